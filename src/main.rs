@@ -1,0 +1,2 @@
+//! The `datac` command.
+fn main() {}

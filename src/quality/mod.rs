@@ -1,0 +1,1 @@
+//! Sample to scores, and scores to kept or filtered.

@@ -1,0 +1,231 @@
+//! The only door to files, environment and clock.
+//!
+//! Everything here names the path in its error. Decisions never rest on a clock: [`now_ns`] and [`Stopwatch`] feed
+//! records and reports, and the stat cache's rule that a file as new as its record is read again.
+#![expect(clippy::disallowed_methods, reason = "this module is the door the other modules must use")]
+
+use std::{
+    fs::{self, File},
+    io::{self, Read, Write},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use serde::{Deserialize, Serialize};
+
+/// A file operation that failed, with the path it was about.
+#[derive(Debug, thiserror::Error)]
+#[error("{verb} `{}`: {source}", path.display())]
+pub struct FileError {
+    /// What was tried: `read`, `write`, `create folder`.
+    pub verb: &'static str,
+    /// The path it was tried on.
+    pub path: PathBuf,
+    /// What the operating system said.
+    pub source: io::Error,
+}
+
+impl FileError {
+    /// Whether the file was simply not there.
+    pub fn is_missing(&self) -> bool {
+        matches!(self.source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+    }
+}
+
+fn at<'p>(verb: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> FileError + 'p {
+    move |source| FileError { verb, path: path.to_owned(), source }
+}
+
+/// What a stat call says of a file; equal stats of an unchanged clock mean equal bytes, see [`Stat::is_racy`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stat {
+    /// Size in bytes.
+    pub size: u64,
+    /// Time of the last change of the content, nanoseconds since 1970.
+    pub mtime_ns: i64,
+    /// Time of the last change of the inode, nanoseconds since 1970.
+    pub ctime_ns: i64,
+    /// Inode number.
+    pub inode: u64,
+}
+
+impl Stat {
+    /// Whether the file may have changed after it was stat'ed without the stat showing it.
+    ///
+    /// Git's rule for racily clean entries: file systems stamp with a coarse clock, so a file stamped within that
+    /// grain of `recorded_ns` proves nothing.
+    pub fn is_racy(&self, recorded_ns: i64) -> bool {
+        const GRAIN_NS: i64 = 20_000_000;
+        self.mtime_ns.max(self.ctime_ns) + GRAIN_NS >= recorded_ns
+    }
+}
+
+/// Stats a path, following links.
+pub fn stat(path: &Path) -> Result<Stat, FileError> {
+    let meta = fs::metadata(path).map_err(at("stat", path))?;
+    Ok(stat_of(&meta))
+}
+
+fn stat_of(meta: &fs::Metadata) -> Stat {
+    Stat {
+        size: meta.len(),
+        mtime_ns: meta.mtime() * 1_000_000_000 + meta.mtime_nsec(),
+        ctime_ns: meta.ctime() * 1_000_000_000 + meta.ctime_nsec(),
+        inode: meta.ino(),
+    }
+}
+
+/// Stats an open file.
+pub fn stat_file(file: &File, path: &Path) -> Result<Stat, FileError> {
+    file.metadata().map(|meta| stat_of(&meta)).map_err(at("stat", path))
+}
+
+/// Whether something is at `path`.
+pub fn exists(path: &Path) -> bool {
+    fs::metadata(path).is_ok()
+}
+
+/// Whether a folder is at `path`.
+pub fn is_dir(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| meta.is_dir())
+}
+
+/// Reads a whole file.
+pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
+    fs::read(path).map_err(at("read", path))
+}
+
+/// Reads at most `limit` bytes of a file, and one more if it is longer.
+pub fn read_up_to(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+    let mut bytes = Vec::new();
+    open(path)?.take(limit + 1).read_to_end(&mut bytes).map_err(at("read", path))?;
+    Ok(bytes)
+}
+
+/// Opens a file for reading.
+pub fn open(path: &Path) -> Result<File, FileError> {
+    File::open(path).map_err(at("read", path))
+}
+
+/// Creates a folder and those above it.
+pub fn create_dir(path: &Path) -> Result<(), FileError> {
+    fs::create_dir_all(path).map_err(at("create folder", path))
+}
+
+/// Creates a folder that only its owner may enter.
+pub fn create_private_dir(path: &Path) -> Result<(), FileError> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(at("create folder", path))
+}
+
+/// Opens a file for reading and writing, creating it if it is not there.
+pub fn open_or_create(path: &Path) -> Result<File, FileError> {
+    File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(at("open", path))
+}
+
+/// Removes a file; one that is not there is fine.
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Renames a file over whatever is at `to`.
+pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
+    fs::rename(from, to).map_err(at("rename to", to))
+}
+
+/// The names in a folder, sorted, each with whether it is a folder.
+pub fn list(path: &Path) -> Result<Vec<(String, bool)>, FileError> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path).map_err(at("list", path))? {
+        let entry = entry.map_err(at("list", path))?;
+        let is_dir = fs::metadata(entry.path()).is_ok_and(|meta| meta.is_dir());
+        names.push((entry.file_name().to_string_lossy().into_owned(), is_dir));
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// A file being written beside its destination; dropped without [`Replacement::commit`], it leaves nothing behind.
+#[derive(Debug)]
+pub struct Replacement {
+    temporary: tempfile::NamedTempFile,
+    destination: PathBuf,
+}
+
+impl Replacement {
+    /// Starts a replacement of `destination`, whose folder must exist.
+    pub fn new(destination: &Path) -> Result<Self, FileError> {
+        let folder = destination.parent().unwrap_or(Path::new("."));
+        let temporary = tempfile::Builder::new()
+            .prefix(".datac-")
+            .suffix(".part")
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+            .tempfile_in(folder)
+            .map_err(at("write beside", destination))?;
+        Ok(Self { temporary, destination: destination.to_owned() })
+    }
+
+    /// Appends bytes.
+    pub fn write_all(&mut self, bytes: &[u8]) -> Result<(), FileError> {
+        self.temporary.write_all(bytes).map_err(at("write", &self.destination))
+    }
+
+    /// Puts the file in place without syncing it: for content that is checked on every read.
+    pub fn commit_unsynced(self) -> Result<(), FileError> {
+        self.temporary.persist(&self.destination).map(drop).map_err(|error| at("write", &self.destination)(error.error))
+    }
+
+    /// Syncs the file, puts it in place and syncs the folder; returns its stat.
+    pub fn commit(self) -> Result<Stat, FileError> {
+        self.temporary.as_file().sync_all().map_err(at("sync", &self.destination))?;
+        let file =
+            self.temporary.persist(&self.destination).map_err(|error| at("write", &self.destination)(error.error))?;
+        if let Some(folder) = self.destination.parent() {
+            File::open(folder).and_then(|folder| folder.sync_all()).map_err(at("sync", folder))?;
+        }
+        stat_file(&file, &self.destination)
+    }
+}
+
+/// Replaces a file by `bytes`, synced, old or new but never half.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<Stat, FileError> {
+    let mut replacement = Replacement::new(path)?;
+    replacement.write_all(bytes)?;
+    replacement.commit()
+}
+
+/// An environment variable, if it is set, not empty and UTF-8.
+pub fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The current folder.
+pub fn current_dir() -> Result<PathBuf, FileError> {
+    std::env::current_dir().map_err(at("enter", Path::new(".")))
+}
+
+/// Nanoseconds since 1970, for records.
+pub fn now_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Measures how long something took, for reports.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts measuring.
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// The time since the start.
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
