@@ -1,7 +1,9 @@
 //! datac compiles dataset recipes into train and validation files, and rebuilds only what changed.
 
+pub mod artifact;
 pub mod config;
 pub mod convert;
+pub mod decode;
 pub mod hash;
 pub mod quality;
 pub mod row;

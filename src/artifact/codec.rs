@@ -1,0 +1,69 @@
+//! The one place that knows zstd: frames with a checksum and their size, so damage is found and memory is bounded.
+
+use std::cell::RefCell;
+
+use zstd::bulk::{Compressor, Decompressor};
+
+/// zstd's fastest ordinary level. Samples compress to a third at it; higher levels cost more time than they save disk.
+const LEVEL: i32 = 1;
+
+/// The largest artifact there is; a frame that claims more is damaged.
+const MAX_BYTES: u64 = 1 << 30;
+
+thread_local! {
+    // A context is 1 MB of tables: made once a thread, not once a blob.
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+/// Compresses an artifact.
+pub(super) fn compress(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|slot| {
+        let compressor = match slot {
+            Some(compressor) => compressor,
+            None => {
+                let mut compressor = Compressor::new(LEVEL)?;
+                compressor.include_checksum(true)?;
+                slot.insert(compressor)
+            }
+        };
+        compressor.compress(bytes)
+    })
+}
+
+/// Decompresses an artifact, or says how it is damaged.
+pub(super) fn decompress(frame: &[u8]) -> Result<Vec<u8>, String> {
+    let size = match zstd::zstd_safe::get_frame_content_size(frame) {
+        Ok(Some(size)) if size <= MAX_BYTES => size as usize,
+        Ok(_) => return Err("the frame does not say a usable size".into()),
+        Err(_) => return Err("not a zstd frame".into()),
+    };
+    DECOMPRESSOR.with_borrow_mut(|slot| {
+        let decompressor = match slot {
+            Some(decompressor) => decompressor,
+            None => slot.insert(Decompressor::new().map_err(|error| error.to_string())?),
+        };
+        decompressor.decompress(frame, size).map_err(|error| error.to_string())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_single_bit_flip_is_found_or_harmless() {
+        let bytes: Vec<u8> = (0..2000_u32).flat_map(|i| (i % 97).to_le_bytes()).collect();
+        let frame = compress(&bytes).unwrap();
+        for bit in 0..frame.len() * 8 {
+            let mut damaged = frame.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            if let Ok(read) = decompress(&damaged) {
+                assert_eq!(read, bytes, "bit {bit}");
+            }
+        }
+        for length in 0..frame.len() {
+            assert!(decompress(&frame[..length]).is_err(), "cut at {length}");
+        }
+    }
+}

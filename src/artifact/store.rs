@@ -1,0 +1,119 @@
+//! Content-addressed blobs: `cas/<first two digits>/<BLAKE3 of the uncompressed bytes>.zst`.
+//!
+//! A read has two outcomes: the bytes that were stored, or a [`Miss`]. Blobs are therefore not synced: one lost or torn
+//! by a power cut is a miss like any other.
+
+use std::path::{Path, PathBuf};
+
+use super::codec;
+use crate::{
+    hash::Digest,
+    system::{self, FileError},
+};
+
+/// The blobs of a cache.
+#[derive(Clone, Debug)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// A blob that cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("read artifact {} from the cache: {reason}", digest.short())]
+pub struct Miss {
+    /// Which blob.
+    pub digest: Digest,
+    /// Why.
+    pub reason: MissReason,
+}
+
+/// Why a blob cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MissReason {
+    /// It is not there: never stored, evicted or deleted.
+    #[error("it is not there")]
+    Absent,
+    /// It was there with other bytes than it was stored with; it has been removed.
+    #[error("it is damaged ({0})")]
+    Damaged(String),
+}
+
+impl Store {
+    /// The store below `root`, which is made when the first blob is put.
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.join("cas") }
+    }
+
+    /// Where a blob is or would be.
+    pub fn path(&self, digest: &Digest) -> PathBuf {
+        let name = digest.to_string();
+        self.root.join(&name[..2]).join(format!("{name}.zst"))
+    }
+
+    /// Whether there is a blob of this name; only [`Store::get`] tells whether it is sound.
+    pub fn has(&self, digest: &Digest) -> bool {
+        system::exists(&self.path(digest))
+    }
+
+    /// Stores bytes and returns their digest.
+    pub fn put(&self, bytes: &[u8]) -> Result<Digest, FileError> {
+        let digest = Digest::of(bytes);
+        let path = self.path(&digest);
+        if system::exists(&path) {
+            return Ok(digest);
+        }
+        let frame =
+            codec::compress(bytes).map_err(|source| FileError { verb: "compress", path: path.clone(), source })?;
+        let folder = path.parent().expect("a blob's path has a folder");
+        system::create_dir(folder)?;
+        let mut blob = system::Replacement::new(&path)?;
+        blob.write_all(&frame)?;
+        blob.commit_unsynced()?;
+        Ok(digest)
+    }
+
+    /// Reads a blob and checks every byte of it; a damaged one is removed, so that it is made again.
+    pub fn get(&self, digest: &Digest) -> Result<Vec<u8>, Miss> {
+        let path = self.path(digest);
+        let miss = |reason| Miss { digest: *digest, reason };
+        let frame = match system::read(&path) {
+            Ok(frame) => frame,
+            Err(error) if error.is_missing() => return Err(miss(MissReason::Absent)),
+            Err(error) => return Err(miss(MissReason::Damaged(error.source.to_string()))),
+        };
+        let problem = match codec::decompress(&frame) {
+            Ok(bytes) if Digest::of(&bytes) == *digest => return Ok(bytes),
+            Ok(_) => "its bytes hash to something else".into(),
+            Err(problem) => problem,
+        };
+        // If it cannot be removed, the next read finds it damaged again: no worse.
+        system::remove(&path).ok();
+        Err(miss(MissReason::Damaged(problem)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_blob_is_a_miss_once_and_then_absent() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        let digest = store.put(b"rows").unwrap();
+        assert_eq!(store.get(&digest).unwrap(), b"rows");
+
+        let other = store.put(b"other rows").unwrap();
+        system::replace(&store.path(&digest), &system::read(&store.path(&other)).unwrap()).unwrap();
+        let miss = store.get(&digest).unwrap_err();
+        assert_eq!(
+            miss.reason,
+            MissReason::Damaged("its bytes hash to something else".into()),
+            "swapped entries are found"
+        );
+        assert_eq!(store.get(&digest).unwrap_err().reason, MissReason::Absent);
+
+        store.put(b"rows").unwrap();
+        assert_eq!(store.get(&digest).unwrap(), b"rows", "a rebuild heals it");
+    }
+}

@@ -1,0 +1,430 @@
+//! Actions: the pure steps whose outputs the cache holds, their keys, and what each yields.
+//!
+//! A key is the digest of a [`Manifest`] over the action's kind, code version, parameters and the *output* digests of its
+//! direct inputs. Outputs rather than upstream keys, so that a step that yields the same bytes stops a change there.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    code,
+    config::{Filter, Validation},
+    convert::Options,
+    decode::{CUTTER_VERSION, Encoding, FileKind, Place},
+    hash::{Digest, Manifest},
+    mix::{Allotment, FilterCount, allot::ALLOT_VERSION, arrange::ARRANGE_VERSION, select::SELECT_VERSION},
+    quality::{self, ScoreKind},
+    row::{Reason, SampleKind},
+    source::RemoteFile,
+};
+
+/// Raised when keys are made up differently: no key of another version is found.
+const KEY_VERSION: u32 = 1;
+
+/// A pinned file of a pinned source.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SourceFile {
+    /// The repository's canonical id, or the local path as the recipe has it.
+    pub repo: Arc<str>,
+    /// The commit the file is pinned at; empty for local files.
+    pub commit: Arc<str>,
+    /// Its path, size and digest.
+    pub file: RemoteFile,
+    /// What it holds.
+    pub kind: FileKind,
+    /// Whether it is a file of the workspace, not of a hub.
+    pub is_local: bool,
+}
+
+/// What turns rows into samples.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Conversion {
+    /// The converter's name.
+    pub converter: &'static str,
+    /// Its code version, such as `3+1f0a…`.
+    pub code: String,
+    /// Its options.
+    pub options: Options,
+}
+
+/// What is measured of each sample.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Measure {
+    /// The scorer.
+    pub kind: ScoreKind,
+    /// The field it measures: of the sample, else of the source row.
+    pub field: String,
+}
+
+/// A chunk of a pinned file.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ChunkRef {
+    /// The file.
+    pub file: Arc<SourceFile>,
+    /// Its number within the file.
+    pub number: u32,
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// Its rows.
+    pub rows: u32,
+    /// Where it stands.
+    pub place: Place,
+    /// How to read it.
+    pub encoding: Encoding,
+    /// What its rows need besides their bytes.
+    pub header: Arc<[u8]>,
+}
+
+/// A converted chunk as the later stages name it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ConvertedChunk {
+    /// The chunk.
+    pub chunk: ChunkRef,
+    /// What its conversion yielded.
+    pub converted: ConvertOutcome,
+    /// The digest of each score column, in the order of the filters.
+    pub scores: Vec<Digest>,
+}
+
+/// One selected source of a recipe.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SelectedSource {
+    /// Its name in the recipe: the `source` of its rows.
+    pub name: String,
+    /// The chunks it was selected from.
+    pub chunks: Arc<Vec<ConvertedChunk>>,
+    /// What was selected.
+    pub selected: SelectOutcome,
+    /// The digest of token counts for each chunk, where the recipe counts tokens.
+    pub weights: Vec<Digest>,
+}
+
+/// A step to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Action {
+    /// The digest of its manifest.
+    pub key: Digest,
+    /// What to do.
+    pub work: Work,
+}
+
+/// What an action does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Work {
+    /// Cut a file into chunks, and convert and score them while their bytes are at hand.
+    Scan(ScanWork),
+    /// Make samples of a chunk.
+    Convert(ChunkRef, Conversion, SampleKind),
+    /// Measure the samples of a chunk.
+    Score(ChunkRef, Conversion, SampleKind, Measure),
+    /// Choose the samples of a source that pass its filters.
+    Select {
+        /// The chunks to select from.
+        chunks: Arc<Vec<ConvertedChunk>>,
+        /// The filters, in order.
+        filters: Vec<Filter>,
+        /// How many samples at most.
+        max: Option<u64>,
+    },
+    /// Mix, split and order.
+    Arrange {
+        /// The sources, in the recipe's order.
+        sources: Vec<SelectedSource>,
+        /// What each gives.
+        allotment: Allotment,
+        /// What a sample counts.
+        unit: crate::config::Unit,
+        /// How rows are divided and seeded.
+        validation: Validation,
+    },
+    /// Write the rows of both sides.
+    Output {
+        /// The recipe's file stem, `<phase>_<stem>`.
+        stem: String,
+        /// The sources, in the recipe's order.
+        sources: Vec<SelectedSource>,
+        /// The arrangement.
+        arranged: ArrangeOutcome,
+    },
+    /// Write the rejects of a recipe.
+    Quarantine {
+        /// The recipe's file stem, `<phase>_<stem>`.
+        stem: String,
+        /// The sources, in the recipe's order.
+        sources: Vec<SelectedSource>,
+    },
+}
+
+/// What to do while a file is read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScanWork {
+    /// The file.
+    pub file: Arc<SourceFile>,
+    /// How many chunks of it are known already.
+    pub known: u32,
+    /// Those who wait for it.
+    pub followers: Vec<Follower>,
+}
+
+/// A source of a recipe that waits for a file to be cut.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Follower {
+    /// What to convert chunks with; `None` until the columns are known.
+    pub conversion: Option<Conversion>,
+    /// The kind of sample it needs.
+    pub kind: SampleKind,
+    /// What to measure.
+    pub measures: Vec<Measure>,
+    /// How many samples of this file it needs in all; `None`: all of them.
+    pub samples: Option<u64>,
+    /// How many chunks of this file it needs in all, whatever the samples.
+    pub chunks: u32,
+}
+
+/// What an action yielded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// See [`ScanOutcome`].
+    Scan(Arc<ScanOutcome>),
+    /// See [`ConvertOutcome`].
+    Convert(ConvertOutcome),
+    /// The digest of a score column.
+    Score(Digest),
+    /// See [`SelectOutcome`].
+    Select(SelectOutcome),
+    /// See [`ArrangeOutcome`].
+    Arrange(ArrangeOutcome),
+    /// The two files.
+    Output(FileOutcome, FileOutcome),
+    /// The quarantine file.
+    Quarantine(FileOutcome),
+}
+
+/// The chunks of a file, or the first of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScanOutcome {
+    /// How the chunks are to be read.
+    pub encoding: Encoding,
+    /// What their rows need besides their bytes.
+    pub header: Vec<u8>,
+    /// The columns of the first good row.
+    pub columns: Vec<String>,
+    /// The chunks in order.
+    pub chunks: Vec<ScannedChunk>,
+    /// Whether these are all.
+    pub complete: bool,
+}
+
+/// One chunk of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScannedChunk {
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// Its rows.
+    pub rows: u32,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// A converted chunk.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ConvertOutcome {
+    /// The rows as they will be written.
+    pub rows: Digest,
+    /// Their index, see [`crate::samples::SampleIndex`].
+    pub index: Digest,
+    /// The rejects in full; `None` if there are none.
+    pub rejects: Option<Digest>,
+    /// How many samples.
+    pub samples: u32,
+    /// The size of the rows.
+    pub bytes: u64,
+    /// The rejects by row and reason.
+    pub rejected: Vec<(u32, Reason)>,
+    /// How many turns were joined to the one before.
+    pub joined_turns: u32,
+}
+
+/// A selected source.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SelectOutcome {
+    /// The [`crate::mix::Selection`].
+    pub selection: Digest,
+    /// Samples kept.
+    pub kept: u64,
+    /// Their size in the unit the mixture counts.
+    pub characters: u64,
+    /// Rows looked at.
+    pub rows_read: u64,
+    /// What each filter did.
+    pub filters: Vec<FilterCount>,
+    /// Rejects by reason.
+    pub rejects: Vec<(Reason, u64)>,
+    /// Whether `max_samples` was reached.
+    pub reached_max: bool,
+}
+
+/// Both sides of a recipe, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ArrangeOutcome {
+    /// The list of training rows.
+    pub train: Digest,
+    /// The list of validation rows.
+    pub validation: Digest,
+    /// For each source: rows in training, rows in validation, and their units in all.
+    pub realised: Vec<Realised>,
+}
+
+/// What a source came to in the mixture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Realised {
+    /// Its rows in training.
+    pub train: u64,
+    /// Its rows in validation.
+    pub validation: u64,
+    /// Its units on both sides: rows, characters or tokens.
+    pub units: u64,
+    /// How many of its rows are repeats.
+    pub repeats: u64,
+}
+
+/// A file for the trainer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FileOutcome {
+    /// BLAKE3 of its bytes.
+    pub digest: Digest,
+    /// Its size.
+    pub bytes: u64,
+    /// Its rows.
+    pub rows: u64,
+}
+
+impl Work {
+    /// The kind's name, in counts and in the record.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Scan { .. } => "scan",
+            Self::Convert { .. } => "convert",
+            Self::Score { .. } => "score",
+            Self::Select { .. } => "select",
+            Self::Arrange { .. } => "arrange",
+            Self::Output { .. } => "output",
+            Self::Quarantine { .. } => "quarantine",
+        }
+    }
+}
+
+impl Outcome {
+    /// The blobs that must be in the store for this outcome to be worth anything.
+    pub fn blobs(&self) -> Vec<Digest> {
+        match self {
+            Self::Scan(_) | Self::Output(..) | Self::Quarantine(_) => Vec::new(),
+            Self::Convert(outcome) => {
+                [outcome.rows, outcome.index].into_iter().chain(outcome.rejects).collect()
+            }
+            Self::Score(digest) => vec![*digest],
+            Self::Select(outcome) => vec![outcome.selection],
+            Self::Arrange(outcome) => vec![outcome.train, outcome.validation],
+        }
+    }
+}
+
+fn manifest(kind: &str, code: &str) -> Manifest {
+    let mut manifest = Manifest::new();
+    manifest.push("kind", kind).push("keys", KEY_VERSION).push("code", code);
+    manifest
+}
+
+/// The key of cutting a file: its bytes and how to read them.
+pub fn scan_key(file: &SourceFile) -> Digest {
+    let mut key = manifest("scan", &format!("{CUTTER_VERSION}+{}", code::hash_of_all("decode/")));
+    key.push("file", file.file.digest).push("format", file.kind.name());
+    key.digest()
+}
+
+/// The key of converting a chunk.
+pub fn convert_key(chunk: &Digest, conversion: &Conversion) -> Digest {
+    let mut key = manifest("convert", &conversion.code);
+    key.push("converter", conversion.converter).push("row", code::hash_of("row.rs")).push("decode", code::hash_of_all("decode/"));
+    for (name, value) in &conversion.options {
+        key.push(format!("options.{name}"), value);
+    }
+    key.push("chunk", chunk);
+    key.digest()
+}
+
+/// The key of measuring the samples of a chunk: the samples, and the chunk for fields only source rows have.
+pub fn score_key(chunk: &Digest, index: &Digest, rows: &Digest, measure: &Measure) -> Digest {
+    let mut key = manifest("score", &quality::code_version(measure.kind));
+    key.push("measure", measure.kind.name()).push("field", &measure.field);
+    key.push("chunk", chunk).push("index", index).push("rows", rows);
+    key.digest()
+}
+
+/// The key of selecting from a source.
+pub fn select_key(chunks: &[ConvertedChunk], filters: &[Filter], max: Option<u64>) -> Digest {
+    let mut key = manifest("select", &format!("{SELECT_VERSION}+{}", code::hash_of("mix/select.rs")));
+    key.push("max", format!("{max:?}"));
+    for filter in filters {
+        key.push("filter", format!("{filter:?}"));
+    }
+    for chunk in chunks {
+        key.push("index", chunk.converted.index).push("rejected", format!("{:?}", chunk.converted.rejected));
+        for score in &chunk.scores {
+            key.push("score", score);
+        }
+    }
+    key.digest()
+}
+
+/// The key of arranging a recipe's rows.
+pub fn arrange_key(
+    sources: &[SelectedSource],
+    allotment: &Allotment,
+    unit: crate::config::Unit,
+    validation: &Validation,
+) -> Digest {
+    let code = format!("{ALLOT_VERSION}.{ARRANGE_VERSION}+{}", code::hash_of("mix/arrange.rs"));
+    let mut key = manifest("arrange", &code);
+    key.push("allotment", format!("{:?}", allotment.counts)).push("unit", format!("{unit:?}"));
+    key.push("validation", format!("{validation:?}"));
+    for source in sources {
+        key.push("selection", source.selected.selection);
+        source.chunks.iter().for_each(|chunk| drop(key.push("index", chunk.converted.index)));
+        source.weights.iter().for_each(|weights| drop(key.push("weights", weights)));
+    }
+    key.digest()
+}
+
+/// Raised when the same arrangement is written otherwise.
+const WRITER_VERSION: u32 = 1;
+
+/// The key of a recipe's two files.
+pub fn output_key(sources: &[SelectedSource], arranged: &ArrangeOutcome) -> Digest {
+    let mut key = manifest("output", &WRITER_VERSION.to_string());
+    key.push("train", arranged.train).push("validation", arranged.validation);
+    for source in sources {
+        key.push("source", &source.name).push("selection", source.selected.selection);
+        for chunk in source.chunks.iter() {
+            key.push("rows", chunk.converted.rows).push("index", chunk.converted.index);
+        }
+    }
+    key.digest()
+}
+
+/// The key of a recipe's quarantine file. Places count here: the file tells where each row stood.
+pub fn quarantine_key(sources: &[SelectedSource]) -> Digest {
+    let mut key = manifest("quarantine", &WRITER_VERSION.to_string());
+    for source in sources {
+        key.push("source", &source.name).push("selection", source.selected.selection);
+        for chunk in source.chunks.iter() {
+            if let Some(rejects) = chunk.converted.rejects {
+                let file = &chunk.chunk.file;
+                key.push("repo", &file.repo).push("commit", &file.commit).push("file", &file.file.path);
+                key.push("place", format!("{:?}", chunk.chunk.place)).push("rejects", rejects);
+            }
+        }
+    }
+    key.digest()
+}

@@ -1,0 +1,180 @@
+//! The first N samples of a source that pass its filters, in source order.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    config::Filter,
+    quality::ScoreColumn,
+    row::Reason,
+};
+
+/// Raised when the same scores select other samples.
+pub const SELECT_VERSION: u32 = 1;
+
+/// One chunk as selection sees it.
+pub struct ChunkScores<'a> {
+    /// For each sample, the row of the chunk it was made of.
+    pub rows: &'a [u32],
+    /// For each sample, the characters of its text.
+    pub characters: &'a [u32],
+    /// Rows that were rejected, by their place in the chunk, with the reason.
+    pub rejects: &'a [(u32, Reason)],
+    /// For each filter, the scores of the samples.
+    pub scores: &'a [ScoreColumn],
+}
+
+/// How many samples came to a filter and how many it let through.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilterCount {
+    /// The filter's `type`.
+    pub filter: String,
+    /// Samples that came to it.
+    pub rows_in: u64,
+    /// Samples that passed it.
+    pub rows_out: u64,
+}
+
+/// What was selected of a source.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selection {
+    /// For each chunk, the samples that were kept, each as its distance from the one before (the first from -1).
+    steps: Vec<Vec<u32>>,
+    /// Samples kept.
+    pub kept: u64,
+    /// Characters of the samples kept.
+    pub characters: u64,
+    /// Rows looked at: up to the last one needed.
+    pub rows_read: u64,
+    /// What each filter did.
+    pub filters: Vec<FilterCount>,
+    /// Rows looked at that were rejected, by reason.
+    pub rejects: Vec<(Reason, u64)>,
+    /// For each chunk, how many of its rows were looked at.
+    pub rows_looked_at: Vec<u32>,
+    /// Whether `max_samples` was reached, so that rows further on make no difference.
+    pub reached_max: bool,
+}
+
+impl Selection {
+    /// The samples kept of a chunk, in order.
+    pub fn samples(&self, chunk: usize) -> impl Iterator<Item = u32> + '_ {
+        let mut at = 0;
+        self.steps[chunk].iter().map(move |step| {
+            at += step;
+            at - 1
+        })
+    }
+
+    /// The number of chunks selected from.
+    pub fn chunks(&self) -> usize {
+        self.steps.len()
+    }
+}
+
+/// Selects the first `max` samples that pass `filters`, in order.
+pub fn select(chunks: &[ChunkScores<'_>], filters: &[Filter], max: Option<u64>) -> Selection {
+    let mut selection = Selection {
+        filters: filters.iter().map(|filter| FilterCount { filter: filter.type_name().into(), ..Default::default() }).collect(),
+        ..Default::default()
+    };
+    let mut seen: Vec<HashSet<u128>> = filters.iter().map(|_| HashSet::new()).collect();
+    let mut rejects = std::collections::BTreeMap::new();
+    for chunk in chunks {
+        let (mut steps, mut last) = (Vec::new(), None::<u32>);
+        let rows = chunk.rows.len() + chunk.rejects.len();
+        let mut looked_at = rows as u32;
+        for sample in 0..chunk.rows.len() {
+            if max.is_some_and(|max| selection.kept >= max) {
+                looked_at = last_row_of(chunk, sample);
+                break;
+            }
+            let passes = filters.iter().zip(chunk.scores).enumerate().all(|(i, (filter, scores))| {
+                selection.filters[i].rows_in += 1;
+                let passes = passes(filter, scores, sample, &mut seen[i]);
+                selection.filters[i].rows_out += u64::from(passes);
+                passes
+            });
+            if passes {
+                let sample = sample as u32;
+                steps.push(last.map_or(sample + 1, |last| sample - last));
+                last = Some(sample);
+                selection.kept += 1;
+                selection.characters += u64::from(chunk.characters[sample as usize]);
+            }
+        }
+        for (row, reason) in chunk.rejects {
+            if *row < looked_at {
+                *rejects.entry(*reason).or_default() += 1;
+            }
+        }
+        selection.rows_read += u64::from(looked_at);
+        selection.steps.push(steps);
+        selection.rows_looked_at.push(looked_at);
+    }
+    selection.rejects = rejects.into_iter().collect();
+    selection.reached_max = max.is_some_and(|max| selection.kept >= max);
+    selection
+}
+
+/// How many rows of a chunk were needed when its samples before `sample` were: none if there are none.
+fn last_row_of(chunk: &ChunkScores<'_>, sample: usize) -> u32 {
+    sample.checked_sub(1).map_or(0, |last| chunk.rows[last] + 1)
+}
+
+fn passes(filter: &Filter, scores: &ScoreColumn, sample: usize, seen: &mut HashSet<u128>) -> bool {
+    match (filter, scores) {
+        (Filter::Length { min, max }, ScoreColumn::Length(lengths)) => {
+            let length = u64::from(lengths[sample]);
+            min.is_none_or(|min| length >= min) && max.is_none_or(|max| length <= max)
+        }
+        (Filter::Quality { min_score }, ScoreColumn::Unit(scores)) => scores[sample] >= *min_score,
+        (Filter::CodeQuality { min_code_ratio }, ScoreColumn::Unit(scores)) => scores[sample] >= *min_code_ratio,
+        (Filter::Language { languages }, ScoreColumn::Language(detected)) => {
+            languages.iter().any(|language| language.as_bytes() == detected[sample])
+        }
+        (Filter::Deduplication { .. }, ScoreColumn::Exact(hashes)) => seen.insert(hashes[sample]),
+        _ => unreachable!("each filter is given the column its own scorer made"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::DeduplicationMethod;
+
+    fn chunk<'a>(rows: &'a [u32], rejects: &'a [(u32, Reason)], scores: &'a [ScoreColumn]) -> ChunkScores<'a> {
+        ChunkScores { rows, characters: &[1; 16], rejects, scores }
+    }
+
+    fn kept(selection: &Selection) -> Vec<Vec<u32>> {
+        (0..selection.chunks()).map(|chunk| selection.samples(chunk).collect()).collect()
+    }
+
+    #[test]
+    fn filters_count_what_they_see_and_max_stops_the_count() {
+        let filters = [
+            Filter::Length { min: Some(3), max: Some(5) },
+            Filter::Deduplication { method: DeduplicationMethod::Exact },
+        ];
+        let first = [ScoreColumn::Length(vec![2, 3, 5]), ScoreColumn::Exact(vec![1, 2, 3])];
+        let second = [ScoreColumn::Length(vec![6, 4, 4, 4]), ScoreColumn::Exact(vec![9, 2, 4, 5])];
+        let rejects = [(1, Reason::EmptyOutput), (5, Reason::EmptyOutput)];
+        let chunks = [chunk(&[0, 1, 2], &[], &first), chunk(&[0, 2, 3, 4], &rejects, &second)];
+
+        let all = select(&chunks, &filters, None);
+        assert_eq!(kept(&all), [vec![1, 2], vec![2, 3]]);
+        assert_eq!((all.rows_read, all.rejects.clone(), all.reached_max), (9, vec![(Reason::EmptyOutput, 2)], false));
+        let counts: Vec<_> = all.filters.iter().map(|count| (count.rows_in, count.rows_out)).collect();
+        assert_eq!(counts, [(7, 5), (5, 4)]);
+
+        let three = select(&chunks, &filters, Some(3));
+        assert_eq!(kept(&three), [vec![1, 2], vec![2]]);
+        assert!(three.reached_max);
+        assert_eq!((three.rows_read, three.rejects.clone()), (7, vec![(Reason::EmptyOutput, 1)]), "rows behind the last one needed do not count");
+
+        let two = select(&chunks, &filters, Some(2));
+        assert_eq!((kept(&two), two.rows_read, two.rejects.len()), (vec![vec![1, 2], vec![]], 3, 0));
+    }
+}
