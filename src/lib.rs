@@ -1,5 +1,6 @@
 //! datac compiles dataset recipes into train and validation files, and rebuilds only what changed.
 
+mod code;
 pub mod config;
 pub mod convert;
 pub mod hash;
