@@ -1,11 +1,40 @@
 //! Source row to sample, one file a format.
 //!
 //! A converter is a pure function with a name and a version. To add one: a file here, a line in [`CONVERTERS`], and a
-//! fixture under `tests/fixtures/formats/`; `CONTRIBUTING.md` walks through it.
+//! fixture under `tests/fixtures/formats/`; `CONTRIBUTING.md` walks through it. What several converters need stands in
+//! `shared/`: converters do not call each other, so that each one's digest covers all that decides its samples.
+
+pub mod alpaca;
+mod choose;
+pub mod code_alpaca;
+pub mod gsm8k;
+pub mod hh_rlhf;
+pub mod messages;
+pub mod preference;
+pub mod prompts;
+mod shared;
+pub mod text;
 
 use std::collections::BTreeMap;
 
-use crate::row::{Converted, RawRow, Reject, SampleKind};
+pub use choose::{ChooseError, choose};
+
+use crate::{
+    code,
+    row::{Converted, RawRow, Reject, SampleKind},
+};
+
+/// Every converter, in the order of the documentation.
+pub static CONVERTERS: &[&dyn Converter] = &[
+    &alpaca::Alpaca,
+    &code_alpaca::CodeAlpaca,
+    &gsm8k::Gsm8k,
+    &messages::Messages,
+    &hh_rlhf::HhRlhf,
+    &preference::Preference,
+    &prompts::Prompts,
+    &text::Text,
+];
 
 /// Option names and values of one dataset entry, already checked against [`Converter::options`].
 pub type Options = BTreeMap<String, String>;
@@ -23,7 +52,7 @@ pub struct OptionSpec {
 
 /// Makes samples of rows.
 pub trait Converter: Sync {
-    /// The name recipes use.
+    /// The name recipes use, which is also the name of its source file.
     fn name(&self) -> &'static str;
 
     /// Raised by hand whenever the same row yields another sample or reject.
@@ -47,4 +76,55 @@ pub trait Converter: Sync {
 
     /// Converts one row; a row that cannot be used is a reject, never an error.
     fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject>;
+}
+
+/// The converter that recipes call `name`.
+pub fn by_name(name: &str) -> Option<&'static dyn Converter> {
+    CONVERTERS.iter().copied().find(|converter| converter.name() == name)
+}
+
+/// What enters the key of every conversion: `<version>+<digest of the source>`.
+///
+/// The digest covers the converter's own file, what converters share, and how samples are written (`row.rs`).
+pub fn code_version(converter: &dyn Converter) -> String {
+    let own = code::hash_of(&source_file(converter));
+    let shared = code::hash_of_all("convert/shared/");
+    format!("{}+{}", converter.version(), code::combine([own, &shared, code::hash_of("row.rs")]))
+}
+
+fn source_file(converter: &dyn Converter) -> String {
+    format!("convert/{}.rs", converter.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_converter_is_found_by_its_name_and_has_a_source_file() {
+        for converter in CONVERTERS {
+            let name = converter.name();
+            assert_eq!(by_name(name).map(Converter::name), Some(name), "names are unique");
+            let version = code_version(*converter);
+            let (version, digest) = version.split_once('+').unwrap();
+            assert_eq!(version, converter.version().to_string());
+            assert_eq!(digest.len(), 16);
+        }
+        assert!(by_name("alpacca").is_none());
+    }
+
+    #[test]
+    fn code_versions_differ() {
+        let versions: BTreeSet<_> = CONVERTERS.iter().map(|converter| code_version(*converter)).collect();
+        assert_eq!(versions.len(), CONVERTERS.len());
+    }
+
+    #[test]
+    fn every_option_has_a_default_and_help() {
+        for option in CONVERTERS.iter().flat_map(|converter| converter.options()) {
+            assert!(!option.values.is_empty() && !option.help.is_empty(), "{}", option.name);
+        }
+    }
 }

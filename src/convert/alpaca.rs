@@ -1,0 +1,34 @@
+//! Stanford Alpaca: `instruction`, `input` and `output` make one exchange.
+
+use super::{Converter, Options, shared::instruction};
+use crate::row::{Converted, RawRow, Reject, SampleKind};
+
+/// Makes one exchange of `instruction`, `input` and `output`.
+#[derive(Debug)]
+pub struct Alpaca;
+
+impl Converter for Alpaca {
+    fn name(&self) -> &'static str {
+        "alpaca"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn kind(&self) -> SampleKind {
+        SampleKind::Conversation
+    }
+
+    fn repos(&self) -> &'static [&'static str] {
+        &["tatsu-lab/alpaca"]
+    }
+
+    fn accepts(&self, columns: &[&str]) -> bool {
+        columns.contains(&"instruction") && columns.contains(&"output")
+    }
+
+    fn convert<'a>(&self, row: &'a RawRow<'_>, _: &Options) -> Result<Converted<'a>, Reject> {
+        instruction::exchange(row)
+    }
+}

@@ -1,0 +1,37 @@
+//! Code Alpaca: rows of Alpaca's shape about programs.
+
+use super::{Converter, Options, shared::instruction};
+use crate::row::{Converted, RawRow, Reject, SampleKind};
+
+/// Makes one exchange of `instruction`, `input` and `output`, as [`Alpaca`](super::alpaca::Alpaca) does.
+///
+/// A converter of its own so that its repository, its version and its fixtures can part from Alpaca's.
+#[derive(Debug)]
+pub struct CodeAlpaca;
+
+impl Converter for CodeAlpaca {
+    fn name(&self) -> &'static str {
+        "code_alpaca"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn kind(&self) -> SampleKind {
+        SampleKind::Conversation
+    }
+
+    fn repos(&self) -> &'static [&'static str] {
+        &["sahil2801/CodeAlpaca-20k"]
+    }
+
+    /// Nothing: its columns are Alpaca's, and two converters for the same columns would be ambiguous.
+    fn accepts(&self, _: &[&str]) -> bool {
+        false
+    }
+
+    fn convert<'a>(&self, row: &'a RawRow<'_>, _: &Options) -> Result<Converted<'a>, Reject> {
+        instruction::exchange(row)
+    }
+}

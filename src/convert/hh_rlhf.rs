@@ -1,0 +1,286 @@
+//! Anthropic HH-RLHF: two transcripts, of which a person preferred one.
+
+use std::borrow::Cow;
+
+use super::{Converter, Options, shared::pair::pair};
+use crate::row::{Converted, Message, RawRow, Reason, Reject, Role, SampleKind};
+
+/// Makes a pair of `chosen` and `rejected`, transcripts of `\n\nHuman: …\n\nAssistant: …`.
+///
+/// A turn begins only at a blank line followed by `Human:` or `Assistant:`; those words inside a line are text, and
+/// people do write them. Contents are trimmed. An empty turn before the last one stays, as a message with no content.
+#[derive(Debug)]
+pub struct HhRlhf;
+
+impl Converter for HhRlhf {
+    fn name(&self) -> &'static str {
+        "hh_rlhf"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn kind(&self) -> SampleKind {
+        SampleKind::Preference
+    }
+
+    fn repos(&self) -> &'static [&'static str] {
+        &["Anthropic/hh-rlhf"]
+    }
+
+    /// Two sides without a `prompt` column; with one, the row is [`Preference`](super::preference::Preference)'s.
+    fn accepts(&self, columns: &[&str]) -> bool {
+        columns.contains(&"chosen") && columns.contains(&"rejected") && !columns.contains(&"prompt")
+    }
+
+    fn convert<'a>(&self, row: &'a RawRow<'_>, _: &Options) -> Result<Converted<'a>, Reject> {
+        let (chosen, rejected) = (row.text("chosen")?, row.text("rejected")?);
+        let chosen = dialogue(chosen, "chosen")?;
+        let rejected = dialogue(rejected, "rejected")?;
+        let joined_turns = chosen.joined + rejected.joined;
+        Ok(Converted { sample: pair(chosen.messages, rejected.messages)?, answer: None, joined_turns })
+    }
+}
+
+const HUMAN: &[u8] = b"Human:";
+const ASSISTANT: &[u8] = b"Assistant:";
+
+/// A transcript taken apart.
+struct Dialogue<'a> {
+    messages: Vec<Message<'a>>,
+    joined: u32,
+}
+
+fn dialogue<'a>(transcript: &'a str, side: &str) -> Result<Dialogue<'a>, Reject> {
+    let body = transcript.strip_prefix("\n\n").unwrap_or(transcript);
+    let Some(mut rest) = body.strip_prefix("Human:") else {
+        return Err(Reject::new(Reason::NoFirstHumanTurn, format!("`{side}` does not begin with `Human:`")));
+    };
+    let mut dialogue = Dialogue { messages: Vec::with_capacity(8), joined: 0 };
+    let mut role = Role::User;
+    while let Some((at, next_role, next)) = next_turn(rest) {
+        dialogue.push(role, rest[..at].trim());
+        (role, rest) = (next_role, &rest[next..]);
+    }
+    dialogue.push(role, rest.trim());
+    Ok(dialogue)
+}
+
+/// The next turn in `text`: where the one before it ends, whose it is, and where its content begins.
+fn next_turn(text: &str) -> Option<(usize, Role, usize)> {
+    let bytes = text.as_bytes();
+    // Newlines are rare, so looking at each beats searching for the markers: a third line break before a marker needs
+    // no care, and one pass finds both.
+    memchr::memchr_iter(b'\n', bytes).find_map(|at| {
+        let after = bytes[at + 1..].strip_prefix(b"\n")?;
+        let start = at + 2;
+        if after.starts_with(HUMAN) {
+            Some((at, Role::User, start + HUMAN.len()))
+        } else if after.starts_with(ASSISTANT) {
+            Some((at, Role::Assistant, start + ASSISTANT.len()))
+        } else {
+            None
+        }
+    })
+}
+
+impl<'a> Dialogue<'a> {
+    /// Adds a turn, joining it to the one before if the same role has both.
+    fn push(&mut self, role: Role, content: &'a str) {
+        let Some(last) = self.messages.last_mut().filter(|last| last.role == role) else {
+            self.messages.push(Message::new(role, content));
+            return;
+        };
+        self.joined += 1;
+        if last.content.is_empty() {
+            last.content = Cow::Borrowed(content);
+        } else if !content.is_empty() {
+            // A blank line, except where it would make a turn of a content that happens to begin with a role's word.
+            let begins_like_a_turn = [HUMAN, ASSISTANT].iter().any(|word| content.as_bytes().starts_with(word));
+            let joint = if begins_like_a_turn { "\n" } else { "\n\n" };
+            let joined = last.content.to_mut();
+            joined.push_str(joint);
+            joined.push_str(content);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::row::{Sample, Value};
+
+    fn row(chosen: &str, rejected: &str) -> RawRow<'static> {
+        let field = |name: &'static str, text: &str| (name.into(), Value::String(text.to_owned().into()));
+        RawRow { fields: vec![field("chosen", chosen), field("rejected", rejected)] }
+    }
+
+    /// Each side as `U:content|A:content`, and the count of joined turns.
+    fn sides(chosen: &str, rejected: &str) -> Result<(String, String, u32), Reason> {
+        let row = row(chosen, rejected);
+        let show = |messages: &[Message<'_>]| {
+            let turn = |m: &Message<'_>| format!("{}:{}", if m.role == Role::User { 'U' } else { 'A' }, m.content);
+            messages.iter().map(turn).collect::<Vec<_>>().join("|")
+        };
+        match HhRlhf.convert(&row, &BTreeMap::new()) {
+            Ok(Converted { sample: Sample::Preference { chosen, rejected }, joined_turns, .. }) => {
+                Ok((show(&chosen), show(&rejected), joined_turns))
+            }
+            Ok(other) => panic!("{other:?}"),
+            Err(reject) => Err(reject.reason),
+        }
+    }
+
+    fn chosen_of(chosen: &str, rejected: &str) -> (String, u32) {
+        let (chosen, _, joined) = sides(chosen, rejected).unwrap();
+        (chosen, joined)
+    }
+
+    #[test]
+    fn every_turn_is_kept_and_trimmed() {
+        let chosen = "\n\nHuman: q1 \n\nAssistant:  a1\n\nHuman: q2\n\nAssistant: good\n";
+        let rejected = "\n\nHuman: q1\n\nAssistant: a1\n\nHuman: q2\n\nAssistant: bad";
+        let (chosen, rejected, joined) = sides(chosen, rejected).unwrap();
+        assert_eq!(chosen, "U:q1|A:a1|U:q2|A:good");
+        assert_eq!(rejected, "U:q1|A:a1|U:q2|A:bad");
+        assert_eq!(joined, 0);
+    }
+
+    #[test]
+    fn only_a_blank_line_begins_a_turn() {
+        let rejected = "\n\nHuman: q\n\nAssistant: b";
+        for inside in ["x  Human: y", "x.\nHuman: y", "Human: y", "x\n\n Human: y", "x\n\nhuman: y", "x\n\nHuman : y"] {
+            let (chosen, _) = chosen_of(&format!("\n\nHuman: q\n\nAssistant: {inside}"), rejected);
+            assert_eq!(chosen, format!("U:q|A:{inside}"));
+        }
+        let (chosen, _) = chosen_of("\n\nHuman: q\n\n\n\nAssistant:\n\n\nx", rejected);
+        assert_eq!(chosen, "U:q|A:x", "more line breaks than two still hold a blank line");
+        let (chosen, _) = chosen_of("\n\nHuman: q\n\n\nAssistant:x", rejected);
+        assert_eq!(chosen, "U:q|A:x");
+    }
+
+    #[test]
+    fn the_first_turn_is_the_persons() {
+        let good = "\n\nHuman: q\n\nAssistant: b";
+        assert_eq!(chosen_of("Human: q\n\nAssistant: a", good).0, "U:q|A:a", "leading line breaks may be gone");
+        for bad in ["", "\n\nAssistant: a", "x\n\nHuman: q\n\nAssistant: a", "\nHuman: q\n\nAssistant: a"] {
+            assert_eq!(sides(bad, good), Err(Reason::NoFirstHumanTurn), "{bad:?}");
+            assert_eq!(sides(good, bad), Err(Reason::NoFirstHumanTurn), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn consecutive_turns_are_joined_and_counted() {
+        let rejected = "\n\nHuman: q\n\nAssistant: b";
+        let (chosen, joined) = chosen_of("\n\nHuman: q\n\nAssistant: a\n\nAssistant: c\n\nAssistant: d", rejected);
+        assert_eq!((chosen.as_str(), joined), ("U:q|A:a\n\nc\n\nd", 2));
+        let (chosen, joined) =
+            chosen_of("\n\nHuman: p\n\nHuman: q\n\nAssistant: a", "\n\nHuman: p\n\nHuman: q\n\nAssistant: b");
+        assert_eq!((chosen.as_str(), joined), ("U:p\n\nq|A:a", 2), "both sides count");
+        // The shared part is all but the last message even where that message begins alike on both sides.
+        let (chosen, joined) = chosen_of(
+            "\n\nHuman: q\n\nAssistant: same\n\nAssistant: good",
+            "\n\nHuman: q\n\nAssistant: same\n\nAssistant: bad",
+        );
+        assert_eq!((chosen.as_str(), joined), ("U:q|A:same\n\ngood", 2));
+    }
+
+    #[test]
+    fn joining_adds_no_empty_lines_and_no_turns() {
+        let rejected = "\n\nHuman: q\n\nAssistant: b";
+        assert_eq!(chosen_of("\n\nHuman: q\n\nAssistant: \n\nAssistant: a", rejected), ("U:q|A:a".to_owned(), 1));
+        assert_eq!(chosen_of("\n\nHuman: q\n\nAssistant: a\n\nAssistant: ", rejected), ("U:q|A:a".to_owned(), 1));
+        let (chosen, _) = chosen_of("\n\nHuman: q\n\nAssistant: a\n\nAssistant: Human: c", rejected);
+        assert_eq!(chosen, "U:q|A:a\nHuman: c", "a blank line would begin a turn here");
+    }
+
+    #[test]
+    fn empty_turns_in_the_middle_stay() {
+        let (chosen, _) = chosen_of(
+            "\n\nHuman: q\n\nAssistant: \n\nHuman: r\n\nAssistant: a",
+            "\n\nHuman: q\n\nAssistant:\n\nHuman: r\n\nAssistant: b",
+        );
+        assert_eq!(chosen, "U:q|A:|U:r|A:a");
+    }
+
+    #[test]
+    fn unusable_pairs_are_rejected() {
+        let good = "\n\nHuman: q\n\nAssistant: a";
+        assert_eq!(sides(good, good), Err(Reason::IdenticalPair));
+        assert_eq!(sides(good, "\n\nHuman: q\n\nAssistant: a "), Err(Reason::IdenticalPair), "after trimming");
+        assert_eq!(sides(good, "\n\nHuman: q\n\nAssistant: "), Err(Reason::EmptyLastAnswer));
+        assert_eq!(sides(good, "\n\nHuman: p\n\nAssistant: a"), Err(Reason::PromptsDiffer));
+        assert_eq!(sides(good, "\n\nHuman: q\n\nAssistant: a\n\nHuman: q"), Err(Reason::NoFinalAssistantTurn));
+        let lists = RawRow { fields: vec![("chosen".into(), Value::Json("[]".into()))] };
+        assert_eq!(HhRlhf.convert(&lists, &BTreeMap::new()).unwrap_err().reason, Reason::WrongType);
+    }
+
+    #[test]
+    fn contents_are_borrowed_unless_joined() {
+        let row = row("\n\nHuman: q\n\nAssistant: a", "\n\nHuman: q\n\nAssistant: b");
+        let converted = HhRlhf.convert(&row, &BTreeMap::new()).unwrap();
+        let Sample::Preference { chosen, rejected } = converted.sample else { panic!("a pair") };
+        assert!(chosen.iter().chain(&rejected).all(|message| matches!(message.content, Cow::Borrowed(_))));
+    }
+
+    /// The same rules told as plainly as possible: cut at every marker, trim, join.
+    fn naive(transcript: &str) -> Option<Vec<(Role, String)>> {
+        let mut text = transcript.to_owned();
+        if text.starts_with("Human:") {
+            text.insert_str(0, "\n\n");
+        }
+        let mut turns: Vec<(Role, String)> = Vec::new();
+        let mut parts = text.replace("\n\nHuman:", "\u{1}U").replace("\n\nAssistant:", "\u{1}A");
+        if !parts.starts_with("\u{1}U") {
+            return None;
+        }
+        parts.remove(0);
+        for part in parts.split('\u{1}') {
+            let role = if part.starts_with('U') { Role::User } else { Role::Assistant };
+            let content = part[1..].trim();
+            match turns.last_mut().filter(|last| last.0 == role) {
+                Some((_, before)) if before.is_empty() || content.is_empty() => before.push_str(content),
+                Some((_, before)) => {
+                    let like_a_turn = content.starts_with("Human:") || content.starts_with("Assistant:");
+                    *before = format!("{before}{}{content}", if like_a_turn { "\n" } else { "\n\n" });
+                }
+                None => turns.push((role, content.to_owned())),
+            }
+        }
+        Some(turns)
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_plain_telling(
+            pieces in prop::collection::vec(
+                prop::sample::select(vec![
+                    "\n\nHuman:", "\n\nAssistant:", "\n\nHuman: ", "\n\nAssistant: ", "\n", "\n\n", "Human:",
+                    "Assistant:", " ", "word", "é“", "\u{2028}", ":",
+                ]),
+                0..14,
+            ),
+            prefix in prop::sample::select(vec!["\n\nHuman:", "Human: ", ""]),
+        ) {
+            let transcript = format!("{prefix}{}", pieces.concat());
+            match (dialogue(&transcript, "chosen"), naive(&transcript)) {
+                (Ok(dialogue), Some(expected)) => {
+                    let turns: Vec<_> =
+                        dialogue.messages.iter().map(|m| (m.role, m.content.to_string())).collect();
+                    prop_assert_eq!(&turns, &expected);
+                    for (_, content) in &turns {
+                        prop_assert!(!content.contains("\n\nHuman:") && !content.contains("\n\nAssistant:"));
+                    }
+                    prop_assert!(turns.windows(2).all(|pair| pair[0].0 != pair[1].0));
+                }
+                (Err(_), None) => {}
+                (found, expected) => prop_assert!(false, "{:?} {:?}", found.is_ok(), expected),
+            }
+        }
+    }
+}

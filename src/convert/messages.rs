@@ -1,0 +1,112 @@
+//! Whole dialogues in one column: OpenAI's `messages`, ShareGPT's `conversations`.
+
+use super::{
+    Converter, Options,
+    shared::{chat, is_blank},
+};
+use crate::row::{Converted, RawRow, Reason, Reject, Role, Sample, SampleKind, Value};
+
+/// Makes a conversation of a list of messages.
+///
+/// The list stands in `messages`, else in `conversations`; a string holding it, as in CSV, will do. A dialogue must
+/// ask before the assistant first speaks, and end with an answer.
+#[derive(Debug)]
+pub struct Messages;
+
+const COLUMNS: [&str; 2] = ["messages", "conversations"];
+
+impl Converter for Messages {
+    fn name(&self) -> &'static str {
+        "messages"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn kind(&self) -> SampleKind {
+        SampleKind::Conversation
+    }
+
+    fn accepts(&self, columns: &[&str]) -> bool {
+        COLUMNS.iter().any(|column| columns.contains(column))
+    }
+
+    fn convert<'a>(&self, row: &'a RawRow<'_>, _: &Options) -> Result<Converted<'a>, Reject> {
+        let found = COLUMNS.into_iter().find_map(|column| match row.get(column) {
+            None | Some(Value::Null) => None,
+            Some(value) => Some((column, value)),
+        });
+        let messages = match found {
+            Some((column, Value::Json(json) | Value::String(json))) => chat::messages(json, column)?,
+            Some((column, _)) => {
+                return Err(Reject::new(Reason::WrongType, format!("`{column}` is not a list of messages")));
+            }
+            None => return Err(Reject::new(Reason::MissingField, "no `messages` or `conversations`")),
+        };
+        let asks = messages.iter().take_while(|message| message.role != Role::Assistant);
+        if !asks.into_iter().any(|message| message.role == Role::User && !is_blank(&message.content)) {
+            return Err(Reject::new(Reason::EmptyPrompt, "the user says nothing before the first answer"));
+        }
+        match messages.last() {
+            Some(last) if last.role != Role::Assistant => {
+                return Err(Reject::new(
+                    Reason::NoFinalAssistantTurn,
+                    "the dialogue does not end with a turn of the assistant",
+                ));
+            }
+            Some(last) if is_blank(&last.content) => {
+                return Err(Reject::new(Reason::EmptyOutput, "the last answer is empty"));
+            }
+            _ => {}
+        }
+        let text = chat::text_of(&messages).into();
+        Ok(Sample::Conversation { messages, text }.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn convert(column: &'static str, value: Value<'static>) -> Result<String, Reason> {
+        let row = RawRow { fields: vec![(column.into(), value)] };
+        match Messages.convert(&row, &BTreeMap::new()) {
+            Ok(converted) => Ok(converted.sample.field_text("text").unwrap().into_owned()),
+            Err(reject) => Err(reject.reason),
+        }
+    }
+
+    #[test]
+    fn text_is_the_contents() {
+        let list =
+            r#"[{"role":"system","content":"s"},{"role":"user","content":"q"},{"role":"assistant","content":"a"}]"#;
+        assert_eq!(convert("messages", Value::Json(list.into())).unwrap(), "s\nq\na");
+        assert_eq!(convert("conversations", Value::String(list.into())).unwrap(), "s\nq\na");
+    }
+
+    #[test]
+    fn a_null_column_gives_way_to_the_other() {
+        let list = r#"[{"from":"human","value":"q"},{"from":"gpt","value":"a"}]"#;
+        let row = RawRow {
+            fields: vec![("messages".into(), Value::Null), ("conversations".into(), Value::Json(list.into()))],
+        };
+        assert!(Messages.convert(&row, &BTreeMap::new()).is_ok());
+    }
+
+    #[test]
+    fn dialogues_that_teach_nothing_are_rejected() {
+        let reason = |list: &'static str| convert("messages", Value::Json(list.into())).unwrap_err();
+        assert_eq!(reason("[]"), Reason::EmptyPrompt);
+        assert_eq!(reason(r#"[{"from":"gpt","value":"a"}]"#), Reason::EmptyPrompt);
+        assert_eq!(reason(r#"[{"from":"gpt","value":"a"},{"from":"human","value":"q"}]"#), Reason::EmptyPrompt);
+        assert_eq!(reason(r#"[{"from":"human","value":" "},{"from":"gpt","value":"a"}]"#), Reason::EmptyPrompt);
+        assert_eq!(reason(r#"[{"from":"human","value":"q"}]"#), Reason::NoFinalAssistantTurn);
+        assert_eq!(reason(r#"[{"from":"human","value":"q"},{"from":"gpt","value":"\n"}]"#), Reason::EmptyOutput);
+        assert_eq!(reason("{}"), Reason::WrongType);
+        assert_eq!(convert("messages", Value::Number("1".into())), Err(Reason::WrongType));
+        assert_eq!(convert("text", Value::String("x".into())), Err(Reason::MissingField));
+    }
+}

@@ -1,0 +1,136 @@
+//! Questions without their answers, for reinforcement learning.
+
+use std::borrow::Cow;
+
+use super::{
+    Converter, Options,
+    shared::{chat, instruction, is_blank},
+};
+use crate::row::{Converted, Message, RawRow, Reason, Reject, Role, Sample, SampleKind, Value};
+
+/// Makes a prompt of what a row asks: its `instruction` (with `input`), else its `question`, else its `prompt`.
+///
+/// Answers are not looked at, so a row without one is as good as any. The text is the same as that of the row's
+/// conversation, and so both fall on the same side of a split. `prompt` may be a list of messages that ends with the
+/// user's.
+#[derive(Debug)]
+pub struct Prompts;
+
+const COLUMNS: [&str; 3] = ["instruction", "question", "prompt"];
+
+impl Converter for Prompts {
+    fn name(&self) -> &'static str {
+        "prompts"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn kind(&self) -> SampleKind {
+        SampleKind::Prompt
+    }
+
+    fn repos(&self) -> &'static [&'static str] {
+        &["tatsu-lab/alpaca", "sahil2801/CodeAlpaca-20k", "openai/gsm8k", "gsm8k"]
+    }
+
+    fn accepts(&self, columns: &[&str]) -> bool {
+        COLUMNS.iter().any(|column| columns.contains(column))
+    }
+
+    fn convert<'a>(&self, row: &'a RawRow<'_>, _: &Options) -> Result<Converted<'a>, Reject> {
+        let there = |column: &&str| !matches!(row.get(column), None | Some(Value::Null));
+        let messages = match COLUMNS.into_iter().find(there) {
+            Some("instruction") => vec![Message::new(Role::User, instruction::request(row)?)],
+            Some("prompt") if matches!(row.get("prompt"), Some(Value::Json(_))) => dialogue(row)?,
+            Some(column) => vec![Message::new(Role::User, Cow::Borrowed(question(row, column)?))],
+            None => return Err(Reject::new(Reason::MissingField, "no `instruction`, `question` or `prompt`")),
+        };
+        Ok(Sample::Prompt { messages }.into())
+    }
+}
+
+fn question<'a>(row: &'a RawRow<'_>, column: &'static str) -> Result<&'a str, Reject> {
+    let question = row.text(column)?;
+    if is_blank(question) {
+        return Err(Reject::new(Reason::EmptyPrompt, format!("`{column}` is empty")));
+    }
+    Ok(question)
+}
+
+fn dialogue<'a>(row: &'a RawRow<'_>) -> Result<Vec<Message<'a>>, Reject> {
+    let Some(Value::Json(json)) = row.get("prompt") else {
+        return Err(Reject::new(Reason::WrongType, "`prompt` is not a list of messages"));
+    };
+    let messages = chat::messages(json, "prompt")?;
+    match messages.last() {
+        Some(last) if last.role == Role::User && !is_blank(&last.content) => Ok(messages),
+        _ => Err(Reject::new(Reason::EmptyPrompt, "`prompt` does not end with words of the user")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::convert::{alpaca::Alpaca, gsm8k::Gsm8k};
+
+    fn row(fields: &[(&'static str, Value<'static>)]) -> RawRow<'static> {
+        RawRow { fields: fields.iter().map(|(name, value)| ((*name).into(), value.clone())).collect() }
+    }
+
+    fn text(text: &'static str) -> Value<'static> {
+        Value::String(text.into())
+    }
+
+    fn prompt(fields: &[(&'static str, Value<'static>)]) -> Result<String, Reason> {
+        let row = row(fields);
+        let converted = Prompts.convert(&row, &BTreeMap::new()).map_err(|reject| reject.reason)?;
+        Ok(converted.sample.field_text("conversations").unwrap().into_owned())
+    }
+
+    #[test]
+    fn the_first_column_that_is_there_asks() {
+        let all = [("prompt", text("p")), ("question", text("q")), ("input", text("i")), ("instruction", text("n"))];
+        assert_eq!(prompt(&all).unwrap(), "n\ni");
+        assert_eq!(prompt(&all[..3]).unwrap(), "q", "an input belongs to an instruction");
+        assert_eq!(prompt(&all[..1]).unwrap(), "p");
+        assert_eq!(prompt(&[("instruction", Value::Null), ("question", text("q"))]).unwrap(), "q");
+        assert_eq!(prompt(&[("instruction", text("n")), ("output", text(""))]).unwrap(), "n", "answers do not matter");
+    }
+
+    #[test]
+    fn a_prompt_may_be_a_dialogue() {
+        let list = |json: &'static str| prompt(&[("prompt", Value::Json(json.into()))]);
+        assert_eq!(list(r#"[{"role":"system","content":"s"},{"role":"user","content":"q"}]"#).unwrap(), "s\nq");
+        assert_eq!(
+            list(r#"[{"role":"user","content":"q"},{"role":"assistant","content":"a"}]"#),
+            Err(Reason::EmptyPrompt)
+        );
+        assert_eq!(list("[]"), Err(Reason::EmptyPrompt));
+        assert_eq!(list("{}"), Err(Reason::WrongType));
+    }
+
+    #[test]
+    fn rows_that_ask_nothing_are_rejected() {
+        assert_eq!(prompt(&[("question", text(" "))]), Err(Reason::EmptyPrompt));
+        assert_eq!(prompt(&[("instruction", text("")), ("input", text("<noinput>"))]), Err(Reason::EmptyPrompt));
+        assert_eq!(prompt(&[("question", Value::Number("1".into()))]), Err(Reason::WrongType));
+        assert_eq!(prompt(&[("chosen", text("x"))]), Err(Reason::MissingField));
+    }
+
+    #[test]
+    fn a_question_falls_on_one_side_in_every_recipe() {
+        let alpaca = row(&[("instruction", text("n")), ("input", text("i")), ("output", text("o"))]);
+        let gsm8k = row(&[("question", text("q")), ("answer", text("#### 1"))]);
+        let none = BTreeMap::new();
+        for (row, converter) in [(&alpaca, &Alpaca as &dyn Converter), (&gsm8k, &Gsm8k)] {
+            assert_eq!(
+                converter.convert(row, &none).unwrap().sample.prompt_hash(),
+                Prompts.convert(row, &none).unwrap().sample.prompt_hash()
+            );
+        }
+    }
+}
