@@ -3,6 +3,13 @@
 //! A [`Hub`] lists a repository at a revision and hands out the bytes of its files. Three exist: over HTTP
 //! (`hub.rs`), a folder laid out `<org>/<name>/…` (`folder.rs`), and the sample inside the binary (`sample.rs`).
 
+mod card;
+mod glob;
+mod kind;
+pub mod known;
+pub mod layout;
+mod splits;
+
 use std::{fmt, fs::File, path::PathBuf, str::FromStr};
 
 use crate::{hash::Digest, system::FileError};

@@ -1,0 +1,157 @@
+//! The `configs:` block of a dataset card: the YAML at the head of a repository's `README.md`.
+//!
+//! `config/yaml.rs` is the door to the YAML crate for recipes, which are strict: no aliases, no unknown keys, faults
+//! with their place. A card is somebody else's file, free in form and none of the user's business, so it is read here,
+//! leniently, by one small function.
+
+use serde_yaml::Value;
+
+/// A config as a card declares it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CardConfig {
+    /// Its name.
+    pub(super) name: String,
+    /// Whether it carries `default: true`.
+    pub(super) is_default: bool,
+    /// The folder its files are looked for in.
+    pub(super) data_dir: Option<String>,
+    /// Split names with their patterns, in the card's order; `None`: by the names of the files.
+    pub(super) data_files: Option<Vec<(String, Vec<String>)>>,
+}
+
+/// A card's head is read up to this size; real ones with thousands of configs stay below it.
+const LIMIT: usize = 4 << 20;
+
+/// Reads the configs a card declares; a card without `configs:` declares none.
+pub(super) fn configs(readme: &str) -> Result<Vec<CardConfig>, String> {
+    let Some(head) = front_matter(readme) else { return Ok(Vec::new()) };
+    // A fault elsewhere in the head is its author's affair.
+    if !head.lines().any(|line| line.starts_with("configs") || line.starts_with(['{', '"', '\''])) {
+        return Ok(Vec::new());
+    }
+    if head.len() > LIMIT {
+        return Err(format!("the front matter is longer than {} MiB", LIMIT >> 20));
+    }
+    let head: Value = serde_yaml::from_str(&head).map_err(|error| error.to_string())?;
+    match head.get("configs") {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Sequence(configs)) => configs.iter().map(config).collect(),
+        Some(_) => Err("`configs` is not a list".to_owned()),
+    }
+}
+
+/// The text between the two `---` lines at the head of a card.
+fn front_matter(readme: &str) -> Option<String> {
+    let mut lines = readme.trim_start_matches('\u{feff}').lines().map(str::trim_end).skip_while(|line| line.is_empty());
+    if lines.next()? != "---" {
+        return None;
+    }
+    let mut head = String::new();
+    for line in lines {
+        if line == "---" {
+            return Some(head);
+        }
+        head.push_str(line);
+        head.push('\n');
+    }
+    None
+}
+
+fn config(value: &Value) -> Result<CardConfig, String> {
+    let name = value.get("config_name").and_then(text).ok_or("a config has no `config_name`")?;
+    let data_files = match value.get("data_files") {
+        None | Some(Value::Null) => None,
+        Some(files) => Some(data_files(files).ok_or_else(|| {
+            format!("`data_files` of config `{name}` is neither a path, a list of paths nor splits with their paths")
+        })?),
+    };
+    Ok(CardConfig {
+        is_default: value.get("default").and_then(Value::as_bool).unwrap_or(false),
+        data_dir: value.get("data_dir").and_then(text),
+        data_files,
+        name,
+    })
+}
+
+/// `path`, `[path, …]`, `{split: path or paths, …}` or `[{split, path: path or paths}, …]`.
+fn data_files(value: &Value) -> Option<Vec<(String, Vec<String>)>> {
+    match value {
+        Value::Mapping(splits) => splits.iter().map(|(split, path)| Some((text(split)?, paths(path)?))).collect(),
+        Value::Sequence(entries) if entries.iter().any(Value::is_mapping) => {
+            entries.iter().map(|entry| Some((text(entry.get("split")?)?, paths(entry.get("path")?)?))).collect()
+        }
+        _ => Some(vec![("train".to_owned(), paths(value)?)]),
+    }
+}
+
+fn paths(value: &Value) -> Option<Vec<String>> {
+    match value {
+        Value::Sequence(paths) => paths.iter().map(text).collect(),
+        one => Some(vec![text(one)?]),
+    }
+}
+
+/// A scalar as text: a config called `2023` or `no` need not be quoted.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(yaml: &str) -> Option<Vec<(String, Vec<String>)>> {
+        let card = format!("---\nlicense: mit\nconfigs:\n- config_name: a\n{yaml}\n---\n# Card\n");
+        configs(&card).unwrap().remove(0).data_files
+    }
+
+    fn split(name: &str, paths: &[&str]) -> (String, Vec<String>) {
+        (name.to_owned(), paths.iter().map(|path| (*path).to_owned()).collect())
+    }
+
+    #[test]
+    fn each_form_of_data_files() {
+        assert_eq!(files("  data_files: a.csv"), Some(vec![split("train", &["a.csv"])]));
+        assert_eq!(files("  data_files:\n  - a.csv\n  - b/*"), Some(vec![split("train", &["a.csv", "b/*"])]));
+        assert_eq!(
+            files("  data_files:\n  - split: test\n    path: t\n  - {split: train, path: [a, b]}"),
+            Some(vec![split("test", &["t"]), split("train", &["a", "b"])])
+        );
+        assert_eq!(
+            files("  data_files: {test: t, train: [a]}"),
+            Some(vec![split("test", &["t"]), split("train", &["a"])])
+        );
+        assert_eq!(files("  data_dir: d"), None);
+    }
+
+    #[test]
+    fn names_flags_and_folders() {
+        let card = "\u{feff}\r\n---\r\nconfigs:\r\n- config_name: 2023\r\n  default: true\r\n  data_dir: d\r\n---\r\n";
+        let found = configs(card).unwrap();
+        let wanted = CardConfig { name: "2023".into(), is_default: true, data_dir: Some("d".into()), data_files: None };
+        assert_eq!(found, [wanted]);
+    }
+
+    #[test]
+    fn cards_that_declare_nothing() {
+        for card in ["", "# Title\n---\nconfigs: 1\n---\n", "---\nlicense: mit\n---\n", "---\nconfigs:\n- a\n"] {
+            assert_eq!(configs(card), Ok(vec![]), "{card:?}");
+        }
+        assert_eq!(configs("---\nlicense: [mit\n---\n"), Ok(vec![]), "a fault that does not concern us");
+        assert_eq!(configs("---\nconfigs:\n---\n"), Ok(vec![]));
+    }
+
+    #[test]
+    fn broken_configs_are_named() {
+        let fault = |yaml: &str| configs(&format!("---\n{yaml}\n---\n")).unwrap_err();
+        assert_eq!(fault("configs: 7"), "`configs` is not a list");
+        assert_eq!(fault("configs:\n- data_files: a"), "a config has no `config_name`");
+        assert!(fault("configs:\n- config_name: a\n  data_files: [{split: x}]").contains("`data_files` of config `a`"));
+        assert!(fault("configs: [").contains("line"), "{}", fault("configs: ["));
+    }
+}

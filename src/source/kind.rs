@@ -1,0 +1,143 @@
+//! What a file is, judged by its name.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What a file is, judged by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FileKind {
+    /// How rows are written.
+    pub format: RowFormat,
+    /// What the bytes are wrapped in.
+    pub compression: Compression,
+}
+
+/// How a file writes rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RowFormat {
+    /// JSON values, one a line.
+    Jsonl,
+    /// One JSON array, or values one after another.
+    Json,
+    /// Apache Parquet.
+    Parquet,
+    /// Arrow IPC, file or stream.
+    Arrow,
+    /// Comma-separated values with a header.
+    Csv,
+    /// Tab-separated values with a header.
+    Tsv,
+}
+
+/// What a file's bytes are wrapped in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Nothing.
+    None,
+    /// Gzip.
+    Gzip,
+    /// Zstandard.
+    Zstd,
+}
+
+impl RowFormat {
+    /// The format's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Jsonl => "jsonl",
+            Self::Json => "json",
+            Self::Parquet => "parquet",
+            Self::Arrow => "arrow",
+            Self::Csv => "csv",
+            Self::Tsv => "tsv",
+        }
+    }
+
+    /// The formats `datasets` reads with one loader, which may therefore stand side by side in a split.
+    pub(super) fn loader(self) -> &'static str {
+        match self {
+            Self::Jsonl | Self::Json => "json",
+            Self::Csv | Self::Tsv => "csv",
+            other => other.name(),
+        }
+    }
+}
+
+impl Compression {
+    /// The suffix of such files, with its dot.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Gzip => ".gz",
+            Self::Zstd => ".zst",
+        }
+    }
+}
+
+impl fmt::Display for FileKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.format.name(), self.compression.suffix())
+    }
+}
+
+/// Extensions of row files, in the order `datasets` prefers them when as many files have one as the other.
+pub(super) const EXTENSIONS: &[(&str, RowFormat)] = &[
+    ("parquet", RowFormat::Parquet),
+    ("arrow", RowFormat::Arrow),
+    ("jsonl", RowFormat::Jsonl),
+    ("json", RowFormat::Json),
+    ("csv", RowFormat::Csv),
+    ("tsv", RowFormat::Tsv),
+    ("ndjson", RowFormat::Jsonl),
+    ("gpq", RowFormat::Parquet),
+    ("geoparquet", RowFormat::Parquet),
+];
+
+/// Wrappings that are not read.
+const SEALED: &[&str] = &["bz2", "xz", "zip", "lz4", "7z", "rar", "tar", "tgz", "lzma", "br", "Z"];
+
+/// What a file's name says about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Name<'n> {
+    /// Rows that can be read; `extension` is the place in [`EXTENSIONS`].
+    Rows { kind: FileKind, extension: usize },
+    /// Rows in a wrapping that is not read.
+    Sealed { wrapping: &'n str, extension: usize },
+    /// Anything else.
+    Other,
+}
+
+/// Judges a path by its last extensions.
+pub(super) fn judge(path: &str) -> Name<'_> {
+    let base = basename(path);
+    let Some((stem, last)) = base.rsplit_once('.') else { return Name::Other };
+    let position = |name: &str| EXTENSIONS.iter().position(|(extension, _)| *extension == name);
+    let inner = stem.rsplit_once('.').and_then(|(_, inner)| position(inner));
+    let compression = match last {
+        "gz" | "gzip" => Compression::Gzip,
+        "zst" | "zstd" => Compression::Zstd,
+        _ => Compression::None,
+    };
+    match (compression, position(last), inner) {
+        (Compression::None, Some(extension), _) => {
+            Name::Rows { kind: FileKind { format: EXTENSIONS[extension].1, compression }, extension }
+        }
+        (Compression::None, None, Some(extension)) if SEALED.contains(&last) => {
+            Name::Sealed { wrapping: last, extension }
+        }
+        (Compression::Gzip | Compression::Zstd, _, Some(extension)) => match EXTENSIONS[extension].1 {
+            // Columnar files are read at random; wrapped as a whole they cannot be.
+            RowFormat::Parquet | RowFormat::Arrow => Name::Sealed { wrapping: last, extension },
+            format => Name::Rows { kind: FileKind { format, compression }, extension },
+        },
+        _ => Name::Other,
+    }
+}
+
+/// The last part of a path.
+pub(super) fn basename(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, base)| base)
+}

@@ -1,0 +1,143 @@
+//! Splits by the names of files and folders, as Hugging Face `datasets` finds them where a card declares nothing.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use super::{
+    glob::Glob,
+    kind::{EXTENSIONS, FileKind, Name, RowFormat, basename},
+    layout::list,
+};
+
+/// Splits with their files in reading order.
+pub(super) type Splits<'a> = Vec<(String, Vec<(&'a str, Name<'a>)>)>;
+
+/// The splits of one folder or config.
+pub(super) struct Scope<'a> {
+    /// What it is, for messages.
+    pub(super) place: String,
+    /// Its splits.
+    pub(super) splits: Splits<'a>,
+}
+
+impl<'a> Scope<'a> {
+    /// The readable files of a split, or why there are none.
+    pub(super) fn files_of(&self, split: &str) -> Result<Vec<(&'a str, FileKind)>, String> {
+        let place = &self.place;
+        let Some((_, files)) = self.splits.iter().find(|(name, _)| name == split) else {
+            let names = list(self.splits.iter().map(|(name, _)| name.as_str()));
+            let verb = if self.splits.len() == 1 { "there is" } else { "there are" };
+            return Err(format!("no split `{split}` in {place}: {verb} {names}"));
+        };
+        let Some(loader) = loader_of(files) else {
+            return Err(format!("no file for split `{split}` in {place}: its patterns match nothing that holds rows"));
+        };
+        let mut readable = Vec::new();
+        for (path, name) in files {
+            match name {
+                Name::Rows { kind, .. } if kind.format.loader() == loader => readable.push((*path, *kind)),
+                Name::Sealed { wrapping, extension } if EXTENSIONS[*extension].1.loader() == loader => {
+                    let advice = match EXTENSIONS[*extension].1 {
+                        RowFormat::Parquet | RowFormat::Arrow => "columnar files are read unwrapped",
+                        _ => "datac reads .gz and .zst",
+                    };
+                    return Err(format!("`{path}` in {place} is compressed as .{wrapping}: {advice}"));
+                }
+                _ => {}
+            }
+        }
+        Ok(readable)
+    }
+}
+
+/// The loader of the commonest extension.
+fn loader_of(files: &[(&str, Name<'_>)]) -> Option<&'static str> {
+    let mut counts = [0_usize; EXTENSIONS.len()];
+    for (_, name) in files {
+        if let Name::Rows { extension, .. } | Name::Sealed { extension, .. } = name {
+            counts[*extension] += 1;
+        }
+    }
+    let commonest = (0..counts.len()).max_by_key(|at| (counts[*at], Reverse(*at)))?;
+    (counts[commonest] > 0).then(|| EXTENSIONS[commonest].1.loader())
+}
+
+/// Split names with the words that stand for them, in the order `datasets` tries them.
+const KEYWORDS: &[(&str, &[&str])] = &[
+    ("train", &["train", "training"]),
+    ("validation", &["validation", "valid", "dev", "val"]),
+    ("test", &["test", "testing", "eval", "evaluation"]),
+];
+
+/// The splits of a folder's files, given as path, path within the folder, and kind.
+pub(super) fn by_name<'a>(files: &[(&'a str, &'a str, Name<'a>)]) -> Splits<'a> {
+    let sharded = by_shards(files);
+    if !sharded.is_empty() {
+        return sharded;
+    }
+    for rank in [folder_rank, file_rank] {
+        let mut splits = Splits::new();
+        for (split, words) in KEYWORDS {
+            let mut ranked: Vec<_> =
+                files.iter().filter_map(|(path, within, name)| Some((rank(within, words)?, (*path, *name)))).collect();
+            // `files` is sorted by path, and the sort keeps that order within a rank.
+            ranked.sort_by_key(|(rank, _)| *rank);
+            if !ranked.is_empty() {
+                splits.push(((*split).to_owned(), ranked.into_iter().map(|(_, file)| file).collect()));
+            }
+        }
+        if !splits.is_empty() {
+            return splits;
+        }
+    }
+    vec![("train".to_owned(), files.iter().map(|(path, _, name)| (*path, *name)).collect())]
+}
+
+/// Splits of the form `data/{split}-00000-of-00001*.*`, any name: train, validation, test, then by name.
+fn by_shards<'a>(files: &[(&'a str, &'a str, Name<'a>)]) -> Splits<'a> {
+    let shard = Glob::new("-[0-9][0-9][0-9][0-9][0-9]-of-[0-9][0-9][0-9][0-9][0-9]*.*");
+    let mut splits: BTreeMap<(usize, &str), Vec<_>> = BTreeMap::new();
+    for (path, within, name) in files {
+        let Some(base) = within.strip_prefix("data/").filter(|base| !base.contains('/')) else { continue };
+        // The last place where a shard number begins: `a-00000-of-00001` is a split too.
+        let split = base.match_indices('-').rev().map(|(at, _)| at).find(|at| *at > 0 && shard.matches(&base[*at..]));
+        if let Some(at) = split {
+            let order = KEYWORDS.iter().position(|(known, _)| *known == &base[..at]).unwrap_or(KEYWORDS.len());
+            splits.entry((order, &base[..at])).or_default().push((*path, *name));
+        }
+    }
+    splits.into_iter().map(|((_, split), files)| (split.to_owned(), files)).collect()
+}
+
+/// Which of the patterns for folder names takes a path first.
+fn folder_rank(within: &str, words: &[&str]) -> Option<usize> {
+    let (folders, _) = within.rsplit_once('/')?;
+    let forms = |folder: &str, word: &str| {
+        [(true, true), (true, false), (false, true), (false, false)]
+            .into_iter()
+            .position(|(starts, ends)| stands_in(folder, word, starts, ends))
+    };
+    words.iter().enumerate().find_map(|(at, word)| {
+        let form = folders.split('/').filter_map(|folder| forms(folder, word)).min()?;
+        Some(at * 4 + form)
+    })
+}
+
+/// Which of the patterns for file names takes a path first.
+fn file_rank(within: &str, words: &[&str]) -> Option<usize> {
+    let base = basename(within);
+    words.iter().enumerate().find_map(|(at, word)| {
+        let form = [true, false].into_iter().position(|starts| stands_in(base, word, starts, false))?;
+        Some(at * 2 + form)
+    })
+}
+
+/// Whether `word` stands in `text` as a word: at its start or after a separator, at its end or before one.
+fn stands_in(text: &str, word: &str, starts: bool, ends: bool) -> bool {
+    let separator = |byte: u8| b"-._ 0123456789".contains(&byte);
+    text.match_indices(word).any(|(at, _)| {
+        let before = text.as_bytes()[..at].last().copied();
+        let after = text.as_bytes().get(at + word.len()).copied();
+        (if starts { before.is_none() } else { before.is_some_and(separator) })
+            && (if ends { after.is_none() } else { after.is_some_and(separator) })
+    })
+}
