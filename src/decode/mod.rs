@@ -8,75 +8,18 @@ mod columns;
 mod cutter;
 mod delimited;
 mod json;
+mod kind;
 
 use std::{
     fs::File,
     io::{self, Cursor, Read, Seek, SeekFrom},
 };
 
-use serde::{Deserialize, Serialize};
-
 pub use chunk::{Chunk, Encoding, MAX_ROW_BYTES, Place, Span};
 use columnar::Batches;
 pub use cutter::{CUTTER_VERSION, Cutter};
 use cutter::{ColumnCutter, TextCutter};
-
-/// What a file holds, by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct FileKind {
-    /// The form of its rows.
-    pub format: RowFormat,
-    /// How it is compressed as a whole.
-    pub compression: Compression,
-}
-
-/// The form of a file's rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum RowFormat {
-    /// `.jsonl`, `.ndjson`: one value a line.
-    Jsonl,
-    /// `.json`: an array, or one value a line.
-    Json,
-    /// `.parquet`.
-    Parquet,
-    /// `.arrow`: IPC file or stream.
-    Arrow,
-    /// `.csv`.
-    Csv,
-    /// `.tsv`.
-    Tsv,
-}
-
-/// How a file is compressed as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Compression {
-    /// Not at all.
-    None,
-    /// `.gz`, one member or several.
-    Gzip,
-    /// `.zst`, one frame or several.
-    Zstd,
-}
-
-impl FileKind {
-    /// The kind's name in a cache key: `jsonl.gz`.
-    pub fn name(self) -> String {
-        let format = match self.format {
-            RowFormat::Jsonl => "jsonl",
-            RowFormat::Json => "json",
-            RowFormat::Parquet => "parquet",
-            RowFormat::Arrow => "arrow",
-            RowFormat::Csv => "csv",
-            RowFormat::Tsv => "tsv",
-        };
-        let compression = match self.compression {
-            Compression::None => "",
-            Compression::Gzip => ".gz",
-            Compression::Zstd => ".zst",
-        };
-        format!("{format}{compression}")
-    }
-}
+pub use kind::{Compression, FileKind, RowFormat};
 
 /// Bytes that can be read at any place.
 #[derive(Debug)]

@@ -339,7 +339,7 @@ fn manifest(kind: &str, code: &str) -> Manifest {
 /// The key of cutting a file: its bytes and how to read them.
 pub fn scan_key(file: &SourceFile) -> Digest {
     let mut key = manifest("scan", &format!("{CUTTER_VERSION}+{}", code::hash_of_all("decode/")));
-    key.push("file", file.file.digest).push("format", file.kind.name());
+    key.push("file", file.file.digest).push("format", file.kind);
     key.digest()
 }
 

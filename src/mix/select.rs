@@ -129,8 +129,8 @@ fn passes(filter: &Filter, scores: &ScoreColumn, sample: usize, seen: &mut HashS
             let length = u64::from(lengths[sample]);
             min.is_none_or(|min| length >= min) && max.is_none_or(|max| length <= max)
         }
-        (Filter::Quality { min_score }, ScoreColumn::Unit(scores)) => scores[sample] >= *min_score,
-        (Filter::CodeQuality { min_code_ratio }, ScoreColumn::Unit(scores)) => scores[sample] >= *min_code_ratio,
+        (Filter::Quality { min_score }, ScoreColumn::Quality(scores)) => scores[sample] >= *min_score,
+        (Filter::CodeQuality { min_code_ratio }, ScoreColumn::CodeQuality(scores)) => scores[sample] >= *min_code_ratio,
         (Filter::Language { languages }, ScoreColumn::Language(detected)) => {
             languages.iter().any(|language| language.as_bytes() == detected[sample])
         }

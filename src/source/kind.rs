@@ -1,85 +1,13 @@
 //! What a file is, judged by its name.
 
-use std::fmt;
+pub use crate::decode::{Compression, FileKind, RowFormat};
 
-use serde::{Deserialize, Serialize};
-
-/// What a file is, judged by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct FileKind {
-    /// How rows are written.
-    pub format: RowFormat,
-    /// What the bytes are wrapped in.
-    pub compression: Compression,
-}
-
-/// How a file writes rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RowFormat {
-    /// JSON values, one a line.
-    Jsonl,
-    /// One JSON array, or values one after another.
-    Json,
-    /// Apache Parquet.
-    Parquet,
-    /// Arrow IPC, file or stream.
-    Arrow,
-    /// Comma-separated values with a header.
-    Csv,
-    /// Tab-separated values with a header.
-    Tsv,
-}
-
-/// What a file's bytes are wrapped in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Compression {
-    /// Nothing.
-    None,
-    /// Gzip.
-    Gzip,
-    /// Zstandard.
-    Zstd,
-}
-
-impl RowFormat {
-    /// The format's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Jsonl => "jsonl",
-            Self::Json => "json",
-            Self::Parquet => "parquet",
-            Self::Arrow => "arrow",
-            Self::Csv => "csv",
-            Self::Tsv => "tsv",
-        }
-    }
-
-    /// The formats `datasets` reads with one loader, which may therefore stand side by side in a split.
-    pub(super) fn loader(self) -> &'static str {
-        match self {
-            Self::Jsonl | Self::Json => "json",
-            Self::Csv | Self::Tsv => "csv",
-            other => other.name(),
-        }
-    }
-}
-
-impl Compression {
-    /// The suffix of such files, with its dot.
-    pub fn suffix(self) -> &'static str {
-        match self {
-            Self::None => "",
-            Self::Gzip => ".gz",
-            Self::Zstd => ".zst",
-        }
-    }
-}
-
-impl fmt::Display for FileKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.format.name(), self.compression.suffix())
+/// The formats `datasets` reads with one loader, which may therefore stand side by side in a split.
+pub(super) fn loader(format: RowFormat) -> &'static str {
+    match format {
+        RowFormat::Jsonl | RowFormat::Json => "json",
+        RowFormat::Csv | RowFormat::Tsv => "csv",
+        other => other.name(),
     }
 }
 

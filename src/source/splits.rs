@@ -34,8 +34,8 @@ impl<'a> Scope<'a> {
         let mut readable = Vec::new();
         for (path, name) in files {
             match name {
-                Name::Rows { kind, .. } if kind.format.loader() == loader => readable.push((*path, *kind)),
-                Name::Sealed { wrapping, extension } if EXTENSIONS[*extension].1.loader() == loader => {
+                Name::Rows { kind, .. } if super::kind::loader(kind.format) == loader => readable.push((*path, *kind)),
+                Name::Sealed { wrapping, extension } if super::kind::loader(EXTENSIONS[*extension].1) == loader => {
                     let advice = match EXTENSIONS[*extension].1 {
                         RowFormat::Parquet | RowFormat::Arrow => "columnar files are read unwrapped",
                         _ => "datac reads .gz and .zst",
@@ -58,7 +58,7 @@ fn loader_of(files: &[(&str, Name<'_>)]) -> Option<&'static str> {
         }
     }
     let commonest = (0..counts.len()).max_by_key(|at| (counts[*at], Reverse(*at)))?;
-    (counts[commonest] > 0).then(|| EXTENSIONS[commonest].1.loader())
+    (counts[commonest] > 0).then(|| super::kind::loader(EXTENSIONS[commonest].1))
 }
 
 /// Split names with the words that stand for them, in the order `datasets` tries them.
