@@ -5,6 +5,7 @@ mod code;
 pub mod config;
 pub mod convert;
 pub mod decode;
+pub mod graph;
 pub mod hash;
 pub mod mix;
 pub mod quality;

@@ -206,8 +206,6 @@ pub enum Reason {
     NoFinalAssistantTurn,
     /// A transcript does not begin with a `Human:` turn.
     NoFirstHumanTurn,
-    /// The field that filters measure is missing from this row.
-    MissingTextField,
 }
 
 impl Reason {
@@ -229,7 +227,6 @@ impl Reason {
             Self::PromptsDiffer => "prompts_differ",
             Self::NoFinalAssistantTurn => "no_final_assistant_turn",
             Self::NoFirstHumanTurn => "no_first_human_turn",
-            Self::MissingTextField => "missing_text_field",
         }
     }
 }
@@ -366,6 +363,12 @@ fn write_messages(messages: &[Message<'_>], out: &mut Vec<u8>) {
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
     let mut serializer = Serializer::with_formatter(out, LineSafe);
     serde::Serializer::serialize_str(&mut serializer, text).expect("a Vec takes every write");
+}
+
+/// Appends a value as JSON on one line, escaped as [`write_string`] does.
+pub fn write_json(value: &impl Serialize, out: &mut Vec<u8>) {
+    let mut serializer = Serializer::with_formatter(out, LineSafe);
+    value.serialize(&mut serializer).expect("a Vec takes every write, and plain data serialises");
 }
 
 /// serde_json's compact output with the two Unicode line separators escaped.

@@ -66,6 +66,8 @@ pub struct Chunk {
     pub header: Arc<[u8]>,
     /// The rows.
     pub bytes: Vec<u8>,
+    /// How many rows there are.
+    pub rows: u32,
     /// Where they stood.
     pub place: Place,
 }
@@ -146,6 +148,23 @@ impl Chunk {
                 },
             };
             each(i, span, row);
+        }
+    }
+
+    /// The columns of the first row that can be read; `None` if none can.
+    pub fn columns(&self) -> Option<Vec<String>> {
+        match self.encoding {
+            Encoding::Columns => Some(columns::names(&self.header)),
+            Encoding::Delimited(delimiter) => Some(delimited::fields(&self.header, delimiter)),
+            _ => {
+                let mut found = None;
+                self.for_each_row(|_, _, row| {
+                    if let (Ok(row), None) = (row, &found) {
+                        found = Some(row.fields.iter().map(|(name, _)| name.to_string()).collect());
+                    }
+                });
+                found
+            }
         }
     }
 

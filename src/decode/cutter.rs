@@ -243,7 +243,7 @@ impl TextCutter {
         self.scanned = self.scanned.saturating_sub(end);
         self.row_start = 0;
         let place = Place { length: end as u64, ..self.place };
-        let chunk = Chunk { encoding: self.encoding, header: self.header.clone(), bytes, place };
+        let chunk = Chunk { encoding: self.encoding, header: self.header.clone(), bytes, rows: rows as u32, place };
         self.place.first_row += rows;
         self.place.first_line += chunk.lines();
         self.place.offset += end as u64;
@@ -279,7 +279,7 @@ impl TextCutter {
         self.place.first_row += 1;
         self.place.first_line += lines;
         self.place.offset += length;
-        Ok(Chunk { encoding: self.encoding, header: self.header.clone(), bytes, place })
+        Ok(Chunk { encoding: self.encoding, header: self.header.clone(), bytes, rows: 1, place })
     }
 
     /// The end of a file of lines or records: what is left is the last row.
@@ -372,7 +372,7 @@ impl ColumnCutter {
         while next < places.len() {
             let batch = self.batches.next_batch()?.ok_or(DecodeError::Moved)?;
             columns::for_each_row(&batch, |row| {
-                let place = places[next];
+                let (place, _) = places[next];
                 let at = self.first_row;
                 self.first_row += 1;
                 if at < place.first_row {
@@ -427,5 +427,5 @@ impl ColumnCutter {
 
 fn column_chunk(header: &Arc<[u8]>, bytes: Vec<u8>, first_row: u64, rows: u64) -> Chunk {
     let place = Place { first_row, length: rows, ..Place::default() };
-    Chunk { encoding: Encoding::Columns, header: header.clone(), bytes, place }
+    Chunk { encoding: Encoding::Columns, header: header.clone(), bytes, rows: rows as u32, place }
 }

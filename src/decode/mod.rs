@@ -81,17 +81,18 @@ pub fn open(input: Input, kind: FileKind) -> Result<Cutter, DecodeError> {
     })
 }
 
-/// Reads single chunks again, each as it was when `shape` and `places` were recorded; `places` are in file order.
+/// Reads single chunks again, each as it was when `shape`, its place and its number of rows were recorded; `places` are
+/// in file order.
 pub fn reread(
     input: Input,
     kind: FileKind,
     shape: (Encoding, std::sync::Arc<[u8]>),
-    places: &[Place],
+    places: &[(Place, u32)],
     mut each: impl FnMut(usize, Chunk),
 ) -> Result<(), DecodeError> {
     let (encoding, header) = shape;
     if let Encoding::Columns = encoding {
-        let first = places.first().map_or(0, |place| place.first_row);
+        let first = places.first().map_or(0, |(place, _)| place.first_row);
         let batches = match kind.format {
             RowFormat::Parquet => Batches::parquet(uncompressed(input, kind)?, first)?,
             _ => Batches::arrow(uncompressed(input, kind)?)?,
@@ -101,7 +102,7 @@ pub fn reread(
     }
     let mut stream = text(input, kind)?;
     let mut at = 0;
-    for (i, place) in places.iter().enumerate() {
+    for (i, (place, rows)) in places.iter().enumerate() {
         let failed = |error: io::Error| DecodeError::Read { offset: place.offset, reason: error.to_string() };
         let forward = place.offset.checked_sub(at).ok_or(DecodeError::Moved)?;
         stream.skip(forward).map_err(failed)?;
@@ -116,7 +117,7 @@ pub fn reread(
             stream.skip(place.length - keep).map_err(failed)?;
         }
         at = place.offset + place.length;
-        each(i, Chunk { encoding, header: header.clone(), bytes, place: *place });
+        each(i, Chunk { encoding, header: header.clone(), bytes, rows: *rows, place: *place });
     }
     Ok(())
 }

@@ -170,16 +170,16 @@ pub struct ScanWork {
 /// A source of a recipe that waits for a file to be cut.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Follower {
-    /// What to convert chunks with; `None` until the columns are known.
+    /// What to convert chunks with; `None`: whatever reads the columns.
     pub conversion: Option<Conversion>,
+    /// The converter's options, for when the columns decide.
+    pub options: Options,
     /// The kind of sample it needs.
     pub kind: SampleKind,
     /// What to measure.
     pub measures: Vec<Measure>,
-    /// How many samples of this file it needs in all; `None`: all of them.
+    /// How many samples it still needs of the chunks that are not known; `None`: all there are.
     pub samples: Option<u64>,
-    /// How many chunks of this file it needs in all, whatever the samples.
-    pub chunks: u32,
 }
 
 /// What an action yielded.

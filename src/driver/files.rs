@@ -1,0 +1,37 @@
+//! Digests of files on disk, each read once as long as its stat stays the same.
+
+use std::{io::Read, path::Path};
+
+use crate::{
+    artifact::Record,
+    hash::Digest,
+    system::{self, FileError},
+};
+
+/// BLAKE3 of a file, from the stat cache where that can be trusted.
+pub(crate) fn digest(record: &Record, path: &Path) -> Result<Digest, FileError> {
+    let name = path.to_string_lossy();
+    let stat = system::stat(path)?;
+    // A stat cache that cannot be read is an empty one.
+    if let Ok(Some(digest)) = record.digest_of(&name, &stat) {
+        return Ok(digest);
+    }
+    let begun = system::now_ns();
+    let mut file = system::open(path)?;
+    let before = system::stat_file(&file, path)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => drop(hasher.update(&buffer[..read])),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(source) => return Err(FileError { verb: "read", path: path.to_owned(), source }),
+        }
+    }
+    let digest = Digest::from_bytes(*hasher.finalize().as_bytes());
+    if system::stat_file(&file, path)? == before {
+        record.note_digest(&name, &before, &digest, begun).ok();
+    }
+    Ok(digest)
+}

@@ -1,0 +1,172 @@
+//! Writes the files of a recipe: both sides in one pass over its rows, and its quarantine file.
+
+use std::path::PathBuf;
+
+use super::{
+    arrange::list,
+    chunk::StoredReject,
+    select::{index, selection},
+    step::{Context, Event, Stop},
+};
+use crate::{
+    decode::Encoding,
+    graph::{ArrangeOutcome, Failure, FailureKind, FileOutcome, SelectedSource},
+    hash::Digest,
+    materialise::{Block, GatherError, Piece, Rows, Sink, Written},
+    row,
+    system,
+};
+
+impl From<GatherError> for Stop {
+    fn from(error: GatherError) -> Self {
+        match error {
+            GatherError::Missing(miss) => Self::Missing(miss),
+            GatherError::File(error) => error.into(),
+            GatherError::Interrupted => Self::Interrupted,
+            GatherError::Mismatch => Self::Failure(Failure::new(FailureKind::Cache, error.to_string())),
+        }
+    }
+}
+
+/// The names of a recipe's files in the output folder: training, validation, quarantine.
+pub(crate) fn file_names(stem: &str) -> [String; 3] {
+    [format!("{stem}_train.jsonl"), format!("{stem}_val.jsonl"), format!("quarantine/{stem}.jsonl")]
+}
+
+/// Writes both sides; what is in place already with the same bytes stays as it is.
+pub(crate) fn output(
+    context: &Context,
+    stem: &str,
+    sources: &[SelectedSource],
+    arranged: &ArrangeOutcome,
+) -> Result<(FileOutcome, FileOutcome), Stop> {
+    let mut rows = Rows { store: &context.store, blocks: Vec::new(), pieces: Vec::new(), endings: Vec::new() };
+    for (number, source) in sources.iter().enumerate() {
+        let selection = selection(context, &source.selected)?;
+        for (i, chunk) in source.chunks.iter().enumerate().take(selection.chunks()) {
+            context.check()?;
+            let index = index(context, chunk)?;
+            let block = rows.blocks.len() as u32;
+            rows.blocks.push(Block { rows: chunk.converted.rows, bytes: chunk.converted.bytes, source: number as u32 });
+            rows.pieces.extend(selection.samples(i).map(|sample| {
+                let range = index.range(sample as usize);
+                Piece { block, start: range.start as u32, length: range.len() as u32 }
+            }));
+        }
+        let mut ending = b",\"source\":".to_vec();
+        row::write_string(&source.name, &mut ending);
+        ending.extend_from_slice(b"}\n");
+        rows.endings.push(ending);
+    }
+    let (train, validation) = (list(context, &arranged.train)?, list(context, &arranged.validation)?);
+    system::create_dir(&context.output_dir)?;
+    let [train_name, validation_name, _] = file_names(stem);
+    let mut train_sink = Sink::new(&context.output_dir.join(train_name))?;
+    let mut validation_sink = Sink::new(&context.output_dir.join(validation_name))?;
+    rows.gather(
+        &[&train, &validation],
+        &mut [
+            &mut |bytes| {
+                if context.check().is_err() {
+                    return Err(GatherError::Interrupted);
+                }
+                Ok(train_sink.write(bytes)?)
+            },
+            &mut |bytes| Ok(validation_sink.write(bytes)?),
+        ],
+        context.memory,
+        &context.scratch,
+    )?;
+    Ok((
+        put_in_place(context, train_sink.finish()?, train.len() as u64)?,
+        put_in_place(context, validation_sink.finish()?, validation.len() as u64)?,
+    ))
+}
+
+/// Writes the rejects of a recipe: for each its source, file, row, line and byte offset, the reason, and the row.
+pub(crate) fn quarantine(context: &Context, stem: &str, sources: &[SelectedSource]) -> Result<FileOutcome, Stop> {
+    let path = context.output_dir.join(file_names(stem)[2].clone());
+    system::create_dir(path.parent().expect("the quarantine file has a folder"))?;
+    let mut sink = Sink::new(&path)?;
+    let mut rows = 0;
+    for source in sources {
+        let selection = selection(context, &source.selected)?;
+        for (chunk, looked_at) in source.chunks.iter().zip(&selection.rows_looked_at) {
+            context.check()?;
+            let Some(rejects) = chunk.converted.rejects else { continue };
+            let stored: Vec<StoredReject> = postcard::from_bytes(&context.store.get(&rejects)?)
+                .map_err(|error| Stop::Failure(Failure::new(FailureKind::Cache, format!("read rejects: {error}"))))?;
+            let (place, file) = (&chunk.chunk.place, &chunk.chunk.file);
+            let has_lines = chunk.chunk.encoding != Encoding::Columns;
+            for stored in stored.iter().filter(|stored| stored.row < *looked_at) {
+                let line = QuarantineRow {
+                    source: &source.name,
+                    repo: &file.repo,
+                    commit: &file.commit,
+                    file: &file.file.path,
+                    row: place.first_row + u64::from(stored.row),
+                    line: has_lines.then_some(place.first_line + u64::from(stored.line) + 1),
+                    offset: has_lines.then_some(place.offset + stored.offset),
+                    reason: stored.reject.reason.code(),
+                    detail: &stored.reject.detail,
+                    raw: &stored.raw,
+                };
+                let mut bytes = Vec::new();
+                row::write_json(&line, &mut bytes);
+                bytes.push(b'\n');
+                sink.write(&bytes)?;
+                rows += 1;
+            }
+        }
+    }
+    put_in_place(context, sink.finish()?, rows)
+}
+
+/// A line of the quarantine file.
+#[derive(serde::Serialize)]
+struct QuarantineRow<'a> {
+    /// The source's name in the recipe.
+    source: &'a str,
+    /// The repository, or the local path.
+    repo: &'a str,
+    /// The commit it is pinned at; empty for local files.
+    commit: &'a str,
+    /// The file.
+    file: &'a str,
+    /// The row's number in the file, from 0.
+    row: u64,
+    /// The line it begins at, from 1; null for columnar files.
+    line: Option<u64>,
+    /// The byte it begins at in the decompressed file; null for columnar files.
+    offset: Option<u64>,
+    /// The reason's code.
+    reason: &'a str,
+    /// What exactly.
+    detail: &'a str,
+    /// The row as it stands in the source.
+    raw: &'a str,
+}
+
+fn put_in_place(context: &Context, written: Written, rows: u64) -> Result<FileOutcome, Stop> {
+    let outcome = FileOutcome { digest: written.digest, bytes: written.bytes, rows };
+    let destination = written.destination.clone();
+    if digest_of(context, &destination, written.bytes)? == Some(written.digest) {
+        return Ok(outcome);
+    }
+    let stat = written.put_in_place()?;
+    // The digest was taken while writing; noting it saves the next run the reading.
+    let name = destination.to_string_lossy();
+    context.record.note_digest(&name, &stat, &outcome.digest, system::now_ns()).ok();
+    context.tell(Event::Wrote { path: name.into_owned(), rows, bytes: outcome.bytes });
+    Ok(outcome)
+}
+
+/// The digest of the file at `path` if it is there and has this size; through the stat cache.
+fn digest_of(context: &Context, path: &PathBuf, bytes: u64) -> Result<Option<Digest>, Stop> {
+    match system::stat(path) {
+        Ok(stat) if stat.size == bytes => Ok(Some(super::files::digest(&context.record, path)?)),
+        Ok(_) => Ok(None),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,77 @@
+//! Runs a selection: indexes and score columns in, the samples that are kept out. No text is read.
+
+use rayon::prelude::*;
+
+use super::step::{Context, Stop};
+use crate::{
+    config::Filter,
+    graph::{ConvertedChunk, Failure, FailureKind, SelectOutcome},
+    mix::{self, Selection, select::ChunkScores},
+    quality::ScoreColumn,
+    samples::SampleIndex,
+};
+
+/// Selects from `chunks`.
+pub(crate) fn select(
+    context: &Context,
+    chunks: &[ConvertedChunk],
+    filters: &[Filter],
+    max: Option<u64>,
+) -> Result<SelectOutcome, Stop> {
+    let loaded: Vec<(SampleIndex, Vec<ScoreColumn>)> = chunks
+        .par_iter()
+        .map(|chunk| {
+            context.check()?;
+            let index = index(context, chunk)?;
+            let scores = chunk.scores.iter().map(|digest| {
+                let column = ScoreColumn::decode(&context.store.get(digest)?)
+                    .map_err(|error| Stop::Failure(Failure::new(FailureKind::Cache, error.to_string())))?;
+                if column.len() == index.len() {
+                    Ok(column)
+                } else {
+                    Err(Stop::Failure(Failure::new(FailureKind::Cache, "match scores to samples: their numbers differ")))
+                }
+            });
+            let scores = scores.collect::<Result<Vec<_>, Stop>>()?;
+            Ok((index, scores))
+        })
+        .collect::<Result<_, Stop>>()?;
+    let views: Vec<ChunkScores<'_>> = loaded
+        .iter()
+        .zip(chunks)
+        .map(|((index, scores), chunk)| ChunkScores {
+            rows: &index.row,
+            characters: &index.characters,
+            rejects: &chunk.converted.rejected,
+            scores,
+        })
+        .collect();
+    let selection = mix::select(&views, filters, max);
+    let bytes = postcard::to_stdvec(&selection).expect("a selection is plain data");
+    Ok(SelectOutcome {
+        selection: context.store.put(&bytes)?,
+        kept: selection.kept,
+        characters: selection.characters,
+        rows_read: selection.rows_read,
+        filters: selection.filters.clone(),
+        rejects: selection.rejects.clone(),
+        reached_max: selection.reached_max,
+    })
+}
+
+/// The index of a converted chunk.
+pub(crate) fn index(context: &Context, chunk: &ConvertedChunk) -> Result<SampleIndex, Stop> {
+    let index = SampleIndex::decode(&context.store.get(&chunk.converted.index)?)
+        .map_err(|error| Stop::Failure(Failure::new(FailureKind::Cache, error.to_string())))?;
+    if index.len() == chunk.converted.samples as usize {
+        Ok(index)
+    } else {
+        Err(Stop::Failure(Failure::new(FailureKind::Cache, "match an index to its chunk: the numbers of samples differ")))
+    }
+}
+
+/// A selection as it was stored.
+pub(crate) fn selection(context: &Context, outcome: &SelectOutcome) -> Result<Selection, Stop> {
+    postcard::from_bytes(&context.store.get(&outcome.selection)?)
+        .map_err(|error| Stop::Failure(Failure::new(FailureKind::Cache, format!("read a selection: {error}"))))
+}

@@ -1,0 +1,254 @@
+//! What every action is given to work with, and the ways it can end.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::{
+    artifact::{Miss, MissReason, Record, Store},
+    decode::{Cutter, Input},
+    graph::{Failure, FailureKind, Outcome, ScanOutcome, SourceFile},
+    hash::Digest,
+    source::{Bytes, Hub, SourceError},
+    system::{self, FileError, Stat},
+};
+
+/// Something that happened while building, for whoever shows it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// Another process builds in this workspace; this one waits for it.
+    Waiting {
+        /// What the other process left about itself, such as `pid 4121`.
+        holder: String,
+    },
+    /// Something the user should know that does not stop the build.
+    Warning(String),
+    /// A source was resolved or re-resolved, in words.
+    Locked(String),
+    /// Bytes of a download arrived.
+    Download {
+        /// The file.
+        path: String,
+        /// Bytes so far.
+        done: u64,
+        /// Bytes in all.
+        total: u64,
+    },
+    /// An action begins.
+    Started {
+        /// Its kind.
+        kind: &'static str,
+        /// What it works on.
+        label: String,
+    },
+    /// A file is being read.
+    Reading {
+        /// What is being read.
+        label: String,
+        /// Rows so far.
+        rows: u64,
+    },
+    /// An action ended.
+    Finished {
+        /// Its kind.
+        kind: &'static str,
+        /// What it worked on.
+        label: String,
+        /// How long it took.
+        took: Duration,
+    },
+    /// A file was put in place.
+    Wrote {
+        /// The file.
+        path: String,
+        /// Its rows.
+        rows: u64,
+        /// Its size.
+        bytes: u64,
+    },
+}
+
+/// Whoever is told of events.
+pub type Observer = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// What every action is given to work with.
+pub(crate) struct Context {
+    /// The blobs.
+    pub(crate) store: Store,
+    /// The record of actions.
+    pub(crate) record: Arc<Record>,
+    /// Where snapshots come from.
+    pub(crate) hub: Arc<dyn Hub>,
+    /// The workspace.
+    pub(crate) root: PathBuf,
+    /// Where outputs go.
+    pub(crate) output_dir: PathBuf,
+    /// Where files too large for memory are sorted.
+    pub(crate) scratch: PathBuf,
+    /// Told of everything.
+    pub(crate) observer: Observer,
+    /// Set when the user wants to stop.
+    pub(crate) interrupt: Arc<AtomicBool>,
+    /// Bytes one action may hold beyond its chunks in flight.
+    pub(crate) memory: u64,
+    /// Files of which enough has been read for now, to go on with should more be needed.
+    pub(crate) parked: Mutex<HashMap<Digest, (Cutter, ScanOutcome)>>,
+    /// How often each kind of action ran.
+    pub(crate) ran: Mutex<HashMap<&'static str, u64>>,
+    /// The stats of local files when they were hashed.
+    pub(crate) local_stats: Mutex<HashMap<String, Stat>>,
+}
+
+/// How an action can end without an outcome.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// A blob it needs is not to be had: whatever made it must run again.
+    Missing(Miss),
+    /// It cannot be done.
+    Failure(Failure),
+    /// The user wants to stop.
+    Interrupted,
+}
+
+impl From<Miss> for Stop {
+    fn from(miss: Miss) -> Self {
+        Self::Missing(miss)
+    }
+}
+
+impl From<FileError> for Stop {
+    fn from(error: FileError) -> Self {
+        let failure = Failure::new(FailureKind::Action, error.to_string());
+        Self::Failure(match error.source.kind() {
+            std::io::ErrorKind::StorageFull => failure.hint("free some space and build again; what was finished is kept"),
+            std::io::ErrorKind::PermissionDenied => failure.hint("check who owns the folder"),
+            _ => failure,
+        })
+    }
+}
+
+impl From<SourceError> for Stop {
+    fn from(error: SourceError) -> Self {
+        Self::Failure(failure_of(&error))
+    }
+}
+
+/// A source error as a failure, with what to do about it.
+pub(crate) fn failure_of(error: &SourceError) -> Failure {
+    let kind = match error {
+        SourceError::Changed { .. } => FailureKind::Lock,
+        SourceError::Layout { .. } | SourceError::BadHub { .. } => FailureKind::Config,
+        SourceError::File(_) => FailureKind::Action,
+        _ => FailureKind::Source,
+    };
+    let failure = Failure::new(kind, error.to_string());
+    match error {
+        SourceError::NoRepo { .. } => failure.hint("check the name; for a private dataset set HF_TOKEN"),
+        SourceError::Gated { repo } => {
+            failure.hint(format!("ask for access on the page of `{repo}` and set HF_TOKEN to a token that has it"))
+        }
+        SourceError::BadToken { .. } => failure.hint("set HF_TOKEN to a valid token, or unset it for public datasets"),
+        SourceError::Unavailable { .. } => failure.hint("try again, or use `--offline` with what is on this machine"),
+        SourceError::Offline { .. } => failure.hint("run `datac build` once with the network"),
+        SourceError::Changed { repo, .. } => {
+            failure.hint(format!("run `datac lock --upgrade {repo}` to take the new bytes, or restore the old ones"))
+        }
+        _ => failure,
+    }
+}
+
+impl Context {
+    /// Fails if the user wants to stop.
+    pub(crate) fn check(&self) -> Result<(), Stop> {
+        if self.interrupt.load(Ordering::Relaxed) { Err(Stop::Interrupted) } else { Ok(()) }
+    }
+
+    /// Tells the observer.
+    pub(crate) fn tell(&self, event: Event) {
+        (self.observer)(event);
+    }
+
+    /// Counts an action that ran.
+    pub(crate) fn count(&self, kind: &'static str) {
+        *self.ran.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default() += 1;
+    }
+
+    /// What an action yielded before, if its blobs are still there.
+    pub(crate) fn lookup(&self, key: &Digest) -> Option<Outcome> {
+        lookup(&self.record, &self.store, key)
+    }
+
+    /// Notes what an action yielded.
+    pub(crate) fn note(&self, key: Digest, kind: &'static str, outcome: &Outcome) {
+        if let Ok(bytes) = postcard::to_stdvec(outcome) {
+            self.record.note(key, kind, bytes);
+        }
+    }
+
+    /// Opens a source file; what is read has been checked against its digest.
+    pub(crate) fn open(&self, file: &SourceFile) -> Result<(Input, Guard), Stop> {
+        if file.is_local {
+            let path = self.root.join(&file.file.path);
+            let opened = system::open(&path)?;
+            let stat = system::stat_file(&opened, &path)?;
+            let hashed = self.local_stats.lock().unwrap_or_else(PoisonError::into_inner).get(&file.file.path).copied();
+            let guard = Guard { file: Some((opened.try_clone().map_err(|error| clone_error(&path, error))?, path, stat)) };
+            return if hashed == Some(stat) { Ok((Input::File(opened), guard)) } else { Err(guard.changed()) };
+        }
+        match self.hub.open(&file.repo, &file.commit, &file.file)? {
+            Bytes::Static(bytes) => Ok((Input::Static(bytes), Guard { file: None })),
+            Bytes::File(opened, path) => {
+                let stat = system::stat_file(&opened, &path)?;
+                let guard = Guard { file: Some((opened.try_clone().map_err(|error| clone_error(&path, error))?, path, stat)) };
+                Ok((Input::File(opened), guard))
+            }
+        }
+    }
+}
+
+fn clone_error(path: &std::path::Path, source: std::io::Error) -> FileError {
+    FileError { verb: "read", path: path.to_owned(), source }
+}
+
+/// Looks an action up in a cache.
+pub(crate) fn lookup(record: &Record, store: &Store, key: &Digest) -> Option<Outcome> {
+    let bytes = record.outcome(key).ok()??;
+    let outcome: Outcome = postcard::from_bytes(&bytes).ok()?;
+    outcome.blobs().iter().all(|blob| store.has(blob)).then_some(outcome)
+}
+
+/// Notices a file that changes while it is read.
+pub(crate) struct Guard {
+    file: Option<(std::fs::File, PathBuf, Stat)>,
+}
+
+impl Guard {
+    /// Fails if the file is not what it was when it was opened.
+    pub(crate) fn check(&self) -> Result<(), Stop> {
+        match &self.file {
+            Some((file, path, stat)) if system::stat_file(file, path)? != *stat => Err(self.changed()),
+            _ => Ok(()),
+        }
+    }
+
+    fn changed(&self) -> Stop {
+        let path = self.file.as_ref().map(|(_, path, _)| path.display().to_string()).unwrap_or_default();
+        let failure = Failure::new(FailureKind::Action, format!("read `{path}`: it changed while it was read"));
+        Stop::Failure(failure.hint("build again once nothing writes to it"))
+    }
+}
+
+/// A miss in words.
+pub(crate) fn describe(miss: &Miss) -> String {
+    match &miss.reason {
+        MissReason::Absent => format!("cache entry {} is gone; it is made again", miss.digest.short()),
+        MissReason::Damaged(how) => format!("cache entry {} was damaged ({how}); it is made again", miss.digest.short()),
+    }
+}

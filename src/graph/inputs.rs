@@ -1,0 +1,228 @@
+//! What the plan stands on: recipe texts, snapshots, converter versions, and one cell per action.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::action::Outcome;
+use crate::{
+    config::Vocabulary,
+    decode::FileKind,
+    hash::Digest,
+    source::{FileDigest, RemoteFile},
+};
+
+/// Why a recipe cannot be built.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Failure {
+    /// What kind of fault it is; decides the exit code.
+    pub kind: FailureKind,
+    /// What happened, completing "failed to …".
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// What kind of fault a failure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FailureKind {
+    /// A step went wrong: a file that cannot be decoded or written.
+    Action,
+    /// The recipe asks for what its source does not have.
+    Config,
+    /// A source cannot be had.
+    Source,
+    /// The lock does not allow it.
+    Lock,
+    /// More rows were rejected than the recipe allows.
+    Policy,
+    /// The cache is damaged and rebuilding did not mend it.
+    Cache,
+    /// The build was interrupted.
+    Interrupted,
+}
+
+impl Failure {
+    /// A failure without a hint.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hint: None }
+    }
+
+    /// The same with a hint.
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// Which snapshot a dataset entry stands on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SnapshotKey {
+    /// A repository of the hub, at a revision.
+    Hub {
+        /// As the recipe has it.
+        source: String,
+        /// As the recipe has it; `None`: `main`.
+        revision: Option<String>,
+    },
+    /// Files of the workspace.
+    Local {
+        /// As the recipe has it.
+        source: String,
+        /// The recipe's `format`.
+        format: &'static str,
+        /// The splits asked for.
+        splits: Vec<String>,
+        /// The folders asked for.
+        data_dir: Vec<String>,
+    },
+}
+
+/// A pinned source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Snapshot {
+    /// A repository at a commit.
+    Hub {
+        /// Its canonical id.
+        repo: String,
+        /// The commit.
+        commit: String,
+        /// The part of its card that says what it holds.
+        card: Option<String>,
+        /// Its data files.
+        files: Vec<RemoteFile>,
+    },
+    /// Files of the workspace as they are now, in reading order.
+    Local(Vec<LocalFile>),
+}
+
+/// A file of the workspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalFile {
+    /// Its path relative to the workspace.
+    pub path: String,
+    /// Its size.
+    pub size: u64,
+    /// BLAKE3 of its bytes.
+    pub digest: FileDigest,
+    /// What it holds.
+    pub kind: FileKind,
+}
+
+/// The text of one recipe.
+#[salsa::input(debug)]
+pub(crate) struct RecipeFile {
+    /// Its path relative to the workspace.
+    #[returns(deref)]
+    pub(crate) path: String,
+    /// Its bytes.
+    #[returns(ref)]
+    pub(crate) text: Arc<[u8]>,
+}
+
+/// One snapshot; `None`: not locked yet.
+#[salsa::input]
+pub(crate) struct SnapshotInput {
+    /// The snapshot, or why it cannot be had.
+    #[returns(ref)]
+    pub(crate) state: Option<Result<Arc<Snapshot>, Failure>>,
+}
+
+/// The code version of one converter.
+#[salsa::input]
+pub(crate) struct Code {
+    /// Such as `3+1f0a…`.
+    #[returns(ref)]
+    pub(crate) version: String,
+}
+
+/// What an action yielded, as far as the driver knows.
+#[salsa::input]
+pub(crate) struct Cell {
+    /// What is known.
+    #[returns(ref)]
+    pub(crate) known: Known,
+}
+
+/// What is known of an action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// Nothing: it must run.
+    Nothing,
+    /// It yielded this, and the blobs are there.
+    Outcome(Outcome),
+    /// It was run and went wrong.
+    Failure(Failure),
+}
+
+/// Everything that is one of a kind.
+#[salsa::input(singleton)]
+pub(crate) struct World {
+    /// The words recipes may use.
+    #[returns(ref)]
+    pub(crate) vocabulary: Arc<Vocabulary>,
+    /// Converter versions by name.
+    #[returns(ref)]
+    pub(crate) converters: BTreeMap<&'static str, Code>,
+    /// Snapshots by key.
+    #[returns(ref)]
+    pub(crate) snapshots: BTreeMap<SnapshotKey, SnapshotInput>,
+}
+
+/// What queries may ask beyond their inputs.
+#[salsa::db]
+pub(crate) trait PlannerDb: salsa::Database {
+    /// The cell of an action, filled from the cache when it is first asked for.
+    fn cell(&self, key: &Digest) -> Cell;
+}
+
+/// Looks an action up in the cache.
+pub(crate) type Lookup = Arc<dyn Fn(&Digest) -> Option<Outcome> + Send + Sync>;
+
+/// Told the name of every query that runs.
+pub(crate) type OnExecute = Box<dyn Fn(salsa::DatabaseKeyIndex) + Send + Sync>;
+
+/// The salsa database.
+#[salsa::db]
+#[derive(Clone)]
+pub(crate) struct Planner {
+    storage: salsa::Storage<Self>,
+    cells: Arc<Mutex<HashMap<Digest, Cell>>>,
+    lookup: Lookup,
+}
+
+#[salsa::db]
+impl salsa::Database for Planner {}
+
+#[salsa::db]
+impl PlannerDb for Planner {
+    fn cell(&self, key: &Digest) -> Cell {
+        // Nothing is asked of salsa but a new input while the lock is held, so it cannot be taken twice.
+        let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+        *cells.entry(*key).or_insert_with(|| {
+            let known = (self.lookup)(key).map_or(Known::Nothing, Known::Outcome);
+            Cell::new(self, known)
+        })
+    }
+}
+
+impl Planner {
+    /// A database that looks actions up through `lookup`.
+    pub(crate) fn new(lookup: Lookup, on_execute: Option<OnExecute>) -> Self {
+        let callback = on_execute.map(|tell| -> Box<dyn Fn(salsa::Event) + Send + Sync> {
+            Box::new(move |event| {
+                if let salsa::EventKind::WillExecute { database_key } = event.kind {
+                    tell(database_key);
+                }
+            })
+        });
+        Self { storage: salsa::Storage::new(callback), cells: Arc::default(), lookup }
+    }
+}

@@ -1,0 +1,7 @@
+//! Artifacts to output files: rows are gathered in their order and put in place atomically, if the bytes differ.
+
+mod gather;
+mod sink;
+
+pub use gather::{Block, GatherError, Piece, Rows};
+pub use sink::{Sink, Written};
