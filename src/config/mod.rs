@@ -2,10 +2,182 @@
 //!
 //! [`load`] is pure: text in, recipe or [`Problem`]s out. The usual way is serde; only when something is wrong is the
 //! text parsed again with positions, so that all faults of a file are reported at once, each at its line and column.
+//!
+//! Both ways yield the same tree and the same walk (`check`) turns it into a recipe: what is accepted is defined once.
 
+mod check;
+mod leaves;
+mod problem;
 pub mod recipe;
+mod spanned;
+mod tree;
+mod yaml;
 
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use crate::row::SampleKind;
+
+use check::rules::{file_stem, stem_fault};
+use problem::Fault;
+
+pub use leaves::locate;
+pub use problem::{CODES, Problem};
 pub use recipe::{
     Dataset, DeduplicationMethod, Filter, Format, MaxRejects, Metadata, Mix, Recipe, SplitMethod, Strategy, Unit,
     Validation,
 };
+
+/// The largest recipe that is read.
+pub const MAX_BYTES: usize = 1 << 20;
+
+/// Problems of one file that are listed; how many follow is said in one more.
+pub const MAX_PROBLEMS: usize = 100;
+
+/// What recipes may refer to that the rest of the program defines.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vocabulary {
+    /// The registered converters.
+    pub converters: Vec<ConverterWord>,
+}
+
+/// A converter as recipes see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConverterWord {
+    /// Its name.
+    pub name: String,
+    /// What it makes.
+    pub kind: SampleKind,
+    /// Its options, each with the values it takes; an option without values takes any.
+    pub options: Vec<(String, Vec<String>)>,
+}
+
+/// Reads a recipe, or reports everything that is wrong with it in the order of the text.
+///
+/// ```
+/// use datac::config::{Vocabulary, load};
+///
+/// let text = b"metadata: { phase: pretrain }\ndatasets:\n  - { name: wiki, source: org/wiki, mix_ratios: 1 }\n";
+/// let problems = load("wiki.yaml", text, &Vocabulary::default()).unwrap_err();
+/// assert_eq!((problems[0].line, problems[0].column), (3, 37));
+/// assert_eq!(problems[0].hint.as_deref(), Some("did you mean `mix_ratio`?"));
+/// ```
+pub fn load(path: &str, text: &[u8], vocabulary: &Vocabulary) -> Result<Recipe, Vec<Problem>> {
+    let stem = file_stem(path);
+    let misnamed = stem_fault(stem).map(|what| {
+        Fault::of_file(problem::FILE_NAME, format!("the file name {} {what}", tree::quoted(stem)))
+            .hint("outputs are named after it: rename it to letters, digits, `.`, `_` and `-`")
+    });
+    let mut faults: Vec<Fault> = misnamed.into_iter().collect();
+    match read(text, vocabulary) {
+        Ok(recipe) if faults.is_empty() => return Ok(recipe),
+        Ok(_) => {}
+        Err(found) => faults.extend(found),
+    }
+    faults.sort_by_key(|fault| fault.span.as_ref().map(|span| (span.start, span.end)));
+    let more = faults.len().saturating_sub(MAX_PROBLEMS);
+    if more > 0 {
+        faults.truncate(MAX_PROBLEMS);
+        faults.push(Fault::of_file(problem::TOO_MANY, format!("and {more} more problems")));
+    }
+    Err(faults.into_iter().map(|fault| fault.locate(path, text)).collect())
+}
+
+/// Reports every recipe that would write the outputs of one before it; items are path, recipe and text.
+///
+/// Names are compared without regard to case, as the file systems of macOS do.
+pub fn check_collisions(recipes: &[(&str, &Recipe, &[u8])]) -> Vec<Problem> {
+    let mut first: BTreeMap<String, &str> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for (path, recipe, text) in recipes {
+        let stem = recipe.output_stem(path);
+        match first.get(&stem.to_lowercase()) {
+            None => drop(first.insert(stem.to_lowercase(), path)),
+            Some(other) => {
+                let fault = Fault::of_file(problem::COLLISION, format!("`{other}` writes `{stem}_train.jsonl` too"));
+                let fault = Fault { span: leaves::value_span(text, "metadata.phase"), ..fault };
+                let fault = fault.label("phase and file name make the outputs' name");
+                problems.push(fault.hint("rename one of the two files, or change its phase").locate(path, text));
+            }
+        }
+    }
+    problems
+}
+
+impl Recipe {
+    /// The beginning of its outputs' names: the phase and the stem of its file at `path`.
+    pub fn output_stem(&self, path: &str) -> String {
+        format!("{}_{}", self.metadata.phase, file_stem(path))
+    }
+}
+
+fn read(text: &[u8], vocabulary: &Vocabulary) -> Result<Recipe, Vec<Fault>> {
+    let (text, mark) = plain_text(text).map_err(|fault| vec![fault])?;
+    parse(text, vocabulary).map_err(|mut faults| {
+        for span in faults.iter_mut().filter_map(|fault| fault.span.as_mut()) {
+            *span = span.start + mark..span.end + mark;
+        }
+        faults
+    })
+}
+
+/// The text without a byte order mark, and how many bytes that took.
+fn plain_text(text: &[u8]) -> Result<(&str, usize), Fault> {
+    if text.len() > MAX_BYTES {
+        let message = format!("the file has {} bytes, a recipe at most {MAX_BYTES}", text.len());
+        return Err(Fault::of_file(problem::TOO_LARGE, message).hint("is it a recipe? data belongs elsewhere"));
+    }
+    match std::str::from_utf8(text) {
+        Ok(text) => Ok(text.strip_prefix('\u{feff}').map_or((text, 0), |rest| (rest, '\u{feff}'.len_utf8()))),
+        Err(error) => {
+            let at = error.valid_up_to();
+            let fault = Fault::new(problem::NOT_UTF8, &(at..at), "the file is not UTF-8");
+            Err(fault.hint("save it as UTF-8"))
+        }
+    }
+}
+
+fn parse(text: &str, vocabulary: &Vocabulary) -> Result<Recipe, Vec<Fault>> {
+    if let Some(at) = spanned::absurd_nesting(text) {
+        return Err(vec![Fault::new(problem::TOO_DEEP, &(at..at + 1), "nested too deeply for a recipe")]);
+    }
+    // Only these begin an anchor, an alias or a tag, which serde resolves without a word; a text without them is spared
+    // the second parser.
+    let sigils = memchr::memchr3(b'&', b'*', b'!', text.as_bytes()).is_some();
+    let parsed = sigils.then(|| spanned::parse(text));
+    let mut quick = Vec::new();
+    if parsed.as_ref().is_none_or(|parsed| parsed.faults.is_empty())
+        && let Ok(tree) = yaml::parse(text)
+    {
+        match check::check(&tree, vocabulary) {
+            (Some(recipe), _) => return Ok(recipe),
+            (None, faults) => quick = faults,
+        }
+    }
+
+    let parsed = parsed.unwrap_or_else(|| spanned::parse(text));
+    let mut faults = parsed.faults;
+    let mut recipe = None;
+    if let Some(root) = &parsed.root {
+        let (sound, found) = check::check(root, vocabulary);
+        recipe = sound;
+        faults.extend(found);
+    } else {
+        // serde could read what the other parser could not: its faults have no place but are not lost.
+        faults.extend(quick.into_iter().map(|fault| Fault { span: None, ..fault }));
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    match (yaml::parse(text), recipe) {
+        // A number where a text belongs keeps its spelling only in the second parser's tree.
+        (Ok(_), Some(recipe)) => Ok(recipe),
+        (Err(refusal), _) => {
+            let span = refusal.at.map(|at| at.min(text.len())..at.min(text.len()));
+            Err(vec![Fault { span, ..Fault::of_file(problem::PARSER, refusal.message) }])
+        }
+        (Ok(_), None) => Err(vec![Fault::of_file(problem::PARSER, "the recipe could not be read")]),
+    }
+}

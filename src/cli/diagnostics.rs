@@ -1,0 +1,89 @@
+//! Draws problems as rustc draws its own.
+
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet, renderer::DecorStyle};
+
+use crate::config::Problem;
+
+/// Renders a problem of the file whose text is `text`, for a terminal of `width` columns.
+///
+/// The second line is always ` --> path:line:column`, which editors and `grep` understand.
+pub fn render(problem: &Problem, text: &str, color: bool, width: usize) -> String {
+    let title = Level::ERROR.primary_title(problem.message.as_str()).id(problem.code);
+    let mut group = match snippet_of(problem, text) {
+        Some(snippet) => Group::with_title(title).element(snippet),
+        None => Group::with_title(title)
+            .element(Origin::path(problem.path.as_str()).line(problem.line).char_column(problem.column)),
+    };
+    if let Some(hint) = &problem.hint {
+        group = group.element(Level::HELP.message(hint.as_str()));
+    }
+    let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+    renderer.decor_style(DecorStyle::Ascii).term_width(width.max(40)).render(&[group])
+}
+
+/// The lines it concerns, cut from the text so that drawing costs nothing in a large file.
+fn snippet_of<'a>(problem: &'a Problem, text: &'a str) -> Option<Snippet<'a, annotate_snippets::Annotation<'a>>> {
+    let span = problem.span.clone()?;
+    // A text that changed since it was read must not be drawn with old positions.
+    if span.end > text.len() || !text.is_char_boundary(span.start) || !text.is_char_boundary(span.end) {
+        return None;
+    }
+    let line_start = text[..span.start].rfind('\n').map_or(0, |newline| newline + 1);
+    let line_start = line_start + if text[line_start..].starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    let line_end = text[span.start..].find(['\n', '\r']).map_or(text.len(), |length| span.start + length);
+    let source = &text[line_start..line_end];
+    let underlined = span.start.max(line_start) - line_start..span.end.min(line_end).max(line_start) - line_start;
+    let annotation = AnnotationKind::Primary.span(underlined).label(problem.label.as_deref());
+    Some(Snippet::source(source).line_start(problem.line).path(problem.path.as_str()).annotation(annotation))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Vocabulary, load};
+
+    fn rendered(text: &str) -> String {
+        let problems = load("config/a.yaml", text.as_bytes(), &Vocabulary::default()).unwrap_err();
+        let shown: Vec<String> = problems.iter().map(|problem| render(problem, text, false, 100)).collect();
+        for (problem, shown) in problems.iter().zip(&shown) {
+            assert!(shown.contains(&format!("config/a.yaml:{}:{}", problem.line, problem.column)), "{shown}");
+        }
+        shown.join("\n\n")
+    }
+
+    #[test]
+    fn problems_are_drawn_with_place_reason_and_help() {
+        insta::assert_snapshot!(rendered(
+            "metadata:\n  phase: sft\ndatasets:\n  - name: é1\n    source: a/b\n    mix_ratio: 0.75\n    min_lenght: 3\n  - \
+             name: two\n    source: c/d\n    mix_ratio: 0.2\n    text_field: \"ünï\\0\"\n"
+        ));
+    }
+
+    #[test]
+    fn a_problem_of_the_whole_file_still_names_a_place() {
+        insta::assert_snapshot!(rendered("# nothing\n"));
+    }
+
+    #[test]
+    fn a_text_that_changed_is_not_drawn() {
+        let text = "metadata: {phase: sft}\ndatasets: [{name: a, source: ../x}]\n";
+        let problem = load("a.yaml", text.as_bytes(), &Vocabulary::default()).unwrap_err().remove(0);
+        assert!(render(&problem, "é", false, 80).contains("a.yaml:2:30"));
+    }
+
+    #[test]
+    fn long_lines_tabs_and_crlf_are_survived() {
+        let long = format!(
+            "metadata: {{phase: sft}} # {}\r\ndatasets: [{{name: a, source: x/y, nam: \tb}}]\r\n",
+            "x".repeat(3000)
+        );
+        assert!(rendered(&long).lines().all(|line| line.chars().count() < 200));
+    }
+
+    #[test]
+    fn colour_is_only_written_when_asked_for() {
+        let problem = load("a.yaml", b"", &Vocabulary::default()).unwrap_err().remove(0);
+        assert!(!render(&problem, "", false, 80).contains('\u{1b}'));
+        assert!(render(&problem, "", true, 80).contains('\u{1b}'));
+    }
+}

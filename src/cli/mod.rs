@@ -1,0 +1,3 @@
+//! The command line: one file a command, and all that is printed.
+
+pub mod diagnostics;

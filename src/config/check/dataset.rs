@@ -1,0 +1,333 @@
+//! One entry of `datasets`: where its rows come from, what is made of them, which are kept.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use super::{
+    super::{
+        ConverterWord,
+        problem::{self, Fault},
+        recipe::{Dataset, DeduplicationMethod, Filter, Format},
+        tree::{Key, Node, Scalar, Value, quoted},
+    },
+    CODE_QUALITY_KEYS, Checker, DATASET_KEYS, DEDUPLICATION_KEYS, LANGUAGE_KEYS, LENGTH_KEYS, QUALITY_KEYS,
+    read::Fields,
+    rules::{decimal, hub_id_of_url, is_hub_id, is_plain, language_meant, relative_path, revision_fault, suggest},
+};
+use crate::row::SampleKind;
+
+/// What is known of a dataset entry, whether or not all of it is sound.
+pub(super) struct Entry {
+    /// Its name and where that stands.
+    pub(super) name: Option<(String, Range<usize>)>,
+    /// Its share and where that stands.
+    pub(super) ratio: Option<(f64, Range<usize>)>,
+    /// The entry, if all of it is sound.
+    pub(super) dataset: Option<Dataset>,
+}
+
+impl Checker<'_> {
+    /// Reads one of `count` entries of a recipe whose samples are of `kind`.
+    pub(super) fn dataset(&mut self, node: &Node<'_>, count: usize, kind: Option<SampleKind>) -> Entry {
+        let mut entry = Entry { name: None, ratio: None, dataset: None };
+        let Some(fields) = self.fields(node, None, "a dataset", DATASET_KEYS) else { return entry };
+        let named = self.required(&fields, "name", "it is the `source` of every row, such as `name: alpaca`");
+        entry.name = named.and_then(|node| Some((self.name(node, "name")?.to_owned(), node.span.clone())));
+        entry.ratio = self.mix_ratio(&fields, node, count);
+        let owned = |this: &mut Self, node: &Node<'_>, key: &str| this.name(node, key).map(str::to_owned);
+
+        let format = self
+            .or_default(&fields, "format", Format::Huggingface, |this, node, key| this.word(node, key, Format::ALL));
+        let source =
+            self.required(&fields, "source", "a Hub id such as `tatsu-lab/alpaca`, or a path with its `format`");
+        let source = source.and_then(|node| self.source(node, format));
+        let splits = self.or_default(&fields, "splits", vec!["train".to_owned()], |this, node, key| {
+            this.names(node, key, Self::split)
+        });
+        let max_samples = self.optional(&fields, "max_samples", |this, node, key| this.integer(node, key, 1));
+        let text_field = self.optional(&fields, "text_field", owned);
+        let config_name = self.optional(&fields, "config_name", owned);
+        let data_dir =
+            self.or_default(&fields, "data_dir", Vec::new(), |this, node, key| this.names(node, key, Self::folder));
+        let revision = self.optional(&fields, "revision", Self::revision);
+        let converter = self.optional(&fields, "converter", |this, node, _| this.converter(node, kind));
+        let word = converter.clone().flatten();
+        let options =
+            self.or_default(&fields, "options", BTreeMap::new(), |this, node, _| this.options(node, word.as_ref()));
+        let filters = self.or_default(&fields, "filters", Vec::new(), |this, node, _| this.filters(node));
+
+        // A closure, so that `?` ends the assembly and not the walk.
+        entry.dataset = (|| {
+            Some(Dataset {
+                name: entry.name.as_ref()?.0.clone(),
+                source: source?,
+                format: format?,
+                mix_ratio: entry.ratio.as_ref()?.0,
+                splits: splits?,
+                max_samples: max_samples?,
+                text_field: text_field?,
+                config_name: config_name?,
+                data_dir: data_dir?,
+                revision: revision?,
+                converter: converter?.map(|word| word.name),
+                options: options?,
+                filters: filters?,
+            })
+        })();
+        entry
+    }
+
+    fn mix_ratio(&mut self, fields: &Fields<'_, '_>, node: &Node<'_>, count: usize) -> Option<(f64, Range<usize>)> {
+        let written = match fields.get("mix_ratio") {
+            None if count == 1 => return Some((1.0, node.span.clone())),
+            None => {
+                let equal = decimal((1e4 / count as f64).round() / 1e4);
+                self.required(
+                    fields,
+                    "mix_ratio",
+                    &format!("shares sum to 1.0; equal ones would be `mix_ratio: {equal}`"),
+                )?
+            }
+            Some(written) => written,
+        };
+        let ratio =
+            self.number_in(written, "mix_ratio", "above 0 and at most 1", |ratio| ratio > 0.0 && ratio <= 1.0)?;
+        Some((ratio, written.span.clone()))
+    }
+
+    fn source(&mut self, node: &Node<'_>, format: Option<Format>) -> Option<String> {
+        let text = self.name(node, "source")?;
+        // An unknown format has been reported; what the source should look like is then anyone's guess.
+        if format? == Format::Huggingface {
+            if is_hub_id(text) {
+                return Some(text.to_owned());
+            }
+            let hint = match hub_id_of_url(text) {
+                Some(id) => format!("write `{id}`"),
+                None => {
+                    "write `organisation/name`; for a file of your own add its `format`, such as `jsonl`".to_owned()
+                }
+            };
+            let message = format!("source {} is not a Hub id", quoted(text));
+            self.report(Fault::new(problem::SOURCE, &node.span, message).label("not `organisation/name`").hint(hint));
+            return None;
+        }
+        match relative_path(text) {
+            Ok(path) => Some(path.to_owned()),
+            Err(what) => {
+                let message = format!("source {} {what}", quoted(text));
+                let hint = "write a path inside the workspace, with `/`; a link there may lead elsewhere";
+                self.report(Fault::new(problem::SOURCE, &node.span, message).label(what).hint(hint));
+                None
+            }
+        }
+    }
+
+    fn split(&mut self, node: &Node<'_>, text: &str) -> Option<String> {
+        if is_plain(text) {
+            return Some(text.to_owned());
+        }
+        let hint = if text.contains('[') {
+            "slices are not supported; use `max_samples`"
+        } else if text.contains('+') || text.contains(',') {
+            "write several splits as a list: `[train, test]`"
+        } else {
+            "letters, digits, `.`, `_` and `-`"
+        };
+        let message = format!("split {} is not a split's name", quoted(text));
+        self.report(Fault::new(problem::SPLIT, &node.span, message).label("malformed").hint(hint));
+        None
+    }
+
+    fn folder(&mut self, node: &Node<'_>, text: &str) -> Option<String> {
+        match relative_path(text) {
+            Ok(path) => Some(path.to_owned()),
+            Err(what) => {
+                let message = format!("data_dir {} {what}", quoted(text));
+                let hint = "write a folder of the repository, such as `helpful-base`";
+                self.report(Fault::new(problem::FOLDER, &node.span, message).label(what).hint(hint));
+                None
+            }
+        }
+    }
+
+    fn revision(&mut self, node: &Node<'_>, key: &str) -> Option<String> {
+        let text = self.name(node, key)?;
+        match revision_fault(text) {
+            None => Some(text.to_owned()),
+            Some(what) => {
+                let message = format!("revision {} {what}", quoted(text));
+                let hint = "a branch, a tag, or a commit of 40 hexadecimal digits";
+                self.report(Fault::new(problem::REVISION, &node.span, message).label(what).hint(hint));
+                None
+            }
+        }
+    }
+
+    fn converter(&mut self, node: &Node<'_>, kind: Option<SampleKind>) -> Option<ConverterWord> {
+        let text = self.name(node, "converter")?;
+        let fits = |word: &&ConverterWord| kind.is_none_or(|kind| word.kind == kind);
+        let fitting: Vec<&str> =
+            self.vocabulary.converters.iter().filter(fits).map(|word| word.name.as_str()).collect();
+        let known: Vec<&str> = self.vocabulary.converters.iter().map(|word| word.name.as_str()).collect();
+        let Some(word) = self.vocabulary.converters.iter().find(|word| word.name == text) else {
+            let hint = if known.is_empty() { "no converter is registered".to_owned() } else { suggest(text, &known) };
+            let message = format!("unknown converter {}", quoted(text));
+            self.report(Fault::new(problem::CONVERTER, &node.span, message).label("unknown").hint(hint));
+            return None;
+        };
+        if let Some(kind) = kind.filter(|kind| *kind != word.kind) {
+            let message =
+                format!("converter `{text}` makes {} samples, the phase trains on {}", word.kind.name(), kind.name());
+            let hint = if fitting.is_empty() {
+                format!("no converter makes {} samples", kind.name())
+            } else {
+                format!("for {} samples: {}", kind.name(), super::rules::list_of(&fitting))
+            };
+            let label = format!("makes {} samples", word.kind.name());
+            self.report(Fault::new(problem::CONVERTER_KIND, &node.span, message).label(label).hint(hint));
+            return None;
+        }
+        Some(word.clone())
+    }
+
+    /// Reads options; they are checked only against a converter the recipe names.
+    fn options(&mut self, node: &Node<'_>, word: Option<&ConverterWord>) -> Option<BTreeMap<String, String>> {
+        let Value::Map(entries) = &node.value else {
+            self.wrong_type(node, "options", "a mapping", Some("write `options: { calculator: strip }`".to_owned()));
+            return None;
+        };
+        let mut options = BTreeMap::new();
+        let mut sound = true;
+        for (key, value) in entries.iter().filter(|(_, value)| !value.is_null()) {
+            match self.option(key, value, word) {
+                Some(text) => drop(options.insert(key.name.to_string(), text.to_owned())),
+                None => sound = false,
+            }
+        }
+        sound.then_some(options)
+    }
+
+    fn option<'n>(&mut self, key: &Key<'_>, value: &'n Node<'_>, word: Option<&ConverterWord>) -> Option<&'n str> {
+        if !is_plain(&key.name) {
+            let message = format!("option {} is not an option's name", quoted(&key.name));
+            let fault = Fault::new(problem::BAD_CHARACTER, &key.span, message);
+            self.report(fault.hint("letters, digits, `.`, `_` and `-`"));
+            return None;
+        }
+        let text = self.name(value, &key.name)?;
+        let Some(word) = word else { return Some(text) };
+        let Some((_, values)) = word.options.iter().find(|(name, _)| *name == key.name) else {
+            let known: Vec<&str> = word.options.iter().map(|(name, _)| name.as_str()).collect();
+            let hint = if known.is_empty() { "it has no options".to_owned() } else { suggest(&key.name, &known) };
+            let message = format!("converter `{}` has no option {}", word.name, quoted(&key.name));
+            self.report(Fault::new(problem::CONVERTER_OPTION, &key.span, message).label("unknown option").hint(hint));
+            return None;
+        };
+        if !values.is_empty() && !values.iter().any(|known| known == text) {
+            let known: Vec<&str> = values.iter().map(String::as_str).collect();
+            let message = format!("option `{}` cannot be {}", key.name, quoted(text));
+            let fault = Fault::new(problem::CONVERTER_OPTION, &value.span, message).label("unknown value");
+            self.report(fault.hint(suggest(text, &known)));
+            return None;
+        }
+        Some(text)
+    }
+
+    fn filters(&mut self, node: &Node<'_>) -> Option<Vec<Filter>> {
+        let Value::List(items) = &node.value else {
+            let hint = "begin each filter with `- type: …`".to_owned();
+            self.wrong_type(node, "filters", "a list", Some(hint));
+            return None;
+        };
+        // Each item is read before any is judged, so that all are reported.
+        let filters: Vec<Option<Filter>> = items.iter().map(|item| self.filter(item)).collect();
+        filters.into_iter().collect()
+    }
+
+    fn filter(&mut self, node: &Node<'_>) -> Option<Filter> {
+        if let Value::Scalar(Scalar::Text, Some(text)) = &node.value
+            && Filter::TYPES.contains(&text.as_ref())
+        {
+            self.wrong_type(node, "filters", "a list of mappings", Some(format!("write `{{ type: {text} }}`")));
+            return None;
+        }
+        let Some((_, type_node)) = node.entry("type").filter(|(_, node)| !node.is_null()) else {
+            // Without a type no key can be called unknown.
+            let all: Vec<&str> = match &node.value {
+                Value::Map(entries) => entries.iter().map(|(key, _)| key.name.as_ref()).collect(),
+                _ => vec!["type"],
+            };
+            let fields = self.fields(node, None, "a filter", &all)?;
+            self.required(&fields, "type", &format!("one of {}", super::rules::list_of(Filter::TYPES)));
+            return None;
+        };
+        let types: Vec<(&str, &str)> = Filter::TYPES.iter().map(|name| (*name, *name)).collect();
+        match self.word(type_node, "type", &types)? {
+            "length" => self.length(node),
+            "quality" => {
+                let fields = self.fields(node, None, "a `quality` filter", QUALITY_KEYS)?;
+                let min_score = self.score(&fields, "min_score")?;
+                Some(Filter::Quality { min_score })
+            }
+            "code_quality" => {
+                let fields = self.fields(node, None, "a `code_quality` filter", CODE_QUALITY_KEYS)?;
+                let min_code_ratio = self.score(&fields, "min_code_ratio")?;
+                Some(Filter::CodeQuality { min_code_ratio })
+            }
+            "language" => {
+                let fields = self.fields(node, None, "a `language` filter", LANGUAGE_KEYS)?;
+                let languages = self.required(&fields, "languages", "such as `languages: [en]`")?;
+                Some(Filter::Language { languages: self.names(languages, "languages", Self::language)? })
+            }
+            _ => {
+                let fields = self.fields(node, None, "a `deduplication` filter", DEDUPLICATION_KEYS)?;
+                let methods = [("exact", DeduplicationMethod::Exact)];
+                let method = self.or_default(&fields, "method", DeduplicationMethod::Exact, |this, node, key| {
+                    this.word(node, key, &methods)
+                })?;
+                Some(Filter::Deduplication { method })
+            }
+        }
+    }
+
+    fn length(&mut self, node: &Node<'_>) -> Option<Filter> {
+        let fields = self.fields(node, None, "a `length` filter", LENGTH_KEYS)?;
+        let min = self.optional(&fields, "min_length", |this, node, key| this.integer(node, key, 0));
+        let max = self.optional(&fields, "max_length", |this, node, key| this.integer(node, key, 0));
+        let type_span = node.entry("type").map_or(&node.span, |(_, node)| &node.span);
+        let (min, max) = (min?, max?);
+        match (min, max) {
+            (None, None) => {
+                let fault = Fault::new(problem::LENGTH_BOUNDS, type_span, "a `length` filter without a bound");
+                self.report(fault.label("keeps everything").hint("add `min_length`, `max_length` or both"));
+                None
+            }
+            (Some(low), Some(high)) if low > high => {
+                let message = format!("`min_length` {low} is above `max_length` {high}");
+                let span = fields.get("min_length").map_or(type_span, |node| &node.span);
+                let fault = Fault::new(problem::LENGTH_BOUNDS, span, message).label("keeps nothing");
+                self.report(fault.hint("exchange the two"));
+                None
+            }
+            _ => Some(Filter::Length { min, max }),
+        }
+    }
+
+    fn score(&mut self, fields: &Fields<'_, '_>, key: &str) -> Option<f64> {
+        let node = self.required(fields, key, &format!("such as `{key}: 0.2`"))?;
+        self.number_in(node, key, "from 0 to 1", |score| (0.0..=1.0).contains(&score))
+    }
+
+    fn language(&mut self, node: &Node<'_>, text: &str) -> Option<String> {
+        if isolang::Language::from_639_1(text).is_some() {
+            return Some(text.to_owned());
+        }
+        let hint = match language_meant(text) {
+            Some(code) => format!("did you mean `{code}`?"),
+            None => "two letters of ISO 639-1, such as `en`".to_owned(),
+        };
+        let message = format!("{} is not a language code", quoted(text));
+        self.report(Fault::new(problem::LANGUAGE, &node.span, message).label("unknown language").hint(hint));
+        None
+    }
+}

@@ -1,0 +1,335 @@
+//! Reads typed values off nodes and says what they should have been.
+
+use std::{collections::BTreeSet, ops::Range};
+
+use super::{
+    super::{
+        problem::{self, Fault},
+        tree::{Key, Node, Scalar, Value, quoted},
+    },
+    Checker, PLACES,
+    rules::{did_you_mean, list_of, suggest},
+};
+
+/// The entries of a mapping whose keys have been checked.
+pub(super) struct Fields<'n, 't> {
+    entries: &'n [(Key<'t>, Node<'t>)],
+    /// Where a missing key is reported.
+    anchor: Range<usize>,
+    /// Which kind of mapping it is, in words.
+    place: &'static str,
+}
+
+impl<'n, 't> Fields<'n, 't> {
+    /// The value under `name`; null counts as absent.
+    pub(super) fn get(&self, name: &str) -> Option<&'n Node<'t>> {
+        self.entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node).filter(|node| !node.is_null())
+    }
+}
+
+impl Checker<'_> {
+    pub(super) fn report(&mut self, fault: Fault) {
+        self.faults.push(fault);
+    }
+
+    /// Reads a mapping and reports keys that are not `known`; missing keys will be reported at `anchor`.
+    pub(super) fn fields<'n, 't>(
+        &mut self,
+        node: &'n Node<'t>,
+        anchor: Option<&Key<'_>>,
+        place: &'static str,
+        known: &[&str],
+    ) -> Option<Fields<'n, 't>> {
+        let entries = match &node.value {
+            Value::Map(entries) => entries,
+            Value::Refused => return None,
+            _ => {
+                let shown = known.first().map_or(String::new(), |key| format!("begin with `{key}: …`"));
+                self.report(
+                    Fault::new(
+                        problem::WRONG_TYPE,
+                        &node.span,
+                        format!("{place} must be a mapping, found {}", node.describe()),
+                    )
+                    .label("not a mapping")
+                    .hint(shown),
+                );
+                return None;
+            }
+        };
+        for (key, _) in entries.iter().filter(|(key, _)| !known.contains(&key.name.as_ref())) {
+            self.unknown_key(key, place, known);
+        }
+        let first = entries.first().map_or(&node.span, |(key, _)| &key.span);
+        Some(Fields { entries, anchor: anchor.map_or(first, |key| &key.span).clone(), place })
+    }
+
+    fn unknown_key(&mut self, key: &Key<'_>, place: &str, known: &[&str]) {
+        let name = key.name.as_ref();
+        let others = PLACES.iter().filter(|(home, _)| *home != place);
+        let elsewhere = || {
+            let exact = others.clone().find(|(_, keys)| keys.contains(&name)).map(|(home, _)| (name, *home));
+            let (meant, home) =
+                exact.or_else(|| others.clone().find_map(|(home, keys)| Some((did_you_mean(name, keys)?, *home))))?;
+            Some(format!("`{meant}` belongs to {home}"))
+        };
+        let hint = did_you_mean(name, known)
+            .map(|word| format!("did you mean `{word}`?"))
+            .or_else(elsewhere)
+            .unwrap_or_else(|| format!("known keys of {place}: {}", list_of(known)));
+        self.report(
+            Fault::new(problem::UNKNOWN_KEY, &key.span, format!("unknown key {} in {place}", quoted(name)))
+                .label("unknown key")
+                .hint(hint),
+        );
+    }
+
+    /// The value under `name`, or a fault that it is missing.
+    pub(super) fn required<'n, 't>(&mut self, fields: &Fields<'n, 't>, name: &str, hint: &str) -> Option<&'n Node<'t>> {
+        let node = fields.get(name);
+        if node.is_none() {
+            let nothing = fields.entries.iter().find(|(key, _)| key.name == name);
+            let (span, label) = match nothing {
+                Some((key, _)) => (&key.span, "has no value".to_owned()),
+                None => (&fields.anchor, format!("no `{name}` here")),
+            };
+            self.report(
+                Fault::new(problem::MISSING_KEY, span, format!("{} needs `{name}`", fields.place))
+                    .label(label)
+                    .hint(hint),
+            );
+        }
+        node
+    }
+
+    pub(super) fn wrong_type(&mut self, node: &Node<'_>, key: &str, expected: &str, hint: Option<String>) {
+        // What the parser refused has been reported.
+        if node.value != Value::Refused {
+            let message = format!("`{key}` must be {expected}, found {}", node.describe());
+            self.report(
+                Fault::new(problem::WRONG_TYPE, &node.span, message)
+                    .label(format!("expected {expected}"))
+                    .maybe_hint(hint),
+            );
+        }
+    }
+
+    /// A scalar by its spelling.
+    pub(super) fn text<'n>(&mut self, node: &'n Node<'_>, key: &str) -> Option<&'n str> {
+        match &node.value {
+            Value::Scalar(scalar, Some(text)) if *scalar != Scalar::Null => return Some(text),
+            // A number without its spelling, of which only serde's tree has any, is refused here and then read again
+            // from the tree with positions.
+            _ => {}
+        }
+        self.wrong_type(node, key, "text", None);
+        None
+    }
+
+    /// A text that names something: it is not empty and holds no control characters.
+    pub(super) fn name<'n>(&mut self, node: &'n Node<'_>, key: &str) -> Option<&'n str> {
+        let text = self.text(node, key)?;
+        if text.trim().is_empty() {
+            self.report(
+                Fault::new(problem::EMPTY_VALUE, &node.span, format!("`{key}` is empty")).label("says nothing"),
+            );
+            return None;
+        }
+        if let Some(control) = text.chars().find(|c| c.is_control()) {
+            let message = format!("`{key}` holds the control character `{}`", control.escape_default());
+            self.report(Fault::new(problem::BAD_CHARACTER, &node.span, message).hint("remove it"));
+            return None;
+        }
+        Some(text)
+    }
+
+    /// An integer from `min` up.
+    pub(super) fn integer(&mut self, node: &Node<'_>, key: &str, min: u64) -> Option<u64> {
+        // 2^53: from there on a float no longer says which integer is meant.
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        let found = match &node.value {
+            Value::Scalar(Scalar::Int(value), _) => *value,
+            Value::Scalar(Scalar::Float(value), _) if !value.is_finite() => {
+                self.not_finite(node, key);
+                return None;
+            }
+            Value::Scalar(Scalar::Float(value), _) if value.fract() == 0.0 && value.abs() <= EXACT => *value as i128,
+            // YAML 1.1 spelled integers so; today's parsers take it for text.
+            Value::Scalar(Scalar::Text, Some(text)) if is_grouped(text) => {
+                text.replace('_', "").parse().unwrap_or(i128::MAX)
+            }
+            Value::Scalar(Scalar::Text, Some(text)) => {
+                let hint = match text.parse::<i128>() {
+                    Ok(_) if text.starts_with('0') => Some("remove the leading zero".to_owned()),
+                    Ok(_) => Some(format!("remove the quotes around `{text}`")),
+                    Err(_) => grouped_by_commas(text).map(|plain| format!("write `{plain}`")),
+                };
+                self.wrong_type(node, key, "an integer", hint);
+                return None;
+            }
+            _ => {
+                self.wrong_type(node, key, "an integer", None);
+                return None;
+            }
+        };
+        match u64::try_from(found) {
+            Ok(value) if value >= min => Some(value),
+            _ => {
+                let bound =
+                    if found < i128::from(min) { format!("at least {min}") } else { format!("at most {}", u64::MAX) };
+                let message = format!("`{key}` must be {bound}, found {}", spelled(node));
+                self.report(Fault::new(problem::OUT_OF_RANGE, &node.span, message).label(bound));
+                None
+            }
+        }
+    }
+
+    /// A finite number.
+    pub(super) fn number(&mut self, node: &Node<'_>, key: &str) -> Option<f64> {
+        match &node.value {
+            Value::Scalar(Scalar::Float(value), _) if !value.is_finite() => {
+                self.not_finite(node, key);
+                None
+            }
+            Value::Scalar(Scalar::Float(value), _) => Some(*value),
+            Value::Scalar(Scalar::Int(value), _) => Some(*value as f64),
+            Value::Scalar(Scalar::Text, Some(text)) => {
+                let hint = if text.parse::<f64>().is_ok_and(f64::is_finite) {
+                    Some(format!("remove the quotes around `{text}`"))
+                } else if let Some(percent) = text.strip_suffix('%').and_then(|n| n.trim().parse::<f64>().ok()) {
+                    Some(format!("write {text} as `{}`", super::rules::decimal(percent / 100.0)))
+                } else if text.contains(',') {
+                    Some("the decimal sign is a point".to_owned())
+                } else {
+                    None
+                };
+                self.wrong_type(node, key, "a number", hint);
+                None
+            }
+            _ => {
+                self.wrong_type(node, key, "a number", None);
+                None
+            }
+        }
+    }
+
+    /// A number that `allowed` admits; `bounds` says which those are.
+    pub(super) fn number_in(
+        &mut self,
+        node: &Node<'_>,
+        key: &str,
+        bounds: &str,
+        allowed: impl Fn(f64) -> bool,
+    ) -> Option<f64> {
+        let value = self.number(node, key)?;
+        if allowed(value) {
+            // Minus zero equals zero and would be another cache key.
+            return Some(value + 0.0);
+        }
+        // Less than 5 is as likely a slip of another kind.
+        let hint = ((5.0..=100.0).contains(&value) && allowed(value / 100.0))
+            .then(|| format!("write {}% as `{}`", super::rules::decimal(value), super::rules::decimal(value / 100.0)));
+        let message = format!("`{key}` must be {bounds}, found {}", spelled(node));
+        self.report(
+            Fault::new(problem::OUT_OF_RANGE, &node.span, message).label(format!("must be {bounds}")).maybe_hint(hint),
+        );
+        None
+    }
+
+    fn not_finite(&mut self, node: &Node<'_>, key: &str) {
+        let message = format!("`{key}` must be a finite number, found {}", spelled(node));
+        self.report(Fault::new(problem::NOT_FINITE, &node.span, message).label("not a finite number"));
+    }
+
+    pub(super) fn boolean(&mut self, node: &Node<'_>, key: &str) -> Option<bool> {
+        let hint = match &node.value {
+            Value::Scalar(Scalar::Bool(value), _) => return Some(*value),
+            Value::Scalar(_, Some(text)) => match text.to_ascii_lowercase().as_str() {
+                "yes" | "on" | "1" | "y" | "true" => Some("write `true`"),
+                "no" | "off" | "0" | "n" | "false" => Some("write `false`"),
+                _ => None,
+            },
+            _ => None,
+        };
+        self.wrong_type(node, key, "`true` or `false`", hint.map(str::to_owned));
+        None
+    }
+
+    /// One of the words of `table`.
+    pub(super) fn word<T: Copy>(&mut self, node: &Node<'_>, key: &str, table: &[(&str, T)]) -> Option<T> {
+        let text = self.text(node, key)?;
+        if let Some((_, value)) = table.iter().find(|(word, _)| *word == text) {
+            return Some(*value);
+        }
+        let words: Vec<&str> = table.iter().map(|(word, _)| *word).collect();
+        let message = format!("unknown `{key}` {}", quoted(text));
+        self.report(
+            Fault::new(problem::UNKNOWN_WORD, &node.span, message).label("unknown").hint(suggest(text, &words)),
+        );
+        None
+    }
+
+    /// A list of names, or a single one, each put through `rule`; `None` when any is bad.
+    pub(super) fn names(
+        &mut self,
+        node: &Node<'_>,
+        key: &str,
+        mut rule: impl FnMut(&mut Self, &Node<'_>, &str) -> Option<String>,
+    ) -> Option<Vec<String>> {
+        let items = match &node.value {
+            Value::List(items) if items.is_empty() => {
+                let fault = Fault::new(problem::EMPTY_VALUE, &node.span, format!("`{key}` is an empty list"));
+                self.report(fault.label("names nothing").hint("name at least one"));
+                return None;
+            }
+            Value::List(items) => items.as_slice(),
+            Value::Map(_) => {
+                self.wrong_type(node, key, "a name or a list of names", None);
+                return None;
+            }
+            Value::Scalar(..) | Value::Refused => std::slice::from_ref(node),
+        };
+        let mut names: Vec<String> = Vec::with_capacity(items.len());
+        let mut seen = BTreeSet::new();
+        let mut sound = true;
+        for item in items {
+            let Some(name) = self.name(item, key).and_then(|text| rule(self, item, text)) else {
+                sound = false;
+                continue;
+            };
+            if !seen.insert(name.clone()) {
+                let message = format!("`{key}` names {} twice", quoted(&name));
+                self.report(
+                    Fault::new(problem::DUPLICATE_NAME, &item.span, message).label("named before").hint("remove one"),
+                );
+            }
+            names.push(name);
+        }
+        sound.then_some(names)
+    }
+}
+
+/// A value as it is written, for a message.
+pub(super) fn spelled(node: &Node<'_>) -> String {
+    match &node.value {
+        Value::Scalar(_, Some(text)) => quoted(text),
+        _ => node.describe(),
+    }
+}
+
+/// Whether `text` is digits with underscores between them.
+fn is_grouped(text: &str) -> bool {
+    text.contains('_')
+        && text.starts_with(|c: char| c.is_ascii_digit())
+        && text.ends_with(|c: char| c.is_ascii_digit())
+        && text.bytes().all(|b| b.is_ascii_digit() || b == b'_')
+}
+
+/// `10,000` and `50k` as plain digits.
+fn grouped_by_commas(text: &str) -> Option<String> {
+    if let Some(thousands) = text.strip_suffix(['k', 'K']).and_then(|n| n.parse::<u64>().ok()) {
+        return Some(format!("{thousands}000"));
+    }
+    let plain = text.replace([',', '\'', ' '], "");
+    (plain != text && plain.bytes().all(|b| b.is_ascii_digit()) && !plain.is_empty()).then_some(plain)
+}

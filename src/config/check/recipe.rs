@@ -1,0 +1,263 @@
+//! The recipe as a whole: its blocks, and what holds between datasets.
+
+use std::collections::BTreeMap;
+
+use super::{
+    super::{
+        problem::{self, Fault},
+        recipe::{MaxRejects, Metadata, Mix, Recipe, SplitMethod, Strategy, Unit, Validation},
+        tree::{Node, Scalar, Value, quoted},
+    },
+    Checker, METADATA_KEYS, MIX_KEYS, RECIPE_KEYS, VALIDATION_KEYS,
+    dataset::Entry,
+    read::{Fields, spelled},
+    rules::{decimal, did_you_mean, is_plain, list_of},
+};
+use crate::row::SampleKind;
+
+/// The words a phase begins with, and what a sample of it is.
+const PHASES: &[(&str, SampleKind)] = &[
+    ("sft", SampleKind::Conversation),
+    ("dpo", SampleKind::Preference),
+    ("rlaif", SampleKind::Prompt),
+    ("pretrain", SampleKind::Text),
+    ("midtrain", SampleKind::Text),
+];
+
+/// How far from 1.0 the shares may sum; thirds written as 0.333 are meant to pass.
+const SUM_TOLERANCE: f64 = 1e-3;
+
+impl Checker<'_> {
+    pub(super) fn recipe(&mut self, root: &Node<'_>) -> Option<Recipe> {
+        if root.is_null() {
+            let fault = Fault::of_file(problem::EMPTY, "the file says nothing");
+            self.report(fault.hint("a recipe has at least `metadata` and `datasets`; `datac init` writes one"));
+            return None;
+        }
+        let fields = self.fields(root, None, "the recipe", RECIPE_KEYS)?;
+        let metadata = self.required(&fields, "metadata", "add `metadata: { phase: sft }`");
+        let metadata = metadata.and_then(|node| self.metadata(node, root));
+        let datasets = self.required(&fields, "datasets", "add `datasets:` with `- name: …` and `source: …` under it");
+        let entries = datasets.and_then(|node| self.datasets(node, metadata.as_ref().map(|m| m.kind)));
+        let validation = match fields.get("validation") {
+            Some(node) => self.validation(node, root),
+            None => Some(Validation { ratio: 0.05, seed: 42, stratified: true, method: SplitMethod::Hash }),
+        };
+        let mix = match fields.get("mix") {
+            Some(node) => self.mix(node, root),
+            None => Some(Mix { strategy: Strategy::Repeat, total: None, unit: Unit::Rows }),
+        };
+        let max_rejects = self.optional(&fields, "max_rejects", Self::max_rejects);
+        Some(Recipe {
+            metadata: metadata?,
+            datasets: entries?.into_iter().map(|entry| entry.dataset).collect::<Option<_>>()?,
+            validation: validation?,
+            mix: mix?,
+            max_rejects: max_rejects?,
+        })
+    }
+
+    /// Reads a key that may be absent: `Some(None)` when it is, `None` when its value is bad.
+    pub(super) fn optional<'n, 't, T>(
+        &mut self,
+        fields: &Fields<'n, 't>,
+        key: &str,
+        read: impl FnOnce(&mut Self, &'n Node<'t>, &str) -> Option<T>,
+    ) -> Option<Option<T>> {
+        match fields.get(key) {
+            None => Some(None),
+            Some(node) => read(self, node, key).map(Some),
+        }
+    }
+
+    /// Reads a key that has a default.
+    pub(super) fn or_default<'n, 't, T>(
+        &mut self,
+        fields: &Fields<'n, 't>,
+        key: &str,
+        default: T,
+        read: impl FnOnce(&mut Self, &'n Node<'t>, &str) -> Option<T>,
+    ) -> Option<T> {
+        self.optional(fields, key, read).map(|value| value.unwrap_or(default))
+    }
+
+    fn metadata(&mut self, node: &Node<'_>, root: &Node<'_>) -> Option<Metadata> {
+        let key = root.entry("metadata").map(|(key, _)| key);
+        let fields = self.fields(node, key, "`metadata`", METADATA_KEYS)?;
+        let phase = self.required(&fields, "phase", "add `phase: sft`, or `dpo`, `rlaif`, `pretrain`, `midtrain`");
+        let phase = phase.and_then(|node| self.phase(node));
+        let description = self.optional(&fields, "description", Self::prose);
+        let total_tokens = self.optional(&fields, "total_tokens", |this, node, key| this.integer(node, key, 0));
+        let max_seq_length = self.optional(&fields, "max_seq_length", |this, node, key| this.integer(node, key, 0));
+        let version = self.optional(&fields, "version", |this, node, key| this.name(node, key).map(str::to_owned));
+        let (phase, kind) = phase?;
+        Some(Metadata {
+            phase,
+            kind,
+            description: description?,
+            total_tokens: total_tokens?,
+            max_seq_length: max_seq_length?,
+            version: version?,
+        })
+    }
+
+    fn phase(&mut self, node: &Node<'_>) -> Option<(String, SampleKind)> {
+        const LONGEST: usize = 64;
+        let phase = self.name(node, "phase")?;
+        let words: Vec<&str> = PHASES.iter().map(|(word, _)| *word).collect();
+        let Some((_, kind)) = PHASES.iter().find(|(word, _)| phase.starts_with(word)) else {
+            let hint = match did_you_mean(phase, &words) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("a phase begins with one of {}", list_of(&words)),
+            };
+            let message = format!("phase {} does not say what a sample is", quoted(phase));
+            self.report(Fault::new(problem::PHASE, &node.span, message).label("unknown phase").hint(hint));
+            return None;
+        };
+        if !is_plain(phase) || phase.len() > LONGEST {
+            let message = format!("phase {} cannot be part of a file name", quoted(phase));
+            let hint = format!("at most {LONGEST} letters, digits, `.`, `_` and `-`");
+            self.report(Fault::new(problem::PHASE, &node.span, message).label("unsafe").hint(hint));
+            return None;
+        }
+        Some((phase.to_owned(), *kind))
+    }
+
+    /// Free text; only what would garble a terminal is refused.
+    fn prose(&mut self, node: &Node<'_>, key: &str) -> Option<String> {
+        let text = self.text(node, key)?;
+        if let Some(control) = text.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+            let message = format!("`{key}` holds the control character `{}`", control.escape_default());
+            self.report(Fault::new(problem::BAD_CHARACTER, &node.span, message).hint("remove it"));
+            return None;
+        }
+        Some(text.to_owned())
+    }
+
+    fn datasets(&mut self, node: &Node<'_>, kind: Option<SampleKind>) -> Option<Vec<Entry>> {
+        let items = match &node.value {
+            Value::List(items) if items.is_empty() => {
+                let fault = Fault::new(problem::EMPTY_VALUE, &node.span, "`datasets` is an empty list");
+                self.report(fault.label("names nothing").hint("add at least one `- name: …` with `source: …`"));
+                return None;
+            }
+            Value::List(items) => items,
+            _ => {
+                let hint =
+                    matches!(node.value, Value::Map(_)).then(|| "begin each dataset with `- name: …`".to_owned());
+                self.wrong_type(node, "datasets", "a list", hint);
+                return None;
+            }
+        };
+        let mut entries: Vec<Entry> = Vec::with_capacity(items.len());
+        let mut firsts = BTreeMap::new();
+        for (i, item) in items.iter().enumerate() {
+            let entry = self.dataset(item, items.len(), kind);
+            if let Some((name, span)) = &entry.name {
+                let first = *firsts.entry(name.clone()).or_insert(i);
+                if first != i {
+                    let message = format!("two datasets are named {}", quoted(name));
+                    self.report(
+                        Fault::new(problem::DUPLICATE_NAME, span, message)
+                            .label(format!("dataset {} has this name too", first + 1))
+                            .hint(format!("name it `{}_{}`, or as you like", name, i + 1)),
+                    );
+                }
+            }
+            entries.push(entry);
+        }
+        self.ratio_sum(&entries);
+        Some(entries)
+    }
+
+    fn ratio_sum(&mut self, entries: &[Entry]) {
+        // A share that is bad in itself has been reported; a sum without it would only confuse.
+        let Some(shares) = entries.iter().map(|entry| entry.ratio.clone()).collect::<Option<Vec<_>>>() else { return };
+        let sum: f64 = shares.iter().map(|(ratio, _)| ratio).sum();
+        // The slack keeps sums such as 0.333 × 3, a hair beyond the tolerance in binary, inside it.
+        if (sum - 1.0).abs() <= SUM_TOLERANCE + 1e-9 {
+            return;
+        }
+        let largest = (0..shares.len()).fold(0, |best, i| if shares[i].0 > shares[best].0 { i } else { best });
+        let (ratio, span) = &shares[largest];
+        let name = |i: usize| match &entries[i].name {
+            Some((name, _)) => quoted(name),
+            None => format!("dataset {}", i + 1),
+        };
+        let fixed = ratio + 1.0 - sum;
+        let hint = if shares.len() == 1 {
+            "a single dataset has `mix_ratio: 1.0`".to_owned()
+        } else if fixed > 0.0 && fixed < 1.0 {
+            let verb = if sum < 1.0 { "raise" } else { "lower" };
+            format!("{verb} {} to {}", name(largest), decimal(fixed))
+        } else {
+            let parts: Vec<String> = (0..shares.len())
+                .take(6)
+                .map(|i| format!("{} {}", name(i), decimal(shares[i].0 / sum)))
+                .chain((shares.len() > 6).then(|| "…".to_owned()))
+                .collect();
+            format!("divide each by the sum: {}", parts.join(", "))
+        };
+        let message = format!("the shares sum to {}, expected 1.0", decimal(sum));
+        self.report(Fault::new(problem::RATIO_SUM, span, message).label("the largest share").hint(hint));
+    }
+
+    fn validation(&mut self, node: &Node<'_>, root: &Node<'_>) -> Option<Validation> {
+        let key = root.entry("validation").map(|(key, _)| key);
+        let fields = self.fields(node, key, "`validation`", VALIDATION_KEYS)?;
+        let ratio = self.or_default(&fields, "ratio", 0.05, |this, node, key| {
+            this.number_in(node, key, "at least 0 and below 1", |ratio| (0.0..1.0).contains(&ratio))
+        });
+        let seed = self.or_default(&fields, "seed", 42, |this, node, key| this.integer(node, key, 0));
+        let stratified = self.or_default(&fields, "stratified", true, Self::boolean);
+        let method = self
+            .or_default(&fields, "method", SplitMethod::Hash, |this, node, key| this.word(node, key, SplitMethod::ALL));
+        Some(Validation { ratio: ratio?, seed: seed?, stratified: stratified?, method: method? })
+    }
+
+    fn mix(&mut self, node: &Node<'_>, root: &Node<'_>) -> Option<Mix> {
+        let key = root.entry("mix").map(|(key, _)| key);
+        let fields = self.fields(node, key, "`mix`", MIX_KEYS)?;
+        let strategy = self
+            .or_default(&fields, "strategy", Strategy::Repeat, |this, node, key| this.word(node, key, Strategy::ALL));
+        let total = self.optional(&fields, "total", |this, node, key| this.integer(node, key, 1));
+        let unit = self.or_default(&fields, "unit", Unit::Rows, |this, node, key| this.word(node, key, Unit::ALL));
+        Some(Mix { strategy: strategy?, total: total?, unit: unit? })
+    }
+
+    /// A count, a fraction below 1, or a percentage.
+    fn max_rejects(&mut self, node: &Node<'_>, key: &str) -> Option<MaxRejects> {
+        match &node.value {
+            Value::Scalar(Scalar::Float(value), _) if (0.0..1.0).contains(value) => {
+                return Some(MaxRejects::Share(value + 0.0));
+            }
+            Value::Scalar(Scalar::Float(value), _) if *value == 1.0 => {
+                let message = format!("`{key}: {}` may mean one row or all of them", decimal(*value));
+                let fault = Fault::new(problem::MAX_REJECTS, &node.span, message).label("a count or a share?");
+                self.report(fault.hint("write `1` for one row, `100%` for all"));
+                return None;
+            }
+            Value::Scalar(Scalar::Text, Some(text)) if text.ends_with('%') => {
+                let percent = text.trim_end_matches('%').trim().parse::<f64>().ok();
+                if let Some(percent) = percent.filter(|percent| (0.0..=100.0).contains(percent)) {
+                    return Some(MaxRejects::Share((percent + 0.0) / 100.0));
+                }
+            }
+            Value::Scalar(Scalar::Int(value), _) if *value >= 0 => {
+                return self.integer(node, key, 0).map(MaxRejects::Count);
+            }
+            Value::Scalar(Scalar::Float(value), _) if !value.is_finite() || (value.fract() == 0.0 && *value > 1.0) => {
+                return self.integer(node, key, 0).map(MaxRejects::Count);
+            }
+            Value::Scalar(Scalar::Text, Some(text)) if text.contains('_') => {
+                return self.integer(node, key, 0).map(MaxRejects::Count);
+            }
+            Value::Refused => return None,
+            _ => {}
+        }
+        let message = format!("`{key}` must be a count or a share, found {}", spelled(node));
+        let fault = Fault::new(problem::MAX_REJECTS, &node.span, message).label("neither a count nor a share");
+        self.report(fault.hint("write `100` for rows, `0.01` or `1%` for a share of them"));
+        None
+    }
+}

@@ -1,0 +1,219 @@
+//! What names, paths and words may look like, and which known word was meant.
+
+use std::borrow::Cow;
+
+/// The known word that `word` is most likely a slip of.
+pub(in super::super) fn did_you_mean<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
+    let plain = |text: &str| text.to_lowercase().replace(['-', ' '], "_");
+    let meant = plain(word);
+    let allowed = meant.chars().count().max(3) / 3;
+    known
+        .iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&meant, &plain(candidate)), *candidate))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+        // `min` for `min_length`, `datasets` for `dataset_list`: one is the beginning of the other.
+        .or_else(|| {
+            let mut alike = known.iter().filter(|candidate| {
+                meant.len() >= 3 && (plain(candidate).starts_with(&meant) || meant.starts_with(&plain(candidate)))
+            });
+            alike.next().filter(|_| alike.next().is_none()).copied()
+        })
+}
+
+/// A hint at the word that was meant, and at all there are.
+pub(super) fn suggest(word: &str, known: &[&str]) -> String {
+    match did_you_mean(word, known) {
+        Some(meant) if known.len() > 1 => format!("did you mean `{meant}`? one of {}", list_of(known)),
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None if known.len() > 1 => format!("one of {}", list_of(known)),
+        None => format!("it can only be {}", list_of(known)),
+    }
+}
+
+/// Words between backticks, separated by commas.
+pub(super) fn list_of(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    quoted.join(", ")
+}
+
+/// A number with at most six decimals and no trailing zeros.
+pub(super) fn decimal(value: f64) -> String {
+    let text = format!("{value:.6}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    text.to_owned()
+}
+
+/// Whether `text` is one or more of `[A-Za-z0-9._-]`.
+pub(in super::super) fn is_plain(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+}
+
+/// A relative path without its decoration (`./` before, `/` after), or what is wrong with it.
+pub(super) fn relative_path(text: &str) -> Result<&str, &'static str> {
+    let mut path = text;
+    if path.contains('\\') {
+        return Err("holds a backslash");
+    }
+    if path.starts_with('/') || has_drive(path) {
+        return Err("is absolute");
+    }
+    if path.starts_with('~') {
+        return Err("begins with `~`, which is not expanded");
+    }
+    if path.contains("://") {
+        return Err("is a URL");
+    }
+    while let Some(rest) = path.strip_prefix("./") {
+        path = rest;
+    }
+    path = path.trim_end_matches('/');
+    for part in path.split('/') {
+        match part {
+            ".." => return Err("holds `..`"),
+            "." => return Err("holds `.`"),
+            "" => return Err("has an empty part"),
+            _ => {}
+        }
+    }
+    Ok(path)
+}
+
+fn has_drive(path: &str) -> bool {
+    matches!(path.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic())
+}
+
+/// Whether `text` is `name` or `organisation/name` as the Hub allows them.
+pub(super) fn is_hub_id(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('/').collect();
+    parts.len() <= 2
+        && parts.iter().all(|part| {
+            is_plain(part)
+                && part.len() <= 96
+                && !part.starts_with(['.', '-'])
+                && !part.ends_with('.')
+                && !part.contains("..")
+        })
+}
+
+/// The Hub id inside a URL of the Hub or a `hf://` path.
+pub(super) fn hub_id_of_url(text: &str) -> Option<&str> {
+    let rest = text.split_once("datasets/").map(|(_, rest)| rest)?;
+    let mut ends = rest.match_indices(['/', '?', '#', '@']).map(|(at, _)| at);
+    let first = ends.next().unwrap_or(rest.len());
+    let end = if rest[first..].starts_with('/') { ends.next().unwrap_or(rest.len()) } else { first };
+    Some(&rest[..end]).filter(|id| is_hub_id(id))
+}
+
+/// What is wrong with a branch, tag or commit, by git's rules and a URL's needs.
+pub(super) fn revision_fault(text: &str) -> Option<&'static str> {
+    if text.chars().any(char::is_whitespace) {
+        Some("holds white space")
+    } else if text.contains("..") || text.contains("//") || text.contains("@{") {
+        Some("holds `..`, `//` or `@{`")
+    } else if text.contains(['\\', '?', '#', '%', '*', '[', '^', '~', ':']) {
+        Some("holds a character that git does not allow")
+    } else if text.starts_with(['-', '/', '.']) || text.ends_with(['/', '.']) {
+        Some("begins or ends with a sign that git does not allow there")
+    } else {
+        None
+    }
+}
+
+/// The ISO 639-1 code that was meant by something that is none.
+pub(super) fn language_meant(text: &str) -> Option<&'static str> {
+    let lower = text.to_lowercase();
+    let mut title = lower.clone();
+    title.get_mut(..1)?.make_ascii_uppercase();
+    let short = lower.split(['-', '_']).next().unwrap_or_default();
+    isolang::Language::from_639_1(short)
+        .or_else(|| isolang::Language::from_639_3(short))
+        .or_else(|| isolang::Language::from_name(&title))
+        .and_then(|language| language.to_639_1())
+}
+
+/// A file name without its folders and last extension.
+pub(in super::super) fn file_stem(path: &str) -> &str {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    match name.rsplit_once('.') {
+        Some((stem, _)) if !stem.is_empty() => stem,
+        _ => name,
+    }
+}
+
+/// What makes a recipe's file stem unfit for the name of its outputs.
+pub(in super::super) fn stem_fault(stem: &str) -> Option<Cow<'static, str>> {
+    const LONGEST: usize = 150;
+    if stem.is_empty() || stem.starts_with('.') {
+        return Some("begins with a dot".into());
+    }
+    if stem.len() > LONGEST {
+        return Some(format!("is longer than {LONGEST} bytes").into());
+    }
+    if stem.trim() != stem {
+        return Some("begins or ends with white space".into());
+    }
+    let bad = stem.chars().find(|c| c.is_control() || "\\:*?\"<>|`$&;'".contains(*c))?;
+    Some(format!("holds the character `{}`", bad.escape_default()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_are_recognised() {
+        let known = ["min_length", "max_length", "type"];
+        assert_eq!(did_you_mean("min_lenght", &known), Some("min_length"));
+        assert_eq!(did_you_mean("Max-Length", &known), Some("max_length"));
+        assert_eq!(did_you_mean("min", &known), Some("min_length"));
+        assert_eq!(did_you_mean("colour", &known), None);
+        assert_eq!(did_you_mean("", &known), None);
+        assert_eq!(did_you_mean("m", &["max", "min"]), None);
+    }
+
+    #[test]
+    fn paths_stay_inside() {
+        assert_eq!(relative_path("./a/b/"), Ok("a/b"));
+        assert_eq!(relative_path("a b/ü.jsonl"), Ok("a b/ü.jsonl"));
+        for bad in ["/a", "../a", "a/../b", "a//b", "", ".", "./", "a/./b", "C:/a", "C:a", "a\\b", "~/a", "file://a"] {
+            assert!(relative_path(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn hub_ids() {
+        for good in ["gsm8k", "tatsu-lab/alpaca", "sahil2801/CodeAlpaca-20k", "a/b.c_d", "_x/y"] {
+            assert!(is_hub_id(good), "{good}");
+        }
+        for bad in ["", "/", "a/", "/b", "a/b/c", "a/..", "../b", "a b/c", "a/b.", "é/b", ".a/b", "a..b/c"] {
+            assert!(!is_hub_id(bad), "{bad}");
+        }
+        assert_eq!(hub_id_of_url("https://huggingface.co/datasets/a/b/tree/main"), Some("a/b"));
+        assert_eq!(hub_id_of_url("https://huggingface.co/datasets/gsm8k?x=1"), Some("gsm8k"));
+        assert_eq!(hub_id_of_url("hf://datasets/a/b@main/x.parquet"), Some("a/b"));
+        assert_eq!(hub_id_of_url("https://example.com/a/b"), None);
+    }
+
+    #[test]
+    fn languages_that_were_meant() {
+        for (text, code) in [("English", "en"), ("EN", "en"), ("eng", "en"), ("en-US", "en"), ("german", "de")] {
+            assert_eq!(language_meant(text), Some(code), "{text}");
+        }
+        assert_eq!(language_meant("klingonese"), None);
+        assert_eq!(language_meant("é"), None);
+        assert_eq!(language_meant(""), None);
+    }
+
+    #[test]
+    fn stems() {
+        assert_eq!(file_stem("config/data/a.b.yaml"), "a.b");
+        assert_eq!(file_stem("general"), "general");
+        assert_eq!(file_stem(".yaml"), ".yaml");
+        assert!(stem_fault("général_2").is_none());
+        for bad in ["", ".yaml", "a:b", "a\nb", " a", "a$b"] {
+            assert!(stem_fault(bad).is_some(), "{bad:?}");
+        }
+    }
+}

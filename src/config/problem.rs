@@ -1,0 +1,159 @@
+//! What is wrong with a recipe, where, and what to do about it.
+
+use std::{fmt, ops::Range};
+
+/// One fault of a recipe. A file's faults are all reported at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// A stable code from [`CODES`].
+    pub code: &'static str,
+    /// The recipe's path.
+    pub path: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// What to write under the underlined text.
+    pub label: Option<String>,
+    /// The bytes of the text it concerns; `None`: the file as a whole.
+    pub span: Option<Range<usize>>,
+    /// Line of the first of them, from 1.
+    pub line: usize,
+    /// Column of the first of them, in characters, from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: {} [{}]", self.path, self.line, self.column, self.message, self.code)?;
+        self.hint.iter().try_for_each(|hint| write!(f, "; {hint}"))
+    }
+}
+
+/// A fault in the bytes of a text, before it is said in lines and columns.
+#[derive(Clone, Debug)]
+pub(super) struct Fault {
+    pub(super) code: &'static str,
+    pub(super) span: Option<Range<usize>>,
+    pub(super) message: String,
+    pub(super) label: Option<String>,
+    pub(super) hint: Option<String>,
+}
+
+impl Fault {
+    pub(super) fn new(code: &'static str, span: &Range<usize>, message: impl Into<String>) -> Self {
+        Self { code, span: Some(span.clone()), message: message.into(), label: None, hint: None }
+    }
+
+    /// A fault of the file as a whole.
+    pub(super) fn of_file(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, span: None, message: message.into(), label: None, hint: None }
+    }
+
+    pub(super) fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(super) fn maybe_hint(mut self, hint: Option<String>) -> Self {
+        self.hint = hint.or(self.hint);
+        self
+    }
+
+    /// Says where in `text` it is.
+    pub(super) fn locate(self, path: &str, text: &[u8]) -> Problem {
+        let (line, column) = self.span.as_ref().map_or((1, 1), |span| line_and_column(text, span.start));
+        Problem {
+            code: self.code,
+            path: path.to_owned(),
+            message: self.message,
+            hint: self.hint,
+            label: self.label,
+            span: self.span,
+            line,
+            column,
+        }
+    }
+}
+
+/// The line, and the column in characters, of a byte of `text`; both from 1.
+pub(super) fn line_and_column(text: &[u8], at: usize) -> (usize, usize) {
+    let before = &text[..at.min(text.len())];
+    let line_start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
+    let line = memchr::memchr_iter(b'\n', before).count() + 1;
+    // A byte order mark is no character anyone sees.
+    let shown = before[line_start..].strip_prefix("\u{feff}".as_bytes()).unwrap_or(&before[line_start..]);
+    (line, String::from_utf8_lossy(shown).chars().count() + 1)
+}
+
+/// Defines each code once, as a constant and as a line of [`CODES`].
+macro_rules! codes {
+    ($($name:ident = $code:literal, $meaning:literal;)*) => {
+        $(#[doc = $meaning] pub(super) const $name: &str = $code;)*
+
+        /// Every code with its meaning. A code keeps its meaning for good.
+        pub const CODES: &[(&str, &str)] = &[$(($code, $meaning)),*];
+    };
+}
+
+codes! {
+    SYNTAX = "E0101", "the file is not YAML";
+    NOT_UTF8 = "E0102", "the file is not UTF-8";
+    TOO_LARGE = "E0103", "the file is larger than 1 MiB";
+    EMPTY = "E0104", "the file says nothing";
+    MANY_DOCUMENTS = "E0105", "the file holds more than one YAML document";
+    ALIAS = "E0106", "an anchor or an alias, which recipes do not use";
+    TAG = "E0107", "a YAML tag, which recipes do not use";
+    DUPLICATE_KEY = "E0108", "a key stands twice in one mapping";
+    TOO_DEEP = "E0109", "lists and mappings are nested too deeply, or a mapping has too many keys";
+    UNKNOWN_KEY = "E0110", "a key that means nothing here";
+    MISSING_KEY = "E0111", "a key that must be there is not";
+    WRONG_TYPE = "E0112", "a value is of the wrong type";
+    NOT_FINITE = "E0113", "a number is infinite or no number at all";
+    OUT_OF_RANGE = "E0114", "a number is too small or too large";
+    UNKNOWN_WORD = "E0115", "a word that is not one of those allowed";
+    EMPTY_VALUE = "E0116", "a list or a text that must say something is empty";
+    BAD_CHARACTER = "E0117", "a name holds a character it may not hold";
+    PHASE = "E0118", "a phase that does not say what a sample is";
+    RATIO_SUM = "E0119", "the shares of the datasets do not sum to 1.0";
+    DUPLICATE_NAME = "E0120", "two datasets have one name, or a list names something twice";
+    SPLIT = "E0121", "a split's name is malformed";
+    FOLDER = "E0122", "a folder that is not a plain relative path";
+    SOURCE = "E0123", "a source that is neither a Hub id nor a path inside the workspace";
+    LENGTH_BOUNDS = "E0124", "the bounds of a length filter contradict each other or are missing";
+    LANGUAGE = "E0125", "a language that is not an ISO 639-1 code";
+    CONVERTER = "E0126", "no converter has this name";
+    CONVERTER_KIND = "E0127", "a converter makes samples of another kind than the phase trains on";
+    CONVERTER_OPTION = "E0128", "a converter's option or its value is unknown";
+    MAX_REJECTS = "E0129", "`max_rejects` is neither a count nor a share";
+    REVISION = "E0130", "a revision that cannot be a branch, a tag or a commit";
+    FILE_NAME = "E0131", "the outputs would have an unsafe file name";
+    COLLISION = "E0132", "two recipes would write one output";
+    TOO_MANY = "E0133", "there are more problems than are worth listing";
+    PARSER = "E0199", "the YAML parser refuses the file for a reason of its own";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_count_characters() {
+        let text = "é: 1\nname: ñandú x".as_bytes();
+        assert_eq!(line_and_column(text, 0), (1, 1));
+        assert_eq!(line_and_column(text, 2), (1, 2));
+        assert_eq!(line_and_column(text, text.len() - 1), (2, 13));
+        assert_eq!(line_and_column(text, text.len() + 9), (2, 14));
+        assert_eq!(line_and_column("\u{feff}a: 1".as_bytes(), 3), (1, 1));
+    }
+
+    #[test]
+    fn codes_are_unique_and_in_order() {
+        assert!(CODES.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    }
+}

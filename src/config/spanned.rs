@@ -1,0 +1,260 @@
+//! Text to a tree with positions, and the faults of its YAML. Slower than [`super::yaml`]; asked when something is wrong.
+
+use std::{borrow::Cow, collections::BTreeSet, ops::Range};
+
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
+
+use super::{
+    problem::{self, Fault},
+    tree::{Key, Node, Scalar, Value, quoted},
+    yaml,
+};
+
+/// A valid recipe nests five levels.
+const MAX_DEPTH: usize = 32;
+
+/// A valid mapping has a dozen keys.
+pub(super) const MAX_KEYS: usize = 256;
+
+/// The tree, as far as it could be read, and what is wrong with its YAML.
+pub(super) struct Parsed<'t> {
+    /// `None` when the syntax is broken.
+    pub(super) root: Option<Node<'t>>,
+    /// Faults of syntax and of constructs recipes do not use.
+    pub(super) faults: Vec<Fault>,
+}
+
+/// Parses one document; `text` has no byte order mark.
+pub(super) fn parse(text: &str) -> Parsed<'_> {
+    let mut builder = Builder { text, index: Index::new(text), parser: Parser::new_from_str(text), faults: Vec::new() };
+    let root = match builder.document() {
+        Ok(root) => Some(root),
+        Err(error) => {
+            let fault = syntax_fault(text, &builder.index, &error);
+            builder.faults.push(fault);
+            None
+        }
+    };
+    Parsed { root, faults: builder.faults }
+}
+
+/// The first bracket that opens a nesting no recipe has, found before a parser spends quadratic time on it.
+pub(super) fn absurd_nesting(text: &str) -> Option<usize> {
+    const ABSURD: usize = 512;
+    let mut open = 0_usize;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'[' | b'{' if open == ABSURD => return Some(at),
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Character positions, which the parser counts, to byte positions.
+struct Index {
+    /// The byte each character begins at; `None` when all are one byte.
+    bytes: Option<Vec<usize>>,
+    len: usize,
+}
+
+impl Index {
+    fn new(text: &str) -> Self {
+        let bytes = (!text.is_ascii()).then(|| text.char_indices().map(|(at, _)| at).collect());
+        Self { bytes, len: text.len() }
+    }
+
+    fn byte(&self, character: usize) -> usize {
+        match &self.bytes {
+            None => character.min(self.len),
+            Some(bytes) => bytes.get(character).copied().unwrap_or(self.len),
+        }
+    }
+
+    fn range(&self, span: &Span) -> Range<usize> {
+        let start = self.byte(span.start.index());
+        start..self.byte(span.end.index()).max(start)
+    }
+}
+
+struct Builder<'t> {
+    text: &'t str,
+    index: Index,
+    parser: Parser<'t, saphyr_parser::StrInput<'t>>,
+    faults: Vec<Fault>,
+}
+
+impl<'t> Builder<'t> {
+    fn next(&mut self) -> Result<(Event<'t>, Range<usize>), ScanError> {
+        match self.parser.next_event() {
+            Some(Ok((event, span))) => Ok((event, self.index.range(&span))),
+            Some(Err(error)) => Err(error),
+            None => Ok((Event::StreamEnd, self.text.len()..self.text.len())),
+        }
+    }
+
+    fn document(&mut self) -> Result<Node<'t>, ScanError> {
+        let mut root = None;
+        loop {
+            let (event, span) = self.next()?;
+            match event {
+                Event::StreamEnd => break,
+                Event::DocumentStart(_) if root.is_some() => {
+                    self.faults.push(
+                        Fault::new(problem::MANY_DOCUMENTS, &span, "more than one YAML document in the file")
+                            .label("the second begins here")
+                            .hint("put each recipe into a file of its own"),
+                    );
+                    break;
+                }
+                Event::DocumentStart(_) => {
+                    let (event, span) = self.next()?;
+                    root = Some(self.node(event, span, 0)?);
+                }
+                _ => {}
+            }
+        }
+        Ok(root.unwrap_or(Node { span: 0..0, value: Value::Scalar(Scalar::Null, None) }))
+    }
+
+    fn node(&mut self, event: Event<'t>, span: Range<usize>, depth: usize) -> Result<Node<'t>, ScanError> {
+        let (anchor, tag) = match &event {
+            Event::Scalar(_, _, anchor, tag) => (*anchor, tag.as_deref()),
+            Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag) => (*anchor, tag.as_deref()),
+            _ => (0, None),
+        };
+        if anchor > 0 {
+            let place = self.property_before(&span, '&');
+            self.refuse(problem::ALIAS, &place, "an anchor, which recipes do not use", "write the value out");
+        }
+        if tag.is_some() {
+            let place = self.property_before(&span, '!');
+            self.refuse(problem::TAG, &place, "a YAML tag, which recipes do not use", "remove it");
+        }
+        if depth > MAX_DEPTH {
+            self.faults.push(Fault::new(problem::TOO_DEEP, &span, "nested too deeply for a recipe"));
+            self.skip(&event)?;
+            return Ok(Node { span, value: Value::Refused });
+        }
+        let value = match event {
+            Event::Scalar(text, style, ..) => {
+                let scalar = if style == ScalarStyle::Plain { yaml::resolve(&text) } else { Scalar::Text };
+                Value::Scalar(scalar, Some(text))
+            }
+            Event::SequenceStart(..) => self.list(depth)?,
+            Event::MappingStart(..) => self.map(depth)?,
+            Event::Alias(_) => {
+                self.refuse(problem::ALIAS, &span, "an alias, which recipes do not use", "write the value out");
+                Value::Refused
+            }
+            _ => Value::Refused,
+        };
+        Ok(Node { span, value })
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Value<'t>, ScanError> {
+        let mut items = Vec::new();
+        loop {
+            let (event, span) = self.next()?;
+            match event {
+                Event::SequenceEnd | Event::StreamEnd => return Ok(Value::List(items)),
+                event => items.push(self.node(event, span, depth + 1)?),
+            }
+        }
+    }
+
+    fn map(&mut self, depth: usize) -> Result<Value<'t>, ScanError> {
+        let mut entries: Vec<(Key<'t>, Node<'t>)> = Vec::new();
+        let mut seen = BTreeSet::new();
+        loop {
+            let (event, span) = self.next()?;
+            if matches!(event, Event::MappingEnd | Event::StreamEnd) {
+                return Ok(Value::Map(entries));
+            }
+            let key = self.node(event, span, depth + 1)?;
+            let (event, span) = self.next()?;
+            let node = self.node(event, span, depth + 1)?;
+            let Value::Scalar(_, name) = key.value else {
+                if key.value != Value::Refused {
+                    self.faults.push(Fault::new(problem::WRONG_TYPE, &key.span, "a list or a mapping as a key"));
+                }
+                continue;
+            };
+            let name: Cow<'t, str> = name.unwrap_or_default();
+            if !seen.insert(name.clone()) {
+                self.faults.push(
+                    Fault::new(problem::DUPLICATE_KEY, &key.span, format!("duplicate key {}", quoted(&name)))
+                        .label("stands above already")
+                        .hint("keep one of the two"),
+                );
+            } else if entries.len() < MAX_KEYS {
+                entries.push((Key { span: key.span, name }, node));
+            } else if entries.len() == MAX_KEYS {
+                let message = format!("more than {MAX_KEYS} keys in one mapping");
+                self.faults.push(Fault::new(problem::TOO_DEEP, &key.span, message));
+                // One more than allowed, so that the next key does not report it again.
+                entries.push((Key { span: key.span, name }, node));
+            }
+        }
+    }
+
+    /// Passes over what `event` opened.
+    fn skip(&mut self, event: &Event<'t>) -> Result<(), ScanError> {
+        let opens = |event: &Event<'_>| matches!(event, Event::SequenceStart(..) | Event::MappingStart(..));
+        let mut open = usize::from(opens(event));
+        while open > 0 {
+            let (event, _) = self.next()?;
+            match event {
+                Event::StreamEnd => break,
+                Event::SequenceEnd | Event::MappingEnd => open -= 1,
+                event => open += usize::from(opens(&event)),
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, code: &'static str, span: &Range<usize>, message: &str, hint: &str) {
+        self.faults.push(Fault::new(code, span, message).hint(hint));
+    }
+
+    /// The anchor or tag that precedes a node on its line or above; the node itself when it is not found.
+    fn property_before(&self, node: &Range<usize>, sigil: char) -> Range<usize> {
+        let before = &self.text[..node.start];
+        // A node's span may begin with its properties or after them, depending on what it is.
+        let start = if self.text[node.start..].starts_with(sigil) { Some(node.start) } else { before.rfind(sigil) };
+        let Some(start) = start else { return node.clone() };
+        let end = self.text[start..].find(char::is_whitespace).map_or(self.text.len(), |length| start + length);
+        start..end
+    }
+}
+
+/// Says a syntax error with a guess at its usual cause.
+fn syntax_fault(text: &str, index: &Index, error: &ScanError) -> Fault {
+    let at = index.byte(error.marker().index()).min(text.len());
+    let at = if at == text.len() { text.trim_end().len() } else { at };
+    let line_start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+    let line = text[line_start..].lines().next().unwrap_or_default();
+    let indent = &line[..line.len() - line.trim_start().len()];
+    let tab = indent.find('\t').map(|tab| line_start + tab);
+    let at = tab.unwrap_or(at);
+    let end = text[at..].chars().next().filter(|c| !c.is_whitespace()).map_or(at, |c| at + c.len_utf8());
+    let info = error.info();
+    let hint = if tab.is_some() {
+        Some("indent with spaces: YAML does not allow tabs")
+    } else if info.contains("mapping values are not allowed") {
+        Some("is the line above indented alike? a value that contains `: ` must be quoted")
+    } else if info.contains("quoted scalar") || info.contains("quote") {
+        Some("is a quote left open?")
+    } else if line.trim_start().starts_with(['%', '@', '`']) || info.contains("cannot start any token") {
+        Some("quote a value that begins with a special character")
+    } else if info.contains("flow") || info.contains("',' or") {
+        Some("is a bracket or a comma missing?")
+    } else if info.contains("expected") && info.contains("key") {
+        Some("do the keys of this block begin in one column?")
+    } else {
+        None
+    };
+    Fault::new(problem::SYNTAX, &(at..end), format!("syntax: {info}")).maybe_hint(hint.map(str::to_owned))
+}
