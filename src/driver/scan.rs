@@ -243,6 +243,14 @@ pub(crate) fn group<'a>(actions: impl Iterator<Item = &'a Action>) -> Vec<Again>
 }
 
 impl Again {
+    /// Whether an action is one of the group's.
+    pub(crate) fn holds(&self, action: &Action) -> bool {
+        match &action.work {
+            crate::graph::Work::Convert(chunk, ..) | crate::graph::Work::Score(chunk, ..) => chunk.file == self.file,
+            _ => false,
+        }
+    }
+
     /// What it is, for people.
     pub(crate) fn label(&self) -> String {
         self.file.file.path.clone()

@@ -225,4 +225,13 @@ impl Planner {
         });
         Self { storage: salsa::Storage::new(callback), cells: Arc::default(), lookup }
     }
+
+    /// The keys of the actions known to have made a blob.
+    pub(crate) fn makers(&self, blob: &Digest) -> Vec<Digest> {
+        let cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = |cell: &Cell| matches!(cell.known(self), Known::Outcome(outcome) if outcome.blobs().contains(blob));
+        let mut keys: Vec<Digest> = cells.iter().filter(|(_, cell)| made(cell)).map(|(key, _)| *key).collect();
+        keys.sort_unstable();
+        keys
+    }
 }

@@ -6,7 +6,7 @@
 
 mod action;
 mod inputs;
-mod leaves;
+mod standing;
 mod queries;
 
 pub use action::{
@@ -16,6 +16,6 @@ pub use action::{
 };
 pub(crate) use inputs::{Cell, Code, Known, Planner, PlannerDb, RecipeFile, SnapshotInput, World};
 pub use inputs::{Failure, FailureKind, LocalFile, Snapshot, SnapshotKey};
-pub(crate) use leaves::{leaves, stage_versions};
+pub(crate) use standing::{leaves, stage_versions};
 pub use queries::{Node, RecipePlan};
-pub(crate) use queries::{parse, plan, snapshot_key};
+pub(crate) use queries::{choose, parse, plan, snapshot_key};

@@ -357,10 +357,10 @@ pub(super) fn selected(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> N
     let request = Request { kind: *kind, conversion, measures: measures(*kind, dataset), dataset };
     let mut target = dataset.max_samples;
     loop {
-        let prefix = ready!(&prefix(db, &chunks, &request, target));
-        let mut chosen = Vec::with_capacity(*prefix);
+        let prefix = ready!(prefix(db, &chunks, &request, target));
+        let mut chosen = Vec::with_capacity(prefix);
         let mut needs = Vec::new();
-        for step in &chunks.steps[..*prefix] {
+        for step in &chunks.steps[..prefix] {
             let converted = ready!(converted(db, *step)).clone();
             match scored(db, *step, request.measures.clone()) {
                 Node::Ready(scores) => {
@@ -381,7 +381,7 @@ pub(super) fn selected(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> N
             |outcome| if let Outcome::Select(outcome) = outcome { Some(outcome.clone()) } else { None },
             || Work::Select { chunks: chosen.clone(), filters: dataset.filters.clone(), max: dataset.max_samples },
         ));
-        let is_all = chunks.unknown.is_empty() && *prefix == chunks.steps.len();
+        let is_all = chunks.unknown.is_empty() && prefix == chunks.steps.len();
         match dataset.max_samples {
             Some(max) if !selected.reached_max && !is_all => target = Some(more(max, samples, selected.kept)),
             _ => return Node::Ready(SelectedSource { name: dataset.name.clone(), chunks: chosen, selected, weights: Vec::new() }),

@@ -26,7 +26,7 @@ pub struct ChunkScores<'a> {
 }
 
 /// How many samples came to a filter and how many it let through.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FilterCount {
     /// The filter's `type`.
     pub filter: String,

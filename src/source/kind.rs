@@ -38,17 +38,41 @@ pub(super) enum Name<'n> {
     Other,
 }
 
+impl Name<'_> {
+    /// The format of the rows, if it names any.
+    pub(super) fn format(self) -> Option<RowFormat> {
+        match self {
+            Self::Rows { extension, .. } | Self::Sealed { extension, .. } => Some(EXTENSIONS[extension].1),
+            Self::Other => None,
+        }
+    }
+}
+
+/// Why a sealed file of `format` is not read.
+pub(super) fn why_sealed(wrapping: &str, format: RowFormat) -> String {
+    let advice = match format {
+        RowFormat::Parquet | RowFormat::Arrow => "columnar files are read unwrapped",
+        _ => "datac reads .gz and .zst",
+    };
+    format!("is compressed as .{wrapping}: {advice}")
+}
+
+/// The compression that a path's last extension names.
+pub(super) fn compression_of(path: &str) -> Compression {
+    match path.rsplit_once('.') {
+        Some((_, "gz" | "gzip")) => Compression::Gzip,
+        Some((_, "zst" | "zstd")) => Compression::Zstd,
+        _ => Compression::None,
+    }
+}
+
 /// Judges a path by its last extensions.
 pub(super) fn judge(path: &str) -> Name<'_> {
     let base = basename(path);
     let Some((stem, last)) = base.rsplit_once('.') else { return Name::Other };
     let position = |name: &str| EXTENSIONS.iter().position(|(extension, _)| *extension == name);
     let inner = stem.rsplit_once('.').and_then(|(_, inner)| position(inner));
-    let compression = match last {
-        "gz" | "gzip" => Compression::Gzip,
-        "zst" | "zstd" => Compression::Zstd,
-        _ => Compression::None,
-    };
+    let compression = compression_of(base);
     match (compression, position(last), inner) {
         (Compression::None, Some(extension), _) => {
             Name::Rows { kind: FileKind { format: EXTENSIONS[extension].1, compression }, extension }

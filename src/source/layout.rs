@@ -303,7 +303,8 @@ pub(super) fn list<'t>(names: impl Iterator<Item = &'t str>) -> String {
     }
 }
 
-fn closest<'t>(word: &str, names: impl Iterator<Item = &'t str>) -> Option<String> {
+/// The name most like `word`, as a question, if any is like it.
+pub(super) fn closest<'t>(word: &str, names: impl Iterator<Item = &'t str>) -> Option<String> {
     let close = |name: &str| strsim::jaro_winkler(&word.to_lowercase(), &name.to_lowercase());
     let best = names.max_by(|a, b| close(a).total_cmp(&close(b)))?;
     (close(best) > 0.8).then(|| format!("did you mean `{best}`?"))

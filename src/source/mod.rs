@@ -4,10 +4,12 @@
 //! (`hub.rs`), a folder laid out `<org>/<name>/…` (`folder.rs`), and the sample inside the binary (`sample.rs`).
 
 mod card;
+pub mod folder;
 mod glob;
 mod kind;
 pub mod known;
 pub mod layout;
+pub mod local;
 mod splits;
 
 use std::{fmt, fs::File, path::PathBuf, str::FromStr};

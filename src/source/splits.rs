@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::{
     glob::Glob,
-    kind::{EXTENSIONS, FileKind, Name, RowFormat, basename},
+    kind::{EXTENSIONS, FileKind, Name, basename, why_sealed},
     layout::list,
 };
 
@@ -36,11 +36,7 @@ impl<'a> Scope<'a> {
             match name {
                 Name::Rows { kind, .. } if super::kind::loader(kind.format) == loader => readable.push((*path, *kind)),
                 Name::Sealed { wrapping, extension } if super::kind::loader(EXTENSIONS[*extension].1) == loader => {
-                    let advice = match EXTENSIONS[*extension].1 {
-                        RowFormat::Parquet | RowFormat::Arrow => "columnar files are read unwrapped",
-                        _ => "datac reads .gz and .zst",
-                    };
-                    return Err(format!("`{path}` in {place} is compressed as .{wrapping}: {advice}"));
+                    return Err(format!("`{path}` in {place} {}", why_sealed(wrapping, EXTENSIONS[*extension].1)));
                 }
                 _ => {}
             }

@@ -1,0 +1,367 @@
+//! Runs what the plan misses, asks again, and puts files in place.
+//!
+//! The planner is asked about every recipe; whatever is missing runs on rayon, each key once; when all that a recipe
+//! waits for is done, it is asked about again. Actions hold no database, the planner holds no rows. An action that finds
+//! a blob missing or damaged makes the planner forget whatever made it, and the next ask mends it.
+
+mod arrange;
+mod chunk;
+pub(crate) mod files;
+mod output;
+mod scan;
+mod select;
+mod step;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::{Arc, PoisonError, mpsc},
+};
+
+use salsa::Setter;
+
+pub(crate) use output::file_names;
+pub use step::{Event, Observer};
+pub(crate) use step::{Context, Stop, failure_of, lookup};
+
+use crate::{
+    graph::{
+        Action, Failure, FailureKind, FileOutcome, Known, Node, Outcome, Planner, PlannerDb, RecipeFile, RecipePlan, Work, plan,
+    },
+    hash::Digest,
+    system::{self, Stopwatch},
+};
+
+/// How often one key may be made again because what it made was gone.
+const MAX_REPEATS: u32 = 3;
+
+/// What became of one recipe.
+pub(crate) type Ending = Result<RecipePlan, Failure>;
+
+/// What a finished job reports.
+enum Report {
+    /// An action with its outcome.
+    Action(Arc<Action>, Result<Outcome, Stop>),
+    /// Single conversions and scorings of one file, by key.
+    Again(Vec<Arc<Action>>, Result<(), Stop>),
+    /// A recipe's files were put in place.
+    Restored(usize, Result<(), Stop>),
+}
+
+/// Builds `recipes`; each ends with its plan, all files in place, or with what kept it from that.
+pub(crate) fn run(planner: &mut Planner, recipes: &[RecipeFile], context: &Context) -> Vec<Ending> {
+    let (reports, inbox) = mpsc::channel();
+    rayon::in_place_scope(|scope| {
+        let mut driver = Driver {
+            planner,
+            recipes,
+            context,
+            endings: recipes.iter().map(|_| None).collect(),
+            waiting: vec![BTreeSet::new(); recipes.len()],
+            running: HashSet::new(),
+            repeats: HashMap::new(),
+            jobs: 0,
+        };
+        let spawn = |job: Job| {
+            let reports = reports.clone();
+            // A closed channel means the driver has ended; there is no one left to tell.
+            scope.spawn(move |_| drop(reports.send(job.run(context))));
+        };
+        driver.ask((0..recipes.len()).collect(), &spawn);
+        while driver.jobs > 0 {
+            let Ok(report) = inbox.recv() else { break };
+            driver.jobs -= 1;
+            driver.receive(report, &spawn);
+        }
+        let interrupted = || Err(Failure::new(FailureKind::Interrupted, "finish the build: interrupted"));
+        driver.endings.into_iter().map(|ending| ending.unwrap_or_else(interrupted)).collect()
+    })
+}
+
+struct Driver<'a> {
+    planner: &'a mut Planner,
+    recipes: &'a [RecipeFile],
+    context: &'a Context,
+    endings: Vec<Option<Ending>>,
+    /// For each recipe, the keys it waits for.
+    waiting: Vec<BTreeSet<Digest>>,
+    running: HashSet<Digest>,
+    repeats: HashMap<Digest, u32>,
+    /// Jobs that have not reported.
+    jobs: usize,
+}
+
+/// Something to run.
+enum Job {
+    Action(Arc<Action>),
+    Again(scan::Again, Vec<Arc<Action>>),
+    Restore(usize, Box<RecipePlan>, Vec<bool>),
+}
+
+impl Driver<'_> {
+    /// Asks the planner about recipes and starts what they miss.
+    fn ask(&mut self, numbers: Vec<usize>, spawn: &dyn Fn(Job)) {
+        let mut missing: BTreeMap<Digest, Arc<Action>> = BTreeMap::new();
+        for number in numbers {
+            if self.endings[number].is_some() || self.context.check().is_err() {
+                continue;
+            }
+            match plan(self.planner, self.recipes[number]) {
+                Node::Failed(failure) => self.endings[number] = Some(Err(failure.clone())),
+                Node::Ready(plan) => {
+                    let plan = plan.clone();
+                    self.settle(number, plan, spawn);
+                }
+                Node::Needs(actions) => {
+                    for action in actions {
+                        self.waiting[number].insert(action.key);
+                        merge(&mut missing, action);
+                    }
+                }
+            }
+        }
+        missing.retain(|key, _| !self.running.contains(key));
+        self.running.extend(missing.keys().copied());
+        let (single, mut whole): (Vec<_>, Vec<_>) =
+            missing.into_values().partition(|action| matches!(action.work, Work::Convert(..) | Work::Score(..)));
+        // The longest first: what is started last decides when all is done.
+        whole.sort_by_key(|action| std::cmp::Reverse(weight(&action.work)));
+        for group in scan::group(single.iter().map(|action| &**action)) {
+            let own = single.iter().filter(|action| group.holds(action)).cloned().collect();
+            self.jobs += 1;
+            spawn(Job::Again(group, own));
+        }
+        for action in whole {
+            self.jobs += 1;
+            spawn(Job::Action(action));
+        }
+    }
+
+    /// Ends a recipe whose plan is known, or first has its files put in place.
+    fn settle(&mut self, number: usize, plan: RecipePlan, spawn: &dyn Fn(Job)) {
+        let in_place = in_place(self.context, &plan);
+        if in_place.iter().all(|is| *is) {
+            self.endings[number] = Some(Ok(plan));
+        } else {
+            self.jobs += 1;
+            spawn(Job::Restore(number, Box::new(plan), in_place));
+        }
+    }
+
+    fn receive(&mut self, report: Report, spawn: &dyn Fn(Job)) {
+        let mut again = BTreeSet::new();
+        match report {
+            Report::Action(action, Ok(outcome)) => {
+                self.context.note(action.key, action.work.kind(), &outcome);
+                self.set(&action.key, Known::Outcome(outcome));
+                self.done(&action.key, &mut again);
+            }
+            Report::Action(action, Err(stop)) => self.stopped(&[action], stop, &mut again),
+            Report::Again(actions, Ok(())) => {
+                for action in actions {
+                    // The record was written beside the work; this reads it back into the cell.
+                    let outcome = self.context.lookup(&action.key);
+                    self.set(&action.key, outcome.map_or(Known::Nothing, Known::Outcome));
+                    self.done(&action.key, &mut again);
+                }
+            }
+            Report::Again(actions, Err(stop)) => self.stopped(&actions, stop, &mut again),
+            Report::Restored(number, Ok(())) => drop(again.insert(number)),
+            Report::Restored(number, Err(stop)) => match stop {
+                Stop::Missing(miss) => {
+                    self.forget(&miss);
+                    again.insert(number);
+                }
+                Stop::Failure(failure) => self.endings[number] = Some(Err(failure)),
+                Stop::Interrupted => {}
+            },
+        }
+        self.ask(again.into_iter().collect(), spawn);
+    }
+
+    /// Notes that keys ended without an outcome.
+    fn stopped(&mut self, actions: &[Arc<Action>], stop: Stop, again: &mut BTreeSet<usize>) {
+        match stop {
+            Stop::Missing(miss) => self.forget(&miss),
+            Stop::Failure(failure) => {
+                for action in actions {
+                    self.set(&action.key, Known::Failure(failure.clone()));
+                }
+            }
+            Stop::Interrupted => return,
+        }
+        for action in actions {
+            self.done(&action.key, again);
+        }
+    }
+
+    /// Recipes that waited for `key` and now for nothing are to be asked about again.
+    fn done(&mut self, key: &Digest, again: &mut BTreeSet<usize>) {
+        self.running.remove(key);
+        for (number, waiting) in self.waiting.iter_mut().enumerate() {
+            if waiting.remove(key) && waiting.is_empty() {
+                again.insert(number);
+            }
+        }
+    }
+
+    fn set(&mut self, key: &Digest, known: Known) {
+        let cell = self.planner.cell(key);
+        if *cell.known(self.planner) != known {
+            cell.set_known(self.planner).to(known);
+        }
+    }
+
+    /// Makes the planner forget whatever made a blob that is gone.
+    fn forget(&mut self, miss: &crate::artifact::Miss) {
+        self.context.tell(Event::Warning(step::describe(miss)));
+        for key in self.planner.makers(&miss.digest) {
+            let repeats = self.repeats.entry(key).or_default();
+            *repeats += 1;
+            let known = if *repeats > MAX_REPEATS {
+                let message = format!("keep artifact {}: it was made {repeats} times and is gone again", miss.digest.short());
+                let hint = "check the disk below the cache folder, or remove the folder and build again";
+                Known::Failure(Failure::new(FailureKind::Cache, message).hint(hint))
+            } else {
+                Known::Nothing
+            };
+            // If the record cannot forget, the blob's absence makes the entry worthless all the same.
+            self.context.record.forget(&key).ok();
+            self.planner.cell(&key).set_known(self.planner).to(known);
+        }
+    }
+}
+
+/// One action per key; scans for several recipes become one that serves them all.
+fn merge(missing: &mut BTreeMap<Digest, Arc<Action>>, action: &Arc<Action>) {
+    let Some(known) = missing.get_mut(&action.key) else {
+        missing.insert(action.key, action.clone());
+        return;
+    };
+    if let (Work::Scan(own), Work::Scan(other)) = (&mut Arc::make_mut(known).work, &action.work) {
+        for follower in &other.followers {
+            if !own.followers.contains(follower) {
+                own.followers.push(follower.clone());
+            }
+        }
+    }
+}
+
+/// Roughly how long an action takes, in bytes.
+fn weight(work: &Work) -> u64 {
+    match work {
+        Work::Scan(scan) => scan.file.file.size,
+        Work::Output { sources, .. } => {
+            sources.iter().flat_map(|source| source.chunks.iter()).map(|chunk| chunk.converted.bytes).sum()
+        }
+        _ => 0,
+    }
+}
+
+/// Which of a recipe's files stand in the output folder with the right bytes.
+pub(crate) fn in_place(context: &Context, plan: &RecipePlan) -> Vec<bool> {
+    let names = file_names(&plan.stem);
+    let wanted = [Some(plan.train), Some(plan.validation), plan.quarantine];
+    names.iter().zip(wanted).map(|(name, wanted)| is_in_place(context, name, wanted)).collect()
+}
+
+fn is_in_place(context: &Context, name: &str, wanted: Option<FileOutcome>) -> bool {
+    let path = context.output_dir.join(name);
+    match (wanted, system::stat(&path)) {
+        (None, found) => found.is_err(),
+        (Some(wanted), Ok(stat)) => {
+            stat.size == wanted.bytes && files::digest(&context.record, &path).is_ok_and(|digest| digest == wanted.digest)
+        }
+        (Some(_), Err(_)) => false,
+    }
+}
+
+impl Job {
+    fn run(self, context: &Context) -> Report {
+        let watch = Stopwatch::start();
+        match self {
+            Self::Action(action) => {
+                let (kind, label) = (action.work.kind(), label(&action.work));
+                context.tell(Event::Started { kind, label: label.clone() });
+                let result = context.check().and_then(|()| execute(context, &action));
+                if result.is_ok() {
+                    context.count(kind);
+                }
+                context.tell(Event::Finished { kind, label, took: watch.elapsed() });
+                Report::Action(action, result)
+            }
+            Self::Again(group, actions) => {
+                let label = group.label();
+                context.tell(Event::Started { kind: "convert", label: label.clone() });
+                let result = context.check().and_then(|()| group.run(context));
+                context.tell(Event::Finished { kind: "convert", label, took: watch.elapsed() });
+                Report::Again(actions, result)
+            }
+            Self::Restore(number, plan, in_place) => {
+                let label = plan.stem.clone();
+                context.tell(Event::Started { kind: "restore", label: label.clone() });
+                let result = context.check().and_then(|()| restore(context, &plan, &in_place));
+                context.tell(Event::Finished { kind: "restore", label, took: watch.elapsed() });
+                Report::Restored(number, result)
+            }
+        }
+    }
+}
+
+fn execute(context: &Context, action: &Action) -> Result<Outcome, Stop> {
+    Ok(match &action.work {
+        Work::Scan(work) => Outcome::Scan(Arc::new(scan::scan(context, &action.key, work)?)),
+        Work::Select { chunks, filters, max } => Outcome::Select(select::select(context, chunks, filters, *max)?),
+        Work::Arrange { sources, allotment, unit, validation } => {
+            Outcome::Arrange(arrange::arrange(context, sources, allotment, *unit, validation)?)
+        }
+        Work::Output { stem, sources, arranged } => {
+            let (train, validation) = output::output(context, stem, sources, arranged)?;
+            Outcome::Output(train, validation)
+        }
+        Work::Quarantine { stem, sources } => Outcome::Quarantine(output::quarantine(context, stem, sources)?),
+        Work::Convert(..) | Work::Score(..) => unreachable!("single conversions run grouped by file"),
+    })
+}
+
+/// Puts the files of a known plan in place, out of the cache.
+fn restore(context: &Context, plan: &RecipePlan, in_place: &[bool]) -> Result<(), Stop> {
+    if !in_place[0] || !in_place[1] {
+        let written = output::output(context, &plan.stem, &plan.sources, &plan.arranged)?;
+        if written != (plan.train, plan.validation) {
+            return Err(differs(&plan.stem));
+        }
+    }
+    if !in_place[2] {
+        match plan.quarantine {
+            Some(wanted) if output::quarantine(context, &plan.stem, &plan.sources)? != wanted => return Err(differs(&plan.stem)),
+            Some(_) => {}
+            None => system::remove(&context.output_dir.join(&file_names(&plan.stem)[2]))?,
+        }
+    }
+    Ok(())
+}
+
+fn differs(stem: &str) -> Stop {
+    let message = format!("restore `{stem}`: the cache yields other bytes than it recorded");
+    Stop::Failure(Failure::new(FailureKind::Cache, message).hint("build with `--force`, and report this with your recipe"))
+}
+
+/// What an action works on, for people.
+fn label(work: &Work) -> String {
+    match work {
+        Work::Scan(scan) => scan.file.file.path.clone(),
+        Work::Output { stem, .. } | Work::Quarantine { stem, .. } => stem.clone(),
+        Work::Select { chunks, .. } => chunks.first().map(|chunk| chunk.chunk.file.repo.to_string()).unwrap_or_default(),
+        Work::Arrange { sources, .. } => {
+            sources.iter().map(|source| source.name.as_str()).collect::<Vec<_>>().join(", ")
+        }
+        Work::Convert(chunk, ..) | Work::Score(chunk, ..) => chunk.file.file.path.clone(),
+    }
+}
+
+impl Context {
+    /// How often each kind of action ran.
+    pub(crate) fn ran(&self) -> BTreeMap<&'static str, u64> {
+        self.ran.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(kind, count)| (*kind, *count)).collect()
+    }
+}

@@ -1,0 +1,215 @@
+//! Sources that are files or folders of the workspace.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    SourceError,
+    folder::walk,
+    kind::{FileKind, Name, RowFormat, basename, compression_of, judge, why_sealed},
+    layout::{Want, closest, resolve},
+};
+use crate::{config::Format, system};
+
+/// Finds the files of a local source, in reading order, relative to the workspace `root`.
+///
+/// A file is taken as it is, its compression by its suffix. A folder is resolved as a repository is, by the names of
+/// files and folders, among the files of the recipe's format alone; `data_dir` narrows it.
+pub fn list(
+    root: &Path,
+    source: &str,
+    format: Format,
+    splits: &[String],
+    data_dir: &[String],
+) -> Result<Vec<(PathBuf, FileKind)>, SourceError> {
+    let place = root.join(source);
+    if system::is_dir(&place) {
+        folder(&place, source, format, splits, data_dir)
+    } else {
+        file(&place, source, format, splits, data_dir)
+    }
+}
+
+fn layout_fault(reason: String) -> SourceError {
+    SourceError::Layout { reason }
+}
+
+fn file(
+    place: &Path,
+    source: &str,
+    format: Format,
+    splits: &[String],
+    data_dir: &[String],
+) -> Result<Vec<(PathBuf, FileKind)>, SourceError> {
+    if !system::exists(place) {
+        return Err(layout_fault(format!("nothing is at `{source}`{}", hint(place, source))));
+    }
+    if !data_dir.is_empty() {
+        return Err(layout_fault(format!("`{source}` is a file, so `data_dir:` cannot narrow it")));
+    }
+    let formats = rows_of(format).ok_or_else(|| no_local_format(source))?;
+    let kind = match judge(source) {
+        Name::Sealed { wrapping, .. } => {
+            return Err(layout_fault(format!("`{source}` {}", why_sealed(wrapping, formats[0]))));
+        }
+        Name::Rows { kind, .. } if formats.contains(&kind.format) => kind,
+        Name::Rows { kind, .. } if !is_alike(kind.format, formats[0]) => {
+            return Err(layout_fault(format!(
+                "`{source}` is named as {}, but the recipe says `format: {}`",
+                kind.format.name(),
+                format.name()
+            )));
+        }
+        // A name that says nothing, or the other JSON form: the recipe knows.
+        _ => FileKind { format: formats[0], compression: compression_of(source) },
+    };
+    for split in splits {
+        // The name alone says which split it holds; one that says nothing holds `train`.
+        let named =
+            Want { repo: source, config_name: None, data_dir: &[], splits: &[split.clone()], default_config: None };
+        let name = format!("{}.{kind}", basename(source));
+        if split != "train" && resolve(&[&name], None, &named).is_err() {
+            return Err(layout_fault(format!(
+                "no split `{split}` in `{source}`: a file is `train` unless its name says otherwise"
+            )));
+        }
+    }
+    Ok(vec![(PathBuf::from(source), kind)])
+}
+
+fn folder(
+    place: &Path,
+    source: &str,
+    format: Format,
+    splits: &[String],
+    data_dir: &[String],
+) -> Result<Vec<(PathBuf, FileKind)>, SourceError> {
+    let formats = rows_of(format).ok_or_else(|| no_local_format(source))?;
+    let files = walk(place)?;
+    let wanted: Vec<&str> = files
+        .iter()
+        .map(String::as_str)
+        .filter(|path| judge(path).format().is_some_and(|format| formats.contains(&format)))
+        .collect();
+    if wanted.is_empty() {
+        return Err(layout_fault(format!("no {} file in folder `{source}`", format.name())));
+    }
+    let want = Want { repo: source, config_name: None, data_dir, splits, default_config: None };
+    let selected = resolve(&wanted, None, &want)?;
+    Ok(selected.into_iter().map(|file| (Path::new(source).join(file.path), file.kind)).collect())
+}
+
+/// What files of a recipe's format may be named as; the first is what a file with no telling name is.
+fn rows_of(format: Format) -> Option<&'static [RowFormat]> {
+    match format {
+        Format::Huggingface => None,
+        Format::Jsonl => Some(&[RowFormat::Jsonl]),
+        Format::Json => Some(&[RowFormat::Json]),
+        Format::Parquet => Some(&[RowFormat::Parquet]),
+        Format::Arrow => Some(&[RowFormat::Arrow]),
+        Format::Csv => Some(&[RowFormat::Csv, RowFormat::Tsv]),
+    }
+}
+
+/// Whether a file named as the one may hold the other: `.json` files of one value a line are common.
+fn is_alike(named: RowFormat, said: RowFormat) -> bool {
+    matches!((named, said), (RowFormat::Json, RowFormat::Jsonl) | (RowFormat::Jsonl, RowFormat::Json))
+}
+
+fn no_local_format(source: &str) -> SourceError {
+    layout_fault(format!("`{source}` is on this machine, so `format: huggingface` does not say what its files are"))
+}
+
+/// A name like the one that is missing, from the folder it should be in.
+fn hint(place: &Path, source: &str) -> String {
+    let siblings = place.parent().and_then(|folder| system::list(folder).ok()).unwrap_or_default();
+    let names = siblings.iter().map(|(name, _)| name.as_str());
+    closest(basename(source.trim_end_matches('/')), names).map_or_else(String::new, |close| format!(": {close}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workspace(files: &[&str]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = root.path().join(file);
+            system::create_dir(path.parent().unwrap()).unwrap();
+            system::replace(&path, b"{}").unwrap();
+        }
+        root
+    }
+
+    fn ask(
+        root: &Path,
+        source: &str,
+        format: Format,
+        splits: &[&str],
+        folders: &[&str],
+    ) -> Result<Vec<String>, String> {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        list(root, source, format, &owned(splits), &owned(folders))
+            .map(|files| files.iter().map(|(path, kind)| format!("{} {kind}", path.display())).collect())
+            .map_err(|error| error.to_string())
+    }
+
+    fn one(name: &str, format: Format, splits: &[&str]) -> Result<Vec<String>, String> {
+        ask(workspace(&[name]).path(), name, format, splits, &[])
+    }
+
+    #[test]
+    fn a_file_is_taken_as_it_is() {
+        let train: &[&str] = &["train"];
+        assert_eq!(one("d/rows.jsonl", Format::Jsonl, train), Ok(vec!["d/rows.jsonl jsonl".into()]));
+        assert_eq!(one("test.jsonl.gz", Format::Jsonl, train), Ok(vec!["test.jsonl.gz jsonl.gz".into()]));
+        assert_eq!(one("rows", Format::Csv, train), Ok(vec!["rows csv".into()]));
+        assert_eq!(one("rows.tsv", Format::Csv, train), Ok(vec!["rows.tsv tsv".into()]));
+        assert_eq!(one("rows.dump.zst", Format::Json, train), Ok(vec!["rows.dump.zst json.zst".into()]));
+        assert_eq!(one("rows.json", Format::Jsonl, train), Ok(vec!["rows.json jsonl".into()]));
+        assert_eq!(
+            one("rows.csv", Format::Jsonl, train),
+            Err("`rows.csv` is named as csv, but the recipe says `format: jsonl`".into())
+        );
+        assert_eq!(
+            one("rows.jsonl.xz", Format::Jsonl, train),
+            Err("`rows.jsonl.xz` is compressed as .xz: datac reads .gz and .zst".into())
+        );
+        assert!(one("rows.jsonl", Format::Huggingface, train).unwrap_err().contains("is on this machine"));
+    }
+
+    #[test]
+    fn a_file_is_another_split_only_if_its_name_says_so() {
+        assert_eq!(one("my.val.jsonl", Format::Jsonl, &["validation"]), Ok(vec!["my.val.jsonl jsonl".into()]));
+        assert_eq!(
+            one("rows.jsonl", Format::Jsonl, &["test"]),
+            Err("no split `test` in `rows.jsonl`: a file is `train` unless its name says otherwise".into())
+        );
+    }
+
+    #[test]
+    fn a_folder_is_resolved_like_a_repository() {
+        let root =
+            workspace(&["d/a/train.jsonl", "d/a/test.jsonl.zst", "d/b/train.jsonl", "d/a/train.csv", "d/x.parquet.gz"]);
+        let folder = |splits: &[&str], folders: &[&str]| ask(root.path(), "d", Format::Jsonl, splits, folders);
+        assert_eq!(
+            folder(&["test", "train"], &["a"]),
+            Ok(vec!["d/a/test.jsonl.zst jsonl.zst".into(), "d/a/train.jsonl jsonl".into()])
+        );
+        assert_eq!(
+            folder(&["train"], &["b", "a"]),
+            Ok(vec!["d/b/train.jsonl jsonl".into(), "d/a/train.jsonl jsonl".into()])
+        );
+        assert_eq!(folder(&["dev"], &[]), Err("no split `dev` in `d`: there are train, test".into()));
+        assert_eq!(ask(root.path(), "d/", Format::Arrow, &["train"], &[]), Err("no arrow file in folder `d/`".into()));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let root = workspace(&["data/rows.jsonl"]);
+        let missing = |source| ask(root.path(), source, Format::Jsonl, &["train"], &[]).unwrap_err();
+        assert_eq!(missing("data/row.jsonl"), "nothing is at `data/row.jsonl`: did you mean `rows.jsonl`?");
+        assert_eq!(missing("other/rows.jsonl"), "nothing is at `other/rows.jsonl`");
+        let narrowed = ask(root.path(), "data/rows.jsonl", Format::Jsonl, &["train"], &["x"]).unwrap_err();
+        assert!(narrowed.contains("is a file"), "{narrowed}");
+    }
+}

@@ -1,0 +1,198 @@
+//! `datac.lock`: every source pinned to a commit and the digests of its files.
+//!
+//! YAML, one key a line, entries sorted, no timestamps: two branches that lock different sources merge without a
+//! conflict. The file is committed beside the recipes.
+
+use serde::{Deserialize, Serialize};
+
+use super::{FileDigest, RemoteFile};
+
+/// The version of the format; raised when an older datac could misread it.
+pub const LOCK_VERSION: u32 = 1;
+
+const HEAD: &str = "# Pins every source to a commit and its files to digests. Commit this file; `datac lock --upgrade` moves pins.\n";
+
+/// The contents of a lock file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LockFile {
+    /// The pins, sorted by source and revision.
+    pub sources: Vec<Pin>,
+}
+
+/// One pinned source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pin {
+    /// As recipes have it.
+    pub source: String,
+    /// As recipes have it; `None`: `main`.
+    pub revision: Option<String>,
+    /// The canonical id.
+    pub repo: String,
+    /// The hub it came from: a URL, `folder` or `sample`.
+    pub hub: String,
+    /// The commit.
+    pub commit: String,
+    /// The part of the repository's card that says what it holds, if it says.
+    pub card: Option<String>,
+    /// The data files, sorted by path.
+    pub files: Vec<RemoteFile>,
+}
+
+/// A lock file that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("read the lock: {0}")]
+pub struct LockError(pub String);
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLock {
+    version: u32,
+    #[serde(default)]
+    sources: Vec<RawPin>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPin {
+    source: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    revision: Option<String>,
+    repo: String,
+    hub: String,
+    commit: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    card: Option<String>,
+    files: Vec<RawFile>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFile {
+    path: String,
+    size: u64,
+    digest: String,
+}
+
+impl LockFile {
+    /// Parses a lock file.
+    pub fn parse(text: &str) -> Result<Self, LockError> {
+        if text.lines().any(|line| line.starts_with("<<<<<<<") || line.starts_with(">>>>>>>")) {
+            return Err(LockError("it has merge conflict markers".into()));
+        }
+        let raw: RawLock = serde_yaml::from_str(text).map_err(|error| LockError(error.to_string()))?;
+        if raw.version != LOCK_VERSION {
+            return Err(LockError(format!("it has version {}, this datac reads {LOCK_VERSION}", raw.version)));
+        }
+        let mut sources = Vec::with_capacity(raw.sources.len());
+        for pin in raw.sources {
+            let mut files = Vec::with_capacity(pin.files.len());
+            for file in pin.files {
+                let digest: FileDigest =
+                    file.digest.parse().map_err(|error| LockError(format!("`{}` of `{}`: {error}", file.path, pin.source)))?;
+                files.push(RemoteFile { path: file.path, size: file.size, digest });
+            }
+            sources.push(Pin {
+                source: pin.source,
+                revision: pin.revision,
+                repo: pin.repo,
+                hub: pin.hub,
+                commit: pin.commit,
+                card: pin.card,
+                files,
+            });
+        }
+        let mut lock = Self { sources };
+        lock.sort();
+        if let Some(pair) = lock.sources.windows(2).find(|pair| pair[0].key() == pair[1].key()) {
+            return Err(LockError(format!("`{}` is pinned twice", pair[0].source)));
+        }
+        Ok(lock)
+    }
+
+    /// The text of the lock file.
+    pub fn write(&self) -> String {
+        let raw = RawLock {
+            version: LOCK_VERSION,
+            sources: self
+                .sources
+                .iter()
+                .map(|pin| RawPin {
+                    source: pin.source.clone(),
+                    revision: pin.revision.clone(),
+                    repo: pin.repo.clone(),
+                    hub: pin.hub.clone(),
+                    commit: pin.commit.clone(),
+                    card: pin.card.clone(),
+                    files: pin
+                        .files
+                        .iter()
+                        .map(|file| RawFile { path: file.path.clone(), size: file.size, digest: file.digest.to_string() })
+                        .collect(),
+                })
+                .collect(),
+        };
+        let body = serde_yaml::to_string(&raw).expect("a lock is plain data");
+        format!("{HEAD}{body}")
+    }
+
+    /// The pin of a source at a revision.
+    pub fn find(&self, source: &str, revision: Option<&str>) -> Option<&Pin> {
+        self.sources.iter().find(|pin| pin.key() == (source, revision))
+    }
+
+    /// Adds a pin, or replaces the one of the same source and revision.
+    pub fn set(&mut self, pin: Pin) {
+        self.sources.retain(|other| other.key() != pin.key());
+        self.sources.push(pin);
+        self.sort();
+    }
+
+    fn sort(&mut self) {
+        self.sources.sort_by(|a, b| a.key().cmp(&b.key()));
+    }
+}
+
+impl Pin {
+    /// What a pin is found by.
+    pub fn key(&self) -> (&str, Option<&str>) {
+        (&self.source, self.revision.as_deref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash::Digest;
+
+    fn pin(source: &str) -> Pin {
+        Pin {
+            source: source.into(),
+            revision: None,
+            repo: format!("org/{source}"),
+            hub: "folder".into(),
+            commit: "blake3:00".into(),
+            card: Some("---\nconfigs:\n- config_name: main\n---\n".into()),
+            files: vec![RemoteFile { path: "a.jsonl".into(), size: 3, digest: FileDigest::Blake3(Digest::of(b"abc")) }],
+        }
+    }
+
+    #[test]
+    fn locks_read_back_sorted_and_without_surprises() {
+        let mut lock = LockFile::default();
+        lock.set(pin("b"));
+        lock.set(pin("a"));
+        lock.set(pin("b"));
+        let text = lock.write();
+        assert_eq!(LockFile::parse(&text).unwrap(), lock);
+        assert_eq!(lock.sources.iter().map(|pin| pin.source.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        for (text, word) in [
+            ("version: 2\n", "version 2"),
+            ("version: 1\nsources: []\nmore: 1\n", "more"),
+            ("<<<<<<< ours\nversion: 1\n", "conflict"),
+            ("version: 1\nsources:\n- {source: a, repo: a, hub: h, commit: c, files: [{path: p, size: 1, digest: md5:00}]}\n", "md5:00"),
+        ] {
+            let error = LockFile::parse(text).unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
+        }
+    }
+}
