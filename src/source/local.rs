@@ -64,8 +64,13 @@ fn file(
     };
     for split in splits {
         // The name alone says which split it holds; one that says nothing holds `train`.
-        let named =
-            Want { repo: source, config_name: None, data_dir: &[], splits: &[split.clone()], default_config: None };
+        let named = Want {
+            repo: source,
+            config_name: None,
+            data_dir: &[],
+            splits: std::slice::from_ref(split),
+            default_config: None,
+        };
         let name = format!("{}.{kind}", basename(source));
         if split != "train" && resolve(&[&name], None, &named).is_err() {
             return Err(layout_fault(format!(

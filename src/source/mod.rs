@@ -10,6 +10,7 @@ mod kind;
 pub mod known;
 pub mod layout;
 pub mod local;
+pub mod sample;
 mod splits;
 
 use std::{fmt, fs::File, path::PathBuf, str::FromStr};
