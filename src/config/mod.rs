@@ -143,10 +143,12 @@ fn parse(text: &str, vocabulary: &Vocabulary) -> Result<Recipe, Vec<Fault>> {
     if let Some(at) = spanned::absurd_nesting(text) {
         return Err(vec![Fault::new(problem::TOO_DEEP, &(at..at + 1), "nested too deeply for a recipe")]);
     }
-    // Only these begin an anchor, an alias or a tag, which serde resolves without a word; a text without them is spared
-    // the second parser.
-    let sigils = memchr::memchr3(b'&', b'*', b'!', text.as_bytes()).is_some();
-    let parsed = sigils.then(|| spanned::parse(text));
+    if let Some(fault) = ambiguous_character(text) {
+        return Err(vec![fault]);
+    }
+    // serde resolves anchors and aliases without a word and ignores tags; a text that cannot hold any is spared the
+    // second parser.
+    let parsed = may_hold_references(text).then(|| spanned::parse(text));
     let mut quick = Vec::new();
     if parsed.as_ref().is_none_or(|parsed| parsed.faults.is_empty())
         && let Ok(tree) = yaml::parse(text)
@@ -180,4 +182,24 @@ fn parse(text: &str, vocabulary: &Vocabulary) -> Result<Recipe, Vec<Fault>> {
         }
         (Ok(_), None) => Err(vec![Fault::of_file(problem::PARSER, "the recipe could not be read")]),
     }
+}
+
+/// Whether a `&`, `*` or `!` stands where a node may begin, and so may be an anchor, an alias or a tag.
+fn may_hold_references(text: &str) -> bool {
+    memchr::memchr3_iter(b'&', b'*', b'!', text.as_bytes()).any(|at| {
+        let before = text[..at].trim_end_matches([' ', '\t']);
+        before.is_empty() || before.ends_with(['\n', '\r', ':', '-', '?', '[', '{', ','])
+    })
+}
+
+/// The first invisible character that YAML 1.1 and 1.2, and so the two parsers, read differently.
+fn ambiguous_character(text: &str) -> Option<Fault> {
+    if text.is_ascii() {
+        return None;
+    }
+    let (at, found) =
+        text.char_indices().find(|(_, c)| matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}'))?;
+    let message = format!("the invisible character U+{:04X}, which parsers of YAML read differently", u32::from(found));
+    let fault = Fault::new(problem::BAD_CHARACTER, &(at..at + found.len_utf8()), message);
+    Some(fault.hint(r"remove it, or write it as `\u…` between double quotes"))
 }
