@@ -40,6 +40,22 @@ pub(super) fn configs(readme: &str) -> Result<Vec<CardConfig>, String> {
     }
 }
 
+/// The part of a card that says what a repository holds, itself a card: what a lock keeps of it. `None`: it says nothing.
+///
+/// A card whose head cannot be read is kept whole, so that whoever needs it reports the fault.
+pub fn essence(readme: &str) -> Option<String> {
+    let head = front_matter(readme)?;
+    let kept = match serde_yaml::from_str::<Value>(&head) {
+        Ok(value) => {
+            let configs = value.get("configs").filter(|configs| !configs.is_null())?.clone();
+            let only = serde_yaml::Mapping::from_iter([(Value::from("configs"), configs)]);
+            serde_yaml::to_string(&only).unwrap_or(head)
+        }
+        Err(_) => head,
+    };
+    Some(format!("---\n{kept}---\n"))
+}
+
 /// The text between the two `---` lines at the head of a card.
 fn front_matter(readme: &str) -> Option<String> {
     let mut lines = readme.trim_start_matches('\u{feff}').lines().map(str::trim_end).skip_while(|line| line.is_empty());

@@ -89,6 +89,11 @@ pub(super) fn judge(path: &str) -> Name<'_> {
     }
 }
 
+/// Whether a path names rows, readable or wrapped: what a lock pins of a repository.
+pub fn is_data(path: &str) -> bool {
+    judge(path) != Name::Other
+}
+
 /// The last part of a path.
 pub(super) fn basename(path: &str) -> &str {
     path.rsplit_once('/').map_or(path, |(_, base)| base)

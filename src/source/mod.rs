@@ -3,15 +3,18 @@
 //! A [`Hub`] lists a repository at a revision and hands out the bytes of its files. Three exist: over HTTP
 //! (`hub.rs`), a folder laid out `<org>/<name>/…` (`folder.rs`), and the sample inside the binary (`sample.rs`).
 
-mod card;
+pub mod card;
 pub mod folder;
 mod glob;
 mod kind;
 pub mod known;
 pub mod layout;
 pub mod local;
+pub mod lock;
 pub mod sample;
 mod splits;
+
+pub use kind::is_data;
 
 use std::{fmt, fs::File, path::PathBuf, str::FromStr};
 

@@ -1,0 +1,173 @@
+//! Finds recipes: files, folders, or names such as `sft/general`.
+
+use std::path::{Path, PathBuf};
+
+use walkdir::WalkDir;
+
+use super::{Workspace, WorkspaceError};
+use crate::{
+    config::MAX_BYTES,
+    graph::{Failure, FailureKind},
+    hash::Digest,
+    system,
+};
+
+/// The text of one recipe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecipeText {
+    /// Its path relative to the workspace, with `/`.
+    pub path: String,
+    /// Its name: the last folder and the stem, `sft/general`.
+    pub name: String,
+    /// Its bytes; at most one more than a recipe may have.
+    pub text: Vec<u8>,
+    /// BLAKE3 of its bytes.
+    pub digest: Digest,
+}
+
+/// What a search found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The recipes, sorted by path.
+    pub recipes: Vec<RecipeText>,
+    /// YAML files that are no recipes: they have neither `metadata` nor `datasets`.
+    pub others: Vec<String>,
+}
+
+impl Workspace {
+    /// Reads the recipes that `selectors` name; none: all below `config/`.
+    ///
+    /// A selector is the path of a file or folder, or the name of a recipe, or the end of its path without `.yaml`.
+    pub fn find(&self, selectors: &[String]) -> Result<Found, WorkspaceError> {
+        let root = &self.settings.root;
+        let mut paths: Vec<PathBuf> = Vec::new();
+        let mut explicit: Vec<PathBuf> = Vec::new();
+        if selectors.is_empty() {
+            paths = walk(root, Path::new("config"))?;
+        }
+        for selector in selectors {
+            let given = relative(root, Path::new(selector));
+            if system::is_dir(&root.join(&given)) {
+                paths.extend(walk(root, &given)?);
+            } else if system::exists(&root.join(&given)) {
+                explicit.push(given.clone());
+                paths.push(given);
+            } else {
+                paths.extend(self.by_name(selector)?);
+            }
+        }
+        paths.sort();
+        paths.dedup();
+        let mut found = Found::default();
+        for path in paths {
+            let text = system::read_up_to(&root.join(&path), MAX_BYTES as u64)?;
+            let shown = path.to_string_lossy().replace('\\', "/");
+            if !explicit.contains(&path) && !looks_like_recipe(&text) {
+                found.others.push(shown);
+                continue;
+            }
+            let digest = Digest::of(&text);
+            found.recipes.push(RecipeText { name: name_of(&path), path: shown, text, digest });
+        }
+        Ok(found)
+    }
+
+    /// Recipes called `name`, among all below `config/`.
+    fn by_name(&self, name: &str) -> Result<Vec<PathBuf>, WorkspaceError> {
+        let all = walk(&self.settings.root, Path::new("config"))?;
+        let wanted = name.trim_end_matches(".yaml").trim_end_matches(".yml");
+        let is_meant = |path: &&PathBuf| {
+            let whole = path.with_extension("").to_string_lossy().into_owned();
+            whole == wanted || whole.ends_with(&format!("/{wanted}"))
+        };
+        let meant: Vec<PathBuf> = all.iter().filter(is_meant).cloned().collect();
+        if !meant.is_empty() {
+            return Ok(meant);
+        }
+        let failure = Failure::new(FailureKind::Config, format!("find a recipe, file or folder `{name}`"));
+        let names: Vec<String> = all.iter().map(|path| name_of(path)).collect();
+        let nearest = names.iter().min_by_key(|known| strsim::damerau_levenshtein(known, wanted));
+        Err(match nearest {
+            Some(nearest) if strsim::jaro_winkler(nearest, wanted) > 0.7 => failure.hint(format!("did you mean `{nearest}`?")),
+            Some(_) => failure.hint(format!("there are {}", names.join(", "))),
+            None => failure.hint("there are no recipes below `config/`; are you in the workspace's folder? `-C DIR` names it"),
+        }
+        .into())
+    }
+}
+
+/// The path relative to the workspace where it lies inside.
+fn relative(root: &Path, path: &Path) -> PathBuf {
+    let path = path.strip_prefix(root).unwrap_or(path);
+    path.components().filter(|part| !matches!(part, std::path::Component::CurDir)).collect()
+}
+
+fn name_of(path: &Path) -> String {
+    let whole = path.with_extension("");
+    let parts: Vec<_> = whole.components().rev().take(2).map(|part| part.as_os_str().to_string_lossy()).collect();
+    parts.into_iter().rev().collect::<Vec<_>>().join("/")
+}
+
+fn walk(root: &Path, folder: &Path) -> Result<Vec<PathBuf>, WorkspaceError> {
+    let start = root.join(folder);
+    if !system::exists(&start) {
+        return Ok(Vec::new());
+    }
+    let is_hidden = |entry: &walkdir::DirEntry| entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.');
+    let mut paths = Vec::new();
+    for entry in WalkDir::new(&start).follow_links(true).into_iter().filter_entry(|entry| !is_hidden(entry)) {
+        let entry = entry.map_err(|error| Failure::new(FailureKind::Action, format!("look for recipes: {error}")))?;
+        let is_yaml = entry.path().extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+        if is_yaml && entry.file_type().is_file() {
+            paths.push(relative(root, entry.path()));
+        }
+    }
+    Ok(paths)
+}
+
+/// Whether a YAML file that no one named is meant as a recipe; trainers keep their own files beside them.
+fn looks_like_recipe(text: &[u8]) -> bool {
+    let is_key = |line: &[u8]| {
+        ["metadata", "datasets", "\"metadata\"", "\"datasets\"", "'metadata'", "'datasets'"].iter().any(|key| {
+            line.strip_prefix(key.as_bytes()).is_some_and(|rest| rest.trim_ascii_start().starts_with(b":"))
+        })
+    };
+    let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
+    // A file in flow style, `{metadata: …}`, or one that is empty or too large is reported, not passed over.
+    text.trim_ascii_start().starts_with(b"{") || text.trim_ascii().is_empty() || text.split(|byte| *byte == b'\n').any(is_key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::Settings;
+
+    #[test]
+    fn recipes_are_found_by_file_folder_and_name() {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in [
+            ("config/data/posttrain/sft/general.yaml", "metadata: {}\n"),
+            ("config/data/posttrain/dpo/general.yml", "# c\ndatasets: []\n"),
+            ("config/model/small.yaml", "layers: 12\n"),
+            ("config/.hidden.yaml", "metadata: {}\n"),
+        ] {
+            let path = folder.path().join(path);
+            system::create_dir(path.parent().unwrap()).unwrap();
+            system::replace(&path, text.as_bytes()).unwrap();
+        }
+        let workspace = Workspace::open(Settings::new(folder.path()));
+        let names = |selectors: &[&str]| {
+            let selectors: Vec<String> = selectors.iter().map(|selector| (*selector).to_owned()).collect();
+            workspace.find(&selectors).map(|found| found.recipes.into_iter().map(|recipe| recipe.name).collect::<Vec<_>>())
+        };
+        assert_eq!(names(&[]).unwrap(), ["dpo/general", "sft/general"]);
+        assert_eq!(workspace.find(&[]).unwrap().others, ["config/model/small.yaml"]);
+        assert_eq!(names(&["config/data/posttrain/sft"]).unwrap(), ["sft/general"]);
+        assert_eq!(names(&["sft/general"]).unwrap(), ["sft/general"]);
+        assert_eq!(names(&["general"]).unwrap(), ["dpo/general", "sft/general"]);
+        assert_eq!(names(&["config/model/small.yaml"]).unwrap(), ["model/small"], "what is named is taken as meant");
+        let error = names(&["sft/genral"]).unwrap_err();
+        let WorkspaceError::Failure(failure) = error else { panic!("{error}") };
+        assert_eq!(failure.hint.as_deref(), Some("did you mean `sft/general`?"));
+    }
+}

@@ -1,0 +1,221 @@
+//! A workspace: recipes, lock, cache and outputs, and what can be asked of them.
+
+mod assess;
+mod build;
+mod find;
+mod pins;
+mod report;
+mod why;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicBool},
+};
+
+pub use assess::{Assessment, FileState, FileStatus, Reason, RecipeStatus, State};
+pub use build::{BuildOptions, BuildReport, RecipeReport};
+pub use find::{Found, RecipeText};
+pub use pins::{LockChange, LockReport, Upgrade};
+pub use report::{SourceSummary, Summary};
+pub use why::{Explanation, Step};
+
+use crate::{
+    artifact::{Access, CACHE_VERSION, Record, Store},
+    config::{ConverterWord, Problem, Vocabulary},
+    convert,
+    driver::{Event, Observer, files},
+    graph::{Failure, FailureKind},
+    source::{Hub, SourceError, folder::FolderHub, sample::SampleHub},
+    system,
+};
+
+/// Where everything is and how it may be reached.
+#[derive(Clone)]
+pub struct Settings {
+    /// The workspace's folder.
+    pub root: PathBuf,
+    /// The cache; default `cache` in the workspace.
+    pub cache_dir: Option<PathBuf>,
+    /// Where outputs go; default `dataset` in the workspace.
+    pub output_dir: Option<PathBuf>,
+    /// A URL, a folder or `sample`; default: the public Hub.
+    pub hub: Option<String>,
+    /// Whether the network may not be used.
+    pub offline: bool,
+    /// Set when the user wants to stop.
+    pub interrupt: Arc<AtomicBool>,
+    /// Told of everything that happens.
+    pub observer: Observer,
+}
+
+impl Settings {
+    /// The defaults for a workspace at `root`, with no one watching.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self {
+            root: root.into(),
+            cache_dir: None,
+            output_dir: None,
+            hub: None,
+            offline: false,
+            interrupt: Arc::default(),
+            observer: Arc::new(|_| {}),
+        }
+    }
+}
+
+/// What keeps a command from doing anything at all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkspaceError {
+    /// Something failed, with what to do about it.
+    #[error("{0}")]
+    Failure(Failure),
+    /// Recipes are broken.
+    #[error("{} problems in recipes", .0.len())]
+    Problems(Vec<Problem>),
+    /// Another process builds, and waiting was not wanted.
+    #[error("take the workspace's lock: {holder} holds it")]
+    Locked {
+        /// What the other process left about itself.
+        holder: String,
+    },
+}
+
+impl From<Failure> for WorkspaceError {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+impl From<system::FileError> for WorkspaceError {
+    fn from(error: system::FileError) -> Self {
+        Self::Failure(Failure::new(FailureKind::Action, error.to_string()))
+    }
+}
+
+impl From<crate::artifact::RecordError> for WorkspaceError {
+    fn from(error: crate::artifact::RecordError) -> Self {
+        Self::Failure(Failure::new(FailureKind::Cache, error.to_string()))
+    }
+}
+
+/// A folder with recipes.
+pub struct Workspace {
+    settings: Settings,
+    cache: PathBuf,
+    output_dir: PathBuf,
+    vocabulary: Arc<Vocabulary>,
+}
+
+impl Workspace {
+    /// Opens a workspace; nothing is read or written yet.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// use datac::workspace::{Settings, Workspace};
+    ///
+    /// let workspace = Workspace::open(Settings::new(folder.path()));
+    /// assert!(workspace.find(&[]).unwrap().recipes.is_empty());
+    /// ```
+    pub fn open(settings: Settings) -> Self {
+        let within = |chosen: &Option<PathBuf>, default: &str| settings.root.join(chosen.as_deref().unwrap_or(Path::new(default)));
+        let cache = within(&settings.cache_dir, "cache").join(CACHE_VERSION);
+        let output_dir = within(&settings.output_dir, "dataset");
+        Self { cache, output_dir, vocabulary: Arc::new(vocabulary()), settings }
+    }
+
+    /// The output folder.
+    pub fn output_dir(&self) -> &Path {
+        &self.output_dir
+    }
+
+    /// The workspace's folder.
+    pub fn root(&self) -> &Path {
+        &self.settings.root
+    }
+
+    fn store(&self) -> Store {
+        Store::new(&self.cache)
+    }
+
+    fn record(&self, access: Access) -> Result<Arc<Record>, WorkspaceError> {
+        let observer = self.settings.observer.clone();
+        let record = Record::open(&self.cache, access, &move |warning| observer(Event::Warning(warning)))?;
+        Ok(Arc::new(record))
+    }
+
+    /// The name of the hub in force, as locks record it.
+    fn hub_name(&self) -> Result<String, WorkspaceError> {
+        Ok(match self.hub_choice() {
+            HubChoice::Sample => "sample".to_owned(),
+            HubChoice::Folder(_) => "folder".to_owned(),
+            HubChoice::Http(url) => url.trim_end_matches('/').to_owned(),
+        })
+    }
+
+    fn hub_choice(&self) -> HubChoice {
+        match self.settings.hub.as_deref() {
+            Some("sample") => HubChoice::Sample,
+            Some(url) if url.contains("://") => HubChoice::Http(url.to_owned()),
+            Some(folder) => HubChoice::Folder(self.settings.root.join(folder)),
+            None => HubChoice::Http(default_endpoint()),
+        }
+    }
+
+    fn hub(&self, record: &Arc<Record>) -> Result<Arc<dyn Hub>, WorkspaceError> {
+        match self.hub_choice() {
+            HubChoice::Sample => Ok(Arc::new(SampleHub)),
+            HubChoice::Folder(folder) => {
+                if !system::is_dir(&folder) {
+                    let failure = Failure::new(FailureKind::Source, format!("use hub `{}`: no such folder", folder.display()));
+                    return Err(failure.hint("`--hub` takes a URL, a folder laid out <org>/<name>/…, or `sample`").into());
+                }
+                let record = record.clone();
+                Ok(Arc::new(FolderHub::new(folder, Arc::new(move |path| files::digest(&record, path)))))
+            }
+            HubChoice::Http(url) => self.http_hub(url).map_err(|error| crate::driver::failure_of(&error).into()),
+        }
+    }
+
+    #[cfg(feature = "hub")]
+    fn http_hub(&self, url: String) -> Result<Arc<dyn Hub>, SourceError> {
+        use crate::source::hub::{self, HttpHub, HubConfig};
+        let observer = self.settings.observer.clone();
+        let config = HubConfig {
+            token: hub::find_token(),
+            offline: self.settings.offline || hub::env_offline(),
+            progress: Arc::new(move |event| observer(Event::from_download(event))),
+            ..HubConfig::new(url, self.cache.join("sources"))
+        };
+        Ok(Arc::new(HttpHub::new(config)?))
+    }
+
+    #[cfg(not(feature = "hub"))]
+    fn http_hub(&self, url: String) -> Result<Arc<dyn Hub>, SourceError> {
+        Err(SourceError::BadHub { hub: url, reason: "this datac was built without the `hub` feature".into() })
+    }
+}
+
+enum HubChoice {
+    Sample,
+    Folder(PathBuf),
+    Http(String),
+}
+
+fn default_endpoint() -> String {
+    system::env("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned())
+}
+
+/// The words recipes may use.
+fn vocabulary() -> Vocabulary {
+    let converters = convert::CONVERTERS.iter().map(|converter| ConverterWord {
+        name: converter.name().to_owned(),
+        kind: converter.kind(),
+        options: converter
+            .options()
+            .iter()
+            .map(|option| (option.name.to_owned(), option.values.iter().map(|value| (*value).to_owned()).collect()))
+            .collect(),
+    });
+    Vocabulary { converters: converters.collect() }
+}
