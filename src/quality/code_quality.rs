@@ -59,43 +59,87 @@ impl Signs {
         let (mut seen, mut pairs, mut punctuation) = (0_u32, 0, 0);
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
-            if is_word(byte) {
-                let length = bytes[at..].iter().take_while(|&&byte| is_word(byte)).count();
-                seen |= keyword_bit(&bytes[at..at + length]);
-                at += length;
-                continue;
-            }
-            punctuation += usize::from(is_punctuation(byte));
-            let second = bytes.get(at + 1).copied();
-            // Few bytes can begin a pair, so most are done with after one look.
-            let is_pair =
-                b"([{-=!<>&|:+".contains(&byte) && second.is_some_and(|second| SYMBOL_PAIRS.contains(&[byte, second]));
-            if is_pair {
-                pairs += 1;
-                punctuation += usize::from(second.is_some_and(is_punctuation));
-                at += 2;
-            } else {
-                at += 1;
+            at += 1;
+            match CLASS[byte as usize] {
+                Class::Other => {}
+                Class::Word => {
+                    let start = at - 1;
+                    while bytes.get(at).is_some_and(|&byte| CLASS[byte as usize] == Class::Word) {
+                        at += 1;
+                    }
+                    seen |= keyword_bit(&bytes[start..at]);
+                }
+                Class::Symbol => {
+                    punctuation += usize::from(is_punctuation(byte));
+                    let second = bytes.get(at).copied().filter(|&second| SYMBOL_PAIRS.contains(&[byte, second]));
+                    if let Some(second) = second {
+                        pairs += 1;
+                        punctuation += usize::from(is_punctuation(second));
+                        at += 1;
+                    }
+                }
             }
         }
         Self { keywords: seen.count_ones(), pairs, punctuation }
     }
 }
 
-fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
+/// What a byte may begin.
+#[derive(Clone, Copy, PartialEq)]
+enum Class {
+    /// A word.
+    Word,
+    /// A pair of symbols, or it is punctuation that counts.
+    Symbol,
+    /// Neither.
+    Other,
 }
+
+/// A table, since this is asked of every byte of a source.
+const CLASS: [Class; 256] = {
+    let mut table = [Class::Other; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        if (byte as u8).is_ascii_alphanumeric() || byte as u8 == b'_' {
+            table[byte] = Class::Word;
+        }
+        byte += 1;
+    }
+    let mut pair = 0;
+    while pair < SYMBOL_PAIRS.len() {
+        table[SYMBOL_PAIRS[pair][0] as usize] = Class::Symbol;
+        pair += 1;
+    }
+    table[b';' as usize] = Class::Symbol;
+    table[b')' as usize] = Class::Symbol;
+    table
+};
 
 fn is_punctuation(byte: u8) -> bool {
     matches!(byte, b';' | b'(' | b')')
 }
 
 fn keyword_bit(word: &[u8]) -> u32 {
-    if !(2..=8).contains(&word.len()) {
+    // First letter and length rule out nearly every word that is none.
+    let may_be = word.len() <= 8 && KEYWORD_STARTS[word[0] as usize] & (1 << word.len()) != 0;
+    if !may_be {
         return 0;
     }
     KEYWORDS.iter().position(|keyword| keyword.as_bytes() == word).map_or(0, |at| 1 << at)
 }
+
+/// For each first byte of a keyword the lengths that such keywords have, as bits.
+const KEYWORD_STARTS: [u16; 256] = {
+    let mut lengths = [0; 256];
+    let mut at = 0;
+    while at < KEYWORDS.len() {
+        let keyword = KEYWORDS[at].as_bytes();
+        assert!(keyword.len() <= 8, "`keyword_bit` looks at words of up to 8 letters");
+        lengths[keyword[0] as usize] |= 1 << keyword.len();
+        at += 1;
+    }
+    lengths
+};
 
 #[cfg(test)]
 mod tests {

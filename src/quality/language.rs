@@ -53,9 +53,9 @@ pub fn language(text: &str) -> Language {
     }
 }
 
-/// Whether one look at the letters is enough: one language is written so, or kana and han tell two apart.
+/// Whether only one language is written so. Japanese is told from Mandarin by its kana.
 fn is_settled_by(script: Script) -> bool {
-    script == Script::Mandarin || script.langs().len() == 1
+    script.langs().len() == 1
 }
 
 fn has_enough_letters(text: &str) -> bool {

@@ -58,26 +58,111 @@ impl Words {
     fn of(text: &str) -> Self {
         let mut hashes = Vec::with_capacity(text.len() / 5);
         let mut lower = Vec::new();
-        let (mut parts, mut in_parts, mut part_has_word) = (0, 0, false);
-        for word in text.split_whitespace() {
-            hashes.push(lower_case_hash(word, &mut lower));
-            for (i, piece) in word.split('.').enumerate() {
-                if i > 0 {
+        let (mut parts, mut in_parts) = (0, 0);
+        let (mut part_has_word, mut in_piece) = (false, false);
+        let bytes = text.as_bytes();
+        let (mut start, mut at) = (0, 0);
+        while at < bytes.len() {
+            let space = match CLASS[bytes[at] as usize] {
+                Class::Letter => 0,
+                Class::FullStop => {
                     parts += usize::from(part_has_word);
-                    part_has_word = false;
+                    (part_has_word, in_piece) = (false, false);
+                    at += 1;
+                    continue;
                 }
-                if !piece.is_empty() {
-                    in_parts += 1;
-                    part_has_word = true;
-                }
+                Class::MaybeSpace => whitespace(&bytes[at..]),
+            };
+            if space == 0 {
+                in_parts += usize::from(!in_piece);
+                (part_has_word, in_piece) = (true, true);
+                at += 1;
+                continue;
             }
+            if start < at {
+                hashes.push(lower_case_hash(&text[start..at], &mut lower));
+            }
+            in_piece = false;
+            at += space;
+            start = at;
+        }
+        if start < bytes.len() {
+            hashes.push(lower_case_hash(&text[start..], &mut lower));
         }
         parts += usize::from(part_has_word);
-        hashes.sort_unstable();
-        let runs = hashes.chunk_by(|a, b| a == b);
-        let (distinct, most_frequent) = runs.fold((0, 0), |(n, most), run| (n + 1, run.len().max(most)));
+        let (distinct, most_frequent) = count(&mut hashes);
         Self { total: hashes.len(), distinct, most_frequent, parts, in_parts }
     }
+}
+
+/// What a byte may be.
+#[derive(Clone, Copy)]
+enum Class {
+    /// Part of a word, whatever follows.
+    Letter,
+    /// A full stop, which parts words too.
+    FullStop,
+    /// The first byte of a whitespace character, or of others.
+    MaybeSpace,
+}
+
+/// A table, since this is asked of every byte of a source.
+const CLASS: [Class; 256] = {
+    let mut table = [Class::Letter; 256];
+    table[b'.' as usize] = Class::FullStop;
+    table[b' ' as usize] = Class::MaybeSpace;
+    let mut byte = b'\t';
+    while byte <= b'\r' {
+        table[byte as usize] = Class::MaybeSpace;
+        byte += 1;
+    }
+    table[0xC2] = Class::MaybeSpace;
+    table[0xE1] = Class::MaybeSpace;
+    table[0xE2] = Class::MaybeSpace;
+    table[0xE3] = Class::MaybeSpace;
+    table
+};
+
+/// The length of the whitespace character that `bytes` begin with; 0 if they begin with another.
+///
+/// The characters of Unicode's `White_Space`; `bytes` stand in a `str`, at a boundary or inside a character.
+fn whitespace(bytes: &[u8]) -> usize {
+    match *bytes {
+        [b' ' | b'\t'..=b'\r', ..] => 1,
+        [0xC2, 0x85 | 0xA0, ..] => 2,
+        [0xE1, 0x9A, 0x80, ..] | [0xE2, 0x80, 0x80..=0x8A | 0xA8 | 0xA9 | 0xAF, ..] => 3,
+        [0xE2, 0x81, 0x9F, ..] | [0xE3, 0x80, 0x80, ..] => 3,
+        _ => 0,
+    }
+}
+
+/// How many different hashes there are, and how often the most frequent one occurs.
+fn count(hashes: &mut [u64]) -> (usize, usize) {
+    // A table is quicker for the texts that there are; of the longest it would take more room than the text itself.
+    const MOST_IN_TABLE: usize = 4096;
+    if hashes.len() <= MOST_IN_TABLE { count_in_table(hashes) } else { count_sorted(hashes) }
+}
+
+fn count_sorted(hashes: &mut [u64]) -> (usize, usize) {
+    hashes.sort_unstable();
+    hashes.chunk_by(|a, b| a == b).fold((0, 0), |(distinct, most), run| (distinct + 1, most.max(run.len())))
+}
+
+fn count_in_table(hashes: &[u64]) -> (usize, usize) {
+    // Open addressing, at most half full, so that a free slot is always near.
+    let slots = (2 * hashes.len()).next_power_of_two();
+    let mut table = vec![(0_u64, 0_u32); slots];
+    let (mut distinct, mut most) = (0, 0);
+    for &hash in hashes {
+        let mut slot = hash as usize & (slots - 1);
+        while table[slot].1 > 0 && table[slot].0 != hash {
+            slot = (slot + 1) & (slots - 1);
+        }
+        distinct += usize::from(table[slot].1 == 0);
+        table[slot] = (hash, table[slot].1 + 1);
+        most = most.max(table[slot].1);
+    }
+    (distinct, most as usize)
 }
 
 /// The hash of a word in lower case; `buffer` is room to write it in.
@@ -150,6 +235,26 @@ mod tests {
         same("ǅ", "ǆ");
         same("İ", "i\u{307}");
         same("HELLO", "hello");
+    }
+
+    #[test]
+    fn long_texts_are_counted_alike() {
+        let mut hashes: Vec<u64> = (0..5000_u64).map(|n| xxh3_64(&(n % 1234 % 777).to_le_bytes())).collect();
+        assert_eq!(count_in_table(&hashes), count_sorted(&mut hashes));
+        assert_eq!(count(&mut []), (0, 0));
+        // Three words, each a third of all.
+        close(&"one two three. ".repeat(2000), (0.5 + 0.5 * (3.0 / 6000.0)) * 0.5);
+    }
+
+    #[test]
+    fn whitespace_is_unicodes() {
+        for c in '\0'..=char::MAX {
+            let expected = if c.is_whitespace() { c.len_utf8() } else { 0 };
+            let text = c.to_string();
+            assert_eq!(whitespace(text.as_bytes()), expected, "{c:?}");
+            // Inside a character nothing begins that looks like whitespace.
+            assert!((1..text.len()).all(|at| whitespace(&text.as_bytes()[at..]) == 0), "{c:?}");
+        }
     }
 
     /// The formula again, as plainly as possible.
