@@ -37,6 +37,17 @@ fn at<'p>(verb: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> FileE
     move |source| FileError { verb, path: path.to_owned(), source }
 }
 
+/// The coarsest step of the clock that file systems stamp with: one tick at 100 Hz.
+const GRAIN_NS: i64 = 10_000_000;
+
+/// Waits until a file stamped at `stamp_ns` is older than the grain, so that any later write shows in its stat.
+pub fn wait_past_grain(stamp_ns: i64) {
+    let missing = stamp_ns + GRAIN_NS + 1 - now_ns();
+    if (1..=GRAIN_NS + 1).contains(&missing) {
+        std::thread::sleep(Duration::from_nanos(missing as u64));
+    }
+}
+
 /// What a stat call says of a file; equal stats of an unchanged clock mean equal bytes, see [`Stat::is_racy`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stat {
@@ -56,7 +67,6 @@ impl Stat {
     /// Git's rule for racily clean entries: file systems stamp with a coarse clock, so a file stamped within that
     /// grain of `recorded_ns` proves nothing.
     pub fn is_racy(&self, recorded_ns: i64) -> bool {
-        const GRAIN_NS: i64 = 20_000_000;
         self.mtime_ns.max(self.ctime_ns) + GRAIN_NS >= recorded_ns
     }
 }

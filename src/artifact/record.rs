@@ -147,6 +147,11 @@ impl Record {
         })
     }
 
+    /// Whether an outcome was noted and is not yet written.
+    pub fn is_pending(&self, key: &Digest) -> bool {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key)
+    }
+
     /// Notes what an action yielded; written by the next [`Record::flush`].
     pub fn note(&self, key: Digest, kind: &str, outcome: Vec<u8>) {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).insert(key, (kind.to_owned(), outcome));

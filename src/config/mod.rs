@@ -95,15 +95,19 @@ pub fn check_collisions(recipes: &[(&str, &Recipe, &[u8])]) -> Vec<Problem> {
         let stem = recipe.output_stem(path);
         match first.get(&stem.to_lowercase()) {
             None => drop(first.insert(stem.to_lowercase(), path)),
-            Some(other) => {
-                let fault = Fault::of_file(problem::COLLISION, format!("`{other}` writes `{stem}_train.jsonl` too"));
-                let fault = Fault { span: leaves::value_span(text, "metadata.phase"), ..fault };
-                let fault = fault.label("phase and file name make the outputs' name");
-                problems.push(fault.hint("rename one of the two files, or change its phase").locate(path, text));
-            }
+            Some(other) => problems.push(collision(path, recipe, text, other)),
         }
     }
     problems
+}
+
+/// The problem of a recipe that would write the outputs of the one at `other`.
+pub fn collision(path: &str, recipe: &Recipe, text: &[u8], other: &str) -> Problem {
+    let stem = recipe.output_stem(path);
+    let fault = Fault::of_file(problem::COLLISION, format!("`{other}` writes `{stem}_train.jsonl` too"));
+    let fault = Fault { span: leaves::value_span(text, "metadata.phase"), ..fault };
+    let fault = fault.label("phase and file name make the outputs' name");
+    fault.hint("rename one of the two files, or change its phase").locate(path, text)
 }
 
 impl Recipe {

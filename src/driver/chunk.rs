@@ -1,5 +1,7 @@
 //! Converts and scores one chunk, for as many recipes as want it, in one pass over its rows.
 
+use std::sync::PoisonError;
+
 use serde::{Deserialize, Serialize};
 
 use super::step::{Context, Stop};
@@ -135,6 +137,7 @@ impl<'j> Work<'j> {
                     joined_turns: self.joined_turns,
                 };
                 context.count("convert");
+                context.made.lock().unwrap_or_else(PoisonError::into_inner).insert(outcome.index);
                 context.note(convert_key(digest, &self.job.conversion), "convert", &Outcome::Convert(outcome.clone()));
                 outcome
             }

@@ -15,6 +15,7 @@ mod step;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{Arc, PoisonError, mpsc},
+    time::Duration,
 };
 
 use salsa::Setter;
@@ -34,6 +35,9 @@ use crate::{
 /// How often one key may be made again because what it made was gone.
 const MAX_REPEATS: u32 = 3;
 
+/// How often what was finished is written to the record.
+const FLUSH_EVERY: Duration = Duration::from_secs(1);
+
 /// What became of one recipe.
 pub(crate) type Ending = Result<RecipePlan, Failure>;
 
@@ -48,9 +52,17 @@ enum Report {
 }
 
 /// Builds `recipes`; each ends with its plan, all files in place, or with what kept it from that.
-pub(crate) fn run(planner: &mut Planner, recipes: &[RecipeFile], context: &Context) -> Vec<Ending> {
+///
+/// The driver itself is no thread of the pool: it waits for reports while the pool works.
+pub(crate) fn run(
+    planner: &mut Planner,
+    recipes: &[RecipeFile],
+    context: &Context,
+    pool: &rayon::ThreadPool,
+    fail_fast: bool,
+) -> Vec<Ending> {
     let (reports, inbox) = mpsc::channel();
-    rayon::in_place_scope(|scope| {
+    pool.in_place_scope(|scope| {
         let mut driver = Driver {
             planner,
             recipes,
@@ -60,6 +72,8 @@ pub(crate) fn run(planner: &mut Planner, recipes: &[RecipeFile], context: &Conte
             running: HashSet::new(),
             repeats: HashMap::new(),
             jobs: 0,
+            fail_fast,
+            flushed: Stopwatch::start(),
         };
         let spawn = |job: Job| {
             let reports = reports.clone();
@@ -72,8 +86,12 @@ pub(crate) fn run(planner: &mut Planner, recipes: &[RecipeFile], context: &Conte
             driver.jobs -= 1;
             driver.receive(report, &spawn);
         }
-        let interrupted = || Err(Failure::new(FailureKind::Interrupted, "finish the build: interrupted"));
-        driver.endings.into_iter().map(|ending| ending.unwrap_or_else(interrupted)).collect()
+        let unfinished = || match context.check() {
+            Err(_) => Err(Failure::new(FailureKind::Interrupted, "finish the build: interrupted")
+                .hint("what was finished is kept; build again to go on")),
+            Ok(()) => Err(Failure::new(FailureKind::Action, "build: another recipe failed first")),
+        };
+        driver.endings.into_iter().map(|ending| ending.unwrap_or_else(unfinished)).collect()
     })
 }
 
@@ -88,6 +106,10 @@ struct Driver<'a> {
     repeats: HashMap<Digest, u32>,
     /// Jobs that have not reported.
     jobs: usize,
+    /// Whether nothing more is started once a recipe has failed.
+    fail_fast: bool,
+    /// Since the record was written last.
+    flushed: Stopwatch,
 }
 
 /// Something to run.
@@ -102,7 +124,8 @@ impl Driver<'_> {
     fn ask(&mut self, numbers: Vec<usize>, spawn: &dyn Fn(Job)) {
         let mut missing: BTreeMap<Digest, Arc<Action>> = BTreeMap::new();
         for number in numbers {
-            if self.endings[number].is_some() || self.context.check().is_err() {
+            let has_failed = || self.endings.iter().flatten().any(Result::is_err);
+            if self.endings[number].is_some() || self.context.check().is_err() || (self.fail_fast && has_failed()) {
                 continue;
             }
             match plan(self.planner, self.recipes[number]) {
@@ -174,6 +197,13 @@ impl Driver<'_> {
                 Stop::Failure(failure) => self.endings[number] = Some(Err(failure)),
                 Stop::Interrupted => {}
             },
+        }
+        // A build that is killed loses what was finished since the last flush, and no more.
+        if self.flushed.elapsed() > FLUSH_EVERY {
+            if let Err(error) = self.context.record.flush() {
+                self.context.tell(Event::Warning(error.to_string()));
+            }
+            self.flushed = Stopwatch::start();
         }
         self.ask(again.into_iter().collect(), spawn);
     }

@@ -1,6 +1,6 @@
 //! Writes the files of a recipe: both sides in one pass over its rows, and its quarantine file.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::PoisonError};
 
 use super::{
     arrange::list,
@@ -157,6 +157,8 @@ fn put_in_place(context: &Context, written: Written, rows: u64) -> Result<FileOu
     // The digest was taken while writing; noting it saves the next run the reading.
     let name = destination.to_string_lossy();
     context.record.note_digest(&name, &stat, &outcome.digest, system::now_ns()).ok();
+    let short = destination.strip_prefix(&context.output_dir).unwrap_or(&destination).to_string_lossy().into_owned();
+    context.wrote.lock().unwrap_or_else(PoisonError::into_inner).insert(short);
     context.tell(Event::Wrote { path: name.into_owned(), rows, bytes: outcome.bytes });
     Ok(outcome)
 }

@@ -1,7 +1,7 @@
 //! What every action is given to work with, and the ways it can end.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
@@ -13,7 +13,7 @@ use std::{
 use crate::{
     artifact::{Miss, MissReason, Record, Store},
     decode::{Cutter, Input},
-    graph::{Failure, FailureKind, Outcome, ScanOutcome, SourceFile},
+    graph::{Failure, FailureKind, Lookup, Outcome, ScanOutcome, SourceFile},
     hash::Digest,
     source::{Bytes, Hub, SourceError},
     system::{self, FileError, Stat},
@@ -75,6 +75,25 @@ pub enum Event {
     },
 }
 
+#[cfg(feature = "hub")]
+impl From<crate::source::hub::DownloadEvent> for Event {
+    fn from(event: crate::source::hub::DownloadEvent) -> Self {
+        use crate::source::hub::DownloadEvent as D;
+        match event {
+            D::Started { path, size, kept } => Self::Download { path, done: kept, total: size },
+            D::Progress { path, size, received } => Self::Download { path, done: received, total: size },
+            D::Finished { path, size } => Self::Download { path, done: size, total: size },
+            D::Locked { path } => Self::Waiting { holder: format!("another process that downloads {path}") },
+            D::Restarted { path, reason } => Self::Warning(format!("{path}: {reason}; downloading it again")),
+            D::Damaged { path, .. } => Self::Warning(format!("{path}: the downloaded copy was damaged; downloading it again")),
+            D::Waiting { what, reason, wait, .. } => {
+                Self::Warning(format!("{what}: {reason}; trying again in {:.1} s", wait.as_secs_f64()))
+            }
+            _ => Self::Warning("something else happened while downloading".into()),
+        }
+    }
+}
+
 /// Whoever is told of events.
 pub type Observer = Arc<dyn Fn(Event) + Send + Sync>;
 
@@ -84,8 +103,8 @@ pub(crate) struct Context {
     pub(crate) store: Store,
     /// The record of actions.
     pub(crate) record: Arc<Record>,
-    /// Where snapshots come from.
-    pub(crate) hub: Arc<dyn Hub>,
+    /// Where snapshots come from; `None`: all sources are local.
+    pub(crate) hub: Option<Arc<dyn Hub>>,
     /// The workspace.
     pub(crate) root: PathBuf,
     /// Where outputs go.
@@ -103,7 +122,13 @@ pub(crate) struct Context {
     /// How often each kind of action ran.
     pub(crate) ran: Mutex<HashMap<&'static str, u64>>,
     /// The stats of local files when they were hashed.
-    pub(crate) local_stats: Mutex<HashMap<String, Stat>>,
+    pub(crate) local_stats: HashMap<String, Stat>,
+    /// Looks an action up, as the planner does.
+    pub(crate) known: Lookup,
+    /// The indexes of chunks that this build converted.
+    pub(crate) made: Mutex<HashSet<Digest>>,
+    /// The names of files that this build wrote.
+    pub(crate) wrote: Mutex<HashSet<String>>,
 }
 
 /// How an action can end without an outcome.
@@ -150,7 +175,9 @@ pub(crate) fn failure_of(error: &SourceError) -> Failure {
     };
     let failure = Failure::new(kind, error.to_string());
     match error {
-        SourceError::NoRepo { .. } => failure.hint("check the name; for a private dataset set HF_TOKEN"),
+        SourceError::NoRepo { .. } | SourceError::NoRepoOrPrivate { .. } => {
+            failure.hint("check the name; for a private dataset set HF_TOKEN")
+        }
         SourceError::Gated { repo } => {
             failure.hint(format!("ask for access on the page of `{repo}` and set HF_TOKEN to a token that has it"))
         }
@@ -182,7 +209,7 @@ impl Context {
 
     /// What an action yielded before, if its blobs are still there.
     pub(crate) fn lookup(&self, key: &Digest) -> Option<Outcome> {
-        lookup(&self.record, &self.store, key)
+        (self.known)(key)
     }
 
     /// Notes what an action yielded.
@@ -198,11 +225,12 @@ impl Context {
             let path = self.root.join(&file.file.path);
             let opened = system::open(&path)?;
             let stat = system::stat_file(&opened, &path)?;
-            let hashed = self.local_stats.lock().unwrap_or_else(PoisonError::into_inner).get(&file.file.path).copied();
+            let hashed = self.local_stats.get(&file.file.path).copied();
             let guard = Guard { file: Some((opened.try_clone().map_err(|error| clone_error(&path, error))?, path, stat)) };
             return if hashed == Some(stat) { Ok((Input::File(opened), guard)) } else { Err(guard.changed()) };
         }
-        match self.hub.open(&file.repo, &file.commit, &file.file)? {
+        let hub = self.hub.as_ref().expect("a build with files of a hub opens the hub");
+        match hub.open(&file.repo, &file.commit, &file.file)? {
             Bytes::Static(bytes) => Ok((Input::Static(bytes), Guard { file: None })),
             Bytes::File(opened, path) => {
                 let stat = system::stat_file(&opened, &path)?;

@@ -14,7 +14,7 @@ pub use action::{
     Realised, ScanOutcome, ScanWork, ScannedChunk, SelectOutcome, SelectedSource, SourceFile, Work, convert_key, scan_key,
     score_key,
 };
-pub(crate) use inputs::{Cell, Code, Known, Planner, PlannerDb, RecipeFile, SnapshotInput, World};
+pub(crate) use inputs::{Code, Known, Lookup, OnExecute, Planner, PlannerDb, RecipeFile, SnapshotInput, World};
 pub use inputs::{Failure, FailureKind, LocalFile, Snapshot, SnapshotKey};
 pub(crate) use standing::{leaves, stage_versions};
 pub use queries::{Node, RecipePlan};

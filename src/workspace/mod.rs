@@ -184,7 +184,7 @@ impl Workspace {
         let config = HubConfig {
             token: hub::find_token(),
             offline: self.settings.offline || hub::env_offline(),
-            progress: Arc::new(move |event| observer(Event::from_download(event))),
+            progress: Arc::new(move |event| observer(event.into())),
             ..HubConfig::new(url, self.cache.join("sources"))
         };
         Ok(Arc::new(HttpHub::new(config)?))

@@ -1,0 +1,589 @@
+//! What state every recipe is in, and why.
+//!
+//! Three looks, each only where the one before does not settle it. The first compares digests and stats with what was
+//! recorded at the last build and parses nothing. The second parses the recipe and compares its leaves. The third asks
+//! the planner. `build` begins with the same looks, so it and `status` cannot disagree.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    path::Path,
+    sync::Arc,
+};
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::{
+    Found, RecipeText, Workspace, WorkspaceError,
+    pins::{Pinning, Snapshots},
+};
+use crate::{
+    artifact::{FreshRecipe, OutputFile, Record},
+    config::{self, Problem, Recipe},
+    convert, driver,
+    graph::{
+        Code, Failure, FailureKind, FileOutcome, Node, Planner, RecipeFile, RecipePlan, SnapshotInput, World, leaves, parse, plan,
+        snapshot_key, stage_versions,
+    },
+    hash::{Change, Digest, Manifest},
+    quality::{self, ScoreKind},
+    source::lock::LockFile,
+    system::{self, Stat},
+};
+
+/// The state of a recipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Its outputs are what they would be if they were built now.
+    Fresh,
+    /// Something its outputs stand on has changed.
+    Stale,
+    /// It was never built.
+    New,
+    /// A file is missing, and the cache has it.
+    Cached,
+    /// An output was changed by hand.
+    Edited,
+    /// It cannot be built as it is.
+    Invalid,
+    /// Its recipe is gone, its outputs are not.
+    Orphan,
+}
+
+impl State {
+    /// The word that is printed.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Stale => "stale",
+            Self::New => "new",
+            Self::Cached => "cached",
+            Self::Edited => "edited",
+            Self::Invalid => "invalid",
+            Self::Orphan => "orphan",
+        }
+    }
+}
+
+/// One thing that makes a recipe what it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    /// In words: `mix_ratio of alpaca 1.0 -> 0.7`.
+    pub text: String,
+    /// What changed, where it is a value that changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<Change>,
+}
+
+impl From<String> for Reason {
+    fn from(text: String) -> Self {
+        Self { text, change: None }
+    }
+}
+
+impl From<Change> for Reason {
+    fn from(change: Change) -> Self {
+        Self { text: in_words(&change), change: Some(change) }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// The state of one output file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileState {
+    /// As it was written.
+    Same,
+    /// Not there.
+    Missing,
+    /// Other bytes than were written.
+    Edited,
+}
+
+/// One output file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FileStatus {
+    /// Its name in the output folder.
+    pub name: String,
+    /// Its state against the last build.
+    pub state: FileState,
+    /// Its rows at the last build.
+    pub rows: u64,
+    /// Its bytes at the last build.
+    pub bytes: u64,
+    /// BLAKE3 of its bytes at the last build.
+    pub blake3: Digest,
+}
+
+/// The state of one recipe.
+#[derive(Clone, Debug, Serialize)]
+pub struct RecipeStatus {
+    /// Its name, `sft/general`.
+    pub name: String,
+    /// Its path relative to the workspace.
+    pub path: String,
+    /// Its state.
+    pub state: State,
+    /// Why it is in that state.
+    pub reasons: Vec<Reason>,
+    /// What is wrong with the recipe itself.
+    #[serde(skip)]
+    pub problems: Vec<Problem>,
+    /// What else keeps it from being built.
+    #[serde(skip)]
+    pub failure: Option<Failure>,
+    /// Its files as they were last built.
+    pub files: Vec<FileStatus>,
+    /// The actions known to be missing, by kind.
+    pub missing: BTreeMap<&'static str, usize>,
+}
+
+/// The states of all recipes that were asked for.
+#[derive(Clone, Debug, Serialize)]
+pub struct Assessment {
+    /// The recipes, by path.
+    pub recipes: Vec<RecipeStatus>,
+    /// YAML files that are no recipes.
+    pub others: Vec<String>,
+}
+
+/// A recipe under assessment.
+pub(super) struct Assessed {
+    pub(super) text: RecipeText,
+    pub(super) status: RecipeStatus,
+    /// Its input to the planner, if it came to the second look.
+    pub(super) file: Option<RecipeFile>,
+    pub(super) recipe: Option<Arc<Recipe>>,
+    pub(super) last: Option<FreshRecipe>,
+    /// Its leaves now, if it came to the second look.
+    pub(super) leaves: Manifest,
+}
+
+/// An assessment with all it stands on, to build or to explain from.
+pub(super) struct Session {
+    pub(super) record: Arc<Record>,
+    pub(super) planner: Planner,
+    pub(super) recipes: Vec<Assessed>,
+    pub(super) orphans: Vec<RecipeStatus>,
+    pub(super) others: Vec<String>,
+    pub(super) snapshots: Snapshots,
+    pub(super) world: Digest,
+    pub(super) lock: LockFile,
+}
+
+/// What an assessment may do beyond looking.
+pub(super) struct Looks<'a> {
+    pub(super) pinning: Pinning,
+    /// Whether every recipe is looked at closely, however fresh it seems.
+    pub(super) closely: bool,
+    /// Converter versions that differ from the registered ones.
+    pub(super) versions: &'a BTreeMap<String, String>,
+    /// Where the planner finds outcomes; `None`: the record.
+    pub(super) lookup: Option<crate::graph::Lookup>,
+    /// Told the name of every query that runs.
+    pub(super) on_execute: Option<crate::graph::OnExecute>,
+}
+
+impl Default for Looks<'_> {
+    fn default() -> Self {
+        static NONE: BTreeMap<String, String> = BTreeMap::new();
+        Self { pinning: Pinning::Read, closely: false, versions: &NONE, lookup: None, on_execute: None }
+    }
+}
+
+impl Workspace {
+    /// The state of the recipes that `selectors` name; starts no work, writes nothing, needs no network.
+    pub fn status(&self, selectors: &[String]) -> Result<Assessment, WorkspaceError> {
+        let record = self.record(crate::artifact::Access::Read)?;
+        let session = self.assess(record, selectors, Looks::default())?;
+        Ok(session.into_assessment())
+    }
+
+    pub(super) fn assess(&self, record: Arc<Record>, selectors: &[String], looks: Looks<'_>) -> Result<Session, WorkspaceError> {
+        let Found { recipes: texts, others } = self.find(selectors)?;
+        let mut last = record.recipes()?;
+        let world = self.world(self.lock_digest()?, looks.versions)?;
+        let store = self.store();
+        let lookup = looks.lookup.unwrap_or_else(|| {
+            let record = record.clone();
+            Arc::new(move |key: &Digest| driver::lookup(&record, &store, key))
+        });
+        let mut session = Session {
+            planner: Planner::new(lookup, looks.on_execute),
+            recipes: Vec::with_capacity(texts.len()),
+            orphans: Vec::new(),
+            others,
+            snapshots: Snapshots::default(),
+            world,
+            lock: LockFile::default(),
+            record,
+        };
+        let texts: Vec<_> = texts.into_iter().map(|text| { let last = last.remove(&text.path); (text, last) }).collect();
+        let is_fresh: Vec<bool> = texts
+            .par_iter()
+            .with_min_len(64)
+            .map(|(text, last)| !looks.closely && last.as_ref().is_some_and(|last| self.first_look(text, last, world)))
+            .collect();
+        for ((text, last), fresh) in texts.into_iter().zip(is_fresh) {
+            let status = RecipeStatus {
+                name: text.name.clone(),
+                path: text.path.clone(),
+                state: if fresh { State::Fresh } else { State::New },
+                reasons: Vec::new(),
+                problems: Vec::new(),
+                failure: None,
+                files: Vec::new(),
+                missing: BTreeMap::new(),
+            };
+            session.recipes.push(Assessed { text, status, file: None, recipe: None, last, leaves: Manifest::new() });
+        }
+        if selectors.is_empty() {
+            session.orphans = self.orphans(&last);
+        }
+        self.second_look(&mut session, looks.pinning, looks.versions, &last)?;
+        for assessed in &mut session.recipes {
+            if let Some(last) = &assessed.last {
+                let fresh = assessed.status.state == State::Fresh;
+                assessed.status.files = self.file_states(&session.record, &last.outputs, fresh);
+            }
+        }
+        self.third_look(&mut session);
+        Ok(session)
+    }
+
+    /// The digest of everything but its own text that a recipe could stand on.
+    pub(super) fn world(&self, lock: Digest, versions: &BTreeMap<String, String>) -> Result<Digest, WorkspaceError> {
+        let mut world = Manifest::new();
+        world.push("lock", lock).push("hub", self.hub_name()?);
+        for (stage, version) in stage_versions() {
+            world.push(stage, version);
+        }
+        for converter in convert::CONVERTERS {
+            world.push(converter.name(), convert::code_version(*converter));
+        }
+        for (name, version) in versions {
+            world.push(name, version);
+        }
+        for kind in ScoreKind::ALL {
+            world.push(kind.name(), quality::code_version(*kind));
+        }
+        Ok(world.digest())
+    }
+
+    /// Whether nothing a recipe stands on can have changed since it was built.
+    fn first_look(&self, text: &RecipeText, last: &FreshRecipe, world: Digest) -> bool {
+        let same = |path: &Path, then: &Stat| {
+            !then.is_racy(last.built_ns) && system::stat(path).is_ok_and(|now| now == *then)
+        };
+        text.digest == last.text
+            && world == last.world
+            && last.outputs.iter().all(|output| same(&self.output_dir.join(&output.name), &output.stat))
+            && last.locals.iter().all(|(path, stat)| same(&self.settings.root.join(path), stat))
+    }
+
+    /// Parses what is left, pins its sources and compares leaves.
+    fn second_look(
+        &self,
+        session: &mut Session,
+        pinning: Pinning,
+        versions: &BTreeMap<String, String>,
+        elsewhere: &HashMap<String, FreshRecipe>,
+    ) -> Result<(), WorkspaceError> {
+        let converters = convert::CONVERTERS.iter().map(|converter| {
+            let version = versions.get(converter.name()).cloned().unwrap_or_else(|| convert::code_version(*converter));
+            (converter.name(), Code::new(&session.planner, version))
+        });
+        let converters = converters.collect();
+        let world = World::new(&session.planner, self.vocabulary.clone(), converters, BTreeMap::new());
+        if session.recipes.iter().all(|assessed| assessed.status.state == State::Fresh) {
+            return Ok(());
+        }
+        for assessed in session.recipes.iter_mut().filter(|assessed| assessed.status.state != State::Fresh) {
+            let text: Arc<[u8]> = assessed.text.text.as_slice().into();
+            let file = RecipeFile::new(&session.planner, assessed.text.path.clone(), text);
+            assessed.file = Some(file);
+            match parse(&session.planner, file) {
+                Ok(recipe) => assessed.recipe = Some(recipe.clone()),
+                Err(problems) => {
+                    assessed.status.state = State::Invalid;
+                    assessed.status.problems = problems.clone();
+                }
+            }
+        }
+        let elsewhere = elsewhere
+            .iter()
+            .filter(|(path, _)| system::exists(&self.settings.root.join(path)))
+            .map(|(path, last)| (path.as_str(), last))
+            .collect();
+        collisions(&mut session.recipes, &elsewhere);
+        let recipes: Vec<Arc<Recipe>> = session
+            .recipes
+            .iter()
+            .filter(|assessed| assessed.status.state != State::Invalid)
+            .filter_map(|assessed| assessed.recipe.clone())
+            .collect();
+        (session.lock, _) = self.read_lock()?;
+        let before = session.lock.clone();
+        session.snapshots = self.pin(&recipes, pinning, &session.record, &mut session.lock)?;
+        if session.lock != before && pinning == Pinning::Resolve {
+            let lock = self.write_lock(&session.lock)?;
+            session.world = self.world(lock, versions)?;
+        }
+        let inputs = session
+            .snapshots
+            .states
+            .iter()
+            .map(|(key, state)| (key.clone(), SnapshotInput::new(&session.planner, state.clone())))
+            .collect();
+        salsa::Setter::to(world.set_snapshots(&mut session.planner), inputs);
+        for assessed in &mut session.recipes {
+            if let (Some(file), Some(_)) = (assessed.file, &assessed.recipe) {
+                assessed.leaves = leaves(&session.planner, file).clone();
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares outputs with the last build, and asks the planner where that does not settle it.
+    fn third_look(&self, session: &mut Session) {
+        let (planner, snapshots, record) = (&session.planner, &session.snapshots, &session.record);
+        for assessed in &mut session.recipes {
+            if assessed.status.state == State::Fresh || assessed.status.state == State::Invalid {
+                continue;
+            }
+            let (Some(file), Some(recipe)) = (assessed.file, &assessed.recipe) else { continue };
+            let status = &mut assessed.status;
+            let unpinned: Vec<Reason> = recipe
+                .datasets
+                .iter()
+                .filter_map(|dataset| snapshots.unpinned.get(&snapshot_key(dataset)).cloned().map(Reason::from))
+                .collect();
+            let changes: Vec<Reason> = match &assessed.last {
+                Some(last) => assessed.leaves.changes_since(&last.leaves).into_iter().map(Reason::from).collect(),
+                None => Vec::new(),
+            };
+            if !unpinned.is_empty() {
+                // Without a snapshot its files and converters have no leaves; that they are gone is no change.
+                let changes = changes.into_iter().filter(|reason| reason.change.as_ref().is_some_and(|change| change.new.is_some()));
+                status.state = if assessed.last.is_some() { State::Stale } else { State::New };
+                status.reasons = unpinned.into_iter().chain(changes).collect();
+                continue;
+            }
+            let edited = || status.files.iter().filter(|file| file.state == FileState::Edited);
+            let missing = || status.files.iter().filter(|file| file.state == FileState::Missing);
+            if assessed.last.is_some() && changes.is_empty() && edited().next().is_none() && missing().next().is_none() {
+                status.state = State::Fresh;
+                continue;
+            }
+            match plan(planner, file) {
+                Node::Failed(failure) => {
+                    status.state = State::Invalid;
+                    status.reasons = vec![Reason::from(failure.to_string())];
+                    status.failure = Some(failure.clone());
+                }
+                Node::Ready(plan) => {
+                    let in_place = self.in_place(record, plan);
+                    if edited().next().is_some() && changes.is_empty() {
+                        status.reasons = edited().map(|file| Reason::from(format!("{} was changed by hand", file.name))).collect();
+                        status.state = State::Edited;
+                    } else if in_place {
+                        status.state = State::Fresh;
+                    } else if changes.is_empty() {
+                        let gone = missing().map(|file| Reason::from(format!("{} is missing, the cache has it", file.name)));
+                        status.reasons = gone.collect();
+                        status.state = State::Cached;
+                    } else {
+                        status.reasons = changes;
+                        status.state = State::Stale;
+                    }
+                    if status.state == State::Cached && status.reasons.is_empty() {
+                        status.reasons = vec![Reason::from("never written here, the cache has it".to_owned())];
+                    }
+                }
+                Node::Needs(actions) => {
+                    for action in actions {
+                        *status.missing.entry(action.work.kind()).or_default() += 1;
+                    }
+                    let hand = edited().map(|file| Reason::from(format!("{} was changed by hand", file.name)));
+                    let gone = missing().map(|file| Reason::from(format!("{} is missing", file.name)));
+                    status.state = match (&assessed.last, changes.is_empty(), edited().next()) {
+                        (None, ..) => State::New,
+                        (Some(_), true, Some(_)) => State::Edited,
+                        _ => State::Stale,
+                    };
+                    let files: Vec<Reason> = hand.chain(gone).collect();
+                    status.reasons = changes.into_iter().chain(files).collect();
+                    if status.state == State::New {
+                        status.reasons = vec![Reason::from("never built".to_owned())];
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether all files of a plan stand in the output folder.
+    fn in_place(&self, record: &Record, plan: &RecipePlan) -> bool {
+        let names = driver::file_names(&plan.stem);
+        let wanted = [Some(plan.train), Some(plan.validation), plan.quarantine];
+        names.iter().zip(wanted).all(|(name, wanted)| self.is_in_place(record, name, wanted))
+    }
+
+    fn is_in_place(&self, record: &Record, name: &str, wanted: Option<FileOutcome>) -> bool {
+        let path = self.output_dir.join(name);
+        match wanted {
+            None => !system::exists(&path),
+            Some(wanted) => {
+                system::stat(&path).is_ok_and(|stat| stat.size == wanted.bytes)
+                    && driver::files::digest(record, &path).is_ok_and(|digest| digest == wanted.digest)
+            }
+        }
+    }
+
+    fn file_states(&self, record: &Record, outputs: &[OutputFile], known_same: bool) -> Vec<FileStatus> {
+        let state = |output: &OutputFile| {
+            if known_same {
+                return FileState::Same;
+            }
+            let path = self.output_dir.join(&output.name);
+            match system::stat(&path) {
+                Err(_) => FileState::Missing,
+                Ok(stat) if stat.size != output.bytes => FileState::Edited,
+                Ok(_) => match driver::files::digest(record, &path) {
+                    Ok(digest) if digest == output.digest => FileState::Same,
+                    _ => FileState::Edited,
+                },
+            }
+        };
+        let status = |output: &OutputFile| FileStatus {
+            name: output.name.clone(),
+            state: state(output),
+            rows: output.rows,
+            bytes: output.bytes,
+            blake3: output.digest,
+        };
+        outputs.iter().map(status).collect()
+    }
+
+    /// Recipes that were built once, are gone, and left files behind.
+    fn orphans(&self, last: &HashMap<String, FreshRecipe>) -> Vec<RecipeStatus> {
+        let mut gone: Vec<(&String, &FreshRecipe)> =
+            last.iter().filter(|(path, _)| !system::exists(&self.settings.root.join(path))).collect();
+        gone.sort_by_key(|(path, _)| *path);
+        gone.into_iter()
+            .filter_map(|(path, last)| {
+                let left: Vec<OutputFile> = last
+                    .outputs
+                    .iter()
+                    .filter(|output| system::exists(&self.output_dir.join(&output.name)))
+                    .cloned()
+                    .collect();
+                let names: Vec<&str> = left.iter().map(|output| output.name.as_str()).collect();
+                (!left.is_empty()).then(|| RecipeStatus {
+                    name: path.trim_end_matches(".yaml").trim_end_matches(".yml").to_owned(),
+                    path: path.clone(),
+                    state: State::Orphan,
+                    reasons: vec![Reason::from(format!("its recipe is gone; left behind: {}", names.join(", ")))],
+                    problems: Vec::new(),
+                    failure: None,
+                    files: left
+                        .iter()
+                        .map(|output| FileStatus {
+                            name: output.name.clone(),
+                            state: FileState::Same,
+                            rows: output.rows,
+                            bytes: output.bytes,
+                            blake3: output.digest,
+                        })
+                        .collect(),
+                    missing: BTreeMap::new(),
+                })
+            })
+            .collect()
+    }
+
+    /// The recipes that `selectors` name, all of which must be sound.
+    pub(super) fn parse_all(&self, selectors: &[String]) -> Result<Vec<Arc<Recipe>>, WorkspaceError> {
+        let (mut recipes, mut problems) = (Vec::new(), Vec::new());
+        for text in self.find(selectors)?.recipes {
+            match config::load(&text.path, &text.text, &self.vocabulary) {
+                Ok(recipe) => recipes.push(Arc::new(recipe)),
+                Err(found) => problems.extend(found),
+            }
+        }
+        if problems.is_empty() { Ok(recipes) } else { Err(WorkspaceError::Problems(problems)) }
+    }
+}
+
+impl Session {
+    fn into_assessment(self) -> Assessment {
+        let recipes = self.recipes.into_iter().map(|assessed| assessed.status).chain(self.orphans).collect();
+        Assessment { recipes, others: self.others }
+    }
+}
+
+/// Marks recipes that would write the files of another one: of those parsed now, of those the first look settled, or of
+/// those that were built before and not asked for now.
+fn collisions(recipes: &mut [Assessed], elsewhere: &HashMap<&str, &FreshRecipe>) {
+    let parsed: Vec<(&str, &Recipe, &[u8])> = recipes
+        .iter()
+        .filter_map(|assessed| Some((assessed.text.path.as_str(), &**assessed.recipe.as_ref()?, assessed.text.text.as_slice())))
+        .collect();
+    let mut problems = config::check_collisions(&parsed);
+    let settled = recipes.iter().filter(|assessed| assessed.recipe.is_none() && assessed.status.state == State::Fresh);
+    let writers: HashMap<&str, &str> = settled
+        .filter_map(|assessed| Some((assessed.text.path.as_str(), assessed.last.as_ref()?)))
+        .chain(elsewhere.iter().map(|(path, last)| (*path, *last)))
+        .filter_map(|(path, last)| Some((last.outputs.first()?.name.as_str(), path)))
+        .collect();
+    for (path, recipe, text) in &parsed {
+        let [train, ..] = driver::file_names(&recipe.output_stem(path));
+        if let Some(other) = writers.get(train.as_str()) {
+            problems.push(config::collision(path, recipe, text, other));
+        }
+    }
+    for problem in problems {
+        if let Some(assessed) = recipes.iter_mut().find(|assessed| assessed.text.path == problem.path) {
+            assessed.status.state = State::Invalid;
+            assessed.status.problems.push(problem);
+        }
+    }
+}
+
+/// A change as people say it.
+fn in_words(change: &Change) -> String {
+    let version = |value: &str| value.split('+').next().unwrap_or(value).to_owned();
+    if change.name.starts_with("converter of ") || change.name.starts_with("scorer ") {
+        let what = if change.name.starts_with("scorer ") { change.name.as_str() } else { "converter" };
+        return match (&change.old, &change.new) {
+            (Some(old), Some(new)) if version(old) == version(new) => format!("{what} {} has other code", version(new)),
+            (Some(old), Some(new)) => {
+                let (old, new) = (version(old), version(new));
+                match (old.split_once(' '), new.split_once(' ')) {
+                    (Some((before, from)), Some((after, to))) if before == after => format!("{what} {before} {from} -> {to}"),
+                    _ => format!("{what} {old} -> {new}"),
+                }
+            }
+            (None, Some(new)) => format!("{what} {}", version(new)),
+            (Some(old), None) => format!("{what} {} no longer used", version(old)),
+            (None, None) => what.to_owned(),
+        };
+    }
+    let value = |value: &str| match value.rsplit_once(':') {
+        Some((_, hex)) if hex.len() >= 40 => hex[..10].to_owned(),
+        _ if value.len() == 40 && value.bytes().all(|byte| byte.is_ascii_hexdigit()) => value[..10].to_owned(),
+        _ => value.to_owned(),
+    };
+    match (&change.old, &change.new) {
+        (Some(old), Some(new)) => format!("{} {} -> {}", change.name, value(old), value(new)),
+        (None, Some(new)) => format!("{} added: {}", change.name, value(new)),
+        (Some(old), None) => format!("{} removed (was {})", change.name, value(old)),
+        (None, None) => change.name.clone(),
+    }
+}

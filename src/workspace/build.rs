@@ -1,0 +1,394 @@
+//! Builds recipes: assess, run what is missing, put files in place, record what they stood on.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    io::{Read, Seek, Write},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use serde::Serialize;
+
+use super::{
+    RecipeStatus, State, Workspace, WorkspaceError,
+    assess::{Assessed, Looks, Session},
+    pins::Pinning,
+    report::{Summary, summarise},
+};
+use crate::{
+    artifact::{Access, FreshRecipe, OutputFile, Record},
+    config::Recipe,
+    driver::{self, Context, Event},
+    graph::{Failure, FailureKind, OnExecute, RecipePlan, SnapshotKey, leaves, snapshot_key},
+    hash::Digest,
+    system::{self, Stopwatch},
+};
+
+/// How to build.
+#[derive(Default)]
+pub struct BuildOptions {
+    /// Threads; 0: one a core.
+    pub jobs: usize,
+    /// Whether everything selected is built again whatever the cache holds.
+    pub force: bool,
+    /// Whether a source that the lock lacks is an error.
+    pub locked: bool,
+    /// Whether to fail rather than wait for another process.
+    pub no_wait: bool,
+    /// Whether to stop at the first recipe that fails.
+    pub fail_fast: bool,
+    /// Bytes an action may hold beyond its chunks in flight; 0: the default.
+    pub memory: u64,
+    /// Converter versions that differ from the registered ones, by name.
+    #[doc(hidden)]
+    pub versions: BTreeMap<String, String>,
+    /// Told the name of every planner query that runs.
+    #[doc(hidden)]
+    pub on_query: Option<Arc<dyn Fn(String) + Send + Sync>>,
+}
+
+/// What a build did.
+#[derive(Clone, Debug, Serialize)]
+pub struct BuildReport {
+    /// Each recipe, by path.
+    pub recipes: Vec<RecipeReport>,
+    /// How often each kind of action ran.
+    pub actions: BTreeMap<&'static str, u64>,
+    /// YAML files that are no recipes.
+    pub others: Vec<String>,
+    /// How long it took, in milliseconds.
+    pub elapsed_ms: u64,
+}
+
+/// What became of one recipe.
+#[derive(Clone, Debug, Serialize)]
+pub struct RecipeReport {
+    /// Its state before the build, and why.
+    #[serde(flatten)]
+    pub before: RecipeStatus,
+    /// Its outputs as they are now; `None` if it could not be built.
+    pub summary: Option<Summary>,
+    /// What kept it from being built.
+    #[serde(serialize_with = "failure_text")]
+    pub failure: Option<Failure>,
+    /// Files that were written, by name in the output folder.
+    pub written: Vec<String>,
+    /// Chunks of its sources that were converted, and all of them.
+    pub chunks: (u64, u64),
+}
+
+fn failure_text<S: serde::Serializer>(failure: &Option<Failure>, serializer: S) -> Result<S::Ok, S::Error> {
+    failure.as_ref().map(ToString::to_string).serialize(serializer)
+}
+
+impl BuildReport {
+    /// The worst of what happened, if anything went wrong.
+    pub fn failure(&self) -> Option<FailureKind> {
+        let invalid = self.recipes.iter().filter(|recipe| !recipe.before.problems.is_empty()).map(|_| FailureKind::Config);
+        self.recipes.iter().filter_map(|recipe| Some(recipe.failure.as_ref()?.kind)).chain(invalid).max()
+    }
+}
+
+/// Bytes an action may hold unless told otherwise: with two at once and chunks in flight, a build of the eight recipes
+/// stays below 256 MiB.
+const DEFAULT_MEMORY: u64 = 192 << 20;
+
+/// The workspace's lock; another process waits until it is dropped.
+pub(super) struct Guard {
+    file: std::fs::File,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // The kernel drops the lock with the file in any case.
+        self.file.set_len(0).ok();
+        self.file.unlock().ok();
+    }
+}
+
+impl Workspace {
+    /// Takes the lock that building processes share, waiting for it if `wait`.
+    pub(super) fn acquire(&self, wait: bool) -> Result<Guard, WorkspaceError> {
+        system::create_private_dir(&self.cache)?;
+        let path = self.cache.join("build.lock");
+        let mut file = system::open_or_create(&path)?;
+        let failed = |source| system::FileError { verb: "lock", path: path.clone(), source };
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::Error(source)) => return Err(failed(source).into()),
+            Err(std::fs::TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                file.read_to_string(&mut holder).ok();
+                let holder = if holder.is_empty() { "another datac".to_owned() } else { holder.trim().to_owned() };
+                if !wait {
+                    return Err(WorkspaceError::Locked { holder });
+                }
+                (self.settings.observer)(Event::Waiting { holder });
+                file.lock().map_err(failed)?;
+            }
+        }
+        file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "datac, pid {}", std::process::id())).map_err(failed)?;
+        Ok(Guard { file })
+    }
+
+    /// Builds the recipes that `selectors` name.
+    ///
+    /// A recipe that cannot be built does not keep the others from it; the report says what became of each.
+    pub fn build(&self, selectors: &[String], options: &BuildOptions) -> Result<BuildReport, WorkspaceError> {
+        let watch = Stopwatch::start();
+        // Whether all is fresh can be said without the lock and without writing.
+        if !options.force && options.versions.is_empty()
+            && let Some(report) = self.all_fresh(selectors, watch)?
+        {
+            return Ok(report);
+        }
+        let _guard = self.acquire(!options.no_wait)?;
+        let record = self.record(Access::Write)?;
+        let memory = Memory { record: record.clone(), store: self.store(), own: options.force.then(Mutex::default) };
+        let memory = Arc::new(memory);
+        let looked_up = memory.clone();
+        let looks = Looks {
+            pinning: if options.locked { Pinning::Locked } else { Pinning::Resolve },
+            closely: options.force,
+            versions: &options.versions,
+            lookup: Some(Arc::new(move |key: &Digest| looked_up.lookup(key))),
+            on_execute: options.on_query.clone().map(query_names),
+        };
+        let mut session = self.assess(record.clone(), selectors, looks)?;
+        let wanted = |assessed: &Assessed| {
+            assessed.status.problems.is_empty()
+                && assessed.recipe.is_some()
+                && (options.force || assessed.status.state != State::Fresh)
+        };
+        let numbers: Vec<usize> = (0..session.recipes.len()).filter(|number| wanted(&session.recipes[*number])).collect();
+        let files: Vec<_> = numbers.iter().filter_map(|number| session.recipes[*number].file).collect();
+        let mut context = None;
+        let mut endings = BTreeMap::new();
+        if !files.is_empty() {
+            let threads = if options.jobs == 0 { num_threads() } else { options.jobs };
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .map_err(|error| Failure::new(FailureKind::Action, format!("start {threads} threads: {error}")))?;
+            let made = self.context(&session, memory, options, threads)?;
+            let ended = driver::run(&mut session.planner, &files, &made, &pool, options.fail_fast);
+            record.flush()?;
+            endings = numbers.iter().copied().zip(ended).collect();
+            context = Some(made);
+        }
+        self.finish(session, endings, context.as_ref(), watch)
+    }
+
+    /// The report of a build that has nothing to do, if there is nothing to do.
+    fn all_fresh(&self, selectors: &[String], watch: Stopwatch) -> Result<Option<BuildReport>, WorkspaceError> {
+        let record = self.record(Access::Read)?;
+        let session = self.assess(record, selectors, Looks::default())?;
+        // What the second look called fresh is recorded anew, so that the first look settles it next time.
+        let settled = |assessed: &Assessed| assessed.status.state == State::Fresh && assessed.file.is_none();
+        if session.recipes.iter().all(settled) && !session.recipes.is_empty() {
+            return self.finish(session, BTreeMap::new(), None, watch).map(Some);
+        }
+        Ok(None)
+    }
+
+    fn context(
+        &self,
+        session: &Session,
+        memory: Arc<Memory>,
+        options: &BuildOptions,
+        threads: usize,
+    ) -> Result<Context, WorkspaceError> {
+        let scratch = self.cache.join("tmp");
+        system::create_private_dir(&scratch)?;
+        let bytes = if options.memory == 0 { DEFAULT_MEMORY } else { options.memory };
+        let is_hub = |key: &SnapshotKey| matches!(key, SnapshotKey::Hub { .. });
+        // A build from local files alone needs no hub, and must not fail for want of one.
+        let hub = if session.snapshots.states.keys().any(is_hub) { Some(self.hub(&session.record)?) } else { None };
+        Ok(Context {
+            store: self.store(),
+            record: session.record.clone(),
+            hub,
+            root: self.settings.root.clone(),
+            output_dir: self.output_dir.clone(),
+            scratch,
+            observer: self.settings.observer.clone(),
+            interrupt: self.settings.interrupt.clone(),
+            memory: bytes / threads as u64,
+            parked: Mutex::default(),
+            ran: Mutex::default(),
+            local_stats: session.snapshots.local_stats.clone(),
+            known: Arc::new(move |key: &Digest| memory.lookup(key)),
+            made: Mutex::default(),
+            wrote: Mutex::default(),
+        })
+    }
+
+    /// Records what recipes stand on now, and reports.
+    fn finish(
+        &self,
+        session: Session,
+        mut endings: BTreeMap<usize, driver::Ending>,
+        context: Option<&Context>,
+        watch: Stopwatch,
+    ) -> Result<BuildReport, WorkspaceError> {
+        let mut recipes = Vec::with_capacity(session.recipes.len());
+        let mut changes = Vec::new();
+        let mut newest = 0;
+        for (number, mut assessed) in session.recipes.into_iter().enumerate() {
+            let mut report = RecipeReport {
+                before: assessed.status.clone(),
+                summary: assessed.last.as_ref().and_then(|last| postcard::from_bytes(&last.summary).ok()),
+                failure: assessed.status.failure.take(),
+                written: Vec::new(),
+                chunks: (0, 0),
+            };
+            match (endings.remove(&number), &assessed.recipe) {
+                (Some(Ok(plan)), Some(recipe)) => {
+                    let shares: Vec<f64> = recipe.datasets.iter().map(|dataset| dataset.mix_ratio).collect();
+                    let summary = summarise(&plan, &shares);
+                    let outputs = self.outputs(&plan)?;
+                    newest = newest.max(youngest(&outputs));
+                    if let Some(context) = context {
+                        report.chunks = chunks(&plan, context);
+                        report.written = written(&outputs, context);
+                    }
+                    report.failure = None;
+                    let locals = locals(recipe, &session.snapshots);
+                    changes.push((assessed.text.path.clone(), Some(FreshRecipe {
+                        text: assessed.text.digest,
+                        world: session.world,
+                        leaves: leaves(&session.planner, assessed.file.expect("it was planned")).clone(),
+                        locals,
+                        outputs,
+                        built_ns: 0,
+                        summary: postcard::to_stdvec(&summary).expect("a summary is plain data"),
+                    })));
+                    report.summary = Some(summary);
+                }
+                (Some(Err(failure)), _) => {
+                    report.failure = Some(failure);
+                    report.summary = None;
+                }
+                // Fresh after all: what changed does not matter, so the next first look need not see it.
+                (None, Some(recipe)) if assessed.status.state == State::Fresh => {
+                    if let Some(last) = assessed.last {
+                        let outputs = self.restat(last.outputs);
+                        let locals = locals(recipe, &session.snapshots);
+                        newest = newest.max(youngest(&outputs));
+                        let fresh = FreshRecipe {
+                            text: assessed.text.digest,
+                            world: session.world,
+                            leaves: assessed.leaves,
+                            locals,
+                            outputs,
+                            built_ns: 0,
+                            summary: last.summary,
+                        };
+                        changes.push((assessed.text.path.clone(), Some(fresh)));
+                    }
+                }
+                _ => {}
+            }
+            if !report.before.problems.is_empty() {
+                report.summary = None;
+            }
+            recipes.push(report);
+        }
+        if !changes.is_empty() {
+            // Past the grain of the file system's clock, later writes show in a stat, and the first look can trust it.
+            system::wait_past_grain(newest);
+            let now = system::now_ns();
+            changes.iter_mut().filter_map(|(_, fresh)| fresh.as_mut()).for_each(|fresh| fresh.built_ns = now);
+            session.record.set_recipes(&changes)?;
+        }
+        Ok(BuildReport {
+            recipes,
+            actions: context.map(Context::ran).unwrap_or_default(),
+            others: session.others,
+            elapsed_ms: u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+
+    fn outputs(&self, plan: &RecipePlan) -> Result<Vec<OutputFile>, WorkspaceError> {
+        let wanted = [Some(plan.train), Some(plan.validation), plan.quarantine];
+        let mut outputs = Vec::new();
+        for (name, outcome) in driver::file_names(&plan.stem).into_iter().zip(wanted) {
+            if let Some(outcome) = outcome {
+                let stat = system::stat(&self.output_dir.join(&name))?;
+                outputs.push(OutputFile { name, digest: outcome.digest, bytes: outcome.bytes, rows: outcome.rows, stat });
+            }
+        }
+        Ok(outputs)
+    }
+
+    fn restat(&self, mut outputs: Vec<OutputFile>) -> Vec<OutputFile> {
+        for output in &mut outputs {
+            if let Ok(stat) = system::stat(&self.output_dir.join(&output.name)) {
+                output.stat = stat;
+            }
+        }
+        outputs
+    }
+}
+
+/// What the cache is known to hold; with `force`, only what this build has put there.
+struct Memory {
+    record: Arc<Record>,
+    store: crate::artifact::Store,
+    own: Option<Mutex<HashSet<Digest>>>,
+}
+
+impl Memory {
+    fn lookup(&self, key: &Digest) -> Option<crate::graph::Outcome> {
+        if let Some(own) = &self.own
+            && !self.record.is_pending(key)
+            && !own.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
+        {
+            return None;
+        }
+        let outcome = driver::lookup(&self.record, &self.store, key)?;
+        if let Some(own) = &self.own {
+            own.lock().unwrap_or_else(PoisonError::into_inner).insert(*key);
+        }
+        Some(outcome)
+    }
+}
+
+fn query_names(tell: Arc<dyn Fn(String) + Send + Sync>) -> OnExecute {
+    Box::new(move |key| tell(format!("{key:?}")))
+}
+
+fn num_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// The stats of a recipe's local files when they were hashed.
+fn locals(recipe: &Recipe, snapshots: &super::pins::Snapshots) -> Vec<(String, system::Stat)> {
+    let mut found = Vec::new();
+    for dataset in &recipe.datasets {
+        if let Some(Some(Ok(snapshot))) = snapshots.states.get(&snapshot_key(dataset))
+            && let crate::graph::Snapshot::Local(files) = &**snapshot
+        {
+            found.extend(files.iter().filter_map(|file| Some((file.path.clone(), *snapshots.local_stats.get(&file.path)?))));
+        }
+    }
+    found
+}
+
+/// How many chunks of a recipe's sources this build converted, and how many there are.
+fn chunks(plan: &RecipePlan, context: &Context) -> (u64, u64) {
+    let made = context.made.lock().unwrap_or_else(PoisonError::into_inner);
+    let all = || plan.sources.iter().flat_map(|source| source.chunks.iter());
+    let converted = all().filter(|chunk| made.contains(&chunk.converted.index)).count();
+    (converted as u64, all().count() as u64)
+}
+
+/// The files of a recipe that this build wrote.
+fn written(outputs: &[OutputFile], context: &Context) -> Vec<String> {
+    let wrote = context.wrote.lock().unwrap_or_else(PoisonError::into_inner);
+    outputs.iter().map(|output| output.name.clone()).filter(|name| wrote.contains(name)).collect()
+}
+
+/// The youngest stamp of files, nanoseconds since 1970.
+fn youngest(outputs: &[OutputFile]) -> i64 {
+    outputs.iter().map(|output| output.stat.mtime_ns.max(output.stat.ctime_ns)).max().unwrap_or(0)
+}
