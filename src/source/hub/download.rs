@@ -74,7 +74,12 @@ impl Download<'_> {
             return Ok((found, stored));
         }
         self.tell_if_damaged(&stored);
-        self.fetch(&mut bytes, &part)?;
+        if let Err(error) = self.fetch(&mut bytes, &part) {
+            if system::stat_file(&bytes, &part)?.size == 0 {
+                system::remove(&part)?;
+            }
+            return Err(error);
+        }
         system::remove(&verify::record_path(&stored))?;
         bytes.sync_all().map_err(failed("sync", &part))?;
         system::rename(&part, &stored)?;
@@ -124,14 +129,9 @@ impl Download<'_> {
             };
             match outcome {
                 Ok(()) => return Ok(()),
-                Err(Fault::Final(error)) => {
-                    if system::stat_file(part, path)?.size == 0 {
-                        system::remove(path)?;
-                    }
-                    return Err(error);
-                }
+                Err(Fault::Final(error)) => return Err(error),
                 Err(Fault::Spoiled { .. }) if restarts == MOST_RESTARTS => {
-                    system::remove(path)?;
+                    part.set_len(0).map_err(failed("write", path))?;
                     return Err(SourceError::Changed {
                         repo: self.about.repo.to_owned(),
                         path: self.file.path.clone(),

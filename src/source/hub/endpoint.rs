@@ -1,6 +1,6 @@
 //! The Hub's address, and the HTTP client that keeps to it.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use reqwest::{Client, Url, header, redirect};
 
@@ -59,6 +59,9 @@ impl Endpoint {
     ///
     /// reqwest itself drops `Authorization` when a redirect changes scheme, host or port.
     pub(super) fn client(&self, limits: &Limits) -> Result<Client, reqwest::Error> {
+        // The runtime turns only while someone asks for something, so nobody notices that a server closed an idle
+        // connection: one that has been idle for longer than servers keep them is not used again.
+        const REUSE: Duration = Duration::from_secs(3);
         let mut headers = header::HeaderMap::new();
         // A compressed answer would be counted and resumed in other bytes than the file's.
         headers.insert(header::ACCEPT_ENCODING, header::HeaderValue::from_static("identity"));
@@ -69,6 +72,7 @@ impl Endpoint {
             .redirect(redirect::Policy::custom(follow))
             .connect_timeout(limits.connect)
             .read_timeout(limits.idle)
+            .pool_idle_timeout(REUSE)
             .referer(false)
             .no_gzip()
             .no_brotli()
@@ -93,12 +97,19 @@ pub(super) fn authorization(token: Option<&Token>) -> header::HeaderMap {
 }
 
 fn follow(attempt: redirect::Attempt<'_>) -> redirect::Action {
-    let from_https = attempt.previous().last().is_some_and(|url| url.scheme() == "https");
-    match attempt.url().scheme() {
+    match attempt.previous().last() {
         _ if attempt.previous().len() > MOST_REDIRECTS => attempt.error("too many redirects"),
-        "https" => attempt.follow(),
-        "http" if !from_https && is_loopback(attempt.url()) => attempt.follow(),
+        Some(from) if may_redirect(from, attempt.url()) => attempt.follow(),
         _ => attempt.error("redirected to an address that is not https"),
+    }
+}
+
+/// Redirects lead to https, or from plain http on this machine to the same.
+fn may_redirect(from: &Url, to: &Url) -> bool {
+    match to.scheme() {
+        "https" => true,
+        "http" => from.scheme() == "http" && is_loopback(to),
+        _ => false,
     }
 }
 
@@ -149,6 +160,19 @@ mod tests {
             let error = Endpoint::parse(text).expect_err(text).to_string();
             assert!(error.contains(word) && !error.contains("CANARY"), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn redirects_never_fall_back_to_plain_http() {
+        let may =
+            |from: &str, to: &str| may_redirect(&Url::parse(from).expect("a URL"), &Url::parse(to).expect("a URL"));
+        assert!(may("https://hub.example/a", "https://storage.example/b"));
+        assert!(may("http://127.0.0.1:1/a", "https://storage.example/b"));
+        assert!(may("http://127.0.0.1:1/a", "http://localhost:2/b"));
+        assert!(!may("https://hub.example/a", "http://hub.example/a"));
+        assert!(!may("https://hub.example/a", "http://127.0.0.1:2/b"));
+        assert!(!may("http://127.0.0.1:1/a", "http://192.0.2.1/b"));
+        assert!(!may("http://127.0.0.1:1/a", "ftp://127.0.0.1/b"));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! The Hub over HTTP.
 //!
 //! hf-hub finds commits and streams bytes. Everything one must be able to rely on is done here: the token goes to the
-//! configured address alone, listings are checked name by name ([`listing`]), failed requests are told apart
-//! ([`errors`]) and repeated, and a file is admitted to the store only when its digest is the listed one
-//! ([`download`], [`verify`]). No other module names hf-hub, reqwest or tokio.
+//! configured address alone, listings are checked name by name (`listing`), failed requests are told apart
+//! (`errors`) and repeated, and a file is admitted to the store only when its digest is the listed one
+//! (`download`, `verify`). No other module names hf-hub, reqwest or tokio.
 
 mod download;
 mod endpoint;
