@@ -147,6 +147,11 @@ pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
     fs::rename(from, to).map_err(at("rename to", to))
 }
 
+/// Syncs a folder, so that the names in it outlast a power cut.
+pub fn sync_dir(path: &Path) -> Result<(), FileError> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(at("sync", path))
+}
+
 /// The names in a folder, sorted, each with whether it is a folder.
 pub fn list(path: &Path) -> Result<Vec<(String, bool)>, FileError> {
     let mut names = Vec::new();
@@ -195,7 +200,7 @@ impl Replacement {
         let file =
             self.temporary.persist(&self.destination).map_err(|error| at("write", &self.destination)(error.error))?;
         if let Some(folder) = self.destination.parent() {
-            File::open(folder).and_then(|folder| folder.sync_all()).map_err(at("sync", folder))?;
+            sync_dir(folder)?;
         }
         stat_file(&file, &self.destination)
     }
@@ -211,6 +216,11 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<Stat, FileError> {
 /// An environment variable, if it is set, not empty and UTF-8.
 pub fn env(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The user's home folder, if there is one.
+pub fn home_dir() -> Option<PathBuf> {
+    std::env::home_dir().filter(|home| !home.as_os_str().is_empty())
 }
 
 /// The current folder.

@@ -1,7 +1,10 @@
 //! Dataset name to pinned snapshot, and snapshot to bytes.
 //!
 //! A [`Hub`] lists a repository at a revision and hands out the bytes of its files. Three exist: over HTTP
-//! (`hub.rs`), a folder laid out `<org>/<name>/…` (`folder.rs`), and the sample inside the binary (`sample.rs`).
+//! (`hub/`), a folder laid out `<org>/<name>/…` (`folder.rs`), and the sample inside the binary (`sample.rs`).
+
+#[cfg(feature = "hub")]
+pub mod hub;
 
 pub mod card;
 pub mod folder;
@@ -80,9 +83,17 @@ pub trait Hub: Send + Sync {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// No such repository, or it is private and there is no token for it.
+    /// No such repository, as far as the token may see.
     #[error("find dataset `{repo}` on {hub}")]
     NoRepo {
+        /// The repository.
+        repo: String,
+        /// The hub's name.
+        hub: String,
+    },
+    /// No such repository as far as anyone may see who shows no token.
+    #[error("find dataset `{repo}` on {hub}: there is none, or it is private: set HF_TOKEN")]
+    NoRepoOrPrivate {
         /// The repository.
         repo: String,
         /// The hub's name.

@@ -1,0 +1,303 @@
+//! Admission: from the bytes a server sends to a stored file whose digest is the listed one.
+//!
+//! hf-hub's own cache accepts error pages and flipped bits as files, so it is not used; its byte stream is.
+
+use std::{
+    fs::{File, TryLockError},
+    io::{self, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use futures_util::{Stream, StreamExt};
+use reqwest::{StatusCode, Url, header};
+
+use super::{
+    DownloadEvent, HttpHub,
+    endpoint::authorization,
+    errors::{About, Fault},
+    verify,
+};
+use crate::{
+    source::{RemoteFile, SourceError},
+    system::{self, FileError, Stopwatch},
+};
+
+/// How often bytes that turn out not to be the listed ones are thrown away and asked for again.
+const MOST_RESTARTS: u32 = 2;
+
+/// One file on its way into the store.
+pub(super) struct Download<'a> {
+    pub(super) hub: &'a HttpHub,
+    pub(super) about: About<'a>,
+    pub(super) commit: &'a str,
+    pub(super) file: &'a RemoteFile,
+}
+
+/// What a server is about to send.
+struct Offer<S> {
+    /// The offset of its first byte.
+    start: u64,
+    /// How much it says it is.
+    length: Option<u64>,
+    body: S,
+}
+
+impl Download<'_> {
+    /// Hands out the file from the store, fetching it first if it is not there, with its path.
+    pub(super) fn admit(&self) -> Result<(File, PathBuf), SourceError> {
+        let stored = self.stored_path();
+        if let Some(bytes) = verify::open_trusted(&stored, self.file)? {
+            return Ok((bytes, stored));
+        }
+        if self.hub.offline {
+            self.tell_if_damaged(&stored);
+            return Err(SourceError::Offline { what: format!("`{}` of `{}`", self.file.path, self.about.repo) });
+        }
+        system::create_private_dir(&self.hub.store)?;
+        let part = with_suffix(&stored, ".part");
+        // The part is its own lock, so nothing is left behind: whoever holds it renames it into place.
+        let mut bytes = loop {
+            let bytes = system::open_or_create(&part)?;
+            self.lock(&bytes, &part)?;
+            let is_current = match system::stat(&part) {
+                Ok(now) => now.inode == system::stat_file(&bytes, &part)?.inode,
+                Err(error) if error.is_missing() => false,
+                Err(error) => return Err(error.into()),
+            };
+            if is_current {
+                break bytes;
+            }
+        };
+        if let Some(found) = verify::open_trusted(&stored, self.file)? {
+            system::remove(&part)?;
+            return Ok((found, stored));
+        }
+        self.tell_if_damaged(&stored);
+        if let Err(error) = self.fetch(&mut bytes, &part) {
+            if system::stat_file(&bytes, &part)?.size == 0 {
+                system::remove(&part)?;
+            }
+            return Err(error);
+        }
+        system::remove(&verify::record_path(&stored))?;
+        bytes.sync_all().map_err(failed("sync", &part))?;
+        system::rename(&part, &stored)?;
+        system::sync_dir(&self.hub.store)?;
+        self.tell(DownloadEvent::Finished { path: self.file.path.clone(), size: self.file.size });
+        // Reopened for reading: the handle at hand may write, and holds the lock.
+        let bytes = system::open(&stored)?;
+        Ok((bytes, stored))
+    }
+
+    fn stored_path(&self) -> PathBuf {
+        self.hub.store.join(self.file.digest.to_string().replace(':', "-"))
+    }
+
+    fn tell_if_damaged(&self, stored: &Path) {
+        if system::exists(stored) {
+            self.tell(DownloadEvent::Damaged { path: self.file.path.clone(), stored: stored.to_owned() });
+        }
+    }
+
+    fn lock(&self, bytes: &File, part: &Path) -> Result<(), FileError> {
+        match bytes.try_lock() {
+            Ok(()) => Ok(()),
+            Err(TryLockError::WouldBlock) => {
+                self.tell(DownloadEvent::Locked { path: self.file.path.clone() });
+                bytes.lock().map_err(failed("lock", part))
+            }
+            Err(TryLockError::Error(source)) => Err(failed("lock", part)(source)),
+        }
+    }
+
+    /// Fills the part until its bytes are the listed ones.
+    fn fetch(&self, part: &mut File, path: &Path) -> Result<(), SourceError> {
+        let (mut pauses, mut restarts) = (self.hub.limits.pauses(), 0);
+        loop {
+            let mut kept = system::stat_file(part, path)?.size;
+            if kept > self.file.size {
+                part.set_len(0).map_err(failed("write", path))?;
+                kept = 0;
+            }
+            self.tell(DownloadEvent::Started { path: self.file.path.clone(), size: self.file.size, kept });
+            let received = self.hub.runtime.block_on(self.receive(part, path, kept));
+            let outcome = match received {
+                Ok(()) if verify::matches(part, self.file).map_err(failed("read", path))? => return Ok(()),
+                Ok(()) => Err(Fault::spoiled("its bytes are not the listed ones")),
+                Err(fault) => Err(fault),
+            };
+            match outcome {
+                Ok(()) => return Ok(()),
+                Err(Fault::Final(error)) => return Err(error),
+                Err(Fault::Spoiled { .. }) if restarts == MOST_RESTARTS => {
+                    part.set_len(0).map_err(failed("write", path))?;
+                    return Err(SourceError::Changed {
+                        repo: self.about.repo.to_owned(),
+                        path: self.file.path.clone(),
+                        expected: self.file.digest.to_string(),
+                    });
+                }
+                Err(Fault::Spoiled { reason }) => {
+                    restarts += 1;
+                    part.set_len(0).map_err(failed("write", path))?;
+                    self.tell(DownloadEvent::Restarted { path: self.file.path.clone(), reason });
+                }
+                Err(Fault::Transient { reason, after }) => {
+                    self.hub.pause(&mut pauses, &self.about, &self.file.path, reason, after)?;
+                }
+            }
+        }
+    }
+
+    /// Asks for what is missing after the first `kept` bytes and appends it.
+    async fn receive(&self, part: &mut File, path: &Path, kept: u64) -> Result<(), Fault> {
+        if kept == self.file.size {
+            return Ok(());
+        }
+        let segments = ["datasets"].into_iter().chain(self.about.repo.split('/')).chain(["resolve", self.commit]);
+        let url = self.about.endpoint.join(segments.chain(self.file.path.split('/')));
+        if self.would_use_xet(url.clone()).await? {
+            self.append(part, path, self.offer(url, kept).await?).await
+        } else {
+            self.append(part, path, self.offer_of_hf_hub(kept).await?).await
+        }
+    }
+
+    /// Asks for the headers that hf-hub is going to see, because it turns to Xet by them and hides the rest:
+    /// `Retry-After` as a date or with a 503.
+    async fn would_use_xet(&self, url: Url) -> Result<bool, Fault> {
+        let request = self.hub.client.head(url).headers(authorization(self.about.token));
+        let response = request.send().await.map_err(|error| self.about.transport(&error))?;
+        Ok(self.about.success(response).await?.headers().contains_key("x-xet-hash"))
+    }
+
+    async fn offer_of_hf_hub(
+        &self,
+        kept: u64,
+    ) -> Result<Offer<impl Stream<Item = Result<impl AsRef<[u8]>, Fault>>>, Fault> {
+        let (owner, name) = hf_hub::split_id(self.about.repo);
+        let repo = self.hub.hf_hub.dataset(owner, name);
+        let request = repo.download_file_stream().filename(&self.file.path).revision(self.commit);
+        let (length, body) = request
+            .maybe_range((kept > 0).then_some(kept..self.file.size))
+            .send()
+            .await
+            .map_err(|error| self.about.hf_hub(error))?;
+        // The whole file in answer to a range: the server knows no ranges.
+        let start = if length == Some(self.file.size) { 0 } else { kept };
+        Ok(Offer { start, length, body: body.map(|part| part.map_err(|error| self.about.hf_hub(error))) })
+    }
+
+    async fn offer(
+        &self,
+        url: Url,
+        kept: u64,
+    ) -> Result<Offer<impl Stream<Item = Result<impl AsRef<[u8]>, Fault>>>, Fault> {
+        let mut request = self.hub.client.get(url).headers(authorization(self.about.token));
+        if kept > 0 {
+            request = request.header(header::RANGE, format!("bytes={kept}-{}", self.file.size - 1));
+        }
+        let response = request.send().await.map_err(|error| self.about.transport(&error))?;
+        let response = self.about.success(response).await?;
+        let start = if response.status() == StatusCode::PARTIAL_CONTENT { kept } else { 0 };
+        let length = response.content_length();
+        let about = self.about;
+        Ok(Offer {
+            start,
+            length,
+            body: response.bytes_stream().map(move |part| part.map_err(|e| about.transport(&e))),
+        })
+    }
+
+    /// Writes what is offered, and never more than was listed.
+    async fn append<S, B>(&self, part: &mut File, path: &Path, offer: Offer<S>) -> Result<(), Fault>
+    where
+        S: Stream<Item = Result<B, Fault>>,
+        B: AsRef<[u8]>,
+    {
+        let on_disk = |source| Fault::Final(failed("write", path)(source).into());
+        let mut left = self.file.size - offer.start;
+        if offer.length.is_some_and(|length| length > left) {
+            return Err(Fault::spoiled("the server has more bytes than listed"));
+        }
+        part.set_len(offer.start).and_then(|()| part.seek(SeekFrom::Start(offer.start))).map_err(on_disk)?;
+        let mut body = std::pin::pin!(offer.body);
+        let mut pace = Pace::new(self.hub.limits.idle, self.hub.limits.slowest);
+        while let Some(bytes) = body.next().await {
+            let bytes = bytes?;
+            let bytes = bytes.as_ref();
+            let count = bytes.len() as u64;
+            if count > left {
+                return Err(Fault::spoiled("the server sent more bytes than listed"));
+            }
+            part.write_all(bytes).map_err(on_disk)?;
+            left -= count;
+            self.tell(DownloadEvent::Progress {
+                path: self.file.path.clone(),
+                size: self.file.size,
+                received: self.file.size - left,
+            });
+            if left > 0 && pace.is_too_slow(count) {
+                return Err(Fault::transient("the server sends too slowly"));
+            }
+        }
+        if left > 0 {
+            return Err(Fault::transient(format!("the server stopped {left} bytes short")));
+        }
+        Ok(())
+    }
+
+    fn tell(&self, event: DownloadEvent) {
+        (self.hub.progress)(event);
+    }
+}
+
+/// Tells a slow server from one that only drips to keep the connection open.
+struct Pace {
+    window: Duration,
+    least: u64,
+    since: Stopwatch,
+    received: u64,
+}
+
+impl Pace {
+    fn new(window: Duration, bytes_per_second: u64) -> Self {
+        let least = window.as_secs().max(1).saturating_mul(bytes_per_second);
+        Self { window, least, since: Stopwatch::start(), received: 0 }
+    }
+
+    fn is_too_slow(&mut self, count: u64) -> bool {
+        self.received += count;
+        if self.since.elapsed() < self.window {
+            return false;
+        }
+        let is_too_slow = self.received < self.least;
+        (self.since, self.received) = (Stopwatch::start(), 0);
+        is_too_slow
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn failed<'p>(verb: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> FileError + Copy + 'p {
+    move |source| FileError { verb, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drip_is_too_slow_and_a_stream_is_not() {
+        let mut drip = Pace::new(Duration::ZERO, 1024);
+        assert!(drip.is_too_slow(1023));
+        assert!(!drip.is_too_slow(1024));
+        let mut young = Pace::new(Duration::from_secs(3600), 1024);
+        assert!(!young.is_too_slow(1));
+    }
+}
