@@ -1,2 +1,7 @@
 //! The `datac` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    datac::cli::run()
+}

@@ -133,7 +133,8 @@ mod tests {
         let (mut index, mut rows) = (SampleIndex::default(), Vec::new());
         for (i, answer) in [Some("42"), None, Some("")].into_iter().enumerate() {
             let messages = vec![Message::new(Role::User, format!("q{i}"))];
-            let converted = Converted { sample: Sample::Prompt { messages }, answer: answer.map(Into::into), joined_turns: 0 };
+            let converted =
+                Converted { sample: Sample::Prompt { messages }, answer: answer.map(Into::into), joined_turns: 0 };
             index.push(i as u32 * 2, &converted, &mut rows);
         }
         let bytes = index.encode();

@@ -223,6 +223,20 @@ pub fn home_dir() -> Option<PathBuf> {
     std::env::home_dir().filter(|home| !home.as_os_str().is_empty())
 }
 
+/// The names of environment variables that begin with `prefix`, sorted.
+pub fn env_names(prefix: &str) -> Vec<String> {
+    let mut names: Vec<String> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+    names.retain(|name| name.starts_with(prefix));
+    names.sort();
+    names
+}
+
+/// Ends the process at once: for a second interrupt, when the first was asked to wait too long.
+pub fn exit_now(code: u8) -> ! {
+    #[expect(clippy::exit, reason = "the user asked twice")]
+    std::process::exit(i32::from(code))
+}
+
 /// The current folder.
 pub fn current_dir() -> Result<PathBuf, FileError> {
     std::env::current_dir().map_err(at("enter", Path::new(".")))

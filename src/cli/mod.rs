@@ -1,3 +1,99 @@
 //! The command line: one file a command, and all that is printed.
+//!
+//! stdout is for data, stderr for people. Exit codes are [`exit`]'s constants.
 
+mod args;
+mod build;
 pub mod diagnostics;
+mod errors;
+pub mod exit;
+mod lock;
+mod progress;
+mod screen;
+mod status;
+mod why;
+
+use std::{
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use clap::Parser;
+
+use self::{
+    args::{Arguments, Command, Global},
+    progress::Progress,
+    screen::Screen,
+};
+use crate::{
+    driver::Observer,
+    system,
+    workspace::{Settings, Workspace},
+};
+
+/// Runs the command that the process was called with.
+pub fn run() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let is_fault = error.use_stderr();
+            // A closed pipe is no error of ours.
+            error.print().ok();
+            return ExitCode::from(if is_fault { exit::USAGE } else { exit::OK });
+        }
+    };
+    if let Err(problem) = args::check_environment() {
+        let screen = Screen::new(arguments.global.color, arguments.global.quiet);
+        screen.error(&problem.0, Some(&problem.1));
+        return ExitCode::from(exit::USAGE);
+    }
+    let interrupt = Arc::new(AtomicBool::new(false));
+    install_interrupt(&interrupt);
+    ExitCode::from(dispatch(arguments, interrupt))
+}
+
+/// The first signal asks to stop, the second does not ask.
+fn install_interrupt(interrupt: &Arc<AtomicBool>) {
+    let flag = interrupt.clone();
+    let installed = ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            system::exit_now(exit::INTERRUPTED);
+        }
+    });
+    // Without a handler the default action ends the process, and what is on disk is whole all the same.
+    installed.ok();
+}
+
+fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>) -> u8 {
+    let Arguments { global, command } = arguments;
+    let screen = Screen::new(global.color, global.quiet);
+    match command {
+        Command::Build(options) => {
+            let progress = Progress::new(screen.clone(), options.json);
+            let workspace = open(&global, interrupt, progress.observer());
+            build::run(&workspace, &options, &global, &screen, &progress)
+        }
+        Command::Status(options) => status::run(&open(&global, interrupt, warnings(&screen)), &options, &screen),
+        Command::Why(options) => why::run(&open(&global, interrupt, warnings(&screen)), &options, &screen),
+        Command::Lock(options) => lock::run(&open(&global, interrupt, warnings(&screen)), &options, &screen),
+    }
+}
+
+fn warnings(screen: &Screen) -> Observer {
+    Progress::new(screen.clone(), true).observer()
+}
+
+fn open(global: &Global, interrupt: Arc<AtomicBool>, observer: Observer) -> Workspace {
+    Workspace::open(Settings {
+        root: global.directory.clone().unwrap_or_else(|| ".".into()),
+        cache_dir: global.cache_dir.clone(),
+        output_dir: global.output_dir.clone(),
+        hub: global.hub.clone(),
+        offline: global.offline,
+        interrupt,
+        observer,
+    })
+}

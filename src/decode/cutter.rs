@@ -367,7 +367,11 @@ impl ColumnCutter {
     }
 
     /// Yields the chunks at `places`, which are in file order, instead of cutting.
-    pub(super) fn pick(mut self, places: &[(Place, u32)], mut each: impl FnMut(usize, Chunk)) -> Result<(), DecodeError> {
+    pub(super) fn pick(
+        mut self,
+        places: &[(Place, u32)],
+        mut each: impl FnMut(usize, Chunk),
+    ) -> Result<(), DecodeError> {
         let mut next = 0;
         while next < places.len() {
             let batch = self.batches.next_batch()?.ok_or(DecodeError::Moved)?;

@@ -22,7 +22,9 @@ pub(crate) fn arrange(
     let kept: u64 = sources.iter().map(|source| source.selected.kept).sum();
     if kept.max(allotment.total) > u64::from(u32::MAX) {
         let message = format!("arrange {} rows: an output holds 4,294,967,295 at most", kept.max(allotment.total));
-        return Err(Stop::Failure(Failure::new(FailureKind::Config, message).hint("set `max_samples`, or `mix.total`")));
+        return Err(Stop::Failure(
+            Failure::new(FailureKind::Config, message).hint("set `max_samples`, or `mix.total`"),
+        ));
     }
     let mut candidates = Vec::with_capacity(kept as usize);
     for (number, source) in sources.iter().enumerate() {
@@ -48,7 +50,11 @@ pub(crate) fn arrange(
         for place in rows {
             let candidate = candidates[*place as usize];
             let realised = &mut realised[candidate.source as usize];
-            if side == 0 { realised.train += 1 } else { realised.validation += 1 }
+            if side == 0 {
+                realised.train += 1
+            } else {
+                realised.validation += 1
+            }
             realised.units += u64::from(candidate.units);
             realised.repeats += u64::from(std::mem::replace(&mut seen[*place as usize], true));
         }

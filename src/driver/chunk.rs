@@ -36,7 +36,12 @@ pub(crate) struct StoredReject {
 const RAW_OF_OVERLONG: usize = 1024;
 
 /// Runs what is missing of `jobs` on a chunk; returns the outcome of each conversion.
-pub(crate) fn run(context: &Context, chunk: &Chunk, digest: &Digest, jobs: &[Job]) -> Result<Vec<ConvertOutcome>, Stop> {
+pub(crate) fn run(
+    context: &Context,
+    chunk: &Chunk,
+    digest: &Digest,
+    jobs: &[Job],
+) -> Result<Vec<ConvertOutcome>, Stop> {
     let mut works = Vec::with_capacity(jobs.len());
     for job in jobs {
         works.push(Work::new(context, digest, job));
@@ -52,7 +57,13 @@ pub(crate) fn run(context: &Context, chunk: &Chunk, digest: &Digest, jobs: &[Job
                         if reject.reason == Reason::RowTooLong {
                             raw.truncate(RAW_OF_OVERLONG);
                         }
-                        work.rejects.push(StoredReject { row: row as u32, line, offset: span.start as u64, reject, raw });
+                        work.rejects.push(StoredReject {
+                            row: row as u32,
+                            line,
+                            offset: span.start as u64,
+                            reject,
+                            raw,
+                        });
                     }
                 }
             }
@@ -82,11 +93,12 @@ impl<'j> Work<'j> {
             _ => None,
         };
         let is_missing = |measure: &&Measure| {
-            known.as_ref().is_none_or(|known| {
-                context.lookup(&score_key(digest, &known.index, &known.rows, measure)).is_none()
-            })
+            known
+                .as_ref()
+                .is_none_or(|known| context.lookup(&score_key(digest, &known.index, &known.rows, measure)).is_none())
         };
-        let columns = job.measures.iter().filter(is_missing).map(|measure| (measure, ScoreColumn::new(measure.kind))).collect();
+        let columns =
+            job.measures.iter().filter(is_missing).map(|measure| (measure, ScoreColumn::new(measure.kind))).collect();
         let converter = convert::by_name(job.conversion.converter).expect("conversions name registered converters");
         Self {
             job,

@@ -21,12 +21,13 @@ use std::{
 use salsa::Setter;
 
 pub(crate) use output::file_names;
-pub use step::{Event, Observer};
 pub(crate) use step::{Context, Stop, failure_of, lookup};
+pub use step::{Event, Observer};
 
 use crate::{
     graph::{
-        Action, Failure, FailureKind, FileOutcome, Known, Node, Outcome, Planner, PlannerDb, RecipeFile, RecipePlan, Work, plan,
+        Action, Failure, FailureKind, FileOutcome, Known, Node, Outcome, Planner, PlannerDb, RecipeFile, RecipePlan,
+        Work, plan,
     },
     hash::Digest,
     system::{self, Stopwatch},
@@ -248,7 +249,8 @@ impl Driver<'_> {
             let repeats = self.repeats.entry(key).or_default();
             *repeats += 1;
             let known = if *repeats > MAX_REPEATS {
-                let message = format!("keep artifact {}: it was made {repeats} times and is gone again", miss.digest.short());
+                let message =
+                    format!("keep artifact {}: it was made {repeats} times and is gone again", miss.digest.short());
                 let hint = "check the disk below the cache folder, or remove the folder and build again";
                 Known::Failure(Failure::new(FailureKind::Cache, message).hint(hint))
             } else {
@@ -299,7 +301,8 @@ fn is_in_place(context: &Context, name: &str, wanted: Option<FileOutcome>) -> bo
     match (wanted, system::stat(&path)) {
         (None, found) => found.is_err(),
         (Some(wanted), Ok(stat)) => {
-            stat.size == wanted.bytes && files::digest(&context.record, &path).is_ok_and(|digest| digest == wanted.digest)
+            stat.size == wanted.bytes
+                && files::digest(&context.record, &path).is_ok_and(|digest| digest == wanted.digest)
         }
         (Some(_), Err(_)) => false,
     }
@@ -363,7 +366,9 @@ fn restore(context: &Context, plan: &RecipePlan, in_place: &[bool]) -> Result<()
     }
     if !in_place[2] {
         match plan.quarantine {
-            Some(wanted) if output::quarantine(context, &plan.stem, &plan.sources)? != wanted => return Err(differs(&plan.stem)),
+            Some(wanted) if output::quarantine(context, &plan.stem, &plan.sources)? != wanted => {
+                return Err(differs(&plan.stem));
+            }
             Some(_) => {}
             None => system::remove(&context.output_dir.join(&file_names(&plan.stem)[2]))?,
         }
@@ -373,7 +378,9 @@ fn restore(context: &Context, plan: &RecipePlan, in_place: &[bool]) -> Result<()
 
 fn differs(stem: &str) -> Stop {
     let message = format!("restore `{stem}`: the cache yields other bytes than it recorded");
-    Stop::Failure(Failure::new(FailureKind::Cache, message).hint("build with `--force`, and report this with your recipe"))
+    Stop::Failure(
+        Failure::new(FailureKind::Cache, message).hint("build with `--force`, and report this with your recipe"),
+    )
 }
 
 /// What an action works on, for people.
@@ -381,7 +388,9 @@ fn label(work: &Work) -> String {
     match work {
         Work::Scan(scan) => scan.file.file.path.clone(),
         Work::Output { stem, .. } | Work::Quarantine { stem, .. } => stem.clone(),
-        Work::Select { chunks, .. } => chunks.first().map(|chunk| chunk.chunk.file.repo.to_string()).unwrap_or_default(),
+        Work::Select { chunks, .. } => {
+            chunks.first().map(|chunk| chunk.chunk.file.repo.to_string()).unwrap_or_default()
+        }
         Work::Arrange { sources, .. } => {
             sources.iter().map(|source| source.name.as_str()).collect::<Vec<_>>().join(", ")
         }

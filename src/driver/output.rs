@@ -13,8 +13,7 @@ use crate::{
     graph::{ArrangeOutcome, Failure, FailureKind, FileOutcome, SelectedSource},
     hash::Digest,
     materialise::{Block, GatherError, Piece, Rows, Sink, Written},
-    row,
-    system,
+    row, system,
 };
 
 impl From<GatherError> for Stop {

@@ -12,8 +12,8 @@ use super::{
 use crate::{
     decode::{self, Chunk, Cutter, DecodeError, Encoding},
     graph::{
-        Action, ChunkRef, Conversion, Failure, FailureKind, Follower, Measure, ScanOutcome, ScanWork, ScannedChunk, SourceFile,
-        choose,
+        Action, ChunkRef, Conversion, Failure, FailureKind, Follower, Measure, ScanOutcome, ScanWork, ScannedChunk,
+        SourceFile, choose,
     },
     hash::Digest,
 };
@@ -133,7 +133,10 @@ fn pass(
                     Ok(outcomes) => {
                         let rejected = outcomes.iter().map(|outcome| outcome.rejected.len() as u64).collect();
                         let scanned = ScannedChunk { digest, rows: chunk.rows, place: chunk.place };
-                        finished.lock().unwrap_or_else(PoisonError::into_inner).push((at, Done { scanned, jobs, rejected }));
+                        finished
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .push((at, Done { scanned, jobs, rejected }));
                     }
                     Err(stop) => *stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(stop),
                 }

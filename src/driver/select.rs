@@ -29,7 +29,10 @@ pub(crate) fn select(
                 if column.len() == index.len() {
                     Ok(column)
                 } else {
-                    Err(Stop::Failure(Failure::new(FailureKind::Cache, "match scores to samples: their numbers differ")))
+                    Err(Stop::Failure(Failure::new(
+                        FailureKind::Cache,
+                        "match scores to samples: their numbers differ",
+                    )))
                 }
             });
             let scores = scores.collect::<Result<Vec<_>, Stop>>()?;
@@ -66,7 +69,10 @@ pub(crate) fn index(context: &Context, chunk: &ConvertedChunk) -> Result<SampleI
     if index.len() == chunk.converted.samples as usize {
         Ok(index)
     } else {
-        Err(Stop::Failure(Failure::new(FailureKind::Cache, "match an index to its chunk: the numbers of samples differ")))
+        Err(Stop::Failure(Failure::new(
+            FailureKind::Cache,
+            "match an index to its chunk: the numbers of samples differ",
+        )))
     }
 }
 

@@ -85,11 +85,12 @@ impl From<crate::source::hub::DownloadEvent> for Event {
             D::Finished { path, size } => Self::Download { path, done: size, total: size },
             D::Locked { path } => Self::Waiting { holder: format!("another process that downloads {path}") },
             D::Restarted { path, reason } => Self::Warning(format!("{path}: {reason}; downloading it again")),
-            D::Damaged { path, .. } => Self::Warning(format!("{path}: the downloaded copy was damaged; downloading it again")),
+            D::Damaged { path, .. } => {
+                Self::Warning(format!("{path}: the downloaded copy was damaged; downloading it again"))
+            }
             D::Waiting { what, reason, wait, .. } => {
                 Self::Warning(format!("{what}: {reason}; trying again in {:.1} s", wait.as_secs_f64()))
             }
-            _ => Self::Warning("something else happened while downloading".into()),
         }
     }
 }
@@ -152,7 +153,9 @@ impl From<FileError> for Stop {
     fn from(error: FileError) -> Self {
         let failure = Failure::new(FailureKind::Action, error.to_string());
         Self::Failure(match error.source.kind() {
-            std::io::ErrorKind::StorageFull => failure.hint("free some space and build again; what was finished is kept"),
+            std::io::ErrorKind::StorageFull => {
+                failure.hint("free some space and build again; what was finished is kept")
+            }
             std::io::ErrorKind::PermissionDenied => failure.hint("check who owns the folder"),
             _ => failure,
         })
@@ -226,7 +229,8 @@ impl Context {
             let opened = system::open(&path)?;
             let stat = system::stat_file(&opened, &path)?;
             let hashed = self.local_stats.get(&file.file.path).copied();
-            let guard = Guard { file: Some((opened.try_clone().map_err(|error| clone_error(&path, error))?, path, stat)) };
+            let guard =
+                Guard { file: Some((opened.try_clone().map_err(|error| clone_error(&path, error))?, path, stat)) };
             return if hashed == Some(stat) { Ok((Input::File(opened), guard)) } else { Err(guard.changed()) };
         }
         let hub = self.hub.as_ref().expect("a build with files of a hub opens the hub");
@@ -234,7 +238,8 @@ impl Context {
             Bytes::Static(bytes) => Ok((Input::Static(bytes), Guard { file: None })),
             Bytes::File(opened, path) => {
                 let stat = system::stat_file(&opened, &path)?;
-                let guard = Guard { file: Some((opened.try_clone().map_err(|error| clone_error(&path, error))?, path, stat)) };
+                let guard =
+                    Guard { file: Some((opened.try_clone().map_err(|error| clone_error(&path, error))?, path, stat)) };
                 Ok((Input::File(opened), guard))
             }
         }
@@ -277,6 +282,8 @@ impl Guard {
 pub(crate) fn describe(miss: &Miss) -> String {
     match &miss.reason {
         MissReason::Absent => format!("cache entry {} is gone; it is made again", miss.digest.short()),
-        MissReason::Damaged(how) => format!("cache entry {} was damaged ({how}); it is made again", miss.digest.short()),
+        MissReason::Damaged(how) => {
+            format!("cache entry {} was damaged ({how}); it is made again", miss.digest.short())
+        }
     }
 }

@@ -320,9 +320,7 @@ impl Outcome {
     pub fn blobs(&self) -> Vec<Digest> {
         match self {
             Self::Scan(_) | Self::Output(..) | Self::Quarantine(_) => Vec::new(),
-            Self::Convert(outcome) => {
-                [outcome.rows, outcome.index].into_iter().chain(outcome.rejects).collect()
-            }
+            Self::Convert(outcome) => [outcome.rows, outcome.index].into_iter().chain(outcome.rejects).collect(),
             Self::Score(digest) => vec![*digest],
             Self::Select(outcome) => vec![outcome.selection],
             Self::Arrange(outcome) => vec![outcome.train, outcome.validation],
@@ -346,7 +344,9 @@ pub fn scan_key(file: &SourceFile) -> Digest {
 /// The key of converting a chunk.
 pub fn convert_key(chunk: &Digest, conversion: &Conversion) -> Digest {
     let mut key = manifest("convert", &conversion.code);
-    key.push("converter", conversion.converter).push("row", code::hash_of("row.rs")).push("decode", code::hash_of_all("decode/"));
+    key.push("converter", conversion.converter)
+        .push("row", code::hash_of("row.rs"))
+        .push("decode", code::hash_of_all("decode/"));
     for (name, value) in &conversion.options {
         key.push(format!("options.{name}"), value);
     }

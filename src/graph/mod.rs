@@ -6,16 +6,16 @@
 
 mod action;
 mod inputs;
-mod standing;
 mod queries;
+mod standing;
 
 pub use action::{
-    Action, ArrangeOutcome, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, FileOutcome, Follower, Measure, Outcome,
-    Realised, ScanOutcome, ScanWork, ScannedChunk, SelectOutcome, SelectedSource, SourceFile, Work, convert_key, scan_key,
-    score_key,
+    Action, ArrangeOutcome, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, FileOutcome, Follower, Measure,
+    Outcome, Realised, ScanOutcome, ScanWork, ScannedChunk, SelectOutcome, SelectedSource, SourceFile, Work,
+    convert_key, scan_key, score_key,
 };
 pub(crate) use inputs::{Code, Known, Lookup, OnExecute, Planner, PlannerDb, RecipeFile, SnapshotInput, World};
 pub use inputs::{Failure, FailureKind, LocalFile, Snapshot, SnapshotKey};
-pub(crate) use standing::{leaves, stage_versions};
 pub use queries::{Node, RecipePlan};
-pub(crate) use queries::{choose, parse, plan, snapshot_key};
+pub(crate) use queries::{choose, parse, plan, snapshot_key, stages};
+pub(crate) use standing::{leaves, stage_versions};

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     action::{
-        self, Action, ArrangeOutcome, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, FileOutcome, Follower, Measure,
-        Outcome, ScanOutcome, ScanWork, SelectOutcome, SelectedSource, SourceFile, Work,
+        self, Action, ArrangeOutcome, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, FileOutcome, Follower,
+        Measure, Outcome, ScanOutcome, ScanWork, SelectOutcome, SelectedSource, SourceFile, Work,
     },
     inputs::{Failure, FailureKind, Known, PlannerDb, RecipeFile, Snapshot, SnapshotKey, World},
 };
@@ -169,7 +169,12 @@ fn known<'db>(db: &'db dyn PlannerDb, key: &Digest) -> &'db Known {
 }
 
 /// The node of an action: what its cell holds, or the action itself.
-fn node<T>(db: &dyn PlannerDb, key: Digest, take: impl Fn(&Outcome) -> Option<T>, work: impl FnOnce() -> Work) -> Node<T> {
+fn node<T>(
+    db: &dyn PlannerDb,
+    key: Digest,
+    take: impl Fn(&Outcome) -> Option<T>,
+    work: impl FnOnce() -> Work,
+) -> Node<T> {
     match known(db, &key) {
         Known::Outcome(outcome) => match take(outcome) {
             Some(value) => Node::Ready(value),
@@ -208,8 +213,11 @@ pub(super) fn conversion(db: &dyn PlannerDb, file: RecipeFile, number: usize) ->
             Ok(Some(Conversion { converter: converter.name(), code, options: dataset.options.clone() }))
         }
         Ok(None) => Ok(None),
-        Err(message) => Err(Failure::new(FailureKind::Config, message)
-            .hint(format!("name one in `{}`: `converter: …` for `{}`", file.path(db), dataset.name))),
+        Err(message) => Err(Failure::new(FailureKind::Config, message).hint(format!(
+            "name one in `{}`: `converter: …` for `{}`",
+            file.path(db),
+            dataset.name
+        ))),
     }
 }
 
@@ -384,7 +392,14 @@ pub(super) fn selected(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> N
         let is_all = chunks.unknown.is_empty() && prefix == chunks.steps.len();
         match dataset.max_samples {
             Some(max) if !selected.reached_max && !is_all => target = Some(more(max, samples, selected.kept)),
-            _ => return Node::Ready(SelectedSource { name: dataset.name.clone(), chunks: chosen, selected, weights: Vec::new() }),
+            _ => {
+                return Node::Ready(SelectedSource {
+                    name: dataset.name.clone(),
+                    chunks: chosen,
+                    selected,
+                    weights: Vec::new(),
+                });
+            }
         }
     }
 }
@@ -500,16 +515,26 @@ fn refusal(sources: &[SelectedSource], max_rejects: Option<MaxRejects>) -> Optio
     };
     if too_many {
         let message = format!("accept {rejects} rejected rows of {rows}: `max_rejects` allows {allowed}");
-        return Some(Failure::new(FailureKind::Policy, message)
-            .hint("look at them in the quarantine file of the last build, or raise `max_rejects`"));
+        return Some(
+            Failure::new(FailureKind::Policy, message)
+                .hint("look at them in the quarantine file of the last build, or raise `max_rejects`"),
+        );
     }
     let empty = sources.iter().find(|source| source.selected.kept == 0)?;
     let outcome = &empty.selected;
-    let mut why: Vec<String> = outcome.rejects.iter().map(|(reason, count)| format!("{count} {}", reason.code())).collect();
-    why.extend(outcome.filters.iter().map(|filter| format!("{} let {} of {} pass", filter.filter, filter.rows_out, filter.rows_in)));
+    let mut why: Vec<String> =
+        outcome.rejects.iter().map(|(reason, count)| format!("{count} {}", reason.code())).collect();
+    why.extend(
+        outcome
+            .filters
+            .iter()
+            .map(|filter| format!("{} let {} of {} pass", filter.filter, filter.rows_out, filter.rows_in)),
+    );
     let why = if why.is_empty() { "there are none".to_owned() } else { why.join(", ") };
     let message = format!("use `{}`: none of its {} rows is left ({why})", empty.name, outcome.rows_read);
-    Some(Failure::new(FailureKind::Policy, message).hint("check `text_field`, `filters` and `converter` of this source"))
+    Some(
+        Failure::new(FailureKind::Policy, message).hint("check `text_field`, `filters` and `converter` of this source"),
+    )
 }
 
 #[salsa::tracked]
@@ -581,4 +606,75 @@ pub(crate) fn plan(db: &dyn PlannerDb, file: RecipeFile) -> Node<RecipePlan> {
         (Node::Needs(needs), _) | (_, Node::Needs(needs)) => needs.clone(),
     };
     Node::Needs(needs)
+}
+
+/// For each stage of a recipe: its name, how many of its actions are known, and how many are missing; `None`: that
+/// hangs on a stage before it.
+pub(crate) fn stages(db: &dyn PlannerDb, file: RecipeFile) -> Vec<(&'static str, u64, Option<u64>)> {
+    let sources = parse(db, file).as_ref().map_or(0, |recipe| recipe.datasets.len());
+    let mut scan = (0, 0);
+    let (mut convert, mut score) = ((0, Some(0)), (0, Some(0)));
+    let mut select = (0, Some(0));
+    for number in 0..sources {
+        let Some((kind, dataset)) = dataset(db, file, number) else { continue };
+        let (Ok(files), Ok(conversion)) = (files(db, file, number), conversion(db, file, number)) else { continue };
+        for file in files {
+            match scanned(db, file) {
+                Ok(Some(_)) => scan.0 += 1,
+                _ => scan.1 += 1,
+            }
+        }
+        let Ok(chunks) = chunks(db, files, conversion.as_ref(), *kind) else { continue };
+        // Files that need not be read any further do not count.
+        if dataset.max_samples.is_some() && !chunks.steps.is_empty() {
+            scan.1 = 0;
+        }
+        let is_unknown = scan.1 > 0;
+        let mut samples = 0;
+        for step in &chunks.steps {
+            if dataset.max_samples.is_some_and(|max| samples >= max) {
+                break;
+            }
+            match converted(db, *step) {
+                Node::Ready(outcome) => {
+                    convert.0 += 1;
+                    samples += u64::from(outcome.samples);
+                }
+                _ => {
+                    convert.1 = convert.1.map(|missing| missing + 1);
+                    samples += u64::from(step.chunk(db).rows);
+                }
+            }
+            let measures = measures(*kind, dataset);
+            let wanted = measures.len() as u64;
+            match scored(db, *step, measures) {
+                Node::Ready(digests) => score.0 += digests.len() as u64,
+                _ => score.1 = score.1.map(|missing| missing + wanted),
+            }
+        }
+        if is_unknown {
+            (convert.1, score.1) = (None, None);
+        }
+        match selected(db, file, number) {
+            Node::Ready(_) => select.0 += 1,
+            _ => select.1 = None,
+        }
+    }
+    let last = |is_known: bool, before_is_known: bool| match (is_known, before_is_known) {
+        (true, _) => (1, Some(0)),
+        (false, true) => (0, Some(1)),
+        (false, false) => (0, None),
+    };
+    let is_mixed = matches!(mixed(db, file), Node::Ready(_));
+    let is_arranged = matches!(arranged(db, file), Node::Ready(_));
+    let arrange = last(is_arranged, is_mixed);
+    let output = last(matches!(output(db, file), Node::Ready(_)), is_arranged);
+    vec![
+        ("scan", scan.0, Some(scan.1)),
+        ("convert", convert.0, convert.1),
+        ("score", score.0, score.1),
+        ("select", select.0, select.1),
+        ("arrange", arrange.0, arrange.1),
+        ("output", output.0, output.1),
+    ]
 }

@@ -31,7 +31,8 @@ pub(crate) fn leaves(db: &dyn PlannerDb, file: RecipeFile) -> Manifest {
     recipe.leaves(&mut manifest);
     for (number, dataset) in recipe.datasets.iter().enumerate() {
         let name = &dataset.name;
-        let snapshot = World::get(db).snapshots(db).get(&snapshot_key(dataset)).and_then(|input| input.state(db).as_ref());
+        let snapshot =
+            World::get(db).snapshots(db).get(&snapshot_key(dataset)).and_then(|input| input.state(db).as_ref());
         if let Some(Ok(snapshot)) = snapshot
             && let Snapshot::Hub { repo, commit, .. } = &**snapshot
         {

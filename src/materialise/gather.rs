@@ -73,7 +73,13 @@ type Out<'o> = &'o mut dyn FnMut(&[u8]) -> Result<(), GatherError>;
 
 impl Rows<'_> {
     /// Writes several outputs, each an order of candidates; holds no more than about `memory` bytes.
-    pub fn gather(&self, orders: &[&[u32]], outs: &mut [Out<'_>], memory: u64, scratch: &Path) -> Result<(), GatherError> {
+    pub fn gather(
+        &self,
+        orders: &[&[u32]],
+        outs: &mut [Out<'_>],
+        memory: u64,
+        scratch: &Path,
+    ) -> Result<(), GatherError> {
         let needed = self.needed(orders)?;
         let whole: u64 = needed.iter().map(|block| self.blocks[*block].bytes).sum();
         if whole <= memory {
@@ -101,7 +107,8 @@ impl Rows<'_> {
 
     fn from_memory(&self, needed: &[usize], orders: &[&[u32]], outs: &mut [Out<'_>]) -> Result<(), GatherError> {
         let mut loaded = vec![Vec::new(); self.blocks.len()];
-        let read: Vec<Vec<u8>> = needed.par_iter().map(|block| self.store.get(&self.blocks[*block].rows)).collect::<Result<_, _>>()?;
+        let read: Vec<Vec<u8>> =
+            needed.par_iter().map(|block| self.store.get(&self.blocks[*block].rows)).collect::<Result<_, _>>()?;
         needed.iter().zip(read).for_each(|(block, bytes)| loaded[*block] = bytes);
         for (order, out) in orders.iter().zip(outs) {
             for candidate in *order {
@@ -144,15 +151,20 @@ impl Rows<'_> {
             buckets.push(BufWriter::with_capacity(64 << 10, tempfile::tempfile_in(scratch).map_err(fail)?));
         }
         for group in needed.chunks(rayon::current_num_threads().max(1)) {
-            let read: Vec<Vec<u8>> = group.par_iter().map(|block| self.store.get(&self.blocks[*block].rows)).collect::<Result<_, _>>()?;
+            let read: Vec<Vec<u8>> =
+                group.par_iter().map(|block| self.store.get(&self.blocks[*block].rows)).collect::<Result<_, _>>()?;
             for (block, bytes) in group.iter().zip(read) {
                 for (position, candidate) in std::mem::take(&mut by_block[*block]) {
                     let piece = self.piece(candidate)?;
                     let start = piece.start as usize;
                     let row = bytes.get(start..start + piece.length as usize).ok_or(GatherError::Mismatch)?;
                     let bucket = bucket_ends.partition_point(|end| *end <= position);
-                    let head = [position.to_le_bytes(), piece.length.to_le_bytes(), self.blocks[*block].source.to_le_bytes()];
-                    buckets[bucket].write_all(&head.concat()).and_then(|()| buckets[bucket].write_all(row)).map_err(fail)?;
+                    let head =
+                        [position.to_le_bytes(), piece.length.to_le_bytes(), self.blocks[*block].source.to_le_bytes()];
+                    buckets[bucket]
+                        .write_all(&head.concat())
+                        .and_then(|()| buckets[bucket].write_all(row))
+                        .map_err(fail)?;
                 }
             }
         }
@@ -197,7 +209,12 @@ mod tests {
             }
             blocks.push(Block { rows: store.put(&bytes).unwrap(), bytes: bytes.len() as u64, source: block % 2 });
         }
-        let rows = Rows { store: &store, blocks, pieces, endings: vec![b",\"source\":\"a\"}\n".to_vec(), b",\"source\":\"b\"}\n".to_vec()] };
+        let rows = Rows {
+            store: &store,
+            blocks,
+            pieces,
+            endings: vec![b",\"source\":\"a\"}\n".to_vec(), b",\"source\":\"b\"}\n".to_vec()],
+        };
         // Every third row twice, in an order that jumps about.
         let order: Vec<u32> = (0..5000_u32).map(|i| i.wrapping_mul(2_654_435_761) % 4000).collect();
         let gathered = |memory| {
@@ -205,8 +222,14 @@ mod tests {
             rows.gather(
                 &[&order, &order[..17]],
                 &mut [
-                    &mut |bytes: &[u8]| { first.extend_from_slice(bytes); Ok(()) },
-                    &mut |bytes: &[u8]| { second.extend_from_slice(bytes); Ok(()) },
+                    &mut |bytes: &[u8]| {
+                        first.extend_from_slice(bytes);
+                        Ok(())
+                    },
+                    &mut |bytes: &[u8]| {
+                        second.extend_from_slice(bytes);
+                        Ok(())
+                    },
                 ],
                 memory,
                 folder.path(),

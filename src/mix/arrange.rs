@@ -221,8 +221,9 @@ mod tests {
 
     fn all_of(candidates: &[Candidate]) -> Allotment {
         let sources = candidates.iter().map(|candidate| candidate.source).max().map_or(0, |last| last as usize + 1);
-        let counts: Vec<u64> =
-            (0..sources).map(|source| candidates.iter().filter(|c| c.source as usize == source).count() as u64).collect();
+        let counts: Vec<u64> = (0..sources)
+            .map(|source| candidates.iter().filter(|c| c.source as usize == source).count() as u64)
+            .collect();
         Allotment { total: counts.iter().sum(), counts }
     }
 
@@ -272,7 +273,8 @@ mod tests {
         let prompts: Vec<(u32, u64)> = (0..1003).map(|i| (u32::from(i >= 803), i)).collect();
         let candidates = candidates(&prompts);
         for stratified in [false, true] {
-            let arranged = arrange(&candidates, &all_of(&candidates), &validation(0.05, SplitMethod::Exact, stratified));
+            let arranged =
+                arrange(&candidates, &all_of(&candidates), &validation(0.05, SplitMethod::Exact, stratified));
             assert_eq!(arranged.validation.len(), 50);
             if stratified {
                 let second = arranged.validation.iter().filter(|i| candidates[**i as usize].source == 1).count();

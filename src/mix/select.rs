@@ -4,11 +4,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    config::Filter,
-    quality::ScoreColumn,
-    row::Reason,
-};
+use crate::{config::Filter, quality::ScoreColumn, row::Reason};
 
 /// Raised when the same scores select other samples.
 pub const SELECT_VERSION: u32 = 1;
@@ -76,7 +72,10 @@ impl Selection {
 /// Selects the first `max` samples that pass `filters`, in order.
 pub fn select(chunks: &[ChunkScores<'_>], filters: &[Filter], max: Option<u64>) -> Selection {
     let mut selection = Selection {
-        filters: filters.iter().map(|filter| FilterCount { filter: filter.type_name().into(), ..Default::default() }).collect(),
+        filters: filters
+            .iter()
+            .map(|filter| FilterCount { filter: filter.type_name().into(), ..Default::default() })
+            .collect(),
         ..Default::default()
     };
     let mut seen: Vec<HashSet<u128>> = filters.iter().map(|_| HashSet::new()).collect();
@@ -172,7 +171,11 @@ mod tests {
         let three = select(&chunks, &filters, Some(3));
         assert_eq!(kept(&three), [vec![1, 2], vec![2]]);
         assert!(three.reached_max);
-        assert_eq!((three.rows_read, three.rejects.clone()), (7, vec![(Reason::EmptyOutput, 1)]), "rows behind the last one needed do not count");
+        assert_eq!(
+            (three.rows_read, three.rejects.clone()),
+            (7, vec![(Reason::EmptyOutput, 1)]),
+            "rows behind the last one needed do not count"
+        );
 
         let two = select(&chunks, &filters, Some(2));
         assert_eq!((kept(&two), two.rows_read, two.rejects.len()), (vec![vec![1, 2], vec![]], 3, 0));

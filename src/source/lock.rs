@@ -10,7 +10,8 @@ use super::{FileDigest, RemoteFile};
 /// The version of the format; raised when an older datac could misread it.
 pub const LOCK_VERSION: u32 = 1;
 
-const HEAD: &str = "# Pins every source to a commit and its files to digests. Commit this file; `datac lock --upgrade` moves pins.\n";
+const HEAD: &str =
+    "# Pins every source to a commit and its files to digests. Commit this file; `datac lock --upgrade` moves pins.\n";
 
 /// The contents of a lock file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,8 +88,10 @@ impl LockFile {
         for pin in raw.sources {
             let mut files = Vec::with_capacity(pin.files.len());
             for file in pin.files {
-                let digest: FileDigest =
-                    file.digest.parse().map_err(|error| LockError(format!("`{}` of `{}`: {error}", file.path, pin.source)))?;
+                let digest: FileDigest = file
+                    .digest
+                    .parse()
+                    .map_err(|error| LockError(format!("`{}` of `{}`: {error}", file.path, pin.source)))?;
                 files.push(RemoteFile { path: file.path, size: file.size, digest });
             }
             sources.push(Pin {
@@ -126,7 +129,11 @@ impl LockFile {
                     files: pin
                         .files
                         .iter()
-                        .map(|file| RawFile { path: file.path.clone(), size: file.size, digest: file.digest.to_string() })
+                        .map(|file| RawFile {
+                            path: file.path.clone(),
+                            size: file.size,
+                            digest: file.digest.to_string(),
+                        })
                         .collect(),
                 })
                 .collect(),
@@ -189,7 +196,10 @@ mod tests {
             ("version: 2\n", "version 2"),
             ("version: 1\nsources: []\nmore: 1\n", "more"),
             ("<<<<<<< ours\nversion: 1\n", "conflict"),
-            ("version: 1\nsources:\n- {source: a, repo: a, hub: h, commit: c, files: [{path: p, size: 1, digest: md5:00}]}\n", "md5:00"),
+            (
+                "version: 1\nsources:\n- {source: a, repo: a, hub: h, commit: c, files: [{path: p, size: 1, digest: md5:00}]}\n",
+                "md5:00",
+            ),
         ] {
             let error = LockFile::parse(text).unwrap_err().to_string();
             assert!(error.contains(word), "{error}");

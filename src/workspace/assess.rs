@@ -23,7 +23,7 @@ use crate::{
     config::{self, Problem, Recipe},
     convert, driver,
     graph::{
-        Code, Failure, FailureKind, FileOutcome, Node, Planner, RecipeFile, RecipePlan, SnapshotInput, World, leaves, parse, plan,
+        Code, Failure, FileOutcome, Node, Planner, RecipeFile, RecipePlan, SnapshotInput, World, leaves, parse, plan,
         snapshot_key, stage_versions,
     },
     hash::{Change, Digest, Manifest},
@@ -206,7 +206,12 @@ impl Workspace {
         Ok(session.into_assessment())
     }
 
-    pub(super) fn assess(&self, record: Arc<Record>, selectors: &[String], looks: Looks<'_>) -> Result<Session, WorkspaceError> {
+    pub(super) fn assess(
+        &self,
+        record: Arc<Record>,
+        selectors: &[String],
+        looks: Looks<'_>,
+    ) -> Result<Session, WorkspaceError> {
         let Found { recipes: texts, others } = self.find(selectors)?;
         let mut last = record.recipes()?;
         let world = self.world(self.lock_digest()?, looks.versions)?;
@@ -225,7 +230,13 @@ impl Workspace {
             lock: LockFile::default(),
             record,
         };
-        let texts: Vec<_> = texts.into_iter().map(|text| { let last = last.remove(&text.path); (text, last) }).collect();
+        let texts: Vec<_> = texts
+            .into_iter()
+            .map(|text| {
+                let last = last.remove(&text.path);
+                (text, last)
+            })
+            .collect();
         let is_fresh: Vec<bool> = texts
             .par_iter()
             .with_min_len(64)
@@ -279,9 +290,8 @@ impl Workspace {
 
     /// Whether nothing a recipe stands on can have changed since it was built.
     fn first_look(&self, text: &RecipeText, last: &FreshRecipe, world: Digest) -> bool {
-        let same = |path: &Path, then: &Stat| {
-            !then.is_racy(last.built_ns) && system::stat(path).is_ok_and(|now| now == *then)
-        };
+        let same =
+            |path: &Path, then: &Stat| !then.is_racy(last.built_ns) && system::stat(path).is_ok_and(|now| now == *then);
         text.digest == last.text
             && world == last.world
             && last.outputs.iter().all(|output| same(&self.output_dir.join(&output.name), &output.stat))
@@ -371,14 +381,17 @@ impl Workspace {
             };
             if !unpinned.is_empty() {
                 // Without a snapshot its files and converters have no leaves; that they are gone is no change.
-                let changes = changes.into_iter().filter(|reason| reason.change.as_ref().is_some_and(|change| change.new.is_some()));
+                let changes = changes
+                    .into_iter()
+                    .filter(|reason| reason.change.as_ref().is_some_and(|change| change.new.is_some()));
                 status.state = if assessed.last.is_some() { State::Stale } else { State::New };
                 status.reasons = unpinned.into_iter().chain(changes).collect();
                 continue;
             }
             let edited = || status.files.iter().filter(|file| file.state == FileState::Edited);
             let missing = || status.files.iter().filter(|file| file.state == FileState::Missing);
-            if assessed.last.is_some() && changes.is_empty() && edited().next().is_none() && missing().next().is_none() {
+            if assessed.last.is_some() && changes.is_empty() && edited().next().is_none() && missing().next().is_none()
+            {
                 status.state = State::Fresh;
                 continue;
             }
@@ -391,12 +404,14 @@ impl Workspace {
                 Node::Ready(plan) => {
                     let in_place = self.in_place(record, plan);
                     if edited().next().is_some() && changes.is_empty() {
-                        status.reasons = edited().map(|file| Reason::from(format!("{} was changed by hand", file.name))).collect();
+                        status.reasons =
+                            edited().map(|file| Reason::from(format!("{} was changed by hand", file.name))).collect();
                         status.state = State::Edited;
                     } else if in_place {
                         status.state = State::Fresh;
                     } else if changes.is_empty() {
-                        let gone = missing().map(|file| Reason::from(format!("{} is missing, the cache has it", file.name)));
+                        let gone =
+                            missing().map(|file| Reason::from(format!("{} is missing, the cache has it", file.name)));
                         status.reasons = gone.collect();
                         status.state = State::Cached;
                     } else {
@@ -533,7 +548,9 @@ impl Session {
 fn collisions(recipes: &mut [Assessed], elsewhere: &HashMap<&str, &FreshRecipe>) {
     let parsed: Vec<(&str, &Recipe, &[u8])> = recipes
         .iter()
-        .filter_map(|assessed| Some((assessed.text.path.as_str(), &**assessed.recipe.as_ref()?, assessed.text.text.as_slice())))
+        .filter_map(|assessed| {
+            Some((assessed.text.path.as_str(), &**assessed.recipe.as_ref()?, assessed.text.text.as_slice()))
+        })
         .collect();
     let mut problems = config::check_collisions(&parsed);
     let settled = recipes.iter().filter(|assessed| assessed.recipe.is_none() && assessed.status.state == State::Fresh);
@@ -566,7 +583,9 @@ fn in_words(change: &Change) -> String {
             (Some(old), Some(new)) => {
                 let (old, new) = (version(old), version(new));
                 match (old.split_once(' '), new.split_once(' ')) {
-                    (Some((before, from)), Some((after, to))) if before == after => format!("{what} {before} {from} -> {to}"),
+                    (Some((before, from)), Some((after, to))) if before == after => {
+                        format!("{what} {before} {from} -> {to}")
+                    }
                     _ => format!("{what} {old} -> {new}"),
                 }
             }

@@ -83,7 +83,8 @@ fn failure_text<S: serde::Serializer>(failure: &Option<Failure>, serializer: S) 
 impl BuildReport {
     /// The worst of what happened, if anything went wrong.
     pub fn failure(&self) -> Option<FailureKind> {
-        let invalid = self.recipes.iter().filter(|recipe| !recipe.before.problems.is_empty()).map(|_| FailureKind::Config);
+        let invalid =
+            self.recipes.iter().filter(|recipe| !recipe.before.problems.is_empty()).map(|_| FailureKind::Config);
         self.recipes.iter().filter_map(|recipe| Some(recipe.failure.as_ref()?.kind)).chain(invalid).max()
     }
 }
@@ -126,7 +127,10 @@ impl Workspace {
                 file.lock().map_err(failed)?;
             }
         }
-        file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "datac, pid {}", std::process::id())).map_err(failed)?;
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| write!(file, "datac, pid {}", std::process::id()))
+            .map_err(failed)?;
         Ok(Guard { file })
     }
 
@@ -136,7 +140,8 @@ impl Workspace {
     pub fn build(&self, selectors: &[String], options: &BuildOptions) -> Result<BuildReport, WorkspaceError> {
         let watch = Stopwatch::start();
         // Whether all is fresh can be said without the lock and without writing.
-        if !options.force && options.versions.is_empty()
+        if !options.force
+            && options.versions.is_empty()
             && let Some(report) = self.all_fresh(selectors, watch)?
         {
             return Ok(report);
@@ -159,7 +164,8 @@ impl Workspace {
                 && assessed.recipe.is_some()
                 && (options.force || assessed.status.state != State::Fresh)
         };
-        let numbers: Vec<usize> = (0..session.recipes.len()).filter(|number| wanted(&session.recipes[*number])).collect();
+        let numbers: Vec<usize> =
+            (0..session.recipes.len()).filter(|number| wanted(&session.recipes[*number])).collect();
         let files: Vec<_> = numbers.iter().filter_map(|number| session.recipes[*number].file).collect();
         let mut context = None;
         let mut endings = BTreeMap::new();
@@ -253,15 +259,18 @@ impl Workspace {
                     }
                     report.failure = None;
                     let locals = locals(recipe, &session.snapshots);
-                    changes.push((assessed.text.path.clone(), Some(FreshRecipe {
-                        text: assessed.text.digest,
-                        world: session.world,
-                        leaves: leaves(&session.planner, assessed.file.expect("it was planned")).clone(),
-                        locals,
-                        outputs,
-                        built_ns: 0,
-                        summary: postcard::to_stdvec(&summary).expect("a summary is plain data"),
-                    })));
+                    changes.push((
+                        assessed.text.path.clone(),
+                        Some(FreshRecipe {
+                            text: assessed.text.digest,
+                            world: session.world,
+                            leaves: leaves(&session.planner, assessed.file.expect("it was planned")).clone(),
+                            locals,
+                            outputs,
+                            built_ns: 0,
+                            summary: postcard::to_stdvec(&summary).expect("a summary is plain data"),
+                        }),
+                    ));
                     report.summary = Some(summary);
                 }
                 (Some(Err(failure)), _) => {
@@ -314,7 +323,13 @@ impl Workspace {
         for (name, outcome) in driver::file_names(&plan.stem).into_iter().zip(wanted) {
             if let Some(outcome) = outcome {
                 let stat = system::stat(&self.output_dir.join(&name))?;
-                outputs.push(OutputFile { name, digest: outcome.digest, bytes: outcome.bytes, rows: outcome.rows, stat });
+                outputs.push(OutputFile {
+                    name,
+                    digest: outcome.digest,
+                    bytes: outcome.bytes,
+                    rows: outcome.rows,
+                    stat,
+                });
             }
         }
         Ok(outputs)
@@ -368,7 +383,9 @@ fn locals(recipe: &Recipe, snapshots: &super::pins::Snapshots) -> Vec<(String, s
         if let Some(Some(Ok(snapshot))) = snapshots.states.get(&snapshot_key(dataset))
             && let crate::graph::Snapshot::Local(files) = &**snapshot
         {
-            found.extend(files.iter().filter_map(|file| Some((file.path.clone(), *snapshots.local_stats.get(&file.path)?))));
+            found.extend(
+                files.iter().filter_map(|file| Some((file.path.clone(), *snapshots.local_stats.get(&file.path)?))),
+            );
         }
     }
     found

@@ -88,9 +88,12 @@ impl Workspace {
         let names: Vec<String> = all.iter().map(|path| name_of(path)).collect();
         let nearest = names.iter().min_by_key(|known| strsim::damerau_levenshtein(known, wanted));
         Err(match nearest {
-            Some(nearest) if strsim::jaro_winkler(nearest, wanted) > 0.7 => failure.hint(format!("did you mean `{nearest}`?")),
+            Some(nearest) if strsim::jaro_winkler(nearest, wanted) > 0.7 => {
+                failure.hint(format!("did you mean `{nearest}`?"))
+            }
             Some(_) => failure.hint(format!("there are {}", names.join(", "))),
-            None => failure.hint("there are no recipes below `config/`; are you in the workspace's folder? `-C DIR` names it"),
+            None => failure
+                .hint("there are no recipes below `config/`; are you in the workspace's folder? `-C DIR` names it"),
         }
         .into())
     }
@@ -113,7 +116,8 @@ fn walk(root: &Path, folder: &Path) -> Result<Vec<PathBuf>, WorkspaceError> {
     if !system::exists(&start) {
         return Ok(Vec::new());
     }
-    let is_hidden = |entry: &walkdir::DirEntry| entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.');
+    let is_hidden =
+        |entry: &walkdir::DirEntry| entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.');
     let mut paths = Vec::new();
     for entry in WalkDir::new(&start).follow_links(true).into_iter().filter_entry(|entry| !is_hidden(entry)) {
         let entry = entry.map_err(|error| Failure::new(FailureKind::Action, format!("look for recipes: {error}")))?;
@@ -128,13 +132,15 @@ fn walk(root: &Path, folder: &Path) -> Result<Vec<PathBuf>, WorkspaceError> {
 /// Whether a YAML file that no one named is meant as a recipe; trainers keep their own files beside them.
 fn looks_like_recipe(text: &[u8]) -> bool {
     let is_key = |line: &[u8]| {
-        ["metadata", "datasets", "\"metadata\"", "\"datasets\"", "'metadata'", "'datasets'"].iter().any(|key| {
-            line.strip_prefix(key.as_bytes()).is_some_and(|rest| rest.trim_ascii_start().starts_with(b":"))
-        })
+        ["metadata", "datasets", "\"metadata\"", "\"datasets\"", "'metadata'", "'datasets'"]
+            .iter()
+            .any(|key| line.strip_prefix(key.as_bytes()).is_some_and(|rest| rest.trim_ascii_start().starts_with(b":")))
     };
     let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
     // A file in flow style, `{metadata: …}`, or one that is empty or too large is reported, not passed over.
-    text.trim_ascii_start().starts_with(b"{") || text.trim_ascii().is_empty() || text.split(|byte| *byte == b'\n').any(is_key)
+    text.trim_ascii_start().starts_with(b"{")
+        || text.trim_ascii().is_empty()
+        || text.split(|byte| *byte == b'\n').any(is_key)
 }
 
 #[cfg(test)]
@@ -158,7 +164,9 @@ mod tests {
         let workspace = Workspace::open(Settings::new(folder.path()));
         let names = |selectors: &[&str]| {
             let selectors: Vec<String> = selectors.iter().map(|selector| (*selector).to_owned()).collect();
-            workspace.find(&selectors).map(|found| found.recipes.into_iter().map(|recipe| recipe.name).collect::<Vec<_>>())
+            workspace
+                .find(&selectors)
+                .map(|found| found.recipes.into_iter().map(|recipe| recipe.name).collect::<Vec<_>>())
         };
         assert_eq!(names(&[]).unwrap(), ["dpo/general", "sft/general"]);
         assert_eq!(workspace.find(&[]).unwrap().others, ["config/model/small.yaml"]);

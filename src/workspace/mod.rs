@@ -118,7 +118,9 @@ impl Workspace {
     /// assert!(workspace.find(&[]).unwrap().recipes.is_empty());
     /// ```
     pub fn open(settings: Settings) -> Self {
-        let within = |chosen: &Option<PathBuf>, default: &str| settings.root.join(chosen.as_deref().unwrap_or(Path::new(default)));
+        let within = |chosen: &Option<PathBuf>, default: &str| {
+            settings.root.join(chosen.as_deref().unwrap_or(Path::new(default)))
+        };
         let cache = within(&settings.cache_dir, "cache").join(CACHE_VERSION);
         let output_dir = within(&settings.output_dir, "dataset");
         Self { cache, output_dir, vocabulary: Arc::new(vocabulary()), settings }
@@ -167,8 +169,11 @@ impl Workspace {
             HubChoice::Sample => Ok(Arc::new(SampleHub)),
             HubChoice::Folder(folder) => {
                 if !system::is_dir(&folder) {
-                    let failure = Failure::new(FailureKind::Source, format!("use hub `{}`: no such folder", folder.display()));
-                    return Err(failure.hint("`--hub` takes a URL, a folder laid out <org>/<name>/…, or `sample`").into());
+                    let failure =
+                        Failure::new(FailureKind::Source, format!("use hub `{}`: no such folder", folder.display()));
+                    return Err(failure
+                        .hint("`--hub` takes a URL, a folder laid out <org>/<name>/…, or `sample`")
+                        .into());
                 }
                 let record = record.clone();
                 Ok(Arc::new(FolderHub::new(folder, Arc::new(move |path| files::digest(&record, path)))))
@@ -179,13 +184,15 @@ impl Workspace {
 
     #[cfg(feature = "hub")]
     fn http_hub(&self, url: String) -> Result<Arc<dyn Hub>, SourceError> {
-        use crate::source::hub::{self, HttpHub, HubConfig};
+        use crate::source::hub::{self, HttpHub, HubConfig, Limits};
         let observer = self.settings.observer.clone();
         let config = HubConfig {
+            endpoint: url,
             token: hub::find_token(),
             offline: self.settings.offline || hub::env_offline(),
+            store: self.cache.join("sources"),
             progress: Arc::new(move |event| observer(event.into())),
-            ..HubConfig::new(url, self.cache.join("sources"))
+            limits: Limits::default(),
         };
         Ok(Arc::new(HttpHub::new(config)?))
     }

@@ -91,10 +91,11 @@ impl Workspace {
             return Ok((LockFile::default(), digest));
         }
         let parsed = std::str::from_utf8(&bytes).map_err(|error| error.to_string());
-        let lock = parsed.and_then(|text| LockFile::parse(text).map_err(|error| error.to_string())).map_err(|reason| {
-            Failure::new(FailureKind::Lock, format!("use `datac.lock`: {reason}"))
-                .hint("restore it from version control, or remove it and run `datac lock`")
-        })?;
+        let lock =
+            parsed.and_then(|text| LockFile::parse(text).map_err(|error| error.to_string())).map_err(|reason| {
+                Failure::new(FailureKind::Lock, format!("use `datac.lock`: {reason}"))
+                    .hint("restore it from version control, or remove it and run `datac lock`")
+            })?;
         Ok((lock, digest))
     }
 
@@ -149,8 +150,10 @@ impl Workspace {
                             snapshots.unpinned.insert(key.clone(), why);
                             None
                         }
-                        (Some(why), Pinning::Locked) => Some(Err(Failure::new(FailureKind::Lock, format!("build as locked: {why}"))
-                            .hint("run `datac lock` and commit datac.lock"))),
+                        (Some(why), Pinning::Locked) => {
+                            Some(Err(Failure::new(FailureKind::Lock, format!("build as locked: {why}"))
+                                .hint("run `datac lock` and commit datac.lock")))
+                        }
                         (Some(why), Pinning::Resolve) => {
                             if hub.is_none() {
                                 hub = Some(self.hub(record)?);
@@ -158,8 +161,13 @@ impl Workspace {
                             let hub = hub.as_deref().expect("it was just opened");
                             Some(match resolve(hub, source, revision.as_deref()) {
                                 Ok(pin) => {
-                                    let moved = if why.contains("->") { format!("{why}; pinned again") } else { "pinned".into() };
-                                    let words = format!("{source}: {moved} at {} of hub {hub_name}", short(&pin.commit));
+                                    let moved = if why.contains("->") {
+                                        format!("{why}; pinned again")
+                                    } else {
+                                        "pinned".into()
+                                    };
+                                    let words =
+                                        format!("{source}: {moved} at {} of hub {hub_name}", short(&pin.commit));
                                     (self.settings.observer)(Event::Locked(words));
                                     let snapshot = snapshot_of(&pin);
                                     lock.set(pin);
@@ -217,9 +225,8 @@ impl Workspace {
         });
         let keys: BTreeSet<SnapshotKey> =
             recipes.iter().flat_map(|recipe| &recipe.datasets).map(snapshot_key).collect();
-        let is_used = |pin: &Pin| {
-            keys.contains(&SnapshotKey::Hub { source: pin.source.clone(), revision: pin.revision.clone() })
-        };
+        let is_used =
+            |pin: &Pin| keys.contains(&SnapshotKey::Hub { source: pin.source.clone(), revision: pin.revision.clone() });
         if selectors.is_empty() {
             lock.sources.retain(is_used);
         } else {
@@ -231,7 +238,8 @@ impl Workspace {
             let known = |source: &String| before.sources.iter().any(|pin| pin.source == *source || pin.repo == *source);
             if let Some(unknown) = sources.iter().find(|source| !known(source)) {
                 let names: Vec<&str> = before.sources.iter().map(|pin| pin.source.as_str()).collect();
-                let failure = Failure::new(FailureKind::Config, format!("upgrade `{unknown}`: it is not in datac.lock"));
+                let failure =
+                    Failure::new(FailureKind::Config, format!("upgrade `{unknown}`: it is not in datac.lock"));
                 return Err(failure.hint(format!("there are {}", names.join(", "))).into());
             }
         }

@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    graph::RecipePlan,
-    mix::FilterCount,
-};
+use crate::{graph::RecipePlan, mix::FilterCount};
 
 /// What a recipe's outputs hold.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

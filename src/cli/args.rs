@@ -1,0 +1,210 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::system;
+
+/// A build tool for LLM training data: recipes in, train and validation JSONL out, and only what changed is rebuilt
+#[derive(Debug, Parser)]
+#[command(
+    name = "datac",
+    version,
+    max_term_width = 100,
+    after_help = "\
+Exit codes: 0 ok · 1 failed or stale · 2 usage or recipe · 3 source unavailable · 4 lock mismatch · 5 data policy
+            6 cache damaged beyond repair · 9 locked by another process · 70 bug · 130 interrupted"
+)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// Options of every command.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Global {
+    /// The workspace: recipes lie below its `config/`
+    #[arg(short = 'C', long = "directory", global = true, value_name = "DIR", env = "DATAC_DIRECTORY")]
+    pub(super) directory: Option<PathBuf>,
+    /// Where datasets come from: a URL, a folder laid out <org>/<name>/…, or `sample`
+    #[arg(long, global = true, value_name = "HUB", env = "DATAC_HUB")]
+    pub(super) hub: Option<String>,
+    /// Never use the network
+    #[arg(long, global = true, env = "DATAC_OFFLINE", value_parser = clap::builder::BoolishValueParser::new())]
+    pub(super) offline: bool,
+    /// The cache [default: cache, in the workspace]
+    #[arg(long, global = true, value_name = "DIR", env = "DATAC_CACHE_DIR")]
+    pub(super) cache_dir: Option<PathBuf>,
+    /// Where outputs go [default: dataset, in the workspace]
+    #[arg(long, global = true, value_name = "DIR", env = "DATAC_OUTPUT_DIR")]
+    pub(super) output_dir: Option<PathBuf>,
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", env = "DATAC_COLOR")]
+    pub(super) color: Color,
+    /// Print only errors
+    #[arg(short, long, global = true)]
+    pub(super) quiet: bool,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Color {
+    /// In a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Build what is not fresh
+    Build(Build),
+    /// Show what is stale, and why; starts no work
+    Status(Status),
+    /// Explain why an output would be built or not
+    Why(Why),
+    /// Pin sources in datac.lock
+    Lock(Lock),
+}
+
+/// Options of `build`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  datac build                                           all recipes below config/
+  datac build config/data/posttrain --hub sample        a folder of recipes, without the network
+  datac build sft/general                               one recipe by name
+  datac build --check && echo fresh                     for CI: exit 1 if something is stale")]
+pub(super) struct Build {
+    /// Recipes: files, folders, or names such as sft/general [default: all below config/]
+    #[arg(value_name = "PATH")]
+    pub(super) paths: Vec<String>,
+    /// Say what would be done, and do nothing
+    #[arg(short = 'n', long)]
+    pub(super) dry_run: bool,
+    /// Write nothing; exit 1 if something is not fresh
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(super) check: bool,
+    /// Build again whatever the cache holds
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Threads [default: one a core]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "DATAC_JOBS")]
+    pub(super) jobs: Option<u16>,
+    /// Fail rather than change datac.lock
+    #[arg(long, env = "DATAC_LOCKED", value_parser = clap::builder::BoolishValueParser::new())]
+    pub(super) locked: bool,
+    /// Fail rather than wait for another datac
+    #[arg(long)]
+    pub(super) no_wait: bool,
+    /// Go on with the other recipes when one fails (the default)
+    #[arg(short, long, overrides_with = "fail_fast")]
+    pub(super) keep_going: bool,
+    /// Start nothing more once a recipe has failed
+    #[arg(long)]
+    pub(super) fail_fast: bool,
+    /// Print one JSON document to stdout
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Options of `status`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  datac status                 what is not fresh, and why
+  datac status -v sft          fresh recipes too, of one folder or name
+  datac status --exit-code     exit 1 if something is not fresh")]
+pub(super) struct Status {
+    /// Recipes: files, folders, or names such as sft/general [default: all below config/]
+    #[arg(value_name = "PATH")]
+    pub(super) paths: Vec<String>,
+    /// List fresh recipes too
+    #[arg(short, long)]
+    pub(super) verbose: bool,
+    /// Print one JSON document to stdout
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Exit 1 if something is not fresh, 2 if a recipe is broken
+    #[arg(long)]
+    pub(super) exit_code: bool,
+}
+
+/// Options of `why`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  datac why dataset/sft_general_train.jsonl
+  datac why sft/general")]
+pub(super) struct Why {
+    /// An output file, or a recipe by path or name
+    #[arg(value_name = "OUTPUT")]
+    pub(super) output: String,
+    /// Print one JSON document to stdout
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Options of `lock`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  datac lock                              pin what is not pinned yet
+  datac lock --check                      for CI: exit 1 if datac.lock would change
+  datac lock --upgrade tatsu-lab/alpaca   take the newest commit of one source")]
+pub(super) struct Lock {
+    /// Recipes whose sources are pinned [default: all below config/]
+    #[arg(value_name = "PATH")]
+    pub(super) paths: Vec<String>,
+    /// Write nothing; exit 1 if datac.lock would change
+    #[arg(long)]
+    pub(super) check: bool,
+    /// Move pins to what their revision names now; of these sources, or of all
+    #[arg(long, value_name = "SOURCE", num_args = 0..)]
+    pub(super) upgrade: Option<Vec<String>>,
+    /// Print one JSON document to stdout
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// The environment variables that datac reads under its own name.
+const VARIABLES: &[&str] = &[
+    "DATAC_CACHE_DIR",
+    "DATAC_COLOR",
+    "DATAC_DIRECTORY",
+    "DATAC_HUB",
+    "DATAC_JOBS",
+    "DATAC_LOCKED",
+    "DATAC_OFFLINE",
+    "DATAC_OUTPUT_DIR",
+    // Read by tests only: where real rows are.
+    "DATAC_SHARED",
+];
+
+/// Refuses `DATAC_` variables that mean nothing: one that is misspelt would be ignored for years.
+pub(super) fn check_environment() -> Result<(), (String, String)> {
+    for name in system::env_names("DATAC_") {
+        if !VARIABLES.contains(&name.as_str()) {
+            let nearest = VARIABLES.iter().min_by_key(|known| strsim::damerau_levenshtein(known, &name));
+            let hint = nearest.map_or_else(String::new, |nearest| format!("did you mean `{nearest}`? or unset it"));
+            return Err((format!("use the environment variable `{name}`: datac has none of that name"), hint));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

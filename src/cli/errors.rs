@@ -1,0 +1,47 @@
+//! Errors to text, hint and exit code.
+
+use super::{diagnostics, exit, screen::Screen};
+use crate::{
+    config::Problem,
+    graph::Failure,
+    system,
+    workspace::{Workspace, WorkspaceError},
+};
+
+/// Prints what kept a command from doing anything; returns the exit code.
+pub(super) fn report(error: &WorkspaceError, workspace: &Workspace, screen: &Screen) -> u8 {
+    match error {
+        WorkspaceError::Failure(failure) => {
+            failed(failure, None, screen);
+            exit::of(failure.kind)
+        }
+        WorkspaceError::Problems(found) => {
+            problems(found, workspace, screen);
+            exit::USAGE
+        }
+        WorkspaceError::Locked { .. } => {
+            screen.error(&error.to_string(), Some("leave out `--no-wait` to wait for it"));
+            exit::LOCKED
+        }
+    }
+}
+
+/// Prints a failure, of a recipe where one is named.
+pub(super) fn failed(failure: &Failure, recipe: Option<&str>, screen: &Screen) {
+    let message = match recipe {
+        Some(recipe) => format!("build `{recipe}`: failed to {}", failure.message),
+        None => failure.message.clone(),
+    };
+    screen.error(&message, failure.hint.as_deref());
+}
+
+/// Prints the problems of recipes, each with the line it is about.
+pub(super) fn problems(problems: &[Problem], workspace: &Workspace, screen: &Screen) {
+    for problem in problems {
+        // The text was read a moment ago; if it is gone, the place is printed without the line.
+        let text = system::read(&workspace.root().join(&problem.path)).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        screen.always(&diagnostics::render(problem, &text, screen.has_color(), screen.width()));
+        screen.always("");
+    }
+}

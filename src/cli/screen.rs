@@ -1,0 +1,147 @@
+//! Where text goes: stdout for data, stderr for people, colour where it is wanted.
+
+use std::io::{IsTerminal, Write};
+
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style};
+
+use super::args::Color;
+use crate::system;
+
+/// The two output streams of the process.
+#[derive(Clone)]
+pub(super) struct Screen {
+    color: Color,
+    quiet: bool,
+}
+
+/// Bold red: errors.
+pub(super) const ERROR: Style = AnsiColor::Red.on_default().bold();
+/// Bold yellow: warnings, stale.
+pub(super) const WARN: Style = AnsiColor::Yellow.on_default().bold();
+/// Green: fresh, done.
+pub(super) const GOOD: Style = AnsiColor::Green.on_default();
+/// Bold green: what is being done.
+pub(super) const VERB: Style = AnsiColor::Green.on_default().bold();
+/// Cyan: hints, what to type.
+pub(super) const HINT: Style = AnsiColor::Cyan.on_default().bold();
+/// Dimmed: what can be skipped.
+pub(super) const FAINT: Style = Style::new().dimmed();
+
+impl Screen {
+    pub(super) fn new(color: Color, quiet: bool) -> Self {
+        Self { color, quiet }
+    }
+
+    /// Whether a person looks at stderr as it is written.
+    pub(super) fn is_live(&self) -> bool {
+        std::io::stderr().is_terminal() && !self.quiet
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// The width of the terminal, or 100 where there is none.
+    pub(super) fn width(&self) -> usize {
+        let columns = system::env("COLUMNS").and_then(|columns| columns.parse().ok());
+        columns
+            .or_else(|| console::Term::stderr().size_checked().map(|(_, columns)| usize::from(columns)))
+            .unwrap_or(100)
+            .max(40)
+    }
+
+    /// Whether stderr shows colour.
+    pub(super) fn has_color(&self) -> bool {
+        match self.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => AutoStream::choice(&std::io::stderr()) != ColorChoice::Never,
+        }
+    }
+
+    /// Writes to stdout; a closed pipe is no error.
+    pub(super) fn data(&self, text: &str) {
+        let mut out = AutoStream::new(std::io::stdout(), self.choice());
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).ok();
+    }
+
+    /// Writes to stderr, unless only errors are wanted.
+    pub(super) fn say(&self, text: &str) {
+        if !self.quiet {
+            self.always(text);
+        }
+    }
+
+    /// Writes to stderr.
+    pub(super) fn always(&self, text: &str) {
+        let mut err = AutoStream::new(std::io::stderr(), self.choice());
+        writeln!(err, "{text}").ok();
+    }
+
+    /// Prints an error, completing "failed to …", with what to do.
+    pub(super) fn error(&self, message: &str, hint: Option<&str>) {
+        self.always(&format!("{ERROR}error:{ERROR:#} failed to {message}"));
+        if let Some(hint) = hint.filter(|hint| !hint.is_empty()) {
+            self.always(&format!("{HINT}hint:{HINT:#} {hint}"));
+        }
+    }
+
+    /// Prints a warning.
+    pub(super) fn warn(&self, message: &str) {
+        self.say(&format!("{WARN}warning:{WARN:#} {message}"));
+    }
+
+    fn choice(&self) -> ColorChoice {
+        match self.color {
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+            Color::Auto => ColorChoice::Auto,
+        }
+    }
+}
+
+/// A number of bytes for people: `1.2 MB`.
+pub(super) fn bytes(count: u64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB"];
+    let (mut value, mut unit) = (count as f64, 0);
+    while value >= 999.5 && unit + 1 < units.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{count} B") } else { format!("{value:.1} {}", units[unit]) }
+}
+
+/// A number of rows for people: `52,002`.
+pub(super) fn rows(count: u64) -> String {
+    let digits = count.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A duration for people: `12 ms`, `1.4 s`.
+pub(super) fn duration(milliseconds: u64) -> String {
+    match milliseconds {
+        0..1000 => format!("{milliseconds} ms"),
+        1000..60_000 => format!("{:.1} s", milliseconds as f64 / 1000.0),
+        _ => format!("{} min {} s", milliseconds / 60_000, milliseconds % 60_000 / 1000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_for_people() {
+        assert_eq!([0, 999, 1000, 52_002, 1_234_567].map(rows), ["0", "999", "1,000", "52,002", "1,234,567"]);
+        assert_eq!([0, 999, 1000, 999_499, 1_500_000].map(bytes), ["0 B", "999 B", "1.0 kB", "999.5 kB", "1.5 MB"]);
+        assert_eq!([7, 1400, 61_000].map(duration), ["7 ms", "1.4 s", "1 min 1 s"]);
+    }
+}

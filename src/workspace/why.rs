@@ -1,0 +1,117 @@
+//! Why an output would be built or not: what changed, what did not, what would run and what is reused.
+
+use serde::Serialize;
+
+use super::{
+    Reason, RecipeStatus, Workspace, WorkspaceError,
+    assess::{Assessed, Looks},
+};
+use crate::{
+    artifact::Access,
+    config,
+    graph::{Failure, FailureKind, Node, plan, stages},
+    hash::Entry,
+};
+
+/// How far one stage of a recipe is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// The stage: `scan`, `convert`, `score`, `select`, `arrange`, `output`.
+    pub stage: &'static str,
+    /// Actions whose outcome the cache has.
+    pub reused: u64,
+    /// Actions that would run; `None`: as many as the stage before turns out to need.
+    pub to_run: Option<u64>,
+}
+
+/// Why an output would be built or not.
+#[derive(Clone, Debug, Serialize)]
+pub struct Explanation {
+    /// The recipe's state.
+    pub status: RecipeStatus,
+    /// Where in the recipe each changed value stands: line and column, from 1.
+    pub places: Vec<Option<(usize, usize)>>,
+    /// What did not change.
+    pub unchanged: Vec<Entry>,
+    /// The stages, first to last.
+    pub steps: Vec<Step>,
+    /// When the recipe was last built, nanoseconds since 1970.
+    pub built_ns: Option<i64>,
+}
+
+impl Workspace {
+    /// Explains the recipe of an output file, or a recipe by path or name.
+    pub fn why(&self, target: &str) -> Result<Explanation, WorkspaceError> {
+        let record = self.record(Access::Read)?;
+        let selectors = match self.recipe_of(target, &record)? {
+            Some(path) => vec![path],
+            None => vec![target.to_owned()],
+        };
+        let mut session = self.assess(record, &selectors, Looks { closely: true, ..Looks::default() })?;
+        if session.recipes.len() != 1 {
+            let names: Vec<&str> = session.recipes.iter().map(|assessed| assessed.status.name.as_str()).collect();
+            let failure =
+                Failure::new(FailureKind::Config, format!("explain `{target}`: it names {} recipes", names.len()));
+            return Err(failure.hint(format!("name one: {}", names.join(", "))).into());
+        }
+        let assessed = session.recipes.remove(0);
+        let places = assessed.status.reasons.iter().map(|reason| place(reason, &assessed)).collect();
+        let unchanged = match &assessed.last {
+            Some(last) => {
+                let same = |entry: &&Entry| last.leaves.get(&entry.name) == Some(entry.value.as_str());
+                assessed.leaves.entries().iter().filter(same).cloned().collect()
+            }
+            None => Vec::new(),
+        };
+        let steps = match assessed.file {
+            Some(file) if assessed.recipe.is_some() => {
+                let is_known = matches!(plan(&session.planner, file), Node::Ready(_));
+                let known = stages(&session.planner, file);
+                known
+                    .into_iter()
+                    .map(|(stage, reused, to_run)| Step {
+                        stage,
+                        reused,
+                        to_run: if is_known { Some(0) } else { to_run },
+                    })
+                    .collect()
+            }
+            _ => Vec::new(),
+        };
+        Ok(Explanation {
+            places,
+            unchanged,
+            steps,
+            built_ns: assessed.last.as_ref().map(|last| last.built_ns),
+            status: assessed.status,
+        })
+    }
+
+    /// The path of the recipe that writes an output file.
+    fn recipe_of(&self, target: &str, record: &crate::artifact::Record) -> Result<Option<String>, WorkspaceError> {
+        if !target.ends_with(".jsonl") {
+            return Ok(None);
+        }
+        let name = target.rsplit('/').next().unwrap_or(target);
+        let is_own = |output: &str| output.rsplit('/').next() == Some(name);
+        for (path, last) in record.recipes()? {
+            if last.outputs.iter().any(|output| is_own(&output.name)) {
+                return Ok(Some(path));
+            }
+        }
+        // Never built: the recipe that would write it.
+        for text in self.find(&[])?.recipes {
+            if let Ok(recipe) = config::load(&text.path, &text.text, &self.vocabulary)
+                && crate::driver::file_names(&recipe.output_stem(&text.path)).iter().any(|output| is_own(output))
+            {
+                return Ok(Some(text.path));
+            }
+        }
+        let failure = Failure::new(FailureKind::Config, format!("explain `{target}`: no recipe writes it"));
+        Err(failure.hint("`datac status` lists recipes and their files").into())
+    }
+}
+
+fn place(reason: &Reason, assessed: &Assessed) -> Option<(usize, usize)> {
+    config::locate(&assessed.text.text, &reason.change.as_ref()?.name)
+}
