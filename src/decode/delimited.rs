@@ -11,12 +11,15 @@ pub(super) fn spans(bytes: &[u8], delimiter: u8) -> Vec<Span> {
     let (mut spans, mut at, mut line) = (Vec::new(), 0, 0);
     while at < bytes.len() {
         let end = scanner.end_of_record(&bytes[at..]).map_or(bytes.len(), |length| at + length);
-        let row = bytes[at..end].trim_ascii_end();
+        // The scanner skips blank lines, and the second half of a CRLF, on its way to the next record.
+        let start = at + bytes[at..end].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let row = bytes[start..end].trim_ascii_end();
+        line += memchr::memchr_iter(b'\n', &bytes[at..start]).count() as u32;
         // A record of blanks only is none; leading blanks of a record are part of its first field.
         if !row.trim_ascii_start().is_empty() {
-            spans.push(Span { start: at, end: at + row.len(), line });
+            spans.push(Span { start, end: start + row.len(), line });
         }
-        line += memchr::memchr_iter(b'\n', &bytes[at..end]).count() as u32;
+        line += memchr::memchr_iter(b'\n', &bytes[start..end]).count() as u32;
         at = end;
     }
     spans

@@ -197,7 +197,7 @@ fn by_rank(candidates: &[Candidate], chosen: &[(u32, u32)], validation: &Validat
 mod tests {
     use super::*;
     use crate::{config::Strategy, mix::allot};
-    use proptest::prelude::*;
+    use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
     use std::collections::{BTreeMap, BTreeSet};
 
     fn validation(ratio: f64, method: SplitMethod, stratified: bool) -> Validation {
