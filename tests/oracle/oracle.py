@@ -145,7 +145,9 @@ def turn(role, content):
 
 
 def request(row, faults):
-    instruction, more = field(row, "instruction", faults), field(row, "input", faults, default="")
+    # A null instruction is an empty one; a missing one is a fault.
+    blank = "" if "instruction" in row else None
+    instruction, more = field(row, "instruction", faults, default=blank), field(row, "input", faults, default="")
     if instruction is None or more is None:
         return None
     if not strip(more) or strip(more).lower() == "<noinput>":
@@ -189,7 +191,10 @@ def dialogue(text):
     for role, content in zip(rest[0::2], rest[1::2]):
         role = "user" if role == "Human" else "assistant"
         if turns and turns[-1]["role"] == role:
-            turns[-1]["content"] += "\n\n" + strip(content)
+            # A part that begins with a role word must not make a new marker; an empty part adds nothing.
+            before, content = turns[-1]["content"], strip(content)
+            glue = "\n" if content.startswith(("Human:", "Assistant:")) else "\n\n"
+            turns[-1]["content"] = before + (glue if before and content else "") + content
         else:
             turns.append(turn(role, strip(content)))
     return turns
