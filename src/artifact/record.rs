@@ -78,7 +78,12 @@ pub struct Record {
     connection: Option<Mutex<Connection>>,
     /// Action outcomes not yet written; one commit for many keeps syncs few.
     pending: Mutex<HashMap<Digest, (String, Vec<u8>)>>,
+    /// File digests not yet written, by path.
+    hashed: Mutex<HashMap<String, Hashed>>,
 }
+
+/// The digest of a file, with its stat then and a time before it was read.
+type Hashed = (Stat, Digest, i64);
 
 /// Raised when a table or the encoding of what it holds changes: another version begins an empty record.
 const SCHEMA_VERSION: i64 = 1;
@@ -91,7 +96,7 @@ impl Record {
         if access == Access::Write {
             system::create_private_dir(root).map_err(|error| fail(error.to_string()))?;
         } else if !system::exists(&path) {
-            return Ok(Self { path, connection: None, pending: Mutex::default() });
+            return Ok(Self { path, connection: None, pending: Mutex::default(), hashed: Mutex::default() });
         }
         let connection = match connect(&path, access) {
             Ok(connection) => Some(connection),
@@ -113,7 +118,7 @@ impl Record {
             }
             Err(error) => return Err(fail(error.to_string())),
         };
-        Ok(Self { path, connection: connection.map(Mutex::new), pending: Mutex::default() })
+        Ok(Self { path, connection: connection.map(Mutex::new), pending: Mutex::default(), hashed: Mutex::default() })
     }
 
     fn locked(&self) -> Option<MutexGuard<'_, Connection>> {
@@ -168,12 +173,15 @@ impl Record {
     /// Writes everything noted, in one transaction.
     pub fn flush(&self) -> Result<(), RecordError> {
         let pending = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
-        if pending.is_empty() {
+        let hashed = std::mem::take(&mut *self.hashed.lock().unwrap_or_else(PoisonError::into_inner));
+        if pending.is_empty() && hashed.is_empty() {
             return Ok(());
         }
         let mut pending: Vec<_> = pending.into_iter().collect();
         // In key order the B-tree is filled from one side.
         pending.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let mut hashed: Vec<_> = hashed.into_iter().collect();
+        hashed.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         let Some(mut connection) = self.locked() else { return Ok(()) };
         (|| {
             let transaction = connection.transaction()?;
@@ -182,6 +190,13 @@ impl Record {
                     .prepare_cached("INSERT OR REPLACE INTO actions (key, kind, outcome) VALUES (?1, ?2, ?3)")?;
                 for (key, (kind, outcome)) in &pending {
                     insert.execute(params![key.as_bytes(), kind, outcome])?;
+                }
+                let mut insert = transaction.prepare_cached(
+                    "INSERT OR REPLACE INTO files (path, stat, digest, hashed_ns) VALUES (?1, ?2, ?3, ?4)",
+                )?;
+                for (path, (stat, digest, hashed_ns)) in &hashed {
+                    let stat = postcard::to_stdvec(stat).unwrap_or_default();
+                    insert.execute(params![path, stat, digest.as_bytes(), hashed_ns])?;
                 }
             }
             transaction.commit()
@@ -231,26 +246,25 @@ impl Record {
 
     /// The digest of a file that was hashed when it had this stat, unless it was too young then to be sure.
     pub fn digest_of(&self, path: &str, stat: &Stat) -> Result<Option<Digest>, RecordError> {
+        let sure = |(then, digest, hashed_ns): Hashed| (then == *stat && !then.is_racy(hashed_ns)).then_some(digest);
+        if let Some(hashed) = self.hashed.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
+            return Ok(sure(*hashed));
+        }
         self.query(None, |connection| {
             let mut select = connection.prepare_cached("SELECT stat, digest, hashed_ns FROM files WHERE path = ?1")?;
             let found: Option<(Vec<u8>, [u8; 32], i64)> =
                 select.query_row([path], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
             Ok(found.and_then(|(then, digest, hashed_ns)| {
-                let then: Stat = postcard::from_bytes(&then).ok()?;
-                (then == *stat && !then.is_racy(hashed_ns)).then(|| Digest::from_bytes(digest))
+                sure((postcard::from_bytes(&then).ok()?, Digest::from_bytes(digest), hashed_ns))
             }))
         })
     }
 
-    /// Notes the digest of a file; `hashed_ns` is a time before the hashing began.
-    pub fn note_digest(&self, path: &str, stat: &Stat, digest: &Digest, hashed_ns: i64) -> Result<(), RecordError> {
-        let stat = postcard::to_stdvec(stat).unwrap_or_default();
-        self.query((), |connection| {
-            connection
-                .prepare_cached("INSERT OR REPLACE INTO files (path, stat, digest, hashed_ns) VALUES (?1, ?2, ?3, ?4)")?
-                .execute(params![path, stat, digest.as_bytes(), hashed_ns])
-                .map(drop)
-        })
+    /// Notes the digest of a file; `hashed_ns` is a time before the hashing began. Written by the next
+    /// [`Record::flush`].
+    pub fn note_digest(&self, path: &str, stat: &Stat, digest: &Digest, hashed_ns: i64) {
+        let mut hashed = self.hashed.lock().unwrap_or_else(PoisonError::into_inner);
+        hashed.insert(path.to_owned(), (*stat, *digest, hashed_ns));
     }
 }
 
@@ -332,9 +346,9 @@ mod tests {
         let record = Record::open(folder.path(), Access::Write, &quiet).unwrap();
         let stat = Stat { size: 1, mtime_ns: 1_000_000_000, ctime_ns: 1_000_000_000, inode: 7 };
         let digest = Digest::of(b"x");
-        record.note_digest("f", &stat, &digest, stat.mtime_ns + 1_000).unwrap();
+        record.note_digest("f", &stat, &digest, stat.mtime_ns + 1_000);
         assert_eq!(record.digest_of("f", &stat).unwrap(), None, "hashed in the same tick as it was written");
-        record.note_digest("f", &stat, &digest, stat.mtime_ns + 1_000_000_000).unwrap();
+        record.note_digest("f", &stat, &digest, stat.mtime_ns + 1_000_000_000);
         assert_eq!(record.digest_of("f", &stat).unwrap(), Some(digest));
         assert_eq!(record.digest_of("f", &Stat { size: 2, ..stat }).unwrap(), None);
     }

@@ -155,7 +155,7 @@ fn put_in_place(context: &Context, written: Written, rows: u64) -> Result<FileOu
     let stat = written.put_in_place()?;
     // The digest was taken while writing; noting it saves the next run the reading.
     let name = destination.to_string_lossy();
-    context.record.note_digest(&name, &stat, &outcome.digest, system::now_ns()).ok();
+    context.record.note_digest(&name, &stat, &outcome.digest, system::now_ns());
     let short = destination.strip_prefix(&context.output_dir).unwrap_or(&destination).to_string_lossy().into_owned();
     context.wrote.lock().unwrap_or_else(PoisonError::into_inner).insert(short);
     context.tell(Event::Wrote { path: name.into_owned(), rows, bytes: outcome.bytes });

@@ -7,6 +7,9 @@
 mod action;
 mod inputs;
 mod queries;
+mod selection;
+mod sources;
+mod stages;
 mod standing;
 
 pub use action::{
@@ -17,5 +20,7 @@ pub use action::{
 pub(crate) use inputs::{Code, Known, Lookup, OnExecute, Planner, PlannerDb, RecipeFile, SnapshotInput, World};
 pub use inputs::{Failure, FailureKind, LocalFile, Snapshot, SnapshotKey};
 pub use queries::{Node, RecipePlan};
-pub(crate) use queries::{choose, parse, plan, snapshot_key, stages};
+pub(crate) use queries::{parse, plan};
+pub(crate) use sources::{choose, snapshot_key};
+pub(crate) use stages::stages;
 pub(crate) use standing::{leaves, stage_versions};

@@ -7,6 +7,7 @@
 use std::{
     io::{BufReader, BufWriter, Read, Seek, Write},
     path::Path,
+    sync::Arc,
 };
 
 use rayon::prelude::*;
@@ -106,8 +107,8 @@ impl Rows<'_> {
     }
 
     fn from_memory(&self, needed: &[usize], orders: &[&[u32]], outs: &mut [Out<'_>]) -> Result<(), GatherError> {
-        let mut loaded = vec![Vec::new(); self.blocks.len()];
-        let read: Vec<Vec<u8>> =
+        let mut loaded = vec![Arc::default(); self.blocks.len()];
+        let read: Vec<Arc<Vec<u8>>> =
             needed.par_iter().map(|block| self.store.get(&self.blocks[*block].rows)).collect::<Result<_, _>>()?;
         needed.iter().zip(read).for_each(|(block, bytes)| loaded[*block] = bytes);
         for (order, out) in orders.iter().zip(outs) {
@@ -151,7 +152,7 @@ impl Rows<'_> {
             buckets.push(BufWriter::with_capacity(64 << 10, tempfile::tempfile_in(scratch).map_err(fail)?));
         }
         for group in needed.chunks(rayon::current_num_threads().max(1)) {
-            let read: Vec<Vec<u8>> =
+            let read: Vec<Arc<Vec<u8>>> =
                 group.par_iter().map(|block| self.store.get(&self.blocks[*block].rows)).collect::<Result<_, _>>()?;
             for (block, bytes) in group.iter().zip(read) {
                 for (position, candidate) in std::mem::take(&mut by_block[*block]) {

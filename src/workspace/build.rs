@@ -307,6 +307,7 @@ impl Workspace {
             system::wait_past_grain(newest);
             let now = system::now_ns();
             changes.iter_mut().filter_map(|(_, fresh)| fresh.as_mut()).for_each(|fresh| fresh.built_ns = now);
+            session.record.flush()?;
             session.record.set_recipes(&changes)?;
         }
         Ok(BuildReport {

@@ -253,6 +253,7 @@ impl Workspace {
         let report = compare(&before, &lock);
         if !check {
             self.write_lock(&lock)?;
+            record.flush()?;
         }
         Ok(report)
     }
