@@ -68,7 +68,7 @@ fn varied() -> Space {
     space.write("data/table.csv", csv(10_000..11_000));
     space.write("config/dpo/safety.yaml", super::faults::SAFETY);
     space.write("config/sft/general.yaml", super::faults::GENERAL);
-    let filters = "filters: [{ type: length, max_length: 400 }, { type: language, languages: [en, de] }, { type: deduplication }]";
+    let filters = "filters: [{ type: length, max_length: 540 }, { type: quality, min_score: 0.05 }, { type: deduplication }]";
     let entries = |ratios: [f64; 3]| {
         [
             entry("lines", "data/lines.jsonl", ratios[0], &[filters, "max_samples: 2500"]),
@@ -133,7 +133,8 @@ fn language_time_zone_and_the_current_folder_make_no_difference() {
 fn a_workspace_can_be_moved() {
     let space = varied();
     space.build();
-    let moved = Space { hub: space.hub.clone(), ..Space::new() };
+    let mut moved = Space::new();
+    moved.hub.clone_from(&space.hub);
     for place in ["config", "data", "hub", "cache", "dataset", "datac.lock"] {
         copy(&space.path(place), &moved.path(place));
     }

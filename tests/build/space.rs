@@ -41,7 +41,8 @@ impl Space {
 
     /// Another workspace with the same recipes, sources, lock and hub folder, and neither cache nor outputs.
     pub(crate) fn twin(&self) -> Self {
-        let twin = Self { hub: self.hub.clone(), ..Self::new() };
+        let mut twin = Self::new();
+        twin.hub.clone_from(&self.hub);
         for place in ["config", "data", "hub", "datac.lock"] {
             copy(&self.path(place), &twin.path(place));
         }
