@@ -59,15 +59,20 @@ pub struct FreshRecipe {
     pub text: Digest,
     /// Digest of all else that can change without the text changing: lock, code, hub, folders.
     pub world: Digest,
-    /// Everything that decides its outputs, by name.
-    pub leaves: Manifest,
     /// Stats of local source files, by path.
     pub locals: Vec<(String, Stat)>,
     /// The files that were written.
     pub outputs: Vec<OutputFile>,
     /// When, nanoseconds since 1970: files stamped about then or later are hashed again.
     pub built_ns: i64,
-    /// The summary that was printed, for `status` and reports.
+}
+
+/// What is told of a recipe's last build, and not needed to see that it is fresh.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuiltDetail {
+    /// Everything that decided its outputs, by name.
+    pub leaves: Manifest,
+    /// The summary that was printed, as its writer encodes it.
     pub summary: Vec<u8>,
 }
 
@@ -86,7 +91,7 @@ pub struct Record {
 type Hashed = (Stat, Digest, i64);
 
 /// Raised when a table or the encoding of what it holds changes: another version begins an empty record.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 impl Record {
     /// Opens the record below `root`; a damaged one is set aside, and `warn` told.
@@ -221,23 +226,29 @@ impl Record {
         })
     }
 
-    /// Replaces what recipes stood on; `None` forgets one.
-    pub fn set_recipes(&self, changes: &[(String, Option<FreshRecipe>)]) -> Result<(), RecordError> {
+    /// What is told of a recipe's last build.
+    pub fn detail(&self, path: &str) -> Result<Option<BuiltDetail>, RecordError> {
+        let bytes: Option<Vec<u8>> = self.query(None, |connection| {
+            let mut select = connection.prepare_cached("SELECT detail FROM recipes WHERE path = ?1")?;
+            select.query_row([path], |row| row.get(0)).optional()
+        })?;
+        Ok(bytes.and_then(|bytes| postcard::from_bytes(&bytes).ok()))
+    }
+
+    /// Replaces what recipes stood on.
+    pub fn set_recipes(&self, built: &[(String, FreshRecipe, BuiltDetail)]) -> Result<(), RecordError> {
         let Some(mut connection) = self.locked() else { return Ok(()) };
         (|| {
             let transaction = connection.transaction()?;
-            for (path, fresh) in changes {
-                match fresh {
-                    None => transaction.execute("DELETE FROM recipes WHERE path = ?1", [path])?,
-                    Some(fresh) => {
-                        let bytes = postcard::to_stdvec(fresh)
-                            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-                        transaction.execute(
-                            "INSERT OR REPLACE INTO recipes (path, fresh) VALUES (?1, ?2)",
-                            params![path, bytes],
-                        )?
-                    }
-                };
+            {
+                let mut insert = transaction
+                    .prepare_cached("INSERT OR REPLACE INTO recipes (path, fresh, detail) VALUES (?1, ?2, ?3)")?;
+                let encoded = |error: postcard::Error| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
+                for (path, fresh, detail) in built {
+                    let fresh = postcard::to_stdvec(fresh).map_err(encoded)?;
+                    let detail = postcard::to_stdvec(detail).map_err(encoded)?;
+                    insert.execute(params![path, fresh, detail])?;
+                }
             }
             transaction.commit()
         })()
@@ -287,7 +298,8 @@ fn connect(path: &Path, access: Access) -> rusqlite::Result<Connection> {
                 "BEGIN IMMEDIATE;
                  DROP TABLE IF EXISTS actions; DROP TABLE IF EXISTS recipes; DROP TABLE IF EXISTS files;
                  CREATE TABLE actions (key BLOB PRIMARY KEY, kind TEXT NOT NULL, outcome BLOB NOT NULL) WITHOUT ROWID;
-                 CREATE TABLE recipes (path TEXT PRIMARY KEY, fresh BLOB NOT NULL) WITHOUT ROWID;
+                 -- With a rowid: `detail` is long, and reading `fresh` alone must not step over it.
+                 CREATE TABLE recipes (path TEXT PRIMARY KEY, fresh BLOB NOT NULL, detail BLOB NOT NULL);
                  CREATE TABLE files (path TEXT PRIMARY KEY, stat BLOB NOT NULL, digest BLOB NOT NULL, hashed_ns INTEGER NOT NULL)
                      WITHOUT ROWID;
                  PRAGMA user_version = {SCHEMA_VERSION};

@@ -22,6 +22,7 @@ pub(super) fn run(workspace: &Workspace, options: &Build, global: &Global, scree
         locked: options.locked,
         no_wait: options.no_wait,
         fail_fast: options.fail_fast,
+        detailed: options.json,
         ..BuildOptions::default()
     };
     let built = workspace.build(&options.paths, &how);

@@ -19,7 +19,7 @@ use super::{
     pins::{Pinning, Snapshots},
 };
 use crate::{
-    artifact::{FreshRecipe, OutputFile, Record},
+    artifact::{BuiltDetail, FreshRecipe, OutputFile, Record},
     config::{self, Problem, Recipe},
     convert, driver,
     graph::{
@@ -162,6 +162,8 @@ pub(super) struct Assessed {
     pub(super) file: Option<RecipeFile>,
     pub(super) recipe: Option<Arc<Recipe>>,
     pub(super) last: Option<FreshRecipe>,
+    /// The rest of what was recorded then, if it came to the second look.
+    pub(super) detail: BuiltDetail,
     /// Its leaves now, if it came to the second look.
     pub(super) leaves: Manifest,
 }
@@ -253,7 +255,15 @@ impl Workspace {
                 files: Vec::new(),
                 missing: BTreeMap::new(),
             };
-            session.recipes.push(Assessed { text, status, file: None, recipe: None, last, leaves: Manifest::new() });
+            session.recipes.push(Assessed {
+                text,
+                status,
+                file: None,
+                recipe: None,
+                last,
+                detail: BuiltDetail::default(),
+                leaves: Manifest::new(),
+            });
         }
         if selectors.is_empty() {
             session.orphans = self.orphans(&last);
@@ -319,6 +329,9 @@ impl Workspace {
             let text: Arc<[u8]> = assessed.text.text.as_slice().into();
             let file = RecipeFile::new(&session.planner, assessed.text.path.clone(), text);
             assessed.file = Some(file);
+            if assessed.last.is_some() {
+                assessed.detail = session.record.detail(&assessed.text.path)?.unwrap_or_default();
+            }
             match parse(&session.planner, file) {
                 Ok(recipe) => assessed.recipe = Some(recipe.clone()),
                 Err(problems) => {
@@ -376,7 +389,9 @@ impl Workspace {
                 .filter_map(|dataset| snapshots.unpinned.get(&snapshot_key(dataset)).cloned().map(Reason::from))
                 .collect();
             let changes: Vec<Reason> = match &assessed.last {
-                Some(last) => assessed.leaves.changes_since(&last.leaves).into_iter().map(Reason::from).collect(),
+                Some(_) => {
+                    assessed.leaves.changes_since(&assessed.detail.leaves).into_iter().map(Reason::from).collect()
+                }
                 None => Vec::new(),
             };
             if !unpinned.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use walkdir::WalkDir;
 
 use super::{Workspace, WorkspaceError};
@@ -9,7 +10,7 @@ use crate::{
     config::MAX_BYTES,
     graph::{Failure, FailureKind},
     hash::Digest,
-    system,
+    system::{self, FileError},
 };
 
 /// The text of one recipe.
@@ -58,16 +59,23 @@ impl Workspace {
         }
         paths.sort();
         paths.dedup();
+        let read: Vec<(PathBuf, Vec<u8>, Digest)> = paths
+            .into_par_iter()
+            .with_min_len(64)
+            .map(|path| {
+                let text = system::read_up_to(&root.join(&path), MAX_BYTES as u64)?;
+                let digest = Digest::of(&text);
+                Ok((path, text, digest))
+            })
+            .collect::<Result<_, FileError>>()?;
         let mut found = Found::default();
-        for path in paths {
-            let text = system::read_up_to(&root.join(&path), MAX_BYTES as u64)?;
+        for (path, text, digest) in read {
             let shown = path.to_string_lossy().replace('\\', "/");
             if !explicit.contains(&path) && !looks_like_recipe(&text) {
                 found.others.push(shown);
-                continue;
+            } else {
+                found.recipes.push(RecipeText { name: name_of(&path), path: shown, text, digest });
             }
-            let digest = Digest::of(&text);
-            found.recipes.push(RecipeText { name: name_of(&path), path: shown, text, digest });
         }
         Ok(found)
     }
@@ -116,17 +124,38 @@ fn walk(root: &Path, folder: &Path) -> Result<Vec<PathBuf>, WorkspaceError> {
     if !system::exists(&start) {
         return Ok(Vec::new());
     }
-    let is_hidden =
-        |entry: &walkdir::DirEntry| entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.');
     let mut paths = Vec::new();
-    for entry in WalkDir::new(&start).follow_links(true).into_iter().filter_entry(|entry| !is_hidden(entry)) {
-        let entry = entry.map_err(|error| Failure::new(FailureKind::Action, format!("look for recipes: {error}")))?;
-        let is_yaml = entry.path().extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-        if is_yaml && entry.file_type().is_file() {
+    // Links are rare, and a walk that follows them stats every file to look for one: they are walked apart.
+    let mut links = Vec::new();
+    for entry in WalkDir::new(&start).into_iter().filter_entry(|entry| !is_hidden(entry)) {
+        let entry = entry.map_err(unwalkable)?;
+        if entry.path_is_symlink() && entry.depth() > 0 {
+            links.push(entry.into_path());
+        } else if entry.file_type().is_file() && is_yaml(entry.path()) {
             paths.push(relative(root, entry.path()));
         }
     }
+    for link in links {
+        for entry in WalkDir::new(link).follow_links(true).into_iter().filter_entry(|entry| !is_hidden(entry)) {
+            let entry = entry.map_err(unwalkable)?;
+            if entry.file_type().is_file() && is_yaml(entry.path()) {
+                paths.push(relative(root, entry.path()));
+            }
+        }
+    }
     Ok(paths)
+}
+
+fn is_hidden(entry: &walkdir::DirEntry) -> bool {
+    entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.')
+}
+
+fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+}
+
+fn unwalkable(error: walkdir::Error) -> Failure {
+    Failure::new(FailureKind::Action, format!("look for recipes: {error}"))
 }
 
 /// Whether a YAML file that no one named is meant as a recipe; trainers keep their own files beside them.

@@ -57,8 +57,8 @@ impl Workspace {
         let assessed = session.recipes.remove(0);
         let places = assessed.status.reasons.iter().map(|reason| place(reason, &assessed)).collect();
         let unchanged = match &assessed.last {
-            Some(last) => {
-                let same = |entry: &&Entry| last.leaves.get(&entry.name) == Some(entry.value.as_str());
+            Some(_) => {
+                let same = |entry: &&Entry| assessed.detail.leaves.get(&entry.name) == Some(entry.value.as_str());
                 assessed.leaves.entries().iter().filter(same).cloned().collect()
             }
             None => Vec::new(),
