@@ -17,7 +17,7 @@ pub use action::{
     Outcome, Realised, ScanOutcome, ScanWork, ScannedChunk, SelectOutcome, SelectedSource, SourceFile, Work,
     convert_key, scan_key, score_key,
 };
-pub(crate) use inputs::{Code, Known, Lookup, OnExecute, Planner, PlannerDb, RecipeFile, SnapshotInput, World};
+pub(crate) use inputs::{Code, Known, Lookup, OnExecute, Planner, RecipeFile, SnapshotInput, World};
 pub use inputs::{Failure, FailureKind, LocalFile, Snapshot, SnapshotKey};
 pub use queries::{Node, RecipePlan};
 pub(crate) use queries::{parse, plan};

@@ -311,7 +311,7 @@ impl Workspace {
             (converter.name(), Code::new(&session.planner, version))
         });
         let converters = converters.collect();
-        let world = World::new(&session.planner, self.vocabulary.clone(), converters, BTreeMap::new());
+        World::new(&session.planner, self.vocabulary.clone(), converters, BTreeMap::new());
         if session.recipes.iter().all(|assessed| assessed.status.state == State::Fresh) {
             return Ok(());
         }
@@ -352,7 +352,7 @@ impl Workspace {
             .iter()
             .map(|(key, state)| (key.clone(), SnapshotInput::new(&session.planner, state.clone())))
             .collect();
-        salsa::Setter::to(world.set_snapshots(&mut session.planner), inputs);
+        session.planner.set_snapshots(inputs);
         for assessed in &mut session.recipes {
             if let (Some(file), Some(_)) = (assessed.file, &assessed.recipe) {
                 assessed.leaves = leaves(&session.planner, file).clone();
