@@ -38,10 +38,6 @@ impl Screen {
         std::io::stderr().is_terminal() && !self.quiet
     }
 
-    pub(super) fn is_quiet(&self) -> bool {
-        self.quiet
-    }
-
     /// The width of the terminal, or 100 where there is none.
     pub(super) fn width(&self) -> usize {
         let columns = system::env("COLUMNS").and_then(|columns| columns.parse().ok());
@@ -117,7 +113,7 @@ pub(super) fn rows(count: u64) -> String {
     let digits = count.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);

@@ -24,8 +24,7 @@ pub use step::{Event, Observer};
 
 use crate::{
     graph::{
-        Action, Failure, FailureKind, FileOutcome, Known, Node, Outcome, Planner, RecipeFile, RecipePlan,
-        Work, plan,
+        Action, Failure, FailureKind, FileOutcome, Known, Node, Outcome, Planner, RecipeFile, RecipePlan, Work, plan,
     },
     hash::Digest,
     system::{self, Stopwatch},
