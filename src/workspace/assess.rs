@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use super::{
     Found, RecipeText, Workspace, WorkspaceError,
+    find::name_of,
     pins::{Pinning, Snapshots},
 };
 use crate::{
@@ -373,7 +374,7 @@ impl Workspace {
             let unpinned: Vec<Reason> = recipe
                 .datasets
                 .iter()
-                .filter_map(|dataset| snapshots.unpinned.get(&snapshot_key(dataset)).cloned().map(Reason::from))
+                .filter_map(|dataset| snapshots.unpinned.get(&snapshot_key(dataset)).cloned())
                 .collect();
             let changes: Vec<Reason> = match &assessed.last {
                 Some(last) => assessed.leaves.changes_since(&last.leaves).into_iter().map(Reason::from).collect(),
@@ -501,7 +502,7 @@ impl Workspace {
                     .collect();
                 let names: Vec<&str> = left.iter().map(|output| output.name.as_str()).collect();
                 (!left.is_empty()).then(|| RecipeStatus {
-                    name: path.trim_end_matches(".yaml").trim_end_matches(".yml").to_owned(),
+                    name: name_of(Path::new(path)),
                     path: path.clone(),
                     state: State::Orphan,
                     reasons: vec![Reason::from(format!("its recipe is gone; left behind: {}", names.join(", ")))],
