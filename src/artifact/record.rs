@@ -184,7 +184,7 @@ impl Record {
         }
         let mut pending: Vec<_> = pending.into_iter().collect();
         // In key order the B-tree is filled from one side.
-        pending.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        pending.sort_unstable_by_key(|entry| entry.0);
         let mut hashed: Vec<_> = hashed.into_iter().collect();
         hashed.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         let Some(mut connection) = self.locked() else { return Ok(()) };

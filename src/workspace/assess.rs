@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use super::{
     Found, RecipeText, Workspace, WorkspaceError,
+    find::name_of,
     pins::{Pinning, Snapshots},
 };
 use crate::{
@@ -321,7 +322,7 @@ impl Workspace {
             (converter.name(), Code::new(&session.planner, version))
         });
         let converters = converters.collect();
-        let world = World::new(&session.planner, self.vocabulary.clone(), converters, BTreeMap::new());
+        World::new(&session.planner, self.vocabulary.clone(), converters, BTreeMap::new());
         if session.recipes.iter().all(|assessed| assessed.status.state == State::Fresh) {
             return Ok(());
         }
@@ -365,7 +366,7 @@ impl Workspace {
             .iter()
             .map(|(key, state)| (key.clone(), SnapshotInput::new(&session.planner, state.clone())))
             .collect();
-        salsa::Setter::to(world.set_snapshots(&mut session.planner), inputs);
+        session.planner.set_snapshots(inputs);
         for assessed in &mut session.recipes {
             if let (Some(file), Some(_)) = (assessed.file, &assessed.recipe) {
                 assessed.leaves = leaves(&session.planner, file).clone();
@@ -386,7 +387,7 @@ impl Workspace {
             let unpinned: Vec<Reason> = recipe
                 .datasets
                 .iter()
-                .filter_map(|dataset| snapshots.unpinned.get(&snapshot_key(dataset)).cloned().map(Reason::from))
+                .filter_map(|dataset| snapshots.unpinned.get(&snapshot_key(dataset)).cloned())
                 .collect();
             let changes: Vec<Reason> = match &assessed.last {
                 Some(_) => {
@@ -516,7 +517,7 @@ impl Workspace {
                     .collect();
                 let names: Vec<&str> = left.iter().map(|output| output.name.as_str()).collect();
                 (!left.is_empty()).then(|| RecipeStatus {
-                    name: path.trim_end_matches(".yaml").trim_end_matches(".yml").to_owned(),
+                    name: name_of(Path::new(path)),
                     path: path.clone(),
                     state: State::Orphan,
                     reasons: vec![Reason::from(format!("its recipe is gone; left behind: {}", names.join(", ")))],

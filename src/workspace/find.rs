@@ -38,7 +38,7 @@ pub struct Found {
 impl Workspace {
     /// Reads the recipes that `selectors` name; none: all below `config/`.
     ///
-    /// A selector is the path of a file or folder, or the name of a recipe, or the end of its path without `.yaml`.
+    /// A selector is the path of a file or folder, or the end of one below `config/`: `sft/general`, `sft`.
     pub fn find(&self, selectors: &[String]) -> Result<Found, WorkspaceError> {
         let root = &self.settings.root;
         let mut paths: Vec<PathBuf> = Vec::new();
@@ -80,17 +80,17 @@ impl Workspace {
         Ok(found)
     }
 
-    /// Recipes called `name`, among all below `config/`.
+    /// Recipes called `name`, or those in folders called so, among all below `config/`.
     fn by_name(&self, name: &str) -> Result<Vec<PathBuf>, WorkspaceError> {
         let all = walk(&self.settings.root, Path::new("config"))?;
-        let wanted = name.trim_end_matches(".yaml").trim_end_matches(".yml");
-        let is_meant = |path: &&PathBuf| {
-            let whole = path.with_extension("").to_string_lossy().into_owned();
-            whole == wanted || whole.ends_with(&format!("/{wanted}"))
-        };
-        let meant: Vec<PathBuf> = all.iter().filter(is_meant).cloned().collect();
-        if !meant.is_empty() {
-            return Ok(meant);
+        let wanted = name.trim_end_matches(".yaml").trim_end_matches(".yml").trim_end_matches('/');
+        let is_called = |path: &Path| !wanted.is_empty() && path.ends_with(wanted);
+        let by_stem = all.iter().filter(|path| is_called(&path.with_extension("")));
+        let by_folder = all.iter().filter(|path| path.ancestors().skip(1).any(is_called));
+        for meant in [by_stem.cloned().collect::<Vec<_>>(), by_folder.cloned().collect()] {
+            if !meant.is_empty() {
+                return Ok(meant);
+            }
         }
         let failure = Failure::new(FailureKind::Config, format!("find a recipe, file or folder `{name}`"));
         let names: Vec<String> = all.iter().map(|path| name_of(path)).collect();
@@ -113,7 +113,8 @@ fn relative(root: &Path, path: &Path) -> PathBuf {
     path.components().filter(|part| !matches!(part, std::path::Component::CurDir)).collect()
 }
 
-fn name_of(path: &Path) -> String {
+/// A recipe as it is called: its last folder and its stem.
+pub(super) fn name_of(path: &Path) -> String {
     let whole = path.with_extension("");
     let parts: Vec<_> = whole.components().rev().take(2).map(|part| part.as_os_str().to_string_lossy()).collect();
     parts.into_iter().rev().collect::<Vec<_>>().join("/")
@@ -143,6 +144,7 @@ fn walk(root: &Path, folder: &Path) -> Result<Vec<PathBuf>, WorkspaceError> {
             }
         }
     }
+    paths.sort();
     Ok(paths)
 }
 
@@ -202,6 +204,8 @@ mod tests {
         assert_eq!(names(&["config/data/posttrain/sft"]).unwrap(), ["sft/general"]);
         assert_eq!(names(&["sft/general"]).unwrap(), ["sft/general"]);
         assert_eq!(names(&["general"]).unwrap(), ["dpo/general", "sft/general"]);
+        assert_eq!(names(&["dpo"]).unwrap(), ["dpo/general"]);
+        assert_eq!(names(&["posttrain/"]).unwrap(), ["dpo/general", "sft/general"]);
         assert_eq!(names(&["config/model/small.yaml"]).unwrap(), ["model/small"], "what is named is taken as meant");
         let error = names(&["sft/genral"]).unwrap_err();
         let WorkspaceError::Failure(failure) = error else { panic!("{error}") };

@@ -136,6 +136,11 @@ impl Workspace {
         &self.settings.root
     }
 
+    /// Whether datasets come from the sample inside the binary.
+    pub fn is_on_sample(&self) -> bool {
+        matches!(self.hub_choice(), HubChoice::Sample)
+    }
+
     fn store(&self) -> Store {
         Store::new(&self.cache)
     }
