@@ -62,12 +62,17 @@ pub struct Stat {
 }
 
 impl Stat {
+    /// The later of its two times.
+    pub fn stamp_ns(&self) -> i64 {
+        self.mtime_ns.max(self.ctime_ns)
+    }
+
     /// Whether the file may have changed after it was stat'ed without the stat showing it.
     ///
     /// Git's rule for racily clean entries: file systems stamp with a coarse clock, so a file stamped within that
     /// grain of `recorded_ns` proves nothing.
     pub fn is_racy(&self, recorded_ns: i64) -> bool {
-        self.mtime_ns.max(self.ctime_ns) + GRAIN_NS >= recorded_ns
+        self.stamp_ns() + GRAIN_NS >= recorded_ns
     }
 }
 

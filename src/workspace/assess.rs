@@ -5,7 +5,7 @@
 //! the planner. `build` begins with the same looks, so it and `status` cannot disagree.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt,
     path::Path,
     sync::Arc,
@@ -266,9 +266,6 @@ impl Workspace {
                 leaves: Manifest::new(),
             });
         }
-        if selectors.is_empty() {
-            session.orphans = self.orphans(&last);
-        }
         self.second_look(&mut session, looks.pinning, looks.versions, &last)?;
         for assessed in &mut session.recipes {
             if let Some(last) = &assessed.last {
@@ -277,6 +274,9 @@ impl Workspace {
             }
         }
         self.third_look(&mut session);
+        if selectors.is_empty() {
+            session.orphans = self.orphans(&last, &session.recipes);
+        }
         Ok(session)
     }
 
@@ -503,7 +503,9 @@ impl Workspace {
     }
 
     /// Recipes that were built once, are gone, and left files behind.
-    fn orphans(&self, last: &HashMap<String, FreshRecipe>) -> Vec<RecipeStatus> {
+    fn orphans(&self, last: &HashMap<String, FreshRecipe>, present: &[Assessed]) -> Vec<RecipeStatus> {
+        // Files that another recipe writes now, such as the same one under another name, are left behind by no one.
+        let owned: HashSet<String> = present.iter().flat_map(Assessed::file_names).collect();
         let mut gone: Vec<(&String, &FreshRecipe)> =
             last.iter().filter(|(path, _)| !system::exists(&self.settings.root.join(path))).collect();
         gone.sort_by_key(|(path, _)| *path);
@@ -512,6 +514,7 @@ impl Workspace {
                 let left: Vec<OutputFile> = last
                     .outputs
                     .iter()
+                    .filter(|output| !owned.contains(&output.name))
                     .filter(|output| system::exists(&self.output_dir.join(&output.name)))
                     .cloned()
                     .collect();
@@ -549,6 +552,17 @@ impl Workspace {
             }
         }
         if problems.is_empty() { Ok(recipes) } else { Err(WorkspaceError::Problems(problems)) }
+    }
+}
+
+impl Assessed {
+    /// The files it writes, as far as that is known without parsing it for this alone.
+    fn file_names(&self) -> Vec<String> {
+        match (&self.recipe, &self.last) {
+            (Some(recipe), _) => driver::file_names(&recipe.output_stem(&self.text.path)).into(),
+            (None, Some(last)) => last.outputs.iter().map(|output| output.name.clone()).collect(),
+            (None, None) => Vec::new(),
+        }
     }
 }
 

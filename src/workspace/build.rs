@@ -162,9 +162,9 @@ impl Workspace {
         };
         let mut session = self.assess(record.clone(), selectors, looks)?;
         let wanted = |assessed: &Assessed| {
-            assessed.status.problems.is_empty()
-                && assessed.recipe.is_some()
-                && (options.force || assessed.status.state != State::Fresh)
+            // One whose files another recipe wrote is fresh, but what it stands on is not recorded yet.
+            let is_settled = assessed.status.state == State::Fresh && assessed.last.is_some();
+            assessed.status.problems.is_empty() && assessed.recipe.is_some() && (options.force || !is_settled)
         };
         let numbers: Vec<usize> =
             (0..session.recipes.len()).filter(|number| wanted(&session.recipes[*number])).collect();
@@ -421,5 +421,5 @@ fn last_summary(record: &Record, assessed: &Assessed) -> Result<Option<Summary>,
 
 /// The youngest stamp of files, nanoseconds since 1970.
 fn youngest(outputs: &[OutputFile]) -> i64 {
-    outputs.iter().map(|output| output.stat.mtime_ns.max(output.stat.ctime_ns)).max().unwrap_or(0)
+    outputs.iter().map(|output| output.stat.stamp_ns()).max().unwrap_or(0)
 }

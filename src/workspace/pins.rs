@@ -200,6 +200,9 @@ impl Workspace {
             let place = root.join(&path);
             let failed = |error: system::FileError| failure_of(&SourceError::File(error));
             let stat = system::stat(&place).map_err(failed)?;
+            // A write within the tick of its stamp leaves the stat as it is. Past that tick, whatever is hashed is what
+            // this stat stands for.
+            system::wait_past_grain(stat.stamp_ns());
             let digest = files::digest(record, &place).map_err(failed)?;
             let path = path.to_string_lossy().into_owned();
             stats.insert(path.clone(), stat);
