@@ -4,7 +4,7 @@
 //! create no files. Losing it loses work, never correctness: a damaged record is set aside and begun again.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -83,6 +83,8 @@ pub struct Record {
     connection: Option<Mutex<Connection>>,
     /// Action outcomes not yet written; one commit for many keeps syncs few.
     pending: Mutex<HashMap<Digest, (String, Vec<u8>)>>,
+    /// The keys of actions noted since the record was opened.
+    noted: Mutex<HashSet<Digest>>,
     /// File digests not yet written, by path.
     hashed: Mutex<HashMap<String, Hashed>>,
 }
@@ -101,9 +103,22 @@ impl Record {
         if access == Access::Write {
             system::create_private_dir(root).map_err(|error| fail(error.to_string()))?;
         } else if !system::exists(&path) {
-            return Ok(Self { path, connection: None, pending: Mutex::default(), hashed: Mutex::default() });
+            return Ok(Self {
+                path,
+                connection: None,
+                pending: Mutex::default(),
+                noted: Mutex::default(),
+                hashed: Mutex::default(),
+            });
         }
-        let connection = match connect(&path, access) {
+        let mut opened = connect(&path, access);
+        if access == Access::Read && opened.as_ref().is_err_and(needs_recovery) {
+            // A build was killed while it wrote. SQLite undoes the half-written part, which a reader may not; nothing
+            // that was recorded is lost by it.
+            drop(connect(&path, Access::Write));
+            opened = connect(&path, access);
+        }
+        let connection = match opened {
             Ok(connection) => Some(connection),
             Err(error) if is_damage(&error) || matches!(error, rusqlite::Error::InvalidQuery) => {
                 if access == Access::Read {
@@ -123,7 +138,13 @@ impl Record {
             }
             Err(error) => return Err(fail(error.to_string())),
         };
-        Ok(Self { path, connection: connection.map(Mutex::new), pending: Mutex::default(), hashed: Mutex::default() })
+        Ok(Self {
+            path,
+            connection: connection.map(Mutex::new),
+            pending: Mutex::default(),
+            noted: Mutex::default(),
+            hashed: Mutex::default(),
+        })
     }
 
     fn locked(&self) -> Option<MutexGuard<'_, Connection>> {
@@ -157,18 +178,20 @@ impl Record {
         })
     }
 
-    /// Whether an outcome was noted and is not yet written.
-    pub fn is_pending(&self, key: &Digest) -> bool {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key)
+    /// Whether an outcome was noted since the record was opened.
+    pub fn was_noted(&self, key: &Digest) -> bool {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
     }
 
     /// Notes what an action yielded; written by the next [`Record::flush`].
     pub fn note(&self, key: Digest, kind: &str, outcome: Vec<u8>) {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).insert(key, (kind.to_owned(), outcome));
     }
 
     /// Forgets what an action yielded.
     pub fn forget(&self, key: &Digest) -> Result<(), RecordError> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         self.query((), |connection| {
             connection.prepare_cached("DELETE FROM actions WHERE key = ?1")?.execute([key.as_bytes()]).map(drop)
@@ -310,6 +333,11 @@ fn connect(path: &Path, access: Access) -> rusqlite::Result<Connection> {
         return Err(rusqlite::Error::InvalidQuery);
     }
     Ok(connection)
+}
+
+/// Whether a journal left behind has to be rolled back before anything can be read.
+fn needs_recovery(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen))
 }
 
 fn is_damage(error: &rusqlite::Error) -> bool {

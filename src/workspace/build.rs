@@ -1,7 +1,7 @@
 //! Builds recipes: assess, run what is missing, put files in place, record what they stood on.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     io::{Read, Seek, Write},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -149,8 +149,9 @@ impl Workspace {
             return Ok(report);
         }
         let _guard = self.acquire(!options.no_wait)?;
+        self.sweep();
         let record = self.record(Access::Write)?;
-        let memory = Memory { record: record.clone(), store: self.store(), own: options.force.then(Mutex::default) };
+        let memory = Memory { record: record.clone(), store: self.store(), force: options.force };
         let memory = Arc::new(memory);
         let looked_up = memory.clone();
         let looks = Looks {
@@ -184,6 +185,18 @@ impl Workspace {
             context = Some(made);
         }
         self.finish(session, endings, context.as_ref(), options.detailed, watch)
+    }
+
+    /// Removes what a killed build left half-written among the outputs. The caller holds the lock, so no one writes.
+    fn sweep(&self) {
+        for folder in [self.output_dir.clone(), self.output_dir.join("quarantine"), self.settings.root.clone()] {
+            for (name, _) in system::list(&folder).unwrap_or_default() {
+                if system::Replacement::is_left_over(&name) {
+                    // One that cannot be removed is in no one's way.
+                    system::remove(&folder.join(name)).ok();
+                }
+            }
+        }
     }
 
     /// The report of a build that has nothing to do, if there is nothing to do.
@@ -357,22 +370,15 @@ impl Workspace {
 struct Memory {
     record: Arc<Record>,
     store: crate::artifact::Store,
-    own: Option<Mutex<HashSet<Digest>>>,
+    force: bool,
 }
 
 impl Memory {
     fn lookup(&self, key: &Digest) -> Option<crate::graph::Outcome> {
-        if let Some(own) = &self.own
-            && !self.record.is_pending(key)
-            && !own.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
-        {
+        if self.force && !self.record.was_noted(key) {
             return None;
         }
-        let outcome = driver::lookup(&self.record, &self.store, key)?;
-        if let Some(own) = &self.own {
-            own.lock().unwrap_or_else(PoisonError::into_inner).insert(*key);
-        }
-        Some(outcome)
+        driver::lookup(&self.record, &self.store, key)
     }
 }
 
