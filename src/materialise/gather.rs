@@ -84,7 +84,7 @@ impl Rows<'_> {
         let needed = self.needed(orders)?;
         let whole: u64 = needed.iter().map(|block| self.blocks[*block].bytes).sum();
         if whole <= memory {
-            return self.from_memory(&needed, orders, outs);
+            return self.through_memory(&needed, orders, outs);
         }
         let mut by_block = vec![Vec::new(); self.blocks.len()];
         for (order, out) in orders.iter().zip(outs) {
@@ -106,7 +106,7 @@ impl Rows<'_> {
         Ok((0..self.blocks.len()).filter(|block| is_needed[*block]).collect())
     }
 
-    fn from_memory(&self, needed: &[usize], orders: &[&[u32]], outs: &mut [Out<'_>]) -> Result<(), GatherError> {
+    fn through_memory(&self, needed: &[usize], orders: &[&[u32]], outs: &mut [Out<'_>]) -> Result<(), GatherError> {
         let mut loaded = vec![Arc::default(); self.blocks.len()];
         let read: Vec<Arc<Vec<u8>>> =
             needed.par_iter().map(|block| self.store.get(&self.blocks[*block].rows)).collect::<Result<_, _>>()?;

@@ -191,10 +191,11 @@ fn by_rank(candidates: &[Candidate], chosen: &[(u32, u32)], validation: &Validat
     }
     if groups.len() == 1 {
         groups[0].on_validation = false;
-    } else if validation.ratio > 0.0 && groups.iter().all(|group| !group.on_validation) {
-        if let Some(lowest) = ranked.first() {
-            groups[*lowest].on_validation = true;
-        }
+    } else if validation.ratio > 0.0
+        && groups.iter().all(|group| !group.on_validation)
+        && let Some(lowest) = ranked.first()
+    {
+        groups[*lowest].on_validation = true;
     }
     group_of.into_iter().map(|place| groups[place].on_validation).collect()
 }

@@ -56,12 +56,11 @@ fn varied() -> Space {
     space.write("hub/tatsu-lab/alpaca/data/train-00000-of-00001.parquet", parquet(0..3000, 50));
     let turns = |i: u64| {
         let [question, good, bad] = [3 * i, 3 * i + 1, 3 * i + 2].map(|number| row(number, 20).replace('"', "\\\""));
-        format!("{{\"chosen\":\"\\n\\nHuman: {question}\\n\\nAssistant: {good}\",\"rejected\":\"\\n\\nHuman: {question}\\n\\nAssistant: {bad}\"}}\n")
+        format!(
+            "{{\"chosen\":\"\\n\\nHuman: {question}\\n\\nAssistant: {good}\",\"rejected\":\"\\n\\nHuman: {question}\\n\\nAssistant: {bad}\"}}\n"
+        )
     };
-    space.write(
-        "hub/Anthropic/hh-rlhf/harmless-base/train.jsonl.gz",
-        gzip(&(0..2000).map(turns).collect::<String>()),
-    );
+    space.write("hub/Anthropic/hh-rlhf/harmless-base/train.jsonl.gz", gzip(&(0..2000).map(turns).collect::<String>()));
     space.write("data/lines.jsonl", rows(5000..9000, 70));
     let elements: Vec<String> = (9000..10_000).map(|number| row(number, 40)).collect();
     space.write("data/array.json", format!("[\n{}\n]\n", elements.join(",\n")));
@@ -409,7 +408,8 @@ impl Subject {
                 continue;
             }
             let stem = format!("sft_{}", name.trim_start_matches("sft/"));
-            for name in [format!("{stem}_train.jsonl"), format!("{stem}_val.jsonl"), format!("quarantine/{stem}.jsonl")] {
+            for name in [format!("{stem}_train.jsonl"), format!("{stem}_val.jsonl"), format!("quarantine/{stem}.jsonl")]
+            {
                 if mine.get(&name) != clean.get(&name) {
                     let size = |bytes: Option<&Vec<u8>>| bytes.map(Vec::len);
                     return Err(format!("{name} differs: {:?} {:?}", size(mine.get(&name)), size(clean.get(&name))));

@@ -141,7 +141,12 @@ fn thresholds_ratios_and_limits_convert_and_score_nothing() {
         ("one", "max_samples: 20", "max_samples: 90", "stale: max_samples of alpaca 20 -> 90"),
         ("one", "    max_samples: 90\n", "", "stale: max_samples of alpaca removed (was 90)"),
         ("one", "ratio: 0.1", "ratio: 0.2", "stale: validation.ratio 0.1 -> 0.2"),
-        ("one", "seed: 42", "seed: 42, method: exact", "stale: validation.method hash -> exact; validation.stratified added: true"),
+        (
+            "one",
+            "seed: 42",
+            "seed: 42, method: exact",
+            "stale: validation.method hash -> exact; validation.stratified added: true",
+        ),
         ("two", "mix_ratio: 0.7", "mix_ratio: 0.6", ""),
     ];
     for (name, from, to, reason) in edits {
@@ -200,12 +205,17 @@ fn a_new_filter_scores_and_converts_nothing() {
 fn a_converter_that_writes_the_same_bytes_stops_there() {
     let space = built();
     let before = space.outputs();
-    let options =
-        BuildOptions { versions: BTreeMap::from([("alpaca".to_owned(), "99+x".to_owned())]), ..BuildOptions::default() };
+    let options = BuildOptions {
+        versions: BTreeMap::from([("alpaca".to_owned(), "99+x".to_owned())]),
+        ..BuildOptions::default()
+    };
     let report = space.build_with(&options);
     assert_eq!(ran(&report), "2 convert");
     let reasons: Vec<&str> = of(&report, "sft/one").before.reasons.iter().map(|reason| reason.text.as_str()).collect();
-    assert!(matches!(reasons[..], [reason] if reason.starts_with("converter alpaca ") && reason.ends_with(" -> 99")), "{reasons:?}");
+    assert!(
+        matches!(reasons[..], [reason] if reason.starts_with("converter alpaca ") && reason.ends_with(" -> 99")),
+        "{reasons:?}"
+    );
     assert_same(&space.outputs(), &before);
     let report = space.build();
     assert_eq!(ran(&report), "", "back to the version before: the cache has it");

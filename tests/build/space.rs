@@ -256,8 +256,7 @@ pub(crate) fn entry(name: &str, source: &str, ratio: f64, more: &[&str]) -> Stri
         Some((_, "json")) => "json",
         _ => "jsonl",
     };
-    let mut text =
-        format!("  - name: {name}\n    source: {source}\n    format: {format}\n    mix_ratio: {ratio:?}\n");
+    let mut text = format!("  - name: {name}\n    source: {source}\n    format: {format}\n    mix_ratio: {ratio:?}\n");
     more.iter().for_each(|line| text.push_str(&format!("    {line}\n")));
     text
 }
@@ -287,7 +286,8 @@ impl Dice {
 
 const WORDS: &[&str] = &[
     "river", "stone", "letter", "music", "garden", "winter", "bridge", "market", "silver", "window", "travel", "quiet",
-    "number", "answer", "simple", "reason", "people", "morning", "little", "Straße", "naïve", "東京", "because", "under",
+    "number", "answer", "simple", "reason", "people", "morning", "little", "Straße", "naïve", "東京", "because",
+    "under",
 ];
 
 /// A row in the columns of Alpaca, different for every `number`, of about `words` words.

@@ -66,7 +66,9 @@ fn no_prompt_is_on_both_sides() {
                 "config/sft/two.yaml",
                 recipe(
                     &[entry("a", "data/a.jsonl", 0.5, &[]), entry("b", "data/b.jsonl", 0.5, &[])],
-                    &format!("mix: {{ strategy: {strategy} }}\nvalidation: {{ ratio: 0.3, seed: 1, method: {method} }}\n"),
+                    &format!(
+                        "mix: {{ strategy: {strategy} }}\nvalidation: {{ ratio: 0.3, seed: 1, method: {method} }}\n"
+                    ),
                 ),
             );
             space.build();
@@ -74,7 +76,12 @@ fn no_prompt_is_on_both_sides() {
                 let train = prompts(&lines(&space, &format!("{name}_train")));
                 let val = prompts(&lines(&space, &format!("{name}_val")));
                 assert!(train.is_disjoint(&val), "{name} {method} {strategy}");
-                assert!(train.len() > 100 && val.len() > 50, "{name} {method} {strategy}: {} {}", train.len(), val.len());
+                assert!(
+                    train.len() > 100 && val.len() > 50,
+                    "{name} {method} {strategy}: {} {}",
+                    train.len(),
+                    val.len()
+                );
             }
             if method == "hash" {
                 let train = prompts(&lines(&space, "sft_one_train"));

@@ -156,8 +156,12 @@ fn failing_calls(folder: &Path) -> Option<PathBuf> {
         return None;
     }
     let library = folder.join("enospc.so");
-    let compiled =
-        Command::new("cc").args(["-w", "-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&source).arg("-ldl").status();
+    let compiled = Command::new("cc")
+        .args(["-w", "-shared", "-fPIC", "-O1", "-o"])
+        .arg(&library)
+        .arg(&source)
+        .arg("-ldl")
+        .status();
     if !compiled.is_ok_and(|status| status.success()) {
         println!("skipped: no C compiler");
         return None;

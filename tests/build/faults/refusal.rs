@@ -55,10 +55,7 @@ fn a_broken_line_costs_that_line_and_is_found_again() {
         .iter()
         .map(|reject| (reject["line"].as_u64(), reject["row"].as_u64(), reject["raw"].as_str().unwrap().to_owned()))
         .collect();
-    assert_eq!(
-        found,
-        [(Some(1235), Some(1234), lines[1234].clone()), (Some(2002), Some(2000), lines[2001].clone())]
-    );
+    assert_eq!(found, [(Some(1235), Some(1234), lines[1234].clone()), (Some(2002), Some(2000), lines[2001].clone())]);
     let bytes = space.read("data/a.jsonl");
     for reject in &rejects {
         let (offset, raw) = (reject["offset"].as_u64().unwrap() as usize, reject["raw"].as_str().unwrap());
@@ -122,7 +119,11 @@ fn a_source_that_gives_nothing_is_refused_with_reasons() {
     space.write("data/a.jsonl", "{\n{\"instruction\":\"x\",\"input\":\"\",\"output\":\"\"}\n[]\n");
     assert_exit(&space, &["build"], 5, &["none of its 3 rows is left", "1 empty_output", "invalid_json"]);
     space.write("data/a.jsonl", rows(0..10, 10));
-    space.edit("config/sft/one.yaml", "mix_ratio: 1.0", "mix_ratio: 1.0\n    filters: [{ type: length, min_length: 90000 }]");
+    space.edit(
+        "config/sft/one.yaml",
+        "mix_ratio: 1.0",
+        "mix_ratio: 1.0\n    filters: [{ type: length, min_length: 90000 }]",
+    );
     assert_exit(&space, &["build"], 5, &["none of its 10 rows is left", "length let 0 of 10 pass"]);
     assert!(space.outputs().is_empty());
     space.edit("config/sft/one.yaml", "90000", "1");
@@ -216,7 +217,8 @@ fn another_hub_is_resolved_anew_and_never_mixed_in() {
 
     space.write("hub/tatsu-lab/alpaca/data/train-00000-of-00001.jsonl", rows(0..200, 12));
     space.write("hub/Anthropic/hh-rlhf/harmless-base/train.jsonl", {
-        let turn = |i: u64, end: &str| format!("\\n\\nHuman: question {i} {}\\n\\nAssistant: {end} {i}", row(i, 1).len());
+        let turn =
+            |i: u64, end: &str| format!("\\n\\nHuman: question {i} {}\\n\\nAssistant: {end} {i}", row(i, 1).len());
         let pair = |i| format!("{{\"chosen\":\"{}\",\"rejected\":\"{}\"}}\n", turn(i, "good"), turn(i, "bad"));
         (0..50).map(pair).collect::<String>()
     });
