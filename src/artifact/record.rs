@@ -5,17 +5,19 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    fmt,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::{
     hash::{Digest, Manifest},
-    system::{self, Stat},
+    system::{self, FileError, Stat},
 };
 
 /// How a record is opened.
@@ -76,10 +78,14 @@ pub struct BuiltDetail {
     pub summary: Vec<u8>,
 }
 
+/// Told what the user should know and that stops nothing.
+pub type Warn = Arc<dyn Fn(String) + Send + Sync>;
+
 /// The database below `cache/<version>/`.
-#[derive(Debug)]
 pub struct Record {
     path: PathBuf,
+    access: Access,
+    warn: Warn,
     connection: Option<Mutex<Connection>>,
     /// Action outcomes not yet written; one commit for many keeps syncs few.
     pending: Mutex<HashMap<Digest, (String, Vec<u8>)>>,
@@ -89,57 +95,50 @@ pub struct Record {
     hashed: Mutex<HashMap<String, Hashed>>,
 }
 
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record").field("path", &self.path).field("access", &self.access).finish_non_exhaustive()
+    }
+}
+
 /// The digest of a file, with its stat then and a time before it was read.
 type Hashed = (Stat, Digest, i64);
 
 /// Raised when a table or the encoding of what it holds changes: another version begins an empty record.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
 impl Record {
     /// Opens the record below `root`; a damaged one is set aside, and `warn` told.
-    pub fn open(root: &Path, access: Access, warn: &dyn Fn(String)) -> Result<Self, RecordError> {
+    pub fn open(root: &Path, access: Access, warn: Warn) -> Result<Self, RecordError> {
         let path = root.join("record.sqlite");
         let fail = |reason: String| RecordError { path: path.clone(), reason };
-        if access == Access::Write {
-            system::create_private_dir(root).map_err(|error| fail(error.to_string()))?;
-        } else if !system::exists(&path) {
-            return Ok(Self {
-                path,
-                connection: None,
-                pending: Mutex::default(),
-                noted: Mutex::default(),
-                hashed: Mutex::default(),
-            });
-        }
-        let mut opened = connect(&path, access);
-        if access == Access::Read && opened.as_ref().is_err_and(needs_recovery) {
-            // A build was killed while it wrote. SQLite undoes the half-written part, which a reader may not; nothing
-            // that was recorded is lost by it.
-            drop(connect(&path, Access::Write));
-            opened = connect(&path, access);
-        }
-        let connection = match opened {
-            Ok(connection) => Some(connection),
-            Err(error) if is_damage(&error) || matches!(error, rusqlite::Error::InvalidQuery) => {
-                if access == Access::Read {
+        let connection = match access {
+            Access::Read if !system::exists(&path) => None,
+            Access::Read => match read(&path) {
+                Ok(connection) => connection,
+                Err(error) if is_damage(&error) => {
                     warn(format!("the record `{}` cannot be read ({error}); everything counts as new", path.display()));
                     None
-                } else {
-                    let aside = path.with_extension("damaged");
-                    system::rename(&path, &aside).map_err(|error| fail(error.to_string()))?;
-                    system::remove(&path.with_extension("sqlite-journal")).map_err(|error| fail(error.to_string()))?;
-                    warn(format!(
-                        "the record `{}` was damaged ({error}); it is set aside as `{}` and begun again",
-                        path.display(),
-                        aside.display()
-                    ));
-                    Some(connect(&path, access).map_err(|error| fail(error.to_string()))?)
                 }
+                Err(error) => return Err(fail(error.to_string())),
+            },
+            Access::Write => {
+                system::create_private_dir(root).map_err(|error| fail(error.to_string()))?;
+                match write(&path) {
+                    Err(error) if is_damage(&error) => {
+                        set_aside(&path, &error, &warn).map_err(|error| fail(error.to_string()))?;
+                        Some(write(&path))
+                    }
+                    opened => Some(opened),
+                }
+                .transpose()
+                .map_err(|error| fail(error.to_string()))?
             }
-            Err(error) => return Err(fail(error.to_string())),
         };
         Ok(Self {
             path,
+            access,
+            warn,
             connection: connection.map(Mutex::new),
             pending: Mutex::default(),
             noted: Mutex::default(),
@@ -147,19 +146,23 @@ impl Record {
         })
     }
 
-    fn locked(&self) -> Option<MutexGuard<'_, Connection>> {
+    /// Runs something on the database; `None` if there is none, or it is damaged.
+    ///
+    /// Whoever may write sets a damaged record aside and runs the same on an empty one: what it held is made again.
+    fn on<T>(&self, run: impl Fn(&mut Connection) -> rusqlite::Result<T>) -> Result<Option<T>, RecordError> {
+        let Some(connection) = &self.connection else { return Ok(None) };
         // A panic elsewhere while the lock was held leaves SQLite consistent: its transactions are atomic.
-        self.connection.as_ref().map(|connection| connection.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn query<T>(&self, default: T, run: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, RecordError> {
-        match self.locked() {
-            None => Ok(default),
-            Some(connection) => match run(&connection) {
-                // A damaged page is a miss; the next writer that opens the record sets it aside.
-                Err(error) if is_damage(&error) => Ok(default),
-                other => other.map_err(|error| self.fail(&error)),
-            },
+        let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+        match run(&mut connection) {
+            Err(error) if is_damage(&error) && self.access == Access::Read => Ok(None),
+            Err(error) if is_damage(&error) => {
+                *connection = Connection::open_in_memory().map_err(|error| self.fail(&error))?;
+                set_aside(&self.path, &error, &self.warn)
+                    .map_err(|error| RecordError { path: self.path.clone(), reason: error.to_string() })?;
+                *connection = write(&self.path).map_err(|error| self.fail(&error))?;
+                run(&mut connection).map(Some).map_err(|error| self.fail(&error))
+            }
+            other => other.map(Some).map_err(|error| self.fail(&error)),
         }
     }
 
@@ -167,15 +170,26 @@ impl Record {
         RecordError { path: self.path.clone(), reason: error.to_string() }
     }
 
+    /// What is stored under `name`, if it is what was stored.
+    fn unsealed<T: DeserializeOwned>(&self, name: &[u8], sealed: &[u8]) -> Option<T> {
+        let found = unseal(name, sealed).and_then(|value| postcard::from_bytes(value).ok());
+        if found.is_none() {
+            let path = self.path.display();
+            (self.warn)(format!("an entry of the record `{path}` was damaged; what it stood for is made again"));
+        }
+        found
+    }
+
     /// What an action yielded, if it is known.
     pub fn outcome(&self, key: &Digest) -> Result<Option<Vec<u8>>, RecordError> {
         if let Some((_, outcome)) = self.pending.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
             return Ok(Some(outcome.clone()));
         }
-        self.query(None, |connection| {
+        let found: Option<Option<Vec<u8>>> = self.on(|connection| {
             let mut select = connection.prepare_cached("SELECT outcome FROM actions WHERE key = ?1")?;
             select.query_row([key.as_bytes()], |row| row.get(0)).optional()
-        })
+        })?;
+        Ok(found.flatten().and_then(|sealed| self.unsealed(key.as_bytes(), &sealed)))
     }
 
     /// Whether an outcome was noted since the record was opened.
@@ -193,9 +207,10 @@ impl Record {
     pub fn forget(&self, key: &Digest) -> Result<(), RecordError> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
-        self.query((), |connection| {
-            connection.prepare_cached("DELETE FROM actions WHERE key = ?1")?.execute([key.as_bytes()]).map(drop)
+        self.on(|connection| {
+            connection.prepare_cached("DELETE FROM actions WHERE key = ?1")?.execute([key.as_bytes()])
         })
+        .map(drop)
     }
 
     /// Writes everything noted, in one transaction.
@@ -205,77 +220,72 @@ impl Record {
         if pending.is_empty() && hashed.is_empty() {
             return Ok(());
         }
-        let mut pending: Vec<_> = pending.into_iter().collect();
+        let mut pending: Vec<_> = pending
+            .into_iter()
+            .map(|(key, (kind, outcome))| (key, kind, seal(key.as_bytes(), &outcome)))
+            .collect();
         // In key order the B-tree is filled from one side.
         pending.sort_unstable_by_key(|entry| entry.0);
-        let mut hashed: Vec<_> = hashed.into_iter().collect();
-        hashed.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        let Some(mut connection) = self.locked() else { return Ok(()) };
-        (|| {
+        let mut hashed: Vec<_> =
+            hashed.into_iter().map(|(path, hashed)| (seal(path.as_bytes(), &hashed), path)).collect();
+        hashed.sort_unstable_by(|a, b| a.1.cmp(&b.1));
+        self.on(|connection| {
             let transaction = connection.transaction()?;
             {
                 let mut insert = transaction
                     .prepare_cached("INSERT OR REPLACE INTO actions (key, kind, outcome) VALUES (?1, ?2, ?3)")?;
-                for (key, (kind, outcome)) in &pending {
+                for (key, kind, outcome) in &pending {
                     insert.execute(params![key.as_bytes(), kind, outcome])?;
                 }
-                let mut insert = transaction.prepare_cached(
-                    "INSERT OR REPLACE INTO files (path, stat, digest, hashed_ns) VALUES (?1, ?2, ?3, ?4)",
-                )?;
-                for (path, (stat, digest, hashed_ns)) in &hashed {
-                    let stat = postcard::to_stdvec(stat).unwrap_or_default();
-                    insert.execute(params![path, stat, digest.as_bytes(), hashed_ns])?;
+                let mut insert =
+                    transaction.prepare_cached("INSERT OR REPLACE INTO files (path, hashed) VALUES (?1, ?2)")?;
+                for (hashed, path) in &hashed {
+                    insert.execute(params![path, hashed])?;
                 }
             }
             transaction.commit()
-        })()
-        .map_err(|error: rusqlite::Error| self.fail(&error))
+        })
+        .map(drop)
     }
 
     /// What every recipe stood on when it was last built, by recipe path.
     pub fn recipes(&self) -> Result<HashMap<String, FreshRecipe>, RecordError> {
-        self.query(HashMap::new(), |connection| {
+        let found = self.on(|connection| {
             let mut select = connection.prepare("SELECT path, fresh FROM recipes")?;
             let rows = select.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
-            let mut recipes = HashMap::new();
-            for row in rows {
-                let (path, fresh) = row?;
-                // One that cannot be read counts as never built.
-                if let Ok(fresh) = postcard::from_bytes(&fresh) {
-                    recipes.insert(path, fresh);
-                }
-            }
-            Ok(recipes)
-        })
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        })?;
+        // One that cannot be read counts as never built.
+        let read = |(path, sealed): (String, Vec<u8>)| {
+            let fresh = self.unsealed(path.as_bytes(), &sealed)?;
+            Some((path, fresh))
+        };
+        Ok(found.unwrap_or_default().into_iter().filter_map(read).collect())
     }
 
     /// What is told of a recipe's last build.
     pub fn detail(&self, path: &str) -> Result<Option<BuiltDetail>, RecordError> {
-        let bytes: Option<Vec<u8>> = self.query(None, |connection| {
+        let found: Option<Option<Vec<u8>>> = self.on(|connection| {
             let mut select = connection.prepare_cached("SELECT detail FROM recipes WHERE path = ?1")?;
             select.query_row([path], |row| row.get(0)).optional()
         })?;
-        Ok(bytes.and_then(|bytes| postcard::from_bytes(&bytes).ok()))
+        Ok(found.flatten().and_then(|sealed| self.unsealed(path.as_bytes(), &sealed)))
     }
 
     /// Replaces what recipes stood on.
     pub fn set_recipes(&self, built: &[(String, FreshRecipe, BuiltDetail)]) -> Result<(), RecordError> {
-        let Some(mut connection) = self.locked() else { return Ok(()) };
-        (|| {
+        self.on(|connection| {
             let transaction = connection.transaction()?;
             {
                 let mut insert = transaction
                     .prepare_cached("INSERT OR REPLACE INTO recipes (path, fresh, detail) VALUES (?1, ?2, ?3)")?;
-                let encoded = |error: postcard::Error| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
                 for (path, fresh, detail) in built {
-                    let fresh = postcard::to_stdvec(fresh).map_err(encoded)?;
-                    let detail = postcard::to_stdvec(detail).map_err(encoded)?;
-                    insert.execute(params![path, fresh, detail])?;
+                    insert.execute(params![path, seal(path.as_bytes(), fresh), seal(path.as_bytes(), detail)])?;
                 }
             }
             transaction.commit()
-        })()
-        .map_err(|error: rusqlite::Error| self.fail(&error))
+        })
+        .map(drop)
     }
 
     /// The digest of a file that was hashed when it had this stat, unless it was too young then to be sure.
@@ -284,14 +294,11 @@ impl Record {
         if let Some(hashed) = self.hashed.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
             return Ok(sure(*hashed));
         }
-        self.query(None, |connection| {
-            let mut select = connection.prepare_cached("SELECT stat, digest, hashed_ns FROM files WHERE path = ?1")?;
-            let found: Option<(Vec<u8>, [u8; 32], i64)> =
-                select.query_row([path], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
-            Ok(found.and_then(|(then, digest, hashed_ns)| {
-                sure((postcard::from_bytes(&then).ok()?, Digest::from_bytes(digest), hashed_ns))
-            }))
-        })
+        let found: Option<Option<Vec<u8>>> = self.on(|connection| {
+            let mut select = connection.prepare_cached("SELECT hashed FROM files WHERE path = ?1")?;
+            select.query_row([path], |row| row.get(0)).optional()
+        })?;
+        Ok(found.flatten().and_then(|sealed| self.unsealed(path.as_bytes(), &sealed)).and_then(sure))
     }
 
     /// Notes the digest of a file; `hashed_ns` is a time before the hashing began. Written by the next
@@ -302,37 +309,76 @@ impl Record {
     }
 }
 
-fn connect(path: &Path, access: Access) -> rusqlite::Result<Connection> {
-    let flags = match access {
-        Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-        Access::Write => {
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX
+/// A value as it is stored: its encoding, then a hash of it and the name it is stored under.
+///
+/// SQLite trusts what it reads from disk. A flipped bit in an outcome would be a wrong row count, and wrong outputs.
+fn seal(name: &[u8], value: &impl Serialize) -> Vec<u8> {
+    let mut sealed = postcard::to_stdvec(value).expect("what is recorded is plain data");
+    let hash = xxh3_64_with_seed(&sealed, xxh3_64(name));
+    sealed.extend_from_slice(&hash.to_le_bytes());
+    sealed
+}
+
+fn unseal<'s>(name: &[u8], sealed: &'s [u8]) -> Option<&'s [u8]> {
+    let (value, hash) = sealed.split_last_chunk()?;
+    (xxh3_64_with_seed(value, xxh3_64(name)) == u64::from_le_bytes(*hash)).then_some(value)
+}
+
+/// Opens a record for reading; `None` if it is empty or of another version.
+fn read(path: &Path) -> rusqlite::Result<Option<Connection>> {
+    let open = || connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
+    let (connection, version) = match open() {
+        Err(error) if needs_recovery(&error) => {
+            // A build was killed while it wrote. SQLite undoes the half-written part, which a reader may not; nothing
+            // that was recorded is lost by it.
+            drop(connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE));
+            open()?
         }
+        opened => opened?,
     };
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(Duration::from_secs(30))?;
-    connection.set_prepared_statement_cache_capacity(32);
-    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if access == Access::Write {
-        // NORMAL still syncs the database before its journal is truncated: a crash leaves the old or the new record.
-        connection.execute_batch("PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = NORMAL;")?;
-        if version != SCHEMA_VERSION {
-            connection.execute_batch(&format!(
-                "BEGIN IMMEDIATE;
-                 DROP TABLE IF EXISTS actions; DROP TABLE IF EXISTS recipes; DROP TABLE IF EXISTS files;
-                 CREATE TABLE actions (key BLOB PRIMARY KEY, kind TEXT NOT NULL, outcome BLOB NOT NULL) WITHOUT ROWID;
-                 -- With a rowid: `detail` is long, and reading `fresh` alone must not step over it.
-                 CREATE TABLE recipes (path TEXT PRIMARY KEY, fresh BLOB NOT NULL, detail BLOB NOT NULL);
-                 CREATE TABLE files (path TEXT PRIMARY KEY, stat BLOB NOT NULL, digest BLOB NOT NULL, hashed_ns INTEGER NOT NULL)
-                     WITHOUT ROWID;
-                 PRAGMA user_version = {SCHEMA_VERSION};
-                 COMMIT;"
-            ))?;
-        }
-    } else if version != SCHEMA_VERSION {
-        return Err(rusqlite::Error::InvalidQuery);
+    Ok((version == SCHEMA_VERSION).then_some(connection))
+}
+
+/// Opens a record for writing; one of another version is begun again.
+fn write(path: &Path) -> rusqlite::Result<Connection> {
+    let (connection, version) = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    // NORMAL still syncs the database before its journal is truncated: a crash leaves the old or the new record.
+    connection.execute_batch("PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = NORMAL;")?;
+    if version != SCHEMA_VERSION {
+        connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE;
+             DROP TABLE IF EXISTS actions; DROP TABLE IF EXISTS recipes; DROP TABLE IF EXISTS files;
+             CREATE TABLE actions (key BLOB PRIMARY KEY, kind TEXT NOT NULL, outcome BLOB NOT NULL) WITHOUT ROWID;
+             -- With a rowid: `detail` is long, and reading `fresh` alone must not step over it.
+             CREATE TABLE recipes (path TEXT PRIMARY KEY, fresh BLOB NOT NULL, detail BLOB NOT NULL);
+             CREATE TABLE files (path TEXT PRIMARY KEY, hashed BLOB NOT NULL) WITHOUT ROWID;
+             PRAGMA user_version = {SCHEMA_VERSION};
+             COMMIT;"
+        ))?;
     }
     Ok(connection)
+}
+
+/// Opens the database and reads its version, for which SQLite looks at the file.
+fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<(Connection, i64)> {
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(Duration::from_secs(30))?;
+    connection.set_prepared_statement_cache_capacity(32);
+    let version = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    Ok((connection, version))
+}
+
+/// Takes a damaged record out of the way.
+fn set_aside(path: &Path, error: &rusqlite::Error, warn: &Warn) -> Result<(), FileError> {
+    let aside = path.with_extension("damaged");
+    system::rename(path, &aside)?;
+    system::remove(&path.with_extension("sqlite-journal"))?;
+    warn(format!(
+        "the record `{}` was damaged ({error}); it is set aside as `{}` and begun again",
+        path.display(),
+        aside.display()
+    ));
+    Ok(())
 }
 
 /// Whether a journal left behind has to be rolled back before anything can be read.
@@ -340,34 +386,54 @@ fn needs_recovery(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen))
 }
 
+/// Whether an error comes of what the file holds. All that is asked of SQLite is fixed, so that whatever is neither the
+/// disk's nor another process's doing is: a table that is gone, a column of another type, a page that is none.
 fn is_damage(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+    !matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::DiskFull
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::CannotOpen
+                | ErrorCode::PermissionDenied
+                | ErrorCode::AuthorizationForStatementDenied
+                | ErrorCode::OperationInterrupted
+                | ErrorCode::OutOfMemory
+                | ErrorCode::NoLargeFileSupport
+        )
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn quiet(_: String) {}
+    fn quiet() -> Warn {
+        Arc::new(|_| {})
+    }
 
     #[test]
     fn outcomes_survive_the_process_and_damage_costs_only_work() {
         let folder = tempfile::tempdir().unwrap();
         let key = Digest::of(b"key");
         {
-            let record = Record::open(folder.path(), Access::Write, &quiet).unwrap();
+            let record = Record::open(folder.path(), Access::Write, quiet()).unwrap();
             record.note(key, "convert", vec![1, 2]);
             assert_eq!(record.outcome(&key).unwrap(), Some(vec![1, 2]), "noted is known");
             record.flush().unwrap();
         }
         {
-            let record = Record::open(folder.path(), Access::Read, &quiet).unwrap();
+            let record = Record::open(folder.path(), Access::Read, quiet()).unwrap();
             assert_eq!(record.outcome(&key).unwrap(), Some(vec![1, 2]));
         }
         let path = folder.path().join("record.sqlite");
         system::replace(&path, b"this is no database, and long enough to look at: ".repeat(99).as_slice()).unwrap();
-        let told = Mutex::new(0);
-        let record = Record::open(folder.path(), Access::Write, &|_| *told.lock().unwrap() += 1).unwrap();
+        let told: Arc<Mutex<u32>> = Arc::default();
+        let count = told.clone();
+        let warn: Warn = Arc::new(move |_| *count.lock().unwrap() += 1);
+        let record = Record::open(folder.path(), Access::Write, warn).unwrap();
         assert_eq!(record.outcome(&key).unwrap(), None);
         assert_eq!(*told.lock().unwrap(), 1);
     }
@@ -375,7 +441,7 @@ mod tests {
     #[test]
     fn reading_creates_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let record = Record::open(folder.path(), Access::Read, &quiet).unwrap();
+        let record = Record::open(folder.path(), Access::Read, quiet()).unwrap();
         assert_eq!(record.recipes().unwrap().len(), 0);
         assert_eq!(system::list(folder.path()).unwrap(), []);
     }
@@ -383,7 +449,7 @@ mod tests {
     #[test]
     fn a_young_file_is_hashed_again() {
         let folder = tempfile::tempdir().unwrap();
-        let record = Record::open(folder.path(), Access::Write, &quiet).unwrap();
+        let record = Record::open(folder.path(), Access::Write, quiet()).unwrap();
         let stat = Stat { size: 1, mtime_ns: 1_000_000_000, ctime_ns: 1_000_000_000, inode: 7 };
         let digest = Digest::of(b"x");
         record.note_digest("f", &stat, &digest, stat.mtime_ns + 1_000);
@@ -391,5 +457,18 @@ mod tests {
         record.note_digest("f", &stat, &digest, stat.mtime_ns + 1_000_000_000);
         assert_eq!(record.digest_of("f", &stat).unwrap(), Some(digest));
         assert_eq!(record.digest_of("f", &Stat { size: 2, ..stat }).unwrap(), None);
+    }
+
+    #[test]
+    fn an_entry_with_a_flipped_bit_or_under_another_name_is_none() {
+        let sealed = seal(b"key", &(7_u64, "text"));
+        assert_eq!(unseal(b"key", &sealed).map(|value| postcard::from_bytes(value).unwrap()), Some((7_u64, "text")));
+        assert_eq!(unseal(b"yek", &sealed), None);
+        for bit in 0..sealed.len() * 8 {
+            let mut damaged = sealed.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(unseal(b"key", &damaged), None, "bit {bit}");
+        }
+        (0..sealed.len()).for_each(|length| assert_eq!(unseal(b"key", &sealed[..length]), None));
     }
 }

@@ -148,7 +148,7 @@ impl Workspace {
 
     fn record(&self, access: Access) -> Result<Arc<Record>, WorkspaceError> {
         let observer = self.settings.observer.clone();
-        let record = Record::open(&self.cache, access, &move |warning| observer(Event::Warning(warning)))?;
+        let record = Record::open(&self.cache, access, Arc::new(move |warning| observer(Event::Warning(warning))))?;
         Ok(Arc::new(record))
     }
 
