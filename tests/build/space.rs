@@ -104,7 +104,7 @@ impl Space {
 
     /// Builds everything; every recipe must be built or fresh.
     pub(crate) fn build(&self) -> BuildReport {
-        self.build_with(&BuildOptions::default())
+        self.build_with(&BuildOptions { detailed: true, ..BuildOptions::default() })
     }
 
     pub(crate) fn build_with(&self, options: &BuildOptions) -> BuildReport {
@@ -112,7 +112,7 @@ impl Space {
         for recipe in &report.recipes {
             assert_eq!(recipe.before.problems, [], "{}", recipe.before.path);
             assert!(recipe.failure.is_none(), "{}: {:?}", recipe.before.path, recipe.failure);
-            assert!(recipe.summary.is_some(), "{}: built without a summary", recipe.before.path);
+            assert!(recipe.summary.is_some() || !options.detailed, "{}: built without a summary", recipe.before.path);
         }
         report
     }
