@@ -5,6 +5,7 @@ mod build;
 mod find;
 mod pins;
 mod report;
+mod state;
 mod why;
 
 use std::{
@@ -12,11 +13,11 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-pub use assess::{Assessment, FileState, FileStatus, Reason, RecipeStatus, State};
 pub use build::{BuildOptions, BuildReport, RecipeReport};
 pub use find::{Found, RecipeText};
 pub use pins::{LockChange, LockReport, Upgrade};
 pub use report::{SourceSummary, Summary};
+pub use state::{Assessment, FileState, FileStatus, Reason, RecipeStatus, State};
 pub use why::{Explanation, Step};
 
 use crate::{
