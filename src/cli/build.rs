@@ -258,9 +258,9 @@ fn failures(report: &BuildReport, workspace: &Workspace, screen: &Screen) {
 fn closing(report: &BuildReport, screen: &Screen) {
     const STAGES: [&str; 7] = ["scan", "convert", "score", "select", "arrange", "output", "quarantine"];
     let count = |test: &dyn Fn(&RecipeReport) -> bool| report.recipes.iter().filter(|recipe| test(recipe)).count();
-    let failed = count(&|recipe| recipe.summary.is_none());
+    let failed = count(&|recipe| recipe.failure.is_some() || !recipe.before.problems.is_empty());
     let fresh = count(&|recipe| recipe.before.state == State::Fresh && recipe.written.is_empty());
-    let built = report.recipes.len() - failed - fresh;
+    let built = report.recipes.len().saturating_sub(failed + fresh);
     let parts = [(built, "built", GOOD), (fresh, "fresh", FAINT), (failed, "failed", ERROR)];
     let parts: Vec<String> = parts
         .iter()

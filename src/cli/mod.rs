@@ -14,6 +14,7 @@ mod status;
 mod why;
 
 use std::{
+    panic::AssertUnwindSafe,
     process::ExitCode,
     sync::{
         Arc,
@@ -52,7 +53,13 @@ pub fn run() -> ExitCode {
     }
     let interrupt = Arc::new(AtomicBool::new(false));
     install_interrupt(&interrupt);
-    ExitCode::from(dispatch(arguments, interrupt))
+    let screen = Screen::new(arguments.global.color, arguments.global.quiet);
+    // A panic has told where it happened by now. What was finished before it is kept, and outputs are whole.
+    let code = std::panic::catch_unwind(AssertUnwindSafe(|| dispatch(arguments, interrupt))).unwrap_or_else(|_| {
+        screen.error("go on: this is a bug in datac", Some("please report it with the lines above and your recipe"));
+        exit::BUG
+    });
+    ExitCode::from(code)
 }
 
 /// The first signal asks to stop, the second does not ask.
