@@ -62,12 +62,17 @@ pub struct Stat {
 }
 
 impl Stat {
+    /// The later of its two times.
+    pub fn stamp_ns(&self) -> i64 {
+        self.mtime_ns.max(self.ctime_ns)
+    }
+
     /// Whether the file may have changed after it was stat'ed without the stat showing it.
     ///
     /// Git's rule for racily clean entries: file systems stamp with a coarse clock, so a file stamped within that
     /// grain of `recorded_ns` proves nothing.
     pub fn is_racy(&self, recorded_ns: i64) -> bool {
-        self.mtime_ns.max(self.ctime_ns) + GRAIN_NS >= recorded_ns
+        self.stamp_ns() + GRAIN_NS >= recorded_ns
     }
 }
 
@@ -108,7 +113,8 @@ pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
 
 /// Reads at most `limit` bytes of a file, and one more if it is longer.
 pub fn read_up_to(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
-    let mut bytes = Vec::new();
+    // Room for a usual recipe at once: growing from nothing costs a read a step, and thousands are read in a row.
+    let mut bytes = Vec::with_capacity(4096);
     open(path)?.take(limit + 1).read_to_end(&mut bytes).map_err(at("read", path))?;
     Ok(bytes)
 }
@@ -171,13 +177,21 @@ pub struct Replacement {
     destination: PathBuf,
 }
 
+/// How the names of unfinished replacements begin and end.
+const LEFT_OVER: (&str, &str) = (".datac-", ".part");
+
 impl Replacement {
+    /// Whether a file of this name is a replacement that was begun and never put in place.
+    pub fn is_left_over(name: &str) -> bool {
+        name.starts_with(LEFT_OVER.0) && name.ends_with(LEFT_OVER.1)
+    }
+
     /// Starts a replacement of `destination`, whose folder must exist.
     pub fn new(destination: &Path) -> Result<Self, FileError> {
         let folder = destination.parent().unwrap_or(Path::new("."));
         let temporary = tempfile::Builder::new()
-            .prefix(".datac-")
-            .suffix(".part")
+            .prefix(LEFT_OVER.0)
+            .suffix(LEFT_OVER.1)
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
             .tempfile_in(folder)
             .map_err(at("write beside", destination))?;

@@ -4,7 +4,7 @@ mod codec;
 mod record;
 mod store;
 
-pub use record::{Access, FreshRecipe, OutputFile, Record, RecordError};
+pub use record::{Access, BuiltDetail, FreshRecipe, OutputFile, Record, RecordError};
 pub use store::{Miss, MissReason, Store};
 
 /// The version of everything below `cache/`; another version is another folder, so neither reads the other's.

@@ -4,7 +4,7 @@
 //! create no files. Losing it loses work, never correctness: a damaged record is set aside and begun again.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -59,15 +59,20 @@ pub struct FreshRecipe {
     pub text: Digest,
     /// Digest of all else that can change without the text changing: lock, code, hub, folders.
     pub world: Digest,
-    /// Everything that decides its outputs, by name.
-    pub leaves: Manifest,
     /// Stats of local source files, by path.
     pub locals: Vec<(String, Stat)>,
     /// The files that were written.
     pub outputs: Vec<OutputFile>,
     /// When, nanoseconds since 1970: files stamped about then or later are hashed again.
     pub built_ns: i64,
-    /// The summary that was printed, for `status` and reports.
+}
+
+/// What is told of a recipe's last build, and not needed to see that it is fresh.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuiltDetail {
+    /// Everything that decided its outputs, by name.
+    pub leaves: Manifest,
+    /// The summary that was printed, as its writer encodes it.
     pub summary: Vec<u8>,
 }
 
@@ -78,10 +83,17 @@ pub struct Record {
     connection: Option<Mutex<Connection>>,
     /// Action outcomes not yet written; one commit for many keeps syncs few.
     pending: Mutex<HashMap<Digest, (String, Vec<u8>)>>,
+    /// The keys of actions noted since the record was opened.
+    noted: Mutex<HashSet<Digest>>,
+    /// File digests not yet written, by path.
+    hashed: Mutex<HashMap<String, Hashed>>,
 }
 
+/// The digest of a file, with its stat then and a time before it was read.
+type Hashed = (Stat, Digest, i64);
+
 /// Raised when a table or the encoding of what it holds changes: another version begins an empty record.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 impl Record {
     /// Opens the record below `root`; a damaged one is set aside, and `warn` told.
@@ -91,9 +103,22 @@ impl Record {
         if access == Access::Write {
             system::create_private_dir(root).map_err(|error| fail(error.to_string()))?;
         } else if !system::exists(&path) {
-            return Ok(Self { path, connection: None, pending: Mutex::default() });
+            return Ok(Self {
+                path,
+                connection: None,
+                pending: Mutex::default(),
+                noted: Mutex::default(),
+                hashed: Mutex::default(),
+            });
         }
-        let connection = match connect(&path, access) {
+        let mut opened = connect(&path, access);
+        if access == Access::Read && opened.as_ref().is_err_and(needs_recovery) {
+            // A build was killed while it wrote. SQLite undoes the half-written part, which a reader may not; nothing
+            // that was recorded is lost by it.
+            drop(connect(&path, Access::Write));
+            opened = connect(&path, access);
+        }
+        let connection = match opened {
             Ok(connection) => Some(connection),
             Err(error) if is_damage(&error) || matches!(error, rusqlite::Error::InvalidQuery) => {
                 if access == Access::Read {
@@ -113,7 +138,13 @@ impl Record {
             }
             Err(error) => return Err(fail(error.to_string())),
         };
-        Ok(Self { path, connection: connection.map(Mutex::new), pending: Mutex::default() })
+        Ok(Self {
+            path,
+            connection: connection.map(Mutex::new),
+            pending: Mutex::default(),
+            noted: Mutex::default(),
+            hashed: Mutex::default(),
+        })
     }
 
     fn locked(&self) -> Option<MutexGuard<'_, Connection>> {
@@ -147,18 +178,20 @@ impl Record {
         })
     }
 
-    /// Whether an outcome was noted and is not yet written.
-    pub fn is_pending(&self, key: &Digest) -> bool {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key)
+    /// Whether an outcome was noted since the record was opened.
+    pub fn was_noted(&self, key: &Digest) -> bool {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
     }
 
     /// Notes what an action yielded; written by the next [`Record::flush`].
     pub fn note(&self, key: Digest, kind: &str, outcome: Vec<u8>) {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).insert(key, (kind.to_owned(), outcome));
     }
 
     /// Forgets what an action yielded.
     pub fn forget(&self, key: &Digest) -> Result<(), RecordError> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         self.query((), |connection| {
             connection.prepare_cached("DELETE FROM actions WHERE key = ?1")?.execute([key.as_bytes()]).map(drop)
@@ -168,12 +201,15 @@ impl Record {
     /// Writes everything noted, in one transaction.
     pub fn flush(&self) -> Result<(), RecordError> {
         let pending = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
-        if pending.is_empty() {
+        let hashed = std::mem::take(&mut *self.hashed.lock().unwrap_or_else(PoisonError::into_inner));
+        if pending.is_empty() && hashed.is_empty() {
             return Ok(());
         }
         let mut pending: Vec<_> = pending.into_iter().collect();
         // In key order the B-tree is filled from one side.
-        pending.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        pending.sort_unstable_by_key(|entry| entry.0);
+        let mut hashed: Vec<_> = hashed.into_iter().collect();
+        hashed.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         let Some(mut connection) = self.locked() else { return Ok(()) };
         (|| {
             let transaction = connection.transaction()?;
@@ -182,6 +218,13 @@ impl Record {
                     .prepare_cached("INSERT OR REPLACE INTO actions (key, kind, outcome) VALUES (?1, ?2, ?3)")?;
                 for (key, (kind, outcome)) in &pending {
                     insert.execute(params![key.as_bytes(), kind, outcome])?;
+                }
+                let mut insert = transaction.prepare_cached(
+                    "INSERT OR REPLACE INTO files (path, stat, digest, hashed_ns) VALUES (?1, ?2, ?3, ?4)",
+                )?;
+                for (path, (stat, digest, hashed_ns)) in &hashed {
+                    let stat = postcard::to_stdvec(stat).unwrap_or_default();
+                    insert.execute(params![path, stat, digest.as_bytes(), hashed_ns])?;
                 }
             }
             transaction.commit()
@@ -206,23 +249,29 @@ impl Record {
         })
     }
 
-    /// Replaces what recipes stood on; `None` forgets one.
-    pub fn set_recipes(&self, changes: &[(String, Option<FreshRecipe>)]) -> Result<(), RecordError> {
+    /// What is told of a recipe's last build.
+    pub fn detail(&self, path: &str) -> Result<Option<BuiltDetail>, RecordError> {
+        let bytes: Option<Vec<u8>> = self.query(None, |connection| {
+            let mut select = connection.prepare_cached("SELECT detail FROM recipes WHERE path = ?1")?;
+            select.query_row([path], |row| row.get(0)).optional()
+        })?;
+        Ok(bytes.and_then(|bytes| postcard::from_bytes(&bytes).ok()))
+    }
+
+    /// Replaces what recipes stood on.
+    pub fn set_recipes(&self, built: &[(String, FreshRecipe, BuiltDetail)]) -> Result<(), RecordError> {
         let Some(mut connection) = self.locked() else { return Ok(()) };
         (|| {
             let transaction = connection.transaction()?;
-            for (path, fresh) in changes {
-                match fresh {
-                    None => transaction.execute("DELETE FROM recipes WHERE path = ?1", [path])?,
-                    Some(fresh) => {
-                        let bytes = postcard::to_stdvec(fresh)
-                            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-                        transaction.execute(
-                            "INSERT OR REPLACE INTO recipes (path, fresh) VALUES (?1, ?2)",
-                            params![path, bytes],
-                        )?
-                    }
-                };
+            {
+                let mut insert = transaction
+                    .prepare_cached("INSERT OR REPLACE INTO recipes (path, fresh, detail) VALUES (?1, ?2, ?3)")?;
+                let encoded = |error: postcard::Error| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
+                for (path, fresh, detail) in built {
+                    let fresh = postcard::to_stdvec(fresh).map_err(encoded)?;
+                    let detail = postcard::to_stdvec(detail).map_err(encoded)?;
+                    insert.execute(params![path, fresh, detail])?;
+                }
             }
             transaction.commit()
         })()
@@ -231,26 +280,25 @@ impl Record {
 
     /// The digest of a file that was hashed when it had this stat, unless it was too young then to be sure.
     pub fn digest_of(&self, path: &str, stat: &Stat) -> Result<Option<Digest>, RecordError> {
+        let sure = |(then, digest, hashed_ns): Hashed| (then == *stat && !then.is_racy(hashed_ns)).then_some(digest);
+        if let Some(hashed) = self.hashed.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
+            return Ok(sure(*hashed));
+        }
         self.query(None, |connection| {
             let mut select = connection.prepare_cached("SELECT stat, digest, hashed_ns FROM files WHERE path = ?1")?;
             let found: Option<(Vec<u8>, [u8; 32], i64)> =
                 select.query_row([path], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
             Ok(found.and_then(|(then, digest, hashed_ns)| {
-                let then: Stat = postcard::from_bytes(&then).ok()?;
-                (then == *stat && !then.is_racy(hashed_ns)).then(|| Digest::from_bytes(digest))
+                sure((postcard::from_bytes(&then).ok()?, Digest::from_bytes(digest), hashed_ns))
             }))
         })
     }
 
-    /// Notes the digest of a file; `hashed_ns` is a time before the hashing began.
-    pub fn note_digest(&self, path: &str, stat: &Stat, digest: &Digest, hashed_ns: i64) -> Result<(), RecordError> {
-        let stat = postcard::to_stdvec(stat).unwrap_or_default();
-        self.query((), |connection| {
-            connection
-                .prepare_cached("INSERT OR REPLACE INTO files (path, stat, digest, hashed_ns) VALUES (?1, ?2, ?3, ?4)")?
-                .execute(params![path, stat, digest.as_bytes(), hashed_ns])
-                .map(drop)
-        })
+    /// Notes the digest of a file; `hashed_ns` is a time before the hashing began. Written by the next
+    /// [`Record::flush`].
+    pub fn note_digest(&self, path: &str, stat: &Stat, digest: &Digest, hashed_ns: i64) {
+        let mut hashed = self.hashed.lock().unwrap_or_else(PoisonError::into_inner);
+        hashed.insert(path.to_owned(), (*stat, *digest, hashed_ns));
     }
 }
 
@@ -273,7 +321,8 @@ fn connect(path: &Path, access: Access) -> rusqlite::Result<Connection> {
                 "BEGIN IMMEDIATE;
                  DROP TABLE IF EXISTS actions; DROP TABLE IF EXISTS recipes; DROP TABLE IF EXISTS files;
                  CREATE TABLE actions (key BLOB PRIMARY KEY, kind TEXT NOT NULL, outcome BLOB NOT NULL) WITHOUT ROWID;
-                 CREATE TABLE recipes (path TEXT PRIMARY KEY, fresh BLOB NOT NULL) WITHOUT ROWID;
+                 -- With a rowid: `detail` is long, and reading `fresh` alone must not step over it.
+                 CREATE TABLE recipes (path TEXT PRIMARY KEY, fresh BLOB NOT NULL, detail BLOB NOT NULL);
                  CREATE TABLE files (path TEXT PRIMARY KEY, stat BLOB NOT NULL, digest BLOB NOT NULL, hashed_ns INTEGER NOT NULL)
                      WITHOUT ROWID;
                  PRAGMA user_version = {SCHEMA_VERSION};
@@ -284,6 +333,11 @@ fn connect(path: &Path, access: Access) -> rusqlite::Result<Connection> {
         return Err(rusqlite::Error::InvalidQuery);
     }
     Ok(connection)
+}
+
+/// Whether a journal left behind has to be rolled back before anything can be read.
+fn needs_recovery(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen))
 }
 
 fn is_damage(error: &rusqlite::Error) -> bool {
@@ -332,9 +386,9 @@ mod tests {
         let record = Record::open(folder.path(), Access::Write, &quiet).unwrap();
         let stat = Stat { size: 1, mtime_ns: 1_000_000_000, ctime_ns: 1_000_000_000, inode: 7 };
         let digest = Digest::of(b"x");
-        record.note_digest("f", &stat, &digest, stat.mtime_ns + 1_000).unwrap();
+        record.note_digest("f", &stat, &digest, stat.mtime_ns + 1_000);
         assert_eq!(record.digest_of("f", &stat).unwrap(), None, "hashed in the same tick as it was written");
-        record.note_digest("f", &stat, &digest, stat.mtime_ns + 1_000_000_000).unwrap();
+        record.note_digest("f", &stat, &digest, stat.mtime_ns + 1_000_000_000);
         assert_eq!(record.digest_of("f", &stat).unwrap(), Some(digest));
         assert_eq!(record.digest_of("f", &Stat { size: 2, ..stat }).unwrap(), None);
     }

@@ -3,7 +3,11 @@
 //! A read has two outcomes: the bytes that were stored, or a [`Miss`]. Blobs are therefore not synced: one lost or torn
 //! by a power cut is a miss like any other.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::{HashMap, VecDeque},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use super::codec;
 use crate::{
@@ -15,6 +19,35 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
+    recent: Arc<Mutex<Recent>>,
+}
+
+/// Bytes of blobs that were made a moment ago and are about to be read: what is written to outputs is mostly what was
+/// just converted, and reading it back would cost a decompression and a hash for nothing.
+#[derive(Debug, Default)]
+struct Recent {
+    blobs: HashMap<Digest, Arc<Vec<u8>>>,
+    order: VecDeque<Digest>,
+    bytes: usize,
+}
+
+/// The most that is kept of them. A build of a few hundred megabytes finds half of its rows here; one of many
+/// gigabytes finds none and reads the cache as ever.
+const RECENT_BYTES: usize = 64 << 20;
+
+impl Recent {
+    fn keep(&mut self, digest: Digest, bytes: Vec<u8>) {
+        if bytes.len() > RECENT_BYTES || self.blobs.contains_key(&digest) {
+            return;
+        }
+        self.bytes += bytes.len();
+        self.order.push_back(digest);
+        self.blobs.insert(digest, Arc::new(bytes));
+        while self.bytes > RECENT_BYTES {
+            let Some(oldest) = self.order.pop_front() else { break };
+            self.bytes -= self.blobs.remove(&oldest).map_or(0, |bytes| bytes.len());
+        }
+    }
 }
 
 /// A blob that cannot be had.
@@ -41,7 +74,7 @@ pub enum MissReason {
 impl Store {
     /// The store below `root`, which is made when the first blob is put.
     pub fn new(root: &Path) -> Self {
-        Self { root: root.join("cas") }
+        Self { root: root.join("cas"), recent: Arc::default() }
     }
 
     /// Where a blob is or would be.
@@ -72,8 +105,18 @@ impl Store {
         Ok(digest)
     }
 
+    /// Stores bytes that will be read again soon.
+    pub fn put_recent(&self, bytes: Vec<u8>) -> Result<Digest, FileError> {
+        let digest = self.put(&bytes)?;
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).keep(digest, bytes);
+        Ok(digest)
+    }
+
     /// Reads a blob and checks every byte of it; a damaged one is removed, so that it is made again.
-    pub fn get(&self, digest: &Digest) -> Result<Vec<u8>, Miss> {
+    pub fn get(&self, digest: &Digest) -> Result<Arc<Vec<u8>>, Miss> {
+        if let Some(bytes) = self.recent.lock().unwrap_or_else(PoisonError::into_inner).blobs.get(digest) {
+            return Ok(bytes.clone());
+        }
         let path = self.path(digest);
         let miss = |reason| Miss { digest: *digest, reason };
         let frame = match system::read(&path) {
@@ -82,7 +125,7 @@ impl Store {
             Err(error) => return Err(miss(MissReason::Damaged(error.source.to_string()))),
         };
         let problem = match codec::decompress(&frame) {
-            Ok(bytes) if Digest::of(&bytes) == *digest => return Ok(bytes),
+            Ok(bytes) if Digest::of(&bytes) == *digest => return Ok(Arc::new(bytes)),
             Ok(_) => "its bytes hash to something else".into(),
             Err(problem) => problem,
         };
@@ -101,7 +144,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(folder.path());
         let digest = store.put(b"rows").unwrap();
-        assert_eq!(store.get(&digest).unwrap(), b"rows");
+        assert_eq!(**store.get(&digest).unwrap(), *b"rows");
 
         let other = store.put(b"other rows").unwrap();
         system::replace(&store.path(&digest), &system::read(&store.path(&other)).unwrap()).unwrap();
@@ -114,6 +157,18 @@ mod tests {
         assert_eq!(store.get(&digest).unwrap_err().reason, MissReason::Absent);
 
         store.put(b"rows").unwrap();
-        assert_eq!(store.get(&digest).unwrap(), b"rows", "a rebuild heals it");
+        assert_eq!(**store.get(&digest).unwrap(), *b"rows", "a rebuild heals it");
+    }
+
+    #[test]
+    fn recent_blobs_are_served_from_memory_up_to_a_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        let digests: Vec<Digest> = (0..9_u8).map(|i| store.put_recent(vec![i; RECENT_BYTES / 8]).unwrap()).collect();
+        assert_eq!(store.recent.lock().unwrap().blobs.len(), 8, "the oldest had to go");
+        system::remove(&store.path(&digests[8])).unwrap();
+        assert_eq!(store.get(&digests[8]).unwrap()[0], 8);
+        system::remove(&store.path(&digests[0])).unwrap();
+        assert_eq!(store.get(&digests[0]).unwrap_err().reason, MissReason::Absent);
     }
 }

@@ -13,8 +13,19 @@ use crate::system;
     version,
     max_term_width = 100,
     after_help = "\
-Exit codes: 0 ok · 1 failed or stale · 2 usage or recipe · 3 source unavailable · 4 lock mismatch · 5 data policy
-            6 cache damaged beyond repair · 9 locked by another process · 70 bug · 130 interrupted"
+Environment:
+  DATAC_HUB, DATAC_OFFLINE, DATAC_DIRECTORY, DATAC_CACHE_DIR, DATAC_OUTPUT_DIR,
+  DATAC_COLOR, DATAC_JOBS, DATAC_LOCKED   stand in for the options so called
+  HF_TOKEN, HF_ENDPOINT, HF_HOME          as the Hub's own tools read them
+
+Exit codes:
+    0  done, or fresh                     5  too many rejects, or no row left
+    1  failed, or stale with --check      6  cache damaged beyond repair
+    2  wrong usage, or a broken recipe    9  locked by another datac (--no-wait)
+    3  a source is not to be had         70  a bug in datac
+    4  datac.lock does not allow it     130  interrupted
+
+Without the network: datac build --hub sample"
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -25,38 +36,50 @@ pub(super) struct Arguments {
 
 /// Options of every command.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Global options")]
 pub(super) struct Global {
     /// The workspace: recipes lie below its `config/`
-    #[arg(short = 'C', long = "directory", global = true, value_name = "DIR", env = "DATAC_DIRECTORY")]
+    #[arg(
+        short = 'C',
+        long = "directory",
+        global = true,
+        value_name = "DIR",
+        env = "DATAC_DIRECTORY",
+        hide_env = true
+    )]
     pub(super) directory: Option<PathBuf>,
     /// Where datasets come from: a URL, a folder laid out <org>/<name>/…, or `sample`
-    #[arg(long, global = true, value_name = "HUB", env = "DATAC_HUB")]
+    #[arg(long, global = true, value_name = "HUB", env = "DATAC_HUB", hide_env = true)]
     pub(super) hub: Option<String>,
     /// Never use the network
-    #[arg(long, global = true, env = "DATAC_OFFLINE", value_parser = clap::builder::BoolishValueParser::new())]
+    #[arg(
+        long,
+        global = true,
+        env = "DATAC_OFFLINE",
+        hide_env = true,
+        value_parser = clap::builder::BoolishValueParser::new()
+    )]
     pub(super) offline: bool,
     /// The cache [default: cache, in the workspace]
-    #[arg(long, global = true, value_name = "DIR", env = "DATAC_CACHE_DIR")]
+    #[arg(long, global = true, value_name = "DIR", env = "DATAC_CACHE_DIR", hide_env = true)]
     pub(super) cache_dir: Option<PathBuf>,
     /// Where outputs go [default: dataset, in the workspace]
-    #[arg(long, global = true, value_name = "DIR", env = "DATAC_OUTPUT_DIR")]
+    #[arg(long, global = true, value_name = "DIR", env = "DATAC_OUTPUT_DIR", hide_env = true)]
     pub(super) output_dir: Option<PathBuf>,
     /// When to use colour
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", env = "DATAC_COLOR")]
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", env = "DATAC_COLOR", hide_env = true)]
     pub(super) color: Color,
     /// Print only errors
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,
 }
 
+// No doc comments on its values: they would make every help text the long one.
 /// When to use colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Color {
-    /// In a terminal, unless NO_COLOR is set
     Auto,
-    /// Always
     Always,
-    /// Never
     Never,
 }
 
@@ -76,10 +99,10 @@ pub(super) enum Command {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  datac build                                           all recipes below config/
-  datac build config/data/posttrain --hub sample        a folder of recipes, without the network
-  datac build sft/general                               one recipe by name
-  datac build --check && echo fresh                     for CI: exit 1 if something is stale")]
+  datac build                     all recipes below config/
+  datac build sft/general dpo     a recipe and a folder of recipes, by name
+  datac build --hub sample        from the binary's own sample: no network
+  datac build --check             for CI: exit 1 if something is not fresh")]
 pub(super) struct Build {
     /// Recipes: files, folders, or names such as sft/general [default: all below config/]
     #[arg(value_name = "PATH")]
@@ -94,10 +117,10 @@ pub(super) struct Build {
     #[arg(long)]
     pub(super) force: bool,
     /// Threads [default: one a core]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "DATAC_JOBS")]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "DATAC_JOBS", hide_env = true)]
     pub(super) jobs: Option<u16>,
     /// Fail rather than change datac.lock
-    #[arg(long, env = "DATAC_LOCKED", value_parser = clap::builder::BoolishValueParser::new())]
+    #[arg(long, env = "DATAC_LOCKED", hide_env = true, value_parser = clap::builder::BoolishValueParser::new())]
     pub(super) locked: bool,
     /// Fail rather than wait for another datac
     #[arg(long)]
@@ -155,7 +178,7 @@ pub(super) struct Why {
 #[command(after_help = "\
 Examples:
   datac lock                              pin what is not pinned yet
-  datac lock --check                      for CI: exit 1 if datac.lock would change
+  datac lock --check                      for CI: exit 1 if the lock would change
   datac lock --upgrade tatsu-lab/alpaca   take the newest commit of one source")]
 pub(super) struct Lock {
     /// Recipes whose sources are pinned [default: all below config/]

@@ -1,18 +1,26 @@
 //! `datac build`: builds, then prints what came of it.
 
+use std::{collections::BTreeMap, path::Path};
+
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::{
-    args::{Build, Global},
+    args::Build,
     errors, exit,
     progress::Progress,
-    screen::{ERROR, FAINT, GOOD, Screen, WARN, bytes, duration, rows},
+    screen::{ERROR, FAINT, GOOD, HINT, Screen, VERB, WARN, bytes, duration, rows},
     status,
 };
-use crate::workspace::{BuildOptions, BuildReport, RecipeReport, State, Workspace};
+use crate::{
+    graph::FailureKind,
+    workspace::{BuildOptions, BuildReport, RecipeReport, State, Summary, Workspace},
+};
 
-pub(super) fn run(workspace: &Workspace, options: &Build, global: &Global, screen: &Screen, progress: &Progress) -> u8 {
+/// Files that were written, by path, each with its rows and bytes.
+type Wrote = BTreeMap<String, (u64, u64)>;
+
+pub(super) fn run(workspace: &Workspace, options: &Build, screen: &Screen, progress: &Progress) -> u8 {
     if options.dry_run || options.check {
         return look(workspace, options, screen);
     }
@@ -22,24 +30,23 @@ pub(super) fn run(workspace: &Workspace, options: &Build, global: &Global, scree
         locked: options.locked,
         no_wait: options.no_wait,
         fail_fast: options.fail_fast,
+        detailed: options.json,
         ..BuildOptions::default()
     };
     let built = workspace.build(&options.paths, &how);
-    progress.finish();
+    let wrote = progress.finish();
     let report = match built {
         Ok(report) => report,
         Err(error) => return errors::report(&error, workspace, screen),
     };
-    for recipe in &report.recipes {
-        errors::problems(&recipe.before.problems, workspace, screen);
-        if let Some(failure) = &recipe.failure {
-            errors::failed(failure, Some(&recipe.before.name), screen);
-        }
-    }
     if options.json {
         print_json(&report, screen);
+        failures(&report, workspace, screen);
     } else {
-        print(&report, global, screen);
+        print(&report, wrote, workspace, screen);
+    }
+    if report.recipes.is_empty() {
+        return errors::no_recipes(&options.paths, screen);
     }
     report.failure().map_or(exit::OK, exit::of)
 }
@@ -55,8 +62,12 @@ fn look(workspace: &Workspace, options: &Build, screen: &Screen) -> u8 {
     }
     if options.json {
         status::print_json(&assessment, screen);
-    } else {
-        status::print(&assessment, workspace, false, screen);
+    }
+    if assessment.recipes.is_empty() {
+        return errors::no_recipes(&options.paths, screen);
+    }
+    if !options.json {
+        status::print(&assessment, false, screen);
     }
     let states = || assessment.recipes.iter().map(|recipe| recipe.state);
     if states().any(|state| state == State::Invalid) {
@@ -81,126 +92,189 @@ fn print_json(report: &BuildReport, screen: &Screen) {
     screen.data(&format!("{text}\n"));
 }
 
-fn print(report: &BuildReport, global: &Global, screen: &Screen) {
+fn print(report: &BuildReport, wrote: Wrote, workspace: &Workspace, screen: &Screen) {
     for other in &report.others {
-        screen.say(&format!("{FAINT}note: {other} is no recipe (no `metadata`, no `datasets`); left out{FAINT:#}"));
+        screen.say_wrapped(&format!("{FAINT}note: {other} is no recipe (no `metadata`, no `datasets`){FAINT:#}"), 6);
     }
-    if report.recipes.is_empty() {
-        screen.say("no recipes found below `config/`; name a file or folder, or use `-C DIR`");
-        return;
-    }
-    let done = |recipe: &&RecipeReport| recipe.before.state != State::Fresh || !recipe.written.is_empty();
-    let touched: Vec<&RecipeReport> = report.recipes.iter().filter(done).collect();
+    let is_touched = |recipe: &&RecipeReport| recipe.before.state != State::Fresh || !recipe.written.is_empty();
+    let touched: Vec<&RecipeReport> = report.recipes.iter().filter(is_touched).collect();
     if touched.is_empty() {
-        let what = if report.recipes.len() == 1 {
-            "1 recipe is".to_owned()
-        } else {
-            format!("all {} recipes are", report.recipes.len())
+        let what = match report.recipes.len() {
+            0 => return,
+            1 => "1 recipe is".to_owned(),
+            all => format!("all {all} recipes are"),
         };
-        screen.say(&format!("{GOOD}fresh{GOOD:#} {what} up to date {FAINT}({}){FAINT:#}", duration(report.elapsed_ms)));
+        let took = duration(report.elapsed_ms);
+        screen.say(&format!("{GOOD}fresh{GOOD:#}    {what} up to date {FAINT}({took}){FAINT:#}"));
         return;
     }
-    screen.say(&table(&touched, screen));
-    mixtures(&touched, screen);
-    reasons(&touched, screen);
-    let count = |test: &dyn Fn(&RecipeReport) -> bool| report.recipes.iter().filter(|recipe| test(recipe)).count();
-    let failed = count(&|recipe| recipe.summary.is_none());
-    let fresh = count(&|recipe| recipe.before.state == State::Fresh && recipe.written.is_empty());
-    let mut parts = Vec::new();
-    let built = report.recipes.len() - failed - fresh;
-    if built > 0 {
-        parts.push(format!("{GOOD}{built} built{GOOD:#}"));
+    files(&touched, wrote, workspace, screen);
+    let done: Vec<(&RecipeReport, &Summary)> =
+        touched.iter().filter_map(|recipe| Some((*recipe, recipe.summary.as_ref()?))).collect();
+    if !done.is_empty() {
+        screen.say(&table(&touched, screen));
+        mixtures(&done, screen);
+        passed_and_rejected(&done, workspace, screen);
     }
-    if fresh > 0 {
-        parts.push(format!("{fresh} fresh"));
-    }
-    if failed > 0 {
-        parts.push(format!("{ERROR}{failed} failed{ERROR:#}"));
-    }
-    let actions: Vec<String> = report.actions.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-    let actions = if actions.is_empty() { "no action".to_owned() } else { actions.join(", ") };
-    screen.say(&format!("{} in {} {FAINT}({actions}){FAINT:#}", parts.join(", "), duration(report.elapsed_ms)));
-    if failed > 0 && global.hub.is_none() && report.recipes.iter().any(is_without_source) {
-        screen.say("to try datac without the network: `--hub sample`");
+    failures(report, workspace, screen);
+    closing(report, screen);
+    if workspace.is_on_sample() && !done.is_empty() {
+        let text = format!(
+            "{FAINT}note: these rows are the binary's own small stand-ins; leave out `--hub\u{a0}sample` for the real \
+             datasets{FAINT:#}"
+        );
+        screen.say_wrapped(&text, 6);
+    } else if report.recipes.iter().any(is_without_source) {
+        screen.say(&format!("{HINT}next:{HINT:#} to try datac without the network, `--hub sample`"));
     }
 }
 
-fn is_without_source(recipe: &RecipeReport) -> bool {
-    recipe.failure.as_ref().is_some_and(|failure| failure.kind == crate::graph::FailureKind::Source)
+/// The files that were written, in the order of recipes.
+fn files(recipes: &[&RecipeReport], mut wrote: Wrote, workspace: &Workspace, screen: &Screen) {
+    let say = |path: &str, (count, size): (u64, u64)| {
+        let detail = format!("{FAINT}({} rows, {}){FAINT:#}", rows(count), bytes(size));
+        screen.say(&format!("{VERB}       Wrote{VERB:#} {} {detail}", shown(workspace, Path::new(path))));
+    };
+    for name in recipes.iter().flat_map(|recipe| &recipe.written) {
+        let path = workspace.output_dir().join(name).to_string_lossy().into_owned();
+        if let Some(size) = wrote.remove(&path) {
+            say(&path, size);
+        }
+    }
+    // Written for recipes that came to nothing after all.
+    wrote.iter().for_each(|(path, size)| say(path, *size));
+}
+
+/// A path as people in the workspace would type it.
+fn shown(workspace: &Workspace, path: &Path) -> String {
+    let path = path.strip_prefix(workspace.root()).unwrap_or(path);
+    path.strip_prefix(".").unwrap_or(path).display().to_string()
 }
 
 /// The closing table: a line a recipe.
 fn table(recipes: &[&RecipeReport], screen: &Screen) -> String {
-    let is_narrow = screen.width() < 72;
+    let is_narrow = screen.width() < 76;
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     let mut head = vec!["recipe", "train", "val", "rejects"];
     if !is_narrow {
-        head.extend(["bytes", "chunks converted", "files written"]);
+        head.extend(["size", "converted", "files"]);
     }
     table.set_header(head);
     for recipe in recipes {
         let mut cells = vec![Cell::new(&recipe.before.name)];
         match &recipe.summary {
             Some(summary) => {
-                let numbers = [rows(summary.train_rows), rows(summary.validation_rows), rows(summary.rejects)];
-                cells.extend(numbers.map(|number| Cell::new(number).set_alignment(CellAlignment::Right)));
+                cells.extend([summary.train_rows, summary.validation_rows, summary.rejects].map(rows).map(Cell::new));
                 if !is_narrow {
-                    cells.push(Cell::new(bytes(summary.bytes)).set_alignment(CellAlignment::Right));
                     let (converted, all) = recipe.chunks;
-                    cells.push(Cell::new(format!("{converted} of {all}")).set_alignment(CellAlignment::Right));
-                    cells.push(Cell::new(recipe.written.len()).set_alignment(CellAlignment::Right));
+                    let chunks = if all == 1 { "chunk" } else { "chunks" };
+                    let files = match recipe.written.len() {
+                        0 => "unchanged".to_owned(),
+                        written => format!("{written} written"),
+                    };
+                    cells.push(Cell::new(bytes(summary.bytes)));
+                    cells.push(Cell::new(format!("{converted} of {all} {chunks}")));
+                    cells.push(Cell::new(files));
                 }
             }
             None => cells.push(Cell::new("failed")),
         }
         table.add_row(cells);
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        column.set_cell_alignment(if at == 0 { CellAlignment::Left } else { CellAlignment::Right });
     }
     table.trim_fmt()
 }
 
 /// Asked and realised shares of recipes that mix several sources.
-fn mixtures(recipes: &[&RecipeReport], screen: &Screen) {
-    for (recipe, summary) in recipes.iter().filter_map(|recipe| Some((recipe, recipe.summary.as_ref()?))) {
-        if summary.sources.len() < 2 {
-            continue;
-        }
+fn mixtures(recipes: &[(&RecipeReport, &Summary)], screen: &Screen) {
+    for (recipe, summary) in recipes.iter().filter(|(_, summary)| summary.sources.len() > 1) {
         screen.say(&format!("mixture of {}", recipe.before.name));
+        let width = summary.sources.iter().map(|source| source.name.chars().count()).max().unwrap_or(0);
         for source in &summary.sources {
             let repeats =
                 if source.repeats > 0 { format!(", {} of them repeats", rows(source.repeats)) } else { String::new() };
-            screen.say(&format!(
-                "  {}  asked {:.2}%  realised {:.2}%  {} rows{repeats}",
+            let text = format!(
+                "  {:<width$}  asked {:.2}%, realised {:.2}%: {} rows{repeats}",
                 source.name,
                 100.0 * source.asked,
                 100.0 * source.realised,
                 rows(source.rows)
-            ));
+            );
+            screen.say_wrapped(&text, 4);
         }
     }
 }
 
 /// What filters let through, and rejects by reason.
-fn reasons(recipes: &[&RecipeReport], screen: &Screen) {
-    for (recipe, summary) in recipes.iter().filter_map(|recipe| Some((recipe, recipe.summary.as_ref()?))) {
+fn passed_and_rejected(recipes: &[(&RecipeReport, &Summary)], workspace: &Workspace, screen: &Screen) {
+    for (recipe, summary) in recipes {
         for source in &summary.sources {
             let mut parts: Vec<String> = source
                 .filters
                 .iter()
-                .map(|filter| format!("{} {} -> {}", filter.filter, rows(filter.rows_in), rows(filter.rows_out)))
+                .map(|filter| {
+                    format!("{}\u{a0}{}\u{a0}->\u{a0}{}", filter.filter, rows(filter.rows_in), rows(filter.rows_out))
+                })
                 .collect();
-            parts.extend(
-                source.rejects.iter().map(|(reason, count)| format!("{WARN}{} {reason}{WARN:#}", rows(*count))),
-            );
             if source.joined_turns > 0 {
-                parts.push(format!("{} turns joined", rows(source.joined_turns)));
+                parts.push(format!("{}\u{a0}turns\u{a0}joined", rows(source.joined_turns)));
             }
-            if !parts.is_empty() {
-                screen.say(&format!("{}: {} {}", recipe.before.name, source.name, parts.join(", ")));
+            let rejects: Vec<String> =
+                source.rejects.iter().map(|(reason, count)| format!("{}\u{a0}{reason}", rows(*count))).collect();
+            if !rejects.is_empty() {
+                parts.push(format!("{WARN}rejected{WARN:#}\u{a0}{}", rejects.join(", ")));
             }
+            if parts.is_empty() {
+                continue;
+            }
+            let name = match summary.sources.len() {
+                1 => recipe.before.name.clone(),
+                _ => format!("{} {}", recipe.before.name, source.name),
+            };
+            screen.say_wrapped(&format!("{name}: {}", parts.join(", ")), 2);
         }
     }
+    if recipes.iter().any(|(_, summary)| summary.rejects > 0) {
+        let folder = shown(workspace, &workspace.output_dir().join("quarantine"));
+        screen.say_wrapped(&format!("{FAINT}rejected rows, each with its reason: {folder}/{FAINT:#}"), 2);
+    }
+}
+
+/// Everything that kept recipes from being built.
+fn failures(report: &BuildReport, workspace: &Workspace, screen: &Screen) {
+    for recipe in &report.recipes {
+        errors::problems(&recipe.before.problems, workspace, screen);
+        if let Some(failure) = &recipe.failure {
+            errors::failed(failure, Some(&recipe.before.name), screen);
+        }
+    }
+}
+
+/// The last line: how many recipes came to what, in how long, and what ran.
+fn closing(report: &BuildReport, screen: &Screen) {
+    const STAGES: [&str; 7] = ["scan", "convert", "score", "select", "arrange", "output", "quarantine"];
+    let count = |test: &dyn Fn(&RecipeReport) -> bool| report.recipes.iter().filter(|recipe| test(recipe)).count();
+    let failed = count(&|recipe| recipe.summary.is_none());
+    let fresh = count(&|recipe| recipe.before.state == State::Fresh && recipe.written.is_empty());
+    let built = report.recipes.len() - failed - fresh;
+    let parts = [(built, "built", GOOD), (fresh, "fresh", FAINT), (failed, "failed", ERROR)];
+    let parts: Vec<String> = parts
+        .iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, word, style)| format!("{style}{count} {word}{style:#}"))
+        .collect();
+    let ran: Vec<String> = STAGES
+        .iter()
+        .filter_map(|stage| report.actions.get(stage).map(|count| format!("{count}\u{a0}{stage}")))
+        .collect();
+    let ran = if ran.is_empty() { "no action".to_owned() } else { ran.join(", ") };
+    screen.say_wrapped(&format!("{} in {} {FAINT}({ran}){FAINT:#}", parts.join(", "), duration(report.elapsed_ms)), 2);
+}
+
+fn is_without_source(recipe: &RecipeReport) -> bool {
+    recipe.failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::Source)
 }

@@ -26,6 +26,18 @@ pub(super) fn report(error: &WorkspaceError, workspace: &Workspace, screen: &Scr
     }
 }
 
+/// Says that there is nothing to work on; returns the exit code.
+///
+/// An error, lest `build --check` in the wrong folder pass for ever.
+pub(super) fn no_recipes(selectors: &[String], screen: &Screen) -> u8 {
+    let (place, hint) = match selectors {
+        [] => ("`config/`".to_owned(), "write one there, or name the workspace's folder with `-C DIR`"),
+        named => (format!("`{}`", named.join("`, `")), "a recipe is a YAML file with `metadata` and `datasets`"),
+    };
+    screen.error(&format!("find a recipe: there is none below {place}"), Some(hint));
+    exit::USAGE
+}
+
 /// Prints a failure, of a recipe where one is named.
 pub(super) fn failed(failure: &Failure, recipe: Option<&str>, screen: &Screen) {
     let message = match recipe {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{
     args::Lock,
     errors, exit,
-    screen::{FAINT, GOOD, Screen, WARN},
+    screen::{FAINT, GOOD, HINT, Screen, WARN},
 };
 use crate::workspace::{LockReport, Upgrade, Workspace};
 
@@ -49,11 +49,12 @@ fn print(report: &LockReport, check: bool, screen: &Screen) {
     }
     let unchanged = format!("{FAINT}{} unchanged{FAINT:#}", report.unchanged);
     match (report.changes.len(), check) {
-        (0, _) => screen.say(&format!("{GOOD}datac.lock is up to date{GOOD:#}, {unchanged}")),
+        (0, _) => screen.say(&format!("{GOOD}datac.lock{GOOD:#} is up to date, {unchanged}")),
         (changes, true) => {
-            screen.say(&format!("datac.lock would change: {changes} sources, {unchanged}; run `datac lock`"))
+            screen.say(&format!("{WARN}datac.lock{WARN:#} would change: {changes} of its sources, {unchanged}"));
+            screen.say(&format!("{HINT}next:{HINT:#} datac lock"));
         }
-        (changes, false) => screen.say(&format!("datac.lock written: {changes} changed, {unchanged}")),
+        (changes, false) => screen.say(&format!("{GOOD}datac.lock{GOOD:#} is written: {changes} changed, {unchanged}")),
     }
 }
 

@@ -25,7 +25,7 @@ use clap::Parser;
 
 use self::{
     args::{Arguments, Command, Global},
-    progress::Progress,
+    progress::{Progress, Show},
     screen::Screen,
 };
 use crate::{
@@ -70,20 +70,25 @@ fn install_interrupt(interrupt: &Arc<AtomicBool>) {
 fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>) -> u8 {
     let Arguments { global, command } = arguments;
     let screen = Screen::new(global.color, global.quiet);
-    match command {
-        Command::Build(options) => {
-            let progress = Progress::new(screen.clone(), options.json);
-            let workspace = open(&global, interrupt, progress.observer());
-            build::run(&workspace, &options, &global, &screen, &progress)
-        }
-        Command::Status(options) => status::run(&open(&global, interrupt, warnings(&screen)), &options, &screen),
-        Command::Why(options) => why::run(&open(&global, interrupt, warnings(&screen)), &options, &screen),
-        Command::Lock(options) => lock::run(&open(&global, interrupt, warnings(&screen)), &options, &screen),
+    if let Some(folder) = &global.directory
+        && !system::is_dir(folder)
+    {
+        screen.error(&format!("enter workspace `{}`: no such folder", folder.display()), None);
+        return exit::USAGE;
     }
-}
-
-fn warnings(screen: &Screen) -> Observer {
-    Progress::new(screen.clone(), true).observer()
+    let show = match &command {
+        Command::Build(options) if !options.json => Show::All,
+        Command::Build(_) => Show::Beside,
+        _ => Show::Warnings,
+    };
+    let progress = Progress::new(screen.clone(), show);
+    let workspace = open(&global, interrupt, progress.observer());
+    match command {
+        Command::Build(options) => build::run(&workspace, &options, &screen, &progress),
+        Command::Status(options) => status::run(&workspace, &options, &screen),
+        Command::Why(options) => why::run(&workspace, &options, &screen),
+        Command::Lock(options) => lock::run(&workspace, &options, &screen),
+    }
 }
 
 fn open(global: &Global, interrupt: Arc<AtomicBool>, observer: Observer) -> Workspace {

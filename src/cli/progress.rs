@@ -2,14 +2,25 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::screen::{FAINT, Screen, VERB, bytes, rows};
+use super::screen::{Screen, VERB, bytes, rows};
 use crate::driver::{Event, Observer};
+
+/// How much is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Show {
+    /// Everything, with a moving line in a terminal.
+    All,
+    /// What a report on stdout does not tell: pins that were taken, waiting, warnings.
+    Beside,
+    /// Waiting and warnings: the report tells the rest.
+    Warnings,
+}
 
 /// Shows events.
 #[derive(Clone)]
@@ -19,23 +30,25 @@ pub(super) struct Progress {
 
 struct Shown {
     screen: Screen,
-    /// Only warnings are shown: stdout has the whole story.
-    terse: bool,
+    show: Show,
     bar: Option<ProgressBar>,
+    /// What runs now: label to state.
     running: Mutex<BTreeMap<String, String>>,
+    /// Files that were written: path to rows and bytes.
+    wrote: Mutex<BTreeMap<String, (u64, u64)>>,
 }
 
 impl Progress {
-    /// Shows events on `screen`; `terse` shows warnings alone.
-    pub(super) fn new(screen: Screen, terse: bool) -> Self {
-        let bar = (screen.is_live() && !terse).then(|| {
+    /// Shows events on `screen`.
+    pub(super) fn new(screen: Screen, show: Show) -> Self {
+        let bar = (screen.is_live() && show == Show::All).then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(15));
             let style = ProgressStyle::with_template("{spinner:.green} {wide_msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_spinner());
             bar.set_style(style);
             bar
         });
-        Self { shown: Arc::new(Shown { screen, terse, bar, running: Mutex::default() }) }
+        Self { shown: Arc::new(Shown { screen, show, bar, running: Mutex::default(), wrote: Mutex::default() }) }
     }
 
     /// The observer to hand to a workspace.
@@ -44,11 +57,12 @@ impl Progress {
         Arc::new(move |event| shown.show(event))
     }
 
-    /// Takes the moving line away.
-    pub(super) fn finish(&self) {
+    /// Takes the moving line away; returns the files that were written, each with its rows and bytes.
+    pub(super) fn finish(&self) -> BTreeMap<String, (u64, u64)> {
         if let Some(bar) = &self.shown.bar {
             bar.finish_and_clear();
         }
+        std::mem::take(&mut *self.shown.wrote.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -59,18 +73,22 @@ impl Shown {
                 self.line(|| self.screen.say(&format!("{VERB}     Waiting{VERB:#} for {holder}")))
             }
             Event::Warning(text) => self.line(|| self.screen.warn(&text)),
-            Event::Locked(text) => self.line(|| self.screen.say(&format!("{VERB}      Locked{VERB:#} {text}"))),
-            Event::Wrote { path, rows: count, bytes: size } if !self.terse => self.line(|| {
-                let detail = format!("{FAINT}({} rows, {}){FAINT:#}", rows(count), bytes(size));
-                self.screen.say(&format!("{VERB}       Wrote{VERB:#} {path} {detail}"));
-            }),
-            Event::Started { kind, label } => self.note(&label, kind.to_owned()),
-            Event::Reading { label, rows: count } => self.note(&label, format!("{} rows", rows(count))),
-            Event::Download { path, done, total } => self.note(&path, format!("{} of {}", bytes(done), bytes(total))),
-            Event::Finished { label, .. } => {
-                self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&label);
+            Event::Locked(text) if self.show != Show::Warnings => {
+                self.line(|| self.screen.say(&format!("{VERB}      Locked{VERB:#} {text}")))
             }
-            Event::Wrote { .. } => {}
+            Event::Locked(_) => {}
+            // Told in the recipes' order when all is done: as they happen, their order is chance.
+            Event::Wrote { path, rows, bytes } => {
+                self.wrote.lock().unwrap_or_else(PoisonError::into_inner).insert(path, (rows, bytes));
+            }
+            Event::Started { kind, label } => self.note(label, kind.to_owned()),
+            Event::Reading { label, rows: count } => self.note(label, format!("{} rows", rows(count))),
+            Event::Download { path, done, total } => self.note(path, format!("{} of {}", bytes(done), bytes(total))),
+            Event::Finished { label, .. } => {
+                let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+                running.remove(&label);
+                self.draw(running);
+            }
         }
     }
 
@@ -82,11 +100,16 @@ impl Shown {
         }
     }
 
-    fn note(&self, label: &str, state: String) {
-        let Some(bar) = &self.bar else { return };
+    fn note(&self, label: String, state: String) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.insert(label.to_owned(), state);
+        running.insert(label, state);
+        self.draw(running);
+    }
+
+    fn draw(&self, running: MutexGuard<'_, BTreeMap<String, String>>) {
+        let Some(bar) = &self.bar else { return };
         let parts: Vec<String> = running.iter().map(|(label, state)| format!("{label}: {state}")).collect();
+        drop(running);
         bar.set_message(parts.join(" · "));
         bar.enable_steady_tick(Duration::from_millis(100));
     }

@@ -38,17 +38,21 @@ impl Screen {
         std::io::stderr().is_terminal() && !self.quiet
     }
 
-    pub(super) fn is_quiet(&self) -> bool {
-        self.quiet
+    /// The width that text for people is laid out for: the terminal's, or 100 where there is none.
+    pub(super) fn width(&self) -> usize {
+        self.terminal_width(&console::Term::stderr()).unwrap_or(100)
     }
 
-    /// The width of the terminal, or 100 where there is none.
-    pub(super) fn width(&self) -> usize {
+    /// The width to break lines of stdout at; `None` where no terminal shows them.
+    pub(super) fn data_width(&self) -> Option<usize> {
+        self.terminal_width(&console::Term::stdout())
+    }
+
+    fn terminal_width(&self, terminal: &console::Term) -> Option<usize> {
+        const NARROWEST: usize = 40;
         let columns = system::env("COLUMNS").and_then(|columns| columns.parse().ok());
-        columns
-            .or_else(|| console::Term::stderr().size_checked().map(|(_, columns)| usize::from(columns)))
-            .unwrap_or(100)
-            .max(40)
+        let columns = columns.or_else(|| terminal.size_checked().map(|(_, columns)| usize::from(columns)));
+        columns.map(|columns: usize| columns.max(NARROWEST))
     }
 
     /// Whether stderr shows colour.
@@ -73,6 +77,13 @@ impl Screen {
         }
     }
 
+    /// Writes a line to stderr as [`Screen::say`] does, broken between words where the terminal is narrower; what
+    /// follows the first line is indented by `indent`.
+    pub(super) fn say_wrapped(&self, text: &str, indent: usize) {
+        let width = self.terminal_width(&console::Term::stderr());
+        self.say(&wrapped(text, 0, indent, width));
+    }
+
     /// Writes to stderr.
     pub(super) fn always(&self, text: &str) {
         let mut err = AutoStream::new(std::io::stderr(), self.choice());
@@ -81,15 +92,16 @@ impl Screen {
 
     /// Prints an error, completing "failed to …", with what to do.
     pub(super) fn error(&self, message: &str, hint: Option<&str>) {
-        self.always(&format!("{ERROR}error:{ERROR:#} failed to {message}"));
+        let width = self.terminal_width(&console::Term::stderr());
+        self.always(&wrapped(&format!("{ERROR}error:{ERROR:#} failed to {message}"), 0, 7, width));
         if let Some(hint) = hint.filter(|hint| !hint.is_empty()) {
-            self.always(&format!("{HINT}hint:{HINT:#} {hint}"));
+            self.always(&wrapped(&format!("{HINT}hint:{HINT:#} {hint}"), 0, 6, width));
         }
     }
 
     /// Prints a warning.
     pub(super) fn warn(&self, message: &str) {
-        self.say(&format!("{WARN}warning:{WARN:#} {message}"));
+        self.say_wrapped(&format!("{WARN}warning:{WARN:#} {message}"), 9);
     }
 
     fn choice(&self) -> ColorChoice {
@@ -99,6 +111,44 @@ impl Screen {
             Color::Auto => ColorChoice::Auto,
         }
     }
+}
+
+/// Breaks `text` between words into lines of at most `width` columns, of which `used` are taken on the first; the
+/// others are indented. A word too long for a line stays whole: it may be a path that someone copies. A no-break space
+/// is printed as a space.
+pub(super) fn wrapped(text: &str, used: usize, indent: usize, width: Option<usize>) -> String {
+    let spaced = |text: &str| text.replace('\u{a0}', " ");
+    let Some(width) = width else { return spaced(text) };
+    let mut out = String::with_capacity(text.len() + 16);
+    let (mut column, mut is_first) = (used, true);
+    for word in text.split(' ') {
+        let length = shown_width(word);
+        if !is_first && column + 1 + length > width && column > indent {
+            out.push('\n');
+            out.extend(std::iter::repeat_n(' ', indent));
+            column = indent;
+        } else if !is_first {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += length;
+        is_first = false;
+    }
+    spaced(&out)
+}
+
+/// How many characters of `text` are seen: those of colour codes are not.
+fn shown_width(text: &str) -> usize {
+    let (mut count, mut in_code) = (0, false);
+    for c in text.chars() {
+        match c {
+            '\x1b' => in_code = true,
+            'm' if in_code => in_code = false,
+            _ => count += usize::from(!in_code),
+        }
+    }
+    count
 }
 
 /// A number of bytes for people: `1.2 MB`.
@@ -117,7 +167,7 @@ pub(super) fn rows(count: u64) -> String {
     let digits = count.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
@@ -137,6 +187,17 @@ pub(super) fn duration(milliseconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_is_broken_between_words() {
+        assert_eq!(wrapped("one two three", 0, 2, Some(8)), "one two\n  three");
+        assert_eq!(wrapped("one two three", 4, 2, Some(8)), "one\n  two\n  three");
+        assert_eq!(wrapped("averylongword b", 0, 2, Some(8)), "averylongword\n  b");
+        assert_eq!(wrapped("one two\u{a0}three", 0, 2, Some(8)), "one\n  two three");
+        assert_eq!(wrapped("one two\u{a0}three", 0, 2, None), "one two three");
+        let styled = format!("{ERROR}one{ERROR:#} two three");
+        assert_eq!(wrapped(&styled, 0, 2, Some(8)), format!("{ERROR}one{ERROR:#} two\n  three"));
+    }
 
     #[test]
     fn numbers_for_people() {

@@ -5,10 +5,10 @@ use serde::Serialize;
 use super::{
     args::Status,
     errors, exit,
-    screen::{ERROR, FAINT, GOOD, HINT, Screen, WARN},
+    screen::{ERROR, FAINT, GOOD, HINT, Screen, WARN, wrapped},
 };
 use crate::{
-    graph::FailureKind,
+    hash::Change,
     workspace::{Assessment, RecipeStatus, State, Workspace},
 };
 
@@ -19,8 +19,12 @@ pub(super) fn run(workspace: &Workspace, options: &Status, screen: &Screen) -> u
     };
     if options.json {
         print_json(&assessment, screen);
-    } else {
-        print(&assessment, workspace, options.verbose, screen);
+    }
+    if assessment.recipes.is_empty() {
+        return errors::no_recipes(&options.paths, screen);
+    }
+    if !options.json {
+        print(&assessment, options.verbose, screen);
     }
     if !options.exit_code {
         return exit::OK;
@@ -69,13 +73,13 @@ pub(super) fn print_json(assessment: &Assessment, screen: &Screen) {
 }
 
 /// Prints a line a recipe that is not fresh, and what to do next.
-pub(super) fn print(assessment: &Assessment, workspace: &Workspace, verbose: bool, screen: &Screen) {
+pub(super) fn print(assessment: &Assessment, verbose: bool, screen: &Screen) {
     let recipes = &assessment.recipes;
     let count = |state: State| recipes.iter().filter(|recipe| recipe.state == state).count();
     let width = recipes.iter().map(|recipe| recipe.name.chars().count()).max().unwrap_or(0);
     let mut out = String::new();
     for recipe in recipes.iter().filter(|recipe| verbose || recipe.state != State::Fresh) {
-        out.push_str(&line(recipe, width, screen.width()));
+        out.push_str(&line(recipe, width, screen.data_width()));
     }
     let fresh = count(State::Fresh);
     if fresh > 0 && !verbose && fresh < recipes.len() {
@@ -87,64 +91,82 @@ pub(super) fn print(assessment: &Assessment, workspace: &Workspace, verbose: boo
         .filter(|state| count(**state) > 0)
         .map(|state| format!("{} {}", count(*state), state.word()))
         .collect();
-    match (recipes.is_empty(), fresh == recipes.len()) {
-        (true, _) => out.push_str("no recipes found below `config/`; name a file or folder, or use `-C DIR`\n"),
-        (_, true) => out.push_str(&format!("{GOOD}fresh{GOOD:#}    all {fresh} recipes are up to date\n")),
-        _ => out.push_str(&format!("{}\n", counts.join(", "))),
+    match (fresh == recipes.len(), fresh) {
+        (true, 1) => out.push_str(&format!("{GOOD}fresh{GOOD:#}    1 recipe is up to date\n")),
+        (true, _) => out.push_str(&format!("{GOOD}fresh{GOOD:#}    all {fresh} recipes are up to date\n")),
+        (false, _) => out.push_str(&format!("{}\n", counts.join(", "))),
     }
     screen.data(&out);
-    if let Some(next) = next(recipes, workspace) {
-        screen.say(&format!("{HINT}next:{HINT:#} {next}"));
+    if let Some(next) = next(recipes) {
+        screen.say_wrapped(&format!("{HINT}next:{HINT:#} {next}"), 6);
     }
 }
 
-fn line(recipe: &RecipeStatus, width: usize, columns: usize) -> String {
+fn line(recipe: &RecipeStatus, width: usize, columns: Option<usize>) -> String {
+    const STATE: usize = 9;
+    const SHOWN: usize = 4;
     let style = match recipe.state {
         State::Fresh => GOOD,
         State::Invalid => ERROR,
         State::Orphan => FAINT,
         _ => WARN,
     };
-    let head = format!("{style}{:<8}{style:#} {:<width$}", recipe.state.word(), recipe.name);
-    let mut reasons: Vec<String> = recipe.problems.iter().map(ToString::to_string).collect();
-    reasons.extend(recipe.reasons.iter().map(ToString::to_string));
+    let mut out = format!("{style}{:<8}{style:#} {:<width$}", recipe.state.word(), recipe.name);
+    let reasons = reasons(recipe);
     // In a narrow terminal reasons stand below their recipe.
-    let (first, indent) = if columns < width + 40 { ("\n    ".to_owned(), 4) } else { ("  ".to_owned(), width + 11) };
-    let mut out = head;
-    const SHOWN: usize = 4;
+    let is_narrow = columns.is_some_and(|columns| columns < width + 45);
+    let indent = if is_narrow { 4 } else { STATE + width + 2 };
     for (i, reason) in reasons.iter().take(SHOWN).enumerate() {
-        out.push_str(if i == 0 { &first } else { "" });
-        if i > 0 {
-            out.push_str(&format!("\n{:indent$}", ""));
-        }
-        out.push_str(reason);
+        out.push_str(&if i == 0 && !is_narrow { "  ".to_owned() } else { format!("\n{:indent$}", "") });
+        out.push_str(&wrapped(reason, indent, indent, columns));
     }
     if reasons.len() > SHOWN {
         out.push_str(&format!("\n{:indent$}and {} more: datac why {}", "", reasons.len() - SHOWN, recipe.name));
     }
-    let trimmed = out.trim_end().to_owned();
-    trimmed + "\n"
+    out.truncate(out.trim_end().len());
+    out + "\n"
 }
 
-fn next(recipes: &[RecipeStatus], workspace: &Workspace) -> Option<String> {
-    let first = |state: State| recipes.iter().find(|recipe| recipe.state == state);
-    if let Some(recipe) = recipes.iter().find(|recipe| !recipe.problems.is_empty()) {
+/// Why a recipe is in its state, in words.
+pub(super) fn reasons(recipe: &RecipeStatus) -> Vec<String> {
+    let problems = recipe.problems.iter().map(ToString::to_string);
+    // A failure completes "failed to …"; nothing was tried here.
+    let cannot = if recipe.state == State::Invalid { "cannot " } else { "" };
+    problems.chain(recipe.reasons.iter().map(|reason| format!("{cannot}{reason}"))).collect()
+}
+
+/// The change of hub that keeps a recipe from being looked at closely.
+fn change_of_hub(recipe: &RecipeStatus) -> Option<&Change> {
+    recipe.reasons.iter().filter_map(|reason| reason.change.as_ref()).find(|change| change.name.starts_with("hub of "))
+}
+
+/// What to type next for a recipe, if that follows from its state alone.
+pub(super) fn next_of(recipe: &RecipeStatus) -> Option<String> {
+    if !recipe.problems.is_empty() {
         return Some(format!("mend {}", recipe.path));
     }
-    if let Some(failure) = recipes.iter().find_map(|recipe| recipe.failure.as_ref()) {
+    if let Some(failure) = &recipe.failure {
         return failure.hint.clone();
     }
-    let hub_changed = |recipe: &&RecipeStatus| recipe.reasons.iter().any(|reason| reason.text.starts_with("hub of "));
-    if let Some(recipe) = recipes.iter().find(hub_changed) {
-        let hub = recipe
-            .reasons
-            .iter()
-            .find_map(|reason| reason.text.strip_prefix("hub of ")?.split(' ').nth(1).map(str::to_owned));
-        let hub = hub.unwrap_or_default();
-        let hub = if hub == "folder" { "FOLDER".to_owned() } else { hub };
-        return Some(format!("add `--hub {hub}` to ask about the hub it was built from, or build to take the new one"));
+    let change = change_of_hub(recipe)?;
+    let (old, new) = (change.old.as_deref()?, change.new.as_deref()?);
+    let (from, stay) = match old {
+        "sample" => ("the sample hub", "`--hub\u{a0}sample` (or DATAC_HUB=sample)".to_owned()),
+        "folder" => ("a folder hub", "`--hub\u{a0}FOLDER` (or DATAC_HUB=FOLDER)".to_owned()),
+        url => (url, format!("`--hub\u{a0}{url}`")),
+    };
+    let new = if new == "folder" { "this folder" } else { new };
+    Some(format!("built from {from}: go on with it by {stay}; a plain `datac\u{a0}build` takes the sources from {new}"))
+}
+
+fn next(recipes: &[RecipeStatus]) -> Option<String> {
+    let first = |state: State| recipes.iter().find(|recipe| recipe.state == state);
+    if let Some(next) = first(State::Invalid).and_then(next_of) {
+        return Some(next);
     }
-    let _ = (workspace, FailureKind::Config);
+    if let Some(next) = recipes.iter().find(|recipe| change_of_hub(recipe).is_some()).and_then(next_of) {
+        return Some(next);
+    }
     if let Some(recipe) = first(State::Edited) {
         return Some(format!("datac build {} writes it again; move your version away first", recipe.name));
     }
@@ -155,8 +177,6 @@ fn next(recipes: &[RecipeStatus], workspace: &Workspace) -> Option<String> {
         return Some("datac build".to_owned());
     }
     let orphan = first(State::Orphan)?;
-    Some(format!(
-        "remove {} if they are no longer wanted",
-        orphan.files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>().join(", ")
-    ))
+    let names: Vec<&str> = orphan.files.iter().map(|file| file.name.as_str()).collect();
+    Some(format!("remove {} if they are no longer wanted", names.join(", ")))
 }

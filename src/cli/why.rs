@@ -5,7 +5,8 @@ use serde::Serialize;
 use super::{
     args::Why,
     errors, exit,
-    screen::{ERROR, FAINT, GOOD, HINT, Screen, WARN},
+    screen::{ERROR, FAINT, GOOD, HINT, Screen, WARN, rows, wrapped},
+    status,
 };
 use crate::workspace::{Explanation, State, Workspace};
 
@@ -28,11 +29,11 @@ pub(super) fn run(workspace: &Workspace, options: &Why, screen: &Screen) -> u8 {
         return exit::OK;
     }
     errors::problems(&explanation.status.problems, workspace, screen);
-    screen.data(&text(&explanation));
+    screen.data(&text(&explanation, screen.data_width()));
     exit::OK
 }
 
-fn text(explanation: &Explanation) -> String {
+fn text(explanation: &Explanation, columns: Option<usize>) -> String {
     let status = &explanation.status;
     let style = match status.state {
         State::Fresh => GOOD,
@@ -40,46 +41,56 @@ fn text(explanation: &Explanation) -> String {
         _ => WARN,
     };
     let mut out = format!("{} is {style}{}{style:#}\n", status.name, status.state.word());
+    let width = status.files.iter().map(|file| file.name.chars().count()).max().unwrap_or(0);
     for file in &status.files {
-        out.push_str(&format!("  {FAINT}{}  {} rows, blake3 {}{FAINT:#}\n", file.name, file.rows, file.blake3.short()));
+        let (name, rows, blake3) = (&file.name, rows(file.rows), file.blake3.short());
+        out.push_str(&format!("  {FAINT}{name:<width$}  {rows} rows, blake3 {blake3}{FAINT:#}\n"));
     }
-    if !status.reasons.is_empty() {
+    // Problems have been drawn, each with its line.
+    if status.problems.is_empty() && !status.reasons.is_empty() {
         out.push_str("\nbecause\n");
-        for (reason, place) in status.reasons.iter().zip(&explanation.places) {
-            let place = place
-                .map(|(line, column)| format!("  {FAINT}{}:{line}:{column}{FAINT:#}", status.path))
-                .unwrap_or_default();
-            out.push_str(&format!("  {reason}{place}\n"));
+        for (reason, place) in status::reasons(status).iter().zip(&explanation.places) {
+            out.push_str(&format!("  {}\n", wrapped(reason, 2, 2, columns)));
+            if let Some((line, column)) = place {
+                out.push_str(&format!("    {FAINT}at {}:{line}:{column}{FAINT:#}\n", status.path));
+            }
         }
+    }
+    if status.state != State::Fresh && status.state != State::Invalid {
+        out.push_str(&stages(explanation));
     }
     if !explanation.unchanged.is_empty() {
         out.push_str("\nunchanged\n");
+        let width = explanation.unchanged.iter().map(|entry| entry.name.chars().count()).max().unwrap_or(0).min(40);
         for entry in &explanation.unchanged {
             let value = match entry.value.rsplit_once(':') {
                 Some((_, hex)) if hex.len() >= 40 => &hex[..10],
                 _ => entry.value.as_str(),
             };
-            out.push_str(&format!("  {FAINT}{}  {value}{FAINT:#}\n", entry.name));
-        }
-    }
-    if status.state != State::Fresh && status.state != State::Invalid {
-        out.push_str("\nstages\n");
-        for step in &explanation.steps {
-            let what = match (step.to_run, step.reused) {
-                (Some(0), 0) => continue,
-                (Some(0), reused) => format!("{reused} reused"),
-                (Some(runs), 0) => format!("{runs} to run"),
-                (Some(runs), reused) => format!("{runs} to run, {reused} reused"),
-                (None, 0) => "to run, unless the stage before yields the same bytes".to_owned(),
-                (None, reused) => format!("{reused} reused, more may run"),
-            };
-            out.push_str(&format!("  {:<8} {what}\n", step.stage));
+            out.push_str(&format!("  {FAINT}{:<width$}  {value}{FAINT:#}\n", entry.name));
         }
     }
     let is_stale = !matches!(status.state, State::Fresh | State::Invalid);
-    let next = status.failure.as_ref().and_then(|failure| failure.hint.clone());
-    if let Some(next) = next.or_else(|| is_stale.then(|| format!("datac build {}", status.name))) {
-        out.push_str(&format!("\n{HINT}next:{HINT:#} {next}\n"));
+    let next = status::next_of(status).or_else(|| is_stale.then(|| format!("datac build {}", status.name)));
+    if let Some(next) = next {
+        out.push_str(&format!("\n{}\n", wrapped(&format!("{HINT}next:{HINT:#} {next}"), 0, 6, columns)));
     }
     out
+}
+
+/// What would run and what is reused, stage by stage.
+fn stages(explanation: &Explanation) -> String {
+    let mut out = String::new();
+    for step in &explanation.steps {
+        let what = match (step.to_run, step.reused) {
+            (Some(0), 0) => continue,
+            (Some(0), reused) => format!("{reused} reused"),
+            (Some(runs), 0) => format!("{runs} to run"),
+            (Some(runs), reused) => format!("{runs} to run, {reused} reused"),
+            (None, 0) => "to run, unless the stage before yields the same bytes".to_owned(),
+            (None, reused) => format!("{reused} reused, more may run"),
+        };
+        out.push_str(&format!("  {:<8} {what}\n", step.stage));
+    }
+    if out.is_empty() { out } else { format!("\nstages\n{out}") }
 }

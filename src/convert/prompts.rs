@@ -41,7 +41,9 @@ impl Converter for Prompts {
 
     fn convert<'a>(&self, row: &'a RawRow<'_>, _: &Options) -> Result<Converted<'a>, Reject> {
         let there = |column: &&str| !matches!(row.get(column), None | Some(Value::Null));
-        let messages = match COLUMNS.into_iter().find(there) {
+        // A null instruction is an empty one, as in a conversation: the input may still ask.
+        let null_instruction = row.get("instruction").map(|_| "instruction");
+        let messages = match COLUMNS.into_iter().find(there).or(null_instruction) {
             Some("instruction") => vec![Message::new(Role::User, instruction::request(row)?)],
             Some("prompt") if matches!(row.get("prompt"), Some(Value::Json(_))) => dialogue(row)?,
             Some(column) => vec![Message::new(Role::User, Cow::Borrowed(question(row, column)?))],

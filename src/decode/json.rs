@@ -12,15 +12,14 @@ use crate::row::{self, RawRow, Reason, Reject, Value};
 pub(super) fn line_spans(bytes: &[u8]) -> Vec<Span> {
     let mut spans = Vec::with_capacity(bytes.len() / 512 + 1);
     let mut start = 0;
-    let mut line = 0;
-    for end in memchr::memchr_iter(b'\n', bytes).chain((bytes.last() != Some(&b'\n')).then_some(bytes.len())) {
+    let ends = memchr::memchr_iter(b'\n', bytes).chain((bytes.last() != Some(&b'\n')).then_some(bytes.len()));
+    for (line, end) in (0..).zip(ends) {
         let row = bytes[start..end].trim_ascii();
         if !row.is_empty() {
             let start = start + (bytes[start..end].len() - bytes[start..end].trim_ascii_start().len());
             spans.push(Span { start, end: start + row.len(), line });
         }
         start = end + 1;
-        line += 1;
     }
     spans
 }

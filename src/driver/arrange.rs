@@ -1,7 +1,7 @@
 //! Runs an arrangement: the hashes of all selected samples in, two ordered lists out.
 
 use super::{
-    select::{index, selection},
+    select::{index, selection, tokens},
     step::{Context, Stop},
 };
 use crate::{
@@ -32,13 +32,21 @@ pub(crate) fn arrange(
         for (i, chunk) in source.chunks.iter().enumerate().take(selection.chunks()) {
             context.check()?;
             let index = index(context, chunk)?;
+            let tokens = match (unit, chunk.tokens) {
+                (Unit::Tokens, Some(digest)) => tokens(context, &digest, index.len())?,
+                _ => Vec::new(),
+            };
             candidates.extend(selection.samples(i).map(|sample| {
                 let sample = sample as usize;
                 Candidate {
                     source: number as u32,
                     row_hash: index.row_hash[sample],
                     prompt_hash: index.prompt_hash[sample],
-                    units: if let Unit::Rows = unit { 1 } else { index.characters[sample] },
+                    units: match unit {
+                        Unit::Rows => 1,
+                        Unit::Characters => index.characters[sample],
+                        Unit::Tokens => tokens[sample],
+                    },
                 }
             }));
         }

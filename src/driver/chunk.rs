@@ -144,12 +144,13 @@ impl<'j> Work<'j> {
                     let bytes = postcard::to_stdvec(&self.rejects).expect("rejects are plain data");
                     Some(context.store.put(&bytes)?)
                 };
+                let bytes = self.rows.len() as u64;
                 let outcome = ConvertOutcome {
-                    rows: context.store.put(&self.rows)?,
-                    index: context.store.put(&self.index.encode())?,
+                    rows: context.store.put_recent(self.rows)?,
+                    index: context.store.put_recent(self.index.encode())?,
                     rejects,
                     samples: self.index.len() as u32,
-                    bytes: self.rows.len() as u64,
+                    bytes,
                     rejected: self.rejects.iter().map(|stored| (stored.row, stored.reject.reason)).collect(),
                     joined_turns: self.joined_turns,
                 };

@@ -18,16 +18,13 @@ use std::{
     time::Duration,
 };
 
-use salsa::Setter;
-
 pub(crate) use output::file_names;
 pub(crate) use step::{Context, Stop, failure_of, lookup};
 pub use step::{Event, Observer};
 
 use crate::{
     graph::{
-        Action, Failure, FailureKind, FileOutcome, Known, Node, Outcome, Planner, PlannerDb, RecipeFile, RecipePlan,
-        Work, plan,
+        Action, Failure, FailureKind, FileOutcome, Known, Node, Outcome, Planner, RecipeFile, RecipePlan, Work, plan,
     },
     hash::Digest,
     system::{self, Stopwatch},
@@ -176,7 +173,7 @@ impl Driver<'_> {
         match report {
             Report::Action(action, Ok(outcome)) => {
                 self.context.note(action.key, action.work.kind(), &outcome);
-                self.set(&action.key, Known::Outcome(outcome));
+                self.planner.learn(&action.key, Known::Outcome(outcome));
                 self.done(&action.key, &mut again);
             }
             Report::Action(action, Err(stop)) => self.stopped(&[action], stop, &mut again),
@@ -184,7 +181,7 @@ impl Driver<'_> {
                 for action in actions {
                     // The record was written beside the work; this reads it back into the cell.
                     let outcome = self.context.lookup(&action.key);
-                    self.set(&action.key, outcome.map_or(Known::Nothing, Known::Outcome));
+                    self.planner.learn(&action.key, outcome.map_or(Known::Nothing, Known::Outcome));
                     self.done(&action.key, &mut again);
                 }
             }
@@ -215,7 +212,7 @@ impl Driver<'_> {
             Stop::Missing(miss) => self.forget(&miss),
             Stop::Failure(failure) => {
                 for action in actions {
-                    self.set(&action.key, Known::Failure(failure.clone()));
+                    self.planner.learn(&action.key, Known::Failure(failure.clone()));
                 }
             }
             Stop::Interrupted => return,
@@ -235,13 +232,6 @@ impl Driver<'_> {
         }
     }
 
-    fn set(&mut self, key: &Digest, known: Known) {
-        let cell = self.planner.cell(key);
-        if *cell.known(self.planner) != known {
-            cell.set_known(self.planner).to(known);
-        }
-    }
-
     /// Makes the planner forget whatever made a blob that is gone.
     fn forget(&mut self, miss: &crate::artifact::Miss) {
         self.context.tell(Event::Warning(step::describe(miss)));
@@ -258,7 +248,7 @@ impl Driver<'_> {
             };
             // If the record cannot forget, the blob's absence makes the entry worthless all the same.
             self.context.record.forget(&key).ok();
-            self.planner.cell(&key).set_known(self.planner).to(known);
+            self.planner.learn(&key, known);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Writes the files of a recipe: both sides in one pass over its rows, and its quarantine file.
 
-use std::{path::PathBuf, sync::PoisonError};
+use std::{path::Path, sync::PoisonError};
 
 use super::{
     arrange::list,
@@ -155,7 +155,7 @@ fn put_in_place(context: &Context, written: Written, rows: u64) -> Result<FileOu
     let stat = written.put_in_place()?;
     // The digest was taken while writing; noting it saves the next run the reading.
     let name = destination.to_string_lossy();
-    context.record.note_digest(&name, &stat, &outcome.digest, system::now_ns()).ok();
+    context.record.note_digest(&name, &stat, &outcome.digest, system::now_ns());
     let short = destination.strip_prefix(&context.output_dir).unwrap_or(&destination).to_string_lossy().into_owned();
     context.wrote.lock().unwrap_or_else(PoisonError::into_inner).insert(short);
     context.tell(Event::Wrote { path: name.into_owned(), rows, bytes: outcome.bytes });
@@ -163,7 +163,7 @@ fn put_in_place(context: &Context, written: Written, rows: u64) -> Result<FileOu
 }
 
 /// The digest of the file at `path` if it is there and has this size; through the stat cache.
-fn digest_of(context: &Context, path: &PathBuf, bytes: u64) -> Result<Option<Digest>, Stop> {
+fn digest_of(context: &Context, path: &Path, bytes: u64) -> Result<Option<Digest>, Stop> {
     match system::stat(path) {
         Ok(stat) if stat.size == bytes => Ok(Some(super::files::digest(&context.record, path)?)),
         Ok(_) => Ok(None),

@@ -6,6 +6,7 @@ use super::step::{Context, Stop};
 use crate::{
     config::Filter,
     graph::{ConvertedChunk, Failure, FailureKind, SelectOutcome},
+    hash::Digest,
     mix::{self, Selection, select::ChunkScores},
     quality::ScoreColumn,
     samples::SampleIndex,
@@ -18,35 +19,26 @@ pub(crate) fn select(
     filters: &[Filter],
     max: Option<u64>,
 ) -> Result<SelectOutcome, Stop> {
-    let loaded: Vec<(SampleIndex, Vec<ScoreColumn>)> = chunks
+    let loaded: Vec<(SampleIndex, Vec<ScoreColumn>, Option<Vec<u32>>)> = chunks
         .par_iter()
         .map(|chunk| {
             context.check()?;
             let index = index(context, chunk)?;
-            let scores = chunk.scores.iter().map(|digest| {
-                let column = ScoreColumn::decode(&context.store.get(digest)?)
-                    .map_err(|error| Stop::Failure(Failure::new(FailureKind::Cache, error.to_string())))?;
-                if column.len() == index.len() {
-                    Ok(column)
-                } else {
-                    Err(Stop::Failure(Failure::new(
-                        FailureKind::Cache,
-                        "match scores to samples: their numbers differ",
-                    )))
-                }
-            });
-            let scores = scores.collect::<Result<Vec<_>, Stop>>()?;
-            Ok((index, scores))
+            let scores =
+                chunk.scores.iter().map(|digest| column(context, digest, index.len())).collect::<Result<_, Stop>>()?;
+            let tokens = chunk.tokens.map(|digest| tokens(context, &digest, index.len())).transpose()?;
+            Ok((index, scores, tokens))
         })
         .collect::<Result<_, Stop>>()?;
     let views: Vec<ChunkScores<'_>> = loaded
         .iter()
         .zip(chunks)
-        .map(|((index, scores), chunk)| ChunkScores {
+        .map(|((index, scores, tokens), chunk)| ChunkScores {
             rows: &index.row,
             characters: &index.characters,
             rejects: &chunk.converted.rejected,
             scores,
+            tokens: tokens.as_deref(),
         })
         .collect();
     let selection = mix::select(&views, filters, max);
@@ -55,11 +47,31 @@ pub(crate) fn select(
         selection: context.store.put(&bytes)?,
         kept: selection.kept,
         characters: selection.characters,
+        tokens: selection.tokens,
         rows_read: selection.rows_read,
         filters: selection.filters.clone(),
         rejects: selection.rejects.clone(),
         reached_max: selection.reached_max,
     })
+}
+
+/// A score column, which has a score for every sample.
+fn column(context: &Context, digest: &Digest, samples: usize) -> Result<ScoreColumn, Stop> {
+    let column = ScoreColumn::decode(&context.store.get(digest)?)
+        .map_err(|error| Stop::Failure(Failure::new(FailureKind::Cache, error.to_string())))?;
+    if column.len() == samples {
+        Ok(column)
+    } else {
+        Err(Stop::Failure(Failure::new(FailureKind::Cache, "match scores to samples: their numbers differ")))
+    }
+}
+
+/// A column of token counts.
+pub(crate) fn tokens(context: &Context, digest: &Digest, samples: usize) -> Result<Vec<u32>, Stop> {
+    match column(context, digest, samples)? {
+        ScoreColumn::Tokens(tokens) => Ok(tokens),
+        _ => Err(Stop::Failure(Failure::new(FailureKind::Cache, "read token counts: the column holds something else"))),
+    }
 }
 
 /// The index of a converted chunk.

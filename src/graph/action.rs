@@ -85,6 +85,8 @@ pub struct ConvertedChunk {
     pub converted: ConvertOutcome,
     /// The digest of each score column, in the order of the filters.
     pub scores: Vec<Digest>,
+    /// The digest of the column of tokens, where the mixture counts them.
+    pub tokens: Option<Digest>,
 }
 
 /// One selected source of a recipe.
@@ -96,8 +98,6 @@ pub struct SelectedSource {
     pub chunks: Arc<Vec<ConvertedChunk>>,
     /// What was selected.
     pub selected: SelectOutcome,
-    /// The digest of token counts for each chunk, where the recipe counts tokens.
-    pub weights: Vec<Digest>,
 }
 
 /// A step to run.
@@ -253,8 +253,10 @@ pub struct SelectOutcome {
     pub selection: Digest,
     /// Samples kept.
     pub kept: u64,
-    /// Their size in the unit the mixture counts.
+    /// Their characters.
     pub characters: u64,
+    /// Their tokens; 0 where the mixture does not count them.
+    pub tokens: u64,
     /// Rows looked at.
     pub rows_read: u64,
     /// What each filter did.
@@ -363,7 +365,7 @@ pub fn score_key(chunk: &Digest, index: &Digest, rows: &Digest, measure: &Measur
 }
 
 /// The key of selecting from a source.
-pub fn select_key(chunks: &[ConvertedChunk], filters: &[Filter], max: Option<u64>) -> Digest {
+pub(super) fn select_key(chunks: &[ConvertedChunk], filters: &[Filter], max: Option<u64>) -> Digest {
     let mut key = manifest("select", &format!("{SELECT_VERSION}+{}", code::hash_of("mix/select.rs")));
     key.push("max", format!("{max:?}"));
     for filter in filters {
@@ -374,12 +376,15 @@ pub fn select_key(chunks: &[ConvertedChunk], filters: &[Filter], max: Option<u64
         for score in &chunk.scores {
             key.push("score", score);
         }
+        if let Some(tokens) = chunk.tokens {
+            key.push("tokens", tokens);
+        }
     }
     key.digest()
 }
 
 /// The key of arranging a recipe's rows.
-pub fn arrange_key(
+pub(super) fn arrange_key(
     sources: &[SelectedSource],
     allotment: &Allotment,
     unit: crate::config::Unit,
@@ -391,8 +396,12 @@ pub fn arrange_key(
     key.push("validation", format!("{validation:?}"));
     for source in sources {
         key.push("selection", source.selected.selection);
-        source.chunks.iter().for_each(|chunk| drop(key.push("index", chunk.converted.index)));
-        source.weights.iter().for_each(|weights| drop(key.push("weights", weights)));
+        for chunk in source.chunks.iter() {
+            key.push("index", chunk.converted.index);
+            if let Some(tokens) = chunk.tokens {
+                key.push("tokens", tokens);
+            }
+        }
     }
     key.digest()
 }
@@ -401,7 +410,7 @@ pub fn arrange_key(
 const WRITER_VERSION: u32 = 1;
 
 /// The key of a recipe's two files.
-pub fn output_key(sources: &[SelectedSource], arranged: &ArrangeOutcome) -> Digest {
+pub(super) fn output_key(sources: &[SelectedSource], arranged: &ArrangeOutcome) -> Digest {
     let mut key = manifest("output", &WRITER_VERSION.to_string());
     key.push("train", arranged.train).push("validation", arranged.validation);
     for source in sources {
@@ -414,7 +423,7 @@ pub fn output_key(sources: &[SelectedSource], arranged: &ArrangeOutcome) -> Dige
 }
 
 /// The key of a recipe's quarantine file. Places count here: the file tells where each row stood.
-pub fn quarantine_key(sources: &[SelectedSource]) -> Digest {
+pub(super) fn quarantine_key(sources: &[SelectedSource]) -> Digest {
     let mut key = manifest("quarantine", &WRITER_VERSION.to_string());
     for source in sources {
         key.push("source", &source.name).push("selection", source.selected.selection);

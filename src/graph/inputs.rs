@@ -6,6 +6,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use salsa::Setter;
+
 use super::action::Outcome;
 use crate::{
     config::Vocabulary,
@@ -224,6 +226,19 @@ impl Planner {
             })
         });
         Self { storage: salsa::Storage::new(callback), cells: Arc::default(), lookup }
+    }
+
+    /// Notes what is known of an action now; knowing the same again disturbs nothing.
+    pub(crate) fn learn(&mut self, key: &Digest, known: Known) {
+        let cell = self.cell(key);
+        if *cell.known(self) != known {
+            cell.set_known(self).to(known);
+        }
+    }
+
+    /// Sets the snapshots that dataset entries stand on; the [`World`] must have been made.
+    pub(crate) fn set_snapshots(&mut self, snapshots: BTreeMap<SnapshotKey, SnapshotInput>) {
+        World::get(self).set_snapshots(self).to(snapshots);
     }
 
     /// The keys of the actions known to have made a blob.

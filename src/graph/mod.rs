@@ -1,12 +1,15 @@
 //! The plan: salsa queries over digests that say what every output is made of and what is still to run.
 //!
-//! salsa never holds data and is rebuilt in each process; what survives is in the cache. Asking [`queries::plan`] for a
+//! salsa never holds data and is rebuilt in each process; what survives is in the cache. Asking `plan` for a
 //! recipe yields its two files' digests, or the actions that are missing, or why it cannot be built. The driver runs
 //! what is missing, sets the cells and asks again; `datac status` is the first of those asks.
 
 mod action;
 mod inputs;
 mod queries;
+mod selection;
+mod sources;
+mod stages;
 mod standing;
 
 pub use action::{
@@ -14,8 +17,10 @@ pub use action::{
     Outcome, Realised, ScanOutcome, ScanWork, ScannedChunk, SelectOutcome, SelectedSource, SourceFile, Work,
     convert_key, scan_key, score_key,
 };
-pub(crate) use inputs::{Code, Known, Lookup, OnExecute, Planner, PlannerDb, RecipeFile, SnapshotInput, World};
+pub(crate) use inputs::{Code, Known, Lookup, OnExecute, Planner, RecipeFile, SnapshotInput, World};
 pub use inputs::{Failure, FailureKind, LocalFile, Snapshot, SnapshotKey};
 pub use queries::{Node, RecipePlan};
-pub(crate) use queries::{choose, parse, plan, snapshot_key, stages};
+pub(crate) use queries::{parse, plan};
+pub(crate) use sources::{choose, snapshot_key};
+pub(crate) use stages::stages;
 pub(crate) use standing::{leaves, stage_versions};

@@ -2,10 +2,13 @@
 
 use super::{
     inputs::{PlannerDb, RecipeFile, Snapshot, World},
-    queries::{conversion, files, measures, parse, snapshot_key},
+    queries::parse,
+    selection::measures,
+    sources::{conversion, files, snapshot_key},
 };
 use crate::{
     code,
+    config::Unit,
     decode::CUTTER_VERSION,
     hash::Manifest,
     mix::{allot::ALLOT_VERSION, arrange::ARRANGE_VERSION, select::SELECT_VERSION},
@@ -46,7 +49,7 @@ pub(crate) fn leaves(db: &dyn PlannerDb, file: RecipeFile) -> Manifest {
         if let Ok(Some(conversion)) = conversion(db, file, number) {
             manifest.push(format!("converter of {name}"), format!("{} {}", conversion.converter, conversion.code));
         }
-        for measure in measures(recipe.metadata.kind, dataset) {
+        for measure in measures(recipe.metadata.kind, dataset, recipe.mix.unit == Unit::Tokens) {
             let entry = format!("scorer {}", measure.kind.name());
             if manifest.get(&entry).is_none() {
                 manifest.push(entry, quality::code_version(measure.kind));

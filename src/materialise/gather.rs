@@ -7,6 +7,7 @@
 use std::{
     io::{BufReader, BufWriter, Read, Seek, Write},
     path::Path,
+    sync::Arc,
 };
 
 use rayon::prelude::*;
@@ -83,7 +84,7 @@ impl Rows<'_> {
         let needed = self.needed(orders)?;
         let whole: u64 = needed.iter().map(|block| self.blocks[*block].bytes).sum();
         if whole <= memory {
-            return self.from_memory(&needed, orders, outs);
+            return self.through_memory(&needed, orders, outs);
         }
         let mut by_block = vec![Vec::new(); self.blocks.len()];
         for (order, out) in orders.iter().zip(outs) {
@@ -105,9 +106,9 @@ impl Rows<'_> {
         Ok((0..self.blocks.len()).filter(|block| is_needed[*block]).collect())
     }
 
-    fn from_memory(&self, needed: &[usize], orders: &[&[u32]], outs: &mut [Out<'_>]) -> Result<(), GatherError> {
-        let mut loaded = vec![Vec::new(); self.blocks.len()];
-        let read: Vec<Vec<u8>> =
+    fn through_memory(&self, needed: &[usize], orders: &[&[u32]], outs: &mut [Out<'_>]) -> Result<(), GatherError> {
+        let mut loaded = vec![Arc::default(); self.blocks.len()];
+        let read: Vec<Arc<Vec<u8>>> =
             needed.par_iter().map(|block| self.store.get(&self.blocks[*block].rows)).collect::<Result<_, _>>()?;
         needed.iter().zip(read).for_each(|(block, bytes)| loaded[*block] = bytes);
         for (order, out) in orders.iter().zip(outs) {
@@ -151,7 +152,7 @@ impl Rows<'_> {
             buckets.push(BufWriter::with_capacity(64 << 10, tempfile::tempfile_in(scratch).map_err(fail)?));
         }
         for group in needed.chunks(rayon::current_num_threads().max(1)) {
-            let read: Vec<Vec<u8>> =
+            let read: Vec<Arc<Vec<u8>>> =
                 group.par_iter().map(|block| self.store.get(&self.blocks[*block].rows)).collect::<Result<_, _>>()?;
             for (block, bytes) in group.iter().zip(read) {
                 for (position, candidate) in std::mem::take(&mut by_block[*block]) {

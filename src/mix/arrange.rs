@@ -125,11 +125,13 @@ fn by_hash(candidates: &[Candidate], chosen: &[(u32, u32)], validation: &Validat
         .map(|row| key(candidates[row.0 as usize].prompt_hash, 0, validation.seed, Purpose::Split))
         .collect();
     let mut sides: Vec<bool> = ranks.iter().map(|rank| u128::from(*rank) < threshold).collect();
-    if validation.ratio > 0.0
-        && let (Some(lowest), Some(highest)) = (ranks.iter().min(), ranks.iter().max())
-        && lowest != highest
+    if let (Some(lowest), Some(highest)) = (ranks.iter().min(), ranks.iter().max())
+        && validation.ratio > 0.0
     {
-        if !sides.contains(&true) {
+        if lowest == highest {
+            // One prompt cannot be on both sides, and a trainer needs rows before it needs validation.
+            sides.fill(false);
+        } else if !sides.contains(&true) {
             sides = ranks.iter().map(|rank| rank == lowest).collect();
         } else if !sides.contains(&false) {
             sides = ranks.iter().map(|rank| rank != highest).collect();
@@ -187,8 +189,13 @@ fn by_rank(candidates: &[Candidate], chosen: &[(u32, u32)], validation: &Validat
             group.on_validation = true;
         }
     }
-    if validation.ratio > 0.0 && groups.len() > 1 && groups.iter().all(|group| !group.on_validation) {
-        groups[ranked[0]].on_validation = true;
+    if groups.len() == 1 {
+        groups[0].on_validation = false;
+    } else if validation.ratio > 0.0
+        && groups.iter().all(|group| !group.on_validation)
+        && let Some(lowest) = ranked.first()
+    {
+        groups[*lowest].on_validation = true;
     }
     group_of.into_iter().map(|place| groups[place].on_validation).collect()
 }
@@ -295,6 +302,18 @@ mod tests {
         assert!((0..10).all(|i| (5..=6).contains(&times[&i])));
         assert_eq!(times.iter().filter(|(i, _)| **i >= 10).count(), 55);
         assert!(prompts_of(&candidates, &arranged.train).is_disjoint(&prompts_of(&candidates, &arranged.validation)));
+    }
+
+    #[test]
+    fn a_single_prompt_is_for_training() {
+        for method in [SplitMethod::Hash, SplitMethod::Exact] {
+            for prompt in 0..20 {
+                let candidates = candidates(&[(0, prompt), (0, prompt)]);
+                let arranged = arrange(&candidates, &all_of(&candidates), &validation(0.5, method, false));
+                let sides = (arranged.train.len(), arranged.validation.len());
+                assert_eq!(sides, (2, 0));
+            }
+        }
     }
 
     #[test]

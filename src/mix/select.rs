@@ -19,6 +19,8 @@ pub struct ChunkScores<'a> {
     pub rejects: &'a [(u32, Reason)],
     /// For each filter, the scores of the samples.
     pub scores: &'a [ScoreColumn],
+    /// For each sample its tokens, where the mixture counts them.
+    pub tokens: Option<&'a [u32]>,
 }
 
 /// How many samples came to a filter and how many it let through.
@@ -41,6 +43,8 @@ pub struct Selection {
     pub kept: u64,
     /// Characters of the samples kept.
     pub characters: u64,
+    /// Tokens of the samples kept; 0 where they are not counted.
+    pub tokens: u64,
     /// Rows looked at: up to the last one needed.
     pub rows_read: u64,
     /// What each filter did.
@@ -101,6 +105,7 @@ pub fn select(chunks: &[ChunkScores<'_>], filters: &[Filter], max: Option<u64>) 
                 last = Some(sample);
                 selection.kept += 1;
                 selection.characters += u64::from(chunk.characters[sample as usize]);
+                selection.tokens += chunk.tokens.map_or(0, |tokens| u64::from(tokens[sample as usize]));
             }
         }
         for (row, reason) in chunk.rejects {
@@ -144,7 +149,7 @@ mod tests {
     use crate::config::DeduplicationMethod;
 
     fn chunk<'a>(rows: &'a [u32], rejects: &'a [(u32, Reason)], scores: &'a [ScoreColumn]) -> ChunkScores<'a> {
-        ChunkScores { rows, characters: &[1; 16], rejects, scores }
+        ChunkScores { rows, characters: &[1; 16], rejects, scores, tokens: Some(&[3; 16]) }
     }
 
     fn kept(selection: &Selection) -> Vec<Vec<u32>> {
@@ -176,6 +181,8 @@ mod tests {
             (7, vec![(Reason::EmptyOutput, 1)]),
             "rows behind the last one needed do not count"
         );
+
+        assert_eq!((three.characters, three.tokens), (3, 9));
 
         let two = select(&chunks, &filters, Some(2));
         assert_eq!((kept(&two), two.rows_read, two.rejects.len()), (vec![vec![1, 2], vec![]], 3, 0));

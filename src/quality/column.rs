@@ -1,6 +1,6 @@
 //! The scores of a chunk's samples, one kind a column, and how they are stored.
 
-use super::{Language, ScoreKind, code_quality, exact, language, length, quality};
+use super::{Language, ScoreKind, code_quality, exact, language, length, quality, tokens};
 
 /// Raised whenever the stored form changes.
 const FORMAT: u8 = 1;
@@ -21,6 +21,8 @@ pub enum ScoreColumn {
     Language(Vec<[u8; 2]>),
     /// Identities of texts.
     Exact(Vec<u128>),
+    /// Tokens; `u32::MAX` stands for that many or more.
+    Tokens(Vec<u32>),
 }
 
 /// Stored scores that cannot be used.
@@ -55,6 +57,7 @@ impl ScoreColumn {
             ScoreKind::CodeQuality => Self::CodeQuality(Vec::new()),
             ScoreKind::Language => Self::Language(Vec::new()),
             ScoreKind::Deduplication => Self::Exact(Vec::new()),
+            ScoreKind::Tokens => Self::Tokens(Vec::new()),
         }
     }
 
@@ -66,6 +69,7 @@ impl ScoreColumn {
             Self::CodeQuality(_) => ScoreKind::CodeQuality,
             Self::Language(_) => ScoreKind::Language,
             Self::Exact(_) => ScoreKind::Deduplication,
+            Self::Tokens(_) => ScoreKind::Tokens,
         }
     }
 
@@ -76,6 +80,7 @@ impl ScoreColumn {
             Self::Quality(scores) | Self::CodeQuality(scores) => scores.len(),
             Self::Language(scores) => scores.len(),
             Self::Exact(scores) => scores.len(),
+            Self::Tokens(scores) => scores.len(),
         }
     }
 
@@ -92,6 +97,7 @@ impl ScoreColumn {
             Self::CodeQuality(scores) => scores.push(code_quality(text)),
             Self::Language(scores) => scores.push(language(text).to_bytes()),
             Self::Exact(scores) => scores.push(exact(text)),
+            Self::Tokens(scores) => scores.push(u32::try_from(tokens(text)).unwrap_or(u32::MAX)),
         }
     }
 
@@ -102,7 +108,9 @@ impl ScoreColumn {
         out.push(number(self.kind()));
         out.extend_from_slice(&(self.len() as u64).to_le_bytes());
         match self {
-            Self::Length(scores) => scores.iter().for_each(|score| out.extend_from_slice(&score.to_le_bytes())),
+            Self::Length(scores) | Self::Tokens(scores) => {
+                scores.iter().for_each(|score| out.extend_from_slice(&score.to_le_bytes()));
+            }
             Self::Quality(scores) | Self::CodeQuality(scores) => {
                 scores.iter().for_each(|score| out.extend_from_slice(&score.to_le_bytes()));
             }
@@ -136,6 +144,7 @@ impl ScoreColumn {
                 Self::Language(scores(body, |bytes| Language::from_bytes(bytes).map(Language::to_bytes))?)
             }
             ScoreKind::Deduplication => Self::Exact(scores(body, |bytes| Some(u128::from_le_bytes(bytes)))?),
+            ScoreKind::Tokens => Self::Tokens(scores(body, |bytes| Some(u32::from_le_bytes(bytes)))?),
         })
     }
 }
@@ -148,6 +157,7 @@ fn number(kind: ScoreKind) -> u8 {
         ScoreKind::CodeQuality => 3,
         ScoreKind::Language => 4,
         ScoreKind::Deduplication => 5,
+        ScoreKind::Tokens => 6,
     }
 }
 
@@ -155,7 +165,7 @@ fn number(kind: ScoreKind) -> u8 {
 fn width(kind: ScoreKind) -> usize {
     match kind {
         ScoreKind::Language => 2,
-        ScoreKind::Length => 4,
+        ScoreKind::Length | ScoreKind::Tokens => 4,
         ScoreKind::Quality | ScoreKind::CodeQuality => 8,
         ScoreKind::Deduplication => 16,
     }
@@ -206,6 +216,7 @@ mod tests {
                     ScoreColumn::CodeQuality(scores) => assert_eq!(scores[at], code_quality(text)),
                     ScoreColumn::Language(scores) => assert_eq!(scores[at], language(text).to_bytes()),
                     ScoreColumn::Exact(scores) => assert_eq!(scores[at], exact(text)),
+                    ScoreColumn::Tokens(scores) => assert_eq!(u64::from(scores[at]), tokens(text)),
                 }
             }
         }

@@ -10,6 +10,7 @@ mod language;
 mod length;
 #[expect(clippy::module_inception, reason = "the file carries the name of the filter, as its siblings do")]
 mod quality;
+mod tokens;
 
 pub use code_quality::code_quality;
 pub use column::{ColumnError, ScoreColumn};
@@ -17,6 +18,7 @@ pub use deduplication::exact;
 pub use language::{Language, language};
 pub use length::length;
 pub use quality::quality;
+pub use tokens::tokens;
 
 use crate::code;
 
@@ -33,12 +35,14 @@ pub enum ScoreKind {
     Language,
     /// The identity of the text, see [`exact`].
     Deduplication,
+    /// Tokens, see [`tokens`]; no filter asks for them, mixtures do.
+    Tokens,
 }
 
 impl ScoreKind {
     /// Every kind, in the order of the documentation.
     pub const ALL: &[ScoreKind] =
-        &[Self::Length, Self::Quality, Self::CodeQuality, Self::Language, Self::Deduplication];
+        &[Self::Length, Self::Quality, Self::CodeQuality, Self::Language, Self::Deduplication, Self::Tokens];
 
     /// The `type` recipes use for the filter, which is also the name of the scorer's source file.
     pub fn name(self) -> &'static str {
@@ -48,6 +52,7 @@ impl ScoreKind {
             Self::CodeQuality => "code_quality",
             Self::Language => "language",
             Self::Deduplication => "deduplication",
+            Self::Tokens => "tokens",
         }
     }
 
@@ -64,6 +69,7 @@ impl ScoreKind {
             Self::CodeQuality => code_quality::VERSION,
             Self::Language => language::VERSION,
             Self::Deduplication => deduplication::VERSION,
+            Self::Tokens => tokens::VERSION,
         }
     }
 }

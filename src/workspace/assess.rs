@@ -5,154 +5,32 @@
 //! the planner. `build` begins with the same looks, so it and `status` cannot disagree.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    fmt,
+    collections::{BTreeMap, HashMap, HashSet},
     path::Path,
     sync::Arc,
 };
 
 use rayon::prelude::*;
-use serde::Serialize;
 
 use super::{
     Found, RecipeText, Workspace, WorkspaceError,
+    find::name_of,
     pins::{Pinning, Snapshots},
+    status::{Assessment, FileState, FileStatus, Reason, RecipeStatus, State},
 };
 use crate::{
-    artifact::{FreshRecipe, OutputFile, Record},
-    config::{self, Problem, Recipe},
+    artifact::{BuiltDetail, FreshRecipe, OutputFile, Record},
+    config::{self, Recipe},
     convert, driver,
     graph::{
-        Code, Failure, FileOutcome, Node, Planner, RecipeFile, RecipePlan, SnapshotInput, World, leaves, parse, plan,
+        Code, FileOutcome, Node, Planner, RecipeFile, RecipePlan, SnapshotInput, World, leaves, parse, plan,
         snapshot_key, stage_versions,
     },
-    hash::{Change, Digest, Manifest},
+    hash::{Digest, Manifest},
     quality::{self, ScoreKind},
     source::lock::LockFile,
     system::{self, Stat},
 };
-
-/// The state of a recipe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// Its outputs are what they would be if they were built now.
-    Fresh,
-    /// Something its outputs stand on has changed.
-    Stale,
-    /// It was never built.
-    New,
-    /// A file is missing, and the cache has it.
-    Cached,
-    /// An output was changed by hand.
-    Edited,
-    /// It cannot be built as it is.
-    Invalid,
-    /// Its recipe is gone, its outputs are not.
-    Orphan,
-}
-
-impl State {
-    /// The word that is printed.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Fresh => "fresh",
-            Self::Stale => "stale",
-            Self::New => "new",
-            Self::Cached => "cached",
-            Self::Edited => "edited",
-            Self::Invalid => "invalid",
-            Self::Orphan => "orphan",
-        }
-    }
-}
-
-/// One thing that makes a recipe what it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Reason {
-    /// In words: `mix_ratio of alpaca 1.0 -> 0.7`.
-    pub text: String,
-    /// What changed, where it is a value that changed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub change: Option<Change>,
-}
-
-impl From<String> for Reason {
-    fn from(text: String) -> Self {
-        Self { text, change: None }
-    }
-}
-
-impl From<Change> for Reason {
-    fn from(change: Change) -> Self {
-        Self { text: in_words(&change), change: Some(change) }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-/// The state of one output file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FileState {
-    /// As it was written.
-    Same,
-    /// Not there.
-    Missing,
-    /// Other bytes than were written.
-    Edited,
-}
-
-/// One output file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FileStatus {
-    /// Its name in the output folder.
-    pub name: String,
-    /// Its state against the last build.
-    pub state: FileState,
-    /// Its rows at the last build.
-    pub rows: u64,
-    /// Its bytes at the last build.
-    pub bytes: u64,
-    /// BLAKE3 of its bytes at the last build.
-    pub blake3: Digest,
-}
-
-/// The state of one recipe.
-#[derive(Clone, Debug, Serialize)]
-pub struct RecipeStatus {
-    /// Its name, `sft/general`.
-    pub name: String,
-    /// Its path relative to the workspace.
-    pub path: String,
-    /// Its state.
-    pub state: State,
-    /// Why it is in that state.
-    pub reasons: Vec<Reason>,
-    /// What is wrong with the recipe itself.
-    #[serde(skip)]
-    pub problems: Vec<Problem>,
-    /// What else keeps it from being built.
-    #[serde(skip)]
-    pub failure: Option<Failure>,
-    /// Its files as they were last built.
-    pub files: Vec<FileStatus>,
-    /// The actions known to be missing, by kind.
-    pub missing: BTreeMap<&'static str, usize>,
-}
-
-/// The states of all recipes that were asked for.
-#[derive(Clone, Debug, Serialize)]
-pub struct Assessment {
-    /// The recipes, by path.
-    pub recipes: Vec<RecipeStatus>,
-    /// YAML files that are no recipes.
-    pub others: Vec<String>,
-}
 
 /// A recipe under assessment.
 pub(super) struct Assessed {
@@ -162,6 +40,8 @@ pub(super) struct Assessed {
     pub(super) file: Option<RecipeFile>,
     pub(super) recipe: Option<Arc<Recipe>>,
     pub(super) last: Option<FreshRecipe>,
+    /// The rest of what was recorded then, if it came to the second look.
+    pub(super) detail: BuiltDetail,
     /// Its leaves now, if it came to the second look.
     pub(super) leaves: Manifest,
 }
@@ -253,10 +133,15 @@ impl Workspace {
                 files: Vec::new(),
                 missing: BTreeMap::new(),
             };
-            session.recipes.push(Assessed { text, status, file: None, recipe: None, last, leaves: Manifest::new() });
-        }
-        if selectors.is_empty() {
-            session.orphans = self.orphans(&last);
+            session.recipes.push(Assessed {
+                text,
+                status,
+                file: None,
+                recipe: None,
+                last,
+                detail: BuiltDetail::default(),
+                leaves: Manifest::new(),
+            });
         }
         self.second_look(&mut session, looks.pinning, looks.versions, &last)?;
         for assessed in &mut session.recipes {
@@ -266,6 +151,9 @@ impl Workspace {
             }
         }
         self.third_look(&mut session);
+        if selectors.is_empty() {
+            session.orphans = self.orphans(&last, &session.recipes);
+        }
         Ok(session)
     }
 
@@ -311,7 +199,7 @@ impl Workspace {
             (converter.name(), Code::new(&session.planner, version))
         });
         let converters = converters.collect();
-        let world = World::new(&session.planner, self.vocabulary.clone(), converters, BTreeMap::new());
+        World::new(&session.planner, self.vocabulary.clone(), converters, BTreeMap::new());
         if session.recipes.iter().all(|assessed| assessed.status.state == State::Fresh) {
             return Ok(());
         }
@@ -319,6 +207,9 @@ impl Workspace {
             let text: Arc<[u8]> = assessed.text.text.as_slice().into();
             let file = RecipeFile::new(&session.planner, assessed.text.path.clone(), text);
             assessed.file = Some(file);
+            if assessed.last.is_some() {
+                assessed.detail = session.record.detail(&assessed.text.path)?.unwrap_or_default();
+            }
             match parse(&session.planner, file) {
                 Ok(recipe) => assessed.recipe = Some(recipe.clone()),
                 Err(problems) => {
@@ -352,7 +243,7 @@ impl Workspace {
             .iter()
             .map(|(key, state)| (key.clone(), SnapshotInput::new(&session.planner, state.clone())))
             .collect();
-        salsa::Setter::to(world.set_snapshots(&mut session.planner), inputs);
+        session.planner.set_snapshots(inputs);
         for assessed in &mut session.recipes {
             if let (Some(file), Some(_)) = (assessed.file, &assessed.recipe) {
                 assessed.leaves = leaves(&session.planner, file).clone();
@@ -373,10 +264,12 @@ impl Workspace {
             let unpinned: Vec<Reason> = recipe
                 .datasets
                 .iter()
-                .filter_map(|dataset| snapshots.unpinned.get(&snapshot_key(dataset)).cloned().map(Reason::from))
+                .filter_map(|dataset| snapshots.unpinned.get(&snapshot_key(dataset)).cloned())
                 .collect();
             let changes: Vec<Reason> = match &assessed.last {
-                Some(last) => assessed.leaves.changes_since(&last.leaves).into_iter().map(Reason::from).collect(),
+                Some(_) => {
+                    assessed.leaves.changes_since(&assessed.detail.leaves).into_iter().map(Reason::from).collect()
+                }
                 None => Vec::new(),
             };
             if !unpinned.is_empty() {
@@ -487,7 +380,9 @@ impl Workspace {
     }
 
     /// Recipes that were built once, are gone, and left files behind.
-    fn orphans(&self, last: &HashMap<String, FreshRecipe>) -> Vec<RecipeStatus> {
+    fn orphans(&self, last: &HashMap<String, FreshRecipe>, present: &[Assessed]) -> Vec<RecipeStatus> {
+        // Files that another recipe writes now, such as the same one under another name, are left behind by no one.
+        let owned: HashSet<String> = present.iter().flat_map(Assessed::file_names).collect();
         let mut gone: Vec<(&String, &FreshRecipe)> =
             last.iter().filter(|(path, _)| !system::exists(&self.settings.root.join(path))).collect();
         gone.sort_by_key(|(path, _)| *path);
@@ -496,12 +391,13 @@ impl Workspace {
                 let left: Vec<OutputFile> = last
                     .outputs
                     .iter()
+                    .filter(|output| !owned.contains(&output.name))
                     .filter(|output| system::exists(&self.output_dir.join(&output.name)))
                     .cloned()
                     .collect();
                 let names: Vec<&str> = left.iter().map(|output| output.name.as_str()).collect();
                 (!left.is_empty()).then(|| RecipeStatus {
-                    name: path.trim_end_matches(".yaml").trim_end_matches(".yml").to_owned(),
+                    name: name_of(Path::new(path)),
                     path: path.clone(),
                     state: State::Orphan,
                     reasons: vec![Reason::from(format!("its recipe is gone; left behind: {}", names.join(", ")))],
@@ -533,6 +429,17 @@ impl Workspace {
             }
         }
         if problems.is_empty() { Ok(recipes) } else { Err(WorkspaceError::Problems(problems)) }
+    }
+}
+
+impl Assessed {
+    /// The files it writes, as far as that is known without parsing it for this alone.
+    fn file_names(&self) -> Vec<String> {
+        match (&self.recipe, &self.last) {
+            (Some(recipe), _) => driver::file_names(&recipe.output_stem(&self.text.path)).into(),
+            (None, Some(last)) => last.outputs.iter().map(|output| output.name.clone()).collect(),
+            (None, None) => Vec::new(),
+        }
     }
 }
 
@@ -570,39 +477,5 @@ fn collisions(recipes: &mut [Assessed], elsewhere: &HashMap<&str, &FreshRecipe>)
             assessed.status.state = State::Invalid;
             assessed.status.problems.push(problem);
         }
-    }
-}
-
-/// A change as people say it.
-fn in_words(change: &Change) -> String {
-    let version = |value: &str| value.split('+').next().unwrap_or(value).to_owned();
-    if change.name.starts_with("converter of ") || change.name.starts_with("scorer ") {
-        let what = if change.name.starts_with("scorer ") { change.name.as_str() } else { "converter" };
-        return match (&change.old, &change.new) {
-            (Some(old), Some(new)) if version(old) == version(new) => format!("{what} {} has other code", version(new)),
-            (Some(old), Some(new)) => {
-                let (old, new) = (version(old), version(new));
-                match (old.split_once(' '), new.split_once(' ')) {
-                    (Some((before, from)), Some((after, to))) if before == after => {
-                        format!("{what} {before} {from} -> {to}")
-                    }
-                    _ => format!("{what} {old} -> {new}"),
-                }
-            }
-            (None, Some(new)) => format!("{what} {}", version(new)),
-            (Some(old), None) => format!("{what} {} no longer used", version(old)),
-            (None, None) => what.to_owned(),
-        };
-    }
-    let value = |value: &str| match value.rsplit_once(':') {
-        Some((_, hex)) if hex.len() >= 40 => hex[..10].to_owned(),
-        _ if value.len() == 40 && value.bytes().all(|byte| byte.is_ascii_hexdigit()) => value[..10].to_owned(),
-        _ => value.to_owned(),
-    };
-    match (&change.old, &change.new) {
-        (Some(old), Some(new)) => format!("{} {} -> {}", change.name, value(old), value(new)),
-        (None, Some(new)) => format!("{} added: {}", change.name, value(new)),
-        (Some(old), None) => format!("{} removed (was {})", change.name, value(old)),
-        (None, None) => change.name.clone(),
     }
 }

@@ -1,7 +1,7 @@
 //! Builds recipes: assess, run what is missing, put files in place, record what they stood on.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     io::{Read, Seek, Write},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -15,7 +15,7 @@ use super::{
     report::{Summary, summarise},
 };
 use crate::{
-    artifact::{Access, FreshRecipe, OutputFile, Record},
+    artifact::{Access, BuiltDetail, FreshRecipe, OutputFile, Record},
     config::Recipe,
     driver::{self, Context, Event},
     graph::{Failure, FailureKind, OnExecute, RecipePlan, SnapshotKey, leaves, snapshot_key},
@@ -36,6 +36,8 @@ pub struct BuildOptions {
     pub no_wait: bool,
     /// Whether to stop at the first recipe that fails.
     pub fail_fast: bool,
+    /// Whether the report tells what fresh recipes hold, too.
+    pub detailed: bool,
     /// Bytes an action may hold beyond its chunks in flight; 0: the default.
     pub memory: u64,
     /// Converter versions that differ from the registered ones, by name.
@@ -142,13 +144,14 @@ impl Workspace {
         // Whether all is fresh can be said without the lock and without writing.
         if !options.force
             && options.versions.is_empty()
-            && let Some(report) = self.all_fresh(selectors, watch)?
+            && let Some(report) = self.all_fresh(selectors, options.detailed, watch)?
         {
             return Ok(report);
         }
         let _guard = self.acquire(!options.no_wait)?;
+        self.sweep();
         let record = self.record(Access::Write)?;
-        let memory = Memory { record: record.clone(), store: self.store(), own: options.force.then(Mutex::default) };
+        let memory = Memory { record: record.clone(), store: self.store(), force: options.force };
         let memory = Arc::new(memory);
         let looked_up = memory.clone();
         let looks = Looks {
@@ -160,9 +163,9 @@ impl Workspace {
         };
         let mut session = self.assess(record.clone(), selectors, looks)?;
         let wanted = |assessed: &Assessed| {
-            assessed.status.problems.is_empty()
-                && assessed.recipe.is_some()
-                && (options.force || assessed.status.state != State::Fresh)
+            // One whose files another recipe wrote is fresh, but what it stands on is not recorded yet.
+            let is_settled = assessed.status.state == State::Fresh && assessed.last.is_some();
+            assessed.status.problems.is_empty() && assessed.recipe.is_some() && (options.force || !is_settled)
         };
         let numbers: Vec<usize> =
             (0..session.recipes.len()).filter(|number| wanted(&session.recipes[*number])).collect();
@@ -181,17 +184,34 @@ impl Workspace {
             endings = numbers.iter().copied().zip(ended).collect();
             context = Some(made);
         }
-        self.finish(session, endings, context.as_ref(), watch)
+        self.finish(session, endings, context.as_ref(), options.detailed, watch)
+    }
+
+    /// Removes what a killed build left half-written among the outputs. The caller holds the lock, so no one writes.
+    fn sweep(&self) {
+        for folder in [self.output_dir.clone(), self.output_dir.join("quarantine"), self.settings.root.clone()] {
+            for (name, _) in system::list(&folder).unwrap_or_default() {
+                if system::Replacement::is_left_over(&name) {
+                    // One that cannot be removed is in no one's way.
+                    system::remove(&folder.join(name)).ok();
+                }
+            }
+        }
     }
 
     /// The report of a build that has nothing to do, if there is nothing to do.
-    fn all_fresh(&self, selectors: &[String], watch: Stopwatch) -> Result<Option<BuildReport>, WorkspaceError> {
+    fn all_fresh(
+        &self,
+        selectors: &[String],
+        detailed: bool,
+        watch: Stopwatch,
+    ) -> Result<Option<BuildReport>, WorkspaceError> {
         let record = self.record(Access::Read)?;
         let session = self.assess(record, selectors, Looks::default())?;
         // What the second look called fresh is recorded anew, so that the first look settles it next time.
         let settled = |assessed: &Assessed| assessed.status.state == State::Fresh && assessed.file.is_none();
         if session.recipes.iter().all(settled) && !session.recipes.is_empty() {
-            return self.finish(session, BTreeMap::new(), None, watch).map(Some);
+            return self.finish(session, BTreeMap::new(), None, detailed, watch).map(Some);
         }
         Ok(None)
     }
@@ -234,15 +254,20 @@ impl Workspace {
         session: Session,
         mut endings: BTreeMap<usize, driver::Ending>,
         context: Option<&Context>,
+        detailed: bool,
         watch: Stopwatch,
     ) -> Result<BuildReport, WorkspaceError> {
         let mut recipes = Vec::with_capacity(session.recipes.len());
-        let mut changes = Vec::new();
+        let mut built = Vec::new();
         let mut newest = 0;
         for (number, mut assessed) in session.recipes.into_iter().enumerate() {
             let mut report = RecipeReport {
                 before: assessed.status.clone(),
-                summary: assessed.last.as_ref().and_then(|last| postcard::from_bytes(&last.summary).ok()),
+                summary: if detailed || assessed.file.is_some() {
+                    last_summary(&session.record, &assessed)?
+                } else {
+                    None
+                },
                 failure: assessed.status.failure.take(),
                 written: Vec::new(),
                 chunks: (0, 0),
@@ -259,18 +284,14 @@ impl Workspace {
                     }
                     report.failure = None;
                     let locals = locals(recipe, &session.snapshots);
-                    changes.push((
-                        assessed.text.path.clone(),
-                        Some(FreshRecipe {
-                            text: assessed.text.digest,
-                            world: session.world,
-                            leaves: leaves(&session.planner, assessed.file.expect("it was planned")).clone(),
-                            locals,
-                            outputs,
-                            built_ns: 0,
-                            summary: postcard::to_stdvec(&summary).expect("a summary is plain data"),
-                        }),
-                    ));
+                    let file = assessed.file.expect("what was planned has an input to the planner");
+                    let fresh =
+                        FreshRecipe { text: assessed.text.digest, world: session.world, locals, outputs, built_ns: 0 };
+                    let detail = BuiltDetail {
+                        leaves: leaves(&session.planner, file).clone(),
+                        summary: postcard::to_stdvec(&summary).expect("a summary is plain data"),
+                    };
+                    built.push((assessed.text.path.clone(), fresh, detail));
                     report.summary = Some(summary);
                 }
                 (Some(Err(failure)), _) => {
@@ -286,13 +307,12 @@ impl Workspace {
                         let fresh = FreshRecipe {
                             text: assessed.text.digest,
                             world: session.world,
-                            leaves: assessed.leaves,
                             locals,
                             outputs,
                             built_ns: 0,
-                            summary: last.summary,
                         };
-                        changes.push((assessed.text.path.clone(), Some(fresh)));
+                        let detail = BuiltDetail { leaves: assessed.leaves, summary: assessed.detail.summary };
+                        built.push((assessed.text.path.clone(), fresh, detail));
                     }
                 }
                 _ => {}
@@ -302,12 +322,13 @@ impl Workspace {
             }
             recipes.push(report);
         }
-        if !changes.is_empty() {
+        if !built.is_empty() {
             // Past the grain of the file system's clock, later writes show in a stat, and the first look can trust it.
             system::wait_past_grain(newest);
             let now = system::now_ns();
-            changes.iter_mut().filter_map(|(_, fresh)| fresh.as_mut()).for_each(|fresh| fresh.built_ns = now);
-            session.record.set_recipes(&changes)?;
+            built.iter_mut().for_each(|(_, fresh, _)| fresh.built_ns = now);
+            session.record.flush()?;
+            session.record.set_recipes(&built)?;
         }
         Ok(BuildReport {
             recipes,
@@ -349,22 +370,15 @@ impl Workspace {
 struct Memory {
     record: Arc<Record>,
     store: crate::artifact::Store,
-    own: Option<Mutex<HashSet<Digest>>>,
+    force: bool,
 }
 
 impl Memory {
     fn lookup(&self, key: &Digest) -> Option<crate::graph::Outcome> {
-        if let Some(own) = &self.own
-            && !self.record.is_pending(key)
-            && !own.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
-        {
+        if self.force && !self.record.was_noted(key) {
             return None;
         }
-        let outcome = driver::lookup(&self.record, &self.store, key)?;
-        if let Some(own) = &self.own {
-            own.lock().unwrap_or_else(PoisonError::into_inner).insert(*key);
-        }
-        Some(outcome)
+        driver::lookup(&self.record, &self.store, key)
     }
 }
 
@@ -405,7 +419,13 @@ fn written(outputs: &[OutputFile], context: &Context) -> Vec<String> {
     outputs.iter().map(|output| output.name.clone()).filter(|name| wrote.contains(name)).collect()
 }
 
+/// What a recipe's outputs held when they were last built.
+fn last_summary(record: &Record, assessed: &Assessed) -> Result<Option<Summary>, WorkspaceError> {
+    let detail = record.detail(&assessed.text.path)?;
+    Ok(detail.and_then(|detail| postcard::from_bytes(&detail.summary).ok()))
+}
+
 /// The youngest stamp of files, nanoseconds since 1970.
 fn youngest(outputs: &[OutputFile]) -> i64 {
-    outputs.iter().map(|output| output.stat.mtime_ns.max(output.stat.ctime_ns)).max().unwrap_or(0)
+    outputs.iter().map(|output| output.stat.stamp_ns()).max().unwrap_or(0)
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use walkdir::WalkDir;
 
 use super::{Workspace, WorkspaceError};
@@ -9,7 +10,7 @@ use crate::{
     config::MAX_BYTES,
     graph::{Failure, FailureKind},
     hash::Digest,
-    system,
+    system::{self, FileError},
 };
 
 /// The text of one recipe.
@@ -37,7 +38,7 @@ pub struct Found {
 impl Workspace {
     /// Reads the recipes that `selectors` name; none: all below `config/`.
     ///
-    /// A selector is the path of a file or folder, or the name of a recipe, or the end of its path without `.yaml`.
+    /// A selector is the path of a file or folder, or the end of one below `config/`: `sft/general`, `sft`.
     pub fn find(&self, selectors: &[String]) -> Result<Found, WorkspaceError> {
         let root = &self.settings.root;
         let mut paths: Vec<PathBuf> = Vec::new();
@@ -58,31 +59,38 @@ impl Workspace {
         }
         paths.sort();
         paths.dedup();
+        let read: Vec<(PathBuf, Vec<u8>, Digest)> = paths
+            .into_par_iter()
+            .with_min_len(64)
+            .map(|path| {
+                let text = system::read_up_to(&root.join(&path), MAX_BYTES as u64)?;
+                let digest = Digest::of(&text);
+                Ok((path, text, digest))
+            })
+            .collect::<Result<_, FileError>>()?;
         let mut found = Found::default();
-        for path in paths {
-            let text = system::read_up_to(&root.join(&path), MAX_BYTES as u64)?;
+        for (path, text, digest) in read {
             let shown = path.to_string_lossy().replace('\\', "/");
             if !explicit.contains(&path) && !looks_like_recipe(&text) {
                 found.others.push(shown);
-                continue;
+            } else {
+                found.recipes.push(RecipeText { name: name_of(&path), path: shown, text, digest });
             }
-            let digest = Digest::of(&text);
-            found.recipes.push(RecipeText { name: name_of(&path), path: shown, text, digest });
         }
         Ok(found)
     }
 
-    /// Recipes called `name`, among all below `config/`.
+    /// Recipes called `name`, or those in folders called so, among all below `config/`.
     fn by_name(&self, name: &str) -> Result<Vec<PathBuf>, WorkspaceError> {
         let all = walk(&self.settings.root, Path::new("config"))?;
-        let wanted = name.trim_end_matches(".yaml").trim_end_matches(".yml");
-        let is_meant = |path: &&PathBuf| {
-            let whole = path.with_extension("").to_string_lossy().into_owned();
-            whole == wanted || whole.ends_with(&format!("/{wanted}"))
-        };
-        let meant: Vec<PathBuf> = all.iter().filter(is_meant).cloned().collect();
-        if !meant.is_empty() {
-            return Ok(meant);
+        let wanted = name.trim_end_matches(".yaml").trim_end_matches(".yml").trim_end_matches('/');
+        let is_called = |path: &Path| !wanted.is_empty() && path.ends_with(wanted);
+        let by_stem = all.iter().filter(|path| is_called(&path.with_extension("")));
+        let by_folder = all.iter().filter(|path| path.ancestors().skip(1).any(is_called));
+        for meant in [by_stem.cloned().collect::<Vec<_>>(), by_folder.cloned().collect()] {
+            if !meant.is_empty() {
+                return Ok(meant);
+            }
         }
         let failure = Failure::new(FailureKind::Config, format!("find a recipe, file or folder `{name}`"));
         let names: Vec<String> = all.iter().map(|path| name_of(path)).collect();
@@ -105,7 +113,8 @@ fn relative(root: &Path, path: &Path) -> PathBuf {
     path.components().filter(|part| !matches!(part, std::path::Component::CurDir)).collect()
 }
 
-fn name_of(path: &Path) -> String {
+/// A recipe as it is called: its last folder and its stem.
+pub(super) fn name_of(path: &Path) -> String {
     let whole = path.with_extension("");
     let parts: Vec<_> = whole.components().rev().take(2).map(|part| part.as_os_str().to_string_lossy()).collect();
     parts.into_iter().rev().collect::<Vec<_>>().join("/")
@@ -116,17 +125,39 @@ fn walk(root: &Path, folder: &Path) -> Result<Vec<PathBuf>, WorkspaceError> {
     if !system::exists(&start) {
         return Ok(Vec::new());
     }
-    let is_hidden =
-        |entry: &walkdir::DirEntry| entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.');
     let mut paths = Vec::new();
-    for entry in WalkDir::new(&start).follow_links(true).into_iter().filter_entry(|entry| !is_hidden(entry)) {
-        let entry = entry.map_err(|error| Failure::new(FailureKind::Action, format!("look for recipes: {error}")))?;
-        let is_yaml = entry.path().extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-        if is_yaml && entry.file_type().is_file() {
+    // Links are rare, and a walk that follows them stats every file to look for one: they are walked apart.
+    let mut links = Vec::new();
+    for entry in WalkDir::new(&start).into_iter().filter_entry(|entry| !is_hidden(entry)) {
+        let entry = entry.map_err(unwalkable)?;
+        if entry.path_is_symlink() && entry.depth() > 0 {
+            links.push(entry.into_path());
+        } else if entry.file_type().is_file() && is_yaml(entry.path()) {
             paths.push(relative(root, entry.path()));
         }
     }
+    for link in links {
+        for entry in WalkDir::new(link).follow_links(true).into_iter().filter_entry(|entry| !is_hidden(entry)) {
+            let entry = entry.map_err(unwalkable)?;
+            if entry.file_type().is_file() && is_yaml(entry.path()) {
+                paths.push(relative(root, entry.path()));
+            }
+        }
+    }
+    paths.sort();
     Ok(paths)
+}
+
+fn is_hidden(entry: &walkdir::DirEntry) -> bool {
+    entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.')
+}
+
+fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+}
+
+fn unwalkable(error: walkdir::Error) -> Failure {
+    Failure::new(FailureKind::Action, format!("look for recipes: {error}"))
 }
 
 /// Whether a YAML file that no one named is meant as a recipe; trainers keep their own files beside them.
@@ -173,6 +204,8 @@ mod tests {
         assert_eq!(names(&["config/data/posttrain/sft"]).unwrap(), ["sft/general"]);
         assert_eq!(names(&["sft/general"]).unwrap(), ["sft/general"]);
         assert_eq!(names(&["general"]).unwrap(), ["dpo/general", "sft/general"]);
+        assert_eq!(names(&["dpo"]).unwrap(), ["dpo/general"]);
+        assert_eq!(names(&["posttrain/"]).unwrap(), ["dpo/general", "sft/general"]);
         assert_eq!(names(&["config/model/small.yaml"]).unwrap(), ["model/small"], "what is named is taken as meant");
         let error = names(&["sft/genral"]).unwrap_err();
         let WorkspaceError::Failure(failure) = error else { panic!("{error}") };

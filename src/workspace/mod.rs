@@ -5,6 +5,7 @@ mod build;
 mod find;
 mod pins;
 mod report;
+mod status;
 mod why;
 
 use std::{
@@ -12,11 +13,11 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-pub use assess::{Assessment, FileState, FileStatus, Reason, RecipeStatus, State};
 pub use build::{BuildOptions, BuildReport, RecipeReport};
 pub use find::{Found, RecipeText};
 pub use pins::{LockChange, LockReport, Upgrade};
 pub use report::{SourceSummary, Summary};
+pub use status::{Assessment, FileState, FileStatus, Reason, RecipeStatus, State};
 pub use why::{Explanation, Step};
 
 use crate::{
@@ -134,6 +135,11 @@ impl Workspace {
     /// The workspace's folder.
     pub fn root(&self) -> &Path {
         &self.settings.root
+    }
+
+    /// Whether datasets come from the sample inside the binary.
+    pub fn is_on_sample(&self) -> bool {
+        matches!(self.hub_choice(), HubChoice::Sample)
     }
 
     fn store(&self) -> Store {

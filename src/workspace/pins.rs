@@ -7,13 +7,13 @@ use std::{
 
 use serde::Serialize;
 
-use super::{Workspace, WorkspaceError};
+use super::{Reason, Workspace, WorkspaceError};
 use crate::{
     artifact::{Access, Record},
     config::{Format, Recipe},
     driver::{Event, failure_of, files},
     graph::{Failure, FailureKind, LocalFile, Snapshot, SnapshotKey, snapshot_key},
-    hash::Digest,
+    hash::{Change, Digest},
     source::{
         Bytes, FileDigest, Hub, SourceError, card, is_data, local,
         lock::{LockFile, Pin},
@@ -38,7 +38,7 @@ pub(super) struct Snapshots {
     /// The snapshots; `None`: not pinned.
     pub(super) states: BTreeMap<SnapshotKey, Option<Result<Arc<Snapshot>, Failure>>>,
     /// Why a source is not pinned, in words.
-    pub(super) unpinned: BTreeMap<SnapshotKey, String>,
+    pub(super) unpinned: BTreeMap<SnapshotKey, Reason>,
     /// The stats of local files when they were hashed, by path.
     pub(super) local_stats: HashMap<String, Stat>,
 }
@@ -141,8 +141,12 @@ impl Workspace {
                     let pinned = lock.find(source, revision.as_deref());
                     let why_not = match pinned {
                         Some(pin) if pin.hub == hub_name => None,
-                        Some(pin) => Some(format!("hub of {source} {} -> {hub_name}", pin.hub)),
-                        None => Some(format!("{source} is not in datac.lock")),
+                        Some(pin) => Some(Reason::from(Change {
+                            name: format!("hub of {source}"),
+                            old: Some(pin.hub.clone()),
+                            new: Some(hub_name.clone()),
+                        })),
+                        None => Some(Reason::from(format!("{source} is not in datac.lock"))),
                     };
                     match (why_not, pinning) {
                         (None, _) => pinned.map(|pin| Ok(Arc::new(snapshot_of(pin)))),
@@ -161,13 +165,9 @@ impl Workspace {
                             let hub = hub.as_deref().expect("it was just opened");
                             Some(match resolve(hub, source, revision.as_deref()) {
                                 Ok(pin) => {
-                                    let moved = if why.contains("->") {
-                                        format!("{why}; pinned again")
-                                    } else {
-                                        "pinned".into()
-                                    };
-                                    let words =
-                                        format!("{source}: {moved} at {} of hub {hub_name}", short(&pin.commit));
+                                    let before = why.change.and_then(|change| change.old);
+                                    let before = before.map_or_else(String::new, |hub| format!(", before {hub}"));
+                                    let words = format!("{source} at {} (hub {hub_name}{before})", short(&pin.commit));
                                     (self.settings.observer)(Event::Locked(words));
                                     let snapshot = snapshot_of(&pin);
                                     lock.set(pin);
@@ -200,6 +200,9 @@ impl Workspace {
             let place = root.join(&path);
             let failed = |error: system::FileError| failure_of(&SourceError::File(error));
             let stat = system::stat(&place).map_err(failed)?;
+            // A write within the tick of its stamp leaves the stat as it is. Past that tick, whatever is hashed is what
+            // this stat stands for.
+            system::wait_past_grain(stat.stamp_ns());
             let digest = files::digest(record, &place).map_err(failed)?;
             let path = path.to_string_lossy().into_owned();
             stats.insert(path.clone(), stat);
@@ -250,6 +253,7 @@ impl Workspace {
         let report = compare(&before, &lock);
         if !check {
             self.write_lock(&lock)?;
+            record.flush()?;
         }
         Ok(report)
     }

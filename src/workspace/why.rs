@@ -7,10 +7,11 @@ use super::{
     assess::{Assessed, Looks},
 };
 use crate::{
-    artifact::Access,
+    artifact::{Access, FreshRecipe, Record},
     config,
     graph::{Failure, FailureKind, Node, plan, stages},
     hash::Entry,
+    system,
 };
 
 /// How far one stage of a recipe is known.
@@ -57,8 +58,8 @@ impl Workspace {
         let assessed = session.recipes.remove(0);
         let places = assessed.status.reasons.iter().map(|reason| place(reason, &assessed)).collect();
         let unchanged = match &assessed.last {
-            Some(last) => {
-                let same = |entry: &&Entry| last.leaves.get(&entry.name) == Some(entry.value.as_str());
+            Some(_) => {
+                let same = |entry: &&Entry| assessed.detail.leaves.get(&entry.name) == Some(entry.value.as_str());
                 assessed.leaves.entries().iter().filter(same).cloned().collect()
             }
             None => Vec::new(),
@@ -88,16 +89,18 @@ impl Workspace {
     }
 
     /// The path of the recipe that writes an output file.
-    fn recipe_of(&self, target: &str, record: &crate::artifact::Record) -> Result<Option<String>, WorkspaceError> {
+    fn recipe_of(&self, target: &str, record: &Record) -> Result<Option<String>, WorkspaceError> {
         if !target.ends_with(".jsonl") {
             return Ok(None);
         }
         let name = target.rsplit('/').next().unwrap_or(target);
         let is_own = |output: &str| output.rsplit('/').next() == Some(name);
-        for (path, last) in record.recipes()? {
-            if last.outputs.iter().any(|output| is_own(&output.name)) {
-                return Ok(Some(path));
-            }
+        let wrote_it = |(path, last): &(String, FreshRecipe)| {
+            last.outputs.iter().any(|output| is_own(&output.name)) && system::exists(&self.root().join(path))
+        };
+        // A renamed recipe leaves an entry behind; of several the first by path, whatever order they are kept in.
+        if let Some((path, _)) = record.recipes()?.into_iter().filter(wrote_it).min_by(|a, b| a.0.cmp(&b.0)) {
+            return Ok(Some(path));
         }
         // Never built: the recipe that would write it.
         for text in self.find(&[])?.recipes {

@@ -1,0 +1,144 @@
+//! From a dataset entry to the pinned files it reads and the converter that reads them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    action::{self, Conversion, Outcome, ScanOutcome, SourceFile},
+    inputs::{Failure, FailureKind, Known, PlannerDb, RecipeFile, Snapshot, SnapshotKey, World},
+    queries::{dataset, known},
+};
+use crate::{
+    config::{Dataset, Format},
+    convert::{self, Converter},
+    row::SampleKind,
+    source::{RemoteFile, layout},
+};
+
+/// Which snapshot a dataset entry stands on.
+pub(crate) fn snapshot_key(dataset: &Dataset) -> SnapshotKey {
+    match dataset.format {
+        Format::Huggingface => SnapshotKey::Hub { source: dataset.source.clone(), revision: dataset.revision.clone() },
+        format => SnapshotKey::Local {
+            source: dataset.source.clone(),
+            format: format.name(),
+            splits: dataset.splits.clone(),
+            data_dir: dataset.data_dir.clone(),
+        },
+    }
+}
+
+/// The files a dataset entry reads, in order.
+#[salsa::tracked]
+pub(super) fn files(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Result<Vec<Arc<SourceFile>>, Failure> {
+    let Some((_, dataset)) = dataset(db, file, number) else {
+        return Err(Failure::new(FailureKind::Config, "read the recipe"));
+    };
+    let key = snapshot_key(dataset);
+    let state = World::get(db).snapshots(db).get(&key).and_then(|input| input.state(db).as_ref());
+    let Some(snapshot) = state else {
+        return Err(Failure::new(FailureKind::Lock, format!("find `{}` in datac.lock", dataset.source))
+            .hint("run `datac lock` or `datac build`"));
+    };
+    match &**snapshot.as_ref().map_err(Clone::clone)? {
+        Snapshot::Local(local) => Ok(local
+            .iter()
+            .map(|local| {
+                Arc::new(SourceFile {
+                    repo: dataset.source.as_str().into(),
+                    commit: "".into(),
+                    file: RemoteFile { path: local.path.clone(), size: local.size, digest: local.digest },
+                    kind: local.kind,
+                    is_local: true,
+                })
+            })
+            .collect()),
+        Snapshot::Hub { repo, commit, card, files } => {
+            let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+            let want = layout::Want {
+                repo,
+                config_name: dataset.config_name.as_deref(),
+                data_dir: &dataset.data_dir,
+                splits: &dataset.splits,
+                default_config: crate::source::known::default_config(repo),
+            };
+            let selected = layout::resolve(&paths, card.as_deref(), &want)
+                .map_err(|error| Failure::new(FailureKind::Config, error.to_string()))?;
+            let (repo, commit): (Arc<str>, Arc<str>) = (repo.as_str().into(), commit.as_str().into());
+            let by_path: BTreeMap<&str, &RemoteFile> = files.iter().map(|file| (file.path.as_str(), file)).collect();
+            Ok(selected
+                .into_iter()
+                .filter_map(|selected| {
+                    Some(Arc::new(SourceFile {
+                        repo: repo.clone(),
+                        commit: commit.clone(),
+                        file: (*by_path.get(selected.path.as_str())?).clone(),
+                        kind: selected.kind,
+                        is_local: false,
+                    }))
+                })
+                .collect())
+        }
+    }
+}
+
+/// The part of a file's chunks that is known.
+pub(super) fn scanned<'db>(
+    db: &'db dyn PlannerDb,
+    file: &SourceFile,
+) -> Result<Option<&'db Arc<ScanOutcome>>, Failure> {
+    match known(db, &action::scan_key(file)) {
+        Known::Outcome(Outcome::Scan(outcome)) => Ok(Some(outcome)),
+        Known::Failure(failure) => Err(failure.clone()),
+        _ => Ok(None),
+    }
+}
+
+/// Which converter reads a dataset entry; `None` while that hangs on columns no one has seen yet.
+#[salsa::tracked]
+pub(super) fn conversion(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Result<Option<Conversion>, Failure> {
+    let Some((kind, dataset)) = dataset(db, file, number) else { return Ok(None) };
+    let files = files(db, file, number).as_ref().map_err(Clone::clone)?;
+    let repo = files.first().map_or("", |file| if file.is_local { "" } else { &*file.repo });
+    let columns: Option<Vec<&str>> = match files.first().map(|file| scanned(db, file)) {
+        Some(Ok(Some(scan))) if !scan.chunks.is_empty() => Some(scan.columns.iter().map(String::as_str).collect()),
+        Some(Err(failure)) => return Err(failure),
+        _ => None,
+    };
+    match choose(dataset.converter.as_deref(), repo, *kind, columns.as_deref(), &dataset.options) {
+        Ok(Some(converter)) => {
+            let code = World::get(db).converters(db).get(converter.name()).map(|code| code.version(db).clone());
+            let code = code.unwrap_or_else(|| convert::code_version(converter));
+            Ok(Some(Conversion { converter: converter.name(), code, options: dataset.options.clone() }))
+        }
+        Ok(None) => Ok(None),
+        Err(message) => Err(Failure::new(FailureKind::Config, message).hint(format!(
+            "name one in `{}`: `converter: …` for `{}`",
+            file.path(db),
+            dataset.name
+        ))),
+    }
+}
+
+/// Chooses a converter and checks the options it is given; `None` if columns are needed and not known.
+pub(crate) fn choose(
+    explicit: Option<&str>,
+    repo: &str,
+    kind: SampleKind,
+    columns: Option<&[&str]>,
+    options: &convert::Options,
+) -> Result<Option<&'static dyn Converter>, String> {
+    let converter = match (convert::choose(explicit, repo, kind, columns.unwrap_or(&[])), columns) {
+        (Ok(converter), _) => converter,
+        (Err(_), None) if explicit.is_none() => return Ok(None),
+        (Err(error), _) => return Err(error.to_string()),
+    };
+    for (name, value) in options {
+        let Some(option) = converter.options().iter().find(|option| option.name == name) else {
+            return Err(format!("use option `{name}`: converter `{}` has no such option", converter.name()));
+        };
+        if !option.values.contains(&value.as_str()) {
+            return Err(format!("use option `{name}: {value}`: it takes {}", option.values.join(", ")));
+        }
+    }
+    Ok(Some(converter))
+}

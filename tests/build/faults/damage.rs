@@ -1,0 +1,223 @@
+//! Damage to the cache costs work, never a build and never a byte.
+
+use std::{fs, path::Path};
+
+use rusqlite::Connection;
+
+use super::small;
+use crate::space::{Space, assert_same, copy, ran};
+
+/// Puts the cache back as it was.
+fn restore(space: &Space, backup: &Path) {
+    space.remove("cache");
+    copy(backup, &space.path("cache"));
+}
+
+fn flip(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    fs::write(path, bytes).unwrap();
+}
+
+fn truncate(path: &Path) {
+    let bytes = fs::read(path).unwrap();
+    fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+}
+
+fn delete(path: &Path) {
+    fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn any_damaged_blob_is_made_again() {
+    let space = small();
+    space.build();
+    let before = space.outputs();
+    let backup = tempfile::tempdir().unwrap();
+    copy(&space.path("cache"), backup.path());
+    let blobs = space.blobs();
+    assert!(blobs.len() > 10, "{}", blobs.len());
+    let ways: [(&str, fn(&Path)); 3] = [("flipped", flip), ("truncated", truncate), ("deleted", delete)];
+    for blob in &blobs {
+        let sound = fs::read(blob).unwrap();
+        for (how, damage) in ways {
+            restore(&space, backup.path());
+            space.remove("dataset");
+            damage(blob);
+            let damaged = fs::read(blob).ok();
+            space.warnings();
+            space.build();
+            assert_same(&space.outputs(), &before);
+            let (warnings, now) = (space.warnings(), fs::read(blob).ok());
+            if warnings.is_empty() && how != "deleted" {
+                assert_eq!(now, damaged, "{how} {}: what was read and found damaged is told", blob.display());
+            } else {
+                assert_eq!(now.as_ref(), Some(&sound), "{how} {}: {warnings:?}", blob.display());
+            }
+            space.assert_settled();
+        }
+    }
+}
+
+#[test]
+fn damaged_scores_and_indexes_are_made_again() {
+    let space = small();
+    space.build();
+    let before = space.outputs();
+    let (mut warned, mut threshold) = (0, "min_score: 0.2".to_owned());
+    for (i, blob) in space.blobs().into_iter().enumerate() {
+        flip(&blob);
+        // Another threshold, although it lets the same rows pass, has every score and index read.
+        let next = format!("min_score: 0.2{:06}", i + 1);
+        space.edit("config/sft/general.yaml", &threshold, &next);
+        threshold = next;
+        space.remove("dataset");
+        space.build();
+        warned += usize::from(!space.warnings().is_empty());
+        assert_same(&space.outputs(), &before);
+    }
+    assert!(warned > 8, "{warned}");
+}
+
+#[test]
+fn a_cache_of_nothing_but_damage_is_made_again() {
+    let space = small();
+    space.build();
+    let before = space.outputs();
+    for damage in [flip, truncate, delete] {
+        space.blobs().iter().for_each(|blob| damage(blob));
+        space.remove("dataset");
+        space.build();
+        assert_same(&space.outputs(), &before);
+    }
+    for blob in space.blobs() {
+        fs::write(&blob, b"").unwrap();
+    }
+    space.remove("dataset");
+    space.build();
+    assert_same(&space.outputs(), &before);
+}
+
+#[test]
+fn swapped_blobs_are_found() {
+    let space = small();
+    space.build();
+    let before = space.outputs();
+    let blobs = space.blobs();
+    let bytes: Vec<_> = blobs.iter().map(|blob| fs::read(blob).unwrap()).collect();
+    for (i, blob) in blobs.iter().enumerate() {
+        fs::write(blob, &bytes[(i + 1) % bytes.len()]).unwrap();
+    }
+    space.remove("dataset");
+    space.build();
+    assert!(!space.warnings().is_empty());
+    assert_same(&space.outputs(), &before);
+}
+
+/// Damages the record with `damage`, then builds with and without outputs in place.
+fn survive(space: &Space, backup: &Path, what: &str, damage: impl Fn(&Path)) -> Vec<String> {
+    let before = space.outputs();
+    restore(space, backup);
+    damage(&space.path("cache/v1/record.sqlite"));
+    space.warnings();
+    // `status` only looks, at whatever is there.
+    space.status();
+    space.warnings();
+    space.remove("dataset");
+    let report = space.build();
+    let warnings = space.warnings();
+    assert_same(&space.outputs(), &before);
+    let settled = space.build();
+    assert_eq!(ran(&settled), "", "{what}: {} before", ran(&report));
+    assert_same(&space.outputs(), &before);
+    space.assert_settled();
+    warnings
+}
+
+#[test]
+fn a_damaged_record_is_begun_again() {
+    let space = small();
+    space.build();
+    let backup = tempfile::tempdir().unwrap();
+    copy(&space.path("cache"), backup.path());
+    let whole = space.read("cache/v1/record.sqlite");
+
+    for length in [1, 15, 16, 50, 99, 100, 512, 4095, 4096, 4097, 8192, whole.len() / 2, whole.len() - 1] {
+        let what = format!("cut to {length} of {}", whole.len());
+        let warnings = survive(&space, backup.path(), &what, |path| fs::write(path, &whole[..length]).unwrap());
+        assert!(!warnings.is_empty(), "{what}");
+    }
+    let garbage = b"this is no database; it only looks as long as one. ".repeat(whole.len() / 50);
+    let warnings = survive(&space, backup.path(), "garbage", |path| fs::write(path, &garbage).unwrap());
+    assert!(!warnings.is_empty());
+    survive(&space, backup.path(), "empty", |path| fs::write(path, b"").unwrap());
+    survive(&space, backup.path(), "deleted", |path| fs::remove_file(path).unwrap());
+    survive(&space, backup.path(), "a journal of garbage", |path| {
+        fs::write(path.with_extension("sqlite-journal"), &garbage[..2000]).unwrap();
+    });
+    for page in 0..whole.len() / 4096 {
+        let what = format!("page {page} is garbage");
+        survive(&space, backup.path(), &what, |path| {
+            let mut bytes = whole.clone();
+            bytes[page * 4096..(page + 1) * 4096].copy_from_slice(&garbage[..4096]);
+            fs::write(path, bytes).unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_flipped_byte_in_the_record_is_never_a_wrong_byte_in_an_output() {
+    let space = small();
+    space.build();
+    let backup = tempfile::tempdir().unwrap();
+    copy(&space.path("cache"), backup.path());
+    let whole = space.read("cache/v1/record.sqlite");
+    let used: Vec<usize> = (0..whole.len()).filter(|at| whole[*at] != 0).collect();
+    for at in used.iter().step_by(used.len().div_ceil(150)) {
+        for mask in [0x01, 0x80] {
+            survive(&space, backup.path(), &format!("byte {at} ^ {mask:#x}"), |path| {
+                let mut bytes = whole.clone();
+                bytes[*at] ^= mask;
+                fs::write(path, bytes).unwrap();
+            });
+        }
+    }
+}
+
+/// What is left of the record when a process is killed while it writes: pages half written, and a journal to undo them.
+#[test]
+fn a_journal_left_by_a_killed_process_is_rolled_back() {
+    let space = small();
+    space.build();
+    let before = space.outputs();
+    let record = space.path("cache/v1/record.sqlite");
+    let journal = record.with_extension("sqlite-journal");
+    let (pages, undo) = {
+        let connection = Connection::open(&record).unwrap();
+        connection
+            .execute_batch(
+                "PRAGMA cache_size = 2; PRAGMA cache_spill = 1; BEGIN IMMEDIATE;
+                 CREATE TABLE filler (bytes BLOB);
+                 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)
+                 INSERT INTO filler SELECT randomblob(2000) FROM n;
+                 UPDATE actions SET outcome = randomblob(3000);
+                 UPDATE recipes SET fresh = randomblob(3000);",
+            )
+            .unwrap();
+        let state = (fs::read(&record).unwrap(), fs::read(&journal).unwrap());
+        connection.execute_batch("ROLLBACK").unwrap();
+        state
+    };
+    assert!(undo.len() > 1000 && pages != fs::read(&record).unwrap(), "the transaction has reached the disk");
+    for first in ["status", "build"] {
+        fs::write(&record, &pages).unwrap();
+        fs::write(&journal, &undo).unwrap();
+        let looked = space.datac(&[first]);
+        assert_eq!(looked.status.code(), Some(0), "{first}: {looked:?}");
+        space.remove("dataset");
+        assert_eq!(ran(&space.build()), "", "the record is as it was before");
+        assert_same(&space.outputs(), &before);
+        space.assert_settled();
+    }
+}
