@@ -58,7 +58,7 @@ pub struct Place {
 }
 
 /// Consecutive rows of one file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Chunk {
     /// How to read `bytes`.
     pub encoding: Encoding,
@@ -114,66 +114,80 @@ impl Chunk {
 
     /// Calls `each` with every row, parsed or rejected.
     pub fn for_each_row(&self, mut each: impl FnMut(usize, Span, Result<RawRow<'_>, Reject>)) {
-        let spans = self.spans();
-        if let Encoding::Columns = self.encoding {
-            let names = columns::names(&self.header);
-            for (i, span) in spans.into_iter().enumerate() {
-                each(i, span, Ok(columns::row(&names, &self.bytes[span.start..span.end])));
-            }
-            return;
-        }
+        let names = self.names();
         // One check of the whole chunk is several times quicker than one a row, and nearly always all it takes.
-        let whole = std::str::from_utf8(&self.bytes).ok();
-        let header = match self.encoding {
-            Encoding::Delimited(delimiter) => delimited::fields(&self.header, delimiter),
-            _ => Vec::new(),
-        };
-        for (i, span) in spans.into_iter().enumerate() {
-            if span.end - span.start > MAX_ROW_BYTES {
-                let detail = format!("longer than {} MiB", MAX_ROW_BYTES >> 20);
-                each(i, span, Err(Reject::new(Reason::RowTooLong, detail)));
-                continue;
-            }
-            let text = match whole {
-                Some(whole) => Ok(&whole[span.start..span.end]),
-                None => std::str::from_utf8(&self.bytes[span.start..span.end]),
-            };
-            let row = match text {
-                Err(error) => {
-                    Err(Reject::new(Reason::InvalidUtf8, format!("byte {} of the row", error.valid_up_to() + 1)))
-                }
-                Ok(text) => match self.encoding {
-                    Encoding::Delimited(delimiter) => delimited::row(&header, text, delimiter),
-                    _ => json::row(text),
-                },
-            };
-            each(i, span, row);
+        let whole = self.text();
+        for (i, span) in self.spans().into_iter().enumerate() {
+            each(i, span, self.row(span, whole, &names));
         }
     }
 
     /// The columns of the first row that can be read; `None` if none can.
     pub fn columns(&self) -> Option<Vec<String>> {
+        let names = self.names();
         match self.encoding {
-            Encoding::Columns => Some(columns::names(&self.header)),
-            Encoding::Delimited(delimiter) => Some(delimited::fields(&self.header, delimiter)),
-            _ => {
-                let mut found = None;
-                self.for_each_row(|_, _, row| {
-                    if let (Ok(row), None) = (row, &found) {
-                        found = Some(row.fields.iter().map(|(name, _)| name.to_string()).collect());
-                    }
-                });
-                found
+            Encoding::Columns | Encoding::Delimited(_) => Some(names),
+            Encoding::JsonLines | Encoding::JsonArray => {
+                let mut rows = self.spans().into_iter().map(|span| self.row(span, None, &names));
+                let row = rows.find_map(Result::ok)?;
+                Some(row.fields.into_iter().map(|(name, _)| name.into_owned()).collect())
             }
         }
     }
 
-    /// A row as text for the quarantine file: as it stands in the source, or as JSON for columnar files.
+    /// The names of the columns, where all rows have the same.
+    fn names(&self) -> Vec<String> {
+        match self.encoding {
+            Encoding::Columns => columns::names(&self.header),
+            // The cutter gives out no chunks under a header with a fault.
+            Encoding::Delimited(delimiter) => delimited::names(&self.header, delimiter).unwrap_or_default(),
+            Encoding::JsonLines | Encoding::JsonArray => Vec::new(),
+        }
+    }
+
+    /// The bytes as text, where they are text throughout.
+    fn text(&self) -> Option<&str> {
+        match self.encoding {
+            Encoding::Columns => None,
+            _ => std::str::from_utf8(&self.bytes).ok(),
+        }
+    }
+
+    fn row<'c>(&'c self, span: Span, whole: Option<&'c str>, names: &'c [String]) -> Result<RawRow<'c>, Reject> {
+        let bytes = &self.bytes[span.start..span.end];
+        if let Encoding::Columns = self.encoding {
+            return columns::row(names, bytes);
+        }
+        if bytes.len() > MAX_ROW_BYTES {
+            return Err(overlong());
+        }
+        let text = match whole {
+            Some(whole) => &whole[span.start..span.end],
+            None => std::str::from_utf8(bytes).map_err(|error| {
+                Reject::new(Reason::InvalidUtf8, format!("byte {} of the row", error.valid_up_to() + 1))
+            })?,
+        };
+        match self.encoding {
+            Encoding::Delimited(delimiter) => delimited::row(names, text, delimiter),
+            _ => json::row(text),
+        }
+    }
+
+    /// A row as text for the quarantine file: as it stands in the source, or as JSON for columnar files, of which an
+    /// over-long row leaves nothing.
     pub fn raw(&self, span: Span) -> Cow<'_, str> {
         let bytes = &self.bytes[span.start..span.end];
         match self.encoding {
-            Encoding::Columns => Cow::Owned(json::write_row(&columns::row(&columns::names(&self.header), bytes))),
+            Encoding::Columns => {
+                let row = columns::row(&columns::names(&self.header), bytes).map(|row| json::write_row(&row));
+                Cow::Owned(row.unwrap_or_default())
+            }
             _ => String::from_utf8_lossy(bytes),
         }
     }
+}
+
+/// The reject of a row longer than the limit.
+pub(super) fn overlong() -> Reject {
+    Reject::new(Reason::RowTooLong, format!("longer than {} MiB", MAX_ROW_BYTES >> 20))
 }

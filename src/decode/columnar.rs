@@ -2,18 +2,27 @@
 
 use std::{
     fs::File,
-    io::{BufReader, Cursor},
+    io::{self, BufReader, Cursor},
+    panic::{self, AssertUnwindSafe},
+    sync::Arc,
 };
 
 use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_ipc::reader::{FileReader, StreamReader};
-use arrow_schema::SchemaRef;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use parquet::{
+    arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
+    file::{
+        metadata::{ParquetMetaData, RowGroupMetaData},
+        reader::ChunkReader,
+    },
+};
 
 use super::{DecodeError, Input};
 
-/// Rows a batch: the reader's own buffers grow with it, and chunks are cut from batches anyway.
-const BATCH_ROWS: usize = 1024;
+/// Rows a batch at most, and the bytes it should not exceed by far.
+const BATCH_ROWS: u64 = 1024;
+const BATCH_BYTES: u64 = 8 << 20;
 
 /// The batches of a columnar file in order.
 pub(super) struct Batches {
@@ -23,30 +32,30 @@ pub(super) struct Batches {
 impl Batches {
     /// Opens a Parquet file, leaving out the first `skip` rows.
     pub(super) fn parquet(input: Input, skip: u64) -> Result<Self, DecodeError> {
-        fn build<R: parquet::file::reader::ChunkReader + 'static>(
-            input: R,
-            skip: u64,
-        ) -> Result<Box<dyn RecordBatchReader + Send>, parquet::errors::ParquetError> {
+        fn build<R: ChunkReader + 'static>(input: R, skip: u64) -> parquet::errors::Result<Reader> {
             // The Arrow schema that writers embed is a hint the file could lie with; the Parquet schema is what is read.
             let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-            let metadata = ArrowReaderMetadata::load(&input, options)?;
+            let metadata = ArrowReaderMetadata::load(&input, options.clone())?;
+            let options = options.with_schema(Arc::new(as_views(metadata.schema())));
+            let metadata = ArrowReaderMetadata::try_new(metadata.metadata().clone(), options)?;
+            let batch_rows = batch_rows(metadata.metadata());
             let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(input, metadata);
             let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-            Ok(Box::new(builder.with_batch_size(BATCH_ROWS).with_offset(skip).build()?))
+            Ok(Box::new(builder.with_batch_size(batch_rows).with_offset(skip).build()?))
         }
-        let reader = match input {
-            Input::File(file) => build(file, skip),
-            Input::Static(bytes) => build(parquet_bytes(bytes), skip),
-        };
-        Ok(Self { reader: reader.map_err(|error| DecodeError::Format(error.to_string()))? })
+        contain(|| {
+            let reader = match input {
+                Input::File(file) => build(file, skip),
+                Input::Static(bytes) => build(bytes::Bytes::from_static(bytes), skip),
+            };
+            Ok(Self { reader: reader.map_err(format)? })
+        })
     }
 
     /// Opens an Arrow IPC file or stream, whichever it is.
     pub(super) fn arrow(input: Input) -> Result<Self, DecodeError> {
         const FILE_MAGIC: &[u8] = b"ARROW1";
-        fn build<R: std::io::Read + std::io::Seek + Send + 'static>(
-            mut input: R,
-        ) -> Result<Box<dyn RecordBatchReader + Send>, arrow_schema::ArrowError> {
+        fn build<R: io::Read + io::Seek + Send + 'static>(mut input: R) -> Result<Reader, ArrowError> {
             let mut magic = [0; FILE_MAGIC.len()];
             let is_file = input.read_exact(&mut magic).is_ok() && magic == FILE_MAGIC;
             input.rewind()?;
@@ -56,11 +65,13 @@ impl Batches {
                 Box::new(StreamReader::try_new(input, None)?)
             })
         }
-        let reader = match input {
-            Input::File(file) => build(BufReader::new(file)),
-            Input::Static(bytes) => build(Cursor::new(bytes)),
-        };
-        Ok(Self { reader: reader.map_err(|error| DecodeError::Format(error.to_string()))? })
+        contain(|| {
+            let reader = match input {
+                Input::File(file) => build(BufReader::new(file)),
+                Input::Static(bytes) => build(Cursor::new(bytes)),
+            };
+            Ok(Self { reader: reader.map_err(format)? })
+        })
     }
 
     /// The columns.
@@ -70,12 +81,50 @@ impl Batches {
 
     /// The next batch; `None` at the end.
     pub(super) fn next_batch(&mut self) -> Result<Option<RecordBatch>, DecodeError> {
-        self.reader.next().transpose().map_err(|error| DecodeError::Format(error.to_string()))
+        contain(|| self.reader.next().transpose().map_err(format))
     }
 }
 
-fn parquet_bytes(bytes: &'static [u8]) -> bytes::Bytes {
-    bytes::Bytes::from_static(bytes)
+type Reader = Box<dyn RecordBatchReader + Send>;
+
+/// Says that a file cannot be decoded.
+pub(super) fn format(error: impl ToString) -> DecodeError {
+    DecodeError::Format(error.to_string())
+}
+
+/// Turns a panic over the contents of a file into an error about the file.
+///
+/// The columnar crates check most of what they read and index the rest, so a damaged file can make them panic; for
+/// the build that is one more file that cannot be read. What panicked is dropped and never used again.
+pub(super) fn contain<T>(read: impl FnOnce() -> Result<T, DecodeError>) -> Result<T, DecodeError> {
+    panic::catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|payload| {
+        let reason = payload.downcast_ref::<String>().map(String::as_str);
+        let reason = reason.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
+        Err(DecodeError::Format(format!("its contents are damaged ({reason})")))
+    })
+}
+
+/// The schema with strings and binary as views: a long value that a page holds once then stays one, however many rows
+/// have it.
+fn as_views(schema: &Schema) -> Schema {
+    let view = |field: &Arc<Field>| {
+        let view = match field.data_type() {
+            DataType::Utf8 => DataType::Utf8View,
+            DataType::Binary => DataType::BinaryView,
+            _ => return field.clone(),
+        };
+        Arc::new(field.as_ref().clone().with_data_type(view))
+    };
+    Schema::new(schema.fields().iter().map(view).collect::<Vec<_>>())
+}
+
+/// Fewer rows a batch where rows are long, going by what the footer says of their size.
+fn batch_rows(metadata: &ParquetMetaData) -> usize {
+    let sum = |of: fn(&RowGroupMetaData) -> i64| {
+        metadata.row_groups().iter().map(|group| u64::try_from(of(group)).unwrap_or(0)).fold(0, u64::saturating_add)
+    };
+    let (bytes, rows) = (sum(RowGroupMetaData::total_byte_size), sum(RowGroupMetaData::num_rows));
+    (BATCH_BYTES / (bytes / rows.max(1)).max(1)).clamp(1, BATCH_ROWS) as usize
 }
 
 impl From<File> for Input {

@@ -2,16 +2,16 @@
 //!
 //! A row is, for each column in order, one tag byte and, for numbers, strings and nested values, a length (4 bytes,
 //! little-endian) and the text. Reading it back borrows everything and parses nothing. A row is preceded by its own
-//! length (4 bytes), so rows can be found without looking inside.
+//! length (4 bytes), so rows can be found without looking inside. A row longer than the limit is one tag byte of its own.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 use arrow_array::{Array, ArrayRef, RecordBatch, cast::AsArray, types};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::{ArrowError, DataType, Schema};
 
-use super::chunk::Span;
-use crate::row::{self, RawRow, Value};
+use super::chunk::{self, MAX_ROW_BYTES, Span};
+use crate::row::{self, RawRow, Reject, Value};
 
 const NULL: u8 = 0;
 const FALSE: u8 = 1;
@@ -19,23 +19,30 @@ const TRUE: u8 = 2;
 const NUMBER: u8 = 3;
 const STRING: u8 = 4;
 const JSON: u8 = 5;
+const OVERLONG: u8 = 6;
 
-/// The header of a chunk: column names, each with a zero byte behind it.
-pub(super) fn header(schema: &Schema) -> Arc<[u8]> {
+/// The header of a chunk: column names, each with its length (4 bytes) before it; or why there can be none.
+pub(super) fn header(schema: &Schema) -> Result<Arc<[u8]>, String> {
+    // Without columns a row costs a file nothing, so its footer could claim any number of them.
+    if schema.fields().is_empty() {
+        return Err("it has no columns".into());
+    }
+    let mut seen = HashSet::new();
     let mut bytes = Vec::new();
     for field in schema.fields() {
+        if !seen.insert(field.name()) {
+            return Err(format!("it has two columns named `{}`", field.name()));
+        }
+        bytes.extend_from_slice(&(field.name().len() as u32).to_le_bytes());
         bytes.extend_from_slice(field.name().as_bytes());
-        bytes.push(0);
     }
-    bytes.into()
+    Ok(bytes.into())
 }
 
 /// The column names of a header.
 pub(super) fn names(header: &[u8]) -> Vec<String> {
-    let mut names: Vec<_> =
-        header.split(|byte| *byte == 0).map(|name| String::from_utf8_lossy(name).into_owned()).collect();
-    names.pop();
-    names
+    let names = spans(header).into_iter();
+    names.map(|name| String::from_utf8_lossy(&header[name.start..name.end]).into_owned()).collect()
 }
 
 /// The rows of a chunk, lengths left out.
@@ -43,7 +50,7 @@ pub(super) fn spans(bytes: &[u8]) -> Vec<Span> {
     let (mut spans, mut at) = (Vec::new(), 0);
     while let Some((length, _)) = bytes.get(at..).and_then(|rest| rest.split_first_chunk()) {
         let start = at + 4;
-        let end = start + u32::from_le_bytes(*length) as usize;
+        let end = (start + u32::from_le_bytes(*length) as usize).min(bytes.len());
         spans.push(Span { start, end, line: 0 });
         at = end;
     }
@@ -51,7 +58,10 @@ pub(super) fn spans(bytes: &[u8]) -> Vec<Span> {
 }
 
 /// Reads a row back; `bytes` is one span of a chunk.
-pub(super) fn row<'a>(names: &'a [String], mut bytes: &'a [u8]) -> RawRow<'a> {
+pub(super) fn row<'a>(names: &'a [String], mut bytes: &'a [u8]) -> Result<RawRow<'a>, Reject> {
+    if bytes == [OVERLONG] {
+        return Err(chunk::overlong());
+    }
     let mut fields = Vec::with_capacity(names.len());
     for name in names {
         let Some((tag, rest)) = bytes.split_first() else { break };
@@ -74,20 +84,25 @@ pub(super) fn row<'a>(names: &'a [String], mut bytes: &'a [u8]) -> RawRow<'a> {
         };
         fields.push((Cow::Borrowed(name.as_str()), value));
     }
-    RawRow { fields }
+    Ok(RawRow { fields })
 }
 
 /// Calls `each` with the encoded form of every row of a batch, until it says stop.
 pub(super) fn for_each_row(batch: &RecordBatch, mut each: impl FnMut(&[u8]) -> bool) -> Result<(), ArrowError> {
-    let options = FormatOptions::default();
-    let arrays = batch.columns().iter().map(undictionary).collect::<Result<Vec<_>, _>>()?;
-    let columns = arrays.iter().map(|array| Column::new(array, &options)).collect::<Result<Vec<_>, _>>()?;
+    let columns = batch.columns().iter().map(Column::new).collect::<Result<Vec<_>, _>>()?;
     let mut bytes = Vec::new();
     for i in 0..batch.num_rows() {
         bytes.clear();
         bytes.extend_from_slice(&[0; 4]);
-        for column in &columns {
-            column.encode(i, &mut bytes)?;
+        for (k, column) in columns.iter().enumerate() {
+            let fits = column.encode(i, &mut bytes).map_err(|error| {
+                ArrowError::ComputeError(format!("a value of column `{}`: {error}", batch.schema_ref().field(k).name()))
+            })?;
+            if !fits {
+                bytes.truncate(4);
+                bytes.push(OVERLONG);
+                break;
+            }
         }
         let length = (bytes.len() - 4) as u32;
         bytes[..4].copy_from_slice(&length.to_le_bytes());
@@ -98,100 +113,117 @@ pub(super) fn for_each_row(batch: &RecordBatch, mut each: impl FnMut(&[u8]) -> b
     Ok(())
 }
 
-fn undictionary(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
-    match array.data_type() {
-        DataType::Dictionary(_, values) => arrow_cast::cast(array, values),
-        _ => Ok(array.clone()),
-    }
-}
-
 /// A column with its type looked up once, not once a row.
 enum Column<'a> {
     Utf8(&'a arrow_array::StringArray),
     LargeUtf8(&'a arrow_array::LargeStringArray),
     Utf8View(&'a arrow_array::StringViewArray),
     Integer(&'a ArrayRef, ArrayFormatter<'a>),
+    /// The values, and which of them each row has. They are not laid out row by row: one long value may serve millions.
+    Dictionary(Box<Column<'a>>, Vec<Option<usize>>),
     Other(&'a ArrayRef),
 }
 
 impl<'a> Column<'a> {
-    fn new(array: &'a ArrayRef, options: &'a FormatOptions<'a>) -> Result<Self, ArrowError> {
+    fn new(array: &'a ArrayRef) -> Result<Self, ArrowError> {
         Ok(match array.data_type() {
             DataType::Utf8 => Self::Utf8(array.as_string()),
             DataType::LargeUtf8 => Self::LargeUtf8(array.as_string()),
             DataType::Utf8View => Self::Utf8View(array.as_string_view()),
-            data_type if data_type.is_integer() => Self::Integer(array, ArrayFormatter::try_new(array, options)?),
+            DataType::Dictionary(..) => {
+                let dictionary = array.as_any_dictionary();
+                let values = Self::new(dictionary.values())?;
+                let keys = if dictionary.values().is_empty() { Vec::new() } else { dictionary.normalized_keys() };
+                let key = |i: usize| if array.is_valid(i) { keys.get(i).copied() } else { None };
+                Self::Dictionary(Box::new(values), (0..array.len()).map(key).collect())
+            }
+            data_type if data_type.is_integer() => Self::Integer(array, ArrayFormatter::try_new(array, &FORMAT)?),
             _ => Self::Other(array),
         })
     }
 
-    fn encode(&self, i: usize, out: &mut Vec<u8>) -> Result<(), ArrowError> {
-        match self {
+    /// Appends a value; false if that makes the row over-long.
+    fn encode(&self, i: usize, out: &mut Vec<u8>) -> Result<bool, ArrowError> {
+        Ok(match self {
             Self::Utf8(array) if array.is_valid(i) => put(out, STRING, array.value(i).as_bytes()),
             Self::LargeUtf8(array) if array.is_valid(i) => put(out, STRING, array.value(i).as_bytes()),
             Self::Utf8View(array) if array.is_valid(i) => put(out, STRING, array.value(i).as_bytes()),
             Self::Integer(array, formatter) if array.is_valid(i) => {
-                put(out, NUMBER, formatter.value(i).try_to_string()?.as_bytes());
+                put(out, NUMBER, formatter.value(i).try_to_string()?.as_bytes())
             }
+            Self::Dictionary(values, keys) => match keys[i] {
+                Some(key) => values.encode(key, out)?,
+                None => put(out, NULL, b""),
+            },
             Self::Other(array) if array.is_valid(i) => {
                 let mut json = Vec::new();
                 write_json(array, i, &mut json)?;
                 match json[0] {
-                    b't' => out.push(TRUE),
-                    b'f' => out.push(FALSE),
+                    b'n' => put(out, NULL, b""),
+                    b't' => put(out, TRUE, b""),
+                    b'f' => put(out, FALSE, b""),
                     b'{' | b'[' => put(out, JSON, &json),
                     b'"' => {
                         let text: String =
                             serde_json::from_slice(&json).map_err(|error| ArrowError::JsonError(error.to_string()))?;
-                        put(out, STRING, text.as_bytes());
+                        put(out, STRING, text.as_bytes())
                     }
                     _ => put(out, NUMBER, &json),
                 }
             }
-            _ => out.push(NULL),
-        }
-        Ok(())
+            _ => put(out, NULL, b""),
+        })
     }
 }
 
-fn put(out: &mut Vec<u8>, tag: u8, text: &[u8]) {
+fn put(out: &mut Vec<u8>, tag: u8, text: &[u8]) -> bool {
+    if out.len() + text.len() > MAX_ROW_BYTES {
+        return false;
+    }
     out.push(tag);
-    out.extend_from_slice(&(text.len() as u32).to_le_bytes());
-    out.extend_from_slice(text);
+    if let NUMBER | STRING | JSON = tag {
+        out.extend_from_slice(&(text.len() as u32).to_le_bytes());
+        out.extend_from_slice(text);
+    }
+    true
+}
+
+/// Arrow's own way to write values, but a value that it cannot write is an error and not a text that says so.
+const FORMAT: FormatOptions<'static> = FormatOptions::new().with_display_error(false);
+
+fn print(array: &ArrayRef, i: usize) -> Result<String, ArrowError> {
+    if let DataType::Timestamp(unit, Some(zone)) = array.data_type()
+        && !zone.starts_with(['+', '-'])
+    {
+        // A zone's name is for display alone and needs a table of zones; the moment is stored, and written, in UTC.
+        let utc = DataType::Timestamp(*unit, Some("+00:00".into()));
+        let value = arrow_array::make_array(array.slice(i, 1).to_data().into_builder().data_type(utc).build()?);
+        return ArrayFormatter::try_new(&value, &FORMAT)?.value(0).try_to_string();
+    }
+    ArrayFormatter::try_new(array, &FORMAT)?.value(i).try_to_string()
 }
 
 /// Writes a value as JSON. Floats are written shortest; what JSON has no type for (dates, decimals, binary, NaN) is a
-/// string as Arrow prints it.
+/// string as Arrow prints it; a map is an object, whatever its keys. Beyond the limit for rows it may stop midway.
 fn write_json(array: &ArrayRef, i: usize, out: &mut Vec<u8>) -> Result<(), ArrowError> {
-    if array.is_null(i) {
+    // Arrays of the null type have no nulls that they know of.
+    if array.is_null(i) || *array.data_type() == DataType::Null {
         out.extend_from_slice(b"null");
         return Ok(());
     }
-    let list = |items: ArrayRef, out: &mut Vec<u8>| -> Result<(), ArrowError> {
-        out.push(b'[');
-        for k in 0..items.len() {
-            if k > 0 {
-                out.push(b',');
-            }
-            write_json(&items, k, out)?;
-        }
-        out.push(b']');
-        Ok(())
-    };
     match array.data_type() {
         DataType::Utf8 => row::write_string(array.as_string::<i32>().value(i), out),
         DataType::LargeUtf8 => row::write_string(array.as_string::<i64>().value(i), out),
         DataType::Utf8View => row::write_string(array.as_string_view().value(i), out),
         DataType::Boolean => out.extend_from_slice(array.as_boolean().value(i).to_string().as_bytes()),
         DataType::Float64 => write_float(array.as_primitive::<types::Float64Type>().value(i), out),
-        DataType::Float32 => {
-            // The shortest text that reads back as the same f32, not the longer one of the f64 that equals it.
-            let value = array.as_primitive::<types::Float32Type>().value(i);
-            write_float(value.to_string().parse().unwrap_or(f64::from(value)), out);
-        }
-        DataType::List(_) => list(array.as_list::<i32>().value(i), out)?,
-        DataType::LargeList(_) => list(array.as_list::<i64>().value(i), out)?,
-        DataType::FixedSizeList(..) => list(array.as_fixed_size_list().value(i), out)?,
+        DataType::Float32 => write_narrow_float(array.as_primitive::<types::Float32Type>().value(i), out),
+        DataType::Float16 => write_narrow_float(array.as_primitive::<types::Float16Type>().value(i), out),
+        DataType::List(_) => write_list(&array.as_list::<i32>().value(i), out)?,
+        DataType::LargeList(_) => write_list(&array.as_list::<i64>().value(i), out)?,
+        DataType::ListView(_) => write_list(&array.as_list_view::<i32>().value(i), out)?,
+        DataType::LargeListView(_) => write_list(&array.as_list_view::<i64>().value(i), out)?,
+        DataType::FixedSizeList(..) => write_list(&array.as_fixed_size_list().value(i), out)?,
         DataType::Struct(fields) => {
             out.push(b'{');
             for (k, (field, column)) in fields.iter().zip(array.as_struct().columns()).enumerate() {
@@ -204,9 +236,25 @@ fn write_json(array: &ArrayRef, i: usize, out: &mut Vec<u8>) -> Result<(), Arrow
             }
             out.push(b'}');
         }
-        DataType::Dictionary(..) => write_json(&undictionary(&array.slice(i, 1))?, 0, out)?,
+        DataType::Map(..) => {
+            let entries = array.as_map().value(i);
+            out.push(b'{');
+            for k in 0..entries.len() {
+                if k > 0 {
+                    out.push(b',');
+                }
+                row::write_string(&print(entries.column(0), k)?, out);
+                out.push(b':');
+                write_json(entries.column(1), k, out)?;
+                if out.len() > MAX_ROW_BYTES {
+                    break;
+                }
+            }
+            out.push(b'}');
+        }
+        DataType::Dictionary(_, values) => write_json(&arrow_cast::cast(&array.slice(i, 1), values)?, 0, out)?,
         data_type => {
-            let text = arrow_cast::display::array_value_to_string(array, i)?;
+            let text = print(array, i)?;
             if data_type.is_integer() {
                 out.extend_from_slice(text.as_bytes());
             } else {
@@ -215,6 +263,30 @@ fn write_json(array: &ArrayRef, i: usize, out: &mut Vec<u8>) -> Result<(), Arrow
         }
     }
     Ok(())
+}
+
+fn write_list(items: &ArrayRef, out: &mut Vec<u8>) -> Result<(), ArrowError> {
+    out.push(b'[');
+    for k in 0..items.len() {
+        if k > 0 {
+            out.push(b',');
+        }
+        write_json(items, k, out)?;
+        // A few bytes of a file can stand for billions of equal items.
+        if out.len() > MAX_ROW_BYTES {
+            break;
+        }
+    }
+    out.push(b']');
+    Ok(())
+}
+
+/// Writes the shortest text that reads back as the same narrow float, not the longer one of the `f64` that equals it.
+fn write_narrow_float(value: impl Into<f64> + ToString, out: &mut Vec<u8>) {
+    match value.to_string().parse() {
+        Ok(value) => write_float(value, out),
+        Err(_) => write_float(value.into(), out),
+    }
 }
 
 fn write_float(value: f64, out: &mut Vec<u8>) {
@@ -255,8 +327,9 @@ mod tests {
             true
         })
         .unwrap();
-        let names = names(&header(&batch.schema()));
-        let rows: Vec<_> = spans(&bytes).iter().map(|span| row(&names, &bytes[span.start..span.end])).collect();
+        let names = names(&header(&batch.schema()).unwrap());
+        let rows: Vec<_> =
+            spans(&bytes).iter().map(|span| row(&names, &bytes[span.start..span.end]).unwrap()).collect();
         assert_eq!(rows[0].get("text"), Some(&Value::String("007".into())));
         assert_eq!(rows[0].get("n"), Some(&Value::Number("9007199254740993".into())));
         assert_eq!(rows[0].get("x"), Some(&Value::Number("1.0".into())));

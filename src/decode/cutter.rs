@@ -5,19 +5,19 @@
 //! removed from a file therefore changes one chunk, or two where the edited row was a boundary.
 
 use std::{
-    collections::VecDeque,
     io::{self, Read},
     sync::Arc,
 };
 
+use arrow_array::RecordBatch;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     DecodeError,
     chunk::{Chunk, Encoding, MAX_ROW_BYTES, Place},
-    columnar::Batches,
+    columnar::{self, Batches},
     columns,
-    delimited::RecordScanner,
+    delimited::{self, RecordScanner},
     json::ElementScanner,
 };
 
@@ -70,7 +70,7 @@ pub struct TextCutter {
     /// How far rows were looked for.
     scanned: usize,
     elements: ElementScanner,
-    records: Option<RecordScanner>,
+    records: RecordScanner,
     place: Place,
     at_end: bool,
     /// The array's closing bracket was seen.
@@ -78,43 +78,75 @@ pub struct TextCutter {
 }
 
 impl TextCutter {
-    /// A cutter over lines or an array, whichever `array` says; `None`: whatever the first byte says.
-    pub(super) fn json(input: Box<dyn Read + Send>, array: Option<bool>) -> Result<Self, DecodeError> {
-        let mut cutter = Self::new(input, Encoding::JsonLines, None);
+    /// A cutter over JSON values, one a line.
+    pub(super) fn lines(input: Box<dyn Read + Send>) -> Result<Self, DecodeError> {
+        let mut cutter = Self::new(input, Encoding::JsonLines);
         cutter.skip_mark()?;
-        while cutter.buffer[cutter.row_start..].trim_ascii_start().is_empty() && cutter.fill()? > 0 {}
-        let blanks =
-            cutter.buffer.len() - cutter.row_start - cutter.buffer[cutter.row_start..].trim_ascii_start().len();
-        let first = cutter.buffer.get(cutter.row_start + blanks).copied();
-        if array.unwrap_or(first == Some(b'[')) {
-            if first != Some(b'[') {
-                return Err(DecodeError::NotAnArray);
+        Ok(cutter)
+    }
+
+    /// A cutter over a JSON array, or over lines if the file begins with an object.
+    pub(super) fn json(input: Box<dyn Read + Send>) -> Result<Self, DecodeError> {
+        let mut cutter = Self::lines(input)?;
+        loop {
+            let blanks = cutter.buffer.len() - cutter.buffer.trim_ascii_start().len();
+            cutter.discard(blanks);
+            if !cutter.buffer.is_empty() || cutter.fill()? == 0 {
+                break;
             }
-            cutter.encoding = Encoding::JsonArray;
-            cutter.discard(cutter.row_start + blanks + 1);
+        }
+        match cutter.buffer.first() {
+            None => {}
+            Some(b'[') => {
+                cutter.encoding = Encoding::JsonArray;
+                cutter.discard(1);
+            }
+            Some(b'{') => {
+                let line =
+                    memchr::memchr(b'\n', &cutter.buffer).map_or(&[][..], |end| cutter.buffer[..end].trim_ascii());
+                if let Some(b'{' | b'[' | b',') = line.last() {
+                    return Err(DecodeError::ObjectOverLines);
+                }
+            }
+            Some(_) => return Err(DecodeError::NotJson),
         }
         Ok(cutter)
     }
 
     /// A cutter over CSV records, the first of which is the header.
     pub(super) fn delimited(input: Box<dyn Read + Send>, delimiter: u8) -> Result<Self, DecodeError> {
-        let mut cutter = Self::new(input, Encoding::Delimited(delimiter), Some(RecordScanner::new(delimiter)));
+        let mut cutter = Self::new(input, Encoding::Delimited(delimiter));
         cutter.skip_mark()?;
         loop {
-            match cutter.row_end() {
-                Some(end) if cutter.buffer[cutter.row_start..end].trim_ascii().is_empty() => cutter.discard(end),
-                Some(end) => {
-                    cutter.header = cutter.buffer[cutter.row_start..end].trim_ascii_end().into();
-                    cutter.discard(end);
-                    return Ok(cutter);
+            let found = cutter.row_end();
+            let end = found.unwrap_or(cutter.buffer.len());
+            if end - cutter.row_start > MAX_ROW_BYTES {
+                return Err(columnar::format(format!("its header is longer than {} MiB", MAX_ROW_BYTES >> 20)));
+            }
+            if found.is_none() && !cutter.at_end {
+                cutter.fill()?;
+                continue;
+            }
+            let record = delimited::record(&cutter.buffer[cutter.row_start..end], found.is_some());
+            if !delimited::is_blank(record, delimiter) {
+                if cutter.records.is_quoted() {
+                    return Err(columnar::format("the quotes in its header are not closed"));
                 }
-                None if cutter.fill()? == 0 => return Ok(cutter),
-                None => {}
+                delimited::names(record, delimiter).map_err(columnar::format)?;
+                cutter.header = record.into();
+            }
+            cutter.row_start = end;
+            if found.is_none() || !cutter.header.is_empty() || end >= MAX_BYTES {
+                cutter.discard(end);
+            }
+            if found.is_none() || !cutter.header.is_empty() {
+                return Ok(cutter);
             }
         }
     }
 
-    fn new(input: Box<dyn Read + Send>, encoding: Encoding, records: Option<RecordScanner>) -> Self {
+    fn new(input: Box<dyn Read + Send>, encoding: Encoding) -> Self {
+        let delimiter = if let Encoding::Delimited(delimiter) = encoding { delimiter } else { b',' };
         Self {
             input,
             encoding,
@@ -123,7 +155,7 @@ impl TextCutter {
             row_start: 0,
             scanned: 0,
             elements: ElementScanner::default(),
-            records,
+            records: RecordScanner::new(delimiter),
             place: Place::default(),
             at_end: false,
             closed: false,
@@ -161,7 +193,7 @@ impl TextCutter {
         Ok(())
     }
 
-    /// Takes `end` bytes off the front without making rows of them.
+    /// Takes `end` bytes off the front, which end up in no chunk.
     fn discard(&mut self, end: usize) {
         self.place.first_line += memchr::memchr_iter(b'\n', &self.buffer[..end]).count() as u64;
         self.place.offset += end as u64;
@@ -173,176 +205,182 @@ impl TextCutter {
     /// One past the end of the row at `row_start`, its separator included, if the buffer holds it.
     fn row_end(&mut self) -> Option<usize> {
         let unseen = &self.buffer[self.scanned..];
-        let found = match (self.encoding, &mut self.records) {
-            (Encoding::Delimited(_), Some(records)) => {
-                records.end_of_record(unseen).map(|length| self.scanned + length)
-            }
-            (Encoding::JsonArray, _) => self.elements.end_of_element(unseen).map(|length| {
+        let found = match self.encoding {
+            Encoding::Delimited(_) => self.records.end_of_record(unseen).map(|length| self.scanned + length),
+            Encoding::JsonArray => self.elements.end_of_element(unseen).map(|length| {
                 let end = self.scanned + length;
-                self.closed |= self.buffer[end] == b']';
+                self.closed = self.buffer[end] == b']';
                 end + 1
             }),
             _ => memchr::memchr(b'\n', unseen).map(|at| self.scanned + at + 1),
         };
         self.scanned = found.unwrap_or(self.buffer.len());
+        if found.is_some() {
+            self.elements = ElementScanner::default();
+        }
         found
     }
 
-    fn next_chunk(&mut self) -> Result<Option<Chunk>, DecodeError> {
+    /// Looks for rows from `row_start` on as if nothing there had been seen.
+    fn rescan(&mut self) {
+        self.scanned = self.row_start;
+        self.elements = ElementScanner::default();
+        self.records.reset();
+        self.closed = false;
+    }
+
+    /// The row between `row_start` and `end`, which is behind its separator; empty if there is none.
+    fn row(&self, end: usize) -> &[u8] {
+        let bytes = &self.buffer[self.row_start..end];
+        match self.encoding {
+            Encoding::Delimited(delimiter) => {
+                let record = delimited::record(bytes, true);
+                if delimited::is_blank(record, delimiter) { &[] } else { record }
+            }
+            Encoding::JsonArray => bytes[..bytes.len() - 1].trim_ascii(),
+            _ => bytes.trim_ascii(),
+        }
+    }
+
+    /// See [`Cutter::next_chunk`].
+    pub(super) fn next_chunk(&mut self) -> Result<Option<Chunk>, DecodeError> {
         let mut rows = 0;
         loop {
             if self.closed {
                 return self.finish_array(rows);
             }
-            let end = match self.row_end() {
-                Some(end) => end,
-                None if self.buffer.len() - self.row_start > MAX_ROW_BYTES => {
-                    if self.row_start > 0 {
-                        return Ok(Some(self.give(self.row_start, rows)));
-                    }
-                    return self.give_overlong().map(Some);
+            let end = self.row_end();
+            let length = end.unwrap_or(self.buffer.len()) - self.row_start;
+            // Two bytes more than a row may have: its line end is none of it.
+            if length > MAX_ROW_BYTES + 2 {
+                // An over-long row is a chunk of its own, and blanks before it are none of it either.
+                if rows > 0 {
+                    self.rescan();
+                    return Ok(Some(self.give(self.row_start, rows)));
                 }
-                None if !self.at_end => {
-                    self.fill()?;
-                    continue;
+                let start = self.row_start + self.leading_blanks();
+                if start == 0 {
+                    return self.give_overlong(end).map(Some);
                 }
-                None => return self.finish(rows),
-            };
-            let row = self.buffer[self.row_start..end].trim_ascii();
-            let row = if let Encoding::JsonArray = self.encoding { row.trim_suffix_of(b",]") } else { row };
-            let is_row = !row.is_empty();
-            let overlong = row.len() > MAX_ROW_BYTES;
-            if overlong && self.row_start > 0 {
-                // An over-long row is a chunk of its own; it is found again by the next call.
-                self.scanned = self.row_start;
-                self.elements = ElementScanner::default();
-                self.closed = false;
-                return Ok(Some(self.give(self.row_start, rows)));
+                self.discard(start);
+                self.rescan();
+                continue;
             }
-            rows += u64::from(is_row);
-            let cut = is_row && (overlong || ends_after(row, end));
-            self.row_start = end;
-            self.elements = ElementScanner::default();
-            if cut && (overlong || !self.closed) {
-                let mut chunk = self.give(end, rows);
-                if overlong {
-                    chunk.place.overlong = true;
-                    truncate_overlong(&mut chunk.bytes);
+            let Some(end) = end else {
+                if self.at_end {
+                    return self.finish(rows);
                 }
-                return Ok(Some(chunk));
+                self.fill()?;
+                continue;
+            };
+            let row = self.row(end);
+            let is_row = !row.is_empty();
+            // Lines that are blank for megabytes must not be held either.
+            let is_cut = if is_row { ends_after(row, end) } else { end >= MAX_BYTES };
+            rows += u64::from(is_row);
+            self.row_start = end;
+            if is_cut && !self.closed {
+                if rows > 0 {
+                    return Ok(Some(self.give(end, rows)));
+                }
+                self.discard(end);
             }
         }
+    }
+
+    fn leading_blanks(&self) -> usize {
+        let bytes = &self.buffer[self.row_start..];
+        match self.encoding {
+            // They belong to the first field.
+            Encoding::Delimited(_) => 0,
+            _ => bytes.len() - bytes.trim_ascii_start().len(),
+        }
+    }
+
+    /// The most bytes that were held at once: the buffer grows and never shrinks.
+    #[cfg(test)]
+    pub(super) fn most_held(&self) -> usize {
+        self.buffer.capacity()
     }
 
     /// Gives out the first `end` bytes as a chunk of `rows` rows.
     fn give(&mut self, end: usize, rows: u64) -> Chunk {
-        // What was read beyond the chunk is at most a block, so moving it costs little.
-        let rest = self.buffer[end..].to_vec();
-        let mut bytes = std::mem::replace(&mut self.buffer, rest);
-        bytes.truncate(end);
-        self.scanned = self.scanned.saturating_sub(end);
-        self.row_start = 0;
         let place = Place { length: end as u64, ..self.place };
-        let chunk = Chunk { encoding: self.encoding, header: self.header.clone(), bytes, rows: rows as u32, place };
+        let bytes = self.buffer[..end].to_vec();
+        let scanned = self.scanned;
+        self.discard(end);
+        self.scanned = scanned - end;
         self.place.first_row += rows;
-        self.place.first_line += chunk.lines();
-        self.place.offset += end as u64;
-        chunk
+        Chunk { encoding: self.encoding, header: self.header.clone(), bytes, rows: rows as u32, place }
     }
 
-    /// Gives out a row longer than the limit, of which no more than the limit is held.
-    fn give_overlong(&mut self) -> Result<Chunk, DecodeError> {
-        let mut bytes = self.buffer[..MAX_ROW_BYTES + 1].to_vec();
-        truncate_overlong(&mut bytes);
-        let (mut length, mut lines) = (0_u64, 0);
-        loop {
-            let kept = std::mem::take(&mut self.buffer);
-            self.scanned = 0;
-            length += kept.len() as u64;
-            lines += memchr::memchr_iter(b'\n', &kept).count() as u64;
+    /// Gives out a row longer than the limit, of which no more than the limit is held; `end` is where it ends, if the
+    /// buffer holds that.
+    fn give_overlong(&mut self, mut end: Option<usize>) -> Result<Chunk, DecodeError> {
+        let mut bytes = self.buffer[..=MAX_ROW_BYTES].to_vec();
+        mask(&mut bytes);
+        let start = self.place;
+        while end.is_none() {
+            self.discard(self.buffer.len());
             if self.fill()? == 0 {
-                if let Encoding::JsonArray = self.encoding {
-                    return Err(DecodeError::UnclosedArray { offset: self.place.offset + length });
-                }
                 break;
             }
-            if let Some(end) = self.row_end() {
-                length += end as u64;
-                lines += memchr::memchr_iter(b'\n', &self.buffer[..end]).count() as u64;
-                self.buffer.drain(..end);
-                break;
-            }
+            end = self.row_end();
         }
-        self.scanned = 0;
-        self.elements = ElementScanner::default();
-        let place = Place { length, overlong: true, ..self.place };
+        match (end, self.encoding) {
+            (Some(end), _) => self.discard(end),
+            (None, Encoding::JsonArray) => return Err(DecodeError::UnclosedArray { offset: self.place.offset }),
+            (None, _) => {}
+        }
         self.place.first_row += 1;
-        self.place.first_line += lines;
-        self.place.offset += length;
+        let place = Place { length: self.place.offset - start.offset, overlong: true, ..start };
         Ok(Chunk { encoding: self.encoding, header: self.header.clone(), bytes, rows: 1, place })
     }
 
     /// The end of a file of lines or records: what is left is the last row.
     fn finish(&mut self, mut rows: u64) -> Result<Option<Chunk>, DecodeError> {
-        if let Encoding::JsonArray = self.encoding {
-            return Err(DecodeError::UnclosedArray { offset: self.place.offset + self.buffer.len() as u64 });
-        }
-        rows += u64::from(!self.buffer[self.row_start..].trim_ascii().is_empty());
         let end = self.buffer.len();
+        let rest = &self.buffer[self.row_start..];
+        let is_row = match self.encoding {
+            Encoding::JsonArray => {
+                return Err(DecodeError::UnclosedArray { offset: self.place.offset + end as u64 });
+            }
+            Encoding::Delimited(delimiter) => !delimited::is_blank(rest, delimiter),
+            _ => !rest.trim_ascii().is_empty(),
+        };
+        rows += u64::from(is_row);
         self.row_start = end;
         if rows == 0 { Ok(None) } else { Ok(Some(self.give(end, rows))) }
     }
 
     /// The end of an array: only blanks may follow its bracket.
     fn finish_array(&mut self, rows: u64) -> Result<Option<Chunk>, DecodeError> {
+        // The bracket is the file's, not the last element's.
         let end = self.row_start;
-        let chunk = if rows > 0 {
-            let mut chunk = self.give(end, rows);
-            // The bracket is the file's, not the last element's.
-            chunk.bytes.pop();
-            chunk.place.length -= 1;
-            Some(chunk)
-        } else {
-            self.discard(end);
-            None
-        };
+        let chunk = (rows > 0).then(|| self.give(end - 1, rows));
+        self.discard(if rows > 0 { 1 } else { end });
         loop {
-            if let Some(at) = self.buffer.iter().position(|byte| !byte.is_ascii_whitespace()) {
-                return Err(DecodeError::TrailingText { offset: self.place.offset + at as u64 });
+            let blanks = self.buffer.len() - self.buffer.trim_ascii_start().len();
+            self.discard(blanks);
+            if !self.buffer.is_empty() {
+                return Err(DecodeError::TrailingText { offset: self.place.offset });
             }
-            self.place.offset += self.buffer.len() as u64;
-            self.buffer.clear();
             if self.at_end || self.fill()? == 0 {
                 break;
             }
         }
         // From here on the file is like one of lines that has ended.
         self.encoding = Encoding::JsonLines;
-        (self.closed, self.scanned, self.row_start) = (false, 0, 0);
+        self.closed = false;
         Ok(chunk)
     }
 }
 
-/// Keeps what shows that a row is over-long, as one row: one byte more than the limit, and no line ends.
-pub(super) fn truncate_overlong(bytes: &mut Vec<u8>) {
-    bytes.truncate(MAX_ROW_BYTES + 1);
+/// Makes the beginning of an over-long row one row in every encoding: it has no separators.
+pub(super) fn mask(bytes: &mut [u8]) {
     for byte in bytes.iter_mut() {
         if byte.is_ascii_whitespace() || matches!(*byte, b',' | b'[' | b']' | b'{' | b'}' | b'"') {
             *byte = b'_';
-        }
-    }
-}
-
-trait TrimSuffix {
-    fn trim_suffix_of(&self, set: &[u8]) -> &Self;
-}
-
-impl TrimSuffix for [u8] {
-    /// Takes off one trailing byte that is in `set`, and the blanks before it.
-    fn trim_suffix_of(&self, set: &[u8]) -> &Self {
-        match self.split_last() {
-            Some((last, rest)) if set.contains(last) => rest.trim_ascii_end(),
-            _ => self,
         }
     }
 }
@@ -351,19 +389,24 @@ impl TrimSuffix for [u8] {
 pub struct ColumnCutter {
     batches: Batches,
     header: Arc<[u8]>,
-    /// Encoded rows that were read and not yet given out, with where each ends.
+    /// Rows that were read and not yet encoded.
+    batch: RecordBatch,
+    /// Encoded rows that were not yet given out, and how many they are.
     buffer: Vec<u8>,
-    first_row: u64,
     rows: u64,
-    ready: VecDeque<Chunk>,
-    at_end: bool,
+    /// The number of the first of them in the file.
+    first_row: u64,
 }
+
+/// Rows that are looked at in one go; what a batch holds is the file's choice.
+const PIECE_ROWS: u64 = 1024;
 
 impl ColumnCutter {
     /// A cutter over batches, the first row of which is the file's row `first_row`.
-    pub(super) fn new(batches: Batches, first_row: u64) -> Self {
-        let header = columns::header(&batches.schema());
-        Self { batches, header, buffer: Vec::new(), first_row, rows: 0, ready: VecDeque::new(), at_end: false }
+    pub(super) fn new(batches: Batches, first_row: u64) -> Result<Self, DecodeError> {
+        let schema = batches.schema();
+        let header = columns::header(&schema).map_err(DecodeError::Format)?;
+        Ok(Self { batches, header, batch: RecordBatch::new_empty(schema), buffer: Vec::new(), rows: 0, first_row })
     }
 
     /// Yields the chunks at `places`, which are in file order, instead of cutting.
@@ -372,64 +415,75 @@ impl ColumnCutter {
         places: &[(Place, u32)],
         mut each: impl FnMut(usize, Chunk),
     ) -> Result<(), DecodeError> {
-        let mut next = 0;
-        while next < places.len() {
-            let batch = self.batches.next_batch()?.ok_or(DecodeError::Moved)?;
-            columns::for_each_row(&batch, |row| {
-                let (place, _) = places[next];
-                let at = self.first_row;
-                self.first_row += 1;
-                if at < place.first_row {
-                    return true;
-                }
-                self.buffer.extend_from_slice(row);
-                if at + 1 == place.first_row + place.length {
-                    let bytes = std::mem::take(&mut self.buffer);
-                    each(next, column_chunk(&self.header, bytes, place.first_row, place.length));
-                    next += 1;
-                }
-                next < places.len()
-            })
-            .map_err(|error| DecodeError::Format(error.to_string()))?;
+        for (i, (place, _)) in places.iter().enumerate() {
+            let mut before = place.first_row.checked_sub(self.first_row).ok_or(DecodeError::Moved)?;
+            while before > 0 {
+                let skipped = before.min(self.at_hand()?.ok_or(DecodeError::Moved)?);
+                self.take(skipped);
+                self.first_row += skipped;
+                before -= skipped;
+            }
+            while self.rows < place.length {
+                let limit = self.at_hand()?.ok_or(DecodeError::Moved)?.min(place.length - self.rows);
+                self.encode(limit, |_, _| false)?;
+            }
+            each(i, self.give());
         }
         Ok(())
     }
 
     fn next_chunk(&mut self) -> Result<Option<Chunk>, DecodeError> {
-        while self.ready.is_empty() && !self.at_end {
-            let Some(batch) = self.batches.next_batch()? else {
-                self.at_end = true;
-                self.give();
-                break;
-            };
-            let (header, ready) = (&self.header, &mut self.ready);
-            let (buffer, first_row, rows) = (&mut self.buffer, &mut self.first_row, &mut self.rows);
-            columns::for_each_row(&batch, |row| {
+        while let Some(limit) = self.at_hand()? {
+            if self.encode(limit, ends_after)? {
+                return Ok(Some(self.give()));
+            }
+        }
+        Ok((self.rows > 0).then(|| self.give()))
+    }
+
+    /// The number of rows in the batch, another one being read if there are none; `None` at the end of the file.
+    fn at_hand(&mut self) -> Result<Option<u64>, DecodeError> {
+        while self.batch.num_rows() == 0 {
+            match self.batches.next_batch()? {
+                Some(batch) => self.batch = batch,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some((self.batch.num_rows() as u64).min(PIECE_ROWS)))
+    }
+
+    /// Takes `rows` rows off the batch.
+    fn take(&mut self, rows: u64) -> RecordBatch {
+        let rows = rows as usize;
+        let taken = self.batch.slice(0, rows);
+        self.batch = self.batch.slice(rows, self.batch.num_rows() - rows);
+        taken
+    }
+
+    /// Encodes up to `limit` rows of the batch, as many as it takes until `is_end` says of one, with the size of the
+    /// buffer behind it, that it is the last; returns whether one was.
+    fn encode(&mut self, limit: u64, is_end: impl Fn(&[u8], usize) -> bool) -> Result<bool, DecodeError> {
+        let piece = self.batch.slice(0, limit as usize);
+        let (buffer, mut encoded, mut ended) = (&mut self.buffer, 0, false);
+        columnar::contain(|| {
+            columns::for_each_row(&piece, |row| {
                 buffer.extend_from_slice(row);
-                *rows += 1;
-                if ends_after(row, buffer.len()) {
-                    ready.push_back(column_chunk(header, std::mem::take(buffer), *first_row, *rows));
-                    *first_row += *rows;
-                    *rows = 0;
-                }
-                true
+                encoded += 1;
+                ended = is_end(row, buffer.len());
+                !ended
             })
-            .map_err(|error| DecodeError::Format(error.to_string()))?;
-        }
-        Ok(self.ready.pop_front())
+            .map_err(columnar::format)
+        })?;
+        self.take(encoded);
+        self.rows += encoded;
+        Ok(ended)
     }
 
-    fn give(&mut self) {
-        if self.rows > 0 {
-            let bytes = std::mem::take(&mut self.buffer);
-            self.ready.push_back(column_chunk(&self.header, bytes, self.first_row, self.rows));
-            self.first_row += self.rows;
-            self.rows = 0;
-        }
+    fn give(&mut self) -> Chunk {
+        let place = Place { first_row: self.first_row, length: self.rows, ..Place::default() };
+        let (bytes, rows) = (std::mem::take(&mut self.buffer), self.rows as u32);
+        self.first_row += self.rows;
+        self.rows = 0;
+        Chunk { encoding: Encoding::Columns, header: self.header.clone(), bytes, rows, place }
     }
-}
-
-fn column_chunk(header: &Arc<[u8]>, bytes: Vec<u8>, first_row: u64, rows: u64) -> Chunk {
-    let place = Place { first_row, length: rows, ..Place::default() };
-    Chunk { encoding: Encoding::Columns, header: header.clone(), bytes, rows: rows as u32, place }
 }

@@ -1,11 +1,11 @@
 //! JSON text: cutting it into rows, and reading one row value-exactly.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::HashSet, fmt};
 
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::chunk::Span;
+use super::{chunk::Span, object};
 use crate::row::{self, RawRow, Reason, Reject, Value};
 
 /// The lines that hold something; a trailing carriage return is not part of a row.
@@ -92,33 +92,46 @@ impl ElementScanner {
 
 /// Parses one row, which must be a JSON object, keeping each value as the source wrote it.
 pub(super) fn row(text: &str) -> Result<RawRow<'_>, Reject> {
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let fields = deserializer
-        .deserialize_map(Fields)
-        .and_then(|fields| deserializer.end().map(|()| fields))
-        .map_err(|error| Reject::new(Reason::InvalidJson, shorten(&error.to_string())))?;
-    for (i, (name, _)) in fields.iter().enumerate() {
-        if fields[..i].iter().any(|(earlier, _)| earlier == name) {
-            return Err(Reject::new(Reason::DuplicateKey, format!("`{name}` occurs twice")));
-        }
+    let fields = match object::read(text) {
+        Some(fields) => fields,
+        None => read(text).map_err(|error| Reject::new(Reason::InvalidJson, shorten(&error.to_string())))?,
+    };
+    match repeated(&fields) {
+        Some(name) => Err(Reject::new(Reason::DuplicateKey, format!("`{name}` occurs twice"))),
+        None => Ok(RawRow { fields }),
     }
-    let mut row = RawRow { fields: Vec::with_capacity(fields.len()) };
-    for (name, raw) in fields {
-        row.fields.push((name, value(raw.get())?));
-    }
-    Ok(row)
 }
 
-fn value(raw: &str) -> Result<Value<'_>, Reject> {
+/// Reads an object by serde_json alone.
+pub(super) fn read(text: &str) -> serde_json::Result<Vec<Field<'_>>> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let fields = deserializer.deserialize_map(Fields)?;
+    deserializer.end()?;
+    fields.into_iter().map(|(name, raw)| Ok((name, value(raw.get())?))).collect()
+}
+
+/// A field's name and value.
+pub(super) type Field<'a> = (Cow<'a, str>, Value<'a>);
+
+fn repeated<'f>(fields: &'f [Field<'_>]) -> Option<&'f str> {
+    const FEW: usize = 16;
+    let mut names = fields.iter().map(|(name, _)| name.as_ref());
+    if fields.len() <= FEW {
+        return names.enumerate().find(|(i, name)| fields[..*i].iter().any(|(other, _)| other == name)).map(|(_, n)| n);
+    }
+    // A row within the limit has room for millions of names, too many to compare each with each.
+    let mut seen = HashSet::with_capacity(fields.len());
+    names.find(|name| !seen.insert(*name))
+}
+
+fn value(raw: &str) -> serde_json::Result<Value<'_>> {
     Ok(match raw.as_bytes().first() {
         Some(b'"') => {
             let inner = &raw[1..raw.len() - 1];
             if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
                 Value::String(Cow::Borrowed(inner))
             } else {
-                let text = serde_json::from_str(raw)
-                    .map_err(|error| Reject::new(Reason::InvalidJson, shorten(&error.to_string())))?;
-                Value::String(Cow::Owned(text))
+                Value::String(Cow::Owned(serde_json::from_str(raw)?))
             }
         }
         Some(b'{' | b'[') => Value::Json(Cow::Borrowed(raw)),

@@ -9,10 +9,15 @@ mod cutter;
 mod delimited;
 mod json;
 mod kind;
+mod object;
+mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fs::File,
-    io::{self, Cursor, Read, Seek, SeekFrom},
+    io::{self, Read},
+    sync::Arc,
 };
 
 pub use chunk::{Chunk, Encoding, MAX_ROW_BYTES, Place, Span};
@@ -20,6 +25,7 @@ use columnar::Batches;
 pub use cutter::{CUTTER_VERSION, Cutter};
 use cutter::{ColumnCutter, TextCutter};
 pub use kind::{Compression, FileKind, RowFormat};
+use stream::Stream;
 
 /// Bytes that can be read at any place.
 #[derive(Debug)]
@@ -45,9 +51,12 @@ pub enum DecodeError {
     /// The file is not of the form its name says.
     #[error("decode the file: {0}")]
     Format(String),
-    /// The recipe says `json`, and the file does not begin with `[` or `{`.
-    #[error("decode the file: it does not begin with `[`")]
-    NotAnArray,
+    /// A JSON file begins with neither `[` nor `{`.
+    #[error("decode the file: it is not JSON that has rows: it begins with neither `[` nor `{{`")]
+    NotJson,
+    /// A JSON file is an object, or several, spread over lines.
+    #[error("decode the file: its first object spans lines; rows are elements of one array, or objects one a line")]
+    ObjectOverLines,
     /// The array has no closing bracket: the file was cut off.
     #[error("decode the file: the JSON array is not closed at its end, byte {offset}; the file may be cut off")]
     UnclosedArray {
@@ -67,18 +76,22 @@ pub enum DecodeError {
 
 /// Opens a file to cut it into chunks.
 pub fn open(input: Input, kind: FileKind) -> Result<Cutter, DecodeError> {
-    Ok(match kind.format {
-        RowFormat::Jsonl => Cutter::Text(Box::new(TextCutter::json(text(input, kind)?.into_read(), Some(false))?)),
-        RowFormat::Json => Cutter::Text(Box::new(TextCutter::json(text(input, kind)?.into_read(), None)?)),
-        RowFormat::Csv => Cutter::Text(Box::new(TextCutter::delimited(text(input, kind)?.into_read(), b',')?)),
-        RowFormat::Tsv => Cutter::Text(Box::new(TextCutter::delimited(text(input, kind)?.into_read(), b'\t')?)),
-        RowFormat::Parquet => {
-            Cutter::Columns(Box::new(ColumnCutter::new(Batches::parquet(uncompressed(input, kind)?, 0)?, 0)))
-        }
-        RowFormat::Arrow => {
-            Cutter::Columns(Box::new(ColumnCutter::new(Batches::arrow(uncompressed(input, kind)?)?, 0)))
-        }
-    })
+    let format = kind.format;
+    if let RowFormat::Parquet | RowFormat::Arrow = format {
+        return Ok(Cutter::Columns(Box::new(ColumnCutter::new(batches(input, kind, 0)?, 0)?)));
+    }
+    let bytes = Stream::open(input, kind.compression)?.into_read();
+    Ok(Cutter::Text(Box::new(cut(bytes, format)?)))
+}
+
+/// Begins to cut the decompressed bytes of a text file.
+fn cut(bytes: Box<dyn Read + Send>, format: RowFormat) -> Result<TextCutter, DecodeError> {
+    match format {
+        RowFormat::Json => TextCutter::json(bytes),
+        RowFormat::Csv => TextCutter::delimited(bytes, b','),
+        RowFormat::Tsv => TextCutter::delimited(bytes, b'\t'),
+        _ => TextCutter::lines(bytes),
+    }
 }
 
 /// Reads single chunks again, each as it was when `shape`, its place and its number of rows were recorded; `places` are
@@ -86,21 +99,20 @@ pub fn open(input: Input, kind: FileKind) -> Result<Cutter, DecodeError> {
 pub fn reread(
     input: Input,
     kind: FileKind,
-    shape: (Encoding, std::sync::Arc<[u8]>),
+    shape: (Encoding, Arc<[u8]>),
     places: &[(Place, u32)],
     mut each: impl FnMut(usize, Chunk),
 ) -> Result<(), DecodeError> {
     let (encoding, header) = shape;
     if let Encoding::Columns = encoding {
-        let first = places.first().map_or(0, |(place, _)| place.first_row);
-        let batches = match kind.format {
-            RowFormat::Parquet => Batches::parquet(uncompressed(input, kind)?, first)?,
-            _ => Batches::arrow(uncompressed(input, kind)?)?,
+        // Only Parquet can begin in the middle.
+        let begin = match (kind.format, places.first()) {
+            (RowFormat::Parquet, Some((place, _))) => place.first_row,
+            _ => 0,
         };
-        let at = if let RowFormat::Parquet = kind.format { first } else { 0 };
-        return ColumnCutter::new(batches, at).pick(places, each);
+        return ColumnCutter::new(batches(input, kind, begin)?, begin)?.pick(places, each);
     }
-    let mut stream = text(input, kind)?;
+    let mut stream = Stream::open(input, kind.compression)?;
     let mut at = 0;
     for (i, (place, rows)) in places.iter().enumerate() {
         let failed = |error: io::Error| DecodeError::Read { offset: place.offset, reason: error.to_string() };
@@ -113,7 +125,7 @@ pub fn reread(
             return Err(DecodeError::Moved);
         }
         if place.overlong {
-            cutter::truncate_overlong(&mut bytes);
+            cutter::mask(&mut bytes);
             stream.skip(place.length - keep).map_err(failed)?;
         }
         at = place.offset + place.length;
@@ -122,59 +134,10 @@ pub fn reread(
     Ok(())
 }
 
-/// A decompressed text stream.
-enum Stream {
-    File(File),
-    Static(Cursor<&'static [u8]>),
-    /// Can only be read on.
-    Decompressed(Box<dyn Read + Send>),
-}
-
-impl Stream {
-    fn as_read(&mut self) -> &mut dyn Read {
-        match self {
-            Self::File(file) => file,
-            Self::Static(cursor) => cursor,
-            Self::Decompressed(reader) => reader,
-        }
-    }
-
-    fn into_read(self) -> Box<dyn Read + Send> {
-        match self {
-            Self::File(file) => Box::new(file),
-            Self::Static(cursor) => Box::new(cursor),
-            Self::Decompressed(reader) => reader,
-        }
-    }
-
-    fn skip(&mut self, bytes: u64) -> io::Result<()> {
-        let distance = SeekFrom::Current(i64::try_from(bytes).map_err(io::Error::other)?);
-        match self {
-            Self::File(file) => file.seek(distance).map(drop),
-            Self::Static(cursor) => cursor.seek(distance).map(drop),
-            Self::Decompressed(reader) => io::copy(&mut reader.take(bytes), &mut io::sink()).map(drop),
-        }
-    }
-}
-
-fn text(input: Input, kind: FileKind) -> Result<Stream, DecodeError> {
-    const BUFFER: usize = 256 << 10;
-    let failed = |error: io::Error| DecodeError::Read { offset: 0, reason: error.to_string() };
-    let raw: Box<dyn Read + Send> = match (kind.compression, input) {
-        (Compression::None, Input::File(file)) => return Ok(Stream::File(file)),
-        (Compression::None, Input::Static(bytes)) => return Ok(Stream::Static(Cursor::new(bytes))),
-        (_, Input::File(file)) => Box::new(file),
-        (_, Input::Static(bytes)) => Box::new(bytes),
-    };
-    Ok(Stream::Decompressed(match kind.compression {
-        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(io::BufReader::with_capacity(BUFFER, raw))),
-        _ => Box::new(zstd::Decoder::new(raw).map_err(failed)?),
-    }))
-}
-
-fn uncompressed(input: Input, kind: FileKind) -> Result<Input, DecodeError> {
-    match kind.compression {
-        Compression::None => Ok(input),
-        _ => Err(DecodeError::Format("a compressed columnar file; these formats compress themselves".into())),
+fn batches(input: Input, kind: FileKind, first_row: u64) -> Result<Batches, DecodeError> {
+    match (kind.compression, kind.format) {
+        (Compression::None, RowFormat::Parquet) => Batches::parquet(input, first_row),
+        (Compression::None, _) => Batches::arrow(input),
+        _ => Err(columnar::format("a compressed columnar file; these formats compress themselves")),
     }
 }

@@ -35,6 +35,11 @@ pub(crate) struct StoredReject {
 /// How much of a rejected row is kept: all of it, unless it was rejected for its length.
 const RAW_OF_OVERLONG: usize = 1024;
 
+/// The last place at or before `at` where a text can be cut.
+fn char_boundary(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+}
+
 /// Runs what is missing of `jobs` on a chunk; returns the outcome of each conversion.
 pub(crate) fn run(
     context: &Context,
@@ -55,7 +60,7 @@ pub(crate) fn run(
                     Err(reject) => {
                         let mut raw = chunk.raw(span).into_owned();
                         if reject.reason == Reason::RowTooLong {
-                            raw.truncate(RAW_OF_OVERLONG);
+                            raw.truncate(char_boundary(&raw, RAW_OF_OVERLONG));
                         }
                         work.rejects.push(StoredReject {
                             row: row as u32,
@@ -175,5 +180,17 @@ fn measured(sample: &Sample<'_>, raw: &RawRow<'_>, field: &str, take: impl FnOnc
         Some(Value::String(text) | Value::Number(text) | Value::Json(text)) => take(text),
         Some(Value::Bool(value)) => take(if *value { "true" } else { "false" }),
         Some(Value::Null) | None => take(""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        let text = "xé€😀";
+        let cuts: Vec<usize> = (0..=text.len() + 1).map(|at| char_boundary(text, at)).collect();
+        assert_eq!(cuts, [0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 10]);
     }
 }

@@ -1,0 +1,165 @@
+//! The decompressed bytes of a text file.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom},
+};
+
+use flate2::bufread::GzDecoder;
+
+use super::{Compression, DecodeError, Input};
+
+const BUFFER: usize = 256 << 10;
+
+/// A text file, decompressed as it is read.
+pub(super) enum Stream {
+    /// Can be read at any place.
+    File(File),
+    /// Can be read at any place.
+    Static(Cursor<&'static [u8]>),
+    /// Can only be read on.
+    Decompressed(Box<dyn Read + Send>),
+}
+
+impl Stream {
+    /// Opens a file at its beginning.
+    pub(super) fn open(input: Input, compression: Compression) -> Result<Self, DecodeError> {
+        let raw: Box<dyn Read + Send> = match (compression, input) {
+            (Compression::None, Input::File(file)) => return Ok(Self::File(file)),
+            (Compression::None, Input::Static(bytes)) => return Ok(Self::Static(Cursor::new(bytes))),
+            (_, Input::File(file)) => Box::new(file),
+            (_, Input::Static(bytes)) => Box::new(bytes),
+        };
+        Self::decompress(raw, compression)
+    }
+
+    /// Decompresses whatever `raw` yields.
+    pub(super) fn decompress(raw: Box<dyn Read + Send>, compression: Compression) -> Result<Self, DecodeError> {
+        let failed = |error: io::Error| DecodeError::Read { offset: 0, reason: error.to_string() };
+        let mut raw = BufReader::with_capacity(BUFFER, Counted { inner: raw, read: 0 });
+        Ok(Self::Decompressed(match compression {
+            Compression::None => Box::new(raw),
+            Compression::Gzip => Box::new(Gunzip { member: Some(GzDecoder::new(raw)) }),
+            Compression::Zstd => {
+                // zstd takes no bytes for no frames, but what compresses to nothing is thirteen bytes: this was cut off.
+                if raw.fill_buf().map_err(failed)?.is_empty() {
+                    return Err(failed(io::ErrorKind::UnexpectedEof.into()));
+                }
+                Box::new(Unzstd { frames: zstd::Decoder::with_buffer(raw).map_err(failed)? })
+            }
+        }))
+    }
+
+    /// The bytes from here on.
+    pub(super) fn as_read(&mut self) -> &mut dyn Read {
+        match self {
+            Self::File(file) => file,
+            Self::Static(cursor) => cursor,
+            Self::Decompressed(reader) => reader,
+        }
+    }
+
+    /// The bytes from here on, owned.
+    pub(super) fn into_read(self) -> Box<dyn Read + Send> {
+        match self {
+            Self::File(file) => Box::new(file),
+            Self::Static(cursor) => Box::new(cursor),
+            Self::Decompressed(reader) => reader,
+        }
+    }
+
+    /// Leaves out the next `bytes`.
+    pub(super) fn skip(&mut self, bytes: u64) -> io::Result<()> {
+        let distance = SeekFrom::Current(i64::try_from(bytes).map_err(io::Error::other)?);
+        match self {
+            Self::File(file) => file.seek(distance).map(drop),
+            Self::Static(cursor) => cursor.seek(distance).map(drop),
+            Self::Decompressed(reader) => io::copy(&mut reader.take(bytes), &mut io::sink()).map(drop),
+        }
+    }
+}
+
+/// Counts what is read through it, so that errors can say where.
+struct Counted<R> {
+    inner: R,
+    read: u64,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(into)?;
+        self.read += read as u64;
+        Ok(read)
+    }
+}
+
+type Compressed = BufReader<Counted<Box<dyn Read + Send>>>;
+
+fn located(error: &dyn std::fmt::Display, compressed: &Compressed) -> io::Error {
+    let at = compressed.get_ref().read - compressed.buffer().len() as u64;
+    io::Error::other(format!("{error}, at byte {at} of the compressed file"))
+}
+
+/// Gzip members one after another, zero padding allowed behind the last.
+///
+/// `gunzip` ignores anything that follows the last member, with a warning. Here it is an error: the rest may be
+/// members whose beginning was damaged, and rows must not go missing unnoticed.
+struct Gunzip {
+    /// `None` at the end.
+    member: Option<GzDecoder<Compressed>>,
+}
+
+impl Read for Gunzip {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while let Some(mut member) = self.member.take() {
+            match member.read(into) {
+                Ok(0) if !into.is_empty() => {
+                    let mut rest = member.into_inner();
+                    self.member = match rest.fill_buf()?.first() {
+                        None => None,
+                        Some(0) => {
+                            skip_padding(&mut rest)?;
+                            None
+                        }
+                        Some(0x1F) => Some(GzDecoder::new(rest)),
+                        Some(_) => return Err(located(&TRAILING, &rest)),
+                    };
+                }
+                Ok(read) => {
+                    self.member = Some(member);
+                    return Ok(read);
+                }
+                Err(error) => return Err(located(&error, member.get_ref())),
+            }
+        }
+        Ok(0)
+    }
+}
+
+const TRAILING: &str = "something that is not gzip follows the compressed rows";
+
+fn skip_padding(rest: &mut Compressed) -> io::Result<()> {
+    loop {
+        let block = rest.fill_buf()?;
+        let zeros = block.iter().take_while(|byte| **byte == 0).count();
+        let (is_end, is_all) = (block.is_empty(), zeros == block.len());
+        rest.consume(zeros);
+        if is_end {
+            return Ok(());
+        }
+        if !is_all {
+            return Err(located(&TRAILING, rest));
+        }
+    }
+}
+
+/// Zstandard frames one after another.
+struct Unzstd {
+    frames: zstd::Decoder<'static, Compressed>,
+}
+
+impl Read for Unzstd {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.frames.read(into).map_err(|error| located(&error, self.frames.get_ref()))
+    }
+}
