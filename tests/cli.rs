@@ -1,0 +1,167 @@
+//! The command line as people meet it: help, the scenarios of `tests/cmd/`, and every example of the documentation.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests read the project's files, and run programs in a folder of their own"
+)]
+
+mod console;
+
+use std::{collections::BTreeSet, fs};
+
+use console::{Workspace, project, run};
+use datac::{
+    cli::exit,
+    config::{self, ConverterWord, Vocabulary},
+    convert::CONVERTERS,
+};
+
+fn read(path: &str) -> String {
+    fs::read_to_string(project().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Help texts and calls that need no workspace.
+#[test]
+fn help_and_usage() {
+    let cases = trycmd::TestCases::new();
+    // As in a terminal of 80 columns, and without the settings of whoever runs the test.
+    cases.env("COLUMNS", "80").env("HOME", "/nonexistent");
+    cases.case("tests/cmd/*.toml");
+}
+
+macro_rules! documents {
+    ($($name:ident: $path:literal,)*) => {
+        $(#[test] fn $name() { run($path); })*
+
+        const RUN: &[&str] = &[$($path),*];
+    };
+}
+
+documents! {
+    readme: "README.md",
+    contributing: "CONTRIBUTING.md",
+    architecture: "ARCHITECTURE.md",
+    recipes: "docs/recipes.md",
+    rows: "docs/rows.md",
+    build: "tests/cmd/build.md",
+    status: "tests/cmd/status.md",
+    why: "tests/cmd/why.md",
+    lock: "tests/cmd/lock.md",
+    hubs: "tests/cmd/hubs.md",
+    errors: "tests/cmd/errors.md",
+}
+
+#[test]
+fn every_document_is_run() {
+    let listed = ["", "docs", "tests/cmd"].iter().flat_map(|folder| {
+        let names = fs::read_dir(project().join(folder)).expect("the folder can be listed");
+        names.map(move |entry| {
+            let name = entry.expect("its entries too").file_name().to_string_lossy().into_owned();
+            if folder.is_empty() { name } else { format!("{folder}/{name}") }
+        })
+    });
+    let missing: Vec<String> =
+        listed.filter(|path| path.ends_with(".md") && !RUN.contains(&path.as_str())).collect();
+    assert!(missing.is_empty(), "add to `documents!`: {missing:?}");
+}
+
+fn vocabulary() -> Vocabulary {
+    let word = |converter: &&dyn datac::convert::Converter| ConverterWord {
+        name: converter.name().to_owned(),
+        kind: converter.kind(),
+        options: converter
+            .options()
+            .iter()
+            .map(|option| (option.name.to_owned(), option.values.iter().map(|value| (*value).to_owned()).collect()))
+            .collect(),
+    };
+    Vocabulary { converters: CONVERTERS.iter().map(word).collect() }
+}
+
+/// The blocks of a document that begin with the line ` ```info `.
+fn blocks<'t>(text: &'t str, info: &str) -> Vec<&'t str> {
+    let start = format!("\n```{info}\n");
+    let ends = |at: usize| text[at..].find("\n```").map(|length| &text[at..at + length + 1]);
+    text.match_indices(&start).filter_map(|(at, _)| ends(at + start.len())).collect()
+}
+
+#[test]
+fn recipes_in_the_documentation_are_sound() {
+    let mut seen = 0;
+    for path in RUN {
+        for block in blocks(&read(path), "yaml recipe") {
+            seen += 1;
+            if let Err(problems) = config::load("config/example.yaml", block.as_bytes(), &vocabulary()) {
+                let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                panic!("{path}: {}\n{block}", problems.join("\n"));
+            }
+        }
+    }
+    assert!(seen > 3, "the examples are found");
+}
+
+#[test]
+fn every_problem_code_is_documented() {
+    let text = read("docs/recipes.md");
+    for (code, meaning) in config::CODES {
+        let row = format!("| {code} | {meaning} |");
+        assert!(text.lines().any(|line| line == row), "`docs/recipes.md` has no row `{row}`");
+    }
+}
+
+#[test]
+fn every_key_is_documented() {
+    let (text, source) = (read("docs/recipes.md"), read("src/config/check/mod.rs"));
+    let lists = source.split("_KEYS: &[&str] = &[").skip(1).map(|rest| rest.split(']').next().unwrap_or_default());
+    let keys: BTreeSet<&str> = lists.flat_map(|list| list.split('"').skip(1).step_by(2)).collect();
+    assert!(keys.len() > 25, "the keys are found in the source");
+    for key in keys {
+        assert!(text.contains(&format!("| `{key}` |")), "`docs/recipes.md` has no row for `{key}`");
+    }
+}
+
+#[test]
+fn every_exit_code_is_documented() {
+    let text = read("README.md");
+    let codes = [
+        exit::OK,
+        exit::FAILED,
+        exit::USAGE,
+        exit::SOURCE,
+        exit::LOCK,
+        exit::POLICY,
+        exit::CACHE,
+        exit::LOCKED,
+        exit::BUG,
+        exit::INTERRUPTED,
+    ];
+    for code in codes {
+        assert!(text.contains(&format!("\n| {code} | ")), "README.md has no row for exit code {code}");
+    }
+}
+
+/// A reader that goes away, such as `head`, is no fault.
+#[test]
+fn closed_pipes_are_no_errors() {
+    let workspace = Workspace::new();
+    for line in [
+        "datac build --hub sample --json | head -c 1",
+        "datac status | head -n 1 2>/dev/null",
+        "datac --help | head -n 1",
+        "datac status -v --hub sample 2>&1 | true",
+    ] {
+        let (printed, code) = workspace.sh(&format!("set -e; {line}"), &std::collections::BTreeMap::new());
+        assert_eq!(code, 0, "{line}: {printed}");
+        assert!(!printed.contains("panicked") && !printed.contains("Broken pipe"), "{line}: {printed}");
+    }
+}
+
+/// Colour is for terminals, or for who asks for it.
+#[test]
+fn colour_is_only_written_when_asked_for() {
+    let workspace = Workspace::new();
+    let none = std::collections::BTreeMap::new();
+    let (printed, _) = workspace.sh("datac build sft/code --hub sample && datac status", &none);
+    assert!(!printed.contains('\x1b'), "{printed}");
+    let (printed, _) = workspace.sh("datac status --color always", &none);
+    assert!(printed.contains("\x1b[1m"), "{printed}");
+}
