@@ -184,6 +184,14 @@ impl Workspace {
             && world == last.world
             && last.outputs.iter().all(|output| same(&self.output_dir.join(&output.name), &output.stat))
             && last.locals.iter().all(|(path, stat)| same(&self.settings.root.join(path), stat))
+            && self.stray(&last.outputs).is_none()
+    }
+
+    /// The quarantine file of a recipe whose last build wrote none: what a build that was refused has left.
+    fn stray(&self, outputs: &[OutputFile]) -> Option<String> {
+        let [train, .., last] = outputs else { return None };
+        let [.., quarantine] = driver::file_names(train.name.strip_suffix("_train.jsonl")?);
+        (last.name != quarantine && system::exists(&self.output_dir.join(&quarantine))).then_some(quarantine)
     }
 
     /// Parses what is left, pins its sources and compares leaves.
@@ -283,8 +291,9 @@ impl Workspace {
             }
             let edited = || status.files.iter().filter(|file| file.state == FileState::Edited);
             let missing = || status.files.iter().filter(|file| file.state == FileState::Missing);
-            if assessed.last.is_some() && changes.is_empty() && edited().next().is_none() && missing().next().is_none()
-            {
+            let stray = assessed.last.as_ref().and_then(|last| self.stray(&last.outputs));
+            let is_same = changes.is_empty() && edited().next().is_none() && missing().next().is_none();
+            if assessed.last.is_some() && is_same && stray.is_none() {
                 status.state = State::Fresh;
                 continue;
             }
@@ -305,7 +314,8 @@ impl Workspace {
                     } else if changes.is_empty() {
                         let gone =
                             missing().map(|file| Reason::from(format!("{} is missing, the cache has it", file.name)));
-                        status.reasons = gone.collect();
+                        let stray = stray.map(|name| Reason::from(format!("{name} is of a build that was refused")));
+                        status.reasons = gone.chain(stray).collect();
                         status.state = State::Cached;
                     } else {
                         status.reasons = changes;

@@ -163,8 +163,10 @@ impl Workspace {
         };
         let mut session = self.assess(record.clone(), selectors, looks)?;
         let wanted = |assessed: &Assessed| {
-            // One whose files another recipe wrote is fresh, but what it stands on is not recorded yet.
-            let is_settled = assessed.status.state == State::Fresh && assessed.last.is_some();
+            // Fresh, though other leaves are recorded, or none: its files came from elsewhere. Nothing has to run, but
+            // what they stand on is to be recorded.
+            let is_recorded = assessed.file.is_none() || assessed.leaves == assessed.detail.leaves;
+            let is_settled = assessed.status.state == State::Fresh && assessed.last.is_some() && is_recorded;
             assessed.status.problems.is_empty() && assessed.recipe.is_some() && (options.force || !is_settled)
         };
         let numbers: Vec<usize> =

@@ -404,10 +404,15 @@ impl Subject {
         }
         let (mine, clean) = (self.space.outputs(), twin.outputs());
         for (name, failure) in &ours {
+            let stem = format!("sft_{}", name.trim_start_matches("sft/"));
             if failure.is_some() {
+                let quarantine = format!("quarantine/{stem}.jsonl");
+                // A recipe that is refused for its rejects shows them; its other outputs stay those of the last good build.
+                if clean.get(&quarantine).is_some_and(|clean| mine.get(&quarantine) != Some(clean)) {
+                    return Err(format!("{quarantine} differs, of a recipe that was refused"));
+                }
                 continue;
             }
-            let stem = format!("sft_{}", name.trim_start_matches("sft/"));
             for name in [format!("{stem}_train.jsonl"), format!("{stem}_val.jsonl"), format!("quarantine/{stem}.jsonl")]
             {
                 if mine.get(&name) != clean.get(&name) {

@@ -429,3 +429,26 @@ fn force_runs_everything_and_changes_nothing() {
     }
     space.assert_settled();
 }
+
+#[test]
+fn outputs_from_elsewhere_are_known_for_what_they_are() {
+    let space = built();
+    let (first, text) = (space.outputs(), space.text("config/sft/one.yaml"));
+    space.edit("config/sft/one.yaml", "seed: 42", "seed: 43");
+    space.build();
+    let second = space.outputs();
+    space.write("config/sft/one.yaml", &text);
+    space.build();
+    // The recipe and its outputs of another day, as a checkout of both would put them there.
+    space.edit("config/sft/one.yaml", "seed: 42", "seed: 43");
+    second.iter().for_each(|(name, bytes)| space.write(&format!("dataset/{name}"), bytes));
+    assert_eq!(ran(&space.build()), "");
+    assert_same(&space.outputs(), &second);
+    let status = space.status().recipes.into_iter().find(|recipe| recipe.name == "sft/one").unwrap();
+    for file in &status.files {
+        let digest = datac::hash::Digest::of(&second[&file.name]);
+        assert_eq!(file.blake3, digest, "{} is told by what it holds now", file.name);
+    }
+    assert_ne!(first["sft_one_train.jsonl"], second["sft_one_train.jsonl"]);
+    space.assert_settled();
+}

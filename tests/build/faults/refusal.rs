@@ -100,13 +100,47 @@ fn too_many_rejects_fail_the_build_and_leave_outputs_alone() {
     for (limit, allowed) in [("4", "4"), ("0.04", "4%"), ("4%", "4%"), ("0", "0")] {
         space.write("config/sft/one.yaml", format!("{text}max_rejects: {limit}\n"));
         assert_exit(&space, &["build"], 5, &["5 rejected rows of 105", &format!("allows {allowed}")]);
-        assert_same(&space.outputs(), &before);
+        let mut outputs = space.outputs();
+        let quarantine = outputs.remove("quarantine/sft_one.jsonl").expect("the rejects are there to be looked at");
+        assert_eq!(quarantine.iter().filter(|byte| **byte == b'\n').count(), 5);
+        assert_same(&outputs, &before);
     }
     for limit in ["5", "0.05"] {
         space.write("config/sft/one.yaml", format!("{text}max_rejects: {limit}\n"));
         assert_exit(&space, &["build"], 0, &[]);
         space.assert_settled();
     }
+}
+
+#[test]
+fn going_back_from_a_refused_recipe_leaves_nothing_of_it() {
+    let bad = "{\"broken\": \n";
+    for rejects_before in [0, 1] {
+        let source = rows(0..100, 10) + &bad.repeat(rejects_before);
+        let space = local(&source, "max_rejects: 4\n");
+        space.build();
+        let before = space.outputs();
+        space.write("data/a.jsonl", rows(0..100, 10) + &bad.repeat(5));
+        assert_exit(&space, &["build"], 5, &[]);
+        space.write("data/a.jsonl", &source);
+        let state = space.state("sft/one");
+        assert!(state.contains("quarantine/sft_one.jsonl"), "{state}");
+        assert_eq!(ran(&space.build()), "");
+        assert_same(&space.outputs(), &before);
+        space.assert_settled();
+    }
+    // The recipe alone goes there and back: its text and its source are as they were recorded.
+    let space = local(rows(0..100, 10) + &bad.repeat(5), "");
+    space.edit("config/sft/one.yaml", "mix_ratio: 1.0", "mix_ratio: 1.0\n    max_samples: 90");
+    space.build();
+    let (before, text) = (space.outputs(), space.text("config/sft/one.yaml"));
+    assert_eq!(before.len(), 2, "the rejects come after the last row that is needed");
+    space.write("config/sft/one.yaml", text.replace("    max_samples: 90\n", "") + "max_rejects: 4\n");
+    assert_exit(&space, &["build"], 5, &[]);
+    space.write("config/sft/one.yaml", &text);
+    assert_eq!(ran(&space.build()), "");
+    assert_same(&space.outputs(), &before);
+    space.assert_settled();
 }
 
 #[test]
@@ -125,7 +159,8 @@ fn a_source_that_gives_nothing_is_refused_with_reasons() {
         "mix_ratio: 1.0\n    filters: [{ type: length, min_length: 90000 }]",
     );
     assert_exit(&space, &["build"], 5, &["none of its 10 rows is left", "length let 0 of 10 pass"]);
-    assert!(space.outputs().is_empty());
+    let written: Vec<String> = space.outputs().into_keys().collect();
+    assert_eq!(written, ["quarantine/sft_one.jsonl"], "of what was refused, the rejects alone are written");
     space.edit("config/sft/one.yaml", "90000", "1");
     assert_exit(&space, &["build"], 0, &[]);
     space.assert_clean();
@@ -231,7 +266,7 @@ fn another_hub_is_resolved_anew_and_never_mixed_in() {
     space.edit("config/dpo/safety.yaml", "length, min_length: 30", "length, min_length: 3");
     space.build();
     let told = space.locked();
-    assert!(told.len() == 2 && told.iter().all(|text| text.contains("sample -> folder; pinned again")), "{told:?}");
+    assert!(told.len() == 2 && told.iter().all(|text| text.contains("hub folder, before sample")), "{told:?}");
     assert!(!space.text("datac.lock").contains("hub: sample"));
     assert!(space.text("dataset/sft_general_train.jsonl").contains("Question 1:"));
     space.assert_clean();
@@ -350,6 +385,6 @@ fn an_edit_between_hashing_and_the_end_of_the_build_is_seen_by_the_next() {
 fn a_workspace_without_a_recipe_has_nothing_to_build() {
     let space = Space::new();
     copy(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/rustfmt.toml")), &space.path("config.toml"));
-    assert_exit(&space, &["build"], 0, &["no recipes found"]);
+    assert_exit(&space, &["build"], 2, &["there is none below `config/`"]);
     assert!(!system::exists(&space.path("dataset")));
 }
