@@ -14,6 +14,7 @@ mod status;
 mod why;
 
 use std::{
+    panic::{self, AssertUnwindSafe},
     process::ExitCode,
     sync::{
         Arc,
@@ -52,7 +53,13 @@ pub fn run() -> ExitCode {
     }
     let interrupt = Arc::new(AtomicBool::new(false));
     install_interrupt(&interrupt);
-    ExitCode::from(dispatch(arguments, interrupt))
+    let screen = Screen::new(arguments.global.color, arguments.global.quiet);
+    // What is on disk is whole whatever happens here: files are put in place in one step, and reads check every byte.
+    let ended = panic::catch_unwind(AssertUnwindSafe(|| dispatch(arguments, interrupt)));
+    ExitCode::from(ended.unwrap_or_else(|_| {
+        screen.error("go on: this is a bug in datac", Some("report it with the lines above and your recipe"));
+        exit::BUG
+    }))
 }
 
 /// The first signal asks to stop, the second does not ask.
