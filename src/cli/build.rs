@@ -1,6 +1,6 @@
 //! `datac build`: builds, then prints what came of it.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
@@ -8,17 +8,14 @@ use serde::Serialize;
 use super::{
     args::Build,
     errors, exit,
-    progress::Progress,
-    screen::{ERROR, FAINT, GOOD, HINT, Screen, VERB, WARN, bytes, duration, rows},
+    progress::{Progress, Seen, Wrote},
+    screen::{ERROR, FAINT, GOOD, HINT, Screen, VERB, WARN, bytes, counted_rows, duration, rows},
     status,
 };
 use crate::{
     graph::FailureKind,
     workspace::{BuildOptions, BuildReport, RecipeReport, State, Summary, Workspace},
 };
-
-/// Files that were written, by path, each with its rows and bytes.
-type Wrote = BTreeMap<String, (u64, u64)>;
 
 pub(super) fn run(workspace: &Workspace, options: &Build, screen: &Screen, progress: &Progress) -> u8 {
     if options.dry_run || options.check {
@@ -34,7 +31,7 @@ pub(super) fn run(workspace: &Workspace, options: &Build, screen: &Screen, progr
         ..BuildOptions::default()
     };
     let built = workspace.build(&options.paths, &how);
-    let wrote = progress.finish();
+    let Seen { wrote, pinned } = progress.finish();
     let report = match built {
         Ok(report) => report,
         Err(error) => return errors::report(&error, workspace, screen),
@@ -44,6 +41,10 @@ pub(super) fn run(workspace: &Workspace, options: &Build, screen: &Screen, progr
         failures(&report, workspace, screen);
     } else {
         print(&report, wrote, workspace, screen);
+        if pinned && workspace.is_on_sample() {
+            let text = "note: these are the small stand-ins inside the binary; leave out `--hub\u{a0}sample` for the real datasets";
+            screen.say_wrapped(&format!("{FAINT}{text}{FAINT:#}"), 6);
+        }
     }
     if report.recipes.is_empty() {
         return errors::no_recipes(&options.paths, screen);
@@ -96,16 +97,14 @@ fn print(report: &BuildReport, wrote: Wrote, workspace: &Workspace, screen: &Scr
     for other in &report.others {
         screen.say_wrapped(&format!("{FAINT}note: {other} is no recipe (no `metadata`, no `datasets`){FAINT:#}"), 6);
     }
-    let is_touched = |recipe: &&RecipeReport| recipe.before.state != State::Fresh || !recipe.written.is_empty();
-    let touched: Vec<&RecipeReport> = report.recipes.iter().filter(is_touched).collect();
+    let touched: Vec<&RecipeReport> = report.recipes.iter().filter(|recipe| is_touched(recipe)).collect();
     if touched.is_empty() {
         let what = match report.recipes.len() {
             0 => return,
-            1 => "1 recipe is".to_owned(),
-            all => format!("all {all} recipes are"),
+            count => status::all_fresh(count),
         };
         let took = duration(report.elapsed_ms);
-        screen.say(&format!("{GOOD}fresh{GOOD:#}    {what} up to date {FAINT}({took}){FAINT:#}"));
+        screen.say(&format!("{what} {FAINT}({took}){FAINT:#}"));
         return;
     }
     files(&touched, wrote, workspace, screen);
@@ -118,13 +117,7 @@ fn print(report: &BuildReport, wrote: Wrote, workspace: &Workspace, screen: &Scr
     }
     failures(report, workspace, screen);
     closing(report, screen);
-    if workspace.is_on_sample() && !done.is_empty() {
-        let text = format!(
-            "{FAINT}note: these rows are the binary's own small stand-ins; leave out `--hub\u{a0}sample` for the real \
-             datasets{FAINT:#}"
-        );
-        screen.say_wrapped(&text, 6);
-    } else if report.recipes.iter().any(is_without_source) {
+    if report.recipes.iter().any(is_without_source) {
         screen.say(&format!("{HINT}next:{HINT:#} to try datac without the network, `--hub sample`"));
     }
 }
@@ -132,7 +125,7 @@ fn print(report: &BuildReport, wrote: Wrote, workspace: &Workspace, screen: &Scr
 /// The files that were written, in the order of recipes.
 fn files(recipes: &[&RecipeReport], mut wrote: Wrote, workspace: &Workspace, screen: &Screen) {
     let say = |path: &str, (count, size): (u64, u64)| {
-        let detail = format!("{FAINT}({} rows, {}){FAINT:#}", rows(count), bytes(size));
+        let detail = format!("{FAINT}({}, {}){FAINT:#}", counted_rows(count), bytes(size));
         screen.say(&format!("{VERB}       Wrote{VERB:#} {} {detail}", shown(workspace, Path::new(path))));
     };
     for name in recipes.iter().flat_map(|recipe| &recipe.written) {
@@ -198,11 +191,11 @@ fn mixtures(recipes: &[(&RecipeReport, &Summary)], screen: &Screen) {
             let repeats =
                 if source.repeats > 0 { format!(", {} of them repeats", rows(source.repeats)) } else { String::new() };
             let text = format!(
-                "  {:<width$}  asked {:.2}%, realised {:.2}%: {} rows{repeats}",
+                "  {:<width$}  asked {:.2}%, realised {:.2}%: {}{repeats}",
                 source.name,
                 100.0 * source.asked,
                 100.0 * source.realised,
-                rows(source.rows)
+                counted_rows(source.rows)
             );
             screen.say_wrapped(&text, 4);
         }
@@ -258,9 +251,9 @@ fn failures(report: &BuildReport, workspace: &Workspace, screen: &Screen) {
 fn closing(report: &BuildReport, screen: &Screen) {
     const STAGES: [&str; 7] = ["scan", "convert", "score", "select", "arrange", "output", "quarantine"];
     let count = |test: &dyn Fn(&RecipeReport) -> bool| report.recipes.iter().filter(|recipe| test(recipe)).count();
-    let failed = count(&|recipe| recipe.failure.is_some() || !recipe.before.problems.is_empty());
-    let fresh = count(&|recipe| recipe.before.state == State::Fresh && recipe.written.is_empty());
-    let built = report.recipes.len().saturating_sub(failed + fresh);
+    let failed = count(&is_failed);
+    let built = count(&|recipe| is_touched(recipe) && !is_failed(recipe));
+    let fresh = count(&|recipe| !is_touched(recipe) && !is_failed(recipe));
     let parts = [(built, "built", GOOD), (fresh, "fresh", FAINT), (failed, "failed", ERROR)];
     let parts: Vec<String> = parts
         .iter()
@@ -273,6 +266,15 @@ fn closing(report: &BuildReport, screen: &Screen) {
         .collect();
     let ran = if ran.is_empty() { "no action".to_owned() } else { ran.join(", ") };
     screen.say_wrapped(&format!("{} in {} {FAINT}({ran}){FAINT:#}", parts.join(", "), duration(report.elapsed_ms)), 2);
+}
+
+/// Whether a recipe was not fresh, or something of it was written.
+fn is_touched(recipe: &RecipeReport) -> bool {
+    recipe.before.state != State::Fresh || !recipe.written.is_empty()
+}
+
+fn is_failed(recipe: &RecipeReport) -> bool {
+    recipe.failure.is_some() || !recipe.before.problems.is_empty()
 }
 
 fn is_without_source(recipe: &RecipeReport) -> bool {

@@ -51,7 +51,7 @@ fn print(report: &LockReport, check: bool, screen: &Screen) {
     match (report.changes.len(), check) {
         (0, _) => screen.say(&format!("{GOOD}datac.lock{GOOD:#} is up to date, {unchanged}")),
         (changes, true) => {
-            screen.say(&format!("{WARN}datac.lock{WARN:#} would change: {changes} of its sources, {unchanged}"));
+            screen.say(&format!("{WARN}datac.lock{WARN:#} would change: {changes} changed, {unchanged}"));
             screen.say(&format!("{HINT}next:{HINT:#} datac lock"));
         }
         (changes, false) => screen.say(&format!("{GOOD}datac.lock{GOOD:#} is written: {changes} changed, {unchanged}")),

@@ -14,7 +14,7 @@ mod status;
 mod why;
 
 use std::{
-    panic::AssertUnwindSafe,
+    panic::{self, AssertUnwindSafe},
     process::ExitCode,
     sync::{
         Arc,
@@ -54,12 +54,12 @@ pub fn run() -> ExitCode {
     let interrupt = Arc::new(AtomicBool::new(false));
     install_interrupt(&interrupt);
     let screen = Screen::new(arguments.global.color, arguments.global.quiet);
-    // A panic has told where it happened by now. What was finished before it is kept, and outputs are whole.
-    let code = std::panic::catch_unwind(AssertUnwindSafe(|| dispatch(arguments, interrupt))).unwrap_or_else(|_| {
-        screen.error("go on: this is a bug in datac", Some("please report it with the lines above and your recipe"));
+    // What is on disk is whole whatever happens here: files are put in place in one step, and reads check every byte.
+    let ended = panic::catch_unwind(AssertUnwindSafe(|| dispatch(arguments, interrupt)));
+    ExitCode::from(ended.unwrap_or_else(|_| {
+        screen.error("go on: this is a bug in datac", Some("report it with the lines above and your recipe"));
         exit::BUG
-    });
-    ExitCode::from(code)
+    }))
 }
 
 /// The first signal asks to stop, the second does not ask.

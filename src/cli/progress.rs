@@ -22,6 +22,18 @@ pub(super) enum Show {
     Warnings,
 }
 
+/// Files that were written, by path, each with its rows and bytes.
+pub(super) type Wrote = BTreeMap<String, (u64, u64)>;
+
+/// What was seen, for the report at the end.
+#[derive(Default)]
+pub(super) struct Seen {
+    /// The files that were written.
+    pub(super) wrote: Wrote,
+    /// Whether a source was pinned.
+    pub(super) pinned: bool,
+}
+
 /// Shows events.
 #[derive(Clone)]
 pub(super) struct Progress {
@@ -34,8 +46,7 @@ struct Shown {
     bar: Option<ProgressBar>,
     /// What runs now: label to state.
     running: Mutex<BTreeMap<String, String>>,
-    /// Files that were written: path to rows and bytes.
-    wrote: Mutex<BTreeMap<String, (u64, u64)>>,
+    seen: Mutex<Seen>,
 }
 
 impl Progress {
@@ -48,7 +59,7 @@ impl Progress {
             bar.set_style(style);
             bar
         });
-        Self { shown: Arc::new(Shown { screen, show, bar, running: Mutex::default(), wrote: Mutex::default() }) }
+        Self { shown: Arc::new(Shown { screen, show, bar, running: Mutex::default(), seen: Mutex::default() }) }
     }
 
     /// The observer to hand to a workspace.
@@ -57,12 +68,12 @@ impl Progress {
         Arc::new(move |event| shown.show(event))
     }
 
-    /// Takes the moving line away; returns the files that were written, each with its rows and bytes.
-    pub(super) fn finish(&self) -> BTreeMap<String, (u64, u64)> {
+    /// Takes the moving line away; returns what was seen.
+    pub(super) fn finish(&self) -> Seen {
         if let Some(bar) = &self.shown.bar {
             bar.finish_and_clear();
         }
-        std::mem::take(&mut *self.shown.wrote.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.shown.seen.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -73,13 +84,15 @@ impl Shown {
                 self.line(|| self.screen.say(&format!("{VERB}     Waiting{VERB:#} for {holder}")))
             }
             Event::Warning(text) => self.line(|| self.screen.warn(&text)),
-            Event::Locked(text) if self.show != Show::Warnings => {
-                self.line(|| self.screen.say(&format!("{VERB}      Locked{VERB:#} {text}")))
+            Event::Locked(text) => {
+                self.seen.lock().unwrap_or_else(PoisonError::into_inner).pinned = true;
+                if self.show != Show::Warnings {
+                    self.line(|| self.screen.say(&format!("{VERB}      Locked{VERB:#} {text}")));
+                }
             }
-            Event::Locked(_) => {}
             // Told in the recipes' order when all is done: as they happen, their order is chance.
             Event::Wrote { path, rows, bytes } => {
-                self.wrote.lock().unwrap_or_else(PoisonError::into_inner).insert(path, (rows, bytes));
+                self.seen.lock().unwrap_or_else(PoisonError::into_inner).wrote.insert(path, (rows, bytes));
             }
             Event::Started { kind, label } => self.note(label, kind.to_owned()),
             Event::Reading { label, rows: count } => self.note(label, format!("{} rows", rows(count))),

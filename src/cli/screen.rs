@@ -175,6 +175,11 @@ pub(super) fn rows(count: u64) -> String {
     out
 }
 
+/// `1 row`, `52,002 rows`.
+pub(super) fn counted_rows(count: u64) -> String {
+    format!("{} {}", rows(count), if count == 1 { "row" } else { "rows" })
+}
+
 /// A duration for people: `12 ms`, `1.4 s`.
 pub(super) fn duration(milliseconds: u64) -> String {
     match milliseconds {

@@ -91,15 +91,22 @@ pub(super) fn print(assessment: &Assessment, verbose: bool, screen: &Screen) {
         .filter(|state| count(**state) > 0)
         .map(|state| format!("{} {}", count(*state), state.word()))
         .collect();
-    match (fresh == recipes.len(), fresh) {
-        (true, 1) => out.push_str(&format!("{GOOD}fresh{GOOD:#}    1 recipe is up to date\n")),
-        (true, _) => out.push_str(&format!("{GOOD}fresh{GOOD:#}    all {fresh} recipes are up to date\n")),
-        (false, _) => out.push_str(&format!("{}\n", counts.join(", "))),
-    }
+    let summary = if fresh == recipes.len() { all_fresh(fresh) } else { counts.join(", ") };
+    out.push_str(&format!("{summary}\n"));
     screen.data(&out);
     if let Some(next) = next(recipes) {
         screen.say_wrapped(&format!("{HINT}next:{HINT:#} {next}"), 6);
     }
+}
+
+/// That nothing is to be done.
+pub(super) fn all_fresh(recipes: usize) -> String {
+    let recipes = match recipes {
+        1 => "the recipe is".to_owned(),
+        2 => "both recipes are".to_owned(),
+        _ => format!("all {recipes} recipes are"),
+    };
+    format!("{GOOD}fresh{GOOD:#}    {recipes} up to date")
 }
 
 fn line(recipe: &RecipeStatus, width: usize, columns: Option<usize>) -> String {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{
     args::Why,
     errors, exit,
-    screen::{ERROR, FAINT, GOOD, HINT, Screen, WARN, rows, wrapped},
+    screen::{ERROR, FAINT, GOOD, HINT, Screen, WARN, counted_rows, wrapped},
     status,
 };
 use crate::workspace::{Explanation, State, Workspace};
@@ -43,8 +43,8 @@ fn text(explanation: &Explanation, columns: Option<usize>) -> String {
     let mut out = format!("{} is {style}{}{style:#}\n", status.name, status.state.word());
     let width = status.files.iter().map(|file| file.name.chars().count()).max().unwrap_or(0);
     for file in &status.files {
-        let (name, rows, blake3) = (&file.name, rows(file.rows), file.blake3.short());
-        out.push_str(&format!("  {FAINT}{name:<width$}  {rows} rows, blake3 {blake3}{FAINT:#}\n"));
+        let (name, rows, blake3) = (&file.name, counted_rows(file.rows), file.blake3.short());
+        out.push_str(&format!("  {FAINT}{name:<width$}  {rows}, blake3 {blake3}{FAINT:#}\n"));
     }
     // Problems have been drawn, each with its line.
     if status.problems.is_empty() && !status.reasons.is_empty() {
@@ -81,6 +81,10 @@ fn text(explanation: &Explanation, columns: Option<usize>) -> String {
 /// What would run and what is reused, stage by stage.
 fn stages(explanation: &Explanation) -> String {
     let mut out = String::new();
+    // Of a source that is not pinned nothing is known.
+    if explanation.steps.iter().all(|step| step.reused == 0 && step.to_run.is_none_or(|runs| runs == 0)) {
+        return out;
+    }
     for step in &explanation.steps {
         let what = match (step.to_run, step.reused) {
             (Some(0), 0) => continue,
@@ -92,5 +96,5 @@ fn stages(explanation: &Explanation) -> String {
         };
         out.push_str(&format!("  {:<8} {what}\n", step.stage));
     }
-    if out.is_empty() { out } else { format!("\nstages\n{out}") }
+    format!("\nstages\n{out}")
 }

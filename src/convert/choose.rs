@@ -34,8 +34,8 @@ pub enum ChooseError {
     },
     /// No converter of the wanted kind reads these columns.
     #[error(
-        "choose a converter for `{repo}`: none that makes a {} ({}) reads the columns {}",
-        kind.name(), list(converters), list(columns)
+        "choose a converter for {}: none that makes a {} ({}) reads the columns {}",
+        called(repo), kind.name(), list(converters), list(columns)
     )]
     NoneFits {
         /// The source.
@@ -49,8 +49,8 @@ pub enum ChooseError {
     },
     /// Several converters of the wanted kind read these columns.
     #[error(
-        "choose a converter for `{repo}`: {} all make a {} of the columns {}",
-        list(converters), kind.name(), list(columns)
+        "choose a converter for {}: {} all make a {} of the columns {}",
+        called(repo), list(converters), kind.name(), list(columns)
     )]
     Ambiguous {
         /// The source.
@@ -62,6 +62,11 @@ pub enum ChooseError {
         /// The columns of the source.
         columns: Vec<String>,
     },
+}
+
+/// A source by the name that decides; files of one's own have none.
+fn called(repo: &str) -> String {
+    if repo.is_empty() { "local files".to_owned() } else { format!("`{repo}`") }
 }
 
 fn list(words: &[impl AsRef<str>]) -> String {

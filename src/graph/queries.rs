@@ -174,7 +174,7 @@ fn refusal(sources: &[SelectedSource], max_rejects: Option<MaxRejects>) -> Optio
         let message = format!("accept {rejects} rejected rows of {rows}: `max_rejects` allows {allowed}");
         return Some(
             Failure::new(FailureKind::Policy, message)
-                .hint("look at them in the quarantine file of the last build, or raise `max_rejects`"),
+                .hint("look at them in the recipe's quarantine file, or raise `max_rejects`"),
         );
     }
     let empty = sources.iter().find(|source| source.selected.kept == 0)?;

@@ -336,7 +336,7 @@ mod tests {
         };
         resolve(files, ask.readme, &want)
             .map(|files| files.iter().map(|file| format!("{} {} {}", file.split, file.path, file.kind)).collect())
-            .map_err(|error| error.to_string())
+            .map_err(|error| error.to_string().trim_start_matches("find rows: ").to_owned())
     }
 
     fn plain(files: &[&str], splits: &[&str]) -> Result<Vec<String>, String> {

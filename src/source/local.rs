@@ -155,7 +155,7 @@ mod tests {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         list(root, source, format, &owned(splits), &owned(folders))
             .map(|files| files.iter().map(|(path, kind)| format!("{} {kind}", path.display())).collect())
-            .map_err(|error| error.to_string())
+            .map_err(|error| error.to_string().trim_start_matches("find rows: ").to_owned())
     }
 
     fn one(name: &str, format: Format, splits: &[&str]) -> Result<Vec<String>, String> {

@@ -172,7 +172,7 @@ pub enum SourceError {
         reason: String,
     },
     /// The repository's layout does not give what the recipe asks for.
-    #[error("{reason}")]
+    #[error("find rows: {reason}")]
     Layout {
         /// What is missing, naming what there is.
         reason: String,

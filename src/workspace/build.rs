@@ -67,7 +67,7 @@ pub struct RecipeReport {
     /// Its state before the build, and why.
     #[serde(flatten)]
     pub before: RecipeStatus,
-    /// Its outputs as they are now; `None` if it could not be built.
+    /// Its outputs as they are now; `None` if it could not be built, or is fresh and no one asked.
     pub summary: Option<Summary>,
     /// What kept it from being built.
     #[serde(serialize_with = "failure_text")]

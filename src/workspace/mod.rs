@@ -175,8 +175,8 @@ impl Workspace {
             HubChoice::Sample => Ok(Arc::new(SampleHub)),
             HubChoice::Folder(folder) => {
                 if !system::is_dir(&folder) {
-                    let failure =
-                        Failure::new(FailureKind::Source, format!("use hub `{}`: no such folder", folder.display()));
+                    let given = self.settings.hub.as_deref().unwrap_or_default();
+                    let failure = Failure::new(FailureKind::Source, format!("use hub `{given}`: no such folder"));
                     return Err(failure
                         .hint("`--hub` takes a URL, a folder laid out <org>/<name>/…, or `sample`")
                         .into());
