@@ -59,8 +59,7 @@ fn every_document_is_run() {
             if folder.is_empty() { name } else { format!("{folder}/{name}") }
         })
     });
-    let missing: Vec<String> =
-        listed.filter(|path| path.ends_with(".md") && !RUN.contains(&path.as_str())).collect();
+    let missing: Vec<String> = listed.filter(|path| path.ends_with(".md") && !RUN.contains(&path.as_str())).collect();
     assert!(missing.is_empty(), "add to `documents!`: {missing:?}");
 }
 

@@ -178,7 +178,7 @@ pub(super) struct Why {
 #[command(after_help = "\
 Examples:
   datac lock                              pin what is not pinned yet
-  datac lock --check                      for CI: exit 1 if the lock would change
+  datac lock --check                      for CI: exit 1 if that would change it
   datac lock --upgrade tatsu-lab/alpaca   take the newest commit of one source")]
 pub(super) struct Lock {
     /// Recipes whose sources are pinned [default: all below config/]

@@ -116,11 +116,8 @@ impl Workspace {
             let entry = entry.expect("recipes can be listed");
             let below = entry.path().strip_prefix(project()).expect("it is below");
             let to = folder.path().join(below);
-            let copied = if entry.file_type().is_dir() {
-                fs::create_dir_all(to)
-            } else {
-                fs::copy(entry.path(), to).map(drop)
-            };
+            let copied =
+                if entry.file_type().is_dir() { fs::create_dir_all(to) } else { fs::copy(entry.path(), to).map(drop) };
             copied.expect("recipes can be copied");
         }
         Self { folder }
@@ -160,9 +157,9 @@ impl Workspace {
             let end = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
             let (word, after) = rest.split_at(end);
             let number = word.starts_with(|c: char| c.is_ascii_digit()) && word.parse::<f64>().is_ok();
-            let unit = [" ms", " s"].into_iter().find(|unit| {
-                after.strip_prefix(unit).is_some_and(|after| !after.starts_with(is_word))
-            });
+            let unit = [" ms", " s"]
+                .into_iter()
+                .find(|unit| after.strip_prefix(unit).is_some_and(|after| !after.starts_with(is_word)));
             if let (true, Some(unit)) = (number, unit) {
                 plain.push_str("[TIME]");
                 rest = &after[unit.len()..];
