@@ -207,10 +207,8 @@ impl Record {
     pub fn forget(&self, key: &Digest) -> Result<(), RecordError> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
-        self.on(|connection| {
-            connection.prepare_cached("DELETE FROM actions WHERE key = ?1")?.execute([key.as_bytes()])
-        })
-        .map(drop)
+        self.on(|connection| connection.prepare_cached("DELETE FROM actions WHERE key = ?1")?.execute([key.as_bytes()]))
+            .map(drop)
     }
 
     /// Writes everything noted, in one transaction.
@@ -220,10 +218,8 @@ impl Record {
         if pending.is_empty() && hashed.is_empty() {
             return Ok(());
         }
-        let mut pending: Vec<_> = pending
-            .into_iter()
-            .map(|(key, (kind, outcome))| (key, kind, seal(key.as_bytes(), &outcome)))
-            .collect();
+        let mut pending: Vec<_> =
+            pending.into_iter().map(|(key, (kind, outcome))| (key, kind, seal(key.as_bytes(), &outcome))).collect();
         // In key order the B-tree is filled from one side.
         pending.sort_unstable_by_key(|entry| entry.0);
         let mut hashed: Vec<_> =

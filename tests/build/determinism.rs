@@ -67,7 +67,8 @@ fn varied() -> Space {
     space.write("data/table.csv", csv(10_000..11_000));
     space.write("config/dpo/safety.yaml", super::faults::SAFETY);
     space.write("config/sft/general.yaml", super::faults::GENERAL);
-    let filters = "filters: [{ type: length, max_length: 540 }, { type: quality, min_score: 0.05 }, { type: deduplication }]";
+    let filters =
+        "filters: [{ type: length, max_length: 540 }, { type: quality, min_score: 0.05 }, { type: deduplication }]";
     let entries = |ratios: [f64; 3]| {
         [
             entry("lines", "data/lines.jsonl", ratios[0], &[filters, "max_samples: 2500"]),

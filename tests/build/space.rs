@@ -11,7 +11,6 @@ use std::{
 
 use datac::{
     driver::Event,
-    graph::Failure,
     system,
     workspace::{Assessment, BuildOptions, BuildReport, RecipeReport, Settings, State, Workspace, WorkspaceError},
 };
@@ -115,14 +114,6 @@ impl Space {
             assert!(recipe.summary.is_some() || !options.detailed, "{}: built without a summary", recipe.before.path);
         }
         report
-    }
-
-    /// Builds everything and returns what kept the only recipe from being built.
-    pub(crate) fn failure(&self) -> Failure {
-        let report = self.try_build(&BuildOptions::default()).unwrap();
-        let failures: Vec<_> = report.recipes.into_iter().filter_map(|recipe| recipe.failure).collect();
-        assert_eq!(failures.len(), 1, "{failures:?}");
-        failures.into_iter().next().unwrap()
     }
 
     pub(crate) fn status(&self) -> Assessment {
