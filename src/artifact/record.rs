@@ -61,7 +61,7 @@ pub struct FreshRecipe {
     pub text: Digest,
     /// Digest of all else that can change without the text changing: lock, code, hub, folders.
     pub world: Digest,
-    /// Stats of local source files, by path.
+    /// Stats of local source files and of the folders they were found in, by path.
     pub locals: Vec<(String, Stat)>,
     /// The files that were written.
     pub outputs: Vec<OutputFile>,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use rayon::prelude::*;
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 use super::{Bytes, FileDigest, Hub, Listing, RemoteFile, SourceError, known};
 use crate::{
@@ -119,14 +119,8 @@ pub(super) fn is_commit(revision: &str) -> bool {
 /// The files below a folder, sorted, links followed; `.git` and whatever else is hidden is left out.
 pub(super) fn walk(root: &Path) -> Result<Vec<String>, FileError> {
     let mut files = Vec::new();
-    let hidden = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b".");
-    let walk = WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter();
-    for entry in walk.filter_entry(|entry| entry.depth() == 0 || !hidden(entry.file_name())) {
-        let entry = entry.map_err(|error| FileError {
-            verb: "list",
-            path: error.path().unwrap_or(root).to_owned(),
-            source: error.into_io_error().unwrap_or_else(|| io::Error::other("links lead in a circle")),
-        })?;
+    for entry in entries(root) {
+        let entry = entry?;
         if !entry.file_type().is_file() {
             continue;
         }
@@ -140,6 +134,26 @@ pub(super) fn walk(root: &Path) -> Result<Vec<String>, FileError> {
     // By the whole path, as every listing is: `a.b` before `a/b`, which a walk would turn round.
     files.sort_unstable();
     Ok(files)
+}
+
+/// The folders that [`walk`] looks into, relative to `root`, which is the first.
+pub(super) fn folders_below(root: &Path) -> Result<Vec<PathBuf>, FileError> {
+    let is_folder = |entry: &Result<DirEntry, FileError>| entry.as_ref().map_or(true, |e| e.file_type().is_dir());
+    let within = |entry: DirEntry| entry.path().strip_prefix(root).unwrap_or(entry.path()).to_owned();
+    entries(root).filter(is_folder).map(|entry| entry.map(within)).collect()
+}
+
+/// What is below a folder, links followed, without what is hidden.
+fn entries(root: &Path) -> impl Iterator<Item = Result<DirEntry, FileError>> {
+    let hidden = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b".");
+    let walk = WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter();
+    walk.filter_entry(move |entry| entry.depth() == 0 || !hidden(entry.file_name())).map(move |entry| {
+        entry.map_err(|error| FileError {
+            verb: "list",
+            path: error.path().unwrap_or(root).to_owned(),
+            source: error.into_io_error().unwrap_or_else(|| io::Error::other("links lead in a circle")),
+        })
+    })
 }
 
 /// `name` or `org/name`, with nothing in it that a path would make something of.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     SourceError,
-    folder::walk,
+    folder::{folders_below, walk},
     kind::{FileKind, Name, RowFormat, basename, compression_of, judge, why_sealed},
     layout::{Want, closest, resolve},
 };
@@ -27,6 +27,17 @@ pub fn list(
     } else {
         file(&place, source, format, splits, data_dir)
     }
+}
+
+/// The folders of a local source, itself among them, relative to the workspace; none if it is a file.
+///
+/// A file that comes or goes shows in the stat of its folder and nowhere else.
+pub fn folders(root: &Path, source: &str) -> Result<Vec<PathBuf>, SourceError> {
+    let place = root.join(source);
+    if !system::is_dir(&place) {
+        return Ok(Vec::new());
+    }
+    Ok(folders_below(&place)?.into_iter().map(|folder| Path::new(source).join(folder)).collect())
 }
 
 fn layout_fault(reason: String) -> SourceError {

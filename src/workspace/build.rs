@@ -392,11 +392,13 @@ fn num_threads() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// The stats of a recipe's local files when they were hashed.
+/// The stats of a recipe's local files when they were hashed, and of the folders they were found in.
 fn locals(recipe: &Recipe, snapshots: &super::pins::Snapshots) -> Vec<(String, system::Stat)> {
     let mut found = Vec::new();
     for dataset in &recipe.datasets {
-        if let Some(Some(Ok(snapshot))) = snapshots.states.get(&snapshot_key(dataset))
+        let key = snapshot_key(dataset);
+        found.extend(snapshots.local_folders.get(&key).into_iter().flatten().cloned());
+        if let Some(Some(Ok(snapshot))) = snapshots.states.get(&key)
             && let crate::graph::Snapshot::Local(files) = &**snapshot
         {
             found.extend(

@@ -41,6 +41,8 @@ pub(super) struct Snapshots {
     pub(super) unpinned: BTreeMap<SnapshotKey, Reason>,
     /// The stats of local files when they were hashed, by path.
     pub(super) local_stats: HashMap<String, Stat>,
+    /// The stats of local folders before they were listed, by path.
+    pub(super) local_folders: BTreeMap<SnapshotKey, Vec<(String, Stat)>>,
 }
 
 /// What `datac lock` did to one source.
@@ -135,6 +137,10 @@ impl Workspace {
             }
             let state = match &key {
                 SnapshotKey::Local { source, splits, data_dir, .. } => {
+                    // Before the files are listed: one that comes in between then shows at the next look.
+                    if let Ok(folders) = self.folder_stats(source) {
+                        snapshots.local_folders.insert(key.clone(), folders);
+                    }
                     Some(self.local(source, dataset.format, splits, data_dir, record, &mut snapshots.local_stats))
                 }
                 SnapshotKey::Hub { source, revision } => {
@@ -182,6 +188,15 @@ impl Workspace {
             snapshots.states.insert(key, state);
         }
         Ok(snapshots)
+    }
+
+    fn folder_stats(&self, source: &str) -> Result<Vec<(String, Stat)>, SourceError> {
+        let root = &self.settings.root;
+        let stat = |folder: std::path::PathBuf| {
+            let stat = system::stat(&root.join(&folder))?;
+            Ok((folder.to_string_lossy().into_owned(), stat))
+        };
+        local::folders(root, source)?.into_iter().map(stat).collect()
     }
 
     fn local(
