@@ -31,7 +31,7 @@ impl Checker<'_> {
     pub(super) fn recipe(&mut self, root: &Node<'_>) -> Option<Recipe> {
         if root.is_null() {
             let fault = Fault::of_file(problem::EMPTY, "the file says nothing");
-            self.report(fault.hint("a recipe has at least `metadata` and `datasets`; `datac init` writes one"));
+            self.report(fault.hint("a recipe has at least `metadata` and `datasets`; `docs/recipes.md` shows some"));
             return None;
         }
         let fields = self.fields(root, None, "the recipe", RECIPE_KEYS)?;
