@@ -88,9 +88,6 @@ impl TextCutter {
             }
             let record = delimited::record(&cutter.buffer[cutter.row_start..end], found.is_some());
             if !delimited::is_blank(record, delimiter) {
-                if cutter.records.is_quoted() {
-                    return Err(columnar::format("the quotes in its header are not closed"));
-                }
                 delimited::names(record, delimiter).map_err(columnar::format)?;
                 cutter.header = record.into();
             }
