@@ -20,7 +20,7 @@ pub use action::{
 pub(crate) use inputs::{Code, Known, Lookup, OnExecute, Planner, RecipeFile, SnapshotInput, World};
 pub use inputs::{Failure, FailureKind, LocalFile, Snapshot, SnapshotKey};
 pub use queries::{Node, RecipePlan};
-pub(crate) use queries::{parse, plan};
+pub(crate) use queries::{Rejects, parse, plan, rejects};
 pub(crate) use sources::{choose, snapshot_key};
 pub(crate) use stages::stages;
 pub(crate) use standing::{leaves, stage_versions};

@@ -56,6 +56,17 @@ pub struct RecipePlan {
     pub quarantine: Option<FileOutcome>,
 }
 
+/// The rejects of a recipe.
+#[derive(Clone, Debug)]
+pub(crate) struct Rejects {
+    /// The stem of its files, `<phase>_<stem>`.
+    pub(crate) stem: String,
+    /// The sources they are of.
+    pub(crate) sources: Arc<Vec<SelectedSource>>,
+    /// The quarantine file.
+    pub(crate) file: FileOutcome,
+}
+
 /// The recipe, or everything that is wrong with it.
 #[salsa::tracked]
 pub(crate) fn parse(db: &dyn PlannerDb, file: RecipeFile) -> Result<Arc<Recipe>, Vec<Problem>> {
@@ -238,6 +249,16 @@ pub(super) fn quarantine(db: &dyn PlannerDb, file: RecipeFile) -> Node<Option<Fi
         |outcome| if let Outcome::Quarantine(file) = outcome { Some(Some(*file)) } else { None },
         || Work::Quarantine { stem: stem.clone(), sources: sources.to_vec() },
     )
+}
+
+/// The rejects of a recipe, where their file is known.
+pub(crate) fn rejects(db: &dyn PlannerDb, file: RecipeFile) -> Option<Rejects> {
+    match (selections(db, file), quarantine(db, file), stem(db, file)) {
+        (Node::Ready(sources), Node::Ready(Some(file)), Some(stem)) => {
+            Some(Rejects { stem: stem.clone(), sources: sources.clone(), file: *file })
+        }
+        _ => None,
+    }
 }
 
 /// The whole of a recipe.
