@@ -11,6 +11,8 @@ mod selection;
 mod sources;
 mod stages;
 mod standing;
+#[cfg(test)]
+mod tests;
 
 pub use action::{
     Action, ArrangeOutcome, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, FileOutcome, Follower, Measure,
