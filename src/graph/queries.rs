@@ -178,7 +178,7 @@ fn refusal(sources: &[SelectedSource], max_rejects: Option<MaxRejects>) -> Optio
     let rows: u64 = sources.iter().map(|source| source.selected.rows_read).sum();
     let (too_many, allowed) = match max_rejects {
         Some(MaxRejects::Count(max)) => (rejects > max, max.to_string()),
-        Some(MaxRejects::Share(max)) => (rejects as f64 > max * rows as f64, format!("{}%", max * 100.0)),
+        Some(MaxRejects::Share(max)) => (rejects as f64 > max * rows as f64, percent(max)),
         None => (false, String::new()),
     };
     if too_many {
@@ -203,6 +203,15 @@ fn refusal(sources: &[SelectedSource], max_rejects: Option<MaxRejects>) -> Optio
     Some(
         Failure::new(FailureKind::Policy, message).hint("check `text_field`, `filters` and `converter` of this source"),
     )
+}
+
+/// A share in percent, with the digits it is written with: a product with 100 has others.
+fn percent(share: f64) -> String {
+    let written = format!("{share:e}");
+    let moved = written
+        .split_once('e')
+        .and_then(|(digits, exponent)| format!("{digits}e{}", exponent.parse::<i32>().ok()? + 2).parse::<f64>().ok());
+    format!("{}%", moved.unwrap_or(share * 100.0))
 }
 
 #[salsa::tracked]
@@ -286,4 +295,16 @@ pub(crate) fn plan(db: &dyn PlannerDb, file: RecipeFile) -> Node<RecipePlan> {
         (Node::Needs(needs), _) | (_, Node::Needs(needs)) => needs.clone(),
     };
     Node::Needs(needs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_told_as_they_are_written() {
+        let shares = [0.07, 0.01, 0.333, 0.005, 0.29, 1.0, 0.0, 1e-9];
+        let told = ["7%", "1%", "33.3%", "0.5%", "29%", "100%", "0%", "0.0000001%"];
+        assert_eq!(shares.map(percent), told);
+    }
 }
