@@ -8,6 +8,7 @@ mod manifest;
 mod pins;
 mod report;
 mod status;
+mod trace;
 mod why;
 
 use std::{
@@ -21,6 +22,10 @@ pub use manifest::{BuildManifest, MadeChunk, MadeFile, MadeFrom, MadeSource, Man
 pub use pins::{LockChange, LockReport, Upgrade};
 pub use report::{SourceSummary, Summary};
 pub use status::{Assessment, FileState, FileStatus, Reason, RecipeStatus, State};
+pub use trace::{
+    Fate, FateOf, FileAsBuilt, Journey, Mixed, Origin, OutputLine, OutputRow, OutputRows, Passed, Rejected, Side,
+    SourcePlace, SourceText, Split, Twin, split_place,
+};
 pub use why::{Explanation, Step};
 
 pub use crate::artifact::{Build, Run, RunId, RunOutcome};
