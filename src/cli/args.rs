@@ -93,6 +93,8 @@ pub(super) enum Command {
     Why(Why),
     /// Pin sources in datac.lock
     Lock(Lock),
+    /// Tell where a row of an output comes from, or where a row of a source went
+    Trace(Trace),
 }
 
 /// Options of `build`.
@@ -190,6 +192,26 @@ pub(super) struct Lock {
     /// Move pins to what their revision names now; of these sources, or of all
     #[arg(long, value_name = "SOURCE", num_args = 0..)]
     pub(super) upgrade: Option<Vec<String>>,
+    /// Print one JSON document to stdout
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Options of `trace`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  datac trace dataset/sft_general_train.jsonl:17    the row's source, filters, side and place
+  datac trace quarantine/sft_general.jsonl:1        a row that could not be used
+  datac trace --source tatsu-lab/alpaca data/train-00000-of-00001.parquet:811
+                                                    what became of a row of a source")]
+pub(super) struct Trace {
+    /// A line of an output, counted from 1; with `--source` a row of a source's file, counted from 0
+    #[arg(value_name = "FILE:NUMBER")]
+    pub(super) place: String,
+    /// The source whose row is followed to the outputs: a repository, a local path, or its name in a recipe
+    #[arg(long, value_name = "SOURCE")]
+    pub(super) source: Option<String>,
     /// Print one JSON document to stdout
     #[arg(long)]
     pub(super) json: bool,

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     graph::FailureKind,
+    system,
     workspace::{BuildOptions, BuildReport, RecipeReport, State, Summary, Workspace},
 };
 
@@ -28,6 +29,7 @@ pub(super) fn run(workspace: &Workspace, options: &Build, screen: &Screen, progr
         no_wait: options.no_wait,
         fail_fast: options.fail_fast,
         detailed: options.json,
+        command: system::arguments(),
         ..BuildOptions::default()
     };
     let built = workspace.build(&options.paths, &how);

@@ -11,6 +11,7 @@ mod lock;
 mod progress;
 mod screen;
 mod status;
+mod trace;
 mod why;
 
 use std::{
@@ -95,6 +96,7 @@ fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>) -> u8 {
         Command::Status(options) => status::run(&workspace, &options, &screen),
         Command::Why(options) => why::run(&workspace, &options, &screen),
         Command::Lock(options) => lock::run(&workspace, &options, &screen),
+        Command::Trace(options) => trace::run(&workspace, &options, &screen),
     }
 }
 

@@ -18,7 +18,8 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use output::file_names;
+pub(crate) use chunk::StoredReject;
+pub(crate) use output::{QuarantinePlace, file_names, quarantine_line};
 pub(crate) use step::{Context, Stop, failure_of, lookup};
 pub use step::{Event, Observer};
 

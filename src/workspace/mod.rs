@@ -3,9 +3,12 @@
 mod assess;
 mod build;
 mod find;
+mod history;
+mod manifest;
 mod pins;
 mod report;
 mod status;
+mod trace;
 mod why;
 
 use std::{
@@ -15,11 +18,17 @@ use std::{
 
 pub use build::{BuildOptions, BuildReport, RecipeReport};
 pub use find::{Found, RecipeText};
+pub use manifest::{BuildManifest, MadeChunk, MadeFile, MadeFrom, MadeSource, ManifestError};
 pub use pins::{LockChange, LockReport, Upgrade};
 pub use report::{SourceSummary, Summary};
 pub use status::{Assessment, FileState, FileStatus, Reason, RecipeStatus, State};
+pub use trace::{
+    Fate, FateOf, FileAsBuilt, Journey, Mixed, Origin, OutputLine, OutputRow, OutputRows, Passed, Rejected, Side,
+    SourcePlace, SourceText, Split, Twin, split_place,
+};
 pub use why::{Explanation, Step};
 
+pub use crate::artifact::{Build, Run, RunId, RunOutcome};
 use crate::{
     artifact::{Access, CACHE_VERSION, Record, Store},
     config::{ConverterWord, Problem, Vocabulary},

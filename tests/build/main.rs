@@ -11,5 +11,7 @@
 mod determinism;
 mod faults;
 mod incremental;
+mod ledger;
 mod space;
 mod split;
+mod trace;
