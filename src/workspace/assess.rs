@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    ffi::OsString,
     path::Path,
     sync::Arc,
 };
@@ -53,6 +54,8 @@ pub(super) struct Session {
     pub(super) recipes: Vec<Assessed>,
     pub(super) orphans: Vec<RecipeStatus>,
     pub(super) others: Vec<String>,
+    /// The names of the quarantine files there are.
+    pub(super) quarantined: HashSet<OsString>,
     pub(super) snapshots: Snapshots,
     pub(super) world: Digest,
     pub(super) lock: LockFile,
@@ -105,6 +108,7 @@ impl Workspace {
             recipes: Vec::with_capacity(texts.len()),
             orphans: Vec::new(),
             others,
+            quarantined: system::names(&self.output_dir.join("quarantine")),
             snapshots: Snapshots::default(),
             world,
             lock: LockFile::default(),
@@ -117,10 +121,14 @@ impl Workspace {
                 (text, last)
             })
             .collect();
+        let quarantined = &session.quarantined;
         let is_fresh: Vec<bool> = texts
             .par_iter()
             .with_min_len(64)
-            .map(|(text, last)| !looks.closely && last.as_ref().is_some_and(|last| self.first_look(text, last, world)))
+            .map(|(text, last)| {
+                let last = last.as_ref().filter(|_| !looks.closely);
+                last.is_some_and(|last| self.first_look(text, last, world, quarantined))
+            })
             .collect();
         for ((text, last), fresh) in texts.into_iter().zip(is_fresh) {
             let status = RecipeStatus {
@@ -177,21 +185,31 @@ impl Workspace {
     }
 
     /// Whether nothing a recipe stands on can have changed since it was built.
-    fn first_look(&self, text: &RecipeText, last: &FreshRecipe, world: Digest) -> bool {
+    fn first_look(
+        &self,
+        text: &RecipeText,
+        last: &FreshRecipe,
+        world: Digest,
+        quarantined: &HashSet<OsString>,
+    ) -> bool {
         let same =
             |path: &Path, then: &Stat| !then.is_racy(last.built_ns) && system::stat(path).is_ok_and(|now| now == *then);
         text.digest == last.text
             && world == last.world
             && last.outputs.iter().all(|output| same(&self.output_dir.join(&output.name), &output.stat))
             && last.locals.iter().all(|(path, stat)| same(&self.settings.root.join(path), stat))
-            && self.stray(&last.outputs).is_none()
+            && self.stray(&last.outputs, quarantined).is_none()
     }
 
     /// The quarantine file of a recipe whose last build wrote none: what a build that was refused has left.
-    fn stray(&self, outputs: &[OutputFile]) -> Option<String> {
+    fn stray(&self, outputs: &[OutputFile], quarantined: &HashSet<OsString>) -> Option<String> {
+        if quarantined.is_empty() {
+            return None;
+        }
         let [train, .., last] = outputs else { return None };
         let [.., quarantine] = driver::file_names(train.name.strip_suffix("_train.jsonl")?);
-        (last.name != quarantine && system::exists(&self.output_dir.join(&quarantine))).then_some(quarantine)
+        let is_there = quarantined.contains(Path::new(&quarantine).file_name()?);
+        (last.name != quarantine && is_there).then_some(quarantine)
     }
 
     /// Parses what is left, pins its sources and compares leaves.
@@ -263,6 +281,7 @@ impl Workspace {
     /// Compares outputs with the last build, and asks the planner where that does not settle it.
     fn third_look(&self, session: &mut Session) {
         let (planner, snapshots, record) = (&session.planner, &session.snapshots, &session.record);
+        let quarantined = &session.quarantined;
         for assessed in &mut session.recipes {
             if assessed.status.state == State::Fresh || assessed.status.state == State::Invalid {
                 continue;
@@ -291,7 +310,7 @@ impl Workspace {
             }
             let edited = || status.files.iter().filter(|file| file.state == FileState::Edited);
             let missing = || status.files.iter().filter(|file| file.state == FileState::Missing);
-            let stray = assessed.last.as_ref().and_then(|last| self.stray(&last.outputs));
+            let stray = assessed.last.as_ref().and_then(|last| self.stray(&last.outputs, quarantined));
             let is_same = changes.is_empty() && edited().next().is_none() && missing().next().is_none();
             if assessed.last.is_some() && is_same && stray.is_none() {
                 status.state = State::Fresh;
