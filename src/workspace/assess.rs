@@ -30,7 +30,7 @@ use crate::{
     hash::{Digest, Manifest},
     quality::{self, ScoreKind},
     source::lock::LockFile,
-    system::{self, Stat},
+    system,
 };
 
 /// A recipe under assessment.
@@ -95,8 +95,9 @@ impl Workspace {
         selectors: &[String],
         looks: Looks<'_>,
     ) -> Result<Session, WorkspaceError> {
-        let Found { recipes: texts, others } = self.find(selectors)?;
-        let mut last = record.recipes()?;
+        // Neither needs the other, and with thousands of recipes both take a while.
+        let (found, last) = rayon::join(|| self.find(selectors), || record.recipes());
+        let (Found { recipes: texts, others }, mut last) = (found?, last?);
         let world = self.world(self.lock_digest()?, looks.versions)?;
         let store = self.store();
         let lookup = looks.lookup.unwrap_or_else(|| {
@@ -122,12 +123,13 @@ impl Workspace {
             })
             .collect();
         let quarantined = &session.quarantined;
+        let locals = self.local_stats(texts.iter().filter_map(|(_, last)| last.as_ref()));
         let is_fresh: Vec<bool> = texts
             .par_iter()
             .with_min_len(64)
             .map(|(text, last)| {
                 let last = last.as_ref().filter(|_| !looks.closely);
-                last.is_some_and(|last| self.first_look(text, last, world, quarantined))
+                last.is_some_and(|last| self.first_look(text, last, world, &locals, quarantined))
             })
             .collect();
         for ((text, last), fresh) in texts.into_iter().zip(is_fresh) {
@@ -182,34 +184,6 @@ impl Workspace {
             world.push(kind.name(), quality::code_version(*kind));
         }
         Ok(world.digest())
-    }
-
-    /// Whether nothing a recipe stands on can have changed since it was built.
-    fn first_look(
-        &self,
-        text: &RecipeText,
-        last: &FreshRecipe,
-        world: Digest,
-        quarantined: &HashSet<OsString>,
-    ) -> bool {
-        let same =
-            |path: &Path, then: &Stat| !then.is_racy(last.built_ns) && system::stat(path).is_ok_and(|now| now == *then);
-        text.digest == last.text
-            && world == last.world
-            && last.outputs.iter().all(|output| same(&self.output_dir.join(&output.name), &output.stat))
-            && last.locals.iter().all(|(path, stat)| same(&self.settings.root.join(path), stat))
-            && self.stray(&last.outputs, quarantined).is_none()
-    }
-
-    /// The quarantine file of a recipe whose last build wrote none: what a build that was refused has left.
-    fn stray(&self, outputs: &[OutputFile], quarantined: &HashSet<OsString>) -> Option<String> {
-        if quarantined.is_empty() {
-            return None;
-        }
-        let [train, .., last] = outputs else { return None };
-        let [.., quarantine] = driver::file_names(train.name.strip_suffix("_train.jsonl")?);
-        let is_there = quarantined.contains(Path::new(&quarantine).file_name()?);
-        (last.name != quarantine && is_there).then_some(quarantine)
     }
 
     /// Parses what is left, pins its sources and compares leaves.
