@@ -33,7 +33,8 @@ impl<'c> Candidate<'c> {
         Self { name, command: Box::new(command) }
     }
 
-    fn run(&self) -> Cost {
+    /// Runs it and says what it took.
+    pub fn run(&self) -> Cost {
         let mut command = (self.command)();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let watch = Instant::now();
