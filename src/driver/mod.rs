@@ -25,7 +25,8 @@ pub use step::{Event, Observer};
 
 use crate::{
     graph::{
-        Action, Failure, FailureKind, FileOutcome, Known, Node, Outcome, Planner, RecipeFile, RecipePlan, Work, plan,
+        Action, Failure, FailureKind, FileOutcome, Known, Node, Outcome, Planner, RecipeFile, RecipePlan, Rejects,
+        Work, plan, rejects,
     },
     hash::Digest,
     system::{self, Stopwatch},
@@ -116,6 +117,7 @@ enum Job {
     Action(Arc<Action>),
     Again(scan::Again, Vec<Arc<Action>>),
     Restore(usize, Box<RecipePlan>, Vec<bool>),
+    Show(usize, Rejects),
 }
 
 impl Driver<'_> {
@@ -128,7 +130,10 @@ impl Driver<'_> {
                 continue;
             }
             match plan(self.planner, self.recipes[number]) {
-                Node::Failed(failure) => self.endings[number] = Some(Err(failure.clone())),
+                Node::Failed(failure) => {
+                    let failure = failure.clone();
+                    self.refuse(number, failure, spawn);
+                }
                 Node::Ready(plan) => {
                     let plan = plan.clone();
                     self.settle(number, plan, spawn);
@@ -166,6 +171,19 @@ impl Driver<'_> {
         } else {
             self.jobs += 1;
             spawn(Job::Restore(number, Box::new(plan), in_place));
+        }
+    }
+
+    /// Ends a recipe that cannot be built; one that is refused first has its rejects put in place, to be looked at.
+    fn refuse(&mut self, number: usize, failure: Failure, spawn: &dyn Fn(Job)) {
+        let rejects = rejects(self.planner, self.recipes[number]).filter(|_| failure.kind == FailureKind::Policy);
+        let name = |rejects: &Rejects| file_names(&rejects.stem)[2].clone();
+        match rejects.filter(|rejects| !is_in_place(self.context, &name(rejects), Some(rejects.file))) {
+            Some(rejects) => {
+                self.jobs += 1;
+                spawn(Job::Show(number, rejects));
+            }
+            None => self.endings[number] = Some(Err(failure)),
         }
     }
 
@@ -326,6 +344,11 @@ impl Job {
                 let result = context.check().and_then(|()| restore(context, &plan, &in_place));
                 context.tell(Event::Finished { kind: "restore", label, took: watch.elapsed() });
                 Report::Restored(number, result)
+            }
+            Self::Show(number, Rejects { stem, sources, file }) => {
+                let written = context.check().and_then(|()| output::quarantine(context, &stem, &sources));
+                let is_same = |written| if written == file { Ok(()) } else { Err(differs(&stem)) };
+                Report::Restored(number, written.and_then(is_same))
             }
         }
     }
