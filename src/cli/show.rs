@@ -26,7 +26,8 @@ pub(super) fn run(workspace: &Workspace, options: &Show, screen: &Screen) -> u8 
     });
     match shown {
         Ok(shown) if shown.rows == 0 && !options.conditions.is_empty() => {
-            screen.say(&format!("no row of {} fits", shown.path.display()));
+            let path = shown.path.strip_prefix(workspace.root()).unwrap_or(&shown.path);
+            screen.say(&format!("no row of {} fits", path.strip_prefix(".").unwrap_or(path).display()));
             exit::OK
         }
         Ok(_) => exit::OK,
@@ -60,7 +61,7 @@ fn laid_out(row: &ShownRow, columns: Option<usize>) -> String {
                 let detail = text(fields.get("detail").cloned()).unwrap_or_default();
                 fields.retain(|name, _| !["reason", "raw", "detail"].contains(&name.as_str()));
                 page.part("rejected", WARN, &if detail.is_empty() { reason } else { format!("{reason}: {detail}") });
-                page.part("row", Style::new(), &raw);
+                page.part("raw", Style::new(), &raw);
                 "reject"
             }
             _ => match text(fields.remove("text")) {
@@ -223,7 +224,7 @@ mod tests {
         let reject = r#"{"source":"s","row":3,"line":null,"reason":"empty_output","detail":"no","raw":"{}"}"#;
         assert_eq!(
             shown(reject, None),
-            "line 7 reject of s\n  rejected   empty_output: no\n  row        {}\n  row        3\n"
+            "line 7 reject of s\n  rejected   empty_output: no\n  raw        {}\n  row        3\n"
         );
     }
 }

@@ -115,6 +115,10 @@ impl Workspace {
             Ok((file, line)) if !system::exists(&self.root().join(target)) => (file, Some(line)),
             _ => (target, None),
         };
+        let no_line = |message| Failure::new(FailureKind::Config, message).hint("lines are counted from 1");
+        if first == Some(0) {
+            return Err(no_line(format!("find line 0 of `{target}`")).into());
+        }
         let named = self.named_output(&record, target)?;
         let path = named.path;
         let failed = |source| FileError { verb: "read", path: path.clone(), source };
@@ -150,10 +154,8 @@ impl Workspace {
                 break;
             }
         }
-        if let Some(first) = first.filter(|first| *first == 0 || *first > line) {
-            let message = format!("find line {first} of `{target}`: it has {line} lines");
-            let message = if first == 0 { format!("find line 0 of `{target}`") } else { message };
-            return Err(Failure::new(FailureKind::Config, message).hint("lines are counted from 1").into());
+        if let Some(first) = first.filter(|first| *first > line && limit > 0) {
+            return Err(no_line(format!("find line {first} of `{target}`: it has {line} lines")).into());
         }
         Ok(Shown { path, rows: shown })
     }
