@@ -3,6 +3,7 @@
 mod assess;
 mod build;
 mod find;
+mod first_look;
 mod history;
 mod manifest;
 mod pins;
