@@ -42,12 +42,16 @@ documents! {
     architecture: "ARCHITECTURE.md",
     recipes: "docs/recipes.md",
     rows: "docs/rows.md",
+    inspect: "docs/inspect.md",
     build: "tests/cmd/build.md",
     status: "tests/cmd/status.md",
     why: "tests/cmd/why.md",
     lock: "tests/cmd/lock.md",
     hubs: "tests/cmd/hubs.md",
     errors: "tests/cmd/errors.md",
+    show: "tests/cmd/show.md",
+    stats: "tests/cmd/stats.md",
+    trace: "tests/cmd/trace.md",
 }
 
 #[test]
@@ -147,6 +151,8 @@ fn closed_pipes_are_no_errors() {
         "datac status | head -n 1 2>/dev/null",
         "datac --help | head -n 1",
         "datac status -v --hub sample 2>&1 | true",
+        "datac show sft/general --rows 1000000 | head -n 1",
+        "datac stats --json | head -c 1",
     ] {
         let (printed, code) = workspace.sh(&format!("set -e; {line}"), &std::collections::BTreeMap::new());
         assert_eq!(code, 0, "{line}: {printed}");

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::system;
+use crate::{system, workspace::Condition};
 
 /// A build tool for LLM training data: recipes in, train and validation JSONL out, and only what changed is rebuilt
 #[derive(Debug, Parser)]
@@ -95,6 +95,10 @@ pub(super) enum Command {
     Lock(Lock),
     /// Tell where a row of an output comes from, or where a row of a source went
     Trace(Trace),
+    /// Show rows of an output, laid out to be read
+    Show(Show),
+    /// Measure outputs: rows, lengths, turns, prompts that come again, shares
+    Stats(Stats),
 }
 
 /// Options of `build`.
@@ -212,6 +216,44 @@ pub(super) struct Trace {
     /// The source whose row is followed to the outputs: a repository, a local path, or its name in a recipe
     #[arg(long, value_name = "SOURCE")]
     pub(super) source: Option<String>,
+    /// Print one JSON document to stdout
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Options of `show`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  datac show sft/general                        the first rows of its training file
+  datac show dataset/dpo_safety_val.jsonl:7     one row
+  datac show sft_code_train.jsonl --rows 10 --where source=code_alpaca
+  datac show sft/general --where text~Python --json | jq .text")]
+pub(super) struct Show {
+    /// An output by path or name, or a recipe for its training file; with `:LINE` from that line on
+    #[arg(value_name = "OUTPUT[:LINE]")]
+    pub(super) output: String,
+    /// How many rows [default: 3, or 1 with a line]
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(super) rows: Option<u64>,
+    /// Only rows whose field has this value, or with `~` this part of it; all of several must fit
+    #[arg(long = "where", value_name = "FIELD=VALUE")]
+    pub(super) conditions: Vec<Condition>,
+    /// Print the rows as they stand in the file
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Options of `stats`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  datac stats                  every recipe's files
+  datac stats sft --json       of one folder or name, as JSON")]
+pub(super) struct Stats {
+    /// Recipes: files, folders, or names such as sft/general [default: all below config/]
+    #[arg(value_name = "PATH")]
+    pub(super) paths: Vec<String>,
     /// Print one JSON document to stdout
     #[arg(long)]
     pub(super) json: bool,

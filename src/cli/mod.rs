@@ -10,6 +10,8 @@ pub mod exit;
 mod lock;
 mod progress;
 mod screen;
+mod show;
+mod stats;
 mod status;
 mod trace;
 mod why;
@@ -97,6 +99,8 @@ fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>) -> u8 {
         Command::Why(options) => why::run(&workspace, &options, &screen),
         Command::Lock(options) => lock::run(&workspace, &options, &screen),
         Command::Trace(options) => trace::run(&workspace, &options, &screen),
+        Command::Show(options) => show::run(&workspace, &options, &screen),
+        Command::Stats(options) => stats::run(&workspace, &options, &screen),
     }
 }
 

@@ -64,10 +64,10 @@ impl Screen {
         }
     }
 
-    /// Writes to stdout; a closed pipe is no error.
-    pub(super) fn data(&self, text: &str) {
+    /// Writes to stdout; a closed pipe is no error. Returns whether someone still reads.
+    pub(super) fn data(&self, text: &str) -> bool {
         let mut out = AutoStream::new(std::io::stdout(), self.choice());
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).ok();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
     }
 
     /// Writes to stderr, unless only errors are wanted.

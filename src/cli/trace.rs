@@ -155,6 +155,7 @@ fn source_row(text: &SourceText, columns: Option<usize>) -> String {
         SourceText::Row(row) => {
             let room = columns.map_or(200, |columns| 2 * columns.saturating_sub(NAMES + 4)).max(40);
             let row: String = row.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let row = row.split_whitespace().collect::<Vec<_>>().join(" ");
             let shown: String = row.chars().take(room).collect();
             let more = if shown.len() < row.len() { "…" } else { "" };
             entry("as it was", &format!("{FAINT}{shown}{more}{FAINT:#}"), columns)
@@ -201,7 +202,7 @@ fn fate_text(fate: &FateOf, columns: Option<usize>) -> String {
         }
         Fate::NotReached { max_samples } => {
             let max = max_samples.map_or_else(String::new, |max| format!(": max_samples {max} were found before it"));
-            entry(&format!("{WARN}unread{WARN:#}     "), &format!("not needed{max}, or there is no such row"), columns)
+            entry(&format!("{WARN}unread{WARN:#}     "), &format!("not needed{max}"), columns)
         }
         Fate::NotChosen { kept, gives } => {
             let text = format!("the mixture takes {} of the {} rows that were kept", rows(*gives), rows(*kept));

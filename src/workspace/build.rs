@@ -55,14 +55,14 @@ pub struct BuildOptions {
 /// What a build did.
 #[derive(Clone, Debug, Serialize)]
 pub struct BuildReport {
-    /// The run's number in the ledger; `None`: there was nothing to do.
-    pub run: Option<RunId>,
     /// Each recipe, by path.
     pub recipes: Vec<RecipeReport>,
     /// How often each kind of action ran.
     pub actions: BTreeMap<&'static str, u64>,
     /// YAML files that are no recipes.
     pub others: Vec<String>,
+    /// The run's number in the ledger; `None`: there was nothing to do.
+    pub run: Option<RunId>,
     /// How long it took, in milliseconds.
     pub elapsed_ms: u64,
 }

@@ -49,8 +49,10 @@ impl Workspace {
         let Some(digest) = &build.manifest else {
             return Err(unknown("its build left no manifest".into()).into());
         };
-        let bytes =
-            self.store().peek(digest).map_err(|miss| unknown(format!("its manifest is gone: {}", miss.reason)))?;
+        let bytes = self
+            .store()
+            .peek(digest)
+            .map_err(|miss| unknown(format!("its manifest cannot be had: {}", miss.reason)))?;
         Ok(BuildManifest::decode(&bytes).map_err(|error| unknown(error.to_string()))?)
     }
 }

@@ -8,6 +8,8 @@ mod history;
 mod manifest;
 mod pins;
 mod report;
+mod show;
+mod stats;
 mod status;
 mod trace;
 mod why;
@@ -22,7 +24,10 @@ pub use find::{Found, RecipeText};
 pub use manifest::{BuildManifest, MadeChunk, MadeFile, MadeFrom, MadeSource, ManifestError};
 pub use pins::{LockChange, LockReport, Upgrade};
 pub use report::{SourceSummary, Summary};
+pub use show::{Condition, Pick, Shown, ShownRow};
+pub use stats::{FileStats, Numbers, RecipeStats, Stats};
 pub use status::{Assessment, FileState, FileStatus, Reason, RecipeStatus, State};
+use trace::Located;
 pub use trace::{
     Fate, FateOf, FileAsBuilt, Journey, Mixed, Origin, OutputLine, OutputRow, OutputRows, Passed, Rejected, Side,
     SourcePlace, SourceText, Split, Twin, split_place,

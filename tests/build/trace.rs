@@ -228,6 +228,8 @@ fn repeats_duplicates_and_limits_are_told() {
     assert!(matches!(last, Fate::NotReached { max_samples: Some(30) }), "{last:?}");
     let error = workspace.trace_source("data/a.jsonl", "a.jsonl", 500).unwrap_err();
     assert!(error.to_string().contains("fewer rows"), "{error}");
+    let behind = workspace.trace_source("b", "data/b.jsonl", 10_000).unwrap();
+    assert!(matches!(behind.fates[0].fate, Fate::NotReached { .. }), "what was not read may be there");
     let error = workspace.trace_source("nobody/nothing", "a.jsonl", 0).unwrap_err();
     assert!(error.to_string().contains("find the source"), "{error}");
 }

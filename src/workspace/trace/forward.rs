@@ -215,8 +215,9 @@ fn fate(lineage: &Lineage, source: usize, file: &str, row: u64) -> Result<Option
             line: None,
             offset: None,
         };
-        // Without a maximum every row was read.
-        return Ok((is_its && max_samples.is_some()).then_some((place, Fate::NotReached { max_samples })));
+        // Unless the maximum was reached, every row was read.
+        let is_unread = is_its && lineage.selection(source)?.reached_max;
+        return Ok(is_unread.then_some((place, Fate::NotReached { max_samples })));
     };
     let place = SourcePlace::new(made, &made.chunks[chunk], within);
     let selection = lineage.selection(source)?;

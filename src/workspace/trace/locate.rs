@@ -8,6 +8,7 @@ use crate::{
     driver::files,
     graph::{Failure, FailureKind},
     hash::Digest,
+    row::SampleKind,
     system,
     workspace::{FileState, Workspace, WorkspaceError},
 };
@@ -154,5 +155,23 @@ impl Workspace {
         let is_older = latest.is_some_and(|(_, latest)| latest.manifest != build.manifest);
         let lineage = Lineage::new(manifest, run, self.store());
         Ok(Located { lineage, name: file.name, path, side, rows: file.rows, state, is_older })
+    }
+}
+
+impl Located {
+    /// What a row of the recipe is.
+    pub(in crate::workspace) fn kind(&self) -> SampleKind {
+        self.lineage.manifest.kind
+    }
+
+    /// The answer that was kept beside the sample of a line, if the file is as it was built.
+    pub(in crate::workspace) fn answer(&self, line: u64) -> Result<Option<String>, WorkspaceError> {
+        if self.state != FileState::Same || self.side == Side::Quarantine {
+            return Ok(None);
+        }
+        let order = self.lineage.order(self.side)?;
+        let Some(number) = line.checked_sub(1).and_then(|line| order.get(line as usize)) else { return Ok(None) };
+        let at = self.lineage.at(*number)?;
+        Ok(self.lineage.index(at.source, at.chunk)?.answer.get(at.sample).cloned().flatten())
     }
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use back::{FileAsBuilt, Mixed, Origin, Passed, Rejected, Split};
 pub use forward::{Fate, FateOf, Journey, OutputLine, Twin};
+pub(super) use locate::Located;
 pub use rows::{OutputRow, OutputRows};
 pub use source_row::{SourcePlace, SourceText};
 

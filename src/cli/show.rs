@@ -1,0 +1,230 @@
+//! `datac show`: rows of an output, laid out to be read.
+
+use anstyle::Style;
+use serde_json::Value;
+use textwrap::core::display_width;
+
+use super::{
+    args::Show,
+    errors, exit,
+    screen::{ERROR, FAINT, GOOD, HINT, Screen, WARN},
+};
+use crate::workspace::{Pick, ShownRow, Workspace};
+
+pub(super) fn run(workspace: &Workspace, options: &Show, screen: &Screen) -> u8 {
+    let pick = Pick { rows: options.rows, conditions: options.conditions.clone() };
+    let columns = screen.data_width();
+    let mut is_first = true;
+    let shown = workspace.show(&options.output, &pick, |row| {
+        let text = match (options.json, is_first) {
+            (true, _) => row.text + "\n",
+            (false, true) => laid_out(&row, columns),
+            (false, false) => format!("\n{}", laid_out(&row, columns)),
+        };
+        is_first = false;
+        screen.data(&text)
+    });
+    match shown {
+        Ok(shown) if shown.rows == 0 && !options.conditions.is_empty() => {
+            let path = shown.path.strip_prefix(workspace.root()).unwrap_or(&shown.path);
+            screen.say(&format!("no row of {} fits", path.strip_prefix(".").unwrap_or(path).display()));
+            exit::OK
+        }
+        Ok(_) => exit::OK,
+        Err(error) => errors::report(&error, workspace, screen),
+    }
+}
+
+/// A row as a person reads it: a line with its number, then its parts.
+fn laid_out(row: &ShownRow, columns: Option<usize>) -> String {
+    let Ok(Value::Object(mut fields)) = serde_json::from_str::<Value>(&row.text) else {
+        return format!("line {} {ERROR}not a row{ERROR:#}\n{}\n", row.line, clean(&row.text));
+    };
+    let text = |value: Option<Value>| value.as_ref().and_then(Value::as_str).map(str::to_owned);
+    let source = text(fields.remove("source")).unwrap_or_default();
+    let mut page = Page { out: String::new(), columns };
+    let kind = match (turns(fields.get("conversations")), turns(fields.get("chosen")), turns(fields.get("rejected"))) {
+        (Some(turns), ..) => {
+            let has_text = fields.contains_key("text");
+            // The same dialogue as one text.
+            fields.retain(|name, _| !["conversations", "text"].contains(&name.as_str()));
+            page.dialogue(&turns);
+            if has_text { "conversation" } else { "prompt" }
+        }
+        (None, Some(chosen), Some(rejected)) => {
+            fields.retain(|name, _| !["chosen", "rejected"].contains(&name.as_str()));
+            page.pair(&chosen, &rejected);
+            "preference"
+        }
+        _ => match (text(fields.get("reason").cloned()), text(fields.get("raw").cloned())) {
+            (Some(reason), Some(raw)) => {
+                let detail = text(fields.get("detail").cloned()).unwrap_or_default();
+                fields.retain(|name, _| !["reason", "raw", "detail"].contains(&name.as_str()));
+                page.part("rejected", WARN, &if detail.is_empty() { reason } else { format!("{reason}: {detail}") });
+                page.part("raw", Style::new(), &raw);
+                "reject"
+            }
+            _ => match text(fields.remove("text")) {
+                Some(running) => {
+                    page.part("text", Style::new(), &running);
+                    "text"
+                }
+                None => "row",
+            },
+        },
+    };
+    if let Some(answer) = &row.answer {
+        page.part("answer", GOOD, answer);
+    }
+    for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
+        page.part(name, FAINT, &value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    }
+    format!("line {} {FAINT}{kind} of {}{FAINT:#}\n{}", row.line, clean(&source), page.out)
+}
+
+/// The turns of a dialogue: who speaks, and what is said.
+fn turns(value: Option<&Value>) -> Option<Vec<(String, String)>> {
+    let turn = |turn: &Value| Some((turn.get("role")?.as_str()?.to_owned(), turn.get("content")?.as_str()?.to_owned()));
+    value?.as_array()?.iter().map(turn).collect()
+}
+
+/// A text without what would steer the terminal.
+fn clean(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\n' => '\n',
+        '\t' => ' ',
+        '\0'..='\x1f' => char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'),
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    };
+    text.chars().map(shown).collect()
+}
+
+/// The width of the column of roles.
+const ROLES: usize = 11;
+
+/// The narrowest that two texts stand side by side in.
+const PAIRED: usize = 100;
+
+/// What is laid out of a row.
+struct Page {
+    out: String,
+    columns: Option<usize>,
+}
+
+impl Page {
+    /// A text beside its name.
+    fn part(&mut self, name: &str, style: Style, text: &str) {
+        let name = clean(name);
+        let lines = lines(text, self.columns.map(|columns| columns.saturating_sub(ROLES + 2)));
+        let pad = ROLES.saturating_sub(display_width(&name)).max(1);
+        for (i, line) in lines.iter().enumerate() {
+            let head = if i == 0 {
+                format!("  {style}{name}{style:#}{:pad$}{line}", "")
+            } else {
+                format!("  {:ROLES$}{line}", "")
+            };
+            self.out.push_str(head.trim_end());
+            self.out.push('\n');
+        }
+    }
+
+    fn dialogue(&mut self, turns: &[(String, String)]) {
+        for (role, content) in turns {
+            self.part(role, style_of(role), content);
+        }
+    }
+
+    /// What both dialogues share, then how each goes on.
+    fn pair(&mut self, chosen: &[(String, String)], rejected: &[(String, String)]) {
+        let shared = chosen.iter().zip(rejected).take_while(|(a, b)| a == b).count();
+        self.dialogue(&chosen[..shared]);
+        let joined = |turns: &[(String, String)]| match turns {
+            [(role, content)] if role == "assistant" => content.clone(),
+            turns => turns.iter().map(|(role, content)| format!("{role}: {content}")).collect::<Vec<_>>().join("\n"),
+        };
+        let (chosen, rejected) = (joined(&chosen[shared..]), joined(&rejected[shared..]));
+        match self.columns {
+            Some(columns) if columns >= PAIRED => {
+                let width = (columns - 2 - 3) / 2;
+                let (left, right) = (lines(&chosen, Some(width)), lines(&rejected, Some(width)));
+                let pad = width - "chosen".len();
+                self.out.push_str(&format!("  {GOOD}chosen{GOOD:#}{:pad$} │ {ERROR}rejected{ERROR:#}\n", ""));
+                for i in 0..left.len().max(right.len()) {
+                    let (left, right) = (left.get(i).map_or("", |line| line), right.get(i).map_or("", |line| line));
+                    let pad = width.saturating_sub(display_width(left));
+                    self.out.push_str(format!("  {left}{:pad$} │ {right}", "").trim_end());
+                    self.out.push('\n');
+                }
+            }
+            _ => {
+                self.part("chosen", GOOD, &chosen);
+                self.part("rejected", ERROR, &rejected);
+            }
+        }
+    }
+}
+
+fn style_of(role: &str) -> Style {
+    match role {
+        "system" => FAINT,
+        "user" => HINT,
+        "assistant" => GOOD,
+        _ => WARN,
+    }
+}
+
+/// A text in lines of at most `width` columns; its own line ends stay.
+fn lines(text: &str, width: Option<usize>) -> Vec<String> {
+    let text = clean(text);
+    match width {
+        None => text.split('\n').map(str::to_owned).collect(),
+        Some(width) => text
+            .split('\n')
+            .flat_map(|line| {
+                let options = textwrap::Options::new(width.max(20));
+                textwrap::wrap(line, options).into_iter().map(std::borrow::Cow::into_owned).collect::<Vec<_>>()
+            })
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str, columns: Option<usize>) -> String {
+        let row = ShownRow { line: 7, text: text.to_owned(), answer: None };
+        anstream::adapter::strip_str(&laid_out(&row, columns)).to_string()
+    }
+
+    #[test]
+    fn rows_fit_their_width() {
+        let pair = r#"{"chosen":[{"role":"user","content":"Which?"},{"role":"assistant","content":"The one that was
+ preferred, at some length, 東京 and all."}],"rejected":[{"role":"user","content":"Which?"},{"role":"assistant","content":"No."}],"source":"s"}"#;
+        let pair = pair.replace("\n", "");
+        for columns in [40, 80, 120, 200] {
+            for line in shown(&pair, Some(columns)).lines() {
+                assert!(display_width(line) <= columns, "{columns}: {line}");
+            }
+        }
+        let wide = shown(&pair, Some(120));
+        assert!(wide.contains("│ No."), "{wide}");
+        let narrow = shown(&pair, Some(40));
+        assert!(narrow.contains("\n  rejected   No.\n"), "{narrow}");
+        assert_eq!(narrow.matches("Which?").count(), 1, "what both share is shown once");
+    }
+
+    #[test]
+    fn rows_cannot_steer_the_terminal_and_need_not_be_rows() {
+        let text = shown("{\"text\":\"a\\u001b[2Jb\\tc\\nd\",\"source\":\"\\u0007\",\"more\":[1]}", None);
+        assert_eq!(text, "line 7 text of ␇\n  text       a␛[2Jb c\n             d\n  more       [1]\n");
+        assert_eq!(shown("not\u{7} json", Some(40)), "line 7 not a row\nnot␇ json\n");
+        assert!(shown("[1,2]", None).contains("not a row"));
+        let reject = r#"{"source":"s","row":3,"line":null,"reason":"empty_output","detail":"no","raw":"{}"}"#;
+        assert_eq!(
+            shown(reject, None),
+            "line 7 reject of s\n  rejected   empty_output: no\n  raw        {}\n  row        3\n"
+        );
+    }
+}

@@ -1,0 +1,161 @@
+//! `datac stats`: outputs in numbers.
+
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use super::{
+    args, errors, exit,
+    screen::{FAINT, Screen, WARN, bytes, rows, wrapped},
+};
+use crate::workspace::{FileStats, Numbers, RecipeStats, Stats, Workspace};
+
+pub(super) fn run(workspace: &Workspace, options: &args::Stats, screen: &Screen) -> u8 {
+    let stats = match workspace.stats(&options.paths) {
+        Ok(stats) => stats,
+        Err(error) => return errors::report(&error, workspace, screen),
+    };
+    if stats.recipes.is_empty() {
+        return errors::no_recipes(&options.paths, screen);
+    }
+    if options.json {
+        #[derive(Serialize)]
+        struct Document<'a> {
+            schema: &'static str,
+            datac: &'static str,
+            #[serde(flatten)]
+            stats: &'a Stats,
+        }
+        let document = Document { schema: "datac.stats/1", datac: env!("CARGO_PKG_VERSION"), stats: &stats };
+        let text = serde_json::to_string_pretty(&document).expect("numbers are plain data");
+        screen.data(&format!("{text}\n"));
+        return exit::OK;
+    }
+    let columns = screen.data_width();
+    let parts: Vec<String> = stats.recipes.iter().map(|recipe| recipe_text(recipe, columns)).collect();
+    screen.data(&parts.join("\n"));
+    exit::OK
+}
+
+fn recipe_text(recipe: &RecipeStats, columns: Option<usize>) -> String {
+    if recipe.files.is_empty() {
+        return format!("{} {FAINT}has no files yet{FAINT:#}\n", recipe.name);
+    }
+    let mut out = format!("{}\n", recipe.name);
+    for line in table(recipe, columns).lines() {
+        out.push_str(format!("  {line}").trim_end());
+        out.push('\n');
+    }
+    for file in &recipe.files {
+        out.push_str(&lengths(file, columns));
+        if file.unreadable > 0 {
+            let text = format!("{WARN}{} lines of {} are no rows{WARN:#}", rows(file.unreadable), file.output);
+            out.push_str(&format!("  {}\n", wrapped(&text, 2, 4, columns)));
+        }
+    }
+    for source in &recipe.sources {
+        let mut parts = Vec::new();
+        if recipe.sources.len() > 1 {
+            let (asked, realised) = (100.0 * source.asked, 100.0 * source.realised);
+            parts.push(format!("asked {asked:.2}%, realised {realised:.2}%"));
+        }
+        if source.repeats > 0 {
+            parts.push(format!("{} repeats", rows(source.repeats)));
+        }
+        parts.extend(source.filters.iter().map(|filter| {
+            format!("{}\u{a0}{}\u{a0}->\u{a0}{}", filter.filter, rows(filter.rows_in), rows(filter.rows_out))
+        }));
+        let rejects =
+            source.rejects.iter().map(|(reason, count)| format!("rejected\u{a0}{}\u{a0}{reason}", rows(*count)));
+        parts.extend(rejects);
+        if !parts.is_empty() {
+            out.push_str(&format!("  {}\n", wrapped(&format!("{}: {}", source.name, parts.join(", ")), 2, 4, columns)));
+        }
+    }
+    out
+}
+
+/// A line a file, and a line a source where there are several.
+fn table(recipe: &RecipeStats, columns: Option<usize>) -> String {
+    let is_narrow = columns.is_some_and(|columns| columns < 90);
+    let is_narrowest = columns.is_some_and(|columns| columns < 60);
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    let mut head = vec!["", "rows"];
+    if !is_narrowest {
+        head.extend(["characters", "repeated"]);
+    }
+    if !is_narrow {
+        head.extend(["words", "turns", "size"]);
+    }
+    table.set_header(head);
+    let mut line = |name: String, numbers: &Numbers, size: String| {
+        let mut cells = vec![name, rows(numbers.rows)];
+        if !is_narrowest {
+            cells.extend([rows(numbers.characters), rows(numbers.repeated_prompts)]);
+        }
+        if !is_narrow {
+            cells.extend([rows(numbers.words), rows(numbers.turns), size]);
+        }
+        table.add_row(cells.into_iter().map(Cell::new).collect::<Vec<_>>());
+    };
+    for file in &recipe.files {
+        let name = if is_narrowest { side(&file.output).to_owned() } else { file.output.clone() };
+        line(name, &file.all, bytes(file.bytes));
+        for (source, numbers) in file.sources.iter().filter(|_| file.sources.len() > 1) {
+            let share = format!("{:.1}%", 100.0 * numbers.rows as f64 / file.all.rows.max(1) as f64);
+            line(format!("  {source}"), numbers, share);
+        }
+    }
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        column.set_cell_alignment(if at == 0 { CellAlignment::Left } else { CellAlignment::Right });
+    }
+    table.trim_fmt()
+}
+
+/// The last word of a file's name: `train`, `val`.
+fn side(output: &str) -> &str {
+    output.trim_end_matches(".jsonl").rsplit('_').next().unwrap_or(output)
+}
+
+/// How long rows are: a column for each doubling, as high as its rows are many.
+fn lengths(file: &FileStats, columns: Option<usize>) -> String {
+    const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let numbers = &file.all;
+    let Some(first) = numbers.lengths.iter().position(|count| *count > 0) else { return String::new() };
+    let most = numbers.lengths.iter().copied().max().unwrap_or(1).max(1);
+    let height = |count: &u64| match count {
+        0 => ' ',
+        count => HEIGHTS[((count * 8).div_ceil(most) as usize).clamp(1, 8) - 1],
+    };
+    let plot: String = numbers.lengths[first..].iter().map(height).collect();
+    let shortest = if first == 0 { 0 } else { 1_u64 << (first - 1) };
+    let text = format!(
+        "{} lengths: {} {plot} {} characters, {FAINT}median {}, each column doubles{FAINT:#}",
+        side(&file.output),
+        rows(shortest),
+        rows(numbers.longest),
+        rows(numbers.median)
+    );
+    format!("  {}\n", wrapped(&text, 2, 4, columns))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_drawn_from_the_first_to_the_last() {
+        let mut all = Numbers::default();
+        (all.lengths, all.longest, all.median, all.rows) = (vec![0, 0, 1, 0, 8, 4], 30, 9, 13);
+        let file = FileStats {
+            output: "sft_a_val.jsonl".into(),
+            bytes: 0,
+            all,
+            sources: std::collections::BTreeMap::new(),
+            unreadable: 0,
+        };
+        let text = anstream::adapter::strip_str(&lengths(&file, None)).to_string();
+        assert_eq!(text, "  val lengths: 2 ▁ █▄ 30 characters, median 9, each column doubles\n");
+    }
+}
