@@ -116,7 +116,7 @@ pub(super) struct Build {
     /// Build again whatever the cache holds
     #[arg(long)]
     pub(super) force: bool,
-    /// Threads [default: one a core]
+    /// Threads [default: one a core; under make -j, one a token]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "DATAC_JOBS", hide_env = true)]
     pub(super) jobs: Option<u16>,
     /// Fail rather than change datac.lock
@@ -134,6 +134,21 @@ pub(super) struct Build {
     /// Print one JSON document to stdout
     #[arg(long)]
     pub(super) json: bool,
+    /// Options for make, ninja and other programs.
+    #[command(flatten)]
+    pub(super) plug: Plug,
+}
+
+/// What a build leaves for the program that called it.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "For make, ninja and other programs")]
+pub(super) struct Plug {
+    /// Write what the outputs hang on, as a make rule; paths are as seen from here
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "check"])]
+    pub(super) depfile: Option<PathBuf>,
+    /// Touch a file once everything is built or fresh
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "check"])]
+    pub(super) stamp: Option<PathBuf>,
 }
 
 /// Options of `status`.

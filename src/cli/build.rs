@@ -1,28 +1,40 @@
 //! `datac build`: builds, then prints what came of it.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::{
     args::Build,
-    errors, exit,
+    errors, exit, plug,
     progress::{Progress, Seen, Wrote},
     screen::{ERROR, FAINT, GOOD, HINT, Screen, VERB, WARN, bytes, counted_rows, duration, rows},
     status,
 };
 use crate::{
+    driver::{self, Make},
     graph::FailureKind,
+    system,
     workspace::{BuildOptions, BuildReport, RecipeReport, State, Summary, Workspace},
 };
 
-pub(super) fn run(workspace: &Workspace, options: &Build, screen: &Screen, progress: &Progress) -> u8 {
-    if options.dry_run || options.check {
+pub(super) fn run(
+    workspace: &Workspace,
+    options: &Build,
+    make: Option<Arc<Make>>,
+    screen: &Screen,
+    progress: &Progress,
+) -> u8 {
+    if options.dry_run || options.check || driver::makes_nothing() {
         return look(workspace, options, screen);
+    }
+    if let Some(make) = &make {
+        make.confine();
     }
     let how = BuildOptions {
         jobs: options.jobs.map_or(0, usize::from),
+        make,
         force: options.force,
         locked: options.locked,
         no_wait: options.no_wait,
@@ -30,6 +42,7 @@ pub(super) fn run(workspace: &Workspace, options: &Build, screen: &Screen, progr
         detailed: options.json,
         ..BuildOptions::default()
     };
+    let started = system::now_ns();
     let built = workspace.build(&options.paths, &how);
     let Seen { wrote, pinned } = progress.finish();
     let report = match built {
@@ -49,7 +62,10 @@ pub(super) fn run(workspace: &Workspace, options: &Build, screen: &Screen, progr
     if report.recipes.is_empty() {
         return errors::no_recipes(&options.paths, screen);
     }
-    report.failure().map_or(exit::OK, exit::of)
+    match report.failure() {
+        Some(failure) => exit::of(failure),
+        None => plug::leave(workspace, options, &report, started, screen),
+    }
 }
 
 /// `--dry-run` and `--check`: the same looks as `status`.

@@ -8,6 +8,7 @@ pub mod diagnostics;
 mod errors;
 pub mod exit;
 mod lock;
+mod plug;
 mod progress;
 mod screen;
 mod status;
@@ -30,7 +31,7 @@ use self::{
     screen::Screen,
 };
 use crate::{
-    driver::Observer,
+    driver::{Make, Observer},
     system,
     workspace::{Settings, Workspace},
 };
@@ -51,11 +52,13 @@ pub fn run() -> ExitCode {
         screen.error(&problem.0, Some(&problem.1));
         return ExitCode::from(exit::USAGE);
     }
+    // Before anything is opened.
+    let make = Make::inherited();
     let interrupt = Arc::new(AtomicBool::new(false));
     install_interrupt(&interrupt);
     let screen = Screen::new(arguments.global.color, arguments.global.quiet);
     // What is on disk is whole whatever happens here: files are put in place in one step, and reads check every byte.
-    let ended = panic::catch_unwind(AssertUnwindSafe(|| dispatch(arguments, interrupt)));
+    let ended = panic::catch_unwind(AssertUnwindSafe(|| dispatch(arguments, interrupt, make)));
     ExitCode::from(ended.unwrap_or_else(|_| {
         screen.error("go on: this is a bug in datac", Some("report it with the lines above and your recipe"));
         exit::BUG
@@ -74,7 +77,7 @@ fn install_interrupt(interrupt: &Arc<AtomicBool>) {
     installed.ok();
 }
 
-fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>) -> u8 {
+fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<Make>>) -> u8 {
     let Arguments { global, command } = arguments;
     let screen = Screen::new(global.color, global.quiet);
     if let Some(folder) = &global.directory
@@ -91,7 +94,7 @@ fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>) -> u8 {
     let progress = Progress::new(screen.clone(), show);
     let workspace = open(&global, interrupt, progress.observer());
     match command {
-        Command::Build(options) => build::run(&workspace, &options, &screen, &progress),
+        Command::Build(options) => build::run(&workspace, &options, make, &screen, &progress),
         Command::Status(options) => status::run(&workspace, &options, &screen),
         Command::Why(options) => why::run(&workspace, &options, &screen),
         Command::Lock(options) => lock::run(&workspace, &options, &screen),

@@ -11,6 +11,7 @@ mod output;
 mod scan;
 mod select;
 mod step;
+pub(crate) mod threads;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -18,9 +19,10 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use output::file_names;
+pub(crate) use output::{file_names, is_quarantine};
 pub(crate) use step::{Context, Stop, failure_of, lookup};
 pub use step::{Event, Observer};
+pub use threads::{Make, makes_nothing};
 
 use crate::{
     graph::{

@@ -28,6 +28,8 @@ use crate::{
 pub struct BuildOptions {
     /// Threads; 0: one a core.
     pub jobs: usize,
+    /// The make that has tokens for threads, if there is one.
+    pub make: Option<Arc<driver::Make>>,
     /// Whether everything selected is built again whatever the cache holds.
     pub force: bool,
     /// Whether a source that the lock lacks is an error.
@@ -94,6 +96,9 @@ impl BuildReport {
 /// Bytes an action may hold unless told otherwise: with two at once and chunks in flight, a build of the eight recipes
 /// stays below 256 MiB.
 const DEFAULT_MEMORY: u64 = 192 << 20;
+
+/// What is said under a make whose tokens were not handed on.
+const WITHHELD: &str = "make shares its jobs only with recipe lines that begin with `+`: this build is not among them";
 
 /// The workspace's lock; another process waits until it is dropped.
 pub(super) struct Guard {
@@ -176,12 +181,13 @@ impl Workspace {
         let mut endings = BTreeMap::new();
         if !files.is_empty() {
             let threads = if options.jobs == 0 { num_threads() } else { options.jobs };
-            let pool = rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .build()
+            if options.make.as_ref().is_some_and(|make| make.is_withheld()) {
+                (self.settings.observer)(Event::Warning(WITHHELD.to_owned()));
+            }
+            let crew = driver::threads::Crew::start(threads, options.make.as_ref())
                 .map_err(|error| Failure::new(FailureKind::Action, format!("start {threads} threads: {error}")))?;
             let made = self.context(&session, memory, options, threads)?;
-            let ended = driver::run(&mut session.planner, &files, &made, &pool, options.fail_fast);
+            let ended = driver::run(&mut session.planner, &files, &made, crew.pool(), options.fail_fast);
             record.flush()?;
             endings = numbers.iter().copied().zip(ended).collect();
             context = Some(made);

@@ -2,6 +2,7 @@
 
 mod assess;
 mod build;
+mod depfile;
 mod find;
 mod pins;
 mod report;
@@ -14,6 +15,7 @@ use std::{
 };
 
 pub use build::{BuildOptions, BuildReport, RecipeReport};
+pub use depfile::{Dependencies, Depfile};
 pub use find::{Found, RecipeText};
 pub use pins::{LockChange, LockReport, Upgrade};
 pub use report::{SourceSummary, Summary};
