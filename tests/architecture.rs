@@ -46,7 +46,10 @@ const MODULES: &[(&str, &[&str])] = &[
     ),
     (
         "workspace",
-        &["artifact", "config", "convert", "driver", "graph", "hash", "mix", "quality", "row", "source", "system"],
+        &[
+            "artifact", "config", "convert", "decode", "driver", "graph", "hash", "mix", "quality", "row", "samples",
+            "source", "system",
+        ],
     ),
     ("cli", &["config", "driver", "graph", "hash", "system", "workspace"]),
     ("main", &[]),
@@ -61,7 +64,7 @@ const DOORS: &[(&[&str], &[&str])] = &[
     (&["zstd"], &["artifact/codec.rs", "decode/stream.rs", "decode/tests/hostile.rs"]),
     (&["flate2"], &["decode/stream.rs"]),
     (&["parquet", "arrow_array", "arrow_schema", "arrow_cast", "arrow_ipc", "csv", "csv_core"], &["decode/"]),
-    (&["rusqlite"], &["artifact/record.rs"]),
+    (&["rusqlite"], &["artifact/ledger.rs", "artifact/record.rs"]),
     (&["whatlang"], &["quality/language.rs"]),
     (&["bpe_openai"], &["quality/tokens.rs"]),
     (&["annotate_snippets", "anstream", "anstyle", "clap", "comfy_table", "console", "ctrlc", "indicatif"], &["cli/"]),

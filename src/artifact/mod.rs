@@ -1,9 +1,11 @@
-//! The cache: content-addressed blobs, and the record of which action made which.
+//! The cache: content-addressed blobs, the record of which action made which, and the ledger of runs.
 
 mod codec;
+mod ledger;
 mod record;
 mod store;
 
+pub use ledger::{Build, KEPT_RUNS, Noted, Run, RunId, RunOutcome};
 pub use record::{Access, BuiltDetail, FreshRecipe, OutputFile, Record, RecordError, Warn};
 pub use store::{Miss, MissReason, Store};
 

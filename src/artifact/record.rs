@@ -15,6 +15,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
+use super::ledger;
 use crate::{
     hash::{Digest, Manifest},
     system::{self, FileError, Stat},
@@ -105,7 +106,7 @@ impl fmt::Debug for Record {
 type Hashed = (Stat, Digest, i64);
 
 /// Raised when a table or the encoding of what it holds changes: another version begins an empty record.
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 
 impl Record {
     /// Opens the record below `root`; a damaged one is set aside, and `warn` told.
@@ -149,7 +150,7 @@ impl Record {
     /// Runs something on the database; `None` if there is none, or it is damaged.
     ///
     /// Whoever may write sets a damaged record aside and runs the same on an empty one: what it held is made again.
-    fn on<T>(&self, run: impl Fn(&mut Connection) -> rusqlite::Result<T>) -> Result<Option<T>, RecordError> {
+    pub(super) fn on<T>(&self, run: impl Fn(&mut Connection) -> rusqlite::Result<T>) -> Result<Option<T>, RecordError> {
         let Some(connection) = &self.connection else { return Ok(None) };
         // A panic elsewhere while the lock was held leaves SQLite consistent: its transactions are atomic.
         let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
@@ -171,7 +172,7 @@ impl Record {
     }
 
     /// What is stored under `name`, if it is what was stored.
-    fn unsealed<T: DeserializeOwned>(&self, name: &[u8], sealed: &[u8]) -> Option<T> {
+    pub(super) fn unsealed<T: DeserializeOwned>(&self, name: &[u8], sealed: &[u8]) -> Option<T> {
         let found = unseal(name, sealed).and_then(|value| postcard::from_bytes(value).ok());
         if found.is_none() {
             let path = self.path.display();
@@ -272,13 +273,7 @@ impl Record {
     pub fn set_recipes(&self, built: &[(String, FreshRecipe, BuiltDetail)]) -> Result<(), RecordError> {
         self.on(|connection| {
             let transaction = connection.transaction()?;
-            {
-                let mut insert = transaction
-                    .prepare_cached("INSERT OR REPLACE INTO recipes (path, fresh, detail) VALUES (?1, ?2, ?3)")?;
-                for (path, fresh, detail) in built {
-                    insert.execute(params![path, seal(path.as_bytes(), fresh), seal(path.as_bytes(), detail)])?;
-                }
-            }
+            insert_recipes(&transaction, built)?;
             transaction.commit()
         })
         .map(drop)
@@ -305,10 +300,23 @@ impl Record {
     }
 }
 
+/// Replaces what recipes stood on, within a transaction.
+pub(super) fn insert_recipes(
+    connection: &Connection,
+    built: &[(String, FreshRecipe, BuiltDetail)],
+) -> rusqlite::Result<()> {
+    let mut insert =
+        connection.prepare_cached("INSERT OR REPLACE INTO recipes (path, fresh, detail) VALUES (?1, ?2, ?3)")?;
+    for (path, fresh, detail) in built {
+        insert.execute(params![path, seal(path.as_bytes(), fresh), seal(path.as_bytes(), detail)])?;
+    }
+    Ok(())
+}
+
 /// A value as it is stored: its encoding, then a hash of it and the name it is stored under.
 ///
 /// SQLite trusts what it reads from disk. A flipped bit in an outcome would be a wrong row count, and wrong outputs.
-fn seal(name: &[u8], value: &impl Serialize) -> Vec<u8> {
+pub(super) fn seal(name: &[u8], value: &impl Serialize) -> Vec<u8> {
     let mut sealed = postcard::to_stdvec(value).expect("what is recorded is plain data");
     let hash = xxh3_64_with_seed(&sealed, xxh3_64(name));
     sealed.extend_from_slice(&hash.to_le_bytes());
@@ -348,8 +356,10 @@ fn write(path: &Path) -> rusqlite::Result<Connection> {
              -- With a rowid: `detail` is long, and reading `fresh` alone must not step over it.
              CREATE TABLE recipes (path TEXT PRIMARY KEY, fresh BLOB NOT NULL, detail BLOB NOT NULL);
              CREATE TABLE files (path TEXT PRIMARY KEY, hashed BLOB NOT NULL) WITHOUT ROWID;
+             {}
              PRAGMA user_version = {SCHEMA_VERSION};
-             COMMIT;"
+             COMMIT;",
+            ledger::TABLES
         ))?;
     }
     Ok(connection)

@@ -114,6 +114,22 @@ impl Store {
 
     /// Reads a blob and checks every byte of it; a damaged one is removed, so that it is made again.
     pub fn get(&self, digest: &Digest) -> Result<Arc<Vec<u8>>, Miss> {
+        self.read(digest).map_err(|(miss, has_wrong_bytes)| {
+            if has_wrong_bytes {
+                // If it cannot be removed, the next read finds it damaged again: no worse.
+                system::remove(&self.path(digest)).ok();
+            }
+            miss
+        })
+    }
+
+    /// Reads a blob and checks every byte of it; leaves a damaged one as it is, for those who may not write.
+    pub fn peek(&self, digest: &Digest) -> Result<Arc<Vec<u8>>, Miss> {
+        self.read(digest).map_err(|(miss, _)| miss)
+    }
+
+    /// Reads a blob; or the miss, and whether the blob is there with wrong bytes.
+    fn read(&self, digest: &Digest) -> Result<Arc<Vec<u8>>, (Miss, bool)> {
         if let Some(bytes) = self.recent.lock().unwrap_or_else(PoisonError::into_inner).blobs.get(digest) {
             return Ok(bytes.clone());
         }
@@ -121,17 +137,15 @@ impl Store {
         let miss = |reason| Miss { digest: *digest, reason };
         let frame = match system::read(&path) {
             Ok(frame) => frame,
-            Err(error) if error.is_missing() => return Err(miss(MissReason::Absent)),
-            Err(error) => return Err(miss(MissReason::Damaged(error.source.to_string()))),
+            Err(error) if error.is_missing() => return Err((miss(MissReason::Absent), false)),
+            Err(error) => return Err((miss(MissReason::Damaged(error.source.to_string())), false)),
         };
         let problem = match codec::decompress(&frame) {
             Ok(bytes) if Digest::of(&bytes) == *digest => return Ok(Arc::new(bytes)),
             Ok(_) => "its bytes hash to something else".into(),
             Err(problem) => problem,
         };
-        // If it cannot be removed, the next read finds it damaged again: no worse.
-        system::remove(&path).ok();
-        Err(miss(MissReason::Damaged(problem)))
+        Err((miss(MissReason::Damaged(problem)), true))
     }
 }
 

@@ -40,6 +40,7 @@ pub(super) fn run(
         no_wait: options.no_wait,
         fail_fast: options.fail_fast,
         detailed: options.json,
+        command: system::arguments(),
         ..BuildOptions::default()
     };
     let started = system::now_ns();

@@ -105,7 +105,7 @@ impl Format {
 }
 
 /// One filter of a source. Bounds are inclusive.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Filter {
     /// Characters of the measured text.
     Length {
@@ -153,14 +153,14 @@ impl Filter {
 }
 
 /// How deduplication compares texts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DeduplicationMethod {
     /// Byte for byte.
     Exact,
 }
 
 /// The `validation` block.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Validation {
     /// The share of rows that go to validation, in [0, 1).
     pub ratio: f64,
@@ -173,7 +173,7 @@ pub struct Validation {
 }
 
 /// How the side of a row is found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SplitMethod {
     /// By the prompt's hash alone: adding rows never moves old ones.
     Hash,
@@ -187,7 +187,7 @@ impl SplitMethod {
 }
 
 /// The `mix` block.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Mix {
     /// What happens when sizes and shares disagree.
     pub strategy: Strategy,
@@ -198,7 +198,7 @@ pub struct Mix {
 }
 
 /// What happens when sizes and shares disagree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Strategy {
     /// The total is the sum of the sizes; a short source repeats.
     Repeat,
@@ -212,7 +212,7 @@ impl Strategy {
 }
 
 /// What shares count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Unit {
     /// Rows.
     Rows,

@@ -119,6 +119,11 @@ pub(super) fn conversion(db: &dyn PlannerDb, file: RecipeFile, number: usize) ->
     }
 }
 
+/// The conversion of a dataset entry whose recipe is planned.
+pub(crate) fn conversion_of(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Option<Conversion> {
+    conversion(db, file, number).as_ref().ok()?.clone()
+}
+
 /// Chooses a converter and checks the options it is given; `None` if columns are needed and not known.
 pub(crate) fn choose(
     explicit: Option<&str>,

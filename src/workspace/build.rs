@@ -11,14 +11,16 @@ use serde::Serialize;
 use super::{
     RecipeStatus, State, Workspace, WorkspaceError,
     assess::{Assessed, Looks, Session},
+    history,
+    manifest::{BuildManifest, Made},
     pins::Pinning,
     report::{Summary, summarise},
 };
 use crate::{
-    artifact::{Access, BuiltDetail, FreshRecipe, OutputFile, Record},
+    artifact::{Access, BuiltDetail, FreshRecipe, OutputFile, Record, RunId},
     config::Recipe,
     driver::{self, Context, Event},
-    graph::{Failure, FailureKind, OnExecute, RecipePlan, SnapshotKey, leaves, snapshot_key},
+    graph::{Failure, FailureKind, OnExecute, RecipePlan, SnapshotKey, conversion_of, leaves, snapshot_key},
     hash::Digest,
     system::{self, Stopwatch},
 };
@@ -42,6 +44,8 @@ pub struct BuildOptions {
     pub detailed: bool,
     /// Bytes an action may hold beyond its chunks in flight; 0: the default.
     pub memory: u64,
+    /// The words this was called with, for the ledger; secrets are taken out.
+    pub command: Vec<String>,
     /// Converter versions that differ from the registered ones, by name.
     #[doc(hidden)]
     pub versions: BTreeMap<String, String>,
@@ -53,6 +57,8 @@ pub struct BuildOptions {
 /// What a build did.
 #[derive(Clone, Debug, Serialize)]
 pub struct BuildReport {
+    /// The run's number in the ledger; `None`: there was nothing to do.
+    pub run: Option<RunId>,
     /// Each recipe, by path.
     pub recipes: Vec<RecipeReport>,
     /// How often each kind of action ran.
@@ -145,7 +151,7 @@ impl Workspace {
     ///
     /// A recipe that cannot be built does not keep the others from it; the report says what became of each.
     pub fn build(&self, selectors: &[String], options: &BuildOptions) -> Result<BuildReport, WorkspaceError> {
-        let watch = Stopwatch::start();
+        let (watch, started_ns) = (Stopwatch::start(), system::now_ns());
         // Whether all is fresh can be said without the lock and without writing.
         if !options.force
             && options.versions.is_empty()
@@ -192,7 +198,8 @@ impl Workspace {
             endings = numbers.iter().copied().zip(ended).collect();
             context = Some(made);
         }
-        self.finish(session, endings, context.as_ref(), options.detailed, watch)
+        let begun = context.as_ref().map(|context| Begun { context, started_ns, command: &options.command });
+        self.finish(session, endings, begun, options.detailed, watch)
     }
 
     /// Removes what a killed build left half-written among the outputs. The caller holds the lock, so no one writes.
@@ -261,12 +268,13 @@ impl Workspace {
         &self,
         session: Session,
         mut endings: BTreeMap<usize, driver::Ending>,
-        context: Option<&Context>,
+        begun: Option<Begun<'_>>,
         detailed: bool,
         watch: Stopwatch,
     ) -> Result<BuildReport, WorkspaceError> {
         let mut recipes = Vec::with_capacity(session.recipes.len());
         let mut built = Vec::new();
+        let (mut builds, mut plans) = (Vec::new(), Vec::new());
         let mut newest = 0;
         for (number, mut assessed) in session.recipes.into_iter().enumerate() {
             let mut report = RecipeReport {
@@ -286,23 +294,38 @@ impl Workspace {
                     let summary = summarise(&plan, &shares);
                     let outputs = self.outputs(&plan)?;
                     newest = newest.max(youngest(&outputs));
-                    if let Some(context) = context {
-                        report.chunks = chunks(&plan, context);
-                        report.written = written(&outputs, context);
-                    }
                     report.failure = None;
                     let locals = locals(recipe, &session.snapshots);
                     let file = assessed.file.expect("what was planned has an input to the planner");
+                    let leaves = leaves(&session.planner, file).clone();
+                    if let Some(Begun { context, .. }) = begun {
+                        report.chunks = chunks(&plan, context);
+                        report.written = written(&outputs, context);
+                        let conversions = 0..recipe.datasets.len();
+                        let manifest = BuildManifest::new(&Made {
+                            name: &assessed.text.name,
+                            path: &assessed.text.path,
+                            text: assessed.text.digest,
+                            recipe,
+                            plan: &plan,
+                            leaves: &leaves,
+                            summary: &summary,
+                            outputs: &outputs,
+                            conversions: conversions.map(|i| conversion_of(&session.planner, file, i)).collect(),
+                        });
+                        let manifest = history::store(context, &manifest);
+                        builds.push(history::build(&report.before, Some((manifest, &plan)), None));
+                    }
+                    let summary_bytes = postcard::to_stdvec(&summary).expect("a summary is plain data");
                     let fresh =
                         FreshRecipe { text: assessed.text.digest, world: session.world, locals, outputs, built_ns: 0 };
-                    let detail = BuiltDetail {
-                        leaves: leaves(&session.planner, file).clone(),
-                        summary: postcard::to_stdvec(&summary).expect("a summary is plain data"),
-                    };
+                    let detail = BuiltDetail { leaves, summary: summary_bytes };
+                    plans.push(plan);
                     built.push((assessed.text.path.clone(), fresh, detail));
                     report.summary = Some(summary);
                 }
                 (Some(Err(failure)), _) => {
+                    builds.push(history::build(&report.before, None, Some(&failure)));
                     report.failure = Some(failure);
                     report.summary = None;
                 }
@@ -336,11 +359,22 @@ impl Workspace {
             let now = system::now_ns();
             built.iter_mut().for_each(|(_, fresh, _)| fresh.built_ns = now);
             session.record.flush()?;
+        }
+        let actions = begun.map(|begun| begun.context.ran()).unwrap_or_default();
+        let mut run = None;
+        if let Some(Begun { context, started_ns, command }) = begun {
+            let failures: Vec<FailureKind> =
+                recipes.iter().filter_map(|recipe| Some(recipe.failure.as_ref()?.kind)).collect();
+            let hub = self.hub_name()?;
+            let ended = history::Ended { started_ns, command, hub, ran: &actions, plans: &plans, failures: &failures };
+            run = Some(history::note(&session.record, context, &history::run(&ended), &builds, &built)?);
+        } else if !built.is_empty() {
             session.record.set_recipes(&built)?;
         }
         Ok(BuildReport {
+            run,
             recipes,
-            actions: context.map(Context::ran).unwrap_or_default(),
+            actions,
             others: session.others,
             elapsed_ms: u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX),
         })
@@ -372,6 +406,14 @@ impl Workspace {
         }
         outputs
     }
+}
+
+/// A build that had something to run.
+#[derive(Clone, Copy)]
+struct Begun<'a> {
+    context: &'a Context,
+    started_ns: i64,
+    command: &'a [String],
 }
 
 /// What the cache is known to hold; with `force`, only what this build has put there.

@@ -4,6 +4,8 @@ mod assess;
 mod build;
 mod depfile;
 mod find;
+mod history;
+mod manifest;
 mod pins;
 mod report;
 mod status;
@@ -17,11 +19,13 @@ use std::{
 pub use build::{BuildOptions, BuildReport, RecipeReport};
 pub use depfile::{Dependencies, Depfile};
 pub use find::{Found, RecipeText};
+pub use manifest::{BuildManifest, MadeChunk, MadeFile, MadeFrom, MadeSource, ManifestError};
 pub use pins::{LockChange, LockReport, Upgrade};
 pub use report::{SourceSummary, Summary};
 pub use status::{Assessment, FileState, FileStatus, Reason, RecipeStatus, State};
 pub use why::{Explanation, Step};
 
+pub use crate::artifact::{Build, Run, RunId, RunOutcome};
 use crate::{
     artifact::{Access, CACHE_VERSION, Record, Store},
     config::{ConverterWord, Problem, Vocabulary},

@@ -11,5 +11,6 @@
 mod determinism;
 mod faults;
 mod incremental;
+mod ledger;
 mod space;
 mod split;

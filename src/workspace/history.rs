@@ -1,0 +1,209 @@
+//! What was built before: runs, and the manifests of their builds.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    hash::Hash,
+};
+
+use super::{RecipeStatus, Workspace, WorkspaceError, manifest::BuildManifest};
+use crate::{
+    artifact::{Access, Build, Record, Run, RunId, RunOutcome},
+    driver,
+    graph::{Failure, FailureKind, RecipePlan},
+    hash::Digest,
+    system,
+};
+
+impl Workspace {
+    /// The runs that are remembered, newest first.
+    pub fn runs(&self) -> Result<Vec<(RunId, Run)>, WorkspaceError> {
+        Ok(self.record(Access::Read)?.runs()?)
+    }
+
+    /// What a run did for each recipe, by path.
+    pub fn builds(&self, run: RunId) -> Result<Vec<Build>, WorkspaceError> {
+        Ok(self.record(Access::Read)?.builds(run)?)
+    }
+
+    /// The builds of a recipe, newest first, by its path.
+    pub fn builds_of(&self, path: &str) -> Result<Vec<(RunId, Build)>, WorkspaceError> {
+        Ok(self.record(Access::Read)?.builds_of(path)?)
+    }
+
+    /// The last build of a recipe that came to files, by the recipe's path.
+    pub fn latest_build(&self, path: &str) -> Result<Option<(RunId, Build)>, WorkspaceError> {
+        Ok(self.record(Access::Read)?.latest_build(path)?)
+    }
+
+    /// The builds that came to a file of these bytes, newest first.
+    pub fn builds_of_file(&self, digest: &Digest) -> Result<Vec<(RunId, Build)>, WorkspaceError> {
+        Ok(self.record(Access::Read)?.builds_of_file(digest)?)
+    }
+
+    /// What the files of a build are made of. Reading it writes nothing, however damaged it is.
+    pub fn manifest(&self, build: &Build) -> Result<BuildManifest, WorkspaceError> {
+        let unknown = |why: String| {
+            Failure::new(FailureKind::Cache, format!("tell where the rows of `{}` come from: {why}", build.path))
+                .hint(format!("`datac build --force {}` writes it anew", build.path))
+        };
+        let Some(digest) = &build.manifest else {
+            return Err(unknown("its build left no manifest".into()).into());
+        };
+        let bytes =
+            self.store().peek(digest).map_err(|miss| unknown(format!("its manifest is gone: {}", miss.reason)))?;
+        Ok(BuildManifest::decode(&bytes).map_err(|error| unknown(error.to_string()))?)
+    }
+}
+
+/// What a run is told of itself before it ends.
+pub(super) struct Ended<'a> {
+    pub(super) started_ns: i64,
+    pub(super) command: &'a [String],
+    pub(super) hub: String,
+    pub(super) ran: &'a BTreeMap<&'static str, u64>,
+    pub(super) plans: &'a [RecipePlan],
+    pub(super) failures: &'a [FailureKind],
+}
+
+/// A run as the ledger keeps it.
+pub(super) fn run(ended: &Ended<'_>) -> Run {
+    let outcome = match ended.failures.iter().max() {
+        None => RunOutcome::Built,
+        Some(FailureKind::Interrupted) => RunOutcome::Interrupted,
+        Some(_) => RunOutcome::Failed,
+    };
+    let reused = actions(ended.plans)
+        .into_iter()
+        .map(|(kind, all)| (kind.to_owned(), all.saturating_sub(ended.ran.get(kind).copied().unwrap_or(0))))
+        .filter(|(_, reused)| *reused > 0);
+    Run {
+        started_ns: ended.started_ns,
+        ended_ns: system::now_ns(),
+        command: ended.command.iter().map(|word| without_secrets(word)).collect(),
+        hub: without_secrets(&ended.hub),
+        datac: env!("CARGO_PKG_VERSION").to_owned(),
+        outcome,
+        ran: ended.ran.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect(),
+        reused: reused.collect(),
+    }
+}
+
+/// How many actions of each kind several plans stand on.
+fn actions(plans: &[RecipePlan]) -> BTreeMap<&'static str, u64> {
+    fn distinct<T: Hash + Eq>(all: impl Iterator<Item = T>) -> u64 {
+        all.collect::<HashSet<T>>().len() as u64
+    }
+    let sources = || plans.iter().flat_map(|plan| plan.sources.iter());
+    let chunks = || sources().flat_map(|source| source.chunks.iter());
+    let columns = |chunk: &'_ crate::graph::ConvertedChunk| {
+        chunk.scores.iter().copied().chain(chunk.tokens).map(|column| (chunk.chunk.digest, column)).collect::<Vec<_>>()
+    };
+    BTreeMap::from([
+        ("scan", distinct(chunks().map(|chunk| (&chunk.chunk.file.file.digest, chunk.chunk.file.kind)))),
+        ("convert", distinct(chunks().map(|chunk| (chunk.chunk.digest, chunk.converted.index)))),
+        ("score", distinct(chunks().flat_map(columns))),
+        ("select", distinct(sources().map(|source| source.selected.selection))),
+        ("arrange", distinct(plans.iter().map(|plan| (plan.arranged.train, plan.arranged.validation)))),
+        ("output", distinct(plans.iter().map(|plan| (plan.train.digest, plan.validation.digest)))),
+        ("quarantine", distinct(plans.iter().filter_map(|plan| plan.quarantine).map(|file| file.digest))),
+    ])
+}
+
+/// What a run did for a recipe, as the ledger keeps it.
+pub(super) fn build(
+    before: &RecipeStatus,
+    made: Option<(Option<Digest>, &RecipePlan)>,
+    why: Option<&Failure>,
+) -> Build {
+    let files = made.iter().flat_map(|(_, plan)| {
+        [Some(plan.train), Some(plan.validation), plan.quarantine].into_iter().flatten().map(|file| file.digest)
+    });
+    Build {
+        path: before.path.clone(),
+        files: files.collect(),
+        manifest: made.and_then(|(manifest, _)| manifest),
+        state: before.state.word().to_owned(),
+        reasons: before.reasons.iter().map(ToString::to_string).collect(),
+        failure: why.map(ToString::to_string),
+    }
+}
+
+/// A word of a command line without what must not be kept: passwords in URLs, tokens of a Hub.
+fn without_secrets(word: &str) -> String {
+    const TOKEN: &str = "hf_";
+    let word = match word.split_once("://") {
+        Some((scheme, rest)) => {
+            let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+            match rest[..end].rfind('@') {
+                Some(at) => format!("{scheme}://…{}", &rest[at..]),
+                None => word.to_owned(),
+            }
+        }
+        None => word.to_owned(),
+    };
+    let mut out = String::with_capacity(word.len());
+    let mut rest = word.as_str();
+    while let Some(at) = rest.find(TOKEN) {
+        let (before, token) = rest.split_at(at);
+        let end = token[TOKEN.len()..].find(|c: char| !c.is_ascii_alphanumeric());
+        let length = TOKEN.len() + end.unwrap_or(token.len() - TOKEN.len());
+        out.push_str(before);
+        // Names such as `hf_data` are none.
+        out.push_str(if length >= 20 { "hf_…" } else { &token[..length] });
+        rest = &token[length..];
+    }
+    out + rest
+}
+
+/// Stores a manifest; one that cannot be stored costs provenance, not the build.
+pub(super) fn store(context: &driver::Context, manifest: &BuildManifest) -> Option<Digest> {
+    let bytes = manifest.encode();
+    let stored = context.store.put(&bytes).and_then(|digest| match context.store.get(&digest) {
+        Ok(_) => Ok(digest),
+        // The same manifest was there and damaged, and is now gone.
+        Err(_) => context.store.put(&bytes),
+    });
+    match stored {
+        Ok(digest) => Some(digest),
+        Err(error) => {
+            let text = format!("where the rows of {} come from could not be kept: {error}", manifest.name);
+            context.tell(driver::Event::Warning(text));
+            None
+        }
+    }
+}
+
+/// Notes a run and what recipes stand on now, and removes manifests that nothing names any more.
+pub(super) fn note(
+    record: &Record,
+    context: &driver::Context,
+    run: &Run,
+    builds: &[Build],
+    recipes: &[(String, crate::artifact::FreshRecipe, crate::artifact::BuiltDetail)],
+) -> Result<RunId, WorkspaceError> {
+    let noted = record.note_run(run, builds, recipes)?;
+    for manifest in noted.dropped {
+        // One that cannot be removed is in no one's way.
+        system::remove(&context.store.path(&manifest)).ok();
+    }
+    Ok(noted.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_kept() {
+        let words = [
+            ("build", "build"),
+            ("--hub=https://me:secret@hub.example/x?y=z@w", "--hub=https://…@hub.example/x?y=z@w"),
+            ("https://hub.example/a@b", "https://hub.example/a@b"),
+            ("hf_AbCdEfGhIjKlMnOpQrStUvWx,hf_data/é", "hf_…,hf_data/é"),
+            ("x=hf_AbCdEfGhIjKlMnOpQrStUvWx", "x=hf_…"),
+        ];
+        for (word, kept) in words {
+            assert_eq!(without_secrets(word), kept);
+        }
+    }
+}
