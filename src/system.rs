@@ -138,6 +138,12 @@ pub fn create_private_dir(path: &Path) -> Result<(), FileError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(at("create folder", path))
 }
 
+/// Creates an empty file, with its folder; what was there is gone.
+pub fn create(path: &Path) -> Result<File, FileError> {
+    create_folder_of(path)?;
+    File::create(path).map_err(at("write", path))
+}
+
 /// Opens a file for reading and writing, creating it if it is not there.
 pub fn open_or_create(path: &Path) -> Result<File, FileError> {
     File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(at("open", path))

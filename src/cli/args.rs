@@ -89,10 +89,14 @@ pub(super) enum Command {
     Build(Build),
     /// Show what is stale, and why; starts no work
     Status(Status),
-    /// Explain why an output would be built or not
+    /// Explain why an output would be built or not, or why it was
     Why(Why),
     /// Pin sources in datac.lock
     Lock(Lock),
+    /// Show what was built when, and what changed between two runs
+    Log(Log),
+    /// Show which rows differ from an earlier build
+    Diff(Diff),
 }
 
 /// Options of `build`.
@@ -149,6 +153,19 @@ pub(super) struct Plug {
     /// Touch a file once everything is built or fresh
     #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "check"])]
     pub(super) stamp: Option<PathBuf>,
+    /// Write what happens as it happens, a JSON object a line; `-`: to stdout
+    #[arg(long, value_name = "FILE")]
+    pub(super) events: Option<PathBuf>,
+    /// Write what took how long, for chrome://tracing or ui.perfetto.dev
+    #[arg(long, value_name = "FILE")]
+    pub(super) profile: Option<PathBuf>,
+}
+
+impl Plug {
+    /// Whether stdout is for events.
+    pub(super) fn is_on_stdout(&self) -> bool {
+        self.events.as_ref().is_some_and(|path| path.as_os_str() == "-")
+    }
 }
 
 /// Options of `status`.
@@ -177,12 +194,15 @@ pub(super) struct Status {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  datac why dataset/sft_general_train.jsonl
-  datac why sft/general")]
+  datac why dataset/sft_general_train.jsonl   why it would be built; if fresh, why it was last time
+  datac why sft/general --run 3               why run 3 built it")]
 pub(super) struct Why {
     /// An output file, or a recipe by path or name
     #[arg(value_name = "OUTPUT")]
     pub(super) output: String,
+    /// Explain what a run built, by its number or `last`
+    #[arg(long, value_name = "RUN")]
+    pub(super) run: Option<String>,
     /// Print one JSON document to stdout
     #[arg(long)]
     pub(super) json: bool,
@@ -205,6 +225,69 @@ pub(super) struct Lock {
     /// Move pins to what their revision names now; of these sources, or of all
     #[arg(long, value_name = "SOURCE", num_args = 0..)]
     pub(super) upgrade: Option<Vec<String>>,
+    /// Print one JSON document to stdout
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Options of `log`.
+#[derive(Args, Debug)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Examples:
+  datac log                what was built, newest first
+  datac log last           one run: what was built, from which state, why
+  datac log diff 3 last    recipes whose files differ between two runs, and what changed"
+)]
+pub(super) struct Log {
+    #[command(subcommand)]
+    pub(super) command: Option<LogCommand>,
+    /// A run by its number, or `last`
+    #[arg(value_name = "RUN")]
+    pub(super) run: Option<String>,
+    /// How many runs to list
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) limit: u16,
+    /// Print one JSON document to stdout
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What else `log` can do.
+#[derive(Debug, Subcommand)]
+pub(super) enum LogCommand {
+    /// Compare what stood after two runs
+    Diff {
+        /// The earlier run: its number, or `last`
+        #[arg(value_name = "OLD")]
+        old: String,
+        /// The later run
+        #[arg(value_name = "NEW")]
+        new: String,
+        /// Print one JSON document to stdout
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Options of `diff`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  datac diff sft/general                       the last build against the one before it
+  datac diff sft/general --vs 3                against what stood after run 3
+  datac diff dataset/a.jsonl --vs old.jsonl    two files, as they are on disk")]
+pub(super) struct Diff {
+    /// An output file, or a recipe by path or name
+    #[arg(value_name = "OUTPUT")]
+    pub(super) output: String,
+    /// What to compare with: a run's number, or a file [default: the build before the last]
+    #[arg(long, value_name = "RUN|FILE")]
+    pub(super) vs: Option<String>,
+    /// How many rows of each kind to show
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 3)]
+    pub(super) rows: u16,
     /// Print one JSON document to stdout
     #[arg(long)]
     pub(super) json: bool,

@@ -5,13 +5,18 @@
 mod args;
 mod build;
 pub mod diagnostics;
+mod diff;
 mod errors;
+mod events;
 pub mod exit;
 mod lock;
+mod log;
 mod plug;
+mod profile;
 mod progress;
 mod screen;
 mod status;
+mod times;
 mod why;
 
 use std::{
@@ -27,6 +32,7 @@ use clap::Parser;
 
 use self::{
     args::{Arguments, Command, Global},
+    events::Listener,
     progress::{Progress, Show},
     screen::Screen,
 };
@@ -92,12 +98,25 @@ fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<M
         _ => Show::Warnings,
     };
     let progress = Progress::new(screen.clone(), show);
-    let workspace = open(&global, interrupt, progress.observer());
+    let listener = match &command {
+        Command::Build(options) => Listener::open(&options.plug, &options.paths),
+        _ => Ok(Listener::default()),
+    };
+    let listener = match listener {
+        Ok(listener) => listener,
+        Err(error) => {
+            screen.error(&error.to_string(), Some("`--events` takes a file that can be written, or `-` for stdout"));
+            return exit::USAGE;
+        }
+    };
+    let workspace = open(&global, interrupt, listener.before(progress.observer()));
     match command {
-        Command::Build(options) => build::run(&workspace, &options, make, &screen, &progress),
+        Command::Build(options) => build::run(&workspace, &options, make, &screen, &progress, &listener),
         Command::Status(options) => status::run(&workspace, &options, &screen),
         Command::Why(options) => why::run(&workspace, &options, &screen),
         Command::Lock(options) => lock::run(&workspace, &options, &screen),
+        Command::Log(options) => log::run(&workspace, &options, &screen),
+        Command::Diff(options) => diff::run(&workspace, &options, &screen),
     }
 }
 

@@ -114,22 +114,26 @@ struct Driver<'a> {
 
 /// Something to run.
 enum Job {
-    Action(Arc<Action>),
-    Again(scan::Again, Vec<Arc<Action>>),
-    Restore(usize, Box<RecipePlan>, Vec<bool>),
+    Action(Arc<Action>, Arc<[String]>),
+    Again(scan::Again, Vec<Arc<Action>>, Arc<[String]>),
+    Restore(usize, Box<RecipePlan>, Vec<bool>, Arc<[String]>),
 }
 
 impl Driver<'_> {
     /// Asks the planner about recipes and starts what they miss.
     fn ask(&mut self, numbers: Vec<usize>, spawn: &dyn Fn(Job)) {
         let mut missing: BTreeMap<Digest, Arc<Action>> = BTreeMap::new();
+        let mut askers: HashMap<Digest, Vec<usize>> = HashMap::new();
         for number in numbers {
             let has_failed = || self.endings.iter().flatten().any(Result::is_err);
             if self.endings[number].is_some() || self.context.check().is_err() || (self.fail_fast && has_failed()) {
                 continue;
             }
             match plan(self.planner, self.recipes[number]) {
-                Node::Failed(failure) => self.endings[number] = Some(Err(failure.clone())),
+                Node::Failed(failure) => {
+                    let failure = failure.clone();
+                    self.end(number, Err(failure));
+                }
                 Node::Ready(plan) => {
                     let plan = plan.clone();
                     self.settle(number, plan, spawn);
@@ -137,6 +141,7 @@ impl Driver<'_> {
                 Node::Needs(actions) => {
                     for action in actions {
                         self.waiting[number].insert(action.key);
+                        askers.entry(action.key).or_default().push(number);
                         merge(&mut missing, action);
                     }
                 }
@@ -149,24 +154,48 @@ impl Driver<'_> {
         // The longest first: what is started last decides when all is done.
         whole.sort_by_key(|action| std::cmp::Reverse(weight(&action.work)));
         for group in scan::group(single.iter().map(|action| &**action)) {
-            let own = single.iter().filter(|action| group.holds(action)).cloned().collect();
+            let own: Vec<_> = single.iter().filter(|action| group.holds(action)).cloned().collect();
             self.jobs += 1;
-            spawn(Job::Again(group, own));
+            let recipes = self.names(own.iter().flat_map(|action| &askers[&action.key]));
+            spawn(Job::Again(group, own, recipes));
         }
         for action in whole {
             self.jobs += 1;
-            spawn(Job::Action(action));
+            let recipes = self.names(askers[&action.key].iter());
+            spawn(Job::Action(action, recipes));
         }
+    }
+
+    /// The paths of recipes, each once.
+    fn names<'n>(&self, numbers: impl Iterator<Item = &'n usize>) -> Arc<[String]> {
+        let numbers: BTreeSet<usize> = numbers.copied().collect();
+        numbers.into_iter().map(|number| self.recipes[number].path(self.planner).to_owned()).collect()
+    }
+
+    /// Notes what became of a recipe, and tells.
+    fn end(&mut self, number: usize, ending: Ending) {
+        let files = |plan: &RecipePlan| {
+            let outcomes = [Some(plan.train), Some(plan.validation), plan.quarantine];
+            let files = file_names(&plan.stem).into_iter().zip(outcomes);
+            let path = |name: String| self.context.output_dir.join(name).to_string_lossy().into_owned();
+            files.filter_map(|(name, outcome)| Some((path(name), outcome?))).collect()
+        };
+        self.context.tell(Event::Ended {
+            recipe: self.recipes[number].path(self.planner).to_owned(),
+            failure: ending.as_ref().err().map(ToString::to_string),
+            files: ending.as_ref().map(files).unwrap_or_default(),
+        });
+        self.endings[number] = Some(ending);
     }
 
     /// Ends a recipe whose plan is known, or first has its files put in place.
     fn settle(&mut self, number: usize, plan: RecipePlan, spawn: &dyn Fn(Job)) {
         let in_place = in_place(self.context, &plan);
         if in_place.iter().all(|is| *is) {
-            self.endings[number] = Some(Ok(plan));
+            self.end(number, Ok(plan));
         } else {
             self.jobs += 1;
-            spawn(Job::Restore(number, Box::new(plan), in_place));
+            spawn(Job::Restore(number, Box::new(plan), in_place, self.names([number].iter())));
         }
     }
 
@@ -194,7 +223,7 @@ impl Driver<'_> {
                     self.forget(&miss);
                     again.insert(number);
                 }
-                Stop::Failure(failure) => self.endings[number] = Some(Err(failure)),
+                Stop::Failure(failure) => self.end(number, Err(failure)),
                 Stop::Interrupted => {}
             },
         }
@@ -302,33 +331,72 @@ fn is_in_place(context: &Context, name: &str, wanted: Option<FileOutcome>) -> bo
 
 impl Job {
     fn run(self, context: &Context) -> Report {
-        let watch = Stopwatch::start();
         match self {
-            Self::Action(action) => {
-                let (kind, label) = (action.work.kind(), label(&action.work));
-                context.tell(Event::Started { kind, label: label.clone() });
-                let result = context.check().and_then(|()| execute(context, &action));
+            Self::Action(action, recipes) => {
+                let kind = action.work.kind();
+                let told = Told { kind, key: action.key, label: label(&action.work), recipes };
+                let result = told.run(context, |outcome| size(&action.work, outcome), || execute(context, &action));
                 if result.is_ok() {
                     context.count(kind);
                 }
-                context.tell(Event::Finished { kind, label, took: watch.elapsed() });
                 Report::Action(action, result)
             }
-            Self::Again(group, actions) => {
-                let label = group.label();
-                context.tell(Event::Started { kind: "convert", label: label.clone() });
-                let result = context.check().and_then(|()| group.run(context));
-                context.tell(Event::Finished { kind: "convert", label, took: watch.elapsed() });
+            Self::Again(group, actions, recipes) => {
+                let key = actions.first().map_or(Digest::of(b""), |action| action.key);
+                let told = Told { kind: "convert", key, label: group.label(), recipes };
+                let result = told.run(context, |()| (None, None), || group.run(context));
                 Report::Again(actions, result)
             }
-            Self::Restore(number, plan, in_place) => {
-                let label = plan.stem.clone();
-                context.tell(Event::Started { kind: "restore", label: label.clone() });
-                let result = context.check().and_then(|()| restore(context, &plan, &in_place));
-                context.tell(Event::Finished { kind: "restore", label, took: watch.elapsed() });
+            Self::Restore(number, plan, in_place, recipes) => {
+                let told = Told { kind: "restore", key: plan.train.digest, label: plan.stem.clone(), recipes };
+                let result = told.run(context, |()| (None, None), || restore(context, &plan, &in_place));
                 Report::Restored(number, result)
             }
         }
+    }
+}
+
+/// A job as it is told of.
+struct Told {
+    kind: &'static str,
+    key: Digest,
+    label: String,
+    recipes: Arc<[String]>,
+}
+
+impl Told {
+    /// Runs it, unless the user wants to stop, and tells of its beginning and end; `size` says what rows and bytes came
+    /// of it.
+    fn run<T>(
+        self,
+        context: &Context,
+        size: impl FnOnce(&T) -> (Option<u64>, Option<u64>),
+        run: impl FnOnce() -> Result<T, Stop>,
+    ) -> Result<T, Stop> {
+        let watch = Stopwatch::start();
+        let Self { kind, key, label, recipes } = self;
+        context.tell(Event::Started { kind, key, label: label.clone(), recipes: recipes.clone() });
+        let result = context.check().and_then(|()| run());
+        let (rows, bytes) = result.as_ref().map(size).unwrap_or_default();
+        let (took, is_done) = (watch.elapsed(), result.is_ok());
+        context.tell(Event::Finished { kind, key, label, recipes, took, rows, bytes, is_done });
+        result
+    }
+}
+
+/// Rows and bytes that came of an action, where it counts them; of a scan, the bytes of the file.
+fn size(work: &Work, outcome: &Outcome) -> (Option<u64>, Option<u64>) {
+    match (work, outcome) {
+        (Work::Scan(work), Outcome::Scan(scan)) => {
+            (Some(scan.chunks.iter().map(|chunk| u64::from(chunk.rows)).sum()), Some(work.file.file.size))
+        }
+        (_, Outcome::Select(selected)) => (Some(selected.kept), None),
+        (_, Outcome::Arrange(arranged)) => {
+            (Some(arranged.realised.iter().map(|realised| realised.train + realised.validation).sum()), None)
+        }
+        (_, Outcome::Output(train, held_out)) => (Some(train.rows + held_out.rows), Some(train.bytes + held_out.bytes)),
+        (_, Outcome::Quarantine(file)) => (Some(file.rows), Some(file.bytes)),
+        _ => (None, None),
     }
 }
 

@@ -173,6 +173,7 @@ impl Workspace {
             on_execute: options.on_query.clone().map(query_names),
         };
         let mut session = self.assess(record.clone(), selectors, looks)?;
+        session.recipes.iter().for_each(|assessed| self.tell_planned(&assessed.status));
         let wanted = |assessed: &Assessed| {
             // Fresh, though other leaves are recorded, or none: its files came from elsewhere. Nothing has to run, but
             // what they stand on is to be recorded.
@@ -202,6 +203,14 @@ impl Workspace {
         self.finish(session, endings, begun, options.detailed, watch)
     }
 
+    fn tell_planned(&self, status: &RecipeStatus) {
+        (self.settings.observer)(Event::Planned {
+            recipe: status.path.clone(),
+            state: status.state.word(),
+            reasons: status.reasons.iter().map(ToString::to_string).collect(),
+        });
+    }
+
     /// Removes what a killed build left half-written among the outputs. The caller holds the lock, so no one writes.
     fn sweep(&self) {
         for folder in [self.output_dir.clone(), self.output_dir.join("quarantine"), self.settings.root.clone()] {
@@ -226,6 +235,7 @@ impl Workspace {
         // What the second look called fresh is recorded anew, so that the first look settles it next time.
         let settled = |assessed: &Assessed| assessed.status.state == State::Fresh && assessed.file.is_none();
         if session.recipes.iter().all(settled) && !session.recipes.is_empty() {
+            session.recipes.iter().for_each(|assessed| self.tell_planned(&assessed.status));
             return self.finish(session, BTreeMap::new(), None, detailed, watch).map(Some);
         }
         Ok(None)

@@ -3,9 +3,13 @@
 mod assess;
 mod build;
 mod depfile;
+mod diff;
+mod events;
 mod find;
 mod history;
+mod log;
 mod manifest;
+mod past;
 mod pins;
 mod report;
 mod status;
@@ -18,8 +22,12 @@ use std::{
 
 pub use build::{BuildOptions, BuildReport, RecipeReport};
 pub use depfile::{Dependencies, Depfile};
+pub use diff::{DiffSide, RowPair, RowsDiff, ShownRow, SourceRows};
+pub use events::{BuildEvent, EVENTS_SCHEMA, EventLine, EventOutput, RecipeEnd, events_schema};
 pub use find::{Found, RecipeText};
+pub use log::{FileDiff, RecipeDiff, RunDiff, RunEntry, RunFile, RunRecipe, rfc3339};
 pub use manifest::{BuildManifest, MadeChunk, MadeFile, MadeFrom, MadeSource, ManifestError};
+pub use past::{CacheMiss, MissKind, PastBuild, PastExplanation, PastReason};
 pub use pins::{LockChange, LockReport, Upgrade};
 pub use report::{SourceSummary, Summary};
 pub use status::{Assessment, FileState, FileStatus, Reason, RecipeStatus, State};

@@ -6,6 +6,8 @@
     reason = "tests arrange and damage files from outside, fail by panicking, and say why they skip"
 )]
 
+mod events;
+mod history;
 mod jobs;
 mod make;
 mod ninja;
