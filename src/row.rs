@@ -1,7 +1,8 @@
 //! Rows: what a decoder yields, what a converter makes of it, and how a sample is written.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::LazyLock};
 
+use memchr::memmem;
 use serde::{Deserialize, Serialize};
 use serde_json::ser::{Formatter, Serializer};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
@@ -361,8 +362,24 @@ fn write_messages(messages: &[Message<'_>], out: &mut Vec<u8>) {
 /// JSON allows the two separators bare, but readers that split text into lines (Python's `str.splitlines`) then see
 /// more lines than rows.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
+    if separators(text).next().is_none() {
+        return json_escape_simd::escape_into(text, out);
+    }
     let mut serializer = Serializer::with_formatter(out, LineSafe);
     serde::Serializer::serialize_str(&mut serializer, text).expect("a Vec takes every write");
+}
+
+/// Where U+2028 and U+2029 stand, with their escapes.
+fn separators(text: &str) -> impl Iterator<Item = (usize, &'static [u8])> {
+    // Both are three bytes that begin E2 80, as curly quotes do; only the third byte tells. The finder is made once:
+    // making it costs more than looking through a short text.
+    static FINDER: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"\xE2\x80"));
+    let bytes = text.as_bytes();
+    FINDER.find_iter(bytes).filter_map(|at| match bytes[at + 2] {
+        0xA8 => Some((at, &b"\\u2028"[..])),
+        0xA9 => Some((at, &b"\\u2029"[..])),
+        _ => None,
+    })
 }
 
 /// Appends a value as JSON on one line, escaped as [`write_string`] does.
@@ -381,13 +398,7 @@ impl Formatter for LineSafe {
         fragment: &str,
     ) -> std::io::Result<()> {
         let mut written = 0;
-        // Both are three bytes that begin E2 80, as curly quotes do; only the third byte tells.
-        for at in memchr::memmem::find_iter(fragment.as_bytes(), b"\xE2\x80") {
-            let escape: &[u8] = match fragment.as_bytes()[at + 2] {
-                0xA8 => b"\\u2028",
-                0xA9 => b"\\u2029",
-                _ => continue,
-            };
+        for (at, escape) in separators(fragment) {
             writer.write_all(&fragment.as_bytes()[written..at])?;
             writer.write_all(escape)?;
             written = at + 3;
@@ -398,12 +409,22 @@ impl Formatter for LineSafe {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn json(text: &str) -> String {
         let mut out = Vec::new();
         write_string(text, &mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn strings_are_written_as_serde_json_writes_them(text in "(\\PC|[\u{0}-\u{20}\"\\\\\u{7f}\u{2026}-\u{202a}]){0,200}") {
+            let expected = serde_json::to_string(&text).unwrap();
+            prop_assert_eq!(json(&text), expected.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029"));
+        }
     }
 
     #[test]

@@ -97,6 +97,8 @@ pub(super) enum Command {
     Log(Log),
     /// Show which rows differ from an earlier build
     Diff(Diff),
+    /// Tell where a row of an output comes from, or where a row of a source went
+    Trace(Trace),
 }
 
 /// Options of `build`.
@@ -288,6 +290,26 @@ pub(super) struct Diff {
     /// How many rows of each kind to show
     #[arg(short = 'n', long, value_name = "N", default_value_t = 3)]
     pub(super) rows: u16,
+    /// Print one JSON document to stdout
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Options of `trace`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  datac trace dataset/sft_general_train.jsonl:17    the row's source, filters, side and place
+  datac trace quarantine/sft_general.jsonl:1        a row that could not be used
+  datac trace --source tatsu-lab/alpaca data/train-00000-of-00001.parquet:811
+                                                    what became of a row of a source")]
+pub(super) struct Trace {
+    /// A line of an output, counted from 1; with `--source` a row of a source's file, counted from 0
+    #[arg(value_name = "FILE:NUMBER")]
+    pub(super) place: String,
+    /// The source whose row is followed to the outputs: a repository, a local path, or its name in a recipe
+    #[arg(long, value_name = "SOURCE")]
+    pub(super) source: Option<String>,
     /// Print one JSON document to stdout
     #[arg(long)]
     pub(super) json: bool,

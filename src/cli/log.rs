@@ -77,7 +77,7 @@ fn head(run: &RunEntry, columns: Option<usize>) -> String {
     };
     let when = times::ago(run.started_ns, system::now_ns()).replace(' ', "\u{a0}");
     let took = duration(run.ms).replace(' ', "\u{a0}");
-    let first = format!("{VERB}run\u{a0}{}{VERB:#}\u{a0} {when}\u{a0} {style}{word}{style:#} in\u{a0}{took}", run.run);
+    let first = format!("{VERB}run\u{a0}{}{VERB:#}, {when}, {style}{word}{style:#} in\u{a0}{took}", run.run);
     let ran = counts(&run.ran, "ran", "nothing ran");
     let reused = counts(&run.reused, "reused", "nothing reused");
     format!(

@@ -17,6 +17,7 @@ mod progress;
 mod screen;
 mod status;
 mod times;
+mod trace;
 mod why;
 
 use std::{
@@ -117,6 +118,7 @@ fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<M
         Command::Lock(options) => lock::run(&workspace, &options, &screen),
         Command::Log(options) => log::run(&workspace, &options, &screen),
         Command::Diff(options) => diff::run(&workspace, &options, &screen),
+        Command::Trace(options) => trace::run(&workspace, &options, &screen),
     }
 }
 

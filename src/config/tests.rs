@@ -399,6 +399,9 @@ fn good() -> Vec<(&'static str, String, Claim)> {
             |r| r.datasets[0].filters.iter().map(Filter::type_name).eq(Filter::TYPES.iter().copied()),
         ),
         ("rejects in percent", root("max_rejects: 1%"), |r| r.max_rejects == Some(MaxRejects::Share(0.01))),
+        ("rejects in parts of a percent", root("max_rejects: 33.3%"), |r| {
+            r.max_rejects == Some(MaxRejects::Share(0.333))
+        }),
         ("rejects as share", root("max_rejects: 0.25"), |r| r.max_rejects == Some(MaxRejects::Share(0.25))),
         ("rejects as count", root("max_rejects: 1_00"), |r| r.max_rejects == Some(MaxRejects::Count(100))),
         ("options of any type", dataset("options: {a: 1.0, b: true, c: x, d: 007, e: ~, f: \"null\"}"), |r| {

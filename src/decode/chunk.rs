@@ -7,7 +7,11 @@ use std::{borrow::Cow, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{columns, delimited, json};
+use super::{
+    columns,
+    delimited::{self, FieldReader},
+    json,
+};
 use crate::{
     hash::Digest,
     row::{RawRow, Reason, Reject},
@@ -117,8 +121,9 @@ impl Chunk {
         let names = self.names();
         // One check of the whole chunk is several times quicker than one a row, and nearly always all it takes.
         let whole = self.text();
+        let mut fields = self.fields();
         for (i, span) in self.spans().into_iter().enumerate() {
-            each(i, span, self.row(span, whole, &names));
+            each(i, span, self.row(span, whole, &names, &mut fields));
         }
     }
 
@@ -128,7 +133,8 @@ impl Chunk {
         match self.encoding {
             Encoding::Columns | Encoding::Delimited(_) => Some(names),
             Encoding::JsonLines | Encoding::JsonArray => {
-                let mut rows = self.spans().into_iter().map(|span| self.row(span, None, &names));
+                let mut fields = self.fields();
+                let mut rows = self.spans().into_iter().map(|span| self.row(span, None, &names, &mut fields));
                 let row = rows.find_map(Result::ok)?;
                 Some(row.fields.into_iter().map(|(name, _)| name.into_owned()).collect())
             }
@@ -145,6 +151,11 @@ impl Chunk {
         }
     }
 
+    /// What takes records apart, where rows are records.
+    fn fields(&self) -> FieldReader {
+        FieldReader::new(if let Encoding::Delimited(delimiter) = self.encoding { delimiter } else { b',' })
+    }
+
     /// The bytes as text, where they are text throughout.
     fn text(&self) -> Option<&str> {
         match self.encoding {
@@ -153,7 +164,13 @@ impl Chunk {
         }
     }
 
-    fn row<'c>(&'c self, span: Span, whole: Option<&'c str>, names: &'c [String]) -> Result<RawRow<'c>, Reject> {
+    fn row<'c>(
+        &'c self,
+        span: Span,
+        whole: Option<&'c str>,
+        names: &'c [String],
+        fields: &mut FieldReader,
+    ) -> Result<RawRow<'c>, Reject> {
         let bytes = &self.bytes[span.start..span.end];
         if let Encoding::Columns = self.encoding {
             return columns::row(names, bytes);
@@ -168,7 +185,7 @@ impl Chunk {
             })?,
         };
         match self.encoding {
-            Encoding::Delimited(delimiter) => delimited::row(names, text, delimiter),
+            Encoding::Delimited(_) => delimited::row(names, text, fields),
             _ => json::row(text),
         }
     }

@@ -1,9 +1,11 @@
 //! CSV and TSV: every value is the string that stands there, with no guess at its type.
 //!
-//! Quotes are read as the csv crate reads them: they count at the beginning of a field only, two stand for one, and
-//! text behind a closing quote belongs to the field.
+//! Quotes are the csv crate's: they count at the beginning of a field only, two stand for one, and text behind a closing
+//! quote belongs to the field. Its core does the parsing; what is here tells it about blocks and chunks.
 
 use std::{borrow::Cow, collections::HashSet};
+
+use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
 use super::chunk::Span;
 use crate::row::{RawRow, Reason, Reject, Value};
@@ -36,116 +38,93 @@ pub(super) fn is_blank(record: &[u8], delimiter: u8) -> bool {
 }
 
 /// Finds record ends, across as many blocks as it takes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct RecordScanner {
-    delimiter: u8,
-    state: State,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum State {
-    FieldStart,
-    Plain,
-    Quoted,
-    /// Behind a quote that closes the field unless another follows.
-    QuoteInQuoted,
+    reader: Reader,
+    /// Whether the reader is within a record.
+    is_within: bool,
+    /// Where the reader puts fields, which nobody asks for.
+    fields: Vec<u8>,
 }
 
 impl RecordScanner {
     /// A scanner at the beginning of a record.
     pub(super) fn new(delimiter: u8) -> Self {
-        Self { delimiter, state: State::FieldStart }
+        Self { reader: reader(delimiter), is_within: false, fields: vec![0; 16 << 10] }
     }
 
     /// The length of `block` up to and including the byte that ends the record; `None` if the record goes on beyond it.
     pub(super) fn end_of_record(&mut self, block: &[u8]) -> Option<usize> {
+        // The reader takes blank lines for a part of the record behind them, which can be megabytes away.
+        if !self.is_within && matches!(block.first(), Some(b'\n' | b'\r')) {
+            return Some(1);
+        }
         let mut at = 0;
         while at < block.len() {
-            self.state = match self.state {
-                State::FieldStart if block[at] == b'"' => {
-                    at += 1;
-                    State::Quoted
-                }
-                State::QuoteInQuoted if block[at] == b'"' => {
-                    at += 1;
-                    State::Quoted
-                }
-                State::FieldStart | State::QuoteInQuoted | State::Plain => {
-                    let Some(found) = memchr::memchr3(self.delimiter, b'\n', b'\r', &block[at..]) else {
-                        self.state = State::Plain;
-                        return None;
-                    };
-                    at += found + 1;
-                    if block[at - 1] != self.delimiter {
-                        self.state = State::FieldStart;
-                        return Some(at);
-                    }
-                    State::FieldStart
-                }
-                State::Quoted => {
-                    at += memchr::memchr(b'"', &block[at..])? + 1;
-                    State::QuoteInQuoted
-                }
-            };
+            let (result, read, _, _) = self.reader.read_record(&block[at..], &mut self.fields, &mut [0; 64]);
+            at += read;
+            self.is_within = result != ReadRecordResult::Record;
+            if !self.is_within {
+                return Some(at);
+            }
         }
         None
     }
 
     /// Begins a record.
     pub(super) fn reset(&mut self) {
-        self.state = State::FieldStart;
-    }
-
-    /// Whether what was read last ended within quotes.
-    pub(super) fn is_quoted(&self) -> bool {
-        self.state == State::Quoted
+        begin(&mut self.reader);
+        self.is_within = false;
     }
 }
 
-/// The fields of one record.
-pub(super) fn fields(record: &str, delimiter: u8) -> Vec<Cow<'_, str>> {
-    let mut fields = Vec::new();
-    let mut rest = Some(record);
-    while let Some(record) = rest {
-        let (field, next) = match record.strip_prefix('"') {
-            Some(quoted) => quoted_field(quoted, delimiter),
-            None => {
-                let (field, next) = split(record, delimiter);
-                (Cow::Borrowed(field), next)
-            }
-        };
-        fields.push(field);
-        rest = next;
-    }
-    fields
+/// A parser at the beginning of a record. Making one takes as long as reading 30 KB with it, and a copy of one is not the
+/// same: csv-core leaves the tables out.
+fn reader(delimiter: u8) -> Reader {
+    let mut reader = ReaderBuilder::new().delimiter(delimiter).build();
+    begin(&mut reader);
+    reader
 }
 
-/// A text up to the delimiter, and what follows it if there is one.
-fn split(text: &str, delimiter: u8) -> (&str, Option<&str>) {
-    match memchr::memchr(delimiter, text.as_bytes()) {
-        Some(at) => (&text[..at], Some(&text[at + 1..])),
-        None => (text, None),
-    }
+fn begin(reader: &mut Reader) {
+    reader.reset();
+    // It would take a mark off the first thing it reads, and a record is not always at the beginning of a file.
+    reader.read_record(b"\n", &mut [0], &mut [0]);
 }
 
-/// A field whose opening quote was taken, and what follows it.
-fn quoted_field(text: &str, delimiter: u8) -> (Cow<'_, str>, Option<&str>) {
-    let mut field = Cow::Borrowed("");
-    let mut rest = text;
-    loop {
-        let Some(at) = memchr::memchr(b'"', rest.as_bytes()) else {
-            field += rest;
-            return (field, None);
-        };
-        let behind = &rest[at + 1..];
-        if !behind.starts_with('"') {
-            field += &rest[..at];
-            let (tail, next) = split(behind, delimiter);
-            field += tail;
-            return (field, next);
+/// Takes records apart.
+#[derive(Debug)]
+pub(super) struct FieldReader {
+    delimiter: u8,
+    /// Made for the first record that has quotes.
+    reader: Option<Reader>,
+}
+
+impl FieldReader {
+    /// A reader of records that the same delimiter takes apart.
+    pub(super) fn new(delimiter: u8) -> Self {
+        Self { delimiter, reader: None }
+    }
+
+    /// The fields of one record; `None` if the quotes of the last are not closed.
+    pub(super) fn fields<'r>(&mut self, record: &'r str) -> Option<Vec<Cow<'r, str>>> {
+        if memchr::memchr(b'"', record.as_bytes()).is_none() {
+            return Some(record.split(char::from(self.delimiter)).map(Cow::Borrowed).collect());
         }
-        field += &rest[..=at];
-        rest = &behind[1..];
+        let reader = self.reader.get_or_insert_with(|| reader(self.delimiter));
+        begin(reader);
+        // One more than can be used of each: what is full is taken for what is too small.
+        let mut text = vec![0; record.len() + 1];
+        let mut ends = vec![0; memchr::memchr_iter(self.delimiter, record.as_bytes()).count() + 2];
+        let (_, _, length, before) = reader.read_record(record.as_bytes(), &mut text, &mut ends);
+        let closing = reader.read_record(b"\n", &mut text[length..], &mut ends[before..]);
+        let (ReadRecordResult::Record, _, _, last) = closing else { return None };
+        text.truncate(length);
+        let text =
+            String::from_utf8(text).expect("what is taken off a text is quotes and delimiters, whole characters");
+        let mut start = 0;
+        let field = |end: &usize| Cow::Owned(text[std::mem::replace(&mut start, *end)..*end].to_owned());
+        Some(ends[..before + last].iter().map(field).collect())
     }
 }
 
@@ -153,7 +132,8 @@ fn quoted_field(text: &str, delimiter: u8) -> (Cow<'_, str>, Option<&str>) {
 pub(super) fn names(header: &[u8], delimiter: u8) -> Result<Vec<String>, String> {
     let text = std::str::from_utf8(header)
         .map_err(|error| format!("byte {} of the header is not UTF-8", error.valid_up_to() + 1))?;
-    let names: Vec<String> = fields(text, delimiter).into_iter().map(Cow::into_owned).collect();
+    let fields = FieldReader::new(delimiter).fields(text).ok_or("the quotes in its header are not closed")?;
+    let names: Vec<String> = fields.into_iter().map(Cow::into_owned).collect();
     let mut seen = HashSet::new();
     match names.iter().find(|name| !seen.insert(name.as_str())) {
         Some(name) => Err(format!("the header names `{name}` twice")),
@@ -162,16 +142,11 @@ pub(super) fn names(header: &[u8], delimiter: u8) -> Result<Vec<String>, String>
 }
 
 /// One record as a row.
-pub(super) fn row<'a>(names: &'a [String], record: &'a str, delimiter: u8) -> Result<RawRow<'a>, Reject> {
-    // Only the last record of a file can be open, and then the file was cut off there.
-    let mut scanner = RecordScanner::new(delimiter);
-    if memchr::memchr(b'"', record.as_bytes()).is_some() {
-        scanner.end_of_record(record.as_bytes());
-    }
-    if scanner.is_quoted() {
+pub(super) fn row<'a>(names: &'a [String], record: &'a str, reader: &mut FieldReader) -> Result<RawRow<'a>, Reject> {
+    let Some(values) = reader.fields(record) else {
+        // Only the last record of a file can be open, and then the file was cut off there.
         return Err(Reject::new(Reason::WrongFieldCount, "the quotes of the last field are not closed"));
-    }
-    let values = fields(record, delimiter);
+    };
     if values.len() != names.len() {
         let detail = format!("{} fields where the header has {}", values.len(), names.len());
         return Err(Reject::new(Reason::WrongFieldCount, detail));
@@ -184,22 +159,26 @@ pub(super) fn row<'a>(names: &'a [String], record: &'a str, delimiter: u8) -> Re
 mod tests {
     use super::*;
 
+    fn read<'a>(names: &'a [String], record: &'a str, delimiter: u8) -> Result<RawRow<'a>, Reject> {
+        row(names, record, &mut FieldReader::new(delimiter))
+    }
+
     #[test]
     fn quoted_newlines_and_commas_belong_to_their_record() {
         let text = "1,\"a\nb, \"\"c\"\"\"\n\n2,x\r\n3,\"y\"";
         let found: Vec<_> = spans(text.as_bytes(), b',').iter().map(|s| (&text[s.start..s.end], s.line)).collect();
         assert_eq!(found, [("1,\"a\nb, \"\"c\"\"\"", 0), ("2,x", 3), ("3,\"y\"", 4)]);
         let header = ["n".to_owned(), "t".to_owned()];
-        let parsed = row(&header, found[0].0, b',').unwrap();
+        let parsed = read(&header, found[0].0, b',').unwrap();
         assert_eq!(parsed.get("t"), Some(&Value::String("a\nb, \"c\"".into())));
-        assert_eq!(row(&header, "1", b',').unwrap_err().reason, Reason::WrongFieldCount);
+        assert_eq!(read(&header, "1", b',').unwrap_err().reason, Reason::WrongFieldCount);
     }
 
     #[test]
     fn values_stay_strings() {
         let header = ["v".to_owned()];
         for text in ["007", "2024-01-01", "1.0", "true", " padded ", "\u{feff}", "", "a\"b"] {
-            assert_eq!(row(&header, text, b',').unwrap().get("v"), Some(&Value::String(text.into())));
+            assert_eq!(read(&header, text, b',').unwrap().get("v"), Some(&Value::String(text.into())));
         }
     }
 
@@ -210,16 +189,16 @@ mod tests {
             let spans = spans(text.as_bytes(), delimiter);
             let record = &text[spans[0].start..spans[0].end];
             assert_eq!(record, text.trim_end_matches(['\r', '\n']));
-            assert!(row(&names, record, delimiter).is_ok(), "{text:?}");
+            assert!(read(&names, record, delimiter).is_ok(), "{text:?}");
         }
     }
 
     #[test]
     fn a_record_cut_off_within_quotes_is_a_reject() {
         let names = ["a".to_owned(), "b".to_owned()];
-        assert_eq!(row(&names, "1,\"to be contin", b',').unwrap_err().reason, Reason::WrongFieldCount);
-        assert!(row(&names, "1,\"to be\"", b',').is_ok());
-        assert!(row(&names, "1,to \"be", b',').is_ok(), "a quote within a field is text");
+        assert_eq!(read(&names, "1,\"to be contin", b',').unwrap_err().reason, Reason::WrongFieldCount);
+        assert!(read(&names, "1,\"to be\"", b',').is_ok());
+        assert!(read(&names, "1,to \"be", b',').is_ok(), "a quote within a field is text");
     }
 
     #[test]

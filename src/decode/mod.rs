@@ -3,6 +3,7 @@
 //! [`open`] yields a file's chunks in one pass; [`reread`] fetches single chunks again when the rest is in the cache.
 
 mod chunk;
+mod column_cutter;
 mod columnar;
 mod columns;
 mod cutter;
@@ -13,6 +14,7 @@ mod object;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod text_cutter;
 
 use std::{
     fs::File,
@@ -21,11 +23,12 @@ use std::{
 };
 
 pub use chunk::{Chunk, Encoding, MAX_ROW_BYTES, Place, Span};
+use column_cutter::ColumnCutter;
 use columnar::Batches;
 pub use cutter::{CUTTER_VERSION, Cutter};
-use cutter::{ColumnCutter, TextCutter};
 pub use kind::{Compression, FileKind, RowFormat};
 use stream::Stream;
+use text_cutter::TextCutter;
 
 /// Bytes that can be read at any place.
 #[derive(Debug)]
@@ -125,7 +128,7 @@ pub fn reread(
             return Err(DecodeError::Moved);
         }
         if place.overlong {
-            cutter::mask(&mut bytes);
+            text_cutter::mask(&mut bytes);
             stream.skip(place.length - keep).map_err(failed)?;
         }
         at = place.offset + place.length;

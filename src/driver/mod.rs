@@ -12,6 +12,7 @@ mod scan;
 mod select;
 mod step;
 pub(crate) mod threads;
+mod told;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -19,14 +20,17 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use output::{file_names, is_quarantine};
+pub(crate) use chunk::StoredReject;
+pub(crate) use output::{QuarantinePlace, file_names, is_quarantine, quarantine_line};
 pub(crate) use step::{Context, Stop, failure_of, lookup};
 pub use step::{Event, Observer};
 pub use threads::{Make, makes_nothing};
+use told::{Told, label, size};
 
 use crate::{
     graph::{
-        Action, Failure, FailureKind, FileOutcome, Known, Node, Outcome, Planner, RecipeFile, RecipePlan, Work, plan,
+        Action, Failure, FailureKind, FileOutcome, Known, Node, Outcome, Planner, RecipeFile, RecipePlan, Rejects,
+        Work, plan, rejects,
     },
     hash::Digest,
     system::{self, Stopwatch},
@@ -117,6 +121,7 @@ enum Job {
     Action(Arc<Action>, Arc<[String]>),
     Again(scan::Again, Vec<Arc<Action>>, Arc<[String]>),
     Restore(usize, Box<RecipePlan>, Vec<bool>, Arc<[String]>),
+    Show(usize, Rejects),
 }
 
 impl Driver<'_> {
@@ -132,7 +137,7 @@ impl Driver<'_> {
             match plan(self.planner, self.recipes[number]) {
                 Node::Failed(failure) => {
                     let failure = failure.clone();
-                    self.end(number, Err(failure));
+                    self.refuse(number, failure, spawn);
                 }
                 Node::Ready(plan) => {
                     let plan = plan.clone();
@@ -196,6 +201,19 @@ impl Driver<'_> {
         } else {
             self.jobs += 1;
             spawn(Job::Restore(number, Box::new(plan), in_place, self.names([number].iter())));
+        }
+    }
+
+    /// Ends a recipe that cannot be built; one that is refused first has its rejects put in place, to be looked at.
+    fn refuse(&mut self, number: usize, failure: Failure, spawn: &dyn Fn(Job)) {
+        let rejects = rejects(self.planner, self.recipes[number]).filter(|_| failure.kind == FailureKind::Policy);
+        let name = |rejects: &Rejects| file_names(&rejects.stem)[2].clone();
+        match rejects.filter(|rejects| !is_in_place(self.context, &name(rejects), Some(rejects.file))) {
+            Some(rejects) => {
+                self.jobs += 1;
+                spawn(Job::Show(number, rejects));
+            }
+            None => self.end(number, Err(failure)),
         }
     }
 
@@ -352,51 +370,12 @@ impl Job {
                 let result = told.run(context, |()| (None, None), || restore(context, &plan, &in_place));
                 Report::Restored(number, result)
             }
+            Self::Show(number, Rejects { stem, sources, file }) => {
+                let written = context.check().and_then(|()| output::quarantine(context, &stem, &sources));
+                let is_same = |written| if written == file { Ok(()) } else { Err(differs(&stem)) };
+                Report::Restored(number, written.and_then(is_same))
+            }
         }
-    }
-}
-
-/// A job as it is told of.
-struct Told {
-    kind: &'static str,
-    key: Digest,
-    label: String,
-    recipes: Arc<[String]>,
-}
-
-impl Told {
-    /// Runs it, unless the user wants to stop, and tells of its beginning and end; `size` says what rows and bytes came
-    /// of it.
-    fn run<T>(
-        self,
-        context: &Context,
-        size: impl FnOnce(&T) -> (Option<u64>, Option<u64>),
-        run: impl FnOnce() -> Result<T, Stop>,
-    ) -> Result<T, Stop> {
-        let watch = Stopwatch::start();
-        let Self { kind, key, label, recipes } = self;
-        context.tell(Event::Started { kind, key, label: label.clone(), recipes: recipes.clone() });
-        let result = context.check().and_then(|()| run());
-        let (rows, bytes) = result.as_ref().map(size).unwrap_or_default();
-        let (took, is_done) = (watch.elapsed(), result.is_ok());
-        context.tell(Event::Finished { kind, key, label, recipes, took, rows, bytes, is_done });
-        result
-    }
-}
-
-/// Rows and bytes that came of an action, where it counts them; of a scan, the bytes of the file.
-fn size(work: &Work, outcome: &Outcome) -> (Option<u64>, Option<u64>) {
-    match (work, outcome) {
-        (Work::Scan(work), Outcome::Scan(scan)) => {
-            (Some(scan.chunks.iter().map(|chunk| u64::from(chunk.rows)).sum()), Some(work.file.file.size))
-        }
-        (_, Outcome::Select(selected)) => (Some(selected.kept), None),
-        (_, Outcome::Arrange(arranged)) => {
-            (Some(arranged.realised.iter().map(|realised| realised.train + realised.validation).sum()), None)
-        }
-        (_, Outcome::Output(train, held_out)) => (Some(train.rows + held_out.rows), Some(train.bytes + held_out.bytes)),
-        (_, Outcome::Quarantine(file)) => (Some(file.rows), Some(file.bytes)),
-        _ => (None, None),
     }
 }
 
@@ -441,21 +420,6 @@ fn differs(stem: &str) -> Stop {
     Stop::Failure(
         Failure::new(FailureKind::Cache, message).hint("build with `--force`, and report this with your recipe"),
     )
-}
-
-/// What an action works on, for people.
-fn label(work: &Work) -> String {
-    match work {
-        Work::Scan(scan) => scan.file.file.path.clone(),
-        Work::Output { stem, .. } | Work::Quarantine { stem, .. } => stem.clone(),
-        Work::Select { chunks, .. } => {
-            chunks.first().map(|chunk| chunk.chunk.file.repo.to_string()).unwrap_or_default()
-        }
-        Work::Arrange { sources, .. } => {
-            sources.iter().map(|source| source.name.as_str()).collect::<Vec<_>>().join(", ")
-        }
-        Work::Convert(chunk, ..) | Work::Score(chunk, ..) => chunk.file.file.path.clone(),
-    }
 }
 
 impl Context {

@@ -9,7 +9,7 @@ use super::{
     step::{Context, Event, Stop},
 };
 use crate::{
-    decode::Encoding,
+    decode::{Encoding, Place},
     graph::{ArrangeOutcome, Failure, FailureKind, FileOutcome, SelectedSource},
     hash::Digest,
     materialise::{Block, GatherError, Piece, Rows, Sink, Written},
@@ -100,30 +100,60 @@ pub(crate) fn quarantine(context: &Context, stem: &str, sources: &[SelectedSourc
             let Some(rejects) = chunk.converted.rejects else { continue };
             let stored: Vec<StoredReject> = postcard::from_bytes(&context.store.get(&rejects)?)
                 .map_err(|error| Stop::Failure(Failure::new(FailureKind::Cache, format!("read rejects: {error}"))))?;
-            let (place, file) = (&chunk.chunk.place, &chunk.chunk.file);
-            let has_lines = chunk.chunk.encoding != Encoding::Columns;
+            let file = &chunk.chunk.file;
+            let place = QuarantinePlace {
+                source: &source.name,
+                repo: &file.repo,
+                commit: &file.commit,
+                file: &file.file.path,
+                place: &chunk.chunk.place,
+                encoding: chunk.chunk.encoding,
+            };
             for stored in stored.iter().filter(|stored| stored.row < *looked_at) {
-                let line = QuarantineRow {
-                    source: &source.name,
-                    repo: &file.repo,
-                    commit: &file.commit,
-                    file: &file.file.path,
-                    row: place.first_row + u64::from(stored.row),
-                    line: has_lines.then_some(place.first_line + u64::from(stored.line) + 1),
-                    offset: has_lines.then_some(place.offset + stored.offset),
-                    reason: stored.reject.reason.code(),
-                    detail: &stored.reject.detail,
-                    raw: &stored.raw,
-                };
-                let mut bytes = Vec::new();
-                row::write_json(&line, &mut bytes);
-                bytes.push(b'\n');
+                let bytes = quarantine_line(&place, stored);
                 sink.write(&bytes)?;
                 rows += 1;
             }
         }
     }
     put_in_place(context, sink.finish()?, rows)
+}
+
+/// Where the chunk of a reject stands.
+pub(crate) struct QuarantinePlace<'a> {
+    /// The source's name in the recipe.
+    pub(crate) source: &'a str,
+    /// The repository, or the local path.
+    pub(crate) repo: &'a str,
+    /// The commit it is pinned at; empty for local files.
+    pub(crate) commit: &'a str,
+    /// The file.
+    pub(crate) file: &'a str,
+    /// The chunk's place in it.
+    pub(crate) place: &'a Place,
+    /// How the chunk is read.
+    pub(crate) encoding: Encoding,
+}
+
+/// A reject as the quarantine file has it, with its line end.
+pub(crate) fn quarantine_line(at: &QuarantinePlace<'_>, stored: &StoredReject) -> Vec<u8> {
+    let has_lines = at.encoding != Encoding::Columns;
+    let line = QuarantineRow {
+        source: at.source,
+        repo: at.repo,
+        commit: at.commit,
+        file: at.file,
+        row: at.place.first_row + u64::from(stored.row),
+        line: has_lines.then_some(at.place.first_line + u64::from(stored.line) + 1),
+        offset: has_lines.then_some(at.place.offset + stored.offset),
+        reason: stored.reject.reason.code(),
+        detail: &stored.reject.detail,
+        raw: &stored.raw,
+    };
+    let mut bytes = Vec::new();
+    row::write_json(&line, &mut bytes);
+    bytes.push(b'\n');
+    bytes
 }
 
 /// A line of the quarantine file.

@@ -11,6 +11,8 @@ mod selection;
 mod sources;
 mod stages;
 mod standing;
+#[cfg(test)]
+mod tests;
 
 pub use action::{
     Action, ArrangeOutcome, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, FileOutcome, Follower, Measure,
@@ -20,7 +22,7 @@ pub use action::{
 pub(crate) use inputs::{Code, Known, Lookup, OnExecute, Planner, RecipeFile, SnapshotInput, World};
 pub use inputs::{Failure, FailureKind, LocalFile, Snapshot, SnapshotKey};
 pub use queries::{Node, RecipePlan};
-pub(crate) use queries::{parse, plan};
+pub(crate) use queries::{Rejects, parse, plan, rejects};
 pub(crate) use sources::{choose, conversion_of, snapshot_key};
 pub(crate) use stages::stages;
 pub(crate) use standing::{leaves, stage_versions};

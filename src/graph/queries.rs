@@ -56,6 +56,17 @@ pub struct RecipePlan {
     pub quarantine: Option<FileOutcome>,
 }
 
+/// The rejects of a recipe.
+#[derive(Clone, Debug)]
+pub(crate) struct Rejects {
+    /// The stem of its files, `<phase>_<stem>`.
+    pub(crate) stem: String,
+    /// The sources they are of.
+    pub(crate) sources: Arc<Vec<SelectedSource>>,
+    /// The quarantine file.
+    pub(crate) file: FileOutcome,
+}
+
 /// The recipe, or everything that is wrong with it.
 #[salsa::tracked]
 pub(crate) fn parse(db: &dyn PlannerDb, file: RecipeFile) -> Result<Arc<Recipe>, Vec<Problem>> {
@@ -167,7 +178,7 @@ fn refusal(sources: &[SelectedSource], max_rejects: Option<MaxRejects>) -> Optio
     let rows: u64 = sources.iter().map(|source| source.selected.rows_read).sum();
     let (too_many, allowed) = match max_rejects {
         Some(MaxRejects::Count(max)) => (rejects > max, max.to_string()),
-        Some(MaxRejects::Share(max)) => (rejects as f64 > max * rows as f64, format!("{}%", max * 100.0)),
+        Some(MaxRejects::Share(max)) => (rejects as f64 > max * rows as f64, percent(max)),
         None => (false, String::new()),
     };
     if too_many {
@@ -192,6 +203,15 @@ fn refusal(sources: &[SelectedSource], max_rejects: Option<MaxRejects>) -> Optio
     Some(
         Failure::new(FailureKind::Policy, message).hint("check `text_field`, `filters` and `converter` of this source"),
     )
+}
+
+/// A share in percent, with the digits it is written with: a product with 100 has others.
+fn percent(share: f64) -> String {
+    let written = format!("{share:e}");
+    let moved = written
+        .split_once('e')
+        .and_then(|(digits, exponent)| format!("{digits}e{}", exponent.parse::<i32>().ok()? + 2).parse::<f64>().ok());
+    format!("{}%", moved.unwrap_or(share * 100.0))
 }
 
 #[salsa::tracked]
@@ -240,6 +260,16 @@ pub(super) fn quarantine(db: &dyn PlannerDb, file: RecipeFile) -> Node<Option<Fi
     )
 }
 
+/// The rejects of a recipe, where their file is known.
+pub(crate) fn rejects(db: &dyn PlannerDb, file: RecipeFile) -> Option<Rejects> {
+    match (selections(db, file), quarantine(db, file), stem(db, file)) {
+        (Node::Ready(sources), Node::Ready(Some(file)), Some(stem)) => {
+            Some(Rejects { stem: stem.clone(), sources: sources.clone(), file: *file })
+        }
+        _ => None,
+    }
+}
+
 /// The whole of a recipe.
 #[salsa::tracked]
 pub(crate) fn plan(db: &dyn PlannerDb, file: RecipeFile) -> Node<RecipePlan> {
@@ -265,4 +295,16 @@ pub(crate) fn plan(db: &dyn PlannerDb, file: RecipeFile) -> Node<RecipePlan> {
         (Node::Needs(needs), _) | (_, Node::Needs(needs)) => needs.clone(),
     };
     Node::Needs(needs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_told_as_they_are_written() {
+        let shares = [0.07, 0.01, 0.333, 0.005, 0.29, 1.0, 0.0, 1e-9];
+        let told = ["7%", "1%", "33.3%", "0.5%", "29%", "100%", "0%", "0.0000001%"];
+        assert_eq!(shares.map(percent), told);
+    }
 }

@@ -14,7 +14,9 @@ use super::{
 use crate::{config::Dataset, hash::Digest, quality::ScoreKind, row::SampleKind};
 
 /// One chunk and what converts it.
-#[salsa::interned]
+// Kept for good: the place of one that was not asked about for a while would be given to another, and what hangs on it
+// be asked again, in recipes that nothing changed.
+#[salsa::interned(revisions = usize::MAX)]
 pub(super) struct Step<'db> {
     #[returns(ref)]
     pub(super) chunk: ChunkRef,

@@ -65,7 +65,7 @@ pub fn arrange(candidates: &[Candidate], allotment: &Allotment, validation: &Val
     let mut keyed: Vec<(u64, u32, bool)> = chosen
         .iter()
         .zip(&on_validation)
-        .map(|(row, side)| (key(candidates[row.0 as usize].row_hash, row.1, seed, Purpose::Order), row.0, *side))
+        .map(|(row, side)| (order_key(candidates[row.0 as usize].row_hash, row.1, seed), row.0, *side))
         .collect();
     keyed.sort_unstable();
     let mut arrangement = Arrangement::default();
@@ -117,13 +117,27 @@ fn choose(candidates: &[Candidate], allotment: &Allotment, seed: u64) -> Vec<(u3
     chosen
 }
 
-/// A prompt's side by its own hash alone; 2^64 × ratio is exact, since it only moves the exponent.
+/// The rank of a prompt: those of low rank are held out for validation.
+pub fn split_rank(prompt_hash: u64, seed: u64) -> u64 {
+    key(prompt_hash, 0, seed, Purpose::Split)
+}
+
+/// With the hash method, prompts whose rank is below this are held out; 2^64 × ratio is exact, since it only moves the
+/// exponent.
+pub fn split_threshold(ratio: f64) -> u128 {
+    (ratio * 18_446_744_073_709_551_616.0) as u128
+}
+
+/// What rows are ordered by: the hash of a row and which repeat of it this is.
+pub fn order_key(row_hash: u64, repeat: u32, seed: u64) -> u64 {
+    key(row_hash, repeat, seed, Purpose::Order)
+}
+
+/// A prompt's side by its own hash alone.
 fn by_hash(candidates: &[Candidate], chosen: &[(u32, u32)], validation: &Validation) -> Vec<bool> {
-    let threshold = (validation.ratio * 18_446_744_073_709_551_616.0) as u128;
-    let ranks: Vec<u64> = chosen
-        .iter()
-        .map(|row| key(candidates[row.0 as usize].prompt_hash, 0, validation.seed, Purpose::Split))
-        .collect();
+    let threshold = split_threshold(validation.ratio);
+    let ranks: Vec<u64> =
+        chosen.iter().map(|row| split_rank(candidates[row.0 as usize].prompt_hash, validation.seed)).collect();
     let mut sides: Vec<bool> = ranks.iter().map(|rank| u128::from(*rank) < threshold).collect();
     if let (Some(lowest), Some(highest)) = (ranks.iter().min(), ranks.iter().max())
         && validation.ratio > 0.0
@@ -155,7 +169,7 @@ fn by_rank(candidates: &[Candidate], chosen: &[(u32, u32)], validation: &Validat
     for (i, _) in chosen {
         let candidate = candidates[*i as usize];
         let place = *places.entry(candidate.prompt_hash).or_insert_with(|| {
-            let rank = key(candidate.prompt_hash, 0, validation.seed, Purpose::Split);
+            let rank = split_rank(candidate.prompt_hash, validation.seed);
             groups.push(Group { rank, rows: 0, owner: candidate.source as usize, on_validation: false });
             groups.len() - 1
         });

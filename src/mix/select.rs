@@ -1,6 +1,6 @@
 //! The first N samples of a source that pass its filters, in source order.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -122,6 +122,45 @@ pub fn select(chunks: &[ChunkScores<'_>], filters: &[Filter], max: Option<u64>) 
     selection
 }
 
+/// What kept a sample out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// The number of the filter.
+    pub filter: usize,
+    /// The sample before it that has the same text, as chunk and sample, where the filter looks for that.
+    pub twin: Option<(usize, usize)>,
+}
+
+/// The filter that keeps sample `sample` of the last of `chunks` out; `None`: it passes all of them.
+///
+/// Goes through the samples before it as [`select`] does, for what a filter has seen; `max_samples` aside.
+pub fn stopped_by(chunks: &[ChunkScores<'_>], filters: &[Filter], sample: usize) -> Option<Stopped> {
+    let last = chunks.len().checked_sub(1)?;
+    let mut seen: Vec<HashSet<u128>> = filters.iter().map(|_| HashSet::new()).collect();
+    let mut first: Vec<HashMap<u128, (usize, usize)>> = filters.iter().map(|_| HashMap::new()).collect();
+    // Without a filter that remembers, the samples before it make no difference.
+    let remembers = filters.iter().any(|filter| matches!(filter, Filter::Deduplication { .. }));
+    for (number, chunk) in chunks.iter().enumerate() {
+        let samples = if number == last { sample + 1 } else { chunk.rows.len() };
+        let begin = if remembers { 0 } else { samples.saturating_sub(1) };
+        for at in begin..samples {
+            for (i, (filter, scores)) in filters.iter().zip(chunk.scores).enumerate() {
+                let is_kept = passes(filter, scores, at, &mut seen[i]);
+                let hash = if let ScoreColumn::Exact(hashes) = scores { Some(hashes[at]) } else { None };
+                if is_kept {
+                    hash.map(|hash| first[i].insert(hash, (number, at)));
+                    continue;
+                }
+                if (number, at) == (last, sample) {
+                    return Some(Stopped { filter: i, twin: hash.and_then(|hash| first[i].get(&hash).copied()) });
+                }
+                break;
+            }
+        }
+    }
+    None
+}
+
 /// How many rows of a chunk were needed when its samples before `sample` were: none if there are none.
 fn last_row_of(chunk: &ChunkScores<'_>, sample: usize) -> u32 {
     sample.checked_sub(1).map_or(0, |last| chunk.rows[last] + 1)
@@ -183,6 +222,11 @@ mod tests {
         );
 
         assert_eq!((three.characters, three.tokens), (3, 9));
+
+        let stopped = |chunk: usize, sample| stopped_by(&chunks[..=chunk], &filters, sample);
+        assert_eq!(stopped(0, 0), Some(Stopped { filter: 0, twin: None }));
+        assert_eq!((stopped(0, 1), stopped(1, 2)), (None, None));
+        assert_eq!(stopped(1, 1), Some(Stopped { filter: 1, twin: Some((0, 1)) }));
 
         let two = select(&chunks, &filters, Some(2));
         assert_eq!((kept(&two), two.rows_read, two.rejects.len()), (vec![vec![1, 2], vec![]], 3, 0));

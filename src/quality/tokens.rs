@@ -1,7 +1,11 @@
 //! How many tokens a text has: what `mix.unit: tokens` counts.
 
-/// Raised by hand whenever the same text yields another count.
+/// Raised by hand whenever the same text yields another count: also when [`ENCODING`] changes.
 pub(super) const VERSION: u32 = 1;
+
+/// The crate that holds the vocabulary. Kept here so that another release of it changes this file's digest.
+#[cfg_attr(not(test), expect(dead_code, reason = "its place in this file is its use"))]
+const ENCODING: (&str, &str) = ("bpe-openai", "0.3.2");
 
 /// The number of tokens of OpenAI's `o200k_base` encoding, special tokens counted as ordinary text.
 ///
@@ -17,10 +21,19 @@ pub fn tokens(text: &str) -> u64 {
     }
 }
 
-#[cfg(all(test, feature = "tokens"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
+    #[test]
+    fn the_encoding_is_the_one_named_here() {
+        let lock = include_str!("../../Cargo.lock");
+        let (name, version) = ENCODING;
+        let entry = format!("name = \"{name}\"\nversion = \"{version}\"");
+        assert!(lock.contains(&entry), "`{name}` is not {version}: change `ENCODING` and raise `VERSION`");
+    }
+
+    #[cfg(feature = "tokens")]
     #[test]
     fn counts_are_those_of_the_published_encoding() {
         // As `tiktoken.get_encoding("o200k_base").encode(text)` counts them.

@@ -161,7 +161,10 @@ pub(super) fn store(context: &driver::Context, manifest: &BuildManifest) -> Opti
     let stored = context.store.put(&bytes).and_then(|digest| match context.store.get(&digest) {
         Ok(_) => Ok(digest),
         // The same manifest was there and damaged, and is now gone.
-        Err(_) => context.store.put(&bytes),
+        Err(miss) => {
+            context.tell(driver::Event::Warning(format!("{miss}; it is made again")));
+            context.store.put(&bytes)
+        }
     });
     match stored {
         Ok(digest) => Some(digest),

@@ -4,7 +4,7 @@
 //! has changed. One is a blob of the store; the ledger of the record has its digest. It holds no time: the same build
 //! leaves the same manifest, and the ledger says when.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,7 @@ use crate::{
     hash::{Digest, Manifest},
     mix::Allotment,
     row::{Reason, SampleKind},
+    source::{FileDigest, RemoteFile},
 };
 
 /// Raised when what is below is encoded otherwise: a manifest of another version is not read.
@@ -232,11 +233,11 @@ impl BuildManifest {
 impl MadeSource {
     fn new(kind: SampleKind, dataset: &Dataset, source: &SelectedSource, conversion: Option<&Conversion>) -> Self {
         let mut files: Vec<MadeFrom> = Vec::new();
-        let mut numbers: HashMap<*const SourceFile, u32> = HashMap::new();
+        let mut numbers: HashMap<&str, u32> = HashMap::new();
         let mut chunks = Vec::with_capacity(source.chunks.len());
         for chunk in source.chunks.iter() {
             let (made, converted) = (&chunk.chunk, &chunk.converted);
-            let file = *numbers.entry(Arc::as_ptr(&made.file)).or_insert_with(|| {
+            let file = *numbers.entry(made.file.file.path.as_str()).or_insert_with(|| {
                 files.push(MadeFrom {
                     path: made.file.file.path.clone(),
                     bytes: made.file.file.size,
@@ -282,5 +283,21 @@ impl MadeSource {
             kept: source.selected.kept,
             chunks,
         }
+    }
+
+    /// One of its files as a hub or a folder knows it.
+    pub(super) fn source_file(&self, number: u32) -> Option<SourceFile> {
+        let file = self.files.get(number as usize)?;
+        Some(SourceFile {
+            repo: self.repo.as_str().into(),
+            commit: self.commit.as_str().into(),
+            file: RemoteFile {
+                path: file.path.clone(),
+                size: file.bytes,
+                digest: FileDigest::from_str(&file.digest).ok()?,
+            },
+            kind: file.kind,
+            is_local: file.is_local,
+        })
     }
 }

@@ -13,6 +13,7 @@ mod past;
 mod pins;
 mod report;
 mod status;
+mod trace;
 mod why;
 
 use std::{
@@ -31,6 +32,10 @@ pub use past::{CacheMiss, MissKind, PastBuild, PastExplanation, PastReason};
 pub use pins::{LockChange, LockReport, Upgrade};
 pub use report::{SourceSummary, Summary};
 pub use status::{Assessment, FileState, FileStatus, Reason, RecipeStatus, State};
+pub use trace::{
+    Fate, FateOf, FileAsBuilt, Journey, Mixed, Origin, OutputLine, OutputRow, OutputRows, Passed, Rejected, Side,
+    SourcePlace, SourceText, Split, Twin, split_place,
+};
 pub use why::{Explanation, Step};
 
 pub use crate::artifact::{Build, Run, RunId, RunOutcome};

@@ -66,7 +66,8 @@ fn what_was_done_is_noted_and_nothing_is_when_nothing_was() {
         let builds = space.workspace().builds_of_file(&datac::hash::Digest::of(&bytes)).unwrap();
         builds.into_iter().map(|(run, build)| (run.0, build.path)).collect::<Vec<_>>()
     };
-    assert_eq!(of_file("sft_one_train.jsonl"), [(2, "config/sft/one.yaml".to_owned())]);
+    let one = "config/sft/one.yaml".to_owned();
+    assert_eq!(of_file("sft_one_train.jsonl"), [(2, one.clone()), (1, one)], "the bound kept no row out");
     assert_eq!(of_file("sft_two_val.jsonl"), [(1, "config/sft/two.yaml".to_owned())]);
 
     // Restoring a file is a build too, of the same manifest.

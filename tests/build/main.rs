@@ -14,3 +14,4 @@ mod incremental;
 mod ledger;
 mod space;
 mod split;
+mod trace;

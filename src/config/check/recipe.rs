@@ -238,9 +238,12 @@ impl Checker<'_> {
                 return None;
             }
             Value::Scalar(Scalar::Text, Some(text)) if text.ends_with('%') => {
-                let percent = text.trim_end_matches('%').trim().parse::<f64>().ok();
+                let written = text.trim_end_matches('%').trim();
+                let percent = written.parse::<f64>().ok();
                 if let Some(percent) = percent.filter(|percent| (0.0..=100.0).contains(percent)) {
-                    return Some(MaxRejects::Share((percent + 0.0) / 100.0));
+                    // `33.3%` is `0.333`, which 33.3 / 100 is not.
+                    let share = format!("{written}e-2").parse().unwrap_or(percent / 100.0);
+                    return Some(MaxRejects::Share(share + 0.0));
                 }
             }
             Value::Scalar(Scalar::Int(value), _) if *value >= 0 => {

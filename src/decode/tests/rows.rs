@@ -328,14 +328,14 @@ fn any_text_is_cut_into_records_as_the_csv_crate_does() {
     let bytes = prop::collection::vec(prop::sample::select(&b"a,\"\"\r\n b\t"[..]), 0..80);
     let packing = Packing { compression: Compression::None, parts: 1, picks: 1, drip: 1 };
     check_cases(4_000, bytes, |body| {
-        // Whether quotes are closed at the end is our question alone: `ends within quotes` has its own test.
+        // Whether quotes are closed at the end is our question alone, and has its own test.
         let plain = [&b"x,y\n"[..], &body].concat();
         let mut records = delimited::RecordScanner::new(b',');
         let mut at = 0;
         while let Some(length) = records.end_of_record(&plain[at..]) {
             at += length;
         }
-        if !records.is_quoted() {
+        if delimited::FieldReader::new(b',').fields(std::str::from_utf8(&plain[at..]).unwrap()).is_some() {
             check_text(RowFormat::Csv, &plain, packing, &reference_records(&plain, b','));
         }
     });

@@ -113,6 +113,7 @@ impl Download<'_> {
 
     /// Fills the part until its bytes are the listed ones.
     fn fetch(&self, part: &mut File, path: &Path) -> Result<(), SourceError> {
+        self.hub.check_reached(&self.about)?;
         let (mut pauses, mut restarts) = (self.hub.limits.pauses(), 0);
         loop {
             let mut kept = system::stat_file(part, path)?.size;
@@ -142,6 +143,9 @@ impl Download<'_> {
                     restarts += 1;
                     part.set_len(0).map_err(failed("write", path))?;
                     self.tell(DownloadEvent::Restarted { path: self.file.path.clone(), reason });
+                }
+                Err(Fault::Unreachable { reason }) => {
+                    self.hub.missed(&mut pauses, &self.about, &self.file.path, reason)?;
                 }
                 Err(Fault::Transient { reason, after }) => {
                     self.hub.pause(&mut pauses, &self.about, &self.file.path, reason, after)?;

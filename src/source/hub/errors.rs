@@ -23,6 +23,11 @@ pub(super) enum Fault {
         /// How long the server asks to be left alone.
         after: Option<Duration>,
     },
+    /// There is no connection to the hub: refused, or its name is not known.
+    Unreachable {
+        /// What happened.
+        reason: String,
+    },
     /// What was received is of no use; a fresh start may help.
     Spoiled {
         /// What is wrong with it.
@@ -115,11 +120,17 @@ impl About<'_> {
         if error.is_redirect() || error.is_builder() {
             return Fault::Final(self.unavailable(&root(error)));
         }
-        Fault::transient(self.clean(&match () {
+        let reason = self.clean(&match () {
             () if error.is_timeout() => "no answer in time".to_owned(),
             () if error.is_connect() => format!("cannot connect: {}", root(error)),
             () => format!("the connection broke: {}", root(error)),
-        }))
+        });
+        let is_to_hub = error.url().is_some_and(|url| self.endpoint.is_origin_of(url));
+        if error.is_connect() && !error.is_timeout() && is_to_hub {
+            Fault::Unreachable { reason }
+        } else {
+            Fault::transient(reason)
+        }
     }
 
     /// An answer that makes no sense.
@@ -281,6 +292,7 @@ mod tests {
             Fault::Final(error) => error.to_string(),
             Fault::Transient { reason, .. } => format!("again: {reason}"),
             Fault::Spoiled { reason } => format!("over: {reason}"),
+            Fault::Unreachable { reason } => format!("not there: {reason}"),
         }
     }
 

@@ -12,7 +12,12 @@ mod listing;
 mod token;
 mod verify;
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use hf_hub::HFClient;
 use tokio::runtime::{self, Runtime};
@@ -153,6 +158,8 @@ pub struct HttpHub {
     client: reqwest::Client,
     hf_hub: HFClient,
     runtime: Runtime,
+    /// Whether there is a way to the hub, or why not; empty until one of both is known.
+    reached: OnceLock<Result<(), String>>,
 }
 
 impl fmt::Debug for HttpHub {
@@ -186,7 +193,18 @@ impl HttpHub {
             .map_err(|error| bad(error.to_string()))?;
         let runtime =
             runtime::Builder::new_current_thread().enable_all().build().map_err(|error| bad(error.to_string()))?;
-        Ok(Self { endpoint, token, offline, store, progress, limits, client, hf_hub, runtime })
+        Ok(Self {
+            endpoint,
+            token,
+            offline,
+            store,
+            progress,
+            limits,
+            client,
+            hf_hub,
+            runtime,
+            reached: OnceLock::new(),
+        })
     }
 
     fn about<'a>(&'a self, repo: &'a str) -> About<'a> {
@@ -224,6 +242,7 @@ impl HttpHub {
         about: &About<'_>,
         mut request: impl AsyncFnMut() -> Result<T, Fault>,
     ) -> Result<T, SourceError> {
+        self.check_reached(about)?;
         let mut pauses = self.limits.pauses();
         loop {
             let outcome = self.runtime.block_on(async {
@@ -233,14 +252,35 @@ impl HttpHub {
                 }
             });
             match outcome {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    self.reached.set(Ok(())).ok();
+                    return Ok(answer);
+                }
                 Err(Fault::Final(error)) => return Err(error),
+                Err(Fault::Unreachable { reason }) => self.missed(&mut pauses, about, about.repo, reason)?,
                 Err(Fault::Transient { reason, after }) => {
                     self.pause(&mut pauses, about, about.repo, reason, after)?;
                 }
                 Err(Fault::Spoiled { reason }) => self.pause(&mut pauses, about, about.repo, reason, None)?,
             }
         }
+    }
+
+    /// Gives up without a request where no other came through.
+    fn check_reached(&self, about: &About<'_>) -> Result<(), SourceError> {
+        match self.reached.get() {
+            Some(Err(reason)) => Err(about.unavailable(reason)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits after there was no connection. A hub that was reached before may come back as any other; one that never
+    /// was is most likely not there, or this machine has no network: it is tried once more, and then no longer.
+    fn missed(&self, pauses: &mut Pauses, about: &About<'_>, what: &str, reason: String) -> Result<(), SourceError> {
+        if pauses.failures > 0 && !matches!(self.reached.get_or_init(|| Err(reason.clone())), Ok(())) {
+            return Err(about.unavailable(&reason));
+        }
+        self.pause(pauses, about, what, reason, None)
     }
 
     /// Waits after a failed request, or gives up.

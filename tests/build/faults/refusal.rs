@@ -113,6 +113,24 @@ fn too_many_rejects_fail_the_build_and_leave_outputs_alone() {
 }
 
 #[test]
+fn every_refused_recipe_shows_its_rejects() {
+    let space = local(rows(0..100, 10) + &"{\"broken\": \n".repeat(5), "max_rejects: 4\n");
+    let text = space.text("config/sft/one.yaml");
+    space.write("config/sft/two.yaml", &text);
+    for round in ["first", "deleted", "edited"] {
+        assert_exit(&space, &["build"], 5, &["sft/one", "sft/two"]);
+        let outputs = space.outputs();
+        let names: Vec<&str> = outputs.keys().map(String::as_str).collect();
+        assert_eq!(names, ["quarantine/sft_one.jsonl", "quarantine/sft_two.jsonl"], "{round}");
+        assert_eq!(outputs[names[0]], outputs[names[1]]);
+        match round {
+            "first" => space.remove("dataset"),
+            _ => space.write("dataset/quarantine/sft_two.jsonl", "something else\n"),
+        }
+    }
+}
+
+#[test]
 fn going_back_from_a_refused_recipe_leaves_nothing_of_it() {
     let bad = "{\"broken\": \n";
     for rejects_before in [0, 1] {

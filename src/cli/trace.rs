@@ -1,0 +1,211 @@
+//! `datac trace`: where a row of an output comes from, and where a row of a source went.
+
+use serde::Serialize;
+
+use super::{
+    args::Trace,
+    errors, exit,
+    screen::{FAINT, GOOD, Screen, WARN, rows, wrapped},
+};
+use crate::workspace::{
+    Fate, FateOf, FileState, Journey, Origin, OutputLine, Passed, Side, SourcePlace, SourceText, Workspace, split_place,
+};
+
+/// A finding as JSON: `schema` and version beside the report's own fields.
+#[derive(Serialize)]
+struct Document<'a, T> {
+    schema: &'static str,
+    datac: &'static str,
+    #[serde(flatten)]
+    report: &'a T,
+}
+
+pub(super) fn run(workspace: &Workspace, options: &Trace, screen: &Screen) -> u8 {
+    let (file, number) = match split_place(&options.place) {
+        Ok(place) => place,
+        Err(error) => return errors::report(&error, workspace, screen),
+    };
+    let columns = screen.data_width();
+    let told = match &options.source {
+        Some(source) => workspace.trace_source(source, file, number).map(|journey| match options.json {
+            true => document("datac.journey/1", &journey),
+            false => journey_text(&journey, columns),
+        }),
+        None => workspace.trace(file, number).map(|origin| match options.json {
+            true => document("datac.trace/1", &origin),
+            false => origin_text(&origin, columns),
+        }),
+    };
+    match told {
+        Ok(text) => {
+            screen.data(&text);
+            exit::OK
+        }
+        Err(error) => errors::report(&error, workspace, screen),
+    }
+}
+
+fn document<T: Serialize>(schema: &'static str, report: &T) -> String {
+    let document = Document { schema, datac: env!("CARGO_PKG_VERSION"), report };
+    serde_json::to_string_pretty(&document).expect("a report is plain data") + "\n"
+}
+
+/// The width of the column of names.
+const NAMES: usize = 11;
+
+/// A named line, broken below its value.
+fn entry(name: &str, value: &str, columns: Option<usize>) -> String {
+    format!("  {name:<NAMES$}{}\n", wrapped(value, NAMES + 2, NAMES + 2, columns))
+}
+
+fn origin_text(origin: &Origin, columns: Option<usize>) -> String {
+    let style = if origin.side == Side::Quarantine { WARN } else { GOOD };
+    let side = origin.side.word();
+    let mut out = format!("{}:{} {style}{side}{style:#}\n", origin.output, origin.line);
+    out.push_str(&entry("built", &format!("by {}, run {}", origin.path, origin.run), columns));
+    let file = &origin.file;
+    match (file.state, file.asked_line) {
+        (FileState::Edited, Some(asked)) => {
+            let text = format!("changed by hand since; its line {asked} is line {} as it was built", origin.line);
+            out.push_str(&entry("file", &format!("{WARN}{text}{WARN:#}"), columns));
+        }
+        (FileState::Edited, None) => {
+            let text = "changed by hand since, though not in this line";
+            out.push_str(&entry("file", &format!("{WARN}{text}{WARN:#}"), columns));
+        }
+        (FileState::Missing, _) => out.push_str(&entry("file", "gone; told of as it was built", columns)),
+        (FileState::Same, _) => {}
+    }
+    if file.is_older {
+        out.push_str(&entry("file", "of an older build; its recipe was built again since", columns));
+    }
+    out.push_str(&place(&origin.source, columns));
+    let options: Vec<String> = origin.options.iter().map(|(name, value)| format!(", {name} {value}")).collect();
+    let (version, code) = origin.converter_code.split_once('+').unwrap_or((&origin.converter_code, ""));
+    let code = format!("{FAINT}(code {code}){FAINT:#}");
+    out.push_str(&entry("converter", &format!("{} {version}{} {code}", origin.converter, options.concat()), columns));
+    for (i, filter) in origin.filters.iter().enumerate() {
+        out.push_str(&entry(if i == 0 { "filters" } else { "" }, &scored(filter), columns));
+    }
+    if let Some(reject) = &origin.reject {
+        let detail = if reject.detail.is_empty() { String::new() } else { format!(": {}", reject.detail) };
+        out.push_str(&entry("rejected", &format!("{WARN}{}{WARN:#}{detail}", reject.reason.code()), columns));
+    }
+    if let Some(split) = &origin.split {
+        let rank = format!("{FAINT}(prompt {}, rank {:.4}){FAINT:#}", split.prompt_hash, split.rank);
+        out.push_str(&entry("split", &format!("{} {rank}", split.why), columns));
+    }
+    if let Some(mixed) = &origin.mixture {
+        let mut text = format!(
+            "sample {} of {} kept of {}, row {} of its {} in this file",
+            rows(mixed.sample),
+            rows(mixed.kept),
+            origin.source.source,
+            rows(mixed.nth),
+            rows(mixed.of)
+        );
+        if mixed.uses > 1 {
+            text.push_str(&format!(", use {} of {}", mixed.use_of, mixed.uses));
+        }
+        out.push_str(&entry("mixture", &text, columns));
+    }
+    out.push_str(&source_row(&origin.source_row, columns));
+    out
+}
+
+/// Repository, file and row.
+fn place(place: &SourcePlace, columns: Option<usize>) -> String {
+    let mut out = String::new();
+    if !place.commit.is_empty() {
+        let commit = place.commit.rsplit(':').next().unwrap_or_default();
+        let license = place.license.as_ref().map_or_else(String::new, |license| format!(", licence {license}"));
+        let text = format!("{} at {}{license}", place.repo, commit.get(..10).unwrap_or(commit));
+        out.push_str(&entry("source", &text, columns));
+    }
+    out.push_str(&entry("row", &row_of(place), columns));
+    out
+}
+
+fn row_of(place: &SourcePlace) -> String {
+    let mut text = format!("{}:{}", place.file, place.row);
+    if let (Some(line), Some(offset)) = (place.line, place.offset) {
+        text.push_str(&format!(" {FAINT}(line {line}, byte {offset}){FAINT:#}"));
+    }
+    text
+}
+
+/// What a filter measured and asked.
+fn scored(filter: &Passed) -> String {
+    let score = match &filter.score {
+        serde_json::Value::Number(number) if number.is_f64() => {
+            number.as_f64().map_or_else(String::new, |number| format!("{number:.4}"))
+        }
+        serde_json::Value::String(text) => text.get(..12).unwrap_or(text).to_owned(),
+        other => other.to_string(),
+    };
+    match filter.filter.as_str() {
+        "deduplication" => format!("deduplication of {}: {score}", filter.field),
+        name => format!("{name} of {}: {score}, asked {}", filter.field, filter.bound),
+    }
+}
+
+/// The source row: as much of it as two lines hold.
+fn source_row(text: &SourceText, columns: Option<usize>) -> String {
+    match text {
+        SourceText::Row(row) => {
+            let room = columns.map_or(200, |columns| 2 * columns.saturating_sub(NAMES + 4)).max(40);
+            let row: String = row.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let shown: String = row.chars().take(room).collect();
+            let more = if shown.len() < row.len() { "…" } else { "" };
+            entry("as it was", &format!("{FAINT}{shown}{more}{FAINT:#}"), columns)
+        }
+        SourceText::Unavailable(why) => {
+            entry("as it was", &format!("{FAINT}not at hand: failed to {why}{FAINT:#}"), columns)
+        }
+    }
+}
+
+fn journey_text(journey: &Journey, columns: Option<usize>) -> String {
+    let mut out = format!("{} {}:{}\n", journey.source, journey.file, journey.row);
+    if let Some(first) = journey.fates.first()
+        && let (Some(line), Some(offset)) = (first.source.line, first.source.offset)
+    {
+        out.push_str(&entry("stands at", &format!("line {line}, byte {offset}"), columns));
+    }
+    if let Some(text) = &journey.source_row {
+        out.push_str(&source_row(text, columns));
+    }
+    for fate in &journey.fates {
+        out.push_str(&format!("{}\n", fate.recipe));
+        out.push_str(&fate_text(fate, columns));
+    }
+    out
+}
+
+fn fate_text(fate: &FateOf, columns: Option<usize>) -> String {
+    let place = |line: &OutputLine| format!("{}:{}", line.output, line.line);
+    match &fate.fate {
+        Fate::Written { lines } => {
+            let lines: Vec<String> = lines.iter().map(place).collect();
+            entry(&format!("{GOOD}written{GOOD:#}    "), &lines.join(" "), columns)
+        }
+        Fate::Rejected { reject, quarantine } => {
+            let detail = if reject.detail.is_empty() { String::new() } else { format!(": {}", reject.detail) };
+            let text = format!("{}{detail}; {}", reject.reason.code(), place(quarantine));
+            entry(&format!("{WARN}rejected{WARN:#}   "), &text, columns)
+        }
+        Fate::Filtered { by, twin } => {
+            let twin = twin.as_ref().map(|twin| format!(", as {}:{}", twin.file, twin.row));
+            let text = scored(by) + &twin.unwrap_or_default();
+            entry(&format!("{WARN}filtered{WARN:#}   "), &text, columns)
+        }
+        Fate::NotReached { max_samples } => {
+            let max = max_samples.map_or_else(String::new, |max| format!(": max_samples {max} were found before it"));
+            entry(&format!("{WARN}unread{WARN:#}     "), &format!("not needed{max}, or there is no such row"), columns)
+        }
+        Fate::NotChosen { kept, gives } => {
+            let text = format!("the mixture takes {} of the {} rows that were kept", rows(*gives), rows(*kept));
+            entry(&format!("{WARN}left out{WARN:#}   "), &text, columns)
+        }
+    }
+}
