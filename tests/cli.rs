@@ -42,6 +42,8 @@ documents! {
     architecture: "ARCHITECTURE.md",
     recipes: "docs/recipes.md",
     rows: "docs/rows.md",
+    make_ninja_ci: "docs/make-ninja-ci.md",
+    history: "docs/history.md",
     build: "tests/cmd/build.md",
     status: "tests/cmd/status.md",
     why: "tests/cmd/why.md",

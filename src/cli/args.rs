@@ -196,8 +196,8 @@ pub(super) struct Status {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  datac why dataset/sft_general_train.jsonl   why it would be built; if fresh, why it was last time
-  datac why sft/general --run 3               why run 3 built it")]
+  datac why dataset/sft_general_train.jsonl
+  datac why sft/general --run 3                why run 3 built it")]
 pub(super) struct Why {
     /// An output file, or a recipe by path or name
     #[arg(value_name = "OUTPUT")]
@@ -240,7 +240,7 @@ pub(super) struct Lock {
 Examples:
   datac log                what was built, newest first
   datac log last           one run: what was built, from which state, why
-  datac log diff 3 last    recipes whose files differ between two runs, and what changed"
+  datac log diff 3 last    whose files differ between two runs, and why"
 )]
 pub(super) struct Log {
     #[command(subcommand)]

@@ -111,7 +111,7 @@ fn table(sources: &[SourceRows]) -> String {
 }
 
 fn section(out: &mut String, name: &str, all: u64, shown: usize) {
-    if all > 0 {
+    if shown > 0 {
         let some =
             if all > shown as u64 { format!(" {FAINT}({shown} of {}){FAINT:#}", rows(all)) } else { String::new() };
         out.push_str(&format!("\n{name}{some}\n"));

@@ -39,6 +39,8 @@ struct State {
     restoring: BTreeSet<String>,
     /// Paths of files that were written.
     written: HashSet<String>,
+    /// Files that were downloaded, with their sizes: the last bytes are told of twice.
+    downloaded: HashSet<(String, u64)>,
     /// Recipes that came to their end.
     ended: HashSet<String>,
 }
@@ -139,7 +141,9 @@ impl Log {
             Event::Waiting { holder } => BuildEvent::Waiting { holder: holder.clone() },
             Event::Warning(text) => BuildEvent::Warning { text: text.clone() },
             Event::Locked(text) => BuildEvent::Pinned { text: text.clone() },
-            Event::Download { path, done, total } if done == total => {
+            Event::Download { path, done, total }
+                if done == total && self.state().downloaded.insert((path.clone(), *total)) =>
+            {
                 BuildEvent::Downloaded { path: path.clone(), bytes: *total }
             }
             Event::Started { kind, key, label, recipes } => {
@@ -170,9 +174,10 @@ impl Log {
                 }
             }
             Event::Wrote { path, rows, bytes } => {
-                let (path, rows, bytes) = (path.clone(), *rows, *bytes);
+                let (rows, bytes) = (*rows, *bytes);
                 let mut state = self.state();
                 state.written.insert(path.clone());
+                let path = from_here(path);
                 match state.restoring.iter().any(|stem| is_of(&path, stem)) {
                     true => BuildEvent::OutputRestored { path, rows, bytes },
                     false => BuildEvent::OutputWritten { path, rows, bytes },
@@ -191,10 +196,10 @@ impl Log {
             files.iter().filter(|(path, _)| !state.written.contains(path)).collect()
         };
         for (path, file) in unchanged {
-            self.tell(BuildEvent::OutputUnchanged { path: path.clone(), rows: file.rows, bytes: file.bytes });
+            self.tell(BuildEvent::OutputUnchanged { path: from_here(path), rows: file.rows, bytes: file.bytes });
         }
         let output = |(path, file): &(String, FileOutcome)| EventOutput {
-            path: path.clone(),
+            path: from_here(path),
             rows: file.rows,
             bytes: file.bytes,
             blake3: file.digest.to_string(),
@@ -213,6 +218,11 @@ impl Log {
             profile.add(&span, until);
         }
     }
+}
+
+/// A path without the `./` of a workspace that is the current folder.
+fn from_here(path: &str) -> String {
+    path.strip_prefix("./").unwrap_or(path).to_owned()
 }
 
 /// Whether a file is of the recipe with this stem.

@@ -176,9 +176,10 @@ fn difference(diff: &RunDiff, columns: Option<usize>) -> String {
         }
         out.push('\n');
     }
+    let verb = if diff.recipes.len() == 1 { "differs" } else { "differ" };
     let same = match (diff.recipes.len(), diff.same) {
         (0, _) => format!("the same files after run {} and run {}", diff.old, diff.new),
-        (differ, same) => format!("run {} to run {}: {differ} differ, {same} the same", diff.old, diff.new),
+        (differ, same) => format!("run {} to run {}: {differ} {verb}, {same} the same", diff.old, diff.new),
     };
     out + &wrapped(&same, 0, 2, columns) + "\n"
 }

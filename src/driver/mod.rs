@@ -361,7 +361,7 @@ impl Job {
             }
             Self::Again(group, actions, recipes) => {
                 let key = actions.first().map_or(Digest::of(b""), |action| action.key);
-                let told = Told { kind: "convert", key, label: group.label(), recipes };
+                let told = Told { kind: "reread", key, label: group.label(), recipes };
                 let result = told.run(context, |()| (None, None), || group.run(context));
                 Report::Again(actions, result)
             }

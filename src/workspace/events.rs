@@ -71,7 +71,8 @@ pub enum BuildEvent {
     },
     /// An action begins.
     ActionStarted {
-        /// `scan`, `convert`, `score`, `select`, `arrange`, `output`, `quarantine` or `restore`.
+        /// `scan`, `select`, `arrange`, `output`, `quarantine`; `reread`: known chunks of a file are read again, to be
+        /// converted or scored; `restore`: files are put in place from the cache.
         kind: &'static str,
         /// The digest that names it in the cache; of a `restore`, that of the training file.
         key: String,
@@ -82,7 +83,7 @@ pub enum BuildEvent {
     },
     /// An action ended. Chunks that are converted and scored while their file is read end without having begun.
     ActionFinished {
-        /// As when it began.
+        /// As when it began; of a chunk `convert` or `score`.
         kind: &'static str,
         /// As when it began.
         key: String,

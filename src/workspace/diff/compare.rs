@@ -1,7 +1,5 @@
 //! Two sets of rows, by their hashes.
 
-use std::collections::{HashMap, VecDeque};
-
 use super::{RowKey, RowSet};
 
 /// What became of rows, each by its place in its set.
@@ -29,22 +27,23 @@ pub(super) fn compare(old: &RowSet, new: &RowSet) -> Compared {
     let mut before: Vec<u32> = (0..old.rows.len() as u32).collect();
     let mut after: Vec<u32> = (0..new.rows.len() as u32).collect();
     let mut pair = |same: &dyn Fn(&RowSet, &RowKey) -> Option<(u64, u64)>| {
-        let mut waiting: HashMap<(u64, u64), VecDeque<u32>> = HashMap::new();
-        for at in &before {
-            if let Some(key) = same(old, &old.rows[*at as usize]) {
-                waiting.entry(key).or_default().push_back(*at);
-            }
-        }
+        let keyed = |rows: &RowSet, all: &[u32]| -> Vec<((u64, u64), u32)> {
+            let key = |at: &u32| Some((same(rows, &rows.rows[*at as usize])?, *at));
+            let mut keyed: Vec<_> = all.iter().filter_map(key).collect();
+            keyed.sort_unstable();
+            keyed
+        };
+        let (waiting, mut coming) = (keyed(old, &before), keyed(new, &after).into_iter().peekable());
         let mut pairs = Vec::new();
-        after.retain(|at| {
-            let key = same(new, &new.rows[*at as usize]);
-            let partner = key.and_then(|key| waiting.get_mut(&key)?.pop_front());
-            pairs.extend(partner.map(|partner| (partner, *at)));
-            partner.is_none()
-        });
-        let mut taken: Vec<u32> = pairs.iter().map(|(partner, _)| *partner).collect();
+        for (key, at) in waiting {
+            while coming.next_if(|(other, _)| *other < key).is_some() {}
+            pairs.extend(coming.next_if(|(other, _)| *other == key).map(|(_, partner)| (at, partner)));
+        }
+        let mut taken: Vec<u32> = pairs.iter().map(|(at, _)| *at).collect();
         taken.sort_unstable();
         before.retain(|at| taken.binary_search(at).is_err());
+        pairs.sort_unstable_by_key(|(_, partner)| *partner);
+        after.retain(|at| pairs.binary_search_by_key(at, |(_, partner)| *partner).is_err());
         pairs
     };
     let mut compared = Compared { same: vec![0; new.names.len()], ..Compared::default() };

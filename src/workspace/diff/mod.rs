@@ -149,7 +149,7 @@ impl Workspace {
         let gone = |error: String| {
             let message = format!("find the rows of run {run} in the cache: {error}");
             let hint = "a cache keeps what was built last; `--vs FILE` compares with a file that you kept";
-            Failure::new(FailureKind::Cache, message).hint(hint)
+            Failure::new(FailureKind::Action, message).hint(hint)
         };
         let manifest = self.manifest(build).map_err(|error| gone(error.to_string()))?;
         let rows = RowSet::of_build(self.store(), &manifest).map_err(gone)?;
