@@ -96,8 +96,10 @@ fn text(explanation: &Explanation, columns: Option<usize>) -> String {
     let mut out = format!("{} is {style}{}{style:#}\n", status.name, status.state.word());
     let width = status.files.iter().map(|file| file.name.chars().count()).max().unwrap_or(0);
     for file in &status.files {
-        let (name, rows, blake3) = (&file.name, counted_rows(file.rows), file.blake3.short());
-        out.push_str(&format!("  {FAINT}{name:<width$}  {rows}, blake3 {blake3}{FAINT:#}\n"));
+        let (name, blake3) = (&file.name, file.blake3.short());
+        let rows = counted_rows(file.rows).replace(' ', "\u{a0}");
+        let line = format!("{FAINT}{name:<width$}  {rows}, blake3\u{a0}{blake3}{FAINT:#}");
+        out.push_str(&format!("  {}\n", wrapped(&line, 2, 4, columns)));
     }
     // Problems have been drawn, each with its line.
     if status.problems.is_empty() && !status.reasons.is_empty() {
@@ -123,7 +125,8 @@ fn text(explanation: &Explanation, columns: Option<usize>) -> String {
                 Some((_, hex)) if hex.len() >= 40 => &hex[..10],
                 _ => entry.value.as_str(),
             };
-            out.push_str(&format!("  {FAINT}{:<width$}  {value}{FAINT:#}\n", entry.name));
+            let line = format!("{FAINT}{:<width$}  {value}{FAINT:#}", entry.name);
+            out.push_str(&format!("  {}\n", wrapped(&line, 2, 4, columns)));
         }
     }
     let is_stale = !matches!(status.state, State::Fresh | State::Invalid);

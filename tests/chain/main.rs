@@ -6,6 +6,7 @@
     reason = "tests arrange and damage files from outside, fail by panicking, and say why they skip"
 )]
 
+mod documented;
 mod events;
 mod history;
 mod jobs;

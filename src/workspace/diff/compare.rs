@@ -17,6 +17,9 @@ pub(super) struct Compared {
     pub(super) removed: Vec<u32>,
 }
 
+/// What two rows must have in common to be paired; `None`: it is paired with none.
+type Likeness<'a> = dyn Fn(&RowSet, &RowKey) -> Option<(u64, u64)> + 'a;
+
 /// Compares two sets; a row that is there twice has two partners.
 pub(super) fn compare(old: &RowSet, new: &RowSet) -> Compared {
     // Sources go by their names, whatever their order.
@@ -26,7 +29,7 @@ pub(super) fn compare(old: &RowSet, new: &RowSet) -> Compared {
     };
     let mut before: Vec<u32> = (0..old.rows.len() as u32).collect();
     let mut after: Vec<u32> = (0..new.rows.len() as u32).collect();
-    let mut pair = |same: &dyn Fn(&RowSet, &RowKey) -> Option<(u64, u64)>| {
+    let mut pair = |same: &Likeness<'_>| {
         let keyed = |rows: &RowSet, all: &[u32]| -> Vec<((u64, u64), u32)> {
             let key = |at: &u32| Some((same(rows, &rows.rows[*at as usize])?, *at));
             let mut keyed: Vec<_> = all.iter().filter_map(key).collect();
