@@ -7,6 +7,9 @@
 mod pipe;
 
 use std::{
+    cell::RefCell,
+    collections::HashSet,
+    ffi::OsString,
     fs::{self, File},
     io::{self, Read, Write},
     os::unix::fs::MetadataExt,
@@ -116,10 +119,27 @@ pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
 
 /// Reads at most `limit` bytes of a file, and one more if it is longer.
 pub fn read_up_to(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
-    // Room for a usual recipe at once: growing from nothing costs a read a step, and thousands are read in a row.
-    let mut bytes = Vec::with_capacity(4096);
-    open(path)?.take(limit + 1).read_to_end(&mut bytes).map_err(at("read", path))?;
-    Ok(bytes)
+    thread_local! {
+        static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 64 << 10]);
+    }
+    // Thousands are read in a row: without asking for the size first, and kept in no more room than they take.
+    BUFFER.with_borrow_mut(|buffer| {
+        let mut file = open(path)?.take(limit + 1);
+        let mut filled = 0;
+        loop {
+            match file.read(&mut buffer[filled..]) {
+                Ok(0) if filled < buffer.len() => return Ok(buffer[..filled].to_vec()),
+                Ok(0) => {
+                    let mut bytes = buffer.clone();
+                    file.read_to_end(&mut bytes).map_err(at("read", path))?;
+                    return Ok(bytes);
+                }
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(at("read", path)(error)),
+            }
+        }
+    })
 }
 
 /// Opens a file for reading.
@@ -177,6 +197,11 @@ pub fn list(path: &Path) -> Result<Vec<(String, bool)>, FileError> {
     }
     names.sort();
     Ok(names)
+}
+
+/// The names in a folder, none if it is not there.
+pub fn names(path: &Path) -> HashSet<OsString> {
+    fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect()
 }
 
 /// A file being written beside its destination; dropped without [`Replacement::commit`], it leaves nothing behind.

@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    ffi::OsString,
     path::Path,
     sync::Arc,
 };
@@ -29,7 +30,7 @@ use crate::{
     hash::{Digest, Manifest},
     quality::{self, ScoreKind},
     source::lock::LockFile,
-    system::{self, Stat},
+    system,
 };
 
 /// A recipe under assessment.
@@ -53,6 +54,8 @@ pub(super) struct Session {
     pub(super) recipes: Vec<Assessed>,
     pub(super) orphans: Vec<RecipeStatus>,
     pub(super) others: Vec<String>,
+    /// The names of the quarantine files there are.
+    pub(super) quarantined: HashSet<OsString>,
     pub(super) snapshots: Snapshots,
     pub(super) world: Digest,
     pub(super) lock: LockFile,
@@ -92,8 +95,9 @@ impl Workspace {
         selectors: &[String],
         looks: Looks<'_>,
     ) -> Result<Session, WorkspaceError> {
-        let Found { recipes: texts, others } = self.find(selectors)?;
-        let mut last = record.recipes()?;
+        // Neither needs the other, and with thousands of recipes both take a while.
+        let (found, last) = rayon::join(|| self.find(selectors), || record.recipes());
+        let (Found { recipes: texts, others }, mut last) = (found?, last?);
         let world = self.world(self.lock_digest()?, looks.versions)?;
         let store = self.store();
         let lookup = looks.lookup.unwrap_or_else(|| {
@@ -105,6 +109,7 @@ impl Workspace {
             recipes: Vec::with_capacity(texts.len()),
             orphans: Vec::new(),
             others,
+            quarantined: system::names(&self.output_dir.join("quarantine")),
             snapshots: Snapshots::default(),
             world,
             lock: LockFile::default(),
@@ -117,10 +122,15 @@ impl Workspace {
                 (text, last)
             })
             .collect();
+        let quarantined = &session.quarantined;
+        let locals = self.local_stats(texts.iter().filter_map(|(_, last)| last.as_ref()));
         let is_fresh: Vec<bool> = texts
             .par_iter()
             .with_min_len(64)
-            .map(|(text, last)| !looks.closely && last.as_ref().is_some_and(|last| self.first_look(text, last, world)))
+            .map(|(text, last)| {
+                let last = last.as_ref().filter(|_| !looks.closely);
+                last.is_some_and(|last| self.first_look(text, last, world, &locals, quarantined))
+            })
             .collect();
         for ((text, last), fresh) in texts.into_iter().zip(is_fresh) {
             let status = RecipeStatus {
@@ -174,24 +184,6 @@ impl Workspace {
             world.push(kind.name(), quality::code_version(*kind));
         }
         Ok(world.digest())
-    }
-
-    /// Whether nothing a recipe stands on can have changed since it was built.
-    fn first_look(&self, text: &RecipeText, last: &FreshRecipe, world: Digest) -> bool {
-        let same =
-            |path: &Path, then: &Stat| !then.is_racy(last.built_ns) && system::stat(path).is_ok_and(|now| now == *then);
-        text.digest == last.text
-            && world == last.world
-            && last.outputs.iter().all(|output| same(&self.output_dir.join(&output.name), &output.stat))
-            && last.locals.iter().all(|(path, stat)| same(&self.settings.root.join(path), stat))
-            && self.stray(&last.outputs).is_none()
-    }
-
-    /// The quarantine file of a recipe whose last build wrote none: what a build that was refused has left.
-    fn stray(&self, outputs: &[OutputFile]) -> Option<String> {
-        let [train, .., last] = outputs else { return None };
-        let [.., quarantine] = driver::file_names(train.name.strip_suffix("_train.jsonl")?);
-        (last.name != quarantine && system::exists(&self.output_dir.join(&quarantine))).then_some(quarantine)
     }
 
     /// Parses what is left, pins its sources and compares leaves.
@@ -263,6 +255,7 @@ impl Workspace {
     /// Compares outputs with the last build, and asks the planner where that does not settle it.
     fn third_look(&self, session: &mut Session) {
         let (planner, snapshots, record) = (&session.planner, &session.snapshots, &session.record);
+        let quarantined = &session.quarantined;
         for assessed in &mut session.recipes {
             if assessed.status.state == State::Fresh || assessed.status.state == State::Invalid {
                 continue;
@@ -291,7 +284,7 @@ impl Workspace {
             }
             let edited = || status.files.iter().filter(|file| file.state == FileState::Edited);
             let missing = || status.files.iter().filter(|file| file.state == FileState::Missing);
-            let stray = assessed.last.as_ref().and_then(|last| self.stray(&last.outputs));
+            let stray = assessed.last.as_ref().and_then(|last| self.stray(&last.outputs, quarantined));
             let is_same = changes.is_empty() && edited().next().is_none() && missing().next().is_none();
             if assessed.last.is_some() && is_same && stray.is_none() {
                 status.state = State::Fresh;

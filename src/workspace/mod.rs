@@ -6,6 +6,7 @@ mod depfile;
 mod diff;
 mod events;
 mod find;
+mod first_look;
 mod history;
 mod log;
 mod manifest;

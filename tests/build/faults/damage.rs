@@ -1,6 +1,6 @@
 //! Damage to the cache costs work, never a build and never a byte.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, thread};
 
 use rusqlite::Connection;
 
@@ -169,24 +169,30 @@ fn a_damaged_record_is_begun_again() {
 
 #[test]
 fn a_flipped_byte_in_the_record_is_never_a_wrong_byte_in_an_output() {
-    let space = small();
-    space.build();
-    let backup = tempfile::tempdir().unwrap();
-    copy(&space.path("cache"), backup.path());
-    let whole = space.read("cache/v1/record.sqlite");
-    let used: Vec<usize> = (0..whole.len()).filter(|at| whole[*at] != 0).collect();
-    // Every byte of the header, and some hundred of what follows.
-    let header = used.iter().take_while(|at| **at < 100);
-    let rest = used.iter().skip_while(|at| **at < 100).step_by(used.len().div_ceil(150));
-    for at in header.chain(rest) {
-        for mask in [0x01, 0x80] {
+    // Each thread has a workspace of its own: most of the time goes to waiting for the disk.
+    const THREADS: usize = 4;
+    let flip_some = |thread: usize| {
+        let space = small();
+        space.build();
+        let backup = tempfile::tempdir().unwrap();
+        copy(&space.path("cache"), backup.path());
+        let whole = space.read("cache/v1/record.sqlite");
+        let used: Vec<usize> = (0..whole.len()).filter(|at| whole[*at] != 0).collect();
+        // Every byte of the header, and some hundred of what follows.
+        let header = used.iter().take_while(|at| **at < 100);
+        let rest = used.iter().skip_while(|at| **at < 100).step_by(used.len().div_ceil(150));
+        let flips = header.chain(rest).flat_map(|at| [0x01, 0x80].map(|mask| (*at, mask)));
+        for (at, mask) in flips.skip(thread).step_by(THREADS) {
             survive(&space, backup.path(), &format!("byte {at} ^ {mask:#x}"), |path| {
                 let mut bytes = whole.clone();
-                bytes[*at] ^= mask;
+                bytes[at] ^= mask;
                 fs::write(path, bytes).unwrap();
             });
         }
-    }
+    };
+    thread::scope(|scope| {
+        (0..THREADS).for_each(|thread| drop(scope.spawn(move || flip_some(thread))));
+    });
 }
 
 /// What is left of the record when a process is killed while it writes: pages half written, and a journal to undo them.

@@ -17,8 +17,8 @@ use crate::space::{Outputs, Space, assert_same, entry, recipe, rows};
 /// Enough work to be stopped in the middle of.
 fn large() -> Space {
     let space = Space::new();
-    space.write("data/a.jsonl", rows(0..9000, 70));
-    space.write("data/b.jsonl", rows(20_000..24_000, 70));
+    space.write("data/a.jsonl", rows(0..5000, 70));
+    space.write("data/b.jsonl", rows(20_000..22_500, 70));
     let filters = "filters: [{ type: quality, min_score: 0.1 }, { type: language, languages: [en, de, fr] }]";
     space.write("config/sft/one.yaml", recipe(&[entry("a", "data/a.jsonl", 1.0, &[])], ""));
     space.write(

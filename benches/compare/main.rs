@@ -1,0 +1,2 @@
+//! Compares datac with others.
+fn main() {}

@@ -1,0 +1,60 @@
+//! The first look: what can be said of a recipe from digests and stats alone, thousands of times in a no-change build.
+
+use std::{
+    collections::{HashMap, HashSet},
+    ffi::OsString,
+    path::Path,
+};
+
+use super::{RecipeText, Workspace};
+use crate::{
+    artifact::{FreshRecipe, OutputFile},
+    driver,
+    hash::Digest,
+    system::{self, Stat},
+};
+
+impl Workspace {
+    /// The stats of all local files that recipes stand on; many recipes share few files.
+    pub(super) fn local_stats<'l>(
+        &self,
+        last: impl Iterator<Item = &'l FreshRecipe>,
+    ) -> HashMap<&'l str, Option<Stat>> {
+        let mut stats = HashMap::new();
+        for (path, _) in last.flat_map(|last| &last.locals) {
+            stats.entry(path.as_str()).or_insert_with(|| system::stat(&self.settings.root.join(path)).ok());
+        }
+        stats
+    }
+
+    /// Whether nothing a recipe stands on can have changed since it was built.
+    pub(super) fn first_look(
+        &self,
+        text: &RecipeText,
+        last: &FreshRecipe,
+        world: Digest,
+        locals: &HashMap<&str, Option<Stat>>,
+        quarantined: &HashSet<OsString>,
+    ) -> bool {
+        let same = |now: Option<Stat>, then: &Stat| !then.is_racy(last.built_ns) && now == Some(*then);
+        text.digest == last.text
+            && world == last.world
+            && last
+                .outputs
+                .iter()
+                .all(|output| same(system::stat(&self.output_dir.join(&output.name)).ok(), &output.stat))
+            && last.locals.iter().all(|(path, stat)| same(locals.get(path.as_str()).copied().flatten(), stat))
+            && self.stray(&last.outputs, quarantined).is_none()
+    }
+
+    /// The quarantine file of a recipe whose last build wrote none: what a build that was refused has left.
+    pub(super) fn stray(&self, outputs: &[OutputFile], quarantined: &HashSet<OsString>) -> Option<String> {
+        if quarantined.is_empty() {
+            return None;
+        }
+        let [train, .., last] = outputs else { return None };
+        let [.., quarantine] = driver::file_names(train.name.strip_suffix("_train.jsonl")?);
+        let is_there = quarantined.contains(Path::new(&quarantine).file_name()?);
+        (last.name != quarantine && is_there).then_some(quarantine)
+    }
+}
