@@ -188,7 +188,8 @@ fn tail(text: &str, from: usize) -> Cow<'_, str> {
 /// The first lines of a text, behind its name.
 fn block(lead: &str, name: &str, text: &str, width: usize) -> String {
     const NAME: usize = 10;
-    let room = width.saturating_sub(4 + NAME).max(16);
+    // Two columns are for the mark of what is left out.
+    let room = width.saturating_sub(4 + NAME + 2).max(16);
     // What a terminal would take for a command is shown as a space.
     let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     // Wrapping a novel to show three lines of it would be waste.
@@ -246,7 +247,8 @@ mod tests {
         let long = "word ".repeat(100);
         let shown = block("    ", "user", &long, 40);
         assert_eq!(shown.lines().count(), LINES);
-        assert!(shown.ends_with(" …\n") && shown.lines().all(|line| line.chars().count() <= 42), "{shown}");
+        let seen = |line: &str| line.replace(&FAINT.to_string(), "").replace(&format!("{FAINT:#}"), "").chars().count();
+        assert!(shown.ends_with(" …\n") && shown.lines().all(|line| seen(line) <= 40), "{shown}");
         assert_eq!(block("    ", "user", "", 40), format!("    {FAINT}{:<10}{FAINT:#}\n", "user"));
         let (one, other) = (format!("{long}é end"), format!("{long}è end"));
         let from = parting(&one, &other);
