@@ -4,6 +4,8 @@
 //! records and reports, and the stat cache's rule that a file as new as its record is read again.
 #![expect(clippy::disallowed_methods, reason = "this module is the door the other modules must use")]
 
+mod pipe;
+
 use std::{
     cell::RefCell,
     collections::HashSet,
@@ -15,6 +17,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+pub use pipe::TokenPipe;
 use serde::{Deserialize, Serialize};
 
 /// A file operation that failed, with the path it was about.
@@ -155,6 +158,12 @@ pub fn create_private_dir(path: &Path) -> Result<(), FileError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(at("create folder", path))
 }
 
+/// Creates an empty file, with its folder; what was there is gone.
+pub fn create(path: &Path) -> Result<File, FileError> {
+    create_folder_of(path)?;
+    File::create(path).map_err(at("write", path))
+}
+
 /// Opens a file for reading and writing, creating it if it is not there.
 pub fn open_or_create(path: &Path) -> Result<File, FileError> {
     File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(at("open", path))
@@ -213,7 +222,7 @@ impl Replacement {
 
     /// Starts a replacement of `destination`, whose folder must exist.
     pub fn new(destination: &Path) -> Result<Self, FileError> {
-        let folder = destination.parent().unwrap_or(Path::new("."));
+        let folder = destination.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let temporary = tempfile::Builder::new()
             .prefix(LEFT_OVER.0)
             .suffix(LEFT_OVER.1)
@@ -250,6 +259,33 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<Stat, FileError> {
     let mut replacement = Replacement::new(path)?;
     replacement.write_all(bytes)?;
     replacement.commit()
+}
+
+/// Replaces a file that others can do without by `bytes`, unless it holds them: not synced, but old or new and never half.
+///
+/// Its folder is made where there is none.
+pub fn replace_if_other(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    if fs::read(path).is_ok_and(|present| present == bytes) {
+        return Ok(());
+    }
+    create_folder_of(path)?;
+    let mut replacement = Replacement::new(path)?;
+    replacement.write_all(bytes)?;
+    replacement.commit_unsynced()
+}
+
+fn create_folder_of(path: &Path) -> Result<(), FileError> {
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) => create_dir(folder),
+        None => Ok(()),
+    }
+}
+
+/// Sets the time of a file's last change, creating it empty, with its folder, where there is none.
+pub fn touch(path: &Path, time_ns: i64) -> Result<(), FileError> {
+    create_folder_of(path)?;
+    let time = UNIX_EPOCH + Duration::from_nanos(time_ns.max(0) as u64);
+    open_or_create(path)?.set_modified(time).map_err(at("touch", path))
 }
 
 /// An environment variable, if it is set, not empty and UTF-8.

@@ -43,6 +43,8 @@ documents! {
     recipes: "docs/recipes.md",
     rows: "docs/rows.md",
     inspect: "docs/inspect.md",
+    make_ninja_ci: "docs/make-ninja-ci.md",
+    history: "docs/history.md",
     build: "tests/cmd/build.md",
     status: "tests/cmd/status.md",
     why: "tests/cmd/why.md",

@@ -193,6 +193,20 @@ impl Record {
         Ok(found.flatten().and_then(|sealed| self.unsealed(key.as_bytes(), &sealed)))
     }
 
+    /// Whether there is a record and none of it can be read: it is of another version, or damaged.
+    pub fn is_unreadable(&self) -> bool {
+        self.connection.is_none() && system::exists(&self.path)
+    }
+
+    /// Whether an entry of an action is there, sound or not.
+    pub fn has_entry(&self, key: &Digest) -> Result<bool, RecordError> {
+        let found = self.on(|connection| {
+            let mut select = connection.prepare_cached("SELECT 1 FROM actions WHERE key = ?1")?;
+            select.exists([key.as_bytes()])
+        })?;
+        Ok(found.unwrap_or(false))
+    }
+
     /// Whether an outcome was noted since the record was opened.
     pub fn was_noted(&self, key: &Digest) -> bool {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).contains(key)

@@ -89,10 +89,14 @@ pub(super) enum Command {
     Build(Build),
     /// Show what is stale, and why; starts no work
     Status(Status),
-    /// Explain why an output would be built or not
+    /// Explain why an output would be built or not, or why it was
     Why(Why),
     /// Pin sources in datac.lock
     Lock(Lock),
+    /// Show what was built when, and what changed between two runs
+    Log(Log),
+    /// Show which rows differ from an earlier build
+    Diff(Diff),
     /// Tell where a row of an output comes from, or where a row of a source went
     Trace(Trace),
     /// Show rows of an output, laid out to be read
@@ -122,7 +126,7 @@ pub(super) struct Build {
     /// Build again whatever the cache holds
     #[arg(long)]
     pub(super) force: bool,
-    /// Threads [default: one a core]
+    /// Threads [default: one a core; under make -j, one a token]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "DATAC_JOBS", hide_env = true)]
     pub(super) jobs: Option<u16>,
     /// Fail rather than change datac.lock
@@ -140,6 +144,34 @@ pub(super) struct Build {
     /// Print one JSON document to stdout
     #[arg(long)]
     pub(super) json: bool,
+    /// Options for make, ninja and other programs.
+    #[command(flatten)]
+    pub(super) plug: Plug,
+}
+
+/// What a build leaves for the program that called it.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "For make, ninja and other programs")]
+pub(super) struct Plug {
+    /// Write what the outputs hang on, as a make rule; paths are as seen from here
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "check"])]
+    pub(super) depfile: Option<PathBuf>,
+    /// Touch a file once everything is built or fresh
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "check"])]
+    pub(super) stamp: Option<PathBuf>,
+    /// Write what happens as it happens, a JSON object a line; `-`: to stdout
+    #[arg(long, value_name = "FILE")]
+    pub(super) events: Option<PathBuf>,
+    /// Write what took how long, for chrome://tracing or ui.perfetto.dev
+    #[arg(long, value_name = "FILE")]
+    pub(super) profile: Option<PathBuf>,
+}
+
+impl Plug {
+    /// Whether stdout is for events.
+    pub(super) fn is_on_stdout(&self) -> bool {
+        self.events.as_ref().is_some_and(|path| path.as_os_str() == "-")
+    }
 }
 
 /// Options of `status`.
@@ -169,11 +201,14 @@ pub(super) struct Status {
 #[command(after_help = "\
 Examples:
   datac why dataset/sft_general_train.jsonl
-  datac why sft/general")]
+  datac why sft/general --run 3                why run 3 built it")]
 pub(super) struct Why {
     /// An output file, or a recipe by path or name
     #[arg(value_name = "OUTPUT")]
     pub(super) output: String,
+    /// Explain what a run built, by its number or `last`
+    #[arg(long, value_name = "RUN")]
+    pub(super) run: Option<String>,
     /// Print one JSON document to stdout
     #[arg(long)]
     pub(super) json: bool,
@@ -196,6 +231,69 @@ pub(super) struct Lock {
     /// Move pins to what their revision names now; of these sources, or of all
     #[arg(long, value_name = "SOURCE", num_args = 0..)]
     pub(super) upgrade: Option<Vec<String>>,
+    /// Print one JSON document to stdout
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Options of `log`.
+#[derive(Args, Debug)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Examples:
+  datac log                what was built, newest first
+  datac log last           one run: what was built, from which state, why
+  datac log diff 3 last    whose files differ between two runs, and why"
+)]
+pub(super) struct Log {
+    #[command(subcommand)]
+    pub(super) command: Option<LogCommand>,
+    /// A run by its number, or `last`
+    #[arg(value_name = "RUN")]
+    pub(super) run: Option<String>,
+    /// How many runs to list
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) limit: u16,
+    /// Print one JSON document to stdout
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What else `log` can do.
+#[derive(Debug, Subcommand)]
+pub(super) enum LogCommand {
+    /// Compare what stood after two runs
+    Diff {
+        /// The earlier run: its number, or `last`
+        #[arg(value_name = "OLD")]
+        old: String,
+        /// The later run
+        #[arg(value_name = "NEW")]
+        new: String,
+        /// Print one JSON document to stdout
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Options of `diff`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  datac diff sft/general                       the last build against the one before it
+  datac diff sft/general --vs 3                against what stood after run 3
+  datac diff dataset/a.jsonl --vs old.jsonl    two files, as they are on disk")]
+pub(super) struct Diff {
+    /// An output file, or a recipe by path or name
+    #[arg(value_name = "OUTPUT")]
+    pub(super) output: String,
+    /// What to compare with: a run's number, or a file [default: the build before the last]
+    #[arg(long, value_name = "RUN|FILE")]
+    pub(super) vs: Option<String>,
+    /// How many rows of each kind to show
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 3)]
+    pub(super) rows: u16,
     /// Print one JSON document to stdout
     #[arg(long)]
     pub(super) json: bool,

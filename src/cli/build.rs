@@ -1,29 +1,65 @@
 //! `datac build`: builds, then prints what came of it.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::{
     args::Build,
-    errors, exit,
+    errors,
+    events::Listener,
+    exit, plug,
     progress::{Progress, Seen, Wrote},
     screen::{ERROR, FAINT, GOOD, HINT, Screen, VERB, WARN, bytes, counted_rows, duration, rows},
     status,
 };
 use crate::{
+    driver::{self, Make},
     graph::FailureKind,
     system,
     workspace::{BuildOptions, BuildReport, RecipeReport, State, Summary, Workspace},
 };
 
-pub(super) fn run(workspace: &Workspace, options: &Build, screen: &Screen, progress: &Progress) -> u8 {
-    if options.dry_run || options.check {
-        return look(workspace, options, screen);
+pub(super) fn run(
+    workspace: &Workspace,
+    options: &Build,
+    make: Option<Arc<Make>>,
+    screen: &Screen,
+    progress: &Progress,
+    listener: &Listener,
+) -> u8 {
+    if options.json && options.plug.is_on_stdout() {
+        screen.error("print to stdout: both `--json` and `--events -` would", Some("give one of them a file"));
+        return exit::USAGE;
+    }
+    let (code, report) = built_or_seen(workspace, options, make, screen, progress, listener);
+    match listener.finish(report.as_ref(), code) {
+        Ok(()) => code,
+        Err(error) => {
+            screen.error(&error.to_string(), Some("`--profile` takes a file that can be written"));
+            if code == exit::OK { exit::FAILED } else { code }
+        }
+    }
+}
+
+fn built_or_seen(
+    workspace: &Workspace,
+    options: &Build,
+    make: Option<Arc<Make>>,
+    screen: &Screen,
+    progress: &Progress,
+    listener: &Listener,
+) -> (u8, Option<BuildReport>) {
+    if options.dry_run || options.check || driver::makes_nothing() {
+        return (look(workspace, options, screen, listener), None);
+    }
+    if let Some(make) = &make {
+        make.confine();
     }
     let how = BuildOptions {
         jobs: options.jobs.map_or(0, usize::from),
+        make,
         force: options.force,
         locked: options.locked,
         no_wait: options.no_wait,
@@ -32,11 +68,12 @@ pub(super) fn run(workspace: &Workspace, options: &Build, screen: &Screen, progr
         command: system::arguments(),
         ..BuildOptions::default()
     };
+    let started = system::now_ns();
     let built = workspace.build(&options.paths, &how);
     let Seen { wrote, pinned } = progress.finish();
     let report = match built {
         Ok(report) => report,
-        Err(error) => return errors::report(&error, workspace, screen),
+        Err(error) => return (errors::report(&error, workspace, screen), None),
     };
     if options.json {
         print_json(&report, screen);
@@ -49,18 +86,23 @@ pub(super) fn run(workspace: &Workspace, options: &Build, screen: &Screen, progr
         }
     }
     if report.recipes.is_empty() {
-        return errors::no_recipes(&options.paths, screen);
+        return (errors::no_recipes(&options.paths, screen), Some(report));
     }
-    report.failure().map_or(exit::OK, exit::of)
+    let code = match report.failure() {
+        Some(failure) => exit::of(failure),
+        None => plug::leave(workspace, options, &report, started, screen),
+    };
+    (code, Some(report))
 }
 
 /// `--dry-run` and `--check`: the same looks as `status`.
-fn look(workspace: &Workspace, options: &Build, screen: &Screen) -> u8 {
+fn look(workspace: &Workspace, options: &Build, screen: &Screen, listener: &Listener) -> u8 {
     let assessment = match workspace.status(&options.paths) {
         Ok(assessment) => assessment,
         Err(error) => return errors::report(&error, workspace, screen),
     };
     for recipe in &assessment.recipes {
+        listener.planned(recipe);
         errors::problems(&recipe.problems, workspace, screen);
     }
     if options.json {
@@ -69,7 +111,7 @@ fn look(workspace: &Workspace, options: &Build, screen: &Screen) -> u8 {
     if assessment.recipes.is_empty() {
         return errors::no_recipes(&options.paths, screen);
     }
-    if !options.json {
+    if !options.json && !options.plug.is_on_stdout() {
         status::print(&assessment, false, screen);
     }
     let states = || assessment.recipes.iter().map(|recipe| recipe.state);

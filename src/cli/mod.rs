@@ -5,14 +5,20 @@
 mod args;
 mod build;
 pub mod diagnostics;
+mod diff;
 mod errors;
+mod events;
 pub mod exit;
 mod lock;
+mod log;
+mod plug;
+mod profile;
 mod progress;
 mod screen;
 mod show;
 mod stats;
 mod status;
+mod times;
 mod trace;
 mod why;
 
@@ -29,11 +35,12 @@ use clap::Parser;
 
 use self::{
     args::{Arguments, Command, Global},
+    events::Listener,
     progress::{Progress, Show},
     screen::Screen,
 };
 use crate::{
-    driver::Observer,
+    driver::{Make, Observer},
     system,
     workspace::{Settings, Workspace},
 };
@@ -54,11 +61,13 @@ pub fn run() -> ExitCode {
         screen.error(&problem.0, Some(&problem.1));
         return ExitCode::from(exit::USAGE);
     }
+    // Before anything is opened.
+    let make = Make::inherited();
     let interrupt = Arc::new(AtomicBool::new(false));
     install_interrupt(&interrupt);
     let screen = Screen::new(arguments.global.color, arguments.global.quiet);
     // What is on disk is whole whatever happens here: files are put in place in one step, and reads check every byte.
-    let ended = panic::catch_unwind(AssertUnwindSafe(|| dispatch(arguments, interrupt)));
+    let ended = panic::catch_unwind(AssertUnwindSafe(|| dispatch(arguments, interrupt, make)));
     ExitCode::from(ended.unwrap_or_else(|_| {
         screen.error("go on: this is a bug in datac", Some("report it with the lines above and your recipe"));
         exit::BUG
@@ -77,7 +86,7 @@ fn install_interrupt(interrupt: &Arc<AtomicBool>) {
     installed.ok();
 }
 
-fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>) -> u8 {
+fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<Make>>) -> u8 {
     let Arguments { global, command } = arguments;
     let screen = Screen::new(global.color, global.quiet);
     if let Some(folder) = &global.directory
@@ -92,12 +101,25 @@ fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>) -> u8 {
         _ => Show::Warnings,
     };
     let progress = Progress::new(screen.clone(), show);
-    let workspace = open(&global, interrupt, progress.observer());
+    let listener = match &command {
+        Command::Build(options) => Listener::open(&options.plug, &options.paths),
+        _ => Ok(Listener::default()),
+    };
+    let listener = match listener {
+        Ok(listener) => listener,
+        Err(error) => {
+            screen.error(&error.to_string(), Some("`--events` takes a file that can be written, or `-` for stdout"));
+            return exit::USAGE;
+        }
+    };
+    let workspace = open(&global, interrupt, listener.before(progress.observer()));
     match command {
-        Command::Build(options) => build::run(&workspace, &options, &screen, &progress),
+        Command::Build(options) => build::run(&workspace, &options, make, &screen, &progress, &listener),
         Command::Status(options) => status::run(&workspace, &options, &screen),
         Command::Why(options) => why::run(&workspace, &options, &screen),
         Command::Lock(options) => lock::run(&workspace, &options, &screen),
+        Command::Log(options) => log::run(&workspace, &options, &screen),
+        Command::Diff(options) => diff::run(&workspace, &options, &screen),
         Command::Trace(options) => trace::run(&workspace, &options, &screen),
         Command::Show(options) => show::run(&workspace, &options, &screen),
         Command::Stats(options) => stats::run(&workspace, &options, &screen),

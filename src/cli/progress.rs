@@ -94,9 +94,10 @@ impl Shown {
             Event::Wrote { path, rows, bytes } => {
                 self.seen.lock().unwrap_or_else(PoisonError::into_inner).wrote.insert(path, (rows, bytes));
             }
-            Event::Started { kind, label } => self.note(label, kind.to_owned()),
+            Event::Started { kind, label, .. } => self.note(label, kind.to_owned()),
             Event::Reading { label, rows: count } => self.note(label, format!("{} rows", rows(count))),
             Event::Download { path, done, total } => self.note(path, format!("{} of {}", bytes(done), bytes(total))),
+            Event::Planned { .. } | Event::Chunk { .. } | Event::Ended { .. } => {}
             Event::Finished { label, .. } => {
                 let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
                 running.remove(&label);

@@ -6,11 +6,17 @@ use super::{
     args::Why,
     errors, exit,
     screen::{ERROR, FAINT, GOOD, HINT, Screen, WARN, counted_rows, wrapped},
-    status,
+    status, times,
 };
-use crate::workspace::{Explanation, State, Workspace};
+use crate::{
+    system,
+    workspace::{Explanation, PastBuild, PastExplanation, PastReason, State, Workspace},
+};
 
 pub(super) fn run(workspace: &Workspace, options: &Why, screen: &Screen) -> u8 {
+    if let Some(run) = &options.run {
+        return of_run(workspace, options, run, screen);
+    }
     let explanation = match workspace.why(&options.output) {
         Ok(explanation) => explanation,
         Err(error) => return errors::report(&error, workspace, screen),
@@ -33,6 +39,53 @@ pub(super) fn run(workspace: &Workspace, options: &Why, screen: &Screen) -> u8 {
     exit::OK
 }
 
+/// Why a run built what it built.
+fn of_run(workspace: &Workspace, options: &Why, run: &str, screen: &Screen) -> u8 {
+    let explanation = match workspace.why_run(&options.output, run) {
+        Ok(explanation) => explanation,
+        Err(error) => return errors::report(&error, workspace, screen),
+    };
+    if options.json {
+        #[derive(Serialize)]
+        struct Document<'a> {
+            schema: &'static str,
+            datac: &'static str,
+            #[serde(flatten)]
+            explanation: &'a PastExplanation,
+        }
+        let document =
+            Document { schema: "datac.why.run/1", datac: env!("CARGO_PKG_VERSION"), explanation: &explanation };
+        let text = serde_json::to_string_pretty(&document).expect("an explanation is plain data");
+        screen.data(&format!("{text}\n"));
+        return exit::OK;
+    }
+    let PastExplanation { name, path, build } = &explanation;
+    let state = &build.state;
+    let columns = screen.data_width();
+    let mut text = format!("{name} was {WARN}{state}{WARN:#}\n\n{}", past(build, path, columns));
+    if let Some(failure) = &build.failure {
+        text.push_str(&format!("\n{}\n", wrapped(&format!("{ERROR}failed{ERROR:#} to {failure}"), 0, 2, columns)));
+    }
+    screen.data(&text);
+    exit::OK
+}
+
+/// When a recipe was built, and why.
+fn past(build: &PastBuild, path: &str, columns: Option<usize>) -> String {
+    let verb = if build.failure.is_some() { "tried" } else { "built" };
+    let when = times::ago(build.started_ns, system::now_ns()).replace(' ', "\u{a0}");
+    let because = if build.reasons.is_empty() { "" } else { ", because" };
+    let mut out =
+        format!("{}\n", wrapped(&format!("{verb} in run\u{a0}{}, {when}{because}", build.run), 0, 2, columns));
+    for PastReason { reason, place } in &build.reasons {
+        out.push_str(&format!("  {}\n", wrapped(&reason.text, 2, 4, columns)));
+        if let Some((line, column)) = place {
+            out.push_str(&format!("    {FAINT}at {path}:{line}:{column}{FAINT:#}\n"));
+        }
+    }
+    out
+}
+
 fn text(explanation: &Explanation, columns: Option<usize>) -> String {
     let status = &explanation.status;
     let style = match status.state {
@@ -43,8 +96,10 @@ fn text(explanation: &Explanation, columns: Option<usize>) -> String {
     let mut out = format!("{} is {style}{}{style:#}\n", status.name, status.state.word());
     let width = status.files.iter().map(|file| file.name.chars().count()).max().unwrap_or(0);
     for file in &status.files {
-        let (name, rows, blake3) = (&file.name, counted_rows(file.rows), file.blake3.short());
-        out.push_str(&format!("  {FAINT}{name:<width$}  {rows}, blake3 {blake3}{FAINT:#}\n"));
+        let (name, blake3) = (&file.name, file.blake3.short());
+        let rows = counted_rows(file.rows).replace(' ', "\u{a0}");
+        let line = format!("{FAINT}{name:<width$}  {rows}, blake3\u{a0}{blake3}{FAINT:#}");
+        out.push_str(&format!("  {}\n", wrapped(&line, 2, 4, columns)));
     }
     // Problems have been drawn, each with its line.
     if status.problems.is_empty() && !status.reasons.is_empty() {
@@ -55,6 +110,9 @@ fn text(explanation: &Explanation, columns: Option<usize>) -> String {
                 out.push_str(&format!("    {FAINT}at {}:{line}:{column}{FAINT:#}\n", status.path));
             }
         }
+    }
+    if let (State::Fresh, Some(build)) = (status.state, &explanation.past) {
+        out.push_str(&format!("\n{}", past(build, &status.path, columns)));
     }
     if status.state != State::Fresh && status.state != State::Invalid {
         out.push_str(&stages(explanation));
@@ -67,7 +125,8 @@ fn text(explanation: &Explanation, columns: Option<usize>) -> String {
                 Some((_, hex)) if hex.len() >= 40 => &hex[..10],
                 _ => entry.value.as_str(),
             };
-            out.push_str(&format!("  {FAINT}{:<width$}  {value}{FAINT:#}\n", entry.name));
+            let line = format!("{FAINT}{:<width$}  {value}{FAINT:#}", entry.name);
+            out.push_str(&format!("  {}\n", wrapped(&line, 2, 4, columns)));
         }
     }
     let is_stale = !matches!(status.state, State::Fresh | State::Invalid);
@@ -94,7 +153,16 @@ fn stages(explanation: &Explanation) -> String {
             (None, 0) => "to run, unless the stage before yields the same bytes".to_owned(),
             (None, reused) => format!("{reused} reused, more may run"),
         };
-        out.push_str(&format!("  {:<8} {what}\n", step.stage));
+        let misses = explanation.misses.iter().filter(|miss| miss.stage == step.stage);
+        let why: Vec<String> = misses
+            .map(|miss| match step.to_run == Some(miss.count) {
+                true => miss.reason.words().to_owned(),
+                false => format!("{} {}", miss.count, miss.reason.words()),
+            })
+            .collect();
+        let why =
+            if why.is_empty() || step.to_run == Some(0) { String::new() } else { format!(": {}", why.join(", ")) };
+        out.push_str(&format!("  {:<8} {what}{why}\n", step.stage));
     }
     format!("\nstages\n{out}")
 }

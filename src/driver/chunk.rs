@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 
 use serde::{Deserialize, Serialize};
 
-use super::step::{Context, Stop};
+use super::step::{Context, Event, Stop};
 use crate::{
     convert::{self, Converter},
     decode::Chunk,
@@ -13,6 +13,7 @@ use crate::{
     quality::ScoreColumn,
     row::{RawRow, Reason, Reject, Sample, Value},
     samples::SampleIndex,
+    system::Stopwatch,
 };
 
 /// What is wanted of a chunk by those who share a conversion.
@@ -47,6 +48,7 @@ pub(crate) fn run(
     digest: &Digest,
     jobs: &[Job],
 ) -> Result<Vec<ConvertOutcome>, Stop> {
+    let watch = Stopwatch::start();
     let mut works = Vec::with_capacity(jobs.len());
     for job in jobs {
         works.push(Work::new(context, digest, job));
@@ -74,7 +76,7 @@ pub(crate) fn run(
             }
         });
     }
-    works.into_iter().map(|work| work.finish(context, digest)).collect()
+    works.into_iter().map(|work| work.finish(context, digest, watch)).collect()
 }
 
 /// One job under way.
@@ -134,7 +136,10 @@ impl<'j> Work<'j> {
         Ok(())
     }
 
-    fn finish(self, context: &Context, digest: &Digest) -> Result<ConvertOutcome, Stop> {
+    fn finish(self, context: &Context, digest: &Digest, watch: Stopwatch) -> Result<ConvertOutcome, Stop> {
+        let tell = |kind, key, label, bytes, samples: u32| {
+            context.tell(Event::Chunk { kind, key, label, took: watch.elapsed(), rows: u64::from(samples), bytes });
+        };
         let outcome = match self.known {
             Some(known) => known,
             None => {
@@ -156,15 +161,19 @@ impl<'j> Work<'j> {
                 };
                 context.count("convert");
                 context.made.lock().unwrap_or_else(PoisonError::into_inner).insert(outcome.index);
-                context.note(convert_key(digest, &self.job.conversion), "convert", &Outcome::Convert(outcome.clone()));
+                let key = convert_key(digest, &self.job.conversion);
+                context.note(key, "convert", &Outcome::Convert(outcome.clone()));
+                tell("convert", key, self.job.conversion.converter, bytes, outcome.samples);
                 outcome
             }
         };
         for (measure, column) in &self.columns {
             let key = score_key(digest, &outcome.index, &outcome.rows, measure);
-            let scores = context.store.put(&column.encode())?;
+            let encoded = column.encode();
+            let scores = context.store.put(&encoded)?;
             context.count("score");
             context.note(key, "score", &Outcome::Score(scores));
+            tell("score", key, measure.kind.name(), encoded.len() as u64, outcome.samples);
         }
         Ok(outcome)
     }

@@ -11,6 +11,8 @@ mod output;
 mod scan;
 mod select;
 mod step;
+pub(crate) mod threads;
+mod told;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -19,9 +21,11 @@ use std::{
 };
 
 pub(crate) use chunk::StoredReject;
-pub(crate) use output::{QuarantinePlace, file_names, quarantine_line};
+pub(crate) use output::{QuarantinePlace, file_names, is_quarantine, quarantine_line};
 pub(crate) use step::{Context, Stop, failure_of, lookup};
 pub use step::{Event, Observer};
+pub use threads::{Make, makes_nothing};
+use told::{Told, label, size};
 
 use crate::{
     graph::{
@@ -114,9 +118,9 @@ struct Driver<'a> {
 
 /// Something to run.
 enum Job {
-    Action(Arc<Action>),
-    Again(scan::Again, Vec<Arc<Action>>),
-    Restore(usize, Box<RecipePlan>, Vec<bool>),
+    Action(Arc<Action>, Arc<[String]>),
+    Again(scan::Again, Vec<Arc<Action>>, Arc<[String]>),
+    Restore(usize, Box<RecipePlan>, Vec<bool>, Arc<[String]>),
     Show(usize, Rejects),
 }
 
@@ -124,6 +128,7 @@ impl Driver<'_> {
     /// Asks the planner about recipes and starts what they miss.
     fn ask(&mut self, numbers: Vec<usize>, spawn: &dyn Fn(Job)) {
         let mut missing: BTreeMap<Digest, Arc<Action>> = BTreeMap::new();
+        let mut askers: HashMap<Digest, Vec<usize>> = HashMap::new();
         for number in numbers {
             let has_failed = || self.endings.iter().flatten().any(Result::is_err);
             if self.endings[number].is_some() || self.context.check().is_err() || (self.fail_fast && has_failed()) {
@@ -141,6 +146,7 @@ impl Driver<'_> {
                 Node::Needs(actions) => {
                     for action in actions {
                         self.waiting[number].insert(action.key);
+                        askers.entry(action.key).or_default().push(number);
                         merge(&mut missing, action);
                     }
                 }
@@ -153,24 +159,48 @@ impl Driver<'_> {
         // The longest first: what is started last decides when all is done.
         whole.sort_by_key(|action| std::cmp::Reverse(weight(&action.work)));
         for group in scan::group(single.iter().map(|action| &**action)) {
-            let own = single.iter().filter(|action| group.holds(action)).cloned().collect();
+            let own: Vec<_> = single.iter().filter(|action| group.holds(action)).cloned().collect();
             self.jobs += 1;
-            spawn(Job::Again(group, own));
+            let recipes = self.names(own.iter().flat_map(|action| &askers[&action.key]));
+            spawn(Job::Again(group, own, recipes));
         }
         for action in whole {
             self.jobs += 1;
-            spawn(Job::Action(action));
+            let recipes = self.names(askers[&action.key].iter());
+            spawn(Job::Action(action, recipes));
         }
+    }
+
+    /// The paths of recipes, each once.
+    fn names<'n>(&self, numbers: impl Iterator<Item = &'n usize>) -> Arc<[String]> {
+        let numbers: BTreeSet<usize> = numbers.copied().collect();
+        numbers.into_iter().map(|number| self.recipes[number].path(self.planner).to_owned()).collect()
+    }
+
+    /// Notes what became of a recipe, and tells.
+    fn end(&mut self, number: usize, ending: Ending) {
+        let files = |plan: &RecipePlan| {
+            let outcomes = [Some(plan.train), Some(plan.validation), plan.quarantine];
+            let files = file_names(&plan.stem).into_iter().zip(outcomes);
+            let path = |name: String| self.context.output_dir.join(name).to_string_lossy().into_owned();
+            files.filter_map(|(name, outcome)| Some((path(name), outcome?))).collect()
+        };
+        self.context.tell(Event::Ended {
+            recipe: self.recipes[number].path(self.planner).to_owned(),
+            failure: ending.as_ref().err().map(ToString::to_string),
+            files: ending.as_ref().map(files).unwrap_or_default(),
+        });
+        self.endings[number] = Some(ending);
     }
 
     /// Ends a recipe whose plan is known, or first has its files put in place.
     fn settle(&mut self, number: usize, plan: RecipePlan, spawn: &dyn Fn(Job)) {
         let in_place = in_place(self.context, &plan);
         if in_place.iter().all(|is| *is) {
-            self.endings[number] = Some(Ok(plan));
+            self.end(number, Ok(plan));
         } else {
             self.jobs += 1;
-            spawn(Job::Restore(number, Box::new(plan), in_place));
+            spawn(Job::Restore(number, Box::new(plan), in_place, self.names([number].iter())));
         }
     }
 
@@ -183,7 +213,7 @@ impl Driver<'_> {
                 self.jobs += 1;
                 spawn(Job::Show(number, rejects));
             }
-            None => self.endings[number] = Some(Err(failure)),
+            None => self.end(number, Err(failure)),
         }
     }
 
@@ -211,7 +241,7 @@ impl Driver<'_> {
                     self.forget(&miss);
                     again.insert(number);
                 }
-                Stop::Failure(failure) => self.endings[number] = Some(Err(failure)),
+                Stop::Failure(failure) => self.end(number, Err(failure)),
                 Stop::Interrupted => {}
             },
         }
@@ -319,30 +349,25 @@ fn is_in_place(context: &Context, name: &str, wanted: Option<FileOutcome>) -> bo
 
 impl Job {
     fn run(self, context: &Context) -> Report {
-        let watch = Stopwatch::start();
         match self {
-            Self::Action(action) => {
-                let (kind, label) = (action.work.kind(), label(&action.work));
-                context.tell(Event::Started { kind, label: label.clone() });
-                let result = context.check().and_then(|()| execute(context, &action));
+            Self::Action(action, recipes) => {
+                let kind = action.work.kind();
+                let told = Told { kind, key: action.key, label: label(&action.work), recipes };
+                let result = told.run(context, |outcome| size(&action.work, outcome), || execute(context, &action));
                 if result.is_ok() {
                     context.count(kind);
                 }
-                context.tell(Event::Finished { kind, label, took: watch.elapsed() });
                 Report::Action(action, result)
             }
-            Self::Again(group, actions) => {
-                let label = group.label();
-                context.tell(Event::Started { kind: "convert", label: label.clone() });
-                let result = context.check().and_then(|()| group.run(context));
-                context.tell(Event::Finished { kind: "convert", label, took: watch.elapsed() });
+            Self::Again(group, actions, recipes) => {
+                let key = actions.first().map_or(Digest::of(b""), |action| action.key);
+                let told = Told { kind: "reread", key, label: group.label(), recipes };
+                let result = told.run(context, |()| (None, None), || group.run(context));
                 Report::Again(actions, result)
             }
-            Self::Restore(number, plan, in_place) => {
-                let label = plan.stem.clone();
-                context.tell(Event::Started { kind: "restore", label: label.clone() });
-                let result = context.check().and_then(|()| restore(context, &plan, &in_place));
-                context.tell(Event::Finished { kind: "restore", label, took: watch.elapsed() });
+            Self::Restore(number, plan, in_place, recipes) => {
+                let told = Told { kind: "restore", key: plan.train.digest, label: plan.stem.clone(), recipes };
+                let result = told.run(context, |()| (None, None), || restore(context, &plan, &in_place));
                 Report::Restored(number, result)
             }
             Self::Show(number, Rejects { stem, sources, file }) => {
@@ -395,21 +420,6 @@ fn differs(stem: &str) -> Stop {
     Stop::Failure(
         Failure::new(FailureKind::Cache, message).hint("build with `--force`, and report this with your recipe"),
     )
-}
-
-/// What an action works on, for people.
-fn label(work: &Work) -> String {
-    match work {
-        Work::Scan(scan) => scan.file.file.path.clone(),
-        Work::Output { stem, .. } | Work::Quarantine { stem, .. } => stem.clone(),
-        Work::Select { chunks, .. } => {
-            chunks.first().map(|chunk| chunk.chunk.file.repo.to_string()).unwrap_or_default()
-        }
-        Work::Arrange { sources, .. } => {
-            sources.iter().map(|source| source.name.as_str()).collect::<Vec<_>>().join(", ")
-        }
-        Work::Convert(chunk, ..) | Work::Score(chunk, ..) => chunk.file.file.path.clone(),
-    }
 }
 
 impl Context {

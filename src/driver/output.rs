@@ -32,6 +32,11 @@ pub(crate) fn file_names(stem: &str) -> [String; 3] {
     [format!("{stem}_train.jsonl"), format!("{stem}_val.jsonl"), format!("quarantine/{stem}.jsonl")]
 }
 
+/// Whether a file of the output folder is of rejects.
+pub(crate) fn is_quarantine(name: &str) -> bool {
+    name.starts_with("quarantine/")
+}
+
 /// Writes both sides; what is in place already with the same bytes stays as it is.
 pub(crate) fn output(
     context: &Context,

@@ -13,7 +13,7 @@ use std::{
 use crate::{
     artifact::{Miss, MissReason, Record, Store},
     decode::{Cutter, Input},
-    graph::{Failure, FailureKind, Lookup, Outcome, ScanOutcome, SourceFile},
+    graph::{Failure, FailureKind, FileOutcome, Lookup, Outcome, ScanOutcome, SourceFile},
     hash::Digest,
     source::{Bytes, Hub, SourceError},
     system::{self, FileError, Stat},
@@ -41,12 +41,25 @@ pub enum Event {
         /// Bytes in all.
         total: u64,
     },
+    /// A recipe was looked at before anything runs.
+    Planned {
+        /// Its path.
+        recipe: String,
+        /// Its state: `fresh`, `stale`.
+        state: &'static str,
+        /// Why it is in that state, in words.
+        reasons: Vec<String>,
+    },
     /// An action begins.
     Started {
         /// Its kind.
         kind: &'static str,
+        /// The digest of its manifest; of a restored recipe, of its training file.
+        key: Digest,
         /// What it works on.
         label: String,
+        /// The paths of the recipes that wait for it.
+        recipes: Arc<[String]>,
     },
     /// A file is being read.
     Reading {
@@ -59,10 +72,44 @@ pub enum Event {
     Finished {
         /// Its kind.
         kind: &'static str,
+        /// As when it began.
+        key: Digest,
         /// What it worked on.
         label: String,
+        /// The paths of the recipes that waited for it.
+        recipes: Arc<[String]>,
         /// How long it took.
         took: Duration,
+        /// Rows that came of it, where it counts them.
+        rows: Option<u64>,
+        /// Bytes that came of it, or, of a scan, that were read; where it counts them.
+        bytes: Option<u64>,
+        /// Whether it came to something.
+        is_done: bool,
+    },
+    /// A chunk was converted, or its samples measured, while its file was read.
+    Chunk {
+        /// `convert` or `score`.
+        kind: &'static str,
+        /// The digest of its manifest.
+        key: Digest,
+        /// The converter or scorer.
+        label: &'static str,
+        /// How long it took, with all that was wanted of the chunk.
+        took: Duration,
+        /// Its samples.
+        rows: u64,
+        /// The size of what came of it.
+        bytes: u64,
+    },
+    /// A recipe came to its end.
+    Ended {
+        /// Its path.
+        recipe: String,
+        /// What kept it from being built.
+        failure: Option<String>,
+        /// Its files with path, rows, size and digest.
+        files: Vec<(String, FileOutcome)>,
     },
     /// A file was put in place.
     Wrote {

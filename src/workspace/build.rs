@@ -30,6 +30,8 @@ use crate::{
 pub struct BuildOptions {
     /// Threads; 0: one a core.
     pub jobs: usize,
+    /// The make that has tokens for threads, if there is one.
+    pub make: Option<Arc<driver::Make>>,
     /// Whether everything selected is built again whatever the cache holds.
     pub force: bool,
     /// Whether a source that the lock lacks is an error.
@@ -101,6 +103,9 @@ impl BuildReport {
 /// stays below 256 MiB.
 const DEFAULT_MEMORY: u64 = 192 << 20;
 
+/// What is said under a make whose tokens were not handed on.
+const WITHHELD: &str = "make shares its jobs only with recipe lines that begin with `+`: this build is not among them";
+
 /// The workspace's lock; another process waits until it is dropped.
 pub(super) struct Guard {
     file: std::fs::File,
@@ -168,6 +173,7 @@ impl Workspace {
             on_execute: options.on_query.clone().map(query_names),
         };
         let mut session = self.assess(record.clone(), selectors, looks)?;
+        session.recipes.iter().for_each(|assessed| self.tell_planned(&assessed.status));
         let wanted = |assessed: &Assessed| {
             // Fresh, though other leaves are recorded, or none: its files came from elsewhere. Nothing has to run, but
             // what they stand on is to be recorded.
@@ -182,18 +188,27 @@ impl Workspace {
         let mut endings = BTreeMap::new();
         if !files.is_empty() {
             let threads = if options.jobs == 0 { num_threads() } else { options.jobs };
-            let pool = rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .build()
+            if options.make.as_ref().is_some_and(|make| make.is_withheld()) {
+                (self.settings.observer)(Event::Warning(WITHHELD.to_owned()));
+            }
+            let crew = driver::threads::Crew::start(threads, options.make.as_ref())
                 .map_err(|error| Failure::new(FailureKind::Action, format!("start {threads} threads: {error}")))?;
             let made = self.context(&session, memory, options, threads)?;
-            let ended = driver::run(&mut session.planner, &files, &made, &pool, options.fail_fast);
+            let ended = driver::run(&mut session.planner, &files, &made, crew.pool(), options.fail_fast);
             record.flush()?;
             endings = numbers.iter().copied().zip(ended).collect();
             context = Some(made);
         }
         let begun = context.as_ref().map(|context| Begun { context, started_ns, command: &options.command });
         self.finish(session, endings, begun, options.detailed, watch)
+    }
+
+    fn tell_planned(&self, status: &RecipeStatus) {
+        (self.settings.observer)(Event::Planned {
+            recipe: status.path.clone(),
+            state: status.state.word(),
+            reasons: status.reasons.iter().map(ToString::to_string).collect(),
+        });
     }
 
     /// Removes what a killed build left half-written among the outputs. The caller holds the lock, so no one writes.
@@ -220,6 +235,7 @@ impl Workspace {
         // What the second look called fresh is recorded anew, so that the first look settles it next time.
         let settled = |assessed: &Assessed| assessed.status.state == State::Fresh && assessed.file.is_none();
         if session.recipes.iter().all(settled) && !session.recipes.is_empty() {
+            session.recipes.iter().for_each(|assessed| self.tell_planned(&assessed.status));
             return self.finish(session, BTreeMap::new(), None, detailed, watch).map(Some);
         }
         Ok(None)

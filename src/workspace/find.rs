@@ -80,6 +80,35 @@ impl Workspace {
         Ok(found)
     }
 
+    /// The folders that were searched for recipes, relative to the workspace: those in which a new file would be found.
+    pub(super) fn recipe_folders(&self, selectors: &[String]) -> Result<Vec<PathBuf>, WorkspaceError> {
+        let root = &self.settings.root;
+        let mut tops: Vec<PathBuf> = if selectors.is_empty() { vec!["config".into()] } else { Vec::new() };
+        for selector in selectors {
+            let given = relative(root, Path::new(selector));
+            if system::is_dir(&root.join(&given)) {
+                tops.push(given);
+            } else if !system::exists(&root.join(&given)) {
+                let wanted = selector.trim_end_matches('/');
+                let found = self.by_name(selector)?;
+                // A recipe of that name stands for itself; a folder of that name for all that will be in it.
+                tops.extend(found.iter().filter(|path| !path.with_extension("").ends_with(wanted)).flat_map(|path| {
+                    path.ancestors().skip(1).filter(|above| above.ends_with(wanted)).map(Path::to_owned)
+                }));
+            }
+        }
+        let mut folders = Vec::new();
+        for top in tops {
+            let entries = WalkDir::new(root.join(top)).follow_links(true).into_iter();
+            for entry in entries.filter_entry(|entry| entry.file_type().is_dir() && !is_hidden(entry)) {
+                folders.push(relative(root, entry.map_err(unwalkable)?.path()));
+            }
+        }
+        folders.sort();
+        folders.dedup();
+        Ok(folders)
+    }
+
     /// Recipes called `name`, or those in folders called so, among all below `config/`.
     fn by_name(&self, name: &str) -> Result<Vec<PathBuf>, WorkspaceError> {
         let all = walk(&self.settings.root, Path::new("config"))?;

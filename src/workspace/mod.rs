@@ -2,10 +2,15 @@
 
 mod assess;
 mod build;
+mod depfile;
+mod diff;
+mod events;
 mod find;
 mod first_look;
 mod history;
+mod log;
 mod manifest;
+mod past;
 mod pins;
 mod report;
 mod show;
@@ -20,8 +25,13 @@ use std::{
 };
 
 pub use build::{BuildOptions, BuildReport, RecipeReport};
+pub use depfile::{Dependencies, Depfile};
+pub use diff::{DiffRow, DiffSide, RowPair, RowsDiff, SourceRows};
+pub use events::{BuildEvent, EVENTS_SCHEMA, EventLine, EventOutput, RecipeEnd, events_schema};
 pub use find::{Found, RecipeText};
+pub use log::{FileDiff, RecipeDiff, RunDiff, RunEntry, RunFile, RunRecipe, rfc3339};
 pub use manifest::{BuildManifest, MadeChunk, MadeFile, MadeFrom, MadeSource, ManifestError};
+pub use past::{CacheMiss, MissKind, PastBuild, PastExplanation, PastReason};
 pub use pins::{LockChange, LockReport, Upgrade};
 pub use report::{SourceSummary, Summary};
 pub use show::{Condition, Pick, Shown, ShownRow};

@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::{
-    Reason, RecipeStatus, Workspace, WorkspaceError,
+    CacheMiss, PastBuild, Reason, RecipeStatus, Workspace, WorkspaceError,
     assess::{Assessed, Looks},
+    past::misses,
 };
 use crate::{
     artifact::{Access, FreshRecipe, Record},
@@ -36,19 +37,23 @@ pub struct Explanation {
     pub unchanged: Vec<Entry>,
     /// The stages, first to last.
     pub steps: Vec<Step>,
+    /// For each stage, why the actions known to be missing are not in the cache.
+    pub misses: Vec<CacheMiss>,
     /// When the recipe was last built, nanoseconds since 1970.
     pub built_ns: Option<i64>,
+    /// Why it was built last time.
+    pub past: Option<PastBuild>,
 }
 
 impl Workspace {
     /// Explains the recipe of an output file, or a recipe by path or name.
     pub fn why(&self, target: &str) -> Result<Explanation, WorkspaceError> {
         let record = self.record(Access::Read)?;
-        let selectors = match self.recipe_of(target, &record)? {
+        let selectors = match self.recipe_of("explain", target, &record)? {
             Some(path) => vec![path],
             None => vec![target.to_owned()],
         };
-        let mut session = self.assess(record, &selectors, Looks { closely: true, ..Looks::default() })?;
+        let mut session = self.assess(record.clone(), &selectors, Looks { closely: true, ..Looks::default() })?;
         if session.recipes.len() != 1 {
             let names: Vec<&str> = session.recipes.iter().map(|assessed| assessed.status.name.as_str()).collect();
             let failure =
@@ -79,7 +84,14 @@ impl Workspace {
             }
             _ => Vec::new(),
         };
+        let misses = match assessed.file.map(|file| plan(&session.planner, file)) {
+            Some(Node::Needs(actions)) => misses(&record, &self.store(), actions)?,
+            _ => Vec::new(),
+        };
+        let past = self.past(&record, &assessed.text.path, &assessed.text.text, None)?;
         Ok(Explanation {
+            misses,
+            past,
             places,
             unchanged,
             steps,
@@ -89,7 +101,12 @@ impl Workspace {
     }
 
     /// The path of the recipe that writes an output file.
-    fn recipe_of(&self, target: &str, record: &Record) -> Result<Option<String>, WorkspaceError> {
+    pub(super) fn recipe_of(
+        &self,
+        verb: &str,
+        target: &str,
+        record: &Record,
+    ) -> Result<Option<String>, WorkspaceError> {
         if !target.ends_with(".jsonl") {
             return Ok(None);
         }
@@ -110,7 +127,7 @@ impl Workspace {
                 return Ok(Some(text.path));
             }
         }
-        let failure = Failure::new(FailureKind::Config, format!("explain `{target}`: no recipe writes it"));
+        let failure = Failure::new(FailureKind::Config, format!("{verb} `{target}`: no recipe writes it"));
         Err(failure.hint("`datac status` lists recipes and their files").into())
     }
 }

@@ -1,0 +1,237 @@
+//! `--events` and `--profile`: what happens, as it happens, for programs.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    io::{self, Write},
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use super::{
+    args::Plug,
+    profile::{Profile, Span},
+};
+use crate::{
+    driver::{Event, Observer},
+    graph::FileOutcome,
+    system::{self, FileError, Stopwatch},
+    workspace::{BuildEvent, BuildReport, EVENTS_SCHEMA, EventLine, EventOutput, RecipeEnd, RecipeStatus, rfc3339},
+};
+
+/// Whoever wants to know besides people; nothing at all unless it was asked for.
+#[derive(Clone, Default)]
+pub(super) struct Listener {
+    log: Option<Arc<Log>>,
+}
+
+struct Log {
+    watch: Stopwatch,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Where lines go; `None` once whoever read them is gone.
+    lines: Option<Box<dyn Write + Send>>,
+    profile: Option<Profile>,
+    /// Stems of recipes whose files are being restored.
+    restoring: BTreeSet<String>,
+    /// Paths of files that were written.
+    written: HashSet<String>,
+    /// Files that were downloaded, with their sizes: the last bytes are told of twice.
+    downloaded: HashSet<(String, u64)>,
+    /// Recipes that came to their end.
+    ended: HashSet<String>,
+}
+
+impl Listener {
+    /// Opens what the options name.
+    pub(super) fn open(options: &Plug, paths: &[String]) -> Result<Self, FileError> {
+        if options.events.is_none() && options.profile.is_none() {
+            return Ok(Self::default());
+        }
+        let lines: Option<Box<dyn Write + Send>> = match &options.events {
+            None => None,
+            Some(path) if path.as_os_str() == "-" => Some(Box::new(io::stdout())),
+            Some(path) => Some(Box::new(system::create(path)?)),
+        };
+        let profile = options.profile.clone().map(Profile::new);
+        let state = State { lines, profile, ..State::default() };
+        let log = Log { watch: Stopwatch::start(), state: Mutex::new(state) };
+        log.tell(BuildEvent::RunStarted {
+            datac: env!("CARGO_PKG_VERSION"),
+            pid: std::process::id(),
+            started: rfc3339(system::now_ns()),
+            paths: paths.to_vec(),
+        });
+        Ok(Self { log: Some(Arc::new(log)) })
+    }
+
+    /// An observer that tells this listener before `other`.
+    pub(super) fn before(&self, other: Observer) -> Observer {
+        match self.log.clone() {
+            None => other,
+            Some(log) => Arc::new(move |event| {
+                log.see(&event);
+                other(event);
+            }),
+        }
+    }
+
+    /// Tells of a recipe that was only looked at.
+    pub(super) fn planned(&self, status: &RecipeStatus) {
+        if let Some(log) = &self.log {
+            log.tell(BuildEvent::RecipePlanned {
+                recipe: status.path.clone(),
+                state: status.state.word(),
+                reasons: status.reasons.iter().map(ToString::to_string).collect(),
+            });
+        }
+    }
+
+    /// Tells of the end; returns the profile to write, as its path and its text.
+    pub(super) fn finish(&self, report: Option<&BuildReport>, exit: u8) -> Result<(), FileError> {
+        let Some(log) = &self.log else { return Ok(()) };
+        let mut counts = BTreeMap::new();
+        for recipe in report.iter().flat_map(|report| &report.recipes) {
+            let problems = recipe.before.problems.iter().map(ToString::to_string);
+            let failure = recipe.failure.iter().map(ToString::to_string).chain(problems).next();
+            let is_ended = log.state().ended.contains(&recipe.before.path);
+            let end = match (&failure, is_ended) {
+                (Some(_), _) => RecipeEnd::Failed,
+                (None, true) => RecipeEnd::Built,
+                (None, false) => RecipeEnd::Fresh,
+            };
+            *counts.entry(end.word()).or_default() += 1;
+            if !is_ended {
+                let recipe = recipe.before.path.clone();
+                log.tell(BuildEvent::RecipeFinished { recipe, state: end, outputs: Vec::new(), failure });
+            }
+        }
+        let actions = report.map(|report| report.actions.clone()).unwrap_or_default();
+        log.tell(BuildEvent::RunFinished { exit, counts, actions, ms: ms(log.watch.elapsed()) });
+        let profile = log.state().profile.take();
+        profile.map_or(Ok(()), |profile| profile.write(log.watch.elapsed()))
+    }
+}
+
+impl Log {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, event: BuildEvent) {
+        let mut state = self.state();
+        let line = EventLine { schema: EVENTS_SCHEMA, at_ms: ms(self.watch.elapsed()), event };
+        let Some(lines) = &mut state.lines else { return };
+        let mut text = serde_json::to_vec(&line).expect("an event is plain data");
+        text.push(b'\n');
+        // Whoever reads them may leave; the build goes on.
+        if lines.write_all(&text).and_then(|()| lines.flush()).is_err() {
+            state.lines = None;
+        }
+    }
+
+    fn see(&self, event: &Event) {
+        let told = match event {
+            Event::Planned { recipe, state, reasons } => {
+                BuildEvent::RecipePlanned { recipe: recipe.clone(), state, reasons: reasons.clone() }
+            }
+            Event::Waiting { holder } => BuildEvent::Waiting { holder: holder.clone() },
+            Event::Warning(text) => BuildEvent::Warning { text: text.clone() },
+            Event::Locked(text) => BuildEvent::Pinned { text: text.clone() },
+            Event::Download { path, done, total }
+                if done == total && self.state().downloaded.insert((path.clone(), *total)) =>
+            {
+                BuildEvent::Downloaded { path: path.clone(), bytes: *total }
+            }
+            Event::Started { kind, key, label, recipes } => {
+                if *kind == "restore" {
+                    self.state().restoring.insert(label.clone());
+                }
+                let (key, label, recipes) = (key.to_string(), label.clone(), recipes.to_vec());
+                BuildEvent::ActionStarted { kind, key, label, recipes }
+            }
+            Event::Finished { kind, key, label, recipes, took, rows, bytes, is_done } => {
+                let (rows, bytes) = (*rows, *bytes);
+                self.span(Span { kind, label, recipes, took: *took, rows, bytes });
+                let (key, label, recipes) = (key.to_string(), label.clone(), recipes.to_vec());
+                BuildEvent::ActionFinished { kind, key, label, recipes, ms: ms(*took), rows, bytes, done: *is_done }
+            }
+            Event::Chunk { kind, key, label, took, rows, bytes } => {
+                let (rows, bytes) = (Some(*rows), Some(*bytes));
+                self.span(Span { kind, label, recipes: &[], took: *took, rows, bytes });
+                BuildEvent::ActionFinished {
+                    kind,
+                    key: key.to_string(),
+                    label: (*label).to_owned(),
+                    recipes: Vec::new(),
+                    ms: ms(*took),
+                    rows,
+                    bytes,
+                    done: true,
+                }
+            }
+            Event::Wrote { path, rows, bytes } => {
+                let (rows, bytes) = (*rows, *bytes);
+                let mut state = self.state();
+                state.written.insert(path.clone());
+                let path = from_here(path);
+                match state.restoring.iter().any(|stem| is_of(&path, stem)) {
+                    true => BuildEvent::OutputRestored { path, rows, bytes },
+                    false => BuildEvent::OutputWritten { path, rows, bytes },
+                }
+            }
+            Event::Ended { recipe, failure, files } => return self.ended(recipe, failure.as_deref(), files),
+            _ => return,
+        };
+        self.tell(told);
+    }
+
+    fn ended(&self, recipe: &str, failure: Option<&str>, files: &[(String, FileOutcome)]) {
+        let unchanged: Vec<_> = {
+            let mut state = self.state();
+            state.ended.insert(recipe.to_owned());
+            files.iter().filter(|(path, _)| !state.written.contains(path)).collect()
+        };
+        for (path, file) in unchanged {
+            self.tell(BuildEvent::OutputUnchanged { path: from_here(path), rows: file.rows, bytes: file.bytes });
+        }
+        let output = |(path, file): &(String, FileOutcome)| EventOutput {
+            path: from_here(path),
+            rows: file.rows,
+            bytes: file.bytes,
+            blake3: file.digest.to_string(),
+        };
+        self.tell(BuildEvent::RecipeFinished {
+            recipe: recipe.to_owned(),
+            state: if failure.is_some() { RecipeEnd::Failed } else { RecipeEnd::Built },
+            outputs: files.iter().map(output).collect(),
+            failure: failure.map(str::to_owned),
+        });
+    }
+
+    fn span(&self, span: Span<'_>) {
+        let until = self.watch.elapsed();
+        if let Some(profile) = &mut self.state().profile {
+            profile.add(&span, until);
+        }
+    }
+}
+
+/// A path without the `./` of a workspace that is the current folder.
+fn from_here(path: &str) -> String {
+    path.strip_prefix("./").unwrap_or(path).to_owned()
+}
+
+/// Whether a file is of the recipe with this stem.
+fn is_of(path: &str, stem: &str) -> bool {
+    let name = Path::new(path).file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    name.strip_prefix(stem).is_some_and(|rest| ["_train.jsonl", "_val.jsonl", ".jsonl"].contains(&rest))
+}
+
+/// Milliseconds to the microsecond.
+fn ms(took: Duration) -> f64 {
+    took.as_micros() as f64 / 1000.0
+}

@@ -1,0 +1,58 @@
+//! What a build leaves for the program that called it: a depfile and a stamp.
+
+use std::path::Path;
+
+use super::{args::Build, errors, exit, screen::Screen};
+use crate::{
+    system,
+    workspace::{BuildReport, Workspace, WorkspaceError},
+};
+
+/// Writes what was asked for, after a build of which nothing failed; returns the exit code.
+pub(super) fn leave(
+    workspace: &Workspace,
+    options: &Build,
+    report: &BuildReport,
+    started_ns: i64,
+    screen: &Screen,
+) -> u8 {
+    match try_leave(workspace, options, report, started_ns, screen) {
+        Ok(()) => exit::OK,
+        Err(error) => errors::report(&error, workspace, screen),
+    }
+}
+
+fn try_leave(
+    workspace: &Workspace,
+    options: &Build,
+    report: &BuildReport,
+    started_ns: i64,
+    screen: &Screen,
+) -> Result<(), WorkspaceError> {
+    let (depfile, stamp) = (&options.plug.depfile, &options.plug.stamp);
+    let dependencies = match (depfile, stamp) {
+        (None, None) => return Ok(()),
+        _ => workspace.dependencies(&options.paths, report)?,
+    };
+    if let Some(path) = depfile {
+        let written = dependencies.depfile(match stamp {
+            Some(stamp) => std::slice::from_ref(stamp),
+            None => &dependencies.outputs,
+        })?;
+        for unnamed in &written.unnamed {
+            let name = unnamed.display();
+            screen.warn(&format!("`{name}` cannot be named to make or ninja; they will not notice when it changes"));
+        }
+        system::replace_if_other(path, &written.text)?;
+    }
+    if let Some(path) = stamp {
+        system::touch(path, stamp_ns(started_ns, workspace.root()))?;
+    }
+    Ok(())
+}
+
+/// The time to stamp: the start of the build, so that what was edited while it ran counts as newer; but not before
+/// `datac.lock`, which the build itself may have written.
+fn stamp_ns(started_ns: i64, root: &Path) -> i64 {
+    system::stat(&root.join("datac.lock")).map_or(started_ns, |lock| lock.mtime_ns.max(started_ns))
+}
