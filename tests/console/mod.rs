@@ -93,7 +93,8 @@ fn parts(text: &str) -> Vec<Part<'_>> {
 
 fn compare(workspace: &Workspace, printed: &str, expected: &str) -> Result<(), String> {
     let plain = |text: &str| workspace.plain(text.trim_end()).into_data();
-    let assert = Assert::new().action(Action::Verify);
+    // A backslash in what is printed is an escape of JSON, never a path of Windows.
+    let assert = Assert::new().action(Action::Verify).normalize_paths(false);
     assert.try_eq(None, plain(printed), plain(expected)).map_err(|error| error.to_string())
 }
 
