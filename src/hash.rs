@@ -1,7 +1,8 @@
 //! Digests, and the one walk that yields both a cache key and the words that explain it.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A BLAKE3 digest, 32 bytes, written as 64 hexadecimal digits.
@@ -47,6 +48,16 @@ impl fmt::Debug for Digest {
     }
 }
 
+impl JsonSchema for Digest {
+    fn schema_name() -> Cow<'static, str> {
+        "Digest".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-9a-f]{64}$", "description": "BLAKE3, in hexadecimal." })
+    }
+}
+
 /// Text in readable formats, 32 bytes in binary ones.
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -66,7 +77,7 @@ impl<'de> Deserialize<'de> for Digest {
 }
 
 /// One named thing an action or an output depends on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
     /// What it is, in the words of a recipe: `datasets[alpaca].mix_ratio`.
     pub name: String,
@@ -81,7 +92,7 @@ pub struct Manifest {
 }
 
 /// One difference between two manifests.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Change {
     /// The entry's name.
     pub name: String,

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, sync::LazyLock};
 
 use memchr::memmem;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::ser::{Formatter, Serializer};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
@@ -173,7 +174,7 @@ impl<'a> From<Sample<'a>> for Converted<'a> {
 }
 
 /// Why a row is not used. The codes are a stable interface: tools read them from the quarantine file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reason {

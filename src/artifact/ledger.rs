@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use rusqlite::{Connection, ToSql, TransactionBehavior, params};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::record::{BuiltDetail, FreshRecipe, Record, RecordError, insert_recipes, seal};
@@ -26,7 +27,7 @@ CREATE TABLE made (file BLOB NOT NULL, run INTEGER NOT NULL, path TEXT NOT NULL,
                    PRIMARY KEY (file, run, path)) WITHOUT ROWID;";
 
 /// The number of a run; later runs have higher ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct RunId(pub i64);
 
@@ -37,7 +38,7 @@ impl fmt::Display for RunId {
 }
 
 /// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RunOutcome {
     /// Everything that was asked for was built.

@@ -3,14 +3,14 @@
 use std::{path::Path, sync::Arc};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
-use serde::Serialize;
 
 use super::{
-    args::Build,
+    document::{self, Content},
     errors,
     events::Listener,
     exit, plug,
     progress::{Progress, Seen, Wrote},
+    schema,
     screen::{ERROR, FAINT, GOOD, HINT, Screen, VERB, WARN, bytes, counted_rows, duration, rows},
     status,
 };
@@ -20,10 +20,62 @@ use crate::{
     system,
     workspace::{BuildOptions, BuildReport, RecipeReport, State, Summary, Workspace},
 };
+use clap::Args;
+
+/// Options of `build`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  datac build                     all recipes below config/
+  datac build sft/general dpo     a recipe and a folder of recipes, by name
+  datac build --hub sample        from the binary's own sample: no network
+  datac build --check             for CI: exit 1 if something is not fresh")]
+pub(super) struct Options {
+    /// Recipes: files, folders, or names such as sft/general [default: all below config/]
+    #[arg(value_name = "PATH")]
+    pub(super) paths: Vec<String>,
+    /// Say what would be done, and do nothing
+    #[arg(short = 'n', long)]
+    pub(super) dry_run: bool,
+    /// Write nothing; exit 1 if something is not fresh
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(super) check: bool,
+    /// Build again whatever the cache holds
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Threads [default: one a core; under make -j, one a token]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "DATAC_JOBS", hide_env = true)]
+    pub(super) jobs: Option<u16>,
+    /// Fail rather than change datac.lock
+    #[arg(long, env = "DATAC_LOCKED", hide_env = true, value_parser = clap::builder::BoolishValueParser::new())]
+    pub(super) locked: bool,
+    /// Fail rather than wait for another datac
+    #[arg(long)]
+    pub(super) no_wait: bool,
+    /// Go on with the other recipes when one fails (the default)
+    #[arg(short, long, overrides_with = "fail_fast")]
+    pub(super) keep_going: bool,
+    /// Start nothing more once a recipe has failed
+    #[arg(long)]
+    pub(super) fail_fast: bool,
+    /// Print one JSON document to stdout
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Options for make, ninja and other programs.
+    #[command(flatten)]
+    pub(super) plug: plug::Plug,
+}
+
+impl Content for BuildReport {
+    const SCHEMA: &'static str = "datac.build/1";
+}
+
+/// What it prints as JSON.
+pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<BuildReport>()];
 
 pub(super) fn run(
     workspace: &Workspace,
-    options: &Build,
+    options: &Options,
     make: Option<Arc<Make>>,
     screen: &Screen,
     progress: &Progress,
@@ -45,7 +97,7 @@ pub(super) fn run(
 
 fn built_or_seen(
     workspace: &Workspace,
-    options: &Build,
+    options: &Options,
     make: Option<Arc<Make>>,
     screen: &Screen,
     progress: &Progress,
@@ -76,7 +128,7 @@ fn built_or_seen(
         Err(error) => return (errors::report(&error, workspace, screen), None),
     };
     if options.json {
-        print_json(&report, screen);
+        document::print(&report, screen);
         failures(&report, workspace, screen);
     } else {
         print(&report, wrote, workspace, screen);
@@ -96,7 +148,7 @@ fn built_or_seen(
 }
 
 /// `--dry-run` and `--check`: the same looks as `status`.
-fn look(workspace: &Workspace, options: &Build, screen: &Screen, listener: &Listener) -> u8 {
+fn look(workspace: &Workspace, options: &Options, screen: &Screen, listener: &Listener) -> u8 {
     let assessment = match workspace.status(&options.paths) {
         Ok(assessment) => assessment,
         Err(error) => return errors::report(&error, workspace, screen),
@@ -122,19 +174,6 @@ fn look(workspace: &Workspace, options: &Build, screen: &Screen, listener: &List
     } else {
         exit::OK
     }
-}
-
-fn print_json(report: &BuildReport, screen: &Screen) {
-    #[derive(Serialize)]
-    struct Document<'a> {
-        schema: &'static str,
-        datac: &'static str,
-        #[serde(flatten)]
-        report: &'a BuildReport,
-    }
-    let document = Document { schema: "datac.build/1", datac: env!("CARGO_PKG_VERSION"), report };
-    let text = serde_json::to_string_pretty(&document).expect("a report is plain data");
-    screen.data(&format!("{text}\n"));
 }
 
 fn print(report: &BuildReport, wrote: Wrote, workspace: &Workspace, screen: &Screen) {

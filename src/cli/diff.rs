@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{
-    args::Diff,
-    errors, exit,
+    document::{self, Content},
+    errors, exit, schema,
     screen::{ERROR, FAINT, GOOD, HINT, Screen, WARN, counted_rows, rows, wrapped},
     times,
 };
@@ -15,6 +15,7 @@ use crate::{
     system,
     workspace::{DiffRow, DiffSide, RowPair, RowsDiff, SourceRows, Workspace},
 };
+use clap::Args;
 
 /// How wide texts are laid out where no terminal says.
 const USUAL_WIDTH: usize = 100;
@@ -22,22 +23,42 @@ const USUAL_WIDTH: usize = 100;
 /// How many lines of a text are shown.
 const LINES: usize = 3;
 
-pub(super) fn run(workspace: &Workspace, options: &Diff, screen: &Screen) -> u8 {
+/// Options of `diff`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  datac diff sft/general                       the last build against the one before it
+  datac diff sft/general --vs 3                against what stood after run 3
+  datac diff dataset/a.jsonl --vs old.jsonl    two files, as they are on disk")]
+pub(super) struct Options {
+    /// An output file, or a recipe by path or name
+    #[arg(value_name = "OUTPUT")]
+    pub(super) output: String,
+    /// What to compare with: a run's number, or a file [default: the build before the last]
+    #[arg(long, value_name = "RUN|FILE")]
+    pub(super) vs: Option<String>,
+    /// How many rows of each kind to show
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 3)]
+    pub(super) rows: u16,
+    /// Print one JSON document to stdout
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Content for RowsDiff {
+    const SCHEMA: &'static str = "datac.diff/1";
+}
+
+/// What it prints as JSON.
+pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<RowsDiff>()];
+
+pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
     let diff = match workspace.diff(&options.output, options.vs.as_deref(), usize::from(options.rows)) {
         Ok(diff) => diff,
         Err(error) => return errors::report(&error, workspace, screen),
     };
     if options.json {
-        #[derive(Serialize)]
-        struct Document<'a> {
-            schema: &'static str,
-            datac: &'static str,
-            #[serde(flatten)]
-            diff: &'a RowsDiff,
-        }
-        let document = Document { schema: "datac.diff/1", datac: env!("CARGO_PKG_VERSION"), diff: &diff };
-        let text = serde_json::to_string_pretty(&document).expect("a diff is plain data");
-        screen.data(&format!("{text}\n"));
+        document::print(&diff, screen);
     } else {
         screen.data(&text(&diff, screen.data_width()));
     }

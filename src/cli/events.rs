@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    args::Plug,
+    plug::Plug,
     profile::{Profile, Span},
 };
 use crate::{

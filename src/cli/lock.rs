@@ -1,15 +1,43 @@
 //! `datac lock`: pins sources, and says what moved.
 
-use serde::Serialize;
-
 use super::{
-    args::Lock,
-    errors, exit,
+    document::{self, Content},
+    errors, exit, schema,
     screen::{FAINT, GOOD, HINT, Screen, WARN},
 };
 use crate::workspace::{LockReport, Upgrade, Workspace};
+use clap::Args;
 
-pub(super) fn run(workspace: &Workspace, options: &Lock, screen: &Screen) -> u8 {
+/// Options of `lock`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  datac lock                              pin what is not pinned yet
+  datac lock --check                      for CI: exit 1 if that would change it
+  datac lock --upgrade tatsu-lab/alpaca   take the newest commit of one source")]
+pub(super) struct Options {
+    /// Recipes whose sources are pinned [default: all below config/]
+    #[arg(value_name = "PATH")]
+    pub(super) paths: Vec<String>,
+    /// Write nothing; exit 1 if datac.lock would change
+    #[arg(long)]
+    pub(super) check: bool,
+    /// Move pins to what their revision names now; of these sources, or of all
+    #[arg(long, value_name = "SOURCE", num_args = 0..)]
+    pub(super) upgrade: Option<Vec<String>>,
+    /// Print one JSON document to stdout
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Content for LockReport {
+    const SCHEMA: &'static str = "datac.lock.report/1";
+}
+
+/// What it prints as JSON.
+pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<LockReport>()];
+
+pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
     let upgrade = match &options.upgrade {
         None => Upgrade::None,
         Some(sources) if sources.is_empty() => Upgrade::All,
@@ -20,16 +48,7 @@ pub(super) fn run(workspace: &Workspace, options: &Lock, screen: &Screen) -> u8 
         Err(error) => return errors::report(&error, workspace, screen),
     };
     if options.json {
-        #[derive(Serialize)]
-        struct Document<'a> {
-            schema: &'static str,
-            datac: &'static str,
-            #[serde(flatten)]
-            report: &'a LockReport,
-        }
-        let document = Document { schema: "datac.lock/1", datac: env!("CARGO_PKG_VERSION"), report: &report };
-        let text = serde_json::to_string_pretty(&document).expect("a report is plain data");
-        screen.data(&format!("{text}\n"));
+        document::print(&report, screen);
     } else {
         print(&report, options.check, screen);
     }

@@ -1,10 +1,11 @@
 //! `datac log`: what was built when, and what changed between two runs.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    args::{Log, LogCommand},
-    errors, exit,
+    document::{self, Content},
+    errors, exit, schema,
     screen::{ERROR, FAINT, GOOD, HINT, Screen, VERB, WARN, bytes, duration, rows, wrapped},
     times,
 };
@@ -12,26 +13,84 @@ use crate::{
     system,
     workspace::{FileDiff, RunDiff, RunEntry, RunFile, RunOutcome, RunRecipe, Workspace},
 };
+use clap::{Args, Subcommand};
 
-pub(super) fn run(workspace: &Workspace, options: &Log, screen: &Screen) -> u8 {
+/// Options of `log`.
+#[derive(Args, Debug)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Examples:
+  datac log                what was built, newest first
+  datac log last           one run: what was built, from which state, why
+  datac log diff 3 last    whose files differ between two runs, and why"
+)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    pub(super) command: Option<LogCommand>,
+    /// A run by its number, or `last`
+    #[arg(value_name = "RUN")]
+    pub(super) run: Option<String>,
+    /// How many runs to list
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) limit: u16,
+    /// Print one JSON document to stdout
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What else `log` can do.
+#[derive(Debug, Subcommand)]
+pub(super) enum LogCommand {
+    /// Compare what stood after two runs
+    Diff {
+        /// The earlier run: its number, or `last`
+        #[arg(value_name = "OLD")]
+        old: String,
+        /// The later run
+        #[arg(value_name = "NEW")]
+        new: String,
+        /// Print one JSON document to stdout
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// The runs that are remembered.
+#[derive(Serialize, JsonSchema)]
+struct Runs {
+    /// Newest first.
+    runs: Vec<RunEntry>,
+}
+
+impl Content for Runs {
+    const SCHEMA: &'static str = "datac.log/1";
+}
+
+impl Content for RunEntry {
+    const SCHEMA: &'static str = "datac.log.run/1";
+}
+
+impl Content for RunDiff {
+    const SCHEMA: &'static str = "datac.log.diff/1";
+}
+
+/// What it prints as JSON.
+pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Runs>(), schema::of::<RunEntry>(), schema::of::<RunDiff>()];
+
+pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
     let columns = screen.data_width();
     let printed = match (&options.command, &options.run) {
         (Some(LogCommand::Diff { old, new, json }), _) => workspace.log_diff(old, new).map(|diff| {
             let is_json = *json || options.json;
-            if is_json { json_of("datac.log.diff/1", &diff) } else { difference(&diff, columns) }
+            if is_json { document::text(&diff) } else { difference(&diff, columns) }
         }),
         (None, Some(name)) => workspace.log_of(name).map(|entry| match options.json {
-            true => json_of("datac.log.run/1", &entry),
+            true => document::text(&entry),
             false => one(&entry, columns),
         }),
         (None, None) => workspace.log(usize::from(options.limit)).map(|runs| match options.json {
-            true => {
-                #[derive(Serialize)]
-                struct Runs {
-                    runs: Vec<RunEntry>,
-                }
-                json_of("datac.log/1", &Runs { runs })
-            }
+            true => document::text(&Runs { runs }),
             false => list(&runs, columns),
         }),
     };
@@ -42,20 +101,6 @@ pub(super) fn run(workspace: &Workspace, options: &Log, screen: &Screen) -> u8 {
         }
         Err(error) => errors::report(&error, workspace, screen),
     }
-}
-
-/// A document with its schema.
-fn json_of(schema: &'static str, content: &impl Serialize) -> String {
-    #[derive(Serialize)]
-    struct Document<'a, T> {
-        schema: &'static str,
-        datac: &'static str,
-        #[serde(flatten)]
-        content: &'a T,
-    }
-    let document = Document { schema, datac: env!("CARGO_PKG_VERSION"), content };
-    let text = serde_json::to_string_pretty(&document).expect("a log is plain data");
-    format!("{text}\n")
 }
 
 fn list(runs: &[RunEntry], columns: Option<usize>) -> String {

@@ -6,6 +6,7 @@ mod args;
 mod build;
 pub mod diagnostics;
 mod diff;
+mod document;
 mod errors;
 mod events;
 pub mod exit;
@@ -14,6 +15,7 @@ mod log;
 mod plug;
 mod profile;
 mod progress;
+mod schema;
 mod screen;
 mod show;
 mod stats;
@@ -123,6 +125,7 @@ fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<M
         Command::Trace(options) => trace::run(&workspace, &options, &screen),
         Command::Show(options) => show::run(&workspace, &options, &screen),
         Command::Stats(options) => stats::run(&workspace, &options, &screen),
+        Command::Schema(options) => schema::run(&options, &screen),
     }
 }
 

@@ -1,17 +1,44 @@
 //! What a build leaves for the program that called it: a depfile and a stamp.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{args::Build, errors, exit, screen::Screen};
+use clap::Args;
+
+use super::{build, errors, exit, screen::Screen};
 use crate::{
     system,
     workspace::{BuildReport, Workspace, WorkspaceError},
 };
 
+/// What a build leaves for the program that called it.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "For make, ninja and other programs")]
+pub(super) struct Plug {
+    /// Write what the outputs hang on, as a make rule; paths are as seen from here
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "check"])]
+    pub(super) depfile: Option<PathBuf>,
+    /// Touch a file once everything is built or fresh
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "check"])]
+    pub(super) stamp: Option<PathBuf>,
+    /// Write what happens as it happens, a JSON object a line; `-`: to stdout
+    #[arg(long, value_name = "FILE")]
+    pub(super) events: Option<PathBuf>,
+    /// Write what took how long, for chrome://tracing or ui.perfetto.dev
+    #[arg(long, value_name = "FILE")]
+    pub(super) profile: Option<PathBuf>,
+}
+
+impl Plug {
+    /// Whether stdout is for events.
+    pub(super) fn is_on_stdout(&self) -> bool {
+        self.events.as_ref().is_some_and(|path| path.as_os_str() == "-")
+    }
+}
+
 /// Writes what was asked for, after a build of which nothing failed; returns the exit code.
 pub(super) fn leave(
     workspace: &Workspace,
-    options: &Build,
+    options: &build::Options,
     report: &BuildReport,
     started_ns: i64,
     screen: &Screen,
@@ -24,7 +51,7 @@ pub(super) fn leave(
 
 fn try_leave(
     workspace: &Workspace,
-    options: &Build,
+    options: &build::Options,
     report: &BuildReport,
     started_ns: i64,
     screen: &Screen,

@@ -5,13 +5,36 @@ use serde_json::Value;
 use textwrap::core::display_width;
 
 use super::{
-    args::Show,
     errors, exit,
     screen::{ERROR, FAINT, GOOD, HINT, Screen, WARN},
 };
-use crate::workspace::{Pick, ShownRow, Workspace};
+use crate::workspace::{Condition, Pick, ShownRow, Workspace};
+use clap::Args;
 
-pub(super) fn run(workspace: &Workspace, options: &Show, screen: &Screen) -> u8 {
+/// Options of `show`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  datac show sft/general                        the first rows of its training file
+  datac show dataset/dpo_safety_val.jsonl:7     one row
+  datac show sft_code_train.jsonl --rows 10 --where source=code_alpaca
+  datac show sft/general --where text~Python --json | jq .text")]
+pub(super) struct Options {
+    /// An output by path or name, or a recipe for its training file; with `:LINE` from that line on
+    #[arg(value_name = "OUTPUT[:LINE]")]
+    pub(super) output: String,
+    /// How many rows [default: 3, or 1 with a line]
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(super) rows: Option<u64>,
+    /// Only rows whose field has this value, or with `~` this part of it; all of several must fit
+    #[arg(long = "where", value_name = "FIELD=VALUE")]
+    pub(super) conditions: Vec<Condition>,
+    /// Print the rows as they stand in the file
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
     let pick = Pick { rows: options.rows, conditions: options.conditions.clone() };
     let columns = screen.data_width();
     let mut is_first = true;

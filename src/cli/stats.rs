@@ -1,15 +1,38 @@
 //! `datac stats`: outputs in numbers.
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
-use serde::Serialize;
 
 use super::{
-    args, errors, exit,
+    document::{self, Content},
+    errors, exit, schema,
     screen::{FAINT, Screen, WARN, bytes, rows, wrapped},
 };
 use crate::workspace::{FileStats, Numbers, RecipeStats, Stats, Workspace};
+use clap::Args;
 
-pub(super) fn run(workspace: &Workspace, options: &args::Stats, screen: &Screen) -> u8 {
+/// Options of `stats`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  datac stats                  every recipe's files
+  datac stats sft --json       of one folder or name, as JSON")]
+pub(super) struct Options {
+    /// Recipes: files, folders, or names such as sft/general [default: all below config/]
+    #[arg(value_name = "PATH")]
+    pub(super) paths: Vec<String>,
+    /// Print one JSON document to stdout
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Content for Stats {
+    const SCHEMA: &'static str = "datac.stats/1";
+}
+
+/// What it prints as JSON.
+pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Stats>()];
+
+pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
     let stats = match workspace.stats(&options.paths) {
         Ok(stats) => stats,
         Err(error) => return errors::report(&error, workspace, screen),
@@ -18,16 +41,7 @@ pub(super) fn run(workspace: &Workspace, options: &args::Stats, screen: &Screen)
         return errors::no_recipes(&options.paths, screen);
     }
     if options.json {
-        #[derive(Serialize)]
-        struct Document<'a> {
-            schema: &'static str,
-            datac: &'static str,
-            #[serde(flatten)]
-            stats: &'a Stats,
-        }
-        let document = Document { schema: "datac.stats/1", datac: env!("CARGO_PKG_VERSION"), stats: &stats };
-        let text = serde_json::to_string_pretty(&document).expect("numbers are plain data");
-        screen.data(&format!("{text}\n"));
+        document::print(&stats, screen);
         return exit::OK;
     }
     let columns = screen.data_width();

@@ -1,18 +1,44 @@
 //! `datac status`: what is not fresh, and why.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use std::collections::BTreeMap;
+
 use super::{
-    args::Status,
-    errors, exit,
+    document::{self, Content},
+    errors, exit, schema,
     screen::{ERROR, FAINT, GOOD, HINT, Screen, WARN, wrapped},
 };
 use crate::{
     hash::Change,
     workspace::{Assessment, RecipeStatus, State, Workspace},
 };
+use clap::Args;
 
-pub(super) fn run(workspace: &Workspace, options: &Status, screen: &Screen) -> u8 {
+/// Options of `status`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  datac status                 what is not fresh, and why
+  datac status -v sft          fresh recipes too, of one folder or name
+  datac status --exit-code     exit 1 if something is not fresh")]
+pub(super) struct Options {
+    /// Recipes: files, folders, or names such as sft/general [default: all below config/]
+    #[arg(value_name = "PATH")]
+    pub(super) paths: Vec<String>,
+    /// List fresh recipes too
+    #[arg(short, long)]
+    pub(super) verbose: bool,
+    /// Print one JSON document to stdout
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Exit 1 if something is not fresh, 2 if a recipe is broken
+    #[arg(long)]
+    pub(super) exit_code: bool,
+}
+
+pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
     let assessment = match workspace.status(&options.paths) {
         Ok(assessment) => assessment,
         Err(error) => return errors::report(&error, workspace, screen),
@@ -37,39 +63,45 @@ pub(super) fn run(workspace: &Workspace, options: &Status, screen: &Screen) -> u
     worst.max().unwrap_or(exit::OK)
 }
 
+/// What `status --json` prints.
+#[derive(Serialize, JsonSchema)]
+struct Standing<'a> {
+    /// The recipes, by path.
+    recipes: Vec<Target<'a>>,
+    /// YAML files that are no recipes.
+    others: &'a [String],
+    /// How many recipes are in each state.
+    summary: BTreeMap<&'static str, usize>,
+}
+
+/// One recipe of it.
+#[derive(Serialize, JsonSchema)]
+struct Target<'a> {
+    #[serde(flatten)]
+    status: &'a RecipeStatus,
+    /// What is wrong with the recipe itself, each with its line and column.
+    problems: Vec<String>,
+}
+
+impl Content for Standing<'_> {
+    const SCHEMA: &'static str = "datac.status/1";
+}
+
+/// What it prints as JSON.
+pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Standing<'_>>()];
+
 pub(super) fn print_json(assessment: &Assessment, screen: &Screen) {
-    #[derive(Serialize)]
-    struct Document<'a> {
-        schema: &'static str,
-        datac: &'static str,
-        recipes: Vec<Target<'a>>,
-        others: &'a [String],
-        summary: std::collections::BTreeMap<&'static str, usize>,
-    }
-    #[derive(Serialize)]
-    struct Target<'a> {
-        #[serde(flatten)]
-        status: &'a RecipeStatus,
-        problems: Vec<String>,
-    }
-    let mut summary = std::collections::BTreeMap::new();
+    let mut summary = BTreeMap::new();
     for recipe in &assessment.recipes {
         *summary.entry(recipe.state.word()).or_default() += 1;
     }
-    let recipes = assessment
-        .recipes
-        .iter()
-        .map(|status| Target { status, problems: status.problems.iter().map(ToString::to_string).collect() })
-        .collect();
-    let document = Document {
-        schema: "datac.status/1",
-        datac: env!("CARGO_PKG_VERSION"),
-        recipes,
-        others: &assessment.others,
-        summary,
-    };
-    let text = serde_json::to_string_pretty(&document).expect("a status is plain data");
-    screen.data(&format!("{text}\n"));
+    let target = |status| Target { status, problems: problems(status) };
+    let recipes = assessment.recipes.iter().map(target).collect();
+    document::print(&Standing { recipes, others: &assessment.others, summary }, screen);
+}
+
+fn problems(status: &RecipeStatus) -> Vec<String> {
+    status.problems.iter().map(ToString::to_string).collect()
 }
 
 /// Prints a line a recipe that is not fresh, and what to do next.

@@ -1,26 +1,47 @@
 //! `datac trace`: where a row of an output comes from, and where a row of a source went.
 
-use serde::Serialize;
-
 use super::{
-    args::Trace,
-    errors, exit,
+    document::{self, Content},
+    errors, exit, schema,
     screen::{FAINT, GOOD, Screen, WARN, rows, wrapped},
 };
 use crate::workspace::{
     Fate, FateOf, FileState, Journey, Origin, OutputLine, Passed, Side, SourcePlace, SourceText, Workspace, split_place,
 };
+use clap::Args;
 
-/// A finding as JSON: `schema` and version beside the report's own fields.
-#[derive(Serialize)]
-struct Document<'a, T> {
-    schema: &'static str,
-    datac: &'static str,
-    #[serde(flatten)]
-    report: &'a T,
+/// Options of `trace`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  datac trace dataset/sft_general_train.jsonl:17    the row's source, filters, side and place
+  datac trace quarantine/sft_general.jsonl:1        a row that could not be used
+  datac trace --source tatsu-lab/alpaca data/train-00000-of-00001.parquet:811
+                                                    what became of a row of a source")]
+pub(super) struct Options {
+    /// A line of an output, counted from 1; with `--source` a row of a source's file, counted from 0
+    #[arg(value_name = "FILE:NUMBER")]
+    pub(super) place: String,
+    /// The source whose row is followed to the outputs: a repository, a local path, or its name in a recipe
+    #[arg(long, value_name = "SOURCE")]
+    pub(super) source: Option<String>,
+    /// Print one JSON document to stdout
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
-pub(super) fn run(workspace: &Workspace, options: &Trace, screen: &Screen) -> u8 {
+impl Content for Origin {
+    const SCHEMA: &'static str = "datac.trace/1";
+}
+
+impl Content for Journey {
+    const SCHEMA: &'static str = "datac.journey/1";
+}
+
+/// What it prints as JSON.
+pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Origin>(), schema::of::<Journey>()];
+
+pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
     let (file, number) = match split_place(&options.place) {
         Ok(place) => place,
         Err(error) => return errors::report(&error, workspace, screen),
@@ -28,11 +49,11 @@ pub(super) fn run(workspace: &Workspace, options: &Trace, screen: &Screen) -> u8
     let columns = screen.data_width();
     let told = match &options.source {
         Some(source) => workspace.trace_source(source, file, number).map(|journey| match options.json {
-            true => document("datac.journey/1", &journey),
+            true => document::text(&journey),
             false => journey_text(&journey, columns),
         }),
         None => workspace.trace(file, number).map(|origin| match options.json {
-            true => document("datac.trace/1", &origin),
+            true => document::text(&origin),
             false => origin_text(&origin, columns),
         }),
     };
@@ -43,11 +64,6 @@ pub(super) fn run(workspace: &Workspace, options: &Trace, screen: &Screen) -> u8
         }
         Err(error) => errors::report(&error, workspace, screen),
     }
-}
-
-fn document<T: Serialize>(schema: &'static str, report: &T) -> String {
-    let document = Document { schema, datac: env!("CARGO_PKG_VERSION"), report };
-    serde_json::to_string_pretty(&document).expect("a report is plain data") + "\n"
 }
 
 /// The width of the column of names.

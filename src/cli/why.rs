@@ -1,10 +1,8 @@
 //! `datac why`: what changed, what did not, what would run and what is reused.
 
-use serde::Serialize;
-
 use super::{
-    args::Why,
-    errors, exit,
+    document::{self, Content},
+    errors, exit, schema,
     screen::{ERROR, FAINT, GOOD, HINT, Screen, WARN, counted_rows, wrapped},
     status, times,
 };
@@ -12,8 +10,38 @@ use crate::{
     system,
     workspace::{Explanation, PastBuild, PastExplanation, PastReason, State, Workspace},
 };
+use clap::Args;
 
-pub(super) fn run(workspace: &Workspace, options: &Why, screen: &Screen) -> u8 {
+/// Options of `why`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  datac why dataset/sft_general_train.jsonl
+  datac why sft/general --run 3                why run 3 built it")]
+pub(super) struct Options {
+    /// An output file, or a recipe by path or name
+    #[arg(value_name = "OUTPUT")]
+    pub(super) output: String,
+    /// Explain what a run built, by its number or `last`
+    #[arg(long, value_name = "RUN")]
+    pub(super) run: Option<String>,
+    /// Print one JSON document to stdout
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Content for Explanation {
+    const SCHEMA: &'static str = "datac.why/1";
+}
+
+impl Content for PastExplanation {
+    const SCHEMA: &'static str = "datac.why.run/1";
+}
+
+/// What it prints as JSON.
+pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Explanation>(), schema::of::<PastExplanation>()];
+
+pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
     if let Some(run) = &options.run {
         return of_run(workspace, options, run, screen);
     }
@@ -22,16 +50,7 @@ pub(super) fn run(workspace: &Workspace, options: &Why, screen: &Screen) -> u8 {
         Err(error) => return errors::report(&error, workspace, screen),
     };
     if options.json {
-        #[derive(Serialize)]
-        struct Document<'a> {
-            schema: &'static str,
-            datac: &'static str,
-            #[serde(flatten)]
-            explanation: &'a Explanation,
-        }
-        let document = Document { schema: "datac.why/1", datac: env!("CARGO_PKG_VERSION"), explanation: &explanation };
-        let text = serde_json::to_string_pretty(&document).expect("an explanation is plain data");
-        screen.data(&format!("{text}\n"));
+        document::print(&explanation, screen);
         return exit::OK;
     }
     errors::problems(&explanation.status.problems, workspace, screen);
@@ -40,23 +59,13 @@ pub(super) fn run(workspace: &Workspace, options: &Why, screen: &Screen) -> u8 {
 }
 
 /// Why a run built what it built.
-fn of_run(workspace: &Workspace, options: &Why, run: &str, screen: &Screen) -> u8 {
+fn of_run(workspace: &Workspace, options: &Options, run: &str, screen: &Screen) -> u8 {
     let explanation = match workspace.why_run(&options.output, run) {
         Ok(explanation) => explanation,
         Err(error) => return errors::report(&error, workspace, screen),
     };
     if options.json {
-        #[derive(Serialize)]
-        struct Document<'a> {
-            schema: &'static str,
-            datac: &'static str,
-            #[serde(flatten)]
-            explanation: &'a PastExplanation,
-        }
-        let document =
-            Document { schema: "datac.why.run/1", datac: env!("CARGO_PKG_VERSION"), explanation: &explanation };
-        let text = serde_json::to_string_pretty(&document).expect("an explanation is plain data");
-        screen.data(&format!("{text}\n"));
+        document::print(&explanation, screen);
         return exit::OK;
     }
     let PastExplanation { name, path, build } = &explanation;

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{config::Filter, quality::ScoreColumn, row::Reason};
@@ -24,7 +25,7 @@ pub struct ChunkScores<'a> {
 }
 
 /// How many samples came to a filter and how many it let through.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct FilterCount {
     /// The filter's `type`.
     pub filter: String,

@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -55,7 +56,7 @@ pub struct BuildOptions {
 }
 
 /// What a build did.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct BuildReport {
     /// Each recipe, by path.
     pub recipes: Vec<RecipeReport>,
@@ -70,7 +71,7 @@ pub struct BuildReport {
 }
 
 /// What became of one recipe.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct RecipeReport {
     /// Its state before the build, and why.
     #[serde(flatten)]
@@ -79,6 +80,7 @@ pub struct RecipeReport {
     pub summary: Option<Summary>,
     /// What kept it from being built.
     #[serde(serialize_with = "failure_text")]
+    #[schemars(with = "Option<String>")]
     pub failure: Option<Failure>,
     /// Files that were written, by name in the output folder.
     pub written: Vec<String>,

@@ -1,5 +1,6 @@
 //! The ledger for people and programs: which runs there were, what each did, and what changed between two.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Reason, Workspace, WorkspaceError, find::name_of, manifest::BuildManifest};
@@ -10,12 +11,13 @@ use crate::{
 };
 
 /// One run and what it did.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct RunEntry {
     /// Its number.
     pub run: RunId,
     /// When it began: RFC 3339, UTC.
     #[serde(serialize_with = "as_rfc3339", rename = "started")]
+    #[schemars(with = "String")]
     pub started_ns: i64,
     /// How long it took, in milliseconds.
     pub ms: u64,
@@ -25,8 +27,8 @@ pub struct RunEntry {
     pub command: Vec<String>,
     /// The hub that sources came from.
     pub hub: String,
-    /// The version of datac.
-    pub datac: String,
+    /// The version of datac that ran.
+    pub version: String,
     /// How often each kind of action ran.
     pub ran: std::collections::BTreeMap<String, u64>,
     /// How many actions of each kind were known before.
@@ -36,7 +38,7 @@ pub struct RunEntry {
 }
 
 /// What a run did for one recipe.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct RunRecipe {
     /// The recipe's name.
     pub recipe: String,
@@ -54,7 +56,7 @@ pub struct RunRecipe {
 }
 
 /// A file as a run left it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RunFile {
     /// Its name in the output folder; `None`: what the build was made of is no longer in the cache.
     pub name: Option<String>,
@@ -67,7 +69,7 @@ pub struct RunFile {
 }
 
 /// What differs between what stood after two runs.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct RunDiff {
     /// The earlier one that was asked for.
     pub old: RunId,
@@ -80,7 +82,7 @@ pub struct RunDiff {
 }
 
 /// How the files of one recipe differ between two runs.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct RecipeDiff {
     /// The recipe's name.
     pub recipe: String,
@@ -100,7 +102,7 @@ pub struct RecipeDiff {
 }
 
 /// A file that differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FileDiff {
     /// Its name in the output folder.
     pub name: Option<String>,
@@ -204,7 +206,7 @@ impl Workspace {
             outcome: run.outcome,
             command: run.command,
             hub: run.hub,
-            datac: run.datac,
+            version: run.datac,
             ran: run.ran,
             reused: run.reused,
             recipes: record.builds(id)?.into_iter().map(recipe).collect(),

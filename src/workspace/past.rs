@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -17,7 +18,7 @@ use crate::{
 };
 
 /// Why a run built a recipe.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct PastBuild {
     /// The run.
     pub run: RunId,
@@ -40,7 +41,7 @@ pub struct PastBuild {
 }
 
 /// One reason of a past build.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct PastReason {
     /// The reason.
     #[serde(flatten)]
@@ -51,7 +52,7 @@ pub struct PastReason {
 }
 
 /// Why a run built what it built of a recipe.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct PastExplanation {
     /// The recipe's name.
     pub name: String,
@@ -62,7 +63,7 @@ pub struct PastExplanation {
 }
 
 /// Actions of one stage that the cache does not have.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CacheMiss {
     /// The stage.
     pub stage: &'static str,
@@ -73,7 +74,7 @@ pub struct CacheMiss {
 }
 
 /// Why an action is not in the cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MissKind {
     /// It never ran with these inputs, this code and these parameters.

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Reason, Workspace, WorkspaceError};
@@ -46,7 +47,7 @@ pub(super) struct Snapshots {
 }
 
 /// What `datac lock` did to one source.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LockChange {
     /// The source as recipes have it.
     pub source: String,
@@ -57,7 +58,7 @@ pub struct LockChange {
 }
 
 /// What `datac lock` did.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LockReport {
     /// Sources whose pin changed.
     pub changes: Vec<LockChange>,

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{graph::RecipePlan, mix::FilterCount};
 
 /// What a recipe's outputs hold.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
     /// Rows for training.
     pub train_rows: u64,
@@ -22,7 +23,7 @@ pub struct Summary {
 }
 
 /// What a source came to.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SourceSummary {
     /// Its name in the recipe.
     pub name: String,

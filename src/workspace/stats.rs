@@ -11,6 +11,7 @@ use std::{
 };
 
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{SourceSummary, Summary, Workspace, WorkspaceError};
@@ -21,14 +22,14 @@ use crate::{
 };
 
 /// The outputs of several recipes in numbers.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Stats {
     /// The recipes, by path.
     pub recipes: Vec<RecipeStats>,
 }
 
 /// The outputs of a recipe in numbers.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct RecipeStats {
     /// The recipe's name.
     pub name: String,
@@ -41,7 +42,7 @@ pub struct RecipeStats {
 }
 
 /// An output in numbers.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct FileStats {
     /// Its name within the output folder.
     pub output: String,
@@ -56,7 +57,7 @@ pub struct FileStats {
 }
 
 /// Rows in numbers.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Numbers {
     /// How many there are.
     pub rows: u64,

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
 };
 
 /// The state of a recipe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Its outputs are what they would be if they were built now.
@@ -46,7 +47,7 @@ impl State {
 }
 
 /// One thing that makes a recipe what it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Reason {
     /// In words: `mix_ratio of alpaca 1.0 -> 0.7`.
     pub text: String,
@@ -74,7 +75,7 @@ impl fmt::Display for Reason {
 }
 
 /// The state of one output file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FileState {
     /// As it was written.
@@ -86,7 +87,7 @@ pub enum FileState {
 }
 
 /// One output file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FileStatus {
     /// Its name in the output folder.
     pub name: String,
@@ -101,7 +102,7 @@ pub struct FileStatus {
 }
 
 /// The state of one recipe.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct RecipeStatus {
     /// Its name, `sft/general`.
     pub name: String,
@@ -124,7 +125,7 @@ pub struct RecipeStatus {
 }
 
 /// The states of all recipes that were asked for.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Assessment {
     /// The recipes, by path.
     pub recipes: Vec<RecipeStatus>,

@@ -1,5 +1,6 @@
 //! Why an output would be built or not: what changed, what did not, what would run and what is reused.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// How far one stage of a recipe is known.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Step {
     /// The stage: `scan`, `convert`, `score`, `select`, `arrange`, `output`.
     pub stage: &'static str,
@@ -27,7 +28,7 @@ pub struct Step {
 }
 
 /// Why an output would be built or not.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Explanation {
     /// The recipe's state.
     pub status: RecipeStatus,

@@ -13,3 +13,4 @@ mod jobs;
 mod make;
 mod ninja;
 mod place;
+mod schemas;

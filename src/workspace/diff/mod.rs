@@ -8,6 +8,7 @@ mod rows;
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -27,7 +28,7 @@ use crate::{
 };
 
 /// Which rows differ between two builds of a recipe, or two files.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct RowsDiff {
     /// The recipe's name; `None`: two files were compared.
     pub recipe: Option<String>,
@@ -48,7 +49,7 @@ pub struct RowsDiff {
 }
 
 /// One of the two that are compared.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct DiffSide {
     /// The run that built it.
     pub run: Option<RunId>,
@@ -64,7 +65,7 @@ pub struct DiffSide {
 }
 
 /// How the rows of one source differ.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SourceRows {
     /// Its name in the recipe.
     pub name: String,
@@ -81,7 +82,7 @@ pub struct SourceRows {
 }
 
 /// A row as it is written.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct DiffRow {
     /// `train` or `val`; `None`: its file says.
     pub split: Option<&'static str>,
@@ -90,11 +91,12 @@ pub struct DiffRow {
     /// Its source's name.
     pub source: String,
     /// The row.
+    #[schemars(with = "serde_json::Value")]
     pub row: Box<RawValue>,
 }
 
 /// A row before and after.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct RowPair {
     /// As it was.
     pub old: DiffRow,

@@ -6,6 +6,7 @@ use std::{
 };
 
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use xxhash_rust::xxh3::xxh3_64;
@@ -31,7 +32,7 @@ use crate::{
 };
 
 /// Where a line of an output comes from.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Origin {
     /// The file's name within the output folder.
     pub output: String,
@@ -66,11 +67,12 @@ pub struct Origin {
     /// Why it could not be used; `None` for rows of the other files.
     pub reject: Option<Rejected>,
     /// The line itself.
+    #[schemars(with = "serde_json::Value")]
     pub row: Box<RawValue>,
 }
 
 /// A file on disk against the file that was built.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FileAsBuilt {
     /// Whether it has the bytes that were written.
     pub state: FileState,
@@ -81,7 +83,7 @@ pub struct FileAsBuilt {
 }
 
 /// A filter that a row passed, or did not.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Passed {
     /// The filter's `type`.
     pub filter: String,
@@ -94,7 +96,7 @@ pub struct Passed {
 }
 
 /// Why a row is on its side.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Split {
     /// The hash of the prompt, 16 hexadecimal digits: rows that ask the same share it.
     pub prompt_hash: String,
@@ -109,7 +111,7 @@ pub struct Split {
 }
 
 /// The place of a row in the mixture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Mixed {
     /// Which of the source's kept samples it is, in source order, from 1.
     pub sample: u64,
@@ -126,7 +128,7 @@ pub struct Mixed {
 }
 
 /// Why a row could not be used.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Rejected {
     /// The reason.
     pub reason: Reason,

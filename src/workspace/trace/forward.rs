@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -20,7 +21,7 @@ use crate::{
 };
 
 /// What became of a row of a source.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Journey {
     /// The source as it was asked for.
     pub source: String,
@@ -35,7 +36,7 @@ pub struct Journey {
 }
 
 /// What became of a row in one recipe.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct FateOf {
     /// The recipe's name.
     pub recipe: String,
@@ -51,7 +52,7 @@ pub struct FateOf {
 }
 
 /// What became of a row.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(tag = "fate", rename_all = "snake_case")]
 pub enum Fate {
     /// It is in the outputs.
@@ -88,7 +89,7 @@ pub enum Fate {
 }
 
 /// A line of an output.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub struct OutputLine {
     /// The file's name within the output folder.
     pub output: String,
@@ -99,7 +100,7 @@ pub struct OutputLine {
 }
 
 /// The row that deduplication kept instead.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Twin {
     /// Its file.
     pub file: String,

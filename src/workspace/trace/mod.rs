@@ -10,6 +10,7 @@ mod locate;
 mod rows;
 mod source_row;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use back::{FileAsBuilt, Mixed, Origin, Passed, Rejected, Split};
@@ -22,7 +23,7 @@ use super::WorkspaceError;
 use crate::graph::{Failure, FailureKind};
 
 /// Which of a recipe's files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
     /// The rows to train on.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::lineage::Lineage;
@@ -17,7 +18,7 @@ use crate::{
 };
 
 /// Where a row of a source stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SourcePlace {
     /// The source's name in the recipe.
     pub source: String,
@@ -53,7 +54,7 @@ impl SourcePlace {
 }
 
 /// The text of a source row, or why it is not to be had.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SourceText {
     /// The row as it stands in the source; as JSON for columnar files.

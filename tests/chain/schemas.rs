@@ -1,0 +1,63 @@
+//! What is printed as JSON is as the schema printed for it says.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::place::Place;
+
+/// For every document a line that prints it. They run in order in one workspace.
+const DOCUMENTS: &[(&str, &str)] = &[
+    ("datac.status/1", "datac status --json"),
+    ("datac.why/1", "datac why sft/two --json"),
+    ("datac.build/1", "datac build --json 2>/dev/null"),
+    ("datac.why/1", "datac why sft/one --json"),
+    ("datac.status/1", "echo '{' > config/sft/broken.yaml; datac status --json 2>/dev/null"),
+    ("datac.build/1", "datac build --json 2>/dev/null || rm config/sft/broken.yaml"),
+    ("datac.build/1", "sed -i.old 's/seed: 1/seed: 2/' config/sft/one.yaml; datac build --json 2>/dev/null"),
+    ("datac.log/1", "datac log --json"),
+    ("datac.log.run/1", "datac log last --json"),
+    ("datac.log.diff/1", "datac log diff 1 last --json"),
+    ("datac.why.run/1", "datac why sft/one --run last --json"),
+    ("datac.diff/1", "datac diff sft/one --json"),
+    ("datac.trace/1", "datac trace sft_one_train.jsonl:1 --json"),
+    ("datac.journey/1", "datac trace --source data/one.jsonl data/one.jsonl:3 --json"),
+    ("datac.stats/1", "datac stats --json"),
+    ("datac.lock.report/1", "datac lock --json"),
+];
+
+#[test]
+fn every_document_is_as_its_schema_says() {
+    let place = Place::new();
+    let names = place.sh("datac schema");
+    let names: BTreeSet<(&str, &str)> = names.lines().filter_map(|line| line.split_once(' ')).collect();
+    let word = |schema: &str| names.iter().find(|(_, name)| name.trim() == schema).map(|(word, _)| *word);
+    for (schema, line) in DOCUMENTS {
+        let word = word(schema).unwrap_or_else(|| panic!("`datac schema` knows no {schema}"));
+        let schema_of: Value = serde_json::from_str(&place.sh(&format!("datac schema {word}"))).unwrap();
+        let validator = jsonschema::validator_for(&schema_of).unwrap();
+        let printed = place.sh(line);
+        let document: Value =
+            serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{line}: {error}: {printed}"));
+        let faults: Vec<String> =
+            validator.iter_errors(&document).map(|fault| format!("{}: {fault}", fault.instance_path())).collect();
+        assert!(faults.is_empty(), "{line}: {faults:#?}");
+        assert_eq!(document["schema"], *schema, "{line}");
+        // A schema that lets everything pass would prove nothing.
+        assert!(!validator.is_valid(&serde_json::json!({})), "{schema}");
+    }
+    let printed: BTreeSet<&str> = DOCUMENTS.iter().map(|(schema, _)| *schema).collect();
+    let unseen: Vec<_> = names
+        .iter()
+        .map(|(_, name)| name.trim())
+        .filter(|name| !printed.contains(name) && *name != "datac.events/1")
+        .collect();
+    assert!(unseen.is_empty(), "no line of this test prints {unseen:?}");
+}
+
+#[test]
+fn an_unknown_schema_is_refused_with_the_names_there_are() {
+    let (printed, code) = Place::new().try_sh("datac schema stauts");
+    assert_eq!(code, 2);
+    assert!(printed.contains("status") && printed.contains("events"), "{printed}");
+}
