@@ -1,5 +1,5 @@
 //! Timings of single stages, `cargo bench --bench stages`: what one thread does with a few megabytes of rows.
-#![allow(clippy::disallowed_methods, reason = "a benchmark sets up its own folder")]
+#![expect(clippy::disallowed_methods, reason = "a benchmark sets up its own folder")]
 
 use std::{fs, hint::black_box, io::Write, path::Path, sync::LazyLock};
 

@@ -1,0 +1,353 @@
+//! Whole processes side by side: `make bench`, or `cargo bench --bench compare [-- SECTION]`.
+//!
+//! Sections: `cold`, `none`, `edits`, `threads`, `scaling`, `large`; all but `large` (10 GB) by default. What a peer is
+//! missing for is said and skipped. Every ratio is the median over pairs of runs in turn; on a busy machine trust the
+//! ratio, not the seconds. `docs/performance.md` holds the figures of a quiet one.
+#![expect(clippy::disallowed_methods, reason = "a benchmark sets up its own folders and processes")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints what it finds")]
+
+mod measure;
+mod picture;
+mod trees;
+
+use std::{
+    cell::Cell,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use crate::{
+    measure::{Candidate, Comparison, Cost, bytes_below, compare, is_there, measure, shown},
+    trees::{Fresh, copy, datac, many, one_source, project, rows},
+};
+
+/// Rows of the table: what was done, what it was compared with, and the figures.
+struct Report {
+    table: Table,
+}
+
+impl Report {
+    fn new() -> Self {
+        let mut table = Table::new();
+        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+        table.set_header(["work", "datac", "beside", "", "ratio", "aim", "CPU", "peak"]);
+        for column in [1, 3, 4, 6, 7] {
+            table.column_mut(column).expect("it is there").set_cell_alignment(CellAlignment::Right);
+        }
+        Self { table }
+    }
+
+    fn pair(&mut self, work: &str, beside: &str, aim: &str, figures: Comparison) {
+        println!("{work}: {:.2} × {beside}", figures.ratio);
+        self.table.add_row([
+            work.to_owned(),
+            shown(figures.ours.wall),
+            beside.to_owned(),
+            shown(figures.theirs.wall),
+            format!("{:.2}", figures.ratio),
+            aim.to_owned(),
+            format!("{} / {}", shown(figures.ours.cpu), shown(figures.theirs.cpu)),
+            format!("{:.0} / {:.0} MiB", figures.ours.peak, figures.theirs.peak),
+        ]);
+    }
+
+    fn one(&mut self, work: &str, aim: &str, cost: Cost) {
+        println!("{work}: {}, {:.0} MiB", shown(cost.wall), cost.peak);
+        let peak = format!("{:.0} MiB", cost.peak);
+        self.table.add_row([work, &shown(cost.wall), "", "", "", aim, &shown(cost.cpu), &peak]);
+    }
+}
+
+fn main() {
+    // `cargo bench` passes `--bench`; words that are no options name sections.
+    let sections: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let wants = |name: &str| if sections.is_empty() { name != "large" } else { sections.iter().any(|s| s == name) };
+    let folder = tempfile::Builder::new().prefix("datac-bench-").tempdir_in(scratch()).expect("a folder can be made");
+    let fresh = Fresh::below(folder.path());
+    let mut report = Report::new();
+    let hub = if ["cold", "none", "threads"].iter().any(|section| wants(section)) { full_hub() } else { None };
+    if wants("cold") {
+        cold(&mut report, &fresh, hub.as_deref());
+    }
+    if wants("none") {
+        nothing_changed(&mut report, &fresh, hub.as_deref());
+    }
+    if wants("edits") {
+        edits(&mut report, &fresh);
+    }
+    if wants("threads") {
+        threads(&mut report, &fresh, hub.as_deref());
+    }
+    if wants("scaling") {
+        scaling(&mut report, &fresh);
+    }
+    if wants("large") {
+        large(&mut report, &fresh);
+    }
+    println!("\n{}", report.table);
+}
+
+fn scratch() -> PathBuf {
+    let folder = project().join("target/bench");
+    fs::create_dir_all(&folder).expect("a folder can be made");
+    folder
+}
+
+/// Where the peers' scripts and the generator of full-size stand-ins are: `$DATAC_SHARED`, else beside the project.
+fn shared() -> PathBuf {
+    std::env::var_os("DATAC_SHARED").map_or_else(|| project().join("../shared"), PathBuf::from)
+}
+
+/// A folder hub with the published numbers of rows, made once.
+fn full_hub() -> Option<PathBuf> {
+    let hub = scratch().join("hub-full");
+    let generator = shared().join("tools/make_hub.py");
+    if !hub.exists() {
+        if !generator.exists() || !is_there("python3", &["--version"]) {
+            eprintln!("skipped: full-size sources need python3 and {}", generator.display());
+            return None;
+        }
+        let status = Command::new("python3").arg(&generator).arg(&hub).arg("--full").status();
+        assert!(status.is_ok_and(|status| status.success()), "{} failed", generator.display());
+    }
+    Some(hub)
+}
+
+fn peer(name: &str, module: &str, hub: &Path, out: &Path) -> Option<Command> {
+    let script = shared().join("tools/peers").join(format!("peer_{name}.py"));
+    if !script.exists() || !is_there("python3", &["-c", &format!("import {module}")]) {
+        eprintln!("skipped: {name} needs python3 with {module}, and {}", script.display());
+        return None;
+    }
+    let mut command = Command::new("python3");
+    command.arg(script).arg(hub).arg(out).env("HF_HOME", out.join("hf"));
+    Some(command)
+}
+
+fn build<'c>(name: &'static str, fresh: &'c Fresh<'_>, hub: &'c Path, more: &'static [&str]) -> Candidate<'c> {
+    Candidate::new(name, move || {
+        let mut command = datac(&fresh.eight(), &["build", "-q"]);
+        command.arg("--hub").arg(hub).args(more);
+        command
+    })
+}
+
+/// All eight recipes from an empty cache, which is written.
+fn cold(report: &mut Report, fresh: &Fresh<'_>, hub: Option<&Path>) {
+    let Some(hub) = hub else { return };
+    let ours = build("datac", fresh, hub, &[]);
+    for (name, module, aim, runs) in [("polars", "polars", "≤ 0.4", 7), ("datasets", "datasets", "≤ 0.05", 3)] {
+        if peer(name, module, hub, &fresh.empty()).is_none() {
+            continue;
+        }
+        let theirs =
+            Candidate::new(name, || peer(name, module, hub, &fresh.empty()).expect("it was there a moment ago"));
+        report.pair("cold build, full counts", name, aim, compare(&ours, &theirs, runs));
+    }
+    let workspace = fresh.eight();
+    run(datac(&workspace, &["build", "-q"]).arg("--hub").arg(hub));
+    let (cache, outputs) = (bytes_below(&workspace.join("cache")), bytes_below(&workspace.join("dataset")));
+    println!(
+        "cache: {:.2} × the bytes of the outputs ({} MB of {} MB)",
+        cache as f64 / outputs as f64,
+        cache / 1_000_000,
+        outputs / 1_000_000
+    );
+
+    let missing = &workspace;
+    let restore = Candidate::new("datac", move || {
+        fs::remove_dir_all(missing.join("dataset")).expect("outputs were written");
+        let mut command = datac(missing, &["build", "-q"]);
+        command.arg("--hub").arg(hub);
+        command
+    });
+    if is_there("zstd", &["--version"]) {
+        let all = fresh.empty();
+        let mut whole = fs::File::create(all.join("all")).expect("a file can be made");
+        for entry in fs::read_dir(workspace.join("dataset")).expect("outputs were written").flatten() {
+            if entry.path().is_file() {
+                std::io::copy(&mut fs::File::open(entry.path()).expect("it is there"), &mut whole).expect("it fits");
+            }
+        }
+        run(Command::new("zstd").args(["-q", "-1"]).arg(all.join("all")));
+        let unzstd = Candidate::new("zstd -d", || {
+            fs::remove_file(all.join("all")).ok();
+            let mut command = Command::new("zstd");
+            command.args(["-q", "-d", "-k"]).arg(all.join("all.zst"));
+            command
+        });
+        report.pair("outputs deleted, restored", "zstd -d", "≤ 2", compare(&restore, &unzstd, 7));
+    } else {
+        eprintln!("skipped: zstd is not installed");
+    }
+}
+
+/// Nothing has changed.
+fn nothing_changed(report: &mut Report, fresh: &Fresh<'_>, hub: Option<&Path>) {
+    let start = Candidate::new("true", || Command::new("true"));
+    let version = Candidate::new("datac", || datac(Path::new("."), &["--version"]));
+    report.pair("start: datac --version", "true", "≤ 2 + 2 ms", compare(&version, &start, 21));
+    if let Some(hub) = hub {
+        let workspace = fresh.eight();
+        let command = || {
+            let mut command = datac(&workspace, &["build", "-q"]);
+            command.arg("--hub").arg(hub);
+            command
+        };
+        run(&mut command());
+        report.one("no change, 8 recipes, full counts", "≤ 5 ms", measure(&Candidate::new("datac", command), 21));
+    }
+    for (recipes, runs) in [(8, 21), (1_000, 15), (10_000, 9)] {
+        let tree = fresh.empty();
+        many(&tree, recipes);
+        run(&mut datac(&tree, &["build", "-q"]));
+        if !is_there("ninja", &["--version"]) {
+            eprintln!("skipped: ninja is not installed");
+            break;
+        }
+        run(Command::new("ninja").arg("-C").arg(&tree).arg("--quiet"));
+        let ninja = Candidate::new("ninja", || {
+            let mut command = Command::new("ninja");
+            command.arg("-C").arg(&tree).arg("--quiet");
+            command
+        });
+        for (verb, what) in [("build", "build, no change"), ("status", "status")] {
+            let ours = Candidate::new("datac", || datac(&tree, &[verb, "-q"]));
+            report.pair(&format!("{what}, {recipes} recipes"), "ninja", "≤ 1", compare(&ours, &ninja, runs));
+        }
+        if recipes <= 1_000 {
+            dvc(report, fresh, &tree, recipes);
+        }
+    }
+}
+
+/// `dvc status` on as many stages, made by `dvc repro`.
+fn dvc(report: &mut Report, fresh: &Fresh<'_>, tree: &Path, recipes: usize) {
+    if !is_there("dvc", &["--version"]) {
+        eprintln!("skipped: dvc is not installed");
+        return;
+    }
+    let project = fresh.empty();
+    copy(&tree.join("config"), &project.join("config"));
+    copy(&tree.join("data"), &project.join("data"));
+    let stages: String = (0..recipes)
+        .map(|recipe| {
+            let config = format!("config/p{:03}/sft/r{recipe}.yaml", recipe / 100);
+            let source = format!("data/s{}.jsonl", recipe % 20);
+            format!(
+                "  r{recipe}:\n    cmd: cat {config} {source} > r{recipe}_a && cat {config} > r{recipe}_b\n    deps: \
+                 [{config}, {source}]\n    outs: [r{recipe}_a, r{recipe}_b]\n"
+            )
+        })
+        .collect();
+    fs::write(project.join("dvc.yaml"), format!("stages:\n{stages}")).expect("a file can be written");
+    run(Command::new("dvc").args(["init", "--no-scm", "-q"]).current_dir(&project));
+    run(Command::new("dvc").args(["repro", "-q"]).current_dir(&project));
+    let theirs = Candidate::new("dvc status", || {
+        let mut command = Command::new("dvc");
+        command.arg("status").current_dir(&project);
+        command
+    });
+    let ours = Candidate::new("datac", || datac(tree, &["status", "-q"]));
+    report.pair(&format!("status, {recipes} recipes"), "dvc status", "≤ 0.01", compare(&ours, &theirs, 3));
+}
+
+/// Small edits to a recipe over one file of 52,002 rows.
+fn edits(report: &mut Report, fresh: &Fresh<'_>) {
+    let text = rows(52_002);
+    let cold_workspace = || {
+        let workspace = fresh.empty();
+        one_source(&workspace, "rows.jsonl", 1);
+        fs::write(workspace.join("rows.jsonl"), &text).expect("a file can be written");
+        workspace
+    };
+    let cold = Candidate::new("cold build", || datac(&cold_workspace(), &["build", "-q"]));
+    let middle = text[..text.len() / 2].rfind('\n').expect("there are many lines") + 1;
+    let line = text[middle..].find('\n').expect("there are many lines") + 1;
+    let number = Cell::new(0_u32);
+    let row = || {
+        number.set(number.get() + 1);
+        format!("{{\"instruction\":\"a new question {}\",\"input\":\"\",\"output\":\"A new answer.\"}}\n", number.get())
+    };
+    let appended = || text.clone() + &row();
+    let edited = || [&text[..middle], &row(), &text[middle + line..]].concat();
+    let deleted = || [&text[..middle], &text[middle + line * usize::from(number.get().is_multiple_of(2))..]].concat();
+    let kinds: [(&str, &dyn Fn() -> String); 3] =
+        [("appended", &appended), ("edited in the middle", &edited), ("deleted in the middle", &deleted)];
+    let workspace = cold_workspace();
+    run(&mut datac(&workspace, &["build", "-q"]));
+    for (what, change) in kinds {
+        let edit = Candidate::new("datac", || {
+            number.set(number.get() + 1);
+            fs::write(workspace.join("rows.jsonl"), change()).expect("a file can be written");
+            datac(&workspace, &["build", "-q"])
+        });
+        report.pair(&format!("1 of 52,002 rows {what}"), "its cold build", "≤ 0.35", compare(&edit, &cold, 7));
+    }
+    let reseeded = Candidate::new("datac", || {
+        number.set(number.get() + 1);
+        one_source(&workspace, "rows.jsonl", 1_000 + number.get());
+        datac(&workspace, &["build", "-q"])
+    });
+    let restored = Candidate::new("restore", || {
+        fs::remove_dir_all(workspace.join("dataset")).expect("outputs were written");
+        datac(&workspace, &["build", "-q"])
+    });
+    report.pair("seed changed", "restoring its files", "≤ 1.3", compare(&reseeded, &restored, 9));
+}
+
+/// One thread against two.
+fn threads(report: &mut Report, fresh: &Fresh<'_>, hub: Option<&Path>) {
+    let Some(hub) = hub else { return };
+    let (two, one) = (build("-j2", fresh, hub, &["-j2"]), build("-j1", fresh, hub, &["-j1"]));
+    report.pair("cold build, -j2", "-j1", "≤ 0.59", compare(&two, &one, 7));
+}
+
+/// Time and memory against the number of rows.
+fn scaling(report: &mut Report, fresh: &Fresh<'_>) {
+    let mut points = Vec::new();
+    for times in [1, 2, 4, 8, 16] {
+        let rows = rows(50_000 * times);
+        let (bytes, source) = (rows.len(), fresh.empty().join("rows.jsonl"));
+        fs::write(&source, rows).expect("a file can be written");
+        let cold = Candidate::new("datac", || {
+            let workspace = fresh.empty();
+            one_source(&workspace, "rows.jsonl", 1);
+            fs::hard_link(&source, workspace.join("rows.jsonl")).expect("a file can be linked");
+            datac(&workspace, &["build", "-q"])
+        });
+        let cost = measure(&cold, 5);
+        report.one(&format!("{} rows, {} MB", 50_000 * times, bytes / 1_000_000), "linear", cost);
+        points.push((50_000 * times, cost));
+    }
+    let path = project().join("docs/scaling.svg");
+    match picture::draw(&path, &points) {
+        Ok(()) => println!("drawn: docs/scaling.svg"),
+        Err(error) => eprintln!("skipped: {} could not be drawn: {error}", path.display()),
+    }
+}
+
+/// A source of 10 GB.
+fn large(report: &mut Report, fresh: &Fresh<'_>) {
+    let block = rows(200_000);
+    let folder = fresh.empty();
+    one_source(&folder, "rows.jsonl", 1);
+    let mut file = fs::File::create(folder.join("rows.jsonl")).expect("a file can be made");
+    let times = 10_000_000_000 / block.len() as u64;
+    for time in 0..times {
+        // Each time other rows, or their chunks would be found in the cache.
+        let block = block.replace("\"instruction\":\"", &format!("\"instruction\":\"{time}-"));
+        std::io::Write::write_all(&mut file, block.as_bytes()).expect("the disk takes it");
+    }
+    drop(file);
+    let watch = Candidate::new("datac", || datac(&folder, &["build", "-q", "--force"]));
+    report.one(&format!("{} rows, 10 GB", 200_000 * times), "≤ 512 MiB", watch.run());
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("failed to start {command:?}: {error}"));
+    assert!(output.status.success(), "{command:?} failed:\n{}", String::from_utf8_lossy(&output.stderr));
+}
