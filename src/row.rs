@@ -273,6 +273,17 @@ impl Sample<'_> {
         }
     }
 
+    /// The number of characters of its main field, see [`SampleKind::default_field`] and [`Sample::field_text`].
+    pub fn characters(&self) -> usize {
+        match self {
+            Self::Conversation { text, .. } | Self::Text { text } => text.chars().count(),
+            Self::Preference { chosen: messages, .. } | Self::Prompt { messages } => {
+                let contents: usize = messages.iter().map(|message| message.content.chars().count()).sum();
+                contents + messages.len().saturating_sub(1)
+            }
+        }
+    }
+
     /// The hash that decides a sample's side of the split: samples that ask the same share it.
     ///
     /// XXH3-64 over role and content of each message before the last answer, each content followed by a zero byte.

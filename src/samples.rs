@@ -42,8 +42,7 @@ impl SampleIndex {
         sample.write_open_json(rows);
         self.row.push(row);
         self.end.push(rows.len() as u32);
-        let text = sample.field_text(sample.kind().default_field()).unwrap_or_default();
-        self.characters.push(text.chars().count() as u32);
+        self.characters.push(sample.characters() as u32);
         self.row_hash.push(xxh3_64(&rows[start..]));
         self.prompt_hash.push(sample.prompt_hash());
         self.answer.push(converted.answer.as_deref().map(str::to_owned));

@@ -97,9 +97,14 @@ impl Store {
         }
         let frame =
             codec::compress(bytes).map_err(|source| FileError { verb: "compress", path: path.clone(), source })?;
-        let folder = path.parent().expect("a blob's path has a folder");
-        system::create_dir(folder)?;
-        let mut blob = system::Replacement::new(&path)?;
+        let mut blob = match system::Replacement::new(&path) {
+            // There are 256 folders and thousands of blobs: nearly always it is there.
+            Err(error) if error.is_missing() => {
+                system::create_dir(path.parent().expect("a blob's path has a folder"))?;
+                system::Replacement::new(&path)?
+            }
+            begun => begun?,
+        };
         blob.write_all(&frame)?;
         blob.commit_unsynced()?;
         Ok(digest)

@@ -74,7 +74,8 @@ pub(super) fn row<'a>(names: &'a [String], mut bytes: &'a [u8]) -> Result<RawRow
                 let Some((length, rest)) = bytes.split_first_chunk() else { break };
                 let Some((text, rest)) = rest.split_at_checked(u32::from_le_bytes(*length) as usize) else { break };
                 bytes = rest;
-                let text = String::from_utf8_lossy(text);
+                // What stands there was text when it was encoded; a check of it costs less than a search for what is not.
+                let text = std::str::from_utf8(text).map_or_else(|_| String::from_utf8_lossy(text), Cow::Borrowed);
                 match tag {
                     NUMBER => Value::Number(text),
                     STRING => Value::String(text),

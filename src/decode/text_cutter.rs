@@ -262,11 +262,16 @@ impl TextCutter {
     /// Gives out the first `end` bytes as a chunk of `rows` rows.
     fn give(&mut self, end: usize, rows: u64) -> Chunk {
         let place = Place { length: end as u64, ..self.place };
-        let bytes = self.buffer[..end].to_vec();
-        let scanned = self.scanned;
-        self.discard(end);
-        self.scanned = scanned - end;
+        // The chunk takes the buffer along: what is behind it is the shorter part to copy.
+        let mut rest = Vec::with_capacity(self.buffer.len() - end + BLOCK);
+        rest.extend_from_slice(&self.buffer[end..]);
+        let mut bytes = std::mem::replace(&mut self.buffer, rest);
+        bytes.truncate(end);
+        self.place.first_line += memchr::memchr_iter(b'\n', &bytes).count() as u64;
+        self.place.offset += end as u64;
         self.place.first_row += rows;
+        self.row_start = 0;
+        self.scanned -= end;
         Chunk { encoding: self.encoding, header: self.header.clone(), bytes, rows: rows as u32, place }
     }
 

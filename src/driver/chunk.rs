@@ -51,7 +51,7 @@ pub(crate) fn run(
     let watch = Stopwatch::start();
     let mut works = Vec::with_capacity(jobs.len());
     for job in jobs {
-        works.push(Work::new(context, digest, job));
+        works.push(Work::new(context, digest, job, chunk.bytes.len()));
     }
     if works.iter().any(Work::has_to_run) {
         chunk.for_each_row(|row, span, parsed| {
@@ -85,7 +85,7 @@ struct Work<'j> {
     converter: &'static dyn Converter,
     /// The conversion's outcome, if it was known before.
     known: Option<ConvertOutcome>,
-    /// The measures that are missing, each with the column being made.
+    /// The measures that are missing, each with the column being made; those of one field stand together.
     columns: Vec<(&'j Measure, ScoreColumn)>,
     rows: Vec<u8>,
     index: SampleIndex,
@@ -94,7 +94,7 @@ struct Work<'j> {
 }
 
 impl<'j> Work<'j> {
-    fn new(context: &Context, digest: &Digest, job: &'j Job) -> Self {
+    fn new(context: &Context, digest: &Digest, job: &'j Job, bytes: usize) -> Self {
         let known = match context.lookup(&convert_key(digest, &job.conversion)) {
             Some(Outcome::Convert(outcome)) => Some(outcome),
             _ => None,
@@ -104,15 +104,18 @@ impl<'j> Work<'j> {
                 .as_ref()
                 .is_none_or(|known| context.lookup(&score_key(digest, &known.index, &known.rows, measure)).is_none())
         };
-        let columns =
-            job.measures.iter().filter(is_missing).map(|measure| (measure, ScoreColumn::new(measure.kind))).collect();
+        let missing = job.measures.iter().filter(is_missing);
+        let mut columns: Vec<_> = missing.map(|measure| (measure, ScoreColumn::new(measure.kind))).collect();
+        columns.sort_by_key(|(measure, _)| &measure.field);
         let converter = convert::by_name(job.conversion.converter).expect("conversions name registered converters");
+        // Rows mostly take the room of what they are made of, and a little more.
+        let rows = Vec::with_capacity(if known.is_none() { bytes + bytes / 4 } else { 0 });
         Self {
             job,
             converter,
             known,
             columns,
-            rows: Vec::new(),
+            rows,
             index: SampleIndex::default(),
             rejects: Vec::new(),
             joined_turns: 0,
@@ -126,8 +129,13 @@ impl<'j> Work<'j> {
     fn push(&mut self, row: u32, parsed: &Result<RawRow<'_>, Reject>) -> Result<(), Reject> {
         let raw = parsed.as_ref().map_err(Clone::clone)?;
         let converted = self.converter.convert(raw, &self.job.conversion.options)?;
-        for (measure, column) in &mut self.columns {
-            measured(&converted.sample, raw, &measure.field, |text| column.push(text));
+        // The text of a dialogue is put together: once for all that measure it.
+        for of_field in self.columns.chunk_by_mut(|(a, _), (b, _)| a.field == b.field) {
+            let (measure, _) = &of_field[0];
+            let field = &measure.field;
+            measured(&converted.sample, raw, field, |text| {
+                of_field.iter_mut().for_each(|(_, column)| column.push(text))
+            });
         }
         if self.known.is_none() {
             self.joined_turns += converted.joined_turns;

@@ -1,5 +1,7 @@
 //! How much a text looks like prose that says something.
 
+use std::cell::RefCell;
+
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Raised by hand whenever the same text yields another score.
@@ -16,7 +18,7 @@ pub(super) const VERSION: u32 = 1;
 ///
 /// Words are what whitespace separates, compared in lower case with their punctuation. Parts without a word do not
 /// count. Lower case and whitespace are Unicode's, as in Python's `str.lower` and `str.split` (which also splits at
-/// U+001C to U+001F). Words are compared by 64-bit hash, so two different ones may be taken for one; a text of a
+/// U+001C to U+001F). Words of eight bytes and more are compared by hash, so two may be taken for one; a text of a
 /// million words holds such a pair with a chance of about 10^-8.
 pub fn quality(text: &str) -> f64 {
     if text.chars().nth(9).is_none() {
@@ -56,72 +58,157 @@ struct Words {
 
 impl Words {
     fn of(text: &str) -> Self {
-        let mut hashes = Vec::with_capacity(text.len() / 5);
-        let mut lower = Vec::new();
-        let (mut parts, mut in_parts) = (0, 0);
-        let (mut part_has_word, mut in_piece) = (false, false);
-        let bytes = text.as_bytes();
-        let (mut start, mut at) = (0, 0);
-        while at < bytes.len() {
-            let space = match CLASS[bytes[at] as usize] {
-                Class::Letter => 0,
-                Class::FullStop => {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let (parts, in_parts) = scratch.take(text);
+            let (distinct, most_frequent) = scratch.count();
+            Self { total: scratch.words.len(), distinct, most_frequent, parts, in_parts }
+        })
+    }
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Room that one text after another is counted in: to ask for it anew took longer than to count.
+#[derive(Default)]
+struct Scratch {
+    /// The text with its ASCII letters in lower case.
+    lower: Vec<u8>,
+    /// A number for every word, equal for equal words.
+    words: Vec<u64>,
+    table: Vec<Slot>,
+    /// Which text is being counted: what the table holds of others does not count.
+    round: u32,
+}
+
+/// A word and how often it was seen in its round.
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    word: u64,
+    round: u32,
+    count: u32,
+}
+
+impl Scratch {
+    /// Notes the words of a text; returns its parts and their words.
+    fn take(&mut self, text: &str) -> (usize, usize) {
+        self.words.clear();
+        self.lower.clear();
+        self.lower.extend_from_slice(text.as_bytes());
+        self.lower.make_ascii_lowercase();
+        // Blanks that end the last word and round the text up to whole steps, with a step more to read ahead into.
+        self.lower.resize((text.len() + 1).next_multiple_of(8) + 8, b' ');
+        let lower = self.lower.as_slice();
+        let (mut parts, mut in_parts, mut part_has_word) = (0, 0, false);
+        // A word ends at whitespace, a piece at a full stop as well.
+        let (mut word, mut piece, mut is_ascii) = (0, 0, true);
+        for (step, bytes) in lower[..lower.len() - 8].as_chunks::<8>().0.iter().enumerate() {
+            let mut breaks = may_break(u64::from_le_bytes(*bytes));
+            while breaks != 0 {
+                let at = 8 * step + (breaks.trailing_zeros() / 8) as usize;
+                breaks &= breaks - 1;
+                let space = match lower[at] {
+                    b'.' => 0,
+                    first => match whitespace(&lower[at..]) {
+                        0 => {
+                            is_ascii &= first.is_ascii();
+                            continue;
+                        }
+                        space => space,
+                    },
+                };
+                let is_piece = at > piece;
+                in_parts += usize::from(is_piece);
+                part_has_word |= is_piece;
+                piece = at + space.max(1);
+                if space == 0 {
                     parts += usize::from(part_has_word);
-                    (part_has_word, in_piece) = (false, false);
-                    at += 1;
+                    part_has_word = false;
                     continue;
                 }
-                Class::MaybeSpace => whitespace(&bytes[at..]),
-            };
-            if space == 0 {
-                in_parts += usize::from(!in_piece);
-                (part_has_word, in_piece) = (true, true);
-                at += 1;
-                continue;
+                if at > word {
+                    self.words.push(match is_ascii {
+                        true => number_of(lower, word, at),
+                        // The whole word, not letter by letter: a Σ at its end becomes ς.
+                        false => number(text[word..at].to_lowercase().as_bytes()),
+                    });
+                }
+                (word, is_ascii) = (piece, true);
             }
-            if start < at {
-                hashes.push(lower_case_hash(&text[start..at], &mut lower));
+        }
+        (parts + usize::from(part_has_word), in_parts)
+    }
+
+    /// How many different words were noted, and how often the most frequent one occurs.
+    fn count(&mut self) -> (usize, usize) {
+        // A table is quicker for the texts that there are; of the longest it would take more room than the text itself.
+        const MOST_IN_TABLE: usize = 4096;
+        if self.words.len() <= MOST_IN_TABLE { self.count_in_table() } else { self.count_sorted() }
+    }
+
+    fn count_sorted(&mut self) -> (usize, usize) {
+        self.words.sort_unstable();
+        self.words.chunk_by(|a, b| a == b).fold((0, 0), |(distinct, most), run| (distinct + 1, most.max(run.len())))
+    }
+
+    fn count_in_table(&mut self) -> (usize, usize) {
+        // Open addressing, at most half full, so that a free slot is always near.
+        let slots = (2 * self.words.len()).next_power_of_two().max(2);
+        if self.table.len() < slots {
+            self.table.resize(slots, Slot::default());
+        }
+        self.round = self.round.checked_add(1).unwrap_or_else(|| {
+            self.table.fill(Slot::default());
+            1
+        });
+        let table = &mut self.table[..slots];
+        let (mut distinct, mut most) = (0, 0);
+        for &word in &self.words {
+            // The upper bits of a product depend on all of the word's.
+            let mut slot = (word.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - slots.ilog2())) as usize;
+            while table[slot].round == self.round && table[slot].word != word {
+                slot = (slot + 1) & (slots - 1);
             }
-            in_piece = false;
-            at += space;
-            start = at;
+            let is_new = table[slot].round != self.round;
+            let count = if is_new { 1 } else { table[slot].count + 1 };
+            table[slot] = Slot { word, round: self.round, count };
+            distinct += usize::from(is_new);
+            most = most.max(count);
         }
-        if start < bytes.len() {
-            hashes.push(lower_case_hash(&text[start..], &mut lower));
-        }
-        parts += usize::from(part_has_word);
-        let (distinct, most_frequent) = count(&mut hashes);
-        Self { total: hashes.len(), distinct, most_frequent, parts, in_parts }
+        (distinct, most as usize)
     }
 }
 
-/// What a byte may be.
-#[derive(Clone, Copy)]
-enum Class {
-    /// Part of a word, whatever follows.
-    Letter,
-    /// A full stop, which parts words too.
-    FullStop,
-    /// The first byte of a whitespace character, or of others.
-    MaybeSpace,
+/// For each of eight bytes, whether it may end a word or a part, as the highest bit of the byte: a full stop, a blank, a
+/// control character, or a byte of what is not ASCII.
+fn may_break(bytes: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * ONES;
+    // Neither sum carries into the next byte: none of these bytes is above 0x7F.
+    let ascii = bytes & !HIGH;
+    let is_above_blank = ascii + (0x80 - 0x21) * ONES;
+    let is_no_stop = (ascii ^ (b'.' as u64 * ONES)) + 0x7F * ONES;
+    (!(is_above_blank & is_no_stop) | bytes) & HIGH
 }
 
-/// A table, since this is asked of every byte of a source.
-const CLASS: [Class; 256] = {
-    let mut table = [Class::Letter; 256];
-    table[b'.' as usize] = Class::FullStop;
-    table[b' ' as usize] = Class::MaybeSpace;
-    let mut byte = b'\t';
-    while byte <= b'\r' {
-        table[byte as usize] = Class::MaybeSpace;
-        byte += 1;
+/// A number for a word: up to seven bytes are their own number, of longer ones it is a hash.
+fn number(word: &[u8]) -> u64 {
+    if word.len() >= 8 {
+        return xxh3_64(word) | 1 << 63;
     }
-    table[0xC2] = Class::MaybeSpace;
-    table[0xE1] = Class::MaybeSpace;
-    table[0xE2] = Class::MaybeSpace;
-    table[0xE3] = Class::MaybeSpace;
-    table
-};
+    let bytes = word.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte));
+    bytes | (word.len() as u64) << 56
+}
+
+/// The number of the word at `start..end`, quicker where eight bytes more can be read behind it.
+fn number_of(text: &[u8], start: usize, end: usize) -> u64 {
+    let length = end - start;
+    match text[start..].first_chunk() {
+        Some(bytes) if length < 8 => u64::from_le_bytes(*bytes) & ((1 << (8 * length)) - 1) | (length as u64) << 56,
+        _ => number(&text[start..end]),
+    }
+}
 
 /// The length of the whitespace character that `bytes` begin with; 0 if they begin with another.
 ///
@@ -134,53 +221,6 @@ fn whitespace(bytes: &[u8]) -> usize {
         [0xE2, 0x81, 0x9F, ..] | [0xE3, 0x80, 0x80, ..] => 3,
         _ => 0,
     }
-}
-
-/// How many different hashes there are, and how often the most frequent one occurs.
-fn count(hashes: &mut [u64]) -> (usize, usize) {
-    // A table is quicker for the texts that there are; of the longest it would take more room than the text itself.
-    const MOST_IN_TABLE: usize = 4096;
-    if hashes.len() <= MOST_IN_TABLE { count_in_table(hashes) } else { count_sorted(hashes) }
-}
-
-fn count_sorted(hashes: &mut [u64]) -> (usize, usize) {
-    hashes.sort_unstable();
-    hashes.chunk_by(|a, b| a == b).fold((0, 0), |(distinct, most), run| (distinct + 1, most.max(run.len())))
-}
-
-fn count_in_table(hashes: &[u64]) -> (usize, usize) {
-    // Open addressing, at most half full, so that a free slot is always near.
-    let slots = (2 * hashes.len()).next_power_of_two();
-    let mut table = vec![(0_u64, 0_u32); slots];
-    let (mut distinct, mut most) = (0, 0);
-    for &hash in hashes {
-        let mut slot = hash as usize & (slots - 1);
-        while table[slot].1 > 0 && table[slot].0 != hash {
-            slot = (slot + 1) & (slots - 1);
-        }
-        distinct += usize::from(table[slot].1 == 0);
-        table[slot] = (hash, table[slot].1 + 1);
-        most = most.max(table[slot].1);
-    }
-    (distinct, most as usize)
-}
-
-/// The hash of a word in lower case; `buffer` is room to write it in.
-fn lower_case_hash(word: &str, buffer: &mut Vec<u8>) -> u64 {
-    if word.is_ascii() {
-        if !word.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            return xxh3_64(word.as_bytes());
-        }
-        buffer.clear();
-        buffer.extend(word.bytes().map(|byte| byte.to_ascii_lowercase()));
-        return xxh3_64(buffer);
-    }
-    let is_lower = |c: char| c.to_lowercase().eq([c]);
-    if word.chars().all(is_lower) {
-        return xxh3_64(word.as_bytes());
-    }
-    // The whole word, not letter by letter: a Σ at its end becomes ς.
-    xxh3_64(word.to_lowercase().as_bytes())
 }
 
 #[cfg(test)]
@@ -225,25 +265,52 @@ mod tests {
         close("3.14 2.72 1.0", 0.7);
     }
 
+    /// The numbers of a text's words.
+    fn numbers(text: &str) -> Vec<u64> {
+        let mut scratch = Scratch::default();
+        scratch.take(text);
+        scratch.words
+    }
+
     #[test]
     fn lower_case_is_unicodes() {
-        let same = |a: &str, b: &str| {
-            assert_eq!(lower_case_hash(a, &mut Vec::new()), lower_case_hash(b, &mut Vec::new()), "{a} {b}");
-        };
-        same("ÉTÉ", "été");
-        same("ΟΔΟΣ", "οδος");
-        same("ǅ", "ǆ");
-        same("İ", "i\u{307}");
-        same("HELLO", "hello");
+        for (a, b) in [
+            ("ÉTÉ", "été"),
+            ("ΟΔΟΣ", "οδος"),
+            ("ǅ", "ǆ"),
+            ("İ", "i\u{307}"),
+            ("HELLO", "hello"),
+            ("LONGER THAN EIGHT", "longer than eight"),
+            // The sign of kelvin is a letter beyond ASCII whose lower case is not.
+            ("\u{212A}", "k"),
+            ("\u{212A}ILOGRAMMES", "kilogrammes"),
+        ] {
+            assert_eq!(numbers(a), numbers(b), "{a} {b}");
+        }
     }
 
     #[test]
     fn long_texts_are_counted_alike() {
-        let mut hashes: Vec<u64> = (0..5000_u64).map(|n| xxh3_64(&(n % 1234 % 777).to_le_bytes())).collect();
-        assert_eq!(count_in_table(&hashes), count_sorted(&mut hashes));
-        assert_eq!(count(&mut []), (0, 0));
+        let words: Vec<u64> = (0..5000_u64).map(|n| n % 1234 % 777).collect();
+        let mut scratch = Scratch { words, ..Scratch::default() };
+        let in_table = scratch.count_in_table();
+        assert_eq!(scratch.count_in_table(), in_table, "what is left of a text does not count in the next");
+        scratch.round = u32::MAX;
+        assert_eq!(scratch.count_in_table(), in_table, "nor when rounds begin again");
+        assert_eq!(scratch.count_sorted(), in_table);
+        assert_eq!(Scratch::default().count(), (0, 0));
         // Three words, each a third of all.
         close(&"one two three. ".repeat(2000), (0.5 + 0.5 * (3.0 / 6000.0)) * 0.5);
+    }
+
+    #[test]
+    fn different_words_have_different_numbers() {
+        let words = ["a", "a\0", "a\0\0", "aa", "seven77", "eight888", "eight88", "longerthaneight", "é", "éé", "ée"];
+        let all: std::collections::BTreeSet<u64> = numbers(&words.join(" ")).into_iter().collect();
+        assert_eq!(all.len(), words.len());
+        for word in words {
+            assert_eq!(numbers(word), [number(word.as_bytes())], "{word}");
+        }
     }
 
     #[test]
@@ -299,6 +366,11 @@ mod tests {
             glue in prop::sample::select(vec![" ", "", "  \t", "\u{2003}"]),
         ) {
             let text = words.join(glue);
+            prop_assert_eq!(quality(&text), naive(&text));
+        }
+
+        #[test]
+        fn any_byte_may_stand_anywhere(text in "[ -~\t\r\n\u{0}\u{1c}é€😀\u{a0}\u{2003}]{0,60}|[a-cA-C. \u{b}]{0,200}") {
             prop_assert_eq!(quality(&text), naive(&text));
         }
 
