@@ -8,7 +8,7 @@ use datac::{
     config::{SplitMethod, Validation},
     convert,
     decode::{self, Chunk, Compression, FileKind, Input, RowFormat},
-    mix::{self, Allotment, Candidate},
+    mix::{self, Allotment, Candidates},
     quality,
     samples::SampleIndex,
     workspace::{BuildOptions, Settings, Workspace},
@@ -143,14 +143,18 @@ fn score_language(bencher: Bencher<'_, '_>) {
 #[divan::bench(sample_count = 5)]
 fn arrange_million(bencher: Bencher<'_, '_>) {
     let hash = |i: u64, salt: u64| (i + salt).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let candidates: Vec<Candidate> = (0..1_000_000)
-        .map(|i| Candidate { source: 0, row_hash: hash(i, 1), prompt_hash: hash(i / 2, 7), units: 1 })
-        .collect();
+    let candidates = Candidates {
+        ends: vec![1_000_000],
+        row_hash: (0..1_000_000).map(|i| hash(i, 1)).collect(),
+        prompt_hash: (0..1_000_000).map(|i| hash(i / 2, 7)).collect(),
+        units: None,
+    };
     let allotment = Allotment { total: 1_000_000, counts: vec![1_000_000] };
     let validation = Validation { ratio: 0.1, seed: 42, stratified: false, method: SplitMethod::Hash };
     bencher
         .counter(ItemsCount::new(candidates.len()))
-        .bench_local(|| mix::arrange(&candidates, &allotment, &validation));
+        .with_inputs(|| candidates.clone())
+        .bench_local_refs(|candidates| mix::arrange(candidates, &allotment, &validation));
 }
 
 /// Compressing, hashing and storing what is not there yet.

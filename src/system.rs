@@ -4,8 +4,6 @@
 //! records and reports, and the stat cache's rule that a file as new as its record is read again.
 #![expect(clippy::disallowed_methods, reason = "this module is the door the other modules must use")]
 
-mod pipe;
-
 use std::{
     cell::RefCell,
     collections::HashSet,
@@ -17,7 +15,6 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-pub use pipe::TokenPipe;
 use serde::{Deserialize, Serialize};
 
 /// A file operation that failed, with the path it was about.

@@ -47,8 +47,20 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "workspace",
         &[
-            "artifact", "config", "convert", "decode", "driver", "graph", "hash", "mix", "quality", "row", "samples",
-            "source", "system",
+            "artifact",
+            "config",
+            "convert",
+            "decode",
+            "driver",
+            "graph",
+            "hash",
+            "materialise",
+            "mix",
+            "quality",
+            "row",
+            "samples",
+            "source",
+            "system",
         ],
     ),
     ("cli", &["config", "driver", "graph", "hash", "system", "workspace"]),
@@ -67,6 +79,7 @@ const DOORS: &[(&[&str], &[&str])] = &[
     (&["rusqlite"], &["artifact/ledger.rs", "artifact/record.rs"]),
     (&["whatlang"], &["quality/language.rs"]),
     (&["bpe_openai"], &["quality/tokens.rs"]),
+    (&["jobserver"], &["driver/threads.rs"]),
     (
         &[
             "annotate_snippets",
@@ -272,6 +285,16 @@ fn files_and_environment_have_one_door_too() {
         .iter()
         .filter(|source| source.path != "system.rs" && source.code.contains(lifts))
         .map(|source| format!("src/{}: lifts `{lifts}`, which is for src/system.rs alone", source.path))
+        .collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn unsafe_code_has_one_place() {
+    let faults: Vec<String> = sources()
+        .iter()
+        .filter(|source| source.path != "driver/threads.rs" && source.code.contains("unsafe"))
+        .map(|source| format!("src/{}: names `unsafe`, which is for src/driver/threads.rs alone", source.path))
         .collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

@@ -8,7 +8,7 @@ use crate::{
     config::{Unit, Validation},
     graph::{ArrangeOutcome, Failure, FailureKind, Realised, SelectedSource},
     hash::Digest,
-    mix::{self, Allotment, Candidate},
+    mix::{self, Allotment, Candidates},
 };
 
 /// Arranges the samples of `sources`.
@@ -26,45 +26,43 @@ pub(crate) fn arrange(
             Failure::new(FailureKind::Config, message).hint("set `max_samples`, or `mix.total`"),
         ));
     }
-    let mut candidates = Vec::with_capacity(kept as usize);
-    for (number, source) in sources.iter().enumerate() {
+    let mut candidates = Candidates {
+        ends: Vec::with_capacity(sources.len()),
+        row_hash: Vec::with_capacity(kept as usize),
+        prompt_hash: Vec::with_capacity(kept as usize),
+        units: (unit != Unit::Rows).then(|| Vec::with_capacity(kept as usize)),
+    };
+    for source in sources {
         let selection = selection(context, &source.selected)?;
         for (i, chunk) in source.chunks.iter().enumerate().take(selection.chunks()) {
             context.check()?;
             let index = index(context, chunk)?;
-            let tokens = match (unit, chunk.tokens) {
-                (Unit::Tokens, Some(digest)) => tokens(context, &digest, index.len())?,
-                _ => Vec::new(),
-            };
-            candidates.extend(selection.samples(i).map(|sample| {
-                let sample = sample as usize;
-                Candidate {
-                    source: number as u32,
-                    row_hash: index.row_hash[sample],
-                    prompt_hash: index.prompt_hash[sample],
-                    units: match unit {
-                        Unit::Rows => 1,
-                        Unit::Characters => index.characters[sample],
-                        Unit::Tokens => tokens[sample],
-                    },
-                }
-            }));
+            let samples = || selection.samples(i).map(|sample| sample as usize);
+            candidates.row_hash.extend(samples().map(|sample| index.row_hash[sample]));
+            candidates.prompt_hash.extend(samples().map(|sample| index.prompt_hash[sample]));
+            if let Some(units) = &mut candidates.units {
+                let counted = match (unit, chunk.tokens) {
+                    (Unit::Tokens, Some(digest)) => tokens(context, &digest, index.len())?,
+                    _ => index.characters,
+                };
+                units.extend(samples().map(|sample| counted[sample]));
+            }
         }
+        candidates.ends.push(candidates.len());
     }
-    let arranged = mix::arrange(&candidates, allotment, validation);
+    let (samples, arranged) = (candidates.len(), mix::arrange(&mut candidates, allotment, validation));
     let mut realised = vec![Realised::default(); sources.len()];
-    let mut seen = vec![false; candidates.len()];
+    let mut seen = vec![false; samples];
     for (side, rows) in [(0, &arranged.train), (1, &arranged.validation)] {
-        for place in rows {
-            let candidate = candidates[*place as usize];
-            let realised = &mut realised[candidate.source as usize];
+        for sample in rows {
+            let realised = &mut realised[candidates.source(*sample)];
             if side == 0 {
                 realised.train += 1
             } else {
                 realised.validation += 1
             }
-            realised.units += u64::from(candidate.units);
-            realised.repeats += u64::from(std::mem::replace(&mut seen[*place as usize], true));
+            realised.units += candidates.units(*sample);
+            realised.repeats += u64::from(std::mem::replace(&mut seen[*sample as usize], true));
         }
     }
     Ok(ArrangeOutcome {

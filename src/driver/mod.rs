@@ -7,25 +7,35 @@
 mod arrange;
 mod chunk;
 pub(crate) mod files;
+mod job;
 mod output;
+mod queue;
 mod scan;
 mod select;
 mod step;
+mod team;
 pub(crate) mod threads;
 mod told;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    sync::{Arc, PoisonError, mpsc},
+    sync::{
+        Arc, PoisonError,
+        mpsc::{self, Receiver, Sender},
+    },
+    thread,
     time::Duration,
 };
 
 pub(crate) use chunk::StoredReject;
+use job::{Job, Ran, Seat};
 pub(crate) use output::{QuarantinePlace, file_names, is_quarantine, quarantine_line};
+use queue::{Queue, Reading};
 pub(crate) use step::{Context, Stop, failure_of, lookup};
 pub use step::{Event, Observer};
 pub use threads::{Make, makes_nothing};
-use told::{Told, label, size};
+
+use rayon::Scope;
 
 use crate::{
     graph::{
@@ -53,11 +63,18 @@ enum Report {
     Again(Vec<Arc<Action>>, Result<(), Stop>),
     /// A recipe's files were put in place.
     Restored(usize, Result<(), Stop>),
+    /// A job has read its file, and goes on with what it has read.
+    Read,
+    /// A job takes up no thread of the pool any more.
+    Left,
+    /// A job has panicked and will not report.
+    Panicked,
 }
 
 /// Builds `recipes`; each ends with its plan, all files in place, or with what kept it from that.
 ///
-/// The driver itself is no thread of the pool: it waits for reports while the pool works.
+/// The driver itself is no thread of the pool: it waits for reports while the pool works. Files are put in place on
+/// another thread still: it waits for the disk most of the time.
 pub(crate) fn run(
     planner: &mut Planner,
     recipes: &[RecipeFile],
@@ -66,37 +83,39 @@ pub(crate) fn run(
     fail_fast: bool,
 ) -> Vec<Ending> {
     let (reports, inbox) = mpsc::channel();
-    pool.in_place_scope(|scope| {
-        let mut driver = Driver {
-            planner,
-            recipes,
-            context,
-            endings: recipes.iter().map(|_| None).collect(),
-            waiting: vec![BTreeSet::new(); recipes.len()],
-            running: HashSet::new(),
-            repeats: HashMap::new(),
-            jobs: 0,
-            fail_fast,
-            flushed: Stopwatch::start(),
-        };
-        let spawn = |job: Job| {
-            let reports = reports.clone();
-            // A closed channel means the driver has ended; there is no one left to tell.
-            scope.spawn(move |_| drop(reports.send(job.run(context))));
-        };
-        driver.ask((0..recipes.len()).collect(), &spawn);
-        while driver.jobs > 0 {
-            let Ok(report) = inbox.recv() else { break };
-            driver.jobs -= 1;
-            driver.receive(report, &spawn);
-        }
-        let unfinished = || match context.check() {
-            Err(_) => Err(Failure::new(FailureKind::Interrupted, "finish the build: interrupted")
-                .hint("what was finished is kept; build again to go on")),
-            Ok(()) => Err(Failure::new(FailureKind::Action, "build: another recipe failed first")),
-        };
-        driver.endings.into_iter().map(|ending| ending.unwrap_or_else(unfinished)).collect()
-    })
+    let mut driver = Driver {
+        planner,
+        recipes,
+        context,
+        endings: recipes.iter().map(|_| None).collect(),
+        waiting: vec![BTreeSet::new(); recipes.len()],
+        running: HashSet::new(),
+        repeats: HashMap::new(),
+        queue: Queue::new(pool.current_num_threads()),
+        fail_fast,
+        flushed: Stopwatch::start(),
+    };
+    thread::scope(|threads| {
+        let (to_place, placing) = mpsc::channel::<Ran<'_>>();
+        let placed = reports.clone();
+        threads.spawn(move || {
+            for Ran { files, end } in placing {
+                let seat = Seat::new(placed.clone());
+                let result = files.into_iter().try_for_each(|file| file.put_in_place(context));
+                // It took up no seat of the pool; only a panic is told.
+                std::mem::forget(seat);
+                placed.send(end(result)).ok();
+            }
+        });
+        pool.in_place_scope(|scope| driver.drive(scope, &inbox, &reports, &to_place));
+        drop(to_place);
+    });
+    let unfinished = || match context.check() {
+        Err(_) => Err(Failure::new(FailureKind::Interrupted, "finish the build: interrupted")
+            .hint("what was finished is kept; build again to go on")),
+        Ok(()) => Err(Failure::new(FailureKind::Action, "build: another recipe failed first")),
+    };
+    driver.endings.into_iter().map(|ending| ending.unwrap_or_else(unfinished)).collect()
 }
 
 struct Driver<'a> {
@@ -108,40 +127,70 @@ struct Driver<'a> {
     waiting: Vec<BTreeSet<Digest>>,
     running: HashSet<Digest>,
     repeats: HashMap<Digest, u32>,
-    /// Jobs that have not reported.
-    jobs: usize,
+    queue: Queue,
     /// Whether nothing more is started once a recipe has failed.
     fail_fast: bool,
     /// Since the record was written last.
     flushed: Stopwatch,
 }
 
-/// Something to run.
-enum Job {
-    Action(Arc<Action>, Arc<[String]>),
-    Again(scan::Again, Vec<Arc<Action>>, Arc<[String]>),
-    Restore(usize, Box<RecipePlan>, Vec<bool>, Arc<[String]>),
-    Show(usize, Rejects),
-}
+impl<'a> Driver<'a> {
+    /// Starts jobs and takes in reports until there is nothing left to do.
+    fn drive<'scope>(
+        &mut self,
+        scope: &Scope<'scope>,
+        inbox: &Receiver<Report>,
+        reports: &Sender<Report>,
+        to_place: &Sender<Ran<'a>>,
+    ) where
+        'a: 'scope,
+    {
+        let context = self.context;
+        self.ask((0..self.recipes.len()).collect());
+        loop {
+            if self.is_over() {
+                self.queue.clear();
+            }
+            while let Some((job, reads)) = self.queue.next() {
+                let reading = reads.then(|| Reading::new(reports.clone()));
+                let (seat, reports, to_place) = (Seat::new(reports.clone()), reports.clone(), to_place.clone());
+                scope.spawn(move |scope| {
+                    let ran = job.run(context, reading, scope);
+                    drop(seat);
+                    // A closed channel means the driver has ended; there is no one left to tell.
+                    match ran.files.is_empty() {
+                        true => drop(reports.send((ran.end)(Ok(())))),
+                        false => drop(to_place.send(ran)),
+                    }
+                });
+            }
+            if self.queue.is_done() {
+                break;
+            }
+            match inbox.recv() {
+                // The panic goes on once the pool has ended.
+                Ok(Report::Panicked) | Err(_) => break,
+                Ok(report) => self.receive(report),
+            }
+        }
+    }
 
-impl Driver<'_> {
     /// Asks the planner about recipes and starts what they miss.
-    fn ask(&mut self, numbers: Vec<usize>, spawn: &dyn Fn(Job)) {
+    fn ask(&mut self, numbers: Vec<usize>) {
         let mut missing: BTreeMap<Digest, Arc<Action>> = BTreeMap::new();
         let mut askers: HashMap<Digest, Vec<usize>> = HashMap::new();
         for number in numbers {
-            let has_failed = || self.endings.iter().flatten().any(Result::is_err);
-            if self.endings[number].is_some() || self.context.check().is_err() || (self.fail_fast && has_failed()) {
+            if self.endings[number].is_some() || self.is_over() {
                 continue;
             }
             match plan(self.planner, self.recipes[number]) {
                 Node::Failed(failure) => {
                     let failure = failure.clone();
-                    self.refuse(number, failure, spawn);
+                    self.refuse(number, failure);
                 }
                 Node::Ready(plan) => {
                     let plan = plan.clone();
-                    self.settle(number, plan, spawn);
+                    self.settle(number, plan);
                 }
                 Node::Needs(actions) => {
                     for action in actions {
@@ -154,21 +203,23 @@ impl Driver<'_> {
         }
         missing.retain(|key, _| !self.running.contains(key));
         self.running.extend(missing.keys().copied());
-        let (single, mut whole): (Vec<_>, Vec<_>) =
+        let (single, whole): (Vec<_>, Vec<_>) =
             missing.into_values().partition(|action| matches!(action.work, Work::Convert(..) | Work::Score(..)));
-        // The longest first: what is started last decides when all is done.
-        whole.sort_by_key(|action| std::cmp::Reverse(weight(&action.work)));
         for group in scan::group(single.iter().map(|action| &**action)) {
             let own: Vec<_> = single.iter().filter(|action| group.holds(action)).cloned().collect();
-            self.jobs += 1;
             let recipes = self.names(own.iter().flat_map(|action| &askers[&action.key]));
-            spawn(Job::Again(group, own, recipes));
+            self.queue.push(Job::Again(Arc::new(group), own, recipes));
         }
         for action in whole {
-            self.jobs += 1;
             let recipes = self.names(askers[&action.key].iter());
-            spawn(Job::Action(action, recipes));
+            self.queue.push(Job::Action(action, recipes));
         }
+    }
+
+    /// Whether nothing more is to be started.
+    fn is_over(&self) -> bool {
+        let has_failed = || self.endings.iter().flatten().any(Result::is_err);
+        self.context.check().is_err() || (self.fail_fast && has_failed())
     }
 
     /// The paths of recipes, each once.
@@ -194,32 +245,35 @@ impl Driver<'_> {
     }
 
     /// Ends a recipe whose plan is known, or first has its files put in place.
-    fn settle(&mut self, number: usize, plan: RecipePlan, spawn: &dyn Fn(Job)) {
+    fn settle(&mut self, number: usize, plan: RecipePlan) {
         let in_place = in_place(self.context, &plan);
         if in_place.iter().all(|is| *is) {
             self.end(number, Ok(plan));
         } else {
-            self.jobs += 1;
-            spawn(Job::Restore(number, Box::new(plan), in_place, self.names([number].iter())));
+            let names = self.names([number].iter());
+            self.queue.push(Job::Restore(number, Box::new(plan), in_place, names));
         }
     }
 
     /// Ends a recipe that cannot be built; one that is refused first has its rejects put in place, to be looked at.
-    fn refuse(&mut self, number: usize, failure: Failure, spawn: &dyn Fn(Job)) {
+    fn refuse(&mut self, number: usize, failure: Failure) {
         let rejects = rejects(self.planner, self.recipes[number]).filter(|_| failure.kind == FailureKind::Policy);
         let name = |rejects: &Rejects| file_names(&rejects.stem)[2].clone();
         match rejects.filter(|rejects| !is_in_place(self.context, &name(rejects), Some(rejects.file))) {
-            Some(rejects) => {
-                self.jobs += 1;
-                spawn(Job::Show(number, rejects));
-            }
+            Some(rejects) => self.queue.push(Job::Show(number, rejects)),
             None => self.end(number, Err(failure)),
         }
     }
 
-    fn receive(&mut self, report: Report, spawn: &dyn Fn(Job)) {
+    fn receive(&mut self, report: Report) {
         let mut again = BTreeSet::new();
         match report {
+            Report::Read => return self.queue.read(),
+            Report::Left | Report::Panicked => return self.queue.left(),
+            _ => self.queue.reported(),
+        }
+        match report {
+            Report::Read | Report::Left | Report::Panicked => {}
             Report::Action(action, Ok(outcome)) => {
                 self.context.note(action.key, action.work.kind(), &outcome);
                 self.planner.learn(&action.key, Known::Outcome(outcome));
@@ -252,7 +306,7 @@ impl Driver<'_> {
             }
             self.flushed = Stopwatch::start();
         }
-        self.ask(again.into_iter().collect(), spawn);
+        self.ask(again.into_iter().collect());
     }
 
     /// Notes that keys ended without an outcome.
@@ -317,17 +371,6 @@ fn merge(missing: &mut BTreeMap<Digest, Arc<Action>>, action: &Arc<Action>) {
     }
 }
 
-/// Roughly how long an action takes, in bytes.
-fn weight(work: &Work) -> u64 {
-    match work {
-        Work::Scan(scan) => scan.file.file.size,
-        Work::Output { sources, .. } => {
-            sources.iter().flat_map(|source| source.chunks.iter()).map(|chunk| chunk.converted.bytes).sum()
-        }
-        _ => 0,
-    }
-}
-
 /// Which of a recipe's files stand in the output folder with the right bytes.
 pub(crate) fn in_place(context: &Context, plan: &RecipePlan) -> Vec<bool> {
     let names = file_names(&plan.stem);
@@ -345,81 +388,6 @@ fn is_in_place(context: &Context, name: &str, wanted: Option<FileOutcome>) -> bo
         }
         (Some(_), Err(_)) => false,
     }
-}
-
-impl Job {
-    fn run(self, context: &Context) -> Report {
-        match self {
-            Self::Action(action, recipes) => {
-                let kind = action.work.kind();
-                let told = Told { kind, key: action.key, label: label(&action.work), recipes };
-                let result = told.run(context, |outcome| size(&action.work, outcome), || execute(context, &action));
-                if result.is_ok() {
-                    context.count(kind);
-                }
-                Report::Action(action, result)
-            }
-            Self::Again(group, actions, recipes) => {
-                let key = actions.first().map_or(Digest::of(b""), |action| action.key);
-                let told = Told { kind: "reread", key, label: group.label(), recipes };
-                let result = told.run(context, |()| (None, None), || group.run(context));
-                Report::Again(actions, result)
-            }
-            Self::Restore(number, plan, in_place, recipes) => {
-                let told = Told { kind: "restore", key: plan.train.digest, label: plan.stem.clone(), recipes };
-                let result = told.run(context, |()| (None, None), || restore(context, &plan, &in_place));
-                Report::Restored(number, result)
-            }
-            Self::Show(number, Rejects { stem, sources, file }) => {
-                let written = context.check().and_then(|()| output::quarantine(context, &stem, &sources));
-                let is_same = |written| if written == file { Ok(()) } else { Err(differs(&stem)) };
-                Report::Restored(number, written.and_then(is_same))
-            }
-        }
-    }
-}
-
-fn execute(context: &Context, action: &Action) -> Result<Outcome, Stop> {
-    Ok(match &action.work {
-        Work::Scan(work) => Outcome::Scan(Arc::new(scan::scan(context, &action.key, work)?)),
-        Work::Select { chunks, filters, max } => Outcome::Select(select::select(context, chunks, filters, *max)?),
-        Work::Arrange { sources, allotment, unit, validation } => {
-            Outcome::Arrange(arrange::arrange(context, sources, allotment, *unit, validation)?)
-        }
-        Work::Output { stem, sources, arranged } => {
-            let (train, validation) = output::output(context, stem, sources, arranged)?;
-            Outcome::Output(train, validation)
-        }
-        Work::Quarantine { stem, sources } => Outcome::Quarantine(output::quarantine(context, stem, sources)?),
-        Work::Convert(..) | Work::Score(..) => unreachable!("single conversions run grouped by file"),
-    })
-}
-
-/// Puts the files of a known plan in place, out of the cache.
-fn restore(context: &Context, plan: &RecipePlan, in_place: &[bool]) -> Result<(), Stop> {
-    if !in_place[0] || !in_place[1] {
-        let written = output::output(context, &plan.stem, &plan.sources, &plan.arranged)?;
-        if written != (plan.train, plan.validation) {
-            return Err(differs(&plan.stem));
-        }
-    }
-    if !in_place[2] {
-        match plan.quarantine {
-            Some(wanted) if output::quarantine(context, &plan.stem, &plan.sources)? != wanted => {
-                return Err(differs(&plan.stem));
-            }
-            Some(_) => {}
-            None => system::remove(&context.output_dir.join(&file_names(&plan.stem)[2]))?,
-        }
-    }
-    Ok(())
-}
-
-fn differs(stem: &str) -> Stop {
-    let message = format!("restore `{stem}`: the cache yields other bytes than it recorded");
-    Stop::Failure(
-        Failure::new(FailureKind::Cache, message).hint("build with `--force`, and report this with your recipe"),
-    )
 }
 
 impl Context {

@@ -37,13 +37,19 @@ pub(crate) fn is_quarantine(name: &str) -> bool {
     name.starts_with("quarantine/")
 }
 
+/// A file that was written beside its place, because there is none or another one there.
+pub(super) struct Unplaced {
+    written: Written,
+    rows: u64,
+}
+
 /// Writes both sides; what is in place already with the same bytes stays as it is.
-pub(crate) fn output(
+pub(super) fn output(
     context: &Context,
     stem: &str,
     sources: &[SelectedSource],
     arranged: &ArrangeOutcome,
-) -> Result<(FileOutcome, FileOutcome), Stop> {
+) -> Result<([FileOutcome; 2], Vec<Unplaced>), Stop> {
     let mut rows = Rows { store: &context.store, blocks: Vec::new(), pieces: Vec::new(), endings: Vec::new() };
     for (number, source) in sources.iter().enumerate() {
         let selection = selection(context, &source.selected)?;
@@ -78,17 +84,23 @@ pub(crate) fn output(
             },
             &mut |bytes| Ok(validation_sink.write(bytes)?),
         ],
-        context.memory,
+        &context.memory,
         &context.scratch,
     )?;
-    Ok((
-        put_in_place(context, train_sink.finish()?, train.len() as u64)?,
-        put_in_place(context, validation_sink.finish()?, validation.len() as u64)?,
-    ))
+    let mut unplaced = Vec::new();
+    let outcomes = [
+        finish(context, train_sink, train.len() as u64, &mut unplaced)?,
+        finish(context, validation_sink, validation.len() as u64, &mut unplaced)?,
+    ];
+    Ok((outcomes, unplaced))
 }
 
 /// Writes the rejects of a recipe: for each its source, file, row, line and byte offset, the reason, and the row.
-pub(crate) fn quarantine(context: &Context, stem: &str, sources: &[SelectedSource]) -> Result<FileOutcome, Stop> {
+pub(super) fn quarantine(
+    context: &Context,
+    stem: &str,
+    sources: &[SelectedSource],
+) -> Result<(FileOutcome, Vec<Unplaced>), Stop> {
     let path = context.output_dir.join(file_names(stem)[2].clone());
     system::create_dir(path.parent().expect("the quarantine file has a folder"))?;
     let mut sink = Sink::new(&path)?;
@@ -116,7 +128,8 @@ pub(crate) fn quarantine(context: &Context, stem: &str, sources: &[SelectedSourc
             }
         }
     }
-    put_in_place(context, sink.finish()?, rows)
+    let mut unplaced = Vec::new();
+    Ok((finish(context, sink, rows, &mut unplaced)?, unplaced))
 }
 
 /// Where the chunk of a reject stands.
@@ -181,20 +194,31 @@ struct QuarantineRow<'a> {
     raw: &'a str,
 }
 
-fn put_in_place(context: &Context, written: Written, rows: u64) -> Result<FileOutcome, Stop> {
+/// Ends a file; it is added to `unplaced` unless there is one with the same bytes in its place.
+fn finish(context: &Context, sink: Sink, rows: u64, unplaced: &mut Vec<Unplaced>) -> Result<FileOutcome, Stop> {
+    let written = sink.finish()?;
     let outcome = FileOutcome { digest: written.digest, bytes: written.bytes, rows };
-    let destination = written.destination.clone();
-    if digest_of(context, &destination, written.bytes)? == Some(written.digest) {
-        return Ok(outcome);
+    if digest_of(context, &written.destination, written.bytes)? != Some(written.digest) {
+        unplaced.push(Unplaced { written, rows });
     }
-    let stat = written.put_in_place()?;
-    // The digest was taken while writing; noting it saves the next run the reading.
-    let name = destination.to_string_lossy();
-    context.record.note_digest(&name, &stat, &outcome.digest, system::now_ns());
-    let short = destination.strip_prefix(&context.output_dir).unwrap_or(&destination).to_string_lossy().into_owned();
-    context.wrote.lock().unwrap_or_else(PoisonError::into_inner).insert(short);
-    context.tell(Event::Wrote { path: name.into_owned(), rows, bytes: outcome.bytes });
     Ok(outcome)
+}
+
+impl Unplaced {
+    /// Puts the file in place, synced.
+    pub(super) fn put_in_place(self, context: &Context) -> Result<(), Stop> {
+        let Self { written, rows } = self;
+        let (destination, digest, bytes) = (written.destination.clone(), written.digest, written.bytes);
+        let stat = written.put_in_place()?;
+        // The digest was taken while writing; noting it saves the next run the reading.
+        let name = destination.to_string_lossy();
+        context.record.note_digest(&name, &stat, &digest, system::now_ns());
+        let short = destination.strip_prefix(&context.output_dir).unwrap_or(&destination);
+        let short = short.to_string_lossy().into_owned();
+        context.wrote.lock().unwrap_or_else(PoisonError::into_inner).insert(short);
+        context.tell(Event::Wrote { path: name.into_owned(), rows, bytes });
+        Ok(())
+    }
 }
 
 /// The digest of the file at `path` if it is there and has this size; through the stat cache.

@@ -1,13 +1,14 @@
 //! Reads a file once: cuts it into chunks and, while their bytes are at hand, converts and scores them for all who wait.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rayon::Scope;
 
 use super::{
     chunk::{self, Job},
+    queue::Reading,
     step::{Context, Event, Stop},
+    team::Team,
 };
 use crate::{
     decode::{self, Chunk, Cutter, DecodeError, Encoding},
@@ -34,7 +35,15 @@ impl Waiting {
 }
 
 /// Cuts as much of a file as its followers need, and at least one chunk more than is known.
-pub(crate) fn scan(context: &Context, key: &Digest, work: &ScanWork) -> Result<ScanOutcome, Stop> {
+///
+/// Drops `reading` once it has read what it needs, while chunks are still converted.
+pub(super) fn scan<'scope>(
+    context: &'scope Context,
+    key: &Digest,
+    work: &ScanWork,
+    mut reading: Option<Reading>,
+    scope: &Scope<'scope>,
+) -> Result<ScanOutcome, Stop> {
     let parked = context.parked.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     let (input, guard) = context.open(&work.file)?;
     let (mut cutter, mut outcome) = match parked {
@@ -49,7 +58,7 @@ pub(crate) fn scan(context: &Context, key: &Digest, work: &ScanWork) -> Result<S
     let mut cut_any = false;
     while !outcome.complete && (!cut_any || waiting.iter().any(Waiting::wants_more)) {
         cut_any = true;
-        pass(context, work, &mut cutter, &mut outcome, &mut waiting)?;
+        pass(context, work, &mut cutter, &mut outcome, &mut waiting, &mut reading, scope)?;
     }
     guard.check()?;
     if !outcome.complete {
@@ -87,26 +96,40 @@ fn note_shape(outcome: &mut ScanOutcome, chunk: &Chunk) {
 }
 
 /// Cuts until every follower has rows enough, with conversion running beside; then counts what came of them.
-fn pass(
-    context: &Context,
+fn pass<'scope>(
+    context: &'scope Context,
     work: &ScanWork,
     cutter: &mut Cutter,
     outcome: &mut ScanOutcome,
     waiting: &mut [Waiting],
+    reading: &mut Option<Reading>,
+    scope: &Scope<'scope>,
 ) -> Result<(), Stop> {
-    let in_flight = AtomicUsize::new(0);
-    let limit = 2 * rayon::current_num_threads() + 1;
-    let finished: Mutex<Vec<(usize, Done)>> = Mutex::default();
-    let stopped: Mutex<Option<Stop>> = Mutex::default();
+    let results = Arc::new(Results::default());
     let first = outcome.chunks.len();
     let mut rows_before = outcome.chunks.last().map_or(0, |chunk| chunk.place.first_row + u64::from(chunk.rows));
-    rayon::in_place_scope(|scope| -> Result<(), Stop> {
-        let mut number = first;
-        while number == first || waiting.iter().any(Waiting::wants_more) {
-            context.check()?;
-            if stopped.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
-                return Ok(());
+    let team = Team::new(scope, {
+        let results = results.clone();
+        move |(number, chunk, jobs): (usize, Chunk, Vec<Job>)| {
+            let digest = chunk.digest();
+            match chunk::run(context, &chunk, &digest, &jobs) {
+                Ok(outcomes) => {
+                    let rejected = outcomes.iter().map(|outcome| outcome.rejected.len() as u64).collect();
+                    let scanned = ScannedChunk { digest, rows: chunk.rows, place: chunk.place };
+                    results
+                        .done
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push((number, Done { scanned, jobs, rejected }));
+                }
+                Err(stop) => results.stop(stop),
             }
+        }
+    });
+    let mut read = || -> Result<(), Stop> {
+        let mut number = first;
+        while (number == first || waiting.iter().any(Waiting::wants_more)) && !results.is_stopped() {
+            context.check()?;
             let Some(chunk) = cutter.next_chunk().map_err(|error| decode_failure(&work.file, &error))? else {
                 outcome.complete = true;
                 return Ok(());
@@ -118,41 +141,19 @@ fn pass(
                 waiting.rows += u64::from(chunk.rows);
             }
             rows_before += u64::from(chunk.rows);
-            // Chunks in flight bound the memory: past the limit the reader does the others' work.
-            while in_flight.load(Ordering::Acquire) >= limit {
-                if rayon::yield_now() != Some(rayon::Yield::Executed) {
-                    std::thread::yield_now();
-                }
-            }
-            in_flight.fetch_add(1, Ordering::AcqRel);
-            let (finished, stopped, in_flight) = (&finished, &stopped, &in_flight);
-            let at = number;
-            scope.spawn(move |_| {
-                let digest = chunk.digest();
-                match chunk::run(context, &chunk, &digest, &jobs) {
-                    Ok(outcomes) => {
-                        let rejected = outcomes.iter().map(|outcome| outcome.rejected.len() as u64).collect();
-                        let scanned = ScannedChunk { digest, rows: chunk.rows, place: chunk.place };
-                        finished
-                            .lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .push((at, Done { scanned, jobs, rejected }));
-                    }
-                    Err(stop) => *stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(stop),
-                }
-                in_flight.fetch_sub(1, Ordering::AcqRel);
-            });
+            team.give((number, chunk, jobs));
             number += 1;
             context.tell(Event::Reading { label: work.file.file.path.clone(), rows: rows_before });
         }
         Ok(())
-    })?;
-    if let Some(stop) = stopped.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        return Err(stop);
-    }
-    let mut finished = finished.into_inner().unwrap_or_else(PoisonError::into_inner);
-    finished.sort_by_key(|(number, _)| *number);
-    for (_, done) in finished {
+    };
+    let read = read();
+    drop(reading.take());
+    team.finish();
+    read?;
+    let mut done = results.take()?;
+    done.sort_by_key(|(number, _)| *number);
+    for (_, done) in done {
         for waiting in waiting.iter_mut() {
             let own = done.jobs.iter().position(|job| Some(&job.conversion) == waiting.conversion.as_ref());
             if let Some(job) = own {
@@ -162,6 +163,31 @@ fn pass(
         outcome.chunks.push(done.scanned);
     }
     Ok(())
+}
+
+/// What came of the chunks of a pass.
+#[derive(Default)]
+struct Results {
+    done: Mutex<Vec<(usize, Done)>>,
+    /// What stops the pass.
+    stop: Mutex<Option<Stop>>,
+}
+
+impl Results {
+    fn stop(&self, stop: Stop) {
+        *self.stop.lock().unwrap_or_else(PoisonError::into_inner) = Some(stop);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    fn take(&self) -> Result<Vec<(usize, Done)>, Stop> {
+        match self.stop.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(stop) => Err(stop),
+            None => Ok(std::mem::take(&mut *self.done.lock().unwrap_or_else(PoisonError::into_inner))),
+        }
+    }
 }
 
 /// A chunk that was cut and worked on.
@@ -260,43 +286,38 @@ impl Again {
     }
 
     /// Reads the chunks again and runs what is missing of them.
-    pub(crate) fn run(&self, context: &Context) -> Result<(), Stop> {
+    pub(super) fn run<'scope>(
+        self: &Arc<Self>,
+        context: &'scope Context,
+        reading: Option<Reading>,
+        scope: &Scope<'scope>,
+    ) -> Result<(), Stop> {
         let Some((first, _)) = self.chunks.first() else { return Ok(()) };
         let (input, guard) = context.open(&self.file)?;
         let places: Vec<_> = self.chunks.iter().map(|(chunk, _)| (chunk.place, chunk.rows)).collect();
-        let stopped: Mutex<Option<Stop>> = Mutex::default();
-        let in_flight = AtomicUsize::new(0);
-        let limit = 2 * rayon::current_num_threads() + 1;
-        rayon::in_place_scope(|scope| {
-            let (stopped, in_flight) = (&stopped, &in_flight);
-            decode::reread(input, self.file.kind, (first.encoding, first.header.clone()), &places, |i, chunk| {
-                while in_flight.load(Ordering::Acquire) >= limit {
-                    if rayon::yield_now() != Some(rayon::Yield::Executed) {
-                        std::thread::yield_now();
-                    }
+        let results = Arc::new(Results::default());
+        let team = Team::new(scope, {
+            let (group, results) = (self.clone(), results.clone());
+            move |(at, chunk): (usize, Chunk)| {
+                let (known, jobs) = &group.chunks[at];
+                let digest = chunk.digest();
+                let result = if digest != known.digest {
+                    Err(decode_failure(&group.file, &DecodeError::Moved))
+                } else {
+                    context.check().and_then(|()| chunk::run(context, &chunk, &digest, jobs).map(drop))
+                };
+                if let Err(stop) = result {
+                    results.stop(stop);
                 }
-                in_flight.fetch_add(1, Ordering::AcqRel);
-                let (known, jobs) = &self.chunks[i];
-                scope.spawn(move |_| {
-                    let digest = chunk.digest();
-                    let result = if digest != known.digest {
-                        Err(decode_failure(&self.file, &DecodeError::Moved))
-                    } else {
-                        context.check().and_then(|()| chunk::run(context, &chunk, &digest, jobs).map(drop))
-                    };
-                    if let Err(stop) = result {
-                        *stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(stop);
-                    }
-                    in_flight.fetch_sub(1, Ordering::AcqRel);
-                });
-            })
-        })
-        .map_err(|error| decode_failure(&self.file, &error))?;
+            }
+        });
+        let shape = (first.encoding, first.header.clone());
+        let read = decode::reread(input, self.file.kind, shape, &places, |at, chunk| team.give((at, chunk)));
+        drop(reading);
+        team.finish();
+        read.map_err(|error| decode_failure(&self.file, &error))?;
         guard.check()?;
-        match stopped.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(stop) => Err(stop),
-            None => Ok(()),
-        }
+        results.take().map(drop)
     }
 }
 

@@ -1,13 +1,11 @@
 //! Runs a selection: indexes and score columns in, the samples that are kept out. No text is read.
 
-use rayon::prelude::*;
-
 use super::step::{Context, Stop};
 use crate::{
     config::Filter,
     graph::{ConvertedChunk, Failure, FailureKind, SelectOutcome},
     hash::Digest,
-    mix::{self, Selection, select::ChunkScores},
+    mix::{Selecting, Selection, select::ChunkScores},
     quality::ScoreColumn,
     samples::SampleIndex,
 };
@@ -19,29 +17,22 @@ pub(crate) fn select(
     filters: &[Filter],
     max: Option<u64>,
 ) -> Result<SelectOutcome, Stop> {
-    let loaded: Vec<(SampleIndex, Vec<ScoreColumn>, Option<Vec<u32>>)> = chunks
-        .par_iter()
-        .map(|chunk| {
-            context.check()?;
-            let index = index(context, chunk)?;
-            let scores =
-                chunk.scores.iter().map(|digest| column(context, digest, index.len())).collect::<Result<_, Stop>>()?;
-            let tokens = chunk.tokens.map(|digest| tokens(context, &digest, index.len())).transpose()?;
-            Ok((index, scores, tokens))
-        })
-        .collect::<Result<_, Stop>>()?;
-    let views: Vec<ChunkScores<'_>> = loaded
-        .iter()
-        .zip(chunks)
-        .map(|((index, scores, tokens), chunk)| ChunkScores {
+    let mut selecting = Selecting::new(filters, max);
+    for chunk in chunks {
+        context.check()?;
+        let index = index(context, chunk)?;
+        let scores: Vec<ScoreColumn> =
+            chunk.scores.iter().map(|digest| column(context, digest, index.len())).collect::<Result<_, Stop>>()?;
+        let tokens = chunk.tokens.map(|digest| tokens(context, &digest, index.len())).transpose()?;
+        selecting.add(&ChunkScores {
             rows: &index.row,
             characters: &index.characters,
             rejects: &chunk.converted.rejected,
-            scores,
+            scores: &scores,
             tokens: tokens.as_deref(),
-        })
-        .collect();
-    let selection = mix::select(&views, filters, max);
+        });
+    }
+    let selection = selecting.finish();
     let bytes = postcard::to_stdvec(&selection).expect("a selection is plain data");
     Ok(SelectOutcome {
         selection: context.store.put(&bytes)?,

@@ -15,6 +15,7 @@ use crate::{
     decode::{Cutter, Input},
     graph::{Failure, FailureKind, FileOutcome, Lookup, Outcome, ScanOutcome, SourceFile},
     hash::Digest,
+    materialise::Budget,
     source::{Bytes, Hub, SourceError},
     system::{self, FileError, Stat},
 };
@@ -163,8 +164,8 @@ pub(crate) struct Context {
     pub(crate) observer: Observer,
     /// Set when the user wants to stop.
     pub(crate) interrupt: Arc<AtomicBool>,
-    /// Bytes one action may hold beyond its chunks in flight.
-    pub(crate) memory: u64,
+    /// Bytes that actions may hold together beyond their chunks in flight.
+    pub(crate) memory: Budget,
     /// Files of which enough has been read for now, to go on with should more be needed.
     pub(crate) parked: Mutex<HashMap<Digest, (Cutter, ScanOutcome)>>,
     /// How often each kind of action ran.

@@ -1,29 +1,25 @@
 //! The threads of a build: as many as are wanted, or as GNU make has tokens for.
 //!
-//! make's protocol: every recipe line may run one thread; for each thread more a byte is read from a pipe, and written
-//! back when the thread ends. <https://www.gnu.org/software/make/manual/html_node/POSIX-Jobserver.html>
+//! make's rule: every recipe line may run one thread; for each thread more a token is taken from a pipe, and given back
+//! when the thread ends. <https://www.gnu.org/software/make/manual/html_node/POSIX-Jobserver.html>
 
 use std::{
     collections::VecDeque,
     io,
-    path::Path,
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
-    time::Duration,
 };
 
+use jobserver::{Acquired, Client, FromEnvErrorKind, HelperThread};
 use rayon::{ThreadBuilder, ThreadPool, ThreadPoolBuilder};
 
-use crate::system::{self, TokenPipe};
-
-/// How long to wait before looking for a token again.
-const PATIENCE: Duration = Duration::from_millis(5);
+use crate::system;
 
 /// The make that this process runs under.
 #[derive(Debug)]
 pub struct Make {
-    /// Where its tokens are; `None`: it shares them out, but not with this process.
-    tokens: Option<TokenPipe>,
+    /// Its tokens; `None`: it shares them out, but not with this process.
+    tokens: Option<Client>,
 }
 
 impl Make {
@@ -32,9 +28,17 @@ impl Make {
     /// To be called before anything is opened: make names its pipe by the numbers of open files, and hands it on only to
     /// recipe lines that begin with `+`.
     pub fn inherited() -> Option<Arc<Self>> {
-        let flags = system::env("MAKEFLAGS")?;
-        let auth = jobserver(&flags)?;
-        Some(Arc::new(Self { tokens: open(auth) }))
+        #[expect(unsafe_code, reason = "taking over files by their numbers is what make's protocol asks for")]
+        // SAFETY: no file was opened yet, so the numbers are those that make handed on or none; what is no pipe is refused.
+        let found = unsafe { Client::from_env_ext(true) };
+        let tokens = match found.client {
+            Ok(client) => Some(client),
+            Err(error) => match error.kind() {
+                FromEnvErrorKind::NoEnvVar | FromEnvErrorKind::NoJobserver => return None,
+                _ => None,
+            },
+        };
+        Some(Arc::new(Self { tokens }))
     }
 
     /// Keeps what this process does outside of a build's own threads to one more thread, which runs while the first waits.
@@ -64,51 +68,22 @@ fn has_letter(flags: &str, letters: &[char]) -> bool {
     !first.starts_with('-') && !first.contains('=') && first.contains(letters)
 }
 
-/// What make says of its tokens: the last word that does counts.
-fn jobserver(flags: &str) -> Option<&str> {
-    let options = ["--jobserver-auth=", "--jobserver-fds="];
-    flags.split(' ').rev().find_map(|word| options.iter().find_map(|option| word.strip_prefix(option)))
-}
-
-fn open(auth: &str) -> Option<TokenPipe> {
-    match auth.strip_prefix("fifo:") {
-        Some(path) => TokenPipe::named(Path::new(path)),
-        None => {
-            let (read, write) = auth.split_once(',')?;
-            TokenPipe::inherited(read.parse().ok()?, write.parse().ok()?)
-        }
-    }
-}
-
-/// A token that is held; dropped, it goes back.
-struct Token {
-    make: Arc<Make>,
-    byte: u8,
-}
-
-impl Drop for Token {
-    fn drop(&mut self) {
-        if let Some(tokens) = &self.make.tokens {
-            tokens.give(self.byte);
-        }
-    }
-}
-
 /// A pool whose threads begin when there is a token for them; the first needs none.
 pub(crate) struct Crew {
     pool: Option<ThreadPool>,
-    usher: Option<JoinHandle<Vec<JoinHandle<()>>>>,
-    ended: Arc<(Mutex<bool>, Condvar)>,
+    /// Waits for tokens; dropped, it waits no longer.
+    usher: Option<HelperThread>,
+    begun: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
 impl Crew {
     /// Starts at most `threads`, of which all but one wait for a token where make shares them out.
     pub(crate) fn start(threads: usize, make: Option<&Arc<Make>>) -> io::Result<Self> {
         let builder = ThreadPoolBuilder::new().num_threads(threads);
-        let ended = Arc::<(Mutex<bool>, Condvar)>::default();
-        let Some(make) = make.filter(|make| make.tokens.is_some()) else {
+        let begun = Arc::<Mutex<Vec<JoinHandle<()>>>>::default();
+        let Some(tokens) = make.and_then(|make| make.tokens.clone()) else {
             let pool = builder.build().map_err(io::Error::other)?;
-            return Ok(Self { pool: Some(pool), usher: None, ended });
+            return Ok(Self { pool: Some(pool), usher: None, begun });
         };
         // rayon counts on threads that have not begun no more than on those that are busy: work waits for whoever is free.
         let mut waiting = VecDeque::new();
@@ -119,19 +94,27 @@ impl Crew {
             })
             .build()
             .map_err(io::Error::other)?;
-        let (make, until) = (make.clone(), ended.clone());
-        let first = waiting.pop_front().map(|thread| begin(thread, None)).transpose()?;
-        let usher = thread::Builder::new().spawn(move || {
-            let mut begun: Vec<JoinHandle<()>> = first.into_iter().collect();
-            while let Some(token) = wait(&make, &until, waiting.is_empty())
-                && let Some(thread) = waiting.pop_front()
-            {
-                // A thread that cannot be started leaves the work to the others, and its token goes back.
-                begun.extend(begin(thread, Some(token)));
+        let begin = {
+            let begun = begun.clone();
+            move |thread, token| -> io::Result<()> {
+                let handle = begin(thread, token)?;
+                begun.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
+                Ok(())
             }
-            begun
+        };
+        if let Some(first) = waiting.pop_front() {
+            begin(first, None)?;
+        }
+        let missing = waiting.len();
+        let usher = tokens.into_helper_thread(move |token| {
+            // A thread that cannot be started leaves the work to the others, and its token goes back. An error means
+            // that make is gone, and no token will ever come.
+            if let (Ok(token), Some(thread)) = (token, waiting.pop_front()) {
+                begin(thread, Some(token)).ok();
+            }
         })?;
-        Ok(Self { pool: Some(pool), usher: Some(usher), ended })
+        (0..missing).for_each(|_| usher.request_token());
+        Ok(Self { pool: Some(pool), usher: Some(usher), begun })
     }
 
     /// The pool.
@@ -142,68 +125,42 @@ impl Crew {
 
 impl Drop for Crew {
     fn drop(&mut self) {
-        let (ended, wake) = &*self.ended;
-        *ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        wake.notify_all();
+        drop(self.usher.take());
         drop(self.pool.take());
         // All tokens are back before the process ends: make counts them.
-        for thread in self.usher.take().map(JoinHandle::join).into_iter().flatten().flatten() {
+        for thread in std::mem::take(&mut *self.begun.lock().unwrap_or_else(PoisonError::into_inner)) {
             thread.join().ok();
         }
     }
 }
 
-fn begin(thread: ThreadBuilder, token: Option<Token>) -> io::Result<JoinHandle<()>> {
+fn begin(thread: ThreadBuilder, token: Option<Acquired>) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().spawn(move || {
         thread.run();
         drop(token);
     })
 }
 
-/// Waits for a token; `None` once the crew has ended, or make is gone.
-fn wait(make: &Arc<Make>, until: &(Mutex<bool>, Condvar), is_enough: bool) -> Option<Token> {
-    let tokens = make.tokens.as_ref().filter(|_| !is_enough)?;
-    let (ended, wake) = until;
-    let mut ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
-    while !*ended {
-        if let Some(byte) = tokens.take().ok()? {
-            return Some(Token { make: make.clone(), byte });
-        }
-        ended = wake.wait_timeout(ended, PATIENCE).unwrap_or_else(PoisonError::into_inner).0;
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        time::Duration,
+    };
 
     use super::*;
 
     #[test]
     fn flags_are_read_as_make_writes_them() {
-        assert_eq!(jobserver(" -j2 --jobserver-auth=3,4"), Some("3,4"));
-        assert_eq!(
-            jobserver("n -j2 --jobserver-fds=3,4 --jobserver-auth=fifo:/tmp/GMfifo1"),
-            Some("fifo:/tmp/GMfifo1")
-        );
-        assert_eq!(jobserver("k"), None);
         for (flags, wanted) in [("n", true), ("kn -j2", true), (" -j2", false), ("-n", false), ("NAME=n", false)] {
             assert_eq!(has_letter(flags, &['n']), wanted, "{flags}");
         }
-        for auth in ["", "3", "-2,-2", "x,y", "3,", "fifo:", "fifo:/nonexistent", "4294967296,1", "999,998"] {
-            assert!(open(auth).is_none(), "{auth}");
-        }
     }
 
-    /// A pipe with this many tokens.
-    fn make_of(tokens: usize) -> (tempfile::TempDir, Arc<Make>) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("fifo");
-        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
-        let make = Make { tokens: open(&format!("fifo:{}", path.display())) };
-        (0..tokens).for_each(|_| make.tokens.as_ref().unwrap().give(b'+'));
-        (folder, Arc::new(make))
+    /// A make with this many tokens.
+    fn make_of(tokens: usize) -> (Client, Arc<Make>) {
+        let client = Client::new(tokens).unwrap();
+        (client.clone(), Arc::new(Make { tokens: Some(client) }))
     }
 
     /// The most jobs that ran at once, of many.
@@ -224,25 +181,24 @@ mod tests {
     #[test]
     fn threads_are_never_more_than_tokens_and_one() {
         for tokens in [0, 1, 2, 9] {
-            let (_folder, make) = make_of(tokens);
+            let (client, make) = make_of(tokens);
             let crew = Crew::start(4, Some(&make)).unwrap();
             let width = width(&crew);
             assert!((1..=(tokens + 1).min(4)).contains(&width), "{width} at once with {tokens} tokens");
             drop(crew);
-            let left = std::iter::from_fn(|| make.tokens.as_ref().unwrap().take().unwrap()).count();
-            assert_eq!(left, tokens, "all are given back");
+            assert_eq!(client.available().unwrap(), tokens, "all are given back");
         }
     }
 
     #[test]
     fn a_token_that_comes_late_is_used() {
-        let (_folder, make) = make_of(0);
+        let (client, make) = make_of(0);
         let crew = Crew::start(2, Some(&make)).unwrap();
         assert_eq!(width(&crew), 1);
-        make.tokens.as_ref().unwrap().give(b'x');
-        thread::sleep(Duration::from_millis(50));
-        assert_eq!(width(&crew), 2);
+        client.release_raw().unwrap();
+        // However long it takes until the thread has begun.
+        while width(&crew) < 2 {}
         drop(crew);
-        assert_eq!(make.tokens.as_ref().unwrap().take().unwrap(), Some(b'x'), "the same byte");
+        assert_eq!(client.available().unwrap(), 1);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::step::{Context, Event, Stop};
+use super::step::{Context, Event};
 use crate::{
     graph::{Outcome, Work},
     hash::Digest,
@@ -17,28 +17,35 @@ pub(super) struct Told {
     pub(super) recipes: Arc<[String]>,
 }
 
+/// A job whose beginning was told.
+pub(super) struct Begun {
+    told: Told,
+    watch: Stopwatch,
+}
+
+/// Rows and bytes that came of a job, where it counts them.
+pub(super) type Size = (Option<u64>, Option<u64>);
+
 impl Told {
-    /// Runs it, unless the user wants to stop, and tells of its beginning and end; `size` says what rows and bytes came
-    /// of it.
-    pub(super) fn run<T>(
-        self,
-        context: &Context,
-        size: impl FnOnce(&T) -> (Option<u64>, Option<u64>),
-        run: impl FnOnce() -> Result<T, Stop>,
-    ) -> Result<T, Stop> {
-        let watch = Stopwatch::start();
-        let Self { kind, key, label, recipes } = self;
-        context.tell(Event::Started { kind, key, label: label.clone(), recipes: recipes.clone() });
-        let result = context.check().and_then(|()| run());
-        let (rows, bytes) = result.as_ref().map(size).unwrap_or_default();
-        let (took, is_done) = (watch.elapsed(), result.is_ok());
-        context.tell(Event::Finished { kind, key, label, recipes, took, rows, bytes, is_done });
-        result
+    /// Tells that it begins.
+    pub(super) fn begin(self, context: &Context) -> Begun {
+        let (kind, key, label, recipes) = (self.kind, self.key, self.label.clone(), self.recipes.clone());
+        context.tell(Event::Started { kind, key, label, recipes });
+        Begun { told: self, watch: Stopwatch::start() }
+    }
+}
+
+impl Begun {
+    /// Tells that it ended, with what came of it if it came to something.
+    pub(super) fn end(self, context: &Context, size: Option<Size>) {
+        let Self { told: Told { kind, key, label, recipes }, watch } = self;
+        let ((rows, bytes), is_done) = (size.unwrap_or_default(), size.is_some());
+        context.tell(Event::Finished { kind, key, label, recipes, took: watch.elapsed(), rows, bytes, is_done });
     }
 }
 
 /// Rows and bytes that came of an action, where it counts them; of a scan, the bytes of the file.
-pub(super) fn size(work: &Work, outcome: &Outcome) -> (Option<u64>, Option<u64>) {
+pub(super) fn size(work: &Work, outcome: &Outcome) -> Size {
     match (work, outcome) {
         (Work::Scan(work), Outcome::Scan(scan)) => {
             (Some(scan.chunks.iter().map(|chunk| u64::from(chunk.rows)).sum()), Some(work.file.file.size))

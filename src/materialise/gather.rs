@@ -5,13 +5,12 @@
 //! bytes.
 
 use std::{
-    io::{BufReader, BufWriter, Read, Seek, Write},
+    io::{BufWriter, Read, Seek, Write},
     path::Path,
     sync::Arc,
 };
 
-use rayon::prelude::*;
-
+use super::{budget::Budget, load::load};
 use crate::{
     artifact::{Miss, Store},
     hash::Digest,
@@ -69,26 +68,30 @@ pub enum GatherError {
     Interrupted,
 }
 
+/// Each bucket is an open file, and a process may have 1,024. Beyond some gigabytes buckets are larger instead.
+const MOST_BUCKETS: u64 = 256;
+
 /// Receives the rows of one output in order.
 type Out<'o> = &'o mut dyn FnMut(&[u8]) -> Result<(), GatherError>;
 
 impl Rows<'_> {
-    /// Writes several outputs, each an order of candidates; holds no more than about `memory` bytes.
+    /// Writes several outputs, each an order of candidates; holds its rows if the budget has room for them.
     pub fn gather(
         &self,
         orders: &[&[u32]],
         outs: &mut [Out<'_>],
-        memory: u64,
+        budget: &Budget,
         scratch: &Path,
     ) -> Result<(), GatherError> {
         let needed = self.needed(orders)?;
         let whole: u64 = needed.iter().map(|block| self.blocks[*block].bytes).sum();
-        if whole <= memory {
+        if let Some(_lease) = budget.take(whole) {
             return self.through_memory(&needed, orders, outs);
         }
-        let mut by_block = vec![Vec::new(); self.blocks.len()];
+        // A stretch of the output of at most this many bytes is put in order at a time.
+        let bucket_bytes = (budget.whole() / 8).max(1 << 20);
         for (order, out) in orders.iter().zip(outs) {
-            self.through_buckets(&needed, &mut by_block, order, out, memory, scratch)?;
+            self.through_buckets(&needed, order, out, bucket_bytes, scratch)?;
         }
         Ok(())
     }
@@ -106,10 +109,13 @@ impl Rows<'_> {
         Ok((0..self.blocks.len()).filter(|block| is_needed[*block]).collect())
     }
 
+    fn load(&self, blocks: &[usize]) -> Result<Vec<Arc<Vec<u8>>>, Miss> {
+        load(self.store, blocks.iter().map(|block| self.blocks[*block].rows).collect())
+    }
+
     fn through_memory(&self, needed: &[usize], orders: &[&[u32]], outs: &mut [Out<'_>]) -> Result<(), GatherError> {
         let mut loaded = vec![Arc::default(); self.blocks.len()];
-        let read: Vec<Arc<Vec<u8>>> =
-            needed.par_iter().map(|block| self.store.get(&self.blocks[*block].rows)).collect::<Result<_, _>>()?;
+        let read = self.load(needed)?;
         needed.iter().zip(read).for_each(|(block, bytes)| loaded[*block] = bytes);
         for (order, out) in orders.iter().zip(outs) {
             for candidate in *order {
@@ -124,25 +130,44 @@ impl Rows<'_> {
         Ok(())
     }
 
+    /// For each block where its rows begin among the second list, which has the positions in `order` block by block.
+    fn by_block(&self, order: &[u32]) -> Result<(Vec<usize>, Vec<u32>), GatherError> {
+        let mut starts = vec![0; self.blocks.len() + 1];
+        for candidate in order {
+            starts[self.piece(*candidate)?.block as usize + 1] += 1;
+        }
+        for block in 1..starts.len() {
+            starts[block] += starts[block - 1];
+        }
+        let (mut next, mut positions) = (starts.clone(), vec![0; order.len()]);
+        for (position, candidate) in (0..).zip(order) {
+            let next = &mut next[self.piece(*candidate)?.block as usize];
+            positions[*next] = position;
+            *next += 1;
+        }
+        Ok((starts, positions))
+    }
+
     fn through_buckets(
         &self,
         needed: &[usize],
-        by_block: &mut [Vec<(u32, u32)>],
         order: &[u32],
         out: Out<'_>,
-        memory: u64,
+        bucket_bytes: u64,
         scratch: &Path,
     ) -> Result<(), GatherError> {
-        // A bucket is a stretch of the output of at most this many bytes, so that one fits into memory with room to spare.
-        let bucket_bytes = (memory / 4).max(1 << 20);
+        let (starts, positions) = self.by_block(order)?;
+        let mut whole = 0;
+        for candidate in order {
+            whole += u64::from(self.piece(*candidate)?.length);
+        }
+        let bucket_bytes = bucket_bytes.max(whole / MOST_BUCKETS + 1);
         let mut bucket_ends = Vec::new();
         let mut filled = 0;
-        for (position, candidate) in order.iter().enumerate() {
-            let piece = self.piece(*candidate)?;
-            filled += u64::from(piece.length);
-            by_block[piece.block as usize].push((position as u32, *candidate));
-            if filled >= bucket_bytes || position + 1 == order.len() {
-                bucket_ends.push(position as u32 + 1);
+        for (position, candidate) in (1..).zip(order) {
+            filled += u64::from(self.piece(*candidate)?.length);
+            if filled >= bucket_bytes || position as usize == order.len() {
+                bucket_ends.push(position);
                 filled = 0;
             }
         }
@@ -152,40 +177,37 @@ impl Rows<'_> {
             buckets.push(BufWriter::with_capacity(64 << 10, tempfile::tempfile_in(scratch).map_err(fail)?));
         }
         for group in needed.chunks(rayon::current_num_threads().max(1)) {
-            let read: Vec<Arc<Vec<u8>>> =
-                group.par_iter().map(|block| self.store.get(&self.blocks[*block].rows)).collect::<Result<_, _>>()?;
-            for (block, bytes) in group.iter().zip(read) {
-                for (position, candidate) in std::mem::take(&mut by_block[*block]) {
-                    let piece = self.piece(candidate)?;
+            for (block, bytes) in group.iter().zip(self.load(group)?) {
+                for position in &positions[starts[*block]..starts[*block + 1]] {
+                    let piece = self.piece(order[*position as usize])?;
                     let start = piece.start as usize;
                     let row = bytes.get(start..start + piece.length as usize).ok_or(GatherError::Mismatch)?;
-                    let bucket = bucket_ends.partition_point(|end| *end <= position);
-                    let head =
-                        [position.to_le_bytes(), piece.length.to_le_bytes(), self.blocks[*block].source.to_le_bytes()];
-                    buckets[bucket]
-                        .write_all(&head.concat())
-                        .and_then(|()| buckets[bucket].write_all(row))
-                        .map_err(fail)?;
+                    let bucket = &mut buckets[bucket_ends.partition_point(|end| *end <= *position)];
+                    bucket.write_all(&position.to_le_bytes()).and_then(|()| bucket.write_all(row)).map_err(fail)?;
                 }
             }
         }
         for bucket in buckets {
             let mut file = bucket.into_inner().map_err(|error| fail(error.into_error()))?;
+            let size = file.stream_position().map_err(fail)?;
             file.rewind().map_err(fail)?;
-            let mut bytes = Vec::new();
-            BufReader::new(file).read_to_end(&mut bytes).map_err(fail)?;
+            let mut bytes = Vec::with_capacity(size as usize + 1);
+            file.read_to_end(&mut bytes).map_err(fail)?;
             let mut rows = Vec::new();
             let mut rest = &bytes[..];
-            while let Some((head, after)) = rest.split_first_chunk::<12>() {
-                let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-                let (row, after) = after.split_at_checked(number(4) as usize).ok_or(GatherError::Mismatch)?;
-                rows.push((number(0), number(8), row));
+            while let Some((position, after)) = rest.split_first_chunk() {
+                let position = u32::from_le_bytes(*position);
+                let candidate = *order.get(position as usize).ok_or(GatherError::Mismatch)?;
+                let length = self.piece(candidate)?.length as usize;
+                let (row, after) = after.split_at_checked(length).ok_or(GatherError::Mismatch)?;
+                rows.push((position, row));
                 rest = after;
             }
-            rows.sort_unstable_by_key(|(position, _, _)| *position);
-            for (_, source, row) in rows {
+            rows.sort_unstable_by_key(|(position, _)| *position);
+            for (position, row) in rows {
                 out(row)?;
-                out(&self.endings[source as usize])?;
+                let block = self.piece(order[position as usize])?.block;
+                out(&self.endings[self.blocks[block as usize].source as usize])?;
             }
         }
         Ok(())
@@ -232,7 +254,7 @@ mod tests {
                         Ok(())
                     },
                 ],
-                memory,
+                &Budget::new(memory),
                 folder.path(),
             )
             .unwrap();

@@ -3,7 +3,7 @@
 //! Everything here is decided by hashes of content and the seed, never by position or by a random stream, so a new row
 //! slots in and no old row moves.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Range};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -13,17 +13,46 @@ use crate::config::{SplitMethod, Validation};
 /// Raised when the same candidates are arranged otherwise.
 pub const ARRANGE_VERSION: u32 = 1;
 
-/// A selected sample, known by its place in the list of candidates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Candidate {
-    /// Which source it is from.
-    pub source: u32,
-    /// The hash of its row.
-    pub row_hash: u64,
-    /// The hash of its prompt.
-    pub prompt_hash: u64,
-    /// What it counts towards its source's allotment: 1, or its characters or tokens.
-    pub units: u32,
+/// The selected samples, each known by its place in the list. A column for each thing that is asked of them: there may
+/// be tens of millions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Candidates {
+    /// For each source one past its last sample; its samples stand together, in the order of sources.
+    pub ends: Vec<usize>,
+    /// The hash of each sample's row.
+    pub row_hash: Vec<u64>,
+    /// The hash of each sample's prompt.
+    pub prompt_hash: Vec<u64>,
+    /// What each counts towards its source's allotment, its characters or tokens; `None`: 1.
+    pub units: Option<Vec<u32>>,
+}
+
+impl Candidates {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.row_hash.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.row_hash.is_empty()
+    }
+
+    /// Where the samples of a source stand.
+    pub fn of(&self, source: usize) -> Range<usize> {
+        let start = source.checked_sub(1).map_or(0, |before| self.ends[before]);
+        start..self.ends[source]
+    }
+
+    /// Which source a sample is from.
+    pub fn source(&self, sample: u32) -> usize {
+        self.ends.partition_point(|end| *end <= sample as usize)
+    }
+
+    /// What a sample counts.
+    pub fn units(&self, sample: u32) -> u64 {
+        self.units.as_ref().map_or(1, |units| u64::from(units[sample as usize]))
+    }
 }
 
 /// The rows of both sides as places in the list of candidates, in output order.
@@ -52,62 +81,71 @@ fn key(hash: u64, repeat: u32, seed: u64, purpose: Purpose) -> u64 {
     xxh3_64_with_seed(bytes, seed.wrapping_add(purpose as u64))
 }
 
-/// Chooses, splits and orders.
+/// A row of the mixture: a sample, and which repeat of it this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Chosen {
+    sample: u32,
+    repeat: u32,
+}
+
+/// Chooses, splits and orders; `allotment` counts in the candidates' units.
 ///
-/// `allotment` counts in the candidates' units; each source's candidates stand together, in the order of sources.
-pub fn arrange(candidates: &[Candidate], allotment: &Allotment, validation: &Validation) -> Arrangement {
+/// Takes the hashes out of `candidates` and lets go of them once nothing is asked of them any more: with the hash method
+/// no more than 33 bytes a row are held at once.
+pub fn arrange(candidates: &mut Candidates, allotment: &Allotment, validation: &Validation) -> Arrangement {
     let seed = validation.seed;
     let chosen = choose(candidates, allotment, seed);
     let on_validation = match validation.method {
         SplitMethod::Hash => by_hash(candidates, &chosen, validation),
-        SplitMethod::Exact => by_rank(candidates, &chosen, validation, allotment.counts.len()),
+        SplitMethod::Exact => by_rank(candidates, &chosen, validation),
     };
-    let mut keyed: Vec<(u64, u32, bool)> = chosen
-        .iter()
-        .zip(&on_validation)
-        .map(|(row, side)| (order_key(candidates[row.0 as usize].row_hash, row.1, seed), row.0, *side))
-        .collect();
-    keyed.sort_unstable();
-    let mut arrangement = Arrangement::default();
-    for (_, candidate, on_validation) in keyed {
-        if on_validation { &mut arrangement.validation } else { &mut arrangement.train }.push(candidate);
+    candidates.prompt_hash = Vec::new();
+    let held_out = on_validation.iter().filter(|side| **side).count();
+    let (mut train, mut validation) = (Vec::with_capacity(chosen.len() - held_out), Vec::with_capacity(held_out));
+    for (row, on_validation) in chosen.iter().zip(on_validation) {
+        let key = order_key(candidates.row_hash[row.sample as usize], row.repeat, seed);
+        if on_validation { &mut validation } else { &mut train }.push((key, row.sample));
     }
-    arrangement
+    drop((std::mem::take(&mut candidates.row_hash), chosen));
+    Arrangement { train: in_order(train), validation: in_order(validation) }
 }
 
-/// The rows of the mixture: a candidate and which repeat of it this is.
+fn in_order(mut keyed: Vec<(u64, u32)>) -> Vec<u32> {
+    keyed.sort_unstable();
+    keyed.into_iter().map(|(_, sample)| sample).collect()
+}
+
+/// The rows of the mixture.
 ///
 /// A source gives all its rows as often as they fit, then those of lowest rank until its allotment is met as nearly as
 /// whole rows allow.
-fn choose(candidates: &[Candidate], allotment: &Allotment, seed: u64) -> Vec<(u32, u32)> {
+fn choose(candidates: &Candidates, allotment: &Allotment, seed: u64) -> Vec<Chosen> {
     let mut chosen = Vec::with_capacity(candidates.len());
-    let mut start = 0;
     for (source, target) in allotment.counts.iter().enumerate() {
-        let own = candidates[start..].iter().take_while(|candidate| candidate.source as usize == source).count();
-        let range = start..start + own;
-        start = range.end;
-        let whole: u64 = candidates[range.clone()].iter().map(|candidate| u64::from(candidate.units)).sum();
+        let range = candidates.of(source);
+        let samples = range.start as u32..range.end as u32;
+        let whole: u64 = samples.clone().map(|sample| candidates.units(sample)).sum();
         if whole == 0 {
             continue;
         }
         let passes = (target / whole) as u32;
         for repeat in 0..passes {
-            chosen.extend(range.clone().map(|i| (i as u32, repeat)));
+            chosen.extend(samples.clone().map(|sample| Chosen { sample, repeat }));
         }
         let mut missing = target % whole;
         if missing == 0 {
             continue;
         }
-        let mut ranked: Vec<(u64, u32)> =
-            range.map(|i| (key(candidates[i].row_hash, passes, seed, Purpose::Choice), i as u32)).collect();
+        let rank = |sample: u32| key(candidates.row_hash[sample as usize], passes, seed, Purpose::Choice);
+        let mut ranked: Vec<(u64, u32)> = samples.map(|sample| (rank(sample), sample)).collect();
         ranked.sort_unstable();
-        for (_, i) in ranked {
-            let units = u64::from(candidates[i as usize].units);
+        for (_, sample) in ranked {
+            let units = candidates.units(sample);
             // The row that straddles the target is taken if that comes nearer to it than leaving it out.
             if units > missing.saturating_mul(2) {
                 break;
             }
-            chosen.push((i, passes));
+            chosen.push(Chosen { sample, repeat: passes });
             missing = missing.saturating_sub(units);
             if missing == 0 {
                 break;
@@ -134,28 +172,34 @@ pub fn order_key(row_hash: u64, repeat: u32, seed: u64) -> u64 {
 }
 
 /// A prompt's side by its own hash alone.
-fn by_hash(candidates: &[Candidate], chosen: &[(u32, u32)], validation: &Validation) -> Vec<bool> {
+fn by_hash(candidates: &Candidates, chosen: &[Chosen], validation: &Validation) -> Vec<bool> {
     let threshold = split_threshold(validation.ratio);
-    let ranks: Vec<u64> =
-        chosen.iter().map(|row| split_rank(candidates[row.0 as usize].prompt_hash, validation.seed)).collect();
-    let mut sides: Vec<bool> = ranks.iter().map(|rank| u128::from(*rank) < threshold).collect();
-    if let (Some(lowest), Some(highest)) = (ranks.iter().min(), ranks.iter().max())
-        && validation.ratio > 0.0
-    {
+    let ranks = || {
+        let rank = |row: &Chosen| split_rank(candidates.prompt_hash[row.sample as usize], validation.seed);
+        chosen.iter().map(rank)
+    };
+    let (mut lowest, mut highest) = (u64::MAX, 0);
+    let mut sides: Vec<bool> = ranks()
+        .map(|rank| {
+            (lowest, highest) = (lowest.min(rank), highest.max(rank));
+            u128::from(rank) < threshold
+        })
+        .collect();
+    if !sides.is_empty() && validation.ratio > 0.0 {
         if lowest == highest {
             // One prompt cannot be on both sides, and a trainer needs rows before it needs validation.
             sides.fill(false);
         } else if !sides.contains(&true) {
-            sides = ranks.iter().map(|rank| rank == lowest).collect();
+            sides = ranks().map(|rank| rank == lowest).collect();
         } else if !sides.contains(&false) {
-            sides = ranks.iter().map(|rank| rank != highest).collect();
+            sides = ranks().map(|rank| rank != highest).collect();
         }
     }
     sides
 }
 
 /// Exactly floor(rows × ratio) rows where whole prompts allow it: prompts by rank, each that still fits.
-fn by_rank(candidates: &[Candidate], chosen: &[(u32, u32)], validation: &Validation, sources: usize) -> Vec<bool> {
+fn by_rank(candidates: &Candidates, chosen: &[Chosen], validation: &Validation) -> Vec<bool> {
     struct Group {
         rank: u64,
         rows: u64,
@@ -166,11 +210,11 @@ fn by_rank(candidates: &[Candidate], chosen: &[(u32, u32)], validation: &Validat
     let mut places: HashMap<u64, usize> = HashMap::new();
     let mut groups: Vec<Group> = Vec::new();
     let mut group_of = Vec::with_capacity(chosen.len());
-    for (i, _) in chosen {
-        let candidate = candidates[*i as usize];
-        let place = *places.entry(candidate.prompt_hash).or_insert_with(|| {
-            let rank = split_rank(candidate.prompt_hash, validation.seed);
-            groups.push(Group { rank, rows: 0, owner: candidate.source as usize, on_validation: false });
+    for row in chosen {
+        let prompt_hash = candidates.prompt_hash[row.sample as usize];
+        let place = *places.entry(prompt_hash).or_insert_with(|| {
+            let rank = split_rank(prompt_hash, validation.seed);
+            groups.push(Group { rank, rows: 0, owner: candidates.source(row.sample), on_validation: false });
             groups.len() - 1
         });
         groups[place].rows += 1;
@@ -178,6 +222,7 @@ fn by_rank(candidates: &[Candidate], chosen: &[(u32, u32)], validation: &Validat
     }
     let take = |rows: u64| (rows as f64 * validation.ratio).floor() as u64;
     let mut quotas = if validation.stratified {
+        let sources = candidates.ends.len();
         let mut rows = vec![0; sources];
         groups.iter().for_each(|group| rows[group.owner] += group.rows);
         // Floors of the parts may add up to less than the floor of the whole; the largest remainders get what is left.
@@ -225,31 +270,31 @@ mod tests {
         Validation { ratio, seed: 42, stratified, method }
     }
 
-    fn candidates(prompts: &[(u32, u64)]) -> Vec<Candidate> {
-        let mut made: Vec<Candidate> = prompts
-            .iter()
-            .enumerate()
-            .map(|(i, (source, prompt))| Candidate {
-                source: *source,
-                row_hash: xxh3_64_with_seed(&(i as u64).to_le_bytes(), 7),
-                prompt_hash: *prompt,
-                units: 1,
-            })
-            .collect();
-        made.sort_by_key(|candidate| candidate.source);
-        made
+    /// Candidates of as many sources as the highest number says, in the order of sources.
+    fn candidates(prompts: &[(u32, u64)]) -> Candidates {
+        let mut sorted: Vec<(usize, (u32, u64))> = prompts.iter().copied().enumerate().collect();
+        sorted.sort_by_key(|(_, (source, _))| *source);
+        let sources = prompts.iter().map(|(source, _)| *source).max().map_or(0, |last| last + 1);
+        let end = |source| sorted.iter().filter(|(_, (own, _))| *own <= source).count();
+        Candidates {
+            ends: (0..sources).map(end).collect(),
+            row_hash: sorted.iter().map(|(i, _)| xxh3_64_with_seed(&(*i as u64).to_le_bytes(), 7)).collect(),
+            prompt_hash: sorted.iter().map(|(_, (_, prompt))| *prompt).collect(),
+            units: None,
+        }
     }
 
-    fn all_of(candidates: &[Candidate]) -> Allotment {
-        let sources = candidates.iter().map(|candidate| candidate.source).max().map_or(0, |last| last as usize + 1);
-        let counts: Vec<u64> = (0..sources)
-            .map(|source| candidates.iter().filter(|c| c.source as usize == source).count() as u64)
-            .collect();
-        Allotment { total: counts.iter().sum(), counts }
+    fn all_of(candidates: &Candidates) -> Allotment {
+        let counts = (0..candidates.ends.len()).map(|source| candidates.of(source).len() as u64).collect();
+        Allotment { total: candidates.len() as u64, counts }
     }
 
-    fn prompts_of(candidates: &[Candidate], side: &[u32]) -> BTreeSet<u64> {
-        side.iter().map(|i| candidates[*i as usize].prompt_hash).collect()
+    fn arranged(candidates: &Candidates, validation: &Validation) -> Arrangement {
+        arrange(&mut candidates.clone(), &all_of(candidates), validation)
+    }
+
+    fn prompts_of(candidates: &Candidates, side: &[u32]) -> BTreeSet<u64> {
+        side.iter().map(|i| candidates.prompt_hash[*i as usize]).collect()
     }
 
     proptest! {
@@ -262,7 +307,7 @@ mod tests {
         ) {
             let candidates = candidates(&prompts);
             let method = if exact { SplitMethod::Exact } else { SplitMethod::Hash };
-            let arranged = arrange(&candidates, &all_of(&candidates), &validation(ratio, method, stratified));
+            let arranged = arranged(&candidates, &validation(ratio, method, stratified));
             let mut rows: Vec<u32> = arranged.train.iter().chain(&arranged.validation).copied().collect();
             rows.sort_unstable();
             prop_assert_eq!(rows, (0..candidates.len() as u32).collect::<Vec<_>>());
@@ -281,8 +326,8 @@ mod tests {
             let before = candidates(&prompts);
             let after = candidates(&[prompts.clone(), more].concat());
             let settings = validation(0.2, SplitMethod::Hash, true);
-            let old = arrange(&before, &all_of(&before), &settings);
-            let new = arrange(&after, &all_of(&after), &settings);
+            let old = arranged(&before, &settings);
+            let new = arranged(&after, &settings);
             let kept = |side: &[u32]| side.iter().copied().filter(|i| (*i as usize) < before.len()).collect::<Vec<_>>();
             prop_assert_eq!(kept(&new.train), old.train, "side and order of the old rows stay");
             prop_assert_eq!(kept(&new.validation), old.validation);
@@ -294,11 +339,10 @@ mod tests {
         let prompts: Vec<(u32, u64)> = (0..1003).map(|i| (u32::from(i >= 803), i)).collect();
         let candidates = candidates(&prompts);
         for stratified in [false, true] {
-            let arranged =
-                arrange(&candidates, &all_of(&candidates), &validation(0.05, SplitMethod::Exact, stratified));
+            let arranged = arranged(&candidates, &validation(0.05, SplitMethod::Exact, stratified));
             assert_eq!(arranged.validation.len(), 50);
             if stratified {
-                let second = arranged.validation.iter().filter(|i| candidates[**i as usize].source == 1).count();
+                let second = arranged.validation.iter().filter(|i| candidates.source(**i) == 1).count();
                 assert_eq!(second, 10);
             }
         }
@@ -310,7 +354,7 @@ mod tests {
         let candidates = candidates(&prompts);
         let allotment = allot(&[10, 100], &[0.5, 0.5], Strategy::Repeat, None);
         assert_eq!(allotment.counts, [55, 55]);
-        let arranged = arrange(&candidates, &allotment, &validation(0.3, SplitMethod::Hash, true));
+        let arranged = arrange(&mut candidates.clone(), &allotment, &validation(0.3, SplitMethod::Hash, true));
         let mut times: BTreeMap<u32, u32> = BTreeMap::new();
         arranged.train.iter().chain(&arranged.validation).for_each(|i| *times.entry(*i).or_default() += 1);
         assert!((0..10).all(|i| (5..=6).contains(&times[&i])));
@@ -323,7 +367,7 @@ mod tests {
         for method in [SplitMethod::Hash, SplitMethod::Exact] {
             for prompt in 0..20 {
                 let candidates = candidates(&[(0, prompt), (0, prompt)]);
-                let arranged = arrange(&candidates, &all_of(&candidates), &validation(0.5, method, false));
+                let arranged = arranged(&candidates, &validation(0.5, method, false));
                 let sides = (arranged.train.len(), arranged.validation.len());
                 assert_eq!(sides, (2, 0));
             }
@@ -333,10 +377,10 @@ mod tests {
     #[test]
     fn units_are_met_as_nearly_as_rows_allow() {
         let mut candidates = candidates(&(0..100).map(|i| (0, i)).collect::<Vec<_>>());
-        candidates.iter_mut().enumerate().for_each(|(i, candidate)| candidate.units = 10 + i as u32 % 5);
+        candidates.units = Some((0..100).map(|i| 10 + i % 5).collect());
         let allotment = Allotment { total: 500, counts: vec![500] };
-        let arranged = arrange(&candidates, &allotment, &validation(0.1, SplitMethod::Hash, true));
-        let units: u32 = arranged.train.iter().chain(&arranged.validation).map(|i| candidates[*i as usize].units).sum();
+        let arranged = arrange(&mut candidates.clone(), &allotment, &validation(0.1, SplitMethod::Hash, true));
+        let units: u64 = arranged.train.iter().chain(&arranged.validation).map(|i| candidates.units(*i)).sum();
         assert!((493..=507).contains(&units), "{units}");
     }
 }

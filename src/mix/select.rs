@@ -1,6 +1,6 @@
 //! The first N samples of a source that pass its filters, in source order.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -74,29 +74,48 @@ impl Selection {
     }
 }
 
-/// Selects the first `max` samples that pass `filters`, in order.
-pub fn select(chunks: &[ChunkScores<'_>], filters: &[Filter], max: Option<u64>) -> Selection {
-    let mut selection = Selection {
-        filters: filters
-            .iter()
-            .map(|filter| FilterCount { filter: filter.type_name().into(), ..Default::default() })
-            .collect(),
-        ..Default::default()
-    };
-    let mut seen: Vec<HashSet<u128>> = filters.iter().map(|_| HashSet::new()).collect();
-    let mut rejects = std::collections::BTreeMap::new();
-    for chunk in chunks {
+/// A selection under way: chunks come one after another, and nothing of them is held.
+#[derive(Debug)]
+pub struct Selecting<'f> {
+    filters: &'f [Filter],
+    max: Option<u64>,
+    selection: Selection,
+    /// For each filter, what it has seen.
+    seen: Vec<HashSet<u128>>,
+    rejects: BTreeMap<Reason, u64>,
+}
+
+impl<'f> Selecting<'f> {
+    /// Begins to select the first `max` samples that pass `filters`.
+    pub fn new(filters: &'f [Filter], max: Option<u64>) -> Self {
+        let count = |filter: &Filter| FilterCount { filter: filter.type_name().into(), ..Default::default() };
+        Self {
+            filters,
+            max,
+            selection: Selection { filters: filters.iter().map(count).collect(), ..Default::default() },
+            seen: filters.iter().map(|_| HashSet::new()).collect(),
+            rejects: BTreeMap::new(),
+        }
+    }
+
+    fn has_enough(&self) -> bool {
+        self.max.is_some_and(|max| self.selection.kept >= max)
+    }
+
+    /// Selects from the next chunk.
+    pub fn add(&mut self, chunk: &ChunkScores<'_>) {
         let (mut steps, mut last) = (Vec::new(), None::<u32>);
         let rows = chunk.rows.len() + chunk.rejects.len();
         let mut looked_at = rows as u32;
         for sample in 0..chunk.rows.len() {
-            if max.is_some_and(|max| selection.kept >= max) {
+            if self.has_enough() {
                 looked_at = last_row_of(chunk, sample);
                 break;
             }
-            let passes = filters.iter().zip(chunk.scores).enumerate().all(|(i, (filter, scores))| {
+            let selection = &mut self.selection;
+            let passes = self.filters.iter().zip(chunk.scores).enumerate().all(|(i, (filter, scores))| {
                 selection.filters[i].rows_in += 1;
-                let passes = passes(filter, scores, sample, &mut seen[i]);
+                let passes = passes(filter, scores, sample, &mut self.seen[i]);
                 selection.filters[i].rows_out += u64::from(passes);
                 passes
             });
@@ -111,16 +130,27 @@ pub fn select(chunks: &[ChunkScores<'_>], filters: &[Filter], max: Option<u64>) 
         }
         for (row, reason) in chunk.rejects {
             if *row < looked_at {
-                *rejects.entry(*reason).or_default() += 1;
+                *self.rejects.entry(*reason).or_default() += 1;
             }
         }
-        selection.rows_read += u64::from(looked_at);
-        selection.steps.push(steps);
-        selection.rows_looked_at.push(looked_at);
+        self.selection.rows_read += u64::from(looked_at);
+        steps.shrink_to_fit();
+        self.selection.steps.push(steps);
+        self.selection.rows_looked_at.push(looked_at);
     }
-    selection.rejects = rejects.into_iter().collect();
-    selection.reached_max = max.is_some_and(|max| selection.kept >= max);
-    selection
+
+    /// What was selected.
+    pub fn finish(self) -> Selection {
+        let reached_max = self.has_enough();
+        Selection { rejects: self.rejects.into_iter().collect(), reached_max, ..self.selection }
+    }
+}
+
+/// Selects the first `max` samples that pass `filters`, in order.
+pub fn select(chunks: &[ChunkScores<'_>], filters: &[Filter], max: Option<u64>) -> Selection {
+    let mut selecting = Selecting::new(filters, max);
+    chunks.iter().for_each(|chunk| selecting.add(chunk));
+    selecting.finish()
 }
 
 /// What kept a sample out.

@@ -23,6 +23,7 @@ use crate::{
     driver::{self, Context, Event},
     graph::{Failure, FailureKind, OnExecute, RecipePlan, SnapshotKey, conversion_of, leaves, snapshot_key},
     hash::Digest,
+    materialise::Budget,
     system::{self, Stopwatch},
 };
 
@@ -43,7 +44,7 @@ pub struct BuildOptions {
     pub fail_fast: bool,
     /// Whether the report tells what fresh recipes hold, too.
     pub detailed: bool,
-    /// Bytes an action may hold beyond its chunks in flight; 0: the default.
+    /// Bytes that actions may hold together beyond their chunks in flight; 0: the default.
     pub memory: u64,
     /// The words this was called with, for the ledger; secrets are taken out.
     pub command: Vec<String>,
@@ -101,9 +102,9 @@ impl BuildReport {
     }
 }
 
-/// Bytes an action may hold unless told otherwise: with two at once and chunks in flight, a build of the eight recipes
-/// stays below 256 MiB.
-const DEFAULT_MEMORY: u64 = 192 << 20;
+/// Bytes that actions may hold unless told otherwise, for each thread: with two threads and chunks in flight, a build of
+/// the eight recipes stays below 256 MiB.
+const MEMORY_A_THREAD: u64 = 80 << 20;
 
 /// What is said under a make whose tokens were not handed on.
 const WITHHELD: &str = "make shares its jobs only with recipe lines that begin with `+`: this build is not among them";
@@ -252,7 +253,7 @@ impl Workspace {
     ) -> Result<Context, WorkspaceError> {
         let scratch = self.cache.join("tmp");
         system::create_private_dir(&scratch)?;
-        let bytes = if options.memory == 0 { DEFAULT_MEMORY } else { options.memory };
+        let bytes = if options.memory == 0 { MEMORY_A_THREAD * threads.max(2) as u64 } else { options.memory };
         let is_hub = |key: &SnapshotKey| matches!(key, SnapshotKey::Hub { .. });
         // A build from local files alone needs no hub, and must not fail for want of one.
         let hub = if session.snapshots.states.keys().any(is_hub) { Some(self.hub(&session.record)?) } else { None };
@@ -265,7 +266,7 @@ impl Workspace {
             scratch,
             observer: self.settings.observer.clone(),
             interrupt: self.settings.interrupt.clone(),
-            memory: bytes / threads as u64,
+            memory: Budget::new(bytes),
             parked: Mutex::default(),
             ran: Mutex::default(),
             local_stats: session.snapshots.local_stats.clone(),

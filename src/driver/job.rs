@@ -1,0 +1,178 @@
+//! One job: what a thread of the pool does of it, and the files it leaves to be put in place.
+
+use std::sync::{Arc, mpsc::Sender};
+
+use rayon::Scope;
+
+use super::{
+    Report, arrange, file_names,
+    output::{self, Unplaced},
+    queue::Reading,
+    scan, select,
+    step::{Context, Stop},
+    told::{Told, label, size},
+};
+use crate::{
+    graph::{Action, Failure, FailureKind, Outcome, RecipePlan, Rejects, Work},
+    hash::Digest,
+    system,
+};
+
+/// Something to run.
+pub(super) enum Job {
+    /// An action, for the recipes at these paths.
+    Action(Arc<Action>, Arc<[String]>),
+    /// Chunks of one file that are known but not converted or not scored.
+    Again(Arc<scan::Again>, Vec<Arc<Action>>, Arc<[String]>),
+    /// The files of a recipe that is known, with which of them are in place.
+    Restore(usize, Box<RecipePlan>, Vec<bool>, Arc<[String]>),
+    /// The rejects of a recipe that is refused.
+    Show(usize, Rejects),
+}
+
+/// A job that the pool is done with.
+pub(super) struct Ran<'c> {
+    /// Files that were written and are not in place.
+    pub(super) files: Vec<Unplaced>,
+    /// Makes the report, given whether they were put in place.
+    pub(super) end: Box<dyn FnOnce(Result<(), Stop>) -> Report + Send + 'c>,
+}
+
+/// A thread of the pool that a job takes up; dropped, the next job may have it.
+pub(super) struct Seat(Sender<Report>);
+
+impl Seat {
+    /// A seat whose end is told to `reports`.
+    pub(super) fn new(reports: Sender<Report>) -> Self {
+        Self(reports)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        // A closed channel means the driver has ended; there is no one left to tell.
+        self.0.send(if std::thread::panicking() { Report::Panicked } else { Report::Left }).ok();
+    }
+}
+
+impl Job {
+    /// Does its work on a thread of the pool; all that is done on others is spawned on `scope`.
+    pub(super) fn run<'c, 'scope>(
+        self,
+        context: &'c Context,
+        reading: Option<Reading>,
+        scope: &Scope<'scope>,
+    ) -> Ran<'c>
+    where
+        'c: 'scope,
+    {
+        match self {
+            Self::Action(action, recipes) => {
+                let kind = action.work.kind();
+                let told = Told { kind, key: action.key, label: label(&action.work), recipes }.begin(context);
+                let run = context.check().and_then(|()| execute(context, &action, reading, scope));
+                let (outcome, files) = split(run);
+                let end = move |placed: Result<(), Stop>| {
+                    let result = outcome.and_then(|outcome| placed.map(|()| outcome));
+                    told.end(context, result.as_ref().ok().map(|outcome| size(&action.work, outcome)));
+                    if result.is_ok() {
+                        context.count(kind);
+                    }
+                    Report::Action(action, result)
+                };
+                Ran { files, end: Box::new(end) }
+            }
+            Self::Again(group, actions, recipes) => {
+                let key = actions.first().map_or(Digest::of(b""), |action| action.key);
+                let told = Told { kind: "reread", key, label: group.label(), recipes }.begin(context);
+                let result = context.check().and_then(|()| group.run(context, reading, scope));
+                let end = move |_| {
+                    told.end(context, result.as_ref().ok().map(|()| (None, None)));
+                    Report::Again(actions, result)
+                };
+                Ran { files: Vec::new(), end: Box::new(end) }
+            }
+            Self::Restore(number, plan, in_place, recipes) => {
+                let told =
+                    Told { kind: "restore", key: plan.train.digest, label: plan.stem.clone(), recipes }.begin(context);
+                let (result, files) = split(context.check().and_then(|()| restore(context, &plan, &in_place)));
+                let end = move |placed: Result<(), Stop>| {
+                    let result = result.and(placed);
+                    told.end(context, result.as_ref().ok().map(|()| (None, None)));
+                    Report::Restored(number, result)
+                };
+                Ran { files, end: Box::new(end) }
+            }
+            Self::Show(number, Rejects { stem, sources, file }) => {
+                let written = context.check().and_then(|()| output::quarantine(context, &stem, &sources));
+                let is_same = |(written, files)| if written == file { Ok(((), files)) } else { Err(differs(&stem)) };
+                let (result, files) = split(written.and_then(is_same));
+                Ran { files, end: Box::new(move |placed| Report::Restored(number, result.and(placed))) }
+            }
+        }
+    }
+}
+
+fn split<T>(run: Result<(T, Vec<Unplaced>), Stop>) -> (Result<T, Stop>, Vec<Unplaced>) {
+    match run {
+        Ok((outcome, files)) => (Ok(outcome), files),
+        Err(stop) => (Err(stop), Vec::new()),
+    }
+}
+
+fn execute<'scope>(
+    context: &'scope Context,
+    action: &Action,
+    reading: Option<Reading>,
+    scope: &Scope<'scope>,
+) -> Result<(Outcome, Vec<Unplaced>), Stop> {
+    let outcome = match &action.work {
+        Work::Scan(work) => Outcome::Scan(Arc::new(scan::scan(context, &action.key, work, reading, scope)?)),
+        Work::Select { chunks, filters, max } => Outcome::Select(select::select(context, chunks, filters, *max)?),
+        Work::Arrange { sources, allotment, unit, validation } => {
+            Outcome::Arrange(arrange::arrange(context, sources, allotment, *unit, validation)?)
+        }
+        Work::Output { stem, sources, arranged } => {
+            let ([train, validation], files) = output::output(context, stem, sources, arranged)?;
+            return Ok((Outcome::Output(train, validation), files));
+        }
+        Work::Quarantine { stem, sources } => {
+            let (outcome, files) = output::quarantine(context, stem, sources)?;
+            return Ok((Outcome::Quarantine(outcome), files));
+        }
+        Work::Convert(..) | Work::Score(..) => unreachable!("single conversions run grouped by file"),
+    };
+    Ok((outcome, Vec::new()))
+}
+
+/// Writes the files of a known plan that are not in place, out of the cache.
+fn restore(context: &Context, plan: &RecipePlan, in_place: &[bool]) -> Result<((), Vec<Unplaced>), Stop> {
+    let mut files = Vec::new();
+    if !in_place[0] || !in_place[1] {
+        let (written, unplaced) = output::output(context, &plan.stem, &plan.sources, &plan.arranged)?;
+        if written != [plan.train, plan.validation] {
+            return Err(differs(&plan.stem));
+        }
+        files.extend(unplaced);
+    }
+    if !in_place[2] {
+        match plan.quarantine {
+            Some(wanted) => {
+                let (written, unplaced) = output::quarantine(context, &plan.stem, &plan.sources)?;
+                if written != wanted {
+                    return Err(differs(&plan.stem));
+                }
+                files.extend(unplaced);
+            }
+            None => system::remove(&context.output_dir.join(&file_names(&plan.stem)[2]))?,
+        }
+    }
+    Ok(((), files))
+}
+
+fn differs(stem: &str) -> Stop {
+    let message = format!("restore `{stem}`: the cache yields other bytes than it recorded");
+    Stop::Failure(
+        Failure::new(FailureKind::Cache, message).hint("build with `--force`, and report this with your recipe"),
+    )
+}

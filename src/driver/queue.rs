@@ -1,0 +1,153 @@
+//! Which job is started next.
+//!
+//! Jobs of the last stages first: what they need was made a moment ago and is still in memory. Files after them, and
+//! only so many at once as keep the threads busy: rows of one file are converted by all threads, and those of many at
+//! once would push each other out of memory before they are written.
+
+use std::{cmp::Reverse, collections::BinaryHeap, sync::mpsc::Sender};
+
+use super::{Report, job::Job};
+use crate::graph::Work;
+
+/// Jobs that are to be started, and how many there are of those that were.
+pub(super) struct Queue {
+    waiting: BinaryHeap<Waiting>,
+    /// Counts jobs, so that equal ones keep their order.
+    pushed: u64,
+    /// Jobs that were started and have not reported.
+    unreported: usize,
+    /// Those of them that take up a thread of the pool.
+    running: usize,
+    /// Those of these that still read a file.
+    reading: usize,
+    threads: usize,
+}
+
+/// A job's place in the queue, best first: no reader before a reader, long before short, early before late.
+type Place = (Reverse<bool>, u64, Reverse<u64>);
+
+struct Waiting {
+    place: Place,
+    job: Job,
+}
+
+/// Held by a job as long as it reads a file; dropped, the next may be read.
+pub(super) struct Reading(Sender<Report>);
+
+impl Reading {
+    /// A token whose end is told to `reports`.
+    pub(super) fn new(reports: Sender<Report>) -> Self {
+        Self(reports)
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        // A closed channel means the driver has ended; there is no one left to tell.
+        self.0.send(Report::Read).ok();
+    }
+}
+
+impl Queue {
+    /// An empty queue for a pool of so many threads.
+    pub(super) fn new(threads: usize) -> Self {
+        Self { waiting: BinaryHeap::new(), pushed: 0, unreported: 0, running: 0, reading: 0, threads: threads.max(1) }
+    }
+
+    /// Adds a job.
+    pub(super) fn push(&mut self, job: Job) {
+        let place = (Reverse(reads(&job)), weight(&job), Reverse(self.pushed));
+        self.pushed += 1;
+        self.waiting.push(Waiting { place, job });
+    }
+
+    /// The next job to start, with whether it reads a file; `None` until another one makes room for it.
+    pub(super) fn next(&mut self) -> Option<(Job, bool)> {
+        let reads = self.waiting.peek()?.reads();
+        if self.running >= self.threads || (reads && self.reading >= self.threads.div_ceil(2)) {
+            return None;
+        }
+        self.unreported += 1;
+        self.running += 1;
+        self.reading += usize::from(reads);
+        self.waiting.pop().map(|waiting| (waiting.job, reads))
+    }
+
+    /// Notes that a job has reported.
+    pub(super) fn reported(&mut self) {
+        self.unreported -= 1;
+    }
+
+    /// Notes that a job has left the pool.
+    pub(super) fn left(&mut self) {
+        self.running -= 1;
+    }
+
+    /// Notes that a job has read its file.
+    pub(super) fn read(&mut self) {
+        self.reading -= 1;
+    }
+
+    /// Lets go of all that was not started.
+    pub(super) fn clear(&mut self) {
+        self.waiting.clear();
+    }
+
+    /// Whether nothing waits and everything has reported.
+    pub(super) fn is_done(&self) -> bool {
+        self.waiting.is_empty() && self.unreported == 0
+    }
+}
+
+/// Whether a job reads a source file.
+fn reads(job: &Job) -> bool {
+    match job {
+        Job::Action(action, _) => matches!(action.work, Work::Scan(_)),
+        Job::Again(..) => true,
+        Job::Restore(..) | Job::Show(..) => false,
+    }
+}
+
+/// Roughly how long a job takes, in bytes: what is started last decides when all is done.
+fn weight(job: &Job) -> u64 {
+    let rows = |sources: &[crate::graph::SelectedSource]| {
+        sources.iter().flat_map(|source| source.chunks.iter()).map(|chunk| chunk.converted.bytes).sum()
+    };
+    match job {
+        Job::Action(action, _) => match &action.work {
+            Work::Scan(scan) => scan.file.file.size,
+            Work::Output { sources, .. } => rows(sources),
+            // What others wait for.
+            Work::Select { .. } | Work::Arrange { .. } => u64::MAX,
+            _ => 0,
+        },
+        Job::Restore(_, plan, ..) => rows(&plan.sources),
+        Job::Again(..) | Job::Show(..) => 0,
+    }
+}
+
+impl Waiting {
+    fn reads(&self) -> bool {
+        self.place.0.0
+    }
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.place == other.place
+    }
+}
+
+impl Eq for Waiting {}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.place.cmp(&other.place)
+    }
+}
