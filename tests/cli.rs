@@ -42,6 +42,7 @@ documents! {
     architecture: "ARCHITECTURE.md",
     recipes: "docs/recipes.md",
     rows: "docs/rows.md",
+    compared: "docs/compared.md",
     inspect: "docs/inspect.md",
     make_ninja_ci: "docs/make-ninja-ci.md",
     history: "docs/history.md",

@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "a benchmark sets up its own folders and processes")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints what it finds")]
 
+mod floor;
 mod measure;
 mod picture;
 mod trees;
@@ -62,6 +63,9 @@ impl Report {
 }
 
 fn main() {
+    if floor::is_for_it() {
+        return;
+    }
     // `cargo bench` passes `--bench`; words that are no options name sections.
     let sections: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let wants = |name: &str| if sections.is_empty() { name != "large" } else { sections.iter().any(|s| s == name) };
@@ -156,6 +160,13 @@ fn cold(report: &mut Report, fresh: &Fresh<'_>, hub: Option<&Path>) {
         cache / 1_000_000,
         outputs / 1_000_000
     );
+
+    let outputs = workspace.join("dataset");
+    let least = Candidate::new("floor", || floor::command(hub, &outputs, &fresh.empty()));
+    let one = build("datac", fresh, hub, &["-j1"]);
+    let figures = compare(&one, &least, 5);
+    println!("CPU: {:.2} × the floor", figures.ours.cpu / figures.theirs.cpu);
+    report.pair("cold build, -j1 (aim: CPU)", "floor", "≤ 1.5", figures);
 
     let missing = &workspace;
     let restore = Candidate::new("datac", move || {

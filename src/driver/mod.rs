@@ -43,7 +43,7 @@ use crate::{
         Work, plan, rejects,
     },
     hash::Digest,
-    system::{self, Stopwatch},
+    system::{self, Stat, Stopwatch},
 };
 
 /// How often one key may be made again because what it made was gone.
@@ -88,7 +88,8 @@ pub(crate) fn run(
         recipes,
         context,
         endings: recipes.iter().map(|_| None).collect(),
-        waiting: vec![BTreeSet::new(); recipes.len()],
+        waiting: vec![0; recipes.len()],
+        waiters: HashMap::new(),
         running: HashSet::new(),
         repeats: HashMap::new(),
         queue: Queue::new(pool.current_num_threads()),
@@ -123,8 +124,10 @@ struct Driver<'a> {
     recipes: &'a [RecipeFile],
     context: &'a Context,
     endings: Vec<Option<Ending>>,
-    /// For each recipe, the keys it waits for.
-    waiting: Vec<BTreeSet<Digest>>,
+    /// For each recipe, how many keys it waits for.
+    waiting: Vec<usize>,
+    /// For each key, the recipes that wait for it.
+    waiters: HashMap<Digest, Vec<usize>>,
     running: HashSet<Digest>,
     repeats: HashMap<Digest, u32>,
     queue: Queue,
@@ -178,7 +181,6 @@ impl<'a> Driver<'a> {
     /// Asks the planner about recipes and starts what they miss.
     fn ask(&mut self, numbers: Vec<usize>) {
         let mut missing: BTreeMap<Digest, Arc<Action>> = BTreeMap::new();
-        let mut askers: HashMap<Digest, Vec<usize>> = HashMap::new();
         for number in numbers {
             if self.endings[number].is_some() || self.is_over() {
                 continue;
@@ -194,8 +196,12 @@ impl<'a> Driver<'a> {
                 }
                 Node::Needs(actions) => {
                     for action in actions {
-                        self.waiting[number].insert(action.key);
-                        askers.entry(action.key).or_default().push(number);
+                        let waiters = self.waiters.entry(action.key).or_default();
+                        // Recipes are asked one by one, so one that needs a key twice stands last.
+                        if waiters.last() != Some(&number) {
+                            waiters.push(number);
+                            self.waiting[number] += 1;
+                        }
                         merge(&mut missing, action);
                     }
                 }
@@ -207,11 +213,11 @@ impl<'a> Driver<'a> {
             missing.into_values().partition(|action| matches!(action.work, Work::Convert(..) | Work::Score(..)));
         for group in scan::group(single.iter().map(|action| &**action)) {
             let own: Vec<_> = single.iter().filter(|action| group.holds(action)).cloned().collect();
-            let recipes = self.names(own.iter().flat_map(|action| &askers[&action.key]));
+            let recipes = self.names(own.iter().flat_map(|action| &self.waiters[&action.key]));
             self.queue.push(Job::Again(Arc::new(group), own, recipes));
         }
         for action in whole {
-            let recipes = self.names(askers[&action.key].iter());
+            let recipes = self.names(self.waiters[&action.key].iter());
             self.queue.push(Job::Action(action, recipes));
         }
     }
@@ -328,8 +334,9 @@ impl<'a> Driver<'a> {
     /// Recipes that waited for `key` and now for nothing are to be asked about again.
     fn done(&mut self, key: &Digest, again: &mut BTreeSet<usize>) {
         self.running.remove(key);
-        for (number, waiting) in self.waiting.iter_mut().enumerate() {
-            if waiting.remove(key) && waiting.is_empty() {
+        for number in self.waiters.remove(key).unwrap_or_default() {
+            self.waiting[number] -= 1;
+            if self.waiting[number] == 0 {
                 again.insert(number);
             }
         }
@@ -382,6 +389,8 @@ fn is_in_place(context: &Context, name: &str, wanted: Option<FileOutcome>) -> bo
     let path = context.output_dir.join(name);
     match (wanted, system::stat(&path)) {
         (None, found) => found.is_err(),
+        // The stat cache would not trust a file as young as one that this build has put there.
+        (Some(wanted), Ok(stat)) if context.placed(name) == Some((stat, wanted.digest)) => true,
         (Some(wanted), Ok(stat)) => {
             stat.size == wanted.bytes
                 && files::digest(&context.record, &path).is_ok_and(|digest| digest == wanted.digest)
@@ -391,6 +400,11 @@ fn is_in_place(context: &Context, name: &str, wanted: Option<FileOutcome>) -> bo
 }
 
 impl Context {
+    /// The stat and the digest of an output that this build put in place, as they were then.
+    pub(crate) fn placed(&self, name: &str) -> Option<(Stat, Digest)> {
+        self.placed.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied()
+    }
+
     /// How often each kind of action ran.
     pub(crate) fn ran(&self) -> BTreeMap<&'static str, u64> {
         self.ran.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(kind, count)| (*kind, *count)).collect()

@@ -215,7 +215,7 @@ impl Unplaced {
         context.record.note_digest(&name, &stat, &digest, system::now_ns());
         let short = destination.strip_prefix(&context.output_dir).unwrap_or(&destination);
         let short = short.to_string_lossy().into_owned();
-        context.wrote.lock().unwrap_or_else(PoisonError::into_inner).insert(short);
+        context.placed.lock().unwrap_or_else(PoisonError::into_inner).insert(short, (stat, digest));
         context.tell(Event::Wrote { path: name.into_owned(), rows, bytes });
         Ok(())
     }

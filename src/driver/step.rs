@@ -176,8 +176,8 @@ pub(crate) struct Context {
     pub(crate) known: Lookup,
     /// The indexes of chunks that this build converted.
     pub(crate) made: Mutex<HashSet<Digest>>,
-    /// The names of files that this build wrote.
-    pub(crate) wrote: Mutex<HashSet<String>>,
+    /// Files that this build put in place, by name, each with its stat then and its digest.
+    pub(crate) placed: Mutex<HashMap<String, (Stat, Digest)>>,
 }
 
 /// How an action can end without an outcome.

@@ -15,6 +15,7 @@ use super::{
     history,
     manifest::{BuildManifest, Made},
     pins::Pinning,
+    placed::youngest,
     report::{Summary, summarise},
 };
 use crate::{
@@ -272,7 +273,7 @@ impl Workspace {
             local_stats: session.snapshots.local_stats.clone(),
             known: Arc::new(move |key: &Digest| memory.lookup(key)),
             made: Mutex::default(),
-            wrote: Mutex::default(),
+            placed: Mutex::default(),
         })
     }
 
@@ -305,7 +306,7 @@ impl Workspace {
                 (Some(Ok(plan)), Some(recipe)) => {
                     let shares: Vec<f64> = recipe.datasets.iter().map(|dataset| dataset.mix_ratio).collect();
                     let summary = summarise(&plan, &shares);
-                    let outputs = self.outputs(&plan)?;
+                    let outputs = self.outputs(&plan, begun.map(|begun| begun.context))?;
                     newest = newest.max(youngest(&outputs));
                     report.failure = None;
                     let locals = locals(recipe, &session.snapshots);
@@ -371,6 +372,7 @@ impl Workspace {
             system::wait_past_grain(newest);
             let now = system::now_ns();
             built.iter_mut().for_each(|(_, fresh, _)| fresh.built_ns = now);
+            built.iter().for_each(|(_, fresh, _)| self.note_digests(&session.record, &fresh.outputs, now));
             session.record.flush()?;
         }
         let actions = begun.map(|begun| begun.context.ran()).unwrap_or_default();
@@ -391,33 +393,6 @@ impl Workspace {
             others: session.others,
             elapsed_ms: u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX),
         })
-    }
-
-    fn outputs(&self, plan: &RecipePlan) -> Result<Vec<OutputFile>, WorkspaceError> {
-        let wanted = [Some(plan.train), Some(plan.validation), plan.quarantine];
-        let mut outputs = Vec::new();
-        for (name, outcome) in driver::file_names(&plan.stem).into_iter().zip(wanted) {
-            if let Some(outcome) = outcome {
-                let stat = system::stat(&self.output_dir.join(&name))?;
-                outputs.push(OutputFile {
-                    name,
-                    digest: outcome.digest,
-                    bytes: outcome.bytes,
-                    rows: outcome.rows,
-                    stat,
-                });
-            }
-        }
-        Ok(outputs)
-    }
-
-    fn restat(&self, mut outputs: Vec<OutputFile>) -> Vec<OutputFile> {
-        for output in &mut outputs {
-            if let Ok(stat) = system::stat(&self.output_dir.join(&output.name)) {
-                output.stat = stat;
-            }
-        }
-        outputs
     }
 }
 
@@ -480,17 +455,11 @@ fn chunks(plan: &RecipePlan, context: &Context) -> (u64, u64) {
 
 /// The files of a recipe that this build wrote.
 fn written(outputs: &[OutputFile], context: &Context) -> Vec<String> {
-    let wrote = context.wrote.lock().unwrap_or_else(PoisonError::into_inner);
-    outputs.iter().map(|output| output.name.clone()).filter(|name| wrote.contains(name)).collect()
+    outputs.iter().map(|output| output.name.clone()).filter(|name| context.placed(name).is_some()).collect()
 }
 
 /// What a recipe's outputs held when they were last built.
 fn last_summary(record: &Record, assessed: &Assessed) -> Result<Option<Summary>, WorkspaceError> {
     let detail = record.detail(&assessed.text.path)?;
     Ok(detail.and_then(|detail| postcard::from_bytes(&detail.summary).ok()))
-}
-
-/// The youngest stamp of files, nanoseconds since 1970.
-fn youngest(outputs: &[OutputFile]) -> i64 {
-    outputs.iter().map(|output| output.stat.stamp_ns()).max().unwrap_or(0)
 }

@@ -12,6 +12,7 @@ mod log;
 mod manifest;
 mod past;
 mod pins;
+mod placed;
 mod report;
 mod show;
 mod stats;

@@ -1,0 +1,162 @@
+//! What builds cost in counts: allocations, bytes through system calls, actions, and instructions where valgrind is
+//! installed. Unlike seconds they are the same on a busy machine, so CI can hold them to `tests/budget.json`.
+//!
+//! A figure above its budget is a regression; one far below it is a gain that the budget should keep. Both fail, but for
+//! instructions, which are fewer on better processors:
+//! `SNAPSHOTS=overwrite cargo test --release --test budget` writes what was counted, and the change of that file is the
+//! place to say why.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a test reads the project's files, makes folders of its own, and says what it skips"
+)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    fs,
+    path::Path,
+    process::Command,
+};
+
+use datac::{BuildOptions, Settings, Workspace};
+
+#[global_allocator]
+static ALLOCATOR: dhat::Alloc = dhat::Alloc;
+
+/// Figures by name, by scenario.
+type Figures = BTreeMap<String, BTreeMap<String, u64>>;
+
+/// How far a figure may be from its budget: threads meet in another order.
+const TOLERANCE: f64 = 0.1;
+
+/// How far instructions may be above theirs; compilers differ, and so does what a processor has for hashing.
+const TOLERANCE_OF_INSTRUCTIONS: f64 = 0.2;
+
+/// What of `/proc/self/io` tells of work that was asked for, whatever the system caches.
+#[cfg(target_os = "linux")]
+fn io() -> BTreeMap<&'static str, u64> {
+    let text = fs::read_to_string("/proc/self/io").expect("Linux counts what a process reads and writes");
+    let names = [("rchar", "bytes read"), ("wchar", "bytes written"), ("syscr", "reads"), ("syscw", "writes")];
+    let find = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")?.parse().ok());
+    names.iter().filter_map(|(name, shown)| Some((*shown, find(name)?))).collect()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn io() -> BTreeMap<&'static str, u64> {
+    BTreeMap::new()
+}
+
+/// Builds once on one thread, and counts.
+fn count(workspace: &Workspace) -> BTreeMap<String, u64> {
+    let before = io();
+    let profiler = dhat::Profiler::builder().testing().build();
+    let report = workspace.build(&[], &BuildOptions { jobs: 1, ..BuildOptions::default() });
+    let heap = dhat::HeapStats::get();
+    drop(profiler);
+    let report = report.expect("the sample can be built");
+    assert!(report.failure().is_none());
+    let mut figures: BTreeMap<String, u64> = io()
+        .into_iter()
+        .map(|(name, after)| (name.to_owned(), after - before.get(name).copied().unwrap_or_default()))
+        .collect();
+    figures.insert("allocations".into(), heap.total_blocks);
+    figures.insert("bytes allocated".into(), heap.total_bytes);
+    figures.insert("peak heap".into(), heap.max_bytes as u64);
+    for (kind, count) in report.actions {
+        figures.insert(format!("actions: {kind}"), count);
+    }
+    figures
+}
+
+fn copy_recipes(to: &Path) {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for entry in walkdir::WalkDir::new(project.join("config")) {
+        let entry = entry.expect("recipes can be listed");
+        let to = to.join(entry.path().strip_prefix(project).expect("they are below"));
+        if entry.file_type().is_dir() {
+            fs::create_dir_all(to).expect("a folder can be made");
+        } else {
+            fs::copy(entry.path(), to).expect("a recipe can be copied");
+        }
+    }
+}
+
+/// Instructions of `datac build`; `None` where valgrind is not installed.
+fn instructions(folder: &Path) -> Option<u64> {
+    let run = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", env!("CARGO_BIN_EXE_datac")])
+        .args(["build", "--quiet", "--hub", "sample", "-j1"])
+        .current_dir(folder)
+        .output();
+    let Ok(run) = run else {
+        println!("skipped: instructions are not counted, there is no `valgrind` here");
+        return None;
+    };
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let told = String::from_utf8_lossy(&run.stderr);
+    let line = told.lines().find(|line| line.contains("Collected")).expect("callgrind says what it collected");
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+#[test]
+fn builds_cost_what_they_may() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    copy_recipes(folder.path());
+    let open = || Workspace::open(Settings { hub: Some("sample".into()), ..Settings::new(folder.path()) });
+    let edit = |from: &str, to: &str| {
+        let path = folder.path().join("config/data/posttrain/sft/general.yaml");
+        let text = fs::read_to_string(&path).expect("the recipe is there");
+        assert!(text.contains(from));
+        fs::write(&path, text.replace(from, to)).expect("it can be written");
+    };
+    let mut counted = Figures::new();
+    counted.insert("cold, eight recipes of the sample".into(), count(&open()));
+    counted.insert("nothing changed".into(), count(&open()));
+    edit("seed: 42", "seed: 43");
+    counted.insert("a seed changed".into(), count(&open()));
+    edit("min_score: 0.2", "min_score: 0.6");
+    counted.insert("a bound moved".into(), count(&open()));
+    fs::remove_dir_all(folder.path().join("dataset")).expect("outputs were written");
+    counted.insert("outputs restored".into(), count(&open()));
+
+    let valgrind = tempfile::tempdir().expect("a temporary folder");
+    copy_recipes(valgrind.path());
+    for scenario in ["instructions, cold", "instructions, nothing changed"] {
+        if let Some(count) = instructions(valgrind.path()) {
+            counted.insert(scenario.into(), BTreeMap::from([("instructions".to_owned(), count)]));
+        }
+    }
+    hold(&counted);
+}
+
+/// Compares figures with their budget, or writes them down as the new one.
+fn hold(counted: &Figures) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/budget.json");
+    let written = fs::read_to_string(&path).unwrap_or_else(|_| "{}".to_owned());
+    let mut budget: Figures = serde_json::from_str(&written).expect("the budget is JSON");
+    if std::env::var_os("SNAPSHOTS").is_some_and(|value| value == "overwrite") {
+        budget.extend(counted.clone());
+        let text = serde_json::to_string_pretty(&budget).expect("figures are plain data");
+        fs::write(&path, text + "\n").expect("the budget can be written");
+        return;
+    }
+    let mut faults = String::new();
+    for (scenario, figures) in counted {
+        let allowed = budget.get(scenario).cloned().unwrap_or_default();
+        // Not every system counts everything, but actions are counted on all.
+        let actions = allowed.keys().filter(|name| name.starts_with("actions"));
+        for name in figures.keys().chain(actions).collect::<BTreeSet<_>>() {
+            let (now, then) = (figures.get(name).copied().unwrap_or(0), allowed.get(name).copied().unwrap_or(0));
+            let is_off = match name.as_str() {
+                name if name.starts_with("actions") => now != then,
+                "instructions" => now as f64 > (1.0 + TOLERANCE_OF_INSTRUCTIONS) * then as f64,
+                _ => now.abs_diff(then) as f64 > TOLERANCE * then as f64 + 64.0,
+            };
+            if is_off {
+                writeln!(faults, "{scenario}: {name} {now}, the budget is {then}").expect("a String");
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults}\nto make this the budget: SNAPSHOTS=overwrite");
+}
