@@ -78,7 +78,7 @@ pub(crate) fn many(folder: &Path, recipes: usize) {
         let config = folder.join(format!("config/p{:03}/sft", recipe / 100));
         fs::create_dir_all(&config).expect("a folder can be made");
         let text = format!(
-            "metadata: {{phase: sft}}\ndatasets:\n  - {{name: s, source: data/s{source}.jsonl, mix_ratio: 1.0}}\n\
+            "metadata: {{phase: sft}}\ndatasets:\n  - {{name: s, source: data/s{source}.jsonl, format: jsonl, mix_ratio: 1.0}}\n\
              validation: {{ratio: 0.25, seed: {recipe}}}\n"
         );
         let path = config.join(format!("r{recipe}.yaml"));
@@ -99,7 +99,7 @@ pub(crate) fn one_source(folder: &Path, source: &str, seed: u32) {
     let config = folder.join("config/sft");
     fs::create_dir_all(&config).expect("a folder can be made");
     let text = format!(
-        "metadata: {{phase: sft}}\ndatasets:\n  - name: rows\n    source: {source}\n    converter: alpaca\n    \
+        "metadata: {{phase: sft}}\ndatasets:\n  - name: rows\n    source: {source}\n    format: jsonl\n    converter: alpaca\n    \
          mix_ratio: 1.0\n    filters:\n      - {{type: length, min_length: 10, max_length: 100000}}\n      - {{type: \
          quality, min_score: 0.1}}\nvalidation: {{ratio: 0.1, seed: {seed}}}\n"
     );

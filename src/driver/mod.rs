@@ -20,7 +20,7 @@ mod told;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{
-        Arc, PoisonError,
+        Arc, Mutex, PoisonError,
         mpsc::{self, Receiver, Sender},
     },
     thread,
@@ -49,6 +49,9 @@ use crate::{
 /// How often one key may be made again because what it made was gone.
 const MAX_REPEATS: u32 = 3;
 
+/// Threads that put files in place. Each waits for the disk, and a disk takes what several wait for in one go.
+const PLACING_THREADS: usize = 8;
+
 /// How often what was finished is written to the record.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
@@ -74,7 +77,7 @@ enum Report {
 /// Builds `recipes`; each ends with its plan, all files in place, or with what kept it from that.
 ///
 /// The driver itself is no thread of the pool: it waits for reports while the pool works. Files are put in place on
-/// another thread still: it waits for the disk most of the time.
+/// other threads still, which wait for the disk most of the time.
 pub(crate) fn run(
     planner: &mut Planner,
     recipes: &[RecipeFile],
@@ -98,16 +101,20 @@ pub(crate) fn run(
     };
     thread::scope(|threads| {
         let (to_place, placing) = mpsc::channel::<Ran<'_>>();
-        let placed = reports.clone();
-        threads.spawn(move || {
-            for Ran { files, end } in placing {
-                let seat = Seat::new(placed.clone());
-                let result = files.into_iter().try_for_each(|file| file.put_in_place(context));
-                // It took up no seat of the pool; only a panic is told.
-                std::mem::forget(seat);
-                placed.send(end(result)).ok();
-            }
-        });
+        let placing = Arc::new(Mutex::new(placing));
+        for _ in 0..PLACING_THREADS.min(recipes.len()) {
+            let (placing, placed) = (placing.clone(), reports.clone());
+            threads.spawn(move || {
+                let next = || placing.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                while let Ok(Ran { files, end }) = next() {
+                    let seat = Seat::new(placed.clone());
+                    let result = files.into_iter().try_for_each(|file| file.put_in_place(context));
+                    // It took up no seat of the pool; only a panic is told.
+                    std::mem::forget(seat);
+                    placed.send(end(result)).ok();
+                }
+            });
+        }
         pool.in_place_scope(|scope| driver.drive(scope, &inbox, &reports, &to_place));
         drop(to_place);
     });

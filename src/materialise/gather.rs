@@ -88,8 +88,9 @@ impl Rows<'_> {
         if let Some(_lease) = budget.take(whole) {
             return self.through_memory(&needed, orders, outs);
         }
-        // A stretch of the output of at most this many bytes is put in order at a time.
-        let bucket_bytes = (budget.whole() / 8).max(1 << 20);
+        // A stretch of the output of at most this many bytes is put in order at a time: what a processor's cache holds, if
+        // that makes no more files than may be open.
+        let bucket_bytes = (budget.whole() / 64).max(1 << 20);
         for (order, out) in orders.iter().zip(outs) {
             self.through_buckets(&needed, order, out, bucket_bytes, scratch)?;
         }
@@ -187,28 +188,31 @@ impl Rows<'_> {
                 }
             }
         }
-        for bucket in buckets {
+        let mut begin = 0;
+        for (bucket, end) in buckets.into_iter().zip(bucket_ends) {
             let mut file = bucket.into_inner().map_err(|error| fail(error.into_error()))?;
             let size = file.stream_position().map_err(fail)?;
             file.rewind().map_err(fail)?;
             let mut bytes = Vec::with_capacity(size as usize + 1);
             file.read_to_end(&mut bytes).map_err(fail)?;
-            let mut rows = Vec::new();
+            // A bucket has every position of its stretch, each once.
+            let mut rows: Vec<&[u8]> = vec![&[]; (end - begin) as usize];
             let mut rest = &bytes[..];
             while let Some((position, after)) = rest.split_first_chunk() {
                 let position = u32::from_le_bytes(*position);
                 let candidate = *order.get(position as usize).ok_or(GatherError::Mismatch)?;
                 let length = self.piece(candidate)?.length as usize;
                 let (row, after) = after.split_at_checked(length).ok_or(GatherError::Mismatch)?;
-                rows.push((position, row));
+                *position.checked_sub(begin).and_then(|at| rows.get_mut(at as usize)).ok_or(GatherError::Mismatch)? =
+                    row;
                 rest = after;
             }
-            rows.sort_unstable_by_key(|(position, _)| *position);
-            for (position, row) in rows {
+            for (position, row) in (begin..end).zip(rows) {
                 out(row)?;
                 let block = self.piece(order[position as usize])?.block;
                 out(&self.endings[self.blocks[block as usize].source as usize])?;
             }
+            begin = end;
         }
         Ok(())
     }
