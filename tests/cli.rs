@@ -46,6 +46,7 @@ documents! {
     make_ninja_ci: "docs/make-ninja-ci.md",
     history: "docs/history.md",
     build: "tests/cmd/build.md",
+    cache: "tests/cmd/cache.md",
     status: "tests/cmd/status.md",
     why: "tests/cmd/why.md",
     lock: "tests/cmd/lock.md",

@@ -4,6 +4,7 @@
 
 mod args;
 mod build;
+mod cache;
 pub mod diagnostics;
 mod diff;
 mod document;
@@ -117,6 +118,7 @@ fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<M
     let workspace = open(&global, interrupt, listener.before(progress.observer()));
     match command {
         Command::Build(options) => build::run(&workspace, &options, make, &screen, &progress, &listener),
+        Command::Cache(options) => cache::run(&workspace, &options, &screen),
         Command::Status(options) => status::run(&workspace, &options, &screen),
         Command::Why(options) => why::run(&workspace, &options, &screen),
         Command::Lock(options) => lock::run(&workspace, &options, &screen),

@@ -2,16 +2,20 @@
 
 mod assess;
 mod build;
+mod cache;
+mod collect;
 mod depfile;
 mod diff;
 mod events;
 mod find;
 mod first_look;
+mod guard;
 mod history;
 mod log;
 mod manifest;
 mod past;
 mod pins;
+mod reach;
 mod report;
 mod show;
 mod stats;
@@ -25,6 +29,8 @@ use std::{
 };
 
 pub use build::{BuildOptions, BuildReport, RecipeReport};
+pub use cache::{CachePart, CacheSize, PartSize};
+pub use collect::{CacheBounds, Collected, Removed};
 pub use depfile::{Dependencies, Depfile};
 pub use diff::{DiffRow, DiffSide, RowPair, RowsDiff, SourceRows};
 pub use events::{BuildEvent, EVENTS_SCHEMA, EventLine, EventOutput, RecipeEnd, events_schema};
@@ -46,7 +52,7 @@ pub use why::{Explanation, Step};
 
 pub use crate::artifact::{Build, Run, RunId, RunOutcome};
 use crate::{
-    artifact::{Access, CACHE_VERSION, Record, Store},
+    artifact::{Access, CACHE_VERSION, DOWNLOADS, Record, Store},
     config::{ConverterWord, Problem, Vocabulary},
     convert,
     driver::{Event, Observer, files},
@@ -221,7 +227,7 @@ impl Workspace {
             endpoint: url,
             token: hub::find_token(),
             offline: self.settings.offline || hub::env_offline(),
-            store: self.cache.join("sources"),
+            store: self.cache.join(DOWNLOADS),
             progress: Arc::new(move |event| observer(event.into())),
             limits: Limits::default(),
         };

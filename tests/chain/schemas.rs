@@ -24,6 +24,8 @@ const DOCUMENTS: &[(&str, &str)] = &[
     ("datac.journey/1", "datac trace --source data/one.jsonl data/one.jsonl:3 --json"),
     ("datac.stats/1", "datac stats --json"),
     ("datac.lock.report/1", "datac lock --json"),
+    ("datac.cache.size/1", "datac cache size --json"),
+    ("datac.cache.gc/1", "datac cache gc --dry-run --json"),
 ];
 
 #[test]
