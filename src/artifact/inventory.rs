@@ -7,7 +7,7 @@ use std::{
 
 use rayon::prelude::*;
 
-use super::{record::RECORD, survey::SURVEY};
+use super::{Store, record::RECORD, survey::SURVEY};
 use crate::{
     hash::Digest,
     system::{self, Entry, EntryKind, FileError, Replacement},
@@ -97,6 +97,24 @@ impl Inventory {
         let all = self.blobs.values().chain(self.downloads.values()).chain(self.partial.values());
         let all = all.chain(self.temporary.iter().map(|(_, held)| held)).chain([&self.record]);
         all.fold(Held::default(), |sum, held| sum.and(*held))
+    }
+
+    /// Every file of datac's making below `root`, the lock last; and the folders they lie in, inner ones first.
+    pub fn everything(&self, root: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
+        let store = Store::new(root);
+        let downloads = root.join(DOWNLOADS);
+        let mut files: Vec<PathBuf> = self.blobs.keys().map(|digest| store.path(digest)).collect();
+        for name in self.downloads.keys() {
+            files.extend([downloads.join(format!("{name}.ok")), downloads.join(name)]);
+        }
+        files.extend(self.partial.keys().map(|name| downloads.join(format!("{name}.part"))));
+        files.extend(self.temporary.iter().map(|(path, _)| path.clone()));
+        files.extend(["", "-journal", "-wal", "-shm"].map(|suffix| root.join(format!("{RECORD}{suffix}"))));
+        files.extend([root.join(SURVEY), root.join(LOCK)]);
+        files.retain(|path| system::kind(path) == Some(EntryKind::File));
+        let shelves = (0..=u8::MAX).map(|shelf| root.join(BLOBS).join(format!("{shelf:02x}")));
+        let folders = shelves.chain([BLOBS, DOWNLOADS, SCRATCH].map(|name| root.join(name))).chain([root.to_owned()]);
+        (files, folders.collect())
     }
 
     fn take_blobs(&mut self, folder: &Path) -> Result<(), FileError> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{build, cache, diff, lock, log, schema, show, stats, status, trace, why};
+use super::{build, cache, clean, diff, fetch, lock, log, schema, show, stats, status, trace, why};
 use crate::system;
 
 /// A build tool for LLM training data: recipes in, train and validation JSONL out, and only what changed is rebuilt
@@ -95,6 +95,8 @@ pub(super) enum Command {
     Why(why::Options),
     /// Pin sources in datac.lock
     Lock(lock::Options),
+    /// Download what builds need, and nothing else
+    Fetch(fetch::Options),
     /// Show what was built when, and what changed between two runs
     Log(log::Options),
     /// Show which rows differ from an earlier build
@@ -107,6 +109,8 @@ pub(super) enum Command {
     Stats(stats::Options),
     /// Show what the cache takes, and tidy it
     Cache(cache::Options),
+    /// Remove the outputs that datac wrote
+    Clean(clean::Options),
     /// Print the JSON Schema of what is printed as JSON
     Schema(schema::Options),
 }

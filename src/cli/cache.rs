@@ -1,16 +1,21 @@
 //! `datac cache`: where it is, what it takes, and what of it is of no use.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use clap::{Args, Subcommand};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::{
     document::{self, Content},
-    errors, exit, schema,
-    screen::{FAINT, GOOD, HINT, Screen, VERB, WARN, bytes, rows, wrapped},
+    errors, exit,
+    progress::Progress,
+    schema,
+    screen::{FAINT, GOOD, HINT, Screen, VERB, WARN, bytes, duration, rows, wrapped},
 };
-use crate::workspace::{CacheBounds, CacheSize, Collected, Removed, Workspace};
+use crate::{
+    system,
+    workspace::{CacheBounds, CachePart, CacheSize, Collected, Removed, Verified, Workspace},
+};
 
 /// Options of `cache`.
 #[derive(Args, Debug)]
@@ -33,6 +38,8 @@ enum CacheCommand {
     Size(SizeOptions),
     /// Remove what no current recipe reaches, by age and by size
     Gc(GcOptions),
+    /// Check every byte of the cache, and remove what is damaged
+    Verify(VerifyOptions),
 }
 
 /// Options of `cache size`.
@@ -61,6 +68,25 @@ struct GcOptions {
     /// Say what would be removed, and remove nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
+    /// Print one JSON document to stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// Options of `cache verify`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Artifacts and downloads are read again and compared with their digests, entries
+of the record with their seals. What is damaged is removed; the next build that
+needs it makes it again, or downloads it again.
+
+Exit codes: 0 all is sound, 1 damage was found and removed, 6 damage was found
+that cannot be removed.
+
+Examples:
+  datac cache verify
+  datac cache verify --json | jq '.damaged[].used_by'")]
+struct VerifyOptions {
     /// Print one JSON document to stdout
     #[arg(long)]
     json: bool,
@@ -118,10 +144,22 @@ impl Content for Collected {
     const SCHEMA: &'static str = "datac.cache.gc/1";
 }
 
-/// What it prints as JSON.
-pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<CacheSize>(), schema::of::<Collected>()];
+impl Content for Verified {
+    const SCHEMA: &'static str = "datac.cache.verify/1";
+}
 
-pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
+/// What it prints as JSON.
+pub(super) const SCHEMAS: &[schema::Named] =
+    &[schema::of::<CacheSize>(), schema::of::<Collected>(), schema::of::<Verified>()];
+
+impl Options {
+    /// Whether it takes a while, and a person watches.
+    pub(super) fn is_watched(&self) -> bool {
+        matches!(&self.command, CacheCommand::Verify(options) if !options.json)
+    }
+}
+
+pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen, progress: &Progress) -> u8 {
     match &options.command {
         CacheCommand::Dir => {
             screen.data(&format!("{}\n", workspace.cache_dir().display()));
@@ -143,6 +181,24 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
                 Err(error) => errors::report(&error, workspace, screen),
             }
         }
+        CacheCommand::Verify(options) => {
+            let verified = workspace.verify_cache();
+            progress.finish();
+            match verified {
+                Ok(verified) => {
+                    match options.json {
+                        true => document::print(&verified, screen),
+                        false => print_verified(&verified, screen),
+                    }
+                    match (verified.damaged.is_empty(), verified.is_stuck()) {
+                        (true, _) => exit::OK,
+                        (false, false) => exit::FAILED,
+                        (false, true) => exit::CACHE,
+                    }
+                }
+                Err(error) => errors::report(&error, workspace, screen),
+            }
+        }
     }
 }
 
@@ -154,7 +210,7 @@ fn printed(text: String, screen: &Screen) -> u8 {
 fn size_text(size: &CacheSize, columns: Option<usize>) -> String {
     let mut out = String::new();
     if size.files == 0 {
-        out.push_str(&format!("{} holds nothing yet\n", size.dir.display()));
+        out.push_str(&format!("{} holds nothing yet\n", from_here(&size.dir)));
     } else {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
@@ -174,7 +230,7 @@ fn size_text(size: &CacheSize, columns: Option<usize>) -> String {
         table.trim_fmt().lines().for_each(|line| out.push_str(&format!("{}\n", line.trim_end())));
     }
     for stranger in &size.strangers {
-        let text = format!("{FAINT}note: {} is not of datac's making, and is left alone{FAINT:#}", stranger.display());
+        let text = format!("{FAINT}note: {} is not of datac's making, and is left alone{FAINT:#}", from_here(stranger));
         out.push_str(&format!("{}\n", wrapped(&text, 0, 6, columns)));
     }
     if size.unreached_files > 0 {
@@ -200,6 +256,54 @@ fn print_collected(collected: &Collected, screen: &Screen) {
         (false, false) => ("holds", GOOD),
     };
     screen.say_wrapped(&format!("the cache {would} {style}{left}{style:#} {reached}"), 2);
+}
+
+fn print_verified(verified: &Verified, screen: &Screen) {
+    for damaged in &verified.damaged {
+        let name = match damaged.part {
+            CachePart::Record => damaged.name.clone(),
+            part => format!("{} {}", part.one(), short(&damaged.name)),
+        };
+        let used_by = match &damaged.used_by[..] {
+            [] => String::new(),
+            users => format!(", of {}", users.join(", ")),
+        };
+        match &damaged.stuck {
+            None => screen.say_wrapped(&format!("{WARN}damaged{WARN:#}  {name}{used_by}: {}; removed", damaged.how), 9),
+            Some(why) => {
+                let hint = "remove it by hand, or remove the cache folder and build again";
+                screen.error(&format!("mend {name}{used_by} ({}): {why}", damaged.how), Some(hint));
+            }
+        }
+    }
+    let read = format!(
+        "{} artifacts, {} downloads and {} entries, {}",
+        rows(verified.blobs),
+        rows(verified.downloads),
+        rows(verified.entries),
+        bytes(verified.bytes)
+    );
+    let took = format!("{FAINT}({}){FAINT:#}", duration(verified.elapsed_ms));
+    match verified.damaged.len() {
+        0 => screen.say_wrapped(&format!("the cache is {GOOD}sound{GOOD:#}: {read} {took}"), 2),
+        count => {
+            let text = format!("{WARN}{count} damaged{WARN:#} in {read} {took}");
+            screen.say_wrapped(&text, 2);
+            screen.say_wrapped(&format!("{HINT}next:{HINT:#} datac build makes again what is needed"), 6);
+        }
+    }
+}
+
+/// A path as people in the current folder would type it.
+pub(super) fn from_here(path: &Path) -> String {
+    let here = system::current_dir().unwrap_or_default();
+    path.strip_prefix(here).or_else(|_| path.strip_prefix(".")).unwrap_or(path).display().to_string()
+}
+
+/// A digest for people: its first eight digits.
+fn short(digest: &str) -> &str {
+    let hex = digest.rsplit('-').next().unwrap_or(digest);
+    hex.get(..8).unwrap_or(hex)
 }
 
 /// The line that a build prints when it has removed something.

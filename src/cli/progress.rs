@@ -97,6 +97,9 @@ impl Shown {
             Event::Started { kind, label, .. } => self.note(label, kind.to_owned()),
             Event::Reading { label, rows: count } => self.note(label, format!("{} rows", rows(count))),
             Event::Download { path, done, total } => self.note(path, format!("{} of {}", bytes(done), bytes(total))),
+            Event::Checked { done, total } => {
+                self.note("checking".to_owned(), format!("{} of {}", bytes(done), bytes(total)));
+            }
             Event::Planned { .. } | Event::Chunk { .. } | Event::Ended { .. } => {}
             Event::Finished { label, .. } => {
                 let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);

@@ -186,7 +186,7 @@ impl Workspace {
     }
 
     /// Removes what a killed build left half-written among the outputs. The caller holds the lock, so no one writes.
-    fn sweep(&self) {
+    pub(super) fn sweep(&self) {
         for folder in [self.output_dir.clone(), self.output_dir.join("quarantine"), self.settings.root.clone()] {
             for (name, _) in system::list(&folder).unwrap_or_default() {
                 if system::Replacement::is_left_over(&name) {

@@ -3,10 +3,12 @@
 mod assess;
 mod build;
 mod cache;
+mod clean;
 mod collect;
 mod depfile;
 mod diff;
 mod events;
+mod fetch;
 mod find;
 mod first_look;
 mod guard;
@@ -21,6 +23,7 @@ mod show;
 mod stats;
 mod status;
 mod trace;
+mod verify;
 mod why;
 
 use std::{
@@ -30,10 +33,12 @@ use std::{
 
 pub use build::{BuildOptions, BuildReport, RecipeReport};
 pub use cache::{CachePart, CacheSize, PartSize};
+pub use clean::{CleanOptions, Cleaned, CleanedCache, CleanedFile, KeptFile};
 pub use collect::{CacheBounds, Collected, Removed};
 pub use depfile::{Dependencies, Depfile};
 pub use diff::{DiffRow, DiffSide, RowPair, RowsDiff, SourceRows};
 pub use events::{BuildEvent, EVENTS_SCHEMA, EventLine, EventOutput, RecipeEnd, events_schema};
+pub use fetch::{FetchFailure, Fetched, FetchedFile};
 pub use find::{Found, RecipeText};
 pub use log::{FileDiff, RecipeDiff, RunDiff, RunEntry, RunFile, RunRecipe, rfc3339};
 pub use manifest::{BuildManifest, MadeChunk, MadeFile, MadeFrom, MadeSource, ManifestError};
@@ -48,6 +53,7 @@ pub use trace::{
     Fate, FateOf, FileAsBuilt, Journey, Mixed, Origin, OutputLine, OutputRow, OutputRows, Passed, Rejected, Side,
     SourcePlace, SourceText, Split, Twin, split_place,
 };
+pub use verify::{Damaged, Verified};
 pub use why::{Explanation, Step};
 
 pub use crate::artifact::{Build, Run, RunId, RunOutcome};

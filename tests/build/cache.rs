@@ -1,6 +1,8 @@
 //! The life of the cache: what is removed, what never is, and that removing costs work and never a byte.
 
+mod clean;
 mod collect;
+mod verify;
 
 use datac::workspace::CacheBounds;
 
