@@ -77,8 +77,8 @@ struct GcOptions {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Artifacts and downloads are read again and compared with their digests, entries
-of the record with their seals. What is damaged is removed; the next build that
-needs it makes it again, or downloads it again.
+of the record with their seals. What is damaged is removed; the build that needs
+it makes it again, or downloads it again.
 
 Exit codes: 0 all is sound, 1 damage was found and removed, 6 damage was found
 that cannot be removed.
@@ -289,7 +289,8 @@ fn print_verified(verified: &Verified, screen: &Screen) {
         count => {
             let text = format!("{WARN}{count} damaged{WARN:#} in {read} {took}");
             screen.say_wrapped(&text, 2);
-            screen.say_wrapped(&format!("{HINT}next:{HINT:#} datac build makes again what is needed"), 6);
+            let next = "datac build makes again what it needs, datac build\u{a0}--force all of it";
+            screen.say_wrapped(&format!("{HINT}next:{HINT:#} {next}"), 6);
         }
     }
 }

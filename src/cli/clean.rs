@@ -68,7 +68,7 @@ fn print(cleaned: &Cleaned, workspace: &Workspace, screen: &Screen) {
         let size = format!("{FAINT}({} files, {}){FAINT:#}", rows(cache.files), bytes(cache.bytes));
         match cache.files {
             0 => screen.say_wrapped(&format!("there is no cache at {}", from_here(&cache.dir)), 2),
-            _ => screen.say_wrapped(&format!("{VERB}{verb}{VERB:#} the cache {} {size}", from_here(&cache.dir)), 13),
+            _ => screen.say_wrapped(&format!("{VERB}{verb}{VERB:#} {} {size}", from_here(&cache.dir)), 13),
         }
         for path in &cache.kept {
             let text = format!("{WARN}        Kept{WARN:#} {}: it is not of datac's making", from_here(path));

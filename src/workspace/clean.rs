@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::{Workspace, WorkspaceError, cache::outcome, find::name_of};
 use crate::{
-    artifact::{Access, Inventory, Record},
+    artifact::{Access, Inventory, LOCK, Record},
     config, driver,
     driver::files,
     graph::Outcome,
@@ -85,7 +85,8 @@ type Names = BTreeMap<String, bool>;
 impl Workspace {
     /// Removes the outputs of the recipes that `selectors` name; none: of all, and of those that are gone.
     pub fn clean(&self, selectors: &[String], options: &CleanOptions) -> Result<Cleaned, WorkspaceError> {
-        let writes = !options.dry_run && system::is_dir(&self.cache);
+        // No cache is begun for this, least of all in a folder that is none.
+        let writes = !options.dry_run && system::exists(&self.cache.join(LOCK));
         let guard = if writes { Some(self.acquire(true)?) } else { None };
         let record = self.record(if writes { Access::Write } else { Access::Read })?;
         let (names, gone) = self.outputs_of(selectors, &record)?;
@@ -182,7 +183,11 @@ impl Workspace {
         for entry in system::entries(&dir)? {
             let root = dir.join(&entry.name);
             let is_version = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
-            if entry.kind != EntryKind::Folder || !entry.name.strip_prefix('v').is_some_and(is_version) {
+            // Every cache has had its lock taken; a folder without that file is someone else's.
+            let is_cache = entry.name.strip_prefix('v').is_some_and(is_version)
+                && entry.kind == EntryKind::Folder
+                && system::kind(&root.join(LOCK)) == Some(EntryKind::File);
+            if !is_cache {
                 cleaned.kept.push(root);
                 continue;
             }

@@ -1,6 +1,6 @@
 //! `datac fetch`: afterwards builds need no network; and what it brought is kept as long as datac.lock pins it.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use datac::workspace::{BuildOptions, CacheBounds, FetchedFile, Settings, State, Workspace, WorkspaceError};
 
@@ -97,6 +97,32 @@ fn what_is_fetched_is_all_that_a_build_needs() {
     let report = place.workspace(&url, true).build(&[], &BuildOptions::default()).expect("the workspace can be used");
     assert!(report.failure().is_none(), "{report:?}");
     assert!(report.recipes.iter().all(|recipe| recipe.before.state == State::New && recipe.summary.is_some()));
+}
+
+#[test]
+fn people_and_programs_are_told_what_came() {
+    let hub = Loopback::start([repo(60)]);
+    let (place, url) = (Place::new(), hub.url());
+    let datac = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_datac"));
+        command.env_clear().env("HOME", place.folder.path()).current_dir(place.folder.path());
+        let output = command.args(["--hub", &url]).args(arguments).output().expect("it can be run");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, printed, told) = datac(&["fetch"]);
+    assert_eq!((code, printed.as_str()), (Some(0), ""), "{told}");
+    let lines: Vec<&str> = told.lines().collect();
+    assert!(lines[0].starts_with("      Locked org/data at "), "{told}");
+    assert_eq!(lines[1], "     Fetched org/data train/large.jsonl (2.6 kB)");
+    assert_eq!(lines[3..], ["fetched 2 files, 3.8 kB"]);
+    assert_eq!(datac(&["fetch", "--locked"]).2, "all here: 2 files, 3.8 kB\n");
+    let (code, printed, told) = datac(&["fetch", "--json"]);
+    assert_eq!((code, told.as_str()), (Some(0), ""));
+    let document: serde_json::Value = serde_json::from_str(&printed).expect("one document");
+    assert_eq!((&document["is_remote"], document["files"].as_array().map(Vec::len)), (&true.into(), Some(2)));
+    drop(hub);
+    assert_eq!(datac(&["build", "--offline", "--quiet"]), (Some(0), String::new(), String::new()));
 }
 
 #[test]

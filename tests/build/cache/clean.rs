@@ -127,7 +127,14 @@ fn a_folder_that_is_no_cache_loses_nothing() {
     let blobs = space.blobs();
     let settings = Settings { cache_dir: Some(elsewhere.path().to_owned()), ..Settings::new(space.root()) };
     let cleaned = Workspace::open(settings).clean(&[], &ALL).unwrap().cache.unwrap();
-    assert_eq!(cleaned.kept.len(), mine.len() + 2, "{cleaned:?}");
+    assert_eq!(cleaned.files, 0);
+    let kept: Vec<String> = cleaned.kept.iter().map(|path| path.file_name().unwrap().display().to_string()).collect();
+    assert_eq!(kept, ["thesis.txt", "v1", "v2x", "v3"], "none of them was ever a cache");
+    // Nor does datac's own, beside all that, take anything with it.
+    let settings = Settings { cache_dir: Some(elsewhere.path().to_owned()), ..Settings::new(space.root()) };
+    fs::write(elsewhere.path().join("v1/build.lock"), "").unwrap();
+    let cleaned = Workspace::open(settings).clean(&[], &ALL).unwrap().cache.unwrap();
+    assert_eq!((cleaned.files, cleaned.kept.len()), (3, mine.len() + 2), "the lock and the record: {cleaned:?}");
     mine.iter().for_each(|name| assert_eq!(fs::read(elsewhere.path().join(name)).unwrap(), b"mine"));
     assert_eq!(space.blobs(), blobs);
     space.assert_settled();

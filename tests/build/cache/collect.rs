@@ -1,8 +1,8 @@
 //! What `cache gc` removes.
 
-use std::{collections::BTreeSet, path::Path, thread, time::Duration};
+use std::{collections::BTreeSet, fs, path::Path, thread, time::Duration};
 
-use datac::workspace::{BuildOptions, CacheBounds, Collected};
+use datac::workspace::{BuildOptions, CacheBounds, Collected, RecipeStatus};
 
 use super::{NOTHING, space};
 use crate::space::{Dice, Space, assert_same, changed, entry, ran, recipe, row, rows};
@@ -19,6 +19,21 @@ fn assert_whole(space: &Space) {
     space.remove("dataset");
     assert_eq!(ran(&space.build()), "", "all of it is in the cache");
     space.assert_clean();
+}
+
+/// For each recipe, what would have to run if its files were gone.
+fn missing(space: &Space) -> Vec<String> {
+    let (here, away) = (space.path("dataset"), space.path("away"));
+    let is_there = here.exists();
+    if is_there {
+        fs::rename(&here, &away).unwrap();
+    }
+    let recipes = space.status().recipes;
+    if is_there {
+        fs::rename(&away, &here).unwrap();
+    }
+    let told = |recipe: &RecipeStatus| format!("{} {:?} {:?}", recipe.name, recipe.state, recipe.missing);
+    recipes.iter().map(told).collect()
 }
 
 fn names(space: &Space) -> BTreeSet<String> {
@@ -175,16 +190,27 @@ fn builds_tidy_up_when_a_survey_is_due_and_no_change_writes_nothing() {
     assert_whole(&space);
 }
 
+/// How many histories are tried.
+const SEEDS: u64 = 12;
+
 #[test]
 fn whatever_is_edited_built_and_removed_a_warm_build_is_a_clean_one() {
-    for seed in 0..4 {
+    for seed in 0..SEEDS {
         let space = space();
         let mut dice = Dice(77 + seed);
         let texts = ["config/sft/one.yaml", "config/sft/two.yaml"].map(|path| (path, space.text(path)));
         let mut next = 20_000;
         for _ in 0..14 {
             let (path, text) = &texts[dice.below(2)];
-            match dice.below(7) {
+            match dice.below(8) {
+                7 => space.write(
+                    path,
+                    text.replacen(
+                        "format: jsonl",
+                        &format!("format: jsonl\n    max_samples: {}", 1 + dice.below(900)),
+                        1,
+                    ),
+                ),
                 0 => space.write(path, text.replace("seed: 1", &format!("seed: {}", dice.below(5)))),
                 1 => {
                     space.write(path, text.replace("min_length: 10", &format!("min_length: {}", 100 + dice.below(99))))
@@ -205,14 +231,17 @@ fn whatever_is_edited_built_and_removed_a_warm_build_is_a_clean_one() {
             if dice.below(2) > 0 {
                 let max_bytes = [0, 20_000, 200_000, u64::MAX][dice.below(4)];
                 let max_age = [Duration::ZERO, Duration::from_secs(3600)][dice.below(2)];
+                let before = missing(&space);
                 collect(&space, &CacheBounds { max_bytes, max_age });
+                assert_eq!(missing(&space), before, "what current recipes have they keep");
                 assert_eq!(space.workspace().cache_size().unwrap().hollow_entries, 0);
             }
         }
         texts.iter().for_each(|(path, text)| space.write(path, text));
+        // A recipe that was gone for a while is fresh again as soon as it is back, whatever the cache lost meanwhile.
+        space.remove("dataset");
         space.build();
         collect(&space, &NOTHING);
-        // Of a recipe that was gone in between, a file may have been left behind; none is now.
         assert_whole(&space);
     }
 }
