@@ -1,7 +1,7 @@
 //! What lies in a cache folder, by name and size alone: nothing is opened, no link is followed.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Inventory {
     /// The blobs.
-    pub blobs: HashMap<Digest, Held>,
+    pub blobs: BTreeMap<Digest, Held>,
     /// Downloaded files, by the name of their digest (`sha256-…`).
     pub downloads: BTreeMap<String, Held>,
     /// Downloads that were begun and not finished, by the name of their digest.

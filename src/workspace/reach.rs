@@ -62,7 +62,7 @@ impl Workspace {
         reach.downloads.extend(files.map(|file| download_name(&file.digest.to_string())));
 
         let runs: HashMap<_, _> = record.runs()?.into_iter().map(|(id, run)| (id, run.ended_ns)).collect();
-        let mut used: HashMap<Digest, i64> = HashMap::new();
+        let mut used: BTreeMap<Digest, i64> = BTreeMap::new();
         for (at, (_, build)) in builds.iter().enumerate() {
             let Some(manifest) = build.manifest else { continue };
             // The next build of the same recipe is the one that did without what only this one names.
@@ -100,7 +100,7 @@ impl Workspace {
         if system::is_dir(&self.root().join("config")) {
             selectors.push("config".to_owned());
         }
-        let looked_up: Arc<Mutex<HashMap<Digest, Vec<Digest>>>> = Arc::default();
+        let looked_up: Arc<Mutex<BTreeMap<Digest, Vec<Digest>>>> = Arc::default();
         let (own, store, noted) = (record.clone(), self.store(), looked_up.clone());
         let looks = Looks {
             pinning: Pinning::Pinned,

@@ -91,8 +91,7 @@ impl Workspace {
             }
         };
 
-        let mut blobs: Vec<Digest> = found.blobs.keys().copied().collect();
-        blobs.sort_unstable();
+        let blobs: Vec<Digest> = found.blobs.keys().copied().collect();
         let checked = blobs.par_iter().map(|digest| {
             let problem = check_blob(&store, digest);
             tell(found.blobs[digest].bytes).map(|()| problem.map(|(how, stuck)| (*digest, how, stuck)))
