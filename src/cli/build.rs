@@ -113,6 +113,13 @@ fn built_or_seen(
     if let Some(make) = &make {
         make.confine();
     }
+    let bounds = match options.keep.bounds() {
+        Ok(bounds) => bounds,
+        Err((message, hint)) => {
+            screen.error(&message, Some(&hint));
+            return (exit::USAGE, None);
+        }
+    };
     let how = BuildOptions {
         jobs: options.jobs.map_or(0, usize::from),
         make,
@@ -122,7 +129,7 @@ fn built_or_seen(
         fail_fast: options.fail_fast,
         detailed: options.json,
         command: system::arguments(),
-        bounds: options.keep.bounds(),
+        bounds,
         ..BuildOptions::default()
     };
     let started = system::now_ns();

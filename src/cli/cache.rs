@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     system,
-    workspace::{CacheBounds, CachePart, CacheSize, Collected, Removed, Verified, Workspace},
+    workspace::{CacheBounds, CachePart, CacheSize, Collected, Damaged, Removed, Verified, Workspace},
 };
 
 /// Options of `cache`.
@@ -56,7 +56,8 @@ struct SizeOptions {
 What a recipe below config/ stands on stays, and so do downloads that datac.lock
 pins, whatever the bounds. `datac build` does the same after it has built
 something, once a day or when the cache may have outgrown its size; it is
-switched off by `--no-gc` or DATAC_CACHE_GC=off.
+switched off by `--no-gc` or DATAC_CACHE_GC=off. DATAC_CACHE_MAX_SIZE and
+DATAC_CACHE_MAX_AGE stand in for the options, here and there.
 
 Examples:
   datac cache gc                        30 days and 10 GB
@@ -109,26 +110,25 @@ pub(super) struct Keep {
     /// Leave the cache to grow
     #[arg(long)]
     no_gc: bool,
-    #[arg(
-        long,
-        hide = true,
-        value_name = "WHETHER",
-        env = "DATAC_CACHE_GC",
-        default_value = "on",
-        value_parser = clap::builder::BoolishValueParser::new()
-    )]
-    gc: bool,
-    #[arg(long = "cache-max-size", hide = true, env = "DATAC_CACHE_MAX_SIZE", value_parser = size)]
-    max_size: Option<u64>,
-    #[arg(long = "cache-max-age", hide = true, env = "DATAC_CACHE_MAX_AGE", value_parser = age)]
-    max_age: Option<Duration>,
 }
 
 impl Keep {
-    /// The bounds to keep the cache within; `None`: it is left to grow.
-    pub(super) fn bounds(&self) -> Option<CacheBounds> {
-        (self.gc && !self.no_gc).then(|| bounds(self.max_size, self.max_age))
+    /// The bounds to keep the cache within, as the environment has them; `None`: it is left to grow. Or what is wrong with
+    /// the environment, with a hint.
+    pub(super) fn bounds(&self) -> Result<Option<CacheBounds>, (String, String)> {
+        let max_size = variable("DATAC_CACHE_MAX_SIZE", size)?;
+        let max_age = variable("DATAC_CACHE_MAX_AGE", age)?;
+        let is_on = variable("DATAC_CACHE_GC", switch)?.unwrap_or(true);
+        Ok((is_on && !self.no_gc).then(|| bounds(max_size, max_age)))
     }
+}
+
+/// What an environment variable says, if it is set.
+fn variable<T>(name: &str, read: fn(&str) -> Result<T, String>) -> Result<Option<T>, (String, String)> {
+    let Some(text) = system::env(name) else { return Ok(None) };
+    read(&text)
+        .map(Some)
+        .map_err(|hint| (format!("use the environment variable `{name}`: `{text}` says nothing"), hint))
 }
 
 fn bounds(max_size: Option<u64>, max_age: Option<Duration>) -> CacheBounds {
@@ -259,7 +259,10 @@ fn print_collected(collected: &Collected, screen: &Screen) {
 }
 
 fn print_verified(verified: &Verified, screen: &Screen) {
-    for damaged in &verified.damaged {
+    // In a cache that is damaged all over, one line for each would say no more.
+    const MOST: usize = 20;
+    let is_told = |(at, damaged): &(usize, &Damaged)| *at < MOST || damaged.stuck.is_some();
+    for (_, damaged) in verified.damaged.iter().enumerate().filter(is_told) {
         let name = match damaged.part {
             CachePart::Record => damaged.name.clone(),
             part => format!("{} {}", part.one(), short(&damaged.name)),
@@ -275,6 +278,9 @@ fn print_verified(verified: &Verified, screen: &Screen) {
                 screen.error(&format!("mend {name}{used_by} ({}): {why}", damaged.how), Some(hint));
             }
         }
+    }
+    if let Some(more) = verified.damaged.len().checked_sub(MOST).filter(|more| *more > 0) {
+        screen.say(&format!("{FAINT}         and {} more; --json lists all{FAINT:#}", rows(more as u64)));
     }
     let read = format!(
         "{} artifacts, {} downloads and {} entries, {}",
@@ -338,17 +344,23 @@ fn size(text: &str) -> Result<u64, String> {
         ("gib", 1 << 30),
         ("tib", 1 << 40),
     ];
-    scaled(text, UNITS)
-        .ok_or_else(|| "a size, in DATAC_CACHE_MAX_SIZE too, is written as 10GB, 500MB or 2GiB".to_owned())
+    scaled(text, UNITS).ok_or_else(|| "a size is written as 10GB, 500MB or 2GiB".to_owned())
 }
 
 /// Reads an age: `30d`, `12h`, `2w`, `0`.
 fn age(text: &str) -> Result<Duration, String> {
     const UNITS: &[(&str, u64)] = &[("s", 1), ("m", 60), ("h", 3600), ("d", 24 * 3600), ("w", 7 * 24 * 3600)];
     let seconds = if text.trim() == "0" { Some(0) } else { scaled(text, UNITS) };
-    seconds
-        .map(Duration::from_secs)
-        .ok_or_else(|| "an age, in DATAC_CACHE_MAX_AGE too, is written as 30d, 12h, 2w or 0".to_owned())
+    seconds.map(Duration::from_secs).ok_or_else(|| "an age is written as 30d, 12h, 2w or 0".to_owned())
+}
+
+/// Reads whether something is on.
+fn switch(text: &str) -> Result<bool, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "on" | "true" | "yes" | "y" | "t" | "1" => Ok(true),
+        "off" | "false" | "no" | "n" | "f" | "0" => Ok(false),
+        _ => Err("it is `on` or `off`".to_owned()),
+    }
 }
 
 /// A number with a unit, in whole units of one.

@@ -1,6 +1,6 @@
 //! What `cache gc` removes.
 
-use std::{collections::BTreeSet, fs, path::Path, thread, time::Duration};
+use std::{collections::BTreeSet, fs, path::Path, process::Stdio, thread, time::Duration};
 
 use datac::workspace::{BuildOptions, CacheBounds, Collected, RecipeStatus};
 
@@ -280,4 +280,24 @@ fn collecting_beside_builds_costs_no_one_a_byte() {
     });
     collect(space, &NOTHING);
     assert_whole(space);
+}
+
+#[test]
+fn processes_that_are_killed_leave_no_entry_that_points_at_nothing() {
+    let space = space();
+    space.build();
+    for round in 1..13 {
+        space.edit("config/sft/one.yaml", &format!("seed: {round} }}"), &format!("seed: {} }}", round + 1));
+        let spawn = |arguments: &[&str]| space.command(arguments).stderr(Stdio::null()).spawn().unwrap();
+        let mut children = [spawn(&["build"]), spawn(&["cache", "gc", "--max-age", "0", "--max-size", "0"])];
+        thread::sleep(Duration::from_millis(2 * round));
+        children[usize::from(round % 3 > 0)].kill().unwrap();
+        for child in &mut children {
+            child.wait().unwrap();
+        }
+        assert_eq!(space.workspace().cache_size().unwrap().hollow_entries, 0, "round {round}");
+    }
+    space.build();
+    collect(&space, &NOTHING);
+    assert_whole(&space);
 }
