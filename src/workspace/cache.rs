@@ -8,7 +8,10 @@ use std::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Workspace, WorkspaceError, reach::Reach};
+use super::{
+    Workspace, WorkspaceError,
+    reach::{IN_USE, Reach},
+};
 use crate::{
     artifact::{Access, Held, Inventory, Record, RecordedAction, Survey},
     graph::Outcome,
@@ -130,7 +133,7 @@ impl Workspace {
         let record = self.record(Access::Read)?;
         let found = Inventory::take(&self.cache)?;
         let survey = Survey::read(&self.cache).unwrap_or_default();
-        let reach = self.reach(&record, &survey, &BTreeMap::new())?;
+        let reach = self.reach(&record, &survey, &BTreeMap::new(), IN_USE - 1)?;
         let actions = record.actions()?;
         let is_hollow = |action: &RecordedAction| {
             let blobs = outcome(action).map(|outcome| outcome.blobs()).unwrap_or_default();

@@ -166,7 +166,8 @@ impl Workspace {
         let now = system::now_ns();
         let mut survey = Survey::read(&self.cache).unwrap_or_else(|| Survey::begun(now));
         let found = Inventory::take(&self.cache)?;
-        let reach = self.reach(record, &survey, versions)?;
+        let oldest = now.saturating_sub(nanoseconds(bounds.max_age));
+        let reach = self.reach(record, &survey, versions, oldest)?;
         survey.note_unused(reach.unused(found.downloads.keys()), now);
         let mut collected = Collected::begun(bounds, dry_run);
         collected.before_bytes = found.total().bytes;
@@ -185,7 +186,6 @@ impl Workspace {
         }
         let removed: HashSet<Digest> = gone.iter().filter_map(|candidate| candidate.what.blob()).collect();
         let is_kept = |blob: &Digest| found.blobs.contains_key(blob) && !removed.contains(blob);
-        let oldest = now.saturating_sub(nanoseconds(bounds.max_age));
         let actions = record.actions()?;
         let hollow: Vec<Digest> = actions
             .iter()

@@ -9,6 +9,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use rayon::prelude::*;
+
 use super::{Workspace, WorkspaceError, assess::Looks, manifest::BuildManifest, pins::Pinning};
 use crate::{
     artifact::{Record, Survey},
@@ -40,13 +42,17 @@ pub(super) struct Reach {
 /// As long as anything is in use.
 pub(super) const IN_USE: i64 = i64::MAX;
 
+/// Manifests that are held in memory together.
+const MANIFESTS_AT_ONCE: usize = 256;
+
 impl Workspace {
-    /// Finds what of the cache is in use. Writes nothing and uses no network.
+    /// Finds what of the cache is in use, and what was in use since `oldest_ns`. Writes nothing and uses no network.
     pub(super) fn reach(
         &self,
         record: &Arc<Record>,
         survey: &Survey,
         versions: &BTreeMap<String, String>,
+        oldest_ns: i64,
     ) -> Result<Reach, WorkspaceError> {
         let builds = record.all_builds()?;
         let mut built: Vec<String> = builds.iter().map(|(_, build)| build.path.clone()).collect();
@@ -75,16 +81,19 @@ impl Workspace {
             let known = used.entry(manifest).or_insert(until);
             *known = (*known).max(until);
         }
-        for (digest, until) in used {
-            reach.manifests.insert(digest);
+        reach.manifests.extend(used.keys());
+        // What is older is old whatever its manifest names: none of it was made after that.
+        let wanted: Vec<(Digest, i64)> = used.into_iter().filter(|(_, until)| *until > oldest_ns).collect();
+        let store = self.store();
+        for some in wanted.chunks(MANIFESTS_AT_ONCE) {
             // One that is gone or damaged tells nothing; what it named is as old as it is.
-            let Ok(bytes) = self.store().peek(&digest) else { continue };
-            if let Ok(manifest) = BuildManifest::decode(&bytes) {
-                reach.note(&manifest, until);
-            }
-            if until == IN_USE {
-                reach.blobs.insert(digest);
-            }
+            let read = |(digest, until): &(Digest, i64)| {
+                let manifest = BuildManifest::decode(&store.peek(digest).ok()?).ok()?;
+                Some((manifest, *until))
+            };
+            let manifests: Vec<_> = some.par_iter().filter_map(read).collect();
+            manifests.iter().for_each(|(manifest, until)| reach.note(manifest, *until));
+            reach.blobs.extend(some.iter().filter(|(_, until)| *until == IN_USE).map(|(digest, _)| *digest));
         }
         Ok(reach)
     }

@@ -191,7 +191,7 @@ fn builds_tidy_up_when_a_survey_is_due_and_no_change_writes_nothing() {
 }
 
 /// How many histories are tried.
-const SEEDS: u64 = 12;
+const SEEDS: u64 = 8;
 
 #[test]
 fn whatever_is_edited_built_and_removed_a_warm_build_is_a_clean_one() {
