@@ -4,6 +4,8 @@
 //! records and reports, and the stat cache's rule that a file as new as its record is read again.
 #![expect(clippy::disallowed_methods, reason = "this module is the door the other modules must use")]
 
+mod entries;
+
 use std::{
     cell::RefCell,
     collections::HashSet,
@@ -16,6 +18,8 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+
+pub use entries::{Entry, EntryKind, entries, kind, remove_empty_dir};
 
 /// A file operation that failed, with the path it was about.
 #[derive(Debug, thiserror::Error)]

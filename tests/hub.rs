@@ -2,6 +2,8 @@
 #![cfg(feature = "hub")]
 #![expect(clippy::disallowed_methods, reason = "a test looks at the store from outside")]
 
+#[path = "hub/fetch.rs"]
+mod fetch;
 mod support;
 
 use std::{

@@ -97,7 +97,7 @@ pub struct Noted {
 }
 
 /// What a build's seal is bound to, so that one row is never taken for another.
-fn name(run: i64, path: &str) -> Vec<u8> {
+pub(super) fn name(run: i64, path: &str) -> Vec<u8> {
     [&run.to_le_bytes(), path.as_bytes()].concat()
 }
 
@@ -175,6 +175,14 @@ impl Record {
                  SELECT 1 FROM builds AS later
                  WHERE later.path = b.path AND later.run > b.run AND later.manifest IS NOT NULL)
              ORDER BY path",
+            params![],
+        )
+    }
+
+    /// Every build that came to files, by path and then oldest first.
+    pub fn all_builds(&self) -> Result<Vec<(RunId, Build)>, RecordError> {
+        self.select_builds(
+            "SELECT run, path, detail FROM builds WHERE manifest IS NOT NULL ORDER BY path, run",
             params![],
         )
     }

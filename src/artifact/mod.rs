@@ -1,13 +1,19 @@
 //! The cache: content-addressed blobs, the record of which action made which, and the ledger of runs.
 
 mod codec;
+mod inventory;
 mod ledger;
 mod record;
 mod store;
+mod survey;
+mod upkeep;
 
+pub use inventory::{DOWNLOADS, Held, Inventory, LOCK, SCRATCH};
 pub use ledger::{Build, KEPT_RUNS, Noted, Run, RunId, RunOutcome};
 pub use record::{Access, BuiltDetail, FreshRecipe, OutputFile, Record, RecordError, Warn};
 pub use store::{Miss, MissReason, Store};
+pub use survey::Survey;
+pub use upkeep::RecordedAction;
 
 /// The version of everything below `cache/`; another version is another folder, so neither reads the other's.
 pub const CACHE_VERSION: &str = "v1";

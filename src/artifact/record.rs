@@ -105,13 +105,16 @@ impl fmt::Debug for Record {
 /// The digest of a file, with its stat then and a time before it was read.
 type Hashed = (Stat, Digest, i64);
 
+/// The database's name.
+pub(super) const RECORD: &str = "record.sqlite";
+
 /// Raised when a table or the encoding of what it holds changes: another version begins an empty record.
 const SCHEMA_VERSION: i64 = 4;
 
 impl Record {
     /// Opens the record below `root`; a damaged one is set aside, and `warn` told.
     pub fn open(root: &Path, access: Access, warn: Warn) -> Result<Self, RecordError> {
-        let path = root.join("record.sqlite");
+        let path = root.join(RECORD);
         let fail = |reason: String| RecordError { path: path.clone(), reason };
         let connection = match access {
             Access::Read if !system::exists(&path) => None,
@@ -337,7 +340,7 @@ pub(super) fn seal(name: &[u8], value: &impl Serialize) -> Vec<u8> {
     sealed
 }
 
-fn unseal<'s>(name: &[u8], sealed: &'s [u8]) -> Option<&'s [u8]> {
+pub(super) fn unseal<'s>(name: &[u8], sealed: &'s [u8]) -> Option<&'s [u8]> {
     let (value, hash) = sealed.split_last_chunk()?;
     (xxh3_64_with_seed(value, xxh3_64(name)) == u64::from_le_bytes(*hash)).then_some(value)
 }

@@ -6,10 +6,13 @@
 use std::{
     collections::{HashMap, VecDeque},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use super::codec;
+use super::{codec, inventory::BLOBS};
 use crate::{
     hash::Digest,
     system::{self, FileError},
@@ -20,6 +23,7 @@ use crate::{
 pub struct Store {
     root: PathBuf,
     recent: Arc<Mutex<Recent>>,
+    written: Arc<AtomicU64>,
 }
 
 /// Bytes of blobs that were made a moment ago and are about to be read: what is written to outputs is mostly what was
@@ -74,7 +78,12 @@ pub enum MissReason {
 impl Store {
     /// The store below `root`, which is made when the first blob is put.
     pub fn new(root: &Path) -> Self {
-        Self { root: root.join("cas"), recent: Arc::default() }
+        Self { root: root.join(BLOBS), recent: Arc::default(), written: Arc::default() }
+    }
+
+    /// Bytes that were written to disk through this store.
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
     }
 
     /// Where a blob is or would be.
@@ -107,6 +116,7 @@ impl Store {
         };
         blob.write_all(&frame)?;
         blob.commit_unsynced()?;
+        self.written.fetch_add(frame.len() as u64, Ordering::Relaxed);
         Ok(digest)
     }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{build, diff, lock, log, schema, show, stats, status, trace, why};
+use super::{build, cache, clean, diff, fetch, lock, log, schema, show, stats, status, trace, why};
 use crate::system;
 
 /// A build tool for LLM training data: recipes in, train and validation JSONL out, and only what changed is rebuilt
@@ -17,6 +17,7 @@ use crate::system;
 Environment:
   DATAC_HUB, DATAC_OFFLINE, DATAC_DIRECTORY, DATAC_CACHE_DIR, DATAC_OUTPUT_DIR,
   DATAC_COLOR, DATAC_JOBS, DATAC_LOCKED   stand in for the options so called
+  DATAC_CACHE_GC, _MAX_SIZE, _MAX_AGE     as `datac cache gc --help` says
   HF_TOKEN, HF_ENDPOINT, HF_HOME          as the Hub's own tools read them
 
 Exit codes:
@@ -94,6 +95,8 @@ pub(super) enum Command {
     Why(why::Options),
     /// Pin sources in datac.lock
     Lock(lock::Options),
+    /// Download what builds need, and nothing else
+    Fetch(fetch::Options),
     /// Show what was built when, and what changed between two runs
     Log(log::Options),
     /// Show which rows differ from an earlier build
@@ -104,6 +107,10 @@ pub(super) enum Command {
     Show(show::Options),
     /// Measure outputs: rows, lengths, turns, prompts that come again, shares
     Stats(stats::Options),
+    /// Show what the cache takes, and tidy it
+    Cache(cache::Options),
+    /// Remove the outputs that datac wrote
+    Clean(clean::Options),
     /// Print the JSON Schema of what is printed as JSON
     Schema(schema::Options),
 }
@@ -111,6 +118,9 @@ pub(super) enum Command {
 /// The environment variables that datac reads under its own name.
 const VARIABLES: &[&str] = &[
     "DATAC_CACHE_DIR",
+    "DATAC_CACHE_GC",
+    "DATAC_CACHE_MAX_AGE",
+    "DATAC_CACHE_MAX_SIZE",
     "DATAC_COLOR",
     "DATAC_DIRECTORY",
     "DATAC_HUB",

@@ -5,6 +5,7 @@ use std::{path::Path, sync::Arc};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::{
+    cache,
     document::{self, Content},
     errors,
     events::Listener,
@@ -61,6 +62,9 @@ pub(super) struct Options {
     /// Print one JSON document to stdout
     #[arg(long)]
     pub(super) json: bool,
+    /// What becomes of the cache afterwards.
+    #[command(flatten)]
+    pub(super) keep: cache::Keep,
     /// Options for make, ninja and other programs.
     #[command(flatten)]
     pub(super) plug: plug::Plug,
@@ -109,6 +113,13 @@ fn built_or_seen(
     if let Some(make) = &make {
         make.confine();
     }
+    let bounds = match options.keep.bounds() {
+        Ok(bounds) => bounds,
+        Err((message, hint)) => {
+            screen.error(&message, Some(&hint));
+            return (exit::USAGE, None);
+        }
+    };
     let how = BuildOptions {
         jobs: options.jobs.map_or(0, usize::from),
         make,
@@ -118,6 +129,7 @@ fn built_or_seen(
         fail_fast: options.fail_fast,
         detailed: options.json,
         command: system::arguments(),
+        bounds,
         ..BuildOptions::default()
     };
     let started = system::now_ns();
@@ -199,6 +211,9 @@ fn print(report: &BuildReport, wrote: Wrote, workspace: &Workspace, screen: &Scr
         passed_and_rejected(&done, workspace, screen);
     }
     failures(report, workspace, screen);
+    if let Some(collected) = &report.collected {
+        screen.say_wrapped(&cache::in_short(collected), 13);
+    }
     closing(report, screen);
     if report.recipes.iter().any(is_without_source) {
         screen.say(&format!("{HINT}next:{HINT:#} to try datac without the network, `--hub sample`"));

@@ -4,12 +4,15 @@
 
 mod args;
 mod build;
+mod cache;
+mod clean;
 pub mod diagnostics;
 mod diff;
 mod document;
 mod errors;
 mod events;
 pub mod exit;
+mod fetch;
 mod lock;
 mod log;
 mod plug;
@@ -100,6 +103,8 @@ fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<M
     let show = match &command {
         Command::Build(options) if !options.json => Show::All,
         Command::Build(_) => Show::Beside,
+        Command::Cache(options) if options.is_watched() => Show::All,
+        Command::Fetch(options) if options.is_watched() => Show::All,
         _ => Show::Warnings,
     };
     let progress = Progress::new(screen.clone(), show);
@@ -117,6 +122,9 @@ fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<M
     let workspace = open(&global, interrupt, listener.before(progress.observer()));
     match command {
         Command::Build(options) => build::run(&workspace, &options, make, &screen, &progress, &listener),
+        Command::Cache(options) => cache::run(&workspace, &options, &screen, &progress),
+        Command::Clean(options) => clean::run(&workspace, &options, &screen),
+        Command::Fetch(options) => fetch::run(&workspace, &options, &screen, &progress),
         Command::Status(options) => status::run(&workspace, &options, &screen),
         Command::Why(options) => why::run(&workspace, &options, &screen),
         Command::Lock(options) => lock::run(&workspace, &options, &screen),

@@ -96,13 +96,13 @@ impl Shown {
             }
             Event::Started { kind, label, .. } => self.note(label, kind.to_owned()),
             Event::Reading { label, rows: count } => self.note(label, format!("{} rows", rows(count))),
+            Event::Download { path, done, total } if done >= total => self.forget(&path),
             Event::Download { path, done, total } => self.note(path, format!("{} of {}", bytes(done), bytes(total))),
-            Event::Planned { .. } | Event::Chunk { .. } | Event::Ended { .. } => {}
-            Event::Finished { label, .. } => {
-                let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-                running.remove(&label);
-                self.draw(running);
+            Event::Checked { done, total } => {
+                self.note("checking".to_owned(), format!("{} of {}", bytes(done), bytes(total)));
             }
+            Event::Planned { .. } | Event::Chunk { .. } | Event::Ended { .. } => {}
+            Event::Finished { label, .. } => self.forget(&label),
         }
     }
 
@@ -117,6 +117,12 @@ impl Shown {
     fn note(&self, label: String, state: String) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.insert(label, state);
+        self.draw(running);
+    }
+
+    fn forget(&self, label: &str) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.remove(label);
         self.draw(running);
     }
 

@@ -42,6 +42,13 @@ pub enum Event {
         /// Bytes in all.
         total: u64,
     },
+    /// Part of the cache was checked.
+    Checked {
+        /// Bytes so far.
+        done: u64,
+        /// Bytes in all.
+        total: u64,
+    },
     /// A recipe was looked at before anything runs.
     Planned {
         /// Its path.
@@ -234,7 +241,7 @@ pub(crate) fn failure_of(error: &SourceError) -> Failure {
         }
         SourceError::BadToken { .. } => failure.hint("set HF_TOKEN to a valid token, or unset it for public datasets"),
         SourceError::Unavailable { .. } => failure.hint("try again, or use `--offline` with what is on this machine"),
-        SourceError::Offline { .. } => failure.hint("run `datac build` once with the network"),
+        SourceError::Offline { .. } => failure.hint("run `datac fetch` once with the network"),
         SourceError::Changed { repo, .. } => {
             failure.hint(format!("run `datac lock --upgrade {repo}` to take the new bytes, or restore the old ones"))
         }

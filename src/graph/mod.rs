@@ -23,6 +23,6 @@ pub(crate) use inputs::{Code, Known, Lookup, OnExecute, Planner, RecipeFile, Sna
 pub use inputs::{Failure, FailureKind, LocalFile, Snapshot, SnapshotKey};
 pub use queries::{Node, RecipePlan};
 pub(crate) use queries::{Rejects, parse, plan, rejects};
-pub(crate) use sources::{choose, conversion_of, snapshot_key};
+pub(crate) use sources::{choose, conversion_of, files_of, snapshot_key};
 pub(crate) use stages::stages;
 pub(crate) use standing::{leaves, stage_versions};

@@ -119,6 +119,11 @@ pub(super) fn conversion(db: &dyn PlannerDb, file: RecipeFile, number: usize) ->
     }
 }
 
+/// The files that a dataset entry reads, for those who fetch them.
+pub(crate) fn files_of(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Result<Vec<Arc<SourceFile>>, Failure> {
+    files(db, file, number).clone()
+}
+
 /// The conversion of a dataset entry whose recipe is planned.
 pub(crate) fn conversion_of(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Option<Conversion> {
     conversion(db, file, number).as_ref().ok()?.clone()

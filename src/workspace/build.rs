@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    io::{Read, Seek, Write},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -12,6 +11,7 @@ use serde::Serialize;
 use super::{
     RecipeStatus, State, Workspace, WorkspaceError,
     assess::{Assessed, Looks, Session},
+    collect::{CacheBounds, Collected},
     history,
     manifest::{BuildManifest, Made},
     pins::Pinning,
@@ -19,7 +19,7 @@ use super::{
     report::{Summary, summarise},
 };
 use crate::{
-    artifact::{Access, BuiltDetail, FreshRecipe, OutputFile, Record, RunId},
+    artifact::{Access, BuiltDetail, FreshRecipe, OutputFile, Record, RunId, SCRATCH},
     config::Recipe,
     driver::{self, Context, Event},
     graph::{Failure, FailureKind, OnExecute, RecipePlan, SnapshotKey, conversion_of, leaves, snapshot_key},
@@ -49,6 +49,8 @@ pub struct BuildOptions {
     pub memory: u64,
     /// The words this was called with, for the ledger; secrets are taken out.
     pub command: Vec<String>,
+    /// The bounds that the cache is kept within after a build that did something; `None`: it is left to grow.
+    pub bounds: Option<CacheBounds>,
     /// Converter versions that differ from the registered ones, by name.
     #[doc(hidden)]
     pub versions: BTreeMap<String, String>,
@@ -68,6 +70,9 @@ pub struct BuildReport {
     pub others: Vec<String>,
     /// The run's number in the ledger; `None`: there was nothing to do.
     pub run: Option<RunId>,
+    /// What was removed from the cache because no current recipe reaches it, if anything was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collected: Option<Collected>,
     /// How long it took, in milliseconds.
     pub elapsed_ms: u64,
 }
@@ -110,47 +115,7 @@ const MEMORY_A_THREAD: u64 = 80 << 20;
 /// What is said under a make whose tokens were not handed on.
 const WITHHELD: &str = "make shares its jobs only with recipe lines that begin with `+`: this build is not among them";
 
-/// The workspace's lock; another process waits until it is dropped.
-pub(super) struct Guard {
-    file: std::fs::File,
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        // The kernel drops the lock with the file in any case.
-        self.file.set_len(0).ok();
-        self.file.unlock().ok();
-    }
-}
-
 impl Workspace {
-    /// Takes the lock that building processes share, waiting for it if `wait`.
-    pub(super) fn acquire(&self, wait: bool) -> Result<Guard, WorkspaceError> {
-        system::create_private_dir(&self.cache)?;
-        let path = self.cache.join("build.lock");
-        let mut file = system::open_or_create(&path)?;
-        let failed = |source| system::FileError { verb: "lock", path: path.clone(), source };
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::Error(source)) => return Err(failed(source).into()),
-            Err(std::fs::TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                file.read_to_string(&mut holder).ok();
-                let holder = if holder.is_empty() { "another datac".to_owned() } else { holder.trim().to_owned() };
-                if !wait {
-                    return Err(WorkspaceError::Locked { holder });
-                }
-                (self.settings.observer)(Event::Waiting { holder });
-                file.lock().map_err(failed)?;
-            }
-        }
-        file.set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| write!(file, "datac, pid {}", std::process::id()))
-            .map_err(failed)?;
-        Ok(Guard { file })
-    }
-
     /// Builds the recipes that `selectors` name.
     ///
     /// A recipe that cannot be built does not keep the others from it; the report says what became of each.
@@ -204,7 +169,13 @@ impl Workspace {
             context = Some(made);
         }
         let begun = context.as_ref().map(|context| Begun { context, started_ns, command: &options.command });
-        self.finish(session, endings, begun, options.detailed, watch)
+        let mut report = self.finish(session, endings, begun, options.detailed, watch)?;
+        if let (Some(bounds), Some(context), Some(_)) = (&options.bounds, &context, report.run)
+            && context.check().is_ok()
+        {
+            report.collected = self.collect_if_due(&record, bounds, context.store.written(), &options.versions);
+        }
+        Ok(report)
     }
 
     fn tell_planned(&self, status: &RecipeStatus) {
@@ -216,7 +187,7 @@ impl Workspace {
     }
 
     /// Removes what a killed build left half-written among the outputs. The caller holds the lock, so no one writes.
-    fn sweep(&self) {
+    pub(super) fn sweep(&self) {
         for folder in [self.output_dir.clone(), self.output_dir.join("quarantine"), self.settings.root.clone()] {
             for (name, _) in system::list(&folder).unwrap_or_default() {
                 if system::Replacement::is_left_over(&name) {
@@ -252,7 +223,7 @@ impl Workspace {
         options: &BuildOptions,
         threads: usize,
     ) -> Result<Context, WorkspaceError> {
-        let scratch = self.cache.join("tmp");
+        let scratch = self.cache.join(SCRATCH);
         system::create_private_dir(&scratch)?;
         let bytes = if options.memory == 0 { MEMORY_A_THREAD * threads.max(2) as u64 } else { options.memory };
         let is_hub = |key: &SnapshotKey| matches!(key, SnapshotKey::Hub { .. });
@@ -391,6 +362,7 @@ impl Workspace {
             recipes,
             actions,
             others: session.others,
+            collected: None,
             elapsed_ms: u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX),
         })
     }

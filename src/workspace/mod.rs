@@ -2,22 +2,29 @@
 
 mod assess;
 mod build;
+mod cache;
+mod clean;
+mod collect;
 mod depfile;
 mod diff;
 mod events;
+mod fetch;
 mod find;
 mod first_look;
+mod guard;
 mod history;
 mod log;
 mod manifest;
 mod past;
 mod pins;
 mod placed;
+mod reach;
 mod report;
 mod show;
 mod stats;
 mod status;
 mod trace;
+mod verify;
 mod why;
 
 use std::{
@@ -26,9 +33,13 @@ use std::{
 };
 
 pub use build::{BuildOptions, BuildReport, RecipeReport};
+pub use cache::{CachePart, CacheSize, PartSize};
+pub use clean::{CleanOptions, Cleaned, CleanedCache, CleanedFile, KeptFile};
+pub use collect::{CacheBounds, Collected, Removed};
 pub use depfile::{Dependencies, Depfile};
 pub use diff::{DiffRow, DiffSide, RowPair, RowsDiff, SourceRows};
 pub use events::{BuildEvent, EVENTS_SCHEMA, EventLine, EventOutput, RecipeEnd, events_schema};
+pub use fetch::{FetchFailure, Fetched, FetchedFile};
 pub use find::{Found, RecipeText};
 pub use log::{FileDiff, RecipeDiff, RunDiff, RunEntry, RunFile, RunRecipe, rfc3339};
 pub use manifest::{BuildManifest, MadeChunk, MadeFile, MadeFrom, MadeSource, ManifestError};
@@ -43,11 +54,12 @@ pub use trace::{
     Fate, FateOf, FileAsBuilt, Journey, Mixed, Origin, OutputLine, OutputRow, OutputRows, Passed, Rejected, Side,
     SourcePlace, SourceText, Split, Twin, split_place,
 };
+pub use verify::{Damaged, Verified};
 pub use why::{Explanation, Step};
 
 pub use crate::artifact::{Build, Run, RunId, RunOutcome};
 use crate::{
-    artifact::{Access, CACHE_VERSION, Record, Store},
+    artifact::{Access, CACHE_VERSION, DOWNLOADS, Record, Store},
     config::{ConverterWord, Problem, Vocabulary},
     convert,
     driver::{Event, Observer, files},
@@ -222,7 +234,7 @@ impl Workspace {
             endpoint: url,
             token: hub::find_token(),
             offline: self.settings.offline || hub::env_offline(),
-            store: self.cache.join("sources"),
+            store: self.cache.join(DOWNLOADS),
             progress: Arc::new(move |event| observer(event.into())),
             limits: Limits::default(),
         };

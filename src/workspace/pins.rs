@@ -27,6 +27,8 @@ use crate::{
 pub(super) enum Pinning {
     /// Only what the lock has.
     Read,
+    /// Only what the lock has, from whichever hub.
+    Pinned,
     /// The hub is asked for what the lock lacks.
     Resolve,
     /// What the lock lacks is an error.
@@ -147,7 +149,7 @@ impl Workspace {
                 SnapshotKey::Hub { source, revision } => {
                     let pinned = lock.find(source, revision.as_deref());
                     let why_not = match pinned {
-                        Some(pin) if pin.hub == hub_name => None,
+                        Some(pin) if pin.hub == hub_name || pinning == Pinning::Pinned => None,
                         Some(pin) => Some(Reason::from(Change {
                             name: format!("hub of {source}"),
                             old: Some(pin.hub.clone()),
@@ -157,7 +159,7 @@ impl Workspace {
                     };
                     match (why_not, pinning) {
                         (None, _) => pinned.map(|pin| Ok(Arc::new(snapshot_of(pin)))),
-                        (Some(why), Pinning::Read) => {
+                        (Some(why), Pinning::Read | Pinning::Pinned) => {
                             snapshots.unpinned.insert(key.clone(), why);
                             None
                         }

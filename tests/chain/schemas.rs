@@ -24,6 +24,15 @@ const DOCUMENTS: &[(&str, &str)] = &[
     ("datac.journey/1", "datac trace --source data/one.jsonl data/one.jsonl:3 --json"),
     ("datac.stats/1", "datac stats --json"),
     ("datac.lock.report/1", "datac lock --json"),
+    ("datac.fetch/1", "datac fetch --json"),
+    ("datac.cache.size/1", "datac cache size --json"),
+    ("datac.cache.verify/1", "datac cache verify --json"),
+    (
+        "datac.cache.verify/1",
+        "for blob in cache/v1/cas/*/*; do echo x >> $blob; done; datac cache verify --json || true",
+    ),
+    ("datac.cache.gc/1", "datac cache gc --dry-run --json"),
+    ("datac.clean/1", "datac build --quiet; echo x >> dataset/sft_one_val.jsonl; datac clean --cache --json"),
 ];
 
 #[test]

@@ -22,12 +22,15 @@ use std::{
 use hf_hub::HFClient;
 use tokio::runtime::{self, Runtime};
 
-pub use self::token::{Token, default_endpoint, env_offline, find_token};
 use self::{
     download::Download,
     endpoint::Endpoint,
     errors::{About, Fault},
     listing::{Files, Page},
+};
+pub use self::{
+    token::{Token, default_endpoint, env_offline, find_token},
+    verify::holds,
 };
 use crate::source::{Bytes, Hub, Listing, RemoteFile, SourceError};
 

@@ -58,6 +58,15 @@ pub(super) fn matches(bytes: &mut File, file: &RemoteFile) -> io::Result<bool> {
     Ok(size == file.size && digest == file.digest)
 }
 
+/// Whether a stored file hashes to `digest`, whatever was recorded of it; a digest that is none is never held.
+pub fn holds(path: &Path, digest: &str) -> Result<bool, FileError> {
+    let Ok(digest) = digest.parse::<FileDigest>() else { return Ok(false) };
+    let mut bytes = system::open(path)?;
+    let size = system::stat_file(&bytes, path)?.size;
+    let (_, found) = hash(&mut bytes, size, digest).map_err(|source| reading(path, source))?;
+    Ok(found == digest)
+}
+
 /// Where the record of a stored file is.
 pub(super) fn record_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

@@ -1,0 +1,397 @@
+//! `datac cache`: where it is, what it takes, and what of it is of no use.
+
+use std::{path::Path, time::Duration};
+
+use clap::{Args, Subcommand};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+
+use super::{
+    document::{self, Content},
+    errors, exit,
+    progress::Progress,
+    schema,
+    screen::{FAINT, GOOD, HINT, Screen, VERB, WARN, bytes, duration, rows, wrapped},
+};
+use crate::{
+    system,
+    workspace::{CacheBounds, CachePart, CacheSize, Collected, Damaged, Removed, Verified, Workspace},
+};
+
+/// Options of `cache`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  datac cache size           what takes how much, and what is of use
+  datac cache gc             remove what no recipe has used for a month
+  datac cache gc --max-age 0 --dry-run     what no current recipe needs")]
+pub(super) struct Options {
+    /// What to do with it
+    #[command(subcommand)]
+    command: CacheCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum CacheCommand {
+    /// Print the folder of the cache
+    Dir,
+    /// Show how much each part of the cache takes
+    Size(SizeOptions),
+    /// Remove what no current recipe reaches, by age and by size
+    Gc(GcOptions),
+    /// Check every byte of the cache, and remove what is damaged
+    Verify(VerifyOptions),
+}
+
+/// Options of `cache size`.
+#[derive(Args, Debug)]
+struct SizeOptions {
+    /// Print one JSON document to stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// Options of `cache gc`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+What a recipe below config/ stands on stays, and so do downloads that datac.lock
+pins, whatever the bounds. `datac build` does the same after it has built
+something, once a day or when the cache may have outgrown its size; it is
+switched off by `--no-gc` or DATAC_CACHE_GC=off. DATAC_CACHE_MAX_SIZE and
+DATAC_CACHE_MAX_AGE stand in for the options, here and there.
+
+Examples:
+  datac cache gc                        30 days and 10 GB
+  datac cache gc --max-size 2GB         the oldest of what is of no use first
+  datac cache gc --max-age 0            all that no current recipe reaches")]
+struct GcOptions {
+    #[command(flatten)]
+    bounds: Bounds,
+    /// Say what would be removed, and remove nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Print one JSON document to stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// Options of `cache verify`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Artifacts and downloads are read again and compared with their digests, entries
+of the record with their seals. What is damaged is removed; the build that needs
+it makes it again, or downloads it again.
+
+Exit codes: 0 all is sound, 1 damage was found and removed, 6 damage was found
+that cannot be removed.
+
+Examples:
+  datac cache verify
+  datac cache verify --json | jq '.damaged[].used_by'")]
+struct VerifyOptions {
+    /// Print one JSON document to stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// How much the cache may hold of what no current recipe reaches.
+#[derive(Args, Clone, Debug)]
+struct Bounds {
+    /// The size above which the oldest of it goes: 10GB, 500MB, 2GiB [default: 10GB]
+    #[arg(long, value_name = "SIZE", env = "DATAC_CACHE_MAX_SIZE", hide_env = true, value_parser = size)]
+    max_size: Option<u64>,
+    /// How long something may be of no use: 30d, 12h, 2w, 0 [default: 30d]
+    #[arg(long, value_name = "AGE", env = "DATAC_CACHE_MAX_AGE", hide_env = true, value_parser = age)]
+    max_age: Option<Duration>,
+}
+
+/// What `build` does about the cache.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Keep {
+    /// Leave the cache to grow
+    #[arg(long)]
+    no_gc: bool,
+}
+
+impl Keep {
+    /// The bounds to keep the cache within, as the environment has them; `None`: it is left to grow. Or what is wrong with
+    /// the environment, with a hint.
+    pub(super) fn bounds(&self) -> Result<Option<CacheBounds>, (String, String)> {
+        let max_size = variable("DATAC_CACHE_MAX_SIZE", size)?;
+        let max_age = variable("DATAC_CACHE_MAX_AGE", age)?;
+        let is_on = variable("DATAC_CACHE_GC", switch)?.unwrap_or(true);
+        Ok((is_on && !self.no_gc).then(|| bounds(max_size, max_age)))
+    }
+}
+
+/// What an environment variable says, if it is set.
+fn variable<T>(name: &str, read: fn(&str) -> Result<T, String>) -> Result<Option<T>, (String, String)> {
+    let Some(text) = system::env(name) else { return Ok(None) };
+    read(&text)
+        .map(Some)
+        .map_err(|hint| (format!("use the environment variable `{name}`: `{text}` says nothing"), hint))
+}
+
+fn bounds(max_size: Option<u64>, max_age: Option<Duration>) -> CacheBounds {
+    let default = CacheBounds::default();
+    CacheBounds { max_bytes: max_size.unwrap_or(default.max_bytes), max_age: max_age.unwrap_or(default.max_age) }
+}
+
+impl Content for CacheSize {
+    const SCHEMA: &'static str = "datac.cache.size/1";
+}
+
+impl Content for Collected {
+    const SCHEMA: &'static str = "datac.cache.gc/1";
+}
+
+impl Content for Verified {
+    const SCHEMA: &'static str = "datac.cache.verify/1";
+}
+
+/// What it prints as JSON.
+pub(super) const SCHEMAS: &[schema::Named] =
+    &[schema::of::<CacheSize>(), schema::of::<Collected>(), schema::of::<Verified>()];
+
+impl Options {
+    /// Whether it takes a while, and a person watches.
+    pub(super) fn is_watched(&self) -> bool {
+        matches!(&self.command, CacheCommand::Verify(options) if !options.json)
+    }
+}
+
+pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen, progress: &Progress) -> u8 {
+    match &options.command {
+        CacheCommand::Dir => {
+            screen.data(&format!("{}\n", workspace.cache_dir().display()));
+            exit::OK
+        }
+        CacheCommand::Size(options) => match workspace.cache_size() {
+            Ok(size) if options.json => printed(document::text(&size), screen),
+            Ok(size) => printed(size_text(&size, screen.data_width()), screen),
+            Err(error) => errors::report(&error, workspace, screen),
+        },
+        CacheCommand::Gc(options) => {
+            let bounds = bounds(options.bounds.max_size, options.bounds.max_age);
+            match workspace.collect(&bounds, options.dry_run) {
+                Ok(collected) if options.json => printed(document::text(&collected), screen),
+                Ok(collected) => {
+                    print_collected(&collected, screen);
+                    exit::OK
+                }
+                Err(error) => errors::report(&error, workspace, screen),
+            }
+        }
+        CacheCommand::Verify(options) => {
+            let verified = workspace.verify_cache();
+            progress.finish();
+            match verified {
+                Ok(verified) => {
+                    match options.json {
+                        true => document::print(&verified, screen),
+                        false => print_verified(&verified, screen),
+                    }
+                    match (verified.damaged.is_empty(), verified.is_stuck()) {
+                        (true, _) => exit::OK,
+                        (false, false) => exit::FAILED,
+                        (false, true) => exit::CACHE,
+                    }
+                }
+                Err(error) => errors::report(&error, workspace, screen),
+            }
+        }
+    }
+}
+
+fn printed(text: String, screen: &Screen) -> u8 {
+    screen.data(&text);
+    exit::OK
+}
+
+fn size_text(size: &CacheSize, columns: Option<usize>) -> String {
+    let mut out = String::new();
+    if size.files == 0 {
+        out.push_str(&format!("{} holds nothing yet\n", from_here(&size.dir)));
+    } else {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(["", "files", "size", "unreached"]);
+        let mut line = |name: &str, files: u64, size: u64, unreached: u64| {
+            let unreached = if unreached == 0 { "-".to_owned() } else { bytes(unreached) };
+            table.add_row([name.to_owned(), rows(files), bytes(size), unreached].map(Cell::new));
+        };
+        for part in &size.parts {
+            line(part.part.word(), part.files, part.bytes, part.unreached_bytes);
+        }
+        line("all", size.files, size.bytes, size.unreached_bytes);
+        for (at, column) in table.column_iter_mut().enumerate() {
+            column.set_padding((0, 2));
+            column.set_cell_alignment(if at == 0 { CellAlignment::Left } else { CellAlignment::Right });
+        }
+        table.trim_fmt().lines().for_each(|line| out.push_str(&format!("{}\n", line.trim_end())));
+    }
+    for stranger in &size.strangers {
+        let text = format!("{FAINT}note: {} is not of datac's making, and is left alone{FAINT:#}", from_here(stranger));
+        out.push_str(&format!("{}\n", wrapped(&text, 0, 6, columns)));
+    }
+    if size.unreached_files > 0 {
+        let next = format!("{HINT}next:{HINT:#} datac cache gc removes what has not been of use for long");
+        out.push_str(&format!("{}\n", wrapped(&next, 0, 6, columns)));
+    }
+    out
+}
+
+fn print_collected(collected: &Collected, screen: &Screen) {
+    let parts =
+        [(collected.blobs, "artifact"), (collected.downloads, "download"), (collected.temporary, "temporary file")];
+    for (removed, word) in parts.iter().filter(|(removed, _)| removed.files > 0) {
+        let verb = if collected.dry_run { "Would remove" } else { "     Removed" };
+        screen.say_wrapped(&format!("{VERB}{verb}{VERB:#} {}", counted(*removed, word)), 13);
+    }
+    let left = format!("{} of {}", bytes(collected.after_bytes), bytes(collected.max_bytes));
+    let reached = format!("{FAINT}(current recipes reach {}){FAINT:#}", bytes(collected.reached_bytes));
+    let (would, style) = match (collected.dry_run, collected.after_bytes > collected.max_bytes) {
+        (true, true) => ("would hold", WARN),
+        (true, false) => ("would hold", GOOD),
+        (false, true) => ("holds", WARN),
+        (false, false) => ("holds", GOOD),
+    };
+    screen.say_wrapped(&format!("the cache {would} {style}{left}{style:#} {reached}"), 2);
+}
+
+fn print_verified(verified: &Verified, screen: &Screen) {
+    // In a cache that is damaged all over, one line for each would say no more.
+    const MOST: usize = 20;
+    let is_told = |(at, damaged): &(usize, &Damaged)| *at < MOST || damaged.stuck.is_some();
+    for (_, damaged) in verified.damaged.iter().enumerate().filter(is_told) {
+        let name = match damaged.part {
+            CachePart::Record => damaged.name.clone(),
+            part => format!("{} {}", part.one(), short(&damaged.name)),
+        };
+        let used_by = match &damaged.used_by[..] {
+            [] => String::new(),
+            users => format!(", of {}", users.join(", ")),
+        };
+        match &damaged.stuck {
+            None => screen.say_wrapped(&format!("{WARN}damaged{WARN:#}  {name}{used_by}: {}; removed", damaged.how), 9),
+            Some(why) => {
+                let hint = "remove it by hand, or remove the cache folder and build again";
+                screen.error(&format!("mend {name}{used_by} ({}): {why}", damaged.how), Some(hint));
+            }
+        }
+    }
+    if let Some(more) = verified.damaged.len().checked_sub(MOST).filter(|more| *more > 0) {
+        screen.say(&format!("{FAINT}         and {} more; --json lists all{FAINT:#}", rows(more as u64)));
+    }
+    let read = format!(
+        "{} artifacts, {} downloads and {} entries, {}",
+        rows(verified.blobs),
+        rows(verified.downloads),
+        rows(verified.entries),
+        bytes(verified.bytes)
+    );
+    let took = format!("{FAINT}({}){FAINT:#}", duration(verified.elapsed_ms));
+    match verified.damaged.len() {
+        0 => screen.say_wrapped(&format!("the cache is {GOOD}sound{GOOD:#}: {read} {took}"), 2),
+        count => {
+            let text = format!("{WARN}{count} damaged{WARN:#} in {read} {took}");
+            screen.say_wrapped(&text, 2);
+            let next = "datac build makes again what it needs, datac build\u{a0}--force all of it";
+            screen.say_wrapped(&format!("{HINT}next:{HINT:#} {next}"), 6);
+        }
+    }
+}
+
+/// A path as people in the current folder would type it.
+pub(super) fn from_here(path: &Path) -> String {
+    let here = system::current_dir().unwrap_or_default();
+    path.strip_prefix(here).or_else(|_| path.strip_prefix(".")).unwrap_or(path).display().to_string()
+}
+
+/// A digest for people: its first eight digits.
+fn short(digest: &str) -> &str {
+    let hex = digest.rsplit('-').next().unwrap_or(digest);
+    hex.get(..8).unwrap_or(hex)
+}
+
+/// The line that a build prints when it has removed something.
+pub(super) fn in_short(collected: &Collected) -> String {
+    let removed = Removed { files: collected.files(), bytes: collected.bytes() };
+    let text = format!("{} from the cache, of no use to a current recipe", counted(removed, "file"));
+    format!("{VERB}     Removed{VERB:#} {text} {FAINT}(--no-gc keeps them){FAINT:#}")
+}
+
+/// `12 artifacts, 3.4 MB`.
+fn counted(removed: Removed, word: &str) -> String {
+    let plural = if removed.files == 1 { "" } else { "s" };
+    format!("{} {word}{plural}, {}", rows(removed.files), bytes(removed.bytes))
+}
+
+/// Reads a size: `10GB`, `500 MB`, `2GiB`, `4096`.
+fn size(text: &str) -> Result<u64, String> {
+    const UNITS: &[(&str, u64)] = &[
+        ("", 1),
+        ("b", 1),
+        ("k", 1000),
+        ("kb", 1000),
+        ("m", 1_000_000),
+        ("mb", 1_000_000),
+        ("g", 1_000_000_000),
+        ("gb", 1_000_000_000),
+        ("t", 1_000_000_000_000),
+        ("tb", 1_000_000_000_000),
+        ("kib", 1 << 10),
+        ("mib", 1 << 20),
+        ("gib", 1 << 30),
+        ("tib", 1 << 40),
+    ];
+    scaled(text, UNITS).ok_or_else(|| "a size is written as 10GB, 500MB or 2GiB".to_owned())
+}
+
+/// Reads an age: `30d`, `12h`, `2w`, `0`.
+fn age(text: &str) -> Result<Duration, String> {
+    const UNITS: &[(&str, u64)] = &[("s", 1), ("m", 60), ("h", 3600), ("d", 24 * 3600), ("w", 7 * 24 * 3600)];
+    let seconds = if text.trim() == "0" { Some(0) } else { scaled(text, UNITS) };
+    seconds.map(Duration::from_secs).ok_or_else(|| "an age is written as 30d, 12h, 2w or 0".to_owned())
+}
+
+/// Reads whether something is on.
+fn switch(text: &str) -> Result<bool, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "on" | "true" | "yes" | "y" | "t" | "1" => Ok(true),
+        "off" | "false" | "no" | "n" | "f" | "0" => Ok(false),
+        _ => Err("it is `on` or `off`".to_owned()),
+    }
+}
+
+/// A number with a unit, in whole units of one.
+fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = unit.trim().to_ascii_lowercase();
+    let scale = units.iter().find(|(name, _)| *name == unit)?.1;
+    if let Ok(whole) = number.parse::<u64>() {
+        return whole.checked_mul(scale);
+    }
+    let value = number.parse::<f64>().ok()? * scale as f64;
+    (value.is_finite() && value < u64::MAX as f64).then_some(value as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_ages_are_read_as_they_are_written() {
+        let sizes = ["0", "4096", "10GB", "1.5 MB", "2GiB", "3k"].map(|text| size(text).unwrap());
+        assert_eq!(sizes, [0, 4096, 10_000_000_000, 1_500_000, 2 << 30, 3000]);
+        let ages = ["0", "30d", "12h", "2w", "90m", "1.5h"].map(|text| age(text).unwrap().as_secs());
+        assert_eq!(ages, [0, 30 * 86_400, 12 * 3600, 14 * 86_400, 5400, 5400]);
+        for bad in ["", "x", "-1", "10 QB", "1e3", "99999999999TB", "1.2.3GB"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+        for bad in ["", "30", "1y", "-1d", "d"] {
+            assert!(age(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! `datac fetch`: downloads, and says what came and what was here.
+
+use super::{
+    document::{self, Content},
+    errors, exit,
+    progress::Progress,
+    schema,
+    screen::{FAINT, GOOD, Screen, VERB, bytes, rows},
+};
+use crate::workspace::{Fetched, FetchedFile, Workspace};
+use clap::Args;
+
+/// Options of `fetch`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Afterwards `datac build --offline` needs no network.
+
+Examples:
+  datac fetch                  all that the recipes below config/ read
+  datac fetch sft --locked     of one folder, and only what datac.lock pins")]
+pub(super) struct Options {
+    /// Recipes: files, folders, or names such as sft/general [default: all below config/]
+    #[arg(value_name = "PATH")]
+    paths: Vec<String>,
+    /// Fail rather than change datac.lock
+    #[arg(long, env = "DATAC_LOCKED", hide_env = true, value_parser = clap::builder::BoolishValueParser::new())]
+    locked: bool,
+    /// Print one JSON document to stdout
+    #[arg(long)]
+    json: bool,
+}
+
+impl Content for Fetched {
+    const SCHEMA: &'static str = "datac.fetch/1";
+}
+
+/// What it prints as JSON.
+pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Fetched>()];
+
+impl Options {
+    /// Whether a person watches.
+    pub(super) fn is_watched(&self) -> bool {
+        !self.json
+    }
+}
+
+pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen, progress: &Progress) -> u8 {
+    let fetched = workspace.fetch(&options.paths, options.locked);
+    progress.finish();
+    let fetched = match fetched {
+        Ok(fetched) => fetched,
+        Err(error) => return errors::report(&error, workspace, screen),
+    };
+    if options.json {
+        document::print(&fetched, screen);
+    }
+    if fetched.recipes == 0 {
+        return errors::no_recipes(&options.paths, screen);
+    }
+    if !options.json {
+        print(&fetched, screen);
+    }
+    errors::problems(&fetched.problems, workspace, screen);
+    for failed in &fetched.failures {
+        errors::failed(&failed.failure, None, screen);
+    }
+    fetched.failure().map_or(exit::OK, exit::of)
+}
+
+fn print(fetched: &Fetched, screen: &Screen) {
+    for file in fetched.files.iter().filter(|file| file.is_new) {
+        let size = format!("{FAINT}({}){FAINT:#}", bytes(file.bytes));
+        screen.say(&format!("{VERB}     Fetched{VERB:#} {} {} {size}", file.repo, file.path));
+    }
+    let counted = |is_new: bool| {
+        let files: Vec<&FetchedFile> = fetched.files.iter().filter(|file| file.is_new == is_new).collect();
+        let plural = if files.len() == 1 { "" } else { "s" };
+        let size = bytes(files.iter().map(|file| file.bytes).sum());
+        (files.len(), format!("{} file{plural}, {size}", rows(files.len() as u64)))
+    };
+    let ((new, new_text), (here, here_text)) = (counted(true), counted(false));
+    let text = match (fetched.files.len(), fetched.is_remote) {
+        (0, _) if fetched.failure().is_some() => return,
+        (0, _) => "nothing has to be fetched: every source is in the workspace".to_owned(),
+        (_, false) => {
+            let hub = &fetched.hub;
+            format!("nothing has to be fetched: the hub `{hub}` is on this machine {FAINT}({here_text}){FAINT:#}")
+        }
+        _ if new == 0 => format!("{GOOD}all here{GOOD:#}: {here_text}"),
+        _ if here == 0 => format!("{GOOD}fetched{GOOD:#} {new_text}"),
+        _ => format!("{GOOD}fetched{GOOD:#} {new_text}; {here_text} were here"),
+    };
+    screen.say_wrapped(&text, 2);
+}

@@ -1,0 +1,230 @@
+//! Removes what datac wrote: outputs that still have its bytes, and the cache if that is wanted.
+//!
+//! Nothing is removed that datac did not make. A file of outputs goes if its bytes are those of some build; what was
+//! changed by hand is kept and named. In the cache folder only files go whose names are those that datac gives, and no
+//! link is followed.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::{Path, PathBuf},
+};
+
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{Workspace, WorkspaceError, cache::outcome, find::name_of};
+use crate::{
+    artifact::{Access, Inventory, LOCK, Record},
+    config, driver,
+    driver::files,
+    graph::Outcome,
+    hash::Digest,
+    system::{self, EntryKind},
+};
+
+/// What is to be removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CleanOptions {
+    /// Whether to say what would be removed, and remove nothing.
+    pub dry_run: bool,
+    /// Whether outputs go, too, that were changed by hand.
+    pub force: bool,
+    /// Whether the cache goes, too.
+    pub cache: bool,
+}
+
+/// What was removed, or would be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Cleaned {
+    /// Whether nothing was removed: this is what would be.
+    pub dry_run: bool,
+    /// Outputs that are removed.
+    pub removed: Vec<CleanedFile>,
+    /// Files with the names of outputs that are kept.
+    pub kept: Vec<KeptFile>,
+    /// The cache, if it was to go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CleanedCache>,
+}
+
+/// An output that is removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct CleanedFile {
+    /// Its name in the output folder.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// A file that is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct KeptFile {
+    /// Its name in the output folder.
+    pub name: String,
+    /// Why.
+    pub why: String,
+}
+
+/// A cache that is removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct CleanedCache {
+    /// The folder.
+    pub dir: PathBuf,
+    /// Files that are removed.
+    pub files: u64,
+    /// Their size.
+    pub bytes: u64,
+    /// What lies in it, is not of datac's making, and is kept.
+    pub kept: Vec<PathBuf>,
+}
+
+/// Names of outputs, each with whether some build is known to have written it.
+type Names = BTreeMap<String, bool>;
+
+impl Workspace {
+    /// Removes the outputs of the recipes that `selectors` name; none: of all, and of those that are gone.
+    pub fn clean(&self, selectors: &[String], options: &CleanOptions) -> Result<Cleaned, WorkspaceError> {
+        // No cache is begun for this, least of all in a folder that is none.
+        let writes = !options.dry_run && system::exists(&self.cache.join(LOCK));
+        let guard = if writes { Some(self.acquire(true)?) } else { None };
+        let record = self.record(if writes { Access::Write } else { Access::Read })?;
+        let (names, gone) = self.outputs_of(selectors, &record)?;
+        let known = known(&record)?;
+        let mut cleaned = Cleaned { dry_run: options.dry_run, ..Cleaned::default() };
+        for (name, was_built) in names {
+            let path = self.output_dir().join(&name);
+            let keep = |why: &str| KeptFile { name: name.clone(), why: why.to_owned() };
+            match system::kind(&path) {
+                None => continue,
+                Some(EntryKind::File) => {}
+                Some(_) => {
+                    cleaned.kept.push(keep("it is no file"));
+                    continue;
+                }
+            }
+            let is_ours = known.contains(&files::digest(&record, &path)?);
+            match (is_ours, was_built, options.force) {
+                (true, ..) | (false, true, true) => {
+                    let bytes = system::stat(&path)?.size;
+                    cleaned.removed.push(CleanedFile { name: name.clone(), bytes });
+                }
+                (false, true, false) => cleaned.kept.push(keep("it was changed by hand")),
+                (false, false, _) => cleaned.kept.push(keep("no build is known to have written it")),
+            }
+        }
+        if !options.dry_run {
+            for file in &cleaned.removed {
+                system::remove(&self.output_dir().join(&file.name))?;
+            }
+            self.sweep();
+            if !cleaned.removed.is_empty() {
+                // Folders stay as long as anything else is in them.
+                [self.output_dir().join("quarantine"), self.output_dir().to_owned()].iter().for_each(|folder| {
+                    system::remove_empty_dir(folder);
+                });
+            }
+            if writes && !options.cache {
+                // A recipe that is gone and has left nothing behind need not be remembered.
+                let is_kept = |path: &String| cleaned.kept.iter().any(|kept| gone[path].contains(&kept.name));
+                let forgotten: Vec<String> = gone.keys().filter(|path| !is_kept(path)).cloned().collect();
+                record.forget_paths(&|_| false, &forgotten)?;
+            }
+        }
+        // The database is closed before its file goes.
+        drop(record);
+        if options.cache {
+            cleaned.cache = Some(self.clean_cache(options.dry_run)?);
+        }
+        drop(guard);
+        Ok(cleaned)
+    }
+
+    /// The names of the outputs of recipes; and those that are gone, by path, each with the outputs it left.
+    fn outputs_of(
+        &self,
+        selectors: &[String],
+        record: &Record,
+    ) -> Result<(Names, BTreeMap<String, Vec<String>>), WorkspaceError> {
+        let recorded: BTreeMap<String, Vec<String>> = record
+            .recipes()?
+            .into_iter()
+            .map(|(path, last)| (path, last.outputs.into_iter().map(|output| output.name).collect()))
+            .collect();
+        let (present, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            recorded.into_iter().partition(|(path, _)| system::exists(&self.root().join(path)));
+        let is_meant = |selector: &String, path: &str| selector == path || *selector == name_of(Path::new(path));
+        let (of_gone, of_present): (Vec<String>, Vec<String>) =
+            selectors.iter().cloned().partition(|selector| gone.keys().any(|path| is_meant(selector, path)));
+        let mut names = Names::new();
+        if selectors.is_empty() || !of_present.is_empty() {
+            for text in self.find(&of_present)?.recipes {
+                if let Ok(recipe) = config::load(&text.path, &text.text, &self.vocabulary) {
+                    let stem = recipe.output_stem(&text.path);
+                    names.extend(driver::file_names(&stem).map(|name| (name, false)));
+                }
+                names.extend(present.get(&text.path).into_iter().flatten().map(|name| (name.clone(), true)));
+            }
+        }
+        let gone: BTreeMap<String, Vec<String>> = gone
+            .into_iter()
+            .filter(|(path, _)| selectors.is_empty() || of_gone.iter().any(|selector| is_meant(selector, path)))
+            .collect();
+        // What another recipe writes now was left behind by no one.
+        let owned: HashSet<&String> = present.values().flatten().collect();
+        let left = gone.values().flatten().filter(|name| !owned.contains(name));
+        names.extend(left.map(|name| (name.clone(), true)).collect::<Vec<_>>());
+        Ok((names, gone))
+    }
+
+    fn clean_cache(&self, dry_run: bool) -> Result<CleanedCache, WorkspaceError> {
+        let dir = self.cache_dir();
+        let mut cleaned = CleanedCache { dir: dir.clone(), ..CleanedCache::default() };
+        for entry in system::entries(&dir)? {
+            let root = dir.join(&entry.name);
+            let is_version = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
+            // Every cache has had its lock taken; a folder without that file is someone else's.
+            let is_cache = entry.name.strip_prefix('v').is_some_and(is_version)
+                && entry.kind == EntryKind::Folder
+                && system::kind(&root.join(LOCK)) == Some(EntryKind::File);
+            if !is_cache {
+                cleaned.kept.push(root);
+                continue;
+            }
+            let found = Inventory::take(&root)?;
+            let (paths, folders) = found.everything(&root);
+            cleaned.files += paths.len() as u64;
+            cleaned.bytes += found.total().bytes;
+            cleaned.kept.extend(found.strangers);
+            if !dry_run {
+                // The lock goes last: whoever waits for it finds that it locks nothing any more.
+                let (lock, others) = paths.split_last().map_or((None, &paths[..]), |(last, rest)| (Some(last), rest));
+                others.par_iter().try_for_each(|path| system::remove(path))?;
+                lock.map_or(Ok(()), |lock| system::remove(lock))?;
+                folders.iter().for_each(|folder| {
+                    system::remove_empty_dir(folder);
+                });
+            }
+        }
+        if !dry_run && cleaned.files > 0 {
+            // Gone only if nothing is left in it; where it is a link, that stays.
+            system::remove_empty_dir(&dir);
+        }
+        Ok(cleaned)
+    }
+}
+
+/// The digests of all files that some build is known to have written.
+fn known(record: &Record) -> Result<HashSet<Digest>, WorkspaceError> {
+    let recipes = record.recipes()?.into_values().flat_map(|last| last.outputs).map(|output| output.digest);
+    let mut known: HashSet<Digest> = recipes.collect();
+    known.extend(record.all_builds()?.into_iter().flat_map(|(_, build)| build.files));
+    for action in record.actions()? {
+        match outcome(&action) {
+            Some(Outcome::Output(train, held_out)) => known.extend([train.digest, held_out.digest]),
+            Some(Outcome::Quarantine(file)) => drop(known.insert(file.digest)),
+            _ => {}
+        }
+    }
+    Ok(known)
+}

@@ -1,0 +1,184 @@
+//! Brings every file that recipes read onto this machine, so that builds need no network.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{HubChoice, Workspace, WorkspaceError, assess::Looks, pins::Pinning, reach::download_name};
+use crate::{
+    artifact::{Access, DOWNLOADS},
+    config::Problem,
+    driver::failure_of,
+    graph::{Failure, FailureKind, SourceFile, files_of},
+    source::Hub,
+    system,
+};
+
+/// Downloads that run at once: enough to keep a line busy while one waits for its first byte.
+const AT_ONCE: usize = 4;
+
+/// What was fetched.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Fetched {
+    /// The hub in force.
+    pub hub: String,
+    /// Whether its files come over the network at all.
+    pub is_remote: bool,
+    /// The files of the hub that recipes read, by repository and path.
+    pub files: Vec<FetchedFile>,
+    /// What could not be fetched.
+    pub failures: Vec<FetchFailure>,
+    /// What is wrong with recipes.
+    #[serde(serialize_with = "in_words")]
+    #[schemars(with = "Vec<String>")]
+    pub problems: Vec<Problem>,
+    /// How many recipes there are.
+    pub recipes: usize,
+}
+
+/// A file that recipes read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+pub struct FetchedFile {
+    /// The repository.
+    pub repo: String,
+    /// Its path there.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Whether it was downloaded now; if not, it was here.
+    pub is_new: bool,
+}
+
+/// A source or file that could not be fetched.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct FetchFailure {
+    /// The source as a recipe has it, or the repository of a file.
+    pub source: String,
+    /// What happened.
+    #[serde(serialize_with = "message")]
+    #[schemars(with = "String")]
+    pub failure: Failure,
+}
+
+fn message<S: serde::Serializer>(failure: &Failure, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(failure)
+}
+
+fn in_words<S: serde::Serializer>(problems: &[Problem], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(problems.iter().map(ToString::to_string))
+}
+
+impl Fetched {
+    /// The worst of what happened, if anything went wrong.
+    pub fn failure(&self) -> Option<FailureKind> {
+        let invalid = self.problems.first().map(|_| FailureKind::Config);
+        self.failures.iter().map(|failure| failure.failure.kind).chain(invalid).max()
+    }
+}
+
+impl Workspace {
+    /// Pins what datac.lock lacks, and downloads every file that the recipes read which `selectors` name.
+    ///
+    /// With `locked`, a source that the lock lacks is a failure. What cannot be had does not keep the rest from being
+    /// fetched.
+    pub fn fetch(&self, selectors: &[String], locked: bool) -> Result<Fetched, WorkspaceError> {
+        let _guard = self.acquire(true)?;
+        let record = self.record(Access::Write)?;
+        let pinning = if locked { Pinning::Locked } else { Pinning::Resolve };
+        let session = self.assess(record.clone(), selectors, Looks { pinning, closely: true, ..Looks::default() })?;
+        let mut fetched = Fetched {
+            hub: self.hub_name()?,
+            is_remote: matches!(self.hub_choice(), HubChoice::Http(_)),
+            files: Vec::new(),
+            failures: Vec::new(),
+            problems: Vec::new(),
+            recipes: session.recipes.len(),
+        };
+        let mut wanted: BTreeMap<(Arc<str>, String), Arc<SourceFile>> = BTreeMap::new();
+        let mut failed = BTreeSet::new();
+        for assessed in &session.recipes {
+            fetched.problems.extend(assessed.status.problems.iter().cloned());
+            let (Some(file), Some(recipe)) = (assessed.file, &assessed.recipe) else { continue };
+            for (number, dataset) in recipe.datasets.iter().enumerate() {
+                match files_of(&session.planner, file, number) {
+                    Ok(files) => wanted.extend(
+                        files
+                            .into_iter()
+                            .filter(|file| !file.is_local)
+                            .map(|file| ((file.repo.clone(), file.file.digest.to_string() + &file.file.path), file)),
+                    ),
+                    // Many recipes may name one source.
+                    Err(failure) if failed.insert((dataset.source.clone(), failure.message.clone())) => {
+                        fetched.failures.push(FetchFailure { source: dataset.source.clone(), failure });
+                    }
+                    Err(_) => {}
+                }
+            }
+        }
+        let wanted: Vec<Arc<SourceFile>> = wanted.into_values().collect();
+        if !wanted.is_empty() {
+            let hub = self.hub(&record)?;
+            let (files, failures) = self.fetch_all(&*hub, &wanted);
+            fetched.files = files;
+            fetched.failures.extend(failures);
+        }
+        // Digests of files in a folder that stands in for a hub were taken; the next build need not.
+        record.flush()?;
+        Ok(fetched)
+    }
+
+    /// Opens every file, which has it downloaded and checked, several at once.
+    fn fetch_all(&self, hub: &dyn Hub, wanted: &[Arc<SourceFile>]) -> (Vec<FetchedFile>, Vec<FetchFailure>) {
+        let next = AtomicUsize::new(0);
+        let ended: Mutex<(Vec<FetchedFile>, Vec<FetchFailure>)> = Mutex::default();
+        let work = || {
+            while let Some(file) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let result = self.fetch_one(hub, file);
+                let mut ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
+                match result {
+                    Ok(is_new) => ended.0.push(FetchedFile {
+                        repo: file.repo.to_string(),
+                        path: file.file.path.clone(),
+                        bytes: file.file.size,
+                        is_new,
+                    }),
+                    Err(failure) => {
+                        let is_over = failure.kind == FailureKind::Interrupted;
+                        if !is_over || ended.1.iter().all(|known| known.failure != failure) {
+                            ended.1.push(FetchFailure { source: file.repo.to_string(), failure });
+                        }
+                    }
+                }
+            }
+        };
+        thread::scope(|threads| {
+            (0..AT_ONCE.min(wanted.len())).for_each(|_| drop(threads.spawn(work)));
+        });
+        let (mut files, mut failures) = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
+        files.sort();
+        failures.sort_by(|a, b| (&a.source, &a.failure.message).cmp(&(&b.source, &b.failure.message)));
+        (files, failures)
+    }
+
+    /// Has one file downloaded and checked; returns whether it was not here before.
+    fn fetch_one(&self, hub: &dyn Hub, file: &SourceFile) -> Result<bool, Failure> {
+        if self.settings.interrupt.load(Ordering::Relaxed) {
+            let failure = Failure::new(FailureKind::Interrupted, "finish fetching: interrupted");
+            return Err(failure.hint("what was fetched is kept; fetch again to go on"));
+        }
+        let stored = self.cache.join(DOWNLOADS).join(download_name(&file.file.digest.to_string()));
+        let before = system::stat(&stored).ok();
+        hub.open(&file.repo, &file.commit, &file.file).map_err(|error| failure_of(&error))?;
+        let after = system::stat(&stored).ok();
+        // One that was damaged is another file now.
+        Ok(after.is_some() && after.map(|stat| stat.inode) != before.map(|stat| stat.inode))
+    }
+}
