@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{build, diff, lock, log, schema, show, stats, status, trace, why};
+use super::{
+    build, completions, diff, doctor, explain, init, lock, log, man, new, schema, show, stats, status, trace, validate,
+    why,
+};
 use crate::system;
 
 /// A build tool for LLM training data: recipes in, train and validation JSONL out, and only what changed is rebuilt
@@ -86,6 +89,10 @@ pub(super) enum Color {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Begin a workspace: recipes, a Makefile, a CI workflow
+    Init(init::Options),
+    /// Write a new recipe, with comments
+    New(new::Options),
     /// Build what is not fresh
     Build(build::Options),
     /// Show what is stale, and why; starts no work
@@ -104,7 +111,17 @@ pub(super) enum Command {
     Show(show::Options),
     /// Measure outputs: rows, lengths, turns, prompts that come again, shares
     Stats(stats::Options),
-    /// Print the JSON Schema of what is printed as JSON
+    /// Check recipes by their text alone: no source, no cache, no network
+    Validate(validate::Options),
+    /// Explain a code, with a wrong example and a right one
+    Explain(explain::Options),
+    /// Look for what could be wrong with cache, lock, token, hub, clock and disk
+    Doctor(doctor::Options),
+    /// Print completions for a shell
+    Completions(completions::Options),
+    /// Print a manual page, or write all of them
+    Man(man::Options),
+    /// Print the JSON Schema of what is printed as JSON, of recipes and datac.lock
     Schema(schema::Options),
 }
 

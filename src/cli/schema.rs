@@ -1,10 +1,13 @@
-//! `datac schema`: the JSON Schema of what is printed as JSON.
+//! `datac schema`: the JSON Schema of what is printed as JSON, and of what is read.
 
 use clap::Args;
 use serde_json::Value;
 
-use super::{build, diff, document, exit, lock, log, screen::Screen, stats, status, trace, why};
-use crate::workspace::{EVENTS_SCHEMA, events_schema};
+use super::{
+    build, diff, doctor, document, exit, explain, init, lock, log, new, screen::Screen, stats, status, trace, validate,
+    why,
+};
+use crate::workspace::{EVENTS_SCHEMA, LOCK_SCHEMA, RECIPE_SCHEMA, events_schema, lock_schema, recipe_schema};
 
 /// Options of `schema`.
 #[derive(Args, Debug)]
@@ -12,6 +15,7 @@ use crate::workspace::{EVENTS_SCHEMA, events_schema};
 Examples:
   datac schema                 the names there are
   datac schema status          what `datac status --json` prints
+  datac schema recipe          a recipe, for editors; `lock`: datac.lock
   datac schema events          a line of `datac build --events`")]
 pub(super) struct Options {
     /// Which schema
@@ -53,8 +57,13 @@ pub(super) type Named = (&'static str, fn() -> Value);
 /// Every schema with its name.
 fn all() -> Vec<Named> {
     let mut all = vec![(EVENTS_SCHEMA, events_schema as fn() -> Value)];
+    // What is read, rather than printed.
+    all.extend([(RECIPE_SCHEMA, recipe_schema as fn() -> Value), (LOCK_SCHEMA, lock_schema)]);
     let commands = [build::SCHEMAS, diff::SCHEMAS, lock::SCHEMAS, log::SCHEMAS, stats::SCHEMAS, status::SCHEMAS];
     all.extend(commands.into_iter().chain([trace::SCHEMAS, why::SCHEMAS]).flatten());
+    all.extend(
+        [doctor::SCHEMAS, explain::SCHEMAS, init::SCHEMAS, new::SCHEMAS, validate::SCHEMAS].into_iter().flatten(),
+    );
     all.sort_unstable_by_key(|(name, _)| *name);
     all
 }

@@ -4,10 +4,12 @@ mod assess;
 mod build;
 mod depfile;
 mod diff;
+mod doctor;
 mod events;
 mod find;
 mod first_look;
 mod history;
+mod init;
 mod log;
 mod manifest;
 mod past;
@@ -16,7 +18,9 @@ mod report;
 mod show;
 mod stats;
 mod status;
+mod template;
 mod trace;
+mod validate;
 mod why;
 
 use std::{
@@ -27,8 +31,10 @@ use std::{
 pub use build::{BuildOptions, BuildReport, RecipeReport};
 pub use depfile::{Dependencies, Depfile};
 pub use diff::{DiffRow, DiffSide, RowPair, RowsDiff, SourceRows};
+pub use doctor::{Finding, Health};
 pub use events::{BuildEvent, EVENTS_SCHEMA, EventLine, EventOutput, RecipeEnd, events_schema};
 pub use find::{Found, RecipeText};
+pub use init::{InitFile, Placed, SCHEMA_PATH, recipe_schema};
 pub use log::{FileDiff, RecipeDiff, RunDiff, RunEntry, RunFile, RunRecipe, rfc3339};
 pub use manifest::{BuildManifest, MadeChunk, MadeFile, MadeFrom, MadeSource, ManifestError};
 pub use past::{CacheMiss, MissKind, PastBuild, PastExplanation, PastReason};
@@ -37,14 +43,15 @@ pub use report::{SourceSummary, Summary};
 pub use show::{Condition, Pick, Shown, ShownRow};
 pub use stats::{FileStats, Numbers, RecipeStats, Stats};
 pub use status::{Assessment, FileState, FileStatus, Reason, RecipeStatus, State};
+pub use template::NewRecipe;
 use trace::Located;
 pub use trace::{
     Fate, FateOf, FileAsBuilt, Journey, Mixed, Origin, OutputLine, OutputRow, OutputRows, Passed, Rejected, Side,
     SourcePlace, SourceText, Split, Twin, split_place,
 };
+pub use validate::{Checked, CheckedRecipe, STDIN};
 pub use why::{Explanation, Step};
 
-pub use crate::artifact::{Build, Run, RunId, RunOutcome};
 use crate::{
     artifact::{Access, CACHE_VERSION, Record, Store},
     config::{ConverterWord, Problem, Vocabulary},
@@ -53,6 +60,11 @@ use crate::{
     graph::{Failure, FailureKind},
     source::{Hub, SourceError, folder::FolderHub, sample::SampleHub},
     system,
+};
+pub use crate::{
+    artifact::{Build, Run, RunId, RunOutcome},
+    config::RECIPE_SCHEMA,
+    source::lock::{LOCK_SCHEMA, schema as lock_schema},
 };
 
 /// Where everything is and how it may be reached.

@@ -8,6 +8,7 @@
 mod download;
 mod endpoint;
 mod errors;
+mod greet;
 mod listing;
 mod token;
 mod verify;
@@ -22,12 +23,15 @@ use std::{
 use hf_hub::HFClient;
 use tokio::runtime::{self, Runtime};
 
-pub use self::token::{Token, default_endpoint, env_offline, find_token};
 use self::{
     download::Download,
     endpoint::Endpoint,
     errors::{About, Fault},
     listing::{Files, Page},
+};
+pub use self::{
+    greet::Greeting,
+    token::{Token, default_endpoint, env_offline, find_token, find_token_and_place, has_bad_token},
 };
 use crate::source::{Bytes, Hub, Listing, RemoteFile, SourceError};
 

@@ -1,0 +1,58 @@
+//! The examples of `docs/troubleshooting.md` that are no recipes: files and lines of a shell.
+
+use datac::config::{Part, pages};
+
+use super::place::Place;
+
+/// Runs an example in a new workspace; returns what is printed, and the quarantine file of its rows if there is one.
+fn run(info: &str, text: &str) -> (String, String) {
+    let place = Place::new();
+    place.sh("rm -r config && datac init --quiet");
+    let mut words = info.split(' ').skip(2);
+    let (Some(phase), Some(converter)) = (words.next(), words.next()) else {
+        return (place.try_sh(text).0, String::new());
+    };
+    let extension = if info.starts_with("csv") { "csv" } else { "jsonl" };
+    if info.starts_with("sh ") {
+        place.sh(text);
+    } else {
+        place.write(&format!("data/own.{extension}"), text);
+    }
+    place.write(
+        "config/own.yaml",
+        format!(
+            "metadata: {{ phase: {phase} }}\ndatasets:\n  - {{ name: own, source: data/own.{extension}, format: {extension}, \
+             converter: {converter} }}\n"
+        ),
+    );
+    let (printed, _) = place.try_sh("datac build own");
+    let rejects = place.path(&format!("dataset/quarantine/{phase}_own.jsonl"));
+    (printed, std::fs::read_to_string(rejects).unwrap_or_default())
+}
+
+#[test]
+fn wrong_files_have_their_code_and_right_ones_none() {
+    let (mut lines, mut rows) = (0, 0);
+    for page in pages() {
+        for part in page.parts() {
+            let Part::Example(example) = part else { continue };
+            let (language, rest) = example.info.split_once(' ').unwrap();
+            if language == "yaml" {
+                continue;
+            }
+            let is_wrong = rest.starts_with("wrong");
+            let (printed, rejects) = run(example.info, example.text);
+            if rest.contains(' ') {
+                rows += 1;
+                let reason = format!("\"reason\":\"{}\"", page.code);
+                assert_eq!(rejects.contains(&reason), is_wrong, "{}: {printed}{rejects}", page.code);
+                assert!(is_wrong || printed.contains("1 built"), "{}: {printed}", page.code);
+            } else {
+                lines += 1;
+                assert_eq!(printed.contains(&format!("[{}]", page.code)), is_wrong, "{}: {printed}", page.code);
+                assert!(is_wrong || printed.contains("sound"), "{}: {printed}", page.code);
+            }
+        }
+    }
+    assert!(lines >= 8 && rows >= 30, "{lines} of lines, {rows} of rows");
+}
