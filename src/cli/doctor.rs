@@ -56,7 +56,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
 }
 
 fn line(finding: &Finding, columns: Option<usize>) -> String {
-    const INDENT: usize = 14;
+    const INDENT: usize = 15;
     let (word, style) = match finding.health {
         Health::Ok => ("ok", GOOD),
         Health::Skip => ("skip", FAINT),
@@ -64,7 +64,7 @@ fn line(finding: &Finding, columns: Option<usize>) -> String {
         Health::Fail => ("fail", ERROR),
     };
     let text = wrapped(&finding.text, INDENT, INDENT, columns);
-    let mut out = format!("{style}{word:<4}{style:#}  {:<8}{text}\n", finding.name);
+    let mut out = format!("{style}{word:<4}{style:#}  {:<9}{text}\n", finding.name);
     if let Some(hint) = &finding.hint {
         out.push_str(&format!(
             "{:INDENT$}{HINT}hint:{HINT:#} {}\n",

@@ -17,9 +17,10 @@ use crate::config::{Page, Part, pages};
 Examples:
   datac explain                every code there is
   datac explain E0119          of a problem in a recipe
-  datac explain empty_output   of a rejected row")]
+  datac explain empty_output   of a rejected row
+  datac explain 4              of an exit code")]
 pub(super) struct Options {
-    /// A code, as problems and quarantine files have it [default: list them]
+    /// A code of a problem or a rejected row, or an exit code [default: list them]
     #[arg(value_name = "CODE")]
     code: Option<String>,
     /// Print one JSON document to stdout
@@ -52,13 +53,20 @@ impl Content for Pages {
 /// What it prints as JSON.
 pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Pages>()];
 
+/// How the codes of exit codes begin; alone, their number will do.
+const EXIT: &str = "exit-";
+
 /// The width that prose is laid out for where there is no terminal.
 const PROSE: usize = 80;
 
 pub(super) fn run(options: &Options, screen: &Screen) -> u8 {
     let mut pages = pages();
     if let Some(code) = &options.code {
-        let named = pages.iter().find(|page| page.code.eq_ignore_ascii_case(code.trim())).copied();
+        let is_called = |page: &&Page| {
+            let number = page.code.strip_prefix(EXIT);
+            page.code.eq_ignore_ascii_case(code.trim()) || number.is_some_and(|number| number == code.trim())
+        };
+        let named = pages.iter().find(is_called).copied();
         match named {
             Some(page) => pages = vec![page],
             None => return unknown(code, &pages, screen),
@@ -91,12 +99,26 @@ fn unknown(code: &str, pages: &[Page], screen: &Screen) -> u8 {
 }
 
 fn listed(pages: &[Page], columns: usize) -> String {
-    let width = pages.iter().map(|page| page.code.len()).max().unwrap_or(0) + 2;
-    let line = |page: &Page| {
-        let meaning = wrapped(page.meaning, width, width, Some(columns));
-        format!("{VERB}{:<width$}{VERB:#}{meaning}\n", page.code)
-    };
-    pages.iter().map(line).collect::<String>() + &format!("{HINT}next:{HINT:#} datac explain CODE\n")
+    let (problems, rest): (Vec<&Page>, Vec<&Page>) = pages.iter().partition(|page| page.code.starts_with('E'));
+    let (exits, rejects): (Vec<&Page>, Vec<&Page>) = rest.into_iter().partition(|page| page.code.starts_with(EXIT));
+    let groups = [("Problems in recipes", problems), ("Rejected rows", rejects), ("Exit codes", exits)];
+    let groups = groups.iter().map(|(title, pages)| group(title, pages, columns) + "\n");
+    groups.collect::<String>() + &format!("{HINT}next:{HINT:#} datac explain CODE\n")
+}
+
+fn group(title: &str, pages: &[&Page], columns: usize) -> String {
+    const NARROW: usize = 60;
+    let width = pages.iter().map(|page| page.code.len()).max().unwrap_or(0) + 4;
+    let mut out = format!("{title}:\n");
+    for page in pages {
+        let (gap, indent) = match columns {
+            ..NARROW => ("\n      ".to_owned(), 6),
+            _ => (" ".repeat(width - 2 - page.code.len()), width),
+        };
+        let meaning = wrapped(page.meaning, indent, indent, Some(columns));
+        out.push_str(&format!("  {VERB}{}{VERB:#}{gap}{meaning}\n", page.code));
+    }
+    out
 }
 
 fn shown(page: &Page, columns: usize) -> String {

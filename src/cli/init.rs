@@ -11,7 +11,7 @@ use super::{
     errors, exit, schema,
     screen::{FAINT, HINT, Screen, VERB, WARN},
 };
-use crate::workspace::{InitFile, Placed, Workspace};
+use crate::workspace::{InitFile, Placed, WORKFLOW, Workspace};
 
 /// Options of `init`.
 #[derive(Args, Debug)]
@@ -64,8 +64,14 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
         let files = if same == 1 { "1 file is".to_owned() } else { format!("{same} files are") };
         screen.say(&format!("{FAINT}{files} there already, as they would be written{FAINT:#}"));
     }
-    let enter = options.folder.as_deref().filter(|folder| *folder != Path::new("."));
-    let enter = enter.map_or_else(String::new, |folder| format!("cd {} && ", word(&folder.to_string_lossy())));
+    if files.iter().any(|file| file.path == WORKFLOW && file.outcome == Placed::Written) {
+        let note = format!(
+            "{FAINT}note: {WORKFLOW} installs datac from github.com/OWNER/datac: put its address there{FAINT:#}"
+        );
+        screen.say_wrapped(&note, 6);
+    }
+    let is_here = workspace.root() == Path::new(".");
+    let enter = if is_here { String::new() } else { format!("cd {} && ", word(&workspace.root().to_string_lossy())) };
     let next = format!(
         "{HINT}next:{HINT:#} {enter}datac build --hub\u{a0}sample (without `--hub\u{a0}sample`: the real datasets)"
     );

@@ -10,10 +10,7 @@ use super::{
     exit,
     screen::{Screen, VERB},
 };
-use crate::{
-    system::{self, FileError},
-    workspace::Workspace,
-};
+use crate::system::{self, FileError};
 
 /// Options of `man`.
 #[derive(Args, Debug)]
@@ -28,7 +25,7 @@ pub(super) struct Options {
     out: Option<PathBuf>,
 }
 
-pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
+pub(super) fn run(options: &Options, screen: &Screen) -> u8 {
     let mut command = Arguments::command();
     // Gives every command its whole name and the options of all.
     command.build();
@@ -36,7 +33,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
         screen.data(&page(command));
         return exit::OK;
     };
-    match write(&workspace.root().join(folder), command) {
+    match write(folder, command) {
         Ok(count) => {
             screen.say(&format!("{VERB}       Wrote{VERB:#} {count} pages into {}", folder.display()));
             exit::OK

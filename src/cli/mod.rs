@@ -144,7 +144,7 @@ fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<M
         Command::Explain(options) => explain::run(&options, &screen),
         Command::Doctor(options) => doctor::run(&workspace, &options, &screen),
         Command::Completions(options) => completions::run(&options, &screen),
-        Command::Man(options) => man::run(&workspace, &options, &screen),
+        Command::Man(options) => man::run(&options, &screen),
         Command::Schema(options) => schema::run(&options, &screen),
     }
 }

@@ -72,8 +72,8 @@ impl Workspace {
             folder,
             self.record_stands(),
             clock,
-            room("output", &self.output_dir),
-            room("space", &self.cache),
+            self.output_stands(),
+            self.room(),
             token(),
             self.hub_stands(),
             machine(),
@@ -141,6 +141,9 @@ impl Workspace {
             let text = format!("{} pinned from another hub than {hub}", elsewhere.join(", "));
             return Finding::new(name, Health::Warn, text).hint("build with that `--hub`, or datac lock to pin again");
         }
+        if lock.sources.is_empty() {
+            return Finding::new(name, Health::Ok, "nothing is to be pinned");
+        }
         let unused = if unused == 0 { String::new() } else { format!(", {unused} that no recipe uses") };
         Finding::new(name, Health::Ok, format!("{} pinned{unused}", sources(lock.sources.len())))
     }
@@ -185,13 +188,13 @@ impl Workspace {
                     "files are stamped more coarsely than every 10 ms: an edit soon after a build may not be seen";
                 Finding::new(clock, Health::Warn, text).hint(not_local)
             }
-            Ok(_) => self.from_the_future(clock),
+            Ok(_) => self.changed_later_than_now(clock),
         };
         (folder, clock)
     }
 
     /// Files that were changed later than now are looked at byte by byte each time, until then.
-    fn from_the_future(&self, name: &'static str) -> Finding {
+    fn changed_later_than_now(&self, name: &'static str) -> Finding {
         const MINUTE_NS: i64 = 60_000_000_000;
         let recipes = self.find(&[]).map(|found| found.recipes).unwrap_or_default();
         let paths = recipes.into_iter().map(|recipe| recipe.path).chain(["datac.lock".to_owned()]);
@@ -232,8 +235,50 @@ impl Workspace {
             (Ok((built, false)), None) => Finding::new(
                 name,
                 Health::Ok,
-                format!("of {built} built {}", if built == 1 { "recipe" } else { "recipes" }),
+                format!("{built} {} built before", if built == 1 { "recipe" } else { "recipes" }),
             ),
+        }
+    }
+
+    /// Whether outputs can be written.
+    fn output_stands(&self) -> Finding {
+        let name = "output";
+        let (place, shown) = (system::nearest(&self.output_dir), self.shown(&self.output_dir));
+        let elsewhere = "make it a folder that can be written, or name another by --output-dir";
+        if !system::is_dir(&place) {
+            let text = format!("{} is a file, not a folder", self.shown(&place));
+            return Finding::new(name, Health::Fail, text).hint(elsewhere);
+        }
+        match Probe::new(&place) {
+            Err(error) => Finding::new(name, Health::Fail, format!("failed to {error}")).hint(elsewhere),
+            Ok(_) if place == self.output_dir => Finding::new(name, Health::Ok, format!("{shown}: writable")),
+            Ok(_) => Finding::new(name, Health::Ok, format!("{shown} can be made")),
+        }
+    }
+
+    /// The room where cache and outputs are or would be.
+    fn room(&self) -> Finding {
+        const LITTLE: u64 = 1 << 30;
+        const NONE: u64 = 16 << 20;
+        let name = "disk";
+        let (cache, output) = match (system::space(&self.cache), system::space(&self.output_dir)) {
+            (Ok(cache), Ok(output)) => (cache, output),
+            (Err(error), _) | (_, Err(error)) => return Finding::new(name, Health::Warn, format!("failed to {error}")),
+        };
+        let text = if cache == output {
+            format!("{} free for the cache and outputs", gigabytes(cache.free))
+        } else {
+            format!("{} free for the cache, {} for outputs", gigabytes(cache.free), gigabytes(output.free))
+        };
+        let health = match cache.free.min(output.free) {
+            ..NONE => Health::Fail,
+            NONE..LITTLE => Health::Warn,
+            _ => Health::Ok,
+        };
+        let finding = Finding::new(name, health, text);
+        match health {
+            Health::Ok => finding,
+            _ => finding.hint("make room, or name folders elsewhere by --cache-dir and --output-dir"),
         }
     }
 
@@ -318,31 +363,6 @@ fn sources(count: usize) -> String {
 
 fn gigabytes(bytes: u64) -> String {
     format!("{:.1} GB", bytes as f64 / 1e9)
-}
-
-/// The room where a folder is or would be.
-fn room(name: &'static str, folder: &Path) -> Finding {
-    const LITTLE: u64 = 1 << 30;
-    const NONE: u64 = 16 << 20;
-    let hint = "make room, or name a folder elsewhere by --cache-dir and --output-dir";
-    if system::exists(folder) && !system::is_dir(folder) {
-        let text = format!("{} is a file, not a folder", folder.display());
-        return Finding::new(name, Health::Fail, text).hint("remove it, or name another folder");
-    }
-    match system::space(folder) {
-        Err(error) => Finding::new(name, Health::Warn, format!("failed to {error}")),
-        Ok(space) => {
-            let health = match space.free {
-                ..NONE => Health::Fail,
-                NONE..LITTLE => Health::Warn,
-                _ => Health::Ok,
-            };
-            let what = if name == "output" { "for outputs" } else { "for the cache" };
-            let text = format!("{} free {what}", gigabytes(space.free));
-            let finding = Finding::new(name, health, text);
-            if health == Health::Ok { finding } else { finding.hint(hint) }
-        }
-    }
 }
 
 #[cfg(feature = "hub")]

@@ -32,6 +32,9 @@ const FILES: &[(&str, &str)] = files! {
 /// Where a workspace keeps the schema that its recipes name for editors. It is JSON, so no search takes it for a recipe.
 pub const SCHEMA_PATH: &str = "config/recipe.schema.json";
 
+/// The workflow that a new workspace has.
+pub const WORKFLOW: &str = ".github/workflows/data.yml";
+
 /// What became of a file that a workspace should have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

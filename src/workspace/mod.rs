@@ -34,7 +34,7 @@ pub use diff::{DiffRow, DiffSide, RowPair, RowsDiff, SourceRows};
 pub use doctor::{Finding, Health};
 pub use events::{BuildEvent, EVENTS_SCHEMA, EventLine, EventOutput, RecipeEnd, events_schema};
 pub use find::{Found, RecipeText};
-pub use init::{InitFile, Placed, SCHEMA_PATH, recipe_schema};
+pub use init::{InitFile, Placed, SCHEMA_PATH, WORKFLOW, recipe_schema};
 pub use log::{FileDiff, RecipeDiff, RunDiff, RunEntry, RunFile, RunRecipe, rfc3339};
 pub use manifest::{BuildManifest, MadeChunk, MadeFile, MadeFrom, MadeSource, ManifestError};
 pub use past::{CacheMiss, MissKind, PastBuild, PastExplanation, PastReason};

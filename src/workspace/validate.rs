@@ -63,12 +63,20 @@ impl Workspace {
             };
             recipes.push(CheckedRecipe { text, problems });
         }
-        // What comes from no file has no outputs that could collide.
-        let written: Vec<(&str, &Recipe, &[u8])> = sound
-            .iter()
-            .map(|(at, recipe)| (recipes[*at].text.path.as_str(), recipe, recipes[*at].text.text.as_slice()))
-            .filter(|(path, ..)| *path != STDIN)
+        // Those that were not asked for are not told of, but others may not write their outputs.
+        let others = if selectors.is_empty() { Vec::new() } else { self.find(&[])?.recipes };
+        let asked = |path: &str| recipes.iter().any(|checked: &CheckedRecipe| checked.text.path == path);
+        let others: Vec<(RecipeText, Recipe)> = others
+            .into_iter()
+            .filter(|text| !asked(&text.path))
+            .filter_map(|text| config::load(&text.path, &text.text, &self.vocabulary).ok().map(|recipe| (text, recipe)))
             .collect();
+        let of_others = others.iter().map(|(text, recipe)| (text.path.as_str(), recipe, text.text.as_slice()));
+        let own = sound
+            .iter()
+            .map(|(at, recipe)| (recipes[*at].text.path.as_str(), recipe, recipes[*at].text.text.as_slice()));
+        // What comes from no file has no outputs that could collide.
+        let written: Vec<(&str, &Recipe, &[u8])> = of_others.chain(own).filter(|(path, ..)| *path != STDIN).collect();
         for problem in config::check_collisions(&written) {
             if let Some(checked) = recipes.iter_mut().find(|checked| checked.text.path == problem.path) {
                 checked.problems.push(problem);

@@ -75,7 +75,7 @@ fn the_doctor_finds_what_is_wrong() {
 
     place.sh("datac build --quiet");
     let (report, _) = doctor(&place, "--hub sample");
-    assert!(finding(&report, "record").1.contains("2 built recipes"), "{report}");
+    assert!(finding(&report, "record").1.contains("2 recipes built before"), "{report}");
     assert!(finding(&report, "cache").1.contains("locks work"), "{report}");
 
     place.write("datac.lock", "<<<<<<< ours\nversion: 1\n");
@@ -107,6 +107,8 @@ fn the_doctor_finds_what_is_wrong() {
     place.write("record", "no folder");
     let (report, code) = doctor(&place, "--hub sample --cache-dir record");
     assert!(code == 1 && finding(&report, "cache").1.contains("is a file"), "{report}");
+    let (report, code) = doctor(&place, "--hub sample --output-dir record");
+    assert!(code == 1 && finding(&report, "output").1.contains("is a file"), "{report}");
     place.write("cache/v1/record.sqlite", "no database, but long enough to be read as one".repeat(100));
     let (report, code) = doctor(&place, "--hub sample");
     assert!(code == 0 && finding(&report, "record").0 == "warn", "{report}");
