@@ -56,8 +56,9 @@ pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Pages>()];
 /// How the codes of exit codes begin; alone, their number will do.
 const EXIT: &str = "exit-";
 
-/// The width that prose is laid out for where there is no terminal.
+/// The width that prose is laid out for where there is no terminal, and the most that it is laid out for.
 const PROSE: usize = 80;
+const WIDEST: usize = 100;
 
 pub(super) fn run(options: &Options, screen: &Screen) -> u8 {
     let mut pages = pages();
@@ -77,7 +78,7 @@ pub(super) fn run(options: &Options, screen: &Screen) -> u8 {
         document::print(&Pages { pages: told.collect() }, screen);
         return exit::OK;
     }
-    let columns = screen.data_width().unwrap_or(PROSE);
+    let columns = screen.data_width().unwrap_or(PROSE).min(WIDEST);
     match (&options.code, &pages[..]) {
         (Some(_), [page]) => screen.data(&shown(page, columns)),
         _ => screen.data(&listed(&pages, columns)),

@@ -1,5 +1,7 @@
 //! Recipes by their text alone: no source, no cache and no network is asked.
 
+use rayon::prelude::*;
+
 use super::{Workspace, WorkspaceError};
 use crate::{
     config::{self, Problem, Recipe},
@@ -53,8 +55,8 @@ impl Workspace {
         });
         let mut recipes = Vec::new();
         let mut sound: Vec<(usize, Recipe)> = Vec::new();
-        for text in found.recipes.into_iter().chain(typed) {
-            let problems = match config::load(&text.path, &text.text, &self.vocabulary) {
+        for (text, loaded) in self.load_all(found.recipes.into_iter().chain(typed).collect()) {
+            let problems = match loaded {
                 Ok(recipe) => {
                     sound.push((recipes.len(), recipe));
                     Vec::new()
@@ -66,11 +68,9 @@ impl Workspace {
         // Those that were not asked for are not told of, but others may not write their outputs.
         let others = if selectors.is_empty() { Vec::new() } else { self.find(&[])?.recipes };
         let asked = |path: &str| recipes.iter().any(|checked: &CheckedRecipe| checked.text.path == path);
-        let others: Vec<(RecipeText, Recipe)> = others
-            .into_iter()
-            .filter(|text| !asked(&text.path))
-            .filter_map(|text| config::load(&text.path, &text.text, &self.vocabulary).ok().map(|recipe| (text, recipe)))
-            .collect();
+        let others = self.load_all(others.into_iter().filter(|text| !asked(&text.path)).collect());
+        let others: Vec<(RecipeText, Recipe)> =
+            others.into_iter().filter_map(|(text, loaded)| Some((text, loaded.ok()?))).collect();
         let of_others = others.iter().map(|(text, recipe)| (text.path.as_str(), recipe, text.text.as_slice()));
         let own = sound
             .iter()
@@ -83,6 +83,14 @@ impl Workspace {
             }
         }
         Ok(Checked { recipes, others: found.others })
+    }
+
+    fn load_all(&self, texts: Vec<RecipeText>) -> Vec<(RecipeText, Result<Recipe, Vec<Problem>>)> {
+        let load = |text: RecipeText| {
+            let loaded = config::load(&text.path, &text.text, &self.vocabulary);
+            (text, loaded)
+        };
+        texts.into_par_iter().with_min_len(64).map(load).collect()
     }
 }
 
