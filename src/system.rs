@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "this module is the door the other modules must use")]
 
 mod entries;
+mod probe;
 
 use std::{
     cell::RefCell,
@@ -20,6 +21,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub use entries::{Entry, EntryKind, entries, kind, remove_empty_dir};
+pub use probe::{Probe, Space, Stamps, available_memory, cores, nearest, space};
 
 /// A file operation that failed, with the path it was about.
 #[derive(Debug, thiserror::Error)]
@@ -243,6 +245,18 @@ impl Replacement {
         self.temporary.persist(&self.destination).map(drop).map_err(|error| at("write", &self.destination)(error.error))
     }
 
+    /// Puts the file in place, synced, if nothing is there; returns whether it did.
+    pub fn commit_new(self) -> Result<bool, FileError> {
+        self.temporary.as_file().sync_all().map_err(at("sync", &self.destination))?;
+        match self.temporary.persist_noclobber(&self.destination) {
+            Ok(_) => {}
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+            Err(error) => return Err(at("write", &self.destination)(error.error)),
+        }
+        self.destination.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or(Ok(()), sync_dir)?;
+        Ok(true)
+    }
+
     /// Syncs the file, puts it in place and syncs the folder; returns its stat.
     pub fn commit(self) -> Result<Stat, FileError> {
         self.temporary.as_file().sync_all().map_err(at("sync", &self.destination))?;
@@ -273,6 +287,24 @@ pub fn replace_if_other(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let mut replacement = Replacement::new(path)?;
     replacement.write_all(bytes)?;
     replacement.commit_unsynced()
+}
+
+/// Writes a file, with its folder, where there is none; returns whether it did. What is there is never touched.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
+    if fs::symlink_metadata(path).is_ok() {
+        return Ok(false);
+    }
+    create_folder_of(path)?;
+    let mut replacement = Replacement::new(path)?;
+    replacement.write_all(bytes)?;
+    replacement.commit_new()
+}
+
+/// Reads what is written to the process, at most `limit` bytes, and one more if it is longer.
+pub fn read_stdin(limit: u64) -> Result<Vec<u8>, FileError> {
+    let mut bytes = Vec::new();
+    io::stdin().lock().take(limit + 1).read_to_end(&mut bytes).map_err(at("read", Path::new("-")))?;
+    Ok(bytes)
 }
 
 fn create_folder_of(path: &Path) -> Result<(), FileError> {

@@ -80,12 +80,15 @@ const DOORS: &[(&[&str], &[&str])] = &[
     (&["whatlang"], &["quality/language.rs"]),
     (&["bpe_openai"], &["quality/tokens.rs"]),
     (&["jobserver"], &["driver/threads.rs"]),
+    (&["rustix"], &["system/probe.rs"]),
     (
         &[
             "annotate_snippets",
             "anstream",
             "anstyle",
             "clap",
+            "clap_complete",
+            "clap_mangen",
             "comfy_table",
             "console",
             "ctrlc",

@@ -47,6 +47,9 @@ documents! {
     caching: "docs/caching.md",
     make_ninja_ci: "docs/make-ninja-ci.md",
     history: "docs/history.md",
+    commands: "docs/commands.md",
+    first_use: "docs/first-use.md",
+    troubleshooting: "docs/troubleshooting.md",
     build: "tests/cmd/build.md",
     cache: "tests/cmd/cache.md",
     clean: "tests/cmd/clean.md",
@@ -59,6 +62,8 @@ documents! {
     show: "tests/cmd/show.md",
     stats: "tests/cmd/stats.md",
     trace: "tests/cmd/trace.md",
+    validate: "tests/cmd/validate.md",
+    explain: "tests/cmd/explain.md",
 }
 
 #[test]
@@ -109,6 +114,42 @@ fn recipes_in_the_documentation_are_sound() {
     assert!(seen > 3, "the examples are found");
 }
 
+/// Editors hold recipes to this schema: it must not underline what is sound.
+#[test]
+fn recipes_are_as_the_printed_schema_says() {
+    let (printed, _) = Workspace::new().sh("datac schema recipe", &std::collections::BTreeMap::new());
+    assert_eq!(
+        printed,
+        read("config/recipe.schema.json"),
+        "SNAPSHOTS=overwrite cargo test --release --lib init writes it"
+    );
+    let schema: serde_json::Value = serde_json::from_str(&printed).expect("a schema is JSON");
+    let validator = jsonschema::validator_for(&schema).expect("it is a schema");
+    let faults = |text: &str| -> Vec<String> {
+        let recipe: serde_json::Value = serde_yaml::from_str(text).expect("a recipe is YAML");
+        validator.iter_errors(&recipe).map(|fault| format!("{}: {fault}", fault.instance_path())).collect()
+    };
+    let mut seen = 0;
+    for entry in walkdir::WalkDir::new(project().join("config")) {
+        let path = entry.expect("recipes can be listed").into_path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            let text = fs::read_to_string(&path).expect("a recipe is text");
+            assert_eq!(faults(&text), [""; 0], "{}", path.display());
+            let line = text.lines().next().expect("it says something");
+            let named = line.strip_prefix("# yaml-language-server: $schema=").expect("editors are told of the schema");
+            assert!(path.parent().expect("it has a folder").join(named).exists(), "{}", path.display());
+            seen += 1;
+        }
+    }
+    for path in RUN {
+        for block in blocks(&read(path), "yaml recipe") {
+            assert_eq!(faults(block), [""; 0], "{path}: {block}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 40, "{seen}");
+}
+
 #[test]
 fn every_problem_code_is_documented() {
     let text = read("docs/recipes.md");
@@ -146,6 +187,8 @@ fn every_exit_code_is_documented() {
     ];
     for code in codes {
         assert!(text.contains(&format!("\n| {code} | ")), "README.md has no row for exit code {code}");
+        let has_page = config::pages().iter().any(|page| page.code == format!("exit-{code}"));
+        assert!(has_page || code == exit::OK, "docs/troubleshooting.md has no page for exit code {code}");
     }
 }
 

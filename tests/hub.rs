@@ -799,3 +799,48 @@ fn a_store_that_cannot_be_written_is_named() {
     let error = client.read(&client.listing("acme/demo"), SMALL).expect_err("no folder can be there").to_string();
     assert!(error.contains(&*blocked.to_string_lossy()), "{error}");
 }
+
+/// What `datac doctor` says of a hub with a token: its line, and the exit code.
+fn doctor(url: &str, token: Option<&str>) -> (String, i32) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_datac"));
+    command.args(["doctor", "--hub", url]).current_dir(folder.path()).env_clear().env("HOME", folder.path());
+    token.map(|token| command.env("HF_TOKEN", token));
+    let output = command.output().expect("datac runs");
+    let printed = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(token.is_none_or(|token| !printed.contains(token)), "{printed}");
+    let line = printed.lines().find(|line| line.contains("hub      ")).unwrap_or_else(|| panic!("{printed}"));
+    (line.to_owned(), output.status.code().unwrap_or(-1))
+}
+
+#[test]
+fn the_doctor_asks_the_hub_once() {
+    let hub = Loopback::start([]);
+    let (line, code) = doctor(&hub.url(), None);
+    assert!(code == 0 && line.starts_with("ok ") && line.ends_with("answers"), "{line}");
+    let (line, code) = doctor(&hub.url(), Some(CANARY));
+    assert!(code == 0 && line.contains("knows the token"), "{line}");
+    let (line, code) = doctor(&hub.url(), Some(Loopback::REFUSED));
+    assert!(code == 1 && line.starts_with("fail") && line.contains("refuses the token"), "{line}");
+    hub.fault("datasets", Fault::Status(503), 1);
+    let (line, code) = doctor(&hub.url(), None);
+    assert!(code == 0 && line.starts_with("warn") && line.contains("503"), "{line}");
+    hub.fault("whoami", Fault::Echo(500), 1);
+    let (line, _) = doctor(&hub.url(), Some(CANARY));
+    assert!(line.starts_with("warn"), "{line}");
+    hub.fault("datasets", Fault::Reset, 1);
+    let (line, code) = doctor(&hub.url(), None);
+    assert!(code == 1 && line.contains("the connection broke"), "{line}");
+    assert_eq!(hub.log().len(), 6, "one request each: {:?}", hub.log());
+    // The token goes to the hub alone: a redirect to elsewhere does not take it along.
+    hub.fault("whoami", Fault::Redirect(format!("{}/x", hub.storage_url())), 1);
+    doctor(&hub.url(), Some(CANARY));
+    let to_storage: Vec<_> = hub.log().into_iter().filter(|request| request.to_storage).collect();
+    assert!(to_storage.iter().all(|request| request.authorization.is_none()), "{to_storage:?}");
+    let url = hub.url();
+    drop(hub);
+    let (line, code) = doctor(&url, None);
+    assert!(code == 1 && line.contains("cannot connect"), "{line}");
+    let (line, code) = doctor("http://hub.example", None);
+    assert!(code == 1 && line.contains("https"), "{line}");
+}

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{build, cache, clean, diff, fetch, lock, log, schema, show, stats, status, trace, why};
+use super::{
+    build, cache, clean, completions, diff, doctor, explain, fetch, init, lock, log, man, new, schema, show, stats,
+    status, trace, validate, why,
+};
 use crate::system;
 
 /// A build tool for LLM training data: recipes in, train and validation JSONL out, and only what changed is rebuilt
@@ -87,6 +90,10 @@ pub(super) enum Color {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Begin a workspace: recipes, a Makefile, a CI workflow
+    Init(init::Options),
+    /// Write a new recipe, with comments
+    New(new::Options),
     /// Build what is not fresh
     Build(build::Options),
     /// Show what is stale, and why; starts no work
@@ -111,7 +118,17 @@ pub(super) enum Command {
     Cache(cache::Options),
     /// Remove the outputs that datac wrote
     Clean(clean::Options),
-    /// Print the JSON Schema of what is printed as JSON
+    /// Check recipes by their text alone: no source, no cache, no network
+    Validate(validate::Options),
+    /// Explain a code, with a wrong example and a right one
+    Explain(explain::Options),
+    /// Look for what could be wrong with cache, lock, token, hub, clock and disk
+    Doctor(doctor::Options),
+    /// Print completions for a shell
+    Completions(completions::Options),
+    /// Print a manual page, or write all of them
+    Man(man::Options),
+    /// Print the JSON Schema of what is printed as JSON, of recipes and datac.lock
     Schema(schema::Options),
 }
 

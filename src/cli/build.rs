@@ -343,6 +343,8 @@ fn failures(report: &BuildReport, workspace: &Workspace, screen: &Screen) {
             errors::failed(failure, Some(&recipe.before.name), screen);
         }
     }
+    let problems = report.recipes.iter().flat_map(|recipe| &recipe.before.problems);
+    errors::point_to_pages(problems.map(|problem| problem.code), screen);
 }
 
 /// The last line: how many recipes came to what, in how long, and what ran.

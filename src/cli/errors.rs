@@ -1,6 +1,9 @@
 //! Errors to text, hint and exit code.
 
-use super::{diagnostics, exit, screen::Screen};
+use super::{
+    diagnostics, exit,
+    screen::{FAINT, Screen},
+};
 use crate::{
     config::Problem,
     graph::Failure,
@@ -17,6 +20,7 @@ pub(super) fn report(error: &WorkspaceError, workspace: &Workspace, screen: &Scr
         }
         WorkspaceError::Problems(found) => {
             problems(found, workspace, screen);
+            point_to_pages(found.iter().map(|problem| problem.code), screen);
             exit::USAGE
         }
         WorkspaceError::Locked { .. } => {
@@ -52,8 +56,29 @@ pub(super) fn problems(problems: &[Problem], workspace: &Workspace, screen: &Scr
     for problem in problems {
         // The text was read a moment ago; if it is gone, the place is printed without the line.
         let text = system::read(&workspace.root().join(&problem.path)).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        screen.always(&diagnostics::render(problem, &text, screen.has_color(), screen.width()));
+        draw(std::slice::from_ref(problem), &String::from_utf8_lossy(&text), screen);
+    }
+}
+
+/// Prints the problems of the recipe whose text is `text`.
+pub(super) fn draw(problems: &[Problem], text: &str, screen: &Screen) {
+    for problem in problems {
+        screen.always(&diagnostics::render(problem, text, screen.has_color(), screen.width()));
         screen.always("");
     }
+}
+
+/// Says where more is to be read about problems that were printed.
+pub(super) fn point_to_pages<'c>(codes: impl Iterator<Item = &'c str>, screen: &Screen) {
+    const SHOWN: usize = 4;
+    let mut told: Vec<&str> = Vec::new();
+    for code in codes {
+        if !told.contains(&code) {
+            told.push(code);
+        }
+    }
+    let Some((first, more)) = told.split_first() else { return };
+    let or = if more.is_empty() { "" } else { ", or of " };
+    let (more, and) = (&more[..more.len().min(SHOWN)], if more.len() > SHOWN { ", …" } else { "" });
+    screen.say_wrapped(&format!("{FAINT}more on it: datac explain {first}{or}{}{and}{FAINT:#}", more.join(", ")), 2);
 }

@@ -6,18 +6,26 @@ mod args;
 mod build;
 mod cache;
 mod clean;
+mod completions;
 pub mod diagnostics;
 mod diff;
+mod doctor;
 mod document;
 mod errors;
 mod events;
 pub mod exit;
+mod explain;
 mod fetch;
+mod init;
 mod lock;
 mod log;
+mod man;
+mod new;
 mod plug;
 mod profile;
 mod progress;
+#[cfg(test)]
+mod reference;
 mod schema;
 mod screen;
 mod show;
@@ -25,6 +33,7 @@ mod stats;
 mod status;
 mod times;
 mod trace;
+mod validate;
 mod why;
 
 use std::{
@@ -92,13 +101,17 @@ fn install_interrupt(interrupt: &Arc<AtomicBool>) {
 }
 
 fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<Make>>) -> u8 {
-    let Arguments { global, command } = arguments;
+    let Arguments { mut global, command } = arguments;
     let screen = Screen::new(global.color, global.quiet);
     if let Some(folder) = &global.directory
         && !system::is_dir(folder)
     {
         screen.error(&format!("enter workspace `{}`: no such folder", folder.display()), None);
         return exit::USAGE;
+    }
+    if let Command::Init(init::Options { folder: Some(folder), .. }) = &command {
+        // The only workspace that need not be there.
+        global.directory = Some(global.directory.unwrap_or_default().join(folder));
     }
     let show = match &command {
         Command::Build(options) if !options.json => Show::All,
@@ -121,6 +134,8 @@ fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<M
     };
     let workspace = open(&global, interrupt, listener.before(progress.observer()));
     match command {
+        Command::Init(options) => init::run(&workspace, &options, &screen),
+        Command::New(options) => new::run(&workspace, &options, &screen),
         Command::Build(options) => build::run(&workspace, &options, make, &screen, &progress, &listener),
         Command::Cache(options) => cache::run(&workspace, &options, &screen, &progress),
         Command::Clean(options) => clean::run(&workspace, &options, &screen),
@@ -133,6 +148,11 @@ fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<M
         Command::Trace(options) => trace::run(&workspace, &options, &screen),
         Command::Show(options) => show::run(&workspace, &options, &screen),
         Command::Stats(options) => stats::run(&workspace, &options, &screen),
+        Command::Validate(options) => validate::run(&workspace, &options, &screen),
+        Command::Explain(options) => explain::run(&options, &screen),
+        Command::Doctor(options) => doctor::run(&workspace, &options, &screen),
+        Command::Completions(options) => completions::run(&options, &screen),
+        Command::Man(options) => man::run(&options, &screen),
         Command::Schema(options) => schema::run(&options, &screen),
     }
 }

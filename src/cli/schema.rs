@@ -1,10 +1,13 @@
-//! `datac schema`: the JSON Schema of what is printed as JSON.
+//! `datac schema`: the JSON Schema of what is printed as JSON, and of what is read.
 
 use clap::Args;
 use serde_json::Value;
 
-use super::{build, cache, clean, diff, document, exit, fetch, lock, log, screen::Screen, stats, status, trace, why};
-use crate::workspace::{EVENTS_SCHEMA, events_schema};
+use super::{
+    build, cache, clean, diff, doctor, document, exit, explain, fetch, init, lock, log, new, screen::Screen, stats,
+    status, trace, validate, why,
+};
+use crate::workspace::{EVENTS_SCHEMA, LOCK_SCHEMA, RECIPE_SCHEMA, events_schema, lock_schema, recipe_schema};
 
 /// Options of `schema`.
 #[derive(Args, Debug)]
@@ -12,6 +15,7 @@ use crate::workspace::{EVENTS_SCHEMA, events_schema};
 Examples:
   datac schema                 the names there are
   datac schema status          what `datac status --json` prints
+  datac schema recipe          a recipe, for editors; `lock`: datac.lock
   datac schema events          a line of `datac build --events`")]
 pub(super) struct Options {
     /// Which schema
@@ -53,17 +57,24 @@ pub(super) type Named = (&'static str, fn() -> Value);
 /// Every schema with its name.
 fn all() -> Vec<Named> {
     let mut all = vec![(EVENTS_SCHEMA, events_schema as fn() -> Value)];
+    // What is read, rather than printed.
+    all.extend([(RECIPE_SCHEMA, recipe_schema as fn() -> Value), (LOCK_SCHEMA, lock_schema)]);
     let commands = [
         build::SCHEMAS,
         cache::SCHEMAS,
         clean::SCHEMAS,
         diff::SCHEMAS,
+        doctor::SCHEMAS,
+        explain::SCHEMAS,
         fetch::SCHEMAS,
+        init::SCHEMAS,
         lock::SCHEMAS,
         log::SCHEMAS,
+        new::SCHEMAS,
         stats::SCHEMAS,
         status::SCHEMAS,
         trace::SCHEMAS,
+        validate::SCHEMAS,
         why::SCHEMAS,
     ];
     all.extend(commands.into_iter().flatten());

@@ -7,16 +7,20 @@
 
 mod check;
 mod leaves;
+mod pages;
 mod problem;
 pub mod recipe;
+mod schema;
 mod spanned;
 mod tree;
 mod yaml;
 
 #[cfg(test)]
+mod schema_tests;
+#[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use crate::row::SampleKind;
 
@@ -24,11 +28,13 @@ use check::rules::{file_stem, stem_fault};
 use problem::Fault;
 
 pub use leaves::locate;
+pub use pages::{Example, Page, Part, pages};
 pub use problem::{CODES, Problem};
 pub use recipe::{
     Dataset, DeduplicationMethod, Filter, Format, MaxRejects, Metadata, Mix, Recipe, SplitMethod, Strategy, Unit,
     Validation,
 };
+pub use schema::{RECIPE_SCHEMA, schema};
 
 /// The largest recipe that is read.
 pub const MAX_BYTES: usize = 1 << 20;
@@ -115,6 +121,11 @@ impl Recipe {
     pub fn output_stem(&self, path: &str) -> String {
         format!("{}_{}", self.metadata.phase, file_stem(path))
     }
+}
+
+/// What makes a part of a recipe's path unfit: outputs are named after its file.
+pub fn file_name_fault(part: &str) -> Option<Cow<'static, str>> {
+    stem_fault(part)
 }
 
 fn read(text: &[u8], vocabulary: &Vocabulary) -> Result<Recipe, Vec<Fault>> {

@@ -9,7 +9,7 @@ use proptest::{
 
 use super::*;
 
-fn vocabulary() -> Vocabulary {
+pub(super) fn vocabulary() -> Vocabulary {
     let word = |name: &str, kind, options: &[(&str, &[&str])]| ConverterWord {
         name: name.into(),
         kind,
@@ -58,7 +58,7 @@ fn shares(ratios: &[&str]) -> String {
 }
 
 /// Name, text, and the faults expected: `line:column code phrase` each, in order.
-fn bad() -> Vec<(&'static str, String, Vec<&'static str>)> {
+pub(super) fn bad() -> Vec<(&'static str, String, Vec<&'static str>)> {
     let case = |name, text: &str, faults: &[&'static str]| (name, text.to_owned(), faults.to_vec());
     vec![
         // The file.
@@ -357,10 +357,10 @@ fn bad() -> Vec<(&'static str, String, Vec<&'static str>)> {
 }
 
 /// What must be true of a recipe.
-type Claim = fn(&Recipe) -> bool;
+pub(super) type Claim = fn(&Recipe) -> bool;
 
 /// Sound recipes: name, text, and what must be true of each.
-fn good() -> Vec<(&'static str, String, Claim)> {
+pub(super) fn good() -> Vec<(&'static str, String, Claim)> {
     vec![
         ("least", root(""), |r| {
             let d = &r.datasets[0];

@@ -1,5 +1,6 @@
 //! What a file is, judged by its name.
 
+use crate::config::Format;
 pub use crate::decode::{Compression, FileKind, RowFormat};
 
 /// The formats `datasets` reads with one loader, which may therefore stand side by side in a split.
@@ -92,6 +93,20 @@ pub(super) fn judge(path: &str) -> Name<'_> {
 /// Whether a path names rows, readable or wrapped: what a lock pins of a repository.
 pub fn is_data(path: &str) -> bool {
     judge(path) != Name::Other
+}
+
+/// The `format` of a recipe that reads a file of this name; `None`: it names no rows that can be read.
+pub fn format_of(path: &str) -> Option<Format> {
+    match judge(path) {
+        Name::Rows { kind, .. } => Some(match kind.format {
+            RowFormat::Jsonl => Format::Jsonl,
+            RowFormat::Json => Format::Json,
+            RowFormat::Parquet => Format::Parquet,
+            RowFormat::Arrow => Format::Arrow,
+            RowFormat::Csv | RowFormat::Tsv => Format::Csv,
+        }),
+        Name::Sealed { .. } | Name::Other => None,
+    }
 }
 
 /// The last part of a path.

@@ -3,6 +3,7 @@
 //! YAML, one key a line, entries sorted, no timestamps: two branches that lock different sources merge without a
 //! conflict. The file is committed beside the recipes.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{FileDigest, RemoteFile};
@@ -44,33 +45,59 @@ pub struct Pin {
 #[error("read the lock: {0}")]
 pub struct LockError(pub String);
 
-#[derive(Serialize, Deserialize)]
+/// The name of the schema of lock files; its number is theirs.
+pub const LOCK_SCHEMA: &str = "datac.lock/1";
+
+/// The JSON Schema of a lock file.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(RawLock).to_value()
+}
+
+/// A lock file: every source pinned to a commit, its files to digests.
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(title = "datac.lock/1")]
 struct RawLock {
+    /// The version of the format.
+    #[schemars(range(min = 1, max = 1))]
     version: u32,
+    /// The pins, sorted by source and revision.
     #[serde(default)]
     sources: Vec<RawPin>,
 }
 
-#[derive(Serialize, Deserialize)]
+/// One pinned source.
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawPin {
+    /// The source as recipes have it.
     source: String,
+    /// The revision as recipes have it; without it `main`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     revision: Option<String>,
+    /// The repository's own name.
     repo: String,
+    /// The hub it came from: a URL, `folder` or `sample`.
     hub: String,
+    /// The commit.
     commit: String,
+    /// The part of the repository's card that says what it holds, if it says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     card: Option<String>,
+    /// The data files, sorted by path.
     files: Vec<RawFile>,
 }
 
-#[derive(Serialize, Deserialize)]
+/// One file of it.
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawFile {
+    /// Its path in the repository.
     path: String,
+    /// Its size in bytes.
     size: u64,
+    /// What its bytes hash to: `blake3:…`, `sha256:…` or `git:…`, in hexadecimal digits.
+    #[schemars(regex(pattern = "^(blake3:[0-9a-fA-F]{64}|sha256:[0-9a-fA-F]{64}|git:[0-9a-fA-F]{40})$"))]
     digest: String,
 }
 
@@ -191,6 +218,10 @@ mod tests {
         lock.set(pin("b"));
         let text = lock.write();
         assert_eq!(LockFile::parse(&text).unwrap(), lock);
+        let validator = jsonschema::validator_for(&schema()).unwrap();
+        let is_as_the_schema_says =
+            |text: &str| serde_yaml::from_str::<serde_json::Value>(text).is_ok_and(|value| validator.is_valid(&value));
+        assert!(is_as_the_schema_says(&text) && is_as_the_schema_says("version: 1\n"));
         assert_eq!(lock.sources.iter().map(|pin| pin.source.as_str()).collect::<Vec<_>>(), ["a", "b"]);
         for (text, word) in [
             ("version: 2\n", "version 2"),
@@ -203,6 +234,7 @@ mod tests {
         ] {
             let error = LockFile::parse(text).unwrap_err().to_string();
             assert!(error.contains(word), "{error}");
+            assert!(!is_as_the_schema_says(text), "{text}");
         }
     }
 }

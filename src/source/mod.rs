@@ -17,7 +17,7 @@ pub mod lock;
 pub mod sample;
 mod splits;
 
-pub use kind::is_data;
+pub use kind::{format_of, is_data};
 
 use std::{fmt, fs::File, path::PathBuf, str::FromStr};
 

@@ -7,12 +7,14 @@ mod clean;
 mod collect;
 mod depfile;
 mod diff;
+mod doctor;
 mod events;
 mod fetch;
 mod find;
 mod first_look;
 mod guard;
 mod history;
+mod init;
 mod log;
 mod manifest;
 mod past;
@@ -23,7 +25,9 @@ mod report;
 mod show;
 mod stats;
 mod status;
+mod template;
 mod trace;
+mod validate;
 mod verify;
 mod why;
 
@@ -38,9 +42,11 @@ pub use clean::{CleanOptions, Cleaned, CleanedCache, CleanedFile, KeptFile};
 pub use collect::{CacheBounds, Collected, Removed};
 pub use depfile::{Dependencies, Depfile};
 pub use diff::{DiffRow, DiffSide, RowPair, RowsDiff, SourceRows};
+pub use doctor::{Finding, Health};
 pub use events::{BuildEvent, EVENTS_SCHEMA, EventLine, EventOutput, RecipeEnd, events_schema};
 pub use fetch::{FetchFailure, Fetched, FetchedFile};
 pub use find::{Found, RecipeText};
+pub use init::{InitFile, Placed, SCHEMA_PATH, WORKFLOW, recipe_schema};
 pub use log::{FileDiff, RecipeDiff, RunDiff, RunEntry, RunFile, RunRecipe, rfc3339};
 pub use manifest::{BuildManifest, MadeChunk, MadeFile, MadeFrom, MadeSource, ManifestError};
 pub use past::{CacheMiss, MissKind, PastBuild, PastExplanation, PastReason};
@@ -49,15 +55,16 @@ pub use report::{SourceSummary, Summary};
 pub use show::{Condition, Pick, Shown, ShownRow};
 pub use stats::{FileStats, Numbers, RecipeStats, Stats};
 pub use status::{Assessment, FileState, FileStatus, Reason, RecipeStatus, State};
+pub use template::NewRecipe;
 use trace::Located;
 pub use trace::{
     Fate, FateOf, FileAsBuilt, Journey, Mixed, Origin, OutputLine, OutputRow, OutputRows, Passed, Rejected, Side,
     SourcePlace, SourceText, Split, Twin, split_place,
 };
+pub use validate::{Checked, CheckedRecipe, STDIN};
 pub use verify::{Damaged, Verified};
 pub use why::{Explanation, Step};
 
-pub use crate::artifact::{Build, Run, RunId, RunOutcome};
 use crate::{
     artifact::{Access, CACHE_VERSION, DOWNLOADS, Record, Store},
     config::{ConverterWord, Problem, Vocabulary},
@@ -66,6 +73,11 @@ use crate::{
     graph::{Failure, FailureKind},
     source::{Hub, SourceError, folder::FolderHub, sample::SampleHub},
     system,
+};
+pub use crate::{
+    artifact::{Build, Run, RunId, RunOutcome},
+    config::RECIPE_SCHEMA,
+    source::lock::{LOCK_SCHEMA, schema as lock_schema},
 };
 
 /// Where everything is and how it may be reached.

@@ -12,5 +12,7 @@ mod history;
 mod jobs;
 mod make;
 mod ninja;
+mod pages;
 mod place;
 mod schemas;
+mod start;

@@ -9,8 +9,11 @@ pub(super) mod rules;
 
 use super::{Vocabulary, problem::Fault, recipe::Recipe, tree::Node};
 
+pub(super) use recipe::PHASES;
+pub(super) use rules::language_codes;
+
 /// Keys by where they may stand, as messages name the place.
-const PLACES: &[(&str, &[&str])] = &[
+pub(super) const PLACES: &[(&str, &[&str])] = &[
     ("the recipe", RECIPE_KEYS),
     ("`metadata`", METADATA_KEYS),
     ("a dataset", DATASET_KEYS),

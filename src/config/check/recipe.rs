@@ -16,7 +16,7 @@ use super::{
 use crate::row::SampleKind;
 
 /// The words a phase begins with, and what a sample of it is.
-const PHASES: &[(&str, SampleKind)] = &[
+pub(in super::super) const PHASES: &[(&str, SampleKind)] = &[
     ("sft", SampleKind::Conversation),
     ("dpo", SampleKind::Preference),
     ("rlaif", SampleKind::Prompt),

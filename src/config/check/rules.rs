@@ -121,6 +121,13 @@ pub(super) fn revision_fault(text: &str) -> Option<&'static str> {
     }
 }
 
+/// Every ISO 639-1 code, sorted.
+pub(in super::super) fn language_codes() -> Vec<String> {
+    let letters = || 'a'..='z';
+    let pairs = letters().flat_map(|first| letters().map(move |second| format!("{first}{second}")));
+    pairs.filter(|code| isolang::Language::from_639_1(code).is_some()).collect()
+}
+
 /// The ISO 639-1 code that was meant by something that is none.
 pub(super) fn language_meant(text: &str) -> Option<&'static str> {
     let lower = text.to_lowercase();

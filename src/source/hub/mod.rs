@@ -8,6 +8,7 @@
 mod download;
 mod endpoint;
 mod errors;
+mod greet;
 mod listing;
 mod token;
 mod verify;
@@ -29,7 +30,8 @@ use self::{
     listing::{Files, Page},
 };
 pub use self::{
-    token::{Token, default_endpoint, env_offline, find_token},
+    greet::Greeting,
+    token::{Token, default_endpoint, env_offline, find_token, find_token_and_place, has_bad_token},
     verify::holds,
 };
 use crate::source::{Bytes, Hub, Listing, RemoteFile, SourceError};

@@ -41,7 +41,17 @@ impl fmt::Display for Token {
 /// Finds the token where the Python client does: `HF_TOKEN`, then the file named by `HF_TOKEN_PATH`, then
 /// `$HF_HOME/token`, then `~/.cache/huggingface/token`; none if `HF_HUB_DISABLE_IMPLICIT_TOKEN` is on.
 pub fn find_token() -> Option<Token> {
+    find_token_and_place().map(|(token, _)| token)
+}
+
+/// The token as [`find_token`] finds it, and the name of the place it is in: a variable or a file.
+pub fn find_token_and_place() -> Option<(Token, String)> {
     find_token_in(system::env, system::home_dir())
+}
+
+/// Whether `HF_TOKEN` holds something that cannot be a token.
+pub fn has_bad_token() -> bool {
+    system::env("HF_TOKEN").is_some_and(|text| Token::new(&text).is_none())
 }
 
 /// The Hub's address: `HF_ENDPOINT`, else `https://huggingface.co`.
@@ -58,13 +68,13 @@ fn is_on(value: Option<String>) -> bool {
     value.is_some_and(|value| matches!(value.trim().to_ascii_lowercase().as_str(), "1" | "true" | "yes" | "on"))
 }
 
-fn find_token_in(env: impl Fn(&str) -> Option<String>, home: Option<PathBuf>) -> Option<Token> {
+fn find_token_in(env: impl Fn(&str) -> Option<String>, home: Option<PathBuf>) -> Option<(Token, String)> {
     const LONGEST: u64 = 4096;
     if is_on(env("HF_HUB_DISABLE_IMPLICIT_TOKEN")) {
         return None;
     }
     if let Some(token) = env("HF_TOKEN").and_then(|text| Token::new(&text)) {
-        return Some(token);
+        return Some((token, "HF_TOKEN".to_owned()));
     }
     let expand = |text: String| match (text.strip_prefix("~/"), &home) {
         (Some(rest), Some(home)) => home.join(rest),
@@ -76,7 +86,7 @@ fn find_token_in(env: impl Fn(&str) -> Option<String>, home: Option<PathBuf>) ->
         None => env("HF_HOME").map(expand).or_else(|| Some(cache()?.join("huggingface")))?.join("token"),
     };
     let bytes = system::read_up_to(&path, LONGEST).ok()?;
-    Token::new(std::str::from_utf8(&bytes).ok()?)
+    Some((Token::new(std::str::from_utf8(&bytes).ok()?)?, path.display().to_string()))
 }
 
 #[cfg(test)]
@@ -85,7 +95,7 @@ mod tests {
 
     fn found(vars: &[(&str, &str)], home: Option<&std::path::Path>) -> Option<String> {
         let env = |name: &str| vars.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
-        find_token_in(env, home.map(Into::into)).map(|token| token.expose().to_owned())
+        find_token_in(env, home.map(Into::into)).map(|(token, _)| token.expose().to_owned())
     }
 
     #[test]

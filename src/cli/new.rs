@@ -1,0 +1,99 @@
+//! `datac new`: a recipe to begin with.
+
+use clap::{Args, ValueEnum};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{
+    document::{self, Content},
+    errors, exit, init, schema,
+    screen::{HINT, Screen},
+};
+use crate::{
+    config::Format,
+    workspace::{InitFile, NewRecipe, Workspace},
+};
+
+/// Options of `new`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  datac new math --kind sft --source openai/gsm8k
+  datac new mine --kind sft --source data/mine.jsonl --converter messages
+  datac new team/pairs --kind dpo --source org/name   below config/, in team/")]
+pub(super) struct Options {
+    /// Its file name, or its path below config/
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// What its rows are: conversations, preference pairs or prompts
+    #[arg(long, value_name = "KIND")]
+    kind: Kind,
+    /// A dataset of the Hub, or a file or folder of the workspace
+    #[arg(long, value_name = "ID")]
+    source: String,
+    /// Where the source is [default: a file by its name, else the Hub]
+    #[arg(long, value_name = "FORMAT", value_parser = formats())]
+    format: Option<String>,
+    /// What makes samples of its rows [default: found when it is built]
+    #[arg(long, value_name = "NAME")]
+    converter: Option<String>,
+    /// Print one JSON document to stdout
+    #[arg(long)]
+    json: bool,
+}
+
+// No doc comments on its values: they would make the help text the long one.
+/// What a recipe's rows are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    Sft,
+    Dpo,
+    Rlaif,
+}
+
+fn formats() -> clap::builder::PossibleValuesParser {
+    Format::ALL.iter().map(|(word, _)| *word).collect::<Vec<_>>().into()
+}
+
+/// What `new --json` prints.
+#[derive(Serialize, JsonSchema)]
+struct Made {
+    /// The recipe, and the schema of recipes if that was not there.
+    files: Vec<InitFile>,
+}
+
+impl Content for Made {
+    const SCHEMA: &'static str = "datac.new/1";
+}
+
+/// What it prints as JSON.
+pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Made>()];
+
+pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
+    let phase = match options.kind {
+        Kind::Sft => "sft",
+        Kind::Dpo => "dpo",
+        Kind::Rlaif => "rlaif",
+    };
+    let format = options.format.as_ref().and_then(|word| Format::ALL.iter().find(|(known, _)| known == word));
+    let files = match workspace.new_recipe(&NewRecipe {
+        name: options.name.clone(),
+        phase: phase.to_owned(),
+        source: options.source.clone(),
+        format: format.map(|(_, format)| *format),
+        converter: options.converter.clone(),
+    }) {
+        Ok(files) => files,
+        Err(error) => return errors::report(&error, workspace, screen),
+    };
+    let path = files.first().map_or_else(String::new, |file| file.path.clone());
+    if options.json {
+        document::print(&Made { files }, screen);
+        return exit::OK;
+    }
+    for file in &files {
+        screen.say(&init::placed(file));
+    }
+    screen.say_wrapped(&format!("{HINT}next:{HINT:#} edit it, then datac build {}", init::word(&path)), 6);
+    exit::OK
+}

@@ -1,0 +1,135 @@
+//! What a machine and its file systems give: locks, stamps, room, threads and memory.
+
+use std::{
+    fs::File,
+    io::Write,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{FileError, GRAIN_NS, LEFT_OVER, at, now_ns, stat_file};
+
+/// A file in a folder, made to see what the folder is good for; it is gone when this is dropped.
+#[derive(Debug)]
+pub struct Probe {
+    file: tempfile::NamedTempFile,
+}
+
+/// How a file system stamps files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamps {
+    /// How far stamps are ahead of this machine's clock, in nanoseconds; 0 within what stamps are exact to.
+    pub ahead_ns: i64,
+    /// Whether two writes further apart than the grain that datac reckons with get different stamps.
+    pub is_fine: bool,
+}
+
+impl Probe {
+    /// Makes the file.
+    pub fn new(folder: &Path) -> Result<Self, FileError> {
+        let file = tempfile::Builder::new().prefix(LEFT_OVER.0).suffix(LEFT_OVER.1).tempfile_in(folder);
+        file.map(|file| Self { file }).map_err(at("write into", folder))
+    }
+
+    /// Whether a lock on the file keeps others from it.
+    pub fn keeps_locks(&self) -> Result<bool, FileError> {
+        let failed = |error| at("lock a file beside", self.file.path())(error);
+        let other = File::options().write(true).open(self.file.path()).map_err(failed)?;
+        self.file.as_file().try_lock().map_err(|error| failed(error.into()))?;
+        let outcome = other.try_lock();
+        self.file.as_file().unlock().map_err(failed)?;
+        match outcome {
+            Ok(()) => Ok(false),
+            Err(std::fs::TryLockError::WouldBlock) => Ok(true),
+            Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+
+    /// Watches how the file is stamped when it is written.
+    pub fn stamps(&mut self) -> Result<Stamps, FileError> {
+        let mut write = || {
+            let path = self.file.path().to_owned();
+            self.file.write_all(b".").map_err(at("write", &path))?;
+            stat_file(self.file.as_file(), &path).map(|stat| stat.mtime_ns)
+        };
+        let before = now_ns();
+        let first = write()?;
+        let after = now_ns();
+        let ahead_ns = if first < before - GRAIN_NS {
+            first - before
+        } else if first > after + GRAIN_NS {
+            first - after
+        } else {
+            0
+        };
+        std::thread::sleep(Duration::from_nanos(GRAIN_NS as u64 + 1));
+        Ok(Stamps { ahead_ns, is_fine: write()? != first })
+    }
+}
+
+/// The room on a file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes that may still be written.
+    pub free: u64,
+    /// Bytes there are.
+    pub total: u64,
+}
+
+/// The room on the file system that `path` is on or would be on.
+pub fn space(path: &Path) -> Result<Space, FileError> {
+    let place = nearest(path);
+    let room = rustix::fs::statvfs(&place).map_err(|error| at("stat the file system of", &place)(error.into()))?;
+    let bytes = |blocks: u64| blocks.saturating_mul(room.f_frsize);
+    Ok(Space { free: bytes(room.f_bavail), total: bytes(room.f_blocks) })
+}
+
+/// The path itself, or the nearest folder above it that is there.
+pub fn nearest(path: &Path) -> PathBuf {
+    let above = path.ancestors().find(|place| !place.as_os_str().is_empty() && super::exists(place));
+    above.unwrap_or(Path::new(".")).to_owned()
+}
+
+/// The bytes of memory that this process may count on, where the system says: what is available, and no more than its
+/// control group allows.
+pub fn available_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let available = line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? * 1024;
+    let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let limit = limit.and_then(|limit| limit.trim().parse().ok()).unwrap_or(u64::MAX);
+    Some(available.min(limit))
+}
+
+/// How many threads the machine runs at once, as far as this process may use it.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_probed_and_left_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        {
+            let mut probe = Probe::new(folder.path()).unwrap();
+            assert!(probe.keeps_locks().unwrap());
+            let stamps = probe.stamps().unwrap();
+            assert!(stamps.is_fine && stamps.ahead_ns == 0, "{stamps:?}");
+        }
+        assert!(super::super::names(folder.path()).is_empty());
+        assert!(Probe::new(&folder.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn room_is_that_of_the_nearest_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let below = folder.path().join("not/there");
+        assert_eq!(nearest(&below), folder.path());
+        assert_eq!(nearest(Path::new("not/there")), Path::new("."));
+        let space = space(&below).unwrap();
+        assert!(space.free <= space.total && space.total > 0, "{space:?}");
+    }
+}

@@ -1,0 +1,400 @@
+//! What could be wrong with a workspace and the machine that it is on, looked at without building.
+
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{HubChoice, Workspace, WorkspaceError, build::MEMORY_A_THREAD, vocabulary};
+use crate::{
+    artifact::{Access, CACHE_VERSION},
+    config::{self, Format},
+    system::{self, Probe},
+};
+
+/// How something stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// It was not looked at.
+    Skip,
+    /// Nothing is wrong.
+    Ok,
+    /// It works, and may not do what is wanted.
+    Warn,
+    /// It keeps datac from working.
+    Fail,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Finding {
+    /// What was looked at: `cache`, `lock`, `hub`, …
+    pub name: &'static str,
+    /// How it stands.
+    pub health: Health,
+    /// What was found.
+    pub text: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl Finding {
+    fn new(name: &'static str, health: Health, text: impl Into<String>) -> Self {
+        Self { name, health, text: text.into(), hint: None }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl Workspace {
+    /// Looks at everything that a build stands on. The network is asked once, where it may be used; nothing is written
+    /// but a file that is gone when this returns.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// use datac::workspace::{Health, Settings, Workspace};
+    ///
+    /// let workspace = Workspace::open(Settings { hub: Some("sample".into()), ..Settings::new(folder.path()) });
+    /// let findings = workspace.doctor();
+    /// assert_eq!(findings.iter().find(|finding| finding.name == "hub").unwrap().health, Health::Ok);
+    /// ```
+    pub fn doctor(&self) -> Vec<Finding> {
+        let (folder, clock) = self.folder_and_clock();
+        vec![
+            version(),
+            self.recipes_stand(),
+            self.lock_stands(),
+            folder,
+            self.record_stands(),
+            clock,
+            self.output_stands(),
+            self.room(),
+            token(),
+            self.hub_stands(),
+            machine(),
+        ]
+    }
+
+    fn recipes_stand(&self) -> Finding {
+        let name = "recipes";
+        let checked = match self.validate(&[], None) {
+            Ok(checked) => checked,
+            Err(error) => return Finding::new(name, Health::Fail, format!("failed to {error}")),
+        };
+        let broken = checked.recipes.iter().filter(|recipe| !recipe.problems.is_empty()).count();
+        match (checked.recipes.len(), broken) {
+            (0, _) => Finding::new(name, Health::Warn, "there are none below config/")
+                .hint("datac init writes some; -C DIR names a workspace elsewhere"),
+            (count, 0) => Finding::new(name, Health::Ok, format!("{count} below config/, all sound")),
+            (count, broken) => Finding::new(name, Health::Fail, format!("{broken} of {count} below config/ broken"))
+                .hint("datac validate"),
+        }
+    }
+
+    /// Whether the lock reads well and covers the recipes that do.
+    fn lock_stands(&self) -> Finding {
+        let name = "lock";
+        let lock = match self.read_lock() {
+            Ok((lock, _)) => lock,
+            Err(WorkspaceError::Failure(failure)) => {
+                let finding = Finding::new(name, Health::Fail, format!("failed to {}", failure.message));
+                return failure.hint.into_iter().fold(finding, Finding::hint);
+            }
+            Err(error) => return Finding::new(name, Health::Fail, format!("failed to {error}")),
+        };
+        let recipes = self.find(&[]).map(|found| found.recipes).unwrap_or_default();
+        let sound = recipes.iter().filter_map(|text| config::load(&text.path, &text.text, &self.vocabulary).ok());
+        let mut used: Vec<(String, Option<String>)> = sound
+            .flat_map(|recipe| recipe.datasets)
+            .filter(|dataset| dataset.format == Format::Huggingface)
+            .map(|dataset| (dataset.source, dataset.revision))
+            .collect();
+        used.sort();
+        used.dedup();
+        let hub = self.hub_name().unwrap_or_default();
+        let missing: Vec<&str> = used
+            .iter()
+            .filter(|(source, revision)| lock.find(source, revision.as_deref()).is_none())
+            .map(|(source, _)| source.as_str())
+            .collect();
+        let elsewhere: Vec<&str> =
+            lock.sources.iter().filter(|pin| pin.hub != hub).map(|pin| pin.source.as_str()).collect();
+        let unused = lock
+            .sources
+            .iter()
+            .filter(|pin| !used.iter().any(|(source, revision)| *source == pin.source && *revision == pin.revision))
+            .count();
+        if !missing.is_empty() {
+            let text = if lock.sources.is_empty() && !system::exists(&self.settings.root.join("datac.lock")) {
+                "there is no datac.lock yet".to_owned()
+            } else {
+                format!("{} not in datac.lock", missing.join(", "))
+            };
+            return Finding::new(name, Health::Warn, text).hint("datac lock, or datac build, pins what is missing");
+        }
+        if !elsewhere.is_empty() {
+            let text = format!("{} pinned from another hub than {hub}", elsewhere.join(", "));
+            return Finding::new(name, Health::Warn, text).hint("build with that `--hub`, or datac lock to pin again");
+        }
+        if lock.sources.is_empty() {
+            return Finding::new(name, Health::Ok, "nothing is to be pinned");
+        }
+        let unused = if unused == 0 { String::new() } else { format!(", {unused} that no recipe uses") };
+        Finding::new(name, Health::Ok, format!("{} pinned{unused}", sources(lock.sources.len())))
+    }
+
+    /// Whether the cache can be written and keeps locks, and how its file system stamps files.
+    fn folder_and_clock(&self) -> (Finding, Finding) {
+        let (name, clock) = ("cache", "clock");
+        let place = system::nearest(&self.cache);
+        let shown = self.shown(&self.cache);
+        let unknown = || Finding::new(clock, Health::Skip, "not looked at: no file could be written");
+        if !system::is_dir(&place) {
+            let text = format!("{} is a file, not a folder", self.shown(&place));
+            return (
+                Finding::new(name, Health::Fail, text).hint("remove it, or name another folder by --cache-dir"),
+                unknown(),
+            );
+        }
+        let mut probe = match Probe::new(&place) {
+            Ok(probe) => probe,
+            Err(error) => {
+                let finding = Finding::new(name, Health::Fail, format!("failed to {error}"));
+                return (finding.hint("make it writable, or name another folder by --cache-dir"), unknown());
+            }
+        };
+        let not_local = "keep the cache on a disk of this machine: --cache-dir DIR";
+        let folder = match probe.keeps_locks() {
+            Ok(true) if place == self.cache => Finding::new(name, Health::Ok, format!("{shown}: writable, locks work")),
+            Ok(true) => Finding::new(name, Health::Ok, format!("{shown} can be made, locks work")),
+            Ok(false) => Finding::new(name, Health::Fail, format!("{shown}: a lock keeps nobody out")).hint(not_local),
+            Err(error) => Finding::new(name, Health::Fail, format!("failed to {error}")).hint(not_local),
+        };
+        let clock = match probe.stamps() {
+            Err(error) => Finding::new(clock, Health::Fail, format!("failed to {error}")),
+            Ok(stamps) if stamps.ahead_ns.abs() > 1_000_000_000 => {
+                let side = if stamps.ahead_ns > 0 { "ahead of" } else { "behind" };
+                let seconds = stamps.ahead_ns.unsigned_abs() / 1_000_000_000;
+                let text = format!("files are stamped {seconds} s {side} this machine's clock");
+                Finding::new(clock, Health::Warn, text).hint("set the clocks of this machine and of the file server")
+            }
+            Ok(stamps) if !stamps.is_fine => {
+                let text =
+                    "files are stamped more coarsely than every 10 ms: an edit soon after a build may not be seen";
+                Finding::new(clock, Health::Warn, text).hint(not_local)
+            }
+            Ok(_) => self.changed_later_than_now(clock),
+        };
+        (folder, clock)
+    }
+
+    /// Files that were changed later than now are looked at byte by byte each time, until then.
+    fn changed_later_than_now(&self, name: &'static str) -> Finding {
+        const MINUTE_NS: i64 = 60_000_000_000;
+        let recipes = self.find(&[]).map(|found| found.recipes).unwrap_or_default();
+        let paths = recipes.into_iter().map(|recipe| recipe.path).chain(["datac.lock".to_owned()]);
+        let limit = system::now_ns() + MINUTE_NS;
+        let late: Vec<String> = paths
+            .filter(|path| system::stat(&self.settings.root.join(path)).is_ok_and(|stat| stat.mtime_ns > limit))
+            .collect();
+        match late.first() {
+            None => {
+                Finding::new(name, Health::Ok, "files are stamped as this machine's clock says, every 10 ms or finer")
+            }
+            Some(first) => {
+                let more = if late.len() > 1 { format!(" and {} more", late.len() - 1) } else { String::new() };
+                Finding::new(name, Health::Warn, format!("{first}{more}: changed in the future"))
+                    .hint(format!("touch {first}"))
+            }
+        }
+    }
+
+    /// Whether what the cache remembers can be read.
+    fn record_stands(&self) -> Finding {
+        let name = "record";
+        let warnings: std::sync::Arc<std::sync::Mutex<Vec<String>>> = std::sync::Arc::default();
+        let told = warnings.clone();
+        let tell = move |warning| told.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(warning);
+        let opened = crate::artifact::Record::open(&self.cache, Access::Read, std::sync::Arc::new(tell));
+        let read = opened.and_then(|record| Ok((record.recipes()?.len(), record.is_unreadable())));
+        let warnings = warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match (read, warnings.first()) {
+            (Err(error), _) => Finding::new(name, Health::Fail, format!("failed to {error}"))
+                .hint("remove the cache: it only costs time"),
+            (Ok(_), Some(warning)) => {
+                Finding::new(name, Health::Warn, warning.clone()).hint("nothing: the next build begins a new one")
+            }
+            (Ok((_, true)), None) => Finding::new(name, Health::Warn, "it is of another version of datac")
+                .hint("nothing: the next build begins a new one"),
+            (Ok((0, false)), None) => Finding::new(name, Health::Ok, "nothing was built yet"),
+            (Ok((built, false)), None) => Finding::new(
+                name,
+                Health::Ok,
+                format!("{built} {} built before", if built == 1 { "recipe" } else { "recipes" }),
+            ),
+        }
+    }
+
+    /// Whether outputs can be written.
+    fn output_stands(&self) -> Finding {
+        let name = "output";
+        let (place, shown) = (system::nearest(&self.output_dir), self.shown(&self.output_dir));
+        let elsewhere = "make it a folder that can be written, or name another by --output-dir";
+        if !system::is_dir(&place) {
+            let text = format!("{} is a file, not a folder", self.shown(&place));
+            return Finding::new(name, Health::Fail, text).hint(elsewhere);
+        }
+        match Probe::new(&place) {
+            Err(error) => Finding::new(name, Health::Fail, format!("failed to {error}")).hint(elsewhere),
+            Ok(_) if place == self.output_dir => Finding::new(name, Health::Ok, format!("{shown}: writable")),
+            Ok(_) => Finding::new(name, Health::Ok, format!("{shown} can be made")),
+        }
+    }
+
+    /// The room where cache and outputs are or would be.
+    fn room(&self) -> Finding {
+        const LITTLE: u64 = 1 << 30;
+        const NONE: u64 = 16 << 20;
+        let name = "disk";
+        let (cache, output) = match (system::space(&self.cache), system::space(&self.output_dir)) {
+            (Ok(cache), Ok(output)) => (cache, output),
+            (Err(error), _) | (_, Err(error)) => return Finding::new(name, Health::Warn, format!("failed to {error}")),
+        };
+        let text = if cache == output {
+            format!("{} free for the cache and outputs", gigabytes(cache.free))
+        } else {
+            format!("{} free for the cache, {} for outputs", gigabytes(cache.free), gigabytes(output.free))
+        };
+        let health = match cache.free.min(output.free) {
+            ..NONE => Health::Fail,
+            NONE..LITTLE => Health::Warn,
+            _ => Health::Ok,
+        };
+        let finding = Finding::new(name, health, text);
+        match health {
+            Health::Ok => finding,
+            _ => finding.hint("make room, or name folders elsewhere by --cache-dir and --output-dir"),
+        }
+    }
+
+    fn hub_stands(&self) -> Finding {
+        let name = "hub";
+        match self.hub_choice() {
+            HubChoice::Sample => Finding::new(name, Health::Ok, "the sample inside the binary"),
+            HubChoice::Folder(folder) if system::is_dir(&folder) => {
+                Finding::new(name, Health::Ok, format!("the folder {}", folder.display()))
+            }
+            HubChoice::Folder(folder) => {
+                Finding::new(name, Health::Fail, format!("there is no folder {}", folder.display()))
+                    .hint("`--hub` takes a URL, a folder laid out <org>/<name>/…, or `sample`")
+            }
+            HubChoice::Http(url) => self.over_http(name, url),
+        }
+    }
+
+    #[cfg(feature = "hub")]
+    fn over_http(&self, name: &'static str, url: String) -> Finding {
+        use crate::source::{
+            SourceError,
+            hub::{self, Greeting, HttpHub, HubConfig, Limits},
+        };
+        use std::{sync::Arc, time::Duration};
+        let shown = url.trim_end_matches('/').to_owned();
+        if self.settings.offline || hub::env_offline() {
+            return Finding::new(name, Health::Skip, format!("{shown} not asked: offline"));
+        }
+        let patience = Duration::from_secs(10);
+        let opened = HttpHub::new(HubConfig {
+            endpoint: url,
+            token: hub::find_token(),
+            offline: false,
+            store: self.cache.join("sources"),
+            progress: Arc::new(|_| {}),
+            limits: Limits { connect: patience, idle: patience, answer: patience, ..Limits::default() },
+        });
+        let offline = "without the network: --hub sample, or --offline for what is on this machine";
+        match opened.and_then(|hub| hub.greet()) {
+            Ok(Greeting::Answered) => Finding::new(name, Health::Ok, format!("{shown} answers")),
+            Ok(Greeting::Known) => Finding::new(name, Health::Ok, format!("{shown} answers and knows the token")),
+            Ok(Greeting::Refused) => Finding::new(name, Health::Fail, format!("{shown} refuses the token"))
+                .hint("set HF_TOKEN to a valid one, or unset it for public datasets"),
+            Ok(Greeting::Troubled(status)) => {
+                Finding::new(name, Health::Warn, format!("{shown} answers with status {status}"))
+                    .hint("try again later")
+            }
+            Err(SourceError::Unavailable { hub, reason, .. }) => {
+                Finding::new(name, Health::Fail, format!("{hub}: {reason}")).hint(offline)
+            }
+            Err(error) => Finding::new(name, Health::Fail, format!("failed to {error}")).hint(offline),
+        }
+    }
+
+    #[cfg(not(feature = "hub"))]
+    fn over_http(&self, name: &'static str, url: String) -> Finding {
+        Finding::new(name, Health::Fail, format!("{url}: this datac was built without the `hub` feature"))
+            .hint("`--hub` takes a folder laid out <org>/<name>/…, or `sample`")
+    }
+
+    /// A path as someone in the workspace would type it.
+    fn shown(&self, path: &Path) -> String {
+        let path: PathBuf = path.strip_prefix(&self.settings.root).unwrap_or(path).components().collect();
+        path.strip_prefix(".").unwrap_or(&path).display().to_string()
+    }
+}
+
+fn version() -> Finding {
+    let features =
+        [("hub", cfg!(feature = "hub")), ("tokens", cfg!(feature = "tokens")), ("watch", cfg!(feature = "watch"))];
+    let with: Vec<&str> = features.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| *name).collect();
+    let converters = vocabulary().converters.len();
+    let version = env!("CARGO_PKG_VERSION");
+    let text = format!("datac {version} ({}), {converters} converters, cache {CACHE_VERSION}", with.join(", "));
+    Finding::new("version", Health::Ok, text)
+}
+
+fn sources(count: usize) -> String {
+    if count == 1 { "1 source".to_owned() } else { format!("{count} sources") }
+}
+
+fn gigabytes(bytes: u64) -> String {
+    format!("{:.1} GB", bytes as f64 / 1e9)
+}
+
+#[cfg(feature = "hub")]
+fn token() -> Finding {
+    use crate::source::hub;
+    let name = "token";
+    match hub::find_token_and_place() {
+        _ if hub::has_bad_token() => {
+            Finding::new(name, Health::Warn, "HF_TOKEN holds something that cannot be a token")
+                .hint("set it again, or unset it")
+        }
+        Some((_, place)) => Finding::new(name, Health::Ok, format!("one, from {place}")),
+        None => Finding::new(name, Health::Ok, "none; private and gated datasets need HF_TOKEN"),
+    }
+}
+
+#[cfg(not(feature = "hub"))]
+fn token() -> Finding {
+    Finding::new("token", Health::Skip, "this datac was built without the `hub` feature")
+}
+
+fn machine() -> Finding {
+    let cores = system::cores();
+    let threads = if cores == 1 { "1 thread".to_owned() } else { format!("{cores} threads") };
+    let Some(memory) = system::available_memory() else {
+        return Finding::new("machine", Health::Ok, threads);
+    };
+    let text = format!("{threads}, {} of memory available", gigabytes(memory));
+    let needed = MEMORY_A_THREAD * cores as u64;
+    if memory < needed {
+        let fitting = (memory / MEMORY_A_THREAD).max(1);
+        return Finding::new("machine", Health::Warn, text).hint(format!("datac build -j{fitting}"));
+    }
+    Finding::new("machine", Health::Ok, text)
+}
