@@ -79,6 +79,7 @@ const DOORS: &[(&[&str], &[&str])] = &[
     (&["rusqlite"], &["artifact/ledger.rs", "artifact/record.rs"]),
     (&["whatlang"], &["quality/language.rs"]),
     (&["bpe_openai"], &["quality/tokens.rs"]),
+    (&["globset"], &["workspace/select.rs"]),
     (&["jobserver"], &["driver/threads.rs"]),
     (
         &[

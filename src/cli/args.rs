@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{build, diff, lock, log, schema, show, stats, status, trace, why};
+use super::{build, diff, graph, lock, log, ls, schema, show, stats, status, trace, why};
 use crate::system;
 
 /// A build tool for LLM training data: recipes in, train and validation JSONL out, and only what changed is rebuilt
@@ -98,6 +98,10 @@ pub(super) enum Command {
     Log(log::Options),
     /// Show which rows differ from an earlier build
     Diff(diff::Options),
+    /// List recipes, sources or outputs, a line each
+    Ls(ls::Options),
+    /// Draw how sources, recipes and outputs hang together
+    Graph(graph::Options),
     /// Tell where a row of an output comes from, or where a row of a source went
     Trace(trace::Options),
     /// Show rows of an output, laid out to be read

@@ -10,8 +10,10 @@ mod document;
 mod errors;
 mod events;
 pub mod exit;
+mod graph;
 mod lock;
 mod log;
+mod ls;
 mod plug;
 mod profile;
 mod progress;
@@ -104,7 +106,7 @@ fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<M
     };
     let progress = Progress::new(screen.clone(), show);
     let listener = match &command {
-        Command::Build(options) => Listener::open(&options.plug, &options.paths),
+        Command::Build(options) => Listener::open(&options.plug, &options.selectors),
         _ => Ok(Listener::default()),
     };
     let listener = match listener {
@@ -122,6 +124,8 @@ fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<M
         Command::Lock(options) => lock::run(&workspace, &options, &screen),
         Command::Log(options) => log::run(&workspace, &options, &screen),
         Command::Diff(options) => diff::run(&workspace, &options, &screen),
+        Command::Ls(options) => ls::run(&workspace, &options, &screen),
+        Command::Graph(options) => graph::run(&workspace, &options, &screen),
         Command::Trace(options) => trace::run(&workspace, &options, &screen),
         Command::Show(options) => show::run(&workspace, &options, &screen),
         Command::Stats(options) => stats::run(&workspace, &options, &screen),

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::{build, diff, document, exit, lock, log, screen::Screen, stats, status, trace, why};
+use super::{build, diff, document, exit, graph, lock, log, ls, screen::Screen, stats, status, trace, why};
 use crate::workspace::{EVENTS_SCHEMA, events_schema};
 
 /// Options of `schema`.
@@ -54,7 +54,7 @@ pub(super) type Named = (&'static str, fn() -> Value);
 fn all() -> Vec<Named> {
     let mut all = vec![(EVENTS_SCHEMA, events_schema as fn() -> Value)];
     let commands = [build::SCHEMAS, diff::SCHEMAS, lock::SCHEMAS, log::SCHEMAS, stats::SCHEMAS, status::SCHEMAS];
-    all.extend(commands.into_iter().chain([trace::SCHEMAS, why::SCHEMAS]).flatten());
+    all.extend(commands.into_iter().chain([graph::SCHEMAS, ls::SCHEMAS, trace::SCHEMAS, why::SCHEMAS]).flatten());
     all.sort_unstable_by_key(|(name, _)| *name);
     all
 }

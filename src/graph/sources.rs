@@ -124,6 +124,11 @@ pub(crate) fn conversion_of(db: &dyn PlannerDb, file: RecipeFile, number: usize)
     conversion(db, file, number).as_ref().ok()?.clone()
 }
 
+/// The files that a dataset entry of a recipe that parses reads; `None` while they are not known.
+pub(crate) fn files_of(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Option<&[Arc<SourceFile>]> {
+    files(db, file, number).as_deref().ok()
+}
+
 /// Chooses a converter and checks the options it is given; `None` if columns are needed and not known.
 pub(crate) fn choose(
     explicit: Option<&str>,

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{Read, Seek, Write},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -13,9 +13,11 @@ use super::{
     RecipeStatus, State, Workspace, WorkspaceError,
     assess::{Assessed, Looks, Session},
     history,
+    kept::KeptPlan,
     manifest::{BuildManifest, Made},
     pins::Pinning,
     report::{Summary, summarise},
+    select::asks_for_state,
 };
 use crate::{
     artifact::{Access, BuiltDetail, FreshRecipe, OutputFile, Record, RunId},
@@ -48,6 +50,8 @@ pub struct BuildOptions {
     pub memory: u64,
     /// The words this was called with, for the ledger; secrets are taken out.
     pub command: Vec<String>,
+    /// The plan of the build before this one, for whoever builds again and again; not used with `force`.
+    pub kept: Option<Arc<KeptPlan>>,
     /// Converter versions that differ from the registered ones, by name.
     #[doc(hidden)]
     pub versions: BTreeMap<String, String>,
@@ -93,6 +97,21 @@ fn failure_text<S: serde::Serializer>(failure: &Option<Failure>, serializer: S) 
     failure.as_ref().map(ToString::to_string).serialize(serializer)
 }
 
+impl BuildOptions {
+    fn kept_plan(&self) -> Option<Arc<KeptPlan>> {
+        self.kept.clone().filter(|_| !self.force && self.versions.is_empty())
+    }
+}
+
+impl Session {
+    /// Hands the plan on to the build after this one.
+    fn keep(self, cache: &Path) {
+        if let Some(kept) = &self.kept {
+            kept.put(self.planner, cache);
+        }
+    }
+}
+
 impl BuildReport {
     /// The worst of what happened, if anything went wrong.
     pub fn failure(&self) -> Option<FailureKind> {
@@ -109,47 +128,7 @@ const MEMORY_A_THREAD: u64 = 80 << 20;
 /// What is said under a make whose tokens were not handed on.
 const WITHHELD: &str = "make shares its jobs only with recipe lines that begin with `+`: this build is not among them";
 
-/// The workspace's lock; another process waits until it is dropped.
-pub(super) struct Guard {
-    file: std::fs::File,
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        // The kernel drops the lock with the file in any case.
-        self.file.set_len(0).ok();
-        self.file.unlock().ok();
-    }
-}
-
 impl Workspace {
-    /// Takes the lock that building processes share, waiting for it if `wait`.
-    pub(super) fn acquire(&self, wait: bool) -> Result<Guard, WorkspaceError> {
-        system::create_private_dir(&self.cache)?;
-        let path = self.cache.join("build.lock");
-        let mut file = system::open_or_create(&path)?;
-        let failed = |source| system::FileError { verb: "lock", path: path.clone(), source };
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::Error(source)) => return Err(failed(source).into()),
-            Err(std::fs::TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                file.read_to_string(&mut holder).ok();
-                let holder = if holder.is_empty() { "another datac".to_owned() } else { holder.trim().to_owned() };
-                if !wait {
-                    return Err(WorkspaceError::Locked { holder });
-                }
-                (self.settings.observer)(Event::Waiting { holder });
-                file.lock().map_err(failed)?;
-            }
-        }
-        file.set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| write!(file, "datac, pid {}", std::process::id()))
-            .map_err(failed)?;
-        Ok(Guard { file })
-    }
-
     /// Builds the recipes that `selectors` name.
     ///
     /// A recipe that cannot be built does not keep the others from it; the report says what became of each.
@@ -158,7 +137,7 @@ impl Workspace {
         // Whether all is fresh can be said without the lock and without writing.
         if !options.force
             && options.versions.is_empty()
-            && let Some(report) = self.all_fresh(selectors, options.detailed, watch)?
+            && let Some(report) = self.all_fresh(selectors, options, watch)?
         {
             return Ok(report);
         }
@@ -174,6 +153,7 @@ impl Workspace {
             versions: &options.versions,
             lookup: Some(Arc::new(move |key: &Digest| looked_up.lookup(key))),
             on_execute: options.on_query.clone().map(query_names),
+            kept: options.kept_plan(),
         };
         let mut session = self.assess(record.clone(), selectors, looks)?;
         session.recipes.iter().for_each(|assessed| self.tell_planned(&assessed.status));
@@ -230,17 +210,22 @@ impl Workspace {
     fn all_fresh(
         &self,
         selectors: &[String],
-        detailed: bool,
+        options: &BuildOptions,
         watch: Stopwatch,
     ) -> Result<Option<BuildReport>, WorkspaceError> {
         let record = self.record(Access::Read)?;
-        let session = self.assess(record, selectors, Looks::default())?;
+        let kept = options.kept_plan();
+        // A plan that is kept tells its queries to whoever it was made for.
+        let on_execute = kept.as_ref().and(options.on_query.clone()).map(query_names);
+        let session = self.assess(record, selectors, Looks { kept, on_execute, ..Looks::default() })?;
         // What the second look called fresh is recorded anew, so that the first look settles it next time.
         let settled = |assessed: &Assessed| assessed.status.state == State::Fresh && assessed.file.is_none();
-        if session.recipes.iter().all(settled) && !session.recipes.is_empty() {
+        let may_be_none = || asks_for_state(selectors).is_some();
+        if session.recipes.iter().all(settled) && (!session.recipes.is_empty() || may_be_none()) {
             session.recipes.iter().for_each(|assessed| self.tell_planned(&assessed.status));
-            return self.finish(session, BTreeMap::new(), None, detailed, watch).map(Some);
+            return self.finish(session, BTreeMap::new(), None, options.detailed, watch).map(Some);
         }
+        session.keep(&self.cache);
         Ok(None)
     }
 
@@ -279,7 +264,7 @@ impl Workspace {
     /// Records what recipes stand on now, and reports.
     fn finish(
         &self,
-        session: Session,
+        mut session: Session,
         mut endings: BTreeMap<usize, driver::Ending>,
         begun: Option<Begun<'_>>,
         detailed: bool,
@@ -289,7 +274,7 @@ impl Workspace {
         let mut built = Vec::new();
         let (mut builds, mut plans) = (Vec::new(), Vec::new());
         let mut newest = 0;
-        for (number, mut assessed) in session.recipes.into_iter().enumerate() {
+        for (number, mut assessed) in std::mem::take(&mut session.recipes).into_iter().enumerate() {
             let mut report = RecipeReport {
                 before: assessed.status.clone(),
                 summary: if detailed || assessed.file.is_some() {
@@ -384,11 +369,13 @@ impl Workspace {
         } else if !built.is_empty() {
             session.record.set_recipes(&built)?;
         }
+        let others = std::mem::take(&mut session.others);
+        session.keep(&self.cache);
         Ok(BuildReport {
             run,
             recipes,
             actions,
-            others: session.others,
+            others,
             elapsed_ms: u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX),
         })
     }

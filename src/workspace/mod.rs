@@ -2,26 +2,33 @@
 
 mod assess;
 mod build;
+mod choose;
 mod depfile;
 mod diff;
 mod events;
 mod find;
 mod first_look;
+mod guard;
 mod history;
+mod kept;
 mod log;
 mod manifest;
 mod past;
+mod picture;
 mod pins;
 mod report;
+mod select;
 mod show;
 mod stats;
 mod status;
+mod survey;
 mod trace;
 mod why;
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, Mutex, atomic::AtomicBool},
 };
 
 pub use build::{BuildOptions, BuildReport, RecipeReport};
@@ -29,14 +36,18 @@ pub use depfile::{Dependencies, Depfile};
 pub use diff::{DiffRow, DiffSide, RowPair, RowsDiff, SourceRows};
 pub use events::{BuildEvent, EVENTS_SCHEMA, EventLine, EventOutput, RecipeEnd, events_schema};
 pub use find::{Found, RecipeText};
+pub use kept::KeptPlan;
 pub use log::{FileDiff, RecipeDiff, RunDiff, RunEntry, RunFile, RunRecipe, rfc3339};
 pub use manifest::{BuildManifest, MadeChunk, MadeFile, MadeFrom, MadeSource, ManifestError};
 pub use past::{CacheMiss, MissKind, PastBuild, PastExplanation, PastReason};
+pub use picture::{Edge, Node, NodeKind, Picture};
 pub use pins::{LockChange, LockReport, Upgrade};
 pub use report::{SourceSummary, Summary};
+pub use select::{Pattern, Selector, Term, asks_for_state};
 pub use show::{Condition, Pick, Shown, ShownRow};
 pub use stats::{FileStats, Numbers, RecipeStats, Stats};
 pub use status::{Assessment, FileState, FileStatus, Reason, RecipeStatus, State};
+pub use survey::{Survey, SurveyedOutput, SurveyedRecipe, SurveyedSource};
 use trace::Located;
 pub use trace::{
     Fate, FateOf, FileAsBuilt, Journey, Mixed, Origin, OutputLine, OutputRow, OutputRows, Passed, Rejected, Side,
@@ -131,6 +142,8 @@ pub struct Workspace {
     cache: PathBuf,
     output_dir: PathBuf,
     vocabulary: Arc<Vocabulary>,
+    /// Broken recipes that selectors passed over, told once.
+    left_out: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl Workspace {
@@ -149,7 +162,7 @@ impl Workspace {
         };
         let cache = within(&settings.cache_dir, "cache").join(CACHE_VERSION);
         let output_dir = within(&settings.output_dir, "dataset");
-        Self { cache, output_dir, vocabulary: Arc::new(vocabulary()), settings }
+        Self { cache, output_dir, vocabulary: Arc::new(vocabulary()), settings, left_out: Mutex::default() }
     }
 
     /// The output folder.

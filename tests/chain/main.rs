@@ -14,3 +14,4 @@ mod make;
 mod ninja;
 mod place;
 mod schemas;
+mod selectors;

@@ -23,6 +23,10 @@ const DOCUMENTS: &[(&str, &str)] = &[
     ("datac.trace/1", "datac trace sft_one_train.jsonl:1 --json"),
     ("datac.journey/1", "datac trace --source data/one.jsonl data/one.jsonl:3 --json"),
     ("datac.stats/1", "datac stats --json"),
+    ("datac.ls/1", "datac ls --json"),
+    ("datac.ls/1", "datac ls sources --json"),
+    ("datac.ls/1", "datac ls outputs --json"),
+    ("datac.graph/1", "datac graph --format json"),
     ("datac.lock.report/1", "datac lock --json"),
 ];
 
