@@ -80,6 +80,7 @@ const DOORS: &[(&[&str], &[&str])] = &[
     (&["whatlang"], &["quality/language.rs"]),
     (&["bpe_openai"], &["quality/tokens.rs"]),
     (&["globset"], &["workspace/select.rs"]),
+    (&["notify_debouncer_full"], &["workspace/watch/notices.rs"]),
     (&["jobserver"], &["driver/threads.rs"]),
     (
         &[

@@ -46,6 +46,7 @@ documents! {
     make_ninja_ci: "docs/make-ninja-ci.md",
     history: "docs/history.md",
     selectors: "docs/selectors.md",
+    watch: "docs/watch.md",
     build: "tests/cmd/build.md",
     status: "tests/cmd/status.md",
     why: "tests/cmd/why.md",

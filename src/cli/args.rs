@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{build, diff, graph, lock, log, ls, schema, show, stats, status, trace, why};
+use super::{build, diff, graph, lock, log, ls, schema, show, stats, status, trace, watch, why};
 use crate::system;
 
 /// A build tool for LLM training data: recipes in, train and validation JSONL out, and only what changed is rebuilt
@@ -88,6 +88,8 @@ pub(super) enum Color {
 pub(super) enum Command {
     /// Build what is not fresh
     Build(build::Options),
+    /// Build again on every save
+    Watch(watch::Options),
     /// Show what is stale, and why; starts no work
     Status(status::Options),
     /// Explain why an output would be built or not, or why it was

@@ -24,6 +24,7 @@ mod stats;
 mod status;
 mod times;
 mod trace;
+mod watch;
 mod why;
 
 use std::{
@@ -101,7 +102,7 @@ fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<M
     }
     let show = match &command {
         Command::Build(options) if !options.json => Show::All,
-        Command::Build(_) => Show::Beside,
+        Command::Build(_) | Command::Watch(_) => Show::Beside,
         _ => Show::Warnings,
     };
     let progress = Progress::new(screen.clone(), show);
@@ -119,6 +120,7 @@ fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<M
     let workspace = open(&global, interrupt, listener.before(progress.observer()));
     match command {
         Command::Build(options) => build::run(&workspace, &options, make, &screen, &progress, &listener),
+        Command::Watch(options) => watch::run(&workspace, &options, &screen, &progress),
         Command::Status(options) => status::run(&workspace, &options, &screen),
         Command::Why(options) => why::run(&workspace, &options, &screen),
         Command::Lock(options) => lock::run(&workspace, &options, &screen),

@@ -89,6 +89,32 @@ impl Workspace {
         Ok((paths, explicit))
     }
 
+    /// The recipes that selectors may come to mean, found without looking into any: for those that are no place, all.
+    pub(super) fn candidates(&self, selectors: &[String]) -> Result<Vec<PathBuf>, WorkspaceError> {
+        let mut paths = Vec::new();
+        for place in self.searched(selectors) {
+            match system::is_dir(&self.settings.root.join(&place)) {
+                true => paths.extend(walk(&self.settings.root, &place)?),
+                false => paths.push(place),
+            }
+        }
+        paths.sort();
+        paths.dedup();
+        Ok(paths)
+    }
+
+    /// The files and folders in which recipes are found that selectors may come to mean.
+    pub(super) fn searched(&self, selectors: &[String]) -> Vec<PathBuf> {
+        let place = |selector: &String| match self.place(selector) {
+            Some(Place::File(path) | Place::Folder(path)) => path,
+            None => "config".into(),
+        };
+        match selectors {
+            [] => vec!["config".into()],
+            selectors => selectors.iter().map(place).collect(),
+        }
+    }
+
     /// What is there by the name of a selector: whatever it is made of, it means just that.
     fn place(&self, selector: &str) -> Option<Place> {
         let given = relative(&self.settings.root, Path::new(selector));

@@ -23,6 +23,7 @@ mod stats;
 mod status;
 mod survey;
 mod trace;
+mod watch;
 mod why;
 
 use std::{
@@ -53,6 +54,7 @@ pub use trace::{
     Fate, FateOf, FileAsBuilt, Journey, Mixed, Origin, OutputLine, OutputRow, OutputRows, Passed, Rejected, Side,
     SourcePlace, SourceText, Split, Twin, split_place,
 };
+pub use watch::{Round, WatchOptions};
 pub use why::{Explanation, Step};
 
 pub use crate::artifact::{Build, Run, RunId, RunOutcome};

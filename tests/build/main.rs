@@ -11,6 +11,7 @@
 mod determinism;
 mod faults;
 mod incremental;
+mod kept;
 mod ledger;
 mod space;
 mod split;

@@ -15,3 +15,4 @@ mod ninja;
 mod place;
 mod schemas;
 mod selectors;
+mod watch;
