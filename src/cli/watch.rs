@@ -20,7 +20,7 @@ use crate::{
 Examples:
   datac watch                    builds on every save, until Ctrl-C
   datac watch sft/general+       a recipe, and those that read its outputs
-  datac watch --poll             for network file systems, which tell of no change")]
+  datac watch --poll             on network file systems, which tell nothing")]
 pub(super) struct Options {
     /// Recipes, named as for `build` [default: all below config/]
     #[arg(value_name = "SELECTOR")]

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::{
     RecipeStatus, State, Workspace, WorkspaceError,
     assess::{Assessed, Looks, Session},
+    chain::Waiting,
     history,
     kept::KeptPlan,
     manifest::{BuildManifest, Made},
@@ -129,17 +130,20 @@ const MEMORY_A_THREAD: u64 = 80 << 20;
 const WITHHELD: &str = "make shares its jobs only with recipe lines that begin with `+`: this build is not among them";
 
 impl Workspace {
-    /// Builds the recipes that `selectors` name.
-    ///
-    /// A recipe that cannot be built does not keep the others from it; the report says what became of each.
-    pub fn build(&self, selectors: &[String], options: &BuildOptions) -> Result<BuildReport, WorkspaceError> {
+    /// Builds those of the recipes that `selectors` name which read nothing that others of them are to write; the
+    /// others wait.
+    pub(super) fn build_first(
+        &self,
+        selectors: &[String],
+        options: &BuildOptions,
+    ) -> Result<(BuildReport, Vec<Waiting>), WorkspaceError> {
         let (watch, started_ns) = (Stopwatch::start(), system::now_ns());
         // Whether all is fresh can be said without the lock and without writing.
         if !options.force
             && options.versions.is_empty()
             && let Some(report) = self.all_fresh(selectors, options, watch)?
         {
-            return Ok(report);
+            return Ok((report, Vec::new()));
         }
         let _guard = self.acquire(!options.no_wait)?;
         self.sweep();
@@ -156,7 +160,6 @@ impl Workspace {
             kept: options.kept_plan(),
         };
         let mut session = self.assess(record.clone(), selectors, looks)?;
-        session.recipes.iter().for_each(|assessed| self.tell_planned(&assessed.status));
         let wanted = |assessed: &Assessed| {
             // Fresh, though other leaves are recorded, or none: its files came from elsewhere. Nothing has to run, but
             // what they stand on is to be recorded.
@@ -164,6 +167,8 @@ impl Workspace {
             let is_settled = assessed.status.state == State::Fresh && assessed.last.is_some() && is_recorded;
             assessed.status.problems.is_empty() && assessed.recipe.is_some() && (options.force || !is_settled)
         };
+        let waiting = self.set_aside(&mut session, wanted);
+        session.recipes.iter().for_each(|assessed| self.tell_planned(&assessed.status));
         let numbers: Vec<usize> =
             (0..session.recipes.len()).filter(|number| wanted(&session.recipes[*number])).collect();
         let files: Vec<_> = numbers.iter().filter_map(|number| session.recipes[*number].file).collect();
@@ -183,7 +188,7 @@ impl Workspace {
             context = Some(made);
         }
         let begun = context.as_ref().map(|context| Begun { context, started_ns, command: &options.command });
-        self.finish(session, endings, begun, options.detailed, watch)
+        Ok((self.finish(session, endings, begun, options.detailed, watch)?, waiting))
     }
 
     fn tell_planned(&self, status: &RecipeStatus) {

@@ -2,6 +2,7 @@
 
 mod assess;
 mod build;
+mod chain;
 mod choose;
 mod depfile;
 mod diff;
