@@ -326,7 +326,7 @@ fn needs(workspace: &Workspace, known: &[Known]) -> Vec<Vec<usize>> {
         .flat_map(|(at, known)| known.outputs(workspace).into_iter().map(move |output| (output, at)));
     let writers = Writers::new(outputs);
     let needed = |(at, known): (usize, &Known)| {
-        let sources = known.recipe.iter().flat_map(|recipe| local_sources(recipe));
+        let sources = known.recipe.iter().flat_map(local_sources);
         let found: BTreeSet<usize> = sources.flat_map(|source| writers.of(workspace, source)).collect();
         found.into_iter().filter(|needed| *needed != at).collect()
     };

@@ -28,12 +28,15 @@ pub(super) struct Sight {
 impl Sight {
     /// The paths of files that are not as they were.
     pub(super) fn changed_since(&self, before: &Self) -> Vec<PathBuf> {
-        let mut changed = Vec::new();
-        for (now, then) in [(&self.inputs, &before.inputs), (&self.outputs, &before.outputs)] {
-            let both = now.keys().chain(then.keys().filter(|path| !now.contains_key(*path)));
-            let differs = |path: &&PathBuf| now.get(*path).copied().flatten() != then.get(*path).copied().flatten();
-            changed.extend(both.filter(differs).cloned());
-        }
+        let differs =
+            |now: &BTreeMap<PathBuf, Option<Stat>>, then: &BTreeMap<PathBuf, Option<Stat>>, path: &PathBuf| {
+                now.get(path).copied().flatten() != then.get(path).copied().flatten()
+            };
+        let inputs = self.inputs.keys().chain(before.inputs.keys());
+        let inputs = inputs.filter(|path| differs(&self.inputs, &before.inputs, path));
+        // One that was not looked at before has not changed by that.
+        let outputs = before.outputs.keys().filter(|path| differs(&self.outputs, &before.outputs, path));
+        let mut changed: Vec<PathBuf> = inputs.chain(outputs).cloned().collect();
         changed.sort();
         changed.dedup();
         changed
@@ -100,7 +103,7 @@ impl Look {
         }
         let text = system::read_up_to(&workspace.root().join(path), config::MAX_BYTES as u64).unwrap_or_default();
         let recipe = config::load(&path.to_string_lossy(), &text, &workspace.vocabulary);
-        let sources: Vec<String> = recipe.iter().flat_map(|recipe| local_sources(recipe)).map(str::to_owned).collect();
+        let sources: Vec<String> = recipe.iter().flat_map(local_sources).map(str::to_owned).collect();
         self.sources.insert(path.to_owned(), (stat, sources.clone()));
         sources
     }
