@@ -79,6 +79,8 @@ const DOORS: &[(&[&str], &[&str])] = &[
     (&["rusqlite"], &["artifact/ledger.rs", "artifact/record.rs", "artifact/upkeep.rs"]),
     (&["whatlang"], &["quality/language.rs"]),
     (&["bpe_openai"], &["quality/tokens.rs"]),
+    (&["globset"], &["workspace/select.rs"]),
+    (&["notify_debouncer_full"], &["workspace/watch/notices.rs"]),
     (&["jobserver"], &["driver/threads.rs"]),
     (&["rustix"], &["system/probe.rs"]),
     (

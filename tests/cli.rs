@@ -50,6 +50,8 @@ documents! {
     commands: "docs/commands.md",
     first_use: "docs/first-use.md",
     troubleshooting: "docs/troubleshooting.md",
+    selectors: "docs/selectors.md",
+    watch: "docs/watch.md",
     build: "tests/cmd/build.md",
     cache: "tests/cmd/cache.md",
     clean: "tests/cmd/clean.md",
@@ -77,6 +79,22 @@ fn every_document_is_run() {
     });
     let missing: Vec<String> = listed.filter(|path| path.ends_with(".md") && !RUN.contains(&path.as_str())).collect();
     assert!(missing.is_empty(), "add to `documents!`: {missing:?}");
+}
+
+/// The picture of the eight recipes is the one that `datac graph` draws of them.
+#[test]
+fn the_picture_in_the_readme_is_drawn_by_datac() {
+    let workspace = Workspace::new();
+    let sample = [("DATAC_HUB".to_owned(), "sample".to_owned())].into();
+    let (printed, code) = workspace.sh("datac build --quiet && datac graph", &sample);
+    assert_eq!(code, 0, "{printed}");
+    let text = read("README.md");
+    let [picture] = blocks(&text, "mermaid")[..] else { panic!("README.md has one picture") };
+    if std::env::var_os("SNAPSHOTS").is_some_and(|value| value == "overwrite") {
+        fs::write(project().join("README.md"), text.replacen(picture, &printed, 1)).expect("it can be written");
+    } else {
+        assert_eq!(picture, printed, "to take what is drawn now: SNAPSHOTS=overwrite");
+    }
 }
 
 fn vocabulary() -> Vocabulary {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    build, cache, clean, completions, diff, doctor, explain, fetch, init, lock, log, man, new, schema, show, stats,
-    status, trace, validate, why,
+    build, cache, clean, completions, diff, doctor, explain, fetch, graph, init, lock, log, ls, man, new, schema, show,
+    stats, status, trace, validate, watch, why,
 };
 use crate::system;
 
@@ -96,6 +96,8 @@ pub(super) enum Command {
     New(new::Options),
     /// Build what is not fresh
     Build(build::Options),
+    /// Build again on every save
+    Watch(watch::Options),
     /// Show what is stale, and why; starts no work
     Status(status::Options),
     /// Explain why an output would be built or not, or why it was
@@ -108,6 +110,10 @@ pub(super) enum Command {
     Log(log::Options),
     /// Show which rows differ from an earlier build
     Diff(diff::Options),
+    /// List recipes, sources or outputs, a line each
+    Ls(ls::Options),
+    /// Draw how sources, recipes and outputs hang together
+    Graph(graph::Options),
     /// Tell where a row of an output comes from, or where a row of a source went
     Trace(trace::Options),
     /// Show rows of an output, laid out to be read

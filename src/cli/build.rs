@@ -32,9 +32,10 @@ Examples:
   datac build --hub sample        from the binary's own sample: no network
   datac build --check             for CI: exit 1 if something is not fresh")]
 pub(super) struct Options {
-    /// Recipes: files, folders, or names such as sft/general [default: all below config/]
-    #[arg(value_name = "PATH")]
-    pub(super) paths: Vec<String>,
+    /// Recipes: names, globs, files, folders, outputs, source:ID, converter:NAME, state:WORD; `+x` with what x needs,
+    /// `x+` with what needs x [default: all below config/]
+    #[arg(value_name = "SELECTOR")]
+    pub(super) selectors: Vec<String>,
     /// Say what would be done, and do nothing
     #[arg(short = 'n', long)]
     pub(super) dry_run: bool,
@@ -133,7 +134,7 @@ fn built_or_seen(
         ..BuildOptions::default()
     };
     let started = system::now_ns();
-    let built = workspace.build(&options.paths, &how);
+    let built = workspace.build(&options.selectors, &how);
     let Seen { wrote, pinned } = progress.finish();
     let report = match built {
         Ok(report) => report,
@@ -150,7 +151,7 @@ fn built_or_seen(
         }
     }
     if report.recipes.is_empty() {
-        return (errors::no_recipes(&options.paths, screen), Some(report));
+        return (errors::no_recipes(&options.selectors, screen), Some(report));
     }
     let code = match report.failure() {
         Some(failure) => exit::of(failure),
@@ -161,7 +162,7 @@ fn built_or_seen(
 
 /// `--dry-run` and `--check`: the same looks as `status`.
 fn look(workspace: &Workspace, options: &Options, screen: &Screen, listener: &Listener) -> u8 {
-    let assessment = match workspace.status(&options.paths) {
+    let assessment = match workspace.status(&options.selectors) {
         Ok(assessment) => assessment,
         Err(error) => return errors::report(&error, workspace, screen),
     };
@@ -173,7 +174,7 @@ fn look(workspace: &Workspace, options: &Options, screen: &Screen, listener: &Li
         status::print_json(&assessment, screen);
     }
     if assessment.recipes.is_empty() {
-        return errors::no_recipes(&options.paths, screen);
+        return errors::no_recipes(&options.selectors, screen);
     }
     if !options.json && !options.plug.is_on_stdout() {
         status::print(&assessment, false, screen);
@@ -336,7 +337,7 @@ fn passed_and_rejected(recipes: &[(&RecipeReport, &Summary)], workspace: &Worksp
 }
 
 /// Everything that kept recipes from being built.
-fn failures(report: &BuildReport, workspace: &Workspace, screen: &Screen) {
+pub(super) fn failures(report: &BuildReport, workspace: &Workspace, screen: &Screen) {
     for recipe in &report.recipes {
         errors::problems(&recipe.before.problems, workspace, screen);
         if let Some(failure) = &recipe.failure {
@@ -349,7 +350,6 @@ fn failures(report: &BuildReport, workspace: &Workspace, screen: &Screen) {
 
 /// The last line: how many recipes came to what, in how long, and what ran.
 fn closing(report: &BuildReport, screen: &Screen) {
-    const STAGES: [&str; 7] = ["scan", "convert", "score", "select", "arrange", "output", "quarantine"];
     let count = |test: &dyn Fn(&RecipeReport) -> bool| report.recipes.iter().filter(|recipe| test(recipe)).count();
     let failed = count(&is_failed);
     let built = count(&|recipe| is_touched(recipe) && !is_failed(recipe));
@@ -360,20 +360,26 @@ fn closing(report: &BuildReport, screen: &Screen) {
         .filter(|(count, ..)| *count > 0)
         .map(|(count, word, style)| format!("{style}{count} {word}{style:#}"))
         .collect();
+    let ran = ran(report);
+    screen.say_wrapped(&format!("{} in {} {FAINT}({ran}){FAINT:#}", parts.join(", "), duration(report.elapsed_ms)), 2);
+}
+
+/// How many actions of each stage ran.
+pub(super) fn ran(report: &BuildReport) -> String {
+    const STAGES: [&str; 7] = ["scan", "convert", "score", "select", "arrange", "output", "quarantine"];
     let ran: Vec<String> = STAGES
         .iter()
         .filter_map(|stage| report.actions.get(stage).map(|count| format!("{count}\u{a0}{stage}")))
         .collect();
-    let ran = if ran.is_empty() { "no action".to_owned() } else { ran.join(", ") };
-    screen.say_wrapped(&format!("{} in {} {FAINT}({ran}){FAINT:#}", parts.join(", "), duration(report.elapsed_ms)), 2);
+    if ran.is_empty() { "no action".to_owned() } else { ran.join(", ") }
 }
 
 /// Whether a recipe was not fresh, or something of it was written.
-fn is_touched(recipe: &RecipeReport) -> bool {
+pub(super) fn is_touched(recipe: &RecipeReport) -> bool {
     recipe.before.state != State::Fresh || !recipe.written.is_empty()
 }
 
-fn is_failed(recipe: &RecipeReport) -> bool {
+pub(super) fn is_failed(recipe: &RecipeReport) -> bool {
     recipe.failure.is_some() || !recipe.before.problems.is_empty()
 }
 

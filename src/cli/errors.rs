@@ -8,7 +8,7 @@ use crate::{
     config::Problem,
     graph::Failure,
     system,
-    workspace::{Workspace, WorkspaceError},
+    workspace::{Workspace, WorkspaceError, asks_for_state},
 };
 
 /// Prints what kept a command from doing anything; returns the exit code.
@@ -32,8 +32,13 @@ pub(super) fn report(error: &WorkspaceError, workspace: &Workspace, screen: &Scr
 
 /// Says that there is nothing to work on; returns the exit code.
 ///
-/// An error, lest `build --check` in the wrong folder pass for ever.
+/// An error, lest `build --check` in the wrong folder pass for ever; unless a state was asked for.
 pub(super) fn no_recipes(selectors: &[String], screen: &Screen) -> u8 {
+    if let Some(states) = asks_for_state(selectors) {
+        let words: Vec<&str> = states.iter().map(|state| state.word()).collect();
+        screen.say(&format!("no recipe is in the state {}", words.join(" or ")));
+        return exit::OK;
+    }
     let (place, hint) = match selectors {
         [] => ("`config/`".to_owned(), "write one there, or name the workspace's folder with `-C DIR`"),
         named => (format!("`{}`", named.join("`, `")), "a recipe is a YAML file with `metadata` and `datasets`"),

@@ -16,9 +16,9 @@ Examples:
   datac lock --check                      for CI: exit 1 if that would change it
   datac lock --upgrade tatsu-lab/alpaca   take the newest commit of one source")]
 pub(super) struct Options {
-    /// Recipes whose sources are pinned [default: all below config/]
-    #[arg(value_name = "PATH")]
-    pub(super) paths: Vec<String>,
+    /// Recipes whose sources are pinned, named as for `build` [default: all below config/]
+    #[arg(value_name = "SELECTOR")]
+    pub(super) selectors: Vec<String>,
     /// Write nothing; exit 1 if datac.lock would change
     #[arg(long)]
     pub(super) check: bool,
@@ -43,7 +43,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
         Some(sources) if sources.is_empty() => Upgrade::All,
         Some(sources) => Upgrade::Sources(sources.clone()),
     };
-    let report = match workspace.lock(&options.paths, &upgrade, options.check) {
+    let report = match workspace.lock(&options.selectors, &upgrade, options.check) {
         Ok(report) => report,
         Err(error) => return errors::report(&error, workspace, screen),
     };

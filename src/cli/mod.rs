@@ -16,9 +16,11 @@ mod events;
 pub mod exit;
 mod explain;
 mod fetch;
+mod graph;
 mod init;
 mod lock;
 mod log;
+mod ls;
 mod man;
 mod new;
 mod plug;
@@ -34,6 +36,7 @@ mod status;
 mod times;
 mod trace;
 mod validate;
+mod watch;
 mod why;
 
 use std::{
@@ -115,14 +118,14 @@ fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<M
     }
     let show = match &command {
         Command::Build(options) if !options.json => Show::All,
-        Command::Build(_) => Show::Beside,
+        Command::Build(_) | Command::Watch(_) => Show::Beside,
         Command::Cache(options) if options.is_watched() => Show::All,
         Command::Fetch(options) if options.is_watched() => Show::All,
         _ => Show::Warnings,
     };
     let progress = Progress::new(screen.clone(), show);
     let listener = match &command {
-        Command::Build(options) => Listener::open(&options.plug, &options.paths),
+        Command::Build(options) => Listener::open(&options.plug, &options.selectors),
         _ => Ok(Listener::default()),
     };
     let listener = match listener {
@@ -140,11 +143,14 @@ fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<M
         Command::Cache(options) => cache::run(&workspace, &options, &screen, &progress),
         Command::Clean(options) => clean::run(&workspace, &options, &screen),
         Command::Fetch(options) => fetch::run(&workspace, &options, &screen, &progress),
+        Command::Watch(options) => watch::run(&workspace, &options, &screen, &progress),
         Command::Status(options) => status::run(&workspace, &options, &screen),
         Command::Why(options) => why::run(&workspace, &options, &screen),
         Command::Lock(options) => lock::run(&workspace, &options, &screen),
         Command::Log(options) => log::run(&workspace, &options, &screen),
         Command::Diff(options) => diff::run(&workspace, &options, &screen),
+        Command::Ls(options) => ls::run(&workspace, &options, &screen),
+        Command::Graph(options) => graph::run(&workspace, &options, &screen),
         Command::Trace(options) => trace::run(&workspace, &options, &screen),
         Command::Show(options) => show::run(&workspace, &options, &screen),
         Command::Stats(options) => stats::run(&workspace, &options, &screen),

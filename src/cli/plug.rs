@@ -59,7 +59,7 @@ fn try_leave(
     let (depfile, stamp) = (&options.plug.depfile, &options.plug.stamp);
     let dependencies = match (depfile, stamp) {
         (None, None) => return Ok(()),
-        _ => workspace.dependencies(&options.paths, report)?,
+        _ => workspace.dependencies(&options.selectors, report)?,
     };
     if let Some(path) = depfile {
         let written = dependencies.depfile(match stamp {

@@ -4,8 +4,8 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{
-    build, cache, clean, diff, doctor, document, exit, explain, fetch, init, lock, log, new, screen::Screen, stats,
-    status, trace, validate, why,
+    build, cache, clean, diff, doctor, document, exit, explain, fetch, graph, init, lock, log, ls, new, screen::Screen,
+    stats, status, trace, validate, why,
 };
 use crate::workspace::{EVENTS_SCHEMA, LOCK_SCHEMA, RECIPE_SCHEMA, events_schema, lock_schema, recipe_schema};
 
@@ -67,9 +67,11 @@ fn all() -> Vec<Named> {
         doctor::SCHEMAS,
         explain::SCHEMAS,
         fetch::SCHEMAS,
+        graph::SCHEMAS,
         init::SCHEMAS,
         lock::SCHEMAS,
         log::SCHEMAS,
+        ls::SCHEMAS,
         new::SCHEMAS,
         stats::SCHEMAS,
         status::SCHEMAS,

@@ -17,9 +17,10 @@ Examples:
   datac stats                  every recipe's files
   datac stats sft --json       of one folder or name, as JSON")]
 pub(super) struct Options {
-    /// Recipes: files, folders, or names such as sft/general [default: all below config/]
-    #[arg(value_name = "PATH")]
-    pub(super) paths: Vec<String>,
+    /// Recipes: names, globs, files, folders, outputs, source:ID, converter:NAME, state:WORD; `+x` with what x needs,
+    /// `x+` with what needs x [default: all below config/]
+    #[arg(value_name = "SELECTOR")]
+    pub(super) selectors: Vec<String>,
     /// Print one JSON document to stdout
     #[arg(long)]
     pub(super) json: bool,
@@ -33,12 +34,12 @@ impl Content for Stats {
 pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Stats>()];
 
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
-    let stats = match workspace.stats(&options.paths) {
+    let stats = match workspace.stats(&options.selectors) {
         Ok(stats) => stats,
         Err(error) => return errors::report(&error, workspace, screen),
     };
     if stats.recipes.is_empty() {
-        return errors::no_recipes(&options.paths, screen);
+        return errors::no_recipes(&options.selectors, screen);
     }
     if options.json {
         document::print(&stats, screen);

@@ -24,9 +24,10 @@ Examples:
   datac status -v sft          fresh recipes too, of one folder or name
   datac status --exit-code     exit 1 if something is not fresh")]
 pub(super) struct Options {
-    /// Recipes: files, folders, or names such as sft/general [default: all below config/]
-    #[arg(value_name = "PATH")]
-    pub(super) paths: Vec<String>,
+    /// Recipes: names, globs, files, folders, outputs, source:ID, converter:NAME, state:WORD; `+x` with what x needs,
+    /// `x+` with what needs x [default: all below config/]
+    #[arg(value_name = "SELECTOR")]
+    pub(super) selectors: Vec<String>,
     /// List fresh recipes too
     #[arg(short, long)]
     pub(super) verbose: bool,
@@ -39,7 +40,7 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
-    let assessment = match workspace.status(&options.paths) {
+    let assessment = match workspace.status(&options.selectors) {
         Ok(assessment) => assessment,
         Err(error) => return errors::report(&error, workspace, screen),
     };
@@ -47,7 +48,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
         print_json(&assessment, screen);
     }
     if assessment.recipes.is_empty() {
-        return errors::no_recipes(&options.paths, screen);
+        return errors::no_recipes(&options.selectors, screen);
     }
     if !options.json {
         print(&assessment, options.verbose, screen);

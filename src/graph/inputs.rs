@@ -129,12 +129,15 @@ pub(crate) struct RecipeFile {
     pub(crate) text: Arc<[u8]>,
 }
 
-/// One snapshot; `None`: not locked yet.
+/// A snapshot, or why it cannot be had; `None`: not locked yet.
+pub(crate) type SnapshotState = Option<Result<Arc<Snapshot>, Failure>>;
+
+/// One snapshot.
 #[salsa::input]
 pub(crate) struct SnapshotInput {
-    /// The snapshot, or why it cannot be had.
+    /// What is known of it.
     #[returns(ref)]
-    pub(crate) state: Option<Result<Arc<Snapshot>, Failure>>,
+    pub(crate) state: SnapshotState,
 }
 
 /// The code version of one converter.
@@ -198,6 +201,9 @@ pub(crate) struct Planner {
     storage: salsa::Storage<Self>,
     cells: Arc<Mutex<HashMap<Digest, Cell>>>,
     lookup: Lookup,
+    /// Inputs by what they stand for, so that whoever asks again changes them rather than adding others.
+    files: HashMap<String, RecipeFile>,
+    snapshots: BTreeMap<SnapshotKey, SnapshotInput>,
 }
 
 #[salsa::db]
@@ -225,7 +231,8 @@ impl Planner {
                 }
             })
         });
-        Self { storage: salsa::Storage::new(callback), cells: Arc::default(), lookup }
+        let storage = salsa::Storage::new(callback);
+        Self { storage, cells: Arc::default(), lookup, files: HashMap::new(), snapshots: BTreeMap::new() }
     }
 
     /// Notes what is known of an action now; knowing the same again disturbs nothing.
@@ -236,9 +243,65 @@ impl Planner {
         }
     }
 
-    /// Sets the snapshots that dataset entries stand on; the [`World`] must have been made.
-    pub(crate) fn set_snapshots(&mut self, snapshots: BTreeMap<SnapshotKey, SnapshotInput>) {
-        World::get(self).set_snapshots(self).to(snapshots);
+    /// Sets what is one of a kind, unless it was set before.
+    pub(crate) fn begin(&mut self, vocabulary: &Arc<Vocabulary>, converters: &BTreeMap<&'static str, String>) {
+        if World::try_get(self).is_none() {
+            let code = |(name, version): (&&'static str, &String)| (*name, Code::new(self, version.clone()));
+            let converters = converters.iter().map(code).collect();
+            World::new(self, vocabulary.clone(), converters, BTreeMap::new());
+        }
+    }
+
+    /// The input of the recipe at `path`, which has this text now.
+    pub(crate) fn file(&mut self, path: &str, text: &[u8]) -> RecipeFile {
+        match self.files.get(path).copied() {
+            Some(file) => {
+                if **file.text(self) != *text {
+                    file.set_text(self).to(text.into());
+                }
+                file
+            }
+            None => {
+                let file = RecipeFile::new(self, path.to_owned(), text.into());
+                self.files.insert(path.to_owned(), file);
+                file
+            }
+        }
+    }
+
+    /// Sets the snapshots that dataset entries stand on; [`Planner::begin`] must have been called.
+    pub(crate) fn pin<'s>(&mut self, states: impl Iterator<Item = (&'s SnapshotKey, &'s SnapshotState)>) {
+        let before = self.snapshots.len();
+        for (key, state) in states {
+            match self.snapshots.get(key).copied() {
+                Some(input) if input.state(self) == state => {}
+                Some(input) => {
+                    input.set_state(self).to(state.clone());
+                }
+                None => {
+                    let input = SnapshotInput::new(self, state.clone());
+                    self.snapshots.insert(key.clone(), input);
+                }
+            }
+        }
+        if self.snapshots.len() > before {
+            let snapshots = self.snapshots.clone();
+            World::get(self).set_snapshots(self).to(snapshots);
+        }
+    }
+
+    /// Looks actions up through `lookup` from now on, at once those that were not known or failed.
+    pub(crate) fn renew(&mut self, lookup: Lookup) {
+        self.lookup = lookup;
+        let cells: Vec<(Digest, Cell)> = {
+            let cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+            cells.iter().map(|(key, cell)| (*key, *cell)).collect()
+        };
+        for (key, cell) in cells {
+            if !matches!(cell.known(self), Known::Outcome(_)) {
+                self.learn(&key, (self.lookup)(&key).map_or(Known::Nothing, Known::Outcome));
+            }
+        }
     }
 
     /// The keys of the actions known to have made a blob.

@@ -19,8 +19,10 @@ pub use action::{
     Outcome, Realised, ScanOutcome, ScanWork, ScannedChunk, SelectOutcome, SelectedSource, SourceFile, Work,
     convert_key, scan_key, score_key,
 };
-pub(crate) use inputs::{Code, Known, Lookup, OnExecute, Planner, RecipeFile, SnapshotInput, World};
+#[cfg(test)]
+use inputs::{Code, SnapshotInput, World};
 pub use inputs::{Failure, FailureKind, LocalFile, Snapshot, SnapshotKey};
+pub(crate) use inputs::{Known, Lookup, OnExecute, Planner, RecipeFile};
 pub use queries::{Node, RecipePlan};
 pub(crate) use queries::{Rejects, parse, plan, rejects};
 pub(crate) use sources::{choose, conversion_of, files_of, snapshot_key};

@@ -119,14 +119,14 @@ pub(super) fn conversion(db: &dyn PlannerDb, file: RecipeFile, number: usize) ->
     }
 }
 
-/// The files that a dataset entry reads, for those who fetch them.
-pub(crate) fn files_of(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Result<Vec<Arc<SourceFile>>, Failure> {
-    files(db, file, number).clone()
-}
-
 /// The conversion of a dataset entry whose recipe is planned.
 pub(crate) fn conversion_of(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Option<Conversion> {
     conversion(db, file, number).as_ref().ok()?.clone()
+}
+
+/// The files that a dataset entry of a recipe that parses reads.
+pub(crate) fn files_of(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Result<&[Arc<SourceFile>], Failure> {
+    files(db, file, number).as_deref().map_err(Clone::clone)
 }
 
 /// Chooses a converter and checks the options it is given; `None` if columns are needed and not known.

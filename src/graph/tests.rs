@@ -143,7 +143,7 @@ impl Plans {
                 plans.snapshots.entry(snapshot_key(dataset)).or_insert_with(made);
             }
         }
-        plans.planner.set_snapshots(plans.snapshots.clone());
+        World::get(&plans.planner).set_snapshots(&mut plans.planner).to(plans.snapshots.clone());
         plans
     }
 

@@ -16,17 +16,16 @@ use rayon::prelude::*;
 use super::{
     Found, RecipeText, Workspace, WorkspaceError,
     find::name_of,
+    kept::KeptPlan,
     pins::{Pinning, Snapshots},
+    select::asks_for_state,
     status::{Assessment, FileState, FileStatus, Reason, RecipeStatus, State},
 };
 use crate::{
     artifact::{BuiltDetail, FreshRecipe, OutputFile, Record},
     config::{self, Recipe},
     convert, driver,
-    graph::{
-        Code, FileOutcome, Node, Planner, RecipeFile, RecipePlan, SnapshotInput, World, leaves, parse, plan,
-        snapshot_key, stage_versions,
-    },
+    graph::{FileOutcome, Node, Planner, RecipeFile, RecipePlan, leaves, parse, plan, snapshot_key, stage_versions},
     hash::{Digest, Manifest},
     quality::{self, ScoreKind},
     source::lock::LockFile,
@@ -59,6 +58,8 @@ pub(super) struct Session {
     pub(super) snapshots: Snapshots,
     pub(super) world: Digest,
     pub(super) lock: LockFile,
+    /// Where the planner goes when this ends.
+    pub(super) kept: Option<Arc<KeptPlan>>,
 }
 
 /// What an assessment may do beyond looking.
@@ -72,12 +73,14 @@ pub(super) struct Looks<'a> {
     pub(super) lookup: Option<crate::graph::Lookup>,
     /// Told the name of every query that runs.
     pub(super) on_execute: Option<crate::graph::OnExecute>,
+    /// The plan of the assessment before this one, to go on with.
+    pub(super) kept: Option<Arc<KeptPlan>>,
 }
 
 impl Default for Looks<'_> {
     fn default() -> Self {
         static NONE: BTreeMap<String, String> = BTreeMap::new();
-        Self { pinning: Pinning::Read, closely: false, versions: &NONE, lookup: None, on_execute: None }
+        Self { pinning: Pinning::Read, closely: false, versions: &NONE, lookup: None, on_execute: None, kept: None }
     }
 }
 
@@ -105,7 +108,14 @@ impl Workspace {
             Arc::new(move |key: &Digest| driver::lookup(&record, &store, key))
         });
         let mut session = Session {
-            planner: Planner::new(lookup, looks.on_execute),
+            planner: match looks.kept.as_ref().and_then(|kept| kept.take(&self.cache)) {
+                Some(mut planner) => {
+                    planner.renew(lookup);
+                    planner
+                }
+                None => Planner::new(lookup, looks.on_execute),
+            },
+            kept: looks.kept,
             recipes: Vec::with_capacity(texts.len()),
             orphans: Vec::new(),
             others,
@@ -163,6 +173,8 @@ impl Workspace {
         self.third_look(&mut session);
         if selectors.is_empty() {
             session.orphans = self.orphans(&last, &session.recipes);
+        } else if asks_for_state(selectors).is_some_and(|states| states.contains(&State::Orphan)) {
+            session.orphans = self.assess(session.record.clone(), &[], Looks::default())?.orphans;
         }
         Ok(session)
     }
@@ -196,16 +208,14 @@ impl Workspace {
     ) -> Result<(), WorkspaceError> {
         let converters = convert::CONVERTERS.iter().map(|converter| {
             let version = versions.get(converter.name()).cloned().unwrap_or_else(|| convert::code_version(*converter));
-            (converter.name(), Code::new(&session.planner, version))
+            (converter.name(), version)
         });
-        let converters = converters.collect();
-        World::new(&session.planner, self.vocabulary.clone(), converters, BTreeMap::new());
+        session.planner.begin(&self.vocabulary, &converters.collect());
         if session.recipes.iter().all(|assessed| assessed.status.state == State::Fresh) {
             return Ok(());
         }
         for assessed in session.recipes.iter_mut().filter(|assessed| assessed.status.state != State::Fresh) {
-            let text: Arc<[u8]> = assessed.text.text.as_slice().into();
-            let file = RecipeFile::new(&session.planner, assessed.text.path.clone(), text);
+            let file = session.planner.file(&assessed.text.path, &assessed.text.text);
             assessed.file = Some(file);
             if assessed.last.is_some() {
                 assessed.detail = session.record.detail(&assessed.text.path)?.unwrap_or_default();
@@ -237,13 +247,7 @@ impl Workspace {
             let lock = self.write_lock(&session.lock)?;
             session.world = self.world(lock, versions)?;
         }
-        let inputs = session
-            .snapshots
-            .states
-            .iter()
-            .map(|(key, state)| (key.clone(), SnapshotInput::new(&session.planner, state.clone())))
-            .collect();
-        session.planner.set_snapshots(inputs);
+        session.planner.pin(session.snapshots.states.iter());
         for assessed in &mut session.recipes {
             if let (Some(file), Some(_)) = (assessed.file, &assessed.recipe) {
                 assessed.leaves = leaves(&session.planner, file).clone();

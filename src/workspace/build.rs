@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -11,12 +12,15 @@ use serde::Serialize;
 use super::{
     RecipeStatus, State, Workspace, WorkspaceError,
     assess::{Assessed, Looks, Session},
+    chain::Waiting,
     collect::{CacheBounds, Collected},
     history,
+    kept::KeptPlan,
     manifest::{BuildManifest, Made},
     pins::Pinning,
     placed::youngest,
     report::{Summary, summarise},
+    select::asks_for_state,
 };
 use crate::{
     artifact::{Access, BuiltDetail, FreshRecipe, OutputFile, Record, RunId, SCRATCH},
@@ -51,6 +55,8 @@ pub struct BuildOptions {
     pub command: Vec<String>,
     /// The bounds that the cache is kept within after a build that did something; `None`: it is left to grow.
     pub bounds: Option<CacheBounds>,
+    /// The plan of the build before this one, for whoever builds again and again; not used with `force`.
+    pub kept: Option<Arc<KeptPlan>>,
     /// Converter versions that differ from the registered ones, by name.
     #[doc(hidden)]
     pub versions: BTreeMap<String, String>,
@@ -99,6 +105,21 @@ fn failure_text<S: serde::Serializer>(failure: &Option<Failure>, serializer: S) 
     failure.as_ref().map(ToString::to_string).serialize(serializer)
 }
 
+impl BuildOptions {
+    fn kept_plan(&self) -> Option<Arc<KeptPlan>> {
+        self.kept.clone().filter(|_| !self.force && self.versions.is_empty())
+    }
+}
+
+impl Session {
+    /// Hands the plan on to the build after this one.
+    fn keep(self, cache: &Path) {
+        if let Some(kept) = &self.kept {
+            kept.put(self.planner, cache);
+        }
+    }
+}
+
 impl BuildReport {
     /// The worst of what happened, if anything went wrong.
     pub fn failure(&self) -> Option<FailureKind> {
@@ -116,17 +137,20 @@ pub(super) const MEMORY_A_THREAD: u64 = 80 << 20;
 const WITHHELD: &str = "make shares its jobs only with recipe lines that begin with `+`: this build is not among them";
 
 impl Workspace {
-    /// Builds the recipes that `selectors` name.
-    ///
-    /// A recipe that cannot be built does not keep the others from it; the report says what became of each.
-    pub fn build(&self, selectors: &[String], options: &BuildOptions) -> Result<BuildReport, WorkspaceError> {
+    /// Builds those of the recipes that `selectors` name which read nothing that others of them are to write; the
+    /// others wait.
+    pub(super) fn build_first(
+        &self,
+        selectors: &[String],
+        options: &BuildOptions,
+    ) -> Result<(BuildReport, Vec<Waiting>), WorkspaceError> {
         let (watch, started_ns) = (Stopwatch::start(), system::now_ns());
         // Whether all is fresh can be said without the lock and without writing.
         if !options.force
             && options.versions.is_empty()
-            && let Some(report) = self.all_fresh(selectors, options.detailed, watch)?
+            && let Some(report) = self.all_fresh(selectors, options, watch)?
         {
-            return Ok(report);
+            return Ok((report, Vec::new()));
         }
         let _guard = self.acquire(!options.no_wait)?;
         self.sweep();
@@ -140,9 +164,9 @@ impl Workspace {
             versions: &options.versions,
             lookup: Some(Arc::new(move |key: &Digest| looked_up.lookup(key))),
             on_execute: options.on_query.clone().map(query_names),
+            kept: options.kept_plan(),
         };
         let mut session = self.assess(record.clone(), selectors, looks)?;
-        session.recipes.iter().for_each(|assessed| self.tell_planned(&assessed.status));
         let wanted = |assessed: &Assessed| {
             // Fresh, though other leaves are recorded, or none: its files came from elsewhere. Nothing has to run, but
             // what they stand on is to be recorded.
@@ -150,6 +174,8 @@ impl Workspace {
             let is_settled = assessed.status.state == State::Fresh && assessed.last.is_some() && is_recorded;
             assessed.status.problems.is_empty() && assessed.recipe.is_some() && (options.force || !is_settled)
         };
+        let waiting = self.set_aside(&mut session, wanted);
+        session.recipes.iter().for_each(|assessed| self.tell_planned(&assessed.status));
         let numbers: Vec<usize> =
             (0..session.recipes.len()).filter(|number| wanted(&session.recipes[*number])).collect();
         let files: Vec<_> = numbers.iter().filter_map(|number| session.recipes[*number].file).collect();
@@ -175,7 +201,7 @@ impl Workspace {
         {
             report.collected = self.collect_if_due(&record, bounds, context.store.written(), &options.versions);
         }
-        Ok(report)
+        Ok((report, waiting))
     }
 
     fn tell_planned(&self, status: &RecipeStatus) {
@@ -202,17 +228,22 @@ impl Workspace {
     fn all_fresh(
         &self,
         selectors: &[String],
-        detailed: bool,
+        options: &BuildOptions,
         watch: Stopwatch,
     ) -> Result<Option<BuildReport>, WorkspaceError> {
         let record = self.record(Access::Read)?;
-        let session = self.assess(record, selectors, Looks::default())?;
+        let kept = options.kept_plan();
+        // A plan that is kept tells its queries to whoever it was made for.
+        let on_execute = kept.as_ref().and(options.on_query.clone()).map(query_names);
+        let session = self.assess(record, selectors, Looks { kept, on_execute, ..Looks::default() })?;
         // What the second look called fresh is recorded anew, so that the first look settles it next time.
         let settled = |assessed: &Assessed| assessed.status.state == State::Fresh && assessed.file.is_none();
-        if session.recipes.iter().all(settled) && !session.recipes.is_empty() {
+        let may_be_none = || asks_for_state(selectors).is_some();
+        if session.recipes.iter().all(settled) && (!session.recipes.is_empty() || may_be_none()) {
             session.recipes.iter().for_each(|assessed| self.tell_planned(&assessed.status));
-            return self.finish(session, BTreeMap::new(), None, detailed, watch).map(Some);
+            return self.finish(session, BTreeMap::new(), None, options.detailed, watch).map(Some);
         }
+        session.keep(&self.cache);
         Ok(None)
     }
 
@@ -251,7 +282,7 @@ impl Workspace {
     /// Records what recipes stand on now, and reports.
     fn finish(
         &self,
-        session: Session,
+        mut session: Session,
         mut endings: BTreeMap<usize, driver::Ending>,
         begun: Option<Begun<'_>>,
         detailed: bool,
@@ -261,7 +292,7 @@ impl Workspace {
         let mut built = Vec::new();
         let (mut builds, mut plans) = (Vec::new(), Vec::new());
         let mut newest = 0;
-        for (number, mut assessed) in session.recipes.into_iter().enumerate() {
+        for (number, mut assessed) in std::mem::take(&mut session.recipes).into_iter().enumerate() {
             let mut report = RecipeReport {
                 before: assessed.status.clone(),
                 summary: if detailed || assessed.file.is_some() {
@@ -357,11 +388,13 @@ impl Workspace {
         } else if !built.is_empty() {
             session.record.set_recipes(&built)?;
         }
+        let others = std::mem::take(&mut session.others);
+        session.keep(&self.cache);
         Ok(BuildReport {
             run,
             recipes,
             actions,
-            others: session.others,
+            others,
             collected: None,
             elapsed_ms: u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX),
         })

@@ -109,12 +109,9 @@ impl Workspace {
             let (Some(file), Some(recipe)) = (assessed.file, &assessed.recipe) else { continue };
             for (number, dataset) in recipe.datasets.iter().enumerate() {
                 match files_of(&session.planner, file, number) {
-                    Ok(files) => wanted.extend(
-                        files
-                            .into_iter()
-                            .filter(|file| !file.is_local)
-                            .map(|file| ((file.repo.clone(), file.file.digest.to_string() + &file.file.path), file)),
-                    ),
+                    Ok(files) => wanted.extend(files.iter().filter(|file| !file.is_local).map(|file| {
+                        ((file.repo.clone(), file.file.digest.to_string() + &file.file.path), file.clone())
+                    })),
                     // Many recipes may name one source.
                     Err(failure) if failed.insert((dataset.source.clone(), failure.message.clone())) => {
                         fetched.failures.push(FetchFailure { source: dataset.source.clone(), failure });

@@ -1,11 +1,14 @@
-//! Finds recipes: files, folders, or names such as `sft/general`.
+//! Finds recipes and reads them.
 
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use walkdir::WalkDir;
 
-use super::{Workspace, WorkspaceError};
+use super::{
+    Workspace, WorkspaceError,
+    select::{Selector, Term},
+};
 use crate::{
     config::MAX_BYTES,
     graph::{Failure, FailureKind},
@@ -38,25 +41,10 @@ pub struct Found {
 impl Workspace {
     /// Reads the recipes that `selectors` name; none: all below `config/`.
     ///
-    /// A selector is the path of a file or folder, or the end of one below `config/`: `sft/general`, `sft`.
+    /// [`Selector`](super::Selector) tells how they are written.
     pub fn find(&self, selectors: &[String]) -> Result<Found, WorkspaceError> {
         let root = &self.settings.root;
-        let mut paths: Vec<PathBuf> = Vec::new();
-        let mut explicit: Vec<PathBuf> = Vec::new();
-        if selectors.is_empty() {
-            paths = walk(root, Path::new("config"))?;
-        }
-        for selector in selectors {
-            let given = relative(root, Path::new(selector));
-            if system::is_dir(&root.join(&given)) {
-                paths.extend(walk(root, &given)?);
-            } else if system::exists(&root.join(&given)) {
-                explicit.push(given.clone());
-                paths.push(given);
-            } else {
-                paths.extend(self.by_name(selector)?);
-            }
-        }
+        let (mut paths, explicit) = self.selected(selectors)?;
         paths.sort();
         paths.dedup();
         let read: Vec<(PathBuf, Vec<u8>, Digest)> = paths
@@ -80,21 +68,89 @@ impl Workspace {
         Ok(found)
     }
 
+    /// The paths of the recipes that are meant, and those among them that were named as files.
+    fn selected(&self, selectors: &[String]) -> Result<(Vec<PathBuf>, Vec<PathBuf>), WorkspaceError> {
+        let root = &self.settings.root;
+        if selectors.is_empty() {
+            return Ok((walk(root, Path::new("config"))?, Vec::new()));
+        }
+        let (mut paths, mut explicit, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for selector in selectors {
+            match self.place(selector) {
+                Some(Place::Folder(folder)) => paths.extend(walk(root, &folder)?),
+                Some(Place::File(file)) => explicit.push(file),
+                None => others.push(Selector::parse(selector)?),
+            }
+        }
+        paths.extend_from_slice(&explicit);
+        if !others.is_empty() {
+            paths.extend(self.chosen(&others, &paths)?);
+        }
+        Ok((paths, explicit))
+    }
+
+    /// The recipes that selectors may come to mean, found without looking into any: for those that are no place, all.
+    pub(super) fn candidates(&self, selectors: &[String]) -> Result<Vec<PathBuf>, WorkspaceError> {
+        let mut paths = Vec::new();
+        for place in self.searched(selectors) {
+            match system::is_dir(&self.settings.root.join(&place)) {
+                true => paths.extend(walk(&self.settings.root, &place)?),
+                false => paths.push(place),
+            }
+        }
+        paths.sort();
+        paths.dedup();
+        Ok(paths)
+    }
+
+    /// The files and folders in which recipes are found that selectors may come to mean.
+    pub(super) fn searched(&self, selectors: &[String]) -> Vec<PathBuf> {
+        let place = |selector: &String| match self.place(selector) {
+            Some(Place::File(path) | Place::Folder(path)) => path,
+            None => "config".into(),
+        };
+        match selectors {
+            [] => vec!["config".into()],
+            selectors => selectors.iter().map(place).collect(),
+        }
+    }
+
+    /// What is there by the name of a selector: whatever it is made of, it means just that.
+    fn place(&self, selector: &str) -> Option<Place> {
+        let given = relative(&self.settings.root, Path::new(selector));
+        let path = self.settings.root.join(&given);
+        if system::is_dir(&path) {
+            return Some(Place::Folder(given));
+        }
+        // Outputs are named for the recipes that write them.
+        (!selector.ends_with(".jsonl") && system::exists(&path)).then_some(Place::File(given))
+    }
+
     /// The folders that were searched for recipes, relative to the workspace: those in which a new file would be found.
     pub(super) fn recipe_folders(&self, selectors: &[String]) -> Result<Vec<PathBuf>, WorkspaceError> {
         let root = &self.settings.root;
         let mut tops: Vec<PathBuf> = if selectors.is_empty() { vec!["config".into()] } else { Vec::new() };
         for selector in selectors {
-            let given = relative(root, Path::new(selector));
-            if system::is_dir(&root.join(&given)) {
-                tops.push(given);
-            } else if !system::exists(&root.join(&given)) {
-                let wanted = selector.trim_end_matches('/');
-                let found = self.by_name(selector)?;
-                // A recipe of that name stands for itself; a folder of that name for all that will be in it.
-                tops.extend(found.iter().filter(|path| !path.with_extension("").ends_with(wanted)).flat_map(|path| {
-                    path.ancestors().skip(1).filter(|above| above.ends_with(wanted)).map(Path::to_owned)
-                }));
+            let selector = match self.place(selector) {
+                Some(Place::Folder(folder)) => {
+                    tops.push(folder);
+                    continue;
+                }
+                Some(Place::File(_)) => continue,
+                None => Selector::parse(selector)?,
+            };
+            match &selector.term {
+                Term::Place(name) if !selector.reaches_on() => {
+                    let wanted = name.trim_end_matches('/');
+                    let found = self.chosen(std::slice::from_ref(&selector), &[])?;
+                    // A recipe of that name stands for itself; a folder of that name for all that will be in it.
+                    let folders = found.iter().filter(|path| !path.with_extension("").ends_with(wanted));
+                    tops.extend(folders.flat_map(|path| {
+                        path.ancestors().skip(1).filter(|above| above.ends_with(wanted)).map(Path::to_owned)
+                    }));
+                }
+                // Any recipe that is written may come to fit.
+                _ => tops.push("config".into()),
             }
         }
         let mut folders = Vec::new();
@@ -108,36 +164,16 @@ impl Workspace {
         folders.dedup();
         Ok(folders)
     }
+}
 
-    /// Recipes called `name`, or those in folders called so, among all below `config/`.
-    fn by_name(&self, name: &str) -> Result<Vec<PathBuf>, WorkspaceError> {
-        let all = walk(&self.settings.root, Path::new("config"))?;
-        let wanted = name.trim_end_matches(".yaml").trim_end_matches(".yml").trim_end_matches('/');
-        let is_called = |path: &Path| !wanted.is_empty() && path.ends_with(wanted);
-        let by_stem = all.iter().filter(|path| is_called(&path.with_extension("")));
-        let by_folder = all.iter().filter(|path| path.ancestors().skip(1).any(is_called));
-        for meant in [by_stem.cloned().collect::<Vec<_>>(), by_folder.cloned().collect()] {
-            if !meant.is_empty() {
-                return Ok(meant);
-            }
-        }
-        let failure = Failure::new(FailureKind::Config, format!("find a recipe, file or folder `{name}`"));
-        let names: Vec<String> = all.iter().map(|path| name_of(path)).collect();
-        let nearest = names.iter().min_by_key(|known| strsim::damerau_levenshtein(known, wanted));
-        Err(match nearest {
-            Some(nearest) if strsim::jaro_winkler(nearest, wanted) > 0.7 => {
-                failure.hint(format!("did you mean `{nearest}`?"))
-            }
-            Some(_) => failure.hint(format!("there are {}", names.join(", "))),
-            None => failure
-                .hint("there are no recipes below `config/`; are you in the workspace's folder? `-C DIR` names it"),
-        }
-        .into())
-    }
+/// What a selector can be without being parsed.
+enum Place {
+    File(PathBuf),
+    Folder(PathBuf),
 }
 
 /// The path relative to the workspace where it lies inside.
-fn relative(root: &Path, path: &Path) -> PathBuf {
+pub(super) fn relative(root: &Path, path: &Path) -> PathBuf {
     let path = path.strip_prefix(root).unwrap_or(path);
     path.components().filter(|part| !matches!(part, std::path::Component::CurDir)).collect()
 }
@@ -149,7 +185,7 @@ pub(super) fn name_of(path: &Path) -> String {
     parts.into_iter().rev().collect::<Vec<_>>().join("/")
 }
 
-fn walk(root: &Path, folder: &Path) -> Result<Vec<PathBuf>, WorkspaceError> {
+pub(super) fn walk(root: &Path, folder: &Path) -> Result<Vec<PathBuf>, WorkspaceError> {
     let start = root.join(folder);
     if !system::exists(&start) {
         return Ok(Vec::new());
@@ -190,7 +226,7 @@ fn unwalkable(error: walkdir::Error) -> Failure {
 }
 
 /// Whether a YAML file that no one named is meant as a recipe; trainers keep their own files beside them.
-fn looks_like_recipe(text: &[u8]) -> bool {
+pub(super) fn looks_like_recipe(text: &[u8]) -> bool {
     let is_key = |line: &[u8]| {
         ["metadata", "datasets", "\"metadata\"", "\"datasets\"", "'metadata'", "'datasets'"]
             .iter()

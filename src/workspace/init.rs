@@ -82,11 +82,11 @@ impl Workspace {
         let mut files: Vec<(&str, &str)> = FILES.to_vec();
         files.push((SCHEMA_PATH, &schema));
         files.sort_unstable();
-        files.into_iter().map(|(path, text)| self.place(path, text)).collect()
+        files.into_iter().map(|(path, text)| self.put_new(path, text)).collect()
     }
 
     /// Writes a file of the workspace unless there is one.
-    pub(super) fn place(&self, path: &str, text: &str) -> Result<InitFile, WorkspaceError> {
+    pub(super) fn put_new(&self, path: &str, text: &str) -> Result<InitFile, WorkspaceError> {
         let place = self.settings.root.join(path);
         let outcome = if system::write_new(&place, text.as_bytes())? {
             Placed::Written

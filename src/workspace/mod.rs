@@ -3,6 +3,8 @@
 mod assess;
 mod build;
 mod cache;
+mod chain;
+mod choose;
 mod clean;
 mod collect;
 mod depfile;
@@ -15,25 +17,31 @@ mod first_look;
 mod guard;
 mod history;
 mod init;
+mod kept;
 mod log;
 mod manifest;
 mod past;
+mod picture;
 mod pins;
 mod placed;
 mod reach;
 mod report;
+mod select;
 mod show;
 mod stats;
 mod status;
+mod survey;
 mod template;
 mod trace;
 mod validate;
 mod verify;
+mod watch;
 mod why;
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, Mutex, atomic::AtomicBool},
 };
 
 pub use build::{BuildOptions, BuildReport, RecipeReport};
@@ -47,14 +55,18 @@ pub use events::{BuildEvent, EVENTS_SCHEMA, EventLine, EventOutput, RecipeEnd, e
 pub use fetch::{FetchFailure, Fetched, FetchedFile};
 pub use find::{Found, RecipeText};
 pub use init::{InitFile, Placed, SCHEMA_PATH, WORKFLOW, recipe_schema};
+pub use kept::KeptPlan;
 pub use log::{FileDiff, RecipeDiff, RunDiff, RunEntry, RunFile, RunRecipe, rfc3339};
 pub use manifest::{BuildManifest, MadeChunk, MadeFile, MadeFrom, MadeSource, ManifestError};
 pub use past::{CacheMiss, MissKind, PastBuild, PastExplanation, PastReason};
+pub use picture::{Edge, Node, NodeKind, Picture};
 pub use pins::{LockChange, LockReport, Upgrade};
 pub use report::{SourceSummary, Summary};
+pub use select::{Pattern, Selector, Term, asks_for_state};
 pub use show::{Condition, Pick, Shown, ShownRow};
 pub use stats::{FileStats, Numbers, RecipeStats, Stats};
 pub use status::{Assessment, FileState, FileStatus, Reason, RecipeStatus, State};
+pub use survey::{Survey, SurveyedOutput, SurveyedRecipe, SurveyedSource};
 pub use template::NewRecipe;
 use trace::Located;
 pub use trace::{
@@ -63,6 +75,7 @@ pub use trace::{
 };
 pub use validate::{Checked, CheckedRecipe, STDIN};
 pub use verify::{Damaged, Verified};
+pub use watch::{Round, WatchOptions};
 pub use why::{Explanation, Step};
 
 use crate::{
@@ -156,6 +169,8 @@ pub struct Workspace {
     cache: PathBuf,
     output_dir: PathBuf,
     vocabulary: Arc<Vocabulary>,
+    /// Broken recipes that selectors passed over, told once.
+    left_out: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl Workspace {
@@ -174,7 +189,7 @@ impl Workspace {
         };
         let cache = within(&settings.cache_dir, "cache").join(CACHE_VERSION);
         let output_dir = within(&settings.output_dir, "dataset");
-        Self { cache, output_dir, vocabulary: Arc::new(vocabulary()), settings }
+        Self { cache, output_dir, vocabulary: Arc::new(vocabulary()), settings, left_out: Mutex::default() }
     }
 
     /// The output folder.

@@ -121,6 +121,7 @@ impl Workspace {
                 Some(outcome)
             })),
             on_execute: None,
+            kept: None,
         };
         let session = self.assess(record.clone(), &selectors, looks)?;
         for assessed in &session.recipes {

@@ -32,6 +32,10 @@ pub enum State {
 }
 
 impl State {
+    /// Every state.
+    pub const ALL: &[Self] =
+        &[Self::Fresh, Self::Stale, Self::New, Self::Cached, Self::Edited, Self::Invalid, Self::Orphan];
+
     /// The word that is printed.
     pub fn word(self) -> &'static str {
         match self {

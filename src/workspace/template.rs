@@ -62,11 +62,11 @@ impl Workspace {
             let hint = Some("give it another name: outputs are called after phase and file name".to_owned());
             return Err(refuse(format!("write `{path}`: {} [{}]", problem.message, problem.code), hint));
         }
-        let placed = self.place(&path, &text)?;
+        let placed = self.put_new(&path, &text)?;
         if placed.outcome != Placed::Written {
             return Err(refuse(format!("write `{path}`: it is there"), Some("give it another name".to_owned())));
         }
-        let schema = self.place(SCHEMA_PATH, &schema_text())?;
+        let schema = self.put_new(SCHEMA_PATH, &schema_text())?;
         Ok([placed].into_iter().chain((schema.outcome == Placed::Written).then_some(schema)).collect())
     }
 

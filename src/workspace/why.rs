@@ -11,7 +11,7 @@ use super::{
 use crate::{
     artifact::{Access, FreshRecipe, Record},
     config,
-    graph::{Failure, FailureKind, Node, plan, stages},
+    graph::{Failure, FailureKind, Node, Planner, RecipeFile, plan, stages},
     hash::Entry,
     system,
 };
@@ -71,18 +71,7 @@ impl Workspace {
             None => Vec::new(),
         };
         let steps = match assessed.file {
-            Some(file) if assessed.recipe.is_some() => {
-                let is_known = matches!(plan(&session.planner, file), Node::Ready(_));
-                let known = stages(&session.planner, file);
-                known
-                    .into_iter()
-                    .map(|(stage, reused, to_run)| Step {
-                        stage,
-                        reused,
-                        to_run: if is_known { Some(0) } else { to_run },
-                    })
-                    .collect()
-            }
+            Some(file) if assessed.recipe.is_some() => steps(&session.planner, file),
             _ => Vec::new(),
         };
         let misses = match assessed.file.map(|file| plan(&session.planner, file)) {
@@ -131,6 +120,13 @@ impl Workspace {
         let failure = Failure::new(FailureKind::Config, format!("{verb} `{target}`: no recipe writes it"));
         Err(failure.hint("`datac status` lists recipes and their files").into())
     }
+}
+
+/// How far each stage of a recipe that parses is known.
+pub(super) fn steps(planner: &Planner, file: RecipeFile) -> Vec<Step> {
+    let is_known = matches!(plan(planner, file), Node::Ready(_));
+    let step = |(stage, reused, to_run)| Step { stage, reused, to_run: if is_known { Some(0) } else { to_run } };
+    stages(planner, file).into_iter().map(step).collect()
 }
 
 fn place(reason: &Reason, assessed: &Assessed) -> Option<(usize, usize)> {

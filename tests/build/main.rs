@@ -9,9 +9,11 @@
 )]
 
 mod cache;
+mod chained;
 mod determinism;
 mod faults;
 mod incremental;
+mod kept;
 mod ledger;
 mod space;
 mod split;

@@ -15,4 +15,6 @@ mod ninja;
 mod pages;
 mod place;
 mod schemas;
+mod selectors;
 mod start;
+mod watch;

@@ -1,0 +1,137 @@
+//! `datac ls`: recipes, sources and outputs, a line each, for programs.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{
+    document::{self, Content},
+    errors, exit, schema,
+    screen::Screen,
+};
+use crate::workspace::{Survey, SurveyedOutput, SurveyedRecipe, SurveyedSource, Workspace};
+use clap::Args;
+
+/// Options of `ls`.
+#[derive(Args, Debug)]
+#[command(
+    override_usage = "datac ls [OPTIONS] [recipes|sources|outputs] [SELECTOR]...",
+    after_help = "\
+Columns, separated by tabs; `-` stands for what is not known or not there:
+  recipes   name, state, phase, rows, bytes, sources, path
+  sources   id, commit, files, bytes, recipes
+  outputs   path, recipe, state, rows, bytes, BLAKE3
+
+Examples:
+  datac ls                                     every recipe
+  datac ls outputs state:fresh | cut -f1       files that are up to date
+  datac ls sources sft --json                  what recipes of `sft` read"
+)]
+pub(super) struct Options {
+    /// What to list [default: recipes], then recipes as `build` takes them [default: all below config/]
+    #[arg(value_name = "SELECTOR")]
+    pub(super) words: Vec<String>,
+    /// Print one JSON document to stdout
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What `ls --json` prints: the list that was asked for.
+#[derive(Default, Serialize, JsonSchema)]
+struct Listed<'a> {
+    /// The recipes, by path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipes: Option<&'a [SurveyedRecipe]>,
+    /// The sources that the recipes read, by id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sources: Option<&'a [SurveyedSource]>,
+    /// The files that the recipes write, in the order of the recipes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outputs: Option<&'a [SurveyedOutput]>,
+}
+
+impl Content for Listed<'_> {
+    const SCHEMA: &'static str = "datac.ls/1";
+}
+
+/// What it prints as JSON.
+pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Listed<'_>>()];
+
+/// What is listed.
+#[derive(Clone, Copy)]
+enum What {
+    Recipes,
+    Sources,
+    Outputs,
+}
+
+impl What {
+    /// What the first word says, and the words that are selectors.
+    fn of(words: &[String]) -> (Self, &[String]) {
+        match words.split_first() {
+            Some((word, rest)) if word == "recipes" => (Self::Recipes, rest),
+            Some((word, rest)) if word == "sources" => (Self::Sources, rest),
+            Some((word, rest)) if word == "outputs" => (Self::Outputs, rest),
+            _ => (Self::Recipes, words),
+        }
+    }
+}
+
+pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
+    let (what, selectors) = What::of(&options.words);
+    let survey = match workspace.survey(selectors) {
+        Ok(survey) => survey,
+        Err(error) => return errors::report(&error, workspace, screen),
+    };
+    if options.json {
+        document::print(&listed(what, &survey), screen);
+    }
+    if survey.recipes.is_empty() {
+        return errors::no_recipes(selectors, screen);
+    }
+    if !options.json {
+        screen.data(&text(what, &survey));
+    }
+    exit::OK
+}
+
+fn listed(what: What, survey: &Survey) -> Listed<'_> {
+    match what {
+        What::Recipes => Listed { recipes: Some(&survey.recipes), ..Listed::default() },
+        What::Sources => Listed { sources: Some(&survey.sources), ..Listed::default() },
+        What::Outputs => Listed { outputs: Some(&survey.outputs), ..Listed::default() },
+    }
+}
+
+fn text(what: What, survey: &Survey) -> String {
+    let number = |number: Option<u64>| number.map(|number| number.to_string());
+    match what {
+        What::Recipes => lines(&survey.recipes, |recipe| {
+            let SurveyedRecipe { name, state, phase, rows, bytes, sources, path, .. } = recipe;
+            let (state, sources) = (state.word().to_owned(), joined(sources));
+            [Some(name.clone()), Some(state), phase.clone(), number(*rows), number(*bytes), sources, Some(path.clone())]
+        }),
+        What::Sources => lines(&survey.sources, |source| {
+            let SurveyedSource { id, commit, files, bytes, recipes, .. } = source;
+            [Some(id.clone()), commit.clone(), number(*files), number(*bytes), joined(recipes)]
+        }),
+        What::Outputs => lines(&survey.outputs, |output| {
+            let SurveyedOutput { path, recipe, state, rows, bytes, blake3 } = output;
+            let (state, blake3) = ((*state).to_owned(), blake3.map(|digest| digest.to_string()));
+            [Some(path.clone()), Some(recipe.clone()), Some(state), number(*rows), number(*bytes), blake3]
+        }),
+    }
+}
+
+fn joined(names: &[String]) -> Option<String> {
+    (!names.is_empty()).then(|| names.join(","))
+}
+
+/// A line an item; a tab or line end within a name is written as in JSON, lest it make a column or a line.
+fn lines<T, const N: usize>(items: &[T], cells: impl Fn(&T) -> [Option<String>; N]) -> String {
+    let clean = |text: String| text.replace('\t', "\\t").replace('\n', "\\n");
+    let line = |item: &T| {
+        let cells = cells(item).map(|cell| cell.map_or_else(|| "-".to_owned(), clean));
+        cells.join("\t") + "\n"
+    };
+    items.iter().map(line).collect()
+}

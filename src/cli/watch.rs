@@ -1,0 +1,169 @@
+//! `datac watch`: builds on every save, and says what came of it.
+
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+
+use clap::Args;
+
+use super::{
+    build, errors, exit,
+    progress::Progress,
+    screen::{FAINT, GOOD, Screen, VERB, duration},
+};
+use crate::{
+    system,
+    workspace::{BuildOptions, BuildReport, Round, WatchOptions, Workspace, asks_for_state},
+};
+
+/// Options of `watch`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  datac watch                    builds on every save, until Ctrl-C
+  datac watch sft/general+       a recipe, and those that read its outputs
+  datac watch --poll             on network file systems, which tell nothing")]
+pub(super) struct Options {
+    /// Recipes, named as for `build` [default: all below config/]
+    #[arg(value_name = "SELECTOR")]
+    pub(super) selectors: Vec<String>,
+    /// How long nothing must change before a build begins, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    pub(super) delay: u64,
+    /// Look at all files every so many seconds, rather than have the system tell [without a number: 1]
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "1", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(super) poll: Option<u64>,
+    /// Threads [default: one a core]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "DATAC_JOBS", hide_env = true)]
+    pub(super) jobs: Option<u16>,
+    /// Fail rather than change datac.lock
+    #[arg(long, env = "DATAC_LOCKED", hide_env = true, value_parser = clap::builder::BoolishValueParser::new())]
+    pub(super) locked: bool,
+}
+
+pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen, progress: &Progress) -> u8 {
+    let watch = WatchOptions {
+        delay: Duration::from_millis(options.delay),
+        poll: options.poll.map(Duration::from_secs),
+        build: BuildOptions {
+            jobs: options.jobs.map_or(0, usize::from),
+            locked: options.locked,
+            command: system::arguments(),
+            ..BuildOptions::default()
+        },
+    };
+    let mut teller = Teller { workspace, screen, selectors: &options.selectors, known: None, failed: BTreeSet::new() };
+    let mut refused = None;
+    let ended = workspace.watch(&options.selectors, watch, |round| {
+        progress.finish();
+        refused = teller.tell(round);
+        refused.is_none()
+    });
+    match (ended, refused) {
+        (Err(error), _) => errors::report(&error, workspace, screen),
+        (Ok(()), Some(code)) => code,
+        (Ok(()), None) => exit::INTERRUPTED,
+    }
+}
+
+/// What stands for a call that failed as a whole among the names of recipes that failed.
+const CALL: &str = "";
+
+/// Says what came of each round.
+struct Teller<'a> {
+    workspace: &'a Workspace,
+    screen: &'a Screen,
+    selectors: &'a [String],
+    /// The recipes of the round before; `None`: there was none.
+    known: Option<BTreeSet<String>>,
+    /// Those of them that failed.
+    failed: BTreeSet<String>,
+}
+
+impl Teller<'_> {
+    /// Tells of a round; returns an exit code if there is nothing to watch at all.
+    fn tell(&mut self, round: Round) -> Option<u8> {
+        let is_first = self.known.is_none();
+        let report = match round.built {
+            Ok(report) if is_first && report.recipes.is_empty() && asks_for_state(self.selectors).is_none() => {
+                return Some(errors::no_recipes(self.selectors, self.screen));
+            }
+            Ok(report) => report,
+            Err(error) => {
+                self.changed(&round.changed);
+                let code = errors::report(&error, self.workspace, self.screen);
+                if is_first {
+                    return Some(code);
+                }
+                self.failed.insert(CALL.to_owned());
+                let known = self.known.as_ref().map_or(0, BTreeSet::len);
+                self.waiting(known);
+                return None;
+            }
+        };
+        let names = |test: &dyn Fn(&crate::workspace::RecipeReport) -> bool| -> BTreeSet<String> {
+            report.recipes.iter().filter(|recipe| test(recipe)).map(|recipe| recipe.before.name.clone()).collect()
+        };
+        let all = names(&|_| true);
+        let failed = names(&build::is_failed);
+        let built = names(&|recipe| build::is_touched(recipe) && !build::is_failed(recipe));
+        let fixed: BTreeSet<&String> = self.failed.iter().filter(|name| !failed.contains(*name)).collect();
+        let gone: Vec<&String> = self.known.iter().flatten().filter(|name| !all.contains(*name)).collect();
+        let is_own = |path: &PathBuf| self.workspace.is_output(path) || path.ends_with("datac.lock");
+        // What this build wrote, or another one: nothing came of it, and there is nothing to say.
+        let is_silent = !is_first && built.is_empty() && failed.is_empty() && fixed.is_empty() && gone.is_empty();
+        if is_silent && round.changed.iter().all(is_own) {
+            return None;
+        }
+        self.changed(&round.changed);
+        build::failures(&report, self.workspace, self.screen);
+        let took = format!("{FAINT}in {}{FAINT:#}", duration(report.elapsed_ms));
+        if !built.is_empty() {
+            let ran = build::ran(&report);
+            self.line("Built", &format!("{} {took} {FAINT}({ran}){FAINT:#}", few(built.iter())));
+        } else if failed.is_empty() {
+            self.line("Fresh", &format!("{} {took}", up_to_date(&report)));
+        }
+        let fixed: Vec<&String> = fixed.into_iter().filter(|name| all.contains(*name)).collect();
+        if !fixed.is_empty() {
+            self.line("Fixed", &few(fixed.into_iter()));
+        }
+        if !gone.is_empty() {
+            self.line("Gone", &format!("{}: its files stay", few(gone.into_iter())));
+        }
+        self.waiting(all.len());
+        (self.known, self.failed) = (Some(all), failed);
+        None
+    }
+
+    fn changed(&self, paths: &[PathBuf]) {
+        if !paths.is_empty() {
+            let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+            self.line("Changed", &few(paths.iter()));
+        }
+    }
+
+    fn line(&self, verb: &str, text: &str) {
+        self.screen.say_wrapped(&format!("{VERB}{verb:>12}{VERB:#} {text}"), 13);
+    }
+
+    fn waiting(&self, recipes: usize) {
+        let recipes = if recipes == 1 { "1 recipe".to_owned() } else { format!("{recipes} recipes") };
+        self.screen.say(&format!("{FAINT}watching {recipes}, Ctrl-C ends{FAINT:#}"));
+    }
+}
+
+fn up_to_date(report: &BuildReport) -> String {
+    match report.recipes.len() {
+        0 => "no recipe is meant".to_owned(),
+        1 => format!("{GOOD}the recipe is up to date{GOOD:#}"),
+        count => format!("{GOOD}all {count} recipes are up to date{GOOD:#}"),
+    }
+}
+
+/// The first few names.
+fn few<'n>(names: impl ExactSizeIterator<Item = &'n String>) -> String {
+    const FEW: usize = 5;
+    let more = names.len().saturating_sub(FEW);
+    let listed: Vec<&str> = names.take(FEW).map(String::as_str).collect();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", listed.join(", "))
+}

@@ -1,0 +1,134 @@
+//! What a watch sees: the stats of every file that recipes hang on, and of the files they write.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::{Path, PathBuf},
+};
+
+use walkdir::WalkDir;
+
+use crate::{
+    artifact::Access,
+    config,
+    system::{self, Stat},
+    workspace::{Workspace, choose::local_sources, find::relative},
+};
+
+/// Files as they were at one time, by path relative to the workspace; `None`: there was none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sight {
+    /// Recipes, `datac.lock` and local sources.
+    pub(super) inputs: BTreeMap<PathBuf, Option<Stat>>,
+    /// Files that recipes write.
+    pub(super) outputs: BTreeMap<PathBuf, Option<Stat>>,
+    /// The folders in which all this shows, each with whether all below it counts.
+    pub(super) folders: Vec<(PathBuf, bool)>,
+}
+
+impl Sight {
+    /// The paths of files that are not as they were.
+    pub(super) fn changed_since(&self, before: &Self) -> Vec<PathBuf> {
+        let differs =
+            |now: &BTreeMap<PathBuf, Option<Stat>>, then: &BTreeMap<PathBuf, Option<Stat>>, path: &PathBuf| {
+                now.get(path).copied().flatten() != then.get(path).copied().flatten()
+            };
+        let inputs = self.inputs.keys().chain(before.inputs.keys());
+        let inputs = inputs.filter(|path| differs(&self.inputs, &before.inputs, path));
+        // One that was not looked at before has not changed by that.
+        let outputs = before.outputs.keys().filter(|path| differs(&self.outputs, &before.outputs, path));
+        let mut changed: Vec<PathBuf> = inputs.chain(outputs).cloned().collect();
+        changed.sort();
+        changed.dedup();
+        changed
+    }
+}
+
+/// Looks, and remembers what recipes read as long as their files stay the same.
+#[derive(Default)]
+pub(super) struct Look {
+    sources: HashMap<PathBuf, (Stat, Vec<String>)>,
+    /// Outputs that were seen once: that their record is gone is no change of theirs.
+    outputs: BTreeSet<PathBuf>,
+}
+
+impl Look {
+    /// Looks at the recipes that `selectors` may mean: where they ask for what a recipe holds, at all of them.
+    ///
+    /// What cannot be looked at is not there: a build says what is wrong with it.
+    pub(super) fn take(&mut self, workspace: &Workspace, selectors: &[String]) -> Sight {
+        let root = workspace.root();
+        let mut sight = Sight::default();
+        let mut sources = Vec::new();
+        let recipes = workspace.candidates(selectors).unwrap_or_default();
+        for path in &recipes {
+            let stat = system::stat(&root.join(path)).ok();
+            sources.extend(self.read_by(workspace, path, stat));
+            sight.inputs.insert(path.clone(), stat);
+        }
+        self.sources.retain(|path, _| sight.inputs.contains_key(path));
+        sources.sort();
+        sources.dedup();
+        for source in sources {
+            self.see_source(root, &relative(root, Path::new(&source)), &mut sight);
+        }
+        sight.inputs.insert("datac.lock".into(), system::stat(&root.join("datac.lock")).ok());
+        let recorded = workspace.record(Access::Read).and_then(|record| Ok(record.recipes()?));
+        let mut last = recorded.unwrap_or_default();
+        for path in &recipes {
+            let outputs = last.remove(&*path.to_string_lossy()).map(|last| last.outputs).unwrap_or_default();
+            self.outputs.extend(outputs.iter().map(|output| workspace.output_path(&output.name)));
+        }
+        for path in &self.outputs {
+            sight.outputs.insert(path.clone(), system::stat(&root.join(path)).ok());
+        }
+        for path in workspace.searched(selectors) {
+            sight.folders.push((existing(&root.join(&path)), system::is_dir(&root.join(&path))));
+        }
+        for path in recipes.iter().chain(sight.outputs.keys()).chain([&PathBuf::from("datac.lock")]) {
+            let folder = root.join(path).parent().map(Path::to_owned).unwrap_or_default();
+            sight.folders.push((existing(&folder), false));
+        }
+        sight.folders.sort();
+        sight.folders.dedup();
+        sight
+    }
+
+    /// The files and folders of the workspace that a recipe reads; none if it is broken.
+    fn read_by(&mut self, workspace: &Workspace, path: &Path, stat: Option<Stat>) -> Vec<String> {
+        let Some(stat) = stat else { return Vec::new() };
+        if let Some((then, sources)) = self.sources.get(path)
+            && *then == stat
+        {
+            return sources.clone();
+        }
+        let text = system::read_up_to(&workspace.root().join(path), config::MAX_BYTES as u64).unwrap_or_default();
+        let recipe = config::load(&path.to_string_lossy(), &text, &workspace.vocabulary);
+        let sources: Vec<String> = recipe.iter().flat_map(local_sources).map(str::to_owned).collect();
+        self.sources.insert(path.to_owned(), (stat, sources.clone()));
+        sources
+    }
+
+    /// Looks at a file, or at a folder and all that is in it.
+    fn see_source(&self, root: &Path, source: &Path, sight: &mut Sight) {
+        let place = root.join(source);
+        if !system::is_dir(&place) {
+            sight.inputs.insert(source.to_owned(), system::stat(&place).ok());
+            let folder = place.parent().map(Path::to_owned).unwrap_or_default();
+            sight.folders.push((existing(&folder), false));
+            return;
+        }
+        for entry in WalkDir::new(&place).follow_links(true).into_iter().flatten() {
+            // A folder's own stat changes with whatever is made and removed in it, finished or not.
+            if entry.file_type().is_file() {
+                sight.inputs.insert(relative(root, entry.path()), system::stat(entry.path()).ok());
+            }
+        }
+        sight.folders.push((place, true));
+    }
+}
+
+/// The folder itself, or the nearest above it that is there.
+fn existing(folder: &Path) -> PathBuf {
+    let found = folder.ancestors().find(|folder| system::is_dir(folder));
+    found.filter(|folder| !folder.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_owned)
+}
