@@ -31,7 +31,7 @@ Examples:
   datac diff sft/general --vs 3                against what stood after run 3
   datac diff dataset/a.jsonl --vs old.jsonl    two files, as they are on disk")]
 pub(super) struct Options {
-    /// An output file, or a recipe by path or name
+    /// An output file, or a recipe named as for `build`
     #[arg(value_name = "OUTPUT")]
     pub(super) output: String,
     /// What to compare with: a run's number, or a file [default: the build before the last]

@@ -54,14 +54,19 @@ fn page(command: Command) -> String {
 /// Writes the page of a command and of those below it; returns how many.
 fn write(folder: &Path, command: Command) -> Result<usize, FileError> {
     system::create_dir(folder)?;
-    let mut pages = vec![("datac".to_owned(), command.clone())];
+    let pages = pages("datac", command);
+    for (name, command) in &pages {
+        system::replace_if_other(&folder.join(format!("{name}.1")), page(command.clone()).as_bytes())?;
+    }
+    Ok(pages.len())
+}
+
+/// A command and those below it, by the names of their pages: `datac-log-diff`.
+fn pages(name: &str, command: Command) -> Vec<(String, Command)> {
+    let named = command.clone().display_name(name.to_owned()).version(env!("CARGO_PKG_VERSION"));
+    let mut all = vec![(name.to_owned(), named)];
     for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
-        let name = format!("datac-{}", below.get_name());
-        pages.push((name.clone(), below.clone().display_name(name).version(env!("CARGO_PKG_VERSION"))));
+        all.extend(pages(&format!("{name}-{}", below.get_name()), below.clone()));
     }
-    let count = pages.len();
-    for (name, command) in pages {
-        system::replace_if_other(&folder.join(format!("{name}.1")), page(command).as_bytes())?;
-    }
-    Ok(count)
+    all
 }

@@ -20,7 +20,7 @@ Examples:
   datac show sft_code_train.jsonl --rows 10 --where source=code_alpaca
   datac show sft/general --where text~Python --json | jq .text")]
 pub(super) struct Options {
-    /// An output by path or name, or a recipe for its training file; with `:LINE` from that line on
+    /// An output by path or name, or a recipe, named as for `build`, for its training file; with `:LINE` from that line on
     #[arg(value_name = "OUTPUT[:LINE]")]
     pub(super) output: String,
     /// How many rows [default: 3, or 1 with a line]

@@ -19,7 +19,7 @@ Examples:
   datac why dataset/sft_general_train.jsonl
   datac why sft/general --run 3                why run 3 built it")]
 pub(super) struct Options {
-    /// An output file, or a recipe by path or name
+    /// An output file, or a recipe named as for `build`
     #[arg(value_name = "OUTPUT")]
     pub(super) output: String,
     /// Explain what a run built, by its number or `last`

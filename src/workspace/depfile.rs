@@ -4,7 +4,10 @@
 //! and `:` are quoted; a few other characters mean something to one of them whatever is put before them, and a name that
 //! holds one cannot be written down.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 use super::{BuildReport, Workspace, WorkspaceError};
 use crate::{
@@ -45,6 +48,10 @@ impl Workspace {
         let mut inputs: Vec<PathBuf> = inputs.iter().map(|path| from_here(&self.root().join(path))).collect();
         // A file that is not there would count as changed for ever.
         inputs.retain(|path| system::exists(path));
+        // What one recipe writes and another reads is made on the way: no target hangs on itself.
+        let made: HashSet<&Path> =
+            outputs.iter().flat_map(|path: &PathBuf| [Some(&**path), path.parent()]).flatten().collect();
+        inputs.retain(|path| !made.contains(&**path));
         inputs.sort();
         inputs.dedup();
         Ok(Dependencies { outputs, inputs })

@@ -68,6 +68,19 @@ fn selectors_mean_recipes() {
     }
 }
 
+/// make is told of no target that hangs on itself.
+#[test]
+fn a_chain_has_a_depfile() {
+    let place = chain();
+    place.sh("datac build --depfile out.d && datac build --stamp out.stamp --depfile stamp.d");
+    for (file, wanted) in [("out.d", "dataset/sft_four_val.jsonl"), ("stamp.d", "out.stamp")] {
+        let depfile = place.read(file);
+        let (targets, inputs) = depfile.split_once(": ").unwrap();
+        assert!(targets.contains(wanted) && inputs.contains("data/one.jsonl"), "{depfile}");
+        assert!(!inputs.contains("dataset/"), "{depfile}");
+    }
+}
+
 #[test]
 fn what_is_there_is_meant_whatever_it_is_called() {
     let place = Place::new();

@@ -160,6 +160,7 @@ fn completions_and_manual_pages_name_every_command() {
         let page = place.read(&format!("man/datac-{name}.1"));
         assert!(page.contains(&format!(".TH datac-{name} 1")) && page.contains("Examples:"), "{page}");
     }
+    assert!(place.read("man/datac-log-diff.1").contains("OLD"), "commands below others have pages too");
     if has("man") {
         let shown = place.sh("man -l man/datac-build.1 | cat");
         assert!(shown.contains("datac") && shown.contains("--locked"), "{shown}");
