@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 use clap::Args;
 
 use super::{
-    build, errors, exit,
+    build, cache, errors, exit,
     progress::Progress,
     screen::{FAINT, GOOD, Screen, VERB, duration},
 };
@@ -37,9 +37,18 @@ pub(super) struct Options {
     /// Fail rather than change datac.lock
     #[arg(long, env = "DATAC_LOCKED", hide_env = true, value_parser = clap::builder::BoolishValueParser::new())]
     pub(super) locked: bool,
+    #[command(flatten)]
+    pub(super) keep: cache::Keep,
 }
 
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen, progress: &Progress) -> u8 {
+    let bounds = match options.keep.bounds() {
+        Ok(bounds) => bounds,
+        Err((message, hint)) => {
+            screen.error(&message, Some(&hint));
+            return exit::USAGE;
+        }
+    };
     let watch = WatchOptions {
         delay: Duration::from_millis(options.delay),
         poll: options.poll.map(Duration::from_secs),
@@ -47,6 +56,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen, pro
             jobs: options.jobs.map_or(0, usize::from),
             locked: options.locked,
             command: system::arguments(),
+            bounds,
             ..BuildOptions::default()
         },
     };
