@@ -41,10 +41,12 @@ pub struct Written {
     pub bytes: u64,
 }
 
+/// Buffers that were handed over, in order, and empty ones to use again.
+type Buffers = (VecDeque<Vec<u8>>, Vec<Vec<u8>>);
+
 /// Buffers on their way to the file.
 struct Line {
-    /// Those that were handed over, in order, and empty ones to use again.
-    buffers: Mutex<(VecDeque<Vec<u8>>, Vec<Vec<u8>>)>,
+    buffers: Mutex<Buffers>,
     /// The file's end; `None` once it is finished.
     end: Mutex<Option<End>>,
     /// Whether a thread was asked to write.
