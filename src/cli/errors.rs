@@ -40,7 +40,7 @@ pub(super) fn no_recipes(selectors: &[String], screen: &Screen) -> u8 {
         return exit::OK;
     }
     let (place, hint) = match selectors {
-        [] => ("`config/`".to_owned(), "write one there, or name the workspace's folder with `-C DIR`"),
+        [] => ("`config/`".to_owned(), "`datac init` writes some to begin with; `-C DIR` names a workspace elsewhere"),
         named => (format!("`{}`", named.join("`, `")), "a recipe is a YAML file with `metadata` and `datasets`"),
     };
     screen.error(&format!("find a recipe: there is none below {place}"), Some(hint));

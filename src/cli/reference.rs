@@ -110,7 +110,7 @@ fn every_command_shows_examples_and_describes_its_options() {
     for (name, command) in &all {
         // A command below another may be shown there.
         let above = name.rsplit_once(' ').and_then(|(above, _)| all.iter().find(|(name, _)| name == above));
-        let is_shown_above = above.is_some_and(|(_, above)| after(above).contains(&format!("\n  datac {name} ")));
+        let is_shown_above = above.is_some_and(|(_, above)| after(above).contains(&format!("\n  datac {name}")));
         let has_examples = after(command).contains("Examples:\n  datac ") || is_shown_above;
         assert!(has_examples, "`datac {name} --help` has no examples");
         let about = command.get_about().unwrap_or_default().to_string();

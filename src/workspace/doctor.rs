@@ -9,6 +9,7 @@ use super::{HubChoice, Workspace, WorkspaceError, build::MEMORY_A_THREAD, vocabu
 use crate::{
     artifact::{Access, CACHE_VERSION},
     config::{self, Format},
+    hash::Digest,
     system::{self, Probe},
 };
 
@@ -71,6 +72,7 @@ impl Workspace {
             self.lock_stands(),
             folder,
             self.record_stands(),
+            self.blobs_stand(),
             clock,
             self.output_stands(),
             self.room(),
@@ -237,6 +239,30 @@ impl Workspace {
                 Health::Ok,
                 format!("{built} {} built before", if built == 1 { "recipe" } else { "recipes" }),
             ),
+        }
+    }
+
+    /// Whether some of what the cache holds has the bytes that were stored. Builds check every byte that they read.
+    fn blobs_stand(&self) -> Finding {
+        const MOST: usize = 64;
+        const LARGEST: u64 = 4 << 20;
+        let (name, store) = ("blobs", self.store());
+        let folders = system::list(&self.cache.join("cas")).unwrap_or_default();
+        let of_folder = |folder: &str| system::list(&self.cache.join("cas").join(folder)).unwrap_or_default();
+        let digest = |file: &str| Digest::from_hex(file.strip_suffix(".zst")?);
+        // One of each folder: names are hashes, so that is any one.
+        let looked_at: Vec<Digest> = folders
+            .iter()
+            .filter_map(|(folder, _)| of_folder(folder).iter().find_map(|(file, _)| digest(file)))
+            .filter(|digest| system::stat(&store.path(digest)).is_ok_and(|stat| stat.size <= LARGEST))
+            .take(MOST)
+            .collect();
+        let damaged = looked_at.iter().filter(|digest| store.peek(digest).is_err()).count();
+        match (looked_at.len(), damaged) {
+            (0, _) => Finding::new(name, Health::Ok, "none to look at yet"),
+            (count, 0) => Finding::new(name, Health::Ok, format!("{count} looked at, all sound")),
+            (count, damaged) => Finding::new(name, Health::Warn, format!("{damaged} of {count} looked at are damaged"))
+                .hint("what is damaged is made again when it is needed; look at the disk if it comes again"),
         }
     }
 

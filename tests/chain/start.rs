@@ -78,6 +78,11 @@ fn the_doctor_finds_what_is_wrong() {
     assert!(finding(&report, "record").1.contains("2 recipes built before"), "{report}");
     assert!(finding(&report, "cache").1.contains("locks work"), "{report}");
 
+    assert!(finding(&report, "blobs").1.contains("all sound"), "{report}");
+    place.sh("find cache/v1/cas -name '*.zst' | while read blob; do echo damage > $blob; done");
+    let (report, code) = doctor(&place, "--hub sample");
+    assert!(code == 0 && finding(&report, "blobs").0 == "warn", "{report}");
+
     place.write("datac.lock", "<<<<<<< ours\nversion: 1\n");
     let (report, code) = doctor(&place, "--hub sample");
     let (health, text) = finding(&report, "lock");
