@@ -18,7 +18,7 @@ use super::{
     reach::download_name,
 };
 use crate::{
-    artifact::{Access, DOWNLOADS, Inventory, MissReason, Record, Store},
+    artifact::{Access, DOWNLOADS, Inventory, LOCK, MissReason, Record, Store},
     driver::Event,
     graph::{Failure, FailureKind},
     hash::Digest,
@@ -70,7 +70,7 @@ impl Workspace {
     pub fn verify_cache(&self) -> Result<Verified, WorkspaceError> {
         let watch = Stopwatch::start();
         let mut verified = Verified::default();
-        if !system::is_dir(&self.cache) {
+        if !system::exists(&self.cache.join(LOCK)) {
             return Ok(verified);
         }
         let _guard = self.acquire(true)?;
