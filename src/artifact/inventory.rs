@@ -99,7 +99,7 @@ impl Inventory {
         all.fold(Held::default(), |sum, held| sum.and(*held))
     }
 
-    /// Every file of datac's making below `root`, the lock last; and the folders they lie in, inner ones first.
+    /// Every file of datac's making below `root` but the lock; and the folders in it, inner ones first.
     pub fn everything(&self, root: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
         let store = Store::new(root);
         let downloads = root.join(DOWNLOADS);
@@ -110,10 +110,10 @@ impl Inventory {
         files.extend(self.partial.keys().map(|name| downloads.join(format!("{name}.part"))));
         files.extend(self.temporary.iter().map(|(path, _)| path.clone()));
         files.extend(["", "-journal", "-wal", "-shm"].map(|suffix| root.join(format!("{RECORD}{suffix}"))));
-        files.extend([root.join(SURVEY), root.join(LOCK)]);
+        files.push(root.join(SURVEY));
         files.retain(|path| system::kind(path) == Some(EntryKind::File));
         let shelves = (0..=u8::MAX).map(|shelf| root.join(BLOBS).join(format!("{shelf:02x}")));
-        let folders = shelves.chain([BLOBS, DOWNLOADS, SCRATCH].map(|name| root.join(name))).chain([root.to_owned()]);
+        let folders = shelves.chain([BLOBS, DOWNLOADS, SCRATCH].map(|name| root.join(name)));
         (files, folders.collect())
     }
 

@@ -124,6 +124,8 @@ impl Record {
                     warn(format!("the record `{}` cannot be read ({error}); everything counts as new", path.display()));
                     None
                 }
+                // Whoever removes a cache does not wait for those who only read.
+                Err(_) if !system::exists(&path) => None,
                 Err(error) => return Err(fail(error.to_string())),
             },
             Access::Write => {

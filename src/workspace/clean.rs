@@ -15,12 +15,12 @@ use serde::Serialize;
 
 use super::{Workspace, WorkspaceError, cache::outcome, find::name_of};
 use crate::{
-    artifact::{Access, Inventory, LOCK, Record},
+    artifact::{Access, CACHE_VERSION, Inventory, LOCK, Record},
     config, driver,
     driver::files,
     graph::Outcome,
     hash::Digest,
-    system::{self, EntryKind},
+    system::{self, Entry, EntryKind},
 };
 
 /// What is to be removed.
@@ -134,7 +134,10 @@ impl Workspace {
         // The database is closed before its file goes.
         drop(record);
         if options.cache {
-            cleaned.cache = Some(self.clean_cache(options.dry_run)?);
+            // Where there was no lock to take there was no cache; one that has come since is in use.
+            let may = guard.is_some() || options.dry_run;
+            let none = || CleanedCache { dir: self.cache_dir(), ..CleanedCache::default() };
+            cleaned.cache = Some(if may { self.clean_cache(options.dry_run)? } else { none() });
         }
         drop(guard);
         Ok(cleaned)
@@ -177,38 +180,41 @@ impl Workspace {
         Ok((names, gone))
     }
 
+    /// Removes the cache; the caller holds its lock, unless it is a dry run.
     fn clean_cache(&self, dry_run: bool) -> Result<CleanedCache, WorkspaceError> {
         let dir = self.cache_dir();
         let mut cleaned = CleanedCache { dir: dir.clone(), ..CleanedCache::default() };
-        for entry in system::entries(&dir)? {
-            let root = dir.join(&entry.name);
-            let is_version = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
-            // Every cache has had its lock taken; a folder without that file is someone else's.
-            let is_cache = entry.name.strip_prefix('v').is_some_and(is_version)
+        let lock = self.cache.join(LOCK);
+        // Every cache has had its lock taken; a folder without that file is someone else's.
+        let is_cache = |entry: &Entry| {
+            entry.name == CACHE_VERSION
                 && entry.kind == EntryKind::Folder
-                && system::kind(&root.join(LOCK)) == Some(EntryKind::File);
-            if !is_cache {
-                cleaned.kept.push(root);
+                && system::kind(&lock) == Some(EntryKind::File)
+        };
+        for entry in system::entries(&dir)? {
+            if !is_cache(&entry) {
+                cleaned.kept.push(dir.join(&entry.name));
                 continue;
             }
+            let root = dir.join(&entry.name);
             let found = Inventory::take(&root)?;
-            let (paths, folders) = found.everything(&root);
-            cleaned.files += paths.len() as u64;
+            let (files, folders) = found.everything(&root);
+            cleaned.files += files.len() as u64 + 1;
             cleaned.bytes += found.total().bytes;
             cleaned.kept.extend(found.strangers);
-            if !dry_run {
-                // The lock goes last: whoever waits for it finds that it locks nothing any more.
-                let (lock, others) = paths.split_last().map_or((None, &paths[..]), |(last, rest)| (Some(last), rest));
-                others.par_iter().try_for_each(|path| system::remove(path))?;
-                lock.map_or(Ok(()), |lock| system::remove(lock))?;
-                folders.iter().for_each(|folder| {
-                    system::remove_empty_dir(folder);
-                });
+            if dry_run {
+                continue;
             }
-        }
-        if !dry_run && cleaned.files > 0 {
+            files.par_iter().try_for_each(|path| system::remove(path))?;
+            let remove_if_empty = |folder: &Path| {
+                system::remove_empty_dir(folder);
+            };
+            folders.iter().for_each(|folder| remove_if_empty(folder));
+            // The lock goes last: from here on someone else may begin the cache anew, and folders are theirs.
+            system::remove(&lock)?;
+            remove_if_empty(&root);
             // Gone only if nothing is left in it; where it is a link, that stays.
-            system::remove_empty_dir(&dir);
+            remove_if_empty(&dir);
         }
         Ok(cleaned)
     }

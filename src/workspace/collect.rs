@@ -21,7 +21,7 @@ use super::{
     reach::{IN_USE, Reach},
 };
 use crate::{
-    artifact::{Access, DOWNLOADS, Held, Inventory, Record, RecordedAction, Survey},
+    artifact::{Access, DOWNLOADS, Held, Inventory, LOCK, Record, RecordedAction, Survey},
     driver::Event,
     graph::Outcome,
     hash::Digest,
@@ -120,7 +120,7 @@ impl Workspace {
             let record = self.record(Access::Read)?;
             return self.collect_with(&record, bounds, &BTreeMap::new(), true);
         }
-        if !system::is_dir(&self.cache) {
+        if !system::exists(&self.cache.join(LOCK)) {
             // There is nothing, and a cache is not begun for that.
             return Ok(Collected::begun(bounds, false));
         }

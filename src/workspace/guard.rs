@@ -22,13 +22,25 @@ impl Drop for Guard {
     }
 }
 
+/// How often the folder may be gone before its lock is there; beyond that something else is wrong.
+const MOST_MISSES: u32 = 100;
+
 impl Workspace {
     /// Takes the lock that building processes share, waiting for it if `wait`.
     pub(super) fn acquire(&self, wait: bool) -> Result<Guard, WorkspaceError> {
+        let mut misses = 0;
         loop {
             system::create_private_dir(&self.cache)?;
             let path = self.cache.join(LOCK);
-            let mut file = system::open_or_create(&path)?;
+            let mut file = match system::open_or_create(&path) {
+                Ok(file) => file,
+                // Whoever removes the cache has just removed its folder.
+                Err(error) if error.is_missing() && misses < MOST_MISSES => {
+                    misses += 1;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             let failed = |source| system::FileError { verb: "lock", path: path.clone(), source };
             match file.try_lock() {
                 Ok(()) => {}

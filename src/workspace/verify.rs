@@ -18,7 +18,7 @@ use super::{
     reach::download_name,
 };
 use crate::{
-    artifact::{Access, DOWNLOADS, Inventory, MissReason, Record, Store},
+    artifact::{Access, DOWNLOADS, Inventory, LOCK, MissReason, Record, Store},
     driver::Event,
     graph::{Failure, FailureKind},
     hash::Digest,
@@ -51,7 +51,7 @@ pub struct Damaged {
     pub name: String,
     /// What was wrong with it.
     pub how: String,
-    /// The recipes whose last build stands on it, by name, or the source files that it was, by repository and path.
+    /// The recipes whose last build stands on it, by name, as far as manifests tell; or the source files that it was, by repository and path.
     pub used_by: Vec<String>,
     /// What kept it from being removed; `None`: it is removed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,7 +70,7 @@ impl Workspace {
     pub fn verify_cache(&self) -> Result<Verified, WorkspaceError> {
         let watch = Stopwatch::start();
         let mut verified = Verified::default();
-        if !system::is_dir(&self.cache) {
+        if !system::exists(&self.cache.join(LOCK)) {
             return Ok(verified);
         }
         let _guard = self.acquire(true)?;
@@ -147,12 +147,19 @@ impl Workspace {
     /// For every blob the recipes whose last build stands on it, by name.
     fn users(&self, record: &Record) -> Result<HashMap<Digest, BTreeSet<String>>, WorkspaceError> {
         let mut users: HashMap<Digest, BTreeSet<String>> = HashMap::new();
-        for (_, build) in record.latest_builds()? {
-            let Some(digest) = build.manifest else { continue };
-            let blobs = self.manifest(&build).map(|manifest| manifest.blobs().collect::<Vec<_>>());
-            for blob in blobs.unwrap_or_default().into_iter().chain([digest]) {
-                users.entry(blob).or_default().insert(name_of(Path::new(&build.path)));
+        let mut told: HashSet<String> = HashSet::new();
+        // Newest first: where the manifest of the last build is itself damaged, the one before tells most of it.
+        for (_, build) in record.all_builds()?.into_iter().rev() {
+            let (Some(digest), name) = (build.manifest, name_of(Path::new(&build.path))) else { continue };
+            users.entry(digest).or_default().insert(name.clone());
+            if told.contains(&build.path) {
+                continue;
             }
+            let Ok(manifest) = self.manifest(&build) else { continue };
+            for blob in manifest.blobs() {
+                users.entry(blob).or_default().insert(name.clone());
+            }
+            told.insert(build.path);
         }
         Ok(users)
     }

@@ -1,8 +1,13 @@
 //! `clean` removes what datac wrote, and nothing else.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::Path,
+    thread::{self, ScopedJoinHandle},
+};
 
-use datac::workspace::{CleanOptions, Cleaned, Settings, Workspace};
+use datac::workspace::{BuildOptions, CleanOptions, Cleaned, Settings, Workspace};
 
 use super::space;
 use crate::space::{Space, assert_same, changed, files, ran};
@@ -105,7 +110,7 @@ fn selected_recipes_those_that_are_gone_and_those_that_were_refused() {
 
     // A build that is refused leaves its rejects to be looked at.
     space.edit("config/sft/one.yaml", "validation:", "max_rejects: 0\nvalidation:");
-    space.try_build(&datac::workspace::BuildOptions::default()).unwrap();
+    space.try_build(&BuildOptions::default()).unwrap();
     assert_eq!(names(&clean(&space, &[], &OUTPUTS)), "quarantine/sft_one.jsonl");
     assert!(!space.path("dataset").exists());
 }
@@ -127,9 +132,8 @@ fn a_folder_that_is_no_cache_loses_nothing() {
     let blobs = space.blobs();
     let settings = Settings { cache_dir: Some(elsewhere.path().to_owned()), ..Settings::new(space.root()) };
     let cleaned = Workspace::open(settings).clean(&[], &ALL).unwrap().cache.unwrap();
-    assert_eq!(cleaned.files, 0);
-    let kept: Vec<String> = cleaned.kept.iter().map(|path| path.file_name().unwrap().display().to_string()).collect();
-    assert_eq!(kept, ["thesis.txt", "v1", "v2x", "v3"], "none of them was ever a cache");
+    assert_eq!((cleaned.files, cleaned.kept.len()), (0, 0), "it was never a cache");
+    assert!(!elsewhere.path().join("v1/build.lock").exists(), "and none is begun in it");
     // Nor does datac's own, beside all that, take anything with it.
     let settings = Settings { cache_dir: Some(elsewhere.path().to_owned()), ..Settings::new(space.root()) };
     fs::write(elsewhere.path().join("v1/build.lock"), "").unwrap();
@@ -150,4 +154,30 @@ fn a_cache_behind_a_link_is_emptied_and_the_link_stays() {
     assert_eq!(files(disk.path()), [] as [&Path; 0]);
     space.build();
     space.assert_clean();
+}
+
+/// The lock goes with the cache: whoever waited for it must not build beside one that has made a new one.
+#[test]
+fn removing_the_cache_beside_builds_costs_work_alone() {
+    let space = space();
+    space.build();
+    let wanted = space.outputs();
+    let space = &space;
+    thread::scope(|threads| {
+        let builders = [0, 1].map(|_| {
+            threads.spawn(|| {
+                for round in 0..8 {
+                    // One that is not forced begins with a look that takes no lock.
+                    let report = space.build_with(&BuildOptions { force: round % 2 == 0, ..BuildOptions::default() });
+                    assert!(report.failure().is_none());
+                }
+            })
+        });
+        while !builders.iter().all(ScopedJoinHandle::is_finished) {
+            clean(space, &[], &ALL);
+        }
+    });
+    space.build();
+    assert_same(&space.outputs(), &wanted);
+    space.assert_settled();
 }
