@@ -98,12 +98,13 @@ impl Choice<'_> {
             Term::Source(pattern) => self.by_source(pattern),
             Term::Converter(pattern) => self.by_converter(pattern),
             Term::State(states) => {
-                let is_in = |path: &&PathBuf| {
-                    let found = self.states().map(|all| all.get(*path).is_some_and(|state| states.contains(state)));
-                    found.unwrap_or(false)
-                };
-                self.states()?;
-                Ok(self.all.iter().filter(is_in).cloned().collect())
+                let all = self.states()?;
+                // None in that state is an answer; in a folder without recipes it would be a wrong one.
+                if all.is_empty() && !states.contains(&State::Orphan) {
+                    return Err(self.no_recipe("find a recipe: there is none below `config/`", ""));
+                }
+                let is_in = |(_, state): &(&PathBuf, &State)| states.contains(*state);
+                Ok(all.iter().filter(is_in).map(|(path, _)| path.clone()).collect())
             }
         }
     }

@@ -112,6 +112,9 @@ fn what_means_nothing_is_an_error_that_names_what_does() {
             assert!(printed.contains("error: failed to ") && printed.contains(hint), "{command} {selector}: {printed}");
         }
     }
+    // Without any recipe there is none in a state either, lest a check in the wrong folder pass for ever.
+    let (printed, code) = place.try_sh("mkdir -p empty/config && datac -C empty build --check state:stale");
+    assert!(code == 2 && printed.contains("none below `config/`"), "{printed}");
     // Asked for one that must mean one.
     let (printed, code) = place.try_sh("datac why 'sft/*'");
     assert!(code == 2 && printed.contains("names 2 recipes"), "{printed}");

@@ -188,10 +188,10 @@ fn outputs_are_restored_and_own_writes_start_nothing() {
         place.sh(act);
         watched.until(act, |watched| watched.rounds() > rounds && is_whole(watched));
     }
-    // Whatever was written by then has been told of to the watch before this edit is, so that a round more for it would
-    // have been told of before the edit's own.
+    // What this build writes is told of to the watch before the second edit is: a round for it would come between.
+    watched.after(|place| place.edit("config/sft/two.yaml", "seed: 1", "seed: 4"), "Built sft/two in");
     let settled = watched.rounds();
-    watched.after(|place| place.edit("config/sft/two.yaml", "seed: 1", "seed: 5"), "Built sft/two in");
+    watched.after(|place| place.edit("config/sft/two.yaml", "seed: 4", "seed: 5"), "Built sft/two in");
     assert_eq!(watched.rounds(), settled + 1, "{}", watched.printed());
 
     // Between rounds another build may run.
