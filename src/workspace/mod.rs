@@ -79,7 +79,7 @@ pub use watch::{Round, WatchOptions};
 pub use why::{Explanation, Step};
 
 use crate::{
-    artifact::{Access, CACHE_VERSION, DOWNLOADS, Record, Store},
+    artifact::{Access, CACHE_VERSION, Record, Store},
     config::{ConverterWord, Problem, Vocabulary},
     convert,
     driver::{Event, Observer, files},
@@ -261,7 +261,7 @@ impl Workspace {
             endpoint: url,
             token: hub::find_token(),
             offline: self.settings.offline || hub::env_offline(),
-            store: self.cache.join(DOWNLOADS),
+            store: self.cache.join(crate::artifact::DOWNLOADS),
             progress: Arc::new(move |event| observer(event.into())),
             limits: Limits::default(),
         };
