@@ -21,9 +21,11 @@ use crate::{
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
+  datac cache dir            where it is
   datac cache size           what takes how much, and what is of use
   datac cache gc             remove what no recipe has used for a month
-  datac cache gc --max-age 0 --dry-run     what no current recipe needs")]
+  datac cache gc --max-age 0 --dry-run     what no current recipe needs
+  datac cache verify         check every byte, remove what is damaged")]
 pub(super) struct Options {
     /// What to do with it
     #[command(subcommand)]
