@@ -201,6 +201,27 @@ fn outputs_are_restored_and_own_writes_start_nothing() {
     assert_eq!(code, Some(130), "{printed}");
 }
 
+/// What a link leads to counts, wherever that is.
+#[test]
+fn links_are_followed() {
+    let place = Place::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let link = |from: &str, to: &str| {
+        fs::rename(place.path(from), elsewhere.path().join(to)).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path().join(to), place.path(from)).unwrap();
+    };
+    fs::create_dir(elsewhere.path().join("recipes")).unwrap();
+    link("config/sft/one.yaml", "recipes/one.yaml");
+    link("data/one.jsonl", "rows.jsonl");
+    link("data/two", "two");
+    let watched = Watched::start(&place, &[]);
+    watched.after(|place| place.edit("config/sft/one.yaml", "seed: 1", "seed: 2"), "Built sft/one in");
+    watched.after(|_| fs::write(elsewhere.path().join("rows.jsonl"), rows("late", 0..50)).unwrap(), "Built sft/one in");
+    watched
+        .after(|_| fs::write(elsewhere.path().join("two/b.jsonl"), rows("late", 0..50)).unwrap(), "Built sft/two in");
+    assert_eq!(watched.end("-INT").0, Some(130));
+}
+
 #[test]
 fn chains_are_followed_and_files_can_be_polled() {
     let place = Place::new();
