@@ -22,6 +22,13 @@ struct Watched<'p> {
 impl<'p> Watched<'p> {
     /// Starts `datac watch` with these words; returns once its first round is over.
     fn start(place: &'p Place, words: &[&str]) -> Self {
+        let watched = Self::spawn(place, words);
+        watched.until("the first round", |watched| watched.rounds() == 1);
+        watched
+    }
+
+    /// Starts `datac watch` with these words.
+    fn spawn(place: &'p Place, words: &[&str]) -> Self {
         let mut child = place
             .command("datac")
             .arg("watch")
@@ -38,9 +45,7 @@ impl<'p> Watched<'p> {
                 shared.lock().unwrap().push_str(&String::from_utf8_lossy(&block[..read]));
             }
         });
-        let watched = Self { place, child, printed };
-        watched.until("the first round", |watched| watched.rounds() == 1);
-        watched
+        Self { place, child, printed }
     }
 
     fn printed(&self) -> String {
@@ -199,6 +204,18 @@ fn outputs_are_restored_and_own_writes_start_nothing() {
     watched.after(|place| place.edit("config/sft/two.yaml", "seed: 5", "seed: 6"), "Built sft/two in");
     let (code, printed) = watched.end("-INT");
     assert_eq!(code, Some(130), "{printed}");
+}
+
+/// A build that runs is stopped, and what it finished is kept.
+#[test]
+fn a_build_that_runs_is_ended_too() {
+    let place = Place::new();
+    place.write("data/one.jsonl", rows("one", 0..400_000));
+    let watched = Watched::spawn(&place, &[]);
+    watched.until("a build", |_| place.path("cache/v1/build.lock").exists());
+    let (code, printed) = watched.end("-INT");
+    assert_eq!(code, Some(130), "{printed}");
+    assert_nothing_left(&place);
 }
 
 /// What a link leads to counts, wherever that is.
