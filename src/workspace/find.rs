@@ -41,7 +41,7 @@ pub struct Found {
 impl Workspace {
     /// Reads the recipes that `selectors` name; none: all below `config/`.
     ///
-    /// [`Selector`](super::Selector) tells how they are written.
+    /// [`Selector`] tells how they are written.
     pub fn find(&self, selectors: &[String]) -> Result<Found, WorkspaceError> {
         let root = &self.settings.root;
         let (mut paths, explicit) = self.selected(selectors)?;

@@ -22,6 +22,13 @@ struct Watched<'p> {
 impl<'p> Watched<'p> {
     /// Starts `datac watch` with these words; returns once its first round is over.
     fn start(place: &'p Place, words: &[&str]) -> Self {
+        let watched = Self::spawn(place, words);
+        watched.until("the first round", |watched| watched.rounds() == 1);
+        watched
+    }
+
+    /// Starts `datac watch` with these words.
+    fn spawn(place: &'p Place, words: &[&str]) -> Self {
         let mut child = place
             .command("datac")
             .arg("watch")
@@ -38,9 +45,7 @@ impl<'p> Watched<'p> {
                 shared.lock().unwrap().push_str(&String::from_utf8_lossy(&block[..read]));
             }
         });
-        let watched = Self { place, child, printed };
-        watched.until("the first round", |watched| watched.rounds() == 1);
-        watched
+        Self { place, child, printed }
     }
 
     fn printed(&self) -> String {
@@ -199,6 +204,39 @@ fn outputs_are_restored_and_own_writes_start_nothing() {
     watched.after(|place| place.edit("config/sft/two.yaml", "seed: 5", "seed: 6"), "Built sft/two in");
     let (code, printed) = watched.end("-INT");
     assert_eq!(code, Some(130), "{printed}");
+}
+
+/// A build that runs is stopped, and what it finished is kept.
+#[test]
+fn a_build_that_runs_is_ended_too() {
+    let place = Place::new();
+    place.write("data/one.jsonl", rows("one", 0..400_000));
+    let watched = Watched::spawn(&place, &[]);
+    watched.until("a build", |_| place.path("cache/v1/build.lock").exists());
+    let (code, printed) = watched.end("-INT");
+    assert_eq!(code, Some(130), "{printed}");
+    assert_nothing_left(&place);
+}
+
+/// What a link leads to counts, wherever that is.
+#[test]
+fn links_are_followed() {
+    let place = Place::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let link = |from: &str, to: &str| {
+        fs::rename(place.path(from), elsewhere.path().join(to)).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path().join(to), place.path(from)).unwrap();
+    };
+    fs::create_dir(elsewhere.path().join("recipes")).unwrap();
+    link("config/sft/one.yaml", "recipes/one.yaml");
+    link("data/one.jsonl", "rows.jsonl");
+    link("data/two", "two");
+    let watched = Watched::start(&place, &[]);
+    watched.after(|place| place.edit("config/sft/one.yaml", "seed: 1", "seed: 2"), "Built sft/one in");
+    watched.after(|_| fs::write(elsewhere.path().join("rows.jsonl"), rows("late", 0..50)).unwrap(), "Built sft/one in");
+    watched
+        .after(|_| fs::write(elsewhere.path().join("two/b.jsonl"), rows("late", 0..50)).unwrap(), "Built sft/two in");
+    assert_eq!(watched.end("-INT").0, Some(130));
 }
 
 #[test]

@@ -26,6 +26,12 @@ pub(super) struct Sight {
 }
 
 impl Sight {
+    /// Of a link, what it leads to shows in another folder.
+    fn follow(&mut self, path: &Path) {
+        let target = system::link_target(path);
+        self.folders.extend(target.as_deref().and_then(Path::parent).map(|folder| (folder.to_owned(), false)));
+    }
+
     /// The paths of files that are not as they were.
     pub(super) fn changed_since(&self, before: &Self) -> Vec<PathBuf> {
         let differs =
@@ -62,6 +68,7 @@ impl Look {
         let recipes = workspace.candidates(selectors).unwrap_or_default();
         for path in &recipes {
             let stat = system::stat(&root.join(path)).ok();
+            sight.follow(&root.join(path));
             sources.extend(self.read_by(workspace, path, stat));
             sight.inputs.insert(path.clone(), stat);
         }
@@ -113,6 +120,7 @@ impl Look {
         let place = root.join(source);
         if !system::is_dir(&place) {
             sight.inputs.insert(source.to_owned(), system::stat(&place).ok());
+            sight.follow(&place);
             let folder = place.parent().map(Path::to_owned).unwrap_or_default();
             sight.folders.push((existing(&folder), false));
             return;
@@ -121,6 +129,7 @@ impl Look {
             // A folder's own stat changes with whatever is made and removed in it, finished or not.
             if entry.file_type().is_file() {
                 sight.inputs.insert(relative(root, entry.path()), system::stat(entry.path()).ok());
+                sight.follow(entry.path());
             }
         }
         sight.folders.push((place, true));
