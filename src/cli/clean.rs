@@ -20,9 +20,9 @@ Examples:
   datac clean sft/general -n   what would go of one recipe
   datac clean --cache          the cache too; the next build starts from nothing")]
 pub(super) struct Options {
-    /// Recipes: files, folders, or names such as sft/general [default: all, and those that are gone]
-    #[arg(value_name = "PATH")]
-    paths: Vec<String>,
+    /// Recipes, named as for `build` [default: all, and those that are gone]
+    #[arg(value_name = "SELECTOR")]
+    selectors: Vec<String>,
     /// Say what would be removed, and remove nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -46,7 +46,7 @@ pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Cleaned>()];
 
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
     let how = CleanOptions { dry_run: options.dry_run, force: options.force, cache: options.cache };
-    match workspace.clean(&options.paths, &how) {
+    match workspace.clean(&options.selectors, &how) {
         Ok(cleaned) if options.json => document::print(&cleaned, screen),
         Ok(cleaned) => print(&cleaned, workspace, screen),
         Err(error) => return errors::report(&error, workspace, screen),

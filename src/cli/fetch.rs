@@ -19,9 +19,9 @@ Examples:
   datac fetch                  all that the recipes below config/ read
   datac fetch sft --locked     of one folder, and only what datac.lock pins")]
 pub(super) struct Options {
-    /// Recipes: files, folders, or names such as sft/general [default: all below config/]
-    #[arg(value_name = "PATH")]
-    paths: Vec<String>,
+    /// Recipes, named as for `build` [default: all below config/]
+    #[arg(value_name = "SELECTOR")]
+    selectors: Vec<String>,
     /// Fail rather than change datac.lock
     #[arg(long, env = "DATAC_LOCKED", hide_env = true, value_parser = clap::builder::BoolishValueParser::new())]
     locked: bool,
@@ -45,7 +45,7 @@ impl Options {
 }
 
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen, progress: &Progress) -> u8 {
-    let fetched = workspace.fetch(&options.paths, options.locked);
+    let fetched = workspace.fetch(&options.selectors, options.locked);
     progress.finish();
     let fetched = match fetched {
         Ok(fetched) => fetched,
@@ -55,7 +55,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen, pro
         document::print(&fetched, screen);
     }
     if fetched.recipes == 0 {
-        return errors::no_recipes(&options.paths, screen);
+        return errors::no_recipes(&options.selectors, screen);
     }
     if !options.json {
         print(&fetched, screen);

@@ -23,9 +23,9 @@ Examples:
   datac validate sft --json    of one folder or name, as JSON
   datac validate - < new.yaml  one that is not in a file of the workspace")]
 pub(super) struct Options {
-    /// Recipes: files, folders, or names such as sft/general; `-`: from stdin [default: all below config/]
-    #[arg(value_name = "PATH")]
-    paths: Vec<String>,
+    /// Recipes, named as for `build`; `-`: from stdin [default: all below config/]
+    #[arg(value_name = "SELECTOR")]
+    selectors: Vec<String>,
     /// Print one JSON document to stdout
     #[arg(long)]
     json: bool,
@@ -80,7 +80,7 @@ impl Content for Verdict<'_> {
 pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Verdict<'_>>()];
 
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
-    let (typed, paths): (Vec<_>, Vec<_>) = options.paths.iter().cloned().partition(|path| path == STDIN);
+    let (typed, paths): (Vec<_>, Vec<_>) = options.selectors.iter().cloned().partition(|path| path == STDIN);
     let stdin = if typed.is_empty() { None } else { Some(system::read_stdin(MAX_BYTES as u64)) };
     let stdin = match stdin.transpose() {
         Ok(stdin) => stdin,
