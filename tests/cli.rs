@@ -43,6 +43,7 @@ documents! {
     recipes: "docs/recipes.md",
     rows: "docs/rows.md",
     compared: "docs/compared.md",
+    performance: "docs/performance.md",
     inspect: "docs/inspect.md",
     caching: "docs/caching.md",
     make_ninja_ci: "docs/make-ninja-ci.md",

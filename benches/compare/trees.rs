@@ -94,40 +94,80 @@ pub(crate) fn many(folder: &Path, recipes: usize) {
     fs::write(folder.join("build.ninja"), ninja).expect("a file can be written");
 }
 
-/// A recipe over one local file.
+/// A recipe over one local file of rows of alpaca's shape.
 pub(crate) fn one_source(folder: &Path, source: &str, seed: u32) {
-    let config = folder.join("config/sft");
+    let filters = "    filters:\n      - {type: length, min_length: 10, max_length: 100000}\n      - {type: quality, \
+                   min_score: 0.1}\n";
+    recipe(folder, source, &format!("converter: alpaca\n{filters}"), "sft", seed);
+}
+
+/// A recipe over one local file of pairs of hh-rlhf's shape.
+pub(crate) fn one_source_of_pairs(folder: &Path, source: &str) {
+    recipe(folder, source, "converter: hh_rlhf\n", "dpo", 1);
+}
+
+fn recipe(folder: &Path, source: &str, more: &str, phase: &str, seed: u32) {
+    let config = folder.join("config").join(phase);
     fs::create_dir_all(&config).expect("a folder can be made");
     let text = format!(
-        "metadata: {{phase: sft}}\ndatasets:\n  - name: rows\n    source: {source}\n    format: jsonl\n    converter: alpaca\n    \
-         mix_ratio: 1.0\n    filters:\n      - {{type: length, min_length: 10, max_length: 100000}}\n      - {{type: \
-         quality, min_score: 0.1}}\nvalidation: {{ratio: 0.1, seed: {seed}}}\n"
+        "metadata: {{phase: {phase}}}\ndatasets:\n  - name: rows\n    source: {source}\n    format: jsonl\n    mix_ratio: \
+         1.0\n    {more}validation: {{ratio: 0.1, seed: {seed}}}\n"
     );
     fs::write(config.join("rows.yaml"), text).expect("a file can be written");
 }
 
 /// Rows of alpaca's shape and mean length, each another.
 pub(crate) fn rows(count: u64) -> String {
-    const WORDS: [&str; 16] = [
-        "the", "river", "answers", "slowly", "when", "asked", "about", "bread", "or", "why", "so", "many", "birds",
-        "return", "in", "spring.",
-    ];
-    let mut state = 1_u64;
-    let mut text = String::new();
-    let mut words = |text: &mut String, least: u64, spread: u64| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        for _ in 0..least + (state >> 40) % spread {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            text.push_str(WORDS[(state >> 33) as usize % WORDS.len()]);
-            text.push(' ');
-        }
-    };
+    let (mut text, mut words) = (String::new(), Words(1));
     for row in 0..count {
         write!(text, "{{\"instruction\":\"{row}: ").expect("a String takes every write");
-        words(&mut text, 4, 16);
+        words.write(&mut text, 4, 16);
         text.push_str("\",\"input\":\"\",\"output\":\"");
-        words(&mut text, 8, 90);
+        words.write(&mut text, 8, 90);
         text.push_str("\"}\n");
     }
     text
+}
+
+/// Pairs of hh-rlhf's shape and mean length, each another; `mark` stands in every one of them.
+pub(crate) fn pairs(count: u64, mark: u64) -> String {
+    let (mut text, mut words) = (String::new(), Words(1));
+    for pair in 0..count {
+        let mut prompt = format!("\\n\\nHuman: {mark}-{pair} ");
+        for _ in 0..pair % 4 {
+            words.write(&mut prompt, 8, 40);
+            prompt.push_str("\\n\\nAssistant: ");
+            words.write(&mut prompt, 8, 60);
+            prompt.push_str("\\n\\nHuman: ");
+        }
+        words.write(&mut prompt, 4, 30);
+        for (head, tail) in [("{\"chosen\":\"", "\","), ("\"rejected\":\"", "\"}\n")] {
+            write!(text, "{head}{prompt}\\n\\nAssistant: ").expect("a String takes every write");
+            words.write(&mut text, 8, 70);
+            text.push_str(tail);
+        }
+    }
+    text
+}
+
+/// Words by a linear congruential generator, which needs no library to be the same everywhere.
+struct Words(u64);
+
+impl Words {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0
+    }
+
+    /// Writes at least `least` words, and fewer than `spread` more.
+    fn write(&mut self, text: &mut String, least: u64, spread: u64) {
+        const WORDS: [&str; 16] = [
+            "the", "river", "answers", "slowly", "when", "asked", "about", "bread", "or", "why", "so", "many", "birds",
+            "return", "in", "spring.",
+        ];
+        for _ in 0..least + (self.next() >> 40) % spread {
+            text.push_str(WORDS[(self.next() >> 33) as usize % WORDS.len()]);
+            text.push(' ');
+        }
+    }
 }
