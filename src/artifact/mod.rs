@@ -13,7 +13,7 @@ pub use ledger::{Build, KEPT_RUNS, Noted, Run, RunId, RunOutcome};
 pub use record::{Access, BuiltDetail, FreshRecipe, OutputFile, Record, RecordError, Warn};
 pub use store::{Miss, MissReason, Store};
 pub use survey::Survey;
-pub use upkeep::RecordedAction;
+pub use upkeep::{Gone, RecordedAction};
 
 /// The version of everything below `cache/`; another version is another folder, so neither reads the other's.
 pub const CACHE_VERSION: &str = "v1";

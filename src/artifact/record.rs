@@ -15,7 +15,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use super::ledger;
+use super::{ledger, upkeep};
 use crate::{
     hash::{Digest, Manifest},
     system::{self, FileError, Stat},
@@ -109,7 +109,7 @@ type Hashed = (Stat, Digest, i64);
 pub(super) const RECORD: &str = "record.sqlite";
 
 /// Raised when a table or the encoding of what it holds changes: another version begins an empty record.
-const SCHEMA_VERSION: i64 = 4;
+const SCHEMA_VERSION: i64 = 5;
 
 impl Record {
     /// Opens the record below `root`; a damaged one is set aside, and `warn` told.
@@ -201,15 +201,6 @@ impl Record {
     /// Whether there is a record and none of it can be read: it is of another version, or damaged.
     pub fn is_unreadable(&self) -> bool {
         self.connection.is_none() && system::exists(&self.path)
-    }
-
-    /// Whether an entry of an action is there, sound or not.
-    pub fn has_entry(&self, key: &Digest) -> Result<bool, RecordError> {
-        let found = self.on(|connection| {
-            let mut select = connection.prepare_cached("SELECT 1 FROM actions WHERE key = ?1")?;
-            select.exists([key.as_bytes()])
-        })?;
-        Ok(found.unwrap_or(false))
     }
 
     /// Whether an outcome was noted since the record was opened.
@@ -375,10 +366,11 @@ fn write(path: &Path) -> rusqlite::Result<Connection> {
              -- With a rowid: `detail` is long, and reading `fresh` alone must not step over it.
              CREATE TABLE recipes (path TEXT PRIMARY KEY, fresh BLOB NOT NULL, detail BLOB NOT NULL);
              CREATE TABLE files (path TEXT PRIMARY KEY, hashed BLOB NOT NULL) WITHOUT ROWID;
-             {}
+             {} {}
              PRAGMA user_version = {SCHEMA_VERSION};
              COMMIT;",
-            ledger::TABLES
+            ledger::TABLES,
+            upkeep::TABLES
         ))?;
     }
     Ok(connection)

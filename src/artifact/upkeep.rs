@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{
-    Connection, params,
+    Connection, OptionalExtension, params,
     types::{ToSql, Value},
 };
 
@@ -24,6 +24,23 @@ pub struct RecordedAction {
     pub outcome: Option<Vec<u8>>,
 }
 
+/// Why an entry that was there is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// It was collected.
+    Evicted,
+    /// It, or what came of it, was damaged.
+    Damaged,
+}
+
+/// The table below, for a record that is begun.
+pub(super) const TABLES: &str = "\
+DROP TABLE IF EXISTS gone;
+CREATE TABLE gone (number INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, damaged INTEGER NOT NULL);";
+
+/// How many entries that are gone are remembered; it is for `why` alone.
+const KEPT_GONE: i64 = 20_000;
+
 /// Space that the database may hold without using it before it is given back.
 const SLACK_PAGES: i64 = 1024;
 
@@ -42,8 +59,26 @@ impl Record {
         Ok(found.unwrap_or_default().into_iter().map(action).collect())
     }
 
-    /// Forgets what actions yielded, all or none.
-    pub fn forget_all(&self, keys: &[Digest]) -> Result<(), RecordError> {
+    /// Whether an entry of an action is there, sound or not.
+    pub fn has_entry(&self, key: &Digest) -> Result<bool, RecordError> {
+        let found = self.on(|connection| {
+            let mut select = connection.prepare_cached("SELECT 1 FROM actions WHERE key = ?1")?;
+            select.exists([key.as_bytes()])
+        })?;
+        Ok(found.unwrap_or(false))
+    }
+
+    /// Why there is no entry of an action; `None`: there never was one, as far as is known.
+    pub fn gone(&self, key: &Digest) -> Result<Option<Gone>, RecordError> {
+        let found = self.on(|connection| {
+            let mut select = connection.prepare_cached("SELECT damaged FROM gone WHERE key = ?1")?;
+            select.query_row([key.as_bytes()], |row| row.get::<_, bool>(0)).optional()
+        })?;
+        Ok(found.flatten().map(|damaged| if damaged { Gone::Damaged } else { Gone::Evicted }))
+    }
+
+    /// Forgets what actions yielded, all or none, and remembers why.
+    pub fn forget_all(&self, keys: &[Digest], why: Gone) -> Result<(), RecordError> {
         if keys.is_empty() {
             return Ok(());
         }
@@ -53,6 +88,7 @@ impl Record {
                 let mut delete = transaction.prepare_cached("DELETE FROM actions WHERE key = ?1")?;
                 for key in keys {
                     delete.execute([key.as_bytes()])?;
+                    remember(&transaction, key.as_bytes(), why)?;
                 }
             }
             transaction.commit()
@@ -118,6 +154,14 @@ impl Record {
     }
 }
 
+/// Notes why an entry is gone, and lets go of what was noted longest ago.
+fn remember(connection: &Connection, key: &[u8], why: Gone) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare_cached("INSERT OR REPLACE INTO gone (key, damaged) VALUES (?1, ?2)")?;
+    insert.execute(params![key, why == Gone::Damaged])?;
+    let last = connection.last_insert_rowid() - KEPT_GONE;
+    connection.prepare_cached("DELETE FROM gone WHERE number <= ?1")?.execute([last]).map(drop)
+}
+
 /// Removes every row whose seal is broken; what those were, in words.
 fn remove_damaged(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     // For each table: its key, what is sealed, and what it is for people. A key is what the seal is bound to.
@@ -147,6 +191,9 @@ fn remove_damaged(connection: &Connection) -> rusqlite::Result<Vec<String>> {
         let conditions: Vec<String> = keys.iter().enumerate().map(|(at, key)| format!("{key} = ?{}", at + 1)).collect();
         let mut delete = connection.prepare(&format!("DELETE FROM {table} WHERE {}", conditions.join(" AND ")))?;
         for key in broken {
+            if let ("actions", [Value::Blob(key)]) = (*table, &key[..]) {
+                remember(connection, key, Gone::Damaged)?;
+            }
             let key: Vec<&dyn ToSql> = key.iter().map(|value| value as &dyn ToSql).collect();
             delete.execute(&key[..])?;
             *counts.entry(words).or_default() += 1;
@@ -194,7 +241,10 @@ mod tests {
         assert_eq!(damaged.map(|action| action.key).collect::<Vec<_>>(), [keys[3]]);
         assert_eq!(record.check().unwrap(), ["what an action yielded (1 in the record)"]);
         assert_eq!(record.check().unwrap(), [] as [String; 0]);
-        record.forget_all(&keys[..2]).unwrap();
+        assert_eq!(record.gone(&keys[3]).unwrap(), Some(Gone::Damaged));
+        record.forget_all(&keys[..2], Gone::Evicted).unwrap();
+        let why: Vec<_> = keys[..3].iter().map(|key| record.gone(key).unwrap()).collect();
+        assert_eq!(why, [Some(Gone::Evicted), Some(Gone::Evicted), None]);
         assert_eq!(record.actions().unwrap().len(), 6);
         assert!(record.actions().unwrap().iter().all(|action| action.outcome == Some(vec![1, 2, 3])));
     }

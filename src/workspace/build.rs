@@ -292,15 +292,12 @@ impl Workspace {
         let mut built = Vec::new();
         let (mut builds, mut plans) = (Vec::new(), Vec::new());
         let mut newest = 0;
-        for (number, mut assessed) in std::mem::take(&mut session.recipes).into_iter().enumerate() {
+        for (number, assessed) in std::mem::take(&mut session.recipes).into_iter().enumerate() {
+            let is_of_interest = detailed || assessed.file.is_some();
             let mut report = RecipeReport {
-                before: assessed.status.clone(),
-                summary: if detailed || assessed.file.is_some() {
-                    last_summary(&session.record, &assessed)?
-                } else {
-                    None
-                },
-                failure: assessed.status.failure.take(),
+                summary: if is_of_interest { last_summary(&session.record, &assessed)? } else { None },
+                failure: assessed.status.failure.clone(),
+                before: assessed.status,
                 written: Vec::new(),
                 chunks: (0, 0),
             };
@@ -346,7 +343,7 @@ impl Workspace {
                     report.summary = None;
                 }
                 // Fresh after all: what changed does not matter, so the next first look need not see it.
-                (None, Some(recipe)) if assessed.status.state == State::Fresh => {
+                (None, Some(recipe)) if report.before.state == State::Fresh => {
                     if let Some(last) = assessed.last {
                         let outputs = self.restat(last.outputs);
                         let locals = locals(recipe, &session.snapshots);

@@ -21,7 +21,7 @@ use super::{
     reach::{IN_USE, Reach},
 };
 use crate::{
-    artifact::{Access, DOWNLOADS, Held, Inventory, LOCK, Record, RecordedAction, Survey},
+    artifact::{Access, DOWNLOADS, Gone, Held, Inventory, LOCK, Record, RecordedAction, Survey},
     driver::Event,
     graph::Outcome,
     hash::Digest,
@@ -197,7 +197,7 @@ impl Workspace {
         if dry_run {
             return Ok(collected);
         }
-        record.forget_all(&hollow)?;
+        record.forget_all(&hollow, Gone::Evicted)?;
         let root = self.root();
         let is_gone = |path: &str| Path::new(path).starts_with(root) && !system::exists(Path::new(path));
         record.forget_paths(&is_gone, &[])?;

@@ -11,7 +11,7 @@ use super::{
     log::{RunFile, changes, find_run, rfc3339},
 };
 use crate::{
-    artifact::{Access, Record, RunId, Store},
+    artifact::{Access, Gone, Record, RunId, Store},
     config,
     graph::{Action, Failure, FailureKind, Outcome},
     system,
@@ -81,7 +81,7 @@ pub enum MissKind {
     NoEntry,
     /// It ran, and what came of it is no longer there.
     Evicted,
-    /// Its entry is damaged.
+    /// Its entry, or what came of it, is or was damaged.
     Corrupt,
     /// Its entry, or the whole record, was written by another version of datac.
     OtherVersion,
@@ -193,7 +193,11 @@ pub(super) fn misses(
         let kind = match record.outcome(&action.key)? {
             _ if record.is_unreadable() => MissKind::OtherVersion,
             None if record.has_entry(&action.key)? => MissKind::Corrupt,
-            None => MissKind::NoEntry,
+            None => match record.gone(&action.key)? {
+                Some(Gone::Evicted) => MissKind::Evicted,
+                Some(Gone::Damaged) => MissKind::Corrupt,
+                None => MissKind::NoEntry,
+            },
             Some(bytes) => match postcard::from_bytes::<Outcome>(&bytes) {
                 Err(_) => MissKind::OtherVersion,
                 Ok(outcome) if outcome.blobs().iter().any(|blob| !store.has(blob)) => MissKind::Evicted,

@@ -18,7 +18,7 @@ use super::{
     reach::download_name,
 };
 use crate::{
-    artifact::{Access, DOWNLOADS, Inventory, LOCK, MissReason, Record, Store},
+    artifact::{Access, DOWNLOADS, Gone, Inventory, LOCK, MissReason, Record, Store},
     driver::Event,
     graph::{Failure, FailureKind},
     hash::Digest,
@@ -135,7 +135,7 @@ impl Workspace {
             }
         }
         verified.damaged.extend(lost.iter().map(|digest| damaged(digest, "it is gone".to_owned(), None)));
-        record.forget_all(&hollow)?;
+        record.forget_all(&hollow, Gone::Damaged)?;
         verified.blobs = blobs.len() as u64;
         verified.downloads = names.len() as u64;
         verified.entries = actions.len() as u64;

@@ -103,6 +103,22 @@ fn a_miss_says_which() {
     assert!(place.sh("datac why sft/one").contains("evicted from the cache"));
 }
 
+#[test]
+fn a_miss_after_a_collection_or_a_check_says_which() {
+    let place = Place::new();
+    place.sh("datac build sft/one");
+    place.edit("config/sft/one.yaml", "seed: 1", "seed: 2");
+    place.sh("datac build sft/one && datac cache gc --max-age 0");
+    let misses = |place: &Place| json_of(place, "datac why sft/one --json")["misses"].clone();
+    let arrange = |reason: &str| json!([{ "stage": "arrange", "reason": reason, "count": 1 }]);
+    place.edit("config/sft/one.yaml", "seed: 2", "seed: 1");
+    assert_eq!(misses(&place), arrange("evicted"));
+    place.edit("config/sft/one.yaml", "seed: 1", "seed: 3");
+    assert_eq!(misses(&place), arrange("no_entry"));
+    place.sh("for blob in $(find cache/v1/cas -name '*.zst'); do echo x >> $blob; done; datac cache verify || true");
+    assert!(place.sh("datac why sft/one").contains("damaged in the cache"));
+}
+
 fn counts(diff: &Value) -> Vec<(String, [i64; 5])> {
     let source = |source: &Value| {
         let count = |name: &str| source[name].as_i64().unwrap();
