@@ -6,26 +6,13 @@ use datac::workspace::{CachePart, Verified};
 use rusqlite::Connection;
 
 use super::space;
-use crate::space::{Space, assert_same, changed, copy, ran};
+use crate::{
+    harm::{delete, flip, truncate},
+    space::{Space, assert_same, changed, copy, ran},
+};
 
 fn verify(space: &Space) -> Verified {
     space.workspace().verify_cache().unwrap()
-}
-
-fn flip(path: &Path) {
-    let mut bytes = fs::read(path).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 0x10;
-    fs::write(path, bytes).unwrap();
-}
-
-fn truncate(path: &Path) {
-    let bytes = fs::read(path).unwrap();
-    fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
-}
-
-fn delete(path: &Path) {
-    fs::remove_file(path).unwrap();
 }
 
 #[test]

@@ -5,28 +5,15 @@ use std::{fs, path::Path, thread};
 use rusqlite::Connection;
 
 use super::small;
-use crate::space::{Space, assert_same, copy, ran};
+use crate::{
+    harm::{delete, flip, truncate},
+    space::{Space, assert_same, copy, ran},
+};
 
 /// Puts the cache back as it was.
 fn restore(space: &Space, backup: &Path) {
     space.remove("cache");
     copy(backup, &space.path("cache"));
-}
-
-fn flip(path: &Path) {
-    let mut bytes = fs::read(path).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 0x10;
-    fs::write(path, bytes).unwrap();
-}
-
-fn truncate(path: &Path) {
-    let bytes = fs::read(path).unwrap();
-    fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
-}
-
-fn delete(path: &Path) {
-    fs::remove_file(path).unwrap();
 }
 
 #[test]
