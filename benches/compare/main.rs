@@ -225,7 +225,7 @@ fn nothing_changed(report: &mut Report, fresh: &Fresh<'_>, hub: Option<&Path>) {
             command.arg("-C").arg(&tree).arg("--quiet");
             command
         });
-        for (verb, what) in [("build", "build, no change"), ("status", "status")] {
+        for (verb, what) in [("status", "status"), ("build", "build, no change")] {
             let ours = Candidate::new("datac", || datac(&tree, &[verb, "-q"]));
             report.pair(&format!("{what}, {recipes} recipes"), "ninja", "≤ 1", compare(&ours, &ninja, runs));
         }

@@ -5,7 +5,8 @@
 //! bytes.
 
 use std::{
-    io::{BufWriter, Read, Seek, Write},
+    fs::File,
+    io::{self, BufWriter, Read, Seek, Write},
     path::Path,
     sync::Arc,
 };
@@ -91,10 +92,7 @@ impl Rows<'_> {
         // A stretch of the output of at most this many bytes is put in order at a time: what a processor's cache holds, if
         // that makes no more files than may be open.
         let bucket_bytes = (budget.whole() / 64).max(1 << 20);
-        for (order, out) in orders.iter().zip(outs) {
-            self.through_buckets(&needed, order, out, bucket_bytes, scratch)?;
-        }
-        Ok(())
+        self.through_buckets(&needed, orders, outs, bucket_bytes, scratch)
     }
 
     fn piece(&self, candidate: u32) -> Result<Piece, GatherError> {
@@ -131,86 +129,119 @@ impl Rows<'_> {
         Ok(())
     }
 
-    /// For each block where its rows begin among the second list, which has the positions in `order` block by block.
-    fn by_block(&self, order: &[u32]) -> Result<(Vec<usize>, Vec<u32>), GatherError> {
-        let mut starts = vec![0; self.blocks.len() + 1];
-        for candidate in order {
-            starts[self.piece(*candidate)?.block as usize + 1] += 1;
+    /// Deals the rows of all orders into buckets, reading each block once, then puts each bucket in order.
+    fn through_buckets(
+        &self,
+        needed: &[usize],
+        orders: &[&[u32]],
+        outs: &mut [Out<'_>],
+        bucket_bytes: u64,
+        scratch: &Path,
+    ) -> Result<(), GatherError> {
+        let mut whole = 0;
+        for candidate in orders.iter().copied().flatten() {
+            whole += u64::from(self.piece(*candidate)?.length);
+        }
+        let bucket_bytes = bucket_bytes.max(whole / MOST_BUCKETS + 1);
+        let deals = orders.iter().map(|order| Deal::new(self, order, bucket_bytes, scratch));
+        let mut deals = deals.collect::<Result<Vec<_>, _>>()?;
+        for group in needed.chunks(rayon::current_num_threads().max(1)) {
+            for (block, bytes) in group.iter().zip(self.load(group)?) {
+                deals.iter_mut().try_for_each(|deal| deal.take(*block, &bytes))?;
+            }
+        }
+        deals.into_iter().zip(outs).try_for_each(|(deal, out)| deal.give(out))
+    }
+}
+
+/// One order whose rows are dealt into buckets on disk, each a stretch of the order.
+struct Deal<'r, 'a> {
+    rows: &'r Rows<'a>,
+    order: &'r [u32],
+    /// For each block where its rows begin in `positions`, and where the last one's end.
+    starts: Vec<usize>,
+    /// Positions in the order, block by block.
+    positions: Vec<u32>,
+    buckets: Vec<BufWriter<File>>,
+    /// For each bucket the first position after it.
+    ends: Vec<u32>,
+    scratch: &'r Path,
+}
+
+impl<'r, 'a> Deal<'r, 'a> {
+    fn new(rows: &'r Rows<'a>, order: &'r [u32], bucket_bytes: u64, scratch: &'r Path) -> Result<Self, GatherError> {
+        let mut starts = vec![0; rows.blocks.len() + 1];
+        let (mut ends, mut filled) = (Vec::new(), 0);
+        for (position, candidate) in (1..).zip(order) {
+            let piece = rows.piece(*candidate)?;
+            starts[piece.block as usize + 1] += 1;
+            filled += u64::from(piece.length);
+            if filled >= bucket_bytes || position as usize == order.len() {
+                ends.push(position);
+                filled = 0;
+            }
         }
         for block in 1..starts.len() {
             starts[block] += starts[block - 1];
         }
         let (mut next, mut positions) = (starts.clone(), vec![0; order.len()]);
         for (position, candidate) in (0..).zip(order) {
-            let next = &mut next[self.piece(*candidate)?.block as usize];
+            let next = &mut next[rows.piece(*candidate)?.block as usize];
             positions[*next] = position;
             *next += 1;
         }
-        Ok((starts, positions))
+        let mut deal = Self { rows, order, starts, positions, buckets: Vec::with_capacity(ends.len()), ends, scratch };
+        for _ in 0..deal.ends.len() {
+            let file = tempfile::tempfile_in(scratch).map_err(|error| deal.failed(error))?;
+            deal.buckets.push(BufWriter::with_capacity(64 << 10, file));
+        }
+        Ok(deal)
     }
 
-    fn through_buckets(
-        &self,
-        needed: &[usize],
-        order: &[u32],
-        out: Out<'_>,
-        bucket_bytes: u64,
-        scratch: &Path,
-    ) -> Result<(), GatherError> {
-        let (starts, positions) = self.by_block(order)?;
-        let mut whole = 0;
-        for candidate in order {
-            whole += u64::from(self.piece(*candidate)?.length);
+    fn failed(&self, source: io::Error) -> GatherError {
+        GatherError::File(FileError { verb: "write", path: self.scratch.to_owned(), source })
+    }
+
+    /// Deals the rows of a block.
+    fn take(&mut self, block: usize, bytes: &[u8]) -> Result<(), GatherError> {
+        for position in &self.positions[self.starts[block]..self.starts[block + 1]] {
+            let piece = self.rows.piece(self.order[*position as usize])?;
+            let start = piece.start as usize;
+            let row = bytes.get(start..start + piece.length as usize).ok_or(GatherError::Mismatch)?;
+            let bucket = &mut self.buckets[self.ends.partition_point(|end| *end <= *position)];
+            let written = bucket.write_all(&position.to_le_bytes()).and_then(|()| bucket.write_all(row));
+            written.map_err(|error| self.failed(error))?;
         }
-        let bucket_bytes = bucket_bytes.max(whole / MOST_BUCKETS + 1);
-        let mut bucket_ends = Vec::new();
-        let mut filled = 0;
-        for (position, candidate) in (1..).zip(order) {
-            filled += u64::from(self.piece(*candidate)?.length);
-            if filled >= bucket_bytes || position as usize == order.len() {
-                bucket_ends.push(position);
-                filled = 0;
-            }
-        }
-        let fail = |source| GatherError::File(FileError { verb: "write", path: scratch.to_owned(), source });
-        let mut buckets = Vec::with_capacity(bucket_ends.len());
-        for _ in &bucket_ends {
-            buckets.push(BufWriter::with_capacity(64 << 10, tempfile::tempfile_in(scratch).map_err(fail)?));
-        }
-        for group in needed.chunks(rayon::current_num_threads().max(1)) {
-            for (block, bytes) in group.iter().zip(self.load(group)?) {
-                for position in &positions[starts[*block]..starts[*block + 1]] {
-                    let piece = self.piece(order[*position as usize])?;
-                    let start = piece.start as usize;
-                    let row = bytes.get(start..start + piece.length as usize).ok_or(GatherError::Mismatch)?;
-                    let bucket = &mut buckets[bucket_ends.partition_point(|end| *end <= *position)];
-                    bucket.write_all(&position.to_le_bytes()).and_then(|()| bucket.write_all(row)).map_err(fail)?;
-                }
-            }
-        }
+        Ok(())
+    }
+
+    /// Gives the rows in order.
+    fn give(mut self, out: Out<'_>) -> Result<(), GatherError> {
         let mut begin = 0;
-        for (bucket, end) in buckets.into_iter().zip(bucket_ends) {
-            let mut file = bucket.into_inner().map_err(|error| fail(error.into_error()))?;
-            let size = file.stream_position().map_err(fail)?;
-            file.rewind().map_err(fail)?;
-            let mut bytes = Vec::with_capacity(size as usize + 1);
-            file.read_to_end(&mut bytes).map_err(fail)?;
+        for (bucket, end) in std::mem::take(&mut self.buckets).into_iter().zip(self.ends.clone()) {
+            let mut bytes = Vec::new();
+            let read = bucket.into_inner().map_err(io::IntoInnerError::into_error).and_then(|mut file| {
+                bytes.reserve_exact(file.stream_position()? as usize + 1);
+                file.rewind()?;
+                file.read_to_end(&mut bytes)
+            });
+            read.map_err(|error| self.failed(error))?;
             // A bucket has every position of its stretch, each once.
             let mut rows: Vec<&[u8]> = vec![&[]; (end - begin) as usize];
             let mut rest = &bytes[..];
             while let Some((position, after)) = rest.split_first_chunk() {
                 let position = u32::from_le_bytes(*position);
-                let candidate = *order.get(position as usize).ok_or(GatherError::Mismatch)?;
-                let length = self.piece(candidate)?.length as usize;
+                let candidate = *self.order.get(position as usize).ok_or(GatherError::Mismatch)?;
+                let length = self.rows.piece(candidate)?.length as usize;
                 let (row, after) = after.split_at_checked(length).ok_or(GatherError::Mismatch)?;
-                *position.checked_sub(begin).and_then(|at| rows.get_mut(at as usize)).ok_or(GatherError::Mismatch)? =
-                    row;
+                let place = position.checked_sub(begin).and_then(|at| rows.get_mut(at as usize));
+                *place.ok_or(GatherError::Mismatch)? = row;
                 rest = after;
             }
             for (position, row) in (begin..end).zip(rows) {
                 out(row)?;
-                let block = self.piece(order[position as usize])?.block;
-                out(&self.endings[self.blocks[block as usize].source as usize])?;
+                let block = self.rows.piece(self.order[position as usize])?.block;
+                out(&self.rows.endings[self.rows.blocks[block as usize].source as usize])?;
             }
             begin = end;
         }
