@@ -328,10 +328,11 @@ fn threads(report: &mut Report, fresh: &Fresh<'_>, hub: Option<&Path>) {
 /// Time and memory against the number of rows.
 fn scaling(report: &mut Report, fresh: &Fresh<'_>) {
     let mut points = Vec::new();
+    let block = rows(50_000);
     for times in [1, 2, 4, 8, 16] {
-        let rows = rows(50_000 * times);
-        let (bytes, source) = (rows.len(), fresh.empty().join("rows.jsonl"));
-        fs::write(&source, rows).expect("a file can be written");
+        let source = fresh.empty().join("rows.jsonl");
+        write_blocks(&source, times, |time| another(&block, time));
+        let bytes = fs::metadata(&source).expect("it was written").len();
         let cold = Candidate::new("datac", || {
             let workspace = fresh.empty();
             one_source(&workspace, "rows.jsonl", 1);
@@ -352,9 +353,8 @@ fn scaling(report: &mut Report, fresh: &Fresh<'_>) {
 /// Sources of 10 GB: pairs as long as those of hh-rlhf, and rows as short as alpaca's, of which there are four times more.
 fn large(report: &mut Report, fresh: &Fresh<'_>) {
     type Block<'b> = &'b dyn Fn(u64) -> String;
-    let short = rows(200_000);
-    // Each time other rows, or their chunks would be found in the cache.
-    let short = |time: u64| short.replace("\"instruction\":\"", &format!("\"instruction\":\"{time}-"));
+    let block = rows(200_000);
+    let short = |time: u64| another(&block, time);
     let kinds: [(&str, u64, Block<'_>); 2] =
         [("pairs", 50_000, &|time| pairs(50_000, time)), ("short rows", 200_000, &short)];
     for (what, count, block) in kinds {
@@ -363,16 +363,25 @@ fn large(report: &mut Report, fresh: &Fresh<'_>) {
             "pairs" => one_source_of_pairs(&folder, "rows.jsonl"),
             _ => one_source(&folder, "rows.jsonl", 1),
         }
-        let mut file = fs::File::create(folder.join("rows.jsonl")).expect("a file can be made");
         let times = 10_000_000_000 / block(0).len() as u64;
-        for time in 0..times {
-            std::io::Write::write_all(&mut file, block(time).as_bytes()).expect("the disk takes it");
-        }
-        drop(file);
+        write_blocks(&folder.join("rows.jsonl"), times, block);
         let watch = Candidate::new("datac", || datac(&folder, &["build", "-q", "--force"]));
         report.one(&format!("10 GB, {:.1} M {what}", (count * times) as f64 / 1e6), "≤ 512 MiB", watch.run());
         // Two of them and their outputs would be too much for many a disk.
         fs::remove_dir_all(&folder).expect("it can be removed again");
+    }
+}
+
+/// Rows that differ from those of `block` and of any other time, or their chunks would be found in the cache.
+fn another(block: &str, time: u64) -> String {
+    block.replace("\"instruction\":\"", &format!("\"instruction\":\"{time}-"))
+}
+
+/// Writes a file block by block: what this process once held counts as the peak of every process that it starts.
+fn write_blocks(path: &Path, times: u64, block: impl Fn(u64) -> String) {
+    let mut file = fs::File::create(path).expect("a file can be made");
+    for time in 0..times {
+        std::io::Write::write_all(&mut file, block(time).as_bytes()).expect("the disk takes it");
     }
 }
 
