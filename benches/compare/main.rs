@@ -143,7 +143,7 @@ fn build<'c>(name: &'static str, fresh: &'c Fresh<'_>, hub: &'c Path, more: &'st
 fn cold(report: &mut Report, fresh: &Fresh<'_>, hub: Option<&Path>) {
     let Some(hub) = hub else { return };
     let ours = build("datac", fresh, hub, &[]);
-    for (name, module, aim, runs) in [("polars", "polars", "≤ 0.4", 7), ("datasets", "datasets", "≤ 0.05", 3)] {
+    for (name, module, aim, runs) in [("polars", "polars", "≤ 0.4", 7), ("datasets", "datasets", "≤ 0.05", 5)] {
         if peer(name, module, hub, &fresh.empty()).is_none() {
             continue;
         }
