@@ -87,6 +87,7 @@ fn instructions(folder: &Path) -> Option<u64> {
     let run = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", env!("CARGO_BIN_EXE_datac")])
         .args(["build", "--quiet", "--hub", "sample", "-j1"])
+        .env("RAYON_NUM_THREADS", THREADS.to_string())
         .current_dir(folder)
         .output();
     let Ok(run) = run else {
@@ -99,8 +100,12 @@ fn instructions(folder: &Path) -> Option<u64> {
     line.rsplit(' ').next()?.parse().ok()
 }
 
+/// Threads that look at recipes: each has buffers of its own, so machines with more of them would count more.
+const THREADS: usize = 2;
+
 #[test]
 fn builds_cost_what_they_may() {
+    rayon::ThreadPoolBuilder::new().num_threads(THREADS).build_global().expect("nothing has run on rayon yet");
     let folder = tempfile::tempdir().expect("a temporary folder");
     copy_recipes(folder.path());
     let open = || Workspace::open(Settings { hub: Some("sample".into()), ..Settings::new(folder.path()) });
@@ -151,6 +156,8 @@ fn hold(counted: &Figures) {
             let is_off = match name.as_str() {
                 name if name.starts_with("actions") => now != then,
                 "instructions" => now as f64 > (1.0 + TOLERANCE_OF_INSTRUCTIONS) * then as f64,
+                // Systems differ in what a process reads of them to learn of its processors.
+                "bytes read" => now.abs_diff(then) as f64 > TOLERANCE * then as f64 + 32_768.0,
                 _ => now.abs_diff(then) as f64 > TOLERANCE * then as f64 + 64.0,
             };
             if is_off {
