@@ -1,0 +1,416 @@
+//! Recipes that must be refused, with the place and the words, and recipes that must be read, with what they mean.
+
+use std::fmt::Write as _;
+
+use super::*;
+
+/// A sound recipe of five lines; `extra` follows in its only dataset, from line 6, column 5.
+pub(super) fn dataset(extra: &str) -> String {
+    let extra = extra.replace('\n', "\n    ");
+    format!("metadata:\n  phase: sft\ndatasets:\n  - name: a\n    source: x/y\n    {extra}\n")
+}
+
+/// The same with `extra` at the top level, from line 6, column 1.
+pub(super) fn root(extra: &str) -> String {
+    format!("metadata:\n  phase: sft\ndatasets:\n  - name: a\n    source: x/y\n{extra}\n")
+}
+
+/// The same with `filter` as the only filter: line 7, column 9.
+fn filter(filter: &str) -> String {
+    dataset(&format!("filters:\n  - {}", filter.replace('\n', "\n    ")))
+}
+
+/// Datasets of these shares, three lines each, `mix_ratio` on lines 5, 8, 11 at column 16.
+fn shares(ratios: &[&str]) -> String {
+    let mut text = "metadata: {phase: sft}\ndatasets:\n".to_owned();
+    for (i, ratio) in ratios.iter().enumerate() {
+        write!(text, "  - name: d{i}\n    source: x/y\n    mix_ratio: {ratio}\n").unwrap();
+    }
+    text
+}
+
+/// Name, text, and the faults expected: `line:column code phrase` each, in order.
+pub(in crate::config) fn bad() -> Vec<(&'static str, String, Vec<&'static str>)> {
+    let case = |name, text: &str, faults: &[&'static str]| (name, text.to_owned(), faults.to_vec());
+    vec![
+        // The file.
+        case("empty", "", &["1:1 E0104 says nothing"]),
+        case("only a comment", "# soon\n", &["1:1 E0104 says nothing"]),
+        case("null", "~", &["1:1 E0104 says nothing"]),
+        case("a list", "- a\n", &["1:1 E0112 the recipe must be a mapping"]),
+        case("a word", "recipe", &["1:1 E0112 found the text `recipe`"]),
+        case("two documents", &(root("") + "---\nmetadata: {}\n"), &["7:1 E0105 more than one YAML document"]),
+        case("tab", "metadata:\n\tphase: sft\n", &["2:1 E0101 syntax"]),
+        case("open bracket", "metadata: {phase: sft\ndatasets: []\n", &["2:9 E0101 syntax"]),
+        case("open quote", "metadata: {phase: \"sft}\n", &["1:19 E0101 quote left open"]),
+        case("colon in value", &root("max_rejects: a: b"), &["6:15 E0101 mapping values"]),
+        case("bad indent", "metadata:\n  phase: sft\n version: 1\n", &["3:2 E0101 begin in one column"]),
+        case("raw control character", &dataset("text_field: \"a\u{1}b\""), &["6:17 E0117 control character"]),
+        case("nested", &format!("a: {}", "[".repeat(2000)), &["1:516 E0109 nested too deeply"]),
+        case(
+            "nested a little",
+            &root(&format!("mix: {}{}", "[".repeat(40), "]".repeat(40))),
+            &["6:6 E0112 must be a mapping", "6:38 E0109 nested too deeply"],
+        ),
+        case("line separator", &dataset("text_field: a\u{2028}"), &["6:18 E0117 U+2028"]),
+        case("second byte order mark", &dataset("text_field: \u{feff}a"), &["6:17 E0117 U+FEFF"]),
+        // Constructs.
+        case("anchor", &dataset("splits: &s [train]"), &["6:13 E0106 an anchor"]),
+        case(
+            "anchor and alias",
+            &root("mix: &m {total: 1}\nvalidation: *m"),
+            &["6:6 E0106 an anchor", "7:13 E0106 an alias"],
+        ),
+        case("merge key", &root("mix:\n  <<: {total: 1}"), &["7:3 E0110 unknown key `<<`"]),
+        case("tag", &dataset("max_samples: !!int \"5\""), &["6:18 E0107 a YAML tag", "6:18 E0112 must be an integer"]),
+        case("own tag", &root("mix: !mix {total: 1}"), &["6:6 E0107 a YAML tag"]),
+        case("duplicate key", &dataset("name: b"), &["6:5 E0108 duplicate key `name`"]),
+        case("duplicate quoted key", &root("\"metadata\": {phase: dpo}"), &["6:1 E0108 duplicate key `metadata`"]),
+        case("list as key", &root("[a]: 1"), &["6:1 E0112 as a key"]),
+        case("unknown anchor", &root("mix: *nowhere"), &["6:6 E0101 syntax"]),
+        // Keys.
+        case("unknown key", &root("colour: red"), &["6:1 E0110 known keys of the recipe: `metadata`"]),
+        case("unknown key, a slip", &root("validaton: {ratio: 0.1}"), &["6:1 E0110 did you mean `validation`?"]),
+        case("unknown key of a dataset", &dataset("max_sample: 5"), &["6:5 E0110 did you mean `max_samples`?"]),
+        case(
+            "key of a filter, a slip",
+            &dataset("min_lenght: 3"),
+            &["6:5 E0110 `min_length` belongs to a `length` filter"],
+        ),
+        case(
+            "unknown key of a filter",
+            &filter("{type: length, min_lenght: 3, max_length: 9}"),
+            &["7:24 E0110 did you mean `min_length`?"],
+        ),
+        case(
+            "key of another filter",
+            &filter("{type: quality, min_score: 0.1, languages: [en]}"),
+            &["7:41 E0110 `languages` belongs to a `language` filter"],
+        ),
+        case("key of another block", &root("seed: 1"), &["6:1 E0110 `seed` belongs to `validation`"]),
+        case("unknown key of mix", &root("mix:\n  stratgy: cut"), &["7:3 E0110 did you mean `strategy`?"]),
+        case(
+            "unknown key of metadata",
+            "metadata: {phase: sft, tokens: 1}\ndatasets: [{name: a, source: b}]",
+            &["1:24 E0110 unknown key `tokens`"],
+        ),
+        case("number as key", &root("1: 2"), &["6:1 E0110 unknown key `1`"]),
+        case("missing blocks", "mix: {}\n", &["1:1 E0111 needs `metadata`", "1:1 E0111 needs `datasets`"]),
+        case("missing phase", "metadata: {version: 1}\ndatasets: [{name: a, source: b}]", &["1:1 E0111 needs `phase`"]),
+        case(
+            "missing name and source",
+            "metadata: {phase: sft}\ndatasets:\n  - splits: a\n",
+            &["3:5 E0111 needs `name`", "3:5 E0111 needs `source`"],
+        ),
+        case("null name", "metadata: {phase: sft}\ndatasets:\n  - source: b\n    name:\n", &["4:5 E0111 has no value"]),
+        case(
+            "missing ratio",
+            "metadata: {phase: sft}\ndatasets: [{name: a, source: b}, {name: c, source: d}]",
+            &["2:13 E0111 equal ones would be `mix_ratio: 0.5`", "2:35 E0111 needs `mix_ratio`"],
+        ),
+        case("missing type", &filter("{min_length: 5}"), &["7:10 E0111 one of `length`, `quality`"]),
+        case("missing score", &filter("type: quality"), &["7:9 E0111 needs `min_score`"]),
+        case("missing languages", &filter("type: language"), &["7:9 E0111 needs `languages`"]),
+        // Types.
+        case("datasets as a mapping", "metadata: {phase: sft}\ndatasets:\n  name: a\n", &["3:3 E0112 must be a list"]),
+        case(
+            "dataset as a word",
+            "metadata: {phase: sft}\ndatasets: [a]\n",
+            &["2:12 E0112 a dataset must be a mapping"],
+        ),
+        case(
+            "name as a list",
+            "metadata: {phase: sft}\ndatasets: [{name: [a], source: b}]\n",
+            &["2:19 E0112 `name` must be text, found a list"],
+        ),
+        case("count as text", &dataset("max_samples: many"), &["6:18 E0112 must be an integer, found the text `many`"]),
+        case("count in quotes", &dataset("max_samples: \"5\""), &["6:18 E0112 remove the quotes"]),
+        case("count with commas", &dataset("max_samples: 50,000"), &["6:18 E0112 write `50000`"]),
+        case("count in thousands", &dataset("max_samples: 50k"), &["6:18 E0112 write `50000`"]),
+        case("count as a fraction", &dataset("max_samples: 0.5"), &["6:18 E0112 must be an integer"]),
+        case("leading zero", &dataset("max_samples: 007"), &["6:18 E0112 remove the leading zero"]),
+        case("ratio as text", &dataset("mix_ratio: half"), &["6:16 E0112 must be a number"]),
+        case("ratio as a percentage", &dataset("mix_ratio: 30%"), &["6:16 E0112 write 30% as `0.3`"]),
+        case("ratio with a comma", &dataset("mix_ratio: 0,5"), &["6:16 E0112 decimal sign"]),
+        case("ratio too large to be a number", &dataset("mix_ratio: 1e999"), &["6:16 E0112 must be a number"]),
+        case("boolean as a word", &root("validation: {stratified: yes}"), &["6:26 E0112 write `true`"]),
+        case("filters as a mapping", &dataset("filters: {type: length}"), &["6:14 E0112 must be a list"]),
+        case("filter as a word", &filter("length"), &["7:9 E0112 write `{ type: length }`"]),
+        case("options as a list", &dataset("options: [a]"), &["6:14 E0112 must be a mapping"]),
+        case("nested option", &dataset("options: {a: {b: c}}"), &["6:18 E0112 must be text"]),
+        case("splits as a mapping", &dataset("splits: {a: b}"), &["6:13 E0112 a name or a list of names"]),
+        case("validation as a number", &root("validation: 0.1"), &["6:13 E0112 must be a mapping"]),
+        // Numbers.
+        case("not a number", &dataset("mix_ratio: .nan"), &["6:16 E0113 finite"]),
+        case("infinite", &filter("{type: quality, min_score: .inf}"), &["7:36 E0113 finite"]),
+        case("infinite count", &root("mix: {total: -.inf}"), &["6:14 E0113 finite"]),
+        case("infinite rejects", &root("max_rejects: .inf"), &["6:14 E0113 finite"]),
+        case("no samples", &dataset("max_samples: 0"), &["6:18 E0114 at least 1"]),
+        case("negative seed", &root("validation: {seed: -1}"), &["6:20 E0114 at least 0, found `-1`"]),
+        case(
+            "seed of 65 bits",
+            &root("validation: {seed: 18446744073709551616}"),
+            &["6:20 E0114 at most 18446744073709551615"],
+        ),
+        case("grouped seed of 65 bits", &root("validation: {seed: 18446744073709551_616}"), &["6:20 E0114 at most"]),
+        case("ratio of nothing", &dataset("mix_ratio: 0"), &["6:16 E0114 above 0 and at most 1"]),
+        case("negative ratio", &dataset("mix_ratio: -0.5"), &["6:16 E0114 above 0"]),
+        case("ratio in percent", &dataset("mix_ratio: 30"), &["6:16 E0114 write 30% as `0.3`"]),
+        case("all is validation", &root("validation: {ratio: 1}"), &["6:21 E0114 below 1"]),
+        case("score above one", &filter("{type: quality, min_score: 1.5}"), &["7:36 E0114 from 0 to 1"]),
+        case(
+            "code ratio below zero",
+            &filter("{type: code_quality, min_code_ratio: -0.1}"),
+            &["7:46 E0114 from 0 to 1"],
+        ),
+        case("no total", &root("mix: {total: 0}"), &["6:14 E0114 at least 1"]),
+        // Words.
+        case("format", &dataset("format: json_lines"), &["6:13 E0115 `jsonl`"]),
+        case("format, a slip", &dataset("format: JSONL"), &["6:13 E0115 did you mean `jsonl`?"]),
+        case("filter type", &filter("type: lenght"), &["7:15 E0115 did you mean `length`?"]),
+        case("strategy", &root("mix: {strategy: oversample}"), &["6:17 E0115 one of `repeat`, `cut`"]),
+        case("unit", &root("mix: {unit: token}"), &["6:13 E0115 did you mean `tokens`?"]),
+        case("split method", &root("validation: {method: random}"), &["6:22 E0115 one of `hash`, `exact`"]),
+        case(
+            "deduplication method",
+            &filter("{type: deduplication, method: minhash}"),
+            &["7:39 E0115 only be `exact`"],
+        ),
+        // Phases.
+        case("phase", "metadata: {phase: ppo}\ndatasets: [{name: a, source: b}]", &["1:19 E0118 did you mean `dpo`?"]),
+        case(
+            "phase, in capitals",
+            "metadata: {phase: SFT}\ndatasets: [{name: a, source: b}]",
+            &["1:19 E0118 did you mean `sft`?"],
+        ),
+        case(
+            "phase as a path",
+            "metadata: {phase: sft/a}\ndatasets: [{name: a, source: b}]",
+            &["1:19 E0118 part of a file name"],
+        ),
+        // Between datasets.
+        case(
+            "shares below one",
+            &shares(&["0.7", "0.25"]),
+            &["5:16 E0119 sum to 0.95, expected 1.0; raise `d0` to 0.75"],
+        ),
+        case("shares above one", &shares(&["0.3", "0.9"]), &["8:16 E0119 sum to 1.2, expected 1.0; lower `d1` to 0.7"]),
+        case(
+            "shares far above one",
+            &shares(&["1", "1", "1", "1"]),
+            &["5:16 E0119 sum to 4, expected 1.0; divide each by the sum: `d0` 0.25"],
+        ),
+        case(
+            "share of a single one",
+            &dataset("mix_ratio: 0.5"),
+            &["6:16 E0119 a single dataset has `mix_ratio: 1.0`"],
+        ),
+        case("just beyond the tolerance", &shares(&["0.5", "0.4989"]), &["5:16 E0119 sum to 0.9989"]),
+        case(
+            "one name twice",
+            "metadata: {phase: sft}\ndatasets:\n- {name: a, source: b, mix_ratio: 0.5}\n- {name: a, source: c, mix_ratio: 0.5}",
+            &["4:10 E0120 two datasets are named `a`"],
+        ),
+        // Names and paths.
+        case(
+            "empty name",
+            "metadata: {phase: sft}\ndatasets: [{name: ' ', source: b}]",
+            &["2:19 E0116 `name` is empty"],
+        ),
+        case(
+            "zero in a name",
+            "metadata: {phase: sft}\ndatasets: [{name: \"a\\0b\", source: b}]",
+            &["2:19 E0117 control character `\\u{0}`"],
+        ),
+        case(
+            "escape in a description",
+            "metadata: {phase: sft, description: \"\\e[31m\"}\ndatasets: [{name: a, source: b}]",
+            &["1:37 E0117 control character"],
+        ),
+        case("no datasets", "metadata: {phase: sft}\ndatasets: []\n", &["2:11 E0116 empty list"]),
+        case("no splits", &dataset("splits: []"), &["6:13 E0116 empty list"]),
+        case("split slice", &dataset("splits: 'train[:10%]'"), &["6:13 E0121 slices are not supported"]),
+        case("splits in one word", &dataset("splits: train+test"), &["6:13 E0121 as a list"]),
+        case("split twice", &dataset("splits: [train, test, train]"), &["6:27 E0120 names `train` twice"]),
+        case("null split", &dataset("splits: [train, ~]"), &["6:21 E0112 found nothing"]),
+        case("absolute data_dir", &dataset("data_dir: /etc"), &["6:15 E0122 is absolute"]),
+        case("data_dir upwards", &dataset("data_dir: [a, b/../..]"), &["6:19 E0122 holds `..`"]),
+        case("data_dir with backslash", &dataset("data_dir: 'a\\b'"), &["6:15 E0122 backslash"]),
+        case("empty data_dir", &dataset("data_dir: ''"), &["6:15 E0116 is empty"]),
+        case("data_dir twice", &dataset("data_dir: [a, a/]"), &["6:19 E0120 names `a` twice"]),
+        case(
+            "source with three parts",
+            "metadata: {phase: sft}\ndatasets: [{name: a, source: a/b/c}]",
+            &["2:30 E0123 not a Hub id"],
+        ),
+        case(
+            "source upwards",
+            "metadata: {phase: sft}\ndatasets: [{name: a, source: ../c}]",
+            &["2:30 E0123 not a Hub id"],
+        ),
+        case(
+            "source as a URL",
+            "metadata: {phase: sft}\ndatasets: [{name: a, source: 'https://huggingface.co/datasets/a/b'}]",
+            &["2:30 E0123 write `a/b`"],
+        ),
+        case("local source upwards", &dataset("format: jsonl").replace("x/y", "../y"), &["5:13 E0123 holds `..`"]),
+        case(
+            "absolute local source",
+            &dataset("format: csv").replace("x/y", "/data/y.csv"),
+            &["5:13 E0123 is absolute"],
+        ),
+        case("revision", &dataset("revision: 'main branch'"), &["6:15 E0130 white space"]),
+        // Filters.
+        case("length without bounds", &filter("type: length"), &["7:15 E0124 without a bound"]),
+        case("length upside down", &filter("{type: length, min_length: 9, max_length: 5}"), &["7:36 E0124 is above"]),
+        case("no languages", &filter("{type: language, languages: []}"), &["7:37 E0116 empty list"]),
+        case(
+            "language by name",
+            &filter("{type: language, languages: [en, German]}"),
+            &["7:42 E0125 did you mean `de`?"],
+        ),
+        case(
+            "language of three letters",
+            &filter("{type: language, languages: eng}"),
+            &["7:37 E0125 did you mean `en`?"],
+        ),
+        case("no language", &filter("{type: language, languages: [xx]}"), &["7:38 E0125 ISO 639-1"]),
+        // Converters.
+        case("converter", &dataset("converter: alpacca"), &["6:16 E0126 did you mean `alpaca`?"]),
+        case(
+            "converter of another kind",
+            &dataset("converter: hh_rlhf"),
+            &[
+                "6:16 E0127 makes preference samples, the phase trains on conversation; for conversation samples: `alpaca`, `gsm8k`",
+            ],
+        ),
+        case(
+            "option",
+            &dataset("converter: gsm8k\noptions: {calc: strip}"),
+            &["7:15 E0128 did you mean `calculator`?"],
+        ),
+        case(
+            "option value",
+            &dataset("converter: gsm8k\noptions: {calculator: drop}"),
+            &["7:27 E0128 one of `keep`, `strip`"],
+        ),
+        case("option of none", &dataset("converter: alpaca\noptions: {a: b}"), &["7:15 E0128 has no options"]),
+        case("option name", &dataset("options: {a b: c}"), &["6:15 E0117 not an option's name"]),
+        // max_rejects.
+        case("rejects", &root("max_rejects: few"), &["6:14 E0129 a count or a share"]),
+        case("rejects above all", &root("max_rejects: 101%"), &["6:14 E0129 a count or a share"]),
+        case("rejects of one", &root("max_rejects: 1.0"), &["6:14 E0129 `1` for one row"]),
+        case("negative rejects", &root("max_rejects: -1"), &["6:14 E0129 a count or a share"]),
+        // Many at once.
+        case(
+            "many at once",
+            "metadata:\n  phase: stf\n  versoin: 1\ndatasets:\n  - name: é\n    source: \"a b\"\n    mix_ratio: 2\n    filters:\n      - {type: length}\nvalidation: {seed: x}\n",
+            &[
+                "2:10 E0118 did you mean `sft`?",
+                "3:3 E0110 did you mean `version`?",
+                "6:13 E0123 not a Hub id",
+                "7:16 E0114 at most 1",
+                "9:16 E0124 without a bound",
+                "10:20 E0112 must be an integer",
+            ],
+        ),
+        case(
+            "columns count characters",
+            "metadata: {phase: sft}\ndatasets: [{name: ééé, source: b, sorce: c}]",
+            &["2:35 E0110 did you mean `source`?"],
+        ),
+        case(
+            "after a byte order mark",
+            "\u{feff}metadata: {phas: sft}\ndatasets: [{name: a, source: b}]",
+            &["1:1 E0111 needs `phase`", "1:12 E0110 did you mean `phase`?"],
+        ),
+        case("windows line ends", &root("mix: {unit: x}").replace('\n', "\r\n"), &["6:13 E0115 one of `rows`"]),
+    ]
+}
+
+/// What must be true of a recipe.
+pub(in crate::config) type Claim = fn(&Recipe) -> bool;
+
+/// Sound recipes: name, text, and what must be true of each.
+pub(in crate::config) fn good() -> Vec<(&'static str, String, Claim)> {
+    vec![
+        ("least", root(""), |r| {
+            let d = &r.datasets[0];
+            (d.mix_ratio, d.format, d.splits.as_slice()) == (1.0, Format::Huggingface, &["train".to_owned()])
+                && r.validation == Validation { ratio: 0.05, seed: 42, stratified: true, method: SplitMethod::Hash }
+                && r.mix == Mix { strategy: Strategy::Repeat, total: None, unit: Unit::Rows }
+                && r.max_rejects.is_none()
+        }),
+        ("grouped digits", root("mix: {total: 10_000_000}"), |r| r.mix.total == Some(10_000_000)),
+        ("grouped digits in quotes", root("mix: {total: '1_0'}"), |r| r.mix.total == Some(10)),
+        ("integral floats", root("mix: {total: 5.0}\nvalidation: {seed: 1e3}"), |r| {
+            (r.mix.total, r.validation.seed) == (Some(5), 1000)
+        }),
+        ("hexadecimal", root("validation: {seed: 0xff}"), |r| r.validation.seed == 255),
+        ("largest seed", root("validation: {seed: 18446744073709551615}"), |r| r.validation.seed == u64::MAX),
+        ("version as number", root("").replace("sft", "sft\n  version: 1.10"), |r| {
+            r.metadata.version.as_deref() == Some("1.10")
+        }),
+        ("integer ratio", dataset("mix_ratio: 1"), |r| r.datasets[0].mix_ratio == 1.0),
+        ("thirds", shares(&["0.333", "0.333", "0.333"]), |r| r.datasets.len() == 3),
+        ("words for lists", dataset("splits: test\ndata_dir: ./a/b/"), |r| {
+            (r.datasets[0].splits[0].as_str(), r.datasets[0].data_dir[0].as_str()) == ("test", "a/b")
+        }),
+        (
+            "nulls are absent",
+            root("validation: ~\nmix:\nmax_rejects: null")
+                .replace("x/y", "x/y\n    filters:\n    splits: ~\n    text_field: ~"),
+            |r| r.datasets[0].filters.is_empty() && r.datasets[0].text_field.is_none() && r.validation.seed == 42,
+        ),
+        ("no filters", dataset("filters: []"), |r| r.datasets[0].filters.is_empty()),
+        (
+            "a filter of each type",
+            dataset(
+                "filters:\n- {type: length, max_length: 9}\n- {type: quality, min_score: 1}\n- {type: code_quality, min_code_ratio: 0.0}\n- {type: language, languages: [en, no]}\n- {type: deduplication}",
+            ),
+            |r| r.datasets[0].filters.iter().map(Filter::type_name).eq(Filter::TYPES.iter().copied()),
+        ),
+        ("rejects in percent", root("max_rejects: 1%"), |r| r.max_rejects == Some(MaxRejects::Share(0.01))),
+        ("rejects in parts of a percent", root("max_rejects: 33.3%"), |r| {
+            r.max_rejects == Some(MaxRejects::Share(0.333))
+        }),
+        ("rejects as share", root("max_rejects: 0.25"), |r| r.max_rejects == Some(MaxRejects::Share(0.25))),
+        ("rejects as count", root("max_rejects: 1_00"), |r| r.max_rejects == Some(MaxRejects::Count(100))),
+        ("options of any type", dataset("options: {a: 1.0, b: true, c: x, d: 007, e: ~, f: \"null\"}"), |r| {
+            let shown: Vec<_> = r.datasets[0].options.iter().map(|(key, value)| format!("{key}{value}")).collect();
+            shown == ["a1.0", "btrue", "cx", "d007", "fnull"]
+        }),
+        ("known option", dataset("converter: gsm8k\noptions: {calculator: strip}"), |r| {
+            r.datasets[0].converter.as_deref() == Some("gsm8k")
+        }),
+        (
+            "free option",
+            root("").replace("sft", "rlaif").replace("x/y", "x/y\n    converter: prompts\n    options: {column: z}"),
+            |r| r.metadata.kind == SampleKind::Prompt,
+        ),
+        ("phase with more to it", root("").replace("sft", "dpo_safety.v2"), |r| {
+            r.metadata.kind == SampleKind::Preference && r.output_stem("a/b.yaml") == "dpo_safety.v2_b"
+        }),
+        ("local file", dataset("format: jsonl").replace("x/y", "./data/übung 1.jsonl"), |r| {
+            r.datasets[0].source == "data/übung 1.jsonl"
+        }),
+        ("text that looks like a number", dataset("revision: 0012345\nconfig_name: 1e3\nsplits: [2024]"), |r| {
+            let d = &r.datasets[0];
+            (d.revision.as_deref(), d.config_name.as_deref(), d.splits[0].as_str())
+                == (Some("0012345"), Some("1e3"), "2024")
+        }),
+        ("sigils in text", root("# *!&").replace("sft", "sft\n  description: \"R&D: *all* of it!\""), |r| {
+            r.metadata.description.as_deref() == Some("R&D: *all* of it!")
+        }),
+        ("block text", root("").replace("sft", "sft\n  description: |\n    two\n    lines"), |r| {
+            r.metadata.description.as_deref() == Some("two\nlines\n")
+        }),
+        (
+            "brackets closed without indentation",
+            root("# &\nmix: {\ntotal: 1 # R & D\n}").replace("sft", "sft # *"),
+            |r| r.mix.total == Some(1),
+        ),
+        ("byte order mark and windows line ends", format!("\u{feff}{}", root("")).replace('\n', "\r\n"), |_| true),
+        ("one explicit document", format!("---\n{}...\n", root("")), |_| true),
+    ]
+}
