@@ -105,6 +105,10 @@ impl fmt::Debug for Record {
 /// The digest of a file, with its stat then and a time before it was read.
 type Hashed = (Stat, Digest, i64);
 
+/// Digests of files that were not written to a record, by path: each with the file's stat then and a time before it was
+/// read, in nanoseconds since 1970.
+pub type Digests = HashMap<String, (Stat, Digest, i64)>;
+
 /// The database's name.
 pub(super) const RECORD: &str = "record.sqlite";
 
@@ -307,6 +311,16 @@ impl Record {
     pub fn note_digest(&self, path: &str, stat: &Stat, digest: &Digest, hashed_ns: i64) {
         let mut hashed = self.hashed.lock().unwrap_or_else(PoisonError::into_inner);
         hashed.insert(path.to_owned(), (*stat, *digest, hashed_ns));
+    }
+
+    /// Takes the digests that were noted and not written, for another record to go on with.
+    pub fn take_digests(&self) -> Digests {
+        std::mem::take(&mut self.hashed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Notes digests that another record had noted.
+    pub fn note_digests(&self, digests: Digests) {
+        self.hashed.lock().unwrap_or_else(PoisonError::into_inner).extend(digests);
     }
 }
 

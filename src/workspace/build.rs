@@ -23,7 +23,7 @@ use super::{
     select::asks_for_state,
 };
 use crate::{
-    artifact::{Access, BuiltDetail, FreshRecipe, OutputFile, Record, RunId, SCRATCH},
+    artifact::{Access, BuiltDetail, Digests, FreshRecipe, OutputFile, Record, RunId, SCRATCH},
     config::Recipe,
     driver::{self, Context, Event},
     graph::{Failure, FailureKind, OnExecute, RecipePlan, SnapshotKey, conversion_of, leaves, snapshot_key},
@@ -146,15 +146,17 @@ impl Workspace {
     ) -> Result<(BuildReport, Vec<Waiting>), WorkspaceError> {
         let (watch, started_ns) = (Stopwatch::start(), system::now_ns());
         // Whether all is fresh can be said without the lock and without writing.
-        if !options.force
-            && options.versions.is_empty()
-            && let Some(report) = self.all_fresh(selectors, options, watch)?
-        {
-            return Ok((report, Vec::new()));
+        let mut digests = Digests::new();
+        if !options.force && options.versions.is_empty() {
+            match self.all_fresh(selectors, options, watch)? {
+                Glance::Fresh(report) => return Ok((report, Vec::new())),
+                Glance::Stale(hashed) => digests = hashed,
+            }
         }
         let _guard = self.acquire(!options.no_wait)?;
         self.sweep();
         let record = self.record(Access::Write)?;
+        record.note_digests(digests);
         let memory = Memory { record: record.clone(), store: self.store(), force: options.force };
         let memory = Arc::new(memory);
         let looked_up = memory.clone();
@@ -230,21 +232,21 @@ impl Workspace {
         selectors: &[String],
         options: &BuildOptions,
         watch: Stopwatch,
-    ) -> Result<Option<BuildReport>, WorkspaceError> {
+    ) -> Result<Glance, WorkspaceError> {
         let record = self.record(Access::Read)?;
         let kept = options.kept_plan();
         // A plan that is kept tells its queries to whoever it was made for.
         let on_execute = kept.as_ref().and(options.on_query.clone()).map(query_names);
-        let session = self.assess(record, selectors, Looks { kept, on_execute, ..Looks::default() })?;
+        let session = self.assess(record.clone(), selectors, Looks { kept, on_execute, ..Looks::default() })?;
         // What the second look called fresh is recorded anew, so that the first look settles it next time.
         let settled = |assessed: &Assessed| assessed.status.state == State::Fresh && assessed.file.is_none();
         let may_be_none = || asks_for_state(selectors).is_some();
         if session.recipes.iter().all(settled) && (!session.recipes.is_empty() || may_be_none()) {
             session.recipes.iter().for_each(|assessed| self.tell_planned(&assessed.status));
-            return self.finish(session, BTreeMap::new(), None, options.detailed, watch).map(Some);
+            return self.finish(session, BTreeMap::new(), None, options.detailed, watch).map(Glance::Fresh);
         }
         session.keep(&self.cache);
-        Ok(None)
+        Ok(Glance::Stale(record.take_digests()))
     }
 
     fn context(
@@ -396,6 +398,14 @@ impl Workspace {
             elapsed_ms: u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX),
         })
     }
+}
+
+/// What a look without the lock finds.
+enum Glance {
+    /// There is nothing to do.
+    Fresh(BuildReport),
+    /// There is; and the digests of files that were hashed to see it.
+    Stale(Digests),
 }
 
 /// A build that had something to run.
