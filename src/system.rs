@@ -15,6 +15,7 @@ use std::{
     io::{self, Read, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    thread::{self, JoinHandle},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -218,6 +219,8 @@ pub fn names(path: &Path) -> HashSet<OsString> {
 pub struct Replacement {
     temporary: tempfile::NamedTempFile,
     destination: PathBuf,
+    /// A thread that waits for the disk to take what was written so far.
+    syncing: Option<JoinHandle<io::Result<()>>>,
 }
 
 /// How the names of unfinished replacements begin and end.
@@ -238,7 +241,29 @@ impl Replacement {
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
             .tempfile_in(folder)
             .map_err(at("write beside", destination))?;
-        Ok(Self { temporary, destination: destination.to_owned() })
+        Ok(Self { temporary, destination: destination.to_owned(), syncing: None })
+    }
+
+    /// Has the disk take what was written so far, while more comes: the sync at the end then has less to wait for.
+    pub fn sync_soon(&mut self) -> Result<(), FileError> {
+        if self.syncing.as_ref().is_some_and(|syncing| !syncing.is_finished()) {
+            return Ok(());
+        }
+        self.synced()?;
+        // A handle or a thread that is not to be had leaves all to the sync at the end.
+        if let Ok(file) = self.temporary.as_file().try_clone() {
+            self.syncing = thread::Builder::new().spawn(move || file.sync_data()).ok();
+        }
+        Ok(())
+    }
+
+    /// Waits for the sync under way. The system tells of a failed write once, to whoever syncs first: it may be this one.
+    fn synced(&mut self) -> Result<(), FileError> {
+        let Some(syncing) = self.syncing.take() else { return Ok(()) };
+        syncing
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("a sync has panicked")))
+            .map_err(at("sync", &self.destination))
     }
 
     /// Appends bytes.
@@ -264,14 +289,26 @@ impl Replacement {
     }
 
     /// Syncs the file, puts it in place and syncs the folder; returns its stat.
-    pub fn commit(self) -> Result<Stat, FileError> {
+    pub fn commit(mut self) -> Result<Stat, FileError> {
+        self.synced()?;
         self.temporary.as_file().sync_all().map_err(at("sync", &self.destination))?;
+        let replaced = File::open(&self.destination).ok();
         let file =
             self.temporary.persist(&self.destination).map_err(|error| at("write", &self.destination)(error.error))?;
+        let_go(replaced);
         if let Some(folder) = self.destination.parent() {
             sync_dir(folder)?;
         }
         stat_file(&file, &self.destination)
+    }
+}
+
+/// Closes a file that no name leads to any more. The system frees what it took then, which takes a while for a large one:
+/// no one has to wait for that.
+fn let_go(replaced: Option<File>) {
+    const LARGE: u64 = 1 << 20;
+    if let Some(replaced) = replaced.filter(|file| file.metadata().is_ok_and(|meta| meta.len() >= LARGE)) {
+        thread::Builder::new().spawn(move || drop(replaced)).ok();
     }
 }
 

@@ -23,6 +23,9 @@ const BUFFER: usize = 512 << 10;
 /// Buffers that may wait to be written.
 const WAITING: usize = 4;
 
+/// Bytes that are written before the disk is asked to take them.
+const SYNC_EVERY: u64 = 8 << 20;
+
 /// A file being written beside its destination.
 pub struct Sink {
     line: Arc<Line>,
@@ -57,6 +60,8 @@ struct End {
     replacement: Replacement,
     hasher: blake3::Hasher,
     bytes: u64,
+    /// How many of them the disk was not asked to take.
+    unsynced: u64,
     /// The first error; what comes after it is not written.
     failed: Option<FileError>,
 }
@@ -65,7 +70,7 @@ impl Sink {
     /// Starts a file for `destination`, whose folder must exist.
     pub fn new(destination: &Path) -> Result<Self, FileError> {
         let replacement = Replacement::new(destination)?;
-        let end = End { replacement, hasher: blake3::Hasher::new(), bytes: 0, failed: None };
+        let end = End { replacement, hasher: blake3::Hasher::new(), bytes: 0, unsynced: 0, failed: None };
         let line = Line { buffers: Mutex::default(), end: Mutex::new(Some(end)), is_asked: AtomicBool::new(false) };
         Ok(Self { line: Arc::new(line), buffer: Vec::new(), destination: destination.to_owned() })
     }
@@ -124,6 +129,11 @@ impl Line {
                 end.hasher.update(&buffer);
                 end.failed = end.replacement.write_all(&buffer).err();
                 end.bytes += buffer.len() as u64;
+                end.unsynced += buffer.len() as u64;
+                if end.unsynced >= SYNC_EVERY && end.failed.is_none() {
+                    end.failed = end.replacement.sync_soon().err();
+                    end.unsynced = 0;
+                }
             }
             buffer.clear();
             lock(&self.buffers).1.push(buffer);
