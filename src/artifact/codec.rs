@@ -11,24 +11,35 @@ const LEVEL: i32 = -1;
 /// The largest artifact there is; a frame that claims more is damaged.
 const MAX_BYTES: u64 = 1 << 30;
 
+/// Room that a thread keeps for frames: for all but the largest chunks.
+const MOST_KEPT: usize = 4 << 20;
+
 thread_local! {
-    // A context is 1 MB of tables: made once a thread, not once a blob.
-    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    // A context is 1 MB of tables: made once a thread, not once a blob. So is the room for frames, which the system would
+    // have to clear each time.
+    static COMPRESSOR: RefCell<Option<(Compressor<'static>, Vec<u8>)>> = const { RefCell::new(None) };
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
-/// Compresses an artifact.
-pub(super) fn compress(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+/// Compresses an artifact; `take` gets the frame.
+pub(super) fn compress<T>(bytes: &[u8], take: impl FnOnce(&[u8]) -> T) -> std::io::Result<T> {
     COMPRESSOR.with_borrow_mut(|slot| {
-        let compressor = match slot {
-            Some(compressor) => compressor,
+        let (compressor, frame) = match slot {
+            Some(made) => made,
             None => {
                 let mut compressor = Compressor::new(LEVEL)?;
                 compressor.include_checksum(true)?;
-                slot.insert(compressor)
+                slot.insert((compressor, Vec::new()))
             }
         };
-        compressor.compress(bytes)
+        frame.clear();
+        frame.reserve(zstd::zstd_safe::compress_bound(bytes.len()));
+        compressor.compress_to_buffer(bytes, frame)?;
+        let taken = take(frame);
+        if frame.capacity() > MOST_KEPT {
+            *frame = Vec::new();
+        }
+        Ok(taken)
     })
 }
 
@@ -55,7 +66,7 @@ mod tests {
     #[test]
     fn every_single_bit_flip_is_found_or_harmless() {
         let bytes: Vec<u8> = (0..2000_u32).flat_map(|i| (i % 97).to_le_bytes()).collect();
-        let frame = compress(&bytes).unwrap();
+        let frame = compress(&bytes, <[u8]>::to_vec).unwrap();
         for bit in 0..frame.len() * 8 {
             let mut damaged = frame.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);

@@ -104,20 +104,27 @@ impl Store {
         if system::exists(&path) {
             return Ok(digest);
         }
-        let frame =
-            codec::compress(bytes).map_err(|source| FileError { verb: "compress", path: path.clone(), source })?;
-        let mut blob = match system::Replacement::new(&path) {
+        codec::compress(bytes, |frame| self.write(&path, frame)).map_err(|source| FileError {
+            verb: "compress",
+            path: path.clone(),
+            source,
+        })??;
+        Ok(digest)
+    }
+
+    fn write(&self, path: &Path, frame: &[u8]) -> Result<(), FileError> {
+        let mut blob = match system::Replacement::new(path) {
             // There are 256 folders and thousands of blobs: nearly always it is there.
             Err(error) if error.is_missing() => {
                 system::create_dir(path.parent().expect("a blob's path has a folder"))?;
-                system::Replacement::new(&path)?
+                system::Replacement::new(path)?
             }
             begun => begun?,
         };
-        blob.write_all(&frame)?;
+        blob.write_all(frame)?;
         blob.commit_unsynced()?;
         self.written.fetch_add(frame.len() as u64, Ordering::Relaxed);
-        Ok(digest)
+        Ok(())
     }
 
     /// Stores bytes that will be read again soon.
