@@ -2,9 +2,14 @@
 //!
 //! Jobs of the last stages first: what they need was made a moment ago and is still in memory. Files after them, and
 //! only so many at once as keep the threads busy: rows of one file are converted by all threads, and those of many at
-//! once would push each other out of memory before they are written.
+//! once would push each other out of memory before they are written. For the same reason a recipe that has begun to
+//! read goes on with its next file before others begin.
 
-use std::{cmp::Reverse, collections::BinaryHeap, sync::mpsc::Sender};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashSet},
+    sync::mpsc::Sender,
+};
 
 use super::{Report, job::Job};
 use crate::graph::Work;
@@ -21,10 +26,13 @@ pub(super) struct Queue {
     /// Those of these that still read a file.
     reading: usize,
     threads: usize,
+    /// The recipes that have begun to read.
+    begun: HashSet<String>,
 }
 
-/// A job's place in the queue, best first: no reader before a reader, long before short, early before late.
-type Place = (Reverse<bool>, u64, Reverse<u64>);
+/// A job's place in the queue, best first: no reader before a reader, of a recipe that has begun before others, long
+/// before short, early before late.
+type Place = (Reverse<bool>, bool, u64, Reverse<u64>);
 
 struct Waiting {
     place: Place,
@@ -51,12 +59,22 @@ impl Drop for Reading {
 impl Queue {
     /// An empty queue for a pool of so many threads.
     pub(super) fn new(threads: usize) -> Self {
-        Self { waiting: BinaryHeap::new(), pushed: 0, unreported: 0, running: 0, reading: 0, threads: threads.max(1) }
+        Self {
+            waiting: BinaryHeap::new(),
+            pushed: 0,
+            unreported: 0,
+            running: 0,
+            reading: 0,
+            threads: threads.max(1),
+            begun: HashSet::new(),
+        }
     }
 
     /// Adds a job.
     pub(super) fn push(&mut self, job: Job) {
-        let place = (Reverse(reads(&job)), weight(&job), Reverse(self.pushed));
+        let reads = reads(&job);
+        let has_begun = reads && recipes(&job).iter().any(|recipe| self.begun.contains(recipe));
+        let place = (Reverse(reads), has_begun, weight(&job), Reverse(self.pushed));
         self.pushed += 1;
         self.waiting.push(Waiting { place, job });
     }
@@ -70,7 +88,11 @@ impl Queue {
         self.unreported += 1;
         self.running += 1;
         self.reading += usize::from(reads);
-        self.waiting.pop().map(|waiting| (waiting.job, reads))
+        let job = self.waiting.pop()?.job;
+        if reads {
+            self.begun.extend(recipes(&job).iter().cloned());
+        }
+        Some((job, reads))
     }
 
     /// Notes that a job has reported.
@@ -105,6 +127,14 @@ fn reads(job: &Job) -> bool {
         Job::Action(action, _) => matches!(action.work, Work::Scan(_)),
         Job::Again(..) => true,
         Job::Restore(..) | Job::Show(..) => false,
+    }
+}
+
+/// The paths of the recipes that wait for a job.
+fn recipes(job: &Job) -> &[String] {
+    match job {
+        Job::Action(_, recipes) | Job::Again(_, _, recipes) | Job::Restore(.., recipes) => recipes,
+        Job::Show(..) => &[],
     }
 }
 
