@@ -5,7 +5,7 @@
 use std::{env, fmt::Write, fs, path::Path};
 
 /// Folders and files whose code decides what an artifact holds.
-const DECIDING: &[&str] = &["src/convert", "src/decode", "src/quality", "src/mix", "src/row.rs"];
+const DECIDING: &[&str] = &["src/convert", "src/decode", "src/quality", "src/mix", "src/row.rs", "src/sort.rs"];
 
 fn main() {
     link_at_a_fixed_address();

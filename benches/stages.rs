@@ -8,9 +8,10 @@ use datac::{
     config::{SplitMethod, Validation},
     convert,
     decode::{self, Chunk, Compression, FileKind, Input, RowFormat},
-    mix::{self, Allotment, Candidates},
+    mix::{self, Allotment, Candidate, Candidates, Room},
     quality,
     samples::SampleIndex,
+    system::FileError,
     workspace::{BuildOptions, Settings, Workspace},
 };
 use divan::{
@@ -139,22 +140,39 @@ fn score_language(bencher: Bencher<'_, '_>) {
     per_text(bencher, quality::language);
 }
 
-/// Splitting and ordering a million rows.
-#[divan::bench(sample_count = 5)]
-fn arrange_million(bencher: Bencher<'_, '_>) {
-    let hash = |i: u64, salt: u64| (i + salt).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let candidates = Candidates {
-        ends: vec![1_000_000],
-        row_hash: (0..1_000_000).map(|i| hash(i, 1)).collect(),
-        prompt_hash: (0..1_000_000).map(|i| hash(i / 2, 7)).collect(),
-        units: None,
-    };
+/// A million rows of one source, two of each prompt.
+struct Million;
+
+impl Candidates for Million {
+    type Error = FileError;
+
+    fn count(&self) -> u64 {
+        1_000_000
+    }
+
+    fn sizes(&self) -> Vec<u64> {
+        vec![self.count()]
+    }
+
+    fn each(&self, take: &mut dyn FnMut(&Candidate) -> Result<(), FileError>) -> Result<(), FileError> {
+        let hash = |i: u32, salt: u64| (u64::from(i) + salt).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (0..1_000_000).try_for_each(|number| {
+            let (row_hash, prompt_hash) = (hash(number, 1), hash(number / 2, 7));
+            take(&Candidate { source: 0, number, row_hash, prompt_hash, units: 1 })
+        })
+    }
+}
+
+/// Splitting and ordering a million rows, with room for them and without.
+#[divan::bench(sample_count = 5, args = [64 << 20, 1 << 20])]
+fn arrange_million(bencher: Bencher<'_, '_>, bytes: usize) {
     let allotment = Allotment { total: 1_000_000, counts: vec![1_000_000] };
     let validation = Validation { ratio: 0.1, seed: 42, stratified: false, method: SplitMethod::Hash };
+    let scratch = tempfile::tempdir().expect("a folder can be made");
+    let room = Room { scratch: scratch.path(), bytes };
     bencher
-        .counter(ItemsCount::new(candidates.len()))
-        .with_inputs(|| candidates.clone())
-        .bench_local_refs(|candidates| mix::arrange(candidates, &allotment, &validation));
+        .counter(ItemsCount::new(Million.count()))
+        .bench_local(|| mix::arrange(&Million, &allotment, &validation, room).expect("the disk takes it"));
 }
 
 /// Compressing, hashing and storing what is not there yet.

@@ -109,6 +109,7 @@ pub mod mix;
 pub mod quality;
 pub mod row;
 pub mod samples;
+pub mod sort;
 pub mod source;
 pub mod system;
 pub mod workspace;

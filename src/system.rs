@@ -223,6 +223,16 @@ pub struct Replacement {
     syncing: Option<JoinHandle<io::Result<()>>>,
 }
 
+impl Write for Replacement {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.temporary.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.temporary.flush()
+    }
+}
+
 /// How the names of unfinished replacements begin and end.
 const LEFT_OVER: (&str, &str) = (".datac-", ".part");
 
@@ -274,6 +284,13 @@ impl Replacement {
     /// Puts the file in place without syncing it: for content that is checked on every read.
     pub fn commit_unsynced(self) -> Result<(), FileError> {
         self.temporary.persist(&self.destination).map(drop).map_err(|error| at("write", &self.destination)(error.error))
+    }
+
+    /// Puts the file at `path`, on the same file system, without syncing it; returns its size.
+    pub fn commit_unsynced_at(mut self, path: &Path) -> Result<u64, FileError> {
+        self.destination = path.to_owned();
+        let bytes = stat_file(self.temporary.as_file(), path)?.size;
+        self.commit_unsynced().map(|()| bytes)
     }
 
     /// Puts the file in place, synced, if nothing is there; returns whether it did.

@@ -20,10 +20,11 @@ const MODULES: &[(&str, &[&str])] = &[
     ("convert", &["code", "hash", "row"]),
     ("quality", &["code", "hash", "row"]),
     ("samples", &["row"]),
-    ("mix", &["config", "hash", "quality", "row"]),
+    ("sort", &["system"]),
+    ("mix", &["config", "hash", "quality", "row", "sort", "system"]),
     ("source", &["config", "decode", "hash", "system"]),
     ("artifact", &["hash", "system"]),
-    ("materialise", &["artifact", "hash", "system"]),
+    ("materialise", &["artifact", "hash", "sort", "system"]),
     // The plan touches neither files nor the cache.
     ("graph", &["code", "config", "convert", "decode", "hash", "mix", "quality", "row", "source"]),
     (
@@ -40,6 +41,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "quality",
             "row",
             "samples",
+            "sort",
             "source",
             "system",
         ],

@@ -1,8 +1,14 @@
 //! The one place that knows zstd: frames with a checksum and their size, so damage is found and memory is bounded.
 
-use std::cell::RefCell;
+use std::{
+    cell::RefCell,
+    io::{Read, Write},
+};
 
 use zstd::bulk::{Compressor, Decompressor};
+
+/// A frame being written.
+pub(super) type FrameWriter<W> = zstd::stream::write::Encoder<'static, W>;
 
 /// The fastest level but for those that hardly compress. Rows shrink to a third at it, against a quarter at level 1, and
 /// both ways are half as quick again: see `docs/performance.md`.
@@ -57,6 +63,25 @@ pub(super) fn decompress(frame: &[u8]) -> Result<Vec<u8>, String> {
         };
         decompressor.decompress(frame, size).map_err(|error| error.to_string())
     })
+}
+
+/// Compresses `size` bytes as they are written to what this returns, into `out`; [`finish`] ends the frame.
+pub(super) fn compress_into<W: Write>(out: W, size: u64) -> std::io::Result<FrameWriter<W>> {
+    let mut writer = FrameWriter::new(out, LEVEL)?;
+    writer.include_checksum(true)?;
+    writer.set_pledged_src_size(Some(size))?;
+    writer.include_contentsize(true)?;
+    Ok(writer)
+}
+
+/// Ends a frame that was begun with [`compress_into`].
+pub(super) fn finish<W: Write>(writer: FrameWriter<W>) -> std::io::Result<W> {
+    writer.finish()
+}
+
+/// The bytes of the frame that `frame` holds, as they are read.
+pub(super) fn decompress_from<R: Read>(frame: R) -> std::io::Result<impl Read> {
+    zstd::stream::read::Decoder::new(frame)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    io::{Read, Write},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -15,7 +16,7 @@ use std::{
 use super::{codec, inventory::BLOBS};
 use crate::{
     hash::Digest,
-    system::{self, FileError},
+    system::{self, FileError, Replacement},
 };
 
 /// The blobs of a cache.
@@ -34,6 +35,9 @@ struct Recent {
     order: VecDeque<Digest>,
     bytes: usize,
 }
+
+/// Bytes of a large blob that are read at a time: a multiple of what its numbers take.
+const PART: usize = 1 << 20;
 
 /// The most that is kept of them. A build of a few hundred megabytes finds half of its rows here; one of many
 /// gigabytes finds none and reads the cache as ever.
@@ -112,15 +116,92 @@ impl Store {
         Ok(digest)
     }
 
-    fn write(&self, path: &Path, frame: &[u8]) -> Result<(), FileError> {
-        let mut blob = match system::Replacement::new(path) {
+    /// Stores `size` bytes that `fill` brings part by part: a few are held, however many there are.
+    pub fn put_parts<E: From<FileError>>(
+        &self,
+        size: u64,
+        fill: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<(), E>) -> Result<(), E>,
+    ) -> Result<Digest, E> {
+        if size <= PART as u64 {
+            let mut bytes = Vec::with_capacity(size as usize);
+            fill(&mut |part| {
+                bytes.extend_from_slice(part);
+                Ok(())
+            })?;
+            return Ok(self.put(&bytes)?);
+        }
+        // It gets its name when its bytes are known.
+        let unnamed = self.path(&Digest::from_bytes([0; 32]));
+        let failed = |source| FileError { verb: "write", path: unnamed.clone(), source };
+        let mut blob = self.begin(&unnamed)?;
+        let mut hasher = blake3::Hasher::new();
+        let mut frame = codec::compress_into(&mut blob, size).map_err(failed)?;
+        fill(&mut |part| {
+            hasher.update(part);
+            frame.write_all(part).map_err(failed).map_err(E::from)
+        })?;
+        codec::finish(frame).map_err(failed)?;
+        let digest = Digest::from_bytes(*hasher.finalize().as_bytes());
+        let path = self.path(&digest);
+        system::create_dir(path.parent().expect("a blob's path has a folder"))?;
+        let written = blob.commit_unsynced_at(&path)?;
+        self.written.fetch_add(written, Ordering::Relaxed);
+        Ok(digest)
+    }
+
+    /// Reads a blob part by part, a few of its bytes being held. Whether they are sound is known at the end: what `take`
+    /// was given is worth nothing if this fails. A damaged blob is removed.
+    pub fn each_part<E: From<Miss>>(
+        &self,
+        digest: &Digest,
+        mut take: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if let Some(bytes) = self.recent(digest) {
+            return bytes.chunks(PART).try_for_each(take);
+        }
+        let path = self.path(digest);
+        let damaged = |problem: String| {
+            system::remove(&path).ok();
+            Miss { digest: *digest, reason: MissReason::Damaged(problem) }
+        };
+        let file = match system::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.is_missing() => Err(Miss { digest: *digest, reason: MissReason::Absent })?,
+            Err(error) => Err(Miss { digest: *digest, reason: MissReason::Damaged(error.source.to_string()) })?,
+        };
+        let mut bytes = codec::decompress_from(file).map_err(|error| damaged(error.to_string()))?;
+        let (mut hasher, mut part) = (blake3::Hasher::new(), Vec::with_capacity(PART));
+        loop {
+            part.clear();
+            let read = bytes.by_ref().take(PART as u64).read_to_end(&mut part);
+            match read.map_err(|error| damaged(error.to_string()))? {
+                0 => break,
+                _ => drop(hasher.update(&part)),
+            }
+            take(&part)?;
+        }
+        let is_sound = hasher.finalize() == *digest.as_bytes();
+        if is_sound { Ok(()) } else { Err(damaged("its bytes hash to something else".into()).into()) }
+    }
+
+    fn recent(&self, digest: &Digest) -> Option<Arc<Vec<u8>>> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).blobs.get(digest).cloned()
+    }
+
+    /// Begins a file at the path of a blob.
+    fn begin(&self, path: &Path) -> Result<Replacement, FileError> {
+        match Replacement::new(path) {
             // There are 256 folders and thousands of blobs: nearly always it is there.
             Err(error) if error.is_missing() => {
                 system::create_dir(path.parent().expect("a blob's path has a folder"))?;
-                system::Replacement::new(path)?
+                Replacement::new(path)
             }
-            begun => begun?,
-        };
+            begun => begun,
+        }
+    }
+
+    fn write(&self, path: &Path, frame: &[u8]) -> Result<(), FileError> {
+        let mut blob = self.begin(path)?;
         blob.write_all(frame)?;
         blob.commit_unsynced()?;
         self.written.fetch_add(frame.len() as u64, Ordering::Relaxed);
@@ -152,8 +233,8 @@ impl Store {
 
     /// Reads a blob; or the miss, and whether the blob is there with wrong bytes.
     fn read(&self, digest: &Digest) -> Result<Arc<Vec<u8>>, (Miss, bool)> {
-        if let Some(bytes) = self.recent.lock().unwrap_or_else(PoisonError::into_inner).blobs.get(digest) {
-            return Ok(bytes.clone());
+        if let Some(bytes) = self.recent(digest) {
+            return Ok(bytes);
         }
         let path = self.path(digest);
         let miss = |reason| Miss { digest: *digest, reason };
@@ -194,6 +275,36 @@ mod tests {
 
         store.put(b"rows").unwrap();
         assert_eq!(**store.get(&digest).unwrap(), *b"rows", "a rebuild heals it");
+    }
+
+    #[test]
+    fn a_large_blob_is_stored_and_read_in_parts() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        for length in [0, 1, PART, PART + 1, 3 * PART - 4] {
+            let bytes: Vec<u8> = (0..length as u32).map(|i| i.wrapping_mul(0x9E37_79B9).to_le_bytes()[3]).collect();
+            let fill = |push: &mut dyn FnMut(&[u8]) -> Result<(), FileError>| bytes.chunks(1000).try_for_each(push);
+            let digest = store.put_parts(length as u64, fill).unwrap();
+            assert_eq!(digest, Digest::of(&bytes));
+            assert_eq!(**store.get(&digest).unwrap(), bytes, "as any other blob");
+            let mut read = Vec::new();
+            store.each_part(&digest, |part| Ok::<_, Miss>(read.extend_from_slice(part))).unwrap();
+            assert_eq!(read, bytes);
+        }
+        let names = system::names(&folder.path().join(BLOBS).join("00"));
+        assert!(names.iter().all(|name| !Replacement::is_left_over(&name.to_string_lossy())), "nothing is left behind");
+
+        let of =
+            |fill: u8| store.put_parts(2 << 20, |push| push(&vec![fill; 2 << 20])).map_err(|e: FileError| e).unwrap();
+        let (one, two) = (of(1), of(2));
+        system::replace(&store.path(&one), &system::read(&store.path(&two)).unwrap()).unwrap();
+        let miss = store.each_part(&one, |_| Ok::<_, Miss>(())).unwrap_err();
+        assert_eq!(miss.reason, MissReason::Damaged("its bytes hash to something else".into()));
+        assert_eq!(store.each_part(&one, |_| Ok::<_, Miss>(())).unwrap_err().reason, MissReason::Absent);
+        let frame = system::read(&store.path(&two)).unwrap();
+        system::replace(&store.path(&two), &frame[..frame.len() - 1]).unwrap();
+        let miss = store.each_part(&two, |_| Ok::<_, Miss>(())).unwrap_err();
+        assert!(matches!(miss.reason, MissReason::Damaged(_)), "{miss}");
     }
 
     #[test]

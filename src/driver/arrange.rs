@@ -5,11 +5,19 @@ use super::{
     step::{Context, Stop},
 };
 use crate::{
+    artifact::Store,
     config::{Unit, Validation},
-    graph::{ArrangeOutcome, Failure, FailureKind, Realised, SelectedSource},
+    graph::{ArrangeOutcome, Failure, FailureKind, SelectedSource},
     hash::Digest,
-    mix::{self, Allotment, Candidates},
+    mix::{self, Allotment, Candidate, Candidates, Room},
+    sort::Sorted,
 };
+
+/// Bytes of memory that sorting one recipe's rows may take: some four million of them. More go through files.
+const SORTED_BYTES: usize = 48 << 20;
+
+/// Bytes of a list that are handed on at once.
+const PART: usize = 64 << 10;
 
 /// Arranges the samples of `sources`.
 pub(crate) fn arrange(
@@ -26,58 +34,91 @@ pub(crate) fn arrange(
             Failure::new(FailureKind::Config, message).hint("set `max_samples`, or `mix.total`"),
         ));
     }
-    let mut candidates = Candidates {
-        ends: Vec::with_capacity(sources.len()),
-        row_hash: Vec::with_capacity(kept as usize),
-        prompt_hash: Vec::with_capacity(kept as usize),
-        units: (unit != Unit::Rows).then(|| Vec::with_capacity(kept as usize)),
-    };
-    for source in sources {
-        let selection = selection(context, &source.selected)?;
-        for (i, chunk) in source.chunks.iter().enumerate().take(selection.chunks()) {
-            context.check()?;
-            let index = index(context, chunk)?;
-            let samples = || selection.samples(i).map(|sample| sample as usize);
-            candidates.row_hash.extend(samples().map(|sample| index.row_hash[sample]));
-            candidates.prompt_hash.extend(samples().map(|sample| index.prompt_hash[sample]));
-            if let Some(units) = &mut candidates.units {
-                let counted = match (unit, chunk.tokens) {
-                    (Unit::Tokens, Some(digest)) => tokens(context, &digest, index.len())?,
-                    _ => index.characters,
-                };
-                units.extend(samples().map(|sample| counted[sample]));
-            }
-        }
-        candidates.ends.push(candidates.len());
-    }
-    let (samples, arranged) = (candidates.len(), mix::arrange(&mut candidates, allotment, validation));
-    let mut realised = vec![Realised::default(); sources.len()];
-    let mut seen = vec![false; samples];
-    for (side, rows) in [(0, &arranged.train), (1, &arranged.validation)] {
-        for sample in rows {
-            let realised = &mut realised[candidates.source(*sample)];
-            if side == 0 {
-                realised.train += 1
-            } else {
-                realised.validation += 1
-            }
-            realised.units += candidates.units(*sample);
-            realised.repeats += u64::from(std::mem::replace(&mut seen[*sample as usize], true));
-        }
-    }
+    let room = Room { scratch: &context.scratch, bytes: SORTED_BYTES };
+    let arranged = mix::arrange(&Selected { context, sources, unit }, allotment, validation, room)?;
     Ok(ArrangeOutcome {
-        train: context.store.put(&encode(&arranged.train))?,
-        validation: context.store.put(&encode(&arranged.validation))?,
-        realised,
+        train: store(&context.store, &arranged.train, arranged.realised.iter().map(|source| source.train).sum())?,
+        validation: store(
+            &context.store,
+            &arranged.validation,
+            arranged.realised.iter().map(|source| source.validation).sum(),
+        )?,
+        realised: arranged.realised,
     })
 }
 
-/// A list of rows: each place in the list of candidates as 4 bytes, little-endian.
-fn encode(rows: &[u32]) -> Vec<u8> {
-    rows.iter().flat_map(|row| row.to_le_bytes()).collect()
+/// The samples of a recipe's sources, read from their indexes each time they are gone through.
+struct Selected<'a> {
+    context: &'a Context,
+    sources: &'a [SelectedSource],
+    unit: Unit,
 }
 
-/// A list of rows as it was stored.
-pub(crate) fn list(context: &Context, digest: &Digest) -> Result<Vec<u32>, Stop> {
-    Ok(context.store.get(digest)?.as_chunks().0.iter().map(|row| u32::from_le_bytes(*row)).collect())
+impl Candidates for Selected<'_> {
+    type Error = Stop;
+
+    fn count(&self) -> u64 {
+        self.sources.iter().map(|source| source.selected.kept).sum()
+    }
+
+    fn sizes(&self) -> Vec<u64> {
+        let size = |source: &SelectedSource| match self.unit {
+            Unit::Rows => source.selected.kept,
+            Unit::Characters => source.selected.characters,
+            Unit::Tokens => source.selected.tokens,
+        };
+        self.sources.iter().map(size).collect()
+    }
+
+    fn each(&self, take: &mut dyn FnMut(&Candidate) -> Result<(), Stop>) -> Result<(), Stop> {
+        let mut number = 0;
+        for (source, selected) in self.sources.iter().enumerate() {
+            let selection = selection(self.context, &selected.selected)?;
+            for (i, chunk) in selected.chunks.iter().enumerate().take(selection.chunks()) {
+                self.context.check()?;
+                let index = index(self.context, chunk)?;
+                let tokens = match (self.unit, chunk.tokens) {
+                    (Unit::Tokens, Some(digest)) => tokens(self.context, &digest, index.len())?,
+                    (Unit::Tokens, None) => return Err(uncounted()),
+                    _ => Vec::new(),
+                };
+                for sample in selection.samples(i).map(|sample| sample as usize) {
+                    take(&Candidate {
+                        source,
+                        number,
+                        row_hash: index.row_hash[sample],
+                        prompt_hash: index.prompt_hash[sample],
+                        units: match self.unit {
+                            Unit::Rows => 1,
+                            Unit::Characters => index.characters[sample],
+                            Unit::Tokens => tokens[sample],
+                        },
+                    })?;
+                    number += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn uncounted() -> Stop {
+    Stop::Failure(Failure::new(FailureKind::Cache, "count tokens: a chunk has no column of them"))
+}
+
+/// Stores a list of `rows` rows: the number of each's sample as 4 bytes, little-endian.
+fn store(store: &Store, list: &Sorted<3>, rows: u64) -> Result<Digest, Stop> {
+    store.put_parts(rows * 4, |push| {
+        let mut part = Vec::with_capacity(PART);
+        list.each(|[_, _, sample]| {
+            part.extend_from_slice(&sample.to_le_bytes());
+            if part.len() < PART {
+                return Ok(());
+            }
+            push(&part)?;
+            part.clear();
+            Ok::<_, Stop>(())
+        })?;
+        push(&part)
+    })
 }

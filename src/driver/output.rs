@@ -3,7 +3,6 @@
 use std::{path::Path, sync::PoisonError};
 
 use super::{
-    arrange::list,
     chunk::StoredReject,
     select::{index, selection},
     step::{Context, Event, Stop},
@@ -12,7 +11,8 @@ use crate::{
     decode::{Encoding, Place},
     graph::{ArrangeOutcome, Failure, FailureKind, FileOutcome, SelectedSource},
     hash::Digest,
-    materialise::{Block, GatherError, Piece, Rows, Sink, Written},
+    materialise::{Block, GatherError, Order, Rows, Sink, Written},
+    mix::Realised,
     row, system,
 };
 
@@ -21,7 +21,6 @@ impl From<GatherError> for Stop {
         match error {
             GatherError::Missing(miss) => Self::Missing(miss),
             GatherError::File(error) => error.into(),
-            GatherError::Interrupted => Self::Interrupted,
             GatherError::Mismatch => Self::Failure(Failure::new(FailureKind::Cache, error.to_string())),
         }
     }
@@ -50,36 +49,44 @@ pub(super) fn output(
     sources: &[SelectedSource],
     arranged: &ArrangeOutcome,
 ) -> Result<([FileOutcome; 2], Vec<Unplaced>), Stop> {
-    let mut rows = Rows { store: &context.store, blocks: Vec::new(), pieces: Vec::new(), endings: Vec::new() };
+    let (mut blocks, mut chunks, mut endings) = (Vec::new(), Vec::new(), Vec::new());
+    let mut selections = Vec::with_capacity(sources.len());
     for (number, source) in sources.iter().enumerate() {
         let selection = selection(context, &source.selected)?;
         for (i, chunk) in source.chunks.iter().enumerate().take(selection.chunks()) {
-            context.check()?;
-            let index = index(context, chunk)?;
-            let block = rows.blocks.len() as u32;
-            rows.blocks.push(Block { rows: chunk.converted.rows, bytes: chunk.converted.bytes, source: number as u32 });
-            rows.pieces.extend(selection.samples(i).map(|sample| {
-                let range = index.range(sample as usize);
-                Piece { block, start: range.start as u32, length: range.len() as u32 }
-            }));
+            let (rows, bytes) = (chunk.converted.rows, chunk.converted.bytes);
+            blocks.push(Block { rows, bytes, source: number as u32, candidates: selection.count(i) as u32 });
+            chunks.push((number, i, chunk));
         }
+        selections.push(selection);
         let mut ending = b",\"source\":".to_vec();
         row::write_string(&source.name, &mut ending);
         ending.extend_from_slice(b"}\n");
-        rows.endings.push(ending);
+        endings.push(ending);
     }
-    let (train, validation) = (list(context, &arranged.train)?, list(context, &arranged.validation)?);
+    let places = |block: usize| {
+        context.check()?;
+        let (source, number, chunk) = chunks[block];
+        let index = index(context, chunk)?;
+        let place = |sample: u32| {
+            let range = index.range(sample as usize);
+            range.start as u32..range.end as u32
+        };
+        Ok::<_, Stop>(selections[source].samples(number).map(place).collect())
+    };
+    let rows = Rows { store: &context.store, blocks, endings, places: &places };
+    let of_all = |rows: fn(&Realised) -> u64| arranged.realised.iter().map(rows).sum();
+    let train = Order { list: arranged.train, rows: of_all(|source| source.train) };
+    let validation = Order { list: arranged.validation, rows: of_all(|source| source.validation) };
     system::create_dir(&context.output_dir)?;
     let [train_name, validation_name, _] = file_names(stem);
     let mut train_sink = Sink::new(&context.output_dir.join(train_name))?;
     let mut validation_sink = Sink::new(&context.output_dir.join(validation_name))?;
     rows.gather(
-        &[&train, &validation],
+        &[train, validation],
         &mut [
             &mut |bytes| {
-                if context.check().is_err() {
-                    return Err(GatherError::Interrupted);
-                }
+                context.check()?;
                 Ok(train_sink.write(bytes)?)
             },
             &mut |bytes| Ok(validation_sink.write(bytes)?),
@@ -89,8 +96,8 @@ pub(super) fn output(
     )?;
     let mut unplaced = Vec::new();
     let outcomes = [
-        finish(context, train_sink, train.len() as u64, &mut unplaced)?,
-        finish(context, validation_sink, validation.len() as u64, &mut unplaced)?,
+        finish(context, train_sink, train.rows, &mut unplaced)?,
+        finish(context, validation_sink, validation.rows, &mut unplaced)?,
     ];
     Ok((outcomes, unplaced))
 }

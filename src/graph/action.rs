@@ -13,7 +13,7 @@ use crate::{
     convert::Options,
     decode::{CUTTER_VERSION, Encoding, FileKind, Place},
     hash::{Digest, Manifest},
-    mix::{Allotment, FilterCount, allot::ALLOT_VERSION, arrange::ARRANGE_VERSION, select::SELECT_VERSION},
+    mix::{Allotment, FilterCount, Realised, allot::ALLOT_VERSION, arrange::ARRANGE_VERSION, select::SELECT_VERSION},
     quality::{self, ScoreKind},
     row::{Reason, SampleKind},
     source::RemoteFile,
@@ -278,19 +278,6 @@ pub struct ArrangeOutcome {
     pub realised: Vec<Realised>,
 }
 
-/// What a source came to in the mixture.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Realised {
-    /// Its rows in training.
-    pub train: u64,
-    /// Its rows in validation.
-    pub validation: u64,
-    /// Its units on both sides: rows, characters or tokens.
-    pub units: u64,
-    /// How many of its rows are repeats.
-    pub repeats: u64,
-}
-
 /// A file for the trainer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FileOutcome {
@@ -390,7 +377,8 @@ pub(super) fn arrange_key(
     unit: crate::config::Unit,
     validation: &Validation,
 ) -> Digest {
-    let code = format!("{ALLOT_VERSION}.{ARRANGE_VERSION}+{}", code::hash_of("mix/arrange.rs"));
+    let code =
+        format!("{ALLOT_VERSION}.{ARRANGE_VERSION}+{}.{}", code::hash_of_all("mix/arrange"), code::hash_of("sort.rs"));
     let mut key = manifest("arrange", &code);
     key.push("allotment", format!("{:?}", allotment.counts)).push("unit", format!("{unit:?}"));
     key.push("validation", format!("{validation:?}"));

@@ -16,8 +16,8 @@ mod tests;
 
 pub use action::{
     Action, ArrangeOutcome, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, FileOutcome, Follower, Measure,
-    Outcome, Realised, ScanOutcome, ScanWork, ScannedChunk, SelectOutcome, SelectedSource, SourceFile, Work,
-    convert_key, scan_key, score_key,
+    Outcome, ScanOutcome, ScanWork, ScannedChunk, SelectOutcome, SelectedSource, SourceFile, Work, convert_key,
+    scan_key, score_key,
 };
 #[cfg(test)]
 use inputs::{Code, SnapshotInput, World};

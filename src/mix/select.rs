@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{config::Filter, quality::ScoreColumn, row::Reason};
 
 /// Raised when the same scores select other samples.
-pub const SELECT_VERSION: u32 = 1;
+pub const SELECT_VERSION: u32 = 2;
 
 /// One chunk as selection sees it.
 pub struct ChunkScores<'a> {
@@ -38,8 +38,9 @@ pub struct FilterCount {
 /// What was selected of a source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selection {
-    /// For each chunk, the samples that were kept, each as its distance from the one before (the first from -1).
-    steps: Vec<Vec<u32>>,
+    /// For each chunk, how many of its samples in a row are left out, kept, left out, kept and so on, the last ones left
+    /// out aside: mostly all are kept.
+    runs: Vec<Vec<u32>>,
     /// Samples kept.
     pub kept: u64,
     /// Characters of the samples kept.
@@ -62,15 +63,21 @@ impl Selection {
     /// The samples kept of a chunk, in order.
     pub fn samples(&self, chunk: usize) -> impl Iterator<Item = u32> + '_ {
         let mut at = 0;
-        self.steps[chunk].iter().map(move |step| {
-            at += step;
-            at - 1
+        self.runs[chunk].as_chunks().0.iter().flat_map(move |&[left_out, kept]| {
+            let start = at + left_out;
+            at = start + kept;
+            start..at
         })
+    }
+
+    /// The number of samples kept of a chunk.
+    pub fn count(&self, chunk: usize) -> usize {
+        self.runs[chunk].iter().skip(1).step_by(2).map(|kept| *kept as usize).sum()
     }
 
     /// The number of chunks selected from.
     pub fn chunks(&self) -> usize {
-        self.steps.len()
+        self.runs.len()
     }
 }
 
@@ -104,7 +111,7 @@ impl<'f> Selecting<'f> {
 
     /// Selects from the next chunk.
     pub fn add(&mut self, chunk: &ChunkScores<'_>) {
-        let (mut steps, mut last) = (Vec::new(), None::<u32>);
+        let (mut runs, mut end) = (Vec::new(), 0);
         let rows = chunk.rows.len() + chunk.rejects.len();
         let mut looked_at = rows as u32;
         for sample in 0..chunk.rows.len() {
@@ -120,12 +127,14 @@ impl<'f> Selecting<'f> {
                 passes
             });
             if passes {
-                let sample = sample as u32;
-                steps.push(last.map_or(sample + 1, |last| sample - last));
-                last = Some(sample);
+                match runs.last_mut() {
+                    Some(kept) if end == sample => *kept += 1,
+                    _ => runs.extend([(sample - end) as u32, 1]),
+                }
+                end = sample + 1;
                 selection.kept += 1;
-                selection.characters += u64::from(chunk.characters[sample as usize]);
-                selection.tokens += chunk.tokens.map_or(0, |tokens| u64::from(tokens[sample as usize]));
+                selection.characters += u64::from(chunk.characters[sample]);
+                selection.tokens += chunk.tokens.map_or(0, |tokens| u64::from(tokens[sample]));
             }
         }
         for (row, reason) in chunk.rejects {
@@ -134,8 +143,8 @@ impl<'f> Selecting<'f> {
             }
         }
         self.selection.rows_read += u64::from(looked_at);
-        steps.shrink_to_fit();
-        self.selection.steps.push(steps);
+        runs.shrink_to_fit();
+        self.selection.runs.push(runs);
         self.selection.rows_looked_at.push(looked_at);
     }
 
@@ -223,7 +232,12 @@ mod tests {
     }
 
     fn kept(selection: &Selection) -> Vec<Vec<u32>> {
-        (0..selection.chunks()).map(|chunk| selection.samples(chunk).collect()).collect()
+        let of_chunk = |chunk| {
+            let samples: Vec<u32> = selection.samples(chunk).collect();
+            assert_eq!(samples.len(), selection.count(chunk));
+            samples
+        };
+        (0..selection.chunks()).map(of_chunk).collect()
     }
 
     #[test]

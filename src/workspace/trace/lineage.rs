@@ -149,7 +149,7 @@ impl Lineage {
         let selection = self.selection(source)?;
         let mut left = (u64::from(number) - self.start(source)) as usize;
         for chunk in 0..selection.chunks() {
-            let own = selection.samples(chunk).size_hint().0;
+            let own = selection.count(chunk);
             match selection.samples(chunk).nth(left) {
                 Some(sample) if left < own => return Ok(At { source, chunk, sample: sample as usize }),
                 _ => left -= own.min(left),
@@ -161,7 +161,7 @@ impl Lineage {
     /// The number of a sample, if it was kept.
     pub(super) fn number(&self, at: At) -> Lost<Option<u32>> {
         let selection = self.selection(at.source)?;
-        let before: usize = (0..at.chunk).map(|chunk| selection.samples(chunk).size_hint().0).sum();
+        let before: usize = (0..at.chunk).map(|chunk| selection.count(chunk)).sum();
         let within = selection.samples(at.chunk).position(|sample| sample as usize == at.sample);
         Ok(within.map(|within| (self.start(at.source) + (before + within) as u64) as u32))
     }

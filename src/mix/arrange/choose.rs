@@ -1,0 +1,79 @@
+//! How often each sample is in the mixture.
+//!
+//! A source gives all its rows as often as they fit, then those of lowest rank until its allotment is met as nearly as
+//! whole rows allow.
+
+use super::{Allotment, Candidate, Candidates, Purpose, Room, key};
+use crate::sort::{Sorted, Sorter, halves, whole};
+
+/// What a source gives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Share {
+    /// How often it gives each of its rows.
+    passes: u32,
+    /// The rank and number of the last row that it gives once more; `None`: it gives none.
+    last: Option<(u64, u32)>,
+}
+
+impl Share {
+    /// How often a sample is in the mixture.
+    pub(super) fn times(&self, candidate: &Candidate, seed: u64) -> u32 {
+        let is_given = |last| (rank(candidate, self.passes, seed), candidate.number) <= last;
+        self.passes + u32::from(self.last.is_some_and(is_given))
+    }
+}
+
+fn rank(candidate: &Candidate, passes: u32, seed: u64) -> u64 {
+    key(candidate.row_hash, passes, seed, Purpose::Choice)
+}
+
+/// What each source gives.
+pub(super) fn shares<C: Candidates>(
+    candidates: &C,
+    allotment: &Allotment,
+    seed: u64,
+    room: Room<'_>,
+) -> Result<Vec<Share>, C::Error> {
+    let (mut shares, mut missing) = (Vec::new(), Vec::new());
+    for (target, size) in allotment.counts.iter().zip(candidates.sizes()) {
+        shares.push(Share { passes: target.checked_div(size).unwrap_or(0) as u32, last: None });
+        missing.push(target.checked_rem(size).unwrap_or(0));
+    }
+    if missing.iter().all(|missing| *missing == 0) {
+        return Ok(shares);
+    }
+    let sorter = || Sorter::new(room.scratch, room.bytes, 1 << 32);
+    let (mut source, mut ranked) = (0, sorter());
+    candidates.each(&mut |candidate| {
+        if candidate.source != source {
+            shares[source].last = last(&std::mem::replace(&mut ranked, sorter()).finish()?, missing[source])?;
+            source = candidate.source;
+        }
+        if missing[source] > 0 {
+            let [high, low] = halves(rank(candidate, shares[source].passes, seed));
+            ranked.push([high, low, candidate.number, candidate.units])?;
+        }
+        Ok(())
+    })?;
+    if let Some(share) = shares.get_mut(source) {
+        share.last = last(&ranked.finish()?, missing[source])?;
+    }
+    Ok(shares)
+}
+
+/// The last of the rows by rank that are needed for what is missing.
+fn last<E: From<crate::system::FileError>>(ranked: &Sorted<4>, mut missing: u64) -> Result<Option<(u64, u32)>, E> {
+    let (mut last, mut is_met) = (None, missing == 0);
+    ranked.each(|&[high, low, number, units]| {
+        let units = u64::from(units);
+        // The row that straddles the target is taken if that comes nearer to it than leaving it out.
+        is_met |= units > missing.saturating_mul(2);
+        if !is_met {
+            last = Some((whole([high, low]), number));
+            missing = missing.saturating_sub(units);
+            is_met = missing == 0;
+        }
+        Ok::<_, E>(())
+    })?;
+    Ok(last)
+}

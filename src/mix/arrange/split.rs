@@ -1,0 +1,154 @@
+//! Which side a row is on. Rows of one prompt are never on both.
+
+use super::{Candidate, Candidates, Ranks, Realised, Room, Share, split_rank};
+use crate::{
+    config::Validation,
+    sort::{Sorted, Sorter, halves},
+    system::FileError,
+};
+
+/// What is held out for validation.
+#[derive(Debug)]
+pub(super) enum Rule {
+    /// Prompts of a rank below this.
+    Below(u128),
+    /// The prompt of this rank.
+    Only(u64),
+    /// All prompts but that of this rank.
+    AllBut(u64),
+    /// Nothing.
+    Nothing,
+    /// The samples that are marked, a bit for each by its number.
+    Marked(Vec<u64>),
+}
+
+impl Rule {
+    /// Whether a sample is held out whose prompt has this rank.
+    pub(super) fn holds_out(&self, candidate: &Candidate, rank: u64) -> bool {
+        match self {
+            Self::Below(threshold) => u128::from(rank) < *threshold,
+            Self::Only(only) => rank == *only,
+            Self::AllBut(rest) => rank != *rest,
+            Self::Nothing => false,
+            Self::Marked(marks) => marks[candidate.number as usize / 64] >> (candidate.number % 64) & 1 == 1,
+        }
+    }
+
+    /// What is held out instead, where hashes leave a side empty; `None`: neither is, or it was asked for.
+    pub(super) fn instead(&self, realised: &[Realised], (lowest, highest): Ranks, ratio: f64) -> Option<Self> {
+        let train: u64 = realised.iter().map(|source| source.train).sum();
+        let validation: u64 = realised.iter().map(|source| source.validation).sum();
+        if !matches!(self, Self::Below(_)) || ratio <= 0.0 || (train > 0 && validation > 0) || train + validation == 0 {
+            None
+        } else if lowest == highest {
+            // One prompt cannot be on both sides, and a trainer needs rows before it needs validation.
+            (validation > 0).then_some(Self::Nothing)
+        } else if validation == 0 {
+            Some(Self::Only(lowest))
+        } else {
+            Some(Self::AllBut(highest))
+        }
+    }
+}
+
+/// The rows of one prompt.
+struct Group {
+    rows: u64,
+    /// The source its first row is from, whose quota it counts against.
+    owner: usize,
+}
+
+/// Marks exactly floor(rows × ratio) rows where whole prompts allow it: prompts by rank, each that still fits.
+pub(super) fn marks<C: Candidates>(
+    candidates: &C,
+    shares: &[Share],
+    validation: &Validation,
+    room: Room<'_>,
+) -> Result<Vec<u64>, C::Error> {
+    let mut ranked = Sorter::new(room.scratch, room.bytes, 1 << 32);
+    let mut ends = vec![0; shares.len()];
+    candidates.each(&mut |candidate| {
+        ends[candidate.source] = candidate.number + 1;
+        let times = shares[candidate.source].times(candidate, validation.seed);
+        if times > 0 {
+            let [high, low] = halves(split_rank(candidate.prompt_hash, validation.seed));
+            ranked.push([high, low, candidate.number, times])?;
+        }
+        Ok(())
+    })?;
+    // Sources without a candidate end where the one before does.
+    (1..ends.len()).for_each(|source| ends[source] = ends[source].max(ends[source - 1]));
+    let ranked = ranked.finish()?;
+    let (mut groups, mut rows) = (0_u64, vec![0; shares.len()]);
+    each_group(&ranked, &ends, |group, _| {
+        groups += 1;
+        rows[group.owner] += group.rows;
+        Ok::<_, C::Error>(())
+    })?;
+    let mut quotas = quotas(&rows, validation);
+    let mut marks = vec![0_u64; candidates.count().div_ceil(64) as usize];
+    let mut is_marked = groups < 2 || validation.ratio <= 0.0;
+    let mut first: Option<Vec<u32>> = None;
+    each_group(&ranked, &ends, |group, samples| {
+        let quota = &mut quotas[if validation.stratified { group.owner } else { 0 }];
+        // Of a single prompt nothing is held out.
+        if groups > 1 && group.rows <= *quota {
+            *quota -= group.rows;
+            mark(&mut marks, samples);
+            is_marked = true;
+        }
+        first.get_or_insert_with(|| samples.to_vec());
+        Ok::<_, C::Error>(())
+    })?;
+    // A side that would be empty takes the prompt of lowest rank.
+    if !is_marked {
+        mark(&mut marks, &first.unwrap_or_default());
+    }
+    Ok(marks)
+}
+
+fn mark(marks: &mut [u64], samples: &[u32]) {
+    samples.iter().for_each(|sample| marks[*sample as usize / 64] |= 1 << (sample % 64));
+}
+
+/// How many rows are held out: of each source, or of all together.
+fn quotas(rows: &[u64], validation: &Validation) -> Vec<u64> {
+    let take = |rows: u64| (rows as f64 * validation.ratio).floor() as u64;
+    let whole: u64 = rows.iter().sum();
+    if !validation.stratified {
+        return vec![take(whole)];
+    }
+    // Floors of the parts may add up to less than the floor of the whole; the largest remainders get what is left.
+    let mut quotas: Vec<u64> = rows.iter().map(|rows| take(*rows)).collect();
+    let mut by_remainder: Vec<usize> = (0..rows.len()).collect();
+    by_remainder.sort_by(|a, b| {
+        let remainder = |i: usize| rows[i] as f64 * validation.ratio - quotas[i] as f64;
+        remainder(*b).total_cmp(&remainder(*a)).then(a.cmp(b))
+    });
+    let missing = take(whole).saturating_sub(quotas.iter().sum());
+    by_remainder.iter().take(missing as usize).for_each(|i| quotas[*i] += 1);
+    quotas
+}
+
+/// Calls `take` with every prompt by rank, and the samples that have it.
+fn each_group<E: From<FileError>>(
+    ranked: &Sorted<4>,
+    ends: &[u32],
+    mut take: impl FnMut(&Group, &[u32]) -> Result<(), E>,
+) -> Result<(), E> {
+    let (mut group, mut samples, mut rank) = (Group { rows: 0, owner: 0 }, Vec::new(), None);
+    ranked.each(|&[high, low, number, times]| {
+        if rank != Some([high, low]) {
+            if !samples.is_empty() {
+                take(&group, &samples)?;
+            }
+            samples.clear();
+            rank = Some([high, low]);
+            group = Group { rows: 0, owner: ends.partition_point(|end| *end <= number) };
+        }
+        group.rows += u64::from(times);
+        samples.push(number);
+        Ok::<_, E>(())
+    })?;
+    if samples.is_empty() { Ok(()) } else { take(&group, &samples) }
+}
