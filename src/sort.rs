@@ -145,7 +145,11 @@ mod tests {
         let sorted = sorter.finish().unwrap();
         let all = || {
             let mut all = Vec::new();
-            sorted.each(|record| Ok::<_, FileError>(all.push(*record))).unwrap();
+            let push = |record: &Record<3>| {
+                all.push(*record);
+                Ok::<_, FileError>(())
+            };
+            sorted.each(push).unwrap();
             all
         };
         assert_eq!(all(), all(), "again and again");

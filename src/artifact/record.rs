@@ -313,9 +313,12 @@ impl Record {
         hashed.insert(path.to_owned(), (*stat, *digest, hashed_ns));
     }
 
-    /// Takes the digests that were noted and not written, for another record to go on with.
+    /// Takes the digests that were noted and not written, for another record to go on with; those that prove nothing are
+    /// left out.
     pub fn take_digests(&self) -> Digests {
-        std::mem::take(&mut self.hashed.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut hashed = std::mem::take(&mut *self.hashed.lock().unwrap_or_else(PoisonError::into_inner));
+        hashed.retain(|_, (stat, _, hashed_ns)| !stat.is_racy(*hashed_ns));
+        hashed
     }
 
     /// Notes digests that another record had noted.

@@ -44,13 +44,13 @@ const PART: usize = 1 << 20;
 const RECENT_BYTES: usize = 64 << 20;
 
 impl Recent {
-    fn keep(&mut self, digest: Digest, bytes: Vec<u8>) {
+    fn keep(&mut self, digest: Digest, bytes: Arc<Vec<u8>>) {
         if bytes.len() > RECENT_BYTES || self.blobs.contains_key(&digest) {
             return;
         }
         self.bytes += bytes.len();
         self.order.push_back(digest);
-        self.blobs.insert(digest, Arc::new(bytes));
+        self.blobs.insert(digest, bytes);
         while self.bytes > RECENT_BYTES {
             let Some(oldest) = self.order.pop_front() else { break };
             self.bytes -= self.blobs.remove(&oldest).map_or(0, |bytes| bytes.len());
@@ -164,6 +164,10 @@ impl Store {
             system::remove(&path).ok();
             Miss { digest: *digest, reason: MissReason::Damaged(problem) }
         };
+        // One that is small is read in one go, with what is kept for that.
+        if system::stat(&path).is_ok_and(|stat| stat.size <= PART as u64 / 2) {
+            return self.get(digest)?.chunks(PART).try_for_each(take);
+        }
         let file = match system::open(&path) {
             Ok(file) => file,
             Err(error) if error.is_missing() => Err(Miss { digest: *digest, reason: MissReason::Absent })?,
@@ -211,7 +215,7 @@ impl Store {
     /// Stores bytes that will be read again soon.
     pub fn put_recent(&self, bytes: Vec<u8>) -> Result<Digest, FileError> {
         let digest = self.put(&bytes)?;
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner).keep(digest, bytes);
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).keep(digest, Arc::new(bytes));
         Ok(digest)
     }
 
@@ -224,6 +228,13 @@ impl Store {
             }
             miss
         })
+    }
+
+    /// Reads a blob as [`Store::get`] does, for whoever will ask for it again soon.
+    pub fn get_recent(&self, digest: &Digest) -> Result<Arc<Vec<u8>>, Miss> {
+        let bytes = self.get(digest)?;
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).keep(*digest, bytes.clone());
+        Ok(bytes)
     }
 
     /// Reads a blob and checks every byte of it; leaves a damaged one as it is, for those who may not write.
@@ -288,7 +299,11 @@ mod tests {
             assert_eq!(digest, Digest::of(&bytes));
             assert_eq!(**store.get(&digest).unwrap(), bytes, "as any other blob");
             let mut read = Vec::new();
-            store.each_part(&digest, |part| Ok::<_, Miss>(read.extend_from_slice(part))).unwrap();
+            let push = |part: &[u8]| {
+                read.extend_from_slice(part);
+                Ok::<_, Miss>(())
+            };
+            store.each_part(&digest, push).unwrap();
             assert_eq!(read, bytes);
         }
         let names = system::names(&folder.path().join(BLOBS).join("00"));

@@ -67,7 +67,8 @@ pub(crate) fn tokens(context: &Context, digest: &Digest, samples: usize) -> Resu
 
 /// The index of a converted chunk.
 pub(crate) fn index(context: &Context, chunk: &ConvertedChunk) -> Result<SampleIndex, Stop> {
-    let index = SampleIndex::decode(&context.store.get(&chunk.converted.index)?)
+    // Selecting, arranging and writing each ask for it.
+    let index = SampleIndex::decode(&context.store.get_recent(&chunk.converted.index)?)
         .map_err(|error| Stop::Failure(Failure::new(FailureKind::Cache, error.to_string())))?;
     if index.len() == chunk.converted.samples as usize {
         Ok(index)

@@ -370,6 +370,12 @@ pub(super) fn select_key(chunks: &[ConvertedChunk], filters: &[Filter], max: Opt
     key.digest()
 }
 
+/// The version of arranging: of its results as people raise it, and of its code.
+pub(super) fn arrange_version() -> String {
+    let code = code::combine([&*code::hash_of_all("mix/arrange"), code::hash_of("sort.rs")]);
+    format!("{ALLOT_VERSION}.{ARRANGE_VERSION}+{code}")
+}
+
 /// The key of arranging a recipe's rows.
 pub(super) fn arrange_key(
     sources: &[SelectedSource],
@@ -377,9 +383,7 @@ pub(super) fn arrange_key(
     unit: crate::config::Unit,
     validation: &Validation,
 ) -> Digest {
-    let code =
-        format!("{ALLOT_VERSION}.{ARRANGE_VERSION}+{}.{}", code::hash_of_all("mix/arrange"), code::hash_of("sort.rs"));
-    let mut key = manifest("arrange", &code);
+    let mut key = manifest("arrange", &arrange_version());
     key.push("allotment", format!("{:?}", allotment.counts)).push("unit", format!("{unit:?}"));
     key.push("validation", format!("{validation:?}"));
     for source in sources {

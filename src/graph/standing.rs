@@ -1,6 +1,7 @@
 //! Everything that decides a recipe's outputs, by name: what `status` and `why` compare between then and now.
 
 use super::{
+    action::arrange_version,
     inputs::{PlannerDb, RecipeFile, Snapshot, World},
     queries::parse,
     selection::measures,
@@ -11,7 +12,7 @@ use crate::{
     config::Unit,
     decode::CUTTER_VERSION,
     hash::Manifest,
-    mix::{allot::ALLOT_VERSION, arrange::ARRANGE_VERSION, select::SELECT_VERSION},
+    mix::select::SELECT_VERSION,
     quality,
 };
 
@@ -22,7 +23,7 @@ pub(crate) fn stage_versions() -> Vec<(&'static str, String)> {
         ("decoder", format!("{CUTTER_VERSION}+{decode}")),
         ("row writer", code::hash_of("row.rs").to_owned()),
         ("selection", format!("{SELECT_VERSION}+{}", code::hash_of("mix/select.rs"))),
-        ("arrangement", format!("{ALLOT_VERSION}.{ARRANGE_VERSION}+{}", code::hash_of("mix/arrange.rs"))),
+        ("arrangement", arrange_version()),
     ]
 }
 

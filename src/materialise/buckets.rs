@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use super::gather::{GatherError, Order};
+use super::gather::{GatherError, Order, Out};
 use crate::system::FileError;
 
 /// Each bucket is an open file, and a process may have 1,024. Beyond some gigabytes buckets are larger instead.
@@ -64,7 +64,7 @@ impl<'s> Buckets<'s> {
     /// Gives the rows of each output in order, each closed by the ending of its source.
     pub(super) fn give<'e, E: From<GatherError>>(
         mut self,
-        outs: &mut [&mut dyn FnMut(&[u8]) -> Result<(), E>],
+        outs: &mut [Out<'_, E>],
         ending: impl Fn(u32) -> Option<&'e [u8]>,
     ) -> Result<(), E> {
         let mut files = std::mem::take(&mut self.files).into_iter();

@@ -1,11 +1,11 @@
 //! Rows in output order out of blobs in source order.
 //!
-//! If the rows fit into memory they are copied from the decompressed blobs. If not, [`Buckets`] take them. Both ways write
-//! the same bytes.
+//! If the rows fit into memory they are copied from the decompressed blobs. If not, the blobs are gone through once, and
+//! [`Buckets`] on disk take the rows. Both ways write the same bytes.
 
-use std::{collections::VecDeque, ops::Range, path::Path, sync::Arc};
+use std::{ops::Range, path::Path, sync::Arc};
 
-use super::{buckets::Buckets, budget::Budget, load::load};
+use super::{buckets::Buckets, budget::Budget, load::load, walk::Walk};
 use crate::{
     artifact::{Miss, Store},
     hash::Digest,
@@ -67,10 +67,7 @@ pub trait Fails: From<GatherError> + From<FileError> + From<Miss> {}
 impl<E: From<GatherError> + From<FileError> + From<Miss>> Fails for E {}
 
 /// Receives the rows of one output in order.
-type Out<'o, E> = &'o mut dyn FnMut(&[u8]) -> Result<(), E>;
-
-/// What a row takes in memory besides its bytes: where it stands, and its place in an order.
-const ROW: u64 = 24;
+pub(super) type Out<'o, E> = &'o mut dyn FnMut(&[u8]) -> Result<(), E>;
 
 /// Bytes of memory that sorting may take where rows have no room in it.
 const SORTED_BYTES: usize = 32 << 20;
@@ -88,22 +85,23 @@ impl<E: Fails> Rows<'_, E> {
         let candidates: u64 = of_use().map(|block| u64::from(block.candidates)).sum();
         let rows: u64 = orders.iter().map(|order| order.rows).sum();
         let bytes: u64 = of_use().map(|block| block.bytes).sum();
-        if let Some(_lease) = budget.take(bytes + ROW * (candidates + rows)) {
+        let beside = size_of::<Piece>() as u64 * candidates + size_of::<u32>() as u64 * rows;
+        if let Some(_lease) = budget.take(bytes + beside) {
             return self.through_memory(orders, outs);
         }
         // As many rows of average length as a processor's cache holds are put in order at a time.
-        let mean = bytes / candidates.max(1);
-        let buckets = Buckets::new(orders, mean, (budget.whole() / 64).max(1 << 20), scratch).map_err(E::from)?;
-        self.through_buckets(candidates, orders, outs, buckets, scratch)
+        let (mean, bucket) = (bytes / candidates.max(1), (budget.whole() / 64).max(1 << 20));
+        self.through_buckets(candidates, orders, outs, Buckets::new(orders, mean, bucket, scratch)?, scratch)
     }
 
     /// The bytes of blocks.
-    fn load(&self, blocks: &[usize]) -> Result<Vec<Arc<Vec<u8>>>, Miss> {
+    pub(super) fn load(&self, blocks: &[usize]) -> Result<Vec<Arc<Vec<u8>>>, Miss> {
         load(self.store, blocks.iter().map(|block| self.blocks[*block].rows).collect())
     }
 
-    fn ending(&self, block: usize) -> &[u8] {
-        &self.endings[self.blocks[block].source as usize]
+    /// What closes the rows of a source.
+    fn ending(&self, source: u32) -> Option<&[u8]> {
+        self.endings.get(source as usize).map(Vec::as_slice)
     }
 
     /// Calls `take` with the candidates of an order.
@@ -140,7 +138,7 @@ impl<E: Fails> Rows<'_, E> {
             for candidate in list {
                 let Piece { block, place } = piece(candidate)?;
                 out(row(&loaded[*block as usize], place)?)?;
-                out(self.ending(*block as usize))?;
+                out(self.ending(self.blocks[*block as usize].source).ok_or(GatherError::Mismatch)?)?;
             }
         }
         Ok(())
@@ -169,62 +167,13 @@ impl<E: Fails> Rows<'_, E> {
             let (source, row) = walk.find(candidate)?;
             Ok::<_, E>(buckets.take(position, source, row)?)
         })?;
-        buckets.give(outs, |source| self.endings.get(source as usize).map(Vec::as_slice))
+        buckets.give(outs, |source| self.ending(source))
     }
 }
 
 /// A row of a block.
-fn row<'b>(block: &'b [u8], place: &Range<u32>) -> Result<&'b [u8], GatherError> {
+pub(super) fn row<'b>(block: &'b [u8], place: &Range<u32>) -> Result<&'b [u8], GatherError> {
     block.get(place.start as usize..place.end as usize).ok_or(GatherError::Mismatch)
-}
-
-/// Blocks gone through in order, a few loaded at a time with whatever threads are free.
-struct Walk<'r, 'a, E> {
-    rows: &'r Rows<'a, E>,
-    /// The block it is at, and the numbers of its candidates.
-    block: usize,
-    numbers: Range<u32>,
-    /// That block's bytes and where its candidates stand, once a row of it is asked for.
-    current: Option<(Arc<Vec<u8>>, Vec<Range<u32>>)>,
-    /// Blocks behind it that were loaded with it.
-    ahead: VecDeque<(usize, Arc<Vec<u8>>)>,
-}
-
-impl<'r, 'a, E: Fails> Walk<'r, 'a, E> {
-    fn new(rows: &'r Rows<'a, E>) -> Self {
-        let numbers = 0..rows.blocks.first().map_or(0, |block| block.candidates);
-        Self { rows, block: 0, numbers, current: None, ahead: VecDeque::new() }
-    }
-
-    /// A candidate's source and row; each candidate asked for is at or behind the one before.
-    fn find(&mut self, candidate: u32) -> Result<(u32, &[u8]), E> {
-        while candidate >= self.numbers.end {
-            self.block += 1;
-            let block = self.rows.blocks.get(self.block).ok_or(GatherError::Mismatch)?;
-            self.numbers = self.numbers.end..self.numbers.end + block.candidates;
-            self.current = None;
-        }
-        let (bytes, places) = match self.current.take() {
-            Some(current) => current,
-            None => (self.load()?, (self.rows.places)(self.block)?),
-        };
-        let (bytes, places) = self.current.insert((bytes, places));
-        let place = places.get((candidate - self.numbers.start) as usize).ok_or(GatherError::Mismatch)?;
-        Ok((self.rows.blocks[self.block].source, row(bytes, place)?))
-    }
-
-    fn load(&mut self) -> Result<Arc<Vec<u8>>, Miss> {
-        self.ahead.retain(|(block, _)| *block >= self.block);
-        if self.ahead.front().is_none_or(|(block, _)| *block != self.block) {
-            let blocks = &self.rows.blocks;
-            let of_use = (self.block..blocks.len()).filter(|block| blocks[*block].candidates > 0);
-            let group: Vec<usize> = of_use.take(rayon::current_num_threads().max(1)).collect();
-            let loaded = self.rows.load(&group)?;
-            self.ahead = group.into_iter().zip(loaded).collect();
-        }
-        let (_, bytes) = self.ahead.pop_front().expect("the block was loaded a moment ago");
-        Ok(bytes)
-    }
 }
 
 #[cfg(test)]

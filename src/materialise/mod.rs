@@ -5,6 +5,7 @@ mod budget;
 mod gather;
 mod load;
 mod sink;
+mod walk;
 
 pub use budget::Budget;
 pub use gather::{Block, Fails, GatherError, Order, Rows};

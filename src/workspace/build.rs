@@ -129,9 +129,9 @@ impl BuildReport {
     }
 }
 
-/// Bytes that actions may hold unless told otherwise, for each thread: with two threads and chunks in flight, a build of
-/// the eight recipes stays below 256 MiB.
-pub(super) const MEMORY_A_THREAD: u64 = 80 << 20;
+/// Bytes that actions may hold unless told otherwise, for each thread. With two threads and chunks in flight, a build of
+/// the eight recipes stays below 256 MiB, and one of whatever size below 512 MiB.
+pub(super) const MEMORY_A_THREAD: u64 = 96 << 20;
 
 /// What is said under a make whose tokens were not handed on.
 const WITHHELD: &str = "make shares its jobs only with recipe lines that begin with `+`: this build is not among them";

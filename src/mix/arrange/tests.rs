@@ -6,7 +6,7 @@ use std::{
 use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
 
 use super::*;
-use crate::{config::Strategy, mix::allot};
+use crate::{config::Strategy, mix::allot, sort::Record};
 
 /// Candidates in memory.
 #[derive(Clone, Debug)]
@@ -76,7 +76,11 @@ fn arrange_within(bytes: usize, candidates: &Held, allotment: &Allotment, valida
     let arrangement = super::arrange(candidates, allotment, validation, room).unwrap();
     let list = |side: &Sorted<3>| {
         let mut list = Vec::new();
-        side.each(|[_, _, sample]| Ok::<_, FileError>(list.push(*sample))).unwrap();
+        let push = |[_, _, sample]: &Record<3>| {
+            list.push(*sample);
+            Ok::<_, FileError>(())
+        };
+        side.each(push).unwrap();
         list
     };
     let (train, validation) = (list(&arrangement.train), list(&arrangement.validation));
