@@ -7,14 +7,7 @@ use super::{
     selection::measures,
     sources::{conversion, files, snapshot_key},
 };
-use crate::{
-    code,
-    config::Unit,
-    decode::CUTTER_VERSION,
-    hash::Manifest,
-    mix::select::SELECT_VERSION,
-    quality,
-};
+use crate::{code, config::Unit, decode::CUTTER_VERSION, hash::Manifest, mix::select::SELECT_VERSION, quality};
 
 /// The versions of the stages that every recipe goes through, as `name -> version`.
 pub(crate) fn stage_versions() -> Vec<(&'static str, String)> {
