@@ -277,7 +277,7 @@ impl Record {
     /// What is told of a recipe's last build.
     pub fn detail(&self, path: &str) -> Result<Option<BuiltDetail>, RecordError> {
         let found: Option<Option<Vec<u8>>> = self.on(|connection| {
-            let mut select = connection.prepare_cached("SELECT detail FROM recipes WHERE path = ?1")?;
+            let mut select = connection.prepare_cached("SELECT detail FROM details WHERE path = ?1")?;
             select.query_row([path], |row| row.get(0)).optional()
         })?;
         Ok(found.flatten().and_then(|sealed| self.unsealed(path.as_bytes(), &sealed)))
@@ -332,10 +332,11 @@ pub(super) fn insert_recipes(
     connection: &Connection,
     built: &[(String, FreshRecipe, BuiltDetail)],
 ) -> rusqlite::Result<()> {
-    let mut insert =
-        connection.prepare_cached("INSERT OR REPLACE INTO recipes (path, fresh, detail) VALUES (?1, ?2, ?3)")?;
-    for (path, fresh, detail) in built {
-        insert.execute(params![path, seal(path.as_bytes(), fresh), seal(path.as_bytes(), detail)])?;
+    let mut fresh = connection.prepare_cached("INSERT OR REPLACE INTO recipes (path, fresh) VALUES (?1, ?2)")?;
+    let mut detail = connection.prepare_cached("INSERT OR REPLACE INTO details (path, detail) VALUES (?1, ?2)")?;
+    for (path, now, more) in built {
+        fresh.execute(params![path, seal(path.as_bytes(), now)])?;
+        detail.execute(params![path, seal(path.as_bytes(), more)])?;
     }
     Ok(())
 }
@@ -380,8 +381,9 @@ fn write(path: &Path) -> rusqlite::Result<Connection> {
             "BEGIN IMMEDIATE;
              DROP TABLE IF EXISTS actions; DROP TABLE IF EXISTS recipes; DROP TABLE IF EXISTS files;
              CREATE TABLE actions (key BLOB PRIMARY KEY, kind TEXT NOT NULL, outcome BLOB NOT NULL) WITHOUT ROWID;
-             -- With a rowid: `detail` is long, and reading `fresh` alone must not step over it.
-             CREATE TABLE recipes (path TEXT PRIMARY KEY, fresh BLOB NOT NULL, detail BLOB NOT NULL);
+             -- Two tables: details are long, and every build reads the rest of all recipes.
+             CREATE TABLE recipes (path TEXT PRIMARY KEY, fresh BLOB NOT NULL) WITHOUT ROWID;
+             CREATE TABLE details (path TEXT PRIMARY KEY, detail BLOB NOT NULL) WITHOUT ROWID;
              CREATE TABLE files (path TEXT PRIMARY KEY, hashed BLOB NOT NULL) WITHOUT ROWID;
              {} {}
              PRAGMA user_version = {SCHEMA_VERSION};

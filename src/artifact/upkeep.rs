@@ -113,8 +113,10 @@ impl Record {
                     count += delete.execute([path])? as u64;
                 }
                 let mut delete = transaction.prepare("DELETE FROM recipes WHERE path = ?1")?;
+                let mut delete_detail = transaction.prepare("DELETE FROM details WHERE path = ?1")?;
                 for path in recipes {
                     count += delete.execute([path])? as u64;
+                    delete_detail.execute([path])?;
                 }
             }
             transaction.commit()?;
@@ -167,7 +169,8 @@ fn remove_damaged(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     // For each table: its key, what is sealed, and what it is for people. A key is what the seal is bound to.
     const TABLES: &[(&str, &[&str], &[&str], &str)] = &[
         ("actions", &["key"], &["outcome"], "what an action yielded"),
-        ("recipes", &["path"], &["fresh", "detail"], "what a recipe stood on"),
+        ("recipes", &["path"], &["fresh"], "what a recipe stood on"),
+        ("details", &["path"], &["detail"], "the last build of a recipe"),
         ("files", &["path"], &["hashed"], "the digest of a file"),
         ("runs", &["id"], &["detail"], "a run"),
         ("builds", &["run", "path"], &["detail"], "a build"),

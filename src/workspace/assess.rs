@@ -134,42 +134,23 @@ impl Workspace {
             .collect();
         let quarantined = &session.quarantined;
         let locals = self.local_stats(texts.iter().filter_map(|(_, last)| last.as_ref()));
-        let is_fresh: Vec<bool> = texts
-            .par_iter()
+        session.recipes = texts
+            .into_par_iter()
             .with_min_len(64)
             .map(|(text, last)| {
-                let last = last.as_ref().filter(|_| !looks.closely);
-                last.is_some_and(|last| self.first_look(text, last, world, &locals, quarantined))
+                let recorded = last.as_ref().filter(|_| !looks.closely);
+                let is_fresh = recorded.is_some_and(|last| self.first_look(&text, last, world, &locals, quarantined));
+                Assessed::new(text, last, is_fresh)
             })
             .collect();
-        for ((text, last), fresh) in texts.into_iter().zip(is_fresh) {
-            let status = RecipeStatus {
-                name: text.name.clone(),
-                path: text.path.clone(),
-                state: if fresh { State::Fresh } else { State::New },
-                reasons: Vec::new(),
-                problems: Vec::new(),
-                failure: None,
-                files: Vec::new(),
-                missing: BTreeMap::new(),
-            };
-            session.recipes.push(Assessed {
-                text,
-                status,
-                file: None,
-                recipe: None,
-                last,
-                detail: BuiltDetail::default(),
-                leaves: Manifest::new(),
-            });
-        }
         self.second_look(&mut session, looks.pinning, looks.versions, &last)?;
-        for assessed in &mut session.recipes {
+        let record = &session.record;
+        session.recipes.par_iter_mut().with_min_len(64).for_each(|assessed| {
             if let Some(last) = &assessed.last {
                 let fresh = assessed.status.state == State::Fresh;
-                assessed.status.files = self.file_states(&session.record, &last.outputs, fresh);
+                assessed.status.files = self.file_states(record, &last.outputs, fresh);
             }
-        }
+        });
         self.third_look(&mut session);
         if selectors.is_empty() {
             session.orphans = self.orphans(&last, &session.recipes);
@@ -388,11 +369,14 @@ impl Workspace {
 
     /// Recipes that were built once, are gone, and left files behind.
     fn orphans(&self, last: &HashMap<String, FreshRecipe>, present: &[Assessed]) -> Vec<RecipeStatus> {
-        // Files that another recipe writes now, such as the same one under another name, are left behind by no one.
-        let owned: HashSet<String> = present.iter().flat_map(Assessed::file_names).collect();
         let mut gone: Vec<(&String, &FreshRecipe)> =
             last.iter().filter(|(path, _)| !system::exists(&self.settings.root.join(path))).collect();
+        if gone.is_empty() {
+            return Vec::new();
+        }
         gone.sort_by_key(|(path, _)| *path);
+        // Files that another recipe writes now, such as the same one under another name, are left behind by no one.
+        let owned: HashSet<String> = present.iter().flat_map(Assessed::file_names).collect();
         gone.into_iter()
             .filter_map(|(path, last)| {
                 let left: Vec<OutputFile> = last
@@ -440,6 +424,21 @@ impl Workspace {
 }
 
 impl Assessed {
+    /// A recipe as the first look leaves it.
+    fn new(text: RecipeText, last: Option<FreshRecipe>, is_fresh: bool) -> Self {
+        let status = RecipeStatus {
+            name: text.name.clone(),
+            path: text.path.clone(),
+            state: if is_fresh { State::Fresh } else { State::New },
+            reasons: Vec::new(),
+            problems: Vec::new(),
+            failure: None,
+            files: Vec::new(),
+            missing: BTreeMap::new(),
+        };
+        Self { text, status, file: None, recipe: None, last, detail: BuiltDetail::default(), leaves: Manifest::new() }
+    }
+
     /// The files it writes, as far as that is known without parsing it for this alone.
     fn file_names(&self) -> Vec<String> {
         match (&self.recipe, &self.last) {

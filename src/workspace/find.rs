@@ -45,26 +45,27 @@ impl Workspace {
     pub fn find(&self, selectors: &[String]) -> Result<Found, WorkspaceError> {
         let root = &self.settings.root;
         let (mut paths, explicit) = self.selected(selectors)?;
-        paths.sort();
-        paths.dedup();
-        let read: Vec<(PathBuf, Vec<u8>, Digest)> = paths
+        if !selectors.is_empty() {
+            sort(&mut paths);
+            paths.dedup();
+        }
+        // Thousands of them: whatever can be done for one alone is done here.
+        let read: Vec<(RecipeText, bool)> = paths
             .into_par_iter()
             .with_min_len(64)
             .map(|path| {
                 let text = system::read_up_to(&root.join(&path), MAX_BYTES as u64)?;
+                let is_recipe = explicit.contains(&path) || looks_like_recipe(&text);
                 let digest = Digest::of(&text);
-                Ok((path, text, digest))
+                let shown = path.to_string_lossy().replace('\\', "/");
+                Ok((RecipeText { name: name_of(&path), path: shown, text, digest }, is_recipe))
             })
             .collect::<Result<_, FileError>>()?;
-        let mut found = Found::default();
-        for (path, text, digest) in read {
-            let shown = path.to_string_lossy().replace('\\', "/");
-            if !explicit.contains(&path) && !looks_like_recipe(&text) {
-                found.others.push(shown);
-            } else {
-                found.recipes.push(RecipeText { name: name_of(&path), path: shown, text, digest });
-            }
-        }
+        let (recipes, others): (Vec<_>, Vec<_>) = read.into_iter().partition(|(_, is_recipe)| *is_recipe);
+        let found = Found {
+            recipes: recipes.into_iter().map(|(text, _)| text).collect(),
+            others: others.into_iter().map(|(text, _)| text.path).collect(),
+        };
         Ok(found)
     }
 
@@ -98,7 +99,7 @@ impl Workspace {
                 false => paths.push(place),
             }
         }
-        paths.sort();
+        sort(&mut paths);
         paths.dedup();
         Ok(paths)
     }
@@ -166,6 +167,15 @@ impl Workspace {
     }
 }
 
+/// Sorts paths as [`Path`] compares them, part by part; comparing thousands of them so takes longer than reading them.
+fn sort(paths: &mut [PathBuf]) {
+    let key = |path: &PathBuf| {
+        let bytes = path.as_os_str().as_encoded_bytes().iter();
+        bytes.map(|byte| if *byte == b'/' { 0 } else { *byte }).collect::<Vec<u8>>()
+    };
+    paths.sort_by_cached_key(key);
+}
+
 /// What a selector can be without being parsed.
 enum Place {
     File(PathBuf),
@@ -180,9 +190,11 @@ pub(super) fn relative(root: &Path, path: &Path) -> PathBuf {
 
 /// A recipe as it is called: its last folder and its stem.
 pub(super) fn name_of(path: &Path) -> String {
-    let whole = path.with_extension("");
-    let parts: Vec<_> = whole.components().rev().take(2).map(|part| part.as_os_str().to_string_lossy()).collect();
-    parts.into_iter().rev().collect::<Vec<_>>().join("/")
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    match path.parent().and_then(Path::file_name) {
+        Some(folder) => format!("{}/{stem}", folder.to_string_lossy()),
+        None => stem.into_owned(),
+    }
 }
 
 pub(super) fn walk(root: &Path, folder: &Path) -> Result<Vec<PathBuf>, WorkspaceError> {
@@ -190,7 +202,7 @@ pub(super) fn walk(root: &Path, folder: &Path) -> Result<Vec<PathBuf>, Workspace
     if !system::exists(&start) {
         return Ok(Vec::new());
     }
-    let mut paths = Vec::new();
+    let (mut paths, base) = (Vec::new(), relative(root, &start));
     // Links are rare, and a walk that follows them stats every file to look for one: they are walked apart.
     let mut links = Vec::new();
     for entry in WalkDir::new(&start).into_iter().filter_entry(|entry| !is_hidden(entry)) {
@@ -198,7 +210,8 @@ pub(super) fn walk(root: &Path, folder: &Path) -> Result<Vec<PathBuf>, Workspace
         if entry.path_is_symlink() && entry.depth() > 0 {
             links.push(entry.into_path());
         } else if entry.file_type().is_file() && is_yaml(entry.path()) {
-            paths.push(relative(root, entry.path()));
+            let below = entry.path().strip_prefix(&start).ok().filter(|below| !below.as_os_str().is_empty());
+            paths.push(below.map_or_else(|| base.clone(), |below| base.join(below)));
         }
     }
     for link in links {
@@ -209,7 +222,7 @@ pub(super) fn walk(root: &Path, folder: &Path) -> Result<Vec<PathBuf>, Workspace
             }
         }
     }
-    paths.sort();
+    sort(&mut paths);
     Ok(paths)
 }
 

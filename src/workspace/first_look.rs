@@ -16,13 +16,12 @@ use crate::{
 
 impl Workspace {
     /// The stats of all local files that recipes stand on; many recipes share few files.
-    pub(super) fn local_stats<'l>(
-        &self,
-        last: impl Iterator<Item = &'l FreshRecipe>,
-    ) -> HashMap<&'l str, Option<Stat>> {
+    pub(super) fn local_stats<'l>(&self, last: impl Iterator<Item = &'l FreshRecipe>) -> HashMap<String, Option<Stat>> {
         let mut stats = HashMap::new();
         for (path, _) in last.flat_map(|last| &last.locals) {
-            stats.entry(path.as_str()).or_insert_with(|| system::stat(&self.settings.root.join(path)).ok());
+            if !stats.contains_key(path) {
+                stats.insert(path.clone(), system::stat(&self.settings.root.join(path)).ok());
+            }
         }
         stats
     }
@@ -33,7 +32,7 @@ impl Workspace {
         text: &RecipeText,
         last: &FreshRecipe,
         world: Digest,
-        locals: &HashMap<&str, Option<Stat>>,
+        locals: &HashMap<String, Option<Stat>>,
         quarantined: &HashSet<OsString>,
     ) -> bool {
         let same = |now: Option<Stat>, then: &Stat| !then.is_racy(last.built_ns) && now == Some(*then);
