@@ -11,6 +11,7 @@ use super::{
     columns,
     delimited::{self, FieldReader},
     json,
+    room::ChunkBytes,
 };
 use crate::{
     hash::Digest,
@@ -69,7 +70,7 @@ pub struct Chunk {
     /// What rows need besides their own bytes: a CSV header, column names.
     pub header: Arc<[u8]>,
     /// The rows.
-    pub bytes: Vec<u8>,
+    pub bytes: ChunkBytes,
     /// How many rows there are.
     pub rows: u32,
     /// Where they stood.

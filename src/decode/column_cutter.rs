@@ -10,6 +10,7 @@ use super::{
     columnar::{self, Batches},
     columns,
     cutter::ends_after,
+    room::Room,
 };
 
 /// Rows that are looked at in one go; what a batch holds is the file's choice.
@@ -23,6 +24,7 @@ pub struct ColumnCutter {
     batch: RecordBatch,
     /// Encoded rows that were not yet given out, and how many they are.
     buffer: Vec<u8>,
+    room: Room,
     rows: u64,
     /// The number of the first of them in the file.
     first_row: u64,
@@ -33,7 +35,15 @@ impl ColumnCutter {
     pub(super) fn new(batches: Batches, first_row: u64) -> Result<Self, DecodeError> {
         let schema = batches.schema();
         let header = columns::header(&schema).map_err(DecodeError::Format)?;
-        Ok(Self { batches, header, batch: RecordBatch::new_empty(schema), buffer: Vec::new(), rows: 0, first_row })
+        Ok(Self {
+            batches,
+            header,
+            batch: RecordBatch::new_empty(schema),
+            buffer: Vec::new(),
+            room: Room::default(),
+            rows: 0,
+            first_row,
+        })
     }
 
     /// Yields the chunks at `places`, which are in file order, instead of cutting.
@@ -109,9 +119,9 @@ impl ColumnCutter {
 
     fn give(&mut self) -> Chunk {
         let place = Place { first_row: self.first_row, length: self.rows, ..Place::default() };
-        let (bytes, rows) = (std::mem::take(&mut self.buffer), self.rows as u32);
+        let (bytes, rows) = (std::mem::replace(&mut self.buffer, self.room.take()), self.rows as u32);
         self.first_row += self.rows;
         self.rows = 0;
-        Chunk { encoding: Encoding::Columns, header: self.header.clone(), bytes, rows, place }
+        Chunk { encoding: Encoding::Columns, header: self.header.clone(), bytes: self.room.lend(bytes), rows, place }
     }
 }

@@ -11,6 +11,7 @@ mod delimited;
 mod json;
 mod kind;
 mod object;
+mod room;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,8 @@ use column_cutter::ColumnCutter;
 use columnar::Batches;
 pub use cutter::{CUTTER_VERSION, Cutter};
 pub use kind::{Compression, FileKind, RowFormat};
+pub use room::ChunkBytes;
+use room::Room;
 use stream::Stream;
 use text_cutter::TextCutter;
 
@@ -116,13 +119,13 @@ pub fn reread(
         return ColumnCutter::new(batches(input, kind, begin)?, begin)?.pick(places, each);
     }
     let mut stream = Stream::open(input, kind.compression)?;
-    let mut at = 0;
+    let (mut at, room) = (0, Room::default());
     for (i, (place, rows)) in places.iter().enumerate() {
         let failed = |error: io::Error| DecodeError::Read { offset: place.offset, reason: error.to_string() };
         let forward = place.offset.checked_sub(at).ok_or(DecodeError::Moved)?;
         stream.skip(forward).map_err(failed)?;
         let keep = if place.overlong { place.length.min(MAX_ROW_BYTES as u64 + 1) } else { place.length };
-        let mut bytes = Vec::new();
+        let mut bytes = room.take();
         stream.as_read().take(keep).read_to_end(&mut bytes).map_err(failed)?;
         if bytes.len() as u64 != keep {
             return Err(DecodeError::Moved);
@@ -132,7 +135,7 @@ pub fn reread(
             stream.skip(place.length - keep).map_err(failed)?;
         }
         at = place.offset + place.length;
-        each(i, Chunk { encoding, header: header.clone(), bytes, rows: *rows, place: *place });
+        each(i, Chunk { encoding, header: header.clone(), bytes: room.lend(bytes), rows: *rows, place: *place });
     }
     Ok(())
 }

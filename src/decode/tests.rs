@@ -129,7 +129,7 @@ fn check_places(chunks: &[Chunk], plain: &[u8]) {
         if place.overlong {
             assert_eq!(chunk.bytes.len(), MAX_ROW_BYTES + 1);
         } else {
-            assert!(bytes == chunk.bytes, "a chunk is the bytes at its place");
+            assert!(*bytes == *chunk.bytes, "a chunk is the bytes at its place");
             assert_eq!(chunk.lines(), newlines(bytes));
         }
     }

@@ -12,6 +12,7 @@ use super::{
     cutter::{MAX_BYTES, ends_after},
     delimited::{self, RecordScanner},
     json::ElementScanner,
+    room::Room,
 };
 
 /// Bytes that are read in one go.
@@ -24,6 +25,7 @@ pub struct TextCutter {
     header: Arc<[u8]>,
     /// Bytes read but not yet given out; the chunk being gathered is `buffer[..row_start]`.
     buffer: Vec<u8>,
+    room: Room,
     /// Where the row being read begins.
     row_start: usize,
     /// How far rows were looked for.
@@ -108,6 +110,7 @@ impl TextCutter {
             encoding,
             header: Arc::from([]),
             buffer: Vec::new(),
+            room: Room::default(),
             row_start: 0,
             scanned: 0,
             elements: ElementScanner::default(),
@@ -263,7 +266,8 @@ impl TextCutter {
     fn give(&mut self, end: usize, rows: u64) -> Chunk {
         let place = Place { length: end as u64, ..self.place };
         // The chunk takes the buffer along: what is behind it is the shorter part to copy.
-        let mut rest = Vec::with_capacity(self.buffer.len() - end + BLOCK);
+        let mut rest = self.room.take();
+        rest.reserve(self.buffer.len() - end + BLOCK);
         rest.extend_from_slice(&self.buffer[end..]);
         let mut bytes = std::mem::replace(&mut self.buffer, rest);
         bytes.truncate(end);
@@ -272,7 +276,13 @@ impl TextCutter {
         self.place.first_row += rows;
         self.row_start = 0;
         self.scanned -= end;
-        Chunk { encoding: self.encoding, header: self.header.clone(), bytes, rows: rows as u32, place }
+        Chunk {
+            encoding: self.encoding,
+            header: self.header.clone(),
+            bytes: self.room.lend(bytes),
+            rows: rows as u32,
+            place,
+        }
     }
 
     /// Gives out a row longer than the limit, of which no more than the limit is held; `end` is where it ends, if the
@@ -295,7 +305,7 @@ impl TextCutter {
         }
         self.place.first_row += 1;
         let place = Place { length: self.place.offset - start.offset, overlong: true, ..start };
-        Ok(Chunk { encoding: self.encoding, header: self.header.clone(), bytes, rows: 1, place })
+        Ok(Chunk { encoding: self.encoding, header: self.header.clone(), bytes: bytes.into(), rows: 1, place })
     }
 
     /// The end of a file of lines or records: what is left is the last row.

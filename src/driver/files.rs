@@ -8,6 +8,12 @@ use crate::{
     system::{self, FileError},
 };
 
+/// Bytes that are read at once.
+const BUFFER: usize = 2 << 20;
+
+/// From here on threads share the hashing of what was read; sharing less takes longer than it saves.
+const SHARED: usize = 512 << 10;
+
 /// BLAKE3 of a file, from the stat cache where that can be trusted.
 pub(crate) fn digest(record: &Record, path: &Path) -> Result<Digest, FileError> {
     let name = path.to_string_lossy();
@@ -20,11 +26,12 @@ pub(crate) fn digest(record: &Record, path: &Path) -> Result<Digest, FileError> 
     let mut file = system::open(path)?;
     let before = system::stat_file(&file, path)?;
     let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; 1 << 20];
+    let mut buffer = vec![0; BUFFER.min(before.size as usize + 1)];
     loop {
         match file.read(&mut buffer) {
             Ok(0) => break,
-            Ok(read) => drop(hasher.update(&buffer[..read])),
+            Ok(read) if read < SHARED => drop(hasher.update(&buffer[..read])),
+            Ok(read) => drop(hasher.update_rayon(&buffer[..read])),
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(source) => return Err(FileError { verb: "read", path: path.to_owned(), source }),
         }
