@@ -53,15 +53,15 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
     if !options.json {
         print(&assessment, options.verbose, screen);
     }
-    if !options.exit_code {
-        return exit::OK;
-    }
     let worst = assessment.recipes.iter().map(|recipe| match recipe.state {
         State::Invalid => recipe.failure.as_ref().map_or(exit::USAGE, |failure| exit::of(failure.kind)),
         State::Fresh | State::Orphan => exit::OK,
         _ => exit::FAILED,
     });
-    worst.max().unwrap_or(exit::OK)
+    let code = if options.exit_code { worst.max().unwrap_or(exit::OK) } else { exit::OK };
+    // As after a build: the system takes the memory back at once.
+    std::mem::forget(assessment);
+    code
 }
 
 /// What `status --json` prints.

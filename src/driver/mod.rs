@@ -31,7 +31,7 @@ pub(crate) use chunk::StoredReject;
 use job::{Job, Ran, Seat};
 pub(crate) use output::{QuarantinePlace, file_names, is_quarantine, quarantine_line};
 use queue::{Queue, Reading};
-pub(crate) use step::{Context, Stop, failure_of, lookup};
+pub(crate) use step::{Context, Stop, failure_of, file_failure, lookup};
 pub use step::{Event, Observer};
 pub use threads::{Make, makes_nothing};
 

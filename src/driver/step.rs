@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    io::ErrorKind,
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
@@ -206,14 +207,20 @@ impl From<Miss> for Stop {
 
 impl From<FileError> for Stop {
     fn from(error: FileError) -> Self {
-        let failure = Failure::new(FailureKind::Action, error.to_string());
-        Self::Failure(match error.source.kind() {
-            std::io::ErrorKind::StorageFull => {
-                failure.hint("free some space and build again; what was finished is kept")
-            }
-            std::io::ErrorKind::PermissionDenied => failure.hint("check who owns the folder"),
-            _ => failure,
-        })
+        Self::Failure(file_failure(&error))
+    }
+}
+
+/// A file error as a failure, with what to do about it.
+pub(crate) fn file_failure(error: &FileError) -> Failure {
+    let failure = Failure::new(FailureKind::Action, error.to_string());
+    match error.source.kind() {
+        ErrorKind::StorageFull => failure.hint("free some space and build again; what was finished is kept"),
+        ErrorKind::PermissionDenied => failure.hint("check who owns the folder"),
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists if error.verb == "create folder" => failure.hint(
+            "there is a file where a folder belongs: move it, or name another place (`--cache-dir`, `--output-dir`)",
+        ),
+        _ => failure,
     }
 }
 

@@ -153,7 +153,7 @@ impl From<Failure> for WorkspaceError {
 
 impl From<system::FileError> for WorkspaceError {
     fn from(error: system::FileError) -> Self {
-        Self::Failure(Failure::new(FailureKind::Action, error.to_string()))
+        Self::Failure(crate::driver::file_failure(&error))
     }
 }
 

@@ -39,6 +39,16 @@ fn assert_exit(space: &Space, arguments: &[&str], code: i32, words: &[&str]) {
 }
 
 #[test]
+fn a_file_where_a_folder_belongs_is_said_with_what_to_do() {
+    for place in ["cache", "dataset"] {
+        let space = local(rows(0..40, 60), "");
+        space.write(place, "mine");
+        assert_exit(&space, &["build"], 1, &["create folder", place, "move it, or name another place"]);
+        assert_eq!(fs::read(space.path(place)).unwrap(), b"mine", "it is left as it is");
+    }
+}
+
+#[test]
 fn a_broken_line_costs_that_line_and_is_found_again() {
     let mut lines: Vec<String> = (0..3000).map(|number| row(number, 60)).collect();
     lines[1234] = "{\"instruction\": \"half a row".into();
