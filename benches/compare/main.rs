@@ -133,7 +133,7 @@ fn peer(name: &str, module: &str, hub: &Path, out: &Path) -> Option<Command> {
 
 fn build<'c>(name: &'static str, fresh: &'c Fresh<'_>, hub: &'c Path, more: &'static [&str]) -> Candidate<'c> {
     Candidate::new(name, move || {
-        let mut command = datac(&fresh.eight(), &["build", "-q"]);
+        let mut command = datac(&fresh.eight_once(), &["build", "-q"]);
         command.arg("--hub").arg(hub).args(more);
         command
     })
@@ -148,7 +148,7 @@ fn cold(report: &mut Report, fresh: &Fresh<'_>, hub: Option<&Path>) {
             continue;
         }
         let theirs =
-            Candidate::new(name, || peer(name, module, hub, &fresh.empty()).expect("it was there a moment ago"));
+            Candidate::new(name, || peer(name, module, hub, &fresh.once()).expect("it was there a moment ago"));
         report.pair("cold build, full counts", name, aim, compare(&ours, &theirs, runs));
     }
     let workspace = fresh.eight();
@@ -162,7 +162,7 @@ fn cold(report: &mut Report, fresh: &Fresh<'_>, hub: Option<&Path>) {
     );
 
     let outputs = workspace.join("dataset");
-    let least = Candidate::new("floor", || floor::command(hub, &outputs, &fresh.empty()));
+    let least = Candidate::new("floor", || floor::command(hub, &outputs, &fresh.once()));
     let one = build("datac", fresh, hub, &["-j1"]);
     let figures = compare(&one, &least, 5);
     println!("CPU: {:.2} × the floor", figures.ours.cpu / figures.theirs.cpu);
@@ -277,13 +277,12 @@ fn dvc(report: &mut Report, fresh: &Fresh<'_>, tree: &Path, recipes: usize) {
 /// Small edits to a recipe over one file of 52,002 rows.
 fn edits(report: &mut Report, fresh: &Fresh<'_>) {
     let text = rows(52_002);
-    let cold_workspace = || {
-        let workspace = fresh.empty();
+    let with_rows = |workspace: PathBuf| {
         one_source(&workspace, "rows.jsonl", 1);
         fs::write(workspace.join("rows.jsonl"), &text).expect("a file can be written");
         workspace
     };
-    let cold = Candidate::new("cold build", || datac(&cold_workspace(), &["build", "-q"]));
+    let cold = Candidate::new("cold build", || datac(&with_rows(fresh.once()), &["build", "-q"]));
     let middle = text[..text.len() / 2].rfind('\n').expect("there are many lines") + 1;
     let line = text[middle..].find('\n').expect("there are many lines") + 1;
     let number = Cell::new(0_u32);
@@ -296,7 +295,7 @@ fn edits(report: &mut Report, fresh: &Fresh<'_>) {
     let deleted = || [&text[..middle], &text[middle + line * usize::from(number.get().is_multiple_of(2))..]].concat();
     let kinds: [(&str, &dyn Fn() -> String); 3] =
         [("appended", &appended), ("edited in the middle", &edited), ("deleted in the middle", &deleted)];
-    let workspace = cold_workspace();
+    let workspace = with_rows(fresh.empty());
     run(&mut datac(&workspace, &["build", "-q"]));
     for (what, change) in kinds {
         let edit = Candidate::new("datac", || {
@@ -334,7 +333,7 @@ fn scaling(report: &mut Report, fresh: &Fresh<'_>) {
         write_blocks(&source, times, |time| another(&block, time));
         let bytes = fs::metadata(&source).expect("it was written").len();
         let cold = Candidate::new("datac", || {
-            let workspace = fresh.empty();
+            let workspace = fresh.once();
             one_source(&workspace, "rows.jsonl", 1);
             fs::hard_link(&source, workspace.join("rows.jsonl")).expect("a file can be linked");
             datac(&workspace, &["build", "-q"])

@@ -1,11 +1,15 @@
 //! Workspaces to measure in.
 
 use std::{
+    cell::{Cell, RefCell},
     fmt::Write as _,
     fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::Command,
 };
+
+use walkdir::WalkDir;
 
 /// The project's folder.
 pub(crate) fn project() -> &'static Path {
@@ -21,7 +25,7 @@ pub(crate) fn datac(workspace: &Path, arguments: &[&str]) -> Command {
 
 /// Copies everything below `from` to `to`.
 pub(crate) fn copy(from: &Path, to: &Path) {
-    for entry in walkdir::WalkDir::new(from) {
+    for entry in WalkDir::new(from) {
         let entry = entry.expect("the folder can be listed");
         let to = to.join(entry.path().strip_prefix(from).expect("it is below"));
         if entry.file_type().is_dir() {
@@ -36,20 +40,25 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 /// back a moment ago, and that would be measured.
 pub(crate) struct Fresh<'f> {
     folder: &'f Path,
-    made: std::cell::Cell<u32>,
+    made: Cell<u32>,
+    /// Workspaces of single runs whose files may be in memory still.
+    used: RefCell<Vec<PathBuf>>,
 }
 
 impl<'f> Fresh<'f> {
     /// Workspaces below `folder`.
     pub(crate) fn below(folder: &'f Path) -> Self {
-        Self { folder, made: std::cell::Cell::new(0) }
+        Self { folder, made: Cell::default(), used: RefCell::default() }
     }
 
     /// A workspace with the eight recipes.
     pub(crate) fn eight(&self) -> PathBuf {
-        let workspace = self.empty();
-        copy(&project().join("config"), &workspace.join("config"));
-        workspace
+        with_eight(self.empty())
+    }
+
+    /// The same for one run.
+    pub(crate) fn eight_once(&self) -> PathBuf {
+        with_eight(self.once())
     }
 
     /// An empty folder.
@@ -60,6 +69,31 @@ impl<'f> Fresh<'f> {
         fs::create_dir_all(&workspace).expect("a folder can be made");
         workspace
     }
+
+    /// An empty folder for one run. The system lets go of what earlier runs have left in memory: a virtual machine is slow
+    /// to come by memory that it never had, and whoever runs when it needs more would seem slow.
+    pub(crate) fn once(&self) -> PathBuf {
+        let used = self.used.take();
+        if !used.is_empty() {
+            // What was not written cannot be let go.
+            Command::new("sync").status().ok();
+        }
+        // A file of several names is a source that the next run reads, too.
+        let is_own = |entry: &walkdir::DirEntry| entry.metadata().is_ok_and(|meta| meta.is_file() && meta.nlink() == 1);
+        for entry in used.iter().flat_map(WalkDir::new).flatten().filter(is_own) {
+            if let Ok(file) = fs::File::open(entry.path()) {
+                rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed).ok();
+            }
+        }
+        let workspace = self.empty();
+        self.used.borrow_mut().push(workspace.clone());
+        workspace
+    }
+}
+
+fn with_eight(workspace: PathBuf) -> PathBuf {
+    copy(&project().join("config"), &workspace.join("config"));
+    workspace
 }
 
 /// `recipes` recipes of one local row each, and the same tree for ninja: as many edges, two outputs each.
