@@ -22,7 +22,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub use entries::{Entry, EntryKind, entries, kind, remove_empty_dir};
-pub use probe::{Probe, Space, Stamps, available_memory, cores, nearest, space};
+pub use probe::{Probe, Space, Stamps, allow_open_files, available_memory, cores, nearest, space};
 
 /// A file operation that failed, with the path it was about.
 #[derive(Debug, thiserror::Error)]

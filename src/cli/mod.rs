@@ -80,6 +80,7 @@ pub fn run() -> ExitCode {
     }
     // Before anything is opened.
     let make = Make::inherited();
+    system::allow_open_files();
     let interrupt = Arc::new(AtomicBool::new(false));
     install_interrupt(&interrupt);
     let screen = Screen::new(arguments.global.color, arguments.global.quiet);

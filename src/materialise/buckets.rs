@@ -9,7 +9,8 @@ use std::{
 use super::gather::{GatherError, Order, Out};
 use crate::system::FileError;
 
-/// Each bucket is an open file, and a process may have 1,024. Beyond some gigabytes buckets are larger instead.
+/// Each bucket is an open file, and a process may have 1,024, of which others want some at the same time. Beyond some
+/// gigabytes buckets are larger instead.
 const MOST: u64 = 256;
 
 /// What is written before a row: its position, its source and its length, 4 bytes each.
@@ -29,14 +30,16 @@ impl<'s> Buckets<'s> {
     /// Buckets for rows of a mean size, each of about so many bytes.
     pub(super) fn new(orders: &[Order], mean: u64, bytes: u64, scratch: &'s Path) -> Result<Self, GatherError> {
         let mut buckets = Self { files: Vec::new(), ends: Vec::new(), outputs: Vec::new(), scratch };
-        let mut first = 0_u64;
+        let whole: u64 = orders.iter().map(|order| order.rows).sum();
+        if whole > u64::from(u32::MAX) {
+            return Err(GatherError::Mismatch);
+        }
+        let mut first = 0;
         for order in orders {
-            let count = (order.rows * mean).div_ceil(bytes).clamp(1, MOST).min(order.rows);
+            let most = (MOST * order.rows).div_ceil(whole.max(1));
+            let count = (order.rows * mean).div_ceil(bytes).clamp(1, most.max(1)).min(order.rows);
             for bucket in 1..=count {
-                let end = first
-                    + u64::try_from(u128::from(order.rows) * u128::from(bucket) / u128::from(count))
-                        .unwrap_or(u64::MAX);
-                buckets.ends.push(u32::try_from(end).map_err(|_| GatherError::Mismatch)?);
+                buckets.ends.push((first + order.rows * bucket / count) as u32);
                 let file = tempfile::tempfile_in(scratch).map_err(|error| buckets.failed(error))?;
                 buckets.files.push(BufWriter::with_capacity(64 << 10, file));
             }

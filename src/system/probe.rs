@@ -101,6 +101,20 @@ pub fn available_memory() -> Option<u64> {
     Some(available.min(limit))
 }
 
+/// Lets this process have as many files open as the system allows it at most: mostly it begins with 1,024, and large
+/// outputs are put in order through hundreds.
+pub fn allow_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    // Some systems name no limit and refuse to be asked for that many.
+    const ENOUGH: u64 = 65_536;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = maximum.map_or(ENOUGH, |maximum| maximum.min(ENOUGH));
+    if current.is_some_and(|current| current < wanted) {
+        // What is allowed already has to do then.
+        setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }).ok();
+    }
+}
+
 /// How many threads the machine runs at once, as far as this process may use it.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
@@ -109,6 +123,15 @@ pub fn cores() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn as_many_files_may_be_open_as_the_system_allows() {
+        use rustix::process::{Resource, getrlimit};
+        allow_open_files();
+        let limit = getrlimit(Resource::Nofile);
+        let allowed = limit.maximum.unwrap_or(65_536).min(65_536);
+        assert!(limit.current.is_none_or(|current| current >= allowed), "{limit:?}");
+    }
 
     #[test]
     fn a_folder_is_probed_and_left_as_it_was() {
