@@ -1,6 +1,7 @@
 //! The cache: content-addressed blobs, the record of which action made which, and the ledger of runs.
 
 mod codec;
+mod database;
 mod inventory;
 mod ledger;
 mod record;

@@ -8,17 +8,16 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use super::{ledger, upkeep};
+use super::database::{is_damage, read, set_aside, write};
 use crate::{
     hash::{Digest, Manifest},
-    system::{self, FileError, Stat},
+    system::{self, Stat},
 };
 
 /// How a record is opened.
@@ -111,9 +110,6 @@ pub type Digests = HashMap<String, (Stat, Digest, i64)>;
 
 /// The database's name.
 pub(super) const RECORD: &str = "record.sqlite";
-
-/// Raised when a table or the encoding of what it holds changes: another version begins an empty record.
-const SCHEMA_VERSION: i64 = 6;
 
 impl Record {
     /// Opens the record below `root`; a damaged one is set aside, and `warn` told.
@@ -356,98 +352,31 @@ pub(super) fn unseal<'s>(name: &[u8], sealed: &'s [u8]) -> Option<&'s [u8]> {
     (xxh3_64_with_seed(value, xxh3_64(name)) == u64::from_le_bytes(*hash)).then_some(value)
 }
 
-/// Opens a record for reading; `None` if it is empty or of another version.
-fn read(path: &Path) -> rusqlite::Result<Option<Connection>> {
-    let open = || connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
-    let (connection, version) = match open() {
-        Err(error) if needs_recovery(&error) => {
-            // A build was killed while it wrote. SQLite undoes the half-written part, which a reader may not; nothing
-            // that was recorded is lost by it.
-            drop(connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE));
-            open()?
-        }
-        opened => opened?,
-    };
-    Ok((version == SCHEMA_VERSION).then_some(connection))
-}
-
-/// Opens a record for writing; one of another version is begun again.
-fn write(path: &Path) -> rusqlite::Result<Connection> {
-    let (connection, version) = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
-    // NORMAL still syncs the database before its journal is truncated: a crash leaves the old or the new record.
-    connection.execute_batch("PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = NORMAL;")?;
-    if version != SCHEMA_VERSION {
-        connection.execute_batch(&format!(
-            "BEGIN IMMEDIATE;
-             DROP TABLE IF EXISTS actions; DROP TABLE IF EXISTS recipes; DROP TABLE IF EXISTS files;
-             CREATE TABLE actions (key BLOB PRIMARY KEY, kind TEXT NOT NULL, outcome BLOB NOT NULL) WITHOUT ROWID;
-             -- Two tables: details are long, and every build reads the rest of all recipes.
-             CREATE TABLE recipes (path TEXT PRIMARY KEY, fresh BLOB NOT NULL) WITHOUT ROWID;
-             CREATE TABLE details (path TEXT PRIMARY KEY, detail BLOB NOT NULL) WITHOUT ROWID;
-             CREATE TABLE files (path TEXT PRIMARY KEY, hashed BLOB NOT NULL) WITHOUT ROWID;
-             {} {}
-             PRAGMA user_version = {SCHEMA_VERSION};
-             COMMIT;",
-            ledger::TABLES,
-            upkeep::TABLES
-        ))?;
-    }
-    Ok(connection)
-}
-
-/// Opens the database and reads its version, for which SQLite looks at the file.
-fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<(Connection, i64)> {
-    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(Duration::from_secs(30))?;
-    connection.set_prepared_statement_cache_capacity(32);
-    let version = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    Ok((connection, version))
-}
-
-/// Takes a damaged record out of the way.
-fn set_aside(path: &Path, error: &rusqlite::Error, warn: &Warn) -> Result<(), FileError> {
-    let aside = path.with_extension("damaged");
-    system::rename(path, &aside)?;
-    system::remove(&path.with_extension("sqlite-journal"))?;
-    warn(format!(
-        "the record `{}` was damaged ({error}); it is set aside as `{}` and begun again",
-        path.display(),
-        aside.display()
-    ));
-    Ok(())
-}
-
-/// Whether a journal left behind has to be rolled back before anything can be read.
-fn needs_recovery(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen))
-}
-
-/// Whether an error comes of what the file holds. All that is asked of SQLite is fixed, so that whatever is neither the
-/// disk's nor another process's doing is: a table that is gone, a column of another type, a page that is none.
-fn is_damage(error: &rusqlite::Error) -> bool {
-    !matches!(
-        error.sqlite_error_code(),
-        Some(
-            ErrorCode::DatabaseBusy
-                | ErrorCode::DatabaseLocked
-                | ErrorCode::DiskFull
-                | ErrorCode::SystemIoFailure
-                | ErrorCode::CannotOpen
-                | ErrorCode::PermissionDenied
-                | ErrorCode::AuthorizationForStatementDenied
-                | ErrorCode::OperationInterrupted
-                | ErrorCode::OutOfMemory
-                | ErrorCode::NoLargeFileSupport
-        )
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn quiet() -> Warn {
         Arc::new(|_| {})
+    }
+
+    #[test]
+    fn a_record_of_another_version_is_begun_again_and_is_no_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let (key, path) = (Digest::of(b"key"), folder.path().join(RECORD));
+        let told: Arc<Mutex<Vec<String>>> = Arc::default();
+        for _ in 0..2 {
+            let warnings = told.clone();
+            let warn = Arc::new(move |warning| warnings.lock().unwrap().push(warning));
+            let record = Record::open(folder.path(), Access::Write, warn).unwrap();
+            assert_eq!(record.outcome(&key).unwrap(), None);
+            record.note(key, "convert", vec![1]);
+            record.flush().unwrap();
+            drop(record);
+            // With all tables as they are now, as whoever goes back a version and forth again leaves them.
+            Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 1").unwrap();
+        }
+        assert!(told.lock().unwrap().is_empty(), "{told:?}");
     }
 
     #[test]
