@@ -67,6 +67,8 @@ pub(super) struct Looks<'a> {
     pub(super) pinning: Pinning,
     /// Whether every recipe is looked at closely, however fresh it seems.
     pub(super) closely: bool,
+    /// Whether a recipe is looked at closely, too, if what is told of its last build cannot be had.
+    pub(super) detailed: bool,
     /// Converter versions that differ from the registered ones.
     pub(super) versions: &'a BTreeMap<String, String>,
     /// Where the planner finds outcomes; `None`: the record.
@@ -80,7 +82,15 @@ pub(super) struct Looks<'a> {
 impl Default for Looks<'_> {
     fn default() -> Self {
         static NONE: BTreeMap<String, String> = BTreeMap::new();
-        Self { pinning: Pinning::Read, closely: false, versions: &NONE, lookup: None, on_execute: None, kept: None }
+        Self {
+            pinning: Pinning::Read,
+            closely: false,
+            detailed: false,
+            versions: &NONE,
+            lookup: None,
+            on_execute: None,
+            kept: None,
+        }
     }
 }
 
@@ -140,6 +150,8 @@ impl Workspace {
             .map(|(text, last)| {
                 let recorded = last.as_ref().filter(|_| !looks.closely);
                 let is_fresh = recorded.is_some_and(|last| self.first_look(&text, last, world, &locals, quarantined));
+                let is_told = || !looks.detailed || matches!(session.record.detail(&text.path), Ok(Some(_)));
+                let is_fresh = is_fresh && is_told();
                 Assessed::new(text, last, is_fresh)
             })
             .collect();

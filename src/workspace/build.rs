@@ -163,6 +163,7 @@ impl Workspace {
         let looks = Looks {
             pinning: if options.locked { Pinning::Locked } else { Pinning::Resolve },
             closely: options.force,
+            detailed: options.detailed,
             versions: &options.versions,
             lookup: Some(Arc::new(move |key: &Digest| looked_up.lookup(key))),
             on_execute: options.on_query.clone().map(query_names),
@@ -237,7 +238,7 @@ impl Workspace {
         let kept = options.kept_plan();
         // A plan that is kept tells its queries to whoever it was made for.
         let on_execute = kept.as_ref().and(options.on_query.clone()).map(query_names);
-        let session = self.assess(record.clone(), selectors, Looks { kept, on_execute, ..Looks::default() })?;
+        let session = self.assess(record.clone(), selectors, Looks { kept, on_execute, detailed: options.detailed, ..Looks::default() })?;
         // What the second look called fresh is recorded anew, so that the first look settles it next time.
         let settled = |assessed: &Assessed| assessed.status.state == State::Fresh && assessed.file.is_none();
         let may_be_none = || asks_for_state(selectors).is_some();

@@ -113,6 +113,7 @@ impl Workspace {
         let (own, store, noted) = (record.clone(), self.store(), looked_up.clone());
         let looks = Looks {
             pinning: Pinning::Pinned,
+            detailed: false,
             closely: true,
             versions,
             lookup: Some(Arc::new(move |key: &Digest| {

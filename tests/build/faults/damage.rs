@@ -218,3 +218,18 @@ fn a_journal_left_by_a_killed_process_is_rolled_back() {
         space.assert_settled();
     }
 }
+
+#[test]
+fn what_is_told_of_a_build_is_found_out_anew_where_it_is_lost() {
+    let space = small();
+    space.build();
+    let before = space.outputs();
+    let record = Connection::open(space.path("cache/v1/record.sqlite")).unwrap();
+    assert!(record.execute("UPDATE details SET detail = zeroblob(20)", []).unwrap() > 0);
+    drop(record);
+    // It insists on a summary of each recipe.
+    let report = space.build();
+    assert_eq!(ran(&report), "", "no action has to run for it");
+    assert_same(&space.outputs(), &before);
+    space.assert_settled();
+}
