@@ -1,9 +1,13 @@
 //! Digests, and the one walk that yields both a cache key and the words that explain it.
 
+mod pieces;
+
 use std::{borrow::Cow, fmt};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+pub use pieces::{PIECE, PieceHash, Pieces};
 
 /// A BLAKE3 digest, 32 bytes, written as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

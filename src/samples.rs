@@ -58,6 +58,12 @@ impl SampleIndex {
         self.row.is_empty()
     }
 
+    /// About how many bytes of memory it takes.
+    pub fn bytes(&self) -> usize {
+        let answers: usize = self.answer.iter().flatten().map(String::len).sum();
+        self.len() * (FIXED_BYTES + size_of::<Option<String>>()) + answers
+    }
+
     /// Where a sample stands in the rows blob.
     pub fn range(&self, sample: usize) -> std::ops::Range<usize> {
         let start = if sample == 0 { 0 } else { self.end[sample - 1] as usize };

@@ -6,23 +6,24 @@
 
 mod entries;
 mod probe;
+mod replacement;
 
 use std::{
     cell::RefCell,
     collections::HashSet,
     ffi::OsString,
     fs::{self, File},
-    io::{self, Read, Write},
+    io::{self, Read},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    thread::{self, JoinHandle},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use serde::{Deserialize, Serialize};
 
 pub use entries::{Entry, EntryKind, entries, kind, remove_empty_dir};
-pub use probe::{Probe, Space, Stamps, allow_open_files, available_memory, cores, nearest, space};
+pub use probe::{Probe, Space, Stamps, allow_open_files, available_memory, cores, nearest, space, stamps_each_change};
+pub use replacement::Replacement;
 
 /// A file operation that failed, with the path it was about.
 #[derive(Debug, thiserror::Error)]
@@ -50,10 +51,18 @@ fn at<'p>(verb: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> FileE
 /// The coarsest step of the clock that file systems stamp with: one tick at 100 Hz.
 const GRAIN_NS: i64 = 10_000_000;
 
-/// Waits until a file stamped at `stamp_ns` is older than the grain, so that any later write shows in its stat.
-pub fn wait_past_grain(stamp_ns: i64) {
-    let missing = stamp_ns + GRAIN_NS + 1 - now_ns();
-    if (1..=GRAIN_NS + 1).contains(&missing) {
+/// The first moment at which a file stamped at `stamp_ns` is older than the grain.
+pub fn past_grain(stamp_ns: i64) -> i64 {
+    stamp_ns + GRAIN_NS + 1
+}
+
+/// Waits until any later write to the file at `path`, whose stat was taken and says `stamp_ns`, shows in its stat: until it
+/// is older than the grain, unless its file system stamps every change that follows a look with a time of its own.
+///
+/// That is found out in the folder `scratch`, if it is of the same file system.
+pub fn wait_past_grain(stamp_ns: i64, path: &Path, scratch: &Path) {
+    let missing = past_grain(stamp_ns) - now_ns();
+    if (1..=GRAIN_NS + 1).contains(&missing) && !stamps_each_change(path, scratch) {
         std::thread::sleep(Duration::from_nanos(missing as u64));
     }
 }
@@ -214,126 +223,14 @@ pub fn names(path: &Path) -> HashSet<OsString> {
     fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect()
 }
 
-/// A file being written beside its destination; dropped without [`Replacement::commit`], it leaves nothing behind.
-#[derive(Debug)]
-pub struct Replacement {
-    temporary: tempfile::NamedTempFile,
-    destination: PathBuf,
-    /// A thread that waits for the disk to take what was written so far.
-    syncing: Option<JoinHandle<io::Result<()>>>,
-}
-
-impl Write for Replacement {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.temporary.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.temporary.flush()
-    }
-}
-
-/// How the names of unfinished replacements begin and end.
-const LEFT_OVER: (&str, &str) = (".datac-", ".part");
-
-impl Replacement {
-    /// Whether a file of this name is a replacement that was begun and never put in place.
-    pub fn is_left_over(name: &str) -> bool {
-        name.starts_with(LEFT_OVER.0) && name.ends_with(LEFT_OVER.1)
-    }
-
-    /// Starts a replacement of `destination`, whose folder must exist.
-    pub fn new(destination: &Path) -> Result<Self, FileError> {
-        let folder = destination.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let temporary = tempfile::Builder::new()
-            .prefix(LEFT_OVER.0)
-            .suffix(LEFT_OVER.1)
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-            .tempfile_in(folder)
-            .map_err(at("write beside", destination))?;
-        Ok(Self { temporary, destination: destination.to_owned(), syncing: None })
-    }
-
-    /// Has the disk take what was written so far, while more comes: the sync at the end then has less to wait for.
-    pub fn sync_soon(&mut self) -> Result<(), FileError> {
-        if self.syncing.as_ref().is_some_and(|syncing| !syncing.is_finished()) {
-            return Ok(());
-        }
-        self.synced()?;
-        // A handle or a thread that is not to be had leaves all to the sync at the end.
-        if let Ok(file) = self.temporary.as_file().try_clone() {
-            self.syncing = thread::Builder::new().spawn(move || file.sync_data()).ok();
-        }
-        Ok(())
-    }
-
-    /// Waits for the sync under way. The system tells of a failed write once, to whoever syncs first: it may be this one.
-    fn synced(&mut self) -> Result<(), FileError> {
-        let Some(syncing) = self.syncing.take() else { return Ok(()) };
-        syncing
-            .join()
-            .unwrap_or_else(|_| Err(io::Error::other("a sync has panicked")))
-            .map_err(at("sync", &self.destination))
-    }
-
-    /// Appends bytes.
-    pub fn write_all(&mut self, bytes: &[u8]) -> Result<(), FileError> {
-        self.temporary.write_all(bytes).map_err(at("write", &self.destination))
-    }
-
-    /// Puts the file in place without syncing it: for content that is checked on every read.
-    pub fn commit_unsynced(self) -> Result<(), FileError> {
-        self.temporary.persist(&self.destination).map(drop).map_err(|error| at("write", &self.destination)(error.error))
-    }
-
-    /// Puts the file at `path`, on the same file system, without syncing it; returns its size.
-    pub fn commit_unsynced_at(mut self, path: &Path) -> Result<u64, FileError> {
-        self.destination = path.to_owned();
-        let bytes = stat_file(self.temporary.as_file(), path)?.size;
-        self.commit_unsynced().map(|()| bytes)
-    }
-
-    /// Puts the file in place, synced, if nothing is there; returns whether it did.
-    pub fn commit_new(self) -> Result<bool, FileError> {
-        self.temporary.as_file().sync_all().map_err(at("sync", &self.destination))?;
-        match self.temporary.persist_noclobber(&self.destination) {
-            Ok(_) => {}
-            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
-            Err(error) => return Err(at("write", &self.destination)(error.error)),
-        }
-        self.destination.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or(Ok(()), sync_dir)?;
-        Ok(true)
-    }
-
-    /// Syncs the file, puts it in place and syncs the folder; returns its stat.
-    pub fn commit(mut self) -> Result<Stat, FileError> {
-        self.synced()?;
-        self.temporary.as_file().sync_all().map_err(at("sync", &self.destination))?;
-        let replaced = File::open(&self.destination).ok();
-        let file =
-            self.temporary.persist(&self.destination).map_err(|error| at("write", &self.destination)(error.error))?;
-        let_go(replaced);
-        if let Some(folder) = self.destination.parent() {
-            sync_dir(folder)?;
-        }
-        stat_file(&file, &self.destination)
-    }
-}
-
-/// Closes a file that no name leads to any more. The system frees what it took then, which takes a while for a large one:
-/// no one has to wait for that.
-fn let_go(replaced: Option<File>) {
-    const LARGE: u64 = 1 << 20;
-    if let Some(replaced) = replaced.filter(|file| file.metadata().is_ok_and(|meta| meta.len() >= LARGE)) {
-        thread::Builder::new().spawn(move || drop(replaced)).ok();
-    }
-}
-
 /// Replaces a file by `bytes`, synced, old or new but never half.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<Stat, FileError> {
     let mut replacement = Replacement::new(path)?;
     replacement.write_all(bytes)?;
-    replacement.commit()
+    replacement.sync()?;
+    let stat = replacement.put_in_place()?;
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or(Ok(()), sync_dir)?;
+    Ok(stat)
 }
 
 /// Replaces a file that others can do without by `bytes`, unless it holds them: not synced, but old or new and never half.

@@ -102,15 +102,17 @@ pub(super) fn name(run: i64, path: &str) -> Vec<u8> {
 }
 
 impl Record {
-    /// Notes a run, what it built, and what recipes stand on now; forgets what is older than [`KEPT_RUNS`].
+    /// Notes a run, what it built, and what recipes stand on now, with everything noted before; forgets what is older than [`KEPT_RUNS`].
     pub fn note_run(
         &self,
         run: &Run,
         builds: &[Build],
         recipes: &[(String, FreshRecipe, BuiltDetail)],
     ) -> Result<Noted, RecordError> {
+        let outcomes = self.take_noted();
         let noted = self.on(|connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            outcomes.insert(&transaction)?;
             insert_recipes(&transaction, recipes)?;
             // The newest run is never forgotten, so that its number is never given out again.
             let id: i64 = transaction.query_row("SELECT COALESCE(MAX(id), 0) + 1 FROM runs", [], |row| row.get(0))?;

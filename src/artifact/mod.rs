@@ -4,6 +4,7 @@ mod codec;
 mod database;
 mod inventory;
 mod ledger;
+mod recent;
 mod record;
 mod store;
 mod survey;
@@ -11,6 +12,7 @@ mod upkeep;
 
 pub use inventory::{DOWNLOADS, Held, Inventory, LOCK, SCRATCH};
 pub use ledger::{Build, KEPT_RUNS, Noted, Run, RunId, RunOutcome};
+pub use recent::Recent;
 pub use record::{Access, BuiltDetail, Digests, FreshRecipe, OutputFile, Record, RecordError, Warn};
 pub use store::{Miss, MissReason, Store};
 pub use survey::Survey;

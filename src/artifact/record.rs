@@ -224,35 +224,30 @@ impl Record {
 
     /// Writes everything noted, in one transaction.
     pub fn flush(&self) -> Result<(), RecordError> {
-        let pending = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
-        let hashed = std::mem::take(&mut *self.hashed.lock().unwrap_or_else(PoisonError::into_inner));
-        if pending.is_empty() && hashed.is_empty() {
+        let noted = self.take_noted();
+        if noted.is_empty() {
             return Ok(());
         }
-        let mut pending: Vec<_> =
-            pending.into_iter().map(|(key, (kind, outcome))| (key, kind, seal(key.as_bytes(), &outcome))).collect();
-        // In key order the B-tree is filled from one side.
-        pending.sort_unstable_by_key(|entry| entry.0);
-        let mut hashed: Vec<_> =
-            hashed.into_iter().map(|(path, hashed)| (seal(path.as_bytes(), &hashed), path)).collect();
-        hashed.sort_unstable_by(|a, b| a.1.cmp(&b.1));
         self.on(|connection| {
             let transaction = connection.transaction()?;
-            {
-                let mut insert = transaction
-                    .prepare_cached("INSERT OR REPLACE INTO actions (key, kind, outcome) VALUES (?1, ?2, ?3)")?;
-                for (key, kind, outcome) in &pending {
-                    insert.execute(params![key.as_bytes(), kind, outcome])?;
-                }
-                let mut insert =
-                    transaction.prepare_cached("INSERT OR REPLACE INTO files (path, hashed) VALUES (?1, ?2)")?;
-                for (hashed, path) in &hashed {
-                    insert.execute(params![path, hashed])?;
-                }
-            }
+            noted.insert(&transaction)?;
             transaction.commit()
         })
         .map(drop)
+    }
+
+    /// Takes everything noted, to be written with something else.
+    pub(super) fn take_noted(&self) -> Noted {
+        let pending = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
+        let hashed = std::mem::take(&mut *self.hashed.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut outcomes: Vec<_> =
+            pending.into_iter().map(|(key, (kind, outcome))| (key, kind, seal(key.as_bytes(), &outcome))).collect();
+        // In key order the B-tree is filled from one side.
+        outcomes.sort_unstable_by_key(|entry| entry.0);
+        let mut hashed: Vec<_> =
+            hashed.into_iter().map(|(path, hashed)| (seal(path.as_bytes(), &hashed), path)).collect();
+        hashed.sort_unstable_by(|a, b| a.1.cmp(&b.1));
+        Noted { outcomes, hashed }
     }
 
     /// What every recipe stood on when it was last built, by recipe path.
@@ -279,10 +274,12 @@ impl Record {
         Ok(found.flatten().and_then(|sealed| self.unsealed(path.as_bytes(), &sealed)))
     }
 
-    /// Replaces what recipes stood on.
+    /// Replaces what recipes stood on, and writes everything noted.
     pub fn set_recipes(&self, built: &[(String, FreshRecipe, BuiltDetail)]) -> Result<(), RecordError> {
+        let noted = self.take_noted();
         self.on(|connection| {
             let transaction = connection.transaction()?;
+            noted.insert(&transaction)?;
             insert_recipes(&transaction, built)?;
             transaction.commit()
         })
@@ -295,11 +292,22 @@ impl Record {
         if let Some(hashed) = self.hashed.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
             return Ok(sure(*hashed));
         }
+        Ok(self.hashed(path)?.and_then(sure))
+    }
+
+    /// The stat that a file had when its digest was last written, and that digest, whatever has become of it since.
+    pub fn former_digest(&self, path: &str) -> Option<(Stat, Digest)> {
+        let (stat, digest, _) = self.hashed(path).ok()??;
+        Some((stat, digest))
+    }
+
+    /// What is written of a file.
+    fn hashed(&self, path: &str) -> Result<Option<Hashed>, RecordError> {
         let found: Option<Option<Vec<u8>>> = self.on(|connection| {
             let mut select = connection.prepare_cached("SELECT hashed FROM files WHERE path = ?1")?;
             select.query_row([path], |row| row.get(0)).optional()
         })?;
-        Ok(found.flatten().and_then(|sealed| self.unsealed(path.as_bytes(), &sealed)).and_then(sure))
+        Ok(found.flatten().and_then(|sealed| self.unsealed(path.as_bytes(), &sealed)))
     }
 
     /// Notes the digest of a file; `hashed_ns` is a time before the hashing began. Written by the next
@@ -320,6 +328,34 @@ impl Record {
     /// Notes digests that another record had noted.
     pub fn note_digests(&self, digests: Digests) {
         self.hashed.lock().unwrap_or_else(PoisonError::into_inner).extend(digests);
+    }
+}
+
+/// What was noted, as it is stored.
+pub(super) struct Noted {
+    /// Outcomes: key, kind, outcome.
+    outcomes: Vec<(Digest, String, Vec<u8>)>,
+    /// Digests of files, each with the file's path.
+    hashed: Vec<(Vec<u8>, String)>,
+}
+
+impl Noted {
+    fn is_empty(&self) -> bool {
+        self.outcomes.is_empty() && self.hashed.is_empty()
+    }
+
+    /// Writes all of it, within a transaction.
+    pub(super) fn insert(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut insert =
+            connection.prepare_cached("INSERT OR REPLACE INTO actions (key, kind, outcome) VALUES (?1, ?2, ?3)")?;
+        for (key, kind, outcome) in &self.outcomes {
+            insert.execute(params![key.as_bytes(), kind, outcome])?;
+        }
+        let mut insert = connection.prepare_cached("INSERT OR REPLACE INTO files (path, hashed) VALUES (?1, ?2)")?;
+        for (hashed, path) in &self.hashed {
+            insert.execute(params![path, hashed])?;
+        }
+        Ok(())
     }
 }
 

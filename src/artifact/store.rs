@@ -4,7 +4,6 @@
 //! by a power cut is a miss like any other.
 
 use std::{
-    collections::{HashMap, VecDeque},
     io::{Read, Write},
     path::{Path, PathBuf},
     sync::{
@@ -13,7 +12,7 @@ use std::{
     },
 };
 
-use super::{codec, inventory::BLOBS};
+use super::{codec, inventory::BLOBS, recent::Recent};
 use crate::{
     hash::Digest,
     system::{self, FileError, Replacement},
@@ -23,40 +22,17 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
-    recent: Arc<Mutex<Recent>>,
+    recent: Arc<Mutex<Recent<Vec<u8>>>>,
     written: Arc<AtomicU64>,
-}
-
-/// Bytes of blobs that were made a moment ago and are about to be read: what is written to outputs is mostly what was
-/// just converted, and reading it back would cost a decompression and a hash for nothing.
-#[derive(Debug, Default)]
-struct Recent {
-    blobs: HashMap<Digest, Arc<Vec<u8>>>,
-    order: VecDeque<Digest>,
-    bytes: usize,
 }
 
 /// Bytes of a large blob that are read at a time: a multiple of what its numbers take.
 const PART: usize = 1 << 20;
 
-/// The most that is kept of them. A build of a few hundred megabytes finds half of its rows here; one of many
+/// The most that is kept of what was made a moment ago. What is written to outputs is mostly what was just converted, and
+/// reading it back would cost a decompression and a hash for nothing. A build of a few hundred megabytes finds half of its rows here; one of many
 /// gigabytes finds none and reads the cache as ever.
 const RECENT_BYTES: usize = 64 << 20;
-
-impl Recent {
-    fn keep(&mut self, digest: Digest, bytes: Arc<Vec<u8>>) {
-        if bytes.len() > RECENT_BYTES || self.blobs.contains_key(&digest) {
-            return;
-        }
-        self.bytes += bytes.len();
-        self.order.push_back(digest);
-        self.blobs.insert(digest, bytes);
-        while self.bytes > RECENT_BYTES {
-            let Some(oldest) = self.order.pop_front() else { break };
-            self.bytes -= self.blobs.remove(&oldest).map_or(0, |bytes| bytes.len());
-        }
-    }
-}
 
 /// A blob that cannot be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -82,7 +58,8 @@ pub enum MissReason {
 impl Store {
     /// The store below `root`, which is made when the first blob is put.
     pub fn new(root: &Path) -> Self {
-        Self { root: root.join(BLOBS), recent: Arc::default(), written: Arc::default() }
+        let recent = Arc::new(Mutex::new(Recent::new(RECENT_BYTES)));
+        Self { root: root.join(BLOBS), recent, written: Arc::default() }
     }
 
     /// Bytes that were written to disk through this store.
@@ -189,7 +166,7 @@ impl Store {
     }
 
     fn recent(&self, digest: &Digest) -> Option<Arc<Vec<u8>>> {
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner).blobs.get(digest).cloned()
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).get(digest)
     }
 
     /// Begins a file at the path of a blob.
@@ -214,8 +191,8 @@ impl Store {
 
     /// Stores bytes that will be read again soon.
     pub fn put_recent(&self, bytes: Vec<u8>) -> Result<Digest, FileError> {
-        let digest = self.put(&bytes)?;
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner).keep(digest, Arc::new(bytes));
+        let (digest, size) = (self.put(&bytes)?, bytes.len());
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).keep(digest, Arc::new(bytes), size);
         Ok(digest)
     }
 
@@ -233,7 +210,7 @@ impl Store {
     /// Reads a blob as [`Store::get`] does, for whoever will ask for it again soon.
     pub fn get_recent(&self, digest: &Digest) -> Result<Arc<Vec<u8>>, Miss> {
         let bytes = self.get(digest)?;
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner).keep(*digest, bytes.clone());
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).keep(*digest, bytes.clone(), bytes.len());
         Ok(bytes)
     }
 
@@ -327,7 +304,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(folder.path());
         let digests: Vec<Digest> = (0..9_u8).map(|i| store.put_recent(vec![i; RECENT_BYTES / 8]).unwrap()).collect();
-        assert_eq!(store.recent.lock().unwrap().blobs.len(), 8, "the oldest had to go");
         system::remove(&store.path(&digests[8])).unwrap();
         assert_eq!(store.get(&digests[8]).unwrap()[0], 8);
         system::remove(&store.path(&digests[0])).unwrap();

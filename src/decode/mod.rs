@@ -1,6 +1,7 @@
 //! Source bytes to rows: decompress, cut into chunks, parse.
 //!
-//! [`open`] yields a file's chunks in one pass; [`reread`] fetches single chunks again when the rest is in the cache.
+//! [`open`] yields a file's chunks in one pass; a [`Recutter`] those of a file of which an earlier version was cut; [`reread`]
+//! fetches single chunks again when the rest is in the cache.
 
 mod chunk;
 mod column_cutter;
@@ -11,6 +12,7 @@ mod delimited;
 mod json;
 mod kind;
 mod object;
+mod recut;
 mod room;
 mod stream;
 #[cfg(test)]
@@ -28,6 +30,7 @@ use column_cutter::ColumnCutter;
 use columnar::Batches;
 pub use cutter::{CUTTER_VERSION, Cutter};
 pub use kind::{Compression, FileKind, RowFormat};
+pub use recut::{FormerChunk, Given, Recutter};
 pub use room::ChunkBytes;
 use room::Room;
 use stream::Stream;

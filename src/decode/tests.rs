@@ -2,6 +2,7 @@
 
 mod cutting;
 mod hostile;
+mod recutting;
 mod rows;
 mod values;
 

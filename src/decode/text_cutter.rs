@@ -46,6 +46,16 @@ impl TextCutter {
         Ok(cutter)
     }
 
+    /// A cutter over lines that begin at `place` of a file, behind a chunk.
+    pub(super) fn lines_from(input: Box<dyn Read + Send>, place: Place) -> Self {
+        Self { place: Place { length: 0, ..place }, ..Self::new(input, Encoding::JsonLines) }
+    }
+
+    /// Where what has not been given out begins.
+    pub(super) fn place(&self) -> Place {
+        self.place
+    }
+
     /// A cutter over a JSON array, or over lines if the file begins with an object.
     pub(super) fn json(input: Box<dyn Read + Send>) -> Result<Self, DecodeError> {
         let mut cutter = Self::lines(input)?;

@@ -1,7 +1,7 @@
 //! Runs an arrangement: the hashes of all selected samples in, two ordered lists out.
 
 use super::{
-    select::{index, selection, tokens},
+    select::{selection, tokens},
     step::{Context, Stop},
 };
 use crate::{
@@ -76,7 +76,7 @@ impl Candidates for Selected<'_> {
             let selection = selection(self.context, &selected.selected)?;
             for (i, chunk) in selected.chunks.iter().enumerate().take(selection.chunks()) {
                 self.context.check()?;
-                let index = index(self.context, chunk)?;
+                let index = self.context.indexes.of(chunk)?;
                 let tokens = match (self.unit, chunk.tokens) {
                     (Unit::Tokens, Some(digest)) => tokens(self.context, &digest, index.len())?,
                     (Unit::Tokens, None) => return Err(uncounted()),

@@ -158,11 +158,14 @@ impl<'j> Work<'j> {
                     Some(context.store.put(&bytes)?)
                 };
                 let bytes = self.rows.len() as u64;
+                let index = context.store.put(&self.index.encode())?;
+                let samples = self.index.len() as u32;
+                context.indexes.keep(index, self.index.into());
                 let outcome = ConvertOutcome {
                     rows: context.store.put_recent(self.rows)?,
-                    index: context.store.put_recent(self.index.encode())?,
+                    index,
                     rejects,
-                    samples: self.index.len() as u32,
+                    samples,
                     bytes,
                     rejected: self.rejects.iter().map(|stored| (stored.row, stored.reject.reason)).collect(),
                     joined_turns: self.joined_turns,

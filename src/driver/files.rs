@@ -1,18 +1,22 @@
 //! Digests of files on disk, each read once as long as its stat stays the same.
 
-use std::{io::Read, path::Path};
+use std::{
+    fs::File,
+    io::{self, Read},
+    os::unix::fs::FileExt,
+    path::Path,
+};
+
+use rayon::prelude::*;
 
 use crate::{
     artifact::Record,
-    hash::Digest,
+    hash::{Digest, PIECE, PieceHash, Pieces},
     system::{self, FileError},
 };
 
-/// Bytes that are read at once.
-const BUFFER: usize = 2 << 20;
-
-/// From here on threads share the hashing of what was read; sharing less takes longer than it saves.
-const SHARED: usize = 512 << 10;
+/// From here on threads share the work on a file; sharing less takes longer than it saves.
+const SHARED: u64 = 4 << 20;
 
 /// BLAKE3 of a file, from the stat cache where that can be trusted.
 pub(crate) fn digest(record: &Record, path: &Path) -> Result<Digest, FileError> {
@@ -23,22 +27,68 @@ pub(crate) fn digest(record: &Record, path: &Path) -> Result<Digest, FileError> 
         return Ok(digest);
     }
     let begun = system::now_ns();
-    let mut file = system::open(path)?;
+    let file = system::open(path)?;
     let before = system::stat_file(&file, path)?;
-    let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; BUFFER.min(before.size as usize + 1)];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) if read < SHARED => drop(hasher.update(&buffer[..read])),
-            Ok(read) => drop(hasher.update_rayon(&buffer[..read])),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(source) => return Err(FileError { verb: "read", path: path.to_owned(), source }),
+    let shared = if before.size < SHARED { None } else { by_pieces(&file, before.size) };
+    let digest = match shared {
+        Some(digest) => digest,
+        None => {
+            in_one_go(&file, before.size).map_err(|source| FileError { verb: "read", path: path.to_owned(), source })?
         }
-    }
-    let digest = Digest::from_bytes(*hasher.finalize().as_bytes());
+    };
     if system::stat_file(&file, path)? == before {
         record.note_digest(&name, &before, &digest, begun);
     }
     Ok(digest)
+}
+
+/// Hashes a file of `size` bytes on all threads; `None` if it cannot be read so, which is for whoever reads it in one go
+/// to find out.
+fn by_pieces(file: &File, size: u64) -> Option<Digest> {
+    let count = size.div_ceil(PIECE as u64) as usize;
+    let hash = |buffer: &mut Vec<u8>, number: usize| {
+        let begin = number as u64 * PIECE as u64;
+        let piece = &mut buffer[..PIECE.min((size - begin) as usize)];
+        file.read_exact_at(piece, begin).ok()?;
+        Some(PieceHash::of(number, piece))
+    };
+    // Each time that work is shared out there is a buffer to make.
+    let at_least = count.div_ceil(4 * rayon::current_num_threads());
+    let hashes: Vec<_> = (0..count).into_par_iter().with_min_len(at_least).map_init(|| vec![0; PIECE], hash).collect();
+    let mut pieces = Pieces::default();
+    for (number, hash) in hashes.into_iter().enumerate() {
+        pieces.add(number, hash?);
+    }
+    pieces.digest()
+}
+
+fn in_one_go(mut file: &File, size: u64) -> io::Result<Digest> {
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; PIECE.min(size as usize + 1)];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(Digest::from_bytes(*hasher.finalize().as_bytes())),
+            Ok(read) => drop(hasher.update(&buffer[..read])),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_hashes_alike_by_pieces_and_in_one_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let bytes: Vec<u8> =
+            (0..PIECE as u32 * 3 / 2).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+        system::replace(&path, &bytes).unwrap();
+        let open = || system::open(&path).unwrap();
+        assert_eq!(by_pieces(&open(), bytes.len() as u64), Some(Digest::of(&bytes)));
+        assert_eq!(in_one_go(&open(), 7).unwrap(), Digest::of(&bytes));
+        assert_eq!(by_pieces(&open(), bytes.len() as u64 + 1), None, "it is shorter than its stat said");
+    }
 }

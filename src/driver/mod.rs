@@ -7,6 +7,8 @@
 mod arrange;
 mod chunk;
 pub(crate) mod files;
+mod former;
+mod indexes;
 mod job;
 mod output;
 mod queue;
@@ -28,6 +30,8 @@ use std::{
 };
 
 pub(crate) use chunk::StoredReject;
+pub(crate) use former::{FindFormer, FormerBuild, FormerFile, FormerSource};
+pub(crate) use indexes::Indexes;
 use job::{Job, Ran, Seat};
 pub(crate) use output::{QuarantinePlace, file_names, is_quarantine, quarantine_line};
 use queue::{Queue, Reading};
@@ -108,7 +112,7 @@ pub(crate) fn run(
                 let next = || placing.lock().unwrap_or_else(PoisonError::into_inner).recv();
                 while let Ok(Ran { files, end }) = next() {
                     let seat = Seat::new(placed.clone());
-                    let result = files.into_iter().try_for_each(|file| file.put_in_place(context));
+                    let result = output::put_in_place(files, context);
                     // It took up no seat of the pool; only a panic is told.
                     std::mem::forget(seat);
                     placed.send(end(result)).ok();

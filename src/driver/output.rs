@@ -4,15 +4,16 @@ use std::{path::Path, sync::PoisonError};
 
 use super::{
     chunk::StoredReject,
-    select::{index, selection},
+    former::formers,
+    select::selection,
     step::{Context, Event, Stop},
 };
 use crate::{
     decode::{Encoding, Place},
     graph::{ArrangeOutcome, Failure, FailureKind, FileOutcome, SelectedSource},
     hash::Digest,
-    materialise::{Block, GatherError, Order, Rows, Sink, Written},
-    mix::Realised,
+    materialise::{self, Block, GatherError, Order, Rows, Sink, Written},
+    mix::{Realised, Selection},
     row, system,
 };
 
@@ -42,6 +43,63 @@ pub(super) struct Unplaced {
     rows: u64,
 }
 
+/// What rows are gathered from.
+pub(super) struct Gathered<'a> {
+    /// The blobs of rows.
+    pub(super) blocks: Vec<Block>,
+    sources: &'a [SelectedSource],
+    /// For each block, which chunk of its source it is.
+    chunks: Vec<usize>,
+    selections: Vec<Selection>,
+}
+
+impl<'a> Gathered<'a> {
+    fn new(context: &Context, sources: &'a [SelectedSource]) -> Result<Self, Stop> {
+        let (mut blocks, mut chunks, mut selections) = (Vec::new(), Vec::new(), Vec::with_capacity(sources.len()));
+        for (number, source) in sources.iter().enumerate() {
+            let selection = selection(context, &source.selected)?;
+            for (i, chunk) in source.chunks.iter().enumerate().take(selection.chunks()) {
+                let (rows, bytes) = (chunk.converted.rows, chunk.converted.bytes);
+                blocks.push(Block { rows, bytes, source: number as u32, candidates: selection.count(i) as u32 });
+                chunks.push(i);
+            }
+            selections.push(selection);
+        }
+        Ok(Self { blocks, sources, chunks, selections })
+    }
+
+    /// The name of a block's source.
+    pub(super) fn source_name(&self, block: usize) -> &'a str {
+        &self.sources[self.blocks[block].source as usize].name
+    }
+
+    /// The samples that are kept of a block.
+    pub(super) fn samples(&self, block: usize) -> impl Iterator<Item = u32> + '_ {
+        self.selections[self.blocks[block].source as usize].samples(self.chunks[block])
+    }
+
+    /// Where they stand in it.
+    fn places(&self, context: &Context, block: usize) -> Result<Vec<materialise::Place>, Stop> {
+        context.check()?;
+        let source = &self.sources[self.blocks[block].source as usize];
+        let index = context.indexes.of(&source.chunks[self.chunks[block]])?;
+        let place = |sample: u32| {
+            let range = index.range(sample as usize);
+            let hash = index.row_hash[sample as usize];
+            materialise::Place { start: range.start as u32, end: range.end as u32, hash }
+        };
+        Ok(self.samples(block).map(place).collect())
+    }
+}
+
+/// What closes a row of a source.
+pub(super) fn ending(source: &str) -> Vec<u8> {
+    let mut ending = b",\"source\":".to_vec();
+    row::write_string(source, &mut ending);
+    ending.extend_from_slice(b"}\n");
+    ending
+}
+
 /// Writes both sides; what is in place already with the same bytes stays as it is.
 pub(super) fn output(
     context: &Context,
@@ -49,57 +107,32 @@ pub(super) fn output(
     sources: &[SelectedSource],
     arranged: &ArrangeOutcome,
 ) -> Result<([FileOutcome; 2], Vec<Unplaced>), Stop> {
-    let (mut blocks, mut chunks, mut endings) = (Vec::new(), Vec::new(), Vec::new());
-    let mut selections = Vec::with_capacity(sources.len());
-    for (number, source) in sources.iter().enumerate() {
-        let selection = selection(context, &source.selected)?;
-        for (i, chunk) in source.chunks.iter().enumerate().take(selection.chunks()) {
-            let (rows, bytes) = (chunk.converted.rows, chunk.converted.bytes);
-            blocks.push(Block { rows, bytes, source: number as u32, candidates: selection.count(i) as u32 });
-            chunks.push((number, i, chunk));
-        }
-        selections.push(selection);
-        let mut ending = b",\"source\":".to_vec();
-        row::write_string(&source.name, &mut ending);
-        ending.extend_from_slice(b"}\n");
-        endings.push(ending);
-    }
-    let places = |block: usize| {
-        context.check()?;
-        let (source, number, chunk) = chunks[block];
-        let index = index(context, chunk)?;
-        let place = |sample: u32| {
-            let range = index.range(sample as usize);
-            range.start as u32..range.end as u32
-        };
-        Ok::<_, Stop>(selections[source].samples(number).map(place).collect())
-    };
-    let rows = Rows { store: &context.store, blocks, endings, places: &places };
+    let gathered = Gathered::new(context, sources)?;
     let of_all = |rows: fn(&Realised) -> u64| arranged.realised.iter().map(rows).sum();
     let train = Order { list: arranged.train, rows: of_all(|source| source.train) };
     let validation = Order { list: arranged.validation, rows: of_all(|source| source.validation) };
     system::create_dir(&context.output_dir)?;
-    let [train_name, validation_name, _] = file_names(stem);
-    let mut train_sink = Sink::new(&context.output_dir.join(train_name))?;
-    let mut validation_sink = Sink::new(&context.output_dir.join(validation_name))?;
-    rows.gather(
-        &[train, validation],
-        &mut [
-            &mut |bytes| {
-                context.check()?;
-                Ok(train_sink.write(bytes)?)
-            },
-            &mut |bytes| Ok(validation_sink.write(bytes)?),
-        ],
-        &context.memory,
-        &context.scratch,
-    )?;
+    let names = &file_names(stem)[..2];
+    let mut sinks = Vec::with_capacity(names.len());
+    for name in names {
+        sinks.push(Sink::new(&context.output_dir.join(name))?);
+    }
+    let formers = formers(context, names, &gathered);
+    let rows = Rows {
+        store: &context.store,
+        blocks: gathered.blocks.clone(),
+        endings: sources.iter().map(|source| ending(&source.name)).collect(),
+        places: &|block| gathered.places(context, block),
+        interrupt: &context.interrupt,
+        check: &|| context.check(),
+    };
+    rows.gather(&[train, validation], &mut sinks, formers, &context.memory, &context.scratch)?;
     let mut unplaced = Vec::new();
-    let outcomes = [
-        finish(context, train_sink, train.rows, &mut unplaced)?,
-        finish(context, validation_sink, validation.rows, &mut unplaced)?,
-    ];
-    Ok((outcomes, unplaced))
+    let mut outcomes = Vec::with_capacity(names.len());
+    for (sink, order) in sinks.into_iter().zip([train, validation]) {
+        outcomes.push(finish(context, sink, order.rows, &mut unplaced)?);
+    }
+    Ok(([outcomes[0], outcomes[1]], unplaced))
 }
 
 /// Writes the rejects of a recipe: for each its source, file, row, line and byte offset, the reason, and the row.
@@ -203,7 +236,7 @@ struct QuarantineRow<'a> {
 
 /// Ends a file; it is added to `unplaced` unless there is one with the same bytes in its place.
 fn finish(context: &Context, sink: Sink, rows: u64, unplaced: &mut Vec<Unplaced>) -> Result<FileOutcome, Stop> {
-    let written = sink.finish()?;
+    let written = sink.finish()?.ok_or(GatherError::Mismatch)?;
     let outcome = FileOutcome { digest: written.digest, bytes: written.bytes, rows };
     if digest_of(context, &written.destination, written.bytes)? != Some(written.digest) {
         unplaced.push(Unplaced { written, rows });
@@ -211,12 +244,20 @@ fn finish(context: &Context, sink: Sink, rows: u64, unplaced: &mut Vec<Unplaced>
     Ok(outcome)
 }
 
+/// Puts files in place once the disk has all of them: a recipe's files change together, or as nearly as there is a way.
+pub(super) fn put_in_place(files: Vec<Unplaced>, context: &Context) -> Result<(), Stop> {
+    files.iter().try_for_each(|file| file.written.sync())?;
+    files.into_iter().try_for_each(|file| file.put_in_place(context))
+}
+
 impl Unplaced {
-    /// Puts the file in place, synced.
-    pub(super) fn put_in_place(self, context: &Context) -> Result<(), Stop> {
+    fn put_in_place(self, context: &Context) -> Result<(), Stop> {
         let Self { written, rows } = self;
         let (destination, digest, bytes) = (written.destination.clone(), written.digest, written.bytes);
         let stat = written.put_in_place()?;
+        if let Some(folder) = destination.parent() {
+            context.folders.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.to_owned());
+        }
         // The digest was taken while writing; noting it saves the next run the reading.
         let name = destination.to_string_lossy();
         context.record.note_digest(&name, &stat, &digest, system::now_ns());

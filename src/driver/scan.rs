@@ -1,5 +1,7 @@
 //! Reads a file once: cuts it into chunks and, while their bytes are at hand, converts and scores them for all who wait.
 
+mod recut;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::Scope;
@@ -28,6 +30,12 @@ struct Waiting {
 }
 
 impl Waiting {
+    fn all(work: &ScanWork) -> Vec<Self> {
+        let waiting =
+            |follower: &Follower| Self { follower: follower.clone(), conversion: follower.conversion.clone(), rows: 0 };
+        work.followers.iter().map(waiting).collect()
+    }
+
     fn wants_more(&self) -> bool {
         // Without a converter there is nothing to do but find the columns.
         self.conversion.is_some() && self.follower.samples.is_none_or(|samples| self.rows < samples)
@@ -45,16 +53,22 @@ pub(super) fn scan<'scope>(
     scope: &Scope<'scope>,
 ) -> Result<ScanOutcome, Stop> {
     let parked = context.parked.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
-    let (input, guard) = context.open(&work.file)?;
+    let (mut input, guard) = context.open(&work.file)?;
+    if parked.is_none() {
+        match recut::former(context, work, input) {
+            Ok(former) => {
+                let outcome = recut::recut(context, work, former, reading, scope)?;
+                guard.check()?;
+                return Ok(outcome);
+            }
+            Err(returned) => input = returned,
+        }
+    }
     let (mut cutter, mut outcome) = match parked {
         Some((cutter, outcome)) if outcome.chunks.len() == work.known as usize => (cutter, outcome),
         _ => begin(&work.file, input, work.known)?,
     };
-    let mut waiting: Vec<Waiting> = work
-        .followers
-        .iter()
-        .map(|follower| Waiting { follower: follower.clone(), conversion: follower.conversion.clone(), rows: 0 })
-        .collect();
+    let mut waiting = Waiting::all(work);
     let mut cut_any = false;
     while !outcome.complete && (!cut_any || waiting.iter().any(Waiting::wants_more)) {
         cut_any = true;
@@ -69,13 +83,7 @@ pub(super) fn scan<'scope>(
 
 fn begin(file: &SourceFile, input: decode::Input, known: u32) -> Result<(Cutter, ScanOutcome), Stop> {
     let mut cutter = decode::open(input, file.kind).map_err(|error| decode_failure(file, &error))?;
-    let mut outcome = ScanOutcome {
-        encoding: Encoding::JsonLines,
-        header: Vec::new(),
-        columns: Vec::new(),
-        chunks: Vec::new(),
-        complete: false,
-    };
+    let mut outcome = nothing();
     // A file that was read in part by another process is cut again up to there; its chunks need nothing else.
     for _ in 0..known {
         let Some(chunk) = cutter.next_chunk().map_err(|error| decode_failure(file, &error))? else { break };
@@ -83,6 +91,17 @@ fn begin(file: &SourceFile, input: decode::Input, known: u32) -> Result<(Cutter,
         outcome.chunks.push(ScannedChunk { digest: chunk.digest(), rows: chunk.rows, place: chunk.place });
     }
     Ok((cutter, outcome))
+}
+
+/// A scan that has not begun.
+fn nothing() -> ScanOutcome {
+    ScanOutcome {
+        encoding: Encoding::JsonLines,
+        header: Vec::new(),
+        columns: Vec::new(),
+        chunks: Vec::new(),
+        complete: false,
+    }
 }
 
 fn note_shape(outcome: &mut ScanOutcome, chunk: &Chunk) {
@@ -108,24 +127,7 @@ fn pass<'scope>(
     let results = Arc::new(Results::default());
     let first = outcome.chunks.len();
     let mut rows_before = outcome.chunks.last().map_or(0, |chunk| chunk.place.first_row + u64::from(chunk.rows));
-    let team = Team::new(scope, {
-        let results = results.clone();
-        move |(number, chunk, jobs): (usize, Chunk, Vec<Job>)| {
-            let digest = chunk.digest();
-            match chunk::run(context, &chunk, &digest, &jobs) {
-                Ok(outcomes) => {
-                    let rejected = outcomes.iter().map(|outcome| outcome.rejected.len() as u64).collect();
-                    let scanned = ScannedChunk { digest, rows: chunk.rows, place: chunk.place };
-                    results
-                        .done
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push((number, Done { scanned, jobs, rejected }));
-                }
-                Err(stop) => results.stop(stop),
-            }
-        }
-    });
+    let team = Team::new(scope, work_on(context, results.clone()));
     let mut read = || -> Result<(), Stop> {
         let mut number = first;
         while (number == first || waiting.iter().any(Waiting::wants_more)) && !results.is_stopped() {
@@ -141,7 +143,7 @@ fn pass<'scope>(
                 waiting.rows += u64::from(chunk.rows);
             }
             rows_before += u64::from(chunk.rows);
-            team.give((number, chunk, jobs));
+            team.give(Item { number, chunk, former: None, jobs });
             number += 1;
             context.tell(Event::Reading { label: work.file.file.path.clone(), rows: rows_before });
         }
@@ -151,9 +153,7 @@ fn pass<'scope>(
     drop(reading.take());
     team.finish();
     read?;
-    let mut done = results.take()?;
-    done.sort_by_key(|(number, _)| *number);
-    for (_, done) in done {
+    for (_, done) in results.take()? {
         for waiting in waiting.iter_mut() {
             let own = done.jobs.iter().position(|job| Some(&job.conversion) == waiting.conversion.as_ref());
             if let Some(job) = own {
@@ -165,10 +165,40 @@ fn pass<'scope>(
     Ok(())
 }
 
+/// A chunk that was cut, for whatever thread is free.
+struct Item {
+    number: usize,
+    chunk: Chunk,
+    /// The former chunk that it was taken for.
+    former: Option<Digest>,
+    jobs: Vec<Job>,
+}
+
+/// What is done with each chunk.
+fn work_on(context: &Context, results: Arc<Results>) -> impl Fn(Item) + Send + Sync + '_ {
+    move |Item { number, chunk, former, jobs }| {
+        let digest = chunk.digest();
+        if former.is_some_and(|former| former != digest) {
+            return results.moved(number);
+        }
+        match chunk::run(context, &chunk, &digest, &jobs) {
+            Ok(outcomes) => {
+                let rejected = outcomes.iter().map(|outcome| outcome.rejected.len() as u64).collect();
+                let scanned = ScannedChunk { digest, rows: chunk.rows, place: chunk.place };
+                let done = Done { scanned, jobs, rejected };
+                results.done.lock().unwrap_or_else(PoisonError::into_inner).push((number, done));
+            }
+            Err(stop) => results.stop(stop),
+        }
+    }
+}
+
 /// What came of the chunks of a pass.
 #[derive(Default)]
 struct Results {
     done: Mutex<Vec<(usize, Done)>>,
+    /// The first chunk that was not what it was taken for.
+    moved: Mutex<Option<usize>>,
     /// What stops the pass.
     stop: Mutex<Option<Stop>>,
 }
@@ -182,11 +212,30 @@ impl Results {
         self.stop.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
+    fn moved(&self, number: usize) {
+        let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        *moved = Some(moved.map_or(number, |first| first.min(number)));
+    }
+
+    fn has_moved(&self) -> bool {
+        self.moved.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// The first chunk that was not what it was taken for; what came of it and of those behind it is forgotten.
+    fn take_moved(&self) -> Option<usize> {
+        let moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).retain(|(number, _)| *number < moved);
+        Some(moved)
+    }
+
+    /// What came of all chunks, in order.
     fn take(&self) -> Result<Vec<(usize, Done)>, Stop> {
-        match self.stop.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Some(stop) => Err(stop),
-            None => Ok(std::mem::take(&mut *self.done.lock().unwrap_or_else(PoisonError::into_inner))),
+        if let Some(stop) = self.stop.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(stop);
         }
+        let mut done = std::mem::take(&mut *self.done.lock().unwrap_or_else(PoisonError::into_inner));
+        done.sort_by_key(|(number, _)| *number);
+        Ok(done)
     }
 }
 

@@ -5,10 +5,13 @@ use crate::{
     config::Filter,
     graph::{ConvertedChunk, Failure, FailureKind, SelectOutcome},
     hash::Digest,
+    materialise::warm,
     mix::{Selecting, Selection, select::ChunkScores},
     quality::ScoreColumn,
-    samples::SampleIndex,
 };
+
+/// Chunks whose indexes and columns are read together, by all threads.
+const TOGETHER: usize = 32;
 
 /// Selects from `chunks`.
 pub(crate) fn select(
@@ -18,9 +21,15 @@ pub(crate) fn select(
     max: Option<u64>,
 ) -> Result<SelectOutcome, Stop> {
     let mut selecting = Selecting::new(filters, max);
-    for chunk in chunks {
+    for (number, chunk) in chunks.iter().enumerate() {
         context.check()?;
-        let index = index(context, chunk)?;
+        if number % TOGETHER == 0 {
+            let chunks = &chunks[number..chunks.len().min(number + TOGETHER)];
+            context.indexes.warm(chunks.iter().map(|chunk| chunk.converted.index).collect());
+            let columns = chunks.iter().flat_map(|chunk| chunk.scores.iter().chain(&chunk.tokens));
+            warm(&context.store, columns.copied().collect());
+        }
+        let index = context.indexes.of(chunk)?;
         let scores: Vec<ScoreColumn> =
             chunk.scores.iter().map(|digest| column(context, digest, index.len())).collect::<Result<_, Stop>>()?;
         let tokens = chunk.tokens.map(|digest| tokens(context, &digest, index.len())).transpose()?;
@@ -62,21 +71,6 @@ pub(crate) fn tokens(context: &Context, digest: &Digest, samples: usize) -> Resu
     match column(context, digest, samples)? {
         ScoreColumn::Tokens(tokens) => Ok(tokens),
         _ => Err(Stop::Failure(Failure::new(FailureKind::Cache, "read token counts: the column holds something else"))),
-    }
-}
-
-/// The index of a converted chunk.
-pub(crate) fn index(context: &Context, chunk: &ConvertedChunk) -> Result<SampleIndex, Stop> {
-    // Selecting, arranging and writing each ask for it.
-    let index = SampleIndex::decode(&context.store.get_recent(&chunk.converted.index)?)
-        .map_err(|error| Stop::Failure(Failure::new(FailureKind::Cache, error.to_string())))?;
-    if index.len() == chunk.converted.samples as usize {
-        Ok(index)
-    } else {
-        Err(Stop::Failure(Failure::new(
-            FailureKind::Cache,
-            "match an index to its chunk: the numbers of samples differ",
-        )))
     }
 }
 

@@ -1,16 +1,18 @@
 //! What every action is given to work with, and the ways it can end.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     io::ErrorKind,
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
+use super::{former::FindFormer, indexes::Indexes};
 use crate::{
     artifact::{Miss, MissReason, Record, Store},
     decode::{Cutter, Input},
@@ -158,6 +160,8 @@ pub type Observer = Arc<dyn Fn(Event) + Send + Sync>;
 pub(crate) struct Context {
     /// The blobs.
     pub(crate) store: Store,
+    /// The indexes among them.
+    pub(crate) indexes: Indexes,
     /// The record of actions.
     pub(crate) record: Arc<Record>,
     /// Where snapshots come from; `None`: all sources are local.
@@ -180,10 +184,14 @@ pub(crate) struct Context {
     pub(crate) ran: Mutex<HashMap<&'static str, u64>>,
     /// The stats of local files when they were hashed.
     pub(crate) local_stats: HashMap<String, Stat>,
+    /// Finds the build that wrote a file of these bytes.
+    pub(crate) former: Arc<FindFormer>,
     /// Looks an action up, as the planner does.
     pub(crate) known: Lookup,
     /// The indexes of chunks that this build converted.
     pub(crate) made: Mutex<HashSet<Digest>>,
+    /// Folders that files were put into, to be synced.
+    pub(crate) folders: Mutex<BTreeSet<PathBuf>>,
     /// Files that this build put in place, by name, each with its stat then and its digest.
     pub(crate) placed: Mutex<HashMap<String, (Stat, Digest)>>,
 }
@@ -257,6 +265,12 @@ pub(crate) fn failure_of(error: &SourceError) -> Failure {
 }
 
 impl Context {
+    /// Begins to sync the folders that files were put into; their names outlast a power cut once the thread has ended.
+    pub(crate) fn sync_folders(&self) -> JoinHandle<Result<(), FileError>> {
+        let folders = std::mem::take(&mut *self.folders.lock().unwrap_or_else(PoisonError::into_inner));
+        thread::spawn(move || folders.iter().try_for_each(|folder| system::sync_dir(folder)))
+    }
+
     /// Fails if the user wants to stop.
     pub(crate) fn check(&self) -> Result<(), Stop> {
         if self.interrupt.load(Ordering::Relaxed) { Err(Stop::Interrupted) } else { Ok(()) }

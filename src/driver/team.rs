@@ -55,6 +55,11 @@ impl<'t, 'scope, T: Send + 'scope> Team<'t, 'scope, T> {
 
     /// Returns when there has been work on every item; panics if that has panicked.
     pub(super) fn finish(self) {
+        self.settle();
+    }
+
+    /// Returns when there has been work on every item so far; panics if that has panicked.
+    pub(super) fn settle(&self) {
         while self.shared.work_on_one() {}
         let mut state = self.shared.state();
         while state.busy > 0 {

@@ -6,7 +6,10 @@ use std::{
     path::Path,
 };
 
-use super::gather::{GatherError, Order, Out};
+use super::{
+    gather::{Fails, GatherError, Order},
+    sink::Sink,
+};
 use crate::system::FileError;
 
 /// Each bucket is an open file, and a process may have 1,024, of which others want some at the same time. Beyond some
@@ -65,19 +68,21 @@ impl<'s> Buckets<'s> {
     }
 
     /// Gives the rows of each output in order, each closed by the ending of its source.
-    pub(super) fn give<'e, E: From<GatherError>>(
+    pub(super) fn give<'e, E: Fails>(
         mut self,
-        outs: &mut [Out<'_, E>],
+        sinks: &mut [Sink],
         ending: impl Fn(u32) -> Option<&'e [u8]>,
+        check: &dyn Fn() -> Result<(), E>,
     ) -> Result<(), E> {
         let mut files = std::mem::take(&mut self.files).into_iter();
         let (mut bucket, mut begin) = (0, 0);
-        for (end, out) in self.outputs.iter().zip(outs) {
+        for (end, sink) in self.outputs.iter().zip(sinks) {
             for file in files.by_ref().take(*end - bucket) {
+                check()?;
                 let bytes = self.read(file).map_err(GatherError::from)?;
                 for (source, row) in in_order(&bytes, begin..self.ends[bucket]).ok_or(GatherError::Mismatch)? {
-                    out(row)?;
-                    out(ending(source).ok_or(GatherError::Mismatch)?)?;
+                    sink.write(row)?;
+                    sink.write(ending(source).ok_or(GatherError::Mismatch)?)?;
                 }
                 begin = self.ends[bucket];
                 bucket += 1;

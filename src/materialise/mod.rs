@@ -2,11 +2,19 @@
 
 mod buckets;
 mod budget;
+mod fill;
+mod former;
 mod gather;
 mod load;
+mod share;
 mod sink;
+mod target;
 mod walk;
 
 pub use budget::Budget;
-pub use gather::{Block, Fails, GatherError, Order, Rows};
-pub use sink::{Sink, Written};
+pub use former::{Former, FormerRow, GONE};
+pub use gather::{Block, Fails, GatherError, Order, Place, Rows};
+pub use load::warm;
+pub use share::share;
+pub use sink::Sink;
+pub use target::Written;

@@ -2,11 +2,11 @@
 
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 
-use super::gather::{Fails, GatherError, Rows, row};
+use super::gather::{Fails, GatherError, Place, Rows, row};
 use crate::artifact::Miss;
 
 /// The bytes of a block, and where its candidates stand in them.
-type Loaded = (Arc<Vec<u8>>, Vec<Range<u32>>);
+type Loaded = (Arc<Vec<u8>>, Vec<Place>);
 
 /// A walk through the blocks that rows are asked of.
 pub(super) struct Walk<'r, 'a, E> {

@@ -3,11 +3,12 @@
 use std::{
     fs::File,
     io::Write,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use super::{FileError, GRAIN_NS, LEFT_OVER, at, now_ns, stat_file};
+use super::{FileError, GRAIN_NS, at, now_ns, replacement::LEFT_OVER, stat_file};
 
 /// A file in a folder, made to see what the folder is good for; it is gone when this is dropped.
 #[derive(Debug)]
@@ -72,6 +73,40 @@ impl Probe {
         }
         Ok(Stamps { ahead_ns, is_fine: steps >= 2 })
     }
+}
+
+/// Whether the file system that `path` is on stamps every change that follows a look at the stat with a time of its own, as
+/// Linux has done since 6.13 (`FS_MGTIME`).
+///
+/// To see that, a file that has no name is written a few times. Nothing in the folder `scratch` changes by it; where that
+/// is on another file system, or has no such files, nothing is known, and the answer is no.
+pub fn stamps_each_change(path: &Path, scratch: &Path) -> bool {
+    // Clocks that files are stamped with otherwise step by a millisecond at least.
+    const CLOSE_NS: i64 = 500_000;
+    let device = |path: &Path| std::fs::metadata(path).ok().map(|meta| meta.dev());
+    if device(scratch).is_none() || device(path) != device(scratch) {
+        return false;
+    }
+    let Some(mut file) = nameless(scratch) else { return false };
+    let mut stamp = || {
+        file.write_all(b".").ok()?;
+        stat_file(&file, scratch).ok().map(|stat| stat.stamp_ns())
+    };
+    // The first write after a look is what gets a time of its own.
+    let stamps: Option<Vec<i64>> = (0..4).map(|_| stamp()).collect();
+    stamps.is_some_and(|stamps| stamps[1..].windows(2).all(|pair| (1..CLOSE_NS).contains(&(pair[1] - pair[0]))))
+}
+
+/// A file without a name, where there is such a thing.
+#[cfg(target_os = "linux")]
+fn nameless(folder: &Path) -> Option<File> {
+    use rustix::fs::{Mode, OFlags, open};
+    open(folder, OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR).ok().map(File::from)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn nameless(_: &Path) -> Option<File> {
+    None
 }
 
 /// The room on a file system.
@@ -151,6 +186,25 @@ mod tests {
         }
         assert!(super::super::names(folder.path()).is_empty());
         assert!(Probe::new(&folder.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn a_file_system_that_is_said_to_stamp_each_change_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        if !stamps_each_change(folder.path(), folder.path()) {
+            eprintln!("skipped: this file system does not, or the machine was busy");
+            return;
+        }
+        let mut file = File::create(&path).unwrap();
+        let mut stamps = std::collections::BTreeSet::new();
+        for _ in 0..1000 {
+            file.write_all(b".").unwrap();
+            stamps.insert(stat_file(&file, &path).unwrap().stamp_ns());
+        }
+        assert_eq!(stamps.len(), 1000);
+        assert!(!stamps_each_change(Path::new("/proc/self"), folder.path()), "of another one nothing is known");
+        assert!(!stamps_each_change(folder.path(), &path), "what cannot be tried is denied");
     }
 
     #[test]

@@ -193,12 +193,13 @@ impl Workspace {
                 .map_err(|error| Failure::new(FailureKind::Action, format!("start {threads} threads: {error}")))?;
             let made = self.context(&session, memory, options, threads)?;
             let ended = driver::run(&mut session.planner, &files, &made, crew.pool(), options.fail_fast);
-            record.flush()?;
             endings = numbers.iter().copied().zip(ended).collect();
             context = Some(made);
         }
         let begun = context.as_ref().map(|context| Begun { context, started_ns, command: &options.command });
-        let mut report = self.finish(session, endings, begun, options.detailed, watch)?;
+        let finished = self.finish(session, endings, begun, options.detailed, watch);
+        // It is written with what is recorded at the end, or without that.
+        let mut report = finished.inspect_err(|_| drop(record.flush()))?;
         if let (Some(bounds), Some(context), Some(_)) = (&options.bounds, &context, report.run)
             && context.check().is_ok()
         {
@@ -238,7 +239,11 @@ impl Workspace {
         let kept = options.kept_plan();
         // A plan that is kept tells its queries to whoever it was made for.
         let on_execute = kept.as_ref().and(options.on_query.clone()).map(query_names);
-        let session = self.assess(record.clone(), selectors, Looks { kept, on_execute, detailed: options.detailed, ..Looks::default() })?;
+        let session = self.assess(
+            record.clone(),
+            selectors,
+            Looks { kept, on_execute, detailed: options.detailed, ..Looks::default() },
+        )?;
         // What the second look called fresh is recorded anew, so that the first look settles it next time.
         let settled = |assessed: &Assessed| assessed.status.state == State::Fresh && assessed.file.is_none();
         let may_be_none = || asks_for_state(selectors).is_some();
@@ -263,8 +268,10 @@ impl Workspace {
         let is_hub = |key: &SnapshotKey| matches!(key, SnapshotKey::Hub { .. });
         // A build from local files alone needs no hub, and must not fail for want of one.
         let hub = if session.snapshots.states.keys().any(is_hub) { Some(self.hub(&session.record)?) } else { None };
+        let store = self.store();
         Ok(Context {
-            store: self.store(),
+            indexes: driver::Indexes::new(store.clone()),
+            store,
             record: session.record.clone(),
             hub,
             root: self.settings.root.clone(),
@@ -276,8 +283,10 @@ impl Workspace {
             parked: Mutex::default(),
             ran: Mutex::default(),
             local_stats: session.snapshots.local_stats.clone(),
+            former: self.formers(session.record.clone()),
             known: Arc::new(move |key: &Digest| memory.lookup(key)),
             made: Mutex::default(),
+            folders: Mutex::default(),
             placed: Mutex::default(),
         })
     }
@@ -369,14 +378,14 @@ impl Workspace {
             }
             recipes.push(report);
         }
-        if !built.is_empty() {
-            // Past the grain of the file system's clock, later writes show in a stat, and the first look can trust it.
-            system::wait_past_grain(newest);
-            let now = system::now_ns();
-            built.iter_mut().for_each(|(_, fresh, _)| fresh.built_ns = now);
-            built.iter().for_each(|(_, fresh, _)| self.note_digests(&session.record, &fresh.outputs, now));
-            session.record.flush()?;
-        }
+        // Files are on the disk before it is recorded that recipes stand on them. Their names follow while the record is
+        // written: after a power cut that comes between, another file is there, with another stat.
+        let syncing = begun.map(|begun| begun.context.sync_folders());
+        // Past the grain of the file system's clock, later writes show in a stat, and the first look can trust it. Until
+        // then this process does not end.
+        let built_ns = system::past_grain(newest).max(system::now_ns());
+        built.iter_mut().for_each(|(_, fresh, _)| fresh.built_ns = built_ns);
+        built.iter().for_each(|(_, fresh, _)| self.note_digests(&session.record, &fresh.outputs, built_ns));
         let actions = begun.map(|begun| begun.context.ran()).unwrap_or_default();
         let mut run = None;
         if let Some(Begun { context, started_ns, command }) = begun {
@@ -387,6 +396,15 @@ impl Workspace {
             run = Some(history::note(&session.record, context, &history::run(&ended), &builds, &built)?);
         } else if !built.is_empty() {
             session.record.set_recipes(&built)?;
+        }
+        if let Some(syncing) = syncing {
+            syncing
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                .map_err(|error| driver::file_failure(&error))?;
+        }
+        if !built.is_empty() {
+            system::wait_past_grain(newest, &self.output_dir, &self.cache);
         }
         let others = std::mem::take(&mut session.others);
         session.keep(&self.cache);

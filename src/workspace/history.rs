@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     hash::Hash,
+    sync::Arc,
 };
 
 use super::{RecipeStatus, Workspace, WorkspaceError, manifest::BuildManifest};
@@ -54,6 +55,17 @@ impl Workspace {
             .peek(digest)
             .map_err(|miss| unknown(format!("its manifest cannot be had: {}", miss.reason)))?;
         Ok(BuildManifest::decode(&bytes).map_err(|error| unknown(error.to_string()))?)
+    }
+}
+
+impl Workspace {
+    /// What files of given bytes were gathered from.
+    pub(super) fn formers(&self, record: Arc<Record>) -> Arc<driver::FindFormer> {
+        let store = self.store();
+        Arc::new(move |file| {
+            let (_, build) = record.builds_of_file(file).ok()?.into_iter().next()?;
+            Some(BuildManifest::decode(&store.peek(&build.manifest?).ok()?).ok()?.into())
+        })
     }
 }
 

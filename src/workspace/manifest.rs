@@ -14,6 +14,7 @@ use crate::{
     config::{Dataset, Filter, Mix, Recipe, Validation},
     convert::Options,
     decode::{Encoding, FileKind, Place},
+    driver::{FormerBuild, FormerFile, FormerSource},
     graph::{Conversion, RecipePlan, SelectedSource, SourceFile},
     hash::{Digest, Manifest},
     mix::Allotment,
@@ -227,6 +228,23 @@ impl BuildManifest {
         });
         let selections = self.sources.iter().map(|source| source.selection);
         [self.train, self.held_out].into_iter().chain(selections).chain(of_chunks)
+    }
+}
+
+impl From<BuildManifest> for FormerBuild {
+    fn from(manifest: BuildManifest) -> Self {
+        let source = |source: MadeSource| FormerSource {
+            name: source.name,
+            selection: source.selection,
+            kept: source.kept,
+            chunks: source.chunks.into_iter().map(|chunk| (chunk.written, chunk.index)).collect(),
+        };
+        let lists = [manifest.train, manifest.held_out];
+        let file = |(file, list): (MadeFile, Digest)| FormerFile { digest: file.digest, rows: file.rows, list };
+        Self {
+            sources: manifest.sources.into_iter().map(source).collect(),
+            files: manifest.files.into_iter().zip(lists).map(file).collect(),
+        }
     }
 }
 

@@ -1,0 +1,219 @@
+//! Cuts a file of which an earlier version was cut: where chunks of then still stand, at their place or moved, they are
+//! taken as they were, and only what is between them is cut anew.
+//!
+//! Where a chunk ends hangs on its rows alone (see `cutter.rs`): a chunk that begins where one ended and holds the bytes of
+//! an earlier one ends where that ended. Whether it holds them is for the caller to find out, by its digest, on whatever
+//! thread; it may be found out late.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    os::unix::fs::FileExt,
+    sync::Arc,
+};
+
+use super::{
+    Compression, DecodeError, FileKind, RowFormat,
+    chunk::{Chunk, Encoding, Place},
+    room::Room,
+    text_cutter::TextCutter,
+};
+use crate::hash::Digest;
+
+/// A chunk of the earlier version.
+#[derive(Clone, Copy, Debug)]
+pub struct FormerChunk {
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// Its rows.
+    pub rows: u32,
+    /// Where it stood.
+    pub place: Place,
+}
+
+/// Cuts a file with the chunks of an earlier version at hand.
+pub struct Recutter {
+    file: Arc<File>,
+    former: Vec<FormerChunk>,
+    /// How much longer the file is than it was.
+    growth: i64,
+    size: u64,
+    room: Room,
+    /// Where the next chunk begins; its length is not known.
+    next: Place,
+    /// Where its rows may come from.
+    from: From,
+    /// For each chunk given, where it stood and which former one it was taken for.
+    given: Vec<(Place, Option<usize>)>,
+    /// Whether nothing is given for now.
+    waits: bool,
+}
+
+enum From {
+    /// A former chunk, by its number, and how far it has moved.
+    Former(usize, i64),
+    /// The file, until a former chunk begins where one ends; not before the one of this number.
+    File(Box<TextCutter>, usize),
+}
+
+/// What comes next of a file.
+pub enum Given {
+    /// A former chunk, if its bytes hash to this.
+    Former(Chunk, Digest),
+    /// A chunk that was cut anew.
+    Fresh(Chunk),
+    /// Nothing more; or, before something is cut anew, nothing until all that was given is known to be what it was taken
+    /// for.
+    Wait,
+}
+
+impl Recutter {
+    /// A cutter of a file of `size` bytes of which an earlier version, `former_size` bytes long, was cut into `former`;
+    /// `None` if that is no help: it is for lines, one a row, that follow one another from the first byte on.
+    pub fn new(file: File, kind: FileKind, size: u64, former: Vec<FormerChunk>, former_size: u64) -> Option<Self> {
+        let is_lines = kind == FileKind { format: RowFormat::Jsonl, compression: Compression::None };
+        let mut end = 0;
+        for chunk in &former {
+            // A row too long to be read ends the chunk before it, whatever that holds.
+            if chunk.place.offset != end || chunk.place.overlong {
+                return None;
+            }
+            end += chunk.place.length;
+        }
+        let growth = i64::try_from(size).ok()? - i64::try_from(former_size).ok()?;
+        let (next, from) = (Place::default(), From::Former(0, 0));
+        let file = Arc::new(file);
+        let made =
+            Self { file, former, growth, size, room: Room::default(), next, from, given: Vec::new(), waits: false };
+        (is_lines && end > 0).then_some(made)
+    }
+
+    /// What the last chunk has probably become, where it alone seems to have changed: the work on it can begin before the
+    /// rest is read. Of a file that was changed elsewhere, too, it may be no chunk.
+    pub fn tail(&self) -> Result<Option<Chunk>, DecodeError> {
+        let [.., before, last] = &*self.former else { return Ok(None) };
+        let stands = |former: &FormerChunk, shift| -> Result<bool, DecodeError> {
+            let Some(offset) = former.place.offset.checked_add_signed(shift) else { return Ok(false) };
+            Ok(self.read(&Place { offset, ..former.place }, former)?.digest() == former.digest)
+        };
+        if !stands(before, 0)? || stands(last, self.growth)? {
+            return Ok(None);
+        }
+        self.cutter(last.place)?.next_chunk()
+    }
+
+    /// The next chunk. What comes after [`Given::Wait`] is [`Given::Wait`] again, unless [`Recutter::reject`] or
+    /// [`Recutter::go_on`] is called.
+    pub fn next_chunk(&mut self) -> Result<Given, DecodeError> {
+        if self.waits {
+            return Ok(Given::Wait);
+        }
+        if let From::Former(number, shift) = self.from {
+            let Some(chunk) = self.former_chunk(number, shift)? else { return Ok(self.wait()) };
+            self.given.push((chunk.place, Some(number)));
+            self.next.offset += chunk.place.length;
+            self.next.first_row += u64::from(chunk.rows);
+            self.next.first_line += self.lines_of(number, &chunk);
+            self.from = From::Former(number + 1, shift);
+            return Ok(Given::Former(chunk, self.former[number].digest));
+        }
+        let From::File(cutter, least) = &mut self.from else { unreachable!("it is no other") };
+        let least = *least;
+        let Some(chunk) = cutter.next_chunk()? else { return Ok(self.wait()) };
+        self.next = cutter.place();
+        self.given.push((chunk.place, None));
+        if let Some(from) = self.former_at(self.next.offset, least) {
+            self.from = from;
+        }
+        Ok(Given::Fresh(chunk))
+    }
+
+    /// Gives nothing more for now: something that was given is not what it was taken for.
+    pub fn wait(&mut self) -> Given {
+        self.waits = true;
+        Given::Wait
+    }
+
+    /// Goes on after [`Given::Wait`], once all that was given is what it was taken for; false at the end of the file.
+    pub fn go_on(&mut self) -> Result<bool, DecodeError> {
+        let From::Former(number, _) = self.from else { return Ok(false) };
+        self.from = From::File(Box::new(self.cutter(self.next)?), number);
+        self.waits = false;
+        Ok(true)
+    }
+
+    /// Goes back to a chunk, counted from the first one given, that was not what it was taken for: it is cut anew.
+    pub fn reject(&mut self, number: usize) -> Result<(), DecodeError> {
+        let (place, former) = self.given[number];
+        self.waits = false;
+        self.given.truncate(number);
+        self.next = Place { length: 0, ..place };
+        self.from = From::File(Box::new(self.cutter(self.next)?), former.map_or(0, |former| former + 1));
+        Ok(())
+    }
+
+    /// The bytes where a former chunk should stand; `None` if it cannot stand there.
+    fn former_chunk(&self, number: usize, shift: i64) -> Result<Option<Chunk>, DecodeError> {
+        let Some(former) = self.former.get(number) else { return Ok(None) };
+        let begin = former.place.offset.checked_add_signed(shift);
+        let end = self.next.offset + former.place.length;
+        // The last one ended because the file did.
+        let is_last = number + 1 == self.former.len();
+        if begin != Some(self.next.offset) || end > self.size || (is_last && end != self.size) {
+            return Ok(None);
+        }
+        self.read(&self.next, former).map(Some)
+    }
+
+    /// As many bytes as a former chunk has, from a place on.
+    fn read(&self, at: &Place, former: &FormerChunk) -> Result<Chunk, DecodeError> {
+        let mut bytes = self.room.take();
+        bytes.reserve(former.place.length as usize);
+        let failed = |error: io::Error| DecodeError::Read { offset: at.offset, reason: error.to_string() };
+        self.read_from(at.offset).take(former.place.length).read_to_end(&mut bytes).map_err(failed)?;
+        let place = Place { length: bytes.len() as u64, ..*at };
+        let bytes = self.room.lend(bytes);
+        Ok(Chunk { encoding: Encoding::JsonLines, header: Arc::from([]), bytes, rows: former.rows, place })
+    }
+
+    /// The lines of a chunk that is taken for a former one.
+    fn lines_of(&self, number: usize, chunk: &Chunk) -> u64 {
+        match self.former.get(number + 1) {
+            Some(after) => after.place.first_line - self.former[number].place.first_line,
+            None => chunk.lines(),
+        }
+    }
+
+    /// The former chunk that would begin at `offset`, if it has moved as far as what is at the end of the file, or not at
+    /// all; none before the one of number `least`.
+    fn former_at(&self, offset: u64, least: usize) -> Option<From> {
+        [self.growth, 0].into_iter().find_map(|shift| {
+            let then = offset.checked_add_signed(shift.checked_neg()?)?;
+            let number = self.former.binary_search_by_key(&then, |chunk| chunk.place.offset).ok()?;
+            (number >= least).then_some(From::Former(number, shift))
+        })
+    }
+
+    fn cutter(&self, at: Place) -> Result<TextCutter, DecodeError> {
+        let input = Box::new(self.read_from(at.offset));
+        if at.offset == 0 { TextCutter::lines(input) } else { Ok(TextCutter::lines_from(input, at)) }
+    }
+
+    fn read_from(&self, offset: u64) -> ReadAt {
+        ReadAt { file: self.file.clone(), offset }
+    }
+}
+
+/// Reads a file from a place on, wherever others read it.
+struct ReadAt {
+    file: Arc<File>,
+    offset: u64,
+}
+
+impl Read for ReadAt {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(into, self.offset)?;
+        self.offset += read as u64;
+        Ok(read)
+    }
+}

@@ -1,0 +1,64 @@
+//! The indexes of converted chunks. Selecting, arranging and writing each ask for all of a recipe's, and some of them were
+//! made a moment ago: the newest are at hand as they are used.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::step::Stop;
+use crate::{
+    artifact::{Recent, Store},
+    graph::{ConvertedChunk, Failure, FailureKind},
+    hash::Digest,
+    materialise::share,
+    samples::SampleIndex,
+};
+
+/// The most bytes that are kept: those of 300,000 samples.
+const KEPT_BYTES: usize = 16 << 20;
+
+/// The indexes in a store.
+#[derive(Clone)]
+pub(crate) struct Indexes {
+    store: Store,
+    recent: Arc<Mutex<Recent<SampleIndex>>>,
+}
+
+impl Indexes {
+    /// The indexes in `store`.
+    pub(crate) fn new(store: Store) -> Self {
+        Self { store, recent: Arc::new(Mutex::new(Recent::new(KEPT_BYTES))) }
+    }
+
+    /// Keeps an index that was stored.
+    pub(super) fn keep(&self, digest: Digest, index: Arc<SampleIndex>) {
+        let bytes = index.bytes();
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).keep(digest, index, bytes);
+    }
+
+    /// An index by its digest.
+    pub(super) fn get(&self, digest: &Digest) -> Result<Arc<SampleIndex>, Stop> {
+        if let Some(index) = self.recent.lock().unwrap_or_else(PoisonError::into_inner).get(digest) {
+            return Ok(index);
+        }
+        let index = SampleIndex::decode(&self.store.get(digest)?)
+            .map_err(|error| Stop::Failure(Failure::new(FailureKind::Cache, error.to_string())))?;
+        let index = Arc::new(index);
+        self.keep(*digest, index.clone());
+        Ok(index)
+    }
+
+    /// The index of a converted chunk.
+    pub(super) fn of(&self, chunk: &ConvertedChunk) -> Result<Arc<SampleIndex>, Stop> {
+        let index = self.get(&chunk.converted.index)?;
+        if index.len() == chunk.converted.samples as usize {
+            return Ok(index);
+        }
+        let message = "match an index to its chunk: the numbers of samples differ";
+        Err(Stop::Failure(Failure::new(FailureKind::Cache, message)))
+    }
+
+    /// Has all threads read what is about to be asked for. What cannot be had shows then.
+    pub(super) fn warm(&self, digests: Vec<Digest>) {
+        let indexes = self.clone();
+        share(digests.len(), move |at| drop(indexes.get(&digests[at])));
+    }
+}

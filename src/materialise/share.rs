@@ -1,0 +1,87 @@
+//! Shares items of work among whatever threads are free, without taking up other work while it waits.
+//!
+//! A thread that waits inside rayon steals any job it finds, whole files of other recipes among them: what it was
+//! waiting for would wait for those, and hold its memory beside theirs.
+
+use std::sync::{
+    Arc, Condvar, Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
+
+type Work = Arc<dyn Fn(usize) + Send + Sync>;
+
+struct Sharing {
+    /// `None` once all is done: a thread that comes late finds nothing, and holds nothing.
+    work: Mutex<Option<Work>>,
+    count: usize,
+    /// The first item that no one has taken on.
+    next: AtomicUsize,
+    /// How many are done.
+    done: Mutex<usize>,
+    all_done: Condvar,
+}
+
+/// Does `work` for every number below `count`; returns when all is done.
+pub fn share(count: usize, work: impl Fn(usize) + Send + Sync + 'static) {
+    let work: Work = Arc::new(work);
+    let sharing = Arc::new(Sharing {
+        work: Mutex::new(Some(work.clone())),
+        count,
+        next: AtomicUsize::new(0),
+        done: Mutex::new(0),
+        all_done: Condvar::new(),
+    });
+    for _ in 1..rayon::current_num_threads().min(count) {
+        let sharing = sharing.clone();
+        rayon::spawn(move || {
+            let work = sharing.work.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            work.into_iter().for_each(|work| sharing.go(&work));
+        });
+    }
+    sharing.go(&work);
+    let mut done = sharing.done.lock().unwrap_or_else(PoisonError::into_inner);
+    // What others have taken on is an item each, and they are at it.
+    while *done < count {
+        done = sharing.all_done.wait(done).unwrap_or_else(PoisonError::into_inner);
+    }
+    sharing.work.lock().unwrap_or_else(PoisonError::into_inner).take();
+}
+
+impl Sharing {
+    /// Works until no item is left that no one has taken on.
+    fn go(&self, work: &Work) {
+        loop {
+            let item = self.next.fetch_add(1, Ordering::Relaxed);
+            if item >= self.count {
+                return;
+            }
+            work(item);
+            let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+            *done += 1;
+            if *done == self.count {
+                self.all_done.notify_all();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_item_is_done_once_and_nothing_is_held_afterwards() {
+        for threads in [1, 2, 4] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let done: Arc<Vec<AtomicUsize>> = Arc::new((0..1000).map(|_| AtomicUsize::new(0)).collect());
+            let held = done.clone();
+            pool.install(move || {
+                share(1000, move |item| held[item].store(held[item].load(Ordering::Relaxed) + 1, Ordering::Relaxed))
+            });
+            assert!(done.iter().all(|times| times.load(Ordering::Relaxed) == 1));
+            pool.install(|| share(0, |_| unreachable!()));
+            drop(pool);
+            assert_eq!(Arc::strong_count(&done), 1);
+        }
+    }
+}

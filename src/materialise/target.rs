@@ -1,0 +1,156 @@
+//! A file that takes its pieces from whatever thread, in whatever order: hashed on the way.
+
+use std::{
+    collections::VecDeque,
+    path::{Path, PathBuf},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock},
+};
+
+use crate::{
+    hash::{Digest, PIECE, PieceHash, Pieces},
+    system::{FileError, Replacement, Stat},
+};
+
+/// Bytes that are written before the disk is asked to take them.
+const SYNC_EVERY: u64 = 8 << 20;
+
+/// Pieces that may wait to be written.
+const WAITING: usize = 4;
+
+/// A file being written beside its destination, in pieces of [`PIECE`] bytes but for the last.
+pub(super) struct Target {
+    destination: PathBuf,
+    /// `None` once it is finished.
+    replacement: RwLock<Option<Replacement>>,
+    state: Mutex<State>,
+    /// Told when a piece was written.
+    written: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    pieces: Pieces,
+    bytes: u64,
+    /// How many of them the disk was not asked to take.
+    unsynced: u64,
+    waiting: VecDeque<(usize, Vec<u8>)>,
+    /// Whether a thread writes what waits. One at a time: the system lets no two write to a file, and whoever waits for
+    /// that does so at full speed.
+    is_writing: bool,
+    /// Room to use again.
+    empty: Vec<Vec<u8>>,
+    /// The first error; what comes after it is not written.
+    failed: Option<FileError>,
+}
+
+/// A file that was written and not yet put in place.
+pub struct Written {
+    replacement: Replacement,
+    /// Where it belongs.
+    pub destination: PathBuf,
+    /// BLAKE3 of its bytes.
+    pub digest: Digest,
+    /// Its size.
+    pub bytes: u64,
+}
+
+impl Target {
+    /// Starts a file for `destination`, whose folder must exist.
+    pub(super) fn new(destination: &Path) -> Result<Self, FileError> {
+        let replacement = RwLock::new(Some(Replacement::new(destination)?));
+        Ok(Self { destination: destination.to_owned(), replacement, state: Mutex::default(), written: Condvar::new() })
+    }
+
+    /// Room for a piece: that of an earlier one, with whatever is in it, or none yet.
+    pub(super) fn room(&self) -> Vec<u8> {
+        self.state().empty.pop().unwrap_or_default()
+    }
+
+    /// Writes a piece, which is not empty, or leaves it to the thread that writes already. An error shows with the next
+    /// [`Target::check`] or at the end.
+    pub(super) fn put(&self, number: usize, piece: Vec<u8>) {
+        let hash = PieceHash::of(number, &piece);
+        let mut state = self.state();
+        state.pieces.add(number, hash);
+        state.bytes += piece.len() as u64;
+        state.waiting.push_back((number, piece));
+        while state.is_writing {
+            if state.waiting.len() <= WAITING {
+                return;
+            }
+            state = self.written.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.is_writing = true;
+        while let Some((number, piece)) = state.waiting.pop_front() {
+            state.unsynced += piece.len() as u64;
+            let is_due = state.unsynced >= SYNC_EVERY;
+            if is_due {
+                state.unsynced = 0;
+            }
+            let is_lost = state.failed.is_some();
+            drop(state);
+            let written = if is_lost { Ok(()) } else { self.write(number, &piece, is_due) };
+            state = self.state();
+            state.empty.push(piece);
+            if let Err(error) = written {
+                state.failed.get_or_insert(error);
+            }
+            self.written.notify_all();
+        }
+        state.is_writing = false;
+        self.written.notify_all();
+    }
+
+    fn write(&self, number: usize, piece: &[u8], is_due: bool) -> Result<(), FileError> {
+        let replacement = self.replacement.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(replacement) = replacement.as_ref() else { return Ok(()) };
+        replacement.write_all_at(piece, number as u64 * PIECE as u64)?;
+        if is_due { replacement.sync_soon() } else { Ok(()) }
+    }
+
+    /// Waits until nothing waits to be written.
+    fn settled(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state();
+        while state.is_writing {
+            state = self.written.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The error that a piece has met with, once.
+    pub(super) fn check(&self) -> Result<(), FileError> {
+        self.state().failed.take().map_or(Ok(()), Err)
+    }
+
+    /// Forgets the pieces that have come: others are to be put in their places.
+    pub(super) fn restart(&self) {
+        let mut state = self.settled();
+        (state.pieces, state.bytes) = (Pieces::default(), 0);
+    }
+
+    /// Ends the file; `None` if a piece of it is missing.
+    pub(super) fn finish(&self) -> Result<Option<Written>, FileError> {
+        let mut state = self.settled();
+        state.failed.take().map_or(Ok(()), Err)?;
+        let replacement = self.replacement.write().unwrap_or_else(PoisonError::into_inner).take();
+        let made = replacement.zip(state.pieces.digest());
+        let destination = self.destination.clone();
+        Ok(made.map(|(replacement, digest)| Written { replacement, destination, digest, bytes: state.bytes }))
+    }
+}
+
+impl Written {
+    /// Waits until the disk has the file.
+    pub fn sync(&self) -> Result<(), FileError> {
+        self.replacement.sync()
+    }
+
+    /// Puts the file in place; returns its stat. Its name outlasts a power cut once its folder is synced.
+    pub fn put_in_place(self) -> Result<Stat, FileError> {
+        self.replacement.put_in_place()
+    }
+}

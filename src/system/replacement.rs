@@ -1,0 +1,158 @@
+//! A file that takes another's place: old or new, never half.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread::{self, JoinHandle},
+};
+
+use super::{FileError, Stat, at, stat_file, sync_dir};
+
+/// A file being written beside its destination; dropped without [`Replacement::commit`], it leaves nothing behind.
+#[derive(Debug)]
+pub struct Replacement {
+    temporary: tempfile::NamedTempFile,
+    destination: PathBuf,
+    syncing: Mutex<Vec<Syncing>>,
+}
+
+/// A thread that waits for the disk to take what was written so far.
+type Syncing = JoinHandle<io::Result<()>>;
+
+/// How many of them there are at most.
+const SYNCS: usize = 2;
+
+impl Write for Replacement {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.temporary.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.temporary.flush()
+    }
+}
+
+/// How the names of unfinished replacements begin and end.
+pub(super) const LEFT_OVER: (&str, &str) = (".datac-", ".part");
+
+impl Replacement {
+    /// Whether a file of this name is a replacement that was begun and never put in place.
+    pub fn is_left_over(name: &str) -> bool {
+        name.starts_with(LEFT_OVER.0) && name.ends_with(LEFT_OVER.1)
+    }
+
+    /// Starts a replacement of `destination`, whose folder must exist.
+    pub fn new(destination: &Path) -> Result<Self, FileError> {
+        let folder = destination.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let temporary = tempfile::Builder::new()
+            .prefix(LEFT_OVER.0)
+            .suffix(LEFT_OVER.1)
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+            .tempfile_in(folder)
+            .map_err(at("write beside", destination))?;
+        Ok(Self { temporary, destination: destination.to_owned(), syncing: Mutex::default() })
+    }
+
+    /// Has the disk take what was written so far, while more comes: the sync at the end then has less to wait for.
+    pub fn sync_soon(&self) -> Result<(), FileError> {
+        let mut syncing = self.syncing();
+        for ended in syncing.extract_if(.., |syncing| syncing.is_finished()) {
+            self.ended(ended)?;
+        }
+        // While one waits for what it has asked the disk for, another has the disk go on. A handle or a thread that is
+        // not to be had leaves all to the sync at the end.
+        if syncing.len() < SYNCS
+            && let Ok(file) = self.temporary.as_file().try_clone()
+        {
+            syncing.extend(thread::Builder::new().spawn(move || file.sync_data()));
+        }
+        Ok(())
+    }
+
+    fn syncing(&self) -> MutexGuard<'_, Vec<Syncing>> {
+        self.syncing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a sync to end. The system tells of a failed write once, to whoever syncs first: it may be this one.
+    fn ended(&self, syncing: Syncing) -> Result<(), FileError> {
+        let panicked = |_| Err(io::Error::other("a sync has panicked"));
+        syncing.join().unwrap_or_else(panicked).map_err(at("sync", &self.destination))
+    }
+
+    /// Appends bytes.
+    pub fn write_all(&mut self, bytes: &[u8]) -> Result<(), FileError> {
+        self.temporary.write_all(bytes).map_err(at("write", &self.destination))
+    }
+
+    /// Writes bytes at a place of their own; other threads may write elsewhere at the same time.
+    pub fn write_all_at(&self, bytes: &[u8], offset: u64) -> Result<(), FileError> {
+        self.temporary.as_file().write_all_at(bytes, offset).map_err(at("write", &self.destination))
+    }
+
+    /// Puts the file in place without syncing it: for content that is checked on every read.
+    pub fn commit_unsynced(self) -> Result<(), FileError> {
+        self.temporary.persist(&self.destination).map(drop).map_err(|error| at("write", &self.destination)(error.error))
+    }
+
+    /// Puts the file at `path`, on the same file system, without syncing it; returns its size.
+    pub fn commit_unsynced_at(mut self, path: &Path) -> Result<u64, FileError> {
+        self.destination = path.to_owned();
+        let bytes = stat_file(self.temporary.as_file(), path)?.size;
+        self.commit_unsynced().map(|()| bytes)
+    }
+
+    /// Puts the file in place, synced, if nothing is there; returns whether it did.
+    pub fn commit_new(self) -> Result<bool, FileError> {
+        self.temporary.as_file().sync_all().map_err(at("sync", &self.destination))?;
+        match self.temporary.persist_noclobber(&self.destination) {
+            Ok(_) => {}
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+            Err(error) => return Err(at("write", &self.destination)(error.error)),
+        }
+        self.destination.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or(Ok(()), sync_dir)?;
+        Ok(true)
+    }
+
+    /// Waits until the disk has the file.
+    pub fn sync(&self) -> Result<(), FileError> {
+        make_way(&self.destination);
+        std::mem::take(&mut *self.syncing()).into_iter().try_for_each(|syncing| self.ended(syncing))?;
+        self.temporary.as_file().sync_all().map_err(at("sync", &self.destination))
+    }
+
+    /// Puts the file in place; returns its stat. Its name outlasts a power cut once its folder is synced.
+    pub fn put_in_place(self) -> Result<Stat, FileError> {
+        let replaced = File::open(&self.destination).ok();
+        let file =
+            self.temporary.persist(&self.destination).map_err(|error| at("write", &self.destination)(error.error))?;
+        let_go(replaced);
+        stat_file(&file, &self.destination)
+    }
+}
+
+/// A file from here on takes the system a while to free.
+const LARGE: u64 = 1 << 20;
+
+/// Has the system free the memory that a file which is about to be replaced takes: now, while the disk is waited for, and
+/// not when it loses its name, which would hold up everything else that the file system is to write.
+fn make_way(destination: &Path) {
+    #[cfg(target_os = "linux")]
+    if let Some(file) = File::open(destination).ok().filter(is_large) {
+        use rustix::fs::{Advice, fadvise};
+        thread::Builder::new().spawn(move || fadvise(&file, 0, None, Advice::DontNeed)).ok();
+    }
+}
+
+/// Closes a file that no name leads to any more. What it took is freed then: no one has to wait for that.
+fn let_go(replaced: Option<File>) {
+    if let Some(replaced) = replaced.filter(is_large) {
+        thread::Builder::new().spawn(move || drop(replaced)).ok();
+    }
+}
+
+fn is_large(file: &File) -> bool {
+    file.metadata().is_ok_and(|meta| meta.len() >= LARGE)
+}
