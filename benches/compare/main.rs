@@ -42,13 +42,13 @@ impl Report {
     }
 
     fn pair(&mut self, work: &str, beside: &str, aim: &str, figures: Comparison) {
-        println!("{work}: {:.2} × {beside}", figures.ratio);
+        println!("{work}: {} × {beside}", ratio(figures.ratio));
         self.table.add_row([
             work.to_owned(),
             shown(figures.ours.wall),
             beside.to_owned(),
             shown(figures.theirs.wall),
-            format!("{:.2}", figures.ratio),
+            ratio(figures.ratio),
             aim.to_owned(),
             format!("{} / {}", shown(figures.ours.cpu), shown(figures.theirs.cpu)),
             format!("{:.0} / {:.0} MiB", figures.ours.peak, figures.theirs.peak),
@@ -272,6 +272,11 @@ fn dvc(report: &mut Report, fresh: &Fresh<'_>, tree: &Path, recipes: usize) {
     });
     let ours = Candidate::new("datac", || datac(tree, &["status", "-q"]));
     report.pair(&format!("status, {recipes} recipes"), "dvc status", "≤ 0.01", compare(&ours, &theirs, 3));
+}
+
+/// A ratio with two digits that say something.
+fn ratio(ratio: f64) -> String {
+    if ratio < 0.1 { format!("{ratio:.3}") } else { format!("{ratio:.2}") }
 }
 
 /// Small edits to a recipe over one file of 52,002 rows.
