@@ -52,19 +52,28 @@ fn at<'p>(verb: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> FileE
 const GRAIN_NS: i64 = 10_000_000;
 
 /// The first moment at which a file stamped at `stamp_ns` is older than the grain.
-pub fn past_grain(stamp_ns: i64) -> i64 {
+fn past_grain(stamp_ns: i64) -> i64 {
     stamp_ns + GRAIN_NS + 1
 }
 
+/// Now, or as soon as a file stamped at `stamp_ns` a moment ago is older than the grain. A stamp in the future, which no
+/// clock of this machine can have given, does not count.
+pub fn soon_past_grain(stamp_ns: i64) -> i64 {
+    let now = now_ns();
+    if stamp_ns <= now { past_grain(stamp_ns).max(now) } else { now }
+}
+
 /// Waits until any later write to the file at `path`, whose stat was taken and says `stamp_ns`, shows in its stat: until it
-/// is older than the grain, unless its file system stamps every change that follows a look with a time of its own.
+/// is older than the grain, unless its file system stamps every change that follows a look with a time of its own. That is
+/// found out in the folder `scratch`, if it is of the same file system.
 ///
-/// That is found out in the folder `scratch`, if it is of the same file system.
-pub fn wait_past_grain(stamp_ns: i64, path: &Path, scratch: &Path) {
-    let missing = past_grain(stamp_ns) - now_ns();
-    if (1..=GRAIN_NS + 1).contains(&missing) && !stamps_each_change(path, scratch) {
-        std::thread::sleep(Duration::from_nanos(missing as u64));
+/// Returns the time to record with what is read from now on: one at which the stat is not racy, see [`Stat::is_racy`].
+pub fn wait_past_grain(stamp_ns: i64, path: &Path, scratch: &Path) -> i64 {
+    let (now, past) = (now_ns(), soon_past_grain(stamp_ns));
+    if past > now && !stamps_each_change(path, scratch) {
+        std::thread::sleep(Duration::from_nanos((past - now) as u64));
     }
+    past.max(now_ns())
 }
 
 /// What a stat call says of a file; equal stats of an unchanged clock mean equal bytes, see [`Stat::is_racy`].

@@ -20,13 +20,17 @@ const SHARED: u64 = 4 << 20;
 
 /// BLAKE3 of a file, from the stat cache where that can be trusted.
 pub(crate) fn digest(record: &Record, path: &Path) -> Result<Digest, FileError> {
+    digest_begun(record, path, system::now_ns())
+}
+
+/// BLAKE3 of a file as [`digest`] gives it, with the time to record for what is read now.
+pub(crate) fn digest_begun(record: &Record, path: &Path, begun_ns: i64) -> Result<Digest, FileError> {
     let name = path.to_string_lossy();
     let stat = system::stat(path)?;
     // A stat cache that cannot be read is an empty one.
     if let Ok(Some(digest)) = record.digest_of(&name, &stat) {
         return Ok(digest);
     }
-    let begun = system::now_ns();
     let file = system::open(path)?;
     let before = system::stat_file(&file, path)?;
     let shared = if before.size < SHARED { None } else { by_pieces(&file, before.size) };
@@ -37,7 +41,7 @@ pub(crate) fn digest(record: &Record, path: &Path) -> Result<Digest, FileError> 
         }
     };
     if system::stat_file(&file, path)? == before {
-        record.note_digest(&name, &before, &digest, begun);
+        record.note_digest(&name, &before, &digest, begun_ns);
     }
     Ok(digest)
 }

@@ -8,7 +8,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    thread::{self, JoinHandle},
+    thread,
     time::Duration,
 };
 
@@ -265,10 +265,15 @@ pub(crate) fn failure_of(error: &SourceError) -> Failure {
 }
 
 impl Context {
-    /// Begins to sync the folders that files were put into; their names outlast a power cut once the thread has ended.
-    pub(crate) fn sync_folders(&self) -> JoinHandle<Result<(), FileError>> {
+    /// Begins to sync the folders that files were put into; their names outlast a power cut once what this returns is done.
+    pub(crate) fn sync_folders(&self) -> impl FnOnce() -> Result<(), FileError> {
         let folders = std::mem::take(&mut *self.folders.lock().unwrap_or_else(PoisonError::into_inner));
-        thread::spawn(move || folders.iter().try_for_each(|folder| system::sync_dir(folder)))
+        let sync = move || folders.iter().try_for_each(|folder| system::sync_dir(folder));
+        let begun = thread::Builder::new().spawn(sync.clone());
+        move || match begun {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(_) => sync(),
+        }
     }
 
     /// Fails if the user wants to stop.

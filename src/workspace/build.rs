@@ -380,10 +380,11 @@ impl Workspace {
         }
         // Files are on the disk before it is recorded that recipes stand on them. Their names follow while the record is
         // written: after a power cut that comes between, another file is there, with another stat.
-        let syncing = begun.map(|begun| begun.context.sync_folders());
+        let synced = begun.map(|begun| begun.context.sync_folders());
         // Past the grain of the file system's clock, later writes show in a stat, and the first look can trust it. Until
         // then this process does not end.
-        let built_ns = system::past_grain(newest).max(system::now_ns());
+        let built_ns =
+            system::soon_past_grain(self.youngest_proven(built.iter().map(|(_, fresh, _)| fresh)).max(newest));
         built.iter_mut().for_each(|(_, fresh, _)| fresh.built_ns = built_ns);
         built.iter().for_each(|(_, fresh, _)| self.note_digests(&session.record, &fresh.outputs, built_ns));
         let actions = begun.map(|begun| begun.context.ran()).unwrap_or_default();
@@ -397,11 +398,8 @@ impl Workspace {
         } else if !built.is_empty() {
             session.record.set_recipes(&built)?;
         }
-        if let Some(syncing) = syncing {
-            syncing
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-                .map_err(|error| driver::file_failure(&error))?;
+        if let Some(synced) = synced {
+            synced().map_err(|error| driver::file_failure(&error))?;
         }
         if !built.is_empty() {
             system::wait_past_grain(newest, &self.output_dir, &self.cache);

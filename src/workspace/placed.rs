@@ -1,8 +1,10 @@
 //! What is recorded of outputs on disk: their stats and digests, so that the next look need not read them.
 
+use std::collections::BTreeMap;
+
 use super::{Workspace, WorkspaceError};
 use crate::{
-    artifact::{OutputFile, Record},
+    artifact::{FreshRecipe, OutputFile, Record},
     driver::{self, Context},
     graph::RecipePlan,
     system,
@@ -43,6 +45,17 @@ impl Workspace {
                 record.note_digest(&path.to_string_lossy(), &output.stat, &output.digest, now);
             }
         }
+    }
+
+    /// The latest stamp of local files and folders that changed a moment ago, of those where any later change shows
+    /// nevertheless; 0 if there are none.
+    pub(super) fn youngest_proven<'b>(&self, built: impl Iterator<Item = &'b FreshRecipe>) -> i64 {
+        let now = system::now_ns();
+        let young = built.flat_map(|fresh| &fresh.locals).filter(|(_, stat)| stat.is_racy(now));
+        // Many recipes share few files.
+        let young: BTreeMap<&str, i64> = young.map(|(path, stat)| (path.as_str(), stat.stamp_ns())).collect();
+        let shows = |path: &str| system::stamps_each_change(&self.settings.root.join(path), &self.cache);
+        young.into_iter().filter(|(path, _)| shows(path)).map(|(_, stamp)| stamp).max().unwrap_or(0)
     }
 
     /// Outputs with the stats that they have now.
