@@ -11,7 +11,7 @@ use std::{
 
 use super::{FileError, Stat, at, stat_file, sync_dir};
 
-/// A file being written beside its destination; dropped without [`Replacement::commit`], it leaves nothing behind.
+/// A file being written beside its destination; dropped without [`Replacement::put_in_place`], it leaves nothing behind.
 #[derive(Debug)]
 pub struct Replacement {
     temporary: tempfile::NamedTempFile,
