@@ -144,6 +144,8 @@ fn make_way(destination: &Path) {
         use rustix::fs::{Advice, fadvise};
         thread::Builder::new().spawn(move || fadvise(&file, 0, None, Advice::DontNeed)).ok();
     }
+    #[cfg(not(target_os = "linux"))]
+    let _ = destination;
 }
 
 /// Closes a file that no name leads to any more. What it took is freed then: no one has to wait for that.
