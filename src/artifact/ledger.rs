@@ -102,7 +102,8 @@ pub(super) fn name(run: i64, path: &str) -> Vec<u8> {
 }
 
 impl Record {
-    /// Notes a run, what it built, and what recipes stand on now, with everything noted before; forgets what is older than [`KEPT_RUNS`].
+    /// Notes a run, what it built, and what recipes stand on now, with everything noted before; forgets what is older than
+    /// [`KEPT_RUNS`].
     pub fn note_run(
         &self,
         run: &Run,

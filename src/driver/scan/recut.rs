@@ -11,7 +11,7 @@ use super::{
 use crate::{
     decode::{Encoding, FormerChunk, Given, Input, Recutter},
     driver::step::Event,
-    graph::{Outcome, ScanOutcome, ScanWork, SourceFile, scan_key},
+    graph::{Outcome, ScanOutcome, ScanWork, ScannedChunk, SourceFile, scan_key},
     source::{FileDigest, RemoteFile},
 };
 
@@ -24,8 +24,8 @@ pub(super) struct Former {
 /// The number of a chunk that is worked on ahead of those before it.
 const AHEAD: usize = usize::MAX;
 
-/// The file with its earlier version at hand; gives the input back where there is none, or where only
-/// the first rows are wanted, of which more may be rejected than then.
+/// The file with its earlier version at hand; gives the input back where there is none, or where only the first rows are
+/// wanted, of which more may be rejected than then.
 pub(super) fn former(context: &Context, work: &ScanWork, input: Input) -> Result<Former, Input> {
     let file = &*work.file;
     let Input::File(opened) = &input else { return Err(input) };
@@ -41,11 +41,7 @@ pub(super) fn former(context: &Context, work: &ScanWork, input: Input) -> Result
         }
     };
     let made = (file.is_local && are_all_wanted).then(former).flatten().and_then(|(size, scan)| {
-        let chunk = |chunk: &crate::graph::ScannedChunk| FormerChunk {
-            digest: chunk.digest,
-            rows: chunk.rows,
-            place: chunk.place,
-        };
+        let chunk = |chunk: &ScannedChunk| FormerChunk { digest: chunk.digest, rows: chunk.rows, place: chunk.place };
         let chunks = scan.chunks.iter().map(chunk).collect();
         let recutter = Recutter::new(opened.try_clone().ok()?, file.kind, file.file.size, chunks, size)?;
         Some(Former { recutter, columns: scan.columns.clone() })
@@ -73,7 +69,7 @@ pub(super) fn recut<'scope>(
     }
     // The chunk that the columns were read from.
     let mut shaped_by = 0;
-    let (mut number, mut rows) = (0, 0);
+    let mut number = 0;
     let mut read = || -> Result<(), Stop> {
         while !results.is_stopped() {
             context.check()?;
@@ -102,7 +98,7 @@ pub(super) fn recut<'scope>(
             }
             resolve(&mut waiting, &outcome.columns);
             let jobs = if former.is_some() { Vec::new() } else { jobs(&waiting) };
-            rows += u64::from(chunk.rows);
+            let rows = chunk.place.first_row + u64::from(chunk.rows);
             team.give(Item { number, chunk, former, jobs });
             number += 1;
             context.tell(Event::Reading { label: work.file.file.path.clone(), rows });
