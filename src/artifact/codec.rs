@@ -5,14 +5,24 @@ use std::{
     io::{Read, Write},
 };
 
-use zstd::bulk::{Compressor, Decompressor};
+use zstd::{
+    bulk::{Compressor, Decompressor},
+    zstd_safe::{CParameter, ParamSwitch},
+};
 
 /// A frame being written.
 pub(super) type FrameWriter<W> = zstd::stream::write::Encoder<'static, W>;
 
-/// The fastest level but for those that hardly compress. Rows shrink to a third at it, against a quarter at level 1, and
-/// both ways are half as quick again: see `docs/performance.md`.
-const LEVEL: i32 = -1;
+/// What zstd's negative levels are made of, put together otherwise: long matches only, found with a table that stays in
+/// the processor's first cache, and literals that are Huffman-coded, which those levels leave out. Rows shrink as at level
+/// -1, half as quick again: see `docs/performance.md`.
+const PARAMETERS: [CParameter; 5] = [
+    CParameter::CompressionLevel(-1),
+    CParameter::MinMatch(7),
+    CParameter::HashLog(11),
+    CParameter::TargetLength(5),
+    CParameter::LiteralCompressionMode(ParamSwitch::Enable),
+];
 
 /// The largest artifact there is; a frame that claims more is damaged.
 const MAX_BYTES: u64 = 1 << 30;
@@ -33,7 +43,8 @@ pub(super) fn compress<T>(bytes: &[u8], take: impl FnOnce(&[u8]) -> T) -> std::i
         let (compressor, frame) = match slot {
             Some(made) => made,
             None => {
-                let mut compressor = Compressor::new(LEVEL)?;
+                let mut compressor = Compressor::default();
+                PARAMETERS.iter().try_for_each(|parameter| compressor.set_parameter(*parameter))?;
                 compressor.include_checksum(true)?;
                 slot.insert((compressor, Vec::new()))
             }
@@ -67,7 +78,8 @@ pub(super) fn decompress(frame: &[u8]) -> Result<Vec<u8>, String> {
 
 /// Compresses `size` bytes as they are written to what this returns, into `out`; [`finish`] ends the frame.
 pub(super) fn compress_into<W: Write>(out: W, size: u64) -> std::io::Result<FrameWriter<W>> {
-    let mut writer = FrameWriter::new(out, LEVEL)?;
+    let mut writer = FrameWriter::new(out, 0)?;
+    PARAMETERS.iter().try_for_each(|parameter| writer.set_parameter(*parameter))?;
     writer.include_checksum(true)?;
     writer.set_pledged_src_size(Some(size))?;
     writer.include_contentsize(true)?;
