@@ -69,14 +69,10 @@ impl Compression {
 }
 
 impl FileKind {
-    /// Roughly how many bytes of rows a file of `size` bytes holds: texts shrink to a third, and in columns to a half.
+    /// Roughly how many bytes of rows a file of `size` bytes holds: texts shrink to a third.
     pub fn unpacked(self, size: u64) -> u64 {
-        let factor = match (self.compression, self.format) {
-            (Compression::Gzip | Compression::Zstd, _) => 3,
-            (Compression::None, RowFormat::Parquet) => 2,
-            (Compression::None, _) => 1,
-        };
-        size.saturating_mul(factor)
+        let is_packed = self.compression != Compression::None || self.format == RowFormat::Parquet;
+        if is_packed { size.saturating_mul(3) } else { size }
     }
 }
 
