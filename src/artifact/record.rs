@@ -93,6 +93,8 @@ pub struct Record {
     noted: Mutex<HashSet<Digest>>,
     /// File digests not yet written, by path.
     hashed: Mutex<HashMap<String, Hashed>>,
+    /// Digests of pieces of files, by path; never written here.
+    pieces: Mutex<HashMap<String, PiecesOf>>,
 }
 
 impl fmt::Debug for Record {
@@ -104,9 +106,15 @@ impl fmt::Debug for Record {
 /// The digest of a file, with its stat then and a time before it was read.
 type Hashed = (Stat, Digest, i64);
 
-/// Digests of files that were not written to a record, by path: each with the file's stat then and a time before it was
-/// read, in nanoseconds since 1970.
-pub type Digests = HashMap<String, (Stat, Digest, i64)>;
+/// The digest of a file, and those of its pieces.
+type PiecesOf = (Digest, Arc<[Digest]>);
+
+/// What was noted of files and not written to a record.
+#[derive(Debug, Default)]
+pub struct Digests {
+    hashed: HashMap<String, Hashed>,
+    pieces: HashMap<String, PiecesOf>,
+}
 
 /// The database's name.
 pub(super) const RECORD: &str = "record.sqlite";
@@ -149,6 +157,7 @@ impl Record {
             pending: Mutex::default(),
             noted: Mutex::default(),
             hashed: Mutex::default(),
+            pieces: Mutex::default(),
         })
     }
 
@@ -317,17 +326,31 @@ impl Record {
         hashed.insert(path.to_owned(), (*stat, *digest, hashed_ns));
     }
 
+    /// Remembers what the pieces of a file of this digest hash to.
+    pub fn note_pieces(&self, path: &str, digest: &Digest, pieces: Vec<Digest>) {
+        let mut noted = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.insert(path.to_owned(), (*digest, pieces.into()));
+    }
+
+    /// What the pieces of a file of this digest hash to, if it was read by this process.
+    pub fn pieces_of(&self, path: &str, digest: &Digest) -> Option<Arc<[Digest]>> {
+        let noted = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.get(path).filter(|(of, _)| of == digest).map(|(_, pieces)| pieces.clone())
+    }
+
     /// Takes the digests that were noted and not written, for another record to go on with; those that prove nothing are
     /// left out.
     pub fn take_digests(&self) -> Digests {
         let mut hashed = std::mem::take(&mut *self.hashed.lock().unwrap_or_else(PoisonError::into_inner));
         hashed.retain(|_, (stat, _, hashed_ns)| !stat.is_racy(*hashed_ns));
-        hashed
+        let pieces = std::mem::take(&mut *self.pieces.lock().unwrap_or_else(PoisonError::into_inner));
+        Digests { hashed, pieces }
     }
 
     /// Notes digests that another record had noted.
-    pub fn note_digests(&self, digests: Digests) {
-        self.hashed.lock().unwrap_or_else(PoisonError::into_inner).extend(digests);
+    pub fn note_digests(&self, Digests { hashed, pieces }: Digests) {
+        self.hashed.lock().unwrap_or_else(PoisonError::into_inner).extend(hashed);
+        self.pieces.lock().unwrap_or_else(PoisonError::into_inner).extend(pieces);
     }
 }
 

@@ -88,15 +88,36 @@ pub struct Span {
     pub line: u32,
 }
 
-impl Chunk {
-    /// BLAKE3 over encoding, header and bytes: the chunk's identity wherever it stands.
-    pub fn digest(&self) -> Digest {
+/// BLAKE3 over encoding, header and bytes of a chunk.
+pub(super) struct ChunkHasher(blake3::Hasher);
+
+impl ChunkHasher {
+    /// Begins a chunk.
+    pub(super) fn new(encoding: Encoding, header: &[u8]) -> Self {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(self.encoding.name().as_bytes());
-        hasher.update(&(self.header.len() as u64).to_le_bytes());
-        hasher.update(&self.header);
+        hasher.update(encoding.name().as_bytes());
+        hasher.update(&(header.len() as u64).to_le_bytes());
+        hasher.update(header);
+        Self(hasher)
+    }
+
+    /// Adds bytes of it.
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Its digest.
+    pub(super) fn digest(&self) -> Digest {
+        Digest::from_bytes(*self.0.finalize().as_bytes())
+    }
+}
+
+impl Chunk {
+    /// The chunk's identity wherever it stands.
+    pub fn digest(&self) -> Digest {
+        let mut hasher = ChunkHasher::new(self.encoding, &self.header);
         hasher.update(&self.bytes);
-        Digest::from_bytes(*hasher.finalize().as_bytes())
+        hasher.digest()
     }
 
     /// The rows, in order; blank lines are none.

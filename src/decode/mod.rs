@@ -30,7 +30,7 @@ use column_cutter::ColumnCutter;
 use columnar::Batches;
 pub use cutter::{CUTTER_VERSION, Cutter};
 pub use kind::{Compression, FileKind, RowFormat};
-pub use recut::{FormerChunk, Given, Recutter};
+pub use recut::{FormerChunk, Given, Recutter, Stand};
 pub use room::ChunkBytes;
 use room::Room;
 use stream::Stream;

@@ -6,6 +6,7 @@
 //! thread; it may be found out late.
 
 use std::{
+    cell::RefCell,
     fs::File,
     io::{self, Read},
     os::unix::fs::FileExt,
@@ -14,8 +15,7 @@ use std::{
 
 use super::{
     Compression, DecodeError, FileKind, RowFormat,
-    chunk::{Chunk, Encoding, Place},
-    room::Room,
+    chunk::{Chunk, ChunkHasher, Encoding, Place},
     text_cutter::TextCutter,
 };
 use crate::hash::Digest;
@@ -38,7 +38,8 @@ pub struct Recutter {
     /// How much longer the file is than it was.
     growth: i64,
     size: u64,
-    room: Room,
+    /// How many bytes at its beginning are as they were.
+    unchanged: u64,
     /// Where the next chunk begins; its length is not known.
     next: Place,
     /// Where its rows may come from.
@@ -58,8 +59,8 @@ enum From {
 
 /// What comes next of a file.
 pub enum Given {
-    /// A former chunk, if its bytes hash to this.
-    Former(Chunk, Digest),
+    /// A former chunk, if what stands there hashes to this.
+    Former(Stand, Digest),
     /// A chunk that was cut anew.
     Fresh(Chunk),
     /// Nothing more; or, before something is cut anew, nothing until all that was given is known to be what it was taken
@@ -67,10 +68,81 @@ pub enum Given {
     Wait,
 }
 
+/// Bytes of a file that are taken for a former chunk.
+pub struct Stand {
+    file: Arc<File>,
+    rows: u32,
+    /// Where they stand.
+    pub place: Place,
+    /// Whether they stood there then, and are known to be the same.
+    is_known: bool,
+}
+
+/// Bytes that are read at a time to be hashed: they stay in a processor's second cache, in room that a thread keeps.
+const BLOCK: usize = 128 << 10;
+
+thread_local! {
+    static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Stand {
+    /// How many rows there are, if it is the chunk that it is taken for.
+    pub fn rows(&self) -> u32 {
+        self.rows
+    }
+
+    /// Whether they are the chunk of this digest that they were taken for.
+    pub fn is(&self, digest: &Digest) -> Result<bool, DecodeError> {
+        Ok(self.is_known || self.digest()? == *digest)
+    }
+
+    /// The digest of the chunk that they would be.
+    fn digest(&self) -> Result<Digest, DecodeError> {
+        ROOM.with_borrow_mut(|room| {
+            room.resize(BLOCK, 0);
+            let mut hasher = ChunkHasher::new(Encoding::JsonLines, b"");
+            let mut left = self.read();
+            loop {
+                match left.read(room) {
+                    // Of a file that has become shorter it is another one.
+                    Ok(0) => return Ok(hasher.digest()),
+                    Ok(read) => hasher.update(&room[..read]),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(self.failed(&error)),
+                }
+            }
+        })
+    }
+
+    /// The chunk that they would be.
+    pub fn chunk(&self) -> Result<Chunk, DecodeError> {
+        let mut bytes = Vec::with_capacity(self.place.length as usize);
+        self.read().read_to_end(&mut bytes).map_err(|error| self.failed(&error))?;
+        let bytes = bytes.into();
+        Ok(Chunk { encoding: Encoding::JsonLines, header: Arc::from([]), bytes, rows: self.rows, place: self.place })
+    }
+
+    fn read(&self) -> io::Take<ReadAt> {
+        ReadAt { file: self.file.clone(), offset: self.place.offset }.take(self.place.length)
+    }
+
+    fn failed(&self, error: &io::Error) -> DecodeError {
+        DecodeError::Read { offset: self.place.offset, reason: error.to_string() }
+    }
+}
+
 impl Recutter {
     /// A cutter of a file of `size` bytes of which an earlier version, `former_size` bytes long, was cut into `former`;
-    /// `None` if that is no help: it is for lines, one a row, that follow one another from the first byte on.
-    pub fn new(file: File, kind: FileKind, size: u64, former: Vec<FormerChunk>, former_size: u64) -> Option<Self> {
+    /// the first `unchanged` bytes are known to be the same. `None` if that is no help: it is for lines, one a row, that
+    /// follow one another from the first byte on.
+    pub fn new(
+        file: File,
+        kind: FileKind,
+        size: u64,
+        former: Vec<FormerChunk>,
+        former_size: u64,
+        unchanged: u64,
+    ) -> Option<Self> {
         let is_lines = kind == FileKind { format: RowFormat::Jsonl, compression: Compression::None };
         let mut end = 0;
         for chunk in &former {
@@ -83,8 +155,7 @@ impl Recutter {
         let growth = i64::try_from(size).ok()? - i64::try_from(former_size).ok()?;
         let (next, from) = (Place::default(), From::Former(0, 0));
         let file = Arc::new(file);
-        let made =
-            Self { file, former, growth, size, room: Room::default(), next, from, given: Vec::new(), waits: false };
+        let made = Self { file, former, growth, size, unchanged, next, from, given: Vec::new(), waits: false };
         (is_lines && end > 0).then_some(made)
     }
 
@@ -94,7 +165,7 @@ impl Recutter {
         let [.., before, last] = &*self.former else { return Ok(None) };
         let stands = |former: &FormerChunk, shift| -> Result<bool, DecodeError> {
             let Some(offset) = former.place.offset.checked_add_signed(shift) else { return Ok(false) };
-            Ok(self.read(&Place { offset, ..former.place }, former)?.digest() == former.digest)
+            self.stand(&Place { offset, ..former.place }, former).is(&former.digest)
         };
         if !stands(before, 0)? || stands(last, self.growth)? {
             return Ok(None);
@@ -109,13 +180,13 @@ impl Recutter {
             return Ok(Given::Wait);
         }
         if let From::Former(number, shift) = self.from {
-            let Some(chunk) = self.former_chunk(number, shift)? else { return Ok(self.wait()) };
-            self.given.push((chunk.place, Some(number)));
-            self.next.offset += chunk.place.length;
-            self.next.first_row += u64::from(chunk.rows);
-            self.next.first_line += self.lines_of(number, &chunk);
+            let Some(stand) = self.former_chunk(number, shift) else { return Ok(self.wait()) };
+            self.given.push((stand.place, Some(number)));
+            self.next.offset += stand.place.length;
+            self.next.first_row += u64::from(stand.rows);
+            self.next.first_line += self.lines_of(number);
             self.from = From::Former(number + 1, shift);
-            return Ok(Given::Former(chunk, self.former[number].digest));
+            return Ok(Given::Former(stand, self.former[number].digest));
         }
         let From::File(cutter, least) = &mut self.from else { unreachable!("it is no other") };
         let least = *least;
@@ -152,36 +223,27 @@ impl Recutter {
         Ok(())
     }
 
-    /// The bytes where a former chunk should stand; `None` if it cannot stand there.
-    fn former_chunk(&self, number: usize, shift: i64) -> Result<Option<Chunk>, DecodeError> {
-        let Some(former) = self.former.get(number) else { return Ok(None) };
+    /// Where a former chunk should stand; `None` if it cannot stand there.
+    fn former_chunk(&self, number: usize, shift: i64) -> Option<Stand> {
+        let former = self.former.get(number)?;
         let begin = former.place.offset.checked_add_signed(shift);
         let end = self.next.offset + former.place.length;
         // The last one ended because the file did.
         let is_last = number + 1 == self.former.len();
-        if begin != Some(self.next.offset) || end > self.size || (is_last && end != self.size) {
-            return Ok(None);
-        }
-        self.read(&self.next, former).map(Some)
+        let can_stand = begin == Some(self.next.offset) && end <= self.size && (!is_last || end == self.size);
+        can_stand.then(|| self.stand(&self.next, former))
     }
 
     /// As many bytes as a former chunk has, from a place on.
-    fn read(&self, at: &Place, former: &FormerChunk) -> Result<Chunk, DecodeError> {
-        let mut bytes = self.room.take();
-        bytes.reserve(former.place.length as usize);
-        let failed = |error: io::Error| DecodeError::Read { offset: at.offset, reason: error.to_string() };
-        self.read_from(at.offset).take(former.place.length).read_to_end(&mut bytes).map_err(failed)?;
-        let place = Place { length: bytes.len() as u64, ..*at };
-        let bytes = self.room.lend(bytes);
-        Ok(Chunk { encoding: Encoding::JsonLines, header: Arc::from([]), bytes, rows: former.rows, place })
+    fn stand(&self, at: &Place, former: &FormerChunk) -> Stand {
+        let place = Place { length: former.place.length, ..*at };
+        let is_known = place.offset == former.place.offset && place.offset + place.length <= self.unchanged;
+        Stand { file: self.file.clone(), rows: former.rows, place, is_known }
     }
 
-    /// The lines of a chunk that is taken for a former one.
-    fn lines_of(&self, number: usize, chunk: &Chunk) -> u64 {
-        match self.former.get(number + 1) {
-            Some(after) => after.place.first_line - self.former[number].place.first_line,
-            None => chunk.lines(),
-        }
+    /// The lines of a former chunk, for the place of the one behind it; the last has none behind it.
+    fn lines_of(&self, number: usize) -> u64 {
+        self.former.get(number + 1).map_or(0, |after| after.place.first_line - self.former[number].place.first_line)
     }
 
     /// The former chunk that would begin at `offset`, if it has moved as far as what is at the end of the file, or not at

@@ -79,6 +79,20 @@ pub(crate) fn run(
     works.into_iter().map(|work| work.finish(context, digest, watch)).collect()
 }
 
+/// Has at hand what is stored of a chunk for `jobs`; what cannot be had shows when it is asked for.
+pub(crate) fn fetch(context: &Context, digest: &Digest, jobs: &[Job]) {
+    for job in jobs {
+        let Some(Outcome::Convert(known)) = context.lookup(&convert_key(digest, &job.conversion)) else { continue };
+        context.indexes.get(&known.index).ok();
+        for measure in &job.measures {
+            let key = score_key(digest, &known.index, &known.rows, measure);
+            if let Some(Outcome::Score(scores)) = context.lookup(&key) {
+                context.store.get_recent(&scores).ok();
+            }
+        }
+    }
+}
+
 /// One job under way.
 struct Work<'j> {
     job: &'j Job,

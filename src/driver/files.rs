@@ -20,35 +20,46 @@ const SHARED: u64 = 4 << 20;
 
 /// BLAKE3 of a file, from the stat cache where that can be trusted.
 pub(crate) fn digest(record: &Record, path: &Path) -> Result<Digest, FileError> {
-    digest_begun(record, path, system::now_ns())
+    Ok(look(record, path, system::now_ns())?.0)
 }
 
-/// BLAKE3 of a file as [`digest`] gives it, with the time to record for what is read now.
-pub(crate) fn digest_begun(record: &Record, path: &Path, begun_ns: i64) -> Result<Digest, FileError> {
+/// BLAKE3 of a file as [`digest`] gives it, with the time to record for what is read now. What its pieces hash to is
+/// remembered, to tell what has changed of it.
+pub(crate) fn digest_of_source(record: &Record, path: &Path, begun_ns: i64) -> Result<Digest, FileError> {
+    let (digest, pieces) = look(record, path, begun_ns)?;
+    if !pieces.is_empty() {
+        record.note_pieces(&path.to_string_lossy(), &digest, pieces);
+    }
+    Ok(digest)
+}
+
+/// BLAKE3 of a file and of its pieces; there are none of a file that was not read by pieces now.
+fn look(record: &Record, path: &Path, begun_ns: i64) -> Result<(Digest, Vec<Digest>), FileError> {
     let name = path.to_string_lossy();
     let stat = system::stat(path)?;
     // A stat cache that cannot be read is an empty one.
     if let Ok(Some(digest)) = record.digest_of(&name, &stat) {
-        return Ok(digest);
+        return Ok((digest, Vec::new()));
     }
     let file = system::open(path)?;
     let before = system::stat_file(&file, path)?;
     let shared = if before.size < SHARED { None } else { by_pieces(&file, before.size) };
-    let digest = match shared {
-        Some(digest) => digest,
+    let (digest, pieces) = match shared {
+        Some(hashed) => hashed,
         None => {
-            in_one_go(&file, before.size).map_err(|source| FileError { verb: "read", path: path.to_owned(), source })?
+            let digest = in_one_go(&file, before.size);
+            (digest.map_err(|source| FileError { verb: "read", path: path.to_owned(), source })?, Vec::new())
         }
     };
     if system::stat_file(&file, path)? == before {
         record.note_digest(&name, &before, &digest, begun_ns);
     }
-    Ok(digest)
+    Ok((digest, pieces))
 }
 
-/// Hashes a file of `size` bytes on all threads; `None` if it cannot be read so, which is for whoever reads it in one go
+/// Hashes a file of `size` bytes and its pieces on all threads; `None` if it cannot be read so, which is for whoever reads it in one go
 /// to find out.
-fn by_pieces(file: &File, size: u64) -> Option<Digest> {
+fn by_pieces(file: &File, size: u64) -> Option<(Digest, Vec<Digest>)> {
     let count = size.div_ceil(PIECE as u64) as usize;
     let hash = |buffer: &mut Vec<u8>, number: usize| {
         let begin = number as u64 * PIECE as u64;
@@ -63,7 +74,7 @@ fn by_pieces(file: &File, size: u64) -> Option<Digest> {
     for (number, hash) in hashes.into_iter().enumerate() {
         pieces.add(number, hash?);
     }
-    pieces.digest()
+    pieces.digest().zip(pieces.hashes())
 }
 
 fn in_one_go(mut file: &File, size: u64) -> io::Result<Digest> {
@@ -91,7 +102,7 @@ mod tests {
             (0..PIECE as u32 * 3 / 2).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
         system::replace(&path, &bytes).unwrap();
         let open = || system::open(&path).unwrap();
-        assert_eq!(by_pieces(&open(), bytes.len() as u64), Some(Digest::of(&bytes)));
+        assert_eq!(by_pieces(&open(), bytes.len() as u64).unwrap().0, Digest::of(&bytes));
         assert_eq!(in_one_go(&open(), 7).unwrap(), Digest::of(&bytes));
         assert_eq!(by_pieces(&open(), bytes.len() as u64 + 1), None, "it is shorter than its stat said");
     }

@@ -13,7 +13,7 @@ use super::{
     team::Team,
 };
 use crate::{
-    decode::{self, Chunk, Cutter, DecodeError, Encoding},
+    decode::{self, Chunk, Cutter, DecodeError, Encoding, Stand},
     graph::{
         Action, ChunkRef, Conversion, Failure, FailureKind, Follower, Measure, ScanOutcome, ScanWork, ScannedChunk,
         SourceFile, choose,
@@ -59,7 +59,7 @@ pub(super) fn scan<'scope>(
             Ok(former) => {
                 let outcome = recut::recut(context, work, former, reading, scope)?;
                 guard.check()?;
-                return Ok(outcome);
+                return Ok(ScanOutcome { pieces: recut::pieces(context, &work.file), ..outcome });
             }
             Err(returned) => input = returned,
         }
@@ -75,7 +75,9 @@ pub(super) fn scan<'scope>(
         pass(context, work, &mut cutter, &mut outcome, &mut waiting, &mut reading, scope)?;
     }
     guard.check()?;
-    if !outcome.complete {
+    if outcome.complete {
+        outcome.pieces = recut::pieces(context, &work.file);
+    } else {
         context.parked.lock().unwrap_or_else(PoisonError::into_inner).insert(*key, (cutter, outcome.clone()));
     }
     Ok(outcome)
@@ -101,6 +103,7 @@ fn nothing() -> ScanOutcome {
         columns: Vec::new(),
         chunks: Vec::new(),
         complete: false,
+        pieces: Vec::new(),
     }
 }
 
@@ -127,7 +130,7 @@ fn pass<'scope>(
     let results = Arc::new(Results::default());
     let first = outcome.chunks.len();
     let mut rows_before = outcome.chunks.last().map_or(0, |chunk| chunk.place.first_row + u64::from(chunk.rows));
-    let team = Team::new(scope, work_on(context, results.clone()));
+    let team = Team::new(scope, work_on(context, &work.file, results.clone()));
     let mut read = || -> Result<(), Stop> {
         let mut number = first;
         while (number == first || waiting.iter().any(Waiting::wants_more)) && !results.is_stopped() {
@@ -143,7 +146,7 @@ fn pass<'scope>(
                 waiting.rows += u64::from(chunk.rows);
             }
             rows_before += u64::from(chunk.rows);
-            team.give(Item { number, chunk, former: None, jobs });
+            team.give(Item { number, bytes: Bytes::Cut(chunk), jobs });
             number += 1;
             context.tell(Event::Reading { label: work.file.file.path.clone(), rows: rows_before });
         }
@@ -165,29 +168,51 @@ fn pass<'scope>(
     Ok(())
 }
 
-/// A chunk that was cut, for whatever thread is free.
+/// A chunk, for whatever thread is free.
 struct Item {
     number: usize,
-    chunk: Chunk,
-    /// The former chunk that it was taken for.
-    former: Option<Digest>,
+    bytes: Bytes,
+    /// What it is wanted for.
     jobs: Vec<Job>,
 }
 
+/// Where the bytes of a chunk are.
+enum Bytes {
+    /// At hand.
+    Cut(Chunk),
+    /// Where they stand in the file, if they are the chunk of this digest.
+    Former(Stand, Digest),
+}
+
 /// What is done with each chunk.
-fn work_on(context: &Context, results: Arc<Results>) -> impl Fn(Item) + Send + Sync + '_ {
-    move |Item { number, chunk, former, jobs }| {
-        let digest = chunk.digest();
-        if former.is_some_and(|former| former != digest) {
-            return results.moved(number);
-        }
-        match chunk::run(context, &chunk, &digest, &jobs) {
-            Ok(outcomes) => {
-                let rejected = outcomes.iter().map(|outcome| outcome.rejected.len() as u64).collect();
+fn work_on<'c>(
+    context: &'c Context,
+    file: &Arc<SourceFile>,
+    results: Arc<Results>,
+) -> impl Fn(Item) + Send + Sync + use<'c> {
+    let file = file.clone();
+    move |Item { number, bytes, jobs }| {
+        let done = match bytes {
+            Bytes::Cut(chunk) => {
+                let digest = chunk.digest();
                 let scanned = ScannedChunk { digest, rows: chunk.rows, place: chunk.place };
-                let done = Done { scanned, jobs, rejected };
-                results.done.lock().unwrap_or_else(PoisonError::into_inner).push((number, done));
+                chunk::run(context, &chunk, &digest, &jobs).map(|outcomes| {
+                    let rejected = outcomes.iter().map(|outcome| outcome.rejected.len() as u64).collect();
+                    Done { scanned, jobs, rejected }
+                })
             }
+            Bytes::Former(stand, digest) => match stand.is(&digest) {
+                Ok(true) => {
+                    chunk::fetch(context, &digest, &jobs);
+                    let scanned = ScannedChunk { digest, rows: stand.rows(), place: stand.place };
+                    Ok(Done { scanned, jobs: Vec::new(), rejected: Vec::new() })
+                }
+                Ok(false) => return results.moved(number),
+                Err(error) => Err(decode_failure(&file, &error)),
+            },
+        };
+        match done {
+            Ok(done) => results.done.lock().unwrap_or_else(PoisonError::into_inner).push((number, done)),
             Err(stop) => results.stop(stop),
         }
     }

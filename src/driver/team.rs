@@ -48,8 +48,9 @@ impl<'t, 'scope, T: Send + 'scope> Team<'t, 'scope, T> {
         self.scope.spawn(move |_| {
             shared.work_on_one();
         });
+        // The newest: one that takes long and was left to the others stays theirs, while this thread goes on.
         while self.shared.state().waiting.len() > self.limit {
-            self.shared.work_on_one();
+            self.shared.work_on(VecDeque::pop_back);
         }
     }
 
@@ -78,9 +79,14 @@ impl<T> Shared<'_, T> {
 
     /// Works on the item that waits longest; false if none does.
     fn work_on_one(&self) -> bool {
+        self.work_on(VecDeque::pop_front)
+    }
+
+    /// Works on an item; false if none waits.
+    fn work_on(&self, take: fn(&mut VecDeque<T>) -> Option<T>) -> bool {
         let item = {
             let mut state = self.state();
-            let Some(item) = state.waiting.pop_front() else { return false };
+            let Some(item) = take(&mut state.waiting) else { return false };
             state.busy += 1;
             item
         };

@@ -214,6 +214,8 @@ pub struct ScanOutcome {
     pub chunks: Vec<ScannedChunk>,
     /// Whether these are all.
     pub complete: bool,
+    /// What the pieces of the file hash to, where its next version can be compared with it; see [`crate::hash::PIECE`].
+    pub pieces: Vec<Digest>,
 }
 
 /// One chunk of a file.

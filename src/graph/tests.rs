@@ -46,6 +46,7 @@ fn outcome(work: &Work, key: Digest) -> Outcome {
             columns: vec!["instruction".into(), "output".into()],
             chunks: vec![ScannedChunk { digest: digest(scan.file.file.digest), rows: 100, place: Place::default() }],
             complete: true,
+            pieces: Vec::new(),
         })),
         Work::Convert(chunk, conversion, kind) => {
             let made = |what: &str| digest((what, chunk.digest, conversion.converter, kind));

@@ -46,6 +46,12 @@ impl Pieces {
         self.0[number] = Some(hash);
     }
 
+    /// What each piece hashes to, where it stands; `None` if one before the last has not come. Pieces at one place that
+    /// hash alike hold the same bytes.
+    pub fn hashes(&self) -> Option<Vec<Digest>> {
+        self.0.iter().map(|piece| piece.map(|piece| Digest(piece.chaining))).collect()
+    }
+
     /// The digest of all bytes; `None` if a piece before the last has not come.
     pub fn digest(&self) -> Option<Digest> {
         let pieces: Vec<PieceHash> = self.0.iter().copied().collect::<Option<_>>()?;

@@ -146,7 +146,7 @@ impl Workspace {
     ) -> Result<(BuildReport, Vec<Waiting>), WorkspaceError> {
         let (watch, started_ns) = (Stopwatch::start(), system::now_ns());
         // Whether all is fresh can be said without the lock and without writing.
-        let mut digests = Digests::new();
+        let mut digests = Digests::default();
         if !options.force && options.versions.is_empty() {
             match self.all_fresh(selectors, options, watch)? {
                 Glance::Fresh(report) => return Ok((report, Vec::new())),

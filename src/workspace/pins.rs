@@ -221,7 +221,7 @@ impl Workspace {
             // A write within the tick of its stamp leaves the stat as it is. Past that tick, whatever is hashed is what
             // this stat stands for.
             let begun_ns = system::wait_past_grain(stat.stamp_ns(), &place, &self.cache);
-            let digest = files::digest_begun(record, &place, begun_ns).map_err(failed)?;
+            let digest = files::digest_of_source(record, &place, begun_ns).map_err(failed)?;
             let path = path.to_string_lossy().into_owned();
             stats.insert(path.clone(), stat);
             found.push(LocalFile { path, size: stat.size, digest: FileDigest::Blake3(digest), kind });

@@ -15,14 +15,25 @@ fn former(chunks: &[Chunk]) -> Vec<FormerChunk> {
 
 /// Cuts as a build does: a chunk that is not what it was taken for is found out when `late` more were given. Returns the
 /// chunks with how many were cut anew, or nothing where the earlier version is no help.
-fn recut(file: &[u8], before: &[Chunk], size_before: usize, late: usize) -> Option<(Vec<Chunk>, usize)> {
+fn recut(
+    file: &[u8],
+    before: &[Chunk],
+    size_before: usize,
+    unchanged: u64,
+    late: usize,
+) -> Option<(Vec<Chunk>, usize)> {
     let Input::File(opened) = input(file) else { unreachable!() };
-    let mut recutter = Recutter::new(opened, LINES, file.len() as u64, former(before), size_before as u64)?;
+    let sizes = (file.len() as u64, size_before as u64);
+    let mut recutter = Recutter::new(opened, LINES, sizes.0, former(before), sizes.1, unchanged)?;
     let mut given: Vec<(Chunk, Option<Digest>)> = Vec::new();
     let is_moved = |(chunk, digest): &(Chunk, Option<Digest>)| digest.is_some_and(|digest| digest != chunk.digest());
     loop {
         match recutter.next_chunk().unwrap() {
-            Given::Former(chunk, digest) => given.push((chunk, Some(digest))),
+            Given::Former(stand, digest) => {
+                let chunk = stand.chunk().unwrap();
+                assert_eq!(stand.is(&digest).unwrap(), chunk.digest() == digest, "it is found out where it stands");
+                given.push((chunk, Some(digest)));
+            }
             Given::Fresh(chunk) => given.push((chunk, None)),
             Given::Wait => match given.iter().position(is_moved) {
                 Some(moved) => {
@@ -84,9 +95,10 @@ fn what_is_taken_over_is_what_cutting_yields() {
             _ => {}
         }
         let wanted = chunks(LINES, &after).unwrap();
-        for late in [0, 1, 3, 100] {
-            let (recut, _) = recut(&after, &cut, before.len(), late).expect("lines from the first byte on");
-            assert!(recut == wanted, "round {round}, found out {late} chunks later");
+        let alike = before.iter().zip(&after).take_while(|(then, now)| then == now).count() as u64;
+        for (late, unchanged) in [(0, 0), (1, alike), (3, alike / 2), (100, 0), (100, alike)] {
+            let (recut, _) = recut(&after, &cut, before.len(), unchanged, late).expect("lines from the first byte on");
+            assert!(recut == wanted, "round {round}, found out {late} chunks later, {unchanged} bytes known");
         }
     }
 }
@@ -98,7 +110,7 @@ fn an_edit_cuts_one_chunk_anew_or_two() {
     let before = rows.concat();
     let cut = chunks(LINES, &before).unwrap();
     assert!(cut.len() > 12);
-    let fresh = |rows: &[Vec<u8>]| recut(&rows.concat(), &cut, before.len(), 2).unwrap().1;
+    let fresh = |rows: &[Vec<u8>]| recut(&rows.concat(), &cut, before.len(), 0, 2).unwrap().1;
     assert_eq!(fresh(&rows), 0);
     for at in [0, 1, 2999, 3000, 5998, 5999] {
         let [mut edited, mut deleted, mut inserted] = [rows.clone(), rows.clone(), rows.clone()];
@@ -118,19 +130,19 @@ fn an_earlier_version_that_is_no_help_is_not_used() {
     let rows = |count: usize| (0..count).map(|i| format!("{{\"text\":\"{i}\"}}\n")).collect::<String>().into_bytes();
     let file = rows(20_000);
     let cut = chunks(LINES, &file).unwrap();
-    assert!(recut(&file, &cut, file.len(), 0).is_some());
-    assert!(recut(&file, &[], 0, 0).is_none(), "there was nothing");
+    assert!(recut(&file, &cut, file.len(), 0, 0).is_some());
+    assert!(recut(&file, &[], 0, 0, 0).is_none(), "there was nothing");
     let marked = [b"\xEF\xBB\xBF", &file[..]].concat();
     let marks = chunks(LINES, &marked).unwrap();
-    assert!(recut(&file, &marks, marked.len(), 0).is_none(), "it began behind a mark, which may be another now");
+    assert!(recut(&file, &marks, marked.len(), 0, 0).is_none(), "it began behind a mark, which may be another now");
     let long = [&rows(10)[..], &vec![b'x'; MAX_ROW_BYTES + 10], b"\n", &rows(10)].concat();
     let longs = chunks(LINES, &long).unwrap();
-    assert!(recut(&file, &longs, long.len(), 0).is_none(), "a row too long to be read ended another chunk");
-    let into = recut(&long, &cut, file.len(), 0).unwrap().0;
+    assert!(recut(&file, &longs, long.len(), 0, 0).is_none(), "a row too long to be read ended another chunk");
+    let into = recut(&long, &cut, file.len(), 0, 0).unwrap().0;
     assert!(into == longs, "it may have one now");
     let Input::File(opened) = input(&file) else { unreachable!() };
     let array = FileKind { format: RowFormat::Json, ..LINES };
-    assert!(Recutter::new(opened, array, file.len() as u64, former(&cut), file.len() as u64).is_none());
+    assert!(Recutter::new(opened, array, file.len() as u64, former(&cut), file.len() as u64, 0).is_none());
 }
 
 #[test]
@@ -142,7 +154,7 @@ fn a_tail_that_alone_has_changed_is_known_ahead() {
     let tail = |rows: &[Vec<u8>]| {
         let file = rows.concat();
         let Input::File(opened) = input(&file) else { unreachable!() };
-        let recutter = Recutter::new(opened, LINES, file.len() as u64, former(&cut), before.len() as u64).unwrap();
+        let recutter = Recutter::new(opened, LINES, file.len() as u64, former(&cut), before.len() as u64, 0).unwrap();
         (recutter.tail().unwrap(), chunks(LINES, &file).unwrap())
     };
     let [mut appended, mut edited, mut elsewhere] = [rows.clone(), rows.clone(), rows.clone()];

@@ -6,12 +6,13 @@ use rayon::Scope;
 
 use super::{
     super::{queue::Reading, team::Team},
-    Context, Item, Results, Stop, Waiting, decode_failure, jobs, note_shape, nothing, resolve, work_on,
+    Bytes, Context, Item, Results, Stop, Waiting, decode_failure, jobs, note_shape, nothing, resolve, work_on,
 };
 use crate::{
     decode::{Encoding, FormerChunk, Given, Input, Recutter},
     driver::step::Event,
     graph::{Outcome, ScanOutcome, ScanWork, ScannedChunk, SourceFile, scan_key},
+    hash::{Digest, PIECE},
     source::{FileDigest, RemoteFile},
 };
 
@@ -19,6 +20,7 @@ use crate::{
 pub(super) struct Former {
     recutter: Recutter,
     columns: Vec<String>,
+    rows: u64,
 }
 
 /// The number of a chunk that is worked on ahead of those before it.
@@ -43,39 +45,65 @@ pub(super) fn former(context: &Context, work: &ScanWork, input: Input) -> Result
     let made = (file.is_local && are_all_wanted).then(former).flatten().and_then(|(size, scan)| {
         let chunk = |chunk: &ScannedChunk| FormerChunk { digest: chunk.digest, rows: chunk.rows, place: chunk.place };
         let chunks = scan.chunks.iter().map(chunk).collect();
-        let recutter = Recutter::new(opened.try_clone().ok()?, file.kind, file.file.size, chunks, size)?;
-        Some(Former { recutter, columns: scan.columns.clone() })
+        let now = pieces(context, file);
+        let alike = now.iter().zip(&scan.pieces).take_while(|(now, then)| now == then).count();
+        let unchanged = (alike as u64 * PIECE as u64).min(size);
+        let recutter = Recutter::new(opened.try_clone().ok()?, file.kind, file.file.size, chunks, size, unchanged)?;
+        let rows = scan.chunks.iter().map(|chunk| u64::from(chunk.rows)).sum();
+        Some(Former { recutter, columns: scan.columns.clone(), rows })
     });
     made.ok_or(input)
+}
+
+/// What the pieces of a local file hash to, if it was read for this build.
+pub(super) fn pieces(context: &Context, file: &SourceFile) -> Vec<Digest> {
+    let FileDigest::Blake3(digest) = &file.file.digest else { return Vec::new() };
+    let path = context.root.join(&file.file.path);
+    context.record.pieces_of(&path.to_string_lossy(), digest).map_or_else(Vec::new, |pieces| pieces.to_vec())
 }
 
 /// Cuts all of the file. What is cut anew is converted; of what still stands there is nothing to do, or the plan asks.
 pub(super) fn recut<'scope>(
     context: &'scope Context,
     work: &ScanWork,
-    Former { mut recutter, columns }: Former,
+    Former { mut recutter, columns, rows }: Former,
     reading: Option<Reading>,
     scope: &Scope<'scope>,
 ) -> Result<ScanOutcome, Stop> {
     let failed = |error| decode_failure(&work.file, &error);
     let (mut outcome, mut waiting) = (nothing(), Waiting::all(work));
     let results = Arc::new(Results::default());
-    let team = Team::new(scope, work_on(context, results.clone()));
+    let team = Team::new(scope, work_on(context, &work.file, results.clone()));
     if let Some(chunk) = recutter.tail().map_err(failed)? {
         // By the time that it comes in its turn it is known, and nothing more has to be done for it.
         let mut ahead = Waiting::all(work);
         resolve(&mut ahead, &columns);
-        team.give(Item { number: AHEAD, chunk, former: None, jobs: jobs(&ahead) });
+        team.give(Item { number: AHEAD, bytes: Bytes::Cut(chunk), jobs: jobs(&ahead) });
     }
+    // What is known of chunks that stay is about to be asked for: threads that hash them fetch it on the way.
+    let has_room = context.indexes.have_room_for(rows);
     // The chunk that the columns were read from.
     let mut shaped_by = 0;
     let mut number = 0;
     let mut read = || -> Result<(), Stop> {
         while !results.is_stopped() {
             context.check()?;
-            let (chunk, former) = match recutter.next_chunk().map_err(failed)? {
-                Given::Former(chunk, digest) => (chunk, Some(digest)),
-                Given::Fresh(chunk) => (chunk, None),
+            let is_shaped = !outcome.columns.is_empty();
+            let (bytes, rows) = match recutter.next_chunk().map_err(failed)? {
+                Given::Former(stand, digest) => {
+                    if !is_shaped {
+                        note_shape(&mut outcome, &stand.chunk().map_err(failed)?);
+                    }
+                    let rows = stand.place.first_row + u64::from(stand.rows());
+                    (Bytes::Former(stand, digest), rows)
+                }
+                Given::Fresh(chunk) => {
+                    if !is_shaped {
+                        note_shape(&mut outcome, &chunk);
+                    }
+                    let rows = chunk.place.first_row + u64::from(chunk.rows);
+                    (Bytes::Cut(chunk), rows)
+                }
                 Given::Wait => {
                     team.settle();
                     match results.take_moved() {
@@ -92,14 +120,13 @@ pub(super) fn recut<'scope>(
                     continue;
                 }
             };
-            if outcome.columns.is_empty() {
-                note_shape(&mut outcome, &chunk);
+            if !is_shaped {
                 shaped_by = number;
             }
             resolve(&mut waiting, &outcome.columns);
-            let jobs = if former.is_some() { Vec::new() } else { jobs(&waiting) };
-            let rows = chunk.place.first_row + u64::from(chunk.rows);
-            team.give(Item { number, chunk, former, jobs });
+            let is_of_use = has_room || matches!(bytes, Bytes::Cut(_));
+            let jobs = if is_of_use { jobs(&waiting) } else { Vec::new() };
+            team.give(Item { number, bytes, jobs });
             number += 1;
             context.tell(Event::Reading { label: work.file.file.path.clone(), rows });
             if results.has_moved() {
