@@ -75,7 +75,7 @@ pub struct Stand {
     /// Where they stand.
     pub place: Place,
     /// Whether they stood there then, and are known to be the same.
-    is_known: bool,
+    pub is_known: bool,
 }
 
 /// Bytes that are read at a time to be hashed: they stay in a processor's second cache, in room that a thread keeps.
@@ -157,20 +157,6 @@ impl Recutter {
         let file = Arc::new(file);
         let made = Self { file, former, growth, size, unchanged, next, from, given: Vec::new(), waits: false };
         (is_lines && end > 0).then_some(made)
-    }
-
-    /// What the last chunk has probably become, where it alone seems to have changed: the work on it can begin before the
-    /// rest is read. Of a file that was changed elsewhere, too, it may be no chunk.
-    pub fn tail(&self) -> Result<Option<Chunk>, DecodeError> {
-        let [.., before, last] = &*self.former else { return Ok(None) };
-        let stands = |former: &FormerChunk, shift| -> Result<bool, DecodeError> {
-            let Some(offset) = former.place.offset.checked_add_signed(shift) else { return Ok(false) };
-            self.stand(&Place { offset, ..former.place }, former).is(&former.digest)
-        };
-        if !stands(before, 0)? || stands(last, self.growth)? {
-            return Ok(None);
-        }
-        self.cutter(last.place)?.next_chunk()
     }
 
     /// The next chunk. What comes after [`Given::Wait`] is [`Given::Wait`] again, unless [`Recutter::reject`] or

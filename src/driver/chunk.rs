@@ -1,6 +1,6 @@
 //! Converts and scores one chunk, for as many recipes as want it, in one pass over its rows.
 
-use std::sync::PoisonError;
+use std::{ops::Range, sync::PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -48,35 +48,9 @@ pub(crate) fn run(
     digest: &Digest,
     jobs: &[Job],
 ) -> Result<Vec<ConvertOutcome>, Stop> {
-    let watch = Stopwatch::start();
-    let mut works = Vec::with_capacity(jobs.len());
-    for job in jobs {
-        works.push(Work::new(context, digest, job, chunk.bytes.len()));
-    }
-    if works.iter().any(Work::has_to_run) {
-        chunk.for_each_row(|row, span, parsed| {
-            let line = span.line;
-            for work in works.iter_mut().filter(|work| work.has_to_run()) {
-                match work.push(row as u32, &parsed) {
-                    Ok(()) => {}
-                    Err(reject) => {
-                        let mut raw = chunk.raw(span).into_owned();
-                        if reject.reason == Reason::RowTooLong {
-                            raw.truncate(char_boundary(&raw, RAW_OF_OVERLONG));
-                        }
-                        work.rejects.push(StoredReject {
-                            row: row as u32,
-                            line,
-                            offset: span.start as u64,
-                            reject,
-                            raw,
-                        });
-                    }
-                }
-            }
-        });
-    }
-    works.into_iter().map(|work| work.finish(context, digest, watch)).collect()
+    let missing = Missing::of(context, digest, jobs);
+    let parts = missing.convert(chunk, 0..chunk.rows);
+    missing.finish(context, digest, parts)
 }
 
 /// Has at hand what is stored of a chunk for `jobs`; what cannot be had shows when it is asked for.
@@ -93,22 +67,71 @@ pub(crate) fn fetch(context: &Context, digest: &Digest, jobs: &[Job]) {
     }
 }
 
-/// One job under way.
-struct Work<'j> {
-    job: &'j Job,
-    converter: &'static dyn Converter,
-    /// The conversion's outcome, if it was known before.
-    known: Option<ConvertOutcome>,
-    /// The measures that are missing, each with the column being made; those of one field stand together.
-    columns: Vec<(&'j Measure, ScoreColumn)>,
-    rows: Vec<u8>,
-    index: SampleIndex,
-    rejects: Vec<StoredReject>,
-    joined_turns: u32,
+/// What is wanted of a chunk, and what of it is missing.
+pub(crate) struct Missing {
+    wanted: Vec<Wanted>,
+    begun: Stopwatch,
 }
 
-impl<'j> Work<'j> {
-    fn new(context: &Context, digest: &Digest, job: &'j Job, bytes: usize) -> Self {
+/// What those who share a conversion want.
+struct Wanted {
+    conversion: Conversion,
+    converter: &'static dyn Converter,
+    /// The conversion's outcome, if it is known.
+    known: Option<ConvertOutcome>,
+    /// The measures that are missing; those of one field stand together.
+    measures: Vec<Measure>,
+}
+
+impl Missing {
+    /// What is missing of `jobs` on the chunk of this digest.
+    pub(crate) fn of(context: &Context, digest: &Digest, jobs: &[Job]) -> Self {
+        let begun = Stopwatch::start();
+        Self { wanted: jobs.iter().map(|job| Wanted::new(context, digest, job)).collect(), begun }
+    }
+
+    /// Whether anything is.
+    pub(crate) fn is_any(&self) -> bool {
+        self.wanted.iter().any(Wanted::has_to_run)
+    }
+
+    /// Does what is missing for some rows of the chunk, for each of the jobs.
+    pub(crate) fn convert(&self, chunk: &Chunk, rows: Range<u32>) -> Vec<Part> {
+        // Rows mostly take the room of what they are made of, and a little more; others come behind the first ones.
+        let all = chunk.bytes.len() + chunk.bytes.len() / 4;
+        let bytes = if rows.start == 0 { all } else { all * rows.len() / chunk.rows as usize };
+        let mut parts: Vec<Part> = self.wanted.iter().map(|wanted| Part::new(wanted, bytes)).collect();
+        if !self.is_any() {
+            return parts;
+        }
+        chunk.for_each_row(rows, |row, span, parsed| {
+            for (wanted, part) in self.wanted.iter().zip(&mut parts).filter(|(wanted, _)| wanted.has_to_run()) {
+                if let Err(reject) = part.push(wanted, row, &parsed) {
+                    let mut raw = chunk.raw(span).into_owned();
+                    if reject.reason == Reason::RowTooLong {
+                        raw.truncate(char_boundary(&raw, RAW_OF_OVERLONG));
+                    }
+                    part.rejects.push(StoredReject { row, line: span.line, offset: span.start as u64, reject, raw });
+                }
+            }
+        });
+        parts
+    }
+
+    /// Stores what came of all rows; returns the outcome of each conversion.
+    pub(crate) fn finish(
+        &self,
+        context: &Context,
+        digest: &Digest,
+        parts: Vec<Part>,
+    ) -> Result<Vec<ConvertOutcome>, Stop> {
+        let done = self.wanted.iter().zip(parts);
+        done.map(|(wanted, part)| part.finish(context, digest, wanted, self.begun)).collect()
+    }
+}
+
+impl Wanted {
+    fn new(context: &Context, digest: &Digest, job: &Job) -> Self {
         let known = match context.lookup(&convert_key(digest, &job.conversion)) {
             Some(Outcome::Convert(outcome)) => Some(outcome),
             _ => None,
@@ -118,51 +141,78 @@ impl<'j> Work<'j> {
                 .as_ref()
                 .is_none_or(|known| context.lookup(&score_key(digest, &known.index, &known.rows, measure)).is_none())
         };
-        let missing = job.measures.iter().filter(is_missing);
-        let mut columns: Vec<_> = missing.map(|measure| (measure, ScoreColumn::new(measure.kind))).collect();
-        columns.sort_by_key(|(measure, _)| &measure.field);
+        let mut measures: Vec<Measure> = job.measures.iter().filter(is_missing).cloned().collect();
+        measures.sort_by(|a, b| a.field.cmp(&b.field));
         let converter = convert::by_name(job.conversion.converter).expect("conversions name registered converters");
-        // Rows mostly take the room of what they are made of, and a little more.
-        let rows = Vec::with_capacity(if known.is_none() { bytes + bytes / 4 } else { 0 });
-        Self {
-            job,
-            converter,
-            known,
-            columns,
-            rows,
-            index: SampleIndex::default(),
-            rejects: Vec::new(),
-            joined_turns: 0,
-        }
+        Self { conversion: job.conversion.clone(), converter, known, measures }
     }
 
     fn has_to_run(&self) -> bool {
-        self.known.is_none() || !self.columns.is_empty()
+        self.known.is_none() || !self.measures.is_empty()
+    }
+}
+
+/// What came of consecutive rows of a chunk.
+pub(crate) struct Part {
+    rows: Vec<u8>,
+    index: SampleIndex,
+    rejects: Vec<StoredReject>,
+    joined_turns: u32,
+    /// A column for each measure.
+    columns: Vec<ScoreColumn>,
+}
+
+impl Part {
+    /// Nothing yet, with room for so many bytes of rows.
+    fn new(wanted: &Wanted, bytes: usize) -> Self {
+        Self {
+            rows: Vec::with_capacity(if wanted.known.is_none() { bytes } else { 0 }),
+            index: SampleIndex::default(),
+            rejects: Vec::new(),
+            joined_turns: 0,
+            columns: wanted.measures.iter().map(|measure| ScoreColumn::new(measure.kind)).collect(),
+        }
     }
 
-    fn push(&mut self, row: u32, parsed: &Result<RawRow<'_>, Reject>) -> Result<(), Reject> {
+    fn push(&mut self, wanted: &Wanted, row: u32, parsed: &Result<RawRow<'_>, Reject>) -> Result<(), Reject> {
         let raw = parsed.as_ref().map_err(Clone::clone)?;
-        let converted = self.converter.convert(raw, &self.job.conversion.options)?;
+        let converted = wanted.converter.convert(raw, &wanted.conversion.options)?;
         // The text of a dialogue is put together: once for all that measure it.
-        for of_field in self.columns.chunk_by_mut(|(a, _), (b, _)| a.field == b.field) {
-            let (measure, _) = &of_field[0];
-            let field = &measure.field;
-            measured(&converted.sample, raw, field, |text| {
-                of_field.iter_mut().for_each(|(_, column)| column.push(text))
+        let mut columns = self.columns.as_mut_slice();
+        for of_field in wanted.measures.chunk_by(|a, b| a.field == b.field) {
+            let own;
+            (own, columns) = columns.split_at_mut(of_field.len());
+            measured(&converted.sample, raw, &of_field[0].field, |text| {
+                own.iter_mut().for_each(|column| column.push(text));
             });
         }
-        if self.known.is_none() {
+        if wanted.known.is_none() {
             self.joined_turns += converted.joined_turns;
             self.index.push(row, &converted, &mut self.rows);
         }
         Ok(())
     }
 
-    fn finish(self, context: &Context, digest: &Digest, watch: Stopwatch) -> Result<ConvertOutcome, Stop> {
+    /// Adds what came of the rows behind.
+    pub(crate) fn append(&mut self, behind: Self) {
+        self.index.append(behind.index, self.rows.len() as u32);
+        self.rows.extend_from_slice(&behind.rows);
+        self.rejects.extend(behind.rejects);
+        self.joined_turns += behind.joined_turns;
+        self.columns.iter_mut().zip(behind.columns).for_each(|(column, behind)| column.append(behind));
+    }
+
+    fn finish(
+        self,
+        context: &Context,
+        digest: &Digest,
+        wanted: &Wanted,
+        begun: Stopwatch,
+    ) -> Result<ConvertOutcome, Stop> {
         let tell = |kind, key, label, bytes, samples: u32| {
-            context.tell(Event::Chunk { kind, key, label, took: watch.elapsed(), rows: u64::from(samples), bytes });
+            context.tell(Event::Chunk { kind, key, label, took: begun.elapsed(), rows: u64::from(samples), bytes });
         };
-        let outcome = match self.known {
+        let outcome = match wanted.known.clone() {
             Some(known) => known,
             None => {
                 let rejects = if self.rejects.is_empty() {
@@ -186,13 +236,13 @@ impl<'j> Work<'j> {
                 };
                 context.count("convert");
                 context.made.lock().unwrap_or_else(PoisonError::into_inner).insert(outcome.index);
-                let key = convert_key(digest, &self.job.conversion);
+                let key = convert_key(digest, &wanted.conversion);
                 context.note(key, "convert", &Outcome::Convert(outcome.clone()));
-                tell("convert", key, self.job.conversion.converter, bytes, outcome.samples);
+                tell("convert", key, wanted.conversion.converter, bytes, outcome.samples);
                 outcome
             }
         };
-        for (measure, column) in &self.columns {
+        for (measure, column) in wanted.measures.iter().zip(&self.columns) {
             let key = score_key(digest, &outcome.index, &outcome.rows, measure);
             let encoded = column.encode();
             let scores = context.store.put(&encoded)?;

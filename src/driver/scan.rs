@@ -1,9 +1,11 @@
 //! Reads a file once: cuts it into chunks and, while their bytes are at hand, converts and scores them for all who wait.
 
+mod halves;
 mod recut;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use halves::Shared;
 use rayon::Scope;
 
 use super::{
@@ -15,8 +17,8 @@ use super::{
 use crate::{
     decode::{self, Chunk, Cutter, DecodeError, Encoding, Stand},
     graph::{
-        Action, ChunkRef, Conversion, Failure, FailureKind, Follower, Measure, ScanOutcome, ScanWork, ScannedChunk,
-        SourceFile, choose,
+        Action, ChunkRef, Conversion, ConvertOutcome, Failure, FailureKind, Follower, Measure, ScanOutcome, ScanWork,
+        ScannedChunk, SourceFile, choose,
     },
     hash::Digest,
 };
@@ -180,6 +182,8 @@ struct Item {
 enum Bytes {
     /// At hand.
     Cut(Chunk),
+    /// At hand, for two threads: this is the first half of its rows, or not.
+    Half(Arc<Shared>, bool),
     /// Where they stand in the file, if they are the chunk of this digest.
     Former(Stand, Digest),
 }
@@ -195,12 +199,13 @@ fn work_on<'c>(
         let done = match bytes {
             Bytes::Cut(chunk) => {
                 let digest = chunk.digest();
-                let scanned = ScannedChunk { digest, rows: chunk.rows, place: chunk.place };
-                chunk::run(context, &chunk, &digest, &jobs).map(|outcomes| {
-                    let rejected = outcomes.iter().map(|outcome| outcome.rejected.len() as u64).collect();
-                    Done { scanned, jobs, rejected }
-                })
+                let outcomes = chunk::run(context, &chunk, &digest, &jobs);
+                outcomes.map(|outcomes| Done::new(&chunk, digest, jobs, &outcomes))
             }
+            Bytes::Half(shared, is_first) => match shared.convert(context, is_first) {
+                Some(outcomes) => outcomes.map(|outcomes| Done::new(&shared.chunk, shared.digest, jobs, &outcomes)),
+                None => return,
+            },
             Bytes::Former(stand, digest) => match stand.is(&digest) {
                 Ok(true) => {
                     chunk::fetch(context, &digest, &jobs);
@@ -270,6 +275,13 @@ struct Done {
     jobs: Vec<Job>,
     /// For each job, how many rows were rejected.
     rejected: Vec<u64>,
+}
+
+impl Done {
+    fn new(chunk: &Chunk, digest: Digest, jobs: Vec<Job>, outcomes: &[ConvertOutcome]) -> Self {
+        let rejected = outcomes.iter().map(|outcome| outcome.rejected.len() as u64).collect();
+        Self { scanned: ScannedChunk { digest, rows: chunk.rows, place: chunk.place }, jobs, rejected }
+    }
 }
 
 /// Gives followers that go by columns their converter; one that none fits is the plan's to report.

@@ -144,27 +144,3 @@ fn an_earlier_version_that_is_no_help_is_not_used() {
     let array = FileKind { format: RowFormat::Json, ..LINES };
     assert!(Recutter::new(opened, array, file.len() as u64, former(&cut), file.len() as u64, 0).is_none());
 }
-
-#[test]
-fn a_tail_that_alone_has_changed_is_known_ahead() {
-    let mut random = Random(5);
-    let rows = lines(&mut random, 3000);
-    let before = rows.concat();
-    let cut = chunks(LINES, &before).unwrap();
-    let tail = |rows: &[Vec<u8>]| {
-        let file = rows.concat();
-        let Input::File(opened) = input(&file) else { unreachable!() };
-        let recutter = Recutter::new(opened, LINES, file.len() as u64, former(&cut), before.len() as u64, 0).unwrap();
-        (recutter.tail().unwrap(), chunks(LINES, &file).unwrap())
-    };
-    let [mut appended, mut edited, mut elsewhere] = [rows.clone(), rows.clone(), rows.clone()];
-    appended.push(b"{\"text\":\"new\"}\n".to_vec());
-    edited[2999] = b"{\"text\":\"another\"}\n".to_vec();
-    elsewhere[1000] = b"{\"text\":\"another\"}\n".to_vec();
-    for (what, rows) in [("appended", appended), ("edited", edited)] {
-        let (tail, now) = tail(&rows);
-        assert!(now.contains(&tail.expect(what)), "{what}");
-    }
-    assert!(tail(&rows).0.is_none(), "nothing has changed");
-    assert!(tail(&elsewhere).0.is_none(), "something else has");
-}

@@ -6,25 +6,23 @@ use rayon::Scope;
 
 use super::{
     super::{queue::Reading, team::Team},
-    Bytes, Context, Item, Results, Stop, Waiting, decode_failure, jobs, note_shape, nothing, resolve, work_on,
+    Bytes, Context, Item, Job, Results, Shared, Stop, Waiting, decode_failure, jobs, note_shape, nothing, resolve,
+    work_on,
 };
 use crate::{
-    decode::{Encoding, FormerChunk, Given, Input, Recutter},
+    decode::{Chunk, Encoding, FormerChunk, Given, Input, Recutter},
     driver::step::Event,
     graph::{Outcome, ScanOutcome, ScanWork, ScannedChunk, SourceFile, scan_key},
     hash::{Digest, PIECE},
     source::{FileDigest, RemoteFile},
 };
 
-/// A file with the chunks and the columns of its earlier version at hand.
+/// A file with the chunks of its earlier version at hand.
 pub(super) struct Former {
     recutter: Recutter,
-    columns: Vec<String>,
+    /// How many rows that had.
     rows: u64,
 }
-
-/// The number of a chunk that is worked on ahead of those before it.
-const AHEAD: usize = usize::MAX;
 
 /// The file with its earlier version at hand; gives the input back where there is none, or where only the first rows are
 /// wanted, of which more may be rejected than then.
@@ -50,7 +48,7 @@ pub(super) fn former(context: &Context, work: &ScanWork, input: Input) -> Result
         let unchanged = (alike as u64 * PIECE as u64).min(size);
         let recutter = Recutter::new(opened.try_clone().ok()?, file.kind, file.file.size, chunks, size, unchanged)?;
         let rows = scan.chunks.iter().map(|chunk| u64::from(chunk.rows)).sum();
-        Some(Former { recutter, columns: scan.columns.clone(), rows })
+        Some(Former { recutter, rows })
     });
     made.ok_or(input)
 }
@@ -66,7 +64,7 @@ pub(super) fn pieces(context: &Context, file: &SourceFile) -> Vec<Digest> {
 pub(super) fn recut<'scope>(
     context: &'scope Context,
     work: &ScanWork,
-    Former { mut recutter, columns, rows }: Former,
+    Former { mut recutter, rows }: Former,
     reading: Option<Reading>,
     scope: &Scope<'scope>,
 ) -> Result<ScanOutcome, Stop> {
@@ -74,59 +72,64 @@ pub(super) fn recut<'scope>(
     let (mut outcome, mut waiting) = (nothing(), Waiting::all(work));
     let results = Arc::new(Results::default());
     let team = Team::new(scope, work_on(context, &work.file, results.clone()));
-    if let Some(chunk) = recutter.tail().map_err(failed)? {
-        // By the time that it comes in its turn it is known, and nothing more has to be done for it.
-        let mut ahead = Waiting::all(work);
-        resolve(&mut ahead, &columns);
-        team.give(Item { number: AHEAD, bytes: Bytes::Cut(chunk), jobs: jobs(&ahead) });
-    }
-    // What is known of chunks that stay is about to be asked for: threads that hash them fetch it on the way.
+    // What is known of chunks that stay is about to be asked for, and is fetched by the way.
     let has_room = context.indexes.have_room_for(rows);
+    // Whether chunks were given that may not be what they were taken for.
+    let mut is_unsure = false;
     // The chunk that the columns were read from.
     let mut shaped_by = 0;
     let mut number = 0;
     let mut read = || -> Result<(), Stop> {
         while !results.is_stopped() {
             context.check()?;
-            let is_shaped = !outcome.columns.is_empty();
-            let (bytes, rows) = match recutter.next_chunk().map_err(failed)? {
-                Given::Former(stand, digest) => {
-                    if !is_shaped {
-                        note_shape(&mut outcome, &stand.chunk().map_err(failed)?);
+            let given = recutter.next_chunk().map_err(failed)?;
+            if let Given::Wait = given {
+                if is_unsure {
+                    team.settle();
+                    is_unsure = false;
+                }
+                match results.take_moved() {
+                    Some(moved) => {
+                        recutter.reject(moved).map_err(failed)?;
+                        number = moved;
+                        if shaped_by >= moved {
+                            outcome.columns.clear();
+                        }
                     }
-                    let rows = stand.place.first_row + u64::from(stand.rows());
-                    (Bytes::Former(stand, digest), rows)
+                    None if recutter.go_on().map_err(failed)? => {}
+                    None => break,
+                }
+                continue;
+            }
+            if outcome.columns.is_empty() {
+                match &given {
+                    Given::Former(stand, _) => note_shape(&mut outcome, &stand.chunk().map_err(failed)?),
+                    Given::Fresh(chunk) => note_shape(&mut outcome, chunk),
+                    Given::Wait => {}
+                }
+                shaped_by = number;
+                resolve(&mut waiting, &outcome.columns);
+            }
+            let rows = match given {
+                Given::Former(stand, digest) => {
+                    let jobs = if has_room { jobs(&waiting) } else { Vec::new() };
+                    let (is_known, rows) = (stand.is_known, stand.place.first_row + u64::from(stand.rows()));
+                    let item = Item { number, bytes: Bytes::Former(stand, digest), jobs };
+                    if is_known {
+                        team.give_idle(item)
+                    } else {
+                        team.give(item)
+                    }
+                    is_unsure |= !is_known;
+                    rows
                 }
                 Given::Fresh(chunk) => {
-                    if !is_shaped {
-                        note_shape(&mut outcome, &chunk);
-                    }
                     let rows = chunk.place.first_row + u64::from(chunk.rows);
-                    (Bytes::Cut(chunk), rows)
+                    give_fresh(context, &team, number, chunk, jobs(&waiting));
+                    rows
                 }
-                Given::Wait => {
-                    team.settle();
-                    match results.take_moved() {
-                        Some(moved) => {
-                            recutter.reject(moved).map_err(failed)?;
-                            number = moved;
-                            if shaped_by >= moved {
-                                outcome.columns.clear();
-                            }
-                        }
-                        None if recutter.go_on().map_err(failed)? => {}
-                        None => return Ok(()),
-                    }
-                    continue;
-                }
+                Given::Wait => continue,
             };
-            if !is_shaped {
-                shaped_by = number;
-            }
-            resolve(&mut waiting, &outcome.columns);
-            let is_of_use = has_room || matches!(bytes, Bytes::Cut(_));
-            let jobs = if is_of_use { jobs(&waiting) } else { Vec::new() };
-            team.give(Item { number, bytes, jobs });
             number += 1;
             context.tell(Event::Reading { label: work.file.file.path.clone(), rows });
             if results.has_moved() {
@@ -139,8 +142,20 @@ pub(super) fn recut<'scope>(
     drop(reading);
     team.finish();
     read?;
-    let done = results.take()?.into_iter().filter(|(number, _)| *number != AHEAD);
-    outcome.chunks.extend(done.map(|(_, done)| done.scanned));
+    outcome.chunks.extend(results.take()?.into_iter().map(|(_, done)| done.scanned));
     outcome.complete = true;
     Ok(outcome)
+}
+
+/// Gives a chunk that was cut anew to two threads, where there are two.
+fn give_fresh<'scope>(context: &Context, team: &Team<'_, 'scope, Item>, number: usize, chunk: Chunk, jobs: Vec<Job>) {
+    match Shared::new(context, chunk, &jobs) {
+        Ok(shared) => {
+            let shared = Arc::new(shared);
+            for is_first in [true, false] {
+                team.give(Item { number, bytes: Bytes::Half(shared.clone(), is_first), jobs: jobs.clone() });
+            }
+        }
+        Err(chunk) => team.give(Item { number, bytes: Bytes::Cut(chunk), jobs }),
+    }
 }
