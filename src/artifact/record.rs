@@ -195,6 +195,14 @@ impl Record {
         found
     }
 
+    /// Has SQLite lock and check the file once for all that is looked up until this is dropped, not once for each. No one
+    /// else can write meanwhile, so it is for moments; a write by this process ends it.
+    pub fn reading(&self) -> Reading<'_> {
+        // It saves time and nothing else: what is wrong with the record shows when something is looked up.
+        self.on(|connection| if connection.is_autocommit() { connection.execute_batch("BEGIN") } else { Ok(()) }).ok();
+        Reading(self)
+    }
+
     /// What an action yielded, if it is known.
     pub fn outcome(&self, key: &Digest) -> Result<Option<Vec<u8>>, RecordError> {
         if let Some((_, outcome)) = self.pending.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
@@ -238,6 +246,7 @@ impl Record {
             return Ok(());
         }
         self.on(|connection| {
+            end_reading(connection)?;
             let transaction = connection.transaction()?;
             noted.insert(&transaction)?;
             transaction.commit()
@@ -287,6 +296,7 @@ impl Record {
     pub fn set_recipes(&self, built: &[(String, FreshRecipe, BuiltDetail)]) -> Result<(), RecordError> {
         let noted = self.take_noted();
         self.on(|connection| {
+            end_reading(connection)?;
             let transaction = connection.transaction()?;
             noted.insert(&transaction)?;
             insert_recipes(&transaction, built)?;
@@ -352,6 +362,19 @@ impl Record {
         self.hashed.lock().unwrap_or_else(PoisonError::into_inner).extend(hashed);
         self.pieces.lock().unwrap_or_else(PoisonError::into_inner).extend(pieces);
     }
+}
+
+/// Ends when it is dropped; see [`Record::reading`].
+pub struct Reading<'r>(&'r Record);
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.0.on(end_reading).ok();
+    }
+}
+
+fn end_reading(connection: &mut Connection) -> rusqlite::Result<()> {
+    if connection.is_autocommit() { Ok(()) } else { connection.execute_batch("COMMIT") }
 }
 
 /// What was noted, as it is stored.
@@ -468,6 +491,27 @@ mod tests {
         let record = Record::open(folder.path(), Access::Read, quiet()).unwrap();
         assert_eq!(record.recipes().unwrap().len(), 0);
         assert_eq!(system::list(folder.path()).unwrap(), []);
+    }
+
+    #[test]
+    fn what_is_written_while_reading_is_there_and_others_can_write_afterwards() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = [Digest::of(b"1"), Digest::of(b"2"), Digest::of(b"3")];
+        let open = || Record::open(folder.path(), Access::Write, quiet()).unwrap();
+        let (record, other) = (open(), open());
+        record.note(keys[0], "convert", vec![1]);
+        record.flush().unwrap();
+        let reading = record.reading();
+        let within = record.reading();
+        assert_eq!(record.outcome(&keys[0]).unwrap(), Some(vec![1]));
+        record.note(keys[1], "convert", vec![2]);
+        record.flush().unwrap();
+        assert_eq!(open().outcome(&keys[1]).unwrap(), Some(vec![2]), "it was not kept back");
+        drop(within);
+        drop(reading);
+        other.note(keys[2], "convert", vec![3]);
+        other.flush().unwrap();
+        assert_eq!(record.outcome(&keys[2]).unwrap(), Some(vec![3]));
     }
 
     #[test]

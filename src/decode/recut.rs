@@ -48,7 +48,15 @@ pub struct Recutter {
     given: Vec<(Place, Option<usize>)>,
     /// Whether nothing is given for now.
     waits: bool,
+    /// How often it may look in vain, one time after another, for a chunk that has moved.
+    guesses: u32,
 }
+
+/// How many former chunks are looked at where a chunk ends: an edit may have made two of them one.
+const LOOKED_AT: usize = 2;
+
+/// How often in a row that may be in vain: rows are replaced in a few places, or everywhere.
+const GUESSES: u32 = 8;
 
 enum From {
     /// A former chunk, by its number, and how far it has moved.
@@ -155,7 +163,18 @@ impl Recutter {
         let growth = i64::try_from(size).ok()? - i64::try_from(former_size).ok()?;
         let (next, from) = (Place::default(), From::Former(0, 0));
         let file = Arc::new(file);
-        let made = Self { file, former, growth, size, unchanged, next, from, given: Vec::new(), waits: false };
+        let made = Self {
+            file,
+            former,
+            growth,
+            size,
+            unchanged,
+            next,
+            from,
+            given: Vec::new(),
+            waits: false,
+            guesses: GUESSES,
+        };
         (is_lines && end > 0).then_some(made)
     }
 
@@ -179,7 +198,7 @@ impl Recutter {
         let Some(chunk) = cutter.next_chunk()? else { return Ok(self.wait()) };
         self.next = cutter.place();
         self.given.push((chunk.place, None));
-        if let Some(from) = self.former_at(self.next.offset, least) {
+        if let Some(from) = self.former_at(least)? {
             self.from = from;
         }
         Ok(Given::Fresh(chunk))
@@ -232,14 +251,33 @@ impl Recutter {
         self.former.get(number + 1).map_or(0, |after| after.place.first_line - self.former[number].place.first_line)
     }
 
-    /// The former chunk that would begin at `offset`, if it has moved as far as what is at the end of the file, or not at
-    /// all; none before the one of number `least`.
-    fn former_at(&self, offset: u64, least: usize) -> Option<From> {
-        [self.growth, 0].into_iter().find_map(|shift| {
+    /// The former chunk that begins where the next one does; none before the one of number `least`. One that has moved as
+    /// far as what is at the end of the file, or not at all, is taken on trust. Between edits chunks have moved otherwise:
+    /// the next ones are looked at.
+    fn former_at(&mut self, least: usize) -> Result<Option<From>, DecodeError> {
+        let offset = self.next.offset;
+        let moved = [self.growth, 0].into_iter().find_map(|shift| {
             let then = offset.checked_add_signed(shift.checked_neg()?)?;
             let number = self.former.binary_search_by_key(&then, |chunk| chunk.place.offset).ok()?;
             (number >= least).then_some(From::Former(number, shift))
-        })
+        });
+        if moved.is_some() {
+            return Ok(moved);
+        }
+        for number in least..self.former.len().min(least + LOOKED_AT) {
+            let then = self.former[number].place.offset;
+            let Ok(shift) = i64::try_from(i128::from(offset) - i128::from(then)) else { continue };
+            let Some(stand) = self.former_chunk(number, shift) else { continue };
+            if self.guesses == 0 {
+                break;
+            }
+            self.guesses -= 1;
+            if stand.is(&self.former[number].digest)? {
+                self.guesses = GUESSES;
+                return Ok(Some(From::Former(number, shift)));
+            }
+        }
+        Ok(None)
     }
 
     fn cutter(&self, at: Place) -> Result<TextCutter, DecodeError> {

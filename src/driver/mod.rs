@@ -192,6 +192,7 @@ impl<'a> Driver<'a> {
     /// Asks the planner about recipes and starts what they miss.
     fn ask(&mut self, numbers: Vec<usize>) {
         let mut missing: BTreeMap<Digest, Arc<Action>> = BTreeMap::new();
+        let reading = self.context.record.reading();
         for number in numbers {
             if self.endings[number].is_some() || self.is_over() {
                 continue;
@@ -218,6 +219,7 @@ impl<'a> Driver<'a> {
                 }
             }
         }
+        drop(reading);
         missing.retain(|key, _| !self.running.contains(key));
         self.running.extend(missing.keys().copied());
         let (single, whole): (Vec<_>, Vec<_>) =

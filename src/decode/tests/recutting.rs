@@ -123,6 +123,11 @@ fn an_edit_cuts_one_chunk_anew_or_two() {
     }
     let appended = [&rows[..], &[b"{\"text\":\"new\"}\n".to_vec()]].concat();
     assert!((1..=2).contains(&fresh(&appended)));
+    let mut several = appended;
+    several[1000] = b"{\"text\":\"one\"}\n".to_vec();
+    several.remove(3000);
+    several.insert(4500, b"{\"text\":\"more than one\"}\n".to_vec());
+    assert!((4..=8).contains(&fresh(&several)), "four places: {} chunks", fresh(&several));
 }
 
 #[test]
