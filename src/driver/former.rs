@@ -75,7 +75,7 @@ pub(super) fn formers(context: &Context, names: &[String], now: &Gathered<'_>) -
                 Ok(())
             })
         });
-        read.is_ok().then_some(Former { file, rows })
+        read.is_ok().then_some(Former { file, digest, rows })
     };
     files.into_iter().enumerate().map(former).collect()
 }

@@ -12,7 +12,7 @@ use crate::{
     decode::{Encoding, Place},
     graph::{ArrangeOutcome, Failure, FailureKind, FileOutcome, SelectedSource},
     hash::Digest,
-    materialise::{self, Block, GatherError, Order, Rows, Sink, Written},
+    materialise::{self, Block, GatherError, Order, Rows, Sink, Stands, Written},
     mix::{Realised, Selection},
     row, system,
 };
@@ -126,11 +126,14 @@ pub(super) fn output(
         interrupt: &context.interrupt,
         check: &|| context.check(),
     };
-    rows.gather(&[train, validation], &mut sinks, formers, &context.memory, &context.scratch)?;
+    let stands = rows.gather(&[train, validation], &mut sinks, formers, &context.memory, &context.scratch)?;
     let mut unplaced = Vec::new();
     let mut outcomes = Vec::with_capacity(names.len());
-    for (sink, order) in sinks.into_iter().zip([train, validation]) {
-        outcomes.push(finish(context, sink, order.rows, &mut unplaced)?);
+    for ((sink, stands), order) in sinks.into_iter().zip(stands).zip([train, validation]) {
+        outcomes.push(match stands {
+            Some(Stands { digest, bytes }) => FileOutcome { digest, bytes, rows: order.rows },
+            None => finish(context, sink, order.rows, &mut unplaced)?,
+        });
     }
     Ok(([outcomes[0], outcomes[1]], unplaced))
 }

@@ -12,7 +12,7 @@ use std::{
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
-    former::{Finder, Former, Stretch},
+    former::{Finder, Former, Stands, Stretch},
     gather::{Fails, GatherError, Order, Rows},
     share::share,
     sink::Sink,
@@ -45,9 +45,11 @@ struct Output {
     /// For each piece, the row that holds its first byte, and where that row begins.
     begins: Vec<(u32, u64)>,
     bytes: u64,
-    former: Option<File>,
+    former: Option<Former>,
     /// What is to be copied from there.
     kept: Vec<Stretch>,
+    /// Set if that is all of the output and all of the file.
+    stands: Option<Stands>,
 }
 
 /// How filling can end.
@@ -107,7 +109,7 @@ impl Plan {
             at = end;
             Ok(())
         })?;
-        Ok(Output { list, begins, bytes: at, former: None, kept: Vec::new() })
+        Ok(Output { list, begins, bytes: at, former: None, kept: Vec::new(), stands: None })
     }
 
     /// Bytes of a row with its ending.
@@ -131,9 +133,19 @@ impl Plan {
                 finder.next(number as u32, *candidate, at, length);
                 at += length;
             }
-            (output.kept, output.former) = (finder.finish(output.bytes), Some(former.file));
+            output.kept = finder.finish(output.bytes);
+            let is_all = |stretch: &Stretch| stretch.from == 0 && stretch.bytes == (0, output.bytes);
+            let stands = matches!(&*output.kept, [stretch] if is_all(stretch))
+                && former.file.metadata().is_ok_and(|meta| meta.len() == output.bytes);
+            output.stands = stands.then_some(Stands { digest: former.digest, bytes: output.bytes });
+            output.former = Some(former);
         }
         self.outputs = outputs;
+    }
+
+    /// For each output the former file that holds it.
+    pub(super) fn stands(&self) -> Vec<Option<Stands>> {
+        self.outputs.iter().map(|output| output.stands).collect()
     }
 
     /// The blocks of rows that are not kept.
@@ -152,7 +164,8 @@ impl Plan {
         (0..is_needed.len()).filter(|block| is_needed[*block]).collect()
     }
 
-    /// Writes all pieces, with the blocks of rows that are not kept.
+    /// Writes all pieces, with the blocks of rows that are not kept. Of an output that stands already they are only
+    /// checked.
     pub(super) fn fill<E: Fails>(self, of: &Rows<'_, E>, needed: &[usize], sinks: &mut [Sink]) -> Result<Filled, E> {
         let mut blocks = vec![Arc::default(); of.blocks.len()];
         needed.iter().zip(of.load(needed)?).for_each(|(block, bytes)| blocks[*block] = bytes);
@@ -169,8 +182,10 @@ impl Plan {
         share(pieces.len(), move |item| {
             let (output, number) = pieces[item];
             let target = &written[output];
-            if let Some(piece) = shared.piece(output, number, target.room()) {
-                target.put(number, piece);
+            match shared.piece(output, number, target.room()) {
+                Some(piece) if shared.plan.outputs[output].stands.is_some() => target.take_back(piece),
+                Some(piece) => target.put(number, piece),
+                None => {}
             }
         });
         targets.iter().try_for_each(|target| target.check())?;
@@ -222,7 +237,7 @@ impl Filling {
             match output.kept.get(kept) {
                 Some(stretch) if stretch.rows.0 as usize <= row => {
                     let former = output.former.as_ref().ok_or(Trouble::Mismatch)?;
-                    self.copy(output, former, stretch, piece, &mut row, &mut at)?;
+                    self.copy(output, &former.file, stretch, piece, &mut row, &mut at)?;
                     kept += 1;
                 }
                 stretch => {

@@ -5,6 +5,8 @@
 
 use std::fs::File;
 
+use crate::hash::Digest;
+
 /// A row that is no candidate any more.
 pub const GONE: u32 = u32::MAX;
 
@@ -13,8 +15,19 @@ pub const GONE: u32 = u32::MAX;
 pub struct Former {
     /// The file.
     pub file: File,
+    /// BLAKE3 of its bytes.
+    pub digest: Digest,
     /// Its rows in order.
     pub rows: Vec<FormerRow>,
+}
+
+/// A former file that holds all of an output and nothing else: there is nothing to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stands {
+    /// BLAKE3 of its bytes.
+    pub digest: Digest,
+    /// Its size.
+    pub bytes: u64,
 }
 
 /// A row of a former file.

@@ -13,7 +13,7 @@ use super::{
     buckets::Buckets,
     budget::Budget,
     fill::{Filled, Plan},
-    former::Former,
+    former::{Former, Stands},
     load::load,
     sink::Sink,
     walk::Walk,
@@ -106,7 +106,8 @@ const SORTED_BYTES: usize = 32 << 20;
 
 impl<E: Fails> Rows<'_, E> {
     /// Writes several outputs. What stands in a former file, one for each output, is copied from there; for the rest it
-    /// holds rows in memory if the budget has room for them.
+    /// holds rows in memory if the budget has room for them. An output that its former file holds already is not written;
+    /// returns those.
     pub fn gather(
         &self,
         orders: &[Order],
@@ -114,7 +115,7 @@ impl<E: Fails> Rows<'_, E> {
         formers: Vec<Option<Former>>,
         budget: &Budget,
         scratch: &Path,
-    ) -> Result<(), E> {
+    ) -> Result<Vec<Option<Stands>>, E> {
         let of_use = || self.blocks.iter().filter(|block| block.candidates > 0);
         let candidates: u64 = of_use().map(|block| u64::from(block.candidates)).sum();
         let rows: u64 = orders.iter().map(|order| order.rows).sum();
@@ -129,23 +130,26 @@ impl<E: Fails> Rows<'_, E> {
             let needed = plan.needed();
             let bytes = needed.iter().map(|block| self.blocks[*block].bytes).sum();
             if let Some(_lease) = budget.take(bytes) {
+                let stands = plan.stands();
                 if plan.fill(self, &needed, sinks)? == Filled::All {
-                    return Ok(());
+                    return Ok(stands);
                 }
                 sinks.iter().for_each(|sink| sink.target().restart());
             }
         }
+        let none = vec![None; orders.len()];
         if let Some(_lease) = budget.take(bytes + beside) {
             let plan = Plan::new(self, orders, false)?;
             let needed = plan.needed();
             return match plan.fill(self, &needed, sinks)? {
-                Filled::All => Ok(()),
+                Filled::All => Ok(none),
                 Filled::Stale => Err(GatherError::Mismatch.into()),
             };
         }
         // As many rows of average length as a processor's cache holds are put in order at a time.
         let (mean, bucket) = (bytes / candidates.max(1), (budget.whole() / 64).max(1 << 20));
-        self.through_buckets(candidates, orders, sinks, Buckets::new(orders, mean, bucket, scratch)?, scratch)
+        self.through_buckets(candidates, orders, sinks, Buckets::new(orders, mean, bucket, scratch)?, scratch)?;
+        Ok(none)
     }
 
     /// The bytes of blocks.

@@ -12,7 +12,7 @@ mod target;
 mod walk;
 
 pub use budget::Budget;
-pub use former::{Former, FormerRow, GONE};
+pub use former::{Former, FormerRow, GONE, Stands};
 pub use gather::{Block, Fails, GatherError, Order, Place, Rows};
 pub use load::warm;
 pub use share::share;

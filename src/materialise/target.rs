@@ -66,6 +66,11 @@ impl Target {
         self.state().empty.pop().unwrap_or_default()
     }
 
+    /// Takes room back that was not written.
+    pub(super) fn take_back(&self, room: Vec<u8>) {
+        self.state().empty.push(room);
+    }
+
     /// Writes a piece, which is not empty, or leaves it to the thread that writes already. An error shows with the next
     /// [`Target::check`] or at the end.
     pub(super) fn put(&self, number: usize, piece: Vec<u8>) {

@@ -1,4 +1,4 @@
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -33,6 +33,8 @@ struct Fixture {
     /// For each candidate its line.
     lines: Vec<Vec<u8>>,
     interrupt: Arc<AtomicBool>,
+    /// How many outputs were not written, because a former file holds them.
+    stood: AtomicUsize,
 }
 
 /// Lengths of the outputs of the fixture, in rows: several pieces, part of one, nothing.
@@ -58,7 +60,7 @@ impl Fixture {
             blocks.push(Block { rows, bytes: bytes.len() as u64, source: block % 2, candidates: own.len() as u32 });
             places.push(own);
         }
-        Self { folder, store, blocks, places, lines, interrupt: Arc::default() }
+        Self { folder, store, blocks, places, lines, interrupt: Arc::default(), stood: AtomicUsize::default() }
     }
 
     /// Candidates in an order that jumps about, some of them twice and more.
@@ -90,8 +92,14 @@ impl Fixture {
         };
         let paths: Vec<_> = (0..lists.len()).map(|number| self.folder.path().join(format!("{number}.jsonl"))).collect();
         let mut sinks: Vec<Sink> = paths.iter().map(|path| Sink::new(path).unwrap()).collect();
-        rows.gather(&orders, &mut sinks, formers, &Budget::new(memory), self.folder.path())?;
-        let written = sinks.into_iter().zip(&paths).map(|(sink, path)| {
+        let stands = rows.gather(&orders, &mut sinks, formers, &Budget::new(memory), self.folder.path())?;
+        let written = sinks.into_iter().zip(&paths).zip(stands).map(|((sink, path), stands)| {
+            if let Some(Stands { digest, bytes }) = stands {
+                self.stood.fetch_add(1, Ordering::Relaxed);
+                let held = self.bytes_of(&digest);
+                assert_eq!(held.len() as u64, bytes);
+                return held;
+            }
             let written = sink.finish().unwrap().expect("all pieces are there");
             let (digest, bytes) = (written.digest, written.bytes);
             written.put_in_place().unwrap();
@@ -102,6 +110,13 @@ impl Fixture {
         Ok(written.collect())
     }
 
+    /// What a file of this digest in the folder holds.
+    fn bytes_of(&self, digest: &Digest) -> Vec<u8> {
+        let files = std::fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        let mut held = files.filter(|path| path.is_file()).map(|path| system::read(&path).unwrap());
+        held.find(|bytes| Digest::of(bytes) == *digest).expect("there is such a file")
+    }
+
     /// A file of `list`, as a former build could have left it; `bytes` are what it holds now.
     fn former(&self, name: &str, list: &[u32], bytes: &[u8], is_gone: impl Fn(u32) -> bool) -> Option<Former> {
         let path = self.folder.path().join(name);
@@ -110,7 +125,8 @@ impl Fixture {
             candidate: if is_gone(*candidate) { GONE } else { *candidate },
             bytes: self.lines[*candidate as usize].len() as u32,
         };
-        Some(Former { file: system::open(&path).unwrap(), rows: list.iter().map(row).collect() })
+        let (file, digest) = (system::open(&path).unwrap(), Digest::of(bytes));
+        Some(Former { file, digest, rows: list.iter().map(row).collect() })
     }
 }
 
@@ -172,12 +188,22 @@ fn what_a_former_file_holds_is_copied_and_whatever_else_it_holds_does_no_harm() 
         for (number, damage) in damages.into_iter().enumerate() {
             assert!(fixture.gather(&lists, formers(damage), u64::MAX).unwrap() == wanted, "damage {number}");
         }
-        // Blobs of rows that stay are not asked for.
-        fixture.store.get(&fixture.blocks[0].rows).unwrap();
+        // Blobs of rows that stay are not asked for, and a file in which all stay is not written.
         fixture.blocks.iter().for_each(|block| system::remove(&fixture.store.path(&block.rows)).unwrap());
-        let whole = |list: &Vec<u32>| fixture.former("whole", list, &fixture.bytes(list), |_| false);
-        let kept = fixture.gather(&lists[..1], vec![whole(&lists[0])], u64::MAX).unwrap();
-        assert!(kept[..] == wanted[..1]);
+        let held = |bytes: &[u8]| vec![fixture.former("whole", &lists[0], bytes, |_| false)];
+        assert!(fixture.stood.swap(0, Ordering::Relaxed) > 0, "of the short output nothing has changed");
+        let kept = fixture.gather(&lists[..1], held(&wanted[0]), u64::MAX).unwrap();
+        assert!(kept[0] == wanted[0] && fixture.stood.swap(0, Ordering::Relaxed) == 1);
+        let first = fixture.lines[lists[0][0] as usize].len();
+        let kept = fixture.gather(&[lists[0][1..].to_vec()], held(&wanted[0]), u64::MAX).unwrap();
+        assert!(kept[0] == wanted[0][first..], "a row less");
+        let mut damaged = wanted[0].clone();
+        let at = damaged.len() - 3;
+        damaged[at] ^= 1;
+        for held in [held(&damaged), held(&[&wanted[0][..], b"\n"].concat())] {
+            fixture.gather(&lists[..1], held, u64::MAX).ok();
+        }
+        assert_eq!(fixture.stood.load(Ordering::Relaxed), 0, "a file that holds something else is none of them");
         let missing = fixture.gather(&lists[1..2], vec![None], u64::MAX).unwrap_err();
         assert!(matches!(missing, Problem::Miss(_)), "{missing}");
     });
