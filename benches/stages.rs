@@ -111,7 +111,7 @@ fn convert_hh_rlhf(bencher: Bencher<'_, '_>) {
         chunk.for_each_row(0..chunk.rows, |number, _, row| {
             let row = row.expect("a good row");
             let converted = converter.convert(&row, &convert::Options::new()).expect("a good row");
-            index.push(number as u32, &converted, &mut rows);
+            index.push(number, &converted, &mut rows);
         });
         black_box((index, rows));
     });

@@ -12,7 +12,7 @@ mod picture;
 mod trees;
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -289,22 +289,30 @@ fn edits(report: &mut Report, fresh: &Fresh<'_>) {
     };
     let cold = Candidate::new("cold build", || datac(&with_rows(fresh.once()), &["build", "-q"]));
     let middle = text[..text.len() / 2].rfind('\n').expect("there are many lines") + 1;
-    let line = text[middle..].find('\n').expect("there are many lines") + 1;
+    let line = |at: usize| at + text[at..].find('\n').expect("there are many lines") + 1;
     let number = Cell::new(0_u32);
     let row = || {
         number.set(number.get() + 1);
         format!("{{\"instruction\":\"a new question {}\",\"input\":\"\",\"output\":\"A new answer.\"}}\n", number.get())
     };
-    let appended = || text.clone() + &row();
-    let edited = || [&text[..middle], &row(), &text[middle + line..]].concat();
-    let deleted = || [&text[..middle], &text[middle + line * usize::from(number.get().is_multiple_of(2))..]].concat();
+    // What was built before must not be built again, or it would be found in the cache.
+    let grown = RefCell::new(text.clone());
+    let appended = || {
+        grown.borrow_mut().push_str(&row());
+        grown.borrow().clone()
+    };
+    let edited = || [&text[..middle], &row(), &text[line(middle)..]].concat();
+    let gone = Cell::new(middle);
+    let deleted = || {
+        let at = gone.replace(line(gone.get()));
+        [&text[..at], &text[line(at)..]].concat()
+    };
     let kinds: [(&str, &dyn Fn() -> String); 3] =
         [("appended", &appended), ("edited in the middle", &edited), ("deleted in the middle", &deleted)];
     let workspace = with_rows(fresh.empty());
     run(&mut datac(&workspace, &["build", "-q"]));
     for (what, change) in kinds {
         let edit = Candidate::new("datac", || {
-            number.set(number.get() + 1);
             fs::write(workspace.join("rows.jsonl"), change()).expect("a file can be written");
             datac(&workspace, &["build", "-q"])
         });

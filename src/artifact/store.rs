@@ -165,6 +165,15 @@ impl Store {
         if is_sound { Ok(()) } else { Err(damaged("its bytes hash to something else".into()).into()) }
     }
 
+    /// Lets go of what is held in memory.
+    pub fn let_go(&self) {
+        let held = std::mem::replace(
+            &mut *self.recent.lock().unwrap_or_else(PoisonError::into_inner),
+            Recent::new(RECENT_BYTES),
+        );
+        drop(held);
+    }
+
     fn recent(&self, digest: &Digest) -> Option<Arc<Vec<u8>>> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).get(digest)
     }

@@ -97,8 +97,9 @@ impl Missing {
 
     /// Does what is missing for some rows of the chunk, for each of the jobs.
     pub(crate) fn convert(&self, chunk: &Chunk, rows: Range<u32>) -> Vec<Part> {
-        // Rows mostly take the room of what they are made of, and a little more; others come behind the first ones.
-        let all = chunk.bytes.len() + chunk.bytes.len() / 4;
+        // Rows hardly ever take twice the room of what they are made of, and room that is not used costs nothing: to move
+        // rows into more of it does. Those of other parts come behind the first ones.
+        let all = 2 * chunk.bytes.len();
         let bytes = if rows.start == 0 { all } else { all * rows.len() / chunk.rows as usize };
         let mut parts: Vec<Part> = self.wanted.iter().map(|wanted| Part::new(wanted, bytes)).collect();
         if !self.is_any() {
@@ -203,7 +204,7 @@ impl Part {
     }
 
     fn finish(
-        self,
+        mut self,
         context: &Context,
         digest: &Digest,
         wanted: &Wanted,
@@ -222,6 +223,7 @@ impl Part {
                     Some(context.store.put(&bytes)?)
                 };
                 let bytes = self.rows.len() as u64;
+                self.rows.shrink_to_fit();
                 let index = context.store.put(&self.index.encode())?;
                 let samples = self.index.len() as u32;
                 context.indexes.keep(index, self.index.into());

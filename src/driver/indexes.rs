@@ -52,6 +52,15 @@ impl Indexes {
         Ok(index)
     }
 
+    /// Lets go of what is held in memory.
+    pub(super) fn let_go(&self) {
+        let held = std::mem::replace(
+            &mut *self.recent.lock().unwrap_or_else(PoisonError::into_inner),
+            Recent::new(KEPT_BYTES),
+        );
+        drop(held);
+    }
+
     /// The index of a converted chunk.
     pub(super) fn of(&self, chunk: &ConvertedChunk) -> Result<Arc<SampleIndex>, Stop> {
         let index = self.get(&chunk.converted.index)?;

@@ -56,6 +56,14 @@ impl Drop for Seat {
 }
 
 impl Job {
+    /// The key of what it runs, if that is one action.
+    pub(super) fn key(&self) -> Option<Digest> {
+        match self {
+            Self::Action(action, _) => Some(action.key),
+            Self::Again(..) | Self::Restore(..) | Self::Show(..) => None,
+        }
+    }
+
     /// Does its work on a thread of the pool; all that is done on others is spawned on `scope`.
     pub(super) fn run<'c, 'scope>(
         self,

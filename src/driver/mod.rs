@@ -74,6 +74,10 @@ enum Report {
     Read,
     /// A job takes up no thread of the pool any more.
     Left,
+    /// The files of a job are written, and wait for the disk; the key, if it is an action.
+    Written(Option<Digest>),
+    /// They are in place.
+    Placed,
     /// A job has panicked and will not report.
     Panicked,
 }
@@ -115,6 +119,7 @@ pub(crate) fn run(
                     let result = output::put_in_place(files, context);
                     // It took up no seat of the pool; only a panic is told.
                     std::mem::forget(seat);
+                    placed.send(Report::Placed).ok();
                     placed.send(end(result)).ok();
                 }
             });
@@ -168,18 +173,27 @@ impl<'a> Driver<'a> {
             while let Some((job, reads)) = self.queue.next() {
                 let reading = reads.then(|| Reading::new(reports.clone()));
                 let (seat, reports, to_place) = (Seat::new(reports.clone()), reports.clone(), to_place.clone());
+                let key = job.key();
                 scope.spawn(move |scope| {
                     let ran = job.run(context, reading, scope);
                     drop(seat);
                     // A closed channel means the driver has ended; there is no one left to tell.
                     match ran.files.is_empty() {
                         true => drop(reports.send((ran.end)(Ok(())))),
-                        false => drop(to_place.send(ran)),
+                        false => {
+                            reports.send(Report::Written(key)).ok();
+                            to_place.send(ran).ok();
+                        }
                     }
                 });
             }
             if self.queue.is_done() {
                 break;
+            }
+            if self.queue.is_placing() {
+                // The system takes a while to take memory back: now, and not when the process ends.
+                context.store.let_go();
+                context.indexes.let_go();
             }
             match inbox.recv() {
                 // The panic goes on once the pool has ended.
@@ -288,11 +302,15 @@ impl<'a> Driver<'a> {
         let mut again = BTreeSet::new();
         match report {
             Report::Read => return self.queue.read(),
+            Report::Written(_) => self.queue.written(),
+            Report::Placed => return self.queue.placed(),
             Report::Left | Report::Panicked => return self.queue.left(),
             _ => self.queue.reported(),
         }
         match report {
-            Report::Read | Report::Left | Report::Panicked => {}
+            Report::Read | Report::Left | Report::Placed | Report::Panicked | Report::Written(None) => {}
+            // Whatever else their recipes need can go on beside the disk.
+            Report::Written(Some(key)) => self.release(&key, &mut again),
             Report::Action(action, Ok(outcome)) => {
                 self.context.note(action.key, action.work.kind(), &outcome);
                 self.planner.learn(&action.key, Known::Outcome(outcome));
@@ -344,9 +362,14 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Recipes that waited for `key` and now for nothing are to be asked about again.
+    /// Notes that a key is known.
     fn done(&mut self, key: &Digest, again: &mut BTreeSet<usize>) {
         self.running.remove(key);
+        self.release(key, again);
+    }
+
+    /// Recipes that waited for `key` and now for nothing are to be asked about again.
+    fn release(&mut self, key: &Digest, again: &mut BTreeSet<usize>) {
         for number in self.waiters.remove(key).unwrap_or_default() {
             self.waiting[number] -= 1;
             if self.waiting[number] == 0 {

@@ -25,6 +25,8 @@ pub(super) struct Queue {
     running: usize,
     /// Those of these that still read a file.
     reading: usize,
+    /// Those of the unreported that only wait for the disk.
+    placing: usize,
     threads: usize,
     /// The recipes that have begun to read.
     begun: HashSet<String>,
@@ -65,6 +67,7 @@ impl Queue {
             unreported: 0,
             running: 0,
             reading: 0,
+            placing: 0,
             threads: threads.max(1),
             begun: HashSet::new(),
         }
@@ -113,6 +116,21 @@ impl Queue {
     /// Lets go of all that was not started.
     pub(super) fn clear(&mut self) {
         self.waiting.clear();
+    }
+
+    /// Notes that a job's files are written, and wait for the disk.
+    pub(super) fn written(&mut self) {
+        self.placing += 1;
+    }
+
+    /// Notes that they are in place.
+    pub(super) fn placed(&mut self) {
+        self.placing -= 1;
+    }
+
+    /// Whether nothing is left to start, and what was started only waits for the disk.
+    pub(super) fn is_placing(&self) -> bool {
+        self.waiting.is_empty() && self.placing > 0 && self.placing == self.unreported
     }
 
     /// Whether nothing waits and everything has reported.

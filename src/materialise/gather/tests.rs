@@ -1,4 +1,10 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -35,6 +41,8 @@ struct Fixture {
     interrupt: Arc<AtomicBool>,
     /// How many outputs were not written, because a former file holds them.
     stood: AtomicUsize,
+    /// What former files hold, by digest.
+    held: Mutex<HashMap<Digest, Vec<u8>>>,
 }
 
 /// Lengths of the outputs of the fixture, in rows: several pieces, part of one, nothing.
@@ -60,7 +68,16 @@ impl Fixture {
             blocks.push(Block { rows, bytes: bytes.len() as u64, source: block % 2, candidates: own.len() as u32 });
             places.push(own);
         }
-        Self { folder, store, blocks, places, lines, interrupt: Arc::default(), stood: AtomicUsize::default() }
+        Self {
+            folder,
+            store,
+            blocks,
+            places,
+            lines,
+            interrupt: Arc::default(),
+            stood: AtomicUsize::default(),
+            held: Mutex::default(),
+        }
     }
 
     /// Candidates in an order that jumps about, some of them twice and more.
@@ -96,7 +113,7 @@ impl Fixture {
         let written = sinks.into_iter().zip(&paths).zip(stands).map(|((sink, path), stands)| {
             if let Some(Stands { digest, bytes }) = stands {
                 self.stood.fetch_add(1, Ordering::Relaxed);
-                let held = self.bytes_of(&digest);
+                let held = self.held.lock().unwrap()[&digest].clone();
                 assert_eq!(held.len() as u64, bytes);
                 return held;
             }
@@ -110,13 +127,6 @@ impl Fixture {
         Ok(written.collect())
     }
 
-    /// What a file of this digest in the folder holds.
-    fn bytes_of(&self, digest: &Digest) -> Vec<u8> {
-        let files = std::fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().path());
-        let mut held = files.filter(|path| path.is_file()).map(|path| system::read(&path).unwrap());
-        held.find(|bytes| Digest::of(bytes) == *digest).expect("there is such a file")
-    }
-
     /// A file of `list`, as a former build could have left it; `bytes` are what it holds now.
     fn former(&self, name: &str, list: &[u32], bytes: &[u8], is_gone: impl Fn(u32) -> bool) -> Option<Former> {
         let path = self.folder.path().join(name);
@@ -126,6 +136,7 @@ impl Fixture {
             bytes: self.lines[*candidate as usize].len() as u32,
         };
         let (file, digest) = (system::open(&path).unwrap(), Digest::of(bytes));
+        self.held.lock().unwrap().insert(digest, bytes.to_vec());
         Some(Former { file, digest, rows: list.iter().map(row).collect() })
     }
 }
