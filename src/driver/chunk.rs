@@ -154,6 +154,7 @@ impl Wanted {
 }
 
 /// What came of consecutive rows of a chunk.
+#[derive(Debug, PartialEq)]
 pub(crate) struct Part {
     rows: Vec<u8>,
     index: SampleIndex,
@@ -271,12 +272,50 @@ fn measured(sample: &Sample<'_>, raw: &RawRow<'_>, field: &str, take: impl FnOnc
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::{
+        convert::Options,
+        decode::{Encoding, Place},
+        quality::ScoreKind,
+    };
 
     #[test]
     fn texts_are_cut_between_characters() {
         let text = "xé€😀";
         let cuts: Vec<usize> = (0..=text.len() + 1).map(|at| char_boundary(text, at)).collect();
         assert_eq!(cuts, [0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 10]);
+    }
+
+    #[test]
+    fn a_chunk_converts_alike_in_halves() {
+        let rows: u32 = 90;
+        let line = |row: u32| match row % 9 {
+            4 => "not json\n".to_owned(),
+            7 => "{\"instruction\":\"no answer\"}\n\n".to_owned(),
+            _ => format!(
+                "{{\"instruction\":\"ask {row}\",\"input\":\"\",\"output\":\"Answer {}.\"}}\n",
+                "é".repeat(row as usize)
+            ),
+        };
+        let bytes: Vec<u8> = (0..rows).flat_map(|row| line(row).into_bytes()).collect();
+        let (header, place) = (Arc::from([]), Place::default());
+        let chunk = Chunk { encoding: Encoding::JsonLines, header, bytes: bytes.into(), rows, place };
+        let converter = convert::by_name("alpaca").unwrap();
+        let conversion =
+            Conversion { converter: "alpaca", code: convert::code_version(converter), options: Options::default() };
+        let measure = |kind| Measure { kind, field: "text".into() };
+        let measures = ScoreKind::ALL.iter().map(|kind| measure(*kind)).collect();
+        let wanted = vec![Wanted { conversion, converter, known: None, measures }];
+        let missing = Missing { wanted, begun: Stopwatch::start() };
+        let [whole] = missing.convert(&chunk, 0..rows).try_into().ok().unwrap();
+        assert_eq!((whole.index.len(), whole.rejects.len()), (70, 20));
+        for half in [0, 1, 4, 45, 89, 90] {
+            let [mut part] = missing.convert(&chunk, 0..half).try_into().ok().unwrap();
+            let [behind] = missing.convert(&chunk, half..rows).try_into().ok().unwrap();
+            part.append(behind);
+            assert!(part == whole, "{half} rows in the first");
+        }
     }
 }
