@@ -13,8 +13,8 @@ use crate::{
 };
 
 /// The most bytes that are kept: those of so many samples.
-const KEPT_BYTES: usize = 16 << 20;
-const KEPT_SAMPLES: u64 = 300_000;
+const KEPT_BYTES: usize = 48 << 20;
+const KEPT_SAMPLES: u64 = 900_000;
 
 /// The indexes in a store.
 #[derive(Clone)]

@@ -1,10 +1,10 @@
 //! Rows in output order out of blobs in source order.
 //!
 //! Rows that an earlier build left in the output are copied from there. If the others fit into memory they are copied from
-//! the decompressed blobs. If not, the blobs are gone through once, and [`Buckets`] on disk take the rows. All ways write
-//! the same bytes.
+//! the decompressed blobs. If not, the blobs are gone through once, and [`Buckets`] take the rows. All ways write the same bytes.
 
 use std::{
+    ops::Range,
     path::Path,
     sync::{Arc, atomic::AtomicBool},
 };
@@ -16,12 +16,10 @@ use super::{
     former::{Former, Stands},
     load::load,
     sink::Sink,
-    walk::Walk,
 };
 use crate::{
     artifact::{Miss, Store},
     hash::Digest,
-    sort::Sorter,
     system::FileError,
 };
 
@@ -65,6 +63,18 @@ pub struct Place {
     pub hash: u64,
 }
 
+impl Place {
+    /// Where its bytes are.
+    pub(super) fn range(&self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    /// How many there are.
+    pub(super) fn length(&self) -> usize {
+        self.range().len()
+    }
+}
+
 /// The rows of one output in order: a blob of the numbers of candidates, 4 bytes each, little-endian.
 #[derive(Clone, Copy, Debug)]
 pub struct Order {
@@ -100,9 +110,6 @@ const A_ROW: u64 = 4;
 /// Bytes that are held besides where rows stand in a former file: of each candidate and of each row of that file.
 const A_KEPT_CANDIDATE: u64 = 8 + 4;
 const A_FORMER_ROW: u64 = 8;
-
-/// Bytes of memory that sorting may take where rows have no room in it.
-const SORTED_BYTES: usize = 32 << 20;
 
 impl<E: Fails> Rows<'_, E> {
     /// Writes several outputs. What stands in a former file, one for each output, is copied from there; for the rest it
@@ -148,18 +155,16 @@ impl<E: Fails> Rows<'_, E> {
         }
         // As many rows of average length as a processor's cache holds are put in order at a time.
         let (mean, bucket) = (bytes / candidates.max(1), (budget.whole() / 64).max(1 << 20));
-        self.through_buckets(candidates, orders, sinks, Buckets::new(orders, mean, bucket, scratch)?, scratch)?;
+        let targets = sinks.iter().map(|sink| sink.target().clone()).collect();
+        let buckets = Buckets::new(orders, targets, self.endings.clone(), mean, bucket)?;
+        self.through_buckets(candidates, orders, buckets, scratch)?;
+        sinks.iter().try_for_each(|sink| sink.target().check())?;
         Ok(none)
     }
 
     /// The bytes of blocks.
     pub(super) fn load(&self, blocks: &[usize]) -> Result<Vec<Arc<Vec<u8>>>, Miss> {
         load(self.store, blocks.iter().map(|block| self.blocks[*block].rows).collect())
-    }
-
-    /// What closes the rows of a source.
-    fn ending(&self, source: u32) -> Option<&[u8]> {
-        self.endings.get(source as usize).map(Vec::as_slice)
     }
 
     /// Calls `take` with the candidates of an order.
@@ -171,37 +176,6 @@ impl<E: Fails> Rows<'_, E> {
         })?;
         if rows == order.rows { Ok(()) } else { Err(GatherError::Mismatch.into()) }
     }
-
-    /// Deals all rows into buckets, reading each block once, then puts each bucket in order.
-    fn through_buckets(
-        &self,
-        candidates: u64,
-        orders: &[Order],
-        sinks: &mut [Sink],
-        mut buckets: Buckets<'_>,
-        scratch: &Path,
-    ) -> Result<(), E> {
-        // Positions by candidate, and so by block: those of the second output follow those of the first.
-        let (mut wanted, mut position) = (Sorter::new(scratch, SORTED_BYTES, candidates), 0_u32);
-        for order in orders {
-            self.each(order, |candidate| {
-                wanted.push([candidate, position])?;
-                position = position.checked_add(1).ok_or(GatherError::Mismatch)?;
-                Ok(())
-            })?;
-        }
-        let mut walk = Walk::new(self);
-        wanted.finish()?.each(|&[candidate, position]| {
-            let (source, row) = walk.find(candidate)?;
-            Ok::<_, E>(buckets.take(position, source, row)?)
-        })?;
-        buckets.give(sinks, |source| self.ending(source), self.check)
-    }
-}
-
-/// A row of a block.
-pub(super) fn row<'b>(block: &'b [u8], place: &Place) -> Result<&'b [u8], GatherError> {
-    block.get(place.start as usize..place.end as usize).ok_or(GatherError::Mismatch)
 }
 
 #[cfg(test)]

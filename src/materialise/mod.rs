@@ -2,6 +2,7 @@
 
 mod buckets;
 mod budget;
+mod deal;
 mod fill;
 mod former;
 mod gather;
@@ -9,7 +10,6 @@ mod load;
 mod share;
 mod sink;
 mod target;
-mod walk;
 
 pub use budget::Budget;
 pub use former::{Former, FormerRow, GONE, Stands};

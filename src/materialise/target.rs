@@ -17,6 +17,9 @@ const SYNC_EVERY: u64 = 8 << 20;
 /// Pieces that may wait to be written.
 const WAITING: usize = 4;
 
+/// Rooms that are kept to be used again: what waits, and one for each of a few threads.
+const KEPT: usize = 2 * WAITING;
+
 /// A file being written beside its destination, in pieces of [`PIECE`] bytes but for the last.
 pub(super) struct Target {
     destination: PathBuf,
@@ -33,7 +36,7 @@ struct State {
     bytes: u64,
     /// How many of them the disk was not asked to take.
     unsynced: u64,
-    waiting: VecDeque<(usize, Vec<u8>)>,
+    waiting: VecDeque<Waiting>,
     /// Whether a thread writes what waits. One at a time: the system lets no two write to a file, and whoever waits for
     /// that does so at full speed.
     is_writing: bool,
@@ -41,6 +44,15 @@ struct State {
     empty: Vec<Vec<u8>>,
     /// The first error; what comes after it is not written.
     failed: Option<FileError>,
+}
+
+/// Bytes on their way to the file.
+struct Waiting {
+    /// Where they belong.
+    begin: u64,
+    bytes: Vec<u8>,
+    /// Whether they stay as they are, so that the disk can have them.
+    stay: bool,
 }
 
 /// A file that was written and not yet put in place.
@@ -78,7 +90,16 @@ impl Target {
         let mut state = self.state();
         state.pieces.add(number, hash);
         state.bytes += piece.len() as u64;
-        state.waiting.push_back((number, piece));
+        self.write(state, Waiting { begin: number as u64 * PIECE as u64, bytes: piece, stay: true });
+    }
+
+    /// Writes bytes in the same way that pieces will be written over.
+    pub(super) fn put_aside(&self, begin: u64, bytes: Vec<u8>) {
+        self.write(self.state(), Waiting { begin, bytes, stay: false });
+    }
+
+    fn write<'s>(&'s self, mut state: MutexGuard<'s, State>, bytes: Waiting) {
+        state.waiting.push_back(bytes);
         while state.is_writing {
             if state.waiting.len() <= WAITING {
                 return;
@@ -86,17 +107,22 @@ impl Target {
             state = self.written.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.is_writing = true;
-        while let Some((number, piece)) = state.waiting.pop_front() {
-            state.unsynced += piece.len() as u64;
-            let is_due = state.unsynced >= SYNC_EVERY;
-            if is_due {
-                state.unsynced = 0;
+        while let Some(next) = state.waiting.pop_front() {
+            let mut is_due = false;
+            if next.stay {
+                state.unsynced += next.bytes.len() as u64;
+                is_due = state.unsynced >= SYNC_EVERY;
+                if is_due {
+                    state.unsynced = 0;
+                }
             }
             let is_lost = state.failed.is_some();
             drop(state);
-            let written = if is_lost { Ok(()) } else { self.write(number, &piece, is_due) };
+            let written = if is_lost { Ok(()) } else { self.write_now(&next, is_due) };
             state = self.state();
-            state.empty.push(piece);
+            if state.empty.len() < KEPT {
+                state.empty.push(next.bytes);
+            }
             if let Err(error) = written {
                 state.failed.get_or_insert(error);
             }
@@ -106,11 +132,22 @@ impl Target {
         self.written.notify_all();
     }
 
-    fn write(&self, number: usize, piece: &[u8], is_due: bool) -> Result<(), FileError> {
+    fn write_now(&self, bytes: &Waiting, is_due: bool) -> Result<(), FileError> {
         let replacement = self.replacement.read().unwrap_or_else(PoisonError::into_inner);
         let Some(replacement) = replacement.as_ref() else { return Ok(()) };
-        replacement.write_all_at(piece, number as u64 * PIECE as u64)?;
+        replacement.write_all_at(&bytes.bytes, bytes.begin)?;
         if is_due { replacement.sync_soon() } else { Ok(()) }
+    }
+
+    /// Waits until all that was put is in the file; the error that any of it has met with, once.
+    pub(super) fn settle(&self) -> Result<(), FileError> {
+        self.settled().failed.take().map_or(Ok(()), Err)
+    }
+
+    /// Reads bytes that were put aside, after [`Target::settle`].
+    pub(super) fn read_at(&self, bytes: &mut [u8], begin: u64) -> Result<(), FileError> {
+        let replacement = self.replacement.read().unwrap_or_else(PoisonError::into_inner);
+        replacement.as_ref().map_or(Ok(()), |replacement| replacement.read_exact_at(bytes, begin))
     }
 
     /// Waits until nothing waits to be written.

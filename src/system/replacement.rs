@@ -92,6 +92,11 @@ impl Replacement {
         self.temporary.as_file().write_all_at(bytes, offset).map_err(at("write", &self.destination))
     }
 
+    /// Reads bytes that were written.
+    pub fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> Result<(), FileError> {
+        self.temporary.as_file().read_exact_at(bytes, offset).map_err(at("read", self.temporary.path()))
+    }
+
     /// Puts the file in place without syncing it: for content that is checked on every read.
     pub fn commit_unsynced(self) -> Result<(), FileError> {
         self.temporary.persist(&self.destination).map(drop).map_err(|error| at("write", &self.destination)(error.error))
