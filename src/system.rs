@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "this module is the door the other modules must use")]
 
 mod entries;
+mod pages;
 mod probe;
 mod replacement;
 
@@ -22,6 +23,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub use entries::{Entry, EntryKind, entries, kind, remove_empty_dir};
+pub use pages::let_go;
 pub use probe::{Probe, Space, Stamps, allow_open_files, available_memory, cores, nearest, space, stamps_each_change};
 pub use replacement::Replacement;
 

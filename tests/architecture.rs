@@ -84,7 +84,7 @@ const DOORS: &[(&[&str], &[&str])] = &[
     (&["globset"], &["workspace/select.rs"]),
     (&["notify_debouncer_full"], &["workspace/watch/notices.rs"]),
     (&["jobserver"], &["driver/threads.rs"]),
-    (&["rustix"], &["system/probe.rs", "system/replacement.rs"]),
+    (&["rustix"], &["system/probe.rs", "system/pages.rs"]),
     (
         &[
             "annotate_snippets",

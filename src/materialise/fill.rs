@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    ops::Range,
     os::unix::fs::FileExt,
     sync::{
         Arc, Mutex, PoisonError,
@@ -18,7 +19,10 @@ use super::{
     sink::Sink,
     target::Target,
 };
-use crate::hash::PIECE;
+use crate::{hash::PIECE, system};
+
+/// Bytes at both ends of a piece that others read, too: those of rows that are in several pieces, nearly always.
+const SEAM: u64 = 16 << 10;
 
 /// What is to be written where.
 pub(super) struct Plan {
@@ -233,11 +237,15 @@ impl Filling {
         let (row, mut at) = output.begins[number];
         let mut row = row as usize;
         let mut kept = output.kept.partition_point(|stretch| stretch.rows.1 as usize <= row);
+        // The first and the end of what is copied.
+        let mut copied: Option<(u64, u64)> = None;
         while at < piece.end() {
             match output.kept.get(kept) {
                 Some(stretch) if stretch.rows.0 as usize <= row => {
                     let former = output.former.as_ref().ok_or(Trouble::Mismatch)?;
-                    self.copy(output, &former.file, stretch, piece, &mut row, &mut at)?;
+                    let stood = self.copy(output, &former.file, stretch, piece, &mut row, &mut at)?;
+                    let (first, end) = copied.unwrap_or((stood.start, stood.end));
+                    copied = Some((first.min(stood.start), end.max(stood.end)));
                     kept += 1;
                 }
                 stretch => {
@@ -254,10 +262,14 @@ impl Filling {
                 }
             }
         }
+        if let (Some(former), None, Some((first, end))) = (&output.former, output.stands, copied) {
+            // It is about to be replaced. Freed bit by bit beside the rest, no one waits for it.
+            system::let_go(&former.file, first + SEAM..end.saturating_sub(SEAM));
+        }
         Ok(())
     }
 
-    /// Copies what a piece has of a stretch, and checks each row of it.
+    /// Copies what a piece has of a stretch, and checks each row of it; returns where that stood.
     fn copy(
         &self,
         output: &Output,
@@ -266,7 +278,7 @@ impl Filling {
         piece: &mut Piece<'_>,
         row: &mut usize,
         at: &mut u64,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Range<u64>, Trouble> {
         let there = |at: u64| stretch.from + (at - stretch.bytes.0);
         let (first, last) = (stretch.bytes.0.max(piece.begin), stretch.bytes.1.min(piece.end()));
         let whole = piece.slice(first, last).ok_or(Trouble::Mismatch)?;
@@ -286,7 +298,7 @@ impl Filling {
             *at = end;
             *row += 1;
         }
-        Ok(())
+        Ok(there(first)..there(last))
     }
 
     /// Whether these are the bytes of a candidate's row.

@@ -11,9 +11,6 @@ use crate::{
     system::{FileError, Replacement, Stat},
 };
 
-/// Bytes that are written before the disk is asked to take them.
-const SYNC_EVERY: u64 = 8 << 20;
-
 /// Pieces that may wait to be written.
 const WAITING: usize = 4;
 
@@ -34,8 +31,6 @@ pub(super) struct Target {
 struct State {
     pieces: Pieces,
     bytes: u64,
-    /// How many of them the disk was not asked to take.
-    unsynced: u64,
     waiting: VecDeque<Waiting>,
     /// Whether a thread writes what waits. One at a time: the system lets no two write to a file, and whoever waits for
     /// that does so at full speed.
@@ -108,17 +103,9 @@ impl Target {
         }
         state.is_writing = true;
         while let Some(next) = state.waiting.pop_front() {
-            let mut is_due = false;
-            if next.stay {
-                state.unsynced += next.bytes.len() as u64;
-                is_due = state.unsynced >= SYNC_EVERY;
-                if is_due {
-                    state.unsynced = 0;
-                }
-            }
             let is_lost = state.failed.is_some();
             drop(state);
-            let written = if is_lost { Ok(()) } else { self.write_now(&next, is_due) };
+            let written = if is_lost { Ok(()) } else { self.write_now(&next) };
             state = self.state();
             if state.empty.len() < KEPT {
                 state.empty.push(next.bytes);
@@ -132,11 +119,15 @@ impl Target {
         self.written.notify_all();
     }
 
-    fn write_now(&self, bytes: &Waiting, is_due: bool) -> Result<(), FileError> {
+    fn write_now(&self, bytes: &Waiting) -> Result<(), FileError> {
         let replacement = self.replacement.read().unwrap_or_else(PoisonError::into_inner);
         let Some(replacement) = replacement.as_ref() else { return Ok(()) };
         replacement.write_all_at(&bytes.bytes, bytes.begin)?;
-        if is_due { replacement.sync_soon() } else { Ok(()) }
+        // What is less is written sooner than the disk could be told of it.
+        if bytes.stay && bytes.bytes.len() == PIECE {
+            replacement.write_out(bytes.begin..bytes.begin + PIECE as u64);
+        }
+        Ok(())
     }
 
     /// Waits until all that was put is in the file; the error that any of it has met with, once.

@@ -3,27 +3,20 @@
 use std::{
     fs::File,
     io::{self, Write},
+    ops::Range,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
-    thread::{self, JoinHandle},
+    thread,
 };
 
-use super::{FileError, Stat, at, stat_file, sync_dir};
+use super::{FileError, Stat, at, pages, stat_file, sync_dir};
 
 /// A file being written beside its destination; dropped without [`Replacement::put_in_place`], it leaves nothing behind.
 #[derive(Debug)]
 pub struct Replacement {
     temporary: tempfile::NamedTempFile,
     destination: PathBuf,
-    syncing: Mutex<Vec<Syncing>>,
 }
-
-/// A thread that waits for the disk to take what was written so far.
-type Syncing = JoinHandle<io::Result<()>>;
-
-/// How many of them there are at most.
-const SYNCS: usize = 2;
 
 impl Write for Replacement {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -53,33 +46,13 @@ impl Replacement {
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
             .tempfile_in(folder)
             .map_err(at("write beside", destination))?;
-        Ok(Self { temporary, destination: destination.to_owned(), syncing: Mutex::default() })
+        Ok(Self { temporary, destination: destination.to_owned() })
     }
 
-    /// Has the disk take what was written so far, while more comes: the sync at the end then has less to wait for.
-    pub fn sync_soon(&self) -> Result<(), FileError> {
-        let mut syncing = self.syncing();
-        for ended in syncing.extract_if(.., |syncing| syncing.is_finished()) {
-            self.ended(ended)?;
-        }
-        // While one waits for what it has asked the disk for, another has the disk go on. A handle or a thread that is
-        // not to be had leaves all to the sync at the end.
-        if syncing.len() < SYNCS
-            && let Ok(file) = self.temporary.as_file().try_clone()
-        {
-            syncing.extend(thread::Builder::new().spawn(move || file.sync_data()));
-        }
-        Ok(())
-    }
-
-    fn syncing(&self) -> MutexGuard<'_, Vec<Syncing>> {
-        self.syncing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits for a sync to end. The system tells of a failed write once, to whoever syncs first: it may be this one.
-    fn ended(&self, syncing: Syncing) -> Result<(), FileError> {
-        let panicked = |_| Err(io::Error::other("a sync has panicked"));
-        syncing.join().unwrap_or_else(panicked).map_err(at("sync", &self.destination))
+    /// Has the disk begin to take bytes that were written and will stay, while more come: the sync at the end then has less
+    /// to wait for.
+    pub fn write_out(&self, bytes: Range<u64>) {
+        pages::let_go(self.temporary.as_file(), bytes);
     }
 
     /// Appends bytes.
@@ -124,7 +97,6 @@ impl Replacement {
     /// Waits until the disk has the file.
     pub fn sync(&self) -> Result<(), FileError> {
         make_way(&self.destination);
-        std::mem::take(&mut *self.syncing()).into_iter().try_for_each(|syncing| self.ended(syncing))?;
         self.temporary.as_file().sync_all().map_err(at("sync", &self.destination))
     }
 
@@ -144,13 +116,9 @@ const LARGE: u64 = 1 << 20;
 /// Has the system free the memory that a file which is about to be replaced takes: now, while the disk is waited for, and
 /// not when it loses its name, which would hold up everything else that the file system is to write.
 fn make_way(destination: &Path) {
-    #[cfg(target_os = "linux")]
     if let Some(file) = File::open(destination).ok().filter(is_large) {
-        use rustix::fs::{Advice, fadvise};
-        thread::Builder::new().spawn(move || fadvise(&file, 0, None, Advice::DontNeed)).ok();
+        thread::Builder::new().spawn(move || pages::let_go(&file, 0..i64::MAX as u64)).ok();
     }
-    #[cfg(not(target_os = "linux"))]
-    let _ = destination;
 }
 
 /// Closes a file that no name leads to any more. What it took is freed then: no one has to wait for that.
