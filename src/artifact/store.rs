@@ -4,10 +4,11 @@
 //! by a power cut is a miss like any other.
 
 use std::{
+    collections::HashMap,
     io::{Read, Write},
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -24,6 +25,17 @@ pub struct Store {
     root: PathBuf,
     recent: Arc<Mutex<Recent<Vec<u8>>>>,
     written: Arc<AtomicU64>,
+    unwritten: Arc<Unwritten>,
+}
+
+/// What was put and is still to be written.
+#[derive(Debug, Default)]
+struct Unwritten {
+    blobs: Mutex<HashMap<Digest, Arc<Vec<u8>>>>,
+    /// Told when one was written.
+    written: Condvar,
+    /// The first error.
+    failed: Mutex<Option<FileError>>,
 }
 
 /// Bytes of a large blob that are read at a time: a multiple of what its numbers take.
@@ -58,8 +70,12 @@ pub enum MissReason {
 impl Store {
     /// The store below `root`, which is made when the first blob is put.
     pub fn new(root: &Path) -> Self {
-        let recent = Arc::new(Mutex::new(Recent::new(RECENT_BYTES)));
-        Self { root: root.join(BLOBS), recent, written: Arc::default() }
+        Self {
+            root: root.join(BLOBS),
+            recent: Arc::new(Mutex::new(Recent::new(RECENT_BYTES))),
+            written: Arc::default(),
+            unwritten: Arc::default(),
+        }
     }
 
     /// Bytes that were written to disk through this store.
@@ -75,22 +91,25 @@ impl Store {
 
     /// Whether there is a blob of this name; only [`Store::get`] tells whether it is sound.
     pub fn has(&self, digest: &Digest) -> bool {
-        system::exists(&self.path(digest))
+        self.unwritten(digest).is_some() || system::exists(&self.path(digest))
     }
 
     /// Stores bytes and returns their digest.
     pub fn put(&self, bytes: &[u8]) -> Result<Digest, FileError> {
         let digest = Digest::of(bytes);
+        self.put_named(digest, bytes).map(|()| digest)
+    }
+
+    fn put_named(&self, digest: Digest, bytes: &[u8]) -> Result<(), FileError> {
         let path = self.path(&digest);
         if system::exists(&path) {
-            return Ok(digest);
+            return Ok(());
         }
         codec::compress(bytes, |frame| self.write(&path, frame)).map_err(|source| FileError {
             verb: "compress",
             path: path.clone(),
             source,
-        })??;
-        Ok(digest)
+        })?
     }
 
     /// Stores `size` bytes that `fill` brings part by part: a few are held, however many there are.
@@ -133,7 +152,7 @@ impl Store {
         digest: &Digest,
         mut take: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        if let Some(bytes) = self.recent(digest) {
+        if let Some(bytes) = self.recent(digest).or_else(|| self.unwritten(digest)) {
             return bytes.chunks(PART).try_for_each(take);
         }
         let path = self.path(digest);
@@ -174,6 +193,10 @@ impl Store {
         drop(held);
     }
 
+    fn unwritten(&self, digest: &Digest) -> Option<Arc<Vec<u8>>> {
+        self.unwritten.blobs().get(digest).cloned()
+    }
+
     fn recent(&self, digest: &Digest) -> Option<Arc<Vec<u8>>> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).get(digest)
     }
@@ -200,9 +223,42 @@ impl Store {
 
     /// Stores bytes that will be read again soon.
     pub fn put_recent(&self, bytes: Vec<u8>) -> Result<Digest, FileError> {
-        let (digest, size) = (self.put(&bytes)?, bytes.len());
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner).keep(digest, Arc::new(bytes), size);
+        let digest = self.put(&bytes)?;
+        self.keep(digest, Arc::new(bytes));
         Ok(digest)
+    }
+
+    fn keep(&self, digest: Digest, bytes: Arc<Vec<u8>>) {
+        let size = bytes.len();
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).keep(digest, bytes, size);
+    }
+
+    /// Takes bytes as [`Store::put_recent`] does, and has a free thread of the pool write them while whoever made them goes
+    /// on; on a thread of the pool. What keeps it from that, [`Store::settle`] says.
+    pub fn put_later(&self, bytes: Vec<u8>) -> Digest {
+        let (digest, bytes) = (Digest::of(&bytes), Arc::new(bytes));
+        self.keep(digest, bytes.clone());
+        if self.has(&digest) {
+            return digest;
+        }
+        self.unwritten.blobs().insert(digest, bytes.clone());
+        let (store, writing) = (self.clone(), Writing(self.unwritten.clone(), digest));
+        rayon::spawn(move || {
+            if let Err(error) = store.put_named(digest, &bytes) {
+                store.unwritten.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            }
+            drop(writing);
+        });
+        digest
+    }
+
+    /// Returns when all that was put is written, or what kept some of it from that.
+    pub fn settle(&self) -> Result<(), FileError> {
+        let mut blobs = self.unwritten.blobs();
+        while !blobs.is_empty() {
+            blobs = self.unwritten.written.wait(blobs).unwrap_or_else(PoisonError::into_inner);
+        }
+        self.unwritten.failed.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
     }
 
     /// Reads a blob and checks every byte of it; a damaged one is removed, so that it is made again.
@@ -219,7 +275,7 @@ impl Store {
     /// Reads a blob as [`Store::get`] does, for whoever will ask for it again soon.
     pub fn get_recent(&self, digest: &Digest) -> Result<Arc<Vec<u8>>, Miss> {
         let bytes = self.get(digest)?;
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner).keep(*digest, bytes.clone(), bytes.len());
+        self.keep(*digest, bytes.clone());
         Ok(bytes)
     }
 
@@ -230,7 +286,7 @@ impl Store {
 
     /// Reads a blob; or the miss, and whether the blob is there with wrong bytes.
     fn read(&self, digest: &Digest) -> Result<Arc<Vec<u8>>, (Miss, bool)> {
-        if let Some(bytes) = self.recent(digest) {
+        if let Some(bytes) = self.recent(digest).or_else(|| self.unwritten(digest)) {
             return Ok(bytes);
         }
         let path = self.path(digest);
@@ -246,6 +302,22 @@ impl Store {
             Err(problem) => problem,
         };
         Err((miss(MissReason::Damaged(problem)), true))
+    }
+}
+
+impl Unwritten {
+    fn blobs(&self) -> MutexGuard<'_, HashMap<Digest, Arc<Vec<u8>>>> {
+        self.blobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A blob on its way; dropped, also by a panic, it is waited for no more.
+struct Writing(Arc<Unwritten>, Digest);
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.0.blobs().remove(&self.1);
+        self.0.written.notify_all();
     }
 }
 
@@ -272,6 +344,53 @@ mod tests {
 
         store.put(b"rows").unwrap();
         assert_eq!(**store.get(&digest).unwrap(), *b"rows", "a rebuild heals it");
+    }
+
+    #[test]
+    fn every_single_bit_flip_is_found_or_harmless() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        let bytes: Vec<u8> = (0..2000_u32).flat_map(|i| (i % 97).to_le_bytes()).collect();
+        let digest = store.put(&bytes).unwrap();
+        let frame = system::read(&store.path(&digest)).unwrap();
+        for bit in 0..frame.len() * 8 {
+            let mut damaged = frame.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            system::replace(&store.path(&digest), &damaged).unwrap();
+            match store.get(&digest) {
+                Ok(read) => assert_eq!(*read, bytes, "bit {bit}"),
+                Err(miss) => assert!(matches!(miss.reason, MissReason::Damaged(_)), "{miss}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_put_for_later_is_there_at_once_and_on_disk_once_settled() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        let blobs: Vec<Vec<u8>> = (0..40_u8).map(|i| vec![i; 100_000]).collect();
+        let digests: Vec<Digest> = pool.install(|| {
+            let put = |blob: &Vec<u8>| {
+                let digest = store.put_later(blob.clone());
+                store.let_go();
+                assert!(store.has(&digest) && **store.get(&digest).unwrap() == *blob, "before it is written, or after");
+                digest
+            };
+            blobs.iter().chain(&blobs).map(put).collect()
+        });
+        store.settle().unwrap();
+        let other = Store::new(folder.path());
+        assert!(blobs.iter().zip(&digests).all(|(blob, digest)| **other.get(digest).unwrap() == *blob));
+
+        let nowhere = Store::new(&folder.path().join("file"));
+        system::replace(&folder.path().join("file"), b"no folder").unwrap();
+        let digest = pool.install(|| nowhere.put_later(b"rows".to_vec()));
+        let error = nowhere.settle().unwrap_err();
+        assert_eq!(error.verb, "create folder", "{error}");
+        assert!(nowhere.settle().is_ok(), "an error is told once");
+        nowhere.let_go();
+        assert!(!nowhere.has(&digest) && nowhere.get(&digest).is_err());
     }
 
     #[test]

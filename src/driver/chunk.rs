@@ -50,7 +50,7 @@ pub(crate) fn run(
 ) -> Result<Vec<ConvertOutcome>, Stop> {
     let missing = Missing::of(context, digest, jobs);
     let parts = missing.convert(chunk, 0..chunk.rows);
-    missing.finish(context, digest, parts)
+    missing.finish(context, digest, parts, Saved::Now)
 }
 
 /// Has at hand what is stored of a chunk for `jobs`; what cannot be had shows when it is asked for.
@@ -71,6 +71,31 @@ pub(crate) fn fetch(context: &Context, digest: &Digest, jobs: &[Job]) {
 pub(crate) struct Missing {
     wanted: Vec<Wanted>,
     begun: Stopwatch,
+}
+
+/// When what came of a chunk is written.
+#[derive(Clone, Copy)]
+pub(crate) enum Saved {
+    /// Before whoever waits for it goes on.
+    Now,
+    /// Beside that: for chunks so few that threads have nothing else to do.
+    Beside,
+}
+
+impl Saved {
+    fn put(self, context: &Context, bytes: Vec<u8>) -> Result<Digest, Stop> {
+        Ok(match self {
+            Self::Now => context.store.put(&bytes)?,
+            Self::Beside => context.store.put_later(bytes),
+        })
+    }
+
+    fn put_recent(self, context: &Context, bytes: Vec<u8>) -> Result<Digest, Stop> {
+        Ok(match self {
+            Self::Now => context.store.put_recent(bytes)?,
+            Self::Beside => context.store.put_later(bytes),
+        })
+    }
 }
 
 /// What those who share a conversion want.
@@ -125,9 +150,10 @@ impl Missing {
         context: &Context,
         digest: &Digest,
         parts: Vec<Part>,
+        saved: Saved,
     ) -> Result<Vec<ConvertOutcome>, Stop> {
         let done = self.wanted.iter().zip(parts);
-        done.map(|(wanted, part)| part.finish(context, digest, wanted, self.begun)).collect()
+        done.map(|(wanted, part)| part.finish(context, digest, wanted, saved, self.begun)).collect()
     }
 }
 
@@ -209,6 +235,7 @@ impl Part {
         context: &Context,
         digest: &Digest,
         wanted: &Wanted,
+        saved: Saved,
         begun: Stopwatch,
     ) -> Result<ConvertOutcome, Stop> {
         let tell = |kind, key, label, bytes, samples: u32| {
@@ -221,15 +248,15 @@ impl Part {
                     None
                 } else {
                     let bytes = postcard::to_stdvec(&self.rejects).expect("rejects are plain data");
-                    Some(context.store.put(&bytes)?)
+                    Some(saved.put(context, bytes)?)
                 };
                 let bytes = self.rows.len() as u64;
                 self.rows.shrink_to_fit();
-                let index = context.store.put(&self.index.encode())?;
+                let index = saved.put(context, self.index.encode())?;
                 let samples = self.index.len() as u32;
                 context.indexes.keep(index, self.index.into());
                 let outcome = ConvertOutcome {
-                    rows: context.store.put_recent(self.rows)?,
+                    rows: saved.put_recent(context, self.rows)?,
                     index,
                     rejects,
                     samples,
@@ -248,10 +275,11 @@ impl Part {
         for (measure, column) in wanted.measures.iter().zip(&self.columns) {
             let key = score_key(digest, &outcome.index, &outcome.rows, measure);
             let encoded = column.encode();
-            let scores = context.store.put(&encoded)?;
+            let bytes = encoded.len() as u64;
+            let scores = saved.put(context, encoded)?;
             context.count("score");
             context.note(key, "score", &Outcome::Score(scores));
-            tell("score", key, measure.kind.name(), encoded.len() as u64, outcome.samples);
+            tell("score", key, measure.kind.name(), bytes, outcome.samples);
         }
         Ok(outcome)
     }

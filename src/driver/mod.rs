@@ -127,6 +127,9 @@ pub(crate) fn run(
         pool.in_place_scope(|scope| driver.drive(scope, &inbox, &reports, &to_place));
         drop(to_place);
     });
+    if let Err(error) = context.store.settle() {
+        context.tell(Event::Warning(format!("{error}; what the cache lacks is made again when it is asked for")));
+    }
     let unfinished = || match context.check() {
         Err(_) => Err(Failure::new(FailureKind::Interrupted, "finish the build: interrupted")
             .hint("what was finished is kept; build again to go on")),

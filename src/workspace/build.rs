@@ -268,7 +268,8 @@ impl Workspace {
         let is_hub = |key: &SnapshotKey| matches!(key, SnapshotKey::Hub { .. });
         // A build from local files alone needs no hub, and must not fail for want of one.
         let hub = if session.snapshots.states.keys().any(is_hub) { Some(self.hub(&session.record)?) } else { None };
-        let store = self.store();
+        // The planner is to know at once what an action has put.
+        let store = memory.store.clone();
         Ok(Context {
             indexes: driver::Indexes::new(store.clone()),
             store,

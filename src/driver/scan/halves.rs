@@ -42,6 +42,6 @@ impl Shared {
         };
         let (mut parts, behind) = if is_first { (own, other) } else { (other, own) };
         parts.iter_mut().zip(behind).for_each(|(part, behind)| part.append(behind));
-        Some(self.missing.finish(context, &self.digest, parts))
+        Some(self.missing.finish(context, &self.digest, parts, chunk::Saved::Beside))
     }
 }
