@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -132,7 +133,8 @@ impl Workspace {
     ) -> Result<Snapshots, WorkspaceError> {
         let hub_name = self.hub_name()?;
         let mut snapshots = Snapshots::default();
-        let mut hub = None;
+        // What the hub is to be asked for: sources and revisions, and why.
+        let mut asked: Vec<(String, Option<String>, Reason)> = Vec::new();
         for dataset in recipes.iter().flat_map(|recipe| &recipe.datasets) {
             let key = snapshot_key(dataset);
             if snapshots.states.contains_key(&key) {
@@ -168,27 +170,34 @@ impl Workspace {
                                 .hint("run `datac lock` and commit datac.lock")))
                         }
                         (Some(why), Pinning::Resolve) => {
-                            if hub.is_none() {
-                                hub = Some(self.hub(record)?);
-                            }
-                            let hub = hub.as_deref().expect("it was just opened");
-                            Some(match resolve(hub, source, revision.as_deref()) {
-                                Ok(pin) => {
-                                    let before = why.change.and_then(|change| change.old);
-                                    let before = before.map_or_else(String::new, |hub| format!(", before {hub}"));
-                                    let words = format!("{source} at {} (hub {hub_name}{before})", short(&pin.commit));
-                                    (self.settings.observer)(Event::Locked(words));
-                                    let snapshot = snapshot_of(&pin);
-                                    lock.set(pin);
-                                    Ok(Arc::new(snapshot))
-                                }
-                                Err(error) => Err(failure_of(&error)),
-                            })
+                            asked.push((source.clone(), revision.clone(), why));
+                            None
                         }
                     }
                 }
             };
             snapshots.states.insert(key, state);
+        }
+        if !asked.is_empty() {
+            let hub = self.hub(record)?;
+            // Each takes a while, be it for an answer from far away or for hashing a folder.
+            let ask = |(source, revision, _): &(String, Option<String>, _)| resolve(&*hub, source, revision.as_deref());
+            let answers: Vec<_> = asked.par_iter().map(ask).collect();
+            for ((source, revision, why), answer) in asked.into_iter().zip(answers) {
+                let state = match answer {
+                    Ok(pin) => {
+                        let before = why.change.and_then(|change| change.old);
+                        let before = before.map_or_else(String::new, |hub| format!(", before {hub}"));
+                        let words = format!("{source} at {} (hub {hub_name}{before})", short(&pin.commit));
+                        (self.settings.observer)(Event::Locked(words));
+                        let snapshot = snapshot_of(&pin);
+                        lock.set(pin);
+                        Ok(Arc::new(snapshot))
+                    }
+                    Err(error) => Err(failure_of(&error)),
+                };
+                snapshots.states.insert(SnapshotKey::Hub { source, revision }, Some(state));
+            }
         }
         Ok(snapshots)
     }

@@ -17,7 +17,7 @@ pub(in crate::convert) fn request<'a>(row: &'a RawRow<'_>) -> Result<Cow<'a, str
         (true, false) => Err(Reject::new(Reason::EmptyPrompt, "`instruction` and `input` are empty")),
         (true, true) => Ok(Cow::Borrowed(input)),
         (false, false) => Ok(Cow::Borrowed(instruction)),
-        (false, true) => Ok(Cow::Owned(format!("{instruction}\n{input}"))),
+        (false, true) => Ok(Cow::Owned([instruction, "\n", input].concat())),
     }
 }
 
@@ -32,7 +32,7 @@ pub(in crate::convert) fn exchange<'a>(row: &'a RawRow<'_>) -> Result<Converted<
     if is_blank(output) {
         return Err(Reject::new(Reason::EmptyOutput, "`output` is empty"));
     }
-    let text = Cow::Owned(format!("{user}\n{output}"));
+    let text = Cow::Owned([&*user, "\n", output].concat());
     let messages = vec![Message::new(Role::User, user), Message::new(Role::Assistant, output)];
     Ok(Sample::Conversation { messages, text }.into())
 }
