@@ -7,7 +7,7 @@ use std::{borrow::Cow, fmt};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-pub use pieces::{PIECE, PieceHash, Pieces};
+pub use pieces::{PIECE, PieceHash, PieceHasher, Pieces};
 
 /// A BLAKE3 digest, 32 bytes, written as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

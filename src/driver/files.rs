@@ -11,12 +11,15 @@ use rayon::prelude::*;
 
 use crate::{
     artifact::Record,
-    hash::{Digest, PIECE, PieceHash, Pieces},
+    hash::{Digest, PIECE, PieceHasher, Pieces},
     system::{self, FileError},
 };
 
 /// From here on threads share the work on a file; sharing less takes longer than it saves.
 const SHARED: u64 = 4 << 20;
+
+/// Bytes that are read at once: a processor's caches hold them until they are hashed.
+const BLOCK: usize = 128 << 10;
 
 /// BLAKE3 of a file, from the stat cache where that can be trusted.
 pub(crate) fn digest(record: &Record, path: &Path) -> Result<Digest, FileError> {
@@ -62,14 +65,19 @@ fn look(record: &Record, path: &Path, begun_ns: i64) -> Result<(Digest, Vec<Dige
 fn by_pieces(file: &File, size: u64) -> Option<(Digest, Vec<Digest>)> {
     let count = size.div_ceil(PIECE as u64) as usize;
     let hash = |buffer: &mut Vec<u8>, number: usize| {
-        let begin = number as u64 * PIECE as u64;
-        let piece = &mut buffer[..PIECE.min((size - begin) as usize)];
-        file.read_exact_at(piece, begin).ok()?;
-        Some(PieceHash::of(number, piece))
+        let (mut at, mut hasher) = (number as u64 * PIECE as u64, PieceHasher::new(number));
+        let end = size.min(at + PIECE as u64);
+        while at < end {
+            let bytes = &mut buffer[..BLOCK.min((end - at) as usize)];
+            file.read_exact_at(bytes, at).ok()?;
+            hasher.update(bytes);
+            at += bytes.len() as u64;
+        }
+        Some(hasher.finish())
     };
     // Each time that work is shared out there is a buffer to make.
     let at_least = count.div_ceil(4 * rayon::current_num_threads());
-    let hashes: Vec<_> = (0..count).into_par_iter().with_min_len(at_least).map_init(|| vec![0; PIECE], hash).collect();
+    let hashes: Vec<_> = (0..count).into_par_iter().with_min_len(at_least).map_init(|| vec![0; BLOCK], hash).collect();
     let mut pieces = Pieces::default();
     for (number, hash) in hashes.into_iter().enumerate() {
         pieces.add(number, hash?);
@@ -79,7 +87,7 @@ fn by_pieces(file: &File, size: u64) -> Option<(Digest, Vec<Digest>)> {
 
 fn in_one_go(mut file: &File, size: u64) -> io::Result<Digest> {
     let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; PIECE.min(size as usize + 1)];
+    let mut buffer = vec![0; BLOCK.min(size as usize + 1)];
     loop {
         match file.read(&mut buffer) {
             Ok(0) => return Ok(Digest::from_bytes(*hasher.finalize().as_bytes())),

@@ -28,12 +28,37 @@ pub struct Pieces(Vec<Option<PieceHash>>);
 impl PieceHash {
     /// Hashes the piece that begins at `number` × [`PIECE`]; it is not empty.
     pub fn of(number: usize, bytes: &[u8]) -> Self {
+        let mut hasher = PieceHasher::new(number);
+        hasher.update(bytes);
+        hasher.finish()
+    }
+}
+
+/// Hashes a piece that comes bit by bit.
+pub struct PieceHasher {
+    number: usize,
+    hasher: Hasher,
+}
+
+impl PieceHasher {
+    /// A hasher of the piece that begins at `number` × [`PIECE`].
+    pub fn new(number: usize) -> Self {
         let mut hasher = Hasher::new();
-        hasher.set_input_offset(number as u64 * PIECE as u64).update(bytes);
-        let chaining = hasher.finalize_non_root();
+        hasher.set_input_offset(number as u64 * PIECE as u64);
+        Self { number, hasher }
+    }
+
+    /// Adds the bytes that follow.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+    }
+
+    /// The hash; of a piece that is not empty.
+    pub fn finish(self) -> PieceHash {
+        let chaining = self.hasher.finalize_non_root();
         // Only the first one can be alone, and only there is a root allowed.
-        let alone = if number == 0 { *hasher.finalize().as_bytes() } else { chaining };
-        Self { chaining, alone: Digest(alone) }
+        let alone = if self.number == 0 { *self.hasher.finalize().as_bytes() } else { chaining };
+        PieceHash { chaining, alone: Digest(alone) }
     }
 }
 
