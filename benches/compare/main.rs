@@ -21,7 +21,7 @@ use std::{
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::{
-    measure::{Candidate, Comparison, Cost, bytes_below, compare, is_there, measure, shown},
+    measure::{Candidate, Comparison, Cost, bytes_below, compare, in_turn, is_there, measure, shown},
     trees::{Fresh, copy, datac, many, one_source, one_source_of_pairs, pairs, project, rows},
 };
 
@@ -341,18 +341,24 @@ fn threads(report: &mut Report, fresh: &Fresh<'_>, hub: Option<&Path>) {
 fn scaling(report: &mut Report, fresh: &Fresh<'_>) {
     let mut points = Vec::new();
     let block = rows(50_000);
-    for times in [1, 2, 4, 8, 16] {
+    let sizes = [1, 2, 4, 8, 16];
+    let sources = sizes.map(|times| {
         let source = fresh.empty().join("rows.jsonl");
         write_blocks(&source, times, |time| another(&block, time));
-        let bytes = fs::metadata(&source).expect("it was written").len();
-        let cold = Candidate::new("datac", || {
-            let workspace = fresh.once();
-            one_source(&workspace, "rows.jsonl", 1);
-            fs::hard_link(&source, workspace.join("rows.jsonl")).expect("a file can be linked");
-            datac(&workspace, &["build", "-q"])
-        });
-        let cost = measure(&cold, 5);
-        report.one(&format!("{} rows, {} MB", 50_000 * times, bytes / 1_000_000), "linear", cost);
+        source
+    });
+    let cold = |source: &Path| {
+        let workspace = fresh.once();
+        one_source(&workspace, "rows.jsonl", 1);
+        fs::hard_link(source, workspace.join("rows.jsonl")).expect("a file can be linked");
+        datac(&workspace, &["build", "-q"])
+    };
+    let candidates = sources.each_ref().map(|source| Candidate::new("datac", || cold(source)));
+    for ((times, source), cost) in sizes.into_iter().zip(&sources).zip(in_turn(&candidates, 7)) {
+        let bytes = fs::metadata(source).expect("it was written").len();
+        let each = cost.wall * 1e6 / (50_000 * times) as f64;
+        let work = format!("{} rows, {} MB: {each:.2} µs a row", 50_000 * times, bytes / 1_000_000);
+        report.one(&work, "linear", cost);
         points.push((50_000 * times, cost));
     }
     let path = project().join("docs/scaling.svg");

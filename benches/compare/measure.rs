@@ -86,10 +86,20 @@ pub(crate) fn compare(ours: &Candidate<'_>, theirs: &Candidate<'_>, runs: usize)
 
 /// Runs one candidate once unmeasured and then `runs` times; the medians.
 pub(crate) fn measure(candidate: &Candidate<'_>, runs: usize) -> Cost {
-    candidate.run();
-    let costs: Vec<Cost> = (0..runs).map(|_| candidate.run()).collect();
-    let by = |figure: fn(&Cost) -> f64| median(costs.iter().map(figure));
-    Cost { wall: by(|cost| cost.wall), cpu: by(|cost| cost.cpu), peak: by(|cost| cost.peak) }
+    in_turn(std::slice::from_ref(candidate), runs)[0]
+}
+
+/// Runs candidates in turn, once unmeasured and then `runs` times; the medians of each.
+pub(crate) fn in_turn(candidates: &[Candidate<'_>], runs: usize) -> Vec<Cost> {
+    for candidate in candidates {
+        candidate.run();
+    }
+    let rounds: Vec<Vec<Cost>> = (0..runs).map(|_| candidates.iter().map(Candidate::run).collect()).collect();
+    let of = |number: usize| {
+        let by = |figure: fn(&Cost) -> f64| median(rounds.iter().map(|round| figure(&round[number])));
+        Cost { wall: by(|cost| cost.wall), cpu: by(|cost| cost.cpu), peak: by(|cost| cost.peak) }
+    };
+    (0..candidates.len()).map(of).collect()
 }
 
 fn median(figures: impl Iterator<Item = f64>) -> f64 {
