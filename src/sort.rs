@@ -83,7 +83,7 @@ impl<const N: usize> Sorter<N> {
     /// All records, sorted.
     pub fn finish(mut self) -> Result<Sorted<N>, FileError> {
         if self.files.is_empty() {
-            self.held.sort_unstable();
+            sort(&mut self.held);
         } else {
             self.deal()?;
             self.held = Vec::new();
@@ -117,8 +117,16 @@ impl<const N: usize> Sorted<N> {
             }
             records.push(record);
         }
-        records.sort_unstable();
+        sort(&mut records);
         Ok(records)
+    }
+}
+
+/// Sorts records in memory: by their first numbers digit by digit, then the few that have one in common.
+fn sort<const N: usize>(records: &mut [Record<N>]) {
+    radsort::sort_by_key(records, |record| record[0]);
+    for alike in records.chunk_by_mut(|a, b| a[0] == b[0]).filter(|alike| alike.len() > 1) {
+        alike.sort_unstable();
     }
 }
 

@@ -85,6 +85,7 @@ const DOORS: &[(&[&str], &[&str])] = &[
     (&["notify_debouncer_full"], &["workspace/watch/notices.rs"]),
     (&["jobserver"], &["driver/threads.rs"]),
     (&["rustix"], &["system/probe.rs", "system/pages.rs"]),
+    (&["radsort"], &["sort.rs"]),
     (
         &[
             "annotate_snippets",
