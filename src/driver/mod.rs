@@ -59,6 +59,9 @@ const PLACING_THREADS: usize = 8;
 /// How often what was finished is written to the record.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
+/// How often it is where there is nothing else to do but to wait for the disk.
+const FLUSH_SOON: Duration = Duration::from_millis(200);
+
 /// What became of one recipe.
 pub(crate) type Ending = Result<RecipePlan, Failure>;
 
@@ -197,6 +200,8 @@ impl<'a> Driver<'a> {
                 // The system takes a while to take memory back: now, and not when the process ends.
                 context.store.let_go();
                 context.indexes.let_go();
+                // And there is little left to record then.
+                self.flush_after(FLUSH_SOON);
             }
             match inbox.recv() {
                 // The panic goes on once the pool has ended.
@@ -340,13 +345,18 @@ impl<'a> Driver<'a> {
             },
         }
         // A build that is killed loses what was finished since the last flush, and no more.
-        if self.flushed.elapsed() > FLUSH_EVERY {
+        self.flush_after(FLUSH_EVERY);
+        self.ask(again.into_iter().collect());
+    }
+
+    /// Writes to the record what was finished, unless that was done so short a while ago.
+    fn flush_after(&mut self, pause: Duration) {
+        if self.flushed.elapsed() > pause {
             if let Err(error) = self.context.record.flush() {
                 self.context.tell(Event::Warning(error.to_string()));
             }
             self.flushed = Stopwatch::start();
         }
-        self.ask(again.into_iter().collect());
     }
 
     /// Notes that keys ended without an outcome.
