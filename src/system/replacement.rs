@@ -105,7 +105,7 @@ impl Replacement {
         let replaced = File::open(&self.destination).ok();
         let file =
             self.temporary.persist(&self.destination).map_err(|error| at("write", &self.destination)(error.error))?;
-        let_go(replaced);
+        close_beside(replaced);
         stat_file(&file, &self.destination)
     }
 }
@@ -122,7 +122,7 @@ fn make_way(destination: &Path) {
 }
 
 /// Closes a file that no name leads to any more. What it took is freed then: no one has to wait for that.
-fn let_go(replaced: Option<File>) {
+fn close_beside(replaced: Option<File>) {
     if let Some(replaced) = replaced.filter(is_large) {
         thread::Builder::new().spawn(move || drop(replaced)).ok();
     }
