@@ -308,8 +308,8 @@ mod tests {
         std::thread::scope(|scope| {
             let halves = deals.chunks(deals.len().div_ceil(2)).map(|deals| {
                 let deal = |(position, row): &(u32, Vec<u8>)| buckets.deal(*position, position % 2, row);
-                let buckets = deals.iter().map(deal);
-                scope.spawn(move || buckets.collect::<Result<Vec<()>, _>>())
+                let dealt = deals.iter().map(deal);
+                scope.spawn(move || dealt.collect::<Result<Vec<()>, _>>())
             });
             halves.collect::<Vec<_>>().into_iter().try_for_each(|half| half.join().unwrap().map(drop))
         })?;
