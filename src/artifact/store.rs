@@ -32,6 +32,8 @@ pub struct Store {
 #[derive(Debug, Default)]
 struct Unwritten {
     blobs: Mutex<HashMap<Digest, Arc<Vec<u8>>>>,
+    /// Those that no thread has begun to write, and how many bytes they are.
+    waiting: Mutex<(Vec<Digest>, usize)>,
     /// Told when one was written.
     written: Condvar,
     /// The first error.
@@ -45,6 +47,9 @@ const PART: usize = 1 << 20;
 /// reading it back would cost a decompression and a hash for nothing. A build of a few hundred megabytes finds half of its rows here; one of many
 /// gigabytes finds none and reads the cache as ever.
 const RECENT_BYTES: usize = 64 << 20;
+
+/// The most that waits for later: what came of a few chunks.
+const WAITING_BYTES: usize = 8 << 20;
 
 /// A blob that cannot be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -233,27 +238,47 @@ impl Store {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).keep(digest, bytes, size);
     }
 
-    /// Takes bytes as [`Store::put_recent`] does, and has a free thread of the pool write them while whoever made them goes
-    /// on; on a thread of the pool. What keeps it from that, [`Store::settle`] says.
+    /// Takes bytes as [`Store::put_recent`] does, to be written when [`Store::write_beside`] or [`Store::settle`] is called,
+    /// or more than a few wait for that; on a thread of the pool.
     pub fn put_later(&self, bytes: Vec<u8>) -> Digest {
         let (digest, bytes) = (Digest::of(&bytes), Arc::new(bytes));
         self.keep(digest, bytes.clone());
         if self.has(&digest) {
             return digest;
         }
-        self.unwritten.blobs().insert(digest, bytes.clone());
-        let (store, writing) = (self.clone(), Writing(self.unwritten.clone(), digest));
-        rayon::spawn(move || {
-            if let Err(error) = store.put_named(digest, &bytes) {
-                store.unwritten.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        let size = bytes.len();
+        if self.unwritten.blobs().insert(digest, bytes).is_none() {
+            let are_many = {
+                let mut waiting = self.unwritten.waiting();
+                waiting.0.push(digest);
+                waiting.1 += size;
+                waiting.1 > WAITING_BYTES
+            };
+            if are_many {
+                self.write_beside();
             }
-            drop(writing);
-        });
+        }
         digest
+    }
+
+    /// Has free threads of the pool write what was put for later, while the caller goes on; on a thread of the pool.
+    pub fn write_beside(&self) {
+        for writing in Writing::all(&self.unwritten) {
+            let store = self.clone();
+            rayon::spawn(move || store.write_waiting(writing));
+        }
+    }
+
+    fn write_waiting(&self, writing: Writing) {
+        let Some(bytes) = self.unwritten(&writing.digest) else { return };
+        if let Err(error) = self.put_named(writing.digest, &bytes) {
+            self.unwritten.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        }
     }
 
     /// Returns when all that was put is written, or what kept some of it from that.
     pub fn settle(&self) -> Result<(), FileError> {
+        Writing::all(&self.unwritten).into_iter().for_each(|writing| self.write_waiting(writing));
         let mut blobs = self.unwritten.blobs();
         while !blobs.is_empty() {
             blobs = self.unwritten.written.wait(blobs).unwrap_or_else(PoisonError::into_inner);
@@ -309,15 +334,30 @@ impl Unwritten {
     fn blobs(&self) -> MutexGuard<'_, HashMap<Digest, Arc<Vec<u8>>>> {
         self.blobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn waiting(&self) -> MutexGuard<'_, (Vec<Digest>, usize)> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A blob on its way; dropped, also by a panic, it is waited for no more.
-struct Writing(Arc<Unwritten>, Digest);
+struct Writing {
+    of: Arc<Unwritten>,
+    digest: Digest,
+}
+
+impl Writing {
+    /// All that no thread has begun to write.
+    fn all(of: &Arc<Unwritten>) -> Vec<Self> {
+        let (waiting, _) = std::mem::take(&mut *of.waiting());
+        waiting.into_iter().map(|digest| Self { of: of.clone(), digest }).collect()
+    }
+}
 
 impl Drop for Writing {
     fn drop(&mut self) {
-        self.0.blobs().remove(&self.1);
-        self.0.written.notify_all();
+        self.of.blobs().remove(&self.digest);
+        self.of.written.notify_all();
     }
 }
 
@@ -369,18 +409,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(folder.path());
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
-        let blobs: Vec<Vec<u8>> = (0..40_u8).map(|i| vec![i; 100_000]).collect();
-        let digests: Vec<Digest> = pool.install(|| {
-            let put = |blob: &Vec<u8>| {
-                let digest = store.put_later(blob.clone());
-                store.let_go();
-                assert!(store.has(&digest) && **store.get(&digest).unwrap() == *blob, "before it is written, or after");
-                digest
-            };
-            blobs.iter().chain(&blobs).map(put).collect()
-        });
-        store.settle().unwrap();
         let other = Store::new(folder.path());
+        let put = |blob: &Vec<u8>| {
+            let digest = store.put_later(blob.clone());
+            store.let_go();
+            assert!(store.has(&digest) && **store.get(&digest).unwrap() == *blob, "before it is written, or after");
+            digest
+        };
+        let alone = put(&b"a few rows".to_vec());
+        assert!(!other.has(&alone), "it waits");
+        pool.install(|| store.write_beside());
+        let blobs: Vec<Vec<u8>> = (0..40_u8).map(|i| vec![i; WAITING_BYTES / 16]).collect();
+        let digests: Vec<Digest> = pool.install(|| blobs.iter().chain(&blobs).map(put).collect());
+        assert!(store.unwritten.waiting().1 <= WAITING_BYTES, "the others were not left to wait");
+        store.settle().unwrap();
+        assert_eq!(**other.get(&alone).unwrap(), *b"a few rows");
         assert!(blobs.iter().zip(&digests).all(|(blob, digest)| **other.get(digest).unwrap() == *blob));
 
         let nowhere = Store::new(&folder.path().join("file"));

@@ -141,6 +141,8 @@ pub(super) fn recut<'scope>(
     let read = read();
     drop(reading);
     team.finish();
+    // The plan, which one thread asks for, waits for nothing of this: until now all of them were needed.
+    context.store.write_beside();
     read?;
     outcome.chunks.extend(results.take()?.into_iter().map(|(_, done)| done.scanned));
     outcome.complete = true;
