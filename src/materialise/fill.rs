@@ -284,29 +284,57 @@ impl Filling {
         let whole = piece.slice(first, last).ok_or(Trouble::Mismatch)?;
         former.read_exact_at(whole, there(first)).map_err(|_| Trouble::Stale)?;
         while *row < stretch.rows.1 as usize && *at < last {
-            let candidate = output.list[*row] as usize;
-            let end = *at + self.plan.length(&self.plan.rows[candidate]);
-            if let Some(bytes) = piece.slice(*at, end) {
-                self.check(candidate, bytes)?;
-            } else {
-                // It is in two pieces or more: what is checked is read anew, and what was checked is put.
-                let mut bytes = vec![0; (end - *at) as usize];
-                former.read_exact_at(&mut bytes, there(*at)).map_err(|_| Trouble::Stale)?;
-                self.check(candidate, &bytes)?;
-                piece.put(*at, &bytes);
+            let stop = (*row + AT_ONCE).min(stretch.rows.1 as usize);
+            let mut expected = [Expected::default(); AT_ONCE];
+            expected.iter_mut().zip(&output.list[*row..stop]).for_each(|(to, row)| *to = self.expected(*row as usize));
+            for expected in &expected[..stop - *row] {
+                if *at >= last {
+                    break;
+                }
+                let ending = &*self.plan.endings[expected.source as usize];
+                let end = *at + u64::from(expected.bytes) + ending.len() as u64;
+                if let Some(bytes) = piece.slice(*at, end) {
+                    expected.check(bytes, ending)?;
+                } else {
+                    // It is in two pieces or more: what is checked is read anew, and what was checked is put.
+                    let mut bytes = vec![0; (end - *at) as usize];
+                    former.read_exact_at(&mut bytes, there(*at)).map_err(|_| Trouble::Stale)?;
+                    expected.check(&bytes, ending)?;
+                    piece.put(*at, &bytes);
+                }
+                *at = end;
+                *row += 1;
             }
-            *at = end;
-            *row += 1;
         }
         Ok(there(first)..there(last))
     }
 
-    /// Whether these are the bytes of a candidate's row.
-    fn check(&self, candidate: usize, bytes: &[u8]) -> Result<(), Trouble> {
+    fn expected(&self, candidate: usize) -> Expected {
         let place = &self.plan.rows[candidate];
-        let (row, ending) = bytes.split_at_checked((place.end - place.start) as usize).ok_or(Trouble::Mismatch)?;
-        let is_it = ending == self.plan.ending(place) && xxh3_64(row) == self.plan.hashes[candidate];
-        if is_it { Ok(()) } else { Err(Trouble::Stale) }
+        let source = self.plan.sources[place.block as usize];
+        Expected { bytes: place.end - place.start, source, hash: self.plan.hashes[candidate] }
+    }
+}
+
+/// Rows whose places and hashes are looked up at once: they lie far apart in memory, and a processor that has several of
+/// them to fetch waits for all as long as for one.
+const AT_ONCE: usize = 16;
+
+/// What a row of a former file has to be.
+#[derive(Clone, Copy, Default)]
+struct Expected {
+    /// How long it is without its ending.
+    bytes: u32,
+    /// Whose ending it has.
+    source: u32,
+    /// What it hashes to.
+    hash: u64,
+}
+
+impl Expected {
+    fn check(&self, bytes: &[u8], ending: &[u8]) -> Result<(), Trouble> {
+        let (row, behind) = bytes.split_at_checked(self.bytes as usize).ok_or(Trouble::Mismatch)?;
+        if behind == ending && xxh3_64(row) == self.hash { Ok(()) } else { Err(Trouble::Stale) }
     }
 }
 
