@@ -24,7 +24,7 @@ pub struct Inventory {
     pub partial: BTreeMap<String, Held>,
     /// The record.
     pub record: Held,
-    /// What killed processes left behind.
+    /// What killed processes left behind, and outputs that were replaced.
     pub temporary: Vec<(PathBuf, Held)>,
     /// What is not of datac's making.
     pub strangers: Vec<PathBuf>,
@@ -43,7 +43,7 @@ pub struct Held {
 
 /// The file that every process holds a lock on while it builds.
 pub const LOCK: &str = "build.lock";
-/// The folder for files that are too large for memory while they are sorted.
+/// The folder for files that are too large for memory while they are sorted, and for outputs that were replaced.
 pub const SCRATCH: &str = "tmp";
 /// The folder of downloaded files.
 pub const DOWNLOADS: &str = "sources";

@@ -257,6 +257,7 @@ impl Unplaced {
     fn put_in_place(self, context: &Context) -> Result<(), Stop> {
         let Self { written, rows } = self;
         let (destination, digest, bytes) = (written.destination.clone(), written.digest, written.bytes);
+        context.aside.keep(&destination);
         let stat = written.put_in_place()?;
         if let Some(folder) = destination.parent() {
             context.folders.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.to_owned());

@@ -20,7 +20,7 @@ use crate::{
     hash::Digest,
     materialise::Budget,
     source::{Bytes, Hub, SourceError},
-    system::{self, FileError, Stat},
+    system::{self, Aside, FileError, Stat},
 };
 
 /// Something that happened while building, for whoever shows it.
@@ -172,6 +172,8 @@ pub(crate) struct Context {
     pub(crate) output_dir: PathBuf,
     /// Where files too large for memory are sorted.
     pub(crate) scratch: PathBuf,
+    /// Where replaced outputs wait to be freed.
+    pub(crate) aside: Aside,
     /// Told of everything.
     pub(crate) observer: Observer,
     /// Set when the user wants to stop.

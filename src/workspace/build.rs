@@ -29,7 +29,7 @@ use crate::{
     graph::{Failure, FailureKind, OnExecute, RecipePlan, SnapshotKey, conversion_of, leaves, snapshot_key},
     hash::Digest,
     materialise::Budget,
-    system::{self, Stopwatch},
+    system::{self, Aside, Stopwatch},
 };
 
 /// How to build.
@@ -277,6 +277,7 @@ impl Workspace {
             hub,
             root: self.settings.root.clone(),
             output_dir: self.output_dir.clone(),
+            aside: Aside::new(scratch.clone()),
             scratch,
             observer: self.settings.observer.clone(),
             interrupt: self.settings.interrupt.clone(),

@@ -43,7 +43,7 @@ pub enum CachePart {
     Downloads,
     /// The record of which action made what, and the ledger of runs.
     Record,
-    /// Downloads that were begun, and what killed processes left behind.
+    /// Downloads that were begun, outputs that were replaced, and what killed processes left behind.
     Temporary,
 }
 

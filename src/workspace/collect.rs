@@ -53,7 +53,7 @@ pub struct Collected {
     pub blobs: Removed,
     /// Downloads that datac.lock does not pin.
     pub downloads: Removed,
-    /// What killed processes left behind.
+    /// What killed processes left behind, and outputs that were replaced.
     pub temporary: Removed,
     /// Entries of the record that named what is gone.
     pub entries: u64,
@@ -242,7 +242,7 @@ fn nanoseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// What killed processes left: all but what a download that is pinned goes on with.
+/// What killed processes left, and outputs that were replaced: all but what a download that is pinned goes on with.
 fn temporary(found: &Inventory, reach: &Reach, cache: &Path) -> Vec<(PathBuf, Held)> {
     let partial = found.partial.iter().filter(|(name, _)| !reach.downloads.contains(*name));
     let partial = partial.map(|(name, held)| (cache.join(DOWNLOADS).join(format!("{name}.part")), *held));

@@ -173,6 +173,35 @@ fn leftovers_and_downloads_that_no_lock_pins_are_removed() {
 }
 
 #[test]
+fn a_large_file_that_was_replaced_is_kept_until_the_next_build_or_gc() {
+    let space = Space::new();
+    let name = "sft_one_train.jsonl".to_owned();
+    let line = |number: u32| format!("{{\"instruction\":\"ask {number}\",\"output\":\"{}\"}}\n", "word ".repeat(1000));
+    let source: String = (0..1000).map(line).collect();
+    space.write("data/a.jsonl", &source);
+    space.write("config/sft/one.yaml", recipe(&[entry("a", "data/a.jsonl", 1.0, &[])], ""));
+    let kept = || -> Vec<Vec<u8>> {
+        let files = fs::read_dir(space.path("cache/v1/tmp")).unwrap().map(|file| file.unwrap().path());
+        files.map(|path| fs::read(path).unwrap()).collect()
+    };
+    space.build();
+    assert!(kept().is_empty(), "nothing was there to be replaced");
+    for number in 1000..1003 {
+        let former = space.outputs().remove(&name).unwrap();
+        space.write("data/a.jsonl", format!("{source}{}", line(number)));
+        assert_eq!(ran(&space.build()), "1 arrange, 1 convert, 1 output, 1 scan, 1 select");
+        assert!(kept() == [former], "the file before this one, and it alone");
+        space.build();
+        assert_eq!(kept().len(), 1, "a build that has nothing to do leaves it");
+        space.assert_clean();
+    }
+    let collected = collect(&space, &CacheBounds::default());
+    assert_eq!((collected.temporary.files, collected.blobs.files), (1, 0), "{collected:?}");
+    assert!(kept().is_empty());
+    assert_whole(&space);
+}
+
+#[test]
 fn builds_tidy_up_when_a_survey_is_due_and_no_change_writes_nothing() {
     let space = space();
     let bounded =
