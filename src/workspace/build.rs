@@ -17,6 +17,7 @@ use super::{
     history,
     kept::KeptPlan,
     manifest::{BuildManifest, Made},
+    memory::Memory,
     pins::Pinning,
     placed::youngest,
     report::{Summary, summarise},
@@ -157,8 +158,7 @@ impl Workspace {
         self.sweep();
         let record = self.record(Access::Write)?;
         record.note_digests(digests);
-        let memory = Memory { record: record.clone(), store: self.store(), force: options.force };
-        let memory = Arc::new(memory);
+        let memory = Arc::new(Memory::new(record.clone(), self.store(), options.force));
         let looked_up = memory.clone();
         let looks = Looks {
             pinning: if options.locked { Pinning::Locked } else { Pinning::Resolve },
@@ -286,7 +286,7 @@ impl Workspace {
             ran: Mutex::default(),
             local_stats: session.snapshots.local_stats.clone(),
             former: self.formers(session.record.clone()),
-            known: Arc::new(move |key: &Digest| memory.lookup(key)),
+            known: Arc::new(move |key: &Digest| memory.lookup_ahead(key)),
             made: Mutex::default(),
             folders: Mutex::default(),
             placed: Mutex::default(),
@@ -433,22 +433,6 @@ struct Begun<'a> {
     context: &'a Context,
     started_ns: i64,
     command: &'a [String],
-}
-
-/// What the cache is known to hold; with `force`, only what this build has put there.
-struct Memory {
-    record: Arc<Record>,
-    store: crate::artifact::Store,
-    force: bool,
-}
-
-impl Memory {
-    fn lookup(&self, key: &Digest) -> Option<crate::graph::Outcome> {
-        if self.force && !self.record.was_noted(key) {
-            return None;
-        }
-        driver::lookup(&self.record, &self.store, key)
-    }
 }
 
 fn query_names(tell: Arc<dyn Fn(String) + Send + Sync>) -> OnExecute {

@@ -20,6 +20,7 @@ mod init;
 mod kept;
 mod log;
 mod manifest;
+mod memory;
 mod past;
 mod picture;
 mod pins;
