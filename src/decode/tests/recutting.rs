@@ -30,7 +30,8 @@ fn recut(
     loop {
         match recutter.next_chunk().unwrap() {
             Given::Former(stand, digest) => {
-                let chunk = stand.chunk().unwrap();
+                let chunk = stand.beginning(u64::MAX).unwrap();
+                assert_eq!(stand.columns().unwrap(), chunk.columns());
                 assert_eq!(stand.is(&digest).unwrap(), chunk.digest() == digest, "it is found out where it stands");
                 given.push((chunk, Some(digest)));
             }
@@ -148,4 +149,20 @@ fn an_earlier_version_that_is_no_help_is_not_used() {
     let Input::File(opened) = input(&file) else { unreachable!() };
     let array = FileKind { format: RowFormat::Json, ..LINES };
     assert!(Recutter::new(opened, array, file.len() as u64, former(&cut), file.len() as u64, 0).is_none());
+}
+
+#[test]
+fn columns_are_those_of_the_first_row_that_can_be_read_wherever_it_is() {
+    let row = "{\"first\":1,\"second\":2}\n";
+    let bad = format!("{}\n", "no JSON ".repeat(60));
+    for before in [0, 1, 500] {
+        let file = format!("{}{row}{{\"third\":3}}\n", bad.repeat(before)).into_bytes();
+        let cut = chunks(LINES, &file).unwrap();
+        assert_eq!(cut.len(), 1);
+        let Input::File(opened) = input(&file) else { unreachable!() };
+        let size = file.len() as u64;
+        let mut recutter = Recutter::new(opened, LINES, size, former(&cut), size, size).unwrap();
+        let Given::Former(stand, _) = recutter.next_chunk().unwrap() else { panic!("it stands where it stood") };
+        assert_eq!(stand.columns().unwrap().unwrap(), ["first", "second"], "{before}");
+    }
 }

@@ -6,8 +6,7 @@ use rayon::Scope;
 
 use super::{
     super::{queue::Reading, team::Team},
-    Bytes, Context, Item, Job, Results, Shared, Stop, Waiting, decode_failure, jobs, note_shape, nothing, resolve,
-    work_on,
+    Bytes, Context, Item, Job, Results, Shared, Stop, Waiting, decode_failure, jobs, nothing, resolve, work_on,
 };
 use crate::{
     decode::{Chunk, Encoding, FormerChunk, Given, Input, Recutter},
@@ -102,11 +101,12 @@ pub(super) fn recut<'scope>(
                 continue;
             }
             if outcome.columns.is_empty() {
-                match &given {
-                    Given::Former(stand, _) => note_shape(&mut outcome, &stand.chunk().map_err(failed)?),
-                    Given::Fresh(chunk) => note_shape(&mut outcome, chunk),
-                    Given::Wait => {}
-                }
+                let columns = match &given {
+                    Given::Former(stand, _) => stand.columns().map_err(failed)?,
+                    Given::Fresh(chunk) => chunk.columns(),
+                    Given::Wait => None,
+                };
+                outcome.columns = columns.unwrap_or_default();
                 shaped_by = number;
                 resolve(&mut waiting, &outcome.columns);
             }
