@@ -8,6 +8,7 @@ mod recent;
 mod record;
 mod store;
 mod survey;
+mod unwritten;
 mod upkeep;
 
 pub use inventory::{DOWNLOADS, Held, Inventory, LOCK, SCRATCH};

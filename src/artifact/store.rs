@@ -4,16 +4,20 @@
 //! by a power cut is a miss like any other.
 
 use std::{
-    collections::HashMap,
     io::{Read, Write},
     path::{Path, PathBuf},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use super::{codec, inventory::BLOBS, recent::Recent};
+use super::{
+    codec,
+    inventory::BLOBS,
+    recent::Recent,
+    unwritten::{Unwritten, Writing},
+};
 use crate::{
     hash::Digest,
     system::{self, FileError, Replacement},
@@ -28,18 +32,6 @@ pub struct Store {
     unwritten: Arc<Unwritten>,
 }
 
-/// What was put and is still to be written.
-#[derive(Debug, Default)]
-struct Unwritten {
-    blobs: Mutex<HashMap<Digest, Arc<Vec<u8>>>>,
-    /// Those that no thread has begun to write, and how many bytes they are.
-    waiting: Mutex<(Vec<Digest>, usize)>,
-    /// Told when one was written.
-    written: Condvar,
-    /// The first error.
-    failed: Mutex<Option<FileError>>,
-}
-
 /// Bytes of a large blob that are read at a time: a multiple of what its numbers take.
 const PART: usize = 1 << 20;
 
@@ -47,9 +39,6 @@ const PART: usize = 1 << 20;
 /// reading it back would cost a decompression and a hash for nothing. A build of a few hundred megabytes finds half of its rows here; one of many
 /// gigabytes finds none and reads the cache as ever.
 const RECENT_BYTES: usize = 64 << 20;
-
-/// The most that waits for later: what came of a few chunks.
-const WAITING_BYTES: usize = 8 << 20;
 
 /// A blob that cannot be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,7 +85,7 @@ impl Store {
 
     /// Whether there is a blob of this name; only [`Store::get`] tells whether it is sound.
     pub fn has(&self, digest: &Digest) -> bool {
-        self.unwritten(digest).is_some() || system::exists(&self.path(digest))
+        self.unwritten.get(digest).is_some() || system::exists(&self.path(digest))
     }
 
     /// Stores bytes and returns their digest.
@@ -157,7 +146,7 @@ impl Store {
         digest: &Digest,
         mut take: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        if let Some(bytes) = self.recent(digest).or_else(|| self.unwritten(digest)) {
+        if let Some(bytes) = self.recent(digest).or_else(|| self.unwritten.get(digest)) {
             return bytes.chunks(PART).try_for_each(take);
         }
         let path = self.path(digest);
@@ -196,10 +185,6 @@ impl Store {
             Recent::new(RECENT_BYTES),
         );
         drop(held);
-    }
-
-    fn unwritten(&self, digest: &Digest) -> Option<Arc<Vec<u8>>> {
-        self.unwritten.blobs().get(digest).cloned()
     }
 
     fn recent(&self, digest: &Digest) -> Option<Arc<Vec<u8>>> {
@@ -246,44 +231,28 @@ impl Store {
         if self.has(&digest) {
             return digest;
         }
-        let size = bytes.len();
-        if self.unwritten.blobs().insert(digest, bytes).is_none() {
-            let are_many = {
-                let mut waiting = self.unwritten.waiting();
-                waiting.0.push(digest);
-                waiting.1 += size;
-                waiting.1 > WAITING_BYTES
-            };
-            if are_many {
-                self.write_beside();
-            }
+        if self.unwritten.add(digest, bytes) {
+            self.write_beside();
         }
         digest
     }
 
     /// Has free threads of the pool write what was put for later, while the caller goes on; on a thread of the pool.
     pub fn write_beside(&self) {
-        for writing in Writing::all(&self.unwritten) {
+        for writing in self.unwritten.take() {
             let store = self.clone();
-            rayon::spawn(move || store.write_waiting(writing));
-        }
-    }
-
-    fn write_waiting(&self, writing: Writing) {
-        let Some(bytes) = self.unwritten(&writing.digest) else { return };
-        if let Err(error) = self.put_named(writing.digest, &bytes) {
-            self.unwritten.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            rayon::spawn(move || store.write_later(&writing));
         }
     }
 
     /// Returns when all that was put is written, or what kept some of it from that.
     pub fn settle(&self) -> Result<(), FileError> {
-        Writing::all(&self.unwritten).into_iter().for_each(|writing| self.write_waiting(writing));
-        let mut blobs = self.unwritten.blobs();
-        while !blobs.is_empty() {
-            blobs = self.unwritten.written.wait(blobs).unwrap_or_else(PoisonError::into_inner);
-        }
-        self.unwritten.failed.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
+        self.unwritten.take().iter().for_each(|writing| self.write_later(writing));
+        self.unwritten.settle()
+    }
+
+    fn write_later(&self, writing: &Writing) {
+        self.put_named(writing.digest, &writing.bytes).unwrap_or_else(|error| writing.failed(error));
     }
 
     /// Reads a blob and checks every byte of it; a damaged one is removed, so that it is made again.
@@ -311,7 +280,7 @@ impl Store {
 
     /// Reads a blob; or the miss, and whether the blob is there with wrong bytes.
     fn read(&self, digest: &Digest) -> Result<Arc<Vec<u8>>, (Miss, bool)> {
-        if let Some(bytes) = self.recent(digest).or_else(|| self.unwritten(digest)) {
+        if let Some(bytes) = self.recent(digest).or_else(|| self.unwritten.get(digest)) {
             return Ok(bytes);
         }
         let path = self.path(digest);
@@ -327,37 +296,6 @@ impl Store {
             Err(problem) => problem,
         };
         Err((miss(MissReason::Damaged(problem)), true))
-    }
-}
-
-impl Unwritten {
-    fn blobs(&self) -> MutexGuard<'_, HashMap<Digest, Arc<Vec<u8>>>> {
-        self.blobs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, (Vec<Digest>, usize)> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A blob on its way; dropped, also by a panic, it is waited for no more.
-struct Writing {
-    of: Arc<Unwritten>,
-    digest: Digest,
-}
-
-impl Writing {
-    /// All that no thread has begun to write.
-    fn all(of: &Arc<Unwritten>) -> Vec<Self> {
-        let (waiting, _) = std::mem::take(&mut *of.waiting());
-        waiting.into_iter().map(|digest| Self { of: of.clone(), digest }).collect()
-    }
-}
-
-impl Drop for Writing {
-    fn drop(&mut self) {
-        self.of.blobs().remove(&self.digest);
-        self.of.written.notify_all();
     }
 }
 
@@ -419,9 +357,8 @@ mod tests {
         let alone = put(&b"a few rows".to_vec());
         assert!(!other.has(&alone), "it waits");
         pool.install(|| store.write_beside());
-        let blobs: Vec<Vec<u8>> = (0..40_u8).map(|i| vec![i; WAITING_BYTES / 16]).collect();
+        let blobs: Vec<Vec<u8>> = (0..40_u8).map(|i| vec![i; 500_000]).collect();
         let digests: Vec<Digest> = pool.install(|| blobs.iter().chain(&blobs).map(put).collect());
-        assert!(store.unwritten.waiting().1 <= WAITING_BYTES, "the others were not left to wait");
         store.settle().unwrap();
         assert_eq!(**other.get(&alone).unwrap(), *b"a few rows");
         assert!(blobs.iter().zip(&digests).all(|(blob, digest)| **other.get(digest).unwrap() == *blob));
