@@ -11,6 +11,9 @@ use crate::{
     system::{FileError, Replacement, Stat},
 };
 
+/// Bytes that the disk is told of together, once the last of them are there: pieces come nearly in order.
+const WRITTEN_OUT: u64 = 4 * PIECE as u64;
+
 /// Pieces that may wait to be written.
 const WAITING: usize = 4;
 
@@ -123,9 +126,10 @@ impl Target {
         let replacement = self.replacement.read().unwrap_or_else(PoisonError::into_inner);
         let Some(replacement) = replacement.as_ref() else { return Ok(()) };
         replacement.write_all_at(&bytes.bytes, bytes.begin)?;
-        // What is less is written sooner than the disk could be told of it.
-        if bytes.stay && bytes.bytes.len() == PIECE {
-            replacement.write_out(bytes.begin..bytes.begin + PIECE as u64);
+        // What is behind the last of them is written sooner than the disk could be told of it.
+        let end = bytes.begin + bytes.bytes.len() as u64;
+        if bytes.stay && end.is_multiple_of(WRITTEN_OUT) {
+            replacement.write_out(end - WRITTEN_OUT..end);
         }
         Ok(())
     }
