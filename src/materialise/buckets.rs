@@ -126,12 +126,13 @@ impl Buckets {
     }
 
     /// Places the buckets one behind another, once all rows are measured.
-    pub(super) fn lay_out(&mut self) {
+    pub(super) fn lay_out(&mut self) -> Result<(), GatherError> {
         for bucket in &mut self.buckets {
             let end = &mut self.outputs[bucket.output].bytes;
             bucket.bytes = *end..*end + bucket.bytes.end;
             *end = bucket.bytes.end;
         }
+        Ok(self.outputs.iter().try_for_each(|output| output.target.will_be(output.bytes))?)
     }
 
     /// Takes the row at a position, from whatever thread.
@@ -304,7 +305,7 @@ mod tests {
         for position in 0..ROWS.iter().sum() {
             buckets.measure(position, position % 2, row(position).len())?;
         }
-        buckets.lay_out();
+        buckets.lay_out()?;
         std::thread::scope(|scope| {
             let halves = deals.chunks(deals.len().div_ceil(2)).map(|deals| {
                 let deal = |(position, row): &(u32, Vec<u8>)| buckets.deal(*position, position % 2, row);

@@ -56,7 +56,7 @@ impl<E: Fails> Rows<'_, E> {
         self.each_wanted(&wanted, |block, row| {
             Ok(buckets.measure(row.position, self.blocks[block].source, row.place.length())?)
         })?;
-        buckets.lay_out();
+        buckets.lay_out()?;
         let buckets = Arc::new(buckets);
         let (mut wave, mut last) = (Vec::new(), None);
         self.each_wanted(&wanted, |block, row| {

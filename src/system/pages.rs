@@ -1,6 +1,6 @@
-//! What the system holds of files in memory.
+//! What the system holds of files in memory, and on the disk for those to come.
 
-use std::{fs::File, num::NonZeroU64, ops::Range};
+use std::{fs::File, io, num::NonZeroU64, ops::Range};
 
 /// Tells the system that some bytes of a file need not be in memory. It frees what the disk has, and
 /// begins to write out what the disk has not: so says Linux's `mm/fadvise.c` of `POSIX_FADV_DONTNEED`. Elsewhere nothing
@@ -12,4 +12,40 @@ pub fn let_go(file: &File, bytes: Range<u64>) {
     }
     #[cfg(not(target_os = "linux"))]
     let _ = (file, bytes);
+}
+
+/// Sets so many bytes of the disk aside for a file, whose length stays as it is: it then need not look for them bit by bit,
+/// and says before the first of them is written if it has too few. A file system that cannot do so does nothing.
+pub(super) fn set_aside(file: &File, bytes: u64) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    if bytes > 0 {
+        use rustix::{fs::FallocateFlags, io::Errno};
+        if let Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) =
+            rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, 0, bytes)
+        {
+            return Err(error.into());
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file, bytes);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_set_aside_is_no_part_of_the_file_and_more_than_there_is_is_an_error() {
+        let file = tempfile::tempfile().unwrap();
+        set_aside(&file, 0).unwrap();
+        set_aside(&file, 3 << 20).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), 0);
+        if cfg!(target_os = "linux") {
+            // The largest file there can be: larger than any disk.
+            let error = set_aside(&file, i64::MAX as u64).unwrap_err();
+            let kinds = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
+            assert!(kinds.contains(&error.kind()), "{error}");
+        }
+    }
 }
