@@ -132,7 +132,7 @@ impl Buckets {
             bucket.bytes = *end..*end + bucket.bytes.end;
             *end = bucket.bytes.end;
         }
-        Ok(self.outputs.iter().try_for_each(|output| output.target.will_be(output.bytes))?)
+        Ok(self.outputs.iter().try_for_each(|output| output.target.reserve(output.bytes))?)
     }
 
     /// Takes the row at a position, from whatever thread.

@@ -175,7 +175,7 @@ impl Plan {
         needed.iter().zip(of.load(needed)?).for_each(|(block, bytes)| blocks[*block] = bytes);
         let targets: Vec<Arc<Target>> = sinks.iter().map(|sink| sink.target().clone()).collect();
         for (target, output) in targets.iter().zip(&self.outputs).filter(|(_, output)| output.stands.is_none()) {
-            target.will_be(output.bytes)?;
+            target.reserve(output.bytes)?;
         }
         let pieces: Vec<(usize, usize)> = self
             .outputs

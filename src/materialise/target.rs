@@ -71,10 +71,10 @@ impl Target {
         Ok(Self { destination: destination.to_owned(), replacement, state: Mutex::default(), written: Condvar::new() })
     }
 
-    /// Says how long the file will be, before any of it is put.
-    pub(super) fn will_be(&self, bytes: u64) -> Result<(), FileError> {
+    /// Reserves room on the disk for all of the file, before any of it is put.
+    pub(super) fn reserve(&self, bytes: u64) -> Result<(), FileError> {
         let replacement = self.replacement.read().unwrap_or_else(PoisonError::into_inner);
-        replacement.as_ref().map_or(Ok(()), |replacement| replacement.set_aside(bytes))
+        replacement.as_ref().map_or(Ok(()), |replacement| replacement.reserve(bytes))
     }
 
     /// Room for a piece: that of an earlier one, with whatever is in it, or none yet.

@@ -14,9 +14,9 @@ pub fn let_go(file: &File, bytes: Range<u64>) {
     let _ = (file, bytes);
 }
 
-/// Sets so many bytes of the disk aside for a file, whose length stays as it is: it then need not look for them bit by bit,
+/// Reserves so many bytes of the disk for a file, whose length stays as it is: it then need not look for them bit by bit,
 /// and says before the first of them is written if it has too few. A file system that cannot do so does nothing.
-pub(super) fn set_aside(file: &File, bytes: u64) -> io::Result<()> {
+pub(super) fn reserve(file: &File, bytes: u64) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     if bytes > 0 {
         use rustix::{fs::FallocateFlags, io::Errno};
@@ -36,14 +36,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_set_aside_is_no_part_of_the_file_and_more_than_there_is_is_an_error() {
+    fn what_is_reserved_is_no_part_of_the_file_and_more_than_there_is_is_an_error() {
         let file = tempfile::tempfile().unwrap();
-        set_aside(&file, 0).unwrap();
-        set_aside(&file, 3 << 20).unwrap();
+        reserve(&file, 0).unwrap();
+        reserve(&file, 3 << 20).unwrap();
         assert_eq!(file.metadata().unwrap().len(), 0);
         if cfg!(target_os = "linux") {
             // The largest file there can be: larger than any disk.
-            let error = set_aside(&file, i64::MAX as u64).unwrap_err();
+            let error = reserve(&file, i64::MAX as u64).unwrap_err();
             let kinds = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
             assert!(kinds.contains(&error.kind()), "{error}");
         }

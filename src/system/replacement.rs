@@ -49,9 +49,9 @@ impl Replacement {
         Ok(Self { temporary, destination: destination.to_owned() })
     }
 
-    /// Sets room on the disk aside for so many bytes that are to be written; fails if the disk is known to have none.
-    pub fn set_aside(&self, bytes: u64) -> Result<(), FileError> {
-        pages::set_aside(self.temporary.as_file(), bytes).map_err(at("write", &self.destination))
+    /// Reserves room on the disk for so many bytes that are to be written; fails if the disk is known to have none.
+    pub fn reserve(&self, bytes: u64) -> Result<(), FileError> {
+        pages::reserve(self.temporary.as_file(), bytes).map_err(at("write", &self.destination))
     }
 
     /// Has the disk begin to take bytes that were written and will stay, while more come: the sync at the end then has less
