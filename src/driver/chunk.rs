@@ -53,15 +53,21 @@ pub(crate) fn run(
     missing.finish(context, digest, parts, Saved::Now)
 }
 
-/// Has at hand what is stored of a chunk for `jobs`; what cannot be had shows when it is asked for.
+/// Has at hand what is stored of a chunk for `jobs`, and for the planner that all of it is there; what cannot be had shows
+/// when it is asked for.
 pub(crate) fn fetch(context: &Context, digest: &Digest, jobs: &[Job]) {
     for job in jobs {
-        let Some(Outcome::Convert(known)) = context.lookup(&convert_key(digest, &job.conversion)) else { continue };
-        context.indexes.get(&known.index).ok();
+        let key = convert_key(digest, &job.conversion);
+        let Some(Outcome::Convert(known)) = context.lookup(&key) else { continue };
+        if context.indexes.get(&known.index).is_ok() {
+            context.known.hand_on(key, Outcome::Convert(known.clone()));
+        }
         for measure in &job.measures {
             let key = score_key(digest, &known.index, &known.rows, measure);
-            if let Some(Outcome::Score(scores)) = context.lookup(&key) {
-                context.store.get_recent(&scores).ok();
+            if let Some(Outcome::Score(scores)) = context.lookup(&key)
+                && context.store.get_recent(&scores).is_ok()
+            {
+                context.known.hand_on(key, Outcome::Score(scores));
             }
         }
     }

@@ -12,11 +12,11 @@ use std::{
     time::Duration,
 };
 
-use super::{former::FindFormer, indexes::Indexes};
+use super::{former::FindFormer, indexes::Indexes, memory::Memory};
 use crate::{
     artifact::{Miss, MissReason, Record, Store},
     decode::{Cutter, Input},
-    graph::{Failure, FailureKind, FileOutcome, Lookup, Outcome, ScanOutcome, SourceFile},
+    graph::{Failure, FailureKind, FileOutcome, Outcome, ScanOutcome, SourceFile},
     hash::Digest,
     materialise::Budget,
     source::{Bytes, Hub, SourceError},
@@ -188,8 +188,8 @@ pub(crate) struct Context {
     pub(crate) local_stats: HashMap<String, Stat>,
     /// Finds the build that wrote a file of these bytes.
     pub(crate) former: Arc<FindFormer>,
-    /// Looks an action up, as the planner does.
-    pub(crate) known: Lookup,
+    /// What is known of actions that ran before.
+    pub(crate) known: Arc<Memory>,
     /// The indexes of chunks that this build converted.
     pub(crate) made: Mutex<HashSet<Digest>>,
     /// Folders that files were put into, to be synced.
@@ -295,7 +295,7 @@ impl Context {
 
     /// What an action yielded before, if its blobs are still there.
     pub(crate) fn lookup(&self, key: &Digest) -> Option<Outcome> {
-        (self.known)(key)
+        self.known.lookup(key)
     }
 
     /// Notes what an action yielded.

@@ -17,7 +17,6 @@ use super::{
     history,
     kept::KeptPlan,
     manifest::{BuildManifest, Made},
-    memory::Memory,
     pins::Pinning,
     placed::youngest,
     report::{Summary, summarise},
@@ -158,14 +157,14 @@ impl Workspace {
         self.sweep();
         let record = self.record(Access::Write)?;
         record.note_digests(digests);
-        let memory = Arc::new(Memory::new(record.clone(), self.store(), options.force));
+        let memory = Arc::new(driver::Memory::new(record.clone(), self.store(), options.force));
         let looked_up = memory.clone();
         let looks = Looks {
             pinning: if options.locked { Pinning::Locked } else { Pinning::Resolve },
             closely: options.force,
             detailed: options.detailed,
             versions: &options.versions,
-            lookup: Some(Arc::new(move |key: &Digest| looked_up.lookup(key))),
+            lookup: Some(Arc::new(move |key: &Digest| looked_up.for_planner(key))),
             on_execute: options.on_query.clone().map(query_names),
             kept: options.kept_plan(),
         };
@@ -258,7 +257,7 @@ impl Workspace {
     fn context(
         &self,
         session: &Session,
-        memory: Arc<Memory>,
+        memory: Arc<driver::Memory>,
         options: &BuildOptions,
         threads: usize,
     ) -> Result<Context, WorkspaceError> {
@@ -286,7 +285,7 @@ impl Workspace {
             ran: Mutex::default(),
             local_stats: session.snapshots.local_stats.clone(),
             former: self.formers(session.record.clone()),
-            known: Arc::new(move |key: &Digest| memory.lookup_ahead(key)),
+            known: memory,
             made: Mutex::default(),
             folders: Mutex::default(),
             placed: Mutex::default(),

@@ -20,7 +20,6 @@ mod init;
 mod kept;
 mod log;
 mod manifest;
-mod memory;
 mod past;
 mod picture;
 mod pins;

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::small;
 use crate::{
     harm::{delete, flip, truncate},
-    space::{Space, assert_same, copy, ran},
+    space::{Space, assert_same, copy, entry, ran, recipe, rows},
 };
 
 /// Puts the cache back as it was.
@@ -45,6 +45,24 @@ fn any_damaged_blob_is_made_again() {
             space.assert_settled();
         }
     }
+}
+
+#[test]
+fn damage_to_all_that_an_edit_would_keep_is_found_at_once() {
+    let space = Space::new();
+    space.write("data/a.jsonl", rows(0..20_000, 70));
+    let filters = "filters: [{ type: quality, min_score: 0.1 }]";
+    space.write("config/sft/one.yaml", recipe(&[entry("a", "data/a.jsonl", 1.0, &[filters])], ""));
+    let chunks = space.build().recipes[0].chunks.1 as usize;
+    assert!(chunks > 3, "{chunks}");
+    space.blobs().iter().for_each(|blob| flip(blob));
+    space.warnings();
+    space.write("data/a.jsonl", rows(0..20_001, 70));
+    let report = space.build();
+    assert_eq!((report.recipes[0].chunks.0 as usize, report.actions["select"]), (chunks, 1), "each is converted, once");
+    let warnings = space.warnings();
+    assert!(warnings.len() < chunks, "not chunk by chunk: {warnings:?}");
+    space.assert_clean();
 }
 
 #[test]

@@ -1,0 +1,50 @@
+//! What a build knows of actions that ran before it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::lookup;
+use crate::{
+    artifact::{Record, Store},
+    graph::Outcome,
+    hash::Digest,
+};
+
+/// What the cache is known to hold; with `force`, only what this build has put there.
+pub(crate) struct Memory {
+    record: Arc<Record>,
+    /// The blobs.
+    pub(crate) store: Store,
+    force: bool,
+    /// What actions have read that the planner has not asked for yet.
+    read: Mutex<HashMap<Digest, Outcome>>,
+}
+
+impl Memory {
+    /// A memory of what is recorded.
+    pub(crate) fn new(record: Arc<Record>, store: Store, force: bool) -> Self {
+        Self { record, store, force, read: Mutex::default() }
+    }
+
+    /// What an action yielded, if its blobs are still there.
+    pub(crate) fn lookup(&self, key: &Digest) -> Option<Outcome> {
+        if self.force && !self.record.was_noted(key) {
+            return None;
+        }
+        lookup(&self.record, &self.store, key)
+    }
+
+    /// Has at hand what an action yielded, whose blobs were just read, for the planner: it is alone, and soon to ask what
+    /// many threads have asked before it.
+    pub(crate) fn hand_on(&self, key: Digest, outcome: Outcome) {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(key, outcome);
+    }
+
+    /// What an action yielded, for the planner, which asks once.
+    pub(crate) fn for_planner(&self, key: &Digest) -> Option<Outcome> {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        read.or_else(|| self.lookup(key))
+    }
+}
