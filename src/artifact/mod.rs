@@ -14,7 +14,7 @@ mod upkeep;
 pub use inventory::{DOWNLOADS, Held, Inventory, LOCK, SCRATCH};
 pub use ledger::{Build, KEPT_RUNS, Noted, Run, RunId, RunOutcome};
 pub use recent::Recent;
-pub use record::{Access, BuiltDetail, Digests, FreshRecipe, OutputFile, Record, RecordError, Warn};
+pub use record::{Access, BuiltDetail, FreshRecipe, OutputFile, Record, RecordError, Warn};
 pub use store::{Miss, MissReason, Store};
 pub use survey::Survey;
 pub use upkeep::{Gone, RecordedAction};

@@ -109,13 +109,6 @@ type Hashed = (Stat, Digest, i64);
 /// The digest of a file, and those of its pieces.
 type PiecesOf = (Digest, Arc<[Digest]>);
 
-/// What was noted of files and not written to a record.
-#[derive(Debug, Default)]
-pub struct Digests {
-    hashed: HashMap<String, Hashed>,
-    pieces: HashMap<String, PiecesOf>,
-}
-
 /// The database's name.
 pub(super) const RECORD: &str = "record.sqlite";
 
@@ -346,21 +339,6 @@ impl Record {
     pub fn pieces_of(&self, path: &str, digest: &Digest) -> Option<Arc<[Digest]>> {
         let noted = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
         noted.get(path).filter(|(of, _)| of == digest).map(|(_, pieces)| pieces.clone())
-    }
-
-    /// Takes the digests that were noted and not written, for another record to go on with; those that prove nothing are
-    /// left out.
-    pub fn take_digests(&self) -> Digests {
-        let mut hashed = std::mem::take(&mut *self.hashed.lock().unwrap_or_else(PoisonError::into_inner));
-        hashed.retain(|_, (stat, _, hashed_ns)| !stat.is_racy(*hashed_ns));
-        let pieces = std::mem::take(&mut *self.pieces.lock().unwrap_or_else(PoisonError::into_inner));
-        Digests { hashed, pieces }
-    }
-
-    /// Notes digests that another record had noted.
-    pub fn note_digests(&self, Digests { hashed, pieces }: Digests) {
-        self.hashed.lock().unwrap_or_else(PoisonError::into_inner).extend(hashed);
-        self.pieces.lock().unwrap_or_else(PoisonError::into_inner).extend(pieces);
     }
 }
 

@@ -58,13 +58,15 @@ pub(crate) fn run(
 pub(crate) fn fetch(context: &Context, digest: &Digest, jobs: &[Job]) {
     for job in jobs {
         let key = convert_key(digest, &job.conversion);
-        let Some(Outcome::Convert(known)) = context.lookup(&key) else { continue };
-        if context.indexes.get(&known.index).is_ok() {
+        let Some(Outcome::Convert(known)) = context.known.recorded(&key) else { continue };
+        // What is read at once need not be looked for first.
+        let is_there = |blob: &Digest| context.store.has(blob);
+        if context.indexes.get(&known.index).is_ok() && is_there(&known.rows) && known.rejects.iter().all(is_there) {
             context.known.hand_on(key, Outcome::Convert(known.clone()));
         }
         for measure in &job.measures {
             let key = score_key(digest, &known.index, &known.rows, measure);
-            if let Some(Outcome::Score(scores)) = context.lookup(&key)
+            if let Some(Outcome::Score(scores)) = context.known.recorded(&key)
                 && context.store.get_recent(&scores).is_ok()
             {
                 context.known.hand_on(key, Outcome::Score(scores));

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::lookup;
+use super::step::{is_whole, recorded};
 use crate::{
     artifact::{Record, Store},
     graph::Outcome,
@@ -30,10 +30,13 @@ impl Memory {
 
     /// What an action yielded, if its blobs are still there.
     pub(crate) fn lookup(&self, key: &Digest) -> Option<Outcome> {
-        if self.force && !self.record.was_noted(key) {
-            return None;
-        }
-        lookup(&self.record, &self.store, key)
+        self.recorded(key).filter(|outcome| is_whole(&self.store, outcome))
+    }
+
+    /// What an action yielded, whether its blobs are still there or not.
+    pub(crate) fn recorded(&self, key: &Digest) -> Option<Outcome> {
+        let may_be = !self.force || self.record.was_noted(key);
+        may_be.then(|| recorded(&self.record, key)).flatten()
     }
 
     /// Has at hand what an action yielded, whose blobs were just read, for the planner: it is alone, and soon to ask what

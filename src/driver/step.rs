@@ -172,8 +172,8 @@ pub(crate) struct Context {
     pub(crate) output_dir: PathBuf,
     /// Where files too large for memory are sorted.
     pub(crate) scratch: PathBuf,
-    /// Where replaced outputs wait to be freed.
-    pub(crate) aside: Aside,
+    /// Where replaced outputs wait for what replaces them next.
+    pub(crate) aside: Arc<Aside>,
     /// Told of everything.
     pub(crate) observer: Observer,
     /// Set when the user wants to stop.
@@ -335,9 +335,17 @@ fn clone_error(path: &std::path::Path, source: std::io::Error) -> FileError {
 
 /// Looks an action up in a cache.
 pub(crate) fn lookup(record: &Record, store: &Store, key: &Digest) -> Option<Outcome> {
-    let bytes = record.outcome(key).ok()??;
-    let outcome: Outcome = postcard::from_bytes(&bytes).ok()?;
-    outcome.blobs().iter().all(|blob| store.has(blob)).then_some(outcome)
+    recorded(record, key).filter(|outcome| is_whole(store, outcome))
+}
+
+/// What is recorded of an action.
+pub(super) fn recorded(record: &Record, key: &Digest) -> Option<Outcome> {
+    postcard::from_bytes(&record.outcome(key).ok()??).ok()
+}
+
+/// Whether a store has all blobs of an outcome.
+pub(super) fn is_whole(store: &Store, outcome: &Outcome) -> bool {
+    outcome.blobs().iter().all(|blob| store.has(blob))
 }
 
 /// Notices a file that changes while it is read.

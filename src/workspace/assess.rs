@@ -67,6 +67,8 @@ pub(super) struct Looks<'a> {
     pub(super) pinning: Pinning,
     /// Whether every recipe is looked at closely, however fresh it seems.
     pub(super) closely: bool,
+    /// Whether it is enough to know that the first look does not settle all.
+    pub(super) briefly: bool,
     /// Whether a recipe is looked at closely, too, if what is told of its last build cannot be had.
     pub(super) detailed: bool,
     /// Converter versions that differ from the registered ones.
@@ -85,6 +87,7 @@ impl Default for Looks<'_> {
         Self {
             pinning: Pinning::Read,
             closely: false,
+            briefly: false,
             detailed: false,
             versions: &NONE,
             lookup: None,
@@ -155,6 +158,9 @@ impl Workspace {
                 Assessed::new(text, last, is_fresh)
             })
             .collect();
+        if looks.briefly && session.recipes.iter().any(|assessed| assessed.status.state != State::Fresh) {
+            return Ok(session);
+        }
         self.second_look(&mut session, looks.pinning, looks.versions, &last)?;
         let record = &session.record;
         session.recipes.par_iter_mut().with_min_len(64).for_each(|assessed| {
@@ -420,18 +426,6 @@ impl Workspace {
                 })
             })
             .collect()
-    }
-
-    /// The recipes that `selectors` name, all of which must be sound.
-    pub(super) fn parse_all(&self, selectors: &[String]) -> Result<Vec<Arc<Recipe>>, WorkspaceError> {
-        let (mut recipes, mut problems) = (Vec::new(), Vec::new());
-        for text in self.find(selectors)?.recipes {
-            match config::load(&text.path, &text.text, &self.vocabulary) {
-                Ok(recipe) => recipes.push(Arc::new(recipe)),
-                Err(found) => problems.extend(found),
-            }
-        }
-        if problems.is_empty() { Ok(recipes) } else { Err(WorkspaceError::Problems(problems)) }
     }
 }
 

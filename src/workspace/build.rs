@@ -23,7 +23,7 @@ use super::{
     select::asks_for_state,
 };
 use crate::{
-    artifact::{Access, BuiltDetail, Digests, FreshRecipe, OutputFile, Record, RunId, SCRATCH},
+    artifact::{Access, BuiltDetail, FreshRecipe, OutputFile, Record, RunId, SCRATCH},
     config::Recipe,
     driver::{self, Context, Event},
     graph::{Failure, FailureKind, OnExecute, RecipePlan, SnapshotKey, conversion_of, leaves, snapshot_key},
@@ -146,22 +146,21 @@ impl Workspace {
     ) -> Result<(BuildReport, Vec<Waiting>), WorkspaceError> {
         let (watch, started_ns) = (Stopwatch::start(), system::now_ns());
         // Whether all is fresh can be said without the lock and without writing.
-        let mut digests = Digests::default();
-        if !options.force && options.versions.is_empty() {
-            match self.all_fresh(selectors, options, watch)? {
-                Glance::Fresh(report) => return Ok((report, Vec::new())),
-                Glance::Stale(hashed) => digests = hashed,
-            }
+        if !options.force
+            && options.versions.is_empty()
+            && let Some(report) = self.all_fresh(selectors, options, watch)?
+        {
+            return Ok((report, Vec::new()));
         }
         let _guard = self.acquire(!options.no_wait)?;
         self.sweep();
         let record = self.record(Access::Write)?;
-        record.note_digests(digests);
         let memory = Arc::new(driver::Memory::new(record.clone(), self.store(), options.force));
         let looked_up = memory.clone();
         let looks = Looks {
             pinning: if options.locked { Pinning::Locked } else { Pinning::Resolve },
             closely: options.force,
+            briefly: false,
             detailed: options.detailed,
             versions: &options.versions,
             lookup: Some(Arc::new(move |key: &Digest| looked_up.for_planner(key))),
@@ -233,7 +232,7 @@ impl Workspace {
         selectors: &[String],
         options: &BuildOptions,
         watch: Stopwatch,
-    ) -> Result<Glance, WorkspaceError> {
+    ) -> Result<Option<BuildReport>, WorkspaceError> {
         let record = self.record(Access::Read)?;
         let kept = options.kept_plan();
         // A plan that is kept tells its queries to whoever it was made for.
@@ -241,17 +240,16 @@ impl Workspace {
         let session = self.assess(
             record.clone(),
             selectors,
-            Looks { kept, on_execute, detailed: options.detailed, ..Looks::default() },
+            Looks { kept, on_execute, briefly: true, detailed: options.detailed, ..Looks::default() },
         )?;
-        // What the second look called fresh is recorded anew, so that the first look settles it next time.
-        let settled = |assessed: &Assessed| assessed.status.state == State::Fresh && assessed.file.is_none();
+        let settled = |assessed: &Assessed| assessed.status.state == State::Fresh;
         let may_be_none = || asks_for_state(selectors).is_some();
         if session.recipes.iter().all(settled) && (!session.recipes.is_empty() || may_be_none()) {
             session.recipes.iter().for_each(|assessed| self.tell_planned(&assessed.status));
-            return self.finish(session, BTreeMap::new(), None, options.detailed, watch).map(Glance::Fresh);
+            return self.finish(session, BTreeMap::new(), None, options.detailed, watch).map(Some);
         }
         session.keep(&self.cache);
-        Ok(Glance::Stale(record.take_digests()))
+        Ok(None)
     }
 
     fn context(
@@ -276,7 +274,7 @@ impl Workspace {
             hub,
             root: self.settings.root.clone(),
             output_dir: self.output_dir.clone(),
-            aside: Aside::new(scratch.clone()),
+            aside: Arc::new(Aside::new(scratch.clone())),
             scratch,
             observer: self.settings.observer.clone(),
             interrupt: self.settings.interrupt.clone(),
@@ -416,14 +414,6 @@ impl Workspace {
             elapsed_ms: u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX),
         })
     }
-}
-
-/// What a look without the lock finds.
-enum Glance {
-    /// There is nothing to do.
-    Fresh(BuildReport),
-    /// There is; and the digests of files that were hashed to see it.
-    Stale(Digests),
 }
 
 /// A build that had something to run.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{Reason, Workspace, WorkspaceError};
 use crate::{
     artifact::{Access, Record},
-    config::{Format, Recipe},
+    config::{self, Format, Recipe},
     driver::{Event, failure_of, files},
     graph::{Failure, FailureKind, LocalFile, Snapshot, SnapshotKey, snapshot_key},
     hash::{Change, Digest},
@@ -236,6 +236,18 @@ impl Workspace {
             found.push(LocalFile { path, size: stat.size, digest: FileDigest::Blake3(digest), kind });
         }
         Ok(Arc::new(Snapshot::Local(found)))
+    }
+
+    /// The recipes that `selectors` name, all of which must be sound.
+    fn parse_all(&self, selectors: &[String]) -> Result<Vec<Arc<Recipe>>, WorkspaceError> {
+        let (mut recipes, mut problems) = (Vec::new(), Vec::new());
+        for text in self.find(selectors)?.recipes {
+            match config::load(&text.path, &text.text, &self.vocabulary) {
+                Ok(recipe) => recipes.push(Arc::new(recipe)),
+                Err(found) => problems.extend(found),
+            }
+        }
+        if problems.is_empty() { Ok(recipes) } else { Err(WorkspaceError::Problems(problems)) }
     }
 
     /// Pins the sources of the selected recipes, and moves pins as `upgrade` says.

@@ -115,6 +115,7 @@ impl Workspace {
             pinning: Pinning::Pinned,
             detailed: false,
             closely: true,
+            briefly: false,
             versions,
             lookup: Some(Arc::new(move |key: &Digest| {
                 let outcome = driver::lookup(&own, &store, key)?;

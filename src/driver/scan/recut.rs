@@ -73,6 +73,7 @@ pub(super) fn recut<'scope>(
     let team = Team::new(scope, work_on(context, &work.file, results.clone()));
     // What is known of chunks that stay is about to be asked for, and is fetched by the way.
     let has_room = context.indexes.have_room_for(rows);
+    let reading_record = has_room.then(|| context.record.reading());
     // Whether chunks were given that may not be what they were taken for.
     let mut is_unsure = false;
     // The chunk that the columns were read from.
@@ -141,6 +142,7 @@ pub(super) fn recut<'scope>(
     let read = read();
     drop(reading);
     team.finish();
+    drop(reading_record);
     // The plan, which one thread asks for, waits for nothing of this: until now all of them were needed.
     context.store.write_beside();
     read?;
