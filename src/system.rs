@@ -6,9 +6,12 @@
 
 mod aside;
 mod entries;
+#[cfg(target_os = "linux")]
+mod linux;
 mod pages;
 mod probe;
 mod replacement;
+mod reuse;
 
 use std::{
     cell::RefCell,
@@ -25,7 +28,6 @@ use serde::{Deserialize, Serialize};
 
 pub use aside::Aside;
 pub use entries::{Entry, EntryKind, entries, kind, remove_empty_dir};
-pub use pages::let_go;
 pub use probe::{Probe, Space, Stamps, allow_open_files, available_memory, cores, nearest, space, stamps_each_change};
 pub use replacement::Replacement;
 

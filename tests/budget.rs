@@ -109,6 +109,12 @@ const PAGES: f64 = 32_768.0;
 /// Buffers of 64 KiB that a thread has once it has read something, whichever build that was in.
 const BUFFERS: f64 = (THREADS * 64 * 1024) as f64;
 
+/// A recipe over one local file.
+const ROWS_RECIPE: &str = "metadata: { phase: sft }
+datasets: [{ name: rows, source: rows.jsonl, format: jsonl, mix_ratio: 1.0 }]
+validation: { ratio: 0.1, seed: 1 }
+";
+
 /// Threads that look at recipes: each has buffers of its own, so machines with more of them would count more.
 const THREADS: usize = 2;
 
@@ -133,6 +139,23 @@ fn builds_cost_what_they_may() {
     counted.insert("a bound moved".into(), count(&open()));
     fs::remove_dir_all(folder.path().join("dataset")).expect("outputs were written");
     counted.insert("outputs restored".into(), count(&open()));
+
+    // A file that is cut into some chunks, of which one is cut anew; the row goes into one of the two outputs.
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let write = |path: &str, text: &str| fs::write(folder.path().join(path), text).expect("it can be written");
+    fs::create_dir_all(folder.path().join("config")).expect("a folder can be made");
+    write("config/rows.yaml", ROWS_RECIPE);
+    let row = |row: u32, words: usize| {
+        let answer = "an answer of some words ".repeat(words);
+        format!("{{\"instruction\":\"question {row}\",\"output\":\"{answer}\"}}\n")
+    };
+    let mut rows: Vec<String> = (0..5000).map(|number| row(number, 20)).collect();
+    write("rows.jsonl", &rows.concat());
+    let open = || Workspace::open(Settings::new(folder.path()));
+    open().build(&[], &BuildOptions::default()).expect("it can be built");
+    rows[2500] = row(5000, 21);
+    write("rows.jsonl", &rows.concat());
+    counted.insert("a row edited".into(), count(&open()));
 
     let valgrind = tempfile::tempdir().expect("a temporary folder");
     copy_recipes(valgrind.path());

@@ -2,7 +2,7 @@
 //!
 //! All of it is for speed: whatever cannot be had, or would take too much memory, is gathered from the cache as ever.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{output::Gathered, step::Context};
 use crate::{
@@ -47,6 +47,9 @@ pub(crate) struct FormerFile {
 /// The part of the memory of all gatherings that one may take for this.
 const SHARE: u64 = 4;
 
+/// Rows in blobs that there were none of then which are looked for by their hash: more than an edit by hand has.
+const LOOKED_FOR: u64 = 1 << 16;
+
 /// For each file of `names` what it holds, as far as that is known; `now` is what is to be written to them.
 pub(super) fn formers(context: &Context, names: &[String], now: &Gathered<'_>) -> Vec<Option<Former>> {
     let found = |name: &String| {
@@ -61,9 +64,12 @@ pub(super) fn formers(context: &Context, names: &[String], now: &Gathered<'_>) -
         let candidates: u64 = build.sources.iter().map(|source| source.kept).sum();
         let rows: u64 = build.files.iter().map(|file| file.rows).sum();
         let is_small = (candidates + rows) * size_of::<FormerRow>() as u64 <= context.memory.whole() / SHARE;
-        if is_small { candidates_of(context, build, now) } else { None }
+        let fresh = Fresh::of(context, build, now)?;
+        if is_small { Some((candidates_of(context, build, now, &fresh)?, fresh.blocks)) } else { None }
     });
-    let Some((build, candidates)) = build.zip(candidates) else { return names.iter().map(|_| None).collect() };
+    let Some((build, (candidates, compared))) = build.zip(candidates) else {
+        return names.iter().map(|_| None).collect();
+    };
     let former = |(at, file): (usize, Option<(std::fs::File, Digest)>)| {
         let (file, digest) = file?;
         let list = build.files.get(at).filter(|file| file.digest == digest)?.list;
@@ -75,7 +81,7 @@ pub(super) fn formers(context: &Context, names: &[String], now: &Gathered<'_>) -
                 Ok(())
             })
         });
-        read.is_ok().then_some(Former { file, digest, rows })
+        read.is_ok().then(|| Former { file, digest, rows, compared: compared.clone() })
     };
     files.into_iter().enumerate().map(former).collect()
 }
@@ -89,14 +95,52 @@ impl From<crate::artifact::Miss> for Unusable {
     }
 }
 
+/// Candidates in blobs that there were none of then: most of them stood in others.
+struct Fresh<'n> {
+    blocks: Vec<usize>,
+    /// Candidates by source, hash and length; the first of those that are alike.
+    candidates: HashMap<(&'n str, u64, u32), u32>,
+}
+
+impl<'n> Fresh<'n> {
+    /// Those of `now`, or none if they are many.
+    fn of(context: &Context, then: &FormerBuild, now: &Gathered<'n>) -> Option<Self> {
+        let sources = then.sources.iter();
+        let known: HashSet<(Digest, &str)> =
+            sources.flat_map(|source| source.chunks.iter().map(|(rows, _)| (*rows, source.name.as_str()))).collect();
+        let is_fresh = |block: &usize| !known.contains(&(now.blocks[*block].rows, now.source_name(*block)));
+        let mut blocks: Vec<usize> = (0..now.blocks.len()).filter(is_fresh).collect();
+        if blocks.iter().map(|block| u64::from(now.blocks[*block].candidates)).sum::<u64>() > LOOKED_FOR {
+            blocks.clear();
+        }
+        let (begins, mut candidates) = (begins(now), HashMap::new());
+        for block in &blocks {
+            for (number, place) in now.places(context, *block).ok()?.iter().enumerate() {
+                let row = (now.source_name(*block), place.hash, place.end - place.start);
+                candidates.entry(row).or_insert(begins[*block] + number as u32);
+            }
+        }
+        Some(Self { blocks, candidates })
+    }
+}
+
+/// The first candidate of each block.
+fn begins(now: &Gathered<'_>) -> Vec<u32> {
+    now.blocks.iter().scan(0, |next, block| Some(std::mem::replace(next, *next + block.candidates))).collect()
+}
+
 /// The former candidates, by their numbers then.
-fn candidates_of(context: &Context, build: &FormerBuild, now: &Gathered<'_>) -> Option<Vec<FormerRow>> {
+fn candidates_of(
+    context: &Context,
+    build: &FormerBuild,
+    now: &Gathered<'_>,
+    fresh: &Fresh<'_>,
+) -> Option<Vec<FormerRow>> {
     let mut blocks: HashMap<(Digest, &str), usize> = HashMap::new();
     for (number, block) in now.blocks.iter().enumerate().rev() {
         blocks.insert((block.rows, now.source_name(number)), number);
     }
-    let begins: Vec<u32> =
-        now.blocks.iter().scan(0, |next, block| Some(std::mem::replace(next, *next + block.candidates))).collect();
+    let begins = begins(now);
     let mut candidates = Vec::new();
     for source in &build.sources {
         let selection: Selection = postcard::from_bytes(&context.store.peek(&source.selection).ok()?).ok()?;
@@ -116,7 +160,10 @@ fn candidates_of(context: &Context, build: &FormerBuild, now: &Gathered<'_>) -> 
                         next += 1;
                         next - 1
                     }
-                    None => GONE,
+                    None => {
+                        let row = (source.name.as_str(), index.row_hash[sample as usize], range.len() as u32);
+                        fresh.candidates.get(&row).copied().unwrap_or(GONE)
+                    }
                 };
                 candidates.push(FormerRow { candidate, bytes: range.len() as u32 + ending });
             }

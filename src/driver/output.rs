@@ -79,7 +79,7 @@ impl<'a> Gathered<'a> {
     }
 
     /// Where they stand in it.
-    fn places(&self, context: &Context, block: usize) -> Result<Vec<materialise::Place>, Stop> {
+    pub(super) fn places(&self, context: &Context, block: usize) -> Result<Vec<materialise::Place>, Stop> {
         context.check()?;
         let source = &self.sources[self.blocks[block].source as usize];
         let index = context.indexes.of(&source.chunks[self.chunks[block]])?;
@@ -115,7 +115,7 @@ pub(super) fn output(
     let names = &file_names(stem)[..2];
     let mut sinks = Vec::with_capacity(names.len());
     for name in names {
-        sinks.push(Sink::new(&context.output_dir.join(name))?);
+        sinks.push(Sink::new(&context.output_dir.join(name), Some(context.aside.clone()))?);
     }
     let formers = formers(context, names, &gathered);
     let rows = Rows {
@@ -146,7 +146,7 @@ pub(super) fn quarantine(
 ) -> Result<(FileOutcome, Vec<Unplaced>), Stop> {
     let path = context.output_dir.join(file_names(stem)[2].clone());
     system::create_dir(path.parent().expect("the quarantine file has a folder"))?;
-    let mut sink = Sink::new(&path)?;
+    let mut sink = Sink::new(&path, Some(context.aside.clone()))?;
     let mut rows = 0;
     for source in sources {
         let selection = selection(context, &source.selected)?;
@@ -257,7 +257,6 @@ impl Unplaced {
     fn put_in_place(self, context: &Context) -> Result<(), Stop> {
         let Self { written, rows } = self;
         let (destination, digest, bytes) = (written.destination.clone(), written.digest, written.bytes);
-        context.aside.keep(&destination);
         let stat = written.put_in_place()?;
         if let Some(folder) = destination.parent() {
             context.folders.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.to_owned());

@@ -2,7 +2,6 @@
 
 use std::{
     fs::File,
-    ops::Range,
     os::unix::fs::FileExt,
     sync::{
         Arc, Mutex, PoisonError,
@@ -19,10 +18,7 @@ use super::{
     sink::Sink,
     target::Target,
 };
-use crate::{hash::PIECE, system};
-
-/// Bytes at both ends of a piece that others read, too: those of rows that are in several pieces, nearly always.
-const SEAM: u64 = 16 << 10;
+use crate::hash::PIECE;
 
 /// What is to be written where.
 pub(super) struct Plan {
@@ -152,10 +148,11 @@ impl Plan {
         self.outputs.iter().map(|output| output.stands).collect()
     }
 
-    /// The blocks of rows that are not kept.
+    /// The blocks of rows that are not kept, or that what is kept is compared with.
     pub(super) fn needed(&self) -> Vec<usize> {
         let mut is_needed = vec![false; self.sources.len()];
         for output in &self.outputs {
+            output.former.iter().flat_map(|former| &former.compared).for_each(|block| is_needed[*block] = true);
             let mut row = 0;
             let behind = [(output.list.len() as u32, 0)];
             for (first, end) in output.kept.iter().map(|stretch| stretch.rows).chain(behind) {
@@ -189,7 +186,9 @@ impl Plan {
         share(pieces.len(), move |item| {
             let (output, number) = pieces[item];
             let target = &written[output];
-            match shared.piece(output, number, target.room()) {
+            // Room of one file is as good for another.
+            let room = written.iter().find_map(|target| target.used_room()).unwrap_or_default();
+            match shared.piece(output, number, room) {
                 Some(piece) if shared.plan.outputs[output].stands.is_some() => target.take_back(piece),
                 Some(piece) => target.put(number, piece),
                 None => {}
@@ -209,7 +208,7 @@ impl Plan {
 /// A plan under way.
 struct Filling {
     plan: Plan,
-    /// The bytes of blocks that are needed.
+    /// The bytes of blocks that are needed; of others none.
     blocks: Vec<Arc<Vec<u8>>>,
     interrupt: Arc<AtomicBool>,
     /// The first that was met; pieces after it are not filled.
@@ -240,15 +239,11 @@ impl Filling {
         let (row, mut at) = output.begins[number];
         let mut row = row as usize;
         let mut kept = output.kept.partition_point(|stretch| stretch.rows.1 as usize <= row);
-        // The first and the end of what is copied.
-        let mut copied: Option<(u64, u64)> = None;
         while at < piece.end() {
             match output.kept.get(kept) {
                 Some(stretch) if stretch.rows.0 as usize <= row => {
                     let former = output.former.as_ref().ok_or(Trouble::Mismatch)?;
-                    let stood = self.copy(output, &former.file, stretch, piece, &mut row, &mut at)?;
-                    let (first, end) = copied.unwrap_or((stood.start, stood.end));
-                    copied = Some((first.min(stood.start), end.max(stood.end)));
+                    self.copy(output, &former.file, stretch, piece, &mut row, &mut at)?;
                     kept += 1;
                 }
                 stretch => {
@@ -265,14 +260,10 @@ impl Filling {
                 }
             }
         }
-        if let (Some(former), None, Some((first, end))) = (&output.former, output.stands, copied) {
-            // It is about to be replaced. Freed bit by bit beside the rest, no one waits for it.
-            system::let_go(&former.file, first + SEAM..end.saturating_sub(SEAM));
-        }
         Ok(())
     }
 
-    /// Copies what a piece has of a stretch, and checks each row of it; returns where that stood.
+    /// Copies what a piece has of a stretch, and checks each row of it.
     fn copy(
         &self,
         output: &Output,
@@ -281,7 +272,7 @@ impl Filling {
         piece: &mut Piece<'_>,
         row: &mut usize,
         at: &mut u64,
-    ) -> Result<Range<u64>, Trouble> {
+    ) -> Result<(), Trouble> {
         let there = |at: u64| stretch.from + (at - stretch.bytes.0);
         let (first, last) = (stretch.bytes.0.max(piece.begin), stretch.bytes.1.min(piece.end()));
         let whole = piece.slice(first, last).ok_or(Trouble::Mismatch)?;
@@ -297,25 +288,38 @@ impl Filling {
                 let ending = &*self.plan.endings[expected.source as usize];
                 let end = *at + u64::from(expected.bytes) + ending.len() as u64;
                 if let Some(bytes) = piece.slice(*at, end) {
-                    expected.check(bytes, ending)?;
+                    self.check(expected, bytes, ending)?;
                 } else {
                     // It is in two pieces or more: what is checked is read anew, and what was checked is put.
                     let mut bytes = vec![0; (end - *at) as usize];
                     former.read_exact_at(&mut bytes, there(*at)).map_err(|_| Trouble::Stale)?;
-                    expected.check(&bytes, ending)?;
+                    self.check(expected, &bytes, ending)?;
                     piece.put(*at, &bytes);
                 }
                 *at = end;
                 *row += 1;
             }
         }
-        Ok(there(first)..there(last))
+        Ok(())
     }
 
     fn expected(&self, candidate: usize) -> Expected {
         let place = &self.plan.rows[candidate];
         let source = self.plan.sources[place.block as usize];
-        Expected { bytes: place.end - place.start, source, hash: self.plan.hashes[candidate] }
+        let (block, start, bytes) = (place.block, place.start, place.end - place.start);
+        Expected { block, start, bytes, source, hash: self.plan.hashes[candidate] }
+    }
+
+    /// Checks a row that was read, and the ending that it is to have.
+    fn check(&self, expected: &Expected, bytes: &[u8], ending: &[u8]) -> Result<(), Trouble> {
+        let (row, behind) = bytes.split_at_checked(expected.bytes as usize).ok_or(Trouble::Mismatch)?;
+        let block = &self.blocks[expected.block as usize];
+        let is_it = if block.is_empty() {
+            xxh3_64(row) == expected.hash
+        } else {
+            block.get(expected.start as usize..).is_some_and(|bytes| bytes.starts_with(row))
+        };
+        if is_it && behind == ending { Ok(()) } else { Err(Trouble::Stale) }
     }
 }
 
@@ -326,19 +330,15 @@ const AT_ONCE: usize = 16;
 /// What a row of a former file has to be.
 #[derive(Clone, Copy, Default)]
 struct Expected {
+    /// Its block, and where it begins there.
+    block: u32,
+    start: u32,
     /// How long it is without its ending.
     bytes: u32,
     /// Whose ending it has.
     source: u32,
     /// What it hashes to.
     hash: u64,
-}
-
-impl Expected {
-    fn check(&self, bytes: &[u8], ending: &[u8]) -> Result<(), Trouble> {
-        let (row, behind) = bytes.split_at_checked(self.bytes as usize).ok_or(Trouble::Mismatch)?;
-        if behind == ending && xxh3_64(row) == self.hash { Ok(()) } else { Err(Trouble::Stale) }
-    }
 }
 
 /// A piece of an output, and where it begins there.

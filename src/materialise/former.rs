@@ -1,7 +1,8 @@
 //! Rows that stand in a file which an earlier build wrote, in the same order: they are copied from there.
 //!
 //! A row is named by its blob and its place in it, never by what the file holds; what is read of the file is checked row
-//! by row against the hash of the sample. A file that was changed, by whomever, costs time and nothing else.
+//! by row against the hash of the sample. A row that has come into another blob may be found by its hash: what is read of
+//! it is compared with that blob. A file that was changed, by whomever, costs time and nothing else.
 
 use std::fs::File;
 
@@ -19,6 +20,8 @@ pub struct Former {
     pub digest: Digest,
     /// Its rows in order.
     pub rows: Vec<FormerRow>,
+    /// The blocks of rows that were found in it by their hash.
+    pub compared: Vec<usize>,
 }
 
 /// A former file that holds all of an output and nothing else: there is nothing to write.

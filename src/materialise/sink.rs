@@ -10,7 +10,10 @@ use std::{
 };
 
 use super::target::{Target, Written};
-use crate::{hash::PIECE, system::FileError};
+use crate::{
+    hash::PIECE,
+    system::{Aside, FileError},
+};
 
 /// Pieces that may wait to be written.
 const WAITING: usize = 4;
@@ -39,10 +42,10 @@ struct Queue {
 }
 
 impl Sink {
-    /// Starts a file for `destination`, whose folder must exist.
-    pub fn new(destination: &Path) -> Result<Self, FileError> {
-        let line =
-            Line { target: Arc::new(Target::new(destination)?), queue: Mutex::default(), written: Condvar::new() };
+    /// Starts a file for `destination`, whose folder must exist; what it replaces is kept `aside`.
+    pub fn new(destination: &Path, aside: Option<Arc<Aside>>) -> Result<Self, FileError> {
+        let target = Arc::new(Target::new(destination, aside)?);
+        let line = Line { target, queue: Mutex::default(), written: Condvar::new() };
         Ok(Self { line: Arc::new(line), piece: Vec::new(), number: 0 })
     }
 
@@ -135,7 +138,7 @@ mod tests {
                 let path = folder.path().join(format!("{threads} {rows}"));
                 let mut wanted = Vec::new();
                 let written = pool.install(|| {
-                    let mut sink = Sink::new(&path).unwrap();
+                    let mut sink = Sink::new(&path, None).unwrap();
                     for i in 0..rows {
                         let row = format!("{i} {}\n", "x".repeat(i as usize % 90));
                         sink.write(row.as_bytes()).unwrap();
@@ -149,7 +152,7 @@ mod tests {
             }
             let path = folder.path().join("longer than a piece");
             let long = vec![b'x'; PIECE * 5 / 2];
-            let mut sink = Sink::new(&path).unwrap();
+            let mut sink = Sink::new(&path, None).unwrap();
             sink.write(&long).unwrap();
             assert_eq!(sink.finish().unwrap().unwrap().digest, Digest::of(&long));
         }

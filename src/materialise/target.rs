@@ -3,12 +3,12 @@
 use std::{
     collections::VecDeque,
     path::{Path, PathBuf},
-    sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 use crate::{
     hash::{Digest, PIECE, PieceHash, Pieces},
-    system::{FileError, Replacement, Stat},
+    system::{Aside, FileError, Replacement, Stat},
 };
 
 /// Bytes that the disk is told of together, once the last of them are there: pieces come nearly in order.
@@ -65,21 +65,30 @@ pub struct Written {
 }
 
 impl Target {
-    /// Starts a file for `destination`, whose folder must exist.
-    pub(super) fn new(destination: &Path) -> Result<Self, FileError> {
-        let replacement = RwLock::new(Some(Replacement::new(destination)?));
+    /// Starts a file for `destination`, whose folder must exist; what it replaces is kept `aside`.
+    pub(super) fn new(destination: &Path, aside: Option<Arc<Aside>>) -> Result<Self, FileError> {
+        let mut replacement = Replacement::new(destination)?;
+        if let Some(aside) = aside {
+            replacement = replacement.with_aside(aside);
+        }
+        let replacement = RwLock::new(Some(replacement));
         Ok(Self { destination: destination.to_owned(), replacement, state: Mutex::default(), written: Condvar::new() })
     }
 
     /// Reserves room on the disk for all of the file, before any of it is put.
     pub(super) fn reserve(&self, bytes: u64) -> Result<(), FileError> {
-        let replacement = self.replacement.read().unwrap_or_else(PoisonError::into_inner);
-        replacement.as_ref().map_or(Ok(()), |replacement| replacement.reserve(bytes))
+        let mut replacement = self.replacement.write().unwrap_or_else(PoisonError::into_inner);
+        replacement.as_mut().map_or(Ok(()), |replacement| replacement.reserve(bytes))
     }
 
     /// Room for a piece: that of an earlier one, with whatever is in it, or none yet.
     pub(super) fn room(&self) -> Vec<u8> {
-        self.state().empty.pop().unwrap_or_default()
+        self.used_room().unwrap_or_default()
+    }
+
+    /// Room of an earlier piece.
+    pub(super) fn used_room(&self) -> Option<Vec<u8>> {
+        self.state().empty.pop()
     }
 
     /// Takes room back that was not written.
@@ -180,9 +189,9 @@ impl Target {
         let mut state = self.settled();
         state.failed.take().map_or(Ok(()), Err)?;
         let replacement = self.replacement.write().unwrap_or_else(PoisonError::into_inner).take();
-        let made = replacement.zip(state.pieces.digest());
-        let destination = self.destination.clone();
-        Ok(made.map(|(replacement, digest)| Written { replacement, destination, digest, bytes: state.bytes }))
+        let Some((replacement, digest)) = replacement.zip(state.pieces.digest()) else { return Ok(None) };
+        replacement.cut_off(state.bytes)?;
+        Ok(Some(Written { replacement, destination: self.destination.clone(), digest, bytes: state.bytes }))
     }
 }
 

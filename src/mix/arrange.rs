@@ -157,7 +157,8 @@ fn deal<C: Candidates>(
     room: Room<'_>,
 ) -> Result<(Arrangement, Ranks), C::Error> {
     let sorter = || Sorter::new(room.scratch, room.bytes / 2, 1 << 32);
-    let (mut train, mut validation) = (sorter(), sorter());
+    // Nearly all of them are for training.
+    let (mut train, mut validation) = (sorter().expect(candidates.count()), sorter());
     let mut realised = vec![Realised::default(); shares.len()];
     let (mut lowest, mut highest) = (u64::MAX, 0);
     candidates.each(&mut |candidate| {

@@ -2,14 +2,21 @@
 
 use std::{fs::File, io, num::NonZeroU64, ops::Range};
 
-/// Tells the system that some bytes of a file need not be in memory. It frees what the disk has, and
-/// begins to write out what the disk has not: so says Linux's `mm/fadvise.c` of `POSIX_FADV_DONTNEED`. Elsewhere nothing
-/// happens, and no one may rely on more.
-pub fn let_go(file: &File, bytes: Range<u64>) {
+/// Tells the system that some bytes of a file, which the disk has, need not be in memory.
+pub(super) fn let_go(file: &File, bytes: Range<u64>) {
     #[cfg(target_os = "linux")]
     if let Some(length) = bytes.end.checked_sub(bytes.start).and_then(NonZeroU64::new) {
         rustix::fs::fadvise(file, bytes.start, Some(length), rustix::fs::Advice::DontNeed).ok();
     }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file, bytes);
+}
+
+/// Has the disk begin to take some bytes of a file, which stay in memory. Nothing may rest on it: elsewhere than on Linux
+/// nothing happens, and what goes wrong shows when the file is synced.
+pub(super) fn write_out(file: &File, bytes: Range<u64>) {
+    #[cfg(target_os = "linux")]
+    super::linux::write_out(file, bytes).ok();
     #[cfg(not(target_os = "linux"))]
     let _ = (file, bytes);
 }

@@ -6,16 +6,19 @@ use std::{
     ops::Range,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    sync::Arc,
     thread,
 };
 
-use super::{FileError, Stat, at, pages, stat_file, sync_dir};
+use super::{Aside, FileError, Stat, at, pages, stat_file, sync_dir};
 
 /// A file being written beside its destination; dropped without [`Replacement::put_in_place`], it leaves nothing behind.
 #[derive(Debug)]
 pub struct Replacement {
     temporary: tempfile::NamedTempFile,
     destination: PathBuf,
+    /// Where what is replaced is kept, and what was replaced before was.
+    aside: Option<Arc<Aside>>,
 }
 
 impl Write for Replacement {
@@ -46,18 +49,33 @@ impl Replacement {
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
             .tempfile_in(folder)
             .map_err(at("write beside", destination))?;
-        Ok(Self { temporary, destination: destination.to_owned() })
+        Ok(Self { temporary, destination: destination.to_owned(), aside: None })
     }
 
-    /// Reserves room on the disk for so many bytes that are to be written; fails if the disk is known to have none.
-    pub fn reserve(&self, bytes: u64) -> Result<(), FileError> {
+    /// The same, if it is a large file: what it replaces is kept, and it is written over what was kept then.
+    pub fn with_aside(self, aside: Arc<Aside>) -> Self {
+        aside.prepare(&self.destination);
+        Self { aside: Some(aside), ..self }
+    }
+
+    /// Reserves room on the disk for so many bytes that are to be written; fails if the disk is known to have none. The
+    /// file may be longer than what is written to it until it is [cut off](Self::cut_off).
+    pub fn reserve(&mut self, bytes: u64) -> Result<(), FileError> {
+        if let Some(aside) = &self.aside {
+            aside.give(&self.destination, &mut self.temporary, bytes);
+        }
         pages::reserve(self.temporary.as_file(), bytes).map_err(at("write", &self.destination))
     }
 
     /// Has the disk begin to take bytes that were written and will stay, while more come: the sync at the end then has less
     /// to wait for.
     pub fn write_out(&self, bytes: Range<u64>) {
-        pages::let_go(self.temporary.as_file(), bytes);
+        pages::write_out(self.temporary.as_file(), bytes);
+    }
+
+    /// Ends the file behind so many bytes.
+    pub fn cut_off(&self, bytes: u64) -> Result<(), FileError> {
+        self.temporary.as_file().set_len(bytes).map_err(at("write", &self.destination))
     }
 
     /// Appends bytes.
@@ -101,12 +119,15 @@ impl Replacement {
 
     /// Waits until the disk has the file.
     pub fn sync(&self) -> Result<(), FileError> {
-        make_way(&self.destination);
+        make_way(&self.destination, self.aside.is_some());
         self.temporary.as_file().sync_all().map_err(at("sync", &self.destination))
     }
 
     /// Puts the file in place; returns its stat. Its name outlasts a power cut once its folder is synced.
     pub fn put_in_place(self) -> Result<Stat, FileError> {
+        if let Some(aside) = &self.aside {
+            aside.keep(&self.destination);
+        }
         let replaced = File::open(&self.destination).ok();
         let file =
             self.temporary.persist(&self.destination).map_err(|error| at("write", &self.destination)(error.error))?;
@@ -119,9 +140,11 @@ impl Replacement {
 const LARGE: u64 = 1 << 20;
 
 /// Has the system free the memory that a file which is about to be replaced takes: now, while the disk is waited for, and
-/// not when it loses its name, which would hold up everything else that the file system is to write.
-fn make_way(destination: &Path) {
-    if let Some(file) = File::open(destination).ok().filter(is_large) {
+/// not when it loses its name, which would hold up everything else that the file system is to write. One that is kept need
+/// not be freed.
+fn make_way(destination: &Path, is_kept_aside: bool) {
+    let stays = |file: &File| is_kept_aside && file.metadata().is_ok_and(|meta| Aside::keeps(meta.len()));
+    if let Some(file) = File::open(destination).ok().filter(|file| is_large(file) && !stays(file)) {
         thread::Builder::new().spawn(move || pages::let_go(&file, 0..i64::MAX as u64)).ok();
     }
 }

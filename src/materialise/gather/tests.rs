@@ -108,7 +108,7 @@ impl Fixture {
             check: &|| if self.interrupt.load(Ordering::Relaxed) { Err(Problem::Stopped) } else { Ok(()) },
         };
         let paths: Vec<_> = (0..lists.len()).map(|number| self.folder.path().join(format!("{number}.jsonl"))).collect();
-        let mut sinks: Vec<Sink> = paths.iter().map(|path| Sink::new(path).unwrap()).collect();
+        let mut sinks: Vec<Sink> = paths.iter().map(|path| Sink::new(path, None).unwrap()).collect();
         let stands = rows.gather(&orders, &mut sinks, formers, &Budget::new(memory), self.folder.path())?;
         let written = sinks.into_iter().zip(&paths).zip(stands).map(|((sink, path), stands)| {
             if let Some(Stands { digest, bytes }) = stands {
@@ -137,7 +137,7 @@ impl Fixture {
         };
         let (file, digest) = (system::open(&path).unwrap(), Digest::of(bytes));
         self.held.lock().unwrap().insert(digest, bytes.to_vec());
-        Some(Former { file, digest, rows: list.iter().map(row).collect() })
+        Some(Former { file, digest, rows: list.iter().map(row).collect(), compared: Vec::new() })
     }
 }
 
@@ -217,6 +217,30 @@ fn what_a_former_file_holds_is_copied_and_whatever_else_it_holds_does_no_harm() 
         assert_eq!(fixture.stood.load(Ordering::Relaxed), 0, "a file that holds something else is none of them");
         let missing = fixture.gather(&lists[1..2], vec![None], u64::MAX).unwrap_err();
         assert!(matches!(missing, Problem::Miss(_)), "{missing}");
+    });
+}
+
+#[test]
+fn what_was_found_by_its_hash_is_compared_with_its_block() {
+    on_pools(|| {
+        let mut fixture = Fixture::new();
+        let lists = vec![(0..300).collect::<Vec<u32>>()];
+        let wanted = fixture.bytes(&lists[0]);
+        // Another row in its place, as long and, so let it seem, of the same hash.
+        let (line, place) = (&fixture.lines[150], &mut fixture.places[1][50]);
+        let at = wanted.windows(line.len()).position(|window| window == line).unwrap();
+        let mut other = wanted.clone();
+        other[at + 20] ^= 1;
+        place.hash = xxh3_64(&other[at..at + (place.end - place.start) as usize]);
+        let gather = |bytes: &[u8], compared: &[usize]| {
+            let former = fixture.former("former", &lists[0], bytes, |_| false).unwrap();
+            let former = Former { compared: compared.to_vec(), ..former };
+            let gathered = fixture.gather(&lists, vec![Some(former)], u64::MAX).unwrap().remove(0);
+            (gathered, fixture.stood.swap(0, Ordering::Relaxed))
+        };
+        assert!(gather(&other, &[1]) == (wanted.clone(), 0));
+        assert!(gather(&other, &[]) == (other.clone(), 1), "by the hash alone it could be taken for the other");
+        assert!(gather(&wanted, &[1]) == (wanted.clone(), 1), "the right one stands");
     });
 }
 

@@ -1,6 +1,6 @@
 //! What `cache gc` removes.
 
-use std::{collections::BTreeSet, fs, path::Path, process::Stdio, thread, time::Duration};
+use std::{collections::BTreeSet, fs, io::Read, path::Path, process::Stdio, thread, time::Duration};
 
 use datac::workspace::{BuildOptions, CacheBounds, Collected, RecipeStatus};
 
@@ -173,7 +173,7 @@ fn leftovers_and_downloads_that_no_lock_pins_are_removed() {
 }
 
 #[test]
-fn a_large_file_that_was_replaced_is_kept_until_the_next_build_or_gc() {
+fn a_large_file_that_was_replaced_is_kept_until_it_is_written_over_or_gc() {
     let space = Space::new();
     let name = "sft_one_train.jsonl".to_owned();
     let line = |number: u32| format!("{{\"instruction\":\"ask {number}\",\"output\":\"{}\"}}\n", "word ".repeat(1000));
@@ -186,14 +186,24 @@ fn a_large_file_that_was_replaced_is_kept_until_the_next_build_or_gc() {
     };
     space.build();
     assert!(kept().is_empty(), "nothing was there to be replaced");
-    for number in 1000..1003 {
+    // Whoever reads a file goes on to read it, however often it is replaced.
+    let mut read = Vec::new();
+    for number in 1000..1005 {
         let former = space.outputs().remove(&name).unwrap();
+        if number % 2 == 0 {
+            read.push((fs::File::open(space.path(&format!("dataset/{name}"))).unwrap(), former.clone()));
+        }
         space.write("data/a.jsonl", format!("{source}{}", line(number)));
         assert_eq!(ran(&space.build()), "1 arrange, 1 convert, 1 output, 1 scan, 1 select");
         assert!(kept() == [former], "the file before this one, and it alone");
         space.build();
         assert_eq!(kept().len(), 1, "a build that has nothing to do leaves it");
         space.assert_clean();
+    }
+    for (mut file, bytes) in read {
+        let mut whole = Vec::new();
+        file.read_to_end(&mut whole).unwrap();
+        assert!(whole == bytes);
     }
     let collected = collect(&space, &CacheBounds::default());
     assert_eq!((collected.temporary.files, collected.blobs.files), (1, 0), "{collected:?}");
