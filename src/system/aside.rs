@@ -8,6 +8,7 @@ use std::{
     collections::BTreeMap,
     fs,
     hash::{DefaultHasher, Hash, Hasher},
+    os::unix::fs::MetadataExt,
     path::{self, Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
@@ -27,6 +28,8 @@ const LEAST_BYTES: u64 = 4 << 20;
 #[derive(Debug)]
 pub struct Aside {
     folder: PathBuf,
+    /// The file system that it is on.
+    device: Option<u64>,
     state: Mutex<State>,
 }
 
@@ -54,7 +57,8 @@ impl Aside {
             }
         }
         state.free(&folder, lost);
-        Self { folder, state: Mutex::new(state) }
+        let device = fs::metadata(&folder).ok().map(|meta| meta.dev());
+        Self { folder, device, state: Mutex::new(state) }
     }
 
     /// Begins to make ready what was kept when `path` was replaced last: it may soon be replaced again.
@@ -71,32 +75,32 @@ impl Aside {
         }
     }
 
-    /// Takes what was kept when `path` was replaced last for the new file that is to replace it now, of so many bytes;
-    /// says whether it did. What is at `path` is to be kept next: what stands in its way begins to be freed.
-    pub(super) fn give(&self, path: &Path, temporary: &mut NamedTempFile, bytes: u64) -> bool {
-        let Some(name) = name_of(path) else { return false };
+    /// Takes what was kept when `path` was replaced last for the new file that is to replace it now, of so many bytes, if
+    /// it may be used. What is at `path` is to be kept next: what stands in its way begins to be freed.
+    pub(super) fn give(&self, path: &Path, temporary: &mut NamedTempFile, bytes: u64) {
+        let Some(name) = name_of(path) else { return };
         let mut state = self.state();
         state.settle();
-        let is_kept = state.before.remove(&name).is_some();
-        let kept = self.folder.join(&name);
-        let is_given = is_kept && reuse::reuse(&kept, temporary, bytes).is_ok();
-        let lost = if is_kept && !is_given { vec![name] } else { Vec::new() };
-        state.free(&self.folder, lost);
-        if let Some(bytes) = size(path) {
+        if state.before.remove(&name).is_some() && reuse::reuse(&self.folder.join(&name), temporary, bytes).is_err() {
+            state.free(&self.folder, vec![name]);
+        }
+        if let Some(bytes) = self.size(path) {
             state.make_room(&self.folder, bytes);
         }
-        is_given
     }
 
-    /// Whether a file of this size is kept when it is replaced, if all goes well.
-    pub(super) fn keeps(bytes: u64) -> bool {
-        (LEAST_BYTES..=MOST_BYTES).contains(&bytes)
+    /// The size of the file at `path`, if it is to be kept when it is replaced: not if it is small, or larger than all that
+    /// is kept, or on another file system. A link is not followed: it would be kept itself.
+    pub(super) fn size(&self, path: &Path) -> Option<u64> {
+        let meta = fs::symlink_metadata(path).ok()?;
+        let is_of_use = meta.is_file() && (LEAST_BYTES..=MOST_BYTES).contains(&meta.len());
+        (is_of_use && Some(meta.dev()) == self.device).then_some(meta.len())
     }
 
-    /// Keeps a file that is about to be replaced, under another name. One that is small, or that there is no room for, or
-    /// that is on another file system than the folder, is not kept: it is freed when it is replaced.
+    /// Keeps a file that is about to be replaced, under another name; unless it is of no use or there is no room for it: it
+    /// is freed when it is replaced.
     pub(super) fn keep(&self, path: &Path) {
-        let Some((name, bytes)) = name_of(path).zip(size(path)) else { return };
+        let Some((name, bytes)) = name_of(path).zip(self.size(path)) else { return };
         let mut state = self.state();
         if state.before.remove(&name).is_some() {
             state.free(&self.folder, vec![name.clone()]);
@@ -147,12 +151,6 @@ impl State {
     }
 }
 
-/// The size of a file that is to be kept: not of a link, which would be kept itself, and not what it leads to.
-fn size(path: &Path) -> Option<u64> {
-    let meta = fs::symlink_metadata(path).ok()?;
-    (meta.is_file() && Aside::keeps(meta.len())).then_some(meta.len())
-}
-
 /// What a file is called that is kept for `path`.
 fn name_of(path: &Path) -> Option<String> {
     let mut hasher = DefaultHasher::new();
@@ -167,7 +165,7 @@ fn is_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Write as _, os::unix::fs::MetadataExt, sync::Arc};
+    use std::{io::Write as _, sync::Arc};
 
     use super::*;
     use crate::system;

@@ -119,7 +119,10 @@ impl Replacement {
 
     /// Waits until the disk has the file.
     pub fn sync(&self) -> Result<(), FileError> {
-        make_way(&self.destination, self.aside.is_some());
+        let is_kept = self.aside.as_ref().is_some_and(|aside| aside.size(&self.destination).is_some());
+        if !is_kept {
+            make_way(&self.destination);
+        }
         self.temporary.as_file().sync_all().map_err(at("sync", &self.destination))
     }
 
@@ -140,11 +143,9 @@ impl Replacement {
 const LARGE: u64 = 1 << 20;
 
 /// Has the system free the memory that a file which is about to be replaced takes: now, while the disk is waited for, and
-/// not when it loses its name, which would hold up everything else that the file system is to write. One that is kept need
-/// not be freed.
-fn make_way(destination: &Path, is_kept_aside: bool) {
-    let stays = |file: &File| is_kept_aside && file.metadata().is_ok_and(|meta| Aside::keeps(meta.len()));
-    if let Some(file) = File::open(destination).ok().filter(|file| is_large(file) && !stays(file)) {
+/// not when it loses its name, which would hold up everything else that the file system is to write.
+fn make_way(destination: &Path) {
+    if let Some(file) = File::open(destination).ok().filter(is_large) {
         thread::Builder::new().spawn(move || pages::let_go(&file, 0..i64::MAX as u64)).ok();
     }
 }
