@@ -49,8 +49,8 @@ impl<const N: usize> Sorter<N> {
         Self { scratch: scratch.to_owned(), limit, reach: reach.max(1), held: Vec::new(), files: Vec::new() }
     }
 
-    /// Makes room for so many records at once, or for as many as are held.
-    pub fn expect(mut self, records: u64) -> Self {
+    /// Makes room for so many records at once, or for as many as memory may hold.
+    pub fn with_room_for(mut self, records: u64) -> Self {
         self.held.reserve_exact(usize::try_from(records).unwrap_or(usize::MAX).min(self.limit));
         self
     }

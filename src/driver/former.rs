@@ -64,8 +64,8 @@ pub(super) fn formers(context: &Context, names: &[String], now: &Gathered<'_>) -
         let candidates: u64 = build.sources.iter().map(|source| source.kept).sum();
         let rows: u64 = build.files.iter().map(|file| file.rows).sum();
         let is_small = (candidates + rows) * size_of::<FormerRow>() as u64 <= context.memory.whole() / SHARE;
-        let fresh = Fresh::of(context, build, now)?;
-        if is_small { Some((candidates_of(context, build, now, &fresh)?, fresh.blocks)) } else { None }
+        let fresh = is_small.then(|| Fresh::of(context, build, now)).flatten()?;
+        Some((candidates_of(context, build, now, &fresh)?, fresh.blocks))
     });
     let Some((build, (candidates, compared))) = build.zip(candidates) else {
         return names.iter().map(|_| None).collect();

@@ -146,7 +146,7 @@ pub(super) fn quarantine(
 ) -> Result<(FileOutcome, Vec<Unplaced>), Stop> {
     let path = context.output_dir.join(file_names(stem)[2].clone());
     system::create_dir(path.parent().expect("the quarantine file has a folder"))?;
-    let mut sink = Sink::new(&path, Some(context.aside.clone()))?;
+    let mut sink = Sink::new(&path, None)?;
     let mut rows = 0;
     for source in sources {
         let selection = selection(context, &source.selected)?;

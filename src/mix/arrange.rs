@@ -158,7 +158,7 @@ fn deal<C: Candidates>(
 ) -> Result<(Arrangement, Ranks), C::Error> {
     let sorter = || Sorter::new(room.scratch, room.bytes / 2, 1 << 32);
     // Nearly all of them are for training.
-    let (mut train, mut validation) = (sorter().expect(candidates.count()), sorter());
+    let (mut train, mut validation) = (sorter().with_room_for(candidates.count()), sorter());
     let mut realised = vec![Realised::default(); shares.len()];
     let (mut lowest, mut highest) = (u64::MAX, 0);
     candidates.each(&mut |candidate| {
