@@ -8,11 +8,17 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-type Work = Arc<dyn Fn(usize) + Send + Sync>;
+/// What is to be done.
+struct Work<W, C> {
+    /// Does an item.
+    item: W,
+    /// Whether whoever does an item now would have to wait for others.
+    is_crowded: C,
+}
 
-struct Sharing {
+struct Sharing<W, C> {
     /// `None` once all is done: a thread that comes late finds nothing, and holds nothing.
-    work: Mutex<Option<Work>>,
+    work: Mutex<Option<Arc<Work<W, C>>>>,
     count: usize,
     /// The first item that no one has taken on.
     next: AtomicUsize,
@@ -23,7 +29,17 @@ struct Sharing {
 
 /// Does `work` for every number below `count`; returns when all is done.
 pub fn share(count: usize, work: impl Fn(usize) + Send + Sync + 'static) {
-    let work: Work = Arc::new(work);
+    share_unless(|| false, count, work);
+}
+
+/// As [`share`] does; where it `is_crowded`, so that one more thread would wait and not work, whoever helps looks for other
+/// work first.
+pub(super) fn share_unless(
+    is_crowded: impl Fn() -> bool + Send + Sync + 'static,
+    count: usize,
+    item: impl Fn(usize) + Send + Sync + 'static,
+) {
+    let work = Arc::new(Work { item, is_crowded });
     let sharing = Arc::new(Sharing {
         work: Mutex::new(Some(work.clone())),
         count,
@@ -33,12 +49,9 @@ pub fn share(count: usize, work: impl Fn(usize) + Send + Sync + 'static) {
     });
     for _ in 1..rayon::current_num_threads().min(count) {
         let sharing = sharing.clone();
-        rayon::spawn(move || {
-            let work = sharing.work.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            work.into_iter().for_each(|work| sharing.go(&work));
-        });
+        rayon::spawn(move || sharing.help());
     }
-    sharing.go(&work);
+    while sharing.one(&work) {}
     let mut done = sharing.done.lock().unwrap_or_else(PoisonError::into_inner);
     // What others have taken on is an item each, and they are at it.
     while *done < count {
@@ -47,21 +60,40 @@ pub fn share(count: usize, work: impl Fn(usize) + Send + Sync + 'static) {
     sharing.work.lock().unwrap_or_else(PoisonError::into_inner).take();
 }
 
-impl Sharing {
-    /// Works until no item is left that no one has taken on.
-    fn go(&self, work: &Work) {
-        loop {
-            let item = self.next.fetch_add(1, Ordering::Relaxed);
-            if item >= self.count {
+impl<W: Fn(usize), C: Fn() -> bool> Sharing<W, C> {
+    /// Does items until there are none left that no one has taken on.
+    fn help(&self) {
+        while let Some(work) = self.work() {
+            if (work.is_crowded)() {
+                // Other work may take long, and this may be done meanwhile: nothing of it is held.
+                drop(work);
+                if rayon::yield_now() == Some(rayon::Yield::Executed) {
+                    continue;
+                }
+            }
+            if !self.work().is_some_and(|work| self.one(&work)) {
                 return;
             }
-            work(item);
-            let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-            *done += 1;
-            if *done == self.count {
-                self.all_done.notify_all();
-            }
         }
+    }
+
+    fn work(&self) -> Option<Arc<Work<W, C>>> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Does the first item that no one has taken on; false if there is none.
+    fn one(&self, work: &Work<W, C>) -> bool {
+        let item = self.next.fetch_add(1, Ordering::Relaxed);
+        if item >= self.count {
+            return false;
+        }
+        (work.item)(item);
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        *done += 1;
+        if *done == self.count {
+            self.all_done.notify_all();
+        }
+        true
     }
 }
 

@@ -106,6 +106,12 @@ impl Target {
         self.write(state, Waiting { begin: number as u64 * PIECE as u64, bytes: piece, stay: true });
     }
 
+    /// Whether so much waits to be written that whoever puts more waits, too.
+    pub(super) fn is_full(&self) -> bool {
+        let state = self.state();
+        state.is_writing && state.waiting.len() >= WAITING
+    }
+
     /// Writes bytes in the same way that pieces will be written over.
     pub(super) fn put_aside(&self, begin: u64, bytes: Vec<u8>) {
         self.write(self.state(), Waiting { begin, bytes, stay: false });
