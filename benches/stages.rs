@@ -1,10 +1,16 @@
 //! Timings of single stages, `cargo bench --bench stages`: what one thread does with a few megabytes of rows.
 #![expect(clippy::disallowed_methods, reason = "a benchmark sets up its own folder")]
 
-use std::{fs, hint::black_box, io::Write, path::Path, sync::LazyLock};
+use std::{
+    fs,
+    hint::black_box,
+    io::Write,
+    path::Path,
+    sync::{Arc, LazyLock},
+};
 
 use datac::{
-    artifact::Store,
+    artifact::{Access, Record, Store},
     config::{SplitMethod, Validation},
     convert,
     decode::{self, Chunk, Compression, FileKind, Input, RowFormat},
@@ -177,6 +183,12 @@ fn arrange_million(bencher: Bencher<'_, '_>, bytes: usize) {
         .bench_local(|| mix::arrange(&Million, &allotment, &validation, room).expect("the disk takes it"));
 }
 
+/// A store below a folder, with a record of its own.
+fn store(folder: &Path) -> Store {
+    let record = Record::open(folder, Access::Write, Arc::new(|_| {})).expect("a record can be made");
+    Store::new(folder, Arc::new(record))
+}
+
 /// Compressing, hashing and storing what is not there yet.
 #[divan::bench(sample_count = 10)]
 fn store_put(bencher: Bencher<'_, '_>) {
@@ -184,7 +196,7 @@ fn store_put(bencher: Bencher<'_, '_>) {
         .counter(BytesCount::new(LINES.len()))
         .with_inputs(|| tempfile::tempdir().expect("a folder can be made"))
         .bench_local_refs(|folder| {
-            let store = Store::new(folder.path());
+            let store = store(folder.path());
             CHUNKS.iter().for_each(|chunk| {
                 black_box(store.put(&chunk.bytes).expect("the disk takes it"));
             });
@@ -195,7 +207,7 @@ fn store_put(bencher: Bencher<'_, '_>) {
 #[divan::bench(sample_count = 10)]
 fn store_get(bencher: Bencher<'_, '_>) {
     let folder = tempfile::tempdir().expect("a folder can be made");
-    let store = Store::new(folder.path());
+    let store = store(folder.path());
     let digests: Vec<_> = CHUNKS.iter().map(|chunk| store.put(&chunk.bytes).expect("the disk takes it")).collect();
     bencher.counter(BytesCount::new(LINES.len())).bench_local(|| {
         digests.iter().for_each(|digest| drop(black_box(store.get(digest).expect("it was just stored"))));

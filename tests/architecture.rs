@@ -78,7 +78,16 @@ const DOORS: &[(&[&str], &[&str])] = &[
     (&["zstd"], &["artifact/codec.rs", "decode/stream.rs", "decode/tests/hostile.rs"]),
     (&["flate2"], &["decode/stream.rs"]),
     (&["parquet", "arrow_array", "arrow_schema", "arrow_cast", "arrow_ipc", "csv", "csv_core"], &["decode/"]),
-    (&["rusqlite"], &["artifact/database.rs", "artifact/ledger.rs", "artifact/record.rs", "artifact/upkeep.rs"]),
+    (
+        &["rusqlite"],
+        &[
+            "artifact/database.rs",
+            "artifact/frames.rs",
+            "artifact/ledger.rs",
+            "artifact/record.rs",
+            "artifact/upkeep.rs",
+        ],
+    ),
     (&["whatlang"], &["quality/language.rs"]),
     (&["bpe_openai"], &["quality/tokens.rs"]),
     (&["globset"], &["workspace/select.rs"]),

@@ -5,11 +5,11 @@ use std::{path::Path, time::Duration};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{ledger, record::Warn, upkeep};
+use super::{frames, ledger, record::Warn, upkeep};
 use crate::system::{self, FileError};
 
 /// Raised when a table or the encoding of what it holds changes: another version begins an empty record.
-const SCHEMA_VERSION: i64 = 7;
+const SCHEMA_VERSION: i64 = 8;
 
 /// Opens a record for reading; `None` if it is empty or of another version.
 pub(super) fn read(path: &Path) -> rusqlite::Result<Option<Connection>> {
@@ -30,7 +30,10 @@ pub(super) fn read(path: &Path) -> rusqlite::Result<Option<Connection>> {
 pub(super) fn write(path: &Path) -> rusqlite::Result<Connection> {
     let (connection, version) = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     // NORMAL still syncs the database before its journal is truncated: a crash leaves the old or the new record.
-    connection.execute_batch("PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = NORMAL;")?;
+    // The pages of one transaction stay in memory, up to 16 MiB: writing some of them early would cost a sync and lock out
+    // whoever reads.
+    connection
+        .execute_batch("PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384;")?;
     if version != SCHEMA_VERSION {
         connection.execute_batch(&format!(
             "BEGIN IMMEDIATE;
@@ -41,11 +44,12 @@ pub(super) fn write(path: &Path) -> rusqlite::Result<Connection> {
              CREATE TABLE recipes (path TEXT PRIMARY KEY, fresh BLOB NOT NULL) WITHOUT ROWID;
              CREATE TABLE details (path TEXT PRIMARY KEY, detail BLOB NOT NULL) WITHOUT ROWID;
              CREATE TABLE files (path TEXT PRIMARY KEY, hashed BLOB NOT NULL) WITHOUT ROWID;
-             {} {}
+             {} {} {}
              PRAGMA user_version = {SCHEMA_VERSION};
              COMMIT;",
             ledger::TABLES,
-            upkeep::TABLES
+            upkeep::TABLES,
+            frames::TABLES
         ))?;
     }
     Ok(connection)

@@ -7,7 +7,7 @@ use std::{
 
 use rayon::prelude::*;
 
-use super::{Store, record::RECORD, survey::SURVEY};
+use super::{Record, RecordError, record::RECORD, store, survey::SURVEY};
 use crate::{
     hash::Digest,
     system::{self, Entry, EntryKind, FileError, Replacement},
@@ -33,8 +33,8 @@ pub struct Inventory {
 /// What something takes on disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Held {
-    /// How many files it is.
-    pub files: u64,
+    /// How many files it is, or blobs.
+    pub count: u64,
     /// Their size.
     pub bytes: u64,
     /// When the youngest of them was written, nanoseconds since 1970.
@@ -54,13 +54,13 @@ const DAMAGED: &str = "record.damaged";
 
 impl Held {
     fn of(entry: &Entry) -> Self {
-        Self { files: 1, bytes: entry.bytes, mtime_ns: entry.mtime_ns }
+        Self { count: 1, bytes: entry.bytes, mtime_ns: entry.mtime_ns }
     }
 
     /// Both together.
     pub fn and(self, other: Self) -> Self {
         Self {
-            files: self.files + other.files,
+            count: self.count + other.count,
             bytes: self.bytes + other.bytes,
             mtime_ns: self.mtime_ns.max(other.mtime_ns),
         }
@@ -92,6 +92,19 @@ impl Inventory {
         Ok(found)
     }
 
+    /// Counts the blobs that lie in the record as such, and no longer as some of it.
+    pub fn add_recorded(&mut self, record: &Record) -> Result<(), RecordError> {
+        if let Some(rest) = record.bytes_beside_frames()? {
+            self.record.bytes = rest;
+        }
+        for (digest, held) in record.frames()? {
+            let both = self.blobs.entry(digest).or_default();
+            // One that lies in both places is one, and takes the room of two.
+            *both = Held { count: 1, ..both.and(held) };
+        }
+        Ok(())
+    }
+
     /// Everything together.
     pub fn total(&self) -> Held {
         let all = self.blobs.values().chain(self.downloads.values()).chain(self.partial.values());
@@ -101,9 +114,8 @@ impl Inventory {
 
     /// Every file of datac's making below `root` but the lock; and the folders in it, inner ones first.
     pub fn everything(&self, root: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
-        let store = Store::new(root);
-        let downloads = root.join(DOWNLOADS);
-        let mut files: Vec<PathBuf> = self.blobs.keys().map(|digest| store.path(digest)).collect();
+        let (blobs, downloads) = (root.join(BLOBS), root.join(DOWNLOADS));
+        let mut files: Vec<PathBuf> = self.blobs.keys().map(|digest| store::path(&blobs, digest)).collect();
         for name in self.downloads.keys() {
             files.extend([downloads.join(format!("{name}.ok")), downloads.join(name)]);
         }
@@ -207,14 +219,13 @@ fn is_journal(suffix: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::artifact::Store;
 
     #[test]
     fn everything_has_its_place_and_strangers_are_named() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         assert_eq!(Inventory::take(&root.join("none")).unwrap().total(), Held::default());
-        let digest = Store::new(root).put(b"rows").unwrap();
+        let digest = Digest::of(b"rows");
         let download = format!("sha256-{}", "a".repeat(64));
         let shelf = format!("cas/{}", &digest.to_string()[..2]);
         for name in [
@@ -229,6 +240,7 @@ mod tests {
             format!("sources/git-{}.part", "b".repeat(40)),
             format!("sources/git-{}.ok", "c".repeat(40)),
             format!("{shelf}/.datac-x.part"),
+            format!("{shelf}/{digest}.zst"),
             format!("{shelf}/{}.zst", "0".repeat(63)),
         ] {
             let path = root.join(name);
@@ -238,7 +250,7 @@ mod tests {
         std::os::unix::fs::symlink(root, root.join("cas/ff")).ok();
         let found = Inventory::take(root).unwrap();
         assert_eq!(found.blobs.keys().collect::<Vec<_>>(), [&digest]);
-        assert_eq!(found.downloads[&download], Held { files: 2, bytes: 8, ..found.downloads[&download] });
+        assert_eq!(found.downloads[&download], Held { count: 2, bytes: 8, ..found.downloads[&download] });
         assert_eq!(found.partial.len(), 1);
         assert_eq!(found.record.bytes, 4);
         let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();

@@ -9,7 +9,10 @@ use rusqlite::{Connection, ToSql, TransactionBehavior, params};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::record::{BuiltDetail, FreshRecipe, Record, RecordError, insert_recipes, seal};
+use super::{
+    frames,
+    record::{BuiltDetail, FreshRecipe, Record, RecordError, insert_recipes, seal},
+};
 use crate::hash::Digest;
 
 /// How many runs are remembered. Of older ones only the last build of each recipe is.
@@ -92,7 +95,7 @@ pub struct Build {
 pub struct Noted {
     /// The run's number.
     pub id: RunId,
-    /// Manifests that nothing names any more.
+    /// Manifests that nothing names any more; those that lay in the record are gone from it.
     pub dropped: Vec<Digest>,
 }
 
@@ -133,9 +136,11 @@ impl Record {
                 }
             }
             let dropped = forget(&transaction, id - KEPT_RUNS)?;
+            frames::remove(&transaction, &dropped)?;
             transaction.commit()?;
             Ok(Noted { id: RunId(id), dropped })
         })?;
+        self.unrecorded.done(&outcomes.frames);
         Ok(noted.unwrap_or(Noted { id: RunId(0), dropped: Vec::new() }))
     }
 

@@ -2,6 +2,7 @@
 
 mod codec;
 mod database;
+mod frames;
 mod inventory;
 mod ledger;
 mod recent;

@@ -1,4 +1,4 @@
-//! The record: what every action yielded, what every recipe stood on, and the stats of large files.
+//! The record: what every action yielded, what every recipe stood on, the stats of large files, and small blobs.
 //!
 //! An SQLite database that many processes share. It uses a rollback journal, not a write-ahead log, so that readers
 //! create no files. Losing it loses work, never correctness: a damaged record is set aside and begun again.
@@ -14,7 +14,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use super::database::{is_damage, read, set_aside, write};
+use super::{
+    database::{is_damage, read, set_aside, write},
+    frames::{self, Frames, Unrecorded},
+};
 use crate::{
     hash::{Digest, Manifest},
     system::{self, Stat},
@@ -89,6 +92,8 @@ pub struct Record {
     connection: Option<Mutex<Connection>>,
     /// Action outcomes not yet written; one commit for many keeps syncs few.
     pending: Mutex<HashMap<Digest, (String, Vec<u8>)>>,
+    /// Small blobs not yet written.
+    pub(super) unrecorded: Unrecorded,
     /// The keys of actions noted since the record was opened.
     noted: Mutex<HashSet<Digest>>,
     /// File digests not yet written, by path.
@@ -148,6 +153,7 @@ impl Record {
             warn,
             connection: connection.map(Mutex::new),
             pending: Mutex::default(),
+            unrecorded: Unrecorded::default(),
             noted: Mutex::default(),
             hashed: Mutex::default(),
             pieces: Mutex::default(),
@@ -243,8 +249,9 @@ impl Record {
             let transaction = connection.transaction()?;
             noted.insert(&transaction)?;
             transaction.commit()
-        })
-        .map(drop)
+        })?;
+        self.unrecorded.done(&noted.frames);
+        Ok(())
     }
 
     /// Takes everything noted, to be written with something else.
@@ -258,7 +265,8 @@ impl Record {
         let mut hashed: Vec<_> =
             hashed.into_iter().map(|(path, hashed)| (seal(path.as_bytes(), &hashed), path)).collect();
         hashed.sort_unstable_by(|a, b| a.1.cmp(&b.1));
-        Noted { outcomes, hashed }
+        // Taken last: with an outcome goes whatever it names.
+        Noted { outcomes, hashed, frames: self.unrecorded.all() }
     }
 
     /// What every recipe stood on when it was last built, by recipe path.
@@ -294,8 +302,9 @@ impl Record {
             noted.insert(&transaction)?;
             insert_recipes(&transaction, built)?;
             transaction.commit()
-        })
-        .map(drop)
+        })?;
+        self.unrecorded.done(&noted.frames);
+        Ok(())
     }
 
     /// The digest of a file that was hashed when it had this stat, unless it was too young then to be sure.
@@ -351,7 +360,7 @@ impl Drop for Reading<'_> {
     }
 }
 
-fn end_reading(connection: &mut Connection) -> rusqlite::Result<()> {
+pub(super) fn end_reading(connection: &mut Connection) -> rusqlite::Result<()> {
     if connection.is_autocommit() { Ok(()) } else { connection.execute_batch("COMMIT") }
 }
 
@@ -361,11 +370,13 @@ pub(super) struct Noted {
     outcomes: Vec<(Digest, String, Vec<u8>)>,
     /// Digests of files, each with the file's path.
     hashed: Vec<(Vec<u8>, String)>,
+    /// Small blobs; whoever has written them says so to [`Record::unrecorded`].
+    pub(super) frames: Frames,
 }
 
 impl Noted {
     fn is_empty(&self) -> bool {
-        self.outcomes.is_empty() && self.hashed.is_empty()
+        self.outcomes.is_empty() && self.hashed.is_empty() && self.frames.is_empty()
     }
 
     /// Writes all of it, within a transaction.
@@ -379,7 +390,7 @@ impl Noted {
         for (hashed, path) in &self.hashed {
             insert.execute(params![path, hashed])?;
         }
-        Ok(())
+        frames::insert(connection, &self.frames)
     }
 }
 

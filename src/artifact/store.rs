@@ -1,7 +1,8 @@
-//! Content-addressed blobs: `cas/<first two digits>/<BLAKE3 of the uncompressed bytes>.zst`.
+//! Content-addressed blobs: `cas/<first two digits>/<BLAKE3 of the uncompressed bytes>.zst`, or, if they are small, in the
+//! record.
 //!
-//! A read has two outcomes: the bytes that were stored, or a [`Miss`]. Blobs are therefore not synced: one lost or torn
-//! by a power cut is a miss like any other.
+//! A read has two outcomes: the bytes that were stored, or a [`Miss`]. Files of blobs are therefore not synced: one lost or
+//! torn by a power cut is a miss like any other.
 
 use std::{
     io::{Read, Write},
@@ -12,10 +13,14 @@ use std::{
     },
 };
 
+use rayon::prelude::*;
+
 use super::{
     codec,
+    frames::SMALL,
     inventory::BLOBS,
     recent::Recent,
+    record::{Record, RecordError},
     unwritten::{Unwritten, Writing},
 };
 use crate::{
@@ -27,6 +32,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
+    record: Arc<Record>,
     recent: Arc<Mutex<Recent<Vec<u8>>>>,
     written: Arc<AtomicU64>,
     unwritten: Arc<Unwritten>,
@@ -62,14 +68,23 @@ pub enum MissReason {
 }
 
 impl Store {
-    /// The store below `root`, which is made when the first blob is put.
-    pub fn new(root: &Path) -> Self {
+    /// The store below `root`, which is made when the first blob is put. What is small is written with what is noted in
+    /// the record next, and can be read before that.
+    pub fn new(root: &Path, record: Arc<Record>) -> Self {
         Self {
             root: root.join(BLOBS),
+            record,
             recent: Arc::new(Mutex::new(Recent::new(RECENT_BYTES))),
             written: Arc::default(),
             unwritten: Arc::default(),
         }
+    }
+
+    /// A store below `root` with a record of its own.
+    #[cfg(test)]
+    pub(crate) fn alone(root: &Path) -> Self {
+        let record = Record::open(root, super::Access::Write, Arc::new(|_| {})).unwrap();
+        Self::new(root, Arc::new(record))
     }
 
     /// Bytes that were written to disk through this store.
@@ -77,15 +92,17 @@ impl Store {
         self.written.load(Ordering::Relaxed)
     }
 
-    /// Where a blob is or would be.
+    /// Where a blob is or would be, unless it is small.
     pub fn path(&self, digest: &Digest) -> PathBuf {
-        let name = digest.to_string();
-        self.root.join(&name[..2]).join(format!("{name}.zst"))
+        path(&self.root, digest)
     }
 
     /// Whether there is a blob of this name; only [`Store::get`] tells whether it is sound.
     pub fn has(&self, digest: &Digest) -> bool {
-        self.unwritten.get(digest).is_some() || system::exists(&self.path(digest))
+        // One that cannot be asked for cannot be read either.
+        self.unwritten.get(digest).is_some()
+            || system::exists(&self.path(digest))
+            || self.record.has_frame(digest).unwrap_or(false)
     }
 
     /// Stores bytes and returns their digest.
@@ -99,11 +116,15 @@ impl Store {
         if system::exists(&path) {
             return Ok(());
         }
-        codec::compress(bytes, |frame| self.write(&path, frame)).map_err(|source| FileError {
-            verb: "compress",
-            path: path.clone(),
-            source,
-        })?
+        let compressed = codec::compress(bytes, |frame| {
+            self.written.fetch_add(frame.len() as u64, Ordering::Relaxed);
+            if frame.len() > SMALL {
+                return self.write(&path, frame);
+            }
+            self.record.note_frame(digest, frame);
+            Ok(())
+        });
+        compressed.map_err(|source| FileError { verb: "compress", path: path.clone(), source })?
     }
 
     /// Stores `size` bytes that `fill` brings part by part: a few are held, however many there are.
@@ -151,11 +172,11 @@ impl Store {
         }
         let path = self.path(digest);
         let damaged = |problem: String| {
-            system::remove(&path).ok();
+            self.remove(digest).ok();
             Miss { digest: *digest, reason: MissReason::Damaged(problem) }
         };
-        // One that is small is read in one go, with what is kept for that.
-        if system::stat(&path).is_ok_and(|stat| stat.size <= PART as u64 / 2) {
+        // All but a large one is read in one go, with what is kept for that.
+        if !system::stat(&path).is_ok_and(|stat| stat.size > PART as u64 / 2) {
             return self.get(digest)?.chunks(PART).try_for_each(take);
         }
         let file = match system::open(&path) {
@@ -206,9 +227,7 @@ impl Store {
     fn write(&self, path: &Path, frame: &[u8]) -> Result<(), FileError> {
         let mut blob = self.begin(path)?;
         blob.write_all(frame)?;
-        blob.commit_unsynced()?;
-        self.written.fetch_add(frame.len() as u64, Ordering::Relaxed);
-        Ok(())
+        blob.commit_unsynced().map(drop)
     }
 
     /// Stores bytes that will be read again soon.
@@ -260,10 +279,25 @@ impl Store {
         self.read(digest).map_err(|(miss, has_wrong_bytes)| {
             if has_wrong_bytes {
                 // If it cannot be removed, the next read finds it damaged again: no worse.
-                system::remove(&self.path(digest)).ok();
+                self.remove(digest).ok();
             }
             miss
         })
+    }
+
+    /// Removes a blob; one that is not there is fine.
+    pub fn remove(&self, digest: &Digest) -> Result<(), FileError> {
+        self.remove_all(std::slice::from_ref(digest))
+    }
+
+    /// Removes blobs; those that are not there are fine.
+    pub fn remove_all(&self, digests: &[Digest]) -> Result<(), FileError> {
+        self.record.remove_frames(digests).map_err(|error: RecordError| FileError {
+            verb: "remove from",
+            path: error.path,
+            source: std::io::Error::other(error.reason),
+        })?;
+        digests.par_iter().try_for_each(|digest| system::remove(&self.path(digest)))
     }
 
     /// Reads a blob as [`Store::get`] does, for whoever will ask for it again soon.
@@ -285,12 +319,17 @@ impl Store {
         }
         let path = self.path(digest);
         let miss = |reason| Miss { digest: *digest, reason };
-        let frame = match system::read(&path) {
-            Ok(frame) => frame,
-            Err(error) if error.is_missing() => return Err((miss(MissReason::Absent), false)),
-            Err(error) => return Err((miss(MissReason::Damaged(error.source.to_string())), false)),
+        let unreadable = |why: String| Err((miss(MissReason::Damaged(why)), false));
+        let found = match system::read(&path) {
+            Ok(frame) => codec::decompress(&frame),
+            Err(error) if error.is_missing() => match self.record.frame(digest) {
+                Ok(Some(frame)) => codec::decompress(&frame),
+                Ok(None) => return Err((miss(MissReason::Absent), false)),
+                Err(error) => return unreadable(error.to_string()),
+            },
+            Err(error) => return unreadable(error.source.to_string()),
         };
-        let problem = match codec::decompress(&frame) {
+        let problem = match found {
             Ok(bytes) if Digest::of(&bytes) == *digest => return Ok(Arc::new(bytes)),
             Ok(_) => "its bytes hash to something else".into(),
             Err(problem) => problem,
@@ -299,42 +338,92 @@ impl Store {
     }
 }
 
+/// Where a blob is or would be below the folder of all, unless it is small.
+pub(super) fn path(blobs: &Path, digest: &Digest) -> PathBuf {
+    let name = digest.to_string();
+    blobs.join(&name[..2]).join(format!("{name}.zst"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Bytes that do not shrink.
+    fn noise(seed: u32, length: usize) -> Vec<u8> {
+        let bytes = (0..length.div_ceil(32) as u32)
+            .flat_map(|i| *blake3::hash(&[seed, i].map(u32::to_le_bytes).concat()).as_bytes());
+        bytes.take(length).collect()
+    }
+
     #[test]
     fn a_damaged_blob_is_a_miss_once_and_then_absent() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::new(folder.path());
+        for length in [100, 2 * SMALL] {
+            let store = Store::alone(folder.path());
+            let (rows, others) = (noise(1, length), noise(2, length));
+            let digest = store.put(&rows).unwrap();
+            assert_eq!(*store.get(&digest).unwrap(), rows);
+
+            codec::compress(&others, |frame| match length > SMALL {
+                true => drop(system::replace(&store.path(&digest), frame).unwrap()),
+                false => store.record.note_frame(digest, frame),
+            })
+            .unwrap();
+            store.record.flush().unwrap();
+            let miss = store.get(&digest).unwrap_err();
+            let wrong = MissReason::Damaged("its bytes hash to something else".into());
+            assert_eq!(miss.reason, wrong, "swapped entries are found");
+            assert_eq!(store.get(&digest).unwrap_err().reason, MissReason::Absent);
+
+            store.put(&rows).unwrap();
+            assert_eq!(*store.get(&digest).unwrap(), rows, "a rebuild heals it");
+        }
+    }
+
+    #[test]
+    fn small_blobs_lie_in_the_record_and_are_there_before_it_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, other) = (Store::alone(folder.path()), Store::alone(folder.path()));
+        let blobs: Vec<Vec<u8>> = (0..200).map(|seed| noise(seed, seed as usize * 120)).collect();
+        let digests: Vec<Digest> = blobs.iter().map(|blob| store.put(blob).unwrap()).collect();
+        let is_whole = |store: &Store| {
+            digests.iter().zip(&blobs).all(|(digest, blob)| store.has(digest) && *store.get(digest).unwrap() == *blob)
+        };
+        assert!(is_whole(&store));
+        let small = digests.iter().filter(|digest| !system::exists(&store.path(digest)));
+        let small: Vec<Digest> = small.copied().collect();
+        assert!(small.len() > 100 && small.len() < 150, "{}", small.len());
+        assert!(small.iter().all(|digest| !other.has(digest)), "they wait");
+        store.record.flush().unwrap();
+        assert_eq!(store.record.unrecorded_bytes(), 0);
+        assert!(is_whole(&other) && is_whole(&store));
+        other.remove_all(&digests[..120]).unwrap();
+        assert!(digests[..120].iter().all(|digest| !store.has(digest)));
+        assert!(digests[120..].iter().all(|digest| store.has(digest)));
+    }
+
+    #[test]
+    fn a_small_blob_that_is_removed_before_it_is_written_stays_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::alone(folder.path());
         let digest = store.put(b"rows").unwrap();
-        assert_eq!(**store.get(&digest).unwrap(), *b"rows");
-
-        let other = store.put(b"other rows").unwrap();
-        system::replace(&store.path(&digest), &system::read(&store.path(&other)).unwrap()).unwrap();
-        let miss = store.get(&digest).unwrap_err();
-        assert_eq!(
-            miss.reason,
-            MissReason::Damaged("its bytes hash to something else".into()),
-            "swapped entries are found"
-        );
-        assert_eq!(store.get(&digest).unwrap_err().reason, MissReason::Absent);
-
-        store.put(b"rows").unwrap();
-        assert_eq!(**store.get(&digest).unwrap(), *b"rows", "a rebuild heals it");
+        store.remove(&digest).unwrap();
+        assert!(!store.has(&digest) && store.record.unrecorded_bytes() == 0);
+        store.record.flush().unwrap();
+        assert!(!store.has(&digest));
     }
 
     #[test]
     fn every_single_bit_flip_is_found_or_harmless() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::new(folder.path());
+        let store = Store::alone(folder.path());
         let bytes: Vec<u8> = (0..2000_u32).flat_map(|i| (i % 97).to_le_bytes()).collect();
         let digest = store.put(&bytes).unwrap();
-        let frame = system::read(&store.path(&digest)).unwrap();
+        let frame = codec::compress(&bytes, <[u8]>::to_vec).unwrap();
         for bit in 0..frame.len() * 8 {
             let mut damaged = frame.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            system::replace(&store.path(&digest), &damaged).unwrap();
+            store.record.note_frame(digest, &damaged);
             match store.get(&digest) {
                 Ok(read) => assert_eq!(*read, bytes, "bit {bit}"),
                 Err(miss) => assert!(matches!(miss.reason, MissReason::Damaged(_)), "{miss}"),
@@ -345,27 +434,27 @@ mod tests {
     #[test]
     fn what_is_put_for_later_is_there_at_once_and_on_disk_once_settled() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::new(folder.path());
+        let store = Store::alone(folder.path());
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
-        let other = Store::new(folder.path());
+        let other = Store::alone(folder.path());
         let put = |blob: &Vec<u8>| {
             let digest = store.put_later(blob.clone());
             store.let_go();
             assert!(store.has(&digest) && **store.get(&digest).unwrap() == *blob, "before it is written, or after");
             digest
         };
-        let alone = put(&b"a few rows".to_vec());
+        let alone = put(&noise(40, 2 * SMALL));
         assert!(!other.has(&alone), "it waits");
         pool.install(|| store.write_beside());
-        let blobs: Vec<Vec<u8>> = (0..40_u8).map(|i| vec![i; 500_000]).collect();
+        let blobs: Vec<Vec<u8>> = (0..40).map(|seed| noise(seed, 500_000)).collect();
         let digests: Vec<Digest> = pool.install(|| blobs.iter().chain(&blobs).map(put).collect());
         store.settle().unwrap();
-        assert_eq!(**other.get(&alone).unwrap(), *b"a few rows");
+        assert_eq!(*other.get(&alone).unwrap(), noise(40, 2 * SMALL));
         assert!(blobs.iter().zip(&digests).all(|(blob, digest)| **other.get(digest).unwrap() == *blob));
 
-        let nowhere = Store::new(&folder.path().join("file"));
-        system::replace(&folder.path().join("file"), b"no folder").unwrap();
-        let digest = pool.install(|| nowhere.put_later(b"rows".to_vec()));
+        let nowhere = Store::alone(&folder.path().join("none"));
+        system::replace(&folder.path().join("none/cas"), b"no folder").unwrap();
+        let digest = pool.install(|| nowhere.put_later(noise(41, 2 * SMALL)));
         let error = nowhere.settle().unwrap_err();
         assert_eq!(error.verb, "create folder", "{error}");
         assert!(nowhere.settle().is_ok(), "an error is told once");
@@ -376,7 +465,7 @@ mod tests {
     #[test]
     fn a_large_blob_is_stored_and_read_in_parts() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::new(folder.path());
+        let store = Store::alone(folder.path());
         for length in [0, 1, PART, PART + 1, 3 * PART - 4] {
             let bytes: Vec<u8> = (0..length as u32).map(|i| i.wrapping_mul(0x9E37_79B9).to_le_bytes()[3]).collect();
             let fill = |push: &mut dyn FnMut(&[u8]) -> Result<(), FileError>| bytes.chunks(1000).try_for_each(push);
@@ -394,8 +483,7 @@ mod tests {
         let names = system::names(&folder.path().join(BLOBS).join("00"));
         assert!(names.iter().all(|name| !Replacement::is_left_over(&name.to_string_lossy())), "nothing is left behind");
 
-        let of =
-            |fill: u8| store.put_parts(2 << 20, |push| push(&vec![fill; 2 << 20])).map_err(|e: FileError| e).unwrap();
+        let of = |fill| store.put_parts(2 << 20, |push| push(&noise(fill, 2 << 20))).map_err(|e: FileError| e).unwrap();
         let (one, two) = (of(1), of(2));
         system::replace(&store.path(&one), &system::read(&store.path(&two)).unwrap()).unwrap();
         let miss = store.each_part(&one, |_| Ok::<_, Miss>(())).unwrap_err();
@@ -410,11 +498,10 @@ mod tests {
     #[test]
     fn recent_blobs_are_served_from_memory_up_to_a_bound() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::new(folder.path());
+        let store = Store::alone(folder.path());
         let digests: Vec<Digest> = (0..9_u8).map(|i| store.put_recent(vec![i; RECENT_BYTES / 8]).unwrap()).collect();
-        system::remove(&store.path(&digests[8])).unwrap();
+        store.remove_all(&digests).unwrap();
         assert_eq!(store.get(&digests[8]).unwrap()[0], 8);
-        system::remove(&store.path(&digests[0])).unwrap();
         assert_eq!(store.get(&digests[0]).unwrap_err().reason, MissReason::Absent);
     }
 }

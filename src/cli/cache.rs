@@ -139,11 +139,11 @@ fn bounds(max_size: Option<u64>, max_age: Option<Duration>) -> CacheBounds {
 }
 
 impl Content for CacheSize {
-    const SCHEMA: &'static str = "datac.cache.size/1";
+    const SCHEMA: &'static str = "datac.cache.size/2";
 }
 
 impl Content for Collected {
-    const SCHEMA: &'static str = "datac.cache.gc/1";
+    const SCHEMA: &'static str = "datac.cache.gc/2";
 }
 
 impl Content for Verified {
@@ -211,20 +211,20 @@ fn printed(text: String, screen: &Screen) -> u8 {
 
 fn size_text(size: &CacheSize, columns: Option<usize>) -> String {
     let mut out = String::new();
-    if size.files == 0 {
+    if size.count == 0 {
         out.push_str(&format!("{} holds nothing yet\n", from_here(&size.dir)));
     } else {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(["", "files", "size", "unreached"]);
-        let mut line = |name: &str, files: u64, size: u64, unreached: u64| {
+        table.set_header(["", "count", "size", "unreached"]);
+        let mut line = |name: &str, count: u64, size: u64, unreached: u64| {
             let unreached = if unreached == 0 { "-".to_owned() } else { bytes(unreached) };
-            table.add_row([name.to_owned(), rows(files), bytes(size), unreached].map(Cell::new));
+            table.add_row([name.to_owned(), rows(count), bytes(size), unreached].map(Cell::new));
         };
         for part in &size.parts {
-            line(part.part.word(), part.files, part.bytes, part.unreached_bytes);
+            line(part.part.word(), part.count, part.bytes, part.unreached_bytes);
         }
-        line("all", size.files, size.bytes, size.unreached_bytes);
+        line("all", size.count, size.bytes, size.unreached_bytes);
         for (at, column) in table.column_iter_mut().enumerate() {
             column.set_padding((0, 2));
             column.set_cell_alignment(if at == 0 { CellAlignment::Left } else { CellAlignment::Right });
@@ -235,7 +235,7 @@ fn size_text(size: &CacheSize, columns: Option<usize>) -> String {
         let text = format!("{FAINT}note: {} is not of datac's making, and is left alone{FAINT:#}", from_here(stranger));
         out.push_str(&format!("{}\n", wrapped(&text, 0, 6, columns)));
     }
-    if size.unreached_files > 0 {
+    if size.unreached_count > 0 {
         let next = format!("{HINT}next:{HINT:#} datac cache gc removes what has not been of use for long");
         out.push_str(&format!("{}\n", wrapped(&next, 0, 6, columns)));
     }
@@ -245,7 +245,7 @@ fn size_text(size: &CacheSize, columns: Option<usize>) -> String {
 fn print_collected(collected: &Collected, screen: &Screen) {
     let parts =
         [(collected.blobs, "artifact"), (collected.downloads, "download"), (collected.temporary, "temporary file")];
-    for (removed, word) in parts.iter().filter(|(removed, _)| removed.files > 0) {
+    for (removed, word) in parts.iter().filter(|(removed, _)| removed.count > 0) {
         let verb = if collected.dry_run { "Would remove" } else { "     Removed" };
         screen.say_wrapped(&format!("{VERB}{verb}{VERB:#} {}", counted(*removed, word)), 13);
     }
@@ -317,15 +317,15 @@ fn short(digest: &str) -> &str {
 
 /// The line that a build prints when it has removed something.
 pub(super) fn in_short(collected: &Collected) -> String {
-    let removed = Removed { files: collected.files(), bytes: collected.bytes() };
+    let removed = Removed { count: collected.count(), bytes: collected.bytes() };
     let text = format!("{} from the cache, of no use to a current recipe", counted(removed, "file"));
     format!("{VERB}     Removed{VERB:#} {text} {FAINT}(--no-gc keeps them){FAINT:#}")
 }
 
 /// `12 artifacts, 3.4 MB`.
 fn counted(removed: Removed, word: &str) -> String {
-    let plural = if removed.files == 1 { "" } else { "s" };
-    format!("{} {word}{plural}, {}", rows(removed.files), bytes(removed.bytes))
+    let plural = if removed.count == 1 { "" } else { "s" };
+    format!("{} {word}{plural}, {}", rows(removed.count), bytes(removed.bytes))
 }
 
 /// Reads a size: `10GB`, `500 MB`, `2GiB`, `4096`.

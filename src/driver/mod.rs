@@ -61,6 +61,9 @@ const PLACING_THREADS: usize = 8;
 /// How often what was finished is written to the record.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
+/// The most of it that waits in memory, in bytes of small blobs.
+const FLUSH_BYTES: usize = 1 << 20;
+
 /// How often it is where there is nothing else to do but to wait for the disk.
 const FLUSH_SOON: Duration = Duration::from_millis(200);
 
@@ -199,9 +202,11 @@ impl<'a> Driver<'a> {
                 break;
             }
             if self.queue.is_placing() {
-                // The system takes a while to take memory back: now, and not when the process ends.
-                context.store.let_go();
-                context.indexes.let_go();
+                // The system takes a while to take memory back: now, beside the rest, and not when the process ends.
+                scope.spawn(|_| {
+                    context.store.let_go();
+                    context.indexes.let_go();
+                });
                 // And there is little left to record then.
                 self.flush_after(FLUSH_SOON);
             }
@@ -351,9 +356,9 @@ impl<'a> Driver<'a> {
         self.ask(again.into_iter().collect());
     }
 
-    /// Writes to the record what was finished, unless that was done so short a while ago.
+    /// Writes to the record what was finished, unless that was done so short a while ago and little has come since.
     fn flush_after(&mut self, pause: Duration) {
-        if self.flushed.elapsed() > pause {
+        if self.flushed.elapsed() > pause || self.context.record.unrecorded_bytes() > FLUSH_BYTES {
             if let Err(error) = self.context.record.flush() {
                 self.context.tell(Event::Warning(error.to_string()));
             }

@@ -38,7 +38,7 @@ mod tests {
     #[test]
     fn blobs_come_in_order_and_a_missing_one_is_a_miss() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::new(folder.path());
+        let store = Store::alone(folder.path());
         let digests: Vec<Digest> = (0..100_u32).map(|i| store.put(&i.to_le_bytes()).unwrap()).collect();
         let loaded = load(&store, digests.clone()).unwrap();
         assert!(loaded.iter().zip(0..100_u32).all(|(bytes, i)| ***bytes == i.to_le_bytes()));

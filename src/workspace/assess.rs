@@ -115,7 +115,7 @@ impl Workspace {
         let (found, last) = rayon::join(|| self.find(selectors), || record.recipes());
         let (Found { recipes: texts, others }, mut last) = (found?, last?);
         let world = self.world(self.lock_digest()?, looks.versions)?;
-        let store = self.store();
+        let store = self.store(&record);
         let lookup = looks.lookup.unwrap_or_else(|| {
             let record = record.clone();
             Arc::new(move |key: &Digest| driver::lookup(&record, &store, key))

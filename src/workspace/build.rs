@@ -155,7 +155,7 @@ impl Workspace {
         let _guard = self.acquire(!options.no_wait)?;
         self.sweep();
         let record = self.record(Access::Write)?;
-        let memory = Arc::new(driver::Memory::new(record.clone(), self.store(), options.force));
+        let memory = Arc::new(driver::Memory::new(record.clone(), self.store(&record), options.force));
         let looked_up = memory.clone();
         let looks = Looks {
             pinning: if options.locked { Pinning::Locked } else { Pinning::Resolve },

@@ -55,11 +55,11 @@ pub struct CacheSize {
     /// Its parts; those that hold nothing are left out.
     pub parts: Vec<PartSize>,
     /// All its files.
-    pub files: u64,
+    pub count: u64,
     /// Their size.
     pub bytes: u64,
     /// Files that no current recipe reaches.
-    pub unreached_files: u64,
+    pub unreached_count: u64,
     /// Their size.
     pub unreached_bytes: u64,
     /// Entries of the record whose blobs are not there.
@@ -74,11 +74,11 @@ pub struct PartSize {
     /// The part.
     pub part: CachePart,
     /// Its files.
-    pub files: u64,
+    pub count: u64,
     /// Their size.
     pub bytes: u64,
     /// Those that no current recipe reaches.
-    pub unreached_files: u64,
+    pub unreached_count: u64,
     /// Their size.
     pub unreached_bytes: u64,
 }
@@ -131,7 +131,8 @@ impl Workspace {
     /// How much each part of the cache takes. Writes nothing.
     pub fn cache_size(&self) -> Result<CacheSize, WorkspaceError> {
         let record = self.record(Access::Read)?;
-        let found = Inventory::take(&self.cache)?;
+        let mut found = Inventory::take(&self.cache)?;
+        found.add_recorded(&record)?;
         let survey = Survey::read(&self.cache).unwrap_or_default();
         let reach = self.reach(&record, &survey, &BTreeMap::new(), IN_USE - 1)?;
         let actions = record.actions()?;
@@ -144,9 +145,9 @@ impl Workspace {
         let sum = |count: &dyn Fn(&PartSize) -> u64| parts.iter().map(count).sum();
         Ok(CacheSize {
             dir: self.cache_dir(),
-            files: sum(&|part| part.files),
+            count: sum(&|part| part.count),
             bytes: sum(&|part| part.bytes),
-            unreached_files: sum(&|part| part.unreached_files),
+            unreached_count: sum(&|part| part.unreached_count),
             unreached_bytes: sum(&|part| part.unreached_bytes),
             parts,
             hollow_entries,
@@ -205,14 +206,14 @@ fn parts(found: &Inventory, reach: &Reach, names: &HashMap<Digest, CachePart>) -
     for (_, held) in &found.temporary {
         add(CachePart::Temporary, *held, false);
     }
-    if found.record.files > 0 {
+    if found.record.count > 0 {
         add(CachePart::Record, found.record, true);
     }
     let size = |(part, (all, unreached)): (CachePart, (Held, Held))| PartSize {
         part,
-        files: all.files,
+        count: all.count,
         bytes: all.bytes,
-        unreached_files: unreached.files,
+        unreached_count: unreached.count,
         unreached_bytes: unreached.bytes,
     };
     parts.into_iter().map(size).collect()

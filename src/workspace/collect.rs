@@ -69,26 +69,26 @@ pub struct Collected {
     pub max_age_s: u64,
 }
 
-/// Files that were removed.
+/// Files, or artifacts, that were removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Removed {
     /// How many.
-    pub files: u64,
+    pub count: u64,
     /// Their size.
     pub bytes: u64,
 }
 
 impl Removed {
     fn add(&mut self, held: Held) {
-        self.files += held.files;
+        self.count += held.count;
         self.bytes += held.bytes;
     }
 }
 
 impl Collected {
-    /// Files of all kinds.
-    pub fn files(&self) -> u64 {
-        self.blobs.files + self.downloads.files + self.temporary.files
+    /// Artifacts and files of all kinds.
+    pub fn count(&self) -> u64 {
+        self.blobs.count + self.downloads.count + self.temporary.count
     }
 
     /// Their size.
@@ -147,7 +147,7 @@ impl Workspace {
             false => survey.write(&self.cache).map(|()| None).map_err(WorkspaceError::from),
         };
         match collected {
-            Ok(collected) => collected.filter(|collected| collected.files() > 0),
+            Ok(collected) => collected.filter(|collected| collected.count() > 0),
             Err(error) => {
                 let text = format!("the cache was not tidied: failed to {error}");
                 (self.settings.observer)(Event::Warning(text));
@@ -165,7 +165,8 @@ impl Workspace {
     ) -> Result<Collected, WorkspaceError> {
         let now = system::now_ns();
         let mut survey = Survey::read(&self.cache).unwrap_or_else(|| Survey::begun(now));
-        let found = Inventory::take(&self.cache)?;
+        let mut found = Inventory::take(&self.cache)?;
+        found.add_recorded(record)?;
         let oldest = now.saturating_sub(nanoseconds(bounds.max_age));
         let reach = self.reach(record, &survey, versions, oldest)?;
         survey.note_unused(reach.unused(found.downloads.keys()), now);
@@ -201,25 +202,27 @@ impl Workspace {
         let root = self.root();
         let is_gone = |path: &str| Path::new(path).starts_with(root) && !system::exists(Path::new(path));
         record.forget_paths(&is_gone, &[])?;
-        let paths = gone.iter().flat_map(|candidate| self.paths(&candidate.what));
+        self.store(record)
+            .remove_all(&gone.iter().filter_map(|candidate| candidate.what.blob()).collect::<Vec<_>>())?;
+        let paths = gone.iter().flat_map(|candidate| self.downloaded(&candidate.what));
         let paths: Vec<PathBuf> = paths.chain(temporary.into_iter().map(|(path, _)| path)).collect();
         paths.par_iter().try_for_each(|path| system::remove(path))?;
         record.compact()?;
+        // Its pages are not quite what entries and blobs took that are gone from it.
+        if let Some(rest) = record.bytes_beside_frames()? {
+            collected.after_bytes = (collected.after_bytes + rest).saturating_sub(found.record.bytes);
+        }
         (survey.surveyed_ns, survey.bytes, survey.written) = (now, collected.after_bytes, 0);
         survey.write(&self.cache)?;
         Ok(collected)
     }
 
-    /// The files that something is.
-    fn paths(&self, what: &What) -> Vec<PathBuf> {
-        match what {
-            What::Blob(digest) | What::History(digest) => vec![self.store().path(digest)],
-            What::Download(name) => {
-                let path = self.cache.join(DOWNLOADS).join(name);
-                // The note that it was checked goes first: without the file it would say nothing.
-                vec![path.with_file_name(format!("{name}.ok")), path]
-            }
-        }
+    /// The files of a download.
+    fn downloaded(&self, what: &What) -> Vec<PathBuf> {
+        let What::Download(name) = what else { return Vec::new() };
+        let path = self.cache.join(DOWNLOADS).join(name);
+        // The note that it was checked goes first: without the file it would say nothing.
+        vec![path.with_file_name(format!("{name}.ok")), path]
     }
 }
 
@@ -312,7 +315,7 @@ mod tests {
     use super::*;
 
     fn candidate(name: u8, bytes: u64, used_ns: i64) -> Candidate {
-        let held = Held { files: 1, bytes, mtime_ns: 0 };
+        let held = Held { count: 1, bytes, mtime_ns: 0 };
         Candidate { what: What::Blob(Digest::of(&[name])), held, used_ns }
     }
 

@@ -1,13 +1,16 @@
 //! What could be wrong with a workspace and the machine that it is on, looked at without building.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{HubChoice, Workspace, WorkspaceError, build::MEMORY_A_THREAD, vocabulary};
 use crate::{
-    artifact::{Access, CACHE_VERSION},
+    artifact::{Access, CACHE_VERSION, Inventory, Record},
     config::{self, Format},
     hash::Digest,
     system::{self, Probe},
@@ -219,12 +222,12 @@ impl Workspace {
     /// Whether what the cache remembers can be read.
     fn record_stands(&self) -> Finding {
         let name = "record";
-        let warnings: std::sync::Arc<std::sync::Mutex<Vec<String>>> = std::sync::Arc::default();
+        let warnings: Arc<Mutex<Vec<String>>> = Arc::default();
         let told = warnings.clone();
-        let tell = move |warning| told.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(warning);
-        let opened = crate::artifact::Record::open(&self.cache, Access::Read, std::sync::Arc::new(tell));
+        let tell = move |warning| told.lock().unwrap_or_else(PoisonError::into_inner).push(warning);
+        let opened = Record::open(&self.cache, Access::Read, Arc::new(tell));
         let read = opened.and_then(|record| Ok((record.recipes()?.len(), record.is_unreadable())));
-        let warnings = warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let warnings = warnings.lock().unwrap_or_else(PoisonError::into_inner);
         match (read, warnings.first()) {
             (Err(error), _) => Finding::new(name, Health::Fail, format!("failed to {error}"))
                 .hint("remove the cache: it only costs time"),
@@ -246,16 +249,25 @@ impl Workspace {
     fn blobs_stand(&self) -> Finding {
         const MOST: usize = 64;
         const LARGEST: u64 = 4 << 20;
-        let (name, store) = ("blobs", self.store());
-        let folders = system::list(&self.cache.join("cas")).unwrap_or_default();
-        let of_folder = |folder: &str| system::list(&self.cache.join("cas").join(folder)).unwrap_or_default();
-        let digest = |file: &str| Digest::from_hex(file.strip_suffix(".zst")?);
-        // One of each folder: names are hashes, so that is any one.
-        let looked_at: Vec<Digest> = folders
+        let name = "blobs";
+        let listed = Inventory::take(&self.cache).map_err(WorkspaceError::from).and_then(|mut found| {
+            // What is wrong with the record is told beside this.
+            let record = Arc::new(Record::open(&self.cache, Access::Read, Arc::new(|_| {}))?);
+            found.add_recorded(&record)?;
+            Ok((found.blobs, self.store(&record)))
+        });
+        let (blobs, store) = match listed {
+            Ok(listed) => listed,
+            Err(error) => {
+                return Finding::new(name, Health::Fail, format!("failed to {error}")).hint("look at the disk");
+            }
+        };
+        // Names are hashes, so that these are any.
+        let looked_at: Vec<&Digest> = blobs
             .iter()
-            .filter_map(|(folder, _)| of_folder(folder).iter().find_map(|(file, _)| digest(file)))
-            .filter(|digest| system::stat(&store.path(digest)).is_ok_and(|stat| stat.size <= LARGEST))
-            .take(MOST)
+            .filter(|(_, held)| held.bytes <= LARGEST)
+            .map(|(digest, _)| digest)
+            .step_by(blobs.len().div_ceil(MOST).max(1))
             .collect();
         let damaged = looked_at.iter().filter(|digest| store.peek(digest).is_err()).count();
         match (looked_at.len(), damaged) {

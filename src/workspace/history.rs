@@ -43,6 +43,11 @@ impl Workspace {
 
     /// What the files of a build are made of. Reading it writes nothing, however damaged it is.
     pub fn manifest(&self, build: &Build) -> Result<BuildManifest, WorkspaceError> {
+        self.manifest_in(&self.record(Access::Read)?, build)
+    }
+
+    /// What the files of a build on this record are made of.
+    pub(super) fn manifest_in(&self, record: &Arc<Record>, build: &Build) -> Result<BuildManifest, WorkspaceError> {
         let unknown = |why: String| {
             Failure::new(FailureKind::Cache, format!("tell where the rows of `{}` come from: {why}", build.path))
                 .hint(format!("`datac build --force {}` writes it anew", build.path))
@@ -51,7 +56,7 @@ impl Workspace {
             return Err(unknown("its build left no manifest".into()).into());
         };
         let bytes = self
-            .store()
+            .store(record)
             .peek(digest)
             .map_err(|miss| unknown(format!("its manifest cannot be had: {}", miss.reason)))?;
         Ok(BuildManifest::decode(&bytes).map_err(|error| unknown(error.to_string()))?)
@@ -61,7 +66,7 @@ impl Workspace {
 impl Workspace {
     /// What files of given bytes were gathered from.
     pub(super) fn formers(&self, record: Arc<Record>) -> Arc<driver::FindFormer> {
-        let store = self.store();
+        let store = self.store(&record);
         Arc::new(move |file| {
             let (_, build) = record.builds_of_file(file).ok()?.into_iter().next()?;
             Some(BuildManifest::decode(&store.peek(&build.manifest?).ok()?).ok()?.into())
@@ -200,7 +205,7 @@ pub(super) fn note(
 ) -> Result<RunId, WorkspaceError> {
     let noted = record.note_run(run, builds, recipes)?;
     for manifest in noted.dropped {
-        // One that cannot be removed is in no one's way.
+        // One that cannot be removed is in no one's way; the record has none of them any more.
         system::remove(&context.store.path(&manifest)).ok();
     }
     Ok(noted.id)

@@ -1,5 +1,7 @@
 //! The ledger for people and programs: which runs there were, what each did, and what changed between two.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -142,16 +144,24 @@ impl Workspace {
             match (standing(&builds, old), standing(&builds, new)) {
                 (None, None) => {}
                 (Some((_, old)), Some((_, new))) if old.files == new.files => diff.same += 1,
-                (old, new) => diff.recipes.push(self.recipe_diff(&latest.path, old, new)),
+                (old, new) => diff.recipes.push(self.recipe_diff(&record, &latest.path, old, new)),
             }
         }
         Ok(diff)
     }
 
-    fn recipe_diff(&self, path: &str, old: Option<&(RunId, Build)>, new: Option<&(RunId, Build)>) -> RecipeDiff {
-        let manifest = |build: Option<&(RunId, Build)>| build.map(|(_, build)| self.manifest(build)).transpose();
+    fn recipe_diff(
+        &self,
+        record: &Arc<Record>,
+        path: &str,
+        old: Option<&(RunId, Build)>,
+        new: Option<&(RunId, Build)>,
+    ) -> RecipeDiff {
+        let manifest =
+            |build: Option<&(RunId, Build)>| build.map(|(_, build)| self.manifest_in(record, build)).transpose();
         let manifests = manifest(old).and_then(|old| Ok((old, manifest(new)?)));
-        let (old_files, new_files) = (old.map(|old| self.files(&old.1)), new.map(|new| self.files(&new.1)));
+        let (old_files, new_files) =
+            (old.map(|old| self.files(record, &old.1)), new.map(|new| self.files(record, &new.1)));
         let (old_files, new_files) = (old_files.unwrap_or_default(), new_files.unwrap_or_default());
         let mut files: Vec<FileDiff> = Vec::new();
         for file in &new_files {
@@ -190,10 +200,10 @@ impl Workspace {
         }
     }
 
-    fn entry(&self, record: &Record, id: RunId, run: Run) -> Result<RunEntry, WorkspaceError> {
+    fn entry(&self, record: &Arc<Record>, id: RunId, run: Run) -> Result<RunEntry, WorkspaceError> {
         let recipe = |build: Build| RunRecipe {
             recipe: name_of(build.path.as_ref()),
-            files: self.files(&build),
+            files: self.files(record, &build),
             path: build.path,
             state: build.state,
             reasons: build.reasons,
@@ -214,8 +224,8 @@ impl Workspace {
     }
 
     /// The files of a build, with their names as long as its manifest is there.
-    pub(super) fn files(&self, build: &Build) -> Vec<RunFile> {
-        match self.manifest(build) {
+    pub(super) fn files(&self, record: &Arc<Record>, build: &Build) -> Vec<RunFile> {
+        match self.manifest_in(record, build) {
             Ok(manifest) => manifest
                 .files
                 .into_iter()

@@ -207,8 +207,8 @@ impl Workspace {
         matches!(self.hub_choice(), HubChoice::Sample)
     }
 
-    fn store(&self) -> Store {
-        Store::new(&self.cache)
+    fn store(&self, record: &Arc<Record>) -> Store {
+        Store::new(&self.cache, record.clone())
     }
 
     fn record(&self, access: Access) -> Result<Arc<Record>, WorkspaceError> {

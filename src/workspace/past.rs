@@ -1,6 +1,6 @@
 //! Why a recipe was built, after the fact; and why the cache does not have what is missing.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -123,7 +123,7 @@ impl Workspace {
     /// Why a recipe was built by a run, or by the last one that came to files.
     pub(super) fn past(
         &self,
-        record: &Record,
+        record: &Arc<Record>,
         path: &str,
         text: &[u8],
         run: Option<RunId>,
@@ -138,7 +138,7 @@ impl Workspace {
         let before = builds[at + 1..].iter().find(|(_, build)| build.manifest.is_some());
         // Without a manifest there is still what was said at the time.
         let changed = match before {
-            Some((_, before)) => match (self.manifest(before), self.manifest(build)) {
+            Some((_, before)) => match (self.manifest_in(record, before), self.manifest_in(record, build)) {
                 (Ok(old), Ok(new)) => changes(&old, &new),
                 _ => Vec::new(),
             },
@@ -161,7 +161,7 @@ impl Workspace {
             since: before.map(|(id, _)| *id),
             reasons: reasons.map(|reason| PastReason { place: place(&reason), reason }).collect(),
             failure: build.failure.clone(),
-            files: self.files(build),
+            files: self.files(record, build),
         }))
     }
 

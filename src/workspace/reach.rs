@@ -84,7 +84,7 @@ impl Workspace {
         reach.manifests.extend(used.keys());
         // What is older is old whatever its manifest names: none of it was made after that.
         let wanted: Vec<(Digest, i64)> = used.into_iter().filter(|(_, until)| *until > oldest_ns).collect();
-        let store = self.store();
+        let store = self.store(record);
         for some in wanted.chunks(MANIFESTS_AT_ONCE) {
             // One that is gone or damaged tells nothing; what it named is as old as it is.
             let read = |(digest, until): &(Digest, i64)| {
@@ -110,7 +110,7 @@ impl Workspace {
             selectors.push("config".to_owned());
         }
         let looked_up: Arc<Mutex<BTreeMap<Digest, Vec<Digest>>>> = Arc::default();
-        let (own, store, noted) = (record.clone(), self.store(), looked_up.clone());
+        let (own, store, noted) = (record.clone(), self.store(record), looked_up.clone());
         let looks = Looks {
             pinning: Pinning::Pinned,
             detailed: false,

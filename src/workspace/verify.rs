@@ -4,7 +4,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     path::Path,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use rayon::prelude::*;
@@ -76,10 +79,11 @@ impl Workspace {
         let _guard = self.acquire(true)?;
         let record = self.record(Access::Write)?;
         verified.damaged = record.check()?.into_iter().map(entry).collect();
-        let found = Inventory::take(&self.cache)?;
+        let mut found = Inventory::take(&self.cache)?;
+        found.add_recorded(&record)?;
         let (actions, users) = (record.actions()?, self.users(&record)?);
         let parts = names(&actions, &record)?;
-        let store = self.store();
+        let store = self.store(&record);
         let total = found.total().bytes - found.record.bytes;
         let done = AtomicU64::new(0);
         let tell = |bytes: u64| {
@@ -145,7 +149,7 @@ impl Workspace {
     }
 
     /// For every blob the recipes whose last build stands on it, by name.
-    fn users(&self, record: &Record) -> Result<HashMap<Digest, BTreeSet<String>>, WorkspaceError> {
+    fn users(&self, record: &Arc<Record>) -> Result<HashMap<Digest, BTreeSet<String>>, WorkspaceError> {
         let mut users: HashMap<Digest, BTreeSet<String>> = HashMap::new();
         let mut told: HashSet<String> = HashSet::new();
         // Newest first: where the manifest of the last build is itself damaged, the one before tells most of it.
@@ -155,7 +159,7 @@ impl Workspace {
             if told.contains(&build.path) {
                 continue;
             }
-            let Ok(manifest) = self.manifest(&build) else { continue };
+            let Ok(manifest) = self.manifest_in(record, &build) else { continue };
             for blob in manifest.blobs() {
                 users.entry(blob).or_default().insert(name.clone());
             }
@@ -196,7 +200,7 @@ fn check_blob(store: &Store, digest: &Digest) -> Option<(String, Option<String>)
         MissReason::Absent => return None,
         MissReason::Damaged(how) => how,
     };
-    Some((how, system::remove(&store.path(digest)).err().map(|error| error.to_string())))
+    Some((how, store.remove(digest).err().map(|error| error.to_string())))
 }
 
 /// Reads a download; what is wrong with it, and what keeps it from being removed.

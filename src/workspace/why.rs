@@ -75,7 +75,7 @@ impl Workspace {
             _ => Vec::new(),
         };
         let misses = match assessed.file.map(|file| plan(&session.planner, file)) {
-            Some(Node::Needs(actions)) => misses(&record, &self.store(), actions)?,
+            Some(Node::Needs(actions)) => misses(&record, &self.store(&record), actions)?,
             _ => Vec::new(),
         };
         let past = self.past(&record, &assessed.text.path, &assessed.text.text, None)?;

@@ -1,6 +1,6 @@
 //! The same state gives the same bytes: on any number of threads, in any folder, with any memory and any past.
 
-use std::{fs, io::Write, path::Path, sync::Arc};
+use std::{fs, io::Write, sync::Arc};
 
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use datac::{
@@ -15,7 +15,16 @@ use proptest::{
     test_runner::TestRunner,
 };
 
-use crate::space::{Dice, Space, assert_same, copy, entry, ran, recipe, row, rows};
+use crate::{
+    harm::delete,
+    space::{Dice, Space, assert_same, copy, entry, files, ran, recipe, row, rows},
+};
+
+/// Does something to about a third of all.
+fn pick<T>(dice: u64, all: &[T], act: impl FnMut(&T)) {
+    let mut dice = Dice(dice);
+    all.iter().filter(|_| dice.below(3) == 0).for_each(act);
+}
 
 /// Rows in the columns of Alpaca as Parquet, in row groups of 400.
 fn parquet(numbers: std::ops::Range<u64>, words: usize) -> Vec<u8> {
@@ -359,10 +368,12 @@ impl Subject {
             Event::Total(number, total) => self.turn(number, |knobs| knobs.total = total),
             Event::MaxRejects(number, limit) => self.turn(number, |knobs| knobs.max_rejects = limit),
             Event::Toggle(number) => self.turn(number, |knobs| knobs.is_there ^= true),
-            Event::DropOutputs(dice) => self.pick("dataset", dice, |path| fs::remove_file(path).unwrap()),
+            Event::DropOutputs(dice) => {
+                pick(dice, &files(&self.space.path("dataset")), |path| fs::remove_file(path).unwrap())
+            }
             Event::EditOutput(dice) => {
                 let mut dice = Dice(dice);
-                let outputs = crate::space::files(&self.space.path("dataset"));
+                let outputs = files(&self.space.path("dataset"));
                 if !outputs.is_empty() {
                     let path = &outputs[dice.below(outputs.len())];
                     let mut bytes = fs::read(path).unwrap();
@@ -373,25 +384,19 @@ impl Subject {
                     fs::write(path, bytes).unwrap();
                 }
             }
-            Event::DropBlobs(dice) => self.pick("cache/v1/cas", dice, |path| fs::remove_file(path).unwrap()),
+            Event::DropBlobs(dice) => pick(dice, &self.space.blobs(), delete),
             Event::FlipBlob(dice) => {
                 let mut bits = Dice(dice);
-                self.pick("cache/v1/cas", dice, |path| {
-                    let mut bytes = fs::read(path).unwrap();
+                pick(dice, &self.space.blobs(), |blob| {
+                    let mut bytes = blob.read().unwrap();
                     let at = bits.below(bytes.len());
                     bytes[at] ^= 1 << bits.below(8);
-                    fs::write(path, bytes).unwrap();
+                    blob.write(&bytes);
                 });
             }
             Event::DropRecord => self.space.remove("cache/v1/record.sqlite"),
             Event::Restart { jobs, memory } => (self.jobs, self.memory) = (jobs, memory),
         }
-    }
-
-    /// Does something to about a third of the files below a folder.
-    fn pick(&self, folder: &str, dice: u64, mut act: impl FnMut(&Path)) {
-        let mut dice = Dice(dice);
-        crate::space::files(&self.space.path(folder)).iter().filter(|_| dice.below(3) == 0).for_each(|path| act(path));
     }
 
     /// Builds, and compares with a clean build of the same state.

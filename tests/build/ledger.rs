@@ -1,10 +1,16 @@
 //! What builds leave behind about themselves: runs, and what files are made of.
 
-use std::fs;
+use std::sync::Arc;
 
-use datac::workspace::{BuildManifest, BuildOptions, RunId, RunOutcome};
+use datac::{
+    artifact::{Access, Record, Store},
+    workspace::{BuildManifest, BuildOptions, RunId, RunOutcome},
+};
 
-use crate::space::{Space, changed, entry, recipe, rows};
+use crate::{
+    harm::flip,
+    space::{Space, changed, entry, recipe, rows},
+};
 
 const FILTERS: &str = "filters: [{ type: length, min_length: 10 }, { type: deduplication }]";
 
@@ -90,7 +96,8 @@ fn a_manifest_names_everything_and_is_small() {
     let space = space();
     space.build();
     let manifest = manifest(&space, "config/sft/one.yaml");
-    let store = datac::artifact::Store::new(&space.path("cache/v1"));
+    let record = Record::open(&space.path("cache/v1"), Access::Read, Arc::new(|_| {})).unwrap();
+    let store = Store::new(&space.path("cache/v1"), Arc::new(record));
     assert!(manifest.blobs().all(|blob| store.peek(&blob).is_ok()));
     assert_eq!(manifest.files.len(), 3);
     for file in &manifest.files {
@@ -118,12 +125,7 @@ fn a_damaged_manifest_costs_provenance_and_no_build() {
     let space = space();
     space.build();
     let (_, build) = space.workspace().latest_build("config/sft/one.yaml").unwrap().unwrap();
-    let store = datac::artifact::Store::new(&space.path("cache/v1"));
-    let path = store.path(&build.manifest.unwrap());
-    let mut bytes = fs::read(&path).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    fs::write(&path, bytes).unwrap();
+    flip(space.blobs().iter().find(|blob| Some(blob.digest) == build.manifest).unwrap());
     let before = space.stats();
     let error = space.workspace().manifest(&build).unwrap_err();
     assert!(error.to_string().contains("where the rows of `config/sft/one.yaml` come from"), "{error}");

@@ -15,6 +15,8 @@ use datac::{
     workspace::{Assessment, BuildOptions, BuildReport, RecipeReport, Settings, State, Workspace, WorkspaceError},
 };
 
+use crate::harm::{Blob, blobs};
+
 /// The binary under test.
 pub(crate) const DATAC: &str = env!("CARGO_BIN_EXE_datac");
 
@@ -154,13 +156,19 @@ impl Space {
     }
 
     /// The blobs of the cache, sorted.
-    pub(crate) fn blobs(&self) -> Vec<PathBuf> {
-        files(&self.path("cache/v1/cas"))
+    pub(crate) fn blobs(&self) -> Vec<Blob> {
+        blobs(&self.path("cache/v1"))
     }
 
     /// Warnings since the last call.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let take = |event| if let Event::Warning(text) = event { Some(text) } else { None };
+        std::mem::take(&mut *self.events.lock().unwrap()).into_iter().filter_map(take).collect()
+    }
+
+    /// What was read since the last call, in order.
+    pub(crate) fn scanned(&self) -> Vec<String> {
+        let take = |event| if let Event::Started { kind: "scan", label, .. } = event { Some(label) } else { None };
         std::mem::take(&mut *self.events.lock().unwrap()).into_iter().filter_map(take).collect()
     }
 

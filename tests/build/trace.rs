@@ -288,7 +288,7 @@ fn files_are_told_of_as_they_were_built() {
 fn a_cache_that_is_gone_is_told_and_left_alone() {
     let space = mixed();
     for blob in space.blobs() {
-        fs::write(&blob, b"damaged").unwrap();
+        blob.write(b"damaged");
     }
     let before = space.stats();
     let error = space.workspace().trace("sft_one_train.jsonl", 1).unwrap_err();

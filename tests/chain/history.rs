@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::place::{Place, recipe, rows};
+use super::{
+    harm::{blobs, delete, flip},
+    place::{Place, recipe, rows},
+};
 
 fn json_of(place: &Place, line: &str) -> Value {
     let printed = place.sh(line);
@@ -97,7 +100,7 @@ fn a_miss_says_which() {
     assert_eq!(misses(&place), json!([]));
     place.edit("config/sft/one.yaml", "seed: 1", "seed: 2");
     assert_eq!(misses(&place), json!([{ "stage": "arrange", "reason": "no_entry", "count": 1 }]));
-    place.sh("find cache/v1/cas -name '*.zst' -delete");
+    blobs(&place.path("cache/v1")).iter().for_each(delete);
     let evicted = misses(&place);
     assert!(evicted.as_array().unwrap().iter().any(|miss| miss["reason"] == "evicted"), "{evicted}");
     assert!(place.sh("datac why sft/one").contains("evicted from the cache"));
@@ -115,7 +118,8 @@ fn a_miss_after_a_collection_or_a_check_says_which() {
     assert_eq!(misses(&place), arrange("evicted"));
     place.edit("config/sft/one.yaml", "seed: 1", "seed: 3");
     assert_eq!(misses(&place), arrange("no_entry"));
-    place.sh("for blob in $(find cache/v1/cas -name '*.zst'); do echo x >> $blob; done; datac cache verify || true");
+    blobs(&place.path("cache/v1")).iter().for_each(flip);
+    place.sh("datac cache verify || true");
     assert!(place.sh("datac why sft/one").contains("damaged in the cache"));
 }
 
@@ -162,7 +166,7 @@ fn rows_are_compared_by_content_prompt_and_place() {
 #[test]
 fn rows_that_are_gone_are_said_to_be() {
     let place = built();
-    place.sh("find cache/v1/cas -name '*.zst' -delete");
+    blobs(&place.path("cache/v1")).iter().for_each(delete);
     let (printed, code) = place.try_sh("datac diff sft/one");
     assert_eq!(code, 1, "{printed}");
     assert!(printed.contains("--vs FILE") && printed.contains("failed to find the rows of run"), "{printed}");

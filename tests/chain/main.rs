@@ -8,6 +8,8 @@
 
 mod documented;
 mod events;
+#[path = "../build/harm.rs"]
+mod harm;
 mod history;
 mod jobs;
 mod make;

@@ -29,13 +29,14 @@ const DOCUMENTS: &[(&str, &str)] = &[
     ("datac.graph/1", "datac graph --format json"),
     ("datac.lock.report/1", "datac lock --json"),
     ("datac.fetch/1", "datac fetch --json"),
-    ("datac.cache.size/1", "datac cache size --json"),
+    ("datac.cache.size/2", "datac cache size --json"),
     ("datac.cache.verify/1", "datac cache verify --json"),
     (
         "datac.cache.verify/1",
-        "for blob in cache/v1/cas/*/*; do echo x >> $blob; done; datac cache verify --json || true",
+        "mkdir cache/v1/sources; echo x > cache/v1/sources/git-0123456789012345678901234567890123456789; \
+         datac cache verify --json || true",
     ),
-    ("datac.cache.gc/1", "datac cache gc --dry-run --json"),
+    ("datac.cache.gc/2", "datac cache gc --dry-run --json"),
     ("datac.clean/1", "datac build --quiet; echo x >> dataset/sft_one_val.jsonl; datac clean --cache --json"),
     ("datac.validate/1", "datac validate --json"),
     ("datac.validate/1", "echo 'metadata: {}' | datac validate - --json 2>/dev/null || true"),

@@ -150,19 +150,19 @@ fn pinned_downloads_stay_and_others_go_after_a_while() -> Result<(), WorkspaceEr
     let workspace = place.workspace(&url, false);
     workspace.fetch(&[], false)?;
     // The card was read to pin the source, and no lock pins it.
-    assert_eq!(workspace.collect(&CacheBounds::default(), false)?.files(), 0);
-    assert_eq!(workspace.collect(&NOTHING, false)?.downloads.files, 1);
+    assert_eq!(workspace.collect(&CacheBounds::default(), false)?.count(), 0);
+    assert_eq!(workspace.collect(&NOTHING, false)?.downloads.count, 1);
     let first = place.stored();
     assert_eq!(first.len(), 2);
-    assert_eq!(workspace.collect(&NOTHING, false)?.files(), 0);
+    assert_eq!(workspace.collect(&NOTHING, false)?.count(), 0);
 
     hub.push(repo(70));
     workspace.lock(&[], &datac::workspace::Upgrade::All, false)?;
     workspace.fetch(&[], true)?;
     assert_eq!(place.stored().len(), 4, "two large files, the small one, which is the same, and the card");
-    assert_eq!(workspace.collect(&CacheBounds::default(), false)?.files(), 0, "it was pinned until now");
+    assert_eq!(workspace.collect(&CacheBounds::default(), false)?.count(), 0, "it was pinned until now");
     let collected = workspace.collect(&NOTHING, false)?;
-    assert!(collected.downloads.files >= 2, "{collected:?}");
+    assert!(collected.downloads.count >= 2, "{collected:?}");
     let gone: Vec<String> = first.into_iter().filter(|name| !place.stored().contains(name)).collect();
     assert!(matches!(&gone[..], [name] if name.starts_with("sha256")), "{gone:?}");
     assert_eq!(place.stored().len(), 2);

@@ -51,7 +51,7 @@ const ROWS: [usize; 3] = [5000, 17, 0];
 impl Fixture {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::new(folder.path());
+        let store = Store::alone(folder.path());
         let (mut blocks, mut places, mut lines) = (Vec::new(), Vec::new(), Vec::new());
         for block in 0..40_u32 {
             let (mut bytes, mut own) = (Vec::new(), Vec::new());
@@ -200,7 +200,7 @@ fn what_a_former_file_holds_is_copied_and_whatever_else_it_holds_does_no_harm() 
             assert!(fixture.gather(&lists, formers(damage), u64::MAX).unwrap() == wanted, "damage {number}");
         }
         // Blobs of rows that stay are not asked for, and a file in which all stay is not written.
-        fixture.blocks.iter().for_each(|block| system::remove(&fixture.store.path(&block.rows)).unwrap());
+        fixture.blocks.iter().for_each(|block| fixture.store.remove(&block.rows).unwrap());
         let held = |bytes: &[u8]| vec![fixture.former("whole", &lists[0], bytes, |_| false)];
         assert!(fixture.stood.swap(0, Ordering::Relaxed) > 0, "of the short output nothing has changed");
         let kept = fixture.gather(&lists[..1], held(&wanted[0]), u64::MAX).unwrap();

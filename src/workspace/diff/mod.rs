@@ -6,7 +6,10 @@
 mod compare;
 mod rows;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -147,14 +150,18 @@ impl Workspace {
         shown(Some(name), (old_side, new_side), &old, &new, limit)
     }
 
-    fn rows_of(&self, record: &Record, (run, build): &(RunId, Build)) -> Result<(DiffSide, RowSet), WorkspaceError> {
+    fn rows_of(
+        &self,
+        record: &Arc<Record>,
+        (run, build): &(RunId, Build),
+    ) -> Result<(DiffSide, RowSet), WorkspaceError> {
         let gone = |error: String| {
             let message = format!("find the rows of run {run} in the cache: {error}");
             let hint = "a cache keeps what was built last; `--vs FILE` compares with a file that you kept";
             Failure::new(FailureKind::Action, message).hint(hint)
         };
-        let manifest = self.manifest(build).map_err(|error| gone(error.to_string()))?;
-        let rows = RowSet::of_build(self.store(), &manifest).map_err(gone)?;
+        let manifest = self.manifest_in(record, build).map_err(|error| gone(error.to_string()))?;
+        let rows = RowSet::of_build(self.store(record), &manifest).map_err(gone)?;
         let started = record.runs()?.into_iter().find(|(id, _)| id == run).map(|(_, run)| run.started_ns);
         let side = DiffSide {
             run: Some(*run),

@@ -119,7 +119,7 @@ impl Workspace {
         let lineages: Vec<Lineage> = builds
             .par_iter()
             .filter(|(_, build)| system::exists(&self.root().join(&build.path)))
-            .map(|(run, build)| Ok(Lineage::new(self.manifest(build)?, *run, self.store())))
+            .map(|(run, build)| Ok(Lineage::new(self.manifest_in(&record, build)?, *run, self.store(&record))))
             .collect::<Result<_, WorkspaceError>>()?;
         let is_meant = |made: &MadeSource| made.repo == source || made.name == source;
         let sources = || lineages.iter().flat_map(|lineage| lineage.manifest.sources.iter());

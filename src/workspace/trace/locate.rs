@@ -1,6 +1,9 @@
 //! From what someone typed to a file and the build that wrote it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{Side, lineage::Lineage};
 use crate::{
@@ -89,7 +92,7 @@ impl Workspace {
     }
 
     /// Finds an output file and the build that wrote it.
-    pub(in crate::workspace) fn locate(&self, record: &Record, target: &str) -> Result<Located, WorkspaceError> {
+    pub(in crate::workspace) fn locate(&self, record: &Arc<Record>, target: &str) -> Result<Located, WorkspaceError> {
         let named = self.named_output(record, target)?;
         let no_build = || {
             let failure = Failure::new(FailureKind::Cache, format!("tell where the rows of `{target}` come from"));
@@ -128,7 +131,7 @@ impl Workspace {
     #[expect(clippy::too_many_arguments, reason = "each is found by another way")]
     fn opened(
         &self,
-        record: &Record,
+        record: &Arc<Record>,
         path: PathBuf,
         run: RunId,
         build: &Build,
@@ -136,7 +139,7 @@ impl Workspace {
         state: FileState,
         name: Option<&str>,
     ) -> Result<Located, WorkspaceError> {
-        let manifest = self.manifest(build)?;
+        let manifest = self.manifest_in(record, build)?;
         let is_file = |file: &&crate::workspace::MadeFile| match name {
             Some(name) => file.name == name,
             None => file.digest == digest,
@@ -144,7 +147,7 @@ impl Workspace {
         // The recipe may have written its files under other names then.
         let found = manifest.files.iter().find(is_file).or(manifest.files.iter().find(|file| file.digest == digest));
         let Some(file) = found.cloned() else {
-            return Err(Lineage::new(manifest, run, self.store()).lost("its build wrote no such file"));
+            return Err(Lineage::new(manifest, run, self.store(record)).lost("its build wrote no such file"));
         };
         let side = match &file.name {
             name if name.starts_with("quarantine/") => Side::Quarantine,
@@ -153,7 +156,7 @@ impl Workspace {
         };
         let latest = record.latest_build(&build.path)?;
         let is_older = latest.is_some_and(|(_, latest)| latest.manifest != build.manifest);
-        let lineage = Lineage::new(manifest, run, self.store());
+        let lineage = Lineage::new(manifest, run, self.store(record));
         Ok(Located { lineage, name: file.name, path, side, rows: file.rows, state, is_older })
     }
 }

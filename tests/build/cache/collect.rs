@@ -37,7 +37,7 @@ fn missing(space: &Space) -> Vec<String> {
 }
 
 fn names(space: &Space) -> BTreeSet<String> {
-    space.blobs().iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect()
+    space.blobs().iter().map(|blob| blob.digest.to_string()).collect()
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn what_a_current_recipe_reaches_is_never_removed() {
     space.build();
     let before = space.blobs();
     let collected = collect(&space, &NOTHING);
-    assert_eq!((collected.files(), collected.entries), (0, 0), "{collected:?}");
+    assert_eq!((collected.count(), collected.entries), (0, 0), "{collected:?}");
     assert_eq!(collected.reached_bytes, collected.after_bytes);
     assert_eq!(space.blobs(), before);
     space.assert_settled();
@@ -56,13 +56,13 @@ fn what_a_current_recipe_reaches_is_never_removed() {
     let text = space.text("config/sft/one.yaml");
     for broken in ["metadata: {".to_owned(), text.replace("data/a.jsonl", "data/none.jsonl")] {
         space.write("config/sft/one.yaml", broken);
-        assert_eq!(collect(&space, &NOTHING).blobs.files, 0);
+        assert_eq!(collect(&space, &NOTHING).blobs.count, 0);
         space.write("config/sft/one.yaml", &text);
         assert_whole(&space);
     }
     // So does one that was edited and is edited back before it is built.
     space.edit("config/sft/one.yaml", "min_length: 10", "min_length: 150");
-    assert_eq!(collect(&space, &NOTHING).blobs.files, 0);
+    assert_eq!(collect(&space, &NOTHING).blobs.count, 0);
     space.write("config/sft/one.yaml", &text);
     assert_whole(&space);
 }
@@ -76,20 +76,20 @@ fn what_earlier_versions_of_recipes_stood_on_is_removed() {
     space.write("data/b.jsonl", rows(9000..9101, 12));
     space.build();
     let size = space.workspace().cache_size().unwrap();
-    assert!(size.unreached_files >= 4, "{size:?}");
+    assert!(size.unreached_count >= 4, "{size:?}");
 
     let before = space.stats();
     let planned = space.workspace().collect(&NOTHING, true).unwrap();
     assert_eq!(changed(&before, &space.stats()), [] as [&Path; 0], "a dry run writes nothing");
     let month = collect(&space, &CacheBounds::default());
-    assert_eq!(month.files(), 0, "it was in use a moment ago: {month:?}");
+    assert_eq!(month.count(), 0, "it was in use a moment ago: {month:?}");
 
     let collected = collect(&space, &CacheBounds { max_bytes: u64::MAX, ..NOTHING });
-    assert!(planned.blobs.files > collected.blobs.files, "want of space takes the history of builds too");
-    assert_eq!(collected.blobs.files, size.unreached_files, "{size:?}");
-    assert!(collected.entries >= collected.blobs.files / 2);
+    assert!(planned.blobs.count > collected.blobs.count, "want of space takes the history of builds too");
+    assert_eq!(collected.blobs.count, size.unreached_count, "{size:?}");
+    assert!(collected.entries >= collected.blobs.count / 2);
     let after = space.workspace().cache_size().unwrap();
-    assert_eq!((after.unreached_files, after.hollow_entries), (0, 0));
+    assert_eq!((after.unreached_count, after.hollow_entries), (0, 0));
     assert_eq!(after.bytes, collected.after_bytes, "what is left was counted");
     assert_whole(&space);
 
@@ -102,7 +102,7 @@ fn what_earlier_versions_of_recipes_stood_on_is_removed() {
     assert!(names(&twin).is_subset(&names(&space)));
 
     // The history of builds goes for want of space alone.
-    assert!(collect(&space, &NOTHING).blobs.files > 0);
+    assert!(collect(&space, &NOTHING).blobs.count > 0);
     assert_eq!(names(&space), names(&twin));
     assert_whole(&space);
 }
@@ -118,12 +118,12 @@ fn recipes_that_are_gone_leave_after_a_while_and_those_elsewhere_stay() {
     space.workspace().build(&["elsewhere/three.yaml".into()], &BuildOptions::default()).unwrap();
     let two = space.text("config/sft/two.yaml");
     space.remove("config/sft/two.yaml");
-    assert_eq!(collect(&space, &CacheBounds::default()).files(), 0, "it was there until now");
+    assert_eq!(collect(&space, &CacheBounds::default()).count(), 0, "it was there until now");
     space.write("config/sft/two.yaml", two);
     assert_whole(&space);
     space.remove("config/sft/two.yaml");
     let collected = collect(&space, &NOTHING);
-    assert!(collected.blobs.files > 0, "{collected:?}");
+    assert!(collected.blobs.count > 0, "{collected:?}");
     space.remove("dataset");
     let report = space.workspace().build(&["elsewhere/three.yaml".into()], &BuildOptions::default()).unwrap();
     assert_eq!(ran(&report), "");
@@ -142,7 +142,7 @@ fn the_oldest_of_what_is_of_no_use_goes_first() {
     }
     let whole = *sizes.last().unwrap();
     let collected = collect(&space, &CacheBounds { max_bytes: whole - 1, ..CacheBounds::default() });
-    assert_eq!(collected.blobs.files, 1, "{collected:?}");
+    assert_eq!(collected.blobs.count, 1, "{collected:?}");
     // The lists of the first seed were done without first.
     space.edit("config/sft/one.yaml", "seed: 5", "seed: 4");
     assert_eq!(ran(&space.build()), "");
@@ -162,9 +162,9 @@ fn leftovers_and_downloads_that_no_lock_pins_are_removed() {
     space.write(&format!("cache/v1/sources/git-{}.part", "b".repeat(40)), "half");
     space.write("cache/v1/sources/notes.txt", "mine");
     let collected = collect(&space, &CacheBounds::default());
-    assert_eq!((collected.temporary.files, collected.downloads.files), (4, 0), "{collected:?}");
+    assert_eq!((collected.temporary.count, collected.downloads.count), (4, 0), "{collected:?}");
     assert!(left.iter().all(|path| !space.path(path).exists()));
-    assert_eq!(collect(&space, &NOTHING).downloads.files, 2);
+    assert_eq!(collect(&space, &NOTHING).downloads.count, 2);
     assert!(!space.path(&download).exists());
     assert_eq!(space.text("cache/v1/sources/notes.txt"), "mine", "what is not of datac's making stays");
     let size = space.workspace().cache_size().unwrap();
@@ -206,7 +206,7 @@ fn a_large_file_that_was_replaced_is_kept_until_it_is_written_over_or_gc() {
         assert!(whole == bytes);
     }
     let collected = collect(&space, &CacheBounds::default());
-    assert_eq!((collected.temporary.files, collected.blobs.files), (1, 0), "{collected:?}");
+    assert_eq!((collected.temporary.count, collected.blobs.count), (1, 0), "{collected:?}");
     assert!(kept().is_empty());
     assert_whole(&space);
 }
@@ -222,7 +222,7 @@ fn builds_tidy_up_when_a_survey_is_due_and_no_change_writes_nothing() {
     assert_eq!(space.build_with(&bounded(u64::MAX)).collected, None, "nothing is due");
     space.edit("config/sft/one.yaml", "seed: 2", "seed: 3");
     let collected = space.build_with(&bounded(1000)).collected.expect("it has outgrown its size");
-    assert!(collected.blobs.files >= 4, "the lists of two seeds: {collected:?}");
+    assert!(collected.blobs.count >= 4, "the lists of two seeds: {collected:?}");
     let before = space.stats();
     assert_eq!(ran(&space.build_with(&bounded(1000))), "");
     assert_eq!(changed(&before, &space.stats()), [] as [&Path; 0]);

@@ -172,6 +172,9 @@ fn failing_calls(folder: &Path) -> Option<PathBuf> {
 #[test]
 fn a_full_disk_is_a_clean_error() {
     let space = small();
+    // Blobs that are no longer small.
+    space.write("data/a.jsonl", rows(0..20_000, 70));
+    space.write("config/sft/one.yaml", recipe(&[entry("a", "data/a.jsonl", 1.0, &[])], ""));
     let Some(library) = failing_calls(space.root()) else { return };
     let wanted = {
         let twin = space.twin();

@@ -1,0 +1,158 @@
+//! Small blobs lie in the record, compressed: a file of its own would cost each of them more than its bytes do, and there
+//! are many. They are written with whatever names them, all or none, and lost with it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{
+    inventory::Held,
+    record::{Record, RecordError, end_reading},
+};
+use crate::{hash::Digest, system};
+
+/// The most that a compressed blob takes in the record. The larger they are, the less a file costs beside them, and the more
+/// the record would have to copy for its journal and when it is compacted.
+pub(super) const SMALL: usize = 16 << 10;
+
+/// The table below, for a record that is begun.
+pub(super) const TABLES: &str = "\
+DROP TABLE IF EXISTS frames;
+CREATE TABLE frames (digest BLOB PRIMARY KEY, written_ns INTEGER NOT NULL, frame BLOB NOT NULL);";
+
+/// Frames that are not in the database yet.
+#[derive(Default)]
+pub(super) struct Unrecorded(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    frames: HashMap<Digest, Arc<[u8]>>,
+    bytes: usize,
+}
+
+/// Frames on their way into the database.
+pub(super) type Frames = Vec<(Digest, Arc<[u8]>)>;
+
+impl Unrecorded {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All of them; they stay until they are [`Unrecorded::done`], so that each can be read at any time.
+    pub(super) fn all(&self) -> Frames {
+        let state = self.state();
+        let mut frames: Frames = state.frames.iter().map(|(digest, frame)| (*digest, frame.clone())).collect();
+        // In their order the index is filled from one side.
+        frames.sort_unstable_by_key(|(digest, _)| *digest);
+        frames
+    }
+
+    /// Lets go of those that are in the database now.
+    pub(super) fn done(&self, frames: &Frames) {
+        let mut state = self.state();
+        for (digest, frame) in frames {
+            if state.frames.remove(digest).is_some() {
+                state.bytes -= frame.len();
+            }
+        }
+    }
+}
+
+/// Writes frames, within a transaction. One that is there may be damaged; else it is left as it is.
+pub(super) fn insert(connection: &Connection, frames: &Frames) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO frames (digest, written_ns, frame) VALUES (?1, ?2, ?3)
+         ON CONFLICT (digest) DO UPDATE SET frame = excluded.frame WHERE frame IS NOT excluded.frame",
+    )?;
+    let now = system::now_ns();
+    frames.iter().try_for_each(|(digest, frame)| insert.execute(params![digest.as_bytes(), now, frame]).map(drop))
+}
+
+/// Removes frames, within a transaction.
+pub(super) fn remove(connection: &Connection, digests: &[Digest]) -> rusqlite::Result<()> {
+    let mut delete = connection.prepare_cached("DELETE FROM frames WHERE digest = ?1")?;
+    digests.iter().try_for_each(|digest| delete.execute([digest.as_bytes()]).map(drop))
+}
+
+impl Record {
+    /// Takes a frame, which is written with everything noted.
+    pub(super) fn note_frame(&self, digest: Digest, frame: &[u8]) {
+        let mut state = self.unrecorded.state();
+        if state.frames.insert(digest, frame.into()).is_none() {
+            state.bytes += frame.len();
+        }
+    }
+
+    /// Bytes of frames that are still to be written.
+    pub fn unrecorded_bytes(&self) -> usize {
+        self.unrecorded.state().bytes
+    }
+
+    /// A frame, if there is one of this name.
+    pub(super) fn frame(&self, digest: &Digest) -> Result<Option<Arc<[u8]>>, RecordError> {
+        if let Some(frame) = self.unrecorded.state().frames.get(digest) {
+            return Ok(Some(frame.clone()));
+        }
+        let found: Option<Option<Vec<u8>>> = self.on(|connection| {
+            let mut select = connection.prepare_cached("SELECT frame FROM frames WHERE digest = ?1")?;
+            select.query_row([digest.as_bytes()], |row| row.get(0)).optional()
+        })?;
+        Ok(found.flatten().map(Arc::from))
+    }
+
+    /// Whether there is a frame of this name.
+    pub(super) fn has_frame(&self, digest: &Digest) -> Result<bool, RecordError> {
+        if self.unrecorded.state().frames.contains_key(digest) {
+            return Ok(true);
+        }
+        let found = self.on(|connection| {
+            connection.prepare_cached("SELECT 1 FROM frames WHERE digest = ?1")?.exists([digest.as_bytes()])
+        })?;
+        Ok(found.unwrap_or(false))
+    }
+
+    /// Removes frames, all or none; those that are not there are no error.
+    pub(super) fn remove_frames(&self, digests: &[Digest]) -> Result<(), RecordError> {
+        {
+            let mut state = self.unrecorded.state();
+            for digest in digests {
+                if let Some(frame) = state.frames.remove(digest) {
+                    state.bytes -= frame.len();
+                }
+            }
+        }
+        self.on(|connection| {
+            end_reading(connection)?;
+            let transaction = connection.transaction()?;
+            remove(&transaction, digests)?;
+            transaction.commit()
+        })
+        .map(drop)
+    }
+
+    /// What the record takes beside frames, without space that is free to be used again; `None` if there is none.
+    pub fn bytes_beside_frames(&self) -> Result<Option<u64>, RecordError> {
+        self.on(|connection| {
+            let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+            let pages = number("PRAGMA page_count")? - number("PRAGMA freelist_count")?;
+            let frames = number("SELECT COALESCE(SUM(LENGTH(frame)), 0) FROM frames")?;
+            Ok((pages * number("PRAGMA page_size")? - frames).unsigned_abs())
+        })
+    }
+
+    /// What each frame in the database takes.
+    pub(super) fn frames(&self) -> Result<Vec<(Digest, Held)>, RecordError> {
+        let found = self.on(|connection| {
+            let mut select = connection.prepare("SELECT digest, length(frame), written_ns FROM frames")?;
+            let held = |row: &rusqlite::Row<'_>| {
+                let held = Held { count: 1, bytes: row.get::<_, i64>(1)?.unsigned_abs(), mtime_ns: row.get(2)? };
+                Ok((Digest::from_bytes(row.get(0)?), held))
+            };
+            select.query_map([], held)?.collect()
+        })?;
+        Ok(found.unwrap_or_default())
+    }
+}
