@@ -69,10 +69,14 @@ impl Compression {
 }
 
 impl FileKind {
-    /// Roughly how many bytes of rows a file of `size` bytes holds: texts shrink to a third.
+    /// Roughly how many bytes of rows a file of `size` bytes holds: texts shrink to a third, and to half with what Parquet
+    /// files are mostly written with, Snappy.
     pub fn unpacked(self, size: u64) -> u64 {
-        let is_packed = self.compression != Compression::None || self.format == RowFormat::Parquet;
-        if is_packed { size.saturating_mul(3) } else { size }
+        match (self.compression, self.format) {
+            (Compression::Gzip | Compression::Zstd, _) => size.saturating_mul(3),
+            (Compression::None, RowFormat::Parquet) => size.saturating_mul(2),
+            (Compression::None, _) => size,
+        }
     }
 }
 

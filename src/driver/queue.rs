@@ -7,7 +7,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashSet},
+    collections::{BinaryHeap, HashMap, HashSet},
     sync::mpsc::Sender,
 };
 
@@ -16,8 +16,10 @@ use crate::graph::Work;
 
 /// Jobs that are to be started, and how many there are of those that were.
 pub(super) struct Queue {
-    waiting: BinaryHeap<Waiting>,
-    /// Counts jobs, so that equal ones keep their order.
+    waiting: BinaryHeap<Place>,
+    /// The jobs that wait, by number. One whose recipe has begun since has two places, the better of which counts.
+    jobs: HashMap<u64, Job>,
+    /// Numbers jobs, so that equal ones keep their order.
     pushed: u64,
     /// Jobs that were started and have not reported.
     unreported: usize,
@@ -30,16 +32,13 @@ pub(super) struct Queue {
     threads: usize,
     /// The recipes that have begun to read.
     begun: HashSet<String>,
+    /// The numbers of jobs that read, for each recipe that has not.
+    readers: HashMap<String, Vec<u64>>,
 }
 
 /// A job's place in the queue, best first: no reader before a reader, of a recipe that has begun before others, long
-/// before short, early before late.
+/// before short, early before late. The last is its number.
 type Place = (Reverse<bool>, bool, u64, Reverse<u64>);
-
-struct Waiting {
-    place: Place,
-    job: Job,
-}
 
 /// Held by a job as long as it reads a file; dropped, the next may be read.
 pub(super) struct Reading(Sender<Report>);
@@ -63,6 +62,7 @@ impl Queue {
     pub(super) fn new(threads: usize) -> Self {
         Self {
             waiting: BinaryHeap::new(),
+            jobs: HashMap::new(),
             pushed: 0,
             unreported: 0,
             running: 0,
@@ -70,32 +70,53 @@ impl Queue {
             placing: 0,
             threads: threads.max(1),
             begun: HashSet::new(),
+            readers: HashMap::new(),
         }
     }
 
     /// Adds a job.
     pub(super) fn push(&mut self, job: Job) {
-        let reads = reads(&job);
+        let (number, reads) = (self.pushed, reads(&job));
         let has_begun = reads && recipes(&job).iter().any(|recipe| self.begun.contains(recipe));
-        let place = (Reverse(reads), has_begun, weight(&job), Reverse(self.pushed));
+        self.waiting.push((Reverse(reads), has_begun, weight(&job), Reverse(number)));
+        if reads && !has_begun {
+            for recipe in recipes(&job) {
+                self.readers.entry(recipe.clone()).or_default().push(number);
+            }
+        }
         self.pushed += 1;
-        self.waiting.push(Waiting { place, job });
+        self.jobs.insert(number, job);
     }
 
     /// The next job to start, with whether it reads a file; `None` until another one makes room for it.
     pub(super) fn next(&mut self) -> Option<(Job, bool)> {
-        let reads = self.waiting.peek()?.reads();
-        if self.running >= self.threads || (reads && self.reading >= self.threads.div_ceil(2)) {
-            return None;
+        loop {
+            let (Reverse(reads), _, _, Reverse(number)) = *self.waiting.peek()?;
+            if self.running >= self.threads || (reads && self.reading >= self.threads.div_ceil(2)) {
+                return None;
+            }
+            self.waiting.pop();
+            let Some(job) = self.jobs.remove(&number) else { continue };
+            self.unreported += 1;
+            self.running += 1;
+            self.reading += usize::from(reads);
+            if reads {
+                recipes(&job).iter().for_each(|recipe| self.begin(recipe));
+            }
+            return Some((job, reads));
         }
-        self.unreported += 1;
-        self.running += 1;
-        self.reading += usize::from(reads);
-        let job = self.waiting.pop()?.job;
-        if reads {
-            self.begun.extend(recipes(&job).iter().cloned());
+    }
+
+    /// Has a recipe's other files read before those of recipes that have not begun.
+    fn begin(&mut self, recipe: &str) {
+        if !self.begun.insert(recipe.to_owned()) {
+            return;
         }
-        Some((job, reads))
+        for number in self.readers.remove(recipe).unwrap_or_default() {
+            if let Some(job) = self.jobs.get(&number) {
+                self.waiting.push((Reverse(true), true, weight(job), Reverse(number)));
+            }
+        }
     }
 
     /// Notes that a job has reported.
@@ -116,6 +137,8 @@ impl Queue {
     /// Lets go of all that was not started.
     pub(super) fn clear(&mut self) {
         self.waiting.clear();
+        self.jobs.clear();
+        self.readers.clear();
     }
 
     /// Notes that a job's files are written, and wait for the disk.
@@ -130,12 +153,12 @@ impl Queue {
 
     /// Whether nothing is left to start, and what was started only waits for the disk.
     pub(super) fn is_placing(&self) -> bool {
-        self.waiting.is_empty() && self.placing > 0 && self.placing == self.unreported
+        self.jobs.is_empty() && self.placing > 0 && self.placing == self.unreported
     }
 
     /// Whether nothing waits and everything has reported.
     pub(super) fn is_done(&self) -> bool {
-        self.waiting.is_empty() && self.unreported == 0
+        self.jobs.is_empty() && self.unreported == 0
     }
 }
 
@@ -171,31 +194,5 @@ fn weight(job: &Job) -> u64 {
         },
         Job::Restore(_, plan, ..) => rows(&plan.sources),
         Job::Again(..) | Job::Show(..) => 0,
-    }
-}
-
-impl Waiting {
-    fn reads(&self) -> bool {
-        self.place.0.0
-    }
-}
-
-impl PartialEq for Waiting {
-    fn eq(&self, other: &Self) -> bool {
-        self.place == other.place
-    }
-}
-
-impl Eq for Waiting {}
-
-impl PartialOrd for Waiting {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Waiting {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.place.cmp(&other.place)
     }
 }

@@ -418,6 +418,24 @@ fn an_earlier_recipe_is_restored_from_the_cache() {
 }
 
 #[test]
+fn a_recipe_that_has_begun_to_read_goes_on_with_its_files() {
+    let space = Space::new();
+    space.write("data/one/long.jsonl", rows(0..900, 12));
+    space.write("data/two/middle.jsonl", rows(1000..1500, 12));
+    space.write("data/two/long.jsonl", rows(2000..2800, 12));
+    space.write("data/one/short.jsonl", rows(3000..3100, 12));
+    for name in ["one", "two"] {
+        let entry = entry(name, &format!("data/{name}"), 1.0, &[]);
+        space.write(&format!("config/sft/{name}.yaml"), recipe(&[entry], ""));
+    }
+    space.build_with(&BuildOptions { jobs: 1, ..BuildOptions::default() });
+    assert_eq!(
+        space.scanned(),
+        ["data/one/long.jsonl", "data/one/short.jsonl", "data/two/long.jsonl", "data/two/middle.jsonl"]
+    );
+}
+
+#[test]
 fn force_runs_everything_and_changes_nothing() {
     let space = built();
     let (before, stats) = (space.outputs(), space.stats());
