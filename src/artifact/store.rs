@@ -42,9 +42,9 @@ pub struct Store {
 const PART: usize = 1 << 20;
 
 /// The most that is kept of what was made a moment ago. What is written to outputs is mostly what was just converted, and
-/// reading it back would cost a decompression and a hash for nothing. A build of a few hundred megabytes finds half of its rows here; one of many
-/// gigabytes finds none and reads the cache as ever.
-const RECENT_BYTES: usize = 64 << 20;
+/// reading it back would cost a decompression and a hash for nothing. A build of a few hundred megabytes finds most of its
+/// rows here; one of many gigabytes finds none and reads the cache as ever.
+const RECENT_BYTES: usize = 96 << 20;
 
 /// A blob that cannot be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -68,7 +68,7 @@ impl Job {
     pub(super) fn run<'c, 'scope>(
         self,
         context: &'c Context,
-        reading: Option<Reading>,
+        reading: &mut Option<Reading>,
         scope: &Scope<'scope>,
     ) -> Ran<'c>
     where
@@ -93,7 +93,7 @@ impl Job {
             Self::Again(group, actions, recipes) => {
                 let key = actions.first().map_or(Digest::of(b""), |action| action.key);
                 let told = Told { kind: "reread", key, label: group.label(), recipes }.begin(context);
-                let result = context.check().and_then(|()| group.run(context, reading, scope));
+                let result = context.check().and_then(|()| group.run(context, reading.take(), scope));
                 let end = move |_| {
                     told.end(context, result.as_ref().ok().map(|()| (None, None)));
                     Report::Again(actions, result)
@@ -131,7 +131,7 @@ fn split<T>(run: Result<(T, Vec<Unplaced>), Stop>) -> (Result<T, Stop>, Vec<Unpl
 fn execute<'scope>(
     context: &'scope Context,
     action: &Action,
-    reading: Option<Reading>,
+    reading: &mut Option<Reading>,
     scope: &Scope<'scope>,
 ) -> Result<(Outcome, Vec<Unplaced>), Stop> {
     let outcome = match &action.work {

@@ -182,11 +182,11 @@ impl<'a> Driver<'a> {
                 self.queue.clear();
             }
             while let Some((job, reads)) = self.queue.next() {
-                let reading = reads.then(|| Reading::new(reports.clone()));
+                let mut reading = reads.then(|| Reading::new(reports.clone()));
                 let (seat, reports, to_place) = (Seat::new(reports.clone()), reports.clone(), to_place.clone());
                 let key = job.key();
                 scope.spawn(move |scope| {
-                    let ran = job.run(context, reading, scope);
+                    let ran = job.run(context, &mut reading, scope);
                     drop(seat);
                     // A closed channel means the driver has ended; there is no one left to tell.
                     match ran.files.is_empty() {
@@ -196,6 +196,8 @@ impl<'a> Driver<'a> {
                             to_place.send(ran).ok();
                         }
                     }
+                    // If it still reads, what is asked for now comes before what others want.
+                    drop(reading);
                 });
             }
             if self.queue.is_done() {

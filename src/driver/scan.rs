@@ -42,16 +42,22 @@ impl Waiting {
         // Without a converter there is nothing to do but find the columns.
         self.conversion.is_some() && self.follower.samples.is_none_or(|samples| self.rows < samples)
     }
+
+    /// Whether, this file being at its end, as many of the next are wanted as it takes.
+    fn wants_another(&self) -> bool {
+        self.follower.samples.is_some() && self.wants_more()
+    }
 }
 
 /// Cuts as much of a file as its followers need, and at least one chunk more than is known.
 ///
-/// Drops `reading` once it has read what it needs, while chunks are still converted.
+/// Takes `reading` away once it has read what it needs, while chunks are still converted; but not if a follower is about to
+/// ask for another file, which is to be read next.
 pub(super) fn scan<'scope>(
     context: &'scope Context,
     key: &Digest,
     work: &ScanWork,
-    mut reading: Option<Reading>,
+    reading: &mut Option<Reading>,
     scope: &Scope<'scope>,
 ) -> Result<ScanOutcome, Stop> {
     let parked = context.parked.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
@@ -59,7 +65,7 @@ pub(super) fn scan<'scope>(
     if parked.is_none() {
         match recut::former(context, work, input) {
             Ok(former) => {
-                let outcome = recut::recut(context, work, former, reading, scope)?;
+                let outcome = recut::recut(context, work, former, reading.take(), scope)?;
                 guard.check()?;
                 return Ok(ScanOutcome { pieces: recut::pieces(context, &work.file), ..outcome });
             }
@@ -74,7 +80,7 @@ pub(super) fn scan<'scope>(
     let mut cut_any = false;
     while !outcome.complete && (!cut_any || waiting.iter().any(Waiting::wants_more)) {
         cut_any = true;
-        pass(context, work, &mut cutter, &mut outcome, &mut waiting, &mut reading, scope)?;
+        pass(context, work, &mut cutter, &mut outcome, &mut waiting, reading, scope)?;
     }
     guard.check()?;
     if outcome.complete {
@@ -155,7 +161,9 @@ fn pass<'scope>(
         Ok(())
     };
     let read = read();
-    drop(reading.take());
+    if !waiting.iter().any(|waiting| outcome.complete && waiting.wants_another()) {
+        drop(reading.take());
+    }
     team.finish();
     read?;
     for (_, done) in results.take()? {

@@ -436,6 +436,21 @@ fn a_recipe_that_has_begun_to_read_goes_on_with_its_files() {
 }
 
 #[test]
+fn a_recipe_that_finds_too_few_samples_in_a_file_reads_the_next_before_others_begin() {
+    let space = Space::new();
+    space.write("data/one/1.jsonl", rows(0..900, 12));
+    space.write("data/one/2.jsonl", rows(1000..1200, 12));
+    space.write("data/two.jsonl", rows(2000..2800, 12));
+    space.write("config/sft/one.yaml", recipe(&[entry("one", "data/one", 1.0, &["max_samples: 950"])], ""));
+    space.write("config/sft/two.yaml", recipe(&[entry("two", "data/two.jsonl", 1.0, &[])], ""));
+    for jobs in [1, 2] {
+        space.remove("cache");
+        space.build_with(&BuildOptions { jobs, ..BuildOptions::default() });
+        assert_eq!(space.scanned(), ["data/one/1.jsonl", "data/one/2.jsonl", "data/two.jsonl"], "{jobs} threads");
+    }
+}
+
+#[test]
 fn force_runs_everything_and_changes_nothing() {
     let space = built();
     let (before, stats) = (space.outputs(), space.stats());
