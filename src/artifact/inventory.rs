@@ -1,4 +1,4 @@
-//! What lies in a cache folder, by name and size alone: nothing is opened, no link is followed.
+//! What lies in a cache folder, by name and size alone: no file but the record is opened, no link is followed.
 
 use std::{
     collections::BTreeMap,

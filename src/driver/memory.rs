@@ -1,7 +1,7 @@
 //! What a build knows of actions that ran before it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -18,6 +18,8 @@ pub(crate) struct Memory {
     /// The blobs.
     pub(crate) store: Store,
     force: bool,
+    /// The keys of what is recorded and cannot be had.
+    hollow: Mutex<HashSet<Digest>>,
     /// What actions have read that the planner has not asked for yet.
     read: Mutex<HashMap<Digest, Outcome>>,
 }
@@ -25,12 +27,22 @@ pub(crate) struct Memory {
 impl Memory {
     /// A memory of what is recorded.
     pub(crate) fn new(record: Arc<Record>, store: Store, force: bool) -> Self {
-        Self { record, store, force, read: Mutex::default() }
+        Self { record, store, force, hollow: Mutex::default(), read: Mutex::default() }
     }
 
     /// What an action yielded, if its blobs are still there.
     pub(crate) fn lookup(&self, key: &Digest) -> Option<Outcome> {
-        self.recorded(key).filter(|outcome| is_whole(&self.store, outcome))
+        let outcome = self.recorded(key)?;
+        if is_whole(&self.store, &outcome) {
+            return Some(outcome);
+        }
+        self.hollow.lock().unwrap_or_else(PoisonError::into_inner).insert(*key);
+        None
+    }
+
+    /// How many of the actions that were looked up are recorded, but some of their blobs are gone.
+    pub(crate) fn hollow(&self) -> usize {
+        self.hollow.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// What an action yielded, whether its blobs are still there or not.

@@ -114,6 +114,7 @@ pub(crate) fn run(
         queue: Queue::new(pool.current_num_threads()),
         fail_fast,
         flushed: Stopwatch::start(),
+        can_flush: true,
     };
     thread::scope(|threads| {
         let (to_place, placing) = mpsc::channel::<Ran<'_>>();
@@ -137,6 +138,11 @@ pub(crate) fn run(
     });
     if let Err(error) = context.store.settle() {
         context.tell(Event::Warning(format!("{error}; what the cache lacks is made again when it is asked for")));
+    }
+    match context.known.hollow() {
+        0 => {}
+        1 => context.tell(Event::Warning("a cache entry was gone; it is made again".to_owned())),
+        many => context.tell(Event::Warning(format!("{many} cache entries were gone; they are made again"))),
     }
     let unfinished = || match context.check() {
         Err(_) => Err(Failure::new(FailureKind::Interrupted, "finish the build: interrupted")
@@ -162,6 +168,8 @@ struct Driver<'a> {
     fail_fast: bool,
     /// Since the record was written last.
     flushed: Stopwatch,
+    /// Whether it could be.
+    can_flush: bool,
 }
 
 impl<'a> Driver<'a> {
@@ -360,8 +368,11 @@ impl<'a> Driver<'a> {
 
     /// Writes to the record what was finished, unless that was done so short a while ago and little has come since.
     fn flush_after(&mut self, pause: Duration) {
-        if self.flushed.elapsed() > pause || self.context.record.unrecorded_bytes() > FLUSH_BYTES {
-            if let Err(error) = self.context.record.flush() {
+        let much_waits = self.can_flush && self.context.record.unrecorded_bytes() > FLUSH_BYTES;
+        if self.flushed.elapsed() > pause || much_waits {
+            let flushed = self.context.record.flush();
+            self.can_flush = flushed.is_ok();
+            if let Err(error) = flushed {
                 self.context.tell(Event::Warning(error.to_string()));
             }
             self.flushed = Stopwatch::start();

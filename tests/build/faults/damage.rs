@@ -46,6 +46,11 @@ fn any_damaged_blob_is_made_again() {
                 let is_as_it_was = now == damaged || (now == sound && manifests.contains(&blob.digest));
                 assert!(is_as_it_was, "{how} {}: what was read and found damaged is told", blob.digest);
             } else {
+                assert!(
+                    !warnings.is_empty() || manifests.contains(&blob.digest),
+                    "what was gone is told: {}",
+                    blob.digest
+                );
                 assert_eq!(now, sound, "{how} {}: {warnings:?}", blob.digest);
             }
             space.assert_settled();
