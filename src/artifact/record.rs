@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -40,6 +40,8 @@ pub struct RecordError {
     pub path: PathBuf,
     /// What went wrong.
     pub reason: String,
+    /// Whether the disk is full.
+    pub is_full: bool,
 }
 
 /// One file of a recipe as it was last written.
@@ -121,7 +123,7 @@ impl Record {
     /// Opens the record below `root`; a damaged one is set aside, and `warn` told.
     pub fn open(root: &Path, access: Access, warn: Warn) -> Result<Self, RecordError> {
         let path = root.join(RECORD);
-        let fail = |reason: String| RecordError { path: path.clone(), reason };
+        let fail = |reason: String| RecordError { path: path.clone(), reason, is_full: false };
         let connection = match access {
             Access::Read if !system::exists(&path) => None,
             Access::Read => match read(&path) {
@@ -171,8 +173,11 @@ impl Record {
             Err(error) if is_damage(&error) && self.access == Access::Read => Ok(None),
             Err(error) if is_damage(&error) => {
                 *connection = Connection::open_in_memory().map_err(|error| self.fail(&error))?;
-                set_aside(&self.path, &error, &self.warn)
-                    .map_err(|error| RecordError { path: self.path.clone(), reason: error.to_string() })?;
+                set_aside(&self.path, &error, &self.warn).map_err(|error| RecordError {
+                    path: self.path.clone(),
+                    reason: error.to_string(),
+                    is_full: false,
+                })?;
                 *connection = write(&self.path).map_err(|error| self.fail(&error))?;
                 run(&mut connection).map(Some).map_err(|error| self.fail(&error))
             }
@@ -181,7 +186,8 @@ impl Record {
     }
 
     fn fail(&self, error: &rusqlite::Error) -> RecordError {
-        RecordError { path: self.path.clone(), reason: error.to_string() }
+        let is_full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+        RecordError { path: self.path.clone(), reason: error.to_string(), is_full }
     }
 
     /// What is stored under `name`, if it is what was stored.

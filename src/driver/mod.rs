@@ -37,7 +37,7 @@ use job::{Job, Ran, Seat};
 pub(crate) use memory::Memory;
 pub(crate) use output::{QuarantinePlace, file_names, is_quarantine, quarantine_line};
 use queue::{Queue, Reading};
-pub(crate) use step::{Context, Stop, failure_of, file_failure, lookup};
+pub(crate) use step::{Context, FREE_SOME_SPACE, Stop, failure_of, file_failure, lookup};
 pub use step::{Event, Observer};
 pub use threads::{Make, makes_nothing};
 

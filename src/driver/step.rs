@@ -225,7 +225,7 @@ impl From<FileError> for Stop {
 pub(crate) fn file_failure(error: &FileError) -> Failure {
     let failure = Failure::new(FailureKind::Action, error.to_string());
     match error.source.kind() {
-        ErrorKind::StorageFull => failure.hint("free some space and build again; what was finished is kept"),
+        ErrorKind::StorageFull => failure.hint(FREE_SOME_SPACE),
         ErrorKind::PermissionDenied => failure.hint("check who owns the folder"),
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists if error.verb == "create folder" => failure.hint(
             "there is a file where a folder belongs: move it, or name another place (`--cache-dir`, `--output-dir`)",
@@ -239,6 +239,9 @@ impl From<SourceError> for Stop {
         Self::Failure(failure_of(&error))
     }
 }
+
+/// What to do about a full disk.
+pub(crate) const FREE_SOME_SPACE: &str = "free some space and build again; what was finished is kept";
 
 /// A source error as a failure, with what to do about it.
 pub(crate) fn failure_of(error: &SourceError) -> Failure {

@@ -159,7 +159,8 @@ impl From<system::FileError> for WorkspaceError {
 
 impl From<crate::artifact::RecordError> for WorkspaceError {
     fn from(error: crate::artifact::RecordError) -> Self {
-        Self::Failure(Failure::new(FailureKind::Cache, error.to_string()))
+        let failure = Failure::new(FailureKind::Cache, error.to_string());
+        Self::Failure(if error.is_full { failure.hint(crate::driver::FREE_SOME_SPACE) } else { failure })
     }
 }
 

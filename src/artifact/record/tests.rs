@@ -101,3 +101,26 @@ fn an_entry_with_a_flipped_bit_or_under_another_name_is_none() {
     }
     (0..sealed.len()).for_each(|length| assert_eq!(unseal(b"key", &sealed[..length]), None));
 }
+
+#[test]
+fn what_a_full_disk_kept_from_being_written_is_there_and_is_written_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Record::open(folder.path(), Access::Write, quiet()).unwrap();
+    let record = open();
+    let limit = |pages: u32| {
+        let sql = format!("PRAGMA max_page_count = {pages}");
+        record.on(|connection| connection.query_row(&sql, [], |_| Ok(()))).unwrap();
+    };
+    let frames: Vec<(Digest, Vec<u8>)> = (0..50_u8).map(|i| (Digest::of(&[i]), vec![i; 5000])).collect();
+    frames.iter().for_each(|(digest, frame)| record.note_frame(*digest, frame));
+    limit(1);
+    assert!(record.flush().unwrap_err().is_full);
+    let is_whole = |record: &Record| {
+        frames.iter().all(|(digest, frame)| record.frame(digest).unwrap().is_some_and(|found| *found == **frame))
+    };
+    assert!(is_whole(&record) && !open().has_frame(&frames[0].0).unwrap());
+    assert_eq!(record.unrecorded_bytes(), 50 * 5000);
+    limit(10_000);
+    record.flush().unwrap();
+    assert!(record.unrecorded_bytes() == 0 && is_whole(&open()));
+}
