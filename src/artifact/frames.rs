@@ -18,6 +18,10 @@ use crate::{hash::Digest, system};
 /// the record would have to copy for its journal and when it is compacted.
 pub(super) const SMALL: usize = 16 << 10;
 
+/// The most bytes of frames that wait to be written. Whoever builds has them written long before that many wait; this holds
+/// where it does not come to it.
+pub(super) const MOST_WAITING: usize = 16 << 20;
+
 /// The table below, for a record that is begun.
 pub(super) const TABLES: &str = "\
 DROP TABLE IF EXISTS frames;

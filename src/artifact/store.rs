@@ -5,7 +5,7 @@
 //! torn by a power cut is a miss like any other.
 
 use std::{
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -17,7 +17,7 @@ use rayon::prelude::*;
 
 use super::{
     codec,
-    frames::SMALL,
+    frames::{MOST_WAITING, SMALL},
     inventory::BLOBS,
     recent::Recent,
     record::{Record, RecordError},
@@ -124,7 +124,11 @@ impl Store {
             self.record.note_frame(digest, frame);
             Ok(())
         });
-        compressed.map_err(|source| FileError { verb: "compress", path: path.clone(), source })?
+        compressed.map_err(|source| FileError { verb: "compress", path, source })??;
+        if self.record.unrecorded_bytes() > MOST_WAITING {
+            self.record.flush().map_err(|error| record_failed("write", error))?;
+        }
+        Ok(())
     }
 
     /// Stores `size` bytes that `fill` brings part by part: a few are held, however many there are.
@@ -292,11 +296,7 @@ impl Store {
 
     /// Removes blobs; those that are not there are fine.
     pub fn remove_all(&self, digests: &[Digest]) -> Result<(), FileError> {
-        self.record.remove_frames(digests).map_err(|error: RecordError| FileError {
-            verb: "remove from",
-            path: error.path,
-            source: std::io::Error::other(error.reason),
-        })?;
+        self.record.remove_frames(digests).map_err(|error| record_failed("remove from", error))?;
         digests.par_iter().try_for_each(|digest| system::remove(&self.path(digest)))
     }
 
@@ -336,6 +336,11 @@ impl Store {
         };
         Err((miss(MissReason::Damaged(problem)), true))
     }
+}
+
+fn record_failed(verb: &'static str, error: RecordError) -> FileError {
+    let kind = if error.is_full { ErrorKind::StorageFull } else { ErrorKind::Other };
+    FileError { verb, path: error.path, source: std::io::Error::new(kind, error.reason) }
 }
 
 /// Where a blob is or would be below the folder of all, unless it is small.
@@ -400,6 +405,19 @@ mod tests {
         other.remove_all(&digests[..120]).unwrap();
         assert!(digests[..120].iter().all(|digest| !store.has(digest)));
         assert!(digests[120..].iter().all(|digest| store.has(digest)));
+    }
+
+    #[test]
+    fn few_small_blobs_wait_whoever_puts_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::alone(folder.path());
+        let most = (0..2 * MOST_WAITING as u32 / 15_000)
+            .map(|seed| {
+                store.put(&noise(seed, 15_000)).unwrap();
+                store.record.unrecorded_bytes()
+            })
+            .max();
+        assert!(most.is_some_and(|most| most > MOST_WAITING / 2 && most <= MOST_WAITING), "{most:?}");
     }
 
     #[test]

@@ -24,7 +24,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{
         Arc, Mutex, PoisonError,
-        mpsc::{self, Receiver, Sender},
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
     thread,
     time::Duration,
@@ -64,7 +64,7 @@ const FLUSH_EVERY: Duration = Duration::from_secs(1);
 /// The most of it that waits in memory, in bytes of small blobs.
 const FLUSH_BYTES: usize = 1 << 20;
 
-/// How often it is where there is nothing else to do but to wait for the disk.
+/// How often it is where there is nothing else to do but to wait for the disk; and how often whether it should be.
 const FLUSH_SOON: Duration = Duration::from_millis(200);
 
 /// What became of one recipe.
@@ -220,10 +220,12 @@ impl<'a> Driver<'a> {
                 // And there is little left to record then.
                 self.flush_after(FLUSH_SOON);
             }
-            match inbox.recv() {
+            match inbox.recv_timeout(FLUSH_SOON) {
                 // The panic goes on once the pool has ended.
-                Ok(Report::Panicked) | Err(_) => break,
+                Ok(Report::Panicked) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(report) => self.receive(report),
+                // One file may take minutes, and what comes of it is not to pile up meanwhile.
+                Err(RecvTimeoutError::Timeout) => self.flush_after(FLUSH_EVERY),
             }
         }
     }
