@@ -116,4 +116,36 @@ mod tests {
             assert_eq!(Arc::strong_count(&done), 1);
         }
     }
+
+    #[test]
+    fn whoever_would_wait_does_other_work_first() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        let [queued, freed, done]: [Arc<AtomicUsize>; 3] = Default::default();
+        let wait_for = |flag: &Arc<AtomicUsize>| {
+            let flag = flag.clone();
+            move || {
+                while flag.load(Ordering::SeqCst) == 0 {
+                    std::thread::yield_now();
+                }
+            }
+        };
+        let (until_queued, until_freed) = (wait_for(&queued), wait_for(&freed));
+        let (still, counted) = (freed.clone(), done.clone());
+        let is_crowded = move || {
+            until_queued();
+            still.load(Ordering::SeqCst) == 0
+        };
+        let item = move |item| {
+            if item == 0 {
+                let freed = freed.clone();
+                rayon::spawn(move || freed.store(1, Ordering::SeqCst));
+                queued.store(1, Ordering::SeqCst);
+            }
+            // Without the other work no item ends.
+            until_freed();
+            counted.fetch_add(1, Ordering::SeqCst);
+        };
+        pool.install(|| share_unless(is_crowded, 100, item));
+        assert_eq!(done.load(Ordering::SeqCst), 100);
+    }
 }
