@@ -56,9 +56,13 @@ impl Unrecorded {
 
     /// Lets go of those that are in the database now.
     pub(super) fn done(&self, frames: &Frames) {
+        self.let_go(frames.iter().map(|(digest, _)| digest));
+    }
+
+    fn let_go<'d>(&self, digests: impl Iterator<Item = &'d Digest>) {
         let mut state = self.state();
-        for (digest, frame) in frames {
-            if state.frames.remove(digest).is_some() {
+        for digest in digests {
+            if let Some(frame) = state.frames.remove(digest) {
                 state.bytes -= frame.len();
             }
         }
@@ -120,14 +124,7 @@ impl Record {
 
     /// Removes frames, all or none; those that are not there are no error.
     pub(super) fn remove_frames(&self, digests: &[Digest]) -> Result<(), RecordError> {
-        {
-            let mut state = self.unrecorded.state();
-            for digest in digests {
-                if let Some(frame) = state.frames.remove(digest) {
-                    state.bytes -= frame.len();
-                }
-            }
-        }
+        self.unrecorded.let_go(digests.iter());
         self.on(|connection| {
             end_reading(connection)?;
             let transaction = connection.transaction()?;

@@ -61,7 +61,7 @@ const PLACING_THREADS: usize = 8;
 /// How often what was finished is written to the record.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
-/// The most of it that waits in memory, in bytes of small blobs.
+/// Where more bytes than this of small blobs wait for it, it is written at once.
 const FLUSH_BYTES: usize = 1 << 20;
 
 /// How often it is where there is nothing else to do but to wait for the disk; and how often whether it should be.

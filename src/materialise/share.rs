@@ -63,13 +63,11 @@ pub(super) fn share_unless(
 impl<W: Fn(usize), C: Fn() -> bool> Sharing<W, C> {
     /// Does items until there are none left that no one has taken on.
     fn help(&self) {
-        while let Some(work) = self.work() {
-            if (work.is_crowded)() {
-                // Other work may take long, and this may be done meanwhile: nothing of it is held.
-                drop(work);
-                if rayon::yield_now() == Some(rayon::Yield::Executed) {
-                    continue;
-                }
+        loop {
+            let Some(is_crowded) = self.work().map(|work| (work.is_crowded)()) else { return };
+            // Other work may take long, and this may be done meanwhile: nothing of it is held.
+            if is_crowded && rayon::yield_now() == Some(rayon::Yield::Executed) {
+                continue;
             }
             if !self.work().is_some_and(|work| self.one(&work)) {
                 return;
