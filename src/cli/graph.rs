@@ -324,7 +324,7 @@ mod tests {
 
     fn node(kind: NodeKind, id: &str, label: &str) -> Node {
         let (commit, state) = (None, (kind == NodeKind::Recipe).then_some("stale"));
-        let step = |stage| Step { stage, reused: 1, to_run: Some(0) };
+        let step = |stage| Step { stage, reused: 1, to_run: Some(0), until_samples: None };
         let stages = if kind == NodeKind::Recipe { vec![step("scan"), step("output")] } else { Vec::new() };
         Node { id: id.into(), kind, label: label.into(), commit, state, stages }
     }

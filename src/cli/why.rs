@@ -3,7 +3,7 @@
 use super::{
     document::{self, Content},
     errors, exit, schema,
-    screen::{ERROR, FAINT, GOOD, HINT, Screen, WARN, counted_rows, wrapped},
+    screen::{ERROR, FAINT, GOOD, HINT, Screen, WARN, counted_rows, rows, wrapped},
     status, times,
 };
 use crate::{
@@ -162,6 +162,11 @@ fn stages(explanation: &Explanation) -> String {
             (None, 0) => "to run, unless the stage before yields the same bytes".to_owned(),
             (None, reused) => format!("{reused} reused, more may run"),
         };
+        let until = match step.until_samples {
+            Some(1) => ", until one sample is found".to_owned(),
+            Some(samples) => format!(", until {} samples are found", rows(samples)),
+            None => String::new(),
+        };
         let misses = explanation.misses.iter().filter(|miss| miss.stage == step.stage);
         let why: Vec<String> = misses
             .map(|miss| match step.to_run == Some(miss.count) {
@@ -171,7 +176,7 @@ fn stages(explanation: &Explanation) -> String {
             .collect();
         let why =
             if why.is_empty() || step.to_run == Some(0) { String::new() } else { format!(": {}", why.join(", ")) };
-        out.push_str(&format!("  {:<8} {what}{why}\n", step.stage));
+        out.push_str(&format!("  {:<8} {what}{until}{why}\n", step.stage));
     }
     format!("\nstages\n{out}")
 }

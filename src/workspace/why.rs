@@ -11,7 +11,7 @@ use super::{
 use crate::{
     artifact::{Access, FreshRecipe, Record},
     config,
-    graph::{Failure, FailureKind, Node, Planner, RecipeFile, plan, stages},
+    graph::{Failure, FailureKind, Node, Planner, RecipeFile, RecipePlan, Work, plan, stages},
     hash::Entry,
     system,
 };
@@ -25,6 +25,10 @@ pub struct Step {
     pub reused: u64,
     /// Actions that would run; `None`: as many as the stage before turns out to need.
     pub to_run: Option<u64>,
+    /// Of `scan`: how many samples, as `max_samples` has it, are still to be found, with which reading stops; `None`: all
+    /// that is left is read, or nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until_samples: Option<u64>,
 }
 
 /// Why an output would be built or not.
@@ -124,9 +128,26 @@ impl Workspace {
 
 /// How far each stage of a recipe that parses is known.
 pub(super) fn steps(planner: &Planner, file: RecipeFile) -> Vec<Step> {
-    let is_known = matches!(plan(planner, file), Node::Ready(_));
-    let step = |(stage, reused, to_run)| Step { stage, reused, to_run: if is_known { Some(0) } else { to_run } };
+    let planned = plan(planner, file);
+    let is_known = matches!(planned, Node::Ready(_));
+    let step = |(stage, reused, to_run)| Step {
+        stage,
+        reused,
+        to_run: if is_known { Some(0) } else { to_run },
+        until_samples: if stage == "scan" { until_samples(planned) } else { None },
+    };
     stages(planner, file).into_iter().map(step).collect()
+}
+
+/// How many samples files are read for, if none of them is read to its end whatever is in it.
+fn until_samples(planned: &Node<RecipePlan>) -> Option<u64> {
+    let Node::Needs(actions) = planned else { return None };
+    let scans = actions.iter().filter_map(|action| match &action.work {
+        Work::Scan(scan) => Some(scan),
+        _ => None,
+    });
+    let wanted: Vec<Option<u64>> = scans.flat_map(|scan| &scan.followers).map(|follower| follower.samples).collect();
+    if wanted.is_empty() { None } else { wanted.into_iter().sum() }
 }
 
 fn place(reason: &Reason, assessed: &Assessed) -> Option<(usize, usize)> {

@@ -286,8 +286,14 @@ fn a_touched_source_is_hashed_and_nothing_more() {
 #[test]
 fn fewer_samples_read_less_and_more_read_on() {
     let (space, _) = large();
+    let until = || space.workspace().why("sft/large").unwrap().steps.iter().find_map(|step| step.until_samples);
+    space.remove("cache");
+    space.remove("dataset");
+    assert_eq!(until(), None, "all of it is read");
     space.edit("config/sft/large.yaml", "mix_ratio: 1.0", "mix_ratio: 1.0\n    max_samples: 500");
+    assert_eq!(until(), Some(500), "the plan says where reading stops");
     let report = space.build();
+    assert_eq!(until(), None, "nothing is to be read");
     assert!(of(&report, "sft/large").chunks.1 <= 3, "{:?}", of(&report, "sft/large").chunks);
     space.assert_settled();
     let mut converted = count(&report, "convert");

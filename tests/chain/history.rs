@@ -107,6 +107,14 @@ fn a_miss_says_which() {
 }
 
 #[test]
+fn why_says_where_reading_stops() {
+    let place = Place::new();
+    place.edit("config/sft/one.yaml", "mix_ratio: 1.0", "mix_ratio: 1.0, max_samples: 10");
+    let printed = place.sh("datac why sft/one");
+    assert!(printed.contains("scan     1 to run, until 10 samples are found"), "{printed}");
+}
+
+#[test]
 fn a_miss_after_a_collection_or_a_check_says_which() {
     let place = Place::new();
     place.sh("datac build sft/one");
