@@ -102,10 +102,14 @@ pub mod config;
 pub mod convert;
 pub mod decode;
 pub mod driver;
+pub mod event;
+pub mod failure;
 pub mod graph;
 pub mod hash;
+pub mod id;
 pub mod materialise;
 pub mod mix;
+pub mod outputs;
 pub mod quality;
 pub mod row;
 pub mod samples;
@@ -114,8 +118,8 @@ pub mod source;
 pub mod system;
 pub mod workspace;
 
-pub use driver::{Event, Observer};
-pub use graph::{Failure, FailureKind};
+pub use event::{Event, Observer};
+pub use failure::{Failure, FailureKind};
 pub use workspace::{
     Assessment, BuildOptions, BuildReport, Journey, Origin, OutputRow, OutputRows, RecipeReport, RecipeStatus,
     Settings, SourcePlace, State, Workspace, WorkspaceError,

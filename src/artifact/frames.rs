@@ -12,7 +12,7 @@ use super::{
     inventory::Held,
     record::{Record, RecordError, end_reading},
 };
-use crate::{hash::Digest, system};
+use crate::{id::BlobId, system};
 
 /// The most that a compressed blob takes in the record. The larger they are, the less a file costs beside them, and the more
 /// the record would have to copy for its journal and when it is compacted.
@@ -33,12 +33,12 @@ pub(super) struct Unrecorded(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    frames: HashMap<Digest, Arc<[u8]>>,
+    frames: HashMap<BlobId, Arc<[u8]>>,
     bytes: usize,
 }
 
 /// Frames on their way into the database.
-pub(super) type Frames = Vec<(Digest, Arc<[u8]>)>;
+pub(super) type Frames = Vec<(BlobId, Arc<[u8]>)>;
 
 impl Unrecorded {
     fn state(&self) -> MutexGuard<'_, State> {
@@ -59,7 +59,7 @@ impl Unrecorded {
         self.let_go(frames.iter().map(|(digest, _)| digest));
     }
 
-    fn let_go<'d>(&self, digests: impl Iterator<Item = &'d Digest>) {
+    fn let_go<'d>(&self, digests: impl Iterator<Item = &'d BlobId>) {
         let mut state = self.state();
         for digest in digests {
             if let Some(frame) = state.frames.remove(digest) {
@@ -80,14 +80,14 @@ pub(super) fn insert(connection: &Connection, frames: &Frames) -> rusqlite::Resu
 }
 
 /// Removes frames, within a transaction.
-pub(super) fn remove(connection: &Connection, digests: &[Digest]) -> rusqlite::Result<()> {
+pub(super) fn remove(connection: &Connection, digests: &[BlobId]) -> rusqlite::Result<()> {
     let mut delete = connection.prepare_cached("DELETE FROM frames WHERE digest = ?1")?;
     digests.iter().try_for_each(|digest| delete.execute([digest.as_bytes()]).map(drop))
 }
 
 impl Record {
     /// Takes a frame, which is written with everything noted.
-    pub(super) fn note_frame(&self, digest: Digest, frame: &[u8]) {
+    pub(super) fn note_frame(&self, digest: BlobId, frame: &[u8]) {
         let mut state = self.unrecorded.state();
         if state.frames.insert(digest, frame.into()).is_none() {
             state.bytes += frame.len();
@@ -100,7 +100,7 @@ impl Record {
     }
 
     /// A frame, if there is one of this name.
-    pub(super) fn frame(&self, digest: &Digest) -> Result<Option<Arc<[u8]>>, RecordError> {
+    pub(super) fn frame(&self, digest: &BlobId) -> Result<Option<Arc<[u8]>>, RecordError> {
         if let Some(frame) = self.unrecorded.state().frames.get(digest) {
             return Ok(Some(frame.clone()));
         }
@@ -112,7 +112,7 @@ impl Record {
     }
 
     /// Whether there is a frame of this name.
-    pub(super) fn has_frame(&self, digest: &Digest) -> Result<bool, RecordError> {
+    pub(super) fn has_frame(&self, digest: &BlobId) -> Result<bool, RecordError> {
         if self.unrecorded.state().frames.contains_key(digest) {
             return Ok(true);
         }
@@ -123,7 +123,7 @@ impl Record {
     }
 
     /// Removes frames, all or none; those that are not there are no error.
-    pub(super) fn remove_frames(&self, digests: &[Digest]) -> Result<(), RecordError> {
+    pub(super) fn remove_frames(&self, digests: &[BlobId]) -> Result<(), RecordError> {
         self.unrecorded.let_go(digests.iter());
         self.on(|connection| {
             end_reading(connection)?;
@@ -145,12 +145,12 @@ impl Record {
     }
 
     /// What each frame in the database takes.
-    pub(super) fn frames(&self) -> Result<Vec<(Digest, Held)>, RecordError> {
+    pub(super) fn frames(&self) -> Result<Vec<(BlobId, Held)>, RecordError> {
         let found = self.on(|connection| {
             let mut select = connection.prepare("SELECT digest, length(frame), written_ns FROM frames")?;
             let held = |row: &rusqlite::Row<'_>| {
                 let held = Held { count: 1, bytes: row.get::<_, i64>(1)?.unsigned_abs(), mtime_ns: row.get(2)? };
-                Ok((Digest::from_bytes(row.get(0)?), held))
+                Ok((BlobId::from_bytes(row.get(0)?), held))
             };
             select.query_map([], held)?.collect()
         })?;

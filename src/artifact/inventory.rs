@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::{Record, RecordError, record::RECORD, store, survey::SURVEY};
 use crate::{
-    hash::Digest,
+    id::BlobId,
     system::{self, Entry, EntryKind, FileError, Replacement},
 };
 
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Inventory {
     /// The blobs.
-    pub blobs: BTreeMap<Digest, Held>,
+    pub blobs: BTreeMap<BlobId, Held>,
     /// Downloaded files, by the name of their digest (`sha256-…`).
     pub downloads: BTreeMap<String, Held>,
     /// Downloads that were begun and not finished, by the name of their digest.
@@ -143,7 +143,7 @@ impl Inventory {
             .collect::<Result<_, FileError>>()?;
         for (shelf, entries) in listed {
             for entry in entries {
-                let digest = entry.name.strip_suffix(".zst").and_then(Digest::from_hex);
+                let digest = entry.name.strip_suffix(".zst").and_then(BlobId::from_hex);
                 // A blob on the wrong shelf is found by no one.
                 let digest = digest.filter(|_| shelf.ends_with(&entry.name[..2]) && entry.kind == EntryKind::File);
                 match digest {
@@ -225,7 +225,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         assert_eq!(Inventory::take(&root.join("none")).unwrap().total(), Held::default());
-        let digest = Digest::of(b"rows");
+        let digest = BlobId::of(b"rows");
         let download = format!("sha256-{}", "a".repeat(64));
         let shelf = format!("cas/{}", &digest.to_string()[..2]);
         for name in [

@@ -13,7 +13,8 @@ use super::{
     frames,
     record::{BuiltDetail, FreshRecipe, Record, RecordError, insert_recipes, seal},
 };
-use crate::hash::Digest;
+
+use crate::id::{BlobId, FileHash};
 
 /// How many runs are remembered. Of older ones only the last build of each recipe is.
 pub const KEPT_RUNS: i64 = 200;
@@ -79,9 +80,9 @@ pub struct Build {
     /// The recipe's path.
     pub path: String,
     /// The digest of what its files are made of; `None`: it failed, or the manifest could not be stored.
-    pub manifest: Option<Digest>,
+    pub manifest: Option<BlobId>,
     /// The digests of its files.
-    pub files: Vec<Digest>,
+    pub files: Vec<FileHash>,
     /// The recipe's state before: `stale`, `new`.
     pub state: String,
     /// Why it was in that state, in words.
@@ -96,7 +97,7 @@ pub struct Noted {
     /// The run's number.
     pub id: RunId,
     /// Manifests that nothing names any more; those that lay in the record are gone from it.
-    pub dropped: Vec<Digest>,
+    pub dropped: Vec<BlobId>,
 }
 
 /// What a build's seal is bound to, so that one row is never taken for another.
@@ -128,7 +129,7 @@ impl Record {
                 let mut made =
                     transaction.prepare_cached("INSERT OR IGNORE INTO made (file, run, path) VALUES (?1, ?2, ?3)")?;
                 for build in builds {
-                    let manifest = build.manifest.as_ref().map(Digest::as_bytes);
+                    let manifest = build.manifest.as_ref().map(BlobId::as_bytes);
                     insert.execute(params![id, build.path, manifest, seal(&name(id, &build.path), build)])?;
                     for file in &build.files {
                         made.execute(params![file.as_bytes(), id, build.path])?;
@@ -196,7 +197,7 @@ impl Record {
     }
 
     /// The builds that came to a file of these bytes, newest first.
-    pub fn builds_of_file(&self, digest: &Digest) -> Result<Vec<(RunId, Build)>, RecordError> {
+    pub fn builds_of_file(&self, digest: &FileHash) -> Result<Vec<(RunId, Build)>, RecordError> {
         self.select_builds(
             "SELECT b.run, b.path, b.detail FROM made JOIN builds AS b ON b.run = made.run AND b.path = made.path
              WHERE made.file = ?1 ORDER BY b.run DESC, b.path",
@@ -205,7 +206,7 @@ impl Record {
     }
 
     /// The digests of all manifests that are remembered.
-    pub fn manifests(&self) -> Result<Vec<Digest>, RecordError> {
+    pub fn manifests(&self) -> Result<Vec<BlobId>, RecordError> {
         let found = self.select_builds("SELECT run, path, detail FROM builds WHERE manifest IS NOT NULL", params![])?;
         Ok(found.into_iter().filter_map(|(_, build)| build.manifest).collect())
     }
@@ -224,7 +225,7 @@ impl Record {
 }
 
 /// Forgets runs up to `last`, but for the last build of each recipe; returns the manifests that go with them.
-fn forget(connection: &Connection, last: i64) -> rusqlite::Result<Vec<Digest>> {
+fn forget(connection: &Connection, last: i64) -> rusqlite::Result<Vec<BlobId>> {
     let oldest: Option<i64> = connection.query_row("SELECT MIN(id) FROM runs", [], |row| row.get(0))?;
     if oldest.is_none_or(|oldest| oldest > last) {
         return Ok(Vec::new());
@@ -248,7 +249,7 @@ fn forget(connection: &Connection, last: i64) -> rusqlite::Result<Vec<Digest>> {
     let mut dropped = Vec::new();
     for manifest in gone.into_iter().flatten() {
         if !named.query_row([&manifest], |row| row.get::<_, bool>(0))? {
-            dropped.push(Digest::from_bytes(manifest));
+            dropped.push(BlobId::from_bytes(manifest));
         }
     }
     Ok(dropped)
@@ -275,11 +276,15 @@ mod tests {
     }
 
     fn build(path: &str, number: i64, is_built: bool) -> Build {
-        let digest = Digest::of(format!("{path} {number}").as_bytes());
+        let text = format!("{path} {number}");
         Build {
             path: path.into(),
-            manifest: is_built.then_some(digest),
-            files: if is_built { vec![Digest::of(path.as_bytes()), digest] } else { Vec::new() },
+            manifest: is_built.then(|| BlobId::of(text.as_bytes())),
+            files: if is_built {
+                vec![FileHash::of(path.as_bytes()), FileHash::of(text.as_bytes())]
+            } else {
+                Vec::new()
+            },
             state: "stale".into(),
             reasons: vec!["seed 1 -> 2".into()],
             failure: (!is_built).then(|| "read it".into()),
@@ -311,9 +316,9 @@ mod tests {
         assert_eq!(record.latest_build("new").unwrap().unwrap().0, RunId(KEPT_RUNS + 2));
         assert_eq!(record.latest_build("fails").unwrap(), None);
         assert_eq!(record.builds(RunId(1)).unwrap(), [build("old", 1, true)]);
-        assert_eq!(record.builds_of_file(&Digest::of(b"old")).unwrap(), [(RunId(1), build("old", 1, true))]);
-        assert_eq!(record.builds_of_file(&Digest::of(b"new")).unwrap().len(), KEPT_RUNS as usize / 2);
-        assert_eq!(record.builds_of_file(&gone[0]).unwrap(), []);
+        assert_eq!(record.builds_of_file(&FileHash::of(b"old")).unwrap(), [(RunId(1), build("old", 1, true))]);
+        assert_eq!(record.builds_of_file(&FileHash::of(b"new")).unwrap().len(), KEPT_RUNS as usize / 2);
+        assert_eq!(record.builds_of_file(&FileHash::new(gone[0].digest())).unwrap(), []);
         assert_eq!(record.manifests().unwrap().len(), KEPT_RUNS as usize / 2 + 1);
     }
 }

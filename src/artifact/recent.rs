@@ -5,13 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use crate::hash::Digest;
+use crate::id::BlobId;
 
 /// The newest of what was kept, up to a number of bytes, by the digest of the blob that it is of.
 #[derive(Debug)]
 pub struct Recent<T> {
-    kept: HashMap<Digest, (Arc<T>, usize)>,
-    order: VecDeque<Digest>,
+    kept: HashMap<BlobId, (Arc<T>, usize)>,
+    order: VecDeque<BlobId>,
     bytes: usize,
     limit: usize,
 }
@@ -23,7 +23,7 @@ impl<T> Recent<T> {
     }
 
     /// Keeps something that takes so many bytes.
-    pub fn keep(&mut self, digest: Digest, thing: Arc<T>, bytes: usize) {
+    pub fn keep(&mut self, digest: BlobId, thing: Arc<T>, bytes: usize) {
         if bytes > self.limit || self.kept.contains_key(&digest) {
             return;
         }
@@ -37,7 +37,7 @@ impl<T> Recent<T> {
     }
 
     /// What was kept of a blob, if it still is.
-    pub fn get(&self, digest: &Digest) -> Option<Arc<T>> {
+    pub fn get(&self, digest: &BlobId) -> Option<Arc<T>> {
         self.kept.get(digest).map(|(thing, _)| thing.clone())
     }
 }
@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn the_newest_are_kept_up_to_a_number_of_bytes() {
         let mut recent = Recent::new(10);
-        let digest = |number: u8| Digest::of(&[number]);
+        let digest = |number: u8| BlobId::of(&[number]);
         let mut keep = |number: u8, bytes| recent.keep(digest(number), Arc::new(number), bytes);
         (1..=4).for_each(|number| keep(number, 3));
         keep(4, 3);

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     hash::{Digest, Manifest},
+    id::{ActionKey, EnvironmentId, FileHash},
     system::{self, Stat},
 };
 
@@ -50,7 +51,7 @@ pub struct OutputFile {
     /// Its name within the output folder.
     pub name: String,
     /// BLAKE3 of its bytes.
-    pub digest: Digest,
+    pub digest: FileHash,
     /// Its size in bytes.
     pub bytes: u64,
     /// Its rows.
@@ -63,9 +64,9 @@ pub struct OutputFile {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FreshRecipe {
     /// BLAKE3 of the recipe's text.
-    pub text: Digest,
+    pub text: FileHash,
     /// Digest of all else that can change without the text changing: lock, code, hub, folders.
-    pub world: Digest,
+    pub world: EnvironmentId,
     /// Stats of local source files and of the folders they were found in, by path.
     pub locals: Vec<(String, Stat)>,
     /// The files that were written.
@@ -93,11 +94,11 @@ pub struct Record {
     warn: Warn,
     connection: Option<Mutex<Connection>>,
     /// Action outcomes not yet written; one commit for many keeps syncs few.
-    pending: Mutex<HashMap<Digest, (String, Vec<u8>)>>,
+    pending: Mutex<HashMap<ActionKey, (String, Vec<u8>)>>,
     /// Small blobs not yet written.
     pub(super) unrecorded: Unrecorded,
     /// The keys of actions noted since the record was opened.
-    noted: Mutex<HashSet<Digest>>,
+    noted: Mutex<HashSet<ActionKey>>,
     /// File digests not yet written, by path.
     hashed: Mutex<HashMap<String, Hashed>>,
     /// Digests of pieces of files, by path; never written here.
@@ -111,10 +112,10 @@ impl fmt::Debug for Record {
 }
 
 /// The digest of a file, with its stat then and a time before it was read.
-type Hashed = (Stat, Digest, i64);
+type Hashed = (Stat, FileHash, i64);
 
 /// The digest of a file, and those of its pieces.
-type PiecesOf = (Digest, Arc<[Digest]>);
+type PiecesOf = (FileHash, Arc<[Digest]>);
 
 /// The database's name.
 pub(super) const RECORD: &str = "record.sqlite";
@@ -209,7 +210,7 @@ impl Record {
     }
 
     /// What an action yielded, if it is known.
-    pub fn outcome(&self, key: &Digest) -> Result<Option<Vec<u8>>, RecordError> {
+    pub fn outcome(&self, key: &ActionKey) -> Result<Option<Vec<u8>>, RecordError> {
         if let Some((_, outcome)) = self.pending.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
             return Ok(Some(outcome.clone()));
         }
@@ -226,18 +227,18 @@ impl Record {
     }
 
     /// Whether an outcome was noted since the record was opened.
-    pub fn was_noted(&self, key: &Digest) -> bool {
+    pub fn was_noted(&self, key: &ActionKey) -> bool {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
     }
 
     /// Notes what an action yielded; written by the next [`Record::flush`].
-    pub fn note(&self, key: Digest, kind: &str, outcome: Vec<u8>) {
+    pub fn note(&self, key: ActionKey, kind: &str, outcome: Vec<u8>) {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).insert(key, (kind.to_owned(), outcome));
     }
 
     /// Forgets what an action yielded.
-    pub fn forget(&self, key: &Digest) -> Result<(), RecordError> {
+    pub fn forget(&self, key: &ActionKey) -> Result<(), RecordError> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         self.on(|connection| connection.prepare_cached("DELETE FROM actions WHERE key = ?1")?.execute([key.as_bytes()]))
@@ -314,7 +315,7 @@ impl Record {
     }
 
     /// The digest of a file that was hashed when it had this stat, unless it was too young then to be sure.
-    pub fn digest_of(&self, path: &str, stat: &Stat) -> Result<Option<Digest>, RecordError> {
+    pub fn digest_of(&self, path: &str, stat: &Stat) -> Result<Option<FileHash>, RecordError> {
         let sure = |(then, digest, hashed_ns): Hashed| (then == *stat && !then.is_racy(hashed_ns)).then_some(digest);
         if let Some(hashed) = self.hashed.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
             return Ok(sure(*hashed));
@@ -323,7 +324,7 @@ impl Record {
     }
 
     /// The stat that a file had when its digest was last written, and that digest, whatever has become of it since.
-    pub fn former_digest(&self, path: &str) -> Option<(Stat, Digest)> {
+    pub fn former_digest(&self, path: &str) -> Option<(Stat, FileHash)> {
         let (stat, digest, _) = self.hashed(path).ok()??;
         Some((stat, digest))
     }
@@ -339,19 +340,19 @@ impl Record {
 
     /// Notes the digest of a file; `hashed_ns` is a time before the hashing began. Written by the next
     /// [`Record::flush`].
-    pub fn note_digest(&self, path: &str, stat: &Stat, digest: &Digest, hashed_ns: i64) {
+    pub fn note_digest(&self, path: &str, stat: &Stat, digest: &FileHash, hashed_ns: i64) {
         let mut hashed = self.hashed.lock().unwrap_or_else(PoisonError::into_inner);
         hashed.insert(path.to_owned(), (*stat, *digest, hashed_ns));
     }
 
     /// Remembers what the pieces of a file of this digest hash to.
-    pub fn note_pieces(&self, path: &str, digest: &Digest, pieces: Vec<Digest>) {
+    pub fn note_pieces(&self, path: &str, digest: &FileHash, pieces: Vec<Digest>) {
         let mut noted = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
         noted.insert(path.to_owned(), (*digest, pieces.into()));
     }
 
     /// What the pieces of a file of this digest hash to, if it was read by this process.
-    pub fn pieces_of(&self, path: &str, digest: &Digest) -> Option<Arc<[Digest]>> {
+    pub fn pieces_of(&self, path: &str, digest: &FileHash) -> Option<Arc<[Digest]>> {
         let noted = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
         noted.get(path).filter(|(of, _)| of == digest).map(|(_, pieces)| pieces.clone())
     }
@@ -373,7 +374,7 @@ pub(super) fn end_reading(connection: &mut Connection) -> rusqlite::Result<()> {
 /// What was noted, as it is stored.
 pub(super) struct Noted {
     /// Outcomes: key, kind, outcome.
-    outcomes: Vec<(Digest, String, Vec<u8>)>,
+    outcomes: Vec<(ActionKey, String, Vec<u8>)>,
     /// Digests of files, each with the file's path.
     hashed: Vec<(Vec<u8>, String)>,
     /// Small blobs; whoever has written them says so to [`Record::unrecorded`].

@@ -24,7 +24,7 @@ use super::{
     unwritten::{Unwritten, Writing},
 };
 use crate::{
-    hash::Digest,
+    id::BlobId,
     system::{self, FileError, Replacement},
 };
 
@@ -51,7 +51,7 @@ const RECENT_BYTES: usize = 96 << 20;
 #[error("read artifact {} from the cache: {reason}", digest.short())]
 pub struct Miss {
     /// Which blob.
-    pub digest: Digest,
+    pub digest: BlobId,
     /// Why.
     pub reason: MissReason,
 }
@@ -93,12 +93,12 @@ impl Store {
     }
 
     /// Where a blob is or would be, unless it is small.
-    pub fn path(&self, digest: &Digest) -> PathBuf {
+    pub fn path(&self, digest: &BlobId) -> PathBuf {
         path(&self.root, digest)
     }
 
     /// Whether there is a blob of this name; only [`Store::get`] tells whether it is sound.
-    pub fn has(&self, digest: &Digest) -> bool {
+    pub fn has(&self, digest: &BlobId) -> bool {
         // One that cannot be asked for cannot be read either.
         self.unwritten.get(digest).is_some()
             || system::exists(&self.path(digest))
@@ -106,12 +106,12 @@ impl Store {
     }
 
     /// Stores bytes and returns their digest.
-    pub fn put(&self, bytes: &[u8]) -> Result<Digest, FileError> {
-        let digest = Digest::of(bytes);
+    pub fn put(&self, bytes: &[u8]) -> Result<BlobId, FileError> {
+        let digest = BlobId::of(bytes);
         self.put_named(digest, bytes).map(|()| digest)
     }
 
-    fn put_named(&self, digest: Digest, bytes: &[u8]) -> Result<(), FileError> {
+    fn put_named(&self, digest: BlobId, bytes: &[u8]) -> Result<(), FileError> {
         let path = self.path(&digest);
         if system::exists(&path) {
             return Ok(());
@@ -136,7 +136,7 @@ impl Store {
         &self,
         size: u64,
         fill: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<(), E>) -> Result<(), E>,
-    ) -> Result<Digest, E> {
+    ) -> Result<BlobId, E> {
         if size <= PART as u64 {
             let mut bytes = Vec::with_capacity(size as usize);
             fill(&mut |part| {
@@ -146,7 +146,7 @@ impl Store {
             return Ok(self.put(&bytes)?);
         }
         // It gets its name when its bytes are known.
-        let unnamed = self.path(&Digest::from_bytes([0; 32]));
+        let unnamed = self.path(&BlobId::from_bytes([0; 32]));
         let failed = |source| FileError { verb: "write", path: unnamed.clone(), source };
         let mut blob = self.begin(&unnamed)?;
         let mut hasher = blake3::Hasher::new();
@@ -156,7 +156,7 @@ impl Store {
             frame.write_all(part).map_err(failed).map_err(E::from)
         })?;
         codec::finish(frame).map_err(failed)?;
-        let digest = Digest::from_bytes(*hasher.finalize().as_bytes());
+        let digest = BlobId::from_bytes(*hasher.finalize().as_bytes());
         let path = self.path(&digest);
         system::create_dir(path.parent().expect("a blob's path has a folder"))?;
         let written = blob.commit_unsynced_at(&path)?;
@@ -168,7 +168,7 @@ impl Store {
     /// was given is worth nothing if this fails. A damaged blob is removed.
     pub fn each_part<E: From<Miss>>(
         &self,
-        digest: &Digest,
+        digest: &BlobId,
         mut take: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         if let Some(bytes) = self.recent(digest).or_else(|| self.unwritten.get(digest)) {
@@ -212,7 +212,7 @@ impl Store {
         drop(held);
     }
 
-    fn recent(&self, digest: &Digest) -> Option<Arc<Vec<u8>>> {
+    fn recent(&self, digest: &BlobId) -> Option<Arc<Vec<u8>>> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).get(digest)
     }
 
@@ -235,21 +235,21 @@ impl Store {
     }
 
     /// Stores bytes that will be read again soon.
-    pub fn put_recent(&self, bytes: Vec<u8>) -> Result<Digest, FileError> {
+    pub fn put_recent(&self, bytes: Vec<u8>) -> Result<BlobId, FileError> {
         let digest = self.put(&bytes)?;
         self.keep(digest, Arc::new(bytes));
         Ok(digest)
     }
 
-    fn keep(&self, digest: Digest, bytes: Arc<Vec<u8>>) {
+    fn keep(&self, digest: BlobId, bytes: Arc<Vec<u8>>) {
         let size = bytes.len();
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).keep(digest, bytes, size);
     }
 
     /// Takes bytes as [`Store::put_recent`] does, to be written when [`Store::write_beside`] or [`Store::settle`] is called,
     /// or more than a few wait for that; on a thread of the pool.
-    pub fn put_later(&self, bytes: Vec<u8>) -> Digest {
-        let (digest, bytes) = (Digest::of(&bytes), Arc::new(bytes));
+    pub fn put_later(&self, bytes: Vec<u8>) -> BlobId {
+        let (digest, bytes) = (BlobId::of(&bytes), Arc::new(bytes));
         self.keep(digest, bytes.clone());
         if self.has(&digest) {
             return digest;
@@ -279,7 +279,7 @@ impl Store {
     }
 
     /// Reads a blob and checks every byte of it; a damaged one is removed, so that it is made again.
-    pub fn get(&self, digest: &Digest) -> Result<Arc<Vec<u8>>, Miss> {
+    pub fn get(&self, digest: &BlobId) -> Result<Arc<Vec<u8>>, Miss> {
         self.read(digest).map_err(|(miss, has_wrong_bytes)| {
             if has_wrong_bytes {
                 // If it cannot be removed, the next read finds it damaged again: no worse.
@@ -290,30 +290,30 @@ impl Store {
     }
 
     /// Removes a blob; one that is not there is fine.
-    pub fn remove(&self, digest: &Digest) -> Result<(), FileError> {
+    pub fn remove(&self, digest: &BlobId) -> Result<(), FileError> {
         self.remove_all(std::slice::from_ref(digest))
     }
 
     /// Removes blobs; those that are not there are fine.
-    pub fn remove_all(&self, digests: &[Digest]) -> Result<(), FileError> {
+    pub fn remove_all(&self, digests: &[BlobId]) -> Result<(), FileError> {
         self.record.remove_frames(digests).map_err(|error| record_failed("remove from", error))?;
         digests.par_iter().try_for_each(|digest| system::remove(&self.path(digest)))
     }
 
     /// Reads a blob as [`Store::get`] does, for whoever will ask for it again soon.
-    pub fn get_recent(&self, digest: &Digest) -> Result<Arc<Vec<u8>>, Miss> {
+    pub fn get_recent(&self, digest: &BlobId) -> Result<Arc<Vec<u8>>, Miss> {
         let bytes = self.get(digest)?;
         self.keep(*digest, bytes.clone());
         Ok(bytes)
     }
 
     /// Reads a blob and checks every byte of it; leaves a damaged one as it is, for those who may not write.
-    pub fn peek(&self, digest: &Digest) -> Result<Arc<Vec<u8>>, Miss> {
+    pub fn peek(&self, digest: &BlobId) -> Result<Arc<Vec<u8>>, Miss> {
         self.read(digest).map_err(|(miss, _)| miss)
     }
 
     /// Reads a blob; or the miss, and whether the blob is there with wrong bytes.
-    fn read(&self, digest: &Digest) -> Result<Arc<Vec<u8>>, (Miss, bool)> {
+    fn read(&self, digest: &BlobId) -> Result<Arc<Vec<u8>>, (Miss, bool)> {
         if let Some(bytes) = self.recent(digest).or_else(|| self.unwritten.get(digest)) {
             return Ok(bytes);
         }
@@ -330,7 +330,7 @@ impl Store {
             Err(error) => return unreadable(error.source.to_string()),
         };
         let problem = match found {
-            Ok(bytes) if Digest::of(&bytes) == *digest => return Ok(Arc::new(bytes)),
+            Ok(bytes) if BlobId::of(&bytes) == *digest => return Ok(Arc::new(bytes)),
             Ok(_) => "its bytes hash to something else".into(),
             Err(problem) => problem,
         };
@@ -344,7 +344,7 @@ fn record_failed(verb: &'static str, error: RecordError) -> FileError {
 }
 
 /// Where a blob is or would be below the folder of all, unless it is small.
-pub(super) fn path(blobs: &Path, digest: &Digest) -> PathBuf {
+pub(super) fn path(blobs: &Path, digest: &BlobId) -> PathBuf {
     let name = digest.to_string();
     blobs.join(&name[..2]).join(format!("{name}.zst"))
 }

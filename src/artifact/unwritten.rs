@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{hash::Digest, system::FileError};
+use crate::{id::BlobId, system::FileError};
 
 /// The most that waits for a thread: what came of a few chunks.
 const WAITING_BYTES: usize = 8 << 20;
@@ -20,9 +20,9 @@ pub(super) struct Unwritten {
 
 #[derive(Debug, Default)]
 struct State {
-    blobs: HashMap<Digest, Arc<Vec<u8>>>,
+    blobs: HashMap<BlobId, Arc<Vec<u8>>>,
     /// Those that no thread has begun to write.
-    waiting: Vec<Digest>,
+    waiting: Vec<BlobId>,
     waiting_bytes: usize,
     /// The first error.
     failed: Option<FileError>,
@@ -31,18 +31,18 @@ struct State {
 /// A blob on its way; dropped, also by a panic, it is waited for no more.
 pub(super) struct Writing {
     of: Arc<Unwritten>,
-    pub(super) digest: Digest,
+    pub(super) digest: BlobId,
     pub(super) bytes: Arc<Vec<u8>>,
 }
 
 impl Unwritten {
     /// A blob's bytes.
-    pub(super) fn get(&self, digest: &Digest) -> Option<Arc<Vec<u8>>> {
+    pub(super) fn get(&self, digest: &BlobId) -> Option<Arc<Vec<u8>>> {
         self.state().blobs.get(digest).cloned()
     }
 
     /// Adds a blob; whether so many wait by now that someone had better begin.
-    pub(super) fn add(&self, digest: Digest, bytes: Arc<Vec<u8>>) -> bool {
+    pub(super) fn add(&self, digest: BlobId, bytes: Arc<Vec<u8>>) -> bool {
         let (mut state, size) = (self.state(), bytes.len());
         if state.blobs.insert(digest, bytes).is_none() {
             state.waiting.push(digest);
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn few_wait_and_each_is_taken_once() {
         let unwritten = Arc::new(Unwritten::default());
-        let blob = |fill: u8| (Digest::of(&[fill]), Arc::new(vec![fill; WAITING_BYTES / 4]));
+        let blob = |fill: u8| (BlobId::of(&[fill]), Arc::new(vec![fill; WAITING_BYTES / 4]));
         let added: Vec<bool> = (0..5).map(|fill| unwritten.add(blob(fill).0, blob(fill).1)).collect();
         assert_eq!(added, [false, false, false, false, true]);
         let taken = unwritten.take();

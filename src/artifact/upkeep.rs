@@ -11,13 +11,14 @@ use super::{
     ledger,
     record::{Record, RecordError, unseal},
 };
-use crate::hash::Digest;
+
+use crate::id::ActionKey;
 
 /// What an action yielded, as it is recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedAction {
     /// The action's key.
-    pub key: Digest,
+    pub key: ActionKey,
     /// The action's kind.
     pub kind: String,
     /// Its outcome; `None`: the entry is damaged.
@@ -54,13 +55,13 @@ impl Record {
         })?;
         let action = |(key, kind, sealed): ([u8; 32], String, Vec<u8>)| {
             let outcome = unseal(&key, &sealed).and_then(|value| postcard::from_bytes(value).ok());
-            RecordedAction { key: Digest::from_bytes(key), kind, outcome }
+            RecordedAction { key: ActionKey::from_bytes(key), kind, outcome }
         };
         Ok(found.unwrap_or_default().into_iter().map(action).collect())
     }
 
     /// Whether an entry of an action is there, sound or not.
-    pub fn has_entry(&self, key: &Digest) -> Result<bool, RecordError> {
+    pub fn has_entry(&self, key: &ActionKey) -> Result<bool, RecordError> {
         let found = self.on(|connection| {
             let mut select = connection.prepare_cached("SELECT 1 FROM actions WHERE key = ?1")?;
             select.exists([key.as_bytes()])
@@ -69,7 +70,7 @@ impl Record {
     }
 
     /// Why there is no entry of an action; `None`: there never was one, as far as is known.
-    pub fn gone(&self, key: &Digest) -> Result<Option<Gone>, RecordError> {
+    pub fn gone(&self, key: &ActionKey) -> Result<Option<Gone>, RecordError> {
         let found = self.on(|connection| {
             let mut select = connection.prepare_cached("SELECT damaged FROM gone WHERE key = ?1")?;
             select.query_row([key.as_bytes()], |row| row.get::<_, bool>(0)).optional()
@@ -78,7 +79,7 @@ impl Record {
     }
 
     /// Forgets what actions yielded, all or none, and remembers why.
-    pub fn forget_all(&self, keys: &[Digest], why: Gone) -> Result<(), RecordError> {
+    pub fn forget_all(&self, keys: &[ActionKey], why: Gone) -> Result<(), RecordError> {
         if keys.is_empty() {
             return Ok(());
         }
@@ -233,7 +234,7 @@ mod tests {
     fn damaged_entries_are_found_and_removed_and_sound_ones_stay() {
         let folder = tempfile::tempdir().unwrap();
         let record = Record::open(folder.path(), Access::Write, Arc::new(|_| {})).unwrap();
-        let keys: Vec<Digest> = (0..9_u8).map(|i| Digest::of(&[i])).collect();
+        let keys: Vec<ActionKey> = (0..9_u8).map(|i| ActionKey::of(&[i])).collect();
         keys.iter().for_each(|key| record.note(*key, "convert", vec![1, 2, 3]));
         record.flush().unwrap();
         assert_eq!(record.check().unwrap(), [] as [String; 0]);

@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     driver::{self, Make},
-    graph::FailureKind,
-    system,
+    failure::FailureKind,
+    outputs, system,
     workspace::{BuildOptions, BuildReport, RecipeReport, State, Summary, Workspace},
 };
 use clap::Args;
@@ -334,7 +334,7 @@ fn passed_and_rejected(recipes: &[(&RecipeReport, &Summary)], workspace: &Worksp
         }
     }
     if recipes.iter().any(|(_, summary)| summary.rejects > 0) {
-        let folder = shown(workspace, &workspace.output_dir().join("quarantine"));
+        let folder = shown(workspace, &workspace.output_dir().join(outputs::QUARANTINE));
         screen.say_wrapped(&format!("{FAINT}rejected rows, each with its reason: {folder}/{FAINT:#}"), 2);
     }
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     config::Problem,
-    graph::Failure,
+    failure::Failure,
     system,
     workspace::{Workspace, WorkspaceError, asks_for_state},
 };

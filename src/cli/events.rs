@@ -13,8 +13,8 @@ use super::{
     profile::{Profile, Span},
 };
 use crate::{
-    driver::{Event, Observer},
-    graph::FileOutcome,
+    event::{Event, Observer},
+    outputs::{FileMeta, OutputSet},
     system::{self, FileError, Stopwatch},
     workspace::{BuildEvent, BuildReport, EVENTS_SCHEMA, EventLine, EventOutput, RecipeEnd, RecipeStatus, rfc3339},
 };
@@ -189,7 +189,7 @@ impl Log {
         self.tell(told);
     }
 
-    fn ended(&self, recipe: &str, failure: Option<&str>, files: &[(String, FileOutcome)]) {
+    fn ended(&self, recipe: &str, failure: Option<&str>, files: &[(String, FileMeta)]) {
         let unchanged: Vec<_> = {
             let mut state = self.state();
             state.ended.insert(recipe.to_owned());
@@ -198,7 +198,7 @@ impl Log {
         for (path, file) in unchanged {
             self.tell(BuildEvent::OutputUnchanged { path: from_here(path), rows: file.rows, bytes: file.bytes });
         }
-        let output = |(path, file): &(String, FileOutcome)| EventOutput {
+        let output = |(path, file): &(String, FileMeta)| EventOutput {
             path: from_here(path),
             rows: file.rows,
             bytes: file.bytes,
@@ -227,8 +227,7 @@ fn from_here(path: &str) -> String {
 
 /// Whether a file is of the recipe with this stem.
 fn is_of(path: &str, stem: &str) -> bool {
-    let name = Path::new(path).file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    name.strip_prefix(stem).is_some_and(|rest| ["_train.jsonl", "_val.jsonl", ".jsonl"].contains(&rest))
+    OutputSet::new(stem).has(Path::new(path))
 }
 
 /// Milliseconds to the microsecond.

@@ -1,6 +1,6 @@
 //! Exit codes: a stable interface.
 
-use crate::graph::FailureKind;
+use crate::failure::FailureKind;
 
 /// Everything that was asked for was done, or is fresh.
 pub const OK: u8 = 0;

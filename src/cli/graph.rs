@@ -9,7 +9,10 @@ use super::{
     errors, exit, schema,
     screen::Screen,
 };
-use crate::workspace::{Node, NodeKind, Picture, Step, Workspace};
+use crate::{
+    outputs,
+    workspace::{Node, NodeKind, Picture, Step, Workspace},
+};
 
 /// Options of `graph`.
 #[derive(Args, Debug)]
@@ -267,7 +270,7 @@ fn title(node: &Node) -> &str {
 }
 
 fn is_quarantine(node: &Node) -> bool {
-    node.label.rsplit('/').nth(1) == Some("quarantine")
+    node.label.rsplit('/').nth(1) == Some(outputs::QUARANTINE)
 }
 
 /// How much of a stage is done.

@@ -10,6 +10,7 @@ use super::{
     times,
 };
 use crate::{
+    id::FileHash,
     system,
     workspace::{FileDiff, RunDiff, RunEntry, RunFile, RunOutcome, RunRecipe, Workspace},
 };
@@ -231,7 +232,7 @@ fn difference(diff: &RunDiff, columns: Option<usize>) -> String {
 
 fn changed_file(file: &FileDiff) -> String {
     let name = file.name.as_deref().unwrap_or("a file");
-    let digest = |digest: Option<crate::hash::Digest>| digest.map_or("none".to_owned(), |digest| digest.short());
+    let digest = |digest: Option<FileHash>| digest.map_or("none".to_owned(), |digest| digest.short());
     let count = match (file.old_rows, file.new_rows) {
         (Some(old), Some(new)) if old != new => format!("{}\u{a0}->\u{a0}{}\u{a0}rows, ", rows(old), rows(new)),
         (_, Some(count)) | (Some(count), None) => format!("{}\u{a0}rows, ", rows(count)),

@@ -57,7 +57,8 @@ use self::{
     screen::Screen,
 };
 use crate::{
-    driver::{Make, Observer},
+    driver::Make,
+    event::Observer,
     system,
     workspace::{Settings, Workspace},
 };

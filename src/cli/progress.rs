@@ -9,7 +9,8 @@ use std::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::screen::{Screen, VERB, bytes, rows};
-use crate::driver::{Event, Observer};
+
+use crate::event::{Event, Observer};
 
 /// How much is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,8 +5,11 @@ use super::{
     errors, exit, schema,
     screen::{FAINT, GOOD, Screen, WARN, rows, wrapped},
 };
-use crate::workspace::{
-    Fate, FateOf, FileState, Journey, Origin, OutputLine, Passed, Side, SourcePlace, SourceText, Workspace, split_place,
+use crate::{
+    outputs::OutputKind,
+    workspace::{
+        Fate, FateOf, FileState, Journey, Origin, OutputLine, Passed, SourcePlace, SourceText, Workspace, split_place,
+    },
 };
 use clap::Args;
 
@@ -75,7 +78,7 @@ fn entry(name: &str, value: &str, columns: Option<usize>) -> String {
 }
 
 fn origin_text(origin: &Origin, columns: Option<usize>) -> String {
-    let style = if origin.side == Side::Quarantine { WARN } else { GOOD };
+    let style = if origin.side == OutputKind::Quarantine { WARN } else { GOOD };
     let side = origin.side.word();
     let mut out = format!("{}:{} {style}{side}{style:#}\n", origin.output, origin.line);
     out.push_str(&entry("built", &format!("by {}, run {}", origin.path, origin.run), columns));

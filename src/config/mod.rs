@@ -22,7 +22,10 @@ mod tests;
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use crate::row::SampleKind;
+use crate::{
+    outputs::{OutputKind, OutputSet, Side},
+    row::SampleKind,
+};
 
 use check::rules::{file_stem, stem_fault};
 use problem::Fault;
@@ -98,9 +101,9 @@ pub fn check_collisions(recipes: &[(&str, &Recipe, &[u8])]) -> Vec<Problem> {
     let mut first: BTreeMap<String, &str> = BTreeMap::new();
     let mut problems = Vec::new();
     for (path, recipe, text) in recipes {
-        let stem = recipe.output_stem(path);
-        match first.get(&stem.to_lowercase()) {
-            None => drop(first.insert(stem.to_lowercase(), path)),
+        let stem = recipe.outputs(path).stem().to_lowercase();
+        match first.get(&stem) {
+            None => drop(first.insert(stem, path)),
             Some(other) => problems.push(collision(path, recipe, text, other)),
         }
     }
@@ -109,17 +112,17 @@ pub fn check_collisions(recipes: &[(&str, &Recipe, &[u8])]) -> Vec<Problem> {
 
 /// The problem of a recipe that would write the outputs of the one at `other`.
 pub fn collision(path: &str, recipe: &Recipe, text: &[u8], other: &str) -> Problem {
-    let stem = recipe.output_stem(path);
-    let fault = Fault::of_file(problem::COLLISION, format!("`{other}` writes `{stem}_train.jsonl` too"));
+    let name = recipe.outputs(path).name(OutputKind::Rows(Side::Train));
+    let fault = Fault::of_file(problem::COLLISION, format!("`{other}` writes `{name}` too"));
     let fault = Fault { span: leaves::value_span(text, "metadata.phase"), ..fault };
     let fault = fault.label("phase and file name make the outputs' name");
     fault.hint("rename one of the two files, or change its phase").locate(path, text)
 }
 
 impl Recipe {
-    /// The beginning of its outputs' names: the phase and the stem of its file at `path`.
-    pub fn output_stem(&self, path: &str) -> String {
-        format!("{}_{}", self.metadata.phase, file_stem(path))
+    /// Names the outputs of this recipe, whose file is at `path`: they begin with the phase and the stem of that file.
+    pub fn outputs(&self, path: &str) -> OutputSet {
+        OutputSet::new(format!("{}_{}", self.metadata.phase, file_stem(path)))
     }
 }
 

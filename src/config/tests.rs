@@ -96,11 +96,12 @@ fn the_recipes_of_the_repository_are_sound() {
         let recipe = load(&path, text.as_bytes(), &vocabulary()).unwrap_or_else(|problems| panic!("{problems:#?}"));
         let mut manifest = crate::hash::Manifest::new();
         recipe.leaves(&mut manifest);
-        writeln!(shown, "{name} -> {}", recipe.output_stem(&path)).unwrap();
+        writeln!(shown, "{name} -> {}", recipe.outputs(&path).stem()).unwrap();
         for entry in manifest.entries() {
             writeln!(shown, "  {} = {}", entry.name, entry.value).unwrap();
         }
-        let outputs = format!("Writes dataset/{0}_train.jsonl and dataset/{0}_val.jsonl.", recipe.output_stem(&path));
+        let outputs =
+            format!("Writes dataset/{0}_train.jsonl and dataset/{0}_val.jsonl.", recipe.outputs(&path).stem());
         assert!(text.contains(&outputs), "{name} says which files it writes");
         loaded.push((path, recipe, text));
     }

@@ -14,7 +14,7 @@ use super::{
     room::ChunkBytes,
 };
 use crate::{
-    hash::Digest,
+    id::ChunkId,
     row::{RawRow, Reason, Reject},
 };
 
@@ -107,14 +107,14 @@ impl ChunkHasher {
     }
 
     /// Its digest.
-    pub(super) fn digest(&self) -> Digest {
-        Digest::from_bytes(*self.0.finalize().as_bytes())
+    pub(super) fn digest(&self) -> ChunkId {
+        ChunkId::from_bytes(*self.0.finalize().as_bytes())
     }
 }
 
 impl Chunk {
     /// The chunk's identity wherever it stands.
-    pub fn digest(&self) -> Digest {
+    pub fn digest(&self) -> ChunkId {
         let mut hasher = ChunkHasher::new(self.encoding, &self.header);
         hasher.update(&self.bytes);
         hasher.digest()

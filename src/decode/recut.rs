@@ -18,13 +18,14 @@ use super::{
     chunk::{Chunk, ChunkHasher, Encoding, Place},
     text_cutter::TextCutter,
 };
-use crate::hash::Digest;
+
+use crate::id::ChunkId;
 
 /// A chunk of the earlier version.
 #[derive(Clone, Copy, Debug)]
 pub struct FormerChunk {
     /// The digest of its bytes.
-    pub digest: Digest,
+    pub digest: ChunkId,
     /// Its rows.
     pub rows: u32,
     /// Where it stood.
@@ -68,7 +69,7 @@ enum From {
 /// What comes next of a file.
 pub enum Given {
     /// A former chunk, if what stands there hashes to this.
-    Former(Stand, Digest),
+    Former(Stand, ChunkId),
     /// A chunk that was cut anew.
     Fresh(Chunk),
     /// Nothing more; or, before something is cut anew, nothing until all that was given is known to be what it was taken
@@ -100,12 +101,12 @@ impl Stand {
     }
 
     /// Whether they are the chunk of this digest that they were taken for.
-    pub fn is(&self, digest: &Digest) -> Result<bool, DecodeError> {
+    pub fn is(&self, digest: &ChunkId) -> Result<bool, DecodeError> {
         Ok(self.is_known || self.digest()? == *digest)
     }
 
     /// The digest of the chunk that they would be.
-    fn digest(&self) -> Result<Digest, DecodeError> {
+    fn digest(&self) -> Result<ChunkId, DecodeError> {
         ROOM.with_borrow_mut(|room| {
             room.resize(BLOCK, 0);
             let mut hasher = ChunkHasher::new(Encoding::JsonLines, b"");

@@ -7,8 +7,9 @@ use super::{
 use crate::{
     artifact::Store,
     config::{Unit, Validation},
-    graph::{ArrangeOutcome, Failure, FailureKind, SelectedSource},
-    hash::Digest,
+    failure::{Failure, FailureKind},
+    graph::{ArrangeOutcome, SelectedSource},
+    id::BlobId,
     mix::{self, Allotment, Candidate, Candidates, Room},
     sort::Sorted,
 };
@@ -107,7 +108,7 @@ fn uncounted() -> Stop {
 }
 
 /// Stores a list of `rows` rows: the number of each's sample as 4 bytes, little-endian.
-fn store(store: &Store, list: &Sorted<3>, rows: u64) -> Result<Digest, Stop> {
+fn store(store: &Store, list: &Sorted<3>, rows: u64) -> Result<BlobId, Stop> {
     store.put_parts(rows * 4, |push| {
         let mut part = Vec::with_capacity(PART);
         list.each(|[_, _, sample]| {

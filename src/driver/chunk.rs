@@ -4,12 +4,13 @@ use std::{ops::Range, sync::PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::step::{Context, Event, Stop};
+use super::step::{Context, Stop};
 use crate::{
     convert::{self, Converter},
     decode::Chunk,
+    event::Event,
     graph::{Conversion, ConvertOutcome, Measure, Outcome, convert_key, score_key},
-    hash::Digest,
+    id::{BlobId, ChunkId},
     quality::ScoreColumn,
     row::{RawRow, Reason, Reject, Sample, Value},
     samples::SampleIndex,
@@ -45,7 +46,7 @@ fn char_boundary(text: &str, at: usize) -> usize {
 pub(crate) fn run(
     context: &Context,
     chunk: &Chunk,
-    digest: &Digest,
+    digest: &ChunkId,
     jobs: &[Job],
 ) -> Result<Vec<ConvertOutcome>, Stop> {
     let missing = Missing::of(context, digest, jobs);
@@ -55,12 +56,12 @@ pub(crate) fn run(
 
 /// Has at hand what is stored of a chunk for `jobs`, and for the planner that all of it is there; what cannot be had shows
 /// when it is asked for.
-pub(crate) fn fetch(context: &Context, digest: &Digest, jobs: &[Job]) {
+pub(crate) fn fetch(context: &Context, digest: &ChunkId, jobs: &[Job]) {
     for job in jobs {
         let key = convert_key(digest, &job.conversion);
         let Some(Outcome::Convert(known)) = context.known.recorded(&key) else { continue };
         // What is read at once need not be looked for first.
-        let is_there = |blob: &Digest| context.store.has(blob);
+        let is_there = |blob: &BlobId| context.store.has(blob);
         if context.indexes.get(&known.index).is_ok() && is_there(&known.rows) && known.rejects.iter().all(is_there) {
             context.known.hand_on(key, Outcome::Convert(known.clone()));
         }
@@ -91,14 +92,14 @@ pub(crate) enum Saved {
 }
 
 impl Saved {
-    fn put(self, context: &Context, bytes: Vec<u8>) -> Result<Digest, Stop> {
+    fn put(self, context: &Context, bytes: Vec<u8>) -> Result<BlobId, Stop> {
         Ok(match self {
             Self::Now => context.store.put(&bytes)?,
             Self::Beside => context.store.put_later(bytes),
         })
     }
 
-    fn put_recent(self, context: &Context, bytes: Vec<u8>) -> Result<Digest, Stop> {
+    fn put_recent(self, context: &Context, bytes: Vec<u8>) -> Result<BlobId, Stop> {
         Ok(match self {
             Self::Now => context.store.put_recent(bytes)?,
             Self::Beside => context.store.put_later(bytes),
@@ -118,7 +119,7 @@ struct Wanted {
 
 impl Missing {
     /// What is missing of `jobs` on the chunk of this digest.
-    pub(crate) fn of(context: &Context, digest: &Digest, jobs: &[Job]) -> Self {
+    pub(crate) fn of(context: &Context, digest: &ChunkId, jobs: &[Job]) -> Self {
         let begun = Stopwatch::start();
         Self { wanted: jobs.iter().map(|job| Wanted::new(context, digest, job)).collect(), begun }
     }
@@ -156,7 +157,7 @@ impl Missing {
     pub(crate) fn finish(
         &self,
         context: &Context,
-        digest: &Digest,
+        digest: &ChunkId,
         parts: Vec<Part>,
         saved: Saved,
     ) -> Result<Vec<ConvertOutcome>, Stop> {
@@ -166,7 +167,7 @@ impl Missing {
 }
 
 impl Wanted {
-    fn new(context: &Context, digest: &Digest, job: &Job) -> Self {
+    fn new(context: &Context, digest: &ChunkId, job: &Job) -> Self {
         let known = match context.lookup(&convert_key(digest, &job.conversion)) {
             Some(Outcome::Convert(outcome)) => Some(outcome),
             _ => None,
@@ -241,7 +242,7 @@ impl Part {
     fn finish(
         mut self,
         context: &Context,
-        digest: &Digest,
+        digest: &ChunkId,
         wanted: &Wanted,
         saved: Saved,
         begun: Stopwatch,
@@ -276,7 +277,7 @@ impl Part {
                 context.made.lock().unwrap_or_else(PoisonError::into_inner).insert(outcome.index);
                 let key = convert_key(digest, &wanted.conversion);
                 context.note(key, "convert", &Outcome::Convert(outcome.clone()));
-                tell("convert", key, wanted.conversion.converter, bytes, outcome.samples);
+                tell("convert", key.digest(), wanted.conversion.converter, bytes, outcome.samples);
                 outcome
             }
         };
@@ -287,7 +288,7 @@ impl Part {
             let scores = saved.put(context, encoded)?;
             context.count("score");
             context.note(key, "score", &Outcome::Score(scores));
-            tell("score", key, measure.kind.name(), bytes, outcome.samples);
+            tell("score", key.digest(), measure.kind.name(), bytes, outcome.samples);
         }
         Ok(outcome)
     }

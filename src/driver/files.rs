@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use crate::{
     artifact::Record,
     hash::{Digest, PIECE, PieceHasher, Pieces},
+    id::FileHash,
     system::{self, FileError},
 };
 
@@ -22,13 +23,13 @@ const SHARED: u64 = 4 << 20;
 const BLOCK: usize = 128 << 10;
 
 /// BLAKE3 of a file, from the stat cache where that can be trusted.
-pub(crate) fn digest(record: &Record, path: &Path) -> Result<Digest, FileError> {
+pub(crate) fn digest(record: &Record, path: &Path) -> Result<FileHash, FileError> {
     Ok(look(record, path, system::now_ns())?.0)
 }
 
 /// BLAKE3 of a file as [`digest`] gives it, with the time to record for what is read now. What its pieces hash to is
 /// remembered, to tell what has changed of it.
-pub(crate) fn digest_of_source(record: &Record, path: &Path, begun_ns: i64) -> Result<Digest, FileError> {
+pub(crate) fn digest_of_source(record: &Record, path: &Path, begun_ns: i64) -> Result<FileHash, FileError> {
     let (digest, pieces) = look(record, path, begun_ns)?;
     if !pieces.is_empty() {
         record.note_pieces(&path.to_string_lossy(), &digest, pieces);
@@ -37,7 +38,7 @@ pub(crate) fn digest_of_source(record: &Record, path: &Path, begun_ns: i64) -> R
 }
 
 /// BLAKE3 of a file and of its pieces; there are none of a file that was not read by pieces now.
-fn look(record: &Record, path: &Path, begun_ns: i64) -> Result<(Digest, Vec<Digest>), FileError> {
+fn look(record: &Record, path: &Path, begun_ns: i64) -> Result<(FileHash, Vec<Digest>), FileError> {
     let name = path.to_string_lossy();
     let stat = system::stat(path)?;
     // A stat cache that cannot be read is an empty one.
@@ -62,7 +63,7 @@ fn look(record: &Record, path: &Path, begun_ns: i64) -> Result<(Digest, Vec<Dige
 
 /// Hashes a file of `size` bytes and its pieces on all threads; `None` if it cannot be read so, which is for whoever reads it in one go
 /// to find out.
-fn by_pieces(file: &File, size: u64) -> Option<(Digest, Vec<Digest>)> {
+fn by_pieces(file: &File, size: u64) -> Option<(FileHash, Vec<Digest>)> {
     let count = size.div_ceil(PIECE as u64) as usize;
     let hash = |buffer: &mut Vec<u8>, number: usize| {
         let (mut at, mut hasher) = (number as u64 * PIECE as u64, PieceHasher::new(number));
@@ -82,15 +83,15 @@ fn by_pieces(file: &File, size: u64) -> Option<(Digest, Vec<Digest>)> {
     for (number, hash) in hashes.into_iter().enumerate() {
         pieces.add(number, hash?);
     }
-    pieces.digest().zip(pieces.hashes())
+    pieces.digest().map(FileHash::new).zip(pieces.hashes())
 }
 
-fn in_one_go(mut file: &File, size: u64) -> io::Result<Digest> {
+fn in_one_go(mut file: &File, size: u64) -> io::Result<FileHash> {
     let mut hasher = blake3::Hasher::new();
     let mut buffer = vec![0; BLOCK.min(size as usize + 1)];
     loop {
         match file.read(&mut buffer) {
-            Ok(0) => return Ok(Digest::from_bytes(*hasher.finalize().as_bytes())),
+            Ok(0) => return Ok(FileHash::from_bytes(*hasher.finalize().as_bytes())),
             Ok(read) => drop(hasher.update(&buffer[..read])),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
@@ -110,8 +111,8 @@ mod tests {
             (0..PIECE as u32 * 3 / 2).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
         system::replace(&path, &bytes).unwrap();
         let open = || system::open(&path).unwrap();
-        assert_eq!(by_pieces(&open(), bytes.len() as u64).unwrap().0, Digest::of(&bytes));
-        assert_eq!(in_one_go(&open(), 7).unwrap(), Digest::of(&bytes));
+        assert_eq!(by_pieces(&open(), bytes.len() as u64).unwrap().0, FileHash::of(&bytes));
+        assert_eq!(in_one_go(&open(), 7).unwrap(), FileHash::of(&bytes));
         assert_eq!(by_pieces(&open(), bytes.len() as u64 + 1), None, "it is shorter than its stat said");
     }
 }

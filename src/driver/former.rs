@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{output::Gathered, step::Context};
 use crate::{
-    hash::Digest,
+    id::{BlobId, FileHash},
     materialise::{Former, FormerRow, GONE},
     mix::Selection,
     system,
@@ -21,27 +21,27 @@ pub(crate) struct FormerBuild {
 }
 
 /// Finds the build that wrote a file of these bytes.
-pub(crate) type FindFormer = dyn Fn(&Digest) -> Option<FormerBuild> + Send + Sync;
+pub(crate) type FindFormer = dyn Fn(&FileHash) -> Option<FormerBuild> + Send + Sync;
 
 /// A source as it was.
 pub(crate) struct FormerSource {
     /// Its name in the recipe.
     pub(crate) name: String,
     /// The blob that says which samples were kept, and how many were.
-    pub(crate) selection: Digest,
+    pub(crate) selection: BlobId,
     pub(crate) kept: u64,
     /// For each chunk the blobs of its rows and of their index.
-    pub(crate) chunks: Vec<(Digest, Digest)>,
+    pub(crate) chunks: Vec<(BlobId, BlobId)>,
 }
 
 /// A file as it was.
 pub(crate) struct FormerFile {
     /// BLAKE3 of its bytes.
-    pub(crate) digest: Digest,
+    pub(crate) digest: FileHash,
     /// Its rows.
     pub(crate) rows: u64,
     /// The blob that lists them.
-    pub(crate) list: Digest,
+    pub(crate) list: BlobId,
 }
 
 /// The part of the memory of all gatherings that one may take for this.
@@ -70,7 +70,7 @@ pub(super) fn formers(context: &Context, names: &[String], now: &Gathered<'_>) -
     let Some((build, (candidates, compared))) = build.zip(candidates) else {
         return names.iter().map(|_| None).collect();
     };
-    let former = |(at, file): (usize, Option<(std::fs::File, Digest)>)| {
+    let former = |(at, file): (usize, Option<(std::fs::File, FileHash)>)| {
         let (file, digest) = file?;
         let list = build.files.get(at).filter(|file| file.digest == digest)?.list;
         let mut rows = Vec::new();
@@ -106,7 +106,7 @@ impl<'n> Fresh<'n> {
     /// Those of `now`, or none if they are many.
     fn of(context: &Context, then: &FormerBuild, now: &Gathered<'n>) -> Option<Self> {
         let sources = then.sources.iter();
-        let known: HashSet<(Digest, &str)> =
+        let known: HashSet<(BlobId, &str)> =
             sources.flat_map(|source| source.chunks.iter().map(|(rows, _)| (*rows, source.name.as_str()))).collect();
         let is_fresh = |block: &usize| !known.contains(&(now.blocks[*block].rows, now.source_name(*block)));
         let mut blocks: Vec<usize> = (0..now.blocks.len()).filter(is_fresh).collect();
@@ -136,7 +136,7 @@ fn candidates_of(
     now: &Gathered<'_>,
     fresh: &Fresh<'_>,
 ) -> Option<Vec<FormerRow>> {
-    let mut blocks: HashMap<(Digest, &str), usize> = HashMap::new();
+    let mut blocks: HashMap<(BlobId, &str), usize> = HashMap::new();
     for (number, block) in now.blocks.iter().enumerate().rev() {
         blocks.insert((block.rows, now.source_name(number)), number);
     }

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::step::Stop;
 use crate::{
     artifact::{Recent, Store},
-    graph::{ConvertedChunk, Failure, FailureKind},
-    hash::Digest,
+    failure::{Failure, FailureKind},
+    graph::ConvertedChunk,
+    id::BlobId,
     materialise::share,
     samples::SampleIndex,
 };
@@ -35,13 +36,13 @@ impl Indexes {
     }
 
     /// Keeps an index that was stored.
-    pub(super) fn keep(&self, digest: Digest, index: Arc<SampleIndex>) {
+    pub(super) fn keep(&self, digest: BlobId, index: Arc<SampleIndex>) {
         let bytes = index.bytes();
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).keep(digest, index, bytes);
     }
 
     /// An index by its digest.
-    pub(super) fn get(&self, digest: &Digest) -> Result<Arc<SampleIndex>, Stop> {
+    pub(super) fn get(&self, digest: &BlobId) -> Result<Arc<SampleIndex>, Stop> {
         if let Some(index) = self.recent.lock().unwrap_or_else(PoisonError::into_inner).get(digest) {
             return Ok(index);
         }
@@ -72,7 +73,7 @@ impl Indexes {
     }
 
     /// Has all threads read what is about to be asked for. What cannot be had shows then.
-    pub(super) fn warm(&self, digests: Vec<Digest>) {
+    pub(super) fn warm(&self, digests: Vec<BlobId>) {
         let indexes = self.clone();
         share(digests.len(), move |at| drop(indexes.get(&digests[at])));
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, mpsc::Sender};
 use rayon::Scope;
 
 use super::{
-    Report, arrange, file_names,
+    Report, arrange,
     output::{self, Unplaced},
     queue::Reading,
     scan, select,
@@ -13,8 +13,11 @@ use super::{
     told::{Told, label, size},
 };
 use crate::{
-    graph::{Action, Failure, FailureKind, Outcome, RecipePlan, Rejects, Work},
+    failure::{Failure, FailureKind},
+    graph::{Action, Outcome, RecipePlan, Rejects, Work},
     hash::Digest,
+    id::ActionKey,
+    outputs::{OutputKind, OutputSet},
     system,
 };
 
@@ -57,7 +60,7 @@ impl Drop for Seat {
 
 impl Job {
     /// The key of what it runs, if that is one action.
-    pub(super) fn key(&self) -> Option<Digest> {
+    pub(super) fn key(&self) -> Option<ActionKey> {
         match self {
             Self::Action(action, _) => Some(action.key),
             Self::Again(..) | Self::Restore(..) | Self::Show(..) => None,
@@ -77,7 +80,7 @@ impl Job {
         match self {
             Self::Action(action, recipes) => {
                 let kind = action.work.kind();
-                let told = Told { kind, key: action.key, label: label(&action.work), recipes }.begin(context);
+                let told = Told { kind, key: action.key.digest(), label: label(&action.work), recipes }.begin(context);
                 let run = context.check().and_then(|()| execute(context, &action, reading, scope));
                 let (outcome, files) = split(run);
                 let end = move |placed: Result<(), Stop>| {
@@ -91,7 +94,7 @@ impl Job {
                 Ran { files, end: Box::new(end) }
             }
             Self::Again(group, actions, recipes) => {
-                let key = actions.first().map_or(Digest::of(b""), |action| action.key);
+                let key = actions.first().map_or(Digest::of(b""), |action| action.key.digest());
                 let told = Told { kind: "reread", key, label: group.label(), recipes }.begin(context);
                 let result = context.check().and_then(|()| group.run(context, reading.take(), scope));
                 let end = move |_| {
@@ -101,8 +104,13 @@ impl Job {
                 Ran { files: Vec::new(), end: Box::new(end) }
             }
             Self::Restore(number, plan, in_place, recipes) => {
-                let told =
-                    Told { kind: "restore", key: plan.train.digest, label: plan.stem.clone(), recipes }.begin(context);
+                let told = Told {
+                    kind: "restore",
+                    key: plan.files.train.digest.digest(),
+                    label: plan.outputs.stem().to_owned(),
+                    recipes,
+                }
+                .begin(context);
                 let (result, files) = split(context.check().and_then(|()| restore(context, &plan, &in_place)));
                 let end = move |placed: Result<(), Stop>| {
                     let result = result.and(placed);
@@ -111,9 +119,9 @@ impl Job {
                 };
                 Ran { files, end: Box::new(end) }
             }
-            Self::Show(number, Rejects { stem, sources, file }) => {
-                let written = context.check().and_then(|()| output::quarantine(context, &stem, &sources));
-                let is_same = |(written, files)| if written == file { Ok(((), files)) } else { Err(differs(&stem)) };
+            Self::Show(number, Rejects { outputs, sources, file }) => {
+                let written = context.check().and_then(|()| output::quarantine(context, &outputs, &sources));
+                let is_same = |(written, files)| if written == file { Ok(((), files)) } else { Err(differs(&outputs)) };
                 let (result, files) = split(written.and_then(is_same));
                 Ran { files, end: Box::new(move |placed| Report::Restored(number, result.and(placed))) }
             }
@@ -140,12 +148,12 @@ fn execute<'scope>(
         Work::Arrange { sources, allotment, unit, validation } => {
             Outcome::Arrange(arrange::arrange(context, sources, allotment, *unit, validation)?)
         }
-        Work::Output { stem, sources, arranged } => {
-            let ([train, validation], files) = output::output(context, stem, sources, arranged)?;
-            return Ok((Outcome::Output(train, validation), files));
+        Work::Output { outputs, sources, arranged } => {
+            let (written, files) = output::output(context, outputs, sources, arranged)?;
+            return Ok((Outcome::Output(written), files));
         }
-        Work::Quarantine { stem, sources } => {
-            let (outcome, files) = output::quarantine(context, stem, sources)?;
+        Work::Quarantine { outputs, sources } => {
+            let (outcome, files) = output::quarantine(context, outputs, sources)?;
             return Ok((Outcome::Quarantine(outcome), files));
         }
         Work::Convert(..) | Work::Score(..) => unreachable!("single conversions run grouped by file"),
@@ -157,29 +165,29 @@ fn execute<'scope>(
 fn restore(context: &Context, plan: &RecipePlan, in_place: &[bool]) -> Result<((), Vec<Unplaced>), Stop> {
     let mut files = Vec::new();
     if !in_place[0] || !in_place[1] {
-        let (written, unplaced) = output::output(context, &plan.stem, &plan.sources, &plan.arranged)?;
-        if written != [plan.train, plan.validation] {
-            return Err(differs(&plan.stem));
+        let (written, unplaced) = output::output(context, &plan.outputs, &plan.sources, &plan.arranged)?;
+        if written != plan.files {
+            return Err(differs(&plan.outputs));
         }
         files.extend(unplaced);
     }
     if !in_place[2] {
         match plan.quarantine {
             Some(wanted) => {
-                let (written, unplaced) = output::quarantine(context, &plan.stem, &plan.sources)?;
+                let (written, unplaced) = output::quarantine(context, &plan.outputs, &plan.sources)?;
                 if written != wanted {
-                    return Err(differs(&plan.stem));
+                    return Err(differs(&plan.outputs));
                 }
                 files.extend(unplaced);
             }
-            None => system::remove(&context.output_dir.join(&file_names(&plan.stem)[2]))?,
+            None => system::remove(&context.output_dir.join(&plan.outputs.name(OutputKind::Quarantine)))?,
         }
     }
     Ok(((), files))
 }
 
-fn differs(stem: &str) -> Stop {
-    let message = format!("restore `{stem}`: the cache yields other bytes than it recorded");
+fn differs(outputs: &OutputSet) -> Stop {
+    let message = format!("restore `{}`: the cache yields other bytes than it recorded", outputs.stem());
     Stop::Failure(
         Failure::new(FailureKind::Cache, message).hint("build with `--force`, and report this with your recipe"),
     )

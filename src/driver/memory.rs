@@ -9,7 +9,7 @@ use super::step::{is_whole, recorded};
 use crate::{
     artifact::{Record, Store},
     graph::Outcome,
-    hash::Digest,
+    id::ActionKey,
 };
 
 /// What the cache is known to hold; with `force`, only what this build has put there.
@@ -19,9 +19,9 @@ pub(crate) struct Memory {
     pub(crate) store: Store,
     force: bool,
     /// The keys of what is recorded and cannot be had.
-    hollow: Mutex<HashSet<Digest>>,
+    hollow: Mutex<HashSet<ActionKey>>,
     /// What actions have read that the planner has not asked for yet.
-    read: Mutex<HashMap<Digest, Outcome>>,
+    read: Mutex<HashMap<ActionKey, Outcome>>,
 }
 
 impl Memory {
@@ -31,7 +31,7 @@ impl Memory {
     }
 
     /// What an action yielded, if its blobs are still there.
-    pub(crate) fn lookup(&self, key: &Digest) -> Option<Outcome> {
+    pub(crate) fn lookup(&self, key: &ActionKey) -> Option<Outcome> {
         let outcome = self.recorded(key)?;
         if is_whole(&self.store, &outcome) {
             return Some(outcome);
@@ -46,19 +46,19 @@ impl Memory {
     }
 
     /// What an action yielded, whether its blobs are still there or not.
-    pub(crate) fn recorded(&self, key: &Digest) -> Option<Outcome> {
+    pub(crate) fn recorded(&self, key: &ActionKey) -> Option<Outcome> {
         let may_be = !self.force || self.record.was_noted(key);
         may_be.then(|| recorded(&self.record, key)).flatten()
     }
 
     /// Has at hand what an action yielded, whose blobs were just read, for the planner: it is alone, and soon to ask what
     /// many threads have asked before it.
-    pub(crate) fn hand_on(&self, key: Digest, outcome: Outcome) {
+    pub(crate) fn hand_on(&self, key: ActionKey, outcome: Outcome) {
         self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(key, outcome);
     }
 
     /// What an action yielded, for the planner, which asks once.
-    pub(crate) fn for_planner(&self, key: &Digest) -> Option<Outcome> {
+    pub(crate) fn for_planner(&self, key: &ActionKey) -> Option<Outcome> {
         let read = self.read.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         read.or_else(|| self.lookup(key))
     }

@@ -35,20 +35,19 @@ pub(crate) use former::{FindFormer, FormerBuild, FormerFile, FormerSource};
 pub(crate) use indexes::Indexes;
 use job::{Job, Ran, Seat};
 pub(crate) use memory::Memory;
-pub(crate) use output::{QuarantinePlace, file_names, is_quarantine, quarantine_line};
+pub(crate) use output::{QuarantinePlace, quarantine_line};
 use queue::{Queue, Reading};
 pub(crate) use step::{Context, FREE_SOME_SPACE, Stop, failure_of, file_failure, lookup};
-pub use step::{Event, Observer};
 pub use threads::{Make, makes_nothing};
 
 use rayon::Scope;
 
 use crate::{
-    graph::{
-        Action, Failure, FailureKind, FileOutcome, Known, Node, Outcome, Planner, RecipeFile, RecipePlan, Rejects,
-        Work, plan, rejects,
-    },
-    hash::Digest,
+    event::Event,
+    failure::{Failure, FailureKind},
+    graph::{Action, Known, Node, Outcome, Planner, RecipeFile, RecipePlan, Rejects, Work, plan, rejects},
+    id::{ActionKey, FileHash},
+    outputs::{FileMeta, OutputKind},
     system::{self, Stat, Stopwatch},
 };
 
@@ -83,7 +82,7 @@ enum Report {
     /// A job takes up no thread of the pool any more.
     Left,
     /// The files of a job are written, and wait for the disk; the key, if it is an action.
-    Written(Option<Digest>),
+    Written(Option<ActionKey>),
     /// They are in place.
     Placed,
     /// A job has panicked and will not report.
@@ -160,9 +159,9 @@ struct Driver<'a> {
     /// For each recipe, how many keys it waits for.
     waiting: Vec<usize>,
     /// For each key, the recipes that wait for it.
-    waiters: HashMap<Digest, Vec<usize>>,
-    running: HashSet<Digest>,
-    repeats: HashMap<Digest, u32>,
+    waiters: HashMap<ActionKey, Vec<usize>>,
+    running: HashSet<ActionKey>,
+    repeats: HashMap<ActionKey, u32>,
     queue: Queue,
     /// Whether nothing more is started once a recipe has failed.
     fail_fast: bool,
@@ -232,7 +231,7 @@ impl<'a> Driver<'a> {
 
     /// Asks the planner about recipes and starts what they miss.
     fn ask(&mut self, numbers: Vec<usize>) {
-        let mut missing: BTreeMap<Digest, Arc<Action>> = BTreeMap::new();
+        let mut missing: BTreeMap<ActionKey, Arc<Action>> = BTreeMap::new();
         let reading = self.context.record.reading();
         for number in numbers {
             if self.endings[number].is_some() || self.is_over() {
@@ -291,10 +290,8 @@ impl<'a> Driver<'a> {
     /// Notes what became of a recipe, and tells.
     fn end(&mut self, number: usize, ending: Ending) {
         let files = |plan: &RecipePlan| {
-            let outcomes = [Some(plan.train), Some(plan.validation), plan.quarantine];
-            let files = file_names(&plan.stem).into_iter().zip(outcomes);
             let path = |name: String| self.context.output_dir.join(name).to_string_lossy().into_owned();
-            files.filter_map(|(name, outcome)| Some((path(name), outcome?))).collect()
+            plan.named().filter_map(|(name, file)| Some((path(name), file?))).collect()
         };
         self.context.tell(Event::Ended {
             recipe: self.recipes[number].path(self.planner).to_owned(),
@@ -318,7 +315,7 @@ impl<'a> Driver<'a> {
     /// Ends a recipe that cannot be built; one that is refused first has its rejects put in place, to be looked at.
     fn refuse(&mut self, number: usize, failure: Failure) {
         let rejects = rejects(self.planner, self.recipes[number]).filter(|_| failure.kind == FailureKind::Policy);
-        let name = |rejects: &Rejects| file_names(&rejects.stem)[2].clone();
+        let name = |rejects: &Rejects| rejects.outputs.name(OutputKind::Quarantine);
         match rejects.filter(|rejects| !is_in_place(self.context, &name(rejects), Some(rejects.file))) {
             Some(rejects) => self.queue.push(Job::Show(number, rejects)),
             None => self.end(number, Err(failure)),
@@ -398,13 +395,13 @@ impl<'a> Driver<'a> {
     }
 
     /// Notes that a key is known.
-    fn done(&mut self, key: &Digest, again: &mut BTreeSet<usize>) {
+    fn done(&mut self, key: &ActionKey, again: &mut BTreeSet<usize>) {
         self.running.remove(key);
         self.release(key, again);
     }
 
     /// Recipes that waited for `key` and now for nothing are to be asked about again.
-    fn release(&mut self, key: &Digest, again: &mut BTreeSet<usize>) {
+    fn release(&mut self, key: &ActionKey, again: &mut BTreeSet<usize>) {
         for number in self.waiters.remove(key).unwrap_or_default() {
             self.waiting[number] -= 1;
             if self.waiting[number] == 0 {
@@ -435,7 +432,7 @@ impl<'a> Driver<'a> {
 }
 
 /// One action per key; scans for several recipes become one that serves them all.
-fn merge(missing: &mut BTreeMap<Digest, Arc<Action>>, action: &Arc<Action>) {
+fn merge(missing: &mut BTreeMap<ActionKey, Arc<Action>>, action: &Arc<Action>) {
     let Some(known) = missing.get_mut(&action.key) else {
         missing.insert(action.key, action.clone());
         return;
@@ -451,12 +448,10 @@ fn merge(missing: &mut BTreeMap<Digest, Arc<Action>>, action: &Arc<Action>) {
 
 /// Which of a recipe's files stand in the output folder with the right bytes.
 pub(crate) fn in_place(context: &Context, plan: &RecipePlan) -> Vec<bool> {
-    let names = file_names(&plan.stem);
-    let wanted = [Some(plan.train), Some(plan.validation), plan.quarantine];
-    names.iter().zip(wanted).map(|(name, wanted)| is_in_place(context, name, wanted)).collect()
+    plan.named().map(|(name, wanted)| is_in_place(context, &name, wanted)).collect()
 }
 
-fn is_in_place(context: &Context, name: &str, wanted: Option<FileOutcome>) -> bool {
+fn is_in_place(context: &Context, name: &str, wanted: Option<FileMeta>) -> bool {
     let path = context.output_dir.join(name);
     match (wanted, system::stat(&path)) {
         (None, found) => found.is_err(),
@@ -472,7 +467,7 @@ fn is_in_place(context: &Context, name: &str, wanted: Option<FileOutcome>) -> bo
 
 impl Context {
     /// The stat and the digest of an output that this build put in place, as they were then.
-    pub(crate) fn placed(&self, name: &str) -> Option<(Stat, Digest)> {
+    pub(crate) fn placed(&self, name: &str) -> Option<(Stat, FileHash)> {
         self.placed.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied()
     }
 

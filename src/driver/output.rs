@@ -6,14 +6,17 @@ use super::{
     chunk::StoredReject,
     former::formers,
     select::selection,
-    step::{Context, Event, Stop},
+    step::{Context, Stop},
 };
 use crate::{
     decode::{Encoding, Place},
-    graph::{ArrangeOutcome, Failure, FailureKind, FileOutcome, SelectedSource},
-    hash::Digest,
+    event::Event,
+    failure::{Failure, FailureKind},
+    graph::{ArrangeOutcome, SelectedSource},
+    id::FileHash,
     materialise::{self, Block, GatherError, Order, Rows, Sink, Stands, Written},
     mix::{Realised, Selection},
+    outputs::{BySide, FileMeta, OutputKind, OutputSet, Side},
     row, system,
 };
 
@@ -25,16 +28,6 @@ impl From<GatherError> for Stop {
             GatherError::Mismatch => Self::Failure(Failure::new(FailureKind::Cache, error.to_string())),
         }
     }
-}
-
-/// The names of a recipe's files in the output folder: training, validation, quarantine.
-pub(crate) fn file_names(stem: &str) -> [String; 3] {
-    [format!("{stem}_train.jsonl"), format!("{stem}_val.jsonl"), format!("quarantine/{stem}.jsonl")]
-}
-
-/// Whether a file of the output folder is of rejects.
-pub(crate) fn is_quarantine(name: &str) -> bool {
-    name.starts_with("quarantine/")
 }
 
 /// A file that was written beside its place, because there is none or another one there.
@@ -103,21 +96,21 @@ pub(super) fn ending(source: &str) -> Vec<u8> {
 /// Writes both sides; what is in place already with the same bytes stays as it is.
 pub(super) fn output(
     context: &Context,
-    stem: &str,
+    outputs: &OutputSet,
     sources: &[SelectedSource],
     arranged: &ArrangeOutcome,
-) -> Result<([FileOutcome; 2], Vec<Unplaced>), Stop> {
+) -> Result<(BySide<FileMeta>, Vec<Unplaced>), Stop> {
     let gathered = Gathered::new(context, sources)?;
     let of_all = |rows: fn(&Realised) -> u64| arranged.realised.iter().map(rows).sum();
     let train = Order { list: arranged.train, rows: of_all(|source| source.train) };
     let validation = Order { list: arranged.validation, rows: of_all(|source| source.validation) };
     system::create_dir(&context.output_dir)?;
-    let names = &file_names(stem)[..2];
+    let names = Side::ALL.map(|side| outputs.name(OutputKind::Rows(side)));
     let mut sinks = Vec::with_capacity(names.len());
-    for name in names {
+    for name in &names {
         sinks.push(Sink::new(&context.output_dir.join(name), Some(context.aside.clone()))?);
     }
-    let formers = formers(context, names, &gathered);
+    let formers = formers(context, &names, &gathered);
     let rows = Rows {
         store: &context.store,
         blocks: gathered.blocks.clone(),
@@ -131,20 +124,20 @@ pub(super) fn output(
     let mut outcomes = Vec::with_capacity(names.len());
     for ((sink, stands), order) in sinks.into_iter().zip(stands).zip([train, validation]) {
         outcomes.push(match stands {
-            Some(Stands { digest, bytes }) => FileOutcome { digest, bytes, rows: order.rows },
+            Some(Stands { digest, bytes }) => FileMeta { digest, bytes, rows: order.rows },
             None => finish(context, sink, order.rows, &mut unplaced)?,
         });
     }
-    Ok(([outcomes[0], outcomes[1]], unplaced))
+    Ok((BySide { train: outcomes[0], validation: outcomes[1] }, unplaced))
 }
 
 /// Writes the rejects of a recipe: for each its source, file, row, line and byte offset, the reason, and the row.
 pub(super) fn quarantine(
     context: &Context,
-    stem: &str,
+    outputs: &OutputSet,
     sources: &[SelectedSource],
-) -> Result<(FileOutcome, Vec<Unplaced>), Stop> {
-    let path = context.output_dir.join(file_names(stem)[2].clone());
+) -> Result<(FileMeta, Vec<Unplaced>), Stop> {
+    let path = context.output_dir.join(outputs.name(OutputKind::Quarantine));
     system::create_dir(path.parent().expect("the quarantine file has a folder"))?;
     let mut sink = Sink::new(&path, None)?;
     let mut rows = 0;
@@ -158,9 +151,9 @@ pub(super) fn quarantine(
             let file = &chunk.chunk.file;
             let place = QuarantinePlace {
                 source: &source.name,
-                repo: &file.repo,
-                commit: &file.commit,
-                file: &file.file.path,
+                repo: file.origin.name(),
+                commit: file.origin.commit().unwrap_or_default(),
+                file: &file.path,
                 place: &chunk.chunk.place,
                 encoding: chunk.chunk.encoding,
             };
@@ -238,9 +231,9 @@ struct QuarantineRow<'a> {
 }
 
 /// Ends a file; it is added to `unplaced` unless there is one with the same bytes in its place.
-fn finish(context: &Context, sink: Sink, rows: u64, unplaced: &mut Vec<Unplaced>) -> Result<FileOutcome, Stop> {
+fn finish(context: &Context, sink: Sink, rows: u64, unplaced: &mut Vec<Unplaced>) -> Result<FileMeta, Stop> {
     let written = sink.finish()?.ok_or(GatherError::Mismatch)?;
-    let outcome = FileOutcome { digest: written.digest, bytes: written.bytes, rows };
+    let outcome = FileMeta { digest: written.digest, bytes: written.bytes, rows };
     if digest_of(context, &written.destination, written.bytes)? != Some(written.digest) {
         unplaced.push(Unplaced { written, rows });
     }
@@ -273,7 +266,7 @@ impl Unplaced {
 }
 
 /// The digest of the file at `path` if it is there and has this size; through the stat cache.
-fn digest_of(context: &Context, path: &Path, bytes: u64) -> Result<Option<Digest>, Stop> {
+fn digest_of(context: &Context, path: &Path, bytes: u64) -> Result<Option<FileHash>, Stop> {
     match system::stat(path) {
         Ok(stat) if stat.size == bytes => Ok(Some(super::files::digest(&context.record, path)?)),
         Ok(_) => Ok(None),

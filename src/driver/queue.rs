@@ -186,7 +186,7 @@ fn weight(job: &Job) -> u64 {
     };
     match job {
         Job::Action(action, _) => match &action.work {
-            Work::Scan(scan) => scan.file.kind.unpacked(scan.file.file.size),
+            Work::Scan(scan) => scan.file.kind.unpacked(scan.file.size),
             Work::Output { sources, .. } => rows(sources),
             // What others wait for.
             Work::Select { .. } | Work::Arrange { .. } => u64::MAX,

@@ -11,16 +11,18 @@ use rayon::Scope;
 use super::{
     chunk::{self, Job},
     queue::Reading,
-    step::{Context, Event, Stop},
+    step::{Context, Stop},
     team::Team,
 };
 use crate::{
     decode::{self, Chunk, Cutter, DecodeError, Encoding, Stand},
+    event::Event,
+    failure::{Failure, FailureKind},
     graph::{
-        Action, ChunkRef, Conversion, ConvertOutcome, Failure, FailureKind, Follower, Measure, ScanOutcome, ScanWork,
+        Action, ChunkRef, Conversion, ConvertOutcome, FileOrigin, Follower, Measure, ScanOutcome, ScanWork,
         ScannedChunk, SourceFile, choose,
     },
-    hash::Digest,
+    id::{ActionKey, ChunkId},
 };
 
 /// A follower as the scan sees it.
@@ -55,7 +57,7 @@ impl Waiting {
 /// ask for another file, which is to be read next.
 pub(super) fn scan<'scope>(
     context: &'scope Context,
-    key: &Digest,
+    key: &ActionKey,
     work: &ScanWork,
     reading: &mut Option<Reading>,
     scope: &Scope<'scope>,
@@ -156,7 +158,7 @@ fn pass<'scope>(
             rows_before += u64::from(chunk.rows);
             team.give(Item { number, bytes: Bytes::Cut(chunk), jobs });
             number += 1;
-            context.tell(Event::Reading { label: work.file.file.path.clone(), rows: rows_before });
+            context.tell(Event::Reading { label: work.file.path.clone(), rows: rows_before });
         }
         Ok(())
     };
@@ -193,7 +195,7 @@ enum Bytes {
     /// At hand, for two threads: this is the first half of its rows, or not.
     Half(Arc<Shared>, bool),
     /// Where they stand in the file, if they are the chunk of this digest.
-    Former(Stand, Digest),
+    Former(Stand, ChunkId),
 }
 
 /// What is done with each chunk.
@@ -286,7 +288,7 @@ struct Done {
 }
 
 impl Done {
-    fn new(chunk: &Chunk, digest: Digest, jobs: Vec<Job>, outcomes: &[ConvertOutcome]) -> Self {
+    fn new(chunk: &Chunk, digest: ChunkId, jobs: Vec<Job>, outcomes: &[ConvertOutcome]) -> Self {
         let rejected = outcomes.iter().map(|outcome| outcome.rejected.len() as u64).collect();
         Self { scanned: ScannedChunk { digest, rows: chunk.rows, place: chunk.place }, jobs, rejected }
     }
@@ -376,7 +378,7 @@ impl Again {
 
     /// What it is, for people.
     pub(crate) fn label(&self) -> String {
-        self.file.file.path.clone()
+        self.file.path.clone()
     }
 
     /// Reads the chunks again and runs what is missing of them.
@@ -416,6 +418,9 @@ impl Again {
 }
 
 fn decode_failure(file: &SourceFile, error: &DecodeError) -> Stop {
-    let place = if file.is_local { file.file.path.clone() } else { format!("{} of {}", file.file.path, file.repo) };
+    let place = match &file.origin {
+        FileOrigin::Local { .. } => file.path.clone(),
+        FileOrigin::Hub { repo, .. } => format!("{} of {repo}", file.path),
+    };
     Stop::Failure(Failure::new(FailureKind::Action, format!("read `{place}`: {error}")))
 }

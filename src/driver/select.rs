@@ -3,8 +3,9 @@
 use super::step::{Context, Stop};
 use crate::{
     config::Filter,
-    graph::{ConvertedChunk, Failure, FailureKind, SelectOutcome},
-    hash::Digest,
+    failure::{Failure, FailureKind},
+    graph::{ConvertedChunk, SelectOutcome},
+    id::BlobId,
     materialise::warm,
     mix::{Selecting, Selection, select::ChunkScores},
     quality::ScoreColumn,
@@ -56,7 +57,7 @@ pub(crate) fn select(
 }
 
 /// A score column, which has a score for every sample.
-fn column(context: &Context, digest: &Digest, samples: usize) -> Result<ScoreColumn, Stop> {
+fn column(context: &Context, digest: &BlobId, samples: usize) -> Result<ScoreColumn, Stop> {
     let column = ScoreColumn::decode(&context.store.get(digest)?)
         .map_err(|error| Stop::Failure(Failure::new(FailureKind::Cache, error.to_string())))?;
     if column.len() == samples {
@@ -67,7 +68,7 @@ fn column(context: &Context, digest: &Digest, samples: usize) -> Result<ScoreCol
 }
 
 /// A column of token counts.
-pub(crate) fn tokens(context: &Context, digest: &Digest, samples: usize) -> Result<Vec<u32>, Stop> {
+pub(crate) fn tokens(context: &Context, digest: &BlobId, samples: usize) -> Result<Vec<u32>, Stop> {
     match column(context, digest, samples)? {
         ScoreColumn::Tokens(tokens) => Ok(tokens),
         _ => Err(Stop::Failure(Failure::new(FailureKind::Cache, "read token counts: the column holds something else"))),

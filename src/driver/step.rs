@@ -9,152 +9,20 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
 };
 
 use super::{former::FindFormer, indexes::Indexes, memory::Memory};
 use crate::{
     artifact::{Miss, MissReason, Record, Store},
     decode::{Cutter, Input},
-    graph::{Failure, FailureKind, FileOutcome, Outcome, ScanOutcome, SourceFile},
-    hash::Digest,
+    event::{Event, Observer},
+    failure::{Failure, FailureKind},
+    graph::{FileOrigin, Outcome, ScanOutcome, SourceFile},
+    id::{ActionKey, BlobId, FileHash},
     materialise::Budget,
     source::{Bytes, Hub, SourceError},
     system::{self, Aside, FileError, Stat},
 };
-
-/// Something that happened while building, for whoever shows it.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Event {
-    /// Another process builds in this workspace; this one waits for it.
-    Waiting {
-        /// What the other process left about itself, such as `pid 4121`.
-        holder: String,
-    },
-    /// Something the user should know that does not stop the build.
-    Warning(String),
-    /// A source was resolved or re-resolved, in words.
-    Locked(String),
-    /// Bytes of a download arrived.
-    Download {
-        /// The file.
-        path: String,
-        /// Bytes so far.
-        done: u64,
-        /// Bytes in all.
-        total: u64,
-    },
-    /// Part of the cache was checked.
-    Checked {
-        /// Bytes so far.
-        done: u64,
-        /// Bytes in all.
-        total: u64,
-    },
-    /// A recipe was looked at before anything runs.
-    Planned {
-        /// Its path.
-        recipe: String,
-        /// Its state: `fresh`, `stale`.
-        state: &'static str,
-        /// Why it is in that state, in words.
-        reasons: Vec<String>,
-    },
-    /// An action begins.
-    Started {
-        /// Its kind.
-        kind: &'static str,
-        /// The digest of its manifest; of a restored recipe, of its training file.
-        key: Digest,
-        /// What it works on.
-        label: String,
-        /// The paths of the recipes that wait for it.
-        recipes: Arc<[String]>,
-    },
-    /// A file is being read.
-    Reading {
-        /// What is being read.
-        label: String,
-        /// Rows so far.
-        rows: u64,
-    },
-    /// An action ended.
-    Finished {
-        /// Its kind.
-        kind: &'static str,
-        /// As when it began.
-        key: Digest,
-        /// What it worked on.
-        label: String,
-        /// The paths of the recipes that waited for it.
-        recipes: Arc<[String]>,
-        /// How long it took.
-        took: Duration,
-        /// Rows that came of it, where it counts them.
-        rows: Option<u64>,
-        /// Bytes that came of it, or, of a scan, that were read; where it counts them.
-        bytes: Option<u64>,
-        /// Whether it came to something.
-        is_done: bool,
-    },
-    /// A chunk was converted, or its samples measured, while its file was read.
-    Chunk {
-        /// `convert` or `score`.
-        kind: &'static str,
-        /// The digest of its manifest.
-        key: Digest,
-        /// The converter or scorer.
-        label: &'static str,
-        /// How long it took, with all that was wanted of the chunk.
-        took: Duration,
-        /// Its samples.
-        rows: u64,
-        /// The size of what came of it.
-        bytes: u64,
-    },
-    /// A recipe came to its end.
-    Ended {
-        /// Its path.
-        recipe: String,
-        /// What kept it from being built.
-        failure: Option<String>,
-        /// Its files with path, rows, size and digest.
-        files: Vec<(String, FileOutcome)>,
-    },
-    /// A file was put in place.
-    Wrote {
-        /// The file.
-        path: String,
-        /// Its rows.
-        rows: u64,
-        /// Its size.
-        bytes: u64,
-    },
-}
-
-#[cfg(feature = "hub")]
-impl From<crate::source::hub::DownloadEvent> for Event {
-    fn from(event: crate::source::hub::DownloadEvent) -> Self {
-        use crate::source::hub::DownloadEvent as D;
-        match event {
-            D::Started { path, size, kept } => Self::Download { path, done: kept, total: size },
-            D::Progress { path, size, received } => Self::Download { path, done: received, total: size },
-            D::Finished { path, size } => Self::Download { path, done: size, total: size },
-            D::Locked { path } => Self::Waiting { holder: format!("another process that downloads {path}") },
-            D::Restarted { path, reason } => Self::Warning(format!("{path}: {reason}; downloading it again")),
-            D::Damaged { path, .. } => {
-                Self::Warning(format!("{path}: the downloaded copy was damaged; downloading it again"))
-            }
-            D::Waiting { what, reason, wait, .. } => {
-                Self::Warning(format!("{what}: {reason}; trying again in {:.1} s", wait.as_secs_f64()))
-            }
-        }
-    }
-}
-
-/// Whoever is told of events.
-pub type Observer = Arc<dyn Fn(Event) + Send + Sync>;
 
 /// What every action is given to work with.
 pub(crate) struct Context {
@@ -181,7 +49,7 @@ pub(crate) struct Context {
     /// Bytes that actions may hold together beyond their chunks in flight.
     pub(crate) memory: Budget,
     /// Files of which enough has been read for now, to go on with should more be needed.
-    pub(crate) parked: Mutex<HashMap<Digest, (Cutter, ScanOutcome)>>,
+    pub(crate) parked: Mutex<HashMap<ActionKey, (Cutter, ScanOutcome)>>,
     /// How often each kind of action ran.
     pub(crate) ran: Mutex<HashMap<&'static str, u64>>,
     /// The stats of local files when they were hashed.
@@ -191,11 +59,11 @@ pub(crate) struct Context {
     /// What is known of actions that ran before.
     pub(crate) known: Arc<Memory>,
     /// The indexes of chunks that this build converted.
-    pub(crate) made: Mutex<HashSet<Digest>>,
+    pub(crate) made: Mutex<HashSet<BlobId>>,
     /// Folders that files were put into, to be synced.
     pub(crate) folders: Mutex<BTreeSet<PathBuf>>,
     /// Files that this build put in place, by name, each with its stat then and its digest.
-    pub(crate) placed: Mutex<HashMap<String, (Stat, Digest)>>,
+    pub(crate) placed: Mutex<HashMap<String, (Stat, FileHash)>>,
 }
 
 /// How an action can end without an outcome.
@@ -297,12 +165,12 @@ impl Context {
     }
 
     /// What an action yielded before, if its blobs are still there.
-    pub(crate) fn lookup(&self, key: &Digest) -> Option<Outcome> {
+    pub(crate) fn lookup(&self, key: &ActionKey) -> Option<Outcome> {
         self.known.lookup(key)
     }
 
     /// Notes what an action yielded.
-    pub(crate) fn note(&self, key: Digest, kind: &'static str, outcome: &Outcome) {
+    pub(crate) fn note(&self, key: ActionKey, kind: &'static str, outcome: &Outcome) {
         if let Ok(bytes) = postcard::to_stdvec(outcome) {
             self.record.note(key, kind, bytes);
         }
@@ -310,17 +178,17 @@ impl Context {
 
     /// Opens a source file; what is read has been checked against its digest.
     pub(crate) fn open(&self, file: &SourceFile) -> Result<(Input, Guard), Stop> {
-        if file.is_local {
-            let path = self.root.join(&file.file.path);
+        let FileOrigin::Hub { repo, commit } = &file.origin else {
+            let path = self.root.join(&file.path);
             let opened = system::open(&path)?;
             let stat = system::stat_file(&opened, &path)?;
-            let hashed = self.local_stats.get(&file.file.path).copied();
+            let hashed = self.local_stats.get(&file.path).copied();
             let guard =
                 Guard { file: Some((opened.try_clone().map_err(|error| clone_error(&path, error))?, path, stat)) };
             return if hashed == Some(stat) { Ok((Input::File(opened), guard)) } else { Err(guard.changed()) };
-        }
+        };
         let hub = self.hub.as_ref().expect("a build with files of a hub opens the hub");
-        match hub.open(&file.repo, &file.commit, &file.file)? {
+        match hub.open(repo, commit, &file.remote())? {
             Bytes::Static(bytes) => Ok((Input::Static(bytes), Guard { file: None })),
             Bytes::File(opened, path) => {
                 let stat = system::stat_file(&opened, &path)?;
@@ -337,12 +205,12 @@ fn clone_error(path: &std::path::Path, source: std::io::Error) -> FileError {
 }
 
 /// Looks an action up in a cache.
-pub(crate) fn lookup(record: &Record, store: &Store, key: &Digest) -> Option<Outcome> {
+pub(crate) fn lookup(record: &Record, store: &Store, key: &ActionKey) -> Option<Outcome> {
     recorded(record, key).filter(|outcome| is_whole(store, outcome))
 }
 
 /// What is recorded of an action.
-pub(super) fn recorded(record: &Record, key: &Digest) -> Option<Outcome> {
+pub(super) fn recorded(record: &Record, key: &ActionKey) -> Option<Outcome> {
     postcard::from_bytes(&record.outcome(key).ok()??).ok()
 }
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::step::{Context, Event};
+use super::step::Context;
 use crate::{
+    event::Event,
     graph::{Outcome, Work},
     hash::Digest,
     system::Stopwatch,
@@ -48,13 +49,15 @@ impl Begun {
 pub(super) fn size(work: &Work, outcome: &Outcome) -> Size {
     match (work, outcome) {
         (Work::Scan(work), Outcome::Scan(scan)) => {
-            (Some(scan.chunks.iter().map(|chunk| u64::from(chunk.rows)).sum()), Some(work.file.file.size))
+            (Some(scan.chunks.iter().map(|chunk| u64::from(chunk.rows)).sum()), Some(work.file.size))
         }
         (_, Outcome::Select(selected)) => (Some(selected.kept), None),
         (_, Outcome::Arrange(arranged)) => {
             (Some(arranged.realised.iter().map(|realised| realised.train + realised.validation).sum()), None)
         }
-        (_, Outcome::Output(train, held_out)) => (Some(train.rows + held_out.rows), Some(train.bytes + held_out.bytes)),
+        (_, Outcome::Output(files)) => {
+            (Some(files.values().map(|file| file.rows).sum()), Some(files.values().map(|file| file.bytes).sum()))
+        }
         (_, Outcome::Quarantine(file)) => (Some(file.rows), Some(file.bytes)),
         _ => (None, None),
     }
@@ -63,14 +66,14 @@ pub(super) fn size(work: &Work, outcome: &Outcome) -> Size {
 /// What an action works on, for people.
 pub(super) fn label(work: &Work) -> String {
     match work {
-        Work::Scan(scan) => scan.file.file.path.clone(),
-        Work::Output { stem, .. } | Work::Quarantine { stem, .. } => stem.clone(),
+        Work::Scan(scan) => scan.file.path.clone(),
+        Work::Output { outputs, .. } | Work::Quarantine { outputs, .. } => outputs.stem().to_owned(),
         Work::Select { chunks, .. } => {
-            chunks.first().map(|chunk| chunk.chunk.file.repo.to_string()).unwrap_or_default()
+            chunks.first().map(|chunk| chunk.chunk.file.origin.name().to_owned()).unwrap_or_default()
         }
         Work::Arrange { sources, .. } => {
             sources.iter().map(|source| source.name.as_str()).collect::<Vec<_>>().join(", ")
         }
-        Work::Convert(chunk, ..) | Work::Score(chunk, ..) => chunk.file.file.path.clone(),
+        Work::Convert(chunk, ..) | Work::Score(chunk, ..) => chunk.file.path.clone(),
     }
 }

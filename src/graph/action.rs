@@ -13,28 +13,77 @@ use crate::{
     convert::Options,
     decode::{CUTTER_VERSION, Encoding, FileKind, Place},
     hash::{Digest, Manifest},
+    id::{ActionKey, BlobId, ChunkId},
     mix::{Allotment, FilterCount, Realised, allot::ALLOT_VERSION, arrange::ARRANGE_VERSION, select::SELECT_VERSION},
+    outputs::{BySide, FileMeta, OutputSet},
     quality::{self, ScoreKind},
     row::{Reason, SampleKind},
-    source::RemoteFile,
+    source::{FileDigest, RemoteFile},
 };
 
 /// Raised when keys are made up differently: no key of another version is found.
 const KEY_VERSION: u32 = 1;
 
+/// Where a source comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum FileOrigin {
+    /// A repository of a hub, at a commit.
+    Hub {
+        /// The repository's canonical id.
+        repo: Arc<str>,
+        /// The commit that is pinned.
+        commit: Arc<str>,
+    },
+    /// Files of the workspace.
+    Local {
+        /// The path as the recipe has it, which may be a folder.
+        source: Arc<str>,
+    },
+}
+
 /// A pinned file of a pinned source.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SourceFile {
-    /// The repository's canonical id, or the local path as the recipe has it.
-    pub repo: Arc<str>,
-    /// The commit the file is pinned at; empty for local files.
-    pub commit: Arc<str>,
-    /// Its path, size and digest.
-    pub file: RemoteFile,
-    /// What it holds.
+    /// Where the file comes from.
+    pub origin: FileOrigin,
+    /// The path: in the repository, or in the workspace.
+    pub path: String,
+    /// The size in bytes.
+    pub size: u64,
+    /// The digest that pins the content.
+    pub digest: FileDigest,
+    /// What the file holds.
     pub kind: FileKind,
-    /// Whether it is a file of the workspace, not of a hub.
-    pub is_local: bool,
+}
+
+impl FileOrigin {
+    /// Returns what people call the source: the repository, or the local path as the recipe has it.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Hub { repo, .. } => repo,
+            Self::Local { source } => source,
+        }
+    }
+
+    /// Returns the commit, which files of the workspace have none of.
+    pub fn commit(&self) -> Option<&str> {
+        match self {
+            Self::Hub { commit, .. } => Some(commit),
+            Self::Local { .. } => None,
+        }
+    }
+
+    /// Whether the source is in the workspace.
+    pub fn is_local(&self) -> bool {
+        matches!(self, Self::Local { .. })
+    }
+}
+
+impl SourceFile {
+    /// Returns the file as the listing of its repository has it.
+    pub fn remote(&self) -> RemoteFile {
+        RemoteFile { path: self.path.clone(), size: self.size, digest: self.digest }
+    }
 }
 
 /// What turns rows into samples.
@@ -65,7 +114,7 @@ pub struct ChunkRef {
     /// Its number within the file.
     pub number: u32,
     /// The digest of its bytes.
-    pub digest: Digest,
+    pub digest: ChunkId,
     /// Its rows.
     pub rows: u32,
     /// Where it stands.
@@ -84,9 +133,9 @@ pub struct ConvertedChunk {
     /// What its conversion yielded.
     pub converted: ConvertOutcome,
     /// The digest of each score column, in the order of the filters.
-    pub scores: Vec<Digest>,
+    pub scores: Vec<BlobId>,
     /// The digest of the column of tokens, where the mixture counts them.
-    pub tokens: Option<Digest>,
+    pub tokens: Option<BlobId>,
 }
 
 /// One selected source of a recipe.
@@ -104,7 +153,7 @@ pub struct SelectedSource {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Action {
     /// The digest of its manifest.
-    pub key: Digest,
+    pub key: ActionKey,
     /// What to do.
     pub work: Work,
 }
@@ -140,8 +189,8 @@ pub enum Work {
     },
     /// Write the rows of both sides.
     Output {
-        /// The recipe's file stem, `<phase>_<stem>`.
-        stem: String,
+        /// The files of the recipe.
+        outputs: OutputSet,
         /// The sources, in the recipe's order.
         sources: Vec<SelectedSource>,
         /// The arrangement.
@@ -149,8 +198,8 @@ pub enum Work {
     },
     /// Write the rejects of a recipe.
     Quarantine {
-        /// The recipe's file stem, `<phase>_<stem>`.
-        stem: String,
+        /// The files of the recipe.
+        outputs: OutputSet,
         /// The sources, in the recipe's order.
         sources: Vec<SelectedSource>,
     },
@@ -190,15 +239,15 @@ pub enum Outcome {
     /// See [`ConvertOutcome`].
     Convert(ConvertOutcome),
     /// The digest of a score column.
-    Score(Digest),
+    Score(BlobId),
     /// See [`SelectOutcome`].
     Select(SelectOutcome),
     /// See [`ArrangeOutcome`].
     Arrange(ArrangeOutcome),
-    /// The two files.
-    Output(FileOutcome, FileOutcome),
+    /// The file of each side.
+    Output(BySide<FileMeta>),
     /// The quarantine file.
-    Quarantine(FileOutcome),
+    Quarantine(FileMeta),
 }
 
 /// The chunks of a file, or the first of them.
@@ -222,7 +271,7 @@ pub struct ScanOutcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScannedChunk {
     /// The digest of its bytes.
-    pub digest: Digest,
+    pub digest: ChunkId,
     /// Its rows.
     pub rows: u32,
     /// Where it stands.
@@ -233,11 +282,11 @@ pub struct ScannedChunk {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ConvertOutcome {
     /// The rows as they will be written.
-    pub rows: Digest,
+    pub rows: BlobId,
     /// Their index, see [`crate::samples::SampleIndex`].
-    pub index: Digest,
+    pub index: BlobId,
     /// The rejects in full; `None` if there are none.
-    pub rejects: Option<Digest>,
+    pub rejects: Option<BlobId>,
     /// How many samples.
     pub samples: u32,
     /// The size of the rows.
@@ -252,7 +301,7 @@ pub struct ConvertOutcome {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SelectOutcome {
     /// The [`crate::mix::Selection`].
-    pub selection: Digest,
+    pub selection: BlobId,
     /// Samples kept.
     pub kept: u64,
     /// Their characters.
@@ -273,22 +322,11 @@ pub struct SelectOutcome {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ArrangeOutcome {
     /// The list of training rows.
-    pub train: Digest,
+    pub train: BlobId,
     /// The list of validation rows.
-    pub validation: Digest,
+    pub validation: BlobId,
     /// For each source: rows in training, rows in validation, and their units in all.
     pub realised: Vec<Realised>,
-}
-
-/// A file for the trainer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct FileOutcome {
-    /// BLAKE3 of its bytes.
-    pub digest: Digest,
-    /// Its size.
-    pub bytes: u64,
-    /// Its rows.
-    pub rows: u64,
 }
 
 impl Work {
@@ -308,9 +346,9 @@ impl Work {
 
 impl Outcome {
     /// The blobs that must be in the store for this outcome to be worth anything.
-    pub fn blobs(&self) -> Vec<Digest> {
+    pub fn blobs(&self) -> Vec<BlobId> {
         match self {
-            Self::Scan(_) | Self::Output(..) | Self::Quarantine(_) => Vec::new(),
+            Self::Scan(_) | Self::Output(_) | Self::Quarantine(_) => Vec::new(),
             Self::Convert(outcome) => [outcome.rows, outcome.index].into_iter().chain(outcome.rejects).collect(),
             Self::Score(digest) => vec![*digest],
             Self::Select(outcome) => vec![outcome.selection],
@@ -326,14 +364,14 @@ fn manifest(kind: &str, code: &str) -> Manifest {
 }
 
 /// The key of cutting a file: its bytes and how to read them.
-pub fn scan_key(file: &SourceFile) -> Digest {
+pub fn scan_key(file: &SourceFile) -> ActionKey {
     let mut key = manifest("scan", &format!("{CUTTER_VERSION}+{}", code::hash_of_all("decode/")));
-    key.push("file", file.file.digest).push("format", file.kind);
-    key.digest()
+    key.push("file", file.digest).push("format", file.kind);
+    ActionKey::new(key.digest())
 }
 
 /// The key of converting a chunk.
-pub fn convert_key(chunk: &Digest, conversion: &Conversion) -> Digest {
+pub fn convert_key(chunk: &ChunkId, conversion: &Conversion) -> ActionKey {
     let mut key = manifest("convert", &conversion.code);
     key.push("converter", conversion.converter)
         .push("row", code::hash_of("row.rs"))
@@ -342,19 +380,19 @@ pub fn convert_key(chunk: &Digest, conversion: &Conversion) -> Digest {
         key.push(format!("options.{name}"), value);
     }
     key.push("chunk", chunk);
-    key.digest()
+    ActionKey::new(key.digest())
 }
 
 /// The key of measuring the samples of a chunk: the samples, and the chunk for fields only source rows have.
-pub fn score_key(chunk: &Digest, index: &Digest, rows: &Digest, measure: &Measure) -> Digest {
+pub fn score_key(chunk: &ChunkId, index: &BlobId, rows: &BlobId, measure: &Measure) -> ActionKey {
     let mut key = manifest("score", &quality::code_version(measure.kind));
     key.push("measure", measure.kind.name()).push("field", &measure.field);
     key.push("chunk", chunk).push("index", index).push("rows", rows);
-    key.digest()
+    ActionKey::new(key.digest())
 }
 
 /// The key of selecting from a source.
-pub(super) fn select_key(chunks: &[ConvertedChunk], filters: &[Filter], max: Option<u64>) -> Digest {
+pub(super) fn select_key(chunks: &[ConvertedChunk], filters: &[Filter], max: Option<u64>) -> ActionKey {
     let mut key = manifest("select", &format!("{SELECT_VERSION}+{}", code::hash_of("mix/select.rs")));
     key.push("max", format!("{max:?}"));
     for filter in filters {
@@ -369,7 +407,7 @@ pub(super) fn select_key(chunks: &[ConvertedChunk], filters: &[Filter], max: Opt
             key.push("tokens", tokens);
         }
     }
-    key.digest()
+    ActionKey::new(key.digest())
 }
 
 /// The version of arranging: of its results as people raise it, and of its code.
@@ -384,7 +422,7 @@ pub(super) fn arrange_key(
     allotment: &Allotment,
     unit: crate::config::Unit,
     validation: &Validation,
-) -> Digest {
+) -> ActionKey {
     let mut key = manifest("arrange", &arrange_version());
     key.push("allotment", format!("{:?}", allotment.counts)).push("unit", format!("{unit:?}"));
     key.push("validation", format!("{validation:?}"));
@@ -397,14 +435,14 @@ pub(super) fn arrange_key(
             }
         }
     }
-    key.digest()
+    ActionKey::new(key.digest())
 }
 
 /// Raised when the same arrangement is written otherwise.
 const WRITER_VERSION: u32 = 1;
 
 /// The key of a recipe's two files.
-pub(super) fn output_key(sources: &[SelectedSource], arranged: &ArrangeOutcome) -> Digest {
+pub(super) fn output_key(sources: &[SelectedSource], arranged: &ArrangeOutcome) -> ActionKey {
     let mut key = manifest("output", &WRITER_VERSION.to_string());
     key.push("train", arranged.train).push("validation", arranged.validation);
     for source in sources {
@@ -413,21 +451,22 @@ pub(super) fn output_key(sources: &[SelectedSource], arranged: &ArrangeOutcome) 
             key.push("rows", chunk.converted.rows).push("index", chunk.converted.index);
         }
     }
-    key.digest()
+    ActionKey::new(key.digest())
 }
 
 /// The key of a recipe's quarantine file. Places count here: the file tells where each row stood.
-pub(super) fn quarantine_key(sources: &[SelectedSource]) -> Digest {
+pub(super) fn quarantine_key(sources: &[SelectedSource]) -> ActionKey {
     let mut key = manifest("quarantine", &WRITER_VERSION.to_string());
     for source in sources {
         key.push("source", &source.name).push("selection", source.selected.selection);
         for chunk in source.chunks.iter() {
             if let Some(rejects) = chunk.converted.rejects {
                 let file = &chunk.chunk.file;
-                key.push("repo", &file.repo).push("commit", &file.commit).push("file", &file.file.path);
+                key.push("repo", file.origin.name()).push("commit", file.origin.commit().unwrap_or_default());
+                key.push("file", &file.path);
                 key.push("place", format!("{:?}", chunk.chunk.place)).push("rejects", rejects);
             }
         }
     }
-    key.digest()
+    ActionKey::new(key.digest())
 }

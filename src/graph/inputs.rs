@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fmt,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -12,57 +11,10 @@ use super::action::Outcome;
 use crate::{
     config::Vocabulary,
     decode::FileKind,
-    hash::Digest,
+    failure::Failure,
+    id::{ActionKey, BlobId},
     source::{FileDigest, RemoteFile},
 };
-
-/// Why a recipe cannot be built.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Failure {
-    /// What kind of fault it is; decides the exit code.
-    pub kind: FailureKind,
-    /// What happened, completing "failed to …".
-    pub message: String,
-    /// What to do about it.
-    pub hint: Option<String>,
-}
-
-/// What kind of fault a failure is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum FailureKind {
-    /// A step went wrong: a file that cannot be decoded or written.
-    Action,
-    /// The recipe asks for what its source does not have.
-    Config,
-    /// A source cannot be had.
-    Source,
-    /// The lock does not allow it.
-    Lock,
-    /// More rows were rejected than the recipe allows.
-    Policy,
-    /// The cache is damaged and rebuilding did not mend it.
-    Cache,
-    /// The build was interrupted.
-    Interrupted,
-}
-
-impl Failure {
-    /// A failure without a hint.
-    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None }
-    }
-
-    /// The same with a hint.
-    pub fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
 
 /// Which snapshot a dataset entry stands on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -185,11 +137,11 @@ pub(crate) struct World {
 #[salsa::db]
 pub(crate) trait PlannerDb: salsa::Database {
     /// The cell of an action, filled from the cache when it is first asked for.
-    fn cell(&self, key: &Digest) -> Cell;
+    fn cell(&self, key: &ActionKey) -> Cell;
 }
 
 /// Looks an action up in the cache.
-pub(crate) type Lookup = Arc<dyn Fn(&Digest) -> Option<Outcome> + Send + Sync>;
+pub(crate) type Lookup = Arc<dyn Fn(&ActionKey) -> Option<Outcome> + Send + Sync>;
 
 /// Told the name of every query that runs.
 pub(crate) type OnExecute = Box<dyn Fn(salsa::DatabaseKeyIndex) + Send + Sync>;
@@ -199,7 +151,7 @@ pub(crate) type OnExecute = Box<dyn Fn(salsa::DatabaseKeyIndex) + Send + Sync>;
 #[derive(Clone)]
 pub(crate) struct Planner {
     storage: salsa::Storage<Self>,
-    cells: Arc<Mutex<HashMap<Digest, Cell>>>,
+    cells: Arc<Mutex<HashMap<ActionKey, Cell>>>,
     lookup: Lookup,
     /// Inputs by what they stand for, so that whoever asks again changes them rather than adding others.
     files: HashMap<String, RecipeFile>,
@@ -211,7 +163,7 @@ impl salsa::Database for Planner {}
 
 #[salsa::db]
 impl PlannerDb for Planner {
-    fn cell(&self, key: &Digest) -> Cell {
+    fn cell(&self, key: &ActionKey) -> Cell {
         // Nothing is asked of salsa but a new input while the lock is held, so it cannot be taken twice.
         let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
         *cells.entry(*key).or_insert_with(|| {
@@ -236,7 +188,7 @@ impl Planner {
     }
 
     /// Notes what is known of an action now; knowing the same again disturbs nothing.
-    pub(crate) fn learn(&mut self, key: &Digest, known: Known) {
+    pub(crate) fn learn(&mut self, key: &ActionKey, known: Known) {
         let cell = self.cell(key);
         if *cell.known(self) != known {
             cell.set_known(self).to(known);
@@ -293,7 +245,7 @@ impl Planner {
     /// Looks actions up through `lookup` from now on, at once those that were not known or failed.
     pub(crate) fn renew(&mut self, lookup: Lookup) {
         self.lookup = lookup;
-        let cells: Vec<(Digest, Cell)> = {
+        let cells: Vec<(ActionKey, Cell)> = {
             let cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
             cells.iter().map(|(key, cell)| (*key, *cell)).collect()
         };
@@ -305,10 +257,10 @@ impl Planner {
     }
 
     /// The keys of the actions known to have made a blob.
-    pub(crate) fn makers(&self, blob: &Digest) -> Vec<Digest> {
+    pub(crate) fn makers(&self, blob: &BlobId) -> Vec<ActionKey> {
         let cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
         let made = |cell: &Cell| matches!(cell.known(self), Known::Outcome(outcome) if outcome.blobs().contains(blob));
-        let mut keys: Vec<Digest> = cells.iter().filter(|(_, cell)| made(cell)).map(|(key, _)| *key).collect();
+        let mut keys: Vec<ActionKey> = cells.iter().filter(|(_, cell)| made(cell)).map(|(key, _)| *key).collect();
         keys.sort_unstable();
         keys
     }

@@ -15,14 +15,14 @@ mod standing;
 mod tests;
 
 pub use action::{
-    Action, ArrangeOutcome, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, FileOutcome, Follower, Measure,
+    Action, ArrangeOutcome, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, FileOrigin, Follower, Measure,
     Outcome, ScanOutcome, ScanWork, ScannedChunk, SelectOutcome, SelectedSource, SourceFile, Work, convert_key,
     scan_key, score_key,
 };
 #[cfg(test)]
 use inputs::{Code, SnapshotInput, World};
-pub use inputs::{Failure, FailureKind, LocalFile, Snapshot, SnapshotKey};
 pub(crate) use inputs::{Known, Lookup, OnExecute, Planner, RecipeFile};
+pub use inputs::{LocalFile, Snapshot, SnapshotKey};
 pub use queries::{Node, RecipePlan};
 pub(crate) use queries::{Rejects, parse, plan, rejects};
 pub(crate) use sources::{choose, conversion_of, files_of, snapshot_key};

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use super::{
-    action::{self, Action, ArrangeOutcome, FileOutcome, Outcome, SelectOutcome, SelectedSource, Work},
-    inputs::{Failure, FailureKind, Known, PlannerDb, RecipeFile, World},
+    action::{self, Action, ArrangeOutcome, Outcome, SelectOutcome, SelectedSource, Work},
+    inputs::{Known, PlannerDb, RecipeFile, World},
     selection::selected,
 };
 use crate::{
     config::{self, Dataset, MaxRejects, Mix, Problem, Recipe, Unit, Validation},
-    hash::Digest,
+    failure::{Failure, FailureKind},
+    id::ActionKey,
     mix::{Allotment, allot},
+    outputs::{BySide, FileMeta, OutputKind, OutputSet},
     row::SampleKind,
 };
 
@@ -40,31 +42,49 @@ pub(super) use ready;
 /// A recipe all of whose actions are known.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecipePlan {
-    /// The stem of its files, `<phase>_<stem>`.
-    pub stem: String,
+    /// The names of its files.
+    pub outputs: OutputSet,
     /// Its sources as they were selected.
     pub sources: Arc<Vec<SelectedSource>>,
     /// How they are mixed and divided.
     pub arranged: ArrangeOutcome,
     /// What each source was to give.
     pub allotment: Allotment,
-    /// The training file.
-    pub train: FileOutcome,
-    /// The validation file.
-    pub validation: FileOutcome,
+    /// The file of each side.
+    pub files: BySide<FileMeta>,
     /// The quarantine file, if a row was rejected.
-    pub quarantine: Option<FileOutcome>,
+    pub quarantine: Option<FileMeta>,
+}
+
+impl RecipePlan {
+    /// Returns the name of each output and the file that belongs there; `None`: no file.
+    pub fn named(&self) -> impl Iterator<Item = (String, Option<FileMeta>)> {
+        OutputKind::all().map(|kind| (self.outputs.name(kind), self.file(kind)))
+    }
+
+    /// Returns one file of the recipe; `None` if nothing was rejected and so there is no quarantine file.
+    pub fn file(&self, kind: OutputKind) -> Option<FileMeta> {
+        match kind {
+            OutputKind::Rows(side) => Some(*self.files.get(side)),
+            OutputKind::Quarantine => self.quarantine,
+        }
+    }
+
+    /// Returns the files that the recipe has.
+    pub fn written(&self) -> impl Iterator<Item = FileMeta> {
+        OutputKind::all().filter_map(|kind| self.file(kind))
+    }
 }
 
 /// The rejects of a recipe.
 #[derive(Clone, Debug)]
 pub(crate) struct Rejects {
-    /// The stem of its files, `<phase>_<stem>`.
-    pub(crate) stem: String,
+    /// The names of its files.
+    pub(crate) outputs: OutputSet,
     /// The sources they are of.
     pub(crate) sources: Arc<Vec<SelectedSource>>,
     /// The quarantine file.
-    pub(crate) file: FileOutcome,
+    pub(crate) file: FileMeta,
 }
 
 /// The recipe, or everything that is wrong with it.
@@ -99,24 +119,24 @@ pub(super) fn counts_tokens(db: &dyn PlannerDb, file: RecipeFile) -> bool {
     mixing(db, file).as_ref().is_some_and(|(mix, ..)| mix.unit == Unit::Tokens)
 }
 
-/// The stem of a recipe's files.
+/// The names of a recipe's files.
 #[salsa::tracked]
-pub(super) fn stem(db: &dyn PlannerDb, file: RecipeFile) -> Option<String> {
-    Some(parse(db, file).as_ref().ok()?.output_stem(file.path(db)))
+pub(super) fn outputs(db: &dyn PlannerDb, file: RecipeFile) -> Option<OutputSet> {
+    Some(parse(db, file).as_ref().ok()?.outputs(file.path(db)))
 }
 
 pub(super) fn invalid<T>() -> Node<T> {
     Node::Failed(Failure::new(FailureKind::Config, "read the recipe"))
 }
 
-pub(super) fn known<'db>(db: &'db dyn PlannerDb, key: &Digest) -> &'db Known {
+pub(super) fn known<'db>(db: &'db dyn PlannerDb, key: &ActionKey) -> &'db Known {
     db.cell(key).known(db)
 }
 
 /// The node of an action: what its cell holds, or the action itself.
 pub(super) fn node<T>(
     db: &dyn PlannerDb,
-    key: Digest,
+    key: ActionKey,
     take: impl Fn(&Outcome) -> Option<T>,
     work: impl FnOnce() -> Work,
 ) -> Node<T> {
@@ -232,39 +252,39 @@ pub(super) fn arranged(db: &dyn PlannerDb, file: RecipeFile) -> Node<ArrangeOutc
 }
 
 #[salsa::tracked]
-pub(super) fn output(db: &dyn PlannerDb, file: RecipeFile) -> Node<(FileOutcome, FileOutcome)> {
+pub(super) fn output(db: &dyn PlannerDb, file: RecipeFile) -> Node<BySide<FileMeta>> {
     let arranged = ready!(arranged(db, file));
     let (sources, _) = ready!(mixed(db, file));
-    let Some(stem) = stem(db, file) else { return invalid() };
+    let Some(outputs) = outputs(db, file) else { return invalid() };
     node(
         db,
         action::output_key(sources, arranged),
-        |outcome| if let Outcome::Output(train, validation) = outcome { Some((*train, *validation)) } else { None },
-        || Work::Output { stem: stem.clone(), sources: sources.to_vec(), arranged: arranged.clone() },
+        |outcome| if let Outcome::Output(files) = outcome { Some(*files) } else { None },
+        || Work::Output { outputs: outputs.clone(), sources: sources.to_vec(), arranged: arranged.clone() },
     )
 }
 
 #[salsa::tracked]
-pub(super) fn quarantine(db: &dyn PlannerDb, file: RecipeFile) -> Node<Option<FileOutcome>> {
+pub(super) fn quarantine(db: &dyn PlannerDb, file: RecipeFile) -> Node<Option<FileMeta>> {
     // Not of what is mixed: a recipe that is refused for its rejects needs its quarantine file most.
     let sources = ready!(selections(db, file));
     if sources.iter().all(|source| source.selected.rejects.is_empty()) {
         return Node::Ready(None);
     }
-    let Some(stem) = stem(db, file) else { return invalid() };
+    let Some(outputs) = outputs(db, file) else { return invalid() };
     node(
         db,
         action::quarantine_key(sources),
         |outcome| if let Outcome::Quarantine(file) = outcome { Some(Some(*file)) } else { None },
-        || Work::Quarantine { stem: stem.clone(), sources: sources.to_vec() },
+        || Work::Quarantine { outputs: outputs.clone(), sources: sources.to_vec() },
     )
 }
 
 /// The rejects of a recipe, where their file is known.
 pub(crate) fn rejects(db: &dyn PlannerDb, file: RecipeFile) -> Option<Rejects> {
-    match (selections(db, file), quarantine(db, file), stem(db, file)) {
-        (Node::Ready(sources), Node::Ready(Some(file)), Some(stem)) => {
-            Some(Rejects { stem: stem.clone(), sources: sources.clone(), file: *file })
+    match (selections(db, file), quarantine(db, file), outputs(db, file)) {
+        (Node::Ready(sources), Node::Ready(Some(file)), Some(outputs)) => {
+            Some(Rejects { outputs: outputs.clone(), sources: sources.clone(), file: *file })
         }
         _ => None,
     }
@@ -276,17 +296,16 @@ pub(crate) fn plan(db: &dyn PlannerDb, file: RecipeFile) -> Node<RecipePlan> {
     let needs = match (output(db, file), quarantine(db, file)) {
         (Node::Failed(failure), Node::Needs(needs)) if failure.kind == FailureKind::Policy => needs.clone(),
         (Node::Failed(failure), _) | (_, Node::Failed(failure)) => return Node::Failed(failure.clone()),
-        (Node::Ready((train, validation)), Node::Ready(quarantine)) => {
+        (Node::Ready(files), Node::Ready(quarantine)) => {
             let (sources, allotment) = ready!(mixed(db, file));
             let arranged = ready!(arranged(db, file));
-            let Some(stem) = stem(db, file) else { return invalid() };
+            let Some(outputs) = outputs(db, file) else { return invalid() };
             return Node::Ready(RecipePlan {
-                stem: stem.clone(),
+                outputs: outputs.clone(),
                 sources: sources.clone(),
                 arranged: arranged.clone(),
                 allotment: allotment.clone(),
-                train: *train,
-                validation: *validation,
+                files: *files,
                 quarantine: *quarantine,
             });
         }

@@ -7,11 +7,17 @@ use super::{
         self, Action, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, Follower, Measure, Outcome, ScanWork,
         SelectedSource, SourceFile, Work,
     },
-    inputs::{Failure, FailureKind, PlannerDb, RecipeFile},
+    inputs::{PlannerDb, RecipeFile},
     queries::{Node, counts_tokens, dataset, invalid, node, ready},
     sources::{conversion, files, scanned},
 };
-use crate::{config::Dataset, hash::Digest, quality::ScoreKind, row::SampleKind};
+use crate::{
+    config::Dataset,
+    failure::{Failure, FailureKind},
+    id::BlobId,
+    quality::ScoreKind,
+    row::SampleKind,
+};
 
 /// One chunk and what converts it.
 // Kept for good: the place of one that was not asked about for a while would be given to another, and what hangs on it
@@ -39,7 +45,7 @@ pub(super) fn converted<'db>(db: &'db dyn PlannerDb, step: Step<'db>) -> Node<Co
 
 /// The digests of a converted chunk's score columns.
 #[salsa::tracked]
-pub(super) fn scored<'db>(db: &'db dyn PlannerDb, step: Step<'db>, measures: Vec<Measure>) -> Node<Vec<Digest>> {
+pub(super) fn scored<'db>(db: &'db dyn PlannerDb, step: Step<'db>, measures: Vec<Measure>) -> Node<Vec<BlobId>> {
     let converted = ready!(converted(db, step));
     let (chunk, conversion) = (step.chunk(db), step.conversion(db));
     let (mut digests, mut needs) = (Vec::new(), Vec::new());

@@ -3,13 +3,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    action::{self, Conversion, Outcome, ScanOutcome, SourceFile},
-    inputs::{Failure, FailureKind, Known, PlannerDb, RecipeFile, Snapshot, SnapshotKey, World},
+    action::{self, Conversion, FileOrigin, Outcome, ScanOutcome, SourceFile},
+    inputs::{Known, PlannerDb, RecipeFile, Snapshot, SnapshotKey, World},
     queries::{dataset, known},
 };
 use crate::{
     config::{Dataset, Format},
     convert::{self, Converter},
+    failure::{Failure, FailureKind},
     row::SampleKind,
     source::{RemoteFile, layout},
 };
@@ -44,11 +45,11 @@ pub(super) fn files(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Resu
             .iter()
             .map(|local| {
                 Arc::new(SourceFile {
-                    repo: dataset.source.as_str().into(),
-                    commit: "".into(),
-                    file: RemoteFile { path: local.path.clone(), size: local.size, digest: local.digest },
+                    origin: FileOrigin::Local { source: dataset.source.as_str().into() },
+                    path: local.path.clone(),
+                    size: local.size,
+                    digest: local.digest,
                     kind: local.kind,
-                    is_local: true,
                 })
             })
             .collect()),
@@ -63,17 +64,18 @@ pub(super) fn files(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Resu
             };
             let selected = layout::resolve(&paths, card.as_deref(), &want)
                 .map_err(|error| Failure::new(FailureKind::Config, error.to_string()))?;
-            let (repo, commit): (Arc<str>, Arc<str>) = (repo.as_str().into(), commit.as_str().into());
+            let origin = FileOrigin::Hub { repo: repo.as_str().into(), commit: commit.as_str().into() };
             let by_path: BTreeMap<&str, &RemoteFile> = files.iter().map(|file| (file.path.as_str(), file)).collect();
             Ok(selected
                 .into_iter()
                 .filter_map(|selected| {
+                    let file = by_path.get(selected.path.as_str())?;
                     Some(Arc::new(SourceFile {
-                        repo: repo.clone(),
-                        commit: commit.clone(),
-                        file: (*by_path.get(selected.path.as_str())?).clone(),
+                        origin: origin.clone(),
+                        path: file.path.clone(),
+                        size: file.size,
+                        digest: file.digest,
                         kind: selected.kind,
-                        is_local: false,
                     }))
                 })
                 .collect())
@@ -98,7 +100,10 @@ pub(super) fn scanned<'db>(
 pub(super) fn conversion(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Result<Option<Conversion>, Failure> {
     let Some((kind, dataset)) = dataset(db, file, number) else { return Ok(None) };
     let files = files(db, file, number).as_ref().map_err(Clone::clone)?;
-    let repo = files.first().map_or("", |file| if file.is_local { "" } else { &*file.repo });
+    let repo = match files.first().map(|file| &file.origin) {
+        Some(FileOrigin::Hub { repo, .. }) => repo,
+        _ => "",
+    };
     let columns: Option<Vec<&str>> = match files.first().map(|file| scanned(db, file)) {
         Some(Ok(Some(scan))) if !scan.chunks.is_empty() => Some(scan.columns.iter().map(String::as_str).collect()),
         Some(Err(failure)) => return Err(failure),

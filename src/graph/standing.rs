@@ -37,7 +37,7 @@ pub(crate) fn leaves(db: &dyn PlannerDb, file: RecipeFile) -> Manifest {
         }
         if let Ok(files) = files(db, file, number) {
             for file in files {
-                manifest.push(format!("file {} of {}", file.file.path, file.repo), file.file.digest);
+                manifest.push(format!("file {} of {}", file.path, file.origin.name()), file.digest);
             }
         }
         if let Ok(Some(conversion)) = conversion(db, file, number) {

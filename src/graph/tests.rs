@@ -15,6 +15,8 @@ use crate::{
     convert,
     decode::{Compression, Encoding, FileKind, Place, RowFormat},
     hash::Digest,
+    id::{ActionKey, BlobId, ChunkId, FileHash},
+    outputs::{BySide, FileMeta},
     row::Reason,
     source::FileDigest,
 };
@@ -37,20 +39,24 @@ fn digest(of: impl std::fmt::Debug) -> Digest {
 }
 
 /// What an action might yield. Rows do not depend on the converter's version.
-fn outcome(work: &Work, key: Digest) -> Outcome {
-    let file = |name: &str| FileOutcome { digest: digest((name, key)), bytes: 1000, rows: 10 };
+fn outcome(work: &Work, key: ActionKey) -> Outcome {
+    let file = |name: &str| FileMeta { digest: FileHash::new(digest((name, key))), bytes: 1000, rows: 10 };
     match work {
         Work::Scan(scan) => Outcome::Scan(Arc::new(ScanOutcome {
             encoding: Encoding::JsonLines,
             header: Vec::new(),
             columns: vec!["instruction".into(), "output".into()],
-            chunks: vec![ScannedChunk { digest: digest(scan.file.file.digest), rows: 100, place: Place::default() }],
+            chunks: vec![ScannedChunk {
+                digest: ChunkId::new(digest(scan.file.digest)),
+                rows: 100,
+                place: Place::default(),
+            }],
             complete: true,
             pieces: Vec::new(),
         })),
         Work::Convert(chunk, conversion, kind) => {
-            let made = |what: &str| digest((what, chunk.digest, conversion.converter, kind));
-            let is_clean = !chunk.file.file.path.contains("alpha");
+            let made = |what: &str| BlobId::new(digest((what, chunk.digest, conversion.converter, kind)));
+            let is_clean = !chunk.file.path.contains("alpha");
             Outcome::Convert(ConvertOutcome {
                 rows: made("rows"),
                 index: made("index"),
@@ -61,9 +67,9 @@ fn outcome(work: &Work, key: Digest) -> Outcome {
                 joined_turns: 0,
             })
         }
-        Work::Score(..) => Outcome::Score(key),
+        Work::Score(..) => Outcome::Score(BlobId::new(key.digest())),
         Work::Select { chunks, .. } => Outcome::Select(SelectOutcome {
-            selection: key,
+            selection: BlobId::new(key.digest()),
             kept: 90,
             characters: 9000,
             tokens: 0,
@@ -77,11 +83,11 @@ fn outcome(work: &Work, key: Digest) -> Outcome {
             reached_max: false,
         }),
         Work::Arrange { .. } => Outcome::Arrange(ArrangeOutcome {
-            train: digest(("train", key)),
-            validation: digest(("validation", key)),
+            train: BlobId::new(digest(("train", key))),
+            validation: BlobId::new(digest(("validation", key))),
             realised: Vec::new(),
         }),
-        Work::Output { .. } => Outcome::Output(file("train"), file("validation")),
+        Work::Output { .. } => Outcome::Output(BySide::new(|side| file(side.word()))),
         Work::Quarantine { .. } => Outcome::Quarantine(file("quarantine")),
     }
 }
@@ -114,7 +120,7 @@ impl Plans {
     fn new() -> Self {
         let (ran, keys) = (Arc::<Mutex<Vec<_>>>::default(), Arc::<Mutex<usize>>::default());
         let (told, looked_up) = (ran.clone(), keys.clone());
-        let lookup: Lookup = Arc::new(move |_: &Digest| {
+        let lookup: Lookup = Arc::new(move |_: &ActionKey| {
             *looked_up.lock().unwrap() += 1;
             None
         });
@@ -181,7 +187,7 @@ impl Plans {
                     Node::Ready(_) => break,
                     Node::Failed(failure) => panic!("{name}: {failure}"),
                     Node::Needs(actions) => {
-                        let actions: BTreeMap<Digest, Arc<Action>> =
+                        let actions: BTreeMap<ActionKey, Arc<Action>> =
                             actions.into_iter().map(|it| (it.key, it)).collect();
                         for (key, action) in actions {
                             *asked.actions.entry(action.work.kind()).or_default() += 1;
@@ -212,7 +218,7 @@ impl Plans {
                     });
                     format!("{recipe}.{number}")
                 }
-                "converted" => Step::from_id(id).chunk(&self.planner).file.file.path.clone(),
+                "converted" => Step::from_id(id).chunk(&self.planner).file.path.clone(),
                 "scored" => recipe.to_owned(),
                 _ => {
                     let path = RecipeFile::from_id(id).path(&self.planner).to_owned();
@@ -229,7 +235,7 @@ fn snapshot(name: &str, version: u64) -> Arc<Snapshot> {
     Arc::new(Snapshot::Local(vec![LocalFile {
         path: format!("data/{name}.jsonl"),
         size: 100_000,
-        digest: FileDigest::Blake3(digest((name, version))),
+        digest: FileDigest::Blake3(FileHash::new(digest((name, version)))),
         kind: FileKind { format: RowFormat::Jsonl, compression: Compression::None },
     }]))
 }

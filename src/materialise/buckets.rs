@@ -298,7 +298,7 @@ mod tests {
     fn write(folder: &std::path::Path, bytes: u64, deals: &[(u32, Vec<u8>)]) -> Result<Vec<Vec<u8>>, GatherError> {
         let paths = [0, 1, 2].map(|number| folder.join(number.to_string()));
         let sinks = paths.each_ref().map(|path| Sink::new(path, None).unwrap());
-        let order = |rows: u32| Order { list: crate::hash::Digest::of(b""), rows: rows.into() };
+        let order = |rows: u32| Order { list: crate::id::BlobId::of(b""), rows: rows.into() };
         let targets = sinks.iter().map(|sink| sink.target().clone()).collect();
         let endings = [b",\"source\":\"a\"}\n".to_vec(), b",\"source\":\"bcd\"}\n".to_vec()];
         let mut buckets = Buckets::new(&ROWS.map(order), targets, endings.into(), 450, bytes)?;
@@ -323,7 +323,7 @@ mod tests {
             let digest = written.digest;
             written.put_in_place()?;
             let bytes = system::read(path)?;
-            assert_eq!(crate::hash::Digest::of(&bytes), digest);
+            assert_eq!(crate::id::FileHash::of(&bytes), digest);
             Ok(bytes)
         });
         written.collect()

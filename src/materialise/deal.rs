@@ -11,7 +11,7 @@ use super::{
     share::share,
 };
 use crate::{
-    hash::Digest,
+    id::BlobId,
     sort::{Sorted, Sorter},
 };
 
@@ -29,7 +29,7 @@ struct WantedRow {
 
 /// The rows that are wanted of a block.
 struct WantedOf {
-    blob: Digest,
+    blob: BlobId,
     source: u32,
     rows: Vec<WantedRow>,
 }

@@ -6,7 +6,7 @@
 
 use std::fs::File;
 
-use crate::hash::Digest;
+use crate::id::FileHash;
 
 /// A row that is no candidate any more.
 pub const GONE: u32 = u32::MAX;
@@ -17,7 +17,7 @@ pub struct Former {
     /// The file.
     pub file: File,
     /// BLAKE3 of its bytes.
-    pub digest: Digest,
+    pub digest: FileHash,
     /// Its rows in order.
     pub rows: Vec<FormerRow>,
     /// The blocks of rows that were found in it by their hash.
@@ -28,7 +28,7 @@ pub struct Former {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stands {
     /// BLAKE3 of its bytes.
-    pub digest: Digest,
+    pub digest: FileHash,
     /// Its size.
     pub bytes: u64,
 }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     artifact::{Miss, Store},
-    hash::Digest,
+    id::BlobId,
     system::FileError,
 };
 
@@ -27,7 +27,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Block {
     /// Its digest.
-    pub rows: Digest,
+    pub rows: BlobId,
     /// Its size, decompressed.
     pub bytes: u64,
     /// Which source its rows are of.
@@ -79,7 +79,7 @@ impl Place {
 #[derive(Clone, Copy, Debug)]
 pub struct Order {
     /// The blob.
-    pub list: Digest,
+    pub list: BlobId,
     /// How many rows there are.
     pub rows: u64,
 }

@@ -127,7 +127,7 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hash::Digest;
+    use crate::id::FileHash;
 
     #[test]
     fn bytes_arrive_in_order_whoever_writes_them() {
@@ -146,7 +146,7 @@ mod tests {
                     }
                     sink.finish().unwrap().unwrap()
                 });
-                assert_eq!((written.bytes, written.digest), (wanted.len() as u64, Digest::of(&wanted)));
+                assert_eq!((written.bytes, written.digest), (wanted.len() as u64, FileHash::of(&wanted)));
                 written.put_in_place().unwrap();
                 assert!(crate::system::read(&path).unwrap() == wanted, "{threads} threads");
             }
@@ -154,7 +154,7 @@ mod tests {
             let long = vec![b'x'; PIECE * 5 / 2];
             let mut sink = Sink::new(&path, None).unwrap();
             sink.write(&long).unwrap();
-            assert_eq!(sink.finish().unwrap().unwrap().digest, Digest::of(&long));
+            assert_eq!(sink.finish().unwrap().unwrap().digest, FileHash::of(&long));
         }
     }
 }

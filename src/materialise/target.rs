@@ -7,7 +7,8 @@ use std::{
 };
 
 use crate::{
-    hash::{Digest, PIECE, PieceHash, Pieces},
+    hash::{PIECE, PieceHash, Pieces},
+    id::FileHash,
     system::{Aside, FileError, Replacement, Stat},
 };
 
@@ -59,7 +60,7 @@ pub struct Written {
     /// Where it belongs.
     pub destination: PathBuf,
     /// BLAKE3 of its bytes.
-    pub digest: Digest,
+    pub digest: FileHash,
     /// Its size.
     pub bytes: u64,
 }
@@ -197,7 +198,12 @@ impl Target {
         let replacement = self.replacement.write().unwrap_or_else(PoisonError::into_inner).take();
         let Some((replacement, digest)) = replacement.zip(state.pieces.digest()) else { return Ok(None) };
         replacement.cut_off(state.bytes)?;
-        Ok(Some(Written { replacement, destination: self.destination.clone(), digest, bytes: state.bytes }))
+        Ok(Some(Written {
+            replacement,
+            destination: self.destination.clone(),
+            digest: FileHash::new(digest),
+            bytes: state.bytes,
+        }))
     }
 }
 

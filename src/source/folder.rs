@@ -11,12 +11,13 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::{Bytes, FileDigest, Hub, Listing, RemoteFile, SourceError, known};
 use crate::{
-    hash::{Digest, Manifest},
+    hash::Manifest,
+    id::FileHash,
     system::{self, FileError},
 };
 
 /// Hashes a file's bytes, possibly from a record of files that have not changed since.
-pub type DigestFile = dyn Fn(&Path) -> Result<Digest, FileError> + Send + Sync;
+pub type DigestFile = dyn Fn(&Path) -> Result<FileHash, FileError> + Send + Sync;
 
 /// A folder of repositories.
 #[derive(Clone)]
@@ -171,7 +172,7 @@ mod tests {
     use super::*;
 
     fn hub(root: &Path) -> FolderHub {
-        FolderHub::new(root.to_owned(), Arc::new(|path: &Path| system::read(path).map(|bytes| Digest::of(&bytes))))
+        FolderHub::new(root.to_owned(), Arc::new(|path: &Path| system::read(path).map(|bytes| FileHash::of(&bytes))))
     }
 
     fn write(root: &Path, path: &str, text: &str) {
@@ -194,7 +195,7 @@ mod tests {
         assert_eq!(paths(&listing), ["a.json", "a/x.json", "b.json"]);
         assert_eq!(listing.id, "o/n");
         assert_eq!(listing.files[0].size, 10);
-        assert_eq!(listing.files[0].digest, FileDigest::Blake3(Digest::of(b"o/n/a.json")));
+        assert_eq!(listing.files[0].digest, FileDigest::Blake3(FileHash::of(b"o/n/a.json")));
     }
 
     #[test]
@@ -272,7 +273,7 @@ mod tests {
         write(root.path(), "o/m/a.json", "1");
         let hub = hub(root.path());
         for path in ["b.json", "../m/a.json", "a.json/x", ""] {
-            let file = RemoteFile { path: path.into(), size: 1, digest: FileDigest::Blake3(Digest::of(b"1")) };
+            let file = RemoteFile { path: path.into(), size: 1, digest: FileDigest::Blake3(FileHash::of(b"1")) };
             let error = hub.open("o/n", "blake3:", &file).unwrap_err();
             assert!(matches!(error, SourceError::NoFile { .. }), "{path}: {error}");
         }

@@ -196,7 +196,7 @@ impl Pin {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hash::Digest;
+    use crate::id::FileHash;
 
     fn pin(source: &str) -> Pin {
         Pin {
@@ -206,7 +206,11 @@ mod tests {
             hub: "folder".into(),
             commit: "blake3:00".into(),
             card: Some("---\nconfigs:\n- config_name: main\n---\n".into()),
-            files: vec![RemoteFile { path: "a.jsonl".into(), size: 3, digest: FileDigest::Blake3(Digest::of(b"abc")) }],
+            files: vec![RemoteFile {
+                path: "a.jsonl".into(),
+                size: 3,
+                digest: FileDigest::Blake3(FileHash::of(b"abc")),
+            }],
         }
     }
 

@@ -21,7 +21,7 @@ pub use kind::{format_of, is_data};
 
 use std::{fmt, fs::File, path::PathBuf, str::FromStr};
 
-use crate::{hash::Digest, system::FileError};
+use crate::{id::FileHash, system::FileError};
 
 /// The identity of a file's bytes, in the algorithm its hub offers.
 ///
@@ -29,7 +29,7 @@ use crate::{hash::Digest, system::FileError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FileDigest {
     /// BLAKE3 of the bytes: folder and sample hubs, local files.
-    Blake3(Digest),
+    Blake3(FileHash),
     /// SHA-256 of the bytes: what a Hub records for large files.
     Sha256([u8; 32]),
     /// Git's blob SHA-1: what a Hub records for small files.
@@ -209,7 +209,7 @@ impl FromStr for FileDigest {
             Some(bytes)
         }
         let parsed = match text.split_once(':') {
-            Some(("blake3", rest)) => Digest::from_hex(rest).map(Self::Blake3),
+            Some(("blake3", rest)) => FileHash::from_hex(rest).map(Self::Blake3),
             Some(("sha256", rest)) => hex(rest).map(Self::Sha256),
             Some(("git", rest)) => hex(rest).map(Self::Git),
             _ => None,

@@ -1,7 +1,8 @@
 //! A hub inside the binary: small hand-written stand-ins for four repositories, in their layouts and file formats.
 
 use super::{Bytes, FileDigest, Hub, Listing, RemoteFile, SourceError, folder, known};
-use crate::hash::Digest;
+
+use crate::id::FileHash;
 
 /// A file of the sample: repository, path, bytes.
 type Packed = (&'static str, &'static str, &'static [u8]);
@@ -74,7 +75,7 @@ impl Hub for SampleHub {
             .map(|(_, path, bytes)| RemoteFile {
                 path: (*path).to_owned(),
                 size: bytes.len() as u64,
-                digest: FileDigest::Blake3(Digest::of(bytes)),
+                digest: FileDigest::Blake3(FileHash::of(bytes)),
             })
             .collect();
         if files.is_empty() {
@@ -100,7 +101,7 @@ impl Hub for SampleHub {
             return Err(SourceError::NoFile { repo: repo.to_owned(), path: file.path.clone() });
         };
         // Another version of datac may carry other rows.
-        if file.digest != FileDigest::Blake3(Digest::of(bytes)) {
+        if file.digest != FileDigest::Blake3(FileHash::of(bytes)) {
             return Err(SourceError::Changed {
                 repo: repo.to_owned(),
                 path: (*path).to_owned(),
@@ -319,7 +320,7 @@ mod tests {
         let listing = SampleHub.resolve("gsm8k", Some("main")).unwrap();
         assert_eq!(listing.id, "openai/gsm8k");
         let mut file = listing.files[0].clone();
-        file.digest = FileDigest::Blake3(Digest::of(b"other"));
+        file.digest = FileDigest::Blake3(FileHash::of(b"other"));
         assert!(matches!(SampleHub.open("gsm8k", "", &file), Err(SourceError::Changed { .. })));
         file.path = "none".into();
         assert!(matches!(SampleHub.open("gsm8k", "", &file), Err(SourceError::NoFile { .. })));

@@ -25,8 +25,10 @@ use crate::{
     artifact::{BuiltDetail, FreshRecipe, OutputFile, Record},
     config::{self, Recipe},
     convert, driver,
-    graph::{FileOutcome, Node, Planner, RecipeFile, RecipePlan, leaves, parse, plan, snapshot_key, stage_versions},
-    hash::{Digest, Manifest},
+    graph::{Node, Planner, RecipeFile, RecipePlan, leaves, parse, plan, snapshot_key, stage_versions},
+    hash::Manifest,
+    id::{ActionKey, EnvironmentId, FileHash},
+    outputs::{self, FileMeta, OutputKind, Side},
     quality::{self, ScoreKind},
     source::lock::LockFile,
     system,
@@ -56,7 +58,7 @@ pub(super) struct Session {
     /// The names of the quarantine files there are.
     pub(super) quarantined: HashSet<OsString>,
     pub(super) snapshots: Snapshots,
-    pub(super) world: Digest,
+    pub(super) world: EnvironmentId,
     pub(super) lock: LockFile,
     /// Where the planner goes when this ends.
     pub(super) kept: Option<Arc<KeptPlan>>,
@@ -118,7 +120,7 @@ impl Workspace {
         let store = self.store(&record);
         let lookup = looks.lookup.unwrap_or_else(|| {
             let record = record.clone();
-            Arc::new(move |key: &Digest| driver::lookup(&record, &store, key))
+            Arc::new(move |key: &ActionKey| driver::lookup(&record, &store, key))
         });
         let mut session = Session {
             planner: match looks.kept.as_ref().and_then(|kept| kept.take(&self.cache)) {
@@ -132,7 +134,7 @@ impl Workspace {
             recipes: Vec::with_capacity(texts.len()),
             orphans: Vec::new(),
             others,
-            quarantined: system::names(&self.output_dir.join("quarantine")),
+            quarantined: system::names(&self.output_dir.join(outputs::QUARANTINE)),
             snapshots: Snapshots::default(),
             world,
             lock: LockFile::default(),
@@ -179,7 +181,11 @@ impl Workspace {
     }
 
     /// The digest of everything but its own text that a recipe could stand on.
-    pub(super) fn world(&self, lock: Digest, versions: &BTreeMap<String, String>) -> Result<Digest, WorkspaceError> {
+    pub(super) fn world(
+        &self,
+        lock: FileHash,
+        versions: &BTreeMap<String, String>,
+    ) -> Result<EnvironmentId, WorkspaceError> {
         let mut world = Manifest::new();
         world.push("lock", lock).push("hub", self.hub_name()?);
         for (stage, version) in stage_versions() {
@@ -194,7 +200,7 @@ impl Workspace {
         for kind in ScoreKind::ALL {
             world.push(kind.name(), quality::code_version(*kind));
         }
-        Ok(world.digest())
+        Ok(EnvironmentId::new(world.digest()))
     }
 
     /// Parses what is left, pins its sources and compares leaves.
@@ -344,12 +350,10 @@ impl Workspace {
 
     /// Whether all files of a plan stand in the output folder.
     fn in_place(&self, record: &Record, plan: &RecipePlan) -> bool {
-        let names = driver::file_names(&plan.stem);
-        let wanted = [Some(plan.train), Some(plan.validation), plan.quarantine];
-        names.iter().zip(wanted).all(|(name, wanted)| self.is_in_place(record, name, wanted))
+        plan.named().all(|(name, wanted)| self.is_in_place(record, &name, wanted))
     }
 
-    fn is_in_place(&self, record: &Record, name: &str, wanted: Option<FileOutcome>) -> bool {
+    fn is_in_place(&self, record: &Record, name: &str, wanted: Option<FileMeta>) -> bool {
         let path = self.output_dir.join(name);
         match wanted {
             None => !system::exists(&path),
@@ -448,7 +452,7 @@ impl Assessed {
     /// The files it writes, as far as that is known without parsing it for this alone.
     fn file_names(&self) -> Vec<String> {
         match (&self.recipe, &self.last) {
-            (Some(recipe), _) => driver::file_names(&recipe.output_stem(&self.text.path)).into(),
+            (Some(recipe), _) => recipe.outputs(&self.text.path).names().collect(),
             (None, Some(last)) => last.outputs.iter().map(|output| output.name.clone()).collect(),
             (None, None) => Vec::new(),
         }
@@ -479,7 +483,7 @@ fn collisions(recipes: &mut [Assessed], elsewhere: &HashMap<&str, &FreshRecipe>)
         .filter_map(|(path, last)| Some((last.outputs.first()?.name.as_str(), path)))
         .collect();
     for (path, recipe, text) in &parsed {
-        let [train, ..] = driver::file_names(&recipe.output_stem(path));
+        let train = recipe.outputs(path).name(OutputKind::Rows(Side::Train));
         if let Some(other) = writers.get(train.as_str()) {
             problems.push(config::collision(path, recipe, text, other));
         }

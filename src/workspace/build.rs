@@ -25,10 +25,13 @@ use super::{
 use crate::{
     artifact::{Access, BuiltDetail, FreshRecipe, OutputFile, Record, RunId, SCRATCH},
     config::Recipe,
-    driver::{self, Context, Event},
-    graph::{Failure, FailureKind, OnExecute, RecipePlan, SnapshotKey, conversion_of, leaves, snapshot_key},
-    hash::Digest,
+    driver::{self, Context},
+    event::Event,
+    failure::{Failure, FailureKind},
+    graph::{OnExecute, RecipePlan, SnapshotKey, conversion_of, leaves, snapshot_key},
+    id::ActionKey,
     materialise::Budget,
+    outputs,
     system::{self, Aside, Stopwatch},
 };
 
@@ -163,7 +166,7 @@ impl Workspace {
             briefly: false,
             detailed: options.detailed,
             versions: &options.versions,
-            lookup: Some(Arc::new(move |key: &Digest| looked_up.for_planner(key))),
+            lookup: Some(Arc::new(move |key: &ActionKey| looked_up.for_planner(key))),
             on_execute: options.on_query.clone().map(query_names),
             kept: options.kept_plan(),
         };
@@ -216,7 +219,7 @@ impl Workspace {
 
     /// Removes what a killed build left half-written among the outputs. The caller holds the lock, so no one writes.
     pub(super) fn sweep(&self) {
-        for folder in [self.output_dir.clone(), self.output_dir.join("quarantine"), self.settings.root.clone()] {
+        for folder in [self.output_dir.clone(), self.output_dir.join(outputs::QUARANTINE), self.settings.root.clone()] {
             for (name, _) in system::list(&folder).unwrap_or_default() {
                 if system::Replacement::is_left_over(&name) {
                     // One that cannot be removed is in no one's way.

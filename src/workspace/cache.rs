@@ -15,7 +15,7 @@ use super::{
 use crate::{
     artifact::{Access, Held, Inventory, Record, RecordedAction, Survey},
     graph::Outcome,
-    hash::Digest,
+    id::BlobId,
     system,
 };
 
@@ -162,7 +162,7 @@ pub(super) fn outcome(action: &RecordedAction) -> Option<Outcome> {
 }
 
 /// What each blob is, as far as the record tells.
-pub(super) fn names(actions: &[RecordedAction], record: &Record) -> Result<HashMap<Digest, CachePart>, WorkspaceError> {
+pub(super) fn names(actions: &[RecordedAction], record: &Record) -> Result<HashMap<BlobId, CachePart>, WorkspaceError> {
     let mut names = HashMap::new();
     for action in actions {
         match outcome(action) {
@@ -176,14 +176,14 @@ pub(super) fn names(actions: &[RecordedAction], record: &Record) -> Result<HashM
             Some(Outcome::Arrange(made)) => {
                 names.extend([made.train, made.validation].map(|list| (list, CachePart::Orders)));
             }
-            Some(Outcome::Scan(_) | Outcome::Output(..) | Outcome::Quarantine(_)) | None => {}
+            Some(Outcome::Scan(_) | Outcome::Output(_) | Outcome::Quarantine(_)) | None => {}
         }
     }
     names.extend(record.manifests()?.into_iter().map(|manifest| (manifest, CachePart::Manifests)));
     Ok(names)
 }
 
-fn parts(found: &Inventory, reach: &Reach, names: &HashMap<Digest, CachePart>) -> Vec<PartSize> {
+fn parts(found: &Inventory, reach: &Reach, names: &HashMap<BlobId, CachePart>) -> Vec<PartSize> {
     let mut parts: BTreeMap<CachePart, (Held, Held)> = BTreeMap::new();
     let mut add = |part: CachePart, held: Held, is_reached: bool| {
         let (all, unreached) = parts.entry(part).or_default();

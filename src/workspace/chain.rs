@@ -15,8 +15,8 @@ use super::{
     find::relative,
 };
 use crate::{
-    driver::{self, Event},
-    graph::{Failure, FailureKind},
+    event::Event,
+    failure::{Failure, FailureKind},
 };
 
 /// A recipe that waits for others.
@@ -79,7 +79,8 @@ impl Workspace {
     pub(super) fn set_aside(&self, session: &mut Session, wanted: impl Fn(&Assessed) -> bool) -> Vec<Waiting> {
         let all = &session.recipes;
         let outputs = |at: usize| {
-            let names = all[at].recipe.iter().map(|recipe| driver::file_names(&recipe.output_stem(&all[at].text.path)));
+            let names =
+                all[at].recipe.iter().map(|recipe| recipe.outputs(&all[at].text.path).names().collect::<Vec<_>>());
             let last = all[at].last.iter().flat_map(|last| &last.outputs).map(|output| output.name.clone());
             let names: BTreeSet<String> = names.flatten().chain(last).collect();
             names.into_iter().map(move |name| (self.output_path(&name), at))

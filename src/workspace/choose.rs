@@ -23,8 +23,9 @@ use crate::{
     artifact::Access,
     config::{self, Dataset, Format, MAX_BYTES, Recipe},
     convert,
-    driver::{self, Event},
-    graph::{Failure, FailureKind, choose, conversion_of},
+    event::Event,
+    failure::{Failure, FailureKind},
+    graph::{choose, conversion_of},
     system,
 };
 
@@ -39,8 +40,7 @@ impl Known {
     /// The paths of its files, relative to the workspace.
     fn outputs(&self, workspace: &Workspace) -> Vec<PathBuf> {
         let Some(recipe) = &self.recipe else { return Vec::new() };
-        let names = driver::file_names(&recipe.output_stem(&self.path.to_string_lossy()));
-        names.iter().map(|name| workspace.output_path(name)).collect()
+        recipe.outputs(&self.path.to_string_lossy()).names().map(|name| workspace.output_path(&name)).collect()
     }
 }
 
@@ -180,7 +180,7 @@ impl Choice<'_> {
         let mut meant = Vec::new();
         for known in self.known()? {
             let Some(recipe) = &known.recipe else { continue };
-            let names = driver::file_names(&recipe.output_stem(&known.path.to_string_lossy()));
+            let names: Vec<String> = recipe.outputs(&known.path.to_string_lossy()).names().collect();
             if names.iter().any(|name| fits(&workspace.output_path(name), name)) {
                 meant.push(known.path.clone());
             }

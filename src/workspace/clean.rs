@@ -16,10 +16,11 @@ use serde::Serialize;
 use super::{Workspace, WorkspaceError, cache::outcome, find::name_of};
 use crate::{
     artifact::{Access, CACHE_VERSION, Inventory, LOCK, Record},
-    config, driver,
+    config,
     driver::files,
     graph::Outcome,
-    hash::Digest,
+    id::FileHash,
+    outputs,
     system::{self, Entry, EntryKind},
 };
 
@@ -120,7 +121,7 @@ impl Workspace {
             self.sweep();
             if !cleaned.removed.is_empty() {
                 // Folders stay as long as anything else is in them.
-                [self.output_dir().join("quarantine"), self.output_dir().to_owned()].iter().for_each(|folder| {
+                [self.output_dir().join(outputs::QUARANTINE), self.output_dir().to_owned()].iter().for_each(|folder| {
                     system::remove_empty_dir(folder);
                 });
             }
@@ -163,8 +164,7 @@ impl Workspace {
         if selectors.is_empty() || !of_present.is_empty() {
             for text in self.find(&of_present)?.recipes {
                 if let Ok(recipe) = config::load(&text.path, &text.text, &self.vocabulary) {
-                    let stem = recipe.output_stem(&text.path);
-                    names.extend(driver::file_names(&stem).map(|name| (name, false)));
+                    names.extend(recipe.outputs(&text.path).names().map(|name| (name, false)));
                 }
                 names.extend(present.get(&text.path).into_iter().flatten().map(|name| (name.clone(), true)));
             }
@@ -221,13 +221,13 @@ impl Workspace {
 }
 
 /// The digests of all files that some build is known to have written.
-fn known(record: &Record) -> Result<HashSet<Digest>, WorkspaceError> {
+fn known(record: &Record) -> Result<HashSet<FileHash>, WorkspaceError> {
     let recipes = record.recipes()?.into_values().flat_map(|last| last.outputs).map(|output| output.digest);
-    let mut known: HashSet<Digest> = recipes.collect();
+    let mut known: HashSet<FileHash> = recipes.collect();
     known.extend(record.all_builds()?.into_iter().flat_map(|(_, build)| build.files));
     for action in record.actions()? {
         match outcome(&action) {
-            Some(Outcome::Output(train, held_out)) => known.extend([train.digest, held_out.digest]),
+            Some(Outcome::Output(files)) => known.extend(files.values().map(|file| file.digest)),
             Some(Outcome::Quarantine(file)) => drop(known.insert(file.digest)),
             _ => {}
         }

@@ -22,9 +22,10 @@ use super::{
 };
 use crate::{
     artifact::{Access, DOWNLOADS, Gone, Held, Inventory, LOCK, Record, RecordedAction, Survey},
-    driver::Event,
+    event::Event,
     graph::Outcome,
     hash::Digest,
+    id::{ActionKey, BlobId},
     system,
 };
 
@@ -107,9 +108,9 @@ struct Candidate {
 
 #[derive(Clone, Debug)]
 enum What {
-    Blob(Digest),
+    Blob(BlobId),
     /// What the files of an earlier build were made of. Few and small: it goes only for want of space, and last.
-    History(Digest),
+    History(BlobId),
     Download(String),
 }
 
@@ -185,10 +186,10 @@ impl Workspace {
                 What::Download(_) => collected.downloads.add(candidate.held),
             }
         }
-        let removed: HashSet<Digest> = gone.iter().filter_map(|candidate| candidate.what.blob()).collect();
-        let is_kept = |blob: &Digest| found.blobs.contains_key(blob) && !removed.contains(blob);
+        let removed: HashSet<BlobId> = gone.iter().filter_map(|candidate| candidate.what.blob()).collect();
+        let is_kept = |blob: &BlobId| found.blobs.contains_key(blob) && !removed.contains(blob);
         let actions = record.actions()?;
-        let hollow: Vec<Digest> = actions
+        let hollow: Vec<ActionKey> = actions
             .iter()
             .filter(|action| !reach.keys.contains(&action.key) && !is_of_use(action, &is_kept, &reach.named_ns, oldest))
             .map(|action| action.key)
@@ -233,7 +234,7 @@ impl Collected {
 }
 
 impl What {
-    fn blob(&self) -> Option<Digest> {
+    fn blob(&self) -> Option<BlobId> {
         match self {
             Self::Blob(digest) | Self::History(digest) => Some(*digest),
             Self::Download(_) => None,
@@ -296,16 +297,16 @@ fn beyond(mut candidates: Vec<Candidate>, bounds: &CacheBounds, now: i64, mut by
 /// blobs as long as the builds are that read its chunks or came to its files.
 fn is_of_use(
     action: &RecordedAction,
-    is_kept: &impl Fn(&Digest) -> bool,
+    is_kept: &impl Fn(&BlobId) -> bool,
     named_ns: &HashMap<Digest, i64>,
     oldest: i64,
 ) -> bool {
-    let is_named = |digest: &Digest| named_ns.get(digest).is_some_and(|used| *used == IN_USE || *used > oldest);
+    let is_named = |digest: Digest| named_ns.get(&digest).is_some_and(|used| *used == IN_USE || *used > oldest);
     match outcome(action) {
         None => false,
-        Some(Outcome::Scan(scan)) => scan.chunks.iter().any(|chunk| is_named(&chunk.digest)),
-        Some(Outcome::Output(train, held_out)) => is_named(&train.digest) || is_named(&held_out.digest),
-        Some(Outcome::Quarantine(file)) => is_named(&file.digest),
+        Some(Outcome::Scan(scan)) => scan.chunks.iter().any(|chunk| is_named(chunk.digest.digest())),
+        Some(Outcome::Output(files)) => files.values().any(|file| is_named(file.digest.digest())),
+        Some(Outcome::Quarantine(file)) => is_named(file.digest.digest()),
         Some(outcome) => outcome.blobs().iter().all(is_kept),
     }
 }
@@ -316,7 +317,7 @@ mod tests {
 
     fn candidate(name: u8, bytes: u64, used_ns: i64) -> Candidate {
         let held = Held { count: 1, bytes, mtime_ns: 0 };
-        Candidate { what: What::Blob(Digest::of(&[name])), held, used_ns }
+        Candidate { what: What::Blob(BlobId::of(&[name])), held, used_ns }
     }
 
     fn gone(candidates: Vec<Candidate>, max_bytes: u64, max_age: u64, bytes: u64) -> Vec<(u64, i64)> {
@@ -338,7 +339,7 @@ mod tests {
     #[test]
     fn history_goes_last_and_only_for_want_of_space() {
         let mut history = candidate(4, 5, 1);
-        history.what = What::History(Digest::of(b"manifest"));
+        history.what = What::History(BlobId::of(b"manifest"));
         let all = || vec![Candidate { what: history.what.clone(), ..history }, candidate(1, 10, 90)];
         assert_eq!(gone(all(), 1000, 0, 15), [(10, 90)]);
         assert_eq!(gone(all(), 5, 1000, 15), [(10, 90)]);

@@ -12,9 +12,8 @@ use std::{
 use super::{BuildReport, Workspace, WorkspaceError};
 use crate::{
     artifact::Access,
-    driver,
-    graph::{Failure, FailureKind},
-    system,
+    failure::{Failure, FailureKind},
+    outputs, system,
 };
 
 /// What a build wrote and what it hangs on, as seen from the folder that datac was called in.
@@ -39,7 +38,7 @@ impl Workspace {
             inputs.push(PathBuf::from(&recipe.before.path));
             let Some(last) = last.remove(&recipe.before.path) else { continue };
             inputs.extend(last.locals.into_iter().map(|(path, _)| PathBuf::from(path)));
-            let files = last.outputs.into_iter().filter(|output| !driver::is_quarantine(&output.name));
+            let files = last.outputs.into_iter().filter(|output| !outputs::is_quarantine(&output.name));
             outputs.extend(files.map(|output| from_here(&self.output_dir.join(output.name))));
         }
         // What is no recipe today may be one after the next edit.

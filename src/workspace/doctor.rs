@@ -12,7 +12,7 @@ use super::{HubChoice, Workspace, WorkspaceError, build::MEMORY_A_THREAD, vocabu
 use crate::{
     artifact::{Access, CACHE_VERSION, Inventory, Record},
     config::{self, Format},
-    hash::Digest,
+    id::BlobId,
     system::{self, Probe},
 };
 
@@ -263,7 +263,7 @@ impl Workspace {
             }
         };
         // Names are hashes, so that these are any.
-        let looked_at: Vec<&Digest> = blobs
+        let looked_at: Vec<&BlobId> = blobs
             .iter()
             .filter(|(_, held)| held.bytes <= LARGEST)
             .map(|(digest, _)| digest)

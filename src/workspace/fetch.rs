@@ -17,7 +17,8 @@ use crate::{
     artifact::{Access, DOWNLOADS},
     config::Problem,
     driver::failure_of,
-    graph::{Failure, FailureKind, SourceFile, files_of},
+    failure::{Failure, FailureKind},
+    graph::{FileOrigin, SourceFile, files_of},
     source::Hub,
     system,
 };
@@ -102,15 +103,15 @@ impl Workspace {
             problems: Vec::new(),
             recipes: session.recipes.len(),
         };
-        let mut wanted: BTreeMap<(Arc<str>, String), Arc<SourceFile>> = BTreeMap::new();
+        let mut wanted: BTreeMap<(String, String), Arc<SourceFile>> = BTreeMap::new();
         let mut failed = BTreeSet::new();
         for assessed in &session.recipes {
             fetched.problems.extend(assessed.status.problems.iter().cloned());
             let (Some(file), Some(recipe)) = (assessed.file, &assessed.recipe) else { continue };
             for (number, dataset) in recipe.datasets.iter().enumerate() {
                 match files_of(&session.planner, file, number) {
-                    Ok(files) => wanted.extend(files.iter().filter(|file| !file.is_local).map(|file| {
-                        ((file.repo.clone(), file.file.digest.to_string() + &file.file.path), file.clone())
+                    Ok(files) => wanted.extend(files.iter().filter(|file| !file.origin.is_local()).map(|file| {
+                        ((file.origin.name().to_owned(), file.digest.to_string() + &file.path), file.clone())
                     })),
                     // Many recipes may name one source.
                     Err(failure) if failed.insert((dataset.source.clone(), failure.message.clone())) => {
@@ -142,15 +143,15 @@ impl Workspace {
                 let mut ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
                 match result {
                     Ok(is_new) => ended.0.push(FetchedFile {
-                        repo: file.repo.to_string(),
-                        path: file.file.path.clone(),
-                        bytes: file.file.size,
+                        repo: file.origin.name().to_owned(),
+                        path: file.path.clone(),
+                        bytes: file.size,
                         is_new,
                     }),
                     Err(failure) => {
                         let is_over = failure.kind == FailureKind::Interrupted;
                         if !is_over || ended.1.iter().all(|known| known.failure != failure) {
-                            ended.1.push(FetchFailure { source: file.repo.to_string(), failure });
+                            ended.1.push(FetchFailure { source: file.origin.name().to_owned(), failure });
                         }
                     }
                 }
@@ -171,9 +172,11 @@ impl Workspace {
             let failure = Failure::new(FailureKind::Interrupted, "finish fetching: interrupted");
             return Err(failure.hint("what was fetched is kept; fetch again to go on"));
         }
-        let stored = self.cache.join(DOWNLOADS).join(download_name(&file.file.digest.to_string()));
+        let stored = self.cache.join(DOWNLOADS).join(download_name(&file.digest.to_string()));
         let before = system::stat(&stored).ok();
-        hub.open(&file.repo, &file.commit, &file.file).map_err(|error| failure_of(&error))?;
+        if let FileOrigin::Hub { repo, commit } = &file.origin {
+            hub.open(repo, commit, &file.remote()).map_err(|error| failure_of(&error))?;
+        }
         let after = system::stat(&stored).ok();
         // One that was damaged is another file now.
         Ok(after.is_some() && after.map(|stat| stat.inode) != before.map(|stat| stat.inode))

@@ -11,8 +11,9 @@ use super::{
 };
 use crate::{
     config::MAX_BYTES,
-    graph::{Failure, FailureKind},
-    hash::Digest,
+    failure::{Failure, FailureKind},
+    id::FileHash,
+    outputs,
     system::{self, FileError},
 };
 
@@ -26,7 +27,7 @@ pub struct RecipeText {
     /// Its bytes; at most one more than a recipe may have.
     pub text: Vec<u8>,
     /// BLAKE3 of its bytes.
-    pub digest: Digest,
+    pub digest: FileHash,
 }
 
 /// What a search found.
@@ -56,7 +57,7 @@ impl Workspace {
             .map(|path| {
                 let text = system::read_up_to(&root.join(&path), MAX_BYTES as u64)?;
                 let is_recipe = explicit.contains(&path) || looks_like_recipe(&text);
-                let digest = Digest::of(&text);
+                let digest = FileHash::of(&text);
                 let shown = path.to_string_lossy().replace('\\', "/");
                 Ok((RecipeText { name: name_of(&path), path: shown, text, digest }, is_recipe))
             })
@@ -124,7 +125,7 @@ impl Workspace {
             return Some(Place::Folder(given));
         }
         // Outputs are named for the recipes that write them.
-        (!selector.ends_with(".jsonl") && system::exists(&path)).then_some(Place::File(given))
+        (!outputs::looks_like_output(selector) && system::exists(&path)).then_some(Place::File(given))
     }
 
     /// The folders that were searched for recipes, relative to the workspace: those in which a new file would be found.

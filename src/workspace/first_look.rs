@@ -9,8 +9,8 @@ use std::{
 use super::{RecipeText, Workspace};
 use crate::{
     artifact::{FreshRecipe, OutputFile},
-    driver,
-    hash::Digest,
+    id::EnvironmentId,
+    outputs::{OutputKind, OutputSet},
     system::{self, Stat},
 };
 
@@ -31,7 +31,7 @@ impl Workspace {
         &self,
         text: &RecipeText,
         last: &FreshRecipe,
-        world: Digest,
+        world: EnvironmentId,
         locals: &HashMap<String, Option<Stat>>,
         quarantined: &HashSet<OsString>,
     ) -> bool {
@@ -52,7 +52,7 @@ impl Workspace {
             return None;
         }
         let [train, .., last] = outputs else { return None };
-        let [.., quarantine] = driver::file_names(train.name.strip_suffix("_train.jsonl")?);
+        let quarantine = OutputSet::parse(&train.name)?.0.name(OutputKind::Quarantine);
         let is_there = quarantined.contains(Path::new(&quarantine).file_name()?);
         (last.name != quarantine && is_there).then_some(quarantine)
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Workspace, WorkspaceError};
-use crate::{artifact::LOCK, driver::Event, system};
+use crate::{artifact::LOCK, event::Event, system};
 
 /// The workspace's lock; another process waits until it is dropped.
 pub(super) struct Guard {

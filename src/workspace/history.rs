@@ -10,8 +10,10 @@ use super::{RecipeStatus, Workspace, WorkspaceError, manifest::BuildManifest};
 use crate::{
     artifact::{Access, Build, Record, Run, RunId, RunOutcome},
     driver,
-    graph::{Failure, FailureKind, RecipePlan},
-    hash::Digest,
+    event::Event,
+    failure::{Failure, FailureKind},
+    graph::RecipePlan,
+    id::{BlobId, FileHash},
     system,
 };
 
@@ -37,7 +39,7 @@ impl Workspace {
     }
 
     /// The builds that came to a file of these bytes, newest first.
-    pub fn builds_of_file(&self, digest: &Digest) -> Result<Vec<(RunId, Build)>, WorkspaceError> {
+    pub fn builds_of_file(&self, digest: &FileHash) -> Result<Vec<(RunId, Build)>, WorkspaceError> {
         Ok(self.record(Access::Read)?.builds_of_file(digest)?)
     }
 
@@ -118,12 +120,12 @@ fn actions(plans: &[RecipePlan]) -> BTreeMap<&'static str, u64> {
         chunk.scores.iter().copied().chain(chunk.tokens).map(|column| (chunk.chunk.digest, column)).collect::<Vec<_>>()
     };
     BTreeMap::from([
-        ("scan", distinct(chunks().map(|chunk| (&chunk.chunk.file.file.digest, chunk.chunk.file.kind)))),
+        ("scan", distinct(chunks().map(|chunk| (&chunk.chunk.file.digest, chunk.chunk.file.kind)))),
         ("convert", distinct(chunks().map(|chunk| (chunk.chunk.digest, chunk.converted.index)))),
         ("score", distinct(chunks().flat_map(columns))),
         ("select", distinct(sources().map(|source| source.selected.selection))),
         ("arrange", distinct(plans.iter().map(|plan| (plan.arranged.train, plan.arranged.validation)))),
-        ("output", distinct(plans.iter().map(|plan| (plan.train.digest, plan.validation.digest)))),
+        ("output", distinct(plans.iter().map(|plan| plan.files))),
         ("quarantine", distinct(plans.iter().filter_map(|plan| plan.quarantine).map(|file| file.digest))),
     ])
 }
@@ -131,12 +133,10 @@ fn actions(plans: &[RecipePlan]) -> BTreeMap<&'static str, u64> {
 /// What a run did for a recipe, as the ledger keeps it.
 pub(super) fn build(
     before: &RecipeStatus,
-    made: Option<(Option<Digest>, &RecipePlan)>,
+    made: Option<(Option<BlobId>, &RecipePlan)>,
     why: Option<&Failure>,
 ) -> Build {
-    let files = made.iter().flat_map(|(_, plan)| {
-        [Some(plan.train), Some(plan.validation), plan.quarantine].into_iter().flatten().map(|file| file.digest)
-    });
+    let files = made.iter().flat_map(|(_, plan)| plan.written().map(|file| file.digest));
     Build {
         path: before.path.clone(),
         files: files.collect(),
@@ -175,13 +175,13 @@ fn without_secrets(word: &str) -> String {
 }
 
 /// Stores a manifest; one that cannot be stored costs provenance, not the build.
-pub(super) fn store(context: &driver::Context, manifest: &BuildManifest) -> Option<Digest> {
+pub(super) fn store(context: &driver::Context, manifest: &BuildManifest) -> Option<BlobId> {
     let bytes = manifest.encode();
     let stored = context.store.put(&bytes).and_then(|digest| match context.store.get(&digest) {
         Ok(_) => Ok(digest),
         // The same manifest was there and damaged, and is now gone.
         Err(miss) => {
-            context.tell(driver::Event::Warning(format!("{miss}; it is made again")));
+            context.tell(Event::Warning(format!("{miss}; it is made again")));
             context.store.put(&bytes)
         }
     });
@@ -189,7 +189,7 @@ pub(super) fn store(context: &driver::Context, manifest: &BuildManifest) -> Opti
         Ok(digest) => Some(digest),
         Err(error) => {
             let text = format!("where the rows of {} come from could not be kept: {error}", manifest.name);
-            context.tell(driver::Event::Warning(text));
+            context.tell(Event::Warning(text));
             None
         }
     }

@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::{Reason, Workspace, WorkspaceError, find::name_of, manifest::BuildManifest};
 use crate::{
     artifact::{Access, Build, Record, Run, RunId, RunOutcome},
-    graph::{Failure, FailureKind},
-    hash::Digest,
+    failure::{Failure, FailureKind},
+    id::FileHash,
 };
 
 /// One run and what it did.
@@ -63,7 +63,7 @@ pub struct RunFile {
     /// Its name in the output folder; `None`: what the build was made of is no longer in the cache.
     pub name: Option<String>,
     /// BLAKE3 of its bytes.
-    pub blake3: Digest,
+    pub blake3: FileHash,
     /// Its rows, where they are still known.
     pub rows: Option<u64>,
     /// Its size, where it is still known.
@@ -109,9 +109,9 @@ pub struct FileDiff {
     /// Its name in the output folder.
     pub name: Option<String>,
     /// BLAKE3 of its bytes then.
-    pub old: Option<Digest>,
+    pub old: Option<FileHash>,
     /// BLAKE3 of its bytes later.
-    pub new: Option<Digest>,
+    pub new: Option<FileHash>,
     /// Its rows then.
     pub old_rows: Option<u64>,
     /// Its rows later.
@@ -237,7 +237,7 @@ impl Workspace {
                 })
                 .collect(),
             Err(_) => {
-                let bare = |digest: &Digest| RunFile { name: None, blake3: *digest, rows: None, bytes: None };
+                let bare = |digest: &FileHash| RunFile { name: None, blake3: *digest, rows: None, bytes: None };
                 build.files.iter().map(bare).collect()
             }
         }

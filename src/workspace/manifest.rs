@@ -15,15 +15,16 @@ use crate::{
     convert::Options,
     decode::{Encoding, FileKind, Place},
     driver::{FormerBuild, FormerFile, FormerSource},
-    graph::{Conversion, RecipePlan, SelectedSource, SourceFile},
-    hash::{Digest, Manifest},
+    graph::{Conversion, FileOrigin, RecipePlan, SelectedSource, SourceFile},
+    hash::Manifest,
+    id::{BlobId, ChunkId, FileHash},
     mix::Allotment,
     row::{Reason, SampleKind},
-    source::{FileDigest, RemoteFile},
+    source::FileDigest,
 };
 
 /// Raised when what is below is encoded otherwise: a manifest of another version is not read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What the files of one recipe are made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,7 +34,7 @@ pub struct BuildManifest {
     /// The recipe's path.
     pub path: String,
     /// BLAKE3 of the recipe's text.
-    pub text: Digest,
+    pub text: FileHash,
     /// What a row is.
     pub kind: SampleKind,
     /// Everything that decided the files, by name.
@@ -51,9 +52,9 @@ pub struct BuildManifest {
     /// How rows are divided and seeded.
     pub validation: Validation,
     /// The blob that lists the training rows.
-    pub train: Digest,
+    pub train: BlobId,
     /// The blob that lists the validation rows.
-    pub held_out: Digest,
+    pub held_out: BlobId,
 }
 
 /// A file as it was written.
@@ -62,7 +63,7 @@ pub struct MadeFile {
     /// Its name within the output folder.
     pub name: String,
     /// BLAKE3 of its bytes.
-    pub digest: Digest,
+    pub digest: FileHash,
     /// Its size in bytes.
     pub bytes: u64,
     /// Its rows.
@@ -74,10 +75,8 @@ pub struct MadeFile {
 pub struct MadeSource {
     /// Its name in the recipe.
     pub name: String,
-    /// The repository's canonical id, or the local path as the recipe has it.
-    pub repo: String,
-    /// The commit; empty for local files.
-    pub commit: String,
+    /// Where it comes from.
+    pub origin: FileOrigin,
     /// The licence its card states, where it is known.
     pub license: Option<String>,
     /// Its files that chunks were read from.
@@ -97,7 +96,7 @@ pub struct MadeSource {
     /// The share asked for, as the recipe has it.
     pub share: f64,
     /// The blob that says which samples are kept.
-    pub selection: Digest,
+    pub selection: BlobId,
     /// Samples that were kept.
     pub kept: u64,
     /// The chunks in order.
@@ -113,8 +112,6 @@ pub struct MadeFrom {
     pub bytes: u64,
     /// What its bytes hash to, as locks write it.
     pub digest: String,
-    /// Whether it is a file of the workspace, not of a hub.
-    pub is_local: bool,
     /// What it holds.
     pub kind: FileKind,
     /// How its chunks are to be read.
@@ -139,19 +136,19 @@ pub struct MadeChunk {
     /// Where it stands.
     pub place: Place,
     /// The digest of its bytes in the source.
-    pub digest: Digest,
+    pub digest: ChunkId,
     /// The blob of its samples as they are written.
-    pub written: Digest,
+    pub written: BlobId,
     /// The blob of their index.
-    pub index: Digest,
+    pub index: BlobId,
     /// The blob of its rejects in full.
-    pub rejects: Option<Digest>,
+    pub rejects: Option<BlobId>,
     /// Its rejects by row and reason.
     pub rejected: Vec<(u32, Reason)>,
     /// The score column of each filter.
-    pub scores: Vec<Digest>,
+    pub scores: Vec<BlobId>,
     /// The column of tokens, where the mixture counts them.
-    pub tokens: Option<Digest>,
+    pub tokens: Option<BlobId>,
 }
 
 /// A manifest that cannot be read.
@@ -163,7 +160,7 @@ pub struct ManifestError(String);
 pub(super) struct Made<'a> {
     pub(super) name: &'a str,
     pub(super) path: &'a str,
-    pub(super) text: Digest,
+    pub(super) text: FileHash,
     pub(super) recipe: &'a Recipe,
     pub(super) plan: &'a RecipePlan,
     pub(super) leaves: &'a Manifest,
@@ -220,7 +217,7 @@ impl BuildManifest {
     }
 
     /// The blobs that its rows, rejects and orders are in; what a cache must keep for them to be found.
-    pub fn blobs(&self) -> impl Iterator<Item = Digest> + '_ {
+    pub fn blobs(&self) -> impl Iterator<Item = BlobId> + '_ {
         let chunks = self.sources.iter().flat_map(|source| &source.chunks);
         let of_chunks = chunks.flat_map(|chunk| {
             let columns = chunk.scores.iter().copied().chain(chunk.rejects).chain(chunk.tokens);
@@ -240,7 +237,7 @@ impl From<BuildManifest> for FormerBuild {
             chunks: source.chunks.into_iter().map(|chunk| (chunk.written, chunk.index)).collect(),
         };
         let lists = [manifest.train, manifest.held_out];
-        let file = |(file, list): (MadeFile, Digest)| FormerFile { digest: file.digest, rows: file.rows, list };
+        let file = |(file, list): (MadeFile, BlobId)| FormerFile { digest: file.digest, rows: file.rows, list };
         Self {
             sources: manifest.sources.into_iter().map(source).collect(),
             files: manifest.files.into_iter().zip(lists).map(file).collect(),
@@ -255,12 +252,11 @@ impl MadeSource {
         let mut chunks = Vec::with_capacity(source.chunks.len());
         for chunk in source.chunks.iter() {
             let (made, converted) = (&chunk.chunk, &chunk.converted);
-            let file = *numbers.entry(made.file.file.path.as_str()).or_insert_with(|| {
+            let file = *numbers.entry(made.file.path.as_str()).or_insert_with(|| {
                 files.push(MadeFrom {
-                    path: made.file.file.path.clone(),
-                    bytes: made.file.file.size,
-                    digest: made.file.file.digest.to_string(),
-                    is_local: made.file.is_local,
+                    path: made.file.path.clone(),
+                    bytes: made.file.size,
+                    digest: made.file.digest.to_string(),
                     kind: made.file.kind,
                     encoding: made.encoding,
                     header: made.header.to_vec(),
@@ -286,8 +282,7 @@ impl MadeSource {
         let first = source.chunks.first().map(|chunk| &chunk.chunk.file);
         Self {
             name: source.name.clone(),
-            repo: first.map_or_else(|| dataset.source.clone(), |file| file.repo.to_string()),
-            commit: first.map_or_else(String::new, |file| file.commit.to_string()),
+            origin: first.expect("a source that gives no row is refused").origin.clone(),
             license: None,
             files,
             converter: conversion.map_or_else(String::new, |conversion| conversion.converter.to_owned()),
@@ -307,15 +302,11 @@ impl MadeSource {
     pub(super) fn source_file(&self, number: u32) -> Option<SourceFile> {
         let file = self.files.get(number as usize)?;
         Some(SourceFile {
-            repo: self.repo.as_str().into(),
-            commit: self.commit.as_str().into(),
-            file: RemoteFile {
-                path: file.path.clone(),
-                size: file.bytes,
-                digest: FileDigest::from_str(&file.digest).ok()?,
-            },
+            origin: self.origin.clone(),
+            path: file.path.clone(),
+            size: file.bytes,
+            digest: FileDigest::from_str(&file.digest).ok()?,
             kind: file.kind,
-            is_local: file.is_local,
         })
     }
 }

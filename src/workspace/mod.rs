@@ -70,7 +70,7 @@ pub use survey::{Survey, SurveyedOutput, SurveyedRecipe, SurveyedSource};
 pub use template::NewRecipe;
 use trace::Located;
 pub use trace::{
-    Fate, FateOf, FileAsBuilt, Journey, Mixed, Origin, OutputLine, OutputRow, OutputRows, Passed, Rejected, Side,
+    Fate, FateOf, FileAsBuilt, Journey, Mixed, Origin, OutputLine, OutputRow, OutputRows, Passed, Rejected,
     SourcePlace, SourceText, Split, Twin, split_place,
 };
 pub use validate::{Checked, CheckedRecipe, STDIN};
@@ -82,8 +82,9 @@ use crate::{
     artifact::{Access, CACHE_VERSION, Record, Store},
     config::{ConverterWord, Problem, Vocabulary},
     convert,
-    driver::{Event, Observer, files},
-    graph::{Failure, FailureKind},
+    driver::files,
+    event::{Event, Observer},
+    failure::{Failure, FailureKind},
     source::{Hub, SourceError, folder::FolderHub, sample::SampleHub},
     system,
 };
@@ -263,7 +264,7 @@ impl Workspace {
             token: hub::find_token(),
             offline: self.settings.offline || hub::env_offline(),
             store: self.cache.join(crate::artifact::DOWNLOADS),
-            progress: Arc::new(move |event| observer(event.into())),
+            progress: Arc::new(move |event| observer(download_event(event))),
             limits: Limits::default(),
         };
         Ok(Arc::new(HttpHub::new(config)?))
@@ -272,6 +273,25 @@ impl Workspace {
     #[cfg(not(feature = "hub"))]
     fn http_hub(&self, url: String) -> Result<Arc<dyn Hub>, SourceError> {
         Err(SourceError::BadHub { hub: url, reason: "this datac was built without the `hub` feature".into() })
+    }
+}
+
+/// Returns what a download tells as an event of the build.
+#[cfg(feature = "hub")]
+fn download_event(event: crate::source::hub::DownloadEvent) -> Event {
+    use crate::source::hub::DownloadEvent as D;
+    match event {
+        D::Started { path, size, kept } => Event::Download { path, done: kept, total: size },
+        D::Progress { path, size, received } => Event::Download { path, done: received, total: size },
+        D::Finished { path, size } => Event::Download { path, done: size, total: size },
+        D::Locked { path } => Event::Waiting { holder: format!("another process that downloads {path}") },
+        D::Restarted { path, reason } => Event::Warning(format!("{path}: {reason}; downloading it again")),
+        D::Damaged { path, .. } => {
+            Event::Warning(format!("{path}: the downloaded copy was damaged; downloading it again"))
+        }
+        D::Waiting { what, reason, wait, .. } => {
+            Event::Warning(format!("{what}: {reason}; trying again in {:.1} s", wait.as_secs_f64()))
+        }
     }
 }
 

@@ -13,7 +13,8 @@ use super::{
 use crate::{
     artifact::{Access, Gone, Record, RunId, Store},
     config,
-    graph::{Action, Failure, FailureKind, Outcome},
+    failure::{Failure, FailureKind},
+    graph::{Action, Outcome},
     system,
 };
 

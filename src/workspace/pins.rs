@@ -13,9 +13,12 @@ use super::{Reason, Workspace, WorkspaceError};
 use crate::{
     artifact::{Access, Record},
     config::{self, Format, Recipe},
-    driver::{Event, failure_of, files},
-    graph::{Failure, FailureKind, LocalFile, Snapshot, SnapshotKey, snapshot_key},
-    hash::{Change, Digest},
+    driver::{failure_of, files},
+    event::Event,
+    failure::{Failure, FailureKind},
+    graph::{LocalFile, Snapshot, SnapshotKey, snapshot_key},
+    hash::Change,
+    id::FileHash,
     source::{
         Bytes, FileDigest, Hub, SourceError, card, is_data, local,
         lock::{LockFile, Pin},
@@ -86,13 +89,13 @@ impl Workspace {
     }
 
     /// The lock and the digest of its text.
-    pub(super) fn read_lock(&self) -> Result<(LockFile, Digest), WorkspaceError> {
+    pub(super) fn read_lock(&self) -> Result<(LockFile, FileHash), WorkspaceError> {
         let bytes = match system::read(&self.lock_path()) {
             Ok(bytes) => bytes,
             Err(error) if error.is_missing() => Vec::new(),
             Err(error) => return Err(error.into()),
         };
-        let digest = Digest::of(&bytes);
+        let digest = FileHash::of(&bytes);
         if bytes.is_empty() {
             return Ok((LockFile::default(), digest));
         }
@@ -106,17 +109,17 @@ impl Workspace {
     }
 
     /// The digest of the lock's text alone.
-    pub(super) fn lock_digest(&self) -> Result<Digest, WorkspaceError> {
+    pub(super) fn lock_digest(&self) -> Result<FileHash, WorkspaceError> {
         match system::read(&self.lock_path()) {
-            Ok(bytes) => Ok(Digest::of(&bytes)),
-            Err(error) if error.is_missing() => Ok(Digest::of(b"")),
+            Ok(bytes) => Ok(FileHash::of(&bytes)),
+            Err(error) if error.is_missing() => Ok(FileHash::of(b"")),
             Err(error) => Err(error.into()),
         }
     }
 
-    pub(super) fn write_lock(&self, lock: &LockFile) -> Result<Digest, WorkspaceError> {
+    pub(super) fn write_lock(&self, lock: &LockFile) -> Result<FileHash, WorkspaceError> {
         let text = lock.write();
-        let digest = Digest::of(text.as_bytes());
+        let digest = FileHash::of(text.as_bytes());
         if self.lock_digest()? != digest {
             system::replace(&self.lock_path(), text.as_bytes())?;
         }

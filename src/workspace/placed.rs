@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Workspace, WorkspaceError};
 use crate::{
     artifact::{FreshRecipe, OutputFile, Record},
-    driver::{self, Context},
+    driver::Context,
     graph::RecipePlan,
     system,
 };
@@ -17,21 +17,14 @@ impl Workspace {
         plan: &RecipePlan,
         context: Option<&Context>,
     ) -> Result<Vec<OutputFile>, WorkspaceError> {
-        let wanted = [Some(plan.train), Some(plan.validation), plan.quarantine];
         let mut outputs = Vec::new();
-        for (name, outcome) in driver::file_names(&plan.stem).into_iter().zip(wanted) {
-            if let Some(outcome) = outcome {
+        for (name, file) in plan.named() {
+            if let Some(meta) = file {
                 let stat = match context.and_then(|context| context.placed(&name)) {
                     Some((stat, _)) => stat,
                     None => system::stat(&self.output_dir.join(&name))?,
                 };
-                outputs.push(OutputFile {
-                    name,
-                    digest: outcome.digest,
-                    bytes: outcome.bytes,
-                    rows: outcome.rows,
-                    stat,
-                });
+                outputs.push(OutputFile { name, digest: meta.digest, bytes: meta.bytes, rows: meta.rows, stat });
             }
         }
         Ok(outputs)

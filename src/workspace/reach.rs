@@ -17,6 +17,7 @@ use crate::{
     driver,
     graph::plan,
     hash::Digest,
+    id::{ActionKey, BlobId},
     system,
 };
 
@@ -24,15 +25,15 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Reach {
     /// The actions that plans of current recipes look up.
-    pub(super) keys: HashSet<Digest>,
+    pub(super) keys: HashSet<ActionKey>,
     /// The blobs that current recipes stand on.
-    pub(super) blobs: HashSet<Digest>,
+    pub(super) blobs: HashSet<BlobId>,
     /// The manifests of all runs that are remembered.
-    pub(super) manifests: HashSet<Digest>,
+    pub(super) manifests: HashSet<BlobId>,
     /// The names of downloads that datac.lock pins.
     pub(super) downloads: HashSet<String>,
     /// When blobs that are not in use were used last, as far as manifests tell, nanoseconds since 1970.
-    pub(super) used_ns: HashMap<Digest, i64>,
+    pub(super) used_ns: HashMap<BlobId, i64>,
     /// When chunks of sources, and files of outputs, were used last; those of current recipes: for ever.
     pub(super) named_ns: HashMap<Digest, i64>,
     /// The paths of recipes that were built and are gone.
@@ -68,7 +69,7 @@ impl Workspace {
         reach.downloads.extend(files.map(|file| download_name(&file.digest.to_string())));
 
         let runs: HashMap<_, _> = record.runs()?.into_iter().map(|(id, run)| (id, run.ended_ns)).collect();
-        let mut used: BTreeMap<Digest, i64> = BTreeMap::new();
+        let mut used: BTreeMap<BlobId, i64> = BTreeMap::new();
         for (at, (_, build)) in builds.iter().enumerate() {
             let Some(manifest) = build.manifest else { continue };
             // The next build of the same recipe is the one that did without what only this one names.
@@ -83,11 +84,11 @@ impl Workspace {
         }
         reach.manifests.extend(used.keys());
         // What is older is old whatever its manifest names: none of it was made after that.
-        let wanted: Vec<(Digest, i64)> = used.into_iter().filter(|(_, until)| *until > oldest_ns).collect();
+        let wanted: Vec<(BlobId, i64)> = used.into_iter().filter(|(_, until)| *until > oldest_ns).collect();
         let store = self.store(record);
         for some in wanted.chunks(MANIFESTS_AT_ONCE) {
             // One that is gone or damaged tells nothing; what it named is as old as it is.
-            let read = |(digest, until): &(Digest, i64)| {
+            let read = |(digest, until): &(BlobId, i64)| {
                 let manifest = BuildManifest::decode(&store.peek(digest).ok()?).ok()?;
                 Some((manifest, *until))
             };
@@ -109,7 +110,7 @@ impl Workspace {
         if system::is_dir(&self.root().join("config")) {
             selectors.push("config".to_owned());
         }
-        let looked_up: Arc<Mutex<BTreeMap<Digest, Vec<Digest>>>> = Arc::default();
+        let looked_up: Arc<Mutex<BTreeMap<ActionKey, Vec<BlobId>>>> = Arc::default();
         let (own, store, noted) = (record.clone(), self.store(record), looked_up.clone());
         let looks = Looks {
             pinning: Pinning::Pinned,
@@ -117,7 +118,7 @@ impl Workspace {
             closely: true,
             briefly: false,
             versions,
-            lookup: Some(Arc::new(move |key: &Digest| {
+            lookup: Some(Arc::new(move |key: &ActionKey| {
                 let outcome = driver::lookup(&own, &store, key)?;
                 noted.lock().unwrap_or_else(PoisonError::into_inner).insert(*key, outcome.blobs());
                 Some(outcome)
@@ -152,8 +153,8 @@ impl Reach {
                 *used = (*used).max(until);
             }
         }
-        let chunks = manifest.sources.iter().flat_map(|source| &source.chunks).map(|chunk| chunk.digest);
-        for digest in chunks.chain(manifest.files.iter().map(|file| file.digest)) {
+        let chunks = manifest.sources.iter().flat_map(|source| &source.chunks).map(|chunk| chunk.digest.digest());
+        for digest in chunks.chain(manifest.files.iter().map(|file| file.digest.digest())) {
             let used = self.named_ns.entry(digest).or_insert(until);
             *used = (*used).max(until);
         }

@@ -70,9 +70,9 @@ pub(super) fn summarise(plan: &RecipePlan, shares: &[f64]) -> Summary {
         })
         .collect();
     Summary {
-        train_rows: plan.train.rows,
-        validation_rows: plan.validation.rows,
-        bytes: plan.train.bytes + plan.validation.bytes,
+        train_rows: plan.files.train.rows,
+        validation_rows: plan.files.validation.rows,
+        bytes: plan.files.values().map(|file| file.bytes).sum(),
         rejects: plan.quarantine.map_or(0, |file| file.rows),
         sources,
     }

@@ -17,7 +17,11 @@ use std::fmt;
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::State;
-use crate::graph::{Failure, FailureKind};
+
+use crate::{
+    failure::{Failure, FailureKind},
+    outputs,
+};
 
 /// One selector, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,7 +139,7 @@ impl Selector {
                 };
                 return Err(refused(text, &format!("there is no `{prefix}:`")).hint(hint));
             }
-            _ if term.ends_with(".jsonl") => Term::Output(Pattern::parse(term)?),
+            _ if outputs::looks_like_output(term) => Term::Output(Pattern::parse(term)?),
             _ => match Pattern::parse(term)? {
                 pattern if pattern.is_glob() => Term::Recipes(pattern),
                 place => Term::Place(place.text),

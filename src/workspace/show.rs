@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{Located, Workspace, WorkspaceError, split_place};
 use crate::{
     artifact::Access,
-    graph::{Failure, FailureKind},
+    failure::{Failure, FailureKind},
     row::SampleKind,
     system::{self, FileError},
 };

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::{SourceSummary, Summary, Workspace, WorkspaceError};
 use crate::{
     artifact::Access,
+    outputs,
     row::{Message, Role, Sample},
     system::{self, FileError},
 };
@@ -183,7 +184,7 @@ impl Workspace {
         for text in self.find(selectors)?.recipes {
             let mut stats = RecipeStats { name: text.name, path: text.path, files: Vec::new(), sources: Vec::new() };
             if let Some(last) = last.get(&stats.path) {
-                let rows = last.outputs.iter().filter(|output| !output.name.starts_with("quarantine/"));
+                let rows = last.outputs.iter().filter(|output| !outputs::is_quarantine(&output.name));
                 let names: Vec<&str> = rows.map(|output| output.name.as_str()).collect();
                 let measured = names.into_par_iter().map(|name| file_stats(&self.output_dir.join(name), name));
                 stats.files = measured.filter_map(Result::transpose).collect::<Result<_, _>>()?;

@@ -5,11 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{
-    config::Problem,
-    graph::Failure,
-    hash::{Change, Digest},
-};
+use crate::{config::Problem, failure::Failure, hash::Change, id::FileHash};
 
 /// The state of a recipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
@@ -102,7 +98,7 @@ pub struct FileStatus {
     /// Its bytes at the last build.
     pub bytes: u64,
     /// BLAKE3 of its bytes at the last build.
-    pub blake3: Digest,
+    pub blake3: FileHash,
 }
 
 /// The state of one recipe.

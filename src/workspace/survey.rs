@@ -17,9 +17,9 @@ use super::{
 use crate::{
     artifact::Access,
     config::{Format, Recipe},
-    driver,
     graph::{Snapshot, conversion_of, files_of, snapshot_key},
-    hash::Digest,
+    id::FileHash,
+    outputs,
 };
 
 /// Recipes, their sources and their outputs.
@@ -94,7 +94,7 @@ pub struct SurveyedOutput {
     /// Its bytes then.
     pub bytes: Option<u64>,
     /// BLAKE3 of its bytes then.
-    pub blake3: Option<Digest>,
+    pub blake3: Option<FileHash>,
 }
 
 impl Workspace {
@@ -144,11 +144,18 @@ impl Workspace {
             })
             .collect();
         // What would be written, beside what was.
-        let names = recipe.map(|recipe| driver::file_names(&recipe.output_stem(&status.path)));
-        for name in names.iter().flatten().filter(|name| !driver::is_quarantine(name)) {
-            if !status.files.iter().any(|file| file.name == *name) {
+        let rows = |recipe: &Recipe| recipe.outputs(&status.path).row_names().collect::<Vec<_>>();
+        for name in recipe.map(rows).into_iter().flatten() {
+            if !status.files.iter().any(|file| file.name == name) {
                 let (state, recipe) = (status.state.word(), status.name.clone());
-                outputs.push(SurveyedOutput { path: path(name), recipe, state, rows: None, bytes: None, blake3: None });
+                outputs.push(SurveyedOutput {
+                    path: path(&name),
+                    recipe,
+                    state,
+                    rows: None,
+                    bytes: None,
+                    blake3: None,
+                });
             }
         }
         outputs
@@ -157,7 +164,7 @@ impl Workspace {
 
 /// A recipe as far as its status tells.
 fn bare(status: &RecipeStatus) -> SurveyedRecipe {
-    let rows = || status.files.iter().filter(|file| !driver::is_quarantine(&file.name));
+    let rows = || status.files.iter().filter(|file| !outputs::is_quarantine(&file.name));
     let was_built = rows().next().is_some();
     SurveyedRecipe {
         name: status.name.clone(),
@@ -195,7 +202,7 @@ fn surveyed(assessed: &Assessed, session: &Session, sources: &mut Sources) -> Su
         source.recipes.insert((assessed.text.path.clone(), assessed.status.name.clone()));
         match files_of(&session.planner, file, number) {
             Ok(files) => {
-                source.files.extend(files.iter().map(|file| (file.file.path.clone(), file.file.size)));
+                source.files.extend(files.iter().map(|file| (file.path.clone(), file.size)));
             }
             Err(_) => source.is_unknown = true,
         }

@@ -6,7 +6,7 @@ use super::{InitFile, Placed, SCHEMA_PATH, Workspace, WorkspaceError, init::sche
 use crate::{
     config::{self, Format},
     convert,
-    graph::{Failure, FailureKind},
+    failure::{Failure, FailureKind},
     row::SampleKind,
     source,
 };
@@ -197,7 +197,7 @@ mod tests {
             let text = String::from_utf8(system::read(&folder.path().join(path)).unwrap()).unwrap();
             let loaded = config::load(path, text.as_bytes(), &workspace.vocabulary).unwrap();
             assert_eq!(loaded.datasets[0].source, new.source);
-            assert!(text.contains(&format!("dataset/{}_train.jsonl", loaded.output_stem(path))), "{text}");
+            assert!(text.contains(&format!("dataset/{}_train.jsonl", loaded.outputs(path).stem())), "{text}");
             let schema = text.lines().next().unwrap().split_once("$schema=").unwrap().1;
             assert!(system::exists(&folder.path().join(path).parent().unwrap().join(schema)), "{text}");
             // What is commented out is what can be said there.

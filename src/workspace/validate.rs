@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::{Workspace, WorkspaceError};
 use crate::{
     config::{self, Problem, Recipe},
-    hash::Digest,
+    id::FileHash,
     workspace::RecipeText,
 };
 
@@ -50,7 +50,7 @@ impl Workspace {
         let typed = stdin.map(|text| RecipeText {
             path: STDIN.to_owned(),
             name: STDIN.to_owned(),
-            digest: Digest::of(&text),
+            digest: FileHash::of(&text),
             text,
         });
         let mut recipes = Vec::new();

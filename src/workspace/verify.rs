@@ -22,9 +22,9 @@ use super::{
 };
 use crate::{
     artifact::{Access, DOWNLOADS, Gone, Inventory, LOCK, MissReason, Record, Store},
-    driver::Event,
-    graph::{Failure, FailureKind},
-    hash::Digest,
+    event::Event,
+    failure::{Failure, FailureKind},
+    id::BlobId,
     system::{self, Stopwatch},
 };
 
@@ -95,14 +95,14 @@ impl Workspace {
             }
         };
 
-        let blobs: Vec<Digest> = found.blobs.keys().copied().collect();
+        let blobs: Vec<BlobId> = found.blobs.keys().copied().collect();
         let checked = blobs.par_iter().map(|digest| {
             let problem = check_blob(&store, digest);
             tell(found.blobs[digest].bytes).map(|()| problem.map(|(how, stuck)| (*digest, how, stuck)))
         });
         let broken: Vec<_> = checked.collect::<Result<Vec<_>, Failure>>()?.into_iter().flatten().collect();
-        let gone: HashSet<Digest> = broken.iter().map(|(digest, ..)| *digest).collect();
-        let damaged = |digest: &Digest, how: String, stuck: Option<String>| Damaged {
+        let gone: HashSet<BlobId> = broken.iter().map(|(digest, ..)| *digest).collect();
+        let damaged = |digest: &BlobId, how: String, stuck: Option<String>| Damaged {
             part: parts.get(digest).copied().unwrap_or(CachePart::Unnamed),
             name: digest.to_string(),
             how,
@@ -124,14 +124,14 @@ impl Workspace {
 
         // An entry goes with its blobs; whose blobs were gone before is a fault of its own.
         let mut hollow = Vec::new();
-        let mut lost: BTreeSet<Digest> = BTreeSet::new();
+        let mut lost: BTreeSet<BlobId> = BTreeSet::new();
         for action in &actions {
             let Some(outcome) = outcome(action) else {
                 hollow.push(action.key);
                 verified.damaged.push(entry(format!("what a {} yielded, in a form that cannot be read", action.kind)));
                 continue;
             };
-            let absent: Vec<Digest> =
+            let absent: Vec<BlobId> =
                 outcome.blobs().into_iter().filter(|blob| !found.blobs.contains_key(blob)).collect();
             if !absent.is_empty() || outcome.blobs().iter().any(|blob| gone.contains(blob)) {
                 hollow.push(action.key);
@@ -149,8 +149,8 @@ impl Workspace {
     }
 
     /// For every blob the recipes whose last build stands on it, by name.
-    fn users(&self, record: &Arc<Record>) -> Result<HashMap<Digest, BTreeSet<String>>, WorkspaceError> {
-        let mut users: HashMap<Digest, BTreeSet<String>> = HashMap::new();
+    fn users(&self, record: &Arc<Record>) -> Result<HashMap<BlobId, BTreeSet<String>>, WorkspaceError> {
+        let mut users: HashMap<BlobId, BTreeSet<String>> = HashMap::new();
         let mut told: HashSet<String> = HashSet::new();
         // Newest first: where the manifest of the last build is itself damaged, the one before tells most of it.
         for (_, build) in record.all_builds()?.into_iter().rev() {
@@ -193,7 +193,7 @@ fn entry(what: String) -> Damaged {
 }
 
 /// Reads a blob; what is wrong with it, and what keeps it from being removed.
-fn check_blob(store: &Store, digest: &Digest) -> Option<(String, Option<String>)> {
+fn check_blob(store: &Store, digest: &BlobId) -> Option<(String, Option<String>)> {
     let miss = store.get(digest).err()?;
     let how = match miss.reason {
         // It went since it was listed: whoever removed it had a reason.

@@ -11,9 +11,10 @@ use super::{
 use crate::{
     artifact::{Access, FreshRecipe, Record},
     config,
-    graph::{Failure, FailureKind, Node, Planner, RecipeFile, RecipePlan, Work, plan, stages},
+    failure::{Failure, FailureKind},
+    graph::{Node, Planner, RecipeFile, RecipePlan, Work, plan, stages},
     hash::Entry,
-    system,
+    outputs, system,
 };
 
 /// How far one stage of a recipe is known.
@@ -101,7 +102,7 @@ impl Workspace {
         target: &str,
         record: &Record,
     ) -> Result<Option<String>, WorkspaceError> {
-        if !target.ends_with(".jsonl") {
+        if !outputs::looks_like_output(target) {
             return Ok(None);
         }
         let name = target.rsplit('/').next().unwrap_or(target);
@@ -116,7 +117,7 @@ impl Workspace {
         // Never built: the recipe that would write it.
         for text in self.find(&[])?.recipes {
             if let Ok(recipe) = config::load(&text.path, &text.text, &self.vocabulary)
-                && crate::driver::file_names(&recipe.output_stem(&text.path)).iter().any(|output| is_own(output))
+                && recipe.outputs(&text.path).names().any(|output| is_own(&output))
             {
                 return Ok(Some(text.path));
             }

@@ -7,7 +7,7 @@ use std::{
 
 use datac::{
     artifact::{Access, Inventory, Record},
-    hash::Digest,
+    id::BlobId,
 };
 use rusqlite::{Connection, OptionalExtension};
 
@@ -15,7 +15,7 @@ use rusqlite::{Connection, OptionalExtension};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Blob {
     cache: PathBuf,
-    pub(crate) digest: Digest,
+    pub(crate) digest: BlobId,
 }
 
 /// The blobs of a cache, in the order of their names.

@@ -6,7 +6,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use datac::workspace::{BuildOptions, State};
+use datac::{
+    id::FileHash,
+    workspace::{BuildOptions, State},
+};
 
 use crate::space::{Space, assert_same, count, entry, of, ran, recipe, row, rows, states};
 
@@ -485,7 +488,7 @@ fn outputs_from_elsewhere_are_known_for_what_they_are() {
     assert_same(&space.outputs(), &second);
     let status = space.status().recipes.into_iter().find(|recipe| recipe.name == "sft/one").unwrap();
     for file in &status.files {
-        let digest = datac::hash::Digest::of(&second[&file.name]);
+        let digest = FileHash::of(&second[&file.name]);
         assert_eq!(file.blake3, digest, "{} is told by what it holds now", file.name);
     }
     assert_ne!(first["sft_one_train.jsonl"], second["sft_one_train.jsonl"]);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use datac::{
     artifact::{Access, Record, Store},
+    id::FileHash,
     workspace::{BuildManifest, BuildOptions, RunId, RunOutcome},
 };
 
@@ -69,7 +70,7 @@ fn what_was_done_is_noted_and_nothing_is_when_nothing_was() {
 
     let of_file = |name: &str| {
         let bytes = space.read(&format!("dataset/{name}"));
-        let builds = space.workspace().builds_of_file(&datac::hash::Digest::of(&bytes)).unwrap();
+        let builds = space.workspace().builds_of_file(&FileHash::of(&bytes)).unwrap();
         builds.into_iter().map(|(run, build)| (run.0, build.path)).collect::<Vec<_>>()
     };
     let one = "config/sft/one.yaml".to_owned();
@@ -101,11 +102,11 @@ fn a_manifest_names_everything_and_is_small() {
     assert!(manifest.blobs().all(|blob| store.peek(&blob).is_ok()));
     assert_eq!(manifest.files.len(), 3);
     for file in &manifest.files {
-        assert_eq!(file.digest, datac::hash::Digest::of(&space.read(&format!("dataset/{}", file.name))));
+        assert_eq!(file.digest, FileHash::of(&space.read(&format!("dataset/{}", file.name))));
     }
     let [a, b] = &manifest.sources[..] else { panic!("two sources") };
     assert_eq!(
-        (a.repo.as_str(), a.files[0].path.as_str(), a.converter.as_str()),
+        (a.origin.name(), a.files[0].path.as_str(), a.converter.as_str()),
         ("data/a.jsonl", "data/a.jsonl", "alpaca")
     );
     assert_eq!(a.chunks.iter().map(|chunk| u64::from(chunk.rows)).sum::<u64>(), 3021);

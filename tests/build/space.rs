@@ -10,7 +10,7 @@ use std::{
 };
 
 use datac::{
-    driver::Event,
+    event::Event,
     system,
     workspace::{Assessment, BuildOptions, BuildReport, RecipeReport, Settings, State, Workspace, WorkspaceError},
 };

@@ -8,9 +8,10 @@ use std::{
 use datac::{
     convert,
     decode::{self, Input},
+    outputs::{OutputKind, Side},
     row::{RawRow, Reject},
     source::{Bytes, Hub, sample::SampleHub},
-    workspace::{Fate, FileState, Side, SourceText, Workspace},
+    workspace::{Fate, FileState, SourceText, Workspace},
 };
 
 use crate::space::{Space, changed, copy, entry, files, recipe, rows};
@@ -82,15 +83,19 @@ fn every_row_of_the_sample_is_traced_both_ways() {
                 .or_insert_with(|| converted(&place.repo, &place.file, &origin.converter, &origin.options));
             match &rows[place.row as usize] {
                 Ok(row) => {
-                    assert_ne!(origin.side, Side::Quarantine);
+                    assert_ne!(origin.side, OutputKind::Quarantine);
                     let whole = format!("{row},\"source\":\"{}\"}}", place.source);
                     assert_eq!(whole, text, "{name}:{line} is not {}:{}", place.file, place.row);
                     let split = origin.split.unwrap();
-                    assert_eq!(split.rank < split.ratio, origin.side == Side::Validation, "{name}:{line}");
+                    assert_eq!(
+                        split.rank < split.ratio,
+                        origin.side == OutputKind::Rows(Side::Validation),
+                        "{name}:{line}"
+                    );
                     assert!(!origin.filters.is_empty() || name.contains("rlaif") || name.contains("dpo"), "{name}");
                 }
                 Err(reject) => {
-                    assert_eq!(origin.side, Side::Quarantine);
+                    assert_eq!(origin.side, OutputKind::Quarantine);
                     let told = origin.reject.unwrap();
                     assert_eq!((told.reason, &told.detail), (reject.reason, &reject.detail));
                     let quarantined: serde_json::Value = serde_json::from_str(text).unwrap();

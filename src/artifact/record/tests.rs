@@ -1,5 +1,7 @@
 use super::*;
 
+use crate::id::{ActionKey, BlobId, FileHash};
+
 fn quiet() -> Warn {
     Arc::new(|_| {})
 }
@@ -7,7 +9,7 @@ fn quiet() -> Warn {
 #[test]
 fn a_record_of_another_version_is_begun_again_and_is_no_damage() {
     let folder = tempfile::tempdir().unwrap();
-    let (key, path) = (Digest::of(b"key"), folder.path().join(RECORD));
+    let (key, path) = (ActionKey::of(b"key"), folder.path().join(RECORD));
     let told: Arc<Mutex<Vec<String>>> = Arc::default();
     for _ in 0..2 {
         let warnings = told.clone();
@@ -26,7 +28,7 @@ fn a_record_of_another_version_is_begun_again_and_is_no_damage() {
 #[test]
 fn outcomes_survive_the_process_and_damage_costs_only_work() {
     let folder = tempfile::tempdir().unwrap();
-    let key = Digest::of(b"key");
+    let key = ActionKey::of(b"key");
     {
         let record = Record::open(folder.path(), Access::Write, quiet()).unwrap();
         record.note(key, "convert", vec![1, 2]);
@@ -58,7 +60,7 @@ fn reading_creates_nothing() {
 #[test]
 fn what_is_written_while_reading_is_there_and_others_can_write_afterwards() {
     let folder = tempfile::tempdir().unwrap();
-    let keys = [Digest::of(b"1"), Digest::of(b"2"), Digest::of(b"3")];
+    let keys = [ActionKey::of(b"1"), ActionKey::of(b"2"), ActionKey::of(b"3")];
     let open = || Record::open(folder.path(), Access::Write, quiet()).unwrap();
     let (record, other) = (open(), open());
     record.note(keys[0], "convert", vec![1]);
@@ -81,7 +83,7 @@ fn a_young_file_is_hashed_again() {
     let folder = tempfile::tempdir().unwrap();
     let record = Record::open(folder.path(), Access::Write, quiet()).unwrap();
     let stat = Stat { size: 1, mtime_ns: 1_000_000_000, ctime_ns: 1_000_000_000, inode: 7 };
-    let digest = Digest::of(b"x");
+    let digest = FileHash::of(b"x");
     record.note_digest("f", &stat, &digest, stat.mtime_ns + 1_000);
     assert_eq!(record.digest_of("f", &stat).unwrap(), None, "hashed in the same tick as it was written");
     record.note_digest("f", &stat, &digest, stat.mtime_ns + 1_000_000_000);
@@ -111,7 +113,7 @@ fn what_a_full_disk_kept_from_being_written_is_there_and_is_written_later() {
         let sql = format!("PRAGMA max_page_count = {pages}");
         record.on(|connection| connection.query_row(&sql, [], |_| Ok(()))).unwrap();
     };
-    let frames: Vec<(Digest, Vec<u8>)> = (0..50_u8).map(|i| (Digest::of(&[i]), vec![i; 5000])).collect();
+    let frames: Vec<(BlobId, Vec<u8>)> = (0..50_u8).map(|i| (BlobId::of(&[i]), vec![i; 5000])).collect();
     frames.iter().for_each(|(digest, frame)| record.note_frame(*digest, frame));
     limit(1);
     assert!(record.flush().unwrap_err().is_full);

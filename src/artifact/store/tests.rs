@@ -1,5 +1,7 @@
 use super::*;
 
+use crate::id::BlobId;
+
 /// Bytes that do not shrink.
 fn noise(seed: u32, length: usize) -> Vec<u8> {
     let bytes = (0..length.div_ceil(32) as u32)
@@ -37,13 +39,13 @@ fn small_blobs_lie_in_the_record_and_are_there_before_it_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let (store, other) = (Store::alone(folder.path()), Store::alone(folder.path()));
     let blobs: Vec<Vec<u8>> = (0..200).map(|seed| noise(seed, seed as usize * 120)).collect();
-    let digests: Vec<Digest> = blobs.iter().map(|blob| store.put(blob).unwrap()).collect();
+    let digests: Vec<BlobId> = blobs.iter().map(|blob| store.put(blob).unwrap()).collect();
     let is_whole = |store: &Store| {
         digests.iter().zip(&blobs).all(|(digest, blob)| store.has(digest) && *store.get(digest).unwrap() == *blob)
     };
     assert!(is_whole(&store));
     let small = digests.iter().filter(|digest| !system::exists(&store.path(digest)));
-    let small: Vec<Digest> = small.copied().collect();
+    let small: Vec<BlobId> = small.copied().collect();
     assert!(small.len() > 100 && small.len() < 150, "{}", small.len());
     assert!(small.iter().all(|digest| !other.has(digest)), "they wait");
     store.record.flush().unwrap();
@@ -112,7 +114,7 @@ fn what_is_put_for_later_is_there_at_once_and_on_disk_once_settled() {
     assert!(!other.has(&alone), "it waits");
     pool.install(|| store.write_beside());
     let blobs: Vec<Vec<u8>> = (0..40).map(|seed| noise(seed, 500_000)).collect();
-    let digests: Vec<Digest> = pool.install(|| blobs.iter().chain(&blobs).map(put).collect());
+    let digests: Vec<BlobId> = pool.install(|| blobs.iter().chain(&blobs).map(put).collect());
     store.settle().unwrap();
     assert_eq!(*other.get(&alone).unwrap(), noise(40, 2 * SMALL));
     assert!(blobs.iter().zip(&digests).all(|(blob, digest)| **other.get(digest).unwrap() == *blob));
@@ -135,7 +137,7 @@ fn a_large_blob_is_stored_and_read_in_parts() {
         let bytes: Vec<u8> = (0..length as u32).map(|i| i.wrapping_mul(0x9E37_79B9).to_le_bytes()[3]).collect();
         let fill = |push: &mut dyn FnMut(&[u8]) -> Result<(), FileError>| bytes.chunks(1000).try_for_each(push);
         let digest = store.put_parts(length as u64, fill).unwrap();
-        assert_eq!(digest, Digest::of(&bytes));
+        assert_eq!(digest, BlobId::of(&bytes));
         assert_eq!(**store.get(&digest).unwrap(), bytes, "as any other blob");
         let mut read = Vec::new();
         let push = |part: &[u8]| {
@@ -164,7 +166,7 @@ fn a_large_blob_is_stored_and_read_in_parts() {
 fn recent_blobs_are_served_from_memory_up_to_a_bound() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::alone(folder.path());
-    let digests: Vec<Digest> = (0..9_u8).map(|i| store.put_recent(vec![i; RECENT_BYTES / 8]).unwrap()).collect();
+    let digests: Vec<BlobId> = (0..9_u8).map(|i| store.put_recent(vec![i; RECENT_BYTES / 8]).unwrap()).collect();
     store.remove_all(&digests).unwrap();
     assert_eq!(store.get(&digests[8]).unwrap()[0], 8);
     assert_eq!(store.get(&digests[0]).unwrap_err().reason, MissReason::Absent);

@@ -389,7 +389,7 @@ pub(in crate::config) fn good() -> Vec<(&'static str, String, Claim)> {
             |r| r.metadata.kind == SampleKind::Prompt,
         ),
         ("phase with more to it", root("").replace("sft", "dpo_safety.v2"), |r| {
-            r.metadata.kind == SampleKind::Preference && r.output_stem("a/b.yaml") == "dpo_safety.v2_b"
+            r.metadata.kind == SampleKind::Preference && r.outputs("a/b.yaml").stem() == "dpo_safety.v2_b"
         }),
         ("local file", dataset("format: jsonl").replace("x/y", "./data/übung 1.jsonl"), |r| {
             r.datasets[0].source == "data/übung 1.jsonl"

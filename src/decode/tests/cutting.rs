@@ -6,7 +6,8 @@ use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
 
 use super::*;
-use crate::hash::Digest;
+
+use crate::id::ChunkId;
 
 /// As many rows as alpaca has, and as large.
 const ROWS: usize = 52_002;
@@ -52,7 +53,7 @@ fn edit<T: Clone>(rows: &mut Vec<T>, number: usize, random: &mut Random, new: T)
     }
 }
 
-fn digests(chunks: &[Chunk]) -> HashSet<Digest> {
+fn digests(chunks: &[Chunk]) -> HashSet<ChunkId> {
     chunks.iter().map(Chunk::digest).collect()
 }
 

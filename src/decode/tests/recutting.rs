@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     decode::{FormerChunk, Given, Recutter},
-    hash::Digest,
+    id::ChunkId,
 };
 
 const LINES: FileKind = FileKind { format: RowFormat::Jsonl, compression: Compression::None };
@@ -25,8 +25,8 @@ fn recut(
     let Input::File(opened) = input(file) else { unreachable!() };
     let sizes = (file.len() as u64, size_before as u64);
     let mut recutter = Recutter::new(opened, LINES, sizes.0, former(before), sizes.1, unchanged)?;
-    let mut given: Vec<(Chunk, Option<Digest>)> = Vec::new();
-    let is_moved = |(chunk, digest): &(Chunk, Option<Digest>)| digest.is_some_and(|digest| digest != chunk.digest());
+    let mut given: Vec<(Chunk, Option<ChunkId>)> = Vec::new();
+    let is_moved = |(chunk, digest): &(Chunk, Option<ChunkId>)| digest.is_some_and(|digest| digest != chunk.digest());
     loop {
         match recutter.next_chunk().unwrap() {
             Given::Former(stand, digest) => {

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::{Context, Job, Stop, chunk};
-use crate::{decode::Chunk, graph::ConvertOutcome, hash::Digest};
+use crate::{decode::Chunk, graph::ConvertOutcome, id::ChunkId};
 
 /// The rows of a smaller chunk are converted before another thread has woken up.
 const LEAST_BYTES: usize = 64 << 10;
@@ -11,7 +11,7 @@ const LEAST_BYTES: usize = 64 << 10;
 /// A chunk and what is missing of it.
 pub(super) struct Shared {
     pub(super) chunk: Chunk,
-    pub(super) digest: Digest,
+    pub(super) digest: ChunkId,
     missing: chunk::Missing,
     /// What came of the half that was done first.
     done: Mutex<Option<Vec<chunk::Part>>>,

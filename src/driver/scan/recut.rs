@@ -10,10 +10,10 @@ use super::{
 };
 use crate::{
     decode::{Chunk, Encoding, FormerChunk, Given, Input, Recutter},
-    driver::step::Event,
+    event::Event,
     graph::{Outcome, ScanOutcome, ScanWork, ScannedChunk, SourceFile, scan_key},
     hash::{Digest, PIECE},
-    source::{FileDigest, RemoteFile},
+    source::FileDigest,
 };
 
 /// A file with the chunks of its earlier version at hand.
@@ -30,22 +30,22 @@ pub(super) fn former(context: &Context, work: &ScanWork, input: Input) -> Result
     let Input::File(opened) = &input else { return Err(input) };
     let are_all_wanted = work.known == 0 && work.followers.iter().all(|follower| follower.samples.is_none());
     let former = || {
-        let path = context.root.join(&file.file.path);
+        let path = context.root.join(&file.path);
         let (stat, digest) = context.record.former_digest(&path.to_string_lossy())?;
         let digest = FileDigest::Blake3(digest);
-        let former = SourceFile { file: RemoteFile { digest, ..file.file.clone() }, ..file.clone() };
+        let former = SourceFile { digest, ..file.clone() };
         match context.lookup(&scan_key(&former))? {
             Outcome::Scan(scan) if scan.complete && scan.encoding == Encoding::JsonLines => Some((stat.size, scan)),
             _ => None,
         }
     };
-    let made = (file.is_local && are_all_wanted).then(former).flatten().and_then(|(size, scan)| {
+    let made = (file.origin.is_local() && are_all_wanted).then(former).flatten().and_then(|(size, scan)| {
         let chunk = |chunk: &ScannedChunk| FormerChunk { digest: chunk.digest, rows: chunk.rows, place: chunk.place };
         let chunks = scan.chunks.iter().map(chunk).collect();
         let now = pieces(context, file);
         let alike = now.iter().zip(&scan.pieces).take_while(|(now, then)| now == then).count();
         let unchanged = (alike as u64 * PIECE as u64).min(size);
-        let recutter = Recutter::new(opened.try_clone().ok()?, file.kind, file.file.size, chunks, size, unchanged)?;
+        let recutter = Recutter::new(opened.try_clone().ok()?, file.kind, file.size, chunks, size, unchanged)?;
         let rows = scan.chunks.iter().map(|chunk| u64::from(chunk.rows)).sum();
         Some(Former { recutter, rows })
     });
@@ -54,8 +54,8 @@ pub(super) fn former(context: &Context, work: &ScanWork, input: Input) -> Result
 
 /// What the pieces of a local file hash to, if it was read for this build.
 pub(super) fn pieces(context: &Context, file: &SourceFile) -> Vec<Digest> {
-    let FileDigest::Blake3(digest) = &file.file.digest else { return Vec::new() };
-    let path = context.root.join(&file.file.path);
+    let FileDigest::Blake3(digest) = &file.digest else { return Vec::new() };
+    let path = context.root.join(&file.path);
     context.record.pieces_of(&path.to_string_lossy(), digest).map_or_else(Vec::new, |pieces| pieces.to_vec())
 }
 
@@ -132,7 +132,7 @@ pub(super) fn recut<'scope>(
                 Given::Wait => continue,
             };
             number += 1;
-            context.tell(Event::Reading { label: work.file.file.path.clone(), rows });
+            context.tell(Event::Reading { label: work.file.path.clone(), rows });
             if results.has_moved() {
                 recutter.wait();
             }

@@ -11,6 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::*;
 use crate::{
     hash::PIECE,
+    id::FileHash,
     materialise::{FormerRow, GONE},
     system,
 };
@@ -42,7 +43,7 @@ struct Fixture {
     /// How many outputs were not written, because a former file holds them.
     stood: AtomicUsize,
     /// What former files hold, by digest.
-    held: Mutex<HashMap<Digest, Vec<u8>>>,
+    held: Mutex<HashMap<FileHash, Vec<u8>>>,
 }
 
 /// Lengths of the outputs of the fixture, in rows: several pieces, part of one, nothing.
@@ -121,7 +122,7 @@ impl Fixture {
             let (digest, bytes) = (written.digest, written.bytes);
             written.put_in_place().unwrap();
             let read = system::read(path).unwrap();
-            assert_eq!((Digest::of(&read), read.len() as u64), (digest, bytes));
+            assert_eq!((FileHash::of(&read), read.len() as u64), (digest, bytes));
             read
         });
         Ok(written.collect())
@@ -135,7 +136,7 @@ impl Fixture {
             candidate: if is_gone(*candidate) { GONE } else { *candidate },
             bytes: self.lines[*candidate as usize].len() as u32,
         };
-        let (file, digest) = (system::open(&path).unwrap(), Digest::of(bytes));
+        let (file, digest) = (system::open(&path).unwrap(), FileHash::of(bytes));
         self.held.lock().unwrap().insert(digest, bytes.to_vec());
         Some(Former { file, digest, rows: list.iter().map(row).collect(), compared: Vec::new() })
     }

@@ -11,7 +11,7 @@ use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    hash::Digest,
+    id::FileHash,
     source::{FileDigest, RemoteFile},
     system::{self, FileError, Replacement, Stat},
 };
@@ -127,7 +127,7 @@ fn hash(bytes: &mut impl Read, size: u64, like: FileDigest) -> io::Result<(u64, 
         FileDigest::Blake3(_) => {
             let mut hasher = blake3::Hasher::new();
             let total = feed(bytes, |part| _ = hasher.update(part))?;
-            (total, FileDigest::Blake3(Digest::from_bytes(*hasher.finalize().as_bytes())))
+            (total, FileDigest::Blake3(FileHash::from_bytes(*hasher.finalize().as_bytes())))
         }
     })
 }
@@ -157,7 +157,7 @@ mod tests {
             assert_eq!(hash(&mut &b"hello\n"[..], 6, digest).expect("memory reads"), (6, digest));
             assert_ne!(hash(&mut &b"hellp\n"[..], 6, digest).expect("memory reads").1, digest);
         }
-        let blake3 = FileDigest::Blake3(Digest::of(b"hello\n"));
+        let blake3 = FileDigest::Blake3(FileHash::of(b"hello\n"));
         assert_eq!(hash(&mut &b"hello\n"[..], 6, blake3).expect("memory reads"), (6, blake3));
     }
 

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     artifact::{Access, Build, Record, RunId},
-    graph::{Failure, FailureKind},
+    failure::{Failure, FailureKind},
     system,
 };
 

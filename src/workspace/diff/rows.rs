@@ -13,8 +13,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     artifact::Store,
-    graph::{Failure, FailureKind},
-    hash::Digest,
+    failure::{Failure, FailureKind},
+    id::BlobId,
     mix::Selection,
     row::{self, Message, Role, Sample},
     samples::SampleIndex,
@@ -69,7 +69,7 @@ pub(super) struct RowSet {
 /// Where texts are.
 enum Texts {
     /// In blobs: for each candidate its chunk and its number there; for each chunk its blob and its index.
-    Build { store: Store, places: Vec<(u32, u32)>, chunks: Vec<(Digest, Digest)> },
+    Build { store: Store, places: Vec<(u32, u32)>, chunks: Vec<(BlobId, BlobId)> },
     /// In a file: where each line begins.
     File { path: PathBuf, starts: Vec<u64> },
 }
@@ -77,7 +77,7 @@ enum Texts {
 impl RowSet {
     /// The rows of a build, out of the cache; fails, in words, if it no longer has them.
     pub(super) fn of_build(store: Store, manifest: &BuildManifest) -> Result<Self, String> {
-        let get = |digest: &Digest| store.peek(digest).map_err(|miss| miss.to_string());
+        let get = |digest: &BlobId| store.peek(digest).map_err(|miss| miss.to_string());
         let (mut candidates, mut places, mut chunks) = (Vec::new(), Vec::new(), Vec::new());
         for (number, source) in manifest.sources.iter().enumerate() {
             let selection: Selection =
@@ -85,7 +85,7 @@ impl RowSet {
             for (i, chunk) in source.chunks.iter().enumerate().take(selection.chunks()) {
                 let index = SampleIndex::decode(&get(&chunk.index)?).map_err(|error| error.to_string())?;
                 let file = source.files.get(chunk.file as usize).map_or("", |file| file.path.as_str());
-                let place = xxh3_64(format!("{}\0{file}\0", source.repo).as_bytes());
+                let place = xxh3_64(format!("{}\0{file}\0", source.origin.name()).as_bytes());
                 for sample in selection.samples(i) {
                     let at = sample as usize;
                     let (Some(hash), Some(prompt), Some(row)) =
@@ -169,7 +169,7 @@ impl RowSet {
             Texts::Build { store, places, chunks } => {
                 let (chunk, sample) = places[key.candidate as usize];
                 let (written, index) = &chunks[chunk as usize];
-                let get = |digest: &Digest| store.peek(digest).map_err(|miss| lost(miss.to_string()));
+                let get = |digest: &BlobId| store.peek(digest).map_err(|miss| lost(miss.to_string()));
                 let index = SampleIndex::decode(&get(index)?).map_err(|error| lost(error.to_string()))?;
                 let blob = get(written)?;
                 let open =

@@ -12,7 +12,6 @@ use serde_json::value::RawValue;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
-    Side,
     lineage::{At, Lineage, RejectAt, ending},
     locate::Located,
     source_row::{SourcePlace, SourceText, Sources},
@@ -22,8 +21,9 @@ use crate::{
     config::{Filter, SplitMethod},
     decode::Encoding,
     driver::{QuarantinePlace, quarantine_line},
-    graph::{Failure, FailureKind},
+    failure::{Failure, FailureKind},
     mix::arrange::{order_key, split_rank, split_threshold},
+    outputs::{OutputKind, Side},
     quality::{Language, ScoreColumn},
     row::Reason,
     samples::SampleIndex,
@@ -39,7 +39,7 @@ pub struct Origin {
     /// The line, from 1, in the file as it was built.
     pub line: u64,
     /// Which of the recipe's files it is.
-    pub side: Side,
+    pub side: OutputKind,
     /// The recipe's name.
     pub recipe: String,
     /// The recipe's path.
@@ -156,12 +156,12 @@ impl Workspace {
         }
         let sources = Sources::new(self, &record, &located.lineage);
         let mut origin = match located.side {
-            Side::Quarantine => {
+            OutputKind::Quarantine => {
                 let rejects = located.lineage.quarantined()?;
                 let at = rejects.get(built as usize - 1).ok_or_else(|| located.lineage.lost("a reject is missing"))?;
                 reject_origin(&located, at, &sources)?
             }
-            side => row_origin(&located, side, built, &sources)?,
+            OutputKind::Rows(side) => row_origin(&located, side, built, &sources)?,
         };
         if let Some(Ok(row)) = row.map(|row| RawValue::from_string(String::from_utf8_lossy(&row).into_owned())) {
             origin.row = row;
@@ -194,7 +194,7 @@ impl Workspace {
 impl Located {
     /// The line of the file as it was built that has this content; of several the nearest.
     fn find(&self, row: &[u8], line: u64) -> Result<u64, WorkspaceError> {
-        let lines = if self.side == Side::Quarantine { self.rejects_like(row)? } else { self.rows_like(row)? };
+        let lines = if self.side == OutputKind::Quarantine { self.rejects_like(row)? } else { self.rows_like(row)? };
         lines.into_iter().min_by_key(|found| found.abs_diff(line)).ok_or_else(|| {
             let name = &self.name;
             let message = format!("tell where line {line} of `{name}` comes from: the file was changed by hand");
@@ -220,7 +220,8 @@ impl Located {
                 (0..made.chunks.len()).into_par_iter().map(in_chunk).collect::<Result<_, WorkspaceError>>()?;
             for at in found.into_iter().flatten() {
                 if let Some(number) = lineage.number(at)? {
-                    let own = lineage.lines(number)?.into_iter().filter(|(side, _)| *side == self.side);
+                    let own =
+                        lineage.lines(number)?.into_iter().filter(|(side, _)| OutputKind::Rows(*side) == self.side);
                     lines.extend(own.map(|(_, line)| line));
                 }
             }
@@ -271,7 +272,7 @@ fn row_origin(located: &Located, side: Side, line: u64, sources: &Sources<'_>) -
     Ok(Origin {
         output: located.name.clone(),
         line,
-        side,
+        side: OutputKind::Rows(side),
         recipe: lineage.manifest.name.clone(),
         path: lineage.manifest.path.clone(),
         run: lineage.run,
@@ -308,8 +309,8 @@ fn reject_origin(located: &Located, at: &RejectAt, sources: &Sources<'_>) -> Res
     let line = quarantine_line(
         &QuarantinePlace {
             source: &source.name,
-            repo: &source.repo,
-            commit: &source.commit,
+            repo: source.origin.name(),
+            commit: source.origin.commit().unwrap_or_default(),
             file: &place.file,
             place: &chunk.place,
             encoding: source.files[chunk.file as usize].encoding,
@@ -320,7 +321,7 @@ fn reject_origin(located: &Located, at: &RejectAt, sources: &Sources<'_>) -> Res
     Ok(Origin {
         output: located.name.clone(),
         line: at.line,
-        side: Side::Quarantine,
+        side: OutputKind::Quarantine,
         recipe: lineage.manifest.name.clone(),
         path: lineage.manifest.path.clone(),
         run: lineage.run,

@@ -7,15 +7,15 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    Side,
     back::{Passed, Rejected, passed},
     lineage::{At, Lineage},
     source_row::{SourcePlace, SourceText, Sources},
 };
 use crate::{
     artifact::{Access, RunId},
-    graph::{Failure, FailureKind},
+    failure::{Failure, FailureKind},
     mix::select::{ChunkScores, stopped_by},
+    outputs::OutputKind,
     system,
     workspace::{MadeSource, Workspace, WorkspaceError},
 };
@@ -96,7 +96,7 @@ pub struct OutputLine {
     /// The line, from 1.
     pub line: u64,
     /// Which of the recipe's files it is.
-    pub side: Side,
+    pub side: OutputKind,
 }
 
 /// The row that deduplication kept instead.
@@ -121,10 +121,10 @@ impl Workspace {
             .filter(|(_, build)| system::exists(&self.root().join(&build.path)))
             .map(|(run, build)| Ok(Lineage::new(self.manifest_in(&record, build)?, *run, self.store(&record))))
             .collect::<Result<_, WorkspaceError>>()?;
-        let is_meant = |made: &MadeSource| made.repo == source || made.name == source;
+        let is_meant = |made: &MadeSource| made.origin.name() == source || made.name == source;
         let sources = || lineages.iter().flat_map(|lineage| lineage.manifest.sources.iter());
         if !sources().any(is_meant) {
-            let mut known: Vec<&str> = sources().map(|made| made.repo.as_str()).collect();
+            let mut known: Vec<&str> = sources().map(|made| made.origin.name()).collect();
             known.sort_unstable();
             known.dedup();
             let failure = Failure::new(FailureKind::Config, format!("find the source `{source}` in what was built"));
@@ -160,7 +160,9 @@ impl Workspace {
     fn file_of(&self, lineages: &[Lineage], source: &str, file: &str) -> Result<String, WorkspaceError> {
         let mut known: Vec<&str> = Vec::new();
         for lineage in lineages {
-            for made in lineage.manifest.sources.iter().filter(|made| made.repo == source || made.name == source) {
+            for made in
+                lineage.manifest.sources.iter().filter(|made| made.origin.name() == source || made.name == source)
+            {
                 known.extend(made.files.iter().map(|file| file.path.as_str()));
                 known.extend(unread(lineage, made));
             }
@@ -185,7 +187,7 @@ impl Workspace {
 
 /// The files of a source that a build did not get to.
 fn unread<'l>(lineage: &'l Lineage, made: &'l MadeSource) -> impl Iterator<Item = &'l str> {
-    let path = |name: &'l str| name.strip_prefix("file ")?.strip_suffix(made.repo.as_str())?.strip_suffix(" of ");
+    let path = |name: &'l str| name.strip_prefix("file ")?.strip_suffix(made.origin.name())?.strip_suffix(" of ");
     lineage.manifest.leaves.entries().iter().filter_map(move |entry| path(&entry.name))
 }
 
@@ -208,8 +210,8 @@ fn fate(lineage: &Lineage, source: usize, file: &str, row: u64) -> Result<Option
             made.files.iter().any(|known| known.path == file) || unread(lineage, made).any(|path| path == file);
         let place = SourcePlace {
             source: made.name.clone(),
-            repo: made.repo.clone(),
-            commit: made.commit.clone(),
+            repo: made.origin.name().to_owned(),
+            commit: made.origin.commit().unwrap_or_default().to_owned(),
             license: made.license.clone(),
             file: file.to_owned(),
             row,
@@ -231,7 +233,10 @@ fn fate(lineage: &Lineage, source: usize, file: &str, row: u64) -> Result<Option
         let reject = Rejected { reason: stored.reject.reason, detail: stored.reject.detail.clone() };
         let is_it = |at: &&super::lineage::RejectAt| (at.source, at.chunk, at.number) == (source, chunk, number);
         let at = lineage.quarantined()?.iter().find(is_it).map_or(0, |at| at.line);
-        return Ok(Some((place, Fate::Rejected { reject, quarantine: output_line(lineage, Side::Quarantine, at) })));
+        return Ok(Some((
+            place,
+            Fate::Rejected { reject, quarantine: output_line(lineage, OutputKind::Quarantine, at) },
+        )));
     }
     let index = lineage.index(source, chunk)?;
     let sample = index.row.iter().position(|row| *row == within);
@@ -240,7 +245,7 @@ fn fate(lineage: &Lineage, source: usize, file: &str, row: u64) -> Result<Option
         Some(number) => {
             let lines = lineage.lines(number)?;
             let lines: Vec<OutputLine> =
-                lines.into_iter().map(|(side, line)| output_line(lineage, side, line)).collect();
+                lines.into_iter().map(|(side, line)| output_line(lineage, OutputKind::Rows(side), line)).collect();
             if lines.is_empty() {
                 let gives = lineage.manifest.summary.sources.get(source).map_or(0, |source| source.rows);
                 Fate::NotChosen { kept: made.kept, gives }
@@ -277,13 +282,7 @@ fn filtered(lineage: &Lineage, source: usize, chunk: usize, sample: usize) -> Re
     Ok(Fate::Filtered { by: passed(&made.filters[stopped.filter], scores, sample, &made.field), twin })
 }
 
-fn output_line(lineage: &Lineage, side: Side, line: u64) -> OutputLine {
-    let suffix = match side {
-        Side::Train => "_train.jsonl",
-        Side::Validation => "_val.jsonl",
-        Side::Quarantine => ".jsonl",
-    };
-    let is_it = |name: &str| name.ends_with(suffix) && name.starts_with("quarantine/") == (side == Side::Quarantine);
-    let file = lineage.manifest.files.iter().find(|file| is_it(&file.name));
+fn output_line(lineage: &Lineage, side: OutputKind, line: u64) -> OutputLine {
+    let file = lineage.manifest.files.iter().find(|file| OutputKind::of(&file.name) == Some(side));
     OutputLine { output: file.map_or_else(String::new, |file| file.name.clone()), line, side }
 }

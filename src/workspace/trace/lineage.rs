@@ -7,16 +7,15 @@ use std::sync::{Arc, OnceLock};
 use crate::{
     artifact::{Miss, RunId, Store},
     driver,
-    graph::{Failure, FailureKind},
-    hash::Digest,
+    failure::{Failure, FailureKind},
+    id::BlobId,
     mix::Selection,
+    outputs::Side,
     quality::ScoreColumn,
     row,
     samples::SampleIndex,
     workspace::{WorkspaceError, manifest::BuildManifest},
 };
-
-use super::Side;
 
 /// A sample of a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +65,7 @@ impl Lineage {
         Failure::new(FailureKind::Cache, message).hint(format!("`datac build --force {path}` makes it anew")).into()
     }
 
-    fn blob(&self, digest: &Digest) -> Lost<Arc<Vec<u8>>> {
+    fn blob(&self, digest: &BlobId) -> Lost<Arc<Vec<u8>>> {
         let gone = |miss: Miss| self.lost(format!("artifact {}: {}", miss.digest.short(), miss.reason));
         self.store.peek(digest).map_err(gone)
     }
@@ -74,8 +73,8 @@ impl Lineage {
     /// The rows of a side in their order, as numbers of kept samples.
     pub(super) fn order(&self, side: Side) -> Lost<&[u32]> {
         let (slot, digest) = match side {
+            Side::Train => (&self.train, &self.manifest.train),
             Side::Validation => (&self.held_out, &self.manifest.held_out),
-            _ => (&self.train, &self.manifest.train),
         };
         if let Some(order) = slot.get() {
             return Ok(order);
@@ -180,7 +179,7 @@ impl Lineage {
     /// Where a kept sample stands: side and line, from 1.
     pub(super) fn lines(&self, number: u32) -> Lost<Vec<(Side, u64)>> {
         let mut found = Vec::new();
-        for side in [Side::Train, Side::Validation] {
+        for side in Side::ALL {
             let order = self.order(side)?.iter().zip(1..);
             found.extend(order.filter(|(row, _)| **row == number).map(|(_, line)| (side, line)));
         }

@@ -5,12 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use super::{Side, lineage::Lineage};
+use super::lineage::Lineage;
 use crate::{
     artifact::{Build, FreshRecipe, OutputFile, Record, RunId},
     driver::files,
-    graph::{Failure, FailureKind},
-    hash::Digest,
+    failure::{Failure, FailureKind},
+    id::FileHash,
+    outputs::{self, OutputKind, Side},
     row::SampleKind,
     system,
     workspace::{FileState, Workspace, WorkspaceError},
@@ -25,7 +26,7 @@ pub(in crate::workspace) struct Located {
     /// Where it is, or was.
     pub(super) path: PathBuf,
     /// Which of the recipe's files it is.
-    pub(super) side: Side,
+    pub(super) side: OutputKind,
     /// Its rows as it was written.
     pub(super) rows: u64,
     /// Its state against that build.
@@ -53,7 +54,7 @@ impl Workspace {
         let mut recipes: Vec<(String, FreshRecipe)> = record.recipes()?.into_iter().collect();
         // A renamed recipe leaves an entry behind: one that is there comes first.
         recipes.sort_by_cached_key(|(path, _)| (!system::exists(&self.root().join(path)), path.clone()));
-        let is_file = target.ends_with(".jsonl");
+        let is_file = outputs::looks_like_output(target);
         let places = [self.root().join(target), PathBuf::from(target), self.output_dir.join(target)];
         let path = places.into_iter().find(|path| is_file && system::exists(path) && !system::is_dir(path));
         let recipe = if is_file || path.is_some() {
@@ -69,7 +70,7 @@ impl Workspace {
             }
         };
         let is_meant = |path: &str, output: &OutputFile| match &recipe {
-            Some(recipe) => recipe == path && output.name.ends_with("_train.jsonl"),
+            Some(recipe) => recipe == path && OutputKind::of(&output.name) == Some(OutputKind::Rows(Side::Train)),
             None => {
                 let bare = !target.contains('/') && output.name.rsplit('/').next() == Some(target);
                 bare || Path::new(target).ends_with(&output.name)
@@ -135,7 +136,7 @@ impl Workspace {
         path: PathBuf,
         run: RunId,
         build: &Build,
-        digest: Digest,
+        digest: FileHash,
         state: FileState,
         name: Option<&str>,
     ) -> Result<Located, WorkspaceError> {
@@ -149,11 +150,7 @@ impl Workspace {
         let Some(file) = found.cloned() else {
             return Err(Lineage::new(manifest, run, self.store(record)).lost("its build wrote no such file"));
         };
-        let side = match &file.name {
-            name if name.starts_with("quarantine/") => Side::Quarantine,
-            name if name.ends_with("_val.jsonl") => Side::Validation,
-            _ => Side::Train,
-        };
+        let side = OutputKind::of(&file.name).unwrap_or(OutputKind::Rows(Side::Train));
         let latest = record.latest_build(&build.path)?;
         let is_older = latest.is_some_and(|(_, latest)| latest.manifest != build.manifest);
         let lineage = Lineage::new(manifest, run, self.store(record));
@@ -169,10 +166,8 @@ impl Located {
 
     /// The answer that was kept beside the sample of a line, if the file is as it was built.
     pub(in crate::workspace) fn answer(&self, line: u64) -> Result<Option<String>, WorkspaceError> {
-        if self.state != FileState::Same || self.side == Side::Quarantine {
-            return Ok(None);
-        }
-        let order = self.lineage.order(self.side)?;
+        let (FileState::Same, OutputKind::Rows(side)) = (self.state, self.side) else { return Ok(None) };
+        let order = self.lineage.order(side)?;
         let Some(number) = line.checked_sub(1).and_then(|line| order.get(line as usize)) else { return Ok(None) };
         let at = self.lineage.at(*number)?;
         Ok(self.lineage.index(at.source, at.chunk)?.answer.get(at.sample).cloned().flatten())

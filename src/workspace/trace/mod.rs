@@ -10,9 +10,6 @@ mod locate;
 mod rows;
 mod source_row;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 pub use back::{FileAsBuilt, Mixed, Origin, Passed, Rejected, Split};
 pub use forward::{Fate, FateOf, Journey, OutputLine, Twin};
 pub(super) use locate::Located;
@@ -20,30 +17,7 @@ pub use rows::{OutputRow, OutputRows};
 pub use source_row::{SourcePlace, SourceText};
 
 use super::WorkspaceError;
-use crate::graph::{Failure, FailureKind};
-
-/// Which of a recipe's files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Side {
-    /// The rows to train on.
-    Train,
-    /// The rows held out.
-    Validation,
-    /// The rows that could not be used.
-    Quarantine,
-}
-
-impl Side {
-    /// The word that is printed.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Validation => "validation",
-            Self::Quarantine => "quarantine",
-        }
-    }
-}
+use crate::failure::{Failure, FailureKind};
 
 /// Splits `FILE:NUMBER`; the file may have colons of its own.
 pub fn split_place(place: &str) -> Result<(&str, u64), WorkspaceError> {

@@ -7,10 +7,11 @@ use std::{
     sync::Arc,
 };
 
-use super::{Side, lineage::Lineage, locate::Located, source_row::SourcePlace};
+use super::{lineage::Lineage, locate::Located, source_row::SourcePlace};
 use crate::{
     artifact::Access,
-    graph::{Failure, FailureKind},
+    failure::{Failure, FailureKind},
+    outputs::OutputKind,
     system::{self, FileError},
     workspace::{FileState, Workspace, WorkspaceError},
 };
@@ -59,25 +60,29 @@ impl Workspace {
         }
         let reader = BufReader::with_capacity(1 << 20, system::open(&path)?);
         let mut numbered = Vec::new();
-        let order = if side == Side::Quarantine {
-            for at in lineage.quarantined()? {
-                let row = lineage.manifest.sources[at.source].chunks[at.chunk].rejected[at.number].0;
-                numbered.push((at.source as u32, at.chunk as u32, row));
+        let order = match side {
+            OutputKind::Quarantine => {
+                for at in lineage.quarantined()? {
+                    let row = lineage.manifest.sources[at.source].chunks[at.chunk].rejected[at.number].0;
+                    numbered.push((at.source as u32, at.chunk as u32, row));
+                }
+                (0..numbered.len() as u32).collect()
             }
-            (0..numbered.len() as u32).collect()
-        } else {
-            for (source, made) in lineage.manifest.sources.iter().enumerate() {
-                let selection = lineage.selection(source)?;
-                for chunk in 0..made.chunks.len() {
-                    let index = lineage.index(source, chunk)?;
-                    let row = |sample: u32| index.row.get(sample as usize).copied();
-                    for sample in selection.samples(chunk) {
-                        let row = row(sample).ok_or_else(|| lineage.lost("a selection does not match its chunks"))?;
-                        numbered.push((source as u32, chunk as u32, row));
+            OutputKind::Rows(side) => {
+                for (source, made) in lineage.manifest.sources.iter().enumerate() {
+                    let selection = lineage.selection(source)?;
+                    for chunk in 0..made.chunks.len() {
+                        let index = lineage.index(source, chunk)?;
+                        let row = |sample: u32| index.row.get(sample as usize).copied();
+                        for sample in selection.samples(chunk) {
+                            let row =
+                                row(sample).ok_or_else(|| lineage.lost("a selection does not match its chunks"))?;
+                            numbered.push((source as u32, chunk as u32, row));
+                        }
                     }
                 }
+                lineage.order(side)?.to_vec()
             }
-            lineage.order(side)?.to_vec()
         };
         Ok(OutputRows { path, reader, line: 0, order, numbered, places: Arc::new(lineage) })
     }

@@ -9,6 +9,7 @@ use super::lineage::Lineage;
 use crate::{
     artifact::{Record, Run},
     decode::{self, Encoding, Input},
+    graph::FileOrigin,
     source::{Bytes, Hub, sample::SampleHub},
     system,
     workspace::{
@@ -42,8 +43,8 @@ impl SourcePlace {
     pub(super) fn new(source: &MadeSource, chunk: &MadeChunk, row: u32) -> Self {
         Self {
             source: source.name.clone(),
-            repo: source.repo.clone(),
-            commit: source.commit.clone(),
+            repo: source.origin.name().to_owned(),
+            commit: source.origin.commit().unwrap_or_default().to_owned(),
             license: source.license.clone(),
             file: source.files.get(chunk.file as usize).map_or_else(String::new, |file| file.path.clone()),
             row: chunk.place.first_row + u64::from(row),
@@ -96,13 +97,16 @@ impl<'w> Sources<'w> {
             .source_file(chunk.file)
             .zip(source.files.get(chunk.file as usize))
             .ok_or("the build did not note the file")?;
-        let input = if file.is_local {
-            let path = self.workspace.root().join(&file.file.path);
-            Input::File(system::open(&path).map_err(|error| error.to_string())?)
-        } else {
-            match self.hub()?.open(&file.repo, &file.commit, &file.file).map_err(|error| error.to_string())? {
-                Bytes::Static(bytes) => Input::Static(bytes),
-                Bytes::File(file, _) => Input::File(file),
+        let input = match &file.origin {
+            FileOrigin::Local { .. } => {
+                let path = self.workspace.root().join(&file.path);
+                Input::File(system::open(&path).map_err(|error| error.to_string())?)
+            }
+            FileOrigin::Hub { repo, commit } => {
+                match self.hub()?.open(repo, commit, &file.remote()).map_err(|error| error.to_string())? {
+                    Bytes::Static(bytes) => Input::Static(bytes),
+                    Bytes::File(file, _) => Input::File(file),
+                }
             }
         };
         let shape = (from.encoding, from.header.as_slice().into());

@@ -14,7 +14,8 @@ use std::{
 
 use self::{look::Look, notices::Notices};
 use super::{BuildOptions, BuildReport, KeptPlan, Workspace, WorkspaceError};
-use crate::driver::Event;
+
+use crate::event::Event;
 
 /// How to watch.
 pub struct WatchOptions {

@@ -2,7 +2,6 @@
 
 use std::{fs, path::Path, thread};
 
-use datac::hash::Digest;
 use rusqlite::Connection;
 
 use super::small;
@@ -10,6 +9,8 @@ use crate::{
     harm::{Blob, delete, flip, truncate},
     space::{Space, assert_same, copy, entry, ran, recipe, rows},
 };
+
+use datac::id::BlobId;
 
 /// Puts the cache back as it was.
 fn restore(space: &Space, backup: &Path) {
@@ -27,7 +28,7 @@ fn any_damaged_blob_is_made_again() {
     let blobs = space.blobs();
     assert!(blobs.len() > 10, "{}", blobs.len());
     let built = |path| space.workspace().latest_build(path).unwrap().unwrap().1.manifest;
-    let manifests: Vec<Digest> =
+    let manifests: Vec<BlobId> =
         ["config/sft/general.yaml", "config/dpo/safety.yaml"].into_iter().filter_map(built).collect();
     let ways: [(&str, fn(&Blob)); 3] = [("flipped", flip), ("truncated", truncate), ("deleted", delete)];
     for blob in &blobs {

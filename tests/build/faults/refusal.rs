@@ -11,8 +11,8 @@ use std::{
 };
 
 use datac::{
-    driver::Event,
-    graph::FailureKind,
+    event::Event,
+    failure::FailureKind,
     system,
     workspace::{BuildOptions, Settings, Workspace},
 };

@@ -1,0 +1,51 @@
+//! Why something could not be done: one type for every layer, put in words and exit codes by the command.
+
+use std::fmt;
+
+/// Says why a recipe cannot be built, or a command cannot be carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Failure {
+    /// The kind of fault; decides the exit code.
+    pub kind: FailureKind,
+    /// What happened, completing "failed to …".
+    pub message: String,
+    /// What the user can do about it.
+    pub hint: Option<String>,
+}
+
+/// Sorts failures by what the caller can do about them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FailureKind {
+    /// A step went wrong: a file that cannot be decoded or written.
+    Action,
+    /// The recipe asks for what its source does not have.
+    Config,
+    /// A source is unavailable.
+    Source,
+    /// The lock does not allow it.
+    Lock,
+    /// More rows were rejected than the recipe allows.
+    Policy,
+    /// The cache is damaged and rebuilding did not repair it.
+    Cache,
+    /// The build was interrupted.
+    Interrupted,
+}
+
+impl Failure {
+    /// Makes a failure without a hint.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hint: None }
+    }
+
+    /// Returns this failure with a hint.
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}

@@ -1,0 +1,229 @@
+//! The files that a recipe writes: their sides, their names in the output folder, and what is known of one.
+//!
+//! Whatever knows a suffix or a folder of outputs goes through here, so that another side is a change to this file.
+
+use std::{borrow::Cow, path::Path};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::id::FileHash;
+
+/// The folder of quarantine files within the output folder.
+pub const QUARANTINE: &str = "quarantine";
+
+/// The extension of every output.
+const EXTENSION: &str = ".jsonl";
+
+/// One of the files that a recipe's rows are divided among.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Side {
+    /// The rows to train on.
+    Train,
+    /// The rows held out.
+    Validation,
+}
+
+/// A value for each side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct BySide<T> {
+    /// The value for the rows to train on.
+    pub train: T,
+    /// The value for the rows held out.
+    pub validation: T,
+}
+
+/// Says what an output holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum OutputKind {
+    /// The rows of one side.
+    Rows(Side),
+    /// The rows that could not be used.
+    Quarantine,
+}
+
+/// The outputs of one recipe, by the stem that their names begin with: `<phase>_<file stem>`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OutputSet {
+    stem: String,
+}
+
+/// An output as it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FileMeta {
+    /// BLAKE3 of the file's bytes.
+    pub digest: FileHash,
+    /// The file's size in bytes.
+    pub bytes: u64,
+    /// The number of rows in the file.
+    pub rows: u64,
+}
+
+/// An output as it was written, with its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedFile {
+    /// The name within the output folder, such as `quarantine/sft_general.jsonl`.
+    pub name: String,
+    /// What was written.
+    pub meta: FileMeta,
+}
+
+impl Side {
+    /// Every side, in the order in which files are named and written.
+    pub const ALL: [Self; 2] = [Self::Train, Self::Validation];
+
+    /// Returns the word that is printed.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Validation => "validation",
+        }
+    }
+
+    /// Returns what the name of this side's file ends with, before the extension.
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Train => "_train",
+            Self::Validation => "_val",
+        }
+    }
+}
+
+impl<T> BySide<T> {
+    /// Makes a value for each side.
+    pub fn new(mut make: impl FnMut(Side) -> T) -> Self {
+        Self { train: make(Side::Train), validation: make(Side::Validation) }
+    }
+
+    /// Returns the value of one side.
+    pub fn get(&self, side: Side) -> &T {
+        match side {
+            Side::Train => &self.train,
+            Side::Validation => &self.validation,
+        }
+    }
+
+    /// Returns each side with its value, in the order of [`Side::ALL`].
+    pub fn iter(&self) -> impl Iterator<Item = (Side, &T)> {
+        Side::ALL.into_iter().map(|side| (side, self.get(side)))
+    }
+
+    /// Returns the values in the order of [`Side::ALL`].
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        self.iter().map(|(_, value)| value)
+    }
+}
+
+impl OutputKind {
+    /// Every kind of output, in the order in which files are named and listed.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Side::ALL.into_iter().map(Self::Rows).chain([Self::Quarantine])
+    }
+
+    /// Returns the kind of the output with this name in the output folder.
+    pub fn of(name: &str) -> Option<Self> {
+        OutputSet::parse(name).map(|(_, kind)| kind)
+    }
+
+    /// Returns the word that is printed.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Rows(side) => side.word(),
+            Self::Quarantine => QUARANTINE,
+        }
+    }
+}
+
+/// The word as text.
+impl Serialize for OutputKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
+    }
+}
+
+impl JsonSchema for OutputKind {
+    fn schema_name() -> Cow<'static, str> {
+        "OutputKind".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let words: Vec<&str> = Self::all().map(Self::word).collect();
+        json_schema!({ "type": "string", "enum": words, "description": "Says what an output holds." })
+    }
+}
+
+impl OutputSet {
+    /// Names the outputs that begin with `stem`.
+    pub fn new(stem: impl Into<String>) -> Self {
+        Self { stem: stem.into() }
+    }
+
+    /// Reads the name of an output in the output folder; `None` if no recipe writes a file of such a name.
+    pub fn parse(name: &str) -> Option<(Self, OutputKind)> {
+        let bare = name.strip_suffix(EXTENSION)?;
+        if let Some(stem) = bare.strip_prefix(QUARANTINE).and_then(|rest| rest.strip_prefix('/')) {
+            return Some((Self::new(stem), OutputKind::Quarantine));
+        }
+        let side = |side: Side| Some((Self::new(bare.strip_suffix(side.suffix())?), OutputKind::Rows(side)));
+        Side::ALL.into_iter().find_map(side)
+    }
+
+    /// Returns the stem that the names begin with.
+    pub fn stem(&self) -> &str {
+        &self.stem
+    }
+
+    /// Returns the name of one output in the output folder.
+    pub fn name(&self, kind: OutputKind) -> String {
+        let stem = &self.stem;
+        match kind {
+            OutputKind::Rows(side) => format!("{stem}{}{EXTENSION}", side.suffix()),
+            OutputKind::Quarantine => format!("{QUARANTINE}/{stem}{EXTENSION}"),
+        }
+    }
+
+    /// Returns the names of all outputs in the output folder: the sides in order, then the quarantine file.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        OutputKind::all().map(|kind| self.name(kind))
+    }
+
+    /// Returns the names of the files that hold rows for a trainer.
+    pub fn row_names(&self) -> impl Iterator<Item = String> {
+        Side::ALL.into_iter().map(|side| self.name(OutputKind::Rows(side)))
+    }
+
+    /// Whether the file at `path`, whatever folder it is in, has the name of one of these outputs.
+    pub fn has(&self, path: &Path) -> bool {
+        let is_it = |name: String| path.file_name() == Path::new(&name).file_name();
+        self.names().any(is_it)
+    }
+}
+
+/// Whether a file of the output folder holds rejects.
+pub fn is_quarantine(name: &str) -> bool {
+    OutputKind::of(name) == Some(OutputKind::Quarantine)
+}
+
+/// Whether what a user typed names an output rather than a recipe.
+pub fn looks_like_output(text: &str) -> bool {
+    text.ends_with(EXTENSION)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back() {
+        let set = OutputSet::new("sft_a_train");
+        let names: Vec<String> = set.names().collect();
+        assert_eq!(names, ["sft_a_train_train.jsonl", "sft_a_train_val.jsonl", "quarantine/sft_a_train.jsonl"]);
+        for (name, kind) in names.iter().zip(OutputKind::all()) {
+            assert_eq!(OutputSet::parse(name), Some((set.clone(), kind)));
+            assert!(set.has(&Path::new("dataset").join(name)));
+        }
+        assert_eq!(OutputSet::parse("sft_a.jsonl"), None);
+        assert_eq!(OutputSet::parse("sft_a_train.json"), None);
+        assert!(!OutputSet::new("sft_a").has(Path::new("sft_a_train_val.jsonl")));
+    }
+}
