@@ -1,7 +1,7 @@
 //! datac compiles dataset recipes into train and validation files, and rebuilds only what changed.
 //!
-//! This is what the `datac` command is made of. A program that builds data itself, or reads what was built, begins with
-//! a [`Workspace`]: a folder with recipes below `config/`. Everything here works without the command; nothing is printed.
+//! This is the library behind the `datac` command. A program that builds datasets, or reads built ones, starts with a
+//! [`Workspace`]: a folder with recipes below `config/`. The library works without the command and prints nothing.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -9,7 +9,7 @@
 //!
 //! use datac::{BuildOptions, Event, Settings, State, Workspace};
 //!
-//! // A workspace with one recipe, over the small sample of datasets that the library carries: no network.
+//! // A workspace with one recipe that reads the bundled sample data, so no network is needed.
 //! let folder = tempfile::tempdir()?;
 //! std::fs::create_dir_all(folder.path().join("config/sft"))?;
 //! std::fs::write(
@@ -28,7 +28,7 @@
 //! let seen = wrote.clone();
 //! let workspace = Workspace::open(Settings {
 //!     hub: Some("sample".into()),
-//!     // Told of everything that happens, from whichever thread it happens on.
+//!     // Receives every event, on the thread where it happens.
 //!     observer: Arc::new(move |event| {
 //!         if let Event::Wrote { path, .. } = event {
 //!             seen.lock().expect("no one panics with it").push(path);
@@ -37,30 +37,30 @@
 //!     ..Settings::new(folder.path())
 //! });
 //!
-//! // What would be built, and why: writes nothing and needs no network.
+//! // Which recipes would be built, and why. This writes nothing and needs no network.
 //! let status = workspace.status(&[])?;
 //! assert_eq!(status.recipes[0].state, State::New);
 //!
-//! // What is not fresh is built; the second time nothing is.
+//! // Build out-of-date recipes; the second time there is nothing to do.
 //! let report = workspace.build(&[], &BuildOptions::default())?;
 //! assert!(report.failure().is_none());
 //! assert_eq!(wrote.lock().expect("no one panics with it").len(), 3);
 //! assert!(workspace.build(&[], &BuildOptions::default())?.actions.is_empty());
 //! assert_eq!(workspace.status(&[])?.recipes[0].state, State::Fresh);
 //!
-//! // The rows, each with the place it comes from.
+//! // Read the rows, each with its origin.
 //! for row in workspace.rows("sft/general")?.take(2) {
 //!     let row = row?;
 //!     assert_eq!(row.origin.repo, "tatsu-lab/alpaca");
 //!     println!("{} is row {} of {}", row.line, row.origin.row, row.origin.file);
 //! }
 //!
-//! // One row in full: filters with its scores, its side of the split, its place in the mixture.
+//! // Trace one row: its filters and scores, its side of the split, its position in the mixture.
 //! let origin = workspace.trace("sft_general_train.jsonl", 1)?;
 //! assert_eq!(origin.filters[0].filter, "length");
 //! assert!(origin.filters[0].score.as_u64() >= Some(20));
 //!
-//! // And where a row of a source went.
+//! // Trace a source row to the outputs.
 //! let place = &origin.source;
 //! let journey = workspace.trace_source(&place.repo, &place.file, place.row)?;
 //! assert_eq!(journey.fates[0].path, "config/sft/general.yaml");
@@ -68,7 +68,7 @@
 //! # }
 //! ```
 //!
-//! A recipe that cannot be built is no error of [`Workspace::build`]: the report says what became of each.
+//! [`Workspace::build`] does not return an error for a recipe that cannot be built; the report has a result per recipe.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -89,11 +89,11 @@
 //! # }
 //! ```
 //!
-//! # What can be relied on
+//! # Stability
 //!
-//! What stands at the root of the crate, and what it is made of in [`workspace`]. [`convert`], [`row`] and [`config`] are
-//! for those who write converters. The other modules are datac's own parts, public for its tests and for the curious;
-//! they may change in any release.
+//! The items at the root of the crate are stable, as are the types in [`workspace`] that they use. [`convert`], [`row`] and
+//! [`config`] are for authors of converters. The other modules are internal; they are public for tests and may change in any
+//! release.
 
 pub mod artifact;
 pub mod cli;

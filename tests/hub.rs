@@ -425,13 +425,13 @@ fn missing_things_are_named() {
     for repo in ["acme/none", "acme/secret"] {
         assert_eq!(
             fails(&anyone, repo, None),
-            format!("find dataset `{repo}` on {url}: there is none, or it is private: set HF_TOKEN")
+            format!("find dataset `{repo}` on {url}: not found, or private (set HF_TOKEN)")
         );
     }
     assert_eq!(fails(&known, "acme/none", None), format!("find dataset `acme/none` on {url}"));
     assert_eq!(fails(&known, "acme/demo", Some("v9")), "find revision `v9` of `acme/demo`");
     assert_eq!(fails(&anyone, "acme/demo", Some("..")), "find revision `..` of `acme/demo`");
-    assert_eq!(fails(&refused, "acme/demo", None), "read `acme/demo`: the token was refused");
+    assert_eq!(fails(&refused, "acme/demo", None), "read `acme/demo`: the token was rejected");
     assert!(fails(&anyone, "../api", None).starts_with("find dataset `../api`"));
     let secret = known.listing("acme/secret");
     assert_eq!(known.read(&secret, "a").expect("readable"), b"1");
@@ -439,7 +439,7 @@ fn missing_things_are_named() {
     for client in [&anyone, &known] {
         let listing = client.listing("acme/g");
         let error = client.read(&listing, "a").expect_err("gated");
-        assert_eq!(error.to_string(), "read `acme/g`: its owner grants access on request");
+        assert_eq!(error.to_string(), "read `acme/g`: access must be requested from its owner");
     }
     assert_eq!(granted.read(&granted.listing("acme/g"), "a").expect("granted"), b"2");
 
@@ -480,9 +480,9 @@ fn offline_serves_the_store_and_asks_nobody() {
     let offline = Client::with(&server.url(), Setup { offline: true, store: Some(&online.store), ..Setup::default() });
     assert!(offline.read(&listing, LARGE).expect("stored") == noise(300_000));
     let error = offline.read(&listing, SMALL).expect_err("not stored").to_string();
-    assert_eq!(error, format!("read `{SMALL}` of `acme/demo` offline: not on this machine"));
+    assert_eq!(error, format!("read `{SMALL}` of `acme/demo` offline: not downloaded yet"));
     let error = offline.hub.resolve("acme/demo", None).expect_err("offline").to_string();
-    assert_eq!(error, "read the file list of `acme/demo` offline: not on this machine");
+    assert_eq!(error, "read the file list of `acme/demo` offline: not downloaded yet");
     assert_eq!(server.log().len(), asked);
 }
 

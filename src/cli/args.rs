@@ -1,4 +1,4 @@
-//! What can be typed.
+//! The command line: commands and global options.
 
 use std::path::PathBuf;
 
@@ -19,18 +19,18 @@ use crate::system;
     after_help = "\
 Environment:
   DATAC_HUB, DATAC_OFFLINE, DATAC_DIRECTORY, DATAC_CACHE_DIR, DATAC_OUTPUT_DIR,
-  DATAC_COLOR, DATAC_JOBS, DATAC_LOCKED   stand in for the options so called
-  DATAC_CACHE_GC, _MAX_SIZE, _MAX_AGE     as `datac cache gc --help` says
-  HF_TOKEN, HF_ENDPOINT, HF_HOME          as the Hub's own tools read them
+  DATAC_COLOR, DATAC_JOBS, DATAC_LOCKED   defaults for the options of that name
+  DATAC_CACHE_GC, _MAX_SIZE, _MAX_AGE     see `datac cache gc --help`
+  HF_TOKEN, HF_ENDPOINT, HF_HOME          as in the Hub's own tools
 
 Exit codes:
-    0  done, or fresh                     5  too many rejects, or no row left
-    1  failed, or stale with --check      6  cache damaged beyond repair
-    2  wrong usage, or a broken recipe    9  locked by another datac (--no-wait)
-    3  a source is not to be had         70  a bug in datac
-    4  datac.lock does not allow it     130  interrupted
+    0  success, or up to date             5  too many rejects, or no rows left
+    1  failed, or --check: out of date    6  cache damaged beyond repair
+    2  usage error, or invalid recipe     9  locked by another datac (--no-wait)
+    3  source unavailable                70  a bug in datac
+    4  forbidden by datac.lock          130  interrupted
 
-Without the network: datac build --hub sample"
+To try datac without network: datac build --hub sample"
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -43,7 +43,7 @@ pub(super) struct Arguments {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct Global {
-    /// The workspace: recipes lie below its `config/`
+    /// The workspace, with recipes below its `config/`
     #[arg(
         short = 'C',
         long = "directory",
@@ -80,7 +80,7 @@ pub(super) struct Global {
 }
 
 // No doc comments on its values: they would make every help text the long one.
-/// When to use colour.
+/// Policy for coloured output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Color {
     Auto,
@@ -90,51 +90,51 @@ pub(super) enum Color {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Begin a workspace: recipes, a Makefile, a CI workflow
+    /// Create a workspace: recipes, a Makefile, a CI workflow
     Init(init::Options),
-    /// Write a new recipe, with comments
+    /// Create a commented recipe
     New(new::Options),
-    /// Build what is not fresh
+    /// Build out-of-date recipes
     Build(build::Options),
-    /// Build again on every save
+    /// Rebuild on every save
     Watch(watch::Options),
-    /// Show what is stale, and why; starts no work
+    /// Show what is out of date and why (read-only)
     Status(status::Options),
-    /// Explain why an output would be built or not, or why it was
+    /// Explain why an output is out of date, or why it was built
     Why(why::Options),
     /// Pin sources in datac.lock
     Lock(lock::Options),
-    /// Download what builds need, and nothing else
+    /// Download the sources that builds need
     Fetch(fetch::Options),
-    /// Show what was built when, and what changed between two runs
+    /// Show past builds, and what changed between two of them
     Log(log::Options),
     /// Show which rows differ from an earlier build
     Diff(diff::Options),
-    /// List recipes, sources or outputs, a line each
+    /// List recipes, sources or outputs, one per line
     Ls(ls::Options),
-    /// Draw how sources, recipes and outputs hang together
+    /// Draw the graph of sources, recipes and outputs
     Graph(graph::Options),
-    /// Tell where a row of an output comes from, or where a row of a source went
+    /// Trace an output row to its source, or a source row to the outputs
     Trace(trace::Options),
-    /// Show rows of an output, laid out to be read
+    /// Pretty-print rows of an output
     Show(show::Options),
-    /// Measure outputs: rows, lengths, turns, prompts that come again, shares
+    /// Show output statistics: rows, lengths, turns, repeated prompts, shares
     Stats(stats::Options),
-    /// Show what the cache takes, and tidy it
+    /// Inspect and clean up the cache
     Cache(cache::Options),
     /// Remove the outputs that datac wrote
     Clean(clean::Options),
-    /// Check recipes by their text alone: no source, no cache, no network
+    /// Check recipes without reading any data
     Validate(validate::Options),
-    /// Explain a code, with a wrong example and a right one
+    /// Explain a code, with examples
     Explain(explain::Options),
-    /// Look for what could be wrong with cache, lock, token, hub, clock and disk
+    /// Diagnose problems with cache, lock, token, hub, clock and disk
     Doctor(doctor::Options),
-    /// Print completions for a shell
+    /// Print shell completions
     Completions(completions::Options),
-    /// Print a manual page, or write all of them
+    /// Print the man page, or write all of them
     Man(man::Options),
-    /// Print the JSON Schema of what is printed as JSON, of recipes and datac.lock
+    /// Print JSON Schemas of JSON output, recipes and datac.lock
     Schema(schema::Options),
 }
 
@@ -160,8 +160,9 @@ pub(super) fn check_environment() -> Result<(), (String, String)> {
     for name in system::env_names("DATAC_") {
         if !VARIABLES.contains(&name.as_str()) {
             let nearest = VARIABLES.iter().min_by_key(|known| strsim::damerau_levenshtein(known, &name));
-            let hint = nearest.map_or_else(String::new, |nearest| format!("did you mean `{nearest}`? or unset it"));
-            return Err((format!("use the environment variable `{name}`: datac has none of that name"), hint));
+            let hint =
+                nearest.map_or_else(String::new, |nearest| format!("did you mean `{nearest}`? otherwise unset it"));
+            return Err((format!("use the environment variable `{name}`: datac has no such variable"), hint));
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! `datac build`: builds, then prints what came of it.
+//! `datac build`: builds recipes and prints a report.
 
 use std::{path::Path, sync::Arc};
 
@@ -29,23 +29,23 @@ use clap::Args;
 Examples:
   datac build                     all recipes below config/
   datac build sft/general dpo     a recipe and a folder of recipes, by name
-  datac build --hub sample        from the binary's own sample: no network
-  datac build --check             for CI: exit 1 if something is not fresh")]
+  datac build --hub sample        from the bundled sample data: no network
+  datac build --check             for CI: exit 1 if anything is out of date")]
 pub(super) struct Options {
-    /// Recipes: names, globs, files, folders, outputs, source:ID, converter:NAME, state:WORD; `+x` with what x needs,
-    /// `x+` with what needs x [default: all below config/]
+    /// Recipes: names, globs, files, folders, outputs, source:ID, converter:NAME, state:WORD; `+x` adds what x
+    /// depends on, `x+` what depends on x [default: all below config/]
     #[arg(value_name = "SELECTOR")]
     pub(super) selectors: Vec<String>,
-    /// Say what would be done, and do nothing
+    /// Show what would be done, without doing it
     #[arg(short = 'n', long)]
     pub(super) dry_run: bool,
-    /// Write nothing; exit 1 if something is not fresh
+    /// Write nothing; exit 1 if anything is out of date
     #[arg(long, conflicts_with = "dry_run")]
     pub(super) check: bool,
-    /// Build again whatever the cache holds
+    /// Rebuild everything, ignoring the cache
     #[arg(long)]
     pub(super) force: bool,
-    /// Threads [default: one a core; under make -j, one a token]
+    /// Threads [default: one per core; under make -j, one per job slot]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "DATAC_JOBS", hide_env = true)]
     pub(super) jobs: Option<u16>,
     /// Fail rather than change datac.lock
@@ -54,16 +54,16 @@ pub(super) struct Options {
     /// Fail rather than wait for another datac
     #[arg(long)]
     pub(super) no_wait: bool,
-    /// Go on with the other recipes when one fails (the default)
+    /// Continue with other recipes when one fails (the default)
     #[arg(short, long, overrides_with = "fail_fast")]
     pub(super) keep_going: bool,
-    /// Start nothing more once a recipe has failed
+    /// Start no more work once a recipe has failed
     #[arg(long)]
     pub(super) fail_fast: bool,
     /// Print one JSON document to stdout
     #[arg(long)]
     pub(super) json: bool,
-    /// What becomes of the cache afterwards.
+    /// Cache cleanup after the build.
     #[command(flatten)]
     pub(super) keep: cache::Keep,
     /// Options for make, ninja and other programs.
@@ -75,7 +75,7 @@ impl Content for BuildReport {
     const SCHEMA: &'static str = "datac.build/1";
 }
 
-/// What it prints as JSON.
+/// Schemas of the JSON documents that this command prints.
 pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<BuildReport>()];
 
 pub(super) fn run(
@@ -163,7 +163,7 @@ fn built_or_seen(
     (code, Some(report))
 }
 
-/// `--dry-run` and `--check`: the same looks as `status`.
+/// Runs `--dry-run` and `--check`, which look at recipes as `status` does.
 fn look(workspace: &Workspace, options: &Options, screen: &Screen, listener: &Listener) -> u8 {
     let assessment = match workspace.status(&options.selectors) {
         Ok(assessment) => assessment,
@@ -224,7 +224,7 @@ fn print(report: &BuildReport, wrote: Wrote, workspace: &Workspace, screen: &Scr
     }
 }
 
-/// The files that were written, in the order of recipes.
+/// Prints the files that were written, in the order of recipes.
 fn files(recipes: &[&RecipeReport], mut wrote: Wrote, workspace: &Workspace, screen: &Screen) {
     let say = |path: &str, (count, size): (u64, u64)| {
         let detail = format!("{FAINT}({}, {}){FAINT:#}", counted_rows(count), bytes(size));
@@ -240,13 +240,13 @@ fn files(recipes: &[&RecipeReport], mut wrote: Wrote, workspace: &Workspace, scr
     wrote.iter().for_each(|(path, size)| say(path, *size));
 }
 
-/// A path as people in the workspace would type it.
+/// Returns a path as people in the workspace would type it.
 fn shown(workspace: &Workspace, path: &Path) -> String {
     let path = path.strip_prefix(workspace.root()).unwrap_or(path);
     path.strip_prefix(".").unwrap_or(path).display().to_string()
 }
 
-/// The closing table: a line a recipe.
+/// Returns the closing table: a line a recipe.
 fn table(recipes: &[&RecipeReport], screen: &Screen) -> String {
     let is_narrow = screen.width() < 76;
     let mut table = Table::new();
@@ -284,7 +284,7 @@ fn table(recipes: &[&RecipeReport], screen: &Screen) -> String {
     table.trim_fmt()
 }
 
-/// Asked and realised shares of recipes that mix several sources.
+/// Prints requested and actual shares of recipes that mix several sources.
 fn mixtures(recipes: &[(&RecipeReport, &Summary)], screen: &Screen) {
     for (recipe, summary) in recipes.iter().filter(|(_, summary)| summary.sources.len() > 1) {
         screen.say(&format!("mixture of {}", recipe.before.name));
@@ -304,7 +304,7 @@ fn mixtures(recipes: &[(&RecipeReport, &Summary)], screen: &Screen) {
     }
 }
 
-/// What filters let through, and rejects by reason.
+/// Lists how many rows each filter kept, and rejects by reason.
 fn passed_and_rejected(recipes: &[(&RecipeReport, &Summary)], workspace: &Workspace, screen: &Screen) {
     for (recipe, summary) in recipes {
         for source in &summary.sources {
@@ -339,7 +339,7 @@ fn passed_and_rejected(recipes: &[(&RecipeReport, &Summary)], workspace: &Worksp
     }
 }
 
-/// Everything that kept recipes from being built.
+/// Prints the failures that kept recipes from being built.
 pub(super) fn failures(report: &BuildReport, workspace: &Workspace, screen: &Screen) {
     for recipe in &report.recipes {
         errors::problems(&recipe.before.problems, workspace, screen);
@@ -351,7 +351,7 @@ pub(super) fn failures(report: &BuildReport, workspace: &Workspace, screen: &Scr
     errors::point_to_pages(problems.map(|problem| problem.code), screen);
 }
 
-/// The last line: how many recipes came to what, in how long, and what ran.
+/// Prints the last line: the number of recipes per result, the elapsed time, and the actions that ran.
 fn closing(report: &BuildReport, screen: &Screen) {
     let count = |test: &dyn Fn(&RecipeReport) -> bool| report.recipes.iter().filter(|recipe| test(recipe)).count();
     let failed = count(&is_failed);
@@ -367,7 +367,7 @@ fn closing(report: &BuildReport, screen: &Screen) {
     screen.say_wrapped(&format!("{} in {} {FAINT}({ran}){FAINT:#}", parts.join(", "), duration(report.elapsed_ms)), 2);
 }
 
-/// How many actions of each stage ran.
+/// Lists how many actions of each stage ran.
 pub(super) fn ran(report: &BuildReport) -> String {
     const STAGES: [&str; 7] = ["scan", "convert", "score", "select", "arrange", "output", "quarantine"];
     let ran: Vec<String> = STAGES
@@ -377,7 +377,7 @@ pub(super) fn ran(report: &BuildReport) -> String {
     if ran.is_empty() { "no action".to_owned() } else { ran.join(", ") }
 }
 
-/// Whether a recipe was not fresh, or something of it was written.
+/// Returns whether a recipe was not fresh, or something of it was written.
 pub(super) fn is_touched(recipe: &RecipeReport) -> bool {
     recipe.before.state != State::Fresh || !recipe.written.is_empty()
 }

@@ -1,4 +1,4 @@
-//! `datac cache`: where it is, what it takes, and what of it is of no use.
+//! `datac cache`: location, size, garbage collection and verification of the cache.
 
 use std::{path::Path, time::Duration};
 
@@ -21,26 +21,26 @@ use crate::{
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  datac cache dir            where it is
-  datac cache size           what takes how much, and what is of use
-  datac cache gc             remove what no recipe has used for a month
-  datac cache gc --max-age 0 --dry-run     what no current recipe needs
-  datac cache verify         check every byte, remove what is damaged")]
+  datac cache dir            print its location
+  datac cache size           size of each part, and how much is in use
+  datac cache gc             evict entries unused for 30 days
+  datac cache gc --max-age 0 --dry-run     list what no recipe uses
+  datac cache verify         check every byte, remove damaged entries")]
 pub(super) struct Options {
-    /// What to do with it
+    /// The operation
     #[command(subcommand)]
     command: CacheCommand,
 }
 
 #[derive(Debug, Subcommand)]
 enum CacheCommand {
-    /// Print the folder of the cache
+    /// Print the cache folder
     Dir,
-    /// Show how much each part of the cache takes
+    /// Show the size of each part of the cache
     Size(SizeOptions),
-    /// Remove what no current recipe reaches, by age and by size
+    /// Evict entries that no recipe uses, by age and size
     Gc(GcOptions),
-    /// Check every byte of the cache, and remove what is damaged
+    /// Check every byte of the cache and remove damaged entries
     Verify(VerifyOptions),
 }
 
@@ -55,20 +55,20 @@ struct SizeOptions {
 /// Options of `cache gc`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-What a recipe below config/ stands on stays, and so do downloads that datac.lock
-pins, whatever the bounds. `datac build` does the same after it has built
-something, once a day or when the cache may have outgrown its size; it is
-switched off by `--no-gc` or DATAC_CACHE_GC=off. DATAC_CACHE_MAX_SIZE and
-DATAC_CACHE_MAX_AGE stand in for the options, here and there.
+Entries that recipes below config/ use and downloads that datac.lock pins are
+always kept. `datac build` also evicts after it has built something, once a day
+or when the cache may have exceeded its size; `--no-gc` or DATAC_CACHE_GC=off
+turns this off. DATAC_CACHE_MAX_SIZE and DATAC_CACHE_MAX_AGE set the defaults of
+the options for both commands.
 
 Examples:
   datac cache gc                        30 days and 10 GB
-  datac cache gc --max-size 2GB         the oldest of what is of no use first
-  datac cache gc --max-age 0            all that no current recipe reaches")]
+  datac cache gc --max-size 2GB         least recently used entries first
+  datac cache gc --max-age 0            everything that no recipe uses")]
 struct GcOptions {
     #[command(flatten)]
     bounds: Bounds,
-    /// Say what would be removed, and remove nothing
+    /// Show what would be removed, without removing it
     #[arg(short = 'n', long)]
     dry_run: bool,
     /// Print one JSON document to stdout
@@ -79,12 +79,12 @@ struct GcOptions {
 /// Options of `cache verify`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Artifacts and downloads are read again and compared with their digests, entries
-of the record with their seals. What is damaged is removed; the build that needs
-it makes it again, or downloads it again.
+Artifacts and downloads are reread and compared with their digests, and entries
+of the record with their checksums. Damaged entries are removed; the next build
+that needs one rebuilds it or downloads it again.
 
-Exit codes: 0 all is sound, 1 damage was found and removed, 6 damage was found
-that cannot be removed.
+Exit codes: 0 all intact, 1 damage was found and removed, 6 damage was found that
+cannot be removed.
 
 Examples:
   datac cache verify
@@ -95,28 +95,28 @@ struct VerifyOptions {
     json: bool,
 }
 
-/// How much the cache may hold of what no current recipe reaches.
+/// Limits for cache entries that no current recipe uses.
 #[derive(Args, Clone, Debug)]
 struct Bounds {
-    /// The size above which the oldest of it goes: 10GB, 500MB, 2GiB [default: 10GB]
+    /// Evict the least recently used above this size: 10GB, 500MB, 2GiB [default: 10GB]
     #[arg(long, value_name = "SIZE", env = "DATAC_CACHE_MAX_SIZE", hide_env = true, value_parser = size)]
     max_size: Option<u64>,
-    /// How long something may be of no use: 30d, 12h, 2w, 0 [default: 30d]
+    /// Keep unused entries this long: 30d, 12h, 2w, 0 [default: 30d]
     #[arg(long, value_name = "AGE", env = "DATAC_CACHE_MAX_AGE", hide_env = true, value_parser = age)]
     max_age: Option<Duration>,
 }
 
-/// What `build` does about the cache.
+/// Cache cleanup after a build.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Keep {
-    /// Leave the cache to grow
+    /// Skip cache cleanup
     #[arg(long)]
     no_gc: bool,
 }
 
 impl Keep {
-    /// The bounds to keep the cache within, as the environment has them; `None`: it is left to grow. Or what is wrong with
-    /// the environment, with a hint.
+    /// Returns the bounds to keep the cache within, as the environment has them; `None`: it is left to grow. Or what is
+    /// wrong with the environment, with a hint.
     pub(super) fn bounds(&self) -> Result<Option<CacheBounds>, (String, String)> {
         let max_size = variable("DATAC_CACHE_MAX_SIZE", size)?;
         let max_age = variable("DATAC_CACHE_MAX_AGE", age)?;
@@ -125,7 +125,7 @@ impl Keep {
     }
 }
 
-/// What an environment variable says, if it is set.
+/// Reads an environment variable, if it is set.
 fn variable<T>(name: &str, read: fn(&str) -> Result<T, String>) -> Result<Option<T>, (String, String)> {
     let Some(text) = system::env(name) else { return Ok(None) };
     read(&text)
@@ -150,12 +150,12 @@ impl Content for Verified {
     const SCHEMA: &'static str = "datac.cache.verify/1";
 }
 
-/// What it prints as JSON.
+/// Schemas of the JSON documents that this command prints.
 pub(super) const SCHEMAS: &[schema::Named] =
     &[schema::of::<CacheSize>(), schema::of::<Collected>(), schema::of::<Verified>()];
 
 impl Options {
-    /// Whether it takes a while, and a person watches.
+    /// Returns whether it takes a while, and a person watches.
     pub(super) fn is_watched(&self) -> bool {
         matches!(&self.command, CacheCommand::Verify(options) if !options.json)
     }
@@ -212,11 +212,11 @@ fn printed(text: String, screen: &Screen) -> u8 {
 fn size_text(size: &CacheSize, columns: Option<usize>) -> String {
     let mut out = String::new();
     if size.count == 0 {
-        out.push_str(&format!("{} holds nothing yet\n", from_here(&size.dir)));
+        out.push_str(&format!("{} is empty\n", from_here(&size.dir)));
     } else {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(["", "count", "size", "unreached"]);
+        table.set_header(["", "count", "size", "unused"]);
         let mut line = |name: &str, count: u64, size: u64, unreached: u64| {
             let unreached = if unreached == 0 { "-".to_owned() } else { bytes(unreached) };
             table.add_row([name.to_owned(), rows(count), bytes(size), unreached].map(Cell::new));
@@ -232,11 +232,11 @@ fn size_text(size: &CacheSize, columns: Option<usize>) -> String {
         table.trim_fmt().lines().for_each(|line| out.push_str(&format!("{}\n", line.trim_end())));
     }
     for stranger in &size.strangers {
-        let text = format!("{FAINT}note: {} is not of datac's making, and is left alone{FAINT:#}", from_here(stranger));
+        let text = format!("{FAINT}note: {} was not created by datac and is left alone{FAINT:#}", from_here(stranger));
         out.push_str(&format!("{}\n", wrapped(&text, 0, 6, columns)));
     }
     if size.unreached_count > 0 {
-        let next = format!("{HINT}next:{HINT:#} datac cache gc removes what has not been of use for long");
+        let next = format!("{HINT}next:{HINT:#} datac cache gc evicts entries that have been unused for long");
         out.push_str(&format!("{}\n", wrapped(&next, 0, 6, columns)));
     }
     out
@@ -250,7 +250,7 @@ fn print_collected(collected: &Collected, screen: &Screen) {
         screen.say_wrapped(&format!("{VERB}{verb}{VERB:#} {}", counted(*removed, word)), 13);
     }
     let left = format!("{} of {}", bytes(collected.after_bytes), bytes(collected.max_bytes));
-    let reached = format!("{FAINT}(current recipes reach {}){FAINT:#}", bytes(collected.reached_bytes));
+    let reached = format!("{FAINT}(current recipes use {}){FAINT:#}", bytes(collected.reached_bytes));
     let (would, style) = match (collected.dry_run, collected.after_bytes > collected.max_bytes) {
         (true, true) => ("would hold", WARN),
         (true, false) => ("would hold", GOOD),
@@ -271,13 +271,13 @@ fn print_verified(verified: &Verified, screen: &Screen) {
         };
         let used_by = match &damaged.used_by[..] {
             [] => String::new(),
-            users => format!(", of {}", users.join(", ")),
+            users => format!(", used by {}", users.join(", ")),
         };
         match &damaged.stuck {
             None => screen.say_wrapped(&format!("{WARN}damaged{WARN:#}  {name}{used_by}: {}; removed", damaged.how), 9),
             Some(why) => {
-                let hint = "remove it by hand, or remove the cache folder and build again";
-                screen.error(&format!("mend {name}{used_by} ({}): {why}", damaged.how), Some(hint));
+                let hint = "delete it manually, or delete the cache folder and rebuild";
+                screen.error(&format!("remove damaged {name}{used_by} ({}): {why}", damaged.how), Some(hint));
             }
         }
     }
@@ -293,36 +293,36 @@ fn print_verified(verified: &Verified, screen: &Screen) {
     );
     let took = format!("{FAINT}({}){FAINT:#}", duration(verified.elapsed_ms));
     match verified.damaged.len() {
-        0 => screen.say_wrapped(&format!("the cache is {GOOD}sound{GOOD:#}: {read} {took}"), 2),
+        0 => screen.say_wrapped(&format!("the cache is {GOOD}intact{GOOD:#}: {read} {took}"), 2),
         count => {
             let text = format!("{WARN}{count} damaged{WARN:#} in {read} {took}");
             screen.say_wrapped(&text, 2);
-            let next = "datac build makes again what it needs, datac build\u{a0}--force all of it";
+            let next = "datac build rebuilds what it needs; datac build\u{a0}--force rebuilds everything";
             screen.say_wrapped(&format!("{HINT}next:{HINT:#} {next}"), 6);
         }
     }
 }
 
-/// A path as people in the current folder would type it.
+/// Returns a path relative to the current folder, where possible.
 pub(super) fn from_here(path: &Path) -> String {
     let here = system::current_dir().unwrap_or_default();
     path.strip_prefix(here).or_else(|_| path.strip_prefix(".")).unwrap_or(path).display().to_string()
 }
 
-/// A digest for people: its first eight digits.
+/// Shortens a digest to its first eight digits.
 fn short(digest: &str) -> &str {
     let hex = digest.rsplit('-').next().unwrap_or(digest);
     hex.get(..8).unwrap_or(hex)
 }
 
-/// The line that a build prints when it has removed something.
+/// Formats the line that a build prints after it has evicted entries.
 pub(super) fn in_short(collected: &Collected) -> String {
     let removed = Removed { count: collected.count(), bytes: collected.bytes() };
-    let text = format!("{} from the cache, of no use to a current recipe", counted(removed, "file"));
+    let text = format!("{}, from the cache", counted(removed, "unused file"));
     format!("{VERB}     Removed{VERB:#} {text} {FAINT}(--no-gc keeps them){FAINT:#}")
 }
 
-/// `12 artifacts, 3.4 MB`.
+/// Formats a count and a size: `12 artifacts, 3.4 MB`.
 fn counted(removed: Removed, word: &str) -> String {
     let plural = if removed.count == 1 { "" } else { "s" };
     format!("{} {word}{plural}, {}", rows(removed.count), bytes(removed.bytes))
@@ -346,14 +346,14 @@ fn size(text: &str) -> Result<u64, String> {
         ("gib", 1 << 30),
         ("tib", 1 << 40),
     ];
-    scaled(text, UNITS).ok_or_else(|| "a size is written as 10GB, 500MB or 2GiB".to_owned())
+    scaled(text, UNITS).ok_or_else(|| "write a size as 10GB, 500MB or 2GiB".to_owned())
 }
 
 /// Reads an age: `30d`, `12h`, `2w`, `0`.
 fn age(text: &str) -> Result<Duration, String> {
     const UNITS: &[(&str, u64)] = &[("s", 1), ("m", 60), ("h", 3600), ("d", 24 * 3600), ("w", 7 * 24 * 3600)];
     let seconds = if text.trim() == "0" { Some(0) } else { scaled(text, UNITS) };
-    seconds.map(Duration::from_secs).ok_or_else(|| "an age is written as 30d, 12h, 2w or 0".to_owned())
+    seconds.map(Duration::from_secs).ok_or_else(|| "write an age as 30d, 12h, 2w or 0".to_owned())
 }
 
 /// Reads whether something is on.
@@ -361,11 +361,11 @@ fn switch(text: &str) -> Result<bool, String> {
     match text.trim().to_ascii_lowercase().as_str() {
         "on" | "true" | "yes" | "y" | "t" | "1" => Ok(true),
         "off" | "false" | "no" | "n" | "f" | "0" => Ok(false),
-        _ => Err("it is `on` or `off`".to_owned()),
+        _ => Err("use `on` or `off`".to_owned()),
     }
 }
 
-/// A number with a unit, in whole units of one.
+/// Returns a number with a unit, in whole units of one.
 fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());

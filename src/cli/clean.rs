@@ -1,4 +1,4 @@
-//! `datac clean`: removes what datac wrote.
+//! `datac clean`: removes outputs and the cache.
 
 use super::{
     cache::from_here,
@@ -12,24 +12,24 @@ use clap::Args;
 /// Options of `clean`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-An output goes only if its bytes are those of a build; one that was changed by
-hand is kept and named. Files that datac did not make are never removed.
+An output is only removed if its bytes are those of a build; outputs edited by
+hand are kept and listed. Files that datac did not create are never removed.
 
 Examples:
-  datac clean                  all outputs, and those of recipes that are gone
-  datac clean sft/general -n   what would go of one recipe
-  datac clean --cache          the cache too; the next build starts from nothing")]
+  datac clean                  all outputs, including those of deleted recipes
+  datac clean sft/general -n   what would be removed for one recipe
+  datac clean --cache          the cache too; the next build starts from scratch")]
 pub(super) struct Options {
-    /// Recipes, named as for `build` [default: all, and those that are gone]
+    /// Recipes, as for `build` [default: all, including deleted recipes]
     #[arg(value_name = "SELECTOR")]
     selectors: Vec<String>,
-    /// Say what would be removed, and remove nothing
+    /// Show what would be removed, without removing it
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Remove the cache, too
+    /// Also remove the cache
     #[arg(long)]
     cache: bool,
-    /// Remove outputs, too, that were changed by hand
+    /// Also remove outputs that were edited by hand
     #[arg(long)]
     force: bool,
     /// Print one JSON document to stdout
@@ -41,7 +41,7 @@ impl Content for Cleaned {
     const SCHEMA: &'static str = "datac.clean/1";
 }
 
-/// What it prints as JSON.
+/// Schemas of the JSON documents that this command prints.
 pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Cleaned>()];
 
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
@@ -67,15 +67,15 @@ fn print(cleaned: &Cleaned, workspace: &Workspace, screen: &Screen) {
     if let Some(cache) = &cleaned.cache {
         let size = format!("{FAINT}({} files, {}){FAINT:#}", rows(cache.files), bytes(cache.bytes));
         match cache.files {
-            0 => screen.say_wrapped(&format!("there is no cache at {}", from_here(&cache.dir)), 2),
+            0 => screen.say_wrapped(&format!("no cache at {}", from_here(&cache.dir)), 2),
             _ => screen.say_wrapped(&format!("{VERB}{verb}{VERB:#} {} {size}", from_here(&cache.dir)), 13),
         }
         for path in &cache.kept {
-            let text = format!("{WARN}        Kept{WARN:#} {}: it is not of datac's making", from_here(path));
+            let text = format!("{WARN}        Kept{WARN:#} {}: not created by datac", from_here(path));
             screen.say_wrapped(&text, 13);
         }
     }
     if cleaned.removed.is_empty() {
-        screen.say(&format!("{GOOD}no output{GOOD:#} of datac's making is there to remove"));
+        screen.say(&format!("{GOOD}no outputs{GOOD:#} to remove"));
     }
 }

@@ -1,4 +1,4 @@
-//! `datac completions`: what a shell needs to complete datac's words.
+//! `datac completions`: shell completions.
 
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
@@ -13,7 +13,7 @@ Examples:
   datac completions zsh > ~/.zfunc/_datac      with ~/.zfunc in $fpath
   datac completions fish > ~/.config/fish/completions/datac.fish")]
 pub(super) struct Options {
-    /// Which shell
+    /// The shell
     #[arg(value_name = "SHELL")]
     shell: Shell,
 }

@@ -1,4 +1,4 @@
-//! Draws problems as rustc draws its own.
+//! Renders problems in the style of rustc.
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet, renderer::DecorStyle};
 
@@ -21,7 +21,7 @@ pub fn render(problem: &Problem, text: &str, color: bool, width: usize) -> Strin
     renderer.decor_style(DecorStyle::Ascii).term_width(width.max(40)).render(&[group])
 }
 
-/// The lines it concerns, cut from the text so that drawing costs nothing in a large file.
+/// Returns the lines it concerns, cut from the text so that drawing costs nothing in a large file.
 fn snippet_of<'a>(problem: &'a Problem, text: &'a str) -> Option<Snippet<'a, annotate_snippets::Annotation<'a>>> {
     let span = problem.span.clone()?;
     // A text that changed since it was read must not be drawn with old positions.

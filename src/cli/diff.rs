@@ -1,4 +1,4 @@
-//! `datac diff`: which rows differ from an earlier build, with a few of them to look at.
+//! `datac diff`: counts the rows that differ from an earlier build, and shows a few of them.
 
 use std::borrow::Cow;
 
@@ -17,27 +17,27 @@ use crate::{
 };
 use clap::Args;
 
-/// How wide texts are laid out where no terminal says.
+/// Width of texts without a terminal.
 const USUAL_WIDTH: usize = 100;
 
-/// How many lines of a text are shown.
+/// Maximum number of lines shown per text.
 const LINES: usize = 3;
 
 /// Options of `diff`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  datac diff sft/general                       the last build against the one before it
-  datac diff sft/general --vs 3                against what stood after run 3
+  datac diff sft/general                       the latest build against the previous one
+  datac diff sft/general --vs 3                against the output after run 3
   datac diff dataset/a.jsonl --vs old.jsonl    two files, as they are on disk")]
 pub(super) struct Options {
-    /// An output file, or a recipe named as for `build`
+    /// An output file, or a recipe (as for `build`)
     #[arg(value_name = "OUTPUT")]
     pub(super) output: String,
-    /// What to compare with: a run's number, or a file [default: the build before the last]
+    /// What to compare with: a run's number, or a file [default: the previous distinct build]
     #[arg(long, value_name = "RUN|FILE")]
     pub(super) vs: Option<String>,
-    /// How many rows of each kind to show
+    /// Number of rows of each kind to show
     #[arg(short = 'n', long, value_name = "N", default_value_t = 3)]
     pub(super) rows: u16,
     /// Print one JSON document to stdout
@@ -49,7 +49,7 @@ impl Content for RowsDiff {
     const SCHEMA: &'static str = "datac.diff/1";
 }
 
-/// What it prints as JSON.
+/// Schemas of the JSON documents that this command prints.
 pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<RowsDiff>()];
 
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
@@ -74,7 +74,7 @@ fn text(diff: &RowsDiff, columns: Option<usize>) -> String {
     let differ =
         [total(|rows| rows.added), total(|rows| rows.removed), total(|rows| rows.changed), total(|rows| rows.moved)];
     if differ == [0; 4] {
-        out.push_str("the same rows\n");
+        out.push_str("no differences\n");
         return out;
     }
     out.push_str(&format!("\n{}\n", table(&diff.sources)));
@@ -139,7 +139,7 @@ fn section(out: &mut String, name: &str, all: u64, shown: usize) {
     }
 }
 
-/// A row: where it stands, what it asks, what it answers.
+/// Formats a row with its location, prompt and answer.
 fn shown(row: &DiffRow, sign: &str, width: usize) -> String {
     let parts = parts(row);
     let mut out = format!("  {sign} {FAINT}{}{FAINT:#}\n", place(row));
@@ -149,7 +149,7 @@ fn shown(row: &DiffRow, sign: &str, width: usize) -> String {
     out
 }
 
-/// What of a row changed, each part before and after; what stayed is shown once.
+/// Formats a changed row: changed parts before and after, unchanged parts once.
 fn changed(pair: &RowPair, width: usize) -> String {
     let (old, new) = (parts(&pair.old), parts(&pair.new));
     let mut out = format!("  {WARN}~{WARN:#} {FAINT}{}{FAINT:#}\n", place(&pair.new));
@@ -187,7 +187,7 @@ fn place(row: &DiffRow) -> String {
     }
 }
 
-/// Where two texts part, less a few words to read them by, in bytes.
+/// Returns the byte offset where two texts start to differ, less a few words of context.
 fn parting(one: &str, other: &str) -> usize {
     const BEFORE: usize = 40;
     let same = one.char_indices().zip(other.chars()).take_while(|((_, a), b)| a == b);
@@ -206,7 +206,7 @@ fn tail(text: &str, from: usize) -> Cow<'_, str> {
     }
 }
 
-/// The first lines of a text, behind its name.
+/// Returns the first lines of a text, behind its name.
 fn block(lead: &str, name: &str, text: &str, width: usize) -> String {
     const NAME: usize = 10;
     // Two columns are for the mark of what is left out.
@@ -229,7 +229,7 @@ fn block(lead: &str, name: &str, text: &str, width: usize) -> String {
     out
 }
 
-/// A row as people read it: who says what.
+/// Returns a row as people read it: who says what.
 fn parts(row: &DiffRow) -> Vec<(String, String)> {
     #[derive(Deserialize)]
     struct Row {

@@ -1,4 +1,4 @@
-//! `datac doctor`: what could be wrong, and what to do about it.
+//! `datac doctor`: diagnoses problems and suggests fixes.
 
 use clap::Args;
 use schemars::JsonSchema;
@@ -16,21 +16,21 @@ use crate::workspace::{Finding, Health, Workspace};
 #[command(after_help = "\
 Examples:
   datac doctor                 cache, lock, token, hub, clock, disk and machine
-  datac doctor --offline       without asking the hub
+  datac doctor --offline       without contacting the hub
 
-Exits with 1 if something keeps datac from working. The token is printed nowhere.")]
+Exits with 1 if a check fails. The token is never printed.")]
 pub(super) struct Options {
     /// Print one JSON document to stdout
     #[arg(long)]
     json: bool,
 }
 
-/// What `doctor --json` prints.
+/// The document that `doctor --json` prints.
 #[derive(Serialize, JsonSchema)]
 struct Findings {
-    /// The worst that was found.
+    /// The worst result of all checks.
     health: Health,
-    /// What was looked at, in order.
+    /// Results of the checks, in order.
     findings: Vec<Finding>,
 }
 
@@ -38,7 +38,7 @@ impl Content for Findings {
     const SCHEMA: &'static str = "datac.doctor/1";
 }
 
-/// What it prints as JSON.
+/// Schemas of the JSON documents that this command prints.
 pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Findings>()];
 
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
@@ -78,9 +78,15 @@ fn line(finding: &Finding, columns: Option<usize>) -> String {
 fn closing(findings: &[Finding]) -> String {
     let count = |health: Health| findings.iter().filter(|finding| finding.health == health).count();
     match (count(Health::Fail), count(Health::Warn)) {
-        (0, 0) => format!("{GOOD}well{GOOD:#}\n"),
-        (0, warnings) => format!("well, {WARN}{warnings} to look at{WARN:#}\n"),
-        (failed, 0) => format!("{ERROR}{failed} failed{ERROR:#}\n"),
-        (failed, warnings) => format!("{ERROR}{failed} failed{ERROR:#}, {warnings} to look at\n"),
+        (0, 0) => format!("{GOOD}all checks passed{GOOD:#}\n"),
+        (0, warnings) => format!("no check failed, {WARN}{}{WARN:#}\n", counted(warnings, "warning")),
+        (failed, 0) => format!("{ERROR}{} failed{ERROR:#}\n", counted(failed, "check")),
+        (failed, warnings) => {
+            format!("{ERROR}{} failed{ERROR:#}, {}\n", counted(failed, "check"), counted(warnings, "warning"))
+        }
     }
+}
+
+fn counted(count: usize, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }

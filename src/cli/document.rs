@@ -1,11 +1,11 @@
-//! What `--json` prints: one document on stdout, which names its schema and the version of datac.
+//! The documents that `--json` prints: one per call, on stdout, with a schema name and the version of datac.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::screen::Screen;
 
-/// What a command prints as JSON.
+/// Content of a JSON document that a command prints.
 pub(super) trait Content: Serialize + JsonSchema {
     /// The schema's name and number, `datac.status/1`; the number changes only when a reader of the old one would be
     /// misled. Fields are added without that.
@@ -14,7 +14,7 @@ pub(super) trait Content: Serialize + JsonSchema {
 
 #[derive(Serialize, JsonSchema)]
 struct Document<'a, T> {
-    /// The name of this document's schema, and its number.
+    /// Name and number of the document's schema.
     schema: &'static str,
     /// The version of datac.
     datac: &'static str,
@@ -22,18 +22,18 @@ struct Document<'a, T> {
     content: &'a T,
 }
 
-/// The document as text, with its line end.
+/// Returns the document as text, with its line end.
 pub(super) fn text<T: Content>(content: &T) -> String {
     let document = Document { schema: T::SCHEMA, datac: env!("CARGO_PKG_VERSION"), content };
     serde_json::to_string_pretty(&document).expect("what is printed is plain data") + "\n"
 }
 
-/// Prints the document.
+/// Prints `content` as one JSON document to stdout.
 pub(super) fn print<T: Content>(content: &T, screen: &Screen) {
     screen.data(&text(content));
 }
 
-/// The JSON Schema of a document.
+/// Returns the JSON Schema of a document.
 pub(super) fn schema<T: Content>() -> serde_json::Value {
     schemars::schema_for!(Document<'_, T>).to_value()
 }

@@ -1,4 +1,4 @@
-//! Errors to text, hint and exit code.
+//! Turns errors into text, hint and exit code.
 
 use super::{
     diagnostics, exit,
@@ -11,7 +11,7 @@ use crate::{
     workspace::{Workspace, WorkspaceError, asks_for_state},
 };
 
-/// Prints what kept a command from doing anything; returns the exit code.
+/// Prints the error that kept a command from running; returns the exit code.
 pub(super) fn report(error: &WorkspaceError, workspace: &Workspace, screen: &Screen) -> u8 {
     match error {
         WorkspaceError::Failure(failure) => {
@@ -24,30 +24,30 @@ pub(super) fn report(error: &WorkspaceError, workspace: &Workspace, screen: &Scr
             exit::USAGE
         }
         WorkspaceError::Locked { .. } => {
-            screen.error(&error.to_string(), Some("leave out `--no-wait` to wait for it"));
+            screen.error(&error.to_string(), Some("omit `--no-wait` to wait for it"));
             exit::LOCKED
         }
     }
 }
 
-/// Says that there is nothing to work on; returns the exit code.
+/// Reports that there is nothing to work on; returns the exit code.
 ///
-/// An error, lest `build --check` in the wrong folder pass for ever; unless a state was asked for.
+/// This is an error, so that `build --check` in the wrong folder does not pass unnoticed, unless a state was selected.
 pub(super) fn no_recipes(selectors: &[String], screen: &Screen) -> u8 {
     if let Some(states) = asks_for_state(selectors) {
         let words: Vec<&str> = states.iter().map(|state| state.word()).collect();
-        screen.say(&format!("no recipe is in the state {}", words.join(" or ")));
+        screen.say(&format!("no recipe is in state {}", words.join(" or ")));
         return exit::OK;
     }
     let (place, hint) = match selectors {
-        [] => ("`config/`".to_owned(), "`datac init` writes some to begin with; `-C DIR` names a workspace elsewhere"),
+        [] => ("`config/`".to_owned(), "`datac init` creates some; `-C DIR` selects a workspace elsewhere"),
         named => (format!("`{}`", named.join("`, `")), "a recipe is a YAML file with `metadata` and `datasets`"),
     };
     screen.error(&format!("find a recipe: there is none below {place}"), Some(hint));
     exit::USAGE
 }
 
-/// Prints a failure, of a recipe where one is named.
+/// Prints a failure, with the name of its recipe if there is one.
 pub(super) fn failed(failure: &Failure, recipe: Option<&str>, screen: &Screen) {
     let message = match recipe {
         Some(recipe) => format!("build `{recipe}`: failed to {}", failure.message),
@@ -56,7 +56,7 @@ pub(super) fn failed(failure: &Failure, recipe: Option<&str>, screen: &Screen) {
     screen.error(&message, failure.hint.as_deref());
 }
 
-/// Prints the problems of recipes, each with the line it is about.
+/// Prints the problems of recipes, each with its line.
 pub(super) fn problems(problems: &[Problem], workspace: &Workspace, screen: &Screen) {
     for problem in problems {
         // The text was read a moment ago; if it is gone, the place is printed without the line.
@@ -73,7 +73,7 @@ pub(super) fn draw(problems: &[Problem], text: &str, screen: &Screen) {
     }
 }
 
-/// Says where more is to be read about problems that were printed.
+/// Names the pages that explain the problems that were printed.
 pub(super) fn point_to_pages<'c>(codes: impl Iterator<Item = &'c str>, screen: &Screen) {
     const SHOWN: usize = 4;
     let mut told: Vec<&str> = Vec::new();
@@ -83,7 +83,7 @@ pub(super) fn point_to_pages<'c>(codes: impl Iterator<Item = &'c str>, screen: &
         }
     }
     let Some((first, more)) = told.split_first() else { return };
-    let or = if more.is_empty() { "" } else { ", or of " };
-    let (more, and) = (&more[..more.len().min(SHOWN)], if more.len() > SHOWN { ", …" } else { "" });
-    screen.say_wrapped(&format!("{FAINT}more on it: datac explain {first}{or}{}{and}{FAINT:#}", more.join(", ")), 2);
+    let (shown, and) = (&more[..more.len().min(SHOWN)], if more.len() > SHOWN { ", …" } else { "" });
+    let also = if more.is_empty() { String::new() } else { format!(" (also {}{and})", shown.join(", ")) };
+    screen.say_wrapped(&format!("{FAINT}for details: datac explain {first}{also}{FAINT:#}"), 2);
 }

@@ -1,4 +1,4 @@
-//! `--events` and `--profile`: what happens, as it happens, for programs.
+//! `--events` and `--profile`: machine-readable events of a run.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -19,7 +19,7 @@ use crate::{
     workspace::{BuildEvent, BuildReport, EVENTS_SCHEMA, EventLine, EventOutput, RecipeEnd, RecipeStatus, rfc3339},
 };
 
-/// Whoever wants to know besides people; nothing at all unless it was asked for.
+/// Writes `--events` and `--profile`; empty unless they were requested.
 #[derive(Clone, Default)]
 pub(super) struct Listener {
     log: Option<Arc<Log>>,
@@ -32,21 +32,21 @@ struct Log {
 
 #[derive(Default)]
 struct State {
-    /// Where lines go; `None` once whoever read them is gone.
+    /// Writer of event lines; `None` once the reader has gone away.
     lines: Option<Box<dyn Write + Send>>,
     profile: Option<Profile>,
     /// Stems of recipes whose files are being restored.
     restoring: BTreeSet<String>,
     /// Paths of files that were written.
     written: HashSet<String>,
-    /// Files that were downloaded, with their sizes: the last bytes are told of twice.
+    /// Downloaded files with their sizes: the last bytes are reported twice.
     downloaded: HashSet<(String, u64)>,
-    /// Recipes that came to their end.
+    /// Recipes that have finished.
     ended: HashSet<String>,
 }
 
 impl Listener {
-    /// Opens what the options name.
+    /// Opens the files that the options name.
     pub(super) fn open(options: &Plug, paths: &[String]) -> Result<Self, FileError> {
         if options.events.is_none() && options.profile.is_none() {
             return Ok(Self::default());
@@ -68,7 +68,7 @@ impl Listener {
         Ok(Self { log: Some(Arc::new(log)) })
     }
 
-    /// An observer that tells this listener before `other`.
+    /// Returns an observer that tells this listener before `other`.
     pub(super) fn before(&self, other: Observer) -> Observer {
         match self.log.clone() {
             None => other,
@@ -79,7 +79,7 @@ impl Listener {
         }
     }
 
-    /// Tells of a recipe that was only looked at.
+    /// Writes the event of a recipe that was only inspected.
     pub(super) fn planned(&self, status: &RecipeStatus) {
         if let Some(log) = &self.log {
             log.tell(BuildEvent::RecipePlanned {
@@ -90,7 +90,7 @@ impl Listener {
         }
     }
 
-    /// Tells of the end; returns the profile to write, as its path and its text.
+    /// Writes the last event, and the profile.
     pub(super) fn finish(&self, report: Option<&BuildReport>, exit: u8) -> Result<(), FileError> {
         let Some(log) = &self.log else { return Ok(()) };
         let mut counts = BTreeMap::new();
@@ -220,17 +220,17 @@ impl Log {
     }
 }
 
-/// A path without the `./` of a workspace that is the current folder.
+/// Returns a path without the `./` of a workspace that is the current folder.
 fn from_here(path: &str) -> String {
     path.strip_prefix("./").unwrap_or(path).to_owned()
 }
 
-/// Whether a file is of the recipe with this stem.
+/// Returns whether a file is of the recipe with this stem.
 fn is_of(path: &str, stem: &str) -> bool {
     OutputSet::new(stem).has(Path::new(path))
 }
 
-/// Milliseconds to the microsecond.
+/// Converts a duration to milliseconds, rounded to microseconds.
 fn ms(took: Duration) -> f64 {
     took.as_micros() as f64 / 1000.0
 }

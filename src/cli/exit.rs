@@ -2,28 +2,28 @@
 
 use crate::failure::FailureKind;
 
-/// Everything that was asked for was done, or is fresh.
+/// Success, or everything is up to date.
 pub const OK: u8 = 0;
-/// A target failed; or, with `--check` and `--exit-code`, something is stale.
+/// A recipe failed, or `--check` or `--exit-code` found something out of date.
 pub const FAILED: u8 = 1;
-/// The call or a recipe is wrong.
+/// Incorrect usage, or an invalid recipe.
 pub const USAGE: u8 = 2;
-/// A source cannot be had.
+/// A source is unavailable.
 pub const SOURCE: u8 = 3;
-/// The lock does not allow it, or bytes are not those that were locked.
+/// The lock forbids it, or a file does not match its pinned digest.
 pub const LOCK: u8 = 4;
-/// More rows were rejected than a recipe allows, or none is left.
+/// More rows were rejected than a recipe allows, or none are left.
 pub const POLICY: u8 = 5;
-/// The cache is damaged and rebuilding did not mend it.
+/// The cache is damaged and rebuilding did not repair it.
 pub const CACHE: u8 = 6;
 /// Another process holds the lock, and `--no-wait` was given.
 pub const LOCKED: u8 = 9;
 /// A bug in datac.
 pub const BUG: u8 = 70;
-/// The user stopped it.
+/// The user interrupted the process.
 pub const INTERRUPTED: u8 = 130;
 
-/// The exit code of a failure.
+/// Returns the exit code of a failure.
 pub fn of(kind: FailureKind) -> u8 {
     match kind {
         FailureKind::Action => FAILED,

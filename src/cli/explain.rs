@@ -1,4 +1,4 @@
-//! `datac explain`: what a code means, with a wrong example and a right one.
+//! `datac explain`: the meaning of a code, with a wrong example and a right one.
 
 use clap::Args;
 use schemars::JsonSchema;
@@ -15,12 +15,12 @@ use crate::config::{Page, Part, pages};
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  datac explain                every code there is
-  datac explain E0119          of a problem in a recipe
-  datac explain empty_output   of a rejected row
-  datac explain 4              of an exit code")]
+  datac explain                list all codes
+  datac explain E0119          an error in a recipe
+  datac explain empty_output   a reason for rejecting a row
+  datac explain 4              an exit code")]
 pub(super) struct Options {
-    /// A code of a problem or a rejected row, or an exit code [default: list them]
+    /// An error code, a reject code or an exit code [default: list all]
     #[arg(value_name = "CODE")]
     code: Option<String>,
     /// Print one JSON document to stdout
@@ -28,21 +28,21 @@ pub(super) struct Options {
     json: bool,
 }
 
-/// What `explain --json` prints.
+/// The document that `explain --json` prints.
 #[derive(Serialize, JsonSchema)]
 struct Pages {
-    /// The page asked for, or all.
+    /// The requested page, or all pages.
     pages: Vec<Told>,
 }
 
-/// One page of it.
+/// One page of the document.
 #[derive(Serialize, JsonSchema)]
 struct Told {
-    /// The code.
+    /// Code that the page explains.
     code: &'static str,
-    /// What it means, in one line.
+    /// Meaning of the code in one line.
     meaning: &'static str,
-    /// The page, Markdown.
+    /// Text of the page, as Markdown.
     text: &'static str,
 }
 
@@ -50,13 +50,13 @@ impl Content for Pages {
     const SCHEMA: &'static str = "datac.explain/1";
 }
 
-/// What it prints as JSON.
+/// Schemas of the JSON documents that this command prints.
 pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Pages>()];
 
-/// How the codes of exit codes begin; alone, their number will do.
+/// Prefix of the codes of exit codes; the number alone is accepted too.
 const EXIT: &str = "exit-";
 
-/// The width that prose is laid out for where there is no terminal, and the most that it is laid out for.
+/// Width of prose without a terminal, and the maximum width.
 const PROSE: usize = 80;
 const WIDEST: usize = 100;
 
@@ -91,7 +91,7 @@ fn unknown(code: &str, pages: &[Page], screen: &Screen) -> u8 {
     let nearest = pages.iter().min_by_key(|page| strsim::damerau_levenshtein(&page.code.to_lowercase(), &meant));
     let hint = match nearest {
         Some(page) if strsim::damerau_levenshtein(&page.code.to_lowercase(), &meant) <= meant.len().max(4) / 3 => {
-            format!("did you mean `{}`, {}?", page.code, page.meaning)
+            format!("did you mean `{}` ({})?", page.code, page.meaning)
         }
         _ => "`datac explain` lists all codes".to_owned(),
     };
@@ -102,7 +102,7 @@ fn unknown(code: &str, pages: &[Page], screen: &Screen) -> u8 {
 fn listed(pages: &[Page], columns: usize) -> String {
     let (problems, rest): (Vec<&Page>, Vec<&Page>) = pages.iter().partition(|page| page.code.starts_with('E'));
     let (exits, rejects): (Vec<&Page>, Vec<&Page>) = rest.into_iter().partition(|page| page.code.starts_with(EXIT));
-    let groups = [("Problems in recipes", problems), ("Rejected rows", rejects), ("Exit codes", exits)];
+    let groups = [("Errors in recipes", problems), ("Rejected rows", rejects), ("Exit codes", exits)];
     let groups = groups.iter().map(|(title, pages)| group(title, pages, columns) + "\n");
     groups.collect::<String>() + &format!("{HINT}next:{HINT:#} datac explain CODE\n")
 }

@@ -1,4 +1,4 @@
-//! `datac fetch`: downloads, and says what came and what was here.
+//! `datac fetch`: downloads sources, and lists new files and files that were already present.
 
 use super::{
     document::{self, Content},
@@ -16,10 +16,10 @@ use clap::Args;
 Afterwards `datac build --offline` needs no network.
 
 Examples:
-  datac fetch                  all that the recipes below config/ read
-  datac fetch sft --locked     of one folder, and only what datac.lock pins")]
+  datac fetch                  everything that the recipes below config/ read
+  datac fetch sft --locked     one folder, and only what datac.lock pins")]
 pub(super) struct Options {
-    /// Recipes, named as for `build` [default: all below config/]
+    /// Recipes, as for `build` [default: all below config/]
     #[arg(value_name = "SELECTOR")]
     selectors: Vec<String>,
     /// Fail rather than change datac.lock
@@ -34,11 +34,11 @@ impl Content for Fetched {
     const SCHEMA: &'static str = "datac.fetch/1";
 }
 
-/// What it prints as JSON.
+/// Schemas of the JSON documents that this command prints.
 pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Fetched>()];
 
 impl Options {
-    /// Whether a person watches.
+    /// Returns whether a person watches.
     pub(super) fn is_watched(&self) -> bool {
         !self.json
     }
@@ -81,14 +81,14 @@ fn print(fetched: &Fetched, screen: &Screen) {
     let ((new, new_text), (here, here_text)) = (counted(true), counted(false));
     let text = match (fetched.files.len(), fetched.is_remote) {
         (0, _) if fetched.failure().is_some() => return,
-        (0, _) => "nothing has to be fetched: every source is in the workspace".to_owned(),
+        (0, _) => "nothing to download: all sources are local".to_owned(),
         (_, false) => {
             let hub = &fetched.hub;
-            format!("nothing has to be fetched: the hub `{hub}` is on this machine {FAINT}({here_text}){FAINT:#}")
+            format!("nothing to download: the hub `{hub}` is on this machine {FAINT}({here_text}){FAINT:#}")
         }
-        _ if new == 0 => format!("{GOOD}all here{GOOD:#}: {here_text}"),
+        _ if new == 0 => format!("{GOOD}already downloaded{GOOD:#}: {here_text}"),
         _ if here == 0 => format!("{GOOD}fetched{GOOD:#} {new_text}"),
-        _ => format!("{GOOD}fetched{GOOD:#} {new_text}; {here_text} were here"),
+        _ => format!("{GOOD}fetched{GOOD:#} {new_text}; {here_text} already downloaded"),
     };
     screen.say_wrapped(&text, 2);
 }

@@ -1,4 +1,4 @@
-//! `datac graph`: how sources, converters, recipes and outputs hang together, as text for programs that draw.
+//! `datac graph`: the graph of sources, converters, recipes and outputs, as text for programs that draw.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,23 +19,23 @@ use crate::{
 #[command(after_help = "\
 Examples:
   datac graph                                  for a ```mermaid block
-  datac graph +sft/general --stages            a recipe with all it needs
+  datac graph +sft/general --stages            a recipe with everything it depends on
   datac graph --format dot | dot -Tsvg > graph.svg
   datac graph --format json | jq '.edges[]'")]
 pub(super) struct Options {
-    /// Recipes, named as for `build` [default: all below config/]
+    /// Recipes, as for `build` [default: all below config/]
     #[arg(value_name = "SELECTOR")]
     pub(super) selectors: Vec<String>,
-    /// How to write it
+    /// Output format
     #[arg(long, value_name = "FORMAT", default_value = "mermaid")]
     pub(super) format: Format,
-    /// Draw the stages of each recipe; JSON has them always
+    /// Draw the stages of each recipe; JSON always includes them
     #[arg(long)]
     pub(super) stages: bool,
 }
 
 // No doc comments on its values: they would make the help text the long one.
-/// How a graph is written.
+/// Output format of a graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
     Mermaid,
@@ -47,7 +47,7 @@ impl Content for Picture {
     const SCHEMA: &'static str = "datac.graph/1";
 }
 
-/// What it prints as JSON.
+/// Schemas of the JSON documents that this command prints.
 pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Picture>()];
 
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
@@ -71,16 +71,16 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
     exit::OK
 }
 
-/// A picture as it is drawn: the files of a recipe in one box, so that many recipes fit on a page.
+/// The graph as drawn: the files of a recipe share one node, so that many recipes fit on a page.
 struct Drawing<'a> {
     boxes: Vec<Shape<'a>>,
-    /// Edges between boxes.
+    /// Edges, as pairs of shape indices.
     edges: BTreeSet<(usize, usize)>,
 }
 
-/// What is drawn as one thing.
+/// A node of the drawing.
 struct Shape<'a> {
-    /// What it is called in the text: `r3`.
+    /// Identifier of the node in the output: `r3`.
     id: String,
     kind: NodeKind,
     lines: Vec<&'a str>,
@@ -236,7 +236,7 @@ impl<'a> Shape<'a> {
         }
     }
 
-    /// Takes in another file of the same recipe.
+    /// Adds another file of the same recipe.
     fn join(&mut self, node: &'a Node) {
         self.lines.push(title(node));
         if self.state == Some("fresh") {
@@ -244,7 +244,7 @@ impl<'a> Shape<'a> {
         }
     }
 
-    /// What an edge is tied to in dot, where a box of stages is none.
+    /// Returns the node that an edge of a dot graph refers to; a cluster of stages cannot be one.
     fn end(
         &self,
         pick: impl for<'s> Fn(&'s [&'a Step]) -> Option<&'s &'a Step>,
@@ -261,7 +261,7 @@ impl<'a> Shape<'a> {
     }
 }
 
-/// What is written in a box: of an output its name alone.
+/// Returns the label of a node; for outputs, only the file name.
 fn title(node: &Node) -> &str {
     match node.kind {
         NodeKind::Output => node.label.rsplit('/').next().unwrap_or(&node.label),
@@ -273,7 +273,7 @@ fn is_quarantine(node: &Node) -> bool {
     node.label.rsplit('/').nth(1) == Some(outputs::QUARANTINE)
 }
 
-/// How much of a stage is done.
+/// Describes how much of a stage is done.
 fn extent(step: &Step) -> String {
     match (step.reused, step.to_run) {
         (0, None) => "to run".to_owned(),
@@ -284,7 +284,7 @@ fn extent(step: &Step) -> String {
     }
 }
 
-/// A text between quotes of mermaid: what it would read otherwise is written as its number.
+/// Returns a text between quotes of mermaid: what it would read otherwise is written as its number.
 fn mermaid_text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -297,7 +297,7 @@ fn mermaid_text(text: &str) -> String {
     out
 }
 
-/// A text between quotes of dot.
+/// Returns a text between quotes of dot.
 fn dot_text(text: &str) -> String {
     let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     clean.replace('\\', "\\\\").replace('"', "\\\"")
@@ -309,7 +309,7 @@ struct Colours {
     text: &'static str,
 }
 
-/// The colours of a state, to be read on light pages and dark ones.
+/// Returns the colours of a state, to be read on light pages and dark ones.
 fn colours(state: &str) -> Colours {
     let (fill, line, text) = match state {
         "fresh" => ("#dff3e3", "#2e7d32", "#14361a"),

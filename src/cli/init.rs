@@ -1,4 +1,4 @@
-//! `datac init`: a workspace to begin with.
+//! `datac init`: creates a workspace.
 
 use std::path::{Path, PathBuf};
 
@@ -17,11 +17,11 @@ use crate::workspace::{InitFile, Placed, WORKFLOW, Workspace};
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  datac init                   in this folder; no file that is there is touched
+  datac init                   in the current folder; existing files are not touched
   datac init corpus            in a new folder
   datac init corpus && cd corpus && datac build --hub sample")]
 pub(super) struct Options {
-    /// The folder [default: this one]
+    /// The folder [default: the current one]
     #[arg(value_name = "DIR")]
     pub(super) folder: Option<PathBuf>,
     /// Print one JSON document to stdout
@@ -29,7 +29,7 @@ pub(super) struct Options {
     json: bool,
 }
 
-/// What `init --json` prints.
+/// The document that `init --json` prints.
 #[derive(Serialize, JsonSchema)]
 struct Begun {
     /// The workspace's files, by path.
@@ -40,10 +40,10 @@ impl Content for Begun {
     const SCHEMA: &'static str = "datac.init/1";
 }
 
-/// What it prints as JSON.
+/// Schemas of the JSON documents that this command prints.
 pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Begun>()];
 
-/// `workspace` is the one to begin.
+/// Creates the files of `workspace`.
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
     let files = match workspace.init() {
         Ok(files) => files,
@@ -61,34 +61,33 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
         }
     }
     if same > 0 {
-        let files = if same == 1 { "1 file is".to_owned() } else { format!("{same} files are") };
-        screen.say(&format!("{FAINT}{files} there already, as they would be written{FAINT:#}"));
+        let files = if same == 1 { "1 file".to_owned() } else { format!("{same} files") };
+        screen.say(&format!("{FAINT}{files} already up to date{FAINT:#}"));
     }
     if files.iter().any(|file| file.path == WORKFLOW && file.outcome == Placed::Written) {
-        let note = format!(
-            "{FAINT}note: {WORKFLOW} installs datac from github.com/OWNER/datac: put its address there{FAINT:#}"
-        );
+        let note =
+            format!("{FAINT}note: {WORKFLOW} installs datac from github.com/OWNER/datac: replace OWNER{FAINT:#}");
         screen.say_wrapped(&note, 6);
     }
     let is_here = workspace.root() == Path::new(".");
     let enter = if is_here { String::new() } else { format!("cd {} && ", word(&workspace.root().to_string_lossy())) };
     let next = format!(
-        "{HINT}next:{HINT:#} {enter}datac build --hub\u{a0}sample (without `--hub\u{a0}sample`: the real datasets)"
+        "{HINT}next:{HINT:#} {enter}datac build --hub\u{a0}sample (omit `--hub\u{a0}sample` to use the real datasets)"
     );
     screen.say_wrapped(&next, 6);
     exit::OK
 }
 
-/// A line about a file: `Wrote Makefile`.
+/// Formats the line about a file: `Wrote Makefile`.
 pub(super) fn placed(file: &InitFile) -> String {
     match file.outcome {
         Placed::Written => format!("{VERB}       Wrote{VERB:#} {}", file.path),
         Placed::Same => format!("{FAINT}        Same{FAINT:#} {}", file.path),
-        Placed::Kept => format!("{WARN}        Kept{WARN:#} {}, which was there", file.path),
+        Placed::Kept => format!("{WARN}     Skipped{WARN:#} {} (exists)", file.path),
     }
 }
 
-/// A word for a shell, in quotes where it needs them.
+/// Quotes a word for a shell, if necessary.
 pub(super) fn word(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+,@:".contains(c);
     if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }

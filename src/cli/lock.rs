@@ -1,4 +1,4 @@
-//! `datac lock`: pins sources, and says what moved.
+//! `datac lock`: pins sources, and lists changed pins.
 
 use super::{
     document::{self, Content},
@@ -12,17 +12,17 @@ use clap::Args;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  datac lock                              pin what is not pinned yet
-  datac lock --check                      for CI: exit 1 if that would change it
-  datac lock --upgrade tatsu-lab/alpaca   take the newest commit of one source")]
+  datac lock                              pin sources that are not pinned yet
+  datac lock --check                      for CI: exit 1 if datac.lock would change
+  datac lock --upgrade tatsu-lab/alpaca   move one source to its newest commit")]
 pub(super) struct Options {
-    /// Recipes whose sources are pinned, named as for `build` [default: all below config/]
+    /// Recipes whose sources to pin, as for `build` [default: all below config/]
     #[arg(value_name = "SELECTOR")]
     pub(super) selectors: Vec<String>,
     /// Write nothing; exit 1 if datac.lock would change
     #[arg(long)]
     pub(super) check: bool,
-    /// Move pins to what their revision names now; of these sources, or of all
+    /// Move the pins of these sources (or of all) to the current commit of their revision
     #[arg(long, value_name = "SOURCE", num_args = 0..)]
     pub(super) upgrade: Option<Vec<String>>,
     /// Print one JSON document to stdout
@@ -34,7 +34,7 @@ impl Content for LockReport {
     const SCHEMA: &'static str = "datac.lock.report/1";
 }
 
-/// What it prints as JSON.
+/// Schemas of the JSON documents that this command prints.
 pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<LockReport>()];
 
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
@@ -59,9 +59,9 @@ fn print(report: &LockReport, check: bool, screen: &Screen) {
     for change in &report.changes {
         let text = match (&change.old, &change.new) {
             (None, Some(new)) => format!("pinned at {}", short(new)),
-            (Some(old), Some(new)) if old == new => "other files at the same commit".to_owned(),
+            (Some(old), Some(new)) if old == new => "different files at the same commit".to_owned(),
             (Some(old), Some(new)) => format!("{} -> {}", short(old), short(new)),
-            (Some(old), None) => format!("removed, no recipe uses it (was {})", short(old)),
+            (Some(old), None) => format!("removed, not used by any recipe (was {})", short(old)),
             (None, None) => continue,
         };
         screen.say(&format!("{WARN}{}{WARN:#} {text}", change.source));
@@ -73,7 +73,7 @@ fn print(report: &LockReport, check: bool, screen: &Screen) {
             screen.say(&format!("{WARN}datac.lock{WARN:#} would change: {changes} changed, {unchanged}"));
             screen.say(&format!("{HINT}next:{HINT:#} datac lock"));
         }
-        (changes, false) => screen.say(&format!("{GOOD}datac.lock{GOOD:#} is written: {changes} changed, {unchanged}")),
+        (changes, false) => screen.say(&format!("{GOOD}datac.lock{GOOD:#} updated: {changes} changed, {unchanged}")),
     }
 }
 

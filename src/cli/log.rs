@@ -1,4 +1,4 @@
-//! `datac log`: what was built when, and what changed between two runs.
+//! `datac log`: past builds, and the differences between two of them.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -22,9 +22,9 @@ use clap::{Args, Subcommand};
     args_conflicts_with_subcommands = true,
     after_help = "\
 Examples:
-  datac log                what was built, newest first
-  datac log last           one run: what was built, from which state, why
-  datac log diff 3 last    whose files differ between two runs, and why"
+  datac log                past builds, newest first
+  datac log last           one run: what was built, the state before, and why
+  datac log diff 3 last    which files differ between two runs, and why"
 )]
 pub(super) struct Options {
     #[command(subcommand)]
@@ -32,7 +32,7 @@ pub(super) struct Options {
     /// A run by its number, or `last`
     #[arg(value_name = "RUN")]
     pub(super) run: Option<String>,
-    /// How many runs to list
+    /// Number of runs to list
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) limit: u16,
     /// Print one JSON document to stdout
@@ -40,12 +40,12 @@ pub(super) struct Options {
     pub(super) json: bool,
 }
 
-/// What else `log` can do.
+/// Subcommands of `log`.
 #[derive(Debug, Subcommand)]
 pub(super) enum LogCommand {
-    /// Compare what stood after two runs
+    /// Compare the outputs after two runs
     Diff {
-        /// The earlier run: its number, or `last`
+        /// The earlier run, by its number or `last`
         #[arg(value_name = "OLD")]
         old: String,
         /// The later run
@@ -57,10 +57,10 @@ pub(super) enum LogCommand {
     },
 }
 
-/// The runs that are remembered.
+/// The recorded runs.
 #[derive(Serialize, JsonSchema)]
 struct Runs {
-    /// Newest first.
+    /// Runs, newest first.
     runs: Vec<RunEntry>,
 }
 
@@ -76,7 +76,7 @@ impl Content for RunDiff {
     const SCHEMA: &'static str = "datac.log.diff/1";
 }
 
-/// What it prints as JSON.
+/// Schemas of the JSON documents that this command prints.
 pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Runs>(), schema::of::<RunEntry>(), schema::of::<RunDiff>()];
 
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
@@ -114,7 +114,7 @@ fn list(runs: &[RunEntry], columns: Option<usize>) -> String {
     out
 }
 
-/// `run 12  3 minutes ago  built in 80 ms`, and what ran.
+/// Formats the head of a run: `run 12, 3 minutes ago, built in 80 ms`, and the actions that ran.
 fn head(run: &RunEntry, columns: Option<usize>) -> String {
     let (style, word) = match run.outcome {
         RunOutcome::Built => (GOOD, "built"),

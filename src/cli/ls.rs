@@ -1,4 +1,4 @@
-//! `datac ls`: recipes, sources and outputs, a line each, for programs.
+//! `datac ls`: recipes, sources and outputs, one per line, for programs.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -16,7 +16,7 @@ use clap::Args;
 #[command(
     override_usage = "datac ls [OPTIONS] [recipes|sources|outputs] [SELECTOR]...",
     after_help = "\
-Columns, separated by tabs; `-` stands for what is not known or not there:
+Columns, separated by tabs; `-` means unknown or missing:
   recipes   name, state, phase, rows, bytes, sources, path
   sources   id, commit, files, bytes, recipes
   outputs   path, recipe, state, rows, bytes, BLAKE3
@@ -24,10 +24,10 @@ Columns, separated by tabs; `-` stands for what is not known or not there:
 Examples:
   datac ls                                     every recipe
   datac ls outputs state:fresh | cut -f1       files that are up to date
-  datac ls sources sft --json                  what recipes of `sft` read"
+  datac ls sources sft --json                  sources that recipes in `sft` read"
 )]
 pub(super) struct Options {
-    /// What to list [default: recipes], then recipes as `build` takes them [default: all below config/]
+    /// What to list [default: recipes], then selectors as for `build` [default: all below config/]
     #[arg(value_name = "SELECTOR")]
     pub(super) words: Vec<String>,
     /// Print one JSON document to stdout
@@ -35,7 +35,7 @@ pub(super) struct Options {
     pub(super) json: bool,
 }
 
-/// What `ls --json` prints: the list that was asked for.
+/// The document that `ls --json` prints.
 #[derive(Default, Serialize, JsonSchema)]
 struct Listed<'a> {
     /// The recipes, by path.
@@ -53,10 +53,10 @@ impl Content for Listed<'_> {
     const SCHEMA: &'static str = "datac.ls/1";
 }
 
-/// What it prints as JSON.
+/// Schemas of the JSON documents that this command prints.
 pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Listed<'_>>()];
 
-/// What is listed.
+/// Kind of list.
 #[derive(Clone, Copy)]
 enum What {
     Recipes,
@@ -65,7 +65,7 @@ enum What {
 }
 
 impl What {
-    /// What the first word says, and the words that are selectors.
+    /// Splits arguments into the kind of list and the selectors.
     fn of(words: &[String]) -> (Self, &[String]) {
         match words.split_first() {
             Some((word, rest)) if word == "recipes" => (Self::Recipes, rest),
@@ -126,7 +126,7 @@ fn joined(names: &[String]) -> Option<String> {
     (!names.is_empty()).then(|| names.join(","))
 }
 
-/// A line an item; a tab or line end within a name is written as in JSON, lest it make a column or a line.
+/// Returns a line an item; a tab or line end within a name is written as in JSON, lest it make a column or a line.
 fn lines<T, const N: usize>(items: &[T], cells: impl Fn(&T) -> [Option<String>; N]) -> String {
     let clean = |text: String| text.replace('\t', "\\t").replace('\n', "\\n");
     let line = |item: &T| {

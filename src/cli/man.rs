@@ -1,4 +1,4 @@
-//! `datac man`: manual pages.
+//! `datac man`: man pages.
 
 use std::path::{Path, PathBuf};
 
@@ -18,9 +18,9 @@ use crate::system::{self, FileError};
 Examples:
   datac man | man -l -                 read datac(1)
   datac man --out /usr/local/share/man/man1
-                                       a page for each command, too")]
+                                       with a page for each command")]
 pub(super) struct Options {
-    /// Write all pages into a folder: datac.1, datac-build.1, …
+    /// Write all pages to a folder: datac.1, datac-build.1, …
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -61,7 +61,7 @@ fn write(folder: &Path, command: Command) -> Result<usize, FileError> {
     Ok(pages.len())
 }
 
-/// A command and those below it, by the names of their pages: `datac-log-diff`.
+/// Returns a command and those below it, by the names of their pages: `datac-log-diff`.
 fn pages(name: &str, command: Command) -> Vec<(String, Command)> {
     let named = command.clone().display_name(name.to_owned()).version(env!("CARGO_PKG_VERSION"));
     let mut all = vec![(name.to_owned(), named)];

@@ -1,4 +1,4 @@
-//! The command line: one file a command, and all that is printed.
+//! The command line: one file per command, and everything that is printed.
 //!
 //! stdout is for data, stderr for people. Exit codes are [`exit`]'s constants.
 
@@ -93,7 +93,7 @@ pub fn run() -> ExitCode {
     }))
 }
 
-/// The first signal asks to stop, the second does not ask.
+/// Installs the signal handler: the first signal asks the build to stop, the second exits at once.
 fn install_interrupt(interrupt: &Arc<AtomicBool>) {
     let flag = interrupt.clone();
     let installed = ctrlc::set_handler(move || {

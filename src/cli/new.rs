@@ -1,4 +1,4 @@
-//! `datac new`: a recipe to begin with.
+//! `datac new`: creates a recipe.
 
 use clap::{Args, ValueEnum};
 use schemars::JsonSchema;
@@ -22,19 +22,19 @@ Examples:
   datac new mine --kind sft --source data/mine.jsonl --converter messages
   datac new team/pairs --kind dpo --source org/name   below config/, in team/")]
 pub(super) struct Options {
-    /// Its file name, or its path below config/
+    /// File name of the recipe, or path below config/
     #[arg(value_name = "NAME")]
     name: String,
-    /// What its rows are: conversations, preference pairs or prompts
+    /// Kind of rows: conversations, preference pairs or prompts
     #[arg(long, value_name = "KIND")]
     kind: Kind,
-    /// A dataset of the Hub, or a file or folder of the workspace
+    /// A Hub dataset, or a local file or folder
     #[arg(long, value_name = "ID")]
     source: String,
-    /// Where the source is [default: a file by its name, else the Hub]
+    /// Format of the source [default: by file name, otherwise the Hub]
     #[arg(long, value_name = "FORMAT", value_parser = formats())]
     format: Option<String>,
-    /// What makes samples of its rows [default: found when it is built]
+    /// Converter for the rows [default: chosen at build time]
     #[arg(long, value_name = "NAME")]
     converter: Option<String>,
     /// Print one JSON document to stdout
@@ -43,7 +43,7 @@ pub(super) struct Options {
 }
 
 // No doc comments on its values: they would make the help text the long one.
-/// What a recipe's rows are.
+/// Kind of rows of a new recipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Kind {
     Sft,
@@ -55,10 +55,10 @@ fn formats() -> clap::builder::PossibleValuesParser {
     Format::ALL.iter().map(|(word, _)| *word).collect::<Vec<_>>().into()
 }
 
-/// What `new --json` prints.
+/// The document that `new --json` prints.
 #[derive(Serialize, JsonSchema)]
 struct Made {
-    /// The recipe, and the schema of recipes if that was not there.
+    /// The recipe, and the schema of recipes if it did not exist.
     files: Vec<InitFile>,
 }
 
@@ -66,7 +66,7 @@ impl Content for Made {
     const SCHEMA: &'static str = "datac.new/1";
 }
 
-/// What it prints as JSON.
+/// Schemas of the JSON documents that this command prints.
 pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Made>()];
 
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {

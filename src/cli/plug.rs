@@ -1,4 +1,4 @@
-//! What a build leaves for the program that called it: a depfile and a stamp.
+//! Files that a build writes for the program that called it: a depfile and a stamp.
 
 use std::path::{Path, PathBuf};
 
@@ -10,32 +10,32 @@ use crate::{
     workspace::{BuildReport, Workspace, WorkspaceError},
 };
 
-/// What a build leaves for the program that called it.
+/// Files that a build writes for the program that called it.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "For make, ninja and other programs")]
 pub(super) struct Plug {
-    /// Write what the outputs hang on, as a make rule; paths are as seen from here
+    /// Write the dependencies of the outputs as a make rule; paths are relative to the current folder
     #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "check"])]
     pub(super) depfile: Option<PathBuf>,
-    /// Touch a file once everything is built or fresh
+    /// Touch a file once everything is up to date
     #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "check"])]
     pub(super) stamp: Option<PathBuf>,
-    /// Write what happens as it happens, a JSON object a line; `-`: to stdout
+    /// Write events as JSON lines while the build runs; `-`: to stdout
     #[arg(long, value_name = "FILE")]
     pub(super) events: Option<PathBuf>,
-    /// Write what took how long, for chrome://tracing or ui.perfetto.dev
+    /// Write a timing trace, for chrome://tracing or ui.perfetto.dev
     #[arg(long, value_name = "FILE")]
     pub(super) profile: Option<PathBuf>,
 }
 
 impl Plug {
-    /// Whether stdout is for events.
+    /// Returns whether stdout is for events.
     pub(super) fn is_on_stdout(&self) -> bool {
         self.events.as_ref().is_some_and(|path| path.as_os_str() == "-")
     }
 }
 
-/// Writes what was asked for, after a build of which nothing failed; returns the exit code.
+/// Writes the requested files after a build without failures; returns the exit code.
 pub(super) fn leave(
     workspace: &Workspace,
     options: &build::Options,
@@ -78,8 +78,8 @@ fn try_leave(
     Ok(())
 }
 
-/// The time to stamp: the start of the build, so that what was edited while it ran counts as newer; but not before
-/// `datac.lock`, which the build itself may have written.
+/// Returns the time to stamp: the start of the build, so that what was edited while it ran counts as newer; but not
+/// before `datac.lock`, which the build itself may have written.
 fn stamp_ns(started_ns: i64, root: &Path) -> i64 {
     system::stat(&root.join("datac.lock")).map_or(started_ns, |lock| lock.mtime_ns.max(started_ns))
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::system::{self, FileError};
 
-/// Something that took time on the thread that tells of it.
+/// A span of time on the thread that reports it.
 pub(super) struct Span<'a> {
     pub(super) kind: &'a str,
     pub(super) label: &'a str,
@@ -16,7 +16,7 @@ pub(super) struct Span<'a> {
     pub(super) bytes: Option<u64>,
 }
 
-/// A trace under way.
+/// A trace that is being recorded.
 pub(super) struct Profile {
     path: PathBuf,
     events: Vec<Value>,
@@ -24,12 +24,12 @@ pub(super) struct Profile {
 }
 
 impl Profile {
-    /// A trace that will be written to `path`.
+    /// Creates a trace that will be written to `path`.
     pub(super) fn new(path: PathBuf) -> Self {
         Self { path, events: Vec::new(), threads: BTreeSet::new() }
     }
 
-    /// Adds what ended on this thread at `until`.
+    /// Adds a span that ended on this thread at `until`.
     pub(super) fn add(&mut self, span: &Span<'_>, until: Duration) {
         // The thread that asks the planner is none of the pool's.
         let thread = rayon::current_thread_index().map_or(0, |index| index + 1);
@@ -46,7 +46,7 @@ impl Profile {
         }));
     }
 
-    /// Writes the trace of a run that took so long.
+    /// Writes the trace of a run that took `took`.
     pub(super) fn write(mut self, took: Duration) -> Result<(), FileError> {
         self.threads.insert(0);
         let name = |what: &str, tid: usize, name: String| json!({ "name": what, "ph": "M", "pid": 1, "tid": tid, "args": { "name": name } });

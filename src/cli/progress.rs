@@ -1,4 +1,4 @@
-//! What is shown while something runs: one moving line in a terminal, plain lines elsewhere.
+//! Progress output: one updated line in a terminal, plain lines elsewhere.
 
 use std::{
     collections::BTreeMap,
@@ -12,21 +12,21 @@ use super::screen::{Screen, VERB, bytes, rows};
 
 use crate::event::{Event, Observer};
 
-/// How much is shown.
+/// Amount of progress output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Show {
     /// Everything, with a moving line in a terminal.
     All,
-    /// What a report on stdout does not tell: pins that were taken, waiting, warnings.
+    /// Only what a report on stdout does not contain: new pins, waiting, warnings.
     Beside,
-    /// Waiting and warnings: the report tells the rest.
+    /// Only waiting and warnings; the report contains the rest.
     Warnings,
 }
 
 /// Files that were written, by path, each with its rows and bytes.
 pub(super) type Wrote = BTreeMap<String, (u64, u64)>;
 
-/// What was seen, for the report at the end.
+/// Facts collected from events for the final report.
 #[derive(Default)]
 pub(super) struct Seen {
     /// The files that were written.
@@ -35,7 +35,7 @@ pub(super) struct Seen {
     pub(super) pinned: bool,
 }
 
-/// Shows events.
+/// Shows events of a build on stderr.
 #[derive(Clone)]
 pub(super) struct Progress {
     shown: Arc<Shown>,
@@ -45,7 +45,7 @@ struct Shown {
     screen: Screen,
     show: Show,
     bar: Option<ProgressBar>,
-    /// What runs now: label to state.
+    /// Running work: label to state.
     running: Mutex<BTreeMap<String, String>>,
     seen: Mutex<Seen>,
 }
@@ -63,7 +63,7 @@ impl Progress {
         Self { shown: Arc::new(Shown { screen, show, bar, running: Mutex::default(), seen: Mutex::default() }) }
     }
 
-    /// The observer to hand to a workspace.
+    /// Returns the observer to hand to a workspace.
     pub(super) fn observer(&self) -> Observer {
         let shown = self.shown.clone();
         Arc::new(move |event| shown.show(event))

@@ -1,4 +1,4 @@
-//! `docs/commands.md`, made of the command line's own definition and held to it.
+//! Generates `docs/commands.md` from the definition of the command line; a test checks that the file is current.
 
 use std::{fmt::Write as _, path::Path};
 
@@ -24,7 +24,7 @@ fn below(command: &Command) -> impl Iterator<Item = &Command> {
     command.get_subcommands().filter(|below| below.get_name() != "help")
 }
 
-/// The commands below one, and those below them, each with its whole name: `log`, `log diff`.
+/// Returns the commands below one, and those below them, each with its whole name: `log`, `log diff`.
 fn all_below(command: &Command, above: &str) -> Vec<(String, Command)> {
     let named = |below: &Command| {
         let name = format!("{above}{}", below.get_name());
@@ -85,7 +85,7 @@ fn row(arg: &Arg) -> String {
     format!("| {} | {} |", cell(&names.join(", ")), cell(&help))
 }
 
-/// Text within a table: outside of code, what would be HTML is not.
+/// Escapes text for a table cell, so that nothing outside of code is read as HTML.
 fn cell(text: &str) -> String {
     let parts = text.split('`').enumerate();
     let parts = parts.map(|(at, part)| if at % 2 == 0 { part.replace('<', "\\<") } else { format!("`{part}`") });

@@ -1,4 +1,4 @@
-//! `datac schema`: the JSON Schema of what is printed as JSON, and of what is read.
+//! `datac schema`: JSON Schemas of printed documents and of input files.
 
 use clap::Args;
 use serde_json::Value;
@@ -13,12 +13,12 @@ use crate::workspace::{EVENTS_SCHEMA, LOCK_SCHEMA, RECIPE_SCHEMA, events_schema,
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  datac schema                 the names there are
+  datac schema                 list the names
   datac schema status          what `datac status --json` prints
   datac schema recipe          a recipe, for editors; `lock`: datac.lock
   datac schema events          a line of `datac build --events`")]
 pub(super) struct Options {
-    /// Which schema
+    /// Name of the schema
     #[arg(value_name = "NAME")]
     name: Option<String>,
 }
@@ -45,7 +45,7 @@ pub(super) fn run(options: &Options, screen: &Screen) -> u8 {
     }
 }
 
-/// A schema's name as it is typed: `log-run` for `datac.log.run/1`.
+/// Returns a schema's name as it is typed: `log-run` for `datac.log.run/1`.
 fn word(schema: &str) -> String {
     let name = schema.strip_prefix("datac.").unwrap_or(schema);
     name.split('/').next().unwrap_or(name).replace('.', "-")
@@ -54,7 +54,7 @@ fn word(schema: &str) -> String {
 /// A schema with its name.
 pub(super) type Named = (&'static str, fn() -> Value);
 
-/// Every schema with its name.
+/// Returns every schema with its name.
 fn all() -> Vec<Named> {
     let mut all = vec![(EVENTS_SCHEMA, events_schema as fn() -> Value)];
     // What is read, rather than printed.
@@ -84,7 +84,7 @@ fn all() -> Vec<Named> {
     all
 }
 
-/// A document's schema with its name.
+/// Returns a document's schema with its name.
 pub(super) const fn of<T: document::Content>() -> Named {
     (T::SCHEMA, document::schema::<T>)
 }

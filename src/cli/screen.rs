@@ -1,4 +1,4 @@
-//! Where text goes: stdout for data, stderr for people, colour where it is wanted.
+//! Output streams: stdout for data, stderr for people, with colour where supported.
 
 use std::io::{IsTerminal, Write};
 
@@ -17,15 +17,15 @@ pub(super) struct Screen {
 
 /// Bold red: errors.
 pub(super) const ERROR: Style = AnsiColor::Red.on_default().bold();
-/// Bold yellow: warnings, stale.
+/// Bold yellow: warnings, out-of-date recipes.
 pub(super) const WARN: Style = AnsiColor::Yellow.on_default().bold();
-/// Green: fresh, done.
+/// Green: success, up-to-date recipes.
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
-/// Bold green: what is being done.
+/// Bold green: the verb of an operation.
 pub(super) const VERB: Style = AnsiColor::Green.on_default().bold();
-/// Cyan: hints, what to type.
+/// Cyan: hints and next steps.
 pub(super) const HINT: Style = AnsiColor::Cyan.on_default().bold();
-/// Dimmed: what can be skipped.
+/// Dimmed: secondary details.
 pub(super) const FAINT: Style = Style::new().dimmed();
 
 impl Screen {
@@ -33,17 +33,17 @@ impl Screen {
         Self { color, quiet }
     }
 
-    /// Whether a person looks at stderr as it is written.
+    /// Returns whether a person looks at stderr as it is written.
     pub(super) fn is_live(&self) -> bool {
         std::io::stderr().is_terminal() && !self.quiet
     }
 
-    /// The width that text for people is laid out for: the terminal's, or 100 where there is none.
+    /// Returns the width that text for people is laid out for: the terminal's, or 100 where there is none.
     pub(super) fn width(&self) -> usize {
         self.terminal_width(&console::Term::stderr()).unwrap_or(100)
     }
 
-    /// The width to break lines of stdout at; `None` where no terminal shows them.
+    /// Returns the width to break lines of stdout at; `None` where no terminal shows them.
     pub(super) fn data_width(&self) -> Option<usize> {
         self.terminal_width(&console::Term::stdout())
     }
@@ -55,7 +55,7 @@ impl Screen {
         columns.map(|columns: usize| columns.max(NARROWEST))
     }
 
-    /// Whether stderr shows colour.
+    /// Returns whether stderr shows colour.
     pub(super) fn has_color(&self) -> bool {
         match self.color {
             Color::Always => true,
@@ -70,7 +70,7 @@ impl Screen {
         out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
     }
 
-    /// Writes to stderr, unless only errors are wanted.
+    /// Writes a line to stderr, unless `--quiet` was given.
     pub(super) fn say(&self, text: &str) {
         if !self.quiet {
             self.always(text);
@@ -84,7 +84,7 @@ impl Screen {
         self.say(&wrapped(text, 0, indent, width));
     }
 
-    /// Writes to stderr.
+    /// Writes a line to stderr, even with `--quiet`.
     pub(super) fn always(&self, text: &str) {
         let mut err = AutoStream::new(std::io::stderr(), self.choice());
         writeln!(err, "{text}").ok();
@@ -99,7 +99,7 @@ impl Screen {
         }
     }
 
-    /// Prints a warning.
+    /// Prints a warning to stderr.
     pub(super) fn warn(&self, message: &str) {
         self.say_wrapped(&format!("{WARN}warning:{WARN:#} {message}"), 9);
     }
@@ -138,7 +138,7 @@ pub(super) fn wrapped(text: &str, used: usize, indent: usize, width: Option<usiz
     spaced(&out)
 }
 
-/// How many characters of `text` are seen: those of colour codes are not.
+/// Returns the number of visible characters of `text`, without colour codes.
 fn shown_width(text: &str) -> usize {
     let (mut count, mut in_code) = (0, false);
     for c in text.chars() {
@@ -151,7 +151,7 @@ fn shown_width(text: &str) -> usize {
     count
 }
 
-/// A number of bytes for people: `1.2 MB`.
+/// Returns a number of bytes for people: `1.2 MB`.
 pub(super) fn bytes(count: u64) -> String {
     let units = ["B", "kB", "MB", "GB", "TB"];
     let (mut value, mut unit) = (count as f64, 0);
@@ -162,7 +162,7 @@ pub(super) fn bytes(count: u64) -> String {
     if unit == 0 { format!("{count} B") } else { format!("{value:.1} {}", units[unit]) }
 }
 
-/// A number of rows for people: `52,002`.
+/// Returns a number of rows for people: `52,002`.
 pub(super) fn rows(count: u64) -> String {
     let digits = count.to_string();
     let mut out = String::new();
@@ -175,12 +175,12 @@ pub(super) fn rows(count: u64) -> String {
     out
 }
 
-/// `1 row`, `52,002 rows`.
+/// Formats a number of rows: `1 row`, `52,002 rows`.
 pub(super) fn counted_rows(count: u64) -> String {
     format!("{} {}", rows(count), if count == 1 { "row" } else { "rows" })
 }
 
-/// A duration for people: `12 ms`, `1.4 s`.
+/// Returns a duration for people: `12 ms`, `1.4 s`.
 pub(super) fn duration(milliseconds: u64) -> String {
     match milliseconds {
         0..1000 => format!("{milliseconds} ms"),

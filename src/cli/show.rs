@@ -1,4 +1,4 @@
-//! `datac show`: rows of an output, laid out to be read.
+//! `datac show`: pretty-prints rows of an output.
 
 use anstyle::Style;
 use serde_json::Value;
@@ -15,21 +15,21 @@ use clap::Args;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  datac show sft/general                        the first rows of its training file
+  datac show sft/general                        the first rows of the training file
   datac show dataset/dpo_safety_val.jsonl:7     one row
   datac show sft_code_train.jsonl --rows 10 --where source=code_alpaca
   datac show sft/general --where text~Python --json | jq .text")]
 pub(super) struct Options {
-    /// An output by path or name, or a recipe, named as for `build`, for its training file; with `:LINE` from that line on
+    /// An output by path or name, or a recipe (as for `build`) for its training file; `:LINE` starts at that line
     #[arg(value_name = "OUTPUT[:LINE]")]
     pub(super) output: String,
-    /// How many rows [default: 3, or 1 with a line]
+    /// Number of rows [default: 3, or 1 with a line]
     #[arg(short = 'n', long, value_name = "N")]
     pub(super) rows: Option<u64>,
-    /// Only rows whose field has this value, or with `~` this part of it; all of several must fit
+    /// Only rows whose field has this value, or with `~` contains it; repeatable, all must match
     #[arg(long = "where", value_name = "FIELD=VALUE")]
     pub(super) conditions: Vec<Condition>,
-    /// Print the rows as they stand in the file
+    /// Print the rows exactly as in the file
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -50,7 +50,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
     match shown {
         Ok(shown) if shown.rows == 0 && !options.conditions.is_empty() => {
             let path = shown.path.strip_prefix(workspace.root()).unwrap_or(&shown.path);
-            screen.say(&format!("no row of {} fits", path.strip_prefix(".").unwrap_or(path).display()));
+            screen.say(&format!("no matching rows in {}", path.strip_prefix(".").unwrap_or(path).display()));
             exit::OK
         }
         Ok(_) => exit::OK,
@@ -58,7 +58,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
     }
 }
 
-/// A row as a person reads it: a line with its number, then its parts.
+/// Returns a row as a person reads it: a line with its number, then its parts.
 fn laid_out(row: &ShownRow, columns: Option<usize>) -> String {
     let Ok(Value::Object(mut fields)) = serde_json::from_str::<Value>(&row.text) else {
         return format!("line {} {ERROR}not a row{ERROR:#}\n{}\n", row.line, clean(&row.text));
@@ -105,13 +105,13 @@ fn laid_out(row: &ShownRow, columns: Option<usize>) -> String {
     format!("line {} {FAINT}{kind} of {}{FAINT:#}\n{}", row.line, clean(&source), page.out)
 }
 
-/// The turns of a dialogue: who speaks, and what is said.
+/// Returns the turns of a dialogue: who speaks, and what is said.
 fn turns(value: Option<&Value>) -> Option<Vec<(String, String)>> {
     let turn = |turn: &Value| Some((turn.get("role")?.as_str()?.to_owned(), turn.get("content")?.as_str()?.to_owned()));
     value?.as_array()?.iter().map(turn).collect()
 }
 
-/// A text without what would steer the terminal.
+/// Returns a text without what would steer the terminal.
 fn clean(text: &str) -> String {
     let shown = |c: char| match c {
         '\n' => '\n',
@@ -123,20 +123,20 @@ fn clean(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// The width of the column of roles.
+/// Width of the column of roles.
 const ROLES: usize = 11;
 
-/// The narrowest that two texts stand side by side in.
+/// Minimum width of the terminal for two texts side by side.
 const PAIRED: usize = 100;
 
-/// What is laid out of a row.
+/// Text of one row.
 struct Page {
     out: String,
     columns: Option<usize>,
 }
 
 impl Page {
-    /// A text beside its name.
+    /// Writes a text next to its name.
     fn part(&mut self, name: &str, style: Style, text: &str) {
         let name = clean(name);
         let lines = lines(text, self.columns.map(|columns| columns.saturating_sub(ROLES + 2)));
@@ -158,7 +158,7 @@ impl Page {
         }
     }
 
-    /// What both dialogues share, then how each goes on.
+    /// Writes the shared part of two dialogues, then the rest of each.
     fn pair(&mut self, chosen: &[(String, String)], rejected: &[(String, String)]) {
         let shared = chosen.iter().zip(rejected).take_while(|(a, b)| a == b).count();
         self.dialogue(&chosen[..shared]);
@@ -197,7 +197,7 @@ fn style_of(role: &str) -> Style {
     }
 }
 
-/// A text in lines of at most `width` columns; its own line ends stay.
+/// Returns a text in lines of at most `width` columns; its own line ends stay.
 fn lines(text: &str, width: Option<usize>) -> Vec<String> {
     let text = clean(text);
     match width {

@@ -1,4 +1,4 @@
-//! `datac stats`: outputs in numbers.
+//! `datac stats`: statistics of outputs.
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
@@ -15,10 +15,10 @@ use clap::Args;
 #[command(after_help = "\
 Examples:
   datac stats                  every recipe's files
-  datac stats sft --json       of one folder or name, as JSON")]
+  datac stats sft --json       recipes that match `sft`, as JSON")]
 pub(super) struct Options {
-    /// Recipes: names, globs, files, folders, outputs, source:ID, converter:NAME, state:WORD; `+x` with what x needs,
-    /// `x+` with what needs x [default: all below config/]
+    /// Recipes: names, globs, files, folders, outputs, source:ID, converter:NAME, state:WORD; `+x` adds what x
+    /// depends on, `x+` what depends on x [default: all below config/]
     #[arg(value_name = "SELECTOR")]
     pub(super) selectors: Vec<String>,
     /// Print one JSON document to stdout
@@ -30,7 +30,7 @@ impl Content for Stats {
     const SCHEMA: &'static str = "datac.stats/1";
 }
 
-/// What it prints as JSON.
+/// Schemas of the JSON documents that this command prints.
 pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Stats>()];
 
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
@@ -63,7 +63,7 @@ fn recipe_text(recipe: &RecipeStats, columns: Option<usize>) -> String {
     for file in &recipe.files {
         out.push_str(&lengths(file, columns));
         if file.unreadable > 0 {
-            let text = format!("{WARN}{} lines of {} are no rows{WARN:#}", rows(file.unreadable), file.output);
+            let text = format!("{WARN}{} lines of {} are not rows{WARN:#}", rows(file.unreadable), file.output);
             out.push_str(&format!("  {}\n", wrapped(&text, 2, 4, columns)));
         }
     }
@@ -71,7 +71,7 @@ fn recipe_text(recipe: &RecipeStats, columns: Option<usize>) -> String {
         let mut parts = Vec::new();
         if recipe.sources.len() > 1 {
             let (asked, realised) = (100.0 * source.asked, 100.0 * source.realised);
-            parts.push(format!("asked {asked:.2}%, realised {realised:.2}%"));
+            parts.push(format!("requested {asked:.2}%, actual {realised:.2}%"));
         }
         if source.repeats > 0 {
             parts.push(format!("{} repeats", rows(source.repeats)));
@@ -89,7 +89,7 @@ fn recipe_text(recipe: &RecipeStats, columns: Option<usize>) -> String {
     out
 }
 
-/// A line a file, and a line a source where there are several.
+/// Lays out one line per file, and one per source if there are several.
 fn table(recipe: &RecipeStats, columns: Option<usize>) -> String {
     let is_narrow = columns.is_some_and(|columns| columns < 90);
     let is_narrowest = columns.is_some_and(|columns| columns < 60);
@@ -128,12 +128,12 @@ fn table(recipe: &RecipeStats, columns: Option<usize>) -> String {
     table.trim_fmt()
 }
 
-/// The last word of a file's name: `train`, `val`.
+/// Returns the last word of a file's name: `train`, `val`.
 fn side(output: &str) -> &str {
     output.trim_end_matches(".jsonl").rsplit('_').next().unwrap_or(output)
 }
 
-/// How long rows are: a column for each doubling, as high as its rows are many.
+/// Draws a histogram of row lengths with one column per power of two.
 fn lengths(file: &FileStats, columns: Option<usize>) -> String {
     const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let numbers = &file.all;
@@ -146,7 +146,7 @@ fn lengths(file: &FileStats, columns: Option<usize>) -> String {
     let plot: String = numbers.lengths[first..].iter().map(height).collect();
     let shortest = if first == 0 { 0 } else { 1_u64 << (first - 1) };
     let text = format!(
-        "{} lengths: {} {plot} {} characters, {FAINT}median {}, each column doubles{FAINT:#}",
+        "{} length (characters, log2 bins)  {} {plot} {}  {FAINT}median {}{FAINT:#}",
         side(&file.output),
         rows(shortest),
         rows(numbers.longest),

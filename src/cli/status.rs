@@ -1,4 +1,4 @@
-//! `datac status`: what is not fresh, and why.
+//! `datac status`: which recipes are out of date, and why.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -20,21 +20,21 @@ use clap::Args;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  datac status                 what is not fresh, and why
-  datac status -v sft          fresh recipes too, of one folder or name
-  datac status --exit-code     exit 1 if something is not fresh")]
+  datac status                 what is out of date, and why
+  datac status -v sft          all recipes that match `sft`
+  datac status --exit-code     exit 1 if anything is out of date")]
 pub(super) struct Options {
-    /// Recipes: names, globs, files, folders, outputs, source:ID, converter:NAME, state:WORD; `+x` with what x needs,
-    /// `x+` with what needs x [default: all below config/]
+    /// Recipes: names, globs, files, folders, outputs, source:ID, converter:NAME, state:WORD; `+x` adds what x
+    /// depends on, `x+` what depends on x [default: all below config/]
     #[arg(value_name = "SELECTOR")]
     pub(super) selectors: Vec<String>,
-    /// List fresh recipes too
+    /// Also list recipes that are up to date
     #[arg(short, long)]
     pub(super) verbose: bool,
     /// Print one JSON document to stdout
     #[arg(long)]
     pub(super) json: bool,
-    /// Exit 1 if something is not fresh, 2 if a recipe is broken
+    /// Exit 1 if anything is out of date, 2 if a recipe is invalid
     #[arg(long)]
     pub(super) exit_code: bool,
 }
@@ -64,23 +64,23 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
     code
 }
 
-/// What `status --json` prints.
+/// The document that `status --json` prints.
 #[derive(Serialize, JsonSchema)]
 struct Standing<'a> {
     /// The recipes, by path.
     recipes: Vec<Target<'a>>,
-    /// YAML files that are no recipes.
+    /// YAML files that are not recipes.
     others: &'a [String],
-    /// How many recipes are in each state.
+    /// Number of recipes in each state.
     summary: BTreeMap<&'static str, usize>,
 }
 
-/// One recipe of it.
+/// One recipe of the document.
 #[derive(Serialize, JsonSchema)]
 struct Target<'a> {
     #[serde(flatten)]
     status: &'a RecipeStatus,
-    /// What is wrong with the recipe itself, each with its line and column.
+    /// Problems of the recipe itself, each with line and column.
     problems: Vec<String>,
 }
 
@@ -88,7 +88,7 @@ impl Content for Standing<'_> {
     const SCHEMA: &'static str = "datac.status/1";
 }
 
-/// What it prints as JSON.
+/// Schemas of the JSON documents that this command prints.
 pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Standing<'_>>()];
 
 pub(super) fn print_json(assessment: &Assessment, screen: &Screen) {
@@ -105,7 +105,7 @@ fn problems(status: &RecipeStatus) -> Vec<String> {
     status.problems.iter().map(ToString::to_string).collect()
 }
 
-/// Prints a line a recipe that is not fresh, and what to do next.
+/// Prints one line per out-of-date recipe, and the next step.
 pub(super) fn print(assessment: &Assessment, verbose: bool, screen: &Screen) {
     let recipes = &assessment.recipes;
     let count = |state: State| recipes.iter().filter(|recipe| recipe.state == state).count();
@@ -132,7 +132,7 @@ pub(super) fn print(assessment: &Assessment, verbose: bool, screen: &Screen) {
     }
 }
 
-/// That nothing is to be done.
+/// Formats the line that says everything is up to date.
 pub(super) fn all_fresh(recipes: usize) -> String {
     let recipes = match recipes {
         1 => "the recipe is".to_owned(),
@@ -167,7 +167,7 @@ fn line(recipe: &RecipeStatus, width: usize, columns: Option<usize>) -> String {
     out + "\n"
 }
 
-/// Why a recipe is in its state, in words.
+/// Describes why a recipe is in its state.
 pub(super) fn reasons(recipe: &RecipeStatus) -> Vec<String> {
     let problems = recipe.problems.iter().map(ToString::to_string);
     // A failure completes "failed to …"; nothing was tried here.
@@ -175,12 +175,12 @@ pub(super) fn reasons(recipe: &RecipeStatus) -> Vec<String> {
     problems.chain(recipe.reasons.iter().map(|reason| format!("{cannot}{reason}"))).collect()
 }
 
-/// The change of hub that keeps a recipe from being looked at closely.
+/// Returns the change of hub that keeps a recipe from being looked at closely.
 fn change_of_hub(recipe: &RecipeStatus) -> Option<&Change> {
     recipe.reasons.iter().filter_map(|reason| reason.change.as_ref()).find(|change| change.name.starts_with("hub of "))
 }
 
-/// What to type next for a recipe, if that follows from its state alone.
+/// Returns the next command for a recipe, if its state alone determines it.
 pub(super) fn next_of(recipe: &RecipeStatus) -> Option<String> {
     if !recipe.problems.is_empty() {
         return Some(format!("mend {}", recipe.path));

@@ -1,13 +1,13 @@
-//! Times for people, in their zone.
+//! Human-readable times in the local time zone.
 
 use jiff::{SpanRound, Timestamp, Unit, Zoned, tz::TimeZone};
 
-/// A time in the zone of whoever reads it, `2026-11-20 14:02`.
+/// Returns a time in the zone of whoever reads it, `2026-11-20 14:02`.
 pub(super) fn local(ns: i64) -> String {
     timestamp(ns).to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
-/// How long ago a time was, in words: `3 minutes ago`, `yesterday at 14:02`, or the day itself.
+/// Describes how long ago a time was: `3 minutes ago`, `yesterday at 14:02`, or the date.
 pub(super) fn ago(ns: i64, now_ns: i64) -> String {
     let zone = TimeZone::system();
     let (then, now) = (timestamp(ns).to_zoned(zone.clone()), timestamp(now_ns).to_zoned(zone));

@@ -1,4 +1,4 @@
-//! `datac trace`: where a row of an output comes from, and where a row of a source went.
+//! `datac trace`: follows an output row to its source, and a source row to the outputs.
 
 use super::{
     document::{self, Content},
@@ -17,15 +17,15 @@ use clap::Args;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  datac trace dataset/sft_general_train.jsonl:17    the row's source, filters, side and place
-  datac trace quarantine/sft_general.jsonl:1        a row that could not be used
+  datac trace dataset/sft_general_train.jsonl:17    the row's source, filters, split and position
+  datac trace quarantine/sft_general.jsonl:1        a rejected row
   datac trace --source tatsu-lab/alpaca data/train-00000-of-00001.parquet:811
-                                                    what became of a row of a source")]
+                                                    what happened to a source row")]
 pub(super) struct Options {
-    /// A line of an output, counted from 1; with `--source` a row of a source's file, counted from 0
+    /// A line of an output, counted from 1; with `--source`, a row of a source file, counted from 0
     #[arg(value_name = "FILE:NUMBER")]
     pub(super) place: String,
-    /// The source whose row is followed to the outputs: a repository, a local path, or its name in a recipe
+    /// Trace a row of this source to the outputs: a repository, a local path, or its name in a recipe
     #[arg(long, value_name = "SOURCE")]
     pub(super) source: Option<String>,
     /// Print one JSON document to stdout
@@ -41,7 +41,7 @@ impl Content for Journey {
     const SCHEMA: &'static str = "datac.journey/1";
 }
 
-/// What it prints as JSON.
+/// Schemas of the JSON documents that this command prints.
 pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Origin>(), schema::of::<Journey>()];
 
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
@@ -69,10 +69,10 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
     }
 }
 
-/// The width of the column of names.
+/// Width of the column of names.
 const NAMES: usize = 11;
 
-/// A named line, broken below its value.
+/// Formats a line with a name; a long value is wrapped below its first line.
 fn entry(name: &str, value: &str, columns: Option<usize>) -> String {
     format!("  {name:<NAMES$}{}\n", wrapped(value, NAMES + 2, NAMES + 2, columns))
 }
@@ -85,18 +85,18 @@ fn origin_text(origin: &Origin, columns: Option<usize>) -> String {
     let file = &origin.file;
     match (file.state, file.asked_line) {
         (FileState::Edited, Some(asked)) => {
-            let text = format!("changed by hand since; its line {asked} is line {} as it was built", origin.line);
+            let text = format!("edited by hand since; line {asked} is line {} of the built file", origin.line);
             out.push_str(&entry("file", &format!("{WARN}{text}{WARN:#}"), columns));
         }
         (FileState::Edited, None) => {
-            let text = "changed by hand since, though not in this line";
+            let text = "edited by hand since, but not in this line";
             out.push_str(&entry("file", &format!("{WARN}{text}{WARN:#}"), columns));
         }
-        (FileState::Missing, _) => out.push_str(&entry("file", "gone; told of as it was built", columns)),
+        (FileState::Missing, _) => out.push_str(&entry("file", "missing; shown as it was built", columns)),
         (FileState::Same, _) => {}
     }
     if file.is_older {
-        out.push_str(&entry("file", "of an older build; its recipe was built again since", columns));
+        out.push_str(&entry("file", "from an older build; the recipe has been rebuilt since", columns));
     }
     out.push_str(&place(&origin.source, columns));
     let options: Vec<String> = origin.options.iter().map(|(name, value)| format!(", {name} {value}")).collect();
@@ -116,7 +116,7 @@ fn origin_text(origin: &Origin, columns: Option<usize>) -> String {
     }
     if let Some(mixed) = &origin.mixture {
         let mut text = format!(
-            "sample {} of {} kept of {}, row {} of its {} in this file",
+            "sample {} of the {} kept from {}; row {} of {} in this file",
             rows(mixed.sample),
             rows(mixed.kept),
             origin.source.source,
@@ -124,7 +124,7 @@ fn origin_text(origin: &Origin, columns: Option<usize>) -> String {
             rows(mixed.of)
         );
         if mixed.uses > 1 {
-            text.push_str(&format!(", use {} of {}", mixed.use_of, mixed.uses));
+            text.push_str(&format!(", occurrence {} of {}", mixed.use_of, mixed.uses));
         }
         out.push_str(&entry("mixture", &text, columns));
     }
@@ -132,7 +132,7 @@ fn origin_text(origin: &Origin, columns: Option<usize>) -> String {
     out
 }
 
-/// Repository, file and row.
+/// Formats repository, file and row.
 fn place(place: &SourcePlace, columns: Option<usize>) -> String {
     let mut out = String::new();
     if !place.commit.is_empty() {
@@ -153,7 +153,7 @@ fn row_of(place: &SourcePlace) -> String {
     text
 }
 
-/// What a filter measured and asked.
+/// Formats the score of a filter and its threshold.
 fn scored(filter: &Passed) -> String {
     let score = match &filter.score {
         serde_json::Value::Number(number) if number.is_f64() => {
@@ -164,11 +164,11 @@ fn scored(filter: &Passed) -> String {
     };
     match filter.filter.as_str() {
         "deduplication" => format!("deduplication of {}: {score}", filter.field),
-        name => format!("{name} of {}: {score}, asked {}", filter.field, filter.bound),
+        name => format!("{name} of {}: {score} (requires {})", filter.field, filter.bound),
     }
 }
 
-/// The source row: as much of it as two lines hold.
+/// Formats the source row, cut after two lines.
 fn source_row(text: &SourceText, columns: Option<usize>) -> String {
     match text {
         SourceText::Row(row) => {
@@ -177,10 +177,10 @@ fn source_row(text: &SourceText, columns: Option<usize>) -> String {
             let row = row.split_whitespace().collect::<Vec<_>>().join(" ");
             let shown: String = row.chars().take(room).collect();
             let more = if shown.len() < row.len() { "…" } else { "" };
-            entry("as it was", &format!("{FAINT}{shown}{more}{FAINT:#}"), columns)
+            entry("source row", &format!("{FAINT}{shown}{more}{FAINT:#}"), columns)
         }
         SourceText::Unavailable(why) => {
-            entry("as it was", &format!("{FAINT}not at hand: failed to {why}{FAINT:#}"), columns)
+            entry("source row", &format!("{FAINT}unavailable: failed to {why}{FAINT:#}"), columns)
         }
     }
 }
@@ -190,7 +190,7 @@ fn journey_text(journey: &Journey, columns: Option<usize>) -> String {
     if let Some(first) = journey.fates.first()
         && let (Some(line), Some(offset)) = (first.source.line, first.source.offset)
     {
-        out.push_str(&entry("stands at", &format!("line {line}, byte {offset}"), columns));
+        out.push_str(&entry("location", &format!("line {line}, byte {offset}"), columns));
     }
     if let Some(text) = &journey.source_row {
         out.push_str(&source_row(text, columns));
@@ -220,11 +220,11 @@ fn fate_text(fate: &FateOf, columns: Option<usize>) -> String {
             entry(&format!("{WARN}filtered{WARN:#}   "), &text, columns)
         }
         Fate::NotReached { max_samples } => {
-            let max = max_samples.map_or_else(String::new, |max| format!(": max_samples {max} were found before it"));
+            let max = max_samples.map_or_else(String::new, |max| format!(": earlier rows filled max_samples {max}"));
             entry(&format!("{WARN}unread{WARN:#}     "), &format!("not needed{max}"), columns)
         }
         Fate::NotChosen { kept, gives } => {
-            let text = format!("the mixture takes {} of the {} rows that were kept", rows(*gives), rows(*kept));
+            let text = format!("the mixture uses {} of the {} kept rows", rows(*gives), rows(*kept));
             entry(&format!("{WARN}left out{WARN:#}   "), &text, columns)
         }
     }

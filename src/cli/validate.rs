@@ -1,4 +1,4 @@
-//! `datac validate`: whether recipes are sound, by their text alone.
+//! `datac validate`: checks recipes by their text alone.
 
 use clap::Args;
 use schemars::JsonSchema;
@@ -20,10 +20,10 @@ use crate::{
 #[command(after_help = "\
 Examples:
   datac validate               every recipe below config/
-  datac validate sft --json    of one folder or name, as JSON
-  datac validate - < new.yaml  one that is not in a file of the workspace")]
+  datac validate sft --json    recipes that match `sft`, as JSON
+  datac validate - < new.yaml  a recipe from stdin")]
 pub(super) struct Options {
-    /// Recipes, named as for `build`; `-`: from stdin [default: all below config/]
+    /// Recipes, as for `build`; `-`: from stdin [default: all below config/]
     #[arg(value_name = "SELECTOR")]
     selectors: Vec<String>,
     /// Print one JSON document to stdout
@@ -31,44 +31,44 @@ pub(super) struct Options {
     json: bool,
 }
 
-/// What `validate --json` prints.
+/// The document that `validate --json` prints.
 #[derive(Serialize, JsonSchema)]
 struct Verdict<'a> {
-    /// Whether every recipe is sound.
+    /// Whether every recipe is valid.
     sound: bool,
     /// The recipes, by path.
     recipes: Vec<Judged<'a>>,
-    /// Everything that is wrong, recipe by recipe.
+    /// All problems, recipe by recipe.
     problems: Vec<Told<'a>>,
-    /// YAML files that are no recipes.
+    /// YAML files that are not recipes.
     others: &'a [String],
 }
 
-/// One recipe of it.
+/// One recipe of the document.
 #[derive(Serialize, JsonSchema)]
 struct Judged<'a> {
-    /// Its name, `sft/general`.
+    /// Name of the recipe, such as `sft/general`.
     name: &'a str,
-    /// Its path relative to the workspace; `-`: stdin.
+    /// Path of the recipe relative to the workspace; `-`: stdin.
     path: &'a str,
-    /// Whether nothing is wrong with it.
+    /// Whether the recipe is valid.
     sound: bool,
 }
 
 /// One problem of a recipe.
 #[derive(Serialize, JsonSchema)]
 struct Told<'a> {
-    /// The recipe's path relative to the workspace; `-`: stdin.
+    /// Path of the recipe relative to the workspace; `-`: stdin.
     file: &'a str,
-    /// The line, from 1.
+    /// Line of the problem, from 1.
     line: usize,
-    /// The column in characters, from 1.
+    /// Column of the problem in characters, from 1.
     column: usize,
-    /// A stable code; `datac explain CODE` says more.
+    /// Stable code of the problem; `datac explain CODE` describes it.
     code: &'a str,
-    /// What is wrong.
+    /// Description of the problem.
     message: &'a str,
-    /// What to do about it.
+    /// Suggestion for fixing the problem.
     hint: Option<&'a str>,
 }
 
@@ -76,7 +76,7 @@ impl Content for Verdict<'_> {
     const SCHEMA: &'static str = "datac.validate/1";
 }
 
-/// What it prints as JSON.
+/// Schemas of the JSON documents that this command prints.
 pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Verdict<'_>>()];
 
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
@@ -136,13 +136,9 @@ fn print(checked: &Checked, screen: &Screen) {
     let recipes = |count: usize| if count == 1 { "1 recipe".to_owned() } else { format!("{count} recipes") };
     if broken == 0 {
         let verb = if all == 1 { "is" } else { "are" };
-        screen.data(&format!(
-            "{GOOD}sound{GOOD:#}    {} {verb} as {} should be\n",
-            recipes(all),
-            if all == 1 { "it" } else { "they" }
-        ));
+        screen.data(&format!("{GOOD}ok{GOOD:#}: {} {verb} valid\n", recipes(all)));
     } else {
-        let problems = if told.len() == 1 { "1 problem".to_owned() } else { format!("{} problems", told.len()) };
-        screen.data(&format!("{ERROR}broken{ERROR:#}   {broken} of {}: {problems}\n", recipes(all)));
+        let errors = if told.len() == 1 { "1 error".to_owned() } else { format!("{} errors", told.len()) };
+        screen.data(&format!("{ERROR}{errors}{ERROR:#} in {broken} of {}\n", recipes(all)));
     }
 }

@@ -1,4 +1,4 @@
-//! `datac watch`: builds on every save, and says what came of it.
+//! `datac watch`: rebuilds on every save and prints the result.
 
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
@@ -18,20 +18,20 @@ use crate::{
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  datac watch                    builds on every save, until Ctrl-C
-  datac watch sft/general+       a recipe, and those that read its outputs
-  datac watch --poll             on network file systems, which tell nothing")]
+  datac watch                    rebuild on every save, until Ctrl-C
+  datac watch sft/general+       a recipe, and all recipes that read its outputs
+  datac watch --poll             on network file systems without notifications")]
 pub(super) struct Options {
-    /// Recipes, named as for `build` [default: all below config/]
+    /// Recipes, as for `build` [default: all below config/]
     #[arg(value_name = "SELECTOR")]
     pub(super) selectors: Vec<String>,
-    /// How long nothing must change before a build begins, in milliseconds
+    /// Wait until nothing has changed for this many milliseconds
     #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub(super) delay: u64,
-    /// Look at all files every so many seconds, rather than have the system tell [without a number: 1]
+    /// Check all files every N seconds instead of using file-system events [without a number: 1]
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "1", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(super) poll: Option<u64>,
-    /// Threads [default: one a core]
+    /// Threads [default: one per core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "DATAC_JOBS", hide_env = true)]
     pub(super) jobs: Option<u16>,
     /// Fail rather than change datac.lock
@@ -74,22 +74,22 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen, pro
     }
 }
 
-/// What stands for a call that failed as a whole among the names of recipes that failed.
+/// Stands for the whole call among the names of failed recipes.
 const CALL: &str = "";
 
-/// Says what came of each round.
+/// Prints the result of each round.
 struct Teller<'a> {
     workspace: &'a Workspace,
     screen: &'a Screen,
     selectors: &'a [String],
-    /// The recipes of the round before; `None`: there was none.
+    /// Recipes of the previous round; `None` before the first round.
     known: Option<BTreeSet<String>>,
-    /// Those of them that failed.
+    /// Names of the recipes that failed in the last round.
     failed: BTreeSet<String>,
 }
 
 impl Teller<'_> {
-    /// Tells of a round; returns an exit code if there is nothing to watch at all.
+    /// Prints the result of a round; returns an exit code if there is nothing to watch.
     fn tell(&mut self, round: Round) -> Option<u8> {
         let is_first = self.known.is_none();
         let report = match round.built {
@@ -137,7 +137,7 @@ impl Teller<'_> {
             self.line("Fixed", &few(fixed.into_iter()));
         }
         if !gone.is_empty() {
-            self.line("Gone", &format!("{}: its files stay", few(gone.into_iter())));
+            self.line("Dropped", &format!("{}: its files are kept", few(gone.into_iter())));
         }
         self.waiting(all.len());
         (self.known, self.failed) = (Some(all), failed);
@@ -157,19 +157,19 @@ impl Teller<'_> {
 
     fn waiting(&self, recipes: usize) {
         let recipes = if recipes == 1 { "1 recipe".to_owned() } else { format!("{recipes} recipes") };
-        self.screen.say(&format!("{FAINT}watching {recipes}, Ctrl-C ends{FAINT:#}"));
+        self.screen.say(&format!("{FAINT}watching {recipes}; press Ctrl-C to stop{FAINT:#}"));
     }
 }
 
 fn up_to_date(report: &BuildReport) -> String {
     match report.recipes.len() {
-        0 => "no recipe is meant".to_owned(),
+        0 => "no recipe matches".to_owned(),
         1 => format!("{GOOD}the recipe is up to date{GOOD:#}"),
         count => format!("{GOOD}all {count} recipes are up to date{GOOD:#}"),
     }
 }
 
-/// The first few names.
+/// Lists the first few names.
 fn few<'n>(names: impl ExactSizeIterator<Item = &'n String>) -> String {
     const FEW: usize = 5;
     let more = names.len().saturating_sub(FEW);

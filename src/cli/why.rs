@@ -1,4 +1,4 @@
-//! `datac why`: what changed, what did not, what would run and what is reused.
+//! `datac why`: explains what changed, what did not, what would run and what is reused.
 
 use super::{
     document::{self, Content},
@@ -17,12 +17,12 @@ use clap::Args;
 #[command(after_help = "\
 Examples:
   datac why dataset/sft_general_train.jsonl
-  datac why sft/general --run 3                why run 3 built it")]
+  datac why sft/general --run 3                why run 3 rebuilt it")]
 pub(super) struct Options {
-    /// An output file, or a recipe named as for `build`
+    /// An output file, or a recipe (as for `build`)
     #[arg(value_name = "OUTPUT")]
     pub(super) output: String,
-    /// Explain what a run built, by its number or `last`
+    /// Explain a past run, by its number or `last`
     #[arg(long, value_name = "RUN")]
     pub(super) run: Option<String>,
     /// Print one JSON document to stdout
@@ -38,7 +38,7 @@ impl Content for PastExplanation {
     const SCHEMA: &'static str = "datac.why.run/1";
 }
 
-/// What it prints as JSON.
+/// Schemas of the JSON documents that this command prints.
 pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Explanation>(), schema::of::<PastExplanation>()];
 
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
@@ -58,7 +58,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
     exit::OK
 }
 
-/// Why a run built what it built.
+/// Explains why a run built its recipes.
 fn of_run(workspace: &Workspace, options: &Options, run: &str, screen: &Screen) -> u8 {
     let explanation = match workspace.why_run(&options.output, run) {
         Ok(explanation) => explanation,
@@ -79,7 +79,7 @@ fn of_run(workspace: &Workspace, options: &Options, run: &str, screen: &Screen) 
     exit::OK
 }
 
-/// When a recipe was built, and why.
+/// Describes when and why a recipe was built.
 fn past(build: &PastBuild, path: &str, columns: Option<usize>) -> String {
     let verb = if build.failure.is_some() { "tried" } else { "built" };
     let when = times::ago(build.started_ns, system::now_ns()).replace(' ', "\u{a0}");
@@ -146,7 +146,7 @@ fn text(explanation: &Explanation, columns: Option<usize>) -> String {
     out
 }
 
-/// What would run and what is reused, stage by stage.
+/// Lists per stage how many actions would run and how many are reused.
 fn stages(explanation: &Explanation) -> String {
     let mut out = String::new();
     // Of a source that is not pinned nothing is known.

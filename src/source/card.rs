@@ -9,17 +9,17 @@ use serde_yaml::Value;
 /// A config as a card declares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CardConfig {
-    /// Its name.
+    /// Name of the config.
     pub(super) name: String,
-    /// Whether it carries `default: true`.
+    /// Whether the config has `default: true`.
     pub(super) is_default: bool,
-    /// The folder its files are looked for in.
+    /// Folder that contains the files of the config.
     pub(super) data_dir: Option<String>,
     /// Split names with their patterns, in the card's order; `None`: by the names of the files.
     pub(super) data_files: Option<Vec<(String, Vec<String>)>>,
 }
 
-/// A card's head is read up to this size; real ones with thousands of configs stay below it.
+/// Maximum size of a card's head; real cards with thousands of configs stay below.
 const LIMIT: usize = 4 << 20;
 
 /// Reads the configs a card declares; a card without `configs:` declares none.
@@ -40,7 +40,8 @@ pub(super) fn configs(readme: &str) -> Result<Vec<CardConfig>, String> {
     }
 }
 
-/// The part of a card that says what a repository holds, itself a card: what a lock keeps of it. `None`: it says nothing.
+/// Returns the part of a card that says what a repository holds, itself a card: what a lock keeps of it. `None`: it
+/// says nothing.
 ///
 /// A card whose head cannot be read is kept whole, so that whoever needs it reports the fault.
 pub fn essence(readme: &str) -> Option<String> {
@@ -56,7 +57,7 @@ pub fn essence(readme: &str) -> Option<String> {
     Some(format!("---\n{kept}---\n"))
 }
 
-/// The text between the two `---` lines at the head of a card.
+/// Returns the text between the two `---` lines at the head of a card.
 fn front_matter(readme: &str) -> Option<String> {
     let mut lines = readme.trim_start_matches('\u{feff}').lines().map(str::trim_end).skip_while(|line| line.is_empty());
     if lines.next()? != "---" {
@@ -89,7 +90,7 @@ fn config(value: &Value) -> Result<CardConfig, String> {
     })
 }
 
-/// `path`, `[path, …]`, `{split: path or paths, …}` or `[{split, path: path or paths}, …]`.
+/// Reads `path`, `[path, …]`, `{split: path or paths, …}` or `[{split, path: path or paths}, …]`.
 fn data_files(value: &Value) -> Option<Vec<(String, Vec<String>)>> {
     match value {
         Value::Mapping(splits) => splits.iter().map(|(split, path)| Some((text(split)?, paths(path)?))).collect(),
@@ -107,7 +108,7 @@ fn paths(value: &Value) -> Option<Vec<String>> {
     }
 }
 
-/// A scalar as text: a config called `2023` or `no` need not be quoted.
+/// Returns a scalar as text: a config called `2023` or `no` need not be quoted.
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),

@@ -1,4 +1,4 @@
-//! A hub that is a folder laid out `<org>/<name>/…`, for machines that reach no other.
+//! A hub that is a folder laid out `<org>/<name>/…`, for machines that cannot reach another hub.
 
 use std::{
     fmt, io,
@@ -16,7 +16,7 @@ use crate::{
     system::{self, FileError},
 };
 
-/// Hashes a file's bytes, possibly from a record of files that have not changed since.
+/// Function that returns the digest of a file, possibly from a record of unchanged files.
 pub type DigestFile = dyn Fn(&Path) -> Result<FileHash, FileError> + Send + Sync;
 
 /// A folder of repositories.
@@ -33,12 +33,12 @@ impl fmt::Debug for FolderHub {
 }
 
 impl FolderHub {
-    /// A hub of the repositories below `root`; `digest` gives the BLAKE3 of a file.
+    /// Creates a hub of the repositories below `root`; `digest` gives the BLAKE3 of a file.
     pub fn new(root: PathBuf, digest: Arc<DigestFile>) -> Self {
         Self { root, digest }
     }
 
-    /// The folder a repository is in, with the repository's own name.
+    /// Returns the folder of a repository, with the repository's own name.
     fn place<'r>(&self, repo: &'r str) -> Option<(PathBuf, &'r str)> {
         if !is_repo_id(repo) {
             return None;
@@ -59,7 +59,7 @@ impl Hub for FolderHub {
         "folder".to_owned()
     }
 
-    /// A branch or tag means what the folder holds; a commit means that and nothing else.
+    /// Resolves a branch or tag to the current contents of the folder; a commit must match them.
     fn resolve(&self, repo: &str, revision: Option<&str>) -> Result<Listing, SourceError> {
         let (place, id) = self.place(repo).ok_or_else(|| self.no_repo(repo))?;
         let files = walk(&place)?
@@ -102,7 +102,7 @@ impl Hub for FolderHub {
     }
 }
 
-/// The commit of a repository that has no history: a digest over its file list.
+/// Returns the commit of a repository that has no history: a digest over its file list.
 pub(super) fn commit_of(files: &[RemoteFile]) -> String {
     let mut manifest = Manifest::new();
     for file in files {
@@ -111,13 +111,13 @@ pub(super) fn commit_of(files: &[RemoteFile]) -> String {
     format!("blake3:{}", manifest.digest())
 }
 
-/// Whether a revision can only mean one commit.
+/// Returns whether a revision can only mean one commit.
 pub(super) fn is_commit(revision: &str) -> bool {
     let hex = |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     hex(revision, 40) || revision.strip_prefix("blake3:").is_some_and(|rest| hex(rest, 64))
 }
 
-/// The files below a folder, sorted, links followed; `.git` and whatever else is hidden is left out.
+/// Returns the files below a folder, sorted, links followed; `.git` and whatever else is hidden is left out.
 pub(super) fn walk(root: &Path) -> Result<Vec<String>, FileError> {
     let mut files = Vec::new();
     for entry in entries(root) {
@@ -137,14 +137,14 @@ pub(super) fn walk(root: &Path) -> Result<Vec<String>, FileError> {
     Ok(files)
 }
 
-/// The folders that [`walk`] looks into, relative to `root`, which is the first.
+/// Returns the folders that [`walk`] looks into, relative to `root`, which is the first.
 pub(super) fn folders_below(root: &Path) -> Result<Vec<PathBuf>, FileError> {
     let is_folder = |entry: &Result<DirEntry, FileError>| entry.as_ref().map_or(true, |e| e.file_type().is_dir());
     let within = |entry: DirEntry| entry.path().strip_prefix(root).unwrap_or(entry.path()).to_owned();
     entries(root).filter(is_folder).map(|entry| entry.map(within)).collect()
 }
 
-/// What is below a folder, links followed, without what is hidden.
+/// Iterates over the entries below a folder; links are followed, hidden entries are skipped.
 fn entries(root: &Path) -> impl Iterator<Item = Result<DirEntry, FileError>> {
     let hidden = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b".");
     let walk = WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter();
@@ -152,17 +152,17 @@ fn entries(root: &Path) -> impl Iterator<Item = Result<DirEntry, FileError>> {
         entry.map_err(|error| FileError {
             verb: "list",
             path: error.path().unwrap_or(root).to_owned(),
-            source: error.into_io_error().unwrap_or_else(|| io::Error::other("links lead in a circle")),
+            source: error.into_io_error().unwrap_or_else(|| io::Error::other("symbolic links form a loop")),
         })
     })
 }
 
-/// `name` or `org/name`, with nothing in it that a path would make something of.
+/// Returns whether `repo` is `name` or `org/name`, without parts that are special in paths.
 fn is_repo_id(repo: &str) -> bool {
     is_plain(repo) && repo.split('/').count() <= 2 && repo.split('/').all(|part| !part.starts_with('.'))
 }
 
-/// Whether a path is relative and stays below where it starts.
+/// Returns whether a path is relative and does not lead upwards.
 fn is_plain(path: &str) -> bool {
     !path.contains(['\0', '\\']) && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
@@ -288,6 +288,6 @@ mod tests {
         let hub = hub(root.path());
         assert_eq!(paths(&hub.resolve("o/n", None).unwrap()), ["a.json", "b.json"]);
         std::os::unix::fs::symlink(root.path().join("o"), root.path().join("o/n/loop")).unwrap();
-        assert!(hub.resolve("o/n", None).unwrap_err().to_string().contains("links lead in a circle"));
+        assert!(hub.resolve("o/n", None).unwrap_err().to_string().contains("symbolic links form a loop"));
     }
 }

@@ -22,7 +22,7 @@ enum Token {
 }
 
 impl Glob {
-    /// Compiles a pattern; every text is one, a bracket that is never closed stands for itself.
+    /// Compiles a pattern. Every text is a valid pattern; an unclosed bracket matches itself.
     pub(super) fn new(pattern: &str) -> Self {
         let chars: Vec<char> = pattern.chars().collect();
         let mut tokens = Vec::new();
@@ -60,7 +60,7 @@ impl Glob {
         Self { tokens }
     }
 
-    /// Whether the pattern matches the whole of `path`.
+    /// Returns whether the pattern matches the whole of `path`.
     ///
     /// Takes at most pattern × path steps, however many stars a card strings together.
     pub(super) fn matches(&self, path: &str) -> bool {
@@ -96,12 +96,12 @@ impl Glob {
     }
 }
 
-/// Whether a path means more than itself when read as a pattern.
+/// Returns whether a pattern matches more than its own text.
 pub(super) fn has_magic(pattern: &str) -> bool {
     pattern.contains(['*', '?', '['])
 }
 
-/// The class that begins after `[`, and how many characters it takes up to and with its `]`.
+/// Returns the class that begins after `[`, and how many characters it takes up to and with its `]`.
 fn class(chars: &[char]) -> Option<(Token, usize)> {
     let excluded = chars.first() == Some(&'!');
     let from = usize::from(excluded);

@@ -1,9 +1,9 @@
-//! What a file is, judged by its name.
+//! Classifies files by their names.
 
 use crate::config::Format;
 pub use crate::decode::{Compression, FileKind, RowFormat};
 
-/// The formats `datasets` reads with one loader, which may therefore stand side by side in a split.
+/// Returns the loader of `datasets` for a format; formats with the same loader may be mixed in a split.
 pub(super) fn loader(format: RowFormat) -> &'static str {
     match format {
         RowFormat::Jsonl | RowFormat::Json => "json",
@@ -25,22 +25,22 @@ pub(super) const EXTENSIONS: &[(&str, RowFormat)] = &[
     ("geoparquet", RowFormat::Parquet),
 ];
 
-/// Wrappings that are not read.
+/// Compression formats and archives that are not supported.
 const SEALED: &[&str] = &["bz2", "xz", "zip", "lz4", "7z", "rar", "tar", "tgz", "lzma", "br", "Z"];
 
-/// What a file's name says about it.
+/// Classification of a file by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Name<'n> {
     /// Rows that can be read; `extension` is the place in [`EXTENSIONS`].
     Rows { kind: FileKind, extension: usize },
-    /// Rows in a wrapping that is not read.
+    /// Rows in a compression format or archive that is not supported.
     Sealed { wrapping: &'n str, extension: usize },
     /// Anything else.
     Other,
 }
 
 impl Name<'_> {
-    /// The format of the rows, if it names any.
+    /// Returns the format of the rows, if it names any.
     pub(super) fn format(self) -> Option<RowFormat> {
         match self {
             Self::Rows { extension, .. } | Self::Sealed { extension, .. } => Some(EXTENSIONS[extension].1),
@@ -49,16 +49,16 @@ impl Name<'_> {
     }
 }
 
-/// Why a sealed file of `format` is not read.
+/// Explains why a compressed or archived file of `format` is not supported.
 pub(super) fn why_sealed(wrapping: &str, format: RowFormat) -> String {
     let advice = match format {
-        RowFormat::Parquet | RowFormat::Arrow => "columnar files are read unwrapped",
-        _ => "datac reads .gz and .zst",
+        RowFormat::Parquet | RowFormat::Arrow => "columnar files must not be compressed again",
+        _ => "datac reads only .gz and .zst",
     };
     format!("is compressed as .{wrapping}: {advice}")
 }
 
-/// The compression that a path's last extension names.
+/// Returns the compression that a path's last extension names.
 pub(super) fn compression_of(path: &str) -> Compression {
     match path.rsplit_once('.') {
         Some((_, "gz" | "gzip")) => Compression::Gzip,
@@ -90,12 +90,12 @@ pub(super) fn judge(path: &str) -> Name<'_> {
     }
 }
 
-/// Whether a path names rows, readable or wrapped: what a lock pins of a repository.
+/// Returns whether a path names rows, readable or wrapped: what a lock pins of a repository.
 pub fn is_data(path: &str) -> bool {
     judge(path) != Name::Other
 }
 
-/// The `format` of a recipe that reads a file of this name; `None`: it names no rows that can be read.
+/// Returns the `format` of a recipe that reads a file of this name; `None`: it names no rows that can be read.
 pub fn format_of(path: &str) -> Option<Format> {
     match judge(path) {
         Name::Rows { kind, .. } => Some(match kind.format {
@@ -109,7 +109,7 @@ pub fn format_of(path: &str) -> Option<Format> {
     }
 }
 
-/// The last part of a path.
+/// Returns the last part of a path.
 pub(super) fn basename(path: &str) -> &str {
     path.rsplit_once('/').map_or(path, |(_, base)| base)
 }

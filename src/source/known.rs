@@ -1,4 +1,4 @@
-//! What is known of repositories beyond what they say of themselves: former names and obvious configs.
+//! Facts about repositories that the repositories do not state themselves: former names and obvious configs.
 
 /// A repository with a former name or an obvious config.
 struct Known {
@@ -13,12 +13,12 @@ fn known(repo: &str) -> Option<&'static Known> {
     KNOWN.iter().find(|known| known.id == repo || known.former.contains(&repo))
 }
 
-/// The present name of a repository.
+/// Returns the present name of a repository.
 pub fn canonical(repo: &str) -> &str {
     known(repo).map_or(repo, |known| known.id)
 }
 
-/// The config to take when a recipe names none and the repository's card marks none as default.
+/// Returns the config to take when a recipe names none and the repository's card marks none as default.
 pub fn default_config(repo: &str) -> Option<&'static str> {
     known(repo).and_then(|known| known.config)
 }

@@ -16,33 +16,33 @@ use super::{
     splits::{Scope, by_name},
 };
 
-/// What a recipe asks of a repository.
+/// Request of a recipe to a repository.
 #[derive(Clone, Copy, Debug)]
 pub struct Want<'a> {
     /// The repository or local folder, for messages.
     pub repo: &'a str,
-    /// The config asked for.
+    /// Requested config.
     pub config_name: Option<&'a str>,
-    /// The folders asked for; empty: as the repository's layout says.
+    /// Requested folders; empty: as the repository's layout says.
     pub data_dir: &'a [String],
-    /// The splits asked for.
+    /// Requested splits.
     pub splits: &'a [String],
-    /// The config to take if none is asked for and the card names no default.
+    /// Config to use if none is requested and the card names no default.
     pub default_config: Option<&'a str>,
 }
 
 /// A file to read, as part of a split.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selected {
-    /// The split it belongs to.
+    /// Split of the file.
     pub split: String,
-    /// Its path in the repository.
+    /// Path of the file in the repository.
     pub path: String,
-    /// What it is.
+    /// Format and compression of the file.
     pub kind: FileKind,
 }
 
-/// Finds the files of a repository that a recipe means, in reading order.
+/// Finds the files of a repository that a recipe selects, in reading order.
 ///
 /// Splits come in the order asked for, within a split the folders in the order asked for, within those the files as
 /// `datasets` sorts them. `files` are paths in the repository, `readme` is the text of its card.
@@ -85,7 +85,7 @@ fn resolve_words(files: &[&str], readme: Option<&str>, want: &Want<'_>) -> Resul
     Ok(selected)
 }
 
-/// Where the files of a config are declared.
+/// Origin of the declaration of a config.
 enum Config<'a> {
     None,
     Card(&'a CardConfig),
@@ -100,9 +100,9 @@ fn pick_config<'a>(repo: &Repo<'a>, configs: &'a [CardConfig], want: &Want<'a>) 
             return named(name).map(Config::Card).ok_or_else(|| {
                 let close = closest(name, configs.iter().map(|config| config.name.as_str()));
                 format!(
-                    "no config `{name}` in `{}`: {}",
+                    "no config `{name}` in `{}`; {}",
                     want.repo,
-                    close.unwrap_or_else(|| format!("there are {}", names()))
+                    close.unwrap_or_else(|| format!("available: {}", names()))
                 )
             });
         }
@@ -122,9 +122,9 @@ fn pick_config<'a>(repo: &Repo<'a>, configs: &'a [CardConfig], want: &Want<'a>) 
                 ([], Some(one)) => Ok(Config::Card(one)),
                 // A folder asked for by name needs no config.
                 _ if !want.data_dir.is_empty() => Ok(Config::None),
-                ([], None) => Err(format!("`{}` has configs {}: say `config_name:`", want.repo, names())),
+                ([], None) => Err(format!("`{}` has configs {}: set `config_name:`", want.repo, names())),
                 (many, _) => Err(format!(
-                    "`{}` has several default configs, {}: say `config_name:`",
+                    "`{}` has several default configs, {}: set `config_name:`",
                     want.repo,
                     list(many.iter().map(|config| config.name.as_str()))
                 )),
@@ -135,7 +135,7 @@ fn pick_config<'a>(repo: &Repo<'a>, configs: &'a [CardConfig], want: &Want<'a>) 
         return Ok(Config::Folder(name));
     }
     let close = closest(name, repo.folders().into_iter().filter(|folder| !folder.contains('/')));
-    let hint = close.unwrap_or_else(|| "leave `config_name:` out".to_owned());
+    let hint = close.unwrap_or_else(|| "omit `config_name:`".to_owned());
     Err(format!("no config `{name}` in `{}`, which declares none: {hint}", want.repo))
 }
 
@@ -143,7 +143,7 @@ fn pick_config<'a>(repo: &Repo<'a>, configs: &'a [CardConfig], want: &Want<'a>) 
 struct Repo<'a> {
     name: &'a str,
     all: Vec<&'a str>,
-    /// Those that hold rows, readable or not.
+    /// Files with rows, whether readable or not.
     rows: Vec<(&'a str, Name<'a>)>,
 }
 
@@ -160,7 +160,7 @@ impl<'a> Repo<'a> {
         self.all.iter().any(|path| below(path, folder).is_some())
     }
 
-    /// Every folder that is not hidden.
+    /// Returns every folder that is not hidden.
     fn folders(&self) -> Vec<&'a str> {
         let mut folders: Vec<&str> =
             self.all.iter().flat_map(|path| path.match_indices('/').map(|(at, _)| &path[..at])).collect();
@@ -170,11 +170,11 @@ impl<'a> Repo<'a> {
         folders
     }
 
-    /// The splits of a folder by the names in it; `base` is the folder it is in.
+    /// Returns the splits of a folder by the names in it; `base` is the folder it is in.
     fn folder(&self, base: &str, folder: &str) -> Result<Scope<'a>, String> {
         let inner = folder.trim_start_matches("./").trim_matches('/');
         if inner.split('/').any(|part| part == "..") {
-            return Err(format!("folder `{folder}` leads out of `{}`", self.name));
+            return Err(format!("folder `{folder}` is outside `{}`", self.name));
         }
         let inner = if inner == "." { "" } else { inner };
         let path =
@@ -188,10 +188,10 @@ impl<'a> Repo<'a> {
                 if top.is_empty() {
                     "it has no folders".to_owned()
                 } else {
-                    format!("there are {}", list(top.into_iter()))
+                    format!("available: {}", list(top.into_iter()))
                 }
             });
-            return Err(format!("no folder `{path}` in `{}`: {hint}", self.name));
+            return Err(format!("no folder `{path}` in `{}`; {hint}", self.name));
         }
         let inside: Vec<(&str, &str, Name<'_>)> = self
             .rows
@@ -205,7 +205,7 @@ impl<'a> Repo<'a> {
         Ok(Scope { place, splits: by_name(&inside) })
     }
 
-    /// The splits of a config as the card declares them.
+    /// Returns the splits of a config as the card declares them.
     fn card(&self, config: &CardConfig) -> Result<Scope<'a>, String> {
         let base = config.data_dir.as_deref().unwrap_or_default();
         let Some(splits) = &config.data_files else {
@@ -223,7 +223,7 @@ impl<'a> Repo<'a> {
                     return Err(format!("{place} names `{pattern}`, which is not in the repository"));
                 }
                 if !has_magic(pattern) && !self.all.iter().any(|path| below(path, base) == Some(pattern)) {
-                    return Err(format!("{place} names `{pattern}`, which is not there"));
+                    return Err(format!("{place} names `{pattern}`, which does not exist"));
                 }
                 let glob = Glob::new(pattern);
                 for (path, name) in &self.rows {
@@ -247,14 +247,14 @@ impl<'a> Repo<'a> {
             format!("`{name}` has no files")
         } else if self.all.contains(&script.as_str()) {
             format!(
-                "`{name}` is a loading script (`{script}`), which datac does not run: its rows are nowhere in the repository"
+                "`{name}` is a loading script (`{script}`), which datac does not run; the repository itself contains no rows"
             )
         } else {
             format!("no rows in `{name}`: {}", self.what_there_is(""))
         }
     }
 
-    /// The kinds of files in a folder, for the case that none holds rows.
+    /// Returns the kinds of files in a folder, for the case that none holds rows.
     fn what_there_is(&self, folder: &str) -> String {
         let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
         for within in self.all.iter().filter_map(|path| below(path, folder)) {
@@ -267,11 +267,11 @@ impl<'a> Repo<'a> {
         kinds.sort_by_key(|(_, count)| Reverse(*count));
         kinds.truncate(6);
         let readable =
-            "datac reads .jsonl, .json, .parquet, .arrow, .csv and .tsv, the text ones also with .gz or .zst";
+            "datac reads .jsonl, .json, .parquet, .arrow, .csv and .tsv; text files may be compressed as .gz or .zst";
         if kinds.is_empty() {
-            return format!("there is nothing but its description; {readable}");
+            return format!("it only contains a description; {readable}");
         }
-        format!("there are files {}; {readable}", list(kinds.into_iter().map(|(kind, _)| kind)))
+        format!("it only contains {}; {readable}", list(kinds.into_iter().map(|(kind, _)| kind)))
     }
 }
 
@@ -279,12 +279,12 @@ impl<'a> Repo<'a> {
 const IGNORED: &[&str] =
     &["README.md", "config.json", "dataset_info.json", "dataset_infos.json", "dummy_data.zip", "dataset_dict.json"];
 
-/// The part of `path` below `folder`.
+/// Returns the part of `path` below `folder`.
 fn below<'p>(path: &'p str, folder: &str) -> Option<&'p str> {
     if folder.is_empty() { Some(path) } else { path.strip_prefix(folder)?.strip_prefix('/') }
 }
 
-/// Whether no part of a path is hidden (`.x`, or a folder `__x`) that the pattern does not ask for.
+/// Returns whether no part of a path is hidden (`.x`, or a folder `__x`) that the pattern does not ask for.
 fn visible(path: &str, pattern: &str) -> bool {
     let hidden =
         |text: &str| text.split('/').filter(|part| part.starts_with('.') && !part.chars().all(|c| c == '.')).count();
@@ -294,7 +294,7 @@ fn visible(path: &str, pattern: &str) -> bool {
     hidden(path) == hidden(pattern) && special(path) == special(pattern)
 }
 
-/// `a, b, c`, cut after twelve.
+/// Formats names as `a, b, c`, cut after twelve.
 pub(super) fn list<'t>(names: impl Iterator<Item = &'t str>) -> String {
     let names: Vec<&str> = names.collect();
     match names.len() {
@@ -303,7 +303,7 @@ pub(super) fn list<'t>(names: impl Iterator<Item = &'t str>) -> String {
     }
 }
 
-/// The name most like `word`, as a question, if any is like it.
+/// Returns the name most like `word`, as a question, if any is like it.
 pub(super) fn closest<'t>(word: &str, names: impl Iterator<Item = &'t str>) -> Option<String> {
     let close = |name: &str| strsim::jaro_winkler(&word.to_lowercase(), &name.to_lowercase());
     let best = names.max_by(|a, b| close(a).total_cmp(&close(b)))?;

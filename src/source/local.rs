@@ -12,7 +12,7 @@ use crate::{config::Format, system};
 
 /// Finds the files of a local source, in reading order, relative to the workspace `root`.
 ///
-/// A file is taken as it is, its compression by its suffix. A folder is resolved as a repository is, by the names of
+/// A file is used as it is, with the compression of its suffix. A folder is resolved as a repository is, by the names of
 /// files and folders, among the files of the recipe's format alone; `data_dir` narrows it.
 pub fn list(
     root: &Path,
@@ -29,9 +29,9 @@ pub fn list(
     }
 }
 
-/// The folders of a local source, itself among them, relative to the workspace; none if it is a file.
+/// Returns the folders of a local source, itself among them, relative to the workspace; none if it is a file.
 ///
-/// A file that comes or goes shows in the stat of its folder and nowhere else.
+/// Adding or removing a file changes only the stat of its folder.
 pub fn folders(root: &Path, source: &str) -> Result<Vec<PathBuf>, SourceError> {
     let place = root.join(source);
     if !system::is_dir(&place) {
@@ -52,10 +52,10 @@ fn file(
     data_dir: &[String],
 ) -> Result<Vec<(PathBuf, FileKind)>, SourceError> {
     if !system::exists(place) {
-        return Err(layout_fault(format!("nothing is at `{source}`{}", hint(place, source))));
+        return Err(layout_fault(format!("`{source}` does not exist{}", hint(place, source))));
     }
     if !data_dir.is_empty() {
-        return Err(layout_fault(format!("`{source}` is a file, so `data_dir:` cannot narrow it")));
+        return Err(layout_fault(format!("`{source}` is a file, so `data_dir:` cannot be used")));
     }
     let formats = rows_of(format).ok_or_else(|| no_local_format(source))?;
     let kind = match judge(source) {
@@ -65,7 +65,7 @@ fn file(
         Name::Rows { kind, .. } if formats.contains(&kind.format) => kind,
         Name::Rows { kind, .. } if !is_alike(kind.format, formats[0]) => {
             return Err(layout_fault(format!(
-                "`{source}` is named as {}, but the recipe says `format: {}`",
+                "`{source}` looks like {}, but the recipe says `format: {}`",
                 kind.format.name(),
                 format.name()
             )));
@@ -85,7 +85,7 @@ fn file(
         let name = format!("{}.{kind}", basename(source));
         if split != "train" && resolve(&[&name], None, &named).is_err() {
             return Err(layout_fault(format!(
-                "no split `{split}` in `{source}`: a file is `train` unless its name says otherwise"
+                "no split `{split}` in `{source}`: a local file is `train` unless its name says otherwise"
             )));
         }
     }
@@ -107,14 +107,14 @@ fn folder(
         .filter(|path| judge(path).format().is_some_and(|format| formats.contains(&format)))
         .collect();
     if wanted.is_empty() {
-        return Err(layout_fault(format!("no {} file in folder `{source}`", format.name())));
+        return Err(layout_fault(format!("folder `{source}` has no {} files", format.name())));
     }
     let want = Want { repo: source, config_name: None, data_dir, splits, default_config: None };
     let selected = resolve(&wanted, None, &want)?;
     Ok(selected.into_iter().map(|file| (Path::new(source).join(file.path), file.kind)).collect())
 }
 
-/// What files of a recipe's format may be named as; the first is what a file with no telling name is.
+/// Returns the row formats that file names of a recipe's format may suggest; the first is the default.
 fn rows_of(format: Format) -> Option<&'static [RowFormat]> {
     match format {
         Format::Huggingface => None,
@@ -126,16 +126,16 @@ fn rows_of(format: Format) -> Option<&'static [RowFormat]> {
     }
 }
 
-/// Whether a file named as the one may hold the other: `.json` files of one value a line are common.
+/// Returns whether a file named as one format may contain the other: `.json` files with one value per line are common.
 fn is_alike(named: RowFormat, said: RowFormat) -> bool {
     matches!((named, said), (RowFormat::Json, RowFormat::Jsonl) | (RowFormat::Jsonl, RowFormat::Json))
 }
 
 fn no_local_format(source: &str) -> SourceError {
-    layout_fault(format!("`{source}` is on this machine, so `format: huggingface` does not say what its files are"))
+    layout_fault(format!("`{source}` is local, but `format: huggingface` does not name a file format"))
 }
 
-/// A name like the one that is missing, from the folder it should be in.
+/// Suggests a name similar to a missing one, from the same folder.
 fn hint(place: &Path, source: &str) -> String {
     let siblings = place.parent().and_then(|folder| system::list(folder).ok()).unwrap_or_default();
     let names = siblings.iter().map(|(name, _)| name.as_str());
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(one("rows.json", Format::Jsonl, train), Ok(vec!["rows.json jsonl".into()]));
         assert_eq!(
             one("rows.csv", Format::Jsonl, train),
-            Err("`rows.csv` is named as csv, but the recipe says `format: jsonl`".into())
+            Err("`rows.csv` looks like csv, but the recipe says `format: jsonl`".into())
         );
         assert_eq!(
             one("rows.jsonl.xz", Format::Jsonl, train),
@@ -215,16 +215,19 @@ mod tests {
             folder(&["train"], &["b", "a"]),
             Ok(vec!["d/b/train.jsonl jsonl".into(), "d/a/train.jsonl jsonl".into()])
         );
-        assert_eq!(folder(&["dev"], &[]), Err("no split `dev` in `d`: there are train, test".into()));
-        assert_eq!(ask(root.path(), "d/", Format::Arrow, &["train"], &[]), Err("no arrow file in folder `d/`".into()));
+        assert_eq!(folder(&["dev"], &[]), Err("no split `dev` in `d`; available: train, test".into()));
+        assert_eq!(
+            ask(root.path(), "d/", Format::Arrow, &["train"], &[]),
+            Err("folder `d/` has no arrow files".into())
+        );
     }
 
     #[test]
     fn what_is_missing_is_named() {
         let root = workspace(&["data/rows.jsonl"]);
         let missing = |source| ask(root.path(), source, Format::Jsonl, &["train"], &[]).unwrap_err();
-        assert_eq!(missing("data/row.jsonl"), "nothing is at `data/row.jsonl`: did you mean `rows.jsonl`?");
-        assert_eq!(missing("other/rows.jsonl"), "nothing is at `other/rows.jsonl`");
+        assert_eq!(missing("data/row.jsonl"), "`data/row.jsonl` does not exist: did you mean `rows.jsonl`?");
+        assert_eq!(missing("other/rows.jsonl"), "`other/rows.jsonl` does not exist");
         let narrowed = ask(root.path(), "data/rows.jsonl", Format::Jsonl, &["train"], &["x"]).unwrap_err();
         assert!(narrowed.contains("is a file"), "{narrowed}");
     }

@@ -24,17 +24,17 @@ pub struct LockFile {
 /// One pinned source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pin {
-    /// As recipes have it.
+    /// Source as spelled in recipes.
     pub source: String,
-    /// As recipes have it; `None`: `main`.
+    /// Revision as spelled in recipes; `None`: `main`.
     pub revision: Option<String>,
-    /// The canonical id.
+    /// Canonical id of the repository.
     pub repo: String,
-    /// The hub it came from: a URL, `folder` or `sample`.
+    /// Hub that the pin was resolved from: a URL, `folder` or `sample`.
     pub hub: String,
-    /// The commit.
+    /// Commit of the repository.
     pub commit: String,
-    /// The part of the repository's card that says what it holds, if it says.
+    /// The part of the repository's card that describes its contents, if any.
     pub card: Option<String>,
     /// The data files, sorted by path.
     pub files: Vec<RemoteFile>,
@@ -42,13 +42,13 @@ pub struct Pin {
 
 /// A lock file that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("read the lock: {0}")]
+#[error("{0}")]
 pub struct LockError(pub String);
 
-/// The name of the schema of lock files; its number is theirs.
+/// Name and version of the schema of lock files.
 pub const LOCK_SCHEMA: &str = "datac.lock/1";
 
-/// The JSON Schema of a lock file.
+/// Returns the JSON Schema of a lock file.
 pub fn schema() -> serde_json::Value {
     schemars::schema_for!(RawLock).to_value()
 }
@@ -75,28 +75,28 @@ struct RawPin {
     /// The revision as recipes have it; without it `main`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     revision: Option<String>,
-    /// The repository's own name.
+    /// Name of the repository as the hub spells it.
     repo: String,
-    /// The hub it came from: a URL, `folder` or `sample`.
+    /// Hub that the pin was resolved from: a URL, `folder` or `sample`.
     hub: String,
-    /// The commit.
+    /// Commit of the repository.
     commit: String,
-    /// The part of the repository's card that says what it holds, if it says.
+    /// The part of the repository's card that describes its contents, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     card: Option<String>,
     /// The data files, sorted by path.
     files: Vec<RawFile>,
 }
 
-/// One file of it.
+/// One file of a pinned source.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawFile {
-    /// Its path in the repository.
+    /// Path of the file in the repository.
     path: String,
-    /// Its size in bytes.
+    /// Size of the file in bytes.
     size: u64,
-    /// What its bytes hash to: `blake3:…`, `sha256:…` or `git:…`, in hexadecimal digits.
+    /// Digest of the file: `blake3:…`, `sha256:…` or `git:…`, in hexadecimal digits.
     #[schemars(regex(pattern = "^(blake3:[0-9a-fA-F]{64}|sha256:[0-9a-fA-F]{64}|git:[0-9a-fA-F]{40})$"))]
     digest: String,
 }
@@ -105,11 +105,14 @@ impl LockFile {
     /// Parses a lock file.
     pub fn parse(text: &str) -> Result<Self, LockError> {
         if text.lines().any(|line| line.starts_with("<<<<<<<") || line.starts_with(">>>>>>>")) {
-            return Err(LockError("it has merge conflict markers".into()));
+            return Err(LockError("it contains merge conflict markers".into()));
         }
         let raw: RawLock = serde_yaml::from_str(text).map_err(|error| LockError(error.to_string()))?;
         if raw.version != LOCK_VERSION {
-            return Err(LockError(format!("it has version {}, this datac reads {LOCK_VERSION}", raw.version)));
+            return Err(LockError(format!(
+                "it has version {}, but this datac only reads version {LOCK_VERSION}",
+                raw.version
+            )));
         }
         let mut sources = Vec::with_capacity(raw.sources.len());
         for pin in raw.sources {
@@ -139,7 +142,7 @@ impl LockFile {
         Ok(lock)
     }
 
-    /// The text of the lock file.
+    /// Returns the text of the lock file.
     pub fn write(&self) -> String {
         let raw = RawLock {
             version: LOCK_VERSION,
@@ -169,12 +172,12 @@ impl LockFile {
         format!("{HEAD}{body}")
     }
 
-    /// The pin of a source at a revision.
+    /// Returns the pin of a source at a revision.
     pub fn find(&self, source: &str, revision: Option<&str>) -> Option<&Pin> {
         self.sources.iter().find(|pin| pin.key() == (source, revision))
     }
 
-    /// Adds a pin, or replaces the one of the same source and revision.
+    /// Adds a pin, or replaces the pin with the same source and revision.
     pub fn set(&mut self, pin: Pin) {
         self.sources.retain(|other| other.key() != pin.key());
         self.sources.push(pin);
@@ -187,7 +190,7 @@ impl LockFile {
 }
 
 impl Pin {
-    /// What a pin is found by.
+    /// Returns the source and revision that identify the pin.
     pub fn key(&self) -> (&str, Option<&str>) {
         (&self.source, self.revision.as_deref())
     }

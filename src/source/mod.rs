@@ -1,4 +1,4 @@
-//! Dataset name to pinned snapshot, and snapshot to bytes.
+//! Resolves dataset names to pinned snapshots, and reads the bytes of snapshots.
 //!
 //! A [`Hub`] lists a repository at a revision and hands out the bytes of its files. Three exist: over HTTP
 //! (`hub/`), a folder laid out `<org>/<name>/…` (`folder.rs`), and the sample inside the binary (`sample.rs`).
@@ -39,11 +39,11 @@ pub enum FileDigest {
 /// One file of a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RemoteFile {
-    /// Its path in the repository, checked to be plain and relative.
+    /// Path of the file in the repository, checked to be plain and relative.
     pub path: String,
-    /// Its size in bytes.
+    /// Size of the file in bytes.
     pub size: u64,
-    /// What its bytes hash to.
+    /// Digest of the file.
     pub digest: FileDigest,
 }
 
@@ -52,9 +52,9 @@ pub struct RemoteFile {
 pub struct Listing {
     /// The repository's own name for itself: `openai/gsm8k` when `gsm8k` was asked for.
     pub id: String,
-    /// 40 hexadecimal digits on a Hub; `blake3:<64 hex>` over the file list elsewhere.
+    /// Commit: 40 hexadecimal digits on a Hub; `blake3:<64 hex>` over the file list elsewhere.
     pub commit: String,
-    /// Its files, sorted by path.
+    /// Files of the repository, sorted by path.
     pub files: Vec<RemoteFile>,
 }
 
@@ -67,9 +67,9 @@ pub enum Bytes {
     Static(&'static [u8]),
 }
 
-/// Where snapshots come from.
+/// A place that snapshots come from.
 pub trait Hub: Send + Sync {
-    /// The name a lock records: a URL without credentials, `folder` or `sample`.
+    /// Returns the name a lock records: a URL without credentials, `folder` or `sample`.
     fn name(&self) -> String;
 
     /// Resolves a repository at a revision (branch, tag or commit; `None`: `main`) to a commit and its files.
@@ -79,11 +79,11 @@ pub trait Hub: Send + Sync {
     fn open(&self, repo: &str, commit: &str, file: &RemoteFile) -> Result<Bytes, SourceError>;
 }
 
-/// A source that cannot be had, and what to do about it.
+/// The reason why a source is unavailable.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// No such repository, as far as the token may see.
+    /// The repository does not exist, or the token does not give access to it.
     #[error("find dataset `{repo}` on {hub}")]
     NoRepo {
         /// The repository.
@@ -91,15 +91,15 @@ pub enum SourceError {
         /// The hub's name.
         hub: String,
     },
-    /// No such repository as far as anyone may see who shows no token.
-    #[error("find dataset `{repo}` on {hub}: there is none, or it is private: set HF_TOKEN")]
+    /// The repository does not exist, or is private and there is no token.
+    #[error("find dataset `{repo}` on {hub}: not found, or private (set HF_TOKEN)")]
     NoRepoOrPrivate {
         /// The repository.
         repo: String,
         /// The hub's name.
         hub: String,
     },
-    /// No such branch, tag or commit.
+    /// The branch, tag or commit does not exist.
     #[error("find revision `{revision}` of `{repo}`")]
     NoRevision {
         /// The repository.
@@ -115,36 +115,36 @@ pub enum SourceError {
         /// The path.
         path: String,
     },
-    /// Access must be asked for.
-    #[error("read `{repo}`: its owner grants access on request")]
+    /// Access must be requested from the owner.
+    #[error("read `{repo}`: access must be requested from its owner")]
     Gated {
         /// The repository.
         repo: String,
     },
-    /// The token was refused.
-    #[error("read `{repo}`: the token was refused")]
+    /// The token was rejected.
+    #[error("read `{repo}`: the token was rejected")]
     BadToken {
         /// The repository.
         repo: String,
     },
-    /// The hub did not answer, or answered with a fault, and retries did not help.
+    /// The hub did not respond, or responded with an error, and retries did not help.
     #[error("read `{repo}` from {hub}: {reason}")]
     Unavailable {
         /// The repository.
         repo: String,
         /// The hub's name.
         hub: String,
-        /// What happened.
+        /// Description of the error.
         reason: String,
     },
-    /// The network may not be used and something is not on this machine.
-    #[error("read {what} offline: not on this machine")]
+    /// The network may not be used, and something has not been downloaded.
+    #[error("read {what} offline: not downloaded yet")]
     Offline {
-        /// What is missing.
+        /// Description of the missing item.
         what: String,
     },
-    /// The bytes are not those that were pinned.
-    #[error("read `{path}` of `{repo}`: its bytes are not the pinned ones ({expected})")]
+    /// The contents do not match the pinned digest.
+    #[error("read `{path}` of `{repo}`: its contents do not match the pinned digest ({expected})")]
     Changed {
         /// The repository or `local`.
         repo: String,
@@ -153,28 +153,28 @@ pub enum SourceError {
         /// The pinned digest.
         expected: String,
     },
-    /// The hub's answer cannot be used.
-    #[error("read the answer of {hub} about `{repo}`: {reason}")]
+    /// The hub's response is invalid.
+    #[error("read the response of {hub} about `{repo}`: {reason}")]
     Malformed {
         /// The repository.
         repo: String,
         /// The hub's name.
         hub: String,
-        /// What is wrong with it.
+        /// Description of the problem.
         reason: String,
     },
-    /// The hub's address cannot be used.
+    /// The hub's address is invalid.
     #[error("use hub `{hub}`: {reason}")]
     BadHub {
         /// The address as given.
         hub: String,
-        /// What is wrong with it.
+        /// Description of the problem.
         reason: String,
     },
-    /// The repository's layout does not give what the recipe asks for.
+    /// The repository does not contain what the recipe requests.
     #[error("find rows: {reason}")]
     Layout {
-        /// What is missing, naming what there is.
+        /// Description of what is missing, and of what is available.
         reason: String,
     },
     /// A file operation failed.

@@ -48,7 +48,7 @@ const FILES: &[Packed] = packed! {
 pub struct SampleHub;
 
 impl SampleHub {
-    /// The repositories it has.
+    /// Returns the repositories of the sample hub.
     pub fn repos() -> Vec<&'static str> {
         let mut repos: Vec<&str> = FILES.iter().map(|(repo, ..)| *repo).collect();
         repos.dedup();
@@ -66,7 +66,7 @@ impl Hub for SampleHub {
         "sample".to_owned()
     }
 
-    /// A branch or tag means what the binary holds; a commit means that and nothing else.
+    /// Resolves a branch or tag to the bundled contents; a commit must match them.
     fn resolve(&self, repo: &str, revision: Option<&str>) -> Result<Listing, SourceError> {
         let id = known::canonical(repo);
         let files: Vec<RemoteFile> = FILES

@@ -13,23 +13,22 @@ pub(super) type Splits<'a> = Vec<(String, Vec<(&'a str, Name<'a>)>)>;
 
 /// The splits of one folder or config.
 pub(super) struct Scope<'a> {
-    /// What it is, for messages.
+    /// Description of the folder or config, for messages.
     pub(super) place: String,
-    /// Its splits.
+    /// Splits of the folder or config.
     pub(super) splits: Splits<'a>,
 }
 
 impl<'a> Scope<'a> {
-    /// The readable files of a split, or why there are none.
+    /// Returns the readable files of a split, or why there are none.
     pub(super) fn files_of(&self, split: &str) -> Result<Vec<(&'a str, FileKind)>, String> {
         let place = &self.place;
         let Some((_, files)) = self.splits.iter().find(|(name, _)| name == split) else {
             let names = list(self.splits.iter().map(|(name, _)| name.as_str()));
-            let verb = if self.splits.len() == 1 { "there is" } else { "there are" };
-            return Err(format!("no split `{split}` in {place}: {verb} {names}"));
+            return Err(format!("no split `{split}` in {place}; available: {names}"));
         };
         let Some(loader) = loader_of(files) else {
-            return Err(format!("no file for split `{split}` in {place}: its patterns match nothing that holds rows"));
+            return Err(format!("no file for split `{split}` in {place}: its patterns match no data files"));
         };
         let mut readable = Vec::new();
         for (path, name) in files {
@@ -45,7 +44,7 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// The loader of the commonest extension.
+/// Returns the loader of the commonest extension.
 fn loader_of(files: &[(&str, Name<'_>)]) -> Option<&'static str> {
     let mut counts = [0_usize; EXTENSIONS.len()];
     for (_, name) in files {
@@ -64,7 +63,7 @@ const KEYWORDS: &[(&str, &[&str])] = &[
     ("test", &["test", "testing", "eval", "evaluation"]),
 ];
 
-/// The splits of a folder's files, given as path, path within the folder, and kind.
+/// Returns the splits of a folder's files, given as path, path within the folder, and kind.
 pub(super) fn by_name<'a>(files: &[(&'a str, &'a str, Name<'a>)]) -> Splits<'a> {
     let sharded = by_shards(files);
     if !sharded.is_empty() {
@@ -88,7 +87,7 @@ pub(super) fn by_name<'a>(files: &[(&'a str, &'a str, Name<'a>)]) -> Splits<'a> 
     vec![("train".to_owned(), files.iter().map(|(path, _, name)| (*path, *name)).collect())]
 }
 
-/// Splits of the form `data/{split}-00000-of-00001*.*`, any name: train, validation, test, then by name.
+/// Groups files named `data/{split}-00000-of-00001*.*` by split: train, validation, test, then by name.
 fn by_shards<'a>(files: &[(&'a str, &'a str, Name<'a>)]) -> Splits<'a> {
     let shard = Glob::new("-[0-9][0-9][0-9][0-9][0-9]-of-[0-9][0-9][0-9][0-9][0-9]*.*");
     let mut splits: BTreeMap<(usize, &str), Vec<_>> = BTreeMap::new();
@@ -104,7 +103,7 @@ fn by_shards<'a>(files: &[(&'a str, &'a str, Name<'a>)]) -> Splits<'a> {
     splits.into_iter().map(|((_, split), files)| (split.to_owned(), files)).collect()
 }
 
-/// Which of the patterns for folder names takes a path first.
+/// Returns the index of the first folder-name pattern that matches a path.
 fn folder_rank(within: &str, words: &[&str]) -> Option<usize> {
     let (folders, _) = within.rsplit_once('/')?;
     let forms = |folder: &str, word: &str| {
@@ -118,7 +117,7 @@ fn folder_rank(within: &str, words: &[&str]) -> Option<usize> {
     })
 }
 
-/// Which of the patterns for file names takes a path first.
+/// Returns the index of the first file-name pattern that matches a path.
 fn file_rank(within: &str, words: &[&str]) -> Option<usize> {
     let base = basename(within);
     words.iter().enumerate().find_map(|(at, word)| {
@@ -127,7 +126,7 @@ fn file_rank(within: &str, words: &[&str]) -> Option<usize> {
     })
 }
 
-/// Whether `word` stands in `text` as a word: at its start or after a separator, at its end or before one.
+/// Returns whether `word` stands in `text` as a word: at its start or after a separator, at its end or before one.
 fn stands_in(text: &str, word: &str, starts: bool, ends: bool) -> bool {
     let separator = |byte: u8| b"-._ 0123456789".contains(&byte);
     text.match_indices(word).any(|(at, _)| {

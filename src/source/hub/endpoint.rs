@@ -38,24 +38,25 @@ impl Endpoint {
         Ok(Self { url, name })
     }
 
-    /// The address without a trailing slash, as locks and messages have it.
+    /// Returns the address without a trailing slash, as locks and messages have it.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether a URL has this address's scheme, host and port, the only place the token goes to.
+    /// Returns whether a URL has this address's scheme, host and port, the only place the token goes to.
     pub(super) fn is_origin_of(&self, url: &Url) -> bool {
         self.url.origin() == url.origin()
     }
 
-    /// The URL of a path below the address, each segment percent-encoded.
+    /// Returns the URL of a path below the address, each segment percent-encoded.
     pub(super) fn join<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Url {
         let mut url = self.url.clone();
         url.path_segments_mut().expect("an http address has a path").pop_if_empty().extend(segments);
         url
     }
 
-    /// The client for every request: bounded redirects that never fall back to plain http, and no waiting for ever.
+    /// Returns the client for every request: bounded redirects that never fall back to plain http, and no waiting for
+    /// ever.
     ///
     /// reqwest itself drops `Authorization` when a redirect changes scheme, host or port.
     pub(super) fn client(&self, limits: &Limits) -> Result<Client, reqwest::Error> {
@@ -85,7 +86,7 @@ impl Endpoint {
     }
 }
 
-/// The headers of a request to the endpoint.
+/// Returns the headers of a request to the endpoint.
 pub(super) fn authorization(token: Option<&Token>) -> header::HeaderMap {
     let mut headers = header::HeaderMap::new();
     let value = token.and_then(|token| header::HeaderValue::from_str(&format!("Bearer {}", token.expose())).ok());
@@ -122,7 +123,7 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// An address for a message about it, even one that is no URL.
+/// Returns an address for a message about it, even one that is no URL.
 fn without_userinfo(text: &str) -> String {
     match text.rsplit_once('@') {
         Some((before, rest)) => {

@@ -133,7 +133,7 @@ impl About<'_> {
         }
     }
 
-    /// An answer that makes no sense.
+    /// Returns an answer that makes no sense.
     pub(super) fn malformed(&self, reason: &str) -> Fault {
         Fault::Final(SourceError::Malformed {
             repo: self.repo.to_owned(),
@@ -142,7 +142,7 @@ impl About<'_> {
         })
     }
 
-    /// A hub that cannot be used now.
+    /// Returns a hub that cannot be used now.
     pub(super) fn unavailable(&self, reason: &str) -> SourceError {
         SourceError::Unavailable {
             repo: self.repo.to_owned(),
@@ -225,7 +225,7 @@ pub(super) async fn read_body(mut response: Response, limit: usize) -> Result<Ve
     Ok(body)
 }
 
-/// How long the server asks to be left alone: seconds, or a date, which is counted from the server's own clock.
+/// Returns how long the server asks to be left alone: seconds, or a date, which is counted from the server's own clock.
 fn retry_after(headers: &header::HeaderMap, now_ns: i64) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
     let asked = text(header::RETRY_AFTER)?;
@@ -239,8 +239,8 @@ fn retry_after(headers: &header::HeaderMap, now_ns: i64) -> Option<Duration> {
     Some(until.duration_since(now).unwrap_or(Duration::ZERO))
 }
 
-/// The innermost cause, which is the one that says something; reqwest's outer ones repeat the URL, and a URL of the
-/// storage server carries a signature.
+/// Returns the innermost cause, which is the one that says something; reqwest's outer ones repeat the URL, and a URL of
+/// the storage server carries a signature.
 fn root(error: &dyn Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
@@ -305,9 +305,9 @@ mod tests {
         assert!(without(401, Some("RepoNotFound")).ends_with("private: set HF_TOKEN"));
         assert_eq!(with(404, Some("RevisionNotFound")), "find revision `main` of `acme/d`");
         assert_eq!(with(404, Some("EntryNotFound")), "find `data/a.json` in `acme/d`");
-        assert!(with(403, Some("GatedRepo")).contains("grants access on request"));
-        assert!(without(401, Some("GatedRepo")).contains("grants access on request"));
-        assert_eq!(with(401, None), "read `acme/d`: the token was refused");
+        assert!(with(403, Some("GatedRepo")).contains("access must be requested"));
+        assert!(without(401, Some("GatedRepo")).contains("access must be requested"));
+        assert_eq!(with(401, None), "read `acme/d`: the token was rejected");
         assert!(without(401, None).ends_with("set HF_TOKEN"));
         assert_eq!(with(403, None), "read `acme/d` from https://hub.example: the hub answered 403: it [31m said ***");
         assert_eq!(with(503, None), "again: the hub answered 503: it [31m said ***");

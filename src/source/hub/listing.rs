@@ -103,7 +103,7 @@ impl Files {
         Ok(())
     }
 
-    /// The files, sorted by path.
+    /// Returns the files, sorted by path.
     pub(super) fn finish(self) -> Vec<RemoteFile> {
         self.files.into_values().collect()
     }
@@ -128,7 +128,7 @@ pub(super) fn check_path(path: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Whether this is a repository's name: `org/name`, or `name` if `short` ones are allowed.
+/// Returns whether this is a repository's name: `org/name`, or `name` if `short` ones are allowed.
 pub(super) fn is_repo_id(id: &str, short: bool) -> bool {
     const LONGEST: usize = 96;
     let plain = |part: &str| {
@@ -143,12 +143,12 @@ pub(super) fn is_repo_id(id: &str, short: bool) -> bool {
     }
 }
 
-/// Whether this is a commit: 40 lower-case hexadecimal digits.
+/// Returns whether this is a commit: 40 lower-case hexadecimal digits.
 pub(super) fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// The target of the `rel="next"` link.
+/// Returns the target of the `rel="next"` link.
 fn next_link(headers: &header::HeaderMap) -> Option<String> {
     headers.get_all(header::LINK).iter().filter_map(|value| value.to_str().ok()).find_map(|value| {
         let mut rest = value;

@@ -216,7 +216,7 @@ impl HttpHub {
         About { endpoint: &self.endpoint, token: self.token.as_ref(), repo, revision: None, path: None }
     }
 
-    /// The repository's own name and the commit a revision stands for.
+    /// Returns the repository's own name and the commit a revision stands for.
     fn find(&self, repo: &str, revision: &str) -> Result<(String, String), SourceError> {
         let about = About { revision: Some(revision), ..self.about(repo) };
         let (owner, name) = hf_hub::split_id(repo);
@@ -367,7 +367,7 @@ impl Limits {
 }
 
 impl Pauses {
-    /// The wait after one more failure; `None` if that was the last attempt.
+    /// Returns the wait after one more failure; `None` if that was the last attempt.
     fn next(&mut self, asked: Option<Duration>) -> Option<Duration> {
         self.failures += 1;
         if self.failures >= self.limits.attempts {
@@ -378,7 +378,8 @@ impl Pauses {
     }
 }
 
-/// Whether this can be the name of a branch, tag or commit. hf-hub puts it into an address, where dots would climb.
+/// Returns whether this can be the name of a branch, tag or commit. hf-hub puts it into an address, where dots would
+/// climb.
 fn is_revision(text: &str) -> bool {
     const LONGEST: usize = 255;
     !text.is_empty() && text.len() <= LONGEST && !text.chars().any(char::is_control) && !matches!(text, "." | "..")

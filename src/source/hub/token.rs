@@ -15,7 +15,7 @@ impl Token {
         (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())).then(|| Self(text.to_owned()))
     }
 
-    /// The token itself, for the `Authorization` header alone.
+    /// Returns the token itself, for the `Authorization` header alone.
     pub(super) fn expose(&self) -> &str {
         &self.0
     }
@@ -44,22 +44,22 @@ pub fn find_token() -> Option<Token> {
     find_token_and_place().map(|(token, _)| token)
 }
 
-/// The token as [`find_token`] finds it, and the name of the place it is in: a variable or a file.
+/// Returns the token as [`find_token`] finds it, and the name of the place it is in: a variable or a file.
 pub fn find_token_and_place() -> Option<(Token, String)> {
     find_token_in(system::env, system::home_dir())
 }
 
-/// Whether `HF_TOKEN` holds something that cannot be a token.
+/// Returns whether `HF_TOKEN` holds something that cannot be a token.
 pub fn has_bad_token() -> bool {
     system::env("HF_TOKEN").is_some_and(|text| Token::new(&text).is_none())
 }
 
-/// The Hub's address: `HF_ENDPOINT`, else `https://huggingface.co`.
+/// Returns the Hub's address: `HF_ENDPOINT`, else `https://huggingface.co`.
 pub fn default_endpoint() -> String {
     system::env("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned())
 }
 
-/// Whether `HF_HUB_OFFLINE` is on.
+/// Returns whether `HF_HUB_OFFLINE` is on.
 pub fn env_offline() -> bool {
     is_on(system::env("HF_HUB_OFFLINE"))
 }

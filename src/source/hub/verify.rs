@@ -50,7 +50,7 @@ pub(super) fn open_trusted(path: &Path, file: &RemoteFile) -> Result<Option<File
     Ok(Some(bytes))
 }
 
-/// Whether an open file holds the listed bytes; leaves it at its beginning.
+/// Returns whether an open file holds the listed bytes; leaves it at its beginning.
 pub(super) fn matches(bytes: &mut File, file: &RemoteFile) -> io::Result<bool> {
     bytes.seek(SeekFrom::Start(0))?;
     let (size, digest) = hash(bytes, file.size, file.digest)?;
@@ -58,7 +58,7 @@ pub(super) fn matches(bytes: &mut File, file: &RemoteFile) -> io::Result<bool> {
     Ok(size == file.size && digest == file.digest)
 }
 
-/// Whether a stored file hashes to `digest`, whatever was recorded of it; a digest that is none is never held.
+/// Returns whether a stored file hashes to `digest`, whatever was recorded of it; a digest that is none is never held.
 pub fn holds(path: &Path, digest: &str) -> Result<bool, FileError> {
     let Ok(digest) = digest.parse::<FileDigest>() else { return Ok(false) };
     let mut bytes = system::open(path)?;

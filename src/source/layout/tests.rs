@@ -59,7 +59,7 @@ const HH: &[&str] = &[
 fn alpaca() {
     let file = "data/train-00000-of-00001-a09b74b3ef9c3b56.parquet";
     assert_eq!(plain(ALPACA, &[]), Ok(vec![format!("train {file} parquet")]));
-    assert_eq!(plain(ALPACA, &["test"]), Err("no split `test` in `x/y`: there is train".into()));
+    assert_eq!(plain(ALPACA, &["test"]), Err("no split `test` in `x/y`; available: train".into()));
     let config = ask(ALPACA, Ask { config: Some("default"), ..Ask::default() });
     assert_eq!(config, Ok(vec![format!("train {file} parquet")]));
 }
@@ -76,7 +76,7 @@ fn gsm8k_by_its_card() {
     let main = Ok(vec!["train main/train-00000-of-00001.parquet parquet".to_owned()]);
     assert_eq!(ask(GSM8K, Ask { config: Some("main"), ..card }), main);
     assert_eq!(ask(GSM8K, Ask { default_config: Some("main"), ..card }), main);
-    assert_eq!(ask(GSM8K, card), Err("`x/y` has configs main, socratic: say `config_name:`".into()));
+    assert_eq!(ask(GSM8K, card), Err("`x/y` has configs main, socratic: set `config_name:`".into()));
     assert_eq!(
         ask(GSM8K, Ask { config: Some("socratic"), splits: &["test", "train"], ..card }),
         Ok(vec![
@@ -86,15 +86,15 @@ fn gsm8k_by_its_card() {
     );
     assert_eq!(
         ask(GSM8K, Ask { config: Some("mian"), ..card }),
-        Err("no config `mian` in `x/y`: did you mean `main`?".into())
+        Err("no config `mian` in `x/y`; did you mean `main`?".into())
     );
     assert_eq!(
         ask(GSM8K, Ask { config: Some("zzz"), ..card }),
-        Err("no config `zzz` in `x/y`: there are main, socratic".into())
+        Err("no config `zzz` in `x/y`; available: main, socratic".into())
     );
     assert_eq!(
         ask(GSM8K, Ask { config: Some("main"), splits: &["val"], ..card }),
-        Err("no split `val` in config `main` of `x/y`: there are train, test".into())
+        Err("no split `val` in config `main` of `x/y`; available: train, test".into())
     );
 }
 
@@ -110,7 +110,7 @@ fn gsm8k_without_its_card() {
     );
     assert_eq!(
         ask(GSM8K, Ask { config: Some("q"), ..Ask::default() }),
-        Err("no config `q` in `x/y`, which declares none: leave `config_name:` out".into())
+        Err("no config `q` in `x/y`, which declares none: omit `config_name:`".into())
     );
 }
 
@@ -139,12 +139,12 @@ fn hh_rlhf_by_folder_in_the_order_asked() {
     );
     assert_eq!(plain(HH, &["test"]).unwrap().len(), 3, "all folders, but not the file that names no split");
     let missing = |folder| ask(HH, Ask { folders: &[folder], ..Ask::default() }).unwrap_err();
-    assert_eq!(missing("harmless"), "no folder `harmless` in `x/y`: did you mean `harmless-base`?");
+    assert_eq!(missing("harmless"), "no folder `harmless` in `x/y`; did you mean `harmless-base`?");
     assert_eq!(
         missing("zz"),
-        "no folder `zz` in `x/y`: there are harmless-base, helpful-base, helpful-online, red-team-attempts"
+        "no folder `zz` in `x/y`; available: harmless-base, helpful-base, helpful-online, red-team-attempts"
     );
-    assert_eq!(missing("../other"), "folder `../other` leads out of `x/y`");
+    assert_eq!(missing("../other"), "folder `../other` is outside `x/y`");
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn a_folder_asked_for_twice_is_read_once() {
 #[test]
 fn every_folder_must_have_the_split() {
     let asked = Ask { folders: &["helpful-base", "red-team-attempts"], splits: &["test"], ..Ask::default() };
-    assert_eq!(ask(HH, asked), Err("no split `test` in folder `red-team-attempts` of `x/y`: there is train".into()));
+    assert_eq!(ask(HH, asked), Err("no split `test` in folder `red-team-attempts` of `x/y`; available: train".into()));
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn folder_names_come_before_file_names() {
             "train train/test.jsonl jsonl".into()
         ])
     );
-    assert_eq!(plain(&files, &["test"]), Err("no split `test` in `x/y`: there are train, validation".into()));
+    assert_eq!(plain(&files, &["test"]), Err("no split `test` in `x/y`; available: train, validation".into()));
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn shards_under_data_may_have_any_split_name() {
             "train data/train-00001-of-00002.parquet parquet".into()
         ])
     );
-    assert_eq!(plain(&files, &["val"]), Err("no split `val` in `x/y`: there are train, test, train_sft".into()));
+    assert_eq!(plain(&files, &["val"]), Err("no split `val` in `x/y`; available: train, test, train_sft".into()));
 }
 
 #[test]
@@ -265,16 +265,16 @@ fn repositories_without_rows_say_what_they_have() {
     let reason = |files: &[&str]| plain(files, &[]).unwrap_err();
     assert_eq!(
         reason(&["README.md", "y.py"]),
-        "`x/y` is a loading script (`y.py`), which datac does not run: its rows are nowhere in the repository"
+        "`x/y` is a loading script (`y.py`), which datac does not run; the repository itself contains no rows"
     );
     assert!(
-        reason(&["a.png", "b.png", "c.txt"]).starts_with("no rows in `x/y`: there are files .png, .txt; datac reads")
+        reason(&["a.png", "b.png", "c.txt"]).starts_with("no rows in `x/y`: it only contains .png, .txt; datac reads")
     );
     assert_eq!(reason(&[]), "`x/y` has no files");
-    assert!(reason(&["README.md"]).contains("nothing but its description"));
+    assert!(reason(&["README.md"]).contains("only contains a description"));
     assert!(reason(&["rows.zip"]).contains("files .zip"));
     let inside = ask(&["a/b.png", "c.csv"], Ask { folders: &["a"], ..Ask::default() });
-    assert!(inside.unwrap_err().starts_with("no rows in folder `a` of `x/y`: there are files .png"));
+    assert!(inside.unwrap_err().starts_with("no rows in folder `a` of `x/y`: it only contains .png"));
 }
 
 #[test]
@@ -285,7 +285,7 @@ fn unread_wrappings_are_named() {
     );
     assert_eq!(
         plain(&["a.parquet.gz"], &[]),
-        Err("`a.parquet.gz` in `x/y` is compressed as .gz: columnar files are read unwrapped".into())
+        Err("`a.parquet.gz` in `x/y` is compressed as .gz: columnar files must not be compressed again".into())
     );
     assert_eq!(plain(&["test.jsonl.xz", "train.jsonl"], &[]), Ok(vec!["train train.jsonl jsonl".into()]));
 }
@@ -308,7 +308,7 @@ fn the_default_config_of_a_card() {
     );
     assert_eq!(
         pick("- {config_name: default, data_dir: a}\n- {config_name: b, data_dir: b, default: true}"),
-        Err("`x/y` has several default configs, default, b: say `config_name:`".into())
+        Err("`x/y` has several default configs, default, b: set `config_name:`".into())
     );
 }
 
@@ -338,10 +338,7 @@ fn patterns_that_lead_nowhere() {
         fault("'hf://datasets/o/p/a.csv'"),
         "config `c` of `x/y` names `hf://datasets/o/p/a.csv`, which is not in the repository"
     );
-    assert_eq!(
-        fault("b*"),
-        "no file for split `train` in config `c` of `x/y`: its patterns match nothing that holds rows"
-    );
+    assert_eq!(fault("b*"), "no file for split `train` in config `c` of `x/y`: its patterns match no data files");
     assert!(fault("[[x]]").starts_with("the card of `x/y` cannot be used: `data_files` of config `c`"));
 }
 
