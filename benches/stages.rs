@@ -221,7 +221,7 @@ fn plan_eight_recipes(bencher: Bencher<'_, '_>) {
     copy_recipes(folder.path());
     let workspace = Workspace::open(Settings { hub: Some("sample".to_owned()), ..Settings::new(folder.path()) });
     workspace.build(&[], &BuildOptions::default()).expect("the sample builds");
-    fs::remove_dir_all(workspace.output_dir()).expect("outputs were written");
+    fs::remove_dir_all(workspace.outputs().dir()).expect("outputs were written");
     bencher.bench_local(|| black_box(workspace.status(&[]).expect("status needs nothing")));
 }
 

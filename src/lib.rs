@@ -49,20 +49,20 @@
 //! assert_eq!(workspace.status(&[])?.recipes[0].state, State::Fresh);
 //!
 //! // Read the rows, each with its origin.
-//! for row in workspace.rows("sft/general")?.take(2) {
+//! for row in workspace.outputs().rows("sft/general")?.take(2) {
 //!     let row = row?;
 //!     assert_eq!(row.origin.repo, "tatsu-lab/alpaca");
 //!     println!("{} is row {} of {}", row.line, row.origin.row, row.origin.file);
 //! }
 //!
 //! // Trace one row: its filters and scores, its side of the split, its position in the mixture.
-//! let origin = workspace.trace("sft_general_train.jsonl", 1)?;
+//! let origin = workspace.outputs().trace("sft_general_train.jsonl", 1)?;
 //! assert_eq!(origin.filters[0].filter, "length");
 //! assert!(origin.filters[0].score.as_u64() >= Some(20));
 //!
 //! // Trace a source row to the outputs.
 //! let place = &origin.source;
-//! let journey = workspace.trace_source(&place.repo, &place.file, place.row)?;
+//! let journey = workspace.outputs().trace_source(&place.repo, &place.file, place.row)?;
 //! assert_eq!(journey.fates[0].path, "config/sft/general.yaml");
 //! # Ok(())
 //! # }
@@ -96,6 +96,7 @@
 //! release.
 
 pub mod artifact;
+mod build;
 pub mod cli;
 mod code;
 pub mod config;
@@ -104,17 +105,22 @@ pub mod decode;
 pub mod driver;
 pub mod event;
 pub mod failure;
+mod gc;
 pub mod graph;
 pub mod hash;
 pub mod id;
 pub mod materialise;
 pub mod mix;
 pub mod outputs;
+mod provenance;
 pub mod quality;
 pub mod row;
 pub mod samples;
+mod selector;
+mod site;
 pub mod sort;
 pub mod source;
+mod status;
 pub mod system;
 pub mod workspace;
 

@@ -9,17 +9,16 @@ use super::{
     document::{self, Content},
     errors,
     events::Listener,
-    exit, plug,
+    exit, integrations,
     progress::{Progress, Seen, Wrote},
     schema,
     screen::{ERROR, FAINT, GOOD, HINT, Screen, VERB, WARN, bytes, counted_rows, duration, rows},
     status,
 };
 use crate::{
-    driver::{self, Make},
     failure::FailureKind,
     outputs, system,
-    workspace::{BuildOptions, BuildReport, RecipeReport, State, Summary, Workspace},
+    workspace::{BuildOptions, BuildReport, Make, RecipeReport, State, Summary, Workspace, makes_nothing},
 };
 use clap::Args;
 
@@ -68,7 +67,7 @@ pub(super) struct Options {
     pub(super) keep: cache::Keep,
     /// Options for make, ninja and other programs.
     #[command(flatten)]
-    pub(super) plug: plug::Plug,
+    pub(super) integrations: integrations::Integrations,
 }
 
 impl Content for BuildReport {
@@ -86,7 +85,7 @@ pub(super) fn run(
     progress: &Progress,
     listener: &Listener,
 ) -> u8 {
-    if options.json && options.plug.is_on_stdout() {
+    if options.json && options.integrations.is_on_stdout() {
         screen.error("print to stdout: both `--json` and `--events -` would", Some("give one of them a file"));
         return exit::USAGE;
     }
@@ -111,7 +110,7 @@ fn built_or_seen(
     progress: &Progress,
     listener: &Listener,
 ) -> (u8, Option<BuildReport>) {
-    if options.dry_run || options.check || driver::makes_nothing() {
+    if options.dry_run || options.check || makes_nothing() {
         return (look(workspace, options, screen, listener), None);
     }
     if let Some(make) = &make {
@@ -148,7 +147,7 @@ fn built_or_seen(
         failures(&report, workspace, screen);
     } else {
         print(&report, wrote, workspace, screen);
-        if pinned && workspace.is_on_sample() {
+        if pinned && workspace.settings().is_on_sample() {
             let text = "note: these are the small stand-ins inside the binary; leave out `--hub\u{a0}sample` for the real datasets";
             screen.say_wrapped(&format!("{FAINT}{text}{FAINT:#}"), 6);
         }
@@ -158,7 +157,7 @@ fn built_or_seen(
     }
     let code = match report.failure() {
         Some(failure) => exit::of(failure),
-        None => plug::leave(workspace, options, &report, started, screen),
+        None => integrations::leave(workspace, options, &report, started, screen),
     };
     (code, Some(report))
 }
@@ -179,7 +178,7 @@ fn look(workspace: &Workspace, options: &Options, screen: &Screen, listener: &Li
     if assessment.recipes.is_empty() {
         return errors::no_recipes(&options.selectors, screen);
     }
-    if !options.json && !options.plug.is_on_stdout() {
+    if !options.json && !options.integrations.is_on_stdout() {
         status::print(&assessment, false, screen);
     }
     let states = || assessment.recipes.iter().map(|recipe| recipe.state);
@@ -231,7 +230,7 @@ fn files(recipes: &[&RecipeReport], mut wrote: Wrote, workspace: &Workspace, scr
         screen.say(&format!("{VERB}       Wrote{VERB:#} {} {detail}", shown(workspace, Path::new(path))));
     };
     for name in recipes.iter().flat_map(|recipe| &recipe.written) {
-        let path = workspace.output_dir().join(name).to_string_lossy().into_owned();
+        let path = workspace.outputs().dir().join(name).to_string_lossy().into_owned();
         if let Some(size) = wrote.remove(&path) {
             say(&path, size);
         }
@@ -242,7 +241,7 @@ fn files(recipes: &[&RecipeReport], mut wrote: Wrote, workspace: &Workspace, scr
 
 /// Returns a path as people in the workspace would type it.
 fn shown(workspace: &Workspace, path: &Path) -> String {
-    let path = path.strip_prefix(workspace.root()).unwrap_or(path);
+    let path = path.strip_prefix(&workspace.settings().root).unwrap_or(path);
     path.strip_prefix(".").unwrap_or(path).display().to_string()
 }
 
@@ -334,7 +333,7 @@ fn passed_and_rejected(recipes: &[(&RecipeReport, &Summary)], workspace: &Worksp
         }
     }
     if recipes.iter().any(|(_, summary)| summary.rejects > 0) {
-        let folder = shown(workspace, &workspace.output_dir().join(outputs::QUARANTINE));
+        let folder = shown(workspace, &workspace.outputs().dir().join(outputs::QUARANTINE));
         screen.say_wrapped(&format!("{FAINT}rejected rows, each with its reason: {folder}/{FAINT:#}"), 2);
     }
 }

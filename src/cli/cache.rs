@@ -164,17 +164,17 @@ impl Options {
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen, progress: &Progress) -> u8 {
     match &options.command {
         CacheCommand::Dir => {
-            screen.data(&format!("{}\n", workspace.cache_dir().display()));
+            screen.data(&format!("{}\n", workspace.cache().dir().display()));
             exit::OK
         }
-        CacheCommand::Size(options) => match workspace.cache_size() {
+        CacheCommand::Size(options) => match workspace.cache().size() {
             Ok(size) if options.json => printed(document::text(&size), screen),
             Ok(size) => printed(size_text(&size, screen.data_width()), screen),
             Err(error) => errors::report(&error, workspace, screen),
         },
         CacheCommand::Gc(options) => {
             let bounds = bounds(options.bounds.max_size, options.bounds.max_age);
-            match workspace.collect(&bounds, options.dry_run) {
+            match workspace.cache().collect(&bounds, options.dry_run) {
                 Ok(collected) if options.json => printed(document::text(&collected), screen),
                 Ok(collected) => {
                     print_collected(&collected, screen);
@@ -184,7 +184,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen, pro
             }
         }
         CacheCommand::Verify(options) => {
-            let verified = workspace.verify_cache();
+            let verified = workspace.cache().verify();
             progress.finish();
             match verified {
                 Ok(verified) => {

@@ -46,7 +46,7 @@ pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Cleaned>()];
 
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
     let how = CleanOptions { dry_run: options.dry_run, force: options.force, cache: options.cache };
-    match workspace.clean(&options.selectors, &how) {
+    match workspace.outputs().clean(&options.selectors, &how) {
         Ok(cleaned) if options.json => document::print(&cleaned, screen),
         Ok(cleaned) => print(&cleaned, workspace, screen),
         Err(error) => return errors::report(&error, workspace, screen),
@@ -55,7 +55,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
 }
 
 fn print(cleaned: &Cleaned, workspace: &Workspace, screen: &Screen) {
-    let shown = |name: &str| from_here(&workspace.output_dir().join(name));
+    let shown = |name: &str| from_here(&workspace.outputs().dir().join(name));
     let verb = if cleaned.dry_run { "Would remove" } else { "     Removed" };
     for file in &cleaned.removed {
         screen.say(&format!("{VERB}{verb}{VERB:#} {} {FAINT}({}){FAINT:#}", shown(&file.name), bytes(file.bytes)));

@@ -2,7 +2,7 @@
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet, renderer::DecorStyle};
 
-use crate::config::Problem;
+use crate::workspace::Problem;
 
 /// Renders a problem of the file whose text is `text`, for a terminal of `width` columns.
 ///

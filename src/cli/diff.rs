@@ -53,7 +53,7 @@ impl Content for RowsDiff {
 pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<RowsDiff>()];
 
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
-    let diff = match workspace.diff(&options.output, options.vs.as_deref(), usize::from(options.rows)) {
+    let diff = match workspace.outputs().diff(&options.output, options.vs.as_deref(), usize::from(options.rows)) {
         Ok(diff) => diff,
         Err(error) => return errors::report(&error, workspace, screen),
     };

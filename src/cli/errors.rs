@@ -5,10 +5,9 @@ use super::{
     screen::{FAINT, Screen},
 };
 use crate::{
-    config::Problem,
     failure::Failure,
     system,
-    workspace::{Workspace, WorkspaceError, asks_for_state},
+    workspace::{Problem, Workspace, WorkspaceError, asks_for_state},
 };
 
 /// Prints the error that kept a command from running; returns the exit code.
@@ -60,7 +59,7 @@ pub(super) fn failed(failure: &Failure, recipe: Option<&str>, screen: &Screen) {
 pub(super) fn problems(problems: &[Problem], workspace: &Workspace, screen: &Screen) {
     for problem in problems {
         // The text was read a moment ago; if it is gone, the place is printed without the line.
-        let text = system::read(&workspace.root().join(&problem.path)).unwrap_or_default();
+        let text = system::read(&workspace.settings().root.join(&problem.path)).unwrap_or_default();
         draw(std::slice::from_ref(problem), &String::from_utf8_lossy(&text), screen);
     }
 }

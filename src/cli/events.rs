@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    plug::Plug,
+    integrations::Integrations,
     profile::{Profile, Span},
 };
 use crate::{
@@ -47,7 +47,7 @@ struct State {
 
 impl Listener {
     /// Opens the files that the options name.
-    pub(super) fn open(options: &Plug, paths: &[String]) -> Result<Self, FileError> {
+    pub(super) fn open(options: &Integrations, paths: &[String]) -> Result<Self, FileError> {
         if options.events.is_none() && options.profile.is_none() {
             return Ok(Self::default());
         }

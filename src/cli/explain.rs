@@ -9,7 +9,7 @@ use super::{
     exit, schema,
     screen::{ERROR, FAINT, GOOD, HINT, Screen, VERB, WARN, wrapped},
 };
-use crate::config::{Page, Part, pages};
+use crate::workspace::{Page, Part, pages};
 
 /// Options of `explain`.
 #[derive(Args, Debug)]

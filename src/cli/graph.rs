@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     outputs,
-    workspace::{Node, NodeKind, Picture, Step, Workspace},
+    workspace::{Node, NodeKind, RecipeGraph, Step, Workspace},
 };
 
 /// Options of `graph`.
@@ -43,26 +43,26 @@ pub(super) enum Format {
     Json,
 }
 
-impl Content for Picture {
+impl Content for RecipeGraph {
     const SCHEMA: &'static str = "datac.graph/1";
 }
 
 /// Schemas of the JSON documents that this command prints.
-pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Picture>()];
+pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<RecipeGraph>()];
 
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
-    let survey = match workspace.survey(&options.selectors) {
-        Ok(survey) => survey,
+    let inventory = match workspace.recipes().inventory(&options.selectors) {
+        Ok(inventory) => inventory,
         Err(error) => return errors::report(&error, workspace, screen),
     };
-    let picture = survey.picture();
+    let graph = inventory.graph();
     if options.format == Format::Json {
-        document::print(&picture, screen);
+        document::print(&graph, screen);
     }
-    if survey.recipes.is_empty() {
+    if inventory.recipes.is_empty() {
         return errors::no_recipes(&options.selectors, screen);
     }
-    let drawing = Drawing::of(&picture, options.stages);
+    let drawing = Drawing::of(&graph, options.stages);
     match options.format {
         Format::Json => true,
         Format::Mermaid => screen.data(&drawing.mermaid()),
@@ -89,8 +89,8 @@ struct Shape<'a> {
 }
 
 impl<'a> Drawing<'a> {
-    fn of(picture: &'a Picture, with_stages: bool) -> Self {
-        let writers: BTreeMap<&str, &str> = picture
+    fn of(graph: &'a RecipeGraph, with_stages: bool) -> Self {
+        let writers: BTreeMap<&str, &str> = graph
             .edges
             .iter()
             .filter(|edge| edge.to.starts_with("output:"))
@@ -99,11 +99,11 @@ impl<'a> Drawing<'a> {
         let (mut boxes, mut places): (Vec<Shape<'a>>, BTreeMap<&str, usize>) = (Vec::new(), BTreeMap::new());
         // The box of files by the recipe that writes them.
         let mut files: BTreeMap<&str, usize> = BTreeMap::new();
-        for node in &picture.nodes {
+        for node in &graph.nodes {
             // Left out unless something reads it: it is there for people to look at.
             if node.kind == NodeKind::Output
                 && is_quarantine(node)
-                && !picture.edges.iter().any(|edge| edge.from == node.id)
+                && !graph.edges.iter().any(|edge| edge.from == node.id)
             {
                 continue;
             }
@@ -121,7 +121,7 @@ impl<'a> Drawing<'a> {
         }
         let edge =
             |edge: &'a crate::workspace::Edge| Some((*places.get(edge.from.as_str())?, *places.get(edge.to.as_str())?));
-        Self { edges: picture.edges.iter().filter_map(edge).collect(), boxes }
+        Self { edges: graph.edges.iter().filter_map(edge).collect(), boxes }
     }
 
     fn mermaid(&self) -> String {
@@ -332,9 +332,9 @@ mod tests {
         Node { id: id.into(), kind, label: label.into(), commit, state, stages }
     }
 
-    fn picture() -> Picture {
+    fn example() -> RecipeGraph {
         let edge = |from: &str, to: &str| crate::workspace::Edge { from: from.into(), to: to.into() };
-        Picture {
+        RecipeGraph {
             nodes: vec![
                 node(NodeKind::Source, "source:a\"b", "a\"b"),
                 node(NodeKind::Recipe, "recipe:r", "sft/<r>"),
@@ -353,8 +353,8 @@ mod tests {
 
     #[test]
     fn files_share_a_box_and_texts_are_quoted() {
-        let picture = picture();
-        let plain = Drawing::of(&picture, false);
+        let graph = example();
+        let plain = Drawing::of(&graph, false);
         assert_eq!(
             plain.mermaid(),
             "flowchart LR\n  s1[(\"a#34;b\")]\n  r1[\"sft/#60;r#62;\"]\n  o1[/\"r_train.jsonl<br>r_val.jsonl\"/]\n  s1 --> r1\n  r1 --> o1\n  \
@@ -366,8 +366,8 @@ mod tests {
 
     #[test]
     fn stages_are_drawn_within_their_recipe() {
-        let picture = picture();
-        let drawing = Drawing::of(&picture, true);
+        let graph = example();
+        let drawing = Drawing::of(&graph, true);
         let mermaid = drawing.mermaid();
         assert!(mermaid.contains("    r1_scan --> r1_output\n  end\n"), "{mermaid}");
         let dot = drawing.dot();

@@ -45,7 +45,7 @@ pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Begun>()];
 
 /// Creates the files of `workspace`.
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
-    let files = match workspace.init() {
+    let files = match workspace.recipes().init() {
         Ok(files) => files,
         Err(error) => return errors::report(&error, workspace, screen),
     };
@@ -69,8 +69,9 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
             format!("{FAINT}note: {WORKFLOW} installs datac from github.com/OWNER/datac: replace OWNER{FAINT:#}");
         screen.say_wrapped(&note, 6);
     }
-    let is_here = workspace.root() == Path::new(".");
-    let enter = if is_here { String::new() } else { format!("cd {} && ", word(&workspace.root().to_string_lossy())) };
+    let is_here = workspace.settings().root == Path::new(".");
+    let enter =
+        if is_here { String::new() } else { format!("cd {} && ", word(&workspace.settings().root.to_string_lossy())) };
     let next = format!(
         "{HINT}next:{HINT:#} {enter}datac build --hub\u{a0}sample (omit `--hub\u{a0}sample` to use the real datasets)"
     );

@@ -10,9 +10,8 @@ use super::{
     times,
 };
 use crate::{
-    id::FileHash,
     system,
-    workspace::{FileDiff, RunDiff, RunEntry, RunFile, RunOutcome, RunRecipe, Workspace},
+    workspace::{FileDiff, FileHash, RunDiff, RunEntry, RunFile, RunOutcome, RunRecipe, Workspace},
 };
 use clap::{Args, Subcommand};
 
@@ -82,15 +81,15 @@ pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Runs>(), schema::of:
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
     let columns = screen.data_width();
     let printed = match (&options.command, &options.run) {
-        (Some(LogCommand::Diff { old, new, json }), _) => workspace.log_diff(old, new).map(|diff| {
+        (Some(LogCommand::Diff { old, new, json }), _) => workspace.history().diff(old, new).map(|diff| {
             let is_json = *json || options.json;
             if is_json { document::text(&diff) } else { difference(&diff, columns) }
         }),
-        (None, Some(name)) => workspace.log_of(name).map(|entry| match options.json {
+        (None, Some(name)) => workspace.history().entry(name).map(|entry| match options.json {
             true => document::text(&entry),
             false => one(&entry, columns),
         }),
-        (None, None) => workspace.log(usize::from(options.limit)).map(|runs| match options.json {
+        (None, None) => workspace.history().entries(usize::from(options.limit)).map(|runs| match options.json {
             true => document::text(&Runs { runs }),
             false => list(&runs, columns),
         }),

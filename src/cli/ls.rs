@@ -8,7 +8,7 @@ use super::{
     errors, exit, schema,
     screen::Screen,
 };
-use crate::workspace::{Survey, SurveyedOutput, SurveyedRecipe, SurveyedSource, Workspace};
+use crate::workspace::{Inventory, ListedOutput, ListedRecipe, ListedSource, Workspace};
 use clap::Args;
 
 /// Options of `ls`.
@@ -40,13 +40,13 @@ pub(super) struct Options {
 struct Listed<'a> {
     /// The recipes, by path.
     #[serde(skip_serializing_if = "Option::is_none")]
-    recipes: Option<&'a [SurveyedRecipe]>,
+    recipes: Option<&'a [ListedRecipe]>,
     /// The sources that the recipes read, by id.
     #[serde(skip_serializing_if = "Option::is_none")]
-    sources: Option<&'a [SurveyedSource]>,
+    sources: Option<&'a [ListedSource]>,
     /// The files that the recipes write, in the order of the recipes.
     #[serde(skip_serializing_if = "Option::is_none")]
-    outputs: Option<&'a [SurveyedOutput]>,
+    outputs: Option<&'a [ListedOutput]>,
 }
 
 impl Content for Listed<'_> {
@@ -78,44 +78,44 @@ impl What {
 
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
     let (what, selectors) = What::of(&options.words);
-    let survey = match workspace.survey(selectors) {
-        Ok(survey) => survey,
+    let inventory = match workspace.recipes().inventory(selectors) {
+        Ok(inventory) => inventory,
         Err(error) => return errors::report(&error, workspace, screen),
     };
     if options.json {
-        document::print(&listed(what, &survey), screen);
+        document::print(&listed(what, &inventory), screen);
     }
-    if survey.recipes.is_empty() {
+    if inventory.recipes.is_empty() {
         return errors::no_recipes(selectors, screen);
     }
     if !options.json {
-        screen.data(&text(what, &survey));
+        screen.data(&text(what, &inventory));
     }
     exit::OK
 }
 
-fn listed(what: What, survey: &Survey) -> Listed<'_> {
+fn listed(what: What, inventory: &Inventory) -> Listed<'_> {
     match what {
-        What::Recipes => Listed { recipes: Some(&survey.recipes), ..Listed::default() },
-        What::Sources => Listed { sources: Some(&survey.sources), ..Listed::default() },
-        What::Outputs => Listed { outputs: Some(&survey.outputs), ..Listed::default() },
+        What::Recipes => Listed { recipes: Some(&inventory.recipes), ..Listed::default() },
+        What::Sources => Listed { sources: Some(&inventory.sources), ..Listed::default() },
+        What::Outputs => Listed { outputs: Some(&inventory.outputs), ..Listed::default() },
     }
 }
 
-fn text(what: What, survey: &Survey) -> String {
+fn text(what: What, inventory: &Inventory) -> String {
     let number = |number: Option<u64>| number.map(|number| number.to_string());
     match what {
-        What::Recipes => lines(&survey.recipes, |recipe| {
-            let SurveyedRecipe { name, state, phase, rows, bytes, sources, path, .. } = recipe;
+        What::Recipes => lines(&inventory.recipes, |recipe| {
+            let ListedRecipe { name, state, phase, rows, bytes, sources, path, .. } = recipe;
             let (state, sources) = (state.word().to_owned(), joined(sources));
             [Some(name.clone()), Some(state), phase.clone(), number(*rows), number(*bytes), sources, Some(path.clone())]
         }),
-        What::Sources => lines(&survey.sources, |source| {
-            let SurveyedSource { id, commit, files, bytes, recipes, .. } = source;
+        What::Sources => lines(&inventory.sources, |source| {
+            let ListedSource { id, commit, files, bytes, recipes, .. } = source;
             [Some(id.clone()), commit.clone(), number(*files), number(*bytes), joined(recipes)]
         }),
-        What::Outputs => lines(&survey.outputs, |output| {
-            let SurveyedOutput { path, recipe, state, rows, bytes, blake3 } = output;
+        What::Outputs => lines(&inventory.outputs, |output| {
+            let ListedOutput { path, recipe, state, rows, bytes, blake3 } = output;
             let (state, blake3) = ((*state).to_owned(), blake3.map(|digest| digest.to_string()));
             [Some(path.clone()), Some(recipe.clone()), Some(state), number(*rows), number(*bytes), blake3]
         }),

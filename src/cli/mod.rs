@@ -18,12 +18,12 @@ mod explain;
 mod fetch;
 mod graph;
 mod init;
+mod integrations;
 mod lock;
 mod log;
 mod ls;
 mod man;
 mod new;
-mod plug;
 mod profile;
 mod progress;
 #[cfg(test)]
@@ -57,10 +57,9 @@ use self::{
     screen::Screen,
 };
 use crate::{
-    driver::Make,
     event::Observer,
     system,
-    workspace::{Settings, Workspace},
+    workspace::{Make, Settings, Workspace},
 };
 
 /// Runs the command that the process was called with.
@@ -127,7 +126,7 @@ fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<M
     };
     let progress = Progress::new(screen.clone(), show);
     let listener = match &command {
-        Command::Build(options) => Listener::open(&options.plug, &options.selectors),
+        Command::Build(options) => Listener::open(&options.integrations, &options.selectors),
         _ => Ok(Listener::default()),
     };
     let listener = match listener {

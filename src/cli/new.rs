@@ -9,10 +9,7 @@ use super::{
     errors, exit, init, schema,
     screen::{HINT, Screen},
 };
-use crate::{
-    config::Format,
-    workspace::{InitFile, NewRecipe, Workspace},
-};
+use crate::workspace::{Format, InitFile, NewRecipe, Workspace};
 
 /// Options of `new`.
 #[derive(Args, Debug)]
@@ -76,7 +73,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
         Kind::Rlaif => "rlaif",
     };
     let format = options.format.as_ref().and_then(|word| Format::ALL.iter().find(|(known, _)| known == word));
-    let files = match workspace.new_recipe(&NewRecipe {
+    let files = match workspace.recipes().create(&NewRecipe {
         name: options.name.clone(),
         phase: phase.to_owned(),
         source: options.source.clone(),

@@ -38,7 +38,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
     let pick = Pick { rows: options.rows, conditions: options.conditions.clone() };
     let columns = screen.data_width();
     let mut is_first = true;
-    let shown = workspace.show(&options.output, &pick, |row| {
+    let shown = workspace.outputs().show(&options.output, &pick, |row| {
         let text = match (options.json, is_first) {
             (true, _) => row.text + "\n",
             (false, true) => laid_out(&row, columns),
@@ -49,7 +49,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
     });
     match shown {
         Ok(shown) if shown.rows == 0 && !options.conditions.is_empty() => {
-            let path = shown.path.strip_prefix(workspace.root()).unwrap_or(&shown.path);
+            let path = shown.path.strip_prefix(&workspace.settings().root).unwrap_or(&shown.path);
             screen.say(&format!("no matching rows in {}", path.strip_prefix(".").unwrap_or(path).display()));
             exit::OK
         }

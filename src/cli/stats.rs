@@ -34,7 +34,7 @@ impl Content for Stats {
 pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Stats>()];
 
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
-    let stats = match workspace.stats(&options.selectors) {
+    let stats = match workspace.outputs().stats(&options.selectors) {
         Ok(stats) => stats,
         Err(error) => return errors::report(&error, workspace, screen),
     };

@@ -10,10 +10,7 @@ use super::{
     errors, exit, schema,
     screen::{ERROR, FAINT, GOOD, HINT, Screen, WARN, wrapped},
 };
-use crate::{
-    hash::Change,
-    workspace::{Assessment, RecipeStatus, State, Workspace},
-};
+use crate::workspace::{Assessment, Change, RecipeStatus, State, Workspace};
 use clap::Args;
 
 /// Options of `status`.

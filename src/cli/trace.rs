@@ -51,11 +51,11 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
     };
     let columns = screen.data_width();
     let told = match &options.source {
-        Some(source) => workspace.trace_source(source, file, number).map(|journey| match options.json {
+        Some(source) => workspace.outputs().trace_source(source, file, number).map(|journey| match options.json {
             true => document::text(&journey),
             false => journey_text(&journey, columns),
         }),
-        None => workspace.trace(file, number).map(|origin| match options.json {
+        None => workspace.outputs().trace(file, number).map(|origin| match options.json {
             true => document::text(&origin),
             false => origin_text(&origin, columns),
         }),

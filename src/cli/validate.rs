@@ -10,9 +10,8 @@ use super::{
     screen::{ERROR, GOOD, Screen},
 };
 use crate::{
-    config::{MAX_BYTES, Problem},
     system,
-    workspace::{Checked, STDIN, Workspace},
+    workspace::{Checked, MAX_BYTES, Problem, STDIN, Workspace},
 };
 
 /// Options of `validate`.
@@ -89,7 +88,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
             return exit::USAGE;
         }
     };
-    let checked = match workspace.validate(&paths, stdin) {
+    let checked = match workspace.recipes().validate(&paths, stdin) {
         Ok(checked) => checked,
         Err(error) => return errors::report(&error, workspace, screen),
     };

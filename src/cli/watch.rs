@@ -117,7 +117,7 @@ impl Teller<'_> {
         let built = names(&|recipe| build::is_touched(recipe) && !build::is_failed(recipe));
         let fixed: BTreeSet<&String> = self.failed.iter().filter(|name| !failed.contains(*name)).collect();
         let gone: Vec<&String> = self.known.iter().flatten().filter(|name| !all.contains(*name)).collect();
-        let is_own = |path: &PathBuf| self.workspace.is_output(path) || path.ends_with("datac.lock");
+        let is_own = |path: &PathBuf| self.workspace.outputs().contains(path) || path.ends_with("datac.lock");
         // What this build wrote, or another one: nothing came of it, and there is nothing to say.
         let is_silent = !is_first && built.is_empty() && failed.is_empty() && fixed.is_empty() && gone.is_empty();
         if is_silent && round.changed.iter().all(is_own) {

@@ -60,7 +60,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
 
 /// Explains why a run built its recipes.
 fn of_run(workspace: &Workspace, options: &Options, run: &str, screen: &Screen) -> u8 {
-    let explanation = match workspace.why_run(&options.output, run) {
+    let explanation = match workspace.history().why(&options.output, run) {
         Ok(explanation) => explanation,
         Err(error) => return errors::report(&error, workspace, screen),
     };

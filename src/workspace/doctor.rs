@@ -8,11 +8,13 @@ use std::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{HubChoice, Workspace, WorkspaceError, build::MEMORY_A_THREAD, vocabulary};
+use super::validate::validate;
 use crate::{
     artifact::{Access, CACHE_VERSION, Inventory, Record},
-    config::{self, Format},
+    build::MEMORY_A_THREAD,
+    config::Format,
     id::BlobId,
+    site::{CacheFolder, HubAccess, HubChoice, OutputFolder, Site, WorkspaceError, vocabulary},
     system::{self, Probe},
 };
 
@@ -55,334 +57,322 @@ impl Finding {
     }
 }
 
-impl Workspace {
-    /// Looks at everything that a build stands on. The network is asked once, where it may be used; nothing is written
-    /// but a file that is gone when this returns.
-    ///
-    /// ```
-    /// # let folder = tempfile::tempdir().unwrap();
-    /// use datac::workspace::{Health, Settings, Workspace};
-    ///
-    /// let workspace = Workspace::open(Settings { hub: Some("sample".into()), ..Settings::new(folder.path()) });
-    /// let findings = workspace.doctor();
-    /// assert_eq!(findings.iter().find(|finding| finding.name == "hub").unwrap().health, Health::Ok);
-    /// ```
-    pub fn doctor(&self) -> Vec<Finding> {
-        let (folder, clock) = self.folder_and_clock();
-        vec![
-            version(),
-            self.recipes_stand(),
-            self.lock_stands(),
-            folder,
-            self.record_stands(),
-            self.blobs_stand(),
-            clock,
-            self.output_stands(),
-            self.room(),
-            token(),
-            self.hub_stands(),
-            machine(),
-        ]
-    }
+/// Looks at everything that a build stands on. The network is asked once, where it may be used; nothing is written
+/// but a file that is gone when this returns.
+pub(super) fn doctor(site: &Site) -> Vec<Finding> {
+    let root = site.root();
+    let (folder, clock) = check_cache_and_clock(site);
+    vec![
+        version(),
+        check_recipes(site),
+        check_lock(site),
+        folder,
+        check_record(&site.cache),
+        check_blobs(&site.cache),
+        clock,
+        check_output(root, &site.outputs),
+        check_disk(&site.cache, &site.outputs),
+        check_token(),
+        check_hub(&site.hub, &site.cache),
+        check_machine(),
+    ]
+}
 
-    fn recipes_stand(&self) -> Finding {
-        let name = "recipes";
-        let checked = match self.validate(&[], None) {
-            Ok(checked) => checked,
-            Err(error) => return Finding::new(name, Health::Fail, format!("failed to {error}")),
-        };
-        let broken = checked.recipes.iter().filter(|recipe| !recipe.problems.is_empty()).count();
-        match (checked.recipes.len(), broken) {
-            (0, _) => Finding::new(name, Health::Warn, "there are none below config/")
-                .hint("datac init writes some; -C DIR names a workspace elsewhere"),
-            (count, 0) => Finding::new(name, Health::Ok, format!("{count} below config/, all sound")),
-            (count, broken) => Finding::new(name, Health::Fail, format!("{broken} of {count} below config/ broken"))
-                .hint("datac validate"),
+fn check_recipes(site: &Site) -> Finding {
+    let name = "recipes";
+    let checked = match validate(site, &[], None) {
+        Ok(checked) => checked,
+        Err(error) => return Finding::new(name, Health::Fail, format!("failed to {error}")),
+    };
+    let broken = checked.recipes.iter().filter(|recipe| !recipe.problems.is_empty()).count();
+    match (checked.recipes.len(), broken) {
+        (0, _) => Finding::new(name, Health::Warn, "there are none below config/")
+            .hint("datac init writes some; -C DIR names a workspace elsewhere"),
+        (count, 0) => Finding::new(name, Health::Ok, format!("{count} below config/, all sound")),
+        (count, broken) => {
+            Finding::new(name, Health::Fail, format!("{broken} of {count} below config/ broken")).hint("datac validate")
         }
     }
+}
 
-    /// Whether the lock reads well and covers the recipes that do.
-    fn lock_stands(&self) -> Finding {
-        let name = "lock";
-        let lock = match self.read_lock() {
-            Ok((lock, _)) => lock,
-            Err(WorkspaceError::Failure(failure)) => {
-                let finding = Finding::new(name, Health::Fail, format!("failed to {}", failure.message));
-                return failure.hint.into_iter().fold(finding, Finding::hint);
-            }
-            Err(error) => return Finding::new(name, Health::Fail, format!("failed to {error}")),
-        };
-        let recipes = self.find(&[]).map(|found| found.recipes).unwrap_or_default();
-        let sound = recipes.iter().filter_map(|text| config::load(&text.path, &text.text, &self.vocabulary).ok());
-        let mut used: Vec<(String, Option<String>)> = sound
-            .flat_map(|recipe| recipe.datasets)
-            .filter(|dataset| dataset.format == Format::Huggingface)
-            .map(|dataset| (dataset.source, dataset.revision))
-            .collect();
-        used.sort();
-        used.dedup();
-        let hub = self.hub_name().unwrap_or_default();
-        let missing: Vec<&str> = used
-            .iter()
-            .filter(|(source, revision)| lock.find(source, revision.as_deref()).is_none())
-            .map(|(source, _)| source.as_str())
-            .collect();
-        let elsewhere: Vec<&str> =
-            lock.sources.iter().filter(|pin| pin.hub != hub).map(|pin| pin.source.as_str()).collect();
-        let unused = lock
-            .sources
-            .iter()
-            .filter(|pin| !used.iter().any(|(source, revision)| *source == pin.source && *revision == pin.revision))
-            .count();
-        if !missing.is_empty() {
-            let text = if lock.sources.is_empty() && !system::exists(&self.settings.root.join("datac.lock")) {
-                "there is no datac.lock yet".to_owned()
-            } else {
-                format!("{} not in datac.lock", missing.join(", "))
-            };
-            return Finding::new(name, Health::Warn, text).hint("datac lock, or datac build, pins what is missing");
+/// Whether the lock reads well and covers the recipes that do.
+fn check_lock(site: &Site) -> Finding {
+    let name = "lock";
+    let lock = match site.lock.read() {
+        Ok((lock, _)) => lock,
+        Err(WorkspaceError::Failure(failure)) => {
+            let finding = Finding::new(name, Health::Fail, format!("failed to {}", failure.message));
+            return failure.hint.into_iter().fold(finding, Finding::hint);
         }
-        if !elsewhere.is_empty() {
-            let text = format!("{} pinned from another hub than {hub}", elsewhere.join(", "));
-            return Finding::new(name, Health::Warn, text).hint("build with that `--hub`, or datac lock to pin again");
-        }
-        if lock.sources.is_empty() {
-            return Finding::new(name, Health::Ok, "nothing is to be pinned");
-        }
-        let unused = if unused == 0 { String::new() } else { format!(", {unused} that no recipe uses") };
-        Finding::new(name, Health::Ok, format!("{} pinned{unused}", sources(lock.sources.len())))
-    }
-
-    /// Whether the cache can be written and keeps locks, and how its file system stamps files.
-    fn folder_and_clock(&self) -> (Finding, Finding) {
-        let (name, clock) = ("cache", "clock");
-        let place = system::nearest(&self.cache);
-        let shown = self.shown(&self.cache);
-        let unknown = || Finding::new(clock, Health::Skip, "not looked at: no file could be written");
-        if !system::is_dir(&place) {
-            let text = format!("{} is a file, not a folder", self.shown(&place));
-            return (
-                Finding::new(name, Health::Fail, text).hint("remove it, or name another folder by --cache-dir"),
-                unknown(),
-            );
-        }
-        let mut probe = match Probe::new(&place) {
-            Ok(probe) => probe,
-            Err(error) => {
-                let finding = Finding::new(name, Health::Fail, format!("failed to {error}"));
-                return (finding.hint("make it writable, or name another folder by --cache-dir"), unknown());
-            }
-        };
-        let not_local = "keep the cache on a disk of this machine: --cache-dir DIR";
-        let folder = match probe.keeps_locks() {
-            Ok(true) if place == self.cache => Finding::new(name, Health::Ok, format!("{shown}: writable, locks work")),
-            Ok(true) => Finding::new(name, Health::Ok, format!("{shown} can be made, locks work")),
-            Ok(false) => Finding::new(name, Health::Fail, format!("{shown}: a lock keeps nobody out")).hint(not_local),
-            Err(error) => Finding::new(name, Health::Fail, format!("failed to {error}")).hint(not_local),
-        };
-        let clock = match probe.stamps() {
-            Err(error) => Finding::new(clock, Health::Fail, format!("failed to {error}")),
-            Ok(stamps) if stamps.ahead_ns.abs() > 1_000_000_000 => {
-                let side = if stamps.ahead_ns > 0 { "ahead of" } else { "behind" };
-                let seconds = stamps.ahead_ns.unsigned_abs() / 1_000_000_000;
-                let text = format!("files are stamped {seconds} s {side} this machine's clock");
-                Finding::new(clock, Health::Warn, text).hint("set the clocks of this machine and of the file server")
-            }
-            Ok(stamps) if !stamps.is_fine => {
-                let text =
-                    "files are stamped more coarsely than every 10 ms: an edit soon after a build may not be seen";
-                Finding::new(clock, Health::Warn, text).hint(not_local)
-            }
-            Ok(_) => self.changed_later_than_now(clock),
-        };
-        (folder, clock)
-    }
-
-    /// Files that were changed later than now are looked at byte by byte each time, until then.
-    fn changed_later_than_now(&self, name: &'static str) -> Finding {
-        const MINUTE_NS: i64 = 60_000_000_000;
-        let recipes = self.find(&[]).map(|found| found.recipes).unwrap_or_default();
-        let paths = recipes.into_iter().map(|recipe| recipe.path).chain(["datac.lock".to_owned()]);
-        let limit = system::now_ns() + MINUTE_NS;
-        let late: Vec<String> = paths
-            .filter(|path| system::stat(&self.settings.root.join(path)).is_ok_and(|stat| stat.mtime_ns > limit))
-            .collect();
-        match late.first() {
-            None => {
-                Finding::new(name, Health::Ok, "files are stamped as this machine's clock says, every 10 ms or finer")
-            }
-            Some(first) => {
-                let more = if late.len() > 1 { format!(" and {} more", late.len() - 1) } else { String::new() };
-                Finding::new(name, Health::Warn, format!("{first}{more}: changed in the future"))
-                    .hint(format!("touch {first}"))
-            }
-        }
-    }
-
-    /// Whether what the cache remembers can be read.
-    fn record_stands(&self) -> Finding {
-        let name = "record";
-        let warnings: Arc<Mutex<Vec<String>>> = Arc::default();
-        let told = warnings.clone();
-        let tell = move |warning| told.lock().unwrap_or_else(PoisonError::into_inner).push(warning);
-        let opened = Record::open(&self.cache, Access::Read, Arc::new(tell));
-        let read = opened.and_then(|record| Ok((record.recipes()?.len(), record.is_unreadable())));
-        let warnings = warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        match (read, warnings.first()) {
-            (Err(error), _) => Finding::new(name, Health::Fail, format!("failed to {error}"))
-                .hint("remove the cache: it only costs time"),
-            (Ok(_), Some(warning)) => {
-                Finding::new(name, Health::Warn, warning.clone()).hint("nothing: the next build begins a new one")
-            }
-            (Ok((_, true)), None) => Finding::new(name, Health::Warn, "it is of another version of datac")
-                .hint("nothing: the next build begins a new one"),
-            (Ok((0, false)), None) => Finding::new(name, Health::Ok, "nothing was built yet"),
-            (Ok((built, false)), None) => Finding::new(
-                name,
-                Health::Ok,
-                format!("{built} {} built before", if built == 1 { "recipe" } else { "recipes" }),
-            ),
-        }
-    }
-
-    /// Whether some of what the cache holds has the bytes that were stored. Builds check every byte that they read.
-    fn blobs_stand(&self) -> Finding {
-        const MOST: usize = 64;
-        const LARGEST: u64 = 4 << 20;
-        let name = "blobs";
-        let listed = Inventory::take(&self.cache).map_err(WorkspaceError::from).and_then(|mut found| {
-            // What is wrong with the record is told beside this.
-            let record = Arc::new(Record::open(&self.cache, Access::Read, Arc::new(|_| {}))?);
-            found.add_recorded(&record)?;
-            Ok((found.blobs, self.store(&record)))
-        });
-        let (blobs, store) = match listed {
-            Ok(listed) => listed,
-            Err(error) => {
-                return Finding::new(name, Health::Fail, format!("failed to {error}")).hint("look at the disk");
-            }
-        };
-        // Names are hashes, so that these are any.
-        let looked_at: Vec<&BlobId> = blobs
-            .iter()
-            .filter(|(_, held)| held.bytes <= LARGEST)
-            .map(|(digest, _)| digest)
-            .step_by(blobs.len().div_ceil(MOST).max(1))
-            .collect();
-        let damaged = looked_at.iter().filter(|digest| store.peek(digest).is_err()).count();
-        match (looked_at.len(), damaged) {
-            (0, _) => Finding::new(name, Health::Ok, "none to look at yet"),
-            (count, 0) => Finding::new(name, Health::Ok, format!("{count} looked at, all sound")),
-            (count, damaged) => Finding::new(name, Health::Warn, format!("{damaged} of {count} looked at are damaged"))
-                .hint("what is damaged is made again when it is needed; look at the disk if it comes again"),
-        }
-    }
-
-    /// Whether outputs can be written.
-    fn output_stands(&self) -> Finding {
-        let name = "output";
-        let (place, shown) = (system::nearest(&self.output_dir), self.shown(&self.output_dir));
-        let elsewhere = "make it a folder that can be written, or name another by --output-dir";
-        if !system::is_dir(&place) {
-            let text = format!("{} is a file, not a folder", self.shown(&place));
-            return Finding::new(name, Health::Fail, text).hint(elsewhere);
-        }
-        match Probe::new(&place) {
-            Err(error) => Finding::new(name, Health::Fail, format!("failed to {error}")).hint(elsewhere),
-            Ok(_) if place == self.output_dir => Finding::new(name, Health::Ok, format!("{shown}: writable")),
-            Ok(_) => Finding::new(name, Health::Ok, format!("{shown} can be made")),
-        }
-    }
-
-    /// The room where cache and outputs are or would be.
-    fn room(&self) -> Finding {
-        const LITTLE: u64 = 1 << 30;
-        const NONE: u64 = 16 << 20;
-        let name = "disk";
-        let (cache, output) = match (system::space(&self.cache), system::space(&self.output_dir)) {
-            (Ok(cache), Ok(output)) => (cache, output),
-            (Err(error), _) | (_, Err(error)) => return Finding::new(name, Health::Warn, format!("failed to {error}")),
-        };
-        let text = if cache == output {
-            format!("{} free for the cache and outputs", gigabytes(cache.free))
+        Err(error) => return Finding::new(name, Health::Fail, format!("failed to {error}")),
+    };
+    let recipes = site.recipes.find_all().map(|found| found.recipes).unwrap_or_default();
+    let sound = recipes.iter().filter_map(|text| site.recipes.load(&text.path, &text.text).ok());
+    let mut used: Vec<(String, Option<String>)> = sound
+        .flat_map(|recipe| recipe.datasets)
+        .filter(|dataset| dataset.format == Format::Huggingface)
+        .map(|dataset| (dataset.source, dataset.revision))
+        .collect();
+    used.sort();
+    used.dedup();
+    let hub = site.hub.name();
+    let missing: Vec<&str> = used
+        .iter()
+        .filter(|(source, revision)| lock.find(source, revision.as_deref()).is_none())
+        .map(|(source, _)| source.as_str())
+        .collect();
+    let elsewhere: Vec<&str> =
+        lock.sources.iter().filter(|pin| pin.hub != hub).map(|pin| pin.source.as_str()).collect();
+    let unused = lock
+        .sources
+        .iter()
+        .filter(|pin| !used.iter().any(|(source, revision)| *source == pin.source && *revision == pin.revision))
+        .count();
+    if !missing.is_empty() {
+        let text = if lock.sources.is_empty() && !site.lock.exists() {
+            "there is no datac.lock yet".to_owned()
         } else {
-            format!("{} free for the cache, {} for outputs", gigabytes(cache.free), gigabytes(output.free))
+            format!("{} not in datac.lock", missing.join(", "))
         };
-        let health = match cache.free.min(output.free) {
-            ..NONE => Health::Fail,
-            NONE..LITTLE => Health::Warn,
-            _ => Health::Ok,
-        };
-        let finding = Finding::new(name, health, text);
-        match health {
-            Health::Ok => finding,
-            _ => finding.hint("make room, or name folders elsewhere by --cache-dir and --output-dir"),
+        return Finding::new(name, Health::Warn, text).hint("datac lock, or datac build, pins what is missing");
+    }
+    if !elsewhere.is_empty() {
+        let text = format!("{} pinned from another hub than {hub}", elsewhere.join(", "));
+        return Finding::new(name, Health::Warn, text).hint("build with that `--hub`, or datac lock to pin again");
+    }
+    if lock.sources.is_empty() {
+        return Finding::new(name, Health::Ok, "nothing is to be pinned");
+    }
+    let unused = if unused == 0 { String::new() } else { format!(", {unused} that no recipe uses") };
+    Finding::new(name, Health::Ok, format!("{} pinned{unused}", sources(lock.sources.len())))
+}
+
+/// Whether the cache can be written and keeps locks, and how its file system stamps files.
+fn check_cache_and_clock(site: &Site) -> (Finding, Finding) {
+    let (name, clock) = ("cache", "clock");
+    let (root, cache) = (site.root(), &site.cache);
+    let place = system::nearest(cache);
+    let shown = relative_to(root, cache);
+    let unknown = || Finding::new(clock, Health::Skip, "not looked at: no file could be written");
+    if !system::is_dir(&place) {
+        let text = format!("{} is a file, not a folder", relative_to(root, &place));
+        return (
+            Finding::new(name, Health::Fail, text).hint("remove it, or name another folder by --cache-dir"),
+            unknown(),
+        );
+    }
+    let mut probe = match Probe::new(&place) {
+        Ok(probe) => probe,
+        Err(error) => {
+            let finding = Finding::new(name, Health::Fail, format!("failed to {error}"));
+            return (finding.hint("make it writable, or name another folder by --cache-dir"), unknown());
+        }
+    };
+    let not_local = "keep the cache on a disk of this machine: --cache-dir DIR";
+    let folder = match probe.keeps_locks() {
+        Ok(true) if place == **cache => Finding::new(name, Health::Ok, format!("{shown}: writable, locks work")),
+        Ok(true) => Finding::new(name, Health::Ok, format!("{shown} can be made, locks work")),
+        Ok(false) => Finding::new(name, Health::Fail, format!("{shown}: a lock keeps nobody out")).hint(not_local),
+        Err(error) => Finding::new(name, Health::Fail, format!("failed to {error}")).hint(not_local),
+    };
+    let clock = match probe.stamps() {
+        Err(error) => Finding::new(clock, Health::Fail, format!("failed to {error}")),
+        Ok(stamps) if stamps.ahead_ns.abs() > 1_000_000_000 => {
+            let side = if stamps.ahead_ns > 0 { "ahead of" } else { "behind" };
+            let seconds = stamps.ahead_ns.unsigned_abs() / 1_000_000_000;
+            let text = format!("files are stamped {seconds} s {side} this machine's clock");
+            Finding::new(clock, Health::Warn, text).hint("set the clocks of this machine and of the file server")
+        }
+        Ok(stamps) if !stamps.is_fine => {
+            let text = "files are stamped more coarsely than every 10 ms: an edit soon after a build may not be seen";
+            Finding::new(clock, Health::Warn, text).hint(not_local)
+        }
+        Ok(_) => check_stamps(site, clock),
+    };
+    (folder, clock)
+}
+
+/// Files that were changed later than now are looked at byte by byte each time, until then.
+fn check_stamps(site: &Site, name: &'static str) -> Finding {
+    const MINUTE_NS: i64 = 60_000_000_000;
+    let recipes = site.recipes.find_all().map(|found| found.recipes).unwrap_or_default();
+    let paths = recipes.into_iter().map(|recipe| recipe.path).chain(["datac.lock".to_owned()]);
+    let limit = system::now_ns() + MINUTE_NS;
+    let late: Vec<String> =
+        paths.filter(|path| system::stat(&site.root().join(path)).is_ok_and(|stat| stat.mtime_ns > limit)).collect();
+    match late.first() {
+        None => Finding::new(name, Health::Ok, "files are stamped as this machine's clock says, every 10 ms or finer"),
+        Some(first) => {
+            let more = if late.len() > 1 { format!(" and {} more", late.len() - 1) } else { String::new() };
+            Finding::new(name, Health::Warn, format!("{first}{more}: changed in the future"))
+                .hint(format!("touch {first}"))
         }
     }
+}
 
-    fn hub_stands(&self) -> Finding {
-        let name = "hub";
-        match self.hub_choice() {
-            HubChoice::Sample => Finding::new(name, Health::Ok, "the sample inside the binary"),
-            HubChoice::Folder(folder) if system::is_dir(&folder) => {
-                Finding::new(name, Health::Ok, format!("the folder {}", folder.display()))
-            }
-            HubChoice::Folder(folder) => {
-                Finding::new(name, Health::Fail, format!("there is no folder {}", folder.display()))
-                    .hint("`--hub` takes a URL, a folder laid out <org>/<name>/…, or `sample`")
-            }
-            HubChoice::Http(url) => self.over_http(name, url),
+/// Whether what the cache remembers can be read.
+fn check_record(cache: &CacheFolder) -> Finding {
+    let name = "record";
+    let warnings: Arc<Mutex<Vec<String>>> = Arc::default();
+    let told = warnings.clone();
+    let tell = move |warning| told.lock().unwrap_or_else(PoisonError::into_inner).push(warning);
+    let opened = Record::open(cache, Access::Read, Arc::new(tell));
+    let read = opened.and_then(|record| Ok((record.recipes()?.len(), record.is_unreadable())));
+    let warnings = warnings.lock().unwrap_or_else(PoisonError::into_inner);
+    match (read, warnings.first()) {
+        (Err(error), _) => {
+            Finding::new(name, Health::Fail, format!("failed to {error}")).hint("remove the cache: it only costs time")
         }
-    }
-
-    #[cfg(feature = "hub")]
-    fn over_http(&self, name: &'static str, url: String) -> Finding {
-        use crate::source::{
-            SourceError,
-            hub::{self, Greeting, HttpHub, HubConfig, Limits},
-        };
-        use std::{sync::Arc, time::Duration};
-        let shown = url.trim_end_matches('/').to_owned();
-        if self.settings.offline || hub::env_offline() {
-            return Finding::new(name, Health::Skip, format!("{shown} not asked: offline"));
+        (Ok(_), Some(warning)) => {
+            Finding::new(name, Health::Warn, warning.clone()).hint("nothing: the next build begins a new one")
         }
-        let patience = Duration::from_secs(10);
-        let opened = HttpHub::new(HubConfig {
-            endpoint: url,
-            token: hub::find_token(),
-            offline: false,
-            store: self.cache.join("sources"),
-            progress: Arc::new(|_| {}),
-            limits: Limits { connect: patience, idle: patience, answer: patience, ..Limits::default() },
-        });
-        let offline = "without the network: --hub sample, or --offline for what is on this machine";
-        match opened.and_then(|hub| hub.greet()) {
-            Ok(Greeting::Answered) => Finding::new(name, Health::Ok, format!("{shown} answers")),
-            Ok(Greeting::Known) => Finding::new(name, Health::Ok, format!("{shown} answers and knows the token")),
-            Ok(Greeting::Refused) => Finding::new(name, Health::Fail, format!("{shown} refuses the token"))
-                .hint("set HF_TOKEN to a valid one, or unset it for public datasets"),
-            Ok(Greeting::Troubled(status)) => {
-                Finding::new(name, Health::Warn, format!("{shown} answers with status {status}"))
-                    .hint("try again later")
-            }
-            Err(SourceError::Unavailable { hub, reason, .. }) => {
-                Finding::new(name, Health::Fail, format!("{hub}: {reason}")).hint(offline)
-            }
-            Err(error) => Finding::new(name, Health::Fail, format!("failed to {error}")).hint(offline),
+        (Ok((_, true)), None) => Finding::new(name, Health::Warn, "it is of another version of datac")
+            .hint("nothing: the next build begins a new one"),
+        (Ok((0, false)), None) => Finding::new(name, Health::Ok, "nothing was built yet"),
+        (Ok((built, false)), None) => Finding::new(
+            name,
+            Health::Ok,
+            format!("{built} {} built before", if built == 1 { "recipe" } else { "recipes" }),
+        ),
+    }
+}
+
+/// Whether some of what the cache holds has the bytes that were stored. Builds check every byte that they read.
+fn check_blobs(cache: &CacheFolder) -> Finding {
+    const MOST: usize = 64;
+    const LARGEST: u64 = 4 << 20;
+    let name = "blobs";
+    let listed = Inventory::take(cache).map_err(WorkspaceError::from).and_then(|mut found| {
+        // What is wrong with the record is told beside this.
+        let record = Arc::new(Record::open(cache, Access::Read, Arc::new(|_| {}))?);
+        found.add_recorded(&record)?;
+        Ok((found.blobs, cache.store(&record)))
+    });
+    let (blobs, store) = match listed {
+        Ok(listed) => listed,
+        Err(error) => {
+            return Finding::new(name, Health::Fail, format!("failed to {error}")).hint("look at the disk");
         }
+    };
+    // Names are hashes, so that these are any.
+    let looked_at: Vec<&BlobId> = blobs
+        .iter()
+        .filter(|(_, held)| held.bytes <= LARGEST)
+        .map(|(digest, _)| digest)
+        .step_by(blobs.len().div_ceil(MOST).max(1))
+        .collect();
+    let damaged = looked_at.iter().filter(|digest| store.peek(digest).is_err()).count();
+    match (looked_at.len(), damaged) {
+        (0, _) => Finding::new(name, Health::Ok, "none to look at yet"),
+        (count, 0) => Finding::new(name, Health::Ok, format!("{count} looked at, all sound")),
+        (count, damaged) => Finding::new(name, Health::Warn, format!("{damaged} of {count} looked at are damaged"))
+            .hint("what is damaged is made again when it is needed; look at the disk if it comes again"),
     }
+}
 
-    #[cfg(not(feature = "hub"))]
-    fn over_http(&self, name: &'static str, url: String) -> Finding {
-        Finding::new(name, Health::Fail, format!("{url}: this datac was built without the `hub` feature"))
-            .hint("`--hub` takes a folder laid out <org>/<name>/…, or `sample`")
+/// Whether outputs can be written.
+fn check_output(root: &Path, outputs: &OutputFolder) -> Finding {
+    let name = "output";
+    let (place, shown) = (system::nearest(outputs.dir()), relative_to(root, outputs.dir()));
+    let elsewhere = "make it a folder that can be written, or name another by --output-dir";
+    if !system::is_dir(&place) {
+        let text = format!("{} is a file, not a folder", relative_to(root, &place));
+        return Finding::new(name, Health::Fail, text).hint(elsewhere);
     }
+    match Probe::new(&place) {
+        Err(error) => Finding::new(name, Health::Fail, format!("failed to {error}")).hint(elsewhere),
+        Ok(_) if place == outputs.dir() => Finding::new(name, Health::Ok, format!("{shown}: writable")),
+        Ok(_) => Finding::new(name, Health::Ok, format!("{shown} can be made")),
+    }
+}
 
-    /// A path as someone in the workspace would type it.
-    fn shown(&self, path: &Path) -> String {
-        let path: PathBuf = path.strip_prefix(&self.settings.root).unwrap_or(path).components().collect();
-        path.strip_prefix(".").unwrap_or(&path).display().to_string()
+/// The room where cache and outputs are or would be.
+fn check_disk(cache: &CacheFolder, outputs: &OutputFolder) -> Finding {
+    const LITTLE: u64 = 1 << 30;
+    const NONE: u64 = 16 << 20;
+    let name = "disk";
+    let (cache, output) = match (system::space(cache), system::space(outputs.dir())) {
+        (Ok(cache), Ok(output)) => (cache, output),
+        (Err(error), _) | (_, Err(error)) => return Finding::new(name, Health::Warn, format!("failed to {error}")),
+    };
+    let text = if cache == output {
+        format!("{} free for the cache and outputs", gigabytes(cache.free))
+    } else {
+        format!("{} free for the cache, {} for outputs", gigabytes(cache.free), gigabytes(output.free))
+    };
+    let health = match cache.free.min(output.free) {
+        ..NONE => Health::Fail,
+        NONE..LITTLE => Health::Warn,
+        _ => Health::Ok,
+    };
+    let finding = Finding::new(name, health, text);
+    match health {
+        Health::Ok => finding,
+        _ => finding.hint("make room, or name folders elsewhere by --cache-dir and --output-dir"),
     }
+}
+
+fn check_hub(hub: &HubAccess, cache: &CacheFolder) -> Finding {
+    let name = "hub";
+    match hub.choice() {
+        HubChoice::Sample => Finding::new(name, Health::Ok, "the sample inside the binary"),
+        HubChoice::Folder(folder) if system::is_dir(&folder) => {
+            Finding::new(name, Health::Ok, format!("the folder {}", folder.display()))
+        }
+        HubChoice::Folder(folder) => {
+            Finding::new(name, Health::Fail, format!("there is no folder {}", folder.display()))
+                .hint("`--hub` takes a URL, a folder laid out <org>/<name>/…, or `sample`")
+        }
+        HubChoice::Http(url) => over_http(hub, cache, name, url.clone()),
+    }
+}
+
+#[cfg(feature = "hub")]
+fn over_http(hub: &HubAccess, cache: &CacheFolder, name: &'static str, url: String) -> Finding {
+    use crate::source::{
+        SourceError,
+        hub::{self, Greeting, HttpHub, HubConfig, Limits},
+    };
+    use std::{sync::Arc, time::Duration};
+    let shown = url.trim_end_matches('/').to_owned();
+    if hub.offline || hub::env_offline() {
+        return Finding::new(name, Health::Skip, format!("{shown} not asked: offline"));
+    }
+    let patience = Duration::from_secs(10);
+    let opened = HttpHub::new(HubConfig {
+        endpoint: url,
+        token: hub::find_token(),
+        offline: false,
+        store: cache.join("sources"),
+        progress: Arc::new(|_| {}),
+        limits: Limits { connect: patience, idle: patience, answer: patience, ..Limits::default() },
+    });
+    let offline = "without the network: --hub sample, or --offline for what is on this machine";
+    match opened.and_then(|hub| hub.greet()) {
+        Ok(Greeting::Answered) => Finding::new(name, Health::Ok, format!("{shown} answers")),
+        Ok(Greeting::Known) => Finding::new(name, Health::Ok, format!("{shown} answers and knows the token")),
+        Ok(Greeting::Refused) => Finding::new(name, Health::Fail, format!("{shown} refuses the token"))
+            .hint("set HF_TOKEN to a valid one, or unset it for public datasets"),
+        Ok(Greeting::Troubled(status)) => {
+            Finding::new(name, Health::Warn, format!("{shown} answers with status {status}")).hint("try again later")
+        }
+        Err(SourceError::Unavailable { hub, reason, .. }) => {
+            Finding::new(name, Health::Fail, format!("{hub}: {reason}")).hint(offline)
+        }
+        Err(error) => Finding::new(name, Health::Fail, format!("failed to {error}")).hint(offline),
+    }
+}
+
+#[cfg(not(feature = "hub"))]
+fn over_http(hub: &HubAccess, cache: &CacheFolder, name: &'static str, url: String) -> Finding {
+    Finding::new(name, Health::Fail, format!("{url}: this datac was built without the `hub` feature"))
+        .hint("`--hub` takes a folder laid out <org>/<name>/…, or `sample`")
+}
+
+/// A path as someone in the workspace would type it.
+fn relative_to(root: &Path, path: &Path) -> String {
+    let path: PathBuf = path.strip_prefix(root).unwrap_or(path).components().collect();
+    path.strip_prefix(".").unwrap_or(&path).display().to_string()
 }
 
 fn version() -> Finding {
@@ -404,7 +394,7 @@ fn gigabytes(bytes: u64) -> String {
 }
 
 #[cfg(feature = "hub")]
-fn token() -> Finding {
+fn check_token() -> Finding {
     use crate::source::hub;
     let name = "token";
     match hub::find_token_and_place() {
@@ -418,11 +408,11 @@ fn token() -> Finding {
 }
 
 #[cfg(not(feature = "hub"))]
-fn token() -> Finding {
+fn check_token() -> Finding {
     Finding::new("token", Health::Skip, "this datac was built without the `hub` feature")
 }
 
-fn machine() -> Finding {
+fn check_machine() -> Finding {
     let cores = system::cores();
     let threads = if cores == 1 { "1 thread".to_owned() } else { format!("{cores} threads") };
     let Some(memory) = system::available_memory() else {

@@ -12,14 +12,17 @@ use std::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{HubChoice, Workspace, WorkspaceError, assess::Looks, pins::Pinning, reach::download_name};
 use crate::{
     artifact::{Access, DOWNLOADS},
     config::Problem,
     driver::failure_of,
     failure::{Failure, FailureKind},
+    gc::download_name,
     graph::{FileOrigin, SourceFile, files_of},
+    selector::assess_selected,
+    site::{HubChoice, IfHeld, Site, WorkspaceError},
     source::Hub,
+    status::{assess::Looks, pins::Pinning},
     system,
 };
 
@@ -85,100 +88,101 @@ impl Fetched {
     }
 }
 
-impl Workspace {
-    /// Pins what datac.lock lacks, and downloads every file that the recipes read which `selectors` name.
-    ///
-    /// With `locked`, a source that the lock lacks is a failure. What cannot be had does not keep the rest from being
-    /// fetched.
-    pub fn fetch(&self, selectors: &[String], locked: bool) -> Result<Fetched, WorkspaceError> {
-        let _guard = self.acquire(true)?;
-        let record = self.record(Access::Write)?;
-        let pinning = if locked { Pinning::Locked } else { Pinning::Resolve };
-        let session = self.assess(record.clone(), selectors, Looks { pinning, closely: true, ..Looks::default() })?;
-        let mut fetched = Fetched {
-            hub: self.hub_name()?,
-            is_remote: matches!(self.hub_choice(), HubChoice::Http(_)),
-            files: Vec::new(),
-            failures: Vec::new(),
-            problems: Vec::new(),
-            recipes: session.recipes.len(),
-        };
-        let mut wanted: BTreeMap<(String, String), Arc<SourceFile>> = BTreeMap::new();
-        let mut failed = BTreeSet::new();
-        for assessed in &session.recipes {
-            fetched.problems.extend(assessed.status.problems.iter().cloned());
-            let (Some(file), Some(recipe)) = (assessed.file, &assessed.recipe) else { continue };
-            for (number, dataset) in recipe.datasets.iter().enumerate() {
-                match files_of(&session.planner, file, number) {
-                    Ok(files) => wanted.extend(files.iter().filter(|file| !file.origin.is_local()).map(|file| {
+/// Pins what datac.lock lacks, and downloads every file that the recipes read which `selectors` name.
+///
+/// With `locked`, a source that the lock lacks is a failure. What cannot be had does not keep the rest from being
+/// fetched.
+pub(super) fn fetch(site: &Site, selectors: &[String], locked: bool) -> Result<Fetched, WorkspaceError> {
+    let _lock = site.cache.acquire(IfHeld::Wait)?;
+    let record = site.cache.record(Access::Write)?;
+    let pinning = if locked { Pinning::Locked } else { Pinning::Resolve };
+    let session =
+        assess_selected(site, record.clone(), selectors, Looks { pinning, closely: true, ..Looks::default() })?;
+    let mut fetched = Fetched {
+        hub: site.hub.name(),
+        is_remote: matches!(site.hub.choice(), HubChoice::Http(_)),
+        files: Vec::new(),
+        failures: Vec::new(),
+        problems: Vec::new(),
+        recipes: session.recipes.len(),
+    };
+    let mut wanted: BTreeMap<(String, String), Arc<SourceFile>> = BTreeMap::new();
+    let mut failed = BTreeSet::new();
+    for assessed in &session.recipes {
+        fetched.problems.extend(assessed.status.problems.iter().cloned());
+        let (Some(file), Some(recipe)) = (assessed.file, &assessed.recipe) else { continue };
+        for (number, dataset) in recipe.datasets.iter().enumerate() {
+            match files_of(&session.planner, file, number) {
+                Ok(files) => {
+                    wanted.extend(files.iter().filter(|file| !file.origin.is_local()).map(|file| {
                         ((file.origin.name().to_owned(), file.digest.to_string() + &file.path), file.clone())
-                    })),
-                    // Many recipes may name one source.
-                    Err(failure) if failed.insert((dataset.source.clone(), failure.message.clone())) => {
-                        fetched.failures.push(FetchFailure { source: dataset.source.clone(), failure });
+                    }))
+                }
+                // Many recipes may name one source.
+                Err(failure) if failed.insert((dataset.source.clone(), failure.message.clone())) => {
+                    fetched.failures.push(FetchFailure { source: dataset.source.clone(), failure });
+                }
+                Err(_) => {}
+            }
+        }
+    }
+    let wanted: Vec<Arc<SourceFile>> = wanted.into_values().collect();
+    if !wanted.is_empty() {
+        let hub = site.hub.open(&site.cache, &record)?;
+        let (files, failures) = fetch_all(site, &*hub, &wanted);
+        fetched.files = files;
+        fetched.failures.extend(failures);
+    }
+    // Digests of files in a folder that stands in for a hub were taken; the next build need not.
+    record.flush()?;
+    Ok(fetched)
+}
+
+/// Opens every file, which has it downloaded and checked, several at once.
+fn fetch_all(site: &Site, hub: &dyn Hub, wanted: &[Arc<SourceFile>]) -> (Vec<FetchedFile>, Vec<FetchFailure>) {
+    let next = AtomicUsize::new(0);
+    let ended: Mutex<(Vec<FetchedFile>, Vec<FetchFailure>)> = Mutex::default();
+    let work = || {
+        while let Some(file) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let result = fetch_one(site, hub, file);
+            let mut ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
+            match result {
+                Ok(is_new) => ended.0.push(FetchedFile {
+                    repo: file.origin.name().to_owned(),
+                    path: file.path.clone(),
+                    bytes: file.size,
+                    is_new,
+                }),
+                Err(failure) => {
+                    let is_over = failure.kind == FailureKind::Interrupted;
+                    if !is_over || ended.1.iter().all(|known| known.failure != failure) {
+                        ended.1.push(FetchFailure { source: file.origin.name().to_owned(), failure });
                     }
-                    Err(_) => {}
                 }
             }
         }
-        let wanted: Vec<Arc<SourceFile>> = wanted.into_values().collect();
-        if !wanted.is_empty() {
-            let hub = self.hub(&record)?;
-            let (files, failures) = self.fetch_all(&*hub, &wanted);
-            fetched.files = files;
-            fetched.failures.extend(failures);
-        }
-        // Digests of files in a folder that stands in for a hub were taken; the next build need not.
-        record.flush()?;
-        Ok(fetched)
-    }
+    };
+    thread::scope(|threads| {
+        (0..AT_ONCE.min(wanted.len())).for_each(|_| drop(threads.spawn(work)));
+    });
+    let (mut files, mut failures) = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
+    files.sort();
+    failures.sort_by(|a, b| (&a.source, &a.failure.message).cmp(&(&b.source, &b.failure.message)));
+    (files, failures)
+}
 
-    /// Opens every file, which has it downloaded and checked, several at once.
-    fn fetch_all(&self, hub: &dyn Hub, wanted: &[Arc<SourceFile>]) -> (Vec<FetchedFile>, Vec<FetchFailure>) {
-        let next = AtomicUsize::new(0);
-        let ended: Mutex<(Vec<FetchedFile>, Vec<FetchFailure>)> = Mutex::default();
-        let work = || {
-            while let Some(file) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let result = self.fetch_one(hub, file);
-                let mut ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
-                match result {
-                    Ok(is_new) => ended.0.push(FetchedFile {
-                        repo: file.origin.name().to_owned(),
-                        path: file.path.clone(),
-                        bytes: file.size,
-                        is_new,
-                    }),
-                    Err(failure) => {
-                        let is_over = failure.kind == FailureKind::Interrupted;
-                        if !is_over || ended.1.iter().all(|known| known.failure != failure) {
-                            ended.1.push(FetchFailure { source: file.origin.name().to_owned(), failure });
-                        }
-                    }
-                }
-            }
-        };
-        thread::scope(|threads| {
-            (0..AT_ONCE.min(wanted.len())).for_each(|_| drop(threads.spawn(work)));
-        });
-        let (mut files, mut failures) = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
-        files.sort();
-        failures.sort_by(|a, b| (&a.source, &a.failure.message).cmp(&(&b.source, &b.failure.message)));
-        (files, failures)
+/// Has one file downloaded and checked; returns whether it was not here before.
+fn fetch_one(site: &Site, hub: &dyn Hub, file: &SourceFile) -> Result<bool, Failure> {
+    if site.interrupt.load(Ordering::Relaxed) {
+        let failure = Failure::new(FailureKind::Interrupted, "finish fetching: interrupted");
+        return Err(failure.hint("what was fetched is kept; fetch again to go on"));
     }
-
-    /// Has one file downloaded and checked; returns whether it was not here before.
-    fn fetch_one(&self, hub: &dyn Hub, file: &SourceFile) -> Result<bool, Failure> {
-        if self.settings.interrupt.load(Ordering::Relaxed) {
-            let failure = Failure::new(FailureKind::Interrupted, "finish fetching: interrupted");
-            return Err(failure.hint("what was fetched is kept; fetch again to go on"));
-        }
-        let stored = self.cache.join(DOWNLOADS).join(download_name(&file.digest.to_string()));
-        let before = system::stat(&stored).ok();
-        if let FileOrigin::Hub { repo, commit } = &file.origin {
-            hub.open(repo, commit, &file.remote()).map_err(|error| failure_of(&error))?;
-        }
-        let after = system::stat(&stored).ok();
-        // One that was damaged is another file now.
-        Ok(after.is_some() && after.map(|stat| stat.inode) != before.map(|stat| stat.inode))
+    let stored = site.cache.join(DOWNLOADS).join(download_name(&file.digest.to_string()));
+    let before = system::stat(&stored).ok();
+    if let FileOrigin::Hub { repo, commit } = &file.origin {
+        hub.open(repo, commit, &file.remote()).map_err(|error| failure_of(&error))?;
     }
+    let after = system::stat(&stored).ok();
+    // One that was damaged is another file now.
+    Ok(after.is_some() && after.map(|stat| stat.inode) != before.map(|stat| stat.inode))
 }

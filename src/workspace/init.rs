@@ -3,9 +3,13 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
+use std::path::Path;
 
-use super::{Workspace, WorkspaceError};
-use crate::{config, system};
+use crate::{
+    config,
+    site::{WorkspaceError, vocabulary},
+    system,
+};
 
 macro_rules! files {
     ($($path:literal from $source:literal,)*) => { &[$(($path, include_str!(concat!("../../", $source)))),*] };
@@ -58,7 +62,7 @@ pub struct InitFile {
 
 /// The JSON Schema of recipes, with the converters there are.
 pub fn recipe_schema() -> Value {
-    config::schema(&super::vocabulary())
+    config::schema(&vocabulary())
 }
 
 /// The same as it is kept in a file.
@@ -66,43 +70,32 @@ pub(super) fn schema_text() -> String {
     serde_json::to_string_pretty(&recipe_schema()).expect("a schema is plain data") + "\n"
 }
 
-impl Workspace {
-    /// Writes the files of a new workspace, with its folder; those that are there stay as they are.
-    ///
-    /// ```
-    /// # let folder = tempfile::tempdir().unwrap();
-    /// use datac::workspace::{Placed, Settings, Workspace};
-    ///
-    /// let workspace = Workspace::open(Settings::new(folder.path().join("new")));
-    /// assert!(workspace.init().unwrap().iter().all(|file| file.outcome == Placed::Written));
-    /// assert_eq!(workspace.find(&[]).unwrap().recipes.len(), 8);
-    /// ```
-    pub fn init(&self) -> Result<Vec<InitFile>, WorkspaceError> {
-        let schema = schema_text();
-        let mut files: Vec<(&str, &str)> = FILES.to_vec();
-        files.push((SCHEMA_PATH, &schema));
-        files.sort_unstable();
-        files.into_iter().map(|(path, text)| self.put_new(path, text)).collect()
-    }
+/// Writes the files of a new workspace, with its folder; those that are there stay as they are.
+pub(super) fn init(root: &Path) -> Result<Vec<InitFile>, WorkspaceError> {
+    let schema = schema_text();
+    let mut files: Vec<(&str, &str)> = FILES.to_vec();
+    files.push((SCHEMA_PATH, &schema));
+    files.sort_unstable();
+    files.into_iter().map(|(path, text)| put_new(root, path, text)).collect()
+}
 
-    /// Writes a file of the workspace unless there is one.
-    pub(super) fn put_new(&self, path: &str, text: &str) -> Result<InitFile, WorkspaceError> {
-        let place = self.settings.root.join(path);
-        let outcome = if system::write_new(&place, text.as_bytes())? {
-            Placed::Written
-        } else if system::read(&place).is_ok_and(|present| present == text.as_bytes()) {
-            Placed::Same
-        } else {
-            Placed::Kept
-        };
-        Ok(InitFile { path: path.to_owned(), outcome })
-    }
+/// Writes a file of the workspace unless there is one.
+pub(super) fn put_new(root: &Path, path: &str, text: &str) -> Result<InitFile, WorkspaceError> {
+    let place = root.join(path);
+    let outcome = if system::write_new(&place, text.as_bytes())? {
+        Placed::Written
+    } else if system::read(&place).is_ok_and(|present| present == text.as_bytes()) {
+        Placed::Same
+    } else {
+        Placed::Kept
+    };
+    Ok(InitFile { path: path.to_owned(), outcome })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workspace::Settings;
+    use crate::{site::Settings, workspace::Workspace};
 
     fn repository() -> &'static std::path::Path {
         std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -140,14 +133,21 @@ mod tests {
         let workspace = Workspace::open(Settings::new(folder.path()));
         let (makefile, recipe) = ("Makefile", "config/data/posttrain/sft/code.yaml");
         assert!(system::write_new(&folder.path().join(makefile), b"mine:\n").unwrap());
-        assert!(workspace.init().unwrap().iter().all(|file| (file.outcome == Placed::Kept) == (file.path == makefile)));
+        assert!(
+            workspace
+                .recipes()
+                .init()
+                .unwrap()
+                .iter()
+                .all(|file| (file.outcome == Placed::Kept) == (file.path == makefile))
+        );
         system::remove(&folder.path().join(recipe)).unwrap();
         let outcome = |path: &str| match path {
             path if path == makefile => Placed::Kept,
             path if path == recipe => Placed::Written,
             _ => Placed::Same,
         };
-        assert!(workspace.init().unwrap().iter().all(|file| file.outcome == outcome(&file.path)));
+        assert!(workspace.recipes().init().unwrap().iter().all(|file| file.outcome == outcome(&file.path)));
         assert_eq!(system::read(&folder.path().join(makefile)).unwrap(), b"mine:\n");
     }
 }

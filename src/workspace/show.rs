@@ -7,11 +7,12 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Located, Workspace, WorkspaceError, split_place};
 use crate::{
     artifact::Access,
     failure::{Failure, FailureKind},
+    provenance::trace::{Located, locate, named_output, split_place},
     row::SampleKind,
+    site::{Site, WorkspaceError},
     system::{self, FileError},
 };
 
@@ -99,66 +100,64 @@ pub struct Shown {
 /// How many rows are shown unless someone says otherwise.
 const ROWS: u64 = 3;
 
-impl Workspace {
-    /// Hands `each` the rows of an output, one after another, from the line that `target` names or the first; stops
-    /// when `each` returns false.
-    ///
-    /// `target` is an output by its path or name, or a recipe for its training file, with `:LINE` or without.
-    pub fn show(
-        &self,
-        target: &str,
-        pick: &Pick,
-        mut each: impl FnMut(ShownRow) -> bool,
-    ) -> Result<Shown, WorkspaceError> {
-        let record = self.record(Access::Read)?;
-        let (target, first) = match split_place(target) {
-            Ok((file, line)) if !system::exists(&self.root().join(target)) => (file, Some(line)),
-            _ => (target, None),
-        };
-        let no_line = |message| Failure::new(FailureKind::Config, message).hint("lines are counted from 1");
-        if first == Some(0) {
-            return Err(no_line(format!("find line 0 of `{target}`")).into());
+/// Hands `each` the rows of an output, one after another, from the line that `target` names or the first; stops
+/// when `each` returns false.
+///
+/// `target` is an output by its path or name, or a recipe for its training file, with `:LINE` or without.
+pub(crate) fn show(
+    site: &Site,
+    target: &str,
+    pick: &Pick,
+    mut each: impl FnMut(ShownRow) -> bool,
+) -> Result<Shown, WorkspaceError> {
+    let record = site.cache.record(Access::Read)?;
+    let (target, first) = match split_place(target) {
+        Ok((file, line)) if !system::exists(&site.root().join(target)) => (file, Some(line)),
+        _ => (target, None),
+    };
+    let no_line = |message| Failure::new(FailureKind::Config, message).hint("lines are counted from 1");
+    if first == Some(0) {
+        return Err(no_line(format!("find line 0 of `{target}`")).into());
+    }
+    let named = named_output(site, &record, target)?;
+    let path = named.path;
+    let failed = |source| FileError { verb: "read", path: path.clone(), source };
+    let mut reader = BufReader::with_capacity(1 << 20, system::open(&path)?);
+    let limit = pick.rows.unwrap_or(if first.is_some() && pick.conditions.is_empty() { 1 } else { ROWS });
+    let (mut line, mut shown) = (0, 0);
+    let mut build: Option<Option<Located>> = None;
+    let mut bytes = Vec::new();
+    while shown < limit {
+        bytes.clear();
+        if reader.read_until(b'\n', &mut bytes).map_err(failed)? == 0 {
+            break;
         }
-        let named = self.named_output(&record, target)?;
-        let path = named.path;
-        let failed = |source| FileError { verb: "read", path: path.clone(), source };
-        let mut reader = BufReader::with_capacity(1 << 20, system::open(&path)?);
-        let limit = pick.rows.unwrap_or(if first.is_some() && pick.conditions.is_empty() { 1 } else { ROWS });
-        let (mut line, mut shown) = (0, 0);
-        let mut build: Option<Option<Located>> = None;
-        let mut bytes = Vec::new();
-        while shown < limit {
-            bytes.clear();
-            if reader.read_until(b'\n', &mut bytes).map_err(failed)? == 0 {
-                break;
-            }
-            line += 1;
-            if first.is_some_and(|first| line < first) {
+        line += 1;
+        if first.is_some_and(|first| line < first) {
+            continue;
+        }
+        let text = String::from_utf8_lossy(bytes.trim_ascii_end());
+        if !pick.conditions.is_empty() {
+            let row = serde_json::from_str::<Value>(&text).unwrap_or(Value::Null);
+            if !pick.conditions.iter().all(|condition| condition.is_met(&row)) {
                 continue;
             }
-            let text = String::from_utf8_lossy(bytes.trim_ascii_end());
-            if !pick.conditions.is_empty() {
-                let row = serde_json::from_str::<Value>(&text).unwrap_or(Value::Null);
-                if !pick.conditions.iter().all(|condition| condition.is_met(&row)) {
-                    continue;
-                }
-            }
-            // Answers stand in the cache; without them a row is shown as well.
-            let build = build.get_or_insert_with(|| {
-                let located = self.locate(&record, target).ok();
-                located.filter(|located| matches!(located.kind(), SampleKind::Prompt | SampleKind::Conversation))
-            });
-            let answer = build.as_ref().and_then(|build| build.answer(line).ok().flatten());
-            shown += 1;
-            if !each(ShownRow { line, text: text.into_owned(), answer }) {
-                break;
-            }
         }
-        if let Some(first) = first.filter(|first| *first > line && limit > 0) {
-            return Err(no_line(format!("find line {first} of `{target}`: it has {line} lines")).into());
+        // Answers stand in the cache; without them a row is shown as well.
+        let build = build.get_or_insert_with(|| {
+            let located = locate(site, &record, target).ok();
+            located.filter(|located| matches!(located.kind(), SampleKind::Prompt | SampleKind::Conversation))
+        });
+        let answer = build.as_ref().and_then(|build| build.answer(line).ok().flatten());
+        shown += 1;
+        if !each(ShownRow { line, text: text.into_owned(), answer }) {
+            break;
         }
-        Ok(Shown { path, rows: shown })
     }
+    if let Some(first) = first.filter(|first| *first > line && limit > 0) {
+        return Err(no_line(format!("find line {first} of `{target}`: it has {line} lines")).into());
+    }
+    Ok(Shown { path, rows: shown })
 }
 
 #[cfg(test)]

@@ -14,11 +14,13 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{SourceSummary, Summary, Workspace, WorkspaceError};
 use crate::{
     artifact::Access,
     outputs,
+    provenance::summary::{SourceSummary, Summary},
     row::{Message, Role, Sample},
+    selector::find,
+    site::{Site, WorkspaceError},
     system::{self, FileError},
 };
 
@@ -175,27 +177,25 @@ fn measure(line: &[u8]) -> Option<Measured> {
 /// The bytes that are read before their lines are measured.
 const BLOCK: u64 = 4 << 20;
 
-impl Workspace {
-    /// Measures the outputs of the recipes that `selectors` name.
-    pub fn stats(&self, selectors: &[String]) -> Result<Stats, WorkspaceError> {
-        let record = self.record(Access::Read)?;
-        let last = record.recipes()?;
-        let mut recipes = Vec::new();
-        for text in self.find(selectors)?.recipes {
-            let mut stats = RecipeStats { name: text.name, path: text.path, files: Vec::new(), sources: Vec::new() };
-            if let Some(last) = last.get(&stats.path) {
-                let rows = last.outputs.iter().filter(|output| !outputs::is_quarantine(&output.name));
-                let names: Vec<&str> = rows.map(|output| output.name.as_str()).collect();
-                let measured = names.into_par_iter().map(|name| file_stats(&self.output_dir.join(name), name));
-                stats.files = measured.filter_map(Result::transpose).collect::<Result<_, _>>()?;
-                let detail = record.detail(&stats.path)?;
-                let summary = detail.and_then(|detail| postcard::from_bytes::<Summary>(&detail.summary).ok());
-                stats.sources = summary.map(|summary| summary.sources).unwrap_or_default();
-            }
-            recipes.push(stats);
+/// Measures the outputs of the recipes that `selectors` name.
+pub(crate) fn stats(site: &Site, selectors: &[String]) -> Result<Stats, WorkspaceError> {
+    let record = site.cache.record(Access::Read)?;
+    let last = record.recipes()?;
+    let mut recipes = Vec::new();
+    for text in find(site, selectors)?.recipes {
+        let mut stats = RecipeStats { name: text.name, path: text.path, files: Vec::new(), sources: Vec::new() };
+        if let Some(last) = last.get(&stats.path) {
+            let rows = last.outputs.iter().filter(|output| !outputs::is_quarantine(&output.name));
+            let names: Vec<&str> = rows.map(|output| output.name.as_str()).collect();
+            let measured = names.into_par_iter().map(|name| file_stats(&site.outputs.file(name), name));
+            stats.files = measured.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+            let detail = record.detail(&stats.path)?;
+            let summary = detail.and_then(|detail| postcard::from_bytes::<Summary>(&detail.summary).ok());
+            stats.sources = summary.map(|summary| summary.sources).unwrap_or_default();
         }
-        Ok(Stats { recipes })
+        recipes.push(stats);
     }
+    Ok(Stats { recipes })
 }
 
 /// A file in numbers; `None` if there is none.

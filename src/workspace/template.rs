@@ -2,12 +2,13 @@
 
 use std::{fmt::Write as _, path::Path};
 
-use super::{InitFile, Placed, SCHEMA_PATH, Workspace, WorkspaceError, init::schema_text};
+use super::init::{InitFile, Placed, SCHEMA_PATH, put_new, schema_text};
 use crate::{
-    config::{self, Format},
+    config::{self, Format, Vocabulary},
     convert,
     failure::{Failure, FailureKind},
     row::SampleKind,
+    site::{Site, WorkspaceError},
     source,
 };
 
@@ -26,109 +27,95 @@ pub struct NewRecipe {
     pub converter: Option<String>,
 }
 
-impl Workspace {
-    /// Writes a recipe, and the schema that it names for editors where there is none.
-    ///
-    /// Nothing is written if its name or what it names is wrong, if its outputs would be another recipe's, or if the
-    /// file is there.
-    ///
-    /// ```
-    /// # let folder = tempfile::tempdir().unwrap();
-    /// use datac::workspace::{NewRecipe, Settings, Workspace};
-    ///
-    /// let workspace = Workspace::open(Settings::new(folder.path()));
-    /// let (name, source) = ("math".to_owned(), "openai/gsm8k".to_owned());
-    /// let recipe = NewRecipe { name, source, phase: "sft".into(), format: None, converter: None };
-    /// assert_eq!(workspace.new_recipe(&recipe).unwrap()[0].path, "config/data/posttrain/sft/math.yaml");
-    /// assert!(workspace.new_recipe(&recipe).is_err(), "it is there");
-    /// ```
-    pub fn new_recipe(&self, new: &NewRecipe) -> Result<Vec<InitFile>, WorkspaceError> {
-        let path = path_of(new)?;
-        let text = self.template(new, &path);
-        let recipe = config::load(&path, text.as_bytes(), &self.vocabulary).map_err(|problems| {
-            let problem = problems.into_iter().next().expect("what is refused has a problem");
-            refuse(format!("make a recipe of this: {} [{}]", problem.message, problem.code), problem.hint)
-        })?;
-        let all = self.find(&[])?;
-        let others: Vec<_> = all
-            .recipes
-            .iter()
-            .filter(|other| other.path != path)
-            .filter_map(|other| Some((other, config::load(&other.path, &other.text, &self.vocabulary).ok()?)))
-            .collect();
-        let written = others.iter().map(|(other, recipe)| (other.path.as_str(), recipe, other.text.as_slice()));
-        let written: Vec<_> = written.chain([(path.as_str(), &recipe, text.as_bytes())]).collect();
-        if let Some(problem) = config::check_collisions(&written).into_iter().find(|problem| problem.path == path) {
-            let hint = Some("give it another name: outputs are called after phase and file name".to_owned());
-            return Err(refuse(format!("write `{path}`: {} [{}]", problem.message, problem.code), hint));
-        }
-        let placed = self.put_new(&path, &text)?;
-        if placed.outcome != Placed::Written {
-            return Err(refuse(format!("write `{path}`: it is there"), Some("give it another name".to_owned())));
-        }
-        let schema = self.put_new(SCHEMA_PATH, &schema_text())?;
-        Ok([placed].into_iter().chain((schema.outcome == Placed::Written).then_some(schema)).collect())
+/// Writes a recipe, and the schema that it names for editors where there is none.
+///
+/// Nothing is written if its name or what it names is wrong, if its outputs would be another recipe's, or if the
+/// file is there.
+pub(super) fn create(site: &Site, new: &NewRecipe) -> Result<Vec<InitFile>, WorkspaceError> {
+    let path = path_of(new)?;
+    let text = template(site.recipes.vocabulary(), new, &path);
+    let recipe = site.recipes.load(&path, text.as_bytes()).map_err(|problems| {
+        let problem = problems.into_iter().next().expect("what is refused has a problem");
+        refuse(format!("make a recipe of this: {} [{}]", problem.message, problem.code), problem.hint)
+    })?;
+    let all = site.recipes.find_all()?;
+    let others: Vec<_> = all
+        .recipes
+        .iter()
+        .filter(|other| other.path != path)
+        .filter_map(|other| Some((other, site.recipes.load(&other.path, &other.text).ok()?)))
+        .collect();
+    let written = others.iter().map(|(other, recipe)| (other.path.as_str(), recipe, other.text.as_slice()));
+    let written: Vec<_> = written.chain([(path.as_str(), &recipe, text.as_bytes())]).collect();
+    if let Some(problem) = config::check_collisions(&written).into_iter().find(|problem| problem.path == path) {
+        let hint = Some("give it another name: outputs are called after phase and file name".to_owned());
+        return Err(refuse(format!("write `{path}`: {} [{}]", problem.message, problem.code), hint));
     }
+    let root = site.root();
+    let placed = put_new(root, &path, &text)?;
+    if placed.outcome != Placed::Written {
+        return Err(refuse(format!("write `{path}`: it is there"), Some("give it another name".to_owned())));
+    }
+    let schema = put_new(root, SCHEMA_PATH, &schema_text())?;
+    Ok([placed].into_iter().chain((schema.outcome == Placed::Written).then_some(schema)).collect())
+}
 
-    fn template(&self, new: &NewRecipe, path: &str) -> String {
-        let name =
-            Path::new(&new.source).file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        let name = name.split('.').next().unwrap_or_default();
-        let stem = Path::new(path).file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-        let (kind, what) = match new.phase.as_str() {
-            "dpo" => (SampleKind::Preference, "Preference pairs"),
-            "rlaif" => (SampleKind::Prompt, "Prompts"),
-            _ => (SampleKind::Conversation, "Conversations"),
-        };
-        let field = match kind {
-            SampleKind::Preference => "chosen",
-            SampleKind::Prompt => "conversations",
-            _ => "text",
-        };
-        let up = "../".repeat(path.matches('/').count() - 1);
-        let schema = Path::new(SCHEMA_PATH).file_name().expect("it has a name").to_string_lossy();
-        let format = new.format.or_else(|| source::format_of(&new.source));
-        let (source, phase) = (scalar(&new.source), &new.phase);
-        let mut text = format!(
-            "# yaml-language-server: $schema={up}{schema}\n\
-             # {what} from {}.\n\
-             # Writes dataset/{phase}_{stem}_train.jsonl and dataset/{phase}_{stem}_val.jsonl.\n\
-             metadata:\n  phase: {phase}\n\n\
-             datasets:\n  - name: {} # the `source` of every row\n    source: {source}\n",
-            new.source.escape_debug(),
-            scalar(name),
-        );
-        if let Some(format) = format.filter(|format| *format != Format::Huggingface) {
-            writeln!(text, "    format: {}", format.name()).expect("a String takes every write");
-        }
-        text.push_str("    mix_ratio: 1.0 # its share; those of all datasets sum to 1.0\n");
-        let fitting = self.vocabulary.converters.iter().filter(|word| word.kind == kind);
-        let fitting: Vec<&str> = fitting.map(|word| word.name.as_str()).collect();
-        match &new.converter {
-            Some(converter) => writeln!(text, "    converter: {}", scalar(converter)),
-            None => {
-                let own = convert::CONVERTERS
-                    .iter()
-                    .find(|of| of.kind() == kind && of.repos().contains(&new.source.as_str()));
-                let own = own.map_or(fitting[0], |of| of.name());
-                writeln!(text, "    # converter: {own} # found by itself; one of {}", fitting.join(", "))
-            }
-        }
-        .expect("a String takes every write");
-        write!(
-            text,
-            "    # splits: [train]\n    \
-                 # max_samples: 10000 # the first that pass the filters\n    \
-                 # text_field: {field} # what filters measure\n    \
-                 # filters:\n    \
-                 #   - {{ type: length, min_length: 20, max_length: 2000 }} # characters\n    \
-                 #   - {{ type: deduplication, method: exact }}\n\n\
-             validation:\n  ratio: 0.05\n  seed: 42\n\n\
-             # max_rejects: 1% # of the rows read; without it any number\n"
-        )
-        .expect("a String takes every write");
-        text
+fn template(vocabulary: &Vocabulary, new: &NewRecipe, path: &str) -> String {
+    let name = Path::new(&new.source).file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let name = name.split('.').next().unwrap_or_default();
+    let stem = Path::new(path).file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+    let (kind, what) = match new.phase.as_str() {
+        "dpo" => (SampleKind::Preference, "Preference pairs"),
+        "rlaif" => (SampleKind::Prompt, "Prompts"),
+        _ => (SampleKind::Conversation, "Conversations"),
+    };
+    let field = match kind {
+        SampleKind::Preference => "chosen",
+        SampleKind::Prompt => "conversations",
+        _ => "text",
+    };
+    let up = "../".repeat(path.matches('/').count() - 1);
+    let schema = Path::new(SCHEMA_PATH).file_name().expect("it has a name").to_string_lossy();
+    let format = new.format.or_else(|| source::format_of(&new.source));
+    let (source, phase) = (scalar(&new.source), &new.phase);
+    let mut text = format!(
+        "# yaml-language-server: $schema={up}{schema}\n\
+         # {what} from {}.\n\
+         # Writes dataset/{phase}_{stem}_train.jsonl and dataset/{phase}_{stem}_val.jsonl.\n\
+         metadata:\n  phase: {phase}\n\n\
+         datasets:\n  - name: {} # the `source` of every row\n    source: {source}\n",
+        new.source.escape_debug(),
+        scalar(name),
+    );
+    if let Some(format) = format.filter(|format| *format != Format::Huggingface) {
+        writeln!(text, "    format: {}", format.name()).expect("a String takes every write");
     }
+    text.push_str("    mix_ratio: 1.0 # its share; those of all datasets sum to 1.0\n");
+    let fitting = vocabulary.converters.iter().filter(|word| word.kind == kind);
+    let fitting: Vec<&str> = fitting.map(|word| word.name.as_str()).collect();
+    match &new.converter {
+        Some(converter) => writeln!(text, "    converter: {}", scalar(converter)),
+        None => {
+            let own =
+                convert::CONVERTERS.iter().find(|of| of.kind() == kind && of.repos().contains(&new.source.as_str()));
+            let own = own.map_or(fitting[0], |of| of.name());
+            writeln!(text, "    # converter: {own} # found by itself; one of {}", fitting.join(", "))
+        }
+    }
+    .expect("a String takes every write");
+    write!(
+        text,
+        "    # splits: [train]\n    \
+             # max_samples: 10000 # the first that pass the filters\n    \
+             # text_field: {field} # what filters measure\n    \
+             # filters:\n    \
+             #   - {{ type: length, min_length: 20, max_length: 2000 }} # characters\n    \
+             #   - {{ type: deduplication, method: exact }}\n\n\
+         validation:\n  ratio: 0.05\n  seed: 42\n\n\
+         # max_rejects: 1% # of the rows read; without it any number\n"
+    )
+    .expect("a String takes every write");
+    text
 }
 
 /// Where the recipe is written, relative to the workspace.
@@ -167,7 +154,7 @@ fn scalar(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{system, workspace::Settings};
+    use crate::{site::Settings, system, workspace::Workspace};
 
     fn recipe(name: &str, phase: &str, source: &str) -> NewRecipe {
         NewRecipe { name: name.into(), phase: phase.into(), source: source.into(), format: None, converter: None }
@@ -192,10 +179,10 @@ mod tests {
                 "config/data/posttrain/sft/g.yaml",
             ),
         ] {
-            let placed = workspace.new_recipe(&new).unwrap_or_else(|error| panic!("{new:?}: {error}"));
+            let placed = workspace.recipes().create(&new).unwrap_or_else(|error| panic!("{new:?}: {error}"));
             assert_eq!(placed[0].path, path);
             let text = String::from_utf8(system::read(&folder.path().join(path)).unwrap()).unwrap();
-            let loaded = config::load(path, text.as_bytes(), &workspace.vocabulary).unwrap();
+            let loaded = config::load(path, text.as_bytes(), &crate::site::vocabulary()).unwrap();
             assert_eq!(loaded.datasets[0].source, new.source);
             assert!(text.contains(&format!("dataset/{}_train.jsonl", loaded.outputs(path).stem())), "{text}");
             let schema = text.lines().next().unwrap().split_once("$schema=").unwrap().1;
@@ -206,21 +193,21 @@ mod tests {
                 _ => line.strip_prefix("# max").map_or(line.to_owned(), |rest| format!("max{rest}")),
             };
             let whole: String = text.lines().map(|line| said(line) + "\n").collect();
-            let all = config::load(path, whole.as_bytes(), &workspace.vocabulary)
+            let all = config::load(path, whole.as_bytes(), &crate::site::vocabulary())
                 .unwrap_or_else(|problems| panic!("{whole}: {}", problems[0]));
             assert_eq!(
                 (all.datasets[0].filters.len(), all.datasets[0].max_samples, all.max_rejects.is_some()),
                 (2, Some(10_000), true)
             );
         }
-        assert_eq!(workspace.find(&[]).unwrap().recipes.len(), 7);
+        assert_eq!(workspace.recipes().find(&[]).unwrap().recipes.len(), 7);
     }
 
     #[test]
     fn nothing_is_written_over_or_outside() {
         let folder = tempfile::tempdir().unwrap();
         let workspace = Workspace::open(Settings::new(folder.path()));
-        workspace.new_recipe(&recipe("a", "sft", "org/name")).unwrap();
+        workspace.recipes().create(&recipe("a", "sft", "org/name")).unwrap();
         let before = system::read(&folder.path().join("config/data/posttrain/sft/a.yaml")).unwrap();
         for (new, word) in [
             (recipe("a", "sft", "org/other"), "it is there"),
@@ -235,10 +222,10 @@ mod tests {
             (NewRecipe { converter: Some("alpacca".into()), ..recipe("b", "sft", "a/b") }, "E0126"),
             (NewRecipe { converter: Some("hh_rlhf".into()), ..recipe("b", "sft", "a/b") }, "E0127"),
         ] {
-            let error = workspace.new_recipe(&new).unwrap_err().to_string();
+            let error = workspace.recipes().create(&new).unwrap_err().to_string();
             assert!(error.contains(word), "{new:?}: {error}");
         }
-        assert_eq!(workspace.find(&[]).unwrap().recipes.len(), 1);
+        assert_eq!(workspace.recipes().find(&[]).unwrap().recipes.len(), 1);
         assert_eq!(system::read(&folder.path().join("config/data/posttrain/sft/a.yaml")).unwrap(), before);
     }
 }

@@ -3,18 +3,19 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{
-    CacheMiss, PastBuild, Reason, RecipeStatus, Workspace, WorkspaceError,
-    assess::{Assessed, Looks},
-    past::misses,
-};
 use crate::{
-    artifact::{Access, FreshRecipe, Record},
+    artifact::Access,
     config,
     failure::{Failure, FailureKind},
     graph::{Node, Planner, RecipeFile, RecipePlan, Work, plan, stages},
     hash::Entry,
-    outputs, system,
+    provenance::history::why_run::{CacheMiss, PastBuild, misses, past},
+    selector::{assess_selected, recipe_of},
+    site::{Site, WorkspaceError},
+    status::{
+        Reason, RecipeStatus,
+        assess::{Assessed, Looks},
+    },
 };
 
 /// How far one stage of a recipe is known.
@@ -51,80 +52,47 @@ pub struct Explanation {
     pub past: Option<PastBuild>,
 }
 
-impl Workspace {
-    /// Explains the recipe of an output file, or a recipe by path or name.
-    pub fn why(&self, target: &str) -> Result<Explanation, WorkspaceError> {
-        let record = self.record(Access::Read)?;
-        let selectors = match self.recipe_of("explain", target, &record)? {
-            Some(path) => vec![path],
-            None => vec![target.to_owned()],
-        };
-        let mut session = self.assess(record.clone(), &selectors, Looks { closely: true, ..Looks::default() })?;
-        if session.recipes.len() != 1 {
-            let names: Vec<&str> = session.recipes.iter().map(|assessed| assessed.status.name.as_str()).collect();
-            let failure =
-                Failure::new(FailureKind::Config, format!("explain `{target}`: it names {} recipes", names.len()));
-            return Err(failure.hint(format!("name one: {}", names.join(", "))).into());
-        }
-        let assessed = session.recipes.remove(0);
-        let places = assessed.status.reasons.iter().map(|reason| place(reason, &assessed)).collect();
-        let unchanged = match &assessed.last {
-            Some(_) => {
-                let same = |entry: &&Entry| assessed.detail.leaves.get(&entry.name) == Some(entry.value.as_str());
-                assessed.leaves.entries().iter().filter(same).cloned().collect()
-            }
-            None => Vec::new(),
-        };
-        let steps = match assessed.file {
-            Some(file) if assessed.recipe.is_some() => steps(&session.planner, file),
-            _ => Vec::new(),
-        };
-        let misses = match assessed.file.map(|file| plan(&session.planner, file)) {
-            Some(Node::Needs(actions)) => misses(&record, &self.store(&record), actions)?,
-            _ => Vec::new(),
-        };
-        let past = self.past(&record, &assessed.text.path, &assessed.text.text, None)?;
-        Ok(Explanation {
-            misses,
-            past,
-            places,
-            unchanged,
-            steps,
-            built_ns: assessed.last.as_ref().map(|last| last.built_ns),
-            status: assessed.status,
-        })
+/// Explains the recipe of an output file, or a recipe by path or name.
+pub(crate) fn why(site: &Site, target: &str) -> Result<Explanation, WorkspaceError> {
+    let record = site.cache.record(Access::Read)?;
+    let selectors = match recipe_of(site, "explain", target, &record)? {
+        Some(path) => vec![path],
+        None => vec![target.to_owned()],
+    };
+    let mut session = assess_selected(site, record.clone(), &selectors, Looks { closely: true, ..Looks::default() })?;
+    if session.recipes.len() != 1 {
+        let names: Vec<&str> = session.recipes.iter().map(|assessed| assessed.status.name.as_str()).collect();
+        let failure =
+            Failure::new(FailureKind::Config, format!("explain `{target}`: it names {} recipes", names.len()));
+        return Err(failure.hint(format!("name one: {}", names.join(", "))).into());
     }
-
-    /// The path of the recipe that writes an output file.
-    pub(super) fn recipe_of(
-        &self,
-        verb: &str,
-        target: &str,
-        record: &Record,
-    ) -> Result<Option<String>, WorkspaceError> {
-        if !outputs::looks_like_output(target) {
-            return Ok(None);
+    let assessed = session.recipes.remove(0);
+    let places = assessed.status.reasons.iter().map(|reason| place(reason, &assessed)).collect();
+    let unchanged = match &assessed.last {
+        Some(_) => {
+            let same = |entry: &&Entry| assessed.detail.leaves.get(&entry.name) == Some(entry.value.as_str());
+            assessed.leaves.entries().iter().filter(same).cloned().collect()
         }
-        let name = target.rsplit('/').next().unwrap_or(target);
-        let is_own = |output: &str| output.rsplit('/').next() == Some(name);
-        let wrote_it = |(path, last): &(String, FreshRecipe)| {
-            last.outputs.iter().any(|output| is_own(&output.name)) && system::exists(&self.root().join(path))
-        };
-        // A renamed recipe leaves an entry behind; of several the first by path, whatever order they are kept in.
-        if let Some((path, _)) = record.recipes()?.into_iter().filter(wrote_it).min_by(|a, b| a.0.cmp(&b.0)) {
-            return Ok(Some(path));
-        }
-        // Never built: the recipe that would write it.
-        for text in self.find(&[])?.recipes {
-            if let Ok(recipe) = config::load(&text.path, &text.text, &self.vocabulary)
-                && recipe.outputs(&text.path).names().any(|output| is_own(&output))
-            {
-                return Ok(Some(text.path));
-            }
-        }
-        let failure = Failure::new(FailureKind::Config, format!("{verb} `{target}`: no recipe writes it"));
-        Err(failure.hint("`datac status` lists recipes and their files").into())
-    }
+        None => Vec::new(),
+    };
+    let steps = match assessed.file {
+        Some(file) if assessed.recipe.is_some() => steps(&session.planner, file),
+        _ => Vec::new(),
+    };
+    let misses = match assessed.file.map(|file| plan(&session.planner, file)) {
+        Some(Node::Needs(actions)) => misses(&record, &site.cache.store(&record), actions)?,
+        _ => Vec::new(),
+    };
+    let past = past(&site.cache, &record, &assessed.text.path, &assessed.text.text, None)?;
+    Ok(Explanation {
+        misses,
+        past,
+        places,
+        unchanged,
+        steps,
+        built_ns: assessed.last.as_ref().map(|last| last.built_ns),
+        status: assessed.status,
+    })
 }
 
 /// How far each stage of a recipe that parses is known.

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use datac::workspace::{BuildOptions, KeptPlan};
+use datac::workspace::{BuildOptions, PlanCache};
 
 use crate::space::{Space, entry, ran, recipe, rows};
 
@@ -31,7 +31,7 @@ struct Builds {
 }
 
 impl Builds {
-    fn new(kept: Option<Arc<KeptPlan>>) -> Self {
+    fn new(kept: Option<Arc<PlanCache>>) -> Self {
         let asked: Arc<Mutex<BTreeMap<String, usize>>> = Arc::default();
         let names = asked.clone();
         let on_query = move |name: String| {

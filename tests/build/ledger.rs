@@ -26,13 +26,13 @@ fn space() -> Space {
 }
 
 fn runs(space: &Space) -> Vec<i64> {
-    space.workspace().runs().unwrap().into_iter().map(|(id, _)| id.0).collect()
+    space.workspace().history().runs().unwrap().into_iter().map(|(id, _)| id.0).collect()
 }
 
 fn manifest(space: &Space, path: &str) -> BuildManifest {
     let workspace = space.workspace();
-    let (_, build) = workspace.latest_build(path).unwrap().expect("it was built");
-    workspace.manifest(&build).unwrap()
+    let (_, build) = workspace.history().latest_build(path).unwrap().expect("it was built");
+    workspace.history().manifest(&build).unwrap()
 }
 
 #[test]
@@ -42,14 +42,14 @@ fn what_was_done_is_noted_and_nothing_is_when_nothing_was() {
     let report = space.build_with(&BuildOptions { command: vec!["build".into(), secret], ..Default::default() });
     assert_eq!(report.run, Some(RunId(1)));
     let workspace = space.workspace();
-    let [(_, run)] = &workspace.runs().unwrap()[..] else { panic!("one run") };
+    let [(_, run)] = &workspace.history().runs().unwrap()[..] else { panic!("one run") };
     assert_eq!(run.command, ["build", "--hub=https://…@hub.example"]);
     assert_eq!((run.outcome, run.hub.as_str()), (RunOutcome::Built, "sample"));
     assert!(run.started_ns < run.ended_ns);
     let ran: Vec<(&str, u64)> = run.ran.iter().map(|(kind, count)| (kind.as_str(), *count)).collect();
     let actions: Vec<(&str, u64)> = report.actions.iter().map(|(kind, count)| (*kind, *count)).collect();
     assert_eq!(ran, actions);
-    let builds = workspace.builds(RunId(1)).unwrap();
+    let builds = workspace.history().builds(RunId(1)).unwrap();
     let told: Vec<_> = builds.iter().map(|build| (build.path.as_str(), build.state.as_str())).collect();
     assert_eq!(told, [("config/sft/one.yaml", "new"), ("config/sft/two.yaml", "new")]);
 
@@ -61,16 +61,16 @@ fn what_was_done_is_noted_and_nothing_is_when_nothing_was() {
 
     space.edit("config/sft/one.yaml", "min_length: 10", "min_length: 200");
     assert_eq!(space.build().run, Some(RunId(2)));
-    let builds = space.workspace().builds(RunId(2)).unwrap();
+    let builds = space.workspace().history().builds(RunId(2)).unwrap();
     let told: Vec<_> = builds.iter().map(|build| (build.path.as_str(), build.state.as_str(), &build.reasons)).collect();
     let why = vec!["filters[0] of a length min 10 -> length min 200".to_owned()];
     assert_eq!(told, [("config/sft/one.yaml", "stale", &why)]);
-    let (_, run) = space.workspace().runs().unwrap().remove(0);
+    let (_, run) = space.workspace().history().runs().unwrap().remove(0);
     assert_eq!((run.ran.get("convert"), run.reused.get("scan")), (None, Some(&2)));
 
     let of_file = |name: &str| {
         let bytes = space.read(&format!("dataset/{name}"));
-        let builds = space.workspace().builds_of_file(&FileHash::of(&bytes)).unwrap();
+        let builds = space.workspace().history().builds_of_file(&FileHash::of(&bytes)).unwrap();
         builds.into_iter().map(|(run, build)| (run.0, build.path)).collect::<Vec<_>>()
     };
     let one = "config/sft/one.yaml".to_owned();
@@ -85,9 +85,9 @@ fn what_was_done_is_noted_and_nothing_is_when_nothing_was() {
 
     space.write("data/b.jsonl", "[]");
     space.try_build(&BuildOptions::default()).unwrap();
-    let (id, run) = space.workspace().runs().unwrap().remove(0);
+    let (id, run) = space.workspace().history().runs().unwrap().remove(0);
     assert_eq!((id, run.outcome), (RunId(4), RunOutcome::Failed));
-    let builds = space.workspace().builds(id).unwrap();
+    let builds = space.workspace().history().builds(id).unwrap();
     assert!(builds.iter().all(|build| build.failure.is_some() && build.manifest.is_none()), "{builds:?}");
     assert_eq!(manifest(&space, "config/sft/one.yaml"), before, "the last build that came to files");
 }
@@ -125,10 +125,10 @@ fn a_manifest_names_everything_and_is_small() {
 fn a_damaged_manifest_costs_provenance_and_no_build() {
     let space = space();
     space.build();
-    let (_, build) = space.workspace().latest_build("config/sft/one.yaml").unwrap().unwrap();
+    let (_, build) = space.workspace().history().latest_build("config/sft/one.yaml").unwrap().unwrap();
     flip(space.blobs().iter().find(|blob| Some(blob.digest) == build.manifest).unwrap());
     let before = space.stats();
-    let error = space.workspace().manifest(&build).unwrap_err();
+    let error = space.workspace().history().manifest(&build).unwrap_err();
     assert!(error.to_string().contains("where the rows of `config/sft/one.yaml` come from"), "{error}");
     assert_eq!(changed(&before, &space.stats()), [] as [&std::path::Path; 0], "reading writes nothing");
     space.assert_settled();

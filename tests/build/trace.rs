@@ -74,7 +74,7 @@ fn every_row_of_the_sample_is_traced_both_ways() {
         let name = path.strip_prefix(space.path("dataset")).unwrap().to_str().unwrap().to_owned();
         for (line, text) in fs::read_to_string(path).unwrap().lines().enumerate() {
             let line = line as u64 + 1;
-            let origin = workspace.trace(&name, line).unwrap();
+            let origin = workspace.outputs().trace(&name, line).unwrap();
             assert_eq!((origin.row.get(), origin.file.state), (text, FileState::Same), "{name}:{line}");
             let place = &origin.source;
             let key = (place.repo.clone(), place.file.clone(), origin.converter.clone());
@@ -129,7 +129,7 @@ fn forth(
         sources.iter().map(|((repo, file, _), rows)| ((repo, file), rows.len())).collect();
     for ((repo, file), rows) in files {
         for row in 0..rows as u64 {
-            let journey = workspace.trace_source(repo, file, row).unwrap();
+            let journey = workspace.outputs().trace_source(repo, file, row).unwrap();
             for fate in journey.fates {
                 let key = (fate.path.clone(), repo.clone(), file.clone(), row);
                 let count = counts.entry((fate.path.clone(), fate.source.source.clone())).or_default();
@@ -159,12 +159,13 @@ fn forth(
     }
     assert!(left.is_empty(), "rows that went somewhere and were not found: {left:?}");
     for (_, build) in workspace
+        .history()
         .runs()
         .unwrap()
         .iter()
-        .flat_map(|(run, _)| workspace.builds(*run).unwrap().into_iter().map(|build| (*run, build)))
+        .flat_map(|(run, _)| workspace.history().builds(*run).unwrap().into_iter().map(|build| (*run, build)))
     {
-        let manifest = workspace.manifest(&build).unwrap();
+        let manifest = workspace.history().manifest(&build).unwrap();
         for source in &manifest.summary.sources {
             let count = &counts[&(build.path.clone(), source.name.clone())];
             assert_eq!(count.get("kept").copied().unwrap_or(0), source.kept, "{} {}", build.path, source.name);
@@ -201,9 +202,9 @@ fn repeats_duplicates_and_limits_are_told() {
     let workspace = space.workspace();
     let mut uses: BTreeMap<(String, u64), Vec<(u32, u32)>> = BTreeMap::new();
     for name in ["sft_one_train.jsonl", "sft_one_val.jsonl"] {
-        let rows: Vec<_> = workspace.rows(name).unwrap().map(Result::unwrap).collect();
+        let rows: Vec<_> = workspace.outputs().rows(name).unwrap().map(Result::unwrap).collect();
         for row in &rows {
-            let origin = workspace.trace(name, row.line).unwrap();
+            let origin = workspace.outputs().trace(name, row.line).unwrap();
             assert_eq!(origin.row.get(), row.json);
             let mut place = origin.source.clone();
             (place.line, place.offset) = (None, None);
@@ -224,18 +225,18 @@ fn repeats_duplicates_and_limits_are_told() {
         let all = uses.len() as u32;
         assert_eq!(uses, (1..=all).map(|number| (number, all)).collect::<Vec<_>>(), "{place:?}");
     }
-    let fate = |row| workspace.trace_source("data/a.jsonl", "a.jsonl", row).unwrap().fates.remove(0).fate;
+    let fate = |row| workspace.outputs().trace_source("data/a.jsonl", "a.jsonl", row).unwrap().fates.remove(0).fate;
     let Fate::Rejected { quarantine, .. } = fate(40) else { panic!("{:?}", fate(40)) };
     assert_eq!((quarantine.output.as_str(), quarantine.line), ("quarantine/sft_one.jsonl", 1));
     let Fate::Filtered { by, twin } = fate(41 + 17) else { panic!("{:?}", fate(58)) };
     assert_eq!((by.filter.as_str(), twin.map(|twin| twin.row)), ("deduplication", Some(17)));
-    let last = workspace.trace_source("b", "data/b.jsonl", 200).unwrap().fates.remove(0).fate;
+    let last = workspace.outputs().trace_source("b", "data/b.jsonl", 200).unwrap().fates.remove(0).fate;
     assert!(matches!(last, Fate::NotReached { max_samples: Some(30) }), "{last:?}");
-    let error = workspace.trace_source("data/a.jsonl", "a.jsonl", 500).unwrap_err();
+    let error = workspace.outputs().trace_source("data/a.jsonl", "a.jsonl", 500).unwrap_err();
     assert!(error.to_string().contains("fewer rows"), "{error}");
-    let behind = workspace.trace_source("b", "data/b.jsonl", 10_000).unwrap();
+    let behind = workspace.outputs().trace_source("b", "data/b.jsonl", 10_000).unwrap();
     assert!(matches!(behind.fates[0].fate, Fate::NotReached { .. }), "what was not read may be there");
-    let error = workspace.trace_source("nobody/nothing", "a.jsonl", 0).unwrap_err();
+    let error = workspace.outputs().trace_source("nobody/nothing", "a.jsonl", 0).unwrap_err();
     assert!(error.to_string().contains("find the source"), "{error}");
 }
 
@@ -244,12 +245,12 @@ fn files_are_told_of_as_they_were_built() {
     let space = mixed();
     let workspace = space.workspace();
     let train = "dataset/sft_one_train.jsonl";
-    let (text, origin) = (space.text(train), workspace.trace(train, 3).unwrap());
+    let (text, origin) = (space.text(train), workspace.outputs().trace(train, 3).unwrap());
     // The recipe and the source change; the files are those of before.
     let recipe = space.text("config/sft/one.yaml");
     space.edit("config/sft/one.yaml", "seed: 7", "seed: 8");
     space.write("data/a.jsonl", rows(500..600, 12));
-    let now = workspace.trace(train, 3).unwrap();
+    let now = workspace.outputs().trace(train, 3).unwrap();
     assert_eq!((&now.source.file, now.source.row), (&origin.source.file, origin.source.row));
     assert_eq!(now.row.get(), origin.row.get());
     if now.source.file == "data/a.jsonl" {
@@ -258,34 +259,34 @@ fn files_are_told_of_as_they_were_built() {
     // A copy under another name is known by its bytes, after the recipe was built otherwise too.
     space.write("elsewhere/copy.jsonl", &text);
     space.build();
-    let copied = workspace.trace("elsewhere/copy.jsonl", 3).unwrap();
+    let copied = workspace.outputs().trace("elsewhere/copy.jsonl", 3).unwrap();
     assert!(copied.file.is_older);
     assert_eq!((copied.run, copied.row.get()), (origin.run, origin.row.get()));
-    assert_ne!(workspace.trace(train, 3).unwrap().run, origin.run);
+    assert_ne!(workspace.outputs().trace(train, 3).unwrap().run, origin.run);
     space.write("config/sft/one.yaml", recipe);
 
     // Changed by hand: lines are found by what they hold.
     let lines: Vec<String> = space.text(train).lines().map(str::to_owned).collect();
     let edited = [vec![lines[9].clone(), "{\"text\":\"by hand\"}".to_owned()], lines[..5].to_vec()].concat();
     space.write(train, edited.join("\n") + "\n");
-    let moved = workspace.trace(train, 1).unwrap();
+    let moved = workspace.outputs().trace(train, 1).unwrap();
     assert_eq!((moved.file.state, moved.file.asked_line), (FileState::Edited, Some(1)));
     assert_eq!(moved.row.get(), lines[9]);
     assert_eq!(lines[moved.line as usize - 1], lines[9]);
-    let error = workspace.trace(train, 2).unwrap_err();
+    let error = workspace.outputs().trace(train, 2).unwrap_err();
     assert!(error.to_string().contains("written by no build"), "{error}");
-    assert!(workspace.rows(train).err().unwrap().to_string().contains("changed by hand"));
-    let error = workspace.trace(train, 100).unwrap_err();
+    assert!(workspace.outputs().rows(train).err().unwrap().to_string().contains("changed by hand"));
+    let error = workspace.outputs().trace(train, 100).unwrap_err();
     assert!(error.to_string().contains("it has 7 lines"), "{error}");
 
     space.remove(train);
-    let gone = workspace.trace(train, 10).unwrap();
+    let gone = workspace.outputs().trace(train, 10).unwrap();
     assert_eq!((gone.file.state, gone.row.get()), (FileState::Missing, lines[9].as_str()));
     for line in [0, 100_000] {
-        let error = workspace.trace(train, line).unwrap_err();
+        let error = workspace.outputs().trace(train, line).unwrap_err();
         assert!(error.to_string().contains(&format!("find line {line}")), "{error}");
     }
-    let error = workspace.trace("dataset/sft_two_train.jsonl", 1).unwrap_err();
+    let error = workspace.outputs().trace("dataset/sft_two_train.jsonl", 1).unwrap_err();
     assert!(error.to_string().contains("no recipe wrote one"), "{error}");
 }
 
@@ -296,8 +297,8 @@ fn a_cache_that_is_gone_is_told_and_left_alone() {
         blob.write(b"damaged");
     }
     let before = space.stats();
-    let error = space.workspace().trace("sft_one_train.jsonl", 1).unwrap_err();
+    let error = space.workspace().outputs().trace("sft_one_train.jsonl", 1).unwrap_err();
     assert!(error.to_string().contains("where the rows of"), "{error}");
-    assert!(space.workspace().trace_source("a", "data/a.jsonl", 0).is_err());
+    assert!(space.workspace().outputs().trace_source("a", "data/a.jsonl", 0).is_err());
     assert_eq!(changed(&before, &space.stats()), [] as [&std::path::Path; 0]);
 }

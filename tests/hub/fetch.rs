@@ -85,7 +85,7 @@ fn what_is_fetched_is_all_that_a_build_needs() {
     let path = place.path(&format!("cache/v1/sources/{large}"));
     let sound = fs::read(&path).expect("it can be read");
     fs::write(&path, vec![b'x'; sound.len()]).expect("it can be written");
-    let verified = place.workspace(&url, true).verify_cache().expect("the workspace can be used");
+    let verified = place.workspace(&url, true).cache().verify().expect("the workspace can be used");
     let damaged: Vec<_> = verified.damaged.iter().map(|damaged| damaged.used_by.clone()).collect();
     assert_eq!(damaged, [["org/data/train/large.jsonl"]]);
     assert!(!path.exists());
@@ -150,18 +150,18 @@ fn pinned_downloads_stay_and_others_go_after_a_while() -> Result<(), WorkspaceEr
     let workspace = place.workspace(&url, false);
     workspace.fetch(&[], false)?;
     // The card was read to pin the source, and no lock pins it.
-    assert_eq!(workspace.collect(&CacheBounds::default(), false)?.count(), 0);
-    assert_eq!(workspace.collect(&NOTHING, false)?.downloads.count, 1);
+    assert_eq!(workspace.cache().collect(&CacheBounds::default(), false)?.count(), 0);
+    assert_eq!(workspace.cache().collect(&NOTHING, false)?.downloads.count, 1);
     let first = place.stored();
     assert_eq!(first.len(), 2);
-    assert_eq!(workspace.collect(&NOTHING, false)?.count(), 0);
+    assert_eq!(workspace.cache().collect(&NOTHING, false)?.count(), 0);
 
     hub.push(repo(70));
     workspace.lock(&[], &datac::workspace::Upgrade::All, false)?;
     workspace.fetch(&[], true)?;
     assert_eq!(place.stored().len(), 4, "two large files, the small one, which is the same, and the card");
-    assert_eq!(workspace.collect(&CacheBounds::default(), false)?.count(), 0, "it was pinned until now");
-    let collected = workspace.collect(&NOTHING, false)?;
+    assert_eq!(workspace.cache().collect(&CacheBounds::default(), false)?.count(), 0, "it was pinned until now");
+    let collected = workspace.cache().collect(&NOTHING, false)?;
     assert!(collected.downloads.count >= 2, "{collected:?}");
     let gone: Vec<String> = first.into_iter().filter(|name| !place.stored().contains(name)).collect();
     assert!(matches!(&gone[..], [name] if name.starts_with("sha256")), "{gone:?}");

@@ -3,19 +3,22 @@
 //! Word from the system only wakes: what changed is told by the stats of files before and after, so that what a build
 //! writes itself, and whatever else goes on in the same folders, starts nothing. Between rounds no lock is held.
 
-mod look;
-mod notices;
+mod fs_events;
+mod snapshot;
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use self::{look::Look, notices::Notices};
-use super::{BuildOptions, BuildReport, KeptPlan, Workspace, WorkspaceError};
-
-use crate::event::Event;
+use self::{fs_events::FsEvents, snapshot::Looker};
+use crate::{
+    build::{BuildOptions, BuildReport, order::build as build_order},
+    event::{Event, Observer},
+    site::{Site, WorkspaceError},
+    status::plan_cache::PlanCache,
+};
 
 /// How to watch.
 pub struct WatchOptions {
@@ -35,79 +38,71 @@ pub struct Round {
     pub built: Result<BuildReport, WorkspaceError>,
 }
 
-impl Workspace {
-    /// Builds the recipes that `selectors` name, and again whenever one of their files, their sources, their outputs or
-    /// `datac.lock` changes, until the workspace is interrupted or `each` returns false.
-    pub fn watch(
-        &self,
-        selectors: &[String],
-        options: WatchOptions,
-        mut each: impl FnMut(Round) -> bool,
-    ) -> Result<(), WorkspaceError> {
-        let WatchOptions { delay, poll, build } = options;
-        let build = BuildOptions { kept: Some(Arc::new(KeptPlan::default())), ..build };
-        let interrupt = &self.settings.interrupt;
-        let (mut notices, why) = Notices::new(delay, poll);
-        self.tell_of_polling(why, &notices);
-        let mut look = Look::default();
-        let mut changed = Vec::new();
+/// Builds the recipes that `selectors` name, and again whenever one of their files, their sources, their outputs or
+/// `datac.lock` changes, until the workspace is interrupted or `each` returns false.
+pub(super) fn watch(
+    site: &Site,
+    selectors: &[String],
+    options: WatchOptions,
+    mut each: impl FnMut(Round) -> bool,
+) -> Result<(), WorkspaceError> {
+    let WatchOptions { delay, poll, build } = options;
+    let build = BuildOptions { kept: Some(Arc::new(PlanCache::default())), ..build };
+    let interrupt = &site.interrupt;
+    let (mut events, why) = FsEvents::new(delay, poll);
+    tell_of_polling(&site.observer, why, &events);
+    let mut looker = Looker::default();
+    let mut changed = Vec::new();
+    loop {
+        // Inputs as they are before the build reads them: what is edited while it runs has changed after this.
+        let mut seen = looker.take(site, selectors);
+        let why = events.listen(std::mem::take(&mut seen.folders));
+        tell_of_polling(&site.observer, why, &events);
+        let built = build_order(site, selectors, &build);
+        if interrupt.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        // Outputs as they are once it has written them.
+        let mut after = looker.take(site, selectors);
+        let why = events.listen(std::mem::take(&mut after.folders));
+        tell_of_polling(&site.observer, why, &events);
+        seen.outputs = after.outputs;
+        if !each(Round { changed, built }) {
+            return Ok(());
+        }
         loop {
-            // Inputs as they are before the build reads them: what is edited while it runs has changed after this.
-            let mut seen = look.take(self, selectors);
-            let why = notices.listen(std::mem::take(&mut seen.folders));
-            self.tell_of_polling(why, &notices);
-            let built = self.build(selectors, &build);
-            if interrupt.load(Ordering::Relaxed) {
+            if !events.wait(interrupt) {
                 return Ok(());
             }
-            // Outputs as they are once it has written them.
-            let mut after = look.take(self, selectors);
-            let why = notices.listen(std::mem::take(&mut after.folders));
-            self.tell_of_polling(why, &notices);
-            seen.outputs = after.outputs;
-            if !each(Round { changed, built }) {
-                return Ok(());
+            let mut now = looker.take(site, selectors);
+            if now.changed_since(&seen).is_empty() {
+                continue;
             }
+            // A file that is still being written is read when it is whole.
             loop {
-                if !notices.wait(interrupt) {
+                if !events.pause(interrupt, Some(delay)) {
                     return Ok(());
                 }
-                let mut now = look.take(self, selectors);
-                if now.changed_since(&seen).is_empty() {
-                    continue;
-                }
-                // A file that is still being written is read when it is whole.
-                loop {
-                    if !notices.pause(interrupt, Some(delay)) {
-                        return Ok(());
-                    }
-                    let later = look.take(self, selectors);
-                    let is_settled = later.changed_since(&now).is_empty();
-                    now = later;
-                    if is_settled {
-                        break;
-                    }
-                }
-                changed = now.changed_since(&seen);
-                if !changed.is_empty() {
+                let later = looker.take(site, selectors);
+                let is_settled = later.changed_since(&now).is_empty();
+                now = later;
+                if is_settled {
                     break;
                 }
             }
+            changed = now.changed_since(&seen);
+            if !changed.is_empty() {
+                break;
+            }
         }
     }
+}
 
-    /// Says that files are looked at for want of word from the system.
-    fn tell_of_polling(&self, why: Option<String>, notices: &Notices) {
-        if let Some(why) = why {
-            let every = notices.poll.unwrap_or(notices::POLL).as_secs_f64();
-            let text =
-                format!("changes are not told by the system ({why}); files are looked at every {every} s instead");
-            (self.settings.observer)(Event::Warning(text));
-        }
-    }
-
-    /// Whether a path is of an output rather than of something that recipes read.
-    pub fn is_output(&self, path: &Path) -> bool {
-        path.starts_with(self.output_path(""))
+/// Says that files are looked at for want of word from the system.
+fn tell_of_polling(observer: &Observer, why: Option<String>, events: &FsEvents) {
+    if let Some(why) = why {
+        let every = events.poll.unwrap_or(fs_events::POLL).as_secs_f64();
+        let text = format!("changes are not told by the system ({why}); files are looked at every {every} s instead");
+        observer(Event::Warning(text));
     }
 }

@@ -17,7 +17,7 @@ const ALL: CleanOptions = CleanOptions { cache: true, ..OUTPUTS };
 
 fn clean(space: &Space, selectors: &[&str], options: &CleanOptions) -> Cleaned {
     let selectors: Vec<String> = selectors.iter().map(|selector| (*selector).to_owned()).collect();
-    space.workspace().clean(&selectors, options).unwrap()
+    space.workspace().outputs().clean(&selectors, options).unwrap()
 }
 
 fn removed(cleaned: &Cleaned) -> Vec<&str> {
@@ -131,13 +131,13 @@ fn a_folder_that_is_no_cache_loses_nothing() {
     std::os::unix::fs::symlink(space.path("cache/v1/cas"), elsewhere.path().join("v1/tmp")).unwrap();
     let blobs = space.blobs();
     let settings = Settings { cache_dir: Some(elsewhere.path().to_owned()), ..Settings::new(space.root()) };
-    let cleaned = Workspace::open(settings).clean(&[], &ALL).unwrap().cache.unwrap();
+    let cleaned = Workspace::open(settings).outputs().clean(&[], &ALL).unwrap().cache.unwrap();
     assert_eq!((cleaned.files, cleaned.kept.len()), (0, 0), "it was never a cache");
     assert!(!elsewhere.path().join("v1/build.lock").exists(), "and none is begun in it");
     // Nor does datac's own, beside all that, take anything with it.
     let settings = Settings { cache_dir: Some(elsewhere.path().to_owned()), ..Settings::new(space.root()) };
     fs::write(elsewhere.path().join("v1/build.lock"), "").unwrap();
-    let cleaned = Workspace::open(settings).clean(&[], &ALL).unwrap().cache.unwrap();
+    let cleaned = Workspace::open(settings).outputs().clean(&[], &ALL).unwrap().cache.unwrap();
     assert_eq!((cleaned.files, cleaned.kept.len()), (3, mine.len() + 2), "the lock and the record: {cleaned:?}");
     mine.iter().for_each(|name| assert_eq!(fs::read(elsewhere.path().join(name)).unwrap(), b"mine"));
     assert_eq!(space.blobs(), blobs);

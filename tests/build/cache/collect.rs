@@ -8,13 +8,13 @@ use super::{NOTHING, space};
 use crate::space::{Dice, Space, assert_same, changed, entry, ran, recipe, row, rows};
 
 fn collect(space: &Space, bounds: &CacheBounds) -> Collected {
-    space.workspace().collect(bounds, false).unwrap()
+    space.workspace().cache().collect(bounds, false).unwrap()
 }
 
 /// Fails unless everything that is current comes out of the cache alone, with the bytes of a clean build.
 #[track_caller]
 fn assert_whole(space: &Space) {
-    let size = space.workspace().cache_size().unwrap();
+    let size = space.workspace().cache().size().unwrap();
     assert_eq!(size.hollow_entries, 0, "no entry points at nothing");
     space.remove("dataset");
     assert_eq!(ran(&space.build()), "", "all of it is in the cache");
@@ -75,11 +75,11 @@ fn what_earlier_versions_of_recipes_stood_on_is_removed() {
     space.edit("config/sft/one.yaml", "seed: 1", "seed: 2");
     space.write("data/b.jsonl", rows(9000..9101, 12));
     space.build();
-    let size = space.workspace().cache_size().unwrap();
+    let size = space.workspace().cache().size().unwrap();
     assert!(size.unreached_count >= 4, "{size:?}");
 
     let before = space.stats();
-    let planned = space.workspace().collect(&NOTHING, true).unwrap();
+    let planned = space.workspace().cache().collect(&NOTHING, true).unwrap();
     assert_eq!(changed(&before, &space.stats()), [] as [&Path; 0], "a dry run writes nothing");
     let month = collect(&space, &CacheBounds::default());
     assert_eq!(month.count(), 0, "it was in use a moment ago: {month:?}");
@@ -88,7 +88,7 @@ fn what_earlier_versions_of_recipes_stood_on_is_removed() {
     assert!(planned.blobs.count > collected.blobs.count, "want of space takes the history of builds too");
     assert_eq!(collected.blobs.count, size.unreached_count, "{size:?}");
     assert!(collected.entries >= collected.blobs.count / 2);
-    let after = space.workspace().cache_size().unwrap();
+    let after = space.workspace().cache().size().unwrap();
     assert_eq!((after.unreached_count, after.hollow_entries), (0, 0));
     assert_eq!(after.bytes, collected.after_bytes, "what is left was counted");
     assert_whole(&space);
@@ -97,7 +97,7 @@ fn what_earlier_versions_of_recipes_stood_on_is_removed() {
     let twin = space.twin();
     twin.build();
     let more: Vec<String> = names(&space).difference(&names(&twin)).cloned().collect();
-    let runs = space.workspace().runs().unwrap().len();
+    let runs = space.workspace().history().runs().unwrap().len();
     assert!(more.len() <= 2 * runs, "{more:?}");
     assert!(names(&twin).is_subset(&names(&space)));
 
@@ -138,7 +138,7 @@ fn the_oldest_of_what_is_of_no_use_goes_first() {
     for seed in 2..6 {
         space.edit("config/sft/one.yaml", &format!("seed: {}", seed - 1), &format!("seed: {seed}"));
         space.build();
-        sizes.push(space.workspace().cache_size().unwrap().bytes);
+        sizes.push(space.workspace().cache().size().unwrap().bytes);
     }
     let whole = *sizes.last().unwrap();
     let collected = collect(&space, &CacheBounds { max_bytes: whole - 1, ..CacheBounds::default() });
@@ -167,7 +167,7 @@ fn leftovers_and_downloads_that_no_lock_pins_are_removed() {
     assert_eq!(collect(&space, &NOTHING).downloads.count, 2);
     assert!(!space.path(&download).exists());
     assert_eq!(space.text("cache/v1/sources/notes.txt"), "mine", "what is not of datac's making stays");
-    let size = space.workspace().cache_size().unwrap();
+    let size = space.workspace().cache().size().unwrap();
     assert_eq!(size.strangers, [space.path("cache/v1/sources/notes.txt")]);
     assert_whole(&space);
 }
@@ -273,7 +273,7 @@ fn whatever_is_edited_built_and_removed_a_warm_build_is_a_clean_one() {
                 let before = missing(&space);
                 collect(&space, &CacheBounds { max_bytes, max_age });
                 assert_eq!(missing(&space), before, "what current recipes have they keep");
-                assert_eq!(space.workspace().cache_size().unwrap().hollow_entries, 0);
+                assert_eq!(space.workspace().cache().size().unwrap().hollow_entries, 0);
             }
         }
         texts.iter().for_each(|(path, text)| space.write(path, text));
@@ -305,7 +305,7 @@ fn collecting_beside_builds_costs_no_one_a_byte() {
             while !builder.is_finished() {
                 // Whoever only looks needs no lock: what it misses is a miss.
                 space.status();
-                space.workspace().cache_size().unwrap();
+                space.workspace().cache().size().unwrap();
             }
         });
         while !reader.is_finished() {
@@ -334,7 +334,7 @@ fn processes_that_are_killed_leave_no_entry_that_points_at_nothing() {
         for child in &mut children {
             child.wait().unwrap();
         }
-        assert_eq!(space.workspace().cache_size().unwrap().hollow_entries, 0, "round {round}");
+        assert_eq!(space.workspace().cache().size().unwrap().hollow_entries, 0, "round {round}");
     }
     space.build();
     collect(&space, &NOTHING);

@@ -12,7 +12,7 @@ use crate::{
 };
 
 fn verify(space: &Space) -> Verified {
-    space.workspace().verify_cache().unwrap()
+    space.workspace().cache().verify().unwrap()
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn any_damage_is_named_and_the_next_build_is_as_before() {
             }
             assert_eq!(blob.read(), None);
             assert_eq!(verify(&space).damaged, [], "what was found is mended");
-            assert_eq!(space.workspace().cache_size().unwrap().hollow_entries, 0);
+            assert_eq!(space.workspace().cache().size().unwrap().hollow_entries, 0);
             space.remove("dataset");
             space.build();
             assert_same(&space.outputs(), &before);

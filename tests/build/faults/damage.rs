@@ -27,7 +27,7 @@ fn any_damaged_blob_is_made_again() {
     copy(&space.path("cache"), backup.path());
     let blobs = space.blobs();
     assert!(blobs.len() > 10, "{}", blobs.len());
-    let built = |path| space.workspace().latest_build(path).unwrap().unwrap().1.manifest;
+    let built = |path| space.workspace().history().latest_build(path).unwrap().unwrap().1.manifest;
     let manifests: Vec<BlobId> =
         ["config/sft/general.yaml", "config/dpo/safety.yaml"].into_iter().filter_map(built).collect();
     let ways: [(&str, fn(&Blob)); 3] = [("flipped", flip), ("truncated", truncate), ("deleted", delete)];

@@ -1,0 +1,66 @@
+//! What is recorded of outputs on disk: their stats and digests, so that the next look need not read them.
+
+use std::{collections::BTreeMap, path::Path};
+
+use crate::{
+    artifact::{FreshRecipe, OutputFile, Record},
+    driver::Context,
+    graph::RecipePlan,
+    site::{OutputFolder, WorkspaceError},
+    system,
+};
+
+/// The files of a recipe; those of this build with the stat that its own bytes had, whatever came since.
+pub(crate) fn outputs_in_place(
+    folder: &OutputFolder,
+    plan: &RecipePlan,
+    context: Option<&Context>,
+) -> Result<Vec<OutputFile>, WorkspaceError> {
+    let mut outputs = Vec::new();
+    for (name, file) in plan.named() {
+        if let Some(meta) = file {
+            let stat = match context.and_then(|context| context.placed(&name)) {
+                Some((stat, _)) => stat,
+                None => system::stat(&folder.file(&name))?,
+            };
+            outputs.push(OutputFile { name, digest: meta.digest, bytes: meta.bytes, rows: meta.rows, stat });
+        }
+    }
+    Ok(outputs)
+}
+
+/// Notes the digests of outputs at a time when their stats can be trusted.
+pub(crate) fn note_digests(folder: &OutputFolder, record: &Record, outputs: &[OutputFile], now: i64) {
+    for output in outputs {
+        let path = folder.file(&output.name);
+        if system::stat(&path).is_ok_and(|stat| stat == output.stat) {
+            record.note_digest(&path.to_string_lossy(), &output.stat, &output.digest, now);
+        }
+    }
+}
+
+/// The latest stamp of local files and folders that changed a moment ago, of those where any later change shows
+/// nevertheless; 0 if there are none.
+pub(crate) fn youngest_proven<'b>(root: &Path, cache: &Path, built: impl Iterator<Item = &'b FreshRecipe>) -> i64 {
+    let now = system::now_ns();
+    let young = built.flat_map(|fresh| &fresh.locals).filter(|(_, stat)| stat.is_racy(now));
+    // Many recipes share few files.
+    let young: BTreeMap<&str, i64> = young.map(|(path, stat)| (path.as_str(), stat.stamp_ns())).collect();
+    let shows = |path: &str| system::stamps_each_change(&root.join(path), cache);
+    young.into_iter().filter(|(path, _)| shows(path)).map(|(_, stamp)| stamp).max().unwrap_or(0)
+}
+
+/// Outputs with the stats that they have now.
+pub(crate) fn restat(folder: &OutputFolder, mut outputs: Vec<OutputFile>) -> Vec<OutputFile> {
+    for output in &mut outputs {
+        if let Ok(stat) = system::stat(&folder.file(&output.name)) {
+            output.stat = stat;
+        }
+    }
+    outputs
+}
+
+/// The youngest stamp of files, nanoseconds since 1970.
+pub(crate) fn youngest(outputs: &[OutputFile]) -> i64 {
+    outputs.iter().map(|output| output.stat.stamp_ns()).max().unwrap_or(0)
+}

@@ -1,0 +1,197 @@
+//! Why a recipe was built, after the fact; and why the cache does not have what is missing.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{
+    log::{RunFile, changes, files, find_run, rfc3339},
+    read_manifest,
+};
+use crate::{
+    artifact::{Access, Gone, Record, RunId, Store},
+    config,
+    failure::{Failure, FailureKind},
+    graph::{Action, Outcome},
+    selector::one_recipe,
+    site::{CacheFolder, Site, WorkspaceError, name_of},
+    status::Reason,
+    system,
+};
+
+/// Why a run built a recipe.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct PastBuild {
+    /// The run.
+    pub run: RunId,
+    /// When it began: RFC 3339, UTC.
+    pub started: String,
+    /// The same, nanoseconds since 1970.
+    #[serde(skip)]
+    pub started_ns: i64,
+    /// The recipe's state before.
+    pub state: String,
+    /// The build before it, which it is compared with.
+    pub since: Option<RunId>,
+    /// What changed since, or what else made it necessary.
+    pub reasons: Vec<PastReason>,
+    /// What kept it from being built.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// The files it left.
+    pub files: Vec<RunFile>,
+}
+
+/// One reason of a past build.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct PastReason {
+    /// The reason.
+    #[serde(flatten)]
+    pub reason: Reason,
+    /// Where the recipe, as it is now, has the value: line and column, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<(usize, usize)>,
+}
+
+/// Why a run built what it built of a recipe.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct PastExplanation {
+    /// The recipe's name.
+    pub name: String,
+    /// Its path.
+    pub path: String,
+    /// What the run did.
+    pub build: PastBuild,
+}
+
+/// Actions of one stage that the cache does not have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct CacheMiss {
+    /// The stage.
+    pub stage: &'static str,
+    /// Why.
+    pub reason: MissKind,
+    /// How many.
+    pub count: u64,
+}
+
+/// Why an action is not in the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MissKind {
+    /// It never ran with these inputs, this code and these parameters.
+    NoEntry,
+    /// It ran, and what came of it is no longer there.
+    Evicted,
+    /// Its entry, or what came of it, is or was damaged.
+    Corrupt,
+    /// Its entry, or the whole record, was written by another version of datac.
+    OtherVersion,
+}
+
+impl MissKind {
+    /// In words, as in `1 to run, no entry in the cache`.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::NoEntry => "no entry in the cache",
+            Self::Evicted => "evicted from the cache",
+            Self::Corrupt => "damaged in the cache",
+            Self::OtherVersion => "cached by another version of datac",
+        }
+    }
+}
+
+/// Explains what a run, named by its number or as `last`, built of a recipe.
+pub(crate) fn why_run(site: &Site, target: &str, run: &str) -> Result<PastExplanation, WorkspaceError> {
+    let record = site.cache.record(Access::Read)?;
+    let path = one_recipe(site, "explain", target, &record)?;
+    let (id, _) = find_run(&record, run)?;
+    let text = system::read(&site.root().join(&path)).unwrap_or_default();
+    let name = name_of(path.as_ref());
+    let build = past(&site.cache, &record, &path, &text, Some(id))?.ok_or_else(|| {
+        let builds = record.builds_of(&path).unwrap_or_default();
+        let ids: Vec<String> = builds.iter().map(|(id, _)| id.to_string()).collect();
+        let failure = Failure::new(FailureKind::Config, format!("explain `{name}`: run {id} had nothing to do for it"));
+        failure.hint(match ids.is_empty() {
+            true => "no run that is remembered had".to_owned(),
+            false => format!("runs that had: {}", ids.join(", ")),
+        })
+    })?;
+    Ok(PastExplanation { name, path, build })
+}
+
+/// Why a recipe was built by a run, or by the last one that came to files.
+pub(crate) fn past(
+    cache: &CacheFolder,
+    record: &Arc<Record>,
+    path: &str,
+    text: &[u8],
+    run: Option<RunId>,
+) -> Result<Option<PastBuild>, WorkspaceError> {
+    let builds = record.builds_of(path)?;
+    let is_meant = |(id, build): &(RunId, crate::artifact::Build)| match run {
+        Some(run) => *id == run,
+        None => build.manifest.is_some(),
+    };
+    let Some(at) = builds.iter().position(is_meant) else { return Ok(None) };
+    let (id, build) = &builds[at];
+    let before = builds[at + 1..].iter().find(|(_, build)| build.manifest.is_some());
+    // Without a manifest there is still what was said at the time.
+    let changed = match before {
+        Some((_, before)) => {
+            match (read_manifest(&cache.store(record), before), read_manifest(&cache.store(record), build)) {
+                (Ok(old), Ok(new)) => changes(&old, &new),
+                _ => Vec::new(),
+            }
+        }
+        None => Vec::new(),
+    };
+    let said: Vec<Reason> = build
+        .reasons
+        .iter()
+        .filter(|said| !changed.iter().any(|change| change.text == **said))
+        .map(|said| Reason::from(said.clone()))
+        .collect();
+    let place = |reason: &Reason| config::locate(text, &reason.change.as_ref()?.name);
+    let reasons = changed.into_iter().chain(said);
+    let started_ns = record.runs()?.into_iter().find(|(run, _)| run == id).map_or(0, |(_, run)| run.started_ns);
+    Ok(Some(PastBuild {
+        run: *id,
+        started: rfc3339(started_ns),
+        started_ns,
+        state: build.state.clone(),
+        since: before.map(|(id, _)| *id),
+        reasons: reasons.map(|reason| PastReason { place: place(&reason), reason }).collect(),
+        failure: build.failure.clone(),
+        files: files(cache, record, build),
+    }))
+}
+
+/// Counts missing actions by stage and reason.
+pub(crate) fn misses(
+    record: &Record,
+    store: &Store,
+    actions: &[std::sync::Arc<Action>],
+) -> Result<Vec<CacheMiss>, WorkspaceError> {
+    let mut counts: BTreeMap<(&'static str, MissKind), u64> = BTreeMap::new();
+    for action in actions {
+        let kind = match record.outcome(&action.key)? {
+            _ if record.is_unreadable() => MissKind::OtherVersion,
+            None if record.has_entry(&action.key)? => MissKind::Corrupt,
+            None => match record.gone(&action.key)? {
+                Some(Gone::Evicted) => MissKind::Evicted,
+                Some(Gone::Damaged) => MissKind::Corrupt,
+                None => MissKind::NoEntry,
+            },
+            Some(bytes) => match postcard::from_bytes::<Outcome>(&bytes) {
+                Err(_) => MissKind::OtherVersion,
+                Ok(outcome) if outcome.blobs().iter().any(|blob| !store.has(blob)) => MissKind::Evicted,
+                // A file of which more has to be read than was needed before.
+                Ok(_) => MissKind::NoEntry,
+            },
+        };
+        *counts.entry((action.work.kind(), kind)).or_default() += 1;
+    }
+    Ok(counts.into_iter().map(|((stage, reason), count)| CacheMiss { stage, reason, count }).collect())
+}

@@ -1,0 +1,140 @@
+//! The cache folder of a workspace: its record, its blobs, and the lock that building processes share.
+
+use std::{
+    fs::{File, TryLockError},
+    io::{Read, Seek, Write},
+    ops::Deref,
+    path::{Component, Path, PathBuf},
+    sync::Arc,
+};
+
+use super::WorkspaceError;
+use crate::{
+    artifact::{Access, LOCK, Record, Store},
+    event::{Event, Observer},
+    system,
+};
+
+/// The folder of the cache; it need not be there yet.
+///
+/// Dereferences to the path of the folder of this cache version.
+pub(crate) struct CacheFolder {
+    path: PathBuf,
+    observer: Observer,
+}
+
+impl Deref for CacheFolder {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl CacheFolder {
+    /// Names the cache at `path`, the folder of one version; `observer` is told of its warnings.
+    pub(crate) fn new(path: PathBuf, observer: Observer) -> Self {
+        Self { path, observer }
+    }
+
+    /// Returns the folder that holds the caches of all versions, from the root of the file system on.
+    pub(crate) fn dir(&self) -> PathBuf {
+        let folder = self.path.parent().map_or_else(|| self.path.clone(), PathBuf::from);
+        // Where the current folder has no name any more, what was given is all there is to say.
+        let whole = system::current_dir().map_or_else(|_| folder.clone(), |current| current.join(&folder));
+        whole.components().filter(|part| !matches!(part, Component::CurDir)).collect()
+    }
+
+    /// Returns whether a process has ever taken the lock of this cache: without that it holds nothing.
+    pub(crate) fn is_begun(&self) -> bool {
+        system::exists(&self.path.join(LOCK))
+    }
+
+    /// Opens the record of what actions made.
+    pub(crate) fn record(&self, access: Access) -> Result<Arc<Record>, WorkspaceError> {
+        let observer = self.observer.clone();
+        let record = Record::open(&self.path, access, Arc::new(move |warning| observer(Event::Warning(warning))))?;
+        Ok(Arc::new(record))
+    }
+
+    /// Returns the blobs, small ones of which lie in `record`.
+    pub(crate) fn store(&self, record: &Arc<Record>) -> Store {
+        Store::new(&self.path, record.clone())
+    }
+
+    /// Takes the lock that building processes share: one at a time changes the cache, the outputs and `datac.lock`.
+    pub(crate) fn acquire(&self, if_held: IfHeld) -> Result<BuildLock, WorkspaceError> {
+        let mut misses = 0;
+        loop {
+            system::create_private_dir(&self.path)?;
+            let path = self.path.join(LOCK);
+            let mut file = match system::open_or_create(&path) {
+                Ok(file) => file,
+                // Whoever removes the cache has just removed its folder.
+                Err(error) if error.is_missing() && misses < MOST_MISSES => {
+                    misses += 1;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let failed = |source| system::FileError { verb: "lock", path: path.clone(), source };
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::Error(source)) => return Err(failed(source).into()),
+                Err(TryLockError::WouldBlock) => {
+                    let mut holder = String::new();
+                    file.read_to_string(&mut holder).ok();
+                    let holder = if holder.is_empty() { "another datac".to_owned() } else { holder.trim().to_owned() };
+                    if if_held == IfHeld::Fail {
+                        return Err(WorkspaceError::Locked { holder });
+                    }
+                    (self.observer)(Event::Waiting { holder });
+                    file.lock().map_err(failed)?;
+                }
+            }
+            // Whoever held it may have removed the cache, this file with it: then it locks nothing any more.
+            if !is_at(&file, &path)? {
+                continue;
+            }
+            file.set_len(0)
+                .and_then(|()| file.rewind())
+                .and_then(|()| write!(file, "datac, pid {}", std::process::id()))
+                .map_err(failed)?;
+            return Ok(BuildLock { file });
+        }
+    }
+}
+
+/// What to do while another process holds the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IfHeld {
+    /// Wait until it is free.
+    Wait,
+    /// Give up.
+    Fail,
+}
+
+/// The lock that building processes share; another process waits until it is dropped.
+pub(crate) struct BuildLock {
+    file: File,
+}
+
+impl Drop for BuildLock {
+    fn drop(&mut self) {
+        // The kernel drops the lock with the file in any case.
+        self.file.set_len(0).ok();
+        self.file.unlock().ok();
+    }
+}
+
+/// How often the folder may be gone before its lock is there; beyond that something else is wrong.
+const MOST_MISSES: u32 = 100;
+
+/// Returns whether an open file is the one at `path`.
+fn is_at(file: &File, path: &Path) -> Result<bool, system::FileError> {
+    match system::stat(path) {
+        Ok(now) => Ok(now.inode == system::stat_file(file, path)?.inode),
+        Err(error) if error.is_missing() => Ok(false),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,259 @@
+//! What there is: recipes, the sources they read and the outputs they write, each with its state.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::why::{Step, steps};
+use crate::{
+    artifact::Access,
+    config::{Format, Recipe},
+    graph::{Snapshot, conversion_of, files_of, snapshot_key},
+    id::FileHash,
+    outputs,
+    selector::{assess_selected, expected_converter},
+    site::{OutputFolder, Site, WorkspaceError},
+    status::{
+        FileState, RecipeStatus, State,
+        assess::{Assessed, Looks, Session},
+    },
+};
+
+/// Recipes, their sources and their outputs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inventory {
+    /// The recipes, by path; last those that are gone and left files behind.
+    pub recipes: Vec<ListedRecipe>,
+    /// The sources they read, by id.
+    pub sources: Vec<ListedSource>,
+    /// The files they write, in the order of the recipes.
+    pub outputs: Vec<ListedOutput>,
+}
+
+/// A recipe.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct ListedRecipe {
+    /// Its name, `sft/general`.
+    pub name: String,
+    /// Its state.
+    pub state: State,
+    /// Its phase; `null`: it is broken, or gone.
+    pub phase: Option<String>,
+    /// Rows of its train and validation files as they were last built.
+    pub rows: Option<u64>,
+    /// Bytes of both.
+    pub bytes: Option<u64>,
+    /// The ids of the sources it reads, in its order.
+    pub sources: Vec<String>,
+    /// Its path relative to the workspace.
+    pub path: String,
+    /// What it reads: a source by its place in [`Inventory::sources`], and what converts it, if that is known.
+    #[serde(skip)]
+    pub reads: Vec<(usize, Option<&'static str>)>,
+    /// What it writes, by place in [`Inventory::outputs`].
+    #[serde(skip)]
+    pub writes: Range<usize>,
+    /// How far each of its stages is known.
+    #[serde(skip)]
+    pub steps: Vec<Step>,
+}
+
+/// A source: a repository at a revision, or a file or folder of the workspace.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct ListedSource {
+    /// The id of the repository, or the path.
+    pub id: String,
+    /// The branch, tag or commit that recipes ask for; `null`: what the repository's own default is, or a local source.
+    pub revision: Option<String>,
+    /// The commit it is pinned to; `null`: it is not pinned, or a local source.
+    pub commit: Option<String>,
+    /// The files that these recipes read of it; `null`: not known before it is pinned.
+    pub files: Option<u64>,
+    /// The bytes of these files.
+    pub bytes: Option<u64>,
+    /// The names of the recipes that read it.
+    pub recipes: Vec<String>,
+    /// Whether it is of the workspace.
+    pub local: bool,
+}
+
+/// An output.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct ListedOutput {
+    /// Its path relative to the workspace.
+    pub path: String,
+    /// The name of the recipe that writes it.
+    pub recipe: String,
+    /// `missing` or `edited` if the file itself is, else the state of the recipe.
+    pub state: &'static str,
+    /// Its rows as it was last built; `null`: it never was.
+    pub rows: Option<u64>,
+    /// Its bytes then.
+    pub bytes: Option<u64>,
+    /// BLAKE3 of its bytes then.
+    pub blake3: Option<FileHash>,
+}
+
+/// Looks at the recipes that `selectors` name, at what they read and what they write; starts no work, writes
+/// nothing, needs no network.
+pub(super) fn inventory(site: &Site, selectors: &[String]) -> Result<Inventory, WorkspaceError> {
+    let record = site.cache.record(Access::Read)?;
+    let mut session = assess_selected(site, record, selectors, Looks { closely: true, ..Looks::default() })?;
+    let assessed = std::mem::take(&mut session.recipes);
+    let mut sources = Sources::default();
+    let mut inventory = Inventory { recipes: Vec::new(), sources: Vec::new(), outputs: Vec::new() };
+    let mut add = |mut recipe: ListedRecipe, outputs: Vec<ListedOutput>| {
+        let first = inventory.outputs.len();
+        inventory.outputs.extend(outputs);
+        recipe.writes = first..inventory.outputs.len();
+        inventory.recipes.push(recipe);
+    };
+    for assessed in &assessed {
+        let outputs = outputs_of(&site.outputs, &assessed.status, assessed.recipe.as_deref());
+        add(listed(assessed, &session, &mut sources), outputs);
+    }
+    for orphan in &session.orphans {
+        add(bare(orphan), outputs_of(&site.outputs, orphan, None));
+    }
+    inventory.sources = sources.in_order(&mut inventory.recipes);
+    Ok(inventory)
+}
+
+fn outputs_of(folder: &OutputFolder, status: &RecipeStatus, recipe: Option<&Recipe>) -> Vec<ListedOutput> {
+    let path = |name: &str| folder.relative(name).to_string_lossy().into_owned();
+    let mut outputs: Vec<ListedOutput> = status
+        .files
+        .iter()
+        .map(|file| ListedOutput {
+            path: path(&file.name),
+            recipe: status.name.clone(),
+            state: match (file.state, status.state) {
+                (FileState::Missing, _) => "missing",
+                (FileState::Edited, _) => State::Edited.word(),
+                // It is another file of the recipe that is missing or edited.
+                (FileState::Same, State::Cached | State::Edited) => State::Fresh.word(),
+                (FileState::Same, state) => state.word(),
+            },
+            rows: Some(file.rows),
+            bytes: Some(file.bytes),
+            blake3: Some(file.blake3),
+        })
+        .collect();
+    // What would be written, beside what was.
+    let rows = |recipe: &Recipe| recipe.outputs(&status.path).row_names().collect::<Vec<_>>();
+    for name in recipe.map(rows).into_iter().flatten() {
+        if !status.files.iter().any(|file| file.name == name) {
+            let (state, recipe) = (status.state.word(), status.name.clone());
+            outputs.push(ListedOutput { path: path(&name), recipe, state, rows: None, bytes: None, blake3: None });
+        }
+    }
+    outputs
+}
+
+/// A recipe as far as its status tells.
+fn bare(status: &RecipeStatus) -> ListedRecipe {
+    let rows = || status.files.iter().filter(|file| !outputs::is_quarantine(&file.name));
+    let was_built = rows().next().is_some();
+    ListedRecipe {
+        name: status.name.clone(),
+        state: status.state,
+        phase: None,
+        rows: was_built.then(|| rows().map(|file| file.rows).sum()),
+        bytes: was_built.then(|| rows().map(|file| file.bytes).sum()),
+        sources: Vec::new(),
+        path: status.path.clone(),
+        reads: Vec::new(),
+        writes: 0..0,
+        steps: Vec::new(),
+    }
+}
+
+fn listed(assessed: &Assessed, session: &Session, sources: &mut Sources) -> ListedRecipe {
+    let mut listed = bare(&assessed.status);
+    let (Some(file), Some(recipe)) = (assessed.file, &assessed.recipe) else { return listed };
+    listed.phase = Some(recipe.metadata.phase.clone());
+    for (number, dataset) in recipe.datasets.iter().enumerate() {
+        let local = dataset.format != Format::Huggingface;
+        let snapshot = session.snapshots.states.get(&snapshot_key(dataset));
+        let pinned = match snapshot {
+            Some(Some(Ok(snapshot))) => match &**snapshot {
+                Snapshot::Hub { repo, commit, .. } => Some((repo.clone(), commit.clone())),
+                Snapshot::Local(_) => None,
+            },
+            _ => None,
+        };
+        let (id, commit) = pinned.map_or((dataset.source.clone(), None), |(repo, commit)| (repo, Some(commit)));
+        let revision = dataset.revision.clone().filter(|_| !local);
+        let key = (id, revision);
+        let source = sources.by_key.entry(key.clone()).or_default();
+        (source.commit, source.local) = (commit, local);
+        source.recipes.insert((assessed.text.path.clone(), assessed.status.name.clone()));
+        match files_of(&session.planner, file, number) {
+            Ok(files) => {
+                source.files.extend(files.iter().map(|file| (file.path.clone(), file.size)));
+            }
+            Err(_) => source.is_unknown = true,
+        }
+        let conversion = conversion_of(&session.planner, file, number).map(|conversion| conversion.converter);
+        let converter = conversion.or_else(|| expected_converter(recipe, dataset));
+        sources.reads.push((listed.path.clone(), key, converter));
+    }
+    listed.steps = steps(&session.planner, file);
+    listed
+}
+
+/// A source by its id and the revision that is asked for.
+type SourceKey = (String, Option<String>);
+
+/// What is gathered of a source from all recipes that read it.
+#[derive(Default)]
+struct Gathered {
+    commit: Option<String>,
+    local: bool,
+    /// Sizes by path.
+    files: BTreeMap<String, u64>,
+    /// Whether a recipe's files are not known.
+    is_unknown: bool,
+    /// Path and name of each recipe.
+    recipes: BTreeSet<(String, String)>,
+}
+
+#[derive(Default)]
+struct Sources {
+    by_key: BTreeMap<SourceKey, Gathered>,
+    /// Which recipe, by path, reads what through which converter.
+    reads: Vec<(String, SourceKey, Option<&'static str>)>,
+}
+
+impl Sources {
+    /// The sources by id; recipes are told where theirs stand.
+    fn in_order(self, recipes: &mut [ListedRecipe]) -> Vec<ListedSource> {
+        let places: BTreeMap<&SourceKey, usize> = self.by_key.keys().enumerate().map(|(at, key)| (key, at)).collect();
+        let numbers: BTreeMap<String, usize> =
+            recipes.iter().enumerate().map(|(at, recipe)| (recipe.path.clone(), at)).collect();
+        for (path, key, converter) in &self.reads {
+            let at = *numbers.get(path).expect("only listed recipes read");
+            let recipe = &mut recipes[at];
+            recipe.sources.push(key.0.clone());
+            recipe.reads.push((places[key], *converter));
+        }
+        let source = |((id, revision), gathered): (SourceKey, Gathered)| {
+            let count = gathered.files.len() as u64;
+            let is_known = !gathered.is_unknown;
+            ListedSource {
+                id,
+                revision,
+                commit: gathered.commit,
+                files: is_known.then_some(count),
+                bytes: is_known.then(|| gathered.files.values().sum()),
+                recipes: gathered.recipes.into_iter().map(|(_, name)| name).collect(),
+                local: gathered.local,
+            }
+        };
+        self.by_key.into_iter().map(source).collect()
+    }
+}

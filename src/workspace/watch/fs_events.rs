@@ -1,0 +1,161 @@
+//! Word that something may have changed: from the system, or by looking again and again.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    },
+    time::Duration,
+};
+
+/// How often a wait looks whether it is to end.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// How often files are looked at where the system sends no word.
+pub(super) const POLL: Duration = Duration::from_secs(1);
+
+/// Where word comes from.
+pub(super) struct FsEvents {
+    inbox: Receiver<()>,
+    /// Held so that the channel stays open whoever else sends.
+    _outbox: Sender<()>,
+    /// How long to wait before looking without word; `None`: for ever.
+    pub(super) poll: Option<Duration>,
+    #[cfg(feature = "watch")]
+    system: Option<system::Watcher>,
+}
+
+impl FsEvents {
+    /// Begins to listen; with `poll` nothing is asked of the system. Says why where the system cannot be asked.
+    pub(super) fn new(delay: Duration, poll: Option<Duration>) -> (Self, Option<String>) {
+        let (outbox, inbox) = mpsc::channel();
+        #[cfg(feature = "watch")]
+        {
+            let watcher = poll.is_none().then(|| system::Watcher::new(delay, outbox.clone()));
+            let (system, error) = match watcher {
+                Some(Ok(watcher)) => (Some(watcher), None),
+                Some(Err(error)) => (None, Some(error)),
+                None => (None, None),
+            };
+            let poll = poll.or(error.is_some().then_some(POLL));
+            (Self { inbox, _outbox: outbox, poll, system }, error)
+        }
+        #[cfg(not(feature = "watch"))]
+        {
+            let _ = delay;
+            let why = "this datac was built without the `watch` feature".to_owned();
+            (Self { inbox, _outbox: outbox, poll: poll.or(Some(POLL)) }, poll.is_none().then_some(why))
+        }
+    }
+
+    /// Listens to these folders, each with whether all below it is meant, and to no others. What cannot be listened to
+    /// is looked at from time to time; says why.
+    pub(super) fn listen(&mut self, folders: Vec<(PathBuf, bool)>) -> Option<String> {
+        #[cfg(feature = "watch")]
+        if let Some(watcher) = &mut self.system
+            && let Err(error) = watcher.listen(folders)
+        {
+            self.poll.get_or_insert(POLL);
+            return Some(error);
+        }
+        #[cfg(not(feature = "watch"))]
+        drop(folders);
+        None
+    }
+
+    /// Waits for word, or until it is time to look; returns false when `interrupt` is set.
+    pub(super) fn wait(&self, interrupt: &Arc<AtomicBool>) -> bool {
+        self.pause(interrupt, self.poll)
+    }
+
+    /// The same for at most so long.
+    pub(super) fn pause(&self, interrupt: &Arc<AtomicBool>, at_most: Option<Duration>) -> bool {
+        let mut waited = Duration::ZERO;
+        while !interrupt.load(Ordering::Relaxed) {
+            match self.inbox.recv_timeout(GLANCE) {
+                Ok(()) => {
+                    // One look serves all that was said before it.
+                    while self.inbox.try_recv().is_ok() {}
+                    return true;
+                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => waited += GLANCE,
+            }
+            if at_most.is_some_and(|at_most| waited >= at_most) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+#[cfg(feature = "watch")]
+mod system {
+    use std::{
+        collections::BTreeMap,
+        path::{Path, PathBuf},
+        sync::mpsc::Sender,
+        time::Duration,
+    };
+
+    use notify_debouncer_full::{
+        DebounceEventResult, Debouncer, NoCache, new_debouncer_opt,
+        notify::{Config, RecommendedWatcher, RecursiveMode},
+    };
+
+    use crate::system;
+
+    /// The system's own way to tell.
+    pub(super) struct Watcher {
+        debouncer: Debouncer<RecommendedWatcher, NoCache>,
+        /// What is listened to: whether all below is meant, and the inode, for a folder may go and another one come.
+        folders: BTreeMap<PathBuf, (bool, u64)>,
+    }
+
+    impl Watcher {
+        pub(super) fn new(delay: Duration, outbox: Sender<()>) -> Result<Self, String> {
+            let tell = move |told: DebounceEventResult| {
+                // Recipes are read in every round; that someone read a file is no news.
+                let is_news = told.map_or(true, |events| events.iter().any(|event| !event.kind.is_access()));
+                if is_news {
+                    outbox.send(()).ok();
+                }
+            };
+            let debouncer = new_debouncer_opt(delay, None, tell, NoCache::new(), Config::default());
+            debouncer.map(|debouncer| Self { debouncer, folders: BTreeMap::new() }).map_err(|error| error.to_string())
+        }
+
+        pub(super) fn listen(&mut self, folders: Vec<(PathBuf, bool)>) -> Result<(), String> {
+            let mut wanted: BTreeMap<PathBuf, (bool, u64)> = BTreeMap::new();
+            for (folder, is_deep) in folders {
+                // One that has just gone shows in the folder above it.
+                let Some(inode) = inode(&folder) else { continue };
+                let entry = wanted.entry(folder).or_insert((is_deep, inode));
+                entry.0 |= is_deep;
+            }
+            let gone = self.folders.iter().filter(|(folder, how)| wanted.get(*folder) != Some(how));
+            for folder in gone.map(|(folder, _)| folder.clone()).collect::<Vec<_>>() {
+                // A folder that was removed is not listened to any more in any case.
+                self.debouncer.unwatch(&folder).ok();
+                self.folders.remove(&folder);
+            }
+            let mut failed = None;
+            for (folder, (is_deep, inode)) in wanted {
+                if self.folders.contains_key(&folder) {
+                    continue;
+                }
+                let mode = if is_deep { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
+                match self.debouncer.watch(&folder, mode) {
+                    Ok(()) => drop(self.folders.insert(folder, (is_deep, inode))),
+                    Err(error) => failed = Some(format!("{}: {error}", folder.display())),
+                }
+            }
+            failed.map_or(Ok(()), Err)
+        }
+    }
+
+    fn inode(folder: &Path) -> Option<u64> {
+        system::stat(folder).ok().map(|stat| stat.inode)
+    }
+}

@@ -1,0 +1,142 @@
+//! What a watch sees: the stats of every file that recipes hang on, and of the files they write.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::{Path, PathBuf},
+};
+
+use walkdir::WalkDir;
+
+use crate::{
+    artifact::Access,
+    site::{Site, local_sources, relative},
+    system::{self, Stat},
+};
+
+/// Files as they were at one time, by path relative to the workspace; `None`: there was none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Snapshot {
+    /// Recipes, `datac.lock` and local sources.
+    pub(super) inputs: BTreeMap<PathBuf, Option<Stat>>,
+    /// Files that recipes write.
+    pub(super) outputs: BTreeMap<PathBuf, Option<Stat>>,
+    /// The folders in which all this shows, each with whether all below it counts.
+    pub(super) folders: Vec<(PathBuf, bool)>,
+}
+
+impl Snapshot {
+    /// Of a link, what it leads to shows in another folder.
+    fn follow(&mut self, path: &Path) {
+        let target = system::link_target(path);
+        self.folders.extend(target.as_deref().and_then(Path::parent).map(|folder| (folder.to_owned(), false)));
+    }
+
+    /// The paths of files that are not as they were.
+    pub(super) fn changed_since(&self, before: &Self) -> Vec<PathBuf> {
+        let differs =
+            |now: &BTreeMap<PathBuf, Option<Stat>>, then: &BTreeMap<PathBuf, Option<Stat>>, path: &PathBuf| {
+                now.get(path).copied().flatten() != then.get(path).copied().flatten()
+            };
+        let inputs = self.inputs.keys().chain(before.inputs.keys());
+        let inputs = inputs.filter(|path| differs(&self.inputs, &before.inputs, path));
+        // One that was not looked at before has not changed by that.
+        let outputs = before.outputs.keys().filter(|path| differs(&self.outputs, &before.outputs, path));
+        let mut changed: Vec<PathBuf> = inputs.chain(outputs).cloned().collect();
+        changed.sort();
+        changed.dedup();
+        changed
+    }
+}
+
+/// Looks, and remembers what recipes read as long as their files stay the same.
+#[derive(Default)]
+pub(super) struct Looker {
+    sources: HashMap<PathBuf, (Stat, Vec<String>)>,
+    /// Outputs that were seen once: that their record is gone is no change of theirs.
+    outputs: BTreeSet<PathBuf>,
+}
+
+impl Looker {
+    /// Looks at the recipes that `selectors` may mean: where they ask for what a recipe holds, at all of them.
+    ///
+    /// What cannot be looked at is not there: a build says what is wrong with it.
+    pub(super) fn take(&mut self, site: &Site, selectors: &[String]) -> Snapshot {
+        let root = site.root();
+        let mut snapshot = Snapshot::default();
+        let mut sources = Vec::new();
+        let recipes = site.recipes.candidates(selectors).unwrap_or_default();
+        for path in &recipes {
+            let stat = system::stat(&root.join(path)).ok();
+            snapshot.follow(&root.join(path));
+            sources.extend(self.read_by(site, path, stat));
+            snapshot.inputs.insert(path.clone(), stat);
+        }
+        self.sources.retain(|path, _| snapshot.inputs.contains_key(path));
+        sources.sort();
+        sources.dedup();
+        for source in sources {
+            self.see_source(root, &relative(root, Path::new(&source)), &mut snapshot);
+        }
+        snapshot.inputs.insert("datac.lock".into(), system::stat(&root.join("datac.lock")).ok());
+        let recorded = site.cache.record(Access::Read).and_then(|record| Ok(record.recipes()?));
+        let mut last = recorded.unwrap_or_default();
+        for path in &recipes {
+            let outputs = last.remove(&*path.to_string_lossy()).map(|last| last.outputs).unwrap_or_default();
+            self.outputs.extend(outputs.iter().map(|output| site.outputs.relative(&output.name)));
+        }
+        for path in &self.outputs {
+            snapshot.outputs.insert(path.clone(), system::stat(&root.join(path)).ok());
+        }
+        for path in site.recipes.searched(selectors) {
+            snapshot.folders.push((existing(&root.join(&path)), system::is_dir(&root.join(&path))));
+        }
+        for path in recipes.iter().chain(snapshot.outputs.keys()).chain([&PathBuf::from("datac.lock")]) {
+            let folder = root.join(path).parent().map(Path::to_owned).unwrap_or_default();
+            snapshot.folders.push((existing(&folder), false));
+        }
+        snapshot.folders.sort();
+        snapshot.folders.dedup();
+        snapshot
+    }
+
+    /// The files and folders of the workspace that a recipe reads; none if it is broken.
+    fn read_by(&mut self, site: &Site, path: &Path, stat: Option<Stat>) -> Vec<String> {
+        let Some(stat) = stat else { return Vec::new() };
+        if let Some((then, sources)) = self.sources.get(path)
+            && *then == stat
+        {
+            return sources.clone();
+        }
+        let parsed = site.recipes.parse(path).ok().flatten();
+        let recipe = parsed.and_then(Result::ok);
+        let sources: Vec<String> = recipe.iter().flat_map(local_sources).map(str::to_owned).collect();
+        self.sources.insert(path.to_owned(), (stat, sources.clone()));
+        sources
+    }
+
+    /// Looks at a file, or at a folder and all that is in it.
+    fn see_source(&self, root: &Path, source: &Path, snapshot: &mut Snapshot) {
+        let place = root.join(source);
+        if !system::is_dir(&place) {
+            snapshot.inputs.insert(source.to_owned(), system::stat(&place).ok());
+            snapshot.follow(&place);
+            let folder = place.parent().map(Path::to_owned).unwrap_or_default();
+            snapshot.folders.push((existing(&folder), false));
+            return;
+        }
+        for entry in WalkDir::new(&place).follow_links(true).into_iter().flatten() {
+            // A folder's own stat changes with whatever is made and removed in it, finished or not.
+            if entry.file_type().is_file() {
+                snapshot.inputs.insert(relative(root, entry.path()), system::stat(entry.path()).ok());
+                snapshot.follow(entry.path());
+            }
+        }
+        snapshot.folders.push((place, true));
+    }
+}
+
+/// The folder itself, or the nearest above it that is there.
+fn existing(folder: &Path) -> PathBuf {
+    let found = folder.ancestors().find(|folder| system::is_dir(folder));
+    found.filter(|folder| !folder.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_owned)
+}
