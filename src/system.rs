@@ -4,14 +4,9 @@
 //! records and reports, and the stat cache's rule that a file as new as its record is read again.
 #![expect(clippy::disallowed_methods, reason = "this module is the door the other modules must use")]
 
-mod aside;
 mod entries;
-#[cfg(target_os = "linux")]
-mod linux;
-mod pages;
 mod probe;
 mod replacement;
-mod reuse;
 
 use std::{
     cell::RefCell,
@@ -26,7 +21,6 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-pub use aside::Aside;
 pub use entries::{Entry, EntryKind, entries, kind, remove_empty_dir};
 pub use probe::{Probe, Space, Stamps, allow_open_files, available_memory, cores, nearest, space, stamps_each_change};
 pub use replacement::Replacement;

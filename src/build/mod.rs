@@ -41,7 +41,7 @@ use crate::{
         pins::{Pinning, Snapshots},
         plan_cache::PlanCache,
     },
-    system::{self, Aside, Stopwatch},
+    system::{self, Stopwatch},
 };
 
 /// How to build.
@@ -278,7 +278,6 @@ fn action_context(
         hub,
         root: site.root().to_owned(),
         output_dir: site.outputs.dir().to_owned(),
-        aside: Arc::new(Aside::new(scratch.clone())),
         scratch,
         observer: site.observer.clone(),
         interrupt: site.interrupt.clone(),

@@ -108,7 +108,7 @@ pub(super) fn output(
     let names = Side::ALL.map(|side| outputs.name(OutputKind::Rows(side)));
     let mut sinks = Vec::with_capacity(names.len());
     for name in &names {
-        sinks.push(Sink::new(&context.output_dir.join(name), Some(context.aside.clone()))?);
+        sinks.push(Sink::new(&context.output_dir.join(name))?);
     }
     let formers = formers(context, &names, &gathered);
     let rows = Rows {
@@ -139,7 +139,7 @@ pub(super) fn quarantine(
 ) -> Result<(FileMeta, Vec<Unplaced>), Stop> {
     let path = context.output_dir.join(outputs.name(OutputKind::Quarantine));
     system::create_dir(path.parent().expect("the quarantine file has a folder"))?;
-    let mut sink = Sink::new(&path, None)?;
+    let mut sink = Sink::new(&path)?;
     let mut rows = 0;
     for source in sources {
         let selection = selection(context, &source.selected)?;

@@ -21,7 +21,7 @@ use crate::{
     id::{ActionKey, BlobId, FileHash},
     materialise::Budget,
     source::{Bytes, Hub, SourceError},
-    system::{self, Aside, FileError, Stat},
+    system::{self, FileError, Stat},
 };
 
 /// What every action is given to work with.
@@ -40,8 +40,6 @@ pub(crate) struct Context {
     pub(crate) output_dir: PathBuf,
     /// Where files too large for memory are sorted.
     pub(crate) scratch: PathBuf,
-    /// Where replaced outputs wait for what replaces them next.
-    pub(crate) aside: Arc<Aside>,
     /// Told of everything.
     pub(crate) observer: Observer,
     /// Set when the user wants to stop.

@@ -297,7 +297,7 @@ mod tests {
     /// Writes outputs by buckets of about so many bytes; `deals` are positions with their rows as they are dealt.
     fn write(folder: &std::path::Path, bytes: u64, deals: &[(u32, Vec<u8>)]) -> Result<Vec<Vec<u8>>, GatherError> {
         let paths = [0, 1, 2].map(|number| folder.join(number.to_string()));
-        let sinks = paths.each_ref().map(|path| Sink::new(path, None).unwrap());
+        let sinks = paths.each_ref().map(|path| Sink::new(path).unwrap());
         let order = |rows: u32| Order { list: crate::id::BlobId::of(b""), rows: rows.into() };
         let targets = sinks.iter().map(|sink| sink.target().clone()).collect();
         let endings = [b",\"source\":\"a\"}\n".to_vec(), b",\"source\":\"bcd\"}\n".to_vec()];

@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{
     former::{Finder, Former, Stands, Stretch},
     gather::{Fails, GatherError, Order, Rows},
-    share::share_unless,
+    share::share,
     sink::Sink,
     target::Target,
 };
@@ -182,9 +182,8 @@ impl Plan {
             .collect();
         let filling = Filling { plan: self, blocks, interrupt: of.interrupt.clone(), trouble: Mutex::default() };
         let filling = Arc::new(filling);
-        let (shared, written, looked_at) = (filling.clone(), targets.clone(), targets.clone());
-        let is_crowded = move || looked_at.iter().any(|target| target.is_full());
-        share_unless(is_crowded, pieces.len(), move |item| {
+        let (shared, written) = (filling.clone(), targets.clone());
+        share(pieces.len(), move |item| {
             let (output, number) = pieces[item];
             let target = &written[output];
             // Room of one file is as good for another.

@@ -10,10 +10,7 @@ use std::{
 };
 
 use super::target::{Target, Written};
-use crate::{
-    hash::PIECE,
-    system::{Aside, FileError},
-};
+use crate::{hash::PIECE, system::FileError};
 
 /// Pieces that may wait to be written.
 const WAITING: usize = 4;
@@ -42,9 +39,9 @@ struct Queue {
 }
 
 impl Sink {
-    /// Starts a file for `destination`, whose folder must exist; what it replaces is kept `aside`.
-    pub fn new(destination: &Path, aside: Option<Arc<Aside>>) -> Result<Self, FileError> {
-        let target = Arc::new(Target::new(destination, aside)?);
+    /// Starts a file for `destination`, whose folder must exist.
+    pub fn new(destination: &Path) -> Result<Self, FileError> {
+        let target = Arc::new(Target::new(destination)?);
         let line = Line { target, queue: Mutex::default(), written: Condvar::new() };
         Ok(Self { line: Arc::new(line), piece: Vec::new(), number: 0 })
     }
@@ -138,7 +135,7 @@ mod tests {
                 let path = folder.path().join(format!("{threads} {rows}"));
                 let mut wanted = Vec::new();
                 let written = pool.install(|| {
-                    let mut sink = Sink::new(&path, None).unwrap();
+                    let mut sink = Sink::new(&path).unwrap();
                     for i in 0..rows {
                         let row = format!("{i} {}\n", "x".repeat(i as usize % 90));
                         sink.write(row.as_bytes()).unwrap();
@@ -152,7 +149,7 @@ mod tests {
             }
             let path = folder.path().join("longer than a piece");
             let long = vec![b'x'; PIECE * 5 / 2];
-            let mut sink = Sink::new(&path, None).unwrap();
+            let mut sink = Sink::new(&path).unwrap();
             sink.write(&long).unwrap();
             assert_eq!(sink.finish().unwrap().unwrap().digest, FileHash::of(&long));
         }

@@ -3,17 +3,14 @@
 use std::{
     collections::VecDeque,
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 use crate::{
     hash::{PIECE, PieceHash, Pieces},
     id::FileHash,
-    system::{Aside, FileError, Replacement, Stat},
+    system::{FileError, Replacement, Stat},
 };
-
-/// Bytes that the disk is told of together, once the last of them are there: pieces come nearly in order.
-const WRITTEN_OUT: u64 = 4 * PIECE as u64;
 
 /// Pieces that may wait to be written.
 const WAITING: usize = 4;
@@ -50,8 +47,6 @@ struct Waiting {
     /// Where they belong.
     begin: u64,
     bytes: Vec<u8>,
-    /// Whether they stay as they are, so that the disk can have them.
-    stay: bool,
 }
 
 /// A file that was written and not yet put in place.
@@ -66,20 +61,16 @@ pub struct Written {
 }
 
 impl Target {
-    /// Starts a file for `destination`, whose folder must exist; what it replaces is kept `aside`.
-    pub(super) fn new(destination: &Path, aside: Option<Arc<Aside>>) -> Result<Self, FileError> {
-        let mut replacement = Replacement::new(destination)?;
-        if let Some(aside) = aside {
-            replacement = replacement.with_aside(aside);
-        }
-        let replacement = RwLock::new(Some(replacement));
+    /// Starts a file for `destination`, whose folder must exist.
+    pub(super) fn new(destination: &Path) -> Result<Self, FileError> {
+        let replacement = RwLock::new(Some(Replacement::new(destination)?));
         Ok(Self { destination: destination.to_owned(), replacement, state: Mutex::default(), written: Condvar::new() })
     }
 
     /// Reserves room on the disk for all of the file, before any of it is put.
     pub(super) fn reserve(&self, bytes: u64) -> Result<(), FileError> {
-        let mut replacement = self.replacement.write().unwrap_or_else(PoisonError::into_inner);
-        replacement.as_mut().map_or(Ok(()), |replacement| replacement.reserve(bytes))
+        let replacement = self.replacement.read().unwrap_or_else(PoisonError::into_inner);
+        replacement.as_ref().map_or(Ok(()), |replacement| replacement.reserve(bytes))
     }
 
     /// Room for a piece: that of an earlier one, with whatever is in it, or none yet.
@@ -104,18 +95,12 @@ impl Target {
         let mut state = self.state();
         state.pieces.add(number, hash);
         state.bytes += piece.len() as u64;
-        self.write(state, Waiting { begin: number as u64 * PIECE as u64, bytes: piece, stay: true });
-    }
-
-    /// Whether so much waits to be written that whoever puts more waits, too.
-    pub(super) fn is_full(&self) -> bool {
-        let state = self.state();
-        state.is_writing && state.waiting.len() >= WAITING
+        self.write(state, Waiting { begin: number as u64 * PIECE as u64, bytes: piece });
     }
 
     /// Writes bytes in the same way that pieces will be written over.
     pub(super) fn put_aside(&self, begin: u64, bytes: Vec<u8>) {
-        self.write(self.state(), Waiting { begin, bytes, stay: false });
+        self.write(self.state(), Waiting { begin, bytes });
     }
 
     fn write<'s>(&'s self, mut state: MutexGuard<'s, State>, bytes: Waiting) {
@@ -146,14 +131,7 @@ impl Target {
 
     fn write_now(&self, bytes: &Waiting) -> Result<(), FileError> {
         let replacement = self.replacement.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(replacement) = replacement.as_ref() else { return Ok(()) };
-        replacement.write_all_at(&bytes.bytes, bytes.begin)?;
-        // What is behind the last of them is written sooner than the disk could be told of it.
-        let end = bytes.begin + bytes.bytes.len() as u64;
-        if bytes.stay && end.is_multiple_of(WRITTEN_OUT) {
-            replacement.write_out(end - WRITTEN_OUT..end);
-        }
-        Ok(())
+        replacement.as_ref().map_or(Ok(()), |replacement| replacement.write_all_at(&bytes.bytes, bytes.begin))
     }
 
     /// Waits until all that was put is in the file; the error that any of it has met with, once.

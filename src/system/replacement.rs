@@ -3,22 +3,17 @@
 use std::{
     fs::File,
     io::{self, Write},
-    ops::Range,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    sync::Arc,
-    thread,
 };
 
-use super::{Aside, FileError, Stat, at, pages, stat_file, sync_dir};
+use super::{FileError, Stat, at, stat_file, sync_dir};
 
 /// A file being written beside its destination; dropped without [`Replacement::put_in_place`], it leaves nothing behind.
 #[derive(Debug)]
 pub struct Replacement {
     temporary: tempfile::NamedTempFile,
     destination: PathBuf,
-    /// Where what is replaced is kept, and what was replaced before was.
-    aside: Option<Arc<Aside>>,
 }
 
 impl Write for Replacement {
@@ -49,28 +44,14 @@ impl Replacement {
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
             .tempfile_in(folder)
             .map_err(at("write beside", destination))?;
-        Ok(Self { temporary, destination: destination.to_owned(), aside: None })
+        Ok(Self { temporary, destination: destination.to_owned() })
     }
 
-    /// The same, if it is a large file: what it replaces is kept, and it is written over what was kept then.
-    pub fn with_aside(self, aside: Arc<Aside>) -> Self {
-        aside.prepare(&self.destination);
-        Self { aside: Some(aside), ..self }
-    }
-
-    /// Reserves room on the disk for so many bytes that are to be written; fails if the disk is known to have none. The
-    /// file may be longer than what is written to it until it is [cut off](Self::cut_off).
-    pub fn reserve(&mut self, bytes: u64) -> Result<(), FileError> {
-        if let Some(aside) = &self.aside {
-            aside.give(&self.destination, &mut self.temporary, bytes);
-        }
-        pages::reserve(self.temporary.as_file(), bytes).map_err(at("write", &self.destination))
-    }
-
-    /// Has the disk begin to take bytes that were written and will stay, while more come: the sync at the end then has less
-    /// to wait for.
-    pub fn write_out(&self, bytes: Range<u64>) {
-        pages::write_out(self.temporary.as_file(), bytes);
+    /// Reserves disk space for `bytes` bytes, so that a full disk shows before the first of them is written.
+    ///
+    /// The length of the file stays as it is. On a file system that cannot reserve space, nothing happens.
+    pub fn reserve(&self, bytes: u64) -> Result<(), FileError> {
+        reserve(self.temporary.as_file(), bytes).map_err(at("write", &self.destination))
     }
 
     /// Ends the file behind so many bytes.
@@ -119,44 +100,48 @@ impl Replacement {
 
     /// Waits until the disk has the file.
     pub fn sync(&self) -> Result<(), FileError> {
-        let is_kept = self.aside.as_ref().is_some_and(|aside| aside.size(&self.destination).is_some());
-        if !is_kept {
-            make_way(&self.destination);
-        }
         self.temporary.as_file().sync_all().map_err(at("sync", &self.destination))
     }
 
     /// Puts the file in place; returns its stat. Its name outlasts a power cut once its folder is synced.
     pub fn put_in_place(self) -> Result<Stat, FileError> {
-        if let Some(aside) = &self.aside {
-            aside.keep(&self.destination);
-        }
-        let replaced = File::open(&self.destination).ok();
         let file =
             self.temporary.persist(&self.destination).map_err(|error| at("write", &self.destination)(error.error))?;
-        close_beside(replaced);
         stat_file(&file, &self.destination)
     }
 }
 
-/// A file from here on takes the system a while to free.
-const LARGE: u64 = 1 << 20;
-
-/// Has the system free the memory that a file which is about to be replaced takes: now, while the disk is waited for, and
-/// not when it loses its name, which would hold up everything else that the file system is to write.
-fn make_way(destination: &Path) {
-    if let Some(file) = File::open(destination).ok().filter(is_large) {
-        thread::Builder::new().spawn(move || pages::let_go(&file, 0..i64::MAX as u64)).ok();
+/// Reserves disk space for a file, whose length stays as it is.
+fn reserve(file: &File, bytes: u64) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    if bytes > 0 {
+        use rustix::{fs::FallocateFlags, io::Errno};
+        if let Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) =
+            rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, 0, bytes)
+        {
+            return Err(error.into());
+        }
     }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file, bytes);
+    Ok(())
 }
 
-/// Closes a file that no name leads to any more. What it took is freed then: no one has to wait for that.
-fn close_beside(replaced: Option<File>) {
-    if let Some(replaced) = replaced.filter(is_large) {
-        thread::Builder::new().spawn(move || drop(replaced)).ok();
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn is_large(file: &File) -> bool {
-    file.metadata().is_ok_and(|meta| meta.len() >= LARGE)
+    #[test]
+    fn reserved_space_is_no_part_of_the_file_and_too_much_is_an_error() {
+        let file = tempfile::tempfile().unwrap();
+        reserve(&file, 0).unwrap();
+        reserve(&file, 3 << 20).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), 0);
+        if cfg!(target_os = "linux") {
+            // The largest file there can be: larger than any disk.
+            let error = reserve(&file, i64::MAX as u64).unwrap_err();
+            let kinds = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
+            assert!(kinds.contains(&error.kind()), "{error}");
+        }
+    }
 }

@@ -109,7 +109,7 @@ impl Fixture {
             check: &|| if self.interrupt.load(Ordering::Relaxed) { Err(Problem::Stopped) } else { Ok(()) },
         };
         let paths: Vec<_> = (0..lists.len()).map(|number| self.folder.path().join(format!("{number}.jsonl"))).collect();
-        let mut sinks: Vec<Sink> = paths.iter().map(|path| Sink::new(path, None).unwrap()).collect();
+        let mut sinks: Vec<Sink> = paths.iter().map(|path| Sink::new(path).unwrap()).collect();
         let stands = rows.gather(&orders, &mut sinks, formers, &Budget::new(memory), self.folder.path())?;
         let written = sinks.into_iter().zip(&paths).zip(stands).map(|((sink, path), stands)| {
             if let Some(Stands { digest, bytes }) = stands {

@@ -173,31 +173,23 @@ fn leftovers_and_downloads_that_no_lock_pins_are_removed() {
 }
 
 #[test]
-fn a_large_file_that_was_replaced_is_kept_until_it_is_written_over_or_gc() {
+fn a_replaced_output_leaves_nothing_behind_and_its_readers_go_on() {
     let space = Space::new();
     let name = "sft_one_train.jsonl".to_owned();
     let line = |number: u32| format!("{{\"instruction\":\"ask {number}\",\"output\":\"{}\"}}\n", "word ".repeat(1000));
     let source: String = (0..1000).map(line).collect();
     space.write("data/a.jsonl", &source);
     space.write("config/sft/one.yaml", recipe(&[entry("a", "data/a.jsonl", 1.0, &[])], ""));
-    let kept = || -> Vec<Vec<u8>> {
-        let files = fs::read_dir(space.path("cache/v1/tmp")).unwrap().map(|file| file.unwrap().path());
-        files.map(|path| fs::read(path).unwrap()).collect()
-    };
     space.build();
-    assert!(kept().is_empty(), "nothing was there to be replaced");
-    // Whoever reads a file goes on to read it, however often it is replaced.
     let mut read = Vec::new();
     for number in 1000..1005 {
         let former = space.outputs().remove(&name).unwrap();
         if number % 2 == 0 {
-            read.push((fs::File::open(space.path(&format!("dataset/{name}"))).unwrap(), former.clone()));
+            read.push((fs::File::open(space.path(&format!("dataset/{name}"))).unwrap(), former));
         }
         space.write("data/a.jsonl", format!("{source}{}", line(number)));
         assert_eq!(ran(&space.build()), "1 arrange, 1 convert, 1 output, 1 scan, 1 select");
-        assert!(kept() == [former], "the file before this one, and it alone");
-        space.build();
-        assert_eq!(kept().len(), 1, "a build that has nothing to do leaves it");
+        assert_eq!(fs::read_dir(space.path("cache/v1/tmp")).unwrap().count(), 0);
         space.assert_clean();
     }
     for (mut file, bytes) in read {
@@ -205,9 +197,6 @@ fn a_large_file_that_was_replaced_is_kept_until_it_is_written_over_or_gc() {
         file.read_to_end(&mut whole).unwrap();
         assert!(whole == bytes);
     }
-    let collected = collect(&space, &CacheBounds::default());
-    assert_eq!((collected.temporary.count, collected.blobs.count), (1, 0), "{collected:?}");
-    assert!(kept().is_empty());
     assert_whole(&space);
 }
 
