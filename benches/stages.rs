@@ -64,9 +64,7 @@ static CHUNKS: LazyLock<Vec<Chunk>> = LazyLock::new(cut);
 static TEXTS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let mut texts = Vec::new();
     for chunk in CHUNKS.iter() {
-        chunk.for_each_row(0..chunk.rows, |_, _, row| {
-            texts.push(row.expect("a good row").text("chosen").expect("a text").to_owned())
-        });
+        chunk.for_each_row(|_, _, row| texts.push(row.expect("a good row").text("chosen").expect("a text").to_owned()));
     }
     texts
 });
@@ -105,7 +103,7 @@ fn decode_digest(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn decode_parse(bencher: Bencher<'_, '_>) {
-    per_chunk(bencher, |chunk| chunk.for_each_row(0..chunk.rows, |_, _, row| drop(black_box(row))));
+    per_chunk(bencher, |chunk| chunk.for_each_row(|_, _, row| drop(black_box(row))));
 }
 
 /// Parsing, converting and writing as rows are kept.
@@ -114,7 +112,7 @@ fn convert_hh_rlhf(bencher: Bencher<'_, '_>) {
     let converter = convert::by_name("hh_rlhf").expect("a registered converter");
     per_chunk(bencher, |chunk| {
         let (mut index, mut rows) = (SampleIndex::default(), Vec::new());
-        chunk.for_each_row(0..chunk.rows, |number, _, row| {
+        chunk.for_each_row(|number, _, row| {
             let row = row.expect("a good row");
             let converted = converter.convert(&row, &convert::Options::new()).expect("a good row");
             index.push(number, &converted, &mut rows);

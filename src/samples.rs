@@ -48,16 +48,6 @@ impl SampleIndex {
         self.answer.push(converted.answer.as_deref().map(str::to_owned));
     }
 
-    /// Adds samples whose bytes were put behind the first `bytes` bytes of rows.
-    pub fn append(&mut self, behind: Self, bytes: u32) {
-        self.row.extend(behind.row);
-        self.end.extend(behind.end.into_iter().map(|end| bytes + end));
-        self.characters.extend(behind.characters);
-        self.row_hash.extend(behind.row_hash);
-        self.prompt_hash.extend(behind.prompt_hash);
-        self.answer.extend(behind.answer);
-    }
-
     /// The number of samples.
     pub fn len(&self) -> usize {
         self.row.len()

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     inventory::Held,
-    record::{Record, RecordError, end_reading},
+    record::{Record, RecordError},
 };
 use crate::{id::BlobId, system};
 
@@ -126,7 +126,6 @@ impl Record {
     pub(super) fn remove_frames(&self, digests: &[BlobId]) -> Result<(), RecordError> {
         self.unrecorded.let_go(digests.iter());
         self.on(|connection| {
-            end_reading(connection)?;
             let transaction = connection.transaction()?;
             remove(&transaction, digests)?;
             transaction.commit()

@@ -9,7 +9,6 @@ mod recent;
 mod record;
 mod store;
 mod survey;
-mod unwritten;
 mod upkeep;
 
 pub use inventory::{DOWNLOADS, Held, Inventory, LOCK, SCRATCH};

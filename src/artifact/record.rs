@@ -201,14 +201,6 @@ impl Record {
         found
     }
 
-    /// Has SQLite lock and check the file once for all that is looked up until this is dropped, not once for each. No one
-    /// else can write meanwhile, so it is for moments; a write by this process ends it.
-    pub fn reading(&self) -> Reading<'_> {
-        // It saves time and nothing else: what is wrong with the record shows when something is looked up.
-        self.on(|connection| if connection.is_autocommit() { connection.execute_batch("BEGIN") } else { Ok(()) }).ok();
-        Reading(self)
-    }
-
     /// What an action yielded, if it is known.
     pub fn outcome(&self, key: &ActionKey) -> Result<Option<Vec<u8>>, RecordError> {
         if let Some((_, outcome)) = self.pending.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
@@ -252,7 +244,6 @@ impl Record {
             return Ok(());
         }
         self.on(|connection| {
-            end_reading(connection)?;
             let transaction = connection.transaction()?;
             noted.insert(&transaction)?;
             transaction.commit()
@@ -304,7 +295,6 @@ impl Record {
     pub fn set_recipes(&self, built: &[(String, FreshRecipe, BuiltDetail)]) -> Result<(), RecordError> {
         let noted = self.take_noted();
         self.on(|connection| {
-            end_reading(connection)?;
             let transaction = connection.transaction()?;
             noted.insert(&transaction)?;
             insert_recipes(&transaction, built)?;
@@ -356,19 +346,6 @@ impl Record {
         let noted = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
         noted.get(path).filter(|(of, _)| of == digest).map(|(_, pieces)| pieces.clone())
     }
-}
-
-/// Ends when it is dropped; see [`Record::reading`].
-pub struct Reading<'r>(&'r Record);
-
-impl Drop for Reading<'_> {
-    fn drop(&mut self) {
-        self.0.on(end_reading).ok();
-    }
-}
-
-pub(super) fn end_reading(connection: &mut Connection) -> rusqlite::Result<()> {
-    if connection.is_autocommit() { Ok(()) } else { connection.execute_batch("COMMIT") }
 }
 
 /// What was noted, as it is stored.

@@ -21,7 +21,6 @@ use super::{
     inventory::BLOBS,
     recent::Recent,
     record::{Record, RecordError},
-    unwritten::{Unwritten, Writing},
 };
 use crate::{
     id::BlobId,
@@ -35,7 +34,6 @@ pub struct Store {
     record: Arc<Record>,
     recent: Arc<Mutex<Recent<Vec<u8>>>>,
     written: Arc<AtomicU64>,
-    unwritten: Arc<Unwritten>,
 }
 
 /// Bytes of a large blob that are read at a time: a multiple of what its numbers take.
@@ -76,7 +74,6 @@ impl Store {
             record,
             recent: Arc::new(Mutex::new(Recent::new(RECENT_BYTES))),
             written: Arc::default(),
-            unwritten: Arc::default(),
         }
     }
 
@@ -100,21 +97,15 @@ impl Store {
     /// Whether there is a blob of this name; only [`Store::get`] tells whether it is sound.
     pub fn has(&self, digest: &BlobId) -> bool {
         // One that cannot be asked for cannot be read either.
-        self.unwritten.get(digest).is_some()
-            || system::exists(&self.path(digest))
-            || self.record.has_frame(digest).unwrap_or(false)
+        system::exists(&self.path(digest)) || self.record.has_frame(digest).unwrap_or(false)
     }
 
     /// Stores bytes and returns their digest.
     pub fn put(&self, bytes: &[u8]) -> Result<BlobId, FileError> {
         let digest = BlobId::of(bytes);
-        self.put_named(digest, bytes).map(|()| digest)
-    }
-
-    fn put_named(&self, digest: BlobId, bytes: &[u8]) -> Result<(), FileError> {
         let path = self.path(&digest);
         if system::exists(&path) {
-            return Ok(());
+            return Ok(digest);
         }
         let compressed = codec::compress(bytes, |frame| {
             self.written.fetch_add(frame.len() as u64, Ordering::Relaxed);
@@ -128,7 +119,7 @@ impl Store {
         if self.record.unrecorded_bytes() > MOST_WAITING {
             self.record.flush().map_err(|error| record_failed("write", error))?;
         }
-        Ok(())
+        Ok(digest)
     }
 
     /// Stores `size` bytes that `fill` brings part by part: a few are held, however many there are.
@@ -171,7 +162,7 @@ impl Store {
         digest: &BlobId,
         mut take: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        if let Some(bytes) = self.recent(digest).or_else(|| self.unwritten.get(digest)) {
+        if let Some(bytes) = self.recent(digest) {
             return bytes.chunks(PART).try_for_each(take);
         }
         let path = self.path(digest);
@@ -246,38 +237,6 @@ impl Store {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).keep(digest, bytes, size);
     }
 
-    /// Takes bytes as [`Store::put_recent`] does, to be written when [`Store::write_beside`] or [`Store::settle`] is called,
-    /// or more than a few wait for that; on a thread of the pool.
-    pub fn put_later(&self, bytes: Vec<u8>) -> BlobId {
-        let (digest, bytes) = (BlobId::of(&bytes), Arc::new(bytes));
-        self.keep(digest, bytes.clone());
-        if self.has(&digest) {
-            return digest;
-        }
-        if self.unwritten.add(digest, bytes) {
-            self.write_beside();
-        }
-        digest
-    }
-
-    /// Has free threads of the pool write what was put for later, while the caller goes on; on a thread of the pool.
-    pub fn write_beside(&self) {
-        for writing in self.unwritten.take() {
-            let store = self.clone();
-            rayon::spawn(move || store.write_later(&writing));
-        }
-    }
-
-    /// Returns when all that was put is written, or what kept some of it from that.
-    pub fn settle(&self) -> Result<(), FileError> {
-        self.unwritten.take().iter().for_each(|writing| self.write_later(writing));
-        self.unwritten.settle()
-    }
-
-    fn write_later(&self, writing: &Writing) {
-        self.put_named(writing.digest, &writing.bytes).unwrap_or_else(|error| writing.failed(error));
-    }
-
     /// Reads a blob and checks every byte of it; a damaged one is removed, so that it is made again.
     pub fn get(&self, digest: &BlobId) -> Result<Arc<Vec<u8>>, Miss> {
         self.read(digest).map_err(|(miss, has_wrong_bytes)| {
@@ -314,7 +273,7 @@ impl Store {
 
     /// Reads a blob; or the miss, and whether the blob is there with wrong bytes.
     fn read(&self, digest: &BlobId) -> Result<Arc<Vec<u8>>, (Miss, bool)> {
-        if let Some(bytes) = self.recent(digest).or_else(|| self.unwritten.get(digest)) {
+        if let Some(bytes) = self.recent(digest) {
             return Ok(bytes);
         }
         let path = self.path(digest);

@@ -175,7 +175,7 @@ pub(crate) fn build_first(
         detailed: options.detailed,
         orphans: false,
         versions: &options.versions,
-        lookup: Some(Arc::new(move |key: &ActionKey| looked_up.for_planner(key))),
+        lookup: Some(Arc::new(move |key: &ActionKey| looked_up.lookup(key))),
         on_execute: options.on_query.clone().map(query_names),
         kept: options.kept_plan(),
     };

@@ -3,7 +3,7 @@
 //! Everything downstream of a chunk depends on its bytes alone, never on where they stood, so a row inserted above
 //! leaves every later chunk as it was. Where it stood is kept apart, in [`Place`].
 
-use std::{borrow::Cow, ops::Range, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -138,13 +138,13 @@ impl Chunk {
         }
     }
 
-    /// Calls `each` with every one of some rows, parsed or rejected.
-    pub fn for_each_row(&self, rows: Range<u32>, mut each: impl FnMut(u32, Span, Result<RawRow<'_>, Reject>)) {
+    /// Calls `each` with every row, parsed or rejected.
+    pub fn for_each_row(&self, mut each: impl FnMut(u32, Span, Result<RawRow<'_>, Reject>)) {
         let names = self.names();
         // One check of the whole chunk is several times quicker than one a row, and nearly always all it takes.
         let whole = self.text();
         let mut fields = self.fields();
-        for (row, span) in (0..).zip(self.spans()).skip(rows.start as usize).take(rows.len()) {
+        for (row, span) in (0..).zip(self.spans()) {
             each(row, span, self.row(span, whole, &names, &mut fields));
         }
     }

@@ -123,22 +123,15 @@ impl Stand {
         })
     }
 
-    /// The columns of their first row that can be read, as [`Chunk::columns`] has them: nearly always of the first line.
+    /// The columns of their first row that can be read, as [`Chunk::columns`] has them.
     pub fn columns(&self) -> Result<Option<Vec<String>>, DecodeError> {
-        match self.beginning(BLOCK as u64)?.columns() {
-            Some(columns) => Ok(Some(columns)),
-            None => Ok(self.beginning(u64::MAX)?.columns()),
-        }
+        Ok(self.chunk()?.columns())
     }
 
-    /// Their first lines, of `most` bytes together.
-    pub(super) fn beginning(&self, most: u64) -> Result<Chunk, DecodeError> {
-        let length = self.place.length.min(most);
-        let mut bytes = Vec::with_capacity(length as usize);
-        self.read().take(length).read_to_end(&mut bytes).map_err(|error| self.failed(&error))?;
-        if length < self.place.length {
-            bytes.truncate(memchr::memrchr(b'\n', &bytes).map_or(0, |end| end + 1));
-        }
+    /// The bytes themselves.
+    pub(super) fn chunk(&self) -> Result<Chunk, DecodeError> {
+        let mut bytes = Vec::with_capacity(self.place.length as usize);
+        self.read().read_to_end(&mut bytes).map_err(|error| self.failed(&error))?;
         let (encoding, bytes) = (Encoding::JsonLines, bytes.into());
         Ok(Chunk { encoding, header: Arc::from([]), bytes, rows: self.rows, place: self.place })
     }

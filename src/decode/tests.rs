@@ -82,7 +82,7 @@ type Read_ = (Result<RawRow<'static>, Reason>, u64);
 fn parsed(chunks: &[Chunk]) -> Vec<Read_> {
     let mut rows = Vec::new();
     for chunk in chunks {
-        chunk.for_each_row(0..chunk.rows, |_, span, row| {
+        chunk.for_each_row(|_, span, row| {
             let row = row.as_ref().map(owned).map_err(|reject| reject.reason);
             rows.push((row, chunk.place.first_line + u64::from(span.line)));
         });

@@ -1,6 +1,6 @@
 //! Converts and scores one chunk, for as many recipes as want it, in one pass over its rows.
 
-use std::{ops::Range, sync::PoisonError};
+use std::sync::PoisonError;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::{
     decode::Chunk,
     event::Event,
     graph::{Conversion, ConvertOutcome, Measure, Outcome, convert_key, score_key},
-    id::{BlobId, ChunkId},
+    id::ChunkId,
     quality::ScoreColumn,
     row::{RawRow, Reason, Reject, Sample, Value},
     samples::SampleIndex,
@@ -50,61 +50,14 @@ pub(crate) fn run(
     jobs: &[Job],
 ) -> Result<Vec<ConvertOutcome>, Stop> {
     let missing = Missing::of(context, digest, jobs);
-    let parts = missing.convert(chunk, 0..chunk.rows);
-    missing.finish(context, digest, parts, Saved::Now)
-}
-
-/// Has at hand what is stored of a chunk for `jobs`, and for the planner that all of it is there; what cannot be had shows
-/// when it is asked for.
-pub(crate) fn fetch(context: &Context, digest: &ChunkId, jobs: &[Job]) {
-    for job in jobs {
-        let key = convert_key(digest, &job.conversion);
-        let Some(Outcome::Convert(known)) = context.known.recorded(&key) else { continue };
-        // What is read at once need not be looked for first.
-        let is_there = |blob: &BlobId| context.store.has(blob);
-        if context.indexes.get(&known.index).is_ok() && is_there(&known.rows) && known.rejects.iter().all(is_there) {
-            context.known.hand_on(key, Outcome::Convert(known.clone()));
-        }
-        for measure in &job.measures {
-            let key = score_key(digest, &known.index, &known.rows, measure);
-            if let Some(Outcome::Score(scores)) = context.known.recorded(&key)
-                && context.store.get_recent(&scores).is_ok()
-            {
-                context.known.hand_on(key, Outcome::Score(scores));
-            }
-        }
-    }
+    let parts = missing.convert(chunk);
+    missing.finish(context, digest, parts)
 }
 
 /// What is wanted of a chunk, and what of it is missing.
-pub(crate) struct Missing {
+struct Missing {
     wanted: Vec<Wanted>,
     begun: Stopwatch,
-}
-
-/// When what came of a chunk is written.
-#[derive(Clone, Copy)]
-pub(crate) enum Saved {
-    /// Before whoever waits for it goes on.
-    Now,
-    /// Beside that: for chunks so few that threads have nothing else to do.
-    Beside,
-}
-
-impl Saved {
-    fn put(self, context: &Context, bytes: Vec<u8>) -> Result<BlobId, Stop> {
-        Ok(match self {
-            Self::Now => context.store.put(&bytes)?,
-            Self::Beside => context.store.put_later(bytes),
-        })
-    }
-
-    fn put_recent(self, context: &Context, bytes: Vec<u8>) -> Result<BlobId, Stop> {
-        Ok(match self {
-            Self::Now => context.store.put_recent(bytes)?,
-            Self::Beside => context.store.put_later(bytes),
-        })
-    }
 }
 
 /// What those who share a conversion want.
@@ -119,27 +72,21 @@ struct Wanted {
 
 impl Missing {
     /// What is missing of `jobs` on the chunk of this digest.
-    pub(crate) fn of(context: &Context, digest: &ChunkId, jobs: &[Job]) -> Self {
+    fn of(context: &Context, digest: &ChunkId, jobs: &[Job]) -> Self {
         let begun = Stopwatch::start();
         Self { wanted: jobs.iter().map(|job| Wanted::new(context, digest, job)).collect(), begun }
     }
 
-    /// Whether anything is.
-    pub(crate) fn is_any(&self) -> bool {
-        self.wanted.iter().any(Wanted::has_to_run)
-    }
-
-    /// Does what is missing for some rows of the chunk, for each of the jobs.
-    pub(crate) fn convert(&self, chunk: &Chunk, rows: Range<u32>) -> Vec<Part> {
+    /// Does what is missing for the rows of the chunk, for each of the jobs.
+    fn convert(&self, chunk: &Chunk) -> Vec<Part> {
         // Rows hardly ever take twice the room of what they are made of, and room that is not used costs nothing: to move
-        // rows into more of it does. Those of other parts come behind the first ones.
-        let all = 2 * chunk.bytes.len();
-        let bytes = if rows.start == 0 { all } else { all * rows.len() / chunk.rows as usize };
+        // rows into more of it does.
+        let bytes = 2 * chunk.bytes.len();
         let mut parts: Vec<Part> = self.wanted.iter().map(|wanted| Part::new(wanted, bytes)).collect();
-        if !self.is_any() {
+        if !self.wanted.iter().any(Wanted::has_to_run) {
             return parts;
         }
-        chunk.for_each_row(rows, |row, span, parsed| {
+        chunk.for_each_row(|row, span, parsed| {
             for (wanted, part) in self.wanted.iter().zip(&mut parts).filter(|(wanted, _)| wanted.has_to_run()) {
                 if let Err(reject) = part.push(wanted, row, &parsed) {
                     let mut raw = chunk.raw(span).into_owned();
@@ -154,15 +101,9 @@ impl Missing {
     }
 
     /// Stores what came of all rows; returns the outcome of each conversion.
-    pub(crate) fn finish(
-        &self,
-        context: &Context,
-        digest: &ChunkId,
-        parts: Vec<Part>,
-        saved: Saved,
-    ) -> Result<Vec<ConvertOutcome>, Stop> {
+    fn finish(&self, context: &Context, digest: &ChunkId, parts: Vec<Part>) -> Result<Vec<ConvertOutcome>, Stop> {
         let done = self.wanted.iter().zip(parts);
-        done.map(|(wanted, part)| part.finish(context, digest, wanted, saved, self.begun)).collect()
+        done.map(|(wanted, part)| part.finish(context, digest, wanted, self.begun)).collect()
     }
 }
 
@@ -188,9 +129,8 @@ impl Wanted {
     }
 }
 
-/// What came of consecutive rows of a chunk.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Part {
+/// What came of the rows of a chunk.
+struct Part {
     rows: Vec<u8>,
     index: SampleIndex,
     rejects: Vec<StoredReject>,
@@ -230,21 +170,11 @@ impl Part {
         Ok(())
     }
 
-    /// Adds what came of the rows behind.
-    pub(crate) fn append(&mut self, behind: Self) {
-        self.index.append(behind.index, self.rows.len() as u32);
-        self.rows.extend_from_slice(&behind.rows);
-        self.rejects.extend(behind.rejects);
-        self.joined_turns += behind.joined_turns;
-        self.columns.iter_mut().zip(behind.columns).for_each(|(column, behind)| column.append(behind));
-    }
-
     fn finish(
         mut self,
         context: &Context,
         digest: &ChunkId,
         wanted: &Wanted,
-        saved: Saved,
         begun: Stopwatch,
     ) -> Result<ConvertOutcome, Stop> {
         let tell = |kind, key, label, bytes, samples: u32| {
@@ -257,15 +187,15 @@ impl Part {
                     None
                 } else {
                     let bytes = postcard::to_stdvec(&self.rejects).expect("rejects are plain data");
-                    Some(saved.put(context, bytes)?)
+                    Some(context.store.put(&bytes)?)
                 };
                 let bytes = self.rows.len() as u64;
                 self.rows.shrink_to_fit();
-                let index = saved.put(context, self.index.encode())?;
+                let index = context.store.put(&self.index.encode())?;
                 let samples = self.index.len() as u32;
                 context.indexes.keep(index, self.index.into());
                 let outcome = ConvertOutcome {
-                    rows: saved.put_recent(context, self.rows)?,
+                    rows: context.store.put_recent(self.rows)?,
                     index,
                     rejects,
                     samples,
@@ -285,7 +215,7 @@ impl Part {
             let key = score_key(digest, &outcome.index, &outcome.rows, measure);
             let encoded = column.encode();
             let bytes = encoded.len() as u64;
-            let scores = saved.put(context, encoded)?;
+            let scores = context.store.put(&encoded)?;
             context.count("score");
             context.note(key, "score", &Outcome::Score(scores));
             tell("score", key.digest(), measure.kind.name(), bytes, outcome.samples);
@@ -309,50 +239,12 @@ fn measured(sample: &Sample<'_>, raw: &RawRow<'_>, field: &str, take: impl FnOnc
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::{
-        convert::Options,
-        decode::{Encoding, Place},
-        quality::ScoreKind,
-    };
 
     #[test]
     fn texts_are_cut_between_characters() {
         let text = "xé€😀";
         let cuts: Vec<usize> = (0..=text.len() + 1).map(|at| char_boundary(text, at)).collect();
         assert_eq!(cuts, [0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 10]);
-    }
-
-    #[test]
-    fn a_chunk_converts_alike_in_halves() {
-        let rows: u32 = 90;
-        let line = |row: u32| match row % 9 {
-            4 => "not json\n".to_owned(),
-            7 => "{\"instruction\":\"no answer\"}\n\n".to_owned(),
-            _ => format!(
-                "{{\"instruction\":\"ask {row}\",\"input\":\"\",\"output\":\"Answer {}.\"}}\n",
-                "é".repeat(row as usize)
-            ),
-        };
-        let bytes: Vec<u8> = (0..rows).flat_map(|row| line(row).into_bytes()).collect();
-        let (header, place) = (Arc::from([]), Place::default());
-        let chunk = Chunk { encoding: Encoding::JsonLines, header, bytes: bytes.into(), rows, place };
-        let converter = convert::by_name("alpaca").unwrap();
-        let conversion =
-            Conversion { converter: "alpaca", code: convert::code_version(converter), options: Options::default() };
-        let measure = |kind| Measure { kind, field: "text".into() };
-        let measures = ScoreKind::ALL.iter().map(|kind| measure(*kind)).collect();
-        let wanted = vec![Wanted { conversion, converter, known: None, measures }];
-        let missing = Missing { wanted, begun: Stopwatch::start() };
-        let [whole] = missing.convert(&chunk, 0..rows).try_into().ok().unwrap();
-        assert_eq!((whole.index.len(), whole.rejects.len()), (70, 20));
-        for half in [0, 1, 4, 45, 89, 90] {
-            let [mut part] = missing.convert(&chunk, 0..half).try_into().ok().unwrap();
-            let [behind] = missing.convert(&chunk, half..rows).try_into().ok().unwrap();
-            part.append(behind);
-            assert!(part == whole, "{half} rows in the first");
-        }
     }
 }

@@ -13,9 +13,8 @@ use crate::{
     samples::SampleIndex,
 };
 
-/// The most bytes that are kept: those of so many samples.
+/// The most bytes that are kept: those of some 900,000 samples.
 const KEPT_BYTES: usize = 48 << 20;
-const KEPT_SAMPLES: u64 = 900_000;
 
 /// The indexes in a store.
 #[derive(Clone)]
@@ -28,11 +27,6 @@ impl Indexes {
     /// The indexes in `store`.
     pub(crate) fn new(store: Store) -> Self {
         Self { store, recent: Arc::new(Mutex::new(Recent::new(KEPT_BYTES))) }
-    }
-
-    /// Whether those of so many samples, fetched one by one, are all still there in the end.
-    pub(super) fn have_room_for(&self, samples: u64) -> bool {
-        samples <= KEPT_SAMPLES
     }
 
     /// Keeps an index that was stored.

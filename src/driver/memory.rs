@@ -1,7 +1,7 @@
 //! What a build knows of actions that ran before it.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -20,19 +20,18 @@ pub(crate) struct Memory {
     force: bool,
     /// The keys of what is recorded and cannot be had.
     hollow: Mutex<HashSet<ActionKey>>,
-    /// What actions have read that the planner has not asked for yet.
-    read: Mutex<HashMap<ActionKey, Outcome>>,
 }
 
 impl Memory {
     /// A memory of what is recorded.
     pub(crate) fn new(record: Arc<Record>, store: Store, force: bool) -> Self {
-        Self { record, store, force, hollow: Mutex::default(), read: Mutex::default() }
+        Self { record, store, force, hollow: Mutex::default() }
     }
 
     /// What an action yielded, if its blobs are still there.
     pub(crate) fn lookup(&self, key: &ActionKey) -> Option<Outcome> {
-        let outcome = self.recorded(key)?;
+        let may_be = !self.force || self.record.was_noted(key);
+        let outcome = may_be.then(|| recorded(&self.record, key)).flatten()?;
         if is_whole(&self.store, &outcome) {
             return Some(outcome);
         }
@@ -43,23 +42,5 @@ impl Memory {
     /// How many of the actions that were looked up are recorded, but some of their blobs are gone.
     pub(crate) fn hollow(&self) -> usize {
         self.hollow.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
-
-    /// What an action yielded, whether its blobs are still there or not.
-    pub(crate) fn recorded(&self, key: &ActionKey) -> Option<Outcome> {
-        let may_be = !self.force || self.record.was_noted(key);
-        may_be.then(|| recorded(&self.record, key)).flatten()
-    }
-
-    /// Has at hand what an action yielded, whose blobs were just read, for the planner: it is alone, and soon to ask what
-    /// many threads have asked before it.
-    pub(crate) fn hand_on(&self, key: ActionKey, outcome: Outcome) {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(key, outcome);
-    }
-
-    /// What an action yielded, for the planner, which asks once.
-    pub(crate) fn for_planner(&self, key: &ActionKey) -> Option<Outcome> {
-        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
-        read.or_else(|| self.lookup(key))
     }
 }

@@ -135,9 +135,6 @@ pub(crate) fn run(
         pool.in_place_scope(|scope| driver.drive(scope, &inbox, &reports, &to_place));
         drop(to_place);
     });
-    if let Err(error) = context.store.settle() {
-        context.tell(Event::Warning(format!("{error}; what the cache lacks is made again when it is asked for")));
-    }
     match context.known.hollow() {
         0 => {}
         1 => context.tell(Event::Warning("a cache entry was gone; it is made again".to_owned())),
@@ -232,7 +229,6 @@ impl<'a> Driver<'a> {
     /// Asks the planner about recipes and starts what they miss.
     fn ask(&mut self, numbers: Vec<usize>) {
         let mut missing: BTreeMap<ActionKey, Arc<Action>> = BTreeMap::new();
-        let reading = self.context.record.reading();
         for number in numbers {
             if self.endings[number].is_some() || self.is_over() {
                 continue;
@@ -259,7 +255,6 @@ impl<'a> Driver<'a> {
                 }
             }
         }
-        drop(reading);
         missing.retain(|key, _| !self.running.contains(key));
         self.running.extend(missing.keys().copied());
         let (single, whole): (Vec<_>, Vec<_>) =
@@ -413,7 +408,11 @@ impl<'a> Driver<'a> {
     /// Makes the planner forget whatever made a blob that is gone.
     fn forget(&mut self, miss: &crate::artifact::Miss) {
         self.context.tell(Event::Warning(step::describe(miss)));
-        for key in self.planner.makers(&miss.digest) {
+        // Damage seldom comes alone, and a damaged blob that was read is gone: whatever else lacks one is made again at the
+        // same time, not one after another.
+        let is_hollow = |outcome: &Outcome| !step::is_whole(&self.context.store, outcome);
+        let keys = self.planner.known_keys(|outcome| outcome.blobs().contains(&miss.digest) || is_hollow(outcome));
+        for key in keys {
             let repeats = self.repeats.entry(key).or_default();
             *repeats += 1;
             let known = if *repeats > MAX_REPEATS {

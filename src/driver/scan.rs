@@ -1,11 +1,9 @@
 //! Reads a file once: cuts it into chunks and, while their bytes are at hand, converts and scores them for all who wait.
 
-mod halves;
 mod recut;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use halves::Shared;
 use rayon::Scope;
 
 use super::{
@@ -192,8 +190,6 @@ struct Item {
 enum Bytes {
     /// At hand.
     Cut(Chunk),
-    /// At hand, for two threads: this is the first half of its rows, or not.
-    Half(Arc<Shared>, bool),
     /// Where they stand in the file, if they are the chunk of this digest.
     Former(Stand, ChunkId),
 }
@@ -212,22 +208,14 @@ fn work_on<'c>(
                 let outcomes = chunk::run(context, &chunk, &digest, &jobs);
                 outcomes.map(|outcomes| Done::new(&chunk, digest, jobs, &outcomes))
             }
-            Bytes::Half(shared, is_first) => match shared.convert(context, is_first) {
-                Some(outcomes) => outcomes.map(|outcomes| Done::new(&shared.chunk, shared.digest, jobs, &outcomes)),
-                None => return,
-            },
             Bytes::Former(stand, digest) => match stand.is(&digest) {
-                Ok(true) => {
-                    chunk::fetch(context, &digest, &jobs);
-                    let scanned = ScannedChunk { digest, rows: stand.rows(), place: stand.place };
-                    Ok(Done { scanned, jobs: Vec::new(), rejected: Vec::new() })
-                }
+                Ok(true) => Ok(Done::unchanged(&stand, digest)),
                 Ok(false) => return results.moved(number),
                 Err(error) => Err(decode_failure(&file, &error)),
             },
         };
         match done {
-            Ok(done) => results.done.lock().unwrap_or_else(PoisonError::into_inner).push((number, done)),
+            Ok(done) => results.done(number, done),
             Err(stop) => results.stop(stop),
         }
     }
@@ -244,6 +232,10 @@ struct Results {
 }
 
 impl Results {
+    fn done(&self, number: usize, done: Done) {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).push((number, done));
+    }
+
     fn stop(&self, stop: Stop) {
         *self.stop.lock().unwrap_or_else(PoisonError::into_inner) = Some(stop);
     }
@@ -288,6 +280,12 @@ struct Done {
 }
 
 impl Done {
+    /// A chunk of the earlier version that still stands in the file: nothing had to be done for it.
+    fn unchanged(stand: &Stand, digest: ChunkId) -> Self {
+        let scanned = ScannedChunk { digest, rows: stand.rows(), place: stand.place };
+        Self { scanned, jobs: Vec::new(), rejected: Vec::new() }
+    }
+
     fn new(chunk: &Chunk, digest: ChunkId, jobs: Vec<Job>, outcomes: &[ConvertOutcome]) -> Self {
         let rejected = outcomes.iter().map(|outcome| outcome.rejected.len() as u64).collect();
         Self { scanned: ScannedChunk { digest, rows: chunk.rows, place: chunk.place }, jobs, rejected }

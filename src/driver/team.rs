@@ -27,11 +27,8 @@ struct Shared<'scope, T> {
 
 struct State<T> {
     waiting: VecDeque<T>,
-    /// Items for threads that would stand idle.
-    idle: VecDeque<T>,
-    /// Items that are being worked on; how many of them were for idle threads.
+    /// Items that are being worked on.
     busy: usize,
-    busy_idle: usize,
     /// Whether work on one has panicked.
     panicked: bool,
 }
@@ -39,13 +36,7 @@ struct State<T> {
 impl<'t, 'scope, T: Send + 'scope> Team<'t, 'scope, T> {
     /// A team that does `work` on every item.
     pub(super) fn new(scope: &'t Scope<'scope>, work: impl Fn(T) + Send + Sync + 'scope) -> Self {
-        let state = Mutex::new(State {
-            waiting: VecDeque::new(),
-            idle: VecDeque::new(),
-            busy: 0,
-            busy_idle: 0,
-            panicked: false,
-        });
+        let state = Mutex::new(State { waiting: VecDeque::new(), busy: 0, panicked: false });
         let shared = Shared { work: Box::new(work), state, ended: Condvar::new() };
         Self { scope, shared: Arc::new(shared), limit: rayon::current_num_threads() }
     }
@@ -53,53 +44,30 @@ impl<'t, 'scope, T: Send + 'scope> Team<'t, 'scope, T> {
     /// Brings an item.
     pub(super) fn give(&self, item: T) {
         self.shared.state().waiting.push_back(item);
-        self.call();
+        let shared = self.shared.clone();
+        self.scope.spawn(move |_| {
+            shared.work_on(VecDeque::pop_front);
+        });
         // The newest: one that takes long and was left to the others stays theirs, while this thread goes on.
         while self.shared.state().waiting.len() > self.limit {
             self.shared.work_on(VecDeque::pop_back);
         }
     }
 
-    /// Brings an item for whoever has nothing else to do.
-    pub(super) fn give_idle(&self, item: T) {
-        self.shared.state().idle.push_back(item);
-        self.call();
-    }
-
-    /// Has a thread look for an item.
-    fn call(&self) {
-        let shared = self.shared.clone();
-        self.scope.spawn(move |_| {
-            shared.work_on(VecDeque::pop_front);
-        });
-    }
-
     /// Returns when there has been work on every item; panics if that has panicked.
     pub(super) fn finish(self) {
-        self.wait(|state| state.waiting.len() + state.idle.len() + state.busy == 0);
+        self.settle();
     }
 
-    /// Returns when there has been work on every item so far, but for those for idle threads; panics if that has panicked.
+    /// Returns when there has been work on every item so far; panics if that has panicked.
     pub(super) fn settle(&self) {
-        self.wait(|state| state.waiting.is_empty() && state.busy == state.busy_idle);
-    }
-
-    /// Works, and waits for what others are at, until it is `enough`.
-    fn wait(&self, enough: impl Fn(&State<T>) -> bool) {
-        loop {
-            let state = self.shared.state();
-            if enough(&state) {
-                // Rows would be missing: whoever brought the items must not go on as if there had been work on all.
-                assert!(!state.panicked, "work on a chunk has panicked");
-                return;
-            }
-            if state.waiting.is_empty() && state.idle.is_empty() {
-                drop(self.shared.ended.wait(state).unwrap_or_else(PoisonError::into_inner));
-            } else {
-                drop(state);
-                self.shared.work_on(VecDeque::pop_front);
-            }
+        while self.shared.work_on(VecDeque::pop_front) {}
+        let mut state = self.shared.state();
+        while state.busy > 0 {
+            state = self.shared.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        // Rows would be missing: whoever brought the items must not go on as if there had been work on all.
+        assert!(!state.panicked, "work on a chunk has panicked");
     }
 }
 
@@ -109,34 +77,27 @@ impl<T> Shared<'_, T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Works on the item that `take` takes of those that wait, else on one for idle threads, if there is any.
-    fn work_on(&self, take: fn(&mut VecDeque<T>) -> Option<T>) {
-        let (item, is_idle) = {
+    /// Works on the item that `take` takes of those that wait; false if none does.
+    fn work_on(&self, take: fn(&mut VecDeque<T>) -> Option<T>) -> bool {
+        let item = {
             let mut state = self.state();
-            let (item, is_idle) = match take(&mut state.waiting) {
-                Some(item) => (item, false),
-                None => match state.idle.pop_front() {
-                    Some(item) => (item, true),
-                    None => return,
-                },
-            };
+            let Some(item) = take(&mut state.waiting) else { return false };
             state.busy += 1;
-            state.busy_idle += usize::from(is_idle);
-            (item, is_idle)
+            item
         };
-        let _ended = Ended(self, is_idle);
+        let _ended = Ended(self);
         (self.work)(item);
+        true
     }
 }
 
-/// Notes the end of the work on one item, also when it panics; whether it was for idle threads.
-struct Ended<'s, 'scope, T>(&'s Shared<'scope, T>, bool);
+/// Notes the end of the work on one item, also when it panics.
+struct Ended<'s, 'scope, T>(&'s Shared<'scope, T>);
 
 impl<T> Drop for Ended<'_, '_, T> {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.busy -= 1;
-        state.busy_idle -= usize::from(self.1);
         state.panicked |= std::thread::panicking();
         drop(state);
         self.0.ended.notify_all();
@@ -171,38 +132,6 @@ mod tests {
                 });
             });
             assert!(most.into_inner() <= threads);
-        }
-    }
-
-    #[test]
-    fn items_for_idle_threads_come_last_and_hold_nothing_up() {
-        for threads in [1, 3] {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let (done, let_go) = (Mutex::new(Vec::new()), AtomicUsize::new(0));
-            pool.scope(|scope| {
-                let (done, let_go) = (&done, &let_go);
-                scope.spawn(move |scope| {
-                    let team = Team::new(scope, move |item: usize| {
-                        // The first of them lasts until the others have been worked on, if there is a thread for it.
-                        while item == 1000 && threads > 1 && let_go.load(Ordering::SeqCst) == 0 {
-                            std::hint::spin_loop();
-                        }
-                        done.lock().unwrap().push(item);
-                    });
-                    if threads > 1 {
-                        team.give_idle(1000);
-                        // Until a thread has taken it on.
-                        while team.shared.state().busy_idle == 0 {}
-                    }
-                    (1..=50).for_each(|item| team.give(item));
-                    team.give_idle(1001);
-                    team.settle();
-                    assert!((1..=50).all(|item| done.lock().unwrap().contains(&item)));
-                    let_go.store(1, Ordering::SeqCst);
-                    team.finish();
-                    assert_eq!(done.lock().unwrap().len(), if threads > 1 { 52 } else { 51 });
-                });
-            });
         }
     }
 

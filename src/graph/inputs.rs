@@ -12,7 +12,7 @@ use crate::{
     config::Vocabulary,
     decode::FileKind,
     failure::Failure,
-    id::{ActionKey, BlobId},
+    id::ActionKey,
     source::{FileDigest, RemoteFile},
 };
 
@@ -256,11 +256,11 @@ impl Planner {
         }
     }
 
-    /// The keys of the actions known to have made a blob.
-    pub(crate) fn makers(&self, blob: &BlobId) -> Vec<ActionKey> {
+    /// Returns the keys of actions whose outcome is known, and for which `is_meant` holds.
+    pub(crate) fn known_keys(&self, is_meant: impl Fn(&Outcome) -> bool) -> Vec<ActionKey> {
         let cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = |cell: &Cell| matches!(cell.known(self), Known::Outcome(outcome) if outcome.blobs().contains(blob));
-        let mut keys: Vec<ActionKey> = cells.iter().filter(|(_, cell)| made(cell)).map(|(key, _)| *key).collect();
+        let is_meant = |cell: &Cell| matches!(cell.known(self), Known::Outcome(outcome) if is_meant(outcome));
+        let mut keys: Vec<ActionKey> = cells.iter().filter(|(_, cell)| is_meant(cell)).map(|(key, _)| *key).collect();
         keys.sort_unstable();
         keys
     }

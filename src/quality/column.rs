@@ -101,24 +101,6 @@ impl ScoreColumn {
         }
     }
 
-    /// Appends the scores of a column of the same kind.
-    ///
-    /// # Panics
-    ///
-    /// If it is of another kind.
-    pub fn append(&mut self, behind: Self) {
-        match (self, behind) {
-            (Self::Length(scores), Self::Length(behind)) | (Self::Tokens(scores), Self::Tokens(behind)) => {
-                scores.extend(behind);
-            }
-            (Self::Quality(scores), Self::Quality(behind)) => scores.extend(behind),
-            (Self::CodeQuality(scores), Self::CodeQuality(behind)) => scores.extend(behind),
-            (Self::Language(scores), Self::Language(behind)) => scores.extend(behind),
-            (Self::Exact(scores), Self::Exact(behind)) => scores.extend(behind),
-            (own, behind) => panic!("scores of {:?} behind those of {:?}", behind.kind(), own.kind()),
-        }
-    }
-
     /// The stored form: format, kind, number of scores, scores; whole numbers little-endian.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(HEADER + self.len() * width(self.kind()));

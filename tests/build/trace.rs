@@ -46,7 +46,7 @@ fn converted(repo: &str, path: &str, converter: &str, options: &convert::Options
     let mut cutter = decode::open(Input::Static(bytes), kind).unwrap();
     let mut found = Vec::new();
     while let Some(chunk) = cutter.next_chunk().unwrap() {
-        chunk.for_each_row(0..chunk.rows, |_, _, row: Result<RawRow<'_>, Reject>| {
+        chunk.for_each_row(|_, _, row: Result<RawRow<'_>, Reject>| {
             found.push(row.and_then(|row| {
                 let converted = converter.convert(&row, options)?;
                 let mut text = Vec::new();

@@ -58,27 +58,6 @@ fn reading_creates_nothing() {
 }
 
 #[test]
-fn what_is_written_while_reading_is_there_and_others_can_write_afterwards() {
-    let folder = tempfile::tempdir().unwrap();
-    let keys = [ActionKey::of(b"1"), ActionKey::of(b"2"), ActionKey::of(b"3")];
-    let open = || Record::open(folder.path(), Access::Write, quiet()).unwrap();
-    let (record, other) = (open(), open());
-    record.note(keys[0], "convert", vec![1]);
-    record.flush().unwrap();
-    let reading = record.reading();
-    let within = record.reading();
-    assert_eq!(record.outcome(&keys[0]).unwrap(), Some(vec![1]));
-    record.note(keys[1], "convert", vec![2]);
-    record.flush().unwrap();
-    assert_eq!(open().outcome(&keys[1]).unwrap(), Some(vec![2]), "it was not kept back");
-    drop(within);
-    drop(reading);
-    other.note(keys[2], "convert", vec![3]);
-    other.flush().unwrap();
-    assert_eq!(record.outcome(&keys[2]).unwrap(), Some(vec![3]));
-}
-
-#[test]
 fn a_young_file_is_hashed_again() {
     let folder = tempfile::tempdir().unwrap();
     let record = Record::open(folder.path(), Access::Write, quiet()).unwrap();

@@ -99,37 +99,6 @@ fn every_single_bit_flip_is_found_or_harmless() {
 }
 
 #[test]
-fn what_is_put_for_later_is_there_at_once_and_on_disk_once_settled() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::alone(folder.path());
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
-    let other = Store::alone(folder.path());
-    let put = |blob: &Vec<u8>| {
-        let digest = store.put_later(blob.clone());
-        store.let_go();
-        assert!(store.has(&digest) && **store.get(&digest).unwrap() == *blob, "before it is written, or after");
-        digest
-    };
-    let alone = put(&noise(40, 2 * SMALL));
-    assert!(!other.has(&alone), "it waits");
-    pool.install(|| store.write_beside());
-    let blobs: Vec<Vec<u8>> = (0..40).map(|seed| noise(seed, 500_000)).collect();
-    let digests: Vec<BlobId> = pool.install(|| blobs.iter().chain(&blobs).map(put).collect());
-    store.settle().unwrap();
-    assert_eq!(*other.get(&alone).unwrap(), noise(40, 2 * SMALL));
-    assert!(blobs.iter().zip(&digests).all(|(blob, digest)| **other.get(digest).unwrap() == *blob));
-
-    let nowhere = Store::alone(&folder.path().join("none"));
-    system::replace(&folder.path().join("none/cas"), b"no folder").unwrap();
-    let digest = pool.install(|| nowhere.put_later(noise(41, 2 * SMALL)));
-    let error = nowhere.settle().unwrap_err();
-    assert_eq!(error.verb, "create folder", "{error}");
-    assert!(nowhere.settle().is_ok(), "an error is told once");
-    nowhere.let_go();
-    assert!(!nowhere.has(&digest) && nowhere.get(&digest).is_err());
-}
-
-#[test]
 fn a_large_blob_is_stored_and_read_in_parts() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::alone(folder.path());

@@ -297,7 +297,7 @@ fn check_damage(kind: FileKind, file: &[u8], times: usize) -> usize {
             Ok(chunks) => {
                 for chunk in &chunks {
                     assert_eq!(chunk.rows as usize, chunk.spans().len());
-                    chunk.for_each_row(0..chunk.rows, |_, span, _| drop(chunk.raw(span)));
+                    chunk.for_each_row(|_, span, _| drop(chunk.raw(span)));
                 }
             }
         }

@@ -30,7 +30,7 @@ fn recut(
     loop {
         match recutter.next_chunk().unwrap() {
             Given::Former(stand, digest) => {
-                let chunk = stand.beginning(u64::MAX).unwrap();
+                let chunk = stand.chunk().unwrap();
                 assert_eq!(stand.columns().unwrap(), chunk.columns());
                 assert_eq!(stand.is(&digest).unwrap(), chunk.digest() == digest, "it is found out where it stands");
                 given.push((chunk, Some(digest)));

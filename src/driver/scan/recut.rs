@@ -6,26 +6,19 @@ use rayon::Scope;
 
 use super::{
     super::{queue::Reading, team::Team},
-    Bytes, Context, Item, Job, Results, Shared, Stop, Waiting, decode_failure, jobs, nothing, resolve, work_on,
+    Bytes, Context, Done, Item, Results, Stop, Waiting, decode_failure, jobs, nothing, resolve, work_on,
 };
 use crate::{
-    decode::{Chunk, Encoding, FormerChunk, Given, Input, Recutter},
+    decode::{Encoding, FormerChunk, Given, Input, Recutter},
     event::Event,
     graph::{Outcome, ScanOutcome, ScanWork, ScannedChunk, SourceFile, scan_key},
     hash::{Digest, PIECE},
     source::FileDigest,
 };
 
-/// A file with the chunks of its earlier version at hand.
-pub(super) struct Former {
-    recutter: Recutter,
-    /// How many rows that had.
-    rows: u64,
-}
-
 /// The file with its earlier version at hand; gives the input back where there is none, or where only the first rows are
 /// wanted, of which more may be rejected than then.
-pub(super) fn former(context: &Context, work: &ScanWork, input: Input) -> Result<Former, Input> {
+pub(super) fn former(context: &Context, work: &ScanWork, input: Input) -> Result<Recutter, Input> {
     let file = &*work.file;
     let Input::File(opened) = &input else { return Err(input) };
     let are_all_wanted = work.known == 0 && work.followers.iter().all(|follower| follower.samples.is_none());
@@ -45,9 +38,7 @@ pub(super) fn former(context: &Context, work: &ScanWork, input: Input) -> Result
         let now = pieces(context, file);
         let alike = now.iter().zip(&scan.pieces).take_while(|(now, then)| now == then).count();
         let unchanged = (alike as u64 * PIECE as u64).min(size);
-        let recutter = Recutter::new(opened.try_clone().ok()?, file.kind, file.size, chunks, size, unchanged)?;
-        let rows = scan.chunks.iter().map(|chunk| u64::from(chunk.rows)).sum();
-        Some(Former { recutter, rows })
+        Recutter::new(opened.try_clone().ok()?, file.kind, file.size, chunks, size, unchanged)
     });
     made.ok_or(input)
 }
@@ -63,7 +54,7 @@ pub(super) fn pieces(context: &Context, file: &SourceFile) -> Vec<Digest> {
 pub(super) fn recut<'scope>(
     context: &'scope Context,
     work: &ScanWork,
-    Former { mut recutter, rows }: Former,
+    mut recutter: Recutter,
     reading: Option<Reading>,
     scope: &Scope<'scope>,
 ) -> Result<ScanOutcome, Stop> {
@@ -71,9 +62,6 @@ pub(super) fn recut<'scope>(
     let (mut outcome, mut waiting) = (nothing(), Waiting::all(work));
     let results = Arc::new(Results::default());
     let team = Team::new(scope, work_on(context, &work.file, results.clone()));
-    // What is known of chunks that stay is about to be asked for, and is fetched by the way.
-    let has_room = context.indexes.have_room_for(rows);
-    let reading_record = has_room.then(|| context.record.reading());
     // Whether chunks were given that may not be what they were taken for.
     let mut is_unsure = false;
     // The chunk that the columns were read from.
@@ -113,20 +101,18 @@ pub(super) fn recut<'scope>(
             }
             let rows = match given {
                 Given::Former(stand, digest) => {
-                    let jobs = if has_room { jobs(&waiting) } else { Vec::new() };
-                    let (is_known, rows) = (stand.is_known, stand.place.first_row + u64::from(stand.rows()));
-                    let item = Item { number, bytes: Bytes::Former(stand, digest), jobs };
-                    if is_known {
-                        team.give_idle(item)
+                    let rows = stand.place.first_row + u64::from(stand.rows());
+                    if stand.is_known {
+                        results.done(number, Done::unchanged(&stand, digest));
                     } else {
-                        team.give(item)
+                        team.give(Item { number, bytes: Bytes::Former(stand, digest), jobs: Vec::new() });
+                        is_unsure = true;
                     }
-                    is_unsure |= !is_known;
                     rows
                 }
                 Given::Fresh(chunk) => {
                     let rows = chunk.place.first_row + u64::from(chunk.rows);
-                    give_fresh(context, &team, number, chunk, jobs(&waiting));
+                    team.give(Item { number, bytes: Bytes::Cut(chunk), jobs: jobs(&waiting) });
                     rows
                 }
                 Given::Wait => continue,
@@ -142,24 +128,8 @@ pub(super) fn recut<'scope>(
     let read = read();
     drop(reading);
     team.finish();
-    drop(reading_record);
-    // The plan, which one thread asks for, waits for nothing of this: until now all of them were needed.
-    context.store.write_beside();
     read?;
     outcome.chunks.extend(results.take()?.into_iter().map(|(_, done)| done.scanned));
     outcome.complete = true;
     Ok(outcome)
-}
-
-/// Gives a chunk that was cut anew to two threads, where there are two.
-fn give_fresh<'scope>(context: &Context, team: &Team<'_, 'scope, Item>, number: usize, chunk: Chunk, jobs: Vec<Job>) {
-    match Shared::new(context, chunk, &jobs) {
-        Ok(shared) => {
-            let shared = Arc::new(shared);
-            for is_first in [true, false] {
-                team.give(Item { number, bytes: Bytes::Half(shared.clone(), is_first), jobs: jobs.clone() });
-            }
-        }
-        Err(chunk) => team.give(Item { number, bytes: Bytes::Cut(chunk), jobs }),
-    }
 }
