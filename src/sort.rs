@@ -89,7 +89,7 @@ impl<const N: usize> Sorter<N> {
     /// All records, sorted.
     pub fn finish(mut self) -> Result<Sorted<N>, FileError> {
         if self.files.is_empty() {
-            sort(&mut self.held);
+            self.held.sort_unstable();
         } else {
             self.deal()?;
             self.held = Vec::new();
@@ -123,16 +123,8 @@ impl<const N: usize> Sorted<N> {
             }
             records.push(record);
         }
-        sort(&mut records);
+        records.sort_unstable();
         Ok(records)
-    }
-}
-
-/// Sorts records in memory: by their first numbers digit by digit, then the few that have one in common.
-fn sort<const N: usize>(records: &mut [Record<N>]) {
-    radsort::sort_by_key(records, |record| record[0]);
-    for alike in records.chunk_by_mut(|a, b| a[0] == b[0]).filter(|alike| alike.len() > 1) {
-        alike.sort_unstable();
     }
 }
 

@@ -55,10 +55,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
         State::Fresh | State::Orphan => exit::OK,
         _ => exit::FAILED,
     });
-    let code = if options.exit_code { worst.max().unwrap_or(exit::OK) } else { exit::OK };
-    // As after a build: the system takes the memory back at once.
-    std::mem::forget(assessment);
-    code
+    if options.exit_code { worst.max().unwrap_or(exit::OK) } else { exit::OK }
 }
 
 /// The document that `status --json` prints.
