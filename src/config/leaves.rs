@@ -6,8 +6,8 @@ use super::{
     Dataset, Filter, MaxRejects, Recipe, SplitMethod, Strategy, Unit,
     check::rules::is_plain,
     problem::line_and_column,
-    spanned,
     tree::{Key, Node},
+    yaml,
 };
 use crate::hash::Manifest;
 
@@ -128,7 +128,7 @@ fn word<T: Copy + PartialEq>(table: &[(&'static str, T)], value: T) -> &'static 
 /// ```
 pub fn locate(text: &[u8], leaf_name: &str) -> Option<(usize, usize)> {
     let (plain, mark) = super::plain_text(text).ok()?;
-    let root = spanned::parse(plain).root?;
+    let root = yaml::parse(plain).root?;
     let (start, _) = find(&root, leaf_name)?;
     Some(line_and_column(text, start + mark))
 }
@@ -136,7 +136,7 @@ pub fn locate(text: &[u8], leaf_name: &str) -> Option<(usize, usize)> {
 /// The bytes of the value that a leaf was read from.
 pub(super) fn value_span(text: &[u8], leaf_name: &str) -> Option<Range<usize>> {
     let (plain, mark) = super::plain_text(text).ok()?;
-    let root = spanned::parse(plain).root?;
+    let root = yaml::parse(plain).root?;
     let (_, node) = find(&root, leaf_name)?;
     Some(node.span.start + mark..node.span.end + mark)
 }
@@ -161,7 +161,7 @@ fn find<'n, 't>(root: &'n Node<'t>, leaf_name: &str) -> Option<(usize, &'n Node<
 
 fn is_named(item: &Node<'_>, name: &str) -> bool {
     use super::tree::Value;
-    item.entry("name").is_some_and(|(_, node)| matches!(&node.value, Value::Scalar(_, Some(text)) if text == name))
+    item.entry("name").is_some_and(|(_, node)| matches!(&node.value, Value::Scalar(_, text) if text == name))
 }
 
 #[cfg(test)]

@@ -1,9 +1,7 @@
 //! YAML to a validated [`Recipe`], or every fault in it with its place.
 //!
-//! [`load`] is pure: text in, recipe or [`Problem`]s out. The usual way is serde; only when something is wrong is the
-//! text parsed again with positions, so that all faults of a file are reported at once, each at its line and column.
-//!
-//! Both ways yield the same tree and the same walk (`check`) turns it into a recipe: what is accepted is defined once.
+//! [`load`] is pure: text in, recipe or [`Problem`]s out. `yaml` parses the text into a tree with positions and one walk
+//! (`check`) turns the tree into a recipe, so all faults of a file are reported at once, each at its line and column.
 
 mod check;
 mod leaves;
@@ -11,7 +9,6 @@ mod pages;
 mod problem;
 pub mod recipe;
 mod schema;
-mod spanned;
 mod tree;
 mod yaml;
 
@@ -133,15 +130,26 @@ pub fn file_name_fault(part: &str) -> Option<Cow<'static, str>> {
 
 fn read(text: &[u8], vocabulary: &Vocabulary) -> Result<Recipe, Vec<Fault>> {
     let (text, mark) = plain_text(text).map_err(|fault| vec![fault])?;
-    parse(text, vocabulary).map_err(|mut faults| {
-        for span in faults.iter_mut().filter_map(|fault| fault.span.as_mut()) {
-            *span = span.start + mark..span.end + mark;
+    let parsed = yaml::parse(text);
+    let mut faults = parsed.faults;
+    let mut recipe = None;
+    if let Some(root) = &parsed.root {
+        let (valid, found) = check::check(root, vocabulary);
+        recipe = valid;
+        faults.extend(found);
+    }
+    match recipe {
+        Some(recipe) if faults.is_empty() => Ok(recipe),
+        _ => {
+            for span in faults.iter_mut().filter_map(|fault| fault.span.as_mut()) {
+                *span = span.start + mark..span.end + mark;
+            }
+            Err(faults)
         }
-        faults
-    })
+    }
 }
 
-/// The text without a byte order mark, and how many bytes that took.
+/// Returns the text without its byte order mark, and how many bytes that mark took.
 fn plain_text(text: &[u8]) -> Result<(&str, usize), Fault> {
     if text.len() > MAX_BYTES {
         let message = format!("the file has {} bytes, a recipe at most {MAX_BYTES}", text.len());
@@ -155,69 +163,4 @@ fn plain_text(text: &[u8]) -> Result<(&str, usize), Fault> {
             Err(fault.hint("save it as UTF-8"))
         }
     }
-}
-
-fn parse(text: &str, vocabulary: &Vocabulary) -> Result<Recipe, Vec<Fault>> {
-    if let Some(at) = spanned::absurd_nesting(text) {
-        return Err(vec![Fault::new(problem::TOO_DEEP, &(at..at + 1), "nested too deeply for a recipe")]);
-    }
-    if let Some(fault) = ambiguous_character(text) {
-        return Err(vec![fault]);
-    }
-    // serde resolves anchors and aliases without a word and ignores tags; a text that cannot hold any is spared the
-    // second parser.
-    let parsed = may_hold_references(text).then(|| spanned::parse(text));
-    let mut quick = Vec::new();
-    if parsed.as_ref().is_none_or(|parsed| parsed.faults.is_empty())
-        && let Ok(tree) = yaml::parse(text)
-    {
-        match check::check(&tree, vocabulary) {
-            (Some(recipe), _) => return Ok(recipe),
-            (None, faults) => quick = faults,
-        }
-    }
-
-    let parsed = parsed.unwrap_or_else(|| spanned::parse(text));
-    let mut faults = parsed.faults;
-    let mut recipe = None;
-    if let Some(root) = &parsed.root {
-        let (sound, found) = check::check(root, vocabulary);
-        recipe = sound;
-        faults.extend(found);
-    } else {
-        // serde could read what the other parser could not: its faults have no place but are not lost.
-        faults.extend(quick.into_iter().map(|fault| Fault { span: None, ..fault }));
-    }
-    if !faults.is_empty() {
-        return Err(faults);
-    }
-    match (yaml::parse(text), recipe) {
-        // A number where a text belongs keeps its spelling only in the second parser's tree.
-        (Ok(_), Some(recipe)) => Ok(recipe),
-        (Err(refusal), _) => {
-            let span = refusal.at.map(|at| at.min(text.len())..at.min(text.len()));
-            Err(vec![Fault { span, ..Fault::of_file(problem::PARSER, refusal.message) }])
-        }
-        (Ok(_), None) => Err(vec![Fault::of_file(problem::PARSER, "the recipe could not be read")]),
-    }
-}
-
-/// Whether a `&`, `*` or `!` stands where a node may begin, and so may be an anchor, an alias or a tag.
-fn may_hold_references(text: &str) -> bool {
-    memchr::memchr3_iter(b'&', b'*', b'!', text.as_bytes()).any(|at| {
-        let before = text[..at].trim_end_matches([' ', '\t']);
-        before.is_empty() || before.ends_with(['\n', '\r', ':', '-', '?', '[', '{', ','])
-    })
-}
-
-/// The first invisible character that YAML 1.1 and 1.2, and so the two parsers, read differently.
-fn ambiguous_character(text: &str) -> Option<Fault> {
-    if text.is_ascii() {
-        return None;
-    }
-    let (at, found) =
-        text.char_indices().find(|(_, c)| matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}'))?;
-    let message = format!("the invisible character U+{:04X}, which parsers of YAML read differently", u32::from(found));
-    let fault = Fault::new(problem::BAD_CHARACTER, &(at..at + found.len_utf8()), message);
-    Some(fault.hint(r"remove it, or write it as `\u…` between double quotes"))
 }

@@ -135,7 +135,6 @@ codes! {
     FILE_NAME = "E0131", "the outputs would have an unsafe file name";
     COLLISION = "E0132", "two recipes would write one output";
     TOO_MANY = "E0133", "there are more problems than are worth listing";
-    PARSER = "E0199", "the YAML parser refuses the file for a reason of its own";
 }
 
 #[cfg(test)]

@@ -1,21 +1,21 @@
-//! The tree both parsers build and the one walk over it reads.
+//! The tree that the parser builds and the checker walks.
 
 use std::{borrow::Cow, ops::Range};
 
 /// A YAML node.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Node<'t> {
-    /// Where it stands, in bytes; `0..0` in a tree without positions.
+    /// The bytes of the text that it spans.
     pub(super) span: Range<usize>,
-    /// What it is.
+    /// The value at that place.
     pub(super) value: Value<'t>,
 }
 
-/// What a node is.
+/// The value of a node.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value<'t> {
-    /// A single value: what it resolves to, and its spelling if the parser kept it.
-    Scalar(Scalar, Option<Cow<'t, str>>),
+    /// A single value: what it resolves to, and its spelling.
+    Scalar(Scalar, Cow<'t, str>),
     /// A sequence.
     List(Vec<Node<'t>>),
     /// A mapping in the order of the text, keys unique.
@@ -42,19 +42,19 @@ pub(super) enum Scalar {
 /// A key of a mapping.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Key<'t> {
-    /// Where it stands, in bytes.
+    /// The bytes of the text that it spans.
     pub(super) span: Range<usize>,
-    /// Its spelling.
+    /// The key as it is spelled.
     pub(super) name: Cow<'t, str>,
 }
 
 impl<'t> Node<'t> {
-    /// Whether it is there but says nothing.
+    /// Returns whether this is a null: a key without a value counts as absent.
     pub(super) fn is_null(&self) -> bool {
         matches!(self.value, Value::Scalar(Scalar::Null, _))
     }
 
-    /// The node under `name`, if this is a mapping that has one.
+    /// Returns the entry under `name`, if this is a mapping that has one.
     pub(super) fn entry(&self, name: &str) -> Option<(&Key<'t>, &Node<'t>)> {
         match &self.value {
             Value::Map(entries) => entries.iter().find(|(key, _)| key.name == name).map(|(key, node)| (key, node)),
@@ -62,7 +62,7 @@ impl<'t> Node<'t> {
         }
     }
 
-    /// The items, if this is a sequence.
+    /// Returns the items of a sequence; none of any other node.
     pub(super) fn items(&self) -> &[Node<'t>] {
         match &self.value {
             Value::List(items) => items,
@@ -70,15 +70,13 @@ impl<'t> Node<'t> {
         }
     }
 
-    /// What it is, in words for a message.
+    /// Describes the node in words for a message.
     pub(super) fn describe(&self) -> String {
         match &self.value {
             Value::Scalar(Scalar::Null, _) => "nothing".into(),
             Value::Scalar(Scalar::Bool(value), _) => format!("the boolean `{value}`"),
-            Value::Scalar(Scalar::Int(_) | Scalar::Float(_), Some(text)) => format!("the number `{text}`"),
-            Value::Scalar(Scalar::Int(_) | Scalar::Float(_), None) => "a number".into(),
-            Value::Scalar(Scalar::Text, Some(text)) => format!("the text {}", quoted(text)),
-            Value::Scalar(Scalar::Text, None) => "text".into(),
+            Value::Scalar(Scalar::Int(_) | Scalar::Float(_), text) => format!("the number `{text}`"),
+            Value::Scalar(Scalar::Text, text) => format!("the text {}", quoted(text)),
             Value::List(_) => "a list".into(),
             Value::Map(_) => "a mapping".into(),
             Value::Refused => "something refused".into(),
@@ -86,7 +84,7 @@ impl<'t> Node<'t> {
     }
 }
 
-/// `text` between backticks, shortened and with control characters escaped, fit for one line of a message.
+/// Puts `text` between backticks, shortened and with control characters escaped, fit for one line of a message.
 pub(super) fn quoted(text: &str) -> String {
     const SHOWN: usize = 60;
     let mut shown: String = text.chars().take(SHOWN).flat_map(visible).collect();

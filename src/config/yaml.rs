@@ -1,219 +1,326 @@
-//! The YAML crate's only door: text to a tree without positions, quickly.
+//! The door to the YAML parser for recipes: a text becomes a tree with positions, or faults with theirs.
+//!
+//! The parser yields scalars as text; [`resolve`] says which of them are numbers, booleans and nulls.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::BTreeSet, ops::Range};
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 
-use super::tree::{Key, Node, Scalar, Value};
+use super::{
+    problem::{self, Fault},
+    tree::{Key, Node, Scalar, Value, quoted},
+};
 
-/// Keys whose value is text whatever it looks like, so that `version: 1.10` keeps its zero.
-const TEXT_KEYS: &[&str] = &[
-    "phase",
-    "description",
-    "version",
-    "name",
-    "source",
-    "format",
-    "text_field",
-    "config_name",
-    "revision",
-    "converter",
-    "type",
-    "method",
-    "strategy",
-    "unit",
-];
+/// The deepest nesting that is read; a valid recipe has five levels.
+const MAX_DEPTH: usize = 32;
 
-/// Why the YAML crate refused a text.
-pub(super) struct Refusal {
-    /// Its own words.
-    pub(super) message: String,
-    /// The byte it was at, if it says.
-    pub(super) at: Option<usize>,
+/// The most keys a mapping may have; a valid one has a dozen.
+const MAX_KEYS: usize = 256;
+
+/// A text as it was parsed. Either the root is there or a fault is, or both.
+pub(super) struct Parsed<'t> {
+    /// The tree; `None` if the syntax is broken.
+    pub(super) root: Option<Node<'t>>,
+    /// The faults of syntax, and the constructs that recipes do not use.
+    pub(super) faults: Vec<Fault>,
 }
 
-/// Parses one document; duplicate keys and tags are errors.
-pub(super) fn parse(text: &str) -> Result<Node<'_>, Refusal> {
-    let deserializer = serde_yaml::Deserializer::from_str(text);
-    Expect::Any
-        .deserialize(deserializer)
-        .map_err(|error| Refusal { at: error.location().map(|location| location.index()), message: error.to_string() })
+/// Parses one document; `text` has no byte order mark.
+pub(super) fn parse(text: &str) -> Parsed<'_> {
+    if let Some(fault) = absurd_nesting(text).or_else(|| ambiguous_character(text)) {
+        return Parsed { root: None, faults: vec![fault] };
+    }
+    let mut builder = Builder { text, index: Index::new(text), parser: Parser::new_from_str(text), faults: Vec::new() };
+    let root = match builder.document() {
+        Ok(root) => Some(root),
+        Err(error) => {
+            let fault = syntax_fault(text, &builder.index, &error);
+            builder.faults.push(fault);
+            None
+        }
+    };
+    Parsed { root, faults: builder.faults }
 }
 
-/// What a plain scalar resolves to, by the same rules as in [`parse`].
-pub(super) fn resolve(text: &str) -> Scalar {
-    // Only a lone word of these characters can be more than text, and it cannot be read as a list or a mapping.
-    let lone = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.~".contains(&b));
-    let says_something = text == "~" || text.bytes().any(|b| b.is_ascii_alphanumeric());
-    if text.is_empty() {
-        return Scalar::Null;
-    }
-    if !lone || !says_something {
-        return Scalar::Text;
-    }
-    match parse(text) {
-        Ok(Node { value: Value::Scalar(scalar, _), .. }) => scalar,
-        _ => Scalar::Text,
+/// Resolves a plain scalar as `serde_yaml` does: YAML's core schema, and `0b` for binary integers.
+fn resolve(text: &str) -> Scalar {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => Scalar::Null,
+        "true" | "True" | "TRUE" => Scalar::Bool(true),
+        "false" | "False" | "FALSE" => Scalar::Bool(false),
+        ".nan" | ".NaN" | ".NAN" => Scalar::Float(f64::NAN),
+        _ => number(text).unwrap_or(Scalar::Text),
     }
 }
 
-/// What the next node is read as.
-#[derive(Clone, Copy)]
-enum Expect {
-    /// Whatever it is.
-    Any,
-    /// Null, or a scalar by its spelling.
-    Text,
-    /// A mapping whose values are read as [`Expect::Text`].
-    MapOfText,
+/// Reads an integer or a float, with a sign or without; `None` if the text is neither.
+fn number(text: &str) -> Option<Scalar> {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    // `007` is text, and so is `+-1`: Rust would read the rest of it as a number.
+    let leads_with_zero = unsigned.len() > 1 && unsigned.starts_with('0');
+    if unsigned.starts_with(['+', '-']) || leads_with_zero && unsigned.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let is_negative = text.starts_with('-');
+    if let Some(integer) = integer(unsigned, is_negative) {
+        return Some(Scalar::Int(integer));
+    }
+    let float = match unsigned {
+        ".inf" | ".Inf" | ".INF" => f64::INFINITY,
+        // Rust reads `inf` and `nan` as numbers, too, and `1e999` as an infinite one; to YAML all three are text.
+        _ => unsigned.parse().ok().filter(|float: &f64| float.is_finite())?,
+    };
+    Some(Scalar::Float(if is_negative { -float } else { float }))
 }
 
-impl<'de> DeserializeSeed<'de> for Expect {
-    type Value = Node<'de>;
+/// Reads an integer whose sign has been taken off: decimal, or in the base that `0x`, `0o` or `0b` says.
+fn integer(unsigned: &str, is_negative: bool) -> Option<i128> {
+    let bases = [("0x", 16), ("0o", 8), ("0b", 2)];
+    let based = bases.iter().find_map(|(prefix, base)| Some((unsigned.strip_prefix(prefix)?, *base)));
+    let (digits, base) = based.unwrap_or((unsigned, 10));
+    if digits.starts_with('+') {
+        return None;
+    }
+    let value = u128::from_str_radix(digits, base).ok()?;
+    if is_negative {
+        return 0_i128.checked_sub_unsigned(value);
+    }
+    // No key takes so much; the largest integer there is says the same.
+    Some(i128::try_from(value).unwrap_or(i128::MAX))
+}
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node<'de>, D::Error> {
-        match self {
-            Self::Text => deserializer.deserialize_option(TextVisitor),
-            Self::Any => deserializer.deserialize_any(NodeVisitor { values: None }),
-            Self::MapOfText => deserializer.deserialize_any(NodeVisitor { values: Some(Self::Text) }),
+/// Finds the first bracket that opens a nesting no recipe has, before the parser spends quadratic time on it.
+fn absurd_nesting(text: &str) -> Option<Fault> {
+    const ABSURD: usize = 512;
+    let mut open = 0_usize;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'[' | b'{' if open == ABSURD => {
+                return Some(Fault::new(problem::TOO_DEEP, &(at..at + 1), "nested too deeply for a recipe"));
+            }
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
         }
     }
+    None
 }
 
-fn node<'de>(value: Value<'de>) -> Node<'de> {
-    Node { span: 0..0, value }
+/// Finds the first invisible character that YAML 1.1 and 1.2 read differently, and so other tools than this one.
+fn ambiguous_character(text: &str) -> Option<Fault> {
+    if text.is_ascii() {
+        return None;
+    }
+    let (at, found) =
+        text.char_indices().find(|(_, c)| matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}'))?;
+    let message = format!("the invisible character U+{:04X}, which parsers of YAML read differently", u32::from(found));
+    let fault = Fault::new(problem::BAD_CHARACTER, &(at..at + found.len_utf8()), message);
+    Some(fault.hint(r"remove it, or write it as `\u…` between double quotes"))
 }
 
-fn text_node<'de>(text: Cow<'de, str>) -> Node<'de> {
-    node(Value::Scalar(Scalar::Text, Some(text)))
+/// Maps character positions, which the parser counts, to byte positions.
+struct Index {
+    /// The byte each character begins at; `None` when all are one byte.
+    bytes: Option<Vec<usize>>,
+    len: usize,
 }
 
-fn number<'de>(scalar: Scalar) -> Node<'de> {
-    node(Value::Scalar(scalar, None))
-}
-
-/// Reads null or the spelling of a scalar.
-struct TextVisitor;
-
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Node<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("text")
+impl Index {
+    fn new(text: &str) -> Self {
+        let bytes = (!text.is_ascii()).then(|| text.char_indices().map(|(at, _)| at).collect());
+        Self { bytes, len: text.len() }
     }
 
-    fn visit_none<E>(self) -> Result<Node<'de>, E> {
-        Ok(number(Scalar::Null))
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node<'de>, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Node<'de>, E> {
-        Ok(text_node(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Node<'de>, E> {
-        Ok(text_node(Cow::Owned(text.to_owned())))
-    }
-}
-
-/// Reads a key, which must be a scalar.
-struct KeySeed;
-
-impl<'de> DeserializeSeed<'de> for KeySeed {
-    type Value = Cow<'de, str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        match deserializer.deserialize_str(TextVisitor)?.value {
-            Value::Scalar(_, Some(name)) => Ok(name),
-            _ => Err(D::Error::custom("a key must be text")),
+    fn byte(&self, character: usize) -> usize {
+        match &self.bytes {
+            None => character.min(self.len),
+            Some(bytes) => bytes.get(character).copied().unwrap_or(self.len),
         }
     }
+
+    fn range(&self, span: &Span) -> Range<usize> {
+        let start = self.byte(span.start.index());
+        start..self.byte(span.end.index()).max(start)
+    }
 }
 
-/// Reads any node.
-struct NodeVisitor {
-    /// How the values of a mapping are read; `None`: by their keys.
-    values: Option<Expect>,
+struct Builder<'t> {
+    text: &'t str,
+    index: Index,
+    parser: Parser<'t, saphyr_parser::StrInput<'t>>,
+    faults: Vec<Fault>,
 }
 
-impl<'de> Visitor<'de> for NodeVisitor {
-    type Value = Node<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a scalar, a list or a mapping")
+impl<'t> Builder<'t> {
+    fn next(&mut self) -> Result<(Event<'t>, Range<usize>), ScanError> {
+        match self.parser.next_event() {
+            Some(Ok((event, span))) => Ok((event, self.index.range(&span))),
+            Some(Err(error)) => Err(error),
+            None => Ok((Event::StreamEnd, self.text.len()..self.text.len())),
+        }
     }
 
-    fn visit_unit<E>(self) -> Result<Node<'de>, E> {
-        Ok(number(Scalar::Null))
+    fn document(&mut self) -> Result<Node<'t>, ScanError> {
+        let mut root = None;
+        loop {
+            let (event, span) = self.next()?;
+            match event {
+                Event::StreamEnd => break,
+                Event::DocumentStart(_) if root.is_some() => {
+                    self.faults.push(
+                        Fault::new(problem::MANY_DOCUMENTS, &span, "more than one YAML document in the file")
+                            .label("the second begins here")
+                            .hint("put each recipe into a file of its own"),
+                    );
+                    break;
+                }
+                Event::DocumentStart(_) => {
+                    let (event, span) = self.next()?;
+                    root = Some(self.node(event, span, 0)?);
+                }
+                _ => {}
+            }
+        }
+        Ok(root.unwrap_or(Node { span: 0..0, value: Value::Scalar(Scalar::Null, Cow::Borrowed("")) }))
     }
 
-    fn visit_none<E>(self) -> Result<Node<'de>, E> {
-        Ok(number(Scalar::Null))
+    fn node(&mut self, event: Event<'t>, span: Range<usize>, depth: usize) -> Result<Node<'t>, ScanError> {
+        let (anchor, tag) = match &event {
+            Event::Scalar(_, _, anchor, tag) => (*anchor, tag.as_deref()),
+            Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag) => (*anchor, tag.as_deref()),
+            _ => (0, None),
+        };
+        if anchor > 0 {
+            let place = self.property_before(&span, '&');
+            self.refuse(problem::ALIAS, &place, "an anchor, which recipes do not use", "write the value out");
+        }
+        if tag.is_some() {
+            let place = self.property_before(&span, '!');
+            self.refuse(problem::TAG, &place, "a YAML tag, which recipes do not use", "remove it");
+        }
+        if depth > MAX_DEPTH {
+            self.faults.push(Fault::new(problem::TOO_DEEP, &span, "nested too deeply for a recipe"));
+            self.skip(&event)?;
+            return Ok(Node { span, value: Value::Refused });
+        }
+        let value = match event {
+            Event::Scalar(text, style, ..) => {
+                let scalar = if style == ScalarStyle::Plain { resolve(&text) } else { Scalar::Text };
+                Value::Scalar(scalar, text)
+            }
+            Event::SequenceStart(..) => self.list(depth)?,
+            Event::MappingStart(..) => self.map(depth)?,
+            Event::Alias(_) => {
+                self.refuse(problem::ALIAS, &span, "an alias, which recipes do not use", "write the value out");
+                Value::Refused
+            }
+            _ => Value::Refused,
+        };
+        Ok(Node { span, value })
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Node<'de>, E> {
-        Ok(number(Scalar::Bool(value)))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Node<'de>, E> {
-        Ok(number(Scalar::Int(value.into())))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Node<'de>, E> {
-        Ok(number(Scalar::Int(value.into())))
-    }
-
-    fn visit_u128<E>(self, value: u128) -> Result<Node<'de>, E> {
-        // No key takes so much; the largest integer there is says the same.
-        Ok(number(Scalar::Int(i128::try_from(value).unwrap_or(i128::MAX))))
-    }
-
-    fn visit_i128<E>(self, value: i128) -> Result<Node<'de>, E> {
-        Ok(number(Scalar::Int(value)))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Node<'de>, E> {
-        Ok(number(Scalar::Float(value)))
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Node<'de>, E> {
-        Ok(text_node(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Node<'de>, E> {
-        Ok(text_node(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Node<'de>, A::Error> {
+    fn list(&mut self, depth: usize) -> Result<Value<'t>, ScanError> {
         let mut items = Vec::new();
-        while let Some(item) = access.next_element_seed(Expect::Any)? {
-            items.push(item);
+        loop {
+            let (event, span) = self.next()?;
+            match event {
+                Event::SequenceEnd | Event::StreamEnd => return Ok(Value::List(items)),
+                event => items.push(self.node(event, span, depth + 1)?),
+            }
         }
-        Ok(node(Value::List(items)))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Node<'de>, A::Error> {
-        let mut entries: Vec<(Key<'de>, Node<'de>)> = Vec::new();
-        while let Some(name) = access.next_key_seed(KeySeed)? {
-            // A valid mapping has a dozen keys: looking through them beats hashing.
-            if entries.len() == super::spanned::MAX_KEYS {
-                return Err(A::Error::custom("too many keys in one mapping"));
+    fn map(&mut self, depth: usize) -> Result<Value<'t>, ScanError> {
+        let mut entries: Vec<(Key<'t>, Node<'t>)> = Vec::new();
+        let mut seen = BTreeSet::new();
+        loop {
+            let (event, span) = self.next()?;
+            if matches!(event, Event::MappingEnd | Event::StreamEnd) {
+                return Ok(Value::Map(entries));
             }
-            if entries.iter().any(|(key, _)| key.name == name) {
-                return Err(A::Error::custom(format!("duplicate key `{name}`")));
-            }
-            let expect = match (self.values, name.as_ref()) {
-                (Some(expect), _) => expect,
-                (None, "options") => Expect::MapOfText,
-                (None, name) if TEXT_KEYS.contains(&name) => Expect::Text,
-                (None, _) => Expect::Any,
+            let key = self.node(event, span, depth + 1)?;
+            let (event, span) = self.next()?;
+            let node = self.node(event, span, depth + 1)?;
+            let Value::Scalar(_, name) = key.value else {
+                if key.value != Value::Refused {
+                    self.faults.push(Fault::new(problem::WRONG_TYPE, &key.span, "a list or a mapping as a key"));
+                }
+                continue;
             };
-            let value = access.next_value_seed(expect)?;
-            entries.push((Key { span: 0..0, name }, value));
+            if !seen.insert(name.clone()) {
+                self.faults.push(
+                    Fault::new(problem::DUPLICATE_KEY, &key.span, format!("duplicate key {}", quoted(&name)))
+                        .label("stands above already")
+                        .hint("keep one of the two"),
+                );
+            } else if entries.len() < MAX_KEYS {
+                entries.push((Key { span: key.span, name }, node));
+            } else if entries.len() == MAX_KEYS {
+                let message = format!("more than {MAX_KEYS} keys in one mapping");
+                self.faults.push(Fault::new(problem::TOO_DEEP, &key.span, message));
+                // One more than allowed, so that the next key does not report it again.
+                entries.push((Key { span: key.span, name }, node));
+            }
         }
-        Ok(node(Value::Map(entries)))
     }
+
+    /// Skips the nodes up to the end of what `event` opened.
+    fn skip(&mut self, event: &Event<'t>) -> Result<(), ScanError> {
+        let opens = |event: &Event<'_>| matches!(event, Event::SequenceStart(..) | Event::MappingStart(..));
+        let mut open = usize::from(opens(event));
+        while open > 0 {
+            let (event, _) = self.next()?;
+            match event {
+                Event::StreamEnd => break,
+                Event::SequenceEnd | Event::MappingEnd => open -= 1,
+                event => open += usize::from(opens(&event)),
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, code: &'static str, span: &Range<usize>, message: &str, hint: &str) {
+        self.faults.push(Fault::new(code, span, message).hint(hint));
+    }
+
+    /// The anchor or tag that precedes a node on its line or above; the node itself when it is not found.
+    fn property_before(&self, node: &Range<usize>, sigil: char) -> Range<usize> {
+        let before = &self.text[..node.start];
+        // A node's span may begin with its properties or after them, depending on what it is.
+        let start = if self.text[node.start..].starts_with(sigil) { Some(node.start) } else { before.rfind(sigil) };
+        let Some(start) = start else { return node.clone() };
+        let end = self.text[start..].find(char::is_whitespace).map_or(self.text.len(), |length| start + length);
+        start..end
+    }
+}
+
+/// Reports a syntax error with a guess at its usual cause.
+fn syntax_fault(text: &str, index: &Index, error: &ScanError) -> Fault {
+    let at = index.byte(error.marker().index()).min(text.len());
+    let at = if at == text.len() { text.trim_end().len() } else { at };
+    let line_start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+    let line = text[line_start..].lines().next().unwrap_or_default();
+    let indent = &line[..line.len() - line.trim_start().len()];
+    let tab = indent.find('\t').map(|tab| line_start + tab);
+    let at = tab.unwrap_or(at);
+    let end = text[at..].chars().next().filter(|c| !c.is_whitespace()).map_or(at, |c| at + c.len_utf8());
+    let info = error.info();
+    let hint = if tab.is_some() {
+        Some("indent with spaces: YAML does not allow tabs")
+    } else if info.contains("mapping values are not allowed") {
+        Some("is the line above indented alike? a value that contains `: ` must be quoted")
+    } else if info.contains("quoted scalar") || info.contains("quote") {
+        Some("is a quote left open?")
+    } else if line.trim_start().starts_with(['%', '@', '`']) || info.contains("cannot start any token") {
+        Some("quote a value that begins with a special character")
+    } else if info.contains("indentation in flow") {
+        Some("indent what stands between brackets further than the key before them")
+    } else if info.contains("flow") || info.contains("',' or") {
+        Some("is a bracket or a comma missing?")
+    } else if info.contains("expected") && info.contains("key") {
+        Some("do the keys of this block begin in one column?")
+    } else {
+        None
+    };
+    Fault::new(problem::SYNTAX, &(at..end), format!("syntax: {info}")).maybe_hint(hint.map(str::to_owned))
 }

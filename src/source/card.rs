@@ -1,8 +1,7 @@
 //! The `configs:` block of a dataset card: the YAML at the head of a repository's `README.md`.
 //!
-//! `config/yaml.rs` is the door to the YAML crate for recipes, which are strict: no aliases, no unknown keys, faults
-//! with their place. A card is somebody else's file, free in form and none of the user's business, so it is read here,
-//! leniently, by one small function.
+//! Recipes are read strictly by `config/yaml.rs`: no aliases, no unknown keys, every fault with its place. A card is
+//! somebody else's file, free in form and none of the user's business, so it is read here, leniently, by serde.
 
 use serde_yaml::Value;
 

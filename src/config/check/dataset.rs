@@ -245,7 +245,7 @@ impl Checker<'_> {
     }
 
     fn filter(&mut self, node: &Node<'_>) -> Option<Filter> {
-        if let Value::Scalar(Scalar::Text, Some(text)) = &node.value
+        if let Value::Scalar(Scalar::Text, text) = &node.value
             && Filter::TYPES.contains(&text.as_ref())
         {
             self.wrong_type(node, "filters", "a list of mappings", Some(format!("write `{{ type: {text} }}`")));

@@ -1,6 +1,4 @@
 //! The one walk from a tree to a [`Recipe`]; it never stops at the first fault.
-//!
-//! Both parsers' trees are walked by this code, so what is accepted cannot depend on which of them read the file.
 
 mod dataset;
 mod read;

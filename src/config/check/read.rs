@@ -116,11 +116,8 @@ impl Checker<'_> {
 
     /// A scalar by its spelling.
     pub(super) fn text<'n>(&mut self, node: &'n Node<'_>, key: &str) -> Option<&'n str> {
-        match &node.value {
-            Value::Scalar(scalar, Some(text)) if *scalar != Scalar::Null => return Some(text),
-            // A number without its spelling, of which only serde's tree has any, is refused here and then read again
-            // from the tree with positions.
-            _ => {}
+        if let Value::Scalar(Scalar::Bool(_) | Scalar::Int(_) | Scalar::Float(_) | Scalar::Text, text) = &node.value {
+            return Some(text);
         }
         self.wrong_type(node, key, "text", None);
         None
@@ -154,11 +151,9 @@ impl Checker<'_> {
                 return None;
             }
             Value::Scalar(Scalar::Float(value), _) if value.fract() == 0.0 && value.abs() <= EXACT => *value as i128,
-            // YAML 1.1 spelled integers so; today's parsers take it for text.
-            Value::Scalar(Scalar::Text, Some(text)) if is_grouped(text) => {
-                text.replace('_', "").parse().unwrap_or(i128::MAX)
-            }
-            Value::Scalar(Scalar::Text, Some(text)) => {
+            // An integer to YAML 1.1, text to 1.2.
+            Value::Scalar(Scalar::Text, text) if is_grouped(text) => text.replace('_', "").parse().unwrap_or(i128::MAX),
+            Value::Scalar(Scalar::Text, text) => {
                 let hint = match text.parse::<i128>() {
                     Ok(_) if text.starts_with('0') => Some("remove the leading zero".to_owned()),
                     Ok(_) => Some(format!("remove the quotes around `{text}`")),
@@ -193,7 +188,7 @@ impl Checker<'_> {
             }
             Value::Scalar(Scalar::Float(value), _) => Some(*value),
             Value::Scalar(Scalar::Int(value), _) => Some(*value as f64),
-            Value::Scalar(Scalar::Text, Some(text)) => {
+            Value::Scalar(Scalar::Text, text) => {
                 let hint = if text.parse::<f64>().is_ok_and(f64::is_finite) {
                     Some(format!("remove the quotes around `{text}`"))
                 } else if let Some(percent) = text.strip_suffix('%').and_then(|n| n.trim().parse::<f64>().ok()) {
@@ -244,7 +239,7 @@ impl Checker<'_> {
     pub(super) fn boolean(&mut self, node: &Node<'_>, key: &str) -> Option<bool> {
         let hint = match &node.value {
             Value::Scalar(Scalar::Bool(value), _) => return Some(*value),
-            Value::Scalar(_, Some(text)) => match text.to_ascii_lowercase().as_str() {
+            Value::Scalar(_, text) => match text.to_ascii_lowercase().as_str() {
                 "yes" | "on" | "1" | "y" | "true" => Some("write `true`"),
                 "no" | "off" | "0" | "n" | "false" => Some("write `false`"),
                 _ => None,
@@ -312,7 +307,7 @@ impl Checker<'_> {
 /// A value as it is written, for a message.
 pub(super) fn spelled(node: &Node<'_>) -> String {
     match &node.value {
-        Value::Scalar(_, Some(text)) => quoted(text),
+        Value::Scalar(_, text) => quoted(text),
         _ => node.describe(),
     }
 }

@@ -237,7 +237,7 @@ impl Checker<'_> {
                 self.report(fault.hint("write `1` for one row, `100%` for all"));
                 return None;
             }
-            Value::Scalar(Scalar::Text, Some(text)) if text.ends_with('%') => {
+            Value::Scalar(Scalar::Text, text) if text.ends_with('%') => {
                 let written = text.trim_end_matches('%').trim();
                 let percent = written.parse::<f64>().ok();
                 if let Some(percent) = percent.filter(|percent| (0.0..=100.0).contains(percent)) {
@@ -252,7 +252,7 @@ impl Checker<'_> {
             Value::Scalar(Scalar::Float(value), _) if !value.is_finite() || (value.fract() == 0.0 && *value > 1.0) => {
                 return self.integer(node, key, 0).map(MaxRejects::Count);
             }
-            Value::Scalar(Scalar::Text, Some(text)) if text.contains('_') => {
+            Value::Scalar(Scalar::Text, text) if text.contains('_') => {
                 return self.integer(node, key, 0).map(MaxRejects::Count);
             }
             Value::Refused => return None,

@@ -45,6 +45,7 @@ pub(in crate::config) fn bad() -> Vec<(&'static str, String, Vec<&'static str>)>
         case("open quote", "metadata: {phase: \"sft}\n", &["1:19 E0101 quote left open"]),
         case("colon in value", &root("max_rejects: a: b"), &["6:15 E0101 mapping values"]),
         case("bad indent", "metadata:\n  phase: sft\n version: 1\n", &["3:2 E0101 begin in one column"]),
+        case("no indent between brackets", &root("mix: {\ntotal: 1\n}"), &["7:1 E0101 between brackets further than"]),
         case("raw control character", &dataset("text_field: \"a\u{1}b\""), &["6:17 E0117 control character"]),
         case("nested", &format!("a: {}", "[".repeat(2000)), &["1:516 E0109 nested too deeply"]),
         case(
@@ -406,8 +407,8 @@ pub(in crate::config) fn good() -> Vec<(&'static str, String, Claim)> {
             r.metadata.description.as_deref() == Some("two\nlines\n")
         }),
         (
-            "brackets closed without indentation",
-            root("# &\nmix: {\ntotal: 1 # R & D\n}").replace("sft", "sft # *"),
+            "bracket closed without indentation",
+            root("# &\nmix: {\n total: 1 # R & D\n}").replace("sft", "sft # *"),
             |r| r.mix.total == Some(1),
         ),
         ("byte order mark and windows line ends", format!("\u{feff}{}", root("")).replace('\n', "\r\n"), |_| true),
