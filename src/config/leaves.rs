@@ -3,7 +3,7 @@
 use std::{fmt, ops::Range};
 
 use super::{
-    Dataset, Filter, MaxRejects, Recipe, SplitMethod, Strategy, Unit,
+    Dataset, MaxRejects, Recipe, SplitMethod, Strategy, Unit,
     check::rules::is_plain,
     problem::line_and_column,
     tree::{Key, Node},
@@ -73,23 +73,6 @@ impl Dataset {
         }
         for (i, filter) in self.filters.iter().enumerate() {
             push(&format!("filters[{i}]"), filter.to_string());
-        }
-    }
-}
-
-impl fmt::Display for Filter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.type_name())?;
-        match self {
-            Self::Length { min, max } => {
-                min.iter().try_for_each(|min| write!(f, " min {min}"))?;
-                max.iter().try_for_each(|max| write!(f, " max {max}"))
-            }
-            Self::Quality { min_score: min } | Self::CodeQuality { min_code_ratio: min } => {
-                write!(f, " min {}", number(*min))
-            }
-            Self::Language { languages } => write!(f, " {}", list(languages)),
-            Self::Deduplication { .. } => f.write_str(" exact"),
         }
     }
 }

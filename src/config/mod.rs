@@ -30,10 +30,7 @@ use problem::Fault;
 pub use leaves::locate;
 pub use pages::{Example, Page, Part, pages};
 pub use problem::{CODES, Problem};
-pub use recipe::{
-    Dataset, DeduplicationMethod, Filter, Format, MaxRejects, Metadata, Mix, Recipe, SplitMethod, Strategy, Unit,
-    Validation,
-};
+pub use recipe::{Dataset, Format, MaxRejects, Metadata, Mix, Recipe, SplitMethod, Strategy, Unit, Validation};
 pub use schema::{RECIPE_SCHEMA, schema};
 
 /// The largest recipe that is read.

@@ -125,7 +125,7 @@ codes! {
     SPLIT = "E0121", "a split's name is malformed";
     FOLDER = "E0122", "a folder that is not a plain relative path";
     SOURCE = "E0123", "a source that is neither a Hub id nor a path inside the workspace";
-    LENGTH_BOUNDS = "E0124", "the bounds of a length filter contradict each other or are missing";
+    BOUNDS = "E0124", "the bounds of a filter contradict each other or are missing";
     LANGUAGE = "E0125", "a language that is not an ISO 639-1 code";
     CONVERTER = "E0126", "no converter has this name";
     CONVERTER_KIND = "E0127", "a converter makes samples of another kind than the phase trains on";

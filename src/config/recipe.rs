@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::row::SampleKind;
+use crate::{quality::Filter, row::SampleKind};
 
 /// One validated recipe.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -102,61 +102,6 @@ impl Format {
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(_, format)| *format == self).map_or("", |(name, _)| name)
     }
-}
-
-/// One filter of a source. Bounds are inclusive.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Filter {
-    /// Characters of the measured text.
-    Length {
-        /// At least so many.
-        min: Option<u64>,
-        /// At most so many.
-        max: Option<u64>,
-    },
-    /// The quality score of the measured text.
-    Quality {
-        /// At least this, in [0, 1].
-        min_score: f64,
-    },
-    /// The code score of the measured text.
-    CodeQuality {
-        /// At least this, in [0, 1].
-        min_code_ratio: f64,
-    },
-    /// The detected language of the measured text.
-    Language {
-        /// ISO 639-1 codes that are kept.
-        languages: Vec<String>,
-    },
-    /// Later rows whose measured text has been seen in this source.
-    Deduplication {
-        /// How texts are compared.
-        method: DeduplicationMethod,
-    },
-}
-
-impl Filter {
-    /// The `type` recipes use, in the order of the documentation.
-    pub const TYPES: &[&str] = &["length", "quality", "code_quality", "language", "deduplication"];
-
-    /// The `type` recipes use.
-    pub fn type_name(&self) -> &'static str {
-        match self {
-            Self::Length { .. } => "length",
-            Self::Quality { .. } => "quality",
-            Self::CodeQuality { .. } => "code_quality",
-            Self::Language { .. } => "language",
-            Self::Deduplication { .. } => "deduplication",
-        }
-    }
-}
-
-/// How deduplication compares texts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum DeduplicationMethod {
-    /// Byte for byte.
-    Exact,
 }
 
 /// The `validation` block.

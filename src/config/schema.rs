@@ -8,9 +8,12 @@ use serde_json::{Map, Value, json};
 use super::{
     Vocabulary,
     check::{PHASES, language_codes},
-    recipe::{Filter, Format, SplitMethod, Strategy, Unit},
+    recipe::{Format, SplitMethod, Strategy, Unit},
 };
-use crate::row::SampleKind;
+use crate::{
+    quality::{self, BoundSpec, Ends, Key, ScoreKind},
+    row::SampleKind,
+};
 
 /// The name of the schema of recipes; its number changes when a sound recipe of before would be refused.
 pub const RECIPE_SCHEMA: &str = "datac.recipe/1";
@@ -222,47 +225,53 @@ fn dataset(vocabulary: &Vocabulary) -> Value {
 }
 
 fn filters() -> Vec<Value> {
-    let score = |what: &str| json!({ "description": format!("{what}, at least"), "type": "number", "minimum": 0, "maximum": 1 });
-    let of = |name: &str| match name {
-        "length" => {
-            let given = |key: &str| json!({ "required": [key], "properties": { key: { "not": { "type": "null" } } } });
-            let keys = [
-                ("min_length", or_null(integer("characters at least", 0))),
-                ("max_length", or_null(integer("characters at most", 0))),
-            ];
-            let mut filter = filter(name, "keeps texts of some length", &[], &keys);
-            filter["anyOf"] = json!([given("min_length"), given("max_length")]);
-            filter
-        }
-        "quality" => {
-            let keys = [("min_score", score("the score of prose"))];
-            filter(name, "keeps texts that read like prose", &["min_score"], &keys)
-        }
-        "code_quality" => {
-            let keys = [("min_code_ratio", score("the score of code"))];
-            filter(name, "keeps texts that hold code", &["min_code_ratio"], &keys)
-        }
-        "language" => {
-            let code = json!({ "enum": language_codes() });
-            let keys = [("languages", names("ISO 639-1 codes that are kept", &code))];
-            filter(name, "keeps texts in some languages", &["languages"], &keys)
-        }
-        _ => {
-            let methods = with_default(words("how texts are compared", ["exact"].into_iter()), json!("exact"));
-            filter(name, "drops texts that were seen before in this source", &[], &[("method", or_null(methods))])
-        }
-    };
-    Filter::TYPES.iter().map(|name| of(name)).collect()
+    quality::filters().map(filter).collect()
 }
 
-fn filter(name: &str, description: &str, required: &[&str], keys: &[(&str, Value)]) -> Value {
-    let mut properties = object(keys);
-    properties["type"] = json!({ "const": name });
-    let required: Vec<&str> = ["type"].into_iter().chain(required.iter().copied()).collect();
-    json!({
-        "title": name, "description": description,
-        "type": "object", "required": required, "additionalProperties": false, "properties": properties,
-    })
+/// A filter by what its scorer declares.
+fn filter(scorer: ScoreKind) -> Value {
+    let (mut keys, mut required, mut any_of) = (vec![("type", json!({ "const": scorer.name() }))], vec!["type"], None);
+    match scorer.bound() {
+        BoundSpec::Count(ends) => any_of = with_ends(&mut keys, &mut required, ends, |about| integer(about, 0)),
+        BoundSpec::Fraction(ends) => {
+            let score = |about: &str| json!({ "description": about, "type": "number", "minimum": 0, "maximum": 1 });
+            any_of = with_ends(&mut keys, &mut required, ends, score);
+        }
+        BoundSpec::Language(key) => {
+            keys.push((key.name, names(key.about, &json!({ "enum": language_codes() }))));
+            required.push(key.name);
+        }
+        BoundSpec::Identity(key, methods) => {
+            let methods = with_default(words(key.about, methods.iter().copied()), json!(methods[0]));
+            keys.push((key.name, or_null(methods)));
+        }
+    }
+    let mut filter = json!({
+        "title": scorer.name(), "description": scorer.explain(),
+        "type": "object", "required": required, "additionalProperties": false, "properties": object(&keys),
+    });
+    if let Some(any_of) = any_of {
+        filter["anyOf"] = any_of;
+    }
+    filter
+}
+
+/// Adds the keys of `ends`: the only one is required, of two one is, which is what is returned.
+fn with_ends(
+    keys: &mut Vec<(&'static str, Value)>,
+    required: &mut Vec<&'static str>,
+    ends: Ends,
+    value: impl Fn(&str) -> Value,
+) -> Option<Value> {
+    let given: Vec<Key> = [ends.min, ends.max].into_iter().flatten().collect();
+    if let [key] = given[..] {
+        keys.push((key.name, value(key.about)));
+        required.push(key.name);
+        return None;
+    }
+    keys.extend(given.iter().map(|key| (key.name, or_null(value(key.about)))));
+    let is_given = |name: &str| json!({ "required": [name], "properties": { name: { "not": { "type": "null" } } } });
+    Some(given.iter().map(|key| is_given(key.name)).collect())
 }
 
 fn validation() -> Value {

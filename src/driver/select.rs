@@ -2,13 +2,12 @@
 
 use super::step::{Context, Stop};
 use crate::{
-    config::Filter,
     failure::{Failure, FailureKind},
     graph::{ConvertedChunk, SelectOutcome},
     id::BlobId,
     materialise::warm,
     mix::{Selecting, Selection, select::ChunkScores},
-    quality::ScoreColumn,
+    quality::{ColumnError, Filter, ScoreColumn, ScoreKind, Scores},
 };
 
 /// Chunks whose indexes and columns are read together, by all threads.
@@ -31,16 +30,18 @@ pub(crate) fn select(
             warm(&context.store, columns.copied().collect());
         }
         let index = context.indexes.of(chunk)?;
-        let scores: Vec<ScoreColumn> =
-            chunk.scores.iter().map(|digest| column(context, digest, index.len())).collect::<Result<_, Stop>>()?;
+        let scores: Vec<ScoreColumn> = (filters.iter().zip(&chunk.scores))
+            .map(|(filter, digest)| column(context, filter.scorer, digest, index.len()))
+            .collect::<Result<_, Stop>>()?;
         let tokens = chunk.tokens.map(|digest| tokens(context, &digest, index.len())).transpose()?;
-        selecting.add(&ChunkScores {
+        let scores = ChunkScores {
             rows: &index.row,
             characters: &index.characters,
             rejects: &chunk.converted.rejected,
             scores: &scores,
             tokens: tokens.as_deref(),
-        });
+        };
+        selecting.add(&scores).map_err(unusable)?;
     }
     let selection = selecting.finish();
     let bytes = postcard::to_stdvec(&selection).expect("a selection is plain data");
@@ -57,9 +58,8 @@ pub(crate) fn select(
 }
 
 /// A score column, which has a score for every sample.
-fn column(context: &Context, digest: &BlobId, samples: usize) -> Result<ScoreColumn, Stop> {
-    let column = ScoreColumn::decode(&context.store.get(digest)?)
-        .map_err(|error| Stop::Failure(Failure::new(FailureKind::Cache, error.to_string())))?;
+fn column(context: &Context, scorer: ScoreKind, digest: &BlobId, samples: usize) -> Result<ScoreColumn, Stop> {
+    let column = ScoreColumn::decode(scorer, &context.store.get(digest)?).map_err(unusable)?;
     if column.len() == samples {
         Ok(column)
     } else {
@@ -69,10 +69,14 @@ fn column(context: &Context, digest: &BlobId, samples: usize) -> Result<ScoreCol
 
 /// A column of token counts.
 pub(crate) fn tokens(context: &Context, digest: &BlobId, samples: usize) -> Result<Vec<u32>, Stop> {
-    match column(context, digest, samples)? {
-        ScoreColumn::Tokens(tokens) => Ok(tokens),
-        _ => Err(Stop::Failure(Failure::new(FailureKind::Cache, "read token counts: the column holds something else"))),
+    match column(context, ScoreKind::TOKENS, digest, samples)?.into_scores() {
+        Scores::Count(tokens) => Ok(tokens),
+        scores => Err(unusable(ColumnError::Scale(scores.scale()))),
     }
+}
+
+fn unusable(error: ColumnError) -> Stop {
+    Stop::Failure(Failure::new(FailureKind::Cache, error.to_string()))
 }
 
 /// A selection as it was stored.

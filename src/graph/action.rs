@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     code,
-    config::{Filter, Validation},
+    config::Validation,
     convert::Options,
     decode::{CUTTER_VERSION, Encoding, FileKind, Place},
     hash::{Digest, Manifest},
     id::{ActionKey, BlobId, ChunkId},
     mix::{Allotment, FilterCount, Realised, allot::ALLOT_VERSION, arrange::ARRANGE_VERSION, select::SELECT_VERSION},
     outputs::{BySide, FileMeta, OutputSet},
-    quality::{self, ScoreKind},
+    quality::{self, Filter, ScoreKind},
     row::{Reason, SampleKind},
     source::{FileDigest, RemoteFile},
 };

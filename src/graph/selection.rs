@@ -68,10 +68,10 @@ pub(super) fn scored<'db>(db: &'db dyn PlannerDb, step: Step<'db>, measures: Vec
 /// What is measured of a dataset entry: the text of each filter, in order, and last the tokens if the mixture counts them.
 pub(super) fn measures(kind: SampleKind, dataset: &Dataset, counts_tokens: bool) -> Vec<Measure> {
     let field = dataset.text_field.as_deref().unwrap_or(kind.default_field());
-    let of_filters = dataset.filters.iter().filter_map(|filter| ScoreKind::from_type_name(filter.type_name()));
-    let mut measures: Vec<Measure> = of_filters.map(|kind| Measure { kind, field: field.to_owned() }).collect();
+    let of_filters = dataset.filters.iter().map(|filter| Measure { kind: filter.scorer, field: field.to_owned() });
+    let mut measures: Vec<Measure> = of_filters.collect();
     if counts_tokens {
-        measures.push(Measure { kind: ScoreKind::Tokens, field: kind.default_field().to_owned() });
+        measures.push(Measure { kind: ScoreKind::TOKENS, field: kind.default_field().to_owned() });
     }
     measures
 }

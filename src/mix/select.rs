@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{config::Filter, quality::ScoreColumn, row::Reason};
+use crate::{
+    quality::{ColumnError, Comparison, Filter, ScoreColumn},
+    row::Reason,
+};
 
 /// Raised when the same scores select other samples.
 pub const SELECT_VERSION: u32 = 2;
@@ -109,8 +112,9 @@ impl<'f> Selecting<'f> {
         self.max.is_some_and(|max| self.selection.kept >= max)
     }
 
-    /// Selects from the next chunk.
-    pub fn add(&mut self, chunk: &ChunkScores<'_>) {
+    /// Selects from the next chunk. Scores of another scale than a filter's are an error.
+    pub fn add(&mut self, chunk: &ChunkScores<'_>) -> Result<(), ColumnError> {
+        let comparisons = comparisons(chunk, self.filters)?;
         let (mut runs, mut end) = (Vec::new(), 0);
         let rows = chunk.rows.len() + chunk.rejects.len();
         let mut looked_at = rows as u32;
@@ -120,9 +124,9 @@ impl<'f> Selecting<'f> {
                 break;
             }
             let selection = &mut self.selection;
-            let passes = self.filters.iter().zip(chunk.scores).enumerate().all(|(i, (filter, scores))| {
+            let passes = comparisons.iter().enumerate().all(|(i, comparison)| {
                 selection.filters[i].rows_in += 1;
-                let passes = passes(filter, scores, sample, &mut self.seen[i]);
+                let passes = comparison.passes(sample, &mut self.seen[i]);
                 selection.filters[i].rows_out += u64::from(passes);
                 passes
             });
@@ -146,6 +150,7 @@ impl<'f> Selecting<'f> {
         runs.shrink_to_fit();
         self.selection.runs.push(runs);
         self.selection.rows_looked_at.push(looked_at);
+        Ok(())
     }
 
     /// What was selected.
@@ -156,10 +161,15 @@ impl<'f> Selecting<'f> {
 }
 
 /// Selects the first `max` samples that pass `filters`, in order.
-pub fn select(chunks: &[ChunkScores<'_>], filters: &[Filter], max: Option<u64>) -> Selection {
+pub fn select(chunks: &[ChunkScores<'_>], filters: &[Filter], max: Option<u64>) -> Result<Selection, ColumnError> {
     let mut selecting = Selecting::new(filters, max);
-    chunks.iter().for_each(|chunk| selecting.add(chunk));
-    selecting.finish()
+    chunks.iter().try_for_each(|chunk| selecting.add(chunk))?;
+    Ok(selecting.finish())
+}
+
+/// Pairs each filter with its scores of a chunk.
+fn comparisons<'a>(chunk: &ChunkScores<'a>, filters: &'a [Filter]) -> Result<Vec<Comparison<'a>>, ColumnError> {
+    filters.iter().zip(chunk.scores).map(|(filter, scores)| filter.compare(scores)).collect()
 }
 
 /// What kept a sample out.
@@ -174,31 +184,36 @@ pub struct Stopped {
 /// The filter that keeps sample `sample` of the last of `chunks` out; `None`: it passes all of them.
 ///
 /// Goes through the samples before it as [`select`] does, for what a filter has seen; `max_samples` aside.
-pub fn stopped_by(chunks: &[ChunkScores<'_>], filters: &[Filter], sample: usize) -> Option<Stopped> {
-    let last = chunks.len().checked_sub(1)?;
+pub fn stopped_by(
+    chunks: &[ChunkScores<'_>],
+    filters: &[Filter],
+    sample: usize,
+) -> Result<Option<Stopped>, ColumnError> {
+    let Some(last) = chunks.len().checked_sub(1) else { return Ok(None) };
     let mut seen: Vec<HashSet<u128>> = filters.iter().map(|_| HashSet::new()).collect();
     let mut first: Vec<HashMap<u128, (usize, usize)>> = filters.iter().map(|_| HashMap::new()).collect();
     // Without a filter that remembers, the samples before it make no difference.
-    let remembers = filters.iter().any(|filter| matches!(filter, Filter::Deduplication { .. }));
+    let remembers = filters.iter().any(Filter::remembers);
     for (number, chunk) in chunks.iter().enumerate() {
+        let comparisons = comparisons(chunk, filters)?;
         let samples = if number == last { sample + 1 } else { chunk.rows.len() };
         let begin = if remembers { 0 } else { samples.saturating_sub(1) };
         for at in begin..samples {
-            for (i, (filter, scores)) in filters.iter().zip(chunk.scores).enumerate() {
-                let is_kept = passes(filter, scores, at, &mut seen[i]);
-                let hash = if let ScoreColumn::Exact(hashes) = scores { Some(hashes[at]) } else { None };
+            for (i, comparison) in comparisons.iter().enumerate() {
+                let is_kept = comparison.passes(at, &mut seen[i]);
+                let hash = comparison.identity(at);
                 if is_kept {
                     hash.map(|hash| first[i].insert(hash, (number, at)));
                     continue;
                 }
                 if (number, at) == (last, sample) {
-                    return Some(Stopped { filter: i, twin: hash.and_then(|hash| first[i].get(&hash).copied()) });
+                    return Ok(Some(Stopped { filter: i, twin: hash.and_then(|hash| first[i].get(&hash).copied()) }));
                 }
                 break;
             }
         }
     }
-    None
+    Ok(None)
 }
 
 /// How many rows of a chunk were needed when its samples before `sample` were: none if there are none.
@@ -206,26 +221,10 @@ fn last_row_of(chunk: &ChunkScores<'_>, sample: usize) -> u32 {
     sample.checked_sub(1).map_or(0, |last| chunk.rows[last] + 1)
 }
 
-fn passes(filter: &Filter, scores: &ScoreColumn, sample: usize, seen: &mut HashSet<u128>) -> bool {
-    match (filter, scores) {
-        (Filter::Length { min, max }, ScoreColumn::Length(lengths)) => {
-            let length = u64::from(lengths[sample]);
-            min.is_none_or(|min| length >= min) && max.is_none_or(|max| length <= max)
-        }
-        (Filter::Quality { min_score }, ScoreColumn::Quality(scores)) => scores[sample] >= *min_score,
-        (Filter::CodeQuality { min_code_ratio }, ScoreColumn::CodeQuality(scores)) => scores[sample] >= *min_code_ratio,
-        (Filter::Language { languages }, ScoreColumn::Language(detected)) => {
-            languages.iter().any(|language| language.as_bytes() == detected[sample])
-        }
-        (Filter::Deduplication { .. }, ScoreColumn::Exact(hashes)) => seen.insert(hashes[sample]),
-        _ => unreachable!("each filter is given the column its own scorer made"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::DeduplicationMethod;
+    use crate::quality::{Bound, by_name};
 
     fn chunk<'a>(rows: &'a [u32], rejects: &'a [(u32, Reason)], scores: &'a [ScoreColumn]) -> ChunkScores<'a> {
         ChunkScores { rows, characters: &[1; 16], rejects, scores, tokens: Some(&[3; 16]) }
@@ -242,22 +241,28 @@ mod tests {
 
     #[test]
     fn filters_count_what_they_see_and_max_stops_the_count() {
+        let (length, deduplication) = (by_name("length").unwrap(), by_name("deduplication").unwrap());
         let filters = [
-            Filter::Length { min: Some(3), max: Some(5) },
-            Filter::Deduplication { method: DeduplicationMethod::Exact },
+            Filter { scorer: length, bound: Bound::Count { min: Some(3), max: Some(5) } },
+            Filter { scorer: deduplication, bound: Bound::Identity("exact".into()) },
         ];
-        let first = [ScoreColumn::Length(vec![2, 3, 5]), ScoreColumn::Exact(vec![1, 2, 3])];
-        let second = [ScoreColumn::Length(vec![6, 4, 4, 4]), ScoreColumn::Exact(vec![9, 2, 4, 5])];
+        let scores = |lengths: &[u32], hashes: &[u128]| {
+            [
+                ScoreColumn::of_counts(length, lengths.to_vec()),
+                ScoreColumn::of_identities(deduplication, hashes.to_vec()),
+            ]
+        };
+        let (first, second) = (scores(&[2, 3, 5], &[1, 2, 3]), scores(&[6, 4, 4, 4], &[9, 2, 4, 5]));
         let rejects = [(1, Reason::EmptyOutput), (5, Reason::EmptyOutput)];
         let chunks = [chunk(&[0, 1, 2], &[], &first), chunk(&[0, 2, 3, 4], &rejects, &second)];
 
-        let all = select(&chunks, &filters, None);
+        let all = select(&chunks, &filters, None).unwrap();
         assert_eq!(kept(&all), [vec![1, 2], vec![2, 3]]);
         assert_eq!((all.rows_read, all.rejects.clone(), all.reached_max), (9, vec![(Reason::EmptyOutput, 2)], false));
         let counts: Vec<_> = all.filters.iter().map(|count| (count.rows_in, count.rows_out)).collect();
         assert_eq!(counts, [(7, 5), (5, 4)]);
 
-        let three = select(&chunks, &filters, Some(3));
+        let three = select(&chunks, &filters, Some(3)).unwrap();
         assert_eq!(kept(&three), [vec![1, 2], vec![2]]);
         assert!(three.reached_max);
         assert_eq!(
@@ -268,12 +273,17 @@ mod tests {
 
         assert_eq!((three.characters, three.tokens), (3, 9));
 
-        let stopped = |chunk: usize, sample| stopped_by(&chunks[..=chunk], &filters, sample);
+        let stopped = |chunk: usize, sample| stopped_by(&chunks[..=chunk], &filters, sample).unwrap();
         assert_eq!(stopped(0, 0), Some(Stopped { filter: 0, twin: None }));
         assert_eq!((stopped(0, 1), stopped(1, 2)), (None, None));
         assert_eq!(stopped(1, 1), Some(Stopped { filter: 1, twin: Some((0, 1)) }));
 
-        let two = select(&chunks, &filters, Some(2));
+        let swapped = scores(&[2], &[1]);
+        let swapped =
+            [chunk(&[0], &[], &[swapped[1].clone(), swapped[0].clone()])].map(|chunk| select(&[chunk], &filters, None));
+        assert!(matches!(swapped, [Err(ColumnError::Scale(_))]));
+
+        let two = select(&chunks, &filters, Some(2)).unwrap();
         assert_eq!((kept(&two), two.rows_read, two.rejects.len()), (vec![vec![1, 2], vec![]], 3, 0));
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::summary::Summary;
 use crate::{
     artifact::OutputFile,
-    config::{Dataset, Filter, Mix, Recipe, Validation},
+    config::{Dataset, Mix, Recipe, Validation},
     convert::Options,
     decode::{Encoding, FileKind, Place},
     driver::{FormerBuild, FormerFile, FormerSource},
@@ -19,6 +19,7 @@ use crate::{
     hash::Manifest,
     id::{BlobId, ChunkId, FileHash},
     mix::Allotment,
+    quality::Filter,
     row::{Reason, SampleKind},
     source::FileDigest,
 };

@@ -1,7 +1,34 @@
 //! How much a text looks like a program.
 
-/// Raised by hand whenever the same text yields another score.
-pub(super) const VERSION: u32 = 1;
+use super::{BoundSpec, Ends, Key, Score, Scorer};
+
+/// Keeps texts that hold code.
+pub(super) struct CodeQuality;
+
+impl Scorer for CodeQuality {
+    fn name(&self) -> &'static str {
+        "code_quality"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn explain(&self) -> &'static str {
+        "keeps texts that hold code"
+    }
+
+    fn bound(&self) -> BoundSpec {
+        BoundSpec::Fraction(Ends {
+            min: Some(Key { name: "min_code_ratio", about: "the score of code, at least" }),
+            max: None,
+        })
+    }
+
+    fn score(&self, text: &str) -> Score {
+        Score::Fraction(code_quality(text))
+    }
+}
 
 /// Words that programs use far more often than people do, in the case they are written in.
 ///
@@ -17,7 +44,7 @@ const KEYWORDS: [&str; 32] = [
 const SYMBOL_PAIRS: [[u8; 2]; 14] =
     [*b"()", *b"[]", *b"{}", *b"->", *b"=>", *b"==", *b"!=", *b"<=", *b">=", *b"&&", *b"||", *b"::", *b"+=", *b"-="];
 
-/// The likeness of a text to code in [0, 1]: a sum of four shares.
+/// Returns the likeness of a text to code in [0, 1]: a sum of four shares.
 ///
 /// Zero under 10 characters. Else the sum of
 ///

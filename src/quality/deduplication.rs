@@ -2,10 +2,34 @@
 
 use xxhash_rust::xxh3::xxh3_128;
 
-/// Raised by hand whenever the same text yields another score.
-pub(super) const VERSION: u32 = 1;
+use super::{BoundSpec, Key, Score, Scorer};
 
-/// The identity of a text: XXH3-128 of its bytes.
+/// Drops texts that were seen before in their source.
+pub(super) struct Deduplication;
+
+impl Scorer for Deduplication {
+    fn name(&self) -> &'static str {
+        "deduplication"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn explain(&self) -> &'static str {
+        "drops texts that were seen before in this source"
+    }
+
+    fn bound(&self) -> BoundSpec {
+        BoundSpec::Identity(Key { name: "method", about: "how texts are compared" }, &["exact"])
+    }
+
+    fn score(&self, text: &str) -> Score {
+        Score::Identity(exact(text))
+    }
+}
+
+/// Returns the identity of a text: XXH3-128 of its bytes.
 ///
 /// Equal texts have equal identities. Two of a billion different texts share one with a chance of about 10^-21; the
 /// hash is not made to withstand someone who looks for such a pair.

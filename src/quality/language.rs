@@ -2,8 +2,35 @@
 
 use whatlang::{Lang, Script};
 
+use super::{BoundSpec, Key, Score, Scorer};
+
 /// Raised by hand whenever the same text yields another score: also when [`MODEL`] changes.
-pub(super) const VERSION: u32 = 1;
+const VERSION: u32 = 1;
+
+/// Keeps texts in some languages.
+pub(super) struct Detector;
+
+impl Scorer for Detector {
+    fn name(&self) -> &'static str {
+        "language"
+    }
+
+    fn version(&self) -> u32 {
+        VERSION
+    }
+
+    fn explain(&self) -> &'static str {
+        "keeps texts in some languages"
+    }
+
+    fn bound(&self) -> BoundSpec {
+        BoundSpec::Language(Key { name: "languages", about: "ISO 639-1 codes that are kept" })
+    }
+
+    fn score(&self, text: &str) -> Score {
+        Score::Language(language(text))
+    }
+}
 
 /// The crates that hold the model and the codes. Kept here so that another release of them changes this file's digest.
 #[cfg_attr(not(test), expect(dead_code, reason = "its place in this file is its use"))]

@@ -1,9 +1,36 @@
 //! How long a text is.
 
-/// Raised by hand whenever the same text yields another score.
-pub(super) const VERSION: u32 = 1;
+use super::{BoundSpec, Ends, Key, Score, Scorer};
 
-/// The number of characters (Unicode scalar values, as Python's `len` counts them).
+/// Keeps texts of some length.
+pub(super) struct Length;
+
+impl Scorer for Length {
+    fn name(&self) -> &'static str {
+        "length"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn explain(&self) -> &'static str {
+        "keeps texts of some length"
+    }
+
+    fn bound(&self) -> BoundSpec {
+        BoundSpec::Count(Ends {
+            min: Some(Key { name: "min_length", about: "characters at least" }),
+            max: Some(Key { name: "max_length", about: "characters at most" }),
+        })
+    }
+
+    fn score(&self, text: &str) -> Score {
+        Score::Count(length(text))
+    }
+}
+
+/// Counts the characters of a text (Unicode scalar values, as Python's `len` counts them).
 pub fn length(text: &str) -> u64 {
     text.chars().count() as u64
 }

@@ -2,19 +2,29 @@
 //!
 //! A score is a pure function of one text, computed once per sample and kept in a [`ScoreColumn`] beside the chunk it
 //! belongs to. Bounds are applied elsewhere, so a recipe that moves a bound scores nothing again.
+//!
+//! To add a filter: a file here that implements [`Scorer`], a line in [`SCORERS`], and a fixture under
+//! `tests/fixtures/scores/`; `CONTRIBUTING.md` walks through it. The keys of a recipe, their checks, the schema, the
+//! comparison and the words of `trace` follow from [`Scorer::bound`].
 
 mod code_quality;
 mod column;
 mod deduplication;
+mod filter;
 mod language;
 mod length;
 #[expect(clippy::module_inception, reason = "the file carries the name of the filter, as its siblings do")]
 mod quality;
 mod tokens;
 
+use std::{cmp::Ordering, fmt, hash, ops::Deref};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
 pub use code_quality::code_quality;
-pub use column::{ColumnError, ScoreColumn};
+pub use column::{ColumnError, Scale, Score, ScoreColumn, Scores};
 pub use deduplication::exact;
+pub use filter::{Bound, BoundSpec, Comparison, Ends, Filter, Key};
 pub use language::{Language, language};
 pub use length::length;
 pub use quality::quality;
@@ -22,59 +32,112 @@ pub use tokens::tokens;
 
 use crate::code;
 
-/// What is measured of a text; one for each filter type of a recipe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ScoreKind {
-    /// Characters, see [`length`].
-    Length,
-    /// Quality of prose in [0, 1], see [`quality`].
-    Quality,
-    /// Likeness to code in [0, 1], see [`code_quality`].
-    CodeQuality,
-    /// The language, see [`language`].
-    Language,
-    /// The identity of the text, see [`exact`].
-    Deduplication,
-    /// Tokens, see [`tokens`]; no filter asks for them, mixtures do.
-    Tokens,
+/// Every scorer, in the order of the documentation.
+pub static SCORERS: &[ScoreKind] = &[
+    ScoreKind(&length::Length),
+    ScoreKind(&quality::Quality),
+    ScoreKind(&code_quality::CodeQuality),
+    ScoreKind(&language::Detector),
+    ScoreKind(&deduplication::Deduplication),
+    ScoreKind::TOKENS,
+];
+
+/// Scores texts, and says what recipes may ask of the scores.
+pub trait Scorer: Sync {
+    /// Returns the filter's `type` in recipes, which is also the name of the scorer's source file.
+    fn name(&self) -> &'static str;
+
+    /// Returns a number that is raised by hand whenever the same text yields another score.
+    fn version(&self) -> u32;
+
+    /// Says what the filter does, in one line.
+    fn explain(&self) -> &'static str;
+
+    /// Returns what scores are, and the keys by which a recipe says which of them pass.
+    fn bound(&self) -> BoundSpec;
+
+    /// Scores a text; the score is of the kind that [`Scorer::bound`] says.
+    fn score(&self, text: &str) -> Score;
 }
+
+/// A registered scorer; one is told from another by its name.
+#[derive(Clone, Copy)]
+pub struct ScoreKind(&'static dyn Scorer);
 
 impl ScoreKind {
-    /// Every kind, in the order of the documentation.
-    pub const ALL: &[ScoreKind] =
-        &[Self::Length, Self::Quality, Self::CodeQuality, Self::Language, Self::Deduplication, Self::Tokens];
+    /// What mixtures count by tokens.
+    pub const TOKENS: Self = Self(&tokens::Tokens);
 
-    /// The `type` recipes use for the filter, which is also the name of the scorer's source file.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Length => "length",
-            Self::Quality => "quality",
-            Self::CodeQuality => "code_quality",
-            Self::Language => "language",
-            Self::Deduplication => "deduplication",
-            Self::Tokens => "tokens",
-        }
-    }
-
-    /// The kind a filter of this `type` needs.
-    pub fn from_type_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|kind| kind.name() == name)
-    }
-
-    /// Raised by hand whenever the same text yields another score.
-    pub fn version(self) -> u32 {
-        match self {
-            Self::Length => length::VERSION,
-            Self::Quality => quality::VERSION,
-            Self::CodeQuality => code_quality::VERSION,
-            Self::Language => language::VERSION,
-            Self::Deduplication => deduplication::VERSION,
-            Self::Tokens => tokens::VERSION,
-        }
+    /// Returns whether recipes may filter by these scores.
+    pub fn is_filter(self) -> bool {
+        self.bound().keys().next().is_some()
     }
 }
 
-/// What enters the key of every scoring: `<version>+<digest of the source>`.
+/// Returns the scorer of this name.
+pub fn by_name(name: &str) -> Option<ScoreKind> {
+    SCORERS.iter().copied().find(|kind| kind.name() == name)
+}
+
+/// Returns the scorers that recipes may filter by.
+pub fn filters() -> impl Iterator<Item = ScoreKind> + Clone {
+    SCORERS.iter().copied().filter(|kind| kind.is_filter())
+}
+
+impl Deref for ScoreKind {
+    type Target = dyn Scorer;
+
+    fn deref(&self) -> &Self::Target {
+        self.0
+    }
+}
+
+impl fmt::Debug for ScoreKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl PartialEq for ScoreKind {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for ScoreKind {}
+
+impl hash::Hash for ScoreKind {
+    fn hash<H: hash::Hasher>(&self, state: &mut H) {
+        self.name().hash(state);
+    }
+}
+
+impl PartialOrd for ScoreKind {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ScoreKind {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.name().cmp(other.name())
+    }
+}
+
+impl Serialize for ScoreKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for ScoreKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        by_name(&name).ok_or_else(|| D::Error::custom(format!("no scorer is called `{name}`")))
+    }
+}
+
+/// Returns what enters the key of every scoring: `<version>+<digest of the source>`.
 ///
 /// The digest covers the scorer's own file and how columns are stored.
 pub fn code_version(kind: ScoreKind) -> String {
@@ -89,13 +152,57 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_is_found_by_its_name_and_has_a_source_file() {
-        for &kind in ScoreKind::ALL {
-            assert_eq!(ScoreKind::from_type_name(kind.name()), Some(kind));
-            assert!(code_version(kind).starts_with(&format!("{}+", kind.version())));
+    fn every_scorer_is_found_by_its_name_and_has_a_source_file() {
+        for kind in SCORERS {
+            assert_eq!(by_name(kind.name()), Some(*kind), "names are unique");
+            assert!(code_version(*kind).starts_with(&format!("{}+", kind.version())));
         }
-        assert_eq!(ScoreKind::from_type_name("qualty"), None);
-        let versions: BTreeSet<_> = ScoreKind::ALL.iter().map(|&kind| code_version(kind)).collect();
-        assert_eq!(versions.len(), ScoreKind::ALL.len());
+        assert_eq!(by_name("qualty"), None);
+        let versions: BTreeSet<_> = SCORERS.iter().map(|kind| code_version(*kind)).collect();
+        assert_eq!(versions.len(), SCORERS.len());
+    }
+
+    #[test]
+    fn scorers_explain_themselves_and_their_keys() {
+        for kind in SCORERS {
+            assert!(!kind.explain().is_empty(), "{kind:?}");
+            let keys: BTreeSet<&str> = kind.bound().keys().collect();
+            assert_eq!(keys.len(), kind.bound().keys().count(), "{kind:?} names a key twice");
+            assert!(!keys.contains("type"), "{kind:?}");
+        }
+        assert!(filters().count() + 1 == SCORERS.len() && !ScoreKind::TOKENS.is_filter());
+    }
+
+    #[test]
+    fn kinds_are_stored_by_name() {
+        let stored = serde_json::to_string(&SCORERS[0]).unwrap();
+        assert_eq!(stored, "\"length\"");
+        assert_eq!(serde_json::from_str::<ScoreKind>(&stored).unwrap(), SCORERS[0]);
+        assert!(serde_json::from_str::<ScoreKind>("\"qualty\"").is_err());
+    }
+
+    /// A line of a fixture.
+    #[derive(Deserialize)]
+    struct Scored {
+        text: String,
+        score: serde_json::Value,
+    }
+
+    #[test]
+    fn every_scorer_has_a_fixture_and_scores_as_it_says() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/scores");
+        for kind in SCORERS.iter().filter(|kind| cfg!(feature = "tokens") || **kind != ScoreKind::TOKENS) {
+            let path = folder.join(format!("{}.jsonl", kind.name()));
+            let text = String::from_utf8(crate::system::read(&path).expect(kind.name())).unwrap();
+            assert!(text.lines().count() >= 4, "{}: a few texts", path.display());
+            let mut different = BTreeSet::new();
+            for line in text.lines() {
+                let expected: Scored = serde_json::from_str(line).expect(line);
+                let score = serde_json::Value::from(kind.score(&expected.text));
+                assert_eq!(score, expected.score, "{}: {:?}", path.display(), expected.text);
+                different.insert(score.to_string());
+            }
+            assert!(different.len() > 2, "{}: texts that differ in score", path.display());
+        }
     }
 }

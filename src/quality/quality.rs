@@ -4,10 +4,37 @@ use std::cell::RefCell;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Raised by hand whenever the same text yields another score.
-pub(super) const VERSION: u32 = 1;
+use super::{BoundSpec, Ends, Key, Score, Scorer};
 
-/// The quality of a text in [0, 1]: a product of penalties.
+/// Keeps texts that read like prose.
+pub(super) struct Quality;
+
+impl Scorer for Quality {
+    fn name(&self) -> &'static str {
+        "quality"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn explain(&self) -> &'static str {
+        "keeps texts that read like prose"
+    }
+
+    fn bound(&self) -> BoundSpec {
+        BoundSpec::Fraction(Ends {
+            min: Some(Key { name: "min_score", about: "the score of prose, at least" }),
+            max: None,
+        })
+    }
+
+    fn score(&self, text: &str) -> Score {
+        Score::Fraction(quality(text))
+    }
+}
+
+/// Returns the quality of a text in [0, 1]: a product of penalties.
 ///
 /// Zero under 10 characters. From 1.0:
 ///

@@ -1,7 +1,34 @@
 //! How many tokens a text has: what `mix.unit: tokens` counts.
 
+use super::{BoundSpec, Ends, Score, Scorer};
+
 /// Raised by hand whenever the same text yields another count: also when [`ENCODING`] changes.
-pub(super) const VERSION: u32 = 1;
+const VERSION: u32 = 1;
+
+/// Counts tokens; no filter asks for them, mixtures do.
+pub(super) struct Tokens;
+
+impl Scorer for Tokens {
+    fn name(&self) -> &'static str {
+        "tokens"
+    }
+
+    fn version(&self) -> u32 {
+        VERSION
+    }
+
+    fn explain(&self) -> &'static str {
+        "counts tokens"
+    }
+
+    fn bound(&self) -> BoundSpec {
+        BoundSpec::Count(Ends { min: None, max: None })
+    }
+
+    fn score(&self, text: &str) -> Score {
+        Score::Count(tokens(text))
+    }
+}
 
 /// The crate that holds the vocabulary. Kept here so that another release of it changes this file's digest.
 #[cfg_attr(not(test), expect(dead_code, reason = "its place in this file is its use"))]

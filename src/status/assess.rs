@@ -27,7 +27,7 @@ use crate::{
     hash::Manifest,
     id::{ActionKey, EnvironmentId, FileHash},
     outputs::{FileMeta, OutputKind, Side},
-    quality::{self, ScoreKind},
+    quality,
     site::{Found, HubAccess, OutputFolder, RecipeText, Site, WorkspaceError, name_of},
     source::lock::LockFile,
     system,
@@ -190,7 +190,7 @@ pub(crate) fn environment(
     for (name, version) in versions {
         world.push(name, version);
     }
-    for kind in ScoreKind::ALL {
+    for kind in quality::SCORERS {
         world.push(kind.name(), quality::code_version(*kind));
     }
     Ok(EnvironmentId::new(world.digest()))

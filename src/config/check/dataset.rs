@@ -6,12 +6,12 @@ use super::{
     super::{
         ConverterWord,
         problem::{self, Fault},
-        recipe::{Dataset, DeduplicationMethod, Filter, Format},
-        tree::{Key, Node, Scalar, Value, quoted},
+        recipe::{Dataset, Format},
+        tree::{Key, Node, Value, quoted},
     },
-    CODE_QUALITY_KEYS, Checker, DATASET_KEYS, DEDUPLICATION_KEYS, LANGUAGE_KEYS, LENGTH_KEYS, QUALITY_KEYS,
+    Checker, DATASET_KEYS,
     read::Fields,
-    rules::{decimal, hub_id_of_url, is_hub_id, is_plain, language_meant, relative_path, revision_fault, suggest},
+    rules::{decimal, hub_id_of_url, is_hub_id, is_plain, relative_path, revision_fault, suggest},
 };
 use crate::row::SampleKind;
 
@@ -231,103 +231,5 @@ impl Checker<'_> {
             return None;
         }
         Some(text)
-    }
-
-    fn filters(&mut self, node: &Node<'_>) -> Option<Vec<Filter>> {
-        let Value::List(items) = &node.value else {
-            let hint = "begin each filter with `- type: …`".to_owned();
-            self.wrong_type(node, "filters", "a list", Some(hint));
-            return None;
-        };
-        // Each item is read before any is judged, so that all are reported.
-        let filters: Vec<Option<Filter>> = items.iter().map(|item| self.filter(item)).collect();
-        filters.into_iter().collect()
-    }
-
-    fn filter(&mut self, node: &Node<'_>) -> Option<Filter> {
-        if let Value::Scalar(Scalar::Text, text) = &node.value
-            && Filter::TYPES.contains(&text.as_ref())
-        {
-            self.wrong_type(node, "filters", "a list of mappings", Some(format!("write `{{ type: {text} }}`")));
-            return None;
-        }
-        let Some((_, type_node)) = node.entry("type").filter(|(_, node)| !node.is_null()) else {
-            // Without a type no key can be called unknown.
-            let all: Vec<&str> = match &node.value {
-                Value::Map(entries) => entries.iter().map(|(key, _)| key.name.as_ref()).collect(),
-                _ => vec!["type"],
-            };
-            let fields = self.fields(node, None, "a filter", &all)?;
-            self.required(&fields, "type", &format!("one of {}", super::rules::list_of(Filter::TYPES)));
-            return None;
-        };
-        let types: Vec<(&str, &str)> = Filter::TYPES.iter().map(|name| (*name, *name)).collect();
-        match self.word(type_node, "type", &types)? {
-            "length" => self.length(node),
-            "quality" => {
-                let fields = self.fields(node, None, "a `quality` filter", QUALITY_KEYS)?;
-                let min_score = self.score(&fields, "min_score")?;
-                Some(Filter::Quality { min_score })
-            }
-            "code_quality" => {
-                let fields = self.fields(node, None, "a `code_quality` filter", CODE_QUALITY_KEYS)?;
-                let min_code_ratio = self.score(&fields, "min_code_ratio")?;
-                Some(Filter::CodeQuality { min_code_ratio })
-            }
-            "language" => {
-                let fields = self.fields(node, None, "a `language` filter", LANGUAGE_KEYS)?;
-                let languages = self.required(&fields, "languages", "such as `languages: [en]`")?;
-                Some(Filter::Language { languages: self.names(languages, "languages", Self::language)? })
-            }
-            _ => {
-                let fields = self.fields(node, None, "a `deduplication` filter", DEDUPLICATION_KEYS)?;
-                let methods = [("exact", DeduplicationMethod::Exact)];
-                let method = self.or_default(&fields, "method", DeduplicationMethod::Exact, |this, node, key| {
-                    this.word(node, key, &methods)
-                })?;
-                Some(Filter::Deduplication { method })
-            }
-        }
-    }
-
-    fn length(&mut self, node: &Node<'_>) -> Option<Filter> {
-        let fields = self.fields(node, None, "a `length` filter", LENGTH_KEYS)?;
-        let min = self.optional(&fields, "min_length", |this, node, key| this.integer(node, key, 0));
-        let max = self.optional(&fields, "max_length", |this, node, key| this.integer(node, key, 0));
-        let type_span = node.entry("type").map_or(&node.span, |(_, node)| &node.span);
-        let (min, max) = (min?, max?);
-        match (min, max) {
-            (None, None) => {
-                let fault = Fault::new(problem::LENGTH_BOUNDS, type_span, "a `length` filter without a bound");
-                self.report(fault.label("keeps everything").hint("add `min_length`, `max_length` or both"));
-                None
-            }
-            (Some(low), Some(high)) if low > high => {
-                let message = format!("`min_length` {low} is above `max_length` {high}");
-                let span = fields.get("min_length").map_or(type_span, |node| &node.span);
-                let fault = Fault::new(problem::LENGTH_BOUNDS, span, message).label("keeps nothing");
-                self.report(fault.hint("exchange the two"));
-                None
-            }
-            _ => Some(Filter::Length { min, max }),
-        }
-    }
-
-    fn score(&mut self, fields: &Fields<'_, '_>, key: &str) -> Option<f64> {
-        let node = self.required(fields, key, &format!("such as `{key}: 0.2`"))?;
-        self.number_in(node, key, "from 0 to 1", |score| (0.0..=1.0).contains(&score))
-    }
-
-    fn language(&mut self, node: &Node<'_>, text: &str) -> Option<String> {
-        if isolang::Language::from_639_1(text).is_some() {
-            return Some(text.to_owned());
-        }
-        let hint = match language_meant(text) {
-            Some(code) => format!("did you mean `{code}`?"),
-            None => "two letters of ISO 639-1, such as `en`".to_owned(),
-        };
-        let message = format!("{} is not a language code", quoted(text));
-        self.report(Fault::new(problem::LANGUAGE, &node.span, message).label("unknown language").hint(hint));
-        None
     }
 }

@@ -1,27 +1,26 @@
 //! The one walk from a tree to a [`Recipe`]; it never stops at the first fault.
 
 mod dataset;
+mod filter;
 mod read;
 mod recipe;
 pub(super) mod rules;
 
+use std::borrow::Cow;
+
 use super::{Vocabulary, problem::Fault, recipe::Recipe, tree::Node};
+use crate::quality::{self, ScoreKind};
 
 pub(super) use recipe::PHASES;
 pub(super) use rules::language_codes;
 
-/// Keys by where they may stand, as messages name the place.
-pub(super) const PLACES: &[(&str, &[&str])] = &[
+/// The keys of the blocks of a recipe, by the words that messages have for the place.
+const BLOCKS: &[(&str, &[&str])] = &[
     ("the recipe", RECIPE_KEYS),
     ("`metadata`", METADATA_KEYS),
     ("a dataset", DATASET_KEYS),
     ("`validation`", VALIDATION_KEYS),
     ("`mix`", MIX_KEYS),
-    ("a `length` filter", LENGTH_KEYS),
-    ("a `quality` filter", QUALITY_KEYS),
-    ("a `code_quality` filter", CODE_QUALITY_KEYS),
-    ("a `language` filter", LANGUAGE_KEYS),
-    ("a `deduplication` filter", DEDUPLICATION_KEYS),
 ];
 
 const RECIPE_KEYS: &[&str] = &["metadata", "datasets", "validation", "mix", "max_rejects"];
@@ -43,11 +42,22 @@ const DATASET_KEYS: &[&str] = &[
 ];
 const VALIDATION_KEYS: &[&str] = &["ratio", "seed", "stratified", "method"];
 const MIX_KEYS: &[&str] = &["strategy", "total", "unit"];
-const LENGTH_KEYS: &[&str] = &["type", "min_length", "max_length"];
-const QUALITY_KEYS: &[&str] = &["type", "min_score"];
-const CODE_QUALITY_KEYS: &[&str] = &["type", "min_code_ratio"];
-const LANGUAGE_KEYS: &[&str] = &["type", "languages"];
-const DEDUPLICATION_KEYS: &[&str] = &["type", "method"];
+
+/// Lists the keys by where they may stand: in a block of the recipe or in a filter.
+pub(super) fn places() -> Vec<(Cow<'static, str>, Vec<&'static str>)> {
+    let blocks = BLOCKS.iter().map(|(place, keys)| ((*place).into(), keys.to_vec()));
+    blocks.chain(quality::filters().map(|scorer| (filter_place(scorer).into(), filter_keys(scorer)))).collect()
+}
+
+/// Names a filter in messages.
+fn filter_place(scorer: ScoreKind) -> String {
+    format!("a `{}` filter", scorer.name())
+}
+
+/// Lists the keys of a filter.
+fn filter_keys(scorer: ScoreKind) -> Vec<&'static str> {
+    ["type"].into_iter().chain(scorer.bound().keys()).collect()
+}
 
 /// Walks a tree: the recipe if all of it is sound, and every fault.
 ///

@@ -1,13 +1,13 @@
 //! Reads typed values off nodes and says what they should have been.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{borrow::Cow, collections::BTreeSet, ops::Range};
 
 use super::{
     super::{
         problem::{self, Fault},
         tree::{Key, Node, Scalar, Value, quoted},
     },
-    Checker, PLACES,
+    Checker, places,
     rules::{did_you_mean, list_of, suggest},
 };
 
@@ -16,8 +16,8 @@ pub(super) struct Fields<'n, 't> {
     entries: &'n [(Key<'t>, Node<'t>)],
     /// Where a missing key is reported.
     anchor: Range<usize>,
-    /// Which kind of mapping it is, in words.
-    place: &'static str,
+    /// The kind of mapping, in words.
+    place: Cow<'static, str>,
 }
 
 impl<'n, 't> Fields<'n, 't> {
@@ -37,9 +37,10 @@ impl Checker<'_> {
         &mut self,
         node: &'n Node<'t>,
         anchor: Option<&Key<'_>>,
-        place: &'static str,
+        place: impl Into<Cow<'static, str>>,
         known: &[&str],
     ) -> Option<Fields<'n, 't>> {
+        let place = place.into();
         let entries = match &node.value {
             Value::Map(entries) => entries,
             Value::Refused => return None,
@@ -58,7 +59,7 @@ impl Checker<'_> {
             }
         };
         for (key, _) in entries.iter().filter(|(key, _)| !known.contains(&key.name.as_ref())) {
-            self.unknown_key(key, place, known);
+            self.unknown_key(key, &place, known);
         }
         let first = entries.first().map_or(&node.span, |(key, _)| &key.span);
         Some(Fields { entries, anchor: anchor.map_or(first, |key| &key.span).clone(), place })
@@ -66,11 +67,12 @@ impl Checker<'_> {
 
     fn unknown_key(&mut self, key: &Key<'_>, place: &str, known: &[&str]) {
         let name = key.name.as_ref();
-        let others = PLACES.iter().filter(|(home, _)| *home != place);
         let elsewhere = || {
-            let exact = others.clone().find(|(_, keys)| keys.contains(&name)).map(|(home, _)| (name, *home));
+            let mut others = places();
+            others.retain(|(home, _)| *home != place);
+            let exact = others.iter().find(|(_, keys)| keys.contains(&name)).map(|(home, _)| (name, home));
             let (meant, home) =
-                exact.or_else(|| others.clone().find_map(|(home, keys)| Some((did_you_mean(name, keys)?, *home))))?;
+                exact.or_else(|| others.iter().find_map(|(home, keys)| Some((did_you_mean(name, keys)?, home))))?;
             Some(format!("`{meant}` belongs to {home}"))
         };
         let hint = did_you_mean(name, known)

@@ -369,7 +369,7 @@ pub(in crate::config) fn good() -> Vec<(&'static str, String, Claim)> {
             dataset(
                 "filters:\n- {type: length, max_length: 9}\n- {type: quality, min_score: 1}\n- {type: code_quality, min_code_ratio: 0.0}\n- {type: language, languages: [en, no]}\n- {type: deduplication}",
             ),
-            |r| r.datasets[0].filters.iter().map(Filter::type_name).eq(Filter::TYPES.iter().copied()),
+            |r| r.datasets[0].filters.iter().map(|filter| filter.scorer).eq(crate::quality::filters()),
         ),
         ("rejects in percent", root("max_rejects: 1%"), |r| r.max_rejects == Some(MaxRejects::Share(0.01))),
         ("rejects in parts of a percent", root("max_rejects: 33.3%"), |r| {

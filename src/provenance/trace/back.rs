@@ -18,13 +18,13 @@ use super::{
 };
 use crate::{
     artifact::{Access, RunId},
-    config::{Filter, SplitMethod},
+    config::SplitMethod,
     decode::Encoding,
     driver::{QuarantinePlace, quarantine_line},
     failure::{Failure, FailureKind},
     mix::arrange::{order_key, split_rank, split_threshold},
     outputs::{OutputKind, Side},
-    quality::{Language, ScoreColumn},
+    quality::{Filter, ScoreColumn},
     row::Reason,
     samples::SampleIndex,
     site::{Site, WorkspaceError},
@@ -340,19 +340,12 @@ fn reject_origin(located: &Located, at: &RejectAt, sources: &Sources<'_>) -> Res
 
 /// What a sample scored with a filter, and what was asked.
 pub(crate) fn passed(filter: &Filter, scores: &ScoreColumn, sample: usize, field: &str) -> Passed {
-    let score = match scores {
-        ScoreColumn::Length(lengths) => lengths[sample].into(),
-        ScoreColumn::Quality(scores) | ScoreColumn::CodeQuality(scores) => scores[sample].into(),
-        ScoreColumn::Language(found) => {
-            let language = Language::from_bytes(found[sample]);
-            language.as_ref().and_then(Language::code).unwrap_or("unknown").into()
-        }
-        ScoreColumn::Exact(hashes) => format!("{:032x}", hashes[sample]).into(),
-        ScoreColumn::Tokens(tokens) => tokens[sample].into(),
-    };
-    let words = filter.to_string();
-    let bound = words.strip_prefix(filter.type_name()).unwrap_or(&words).trim_start().to_owned();
-    Passed { filter: filter.type_name().to_owned(), field: field.to_owned(), score, bound }
+    Passed {
+        filter: filter.type_name().to_owned(),
+        field: field.to_owned(),
+        score: scores.score(sample).into(),
+        bound: filter.bound.to_string(),
+    }
 }
 
 fn split(lineage: &Lineage, side: Side, prompt_hash: u64) -> Split {

@@ -272,6 +272,7 @@ fn filtered(lineage: &Lineage, source: usize, chunk: usize, sample: usize) -> Re
         })
         .collect();
     let stopped = stopped_by(&views, &made.filters, sample)
+        .map_err(|error| lineage.lost(error))?
         .ok_or_else(|| lineage.lost("a sample passes all filters and was not kept"))?;
     let twin = stopped.twin.map(|(chunk, sample)| {
         let place = SourcePlace::new(made, &made.chunks[chunk], loaded[chunk].0.row[sample]);

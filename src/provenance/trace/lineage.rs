@@ -12,7 +12,7 @@ use crate::{
     mix::Selection,
     outputs::Side,
     provenance::manifest::BuildManifest,
-    quality::ScoreColumn,
+    quality::{Filter, ScoreColumn},
     row,
     samples::SampleIndex,
     site::WorkspaceError,
@@ -111,16 +111,17 @@ impl Lineage {
 
     /// The scores of a chunk, one column a filter.
     pub(crate) fn scores(&self, source: usize, chunk: usize) -> Lost<Vec<ScoreColumn>> {
-        let made = &self.manifest.sources[source].chunks[chunk];
-        let column = |digest| {
-            let column = ScoreColumn::decode(&self.blob(digest)?).map_err(|error| self.lost(error))?;
+        let of_source = &self.manifest.sources[source];
+        let made = &of_source.chunks[chunk];
+        let column = |(filter, digest): (&Filter, &BlobId)| {
+            let column = ScoreColumn::decode(filter.scorer, &self.blob(digest)?).map_err(|error| self.lost(error))?;
             if column.len() == made.samples as usize {
                 Ok(column)
             } else {
                 Err(self.lost("scores do not match samples"))
             }
         };
-        made.scores.iter().map(column).collect()
+        of_source.filters.iter().zip(&made.scores).map(column).collect()
     }
 
     /// The rejects of a chunk in full.

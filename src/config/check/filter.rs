@@ -1,0 +1,128 @@
+//! The entries of `filters`, by what each scorer declares of its keys.
+
+use std::fmt::Display;
+
+use super::{
+    super::{
+        problem::{self, Fault},
+        tree::{Node, Scalar, Value, quoted},
+    },
+    Checker, filter_keys, filter_place,
+    read::Fields,
+    rules::{language_meant, list_of},
+};
+use crate::quality::{self, Bound, BoundSpec, Ends, Filter, ScoreKind};
+
+impl Checker<'_> {
+    pub(super) fn filters(&mut self, node: &Node<'_>) -> Option<Vec<Filter>> {
+        let Value::List(items) = &node.value else {
+            let hint = "begin each filter with `- type: …`".to_owned();
+            self.wrong_type(node, "filters", "a list", Some(hint));
+            return None;
+        };
+        // Each item is read before any is judged, so that all are reported.
+        let filters: Vec<Option<Filter>> = items.iter().map(|item| self.filter(item)).collect();
+        filters.into_iter().collect()
+    }
+
+    fn filter(&mut self, node: &Node<'_>) -> Option<Filter> {
+        let types: Vec<(&str, ScoreKind)> = quality::filters().map(|scorer| (scorer.name(), scorer)).collect();
+        if let Value::Scalar(Scalar::Text, text) = &node.value
+            && types.iter().any(|(name, _)| name == text)
+        {
+            self.wrong_type(node, "filters", "a list of mappings", Some(format!("write `{{ type: {text} }}`")));
+            return None;
+        }
+        let Some((_, type_node)) = node.entry("type").filter(|(_, node)| !node.is_null()) else {
+            // Without a type no key can be called unknown.
+            let all: Vec<&str> = match &node.value {
+                Value::Map(entries) => entries.iter().map(|(key, _)| key.name.as_ref()).collect(),
+                _ => vec!["type"],
+            };
+            let fields = self.fields(node, None, "a filter", &all)?;
+            let names: Vec<&str> = types.iter().map(|(name, _)| *name).collect();
+            self.required(&fields, "type", &format!("one of {}", list_of(&names)));
+            return None;
+        };
+        let scorer = self.word(type_node, "type", &types)?;
+        let fields = self.fields(node, None, filter_place(scorer), &filter_keys(scorer))?;
+        let bound = match scorer.bound() {
+            BoundSpec::Count(ends) => {
+                let (min, max) =
+                    self.ends(&fields, type_node, scorer, ends, "20", |this, node, key| this.integer(node, key, 0))?;
+                Bound::Count { min, max }
+            }
+            BoundSpec::Fraction(ends) => {
+                let (min, max) = self.ends(&fields, type_node, scorer, ends, "0.2", |this, node, key| {
+                    this.number_in(node, key, "from 0 to 1", |score| (0.0..=1.0).contains(&score))
+                })?;
+                Bound::Fraction { min, max }
+            }
+            BoundSpec::Language(key) => {
+                let languages = self.required(&fields, key.name, &format!("such as `{}: [en]`", key.name))?;
+                Bound::Language(self.names(languages, key.name, Self::language)?)
+            }
+            BoundSpec::Identity(key, methods) => {
+                let words: Vec<(&str, &str)> = methods.iter().map(|word| (*word, *word)).collect();
+                let method =
+                    self.or_default(&fields, key.name, methods[0], |this, node, key| this.word(node, key, &words))?;
+                Bound::Identity(method.to_owned())
+            }
+        };
+        Some(Filter { scorer, bound })
+    }
+
+    /// Reads the least and the greatest score that pass: the one there is a key for, or one of two at least.
+    fn ends<T: Copy + Display + PartialOrd>(
+        &mut self,
+        fields: &Fields<'_, '_>,
+        type_node: &Node<'_>,
+        scorer: ScoreKind,
+        ends: Ends,
+        example: &str,
+        mut read: impl FnMut(&mut Self, &Node<'_>, &str) -> Option<T>,
+    ) -> Option<(Option<T>, Option<T>)> {
+        let (Some(low), Some(high)) = (ends.min, ends.max) else {
+            let mut end = |key: Option<quality::Key>| match key {
+                None => Some(None),
+                Some(key) => {
+                    let node = self.required(fields, key.name, &format!("such as `{}: {example}`", key.name))?;
+                    read(self, node, key.name).map(Some)
+                }
+            };
+            return Some((end(ends.min)?, end(ends.max)?));
+        };
+        let min = self.optional(fields, low.name, &mut read);
+        let max = self.optional(fields, high.name, &mut read);
+        let (min, max) = (min?, max?);
+        match (min, max) {
+            (None, None) => {
+                let message = format!("a `{}` filter without a bound", scorer.name());
+                let fault = Fault::new(problem::BOUNDS, &type_node.span, message).label("keeps everything");
+                self.report(fault.hint(format!("add `{}`, `{}` or both", low.name, high.name)));
+                None
+            }
+            (Some(least), Some(greatest)) if least > greatest => {
+                let message = format!("`{}` {least} is above `{}` {greatest}", low.name, high.name);
+                let span = fields.get(low.name).map_or(&type_node.span, |node| &node.span);
+                let fault = Fault::new(problem::BOUNDS, span, message).label("keeps nothing");
+                self.report(fault.hint("exchange the two"));
+                None
+            }
+            _ => Some((min, max)),
+        }
+    }
+
+    fn language(&mut self, node: &Node<'_>, text: &str) -> Option<String> {
+        if isolang::Language::from_639_1(text).is_some() {
+            return Some(text.to_owned());
+        }
+        let hint = match language_meant(text) {
+            Some(code) => format!("did you mean `{code}`?"),
+            None => "two letters of ISO 639-1, such as `en`".to_owned(),
+        };
+        let message = format!("{} is not a language code", quoted(text));
+        self.report(Fault::new(problem::LANGUAGE, &node.span, message).label("unknown language").hint(hint));
+        None
+    }
+}

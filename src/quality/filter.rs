@@ -1,0 +1,218 @@
+//! Filters of a recipe: what a scorer lets recipes ask of its scores, what one recipe asks, and the comparison.
+
+use std::{collections::HashSet, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ScoreKind,
+    column::{ColumnError, ScoreColumn, Scores},
+};
+
+/// What a scorer lets recipes ask of its scores, and by which keys. The variant also says what its scores are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BoundSpec {
+    /// Scores are whole numbers. Without a key no filter asks for them.
+    Count(Ends),
+    /// Scores are numbers from 0 to 1.
+    Fraction(Ends),
+    /// Scores are languages; the key lists those that pass.
+    Language(Key),
+    /// Scores are identities, and only the first row of each passes; the key names how texts are compared.
+    Identity(Key, &'static [&'static str]),
+}
+
+/// The keys for the least and the greatest score that pass, both inclusive.
+///
+/// A recipe must give the key if there is only one, and at least one of the two otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// The key for the least score that passes.
+    pub min: Option<Key>,
+    /// The key for the greatest score that passes.
+    pub max: Option<Key>,
+}
+
+/// A key of a filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The name in recipes.
+    pub name: &'static str,
+    /// The meaning, in a few words for the schema.
+    pub about: &'static str,
+}
+
+impl BoundSpec {
+    /// Returns the names of the keys in the order of the documentation; none if no filter asks for the score.
+    pub fn keys(&self) -> impl Iterator<Item = &'static str> {
+        let keys = match *self {
+            Self::Count(Ends { min, max }) | Self::Fraction(Ends { min, max }) => [min, max],
+            Self::Language(key) | Self::Identity(key, _) => [Some(key), None],
+        };
+        keys.into_iter().flatten().map(|key| key.name)
+    }
+}
+
+/// A filter of a dataset: what is measured, and which scores pass.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Filter {
+    /// The scorer, whose name is the filter's `type`.
+    pub scorer: ScoreKind,
+    /// The scores that pass.
+    pub bound: Bound,
+}
+
+/// The scores that a filter lets pass. Ends are inclusive.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Bound {
+    /// Whole numbers between these.
+    Count {
+        /// The least that passes.
+        min: Option<u64>,
+        /// The greatest that passes.
+        max: Option<u64>,
+    },
+    /// Numbers between these, which are from 0 to 1.
+    Fraction {
+        /// The least that passes.
+        min: Option<f64>,
+        /// The greatest that passes.
+        max: Option<f64>,
+    },
+    /// These languages, by their ISO 639-1 codes.
+    Language(Vec<String>),
+    /// The first row with each identity, texts being compared by this method.
+    Identity(String),
+}
+
+impl Filter {
+    /// Returns the `type` that recipes use.
+    pub fn type_name(&self) -> &'static str {
+        self.scorer.name()
+    }
+
+    /// Whether what passes depends on the rows before.
+    pub fn remembers(&self) -> bool {
+        matches!(self.bound, Bound::Identity(_))
+    }
+
+    /// Pairs the bound with the scores it is held against, which must be those of this filter's scorer.
+    pub fn compare<'a>(&'a self, column: &'a ScoreColumn) -> Result<Comparison<'a>, ColumnError> {
+        match (&self.bound, column.scores()) {
+            (Bound::Count { min, max }, Scores::Count(scores)) => Ok(Comparison::Count(scores, *min, *max)),
+            (Bound::Fraction { min, max }, Scores::Fraction(scores)) => Ok(Comparison::Fraction(scores, *min, *max)),
+            (Bound::Language(languages), Scores::Language(scores)) => Ok(Comparison::Language(scores, languages)),
+            (Bound::Identity(_), Scores::Identity(scores)) => Ok(Comparison::Identity(scores)),
+            (_, scores) => Err(ColumnError::Scale(scores.scale())),
+        }
+    }
+}
+
+/// A filter's bound beside the scores of a chunk.
+#[derive(Clone, Copy, Debug)]
+pub enum Comparison<'a> {
+    /// See [`Bound::Count`].
+    Count(&'a [u32], Option<u64>, Option<u64>),
+    /// See [`Bound::Fraction`].
+    Fraction(&'a [f64], Option<f64>, Option<f64>),
+    /// See [`Bound::Language`].
+    Language(&'a [[u8; 2]], &'a [String]),
+    /// See [`Bound::Identity`].
+    Identity(&'a [u128]),
+}
+
+impl Comparison<'_> {
+    /// Returns whether a sample passes; `seen` holds the identities of the samples that passed before it.
+    pub fn passes(&self, sample: usize, seen: &mut HashSet<u128>) -> bool {
+        match *self {
+            Self::Count(scores, min, max) => is_between(u64::from(scores[sample]), min, max),
+            Self::Fraction(scores, min, max) => is_between(scores[sample], min, max),
+            Self::Language(scores, languages) => languages.iter().any(|language| language.as_bytes() == scores[sample]),
+            Self::Identity(scores) => seen.insert(scores[sample]),
+        }
+    }
+
+    /// Returns what other samples are compared with this one by, where the filter compares samples.
+    pub fn identity(&self, sample: usize) -> Option<u128> {
+        match *self {
+            Self::Identity(scores) => Some(scores[sample]),
+            _ => None,
+        }
+    }
+}
+
+fn is_between<T: PartialOrd>(score: T, min: Option<T>, max: Option<T>) -> bool {
+    min.is_none_or(|min| score >= min) && max.is_none_or(|max| score <= max)
+}
+
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.type_name(), self.bound)
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count { min, max } => ends(f, min.as_ref(), max.as_ref()),
+            Self::Fraction { min, max } => ends(f, min.as_ref(), max.as_ref()),
+            Self::Language(languages) => f.write_str(&languages.join(", ")),
+            Self::Identity(method) => f.write_str(method),
+        }
+    }
+}
+
+/// Writes `min 0.2 max 1.0`. `Debug` writes the shortest decimal that reads back as the same number, and `1.0` for one.
+fn ends<T: fmt::Debug>(f: &mut fmt::Formatter<'_>, min: Option<T>, max: Option<T>) -> fmt::Result {
+    let given = [("min", min), ("max", max)];
+    let mut given = given.iter().filter_map(|(word, end)| Some((word, end.as_ref()?)));
+    if let Some((word, end)) = given.next() {
+        write!(f, "{word} {end:?}")?;
+    }
+    given.try_for_each(|(word, end)| write!(f, " {word} {end:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(name: &str, bound: Bound) -> Filter {
+        Filter { scorer: super::super::by_name(name).unwrap(), bound }
+    }
+
+    #[test]
+    fn ends_are_inclusive_and_may_be_open() {
+        let passing = |bound, scores: &[u32]| -> Vec<u32> {
+            let column = ScoreColumn::of_counts(super::super::by_name("length").unwrap(), scores.to_vec());
+            let filter = filter("length", bound);
+            let comparison = filter.compare(&column).unwrap();
+            (0..scores.len()).filter(|at| comparison.passes(*at, &mut HashSet::new())).map(|at| scores[at]).collect()
+        };
+        let scores = [2, 3, 5, 6];
+        assert_eq!(passing(Bound::Count { min: Some(3), max: Some(5) }, &scores), [3, 5]);
+        assert_eq!(passing(Bound::Count { min: Some(3), max: None }, &scores), [3, 5, 6]);
+        assert_eq!(passing(Bound::Count { min: None, max: Some(5) }, &scores), [2, 3, 5]);
+    }
+
+    #[test]
+    fn scores_of_another_scale_are_an_error() {
+        let column = ScoreColumn::of_counts(super::super::by_name("length").unwrap(), vec![1]);
+        let quality = filter("quality", Bound::Fraction { min: Some(0.5), max: None });
+        assert!(matches!(quality.compare(&column), Err(ColumnError::Scale(_))));
+    }
+
+    #[test]
+    fn filters_are_said_in_words() {
+        let said = [
+            filter("length", Bound::Count { min: Some(20), max: Some(30) }),
+            filter("length", Bound::Count { min: None, max: Some(30) }),
+            filter("quality", Bound::Fraction { min: Some(1.0), max: None }),
+            filter("language", Bound::Language(vec!["en".into(), "de".into()])),
+            filter("deduplication", Bound::Identity("exact".into())),
+        ];
+        let said = said.map(|filter| filter.to_string());
+        let expected =
+            ["length min 20 max 30", "length max 30", "quality min 1.0", "language en, de", "deduplication exact"];
+        assert_eq!(said, expected);
+    }
+}
