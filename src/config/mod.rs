@@ -71,7 +71,7 @@ pub fn load(path: &str, text: &[u8], vocabulary: &Vocabulary) -> Result<Recipe, 
     let stem = file_stem(path);
     let misnamed = stem_fault(stem).map(|what| {
         Fault::of_file(problem::FILE_NAME, format!("the file name {} {what}", tree::quoted(stem)))
-            .hint("outputs are named after it: rename it to letters, digits, `.`, `_` and `-`")
+            .hint("output files are named after it: use letters, digits, `.`, `_` and `-`")
     });
     let mut faults: Vec<Fault> = misnamed.into_iter().collect();
     match read(text, vocabulary) {
@@ -107,9 +107,9 @@ pub fn check_collisions(recipes: &[(&str, &Recipe, &[u8])]) -> Vec<Problem> {
 /// The problem of a recipe that would write the outputs of the one at `other`.
 pub fn collision(path: &str, recipe: &Recipe, text: &[u8], other: &str) -> Problem {
     let name = recipe.outputs(path).name(OutputKind::Rows(Side::Train));
-    let fault = Fault::of_file(problem::COLLISION, format!("`{other}` writes `{name}` too"));
+    let fault = Fault::of_file(problem::COLLISION, format!("`{other}` also writes `{name}`"));
     let fault = Fault { span: leaves::value_span(text, "metadata.phase"), ..fault };
-    let fault = fault.label("phase and file name make the outputs' name");
+    let fault = fault.label("outputs are named after the phase and the file");
     fault.hint("rename one of the two files, or change its phase").locate(path, text)
 }
 
@@ -149,8 +149,10 @@ fn read(text: &[u8], vocabulary: &Vocabulary) -> Result<Recipe, Vec<Fault>> {
 /// Returns the text without its byte order mark, and how many bytes that mark took.
 fn plain_text(text: &[u8]) -> Result<(&str, usize), Fault> {
     if text.len() > MAX_BYTES {
-        let message = format!("the file has {} bytes, a recipe at most {MAX_BYTES}", text.len());
-        return Err(Fault::of_file(problem::TOO_LARGE, message).hint("is it a recipe? data belongs elsewhere"));
+        let message = format!("the file has {} bytes; recipes may have up to {MAX_BYTES}", text.len());
+        return Err(
+            Fault::of_file(problem::TOO_LARGE, message).hint("is this a recipe? data goes into a file of its own")
+        );
     }
     match std::str::from_utf8(text) {
         Ok(text) => Ok(text.strip_prefix('\u{feff}').map_or((text, 0), |rest| (rest, '\u{feff}'.len_utf8()))),

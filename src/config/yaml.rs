@@ -113,7 +113,7 @@ fn ambiguous_character(text: &str) -> Option<Fault> {
     }
     let (at, found) =
         text.char_indices().find(|(_, c)| matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}'))?;
-    let message = format!("the invisible character U+{:04X}, which parsers of YAML read differently", u32::from(found));
+    let message = format!("invisible character U+{:04X}, which YAML parsers read differently", u32::from(found));
     let fault = Fault::new(problem::BAD_CHARACTER, &(at..at + found.len_utf8()), message);
     Some(fault.hint(r"remove it, or write it as `\u…` between double quotes"))
 }
@@ -169,7 +169,7 @@ impl<'t> Builder<'t> {
                 Event::DocumentStart(_) if root.is_some() => {
                     self.faults.push(
                         Fault::new(problem::MANY_DOCUMENTS, &span, "more than one YAML document in the file")
-                            .label("the second begins here")
+                            .label("the second starts here")
                             .hint("put each recipe into a file of its own"),
                     );
                     break;
@@ -192,11 +192,11 @@ impl<'t> Builder<'t> {
         };
         if anchor > 0 {
             let place = self.property_before(&span, '&');
-            self.refuse(problem::ALIAS, &place, "an anchor, which recipes do not use", "write the value out");
+            self.refuse(problem::ALIAS, &place, "anchors are not supported in recipes", "write the value out");
         }
         if tag.is_some() {
             let place = self.property_before(&span, '!');
-            self.refuse(problem::TAG, &place, "a YAML tag, which recipes do not use", "remove it");
+            self.refuse(problem::TAG, &place, "tags are not supported in recipes", "remove it");
         }
         if depth > MAX_DEPTH {
             self.faults.push(Fault::new(problem::TOO_DEEP, &span, "nested too deeply for a recipe"));
@@ -211,7 +211,7 @@ impl<'t> Builder<'t> {
             Event::SequenceStart(..) => self.list(depth)?,
             Event::MappingStart(..) => self.map(depth)?,
             Event::Alias(_) => {
-                self.refuse(problem::ALIAS, &span, "an alias, which recipes do not use", "write the value out");
+                self.refuse(problem::ALIAS, &span, "aliases are not supported in recipes", "write the value out");
                 Value::Refused
             }
             _ => Value::Refused,
@@ -243,14 +243,18 @@ impl<'t> Builder<'t> {
             let node = self.node(event, span, depth + 1)?;
             let Value::Scalar(_, name) = key.value else {
                 if key.value != Value::Refused {
-                    self.faults.push(Fault::new(problem::WRONG_TYPE, &key.span, "a list or a mapping as a key"));
+                    self.faults.push(Fault::new(
+                        problem::WRONG_TYPE,
+                        &key.span,
+                        "a key must be text, not a list or a mapping",
+                    ));
                 }
                 continue;
             };
             if !seen.insert(name.clone()) {
                 self.faults.push(
                     Fault::new(problem::DUPLICATE_KEY, &key.span, format!("duplicate key {}", quoted(&name)))
-                        .label("stands above already")
+                        .label("already defined above")
                         .hint("keep one of the two"),
                 );
             } else if entries.len() < MAX_KEYS {
@@ -308,17 +312,17 @@ fn syntax_fault(text: &str, index: &Index, error: &ScanError) -> Fault {
     let hint = if tab.is_some() {
         Some("indent with spaces: YAML does not allow tabs")
     } else if info.contains("mapping values are not allowed") {
-        Some("is the line above indented alike? a value that contains `: ` must be quoted")
+        Some("is the line above indented the same way? a value that contains `: ` must be quoted")
     } else if info.contains("quoted scalar") || info.contains("quote") {
-        Some("is a quote left open?")
+        Some("is a closing quote missing?")
     } else if line.trim_start().starts_with(['%', '@', '`']) || info.contains("cannot start any token") {
-        Some("quote a value that begins with a special character")
-    } else if info.contains("indentation in flow") {
-        Some("indent what stands between brackets further than the key before them")
+        Some("quote a value that starts with a special character")
+    } else if info.contains("invalid indentation") {
+        Some("indent lines between brackets further than the key before the brackets")
     } else if info.contains("flow") || info.contains("',' or") {
         Some("is a bracket or a comma missing?")
     } else if info.contains("expected") && info.contains("key") {
-        Some("do the keys of this block begin in one column?")
+        Some("do all keys of this block start in the same column?")
     } else {
         None
     };

@@ -30,15 +30,18 @@ impl Checker<'_> {
     pub(super) fn dataset(&mut self, node: &Node<'_>, count: usize, kind: Option<SampleKind>) -> Entry {
         let mut entry = Entry { name: None, ratio: None, dataset: None };
         let Some(fields) = self.fields(node, None, "a dataset", DATASET_KEYS) else { return entry };
-        let named = self.required(&fields, "name", "it is the `source` of every row, such as `name: alpaca`");
+        let named = self.required(&fields, "name", "add `name: alpaca`: rows carry it as their `source`");
         entry.name = named.and_then(|node| Some((self.name(node, "name")?.to_owned(), node.span.clone())));
         entry.ratio = self.mix_ratio(&fields, node, count);
         let owned = |this: &mut Self, node: &Node<'_>, key: &str| this.name(node, key).map(str::to_owned);
 
         let format = self
             .or_default(&fields, "format", Format::Huggingface, |this, node, key| this.word(node, key, Format::ALL));
-        let source =
-            self.required(&fields, "source", "a Hub id such as `tatsu-lab/alpaca`, or a path with its `format`");
+        let source = self.required(
+            &fields,
+            "source",
+            "add a Hub id such as `source: tatsu-lab/alpaca`, or a path and its `format`",
+        );
         let source = source.and_then(|node| self.source(node, format));
         let splits = self.or_default(&fields, "splits", vec!["train".to_owned()], |this, node, key| {
             this.names(node, key, Self::split)
@@ -84,7 +87,7 @@ impl Checker<'_> {
                 self.required(
                     fields,
                     "mix_ratio",
-                    &format!("shares sum to 1.0; equal ones would be `mix_ratio: {equal}`"),
+                    &format!("shares must sum to 1.0; equal shares would be `mix_ratio: {equal}`"),
                 )?
             }
             Some(written) => written,
@@ -114,8 +117,11 @@ impl Checker<'_> {
         match relative_path(text) {
             Ok(path) => Some(path.to_owned()),
             Err(what) => {
-                let message = format!("source {} {what}", quoted(text));
-                let hint = "write a path inside the workspace, with `/`; a link there may lead elsewhere";
+                let message = format!("source {} {what}; it must be a path inside the workspace", quoted(text));
+                let hint = match linkable(text) {
+                    Some(name) => format!("link to the data from the workspace: `ln -s {text} {name}`"),
+                    None => "write a relative path, with `/` between its parts".to_owned(),
+                };
                 self.report(Fault::new(problem::SOURCE, &node.span, message).label(what).hint(hint));
                 None
             }
@@ -133,8 +139,8 @@ impl Checker<'_> {
         } else {
             "letters, digits, `.`, `_` and `-`"
         };
-        let message = format!("split {} is not a split's name", quoted(text));
-        self.report(Fault::new(problem::SPLIT, &node.span, message).label("malformed").hint(hint));
+        let message = format!("invalid split name {}", quoted(text));
+        self.report(Fault::new(problem::SPLIT, &node.span, message).label("invalid").hint(hint));
         None
     }
 
@@ -170,14 +176,17 @@ impl Checker<'_> {
             self.vocabulary.converters.iter().filter(fits).map(|word| word.name.as_str()).collect();
         let known: Vec<&str> = self.vocabulary.converters.iter().map(|word| word.name.as_str()).collect();
         let Some(word) = self.vocabulary.converters.iter().find(|word| word.name == text) else {
-            let hint = if known.is_empty() { "no converter is registered".to_owned() } else { suggest(text, &known) };
+            let hint = if known.is_empty() { "there are no converters".to_owned() } else { suggest(text, &known) };
             let message = format!("unknown converter {}", quoted(text));
             self.report(Fault::new(problem::CONVERTER, &node.span, message).label("unknown").hint(hint));
             return None;
         };
         if let Some(kind) = kind.filter(|kind| *kind != word.kind) {
-            let message =
-                format!("converter `{text}` makes {} samples, the phase trains on {}", word.kind.name(), kind.name());
+            let message = format!(
+                "converter `{text}` makes {} samples, but the phase needs {} samples",
+                word.kind.name(),
+                kind.name()
+            );
             let hint = if fitting.is_empty() {
                 format!("no converter makes {} samples", kind.name())
             } else {
@@ -209,7 +218,7 @@ impl Checker<'_> {
 
     fn option<'n>(&mut self, key: &Key<'_>, value: &'n Node<'_>, word: Option<&ConverterWord>) -> Option<&'n str> {
         if !is_plain(&key.name) {
-            let message = format!("option {} is not an option's name", quoted(&key.name));
+            let message = format!("invalid option name {}", quoted(&key.name));
             let fault = Fault::new(problem::BAD_CHARACTER, &key.span, message);
             self.report(fault.hint("letters, digits, `.`, `_` and `-`"));
             return None;
@@ -218,7 +227,8 @@ impl Checker<'_> {
         let Some(word) = word else { return Some(text) };
         let Some((_, values)) = word.options.iter().find(|(name, _)| *name == key.name) else {
             let known: Vec<&str> = word.options.iter().map(|(name, _)| name.as_str()).collect();
-            let hint = if known.is_empty() { "it has no options".to_owned() } else { suggest(&key.name, &known) };
+            let hint =
+                if known.is_empty() { "this converter has no options".to_owned() } else { suggest(&key.name, &known) };
             let message = format!("converter `{}` has no option {}", word.name, quoted(&key.name));
             self.report(Fault::new(problem::CONVERTER_OPTION, &key.span, message).label("unknown option").hint(hint));
             return None;
@@ -232,4 +242,12 @@ impl Checker<'_> {
         }
         Some(text)
     }
+}
+
+/// Returns the name that a link in the workspace could have to data outside it; `None` if `text` is no such place.
+fn linkable(text: &str) -> Option<&str> {
+    let is_outside = text.starts_with("../") || text.starts_with('/') || text.starts_with("~/");
+    let is_typed_as_is = |c: char| c.is_ascii_alphanumeric() || "._-/~".contains(c);
+    let name = text.trim_end_matches('/').rsplit('/').next()?;
+    (is_outside && text.chars().all(is_typed_as_is) && is_plain(name) && name != "..").then_some(name)
 }

@@ -97,16 +97,16 @@ impl Checker<'_> {
         let (min, max) = (min?, max?);
         match (min, max) {
             (None, None) => {
-                let message = format!("a `{}` filter without a bound", scorer.name());
-                let fault = Fault::new(problem::BOUNDS, &type_node.span, message).label("keeps everything");
+                let message = format!("no minimum or maximum for the `{}` filter", scorer.name());
+                let fault = Fault::new(problem::BOUNDS, &type_node.span, message).label("no minimum or maximum");
                 self.report(fault.hint(format!("add `{}`, `{}` or both", low.name, high.name)));
                 None
             }
             (Some(least), Some(greatest)) if least > greatest => {
-                let message = format!("`{}` {least} is above `{}` {greatest}", low.name, high.name);
+                let message = format!("`{}` ({least}) is greater than `{}` ({greatest})", low.name, high.name);
                 let span = fields.get(low.name).map_or(&type_node.span, |node| &node.span);
-                let fault = Fault::new(problem::BOUNDS, span, message).label("keeps nothing");
-                self.report(fault.hint("exchange the two"));
+                let fault = Fault::new(problem::BOUNDS, span, message).label("no score can pass");
+                self.report(fault.hint("swap the two"));
                 None
             }
             _ => Some((min, max)),

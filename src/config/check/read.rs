@@ -129,13 +129,11 @@ impl Checker<'_> {
     pub(super) fn name<'n>(&mut self, node: &'n Node<'_>, key: &str) -> Option<&'n str> {
         let text = self.text(node, key)?;
         if text.trim().is_empty() {
-            self.report(
-                Fault::new(problem::EMPTY_VALUE, &node.span, format!("`{key}` is empty")).label("says nothing"),
-            );
+            self.report(Fault::new(problem::EMPTY_VALUE, &node.span, format!("`{key}` is empty")).label("empty"));
             return None;
         }
         if let Some(control) = text.chars().find(|c| c.is_control()) {
-            let message = format!("`{key}` holds the control character `{}`", control.escape_default());
+            let message = format!("`{key}` contains the control character `{}`", control.escape_default());
             self.report(Fault::new(problem::BAD_CHARACTER, &node.span, message).hint("remove it"));
             return None;
         }
@@ -196,7 +194,7 @@ impl Checker<'_> {
                 } else if let Some(percent) = text.strip_suffix('%').and_then(|n| n.trim().parse::<f64>().ok()) {
                     Some(format!("write {text} as `{}`", super::rules::decimal(percent / 100.0)))
                 } else if text.contains(',') {
-                    Some("the decimal sign is a point".to_owned())
+                    Some("use a decimal point".to_owned())
                 } else {
                     None
                 };
@@ -276,7 +274,7 @@ impl Checker<'_> {
         let items = match &node.value {
             Value::List(items) if items.is_empty() => {
                 let fault = Fault::new(problem::EMPTY_VALUE, &node.span, format!("`{key}` is an empty list"));
-                self.report(fault.label("names nothing").hint("name at least one"));
+                self.report(fault.label("empty").hint("list at least one"));
                 return None;
             }
             Value::List(items) => items.as_slice(),
@@ -295,9 +293,9 @@ impl Checker<'_> {
                 continue;
             };
             if !seen.insert(name.clone()) {
-                let message = format!("`{key}` names {} twice", quoted(&name));
+                let message = format!("`{key}` lists {} twice", quoted(&name));
                 self.report(
-                    Fault::new(problem::DUPLICATE_NAME, &item.span, message).label("named before").hint("remove one"),
+                    Fault::new(problem::DUPLICATE_NAME, &item.span, message).label("already listed").hint("remove one"),
                 );
             }
             names.push(name);

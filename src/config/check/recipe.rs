@@ -30,8 +30,8 @@ const SUM_TOLERANCE: f64 = 1e-3;
 impl Checker<'_> {
     pub(super) fn recipe(&mut self, root: &Node<'_>) -> Option<Recipe> {
         if root.is_null() {
-            let fault = Fault::of_file(problem::EMPTY, "the file says nothing");
-            self.report(fault.hint("a recipe has at least `metadata` and `datasets`; `docs/recipes.md` shows some"));
+            let fault = Fault::of_file(problem::EMPTY, "the file is empty");
+            self.report(fault.hint("a recipe needs at least `metadata` and `datasets`; see `docs/recipes.md`"));
             return None;
         }
         let fields = self.fields(root, None, "the recipe", RECIPE_KEYS)?;
@@ -108,10 +108,10 @@ impl Checker<'_> {
         let Some((_, kind)) = PHASES.iter().find(|(word, _)| phase.starts_with(word)) else {
             let hint = match did_you_mean(phase, &words) {
                 Some(meant) => format!("did you mean `{meant}`?"),
-                None => format!("a phase begins with one of {}", list_of(&words)),
+                None => format!("a phase starts with one of {}", list_of(&words)),
             };
-            let message = format!("phase {} does not say what a sample is", quoted(phase));
-            self.report(Fault::new(problem::PHASE, &node.span, message).label("unknown phase").hint(hint));
+            let message = format!("unknown phase {}", quoted(phase));
+            self.report(Fault::new(problem::PHASE, &node.span, message).label("unknown").hint(hint));
             return None;
         };
         if !is_plain(phase) || phase.len() > LONGEST {
@@ -127,7 +127,7 @@ impl Checker<'_> {
     fn prose(&mut self, node: &Node<'_>, key: &str) -> Option<String> {
         let text = self.text(node, key)?;
         if let Some(control) = text.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-            let message = format!("`{key}` holds the control character `{}`", control.escape_default());
+            let message = format!("`{key}` contains the control character `{}`", control.escape_default());
             self.report(Fault::new(problem::BAD_CHARACTER, &node.span, message).hint("remove it"));
             return None;
         }
@@ -138,7 +138,7 @@ impl Checker<'_> {
         let items = match &node.value {
             Value::List(items) if items.is_empty() => {
                 let fault = Fault::new(problem::EMPTY_VALUE, &node.span, "`datasets` is an empty list");
-                self.report(fault.label("names nothing").hint("add at least one `- name: …` with `source: …`"));
+                self.report(fault.label("empty").hint("add at least one `- name: …` with `source: …`"));
                 return None;
             }
             Value::List(items) => items,
@@ -159,8 +159,8 @@ impl Checker<'_> {
                     let message = format!("two datasets are named {}", quoted(name));
                     self.report(
                         Fault::new(problem::DUPLICATE_NAME, span, message)
-                            .label(format!("dataset {} has this name too", first + 1))
-                            .hint(format!("name it `{}_{}`, or as you like", name, i + 1)),
+                            .label(format!("dataset {} has the same name", first + 1))
+                            .hint(format!("rename one, for example to `{}_{}`", name, i + 1)),
                     );
                 }
             }
@@ -186,7 +186,7 @@ impl Checker<'_> {
         };
         let fixed = ratio + 1.0 - sum;
         let hint = if shares.len() == 1 {
-            "a single dataset has `mix_ratio: 1.0`".to_owned()
+            "a single dataset needs `mix_ratio: 1.0`".to_owned()
         } else if fixed > 0.0 && fixed < 1.0 {
             let verb = if sum < 1.0 { "raise" } else { "lower" };
             format!("{verb} {} to {}", name(largest), decimal(fixed))
@@ -196,7 +196,7 @@ impl Checker<'_> {
                 .map(|i| format!("{} {}", name(i), decimal(shares[i].0 / sum)))
                 .chain((shares.len() > 6).then(|| "…".to_owned()))
                 .collect();
-            format!("divide each by the sum: {}", parts.join(", "))
+            format!("divide each share by the sum: {}", parts.join(", "))
         };
         let message = format!("the shares sum to {}, expected 1.0", decimal(sum));
         self.report(Fault::new(problem::RATIO_SUM, span, message).label("the largest share").hint(hint));
@@ -232,9 +232,9 @@ impl Checker<'_> {
                 return Some(MaxRejects::Share(value + 0.0));
             }
             Value::Scalar(Scalar::Float(value), _) if *value == 1.0 => {
-                let message = format!("`{key}: {}` may mean one row or all of them", decimal(*value));
-                let fault = Fault::new(problem::MAX_REJECTS, &node.span, message).label("a count or a share?");
-                self.report(fault.hint("write `1` for one row, `100%` for all"));
+                let message = format!("`{key}: {}` is ambiguous", decimal(*value));
+                let fault = Fault::new(problem::MAX_REJECTS, &node.span, message).label("one row, or all rows?");
+                self.report(fault.hint("write `1` for one row, or `100%` for all rows"));
                 return None;
             }
             Value::Scalar(Scalar::Text, text) if text.ends_with('%') => {
@@ -260,7 +260,7 @@ impl Checker<'_> {
         }
         let message = format!("`{key}` must be a count or a share, found {}", spelled(node));
         let fault = Fault::new(problem::MAX_REJECTS, &node.span, message).label("neither a count nor a share");
-        self.report(fault.hint("write `100` for rows, `0.01` or `1%` for a share of them"));
+        self.report(fault.hint("write `100` for a number of rows, or `0.01` or `1%` for a share of them"));
         None
     }
 }

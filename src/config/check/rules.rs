@@ -54,13 +54,13 @@ pub(in super::super) fn is_plain(text: &str) -> bool {
 pub(super) fn relative_path(text: &str) -> Result<&str, &'static str> {
     let mut path = text;
     if path.contains('\\') {
-        return Err("holds a backslash");
+        return Err("contains a backslash");
     }
     if path.starts_with('/') || has_drive(path) {
         return Err("is absolute");
     }
     if path.starts_with('~') {
-        return Err("begins with `~`, which is not expanded");
+        return Err("starts with `~`, which is not expanded");
     }
     if path.contains("://") {
         return Err("is a URL");
@@ -71,8 +71,8 @@ pub(super) fn relative_path(text: &str) -> Result<&str, &'static str> {
     path = path.trim_end_matches('/');
     for part in path.split('/') {
         match part {
-            ".." => return Err("holds `..`"),
-            "." => return Err("holds `.`"),
+            ".." => return Err("contains `..`"),
+            "." => return Err("contains `.`"),
             "" => return Err("has an empty part"),
             _ => {}
         }
@@ -109,13 +109,13 @@ pub(super) fn hub_id_of_url(text: &str) -> Option<&str> {
 /// What is wrong with a branch, tag or commit, by git's rules and a URL's needs.
 pub(super) fn revision_fault(text: &str) -> Option<&'static str> {
     if text.chars().any(char::is_whitespace) {
-        Some("holds white space")
+        Some("contains white space")
     } else if text.contains("..") || text.contains("//") || text.contains("@{") {
-        Some("holds `..`, `//` or `@{`")
+        Some("contains `..`, `//` or `@{`")
     } else if text.contains(['\\', '?', '#', '%', '*', '[', '^', '~', ':']) {
-        Some("holds a character that git does not allow")
+        Some("contains a character that git does not allow")
     } else if text.starts_with(['-', '/', '.']) || text.ends_with(['/', '.']) {
-        Some("begins or ends with a sign that git does not allow there")
+        Some("starts or ends with a character that git does not allow there")
     } else {
         None
     }
@@ -153,16 +153,16 @@ pub(in super::super) fn file_stem(path: &str) -> &str {
 pub(in super::super) fn stem_fault(stem: &str) -> Option<Cow<'static, str>> {
     const LONGEST: usize = 150;
     if stem.is_empty() || stem.starts_with('.') {
-        return Some("begins with a dot".into());
+        return Some("starts with a dot".into());
     }
     if stem.len() > LONGEST {
         return Some(format!("is longer than {LONGEST} bytes").into());
     }
     if stem.trim() != stem {
-        return Some("begins or ends with white space".into());
+        return Some("starts or ends with white space".into());
     }
     let bad = stem.chars().find(|c| c.is_control() || "\\:*?\"<>|`$&;'".contains(*c))?;
-    Some(format!("holds the character `{}`", bad.escape_default()).into())
+    Some(format!("contains the character `{}`", bad.escape_default()).into())
 }
 
 #[cfg(test)]
