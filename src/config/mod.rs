@@ -33,13 +33,13 @@ pub use problem::{CODES, Problem};
 pub use recipe::{Dataset, Format, MaxRejects, Metadata, Mix, Recipe, SplitMethod, Strategy, Unit, Validation};
 pub use schema::{RECIPE_SCHEMA, schema};
 
-/// The largest recipe that is read.
+/// The size of the largest recipe that is read.
 pub const MAX_BYTES: usize = 1 << 20;
 
-/// Problems of one file that are listed; how many follow is said in one more.
+/// The number of problems listed for one file; one more says how many follow.
 pub const MAX_PROBLEMS: usize = 100;
 
-/// What recipes may refer to that the rest of the program defines.
+/// The names that recipes may use and other modules define.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Vocabulary {
     /// The registered converters.
@@ -49,11 +49,11 @@ pub struct Vocabulary {
 /// A converter as recipes see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConverterWord {
-    /// Its name.
+    /// The name in recipes.
     pub name: String,
-    /// What it makes.
+    /// The kind of sample that the converter makes.
     pub kind: SampleKind,
-    /// Its options, each with the values it takes; an option without values takes any.
+    /// The options, each with the values it takes; an option without values takes any.
     pub options: Vec<(String, Vec<String>)>,
 }
 
@@ -104,7 +104,7 @@ pub fn check_collisions(recipes: &[(&str, &Recipe, &[u8])]) -> Vec<Problem> {
     problems
 }
 
-/// The problem of a recipe that would write the outputs of the one at `other`.
+/// Returns the problem of a recipe that would write the outputs of the one at `other`.
 pub fn collision(path: &str, recipe: &Recipe, text: &[u8], other: &str) -> Problem {
     let name = recipe.outputs(path).name(OutputKind::Rows(Side::Train));
     let fault = Fault::of_file(problem::COLLISION, format!("`{other}` also writes `{name}`"));
@@ -120,7 +120,7 @@ impl Recipe {
     }
 }
 
-/// What makes a part of a recipe's path unfit: outputs are named after its file.
+/// Returns what is wrong with a part of a recipe's path: outputs are named after the file.
 pub fn file_name_fault(part: &str) -> Option<Cow<'static, str>> {
     stem_fault(part)
 }

@@ -1,25 +1,25 @@
-//! What there is to say about each code: `docs/troubleshooting.md`, one page a code.
+//! The pages of `docs/troubleshooting.md`, one for each code.
 
-/// The text that is also read as a document.
+/// The document that the pages are cut from.
 const TEXT: &str = include_str!("../../docs/troubleshooting.md");
 
-/// What there is to say about one code.
+/// The page of one code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
     /// The code: `E0119`, `empty_output`, `exit-3`.
     pub code: &'static str,
-    /// What it means, in one line.
+    /// The meaning in one line.
     pub meaning: &'static str,
-    /// The rest of the page, Markdown: paragraphs, a wrong example and a right one.
+    /// The rest of the page in Markdown: paragraphs, a wrong example and a right one.
     pub body: &'static str,
 }
 
-/// An example of a page.
+/// An example on a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Example {
-    /// Its language, and whether it is `wrong`, or `right` or a whole `recipe`; what follows is for tests.
+    /// The language, then `wrong`, `right` or `recipe` (a whole one); what follows is for tests.
     pub info: &'static str,
-    /// Its lines.
+    /// The lines of the example.
     pub text: &'static str,
 }
 
@@ -32,7 +32,7 @@ pub enum Part {
     Example(Example),
 }
 
-/// Every page, in the order of the document.
+/// Returns every page in the order of the document.
 pub fn pages() -> Vec<Page> {
     let sections = TEXT.split("\n### `").skip(1);
     sections
@@ -47,7 +47,7 @@ pub fn pages() -> Vec<Page> {
 }
 
 impl Page {
-    /// The page in parts, as it stands.
+    /// Splits the page into paragraphs and examples.
     ///
     /// ```
     /// use datac::config::{Part, pages};

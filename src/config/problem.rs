@@ -2,24 +2,24 @@
 
 use std::{fmt, ops::Range};
 
-/// One fault of a recipe. A file's faults are all reported at once.
+/// A fault of a recipe. All faults of a file are reported at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// A stable code from [`CODES`].
     pub code: &'static str,
-    /// The recipe's path.
+    /// The path of the recipe.
     pub path: String,
-    /// What is wrong.
+    /// The statement of what is wrong.
     pub message: String,
-    /// What to do about it.
+    /// The advice on what to do, where there is any that helps.
     pub hint: Option<String>,
-    /// What to write under the underlined text.
+    /// The words under the underlined text.
     pub label: Option<String>,
-    /// The bytes of the text it concerns; `None`: the file as a whole.
+    /// The bytes of the text that are underlined; `None` for a fault of the file as a whole.
     pub span: Option<Range<usize>>,
-    /// Line of the first of them, from 1.
+    /// The line of the first of these bytes, from 1.
     pub line: usize,
-    /// Column of the first of them, in characters, from 1.
+    /// The column of the first of these bytes, in characters, from 1.
     pub column: usize,
 }
 
@@ -30,7 +30,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// A fault in the bytes of a text, before it is said in lines and columns.
+/// A fault by the bytes of a text, before lines and columns are known.
 #[derive(Clone, Debug)]
 pub(super) struct Fault {
     pub(super) code: &'static str,
@@ -45,7 +45,7 @@ impl Fault {
         Self { code, span: Some(span.clone()), message: message.into(), label: None, hint: None }
     }
 
-    /// A fault of the file as a whole.
+    /// Makes a fault of the file as a whole.
     pub(super) fn of_file(code: &'static str, message: impl Into<String>) -> Self {
         Self { code, span: None, message: message.into(), label: None, hint: None }
     }
@@ -65,7 +65,7 @@ impl Fault {
         self
     }
 
-    /// Says where in `text` it is.
+    /// Turns the fault into a problem with line and column in `text`.
     pub(super) fn locate(self, path: &str, text: &[u8]) -> Problem {
         let (line, column) = self.span.as_ref().map_or((1, 1), |span| line_and_column(text, span.start));
         Problem {
@@ -81,7 +81,7 @@ impl Fault {
     }
 }
 
-/// The line, and the column in characters, of a byte of `text`; both from 1.
+/// Returns the line, and the column in characters, of a byte of `text`; both from 1.
 pub(super) fn line_and_column(text: &[u8], at: usize) -> (usize, usize) {
     let before = &text[..at.min(text.len())];
     let line_start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
@@ -96,7 +96,7 @@ macro_rules! codes {
     ($($name:ident = $code:literal, $meaning:literal;)*) => {
         $(#[doc = $meaning] pub(super) const $name: &str = $code;)*
 
-        /// Every code with its meaning. A code keeps its meaning for good.
+        /// Every code with its meaning. Codes are never reused.
         pub const CODES: &[(&str, &str)] = &[$(($code, $meaning)),*];
     };
 }

@@ -9,32 +9,32 @@ use crate::{quality::Filter, row::SampleKind};
 /// One validated recipe.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Recipe {
-    /// What it is for and what it yields.
+    /// The purpose of the recipe and the kind of its samples.
     pub metadata: Metadata,
-    /// The sources, in the recipe's order; names unique.
+    /// The sources in the order of the recipe; their names are unique.
     pub datasets: Vec<Dataset>,
-    /// How rows are divided into train and validation.
+    /// The split of rows into train and validation.
     pub validation: Validation,
-    /// How sources are combined.
+    /// The way sources are combined.
     pub mix: Mix,
-    /// How many rows may be rejected before the build fails; `None`: any number.
+    /// The number of rows that may be rejected before the build fails; `None` for any number.
     pub max_rejects: Option<MaxRejects>,
 }
 
 /// The `metadata` block.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Metadata {
-    /// The phase as written; its beginning says what a sample is.
+    /// The phase as written; its first word says what a sample is.
     pub phase: String,
     /// The sample kind that `phase` stands for.
     pub kind: SampleKind,
-    /// Free text.
+    /// A free text; datac does not act on it.
     pub description: Option<String>,
     /// A note for the trainer; datac does not act on it.
     pub total_tokens: Option<u64>,
     /// A note for the trainer; datac does not act on it.
     pub max_seq_length: Option<u64>,
-    /// The recipe's own version, a note.
+    /// The recipe's own version; datac does not act on it.
     pub version: Option<String>,
 }
 
@@ -43,27 +43,27 @@ pub struct Metadata {
 pub struct Dataset {
     /// The `source` written into each row.
     pub name: String,
-    /// A Hub id such as `tatsu-lab/alpaca`, or a path relative to the workspace.
+    /// The Hub id, such as `tatsu-lab/alpaca`, or the path relative to the workspace.
     pub source: String,
-    /// Where and in what form the rows are.
+    /// The place and the file format of the rows.
     pub format: Format,
-    /// This source's share of the mixture, in (0, 1].
+    /// The share of this source in the mixture, in (0, 1].
     pub mix_ratio: f64,
     /// The splits to read, concatenated in this order.
     pub splits: Vec<String>,
-    /// The first N rows that pass the filters, in source order.
+    /// The number of rows to take: the first that pass the filters, in source order.
     pub max_samples: Option<u64>,
-    /// What filters measure: a field of the converted sample, else a column of the source row.
+    /// The field that filters measure: of the converted sample, else a column of the source row.
     pub text_field: Option<String>,
-    /// The Hub config.
+    /// The config of the Hub repository.
     pub config_name: Option<String>,
-    /// Folders of the repo to read, in this order; empty: as the repo's layout says.
+    /// The folders to read, in this order; without any, all that the layout of the repository has.
     pub data_dir: Vec<String>,
-    /// Branch, tag or commit; `None`: `main`.
+    /// The branch, tag or commit; `None` for `main`.
     pub revision: Option<String>,
-    /// The converter by name; `None`: by repo id, then by columns.
+    /// The name of the converter; `None` chooses one by repository, then by columns.
     pub converter: Option<String>,
-    /// The converter's options.
+    /// The options of the converter.
     pub options: BTreeMap<String, String>,
     /// The filters, applied in this order.
     pub filters: Vec<Filter>,
@@ -107,22 +107,22 @@ impl Format {
 /// The `validation` block.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Validation {
-    /// The share of rows that go to validation, in [0, 1).
+    /// The share of rows for validation, in [0, 1).
     pub ratio: f64,
-    /// Seeds the split and the order of rows.
+    /// The seed of the split and of the order of rows.
     pub seed: u64,
-    /// With `exact`: each source gives its own share. With `hash` each source does so in expectation anyway.
+    /// Whether each source gives its own share with `exact`. With `hash` it does so in expectation anyway.
     pub stratified: bool,
-    /// How the side of a row is found.
+    /// The way the side of a row is found.
     pub method: SplitMethod,
 }
 
-/// How the side of a row is found.
+/// The way the side of a row is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SplitMethod {
-    /// By the prompt's hash alone: adding rows never moves old ones.
+    /// The hash of the prompt decides alone, so adding rows never moves old ones.
     Hash,
-    /// Exactly floor(rows × ratio) rows, the lowest-ranked prompts.
+    /// The lowest-ranked prompts are held out: exactly floor(rows × ratio) rows.
     Exact,
 }
 
@@ -134,20 +134,20 @@ impl SplitMethod {
 /// The `mix` block.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Mix {
-    /// What happens when sizes and shares disagree.
+    /// The way out when sizes and shares disagree.
     pub strategy: Strategy,
-    /// How much the mixture holds, in `unit`; `None`: what the strategy says.
+    /// The size of the mixture in `unit`; `None` leaves it to the strategy.
     pub total: Option<u64>,
-    /// What shares count.
+    /// The unit that shares count.
     pub unit: Unit,
 }
 
-/// What happens when sizes and shares disagree.
+/// The way out when sizes and shares disagree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Strategy {
-    /// The total is the sum of the sizes; a short source repeats.
+    /// Short sources repeat; the total is the sum of the sizes.
     Repeat,
-    /// No row repeats; the total is what the scarcest source allows.
+    /// No row repeats; the scarcest source sets the total.
     Cut,
 }
 
@@ -156,7 +156,7 @@ impl Strategy {
     pub const ALL: &[(&str, Strategy)] = &[("repeat", Self::Repeat), ("cut", Self::Cut)];
 }
 
-/// What shares count.
+/// The unit that shares count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Unit {
     /// Rows.
@@ -173,11 +173,11 @@ impl Unit {
         &[("rows", Self::Rows), ("characters", Self::Characters), ("tokens", Self::Tokens)];
 }
 
-/// How many rows may be rejected before the build fails.
+/// The number of rows that may be rejected before the build fails.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub enum MaxRejects {
-    /// At most so many rows (an integer in the recipe).
+    /// A number of rows (an integer in the recipe).
     Count(u64),
-    /// At most this share of the rows read (a fraction below 1, or `1%`).
+    /// A share of the rows read (a fraction below 1, or `1%`).
     Share(f64),
 }

@@ -15,14 +15,14 @@ use crate::{
     row::SampleKind,
 };
 
-/// The name of the schema of recipes; its number changes when a sound recipe of before would be refused.
+/// The name of the schema of recipes; its number changes when it would refuse a recipe that was valid before.
 pub const RECIPE_SCHEMA: &str = "datac.recipe/1";
 
-/// Something seen, without control characters.
+/// A pattern for names: something visible, without control characters.
 const NAME: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
 const PROSE: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$";
 const PLAIN: &str = r"^[A-Za-z0-9._-]+$";
-/// Digits with underscores between them: an integer to YAML 1.1, text to 1.2.
+/// A pattern for digits with underscores between them: an integer to YAML 1.1, text to 1.2.
 const GROUPED: &str = r"^[0-9][0-9_]*_[0-9_]*[0-9]$";
 const HUB_ID: &str =
     r"^(?!.*\.\.)[A-Za-z0-9_]([A-Za-z0-9._-]{0,94}[A-Za-z0-9_-])?(/[A-Za-z0-9_]([A-Za-z0-9._-]{0,94}[A-Za-z0-9_-])?)?$";
@@ -30,7 +30,7 @@ const PATH: &str = r"^(?!/|~|[A-Za-z]:)(?!.*://)(\./)*(?!\.{1,2}/*$)(?!\.{1,2}/)
 const REVISION: &str = r"^(?![-/.])(?!.*[/.]$)(?!.*(\.\.|//|@\{))[^\s\\?#%*\[^~:]+$";
 const PERCENT: &str = r"^\s*[+-]?0*(100(\.0*)?|[0-9]{1,2}(\.[0-9]*)?|\.[0-9]+)\s*%+$";
 
-/// The JSON Schema (draft 7, which every editor reads) of a recipe.
+/// Returns the JSON Schema (draft 7, which every editor reads) of a recipe.
 ///
 /// ```
 /// let schema = datac::config::schema(&datac::config::Vocabulary::default());
@@ -86,7 +86,7 @@ fn object(entries: &[(&str, Value)]) -> Value {
     Value::Object(entries.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect::<Map<_, _>>())
 }
 
-/// The same, or null: a key without a value counts as absent.
+/// Admits null as well: a key without a value counts as absent.
 fn or_null(mut schema: Value) -> Value {
     if let Some(choices) = schema.get_mut("anyOf").and_then(Value::as_array_mut) {
         choices.push(json!({ "type": "null" }));
@@ -100,7 +100,7 @@ fn or_null(mut schema: Value) -> Value {
     schema
 }
 
-/// Text, which YAML may take for a number or a boolean: it is read as it is spelled.
+/// Describes text, which YAML may take for a number or a boolean: it is read as it is spelled.
 fn text(description: &str, pattern: &str) -> Value {
     json!({ "description": description, "type": ["string", "number", "boolean"], "pattern": pattern })
 }
@@ -119,7 +119,7 @@ fn words<'w>(description: &str, words: impl Iterator<Item = &'w str>) -> Value {
     json!({ "description": description, "enum": words.collect::<Vec<_>>() })
 }
 
-/// A name, or a list of names.
+/// Describes a name, or a list of names.
 fn names(description: &str, name: &Value) -> Value {
     json!({
         "description": description,
@@ -228,7 +228,7 @@ fn filters() -> Vec<Value> {
     quality::filters().map(filter).collect()
 }
 
-/// A filter by what its scorer declares.
+/// Describes a filter by the keys that its scorer declares.
 fn filter(scorer: ScoreKind) -> Value {
     let (mut keys, mut required, mut any_of) = (vec![("type", json!({ "const": scorer.name() }))], vec!["type"], None);
     match scorer.bound() {
@@ -256,7 +256,7 @@ fn filter(scorer: ScoreKind) -> Value {
     filter
 }
 
-/// Adds the keys of `ends`: the only one is required, of two one is, which is what is returned.
+/// Adds the keys of `ends`. A single key is required; of two, at least one is, which the returned `anyOf` says.
 fn with_ends(
     keys: &mut Vec<(&'static str, Value)>,
     required: &mut Vec<&'static str>,
@@ -315,13 +315,13 @@ fn mix() -> Value {
     })
 }
 
-/// The kinds of samples that phases stand for, each once.
+/// Lists the kinds of samples that phases stand for, each once.
 fn kinds() -> impl Iterator<Item = SampleKind> {
     let is_first = |at: usize| PHASES[..at].iter().all(|(_, kind)| *kind != PHASES[at].1);
     (0..PHASES.len()).filter(move |at| is_first(*at)).map(|at| PHASES[at].1)
 }
 
-/// A phase takes only converters that make its samples.
+/// Admits only converters that make samples of the phase's kind.
 fn converters_of(kind: SampleKind, vocabulary: &Vocabulary) -> Value {
     let phases: Vec<&str> = PHASES.iter().filter(|(_, of)| *of == kind).map(|(word, _)| *word).collect();
     let fitting = vocabulary.converters.iter().filter(|word| word.kind == kind).map(|word| json!(word.name));

@@ -17,7 +17,7 @@ const MAX_DEPTH: usize = 32;
 /// The most keys a mapping may have; a valid one has a dozen.
 const MAX_KEYS: usize = 256;
 
-/// A text as it was parsed. Either the root is there or a fault is, or both.
+/// The result of parsing: a tree, faults, or both.
 pub(super) struct Parsed<'t> {
     /// The tree; `None` if the syntax is broken.
     pub(super) root: Option<Node<'t>>,
@@ -120,7 +120,7 @@ fn ambiguous_character(text: &str) -> Option<Fault> {
 
 /// Maps character positions, which the parser counts, to byte positions.
 struct Index {
-    /// The byte each character begins at; `None` when all are one byte.
+    /// The byte that each character starts at; `None` if each is one byte.
     bytes: Option<Vec<usize>>,
     len: usize,
 }
@@ -287,7 +287,7 @@ impl<'t> Builder<'t> {
         self.faults.push(Fault::new(code, span, message).hint(hint));
     }
 
-    /// The anchor or tag that precedes a node on its line or above; the node itself when it is not found.
+    /// Finds the anchor or tag that precedes a node on its line or above; else returns the span of the node.
     fn property_before(&self, node: &Range<usize>, sigil: char) -> Range<usize> {
         let before = &self.text[..node.start];
         // A node's span may begin with its properties or after them, depending on what it is.

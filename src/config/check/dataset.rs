@@ -1,4 +1,4 @@
-//! One entry of `datasets`: where its rows come from, what is made of them, which are kept.
+//! Reads an entry of `datasets`: where rows come from, what is made of them and which are kept.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -15,13 +15,13 @@ use super::{
 };
 use crate::row::SampleKind;
 
-/// What is known of a dataset entry, whether or not all of it is sound.
+/// The parts of a dataset entry that other checks need, whether or not the rest is valid.
 pub(super) struct Entry {
-    /// Its name and where that stands.
+    /// The name, and its span.
     pub(super) name: Option<(String, Range<usize>)>,
-    /// Its share and where that stands.
+    /// The share, and its span.
     pub(super) ratio: Option<(f64, Range<usize>)>,
-    /// The entry, if all of it is sound.
+    /// The dataset, if all of the entry is valid.
     pub(super) dataset: Option<Dataset>,
 }
 
@@ -199,7 +199,7 @@ impl Checker<'_> {
         Some(word.clone())
     }
 
-    /// Reads options; they are checked only against a converter the recipe names.
+    /// Reads options; they are checked against the converter if the recipe names one.
     fn options(&mut self, node: &Node<'_>, word: Option<&ConverterWord>) -> Option<BTreeMap<String, String>> {
         let Value::Map(entries) = &node.value else {
             self.wrong_type(node, "options", "a mapping", Some("write `options: { calculator: strip }`".to_owned()));

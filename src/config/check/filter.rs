@@ -1,4 +1,4 @@
-//! The entries of `filters`, by what each scorer declares of its keys.
+//! Reads the entries of `filters` by the keys that each scorer declares.
 
 use std::fmt::Display;
 
@@ -72,7 +72,7 @@ impl Checker<'_> {
         Some(Filter { scorer, bound })
     }
 
-    /// Reads the least and the greatest score that pass: the one there is a key for, or one of two at least.
+    /// Reads the least and the greatest score that pass: the only one that has a key, or at least one of two.
     fn ends<T: Copy + Display + PartialOrd>(
         &mut self,
         fields: &Fields<'_, '_>,

@@ -59,16 +59,16 @@ fn filter_keys(scorer: ScoreKind) -> Vec<&'static str> {
     ["type"].into_iter().chain(scorer.bound().keys()).collect()
 }
 
-/// Walks a tree: the recipe if all of it is sound, and every fault.
+/// Walks a tree and returns the recipe, if all of it is valid, and every fault.
 ///
-/// Neither is there when the tree holds something its parser has refused.
+/// There may be neither if the parser has reported something in the tree already.
 pub(super) fn check(root: &Node<'_>, vocabulary: &Vocabulary) -> (Option<Recipe>, Vec<Fault>) {
     let mut checker = Checker { vocabulary, faults: Vec::new() };
     let recipe = checker.recipe(root);
     (recipe.filter(|_| checker.faults.is_empty()), checker.faults)
 }
 
-/// The faults found so far, and what the rest of the program knows.
+/// The faults found so far, and the names that recipes may use.
 struct Checker<'v> {
     vocabulary: &'v Vocabulary,
     faults: Vec<Fault>,

@@ -14,14 +14,14 @@ use super::{
 /// The entries of a mapping whose keys have been checked.
 pub(super) struct Fields<'n, 't> {
     entries: &'n [(Key<'t>, Node<'t>)],
-    /// Where a missing key is reported.
+    /// The span at which a missing key is reported.
     anchor: Range<usize>,
     /// The kind of mapping, in words.
     place: Cow<'static, str>,
 }
 
 impl<'n, 't> Fields<'n, 't> {
-    /// The value under `name`; null counts as absent.
+    /// Returns the value under `name`; null counts as absent.
     pub(super) fn get(&self, name: &str) -> Option<&'n Node<'t>> {
         self.entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node).filter(|node| !node.is_null())
     }
@@ -86,7 +86,7 @@ impl Checker<'_> {
         );
     }
 
-    /// The value under `name`, or a fault that it is missing.
+    /// Returns the value under `name`, or reports that it is missing.
     pub(super) fn required<'n, 't>(&mut self, fields: &Fields<'n, 't>, name: &str, hint: &str) -> Option<&'n Node<'t>> {
         let node = fields.get(name);
         if node.is_none() {
@@ -116,7 +116,7 @@ impl Checker<'_> {
         }
     }
 
-    /// A scalar by its spelling.
+    /// Reads a scalar by its spelling.
     pub(super) fn text<'n>(&mut self, node: &'n Node<'_>, key: &str) -> Option<&'n str> {
         if let Value::Scalar(Scalar::Bool(_) | Scalar::Int(_) | Scalar::Float(_) | Scalar::Text, text) = &node.value {
             return Some(text);
@@ -125,7 +125,7 @@ impl Checker<'_> {
         None
     }
 
-    /// A text that names something: it is not empty and holds no control characters.
+    /// Reads a name: a text that is not empty and contains no control characters.
     pub(super) fn name<'n>(&mut self, node: &'n Node<'_>, key: &str) -> Option<&'n str> {
         let text = self.text(node, key)?;
         if text.trim().is_empty() {
@@ -140,7 +140,7 @@ impl Checker<'_> {
         Some(text)
     }
 
-    /// An integer from `min` up.
+    /// Reads an integer from `min` up.
     pub(super) fn integer(&mut self, node: &Node<'_>, key: &str, min: u64) -> Option<u64> {
         // 2^53: from there on a float no longer says which integer is meant.
         const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -179,7 +179,7 @@ impl Checker<'_> {
         }
     }
 
-    /// A finite number.
+    /// Reads a finite number.
     pub(super) fn number(&mut self, node: &Node<'_>, key: &str) -> Option<f64> {
         match &node.value {
             Value::Scalar(Scalar::Float(value), _) if !value.is_finite() => {
@@ -208,7 +208,7 @@ impl Checker<'_> {
         }
     }
 
-    /// A number that `allowed` admits; `bounds` says which those are.
+    /// Reads a number that `allowed` admits; `bounds` says in words which those are.
     pub(super) fn number_in(
         &mut self,
         node: &Node<'_>,
@@ -250,7 +250,7 @@ impl Checker<'_> {
         None
     }
 
-    /// One of the words of `table`.
+    /// Reads one of the words of `table`.
     pub(super) fn word<T: Copy>(&mut self, node: &Node<'_>, key: &str, table: &[(&str, T)]) -> Option<T> {
         let text = self.text(node, key)?;
         if let Some((_, value)) = table.iter().find(|(word, _)| *word == text) {
@@ -264,7 +264,7 @@ impl Checker<'_> {
         None
     }
 
-    /// A list of names, or a single one, each put through `rule`; `None` when any is bad.
+    /// Reads a name or a list of names and puts each through `rule`; `None` if any is invalid.
     pub(super) fn names(
         &mut self,
         node: &Node<'_>,
@@ -304,7 +304,7 @@ impl Checker<'_> {
     }
 }
 
-/// A value as it is written, for a message.
+/// Quotes a value as it is written, for a message.
 pub(super) fn spelled(node: &Node<'_>) -> String {
     match &node.value {
         Value::Scalar(_, text) => quoted(text),
@@ -312,7 +312,7 @@ pub(super) fn spelled(node: &Node<'_>) -> String {
     }
 }
 
-/// Whether `text` is digits with underscores between them.
+/// Returns whether `text` is digits with underscores between them.
 fn is_grouped(text: &str) -> bool {
     text.contains('_')
         && text.starts_with(|c: char| c.is_ascii_digit())
@@ -320,7 +320,7 @@ fn is_grouped(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_digit() || b == b'_')
 }
 
-/// `10,000` and `50k` as plain digits.
+/// Spells `10,000` and `50k` as plain digits.
 fn grouped_by_commas(text: &str) -> Option<String> {
     if let Some(thousands) = text.strip_suffix(['k', 'K']).and_then(|n| n.parse::<u64>().ok()) {
         return Some(format!("{thousands}000"));

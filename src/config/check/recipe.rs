@@ -15,7 +15,7 @@ use super::{
 };
 use crate::row::SampleKind;
 
-/// The words a phase begins with, and what a sample of it is.
+/// The words that a phase may start with, and the kind of sample that each stands for.
 pub(in super::super) const PHASES: &[(&str, SampleKind)] = &[
     ("sft", SampleKind::Conversation),
     ("dpo", SampleKind::Preference),
@@ -24,7 +24,7 @@ pub(in super::super) const PHASES: &[(&str, SampleKind)] = &[
     ("midtrain", SampleKind::Text),
 ];
 
-/// How far from 1.0 the shares may sum; thirds written as 0.333 are meant to pass.
+/// The distance from 1.0 that the sum of shares may have; thirds written as 0.333 are meant to pass.
 const SUM_TOLERANCE: f64 = 1e-3;
 
 impl Checker<'_> {
@@ -57,7 +57,7 @@ impl Checker<'_> {
         })
     }
 
-    /// Reads a key that may be absent: `Some(None)` when it is, `None` when its value is bad.
+    /// Reads a key that may be absent: `Some(None)` if it is, `None` if its value is invalid.
     pub(super) fn optional<'n, 't, T>(
         &mut self,
         fields: &Fields<'n, 't>,
@@ -123,7 +123,7 @@ impl Checker<'_> {
         Some((phase.to_owned(), *kind))
     }
 
-    /// Free text; only what would garble a terminal is refused.
+    /// Reads free text; only characters that would garble a terminal are refused.
     fn prose(&mut self, node: &Node<'_>, key: &str) -> Option<String> {
         let text = self.text(node, key)?;
         if let Some(control) = text.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
@@ -225,7 +225,7 @@ impl Checker<'_> {
         Some(Mix { strategy: strategy?, total: total?, unit: unit? })
     }
 
-    /// A count, a fraction below 1, or a percentage.
+    /// Reads a count, a fraction below 1, or a percentage.
     fn max_rejects(&mut self, node: &Node<'_>, key: &str) -> Option<MaxRejects> {
         match &node.value {
             Value::Scalar(Scalar::Float(value), _) if (0.0..1.0).contains(value) => {

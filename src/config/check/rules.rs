@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// The known word that `word` is most likely a slip of.
+/// Returns the known word that `word` is most likely a typo of.
 pub(in super::super) fn did_you_mean<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
     let plain = |text: &str| text.to_lowercase().replace(['-', ' '], "_");
     let meant = plain(word);
@@ -22,7 +22,7 @@ pub(in super::super) fn did_you_mean<'w>(word: &str, known: &[&'w str]) -> Optio
         })
 }
 
-/// A hint at the word that was meant, and at all there are.
+/// Writes a hint that names the word that was meant, and all known ones.
 pub(super) fn suggest(word: &str, known: &[&str]) -> String {
     match did_you_mean(word, known) {
         Some(meant) if known.len() > 1 => format!("did you mean `{meant}`? one of {}", list_of(known)),
@@ -32,25 +32,25 @@ pub(super) fn suggest(word: &str, known: &[&str]) -> String {
     }
 }
 
-/// Words between backticks, separated by commas.
+/// Lists words between backticks, separated by commas.
 pub(super) fn list_of(words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     quoted.join(", ")
 }
 
-/// A number with at most six decimals and no trailing zeros.
+/// Writes a number with at most six decimals and no trailing zeros.
 pub(super) fn decimal(value: f64) -> String {
     let text = format!("{value:.6}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     text.to_owned()
 }
 
-/// Whether `text` is one or more of `[A-Za-z0-9._-]`.
+/// Returns whether `text` is one or more of `[A-Za-z0-9._-]`.
 pub(in super::super) fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
-/// A relative path without its decoration (`./` before, `/` after), or what is wrong with it.
+/// Strips a relative path of `./` before and `/` after, or returns what is wrong with it.
 pub(super) fn relative_path(text: &str) -> Result<&str, &'static str> {
     let mut path = text;
     if path.contains('\\') {
@@ -84,7 +84,7 @@ fn has_drive(path: &str) -> bool {
     matches!(path.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic())
 }
 
-/// Whether `text` is `name` or `organisation/name` as the Hub allows them.
+/// Returns whether `text` is `name` or `organisation/name` as the Hub allows them.
 pub(super) fn is_hub_id(text: &str) -> bool {
     let parts: Vec<&str> = text.split('/').collect();
     parts.len() <= 2
@@ -97,7 +97,7 @@ pub(super) fn is_hub_id(text: &str) -> bool {
         })
 }
 
-/// The Hub id inside a URL of the Hub or a `hf://` path.
+/// Finds the Hub id inside a URL of the Hub or a `hf://` path.
 pub(super) fn hub_id_of_url(text: &str) -> Option<&str> {
     let rest = text.split_once("datasets/").map(|(_, rest)| rest)?;
     let mut ends = rest.match_indices(['/', '?', '#', '@']).map(|(at, _)| at);
@@ -106,7 +106,7 @@ pub(super) fn hub_id_of_url(text: &str) -> Option<&str> {
     Some(&rest[..end]).filter(|id| is_hub_id(id))
 }
 
-/// What is wrong with a branch, tag or commit, by git's rules and a URL's needs.
+/// Returns what is wrong with a branch, tag or commit, by the rules of git and of URLs.
 pub(super) fn revision_fault(text: &str) -> Option<&'static str> {
     if text.chars().any(char::is_whitespace) {
         Some("contains white space")
@@ -121,14 +121,14 @@ pub(super) fn revision_fault(text: &str) -> Option<&'static str> {
     }
 }
 
-/// Every ISO 639-1 code, sorted.
+/// Lists every ISO 639-1 code, sorted.
 pub(in super::super) fn language_codes() -> Vec<String> {
     let letters = || 'a'..='z';
     let pairs = letters().flat_map(|first| letters().map(move |second| format!("{first}{second}")));
     pairs.filter(|code| isolang::Language::from_639_1(code).is_some()).collect()
 }
 
-/// The ISO 639-1 code that was meant by something that is none.
+/// Returns the ISO 639-1 code that was meant by a text that is none.
 pub(super) fn language_meant(text: &str) -> Option<&'static str> {
     let lower = text.to_lowercase();
     let mut title = lower.clone();
@@ -140,7 +140,7 @@ pub(super) fn language_meant(text: &str) -> Option<&'static str> {
         .and_then(|language| language.to_639_1())
 }
 
-/// A file name without its folders and last extension.
+/// Returns a file name without its folders and last extension.
 pub(in super::super) fn file_stem(path: &str) -> &str {
     let name = path.rsplit('/').next().unwrap_or(path);
     match name.rsplit_once('.') {
@@ -149,7 +149,7 @@ pub(in super::super) fn file_stem(path: &str) -> &str {
     }
 }
 
-/// What makes a recipe's file stem unfit for the name of its outputs.
+/// Returns what is wrong with the stem of a recipe's file, after which outputs are named.
 pub(in super::super) fn stem_fault(stem: &str) -> Option<Cow<'static, str>> {
     const LONGEST: usize = 150;
     if stem.is_empty() || stem.starts_with('.') {
