@@ -9,7 +9,7 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    inventory::Held,
+    contents::Held,
     record::{Record, RecordError},
 };
 use crate::{id::BlobId, system};

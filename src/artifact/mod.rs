@@ -1,22 +1,22 @@
 //! The cache: content-addressed blobs, the record of which action made which, and the ledger of runs.
 
 mod codec;
+mod contents;
 mod database;
 mod frames;
-mod inventory;
+mod gc_schedule;
 mod ledger;
 mod recent;
 mod record;
 mod store;
-mod survey;
 mod upkeep;
 
-pub use inventory::{DOWNLOADS, Held, Inventory, LOCK, SCRATCH};
+pub use contents::{CacheContents, DOWNLOADS, Held, LOCK, SCRATCH};
+pub use gc_schedule::GcSchedule;
 pub use ledger::{Build, KEPT_RUNS, Noted, Run, RunId, RunOutcome};
 pub use recent::Recent;
 pub use record::{Access, BuiltDetail, FreshRecipe, OutputFile, Record, RecordError, Warn};
 pub use store::{Miss, MissReason, Store};
-pub use survey::Survey;
 pub use upkeep::{Gone, RecordedAction};
 
 /// The version of everything below `cache/`; another version is another folder, so neither reads the other's.

@@ -17,8 +17,8 @@ use rayon::prelude::*;
 
 use super::{
     codec,
+    contents::BLOBS,
     frames::{MOST_WAITING, SMALL},
-    inventory::BLOBS,
     recent::Recent,
     record::{Record, RecordError},
 };

@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::{
-    order::{Waiting, set_aside},
+    order::{WaitingRecipe, set_aside},
     output_stats::{note_digests, outputs_in_place, restat, youngest, youngest_proven},
 };
 use crate::{
@@ -154,7 +154,7 @@ pub(crate) fn build_first(
     site: &Site,
     selectors: &[String],
     options: &BuildOptions,
-) -> Result<(BuildReport, Vec<Waiting>), WorkspaceError> {
+) -> Result<(BuildReport, Vec<WaitingRecipe>), WorkspaceError> {
     let (watch, started_ns) = (Stopwatch::start(), system::now_ns());
     // Whether all is fresh can be said without the lock and without writing.
     if !options.force
@@ -205,7 +205,7 @@ pub(crate) fn build_first(
         endings = numbers.iter().copied().zip(ended).collect();
         context = Some(made);
     }
-    let begun = context.as_ref().map(|context| Begun { context, started_ns, command: &options.command });
+    let begun = context.as_ref().map(|context| StartedRun { context, started_ns, command: &options.command });
     let finished = finish(site, session, endings, begun, options.detailed, watch);
     // It is written with what is recorded at the end, or without that.
     let mut report = finished.inspect_err(|_| drop(record.flush()))?;
@@ -298,7 +298,7 @@ fn finish(
     site: &Site,
     mut session: Session,
     mut endings: BTreeMap<usize, driver::Ending>,
-    begun: Option<Begun<'_>>,
+    begun: Option<StartedRun<'_>>,
     detailed: bool,
     watch: Stopwatch,
 ) -> Result<BuildReport, WorkspaceError> {
@@ -325,7 +325,7 @@ fn finish(
                 let locals = locals(recipe, &session.snapshots);
                 let file = assessed.file.expect("what was planned has an input to the planner");
                 let leaves = leaves(&session.planner, file).clone();
-                if let Some(Begun { context, .. }) = begun {
+                if let Some(StartedRun { context, .. }) = begun {
                     report.chunks = chunks(&plan, context);
                     report.written = written(&outputs, context);
                     let conversions = 0..recipe.datasets.len();
@@ -387,7 +387,7 @@ fn finish(
     built.iter().for_each(|(_, fresh, _)| note_digests(&site.outputs, &session.record, &fresh.outputs, built_ns));
     let actions = begun.map(|begun| begun.context.ran()).unwrap_or_default();
     let mut run = None;
-    if let Some(Begun { context, started_ns, command }) = begun {
+    if let Some(StartedRun { context, started_ns, command }) = begun {
         let failures: Vec<FailureKind> =
             recipes.iter().filter_map(|recipe| Some(recipe.failure.as_ref()?.kind)).collect();
         let hub = site.hub.name();
@@ -416,7 +416,7 @@ fn finish(
 
 /// A build that had something to run.
 #[derive(Clone, Copy)]
-struct Begun<'a> {
+struct StartedRun<'a> {
     context: &'a Context,
     started_ns: i64,
     command: &'a [String],

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// A recipe that waits for others.
-pub(crate) struct Waiting {
+pub(crate) struct WaitingRecipe {
     status: RecipeStatus,
     /// The paths of the recipes it reads from.
     needs: Vec<String>,
@@ -36,8 +36,8 @@ pub(crate) fn build(site: &Site, selectors: &[String], options: &BuildOptions) -
     while !waiting.is_empty() {
         let failed: BTreeSet<String> = report.recipes.iter().filter(|recipe| failed(recipe)).map(path_of).collect();
         let stops = options.fail_fast && !failed.is_empty();
-        let is_held = |waiting: &Waiting| stops || waiting.needs.iter().any(|needed| failed.contains(needed));
-        let (held, ready): (Vec<Waiting>, Vec<Waiting>) = waiting.into_iter().partition(is_held);
+        let is_held = |waiting: &WaitingRecipe| stops || waiting.needs.iter().any(|needed| failed.contains(needed));
+        let (held, ready): (Vec<WaitingRecipe>, Vec<WaitingRecipe>) = waiting.into_iter().partition(is_held);
         if held.is_empty() {
             let paths: Vec<String> = ready.iter().map(|waiting| waiting.status.path.clone()).collect();
             let (next, later) = build_first(site, &paths, options)?;
@@ -60,8 +60,8 @@ pub(crate) fn build(site: &Site, selectors: &[String], options: &BuildOptions) -
 }
 
 /// The report of a recipe that is not built because another was not.
-fn held_up(observer: &Observer, waiting: Waiting, failed: &BTreeSet<String>) -> RecipeReport {
-    let Waiting { status, needs } = waiting;
+fn held_up(observer: &Observer, waiting: WaitingRecipe, failed: &BTreeSet<String>) -> RecipeReport {
+    let WaitingRecipe { status, needs } = waiting;
     let message = match needs.iter().find(|needed| failed.contains(*needed)) {
         Some(needed) => format!("read what `{needed}` writes: it could not be built"),
         None => "build: another recipe failed first".to_owned(),
@@ -72,7 +72,7 @@ fn held_up(observer: &Observer, waiting: Waiting, failed: &BTreeSet<String>) -> 
 }
 
 /// Takes out of a session the recipes that read what others of it are to write, as `wanted` says.
-pub(crate) fn set_aside(site: &Site, session: &mut Session, wanted: impl Fn(&Assessed) -> bool) -> Vec<Waiting> {
+pub(crate) fn set_aside(site: &Site, session: &mut Session, wanted: impl Fn(&Assessed) -> bool) -> Vec<WaitingRecipe> {
     let all = &session.recipes;
     let outputs = |at: usize| {
         let names = all[at].recipe.iter().map(|recipe| recipe.outputs(&all[at].text.path).names().collect::<Vec<_>>());
@@ -124,7 +124,7 @@ pub(crate) fn set_aside(site: &Site, session: &mut Session, wanted: impl Fn(&Ass
     let path = |at: &usize| all[*at].text.path.clone();
     let waiting = later
         .iter()
-        .map(|(at, needs)| Waiting { status: all[*at].status.clone(), needs: needs.iter().map(path).collect() });
+        .map(|(at, needs)| WaitingRecipe { status: all[*at].status.clone(), needs: needs.iter().map(path).collect() });
     let waiting = waiting.collect();
     let mut at = 0;
     session.recipes.retain(|_| {

@@ -30,7 +30,7 @@ use self::{
     size::outcome,
 };
 use crate::{
-    artifact::{Access, DOWNLOADS, Gone, Held, Inventory, Record, RecordedAction, Survey as GcSchedule},
+    artifact::{Access, CacheContents, DOWNLOADS, GcSchedule, Gone, Held, Record, RecordedAction},
     event::Event,
     graph::Outcome,
     hash::Digest,
@@ -108,16 +108,16 @@ impl Collected {
     }
 }
 
-/// Something that may go.
-struct Candidate {
-    what: What,
+/// Something that may be removed.
+struct Evictable {
+    what: EvictableKind,
     held: Held,
     /// When it was used last, nanoseconds since 1970.
     used_ns: i64,
 }
 
 #[derive(Clone, Debug)]
-enum What {
+enum EvictableKind {
     Blob(BlobId),
     /// What the files of an earlier build were made of. Few and small: it goes only for want of space, and last.
     History(BlobId),
@@ -139,9 +139,9 @@ pub(crate) fn collect(site: &Site, bounds: &CacheBounds, dry_run: bool) -> Resul
     collect_with(site, &record, bounds, &BTreeMap::new(), false)
 }
 
-/// Removes what is of no use if a survey is due, after a build that wrote so many bytes. The caller holds the lock.
+/// Collects if that is due, after a build that wrote so many bytes. The caller holds the lock.
 ///
-/// A cache that cannot be surveyed is told, and no fault of the build.
+/// A cache that cannot be collected gives a warning, and is no fault of the build.
 pub(crate) fn collect_if_due(
     site: &Site,
     record: &Arc<Record>,
@@ -175,7 +175,7 @@ fn collect_with(
 ) -> Result<Collected, WorkspaceError> {
     let now = system::now_ns();
     let mut schedule = GcSchedule::read(&site.cache).unwrap_or_else(|| GcSchedule::begun(now));
-    let mut found = Inventory::take(&site.cache)?;
+    let mut found = CacheContents::take(&site.cache)?;
     found.add_recorded(record)?;
     let oldest = now.saturating_sub(nanoseconds(bounds.max_age));
     let reachable = reachable(site, record, &schedule, versions, oldest)?;
@@ -191,8 +191,8 @@ fn collect_with(
     let gone = beyond(candidates, bounds, now, left);
     for candidate in &gone {
         match candidate.what {
-            What::Blob(_) | What::History(_) => collected.blobs.add(candidate.held),
-            What::Download(_) => collected.downloads.add(candidate.held),
+            EvictableKind::Blob(_) | EvictableKind::History(_) => collected.blobs.add(candidate.held),
+            EvictableKind::Download(_) => collected.downloads.add(candidate.held),
         }
     }
     let removed: HashSet<BlobId> = gone.iter().filter_map(|candidate| candidate.what.blob()).collect();
@@ -231,8 +231,8 @@ fn collect_with(
 }
 
 /// The files of a download.
-fn downloaded(cache: &Path, what: &What) -> Vec<PathBuf> {
-    let What::Download(name) = what else { return Vec::new() };
+fn downloaded(cache: &Path, what: &EvictableKind) -> Vec<PathBuf> {
+    let EvictableKind::Download(name) = what else { return Vec::new() };
     let path = cache.join(DOWNLOADS).join(name);
     // The note that it was checked goes first: without the file it would say nothing.
     vec![path.with_file_name(format!("{name}.ok")), path]
@@ -244,7 +244,7 @@ impl Collected {
     }
 }
 
-impl What {
+impl EvictableKind {
     fn blob(&self) -> Option<BlobId> {
         match self {
             Self::Blob(digest) | Self::History(digest) => Some(*digest),
@@ -258,37 +258,37 @@ fn nanoseconds(duration: Duration) -> i64 {
 }
 
 /// What killed processes left, and outputs that were replaced: all but what a download that is pinned goes on with.
-fn temporary(found: &Inventory, reachable: &Reachable, cache: &Path) -> Vec<(PathBuf, Held)> {
+fn temporary(found: &CacheContents, reachable: &Reachable, cache: &Path) -> Vec<(PathBuf, Held)> {
     let partial = found.partial.iter().filter(|(name, _)| !reachable.downloads.contains(*name));
     let partial = partial.map(|(name, held)| (cache.join(DOWNLOADS).join(format!("{name}.part")), *held));
     found.temporary.iter().cloned().chain(partial).collect()
 }
 
 /// All that no current recipe reaches and no lock pins.
-fn candidates(found: &Inventory, reachable: &Reachable, schedule: &GcSchedule) -> Vec<Candidate> {
+fn candidates(found: &CacheContents, reachable: &Reachable, schedule: &GcSchedule) -> Vec<Evictable> {
     let blobs = found.blobs.iter().filter(|(digest, _)| !reachable.blobs.contains(*digest));
     let blobs = blobs.map(|(digest, held)| {
         let used_ns = reachable.used_ns.get(digest).copied().unwrap_or(held.mtime_ns).max(held.mtime_ns);
         let is_history = reachable.manifests.contains(digest);
-        let what = if is_history { What::History(*digest) } else { What::Blob(*digest) };
-        Candidate { what, held: *held, used_ns }
+        let what = if is_history { EvictableKind::History(*digest) } else { EvictableKind::Blob(*digest) };
+        Evictable { what, held: *held, used_ns }
     });
     let downloads = found.downloads.iter().filter(|(name, _)| !reachable.downloads.contains(*name));
     let downloads = downloads.map(|(name, held)| {
         let used_ns = schedule.unused.get(name).copied().unwrap_or(held.mtime_ns).max(held.mtime_ns);
-        Candidate { what: What::Download(name.clone()), held: *held, used_ns }
+        Evictable { what: EvictableKind::Download(name.clone()), held: *held, used_ns }
     });
     blobs.chain(downloads).collect()
 }
 
 /// Which of the candidates have to go so that none is too old and the cache, of `bytes` now, not too large.
-fn beyond(mut candidates: Vec<Candidate>, bounds: &CacheBounds, now: i64, mut bytes: u64) -> Vec<Candidate> {
-    let is_history = |candidate: &Candidate| matches!(candidate.what, What::History(_));
+fn beyond(mut candidates: Vec<Evictable>, bounds: &CacheBounds, now: i64, mut bytes: u64) -> Vec<Evictable> {
+    let is_history = |candidate: &Evictable| matches!(candidate.what, EvictableKind::History(_));
     // Of what was used at the same time, what frees more goes first; the digest settles the rest.
     candidates.sort_by_cached_key(|candidate| {
         let name = match &candidate.what {
-            What::Blob(digest) | What::History(digest) => digest.to_string(),
-            What::Download(name) => name.clone(),
+            EvictableKind::Blob(digest) | EvictableKind::History(digest) => digest.to_string(),
+            EvictableKind::Download(name) => name.clone(),
         };
         (is_history(candidate), candidate.used_ns, std::cmp::Reverse(candidate.held.bytes), name)
     });
@@ -326,12 +326,12 @@ fn is_of_use(
 mod tests {
     use super::*;
 
-    fn candidate(name: u8, bytes: u64, used_ns: i64) -> Candidate {
+    fn candidate(name: u8, bytes: u64, used_ns: i64) -> Evictable {
         let held = Held { count: 1, bytes, mtime_ns: 0 };
-        Candidate { what: What::Blob(BlobId::of(&[name])), held, used_ns }
+        Evictable { what: EvictableKind::Blob(BlobId::of(&[name])), held, used_ns }
     }
 
-    fn gone(candidates: Vec<Candidate>, max_bytes: u64, max_age: u64, bytes: u64) -> Vec<(u64, i64)> {
+    fn gone(candidates: Vec<Evictable>, max_bytes: u64, max_age: u64, bytes: u64) -> Vec<(u64, i64)> {
         let bounds = CacheBounds { max_bytes, max_age: Duration::from_nanos(max_age) };
         beyond(candidates, &bounds, 100, bytes).iter().map(|gone| (gone.held.bytes, gone.used_ns)).collect()
     }
@@ -350,8 +350,8 @@ mod tests {
     #[test]
     fn history_goes_last_and_only_for_want_of_space() {
         let mut history = candidate(4, 5, 1);
-        history.what = What::History(BlobId::of(b"manifest"));
-        let all = || vec![Candidate { what: history.what.clone(), ..history }, candidate(1, 10, 90)];
+        history.what = EvictableKind::History(BlobId::of(b"manifest"));
+        let all = || vec![Evictable { what: history.what.clone(), ..history }, candidate(1, 10, 90)];
         assert_eq!(gone(all(), 1000, 0, 15), [(10, 90)]);
         assert_eq!(gone(all(), 5, 1000, 15), [(10, 90)]);
         assert_eq!(gone(all(), 4, 1000, 15), [(10, 90), (5, 1)]);

@@ -12,7 +12,7 @@ use std::{
 use rayon::prelude::*;
 
 use crate::{
-    artifact::{Record, Survey as GcSchedule},
+    artifact::{GcSchedule, Record},
     driver,
     graph::plan,
     hash::Digest,

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::reachable::{IN_USE, Reachable, reachable};
 use crate::{
-    artifact::{Access, Held, Inventory, Record, RecordedAction, Survey as GcSchedule},
+    artifact::{Access, CacheContents, GcSchedule, Held, Record, RecordedAction},
     graph::Outcome,
     id::BlobId,
     site::{Site, WorkspaceError},
@@ -119,7 +119,7 @@ impl CachePart {
 /// Measures how much each part of the cache takes. Writes nothing.
 pub(crate) fn cache_size(site: &Site) -> Result<CacheSize, WorkspaceError> {
     let record = site.cache.record(Access::Read)?;
-    let mut found = Inventory::take(&site.cache)?;
+    let mut found = CacheContents::take(&site.cache)?;
     found.add_recorded(&record)?;
     let schedule = GcSchedule::read(&site.cache).unwrap_or_default();
     let reachable = reachable(site, &record, &schedule, &BTreeMap::new(), IN_USE - 1)?;
@@ -170,7 +170,7 @@ pub(crate) fn names(actions: &[RecordedAction], record: &Record) -> Result<HashM
     Ok(names)
 }
 
-fn parts(found: &Inventory, reachable: &Reachable, names: &HashMap<BlobId, CachePart>) -> Vec<PartSize> {
+fn parts(found: &CacheContents, reachable: &Reachable, names: &HashMap<BlobId, CachePart>) -> Vec<PartSize> {
     let mut parts: BTreeMap<CachePart, (Held, Held)> = BTreeMap::new();
     let mut add = |part: CachePart, held: Held, is_reached: bool| {
         let (all, unreached) = parts.entry(part).or_default();

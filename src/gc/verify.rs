@@ -17,7 +17,7 @@ use super::{
     size::{names, outcome},
 };
 use crate::{
-    artifact::{Access, DOWNLOADS, Gone, Inventory, MissReason, Record, Store},
+    artifact::{Access, CacheContents, DOWNLOADS, Gone, MissReason, Record, Store},
     event::Event,
     failure::{Failure, FailureKind},
     id::BlobId,
@@ -76,7 +76,7 @@ pub(crate) fn verify(site: &Site) -> Result<Verified, WorkspaceError> {
     let _lock = site.cache.acquire(IfHeld::Wait)?;
     let record = site.cache.record(Access::Write)?;
     verified.damaged = record.check()?.into_iter().map(entry).collect();
-    let mut found = Inventory::take(&site.cache)?;
+    let mut found = CacheContents::take(&site.cache)?;
     found.add_recorded(&record)?;
     let store = site.cache.store(&record);
     let (actions, users) = (record.actions()?, users(&store, &record)?);

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use super::{Selector, Term, asks_for_state, resolve::chosen};
 use crate::{
     artifact::Record,
-    site::{Found, Named, Site, WorkspaceError},
+    site::{Found, NamedPath, Site, WorkspaceError},
     status::{
         State,
         assess::{Looks, Session, assess},
@@ -50,8 +50,8 @@ fn selected(site: &Site, selectors: &[String]) -> Result<(Vec<PathBuf>, Vec<Path
     let (mut paths, mut explicit, mut others) = (Vec::new(), Vec::new(), Vec::new());
     for selector in selectors {
         match site.recipes.named(selector) {
-            Some(Named::Folder(folder)) => paths.extend(crate::site::walk(site.root(), &folder)?),
-            Some(Named::File(file)) => explicit.push(file),
+            Some(NamedPath::Folder(folder)) => paths.extend(crate::site::walk(site.root(), &folder)?),
+            Some(NamedPath::File(file)) => explicit.push(file),
             None => others.push(Selector::parse(selector)?),
         }
     }
@@ -68,11 +68,11 @@ pub(crate) fn recipe_folders(site: &Site, selectors: &[String]) -> Result<Vec<Pa
     let mut tops: Vec<PathBuf> = if selectors.is_empty() { vec!["config".into()] } else { Vec::new() };
     for selector in selectors {
         let selector = match site.recipes.named(selector) {
-            Some(Named::Folder(folder)) => {
+            Some(NamedPath::Folder(folder)) => {
                 tops.push(folder);
                 continue;
             }
-            Some(Named::File(_)) => continue,
+            Some(NamedPath::File(_)) => continue,
             None => Selector::parse(selector)?,
         };
         match &selector.term {

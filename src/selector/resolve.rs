@@ -27,13 +27,13 @@ use crate::{
 };
 
 /// A recipe as far as selectors ask.
-struct Known {
+struct KnownRecipe {
     path: PathBuf,
     /// `None`: it is broken.
     recipe: Option<Recipe>,
 }
 
-impl Known {
+impl KnownRecipe {
     /// Returns the paths of the recipe's files, relative to the workspace.
     fn outputs(&self, outputs: &OutputFolder) -> Vec<PathBuf> {
         let Some(recipe) = &self.recipe else { return Vec::new() };
@@ -46,7 +46,7 @@ struct Lookups<'s> {
     site: &'s Site,
     /// All recipes below `config/`, and those that other selectors name elsewhere.
     all: Vec<PathBuf>,
-    known: OnceCell<Vec<Known>>,
+    known: OnceCell<Vec<KnownRecipe>>,
     states: OnceCell<BTreeMap<PathBuf, State>>,
 }
 
@@ -281,30 +281,30 @@ impl Lookups<'_> {
         Ok(self.states.get_or_init(|| states))
     }
 
-    fn known(&self) -> Result<&[Known], WorkspaceError> {
+    fn known(&self) -> Result<&[KnownRecipe], WorkspaceError> {
         if let Some(known) = self.known.get() {
             return Ok(known);
         }
         let site = self.site;
         let read = |path: &PathBuf| {
             let parsed = site.recipes.parse(path)?;
-            Ok(parsed.map(|loaded| Known { path: path.clone(), recipe: loaded.ok() }))
+            Ok(parsed.map(|loaded| KnownRecipe { path: path.clone(), recipe: loaded.ok() }))
         };
-        let read: Result<Vec<Option<Known>>, system::FileError> = self.all.par_iter().map(read).collect();
-        let known: Vec<Known> = read?.into_iter().flatten().collect();
+        let read: Result<Vec<Option<KnownRecipe>>, system::FileError> = self.all.par_iter().map(read).collect();
+        let known: Vec<KnownRecipe> = read?.into_iter().flatten().collect();
         known.iter().filter(|known| known.recipe.is_none()).for_each(|known| site.recipes.warn_left_out(&known.path));
         Ok(self.known.get_or_init(|| known))
     }
 }
 
 /// For each recipe, the others that write a file it reads.
-fn needs(site: &Site, known: &[Known]) -> Vec<Vec<usize>> {
+fn needs(site: &Site, known: &[KnownRecipe]) -> Vec<Vec<usize>> {
     let outputs = known
         .iter()
         .enumerate()
         .flat_map(|(at, known)| known.outputs(&site.outputs).into_iter().map(move |output| (output, at)));
     let writers = Writers::new(outputs);
-    let needed = |(at, known): (usize, &Known)| {
+    let needed = |(at, known): (usize, &KnownRecipe)| {
         let sources = known.recipe.iter().flat_map(local_sources);
         let found: BTreeSet<usize> = sources.flat_map(|source| writers.of(site.root(), source)).collect();
         found.into_iter().filter(|needed| *needed != at).collect()

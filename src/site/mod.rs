@@ -3,21 +3,21 @@
 //! Each part is a handle of its own. A function takes the handles that it works on; what works on all of them takes the
 //! whole [`Site`].
 
-mod cache;
+mod cache_folder;
 mod error;
 mod hub;
-mod lock;
-mod outputs;
-mod recipes;
+mod lock_store;
+mod output_folder;
+mod recipe_folder;
 mod settings;
 
-pub(crate) use cache::{CacheFolder, IfHeld};
+pub(crate) use cache_folder::{CacheFolder, IfHeld};
 pub use error::WorkspaceError;
 pub(crate) use hub::{HubAccess, HubChoice};
-pub(crate) use lock::{LockStore, short};
-pub(crate) use outputs::OutputFolder;
-pub use recipes::{Found, RecipeText};
-pub(crate) use recipes::{Named, RecipeFolder, is_local, local_sources, name_of, relative, walk};
+pub(crate) use lock_store::{LockStore, short};
+pub(crate) use output_folder::OutputFolder;
+pub use recipe_folder::{Found, RecipeText};
+pub(crate) use recipe_folder::{NamedPath, RecipeFolder, is_local, local_sources, name_of, relative, walk};
 pub use settings::Settings;
 
 use std::{

@@ -16,7 +16,7 @@ use rayon::prelude::*;
 use super::{
     Assessment, FileState, FileStatus, Reason, RecipeStatus, State,
     first_look::{first_look, local_stats, stray},
-    pins::{Pinning, Snapshots, Sources},
+    pins::{PinSources, Pinning, Snapshots},
     plan_cache::PlanCache,
 };
 use crate::{
@@ -240,7 +240,7 @@ fn second_look(
         .collect();
     (session.lock, _) = site.lock.read()?;
     let before = session.lock.clone();
-    session.snapshots = Sources::of(site, &session.record).pin(&recipes, pinning, &mut session.lock)?;
+    session.snapshots = PinSources::of(site, &session.record).pin(&recipes, pinning, &mut session.lock)?;
     if session.lock != before && pinning == Pinning::Resolve {
         let lock = site.lock.write(&session.lock)?;
         session.world = environment(&site.hub, lock, versions)?;

@@ -1,4 +1,4 @@
-//! Sources to snapshots: from the lock where it has them, from the hub where it may be asked, from disk for local files.
+//! PinSources to snapshots: from the lock where it has them, from the hub where it may be asked, from disk for local files.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -52,7 +52,7 @@ pub(crate) struct Snapshots {
 }
 
 /// What sources are pinned from.
-pub(crate) struct Sources<'a> {
+pub(crate) struct PinSources<'a> {
     pub(crate) root: &'a Path,
     pub(crate) cache: &'a CacheFolder,
     pub(crate) record: &'a Arc<Record>,
@@ -60,14 +60,14 @@ pub(crate) struct Sources<'a> {
     pub(crate) observer: &'a Observer,
 }
 
-impl<'a> Sources<'a> {
+impl<'a> PinSources<'a> {
     /// Returns what the sources of a workspace are pinned from.
     pub(crate) fn of(site: &'a Site, record: &'a Arc<Record>) -> Self {
         Self { root: site.root(), cache: &site.cache, record, hub: &site.hub, observer: &site.observer }
     }
 }
 
-impl Sources<'_> {
+impl PinSources<'_> {
     /// Pins the sources of `recipes`; new pins go into `lock`.
     pub(crate) fn pin(
         &self,

@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    artifact::{Access, CACHE_VERSION, Inventory, LOCK, Record},
+    artifact::{Access, CACHE_VERSION, CacheContents, LOCK, Record},
     driver::files,
     gc::recorded_outcome,
     graph::Outcome,
@@ -195,7 +195,7 @@ fn clean_cache(cache: &CacheFolder, dry_run: bool) -> Result<CleanedCache, Works
             continue;
         }
         let root = dir.join(&entry.name);
-        let found = Inventory::take(&root)?;
+        let found = CacheContents::take(&root)?;
         let (files, folders) = found.everything(&root);
         cleaned.files += files.len() as u64 + 1;
         cleaned.bytes += found.total().bytes;

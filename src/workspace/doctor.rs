@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::validate::validate;
 use crate::{
-    artifact::{Access, CACHE_VERSION, Inventory, Record},
+    artifact::{Access, CACHE_VERSION, CacheContents, Record},
     build::MEMORY_A_THREAD,
     config::Format,
     id::BlobId,
@@ -242,7 +242,7 @@ fn check_blobs(cache: &CacheFolder) -> Finding {
     const MOST: usize = 64;
     const LARGEST: u64 = 4 << 20;
     let name = "blobs";
-    let listed = Inventory::take(cache).map_err(WorkspaceError::from).and_then(|mut found| {
+    let listed = CacheContents::take(cache).map_err(WorkspaceError::from).and_then(|mut found| {
         // What is wrong with the record is told beside this.
         let record = Arc::new(Record::open(cache, Access::Read, Arc::new(|_| {}))?);
         found.add_recorded(&record)?;

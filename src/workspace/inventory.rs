@@ -104,7 +104,7 @@ pub(super) fn inventory(site: &Site, selectors: &[String]) -> Result<Inventory, 
     let record = site.cache.record(Access::Read)?;
     let mut session = assess_selected(site, record, selectors, Looks { closely: true, ..Looks::default() })?;
     let assessed = std::mem::take(&mut session.recipes);
-    let mut sources = Sources::default();
+    let mut sources = SourceList::default();
     let mut inventory = Inventory { recipes: Vec::new(), sources: Vec::new(), outputs: Vec::new() };
     let mut add = |mut recipe: ListedRecipe, outputs: Vec<ListedOutput>| {
         let first = inventory.outputs.len();
@@ -172,7 +172,7 @@ fn bare(status: &RecipeStatus) -> ListedRecipe {
     }
 }
 
-fn listed(assessed: &Assessed, session: &Session, sources: &mut Sources) -> ListedRecipe {
+fn listed(assessed: &Assessed, session: &Session, sources: &mut SourceList) -> ListedRecipe {
     let mut listed = bare(&assessed.status);
     let (Some(file), Some(recipe)) = (assessed.file, &assessed.recipe) else { return listed };
     listed.phase = Some(recipe.metadata.phase.clone());
@@ -211,7 +211,7 @@ type SourceKey = (String, Option<String>);
 
 /// What is gathered of a source from all recipes that read it.
 #[derive(Default)]
-struct Gathered {
+struct SourceUse {
     commit: Option<String>,
     local: bool,
     /// Sizes by path.
@@ -223,13 +223,13 @@ struct Gathered {
 }
 
 #[derive(Default)]
-struct Sources {
-    by_key: BTreeMap<SourceKey, Gathered>,
+struct SourceList {
+    by_key: BTreeMap<SourceKey, SourceUse>,
     /// Which recipe, by path, reads what through which converter.
     reads: Vec<(String, SourceKey, Option<&'static str>)>,
 }
 
-impl Sources {
+impl SourceList {
     /// The sources by id; recipes are told where theirs stand.
     fn in_order(self, recipes: &mut [ListedRecipe]) -> Vec<ListedSource> {
         let places: BTreeMap<&SourceKey, usize> = self.by_key.keys().enumerate().map(|(at, key)| (key, at)).collect();
@@ -241,7 +241,7 @@ impl Sources {
             recipe.sources.push(key.0.clone());
             recipe.reads.push((places[key], *converter));
         }
-        let source = |((id, revision), gathered): (SourceKey, Gathered)| {
+        let source = |((id, revision), gathered): (SourceKey, SourceUse)| {
             let count = gathered.files.len() as u64;
             let is_known = !gathered.is_unknown;
             ListedSource {

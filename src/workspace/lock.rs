@@ -13,7 +13,7 @@ use crate::{
     selector::find,
     site::{IfHeld, Site, WorkspaceError},
     source::lock::{LockFile, Pin},
-    status::pins::{Pinning, Sources},
+    status::pins::{PinSources, Pinning},
 };
 
 /// What `datac lock` did to one source.
@@ -97,7 +97,7 @@ pub(super) fn lock(
             return Err(failure.hint(format!("there are {}", names.join(", "))).into());
         }
     }
-    let snapshots = Sources::of(site, &record).pin(&recipes, Pinning::Resolve, &mut lock)?;
+    let snapshots = PinSources::of(site, &record).pin(&recipes, Pinning::Resolve, &mut lock)?;
     if let Some(failure) = snapshots.states.into_values().flatten().find_map(Result::err) {
         return Err(failure.into());
     }

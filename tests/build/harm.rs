@@ -6,7 +6,7 @@ use std::{
 };
 
 use datac::{
-    artifact::{Access, Inventory, Record},
+    artifact::{Access, CacheContents, Record},
     id::BlobId,
 };
 use rusqlite::{Connection, OptionalExtension};
@@ -20,7 +20,7 @@ pub(crate) struct Blob {
 
 /// The blobs of a cache, in the order of their names.
 pub(crate) fn blobs(cache: &Path) -> Vec<Blob> {
-    let mut found = Inventory::take(cache).unwrap();
+    let mut found = CacheContents::take(cache).unwrap();
     found.add_recorded(&Record::open(cache, Access::Read, std::sync::Arc::new(|_| {})).unwrap()).unwrap();
     found.blobs.into_keys().map(|digest| Blob { cache: cache.to_owned(), digest }).collect()
 }

@@ -15,7 +15,7 @@ use crate::{
 
 /// Files as they were at one time, by path relative to the workspace; `None`: there was none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Snapshot {
+pub(super) struct WatchedFiles {
     /// Recipes, `datac.lock` and local sources.
     pub(super) inputs: BTreeMap<PathBuf, Option<Stat>>,
     /// Files that recipes write.
@@ -24,7 +24,7 @@ pub(super) struct Snapshot {
     pub(super) folders: Vec<(PathBuf, bool)>,
 }
 
-impl Snapshot {
+impl WatchedFiles {
     /// Of a link, what it leads to shows in another folder.
     fn follow(&mut self, path: &Path) {
         let target = system::link_target(path);
@@ -60,9 +60,9 @@ impl Looker {
     /// Looks at the recipes that `selectors` may mean: where they ask for what a recipe holds, at all of them.
     ///
     /// What cannot be looked at is not there: a build says what is wrong with it.
-    pub(super) fn take(&mut self, site: &Site, selectors: &[String]) -> Snapshot {
+    pub(super) fn take(&mut self, site: &Site, selectors: &[String]) -> WatchedFiles {
         let root = site.root();
-        let mut snapshot = Snapshot::default();
+        let mut snapshot = WatchedFiles::default();
         let mut sources = Vec::new();
         let recipes = site.recipes.candidates(selectors).unwrap_or_default();
         for path in &recipes {
@@ -115,7 +115,7 @@ impl Looker {
     }
 
     /// Looks at a file, or at a folder and all that is in it.
-    fn see_source(&self, root: &Path, source: &Path, snapshot: &mut Snapshot) {
+    fn see_source(&self, root: &Path, source: &Path, snapshot: &mut WatchedFiles) {
         let place = root.join(source);
         if !system::is_dir(&place) {
             snapshot.inputs.insert(source.to_owned(), system::stat(&place).ok());

@@ -7,7 +7,7 @@ use std::{
 
 use rayon::prelude::*;
 
-use super::{Record, RecordError, record::RECORD, store, survey::SURVEY};
+use super::{Record, RecordError, gc_schedule::SCHEDULE, record::RECORD, store};
 use crate::{
     id::BlobId,
     system::{self, Entry, EntryKind, FileError, Replacement},
@@ -15,7 +15,7 @@ use crate::{
 
 /// What lies below `cache/<version>/`.
 #[derive(Debug, Default)]
-pub struct Inventory {
+pub struct CacheContents {
     /// The blobs.
     pub blobs: BTreeMap<BlobId, Held>,
     /// Downloaded files, by the name of their digest (`sha256-…`).
@@ -67,7 +67,7 @@ impl Held {
     }
 }
 
-impl Inventory {
+impl CacheContents {
     /// Lists the cache below `root`; one that is not there holds nothing.
     pub fn take(root: &Path) -> Result<Self, FileError> {
         let mut found = Self::default();
@@ -78,7 +78,7 @@ impl Inventory {
                 (EntryKind::Folder, DOWNLOADS) => found.take_downloads(&path)?,
                 (EntryKind::Folder, SCRATCH) => found.take_scratch(&path)?,
                 // Neither is worth counting.
-                (EntryKind::File, LOCK | SURVEY) => {}
+                (EntryKind::File, LOCK | SCHEDULE) => {}
                 (EntryKind::File, DAMAGED) => found.temporary.push((path, Held::of(&entry))),
                 (EntryKind::File, name) if name.strip_prefix(RECORD).is_some_and(is_journal) => {
                     found.record = found.record.and(Held::of(&entry));
@@ -122,7 +122,7 @@ impl Inventory {
         files.extend(self.partial.keys().map(|name| downloads.join(format!("{name}.part"))));
         files.extend(self.temporary.iter().map(|(path, _)| path.clone()));
         files.extend(["", "-journal", "-wal", "-shm"].map(|suffix| root.join(format!("{RECORD}{suffix}"))));
-        files.push(root.join(SURVEY));
+        files.push(root.join(SCHEDULE));
         files.retain(|path| system::kind(path) == Some(EntryKind::File));
         let shelves = (0..=u8::MAX).map(|shelf| root.join(BLOBS).join(format!("{shelf:02x}")));
         let folders = shelves.chain([BLOBS, DOWNLOADS, SCRATCH].map(|name| root.join(name)));
@@ -224,7 +224,7 @@ mod tests {
     fn everything_has_its_place_and_strangers_are_named() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
-        assert_eq!(Inventory::take(&root.join("none")).unwrap().total(), Held::default());
+        assert_eq!(CacheContents::take(&root.join("none")).unwrap().total(), Held::default());
         let digest = BlobId::of(b"rows");
         let download = format!("sha256-{}", "a".repeat(64));
         let shelf = format!("cas/{}", &digest.to_string()[..2]);
@@ -248,7 +248,7 @@ mod tests {
             system::replace(&path, b"1234").unwrap();
         }
         std::os::unix::fs::symlink(root, root.join("cas/ff")).ok();
-        let found = Inventory::take(root).unwrap();
+        let found = CacheContents::take(root).unwrap();
         assert_eq!(found.blobs.keys().collect::<Vec<_>>(), [&digest]);
         assert_eq!(found.downloads[&download], Held { count: 2, bytes: 8, ..found.downloads[&download] });
         assert_eq!(found.partial.len(), 1);

@@ -51,7 +51,7 @@ pub(crate) struct RecipeFolder {
 }
 
 /// A file or folder that a text names by its path, relative to the workspace.
-pub(crate) enum Named {
+pub(crate) enum NamedPath {
     /// A file.
     File(PathBuf),
     /// A folder.
@@ -118,14 +118,14 @@ impl RecipeFolder {
     }
 
     /// Returns the file or folder that `text` names as it stands: whatever it is made of, it means just that.
-    pub(crate) fn named(&self, text: &str) -> Option<Named> {
+    pub(crate) fn named(&self, text: &str) -> Option<NamedPath> {
         let given = relative(&self.root, Path::new(text));
         let path = self.root.join(&given);
         if system::is_dir(&path) {
-            return Some(Named::Folder(given));
+            return Some(NamedPath::Folder(given));
         }
         // Outputs are named for the recipes that write them.
-        (!outputs::looks_like_output(text) && system::exists(&path)).then_some(Named::File(given))
+        (!outputs::looks_like_output(text) && system::exists(&path)).then_some(NamedPath::File(given))
     }
 
     /// Returns the recipes that selectors may come to mean, found without looking into any: for those that are no path,
@@ -146,7 +146,7 @@ impl RecipeFolder {
     /// Returns the files and folders in which recipes are found that selectors may come to mean.
     pub(crate) fn searched(&self, selectors: &[String]) -> Vec<PathBuf> {
         let place = |selector: &String| match self.named(selector) {
-            Some(Named::File(path) | Named::Folder(path)) => path,
+            Some(NamedPath::File(path) | NamedPath::Folder(path)) => path,
             None => "config".into(),
         };
         match selectors {
