@@ -1,4 +1,4 @@
-//! What make and ninja have to watch, in the one syntax that both read.
+//! Writes depfiles for make and ninja, in the one syntax that both read.
 //!
 //! A depfile is a make rule without a recipe, as `gcc -MD -MP` writes it. make and ninja agree on how spaces, `#`, `$`
 //! and `:` are quoted; a few other characters mean something to one of them whatever is put before them, and a name that
@@ -19,7 +19,7 @@ use crate::{
     system,
 };
 
-/// What a build wrote and what it hangs on, as seen from the folder that datac was called in.
+/// The outputs of a build and what they depend on, relative to the current folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dependencies {
     /// The train and validation files of the recipes.
@@ -28,7 +28,7 @@ pub struct Dependencies {
     pub inputs: Vec<PathBuf>,
 }
 
-/// What `make` and `ninja` have to watch to know when the recipes of `report` must be built again.
+/// Returns what `make` and `ninja` have to watch to know when the recipes of `report` must be built again.
 ///
 /// `selectors` are those that the build was asked for. Folders are listed because a file that comes or goes changes
 /// nothing but its folder.
@@ -62,23 +62,23 @@ pub(crate) fn dependencies(
     Ok(Dependencies { outputs, inputs })
 }
 
-/// A path without the `./` that says nothing.
+/// Returns a path without a redundant `./`.
 fn from_here(path: &Path) -> PathBuf {
     let short: PathBuf = path.components().filter(|part| !matches!(part, std::path::Component::CurDir)).collect();
     if short.as_os_str().is_empty() { PathBuf::from(".") } else { short }
 }
 
-/// The text of a depfile.
+/// A depfile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Depfile {
-    /// What to write.
+    /// The text of the depfile.
     pub text: Vec<u8>,
-    /// Files that cannot be named in it.
+    /// Files that cannot be named in a depfile.
     pub unnamed: Vec<PathBuf>,
 }
 
 impl Dependencies {
-    /// Writes down that `targets` hang on the inputs, with an empty rule for each input, as `gcc -MP` does: one that is
+    /// Writes that `targets` depend on the inputs, with an empty rule for each input, as `gcc -MP` does: one that is
     /// deleted is then a reason to build, not an error. A name with `=` or `%` has none: make would read something else.
     ///
     /// ```
@@ -124,12 +124,12 @@ fn unnameable(target: &Path) -> Failure {
     Failure::new(FailureKind::Config, message).hint("give `--stamp` a name of letters, digits, `.`, `_`, `-` and `/`")
 }
 
-/// Whether a quoted name can stand before the colon: `=` would assign, and `%` would make a pattern.
+/// Returns whether a quoted name can stand before the colon: `=` would assign, and `%` would make a pattern.
 fn is_target(quoted: &[u8]) -> bool {
     !quoted.iter().any(|byte| matches!(byte, b'=' | b'%'))
 }
 
-/// A name as both make and ninja read it; `None` if there is no way to write it.
+/// Quotes a name as both make and ninja read it; `None`: there is no way to write it.
 fn quoted(path: &Path) -> Option<Vec<u8>> {
     let name = path.as_os_str().as_encoded_bytes();
     let mut out = Vec::with_capacity(name.len() + 2);

@@ -1,4 +1,4 @@
-//! What is recorded of outputs on disk: their stats and digests, so that the next look need not read them.
+//! Stats and digests of outputs on disk, recorded so that the next look need not read the files.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -10,7 +10,7 @@ use crate::{
     system,
 };
 
-/// The files of a recipe; those of this build with the stat that its own bytes had, whatever came since.
+/// Returns the files of a recipe; those of this build with the stat that its own bytes had, whatever came since.
 pub(crate) fn outputs_in_place(
     folder: &OutputFolder,
     plan: &RecipePlan,
@@ -39,7 +39,7 @@ pub(crate) fn note_digests(folder: &OutputFolder, record: &Record, outputs: &[Ou
     }
 }
 
-/// The latest stamp of local files and folders that changed a moment ago, of those where any later change shows
+/// Returns the latest stamp of local files and folders that changed a moment ago, of those where any later change shows
 /// nevertheless; 0 if there are none.
 pub(crate) fn youngest_proven<'b>(root: &Path, cache: &Path, built: impl Iterator<Item = &'b FreshRecipe>) -> i64 {
     let now = system::now_ns();
@@ -50,7 +50,7 @@ pub(crate) fn youngest_proven<'b>(root: &Path, cache: &Path, built: impl Iterato
     young.into_iter().filter(|(path, _)| shows(path)).map(|(_, stamp)| stamp).max().unwrap_or(0)
 }
 
-/// Outputs with the stats that they have now.
+/// Returns outputs with their current stats.
 pub(crate) fn restat(folder: &OutputFolder, mut outputs: Vec<OutputFile>) -> Vec<OutputFile> {
     for output in &mut outputs {
         if let Ok(stat) = system::stat(&folder.file(&output.name)) {
@@ -60,7 +60,7 @@ pub(crate) fn restat(folder: &OutputFolder, mut outputs: Vec<OutputFile>) -> Vec
     outputs
 }
 
-/// The youngest stamp of files, nanoseconds since 1970.
+/// Returns the youngest stamp of files, nanoseconds since 1970.
 pub(crate) fn youngest(outputs: &[OutputFile]) -> i64 {
     outputs.iter().map(|output| output.stat.stamp_ns()).max().unwrap_or(0)
 }

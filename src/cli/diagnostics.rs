@@ -39,8 +39,34 @@ fn snippet_of<'a>(problem: &'a Problem, text: &'a str) -> Option<Snippet<'a, ann
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::config::{Vocabulary, load};
+
+    const RECIPE: &str = "\u{feff}metadata:\r\n  phase: sft\r\n# ünï\ndatasets:\n  - name: é1\n    source: a/b\n    mix_ratio: 0.75\n    \
+                          filters: [{ type: length, min_length: 3 }]\n  - { name: \"t\\u00fc\", source: c/d, mix_ratio: 0.25 }\n\
+                          validation:\n  ratio: 0.1\n";
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
+
+        #[test]
+        fn whatever_is_wrong_with_a_recipe_can_be_drawn(
+            at in 0..RECIPE.len(),
+            length in 0_usize..20,
+            piece in "([\\PC\\n\\r\\t]|: |- |\\{|\\}|\\[|\\]|\"|'|&a |\\*a|\\|\\n|\u{feff}|\u{2028}){0,6}",
+            width in 0_usize..200,
+        ) {
+            let boundary = |at: usize| (at..=RECIPE.len()).find(|at| RECIPE.is_char_boundary(*at)).unwrap_or(RECIPE.len());
+            let from = boundary(at);
+            let mut text = RECIPE.to_owned();
+            text.replace_range(from..boundary((from + length).min(RECIPE.len())), &piece);
+            for problem in load("config/a.yaml", text.as_bytes(), &Vocabulary::default()).err().unwrap_or_default() {
+                prop_assert!(render(&problem, &text, false, width).contains(" --> config/a.yaml:"));
+            }
+        }
+    }
 
     fn rendered(text: &str) -> String {
         let problems = load("config/a.yaml", text.as_bytes(), &Vocabulary::default()).unwrap_err();

@@ -351,7 +351,6 @@ fn mutated_recipes_never_panic_and_their_problems_are_in_the_text() {
                 for problem in problems {
                     let span = problem.span.clone().unwrap_or(0..0);
                     assert!(span.end <= text.len() && text.get(span).is_some(), "{problem:?} {text:?}");
-                    crate::cli::diagnostics::render(&problem, &text, false, 80);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Removes from the cache what is of no use: what no current recipe reaches, oldest use first, by age and by size.
 //!
-//! What a current recipe reaches stays whatever the bounds are, as do downloads that datac.lock pins. Entries of the
+//! Entries that a current recipe reaches are kept whatever the bounds are, as are downloads that datac.lock pins. Entries of the
 //! record go before the blobs that they name, so that whoever is stopped in between leaves no entry that points at
 //! nothing.
 
@@ -42,9 +42,9 @@ use crate::{
 /// How much a cache may hold of what no current recipe reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheBounds {
-    /// The size of the whole cache above which the oldest of it goes.
+    /// The size of the whole cache above which the least recently used entries are evicted.
     pub max_bytes: u64,
-    /// How long something may be of no use.
+    /// How long an unused entry is kept.
     pub max_age: Duration,
 }
 
@@ -55,37 +55,37 @@ impl Default for CacheBounds {
     }
 }
 
-/// What was removed from the cache, or would be.
+/// The result of a collection.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Collected {
-    /// Whether nothing was removed: this is what would be.
+    /// Whether this is what would be removed, and nothing was.
     pub dry_run: bool,
     /// Blobs that no current recipe reaches.
     pub blobs: Removed,
     /// Downloads that datac.lock does not pin.
     pub downloads: Removed,
-    /// What killed processes left behind, and outputs that were replaced.
+    /// Files that killed processes left behind.
     pub temporary: Removed,
-    /// Entries of the record that named what is gone.
+    /// Entries of the record that named removed blobs.
     pub entries: u64,
-    /// The size of the cache before.
+    /// The size of the cache before the collection.
     pub before_bytes: u64,
-    /// The size of the cache afterwards.
+    /// The size of the cache after the collection.
     pub after_bytes: u64,
-    /// How much of it current recipes reachable.
+    /// How much of the cache current recipes reach.
     pub reached_bytes: u64,
-    /// The size it may have.
+    /// The size that the cache may have.
     pub max_bytes: u64,
-    /// How long something may be of no use, in seconds.
+    /// How long an unused entry is kept, in seconds.
     pub max_age_s: u64,
 }
 
 /// Files, or artifacts, that were removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Removed {
-    /// How many.
+    /// The number of files or artifacts.
     pub count: u64,
-    /// Their size.
+    /// The size of all of them.
     pub bytes: u64,
 }
 
@@ -97,29 +97,29 @@ impl Removed {
 }
 
 impl Collected {
-    /// Artifacts and files of all kinds.
+    /// Returns the number of artifacts and files of all kinds.
     pub fn count(&self) -> u64 {
         self.blobs.count + self.downloads.count + self.temporary.count
     }
 
-    /// Their size.
+    /// Returns the size of all artifacts and files.
     pub fn bytes(&self) -> u64 {
         self.blobs.bytes + self.downloads.bytes + self.temporary.bytes
     }
 }
 
-/// Something that may be removed.
+/// An entry of the cache that may be removed.
 struct Evictable {
     what: EvictableKind,
     held: Held,
-    /// When it was used last, nanoseconds since 1970.
+    /// When the entry was last used, nanoseconds since 1970.
     used_ns: i64,
 }
 
 #[derive(Clone, Debug)]
 enum EvictableKind {
     Blob(BlobId),
-    /// What the files of an earlier build were made of. Few and small: it goes only for want of space, and last.
+    /// The manifest of an earlier build. Manifests are few and small: they are removed last, and only for want of space.
     History(BlobId),
     Download(String),
 }
@@ -230,7 +230,7 @@ fn collect_with(
     Ok(collected)
 }
 
-/// The files of a download.
+/// Returns the files of a download.
 fn downloaded(cache: &Path, what: &EvictableKind) -> Vec<PathBuf> {
     let EvictableKind::Download(name) = what else { return Vec::new() };
     let path = cache.join(DOWNLOADS).join(name);
@@ -257,14 +257,14 @@ fn nanoseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// What killed processes left, and outputs that were replaced: all but what a download that is pinned goes on with.
+/// Returns the files that killed processes left, except those with which a pinned download continues.
 fn temporary(found: &CacheContents, reachable: &Reachable, cache: &Path) -> Vec<(PathBuf, Held)> {
     let partial = found.partial.iter().filter(|(name, _)| !reachable.downloads.contains(*name));
     let partial = partial.map(|(name, held)| (cache.join(DOWNLOADS).join(format!("{name}.part")), *held));
     found.temporary.iter().cloned().chain(partial).collect()
 }
 
-/// All that no current recipe reaches and no lock pins.
+/// Returns everything that no current recipe reaches and no lock pins.
 fn candidates(found: &CacheContents, reachable: &Reachable, schedule: &GcSchedule) -> Vec<Evictable> {
     let blobs = found.blobs.iter().filter(|(digest, _)| !reachable.blobs.contains(*digest));
     let blobs = blobs.map(|(digest, held)| {
@@ -281,7 +281,7 @@ fn candidates(found: &CacheContents, reachable: &Reachable, schedule: &GcSchedul
     blobs.chain(downloads).collect()
 }
 
-/// Which of the candidates have to go so that none is too old and the cache, of `bytes` now, not too large.
+/// Returns the candidates to remove so that none is too old and the cache, now of `bytes`, is not too large.
 fn beyond(mut candidates: Vec<Evictable>, bounds: &CacheBounds, now: i64, mut bytes: u64) -> Vec<Evictable> {
     let is_history = |candidate: &Evictable| matches!(candidate.what, EvictableKind::History(_));
     // Of what was used at the same time, what frees more goes first; the digest settles the rest.
@@ -304,8 +304,8 @@ fn beyond(mut candidates: Vec<Evictable>, bounds: &CacheBounds, now: i64, mut by
     gone
 }
 
-/// Whether an entry of the record that no current plan looks up is worth keeping: as long as its blobs are; one without
-/// blobs as long as the builds are that read its chunks or came to its files.
+/// Returns whether to keep an entry of the record that no current plan looks up: as long as its blobs are kept; without
+/// blobs, as long as the builds are that read its chunks or wrote its files.
 fn is_of_use(
     action: &RecordedAction,
     is_kept: &impl Fn(&BlobId) -> bool,

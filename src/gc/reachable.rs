@@ -29,7 +29,7 @@ use crate::{
 pub(crate) struct Reachable {
     /// The actions that plans of current recipes look up.
     pub(crate) keys: HashSet<ActionKey>,
-    /// The blobs that current recipes stand on.
+    /// The blobs that current recipes depend on.
     pub(crate) blobs: HashSet<BlobId>,
     /// The manifests of all runs that are remembered.
     pub(crate) manifests: HashSet<BlobId>,
@@ -46,7 +46,7 @@ pub(crate) struct Reachable {
 /// As long as anything is in use.
 pub(crate) const IN_USE: i64 = i64::MAX;
 
-/// Manifests that are held in memory together.
+/// The number of manifests held in memory at once.
 const MANIFESTS_AT_ONCE: usize = 256;
 
 /// Finds what of the cache is in use, and what was in use since `oldest_ns`. Writes nothing and uses no network.
@@ -101,7 +101,7 @@ pub(crate) fn reachable(
     Ok(found)
 }
 
-/// Has every current recipe planned, and notes what that looked up; returns the paths of current recipes.
+/// Plans every current recipe and notes what the plans looked up; returns the paths of current recipes.
 fn plan_all(
     site: &Site,
     record: &Arc<Record>,
@@ -145,7 +145,7 @@ fn plan_all(
 }
 
 impl Reachable {
-    /// Notes that everything a manifest names was in use until then.
+    /// Notes that everything a manifest names was in use until `until`.
     fn note(&mut self, manifest: &BuildManifest, until: i64) {
         if until == IN_USE {
             self.blobs.extend(manifest.blobs());
@@ -162,7 +162,7 @@ impl Reachable {
         }
     }
 
-    /// The names that the schedule notes as unused: recipes that are gone, and downloads that no lock pins.
+    /// Returns the names that the schedule notes as unused: recipes that are gone, and downloads that no lock pins.
     pub(crate) fn unused<'r>(
         &'r self,
         downloads: impl Iterator<Item = &'r String> + 'r,
@@ -171,7 +171,7 @@ impl Reachable {
     }
 }
 
-/// What a downloaded file of this digest is called.
+/// Returns the file name of a download by its digest.
 pub(crate) fn download_name(digest: &str) -> String {
     digest.replace(':', "-")
 }

@@ -20,19 +20,19 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CachePart {
-    /// Converted rows, as they will be written.
+    /// Converted rows.
     Rows,
     /// Indexes of converted rows.
     Indexes,
     /// Rejected rows in full.
     Rejects,
-    /// What filters measured.
+    /// Scores that filters measured.
     Scores,
-    /// Which rows passed the filters.
+    /// Selections: the rows that passed the filters.
     Selections,
-    /// The lists that say which row comes where.
+    /// Lists of rows in their order.
     Orders,
-    /// What the files of each build are made of.
+    /// Manifests of builds.
     Manifests,
     /// Blobs that no entry of the record names.
     Unnamed,
@@ -44,44 +44,44 @@ pub enum CachePart {
     Temporary,
 }
 
-/// How much the cache takes.
+/// The size of the cache.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CacheSize {
     /// The cache folder.
     pub dir: PathBuf,
-    /// Its parts; those that hold nothing are left out.
+    /// The parts of the cache that hold anything.
     pub parts: Vec<PartSize>,
-    /// All its files.
+    /// The number of files in the cache.
     pub count: u64,
-    /// Their size.
+    /// The size of all files.
     pub bytes: u64,
-    /// Files that no current recipe reaches.
+    /// The number of files that no current recipe reaches.
     pub unreached_count: u64,
-    /// Their size.
+    /// The size of the files that no current recipe reaches.
     pub unreached_bytes: u64,
-    /// Entries of the record whose blobs are not there.
+    /// The number of entries of the record whose blobs are missing.
     pub hollow_entries: u64,
-    /// What lies in the folder and is not of datac's making, so that it is neither counted nor touched.
+    /// Files in the folder that datac did not create; they are neither counted nor touched.
     pub strangers: Vec<PathBuf>,
 }
 
-/// How much a part of the cache takes.
+/// The size of a part of the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct PartSize {
     /// The part.
     pub part: CachePart,
-    /// Its files.
+    /// The number of files of the part.
     pub count: u64,
-    /// Their size.
+    /// The size of the files of the part.
     pub bytes: u64,
-    /// Those that no current recipe reaches.
+    /// The number of files of the part that no current recipe reaches.
     pub unreached_count: u64,
-    /// Their size.
+    /// The size of the files of the part that no current recipe reaches.
     pub unreached_bytes: u64,
 }
 
 impl CachePart {
-    /// In words, for a table.
+    /// Returns the name of the part in a table.
     pub fn word(self) -> &'static str {
         match self {
             Self::Rows => "rows",
@@ -98,7 +98,7 @@ impl CachePart {
         }
     }
 
-    /// One of it, for a sentence.
+    /// Returns the name of one entry of the part in a sentence.
     pub fn one(self) -> &'static str {
         match self {
             Self::Rows => "converted rows",
@@ -143,12 +143,12 @@ pub(crate) fn cache_size(site: &Site) -> Result<CacheSize, WorkspaceError> {
     })
 }
 
-/// The outcome of an action as it was recorded, if it can be read.
+/// Returns the outcome of an action as it was recorded, if it can be read.
 pub(crate) fn outcome(action: &RecordedAction) -> Option<Outcome> {
     postcard::from_bytes(action.outcome.as_ref()?).ok()
 }
 
-/// What each blob is, as far as the record tells.
+/// Returns the part that each blob belongs to, as far as the record tells.
 pub(crate) fn names(actions: &[RecordedAction], record: &Record) -> Result<HashMap<BlobId, CachePart>, WorkspaceError> {
     let mut names = HashMap::new();
     for action in actions {

@@ -26,41 +26,42 @@ use crate::{
     system::{self, Stopwatch},
 };
 
-/// What reading the whole cache came to.
+/// The result of reading the whole cache.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Verified {
-    /// Blobs that were read.
+    /// The number of blobs that were read.
     pub blobs: u64,
-    /// Downloaded files that were read.
+    /// The number of downloaded files that were read.
     pub downloads: u64,
-    /// Entries of actions that were looked at.
+    /// The number of entries of actions that were checked.
     pub entries: u64,
-    /// Bytes that were read.
+    /// The number of bytes that were read.
     pub bytes: u64,
-    /// What was damaged.
+    /// Everything that was damaged.
     pub damaged: Vec<Damaged>,
-    /// How long it took, in milliseconds.
+    /// The duration in milliseconds.
     pub elapsed_ms: u64,
 }
 
-/// Something that was not what it was stored as.
+/// An entry of the cache with other bytes than were stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Damaged {
-    /// What it was.
+    /// The part of the cache that the entry belonged to.
     pub part: CachePart,
-    /// The digest that it is called by; of an entry of the record, what it told.
+    /// The digest that names the entry; for an entry of the record, its content in words.
     pub name: String,
-    /// What was wrong with it.
+    /// The damage, in words.
     pub how: String,
-    /// The recipes whose last build stands on it, by name, as far as manifests tell; or the source files that it was, by repository and path.
+    /// The recipes whose last build depends on the entry, by name, as far as manifests tell; for a download, its source
+    /// files by repository and path.
     pub used_by: Vec<String>,
-    /// What kept it from being removed; `None`: it is removed.
+    /// The reason why the entry could not be removed; `None`: it is removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stuck: Option<String>,
 }
 
 impl Verified {
-    /// Whether something is damaged that could not be removed.
+    /// Returns whether a damaged entry could not be removed.
     pub fn is_stuck(&self) -> bool {
         self.damaged.iter().any(|damaged| damaged.stuck.is_some())
     }
@@ -144,7 +145,7 @@ pub(crate) fn verify(site: &Site) -> Result<Verified, WorkspaceError> {
     Ok(verified)
 }
 
-/// For every blob the recipes whose last build stands on it, by name.
+/// Returns for every blob the names of the recipes whose last build depends on that blob.
 fn users(store: &Store, record: &Record) -> Result<HashMap<BlobId, BTreeSet<String>>, WorkspaceError> {
     let mut users: HashMap<BlobId, BTreeSet<String>> = HashMap::new();
     let mut told: HashSet<String> = HashSet::new();
@@ -164,7 +165,7 @@ fn users(store: &Store, record: &Record) -> Result<HashMap<BlobId, BTreeSet<Stri
     Ok(users)
 }
 
-/// What each download that datac.lock pins is: repository and path, by the name of its digest.
+/// Returns repository and path of each download that datac.lock pins, by the name of the download.
 fn pinned(lock: &LockStore) -> Result<BTreeMap<String, Vec<String>>, WorkspaceError> {
     let mut pinned: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for pin in lock.read()?.0.sources {
@@ -176,7 +177,7 @@ fn pinned(lock: &LockStore) -> Result<BTreeMap<String, Vec<String>>, WorkspaceEr
     Ok(pinned)
 }
 
-/// A damaged entry of the record, which is removed.
+/// Returns a damaged entry of the record, which is removed.
 fn entry(what: String) -> Damaged {
     Damaged {
         part: CachePart::Record,
@@ -187,7 +188,7 @@ fn entry(what: String) -> Damaged {
     }
 }
 
-/// Reads a blob; what is wrong with it, and what keeps it from being removed.
+/// Reads a blob and removes it if it is damaged; returns the damage, and the error of a failed removal.
 fn check_blob(store: &Store, digest: &BlobId) -> Option<(String, Option<String>)> {
     let miss = store.get(digest).err()?;
     let how = match miss.reason {
@@ -198,7 +199,7 @@ fn check_blob(store: &Store, digest: &BlobId) -> Option<(String, Option<String>)
     Some((how, store.remove(digest).err().map(|error| error.to_string())))
 }
 
-/// Reads a download; what is wrong with it, and what keeps it from being removed.
+/// Reads a download and removes it if it is damaged; returns the damage, and the error of a failed removal.
 fn check_download(path: &Path, name: &str) -> Option<(String, Option<String>)> {
     let how = match is_sound(path, name) {
         Ok(true) => return None,

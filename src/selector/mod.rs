@@ -33,11 +33,11 @@ use crate::{
 /// One selector, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selector {
-    /// Whether recipes whose outputs are read are meant as well: `+x`.
+    /// Whether recipes whose outputs `x` reads are selected too: `+x`.
     pub with_needed: bool,
-    /// Whether recipes that read outputs of it are meant as well: `x+`.
+    /// Whether recipes that read outputs of `x` are selected too: `x+`.
     pub with_readers: bool,
-    /// What is named.
+    /// The term between the signs.
     pub term: Term,
 }
 
@@ -94,17 +94,17 @@ impl Pattern {
         Ok(Self { text: text.to_owned(), glob: if is_glob { Some(glob()?) } else { None } })
     }
 
-    /// Whether it can fit several texts.
+    /// Returns whether the pattern is a glob, which can fit several texts.
     pub fn is_glob(&self) -> bool {
         self.glob.is_some()
     }
 
-    /// Its text.
+    /// Returns the pattern as it was typed.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Whether it fits the whole of a text.
+    /// Returns whether the pattern fits the whole of `text`.
     pub fn fits(&self, text: &str) -> bool {
         match &self.glob {
             Some(glob) => glob.is_match(text),
@@ -155,7 +155,7 @@ impl Selector {
         Ok(Self { with_needed, with_readers, term })
     }
 
-    /// Whether recipes beyond those named are meant.
+    /// Returns whether recipes beyond those of the term are selected.
     pub fn reaches_on(&self) -> bool {
         self.with_needed || self.with_readers
     }

@@ -26,10 +26,10 @@ use crate::{
     system,
 };
 
-/// A recipe as far as selectors ask.
+/// A recipe with what selectors ask of it.
 struct KnownRecipe {
     path: PathBuf,
-    /// `None`: it is broken.
+    /// The parsed recipe; `None`: it is invalid.
     recipe: Option<Recipe>,
 }
 
@@ -41,7 +41,7 @@ impl KnownRecipe {
     }
 }
 
-/// What is looked up at most once for all selectors of a call.
+/// Facts that are looked up at most once for all selectors of a call.
 struct Lookups<'s> {
     site: &'s Site,
     /// All recipes below `config/`, and those that other selectors name elsewhere.
@@ -69,7 +69,7 @@ pub(crate) fn chosen(site: &Site, selectors: &[Selector], named: &[PathBuf]) -> 
 }
 
 impl Lookups<'_> {
-    /// The recipes that a term names.
+    /// Returns the recipes that a term names.
     fn named(&self, term: &Term) -> Result<Vec<PathBuf>, WorkspaceError> {
         match term {
             Term::Place(name) => self.by_place(name),
@@ -89,7 +89,7 @@ impl Lookups<'_> {
         }
     }
 
-    /// Recipes called `name`, or those in folders called so.
+    /// Returns the recipes called `name`, or else those in folders called `name`.
     fn by_place(&self, name: &str) -> Result<Vec<PathBuf>, WorkspaceError> {
         let root = self.site.root();
         let given = relative(root, Path::new(name));
@@ -131,7 +131,7 @@ impl Lookups<'_> {
         .into()
     }
 
-    /// The recipes that write, or would write, an output.
+    /// Returns the recipes that write, or would write, an output.
     fn by_output(&self, pattern: &Pattern) -> Result<Vec<PathBuf>, WorkspaceError> {
         let site = self.site;
         let given = relative(site.root(), Path::new(pattern.text()));
@@ -206,7 +206,7 @@ impl Lookups<'_> {
         Err(failure.hint(one_of(pattern.text(), names.iter().map(String::as_str))).into())
     }
 
-    /// The recipes of which a converter reads a source, as far as that is known without reading it.
+    /// Returns the recipes that use a converter, as far as that is known without reading their sources.
     fn by_converter(&self, pattern: &Pattern) -> Result<Vec<PathBuf>, WorkspaceError> {
         let session = self.assessed(Looks { closely: true, ..Looks::default() })?;
         let mut used = BTreeSet::new();
@@ -297,7 +297,7 @@ impl Lookups<'_> {
     }
 }
 
-/// For each recipe, the others that write a file it reads.
+/// Returns for each recipe the others that write a file which it reads.
 fn needs(site: &Site, known: &[KnownRecipe]) -> Vec<Vec<usize>> {
     let outputs = known
         .iter()
@@ -312,18 +312,18 @@ fn needs(site: &Site, known: &[KnownRecipe]) -> Vec<Vec<usize>> {
     known.iter().enumerate().map(needed).collect()
 }
 
-/// Who writes which file.
+/// The writers of files.
 pub(crate) struct Writers<T> {
     by_path: BTreeMap<PathBuf, T>,
 }
 
 impl<T: Copy> Writers<T> {
-    /// From the paths of files, relative to the workspace, and who writes each.
+    /// Takes the paths of files, relative to the workspace, and the writer of each.
     pub(crate) fn new(outputs: impl Iterator<Item = (PathBuf, T)>) -> Self {
         Self { by_path: outputs.collect() }
     }
 
-    /// Who writes a file, or any of the files in a folder, that a recipe names as its source.
+    /// Returns the writers of a file, or of the files in a folder, that a recipe names as its source.
     pub(crate) fn of(&self, root: &Path, source: &str) -> Vec<T> {
         let source = relative(root, Path::new(source));
         let below = self.by_path.range(source.clone()..).take_while(|(path, _)| path.starts_with(&source));
@@ -331,7 +331,7 @@ impl<T: Copy> Writers<T> {
     }
 }
 
-/// The converter of a source that no one has read, where the recipe or the repository's name says.
+/// Returns the converter of a source that was not read yet, where the recipe or the repository's name tells it.
 pub(crate) fn expected_converter(recipe: &Recipe, dataset: &Dataset) -> Option<&'static str> {
     let repo = if is_local(dataset) { "" } else { dataset.source.as_str() };
     let chosen = choose(dataset.converter.as_deref(), repo, recipe.metadata.kind, None, &dataset.options);

@@ -25,16 +25,16 @@ use crate::{
     system::{self, Stat},
 };
 
-/// How far pinning may go.
+/// Says where pins may come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pinning {
-    /// Only what the lock has.
+    /// The lock.
     Read,
-    /// Only what the lock has, from whichever hub.
+    /// The lock, from whichever hub.
     Pinned,
-    /// The hub is asked for what the lock lacks.
+    /// The lock, else the hub.
     Resolve,
-    /// What the lock lacks is an error.
+    /// The lock; a missing pin is an error.
     Locked,
 }
 
@@ -43,7 +43,7 @@ pub(crate) enum Pinning {
 pub(crate) struct Snapshots {
     /// The snapshots; `None`: not pinned.
     pub(crate) states: BTreeMap<SnapshotKey, Option<Result<Arc<Snapshot>, Failure>>>,
-    /// Why a source is not pinned, in words.
+    /// The reasons why sources are not pinned.
     pub(crate) unpinned: BTreeMap<SnapshotKey, Reason>,
     /// The stats of local files when they were hashed, by path.
     pub(crate) local_stats: HashMap<String, Stat>,

@@ -1,4 +1,4 @@
-//! A plan that outlives a build: whoever builds again and again asks only what an edit touches.
+//! A plan that outlives a build, so that the next build asks only about what an edit touches.
 
 use std::{
     path::Path,
@@ -18,20 +18,20 @@ pub struct PlanCache {
 }
 
 impl PlanCache {
-    /// The plan, unless there is none or another record has taken the place of the one it was made from: what that one
-    /// held is not known to the new one.
+    /// Takes the plan out, unless there is none or another record has replaced the one from which the plan was made: what
+    /// that record held is unknown to the new one.
     pub(crate) fn take(&self, cache: &Path) -> Option<Planner> {
         let (planner, record) = self.plan.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         (record == record_of(cache)).then_some(planner)
     }
 
-    /// Keeps a plan.
+    /// Keeps a plan for the next build.
     pub(crate) fn put(&self, planner: Planner, cache: &Path) {
         *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Some((planner, record_of(cache)));
     }
 }
 
-/// What tells one record from another.
+/// Returns what tells one record from another.
 fn record_of(cache: &Path) -> Option<u64> {
     system::stat(&cache.join("record.sqlite")).ok().map(|stat| stat.inode)
 }

@@ -25,27 +25,27 @@ use crate::{
     system::{self, Entry, EntryKind},
 };
 
-/// What is to be removed.
+/// Says what `clean` removes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CleanOptions {
-    /// Whether to say what would be removed, and remove nothing.
+    /// Whether to report what would be removed, without removing it.
     pub dry_run: bool,
-    /// Whether outputs go, too, that were changed by hand.
+    /// Whether to remove outputs that were changed by hand too.
     pub force: bool,
-    /// Whether the cache goes, too.
+    /// Whether to remove the cache too.
     pub cache: bool,
 }
 
-/// What was removed, or would be.
+/// The files that were removed, or would be.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Cleaned {
-    /// Whether nothing was removed: this is what would be.
+    /// Whether this is what would be removed, and nothing was.
     pub dry_run: bool,
     /// Outputs that are removed.
     pub removed: Vec<CleanedFile>,
     /// Files with the names of outputs that are kept.
     pub kept: Vec<KeptFile>,
-    /// The cache, if it was to go.
+    /// The cache, if it was to be removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<CleanedCache>,
 }
@@ -53,31 +53,31 @@ pub struct Cleaned {
 /// An output that is removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CleanedFile {
-    /// Its name in the output folder.
+    /// The name in the output folder.
     pub name: String,
-    /// Its size.
+    /// The size in bytes.
     pub bytes: u64,
 }
 
 /// A file that is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct KeptFile {
-    /// Its name in the output folder.
+    /// The name in the output folder.
     pub name: String,
-    /// Why.
+    /// The reason why the file is kept.
     pub why: String,
 }
 
 /// A cache that is removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CleanedCache {
-    /// The folder.
+    /// The folder of the cache.
     pub dir: PathBuf,
-    /// Files that are removed.
+    /// The number of files that are removed.
     pub files: u64,
-    /// Their size.
+    /// The size of those files.
     pub bytes: u64,
-    /// What lies in it, is not of datac's making, and is kept.
+    /// Files in the folder that datac did not create; they are kept.
     pub kept: Vec<PathBuf>,
 }
 
@@ -144,7 +144,7 @@ pub(super) fn clean(site: &Site, selectors: &[String], options: &CleanOptions) -
     Ok(cleaned)
 }
 
-/// The names of the outputs of recipes; and those that are gone, by path, each with the outputs it left.
+/// Returns the names of the outputs of recipes; and those that are gone, by path, each with the outputs it left.
 fn outputs_of(
     site: &Site,
     selectors: &[String],
@@ -217,7 +217,7 @@ fn clean_cache(cache: &CacheFolder, dry_run: bool) -> Result<CleanedCache, Works
     Ok(cleaned)
 }
 
-/// The digests of all files that some build is known to have written.
+/// Returns the digests of all files that some build is known to have written.
 fn known(record: &Record) -> Result<HashSet<FileHash>, WorkspaceError> {
     let recipes = record.recipes()?.into_values().flat_map(|last| last.outputs).map(|output| output.digest);
     let mut known: HashSet<FileHash> = recipes.collect();

@@ -1,4 +1,4 @@
-//! What could be wrong with a workspace and the machine that it is on, looked at without building.
+//! Diagnoses problems of a workspace and its machine without building.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,30 +18,30 @@ use crate::{
     system::{self, Probe},
 };
 
-/// How something stands.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
-    /// It was not looked at.
+    /// The check was skipped.
     Skip,
-    /// Nothing is wrong.
+    /// There is no problem.
     Ok,
-    /// It works, and may not do what is wanted.
+    /// There is a problem that does not keep datac from working.
     Warn,
-    /// It keeps datac from working.
+    /// There is a problem that keeps datac from working.
     Fail,
 }
 
-/// One thing that was looked at.
+/// One check and its result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Finding {
-    /// What was looked at: `cache`, `lock`, `hub`, …
+    /// The subject of the check: `cache`, `lock`, `hub`, …
     pub name: &'static str,
-    /// How it stands.
+    /// The result.
     pub health: Health,
-    /// What was found.
+    /// The finding in words.
     pub text: String,
-    /// What to do about it.
+    /// What the user can do about the problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
@@ -57,7 +57,7 @@ impl Finding {
     }
 }
 
-/// Looks at everything that a build stands on. The network is asked once, where it may be used; nothing is written
+/// Checks everything that a build depends on. The network is asked once, where it may be used; nothing is written
 /// but a file that is gone when this returns.
 pub(super) fn doctor(site: &Site) -> Vec<Finding> {
     let root = site.root();
@@ -95,7 +95,7 @@ fn check_recipes(site: &Site) -> Finding {
     }
 }
 
-/// Whether the lock reads well and covers the recipes that do.
+/// Checks that the lock is valid and covers the valid recipes.
 fn check_lock(site: &Site) -> Finding {
     let name = "lock";
     let lock = match site.lock.read() {
@@ -147,7 +147,7 @@ fn check_lock(site: &Site) -> Finding {
     Finding::new(name, Health::Ok, format!("{} pinned{unused}", sources(lock.sources.len())))
 }
 
-/// Whether the cache can be written and keeps locks, and how its file system stamps files.
+/// Checks that the cache is writable and locks work, and how its file system stamps files.
 fn check_cache_and_clock(site: &Site) -> (Finding, Finding) {
     let (name, clock) = ("cache", "clock");
     let (root, cache) = (site.root(), &site.cache);
@@ -192,7 +192,7 @@ fn check_cache_and_clock(site: &Site) -> (Finding, Finding) {
     (folder, clock)
 }
 
-/// Files that were changed later than now are looked at byte by byte each time, until then.
+/// Checks for files changed in the future: they are read byte by byte in each build until then.
 fn check_stamps(site: &Site, name: &'static str) -> Finding {
     const MINUTE_NS: i64 = 60_000_000_000;
     let recipes = site.recipes.find_all().map(|found| found.recipes).unwrap_or_default();
@@ -210,7 +210,7 @@ fn check_stamps(site: &Site, name: &'static str) -> Finding {
     }
 }
 
-/// Whether what the cache remembers can be read.
+/// Checks that the record of the cache is readable.
 fn check_record(cache: &CacheFolder) -> Finding {
     let name = "record";
     let warnings: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -237,7 +237,7 @@ fn check_record(cache: &CacheFolder) -> Finding {
     }
 }
 
-/// Whether some of what the cache holds has the bytes that were stored. Builds check every byte that they read.
+/// Checks the bytes of some blobs. Builds check every byte that they read.
 fn check_blobs(cache: &CacheFolder) -> Finding {
     const MOST: usize = 64;
     const LARGEST: u64 = 4 << 20;
@@ -270,7 +270,7 @@ fn check_blobs(cache: &CacheFolder) -> Finding {
     }
 }
 
-/// Whether outputs can be written.
+/// Checks that outputs can be written.
 fn check_output(root: &Path, outputs: &OutputFolder) -> Finding {
     let name = "output";
     let (place, shown) = (system::nearest(outputs.dir()), relative_to(root, outputs.dir()));
@@ -286,7 +286,7 @@ fn check_output(root: &Path, outputs: &OutputFolder) -> Finding {
     }
 }
 
-/// The room where cache and outputs are or would be.
+/// Checks the free disk space for cache and outputs.
 fn check_disk(cache: &CacheFolder, outputs: &OutputFolder) -> Finding {
     const LITTLE: u64 = 1 << 30;
     const NONE: u64 = 16 << 20;
@@ -369,7 +369,7 @@ fn over_http(hub: &HubAccess, cache: &CacheFolder, name: &'static str, url: Stri
         .hint("`--hub` takes a folder laid out <org>/<name>/…, or `sample`")
 }
 
-/// A path as someone in the workspace would type it.
+/// Returns a path as someone in the workspace would type it.
 fn relative_to(root: &Path, path: &Path) -> String {
     let path: PathBuf = path.strip_prefix(root).unwrap_or(path).components().collect();
     path.strip_prefix(".").unwrap_or(&path).display().to_string()

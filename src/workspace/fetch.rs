@@ -29,35 +29,35 @@ use crate::{
 /// Downloads that run at once: enough to keep a line busy while one waits for its first byte.
 const AT_ONCE: usize = 4;
 
-/// What was fetched.
+/// The result of a fetch.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Fetched {
-    /// The hub in force.
+    /// The name of the hub that is used.
     pub hub: String,
-    /// Whether its files come over the network at all.
+    /// Whether files of that hub come over the network.
     pub is_remote: bool,
     /// The files of the hub that recipes read, by repository and path.
     pub files: Vec<FetchedFile>,
-    /// What could not be fetched.
+    /// Sources and files that could not be fetched.
     pub failures: Vec<FetchFailure>,
-    /// What is wrong with recipes.
+    /// Problems of invalid recipes.
     #[serde(serialize_with = "in_words")]
     #[schemars(with = "Vec<String>")]
     pub problems: Vec<Problem>,
-    /// How many recipes there are.
+    /// The number of recipes.
     pub recipes: usize,
 }
 
 /// A file that recipes read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub struct FetchedFile {
-    /// The repository.
+    /// The repository of the file.
     pub repo: String,
-    /// Its path there.
+    /// The path in the repository.
     pub path: String,
-    /// Its size.
+    /// The size in bytes.
     pub bytes: u64,
-    /// Whether it was downloaded now; if not, it was here.
+    /// Whether the file was downloaded now; otherwise it was present.
     pub is_new: bool,
 }
 
@@ -66,7 +66,7 @@ pub struct FetchedFile {
 pub struct FetchFailure {
     /// The source as a recipe has it, or the repository of a file.
     pub source: String,
-    /// What happened.
+    /// The failure.
     #[serde(serialize_with = "message")]
     #[schemars(with = "String")]
     pub failure: Failure,
@@ -81,7 +81,7 @@ fn in_words<S: serde::Serializer>(problems: &[Problem], serializer: S) -> Result
 }
 
 impl Fetched {
-    /// The worst of what happened, if anything went wrong.
+    /// Returns the most severe kind of failure, if there was one.
     pub fn failure(&self) -> Option<FailureKind> {
         let invalid = self.problems.first().map(|_| FailureKind::Config);
         self.failures.iter().map(|failure| failure.failure.kind).chain(invalid).max()

@@ -39,33 +39,33 @@ pub const SCHEMA_PATH: &str = "config/recipe.schema.json";
 /// The workflow that a new workspace has.
 pub const WORKFLOW: &str = ".github/workflows/data.yml";
 
-/// What became of a file that a workspace should have.
+/// Says what `init` did about a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Placed {
-    /// It was written.
+    /// The file was written.
     Written,
-    /// It was there with these bytes.
+    /// The file exists with the same content.
     Same,
-    /// It was there with others, and is as it was.
+    /// The file exists with other content, and is unchanged.
     Kept,
 }
 
 /// A file that a workspace should have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct InitFile {
-    /// Its path relative to the workspace.
+    /// The path relative to the workspace.
     pub path: String,
-    /// What became of it.
+    /// What was done about the file.
     pub outcome: Placed,
 }
 
-/// The JSON Schema of recipes, with the converters there are.
+/// Returns the JSON Schema of recipes, with the registered converters.
 pub fn recipe_schema() -> Value {
     config::schema(&vocabulary())
 }
 
-/// The same as it is kept in a file.
+/// Returns the JSON Schema of recipes as the text of a file.
 pub(super) fn schema_text() -> String {
     serde_json::to_string_pretty(&recipe_schema()).expect("a schema is plain data") + "\n"
 }
@@ -79,7 +79,7 @@ pub(super) fn init(root: &Path) -> Result<Vec<InitFile>, WorkspaceError> {
     files.into_iter().map(|(path, text)| put_new(root, path, text)).collect()
 }
 
-/// Writes a file of the workspace unless there is one.
+/// Writes a file of the workspace unless it exists.
 pub(super) fn put_new(root: &Path, path: &str, text: &str) -> Result<InitFile, WorkspaceError> {
     let place = root.join(path);
     let outcome = if system::write_new(&place, text.as_bytes())? {

@@ -1,4 +1,4 @@
-//! What there is: recipes, the sources they read and the outputs they write, each with its state.
+//! Lists recipes, the sources they read and the outputs they write, each with its state.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,36 +28,36 @@ use crate::{
 pub struct Inventory {
     /// The recipes, by path; last those that are gone and left files behind.
     pub recipes: Vec<ListedRecipe>,
-    /// The sources they read, by id.
+    /// The sources that the recipes read, by id.
     pub sources: Vec<ListedSource>,
-    /// The files they write, in the order of the recipes.
+    /// The files that the recipes write, in the order of the recipes.
     pub outputs: Vec<ListedOutput>,
 }
 
 /// A recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ListedRecipe {
-    /// Its name, `sft/general`.
+    /// The name of the recipe, `sft/general`.
     pub name: String,
-    /// Its state.
+    /// The state of the recipe.
     pub state: State,
-    /// Its phase; `null`: it is broken, or gone.
+    /// The phase of the recipe; `null`: the recipe is invalid or gone.
     pub phase: Option<String>,
     /// Rows of its train and validation files as they were last built.
     pub rows: Option<u64>,
-    /// Bytes of both.
+    /// Bytes of the train and validation files.
     pub bytes: Option<u64>,
-    /// The ids of the sources it reads, in its order.
+    /// The ids of the sources that the recipe reads, in its order.
     pub sources: Vec<String>,
-    /// Its path relative to the workspace.
+    /// The path relative to the workspace.
     pub path: String,
-    /// What it reads: a source by its place in [`Inventory::sources`], and what converts it, if that is known.
+    /// The sources that the recipe reads, by index in [`Inventory::sources`], and the converter of each, if known.
     #[serde(skip)]
     pub reads: Vec<(usize, Option<&'static str>)>,
-    /// What it writes, by place in [`Inventory::outputs`].
+    /// The files that the recipe writes, by index in [`Inventory::outputs`].
     #[serde(skip)]
     pub writes: Range<usize>,
-    /// How far each of its stages is known.
+    /// How far each stage of the recipe is known.
     #[serde(skip)]
     pub steps: Vec<Step>,
 }
@@ -67,38 +67,38 @@ pub struct ListedRecipe {
 pub struct ListedSource {
     /// The id of the repository, or the path.
     pub id: String,
-    /// The branch, tag or commit that recipes ask for; `null`: what the repository's own default is, or a local source.
+    /// The branch, tag or commit that recipes ask for; `null`: the repository's default, or a local source.
     pub revision: Option<String>,
-    /// The commit it is pinned to; `null`: it is not pinned, or a local source.
+    /// The pinned commit; `null`: the source is not pinned, or local.
     pub commit: Option<String>,
-    /// The files that these recipes read of it; `null`: not known before it is pinned.
+    /// The number of files that these recipes read; `null`: unknown before the source is pinned.
     pub files: Option<u64>,
     /// The bytes of these files.
     pub bytes: Option<u64>,
-    /// The names of the recipes that read it.
+    /// The names of the recipes that read the source.
     pub recipes: Vec<String>,
-    /// Whether it is of the workspace.
+    /// Whether the source is a file or folder of the workspace.
     pub local: bool,
 }
 
 /// An output.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ListedOutput {
-    /// Its path relative to the workspace.
+    /// The path relative to the workspace.
     pub path: String,
-    /// The name of the recipe that writes it.
+    /// The name of the recipe that writes the output.
     pub recipe: String,
     /// `missing` or `edited` if the file itself is, else the state of the recipe.
     pub state: &'static str,
-    /// Its rows as it was last built; `null`: it never was.
+    /// The number of rows as last built; `null`: never built.
     pub rows: Option<u64>,
-    /// Its bytes then.
+    /// The size as last built.
     pub bytes: Option<u64>,
-    /// BLAKE3 of its bytes then.
+    /// BLAKE3 of the bytes as last built.
     pub blake3: Option<FileHash>,
 }
 
-/// Looks at the recipes that `selectors` name, at what they read and what they write; starts no work, writes
+/// Lists the recipes that `selectors` name, what they read and what they write; starts no work, writes
 /// nothing, needs no network.
 pub(super) fn inventory(site: &Site, selectors: &[String]) -> Result<Inventory, WorkspaceError> {
     let record = site.cache.record(Access::Read)?;
@@ -154,7 +154,7 @@ fn outputs_of(folder: &OutputFolder, status: &RecipeStatus, recipe: Option<&Reci
     outputs
 }
 
-/// A recipe as far as its status tells.
+/// Returns what the status of a recipe tells about it.
 fn bare(status: &RecipeStatus) -> ListedRecipe {
     let rows = || status.files.iter().filter(|file| !outputs::is_quarantine(&file.name));
     let was_built = rows().next().is_some();
@@ -209,7 +209,7 @@ fn listed(assessed: &Assessed, session: &Session, sources: &mut SourceList) -> L
 /// A source by its id and the revision that is asked for.
 type SourceKey = (String, Option<String>);
 
-/// What is gathered of a source from all recipes that read it.
+/// A source, gathered from all recipes that read it.
 #[derive(Default)]
 struct SourceUse {
     commit: Option<String>,
@@ -230,7 +230,7 @@ struct SourceList {
 }
 
 impl SourceList {
-    /// The sources by id; recipes are told where theirs stand.
+    /// Returns the sources by id, and notes in each recipe the index of its own.
     fn in_order(self, recipes: &mut [ListedRecipe]) -> Vec<ListedSource> {
         let places: BTreeMap<&SourceKey, usize> = self.by_key.keys().enumerate().map(|(at, key)| (key, at)).collect();
         let numbers: BTreeMap<String, usize> =

@@ -16,38 +16,38 @@ use crate::{
     status::pins::{PinSources, Pinning},
 };
 
-/// What `datac lock` did to one source.
+/// A pin that `datac lock` changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LockChange {
-    /// The source as recipes have it.
+    /// The source as recipes name it.
     pub source: String,
-    /// The commit before; `None`: it was not pinned.
+    /// The previous commit; `None`: the source was not pinned.
     pub old: Option<String>,
-    /// The commit now; `None`: no recipe uses it any more.
+    /// The new commit; `None`: no recipe uses the source any more.
     pub new: Option<String>,
 }
 
-/// What `datac lock` did.
+/// The changes that `datac lock` made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LockReport {
     /// Sources whose pin changed.
     pub changes: Vec<LockChange>,
-    /// Sources whose pin stayed.
+    /// The number of sources whose pin is unchanged.
     pub unchanged: usize,
 }
 
-/// Which pins `datac lock` moves.
+/// Says which pins `datac lock` moves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Upgrade {
-    /// None: only what is missing is added.
+    /// None: only missing pins are added.
     None,
-    /// All.
+    /// All pins.
     All,
-    /// Those of these sources.
+    /// The pins of these sources.
     Sources(Vec<String>),
 }
 
-/// The recipes that `selectors` name, all of which must be sound.
+/// Returns the recipes that `selectors` name, all of which must be valid.
 fn parse_all(site: &Site, selectors: &[String]) -> Result<Vec<Arc<Recipe>>, WorkspaceError> {
     let (mut recipes, mut problems) = (Vec::new(), Vec::new());
     for text in find(site, selectors)?.recipes {

@@ -1,4 +1,4 @@
-//! How recipes hang together: sources, converters, recipes and outputs, as a graph to be drawn.
+//! The graph of sources, converters, recipes and outputs, to be drawn.
 
 use std::collections::BTreeMap;
 
@@ -10,19 +10,19 @@ use super::{inventory::Inventory, why::Step};
 /// A graph from sources to outputs.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct RecipeGraph {
-    /// What is drawn, in the order of the data: sources, converters, recipes, outputs.
+    /// The nodes in the order of the data: sources, converters, recipes, outputs.
     pub nodes: Vec<Node>,
-    /// What flows where.
+    /// The edges in the direction of the data.
     pub edges: Vec<Edge>,
 }
 
-/// What a node stands for.
+/// The kind of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum NodeKind {
     /// A repository at a commit, or a file or folder of the workspace.
     Source,
-    /// What makes samples of the rows of one source.
+    /// The converter of one source.
     Converter,
     /// A recipe.
     Recipe,
@@ -33,19 +33,19 @@ pub enum NodeKind {
 /// One node.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Node {
-    /// What edges call it: its kind, a colon, and what it is called.
+    /// The id that edges use: kind, colon, and the name of what the node stands for.
     pub id: String,
-    /// What it stands for.
+    /// The kind of the node.
     pub kind: NodeKind,
-    /// What it is called: an id or path, the name of a converter or a recipe.
+    /// The label: an id or path, the name of a converter or a recipe.
     pub label: String,
-    /// Of a source: the commit it is pinned to.
+    /// The pinned commit of a source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-    /// Of a recipe or an output: its state. An output's may be `missing` as well.
+    /// The state of a recipe or an output; that of an output may be `missing`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<&'static str>,
-    /// Of a recipe: how far each of its stages is known.
+    /// The stages of a recipe, with how far each is known.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
     pub stages: Vec<Step>,
@@ -54,14 +54,14 @@ pub struct Node {
 /// One edge.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub struct Edge {
-    /// The id of the node it leaves.
+    /// The id of the node at the start of the edge.
     pub from: String,
-    /// The id of the node it leads to.
+    /// The id of the node at the end of the edge.
     pub to: String,
 }
 
 impl Inventory {
-    /// The graph of what was listed. A recipe that reads an output of another hangs on that output.
+    /// Returns the graph. A recipe that reads an output of another depends on that output.
     pub fn graph(&self) -> RecipeGraph {
         let mut nodes: BTreeMap<(NodeKind, usize, String), Node> = BTreeMap::new();
         let mut edges = Vec::new();
@@ -121,7 +121,7 @@ impl Inventory {
         RecipeGraph { nodes: nodes.into_values().collect(), edges }
     }
 
-    /// The outputs that a source of the workspace is made of.
+    /// Returns the outputs that a local source consists of.
     fn written_below<'s>(&'s self, source: &'s str) -> impl Iterator<Item = &'s str> {
         let source = std::path::Path::new(source.trim_start_matches("./"));
         let paths = self.outputs.iter().map(|output| output.path.as_str());

@@ -1,4 +1,4 @@
-//! A new recipe: commented, sound, and never in the place of another file.
+//! Creates a recipe: commented, valid, and never in place of another file.
 
 use std::{fmt::Write as _, path::Path};
 
@@ -12,18 +12,18 @@ use crate::{
     source,
 };
 
-/// What a new recipe is of.
+/// Describes a new recipe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewRecipe {
-    /// Its name: a file name, or a path below `config/`.
+    /// The name of the recipe: a file name, or a path below `config/`.
     pub name: String,
-    /// Its phase, `sft`, `dpo` or `rlaif`.
+    /// The phase: `sft`, `dpo` or `rlaif`.
     pub phase: String,
     /// A Hub id, or a file or folder of the workspace.
     pub source: String,
-    /// Where the source is; `None`: a file by its extension, else the Hub.
+    /// The format of the source; `None`: that of the file's extension, else the Hub.
     pub format: Option<Format>,
-    /// A converter by name; `None`: found when it is built.
+    /// The name of a converter; `None`: it is chosen when the recipe is built.
     pub converter: Option<String>,
 }
 
@@ -118,7 +118,7 @@ fn template(vocabulary: &Vocabulary, new: &NewRecipe, path: &str) -> String {
     text
 }
 
-/// Where the recipe is written, relative to the workspace.
+/// Returns the path of the new recipe, relative to the workspace.
 fn path_of(new: &NewRecipe) -> Result<String, WorkspaceError> {
     let name = new.name.strip_suffix(".yaml").or(new.name.strip_suffix(".yml")).unwrap_or(&new.name);
     let name = name.strip_prefix("config/").filter(|rest| rest.contains('/')).unwrap_or(name);
@@ -142,7 +142,7 @@ fn refuse(message: String, hint: Option<String>) -> WorkspaceError {
     hint.into_iter().fold(failure, Failure::hint).into()
 }
 
-/// A value of a recipe: as it is, or in quotes where YAML would read something else.
+/// Returns a value as YAML: plain, or quoted where YAML would read something else.
 fn scalar(text: &str) -> String {
     let is_plain = text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._/-".contains(&byte))

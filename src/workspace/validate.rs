@@ -1,4 +1,4 @@
-//! Recipes by their text alone: no source, no cache and no network is asked.
+//! Checks recipes by their text alone, without sources, cache or network.
 
 use rayon::prelude::*;
 
@@ -9,16 +9,16 @@ use crate::{
     site::{Found, RecipeFolder, RecipeText, Site, WorkspaceError},
 };
 
-/// A recipe with what is wrong with it.
+/// A recipe with its problems.
 #[derive(Clone, Debug)]
 pub struct CheckedRecipe {
-    /// The recipe as it was read.
+    /// The text of the recipe.
     pub text: RecipeText,
-    /// Everything that is wrong with it, in the order of its text.
+    /// The problems of the recipe, in the order of its text.
     pub problems: Vec<Problem>,
 }
 
-/// What reading recipes came to.
+/// The result of checking recipes.
 #[derive(Clone, Debug, Default)]
 pub struct Checked {
     /// The recipes, by path.
@@ -27,7 +27,7 @@ pub struct Checked {
     pub others: Vec<String>,
 }
 
-/// The path that stands for what is written to the process.
+/// The path that stands for standard input.
 pub const STDIN: &str = "-";
 
 /// Reads the recipes that `selectors` name and checks them, all of each and each against the others.
@@ -81,7 +81,7 @@ fn load_all(folder: &RecipeFolder, texts: Vec<RecipeText>) -> Vec<(RecipeText, R
 }
 
 impl Checked {
-    /// Everything that is wrong, recipe by recipe.
+    /// Returns all problems, recipe by recipe.
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
         self.recipes.iter().flat_map(|checked| &checked.problems)
     }

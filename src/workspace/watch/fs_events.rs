@@ -1,4 +1,4 @@
-//! Word that something may have changed: from the system, or by looking again and again.
+//! Signals that something may have changed: file-system events, or a timer for polling.
 
 use std::{
     path::PathBuf,
@@ -13,15 +13,15 @@ use std::{
 /// How often a wait looks whether it is to end.
 const GLANCE: Duration = Duration::from_millis(50);
 
-/// How often files are looked at where the system sends no word.
+/// The polling interval where there are no file-system events.
 pub(super) const POLL: Duration = Duration::from_secs(1);
 
-/// Where word comes from.
+/// The source of signals.
 pub(super) struct FsEvents {
     inbox: Receiver<()>,
     /// Held so that the channel stays open whoever else sends.
     _outbox: Sender<()>,
-    /// How long to wait before looking without word; `None`: for ever.
+    /// The polling interval; `None`: only events are waited for.
     pub(super) poll: Option<Duration>,
     #[cfg(feature = "watch")]
     system: Option<system::Watcher>,
@@ -65,7 +65,7 @@ impl FsEvents {
         None
     }
 
-    /// Waits for word, or until it is time to look; returns false when `interrupt` is set.
+    /// Waits for an event, or until it is time to poll; returns false when `interrupt` is set.
     pub(super) fn wait(&self, interrupt: &Arc<AtomicBool>) -> bool {
         self.pause(interrupt, self.poll)
     }
@@ -106,7 +106,7 @@ mod system {
 
     use crate::system;
 
-    /// The system's own way to tell.
+    /// File-system events.
     pub(super) struct Watcher {
         debouncer: Debouncer<RecommendedWatcher, NoCache>,
         /// What is listened to: whether all below is meant, and the inode, for a folder may go and another one come.

@@ -1,4 +1,4 @@
-//! Builds whenever something changes that recipes hang on.
+//! Builds whenever something changes that recipes depend on.
 //!
 //! Word from the system only wakes: what changed is told by the stats of files before and after, so that what a build
 //! writes itself, and whatever else goes on in the same folders, starts nothing. Between rounds no lock is held.
@@ -22,19 +22,19 @@ use crate::{
 
 /// How to watch.
 pub struct WatchOptions {
-    /// How long nothing must change before a round begins.
+    /// The time without changes before a round begins.
     pub delay: Duration,
-    /// Looks at all files so often, rather than have the system tell of changes; for file systems that do not tell.
+    /// The interval at which all files are checked instead of using file-system events, for file systems without events.
     pub poll: Option<Duration>,
-    /// How to build; the plan is kept in any case.
+    /// The options of each build; the plan is kept in any case.
     pub build: BuildOptions,
 }
 
 /// One round of a watch.
 pub struct Round {
-    /// What changed, by path relative to the workspace; nothing in the first round.
+    /// The changed files, relative to the workspace; empty in the first round.
     pub changed: Vec<PathBuf>,
-    /// What came of it.
+    /// The result of the build.
     pub built: Result<BuildReport, WorkspaceError>,
 }
 
@@ -98,7 +98,7 @@ pub(super) fn watch(
     }
 }
 
-/// Says that files are looked at for want of word from the system.
+/// Warns that files are polled because there are no file-system events.
 fn tell_of_polling(observer: &Observer, why: Option<String>, events: &FsEvents) {
     if let Some(why) = why {
         let every = events.poll.unwrap_or(fs_events::POLL).as_secs_f64();

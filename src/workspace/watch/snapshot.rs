@@ -1,4 +1,4 @@
-//! What a watch sees: the stats of every file that recipes hang on, and of the files they write.
+//! The stats of every file that recipes depend on, and of the files that recipes write.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -20,18 +20,18 @@ pub(super) struct WatchedFiles {
     pub(super) inputs: BTreeMap<PathBuf, Option<Stat>>,
     /// Files that recipes write.
     pub(super) outputs: BTreeMap<PathBuf, Option<Stat>>,
-    /// The folders in which all this shows, each with whether all below it counts.
+    /// The folders in which changes show, each with whether everything below it counts.
     pub(super) folders: Vec<(PathBuf, bool)>,
 }
 
 impl WatchedFiles {
-    /// Of a link, what it leads to shows in another folder.
+    /// Adds the folder of a link's target: changes of the target show there.
     fn follow(&mut self, path: &Path) {
         let target = system::link_target(path);
         self.folders.extend(target.as_deref().and_then(Path::parent).map(|folder| (folder.to_owned(), false)));
     }
 
-    /// The paths of files that are not as they were.
+    /// Returns the paths of files that changed since `before`.
     pub(super) fn changed_since(&self, before: &Self) -> Vec<PathBuf> {
         let differs =
             |now: &BTreeMap<PathBuf, Option<Stat>>, then: &BTreeMap<PathBuf, Option<Stat>>, path: &PathBuf| {
@@ -48,7 +48,7 @@ impl WatchedFiles {
     }
 }
 
-/// Looks, and remembers what recipes read as long as their files stay the same.
+/// Takes snapshots, and remembers what recipes read as long as their files stay the same.
 #[derive(Default)]
 pub(super) struct Looker {
     sources: HashMap<PathBuf, (Stat, Vec<String>)>,
@@ -99,7 +99,7 @@ impl Looker {
         snapshot
     }
 
-    /// The files and folders of the workspace that a recipe reads; none if it is broken.
+    /// Returns the files and folders of the workspace that a recipe reads; none if the recipe is invalid.
     fn read_by(&mut self, site: &Site, path: &Path, stat: Option<Stat>) -> Vec<String> {
         let Some(stat) = stat else { return Vec::new() };
         if let Some((then, sources)) = self.sources.get(path)
@@ -114,7 +114,7 @@ impl Looker {
         sources
     }
 
-    /// Looks at a file, or at a folder and all that is in it.
+    /// Adds a file, or a folder with everything in it.
     fn see_source(&self, root: &Path, source: &Path, snapshot: &mut WatchedFiles) {
         let place = root.join(source);
         if !system::is_dir(&place) {
@@ -135,7 +135,7 @@ impl Looker {
     }
 }
 
-/// The folder itself, or the nearest above it that is there.
+/// Returns the folder itself, or the nearest above it that exists.
 fn existing(folder: &Path) -> PathBuf {
     let found = folder.ancestors().find(|folder| system::is_dir(folder));
     found.filter(|folder| !folder.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_owned)
