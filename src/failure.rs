@@ -7,7 +7,7 @@ use std::fmt;
 pub struct Failure {
     /// The kind of fault; decides the exit code.
     pub kind: FailureKind,
-    /// What happened, completing "failed to …".
+    /// The whole message: "failed to …" with the cause behind a colon, or a plain statement.
     pub message: String,
     /// What the user can do about it.
     pub hint: Option<String>,
@@ -33,9 +33,21 @@ pub enum FailureKind {
 }
 
 impl Failure {
-    /// Makes a failure without a hint.
-    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None }
+    /// Makes the failure of an operation; `operation` completes "failed to …", with the cause behind a colon.
+    ///
+    /// ```
+    /// use datac::{Failure, FailureKind};
+    ///
+    /// let failure = Failure::new(FailureKind::Action, "read `a.jsonl`: permission denied");
+    /// assert_eq!(failure.to_string(), "failed to read `a.jsonl`: permission denied");
+    /// ```
+    pub fn new(kind: FailureKind, operation: impl fmt::Display) -> Self {
+        Self { kind, message: format!("failed to {operation}"), hint: None }
+    }
+
+    /// Makes a failure that states a fact, such as "`a.yaml` already exists"; for requests that are invalid.
+    pub fn plain(kind: FailureKind, statement: impl Into<String>) -> Self {
+        Self { kind, message: statement.into(), hint: None }
     }
 
     /// Returns this failure with a hint.

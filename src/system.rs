@@ -29,16 +29,16 @@ pub use replacement::Replacement;
 #[derive(Debug, thiserror::Error)]
 #[error("{verb} `{}`: {source}", path.display())]
 pub struct FileError {
-    /// What was tried: `read`, `write`, `create folder`.
+    /// Operation that failed: `read`, `write`, `create folder`.
     pub verb: &'static str,
     /// The path it was tried on.
     pub path: PathBuf,
-    /// What the operating system said.
+    /// Error of the operating system.
     pub source: io::Error,
 }
 
 impl FileError {
-    /// Whether the file was simply not there.
+    /// Returns whether the file was simply not there.
     pub fn is_missing(&self) -> bool {
         matches!(self.source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
     }
@@ -51,7 +51,7 @@ fn at<'p>(verb: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> FileE
 /// The coarsest step of the clock that file systems stamp with: one tick at 100 Hz.
 const GRAIN_NS: i64 = 10_000_000;
 
-/// The first moment at which a file stamped at `stamp_ns` is older than the grain.
+/// Returns the first moment at which a file stamped at `stamp_ns` is older than the grain.
 fn past_grain(stamp_ns: i64) -> i64 {
     stamp_ns + GRAIN_NS + 1
 }
@@ -76,7 +76,7 @@ pub fn wait_past_grain(stamp_ns: i64, path: &Path, scratch: &Path) -> i64 {
     past.max(now_ns())
 }
 
-/// What a stat call says of a file; equal stats of an unchanged clock mean equal bytes, see [`Stat::is_racy`].
+/// Result of a stat call; equal stats of an unchanged clock mean equal bytes, see [`Stat::is_racy`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stat {
     /// Size in bytes.
@@ -90,12 +90,12 @@ pub struct Stat {
 }
 
 impl Stat {
-    /// The later of its two times.
+    /// Returns the later of its two times.
     pub fn stamp_ns(&self) -> i64 {
         self.mtime_ns.max(self.ctime_ns)
     }
 
-    /// Whether the file may have changed after it was stat'ed without the stat showing it.
+    /// Returns whether the file may have changed after it was stat'ed without the stat showing it.
     ///
     /// Git's rule for racily clean entries: file systems stamp with a coarse clock, so a file stamped within that
     /// grain of `recorded_ns` proves nothing.
@@ -124,18 +124,18 @@ pub fn stat_file(file: &File, path: &Path) -> Result<Stat, FileError> {
     file.metadata().map(|meta| stat_of(&meta)).map_err(at("stat", path))
 }
 
-/// Whether something is at `path`.
+/// Returns whether something is at `path`.
 pub fn exists(path: &Path) -> bool {
     fs::metadata(path).is_ok()
 }
 
-/// Where a symbolic link leads in the end; `None`: it is none, or leads nowhere.
+/// Returns the final target of a symbolic link; `None`: not a link, or a dangling one.
 pub fn link_target(path: &Path) -> Option<PathBuf> {
     let is_link = fs::symlink_metadata(path).is_ok_and(|meta| meta.is_symlink());
     is_link.then(|| fs::canonicalize(path).ok()).flatten()
 }
 
-/// Whether a folder is at `path`.
+/// Returns whether a folder is at `path`.
 pub fn is_dir(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|meta| meta.is_dir())
 }
@@ -215,7 +215,7 @@ pub fn sync_dir(path: &Path) -> Result<(), FileError> {
     File::open(path).and_then(|folder| folder.sync_all()).map_err(at("sync", path))
 }
 
-/// The names in a folder, sorted, each with whether it is a folder.
+/// Returns the names in a folder, sorted, each with whether it is a folder.
 pub fn list(path: &Path) -> Result<Vec<(String, bool)>, FileError> {
     let mut names = Vec::new();
     for entry in fs::read_dir(path).map_err(at("list", path))? {
@@ -227,7 +227,7 @@ pub fn list(path: &Path) -> Result<Vec<(String, bool)>, FileError> {
     Ok(names)
 }
 
-/// The names in a folder, none if it is not there.
+/// Returns the names in a folder, none if it is not there.
 pub fn names(path: &Path) -> HashSet<OsString> {
     fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect()
 }
@@ -287,7 +287,7 @@ pub fn touch(path: &Path, time_ns: i64) -> Result<(), FileError> {
     open_or_create(path)?.set_modified(time).map_err(at("touch", path))
 }
 
-/// An environment variable, if it is set, not empty and UTF-8.
+/// Returns an environment variable, if it is set, not empty and UTF-8.
 pub fn env(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -297,12 +297,12 @@ pub fn arguments() -> Vec<String> {
     std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
-/// The user's home folder, if there is one.
+/// Returns the user's home folder, if there is one.
 pub fn home_dir() -> Option<PathBuf> {
     std::env::home_dir().filter(|home| !home.as_os_str().is_empty())
 }
 
-/// The names of environment variables that begin with `prefix`, sorted.
+/// Returns the names of environment variables that begin with `prefix`, sorted.
 pub fn env_names(prefix: &str) -> Vec<String> {
     let mut names: Vec<String> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
     names.retain(|name| name.starts_with(prefix));
@@ -316,7 +316,7 @@ pub fn exit_now(code: u8) -> ! {
     std::process::exit(i32::from(code))
 }
 
-/// The current folder.
+/// Returns the current folder.
 pub fn current_dir() -> Result<PathBuf, FileError> {
     std::env::current_dir().map_err(at("enter", Path::new(".")))
 }
@@ -337,7 +337,7 @@ impl Stopwatch {
         Self(Instant::now())
     }
 
-    /// The time since the start.
+    /// Returns the time since the start.
     pub fn elapsed(self) -> Duration {
         self.0.elapsed()
     }

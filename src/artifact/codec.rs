@@ -64,7 +64,7 @@ pub(super) fn compress<T>(bytes: &[u8], take: impl FnOnce(&[u8]) -> T) -> std::i
 pub(super) fn decompress(frame: &[u8]) -> Result<Vec<u8>, String> {
     let size = match zstd::zstd_safe::get_frame_content_size(frame) {
         Ok(Some(size)) if size <= MAX_BYTES => size as usize,
-        Ok(_) => return Err("the frame does not say a usable size".into()),
+        Ok(_) => return Err("the frame has no usable size".into()),
         Err(_) => return Err("not a zstd frame".into()),
     };
     DECOMPRESSOR.with_borrow_mut(|slot| {
@@ -90,7 +90,7 @@ pub(super) fn finish<W: Write>(writer: FrameWriter<W>) -> std::io::Result<W> {
     writer.finish()
 }
 
-/// The bytes of the frame that `frame` holds, as they are read.
+/// Returns the bytes of the frame that `frame` holds, as they are read.
 pub(super) fn decompress_from<R: Read>(frame: R) -> std::io::Result<impl Read> {
     zstd::stream::read::Decoder::new(frame)
 }

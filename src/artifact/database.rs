@@ -70,7 +70,7 @@ pub(super) fn set_aside(path: &Path, error: &rusqlite::Error, warn: &Warn) -> Re
     system::rename(path, &aside)?;
     system::remove(&path.with_extension("sqlite-journal"))?;
     warn(format!(
-        "the record `{}` was damaged ({error}); it is set aside as `{}` and begun again",
+        "the record `{}` was damaged ({error}); it was renamed to `{}`, and a new one is started",
         path.display(),
         aside.display()
     ));

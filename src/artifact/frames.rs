@@ -45,7 +45,7 @@ impl Unrecorded {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All of them; they stay until they are [`Unrecorded::done`], so that each can be read at any time.
+    /// Returns all of them; they stay until they are [`Unrecorded::done`], so that each can be read at any time.
     pub(super) fn all(&self) -> Frames {
         let state = self.state();
         let mut frames: Frames = state.frames.iter().map(|(digest, frame)| (*digest, frame.clone())).collect();
@@ -99,7 +99,7 @@ impl Record {
         self.unrecorded.state().bytes
     }
 
-    /// A frame, if there is one of this name.
+    /// Returns a frame, if there is one of this name.
     pub(super) fn frame(&self, digest: &BlobId) -> Result<Option<Arc<[u8]>>, RecordError> {
         if let Some(frame) = self.unrecorded.state().frames.get(digest) {
             return Ok(Some(frame.clone()));
@@ -111,7 +111,7 @@ impl Record {
         Ok(found.flatten().map(Arc::from))
     }
 
-    /// Whether there is a frame of this name.
+    /// Returns whether there is a frame of this name.
     pub(super) fn has_frame(&self, digest: &BlobId) -> Result<bool, RecordError> {
         if self.unrecorded.state().frames.contains_key(digest) {
             return Ok(true);
@@ -133,7 +133,7 @@ impl Record {
         .map(drop)
     }
 
-    /// What the record takes beside frames, without space that is free to be used again; `None` if there is none.
+    /// Returns the size of the record without frames and without free space; `None` if there is no record.
     pub fn bytes_beside_frames(&self) -> Result<Option<u64>, RecordError> {
         self.on(|connection| {
             let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
@@ -143,7 +143,7 @@ impl Record {
         })
     }
 
-    /// What each frame in the database takes.
+    /// Returns the size of each frame in the database.
     pub(super) fn frames(&self) -> Result<Vec<(BlobId, Held)>, RecordError> {
         let found = self.on(|connection| {
             let mut select = connection.prepare("SELECT digest, length(frame), written_ns FROM frames")?;

@@ -36,7 +36,7 @@ impl<T> Recent<T> {
         }
     }
 
-    /// What was kept of a blob, if it still is.
+    /// Returns the kept value of a blob, if still present.
     pub fn get(&self, digest: &BlobId) -> Option<Arc<T>> {
         self.kept.get(digest).map(|(thing, _)| thing.clone())
     }

@@ -130,7 +130,10 @@ impl Record {
             Access::Read => match read(&path) {
                 Ok(connection) => connection,
                 Err(error) if is_damage(&error) => {
-                    warn(format!("the record `{}` cannot be read ({error}); everything counts as new", path.display()));
+                    warn(format!(
+                        "the record `{}` cannot be read ({error}); everything will be rebuilt",
+                        path.display()
+                    ));
                     None
                 }
                 // Whoever removes a cache does not wait for those who only read.
@@ -196,7 +199,7 @@ impl Record {
         let found = unseal(name, sealed).and_then(|value| postcard::from_bytes(value).ok());
         if found.is_none() {
             let path = self.path.display();
-            (self.warn)(format!("an entry of the record `{path}` was damaged; what it stood for is made again"));
+            (self.warn)(format!("an entry of the record `{path}` was damaged and will be rebuilt"));
         }
         found
     }

@@ -48,26 +48,26 @@ const RECENT_BYTES: usize = 96 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("read artifact {} from the cache: {reason}", digest.short())]
 pub struct Miss {
-    /// Which blob.
+    /// Digest of the blob.
     pub digest: BlobId,
-    /// Why.
+    /// Reason.
     pub reason: MissReason,
 }
 
-/// Why a blob cannot be had.
+/// Reason why a blob is unavailable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MissReason {
-    /// It is not there: never stored, evicted or deleted.
-    #[error("it is not there")]
+    /// The blob does not exist: never stored, evicted or deleted.
+    #[error("missing")]
     Absent,
-    /// It was there with other bytes than it was stored with; it has been removed.
-    #[error("it is damaged ({0})")]
+    /// The blob had other bytes than it was stored with, and has been removed.
+    #[error("damaged ({0})")]
     Damaged(String),
 }
 
 impl Store {
-    /// The store below `root`, which is made when the first blob is put. What is small is written with what is noted in
-    /// the record next, and can be read before that.
+    /// Creates the store below `root`, which is made when the first blob is put. What is small is written with what is
+    /// noted in the record next, and can be read before that.
     pub fn new(root: &Path, record: Arc<Record>) -> Self {
         Self {
             root: root.join(BLOBS),
@@ -89,12 +89,12 @@ impl Store {
         self.written.load(Ordering::Relaxed)
     }
 
-    /// Where a blob is or would be, unless it is small.
+    /// Returns the path of a blob, whether or not it exists; small blobs have none.
     pub fn path(&self, digest: &BlobId) -> PathBuf {
         path(&self.root, digest)
     }
 
-    /// Whether there is a blob of this name; only [`Store::get`] tells whether it is sound.
+    /// Returns whether there is a blob of this name; only [`Store::get`] tells whether it is sound.
     pub fn has(&self, digest: &BlobId) -> bool {
         // One that cannot be asked for cannot be read either.
         system::exists(&self.path(digest)) || self.record.has_frame(digest).unwrap_or(false)
@@ -191,7 +191,7 @@ impl Store {
             take(&part)?;
         }
         let is_sound = hasher.finalize() == *digest.as_bytes();
-        if is_sound { Ok(()) } else { Err(damaged("its bytes hash to something else".into()).into()) }
+        if is_sound { Ok(()) } else { Err(damaged("its digest does not match".into()).into()) }
     }
 
     /// Lets go of what is held in memory.
@@ -290,7 +290,7 @@ impl Store {
         };
         let problem = match found {
             Ok(bytes) if BlobId::of(&bytes) == *digest => return Ok(Arc::new(bytes)),
-            Ok(_) => "its bytes hash to something else".into(),
+            Ok(_) => "its digest does not match".into(),
             Err(problem) => problem,
         };
         Err((miss(MissReason::Damaged(problem)), true))
@@ -302,7 +302,7 @@ fn record_failed(verb: &'static str, error: RecordError) -> FileError {
     FileError { verb, path: error.path, source: std::io::Error::new(kind, error.reason) }
 }
 
-/// Where a blob is or would be below the folder of all, unless it is small.
+/// Returns the path of a blob below `blobs`, whether or not it exists; small blobs have none.
 pub(super) fn path(blobs: &Path, digest: &BlobId) -> PathBuf {
     let name = digest.to_string();
     blobs.join(&name[..2]).join(format!("{name}.zst"))

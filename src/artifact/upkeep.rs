@@ -169,8 +169,8 @@ fn remember(connection: &Connection, key: &[u8], why: Gone) -> rusqlite::Result<
 fn remove_damaged(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     // For each table: its key, what is sealed, and what it is for people. A key is what the seal is bound to.
     const TABLES: &[(&str, &[&str], &[&str], &str)] = &[
-        ("actions", &["key"], &["outcome"], "what an action yielded"),
-        ("recipes", &["path"], &["fresh"], "what a recipe stood on"),
+        ("actions", &["key"], &["outcome"], "the outcome of an action"),
+        ("recipes", &["path"], &["fresh"], "the dependencies of a recipe"),
         ("details", &["path"], &["detail"], "the last build of a recipe"),
         ("files", &["path"], &["hashed"], "the digest of a file"),
         ("runs", &["id"], &["detail"], "a run"),

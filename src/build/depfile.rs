@@ -120,8 +120,9 @@ impl Dependencies {
 }
 
 fn unnameable(target: &Path) -> Failure {
-    let message = format!("write a depfile: make or ninja cannot be told of the target `{}`", target.display());
-    Failure::new(FailureKind::Config, message).hint("give `--stamp` a name of letters, digits, `.`, `_`, `-` and `/`")
+    let message = format!("write a depfile: the name `{}` cannot be expressed for make or ninja", target.display());
+    Failure::new(FailureKind::Config, message)
+        .hint("for `--stamp`, use a name of letters, digits, `.`, `_`, `-` and `/`")
 }
 
 /// Returns whether a quoted name can stand before the colon: `=` would assign, and `%` would make a pattern.

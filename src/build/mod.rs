@@ -146,7 +146,7 @@ impl BuildReport {
 pub(crate) const MEMORY_A_THREAD: u64 = 96 << 20;
 
 /// What is said under a make whose tokens were not handed on.
-const WITHHELD: &str = "make shares its jobs only with recipe lines that begin with `+`: this build is not among them";
+const WITHHELD: &str = "make shares its job slots only with recipe lines that begin with `+`; this line does not";
 
 /// Builds those of the recipes that `selectors` name which read nothing that others of them are to write; the
 /// others wait.

@@ -63,10 +63,10 @@ pub(crate) fn build(site: &Site, selectors: &[String], options: &BuildOptions) -
 fn held_up(observer: &Observer, waiting: WaitingRecipe, failed: &BTreeSet<String>) -> RecipeReport {
     let WaitingRecipe { status, needs } = waiting;
     let message = match needs.iter().find(|needed| failed.contains(*needed)) {
-        Some(needed) => format!("read what `{needed}` writes: it could not be built"),
-        None => "build: another recipe failed first".to_owned(),
+        Some(needed) => format!("skipped, because `{needed}` could not be built"),
+        None => "skipped, because another recipe failed first".to_owned(),
     };
-    let failure = Failure::new(FailureKind::Action, message);
+    let failure = Failure::plain(FailureKind::Action, message);
     observer(Event::Ended { recipe: status.path.clone(), failure: Some(failure.to_string()), files: Vec::new() });
     RecipeReport { before: status, summary: None, failure: Some(failure), written: Vec::new(), chunks: (0, 0) }
 }

@@ -155,14 +155,14 @@ const VARIABLES: &[&str] = &[
     "DATAC_SHARED",
 ];
 
-/// Refuses `DATAC_` variables that mean nothing: one that is misspelt would be ignored for years.
+/// Rejects unknown `DATAC_` variables; otherwise a typo could go unnoticed for years.
 pub(super) fn check_environment() -> Result<(), (String, String)> {
     for name in system::env_names("DATAC_") {
         if !VARIABLES.contains(&name.as_str()) {
             let nearest = VARIABLES.iter().min_by_key(|known| strsim::damerau_levenshtein(known, &name));
             let hint =
                 nearest.map_or_else(String::new, |nearest| format!("did you mean `{nearest}`? otherwise unset it"));
-            return Err((format!("use the environment variable `{name}`: datac has no such variable"), hint));
+            return Err((format!("unknown environment variable `{name}`"), hint));
         }
     }
     Ok(())

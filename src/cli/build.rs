@@ -86,7 +86,7 @@ pub(super) fn run(
     listener: &Listener,
 ) -> u8 {
     if options.json && options.integrations.is_on_stdout() {
-        screen.error("print to stdout: both `--json` and `--events -` would", Some("give one of them a file"));
+        screen.error("`--json` and `--events -` would both print to stdout", Some("write one of them to a file"));
         return exit::USAGE;
     }
     let (code, report) = built_or_seen(workspace, options, make, screen, progress, listener);
@@ -94,7 +94,7 @@ pub(super) fn run(
     match told {
         Ok(()) => code,
         Err(error) => {
-            screen.error(&error.to_string(), Some("`--profile` takes a file that can be written"));
+            screen.error(&format!("failed to {error}"), Some("`--profile` needs a writable file"));
             if code == exit::OK { exit::FAILED } else { code }
         }
     }

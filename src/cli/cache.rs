@@ -128,9 +128,7 @@ impl Keep {
 /// Reads an environment variable, if it is set.
 fn variable<T>(name: &str, read: fn(&str) -> Result<T, String>) -> Result<Option<T>, (String, String)> {
     let Some(text) = system::env(name) else { return Ok(None) };
-    read(&text)
-        .map(Some)
-        .map_err(|hint| (format!("use the environment variable `{name}`: `{text}` says nothing"), hint))
+    read(&text).map(Some).map_err(|hint| (format!("invalid value `{text}` of the environment variable `{name}`"), hint))
 }
 
 fn bounds(max_size: Option<u64>, max_age: Option<Duration>) -> CacheBounds {
@@ -277,7 +275,7 @@ fn print_verified(verified: &Verified, screen: &Screen) {
             None => screen.say_wrapped(&format!("{WARN}damaged{WARN:#}  {name}{used_by}: {}; removed", damaged.how), 9),
             Some(why) => {
                 let hint = "delete it manually, or delete the cache folder and rebuild";
-                screen.error(&format!("remove damaged {name}{used_by} ({}): {why}", damaged.how), Some(hint));
+                screen.error(&format!("failed to remove damaged {name}{used_by} ({}): {why}", damaged.how), Some(hint));
             }
         }
     }

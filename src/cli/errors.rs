@@ -42,14 +42,14 @@ pub(super) fn no_recipes(selectors: &[String], screen: &Screen) -> u8 {
         [] => ("`config/`".to_owned(), "`datac init` creates some; `-C DIR` selects a workspace elsewhere"),
         named => (format!("`{}`", named.join("`, `")), "a recipe is a YAML file with `metadata` and `datasets`"),
     };
-    screen.error(&format!("find a recipe: there is none below {place}"), Some(hint));
+    screen.error(&format!("no recipes below {place}"), Some(hint));
     exit::USAGE
 }
 
 /// Prints a failure, with the name of its recipe if there is one.
 pub(super) fn failed(failure: &Failure, recipe: Option<&str>, screen: &Screen) {
     let message = match recipe {
-        Some(recipe) => format!("build `{recipe}`: failed to {}", failure.message),
+        Some(recipe) => format!("`{recipe}`: {}", failure.message),
         None => failure.message.clone(),
     };
     screen.error(&message, failure.hint.as_deref());

@@ -95,7 +95,7 @@ fn unknown(code: &str, pages: &[Page], screen: &Screen) -> u8 {
         }
         _ => "`datac explain` lists all codes".to_owned(),
     };
-    screen.error(&format!("explain `{code}`: there is no such code"), Some(&hint));
+    screen.error(&format!("unknown code `{code}`"), Some(&hint));
     exit::USAGE
 }
 

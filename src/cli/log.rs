@@ -182,7 +182,7 @@ fn one(run: &RunEntry, columns: Option<usize>) -> String {
             out.push_str(&format!("  {}\n", wrapped(reason, 2, 4, columns)));
         }
         if let Some(failure) = &recipe.failure {
-            out.push_str(&format!("  {}\n", wrapped(&format!("{ERROR}failed{ERROR:#} to {failure}"), 2, 4, columns)));
+            out.push_str(&format!("  {}\n", wrapped(&format!("{ERROR}failed{ERROR:#}: {failure}"), 2, 4, columns)));
         }
         for file in &recipe.files {
             out.push_str(&format!("  {FAINT}{}{FAINT:#}\n", wrapped(&file_line(file), 2, 4, columns)));
@@ -213,7 +213,7 @@ fn difference(diff: &RunDiff, columns: Option<usize>) -> String {
             out.push_str(&format!("  {}\n", wrapped(&change.text, 2, 4, columns)));
         }
         if let Some(unknown) = &recipe.unknown {
-            let text = format!("{FAINT}what changed is not known: failed to {unknown}{FAINT:#}");
+            let text = format!("{FAINT}changes unknown: {unknown}{FAINT:#}");
             out.push_str(&format!("  {}\n", wrapped(&text, 2, 4, columns)));
         }
         for file in &recipe.files {

@@ -39,7 +39,7 @@ pub(super) fn run(options: &Options, screen: &Screen) -> u8 {
             exit::OK
         }
         Err(error) => {
-            screen.error(&error.to_string(), None);
+            screen.error(&format!("failed to {error}"), None);
             exit::FAILED
         }
     }

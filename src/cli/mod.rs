@@ -87,7 +87,7 @@ pub fn run() -> ExitCode {
     // What is on disk is whole whatever happens here: files are put in place in one step, and reads check every byte.
     let ended = panic::catch_unwind(AssertUnwindSafe(|| dispatch(arguments, interrupt, make)));
     ExitCode::from(ended.unwrap_or_else(|_| {
-        screen.error("go on: this is a bug in datac", Some("report it with the lines above and your recipe"));
+        screen.error("this is a bug in datac", Some("please report it with the lines above and your recipe"));
         exit::BUG
     }))
 }
@@ -110,7 +110,7 @@ fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<M
     if let Some(folder) = &global.directory
         && !system::is_dir(folder)
     {
-        screen.error(&format!("enter workspace `{}`: no such folder", folder.display()), None);
+        screen.error(&format!("the workspace folder `{}` does not exist", folder.display()), None);
         return exit::USAGE;
     }
     if let Command::Init(init::Options { folder: Some(folder), .. }) = &command {
@@ -132,7 +132,7 @@ fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<M
     let listener = match listener {
         Ok(listener) => listener,
         Err(error) => {
-            screen.error(&error.to_string(), Some("`--events` takes a file that can be written, or `-` for stdout"));
+            screen.error(&format!("failed to {error}"), Some("`--events` needs a writable file, or `-` for stdout"));
             return exit::USAGE;
         }
     };

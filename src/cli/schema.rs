@@ -39,7 +39,7 @@ pub(super) fn run(options: &Options, screen: &Screen) -> u8 {
         }
         None => {
             let names: Vec<String> = all.iter().map(|(name, _)| word(name)).collect();
-            screen.error(&format!("find a schema `{name}`"), Some(&format!("there are {}", names.join(", "))));
+            screen.error(&format!("unknown schema `{name}`"), Some(&format!("available: {}", names.join(", "))));
             exit::USAGE
         }
     }

@@ -90,10 +90,10 @@ impl Screen {
         writeln!(err, "{text}").ok();
     }
 
-    /// Prints an error, completing "failed to …", with what to do.
+    /// Prints an error with a hint.
     pub(super) fn error(&self, message: &str, hint: Option<&str>) {
         let width = self.terminal_width(&console::Term::stderr());
-        self.always(&wrapped(&format!("{ERROR}error:{ERROR:#} failed to {message}"), 0, 7, width));
+        self.always(&wrapped(&format!("{ERROR}error:{ERROR:#} {message}"), 0, 7, width));
         if let Some(hint) = hint.filter(|hint| !hint.is_empty()) {
             self.always(&wrapped(&format!("{HINT}hint:{HINT:#} {hint}"), 0, 6, width));
         }

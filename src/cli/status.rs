@@ -164,9 +164,12 @@ fn line(recipe: &RecipeStatus, width: usize, columns: Option<usize>) -> String {
 /// Describes why a recipe is in its state.
 pub(super) fn reasons(recipe: &RecipeStatus) -> Vec<String> {
     let problems = recipe.problems.iter().map(ToString::to_string);
-    // A failure completes "failed to …"; nothing was tried here.
-    let cannot = if recipe.state == State::Invalid { "cannot " } else { "" };
-    problems.chain(recipe.reasons.iter().map(|reason| format!("{cannot}{reason}"))).collect()
+    // Nothing was tried here, so nothing has failed yet.
+    let cannot = |reason: String| match reason.strip_prefix("failed to ") {
+        Some(operation) if recipe.state == State::Invalid => format!("cannot {operation}"),
+        _ => reason,
+    };
+    problems.chain(recipe.reasons.iter().map(|reason| cannot(reason.to_string()))).collect()
 }
 
 /// Returns the change of hub that keeps a recipe from being looked at closely.

@@ -111,8 +111,8 @@ fn origin_text(origin: &Origin, columns: Option<usize>) -> String {
         out.push_str(&entry("rejected", &format!("{WARN}{}{WARN:#}{detail}", reject.reason.code()), columns));
     }
     if let Some(split) = &origin.split {
-        let rank = format!("{FAINT}(prompt {}, rank {:.4}){FAINT:#}", split.prompt_hash, split.rank);
-        out.push_str(&entry("split", &format!("{} {rank}", split.why), columns));
+        let prompt = format!("{FAINT}(prompt {}){FAINT:#}", split.prompt_hash);
+        out.push_str(&entry("split", &format!("{} {prompt}", split.why), columns));
     }
     if let Some(mixed) = &origin.mixture {
         let mut text = format!(
@@ -179,9 +179,7 @@ fn source_row(text: &SourceText, columns: Option<usize>) -> String {
             let more = if shown.len() < row.len() { "…" } else { "" };
             entry("source row", &format!("{FAINT}{shown}{more}{FAINT:#}"), columns)
         }
-        SourceText::Unavailable(why) => {
-            entry("source row", &format!("{FAINT}unavailable: failed to {why}{FAINT:#}"), columns)
-        }
+        SourceText::Unavailable(why) => entry("source row", &format!("{FAINT}unavailable: {why}{FAINT:#}"), columns),
     }
 }
 

@@ -84,7 +84,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
     let stdin = match stdin.transpose() {
         Ok(stdin) => stdin,
         Err(error) => {
-            screen.error(&error.to_string(), None);
+            screen.error(&format!("failed to {error}"), None);
             return exit::USAGE;
         }
     };

@@ -73,7 +73,7 @@ fn of_run(workspace: &Workspace, options: &Options, run: &str, screen: &Screen) 
     let columns = screen.data_width();
     let mut text = format!("{name} was {WARN}{state}{WARN:#}\n\n{}", past(build, path, columns));
     if let Some(failure) = &build.failure {
-        text.push_str(&format!("\n{}\n", wrapped(&format!("{ERROR}failed{ERROR:#} to {failure}"), 0, 2, columns)));
+        text.push_str(&format!("\n{}\n", wrapped(&format!("{ERROR}failed{ERROR:#}: {failure}"), 0, 2, columns)));
     }
     screen.data(&text);
     exit::OK

@@ -8,7 +8,7 @@ use crate::row::SampleKind;
 #[non_exhaustive]
 pub enum ChooseError {
     /// No converter has the name the recipe gives.
-    #[error("find converter `{name}`; those for a {} are {}", kind.name(), list(converters))]
+    #[error("unknown converter `{name}`; {} converters: {}", kind.name(), list(converters))]
     Unknown {
         /// The name.
         name: String,
@@ -19,7 +19,7 @@ pub enum ChooseError {
     },
     /// The recipe names a converter that makes another kind of sample.
     #[error(
-        "use converter `{name}`: it makes a {}, the recipe's phase needs a {} ({})",
+        "converter `{name}` makes {} samples, but the phase needs {} samples ({})",
         makes.name(), kind.name(), list(converters)
     )]
     WrongKind {
@@ -34,8 +34,8 @@ pub enum ChooseError {
     },
     /// No converter of the wanted kind reads these columns.
     #[error(
-        "choose a converter for {}: none that makes a {} ({}) reads the columns {}",
-        called(repo), kind.name(), list(converters), list(columns)
+        "no {} converter ({}) matches the columns {} of {}",
+        kind.name(), list(converters), list(columns), called(repo)
     )]
     NoneFits {
         /// The source.
@@ -49,8 +49,8 @@ pub enum ChooseError {
     },
     /// Several converters of the wanted kind read these columns.
     #[error(
-        "choose a converter for {}: {} all make a {} of the columns {}",
-        called(repo), list(converters), kind.name(), list(columns)
+        "several {} converters ({}) match the columns {} of {}",
+        kind.name(), list(converters), list(columns), called(repo)
     )]
     Ambiguous {
         /// The source.
@@ -66,7 +66,7 @@ pub enum ChooseError {
 
 /// A source by the name that decides; files of one's own have none.
 fn called(repo: &str) -> String {
-    if repo.is_empty() { "local files".to_owned() } else { format!("`{repo}`") }
+    if repo.is_empty() { "the local files".to_owned() } else { format!("`{repo}`") }
 }
 
 fn list(words: &[impl AsRef<str>]) -> String {
@@ -158,12 +158,12 @@ mod tests {
         assert_eq!(named("messages", Conversation), Ok("messages"));
         assert_eq!(
             named("hh_rlhf", Conversation).unwrap_err().to_string(),
-            "use converter `hh_rlhf`: it makes a preference, the recipe's phase needs a conversation \
+            "converter `hh_rlhf` makes preference samples, but the phase needs conversation samples \
              (`alpaca`, `code_alpaca`, `gsm8k`, `messages`)"
         );
         assert_eq!(
             named("alpacca", Text).unwrap_err().to_string(),
-            "find converter `alpacca`; those for a text are `text`"
+            "unknown converter `alpacca`; text converters: `text`"
         );
     }
 
@@ -171,15 +171,14 @@ mod tests {
     fn errors_name_converters_and_columns() {
         assert_eq!(
             chosen("a/b", Preference, &["q", "x`\n"]).unwrap_err().to_string(),
-            "choose a converter for `a/b`: none that makes a preference (`hh_rlhf`, `preference`) reads the columns \
-             `q`, `x`\\n`"
+            "no preference converter (`hh_rlhf`, `preference`) matches the columns `q`, `x`\\n` of `a/b`"
         );
         assert_eq!(
             chosen("a/b", Conversation, &["question", "answer", "messages"]).unwrap_err().to_string(),
-            "choose a converter for `a/b`: `gsm8k`, `messages` all make a conversation of the columns `question`, \
-             `answer`, `messages`"
+            "several conversation converters (`gsm8k`, `messages`) match the columns `question`, `answer`, `messages` \
+             of `a/b`"
         );
-        assert!(chosen("a/b", Text, &[]).unwrap_err().to_string().ends_with("reads the columns (none)"));
+        assert!(chosen("a/b", Text, &[]).unwrap_err().to_string().ends_with("matches the columns (none) of `a/b`"));
     }
 
     #[test]

@@ -30,9 +30,10 @@ pub(crate) fn arrange(
 ) -> Result<ArrangeOutcome, Stop> {
     let kept: u64 = sources.iter().map(|source| source.selected.kept).sum();
     if kept.max(allotment.total) > u64::from(u32::MAX) {
-        let message = format!("arrange {} rows: an output holds 4,294,967,295 at most", kept.max(allotment.total));
+        let rows = kept.max(allotment.total);
+        let message = format!("an output can have at most 4,294,967,295 rows, but {rows} were requested");
         return Err(Stop::Failure(
-            Failure::new(FailureKind::Config, message).hint("set `max_samples`, or `mix.total`"),
+            Failure::plain(FailureKind::Config, message).hint("set `max_samples` or `mix.total`"),
         ));
     }
     let room = Room { scratch: &context.scratch, bytes: SORTED_BYTES };

@@ -187,8 +187,8 @@ fn restore(context: &Context, plan: &RecipePlan, in_place: &[bool]) -> Result<((
 }
 
 fn differs(outputs: &OutputSet) -> Stop {
-    let message = format!("restore `{}`: the cache yields other bytes than it recorded", outputs.stem());
+    let message = format!("restore `{}`: the cached rows do not match the recorded digest", outputs.stem());
     Stop::Failure(
-        Failure::new(FailureKind::Cache, message).hint("build with `--force`, and report this with your recipe"),
+        Failure::new(FailureKind::Cache, message).hint("build with `--force`, and report this bug with your recipe"),
     )
 }

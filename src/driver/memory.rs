@@ -12,7 +12,7 @@ use crate::{
     id::ActionKey,
 };
 
-/// What the cache is known to hold; with `force`, only what this build has put there.
+/// Known contents of the cache; with `force`, only entries that this build has written.
 pub(crate) struct Memory {
     record: Arc<Record>,
     /// The blobs.
@@ -23,12 +23,12 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// A memory of what is recorded.
+    /// Creates a memory of what is recorded.
     pub(crate) fn new(record: Arc<Record>, store: Store, force: bool) -> Self {
         Self { record, store, force, hollow: Mutex::default() }
     }
 
-    /// What an action yielded, if its blobs are still there.
+    /// Returns the outcome of an action, if its blobs still exist.
     pub(crate) fn lookup(&self, key: &ActionKey) -> Option<Outcome> {
         let may_be = !self.force || self.record.was_noted(key);
         let outcome = may_be.then(|| recorded(&self.record, key)).flatten()?;
@@ -39,7 +39,7 @@ impl Memory {
         None
     }
 
-    /// How many of the actions that were looked up are recorded, but some of their blobs are gone.
+    /// Returns the number of recorded actions whose blobs are partly gone.
     pub(crate) fn hollow(&self) -> usize {
         self.hollow.lock().unwrap_or_else(PoisonError::into_inner).len()
     }

@@ -137,13 +137,13 @@ pub(crate) fn run(
     });
     match context.known.hollow() {
         0 => {}
-        1 => context.tell(Event::Warning("a cache entry was gone; it is made again".to_owned())),
-        many => context.tell(Event::Warning(format!("{many} cache entries were gone; they are made again"))),
+        1 => context.tell(Event::Warning("a cache entry was missing; rebuilding it".to_owned())),
+        many => context.tell(Event::Warning(format!("{many} cache entries were missing; rebuilding them"))),
     }
     let unfinished = || match context.check() {
-        Err(_) => Err(Failure::new(FailureKind::Interrupted, "finish the build: interrupted")
-            .hint("what was finished is kept; build again to go on")),
-        Ok(()) => Err(Failure::new(FailureKind::Action, "build: another recipe failed first")),
+        Err(_) => Err(Failure::plain(FailureKind::Interrupted, "interrupted")
+            .hint("finished steps are kept; run datac build again to continue")),
+        Ok(()) => Err(Failure::plain(FailureKind::Action, "skipped, because another recipe failed first")),
     };
     driver.endings.into_iter().map(|ending| ending.unwrap_or_else(unfinished)).collect()
 }
@@ -416,9 +416,11 @@ impl<'a> Driver<'a> {
             let repeats = self.repeats.entry(key).or_default();
             *repeats += 1;
             let known = if *repeats > MAX_REPEATS {
-                let message =
-                    format!("keep artifact {}: it was made {repeats} times and is gone again", miss.digest.short());
-                let hint = "check the disk below the cache folder, or remove the folder and build again";
+                let message = format!(
+                    "keep artifact {}: it was rebuilt {repeats} times and is missing again",
+                    miss.digest.short()
+                );
+                let hint = "check the disk of the cache folder, or remove the folder and rebuild";
                 Known::Failure(Failure::new(FailureKind::Cache, message).hint(hint))
             } else {
                 Known::Nothing

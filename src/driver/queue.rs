@@ -23,11 +23,11 @@ pub(super) struct Queue {
     pushed: u64,
     /// Jobs that were started and have not reported.
     unreported: usize,
-    /// Those of them that take up a thread of the pool.
+    /// Number of jobs that occupy a thread of the pool.
     running: usize,
-    /// Those of these that still read a file.
+    /// Number of running jobs that still read a file.
     reading: usize,
-    /// Those of the unreported that only wait for the disk.
+    /// Number of unreported jobs that only wait for the disk.
     placing: usize,
     threads: usize,
     /// The recipes that have begun to read.
@@ -44,7 +44,7 @@ type Place = (Reverse<bool>, bool, u64, Reverse<u64>);
 pub(super) struct Reading(Sender<Report>);
 
 impl Reading {
-    /// A token whose end is told to `reports`.
+    /// Creates a token whose end is told to `reports`.
     pub(super) fn new(reports: Sender<Report>) -> Self {
         Self(reports)
     }
@@ -58,7 +58,7 @@ impl Drop for Reading {
 }
 
 impl Queue {
-    /// An empty queue for a pool of so many threads.
+    /// Creates an empty queue for a pool of so many threads.
     pub(super) fn new(threads: usize) -> Self {
         Self {
             waiting: BinaryHeap::new(),
@@ -74,7 +74,7 @@ impl Queue {
         }
     }
 
-    /// Adds a job.
+    /// Adds a job to the queue.
     pub(super) fn push(&mut self, job: Job) {
         let (number, reads) = (self.pushed, reads(&job));
         let has_begun = reads && recipes(&job).iter().any(|recipe| self.begun.contains(recipe));
@@ -88,7 +88,7 @@ impl Queue {
         self.jobs.insert(number, job);
     }
 
-    /// The next job to start, with whether it reads a file; `None` until another one makes room for it.
+    /// Returns the next job to start, with whether it reads a file; `None` until another one makes room for it.
     pub(super) fn next(&mut self) -> Option<(Job, bool)> {
         loop {
             let (Reverse(reads), _, _, Reverse(number)) = *self.waiting.peek()?;
@@ -151,18 +151,18 @@ impl Queue {
         self.placing -= 1;
     }
 
-    /// Whether nothing is left to start, and what was started only waits for the disk.
+    /// Returns whether nothing is left to start, and what was started only waits for the disk.
     pub(super) fn is_placing(&self) -> bool {
         self.jobs.is_empty() && self.placing > 0 && self.placing == self.unreported
     }
 
-    /// Whether nothing waits and everything has reported.
+    /// Returns whether nothing waits and everything has reported.
     pub(super) fn is_done(&self) -> bool {
         self.jobs.is_empty() && self.unreported == 0
     }
 }
 
-/// Whether a job reads a source file.
+/// Returns whether a job reads a source file.
 fn reads(job: &Job) -> bool {
     match job {
         Job::Action(action, _) => matches!(action.work, Work::Scan(_)),
@@ -171,7 +171,7 @@ fn reads(job: &Job) -> bool {
     }
 }
 
-/// The paths of the recipes that wait for a job.
+/// Returns the paths of the recipes that wait for a job.
 fn recipes(job: &Job) -> &[String] {
     match job {
         Job::Action(_, recipes) | Job::Again(_, _, recipes) | Job::Restore(.., recipes) => recipes,

@@ -92,9 +92,9 @@ pub(crate) fn file_failure(error: &FileError) -> Failure {
     let failure = Failure::new(FailureKind::Action, error.to_string());
     match error.source.kind() {
         ErrorKind::StorageFull => failure.hint(FREE_SOME_SPACE),
-        ErrorKind::PermissionDenied => failure.hint("check who owns the folder"),
+        ErrorKind::PermissionDenied => failure.hint("check the permissions of the folder"),
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists if error.verb == "create folder" => failure.hint(
-            "there is a file where a folder belongs: move it, or name another place (`--cache-dir`, `--output-dir`)",
+            "a file is in the place of a folder: move it, or choose another folder (`--cache-dir`, `--output-dir`)",
         ),
         _ => failure,
     }
@@ -107,7 +107,7 @@ impl From<SourceError> for Stop {
 }
 
 /// What to do about a full disk.
-pub(crate) const FREE_SOME_SPACE: &str = "free some space and build again; what was finished is kept";
+pub(crate) const FREE_SOME_SPACE: &str = "free some space and build again; finished steps are kept";
 
 /// A source error as a failure, with what to do about it.
 pub(crate) fn failure_of(error: &SourceError) -> Failure {
@@ -117,20 +117,22 @@ pub(crate) fn failure_of(error: &SourceError) -> Failure {
         SourceError::File(_) => FailureKind::Action,
         _ => FailureKind::Source,
     };
-    let failure = Failure::new(kind, error.to_string());
+    let failure = match error {
+        SourceError::Layout { reason } => Failure::plain(kind, reason.clone()),
+        _ => Failure::new(kind, error),
+    };
     match error {
         SourceError::NoRepo { .. } | SourceError::NoRepoOrPrivate { .. } => {
             failure.hint("check the name; for a private dataset set HF_TOKEN")
         }
         SourceError::Gated { repo } => {
-            failure.hint(format!("ask for access on the page of `{repo}` and set HF_TOKEN to a token that has it"))
+            failure.hint(format!("request access on the page of `{repo}`, and set HF_TOKEN to a token with access"))
         }
         SourceError::BadToken { .. } => failure.hint("set HF_TOKEN to a valid token, or unset it for public datasets"),
-        SourceError::Unavailable { .. } => failure.hint("try again, or use `--offline` with what is on this machine"),
-        SourceError::Offline { .. } => failure.hint("run `datac fetch` once with the network"),
-        SourceError::Changed { repo, .. } => {
-            failure.hint(format!("run `datac lock --upgrade {repo}` to take the new bytes, or restore the old ones"))
-        }
+        SourceError::Unavailable { .. } => failure.hint("try again, or use `--offline` with downloaded files"),
+        SourceError::Offline { .. } => failure.hint("run `datac fetch` once with network access"),
+        SourceError::Changed { repo, .. } => failure
+            .hint(format!("run `datac lock --upgrade {repo}` to accept the new contents, or restore the old ones")),
         _ => failure,
     }
 }
@@ -233,17 +235,18 @@ impl Guard {
 
     fn changed(&self) -> Stop {
         let path = self.file.as_ref().map(|(_, path, _)| path.display().to_string()).unwrap_or_default();
-        let failure = Failure::new(FailureKind::Action, format!("read `{path}`: it changed while it was read"));
-        Stop::Failure(failure.hint("build again once nothing writes to it"))
+        let failure =
+            Failure::new(FailureKind::Action, format!("read `{path}`: the file changed while it was being read"));
+        Stop::Failure(failure.hint("build again once the file is no longer being written"))
     }
 }
 
 /// A miss in words.
 pub(crate) fn describe(miss: &Miss) -> String {
     match &miss.reason {
-        MissReason::Absent => format!("cache entry {} is gone; it is made again", miss.digest.short()),
+        MissReason::Absent => format!("cache entry {} is missing; rebuilding it", miss.digest.short()),
         MissReason::Damaged(how) => {
-            format!("cache entry {} was damaged ({how}); it is made again", miss.digest.short())
+            format!("cache entry {} was damaged ({how}); rebuilding it", miss.digest.short())
         }
     }
 }

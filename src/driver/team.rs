@@ -34,14 +34,14 @@ struct State<T> {
 }
 
 impl<'t, 'scope, T: Send + 'scope> Team<'t, 'scope, T> {
-    /// A team that does `work` on every item.
+    /// Creates a team that does `work` on every item.
     pub(super) fn new(scope: &'t Scope<'scope>, work: impl Fn(T) + Send + Sync + 'scope) -> Self {
         let state = Mutex::new(State { waiting: VecDeque::new(), busy: 0, panicked: false });
         let shared = Shared { work: Box::new(work), state, ended: Condvar::new() };
         Self { scope, shared: Arc::new(shared), limit: rayon::current_num_threads() }
     }
 
-    /// Brings an item.
+    /// Passes an item to the workers.
     pub(super) fn give(&self, item: T) {
         self.shared.state().waiting.push_back(item);
         let shared = self.shared.clone();

@@ -18,12 +18,12 @@ use crate::system;
 /// The make that this process runs under.
 #[derive(Debug)]
 pub struct Make {
-    /// Its tokens; `None`: it shares them out, but not with this process.
+    /// Jobserver client; `None`: make has a jobserver but does not share it with this process.
     tokens: Option<Client>,
 }
 
 impl Make {
-    /// The make that shares out jobs, if there is one.
+    /// Returns the make that shares out jobs, if there is one.
     ///
     /// To be called before anything is opened: make names its pipe by the numbers of open files, and hands it on only to
     /// recipe lines that begin with `+`.
@@ -49,20 +49,20 @@ impl Make {
         }
     }
 
-    /// Whether make has a pipe of tokens that this process was not given.
+    /// Returns whether make has a pipe of tokens that this process was not given.
     pub fn is_withheld(&self) -> bool {
         self.tokens.is_none()
     }
 }
 
-/// Whether this process runs under a make that only prints what it would do, or only asks: `-n`, `-q` or `-t`.
+/// Returns whether this process runs under a make that only prints what it would do, or only asks: `-n`, `-q` or `-t`.
 ///
 /// make runs lines that begin with `+` all the same, and leaves it to them to do nothing.
 pub fn makes_nothing() -> bool {
     system::env("MAKEFLAGS").is_some_and(|flags| has_letter(&flags, &['n', 'q', 't']))
 }
 
-/// Whether one of make's options of one letter is set: they stand together in the first word, without a dash.
+/// Returns whether one of make's options of one letter is set: they stand together in the first word, without a dash.
 fn has_letter(flags: &str, letters: &[char]) -> bool {
     let first = flags.split(' ').next().unwrap_or_default();
     !first.starts_with('-') && !first.contains('=') && first.contains(letters)
@@ -117,7 +117,7 @@ impl Crew {
         Ok(Self { pool: Some(pool), usher: Some(usher), begun })
     }
 
-    /// The pool.
+    /// Returns the thread pool.
     pub(crate) fn pool(&self) -> &ThreadPool {
         self.pool.as_ref().expect("it is taken only when the crew is dropped")
     }

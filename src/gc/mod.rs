@@ -159,7 +159,7 @@ pub(crate) fn collect_if_due(
     match collected {
         Ok(collected) => collected.filter(|collected| collected.count() > 0),
         Err(error) => {
-            let text = format!("the cache was not tidied: failed to {error}");
+            let text = format!("the cache was not cleaned up: {error}");
             (site.observer)(Event::Warning(text));
             None
         }

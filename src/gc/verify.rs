@@ -88,7 +88,7 @@ pub(crate) fn verify(site: &Site) -> Result<Verified, WorkspaceError> {
         let done = done.fetch_add(bytes, Ordering::Relaxed) + bytes;
         (site.observer)(Event::Checked { done, total });
         match site.interrupt.load(Ordering::Relaxed) {
-            true => Err(Failure::new(FailureKind::Interrupted, "check the cache: interrupted")),
+            true => Err(Failure::plain(FailureKind::Interrupted, "interrupted")),
             false => Ok(()),
         }
     };
@@ -126,7 +126,7 @@ pub(crate) fn verify(site: &Site) -> Result<Verified, WorkspaceError> {
     for action in &actions {
         let Some(outcome) = outcome(action) else {
             hollow.push(action.key);
-            verified.damaged.push(entry(format!("what a {} yielded, in a form that cannot be read", action.kind)));
+            verified.damaged.push(entry(format!("result of a {} in an unreadable form", action.kind)));
             continue;
         };
         let absent: Vec<BlobId> = outcome.blobs().into_iter().filter(|blob| !found.blobs.contains_key(blob)).collect();
@@ -135,7 +135,7 @@ pub(crate) fn verify(site: &Site) -> Result<Verified, WorkspaceError> {
             lost.extend(absent);
         }
     }
-    verified.damaged.extend(lost.iter().map(|digest| damaged(digest, "it is gone".to_owned(), None)));
+    verified.damaged.extend(lost.iter().map(|digest| damaged(digest, "missing".to_owned(), None)));
     record.forget_all(&hollow, Gone::Damaged)?;
     verified.blobs = blobs.len() as u64;
     verified.downloads = names.len() as u64;
@@ -182,7 +182,7 @@ fn entry(what: String) -> Damaged {
     Damaged {
         part: CachePart::Record,
         name: what,
-        how: "its bytes are not those that were written".to_owned(),
+        how: "its contents differ from what was written".to_owned(),
         used_by: Vec::new(),
         stuck: None,
     }
@@ -203,7 +203,7 @@ fn check_blob(store: &Store, digest: &BlobId) -> Option<(String, Option<String>)
 fn check_download(path: &Path, name: &str) -> Option<(String, Option<String>)> {
     let how = match is_sound(path, name) {
         Ok(true) => return None,
-        Ok(false) => "its bytes hash to something else".to_owned(),
+        Ok(false) => "its digest does not match".to_owned(),
         Err(error) if error.is_missing() => return None,
         Err(error) => error.source.to_string(),
     };

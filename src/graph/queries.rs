@@ -156,8 +156,10 @@ pub(super) fn node<T>(
 fn selections(db: &dyn PlannerDb, file: RecipeFile) -> Node<Arc<Vec<SelectedSource>>> {
     let Some((mix, shares, _)) = mixing(db, file) else { return invalid() };
     if mix.unit == Unit::Tokens && !cfg!(feature = "tokens") {
-        let failure =
-            Failure::new(FailureKind::Config, "count tokens: this datac was built without the `tokens` feature");
+        let failure = Failure::plain(
+            FailureKind::Config,
+            "`unit: tokens` needs the `tokens` feature, which this datac was built without",
+        );
         return Node::Failed(failure.hint("use `unit: characters`, or build datac with its default features"));
     }
     let (mut sources, mut needs) = (Vec::new(), Vec::new());
@@ -202,10 +204,10 @@ fn refusal(sources: &[SelectedSource], max_rejects: Option<MaxRejects>) -> Optio
         None => (false, String::new()),
     };
     if too_many {
-        let message = format!("accept {rejects} rejected rows of {rows}: `max_rejects` allows {allowed}");
+        let message = format!("{rejects} of {rows} rows were rejected; `max_rejects` allows {allowed}");
         return Some(
-            Failure::new(FailureKind::Policy, message)
-                .hint("look at them in the recipe's quarantine file, or raise `max_rejects`"),
+            Failure::plain(FailureKind::Policy, message)
+                .hint("see the recipe's quarantine file, or raise `max_rejects`"),
         );
     }
     let empty = sources.iter().find(|source| source.selected.kept == 0)?;
@@ -216,12 +218,13 @@ fn refusal(sources: &[SelectedSource], max_rejects: Option<MaxRejects>) -> Optio
         outcome
             .filters
             .iter()
-            .map(|filter| format!("{} let {} of {} pass", filter.filter, filter.rows_out, filter.rows_in)),
+            .map(|filter| format!("`{}` kept {} of {} rows", filter.filter, filter.rows_out, filter.rows_in)),
     );
-    let why = if why.is_empty() { "there are none".to_owned() } else { why.join(", ") };
-    let message = format!("use `{}`: none of its {} rows is left ({why})", empty.name, outcome.rows_read);
+    let why = if why.is_empty() { "the source is empty".to_owned() } else { why.join(", ") };
+    let message = format!("no rows of `{}` are left, of {} read ({why})", empty.name, outcome.rows_read);
     Some(
-        Failure::new(FailureKind::Policy, message).hint("check `text_field`, `filters` and `converter` of this source"),
+        Failure::plain(FailureKind::Policy, message)
+            .hint("check `text_field`, `filters` and `converter` of this source"),
     )
 }
 

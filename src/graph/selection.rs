@@ -190,9 +190,9 @@ fn unknown_text_field(
     if scan.columns.is_empty() || scan.columns.iter().any(|column| column == field) {
         return None;
     }
-    let message = format!("measure `text_field: {field}` of `{}`: no such field", dataset.name);
-    Some(Failure::new(FailureKind::Config, message).hint(format!(
-        "samples have {}; rows of the source have {}",
+    let message = format!("`text_field: {field}` of `{}` does not exist", dataset.name);
+    Some(Failure::plain(FailureKind::Config, message).hint(format!(
+        "fields of samples: {}; columns of source rows: {}",
         kind.fields().join(", "),
         scan.columns.join(", ")
     )))

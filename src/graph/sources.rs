@@ -12,7 +12,7 @@ use crate::{
     convert::{self, Converter},
     failure::{Failure, FailureKind},
     row::SampleKind,
-    source::{RemoteFile, layout},
+    source::{RemoteFile, SourceError, layout},
 };
 
 /// Which snapshot a dataset entry stands on.
@@ -37,7 +37,7 @@ pub(super) fn files(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Resu
     let key = snapshot_key(dataset);
     let state = World::get(db).snapshots(db).get(&key).and_then(|input| input.state(db).as_ref());
     let Some(snapshot) = state else {
-        return Err(Failure::new(FailureKind::Lock, format!("find `{}` in datac.lock", dataset.source))
+        return Err(Failure::plain(FailureKind::Lock, format!("`{}` is not in datac.lock", dataset.source))
             .hint("run `datac lock` or `datac build`"));
     };
     match &**snapshot.as_ref().map_err(Clone::clone)? {
@@ -62,8 +62,10 @@ pub(super) fn files(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Resu
                 splits: &dataset.splits,
                 default_config: crate::source::known::default_config(repo),
             };
-            let selected = layout::resolve(&paths, card.as_deref(), &want)
-                .map_err(|error| Failure::new(FailureKind::Config, error.to_string()))?;
+            let selected = layout::resolve(&paths, card.as_deref(), &want).map_err(|error| match error {
+                SourceError::Layout { reason } => Failure::plain(FailureKind::Config, reason),
+                error => Failure::new(FailureKind::Config, error),
+            })?;
             let origin = FileOrigin::Hub { repo: repo.as_str().into(), commit: commit.as_str().into() };
             let by_path: BTreeMap<&str, &RemoteFile> = files.iter().map(|file| (file.path.as_str(), file)).collect();
             Ok(selected
@@ -95,7 +97,7 @@ pub(super) fn scanned<'db>(
     }
 }
 
-/// Which converter reads a dataset entry; `None` while that hangs on columns no one has seen yet.
+/// Returns the converter of a dataset entry; `None` while it depends on columns that have not been read yet.
 #[salsa::tracked]
 pub(super) fn conversion(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Result<Option<Conversion>, Failure> {
     let Some((kind, dataset)) = dataset(db, file, number) else { return Ok(None) };
@@ -116,8 +118,8 @@ pub(super) fn conversion(db: &dyn PlannerDb, file: RecipeFile, number: usize) ->
             Ok(Some(Conversion { converter: converter.name(), code, options: dataset.options.clone() }))
         }
         Ok(None) => Ok(None),
-        Err(message) => Err(Failure::new(FailureKind::Config, message).hint(format!(
-            "name one in `{}`: `converter: …` for `{}`",
+        Err(message) => Err(Failure::plain(FailureKind::Config, message).hint(format!(
+            "set `converter: …` for `{1}` in `{0}`; `docs/rows.md` lists the columns of each converter",
             file.path(db),
             dataset.name
         ))),
@@ -149,10 +151,10 @@ pub(crate) fn choose(
     };
     for (name, value) in options {
         let Some(option) = converter.options().iter().find(|option| option.name == name) else {
-            return Err(format!("use option `{name}`: converter `{}` has no such option", converter.name()));
+            return Err(format!("converter `{}` has no option `{name}`", converter.name()));
         };
         if !option.values.contains(&value.as_str()) {
-            return Err(format!("use option `{name}: {value}`: it takes {}", option.values.join(", ")));
+            return Err(format!("invalid option `{name}: {value}`; allowed: {}", option.values.join(", ")));
         }
     }
     Ok(Some(converter))

@@ -13,7 +13,7 @@ use super::Digest;
 /// Bytes of every piece but the last, which may be shorter; a processor's second cache holds it.
 pub const PIECE: usize = 512 << 10;
 
-/// What is known of one piece.
+/// Hash state of one piece.
 #[derive(Clone, Copy, Debug)]
 pub struct PieceHash {
     chaining: ChainingValue,
@@ -41,7 +41,7 @@ pub struct PieceHasher {
 }
 
 impl PieceHasher {
-    /// A hasher of the piece that begins at `number` × [`PIECE`].
+    /// Creates a hasher of the piece that begins at `number` × [`PIECE`].
     pub fn new(number: usize) -> Self {
         let mut hasher = Hasher::new();
         hasher.set_input_offset(number as u64 * PIECE as u64);
@@ -53,7 +53,7 @@ impl PieceHasher {
         self.hasher.update(bytes);
     }
 
-    /// The hash; of a piece that is not empty.
+    /// Returns the hash; of a piece that is not empty.
     pub fn finish(self) -> PieceHash {
         let chaining = self.hasher.finalize_non_root();
         // Only the first one can be alone, and only there is a root allowed.
@@ -77,7 +77,7 @@ impl Pieces {
         self.0.iter().map(|piece| piece.map(|piece| Digest(piece.chaining))).collect()
     }
 
-    /// The digest of all bytes; `None` if a piece before the last has not come.
+    /// Returns the digest of all bytes; `None` if a piece before the last has not come.
     pub fn digest(&self) -> Option<Digest> {
         let pieces: Vec<PieceHash> = self.0.iter().copied().collect::<Option<_>>()?;
         Some(match &*pieces {
@@ -91,7 +91,7 @@ impl Pieces {
     }
 }
 
-/// How many of several pieces are in the left subtree: the largest power of two that leaves some.
+/// Returns the number of pieces in the left subtree: the largest power of two that leaves a remainder.
 fn left_of(pieces: usize) -> usize {
     pieces.div_ceil(2).next_power_of_two()
 }

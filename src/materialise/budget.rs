@@ -17,12 +17,12 @@ pub struct Lease<'b> {
 }
 
 impl Budget {
-    /// A budget of `bytes`, all of it free.
+    /// Creates a budget of `bytes`, all of it free.
     pub fn new(bytes: u64) -> Self {
         Self { whole: bytes, free: AtomicU64::new(bytes) }
     }
 
-    /// All of it, free or not.
+    /// Returns all of it, free or not.
     pub fn whole(&self) -> u64 {
         self.whole
     }

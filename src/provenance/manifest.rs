@@ -212,7 +212,7 @@ impl BuildManifest {
         let (version, rest): (u32, _) =
             postcard::take_from_bytes(bytes).map_err(|error| ManifestError(error.to_string()))?;
         if version != VERSION {
-            return Err(ManifestError(format!("it has version {version}, this datac reads {VERSION}")));
+            return Err(ManifestError(format!("version {version} is not supported (this datac reads {VERSION})")));
         }
         postcard::from_bytes(rest).map_err(|error| ManifestError(error.to_string()))
     }

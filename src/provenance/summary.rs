@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{graph::RecipePlan, mix::FilterCount};
 
-/// What a recipe's outputs hold.
+/// Summary of a recipe's outputs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
     /// Rows for training.
@@ -18,20 +18,20 @@ pub struct Summary {
     pub bytes: u64,
     /// Rejected rows.
     pub rejects: u64,
-    /// Each source.
+    /// Summary of each source.
     pub sources: Vec<SourceSummary>,
 }
 
-/// What a source came to.
+/// Summary of a source.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SourceSummary {
-    /// Its name in the recipe.
+    /// Name of the source in the recipe.
     pub name: String,
     /// Rows of it that were looked at.
     pub rows_read: u64,
     /// Samples that were kept.
     pub kept: u64,
-    /// What each filter let through, in order.
+    /// Rows before and after each filter, in order.
     pub filters: Vec<FilterCount>,
     /// Rejected rows by reason code.
     pub rejects: BTreeMap<String, u64>,
@@ -41,9 +41,9 @@ pub struct SourceSummary {
     pub asked: f64,
     /// The share of the mixture it has, in the unit the mixture counts.
     pub realised: f64,
-    /// Its rows in both files.
+    /// Number of rows in both files.
     pub rows: u64,
-    /// How many of them are repeats.
+    /// Number of those rows that are repeats.
     pub repeats: u64,
 }
 

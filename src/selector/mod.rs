@@ -41,7 +41,7 @@ pub struct Selector {
     pub term: Term,
 }
 
-/// What a selector names, `+` aside.
+/// The term of a selector, without `+`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Term {
     /// A file, a folder, or the end of one below `config/`.
@@ -87,8 +87,8 @@ impl Pattern {
             let built = GlobBuilder::new(text).literal_separator(true).build();
             built.map(|glob| glob.compile_matcher()).map_err(|error| {
                 let reason = error.kind();
-                refused(text, &format!("it is no glob: {reason}"))
-                    .hint("`sft/*`, `**/general`, `{sft,dpo}/*` and `[a-m]*` are")
+                refused(text, &format!("not a valid glob: {reason}"))
+                    .hint("valid globs: `sft/*`, `**/general`, `{sft,dpo}/*`, `[a-m]*`")
             })
         };
         Ok(Self { text: text.to_owned(), glob: if is_glob { Some(glob()?) } else { None } })
@@ -130,11 +130,13 @@ impl Selector {
         let (with_needed, term) = text.strip_prefix('+').map_or((false, text), |rest| (true, rest));
         let (with_readers, term) = term.strip_suffix('+').map_or((false, term), |rest| (true, rest));
         if term.is_empty() {
-            return Err(refused(text, "it names nothing").hint("name a recipe: `sft/general`, `+sft/general`, `sft/*`"));
+            return Err(
+                refused(text, "no name was given").hint("name a recipe: `sft/general`, `+sft/general`, `sft/*`")
+            );
         }
         let term = match term.split_once(':') {
             Some((prefix, "")) if PREFIXES.contains(&prefix) => {
-                return Err(refused(text, &format!("nothing follows `{prefix}:`")).hint(example_of(prefix)));
+                return Err(refused(text, &format!("`{prefix}:` needs a value")).hint(example_of(prefix)));
             }
             Some(("source", pattern)) => Term::Source(Pattern::parse(pattern)?),
             Some(("converter", pattern)) => Term::Converter(Pattern::parse(pattern)?),
@@ -142,9 +144,9 @@ impl Selector {
             Some((prefix, _)) if !prefix.is_empty() && prefix.bytes().all(|byte| byte.is_ascii_alphabetic()) => {
                 let hint = match nearest(prefix, PREFIXES.iter().copied()) {
                     Some(near) => format!("did you mean `{near}:`?"),
-                    None => "there are `source:`, `converter:` and `state:`".to_owned(),
+                    None => "available: `source:`, `converter:` and `state:`".to_owned(),
                 };
-                return Err(refused(text, &format!("there is no `{prefix}:`")).hint(hint));
+                return Err(refused(text, &format!("unknown prefix `{prefix}:`")).hint(hint));
             }
             _ if outputs::looks_like_output(term) => Term::Output(Pattern::parse(term)?),
             _ => match Pattern::parse(term)? {
@@ -161,7 +163,7 @@ impl Selector {
     }
 }
 
-/// Whether selectors may rightly name nothing: they ask for recipes in a state.
+/// Returns whether selectors may rightly name nothing: they ask for recipes in a state.
 pub fn asks_for_state(selectors: &[String]) -> Option<Vec<State>> {
     let states = selectors.iter().filter_map(|text| match Selector::parse(text).ok()?.term {
         Term::State(states) => Some(states),
@@ -175,7 +177,7 @@ fn states(selector: &str, words: &str) -> Result<Vec<State>, Failure> {
     let state = |word: &str| {
         State::ALL.iter().copied().find(|state| state.word() == word).ok_or_else(|| {
             let known = State::ALL.iter().map(|state| state.word());
-            refused(selector, &format!("there is no state `{word}`")).hint(one_of(word, known))
+            refused(selector, &format!("unknown state `{word}`")).hint(one_of(word, known))
         })
     };
     words.split(',').map(state).collect()
@@ -190,16 +192,16 @@ fn example_of(prefix: &str) -> &'static str {
 }
 
 fn refused(selector: &str, why: &str) -> Failure {
-    Failure::new(FailureKind::Config, format!("use the selector `{selector}`: {why}"))
+    Failure::plain(FailureKind::Config, format!("invalid selector `{selector}`: {why}"))
 }
 
-/// The known word that is most like `wanted`, if one is like it at all.
+/// Returns the known word that is most like `wanted`, if one is like it at all.
 pub(crate) fn nearest<'k>(wanted: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let nearest = known.min_by_key(|known| strsim::damerau_levenshtein(known, wanted))?;
     (strsim::jaro_winkler(nearest, wanted) > 0.7).then_some(nearest)
 }
 
-/// What to type instead of `wanted`: the known word that is like it, or the first few there are.
+/// Suggests what to type instead of `wanted`: a similar known word, or the first few known words.
 pub(crate) fn one_of<'k>(wanted: &str, known: impl Iterator<Item = &'k str> + Clone) -> String {
     const FEW: usize = 12;
     if let Some(near) = nearest(wanted, known.clone()) {
@@ -209,10 +211,10 @@ pub(crate) fn one_of<'k>(wanted: &str, known: impl Iterator<Item = &'k str> + Cl
     let more = known.count() - listed.len();
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     match listed.pop() {
-        None => "there are none".to_owned(),
+        None => "none are available".to_owned(),
         Some(last) => {
             listed.push(last);
-            format!("there are {}{more}", listed.join(", "))
+            format!("available: {}{more}", listed.join(", "))
         }
     }
 }

@@ -10,14 +10,7 @@ use crate::{
 };
 
 /// Returns the path of the recipe that writes the output `target`; `None`: `target` does not look like an output.
-///
-/// `verb` says in an error what could not be done.
-pub(crate) fn recipe_of(
-    site: &Site,
-    verb: &str,
-    target: &str,
-    record: &Record,
-) -> Result<Option<String>, WorkspaceError> {
+pub(crate) fn recipe_of(site: &Site, target: &str, record: &Record) -> Result<Option<String>, WorkspaceError> {
     if !outputs::looks_like_output(target) {
         return Ok(None);
     }
@@ -38,13 +31,13 @@ pub(crate) fn recipe_of(
             return Ok(Some(text.path));
         }
     }
-    let failure = Failure::new(FailureKind::Config, format!("{verb} `{target}`: no recipe writes it"));
+    let failure = Failure::plain(FailureKind::Config, format!("no recipe writes `{target}`"));
     Err(failure.hint("`datac status` lists recipes and their files").into())
 }
 
 /// Returns the path of the one recipe that `target` names, by itself or by one of its outputs.
-pub(crate) fn one_recipe(site: &Site, verb: &str, target: &str, record: &Record) -> Result<String, WorkspaceError> {
-    if let Some(path) = recipe_of(site, verb, target, record)? {
+pub(crate) fn one_recipe(site: &Site, target: &str, record: &Record) -> Result<String, WorkspaceError> {
+    if let Some(path) = recipe_of(site, target, record)? {
         return Ok(path);
     }
     let mut found = find(site, &[target.to_owned()])?.recipes;
@@ -52,8 +45,9 @@ pub(crate) fn one_recipe(site: &Site, verb: &str, target: &str, record: &Record)
         1 => Ok(found.remove(0).path),
         count => {
             let names: Vec<String> = found.into_iter().map(|text| text.name).collect();
-            let failure = Failure::new(FailureKind::Config, format!("{verb} `{target}`: it names {count} recipes"));
-            Err(failure.hint(format!("name one: {}", names.join(", "))).into())
+            let failure =
+                Failure::plain(FailureKind::Config, format!("`{target}` matches {count} recipes, expected one"));
+            Err(failure.hint(format!("choose one: {}", names.join(", "))).into())
         }
     }
 }

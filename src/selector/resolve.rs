@@ -81,7 +81,7 @@ impl Lookups<'_> {
                 let all = self.states()?;
                 // None in that state is an answer; in a folder without recipes it would be a wrong one.
                 if all.is_empty() && !states.contains(&State::Orphan) {
-                    return Err(self.no_recipe("find a recipe: there is none below `config/`", ""));
+                    return Err(self.no_recipe("no recipes below `config/`", ""));
                 }
                 let is_in = |(_, state): &(&PathBuf, &State)| states.contains(*state);
                 Ok(all.iter().filter(is_in).map(|(path, _)| path.clone()).collect())
@@ -108,7 +108,7 @@ impl Lookups<'_> {
                 return Ok(meant);
             }
         }
-        Err(self.no_recipe(&format!("find a recipe, file or folder `{name}`"), wanted))
+        Err(self.no_recipe(&format!("no recipe, file or folder matches `{name}`"), wanted))
     }
 
     fn by_glob(&self, pattern: &Pattern) -> Result<Vec<PathBuf>, WorkspaceError> {
@@ -116,16 +116,16 @@ impl Lookups<'_> {
         let meant: Vec<PathBuf> = self.all.iter().filter(fits).cloned().collect();
         match meant.is_empty() {
             false => Ok(meant),
-            true => Err(self.no_recipe(&format!("find a recipe that fits `{pattern}`"), pattern.text())),
+            true => Err(self.no_recipe(&format!("no recipe matches `{pattern}`"), pattern.text())),
         }
     }
 
     fn no_recipe(&self, message: &str, wanted: &str) -> WorkspaceError {
         let names: Vec<String> = self.all.iter().map(|path| name_of(path)).collect();
-        let failure = Failure::new(FailureKind::Config, message);
+        let failure = Failure::plain(FailureKind::Config, message);
         match names.is_empty() {
             true => failure
-                .hint("there are no recipes below `config/`; are you in the workspace's folder? `-C DIR` names it"),
+                .hint("there are no recipes below `config/`; are you in the workspace folder? `-C DIR` selects it"),
             false => failure.hint(one_of(wanted, names.iter().map(String::as_str))),
         }
         .into()
@@ -169,7 +169,7 @@ impl Lookups<'_> {
         if !meant.is_empty() {
             return Ok(meant);
         }
-        let failure = Failure::new(FailureKind::Config, format!("find the output `{pattern}`: no recipe writes it"));
+        let failure = Failure::plain(FailureKind::Config, format!("no recipe writes the output `{pattern}`"));
         let last = pattern.text().rsplit('/').next().unwrap_or_default();
         let names: BTreeSet<&str> = outputs.iter().map(String::as_str).collect();
         Err(failure.hint(one_of(last, names.iter().copied())).into())
@@ -202,7 +202,7 @@ impl Lookups<'_> {
         if !meant.is_empty() {
             return Ok(meant);
         }
-        let failure = Failure::new(FailureKind::Config, format!("find a source `{pattern}`: no recipe reads it"));
+        let failure = Failure::plain(FailureKind::Config, format!("no recipe reads the source `{pattern}`"));
         Err(failure.hint(one_of(pattern.text(), names.iter().map(String::as_str))).into())
     }
 
@@ -230,13 +230,11 @@ impl Lookups<'_> {
         }
         let is_one = convert::CONVERTERS.iter().any(|converter| pattern.fits(converter.name()));
         let failure = match is_one {
-            true => Failure::new(FailureKind::Config, format!("find a recipe that `{pattern}` converts for")),
-            false => Failure::new(FailureKind::Config, format!("find a converter `{pattern}`")),
+            true => Failure::plain(FailureKind::Config, format!("no recipe uses the converter `{pattern}`")),
+            false => Failure::plain(FailureKind::Config, format!("unknown converter `{pattern}`")),
         };
         let hint = match is_one {
-            true if used.is_empty() => {
-                "no recipe's converters are known yet; `datac lock` pins what they read".to_owned()
-            }
+            true if used.is_empty() => "the converters of recipes are not known yet; run `datac lock` first".to_owned(),
             true => format!("recipes use {}", used.into_iter().collect::<Vec<_>>().join(", ")),
             false => one_of(pattern.text(), convert::CONVERTERS.iter().map(|converter| converter.name())),
         };

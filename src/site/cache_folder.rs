@@ -127,7 +127,7 @@ impl Drop for BuildLock {
     }
 }
 
-/// How often the folder may be gone before its lock is there; beyond that something else is wrong.
+/// Maximum number of retries when the folder disappears before its lock exists; beyond that something else is wrong.
 const MOST_MISSES: u32 = 100;
 
 /// Returns whether an open file is the one at `path`.

@@ -6,20 +6,20 @@ use crate::{
     system,
 };
 
-/// What keeps a command from doing anything at all.
+/// Error that keeps a command from running.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkspaceError {
-    /// Something failed, with what to do about it.
+    /// An operation failed.
     #[error("{0}")]
     Failure(Failure),
-    /// Recipes are broken.
-    #[error("{} problems in recipes", .0.len())]
+    /// Recipes are invalid.
+    #[error("{} errors in recipes", .0.len())]
     Problems(Vec<Problem>),
     /// Another process builds, and waiting was not wanted.
-    #[error("take the workspace's lock: {holder} holds it")]
+    #[error("the workspace is locked by {holder}")]
     Locked {
-        /// What the other process left about itself.
+        /// Description of the process that holds the lock.
         holder: String,
     },
 }

@@ -72,7 +72,8 @@ impl HubAccess {
             HubChoice::Folder(folder) => {
                 if !system::is_dir(folder) {
                     let given = self.given.as_deref().unwrap_or_default();
-                    let failure = Failure::new(FailureKind::Source, format!("use hub `{given}`: no such folder"));
+                    let failure =
+                        Failure::plain(FailureKind::Source, format!("the hub folder `{given}` does not exist"));
                     return Err(failure
                         .hint("`--hub` takes a URL, a folder laid out <org>/<name>/…, or `sample`")
                         .into());

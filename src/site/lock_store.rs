@@ -32,7 +32,7 @@ impl LockStore {
         let lock =
             parsed.and_then(|text| LockFile::parse(text).map_err(|error| error.to_string())).map_err(|reason| {
                 Failure::new(FailureKind::Lock, format!("use `datac.lock`: {reason}"))
-                    .hint("restore it from version control, or remove it and run `datac lock`")
+                    .hint("restore the file from version control, or remove it and run `datac lock`")
             })?;
         Ok((lock, digest))
     }

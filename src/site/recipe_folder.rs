@@ -22,17 +22,17 @@ use crate::{
 /// The text of one recipe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecipeText {
-    /// Its path relative to the workspace, with `/`.
+    /// Path of the recipe relative to the workspace, with `/`.
     pub path: String,
-    /// Its name: the last folder and the stem, `sft/general`.
+    /// Name of the recipe: the last folder and the stem, `sft/general`.
     pub name: String,
-    /// Its bytes; at most one more than a recipe may have.
+    /// Contents of the file, read up to one byte beyond the limit for recipes.
     pub text: Vec<u8>,
     /// BLAKE3 of its bytes.
     pub digest: FileHash,
 }
 
-/// What a search found.
+/// Result of a search for recipes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
     /// The recipes, sorted by path.
@@ -174,7 +174,7 @@ impl RecipeFolder {
         let mut told = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
         if told.insert(path.to_owned()) {
             let path = path.display();
-            let text = format!("`{path}` is broken: what it reads and writes is not known, so selectors pass it over");
+            let text = format!("`{path}` is invalid: its sources and outputs are unknown, so selectors skip it");
             (self.observer)(Event::Warning(text));
         }
     }

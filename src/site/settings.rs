@@ -7,14 +7,14 @@ use std::{
 
 use crate::event::Observer;
 
-/// Where everything is and how it may be reached.
+/// Locations of a workspace, and access options.
 #[derive(Clone)]
 pub struct Settings {
     /// The workspace's folder.
     pub root: PathBuf,
     /// The cache; default `cache` in the workspace.
     pub cache_dir: Option<PathBuf>,
-    /// Where outputs go; default `dataset` in the workspace.
+    /// Output folder; default `dataset` in the workspace.
     pub output_dir: Option<PathBuf>,
     /// A URL, a folder or `sample`; default: the public Hub.
     pub hub: Option<String>,
@@ -27,7 +27,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The defaults for a workspace at `root`, with no one watching.
+    /// Creates the defaults for a workspace at `root`, with no one watching.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self {
             root: root.into(),

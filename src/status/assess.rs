@@ -299,14 +299,14 @@ fn third_look(folder: &OutputFolder, session: &mut Session) {
                 let in_place = in_place(folder, record, plan);
                 if edited().next().is_some() && changes.is_empty() {
                     status.reasons =
-                        edited().map(|file| Reason::from(format!("{} was changed by hand", file.name))).collect();
+                        edited().map(|file| Reason::from(format!("{} was edited by hand", file.name))).collect();
                     status.state = State::Edited;
                 } else if in_place {
                     status.state = State::Fresh;
                 } else if changes.is_empty() {
-                    let gone =
-                        missing().map(|file| Reason::from(format!("{} is missing, the cache has it", file.name)));
-                    let stray = stray.map(|name| Reason::from(format!("{name} is of a build that was refused")));
+                    let gone = missing()
+                        .map(|file| Reason::from(format!("{} is missing; can be restored from the cache", file.name)));
+                    let stray = stray.map(|name| Reason::from(format!("{name} is from a failed build")));
                     status.reasons = gone.chain(stray).collect();
                     status.state = State::Cached;
                 } else {
@@ -314,14 +314,15 @@ fn third_look(folder: &OutputFolder, session: &mut Session) {
                     status.state = State::Stale;
                 }
                 if status.state == State::Cached && status.reasons.is_empty() {
-                    status.reasons = vec![Reason::from("never written here, the cache has it".to_owned())];
+                    status.reasons =
+                        vec![Reason::from("never written here; can be restored from the cache".to_owned())];
                 }
             }
             Node::Needs(actions) => {
                 for action in actions {
                     *status.missing.entry(action.work.kind()).or_default() += 1;
                 }
-                let hand = edited().map(|file| Reason::from(format!("{} was changed by hand", file.name)));
+                let hand = edited().map(|file| Reason::from(format!("{} was edited by hand", file.name)));
                 let gone = missing().map(|file| Reason::from(format!("{} is missing", file.name)));
                 status.state = match (&assessed.last, changes.is_empty(), edited().next()) {
                     (None, ..) => State::New,
@@ -408,7 +409,7 @@ fn orphans(
                 name: name_of(Path::new(path)),
                 path: path.clone(),
                 state: State::Orphan,
-                reasons: vec![Reason::from(format!("its recipe is gone; left behind: {}", names.join(", ")))],
+                reasons: vec![Reason::from(format!("the recipe is gone; remaining files: {}", names.join(", ")))],
                 problems: Vec::new(),
                 failure: None,
                 files: left

@@ -14,7 +14,7 @@ use crate::{
     system::{self, Stat},
 };
 
-/// The stats of all local files that recipes stand on; many recipes share few files.
+/// Returns the stats of all local files that recipes stand on; many recipes share few files.
 pub(crate) fn local_stats<'l>(
     root: &Path,
     last: impl Iterator<Item = &'l FreshRecipe>,
@@ -28,7 +28,7 @@ pub(crate) fn local_stats<'l>(
     stats
 }
 
-/// Whether nothing a recipe stands on can have changed since it was built.
+/// Returns whether nothing a recipe stands on can have changed since it was built.
 pub(crate) fn first_look(
     folder: &OutputFolder,
     text: &RecipeText,
@@ -45,7 +45,7 @@ pub(crate) fn first_look(
         && stray(&last.outputs, quarantined).is_none()
 }
 
-/// The quarantine file of a recipe whose last build wrote none: what a build that was refused has left.
+/// Returns the quarantine file of a recipe whose last build wrote none: what a build that was refused has left.
 pub(crate) fn stray(outputs: &[OutputFile], quarantined: &HashSet<OsString>) -> Option<String> {
     if quarantined.is_empty() {
         return None;

@@ -16,28 +16,28 @@ use crate::{config::Problem, failure::Failure, hash::Change, id::FileHash};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Its outputs are what they would be if they were built now.
+    /// The outputs are what a build would produce now.
     Fresh,
     /// Something its outputs stand on has changed.
     Stale,
-    /// It was never built.
+    /// The recipe was never built.
     New,
     /// A file is missing, and the cache has it.
     Cached,
     /// An output was changed by hand.
     Edited,
-    /// It cannot be built as it is.
+    /// The recipe cannot be built in its current form.
     Invalid,
-    /// Its recipe is gone, its outputs are not.
+    /// The recipe is gone, but the outputs exist.
     Orphan,
 }
 
 impl State {
-    /// Every state.
+    /// All states.
     pub const ALL: &[Self] =
         &[Self::Fresh, Self::Stale, Self::New, Self::Cached, Self::Edited, Self::Invalid, Self::Orphan];
 
-    /// The word that is printed.
+    /// Returns the word that is printed.
     pub fn word(self) -> &'static str {
         match self {
             Self::Fresh => "fresh",
@@ -56,7 +56,7 @@ impl State {
 pub struct Reason {
     /// In words: `mix_ratio of alpaca 1.0 -> 0.7`.
     pub text: String,
-    /// What changed, where it is a value that changed.
+    /// The value that changed, if the reason is a changed value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub change: Option<Change>,
 }
@@ -83,9 +83,9 @@ impl fmt::Display for Reason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FileState {
-    /// As it was written.
+    /// The file is as datac wrote it.
     Same,
-    /// Not there.
+    /// The file does not exist.
     Missing,
     /// Other bytes than were written.
     Edited,
@@ -94,13 +94,13 @@ pub enum FileState {
 /// One output file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FileStatus {
-    /// Its name in the output folder.
+    /// Name of the file in the output folder.
     pub name: String,
-    /// Its state against the last build.
+    /// State of the file compared with the last build.
     pub state: FileState,
-    /// Its rows at the last build.
+    /// Number of rows at the last build.
     pub rows: u64,
-    /// Its bytes at the last build.
+    /// Size in bytes at the last build.
     pub bytes: u64,
     /// BLAKE3 of its bytes at the last build.
     pub blake3: FileHash,
@@ -109,21 +109,21 @@ pub struct FileStatus {
 /// The state of one recipe.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct RecipeStatus {
-    /// Its name, `sft/general`.
+    /// Name of the recipe, such as `sft/general`.
     pub name: String,
-    /// Its path relative to the workspace.
+    /// Path of the recipe relative to the workspace.
     pub path: String,
-    /// Its state.
+    /// State of the recipe.
     pub state: State,
-    /// Why it is in that state.
+    /// Reasons for the state.
     pub reasons: Vec<Reason>,
-    /// What is wrong with the recipe itself.
+    /// Problems of the recipe itself.
     #[serde(skip)]
     pub problems: Vec<Problem>,
-    /// What else keeps it from being built.
+    /// Any other failure that keeps the recipe from being built.
     #[serde(skip)]
     pub failure: Option<Failure>,
-    /// Its files as they were last built.
+    /// Files of the recipe as of the last build.
     pub files: Vec<FileStatus>,
     /// The actions known to be missing, by kind.
     pub missing: BTreeMap<&'static str, usize>,
@@ -138,13 +138,15 @@ pub struct Assessment {
     pub others: Vec<String>,
 }
 
-/// A change as people say it.
+/// Returns a change as people say it.
 fn in_words(change: &Change) -> String {
     let version = |value: &str| value.split('+').next().unwrap_or(value).to_owned();
     if change.name.starts_with("converter of ") || change.name.starts_with("scorer ") {
         let what = if change.name.starts_with("scorer ") { change.name.as_str() } else { "converter" };
         return match (&change.old, &change.new) {
-            (Some(old), Some(new)) if version(old) == version(new) => format!("{what} {} has other code", version(new)),
+            (Some(old), Some(new)) if version(old) == version(new) => {
+                format!("the code of {what} {} changed", version(new))
+            }
             (Some(old), Some(new)) => {
                 let (old, new) = (version(old), version(new));
                 match (old.split_once(' '), new.split_once(' ')) {

@@ -110,7 +110,7 @@ impl PinSources<'_> {
                             None
                         }
                         (Some(why), Pinning::Locked) => {
-                            Some(Err(Failure::new(FailureKind::Lock, format!("build as locked: {why}"))
+                            Some(Err(Failure::plain(FailureKind::Lock, format!("`--locked` was given, but {why}"))
                                 .hint("run `datac lock` and commit datac.lock")))
                         }
                         (Some(why), Pinning::Resolve) => {

@@ -8,7 +8,7 @@ use std::{
 
 use super::{FileError, at};
 
-/// What stands under a name.
+/// Kind of a directory entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryKind {
     /// A file.
@@ -26,15 +26,17 @@ pub enum EntryKind {
 pub struct Entry {
     /// The name.
     pub name: String,
-    /// What stands under it.
+    /// Kind of the entry.
     pub kind: EntryKind,
-    /// Its size in bytes.
+    /// Size in bytes.
     pub bytes: u64,
     /// Time of the last change of its content, nanoseconds since 1970.
     pub mtime_ns: i64,
 }
 
-/// What is in a folder, sorted by name; nothing if there is no such folder. A name that vanishes meanwhile is left out.
+/// Returns the entries of a folder, sorted by name; none if the folder does not exist. Entries that vanish meanwhile
+/// are
+/// left out.
 pub fn entries(folder: &Path) -> Result<Vec<Entry>, FileError> {
     let listed = match fs::read_dir(folder) {
         Ok(listed) => listed,
@@ -57,7 +59,7 @@ pub fn entries(folder: &Path) -> Result<Vec<Entry>, FileError> {
     Ok(found)
 }
 
-/// What stands at a path, if anything; a link is not followed.
+/// Returns the kind of the entry at a path, if any; links are not followed.
 pub fn kind(path: &Path) -> Option<EntryKind> {
     fs::symlink_metadata(path).ok().map(|meta| kind_of(meta.file_type()))
 }

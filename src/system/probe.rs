@@ -16,23 +16,23 @@ pub struct Probe {
     file: tempfile::NamedTempFile,
 }
 
-/// How a file system stamps files.
+/// Timestamps of a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamps {
-    /// How far stamps are ahead of this machine's clock, in nanoseconds; 0 within what stamps are exact to.
+    /// Nanoseconds that timestamps are ahead of this machine's clock; 0 within their precision.
     pub ahead_ns: i64,
     /// Whether two writes further apart than the grain that datac reckons with get different stamps.
     pub is_fine: bool,
 }
 
 impl Probe {
-    /// Makes the file.
+    /// Creates the file.
     pub fn new(folder: &Path) -> Result<Self, FileError> {
         let file = tempfile::Builder::new().prefix(LEFT_OVER.0).suffix(LEFT_OVER.1).tempfile_in(folder);
         file.map(|file| Self { file }).map_err(at("write into", folder))
     }
 
-    /// Whether a lock on the file keeps others from it.
+    /// Returns whether a lock on the file keeps others from it.
     pub fn keeps_locks(&self) -> Result<bool, FileError> {
         let failed = |error| at("lock a file beside", self.file.path())(error);
         let other = File::options().write(true).open(self.file.path()).map_err(failed)?;
@@ -75,8 +75,8 @@ impl Probe {
     }
 }
 
-/// Whether the file system that `path` is on stamps every change that follows a look at the stat with a time of its own, as
-/// Linux has done since 6.13 (`FS_MGTIME`).
+/// Returns whether the file system that `path` is on stamps every change that follows a look at the stat with a time of
+/// its own, as Linux has done since 6.13 (`FS_MGTIME`).
 ///
 /// To see that, a file that has no name is written a few times. Nothing in the folder `scratch` changes by it; where that
 /// is on another file system, or has no such files, nothing is known, and the answer is no.
@@ -97,7 +97,7 @@ pub fn stamps_each_change(path: &Path, scratch: &Path) -> bool {
     stamps.is_some_and(|stamps| stamps[1..].windows(2).all(|pair| (1..CLOSE_NS).contains(&(pair[1] - pair[0]))))
 }
 
-/// A file without a name, where there is such a thing.
+/// Returns a file without a name, where there is such a thing.
 #[cfg(target_os = "linux")]
 fn nameless(folder: &Path) -> Option<File> {
     use rustix::fs::{Mode, OFlags, open};
@@ -114,11 +114,11 @@ fn nameless(_: &Path) -> Option<File> {
 pub struct Space {
     /// Bytes that may still be written.
     pub free: u64,
-    /// Bytes there are.
+    /// Total size in bytes.
     pub total: u64,
 }
 
-/// The room on the file system that `path` is on or would be on.
+/// Returns the room on the file system that `path` is on or would be on.
 pub fn space(path: &Path) -> Result<Space, FileError> {
     let place = nearest(path);
     let room = rustix::fs::statvfs(&place).map_err(|error| at("stat the file system of", &place)(error.into()))?;
@@ -126,14 +126,14 @@ pub fn space(path: &Path) -> Result<Space, FileError> {
     Ok(Space { free: bytes(room.f_bavail), total: bytes(room.f_blocks) })
 }
 
-/// The path itself, or the nearest folder above it that is there.
+/// Returns the path itself, or the nearest folder above it that is there.
 pub fn nearest(path: &Path) -> PathBuf {
     let above = path.ancestors().find(|place| !place.as_os_str().is_empty() && super::exists(place));
     above.unwrap_or(Path::new(".")).to_owned()
 }
 
-/// The bytes of memory that this process may count on, where the system says: what is available, and no more than its
-/// control group allows.
+/// Returns the bytes of memory that this process may count on, where the system says: what is available, and no more
+/// than its control group allows.
 pub fn available_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
@@ -157,7 +157,7 @@ pub fn allow_open_files() {
     }
 }
 
-/// How many threads the machine runs at once, as far as this process may use it.
+/// Returns the number of threads that this process may run in parallel.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }

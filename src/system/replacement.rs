@@ -26,11 +26,11 @@ impl Write for Replacement {
     }
 }
 
-/// How the names of unfinished replacements begin and end.
+/// Prefix and suffix of the names of unfinished replacements.
 pub(super) const LEFT_OVER: (&str, &str) = (".datac-", ".part");
 
 impl Replacement {
-    /// Whether a file of this name is a replacement that was begun and never put in place.
+    /// Returns whether a file of this name is a replacement that was begun and never put in place.
     pub fn is_left_over(name: &str) -> bool {
         name.starts_with(LEFT_OVER.0) && name.ends_with(LEFT_OVER.1)
     }
@@ -59,7 +59,7 @@ impl Replacement {
         self.temporary.as_file().set_len(bytes).map_err(at("write", &self.destination))
     }
 
-    /// Appends bytes.
+    /// Appends bytes to the output.
     pub fn write_all(&mut self, bytes: &[u8]) -> Result<(), FileError> {
         self.temporary.write_all(bytes).map_err(at("write", &self.destination))
     }

@@ -100,7 +100,7 @@ pub(super) fn clean(site: &Site, selectors: &[String], options: &CleanOptions) -
             None => continue,
             Some(EntryKind::File) => {}
             Some(_) => {
-                cleaned.kept.push(keep("it is no file"));
+                cleaned.kept.push(keep("not a file"));
                 continue;
             }
         }
@@ -110,8 +110,8 @@ pub(super) fn clean(site: &Site, selectors: &[String], options: &CleanOptions) -
                 let bytes = system::stat(&path)?.size;
                 cleaned.removed.push(CleanedFile { name: name.clone(), bytes });
             }
-            (false, true, false) => cleaned.kept.push(keep("it was changed by hand")),
-            (false, false, _) => cleaned.kept.push(keep("no build is known to have written it")),
+            (false, true, false) => cleaned.kept.push(keep("edited by hand")),
+            (false, false, _) => cleaned.kept.push(keep("no recorded build wrote it")),
         }
     }
     if !options.dry_run {

@@ -82,16 +82,15 @@ fn check_recipes(site: &Site) -> Finding {
     let name = "recipes";
     let checked = match validate(site, &[], None) {
         Ok(checked) => checked,
-        Err(error) => return Finding::new(name, Health::Fail, format!("failed to {error}")),
+        Err(error) => return Finding::new(name, Health::Fail, error.to_string()),
     };
     let broken = checked.recipes.iter().filter(|recipe| !recipe.problems.is_empty()).count();
     match (checked.recipes.len(), broken) {
-        (0, _) => Finding::new(name, Health::Warn, "there are none below config/")
-            .hint("datac init writes some; -C DIR names a workspace elsewhere"),
-        (count, 0) => Finding::new(name, Health::Ok, format!("{count} below config/, all sound")),
-        (count, broken) => {
-            Finding::new(name, Health::Fail, format!("{broken} of {count} below config/ broken")).hint("datac validate")
-        }
+        (0, _) => Finding::new(name, Health::Warn, "none below config/")
+            .hint("datac init creates some; -C DIR selects a workspace elsewhere"),
+        (count, 0) => Finding::new(name, Health::Ok, format!("{count} below config/, all valid")),
+        (count, broken) => Finding::new(name, Health::Fail, format!("{broken} of {count} below config/ are invalid"))
+            .hint("datac validate"),
     }
 }
 
@@ -101,10 +100,10 @@ fn check_lock(site: &Site) -> Finding {
     let lock = match site.lock.read() {
         Ok((lock, _)) => lock,
         Err(WorkspaceError::Failure(failure)) => {
-            let finding = Finding::new(name, Health::Fail, format!("failed to {}", failure.message));
+            let finding = Finding::new(name, Health::Fail, failure.message.clone());
             return failure.hint.into_iter().fold(finding, Finding::hint);
         }
-        Err(error) => return Finding::new(name, Health::Fail, format!("failed to {error}")),
+        Err(error) => return Finding::new(name, Health::Fail, error.to_string()),
     };
     let recipes = site.recipes.find_all().map(|found| found.recipes).unwrap_or_default();
     let sound = recipes.iter().filter_map(|text| site.recipes.load(&text.path, &text.text).ok());
@@ -130,20 +129,20 @@ fn check_lock(site: &Site) -> Finding {
         .count();
     if !missing.is_empty() {
         let text = if lock.sources.is_empty() && !site.lock.exists() {
-            "there is no datac.lock yet".to_owned()
+            "no datac.lock yet".to_owned()
         } else {
             format!("{} not in datac.lock", missing.join(", "))
         };
-        return Finding::new(name, Health::Warn, text).hint("datac lock, or datac build, pins what is missing");
+        return Finding::new(name, Health::Warn, text).hint("run datac lock or datac build to pin what is missing");
     }
     if !elsewhere.is_empty() {
-        let text = format!("{} pinned from another hub than {hub}", elsewhere.join(", "));
-        return Finding::new(name, Health::Warn, text).hint("build with that `--hub`, or datac lock to pin again");
+        let text = format!("{} pinned from a different hub than {hub}", elsewhere.join(", "));
+        return Finding::new(name, Health::Warn, text).hint("build with that `--hub`, or run datac lock to pin again");
     }
     if lock.sources.is_empty() {
-        return Finding::new(name, Health::Ok, "nothing is to be pinned");
+        return Finding::new(name, Health::Ok, "nothing to pin");
     }
-    let unused = if unused == 0 { String::new() } else { format!(", {unused} that no recipe uses") };
+    let unused = if unused == 0 { String::new() } else { format!(", {unused} unused") };
     Finding::new(name, Health::Ok, format!("{} pinned{unused}", sources(lock.sources.len())))
 }
 
@@ -153,11 +152,11 @@ fn check_cache_and_clock(site: &Site) -> (Finding, Finding) {
     let (root, cache) = (site.root(), &site.cache);
     let place = system::nearest(cache);
     let shown = relative_to(root, cache);
-    let unknown = || Finding::new(clock, Health::Skip, "not looked at: no file could be written");
+    let unknown = || Finding::new(clock, Health::Skip, "not checked: no file could be written");
     if !system::is_dir(&place) {
         let text = format!("{} is a file, not a folder", relative_to(root, &place));
         return (
-            Finding::new(name, Health::Fail, text).hint("remove it, or name another folder by --cache-dir"),
+            Finding::new(name, Health::Fail, text).hint("remove it, or choose another folder with --cache-dir"),
             unknown(),
         );
     }
@@ -165,14 +164,14 @@ fn check_cache_and_clock(site: &Site) -> (Finding, Finding) {
         Ok(probe) => probe,
         Err(error) => {
             let finding = Finding::new(name, Health::Fail, format!("failed to {error}"));
-            return (finding.hint("make it writable, or name another folder by --cache-dir"), unknown());
+            return (finding.hint("make it writable, or choose another folder with --cache-dir"), unknown());
         }
     };
     let not_local = "keep the cache on a disk of this machine: --cache-dir DIR";
     let folder = match probe.keeps_locks() {
         Ok(true) if place == **cache => Finding::new(name, Health::Ok, format!("{shown}: writable, locks work")),
-        Ok(true) => Finding::new(name, Health::Ok, format!("{shown} can be made, locks work")),
-        Ok(false) => Finding::new(name, Health::Fail, format!("{shown}: a lock keeps nobody out")).hint(not_local),
+        Ok(true) => Finding::new(name, Health::Ok, format!("{shown} can be created, locks work")),
+        Ok(false) => Finding::new(name, Health::Fail, format!("{shown}: file locks have no effect")).hint(not_local),
         Err(error) => Finding::new(name, Health::Fail, format!("failed to {error}")).hint(not_local),
     };
     let clock = match probe.stamps() {
@@ -180,11 +179,12 @@ fn check_cache_and_clock(site: &Site) -> (Finding, Finding) {
         Ok(stamps) if stamps.ahead_ns.abs() > 1_000_000_000 => {
             let side = if stamps.ahead_ns > 0 { "ahead of" } else { "behind" };
             let seconds = stamps.ahead_ns.unsigned_abs() / 1_000_000_000;
-            let text = format!("files are stamped {seconds} s {side} this machine's clock");
-            Finding::new(clock, Health::Warn, text).hint("set the clocks of this machine and of the file server")
+            let text = format!("file timestamps are {seconds} s {side} this machine's clock");
+            Finding::new(clock, Health::Warn, text)
+                .hint("synchronise the clocks of this machine and of the file server")
         }
         Ok(stamps) if !stamps.is_fine => {
-            let text = "files are stamped more coarsely than every 10 ms: an edit soon after a build may not be seen";
+            let text = "file timestamps are coarser than 10 ms: an edit soon after a build may go unnoticed";
             Finding::new(clock, Health::Warn, text).hint(not_local)
         }
         Ok(_) => check_stamps(site, clock),
@@ -201,10 +201,14 @@ fn check_stamps(site: &Site, name: &'static str) -> Finding {
     let late: Vec<String> =
         paths.filter(|path| system::stat(&site.root().join(path)).is_ok_and(|stat| stat.mtime_ns > limit)).collect();
     match late.first() {
-        None => Finding::new(name, Health::Ok, "files are stamped as this machine's clock says, every 10 ms or finer"),
+        None => Finding::new(
+            name,
+            Health::Ok,
+            "file timestamps match this machine's clock, with a precision of 10 ms or better",
+        ),
         Some(first) => {
             let more = if late.len() > 1 { format!(" and {} more", late.len() - 1) } else { String::new() };
-            Finding::new(name, Health::Warn, format!("{first}{more}: changed in the future"))
+            Finding::new(name, Health::Warn, format!("{first}{more}: modification time in the future"))
                 .hint(format!("touch {first}"))
         }
     }
@@ -220,19 +224,18 @@ fn check_record(cache: &CacheFolder) -> Finding {
     let read = opened.and_then(|record| Ok((record.recipes()?.len(), record.is_unreadable())));
     let warnings = warnings.lock().unwrap_or_else(PoisonError::into_inner);
     match (read, warnings.first()) {
-        (Err(error), _) => {
-            Finding::new(name, Health::Fail, format!("failed to {error}")).hint("remove the cache: it only costs time")
-        }
+        (Err(error), _) => Finding::new(name, Health::Fail, format!("failed to {error}"))
+            .hint("remove the cache; this only costs time"),
         (Ok(_), Some(warning)) => {
-            Finding::new(name, Health::Warn, warning.clone()).hint("nothing: the next build begins a new one")
+            Finding::new(name, Health::Warn, warning.clone()).hint("nothing to do: the next build starts a new one")
         }
-        (Ok((_, true)), None) => Finding::new(name, Health::Warn, "it is of another version of datac")
-            .hint("nothing: the next build begins a new one"),
-        (Ok((0, false)), None) => Finding::new(name, Health::Ok, "nothing was built yet"),
+        (Ok((_, true)), None) => Finding::new(name, Health::Warn, "written by another version of datac")
+            .hint("nothing to do: the next build starts a new one"),
+        (Ok((0, false)), None) => Finding::new(name, Health::Ok, "nothing has been built yet"),
         (Ok((built, false)), None) => Finding::new(
             name,
             Health::Ok,
-            format!("{built} {} built before", if built == 1 { "recipe" } else { "recipes" }),
+            format!("{built} {} built so far", if built == 1 { "recipe" } else { "recipes" }),
         ),
     }
 }
@@ -251,7 +254,7 @@ fn check_blobs(cache: &CacheFolder) -> Finding {
     let (blobs, store) = match listed {
         Ok(listed) => listed,
         Err(error) => {
-            return Finding::new(name, Health::Fail, format!("failed to {error}")).hint("look at the disk");
+            return Finding::new(name, Health::Fail, format!("failed to {error}")).hint("check the disk");
         }
     };
     // Names are hashes, so that these are any.
@@ -263,10 +266,10 @@ fn check_blobs(cache: &CacheFolder) -> Finding {
         .collect();
     let damaged = looked_at.iter().filter(|digest| store.peek(digest).is_err()).count();
     match (looked_at.len(), damaged) {
-        (0, _) => Finding::new(name, Health::Ok, "none to look at yet"),
-        (count, 0) => Finding::new(name, Health::Ok, format!("{count} looked at, all sound")),
-        (count, damaged) => Finding::new(name, Health::Warn, format!("{damaged} of {count} looked at are damaged"))
-            .hint("what is damaged is made again when it is needed; look at the disk if it comes again"),
+        (0, _) => Finding::new(name, Health::Ok, "none yet"),
+        (count, 0) => Finding::new(name, Health::Ok, format!("{count} checked, all intact")),
+        (count, damaged) => Finding::new(name, Health::Warn, format!("{damaged} of {count} checked are damaged"))
+            .hint("damaged entries are rebuilt when needed; if this happens again, check the disk"),
     }
 }
 
@@ -274,7 +277,7 @@ fn check_blobs(cache: &CacheFolder) -> Finding {
 fn check_output(root: &Path, outputs: &OutputFolder) -> Finding {
     let name = "output";
     let (place, shown) = (system::nearest(outputs.dir()), relative_to(root, outputs.dir()));
-    let elsewhere = "make it a folder that can be written, or name another by --output-dir";
+    let elsewhere = "make it a writable folder, or choose another one with --output-dir";
     if !system::is_dir(&place) {
         let text = format!("{} is a file, not a folder", relative_to(root, &place));
         return Finding::new(name, Health::Fail, text).hint(elsewhere);
@@ -282,7 +285,7 @@ fn check_output(root: &Path, outputs: &OutputFolder) -> Finding {
     match Probe::new(&place) {
         Err(error) => Finding::new(name, Health::Fail, format!("failed to {error}")).hint(elsewhere),
         Ok(_) if place == outputs.dir() => Finding::new(name, Health::Ok, format!("{shown}: writable")),
-        Ok(_) => Finding::new(name, Health::Ok, format!("{shown} can be made")),
+        Ok(_) => Finding::new(name, Health::Ok, format!("{shown} can be created")),
     }
 }
 
@@ -308,19 +311,19 @@ fn check_disk(cache: &CacheFolder, outputs: &OutputFolder) -> Finding {
     let finding = Finding::new(name, health, text);
     match health {
         Health::Ok => finding,
-        _ => finding.hint("make room, or name folders elsewhere by --cache-dir and --output-dir"),
+        _ => finding.hint("free some space, or choose other folders with --cache-dir and --output-dir"),
     }
 }
 
 fn check_hub(hub: &HubAccess, cache: &CacheFolder) -> Finding {
     let name = "hub";
     match hub.choice() {
-        HubChoice::Sample => Finding::new(name, Health::Ok, "the sample inside the binary"),
+        HubChoice::Sample => Finding::new(name, Health::Ok, "bundled sample data"),
         HubChoice::Folder(folder) if system::is_dir(&folder) => {
             Finding::new(name, Health::Ok, format!("the folder {}", folder.display()))
         }
         HubChoice::Folder(folder) => {
-            Finding::new(name, Health::Fail, format!("there is no folder {}", folder.display()))
+            Finding::new(name, Health::Fail, format!("folder {} does not exist", folder.display()))
                 .hint("`--hub` takes a URL, a folder laid out <org>/<name>/…, or `sample`")
         }
         HubChoice::Http(url) => over_http(hub, cache, name, url.clone()),
@@ -336,7 +339,7 @@ fn over_http(hub: &HubAccess, cache: &CacheFolder, name: &'static str, url: Stri
     use std::{sync::Arc, time::Duration};
     let shown = url.trim_end_matches('/').to_owned();
     if hub.offline || hub::env_offline() {
-        return Finding::new(name, Health::Skip, format!("{shown} not asked: offline"));
+        return Finding::new(name, Health::Skip, format!("{shown} not contacted: offline"));
     }
     let patience = Duration::from_secs(10);
     let opened = HttpHub::new(HubConfig {
@@ -347,14 +350,14 @@ fn over_http(hub: &HubAccess, cache: &CacheFolder, name: &'static str, url: Stri
         progress: Arc::new(|_| {}),
         limits: Limits { connect: patience, idle: patience, answer: patience, ..Limits::default() },
     });
-    let offline = "without the network: --hub sample, or --offline for what is on this machine";
+    let offline = "without network: --hub sample, or --offline to use downloaded files";
     match opened.and_then(|hub| hub.greet()) {
         Ok(Greeting::Answered) => Finding::new(name, Health::Ok, format!("{shown} answers")),
-        Ok(Greeting::Known) => Finding::new(name, Health::Ok, format!("{shown} answers and knows the token")),
-        Ok(Greeting::Refused) => Finding::new(name, Health::Fail, format!("{shown} refuses the token"))
-            .hint("set HF_TOKEN to a valid one, or unset it for public datasets"),
+        Ok(Greeting::Known) => Finding::new(name, Health::Ok, format!("{shown} responds and accepts the token")),
+        Ok(Greeting::Refused) => Finding::new(name, Health::Fail, format!("{shown} rejects the token"))
+            .hint("set HF_TOKEN to a valid token, or unset it for public datasets"),
         Ok(Greeting::Troubled(status)) => {
-            Finding::new(name, Health::Warn, format!("{shown} answers with status {status}")).hint("try again later")
+            Finding::new(name, Health::Warn, format!("{shown} responds with status {status}")).hint("try again later")
         }
         Err(SourceError::Unavailable { hub, reason, .. }) => {
             Finding::new(name, Health::Fail, format!("{hub}: {reason}")).hint(offline)
@@ -398,11 +401,9 @@ fn check_token() -> Finding {
     use crate::source::hub;
     let name = "token";
     match hub::find_token_and_place() {
-        _ if hub::has_bad_token() => {
-            Finding::new(name, Health::Warn, "HF_TOKEN holds something that cannot be a token")
-                .hint("set it again, or unset it")
-        }
-        Some((_, place)) => Finding::new(name, Health::Ok, format!("one, from {place}")),
+        _ if hub::has_bad_token() => Finding::new(name, Health::Warn, "HF_TOKEN is not a valid token")
+            .hint("set it to a valid token, or unset it"),
+        Some((_, place)) => Finding::new(name, Health::Ok, format!("found in {place}")),
         None => Finding::new(name, Health::Ok, "none; private and gated datasets need HF_TOKEN"),
     }
 }

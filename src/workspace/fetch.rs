@@ -174,8 +174,8 @@ fn fetch_all(site: &Site, hub: &dyn Hub, wanted: &[Arc<SourceFile>]) -> (Vec<Fet
 /// Has one file downloaded and checked; returns whether it was not here before.
 fn fetch_one(site: &Site, hub: &dyn Hub, file: &SourceFile) -> Result<bool, Failure> {
     if site.interrupt.load(Ordering::Relaxed) {
-        let failure = Failure::new(FailureKind::Interrupted, "finish fetching: interrupted");
-        return Err(failure.hint("what was fetched is kept; fetch again to go on"));
+        let failure = Failure::plain(FailureKind::Interrupted, "interrupted");
+        return Err(failure.hint("finished downloads are kept; run fetch again to continue"));
     }
     let stored = site.cache.join(DOWNLOADS).join(download_name(&file.digest.to_string()));
     let before = system::stat(&stored).ok();

@@ -33,7 +33,7 @@ const FILES: &[(&str, &str)] = files! {
     "config/data/posttrain/sft/reasoning.yaml" from "config/data/posttrain/sft/reasoning.yaml",
 };
 
-/// Where a workspace keeps the schema that its recipes name for editors. It is JSON, so no search takes it for a recipe.
+/// Path of the schema that recipes name for editors. The file is JSON, so no search takes it for a recipe.
 pub const SCHEMA_PATH: &str = "config/recipe.schema.json";
 
 /// The workflow that a new workspace has.

@@ -93,8 +93,8 @@ pub(super) fn lock(
         let known = |source: &String| before.sources.iter().any(|pin| pin.source == *source || pin.repo == *source);
         if let Some(unknown) = sources.iter().find(|source| !known(source)) {
             let names: Vec<&str> = before.sources.iter().map(|pin| pin.source.as_str()).collect();
-            let failure = Failure::new(FailureKind::Config, format!("upgrade `{unknown}`: it is not in datac.lock"));
-            return Err(failure.hint(format!("there are {}", names.join(", "))).into());
+            let failure = Failure::plain(FailureKind::Config, format!("`{unknown}` is not in datac.lock"));
+            return Err(failure.hint(format!("available: {}", names.join(", "))).into());
         }
     }
     let snapshots = PinSources::of(site, &record).pin(&recipes, Pinning::Resolve, &mut lock)?;

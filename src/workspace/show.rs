@@ -31,7 +31,7 @@ impl std::str::FromStr for Condition {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let at = text.find(['=', '~']).filter(|at| *at > 0);
-        let at = at.ok_or("write FIELD=VALUE, or FIELD~PART for a part of the text")?;
+        let at = at.ok_or("use FIELD=VALUE, or FIELD~PART for a part of the text")?;
         Ok(Self {
             field: text[..at].split('.').map(str::to_owned).collect(),
             value: text[at + 1..].to_owned(),
@@ -115,9 +115,9 @@ pub(crate) fn show(
         Ok((file, line)) if !system::exists(&site.root().join(target)) => (file, Some(line)),
         _ => (target, None),
     };
-    let no_line = |message| Failure::new(FailureKind::Config, message).hint("lines are counted from 1");
+    let no_line = |message| Failure::plain(FailureKind::Config, message).hint("lines are counted from 1");
     if first == Some(0) {
-        return Err(no_line(format!("find line 0 of `{target}`")).into());
+        return Err(no_line(format!("`{target}` has no line 0")).into());
     }
     let named = named_output(site, &record, target)?;
     let path = named.path;
@@ -155,7 +155,7 @@ pub(crate) fn show(
         }
     }
     if let Some(first) = first.filter(|first| *first > line && limit > 0) {
-        return Err(no_line(format!("find line {first} of `{target}`: it has {line} lines")).into());
+        return Err(no_line(format!("`{target}` has no line {first}, only {line} lines")).into());
     }
     Ok(Shown { path, rows: shown })
 }

@@ -36,7 +36,7 @@ pub(super) fn create(site: &Site, new: &NewRecipe) -> Result<Vec<InitFile>, Work
     let text = template(site.recipes.vocabulary(), new, &path);
     let recipe = site.recipes.load(&path, text.as_bytes()).map_err(|problems| {
         let problem = problems.into_iter().next().expect("what is refused has a problem");
-        refuse(format!("make a recipe of this: {} [{}]", problem.message, problem.code), problem.hint)
+        refuse(format!("{} [{}]", problem.message, problem.code), problem.hint)
     })?;
     let all = site.recipes.find_all()?;
     let others: Vec<_> = all
@@ -48,13 +48,13 @@ pub(super) fn create(site: &Site, new: &NewRecipe) -> Result<Vec<InitFile>, Work
     let written = others.iter().map(|(other, recipe)| (other.path.as_str(), recipe, other.text.as_slice()));
     let written: Vec<_> = written.chain([(path.as_str(), &recipe, text.as_bytes())]).collect();
     if let Some(problem) = config::check_collisions(&written).into_iter().find(|problem| problem.path == path) {
-        let hint = Some("give it another name: outputs are called after phase and file name".to_owned());
-        return Err(refuse(format!("write `{path}`: {} [{}]", problem.message, problem.code), hint));
+        let hint = Some("choose another name: outputs are named after phase and file name".to_owned());
+        return Err(refuse(format!("{} [{}]", problem.message, problem.code), hint));
     }
     let root = site.root();
     let placed = put_new(root, &path, &text)?;
     if placed.outcome != Placed::Written {
-        return Err(refuse(format!("write `{path}`: it is there"), Some("give it another name".to_owned())));
+        return Err(refuse(format!("`{path}` already exists"), Some("choose another name".to_owned())));
     }
     let schema = put_new(root, SCHEMA_PATH, &schema_text())?;
     Ok([placed].into_iter().chain((schema.outcome == Placed::Written).then_some(schema)).collect())
@@ -90,7 +90,7 @@ fn template(vocabulary: &Vocabulary, new: &NewRecipe, path: &str) -> String {
     if let Some(format) = format.filter(|format| *format != Format::Huggingface) {
         writeln!(text, "    format: {}", format.name()).expect("a String takes every write");
     }
-    text.push_str("    mix_ratio: 1.0 # its share; those of all datasets sum to 1.0\n");
+    text.push_str("    mix_ratio: 1.0 # share of the mixture; all shares sum to 1.0\n");
     let fitting = vocabulary.converters.iter().filter(|word| word.kind == kind);
     let fitting: Vec<&str> = fitting.map(|word| word.name.as_str()).collect();
     match &new.converter {
@@ -99,14 +99,14 @@ fn template(vocabulary: &Vocabulary, new: &NewRecipe, path: &str) -> String {
             let own =
                 convert::CONVERTERS.iter().find(|of| of.kind() == kind && of.repos().contains(&new.source.as_str()));
             let own = own.map_or(fitting[0], |of| of.name());
-            writeln!(text, "    # converter: {own} # found by itself; one of {}", fitting.join(", "))
+            writeln!(text, "    # converter: {own} # default: chosen by the columns; one of {}", fitting.join(", "))
         }
     }
     .expect("a String takes every write");
     write!(
         text,
         "    # splits: [train]\n    \
-             # max_samples: 10000 # the first that pass the filters\n    \
+             # max_samples: 10000 # the first rows that pass the filters\n    \
              # text_field: {field} # what filters measure\n    \
              # filters:\n    \
              #   - {{ type: length, min_length: 20, max_length: 2000 }} # characters\n    \
@@ -124,13 +124,13 @@ fn path_of(new: &NewRecipe) -> Result<String, WorkspaceError> {
     let name = name.strip_prefix("config/").filter(|rest| rest.contains('/')).unwrap_or(name);
     let fault = name.split('/').find_map(|part| match part {
         "" => Some("has an empty part".to_owned()),
-        ".." => Some("leads out of `config/`".to_owned()),
+        ".." => Some("points outside `config/`".to_owned()),
         part => config::file_name_fault(part).map(|what| what.into_owned()),
     });
     match fault {
         Some(what) => {
-            let hint = "letters, digits, `.`, `_` and `-`; with `/` it is a path below `config/`".to_owned();
-            Err(refuse(format!("name a recipe `{}`: it {what}", new.name.escape_debug()), Some(hint)))
+            let hint = "use letters, digits, `.`, `_` and `-`; with `/` the name is a path below `config/`".to_owned();
+            Err(refuse(format!("invalid recipe name `{}`: it {what}", new.name.escape_debug()), Some(hint)))
         }
         None if name.contains('/') => Ok(format!("config/{name}.yaml")),
         None => Ok(format!("config/data/posttrain/{}/{name}.yaml", new.phase)),
@@ -138,7 +138,7 @@ fn path_of(new: &NewRecipe) -> Result<String, WorkspaceError> {
 }
 
 fn refuse(message: String, hint: Option<String>) -> WorkspaceError {
-    let failure = Failure::new(FailureKind::Config, message);
+    let failure = Failure::plain(FailureKind::Config, message);
     hint.into_iter().fold(failure, Failure::hint).into()
 }
 

@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// How far one stage of a recipe is known.
+/// Progress of one stage of a recipe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Step {
     /// The stage: `scan`, `convert`, `score`, `select`, `arrange`, `output`.
@@ -33,29 +33,29 @@ pub struct Step {
     pub until_samples: Option<u64>,
 }
 
-/// Why an output would be built or not.
+/// Explanation of a recipe's state.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Explanation {
     /// The recipe's state.
     pub status: RecipeStatus,
-    /// Where in the recipe each changed value stands: line and column, from 1.
+    /// Location of each changed value in the recipe: line and column, from 1.
     pub places: Vec<Option<(usize, usize)>>,
-    /// What did not change.
+    /// Values that did not change.
     pub unchanged: Vec<Entry>,
     /// The stages, first to last.
     pub steps: Vec<Step>,
-    /// For each stage, why the actions known to be missing are not in the cache.
+    /// For each stage, the reasons why missing actions are not in the cache.
     pub misses: Vec<CacheMiss>,
-    /// When the recipe was last built, nanoseconds since 1970.
+    /// Time of the last build, in nanoseconds since 1970.
     pub built_ns: Option<i64>,
-    /// Why it was built last time.
+    /// Explanation of the last build.
     pub past: Option<PastBuild>,
 }
 
 /// Explains the recipe of an output file, or a recipe by path or name.
 pub(crate) fn why(site: &Site, target: &str) -> Result<Explanation, WorkspaceError> {
     let record = site.cache.record(Access::Read)?;
-    let selectors = match recipe_of(site, "explain", target, &record)? {
+    let selectors = match recipe_of(site, target, &record)? {
         Some(path) => vec![path],
         None => vec![target.to_owned()],
     };
@@ -63,8 +63,8 @@ pub(crate) fn why(site: &Site, target: &str) -> Result<Explanation, WorkspaceErr
     if session.recipes.len() != 1 {
         let names: Vec<&str> = session.recipes.iter().map(|assessed| assessed.status.name.as_str()).collect();
         let failure =
-            Failure::new(FailureKind::Config, format!("explain `{target}`: it names {} recipes", names.len()));
-        return Err(failure.hint(format!("name one: {}", names.join(", "))).into());
+            Failure::plain(FailureKind::Config, format!("`{target}` matches {} recipes, expected one", names.len()));
+        return Err(failure.hint(format!("choose one: {}", names.join(", "))).into());
     }
     let assessed = session.recipes.remove(0);
     let places = assessed.status.reasons.iter().map(|reason| place(reason, &assessed)).collect();
@@ -95,7 +95,7 @@ pub(crate) fn why(site: &Site, target: &str) -> Result<Explanation, WorkspaceErr
     })
 }
 
-/// How far each stage of a recipe that parses is known.
+/// Returns the progress of each stage of a valid recipe.
 pub(super) fn steps(planner: &Planner, file: RecipeFile) -> Vec<Step> {
     let planned = plan(planner, file);
     let is_known = matches!(planned, Node::Ready(_));
@@ -108,7 +108,7 @@ pub(super) fn steps(planner: &Planner, file: RecipeFile) -> Vec<Step> {
     stages(planner, file).into_iter().map(step).collect()
 }
 
-/// How many samples files are read for, if none of them is read to its end whatever is in it.
+/// Returns the number of samples to read files for, if no file is necessarily read to its end.
 fn until_samples(planned: &Node<RecipePlan>) -> Option<u64> {
     let Node::Needs(actions) = planned else { return None };
     let scans = actions.iter().filter_map(|action| match &action.work {

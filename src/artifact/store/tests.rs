@@ -25,7 +25,7 @@ fn a_damaged_blob_is_a_miss_once_and_then_absent() {
         .unwrap();
         store.record.flush().unwrap();
         let miss = store.get(&digest).unwrap_err();
-        let wrong = MissReason::Damaged("its bytes hash to something else".into());
+        let wrong = MissReason::Damaged("its digest does not match".into());
         assert_eq!(miss.reason, wrong, "swapped entries are found");
         assert_eq!(store.get(&digest).unwrap_err().reason, MissReason::Absent);
 
@@ -123,7 +123,7 @@ fn a_large_blob_is_stored_and_read_in_parts() {
     let (one, two) = (of(1), of(2));
     system::replace(&store.path(&one), &system::read(&store.path(&two)).unwrap()).unwrap();
     let miss = store.each_part(&one, |_| Ok::<_, Miss>(())).unwrap_err();
-    assert_eq!(miss.reason, MissReason::Damaged("its bytes hash to something else".into()));
+    assert_eq!(miss.reason, MissReason::Damaged("its digest does not match".into()));
     assert_eq!(store.each_part(&one, |_| Ok::<_, Miss>(())).unwrap_err().reason, MissReason::Absent);
     let frame = system::read(&store.path(&two)).unwrap();
     system::replace(&store.path(&two), &frame[..frame.len() - 1]).unwrap();

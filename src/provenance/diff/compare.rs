@@ -2,10 +2,10 @@
 
 use super::{RowKey, RowSet};
 
-/// What became of rows, each by its place in its set.
+/// Result of comparing two sets of rows, by index in each set.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Compared {
-    /// For each source of the new set, rows that are the same.
+    /// Number of unchanged rows for each source of the new set.
     pub(crate) same: Vec<u64>,
     /// Rows that went from one side of the split to the other.
     pub(crate) moved: Vec<(u32, u32)>,
@@ -17,7 +17,7 @@ pub(crate) struct Compared {
     pub(crate) removed: Vec<u32>,
 }
 
-/// What two rows must have in common to be paired; `None`: it is paired with none.
+/// Key that two rows must share to be paired; `None`: the row is not paired.
 type Likeness<'a> = dyn Fn(&RowSet, &RowKey) -> Option<(u64, u64)> + 'a;
 
 /// Compares two sets; a row that is there twice has two partners.

@@ -36,9 +36,9 @@ use crate::{
 pub struct RowsDiff {
     /// The recipe's name; `None`: two files were compared.
     pub recipe: Option<String>,
-    /// What was compared with.
+    /// The side to compare with.
     pub old: DiffSide,
-    /// What was compared.
+    /// The side that is compared.
     pub new: DiffSide,
     /// Rows by source, in the recipe's order; last, sources that are gone.
     pub sources: Vec<SourceRows>,
@@ -57,21 +57,21 @@ pub struct RowsDiff {
 pub struct DiffSide {
     /// The run that built it.
     pub run: Option<RunId>,
-    /// When that run began: RFC 3339, UTC.
+    /// Start time of the run: RFC 3339, UTC.
     pub built: Option<String>,
-    /// The same, nanoseconds since 1970.
+    /// Start time in nanoseconds since 1970.
     #[serde(skip)]
     pub built_ns: Option<i64>,
     /// The file.
     pub file: Option<PathBuf>,
-    /// Its rows.
+    /// Number of rows.
     pub rows: u64,
 }
 
-/// How the rows of one source differ.
+/// Differences between the rows of one source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SourceRows {
-    /// Its name in the recipe.
+    /// Name of the source in the recipe.
     pub name: String,
     /// Rows that only the new side has.
     pub added: u64,
@@ -90,9 +90,9 @@ pub struct SourceRows {
 pub struct DiffRow {
     /// `train` or `val`; `None`: its file says.
     pub split: Option<&'static str>,
-    /// Its line in that file, from 1.
+    /// Line in the file, from 1.
     pub line: u32,
-    /// Its source's name.
+    /// Name of the source.
     pub source: String,
     /// The row.
     #[schemars(with = "serde_json::Value")]
@@ -102,9 +102,9 @@ pub struct DiffRow {
 /// A row before and after.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct RowPair {
-    /// As it was.
+    /// The row before.
     pub old: DiffRow,
-    /// As it is.
+    /// The row now.
     pub new: DiffRow,
 }
 
@@ -128,11 +128,11 @@ pub(crate) fn diff(site: &Site, target: &str, versus: Option<&str>, limit: usize
         return shown(None, sides, &old, &new, limit);
     }
     let record = site.cache.record(Access::Read)?;
-    let path = one_recipe(site, "compare", target, &record)?;
+    let path = one_recipe(site, target, &record)?;
     let builds = record.builds_of(&path)?;
     let name = name_of(path.as_ref());
     let Some(new) = builds.iter().find(|(_, build)| build.manifest.is_some()) else {
-        let failure = Failure::new(FailureKind::Config, format!("compare `{name}`: it was not built yet"));
+        let failure = Failure::plain(FailureKind::Config, format!("`{name}` has not been built yet"));
         return Err(failure.hint(format!("datac build {name}")).into());
     };
     let old = match versus {
@@ -140,8 +140,8 @@ pub(crate) fn diff(site: &Site, target: &str, versus: Option<&str>, limit: usize
         None => builds.iter().find(|(_, build)| !build.files.is_empty() && build.files != new.1.files),
     };
     let Some(old) = old else {
-        let why = if versus.is_some() { "it was not built by then" } else { "no earlier build came to other files" };
-        let failure = Failure::new(FailureKind::Config, format!("compare `{name}`: {why}"));
+        let why = if versus.is_some() { "had not been built by then" } else { "has only one distinct build" };
+        let failure = Failure::plain(FailureKind::Config, format!("nothing to compare: `{name}` {why}"));
         return Err(failure.hint("`datac log` lists runs; `--vs FILE` compares with a file").into());
     };
     let (old_side, old) = rows_of(&site.cache, &record, old)?;
@@ -156,7 +156,7 @@ fn rows_of(
 ) -> Result<(DiffSide, RowSet), WorkspaceError> {
     let gone = |error: String| {
         let message = format!("find the rows of run {run} in the cache: {error}");
-        let hint = "a cache keeps what was built last; `--vs FILE` compares with a file that you kept";
+        let hint = "the cache only keeps the latest builds; `--vs FILE` compares with a copy of a file";
         Failure::new(FailureKind::Action, message).hint(hint)
     };
     let manifest = read_manifest(&cache.store(record), build).map_err(|error| gone(error.to_string()))?;
@@ -172,13 +172,13 @@ fn rows_of(
     Ok((side, rows))
 }
 
-/// An output file, by its path or by its name in the output folder.
+/// Returns an output file, by its path or by its name in the output folder.
 fn output_file(folder: &OutputFolder, target: &str) -> Result<PathBuf, WorkspaceError> {
     let is_file = |path: &PathBuf| system::exists(path) && !system::is_dir(path);
     let places = [PathBuf::from(target), folder.file(target)];
     places.into_iter().find(is_file).ok_or_else(|| {
-        let failure = Failure::new(FailureKind::Config, format!("compare `{target}`: there is no such file"));
-        failure.hint("with `--vs FILE`, name the output file to compare it with").into()
+        let failure = Failure::plain(FailureKind::Config, format!("`{target}` does not exist"));
+        failure.hint("with `--vs FILE`, also name the output file to compare").into()
     })
 }
 

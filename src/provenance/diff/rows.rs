@@ -138,7 +138,7 @@ impl RowSet {
             let text = line.trim_ascii();
             if !text.is_empty() {
                 let (open, prompt, source) = read_row(text).map_err(|error| {
-                    let message = format!("read `{}`: line {number} is no row: {error}", path.display());
+                    let message = format!("read `{}`: line {number} is not a row: {error}", path.display());
                     Failure::new(FailureKind::Config, message)
                         .hint("`datac diff` compares JSONL files as datac writes them")
                 })?;

@@ -18,15 +18,15 @@ use crate::{
 /// One run and what it did.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct RunEntry {
-    /// Its number.
+    /// Number of the run.
     pub run: RunId,
-    /// When it began: RFC 3339, UTC.
+    /// Start time: RFC 3339, UTC.
     #[serde(serialize_with = "as_rfc3339", rename = "started")]
     #[schemars(with = "String")]
     pub started_ns: i64,
-    /// How long it took, in milliseconds.
+    /// Elapsed time in milliseconds.
     pub ms: u64,
-    /// How it ended.
+    /// Outcome of the run.
     pub outcome: RunOutcome,
     /// The words datac was called with.
     pub command: Vec<String>,
@@ -34,64 +34,64 @@ pub struct RunEntry {
     pub hub: String,
     /// The version of datac that ran.
     pub version: String,
-    /// How often each kind of action ran.
+    /// Number of actions that ran, by kind.
     pub ran: std::collections::BTreeMap<String, u64>,
-    /// How many actions of each kind were known before.
+    /// Number of actions that were reused, by kind.
     pub reused: std::collections::BTreeMap<String, u64>,
-    /// What it did for each recipe that was not fresh, by path.
+    /// Results for each recipe that was out of date, by path.
     pub recipes: Vec<RunRecipe>,
 }
 
-/// What a run did for one recipe.
+/// Result of a run for one recipe.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct RunRecipe {
-    /// The recipe's name.
+    /// Name of the recipe.
     pub recipe: String,
-    /// Its path.
+    /// Path of the recipe.
     pub path: String,
-    /// Its state before.
+    /// State of the recipe before the run.
     pub state: String,
-    /// Why it was in that state, in words.
+    /// Reasons for that state.
     pub reasons: Vec<String>,
-    /// What kept it from being built.
+    /// Failure that kept the recipe from being built.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// Its files afterwards.
+    /// Files of the recipe after the run.
     pub files: Vec<RunFile>,
 }
 
 /// A file as a run left it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RunFile {
-    /// Its name in the output folder; `None`: what the build was made of is no longer in the cache.
+    /// Name of the file in the output folder; `None`: the manifest of the build is no longer in the cache.
     pub name: Option<String>,
     /// BLAKE3 of its bytes.
     pub blake3: FileHash,
-    /// Its rows, where they are still known.
+    /// Number of rows, if still known.
     pub rows: Option<u64>,
-    /// Its size, where it is still known.
+    /// Size in bytes, if still known.
     pub bytes: Option<u64>,
 }
 
-/// What differs between what stood after two runs.
+/// Differences between the outputs after two runs.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct RunDiff {
     /// The earlier one that was asked for.
     pub old: RunId,
-    /// The later one.
+    /// The later run.
     pub new: RunId,
     /// Recipes whose files differ, by path.
     pub recipes: Vec<RecipeDiff>,
-    /// How many recipes have the same files.
+    /// Number of recipes with the same files.
     pub same: usize,
 }
 
-/// How the files of one recipe differ between two runs.
+/// Differences of one recipe's files between two runs.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct RecipeDiff {
-    /// The recipe's name.
+    /// Name of the recipe.
     pub recipe: String,
-    /// Its path.
+    /// Path of the recipe.
     pub path: String,
     /// The run that built it last, as of the first of the two; `None`: it was not built by then.
     pub built_old: Option<RunId>,
@@ -99,9 +99,9 @@ pub struct RecipeDiff {
     pub built_new: Option<RunId>,
     /// The files that differ.
     pub files: Vec<FileDiff>,
-    /// What decided the files and changed.
+    /// Inputs that changed.
     pub changes: Vec<Reason>,
-    /// Why names and changes are not known, if they are not.
+    /// Reason why names and changes are unknown, if they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown: Option<String>,
 }
@@ -109,32 +109,32 @@ pub struct RecipeDiff {
 /// A file that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FileDiff {
-    /// Its name in the output folder.
+    /// Name of the file in the output folder.
     pub name: Option<String>,
     /// BLAKE3 of its bytes then.
     pub old: Option<FileHash>,
     /// BLAKE3 of its bytes later.
     pub new: Option<FileHash>,
-    /// Its rows then.
+    /// Number of rows after the earlier run.
     pub old_rows: Option<u64>,
-    /// Its rows later.
+    /// Number of rows after the later run.
     pub new_rows: Option<u64>,
 }
 
-/// The last `limit` runs, newest first.
+/// Returns the last `limit` runs, newest first.
 pub(crate) fn entries(cache: &CacheFolder, limit: usize) -> Result<Vec<RunEntry>, WorkspaceError> {
     let record = cache.record(Access::Read)?;
     record.runs()?.into_iter().take(limit).map(|(id, run)| entry_of(cache, &record, id, run)).collect()
 }
 
-/// One run, named by its number or as `last`.
+/// Returns one run, named by its number or as `last`.
 pub(crate) fn entry(cache: &CacheFolder, name: &str) -> Result<RunEntry, WorkspaceError> {
     let record = cache.record(Access::Read)?;
     let (id, run) = find_run(&record, name)?;
     entry_of(cache, &record, id, run)
 }
 
-/// What differs between what stood after two runs, each named by its number or as `last`.
+/// Compares the outputs after two runs, each named by its number or as `last`.
 ///
 /// A run builds what is stale; what stood after it is the last build of each recipe up to then.
 pub(crate) fn diff(cache: &CacheFolder, old: &str, new: &str) -> Result<RunDiff, WorkspaceError> {
@@ -225,7 +225,7 @@ fn entry_of(cache: &CacheFolder, record: &Arc<Record>, id: RunId, run: Run) -> R
     })
 }
 
-/// The files of a build, with their names as long as its manifest is there.
+/// Returns the files of a build, with their names as long as its manifest is there.
 pub(crate) fn files(cache: &CacheFolder, record: &Arc<Record>, build: &Build) -> Vec<RunFile> {
     match read_manifest(&cache.store(record), build) {
         Ok(manifest) => manifest
@@ -245,22 +245,22 @@ pub(crate) fn files(cache: &CacheFolder, record: &Arc<Record>, build: &Build) ->
     }
 }
 
-/// What decided the files of two builds and differs.
+/// Returns the inputs that differ between two builds.
 pub(crate) fn changes(old: &BuildManifest, new: &BuildManifest) -> Vec<Reason> {
     new.leaves.changes_since(&old.leaves).into_iter().map(Reason::from).collect()
 }
 
-/// The last build that came to files, as of a run; `builds` are newest first.
+/// Returns the last build that came to files, as of a run; `builds` are newest first.
 pub(crate) fn standing(builds: &[(RunId, Build)], run: RunId) -> Option<&(RunId, Build)> {
     builds.iter().find(|(id, build)| *id <= run && !build.files.is_empty())
 }
 
-/// A run by its number, or the newest as `last`.
+/// Returns a run by its number, or the newest as `last`.
 pub(crate) fn find_run(record: &Record, name: &str) -> Result<(RunId, Run), WorkspaceError> {
     let runs = record.runs()?;
     let known = match (runs.first(), runs.last()) {
-        (Some((newest, _)), Some((oldest, _))) => format!("runs {oldest} to {newest} are remembered"),
-        _ => "nothing was built yet".to_owned(),
+        (Some((newest, _)), Some((oldest, _))) => format!("runs {oldest} to {newest} are recorded"),
+        _ => "nothing has been built yet".to_owned(),
     };
     let wanted = match name {
         "last" => runs.first().map(|(id, _)| *id),
@@ -268,12 +268,12 @@ pub(crate) fn find_run(record: &Record, name: &str) -> Result<(RunId, Run), Work
     };
     let found = wanted.and_then(|wanted| runs.into_iter().find(|(id, _)| *id == wanted));
     found.ok_or_else(|| {
-        let failure = Failure::new(FailureKind::Config, format!("find run `{name}`"));
+        let failure = Failure::plain(FailureKind::Config, format!("there is no run `{name}`"));
         failure.hint(format!("{known}; `datac log` lists them")).into()
     })
 }
 
-/// A time in RFC 3339 and UTC, to the millisecond.
+/// Returns a time in RFC 3339 and UTC, to the millisecond.
 pub fn rfc3339(ns: i64) -> String {
     // Every count of nanoseconds that fits is a time of this era.
     let time = jiff::Timestamp::from_nanosecond(i128::from(ns)).unwrap_or(jiff::Timestamp::UNIX_EPOCH);

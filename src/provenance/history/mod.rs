@@ -25,13 +25,13 @@ use crate::{
 /// Reads what the files of a build are made of. Writes nothing, however damaged it is.
 pub(crate) fn read_manifest(store: &Store, build: &Build) -> Result<BuildManifest, WorkspaceError> {
     let unknown = |why: String| {
-        Failure::new(FailureKind::Cache, format!("tell where the rows of `{}` come from: {why}", build.path))
-            .hint(format!("`datac build --force {}` writes it anew", build.path))
+        Failure::new(FailureKind::Cache, format!("trace the rows of `{}`: {why}", build.path))
+            .hint(format!("`datac build --force {}` recreates it", build.path))
     };
     let Some(digest) = &build.manifest else {
-        return Err(unknown("its build left no manifest".into()).into());
+        return Err(unknown("the build left no manifest".into()).into());
     };
-    let bytes = store.peek(digest).map_err(|miss| unknown(format!("its manifest cannot be had: {}", miss.reason)))?;
+    let bytes = store.peek(digest).map_err(|miss| unknown(format!("the manifest is unavailable: {}", miss.reason)))?;
     Ok(BuildManifest::decode(&bytes).map_err(|error| unknown(error.to_string()))?)
 }
 
@@ -148,14 +148,14 @@ pub(crate) fn store(context: &driver::Context, manifest: &BuildManifest) -> Opti
         Ok(_) => Ok(digest),
         // The same manifest was there and damaged, and is now gone.
         Err(miss) => {
-            context.tell(Event::Warning(format!("{miss}; it is made again")));
+            context.tell(Event::Warning(format!("{miss}; rebuilding it")));
             context.store.put(&bytes)
         }
     });
     match stored {
         Ok(digest) => Some(digest),
         Err(error) => {
-            let text = format!("where the rows of {} come from could not be kept: {error}", manifest.name);
+            let text = format!("the origin of the rows of {} could not be stored: {error}", manifest.name);
             context.tell(Event::Warning(text));
             None
         }

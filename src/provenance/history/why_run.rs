@@ -20,23 +20,23 @@ use crate::{
     system,
 };
 
-/// Why a run built a recipe.
+/// Explanation of why a run built a recipe.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct PastBuild {
     /// The run.
     pub run: RunId,
-    /// When it began: RFC 3339, UTC.
+    /// Start time: RFC 3339, UTC.
     pub started: String,
-    /// The same, nanoseconds since 1970.
+    /// Start time in nanoseconds since 1970.
     #[serde(skip)]
     pub started_ns: i64,
     /// The recipe's state before.
     pub state: String,
     /// The build before it, which it is compared with.
     pub since: Option<RunId>,
-    /// What changed since, or what else made it necessary.
+    /// Changes since the previous build, or other reasons for the build.
     pub reasons: Vec<PastReason>,
-    /// What kept it from being built.
+    /// Failure that kept the recipe from being built.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
     /// The files it left.
@@ -49,19 +49,19 @@ pub struct PastReason {
     /// The reason.
     #[serde(flatten)]
     pub reason: Reason,
-    /// Where the recipe, as it is now, has the value: line and column, from 1.
+    /// Location of the value in the current recipe: line and column, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<(usize, usize)>,
 }
 
-/// Why a run built what it built of a recipe.
+/// Explanation of a past build of a recipe.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct PastExplanation {
-    /// The recipe's name.
+    /// Name of the recipe.
     pub name: String,
-    /// Its path.
+    /// Path of the recipe.
     pub path: String,
-    /// What the run did.
+    /// The build of the run.
     pub build: PastBuild,
 }
 
@@ -70,23 +70,23 @@ pub struct PastExplanation {
 pub struct CacheMiss {
     /// The stage.
     pub stage: &'static str,
-    /// Why.
+    /// Reason.
     pub reason: MissKind,
-    /// How many.
+    /// Number of actions.
     pub count: u64,
 }
 
-/// Why an action is not in the cache.
+/// Reason why an action is not in the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MissKind {
-    /// It never ran with these inputs, this code and these parameters.
+    /// The action never ran with these inputs, this code and these parameters.
     NoEntry,
-    /// It ran, and what came of it is no longer there.
+    /// The action ran, but its result has been evicted.
     Evicted,
-    /// Its entry, or what came of it, is or was damaged.
+    /// The entry or result of the action is or was damaged.
     Corrupt,
-    /// Its entry, or the whole record, was written by another version of datac.
+    /// The entry, or the whole record, was written by another version of datac.
     OtherVersion,
 }
 
@@ -105,23 +105,23 @@ impl MissKind {
 /// Explains what a run, named by its number or as `last`, built of a recipe.
 pub(crate) fn why_run(site: &Site, target: &str, run: &str) -> Result<PastExplanation, WorkspaceError> {
     let record = site.cache.record(Access::Read)?;
-    let path = one_recipe(site, "explain", target, &record)?;
+    let path = one_recipe(site, target, &record)?;
     let (id, _) = find_run(&record, run)?;
     let text = system::read(&site.root().join(&path)).unwrap_or_default();
     let name = name_of(path.as_ref());
     let build = past(&site.cache, &record, &path, &text, Some(id))?.ok_or_else(|| {
         let builds = record.builds_of(&path).unwrap_or_default();
         let ids: Vec<String> = builds.iter().map(|(id, _)| id.to_string()).collect();
-        let failure = Failure::new(FailureKind::Config, format!("explain `{name}`: run {id} had nothing to do for it"));
+        let failure = Failure::plain(FailureKind::Config, format!("run {id} did not build `{name}`"));
         failure.hint(match ids.is_empty() {
-            true => "no run that is remembered had".to_owned(),
-            false => format!("runs that had: {}", ids.join(", ")),
+            true => "no recorded run built it".to_owned(),
+            false => format!("runs that built it: {}", ids.join(", ")),
         })
     })?;
     Ok(PastExplanation { name, path, build })
 }
 
-/// Why a recipe was built by a run, or by the last one that came to files.
+/// Explains why a recipe was built by a run, or by the last run that wrote its files.
 pub(crate) fn past(
     cache: &CacheFolder,
     record: &Arc<Record>,

@@ -151,8 +151,8 @@ pub(crate) fn trace(site: &Site, output: &str, line: u64) -> Result<Origin, Work
         _ => (line, None),
     };
     if built == 0 || built > located.rows {
-        let message = format!("find line {line} of `{}`: it has {} lines", located.name, located.rows);
-        return Err(Failure::new(FailureKind::Config, message).hint("lines are counted from 1").into());
+        let message = format!("`{}` has no line {line}; the last line is {}", located.name, located.rows);
+        return Err(Failure::plain(FailureKind::Config, message).hint("lines are counted from 1").into());
     }
     let sources = Sources::new(site, &record, &located.lineage);
     let mut origin = match located.side {
@@ -179,8 +179,8 @@ fn read_line(located: &Located, line: u64) -> Result<Vec<u8>, WorkspaceError> {
         bytes.clear();
         let read = reader.read_until(b'\n', &mut bytes).map_err(|error| failed(&located.path, error))?;
         if read == 0 {
-            let message = format!("find line {line} of `{}`: it has {count} lines", located.name);
-            return Err(Failure::new(FailureKind::Config, message).hint("lines are counted from 1").into());
+            let message = format!("`{}` has no line {line}; the last line is {count}", located.name);
+            return Err(Failure::plain(FailureKind::Config, message).hint("lines are counted from 1").into());
         }
         count += 1;
         if count == line {
@@ -196,10 +196,9 @@ impl Located {
         let lines = if self.side == OutputKind::Quarantine { self.rejects_like(row)? } else { self.rows_like(row)? };
         lines.into_iter().min_by_key(|found| found.abs_diff(line)).ok_or_else(|| {
             let name = &self.name;
-            let message = format!("tell where line {line} of `{name}` comes from: the file was changed by hand");
-            let failure =
-                Failure::new(FailureKind::Action, format!("{message}, and this line was written by no build"));
-            failure.hint(format!("`datac build {}` writes the file again", self.lineage.manifest.path)).into()
+            let message = format!("trace line {line} of `{name}`: the file was edited by hand");
+            let failure = Failure::new(FailureKind::Action, format!("{message}, and no build wrote this line"));
+            failure.hint(format!("`datac build {}` rewrites the file", self.lineage.manifest.path)).into()
         })
     }
 
@@ -353,35 +352,30 @@ fn split(lineage: &Lineage, side: Side, prompt_hash: u64) -> Split {
     let rank = split_rank(prompt_hash, validation.seed);
     let is_held_out = side == Side::Validation;
     let share = validation.ratio;
+    let fraction = rank as f64 / 18_446_744_073_709_551_616.0;
     let (method, why) = match validation.method {
         SplitMethod::Hash => {
             let is_low = u128::from(rank) < split_threshold(validation.ratio);
             let why = match (is_low, is_held_out) {
-                (true, true) => format!("its prompt ranks below {share}: held out"),
-                (false, false) => format!("its prompt ranks at {share} or above: not held out"),
-                (true, false) => format!("every prompt ranks below {share}: the highest is not held out"),
-                (false, true) => format!("no prompt ranks below {share}: the lowest is held out"),
+                (true, true) => format!("validation: prompt hash {fraction:.4} < {share}"),
+                (false, false) => format!("train: prompt hash {fraction:.4} >= {share}"),
+                (true, false) => format!("train: all prompt hashes are < {share}, and this is the highest"),
+                (false, true) => format!("validation: no prompt hash is < {share}, and this is the lowest"),
             };
             ("hash", why)
         }
         SplitMethod::Exact => {
             let rows = lineage.manifest.summary.validation_rows;
-            let among = if validation.stratified { "of its source's prompts" } else { "of all prompts" };
+            let among = if validation.stratified { "of its source" } else { "of all sources" };
             let why = if is_held_out {
-                format!("one {among} of lowest rank, which fill the {rows} rows held out")
+                format!("validation: among the lowest prompt hashes {among}, which make up the {rows} validation rows")
             } else {
-                format!("the {rows} rows held out are filled by those {among} that rank lower")
+                format!("train: lower prompt hashes {among} make up the {rows} validation rows")
             };
             ("exact", why)
         }
     };
-    Split {
-        prompt_hash: format!("{prompt_hash:016x}"),
-        rank: rank as f64 / 18_446_744_073_709_551_616.0,
-        ratio: share,
-        method,
-        why,
-    }
+    Split { prompt_hash: format!("{prompt_hash:016x}"), rank: fraction, ratio: share, method, why }
 }
 
 fn mixed(

@@ -129,10 +129,10 @@ pub(crate) fn trace_source(site: &Site, source: &str, file: &str, row: u64) -> R
         let mut known: Vec<&str> = sources().map(|made| made.origin.name()).collect();
         known.sort_unstable();
         known.dedup();
-        let failure = Failure::new(FailureKind::Config, format!("find the source `{source}` in what was built"));
+        let failure = Failure::plain(FailureKind::Config, format!("no build read the source `{source}`"));
         return Err(match known.as_slice() {
-            [] => failure.hint("nothing was built yet; `datac build`"),
-            known => failure.hint(format!("there are {}", known.join(", "))),
+            [] => failure.hint("nothing has been built yet; run `datac build`"),
+            known => failure.hint(format!("available: {}", known.join(", "))),
         }
         .into());
     }
@@ -152,8 +152,8 @@ pub(crate) fn trace_source(site: &Site, source: &str, file: &str, row: u64) -> R
         }
     }
     if journey.fates.is_empty() {
-        let message = format!("find row {row} of `{file}`: the file has fewer rows");
-        return Err(Failure::new(FailureKind::Config, message).hint("rows are counted from 0").into());
+        let message = format!("`{file}` has no row {row}");
+        return Err(Failure::plain(FailureKind::Config, message).hint("rows are counted from 0").into());
     }
     Ok(journey)
 }
@@ -175,11 +175,11 @@ fn file_of(lineages: &[Lineage], source: &str, file: &str) -> Result<String, Wor
     let ends: Vec<&str> = known.iter().copied().filter(|known| Path::new(known).ends_with(file)).collect();
     match ends.as_slice() {
         [one] => Ok((*one).to_owned()),
-        [] => Err(Failure::new(FailureKind::Config, format!("find the file `{file}` of `{source}`"))
-            .hint(format!("built from it were {}", known.join(", ")))
+        [] => Err(Failure::plain(FailureKind::Config, format!("no build read a file `{file}` of `{source}`"))
+            .hint(format!("files that were read: {}", known.join(", ")))
             .into()),
-        several => Err(Failure::new(FailureKind::Config, format!("find the file `{file}` of `{source}`"))
-            .hint(format!("there are several: {}", several.join(", ")))
+        several => Err(Failure::plain(FailureKind::Config, format!("no build read a file `{file}` of `{source}`"))
+            .hint(format!("several files match: {}", several.join(", ")))
             .into()),
     }
 }

@@ -62,8 +62,8 @@ impl Lineage {
     /// That the cache no longer tells.
     pub(crate) fn lost(&self, why: impl std::fmt::Display) -> WorkspaceError {
         let (name, path) = (&self.manifest.name, &self.manifest.path);
-        let message = format!("tell where the rows of `{name}` come from: {why}");
-        Failure::new(FailureKind::Cache, message).hint(format!("`datac build --force {path}` makes it anew")).into()
+        let message = format!("trace the rows of `{name}`: {why}");
+        Failure::new(FailureKind::Cache, message).hint(format!("`datac build --force {path}` recreates it")).into()
     }
 
     fn blob(&self, digest: &BlobId) -> Lost<Arc<Vec<u8>>> {
@@ -146,7 +146,7 @@ impl Lineage {
     /// The kept sample of this number.
     pub(crate) fn at(&self, number: u32) -> Lost<At> {
         let found = (0..self.manifest.sources.len()).find(|source| self.numbers(*source).contains(&u64::from(number)));
-        let source = found.ok_or_else(|| self.lost("an order names a row there is none of"))?;
+        let source = found.ok_or_else(|| self.lost("an order refers to a row that does not exist"))?;
         let selection = self.selection(source)?;
         let mut left = (u64::from(number) - self.start(source)) as usize;
         for chunk in 0..selection.chunks() {
@@ -156,7 +156,7 @@ impl Lineage {
                 _ => left -= own.min(left),
             }
         }
-        Err(self.lost("a selection keeps fewer samples than it says"))
+        Err(self.lost("a selection has fewer samples than it states"))
     }
 
     /// The number of a sample, if it was kept.

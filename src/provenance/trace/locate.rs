@@ -22,17 +22,17 @@ use crate::{
 
 /// A file of a build.
 pub(crate) struct Located {
-    /// The build.
+    /// The build that wrote the file.
     pub(crate) lineage: Lineage,
     /// The file's name within the output folder.
     pub(crate) name: String,
-    /// Where it is, or was.
+    /// Path of the file, even if the file no longer exists.
     pub(crate) path: PathBuf,
     /// Which of the recipe's files it is.
     pub(crate) side: OutputKind,
-    /// Its rows as it was written.
+    /// Number of rows as written.
     pub(crate) rows: u64,
-    /// Its state against that build.
+    /// State of the file compared with the build.
     pub(crate) state: FileState,
     /// Whether a later build of its recipe wrote something else.
     pub(crate) is_older: bool,
@@ -40,15 +40,15 @@ pub(crate) struct Located {
 
 /// An output file that someone named.
 pub(crate) struct Named {
-    /// Where it is, or would be.
+    /// Path of the output, whether or not the file exists.
     pub(crate) path: PathBuf,
     /// The recipe that writes it and what was recorded of it; `None`: a file from elsewhere.
     own: Option<(String, FreshRecipe, OutputFile)>,
 }
 
 fn unknown(target: &str, why: &str) -> Failure {
-    Failure::new(FailureKind::Config, format!("find the output `{target}`: {why}"))
-        .hint("`datac status -v --json` lists recipes and their files; `datac build` makes them")
+    Failure::plain(FailureKind::Config, format!("unknown output `{target}`: {why}"))
+        .hint("`datac status -v --json` lists recipes and their files; `datac build` creates them")
 }
 
 /// Finds an output file by its path or name, or the training file of a recipe by its path or name.
@@ -66,8 +66,8 @@ pub(crate) fn named_output(site: &Site, record: &Record, target: &str) -> Result
             [one] => Some(one.path.clone()),
             several => {
                 let names: Vec<&str> = several.iter().map(|recipe| recipe.name.as_str()).collect();
-                let failure = unknown(target, &format!("it names {} recipes", names.len()));
-                return Err(failure.hint(format!("name one: {}", names.join(", "))).into());
+                let failure = unknown(target, &format!("it matches {} recipes", names.len()));
+                return Err(failure.hint(format!("choose one: {}", names.join(", "))).into());
             }
         }
     };
@@ -89,8 +89,8 @@ pub(crate) fn named_output(site: &Site, record: &Record, target: &str) -> Result
     }
     match (path, recipe) {
         (Some(path), _) => Ok(Named { path, own: None }),
-        (None, Some(recipe)) => Err(unknown(target, &format!("`{recipe}` was not built yet")).into()),
-        (None, None) => Err(unknown(target, "there is no such file, and no recipe wrote one").into()),
+        (None, Some(recipe)) => Err(unknown(target, &format!("`{recipe}` has not been built yet")).into()),
+        (None, None) => Err(unknown(target, "the file does not exist, and no recipe wrote it").into()),
     }
 }
 
@@ -98,8 +98,8 @@ pub(crate) fn named_output(site: &Site, record: &Record, target: &str) -> Result
 pub(crate) fn locate(site: &Site, record: &Arc<Record>, target: &str) -> Result<Located, WorkspaceError> {
     let named = named_output(site, record, target)?;
     let no_build = || {
-        let failure = Failure::new(FailureKind::Cache, format!("tell where the rows of `{target}` come from"));
-        failure.hint("no build of it is on record; `datac build --force` makes one")
+        let failure = Failure::new(FailureKind::Cache, format!("trace the rows of `{target}`"));
+        failure.hint("no build of it is recorded; `datac build --force` records one")
     };
     let Some((recipe, last, output)) = named.own else {
         let digest = files::digest(record, &named.path)?;
@@ -150,7 +150,7 @@ fn opened(
     // The recipe may have written its files under other names then.
     let found = manifest.files.iter().find(is_file).or(manifest.files.iter().find(|file| file.digest == digest));
     let Some(file) = found.cloned() else {
-        return Err(Lineage::new(manifest, run, site.cache.store(record)).lost("its build wrote no such file"));
+        return Err(Lineage::new(manifest, run, site.cache.store(record)).lost("the build wrote no such file"));
     };
     let side = OutputKind::of(&file.name).unwrap_or(OutputKind::Rows(Side::Train));
     let latest = record.latest_build(&build.path)?;
@@ -160,12 +160,12 @@ fn opened(
 }
 
 impl Located {
-    /// What a row of the recipe is.
+    /// Returns the kind of the recipe's rows.
     pub(crate) fn kind(&self) -> SampleKind {
         self.lineage.manifest.kind
     }
 
-    /// The answer that was kept beside the sample of a line, if the file is as it was built.
+    /// Returns the answer that was kept beside the sample of a line, if the file is as it was built.
     pub(crate) fn answer(&self, line: u64) -> Result<Option<String>, WorkspaceError> {
         let (FileState::Same, OutputKind::Rows(side)) = (self.state, self.side) else { return Ok(None) };
         let order = self.lineage.order(side)?;

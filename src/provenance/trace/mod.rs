@@ -28,7 +28,7 @@ use crate::{
 pub fn split_place(place: &str) -> Result<(&str, u64), WorkspaceError> {
     let parts = place.rsplit_once(':').and_then(|(file, number)| Some((file, number.parse().ok()?)));
     parts.filter(|(file, _)| !file.is_empty()).ok_or_else(|| {
-        let failure = Failure::new(FailureKind::Config, format!("read `{place}` as FILE:NUMBER"));
-        failure.hint("such as `dataset/sft_general_train.jsonl:17`").into()
+        let failure = Failure::plain(FailureKind::Config, format!("`{place}` is not of the form FILE:NUMBER"));
+        failure.hint("for example `dataset/sft_general_train.jsonl:17`").into()
     })
 }

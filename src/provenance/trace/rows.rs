@@ -24,11 +24,11 @@ use crate::{
 /// A row of an output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputRow {
-    /// Its line, from 1.
+    /// Line in the file, from 1.
     pub line: u64,
     /// The row as it is written: one JSON object.
     pub json: String,
-    /// Where it comes from; `line` and `offset` are known for rejects alone.
+    /// Origin of the row; `line` and `offset` are only known for rejects.
     pub origin: SourcePlace,
 }
 
@@ -37,9 +37,9 @@ pub struct OutputRows {
     path: PathBuf,
     reader: BufReader<File>,
     line: u64,
-    /// For each line, the number of what stands there.
+    /// Number of the sample on each line.
     order: Vec<u32>,
-    /// What they are numbers of: source, chunk, and row of the chunk.
+    /// Samples by number: source, chunk, and row of the chunk.
     numbered: Vec<(u32, u32, u32)>,
     places: Arc<Lineage>,
 }
@@ -53,12 +53,12 @@ pub(crate) fn rows(site: &Site, output: &str) -> Result<OutputRows, WorkspaceErr
     match state {
         FileState::Same => {}
         FileState::Edited => {
-            let failure = Failure::new(FailureKind::Action, format!("read `{name}`: it was changed by hand"));
-            let hint = format!("`datac build {}` writes it again", lineage.manifest.path);
+            let failure = Failure::new(FailureKind::Action, format!("read `{name}`: the file was edited by hand"));
+            let hint = format!("`datac build {}` rewrites it", lineage.manifest.path);
             return Err(failure.hint(hint).into());
         }
         FileState::Missing => {
-            let failure = Failure::new(FailureKind::Action, format!("read `{name}`: it is gone"));
+            let failure = Failure::new(FailureKind::Action, format!("read `{name}`: the file does not exist"));
             return Err(failure.hint(format!("`datac build {}` restores it", lineage.manifest.path)).into());
         }
     }
@@ -104,7 +104,7 @@ impl Iterator for OutputRows {
         let number = self.order.get(self.line as usize).and_then(|number| self.numbered.get(*number as usize));
         self.line += 1;
         let Some((source, chunk, row)) = number.copied() else {
-            return Some(Err(self.places.lost("an order names a row there is none of")));
+            return Some(Err(self.places.lost("an order refers to a row that does not exist")));
         };
         let source = &self.places.manifest.sources[source as usize];
         let origin = SourcePlace::new(source, &source.chunks[chunk as usize], row);

@@ -94,14 +94,14 @@ impl<'w> Sources<'w> {
         let (file, from) = source
             .source_file(chunk.file)
             .zip(source.files.get(chunk.file as usize))
-            .ok_or("the build did not note the file")?;
+            .ok_or("the build did not record the file")?;
         let input = match &file.origin {
             FileOrigin::Local { .. } => {
                 let path = self.site.root().join(&file.path);
-                Input::File(system::open(&path).map_err(|error| error.to_string())?)
+                Input::File(system::open(&path).map_err(|error| format!("failed to {error}"))?)
             }
             FileOrigin::Hub { repo, commit } => {
-                match self.hub()?.open(repo, commit, &file.remote()).map_err(|error| error.to_string())? {
+                match self.hub()?.open(repo, commit, &file.remote()).map_err(|error| format!("failed to {error}"))? {
                     Bytes::Static(bytes) => Input::Static(bytes),
                     Bytes::File(file, _) => Input::File(file),
                 }
@@ -114,8 +114,8 @@ impl<'w> Sources<'w> {
                 found = read.spans().get(row as usize).map(|span| (*span, read.raw(*span).into_owned()));
             }
         })
-        .map_err(|error| error.to_string())?;
-        let (span, text) = found.ok_or("the file has changed since it was built from")?;
+        .map_err(|error| format!("failed to {error}"))?;
+        let (span, text) = found.ok_or("the file has changed since the build")?;
         if from.encoding != Encoding::Columns {
             place.line = Some(chunk.place.first_line + u64::from(span.line) + 1);
             place.offset = Some(chunk.place.offset + span.start as u64);

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-/// How often a wait looks whether it is to end.
+/// Interval at which a wait checks whether it should end.
 const GLANCE: Duration = Duration::from_millis(50);
 
 /// The polling interval where there are no file-system events.
@@ -70,7 +70,7 @@ impl FsEvents {
         self.pause(interrupt, self.poll)
     }
 
-    /// The same for at most so long.
+    /// Waits like `wait`, but at most for a given time.
     pub(super) fn pause(&self, interrupt: &Arc<AtomicBool>, at_most: Option<Duration>) -> bool {
         let mut waited = Duration::ZERO;
         while !interrupt.load(Ordering::Relaxed) {
@@ -109,7 +109,7 @@ mod system {
     /// File-system events.
     pub(super) struct Watcher {
         debouncer: Debouncer<RecommendedWatcher, NoCache>,
-        /// What is listened to: whether all below is meant, and the inode, for a folder may go and another one come.
+        /// Watched folders: whether the watch is recursive, and the inode, since a folder may be replaced.
         folders: BTreeMap<PathBuf, (bool, u64)>,
     }
 

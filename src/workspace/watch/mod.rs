@@ -20,7 +20,7 @@ use crate::{
     status::plan_cache::PlanCache,
 };
 
-/// How to watch.
+/// Options of `watch`.
 pub struct WatchOptions {
     /// The time without changes before a round begins.
     pub delay: Duration,
@@ -102,7 +102,7 @@ pub(super) fn watch(
 fn tell_of_polling(observer: &Observer, why: Option<String>, events: &FsEvents) {
     if let Some(why) = why {
         let every = events.poll.unwrap_or(fs_events::POLL).as_secs_f64();
-        let text = format!("changes are not told by the system ({why}); files are looked at every {every} s instead");
+        let text = format!("file-system events are unavailable ({why}); checking files every {every} s instead");
         observer(Event::Warning(text));
     }
 }
