@@ -24,7 +24,7 @@ pub(super) enum Value<'t> {
     Refused,
 }
 
-/// What a single value resolves to under YAML's core schema.
+/// Value of a scalar under YAML's core schema.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Scalar {
     /// `null`, `~` or nothing.

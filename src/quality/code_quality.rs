@@ -74,7 +74,7 @@ pub fn code_quality(text: &str) -> f64 {
     score.min(1.0)
 }
 
-/// What one pass over a text counts.
+/// Counts of one pass over a text.
 struct Signs {
     keywords: u32,
     pairs: usize,
@@ -111,7 +111,7 @@ impl Signs {
     }
 }
 
-/// What a byte may begin.
+/// Token that a byte may begin.
 #[derive(Clone, Copy, PartialEq)]
 enum Class {
     /// A word.
@@ -155,7 +155,7 @@ fn keyword_bit(word: &[u8]) -> u32 {
     KEYWORDS.iter().position(|keyword| keyword.as_bytes() == word).map_or(0, |at| 1 << at)
 }
 
-/// For each first byte of a keyword the lengths that such keywords have, as bits.
+/// Lengths of the keywords that start with each byte, as bits.
 const KEYWORD_STARTS: [u16; 256] = {
     let mut lengths = [0; 256];
     let mut at = 0;

@@ -91,7 +91,7 @@ impl Filter {
         self.scorer.name()
     }
 
-    /// Whether what passes depends on the rows before.
+    /// Returns whether what passes depends on the rows before.
     pub fn remembers(&self) -> bool {
         matches!(self.bound, Bound::Identity(_))
     }

@@ -69,13 +69,13 @@ pub fn quality(text: &str) -> f64 {
     score
 }
 
-/// What one pass over a text counts.
+/// Counts of one pass over a text.
 struct Words {
     /// Words between whitespace.
     total: usize,
     /// Different ones among them, in lower case.
     distinct: usize,
-    /// How often the most frequent one occurs.
+    /// Number of occurrences of the most frequent word.
     most_frequent: usize,
     /// Parts between full stops that hold a word.
     parts: usize,
@@ -167,7 +167,7 @@ impl Scratch {
         (parts + usize::from(part_has_word), in_parts)
     }
 
-    /// How many different words were noted, and how often the most frequent one occurs.
+    /// Returns the number of distinct words, and the number of occurrences of the most frequent one.
     fn count(&mut self) -> (usize, usize) {
         // A table is quicker for the texts that there are; of the longest it would take more room than the text itself.
         const MOST_IN_TABLE: usize = 4096;
@@ -219,7 +219,7 @@ fn may_break(bytes: u64) -> u64 {
     (!(is_above_blank & is_no_stop) | bytes) & HIGH
 }
 
-/// A number for a word: up to seven bytes are their own number, of longer ones it is a hash.
+/// Returns a number for a word: up to seven bytes are their own number, of longer ones it is a hash.
 fn number(word: &[u8]) -> u64 {
     if word.len() >= 8 {
         return xxh3_64(word) | 1 << 63;
@@ -228,7 +228,7 @@ fn number(word: &[u8]) -> u64 {
     bytes | (word.len() as u64) << 56
 }
 
-/// The number of the word at `start..end`, quicker where eight bytes more can be read behind it.
+/// Returns the number of the word at `start..end`, quicker where eight bytes more can be read behind it.
 fn number_of(text: &[u8], start: usize, end: usize) -> u64 {
     let length = end - start;
     match text[start..].first_chunk() {
@@ -237,7 +237,7 @@ fn number_of(text: &[u8], start: usize, end: usize) -> u64 {
     }
 }
 
-/// The length of the whitespace character that `bytes` begin with; 0 if they begin with another.
+/// Returns the length of the whitespace character that `bytes` begin with; 0 if they begin with another.
 ///
 /// The characters of Unicode's `White_Space`; `bytes` stand in a `str`, at a boundary or inside a character.
 fn whitespace(bytes: &[u8]) -> usize {

@@ -6,17 +6,17 @@
 use super::{Allotment, Candidate, Candidates, Purpose, Room, key};
 use crate::sort::{Sorted, Sorter, halves, whole};
 
-/// What a source gives.
+/// Contribution of a source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Share {
-    /// How often it gives each of its rows.
+    /// Number of times that each row is used.
     passes: u32,
     /// The rank and number of the last row that it gives once more; `None`: it gives none.
     last: Option<(u64, u32)>,
 }
 
 impl Share {
-    /// How often a sample is in the mixture.
+    /// Returns how often a sample is in the mixture.
     pub(super) fn times(&self, candidate: &Candidate, seed: u64) -> u32 {
         let is_given = |last| (rank(candidate, self.passes, seed), candidate.number) <= last;
         self.passes + u32::from(self.last.is_some_and(is_given))
@@ -27,7 +27,7 @@ fn rank(candidate: &Candidate, passes: u32, seed: u64) -> u64 {
     key(candidate.row_hash, passes, seed, Purpose::Choice)
 }
 
-/// What each source gives.
+/// Returns the contribution of each source.
 pub(super) fn shares<C: Candidates>(
     candidates: &C,
     allotment: &Allotment,
@@ -61,7 +61,7 @@ pub(super) fn shares<C: Candidates>(
     Ok(shares)
 }
 
-/// The last of the rows by rank that are needed for what is missing.
+/// Returns the last of the rows by rank that are needed for what is missing.
 fn last<E: From<crate::system::FileError>>(ranked: &Sorted<4>, mut missing: u64) -> Result<Option<(u64, u32)>, E> {
     let (mut last, mut is_met) = (None, missing == 0);
     ranked.each(|&[high, low, number, units]| {

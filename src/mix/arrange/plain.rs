@@ -32,7 +32,7 @@ fn in_order(mut keyed: Vec<(u64, u32)>) -> Vec<u32> {
     keyed.into_iter().map(|(_, sample)| sample).collect()
 }
 
-/// The rows of the mixture.
+/// Returns the rows of the mixture.
 ///
 /// A source gives all its rows as often as they fit, then those of lowest rank until its allotment is met as nearly as
 /// whole rows allow.
@@ -72,7 +72,7 @@ fn choose(candidates: &Held, allotment: &Allotment, seed: u64) -> Vec<Chosen> {
     chosen
 }
 
-/// A prompt's side by its own hash alone.
+/// Returns a prompt's side by its own hash alone.
 fn by_hash(candidates: &Held, chosen: &[Chosen], validation: &Validation) -> Vec<bool> {
     let threshold = split_threshold(validation.ratio);
     let ranks = || {

@@ -7,7 +7,7 @@ use crate::{
     system::FileError,
 };
 
-/// What is held out for validation.
+/// Rows held out for validation.
 #[derive(Debug)]
 pub(super) enum Rule {
     /// Prompts of a rank below this.
@@ -23,7 +23,7 @@ pub(super) enum Rule {
 }
 
 impl Rule {
-    /// Whether a sample is held out whose prompt has this rank.
+    /// Returns whether a sample is held out whose prompt has this rank.
     pub(super) fn holds_out(&self, candidate: &Candidate, rank: u64) -> bool {
         match self {
             Self::Below(threshold) => u128::from(rank) < *threshold,
@@ -34,7 +34,8 @@ impl Rule {
         }
     }
 
-    /// What is held out instead, where hashes leave a side empty; `None`: neither is, or it was asked for.
+    /// Returns the rule to use if hashes leave a side empty; `None`: neither side is empty, or an empty side was
+    /// requested.
     pub(super) fn instead(&self, realised: &[Realised], (lowest, highest): Ranks, ratio: f64) -> Option<Self> {
         let train: u64 = realised.iter().map(|source| source.train).sum();
         let validation: u64 = realised.iter().map(|source| source.validation).sum();
@@ -111,7 +112,7 @@ fn mark(marks: &mut [u64], samples: &[u32]) {
     samples.iter().for_each(|sample| marks[*sample as usize / 64] |= 1 << (sample % 64));
 }
 
-/// How many rows are held out: of each source, or of all together.
+/// Returns how many rows are held out: per source, or in total.
 fn quotas(rows: &[u64], validation: &Validation) -> Vec<u64> {
     let take = |rows: u64| (rows as f64 * validation.ratio).floor() as u64;
     let whole: u64 = rows.iter().sum();
