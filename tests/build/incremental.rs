@@ -354,7 +354,7 @@ fn a_deleted_output_comes_back_from_the_cache() {
     let before = space.outputs();
     for name in ["sft_one_train.jsonl", "sft_one_val.jsonl", "quarantine/sft_one.jsonl"] {
         space.remove(&format!("dataset/{name}"));
-        assert_eq!(space.state("sft/one"), format!("cached: {name} is missing, the cache has it"));
+        assert_eq!(space.state("sft/one"), format!("cached: {name} is missing; can be restored from the cache"));
         let report = space.build();
         assert_eq!(ran(&report), "");
         assert_eq!(of(&report, "sft/one").written, [name]);
@@ -376,7 +376,7 @@ fn an_output_edited_by_hand_is_restored() {
         // The same size, so that only the content tells.
         bytes[last] = bytes[last].wrapping_add(1);
         space.write(&format!("dataset/{name}"), bytes);
-        assert_eq!(space.state("sft/one"), format!("edited: {name} was changed by hand"));
+        assert_eq!(space.state("sft/one"), format!("edited: {name} was edited by hand"));
         assert_eq!(ran(&space.build()), "");
         assert_same(&space.outputs(), &before);
     }

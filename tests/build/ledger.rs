@@ -129,7 +129,7 @@ fn a_damaged_manifest_costs_provenance_and_no_build() {
     flip(space.blobs().iter().find(|blob| Some(blob.digest) == build.manifest).unwrap());
     let before = space.stats();
     let error = space.workspace().history().manifest(&build).unwrap_err();
-    assert!(error.to_string().contains("where the rows of `config/sft/one.yaml` come from"), "{error}");
+    assert!(error.to_string().contains("trace the rows of `config/sft/one.yaml`"), "{error}");
     assert_eq!(changed(&before, &space.stats()), [] as [&std::path::Path; 0], "reading writes nothing");
     space.assert_settled();
     space.build_with(&BuildOptions { force: true, ..Default::default() });

@@ -233,11 +233,11 @@ fn repeats_duplicates_and_limits_are_told() {
     let last = workspace.outputs().trace_source("b", "data/b.jsonl", 200).unwrap().fates.remove(0).fate;
     assert!(matches!(last, Fate::NotReached { max_samples: Some(30) }), "{last:?}");
     let error = workspace.outputs().trace_source("data/a.jsonl", "a.jsonl", 500).unwrap_err();
-    assert!(error.to_string().contains("fewer rows"), "{error}");
+    assert!(error.to_string().contains("has no row"), "{error}");
     let behind = workspace.outputs().trace_source("b", "data/b.jsonl", 10_000).unwrap();
     assert!(matches!(behind.fates[0].fate, Fate::NotReached { .. }), "what was not read may be there");
     let error = workspace.outputs().trace_source("nobody/nothing", "a.jsonl", 0).unwrap_err();
-    assert!(error.to_string().contains("find the source"), "{error}");
+    assert!(error.to_string().contains("no build read the source"), "{error}");
 }
 
 #[test]
@@ -274,10 +274,10 @@ fn files_are_told_of_as_they_were_built() {
     assert_eq!(moved.row.get(), lines[9]);
     assert_eq!(lines[moved.line as usize - 1], lines[9]);
     let error = workspace.outputs().trace(train, 2).unwrap_err();
-    assert!(error.to_string().contains("written by no build"), "{error}");
-    assert!(workspace.outputs().rows(train).err().unwrap().to_string().contains("changed by hand"));
+    assert!(error.to_string().contains("no build wrote this line"), "{error}");
+    assert!(workspace.outputs().rows(train).err().unwrap().to_string().contains("edited by hand"));
     let error = workspace.outputs().trace(train, 100).unwrap_err();
-    assert!(error.to_string().contains("it has 7 lines"), "{error}");
+    assert!(error.to_string().contains("the last line is 7"), "{error}");
 
     space.remove(train);
     let gone = workspace.outputs().trace(train, 10).unwrap();
@@ -287,7 +287,7 @@ fn files_are_told_of_as_they_were_built() {
         assert!(error.to_string().contains(&format!("find line {line}")), "{error}");
     }
     let error = workspace.outputs().trace("dataset/sft_two_train.jsonl", 1).unwrap_err();
-    assert!(error.to_string().contains("no recipe wrote one"), "{error}");
+    assert!(error.to_string().contains("no recipe wrote it"), "{error}");
 }
 
 #[test]
@@ -298,7 +298,7 @@ fn a_cache_that_is_gone_is_told_and_left_alone() {
     }
     let before = space.stats();
     let error = space.workspace().outputs().trace("sft_one_train.jsonl", 1).unwrap_err();
-    assert!(error.to_string().contains("where the rows of"), "{error}");
+    assert!(error.to_string().contains("trace the rows of"), "{error}");
     assert!(space.workspace().outputs().trace_source("a", "data/a.jsonl", 0).is_err());
     assert_eq!(changed(&before, &space.stats()), [] as [&std::path::Path; 0]);
 }

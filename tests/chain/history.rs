@@ -57,7 +57,7 @@ fn runs_are_listed_shown_and_compared() {
         let (printed, code) = place.try_sh(line);
         assert_eq!(code, 2, "{line}: {printed}");
     }
-    assert!(place.try_sh("datac log 9").0.contains("runs 1 to 3 are remembered"));
+    assert!(place.try_sh("datac log 9").0.contains("runs 1 to 3 are recorded"));
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn the_last_build_is_explained_and_any_other() {
     let first = json_of(&place, "datac why sft/one --run 1 --json");
     assert_eq!((first["schema"].as_str(), first["build"]["since"].as_i64()), (Some("datac.why.run/1"), None));
     let (printed, code) = place.try_sh("datac why sft/two --run 2");
-    assert!(code == 2 && printed.contains("runs that had: 1"), "{printed}");
+    assert!(code == 2 && printed.contains("runs that built it: 1"), "{printed}");
 }
 
 #[test]
@@ -161,14 +161,14 @@ fn rows_are_compared_by_content_prompt_and_place() {
     let [(_, [added, removed, changed, moved_rows, same])] = &counts(&moved)[..] else { panic!("one source") };
     assert_eq!((*added, *removed, *changed, moved_rows + same), (2, 1, 2, 37));
     assert!(*moved_rows > 0, "another seed divides otherwise");
-    assert!(place.sh("datac diff sft/one --vs 3").contains("the same rows"));
+    assert!(place.sh("datac diff sft/one --vs 3").contains("no differences"));
 
     // Files are compared as they are, whatever the cache holds.
     place.sh("rm -r cache");
     let diff = json_of(&place, "datac diff kept/sft_one_train.jsonl --vs dataset/sft_two_train.jsonl --json");
     assert_eq!(counts(&diff).iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["one", "two"]);
     let same = place.sh("datac diff sft_one_train.jsonl --vs kept/sft_one_train.jsonl");
-    assert!(same.contains("the same rows"), "{same}");
+    assert!(same.contains("no differences"), "{same}");
 }
 
 #[test]

@@ -109,15 +109,15 @@ fn what_means_nothing_is_an_error_that_names_what_does() {
         for command in ["build", "status", "stats", "lock", "ls", "graph"] {
             let (printed, code) = place.try_sh(&format!("datac {command} {selector}"));
             assert_eq!(code, 2, "{command} {selector}: {printed}");
-            assert!(printed.contains("error: failed to ") && printed.contains(hint), "{command} {selector}: {printed}");
+            assert!(printed.contains("error: ") && printed.contains(hint), "{command} {selector}: {printed}");
         }
     }
     // Without any recipe there is none in a state either, lest a check in the wrong folder pass for ever.
     let (printed, code) = place.try_sh("mkdir -p empty/config && datac -C empty build --check state:stale");
-    assert!(code == 2 && printed.contains("none below `config/`"), "{printed}");
+    assert!(code == 2 && printed.contains("no recipes below `config/`"), "{printed}");
     // Asked for one that must mean one.
     let (printed, code) = place.try_sh("datac why 'sft/*'");
-    assert!(code == 2 && printed.contains("names 2 recipes"), "{printed}");
+    assert!(code == 2 && printed.contains("matches 2 recipes"), "{printed}");
 }
 
 /// A broken recipe is told of where selectors would have to look into it, and takes no part.
@@ -127,8 +127,8 @@ fn broken_recipes_are_passed_over_aloud() {
     place.sh("datac build && echo datasets: > config/sft/broken.yaml");
     let (printed, code) = place.try_sh("datac build source:one");
     assert_eq!(code, 0, "{printed}");
-    assert_eq!(printed.matches("`config/sft/broken.yaml` is broken").count(), 1, "{printed}");
-    assert!(!place.sh("datac build sft/one").contains("broken"));
+    assert_eq!(printed.matches("`config/sft/broken.yaml` is invalid").count(), 1, "{printed}");
+    assert!(!place.sh("datac build sft/one").contains("invalid"));
     assert_eq!(meant(&place, "state:invalid"), ["sft/broken"]);
 }
 

@@ -78,10 +78,10 @@ fn the_doctor_finds_what_is_wrong() {
 
     place.sh("datac build --quiet");
     let (report, _) = doctor(&place, "--hub sample");
-    assert!(finding(&report, "record").1.contains("2 recipes built before"), "{report}");
+    assert!(finding(&report, "record").1.contains("2 recipes built so far"), "{report}");
     assert!(finding(&report, "cache").1.contains("locks work"), "{report}");
 
-    assert!(finding(&report, "blobs").1.contains("all sound"), "{report}");
+    assert!(finding(&report, "blobs").1.contains("all intact"), "{report}");
     blobs(&place.path("cache/v1")).iter().for_each(truncate);
     let (report, code) = doctor(&place, "--hub sample");
     assert!(code == 0 && finding(&report, "blobs").0 == "warn", "{report}");
@@ -99,7 +99,7 @@ fn the_doctor_finds_what_is_wrong() {
     let (report, _) = doctor(&place, "--hub sample");
     assert_eq!(finding(&report, "lock").0, "ok", "{report}");
     let (report, _) = doctor(&place, "--hub .");
-    assert!(finding(&report, "lock").1.contains("gsm8k pinned from another hub"), "{report}");
+    assert!(finding(&report, "lock").1.contains("gsm8k pinned from a different hub"), "{report}");
 
     place.write("config/hub.yaml", "metadata: { phase: sft }\n");
     let (report, code) = doctor(&place, "--hub sample");
@@ -137,10 +137,10 @@ fn the_doctor_works_anywhere_and_never_prints_the_token() {
     let place = Place::new();
     let (printed, code) = place.try_sh("mkdir empty && cd empty && HF_TOKEN=hf_CANARY datac doctor");
     assert_eq!(code, 0, "{printed}");
-    assert!(printed.contains("one, from HF_TOKEN") && !printed.contains("CANARY"), "{printed}");
+    assert!(printed.contains("found in HF_TOKEN") && !printed.contains("CANARY"), "{printed}");
     assert!(printed.contains("datac init"), "{printed}");
     let (printed, _) = place.try_sh("HF_TOKEN='two words' datac doctor --json");
-    assert!(printed.contains("cannot be a token") && !printed.contains("two words"), "{printed}");
+    assert!(printed.contains("not a valid token") && !printed.contains("two words"), "{printed}");
 }
 
 #[test]

@@ -54,7 +54,7 @@ impl<'p> Watched<'p> {
 
     /// How many rounds it has told of.
     fn rounds(&self) -> usize {
-        self.printed().matches("Ctrl-C ends").count()
+        self.printed().matches("press Ctrl-C to stop").count()
     }
 
     /// Waits until something is so.
@@ -72,7 +72,7 @@ impl<'p> Watched<'p> {
     fn until_told(&self, from: usize, text: &str) {
         self.until(text, |watched| {
             let printed = watched.printed();
-            printed[from..].contains(text) && printed.ends_with("Ctrl-C ends\n")
+            printed[from..].contains(text) && printed.ends_with("press Ctrl-C to stop\n")
         });
     }
 
@@ -142,10 +142,10 @@ fn every_kind_of_edit_is_built() {
 
     // Recipes come and go, and so do folders of them.
     let three = recipe("three", "data/new.jsonl");
-    watched.after(|place| place.write("config/dpo/deep/three.yaml", &three), "failed to");
+    watched.after(|place| place.write("config/dpo/deep/three.yaml", &three), "does not exist");
     watched.after(|place| place.write("data/new.jsonl", rows("new", 0..20)), "Fixed deep/three");
     assert!(place.path("dataset/sft_three_train.jsonl").exists());
-    watched.after(|place| place.sh("rm -r config/dpo").clear(), "Gone deep/three");
+    watched.after(|place| place.sh("rm -r config/dpo").clear(), "Dropped deep/three");
     watched.after(|place| place.write("config/dpo/deep/three.yaml", &three), "deep/three");
 
     let (code, printed) = watched.end("-INT");
@@ -165,7 +165,7 @@ fn a_broken_recipe_is_shown_until_it_is_mended() {
     assert_eq!(watched.printed().matches(broken).count(), before + 1, "{}", watched.printed());
     watched.after(|place| place.edit("config/sft/one.yaml", "seeed: 1", "seed: 9"), "Fixed sft/one");
     // A source that cannot be read, and a lock that is damaged, end nothing either.
-    watched.after(|place| place.write("data/one.jsonl", "broken\n"), "failed to");
+    watched.after(|place| place.write("data/one.jsonl", "broken\n"), "no rows of");
     watched.after(|place| place.write("data/one.jsonl", rows("one", 0..50)), "Fixed sft/one");
     watched.after(|place| place.write("datac.lock", "<<<<<<< not a lock\n"), "datac.lock");
     watched.after(|place| place.sh("rm datac.lock").clear(), "watching 2 recipes");
@@ -186,7 +186,7 @@ fn outputs_are_restored_and_own_writes_start_nothing() {
     let whole = place.read("dataset/sft_one_val.jsonl");
     let is_whole = |watched: &Watched<'_>| {
         fs::read_to_string(place.path("dataset/sft_one_val.jsonl")).is_ok_and(|text| text == whole)
-            && watched.printed().ends_with("Ctrl-C ends\n")
+            && watched.printed().ends_with("press Ctrl-C to stop\n")
     };
     for act in ["rm dataset/sft_one_val.jsonl", "echo {} >> dataset/sft_one_val.jsonl", "rm -r dataset"] {
         let rounds = watched.rounds();

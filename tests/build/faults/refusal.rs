@@ -43,7 +43,7 @@ fn a_file_where_a_folder_belongs_is_said_with_what_to_do() {
     for place in ["cache", "dataset"] {
         let space = local(rows(0..40, 60), "");
         space.write(place, "mine");
-        assert_exit(&space, &["build"], 1, &["create folder", place, "move it, or name another place"]);
+        assert_exit(&space, &["build"], 1, &["create folder", place, "move it, or choose another folder"]);
         assert_eq!(fs::read(space.path(place)).unwrap(), b"mine", "it is left as it is");
     }
 }
@@ -109,7 +109,7 @@ fn too_many_rejects_fail_the_build_and_leave_outputs_alone() {
     let text = space.text("config/sft/one.yaml");
     for (limit, allowed) in [("4", "4"), ("0.04", "4%"), ("4%", "4%"), ("0", "0")] {
         space.write("config/sft/one.yaml", format!("{text}max_rejects: {limit}\n"));
-        assert_exit(&space, &["build"], 5, &["5 rejected rows of 105", &format!("allows {allowed}")]);
+        assert_exit(&space, &["build"], 5, &["5 of 105 rows were rejected", &format!("allows {allowed}")]);
         let mut outputs = space.outputs();
         let quarantine = outputs.remove("quarantine/sft_one.jsonl").expect("the rejects are there to be looked at");
         assert_eq!(quarantine.iter().filter(|byte| **byte == b'\n').count(), 5);
@@ -174,19 +174,19 @@ fn going_back_from_a_refused_recipe_leaves_nothing_of_it() {
 #[test]
 fn a_source_that_gives_nothing_is_refused_with_reasons() {
     let space = local("", "");
-    assert_exit(&space, &["build"], 5, &["none of its 0 rows is left", "`a`"]);
+    assert_exit(&space, &["build"], 5, &["no rows of `a` are left, of 0 read"]);
     space.write("data/a.jsonl", "\n\n  \n");
-    assert_exit(&space, &["build"], 5, &["none of its 0 rows is left"]);
+    assert_exit(&space, &["build"], 5, &["are left, of 0 read"]);
     space.edit("config/sft/one.yaml", "mix_ratio: 1.0", "mix_ratio: 1.0\n    converter: alpaca");
     space.write("data/a.jsonl", "{\n{\"instruction\":\"x\",\"input\":\"\",\"output\":\"\"}\n[]\n");
-    assert_exit(&space, &["build"], 5, &["none of its 3 rows is left", "1 empty_output", "invalid_json"]);
+    assert_exit(&space, &["build"], 5, &["are left, of 3 read", "1 empty_output", "invalid_json"]);
     space.write("data/a.jsonl", rows(0..10, 10));
     space.edit(
         "config/sft/one.yaml",
         "mix_ratio: 1.0",
         "mix_ratio: 1.0\n    filters: [{ type: length, min_length: 90000 }]",
     );
-    assert_exit(&space, &["build"], 5, &["none of its 10 rows is left", "length let 0 of 10 pass"]);
+    assert_exit(&space, &["build"], 5, &["are left, of 10 read", "`length` kept 0 of 10 rows"]);
     let written: Vec<String> = space.outputs().into_keys().collect();
     assert_eq!(written, ["quarantine/sft_one.jsonl"], "of what was refused, the rejects alone are written");
     space.edit("config/sft/one.yaml", "90000", "1");
@@ -413,6 +413,6 @@ fn an_edit_between_hashing_and_the_end_of_the_build_is_seen_by_the_next() {
 fn a_workspace_without_a_recipe_has_nothing_to_build() {
     let space = Space::new();
     copy(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/rustfmt.toml")), &space.path("config.toml"));
-    assert_exit(&space, &["build"], 2, &["there is none below `config/`"]);
+    assert_exit(&space, &["build"], 2, &["no recipes below `config/`"]);
     assert!(!system::exists(&space.path("dataset")));
 }
