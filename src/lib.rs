@@ -103,6 +103,7 @@ pub mod config;
 pub mod convert;
 pub mod decode;
 pub mod driver;
+mod edit;
 pub mod event;
 pub mod failure;
 mod gc;

@@ -30,6 +30,8 @@ const MODULES: &[(&str, &[&str])] = &[
     ("materialise", &["artifact", "sort", "system"]),
     // The plan touches neither files nor the cache.
     ("graph", &["code", "config", "convert", "decode", "mix", "quality", "row", "source"]),
+    // Fast paths: the driver tries them first, and works without.
+    ("edit", &["artifact", "decode", "graph", "materialise", "source"]),
     (
         "driver",
         &[
@@ -37,6 +39,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "config",
             "convert",
             "decode",
+            "edit",
             "graph",
             "materialise",
             "mix",

@@ -89,11 +89,11 @@ pub struct Span {
 }
 
 /// BLAKE3 over encoding, header and bytes of a chunk.
-pub(super) struct ChunkHasher(blake3::Hasher);
+pub struct ChunkHasher(blake3::Hasher);
 
 impl ChunkHasher {
     /// Begins a chunk.
-    pub(super) fn new(encoding: Encoding, header: &[u8]) -> Self {
+    pub fn new(encoding: Encoding, header: &[u8]) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(encoding.name().as_bytes());
         hasher.update(&(header.len() as u64).to_le_bytes());
@@ -102,12 +102,12 @@ impl ChunkHasher {
     }
 
     /// Adds bytes of it.
-    pub(super) fn update(&mut self, bytes: &[u8]) {
+    pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
     /// Its digest.
-    pub(super) fn digest(&self) -> ChunkId {
+    pub fn digest(&self) -> ChunkId {
         ChunkId::from_bytes(*self.0.finalize().as_bytes())
     }
 }

@@ -1,7 +1,7 @@
 //! Source bytes to rows: decompress, cut into chunks, parse.
 //!
-//! [`open`] yields a file's chunks in one pass; a [`Recutter`] those of a file of which an earlier version was cut; [`reread`]
-//! fetches single chunks again when the rest is in the cache.
+//! [`open`] yields a file's chunks in one pass, [`cut_lines_from`] those from a place on; [`reread`] fetches single chunks
+//! again when the rest is in the cache.
 
 mod chunk;
 mod column_cutter;
@@ -12,7 +12,6 @@ mod delimited;
 mod json;
 mod kind;
 mod object;
-mod recut;
 mod room;
 mod stream;
 #[cfg(test)]
@@ -25,16 +24,15 @@ use std::{
     sync::Arc,
 };
 
-pub use chunk::{Chunk, Encoding, MAX_ROW_BYTES, Place, Span};
+pub use chunk::{Chunk, ChunkHasher, Encoding, MAX_ROW_BYTES, Place, Span};
 use column_cutter::ColumnCutter;
 use columnar::Batches;
 pub use cutter::{CUTTER_VERSION, Cutter};
 pub use kind::{Compression, FileKind, RowFormat};
-pub use recut::{FormerChunk, Given, Recutter, Stand};
 pub use room::ChunkBytes;
 use room::Room;
 use stream::Stream;
-use text_cutter::TextCutter;
+pub use text_cutter::TextCutter;
 
 /// Bytes that can be read at any place.
 #[derive(Debug)]
@@ -91,6 +89,11 @@ pub fn open(input: Input, kind: FileKind) -> Result<Cutter, DecodeError> {
     }
     let bytes = Stream::open(input, kind.compression)?.into_read();
     Ok(Cutter::Text(Box::new(cut(bytes, format)?)))
+}
+
+/// Cuts the JSON lines that begin at `place` of a file, behind a chunk or at its beginning; `bytes` are those from there on.
+pub fn cut_lines_from(bytes: Box<dyn Read + Send>, place: Place) -> Result<TextCutter, DecodeError> {
+    if place.offset == 0 { TextCutter::lines(bytes) } else { Ok(TextCutter::lines_from(bytes, place)) }
 }
 
 /// Begins to cut the decompressed bytes of a text file.

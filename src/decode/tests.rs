@@ -2,7 +2,6 @@
 
 mod cutting;
 mod hostile;
-mod recutting;
 mod rows;
 mod values;
 

@@ -52,7 +52,7 @@ impl TextCutter {
     }
 
     /// Where what has not been given out begins.
-    pub(super) fn place(&self) -> Place {
+    pub fn place(&self) -> Place {
         self.place
     }
 
@@ -212,7 +212,7 @@ impl TextCutter {
     }
 
     /// See [`Cutter::next_chunk`].
-    pub(super) fn next_chunk(&mut self) -> Result<Option<Chunk>, DecodeError> {
+    pub fn next_chunk(&mut self) -> Result<Option<Chunk>, DecodeError> {
         let mut rows = 0;
         loop {
             if self.closed {

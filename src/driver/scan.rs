@@ -1,7 +1,5 @@
 //! Reads a file once: cuts it into chunks and, while their bytes are at hand, converts and scores them for all who wait.
 
-mod recut;
-
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::Scope;
@@ -13,7 +11,8 @@ use super::{
     team::Team,
 };
 use crate::{
-    decode::{self, Chunk, Cutter, DecodeError, Encoding, Stand},
+    decode::{self, Chunk, Cutter, DecodeError, Encoding, Input},
+    edit::{Part, ReusedChunks, pieces_of, reuse_chunks},
     event::Event,
     failure::{Failure, FailureKind},
     graph::{
@@ -49,6 +48,32 @@ impl Waiting {
     }
 }
 
+/// The chunks of a file, one after another.
+pub(crate) enum Chunks {
+    /// All of them cut.
+    Cut(Cutter),
+    /// Some of them taken over from an earlier version of the file.
+    Reused(Box<ReusedChunks>),
+}
+
+impl Chunks {
+    fn next(&mut self) -> Result<Option<Part>, DecodeError> {
+        match self {
+            Self::Cut(cutter) => Ok(cutter.next_chunk()?.map(Part::Cut)),
+            Self::Reused(chunks) => chunks.next_part(),
+        }
+    }
+
+    /// The columns of a part, if any of its rows can be read.
+    fn columns(&self, part: &Part) -> Result<Option<Vec<String>>, DecodeError> {
+        match (self, part) {
+            (_, Part::Cut(chunk)) => Ok(chunk.columns()),
+            (Self::Reused(chunks), Part::Reused(chunk)) => Ok(chunks.read(chunk)?.columns()),
+            (Self::Cut(_), Part::Reused(_)) => Ok(None),
+        }
+    }
+}
+
 /// Cuts as much of a file as its followers need, and at least one chunk more than is known.
 ///
 /// Takes `reading` away once it has read what it needs, while chunks are still converted; but not if a follower is about to
@@ -61,46 +86,49 @@ pub(super) fn scan<'scope>(
     scope: &Scope<'scope>,
 ) -> Result<ScanOutcome, Stop> {
     let parked = context.parked.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
-    let (mut input, guard) = context.open(&work.file)?;
-    if parked.is_none() {
-        match recut::former(context, work, input) {
-            Ok(former) => {
-                let outcome = recut::recut(context, work, former, reading.take(), scope)?;
-                guard.check()?;
-                return Ok(ScanOutcome { pieces: recut::pieces(context, &work.file), ..outcome });
+    let (input, guard) = context.open(&work.file)?;
+    let path = context.root.join(&work.file.path);
+    let (mut chunks, mut outcome) = match parked {
+        Some((chunks, outcome)) if outcome.chunks.len() == work.known as usize => (chunks, outcome),
+        _ => {
+            let reused = match &input {
+                Input::File(file) => reuse_chunks(&context.record, |key| context.lookup(key), &path, work, file),
+                Input::Static(_) => None,
+            };
+            match reused {
+                Some(reused) => (Chunks::Reused(Box::new(reused)), nothing()),
+                None => begin(&work.file, input, work.known)?,
             }
-            Err(returned) => input = returned,
         }
-    }
-    let (mut cutter, mut outcome) = match parked {
-        Some((cutter, outcome)) if outcome.chunks.len() == work.known as usize => (cutter, outcome),
-        _ => begin(&work.file, input, work.known)?,
     };
     let mut waiting = Waiting::all(work);
     let mut cut_any = false;
     while !outcome.complete && (!cut_any || waiting.iter().any(Waiting::wants_more)) {
         cut_any = true;
-        pass(context, work, &mut cutter, &mut outcome, &mut waiting, reading, scope)?;
+        pass(context, work, &mut chunks, &mut outcome, &mut waiting, reading, scope)?;
     }
     guard.check()?;
     if outcome.complete {
-        outcome.pieces = recut::pieces(context, &work.file);
+        outcome.pieces = pieces_of(&context.record, &path, &work.file);
     } else {
-        context.parked.lock().unwrap_or_else(PoisonError::into_inner).insert(*key, (cutter, outcome.clone()));
+        context.parked.lock().unwrap_or_else(PoisonError::into_inner).insert(*key, (chunks, outcome.clone()));
     }
     Ok(outcome)
 }
 
-fn begin(file: &SourceFile, input: decode::Input, known: u32) -> Result<(Cutter, ScanOutcome), Stop> {
+fn begin(file: &SourceFile, input: decode::Input, known: u32) -> Result<(Chunks, ScanOutcome), Stop> {
     let mut cutter = decode::open(input, file.kind).map_err(|error| decode_failure(file, &error))?;
     let mut outcome = nothing();
     // A file that was read in part by another process is cut again up to there; its chunks need nothing else.
     for _ in 0..known {
         let Some(chunk) = cutter.next_chunk().map_err(|error| decode_failure(file, &error))? else { break };
         note_shape(&mut outcome, &chunk);
+        if outcome.columns.is_empty() {
+            outcome.columns = chunk.columns().unwrap_or_default();
+        }
         outcome.chunks.push(ScannedChunk { digest: chunk.digest(), rows: chunk.rows, place: chunk.place });
     }
-    Ok((cutter, outcome))
+    Ok((Chunks::Cut(cutter), outcome))
 }
 
 /// A scan that has not begun.
@@ -120,41 +148,63 @@ fn note_shape(outcome: &mut ScanOutcome, chunk: &Chunk) {
         outcome.encoding = chunk.encoding;
         outcome.header = chunk.header.to_vec();
     }
-    if outcome.columns.is_empty() {
-        outcome.columns = chunk.columns().unwrap_or_default();
-    }
 }
 
 /// Cuts until every follower has rows enough, with conversion running beside; then counts what came of them.
 fn pass<'scope>(
     context: &'scope Context,
     work: &ScanWork,
-    cutter: &mut Cutter,
+    chunks: &mut Chunks,
     outcome: &mut ScanOutcome,
     waiting: &mut [Waiting],
     reading: &mut Option<Reading>,
     scope: &Scope<'scope>,
 ) -> Result<(), Stop> {
+    let failed = |error| decode_failure(&work.file, &error);
     let results = Arc::new(Results::default());
     let first = outcome.chunks.len();
     let mut rows_before = outcome.chunks.last().map_or(0, |chunk| chunk.place.first_row + u64::from(chunk.rows));
-    let team = Team::new(scope, work_on(context, &work.file, results.clone()));
+    let team = Team::new(scope, {
+        let results = results.clone();
+        move |Item { number, chunk, jobs }: Item| {
+            let digest = chunk.digest();
+            match chunk::run(context, &chunk, &digest, &jobs) {
+                Ok(outcomes) => results.done(number, Done::new(&chunk, digest, jobs, &outcomes)),
+                Err(stop) => results.stop(stop),
+            }
+        }
+    });
     let mut read = || -> Result<(), Stop> {
         let mut number = first;
         while (number == first || waiting.iter().any(Waiting::wants_more)) && !results.is_stopped() {
             context.check()?;
-            let Some(chunk) = cutter.next_chunk().map_err(|error| decode_failure(&work.file, &error))? else {
+            let Some(part) = chunks.next().map_err(failed)? else {
                 outcome.complete = true;
                 return Ok(());
             };
-            note_shape(outcome, &chunk);
+            if outcome.columns.is_empty() {
+                outcome.columns = chunks.columns(&part).map_err(failed)?.unwrap_or_default();
+            }
             resolve(waiting, &outcome.columns);
             let jobs = jobs(waiting);
+            let rows = match &part {
+                Part::Cut(chunk) => chunk.rows,
+                Part::Reused(chunk) => chunk.rows,
+            };
             for waiting in waiting.iter_mut().filter(|waiting| waiting.wants_more()) {
-                waiting.rows += u64::from(chunk.rows);
+                waiting.rows += u64::from(rows);
             }
-            rows_before += u64::from(chunk.rows);
-            team.give(Item { number, bytes: Bytes::Cut(chunk), jobs });
+            rows_before += u64::from(rows);
+            match part {
+                Part::Cut(chunk) => {
+                    note_shape(outcome, &chunk);
+                    team.give(Item { number, chunk, jobs });
+                }
+                // What is wanted of it was made before, or the plan asks for it.
+                Part::Reused(scanned) => {
+                    results.done(number, Done { scanned, jobs: Vec::new(), rejected: Vec::new() });
+                }
+            }
             number += 1;
             context.tell(Event::Reading { label: work.file.path.clone(), rows: rows_before });
         }
@@ -181,52 +231,15 @@ fn pass<'scope>(
 /// A chunk, for whatever thread is free.
 struct Item {
     number: usize,
-    bytes: Bytes,
+    chunk: Chunk,
     /// What it is wanted for.
     jobs: Vec<Job>,
-}
-
-/// Where the bytes of a chunk are.
-enum Bytes {
-    /// At hand.
-    Cut(Chunk),
-    /// Where they stand in the file, if they are the chunk of this digest.
-    Former(Stand, ChunkId),
-}
-
-/// What is done with each chunk.
-fn work_on<'c>(
-    context: &'c Context,
-    file: &Arc<SourceFile>,
-    results: Arc<Results>,
-) -> impl Fn(Item) + Send + Sync + use<'c> {
-    let file = file.clone();
-    move |Item { number, bytes, jobs }| {
-        let done = match bytes {
-            Bytes::Cut(chunk) => {
-                let digest = chunk.digest();
-                let outcomes = chunk::run(context, &chunk, &digest, &jobs);
-                outcomes.map(|outcomes| Done::new(&chunk, digest, jobs, &outcomes))
-            }
-            Bytes::Former(stand, digest) => match stand.is(&digest) {
-                Ok(true) => Ok(Done::unchanged(&stand, digest)),
-                Ok(false) => return results.moved(number),
-                Err(error) => Err(decode_failure(&file, &error)),
-            },
-        };
-        match done {
-            Ok(done) => results.done(number, done),
-            Err(stop) => results.stop(stop),
-        }
-    }
 }
 
 /// What came of the chunks of a pass.
 #[derive(Default)]
 struct Results {
     done: Mutex<Vec<(usize, Done)>>,
-    /// The first chunk that was not what it was taken for.
-    moved: Mutex<Option<usize>>,
     /// What stops the pass.
     stop: Mutex<Option<Stop>>,
 }
@@ -242,22 +255,6 @@ impl Results {
 
     fn is_stopped(&self) -> bool {
         self.stop.lock().unwrap_or_else(PoisonError::into_inner).is_some()
-    }
-
-    fn moved(&self, number: usize) {
-        let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
-        *moved = Some(moved.map_or(number, |first| first.min(number)));
-    }
-
-    fn has_moved(&self) -> bool {
-        self.moved.lock().unwrap_or_else(PoisonError::into_inner).is_some()
-    }
-
-    /// The first chunk that was not what it was taken for; what came of it and of those behind it is forgotten.
-    fn take_moved(&self) -> Option<usize> {
-        let moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        self.done.lock().unwrap_or_else(PoisonError::into_inner).retain(|(number, _)| *number < moved);
-        Some(moved)
     }
 
     /// What came of all chunks, in order.
@@ -280,12 +277,6 @@ struct Done {
 }
 
 impl Done {
-    /// A chunk of the earlier version that still stands in the file: nothing had to be done for it.
-    fn unchanged(stand: &Stand, digest: ChunkId) -> Self {
-        let scanned = ScannedChunk { digest, rows: stand.rows(), place: stand.place };
-        Self { scanned, jobs: Vec::new(), rejected: Vec::new() }
-    }
-
     fn new(chunk: &Chunk, digest: ChunkId, jobs: Vec<Job>, outcomes: &[ConvertOutcome]) -> Self {
         let rejected = outcomes.iter().map(|outcome| outcome.rejected.len() as u64).collect();
         Self { scanned: ScannedChunk { digest, rows: chunk.rows, place: chunk.place }, jobs, rejected }

@@ -11,10 +11,10 @@ use std::{
     thread,
 };
 
-use super::{former::FindFormer, indexes::Indexes, memory::Memory};
+use super::{former::FindFormer, indexes::Indexes, memory::Memory, scan::Chunks};
 use crate::{
     artifact::{Miss, MissReason, Record, Store},
-    decode::{Cutter, Input},
+    decode::Input,
     event::{Event, Observer},
     failure::{Failure, FailureKind},
     graph::{FileOrigin, Outcome, ScanOutcome, SourceFile},
@@ -47,7 +47,7 @@ pub(crate) struct Context {
     /// Bytes that actions may hold together beyond their chunks in flight.
     pub(crate) memory: Budget,
     /// Files of which enough has been read for now, to go on with should more be needed.
-    pub(crate) parked: Mutex<HashMap<ActionKey, (Cutter, ScanOutcome)>>,
+    pub(crate) parked: Mutex<HashMap<ActionKey, (Chunks, ScanOutcome)>>,
     /// How often each kind of action ran.
     pub(crate) ran: Mutex<HashMap<&'static str, u64>>,
     /// The stats of local files when they were hashed.
