@@ -8,7 +8,7 @@ mod output_stats;
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use schemars::JsonSchema;
@@ -21,7 +21,7 @@ use self::{
 use crate::{
     artifact::{Access, BuiltDetail, FreshRecipe, OutputFile, Record, RunId, SCRATCH},
     config::Recipe,
-    driver::{self, Context},
+    driver::{self, Context, RunReport},
     event::{Event, Observer},
     failure::{Failure, FailureKind},
     gc::{CacheBounds, Collected, collect_if_due},
@@ -191,7 +191,7 @@ pub(crate) fn build_first(
     session.recipes.iter().for_each(|assessed| tell_planned(&site.observer, &assessed.status));
     let numbers: Vec<usize> = (0..session.recipes.len()).filter(|number| wanted(&session.recipes[*number])).collect();
     let files: Vec<_> = numbers.iter().filter_map(|number| session.recipes[*number].file).collect();
-    let mut context = None;
+    let mut ran = None;
     let mut endings = BTreeMap::new();
     if !files.is_empty() {
         let threads = if options.jobs == 0 { num_threads() } else { options.jobs };
@@ -201,15 +201,16 @@ pub(crate) fn build_first(
         let crew = driver::threads::Crew::start(threads, options.make.as_ref())
             .map_err(|error| Failure::new(FailureKind::Action, format!("start {threads} threads: {error}")))?;
         let made = action_context(site, &session, memory, options, threads)?;
-        let ended = driver::run(&mut session.planner, &files, &made, crew.pool(), options.fail_fast);
-        endings = numbers.iter().copied().zip(ended).collect();
-        context = Some(made);
+        let mut report = driver::run(&mut session.planner, &files, &made, crew.pool(), options.fail_fast);
+        endings = numbers.iter().copied().zip(std::mem::take(&mut report.endings)).collect();
+        ran = Some((made, report));
     }
-    let begun = context.as_ref().map(|context| StartedRun { context, started_ns, command: &options.command });
+    let begun =
+        ran.as_ref().map(|(context, report)| StartedRun { context, report, started_ns, command: &options.command });
     let finished = finish(site, session, endings, begun, options.detailed, watch);
     // It is written with what is recorded at the end, or without that.
     let mut report = finished.inspect_err(|_| drop(record.flush()))?;
-    if let (Some(bounds), Some(context), Some(_)) = (&options.bounds, &context, report.run)
+    if let (Some(bounds), Some((context, _)), Some(_)) = (&options.bounds, &ran, report.run)
         && context.check().is_ok()
     {
         report.collected = collect_if_due(site, &record, bounds, context.store.written(), &options.versions);
@@ -283,13 +284,9 @@ fn action_context(
         interrupt: site.interrupt.clone(),
         memory: Budget::new(bytes),
         parked: Mutex::default(),
-        ran: Mutex::default(),
         local_stats: session.snapshots.local_stats.clone(),
         former: history::formers(site.cache.store(&session.record), session.record.clone()),
         known: memory,
-        made: Mutex::default(),
-        folders: Mutex::default(),
-        placed: Mutex::default(),
     })
 }
 
@@ -319,15 +316,15 @@ fn finish(
             (Some(Ok(plan)), Some(recipe)) => {
                 let shares: Vec<f64> = recipe.datasets.iter().map(|dataset| dataset.mix_ratio).collect();
                 let summary = summarise(&plan, &shares);
-                let outputs = outputs_in_place(&site.outputs, &plan, begun.map(|begun| begun.context))?;
+                let outputs = outputs_in_place(&site.outputs, &plan, begun.map(|begun| begun.report))?;
                 newest = newest.max(youngest(&outputs));
                 report.failure = None;
                 let locals = locals(recipe, &session.snapshots);
                 let file = assessed.file.expect("what was planned has an input to the planner");
                 let leaves = leaves(&session.planner, file).clone();
-                if let Some(StartedRun { context, .. }) = begun {
-                    report.chunks = chunks(&plan, context);
-                    report.written = written(&outputs, context);
+                if let Some(StartedRun { context, report: ran, .. }) = begun {
+                    report.chunks = chunks(&plan, ran);
+                    report.written = written(&outputs, ran);
                     let conversions = 0..recipe.datasets.len();
                     let manifest = BuildManifest::new(&Made {
                         name: &assessed.text.name,
@@ -377,7 +374,7 @@ fn finish(
     }
     // Files are on the disk before it is recorded that recipes stand on them. Their names follow while the record is
     // written: after a power cut that comes between, another file is there, with another stat.
-    let synced = begun.map(|begun| begun.context.sync_folders());
+    let synced = begun.map(|begun| begun.report.sync_folders());
     // Past the grain of the file system's clock, later writes show in a stat, and the first look can trust it. Until
     // then this process does not end.
     let built_ns = system::soon_past_grain(
@@ -385,9 +382,9 @@ fn finish(
     );
     built.iter_mut().for_each(|(_, fresh, _)| fresh.built_ns = built_ns);
     built.iter().for_each(|(_, fresh, _)| note_digests(&site.outputs, &session.record, &fresh.outputs, built_ns));
-    let actions = begun.map(|begun| begun.context.ran()).unwrap_or_default();
+    let actions = begun.map(|begun| begun.report.actions.clone()).unwrap_or_default();
     let mut run = None;
-    if let Some(StartedRun { context, started_ns, command }) = begun {
+    if let Some(StartedRun { context, started_ns, command, .. }) = begun {
         let failures: Vec<FailureKind> =
             recipes.iter().filter_map(|recipe| Some(recipe.failure.as_ref()?.kind)).collect();
         let hub = site.hub.name();
@@ -418,6 +415,7 @@ fn finish(
 #[derive(Clone, Copy)]
 struct StartedRun<'a> {
     context: &'a Context,
+    report: &'a RunReport,
     started_ns: i64,
     command: &'a [String],
 }
@@ -448,16 +446,15 @@ fn locals(recipe: &Recipe, snapshots: &Snapshots) -> Vec<(String, system::Stat)>
 }
 
 /// How many chunks of a recipe's sources this build converted, and how many there are.
-fn chunks(plan: &RecipePlan, context: &Context) -> (u64, u64) {
-    let made = context.made.lock().unwrap_or_else(PoisonError::into_inner);
+fn chunks(plan: &RecipePlan, ran: &RunReport) -> (u64, u64) {
     let all = || plan.sources.iter().flat_map(|source| source.chunks.iter());
-    let converted = all().filter(|chunk| made.contains(&chunk.converted.index)).count();
+    let converted = all().filter(|chunk| ran.has_converted(&chunk.converted.index)).count();
     (converted as u64, all().count() as u64)
 }
 
 /// The files of a recipe that this build wrote.
-fn written(outputs: &[OutputFile], context: &Context) -> Vec<String> {
-    outputs.iter().map(|output| output.name.clone()).filter(|name| context.placed(name).is_some()).collect()
+fn written(outputs: &[OutputFile], ran: &RunReport) -> Vec<String> {
+    outputs.iter().map(|output| output.name.clone()).filter(|name| ran.placed(name).is_some()).collect()
 }
 
 /// What a recipe's outputs held when they were last built.

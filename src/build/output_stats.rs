@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use crate::{
     artifact::{FreshRecipe, OutputFile, Record},
-    driver::Context,
+    driver::RunReport,
     graph::RecipePlan,
     site::{OutputFolder, WorkspaceError},
     system,
@@ -14,12 +14,12 @@ use crate::{
 pub(crate) fn outputs_in_place(
     folder: &OutputFolder,
     plan: &RecipePlan,
-    context: Option<&Context>,
+    ran: Option<&RunReport>,
 ) -> Result<Vec<OutputFile>, WorkspaceError> {
     let mut outputs = Vec::new();
     for (name, file) in plan.named() {
         if let Some(meta) = file {
-            let stat = match context.and_then(|context| context.placed(&name)) {
+            let stat = match ran.and_then(|ran| ran.placed(&name)) {
                 Some((stat, _)) => stat,
                 None => system::stat(&folder.file(&name))?,
             };

@@ -1,7 +1,5 @@
 //! Converts and scores one chunk, for as many recipes as want it, in one pass over its rows.
 
-use std::sync::PoisonError;
-
 use serde::{Deserialize, Serialize};
 
 use super::step::{Context, Stop};
@@ -10,7 +8,7 @@ use crate::{
     decode::Chunk,
     event::Event,
     graph::{Conversion, ConvertOutcome, Measure, Outcome, convert_key, score_key},
-    id::ChunkId,
+    id::{ActionKey, ChunkId},
     quality::ScoreColumn,
     row::{RawRow, Reason, Reject, Sample, Value},
     samples::SampleIndex,
@@ -42,13 +40,25 @@ fn char_boundary(text: &str, at: usize) -> usize {
     (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
-/// Runs what is missing of `jobs` on a chunk; returns the outcome of each conversion.
-pub(crate) fn run(
-    context: &Context,
-    chunk: &Chunk,
-    digest: &ChunkId,
-    jobs: &[Job],
-) -> Result<Vec<ConvertOutcome>, Stop> {
+/// What a chunk came to.
+#[derive(Default)]
+pub(crate) struct ChunkOutcomes {
+    /// The outcome of each conversion, in the order of the jobs.
+    pub(crate) conversions: Vec<ConvertOutcome>,
+    /// The outcomes of all actions that were wanted, for the driver to record.
+    pub(crate) outcomes: Vec<ChunkOutcome>,
+}
+
+/// The outcome of converting a chunk, or of scoring it.
+pub(crate) struct ChunkOutcome {
+    pub(crate) key: ActionKey,
+    pub(crate) outcome: Outcome,
+    /// Whether the action ran; else its outcome was in the cache.
+    pub(crate) is_new: bool,
+}
+
+/// Runs what is missing of `jobs` on a chunk.
+pub(crate) fn run(context: &Context, chunk: &Chunk, digest: &ChunkId, jobs: &[Job]) -> Result<ChunkOutcomes, Stop> {
     let missing = Missing::of(context, digest, jobs);
     let parts = missing.convert(chunk);
     missing.finish(context, digest, parts)
@@ -66,6 +76,8 @@ struct Wanted {
     converter: &'static dyn Converter,
     /// The conversion's outcome, if it is known.
     known: Option<ConvertOutcome>,
+    /// The keys and outcomes of the measures that are known.
+    scores: Vec<(ActionKey, Outcome)>,
     /// The measures that are missing; those of one field stand together.
     measures: Vec<Measure>,
 }
@@ -100,10 +112,14 @@ impl Missing {
         parts
     }
 
-    /// Stores what came of all rows; returns the outcome of each conversion.
-    fn finish(&self, context: &Context, digest: &ChunkId, parts: Vec<Part>) -> Result<Vec<ConvertOutcome>, Stop> {
-        let done = self.wanted.iter().zip(parts);
-        done.map(|(wanted, part)| part.finish(context, digest, wanted, self.begun)).collect()
+    /// Stores what came of all rows.
+    fn finish(&self, context: &Context, digest: &ChunkId, parts: Vec<Part>) -> Result<ChunkOutcomes, Stop> {
+        let mut done = ChunkOutcomes::default();
+        for (wanted, part) in self.wanted.iter().zip(parts) {
+            let converted = part.finish(context, digest, wanted, self.begun, &mut done.outcomes)?;
+            done.conversions.push(converted);
+        }
+        Ok(done)
     }
 }
 
@@ -113,15 +129,21 @@ impl Wanted {
             Some(Outcome::Convert(outcome)) => Some(outcome),
             _ => None,
         };
-        let is_missing = |measure: &&Measure| {
-            known
-                .as_ref()
-                .is_none_or(|known| context.lookup(&score_key(digest, &known.index, &known.rows, measure)).is_none())
+        let score = |measure: &Measure| {
+            let known = known.as_ref()?;
+            let key = score_key(digest, &known.index, &known.rows, measure);
+            Some((key, context.lookup(&key)?))
         };
-        let mut measures: Vec<Measure> = job.measures.iter().filter(is_missing).cloned().collect();
+        let (mut scores, mut measures) = (Vec::new(), Vec::new());
+        for measure in &job.measures {
+            match score(measure) {
+                Some(score) => scores.push(score),
+                None => measures.push(measure.clone()),
+            }
+        }
         measures.sort_by(|a, b| a.field.cmp(&b.field));
         let converter = convert::by_name(job.conversion.converter).expect("conversions name registered converters");
-        Self { conversion: job.conversion.clone(), converter, known, measures }
+        Self { conversion: job.conversion.clone(), converter, known, scores, measures }
     }
 
     fn has_to_run(&self) -> bool {
@@ -176,7 +198,10 @@ impl Part {
         digest: &ChunkId,
         wanted: &Wanted,
         begun: Stopwatch,
+        outcomes: &mut Vec<ChunkOutcome>,
     ) -> Result<ConvertOutcome, Stop> {
+        let key = convert_key(digest, &wanted.conversion);
+        let is_new = wanted.known.is_none();
         let tell = |kind, key, label, bytes, samples: u32| {
             context.tell(Event::Chunk { kind, key, label, took: begun.elapsed(), rows: u64::from(samples), bytes });
         };
@@ -203,21 +228,19 @@ impl Part {
                     rejected: self.rejects.iter().map(|stored| (stored.row, stored.reject.reason)).collect(),
                     joined_turns: self.joined_turns,
                 };
-                context.count("convert");
-                context.made.lock().unwrap_or_else(PoisonError::into_inner).insert(outcome.index);
-                let key = convert_key(digest, &wanted.conversion);
-                context.note(key, "convert", &Outcome::Convert(outcome.clone()));
                 tell("convert", key.digest(), wanted.conversion.converter, bytes, outcome.samples);
                 outcome
             }
         };
+        outcomes.push(ChunkOutcome { key, outcome: Outcome::Convert(outcome.clone()), is_new });
+        let known = wanted.scores.iter().cloned();
+        outcomes.extend(known.map(|(key, outcome)| ChunkOutcome { key, outcome, is_new: false }));
         for (measure, column) in wanted.measures.iter().zip(&self.columns) {
             let key = score_key(digest, &outcome.index, &outcome.rows, measure);
             let encoded = column.encode();
             let bytes = encoded.len() as u64;
             let scores = context.store.put(&encoded)?;
-            context.count("score");
-            context.note(key, "score", &Outcome::Score(scores));
+            outcomes.push(ChunkOutcome { key, outcome: Outcome::Score(scores), is_new: true });
             tell("score", key.digest(), measure.kind.name(), bytes, outcome.samples);
         }
         Ok(outcome)

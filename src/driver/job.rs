@@ -5,9 +5,10 @@ use std::sync::{Arc, mpsc::Sender};
 use rayon::Scope;
 
 use super::{
-    Report, arrange,
+    arrange,
     output::{self, Unplaced},
     queue::Reading,
+    report::{Outbox, Report},
     scan, select,
     step::{Context, Stop},
     told::{Told, label, size},
@@ -31,6 +32,16 @@ pub(super) enum Job {
     Restore(usize, Box<RecipePlan>, Vec<bool>, Arc<[String]>),
     /// The rejects of a recipe that is refused.
     Show(usize, Rejects),
+}
+
+/// What a job on a thread of the pool works with.
+#[derive(Clone, Copy)]
+pub(super) struct JobEnv<'e, 'scope> {
+    pub(super) context: &'scope Context,
+    /// Takes the outcomes of chunks.
+    pub(super) outbox: &'e Outbox,
+    /// Takes work for other threads.
+    pub(super) scope: &'e Scope<'scope>,
 }
 
 /// A job that the pool is done with.
@@ -67,28 +78,17 @@ impl Job {
         }
     }
 
-    /// Does its work on a thread of the pool; all that is done on others is spawned on `scope`.
-    pub(super) fn run<'c, 'scope>(
-        self,
-        context: &'c Context,
-        reading: &mut Option<Reading>,
-        scope: &Scope<'scope>,
-    ) -> Ran<'c>
-    where
-        'c: 'scope,
-    {
+    /// Does the work of a job; `context`, which the end of it needs, outlives the scope.
+    pub(super) fn run<'c>(self, context: &'c Context, env: JobEnv<'_, '_>, reading: &mut Option<Reading>) -> Ran<'c> {
         match self {
             Self::Action(action, recipes) => {
                 let kind = action.work.kind();
                 let told = Told { kind, key: action.key.digest(), label: label(&action.work), recipes }.begin(context);
-                let run = context.check().and_then(|()| execute(context, &action, reading, scope));
+                let run = context.check().and_then(|()| execute(env, &action, reading));
                 let (outcome, files) = split(run);
                 let end = move |placed: Result<(), Stop>| {
                     let result = outcome.and_then(|outcome| placed.map(|()| outcome));
                     told.end(context, result.as_ref().ok().map(|outcome| size(&action.work, outcome)));
-                    if result.is_ok() {
-                        context.count(kind);
-                    }
                     Report::Action(action, result)
                 };
                 Ran { files, end: Box::new(end) }
@@ -96,7 +96,7 @@ impl Job {
             Self::Again(group, actions, recipes) => {
                 let key = actions.first().map_or(Digest::of(b""), |action| action.key.digest());
                 let told = Told { kind: "reread", key, label: group.label(), recipes }.begin(context);
-                let result = context.check().and_then(|()| group.run(context, reading.take(), scope));
+                let result = context.check().and_then(|()| group.run(env, reading.take()));
                 let end = move |_| {
                     told.end(context, result.as_ref().ok().map(|()| (None, None)));
                     Report::Again(actions, result)
@@ -137,13 +137,13 @@ fn split<T>(run: Result<(T, Vec<Unplaced>), Stop>) -> (Result<T, Stop>, Vec<Unpl
 }
 
 fn execute<'scope>(
-    context: &'scope Context,
+    env: JobEnv<'_, 'scope>,
     action: &Action,
     reading: &mut Option<Reading>,
-    scope: &Scope<'scope>,
 ) -> Result<(Outcome, Vec<Unplaced>), Stop> {
+    let context = env.context;
     let outcome = match &action.work {
-        Work::Scan(work) => Outcome::Scan(Arc::new(scan::scan(context, &action.key, work, reading, scope)?)),
+        Work::Scan(work) => Outcome::Scan(Arc::new(scan::scan(env, &action.key, work, reading)?)),
         Work::Select { chunks, filters, max } => Outcome::Select(select::select(context, chunks, filters, *max)?),
         Work::Arrange { sources, allotment, unit, validation } => {
             Outcome::Arrange(arrange::arrange(context, sources, allotment, *unit, validation)?)

@@ -13,6 +13,7 @@ mod job;
 mod memory;
 mod output;
 mod queue;
+mod report;
 mod scan;
 mod select;
 mod step;
@@ -33,22 +34,26 @@ use std::{
 pub(crate) use chunk::StoredReject;
 pub(crate) use former::{FindFormer, FormerBuild, FormerFile, FormerSource};
 pub(crate) use indexes::Indexes;
-use job::{Job, Ran, Seat};
+use job::{Job, JobEnv, Ran, Seat};
 pub(crate) use memory::Memory;
 pub(crate) use output::{QuarantinePlace, quarantine_line};
 use queue::{Queue, Reading};
+pub(crate) use report::{Ending, RunReport};
+use report::{Outbox, Report};
 pub(crate) use step::{Context, FREE_SOME_SPACE, Stop, failure_of, file_failure, lookup};
 pub use threads::{Make, makes_nothing};
 
 use rayon::Scope;
 
+use chunk::ChunkOutcome;
+
 use crate::{
     event::Event,
     failure::{Failure, FailureKind},
     graph::{Action, Known, Node, Outcome, Planner, RecipeFile, RecipePlan, Rejects, Work, plan, rejects},
-    id::{ActionKey, FileHash},
+    id::ActionKey,
     outputs::{FileMeta, OutputKind},
-    system::{self, Stat, Stopwatch},
+    system::{self, Stopwatch},
 };
 
 /// How often one key may be made again because what it made was gone.
@@ -66,29 +71,6 @@ const FLUSH_BYTES: usize = 1 << 20;
 /// How often it is where there is nothing else to do but to wait for the disk; and how often whether it should be.
 const FLUSH_SOON: Duration = Duration::from_millis(200);
 
-/// What became of one recipe.
-pub(crate) type Ending = Result<RecipePlan, Failure>;
-
-/// What a finished job reports.
-enum Report {
-    /// An action with its outcome.
-    Action(Arc<Action>, Result<Outcome, Stop>),
-    /// Single conversions and scorings of one file, by key.
-    Again(Vec<Arc<Action>>, Result<(), Stop>),
-    /// A recipe's files were put in place.
-    Restored(usize, Result<(), Stop>),
-    /// A job has read its file, and goes on with what it has read.
-    Read,
-    /// A job takes up no thread of the pool any more.
-    Left,
-    /// The files of a job are written, and wait for the disk; the key, if it is an action.
-    Written(Option<ActionKey>),
-    /// They are in place.
-    Placed,
-    /// A job has panicked and will not report.
-    Panicked,
-}
-
 /// Builds `recipes`; each ends with its plan, all files in place, or with what kept it from that.
 ///
 /// The driver itself is no thread of the pool: it waits for reports while the pool works. Files are put in place on
@@ -99,7 +81,7 @@ pub(crate) fn run(
     context: &Context,
     pool: &rayon::ThreadPool,
     fail_fast: bool,
-) -> Vec<Ending> {
+) -> RunReport {
     let (reports, inbox) = mpsc::channel();
     let mut driver = Driver {
         planner,
@@ -114,6 +96,7 @@ pub(crate) fn run(
         fail_fast,
         flushed: Stopwatch::start(),
         can_flush: true,
+        report: RunReport::default(),
     };
     thread::scope(|threads| {
         let (to_place, placing) = mpsc::channel::<Ran<'_>>();
@@ -124,10 +107,11 @@ pub(crate) fn run(
                 let next = || placing.lock().unwrap_or_else(PoisonError::into_inner).recv();
                 while let Ok(Ran { files, end }) = next() {
                     let seat = Seat::new(placed.clone());
-                    let result = output::put_in_place(files, context);
+                    let mut in_place = Vec::with_capacity(files.len());
+                    let result = output::put_in_place(files, context, &mut in_place);
                     // It took up no seat of the pool; only a panic is told.
                     std::mem::forget(seat);
-                    placed.send(Report::Placed).ok();
+                    placed.send(Report::Placed(in_place)).ok();
                     placed.send(end(result)).ok();
                 }
             });
@@ -145,7 +129,9 @@ pub(crate) fn run(
             .hint("finished steps are kept; run datac build again to continue")),
         Ok(()) => Err(Failure::plain(FailureKind::Action, "skipped, because another recipe failed first")),
     };
-    driver.endings.into_iter().map(|ending| ending.unwrap_or_else(unfinished)).collect()
+    let Driver { endings, mut report, .. } = driver;
+    report.endings = endings.into_iter().map(|ending| ending.unwrap_or_else(unfinished)).collect();
+    report
 }
 
 struct Driver<'a> {
@@ -166,6 +152,7 @@ struct Driver<'a> {
     flushed: Stopwatch,
     /// Whether it could be.
     can_flush: bool,
+    report: RunReport,
 }
 
 impl<'a> Driver<'a> {
@@ -190,7 +177,8 @@ impl<'a> Driver<'a> {
                 let (seat, reports, to_place) = (Seat::new(reports.clone()), reports.clone(), to_place.clone());
                 let key = job.key();
                 scope.spawn(move |scope| {
-                    let ran = job.run(context, &mut reading, scope);
+                    let outbox = Outbox::new(reports.clone());
+                    let ran = job.run(context, JobEnv { context, outbox: &outbox, scope }, &mut reading);
                     drop(seat);
                     // A closed channel means the driver has ended; there is no one left to tell.
                     match ran.files.is_empty() {
@@ -298,7 +286,7 @@ impl<'a> Driver<'a> {
 
     /// Ends a recipe whose plan is known, or first has its files put in place.
     fn settle(&mut self, number: usize, plan: RecipePlan) {
-        let in_place = in_place(self.context, &plan);
+        let in_place: Vec<bool> = plan.named().map(|(name, wanted)| self.is_in_place(&name, wanted)).collect();
         if in_place.iter().all(|is| *is) {
             self.end(number, Ok(plan));
         } else {
@@ -311,7 +299,7 @@ impl<'a> Driver<'a> {
     fn refuse(&mut self, number: usize, failure: Failure) {
         let rejects = rejects(self.planner, self.recipes[number]).filter(|_| failure.kind == FailureKind::Policy);
         let name = |rejects: &Rejects| rejects.outputs.name(OutputKind::Quarantine);
-        match rejects.filter(|rejects| !is_in_place(self.context, &name(rejects), Some(rejects.file))) {
+        match rejects.filter(|rejects| !self.is_in_place(&name(rejects), Some(rejects.file))) {
             Some(rejects) => self.queue.push(Job::Show(number, rejects)),
             None => self.end(number, Err(failure)),
         }
@@ -320,44 +308,100 @@ impl<'a> Driver<'a> {
     fn receive(&mut self, report: Report) {
         let mut again = BTreeSet::new();
         match report {
+            Report::Chunks(outcomes) => {
+                for outcome in outcomes {
+                    self.learn(outcome);
+                }
+                return self.flush_after(FLUSH_EVERY);
+            }
+            Report::Placed(files) => {
+                for file in files {
+                    // The digest was taken while writing; noting it saves the next run the reading.
+                    let path = file.path.to_string_lossy();
+                    self.context.record.note_digest(&path, &file.stat, &file.digest, file.placed_ns);
+                    self.report.add_placed(file);
+                }
+                return self.queue.placed();
+            }
             Report::Read => return self.queue.read(),
-            Report::Written(_) => self.queue.written(),
-            Report::Placed => return self.queue.placed(),
             Report::Left | Report::Panicked => return self.queue.left(),
-            _ => self.queue.reported(),
-        }
-        match report {
-            Report::Read | Report::Left | Report::Placed | Report::Panicked | Report::Written(None) => {}
-            // Whatever else their recipes need can go on beside the disk.
-            Report::Written(Some(key)) => self.release(&key, &mut again),
+            Report::Written(key) => {
+                self.queue.written();
+                // Whatever else their recipes need can go on beside the disk.
+                key.iter().for_each(|key| self.release(key, &mut again));
+            }
             Report::Action(action, Ok(outcome)) => {
-                self.context.note(action.key, action.work.kind(), &outcome);
-                self.planner.learn(&action.key, Known::Outcome(outcome));
+                self.queue.reported();
+                self.note(action.key, outcome);
                 self.done(&action.key, &mut again);
             }
-            Report::Action(action, Err(stop)) => self.stopped(&[action], stop, &mut again),
+            Report::Action(action, Err(stop)) => {
+                self.queue.reported();
+                self.stopped(&[action], stop, &mut again);
+            }
             Report::Again(actions, Ok(())) => {
+                self.queue.reported();
                 for action in actions {
-                    // The record was written beside the work; this reads it back into the cell.
-                    let outcome = self.context.lookup(&action.key);
-                    self.planner.learn(&action.key, outcome.map_or(Known::Nothing, Known::Outcome));
                     self.done(&action.key, &mut again);
                 }
             }
-            Report::Again(actions, Err(stop)) => self.stopped(&actions, stop, &mut again),
-            Report::Restored(number, Ok(())) => drop(again.insert(number)),
-            Report::Restored(number, Err(stop)) => match stop {
-                Stop::Missing(miss) => {
-                    self.forget(&miss);
-                    again.insert(number);
+            Report::Again(actions, Err(stop)) => {
+                self.queue.reported();
+                self.stopped(&actions, stop, &mut again);
+            }
+            Report::Restored(number, restored) => {
+                self.queue.reported();
+                match restored {
+                    Ok(()) => drop(again.insert(number)),
+                    Err(Stop::Missing(miss)) => {
+                        self.forget(&miss);
+                        again.insert(number);
+                    }
+                    Err(Stop::Failure(failure)) => self.end(number, Err(failure)),
+                    Err(Stop::Interrupted) => {}
                 }
-                Stop::Failure(failure) => self.end(number, Err(failure)),
-                Stop::Interrupted => {}
-            },
+            }
         }
         // A build that is killed loses what was finished since the last flush, and no more.
         self.flush_after(FLUSH_EVERY);
         self.ask(again.into_iter().collect());
+    }
+
+    /// Records what an action that ran yielded, and tells the planner.
+    fn note(&mut self, key: ActionKey, outcome: Outcome) {
+        self.report.count(outcome.kind());
+        if let Ok(bytes) = postcard::to_stdvec(&outcome) {
+            self.context.record.note(key, outcome.kind(), bytes);
+        }
+        self.planner.learn(&key, Known::Outcome(outcome));
+    }
+
+    /// Takes in what converting or scoring a chunk yielded.
+    fn learn(&mut self, ChunkOutcome { key, outcome, is_new }: ChunkOutcome) {
+        // Two files may hold the same chunk, and may be read at the same time.
+        if is_new && !self.context.record.was_noted(&key) {
+            if let Outcome::Convert(converted) = &outcome {
+                self.report.add_converted(converted.index);
+            }
+            self.note(key, outcome);
+        } else {
+            self.planner.learn(&key, Known::Outcome(outcome));
+        }
+    }
+
+    /// Whether the file of this name stands in the output folder with the right bytes; `None`: whether there is none.
+    fn is_in_place(&self, name: &str, wanted: Option<FileMeta>) -> bool {
+        let path = self.context.output_dir.join(name);
+        match (wanted, system::stat(&path)) {
+            (None, found) => found.is_err(),
+            // The stat cache would not trust a file as young as one that this build has put there.
+            (Some(wanted), Ok(stat)) if self.report.placed(name) == Some((stat, wanted.digest)) => true,
+            (Some(wanted), Ok(stat)) => {
+                stat.size == wanted.bytes
+                    && files::digest(&self.context.record, &path).is_ok_and(|digest| digest == wanted.digest)
+            }
+            (Some(_), Err(_)) => false,
+        }
     }
 
     /// Writes to the record what was finished, unless that was done so short a while ago and little has come since.
@@ -444,36 +488,5 @@ fn merge(missing: &mut BTreeMap<ActionKey, Arc<Action>>, action: &Arc<Action>) {
                 own.followers.push(follower.clone());
             }
         }
-    }
-}
-
-/// Which of a recipe's files stand in the output folder with the right bytes.
-pub(crate) fn in_place(context: &Context, plan: &RecipePlan) -> Vec<bool> {
-    plan.named().map(|(name, wanted)| is_in_place(context, &name, wanted)).collect()
-}
-
-fn is_in_place(context: &Context, name: &str, wanted: Option<FileMeta>) -> bool {
-    let path = context.output_dir.join(name);
-    match (wanted, system::stat(&path)) {
-        (None, found) => found.is_err(),
-        // The stat cache would not trust a file as young as one that this build has put there.
-        (Some(wanted), Ok(stat)) if context.placed(name) == Some((stat, wanted.digest)) => true,
-        (Some(wanted), Ok(stat)) => {
-            stat.size == wanted.bytes
-                && files::digest(&context.record, &path).is_ok_and(|digest| digest == wanted.digest)
-        }
-        (Some(_), Err(_)) => false,
-    }
-}
-
-impl Context {
-    /// The stat and the digest of an output that this build put in place, as they were then.
-    pub(crate) fn placed(&self, name: &str) -> Option<(Stat, FileHash)> {
-        self.placed.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied()
-    }
-
-    /// How often each kind of action ran.
-    pub(crate) fn ran(&self) -> BTreeMap<&'static str, u64> {
-        self.ran.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(kind, count)| (*kind, *count)).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! Writes the files of a recipe: both sides in one pass over its rows, and its quarantine file.
 
-use std::{path::Path, sync::PoisonError};
+use std::path::{Path, PathBuf};
 
 use super::{
     chunk::StoredReject,
@@ -17,7 +17,8 @@ use crate::{
     materialise::{self, Block, GatherError, Order, Rows, Sink, Stands, Written},
     mix::{Realised, Selection},
     outputs::{BySide, FileMeta, OutputKind, OutputSet, Side},
-    row, system,
+    row,
+    system::{self, Stat},
 };
 
 impl From<GatherError> for Stop {
@@ -240,29 +241,30 @@ fn finish(context: &Context, sink: Sink, rows: u64, unplaced: &mut Vec<Unplaced>
     Ok(outcome)
 }
 
-/// Puts files in place once the disk has all of them: a recipe's files change together, or as nearly as there is a way.
-pub(super) fn put_in_place(files: Vec<Unplaced>, context: &Context) -> Result<(), Stop> {
-    files.iter().try_for_each(|file| file.written.sync())?;
-    files.into_iter().try_for_each(|file| file.put_in_place(context))
+/// A file that was put in place.
+pub(super) struct Placed {
+    pub(super) path: PathBuf,
+    /// Its name in the output folder.
+    pub(super) name: String,
+    /// Its stat then, and when that was taken: a later time would make the stat look older than it is.
+    pub(super) stat: Stat,
+    pub(super) placed_ns: i64,
+    pub(super) digest: FileHash,
 }
 
-impl Unplaced {
-    fn put_in_place(self, context: &Context) -> Result<(), Stop> {
-        let Self { written, rows } = self;
-        let (destination, digest, bytes) = (written.destination.clone(), written.digest, written.bytes);
+/// Puts files in place once the disk has all of them: a recipe's files change together, or as nearly as there is a way.
+/// Files are added to `placed` as they are put in place, also if a later one fails.
+pub(super) fn put_in_place(files: Vec<Unplaced>, context: &Context, placed: &mut Vec<Placed>) -> Result<(), Stop> {
+    files.iter().try_for_each(|file| file.written.sync())?;
+    for Unplaced { written, rows } in files {
+        let (path, digest, bytes) = (written.destination.clone(), written.digest, written.bytes);
         let stat = written.put_in_place()?;
-        if let Some(folder) = destination.parent() {
-            context.folders.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.to_owned());
-        }
-        // The digest was taken while writing; noting it saves the next run the reading.
-        let name = destination.to_string_lossy();
-        context.record.note_digest(&name, &stat, &digest, system::now_ns());
-        let short = destination.strip_prefix(&context.output_dir).unwrap_or(&destination);
-        let short = short.to_string_lossy().into_owned();
-        context.placed.lock().unwrap_or_else(PoisonError::into_inner).insert(short, (stat, digest));
-        context.tell(Event::Wrote { path: name.into_owned(), rows, bytes });
-        Ok(())
+        let placed_ns = system::now_ns();
+        context.tell(Event::Wrote { path: path.to_string_lossy().into_owned(), rows, bytes });
+        let name = path.strip_prefix(&context.output_dir).unwrap_or(&path).to_string_lossy().into_owned();
+        placed.push(Placed { path, name, stat, placed_ns, digest });
     }
+    Ok(())
 }
 
 /// The digest of the file at `path` if it is there and has this size; through the stat cache.

@@ -2,12 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rayon::Scope;
-
 use super::{
     chunk::{self, Job},
+    job::JobEnv,
     queue::Reading,
-    step::{Context, Stop},
+    step::Stop,
     team::Team,
 };
 use crate::{
@@ -79,12 +78,12 @@ impl Chunks {
 /// Takes `reading` away once it has read what it needs, while chunks are still converted; but not if a follower is about to
 /// ask for another file, which is to be read next.
 pub(super) fn scan<'scope>(
-    context: &'scope Context,
+    env: JobEnv<'_, 'scope>,
     key: &ActionKey,
     work: &ScanWork,
     reading: &mut Option<Reading>,
-    scope: &Scope<'scope>,
 ) -> Result<ScanOutcome, Stop> {
+    let context = env.context;
     let parked = context.parked.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     let (input, guard) = context.open(&work.file)?;
     let path = context.root.join(&work.file.path);
@@ -105,7 +104,7 @@ pub(super) fn scan<'scope>(
     let mut cut_any = false;
     while !outcome.complete && (!cut_any || waiting.iter().any(Waiting::wants_more)) {
         cut_any = true;
-        pass(context, work, &mut chunks, &mut outcome, &mut waiting, reading, scope)?;
+        pass(env, work, &mut chunks, &mut outcome, &mut waiting, reading)?;
     }
     guard.check()?;
     if outcome.complete {
@@ -152,24 +151,27 @@ fn note_shape(outcome: &mut ScanOutcome, chunk: &Chunk) {
 
 /// Cuts until every follower has rows enough, with conversion running beside; then counts what came of them.
 fn pass<'scope>(
-    context: &'scope Context,
+    env: JobEnv<'_, 'scope>,
     work: &ScanWork,
     chunks: &mut Chunks,
     outcome: &mut ScanOutcome,
     waiting: &mut [Waiting],
     reading: &mut Option<Reading>,
-    scope: &Scope<'scope>,
 ) -> Result<(), Stop> {
+    let context = env.context;
     let failed = |error| decode_failure(&work.file, &error);
     let results = Arc::new(Results::default());
     let first = outcome.chunks.len();
     let mut rows_before = outcome.chunks.last().map_or(0, |chunk| chunk.place.first_row + u64::from(chunk.rows));
-    let team = Team::new(scope, {
-        let results = results.clone();
+    let team = Team::new(env.scope, {
+        let (results, outbox) = (results.clone(), env.outbox.clone());
         move |Item { number, chunk, jobs }: Item| {
             let digest = chunk.digest();
             match chunk::run(context, &chunk, &digest, &jobs) {
-                Ok(outcomes) => results.done(number, Done::new(&chunk, digest, jobs, &outcomes)),
+                Ok(done) => {
+                    outbox.send(done.outcomes);
+                    results.done(number, Done::new(&chunk, digest, jobs, &done.conversions));
+                }
                 Err(stop) => results.stop(stop),
             }
         }
@@ -371,25 +373,22 @@ impl Again {
     }
 
     /// Reads the chunks again and runs what is missing of them.
-    pub(super) fn run<'scope>(
-        self: &Arc<Self>,
-        context: &'scope Context,
-        reading: Option<Reading>,
-        scope: &Scope<'scope>,
-    ) -> Result<(), Stop> {
+    pub(super) fn run<'scope>(self: &Arc<Self>, env: JobEnv<'_, 'scope>, reading: Option<Reading>) -> Result<(), Stop> {
+        let context = env.context;
         let Some((first, _)) = self.chunks.first() else { return Ok(()) };
         let (input, guard) = context.open(&self.file)?;
         let places: Vec<_> = self.chunks.iter().map(|(chunk, _)| (chunk.place, chunk.rows)).collect();
         let results = Arc::new(Results::default());
-        let team = Team::new(scope, {
-            let (group, results) = (self.clone(), results.clone());
+        let team = Team::new(env.scope, {
+            let (group, results, outbox) = (self.clone(), results.clone(), env.outbox.clone());
             move |(at, chunk): (usize, Chunk)| {
                 let (known, jobs) = &group.chunks[at];
                 let digest = chunk.digest();
                 let result = if digest != known.digest {
                     Err(decode_failure(&group.file, &DecodeError::Moved))
                 } else {
-                    context.check().and_then(|()| chunk::run(context, &chunk, &digest, jobs).map(drop))
+                    let done = context.check().and_then(|()| chunk::run(context, &chunk, &digest, jobs));
+                    done.map(|done| outbox.send(done.outcomes))
                 };
                 if let Err(stop) = result {
                     results.stop(stop);

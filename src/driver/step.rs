@@ -1,14 +1,13 @@
 //! What every action is given to work with, and the ways it can end.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::HashMap,
     io::ErrorKind,
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    thread,
 };
 
 use super::{former::FindFormer, indexes::Indexes, memory::Memory, scan::Chunks};
@@ -18,7 +17,7 @@ use crate::{
     event::{Event, Observer},
     failure::{Failure, FailureKind},
     graph::{FileOrigin, Outcome, ScanOutcome, SourceFile},
-    id::{ActionKey, BlobId, FileHash},
+    id::ActionKey,
     materialise::Budget,
     source::{Bytes, Hub, SourceError},
     system::{self, FileError, Stat},
@@ -48,20 +47,12 @@ pub(crate) struct Context {
     pub(crate) memory: Budget,
     /// Files of which enough has been read for now, to go on with should more be needed.
     pub(crate) parked: Mutex<HashMap<ActionKey, (Chunks, ScanOutcome)>>,
-    /// How often each kind of action ran.
-    pub(crate) ran: Mutex<HashMap<&'static str, u64>>,
     /// The stats of local files when they were hashed.
     pub(crate) local_stats: HashMap<String, Stat>,
     /// Finds the build that wrote a file of these bytes.
     pub(crate) former: Arc<FindFormer>,
     /// What is known of actions that ran before.
     pub(crate) known: Arc<Memory>,
-    /// The indexes of chunks that this build converted.
-    pub(crate) made: Mutex<HashSet<BlobId>>,
-    /// Folders that files were put into, to be synced.
-    pub(crate) folders: Mutex<BTreeSet<PathBuf>>,
-    /// Files that this build put in place, by name, each with its stat then and its digest.
-    pub(crate) placed: Mutex<HashMap<String, (Stat, FileHash)>>,
 }
 
 /// How an action can end without an outcome.
@@ -138,17 +129,6 @@ pub(crate) fn failure_of(error: &SourceError) -> Failure {
 }
 
 impl Context {
-    /// Begins to sync the folders that files were put into; their names outlast a power cut once what this returns is done.
-    pub(crate) fn sync_folders(&self) -> impl FnOnce() -> Result<(), FileError> {
-        let folders = std::mem::take(&mut *self.folders.lock().unwrap_or_else(PoisonError::into_inner));
-        let sync = move || folders.iter().try_for_each(|folder| system::sync_dir(folder));
-        let begun = thread::Builder::new().spawn(sync.clone());
-        move || match begun {
-            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            Err(_) => sync(),
-        }
-    }
-
     /// Fails if the user wants to stop.
     pub(crate) fn check(&self) -> Result<(), Stop> {
         if self.interrupt.load(Ordering::Relaxed) { Err(Stop::Interrupted) } else { Ok(()) }
@@ -159,21 +139,9 @@ impl Context {
         (self.observer)(event);
     }
 
-    /// Counts an action that ran.
-    pub(crate) fn count(&self, kind: &'static str) {
-        *self.ran.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default() += 1;
-    }
-
     /// What an action yielded before, if its blobs are still there.
     pub(crate) fn lookup(&self, key: &ActionKey) -> Option<Outcome> {
         self.known.lookup(key)
-    }
-
-    /// Notes what an action yielded.
-    pub(crate) fn note(&self, key: ActionKey, kind: &'static str, outcome: &Outcome) {
-        if let Ok(bytes) = postcard::to_stdvec(outcome) {
-            self.record.note(key, kind, bytes);
-        }
     }
 
     /// Opens a source file; what is read has been checked against its digest.

@@ -345,6 +345,19 @@ impl Work {
 }
 
 impl Outcome {
+    /// The kind of action that yields it, as [`Work::kind`] names it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Scan(_) => "scan",
+            Self::Convert(_) => "convert",
+            Self::Score(_) => "score",
+            Self::Select(_) => "select",
+            Self::Arrange(_) => "arrange",
+            Self::Output(..) => "output",
+            Self::Quarantine(_) => "quarantine",
+        }
+    }
+
     /// The blobs that must be in the store for this outcome to be worth anything.
     pub fn blobs(&self) -> Vec<BlobId> {
         match self {

@@ -189,9 +189,16 @@ impl Planner {
 
     /// Notes what is known of an action now; knowing the same again disturbs nothing.
     pub(crate) fn learn(&mut self, key: &ActionKey, known: Known) {
-        let cell = self.cell(key);
-        if *cell.known(self) != known {
-            cell.set_known(self).to(known);
+        let cell = self.cells.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied();
+        match cell {
+            Some(cell) if *cell.known(self) == known => {}
+            Some(cell) => {
+                cell.set_known(self).to(known);
+            }
+            None => {
+                let cell = Cell::new(self, known);
+                self.cells.lock().unwrap_or_else(PoisonError::into_inner).insert(*key, cell);
+            }
         }
     }
 
