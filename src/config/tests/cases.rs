@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::*;
+use crate::quality::{self, BoundSpec, ScoreKind};
 
 /// A sound recipe of five lines; `extra` follows in its only dataset, from line 6, column 5.
 pub(super) fn dataset(extra: &str) -> String {
@@ -18,6 +19,18 @@ pub(super) fn root(extra: &str) -> String {
 /// The same with `filter` as the only filter: line 7, column 9.
 fn filter(filter: &str) -> String {
     dataset(&format!("filters:\n  - {}", filter.replace('\n', "\n    ")))
+}
+
+/// An entry of `filters` with only as much as this scorer needs.
+fn least_filter(scorer: ScoreKind) -> String {
+    let key = scorer.bound().keys().next().expect("filters have keys");
+    let value = match scorer.bound() {
+        BoundSpec::Count(_) => "9",
+        BoundSpec::Fraction(_) => "1",
+        BoundSpec::Language(_) => "[en, no]",
+        BoundSpec::Identity(..) => "~",
+    };
+    format!("\n- {{type: {}, {key}: {value}}}", scorer.name())
 }
 
 /// Datasets of these shares, three lines each, `mix_ratio` on lines 5, 8, 11 at column 16.
@@ -376,10 +389,8 @@ pub(in crate::config) fn good() -> Vec<(&'static str, String, Claim)> {
         ("no filters", dataset("filters: []"), |r| r.datasets[0].filters.is_empty()),
         (
             "a filter of each type",
-            dataset(
-                "filters:\n- {type: length, max_length: 9}\n- {type: quality, min_score: 1}\n- {type: code_quality, min_code_ratio: 0.0}\n- {type: language, languages: [en, no]}\n- {type: deduplication}",
-            ),
-            |r| r.datasets[0].filters.iter().map(|filter| filter.scorer).eq(crate::quality::filters()),
+            dataset(&("filters:".to_owned() + &quality::filters().map(least_filter).collect::<String>())),
+            |r| r.datasets[0].filters.iter().map(|filter| filter.scorer).eq(quality::filters()),
         ),
         ("rejects in percent", root("max_rejects: 1%"), |r| r.max_rejects == Some(MaxRejects::Share(0.01))),
         ("rejects in parts of a percent", root("max_rejects: 33.3%"), |r| {
