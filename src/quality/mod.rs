@@ -15,6 +15,7 @@ mod language;
 mod length;
 #[expect(clippy::module_inception, reason = "the file carries the name of the filter, as its siblings do")]
 mod quality;
+mod repetition;
 mod tokens;
 
 use std::{cmp::Ordering, fmt, hash, ops::Deref};
@@ -38,6 +39,7 @@ pub static SCORERS: &[ScoreKind] = &[
     ScoreKind(&quality::Quality),
     ScoreKind(&code_quality::CodeQuality),
     ScoreKind(&language::Detector),
+    ScoreKind(&repetition::Repetition),
     ScoreKind(&deduplication::Deduplication),
     ScoreKind::TOKENS,
 ];
