@@ -91,6 +91,23 @@ mod tests {
     }
 
     #[test]
+    fn whatever_is_wrong_is_drawn() {
+        let text = "metadata: {phase: sft}\ndatasets:\n  - {name: é1, source: a/b, filters: [{type: length}]}\n";
+        for at in text.char_indices().map(|(at, _)| at) {
+            let inserted =
+                ["\"", "\t", "\u{2028}", "\r", "&a ", "é: [", "\0"].map(|piece| [piece, &text[at..]].concat());
+            for rest in inserted.iter().map(String::as_str).chain([""]) {
+                let garbled = [&text[..at], rest].concat();
+                let problems =
+                    load("config/a.yaml", garbled.as_bytes(), &Vocabulary::default()).err().unwrap_or_default();
+                problems
+                    .iter()
+                    .for_each(|problem| assert!(render(problem, &garbled, false, 80).contains(problem.code)));
+            }
+        }
+    }
+
+    #[test]
     fn a_text_that_changed_is_not_drawn() {
         let text = "metadata: {phase: sft}\ndatasets: [{name: a, source: ../x}]\n";
         let problem = load("a.yaml", text.as_bytes(), &Vocabulary::default()).unwrap_err().remove(0);
