@@ -302,13 +302,13 @@ mod tests {
         let with = |status, code| refused(status, code, true, token.as_ref());
         let without = |status, code| refused(status, code, true, None);
         assert_eq!(with(404, Some("RepoNotFound")), "find dataset `acme/d` on https://hub.example");
-        assert!(without(401, Some("RepoNotFound")).ends_with("private: set HF_TOKEN"));
+        assert!(without(401, Some("RepoNotFound")).ends_with("private (set HF_TOKEN)"));
         assert_eq!(with(404, Some("RevisionNotFound")), "find revision `main` of `acme/d`");
         assert_eq!(with(404, Some("EntryNotFound")), "find `data/a.json` in `acme/d`");
         assert!(with(403, Some("GatedRepo")).contains("access must be requested"));
         assert!(without(401, Some("GatedRepo")).contains("access must be requested"));
         assert_eq!(with(401, None), "read `acme/d`: the token was rejected");
-        assert!(without(401, None).ends_with("set HF_TOKEN"));
+        assert!(without(401, None).ends_with("(set HF_TOKEN)"));
         assert_eq!(with(403, None), "read `acme/d` from https://hub.example: the hub answered 403: it [31m said ***");
         assert_eq!(with(503, None), "again: the hub answered 503: it [31m said ***");
         assert!(with(429, None).starts_with("again: "));

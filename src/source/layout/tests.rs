@@ -272,7 +272,7 @@ fn repositories_without_rows_say_what_they_have() {
     );
     assert_eq!(reason(&[]), "`x/y` has no files");
     assert!(reason(&["README.md"]).contains("only contains a description"));
-    assert!(reason(&["rows.zip"]).contains("files .zip"));
+    assert!(reason(&["rows.zip"]).contains("only contains .zip"));
     let inside = ask(&["a/b.png", "c.csv"], Ask { folders: &["a"], ..Ask::default() });
     assert!(inside.unwrap_err().starts_with("no rows in folder `a` of `x/y`: it only contains .png"));
 }
@@ -281,7 +281,7 @@ fn repositories_without_rows_say_what_they_have() {
 fn unread_wrappings_are_named() {
     assert_eq!(
         plain(&["train.jsonl.bz2"], &[]),
-        Err("`train.jsonl.bz2` in `x/y` is compressed as .bz2: datac reads .gz and .zst".into())
+        Err("`train.jsonl.bz2` in `x/y` is compressed as .bz2: datac reads only .gz and .zst".into())
     );
     assert_eq!(
         plain(&["a.parquet.gz"], &[]),
@@ -333,7 +333,7 @@ fn patterns_that_lead_nowhere() {
         let readme = card(&format!("- {{config_name: c, data_files: {files}}}"));
         ask(&["a.csv", "pic.png"], Ask { readme: Some(&readme), ..Ask::default() }).unwrap_err()
     };
-    assert_eq!(fault("b.csv"), "config `c` of `x/y` names `b.csv`, which is not there");
+    assert_eq!(fault("b.csv"), "config `c` of `x/y` names `b.csv`, which does not exist");
     assert_eq!(
         fault("'hf://datasets/o/p/a.csv'"),
         "config `c` of `x/y` names `hf://datasets/o/p/a.csv`, which is not in the repository"
