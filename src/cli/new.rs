@@ -9,7 +9,7 @@ use super::{
     errors, exit, init, schema,
     screen::{HINT, Screen},
 };
-use crate::workspace::{Format, InitFile, NewRecipe, Workspace};
+use crate::workspace::{FORMATS, InitFile, NewRecipe, Workspace};
 
 /// Options of `new`.
 #[derive(Args, Debug)]
@@ -49,7 +49,7 @@ enum Kind {
 }
 
 fn formats() -> clap::builder::PossibleValuesParser {
-    Format::ALL.iter().map(|(word, _)| *word).collect::<Vec<_>>().into()
+    FORMATS.iter().map(|(word, _)| *word).collect::<Vec<_>>().into()
 }
 
 /// The document that `new --json` prints.
@@ -72,7 +72,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
         Kind::Dpo => "dpo",
         Kind::Rlaif => "rlaif",
     };
-    let format = options.format.as_ref().and_then(|word| Format::ALL.iter().find(|(known, _)| known == word));
+    let format = options.format.as_ref().and_then(|word| FORMATS.iter().find(|(known, _)| known == word));
     let files = match workspace.recipes().create(&NewRecipe {
         name: options.name.clone(),
         phase: phase.to_owned(),

@@ -5,6 +5,7 @@ use std::{fmt, ops::Range};
 use super::{
     Dataset, MaxRejects, Recipe, SplitMethod, Strategy, Unit,
     check::rules::is_plain,
+    format_word,
     problem::line_and_column,
     tree::{Key, Node},
     yaml,
@@ -47,22 +48,22 @@ impl Dataset {
         let mut push = |key: &str, value: String| {
             manifest.push(format!("{key} of {name}"), value);
         };
-        push("source", self.source.clone());
-        push("format", self.format.name().to_owned());
+        push("source", self.location.source().to_owned());
+        push("format", format_word(self.format).to_owned());
         push("mix_ratio", number(self.mix_ratio));
         push("splits", list(&self.splits));
         if let Some(rows) = self.max_samples {
             push("max_samples", rows.to_string());
         }
         let texts = [
-            ("text_field", &self.text_field),
-            ("config_name", &self.config_name),
-            ("revision", &self.revision),
-            ("converter", &self.converter),
+            ("text_field", self.text_field.as_deref()),
+            ("config_name", self.config_name.as_deref()),
+            ("revision", self.location.revision()),
+            ("converter", self.converter.as_deref()),
         ];
         for (key, text) in texts {
             if let Some(text) = text {
-                push(key, text.clone());
+                push(key, text.to_owned());
             }
         }
         if !self.data_dir.is_empty() {

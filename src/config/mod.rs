@@ -30,8 +30,12 @@ use problem::Fault;
 pub use leaves::locate;
 pub use pages::{Example, Page, Part, pages};
 pub use problem::{CODES, Problem};
-pub use recipe::{Dataset, Format, MaxRejects, Metadata, Mix, Recipe, SplitMethod, Strategy, Unit, Validation};
+pub use recipe::{
+    Dataset, FORMATS, Location, MaxRejects, Metadata, Mix, Recipe, SplitMethod, Strategy, Unit, Validation, format_word,
+};
 pub use schema::{RECIPE_SCHEMA, schema};
+
+pub use crate::decode::RowFormat;
 
 /// The size of the largest recipe that is read.
 pub const MAX_BYTES: usize = 1 << 20;

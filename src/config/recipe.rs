@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{quality::Filter, row::SampleKind};
+use crate::{decode::RowFormat, quality::Filter, row::SampleKind};
 
 /// One validated recipe.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -43,10 +43,10 @@ pub struct Metadata {
 pub struct Dataset {
     /// The `source` written into each row.
     pub name: String,
-    /// The Hub id, such as `tatsu-lab/alpaca`, or the path relative to the workspace.
-    pub source: String,
-    /// The place and the file format of the rows.
-    pub format: Format,
+    /// The place that rows come from.
+    pub location: Location,
+    /// The format of the files; `None` leaves it to their names.
+    pub format: Option<RowFormat>,
     /// The share of this source in the mixture, in (0, 1].
     pub mix_ratio: f64,
     /// The splits to read, concatenated in this order.
@@ -59,8 +59,6 @@ pub struct Dataset {
     pub config_name: Option<String>,
     /// The folders to read, in this order; without any, all that the layout of the repository has.
     pub data_dir: Vec<String>,
-    /// The branch, tag or commit; `None` for `main`.
-    pub revision: Option<String>,
     /// The name of the converter; `None` chooses one by repository, then by columns.
     pub converter: Option<String>,
     /// The options of the converter.
@@ -69,39 +67,61 @@ pub struct Dataset {
     pub filters: Vec<Filter>,
 }
 
-/// The form of a source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// The place that the rows of a dataset come from, apart from the format of its files.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// A Hub repo; file types by their names.
-    Huggingface,
-    /// JSON values, one a line.
-    Jsonl,
-    /// One JSON array, or values one after another.
-    Json,
-    /// Apache Parquet.
-    Parquet,
-    /// Arrow IPC, file or stream.
-    Arrow,
-    /// Comma-separated values with a header.
-    Csv,
+pub enum Location {
+    /// A repository of the hub.
+    Hub {
+        /// The id, such as `tatsu-lab/alpaca`, as the recipe has it.
+        repo: String,
+        /// The branch, tag or commit; `None` for `main`.
+        revision: Option<String>,
+    },
+    /// A file or a folder of the workspace.
+    Local {
+        /// The path relative to the workspace.
+        path: String,
+    },
 }
 
-impl Format {
-    /// Every format by the word recipes use.
-    pub const ALL: &[(&str, Format)] = &[
-        ("huggingface", Self::Huggingface),
-        ("jsonl", Self::Jsonl),
-        ("json", Self::Json),
-        ("parquet", Self::Parquet),
-        ("arrow", Self::Arrow),
-        ("csv", Self::Csv),
-    ];
-
-    /// The word recipes use.
-    pub fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, format)| *format == self).map_or("", |(name, _)| name)
+impl Location {
+    /// Returns the `source` of the recipe.
+    pub fn source(&self) -> &str {
+        match self {
+            Self::Hub { repo, .. } => repo,
+            Self::Local { path } => path,
+        }
     }
+
+    /// Returns the `revision` of the recipe, which files of the workspace have none of.
+    pub fn revision(&self) -> Option<&str> {
+        match self {
+            Self::Hub { revision, .. } => revision.as_deref(),
+            Self::Local { .. } => None,
+        }
+    }
+
+    /// Returns whether rows come from files of the workspace.
+    pub fn is_local(&self) -> bool {
+        matches!(self, Self::Local { .. })
+    }
+}
+
+/// The words that recipes use for `format`: the first stands for a repository of the hub, whose files say by their names
+/// what they are, the others for files of the workspace.
+pub const FORMATS: &[(&str, Option<RowFormat>)] = &[
+    ("huggingface", None),
+    ("jsonl", Some(RowFormat::Jsonl)),
+    ("json", Some(RowFormat::Json)),
+    ("parquet", Some(RowFormat::Parquet)),
+    ("arrow", Some(RowFormat::Arrow)),
+    ("csv", Some(RowFormat::Csv)),
+];
+
+/// Returns the word that recipes use for a format.
+pub fn format_word(format: Option<RowFormat>) -> &'static str {
+    FORMATS.iter().find(|(_, known)| *known == format).map_or("csv", |(word, _)| word)
 }
 
 /// The `validation` block.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Vocabulary,
     check::{PHASES, language_codes},
-    recipe::{Format, SplitMethod, Strategy, Unit},
+    recipe::{FORMATS, SplitMethod, Strategy, Unit, format_word},
 };
 use crate::{
     quality::{self, BoundSpec, Ends, Key, ScoreKind},
@@ -167,7 +167,7 @@ fn dataset(vocabulary: &Vocabulary) -> Value {
         "type": "number", "exclusiveMinimum": 0, "maximum": 1,
     });
     let mut rules = vec![json!({
-        "if": { "properties": { "format": { "enum": [Format::Huggingface.name(), null] } } },
+        "if": { "properties": { "format": { "enum": [format_word(None), null] } } },
         "then": { "properties": { "source": { "pattern": HUB_ID, "minimum": 0 } } },
         "else": { "properties": { "source": { "pattern": PATH } } },
     })];
@@ -193,8 +193,8 @@ fn dataset(vocabulary: &Vocabulary) -> Value {
             ("name", text("the `source` written into each row; unique in the recipe", NAME)),
             ("source", text("a Hub id (`org/name`), or a file or folder of the workspace", NAME)),
             ("format", or_null(with_default(
-                words("where the rows are: a dataset of the Hub, or files of the workspace", Format::ALL.iter().map(|(word, _)| *word)),
-                json!(Format::Huggingface.name()),
+                words("where the rows are: a dataset of the Hub, or files of the workspace", FORMATS.iter().map(|(word, _)| *word)),
+                json!(format_word(None)),
             ))),
             ("mix_ratio", or_null(ratio)),
             ("splits", or_null(with_default(

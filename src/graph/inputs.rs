@@ -10,7 +10,7 @@ use salsa::Setter;
 use super::action::Outcome;
 use crate::{
     config::Vocabulary,
-    decode::FileKind,
+    decode::{FileKind, RowFormat},
     failure::Failure,
     id::ActionKey,
     source::{FileDigest, RemoteFile},
@@ -31,7 +31,7 @@ pub enum SnapshotKey {
         /// As the recipe has it.
         source: String,
         /// The recipe's `format`.
-        format: &'static str,
+        format: Option<RowFormat>,
         /// The splits asked for.
         splits: Vec<String>,
         /// The folders asked for.

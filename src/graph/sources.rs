@@ -8,7 +8,7 @@ use super::{
     queries::{dataset, known},
 };
 use crate::{
-    config::{Dataset, Format},
+    config::{Dataset, Location},
     convert::{self, Converter},
     failure::{Failure, FailureKind},
     row::SampleKind,
@@ -17,11 +17,11 @@ use crate::{
 
 /// Which snapshot a dataset entry stands on.
 pub(crate) fn snapshot_key(dataset: &Dataset) -> SnapshotKey {
-    match dataset.format {
-        Format::Huggingface => SnapshotKey::Hub { source: dataset.source.clone(), revision: dataset.revision.clone() },
-        format => SnapshotKey::Local {
-            source: dataset.source.clone(),
-            format: format.name(),
+    match &dataset.location {
+        Location::Hub { repo, revision } => SnapshotKey::Hub { source: repo.clone(), revision: revision.clone() },
+        Location::Local { path } => SnapshotKey::Local {
+            source: path.clone(),
+            format: dataset.format,
             splits: dataset.splits.clone(),
             data_dir: dataset.data_dir.clone(),
         },
@@ -37,7 +37,7 @@ pub(super) fn files(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Resu
     let key = snapshot_key(dataset);
     let state = World::get(db).snapshots(db).get(&key).and_then(|input| input.state(db).as_ref());
     let Some(snapshot) = state else {
-        return Err(Failure::plain(FailureKind::Lock, format!("`{}` is not in datac.lock", dataset.source))
+        return Err(Failure::plain(FailureKind::Lock, format!("`{}` is not in datac.lock", dataset.location.source()))
             .hint("run `datac lock` or `datac build`"));
     };
     match &**snapshot.as_ref().map_err(Clone::clone)? {
@@ -45,7 +45,7 @@ pub(super) fn files(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Resu
             .iter()
             .map(|local| {
                 Arc::new(SourceFile {
-                    origin: FileOrigin::Local { source: dataset.source.as_str().into() },
+                    origin: FileOrigin::Local { source: dataset.location.source().into() },
                     path: local.path.clone(),
                     size: local.size,
                     digest: local.digest,

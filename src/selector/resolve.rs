@@ -14,11 +14,11 @@ use rayon::prelude::*;
 use super::{Pattern, Selector, Term, one_of};
 use crate::{
     artifact::Access,
-    config::{Dataset, Format, Recipe},
+    config::{Dataset, Location, Recipe},
     convert,
     failure::{Failure, FailureKind},
     graph::{choose, conversion_of},
-    site::{OutputFolder, Site, WorkspaceError, is_local, local_sources, name_of, relative, walk},
+    site::{OutputFolder, Site, WorkspaceError, local_sources, name_of, relative, walk},
     status::{
         State,
         assess::{Assessed, Looks, Session, assess},
@@ -184,16 +184,17 @@ impl Lookups<'_> {
             let datasets = known.recipe.iter().flat_map(|recipe| &recipe.datasets);
             let mut is_meant = false;
             for dataset in datasets {
-                let repo = match dataset.format {
-                    Format::Huggingface => lock.find(&dataset.source, dataset.revision.as_deref()),
-                    _ => None,
+                let source = dataset.location.source();
+                let repo = match &dataset.location {
+                    Location::Hub { repo, revision } => lock.find(repo, revision.as_deref()),
+                    Location::Local { .. } => None,
                 };
                 let repo = repo.map(|pin| pin.repo.as_str());
-                let is_path = is_local(dataset) && relative(root, Path::new(&dataset.source)) == given;
-                let short = dataset.source.rsplit('/').next().filter(|_| !is_local(dataset));
-                let texts = [Some(dataset.source.as_str()), Some(dataset.name.as_str()), repo, short];
+                let is_path = dataset.location.is_local() && relative(root, Path::new(source)) == given;
+                let short = source.rsplit('/').next().filter(|_| !dataset.location.is_local());
+                let texts = [Some(source), Some(dataset.name.as_str()), repo, short];
                 is_meant |= is_path || texts.into_iter().flatten().any(|text| pattern.fits(text));
-                names.extend([dataset.source.clone(), dataset.name.clone()]);
+                names.extend([source.to_owned(), dataset.name.clone()]);
             }
             if is_meant {
                 meant.push(known.path.clone());
@@ -331,7 +332,7 @@ impl<T: Copy> Writers<T> {
 
 /// Returns the converter of a source that was not read yet, where the recipe or the repository's name tells it.
 pub(crate) fn expected_converter(recipe: &Recipe, dataset: &Dataset) -> Option<&'static str> {
-    let repo = if is_local(dataset) { "" } else { dataset.source.as_str() };
+    let repo = if dataset.location.is_local() { "" } else { dataset.location.source() };
     let chosen = choose(dataset.converter.as_deref(), repo, recipe.metadata.kind, None, &dataset.options);
     chosen.ok().flatten().map(|converter| converter.name())
 }

@@ -17,7 +17,7 @@ pub(crate) use hub::{HubAccess, HubChoice};
 pub(crate) use lock_store::{LockStore, short};
 pub(crate) use output_folder::OutputFolder;
 pub use recipe_folder::{Found, RecipeText};
-pub(crate) use recipe_folder::{NamedPath, RecipeFolder, is_local, local_sources, name_of, relative, walk};
+pub(crate) use recipe_folder::{NamedPath, RecipeFolder, local_sources, name_of, relative, walk};
 pub use settings::Settings;
 
 use std::{

@@ -11,7 +11,7 @@ use walkdir::WalkDir;
 
 use super::WorkspaceError;
 use crate::{
-    config::{self, Dataset, Format, MAX_BYTES, Problem, Recipe, Vocabulary},
+    config::{self, Location, MAX_BYTES, Problem, Recipe, Vocabulary},
     event::{Event, Observer},
     failure::{Failure, FailureKind},
     id::FileHash,
@@ -253,10 +253,5 @@ fn looks_like_recipe(text: &[u8]) -> bool {
 
 /// Returns the files and folders of the workspace that a recipe reads, as the recipe names them.
 pub(crate) fn local_sources(recipe: &Recipe) -> impl Iterator<Item = &str> {
-    recipe.datasets.iter().filter(|dataset| is_local(dataset)).map(|dataset| dataset.source.as_str())
-}
-
-/// Returns whether a dataset is read from files of the workspace.
-pub(crate) fn is_local(dataset: &Dataset) -> bool {
-    dataset.format != Format::Huggingface
+    recipe.datasets.iter().map(|dataset| &dataset.location).filter(|location| location.is_local()).map(Location::source)
 }

@@ -1,6 +1,5 @@
 //! Classifies files by their names.
 
-use crate::config::Format;
 pub use crate::decode::{Compression, FileKind, RowFormat};
 
 /// Returns the loader of `datasets` for a format; formats with the same loader may be mixed in a split.
@@ -96,15 +95,11 @@ pub fn is_data(path: &str) -> bool {
 }
 
 /// Returns the `format` of a recipe that reads a file of this name; `None`: it names no rows that can be read.
-pub fn format_of(path: &str) -> Option<Format> {
+pub fn format_of(path: &str) -> Option<RowFormat> {
     match judge(path) {
-        Name::Rows { kind, .. } => Some(match kind.format {
-            RowFormat::Jsonl => Format::Jsonl,
-            RowFormat::Json => Format::Json,
-            RowFormat::Parquet => Format::Parquet,
-            RowFormat::Arrow => Format::Arrow,
-            RowFormat::Csv | RowFormat::Tsv => Format::Csv,
-        }),
+        // Recipes have one word for both kinds of separated values.
+        Name::Rows { kind: FileKind { format: RowFormat::Tsv, .. }, .. } => Some(RowFormat::Csv),
+        Name::Rows { kind, .. } => Some(kind.format),
         Name::Sealed { .. } | Name::Other => None,
     }
 }

@@ -8,7 +8,7 @@ use super::{
     kind::{FileKind, Name, RowFormat, basename, compression_of, judge, why_sealed},
     layout::{Want, closest, resolve},
 };
-use crate::{config::Format, system};
+use crate::{config::format_word, system};
 
 /// Finds the files of a local source, in reading order, relative to the workspace `root`.
 ///
@@ -17,7 +17,7 @@ use crate::{config::Format, system};
 pub fn list(
     root: &Path,
     source: &str,
-    format: Format,
+    format: Option<RowFormat>,
     splits: &[String],
     data_dir: &[String],
 ) -> Result<Vec<(PathBuf, FileKind)>, SourceError> {
@@ -47,7 +47,7 @@ fn layout_fault(reason: String) -> SourceError {
 fn file(
     place: &Path,
     source: &str,
-    format: Format,
+    format: Option<RowFormat>,
     splits: &[String],
     data_dir: &[String],
 ) -> Result<Vec<(PathBuf, FileKind)>, SourceError> {
@@ -57,7 +57,7 @@ fn file(
     if !data_dir.is_empty() {
         return Err(layout_fault(format!("`{source}` is a file, so `data_dir:` cannot be used")));
     }
-    let formats = rows_of(format).ok_or_else(|| no_local_format(source))?;
+    let formats = rows_of(format.as_ref());
     let kind = match judge(source) {
         Name::Sealed { wrapping, .. } => {
             return Err(layout_fault(format!("`{source}` {}", why_sealed(wrapping, formats[0]))));
@@ -67,11 +67,16 @@ fn file(
             return Err(layout_fault(format!(
                 "`{source}` looks like {}, but the recipe says `format: {}`",
                 kind.format.name(),
-                format.name()
+                format_word(format)
             )));
         }
         // A name that says nothing, or the other JSON form: the recipe knows.
-        _ => FileKind { format: formats[0], compression: compression_of(source) },
+        _ => {
+            let format = format.ok_or_else(|| {
+                layout_fault(format!("cannot tell the format of `{source}` from its name; add `format:`"))
+            })?;
+            FileKind { format, compression: compression_of(source) }
+        }
     };
     for split in splits {
         // The name alone says which split it holds; one that says nothing holds `train`.
@@ -95,11 +100,11 @@ fn file(
 fn folder(
     place: &Path,
     source: &str,
-    format: Format,
+    format: Option<RowFormat>,
     splits: &[String],
     data_dir: &[String],
 ) -> Result<Vec<(PathBuf, FileKind)>, SourceError> {
-    let formats = rows_of(format).ok_or_else(|| no_local_format(source))?;
+    let formats = rows_of(format.as_ref());
     let files = walk(place)?;
     let wanted: Vec<&str> = files
         .iter()
@@ -107,7 +112,7 @@ fn folder(
         .filter(|path| judge(path).format().is_some_and(|format| formats.contains(&format)))
         .collect();
     if wanted.is_empty() {
-        return Err(layout_fault(format!("folder `{source}` has no {} files", format.name())));
+        return Err(layout_fault(format!("folder `{source}` has no {} files", format.map_or("data", RowFormat::name))));
     }
     let want = Want { repo: source, config_name: None, data_dir, splits, default_config: None };
     let selected = resolve(&wanted, None, &want)?;
@@ -115,24 +120,21 @@ fn folder(
 }
 
 /// Returns the row formats that file names of a recipe's format may suggest; the first is the default.
-fn rows_of(format: Format) -> Option<&'static [RowFormat]> {
+fn rows_of(format: Option<&RowFormat>) -> &[RowFormat] {
     match format {
-        Format::Huggingface => None,
-        Format::Jsonl => Some(&[RowFormat::Jsonl]),
-        Format::Json => Some(&[RowFormat::Json]),
-        Format::Parquet => Some(&[RowFormat::Parquet]),
-        Format::Arrow => Some(&[RowFormat::Arrow]),
-        Format::Csv => Some(&[RowFormat::Csv, RowFormat::Tsv]),
+        None => ANY,
+        Some(RowFormat::Csv) => &[RowFormat::Csv, RowFormat::Tsv],
+        Some(format) => std::slice::from_ref(format),
     }
 }
+
+/// The formats that a recipe without one leaves to the names of files.
+const ANY: &[RowFormat] =
+    &[RowFormat::Jsonl, RowFormat::Json, RowFormat::Parquet, RowFormat::Arrow, RowFormat::Csv, RowFormat::Tsv];
 
 /// Returns whether a file named as one format may contain the other: `.json` files with one value per line are common.
 fn is_alike(named: RowFormat, said: RowFormat) -> bool {
     matches!((named, said), (RowFormat::Json, RowFormat::Jsonl) | (RowFormat::Jsonl, RowFormat::Json))
-}
-
-fn no_local_format(source: &str) -> SourceError {
-    layout_fault(format!("`{source}` is local, but `format: huggingface` does not name a file format"))
 }
 
 /// Suggests a name similar to a missing one, from the same folder.
@@ -159,7 +161,7 @@ mod tests {
     fn ask(
         root: &Path,
         source: &str,
-        format: Format,
+        format: Option<RowFormat>,
         splits: &[&str],
         folders: &[&str],
     ) -> Result<Vec<String>, String> {
@@ -169,36 +171,40 @@ mod tests {
             .map_err(|error| error.to_string().trim_start_matches("find rows: ").to_owned())
     }
 
-    fn one(name: &str, format: Format, splits: &[&str]) -> Result<Vec<String>, String> {
+    fn one(name: &str, format: Option<RowFormat>, splits: &[&str]) -> Result<Vec<String>, String> {
         ask(workspace(&[name]).path(), name, format, splits, &[])
     }
 
     #[test]
     fn a_file_is_taken_as_it_is() {
         let train: &[&str] = &["train"];
-        assert_eq!(one("d/rows.jsonl", Format::Jsonl, train), Ok(vec!["d/rows.jsonl jsonl".into()]));
-        assert_eq!(one("test.jsonl.gz", Format::Jsonl, train), Ok(vec!["test.jsonl.gz jsonl.gz".into()]));
-        assert_eq!(one("rows", Format::Csv, train), Ok(vec!["rows csv".into()]));
-        assert_eq!(one("rows.tsv", Format::Csv, train), Ok(vec!["rows.tsv tsv".into()]));
-        assert_eq!(one("rows.dump.zst", Format::Json, train), Ok(vec!["rows.dump.zst json.zst".into()]));
-        assert_eq!(one("rows.json", Format::Jsonl, train), Ok(vec!["rows.json jsonl".into()]));
+        assert_eq!(one("d/rows.jsonl", Some(RowFormat::Jsonl), train), Ok(vec!["d/rows.jsonl jsonl".into()]));
+        assert_eq!(one("test.jsonl.gz", Some(RowFormat::Jsonl), train), Ok(vec!["test.jsonl.gz jsonl.gz".into()]));
+        assert_eq!(one("rows", Some(RowFormat::Csv), train), Ok(vec!["rows csv".into()]));
+        assert_eq!(one("rows.tsv", Some(RowFormat::Csv), train), Ok(vec!["rows.tsv tsv".into()]));
+        assert_eq!(one("rows.dump.zst", Some(RowFormat::Json), train), Ok(vec!["rows.dump.zst json.zst".into()]));
+        assert_eq!(one("rows.json", Some(RowFormat::Jsonl), train), Ok(vec!["rows.json jsonl".into()]));
         assert_eq!(
-            one("rows.csv", Format::Jsonl, train),
+            one("rows.csv", Some(RowFormat::Jsonl), train),
             Err("`rows.csv` looks like csv, but the recipe says `format: jsonl`".into())
         );
         assert_eq!(
-            one("rows.jsonl.xz", Format::Jsonl, train),
-            Err("`rows.jsonl.xz` is compressed as .xz: datac reads .gz and .zst".into())
+            one("rows.jsonl.xz", Some(RowFormat::Jsonl), train),
+            Err("`rows.jsonl.xz` is compressed as .xz: datac reads only .gz and .zst".into())
         );
-        assert!(one("rows.jsonl", Format::Huggingface, train).unwrap_err().contains("is on this machine"));
+        assert_eq!(one("rows.csv", None, train), Ok(vec!["rows.csv csv".into()]));
+        assert_eq!(
+            one("rows", None, train),
+            Err("cannot tell the format of `rows` from its name; add `format:`".into())
+        );
     }
 
     #[test]
     fn a_file_is_another_split_only_if_its_name_says_so() {
-        assert_eq!(one("my.val.jsonl", Format::Jsonl, &["validation"]), Ok(vec!["my.val.jsonl jsonl".into()]));
+        assert_eq!(one("my.val.jsonl", Some(RowFormat::Jsonl), &["validation"]), Ok(vec!["my.val.jsonl jsonl".into()]));
         assert_eq!(
-            one("rows.jsonl", Format::Jsonl, &["test"]),
-            Err("no split `test` in `rows.jsonl`: a file is `train` unless its name says otherwise".into())
+            one("rows.jsonl", Some(RowFormat::Jsonl), &["test"]),
+            Err("no split `test` in `rows.jsonl`: a local file is `train` unless its name says otherwise".into())
         );
     }
 
@@ -206,7 +212,7 @@ mod tests {
     fn a_folder_is_resolved_like_a_repository() {
         let root =
             workspace(&["d/a/train.jsonl", "d/a/test.jsonl.zst", "d/b/train.jsonl", "d/a/train.csv", "d/x.parquet.gz"]);
-        let folder = |splits: &[&str], folders: &[&str]| ask(root.path(), "d", Format::Jsonl, splits, folders);
+        let folder = |splits: &[&str], folders: &[&str]| ask(root.path(), "d", Some(RowFormat::Jsonl), splits, folders);
         assert_eq!(
             folder(&["test", "train"], &["a"]),
             Ok(vec!["d/a/test.jsonl.zst jsonl.zst".into(), "d/a/train.jsonl jsonl".into()])
@@ -217,7 +223,7 @@ mod tests {
         );
         assert_eq!(folder(&["dev"], &[]), Err("no split `dev` in `d`; available: train, test".into()));
         assert_eq!(
-            ask(root.path(), "d/", Format::Arrow, &["train"], &[]),
+            ask(root.path(), "d/", Some(RowFormat::Arrow), &["train"], &[]),
             Err("folder `d/` has no arrow files".into())
         );
     }
@@ -225,10 +231,10 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let root = workspace(&["data/rows.jsonl"]);
-        let missing = |source| ask(root.path(), source, Format::Jsonl, &["train"], &[]).unwrap_err();
+        let missing = |source| ask(root.path(), source, Some(RowFormat::Jsonl), &["train"], &[]).unwrap_err();
         assert_eq!(missing("data/row.jsonl"), "`data/row.jsonl` does not exist: did you mean `rows.jsonl`?");
         assert_eq!(missing("other/rows.jsonl"), "`other/rows.jsonl` does not exist");
-        let narrowed = ask(root.path(), "data/rows.jsonl", Format::Jsonl, &["train"], &["x"]).unwrap_err();
+        let narrowed = ask(root.path(), "data/rows.jsonl", Some(RowFormat::Jsonl), &["train"], &["x"]).unwrap_err();
         assert!(narrowed.contains("is a file"), "{narrowed}");
     }
 }

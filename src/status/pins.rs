@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::Reason;
 use crate::{
     artifact::Record,
-    config::{Format, Recipe},
+    config::{Recipe, RowFormat},
     driver::{failure_of, files},
     event::{Event, Observer},
     failure::{Failure, FailureKind},
@@ -85,12 +85,12 @@ impl PinSources<'_> {
                 continue;
             }
             let state = match &key {
-                SnapshotKey::Local { source, splits, data_dir, .. } => {
+                SnapshotKey::Local { source, format, splits, data_dir } => {
                     // Before the files are listed: one that comes in between then shows at the next look.
                     if let Ok(folders) = self.folder_stats(source) {
                         snapshots.local_folders.insert(key.clone(), folders);
                     }
-                    Some(self.local(source, dataset.format, splits, data_dir, &mut snapshots.local_stats))
+                    Some(self.local(source, *format, splits, data_dir, &mut snapshots.local_stats))
                 }
                 SnapshotKey::Hub { source, revision } => {
                     let pinned = lock.find(source, revision.as_deref());
@@ -160,7 +160,7 @@ impl PinSources<'_> {
     fn local(
         &self,
         source: &str,
-        format: Format,
+        format: Option<RowFormat>,
         splits: &[String],
         data_dir: &[String],
         stats: &mut HashMap<String, Stat>,

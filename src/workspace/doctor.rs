@@ -12,7 +12,7 @@ use super::validate::validate;
 use crate::{
     artifact::{Access, CACHE_VERSION, CacheContents, Record},
     build::MEMORY_A_THREAD,
-    config::Format,
+    config::Location,
     id::BlobId,
     site::{CacheFolder, HubAccess, HubChoice, OutputFolder, Site, WorkspaceError, vocabulary},
     system::{self, Probe},
@@ -109,8 +109,10 @@ fn check_lock(site: &Site) -> Finding {
     let sound = recipes.iter().filter_map(|text| site.recipes.load(&text.path, &text.text).ok());
     let mut used: Vec<(String, Option<String>)> = sound
         .flat_map(|recipe| recipe.datasets)
-        .filter(|dataset| dataset.format == Format::Huggingface)
-        .map(|dataset| (dataset.source, dataset.revision))
+        .filter_map(|dataset| match dataset.location {
+            Location::Hub { repo, revision } => Some((repo, revision)),
+            Location::Local { .. } => None,
+        })
         .collect();
     used.sort();
     used.dedup();

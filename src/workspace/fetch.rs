@@ -119,8 +119,8 @@ pub(super) fn fetch(site: &Site, selectors: &[String], locked: bool) -> Result<F
                     }))
                 }
                 // Many recipes may name one source.
-                Err(failure) if failed.insert((dataset.source.clone(), failure.message.clone())) => {
-                    fetched.failures.push(FetchFailure { source: dataset.source.clone(), failure });
+                Err(failure) if failed.insert((dataset.location.source().to_owned(), failure.message.clone())) => {
+                    fetched.failures.push(FetchFailure { source: dataset.location.source().to_owned(), failure });
                 }
                 Err(_) => {}
             }

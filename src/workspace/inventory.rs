@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::why::{Step, steps};
 use crate::{
     artifact::Access,
-    config::{Format, Recipe},
+    config::Recipe,
     graph::{Snapshot, conversion_of, files_of, snapshot_key},
     id::FileHash,
     outputs,
@@ -177,7 +177,7 @@ fn listed(assessed: &Assessed, session: &Session, sources: &mut SourceList) -> L
     let (Some(file), Some(recipe)) = (assessed.file, &assessed.recipe) else { return listed };
     listed.phase = Some(recipe.metadata.phase.clone());
     for (number, dataset) in recipe.datasets.iter().enumerate() {
-        let local = dataset.format != Format::Huggingface;
+        let local = dataset.location.is_local();
         let snapshot = session.snapshots.states.get(&snapshot_key(dataset));
         let pinned = match snapshot {
             Some(Some(Ok(snapshot))) => match &**snapshot {
@@ -186,8 +186,9 @@ fn listed(assessed: &Assessed, session: &Session, sources: &mut SourceList) -> L
             },
             _ => None,
         };
-        let (id, commit) = pinned.map_or((dataset.source.clone(), None), |(repo, commit)| (repo, Some(commit)));
-        let revision = dataset.revision.clone().filter(|_| !local);
+        let (id, commit) =
+            pinned.map_or((dataset.location.source().to_owned(), None), |(repo, commit)| (repo, Some(commit)));
+        let revision = dataset.location.revision().map(str::to_owned);
         let key = (id, revision);
         let source = sources.by_key.entry(key.clone()).or_default();
         (source.commit, source.local) = (commit, local);

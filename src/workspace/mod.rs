@@ -36,7 +36,7 @@ use crate::{artifact::Access, build::order, selector::assess_selected, site::Sit
 pub use crate::{
     artifact::{Build, Run, RunId, RunOutcome},
     build::{BuildOptions, BuildReport, RecipeReport},
-    config::{Format, MAX_BYTES, Page, Part, Problem, RECIPE_SCHEMA, pages},
+    config::{FORMATS, MAX_BYTES, Page, Part, Problem, RECIPE_SCHEMA, pages},
     driver::{Make, makes_nothing},
     gc::{CacheBounds, CachePart, CacheSize, Collected, Damaged, PartSize, Removed, Verified},
     hash::Change,

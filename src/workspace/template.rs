@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::Path};
 
 use super::init::{InitFile, Placed, SCHEMA_PATH, put_new, schema_text};
 use crate::{
-    config::{self, Format, Vocabulary},
+    config::{self, RowFormat, Vocabulary},
     convert,
     failure::{Failure, FailureKind},
     row::SampleKind,
@@ -21,8 +21,8 @@ pub struct NewRecipe {
     pub phase: String,
     /// A Hub id, or a file or folder of the workspace.
     pub source: String,
-    /// The format of the source; `None`: that of the file's extension, else the Hub.
-    pub format: Option<Format>,
+    /// The `format` of the recipe, `Some(None)` for the Hub; `None`: that of the file's extension, else the Hub.
+    pub format: Option<Option<RowFormat>>,
     /// The name of a converter; `None`: it is chosen when the recipe is built.
     pub converter: Option<String>,
 }
@@ -76,7 +76,7 @@ fn template(vocabulary: &Vocabulary, new: &NewRecipe, path: &str) -> String {
     };
     let up = "../".repeat(path.matches('/').count() - 1);
     let schema = Path::new(SCHEMA_PATH).file_name().expect("it has a name").to_string_lossy();
-    let format = new.format.or_else(|| source::format_of(&new.source));
+    let format = new.format.unwrap_or_else(|| source::format_of(&new.source));
     let (source, phase) = (scalar(&new.source), &new.phase);
     let mut text = format!(
         "# yaml-language-server: $schema={up}{schema}\n\
@@ -87,8 +87,8 @@ fn template(vocabulary: &Vocabulary, new: &NewRecipe, path: &str) -> String {
         new.source.escape_debug(),
         scalar(name),
     );
-    if let Some(format) = format.filter(|format| *format != Format::Huggingface) {
-        writeln!(text, "    format: {}", format.name()).expect("a String takes every write");
+    if format.is_some() {
+        writeln!(text, "    format: {}", config::format_word(format)).expect("a String takes every write");
     }
     text.push_str("    mix_ratio: 1.0 # share of the mixture; all shares sum to 1.0\n");
     let fitting = vocabulary.converters.iter().filter(|word| word.kind == kind);
@@ -175,7 +175,7 @@ mod tests {
                 "config/data/posttrain/rlaif/f.yaml",
             ),
             (
-                NewRecipe { format: Some(Format::Parquet), ..recipe("g", "sft", "data/folder") },
+                NewRecipe { format: Some(Some(RowFormat::Parquet)), ..recipe("g", "sft", "data/folder") },
                 "config/data/posttrain/sft/g.yaml",
             ),
         ] {
@@ -183,7 +183,7 @@ mod tests {
             assert_eq!(placed[0].path, path);
             let text = String::from_utf8(system::read(&folder.path().join(path)).unwrap()).unwrap();
             let loaded = config::load(path, text.as_bytes(), &crate::site::vocabulary()).unwrap();
-            assert_eq!(loaded.datasets[0].source, new.source);
+            assert_eq!(loaded.datasets[0].location.source(), new.source);
             assert!(text.contains(&format!("dataset/{}_train.jsonl", loaded.outputs(path).stem())), "{text}");
             let schema = text.lines().next().unwrap().split_once("$schema=").unwrap().1;
             assert!(system::exists(&folder.path().join(path).parent().unwrap().join(schema)), "{text}");
@@ -215,7 +215,7 @@ mod tests {
             (recipe("../a", "sft", "org/name"), "leads out"),
             (recipe("/tmp/a", "sft", "org/name"), "empty part"),
             (recipe("", "sft", "org/name"), "empty part"),
-            (recipe("x/.a", "sft", "org/name"), "begins with a dot"),
+            (recipe("x/.a", "sft", "org/name"), "starts with a dot"),
             (recipe("a:b", "sft", "org/name"), "the character `:`"),
             (recipe("b", "sft", "not an id"), "E0123"),
             (recipe("b", "sft", "../own.jsonl"), "E0123"),

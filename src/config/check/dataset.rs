@@ -6,14 +6,14 @@ use super::{
     super::{
         ConverterWord,
         problem::{self, Fault},
-        recipe::{Dataset, Format},
+        recipe::{Dataset, FORMATS, Location},
         tree::{Key, Node, Value, quoted},
     },
     Checker, DATASET_KEYS,
     read::Fields,
     rules::{decimal, hub_id_of_url, is_hub_id, is_plain, relative_path, revision_fault, suggest},
 };
-use crate::row::SampleKind;
+use crate::{decode::RowFormat, row::SampleKind};
 
 /// The parts of a dataset entry that other checks need, whether or not the rest is valid.
 pub(super) struct Entry {
@@ -35,8 +35,7 @@ impl Checker<'_> {
         entry.ratio = self.mix_ratio(&fields, node, count);
         let owned = |this: &mut Self, node: &Node<'_>, key: &str| this.name(node, key).map(str::to_owned);
 
-        let format = self
-            .or_default(&fields, "format", Format::Huggingface, |this, node, key| this.word(node, key, Format::ALL));
+        let format = self.or_default(&fields, "format", None, |this, node, key| this.word(node, key, FORMATS));
         let source = self.required(
             &fields,
             "source",
@@ -62,7 +61,13 @@ impl Checker<'_> {
         entry.dataset = (|| {
             Some(Dataset {
                 name: entry.name.as_ref()?.0.clone(),
-                source: source?,
+                location: {
+                    let (source, revision) = (source?, revision?);
+                    match format? {
+                        None => Location::Hub { repo: source, revision },
+                        Some(_) => Location::Local { path: source },
+                    }
+                },
                 format: format?,
                 mix_ratio: entry.ratio.as_ref()?.0,
                 splits: splits?,
@@ -70,7 +75,6 @@ impl Checker<'_> {
                 text_field: text_field?,
                 config_name: config_name?,
                 data_dir: data_dir?,
-                revision: revision?,
                 converter: converter?.map(|word| word.name),
                 options: options?,
                 filters: filters?,
@@ -97,10 +101,10 @@ impl Checker<'_> {
         Some((ratio, written.span.clone()))
     }
 
-    fn source(&mut self, node: &Node<'_>, format: Option<Format>) -> Option<String> {
+    fn source(&mut self, node: &Node<'_>, format: Option<Option<RowFormat>>) -> Option<String> {
         let text = self.name(node, "source")?;
         // An unknown format has been reported; what the source should look like is then anyone's guess.
-        if format? == Format::Huggingface {
+        if format?.is_none() {
             if is_hub_id(text) {
                 return Some(text.to_owned());
             }

@@ -360,7 +360,7 @@ pub(in crate::config) fn good() -> Vec<(&'static str, String, Claim)> {
     vec![
         ("least", root(""), |r| {
             let d = &r.datasets[0];
-            (d.mix_ratio, d.format, d.splits.as_slice()) == (1.0, Format::Huggingface, &["train".to_owned()])
+            (d.mix_ratio, d.format, d.splits.as_slice()) == (1.0, None, &["train".to_owned()])
                 && r.validation == Validation { ratio: 0.05, seed: 42, stratified: true, method: SplitMethod::Hash }
                 && r.mix == Mix { strategy: Strategy::Repeat, total: None, unit: Unit::Rows }
                 && r.max_rejects.is_none()
@@ -414,11 +414,11 @@ pub(in crate::config) fn good() -> Vec<(&'static str, String, Claim)> {
             r.metadata.kind == SampleKind::Preference && r.outputs("a/b.yaml").stem() == "dpo_safety.v2_b"
         }),
         ("local file", dataset("format: jsonl").replace("x/y", "./data/übung 1.jsonl"), |r| {
-            r.datasets[0].source == "data/übung 1.jsonl"
+            r.datasets[0].location.is_local() && r.datasets[0].location.source() == "data/übung 1.jsonl"
         }),
         ("text that looks like a number", dataset("revision: 0012345\nconfig_name: 1e3\nsplits: [2024]"), |r| {
             let d = &r.datasets[0];
-            (d.revision.as_deref(), d.config_name.as_deref(), d.splits[0].as_str())
+            (d.location.revision(), d.config_name.as_deref(), d.splits[0].as_str())
                 == (Some("0012345"), Some("1e3"), "2024")
         }),
         ("sigils in text", root("# *!&").replace("sft", "sft\n  description: \"R&D: *all* of it!\""), |r| {
