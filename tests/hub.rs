@@ -240,11 +240,11 @@ fn faults_that_stay_are_errors_and_admit_nothing() {
         (Fault::Status(503), "503"),
         (Fault::RetryAfter(429, "1".into()), "429"),
         (Fault::Reset, "tried 4 times"),
-        (Fault::Flip, "not the pinned ones"),
-        (Fault::Longer, "not the pinned ones"),
+        (Fault::Flip, "do not match the pinned digest"),
+        (Fault::Longer, "do not match the pinned digest"),
         (Fault::Status(404), ""),
         (Fault::Status(403), "403"),
-        (Fault::Status(416), "not the pinned ones"),
+        (Fault::Status(416), "do not match the pinned digest"),
     ];
     for (path, pattern, _) in KINDS {
         for (fault, word) in faults {
@@ -817,11 +817,11 @@ fn doctor(url: &str, token: Option<&str>) -> (String, i32) {
 fn the_doctor_asks_the_hub_once() {
     let hub = Loopback::start([]);
     let (line, code) = doctor(&hub.url(), None);
-    assert!(code == 0 && line.starts_with("ok ") && line.ends_with("answers"), "{line}");
+    assert!(code == 0 && line.starts_with("ok ") && line.ends_with("responds"), "{line}");
     let (line, code) = doctor(&hub.url(), Some(CANARY));
-    assert!(code == 0 && line.contains("knows the token"), "{line}");
+    assert!(code == 0 && line.contains("accepts the token"), "{line}");
     let (line, code) = doctor(&hub.url(), Some(Loopback::REFUSED));
-    assert!(code == 1 && line.starts_with("fail") && line.contains("refuses the token"), "{line}");
+    assert!(code == 1 && line.starts_with("fail") && line.contains("rejects the token"), "{line}");
     hub.fault("datasets", Fault::Status(503), 1);
     let (line, code) = doctor(&hub.url(), None);
     assert!(code == 0 && line.starts_with("warn") && line.contains("503"), "{line}");

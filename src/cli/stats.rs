@@ -171,6 +171,6 @@ mod tests {
             unreadable: 0,
         };
         let text = anstream::adapter::strip_str(&lengths(&file, None)).to_string();
-        assert_eq!(text, "  val lengths: 2 ▁ █▄ 30 characters, median 9, each column doubles\n");
+        assert_eq!(text, "  val length (characters, log2 bins)  2 ▁ █▄ 30  median 9\n");
     }
 }

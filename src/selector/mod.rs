@@ -265,9 +265,9 @@ mod tests {
             ("state:", "`state:stale`"),
             ("source:", "`source:tatsu-lab/alpaca`"),
             ("state:stail", "did you mean `stale`?"),
-            ("state:stale,", "there are fresh, stale"),
+            ("state:stale,", "available: fresh, stale"),
             ("sorce:alpaca", "did you mean `source:`?"),
-            ("quite:other", "there are `source:`"),
+            ("quite:other", "available: `source:`"),
             ("sft/[a", "`sft/*`"),
         ] {
             let failure = Selector::parse(text).unwrap_err();

@@ -354,7 +354,7 @@ fn over_http(hub: &HubAccess, cache: &CacheFolder, name: &'static str, url: Stri
     });
     let offline = "without network: --hub sample, or --offline to use downloaded files";
     match opened.and_then(|hub| hub.greet()) {
-        Ok(Greeting::Answered) => Finding::new(name, Health::Ok, format!("{shown} answers")),
+        Ok(Greeting::Answered) => Finding::new(name, Health::Ok, format!("{shown} responds")),
         Ok(Greeting::Known) => Finding::new(name, Health::Ok, format!("{shown} responds and accepts the token")),
         Ok(Greeting::Refused) => Finding::new(name, Health::Fail, format!("{shown} rejects the token"))
             .hint("set HF_TOKEN to a valid token, or unset it for public datasets"),

@@ -210,9 +210,9 @@ mod tests {
         workspace.recipes().create(&recipe("a", "sft", "org/name")).unwrap();
         let before = system::read(&folder.path().join("config/data/posttrain/sft/a.yaml")).unwrap();
         for (new, word) in [
-            (recipe("a", "sft", "org/other"), "it is there"),
+            (recipe("a", "sft", "org/other"), "already exists"),
             (recipe("x/A", "sft", "org/other"), "E0132"),
-            (recipe("../a", "sft", "org/name"), "leads out"),
+            (recipe("../a", "sft", "org/name"), "points outside"),
             (recipe("/tmp/a", "sft", "org/name"), "empty part"),
             (recipe("", "sft", "org/name"), "empty part"),
             (recipe("x/.a", "sft", "org/name"), "starts with a dot"),

@@ -284,7 +284,7 @@ fn files_are_told_of_as_they_were_built() {
     assert_eq!((gone.file.state, gone.row.get()), (FileState::Missing, lines[9].as_str()));
     for line in [0, 100_000] {
         let error = workspace.outputs().trace(train, line).unwrap_err();
-        assert!(error.to_string().contains(&format!("find line {line}")), "{error}");
+        assert!(error.to_string().contains(&format!("has no line {line}")), "{error}");
     }
     let error = workspace.outputs().trace("dataset/sft_two_train.jsonl", 1).unwrap_err();
     assert!(error.to_string().contains("no recipe wrote it"), "{error}");

@@ -116,7 +116,7 @@ fn people_and_programs_are_told_what_came() {
     assert!(lines[0].starts_with("      Locked org/data at "), "{told}");
     assert_eq!(lines[1], "     Fetched org/data train/large.jsonl (2.6 kB)");
     assert_eq!(lines[3..], ["fetched 2 files, 3.8 kB"]);
-    assert_eq!(datac(&["fetch", "--locked"]).2, "all here: 2 files, 3.8 kB\n");
+    assert_eq!(datac(&["fetch", "--locked"]).2, "already downloaded: 2 files, 3.8 kB\n");
     let (code, printed, told) = datac(&["fetch", "--json"]);
     assert_eq!((code, told.as_str()), (Some(0), ""));
     let document: serde_json::Value = serde_json::from_str(&printed).expect("one document");
