@@ -10,7 +10,7 @@ use std::{
 };
 
 use datac::{
-    artifact::{Access, Record, Store},
+    artifact::{Access, Blobs, Record, Store},
     config::{SplitMethod, Validation},
     convert,
     decode::{self, Chunk, Compression, FileKind, Input, RowFormat},

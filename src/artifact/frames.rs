@@ -111,15 +111,18 @@ impl Record {
         Ok(found.flatten().map(Arc::from))
     }
 
-    /// Returns whether there is a frame of this name.
-    pub(super) fn has_frame(&self, digest: &BlobId) -> Result<bool, RecordError> {
-        if self.unrecorded.state().frames.contains_key(digest) {
-            return Ok(true);
-        }
+    /// Says of each name whether there is a frame of it; one that cannot be asked for cannot be read either.
+    pub(super) fn has_frames(&self, ids: &[BlobId]) -> Vec<bool> {
+        let waits: Vec<bool> = {
+            let state = self.unrecorded.state();
+            ids.iter().map(|id| state.frames.contains_key(id)).collect()
+        };
         let found = self.on(|connection| {
-            connection.prepare_cached("SELECT 1 FROM frames WHERE digest = ?1")?.exists([digest.as_bytes()])
-        })?;
-        Ok(found.unwrap_or(false))
+            let mut select = connection.prepare_cached("SELECT 1 FROM frames WHERE digest = ?1")?;
+            let has = |(id, waits): (&BlobId, &bool)| Ok(*waits || select.exists([id.as_bytes()])?);
+            ids.iter().zip(&waits).map(has).collect::<rusqlite::Result<Vec<bool>>>()
+        });
+        found.ok().flatten().unwrap_or(waits)
     }
 
     /// Removes frames, all or none; those that are not there are no error.

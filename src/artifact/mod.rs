@@ -8,7 +8,9 @@ mod gc_schedule;
 mod ledger;
 mod recent;
 mod record;
+pub mod stat_cache;
 mod store;
+mod traits;
 mod upkeep;
 
 pub use contents::{CacheContents, DOWNLOADS, Held, LOCK, SCRATCH};
@@ -17,6 +19,7 @@ pub use ledger::{Build, KEPT_RUNS, Noted, Run, RunId, RunOutcome};
 pub use recent::Recent;
 pub use record::{Access, BuiltDetail, FreshRecipe, OutputFile, Record, RecordError, Warn};
 pub use store::{Miss, MissReason, Store};
+pub use traits::{Actions, Blobs};
 pub use upkeep::{Gone, RecordedAction};
 
 /// The version of everything below `cache/`; another version is another folder, so neither reads the other's.

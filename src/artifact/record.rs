@@ -17,6 +17,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use super::{
     database::{is_damage, read, set_aside, write},
     frames::{self, Frames, Unrecorded},
+    traits::Actions,
 };
 use crate::{
     hash::{Digest, Manifest},
@@ -226,12 +227,6 @@ impl Record {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
     }
 
-    /// Notes what an action yielded; written by the next [`Record::flush`].
-    pub fn note(&self, key: ActionKey, kind: &str, outcome: Vec<u8>) {
-        self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).insert(key, (kind.to_owned(), outcome));
-    }
-
     /// Forgets what an action yielded.
     pub fn forget(&self, key: &ActionKey) -> Result<(), RecordError> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
@@ -348,6 +343,18 @@ impl Record {
     pub fn pieces_of(&self, path: &str, digest: &FileHash) -> Option<Arc<[Digest]>> {
         let noted = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
         noted.get(path).filter(|(of, _)| of == digest).map(|(_, pieces)| pieces.clone())
+    }
+}
+
+impl Actions for Record {
+    fn get(&self, key: &ActionKey) -> Option<Vec<u8>> {
+        self.outcome(key).ok()?
+    }
+
+    /// Written by the next [`Record::flush`].
+    fn put(&self, key: ActionKey, kind: &str, outcome: Vec<u8>) {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).insert(key, (kind.to_owned(), outcome));
     }
 }
 

@@ -21,6 +21,7 @@ use super::{
     frames::{MOST_WAITING, SMALL},
     recent::Recent,
     record::{Record, RecordError},
+    traits::Blobs,
 };
 use crate::{
     id::BlobId,
@@ -92,34 +93,6 @@ impl Store {
     /// Returns the path of a blob, whether or not it exists; small blobs have none.
     pub fn path(&self, digest: &BlobId) -> PathBuf {
         path(&self.root, digest)
-    }
-
-    /// Returns whether there is a blob of this name; only [`Store::get`] tells whether it is sound.
-    pub fn has(&self, digest: &BlobId) -> bool {
-        // One that cannot be asked for cannot be read either.
-        system::exists(&self.path(digest)) || self.record.has_frame(digest).unwrap_or(false)
-    }
-
-    /// Stores bytes and returns their digest.
-    pub fn put(&self, bytes: &[u8]) -> Result<BlobId, FileError> {
-        let digest = BlobId::of(bytes);
-        let path = self.path(&digest);
-        if system::exists(&path) {
-            return Ok(digest);
-        }
-        let compressed = codec::compress(bytes, |frame| {
-            self.written.fetch_add(frame.len() as u64, Ordering::Relaxed);
-            if frame.len() > SMALL {
-                return self.write(&path, frame);
-            }
-            self.record.note_frame(digest, frame);
-            Ok(())
-        });
-        compressed.map_err(|source| FileError { verb: "compress", path, source })??;
-        if self.record.unrecorded_bytes() > MOST_WAITING {
-            self.record.flush().map_err(|error| record_failed("write", error))?;
-        }
-        Ok(digest)
     }
 
     /// Stores `size` bytes that `fill` brings part by part: a few are held, however many there are.
@@ -237,17 +210,6 @@ impl Store {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).keep(digest, bytes, size);
     }
 
-    /// Reads a blob and checks every byte of it; a damaged one is removed, so that it is made again.
-    pub fn get(&self, digest: &BlobId) -> Result<Arc<Vec<u8>>, Miss> {
-        self.read(digest).map_err(|(miss, has_wrong_bytes)| {
-            if has_wrong_bytes {
-                // If it cannot be removed, the next read finds it damaged again: no worse.
-                self.remove(digest).ok();
-            }
-            miss
-        })
-    }
-
     /// Removes a blob; one that is not there is fine.
     pub fn remove(&self, digest: &BlobId) -> Result<(), FileError> {
         self.remove_all(std::slice::from_ref(digest))
@@ -294,6 +256,49 @@ impl Store {
             Err(problem) => problem,
         };
         Err((miss(MissReason::Damaged(problem)), true))
+    }
+}
+
+impl Blobs for Store {
+    fn get(&self, digest: &BlobId) -> Result<Arc<Vec<u8>>, Miss> {
+        self.read(digest).map_err(|(miss, has_wrong_bytes)| {
+            if has_wrong_bytes {
+                // If it cannot be removed, the next read finds it damaged again: no worse.
+                self.remove(digest).ok();
+            }
+            miss
+        })
+    }
+
+    fn put(&self, bytes: &[u8]) -> Result<BlobId, FileError> {
+        let digest = BlobId::of(bytes);
+        let path = self.path(&digest);
+        if system::exists(&path) {
+            return Ok(digest);
+        }
+        let compressed = codec::compress(bytes, |frame| {
+            self.written.fetch_add(frame.len() as u64, Ordering::Relaxed);
+            if frame.len() > SMALL {
+                return self.write(&path, frame);
+            }
+            self.record.note_frame(digest, frame);
+            Ok(())
+        });
+        compressed.map_err(|source| FileError { verb: "compress", path, source })??;
+        if self.record.unrecorded_bytes() > MOST_WAITING {
+            self.record.flush().map_err(|error| record_failed("write", error))?;
+        }
+        Ok(digest)
+    }
+
+    fn has(&self, ids: &[BlobId]) -> Vec<bool> {
+        let mut has: Vec<bool> = ids.iter().map(|id| system::exists(&self.path(id))).collect();
+        let absent: Vec<BlobId> = ids.iter().zip(&has).filter(|(_, has)| !**has).map(|(id, _)| *id).collect();
+        if !absent.is_empty() {
+            let mut small = self.record.has_frames(&absent).into_iter();
+            has.iter_mut().filter(|has| !**has).for_each(|has| *has = small.next().unwrap_or(false));
+        }
+        has
     }
 }
 

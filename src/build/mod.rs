@@ -21,7 +21,7 @@ use self::{
 use crate::{
     artifact::{Access, BuiltDetail, FreshRecipe, OutputFile, Record, RunId, SCRATCH},
     config::Recipe,
-    driver::{self, Context, RunReport},
+    driver::{self, Context, Control, OutputSettings, RunReport, Sources},
     event::{Event, Observer},
     failure::{Failure, FailureKind},
     gc::{CacheBounds, Collected, collect_if_due},
@@ -166,8 +166,8 @@ pub(crate) fn build_first(
     let _guard = site.cache.acquire(if options.no_wait { IfHeld::Fail } else { IfHeld::Wait })?;
     site.outputs.sweep();
     let record = site.cache.record(Access::Write)?;
-    let memory = Arc::new(driver::Memory::new(record.clone(), site.cache.store(&record), options.force));
-    let looked_up = memory.clone();
+    let outcomes = Arc::new(driver::OutcomeCache::new(record.clone(), site.cache.store(&record), options.force));
+    let looked_up = outcomes.clone();
     let looks = Looks {
         pinning: if options.locked { Pinning::Locked } else { Pinning::Resolve },
         closely: options.force,
@@ -200,7 +200,7 @@ pub(crate) fn build_first(
         }
         let crew = driver::threads::Crew::start(threads, options.make.as_ref())
             .map_err(|error| Failure::new(FailureKind::Action, format!("start {threads} threads: {error}")))?;
-        let made = action_context(site, &session, memory, options, threads)?;
+        let made = action_context(site, &session, outcomes, options, threads)?;
         let mut report = driver::run(&mut session.planner, &files, &made, crew.pool(), options.fail_fast);
         endings = numbers.iter().copied().zip(std::mem::take(&mut report.endings)).collect();
         ran = Some((made, report));
@@ -256,7 +256,7 @@ fn all_fresh(
 fn action_context(
     site: &Site,
     session: &Session,
-    memory: Arc<driver::Memory>,
+    outcomes: Arc<driver::OutcomeCache>,
     options: &BuildOptions,
     threads: usize,
 ) -> Result<Context, WorkspaceError> {
@@ -271,22 +271,21 @@ fn action_context(
         None
     };
     // The planner is to know at once what an action has put.
-    let store = memory.store.clone();
+    let store = outcomes.store.clone();
     Ok(Context {
         indexes: driver::Indexes::new(store.clone()),
         store,
         record: session.record.clone(),
-        hub,
-        root: site.root().to_owned(),
-        output_dir: site.outputs.dir().to_owned(),
-        scratch,
-        observer: site.observer.clone(),
-        interrupt: site.interrupt.clone(),
-        memory: Budget::new(bytes),
+        outcomes,
+        sources: Sources { hub, root: site.root().to_owned(), local_stats: session.snapshots.local_stats.clone() },
+        outputs: OutputSettings {
+            dir: site.outputs.dir().to_owned(),
+            scratch,
+            memory: Budget::new(bytes),
+            former: history::formers(site.cache.store(&session.record), session.record.clone()),
+        },
+        control: Control { observer: site.observer.clone(), interrupt: site.interrupt.clone() },
         parked: Mutex::default(),
-        local_stats: session.snapshots.local_stats.clone(),
-        former: history::formers(site.cache.store(&session.record), session.record.clone()),
-        known: memory,
     })
 }
 

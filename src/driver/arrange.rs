@@ -1,8 +1,9 @@
 //! Runs an arrangement: the hashes of all selected samples in, two ordered lists out.
 
 use super::{
+    context::Context,
+    error::ActionError,
     select::{selection, tokens},
-    step::{Context, Stop},
 };
 use crate::{
     artifact::Store,
@@ -27,16 +28,16 @@ pub(crate) fn arrange(
     allotment: &Allotment,
     unit: Unit,
     validation: &Validation,
-) -> Result<ArrangeOutcome, Stop> {
+) -> Result<ArrangeOutcome, ActionError> {
     let kept: u64 = sources.iter().map(|source| source.selected.kept).sum();
     if kept.max(allotment.total) > u64::from(u32::MAX) {
         let rows = kept.max(allotment.total);
         let message = format!("an output can have at most 4,294,967,295 rows, but {rows} were requested");
-        return Err(Stop::Failure(
+        return Err(ActionError::Failure(
             Failure::plain(FailureKind::Config, message).hint("set `max_samples` or `mix.total`"),
         ));
     }
-    let room = Room { scratch: &context.scratch, bytes: SORTED_BYTES };
+    let room = Room { scratch: &context.outputs.scratch, bytes: SORTED_BYTES };
     let arranged = mix::arrange(&Selected { context, sources, unit }, allotment, validation, room)?;
     Ok(ArrangeOutcome {
         train: store(&context.store, &arranged.train, arranged.realised.iter().map(|source| source.train).sum())?,
@@ -57,7 +58,7 @@ struct Selected<'a> {
 }
 
 impl Candidates for Selected<'_> {
-    type Error = Stop;
+    type Error = ActionError;
 
     fn count(&self) -> u64 {
         self.sources.iter().map(|source| source.selected.kept).sum()
@@ -72,7 +73,7 @@ impl Candidates for Selected<'_> {
         self.sources.iter().map(size).collect()
     }
 
-    fn each(&self, take: &mut dyn FnMut(&Candidate) -> Result<(), Stop>) -> Result<(), Stop> {
+    fn each(&self, take: &mut dyn FnMut(&Candidate) -> Result<(), ActionError>) -> Result<(), ActionError> {
         let mut number = 0;
         for (source, selected) in self.sources.iter().enumerate() {
             let selection = selection(self.context, &selected.selected)?;
@@ -104,12 +105,12 @@ impl Candidates for Selected<'_> {
     }
 }
 
-fn uncounted() -> Stop {
-    Stop::Failure(Failure::new(FailureKind::Cache, "count tokens: a chunk has no column of them"))
+fn uncounted() -> ActionError {
+    ActionError::Failure(Failure::new(FailureKind::Cache, "count tokens: a chunk has no column of them"))
 }
 
 /// Stores a list of `rows` rows: the number of each's sample as 4 bytes, little-endian.
-fn store(store: &Store, list: &Sorted<3>, rows: u64) -> Result<BlobId, Stop> {
+fn store(store: &Store, list: &Sorted<3>, rows: u64) -> Result<BlobId, ActionError> {
     store.put_parts(rows * 4, |push| {
         let mut part = Vec::with_capacity(PART);
         list.each(|[_, _, sample]| {
@@ -119,7 +120,7 @@ fn store(store: &Store, list: &Sorted<3>, rows: u64) -> Result<BlobId, Stop> {
             }
             push(&part)?;
             part.clear();
-            Ok::<_, Stop>(())
+            Ok::<_, ActionError>(())
         })?;
         push(&part)
     })

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::step::{Context, Stop};
+use super::{context::Context, error::ActionError};
 use crate::{
+    artifact::Blobs,
     convert::{self, Converter},
     decode::Chunk,
     event::Event,
@@ -58,7 +59,12 @@ pub(crate) struct ChunkOutcome {
 }
 
 /// Runs what is missing of `jobs` on a chunk.
-pub(crate) fn run(context: &Context, chunk: &Chunk, digest: &ChunkId, jobs: &[Job]) -> Result<ChunkOutcomes, Stop> {
+pub(crate) fn run(
+    context: &Context,
+    chunk: &Chunk,
+    digest: &ChunkId,
+    jobs: &[Job],
+) -> Result<ChunkOutcomes, ActionError> {
     let missing = Missing::of(context, digest, jobs);
     let parts = missing.convert(chunk);
     missing.finish(context, digest, parts)
@@ -113,7 +119,7 @@ impl Missing {
     }
 
     /// Stores what came of all rows.
-    fn finish(&self, context: &Context, digest: &ChunkId, parts: Vec<Part>) -> Result<ChunkOutcomes, Stop> {
+    fn finish(&self, context: &Context, digest: &ChunkId, parts: Vec<Part>) -> Result<ChunkOutcomes, ActionError> {
         let mut done = ChunkOutcomes::default();
         for (wanted, part) in self.wanted.iter().zip(parts) {
             let converted = part.finish(context, digest, wanted, self.begun, &mut done.outcomes)?;
@@ -199,7 +205,7 @@ impl Part {
         wanted: &Wanted,
         begun: Stopwatch,
         outcomes: &mut Vec<ChunkOutcome>,
-    ) -> Result<ConvertOutcome, Stop> {
+    ) -> Result<ConvertOutcome, ActionError> {
         let key = convert_key(digest, &wanted.conversion);
         let is_new = wanted.known.is_none();
         let tell = |kind, key, label, bytes, samples: u32| {

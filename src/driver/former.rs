@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{output::Gathered, step::Context};
+use super::{context::Context, output::Gathered};
 use crate::{
     id::{BlobId, FileHash},
     materialise::{Former, FormerRow, GONE},
@@ -53,17 +53,17 @@ const LOOKED_FOR: u64 = 1 << 16;
 /// For each file of `names` what it holds, as far as that is known; `now` is what is to be written to them.
 pub(super) fn formers(context: &Context, names: &[String], now: &Gathered<'_>) -> Vec<Option<Former>> {
     let found = |name: &String| {
-        let path = context.output_dir.join(name);
+        let path = context.outputs.dir.join(name);
         let stat = system::stat(&path).ok()?;
         let digest = context.record.digest_of(&path.to_string_lossy(), &stat).ok()??;
         Some((system::open(&path).ok()?, digest))
     };
     let files: Vec<_> = names.iter().map(found).collect();
-    let build = files.iter().flatten().find_map(|(_, digest)| (context.former)(digest));
+    let build = files.iter().flatten().find_map(|(_, digest)| (context.outputs.former)(digest));
     let candidates = build.as_ref().and_then(|build| {
         let candidates: u64 = build.sources.iter().map(|source| source.kept).sum();
         let rows: u64 = build.files.iter().map(|file| file.rows).sum();
-        let is_small = (candidates + rows) * size_of::<FormerRow>() as u64 <= context.memory.whole() / SHARE;
+        let is_small = (candidates + rows) * size_of::<FormerRow>() as u64 <= context.outputs.memory.whole() / SHARE;
         let fresh = is_small.then(|| Fresh::of(context, build, now)).flatten()?;
         Some((candidates_of(context, build, now, &fresh)?, fresh.blocks))
     });

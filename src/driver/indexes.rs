@@ -3,9 +3,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::step::Stop;
+use super::error::ActionError;
 use crate::{
-    artifact::{Recent, Store},
+    artifact::{Blobs, Recent, Store},
     failure::{Failure, FailureKind},
     graph::ConvertedChunk,
     id::BlobId,
@@ -36,12 +36,12 @@ impl Indexes {
     }
 
     /// An index by its digest.
-    pub(super) fn get(&self, digest: &BlobId) -> Result<Arc<SampleIndex>, Stop> {
+    pub(super) fn get(&self, digest: &BlobId) -> Result<Arc<SampleIndex>, ActionError> {
         if let Some(index) = self.recent.lock().unwrap_or_else(PoisonError::into_inner).get(digest) {
             return Ok(index);
         }
         let index = SampleIndex::decode(&self.store.get(digest)?)
-            .map_err(|error| Stop::Failure(Failure::new(FailureKind::Cache, error.to_string())))?;
+            .map_err(|error| ActionError::Failure(Failure::new(FailureKind::Cache, error.to_string())))?;
         let index = Arc::new(index);
         self.keep(*digest, index.clone());
         Ok(index)
@@ -57,13 +57,13 @@ impl Indexes {
     }
 
     /// The index of a converted chunk.
-    pub(super) fn of(&self, chunk: &ConvertedChunk) -> Result<Arc<SampleIndex>, Stop> {
+    pub(super) fn of(&self, chunk: &ConvertedChunk) -> Result<Arc<SampleIndex>, ActionError> {
         let index = self.get(&chunk.converted.index)?;
         if index.len() == chunk.converted.samples as usize {
             return Ok(index);
         }
         let message = "match an index to its chunk: the numbers of samples differ";
-        Err(Stop::Failure(Failure::new(FailureKind::Cache, message)))
+        Err(ActionError::Failure(Failure::new(FailureKind::Cache, message)))
     }
 
     /// Has all threads read what is about to be asked for. What cannot be had shows then.

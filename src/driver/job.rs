@@ -6,12 +6,13 @@ use rayon::Scope;
 
 use super::{
     arrange,
+    context::Context,
+    error::ActionError,
+    job_span::{Told, label, size},
     output::{self, Unplaced},
     queue::Reading,
     report::{Outbox, Report},
     scan, select,
-    step::{Context, Stop},
-    told::{Told, label, size},
 };
 use crate::{
     failure::{Failure, FailureKind},
@@ -49,20 +50,20 @@ pub(super) struct Ran<'c> {
     /// Files that were written and are not in place.
     pub(super) files: Vec<Unplaced>,
     /// Makes the report, given whether they were put in place.
-    pub(super) end: Box<dyn FnOnce(Result<(), Stop>) -> Report + Send + 'c>,
+    pub(super) end: Box<dyn FnOnce(Result<(), ActionError>) -> Report + Send + 'c>,
 }
 
 /// A thread of the pool that a job takes up; dropped, the next job may have it.
-pub(super) struct Seat(Sender<Report>);
+pub(super) struct PoolSlot(Sender<Report>);
 
-impl Seat {
+impl PoolSlot {
     /// A seat whose end is told to `reports`.
     pub(super) fn new(reports: Sender<Report>) -> Self {
         Self(reports)
     }
 }
 
-impl Drop for Seat {
+impl Drop for PoolSlot {
     fn drop(&mut self) {
         // A closed channel means the driver has ended; there is no one left to tell.
         self.0.send(if std::thread::panicking() { Report::Panicked } else { Report::Left }).ok();
@@ -86,7 +87,7 @@ impl Job {
                 let told = Told { kind, key: action.key.digest(), label: label(&action.work), recipes }.begin(context);
                 let run = context.check().and_then(|()| execute(env, &action, reading));
                 let (outcome, files) = split(run);
-                let end = move |placed: Result<(), Stop>| {
+                let end = move |placed: Result<(), ActionError>| {
                     let result = outcome.and_then(|outcome| placed.map(|()| outcome));
                     told.end(context, result.as_ref().ok().map(|outcome| size(&action.work, outcome)));
                     Report::Action(action, result)
@@ -112,7 +113,7 @@ impl Job {
                 }
                 .begin(context);
                 let (result, files) = split(context.check().and_then(|()| restore(context, &plan, &in_place)));
-                let end = move |placed: Result<(), Stop>| {
+                let end = move |placed: Result<(), ActionError>| {
                     let result = result.and(placed);
                     told.end(context, result.as_ref().ok().map(|()| (None, None)));
                     Report::Restored(number, result)
@@ -129,7 +130,7 @@ impl Job {
     }
 }
 
-fn split<T>(run: Result<(T, Vec<Unplaced>), Stop>) -> (Result<T, Stop>, Vec<Unplaced>) {
+fn split<T>(run: Result<(T, Vec<Unplaced>), ActionError>) -> (Result<T, ActionError>, Vec<Unplaced>) {
     match run {
         Ok((outcome, files)) => (Ok(outcome), files),
         Err(stop) => (Err(stop), Vec::new()),
@@ -140,7 +141,7 @@ fn execute<'scope>(
     env: JobEnv<'_, 'scope>,
     action: &Action,
     reading: &mut Option<Reading>,
-) -> Result<(Outcome, Vec<Unplaced>), Stop> {
+) -> Result<(Outcome, Vec<Unplaced>), ActionError> {
     let context = env.context;
     let outcome = match &action.work {
         Work::Scan(work) => Outcome::Scan(Arc::new(scan::scan(env, &action.key, work, reading)?)),
@@ -162,7 +163,7 @@ fn execute<'scope>(
 }
 
 /// Writes the files of a known plan that are not in place, out of the cache.
-fn restore(context: &Context, plan: &RecipePlan, in_place: &[bool]) -> Result<((), Vec<Unplaced>), Stop> {
+fn restore(context: &Context, plan: &RecipePlan, in_place: &[bool]) -> Result<((), Vec<Unplaced>), ActionError> {
     let mut files = Vec::new();
     if !in_place[0] || !in_place[1] {
         let (written, unplaced) = output::output(context, &plan.outputs, &plan.sources, &plan.arranged)?;
@@ -180,15 +181,15 @@ fn restore(context: &Context, plan: &RecipePlan, in_place: &[bool]) -> Result<((
                 }
                 files.extend(unplaced);
             }
-            None => system::remove(&context.output_dir.join(&plan.outputs.name(OutputKind::Quarantine)))?,
+            None => system::remove(&context.outputs.dir.join(&plan.outputs.name(OutputKind::Quarantine)))?,
         }
     }
     Ok(((), files))
 }
 
-fn differs(outputs: &OutputSet) -> Stop {
+fn differs(outputs: &OutputSet) -> ActionError {
     let message = format!("restore `{}`: the cached rows do not match the recorded digest", outputs.stem());
-    Stop::Failure(
+    ActionError::Failure(
         Failure::new(FailureKind::Cache, message).hint("build with `--force`, and report this bug with your recipe"),
     )
 }

@@ -6,20 +6,21 @@
 
 mod arrange;
 mod chunk;
-pub(crate) mod files;
+mod context;
+mod error;
 mod former;
 mod indexes;
 mod job;
-mod memory;
+mod job_span;
+mod outcomes;
 mod output;
 mod queue;
 mod report;
 mod scan;
 mod select;
-mod step;
-mod team;
+mod sources;
 pub(crate) mod threads;
-mod told;
+mod work_queue;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -32,15 +33,17 @@ use std::{
 };
 
 pub(crate) use chunk::StoredReject;
+pub(crate) use context::{Context, Control, OutputSettings};
+pub(crate) use error::{ActionError, FREE_SOME_SPACE, failure_of, file_failure};
 pub(crate) use former::{FindFormer, FormerBuild, FormerFile, FormerSource};
 pub(crate) use indexes::Indexes;
-use job::{Job, JobEnv, Ran, Seat};
-pub(crate) use memory::Memory;
+use job::{Job, JobEnv, PoolSlot, Ran};
+pub(crate) use outcomes::{OutcomeCache, lookup};
 pub(crate) use output::{QuarantinePlace, quarantine_line};
 use queue::{Queue, Reading};
 pub(crate) use report::{Ending, RunReport};
 use report::{Outbox, Report};
-pub(crate) use step::{Context, FREE_SOME_SPACE, Stop, failure_of, file_failure, lookup};
+pub(crate) use sources::Sources;
 pub use threads::{Make, makes_nothing};
 
 use rayon::Scope;
@@ -48,6 +51,7 @@ use rayon::Scope;
 use chunk::ChunkOutcome;
 
 use crate::{
+    artifact::{Actions, stat_cache},
     event::Event,
     failure::{Failure, FailureKind},
     graph::{Action, Known, Node, Outcome, Planner, RecipeFile, RecipePlan, Rejects, Work, plan, rejects},
@@ -106,7 +110,7 @@ pub(crate) fn run(
             threads.spawn(move || {
                 let next = || placing.lock().unwrap_or_else(PoisonError::into_inner).recv();
                 while let Ok(Ran { files, end }) = next() {
-                    let seat = Seat::new(placed.clone());
+                    let seat = PoolSlot::new(placed.clone());
                     let mut in_place = Vec::with_capacity(files.len());
                     let result = output::put_in_place(files, context, &mut in_place);
                     // It took up no seat of the pool; only a panic is told.
@@ -119,7 +123,7 @@ pub(crate) fn run(
         pool.in_place_scope(|scope| driver.drive(scope, &inbox, &reports, &to_place));
         drop(to_place);
     });
-    match context.known.hollow() {
+    match context.outcomes.hollow() {
         0 => {}
         1 => context.tell(Event::Warning("a cache entry was missing; rebuilding it".to_owned())),
         many => context.tell(Event::Warning(format!("{many} cache entries were missing; rebuilding them"))),
@@ -174,7 +178,7 @@ impl<'a> Driver<'a> {
             }
             while let Some((job, reads)) = self.queue.next() {
                 let mut reading = reads.then(|| Reading::new(reports.clone()));
-                let (seat, reports, to_place) = (Seat::new(reports.clone()), reports.clone(), to_place.clone());
+                let (seat, reports, to_place) = (PoolSlot::new(reports.clone()), reports.clone(), to_place.clone());
                 let key = job.key();
                 scope.spawn(move |scope| {
                     let outbox = Outbox::new(reports.clone());
@@ -273,7 +277,7 @@ impl<'a> Driver<'a> {
     /// Notes what became of a recipe, and tells.
     fn end(&mut self, number: usize, ending: Ending) {
         let files = |plan: &RecipePlan| {
-            let path = |name: String| self.context.output_dir.join(name).to_string_lossy().into_owned();
+            let path = |name: String| self.context.outputs.dir.join(name).to_string_lossy().into_owned();
             plan.named().filter_map(|(name, file)| Some((path(name), file?))).collect()
         };
         self.context.tell(Event::Ended {
@@ -353,12 +357,12 @@ impl<'a> Driver<'a> {
                 self.queue.reported();
                 match restored {
                     Ok(()) => drop(again.insert(number)),
-                    Err(Stop::Missing(miss)) => {
+                    Err(ActionError::Missing(miss)) => {
                         self.forget(&miss);
                         again.insert(number);
                     }
-                    Err(Stop::Failure(failure)) => self.end(number, Err(failure)),
-                    Err(Stop::Interrupted) => {}
+                    Err(ActionError::Failure(failure)) => self.end(number, Err(failure)),
+                    Err(ActionError::Interrupted) => {}
                 }
             }
         }
@@ -371,7 +375,7 @@ impl<'a> Driver<'a> {
     fn note(&mut self, key: ActionKey, outcome: Outcome) {
         self.report.count(outcome.kind());
         if let Ok(bytes) = postcard::to_stdvec(&outcome) {
-            self.context.record.note(key, outcome.kind(), bytes);
+            self.context.record.put(key, outcome.kind(), bytes);
         }
         self.planner.learn(&key, Known::Outcome(outcome));
     }
@@ -391,14 +395,14 @@ impl<'a> Driver<'a> {
 
     /// Whether the file of this name stands in the output folder with the right bytes; `None`: whether there is none.
     fn is_in_place(&self, name: &str, wanted: Option<FileMeta>) -> bool {
-        let path = self.context.output_dir.join(name);
+        let path = self.context.outputs.dir.join(name);
         match (wanted, system::stat(&path)) {
             (None, found) => found.is_err(),
             // The stat cache would not trust a file as young as one that this build has put there.
             (Some(wanted), Ok(stat)) if self.report.placed(name) == Some((stat, wanted.digest)) => true,
             (Some(wanted), Ok(stat)) => {
                 stat.size == wanted.bytes
-                    && files::digest(&self.context.record, &path).is_ok_and(|digest| digest == wanted.digest)
+                    && stat_cache::digest(&self.context.record, &path).is_ok_and(|digest| digest == wanted.digest)
             }
             (Some(_), Err(_)) => false,
         }
@@ -418,15 +422,15 @@ impl<'a> Driver<'a> {
     }
 
     /// Notes that keys ended without an outcome.
-    fn stopped(&mut self, actions: &[Arc<Action>], stop: Stop, again: &mut BTreeSet<usize>) {
+    fn stopped(&mut self, actions: &[Arc<Action>], stop: ActionError, again: &mut BTreeSet<usize>) {
         match stop {
-            Stop::Missing(miss) => self.forget(&miss),
-            Stop::Failure(failure) => {
+            ActionError::Missing(miss) => self.forget(&miss),
+            ActionError::Failure(failure) => {
                 for action in actions {
                     self.planner.learn(&action.key, Known::Failure(failure.clone()));
                 }
             }
-            Stop::Interrupted => return,
+            ActionError::Interrupted => return,
         }
         for action in actions {
             self.done(&action.key, again);
@@ -451,10 +455,10 @@ impl<'a> Driver<'a> {
 
     /// Makes the planner forget whatever made a blob that is gone.
     fn forget(&mut self, miss: &crate::artifact::Miss) {
-        self.context.tell(Event::Warning(step::describe(miss)));
+        self.context.tell(Event::Warning(error::describe(miss)));
         // Damage seldom comes alone, and a damaged blob that was read is gone: whatever else lacks one is made again at the
         // same time, not one after another.
-        let is_hollow = |outcome: &Outcome| !step::is_whole(&self.context.store, outcome);
+        let is_hollow = |outcome: &Outcome| !outcomes::is_whole(&self.context.store, outcome);
         let keys = self.planner.known_keys(|outcome| outcome.blobs().contains(&miss.digest) || is_hollow(outcome));
         for key in keys {
             let repeats = self.repeats.entry(key).or_default();

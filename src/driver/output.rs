@@ -2,13 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{
-    chunk::StoredReject,
-    former::formers,
-    select::selection,
-    step::{Context, Stop},
-};
+use super::{chunk::StoredReject, context::Context, error::ActionError, former::formers, select::selection};
 use crate::{
+    artifact::{Blobs, stat_cache},
     decode::{Encoding, Place},
     event::Event,
     failure::{Failure, FailureKind},
@@ -21,7 +17,7 @@ use crate::{
     system::{self, Stat},
 };
 
-impl From<GatherError> for Stop {
+impl From<GatherError> for ActionError {
     fn from(error: GatherError) -> Self {
         match error {
             GatherError::Missing(miss) => Self::Missing(miss),
@@ -48,7 +44,7 @@ pub(super) struct Gathered<'a> {
 }
 
 impl<'a> Gathered<'a> {
-    fn new(context: &Context, sources: &'a [SelectedSource]) -> Result<Self, Stop> {
+    fn new(context: &Context, sources: &'a [SelectedSource]) -> Result<Self, ActionError> {
         let (mut blocks, mut chunks, mut selections) = (Vec::new(), Vec::new(), Vec::with_capacity(sources.len()));
         for (number, source) in sources.iter().enumerate() {
             let selection = selection(context, &source.selected)?;
@@ -73,7 +69,7 @@ impl<'a> Gathered<'a> {
     }
 
     /// Where they stand in it.
-    pub(super) fn places(&self, context: &Context, block: usize) -> Result<Vec<materialise::Place>, Stop> {
+    pub(super) fn places(&self, context: &Context, block: usize) -> Result<Vec<materialise::Place>, ActionError> {
         context.check()?;
         let source = &self.sources[self.blocks[block].source as usize];
         let index = context.indexes.of(&source.chunks[self.chunks[block]])?;
@@ -100,16 +96,16 @@ pub(super) fn output(
     outputs: &OutputSet,
     sources: &[SelectedSource],
     arranged: &ArrangeOutcome,
-) -> Result<(BySide<FileMeta>, Vec<Unplaced>), Stop> {
+) -> Result<(BySide<FileMeta>, Vec<Unplaced>), ActionError> {
     let gathered = Gathered::new(context, sources)?;
     let of_all = |rows: fn(&Realised) -> u64| arranged.realised.iter().map(rows).sum();
     let train = Order { list: arranged.train, rows: of_all(|source| source.train) };
     let validation = Order { list: arranged.validation, rows: of_all(|source| source.validation) };
-    system::create_dir(&context.output_dir)?;
+    system::create_dir(&context.outputs.dir)?;
     let names = Side::ALL.map(|side| outputs.name(OutputKind::Rows(side)));
     let mut sinks = Vec::with_capacity(names.len());
     for name in &names {
-        sinks.push(Sink::new(&context.output_dir.join(name))?);
+        sinks.push(Sink::new(&context.outputs.dir.join(name))?);
     }
     let formers = formers(context, &names, &gathered);
     let rows = Rows {
@@ -117,10 +113,11 @@ pub(super) fn output(
         blocks: gathered.blocks.clone(),
         endings: sources.iter().map(|source| ending(&source.name)).collect(),
         places: &|block| gathered.places(context, block),
-        interrupt: &context.interrupt,
+        interrupt: &context.control.interrupt,
         check: &|| context.check(),
     };
-    let stands = rows.gather(&[train, validation], &mut sinks, formers, &context.memory, &context.scratch)?;
+    let stands =
+        rows.gather(&[train, validation], &mut sinks, formers, &context.outputs.memory, &context.outputs.scratch)?;
     let mut unplaced = Vec::new();
     let mut outcomes = Vec::with_capacity(names.len());
     for ((sink, stands), order) in sinks.into_iter().zip(stands).zip([train, validation]) {
@@ -137,8 +134,8 @@ pub(super) fn quarantine(
     context: &Context,
     outputs: &OutputSet,
     sources: &[SelectedSource],
-) -> Result<(FileMeta, Vec<Unplaced>), Stop> {
-    let path = context.output_dir.join(outputs.name(OutputKind::Quarantine));
+) -> Result<(FileMeta, Vec<Unplaced>), ActionError> {
+    let path = context.outputs.dir.join(outputs.name(OutputKind::Quarantine));
     system::create_dir(path.parent().expect("the quarantine file has a folder"))?;
     let mut sink = Sink::new(&path)?;
     let mut rows = 0;
@@ -147,8 +144,9 @@ pub(super) fn quarantine(
         for (chunk, looked_at) in source.chunks.iter().zip(&selection.rows_looked_at) {
             context.check()?;
             let Some(rejects) = chunk.converted.rejects else { continue };
-            let stored: Vec<StoredReject> = postcard::from_bytes(&context.store.get(&rejects)?)
-                .map_err(|error| Stop::Failure(Failure::new(FailureKind::Cache, format!("read rejects: {error}"))))?;
+            let stored: Vec<StoredReject> = postcard::from_bytes(&context.store.get(&rejects)?).map_err(|error| {
+                ActionError::Failure(Failure::new(FailureKind::Cache, format!("read rejects: {error}")))
+            })?;
             let file = &chunk.chunk.file;
             let place = QuarantinePlace {
                 source: &source.name,
@@ -232,7 +230,7 @@ struct QuarantineRow<'a> {
 }
 
 /// Ends a file; it is added to `unplaced` unless there is one with the same bytes in its place.
-fn finish(context: &Context, sink: Sink, rows: u64, unplaced: &mut Vec<Unplaced>) -> Result<FileMeta, Stop> {
+fn finish(context: &Context, sink: Sink, rows: u64, unplaced: &mut Vec<Unplaced>) -> Result<FileMeta, ActionError> {
     let written = sink.finish()?.ok_or(GatherError::Mismatch)?;
     let outcome = FileMeta { digest: written.digest, bytes: written.bytes, rows };
     if digest_of(context, &written.destination, written.bytes)? != Some(written.digest) {
@@ -254,23 +252,27 @@ pub(super) struct Placed {
 
 /// Puts files in place once the disk has all of them: a recipe's files change together, or as nearly as there is a way.
 /// Files are added to `placed` as they are put in place, also if a later one fails.
-pub(super) fn put_in_place(files: Vec<Unplaced>, context: &Context, placed: &mut Vec<Placed>) -> Result<(), Stop> {
+pub(super) fn put_in_place(
+    files: Vec<Unplaced>,
+    context: &Context,
+    placed: &mut Vec<Placed>,
+) -> Result<(), ActionError> {
     files.iter().try_for_each(|file| file.written.sync())?;
     for Unplaced { written, rows } in files {
         let (path, digest, bytes) = (written.destination.clone(), written.digest, written.bytes);
         let stat = written.put_in_place()?;
         let placed_ns = system::now_ns();
         context.tell(Event::Wrote { path: path.to_string_lossy().into_owned(), rows, bytes });
-        let name = path.strip_prefix(&context.output_dir).unwrap_or(&path).to_string_lossy().into_owned();
+        let name = path.strip_prefix(&context.outputs.dir).unwrap_or(&path).to_string_lossy().into_owned();
         placed.push(Placed { path, name, stat, placed_ns, digest });
     }
     Ok(())
 }
 
 /// The digest of the file at `path` if it is there and has this size; through the stat cache.
-fn digest_of(context: &Context, path: &Path, bytes: u64) -> Result<Option<FileHash>, Stop> {
+fn digest_of(context: &Context, path: &Path, bytes: u64) -> Result<Option<FileHash>, ActionError> {
     match system::stat(path) {
-        Ok(stat) if stat.size == bytes => Ok(Some(super::files::digest(&context.record, path)?)),
+        Ok(stat) if stat.size == bytes => Ok(Some(stat_cache::digest(&context.record, path)?)),
         Ok(_) => Ok(None),
         Err(error) if error.is_missing() => Ok(None),
         Err(error) => Err(error.into()),

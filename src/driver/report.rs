@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use super::{chunk::ChunkOutcome, output::Placed, step::Stop};
+use super::{chunk::ChunkOutcome, error::ActionError, output::Placed};
 use crate::{
     failure::Failure,
     graph::{Action, Outcome, RecipePlan},
@@ -20,11 +20,11 @@ pub(super) enum Report {
     /// Chunks were converted or scored while their file is read.
     Chunks(Vec<ChunkOutcome>),
     /// An action with its outcome.
-    Action(Arc<Action>, Result<Outcome, Stop>),
+    Action(Arc<Action>, Result<Outcome, ActionError>),
     /// Single conversions and scorings of one file, by key, whose outcomes were told.
-    Again(Vec<Arc<Action>>, Result<(), Stop>),
+    Again(Vec<Arc<Action>>, Result<(), ActionError>),
     /// A recipe's files were put in place.
-    Restored(usize, Result<(), Stop>),
+    Restored(usize, Result<(), ActionError>),
     /// A job has read its file, and goes on with what it has read.
     Read,
     /// A job takes up no thread of the pool any more.

@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{
     chunk::{self, Job},
+    error::ActionError,
     job::JobEnv,
     queue::Reading,
-    step::Stop,
-    team::Team,
+    work_queue::WorkQueue,
 };
 use crate::{
     decode::{self, Chunk, Cutter, DecodeError, Encoding, Input},
@@ -82,11 +82,11 @@ pub(super) fn scan<'scope>(
     key: &ActionKey,
     work: &ScanWork,
     reading: &mut Option<Reading>,
-) -> Result<ScanOutcome, Stop> {
+) -> Result<ScanOutcome, ActionError> {
     let context = env.context;
     let parked = context.parked.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
-    let (input, guard) = context.open(&work.file)?;
-    let path = context.root.join(&work.file.path);
+    let (input, guard) = context.sources.open(&work.file)?;
+    let path = context.sources.local(&work.file);
     let (mut chunks, mut outcome) = match parked {
         Some((chunks, outcome)) if outcome.chunks.len() == work.known as usize => (chunks, outcome),
         _ => {
@@ -115,7 +115,7 @@ pub(super) fn scan<'scope>(
     Ok(outcome)
 }
 
-fn begin(file: &SourceFile, input: decode::Input, known: u32) -> Result<(Chunks, ScanOutcome), Stop> {
+fn begin(file: &SourceFile, input: decode::Input, known: u32) -> Result<(Chunks, ScanOutcome), ActionError> {
     let mut cutter = decode::open(input, file.kind).map_err(|error| decode_failure(file, &error))?;
     let mut outcome = nothing();
     // A file that was read in part by another process is cut again up to there; its chunks need nothing else.
@@ -157,13 +157,13 @@ fn pass<'scope>(
     outcome: &mut ScanOutcome,
     waiting: &mut [Waiting],
     reading: &mut Option<Reading>,
-) -> Result<(), Stop> {
+) -> Result<(), ActionError> {
     let context = env.context;
     let failed = |error| decode_failure(&work.file, &error);
     let results = Arc::new(Results::default());
     let first = outcome.chunks.len();
     let mut rows_before = outcome.chunks.last().map_or(0, |chunk| chunk.place.first_row + u64::from(chunk.rows));
-    let team = Team::new(env.scope, {
+    let team = WorkQueue::new(env.scope, {
         let (results, outbox) = (results.clone(), env.outbox.clone());
         move |Item { number, chunk, jobs }: Item| {
             let digest = chunk.digest();
@@ -176,7 +176,7 @@ fn pass<'scope>(
             }
         }
     });
-    let mut read = || -> Result<(), Stop> {
+    let mut read = || -> Result<(), ActionError> {
         let mut number = first;
         while (number == first || waiting.iter().any(Waiting::wants_more)) && !results.is_stopped() {
             context.check()?;
@@ -243,7 +243,7 @@ struct Item {
 struct Results {
     done: Mutex<Vec<(usize, Done)>>,
     /// What stops the pass.
-    stop: Mutex<Option<Stop>>,
+    stop: Mutex<Option<ActionError>>,
 }
 
 impl Results {
@@ -251,7 +251,7 @@ impl Results {
         self.done.lock().unwrap_or_else(PoisonError::into_inner).push((number, done));
     }
 
-    fn stop(&self, stop: Stop) {
+    fn stop(&self, stop: ActionError) {
         *self.stop.lock().unwrap_or_else(PoisonError::into_inner) = Some(stop);
     }
 
@@ -260,7 +260,7 @@ impl Results {
     }
 
     /// What came of all chunks, in order.
-    fn take(&self) -> Result<Vec<(usize, Done)>, Stop> {
+    fn take(&self) -> Result<Vec<(usize, Done)>, ActionError> {
         if let Some(stop) = self.stop.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(stop);
         }
@@ -373,13 +373,17 @@ impl Again {
     }
 
     /// Reads the chunks again and runs what is missing of them.
-    pub(super) fn run<'scope>(self: &Arc<Self>, env: JobEnv<'_, 'scope>, reading: Option<Reading>) -> Result<(), Stop> {
+    pub(super) fn run<'scope>(
+        self: &Arc<Self>,
+        env: JobEnv<'_, 'scope>,
+        reading: Option<Reading>,
+    ) -> Result<(), ActionError> {
         let context = env.context;
         let Some((first, _)) = self.chunks.first() else { return Ok(()) };
-        let (input, guard) = context.open(&self.file)?;
+        let (input, guard) = context.sources.open(&self.file)?;
         let places: Vec<_> = self.chunks.iter().map(|(chunk, _)| (chunk.place, chunk.rows)).collect();
         let results = Arc::new(Results::default());
-        let team = Team::new(env.scope, {
+        let team = WorkQueue::new(env.scope, {
             let (group, results, outbox) = (self.clone(), results.clone(), env.outbox.clone());
             move |(at, chunk): (usize, Chunk)| {
                 let (known, jobs) = &group.chunks[at];
@@ -405,10 +409,10 @@ impl Again {
     }
 }
 
-fn decode_failure(file: &SourceFile, error: &DecodeError) -> Stop {
+fn decode_failure(file: &SourceFile, error: &DecodeError) -> ActionError {
     let place = match &file.origin {
         FileOrigin::Local { .. } => file.path.clone(),
         FileOrigin::Hub { repo, .. } => format!("{} of {repo}", file.path),
     };
-    Stop::Failure(Failure::new(FailureKind::Action, format!("read `{place}`: {error}")))
+    ActionError::Failure(Failure::new(FailureKind::Action, format!("read `{place}`: {error}")))
 }

@@ -1,7 +1,8 @@
 //! Runs a selection: indexes and score columns in, the samples that are kept out. No text is read.
 
-use super::step::{Context, Stop};
+use super::{context::Context, error::ActionError};
 use crate::{
+    artifact::Blobs,
     failure::{Failure, FailureKind},
     graph::{ConvertedChunk, SelectOutcome},
     id::BlobId,
@@ -19,7 +20,7 @@ pub(crate) fn select(
     chunks: &[ConvertedChunk],
     filters: &[Filter],
     max: Option<u64>,
-) -> Result<SelectOutcome, Stop> {
+) -> Result<SelectOutcome, ActionError> {
     let mut selecting = Selecting::new(filters, max);
     for (number, chunk) in chunks.iter().enumerate() {
         context.check()?;
@@ -32,7 +33,7 @@ pub(crate) fn select(
         let index = context.indexes.of(chunk)?;
         let scores: Vec<ScoreColumn> = (filters.iter().zip(&chunk.scores))
             .map(|(filter, digest)| column(context, filter.scorer, digest, index.len()))
-            .collect::<Result<_, Stop>>()?;
+            .collect::<Result<_, ActionError>>()?;
         let tokens = chunk.tokens.map(|digest| tokens(context, &digest, index.len())).transpose()?;
         let scores = ChunkScores {
             rows: &index.row,
@@ -58,29 +59,29 @@ pub(crate) fn select(
 }
 
 /// A score column, which has a score for every sample.
-fn column(context: &Context, scorer: ScoreKind, digest: &BlobId, samples: usize) -> Result<ScoreColumn, Stop> {
+fn column(context: &Context, scorer: ScoreKind, digest: &BlobId, samples: usize) -> Result<ScoreColumn, ActionError> {
     let column = ScoreColumn::decode(scorer, &context.store.get(digest)?).map_err(unusable)?;
     if column.len() == samples {
         Ok(column)
     } else {
-        Err(Stop::Failure(Failure::new(FailureKind::Cache, "match scores to samples: their numbers differ")))
+        Err(ActionError::Failure(Failure::new(FailureKind::Cache, "match scores to samples: their numbers differ")))
     }
 }
 
 /// A column of token counts.
-pub(crate) fn tokens(context: &Context, digest: &BlobId, samples: usize) -> Result<Vec<u32>, Stop> {
+pub(crate) fn tokens(context: &Context, digest: &BlobId, samples: usize) -> Result<Vec<u32>, ActionError> {
     match column(context, ScoreKind::TOKENS, digest, samples)?.into_scores() {
         Scores::Count(tokens) => Ok(tokens),
         scores => Err(unusable(ColumnError::Scale(scores.scale()))),
     }
 }
 
-fn unusable(error: ColumnError) -> Stop {
-    Stop::Failure(Failure::new(FailureKind::Cache, error.to_string()))
+fn unusable(error: ColumnError) -> ActionError {
+    ActionError::Failure(Failure::new(FailureKind::Cache, error.to_string()))
 }
 
 /// A selection as it was stored.
-pub(crate) fn selection(context: &Context, outcome: &SelectOutcome) -> Result<Selection, Stop> {
+pub(crate) fn selection(context: &Context, outcome: &SelectOutcome) -> Result<Selection, ActionError> {
     postcard::from_bytes(&context.store.get(&outcome.selection)?)
-        .map_err(|error| Stop::Failure(Failure::new(FailureKind::Cache, format!("read a selection: {error}"))))
+        .map_err(|error| ActionError::Failure(Failure::new(FailureKind::Cache, format!("read a selection: {error}"))))
 }

@@ -122,7 +122,7 @@ fn plan_all(
         orphans: false,
         versions,
         lookup: Some(Arc::new(move |key: &ActionKey| {
-            let outcome = driver::lookup(&own, &store, key)?;
+            let outcome = driver::lookup(&*own, &store, key)?;
             noted.lock().unwrap_or_else(PoisonError::into_inner).insert(*key, outcome.blobs());
             Some(outcome)
         })),

@@ -17,7 +17,7 @@ use super::{
     size::{names, outcome},
 };
 use crate::{
-    artifact::{Access, CacheContents, DOWNLOADS, Gone, MissReason, Record, Store},
+    artifact::{Access, Blobs, CacheContents, DOWNLOADS, Gone, MissReason, Record, Store},
     event::Event,
     failure::{Failure, FailureKind},
     id::BlobId,

@@ -11,6 +11,7 @@ use super::{
     share::share,
 };
 use crate::{
+    artifact::Blobs,
     id::BlobId,
     sort::{Sorted, Sorter},
 };

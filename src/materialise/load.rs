@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::share::share;
 use crate::{
-    artifact::{Miss, Store},
+    artifact::{Blobs, Miss, Store},
     id::BlobId,
 };
 

@@ -4,8 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::{CacheFolder, WorkspaceError};
 use crate::{
-    artifact::Record,
-    driver::files,
+    artifact::{Record, stat_cache},
     event::Observer,
     failure::{Failure, FailureKind},
     source::{Hub, SourceError, folder::FolderHub, sample::SampleHub},
@@ -79,7 +78,7 @@ impl HubAccess {
                         .into());
                 }
                 let record = record.clone();
-                Ok(Arc::new(FolderHub::new(folder.clone(), Arc::new(move |path| files::digest(&record, path)))))
+                Ok(Arc::new(FolderHub::new(folder.clone(), Arc::new(move |path| stat_cache::digest(&record, path)))))
             }
             HubChoice::Http(url) => {
                 self.over_http(url, cache).map_err(|error| crate::driver::failure_of(&error).into())

@@ -20,7 +20,7 @@ use super::{
     plan_cache::PlanCache,
 };
 use crate::{
-    artifact::{BuiltDetail, FreshRecipe, OutputFile, Record},
+    artifact::{BuiltDetail, FreshRecipe, OutputFile, Record, stat_cache},
     config::{self, Recipe},
     convert, driver,
     graph::{Node, Planner, RecipeFile, RecipePlan, leaves, parse, plan, snapshot_key, stage_versions},
@@ -114,7 +114,7 @@ pub(crate) fn assess(
     let store = site.cache.store(&record);
     let lookup = looks.lookup.unwrap_or_else(|| {
         let record = record.clone();
-        Arc::new(move |key: &ActionKey| driver::lookup(&record, &store, key))
+        Arc::new(move |key: &ActionKey| driver::lookup(&*record, &store, key))
     });
     let mut session = Session {
         planner: match looks.kept.as_ref().and_then(|kept| kept.take(&site.cache)) {
@@ -350,7 +350,7 @@ fn is_in_place(folder: &OutputFolder, record: &Record, name: &str, wanted: Optio
         None => !system::exists(&path),
         Some(wanted) => {
             system::stat(&path).is_ok_and(|stat| stat.size == wanted.bytes)
-                && driver::files::digest(record, &path).is_ok_and(|digest| digest == wanted.digest)
+                && stat_cache::digest(record, &path).is_ok_and(|digest| digest == wanted.digest)
         }
     }
 }
@@ -364,7 +364,7 @@ fn file_states(folder: &OutputFolder, record: &Record, outputs: &[OutputFile], k
         match system::stat(&path) {
             Err(_) => FileState::Missing,
             Ok(stat) if stat.size != output.bytes => FileState::Edited,
-            Ok(_) => match driver::files::digest(record, &path) {
+            Ok(_) => match stat_cache::digest(record, &path) {
                 Ok(digest) if digest == output.digest => FileState::Same,
                 _ => FileState::Edited,
             },

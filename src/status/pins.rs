@@ -10,9 +10,9 @@ use rayon::prelude::*;
 
 use super::Reason;
 use crate::{
-    artifact::Record,
+    artifact::{Record, stat_cache},
     config::{Recipe, RowFormat},
-    driver::{failure_of, files},
+    driver::failure_of,
     event::{Event, Observer},
     failure::{Failure, FailureKind},
     graph::{LocalFile, Snapshot, SnapshotKey, snapshot_key},
@@ -175,7 +175,7 @@ impl PinSources<'_> {
             // A write within the tick of its stamp leaves the stat as it is. Past that tick, whatever is hashed is what
             // this stat stands for.
             let begun_ns = system::wait_past_grain(stat.stamp_ns(), &place, self.cache);
-            let digest = files::digest_of_source(self.record, &place, begun_ns).map_err(failed)?;
+            let digest = stat_cache::digest_of_source(self.record, &place, begun_ns).map_err(failed)?;
             let path = path.to_string_lossy().into_owned();
             stats.insert(path.clone(), stat);
             found.push(LocalFile { path, size: stat.size, digest: FileDigest::Blake3(digest), kind });

@@ -14,8 +14,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    artifact::{Access, CACHE_VERSION, CacheContents, LOCK, Record},
-    driver::files,
+    artifact::{Access, CACHE_VERSION, CacheContents, LOCK, Record, stat_cache},
     gc::recorded_outcome,
     graph::Outcome,
     id::FileHash,
@@ -104,7 +103,7 @@ pub(super) fn clean(site: &Site, selectors: &[String], options: &CleanOptions) -
                 continue;
             }
         }
-        let is_ours = known.contains(&files::digest(&record, &path)?);
+        let is_ours = known.contains(&stat_cache::digest(&record, &path)?);
         match (is_ours, was_built, options.force) {
             (true, ..) | (false, true, true) => {
                 let bytes = system::stat(&path)?.size;

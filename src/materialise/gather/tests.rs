@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::*;
 use crate::{
+    artifact::Blobs,
     hash::PIECE,
     id::FileHash,
     materialise::{FormerRow, GONE},

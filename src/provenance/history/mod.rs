@@ -11,7 +11,7 @@ use std::{
 
 use super::manifest::BuildManifest;
 use crate::{
-    artifact::{Build, Record, Run, RunId, RunOutcome, Store},
+    artifact::{Blobs, Build, Record, Run, RunId, RunOutcome, Store},
     driver,
     event::Event,
     failure::{Failure, FailureKind},

@@ -10,7 +10,7 @@ use super::{
     read_manifest,
 };
 use crate::{
-    artifact::{Access, Gone, Record, RunId, Store},
+    artifact::{Access, Blobs, Gone, Record, RunId, Store},
     config,
     failure::{Failure, FailureKind},
     graph::{Action, Outcome},
@@ -186,7 +186,7 @@ pub(crate) fn misses(
             },
             Some(bytes) => match postcard::from_bytes::<Outcome>(&bytes) {
                 Err(_) => MissKind::OtherVersion,
-                Ok(outcome) if outcome.blobs().iter().any(|blob| !store.has(blob)) => MissKind::Evicted,
+                Ok(outcome) if store.has(&outcome.blobs()).contains(&false) => MissKind::Evicted,
                 // A file of which more has to be read than was needed before.
                 Ok(_) => MissKind::NoEntry,
             },

@@ -7,8 +7,7 @@ use std::{
 
 use super::lineage::Lineage;
 use crate::{
-    artifact::{Build, FreshRecipe, OutputFile, Record, RunId},
-    driver::files,
+    artifact::{Build, FreshRecipe, OutputFile, Record, RunId, stat_cache},
     failure::{Failure, FailureKind},
     id::FileHash,
     outputs::{self, OutputKind, Side},
@@ -102,14 +101,14 @@ pub(crate) fn locate(site: &Site, record: &Arc<Record>, target: &str) -> Result<
         failure.hint("no build of it is recorded; `datac build --force` records one")
     };
     let Some((recipe, last, output)) = named.own else {
-        let digest = files::digest(record, &named.path)?;
+        let digest = stat_cache::digest(record, &named.path)?;
         let found = record.builds_of_file(&digest)?;
         let (run, build) = found.into_iter().next().ok_or_else(|| unknown(target, "no build wrote these bytes"))?;
         return opened(site, record, named.path, run, &build, digest, FileState::Same, None);
     };
     let now = match system::stat(&named.path) {
         Ok(stat) if stat == output.stat && !stat.is_racy(last.built_ns) => Some(output.digest),
-        Ok(_) => Some(files::digest(record, &named.path)?),
+        Ok(_) => Some(stat_cache::digest(record, &named.path)?),
         Err(error) if error.is_missing() => None,
         Err(error) => return Err(error.into()),
     };

@@ -9,8 +9,8 @@ use std::{
 
 use rayon::prelude::*;
 
+use super::Record;
 use crate::{
-    artifact::Record,
     hash::{Digest, PIECE, PieceHasher, Pieces},
     id::FileHash,
     system::{self, FileError},
@@ -23,13 +23,13 @@ const SHARED: u64 = 4 << 20;
 const BLOCK: usize = 128 << 10;
 
 /// BLAKE3 of a file, from the stat cache where that can be trusted.
-pub(crate) fn digest(record: &Record, path: &Path) -> Result<FileHash, FileError> {
+pub fn digest(record: &Record, path: &Path) -> Result<FileHash, FileError> {
     Ok(look(record, path, system::now_ns())?.0)
 }
 
 /// BLAKE3 of a file as [`digest`] gives it, with the time to record for what is read now. What its pieces hash to is
 /// remembered, to tell what has changed of it.
-pub(crate) fn digest_of_source(record: &Record, path: &Path, begun_ns: i64) -> Result<FileHash, FileError> {
+pub fn digest_of_source(record: &Record, path: &Path, begun_ns: i64) -> Result<FileHash, FileError> {
     let (digest, pieces) = look(record, path, begun_ns)?;
     if !pieces.is_empty() {
         record.note_pieces(&path.to_string_lossy(), &digest, pieces);

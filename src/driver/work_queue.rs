@@ -12,7 +12,7 @@ use std::{
 use rayon::Scope;
 
 /// Items for all threads of a scope; at most a few wait, and whoever brings more works on them.
-pub(super) struct Team<'t, 'scope, T> {
+pub(super) struct WorkQueue<'t, 'scope, T> {
     scope: &'t Scope<'scope>,
     shared: Arc<Shared<'scope, T>>,
     /// Items that may wait.
@@ -33,7 +33,7 @@ struct State<T> {
     panicked: bool,
 }
 
-impl<'t, 'scope, T: Send + 'scope> Team<'t, 'scope, T> {
+impl<'t, 'scope, T: Send + 'scope> WorkQueue<'t, 'scope, T> {
     /// Creates a team that does `work` on every item.
     pub(super) fn new(scope: &'t Scope<'scope>, work: impl Fn(T) + Send + Sync + 'scope) -> Self {
         let state = Mutex::new(State { waiting: VecDeque::new(), busy: 0, panicked: false });
@@ -118,7 +118,7 @@ mod tests {
             pool.scope(|scope| {
                 let (sum, at_once, most) = (&sum, &at_once, &most);
                 scope.spawn(move |scope| {
-                    let team = Team::new(scope, move |item: usize| {
+                    let team = WorkQueue::new(scope, move |item: usize| {
                         most.fetch_max(at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                         sum.fetch_add(item, Ordering::SeqCst);
                         at_once.fetch_sub(1, Ordering::SeqCst);
@@ -142,7 +142,7 @@ mod tests {
         let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             pool.scope(|scope| {
                 scope.spawn(|scope| {
-                    let team = Team::new(scope, |item: usize| assert!(item != 7, "as the test wants it"));
+                    let team = WorkQueue::new(scope, |item: usize| assert!(item != 7, "as the test wants it"));
                     (0..20).for_each(|item| team.give(item));
                     team.finish();
                     went_on.fetch_add(1, Ordering::SeqCst);

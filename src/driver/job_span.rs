@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::step::Context;
+use super::context::Context;
 use crate::{
     event::Event,
     graph::{Outcome, Work},
