@@ -146,7 +146,7 @@ fn built_or_seen(
     } else {
         print(&report, wrote, workspace, screen);
         if pinned && workspace.settings().is_on_sample() {
-            let text = "note: these are the small stand-ins inside the binary; leave out `--hub\u{a0}sample` for the real datasets";
+            let text = "note: built from the bundled sample data; drop `--hub\u{a0}sample` to use the real datasets";
             screen.say_wrapped(&format!("{FAINT}{text}{FAINT:#}"), 6);
         }
     }
@@ -191,7 +191,7 @@ fn look(workspace: &Workspace, options: &Options, screen: &Screen, listener: &Li
 
 fn print(report: &BuildReport, wrote: Wrote, workspace: &Workspace, screen: &Screen) {
     for other in &report.others {
-        screen.say_wrapped(&format!("{FAINT}note: {other} is no recipe (no `metadata`, no `datasets`){FAINT:#}"), 6);
+        screen.say_wrapped(&format!("{FAINT}note: {other} is not a recipe (no `metadata`, no `datasets`){FAINT:#}"), 6);
     }
     let touched: Vec<&RecipeReport> = report.recipes.iter().filter(|recipe| is_touched(recipe)).collect();
     if touched.is_empty() {
@@ -217,7 +217,7 @@ fn print(report: &BuildReport, wrote: Wrote, workspace: &Workspace, screen: &Scr
     }
     closing(report, screen);
     if report.recipes.iter().any(is_without_source) {
-        screen.say(&format!("{HINT}next:{HINT:#} to try datac without the network, `--hub sample`"));
+        screen.say(&format!("{HINT}next:{HINT:#} to try datac without network, use `--hub sample`"));
     }
 }
 
@@ -290,7 +290,7 @@ fn mixtures(recipes: &[(&RecipeReport, &Summary)], screen: &Screen) {
             let repeats =
                 if source.repeats > 0 { format!(", {} of them repeats", rows(source.repeats)) } else { String::new() };
             let text = format!(
-                "  {:<width$}  asked {:.2}%, realised {:.2}%: {}{repeats}",
+                "  {:<width$}  requested {:.2}%, actual {:.2}%: {}{repeats}",
                 source.name,
                 100.0 * source.asked,
                 100.0 * source.realised,
@@ -332,7 +332,7 @@ fn passed_and_rejected(recipes: &[(&RecipeReport, &Summary)], workspace: &Worksp
     }
     if recipes.iter().any(|(_, summary)| summary.rejects > 0) {
         let folder = shown(workspace, &workspace.outputs().dir().join(outputs::QUARANTINE));
-        screen.say_wrapped(&format!("{FAINT}rejected rows, each with its reason: {folder}/{FAINT:#}"), 2);
+        screen.say_wrapped(&format!("{FAINT}rejected rows and reasons: {folder}/{FAINT:#}"), 2);
     }
 }
 
@@ -354,24 +354,24 @@ fn closing(report: &BuildReport, screen: &Screen) {
     let failed = count(&is_failed);
     let built = count(&|recipe| is_touched(recipe) && !is_failed(recipe));
     let fresh = count(&|recipe| !is_touched(recipe) && !is_failed(recipe));
-    let parts = [(built, "built", GOOD), (fresh, "fresh", FAINT), (failed, "failed", ERROR)];
+    let parts = [(built, "built", GOOD), (fresh, "up to date", FAINT), (failed, "failed", ERROR)];
     let parts: Vec<String> = parts
         .iter()
         .filter(|(count, ..)| *count > 0)
         .map(|(count, word, style)| format!("{style}{count} {word}{style:#}"))
         .collect();
     let ran = ran(report);
-    screen.say_wrapped(&format!("{} in {} {FAINT}({ran}){FAINT:#}", parts.join(", "), duration(report.elapsed_ms)), 2);
+    screen.say_wrapped(&format!("{} in {}{ran}", parts.join(", "), duration(report.elapsed_ms)), 2);
 }
 
-/// Lists how many actions of each stage ran.
+/// Lists how many actions of each stage ran, in parentheses behind a space; nothing if none ran.
 pub(super) fn ran(report: &BuildReport) -> String {
     const STAGES: [&str; 7] = ["scan", "convert", "score", "select", "arrange", "output", "quarantine"];
     let ran: Vec<String> = STAGES
         .iter()
         .filter_map(|stage| report.actions.get(stage).map(|count| format!("{count}\u{a0}{stage}")))
         .collect();
-    if ran.is_empty() { "no action".to_owned() } else { ran.join(", ") }
+    if ran.is_empty() { String::new() } else { format!(" {FAINT}({}){FAINT:#}", ran.join(", ")) }
 }
 
 /// Returns whether a recipe was not fresh, or something of it was written.

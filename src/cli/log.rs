@@ -105,7 +105,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
 
 fn list(runs: &[RunEntry], columns: Option<usize>) -> String {
     let Some(first) = runs.first() else {
-        return format!("nothing was built yet\n{HINT}next:{HINT:#} datac build\n");
+        return format!("nothing has been built yet\n{HINT}next:{HINT:#} datac build\n");
     };
     let mut out: String = runs.iter().map(|run| head(run, columns) + &recipes_in_short(run, columns)).collect();
     let next = format!("{HINT}next:{HINT:#} datac log {}", first.run);

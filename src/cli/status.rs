@@ -110,13 +110,13 @@ pub(super) fn print(assessment: &Assessment, verbose: bool, screen: &Screen) {
     }
     let fresh = count(State::Fresh);
     if fresh > 0 && !verbose && fresh < recipes.len() {
-        out.push_str(&format!("{FAINT}fresh    {fresh} more, -v lists them{FAINT:#}\n"));
+        out.push_str(&format!("{FAINT}{fresh} more up to date (-v to list){FAINT:#}\n"));
     }
     let states = [State::New, State::Stale, State::Edited, State::Cached, State::Invalid, State::Orphan, State::Fresh];
     let counts: Vec<String> = states
         .iter()
         .filter(|state| count(**state) > 0)
-        .map(|state| format!("{} {}", count(*state), state.word()))
+        .map(|state| format!("{} {}", count(*state), if *state == State::Fresh { "up to date" } else { state.word() }))
         .collect();
     let summary = if fresh == recipes.len() { all_fresh(fresh) } else { counts.join(", ") };
     out.push_str(&format!("{summary}\n"));
@@ -133,7 +133,7 @@ pub(super) fn all_fresh(recipes: usize) -> String {
         2 => "both recipes are".to_owned(),
         _ => format!("all {recipes} recipes are"),
     };
-    format!("{GOOD}fresh{GOOD:#}    {recipes} up to date")
+    format!("{recipes} {GOOD}up to date{GOOD:#}")
 }
 
 fn line(recipe: &RecipeStatus, width: usize, columns: Option<usize>) -> String {
@@ -180,7 +180,7 @@ fn change_of_hub(recipe: &RecipeStatus) -> Option<&Change> {
 /// Returns the next command for a recipe, if its state alone determines it.
 pub(super) fn next_of(recipe: &RecipeStatus) -> Option<String> {
     if !recipe.problems.is_empty() {
-        return Some(format!("mend {}", recipe.path));
+        return Some(format!("fix {}", recipe.path));
     }
     if let Some(failure) = &recipe.failure {
         return failure.hint.clone();
@@ -188,12 +188,12 @@ pub(super) fn next_of(recipe: &RecipeStatus) -> Option<String> {
     let change = change_of_hub(recipe)?;
     let (old, new) = (change.old.as_deref()?, change.new.as_deref()?);
     let (from, stay) = match old {
-        "sample" => ("the sample hub", "`--hub\u{a0}sample` (or DATAC_HUB=sample)".to_owned()),
+        "sample" => ("the sample data", "`--hub\u{a0}sample` (or DATAC_HUB=sample)".to_owned()),
         "folder" => ("a folder hub", "`--hub\u{a0}FOLDER` (or DATAC_HUB=FOLDER)".to_owned()),
         url => (url, format!("`--hub\u{a0}{url}`")),
     };
     let new = if new == "folder" { "this folder" } else { new };
-    Some(format!("built from {from}: go on with it by {stay}; a plain `datac\u{a0}build` takes the sources from {new}"))
+    Some(format!("built from {from}: add {stay} to keep using it, or run `datac\u{a0}build` to use {new}"))
 }
 
 fn next(recipes: &[RecipeStatus]) -> Option<String> {
@@ -205,7 +205,7 @@ fn next(recipes: &[RecipeStatus]) -> Option<String> {
         return Some(next);
     }
     if let Some(recipe) = first(State::Edited) {
-        return Some(format!("datac build {} writes it again; move your version away first", recipe.name));
+        return Some(format!("datac build {} overwrites it; move your version away first", recipe.name));
     }
     if let Some(recipe) = first(State::Stale) {
         return Some(format!("datac build, or datac why {}", recipe.name));

@@ -128,7 +128,7 @@ impl Teller<'_> {
         let took = format!("{FAINT}in {}{FAINT:#}", duration(report.elapsed_ms));
         if !built.is_empty() {
             let ran = build::ran(&report);
-            self.line("Built", &format!("{} {took} {FAINT}({ran}){FAINT:#}", few(built.iter())));
+            self.line("Built", &format!("{} {took}{ran}", few(built.iter())));
         } else if failed.is_empty() {
             self.line("Fresh", &format!("{} {took}", up_to_date(&report)));
         }

@@ -159,7 +159,7 @@ fn stages(explanation: &Explanation) -> String {
             (Some(0), reused) => format!("{reused} reused"),
             (Some(runs), 0) => format!("{runs} to run"),
             (Some(runs), reused) => format!("{runs} to run, {reused} reused"),
-            (None, 0) => "to run, unless the stage before yields the same bytes".to_owned(),
+            (None, 0) => "to run, unless the previous stage produces the same bytes".to_owned(),
             (None, reused) => format!("{reused} reused, more may run"),
         };
         let until = match step.until_samples {
