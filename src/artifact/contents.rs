@@ -13,7 +13,7 @@ use crate::{
     system::{self, Entry, EntryKind, FileError, Replacement},
 };
 
-/// What lies below `cache/<version>/`.
+/// Contents of `cache/<version>/`.
 #[derive(Debug, Default)]
 pub struct CacheContents {
     /// The blobs.
@@ -24,20 +24,20 @@ pub struct CacheContents {
     pub partial: BTreeMap<String, Held>,
     /// The record.
     pub record: Held,
-    /// What killed processes left behind, and outputs that were replaced.
+    /// Files that killed processes left behind, and replaced outputs.
     pub temporary: Vec<(PathBuf, Held)>,
-    /// What is not of datac's making.
+    /// Files that datac did not create.
     pub strangers: Vec<PathBuf>,
 }
 
-/// What something takes on disk.
+/// Disk usage of a set of files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Held {
-    /// How many files it is, or blobs.
+    /// Number of files or blobs.
     pub count: u64,
-    /// Their size.
+    /// Total size in bytes.
     pub bytes: u64,
-    /// When the youngest of them was written, nanoseconds since 1970.
+    /// Modification time of the newest file, in nanoseconds since 1970.
     pub mtime_ns: i64,
 }
 
@@ -49,7 +49,7 @@ pub const SCRATCH: &str = "tmp";
 pub const DOWNLOADS: &str = "sources";
 /// The folder of blobs.
 pub(super) const BLOBS: &str = "cas";
-/// What a record that could not be read is called once it is out of the way.
+/// Name of a damaged record after it was moved aside.
 const DAMAGED: &str = "record.damaged";
 
 impl Held {
@@ -57,7 +57,7 @@ impl Held {
         Self { count: 1, bytes: entry.bytes, mtime_ns: entry.mtime_ns }
     }
 
-    /// Both together.
+    /// Returns the sum of both.
     pub fn and(self, other: Self) -> Self {
         Self {
             count: self.count + other.count,
@@ -105,14 +105,14 @@ impl CacheContents {
         Ok(())
     }
 
-    /// Everything together.
+    /// Returns the sum of everything.
     pub fn total(&self) -> Held {
         let all = self.blobs.values().chain(self.downloads.values()).chain(self.partial.values());
         let all = all.chain(self.temporary.iter().map(|(_, held)| held)).chain([&self.record]);
         all.fold(Held::default(), |sum, held| sum.and(*held))
     }
 
-    /// Every file of datac's making below `root` but the lock; and the folders in it, inner ones first.
+    /// Returns every file of datac's making below `root` but the lock; and the folders in it, inner ones first.
     pub fn everything(&self, root: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
         let (blobs, downloads) = (root.join(BLOBS), root.join(DOWNLOADS));
         let mut files: Vec<PathBuf> = self.blobs.keys().map(|digest| store::path(&blobs, digest)).collect();
@@ -198,7 +198,7 @@ impl CacheContents {
     }
 }
 
-/// Whether this is the name of a downloaded file: `sha256-<64 hex>`, `git-<40 hex>`, `blake3-<64 hex>`.
+/// Returns whether this is the name of a downloaded file: `sha256-<64 hex>`, `git-<40 hex>`, `blake3-<64 hex>`.
 fn is_download(name: &str) -> bool {
     match name.split_once('-') {
         Some(("sha256" | "blake3", hex)) => is_hex(hex, 64),
@@ -211,7 +211,7 @@ fn is_hex(text: &str, length: usize) -> bool {
     text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// What SQLite puts behind the name of a database.
+/// Returns whether `suffix` is one that SQLite appends to the name of a database.
 fn is_journal(suffix: &str) -> bool {
     matches!(suffix, "" | "-journal" | "-wal" | "-shm")
 }

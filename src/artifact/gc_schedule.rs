@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::system::{self, FileError};
 
-/// The file's name.
+/// Name of the file.
 pub(super) const SCHEDULE: &str = "schedule.json";
 
 /// Raised when what is below changes its meaning.
@@ -28,7 +28,7 @@ pub struct GcSchedule {
     pub surveyed_ns: i64,
     /// The size of the cache afterwards.
     pub bytes: u64,
-    /// What was written since.
+    /// Bytes written since the survey.
     pub written: u64,
     /// What was found to be of no use any more, by name, and when that was first seen: paths of recipes that are gone,
     /// names of downloads that no lock pins.

@@ -59,7 +59,7 @@ pub(crate) fn build(site: &Site, selectors: &[String], options: &BuildOptions) -
     Ok(report)
 }
 
-/// The report of a recipe that is not built because another was not.
+/// Returns the report of a recipe that is not built because another was not.
 fn held_up(observer: &Observer, waiting: WaitingRecipe, failed: &BTreeSet<String>) -> RecipeReport {
     let WaitingRecipe { status, needs } = waiting;
     let message = match needs.iter().find(|needed| failed.contains(*needed)) {

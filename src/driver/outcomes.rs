@@ -56,7 +56,7 @@ fn recorded(actions: &dyn Actions, key: &ActionKey) -> Option<Outcome> {
     postcard::from_bytes(&actions.get(key)?).ok()
 }
 
-/// Whether all blobs of an outcome are there.
+/// Returns whether all blobs of an outcome are there.
 pub(super) fn is_whole(blobs: &dyn Blobs, outcome: &Outcome) -> bool {
     blobs.has(&outcome.blobs()).into_iter().all(|has| has)
 }
