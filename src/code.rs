@@ -1,54 +1,89 @@
-//! Digests of the project's own source, so that changed code is a changed cache key.
+//! Versions of the code that decides bytes.
 //!
-//! `build.rs` hashes every file whose code decides bytes. A version raised by hand says what people mean to change;
-//! these digests cover what they change without meaning to.
+//! A version is raised by hand when the same input yields something else. Golden outputs guard it (`tests/golden.rs`): a
+//! result that changed under an unchanged version fails the tests. Comments, tests and refactorings change no version, so
+//! they empty nobody's cache.
 
-include!(concat!(env!("OUT_DIR"), "/sources.rs"));
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
-/// The digest of one source file: 16 hexadecimal digits. `file` is relative to `src/`, with `/` between parts.
-pub(crate) fn hash_of(file: &str) -> &'static str {
-    let found = SOURCES.iter().find(|(name, _)| *name == file).map(|(_, hash)| *hash);
-    found.expect("`build.rs` lists every file asked for; the tests beside each registry ask for all of them")
+use serde::{Deserialize, Serialize};
+
+/// A piece of code whose results the cache holds.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Component {
+    /// Cuts source files into chunks.
+    Cutter,
+    /// Reads the rows of chunks, by the family of formats.
+    Decoder(Cow<'static, str>),
+    /// Makes samples of rows, by the converter's name.
+    Converter(Cow<'static, str>),
+    /// Encodes samples and their index.
+    Samples,
+    /// Encodes rejected rows.
+    Rejects,
+    /// Measures samples, by the scorer's name.
+    Scorer(Cow<'static, str>),
+    /// Encodes scores.
+    Scores,
+    /// Chooses the samples of a source.
+    Selection,
+    /// Turns shares into counts.
+    Allotment,
+    /// Divides and orders samples.
+    Arrangement,
+    /// Writes the rows of outputs.
+    RowWriter,
+    /// Writes quarantine files.
+    QuarantineWriter,
 }
 
-/// One digest over the names and contents of every source file whose name begins with `prefix`.
-pub(crate) fn hash_of_all(prefix: &str) -> String {
-    let files: Vec<_> = SOURCES.iter().filter(|(name, _)| name.starts_with(prefix)).collect();
-    // A misspelt prefix would otherwise give one constant digest, and stale artifacts for ever.
-    assert!(!files.is_empty(), "`build.rs` lists no source file under `{prefix}`");
-    combine(files.iter().flat_map(|(name, hash)| [*name, *hash]))
+/// The version of every component.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CodeVersions(BTreeMap<Component, u32>);
+
+impl fmt::Display for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cutter => f.write_str("cutter"),
+            Self::Decoder(family) => write!(f, "decoder {family}"),
+            Self::Converter(name) => write!(f, "converter {name}"),
+            Self::Samples => f.write_str("sample encoding"),
+            Self::Rejects => f.write_str("reject encoding"),
+            Self::Scorer(name) => write!(f, "scorer {name}"),
+            Self::Scores => f.write_str("score encoding"),
+            Self::Selection => f.write_str("selection"),
+            Self::Allotment => f.write_str("allotment"),
+            Self::Arrangement => f.write_str("arrangement"),
+            Self::RowWriter => f.write_str("row writer"),
+            Self::QuarantineWriter => f.write_str("quarantine writer"),
+        }
+    }
 }
 
-/// One digest over several parts, each preceded by its length: 16 hexadecimal digits.
-pub(crate) fn combine<'p>(parts: impl IntoIterator<Item = &'p str>) -> String {
-    let mut hasher = blake3::Hasher::new();
-    for part in parts {
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part.as_bytes());
+impl CodeVersions {
+    /// Returns the version of a component.
+    ///
+    /// # Panics
+    ///
+    /// If the component is not in the table: a key without a version would never go stale.
+    pub fn of(&self, component: &Component) -> u32 {
+        let version = self.0.get(component).copied();
+        version.unwrap_or_else(|| panic!("{component} has no version in the table of components"))
     }
-    hasher.finalize().to_hex()[..16].to_owned()
+
+    /// Raises the version of a component by one, as an edit to its constant would.
+    pub fn raise(&mut self, component: Component) {
+        *self.0.entry(component).or_default() += 1;
+    }
+
+    /// Returns every component with its version, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Component, u32)> {
+        self.0.iter().map(|(component, version)| (component, *version))
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_and_folders_have_digests() {
-        assert_eq!(hash_of("row.rs").len(), 16);
-        assert_ne!(hash_of("row.rs"), hash_of("convert/mod.rs"));
-        assert_eq!(hash_of_all("convert/").len(), 16);
-        assert_ne!(hash_of_all("convert/"), hash_of_all("convert/mod.rs"));
-    }
-
-    #[test]
-    #[should_panic(expected = "no source file under `convrt/`")]
-    fn a_misspelt_prefix_is_not_a_digest() {
-        hash_of_all("convrt/");
-    }
-
-    #[test]
-    fn boundaries_between_parts_count() {
-        assert_ne!(combine(["ab", "c"]), combine(["a", "bc"]));
+impl FromIterator<(Component, u32)> for CodeVersions {
+    fn from_iter<I: IntoIterator<Item = (Component, u32)>>(components: I) -> Self {
+        Self(components.into_iter().collect())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{hash::Digest, outputs::FileMeta};
+use crate::{hash::Digest, outputs::FileMeta, stage::Stage, stale::StaleReason};
 
 /// Something that happened while building, for whoever shows it.
 #[derive(Clone, Debug)]
@@ -39,13 +39,13 @@ pub enum Event {
         recipe: String,
         /// Its state: `fresh`, `stale`.
         state: &'static str,
-        /// Why it is in that state, in words.
-        reasons: Vec<String>,
+        /// Why it is in that state.
+        reasons: Vec<StaleReason>,
     },
     /// An action begins.
     Started {
-        /// Its kind.
-        kind: &'static str,
+        /// What kind of work it is.
+        kind: JobKind,
         /// The digest of its manifest; of a restored recipe, of its training file.
         key: Digest,
         /// What it works on.
@@ -62,8 +62,8 @@ pub enum Event {
     },
     /// An action ended.
     Finished {
-        /// Its kind.
-        kind: &'static str,
+        /// What kind of work it is.
+        kind: JobKind,
         /// As when it began.
         key: Digest,
         /// What it worked on.
@@ -81,8 +81,8 @@ pub enum Event {
     },
     /// A chunk was converted, or its samples measured, while its file was read.
     Chunk {
-        /// `convert` or `score`.
-        kind: &'static str,
+        /// What was done with it: converted or scored.
+        stage: Stage,
         /// The digest of its manifest.
         key: Digest,
         /// The converter or scorer.
@@ -112,6 +112,28 @@ pub enum Event {
         /// Its size.
         bytes: u64,
     },
+}
+
+/// A kind of work that is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum JobKind {
+    /// An action of a stage.
+    Stage(Stage),
+    /// Known chunks of a file are read again, to be converted or scored.
+    Reread,
+    /// Files are put in place from the cache.
+    Restore,
+}
+
+impl JobKind {
+    /// Returns the word that is printed.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Stage(stage) => stage.word(),
+            Self::Reread => "reread",
+            Self::Restore => "restore",
+        }
+    }
 }
 
 /// A function that is told of every event.

@@ -1,4 +1,4 @@
-//! Digests, and the one walk that yields both a cache key and the words that explain it.
+//! Digests.
 
 mod pieces;
 
@@ -80,31 +80,9 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// One named thing an action or an output depends on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Entry {
-    /// What it is, in the words of a recipe: `datasets[alpaca].mix_ratio`.
-    pub name: String,
-    /// Its value as text.
-    pub value: String,
-}
-
-/// An ordered list of named values: hashed it is a cache key, compared it says what changed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest {
-    entries: Vec<Entry>,
-}
-
-/// One difference between two manifests.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Change {
-    /// The entry's name.
-    pub name: String,
-    /// Its value before, if it was there.
-    pub old: Option<String>,
-    /// Its value now, if it is there.
-    pub new: Option<String>,
-}
+/// An ordered list of named values, hashed: what a folder that stands in for a hub has for a commit.
+#[derive(Debug, Default)]
+pub struct Manifest(blake3::Hasher);
 
 impl Manifest {
     /// An empty manifest.
@@ -112,55 +90,21 @@ impl Manifest {
         Self::default()
     }
 
-    /// Adds an entry; order is part of the digest.
-    pub fn push(&mut self, name: impl Into<String>, value: impl fmt::Display) -> &mut Self {
-        self.entries.push(Entry { name: name.into(), value: value.to_string() });
+    /// Adds a value, its name and its text each preceded by its length as 8 bytes, little-endian; order is part of the
+    /// digest.
+    ///
+    /// The lengths keep `("ab", "c")` and `("a", "bc")` apart.
+    pub fn push(&mut self, name: &str, value: impl fmt::Display) -> &mut Self {
+        for part in [name, &value.to_string()] {
+            self.0.update(&(part.len() as u64).to_le_bytes());
+            self.0.update(part.as_bytes());
+        }
         self
     }
 
-    /// The entries in order.
-    pub fn entries(&self) -> &[Entry] {
-        &self.entries
-    }
-
-    /// The value under `name`.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.entries.iter().find(|entry| entry.name == name).map(|entry| entry.value.as_str())
-    }
-
-    /// BLAKE3 over every name and value, each preceded by its length as 8 bytes, little-endian.
-    ///
-    /// The lengths keep `("ab", "c")` and `("a", "bc")` apart.
+    /// Returns BLAKE3 over every name and value.
     pub fn digest(&self) -> Digest {
-        let mut hasher = blake3::Hasher::new();
-        for entry in &self.entries {
-            for part in [entry.name.as_bytes(), entry.value.as_bytes()] {
-                hasher.update(&(part.len() as u64).to_le_bytes());
-                hasher.update(part);
-            }
-        }
-        Digest(*hasher.finalize().as_bytes())
-    }
-
-    /// What changed from `old` to `self`: entries of `self` first, in order, then what is gone.
-    pub fn changes_since(&self, old: &Manifest) -> Vec<Change> {
-        let mut changes = Vec::new();
-        for entry in &self.entries {
-            let before = old.get(&entry.name);
-            if before != Some(entry.value.as_str()) {
-                changes.push(Change {
-                    name: entry.name.clone(),
-                    old: before.map(str::to_owned),
-                    new: Some(entry.value.clone()),
-                });
-            }
-        }
-        for entry in &old.entries {
-            if self.get(&entry.name).is_none() {
-                changes.push(Change { name: entry.name.clone(), old: Some(entry.value.clone()), new: None });
-            }
-        }
-        changes
+        Digest(*self.0.finalize().as_bytes())
     }
 }
 
@@ -180,21 +124,6 @@ mod tests {
     fn boundaries_between_parts_count() {
         assert_ne!(manifest(&[("ab", "c")]).digest(), manifest(&[("a", "bc")]).digest());
         assert_ne!(manifest(&[("a", ""), ("b", "")]).digest(), manifest(&[("a", "b")]).digest());
-    }
-
-    #[test]
-    fn changes_name_old_and_new() {
-        let old = manifest(&[("seed", "42"), ("ratio", "0.05")]);
-        let new = manifest(&[("seed", "43"), ("method", "exact")]);
-        let words: Vec<_> = new.changes_since(&old).into_iter().map(|c| (c.name, c.old, c.new)).collect();
-        assert_eq!(
-            words,
-            [
-                ("seed".into(), Some("42".into()), Some("43".into())),
-                ("method".into(), None, Some("exact".into())),
-                ("ratio".into(), Some("0.05".into()), None),
-            ]
-        );
     }
 
     #[test]

@@ -49,14 +49,15 @@ pub struct OutputSet {
 }
 
 /// An output as it was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct FileMeta {
-    /// BLAKE3 of the file's bytes.
-    pub digest: FileHash,
-    /// The file's size in bytes.
-    pub bytes: u64,
     /// The number of rows in the file.
     pub rows: u64,
+    /// The file's size in bytes.
+    pub bytes: u64,
+    /// BLAKE3 of the file's bytes.
+    #[serde(rename = "blake3")]
+    pub digest: FileHash,
 }
 
 /// An output as it was written, with its name.

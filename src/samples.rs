@@ -9,7 +9,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::row::Converted;
 
-const VERSION: u8 = 1;
+/// Raised when the same samples are stored otherwise: another version is made again.
+pub const SAMPLES_VERSION: u8 = 1;
 const FIXED_BYTES: usize = 4 + 4 + 4 + 8 + 8;
 
 /// An index that cannot be read.
@@ -73,7 +74,7 @@ impl SampleIndex {
     /// Encodes the index.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(5 + self.len() * (FIXED_BYTES + 4));
-        out.push(VERSION);
+        out.push(SAMPLES_VERSION);
         out.extend_from_slice(&(self.len() as u32).to_le_bytes());
         for column in [&self.row, &self.end, &self.characters] {
             column.iter().for_each(|value| out.extend_from_slice(&value.to_le_bytes()));
@@ -93,7 +94,7 @@ impl SampleIndex {
     pub fn decode(bytes: &[u8]) -> Result<Self, IndexError> {
         let short = IndexError("it is cut off");
         let (&version, bytes) = bytes.split_first().ok_or(IndexError("it is empty"))?;
-        if version != VERSION {
+        if version != SAMPLES_VERSION {
             return Err(IndexError("it has another version"));
         }
         let (count, bytes) = bytes.split_first_chunk().ok_or(short)?;

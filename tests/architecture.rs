@@ -10,18 +10,17 @@ use std::{
 };
 
 /// Words that everything may use, in the order in which they stand: each may name only those before it.
-const GROUND: &[&str] = &["hash", "id", "failure", "outputs", "event"];
+const GROUND: &[&str] = &["hash", "id", "code", "stage", "leaf", "key", "stale", "failure", "outputs", "event"];
 
 /// Modules in the order of the data flow, each with those it may name besides [`GROUND`]. Nothing may name what stands
 /// below it.
 const MODULES: &[(&str, &[&str])] = &[
     ("system", &[]),
     ("row", &[]),
-    ("code", &[]),
-    ("quality", &["code"]),
+    ("quality", &[]),
     ("decode", &["row"]),
     ("config", &["decode", "quality", "row"]),
-    ("convert", &["code", "row"]),
+    ("convert", &["row"]),
     ("samples", &["row"]),
     ("sort", &["system"]),
     ("mix", &["config", "quality", "row", "sort", "system"]),
@@ -29,7 +28,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("artifact", &["system"]),
     ("materialise", &["artifact", "sort", "system"]),
     // The plan touches neither files nor the cache.
-    ("graph", &["code", "config", "convert", "decode", "mix", "quality", "row", "source"]),
+    ("graph", &["config", "convert", "decode", "mix", "quality", "row", "samples", "source"]),
     // Fast paths: the driver tries them first, and works without.
     ("edit", &["artifact", "decode", "graph", "materialise", "source"]),
     (
@@ -51,14 +50,14 @@ const MODULES: &[(&str, &[&str])] = &[
             "system",
         ],
     ),
-    ("site", &["artifact", "config", "convert", "driver", "source", "system"]),
-    ("status", &["artifact", "config", "convert", "driver", "graph", "quality", "site", "source", "system"]),
+    ("site", &["artifact", "config", "convert", "driver", "graph", "source", "system"]),
+    ("status", &["artifact", "config", "driver", "graph", "site", "source", "system"]),
     ("selector", &["artifact", "config", "convert", "graph", "site", "status", "system"]),
     (
         "provenance",
         &[
-            "artifact", "config", "decode", "driver", "graph", "mix", "quality", "row", "samples", "selector", "site",
-            "source", "status", "system",
+            "artifact", "config", "convert", "decode", "driver", "graph", "mix", "quality", "row", "samples",
+            "selector", "site", "source", "status", "system",
         ],
     ),
     ("gc", &["artifact", "driver", "graph", "provenance", "selector", "site", "source", "status", "system"]),

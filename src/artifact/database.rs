@@ -9,7 +9,7 @@ use super::{frames, ledger, record::Warn, upkeep};
 use crate::system::{self, FileError};
 
 /// Raised when a table or the encoding of what it holds changes: another version begins an empty record.
-const SCHEMA_VERSION: i64 = 8;
+const SCHEMA_VERSION: i64 = 9;
 
 /// Opens a record for reading; `None` if it is empty or of another version.
 pub(super) fn read(path: &Path) -> rusqlite::Result<Option<Connection>> {

@@ -14,7 +14,11 @@ use super::{
     record::{BuiltDetail, FreshRecipe, Record, RecordError, insert_recipes, seal},
 };
 
-use crate::id::{BlobId, FileHash};
+use crate::{
+    id::{BlobId, FileHash},
+    stage::Stage,
+    stale::StaleReason,
+};
 
 /// How many runs are remembered. Of older ones only the last build of each recipe is.
 pub const KEPT_RUNS: i64 = 200;
@@ -69,9 +73,9 @@ pub struct Run {
     /// How it ended.
     pub outcome: RunOutcome,
     /// How often each kind of action ran.
-    pub ran: BTreeMap<String, u64>,
+    pub ran: BTreeMap<Stage, u64>,
     /// How many actions of each kind were known before.
-    pub reused: BTreeMap<String, u64>,
+    pub reused: BTreeMap<Stage, u64>,
 }
 
 /// What one run did for one recipe.
@@ -85,8 +89,8 @@ pub struct Build {
     pub files: Vec<FileHash>,
     /// The recipe's state before: `stale`, `new`.
     pub state: String,
-    /// Why it was in that state, in words.
-    pub reasons: Vec<String>,
+    /// Why it was in that state.
+    pub reasons: Vec<StaleReason>,
     /// What kept it from being built.
     pub failure: Option<String>,
 }
@@ -286,7 +290,7 @@ mod tests {
                 Vec::new()
             },
             state: "stale".into(),
-            reasons: vec!["seed 1 -> 2".into()],
+            reasons: vec![StaleReason::NeverBuilt],
             failure: (!is_built).then(|| "read it".into()),
         }
     }

@@ -20,8 +20,11 @@ use super::{
     traits::Actions,
 };
 use crate::{
-    hash::{Digest, Manifest},
+    hash::Digest,
     id::{ActionKey, EnvironmentId, FileHash},
+    leaf::Leaves,
+    outputs::FileMeta,
+    stage::Stage,
     system::{self, Stat},
 };
 
@@ -49,15 +52,11 @@ pub struct RecordError {
 /// One file of a recipe as it was last written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputFile {
-    /// Its name within the output folder.
+    /// The name within the output folder.
     pub name: String,
-    /// BLAKE3 of its bytes.
-    pub digest: FileHash,
-    /// Its size in bytes.
-    pub bytes: u64,
-    /// Its rows.
-    pub rows: u64,
-    /// Its stat after it was written.
+    /// What was written.
+    pub meta: FileMeta,
+    /// The file's stat after it was written.
     pub stat: Stat,
 }
 
@@ -66,8 +65,8 @@ pub struct OutputFile {
 pub struct FreshRecipe {
     /// BLAKE3 of the recipe's text.
     pub text: FileHash,
-    /// Digest of all else that can change without the text changing: lock, code, hub, folders.
-    pub world: EnvironmentId,
+    /// Everything else that can change without the text changing: lock, hub, versions of code.
+    pub environment: EnvironmentId,
     /// Stats of local source files and of the folders they were found in, by path.
     pub locals: Vec<(String, Stat)>,
     /// The files that were written.
@@ -80,7 +79,7 @@ pub struct FreshRecipe {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuiltDetail {
     /// Everything that decided its outputs, by name.
-    pub leaves: Manifest,
+    pub leaves: Leaves,
     /// The summary that was printed, as its writer encodes it.
     pub summary: Vec<u8>,
 }
@@ -95,7 +94,7 @@ pub struct Record {
     warn: Warn,
     connection: Option<Mutex<Connection>>,
     /// Action outcomes not yet written; one commit for many keeps syncs few.
-    pending: Mutex<HashMap<ActionKey, (String, Vec<u8>)>>,
+    pending: Mutex<HashMap<ActionKey, (Stage, Vec<u8>)>>,
     /// Small blobs not yet written.
     pub(super) unrecorded: Unrecorded,
     /// The keys of actions noted since the record was opened.
@@ -255,7 +254,7 @@ impl Record {
         let pending = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
         let hashed = std::mem::take(&mut *self.hashed.lock().unwrap_or_else(PoisonError::into_inner));
         let mut outcomes: Vec<_> =
-            pending.into_iter().map(|(key, (kind, outcome))| (key, kind, seal(key.as_bytes(), &outcome))).collect();
+            pending.into_iter().map(|(key, (stage, outcome))| (key, stage, seal(key.as_bytes(), &outcome))).collect();
         // In key order the B-tree is filled from one side.
         outcomes.sort_unstable_by_key(|entry| entry.0);
         let mut hashed: Vec<_> =
@@ -352,16 +351,16 @@ impl Actions for Record {
     }
 
     /// Written by the next [`Record::flush`].
-    fn put(&self, key: ActionKey, kind: &str, outcome: Vec<u8>) {
+    fn put(&self, key: ActionKey, stage: Stage, outcome: Vec<u8>) {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).insert(key, (kind.to_owned(), outcome));
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).insert(key, (stage, outcome));
     }
 }
 
 /// What was noted, as it is stored.
 pub(super) struct Noted {
-    /// Outcomes: key, kind, outcome.
-    outcomes: Vec<(ActionKey, String, Vec<u8>)>,
+    /// Outcomes: key, stage, outcome.
+    outcomes: Vec<(ActionKey, Stage, Vec<u8>)>,
     /// Digests of files, each with the file's path.
     hashed: Vec<(Vec<u8>, String)>,
     /// Small blobs; whoever has written them says so to [`Record::unrecorded`].
@@ -377,8 +376,8 @@ impl Noted {
     pub(super) fn insert(&self, connection: &Connection) -> rusqlite::Result<()> {
         let mut insert =
             connection.prepare_cached("INSERT OR REPLACE INTO actions (key, kind, outcome) VALUES (?1, ?2, ?3)")?;
-        for (key, kind, outcome) in &self.outcomes {
-            insert.execute(params![key.as_bytes(), kind, outcome])?;
+        for (key, stage, outcome) in &self.outcomes {
+            insert.execute(params![key.as_bytes(), stage.word(), outcome])?;
         }
         let mut insert = connection.prepare_cached("INSERT OR REPLACE INTO files (path, hashed) VALUES (?1, ?2)")?;
         for (hashed, path) in &self.hashed {

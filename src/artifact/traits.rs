@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::store::Miss;
 use crate::{
     id::{ActionKey, BlobId},
+    stage::Stage,
     system::FileError,
 };
 
@@ -27,6 +28,6 @@ pub trait Actions: Send + Sync {
     /// Returns what the action of this key yielded, if that is known.
     fn get(&self, key: &ActionKey) -> Option<Vec<u8>>;
 
-    /// Notes what an action of a kind yielded. The blobs that it names were put before.
-    fn put(&self, key: ActionKey, kind: &str, outcome: Vec<u8>);
+    /// Notes what an action of a stage yielded. The blobs that it names were put before.
+    fn put(&self, key: ActionKey, stage: Stage, outcome: Vec<u8>);
 }

@@ -228,14 +228,17 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::artifact::{Access, Actions};
+    use crate::{
+        artifact::{Access, Actions},
+        stage::Stage,
+    };
 
     #[test]
     fn damaged_entries_are_found_and_removed_and_sound_ones_stay() {
         let folder = tempfile::tempdir().unwrap();
         let record = Record::open(folder.path(), Access::Write, Arc::new(|_| {})).unwrap();
         let keys: Vec<ActionKey> = (0..9_u8).map(|i| ActionKey::of(&[i])).collect();
-        keys.iter().for_each(|key| record.put(*key, "convert", vec![1, 2, 3]));
+        keys.iter().for_each(|key| record.put(*key, Stage::Convert, vec![1, 2, 3]));
         record.flush().unwrap();
         assert_eq!(record.check().unwrap(), [] as [String; 0]);
         let other = Connection::open(folder.path().join("record.sqlite")).unwrap();

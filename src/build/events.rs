@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::{outputs::FileMeta, stage::Stage};
+
 /// What every line names as its `schema`; the number changes only when a reader of the old one would be misled.
 pub const EVENTS_SCHEMA: &str = "datac.events/1";
 
@@ -148,7 +150,7 @@ pub enum BuildEvent {
         /// How many recipes came to each end: `built`, `fresh`, `failed`; with `--dry-run` and `--check` none does.
         counts: BTreeMap<&'static str, u64>,
         /// How many actions of each kind ran.
-        actions: BTreeMap<&'static str, u64>,
+        actions: BTreeMap<Stage, u64>,
         /// How long it took.
         ms: f64,
     },
@@ -182,12 +184,9 @@ impl RecipeEnd {
 pub struct EventOutput {
     /// The file.
     pub path: String,
-    /// Its rows.
-    pub rows: u64,
-    /// Its size.
-    pub bytes: u64,
-    /// BLAKE3 of its bytes.
-    pub blake3: String,
+    /// What is in it.
+    #[serde(flatten)]
+    pub meta: FileMeta,
 }
 
 /// The JSON Schema of a line.

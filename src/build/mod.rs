@@ -35,9 +35,10 @@ use crate::{
     },
     selector::{asks_for_state, assess_selected},
     site::{IfHeld, Site, WorkspaceError},
+    stage::Stage,
     status::{
         RecipeStatus, State,
-        assess::{Assessed, Looks, Session},
+        assess::{Assessed, Depth, Detail, Looks, Orphans, Session},
         pins::{Pinning, Snapshots},
         plan_cache::PlanCache,
     },
@@ -69,9 +70,6 @@ pub struct BuildOptions {
     pub bounds: Option<CacheBounds>,
     /// The plan of the build before this one, for whoever builds again and again; not used with `force`.
     pub kept: Option<Arc<PlanCache>>,
-    /// Converter versions that differ from the registered ones, by name.
-    #[doc(hidden)]
-    pub versions: BTreeMap<String, String>,
     /// Told the name of every planner query that runs.
     #[doc(hidden)]
     pub on_query: Option<Arc<dyn Fn(String) + Send + Sync>>,
@@ -83,7 +81,7 @@ pub struct BuildReport {
     /// Each recipe, by path.
     pub recipes: Vec<RecipeReport>,
     /// How often each kind of action ran.
-    pub actions: BTreeMap<&'static str, u64>,
+    pub actions: BTreeMap<Stage, u64>,
     /// YAML files that are no recipes.
     pub others: Vec<String>,
     /// The run's number in the ledger; `None`: there was nothing to do.
@@ -119,8 +117,12 @@ fn failure_text<S: serde::Serializer>(failure: &Option<Failure>, serializer: S) 
 
 impl BuildOptions {
     fn kept_plan(&self) -> Option<Arc<PlanCache>> {
-        self.kept.clone().filter(|_| !self.force && self.versions.is_empty())
+        self.kept.clone().filter(|_| !self.force)
     }
+}
+
+fn detail(options: &BuildOptions) -> Detail {
+    if options.detailed { Detail::LastBuild } else { Detail::State }
 }
 
 impl Session {
@@ -158,7 +160,6 @@ pub(crate) fn build_first(
     let (watch, started_ns) = (Stopwatch::start(), system::now_ns());
     // Whether all is fresh can be said without the lock and without writing.
     if !options.force
-        && options.versions.is_empty()
         && let Some(report) = all_fresh(site, selectors, options, watch)?
     {
         return Ok((report, Vec::new()));
@@ -170,11 +171,9 @@ pub(crate) fn build_first(
     let looked_up = outcomes.clone();
     let looks = Looks {
         pinning: if options.locked { Pinning::Locked } else { Pinning::Resolve },
-        closely: options.force,
-        briefly: false,
-        detailed: options.detailed,
-        orphans: false,
-        versions: &options.versions,
+        depth: if options.force { Depth::Close } else { Depth::AsNeeded },
+        detail: detail(options),
+        orphans: Orphans::Ignored,
         lookup: Some(Arc::new(move |key: &ActionKey| looked_up.lookup(key))),
         on_execute: options.on_query.clone().map(query_names),
         kept: options.kept_plan(),
@@ -213,7 +212,7 @@ pub(crate) fn build_first(
     if let (Some(bounds), Some((context, _)), Some(_)) = (&options.bounds, &ran, report.run)
         && context.check().is_ok()
     {
-        report.collected = collect_if_due(site, &record, bounds, context.store.written(), &options.versions);
+        report.collected = collect_if_due(site, &record, bounds, context.store.written());
     }
     Ok((report, waiting))
 }
@@ -222,7 +221,7 @@ fn tell_planned(observer: &Observer, status: &RecipeStatus) {
     observer(Event::Planned {
         recipe: status.path.clone(),
         state: status.state.word(),
-        reasons: status.reasons.iter().map(ToString::to_string).collect(),
+        reasons: status.reasons.clone(),
     });
 }
 
@@ -241,7 +240,7 @@ fn all_fresh(
         site,
         record.clone(),
         selectors,
-        Looks { kept, on_execute, briefly: true, detailed: options.detailed, ..Looks::default() },
+        Looks { kept, on_execute, depth: Depth::FirstLook, detail: detail(options), ..Looks::default() },
     )?;
     let settled = |assessed: &Assessed| assessed.status.state == State::Fresh;
     let may_be_none = || asks_for_state(selectors).is_some();
@@ -286,6 +285,7 @@ fn action_context(
         },
         control: Control { observer: site.observer.clone(), interrupt: site.interrupt.clone() },
         parked: Mutex::default(),
+        versions: site.versions.clone(),
     })
 }
 
@@ -340,8 +340,13 @@ fn finish(
                     builds.push(history::build(&report.before, Some((manifest, &plan)), None));
                 }
                 let summary_bytes = postcard::to_stdvec(&summary).expect("a summary is plain data");
-                let fresh =
-                    FreshRecipe { text: assessed.text.digest, world: session.world, locals, outputs, built_ns: 0 };
+                let fresh = FreshRecipe {
+                    text: assessed.text.digest,
+                    environment: session.environment,
+                    locals,
+                    outputs,
+                    built_ns: 0,
+                };
                 let detail = BuiltDetail { leaves, summary: summary_bytes };
                 plans.push(plan);
                 built.push((assessed.text.path.clone(), fresh, detail));
@@ -358,8 +363,13 @@ fn finish(
                     let outputs = restat(&site.outputs, last.outputs);
                     let locals = locals(recipe, &session.snapshots);
                     newest = newest.max(youngest(&outputs));
-                    let fresh =
-                        FreshRecipe { text: assessed.text.digest, world: session.world, locals, outputs, built_ns: 0 };
+                    let fresh = FreshRecipe {
+                        text: assessed.text.digest,
+                        environment: session.environment,
+                        locals,
+                        outputs,
+                        built_ns: 0,
+                    };
                     let detail = BuiltDetail { leaves: assessed.leaves, summary: assessed.detail.summary };
                     built.push((assessed.text.path.clone(), fresh, detail));
                 }

@@ -23,7 +23,7 @@ pub(crate) fn outputs_in_place(
                 Some((stat, _)) => stat,
                 None => system::stat(&folder.file(&name))?,
             };
-            outputs.push(OutputFile { name, digest: meta.digest, bytes: meta.bytes, rows: meta.rows, stat });
+            outputs.push(OutputFile { name, meta, stat });
         }
     }
     Ok(outputs)
@@ -34,7 +34,7 @@ pub(crate) fn note_digests(folder: &OutputFolder, record: &Record, outputs: &[Ou
     for output in outputs {
         let path = folder.file(&output.name);
         if system::stat(&path).is_ok_and(|stat| stat == output.stat) {
-            record.note_digest(&path.to_string_lossy(), &output.stat, &output.digest, now);
+            record.note_digest(&path.to_string_lossy(), &output.stat, &output.meta.digest, now);
         }
     }
 }

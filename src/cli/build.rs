@@ -366,11 +366,7 @@ fn closing(report: &BuildReport, screen: &Screen) {
 
 /// Lists how many actions of each stage ran, in parentheses behind a space; nothing if none ran.
 pub(super) fn ran(report: &BuildReport) -> String {
-    const STAGES: [&str; 7] = ["scan", "convert", "score", "select", "arrange", "output", "quarantine"];
-    let ran: Vec<String> = STAGES
-        .iter()
-        .filter_map(|stage| report.actions.get(stage).map(|count| format!("{count}\u{a0}{stage}")))
-        .collect();
+    let ran: Vec<String> = report.actions.iter().map(|(stage, count)| format!("{count}\u{a0}{stage}")).collect();
     if ran.is_empty() { String::new() } else { format!(" {FAINT}({}){FAINT:#}", ran.join(", ")) }
 }
 

@@ -13,7 +13,7 @@ use super::{
     profile::{Profile, Span},
 };
 use crate::{
-    event::{Event, Observer},
+    event::{Event, JobKind, Observer},
     outputs::{FileMeta, OutputSet},
     system::{self, FileError, Stopwatch},
     workspace::{BuildEvent, BuildReport, EVENTS_SCHEMA, EventLine, EventOutput, RecipeEnd, RecipeStatus, rfc3339},
@@ -135,9 +135,11 @@ impl Log {
 
     fn see(&self, event: &Event) {
         let told = match event {
-            Event::Planned { recipe, state, reasons } => {
-                BuildEvent::RecipePlanned { recipe: recipe.clone(), state, reasons: reasons.clone() }
-            }
+            Event::Planned { recipe, state, reasons } => BuildEvent::RecipePlanned {
+                recipe: recipe.clone(),
+                state,
+                reasons: reasons.iter().map(ToString::to_string).collect(),
+            },
             Event::Waiting { holder } => BuildEvent::Waiting { holder: holder.clone() },
             Event::Warning(text) => BuildEvent::Warning { text: text.clone() },
             Event::Locked(text) => BuildEvent::Pinned { text: text.clone() },
@@ -147,23 +149,23 @@ impl Log {
                 BuildEvent::Downloaded { path: path.clone(), bytes: *total }
             }
             Event::Started { kind, key, label, recipes } => {
-                if *kind == "restore" {
+                if *kind == JobKind::Restore {
                     self.state().restoring.insert(label.clone());
                 }
-                let (key, label, recipes) = (key.to_string(), label.clone(), recipes.to_vec());
+                let (kind, key, label, recipes) = (kind.word(), key.to_string(), label.clone(), recipes.to_vec());
                 BuildEvent::ActionStarted { kind, key, label, recipes }
             }
             Event::Finished { kind, key, label, recipes, took, rows, bytes, is_done } => {
                 let (rows, bytes) = (*rows, *bytes);
-                self.span(Span { kind, label, recipes, took: *took, rows, bytes });
-                let (key, label, recipes) = (key.to_string(), label.clone(), recipes.to_vec());
+                self.span(Span { kind: kind.word(), label, recipes, took: *took, rows, bytes });
+                let (kind, key, label, recipes) = (kind.word(), key.to_string(), label.clone(), recipes.to_vec());
                 BuildEvent::ActionFinished { kind, key, label, recipes, ms: ms(*took), rows, bytes, done: *is_done }
             }
-            Event::Chunk { kind, key, label, took, rows, bytes } => {
+            Event::Chunk { stage, key, label, took, rows, bytes } => {
                 let (rows, bytes) = (Some(*rows), Some(*bytes));
-                self.span(Span { kind, label, recipes: &[], took: *took, rows, bytes });
+                self.span(Span { kind: stage.word(), label, recipes: &[], took: *took, rows, bytes });
                 BuildEvent::ActionFinished {
-                    kind,
+                    kind: stage.word(),
                     key: key.to_string(),
                     label: (*label).to_owned(),
                     recipes: Vec::new(),
@@ -198,12 +200,7 @@ impl Log {
         for (path, file) in unchanged {
             self.tell(BuildEvent::OutputUnchanged { path: from_here(path), rows: file.rows, bytes: file.bytes });
         }
-        let output = |(path, file): &(String, FileMeta)| EventOutput {
-            path: from_here(path),
-            rows: file.rows,
-            bytes: file.bytes,
-            blake3: file.digest.to_string(),
-        };
+        let output = |(path, file): &(String, FileMeta)| EventOutput { path: from_here(path), meta: *file };
         self.tell(BuildEvent::RecipeFinished {
             recipe: recipe.to_owned(),
             state: if failure.is_some() { RecipeEnd::Failed } else { RecipeEnd::Built },

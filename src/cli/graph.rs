@@ -324,11 +324,12 @@ fn colours(state: &str) -> Colours {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stage::Stage;
 
     fn node(kind: NodeKind, id: &str, label: &str) -> Node {
         let (commit, state) = (None, (kind == NodeKind::Recipe).then_some("stale"));
         let step = |stage| Step { stage, reused: 1, to_run: Some(0), until_samples: None };
-        let stages = if kind == NodeKind::Recipe { vec![step("scan"), step("output")] } else { Vec::new() };
+        let stages = if kind == NodeKind::Recipe { vec![step(Stage::Scan), step(Stage::Output)] } else { Vec::new() };
         Node { id: id.into(), kind, label: label.into(), commit, state, stages }
     }
 

@@ -10,6 +10,7 @@ use super::{
     times,
 };
 use crate::{
+    stage::Stage,
     system,
     workspace::{FileDiff, FileHash, RunDiff, RunEntry, RunFile, RunOutcome, RunRecipe, Workspace},
 };
@@ -132,16 +133,9 @@ fn head(run: &RunEntry, columns: Option<usize>) -> String {
     )
 }
 
-/// The kinds of actions in the order in which data flows.
-const STAGES: [&str; 7] = ["scan", "convert", "score", "select", "arrange", "output", "quarantine"];
-
-fn counts(actions: &std::collections::BTreeMap<String, u64>, verb: &str, none: &str) -> String {
-    let parts: Vec<String> = STAGES
-        .iter()
-        .filter_map(|stage| {
-            actions.get(*stage).filter(|count| **count > 0).map(|count| format!("{count}\u{a0}{stage}"))
-        })
-        .collect();
+fn counts(actions: &std::collections::BTreeMap<Stage, u64>, verb: &str, none: &str) -> String {
+    let ran = actions.iter().filter(|(_, count)| **count > 0);
+    let parts: Vec<String> = ran.map(|(stage, count)| format!("{count}\u{a0}{stage}")).collect();
     if parts.is_empty() { none.to_owned() } else { format!("{verb} {}", parts.join(", ")) }
 }
 
@@ -210,7 +204,7 @@ fn difference(diff: &RunDiff, columns: Option<usize>) -> String {
         };
         out.push_str(&format!("{} {WARN}{word}{WARN:#}\n", recipe.recipe));
         for change in &recipe.changes {
-            out.push_str(&format!("  {}\n", wrapped(&change.text, 2, 4, columns)));
+            out.push_str(&format!("  {}\n", wrapped(&change.to_string(), 2, 4, columns)));
         }
         if let Some(unknown) = &recipe.unknown {
             let text = format!("{FAINT}changes unknown: {unknown}{FAINT:#}");

@@ -166,12 +166,12 @@ fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<M
 
 fn open(global: &Global, interrupt: Arc<AtomicBool>, observer: Observer) -> Workspace {
     Workspace::open(Settings {
-        root: global.directory.clone().unwrap_or_else(|| ".".into()),
         cache_dir: global.cache_dir.clone(),
         output_dir: global.output_dir.clone(),
         hub: global.hub.clone(),
         offline: global.offline,
         interrupt,
         observer,
+        ..Settings::new(global.directory.clone().unwrap_or_else(|| ".".into()))
     })
 }

@@ -95,7 +95,7 @@ impl Shown {
             Event::Wrote { path, rows, bytes } => {
                 self.seen.lock().unwrap_or_else(PoisonError::into_inner).wrote.insert(path, (rows, bytes));
             }
-            Event::Started { kind, label, .. } => self.note(label, kind.to_owned()),
+            Event::Started { kind, label, .. } => self.note(label, kind.word().to_owned()),
             Event::Reading { label, rows: count } => self.note(label, format!("{} rows", rows(count))),
             Event::Download { path, done, total } if done >= total => self.forget(&path),
             Event::Download { path, done, total } => self.note(path, format!("{} of {}", bytes(done), bytes(total))),

@@ -10,7 +10,11 @@ use super::{
     errors, exit, schema,
     screen::{ERROR, FAINT, GOOD, HINT, Screen, WARN, wrapped},
 };
-use crate::workspace::{Assessment, Change, RecipeStatus, State, Workspace};
+use crate::{
+    leaf::{Change, Leaf},
+    stale::StaleReason,
+    workspace::{Assessment, RecipeStatus, State, Workspace},
+};
 use clap::Args;
 
 /// Options of `status`.
@@ -174,7 +178,7 @@ pub(super) fn reasons(recipe: &RecipeStatus) -> Vec<String> {
 
 /// Returns the change of hub that keeps a recipe from being looked at closely.
 fn change_of_hub(recipe: &RecipeStatus) -> Option<&Change> {
-    recipe.reasons.iter().filter_map(|reason| reason.change.as_ref()).find(|change| change.name.starts_with("hub of "))
+    recipe.reasons.iter().filter_map(StaleReason::change).find(|change| matches!(change.name, Leaf::Hub { .. }))
 }
 
 /// Returns the next command for a recipe, if its state alone determines it.
@@ -186,13 +190,13 @@ pub(super) fn next_of(recipe: &RecipeStatus) -> Option<String> {
         return failure.hint.clone();
     }
     let change = change_of_hub(recipe)?;
-    let (old, new) = (change.old.as_deref()?, change.new.as_deref()?);
-    let (from, stay) = match old {
+    let (old, new) = (change.old.as_ref()?.to_string(), change.new.as_ref()?.to_string());
+    let (from, stay) = match old.as_str() {
         "sample" => ("the sample data", "`--hub\u{a0}sample` (or DATAC_HUB=sample)".to_owned()),
         "folder" => ("a folder hub", "`--hub\u{a0}FOLDER` (or DATAC_HUB=FOLDER)".to_owned()),
         url => (url, format!("`--hub\u{a0}{url}`")),
     };
-    let new = if new == "folder" { "this folder" } else { new };
+    let new = if new == "folder" { "this folder" } else { &new };
     Some(format!("built from {from}: add {stay} to keep using it, or run `datac\u{a0}build` to use {new}"))
 }
 

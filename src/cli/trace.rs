@@ -100,9 +100,8 @@ fn origin_text(origin: &Origin, columns: Option<usize>) -> String {
     }
     out.push_str(&place(&origin.source, columns));
     let options: Vec<String> = origin.options.iter().map(|(name, value)| format!(", {name} {value}")).collect();
-    let (version, code) = origin.converter_code.split_once('+').unwrap_or((&origin.converter_code, ""));
-    let code = format!("{FAINT}(code {code}){FAINT:#}");
-    out.push_str(&entry("converter", &format!("{} {version}{} {code}", origin.converter, options.concat()), columns));
+    let converter = format!("{} {}{}", origin.converter, origin.converter_code, options.concat());
+    out.push_str(&entry("converter", &converter, columns));
     for (i, filter) in origin.filters.iter().enumerate() {
         out.push_str(&entry(if i == 0 { "filters" } else { "" }, &scored(filter), columns));
     }

@@ -7,6 +7,7 @@ use super::{
     status, times,
 };
 use crate::{
+    leaf::Entry,
     system,
     workspace::{Explanation, PastBuild, PastExplanation, PastReason, State, Workspace},
 };
@@ -87,7 +88,7 @@ fn past(build: &PastBuild, path: &str, columns: Option<usize>) -> String {
     let mut out =
         format!("{}\n", wrapped(&format!("{verb} in run\u{a0}{}, {when}{because}", build.run), 0, 2, columns));
     for PastReason { reason, place } in &build.reasons {
-        out.push_str(&format!("  {}\n", wrapped(&reason.text, 2, 4, columns)));
+        out.push_str(&format!("  {}\n", wrapped(&reason.to_string(), 2, 4, columns)));
         if let Some((line, column)) = place {
             out.push_str(&format!("    {FAINT}at {path}:{line}:{column}{FAINT:#}\n"));
         }
@@ -105,8 +106,8 @@ fn text(explanation: &Explanation, columns: Option<usize>) -> String {
     let mut out = format!("{} is {style}{}{style:#}\n", status.name, status.state.word());
     let width = status.files.iter().map(|file| file.name.chars().count()).max().unwrap_or(0);
     for file in &status.files {
-        let (name, blake3) = (&file.name, file.blake3.short());
-        let rows = counted_rows(file.rows).replace(' ', "\u{a0}");
+        let (name, blake3) = (&file.name, file.meta.digest.short());
+        let rows = counted_rows(file.meta.rows).replace(' ', "\u{a0}");
         let line = format!("{FAINT}{name:<width$}  {rows}, blake3\u{a0}{blake3}{FAINT:#}");
         out.push_str(&format!("  {}\n", wrapped(&line, 2, 4, columns)));
     }
@@ -128,13 +129,10 @@ fn text(explanation: &Explanation, columns: Option<usize>) -> String {
     }
     if !explanation.unchanged.is_empty() {
         out.push_str("\nunchanged\n");
-        let width = explanation.unchanged.iter().map(|entry| entry.name.chars().count()).max().unwrap_or(0).min(40);
+        let name = |entry: &Entry| entry.name.to_string();
+        let width = explanation.unchanged.iter().map(|entry| name(entry).chars().count()).max().unwrap_or(0).min(40);
         for entry in &explanation.unchanged {
-            let value = match entry.value.rsplit_once(':') {
-                Some((_, hex)) if hex.len() >= 40 => &hex[..10],
-                _ => entry.value.as_str(),
-            };
-            let line = format!("{FAINT}{:<width$}  {value}{FAINT:#}", entry.name);
+            let line = format!("{FAINT}{:<width$}  {}{FAINT:#}", name(entry), entry.value.short());
             out.push_str(&format!("  {}\n", wrapped(&line, 2, 4, columns)));
         }
     }

@@ -1,79 +1,148 @@
-//! What of a recipe decides its outputs, named as its author would name it.
+//! What of a recipe decides its outputs, as its author would write it, and where the text has it.
 
-use std::{fmt, ops::Range};
+use std::{collections::BTreeMap, fmt, ops::Range};
 
 use super::{
-    Dataset, MaxRejects, Recipe, SplitMethod, Strategy, Unit,
-    check::rules::is_plain,
-    format_word,
-    problem::line_and_column,
-    tree::{Key, Node},
-    yaml,
+    Dataset, MaxRejects, Recipe, SplitMethod, Strategy, Unit, Validation, check::rules::is_plain, format_word,
+    problem::line_and_column, tree::Node, yaml,
 };
-use crate::hash::Manifest;
+use crate::{
+    key::{Deciding, Encode, Encoder, Visitor},
+    leaf::{Leaf, Setting, Value},
+    quality::{Bound, Filter},
+};
 
 impl Recipe {
-    /// Adds an entry for everything that decides the outputs; what the recipe leaves out has none.
-    ///
-    /// Notes such as `description` are not among them, nor is `stratified` where the split does not ask for it.
-    pub fn leaves(&self, manifest: &mut Manifest) {
-        manifest.push("metadata.phase", &self.metadata.phase);
-        let names: Vec<&str> = self.datasets.iter().map(|dataset| dataset.name.as_str()).collect();
-        manifest.push("datasets", list(&names));
-        for dataset in &self.datasets {
-            dataset.leaves(manifest);
-        }
-        let validation = &self.validation;
-        manifest.push("validation.ratio", number(validation.ratio));
-        manifest.push("validation.seed", validation.seed);
-        manifest.push("validation.method", word(SplitMethod::ALL, validation.method));
-        if validation.method == SplitMethod::Exact {
-            manifest.push("validation.stratified", validation.stratified);
-        }
-        manifest.push("mix.strategy", word(Strategy::ALL, self.mix.strategy));
-        if let Some(total) = self.mix.total {
-            manifest.push("mix.total", total);
-        }
-        manifest.push("mix.unit", word(Unit::ALL, self.mix.unit));
-        if let Some(limit) = self.max_rejects {
-            manifest.push("max_rejects", limit);
-        }
+    /// Names the values that decide what is planned of the recipe as a whole; what the stages themselves depend on is
+    /// named by their descriptions. Notes such as `description` are not among them.
+    pub fn decide(&self, visitor: &mut dyn Visitor) {
+        visitor.setting(Setting::Phase, &self.metadata.phase);
+        let names: Vec<String> = self.datasets.iter().map(|dataset| dataset.name.clone()).collect();
+        visitor.setting(Setting::Datasets, &names);
+        visitor.setting(Setting::Strategy, &self.mix.strategy);
+        visitor.setting(Setting::Total, &self.mix.total);
+        visitor.setting(Setting::MaxRejects, &self.max_rejects);
     }
 }
 
 impl Dataset {
-    /// Adds an entry for everything that decides which rows this source gives and what they look like.
-    pub fn leaves(&self, manifest: &mut Manifest) {
-        let name = &self.name;
-        let mut push = |key: &str, value: String| {
-            manifest.push(format!("{key} of {name}"), value);
-        };
-        push("source", self.location.source().to_owned());
-        push("format", format_word(self.format).to_owned());
-        push("mix_ratio", number(self.mix_ratio));
-        push("splits", list(&self.splits));
-        if let Some(rows) = self.max_samples {
-            push("max_samples", rows.to_string());
+    /// Names the values that decide which files of this source are read, by what, and how much of it the mixture has.
+    pub fn decide(&self, visitor: &mut dyn Visitor) {
+        visitor.setting(Setting::Source, &self.location.source().to_owned());
+        visitor.setting(Setting::Format, &format_word(self.format).to_owned());
+        visitor.setting(Setting::MixRatio, &self.mix_ratio);
+        visitor.setting(Setting::Splits, &self.splits);
+        visitor.setting(Setting::TextField, &self.text_field);
+        visitor.setting(Setting::ConfigName, &self.config_name);
+        visitor.setting(Setting::Revision, &self.location.revision().map(str::to_owned));
+        visitor.setting(Setting::Converter, &self.converter);
+        visitor.setting(Setting::DataDir, &Some(&self.data_dir).filter(|folders| !folders.is_empty()));
+    }
+}
+
+/// Names what decides which of a source's samples are kept.
+pub fn decide_selection(filters: &[Filter], max_samples: Option<u64>, visitor: &mut dyn Visitor) {
+    visitor.setting(Setting::MaxSamples, &max_samples);
+    for (number, filter) in (0..).zip(filters) {
+        visitor.setting(Setting::Filter(number), filter);
+    }
+}
+
+/// Names the options of a converter.
+pub fn decide_options(options: &BTreeMap<String, String>, visitor: &mut dyn Visitor) {
+    for (option, value) in options {
+        visitor.setting(Setting::Option(option.clone()), value);
+    }
+}
+
+impl Validation {
+    /// Names what decides the side and the place of each row; `stratified` only where the split asks for it.
+    pub fn decide(&self, visitor: &mut dyn Visitor) {
+        let Self { ratio, seed, stratified, method } = self;
+        visitor.setting(Setting::Ratio, ratio);
+        visitor.setting(Setting::Seed, seed);
+        visitor.setting(Setting::Method, method);
+        if *method == SplitMethod::Exact {
+            visitor.setting(Setting::Stratified, stratified);
         }
-        let texts = [
-            ("text_field", self.text_field.as_deref()),
-            ("config_name", self.config_name.as_deref()),
-            ("revision", self.location.revision()),
-            ("converter", self.converter.as_deref()),
-        ];
-        for (key, text) in texts {
-            if let Some(text) = text {
-                push(key, text.to_owned());
+    }
+}
+
+/// Says how values are shown that are encoded by a type of [`crate::key`].
+macro_rules! shown {
+    ($($type:ty: $shown:expr;)*) => {$(
+        impl Deciding for $type {
+            fn shown(&self) -> Option<Value> {
+                let shown: fn(&$type) -> String = $shown;
+                Some(Value::Text(shown(self)))
             }
         }
-        if !self.data_dir.is_empty() {
-            push("data_dir", list(&self.data_dir));
+    )*};
+}
+shown! {
+    String: |text| text.clone();
+    u64: u64::to_string;
+    bool: bool::to_string;
+    f64: |value| number(*value);
+    Vec<String>: |items| list(items);
+    Filter: Filter::to_string;
+    MaxRejects: MaxRejects::to_string;
+    SplitMethod: |method| word(SplitMethod::ALL, *method).to_owned();
+    Strategy: |strategy| word(Strategy::ALL, *strategy).to_owned();
+    Unit: |unit| word(Unit::ALL, *unit).to_owned();
+}
+
+impl<T: Deciding> Deciding for Option<T> {
+    fn shown(&self) -> Option<Value> {
+        self.as_ref()?.shown()
+    }
+}
+
+impl<T: Deciding> Deciding for &T {
+    fn shown(&self) -> Option<Value> {
+        (*self).shown()
+    }
+}
+
+impl Encode for SplitMethod {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.text(word(Self::ALL, *self));
+    }
+}
+
+impl Encode for Strategy {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.text(word(Self::ALL, *self));
+    }
+}
+
+impl Encode for Unit {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.text(word(Self::ALL, *self));
+    }
+}
+
+impl Encode for MaxRejects {
+    fn encode(&self, encoder: &mut Encoder) {
+        match self {
+            Self::Count(rows) => encoder.integer(*rows),
+            Self::Share(share) => encoder.float(*share),
         }
-        for (option, value) in &self.options {
-            push(&format!("options.{option}"), value.clone());
-        }
-        for (i, filter) in self.filters.iter().enumerate() {
-            push(&format!("filters[{i}]"), filter.to_string());
+    }
+}
+
+impl Encode for Filter {
+    fn encode(&self, encoder: &mut Encoder) {
+        let mut filter = |bounds: &[&dyn Encode]| {
+            encoder.list(1 + bounds.len());
+            encoder.text(self.type_name());
+            bounds.iter().for_each(|bound| bound.encode(encoder));
+        };
+        match &self.bound {
+            Bound::Count { min, max } => filter(&[min, max]),
+            Bound::Fraction { min, max } => filter(&[min, max]),
+            Bound::Language(languages) => filter(&[languages]),
+            Bound::Identity(method) => filter(&[method]),
         }
     }
 }
@@ -103,43 +172,46 @@ fn word<T: Copy + PartialEq>(table: &[(&'static str, T)], value: T) -> &'static 
     table.iter().find(|(_, known)| *known == value).map_or("", |(word, _)| word)
 }
 
-/// Finds the line and column of the key that a leaf was read from; `None` when the text leaves it to the default.
+/// Finds the line and column of the key that a leaf was read from; `None` when the text leaves it to the default, or the
+/// leaf is none of the recipe's values.
 ///
 /// ```
+/// use datac::leaf::{Leaf, Setting};
+///
 /// let text = b"metadata: { phase: sft }\ndatasets:\n  - name: alpaca\n    mix_ratio: 1.0\n";
-/// assert_eq!(datac::config::locate(text, "mix_ratio of alpaca"), Some((4, 5)));
-/// assert_eq!(datac::config::locate(text, "splits of alpaca"), None);
+/// let of_alpaca = |setting| Leaf::Dataset { dataset: "alpaca".to_owned(), setting };
+/// assert_eq!(datac::config::locate(text, &of_alpaca(Setting::MixRatio)), Some((4, 5)));
+/// assert_eq!(datac::config::locate(text, &of_alpaca(Setting::Splits)), None);
 /// ```
-pub fn locate(text: &[u8], leaf_name: &str) -> Option<(usize, usize)> {
+pub fn locate(text: &[u8], leaf: &Leaf) -> Option<(usize, usize)> {
     let (plain, mark) = super::plain_text(text).ok()?;
     let root = yaml::parse(plain).root?;
-    let (start, _) = find(&root, leaf_name)?;
+    let (start, _) = find(&root, leaf)?;
     Some(line_and_column(text, start + mark))
 }
 
-/// The bytes of the value that a leaf was read from.
-pub(super) fn value_span(text: &[u8], leaf_name: &str) -> Option<Range<usize>> {
+/// Returns the bytes of the value that a leaf was read from.
+pub(super) fn value_span(text: &[u8], leaf: &Leaf) -> Option<Range<usize>> {
     let (plain, mark) = super::plain_text(text).ok()?;
     let root = yaml::parse(plain).root?;
-    let (_, node) = find(&root, leaf_name)?;
+    let (_, node) = find(&root, leaf)?;
     Some(node.span.start + mark..node.span.end + mark)
 }
 
-/// Where a leaf's key begins (an item of a list: the item), and its value.
-fn find<'n, 't>(root: &'n Node<'t>, leaf_name: &str) -> Option<(usize, &'n Node<'t>)> {
-    let keyed = |(key, node): (&'n Key<'t>, &'n Node<'t>)| (key.span.start, node);
-    // No key holds white space, so that the first ` of ` always ends it, whatever the dataset is called.
-    let (path, within) = match leaf_name.split_once(" of ") {
-        None => (leaf_name, root),
-        Some((path, name)) => (path, root.entry("datasets")?.1.items().iter().find(|item| is_named(item, name))?),
+/// Returns where a leaf's key begins (an item of a list: the item), and its value.
+fn find<'n, 't>(root: &'n Node<'t>, leaf: &Leaf) -> Option<(usize, &'n Node<'t>)> {
+    let (setting, within) = match leaf {
+        Leaf::Recipe { setting } => (setting, root),
+        Leaf::Dataset { dataset, setting } => {
+            (setting, root.entry("datasets")?.1.items().iter().find(|item| is_named(item, dataset))?)
+        }
+        _ => return None,
     };
-    if let Some(index) = path.strip_prefix("filters[").and_then(|rest| rest.strip_suffix(']')) {
-        let item = within.entry("filters")?.1.items().get(index.parse::<usize>().ok()?)?;
-        return Some((item.span.start, item));
-    }
-    match path.split_once('.') {
-        None => within.entry(path).map(keyed),
-        Some((block, key)) => within.entry(block)?.1.entry(key).map(keyed),
+    let block = setting.block().map_or(Some(within), |block| Some(within.entry(block)?.1))?;
+    let (key, node) = block.entry(setting.key())?;
+    match setting.index() {
+        Some(index) => node.items().get(index as usize).map(|item| (item.span.start, item)),
+        None => Some((key.span.start, node)),
     }
 }
 
@@ -148,10 +220,31 @@ fn is_named(item: &Node<'_>, name: &str) -> bool {
     item.entry("name").is_some_and(|(_, node)| matches!(&node.value, Value::Scalar(_, text) if text == name))
 }
 
+/// Returns the leaves that are values of a recipe.
+#[cfg(test)]
+pub(super) fn settings(recipe: &Recipe) -> crate::leaf::Leaves {
+    let versions = crate::code::CodeVersions::default();
+    let mut leaves = crate::key::LeafCollector::new(&versions);
+    recipe.decide(&mut leaves);
+    for dataset in &recipe.datasets {
+        leaves.within(&dataset.name, |leaves| {
+            dataset.decide(leaves);
+            decide_options(&dataset.options, leaves);
+            decide_selection(&dataset.filters, dataset.max_samples, leaves);
+        });
+    }
+    recipe.validation.decide(&mut leaves);
+    leaves.setting(Setting::Unit, &recipe.mix.unit);
+    leaves.finish()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Vocabulary, load};
+    use crate::{
+        config::{Vocabulary, load},
+        leaf::Leaves,
+    };
 
     const TEXT: &str = "\
 metadata:
@@ -172,23 +265,24 @@ validation:
 max_rejects: 1%
 ";
 
-    fn leaves(text: &str) -> Manifest {
-        let mut manifest = Manifest::new();
-        load("r.yaml", text.as_bytes(), &Vocabulary::default()).unwrap().leaves(&mut manifest);
-        manifest
+    fn leaves(text: &str) -> Leaves {
+        settings(&load("r.yaml", text.as_bytes(), &Vocabulary::default()).unwrap())
     }
 
     #[test]
     fn leaves_are_what_decides_and_can_be_found() {
-        let manifest = leaves(TEXT);
-        let shown: Vec<String> = manifest
-            .entries()
+        let leaves = leaves(TEXT);
+        let shown: Vec<String> = leaves
             .iter()
-            .map(|entry| format!("{} = {} @ {:?}", entry.name, entry.value, locate(TEXT.as_bytes(), &entry.name)))
+            .map(|(leaf, value)| format!("{leaf} = {value} @ {:?}", locate(TEXT.as_bytes(), leaf)))
             .collect();
         insta::assert_snapshot!(shown.join("\n"));
-        assert_eq!(locate(TEXT.as_bytes(), "filters[2] of a of b"), None);
-        assert_eq!(locate(b": [", "datasets"), None);
+        let filter = |number| Leaf::Dataset { dataset: "a of b".to_owned(), setting: Setting::Filter(number) };
+        assert_eq!([0, 1].map(|number| locate(TEXT.as_bytes(), &filter(number))), [Some((10, 9)), Some((11, 9))]);
+        assert_eq!(locate(TEXT.as_bytes(), &filter(2)), None);
+        let option = Leaf::Dataset { dataset: "a of b".to_owned(), setting: Setting::Option("k".to_owned()) };
+        assert_eq!(locate(TEXT.as_bytes(), &option), Some((8, 15)));
+        assert_eq!(locate(b": [", &Leaf::Recipe { setting: Setting::Datasets }), None);
     }
 
     #[test]
@@ -197,8 +291,8 @@ max_rejects: 1%
             .replace("not a leaf", "still none")
             .replace("seed: 7", "seed: 7.0 # lucky\n  ratio: 5.0e-2")
             .replace("phase: sft", "\"phase\": 'sft'\n  total_tokens: 10_000\n  version: 3");
-        assert_eq!(leaves(&other).digest(), leaves(TEXT).digest());
-        assert_ne!(leaves(&TEXT.replace("seed: 7", "seed: 8")).digest(), leaves(TEXT).digest());
+        assert_eq!(leaves(&other), leaves(TEXT));
+        assert_ne!(leaves(&TEXT.replace("seed: 7", "seed: 8")), leaves(TEXT));
     }
 
     #[test]

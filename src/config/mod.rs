@@ -20,6 +20,7 @@ mod tests;
 use std::{borrow::Cow, collections::BTreeMap};
 
 use crate::{
+    leaf::{Leaf, Setting},
     outputs::{OutputKind, OutputSet, Side},
     row::SampleKind,
 };
@@ -27,7 +28,7 @@ use crate::{
 use check::rules::{file_stem, stem_fault};
 use problem::Fault;
 
-pub use leaves::locate;
+pub use leaves::{decide_options, decide_selection, locate};
 pub use pages::{Example, Page, Part, pages};
 pub use problem::{CODES, Problem};
 pub use recipe::{
@@ -112,7 +113,7 @@ pub fn check_collisions(recipes: &[(&str, &Recipe, &[u8])]) -> Vec<Problem> {
 pub fn collision(path: &str, recipe: &Recipe, text: &[u8], other: &str) -> Problem {
     let name = recipe.outputs(path).name(OutputKind::Rows(Side::Train));
     let fault = Fault::of_file(problem::COLLISION, format!("`{other}` also writes `{name}`"));
-    let fault = Fault { span: leaves::value_span(text, "metadata.phase"), ..fault };
+    let fault = Fault { span: leaves::value_span(text, &Leaf::Recipe { setting: Setting::Phase }), ..fault };
     let fault = fault.label("outputs are named after the phase and the file");
     fault.hint("rename one of the two files, or change its phase").locate(path, text)
 }

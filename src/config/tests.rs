@@ -96,11 +96,9 @@ fn the_recipes_of_the_repository_are_sound() {
     for (name, text) in texts {
         let path = format!("{name}.yaml");
         let recipe = load(&path, text.as_bytes(), &vocabulary()).unwrap_or_else(|problems| panic!("{problems:#?}"));
-        let mut manifest = crate::hash::Manifest::new();
-        recipe.leaves(&mut manifest);
         writeln!(shown, "{name} -> {}", recipe.outputs(&path).stem()).unwrap();
-        for entry in manifest.entries() {
-            writeln!(shown, "  {} = {}", entry.name, entry.value).unwrap();
+        for (leaf, value) in leaves::settings(&recipe).iter() {
+            writeln!(shown, "  {leaf} = {value}").unwrap();
         }
         let outputs =
             format!("Writes dataset/{0}_train.jsonl and dataset/{0}_val.jsonl.", recipe.outputs(&path).stem());
@@ -372,7 +370,8 @@ proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = load_it(&bytes);
-        let _ = locate(&bytes, "mix_ratio of a");
+        let setting = crate::leaf::Setting::MixRatio;
+        let _ = locate(&bytes, &crate::leaf::Leaf::Dataset { dataset: "a".to_owned(), setting });
     }
 
     /// Signs, digits, bases, exponents and the words of YAML, in any order.

@@ -11,6 +11,7 @@ use super::{
     columns,
     delimited::{self, FieldReader},
     json,
+    kind::Decoder,
     room::ChunkBytes,
 };
 use crate::{
@@ -43,6 +44,15 @@ impl Encoding {
             Self::Delimited(b'\t') => "tsv",
             Self::Delimited(_) => "csv",
             Self::Columns => "columns",
+        }
+    }
+
+    /// Returns the code that reads rows of this encoding.
+    pub fn decoder(self) -> Decoder {
+        match self {
+            Self::JsonLines | Self::JsonArray => Decoder::Json,
+            Self::Delimited(_) => Decoder::Delimited,
+            Self::Columns => Decoder::Columns,
         }
     }
 }

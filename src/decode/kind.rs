@@ -43,6 +43,47 @@ pub enum Compression {
     Zstd,
 }
 
+/// The code that reads rows, shared by formats that write them alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Decoder {
+    /// Reads JSON values, one a line or in an array.
+    Json,
+    /// Reads records separated by commas or tabs.
+    Delimited,
+    /// Reads the rows of Parquet and Arrow files.
+    Columns,
+}
+
+impl Decoder {
+    /// Every decoder.
+    pub const ALL: &[Self] = &[Self::Json, Self::Delimited, Self::Columns];
+
+    /// Returns the decoder of files of a format.
+    pub fn of(format: RowFormat) -> Self {
+        match format {
+            RowFormat::Jsonl | RowFormat::Json => Self::Json,
+            RowFormat::Csv | RowFormat::Tsv => Self::Delimited,
+            RowFormat::Parquet | RowFormat::Arrow => Self::Columns,
+        }
+    }
+
+    /// Returns the decoder's name in keys and for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Delimited => "delimited",
+            Self::Columns => "columns",
+        }
+    }
+
+    /// Returns the version, which is raised by hand whenever the same bytes are read as other rows.
+    pub fn version(self) -> u32 {
+        match self {
+            Self::Json | Self::Delimited | Self::Columns => 1,
+        }
+    }
+}
+
 impl RowFormat {
     /// The format's name.
     pub fn name(self) -> &'static str {

@@ -28,7 +28,7 @@ pub use chunk::{Chunk, ChunkHasher, Encoding, MAX_ROW_BYTES, Place, Span};
 use column_cutter::ColumnCutter;
 use columnar::Batches;
 pub use cutter::{CUTTER_VERSION, Cutter};
-pub use kind::{Compression, FileKind, RowFormat};
+pub use kind::{Compression, Decoder, FileKind, RowFormat};
 pub use room::ChunkBytes;
 use room::Room;
 use stream::Stream;

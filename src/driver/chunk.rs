@@ -6,21 +6,40 @@ use super::{context::Context, error::ActionError};
 use crate::{
     artifact::Blobs,
     convert::{self, Converter},
-    decode::Chunk,
+    decode::{Chunk, Decoder},
     event::Event,
-    graph::{Conversion, ConvertOutcome, Measure, Outcome, convert_key, score_key},
+    graph::{Conversion, ConvertOutcome, Measure, Outcome, keys},
     id::{ActionKey, ChunkId},
+    key::Keyed,
     quality::ScoreColumn,
     row::{RawRow, Reason, Reject, Sample, Value},
     samples::SampleIndex,
+    stage::Stage,
     system::Stopwatch,
 };
 
 /// What is wanted of a chunk by those who share a conversion.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Job {
+    /// What reads the rows.
+    pub(crate) decoder: Decoder,
     pub(crate) conversion: Conversion,
     pub(crate) measures: Vec<Measure>,
+}
+
+impl Job {
+    fn convert_key(&self, context: &Context, chunk: &ChunkId) -> ActionKey {
+        keys::Convert { conversion: &self.conversion, decoder: self.decoder }.key(&chunk, &context.versions)
+    }
+}
+
+fn score_key(
+    context: &Context,
+    decoder: Decoder,
+    converted: (&ChunkId, &ConvertOutcome),
+    measure: &Measure,
+) -> ActionKey {
+    keys::Score { measure, decoder }.key(&converted, &context.versions)
 }
 
 /// A rejected row as the cache holds it; places are relative to the chunk.
@@ -78,7 +97,7 @@ struct Missing {
 
 /// What those who share a conversion want.
 struct Wanted {
-    conversion: Conversion,
+    job: Job,
     converter: &'static dyn Converter,
     /// The conversion's outcome, if it is known.
     known: Option<ConvertOutcome>,
@@ -131,13 +150,13 @@ impl Missing {
 
 impl Wanted {
     fn new(context: &Context, digest: &ChunkId, job: &Job) -> Self {
-        let known = match context.lookup(&convert_key(digest, &job.conversion)) {
+        let known = match context.lookup(&job.convert_key(context, digest)) {
             Some(Outcome::Convert(outcome)) => Some(outcome),
             _ => None,
         };
         let score = |measure: &Measure| {
             let known = known.as_ref()?;
-            let key = score_key(digest, &known.index, &known.rows, measure);
+            let key = score_key(context, job.decoder, (digest, known), measure);
             Some((key, context.lookup(&key)?))
         };
         let (mut scores, mut measures) = (Vec::new(), Vec::new());
@@ -149,7 +168,7 @@ impl Wanted {
         }
         measures.sort_by(|a, b| a.field.cmp(&b.field));
         let converter = convert::by_name(job.conversion.converter).expect("conversions name registered converters");
-        Self { conversion: job.conversion.clone(), converter, known, scores, measures }
+        Self { job: job.clone(), converter, known, scores, measures }
     }
 
     fn has_to_run(&self) -> bool {
@@ -181,7 +200,7 @@ impl Part {
 
     fn push(&mut self, wanted: &Wanted, row: u32, parsed: &Result<RawRow<'_>, Reject>) -> Result<(), Reject> {
         let raw = parsed.as_ref().map_err(Clone::clone)?;
-        let converted = wanted.converter.convert(raw, &wanted.conversion.options)?;
+        let converted = wanted.converter.convert(raw, &wanted.job.conversion.options)?;
         // The text of a dialogue is put together: once for all that measure it.
         let mut columns = self.columns.as_mut_slice();
         for of_field in wanted.measures.chunk_by(|a, b| a.field == b.field) {
@@ -206,10 +225,10 @@ impl Part {
         begun: Stopwatch,
         outcomes: &mut Vec<ChunkOutcome>,
     ) -> Result<ConvertOutcome, ActionError> {
-        let key = convert_key(digest, &wanted.conversion);
+        let key = wanted.job.convert_key(context, digest);
         let is_new = wanted.known.is_none();
-        let tell = |kind, key, label, bytes, samples: u32| {
-            context.tell(Event::Chunk { kind, key, label, took: begun.elapsed(), rows: u64::from(samples), bytes });
+        let tell = |stage, key, label, bytes, samples: u32| {
+            context.tell(Event::Chunk { stage, key, label, took: begun.elapsed(), rows: u64::from(samples), bytes });
         };
         let outcome = match wanted.known.clone() {
             Some(known) => known,
@@ -234,7 +253,7 @@ impl Part {
                     rejected: self.rejects.iter().map(|stored| (stored.row, stored.reject.reason)).collect(),
                     joined_turns: self.joined_turns,
                 };
-                tell("convert", key.digest(), wanted.conversion.converter, bytes, outcome.samples);
+                tell(Stage::Convert, key.digest(), wanted.job.conversion.converter, bytes, outcome.samples);
                 outcome
             }
         };
@@ -242,12 +261,12 @@ impl Part {
         let known = wanted.scores.iter().cloned();
         outcomes.extend(known.map(|(key, outcome)| ChunkOutcome { key, outcome, is_new: false }));
         for (measure, column) in wanted.measures.iter().zip(&self.columns) {
-            let key = score_key(digest, &outcome.index, &outcome.rows, measure);
+            let key = score_key(context, wanted.job.decoder, (digest, &outcome), measure);
             let encoded = column.encode();
             let bytes = encoded.len() as u64;
             let scores = context.store.put(&encoded)?;
             outcomes.push(ChunkOutcome { key, outcome: Outcome::Score(scores), is_new: true });
-            tell("score", key.digest(), measure.kind.name(), bytes, outcome.samples);
+            tell(Stage::Score, key.digest(), measure.kind.name(), bytes, outcome.samples);
         }
         Ok(outcome)
     }

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     artifact::{Record, Store},
+    code::CodeVersions,
     event::{Event, Observer},
     graph::{Outcome, ScanOutcome},
     id::ActionKey,
@@ -30,6 +31,8 @@ pub(crate) struct Context {
     pub(crate) record: Arc<Record>,
     /// What is known of actions that ran before.
     pub(crate) outcomes: Arc<OutcomeCache>,
+    /// The version of every component, which keys hold.
+    pub(crate) versions: CodeVersions,
     /// Where source files are read from.
     pub(crate) sources: Sources,
     /// Where outputs go, and with what means.

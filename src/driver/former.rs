@@ -9,6 +9,7 @@ use crate::{
     id::{BlobId, FileHash},
     materialise::{Former, FormerRow, GONE},
     mix::Selection,
+    outputs::FileMeta,
     system,
 };
 
@@ -36,11 +37,9 @@ pub(crate) struct FormerSource {
 
 /// A file as it was.
 pub(crate) struct FormerFile {
-    /// BLAKE3 of its bytes.
-    pub(crate) digest: FileHash,
-    /// Its rows.
-    pub(crate) rows: u64,
-    /// The blob that lists them.
+    /// What was written.
+    pub(crate) meta: FileMeta,
+    /// The blob that lists its rows.
     pub(crate) list: BlobId,
 }
 
@@ -62,7 +61,7 @@ pub(super) fn formers(context: &Context, names: &[String], now: &Gathered<'_>) -
     let build = files.iter().flatten().find_map(|(_, digest)| (context.outputs.former)(digest));
     let candidates = build.as_ref().and_then(|build| {
         let candidates: u64 = build.sources.iter().map(|source| source.kept).sum();
-        let rows: u64 = build.files.iter().map(|file| file.rows).sum();
+        let rows: u64 = build.files.iter().map(|file| file.meta.rows).sum();
         let is_small = (candidates + rows) * size_of::<FormerRow>() as u64 <= context.outputs.memory.whole() / SHARE;
         let fresh = is_small.then(|| Fresh::of(context, build, now)).flatten()?;
         Some((candidates_of(context, build, now, &fresh)?, fresh.blocks))
@@ -72,7 +71,7 @@ pub(super) fn formers(context: &Context, names: &[String], now: &Gathered<'_>) -
     };
     let former = |(at, file): (usize, Option<(std::fs::File, FileHash)>)| {
         let (file, digest) = file?;
-        let list = build.files.get(at).filter(|file| file.digest == digest)?.list;
+        let list = build.files.get(at).filter(|file| file.meta.digest == digest)?.list;
         let mut rows = Vec::new();
         let read: Result<(), Unusable> = context.store.each_part(&list, |part| {
             let row = |number: &[u8; 4]| candidates.get(u32::from_le_bytes(*number) as usize).copied();

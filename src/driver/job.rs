@@ -15,6 +15,7 @@ use super::{
     scan, select,
 };
 use crate::{
+    event::JobKind,
     failure::{Failure, FailureKind},
     graph::{Action, Outcome, RecipePlan, Rejects, Work},
     hash::Digest,
@@ -83,7 +84,7 @@ impl Job {
     pub(super) fn run<'c>(self, context: &'c Context, env: JobEnv<'_, '_>, reading: &mut Option<Reading>) -> Ran<'c> {
         match self {
             Self::Action(action, recipes) => {
-                let kind = action.work.kind();
+                let kind = JobKind::Stage(action.work.stage());
                 let told = Told { kind, key: action.key.digest(), label: label(&action.work), recipes }.begin(context);
                 let run = context.check().and_then(|()| execute(env, &action, reading));
                 let (outcome, files) = split(run);
@@ -96,7 +97,7 @@ impl Job {
             }
             Self::Again(group, actions, recipes) => {
                 let key = actions.first().map_or(Digest::of(b""), |action| action.key.digest());
-                let told = Told { kind: "reread", key, label: group.label(), recipes }.begin(context);
+                let told = Told { kind: JobKind::Reread, key, label: group.label(), recipes }.begin(context);
                 let result = context.check().and_then(|()| group.run(env, reading.take()));
                 let end = move |_| {
                     told.end(context, result.as_ref().ok().map(|()| (None, None)));
@@ -106,7 +107,7 @@ impl Job {
             }
             Self::Restore(number, plan, in_place, recipes) => {
                 let told = Told {
-                    kind: "restore",
+                    kind: JobKind::Restore,
                     key: plan.files.train.digest.digest(),
                     label: plan.outputs.stem().to_owned(),
                     recipes,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::context::Context;
 use crate::{
-    event::Event,
+    event::{Event, JobKind},
     graph::{Outcome, Work},
     hash::Digest,
     system::Stopwatch,
@@ -12,7 +12,7 @@ use crate::{
 
 /// A job as it is told of.
 pub(super) struct Told {
-    pub(super) kind: &'static str,
+    pub(super) kind: JobKind,
     pub(super) key: Digest,
     pub(super) label: String,
     pub(super) recipes: Arc<[String]>,

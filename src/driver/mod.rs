@@ -373,9 +373,9 @@ impl<'a> Driver<'a> {
 
     /// Records what an action that ran yielded, and tells the planner.
     fn note(&mut self, key: ActionKey, outcome: Outcome) {
-        self.report.count(outcome.kind());
+        self.report.count(outcome.stage());
         if let Ok(bytes) = postcard::to_stdvec(&outcome) {
-            self.context.record.put(key, outcome.kind(), bytes);
+            self.context.record.put(key, outcome.stage(), bytes);
         }
         self.planner.learn(&key, Known::Outcome(outcome));
     }

@@ -12,6 +12,7 @@ use crate::{
     failure::Failure,
     graph::{Action, Outcome, RecipePlan},
     id::{ActionKey, BlobId, FileHash},
+    stage::Stage,
     system::{self, FileError, Stat},
 };
 
@@ -65,7 +66,7 @@ pub(crate) struct RunReport {
     /// Each recipe's ending, in the order that was asked for.
     pub(crate) endings: Vec<Ending>,
     /// How often each kind of action ran.
-    pub(crate) actions: BTreeMap<&'static str, u64>,
+    pub(crate) actions: BTreeMap<Stage, u64>,
     /// The indexes of chunks that were converted.
     converted: HashSet<BlobId>,
     /// Files that were put in place, by name in the output folder, each with its stat then and its digest.
@@ -76,8 +77,8 @@ pub(crate) struct RunReport {
 
 impl RunReport {
     /// Counts an action that ran.
-    pub(super) fn count(&mut self, kind: &'static str) {
-        *self.actions.entry(kind).or_default() += 1;
+    pub(super) fn count(&mut self, stage: Stage) {
+        *self.actions.entry(stage).or_default() += 1;
     }
 
     /// Adds a chunk that was converted, by its index.

@@ -10,7 +10,7 @@ use super::{
     work_queue::WorkQueue,
 };
 use crate::{
-    decode::{self, Chunk, Cutter, DecodeError, Encoding, Input},
+    decode::{self, Chunk, Cutter, DecodeError, Decoder, Encoding, Input},
     edit::{Part, ReusedChunks, pieces_of, reuse_chunks},
     event::Event,
     failure::{Failure, FailureKind},
@@ -91,7 +91,9 @@ pub(super) fn scan<'scope>(
         Some((chunks, outcome)) if outcome.chunks.len() == work.known as usize => (chunks, outcome),
         _ => {
             let reused = match &input {
-                Input::File(file) => reuse_chunks(&context.record, |key| context.lookup(key), &path, work, file),
+                Input::File(file) => {
+                    reuse_chunks(&context.record, &context.versions, |key| context.lookup(key), &path, work, file)
+                }
                 Input::Static(_) => None,
             };
             match reused {
@@ -188,7 +190,7 @@ fn pass<'scope>(
                 outcome.columns = chunks.columns(&part).map_err(failed)?.unwrap_or_default();
             }
             resolve(waiting, &outcome.columns);
-            let jobs = jobs(waiting);
+            let jobs = jobs(Decoder::of(work.file.kind.format), waiting);
             let rows = match &part {
                 Part::Cut(chunk) => chunk.rows,
                 Part::Reused(chunk) => chunk.rows,
@@ -291,28 +293,24 @@ fn resolve(waiting: &mut [Waiting], columns: &[String]) {
         let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
         let follower = &waiting.follower;
         if let Ok(Some(converter)) = choose(None, "", follower.kind, Some(&columns), &follower.options) {
-            waiting.conversion = Some(Conversion {
-                converter: converter.name(),
-                code: crate::convert::code_version(converter),
-                options: follower.options.clone(),
-            });
+            waiting.conversion = Some(Conversion { converter: converter.name(), options: follower.options.clone() });
         }
     }
 }
 
 /// What the next chunk is wanted for, conversions shared.
-fn jobs(waiting: &[Waiting]) -> Vec<Job> {
+fn jobs(decoder: Decoder, waiting: &[Waiting]) -> Vec<Job> {
     let mut jobs: Vec<Job> = Vec::new();
     for waiting in waiting.iter().filter(|waiting| waiting.wants_more()) {
         let Some(conversion) = &waiting.conversion else { continue };
-        add(&mut jobs, conversion, &waiting.follower.measures);
+        add(&mut jobs, decoder, conversion, &waiting.follower.measures);
     }
     jobs
 }
 
-fn add(jobs: &mut Vec<Job>, conversion: &Conversion, measures: &[Measure]) {
+fn add(jobs: &mut Vec<Job>, decoder: Decoder, conversion: &Conversion, measures: &[Measure]) {
     let at = jobs.iter().position(|job| job.conversion == *conversion).unwrap_or_else(|| {
-        jobs.push(Job { conversion: conversion.clone(), measures: Vec::new() });
+        jobs.push(Job { decoder, conversion: conversion.clone(), measures: Vec::new() });
         jobs.len() - 1
     });
     for measure in measures {
@@ -350,7 +348,7 @@ pub(crate) fn group<'a>(actions: impl Iterator<Item = &'a Action>) -> Vec<Again>
             group.chunks.push((chunk.clone(), Vec::new()));
             group.chunks.len() - 1
         });
-        add(&mut group.chunks[at].1, conversion, measure.as_slice());
+        add(&mut group.chunks[at].1, chunk.encoding.decoder(), conversion, measure.as_slice());
     }
     for group in &mut groups {
         group.chunks.sort_by_key(|(chunk, _)| chunk.number);

@@ -27,10 +27,12 @@ use std::{
 
 use crate::{
     artifact::Record,
+    code::CodeVersions,
     decode::{self, Chunk, ChunkHasher, Compression, DecodeError, Encoding, FileKind, Place, RowFormat, TextCutter},
-    graph::{Outcome, ScanOutcome, ScanWork, ScannedChunk, SourceFile, scan_key},
+    graph::{Outcome, ScanOutcome, ScanWork, ScannedChunk, SourceFile, keys},
     hash::{Digest, PIECE},
     id::{ActionKey, ChunkId},
+    key::Keyed,
     materialise::share,
     source::FileDigest,
 };
@@ -93,6 +95,7 @@ const BLOCK: usize = 128 << 10;
 /// only the first rows are wanted, of which more may be rejected than before.
 pub(crate) fn reuse_chunks(
     record: &Record,
+    versions: &CodeVersions,
     lookup: impl Fn(&ActionKey) -> Option<Outcome>,
     path: &Path,
     work: &ScanWork,
@@ -106,7 +109,7 @@ pub(crate) fn reuse_chunks(
     let (stat, digest) = record.former_digest(&path.to_string_lossy())?;
     let digest = FileDigest::Blake3(digest);
     let then = SourceFile { digest, ..source.clone() };
-    let Some(Outcome::Scan(scan)) = lookup(&scan_key(&then)) else { return None };
+    let Some(Outcome::Scan(scan)) = lookup(&keys::Scan { file: &then }.key(&(), versions)) else { return None };
     let now = pieces_of(record, path, source);
     let alike = now.iter().zip(&scan.pieces).take_while(|(now, then)| now == then).count();
     let unchanged = (alike as u64 * PIECE as u64).min(stat.size);

@@ -15,7 +15,7 @@ pub(crate) use verify::verify;
 pub use verify::{Damaged, Verified};
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -128,7 +128,7 @@ enum EvictableKind {
 pub(crate) fn collect(site: &Site, bounds: &CacheBounds, dry_run: bool) -> Result<Collected, WorkspaceError> {
     if dry_run {
         let record = site.cache.record(Access::Read)?;
-        return collect_with(site, &record, bounds, &BTreeMap::new(), true);
+        return collect_with(site, &record, bounds, true);
     }
     if !site.cache.is_begun() {
         // There is nothing, and a cache is not begun for that.
@@ -136,7 +136,7 @@ pub(crate) fn collect(site: &Site, bounds: &CacheBounds, dry_run: bool) -> Resul
     }
     let _lock = site.cache.acquire(IfHeld::Wait)?;
     let record = site.cache.record(Access::Write)?;
-    collect_with(site, &record, bounds, &BTreeMap::new(), false)
+    collect_with(site, &record, bounds, false)
 }
 
 /// Collects if that is due, after a build that wrote so many bytes. The caller holds the lock.
@@ -147,13 +147,12 @@ pub(crate) fn collect_if_due(
     record: &Arc<Record>,
     bounds: &CacheBounds,
     written: u64,
-    versions: &BTreeMap<String, String>,
 ) -> Option<Collected> {
     let now = system::now_ns();
     let mut schedule = GcSchedule::read(&site.cache).unwrap_or_else(|| GcSchedule::begun(now));
     schedule.written = schedule.written.saturating_add(written);
     let collected = match schedule.is_due(now, bounds.max_bytes) {
-        true => collect_with(site, record, bounds, versions, false).map(Some),
+        true => collect_with(site, record, bounds, false).map(Some),
         false => schedule.write(&site.cache).map(|()| None).map_err(WorkspaceError::from),
     };
     match collected {
@@ -170,7 +169,6 @@ fn collect_with(
     site: &Site,
     record: &Arc<Record>,
     bounds: &CacheBounds,
-    versions: &BTreeMap<String, String>,
     dry_run: bool,
 ) -> Result<Collected, WorkspaceError> {
     let now = system::now_ns();
@@ -178,7 +176,7 @@ fn collect_with(
     let mut found = CacheContents::take(&site.cache)?;
     found.add_recorded(record)?;
     let oldest = now.saturating_sub(nanoseconds(bounds.max_age));
-    let reachable = reachable(site, record, &schedule, versions, oldest)?;
+    let reachable = reachable(site, record, &schedule, oldest)?;
     schedule.note_unused(reachable.unused(found.downloads.keys()), now);
     let mut collected = Collected::begun(bounds, dry_run);
     collected.before_bytes = found.total().bytes;

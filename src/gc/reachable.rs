@@ -20,7 +20,10 @@ use crate::{
     provenance::manifest::BuildManifest,
     selector::assess_selected,
     site::{Site, WorkspaceError},
-    status::{assess::Looks, pins::Pinning},
+    status::{
+        assess::{Depth, Looks},
+        pins::Pinning,
+    },
     system,
 };
 
@@ -54,7 +57,6 @@ pub(crate) fn reachable(
     site: &Site,
     record: &Arc<Record>,
     schedule: &GcSchedule,
-    versions: &BTreeMap<String, String>,
     oldest_ns: i64,
 ) -> Result<Reachable, WorkspaceError> {
     let builds = record.all_builds()?;
@@ -65,7 +67,7 @@ pub(crate) fn reachable(
     let (present, gone): (Vec<String>, Vec<String>) =
         built.into_iter().partition(|path| system::exists(&site.root().join(path)));
     let mut found = Reachable { gone, ..Reachable::default() };
-    let current = plan_all(site, record, present, versions, &mut found)?;
+    let current = plan_all(site, record, present, &mut found)?;
     let (lock, _) = site.lock.read()?;
     let files = lock.sources.iter().flat_map(|pin| &pin.files);
     found.downloads.extend(files.map(|file| download_name(&file.digest.to_string())));
@@ -106,7 +108,6 @@ fn plan_all(
     site: &Site,
     record: &Arc<Record>,
     mut selectors: Vec<String>,
-    versions: &BTreeMap<String, String>,
     found: &mut Reachable,
 ) -> Result<HashSet<String>, WorkspaceError> {
     if system::is_dir(&site.root().join("config")) {
@@ -116,18 +117,13 @@ fn plan_all(
     let (own, store, noted) = (record.clone(), site.cache.store(record), looked_up.clone());
     let looks = Looks {
         pinning: Pinning::Pinned,
-        detailed: false,
-        closely: true,
-        briefly: false,
-        orphans: false,
-        versions,
+        depth: Depth::Close,
         lookup: Some(Arc::new(move |key: &ActionKey| {
             let outcome = driver::lookup(&*own, &store, key)?;
             noted.lock().unwrap_or_else(PoisonError::into_inner).insert(*key, outcome.blobs());
             Some(outcome)
         })),
-        on_execute: None,
-        kept: None,
+        ..Looks::default()
     };
     let session = assess_selected(site, record.clone(), &selectors, looks)?;
     for assessed in &session.recipes {
@@ -156,7 +152,7 @@ impl Reachable {
             }
         }
         let chunks = manifest.sources.iter().flat_map(|source| &source.chunks).map(|chunk| chunk.digest.digest());
-        for digest in chunks.chain(manifest.files.iter().map(|file| file.digest.digest())) {
+        for digest in chunks.chain(manifest.files.iter().map(|file| file.meta.digest.digest())) {
             let used = self.named_ns.entry(digest).or_insert(until);
             *used = (*used).max(until);
         }

@@ -122,7 +122,7 @@ pub(crate) fn cache_size(site: &Site) -> Result<CacheSize, WorkspaceError> {
     let mut found = CacheContents::take(&site.cache)?;
     found.add_recorded(&record)?;
     let schedule = GcSchedule::read(&site.cache).unwrap_or_default();
-    let reachable = reachable(site, &record, &schedule, &BTreeMap::new(), IN_USE - 1)?;
+    let reachable = reachable(site, &record, &schedule, IN_USE - 1)?;
     let actions = record.actions()?;
     let is_hollow = |action: &RecordedAction| {
         let blobs = outcome(action).map(|outcome| outcome.blobs()).unwrap_or_default();

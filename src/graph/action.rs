@@ -1,28 +1,22 @@
-//! Actions: the pure steps whose outputs the cache holds, their keys, and what each yields.
-//!
-//! A key is the digest of a [`Manifest`] over the action's kind, code version, parameters and the *output* digests of its
-//! direct inputs. Outputs rather than upstream keys, so that a step that yields the same bytes stops a change there.
+//! Actions: the pure steps whose outputs the cache holds, and what each yields. Their keys are made in `keys.rs`.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    code,
     config::Validation,
     convert::Options,
-    decode::{CUTTER_VERSION, Encoding, FileKind, Place},
-    hash::{Digest, Manifest},
+    decode::{Encoding, FileKind, Place},
+    hash::Digest,
     id::{ActionKey, BlobId, ChunkId},
-    mix::{Allotment, FilterCount, Realised, allot::ALLOT_VERSION, arrange::ARRANGE_VERSION, select::SELECT_VERSION},
+    mix::{Allotment, FilterCount, Realised},
     outputs::{BySide, FileMeta, OutputSet},
-    quality::{self, Filter, ScoreKind},
+    quality::{Filter, ScoreKind},
     row::{Reason, SampleKind},
     source::{FileDigest, RemoteFile},
+    stage::Stage,
 };
-
-/// Raised when keys are made up differently: no key of another version is found.
-const KEY_VERSION: u32 = 1;
 
 /// Where a source comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -91,8 +85,6 @@ impl SourceFile {
 pub struct Conversion {
     /// The converter's name.
     pub converter: &'static str,
-    /// Its code version, such as `3+1f0a…`.
-    pub code: String,
     /// Its options.
     pub options: Options,
 }
@@ -152,7 +144,7 @@ pub struct SelectedSource {
 /// A step to run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Action {
-    /// The digest of its manifest.
+    /// Names it by everything that decides its result.
     pub key: ActionKey,
     /// What to do.
     pub work: Work,
@@ -330,31 +322,31 @@ pub struct ArrangeOutcome {
 }
 
 impl Work {
-    /// The kind's name, in counts and in the record.
-    pub fn kind(&self) -> &'static str {
+    /// Returns the stage that the work belongs to.
+    pub fn stage(&self) -> Stage {
         match self {
-            Self::Scan { .. } => "scan",
-            Self::Convert { .. } => "convert",
-            Self::Score { .. } => "score",
-            Self::Select { .. } => "select",
-            Self::Arrange { .. } => "arrange",
-            Self::Output { .. } => "output",
-            Self::Quarantine { .. } => "quarantine",
+            Self::Scan { .. } => Stage::Scan,
+            Self::Convert { .. } => Stage::Convert,
+            Self::Score { .. } => Stage::Score,
+            Self::Select { .. } => Stage::Select,
+            Self::Arrange { .. } => Stage::Arrange,
+            Self::Output { .. } => Stage::Output,
+            Self::Quarantine { .. } => Stage::Quarantine,
         }
     }
 }
 
 impl Outcome {
-    /// The kind of action that yields it, as [`Work::kind`] names it.
-    pub fn kind(&self) -> &'static str {
+    /// Returns the stage whose actions yield it.
+    pub fn stage(&self) -> Stage {
         match self {
-            Self::Scan(_) => "scan",
-            Self::Convert(_) => "convert",
-            Self::Score(_) => "score",
-            Self::Select(_) => "select",
-            Self::Arrange(_) => "arrange",
-            Self::Output(..) => "output",
-            Self::Quarantine(_) => "quarantine",
+            Self::Scan(_) => Stage::Scan,
+            Self::Convert(_) => Stage::Convert,
+            Self::Score(_) => Stage::Score,
+            Self::Select(_) => Stage::Select,
+            Self::Arrange(_) => Stage::Arrange,
+            Self::Output(_) => Stage::Output,
+            Self::Quarantine(_) => Stage::Quarantine,
         }
     }
 
@@ -368,118 +360,4 @@ impl Outcome {
             Self::Arrange(outcome) => vec![outcome.train, outcome.validation],
         }
     }
-}
-
-fn manifest(kind: &str, code: &str) -> Manifest {
-    let mut manifest = Manifest::new();
-    manifest.push("kind", kind).push("keys", KEY_VERSION).push("code", code);
-    manifest
-}
-
-/// The key of cutting a file: its bytes and how to read them.
-pub fn scan_key(file: &SourceFile) -> ActionKey {
-    let mut key = manifest("scan", &format!("{CUTTER_VERSION}+{}", code::hash_of_all("decode/")));
-    key.push("file", file.digest).push("format", file.kind);
-    ActionKey::new(key.digest())
-}
-
-/// The key of converting a chunk.
-pub fn convert_key(chunk: &ChunkId, conversion: &Conversion) -> ActionKey {
-    let mut key = manifest("convert", &conversion.code);
-    key.push("converter", conversion.converter)
-        .push("row", code::hash_of("row.rs"))
-        .push("decode", code::hash_of_all("decode/"));
-    for (name, value) in &conversion.options {
-        key.push(format!("options.{name}"), value);
-    }
-    key.push("chunk", chunk);
-    ActionKey::new(key.digest())
-}
-
-/// The key of measuring the samples of a chunk: the samples, and the chunk for fields only source rows have.
-pub fn score_key(chunk: &ChunkId, index: &BlobId, rows: &BlobId, measure: &Measure) -> ActionKey {
-    let mut key = manifest("score", &quality::code_version(measure.kind));
-    key.push("measure", measure.kind.name()).push("field", &measure.field);
-    key.push("chunk", chunk).push("index", index).push("rows", rows);
-    ActionKey::new(key.digest())
-}
-
-/// The key of selecting from a source.
-pub(super) fn select_key(chunks: &[ConvertedChunk], filters: &[Filter], max: Option<u64>) -> ActionKey {
-    let mut key = manifest("select", &format!("{SELECT_VERSION}+{}", code::hash_of("mix/select.rs")));
-    key.push("max", format!("{max:?}"));
-    for filter in filters {
-        key.push("filter", format!("{filter:?}"));
-    }
-    for chunk in chunks {
-        key.push("index", chunk.converted.index).push("rejected", format!("{:?}", chunk.converted.rejected));
-        for score in &chunk.scores {
-            key.push("score", score);
-        }
-        if let Some(tokens) = chunk.tokens {
-            key.push("tokens", tokens);
-        }
-    }
-    ActionKey::new(key.digest())
-}
-
-/// The version of arranging: of its results as people raise it, and of its code.
-pub(super) fn arrange_version() -> String {
-    let code = code::combine([&*code::hash_of_all("mix/arrange"), code::hash_of("sort.rs")]);
-    format!("{ALLOT_VERSION}.{ARRANGE_VERSION}+{code}")
-}
-
-/// The key of arranging a recipe's rows.
-pub(super) fn arrange_key(
-    sources: &[SelectedSource],
-    allotment: &Allotment,
-    unit: crate::config::Unit,
-    validation: &Validation,
-) -> ActionKey {
-    let mut key = manifest("arrange", &arrange_version());
-    key.push("allotment", format!("{:?}", allotment.counts)).push("unit", format!("{unit:?}"));
-    key.push("validation", format!("{validation:?}"));
-    for source in sources {
-        key.push("selection", source.selected.selection);
-        for chunk in source.chunks.iter() {
-            key.push("index", chunk.converted.index);
-            if let Some(tokens) = chunk.tokens {
-                key.push("tokens", tokens);
-            }
-        }
-    }
-    ActionKey::new(key.digest())
-}
-
-/// Raised when the same arrangement is written otherwise.
-const WRITER_VERSION: u32 = 1;
-
-/// The key of a recipe's two files.
-pub(super) fn output_key(sources: &[SelectedSource], arranged: &ArrangeOutcome) -> ActionKey {
-    let mut key = manifest("output", &WRITER_VERSION.to_string());
-    key.push("train", arranged.train).push("validation", arranged.validation);
-    for source in sources {
-        key.push("source", &source.name).push("selection", source.selected.selection);
-        for chunk in source.chunks.iter() {
-            key.push("rows", chunk.converted.rows).push("index", chunk.converted.index);
-        }
-    }
-    ActionKey::new(key.digest())
-}
-
-/// The key of a recipe's quarantine file. Places count here: the file tells where each row stood.
-pub(super) fn quarantine_key(sources: &[SelectedSource]) -> ActionKey {
-    let mut key = manifest("quarantine", &WRITER_VERSION.to_string());
-    for source in sources {
-        key.push("source", &source.name).push("selection", source.selected.selection);
-        for chunk in source.chunks.iter() {
-            if let Some(rejects) = chunk.converted.rejects {
-                let file = &chunk.chunk.file;
-                key.push("repo", file.origin.name()).push("commit", file.origin.commit().unwrap_or_default());
-                key.push("file", &file.path);
-                key.push("place", format!("{:?}", chunk.chunk.place)).push("rejects", rejects);
-            }
-        }
-    }
-    ActionKey::new(key.digest())
 }

@@ -9,10 +9,12 @@ use salsa::Setter;
 
 use super::action::Outcome;
 use crate::{
+    code::{CodeVersions, Component},
     config::Vocabulary,
     decode::{FileKind, RowFormat},
     failure::Failure,
     id::ActionKey,
+    key::Versions,
     source::{FileDigest, RemoteFile},
 };
 
@@ -92,12 +94,12 @@ pub(crate) struct SnapshotInput {
     pub(crate) state: SnapshotState,
 }
 
-/// The code version of one converter.
+/// The version of one component.
 #[salsa::input]
 pub(crate) struct Code {
-    /// Such as `3+1f0a…`.
-    #[returns(ref)]
-    pub(crate) version: String,
+    /// As its code states it.
+    #[returns(copy)]
+    pub(crate) version: u32,
 }
 
 /// What an action yielded, as far as the driver knows.
@@ -125,9 +127,9 @@ pub(crate) struct World {
     /// The words recipes may use.
     #[returns(ref)]
     pub(crate) vocabulary: Arc<Vocabulary>,
-    /// Converter versions by name.
+    /// The version of every component.
     #[returns(ref)]
-    pub(crate) converters: BTreeMap<&'static str, Code>,
+    pub(crate) code: BTreeMap<Component, Code>,
     /// Snapshots by key.
     #[returns(ref)]
     pub(crate) snapshots: BTreeMap<SnapshotKey, SnapshotInput>,
@@ -138,6 +140,17 @@ pub(crate) struct World {
 pub(crate) trait PlannerDb: salsa::Database {
     /// The cell of an action, filled from the cache when it is first asked for.
     fn cell(&self, key: &ActionKey) -> Cell;
+}
+
+/// Tells the planner's versions of components; each is an input of its own, so that a raised one disturbs what it decides
+/// and nothing else.
+pub(super) struct VersionsIn<'db>(pub(super) &'db dyn PlannerDb);
+
+impl Versions for VersionsIn<'_> {
+    fn version(&self, component: &Component) -> u32 {
+        let code = World::get(self.0).code(self.0).get(component);
+        code.expect("the table of components is complete").version(self.0)
+    }
 }
 
 /// Looks an action up in the cache.
@@ -203,11 +216,11 @@ impl Planner {
     }
 
     /// Sets what is one of a kind, unless it was set before.
-    pub(crate) fn begin(&mut self, vocabulary: &Arc<Vocabulary>, converters: &BTreeMap<&'static str, String>) {
+    pub(crate) fn begin(&mut self, vocabulary: &Arc<Vocabulary>, versions: &CodeVersions) {
         if World::try_get(self).is_none() {
-            let code = |(name, version): (&&'static str, &String)| (*name, Code::new(self, version.clone()));
-            let converters = converters.iter().map(code).collect();
-            World::new(self, vocabulary.clone(), converters, BTreeMap::new());
+            let code = versions.iter().map(|(component, version)| (component.clone(), Code::new(self, version)));
+            let code = code.collect();
+            World::new(self, vocabulary.clone(), code, BTreeMap::new());
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod action;
 mod inputs;
+pub(crate) mod keys;
 mod queries;
 mod selection;
 mod sources;
@@ -16,15 +17,15 @@ mod tests;
 
 pub use action::{
     Action, ArrangeOutcome, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, FileOrigin, Follower, Measure,
-    Outcome, ScanOutcome, ScanWork, ScannedChunk, SelectOutcome, SelectedSource, SourceFile, Work, convert_key,
-    scan_key, score_key,
+    Outcome, ScanOutcome, ScanWork, ScannedChunk, SelectOutcome, SelectedSource, SourceFile, Work,
 };
-#[cfg(test)]
-use inputs::{Code, SnapshotInput, World};
 pub(crate) use inputs::{Known, Lookup, OnExecute, Planner, RecipeFile};
 pub use inputs::{LocalFile, Snapshot, SnapshotKey};
+#[cfg(test)]
+use inputs::{SnapshotInput, World};
+pub use keys::code_versions;
 pub use queries::{Node, RecipePlan};
 pub(crate) use queries::{Rejects, parse, plan, rejects};
 pub(crate) use sources::{choose, conversion_of, files_of, snapshot_key};
 pub(crate) use stages::stages;
-pub(crate) use standing::{leaves, stage_versions};
+pub(crate) use standing::{environment, leaves};

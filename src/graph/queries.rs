@@ -1,16 +1,18 @@
 //! The tracked queries. Each returns ids and small values; rows stay in the store.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use super::{
-    action::{self, Action, ArrangeOutcome, Outcome, SelectOutcome, SelectedSource, Work},
-    inputs::{Known, PlannerDb, RecipeFile, World},
+    action::{Action, ArrangeOutcome, Outcome, SelectOutcome, SelectedSource, Work},
+    inputs::{Known, PlannerDb, RecipeFile, VersionsIn, World},
+    keys::{self, Arrange, Quarantine},
     selection::selected,
 };
 use crate::{
     config::{self, Dataset, MaxRejects, Mix, Problem, Recipe, Unit, Validation},
     failure::{Failure, FailureKind},
     id::ActionKey,
+    key::Keyed,
     mix::{Allotment, allot},
     outputs::{BySide, FileMeta, OutputKind, OutputSet},
     row::SampleKind,
@@ -243,7 +245,7 @@ pub(super) fn arranged(db: &dyn PlannerDb, file: RecipeFile) -> Node<ArrangeOutc
     let (Some(validation), Some((mix, _, _))) = (validation(db, file), mixing(db, file)) else { return invalid() };
     node(
         db,
-        action::arrange_key(sources, allotment, mix.unit, validation),
+        Arrange { unit: mix.unit, validation }.key(&(sources.as_slice(), allotment), &VersionsIn(db)),
         |outcome| if let Outcome::Arrange(outcome) = outcome { Some(outcome.clone()) } else { None },
         || Work::Arrange {
             sources: sources.to_vec(),
@@ -261,7 +263,7 @@ pub(super) fn output(db: &dyn PlannerDb, file: RecipeFile) -> Node<BySide<FileMe
     let Some(outputs) = outputs(db, file) else { return invalid() };
     node(
         db,
-        action::output_key(sources, arranged),
+        keys::Output.key(&(sources.as_slice(), arranged), &VersionsIn(db)),
         |outcome| if let Outcome::Output(files) = outcome { Some(*files) } else { None },
         || Work::Output { outputs: outputs.clone(), sources: sources.to_vec(), arranged: arranged.clone() },
     )
@@ -277,7 +279,7 @@ pub(super) fn quarantine(db: &dyn PlannerDb, file: RecipeFile) -> Node<Option<Fi
     let Some(outputs) = outputs(db, file) else { return invalid() };
     node(
         db,
-        action::quarantine_key(sources),
+        Quarantine.key(&sources.as_slice(), &VersionsIn(db)),
         |outcome| if let Outcome::Quarantine(file) = outcome { Some(Some(*file)) } else { None },
         || Work::Quarantine { outputs: outputs.clone(), sources: sources.to_vec() },
     )
@@ -312,8 +314,12 @@ pub(crate) fn plan(db: &dyn PlannerDb, file: RecipeFile) -> Node<RecipePlan> {
                 quarantine: *quarantine,
             });
         }
-        // While selections are missing both ask for the same actions; the driver runs each key once.
-        (Node::Needs(needs), Node::Needs(more)) => needs.iter().chain(more).cloned().collect(),
+        // While selections are missing both ask for the same actions, each of which is needed once.
+        (Node::Needs(needs), Node::Needs(more)) => {
+            let known: HashSet<*const Action> = needs.iter().map(Arc::as_ptr).collect();
+            let is_new = |action: &&Arc<Action>| !known.contains(&Arc::as_ptr(action));
+            needs.iter().chain(more.iter().filter(is_new)).cloned().collect()
+        }
         (Node::Needs(needs), _) | (_, Node::Needs(needs)) => needs.clone(),
     };
     Node::Needs(needs)

@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use super::{
     action::{
-        self, Action, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, Follower, Measure, Outcome, ScanWork,
+        Action, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, Follower, Measure, Outcome, ScanWork,
         SelectedSource, SourceFile, Work,
     },
-    inputs::{PlannerDb, RecipeFile},
+    inputs::{PlannerDb, RecipeFile, VersionsIn},
+    keys::{Convert, Score, Select},
     queries::{Node, counts_tokens, dataset, invalid, node, ready},
-    sources::{conversion, files, scanned},
+    sources::{conversion, files, scan_key, scanned},
 };
 use crate::{
     config::Dataset,
     failure::{Failure, FailureKind},
     id::BlobId,
+    key::Keyed,
     quality::ScoreKind,
     row::SampleKind,
 };
@@ -37,7 +39,7 @@ pub(super) fn converted<'db>(db: &'db dyn PlannerDb, step: Step<'db>) -> Node<Co
     let (chunk, conversion) = (step.chunk(db), step.conversion(db));
     node(
         db,
-        action::convert_key(&chunk.digest, conversion),
+        Convert { conversion, decoder: chunk.encoding.decoder() }.key(&&chunk.digest, &VersionsIn(db)),
         |outcome| if let Outcome::Convert(outcome) = outcome { Some(outcome.clone()) } else { None },
         || Work::Convert(chunk.clone(), conversion.clone(), step.kind(db)),
     )
@@ -52,7 +54,8 @@ pub(super) fn scored<'db>(db: &'db dyn PlannerDb, step: Step<'db>, measures: Vec
     for measure in measures {
         let score = node(
             db,
-            action::score_key(&chunk.digest, &converted.index, &converted.rows, &measure),
+            Score { measure: &measure, decoder: chunk.encoding.decoder() }
+                .key(&(&chunk.digest, converted), &VersionsIn(db)),
             |outcome| if let Outcome::Score(digest) = outcome { Some(*digest) } else { None },
             || Work::Score(chunk.clone(), conversion.clone(), step.kind(db), measure.clone()),
         );
@@ -164,7 +167,7 @@ pub(super) fn selected(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> N
         let chosen = Arc::new(chosen);
         let selected = ready!(node(
             db,
-            action::select_key(&chosen, &dataset.filters, dataset.max_samples),
+            Select { filters: &dataset.filters, max: dataset.max_samples }.key(&chosen.as_slice(), &VersionsIn(db)),
             |outcome| if let Outcome::Select(outcome) = outcome { Some(outcome.clone()) } else { None },
             || Work::Select { chunks: chosen.clone(), filters: dataset.filters.clone(), max: dataset.max_samples },
         ));
@@ -242,7 +245,7 @@ fn prefix(db: &dyn PlannerDb, chunks: &Chunks<'_>, request: &Request<'_>, target
                 samples: target.map(|target| target - samples),
             };
             let scan = ScanWork { file: file.clone(), known: *known, followers: vec![follower] };
-            needs.push(Arc::new(Action { key: action::scan_key(file), work: Work::Scan(scan) }));
+            needs.push(Arc::new(Action { key: scan_key(db, file), work: Work::Scan(scan) }));
         }
     }
     if needs.is_empty() { Node::Ready(chunks.steps.len()) } else { Node::Needs(needs) }

@@ -3,14 +3,17 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    action::{self, Conversion, FileOrigin, Outcome, ScanOutcome, SourceFile},
-    inputs::{Known, PlannerDb, RecipeFile, Snapshot, SnapshotKey, World},
+    action::{Conversion, FileOrigin, Outcome, ScanOutcome, SourceFile},
+    inputs::{Known, PlannerDb, RecipeFile, Snapshot, SnapshotKey, VersionsIn, World},
+    keys::Scan,
     queries::{dataset, known},
 };
 use crate::{
     config::{Dataset, Location},
     convert::{self, Converter},
     failure::{Failure, FailureKind},
+    id::ActionKey,
+    key::Keyed,
     row::SampleKind,
     source::{RemoteFile, SourceError, layout},
 };
@@ -85,12 +88,17 @@ pub(super) fn files(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Resu
     }
 }
 
+/// The key of cutting a file.
+pub(super) fn scan_key(db: &dyn PlannerDb, file: &SourceFile) -> ActionKey {
+    Scan { file }.key(&(), &VersionsIn(db))
+}
+
 /// The part of a file's chunks that is known.
 pub(super) fn scanned<'db>(
     db: &'db dyn PlannerDb,
     file: &SourceFile,
 ) -> Result<Option<&'db Arc<ScanOutcome>>, Failure> {
-    match known(db, &action::scan_key(file)) {
+    match known(db, &scan_key(db, file)) {
         Known::Outcome(Outcome::Scan(outcome)) => Ok(Some(outcome)),
         Known::Failure(failure) => Err(failure.clone()),
         _ => Ok(None),
@@ -112,11 +120,7 @@ pub(super) fn conversion(db: &dyn PlannerDb, file: RecipeFile, number: usize) ->
         _ => None,
     };
     match choose(dataset.converter.as_deref(), repo, *kind, columns.as_deref(), &dataset.options) {
-        Ok(Some(converter)) => {
-            let code = World::get(db).converters(db).get(converter.name()).map(|code| code.version(db).clone());
-            let code = code.unwrap_or_else(|| convert::code_version(converter));
-            Ok(Some(Conversion { converter: converter.name(), code, options: dataset.options.clone() }))
-        }
+        Ok(Some(converter)) => Ok(Some(Conversion { converter: converter.name(), options: dataset.options.clone() })),
         Ok(None) => Ok(None),
         Err(message) => Err(Failure::plain(FailureKind::Config, message).hint(format!(
             "set `converter: …` for `{1}` in `{0}`; `docs/rows.md` lists the columns of each converter",

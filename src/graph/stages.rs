@@ -7,9 +7,11 @@ use super::{
     sources::{conversion, files, scanned},
 };
 
-/// For each stage of a recipe: its name, how many of its actions are known, and how many are missing; `None`: that
+use crate::stage::Stage;
+
+/// For each stage of a recipe: how many of its actions are known, and how many are missing; `None`: that
 /// hangs on a stage before it.
-pub(crate) fn stages(db: &dyn PlannerDb, file: RecipeFile) -> Vec<(&'static str, u64, Option<u64>)> {
+pub(crate) fn stages(db: &dyn PlannerDb, file: RecipeFile) -> Vec<(Stage, u64, Option<u64>)> {
     let sources = parse(db, file).as_ref().map_or(0, |recipe| recipe.datasets.len());
     let mut scan = (0, 0);
     let (mut convert, mut score) = ((0, Some(0)), (0, Some(0)));
@@ -69,11 +71,11 @@ pub(crate) fn stages(db: &dyn PlannerDb, file: RecipeFile) -> Vec<(&'static str,
     let arrange = last(is_arranged, is_mixed);
     let output = last(matches!(output(db, file), Node::Ready(_)), is_arranged);
     vec![
-        ("scan", scan.0, Some(scan.1)),
-        ("convert", convert.0, convert.1),
-        ("score", score.0, score.1),
-        ("select", select.0, select.1),
-        ("arrange", arrange.0, arrange.1),
-        ("output", output.0, output.1),
+        (Stage::Scan, scan.0, Some(scan.1)),
+        (Stage::Convert, convert.0, convert.1),
+        (Stage::Score, score.0, score.1),
+        (Stage::Select, select.0, select.1),
+        (Stage::Arrange, arrange.0, arrange.1),
+        (Stage::Output, output.0, output.1),
     ]
 }

@@ -1,57 +1,77 @@
-//! Everything that decides a recipe's outputs, by name: what `status` and `why` compare between then and now.
+//! Everything that decides a recipe's outputs: by name, for `status` and `why` to compare between then and now; and in one
+//! digest, for the first look.
+
+use std::collections::BTreeSet;
 
 use super::{
-    action::arrange_version,
-    inputs::{PlannerDb, RecipeFile, Snapshot, World},
+    inputs::{PlannerDb, RecipeFile, Snapshot, VersionsIn, World},
+    keys::{Arrange, Convert, Hashed, Output, Quarantine, Scan, Score, Select, decide_storing},
     queries::parse,
     selection::measures,
     sources::{conversion, files, snapshot_key},
 };
-use crate::{code, config::Unit, decode::CUTTER_VERSION, hash::Manifest, mix::select::SELECT_VERSION, quality};
+use crate::{
+    code::CodeVersions,
+    config::{self, Unit},
+    decode::Decoder,
+    id::{EnvironmentId, FileHash},
+    key::{Encoder, KEY_VERSION, Keyed, LeafCollector, Visitor},
+    leaf::{Leaf, Leaves},
+};
 
-/// The versions of the stages that every recipe goes through, as `name -> version`.
-pub(crate) fn stage_versions() -> Vec<(&'static str, String)> {
-    let decode = code::hash_of_all("decode/");
-    vec![
-        ("decoder", format!("{CUTTER_VERSION}+{decode}")),
-        ("row writer", code::hash_of("row.rs").to_owned()),
-        ("selection", format!("{SELECT_VERSION}+{}", code::hash_of("mix/select.rs"))),
-        ("arrangement", arrange_version()),
-    ]
+/// Returns the leaves of a recipe that parses; sources that are not locked yet have none.
+#[salsa::tracked]
+pub(crate) fn leaves(db: &dyn PlannerDb, file: RecipeFile) -> Leaves {
+    let versions = VersionsIn(db);
+    let mut collector = LeafCollector::new(&versions);
+    let Ok(recipe) = parse(db, file) else { return collector.finish() };
+    recipe.decide(&mut collector);
+    for (number, dataset) in recipe.datasets.iter().enumerate() {
+        collector.within(&dataset.name, |leaves| {
+            dataset.decide(leaves);
+            config::decide_options(&dataset.options, leaves);
+            let snapshot =
+                World::get(db).snapshots(db).get(&snapshot_key(dataset)).and_then(|input| input.state(db).as_ref());
+            if let Some(Ok(snapshot)) = snapshot
+                && let Snapshot::Hub { repo, commit, .. } = &**snapshot
+            {
+                leaves.source(Leaf::Commit { repo: repo.clone() }, &Hashed(commit));
+            }
+            let files = files(db, file, number).as_deref().unwrap_or_default();
+            files.iter().for_each(|file| Scan { file }.decide(leaves));
+            let formats = files.iter().map(|file| Decoder::of(file.kind.format));
+            let decoders: BTreeSet<Decoder> = formats.collect();
+            for decoder in decoders {
+                match conversion(db, file, number) {
+                    Ok(Some(conversion)) => Convert { conversion, decoder }.decide(leaves),
+                    // Its columns say which converter reads it, and no one has seen them yet.
+                    _ => {
+                        decide_storing(decoder, leaves);
+                        leaves.unknown(Leaf::Converter { dataset: dataset.name.clone() });
+                    }
+                }
+                for measure in &measures(recipe.metadata.kind, dataset, recipe.mix.unit == Unit::Tokens) {
+                    Score { measure, decoder }.decide(leaves);
+                }
+            }
+            Select { filters: &dataset.filters, max: dataset.max_samples }.decide(leaves);
+        });
+    }
+    Arrange { unit: recipe.mix.unit, validation: &recipe.validation }.decide(&mut collector);
+    Output.decide(&mut collector);
+    Quarantine.decide(&mut collector);
+    collector.finish()
 }
 
-/// The leaves of a recipe that parses; sources that are not locked yet have none.
-#[salsa::tracked]
-pub(crate) fn leaves(db: &dyn PlannerDb, file: RecipeFile) -> Manifest {
-    let mut manifest = Manifest::new();
-    let Ok(recipe) = parse(db, file) else { return manifest };
-    recipe.leaves(&mut manifest);
-    for (number, dataset) in recipe.datasets.iter().enumerate() {
-        let name = &dataset.name;
-        let snapshot =
-            World::get(db).snapshots(db).get(&snapshot_key(dataset)).and_then(|input| input.state(db).as_ref());
-        if let Some(Ok(snapshot)) = snapshot
-            && let Snapshot::Hub { repo, commit, .. } = &**snapshot
-        {
-            manifest.push(format!("commit of {repo}"), commit);
-        }
-        if let Ok(files) = files(db, file, number) {
-            for file in files {
-                manifest.push(format!("file {} of {}", file.path, file.origin.name()), file.digest);
-            }
-        }
-        if let Ok(Some(conversion)) = conversion(db, file, number) {
-            manifest.push(format!("converter of {name}"), format!("{} {}", conversion.converter, conversion.code));
-        }
-        for measure in measures(recipe.metadata.kind, dataset, recipe.mix.unit == Unit::Tokens) {
-            let entry = format!("scorer {}", measure.kind.name());
-            if manifest.get(&entry).is_none() {
-                manifest.push(entry, quality::code_version(measure.kind));
-            }
-        }
+/// Returns one digest for everything besides a recipe's own text and files that its outputs could depend on.
+pub(crate) fn environment(lock: &FileHash, hub: &str, versions: &CodeVersions) -> EnvironmentId {
+    let mut encoder = Encoder::default();
+    encoder.name("keys").integer(KEY_VERSION.into());
+    encoder.name("lock").digest(lock.digest());
+    encoder.name("hub").text(hub);
+    for (component, version) in versions.iter() {
+        encoder.name("code").text(&component.to_string());
+        encoder.integer(version.into());
     }
-    for (stage, version) in stage_versions() {
-        manifest.push(stage, version);
-    }
-    manifest
+    EnvironmentId::new(encoder.finish())
 }

@@ -11,6 +11,7 @@ use salsa::{Id, Setter, plumbing::FromId};
 
 use super::{selection::Step, *};
 use crate::{
+    code::Component,
     config::{ConverterWord, Vocabulary},
     convert,
     decode::{Compression, Encoding, FileKind, Place, RowFormat},
@@ -135,9 +136,8 @@ impl Plans {
             kind: converter.kind(),
             options: Vec::new(),
         });
-        let codes = convert::CONVERTERS.iter().map(|it| (it.name(), Code::new(&planner, convert::code_version(*it))));
-        let (words, codes) = (words.collect(), codes.collect());
-        World::new(&planner, Arc::new(Vocabulary { converters: words }), codes, BTreeMap::new());
+        let mut planner = planner;
+        planner.begin(&Arc::new(Vocabulary { converters: words.collect() }), &code_versions());
         let (recipes, snapshots, entries) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let mut plans = Self { planner, recipes, snapshots, ran, keys, entries };
         let alpha = format!("converter: alpaca, {FILTERS}");
@@ -190,7 +190,7 @@ impl Plans {
                         let actions: BTreeMap<ActionKey, Arc<Action>> =
                             actions.into_iter().map(|it| (it.key, it)).collect();
                         for (key, action) in actions {
-                            *asked.actions.entry(action.work.kind()).or_default() += 1;
+                            *asked.actions.entry(action.work.stage().word()).or_default() += 1;
                             self.planner.learn(&key, Known::Outcome(outcome(&action.work, key)));
                         }
                     }
@@ -257,11 +257,11 @@ const OF_RECIPE: &[&str] = &[
     "mixed",
     "mixing",
     "output",
+    "outputs",
     "parse",
     "plan",
     "quarantine",
     "selections",
-    "stem",
     "validation",
 ];
 const OF_ENTRY: &[&str] = &["conversion", "dataset", "files", "selected"];
@@ -322,7 +322,7 @@ fn spelling_is_parsed_and_goes_no_further() {
 }
 
 /// What an edit to a recipe's meaning has run before it is known which part of the recipe it changed.
-const PARTS: &[&str] = &["mixing", "parse", "stem", "validation"];
+const PARTS: &[&str] = &["mixing", "outputs", "parse", "validation"];
 
 #[test]
 fn a_note_changes_the_recipe_and_no_part_of_it() {
@@ -405,15 +405,15 @@ fn a_changed_file_is_read_once_for_all_who_use_it_and_no_one_else() {
 fn a_converter_that_makes_the_same_rows_stops_at_the_chunks() {
     let mut plans = Plans::built();
     let before = plans.plans();
-    let code = World::get(&plans.planner).converters(&plans.planner)["alpaca"];
-    code.set_version(&mut plans.planner).to("2+changed".to_owned());
+    let code = World::get(&plans.planner).code(&plans.planner)[&Component::Converter("alpaca".into())];
+    code.set_version(&mut plans.planner).to(2);
     // While chunks are missing, all that hangs on them is; when they are there it is as it was, and no step behind them
     // is as much as looked up.
     let downstream = ["selections", "mixed", "arranged", "output", "quarantine", "plan"];
     let expected: &[(&str, &[&str])] = &[
-        ("one.0", &["conversion", "selected"]),
-        ("two.0", &["conversion", "selected"]),
-        ("two.1", &["conversion", "selected"]),
+        ("one.0", &["selected"]),
+        ("two.0", &["selected"]),
+        ("two.1", &["selected"]),
         ("data/alpha.jsonl", &["converted"]),
         ("data/beta.jsonl", &["converted"]),
         ("one", &["scored"]),

@@ -16,9 +16,10 @@ use crate::{
     decode::{Encoding, FileKind, Place},
     driver::{FormerBuild, FormerFile, FormerSource},
     graph::{Conversion, FileOrigin, RecipePlan, SelectedSource, SourceFile},
-    hash::Manifest,
     id::{BlobId, ChunkId, FileHash},
+    leaf::{Leaf, Leaves, Value},
     mix::Allotment,
+    outputs::NamedFile,
     quality::Filter,
     row::{Reason, SampleKind},
     source::FileDigest,
@@ -39,11 +40,11 @@ pub struct BuildManifest {
     /// What a row is.
     pub kind: SampleKind,
     /// Everything that decided the files, by name.
-    pub leaves: Manifest,
+    pub leaves: Leaves,
     /// The build in numbers.
     pub summary: Summary,
     /// The files: training, validation, and quarantine if a row was rejected.
-    pub files: Vec<MadeFile>,
+    pub files: Vec<NamedFile>,
     /// The sources in the recipe's order.
     pub sources: Vec<MadeSource>,
     /// How sources are combined.
@@ -56,19 +57,6 @@ pub struct BuildManifest {
     pub train: BlobId,
     /// The blob that lists the validation rows.
     pub held_out: BlobId,
-}
-
-/// A file as it was written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MadeFile {
-    /// Its name within the output folder.
-    pub name: String,
-    /// BLAKE3 of its bytes.
-    pub digest: FileHash,
-    /// Its size in bytes.
-    pub bytes: u64,
-    /// Its rows.
-    pub rows: u64,
 }
 
 /// A source as it was read.
@@ -84,8 +72,8 @@ pub struct MadeSource {
     pub files: Vec<MadeFrom>,
     /// The converter.
     pub converter: String,
-    /// The converter's version and code: `3+1f0a…`.
-    pub code: String,
+    /// The converter's version.
+    pub version: u32,
     /// The converter's options.
     pub options: Options,
     /// The field that filters measure.
@@ -164,7 +152,7 @@ pub(crate) struct Made<'a> {
     pub(crate) text: FileHash,
     pub(crate) recipe: &'a Recipe,
     pub(crate) plan: &'a RecipePlan,
-    pub(crate) leaves: &'a Manifest,
+    pub(crate) leaves: &'a Leaves,
     pub(crate) summary: &'a Summary,
     pub(crate) outputs: &'a [OutputFile],
     /// For each source, how it was converted.
@@ -174,12 +162,6 @@ pub(crate) struct Made<'a> {
 impl BuildManifest {
     pub(crate) fn new(made: &Made<'_>) -> Self {
         let (recipe, plan) = (made.recipe, made.plan);
-        let file = |file: &OutputFile| MadeFile {
-            name: file.name.clone(),
-            digest: file.digest,
-            bytes: file.bytes,
-            rows: file.rows,
-        };
         let sources = recipe.datasets.iter().zip(plan.sources.iter()).zip(&made.conversions);
         Self {
             name: made.name.to_owned(),
@@ -188,10 +170,10 @@ impl BuildManifest {
             kind: recipe.metadata.kind,
             leaves: made.leaves.clone(),
             summary: made.summary.clone(),
-            files: made.outputs.iter().map(file).collect(),
+            files: made.outputs.iter().map(|file| NamedFile { name: file.name.clone(), meta: file.meta }).collect(),
             sources: sources
                 .map(|((dataset, source), conversion)| {
-                    MadeSource::new(recipe.metadata.kind, dataset, source, conversion.as_ref())
+                    MadeSource::new(recipe.metadata.kind, dataset, source, conversion.as_ref(), made.leaves)
                 })
                 .collect(),
             mix: recipe.mix.clone(),
@@ -238,7 +220,7 @@ impl From<BuildManifest> for FormerBuild {
             chunks: source.chunks.into_iter().map(|chunk| (chunk.written, chunk.index)).collect(),
         };
         let lists = [manifest.train, manifest.held_out];
-        let file = |(file, list): (MadeFile, BlobId)| FormerFile { digest: file.digest, rows: file.rows, list };
+        let file = |(file, list): (NamedFile, BlobId)| FormerFile { meta: file.meta, list };
         Self {
             sources: manifest.sources.into_iter().map(source).collect(),
             files: manifest.files.into_iter().zip(lists).map(file).collect(),
@@ -246,8 +228,22 @@ impl From<BuildManifest> for FormerBuild {
     }
 }
 
+/// Returns the version of the converter that read a dataset.
+fn version_of(leaves: &Leaves, dataset: &str) -> u32 {
+    match leaves.get(&Leaf::Converter { dataset: dataset.to_owned() }) {
+        Some(Value::Code { version, .. }) => *version,
+        _ => unreachable!("the leaves of a recipe that was built name the converter of each dataset"),
+    }
+}
+
 impl MadeSource {
-    fn new(kind: SampleKind, dataset: &Dataset, source: &SelectedSource, conversion: Option<&Conversion>) -> Self {
+    fn new(
+        kind: SampleKind,
+        dataset: &Dataset,
+        source: &SelectedSource,
+        conversion: Option<&Conversion>,
+        leaves: &Leaves,
+    ) -> Self {
         let mut files: Vec<MadeFrom> = Vec::new();
         let mut numbers: HashMap<&str, u32> = HashMap::new();
         let mut chunks = Vec::with_capacity(source.chunks.len());
@@ -287,7 +283,7 @@ impl MadeSource {
             license: None,
             files,
             converter: conversion.map_or_else(String::new, |conversion| conversion.converter.to_owned()),
-            code: conversion.map_or_else(String::new, |conversion| conversion.code.clone()),
+            version: version_of(leaves, &source.name),
             options: dataset.options.clone(),
             field: dataset.text_field.clone().unwrap_or_else(|| kind.default_field().to_owned()),
             filters: dataset.filters.clone(),

@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::{Language, ScoreKind, filter::BoundSpec};
 
-/// The version of the stored form.
-const FORMAT: u8 = 2;
+/// Raised when the same scores are stored otherwise: another version is made again.
+pub const SCORES_VERSION: u8 = 2;
 
 /// Format, scale, number of scores.
 const HEADER: usize = 1 + 1 + 8;
@@ -130,7 +130,7 @@ pub enum ColumnError {
         found: u64,
     },
     /// Another format than this program writes.
-    #[error("read scores of format {0}, expected {FORMAT}")]
+    #[error("read scores of format {0}, expected {SCORES_VERSION}")]
     Format(u8),
     /// No scale is stored under this number.
     #[error("read scores of unknown scale {0}")]
@@ -225,7 +225,7 @@ impl ScoreColumn {
     pub fn encode(&self) -> Vec<u8> {
         let scale = self.scores.scale();
         let mut out = Vec::with_capacity(HEADER + self.len() * scale.width());
-        out.push(FORMAT);
+        out.push(SCORES_VERSION);
         out.push(scale as u8);
         out.extend_from_slice(&(self.len() as u64).to_le_bytes());
         match &self.scores {
@@ -244,7 +244,7 @@ impl ScoreColumn {
             return Err(ColumnError::Length { expected: HEADER as u64, found });
         };
         let [format, number, count @ ..] = *header;
-        if format != FORMAT {
+        if format != SCORES_VERSION {
             return Err(ColumnError::Format(format));
         }
         let scale = Scale::ALL.into_iter().find(|scale| *scale as u8 == number).ok_or(ColumnError::Number(number))?;
@@ -357,7 +357,7 @@ mod tests {
         assert_eq!(ScoreColumn::decode(quality, &bytes), Err(ColumnError::Number(99)));
         bytes[0] = 1;
         assert_eq!(ScoreColumn::decode(quality, &bytes), Err(ColumnError::Format(1)));
-        let huge = [&[FORMAT, Scale::Identity as u8][..], &u64::MAX.to_le_bytes()].concat();
+        let huge = [&[SCORES_VERSION, Scale::Identity as u8][..], &u64::MAX.to_le_bytes()].concat();
         let decoded = ScoreColumn::decode(kind("deduplication"), &huge);
         assert!(matches!(decoded, Err(ColumnError::Length { expected: u64::MAX, .. })));
         let upper = ScoreColumn { kind: kind("language"), scores: Scores::Language(vec![*b"EN"]) };
@@ -368,7 +368,7 @@ mod tests {
         #[test]
         fn garbage_never_panics(mut bytes in prop::collection::vec(any::<u8>(), 0..64), format in prop::bool::ANY) {
             if let (true, Some(first)) = (format, bytes.first_mut()) {
-                *first = FORMAT;
+                *first = SCORES_VERSION;
             }
             for kind in SCORERS {
                 if let Ok(column) = ScoreColumn::decode(*kind, &bytes) {

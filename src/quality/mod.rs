@@ -23,15 +23,13 @@ use std::{cmp::Ordering, fmt, hash, ops::Deref};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 pub use code_quality::code_quality;
-pub use column::{ColumnError, Scale, Score, ScoreColumn, Scores};
+pub use column::{ColumnError, SCORES_VERSION, Scale, Score, ScoreColumn, Scores};
 pub use deduplication::exact;
 pub use filter::{Bound, BoundSpec, Comparison, Ends, Filter, Key};
 pub use language::{Language, language};
 pub use length::length;
 pub use quality::quality;
 pub use tokens::tokens;
-
-use crate::code;
 
 /// Every scorer, in the order of the documentation.
 pub static SCORERS: &[ScoreKind] = &[
@@ -139,14 +137,6 @@ impl<'de> Deserialize<'de> for ScoreKind {
     }
 }
 
-/// Returns what enters the key of every scoring: `<version>+<digest of the source>`.
-///
-/// The digest covers the scorer's own file and how columns are stored.
-pub fn code_version(kind: ScoreKind) -> String {
-    let own = code::hash_of(&format!("quality/{}.rs", kind.name()));
-    format!("{}+{}", kind.version(), code::combine([own, code::hash_of("quality/column.rs")]))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -154,14 +144,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_scorer_is_found_by_its_name_and_has_a_source_file() {
+    fn every_scorer_is_found_by_its_name() {
         for kind in SCORERS {
             assert_eq!(by_name(kind.name()), Some(*kind), "names are unique");
-            assert!(code_version(*kind).starts_with(&format!("{}+", kind.version())));
         }
         assert_eq!(by_name("qualty"), None);
-        let versions: BTreeSet<_> = SCORERS.iter().map(|kind| code_version(*kind)).collect();
-        assert_eq!(versions.len(), SCORERS.len());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::{
     site::{Found, NamedPath, Site, WorkspaceError},
     status::{
         State,
-        assess::{Looks, Session, assess},
+        assess::{Depth, Looks, Orphans, Session, assess},
     },
 };
 
@@ -29,14 +29,15 @@ pub(crate) fn assess_selected(
     site: &Site,
     record: Arc<Record>,
     selectors: &[String],
-    looks: Looks<'_>,
+    looks: Looks,
 ) -> Result<Session, WorkspaceError> {
-    let wants_orphans =
-        !looks.briefly && asks_for_state(selectors).is_some_and(|states| states.contains(&State::Orphan));
-    let looks = Looks { orphans: selectors.is_empty(), ..looks };
+    let wants_orphans = looks.depth != Depth::FirstLook
+        && asks_for_state(selectors).is_some_and(|states| states.contains(&State::Orphan));
+    let orphans = if selectors.is_empty() { Orphans::Wanted } else { Orphans::Ignored };
+    let looks = Looks { orphans, ..looks };
     let mut session = assess(site, record, || find(site, selectors), looks)?;
     if wants_orphans {
-        let looks = Looks { orphans: true, ..Looks::default() };
+        let looks = Looks { orphans: Orphans::Wanted, ..Looks::default() };
         session.orphans = assess(site, session.record.clone(), || site.recipes.find_all(), looks)?.orphans;
     }
     Ok(session)

@@ -21,7 +21,7 @@ use crate::{
     site::{OutputFolder, Site, WorkspaceError, local_sources, name_of, relative, walk},
     status::{
         State,
-        assess::{Assessed, Looks, Session, assess},
+        assess::{Assessed, Depth, Looks, Session, assess},
     },
     system,
 };
@@ -209,7 +209,7 @@ impl Lookups<'_> {
 
     /// Returns the recipes that use a converter, as far as that is known without reading their sources.
     fn by_converter(&self, pattern: &Pattern) -> Result<Vec<PathBuf>, WorkspaceError> {
-        let session = self.assessed(Looks { closely: true, ..Looks::default() })?;
+        let session = self.assessed(Looks { depth: Depth::Close, ..Looks::default() })?;
         let mut used = BTreeSet::new();
         let mut meant = BTreeSet::new();
         for assessed in &session.recipes {
@@ -266,7 +266,7 @@ impl Lookups<'_> {
         Ok(meant.into_iter().collect())
     }
 
-    fn assessed(&self, looks: Looks<'_>) -> Result<Session, WorkspaceError> {
+    fn assessed(&self, looks: Looks) -> Result<Session, WorkspaceError> {
         assess(self.site, self.site.cache.record(Access::Read)?, || self.site.recipes.find_all(), looks)
     }
 

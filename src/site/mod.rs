@@ -27,6 +27,7 @@ use std::{
 
 use crate::{
     artifact::CACHE_VERSION,
+    code::CodeVersions,
     config::{ConverterWord, Vocabulary},
     convert,
     event::Observer,
@@ -43,6 +44,8 @@ pub(crate) struct Site {
     pub(crate) observer: Observer,
     /// Set when the user wants to stop.
     pub(crate) interrupt: Arc<AtomicBool>,
+    /// The versions of the code that decides bytes.
+    pub(crate) versions: CodeVersions,
 }
 
 impl Site {
@@ -61,6 +64,7 @@ impl Site {
             hub: HubAccess::new(settings.hub.clone(), root, settings.offline, observer.clone()),
             observer,
             interrupt: settings.interrupt.clone(),
+            versions: settings.versions.clone(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use crate::event::Observer;
+use crate::{code::CodeVersions, event::Observer, graph::code_versions};
 
 /// Locations of a workspace, and access options.
 #[derive(Clone)]
@@ -24,6 +24,9 @@ pub struct Settings {
     pub interrupt: Arc<AtomicBool>,
     /// Told of everything that happens.
     pub observer: Observer,
+    /// The versions of the code that decides bytes; for tests, which raise them.
+    #[doc(hidden)]
+    pub versions: CodeVersions,
 }
 
 impl Settings {
@@ -37,6 +40,7 @@ impl Settings {
             offline: false,
             interrupt: Arc::default(),
             observer: Arc::new(|_| {}),
+            versions: code_versions(),
         }
     }
 

@@ -14,7 +14,7 @@ use std::{
 use rayon::prelude::*;
 
 use super::{
-    Assessment, FileState, FileStatus, Reason, RecipeStatus, State,
+    Assessment, FileState, FileStatus, RecipeStatus, State,
     first_look::{first_look, local_stats, stray},
     pins::{PinSources, Pinning, Snapshots},
     plan_cache::PlanCache,
@@ -22,14 +22,14 @@ use super::{
 use crate::{
     artifact::{BuiltDetail, FreshRecipe, OutputFile, Record, stat_cache},
     config::{self, Recipe},
-    convert, driver,
-    graph::{Node, Planner, RecipeFile, RecipePlan, leaves, parse, plan, snapshot_key, stage_versions},
-    hash::Manifest,
-    id::{ActionKey, EnvironmentId, FileHash},
+    driver,
+    graph::{Node, Planner, RecipeFile, RecipePlan, environment, leaves, parse, plan, snapshot_key},
+    id::{ActionKey, EnvironmentId},
+    leaf::Leaves,
     outputs::{FileMeta, OutputKind, Side},
-    quality,
-    site::{Found, HubAccess, OutputFolder, RecipeText, Site, WorkspaceError, name_of},
+    site::{Found, OutputFolder, RecipeText, Site, WorkspaceError, name_of},
     source::lock::LockFile,
+    stale::{Recovery, StaleReason},
     system,
 };
 
@@ -44,7 +44,7 @@ pub(crate) struct Assessed {
     /// The rest of what was recorded then, if it came to the second look.
     pub(crate) detail: BuiltDetail,
     /// Its leaves now, if it came to the second look.
-    pub(crate) leaves: Manifest,
+    pub(crate) leaves: Leaves,
 }
 
 /// An assessment with all it stands on, to build or to explain from.
@@ -57,25 +57,51 @@ pub(crate) struct Session {
     /// The names of the quarantine files there are.
     pub(crate) quarantined: HashSet<OsString>,
     pub(crate) snapshots: Snapshots,
-    pub(crate) world: EnvironmentId,
+    pub(crate) environment: EnvironmentId,
     pub(crate) lock: LockFile,
     /// Where the planner goes when this ends.
     pub(crate) kept: Option<Arc<PlanCache>>,
 }
 
+/// How closely recipes are looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// What the first look settles is settled.
+    #[default]
+    AsNeeded,
+    /// As before; and if the first look does not settle all, it is enough to know that.
+    FirstLook,
+    /// Every recipe is parsed and planned, however fresh it seems.
+    Close,
+}
+
+/// What is to be known of a recipe that is fresh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// That it is.
+    #[default]
+    State,
+    /// What its last build came to, too: a recipe of which that cannot be had is looked at closely.
+    LastBuild,
+}
+
+/// Whether files of recipes that are gone are looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Orphans {
+    /// They are not.
+    #[default]
+    Ignored,
+    /// They are; all recipes must be looked at for that.
+    Wanted,
+}
+
 /// What an assessment may do beyond looking.
-pub(crate) struct Looks<'a> {
+#[derive(Default)]
+pub(crate) struct Looks {
     pub(crate) pinning: Pinning,
-    /// Whether every recipe is looked at closely, however fresh it seems.
-    pub(crate) closely: bool,
-    /// Whether it is enough to know that the first look does not settle all.
-    pub(crate) briefly: bool,
-    /// Whether a recipe is looked at closely, too, if what is told of its last build cannot be had.
-    pub(crate) detailed: bool,
-    /// Whether to look for files of recipes that are gone; all recipes must be looked at for that.
-    pub(crate) orphans: bool,
-    /// Converter versions that differ from the registered ones.
-    pub(crate) versions: &'a BTreeMap<String, String>,
+    pub(crate) depth: Depth,
+    pub(crate) detail: Detail,
+    pub(crate) orphans: Orphans,
     /// Where the planner finds outcomes; `None`: the record.
     pub(crate) lookup: Option<crate::graph::Lookup>,
     /// Told the name of every query that runs.
@@ -84,33 +110,17 @@ pub(crate) struct Looks<'a> {
     pub(crate) kept: Option<Arc<PlanCache>>,
 }
 
-impl Default for Looks<'_> {
-    fn default() -> Self {
-        static NONE: BTreeMap<String, String> = BTreeMap::new();
-        Self {
-            pinning: Pinning::Read,
-            closely: false,
-            briefly: false,
-            detailed: false,
-            orphans: false,
-            versions: &NONE,
-            lookup: None,
-            on_execute: None,
-            kept: None,
-        }
-    }
-}
-
+/// Says which state recipes are in, by as many of the three looks as it takes.
 pub(crate) fn assess(
     site: &Site,
     record: Arc<Record>,
     found: impl FnOnce() -> Result<Found, WorkspaceError> + Send,
-    looks: Looks<'_>,
+    looks: Looks,
 ) -> Result<Session, WorkspaceError> {
     // Neither needs the other, and with thousands of recipes both take a while.
     let (found, last) = rayon::join(found, || record.recipes());
     let (Found { recipes: texts, others }, mut last) = (found?, last?);
-    let world = environment(&site.hub, site.lock.digest()?, looks.versions)?;
+    let now = environment(&site.lock.digest()?, &site.hub.name(), &site.versions);
     let store = site.cache.store(&record);
     let lookup = looks.lookup.unwrap_or_else(|| {
         let record = record.clone();
@@ -130,7 +140,7 @@ pub(crate) fn assess(
         others,
         quarantined: site.outputs.quarantined(),
         snapshots: Snapshots::default(),
-        world,
+        environment: now,
         lock: LockFile::default(),
         record,
     };
@@ -147,18 +157,18 @@ pub(crate) fn assess(
         .into_par_iter()
         .with_min_len(64)
         .map(|(text, last)| {
-            let recorded = last.as_ref().filter(|_| !looks.closely);
+            let recorded = last.as_ref().filter(|_| looks.depth != Depth::Close);
             let is_fresh =
-                recorded.is_some_and(|last| first_look(&site.outputs, &text, last, world, &locals, quarantined));
-            let is_told = || !looks.detailed || matches!(session.record.detail(&text.path), Ok(Some(_)));
+                recorded.is_some_and(|last| first_look(&site.outputs, &text, last, now, &locals, quarantined));
+            let is_told = || looks.detail == Detail::State || matches!(session.record.detail(&text.path), Ok(Some(_)));
             let is_fresh = is_fresh && is_told();
             Assessed::new(text, last, is_fresh)
         })
         .collect();
-    if looks.briefly && session.recipes.iter().any(|assessed| assessed.status.state != State::Fresh) {
+    if looks.depth == Depth::FirstLook && session.recipes.iter().any(|assessed| assessed.status.state != State::Fresh) {
         return Ok(session);
     }
-    second_look(site, &mut session, looks.pinning, looks.versions, &last)?;
+    second_look(site, &mut session, looks.pinning, &last)?;
     let record = &session.record;
     session.recipes.par_iter_mut().with_min_len(64).for_each(|assessed| {
         if let Some(last) = &assessed.last {
@@ -167,33 +177,10 @@ pub(crate) fn assess(
         }
     });
     third_look(&site.outputs, &mut session);
-    if looks.orphans {
+    if looks.orphans == Orphans::Wanted {
         session.orphans = orphans(site.root(), &site.outputs, &last, &session.recipes);
     }
     Ok(session)
-}
-
-/// The digest of everything but its own text that a recipe could stand on.
-pub(crate) fn environment(
-    hub: &HubAccess,
-    lock: FileHash,
-    versions: &BTreeMap<String, String>,
-) -> Result<EnvironmentId, WorkspaceError> {
-    let mut world = Manifest::new();
-    world.push("lock", lock).push("hub", hub.name());
-    for (stage, version) in stage_versions() {
-        world.push(stage, version);
-    }
-    for converter in convert::CONVERTERS {
-        world.push(converter.name(), convert::code_version(*converter));
-    }
-    for (name, version) in versions {
-        world.push(name, version);
-    }
-    for kind in quality::SCORERS {
-        world.push(kind.name(), quality::code_version(*kind));
-    }
-    Ok(EnvironmentId::new(world.digest()))
 }
 
 /// Parses what is left, pins its sources and compares leaves.
@@ -201,14 +188,9 @@ fn second_look(
     site: &Site,
     session: &mut Session,
     pinning: Pinning,
-    versions: &BTreeMap<String, String>,
     elsewhere: &HashMap<String, FreshRecipe>,
 ) -> Result<(), WorkspaceError> {
-    let converters = convert::CONVERTERS.iter().map(|converter| {
-        let version = versions.get(converter.name()).cloned().unwrap_or_else(|| convert::code_version(*converter));
-        (converter.name(), version)
-    });
-    session.planner.begin(site.recipes.vocabulary(), &converters.collect());
+    session.planner.begin(site.recipes.vocabulary(), &site.versions);
     if session.recipes.iter().all(|assessed| assessed.status.state == State::Fresh) {
         return Ok(());
     }
@@ -243,7 +225,7 @@ fn second_look(
     session.snapshots = PinSources::of(site, &session.record).pin(&recipes, pinning, &mut session.lock)?;
     if session.lock != before && pinning == Pinning::Resolve {
         let lock = site.lock.write(&session.lock)?;
-        session.world = environment(&site.hub, lock, versions)?;
+        session.environment = environment(&lock, &site.hub.name(), &site.versions);
     }
     session.planner.pin(session.snapshots.states.iter());
     for assessed in &mut session.recipes {
@@ -264,19 +246,21 @@ fn third_look(folder: &OutputFolder, session: &mut Session) {
         }
         let (Some(file), Some(recipe)) = (assessed.file, &assessed.recipe) else { continue };
         let status = &mut assessed.status;
-        let unpinned: Vec<Reason> = recipe
+        let unpinned: Vec<StaleReason> = recipe
             .datasets
             .iter()
             .filter_map(|dataset| snapshots.unpinned.get(&snapshot_key(dataset)).cloned())
             .collect();
-        let changes: Vec<Reason> = match &assessed.last {
-            Some(_) => assessed.leaves.changes_since(&assessed.detail.leaves).into_iter().map(Reason::from).collect(),
+        let changes: Vec<StaleReason> = match &assessed.last {
+            Some(_) => {
+                assessed.leaves.changes_since(&assessed.detail.leaves).into_iter().map(StaleReason::Changed).collect()
+            }
             None => Vec::new(),
         };
         if !unpinned.is_empty() {
             // Without a snapshot its files and converters have no leaves; that they are gone is no change.
             let changes =
-                changes.into_iter().filter(|reason| reason.change.as_ref().is_some_and(|change| change.new.is_some()));
+                changes.into_iter().filter(|reason| reason.change().is_some_and(|change| change.new.is_some()));
             status.state = if assessed.last.is_some() { State::Stale } else { State::New };
             status.reasons = unpinned.into_iter().chain(changes).collect();
             continue;
@@ -292,21 +276,19 @@ fn third_look(folder: &OutputFolder, session: &mut Session) {
         match plan(planner, file) {
             Node::Failed(failure) => {
                 status.state = State::Invalid;
-                status.reasons = vec![Reason::from(failure.to_string())];
+                status.reasons = vec![StaleReason::Impossible { message: failure.to_string() }];
                 status.failure = Some(failure.clone());
             }
             Node::Ready(plan) => {
                 let in_place = in_place(folder, record, plan);
                 if edited().next().is_some() && changes.is_empty() {
-                    status.reasons =
-                        edited().map(|file| Reason::from(format!("{} was edited by hand", file.name))).collect();
+                    status.reasons = edited().map(edited_by_hand).collect();
                     status.state = State::Edited;
                 } else if in_place {
                     status.state = State::Fresh;
                 } else if changes.is_empty() {
-                    let gone = missing()
-                        .map(|file| Reason::from(format!("{} is missing; can be restored from the cache", file.name)));
-                    let stray = stray.map(|name| Reason::from(format!("{name} is from a failed build")));
+                    let gone = missing().map(|file| is_missing(file, Recovery::Cache));
+                    let stray = stray.map(|file| StaleReason::LeftByRefusal { file });
                     status.reasons = gone.chain(stray).collect();
                     status.state = State::Cached;
                 } else {
@@ -314,25 +296,24 @@ fn third_look(folder: &OutputFolder, session: &mut Session) {
                     status.state = State::Stale;
                 }
                 if status.state == State::Cached && status.reasons.is_empty() {
-                    status.reasons =
-                        vec![Reason::from("never written here; can be restored from the cache".to_owned())];
+                    status.reasons = vec![StaleReason::NeverWritten];
                 }
             }
             Node::Needs(actions) => {
                 for action in actions {
-                    *status.missing.entry(action.work.kind()).or_default() += 1;
+                    *status.missing.entry(action.work.stage()).or_default() += 1;
                 }
-                let hand = edited().map(|file| Reason::from(format!("{} was edited by hand", file.name)));
-                let gone = missing().map(|file| Reason::from(format!("{} is missing", file.name)));
+                let hand = edited().map(edited_by_hand);
+                let gone = missing().map(|file| is_missing(file, Recovery::Build));
                 status.state = match (&assessed.last, changes.is_empty(), edited().next()) {
                     (None, ..) => State::New,
                     (Some(_), true, Some(_)) => State::Edited,
                     _ => State::Stale,
                 };
-                let files: Vec<Reason> = hand.chain(gone).collect();
+                let files: Vec<StaleReason> = hand.chain(gone).collect();
                 status.reasons = changes.into_iter().chain(files).collect();
                 if status.state == State::New {
-                    status.reasons = vec![Reason::from("never built".to_owned())];
+                    status.reasons = vec![StaleReason::NeverBuilt];
                 }
             }
         }
@@ -363,20 +344,15 @@ fn file_states(folder: &OutputFolder, record: &Record, outputs: &[OutputFile], k
         let path = folder.file(&output.name);
         match system::stat(&path) {
             Err(_) => FileState::Missing,
-            Ok(stat) if stat.size != output.bytes => FileState::Edited,
+            Ok(stat) if stat.size != output.meta.bytes => FileState::Edited,
             Ok(_) => match stat_cache::digest(record, &path) {
-                Ok(digest) if digest == output.digest => FileState::Same,
+                Ok(digest) if digest == output.meta.digest => FileState::Same,
                 _ => FileState::Edited,
             },
         }
     };
-    let status = |output: &OutputFile| FileStatus {
-        name: output.name.clone(),
-        state: state(output),
-        rows: output.rows,
-        bytes: output.bytes,
-        blake3: output.digest,
-    };
+    let status =
+        |output: &OutputFile| FileStatus { name: output.name.clone(), state: state(output), meta: output.meta };
     outputs.iter().map(status).collect()
 }
 
@@ -404,28 +380,30 @@ fn orphans(
                 .filter(|output| system::exists(&folder.file(&output.name)))
                 .cloned()
                 .collect();
-            let names: Vec<&str> = left.iter().map(|output| output.name.as_str()).collect();
+            let names: Vec<String> = left.iter().map(|output| output.name.clone()).collect();
             (!left.is_empty()).then(|| RecipeStatus {
                 name: name_of(Path::new(path)),
                 path: path.clone(),
                 state: State::Orphan,
-                reasons: vec![Reason::from(format!("the recipe is gone; remaining files: {}", names.join(", ")))],
+                reasons: vec![StaleReason::RecipeGone { left: names }],
                 problems: Vec::new(),
                 failure: None,
                 files: left
                     .iter()
-                    .map(|output| FileStatus {
-                        name: output.name.clone(),
-                        state: FileState::Same,
-                        rows: output.rows,
-                        bytes: output.bytes,
-                        blake3: output.digest,
-                    })
+                    .map(|output| FileStatus { name: output.name.clone(), state: FileState::Same, meta: output.meta })
                     .collect(),
                 missing: BTreeMap::new(),
             })
         })
         .collect()
+}
+
+fn edited_by_hand(file: &FileStatus) -> StaleReason {
+    StaleReason::EditedByHand { file: file.name.clone() }
+}
+
+fn is_missing(file: &FileStatus, from: Recovery) -> StaleReason {
+    StaleReason::Missing { file: file.name.clone(), from }
 }
 
 impl Assessed {
@@ -441,7 +419,7 @@ impl Assessed {
             files: Vec::new(),
             missing: BTreeMap::new(),
         };
-        Self { text, status, file: None, recipe: None, last, detail: BuiltDetail::default(), leaves: Manifest::new() }
+        Self { text, status, file: None, recipe: None, last, detail: BuiltDetail::default(), leaves: Leaves::default() }
     }
 
     /// The files it writes, as far as that is known without parsing it for this alone.

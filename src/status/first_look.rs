@@ -33,13 +33,13 @@ pub(crate) fn first_look(
     folder: &OutputFolder,
     text: &RecipeText,
     last: &FreshRecipe,
-    world: EnvironmentId,
+    environment: EnvironmentId,
     locals: &HashMap<String, Option<Stat>>,
     quarantined: &HashSet<OsString>,
 ) -> bool {
     let same = |now: Option<Stat>, then: &Stat| !then.is_racy(last.built_ns) && now == Some(*then);
     text.digest == last.text
-        && world == last.world
+        && environment == last.environment
         && last.outputs.iter().all(|output| same(system::stat(&folder.file(&output.name)).ok(), &output.stat))
         && last.locals.iter().all(|(path, stat)| same(locals.get(path.as_str()).copied().flatten(), stat))
         && stray(&last.outputs, quarantined).is_none()

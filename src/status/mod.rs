@@ -1,16 +1,16 @@
-//! The states of recipes, and reasons in words.
+//! The states of recipes.
 
 pub(crate) mod assess;
 mod first_look;
 pub(crate) mod pins;
 pub(crate) mod plan_cache;
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{config::Problem, failure::Failure, hash::Change, id::FileHash};
+use crate::{config::Problem, failure::Failure, outputs::FileMeta, stage::Stage, stale::StaleReason};
 
 /// The state of a recipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
@@ -51,34 +51,6 @@ impl State {
     }
 }
 
-/// One thing that makes a recipe what it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Reason {
-    /// In words: `mix_ratio of alpaca 1.0 -> 0.7`.
-    pub text: String,
-    /// The value that changed, if the reason is a changed value.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub change: Option<Change>,
-}
-
-impl From<String> for Reason {
-    fn from(text: String) -> Self {
-        Self { text, change: None }
-    }
-}
-
-impl From<Change> for Reason {
-    fn from(change: Change) -> Self {
-        Self { text: in_words(&change), change: Some(change) }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
 /// The state of one output file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -98,12 +70,9 @@ pub struct FileStatus {
     pub name: String,
     /// State of the file compared with the last build.
     pub state: FileState,
-    /// Number of rows at the last build.
-    pub rows: u64,
-    /// Size in bytes at the last build.
-    pub bytes: u64,
-    /// BLAKE3 of its bytes at the last build.
-    pub blake3: FileHash,
+    /// The file at the last build.
+    #[serde(flatten)]
+    pub meta: FileMeta,
 }
 
 /// The state of one recipe.
@@ -116,7 +85,7 @@ pub struct RecipeStatus {
     /// State of the recipe.
     pub state: State,
     /// Reasons for the state.
-    pub reasons: Vec<Reason>,
+    pub reasons: Vec<StaleReason>,
     /// Problems of the recipe itself.
     #[serde(skip)]
     pub problems: Vec<Problem>,
@@ -125,8 +94,8 @@ pub struct RecipeStatus {
     pub failure: Option<Failure>,
     /// Files of the recipe as of the last build.
     pub files: Vec<FileStatus>,
-    /// The actions known to be missing, by kind.
-    pub missing: BTreeMap<&'static str, usize>,
+    /// The actions known to be missing, by stage.
+    pub missing: BTreeMap<Stage, usize>,
 }
 
 /// The states of all recipes that were asked for.
@@ -136,40 +105,4 @@ pub struct Assessment {
     pub recipes: Vec<RecipeStatus>,
     /// YAML files that are no recipes.
     pub others: Vec<String>,
-}
-
-/// Returns a change as people say it.
-fn in_words(change: &Change) -> String {
-    let version = |value: &str| value.split('+').next().unwrap_or(value).to_owned();
-    if change.name.starts_with("converter of ") || change.name.starts_with("scorer ") {
-        let what = if change.name.starts_with("scorer ") { change.name.as_str() } else { "converter" };
-        return match (&change.old, &change.new) {
-            (Some(old), Some(new)) if version(old) == version(new) => {
-                format!("the code of {what} {} changed", version(new))
-            }
-            (Some(old), Some(new)) => {
-                let (old, new) = (version(old), version(new));
-                match (old.split_once(' '), new.split_once(' ')) {
-                    (Some((before, from)), Some((after, to))) if before == after => {
-                        format!("{what} {before} {from} -> {to}")
-                    }
-                    _ => format!("{what} {old} -> {new}"),
-                }
-            }
-            (None, Some(new)) => format!("{what} {}", version(new)),
-            (Some(old), None) => format!("{what} {} no longer used", version(old)),
-            (None, None) => what.to_owned(),
-        };
-    }
-    let value = |value: &str| match value.rsplit_once(':') {
-        Some((_, hex)) if hex.len() >= 40 => hex[..10].to_owned(),
-        _ if value.len() == 40 && value.bytes().all(|byte| byte.is_ascii_hexdigit()) => value[..10].to_owned(),
-        _ => value.to_owned(),
-    };
-    match (&change.old, &change.new) {
-        (Some(old), Some(new)) => format!("{} {} -> {}", change.name, value(old), value(new)),
-        (None, Some(new)) => format!("{} added: {}", change.name, value(new)),
-        (Some(old), None) => format!("{} removed (was {})", change.name, value(old)),
-        (None, None) => change.name.clone(),
-    }
 }

@@ -8,7 +8,6 @@ use std::{
 
 use rayon::prelude::*;
 
-use super::Reason;
 use crate::{
     artifact::{Record, stat_cache},
     config::{Recipe, RowFormat},
@@ -16,19 +15,21 @@ use crate::{
     event::{Event, Observer},
     failure::{Failure, FailureKind},
     graph::{LocalFile, Snapshot, SnapshotKey, snapshot_key},
-    hash::Change,
+    leaf::{Change, Leaf, Value},
     site::{CacheFolder, HubAccess, Site, WorkspaceError, short},
     source::{
         Bytes, FileDigest, Hub, SourceError, card, is_data, local,
         lock::{LockFile, Pin},
     },
+    stale::StaleReason,
     system::{self, Stat},
 };
 
 /// Says where pins may come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Pinning {
     /// The lock.
+    #[default]
     Read,
     /// The lock, from whichever hub.
     Pinned,
@@ -44,7 +45,7 @@ pub(crate) struct Snapshots {
     /// The snapshots; `None`: not pinned.
     pub(crate) states: BTreeMap<SnapshotKey, Option<Result<Arc<Snapshot>, Failure>>>,
     /// The reasons why sources are not pinned.
-    pub(crate) unpinned: BTreeMap<SnapshotKey, Reason>,
+    pub(crate) unpinned: BTreeMap<SnapshotKey, StaleReason>,
     /// The stats of local files when they were hashed, by path.
     pub(crate) local_stats: HashMap<String, Stat>,
     /// The stats of local folders before they were listed, by path.
@@ -78,7 +79,7 @@ impl PinSources<'_> {
         let hub_name = self.hub.name();
         let mut snapshots = Snapshots::default();
         // What the hub is to be asked for: sources and revisions, and why.
-        let mut asked: Vec<(String, Option<String>, Reason)> = Vec::new();
+        let mut asked: Vec<(String, Option<String>, StaleReason)> = Vec::new();
         for dataset in recipes.iter().flat_map(|recipe| &recipe.datasets) {
             let key = snapshot_key(dataset);
             if snapshots.states.contains_key(&key) {
@@ -96,12 +97,12 @@ impl PinSources<'_> {
                     let pinned = lock.find(source, revision.as_deref());
                     let why_not = match pinned {
                         Some(pin) if pin.hub == hub_name || pinning == Pinning::Pinned => None,
-                        Some(pin) => Some(Reason::from(Change {
-                            name: format!("hub of {source}"),
-                            old: Some(pin.hub.clone()),
-                            new: Some(hub_name.clone()),
+                        Some(pin) => Some(StaleReason::Changed(Change {
+                            name: Leaf::Hub { source: source.clone() },
+                            old: Some(Value::Text(pin.hub.clone())),
+                            new: Some(Value::Text(hub_name.clone())),
                         })),
-                        None => Some(Reason::from(format!("{source} is not in datac.lock"))),
+                        None => Some(StaleReason::NotPinned { source: source.clone() }),
                     };
                     match (why_not, pinning) {
                         (None, _) => pinned.map(|pin| Ok(Arc::new(snapshot_of(pin)))),
@@ -130,7 +131,7 @@ impl PinSources<'_> {
             for ((source, revision, why), answer) in asked.into_iter().zip(answers) {
                 let state = match answer {
                     Ok(pin) => {
-                        let before = why.change.and_then(|change| change.old);
+                        let before = why.change().and_then(|change| change.old.as_ref());
                         let before = before.map_or_else(String::new, |hub| format!(", before {hub}"));
                         let words = format!("{source} at {} (hub {hub_name}{before})", short(&pin.commit));
                         (self.observer)(Event::Locked(words));

@@ -218,7 +218,7 @@ fn clean_cache(cache: &CacheFolder, dry_run: bool) -> Result<CleanedCache, Works
 
 /// Returns the digests of all files that some build is known to have written.
 fn known(record: &Record) -> Result<HashSet<FileHash>, WorkspaceError> {
-    let recipes = record.recipes()?.into_values().flat_map(|last| last.outputs).map(|output| output.digest);
+    let recipes = record.recipes()?.into_values().flat_map(|last| last.outputs).map(|output| output.meta.digest);
     let mut known: HashSet<FileHash> = recipes.collect();
     known.extend(record.all_builds()?.into_iter().flat_map(|(_, build)| build.files));
     for action in record.actions()? {

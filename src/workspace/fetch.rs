@@ -22,7 +22,10 @@ use crate::{
     selector::assess_selected,
     site::{HubChoice, IfHeld, Site, WorkspaceError},
     source::Hub,
-    status::{assess::Looks, pins::Pinning},
+    status::{
+        assess::{Depth, Looks},
+        pins::Pinning,
+    },
     system,
 };
 
@@ -97,7 +100,7 @@ pub(super) fn fetch(site: &Site, selectors: &[String], locked: bool) -> Result<F
     let record = site.cache.record(Access::Write)?;
     let pinning = if locked { Pinning::Locked } else { Pinning::Resolve };
     let session =
-        assess_selected(site, record.clone(), selectors, Looks { pinning, closely: true, ..Looks::default() })?;
+        assess_selected(site, record.clone(), selectors, Looks { pinning, depth: Depth::Close, ..Looks::default() })?;
     let mut fetched = Fetched {
         hub: site.hub.name(),
         is_remote: matches!(site.hub.choice(), HubChoice::Http(_)),

@@ -19,7 +19,7 @@ use crate::{
     site::{OutputFolder, Site, WorkspaceError},
     status::{
         FileState, RecipeStatus, State,
-        assess::{Assessed, Looks, Session},
+        assess::{Assessed, Depth, Looks, Session},
     },
 };
 
@@ -102,7 +102,7 @@ pub struct ListedOutput {
 /// nothing, needs no network.
 pub(super) fn inventory(site: &Site, selectors: &[String]) -> Result<Inventory, WorkspaceError> {
     let record = site.cache.record(Access::Read)?;
-    let mut session = assess_selected(site, record, selectors, Looks { closely: true, ..Looks::default() })?;
+    let mut session = assess_selected(site, record, selectors, Looks { depth: Depth::Close, ..Looks::default() })?;
     let assessed = std::mem::take(&mut session.recipes);
     let mut sources = SourceList::default();
     let mut inventory = Inventory { recipes: Vec::new(), sources: Vec::new(), outputs: Vec::new() };
@@ -138,9 +138,9 @@ fn outputs_of(folder: &OutputFolder, status: &RecipeStatus, recipe: Option<&Reci
                 (FileState::Same, State::Cached | State::Edited) => State::Fresh.word(),
                 (FileState::Same, state) => state.word(),
             },
-            rows: Some(file.rows),
-            bytes: Some(file.bytes),
-            blake3: Some(file.blake3),
+            rows: Some(file.meta.rows),
+            bytes: Some(file.meta.bytes),
+            blake3: Some(file.meta.digest),
         })
         .collect();
     // What would be written, beside what was.
@@ -162,8 +162,8 @@ fn bare(status: &RecipeStatus) -> ListedRecipe {
         name: status.name.clone(),
         state: status.state,
         phase: None,
-        rows: was_built.then(|| rows().map(|file| file.rows).sum()),
-        bytes: was_built.then(|| rows().map(|file| file.bytes).sum()),
+        rows: was_built.then(|| rows().map(|file| file.meta.rows).sum()),
+        bytes: was_built.then(|| rows().map(|file| file.meta.bytes).sum()),
         sources: Vec::new(),
         path: status.path.clone(),
         reads: Vec::new(),

@@ -39,7 +39,6 @@ pub use crate::{
     config::{FORMATS, MAX_BYTES, Page, Part, Problem, RECIPE_SCHEMA, pages},
     driver::{Make, makes_nothing},
     gc::{CacheBounds, CachePart, CacheSize, Collected, Damaged, PartSize, Removed, Verified},
-    hash::Change,
     id::FileHash,
     provenance::{
         diff::{DiffRow, DiffSide, RowPair, RowsDiff, SourceRows},
@@ -47,7 +46,7 @@ pub use crate::{
             log::{FileDiff, RecipeDiff, RunDiff, RunEntry, RunFile, RunRecipe, rfc3339},
             why_run::{CacheMiss, MissKind, PastBuild, PastExplanation, PastReason},
         },
-        manifest::{BuildManifest, MadeChunk, MadeFile, MadeFrom, MadeSource, ManifestError},
+        manifest::{BuildManifest, MadeChunk, MadeFrom, MadeSource, ManifestError},
         summary::{SourceSummary, Summary},
         trace::{
             Fate, FateOf, FileAsBuilt, Journey, Mixed, Origin, OutputLine, OutputRow, OutputRows, Passed, Rejected,
@@ -57,7 +56,7 @@ pub use crate::{
     selector::{Pattern, Selector, Term, asks_for_state},
     site::{Found, RecipeText, Settings, WorkspaceError},
     source::lock::{LOCK_SCHEMA, schema as lock_schema},
-    status::{Assessment, FileState, FileStatus, Reason, RecipeStatus, State, plan_cache::PlanCache},
+    status::{Assessment, FileState, FileStatus, RecipeStatus, State, plan_cache::PlanCache},
 };
 
 /// A folder with recipes, and what can be done with it.

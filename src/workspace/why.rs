@@ -8,13 +8,15 @@ use crate::{
     config,
     failure::{Failure, FailureKind},
     graph::{Node, Planner, RecipeFile, RecipePlan, Work, plan, stages},
-    hash::Entry,
+    leaf::Entry,
     provenance::history::why_run::{CacheMiss, PastBuild, misses, past},
     selector::{assess_selected, recipe_of},
     site::{Site, WorkspaceError},
+    stage::Stage,
+    stale::StaleReason,
     status::{
-        Reason, RecipeStatus,
-        assess::{Assessed, Looks},
+        RecipeStatus,
+        assess::{Assessed, Depth, Looks},
     },
 };
 
@@ -22,7 +24,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Step {
     /// The stage: `scan`, `convert`, `score`, `select`, `arrange`, `output`.
-    pub stage: &'static str,
+    pub stage: Stage,
     /// Actions whose outcome the cache has.
     pub reused: u64,
     /// Actions that would run; `None`: as many as the stage before turns out to need.
@@ -59,7 +61,8 @@ pub(crate) fn why(site: &Site, target: &str) -> Result<Explanation, WorkspaceErr
         Some(path) => vec![path],
         None => vec![target.to_owned()],
     };
-    let mut session = assess_selected(site, record.clone(), &selectors, Looks { closely: true, ..Looks::default() })?;
+    let mut session =
+        assess_selected(site, record.clone(), &selectors, Looks { depth: Depth::Close, ..Looks::default() })?;
     if session.recipes.len() != 1 {
         let names: Vec<&str> = session.recipes.iter().map(|assessed| assessed.status.name.as_str()).collect();
         let failure =
@@ -69,10 +72,7 @@ pub(crate) fn why(site: &Site, target: &str) -> Result<Explanation, WorkspaceErr
     let assessed = session.recipes.remove(0);
     let places = assessed.status.reasons.iter().map(|reason| place(reason, &assessed)).collect();
     let unchanged = match &assessed.last {
-        Some(_) => {
-            let same = |entry: &&Entry| assessed.detail.leaves.get(&entry.name) == Some(entry.value.as_str());
-            assessed.leaves.entries().iter().filter(same).cloned().collect()
-        }
+        Some(_) => assessed.leaves.same_as(&assessed.detail.leaves),
         None => Vec::new(),
     };
     let steps = match assessed.file {
@@ -103,7 +103,7 @@ pub(super) fn steps(planner: &Planner, file: RecipeFile) -> Vec<Step> {
         stage,
         reused,
         to_run: if is_known { Some(0) } else { to_run },
-        until_samples: if stage == "scan" { until_samples(planned) } else { None },
+        until_samples: if stage == Stage::Scan { until_samples(planned) } else { None },
     };
     stages(planner, file).into_iter().map(step).collect()
 }
@@ -119,6 +119,6 @@ fn until_samples(planned: &Node<RecipePlan>) -> Option<u64> {
     if wanted.is_empty() { None } else { wanted.into_iter().sum() }
 }
 
-fn place(reason: &Reason, assessed: &Assessed) -> Option<(usize, usize)> {
-    config::locate(&assessed.text.text, &reason.change.as_ref()?.name)
+fn place(reason: &StaleReason, assessed: &Assessed) -> Option<(usize, usize)> {
+    config::locate(&assessed.text.text, &reason.change()?.name)
 }

@@ -7,7 +7,10 @@ use std::{
 };
 
 use datac::{
+    code::Component,
     id::FileHash,
+    leaf::{Leaf, Value},
+    stale::StaleReason,
     workspace::{BuildOptions, State},
 };
 
@@ -208,21 +211,68 @@ fn a_new_filter_scores_and_converts_nothing() {
 fn a_converter_that_writes_the_same_bytes_stops_there() {
     let space = built();
     let before = space.outputs();
-    let options = BuildOptions {
-        versions: BTreeMap::from([("alpaca".to_owned(), "99+x".to_owned())]),
-        ..BuildOptions::default()
-    };
-    let report = space.build_with(&options);
+    let converter = Component::Converter("alpaca".into());
+    let raised = space.with_raised(&converter);
+    let report = raised.build(&[], &BuildOptions::default()).unwrap();
     assert_eq!(ran(&report), "2 convert");
-    let reasons: Vec<&str> = of(&report, "sft/one").before.reasons.iter().map(|reason| reason.text.as_str()).collect();
-    assert!(
-        matches!(reasons[..], [reason] if reason.starts_with("converter alpaca ") && reason.ends_with(" -> 99")),
-        "{reasons:?}"
-    );
+    let [StaleReason::Changed(change)] = &of(&report, "sft/one").before.reasons[..] else { panic!("one change") };
+    assert_eq!(change.name, Leaf::Converter { dataset: "alpaca".to_owned() });
+    let version = |version| Some(Value::Code { name: "alpaca".to_owned(), version });
+    assert_eq!((&change.old, &change.new), (&version(1), &version(2)));
     assert_same(&space.outputs(), &before);
     let report = space.build();
     assert_eq!(ran(&report), "", "back to the version before: the cache has it");
-    assert_eq!(ran(&space.build_with(&options)), "");
+    assert_eq!(ran(&raised.build(&[], &BuildOptions::default()).unwrap()), "");
+}
+
+/// A version that is raised and forgotten somewhere would leave stale bytes in place; one that names too much would empty
+/// caches for nothing.
+#[test]
+fn a_raised_version_shows_in_status_and_build_and_runs_its_stage() {
+    let space = built();
+    let before = space.outputs();
+    let named = |name: &'static str| name.into();
+    let stages = [
+        (Component::Cutter, "scan"),
+        (Component::Decoder(named("json")), "scan"),
+        (Component::Converter(named("alpaca")), "convert"),
+        (Component::Samples, "convert"),
+        (Component::Rejects, "convert"),
+        (Component::Scorer(named("length")), "score"),
+        (Component::Scores, "score"),
+        (Component::Selection, "select"),
+        (Component::Allotment, "arrange"),
+        (Component::Arrangement, "arrange"),
+        (Component::RowWriter, "output"),
+        (Component::QuarantineWriter, "quarantine"),
+    ];
+    for (component, stage) in stages {
+        let raised = space.with_raised(&component);
+        let assessment = raised.status(&[]).unwrap();
+        let stale = |recipe: &&datac::RecipeStatus| recipe.name == "sft/one";
+        let status = assessment.recipes.iter().find(stale).unwrap();
+        assert_eq!(status.state, State::Stale, "{component}");
+        assert!(!status.reasons.is_empty(), "{component}");
+        let is_named = |reason: &StaleReason| match (reason.change().map(|change| &change.name), &component) {
+            (Some(Leaf::Converter { .. }), Component::Converter(_)) => true,
+            (Some(Leaf::Code(changed)), component) => changed == component,
+            _ => false,
+        };
+        assert!(status.reasons.iter().all(is_named), "{component}: {:?}", status.reasons);
+        let report = raised.build(&[], &BuildOptions::default()).unwrap();
+        assert!(report.failure().is_none(), "{component}");
+        assert!(count(&report, stage) > 0, "{component}: {}", ran(&report));
+        assert_same(&space.outputs(), &before);
+        let after = raised.status(&[]).unwrap();
+        assert!(after.recipes.iter().all(|recipe| recipe.state == State::Fresh), "{component}: settled by the build");
+        // Back to how it was, for the next one.
+        space.build();
+    }
+    // A version of something that no recipe uses empties no cache and makes nothing stale.
+    for component in [Component::Converter(named("text")), Component::Decoder(named("delimited"))] {
+        let raised = space.with_raised(&component);
+        assert_eq!(ran(&raised.build(&[], &BuildOptions::default()).unwrap()), "", "{component}");
+    }
 }
 
 /// About 5 MB in about 10 chunks.
@@ -489,7 +539,7 @@ fn outputs_from_elsewhere_are_known_for_what_they_are() {
     let status = space.status().recipes.into_iter().find(|recipe| recipe.name == "sft/one").unwrap();
     for file in &status.files {
         let digest = FileHash::of(&second[&file.name]);
-        assert_eq!(file.blake3, digest, "{} is told by what it holds now", file.name);
+        assert_eq!(file.meta.digest, digest, "{} is told by what it holds now", file.name);
     }
     assert_ne!(first["sft_one_train.jsonl"], second["sft_one_train.jsonl"]);
     space.assert_settled();

@@ -12,6 +12,7 @@ mod cache;
 mod chained;
 mod determinism;
 mod faults;
+mod golden;
 mod harm;
 mod incremental;
 mod kept;

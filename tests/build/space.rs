@@ -10,7 +10,9 @@ use std::{
 };
 
 use datac::{
-    event::Event,
+    code::Component,
+    event::{Event, JobKind},
+    stage::Stage,
     system,
     workspace::{Assessment, BuildOptions, BuildReport, RecipeReport, Settings, State, Workspace, WorkspaceError},
 };
@@ -91,12 +93,23 @@ impl Space {
     }
 
     pub(crate) fn workspace(&self) -> Workspace {
+        Workspace::open(self.settings())
+    }
+
+    fn settings(&self) -> Settings {
         let events = self.events.clone();
-        Workspace::open(Settings {
+        Settings {
             hub: Some(self.hub.clone()),
             observer: Arc::new(move |event| events.lock().unwrap().push(event)),
             ..Settings::new(self.root())
-        })
+        }
+    }
+
+    /// The same workspace for a datac in which the version of a component was raised.
+    pub(crate) fn with_raised(&self, component: &Component) -> Workspace {
+        let mut settings = self.settings();
+        settings.versions.raise(component.clone());
+        Workspace::open(settings)
     }
 
     pub(crate) fn try_build(&self, options: &BuildOptions) -> Result<BuildReport, WorkspaceError> {
@@ -127,7 +140,7 @@ impl Space {
         let assessment = self.status();
         let recipe = assessment.recipes.iter().find(|recipe| recipe.name == name);
         let recipe = recipe.unwrap_or_else(|| panic!("no recipe {name}"));
-        let reasons: Vec<&str> = recipe.reasons.iter().map(|reason| reason.text.as_str()).collect();
+        let reasons: Vec<String> = recipe.reasons.iter().map(ToString::to_string).collect();
         if reasons.is_empty() {
             recipe.state.word().to_owned()
         } else {
@@ -168,7 +181,9 @@ impl Space {
 
     /// What was read since the last call, in order.
     pub(crate) fn scanned(&self) -> Vec<String> {
-        let take = |event| if let Event::Started { kind: "scan", label, .. } = event { Some(label) } else { None };
+        let take = |event| {
+            if let Event::Started { kind: JobKind::Stage(Stage::Scan), label, .. } = event { Some(label) } else { None }
+        };
         std::mem::take(&mut *self.events.lock().unwrap()).into_iter().filter_map(take).collect()
     }
 
@@ -228,13 +243,14 @@ pub(crate) fn changed<'s>(before: &'s Stats, after: &'s Stats) -> Vec<&'s Path> 
 
 /// The actions that ran, `1 arrange, 1 output`.
 pub(crate) fn ran(report: &BuildReport) -> String {
-    let parts: Vec<String> = report.actions.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-    parts.join(", ")
+    let mut parts: Vec<(&str, u64)> = report.actions.iter().map(|(stage, count)| (stage.word(), *count)).collect();
+    parts.sort_unstable();
+    parts.iter().map(|(stage, count)| format!("{count} {stage}")).collect::<Vec<_>>().join(", ")
 }
 
 /// How often a kind of action ran.
 pub(crate) fn count(report: &BuildReport, kind: &str) -> u64 {
-    report.actions.get(kind).copied().unwrap_or(0)
+    report.actions.iter().find(|(stage, _)| stage.word() == kind).map_or(0, |(_, count)| *count)
 }
 
 /// Name and state of every recipe before the build.

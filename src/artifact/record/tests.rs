@@ -1,6 +1,9 @@
 use super::*;
 
-use crate::id::{ActionKey, BlobId, FileHash};
+use crate::{
+    id::{ActionKey, BlobId, FileHash},
+    stage::Stage,
+};
 
 fn quiet() -> Warn {
     Arc::new(|_| {})
@@ -16,7 +19,7 @@ fn a_record_of_another_version_is_begun_again_and_is_no_damage() {
         let warn = Arc::new(move |warning| warnings.lock().unwrap().push(warning));
         let record = Record::open(folder.path(), Access::Write, warn).unwrap();
         assert_eq!(record.outcome(&key).unwrap(), None);
-        record.put(key, "convert", vec![1]);
+        record.put(key, Stage::Convert, vec![1]);
         record.flush().unwrap();
         drop(record);
         // With all tables as they are now, as whoever goes back a version and forth again leaves them.
@@ -31,7 +34,7 @@ fn outcomes_survive_the_process_and_damage_costs_only_work() {
     let key = ActionKey::of(b"key");
     {
         let record = Record::open(folder.path(), Access::Write, quiet()).unwrap();
-        record.put(key, "convert", vec![1, 2]);
+        record.put(key, Stage::Convert, vec![1, 2]);
         assert_eq!(record.outcome(&key).unwrap(), Some(vec![1, 2]), "noted is known");
         record.flush().unwrap();
     }

@@ -12,7 +12,8 @@ use crate::{
     id::FileHash,
     provenance::manifest::BuildManifest,
     site::{CacheFolder, WorkspaceError, name_of},
-    status::Reason,
+    stage::Stage,
+    stale::StaleReason,
 };
 
 /// One run and what it did.
@@ -34,10 +35,10 @@ pub struct RunEntry {
     pub hub: String,
     /// The version of datac that ran.
     pub version: String,
-    /// Number of actions that ran, by kind.
-    pub ran: std::collections::BTreeMap<String, u64>,
-    /// Number of actions that were reused, by kind.
-    pub reused: std::collections::BTreeMap<String, u64>,
+    /// Number of actions that ran, by stage.
+    pub ran: std::collections::BTreeMap<Stage, u64>,
+    /// Number of actions that were reused, by stage.
+    pub reused: std::collections::BTreeMap<Stage, u64>,
     /// Results for each recipe that was out of date, by path.
     pub recipes: Vec<RunRecipe>,
 }
@@ -100,7 +101,7 @@ pub struct RecipeDiff {
     /// The files that differ.
     pub files: Vec<FileDiff>,
     /// Inputs that changed.
-    pub changes: Vec<Reason>,
+    pub changes: Vec<StaleReason>,
     /// Reason why names and changes are unknown, if they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown: Option<String>,
@@ -208,7 +209,7 @@ fn entry_of(cache: &CacheFolder, record: &Arc<Record>, id: RunId, run: Run) -> R
         files: files(cache, record, &build),
         path: build.path,
         state: build.state,
-        reasons: build.reasons,
+        reasons: build.reasons.iter().map(ToString::to_string).collect(),
         failure: build.failure,
     };
     Ok(RunEntry {
@@ -233,9 +234,9 @@ pub(crate) fn files(cache: &CacheFolder, record: &Arc<Record>, build: &Build) ->
             .into_iter()
             .map(|file| RunFile {
                 name: Some(file.name),
-                blake3: file.digest,
-                rows: Some(file.rows),
-                bytes: Some(file.bytes),
+                blake3: file.meta.digest,
+                rows: Some(file.meta.rows),
+                bytes: Some(file.meta.bytes),
             })
             .collect(),
         Err(_) => {
@@ -246,8 +247,8 @@ pub(crate) fn files(cache: &CacheFolder, record: &Arc<Record>, build: &Build) ->
 }
 
 /// Returns the inputs that differ between two builds.
-pub(crate) fn changes(old: &BuildManifest, new: &BuildManifest) -> Vec<Reason> {
-    new.leaves.changes_since(&old.leaves).into_iter().map(Reason::from).collect()
+pub(crate) fn changes(old: &BuildManifest, new: &BuildManifest) -> Vec<StaleReason> {
+    new.leaves.changes_since(&old.leaves).into_iter().map(StaleReason::Changed).collect()
 }
 
 /// Returns the last build that came to files, as of a run; `builds` are newest first.

@@ -18,6 +18,7 @@ use crate::{
     graph::RecipePlan,
     id::BlobId,
     site::WorkspaceError,
+    stage::Stage,
     status::RecipeStatus,
     system,
 };
@@ -48,7 +49,7 @@ pub(crate) struct Ended<'a> {
     pub(crate) started_ns: i64,
     pub(crate) command: &'a [String],
     pub(crate) hub: String,
-    pub(crate) ran: &'a BTreeMap<&'static str, u64>,
+    pub(crate) ran: &'a BTreeMap<Stage, u64>,
     pub(crate) plans: &'a [RecipePlan],
     pub(crate) failures: &'a [FailureKind],
 }
@@ -62,7 +63,7 @@ pub(crate) fn run(ended: &Ended<'_>) -> Run {
     };
     let reused = actions(ended.plans)
         .into_iter()
-        .map(|(kind, all)| (kind.to_owned(), all.saturating_sub(ended.ran.get(kind).copied().unwrap_or(0))))
+        .map(|(stage, all)| (stage, all.saturating_sub(ended.ran.get(&stage).copied().unwrap_or(0))))
         .filter(|(_, reused)| *reused > 0);
     Run {
         started_ns: ended.started_ns,
@@ -71,13 +72,13 @@ pub(crate) fn run(ended: &Ended<'_>) -> Run {
         hub: without_secrets(&ended.hub),
         datac: env!("CARGO_PKG_VERSION").to_owned(),
         outcome,
-        ran: ended.ran.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect(),
+        ran: ended.ran.clone(),
         reused: reused.collect(),
     }
 }
 
 /// How many actions of each kind several plans stand on.
-fn actions(plans: &[RecipePlan]) -> BTreeMap<&'static str, u64> {
+fn actions(plans: &[RecipePlan]) -> BTreeMap<Stage, u64> {
     fn distinct<T: Hash + Eq>(all: impl Iterator<Item = T>) -> u64 {
         all.collect::<HashSet<T>>().len() as u64
     }
@@ -87,13 +88,13 @@ fn actions(plans: &[RecipePlan]) -> BTreeMap<&'static str, u64> {
         chunk.scores.iter().copied().chain(chunk.tokens).map(|column| (chunk.chunk.digest, column)).collect::<Vec<_>>()
     };
     BTreeMap::from([
-        ("scan", distinct(chunks().map(|chunk| (&chunk.chunk.file.digest, chunk.chunk.file.kind)))),
-        ("convert", distinct(chunks().map(|chunk| (chunk.chunk.digest, chunk.converted.index)))),
-        ("score", distinct(chunks().flat_map(columns))),
-        ("select", distinct(sources().map(|source| source.selected.selection))),
-        ("arrange", distinct(plans.iter().map(|plan| (plan.arranged.train, plan.arranged.validation)))),
-        ("output", distinct(plans.iter().map(|plan| plan.files))),
-        ("quarantine", distinct(plans.iter().filter_map(|plan| plan.quarantine).map(|file| file.digest))),
+        (Stage::Scan, distinct(chunks().map(|chunk| (&chunk.chunk.file.digest, chunk.chunk.file.kind)))),
+        (Stage::Convert, distinct(chunks().map(|chunk| (chunk.chunk.digest, chunk.converted.index)))),
+        (Stage::Score, distinct(chunks().flat_map(columns))),
+        (Stage::Select, distinct(sources().map(|source| source.selected.selection))),
+        (Stage::Arrange, distinct(plans.iter().map(|plan| (plan.arranged.train, plan.arranged.validation)))),
+        (Stage::Output, distinct(plans.iter().map(|plan| plan.files))),
+        (Stage::Quarantine, distinct(plans.iter().filter_map(|plan| plan.quarantine).map(|file| file.digest))),
     ])
 }
 
@@ -109,7 +110,7 @@ pub(crate) fn build(
         files: files.collect(),
         manifest: made.and_then(|(manifest, _)| manifest),
         state: before.state.word().to_owned(),
-        reasons: before.reasons.iter().map(ToString::to_string).collect(),
+        reasons: before.reasons.clone(),
         failure: why.map(ToString::to_string),
     }
 }

@@ -16,7 +16,8 @@ use crate::{
     graph::{Action, Outcome},
     selector::one_recipe,
     site::{CacheFolder, Site, WorkspaceError, name_of},
-    status::Reason,
+    stage::Stage,
+    stale::StaleReason,
     system,
 };
 
@@ -48,7 +49,7 @@ pub struct PastBuild {
 pub struct PastReason {
     /// The reason.
     #[serde(flatten)]
-    pub reason: Reason,
+    pub reason: StaleReason,
     /// Location of the value in the current recipe: line and column, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<(usize, usize)>,
@@ -69,7 +70,7 @@ pub struct PastExplanation {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CacheMiss {
     /// The stage.
-    pub stage: &'static str,
+    pub stage: Stage,
     /// Reason.
     pub reason: MissKind,
     /// Number of actions.
@@ -147,13 +148,8 @@ pub(crate) fn past(
         }
         None => Vec::new(),
     };
-    let said: Vec<Reason> = build
-        .reasons
-        .iter()
-        .filter(|said| !changed.iter().any(|change| change.text == **said))
-        .map(|said| Reason::from(said.clone()))
-        .collect();
-    let place = |reason: &Reason| config::locate(text, &reason.change.as_ref()?.name);
+    let said: Vec<StaleReason> = build.reasons.iter().filter(|said| !changed.contains(said)).cloned().collect();
+    let place = |reason: &StaleReason| config::locate(text, &reason.change()?.name);
     let reasons = changed.into_iter().chain(said);
     let started_ns = record.runs()?.into_iter().find(|(run, _)| run == id).map_or(0, |(_, run)| run.started_ns);
     Ok(Some(PastBuild {
@@ -174,7 +170,7 @@ pub(crate) fn misses(
     store: &Store,
     actions: &[std::sync::Arc<Action>],
 ) -> Result<Vec<CacheMiss>, WorkspaceError> {
-    let mut counts: BTreeMap<(&'static str, MissKind), u64> = BTreeMap::new();
+    let mut counts: BTreeMap<(Stage, MissKind), u64> = BTreeMap::new();
     for action in actions {
         let kind = match record.outcome(&action.key)? {
             _ if record.is_unreadable() => MissKind::OtherVersion,
@@ -191,7 +187,7 @@ pub(crate) fn misses(
                 Ok(_) => MissKind::NoEntry,
             },
         };
-        *counts.entry((action.work.kind(), kind)).or_default() += 1;
+        *counts.entry((action.work.stage(), kind)).or_default() += 1;
     }
     Ok(counts.into_iter().map(|((stage, reason), count)| CacheMiss { stage, reason, count }).collect())
 }

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     artifact::{Access, RunId},
     failure::{Failure, FailureKind},
+    leaf::Leaf,
     mix::select::{ChunkScores, stopped_by},
     outputs::OutputKind,
     provenance::{history::read_manifest, manifest::MadeSource},
@@ -186,8 +187,10 @@ fn file_of(lineages: &[Lineage], source: &str, file: &str) -> Result<String, Wor
 
 /// The files of a source that a build did not get to.
 fn unread<'l>(lineage: &'l Lineage, made: &'l MadeSource) -> impl Iterator<Item = &'l str> {
-    let path = |name: &'l str| name.strip_prefix("file ")?.strip_suffix(made.origin.name())?.strip_suffix(" of ");
-    lineage.manifest.leaves.entries().iter().filter_map(move |entry| path(&entry.name))
+    lineage.manifest.leaves.iter().filter_map(move |(leaf, _)| match leaf {
+        Leaf::File { source, path } if source == made.origin.name() => Some(path.as_str()),
+        _ => None,
+    })
 }
 
 /// The chunk that holds a row, and the row's number in it.

@@ -107,7 +107,7 @@ pub(crate) fn locate(site: &Site, record: &Arc<Record>, target: &str) -> Result<
         return opened(site, record, named.path, run, &build, digest, FileState::Same, None);
     };
     let now = match system::stat(&named.path) {
-        Ok(stat) if stat == output.stat && !stat.is_racy(last.built_ns) => Some(output.digest),
+        Ok(stat) if stat == output.stat && !stat.is_racy(last.built_ns) => Some(output.meta.digest),
         Ok(_) => Some(stat_cache::digest(record, &named.path)?),
         Err(error) if error.is_missing() => None,
         Err(error) => return Err(error.into()),
@@ -125,7 +125,7 @@ pub(crate) fn locate(site: &Site, record: &Arc<Record>, target: &str) -> Result<
         (_, now) => {
             let (run, build) = record.latest_build(&recipe)?.ok_or_else(no_build)?;
             let state = if now.is_some() { FileState::Edited } else { FileState::Missing };
-            opened(site, record, named.path, run, &build, output.digest, state, name)
+            opened(site, record, named.path, run, &build, output.meta.digest, state, name)
         }
     }
 }
@@ -142,12 +142,12 @@ fn opened(
     name: Option<&str>,
 ) -> Result<Located, WorkspaceError> {
     let manifest = read_manifest(&site.cache.store(record), build)?;
-    let is_file = |file: &&crate::provenance::manifest::MadeFile| match name {
+    let is_file = |file: &&crate::outputs::NamedFile| match name {
         Some(name) => file.name == name,
-        None => file.digest == digest,
+        None => file.meta.digest == digest,
     };
     // The recipe may have written its files under other names then.
-    let found = manifest.files.iter().find(is_file).or(manifest.files.iter().find(|file| file.digest == digest));
+    let found = manifest.files.iter().find(is_file).or(manifest.files.iter().find(|file| file.meta.digest == digest));
     let Some(file) = found.cloned() else {
         return Err(Lineage::new(manifest, run, site.cache.store(record)).lost("the build wrote no such file"));
     };
@@ -155,7 +155,7 @@ fn opened(
     let latest = record.latest_build(&build.path)?;
     let is_older = latest.is_some_and(|(_, latest)| latest.manifest != build.manifest);
     let lineage = Lineage::new(manifest, run, site.cache.store(record));
-    Ok(Located { lineage, name: file.name, path, side, rows: file.rows, state, is_older })
+    Ok(Located { lineage, name: file.name, path, side, rows: file.meta.rows, state, is_older })
 }
 
 impl Located {

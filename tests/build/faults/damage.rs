@@ -10,7 +10,7 @@ use crate::{
     space::{Space, assert_same, copy, entry, ran, recipe, rows},
 };
 
-use datac::id::BlobId;
+use datac::{id::BlobId, stage::Stage};
 
 /// Puts the cache back as it was.
 fn restore(space: &Space, backup: &Path) {
@@ -71,7 +71,11 @@ fn damage_to_all_that_an_edit_would_keep_is_found_at_once() {
     space.warnings();
     space.write("data/a.jsonl", rows(0..20_001, 70));
     let report = space.build();
-    assert_eq!((report.recipes[0].chunks.0 as usize, report.actions["select"]), (chunks, 1), "each is converted, once");
+    assert_eq!(
+        (report.recipes[0].chunks.0 as usize, report.actions[&Stage::Select]),
+        (chunks, 1),
+        "each is converted, once"
+    );
     let warnings = space.warnings();
     assert!(warnings.len() < chunks, "not chunk by chunk: {warnings:?}");
     space.assert_clean();

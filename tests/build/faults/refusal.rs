@@ -11,8 +11,9 @@ use std::{
 };
 
 use datac::{
-    event::Event,
+    event::{Event, JobKind},
     failure::FailureKind,
+    stage::Stage,
     system,
     workspace::{BuildOptions, Settings, Workspace},
 };
@@ -395,7 +396,7 @@ fn an_edit_between_hashing_and_the_end_of_the_build_is_seen_by_the_next() {
     let path = space.path("data/a.jsonl");
     let workspace = Workspace::open(Settings {
         observer: Arc::new(move |event| {
-            if matches!(event, Event::Finished { kind: "scan", .. }) {
+            if matches!(event, Event::Finished { kind: JobKind::Stage(Stage::Scan), .. }) {
                 // In place, and the same size: only the stamps tell.
                 let text = fs::read_to_string(&path).unwrap();
                 fs::write(&path, text.replace("Question 7:", "Question 8:")).unwrap();

@@ -1,0 +1,194 @@
+//! Why a recipe is in its state: typed from where it is found to where it is shown.
+//!
+//! The words are here once, for the command, the JSON of reports and whatever else shows them; nothing reads them back.
+
+use std::{borrow::Cow, fmt};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::leaf::{Change, Leaf, Value};
+
+/// One reason why a recipe is not fresh.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
+pub enum StaleReason {
+    /// Something that outputs depend on is worth something else than at the last build.
+    Changed(Change),
+    /// The recipe was never built.
+    NeverBuilt,
+    /// The recipe was never built here, and the cache has what it yields.
+    NeverWritten,
+    /// A source is not pinned.
+    NotPinned {
+        /// The source as the recipe has it.
+        source: String,
+    },
+    /// An output holds other bytes than were written.
+    EditedByHand {
+        /// The output's name.
+        file: String,
+    },
+    /// An output is gone.
+    Missing {
+        /// The output's name.
+        file: String,
+        /// Where its bytes are to come from.
+        from: Recovery,
+    },
+    /// A quarantine file was left by a build that was refused.
+    LeftByRefusal {
+        /// The file's name.
+        file: String,
+    },
+    /// The recipe is gone, and its outputs are not.
+    RecipeGone {
+        /// The names of the outputs.
+        left: Vec<String>,
+    },
+    /// The recipe cannot be built.
+    Impossible {
+        /// What fails, completing "cannot …".
+        message: String,
+    },
+}
+
+/// Where the bytes of a missing output are to come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Recovery {
+    /// Everything that it is made of is in the cache.
+    Cache,
+    /// Something has to run.
+    Build,
+}
+
+/// A reason in JSON.
+#[derive(Serialize, JsonSchema)]
+struct Shown<'a> {
+    /// In words: `mix_ratio of alpaca 1.0 -> 0.7`.
+    text: String,
+    /// What changed, where it is a value that changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<&'a Change>,
+}
+
+impl StaleReason {
+    /// Returns the change, if the reason is one.
+    pub fn change(&self) -> Option<&Change> {
+        match self {
+            Self::Changed(change) => Some(change),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for StaleReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Changed(change) => change.fmt(f),
+            Self::NeverBuilt => f.write_str("never built"),
+            Self::NeverWritten => f.write_str("never written here; can be restored from the cache"),
+            Self::NotPinned { source } => write!(f, "{source} is not in datac.lock"),
+            Self::EditedByHand { file } => write!(f, "{file} was edited by hand"),
+            Self::Missing { file, from: Recovery::Cache } => {
+                write!(f, "{file} is missing; can be restored from the cache")
+            }
+            Self::Missing { file, from: Recovery::Build } => write!(f, "{file} is missing"),
+            Self::LeftByRefusal { file } => write!(f, "{file} is from a failed build"),
+            Self::RecipeGone { left } => write!(f, "the recipe is gone; remaining files: {}", left.join(", ")),
+            Self::Impossible { message } => f.write_str(message),
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name: leaf, old, new } = self;
+        match (leaf, old, new) {
+            (Leaf::Converter { .. }, Some(old), Some(new)) => match (old, new) {
+                (Value::Code { name, version }, Value::Code { name: same, version: now }) if name == same => {
+                    write!(f, "converter {name} {version} -> {now}")
+                }
+                _ => write!(f, "converter {old} -> {new}"),
+            },
+            (Leaf::Converter { .. }, None, Some(new)) => write!(f, "converter {new}"),
+            (Leaf::Converter { .. }, Some(old), None) => write!(f, "converter {old} no longer used"),
+            (Leaf::Code(_), None, Some(new)) => write!(f, "{leaf} {new}"),
+            (Leaf::Code(_), Some(old), None) => write!(f, "{leaf} {old} no longer used"),
+            (_, Some(old), Some(new)) => write!(f, "{leaf} {} -> {}", old.short(), new.short()),
+            (_, None, Some(new)) => write!(f, "{leaf} added: {}", new.short()),
+            (_, Some(old), None) => write!(f, "{leaf} removed (was {})", old.short()),
+            (_, None, None) => leaf.fmt(f),
+        }
+    }
+}
+
+/// Words and the change in readable formats, the reason itself in binary ones.
+impl Serialize for StaleReason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return Shown { text: self.to_string(), change: self.change() }.serialize(serializer);
+        }
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for StaleReason {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(deserializer)
+    }
+}
+
+impl JsonSchema for StaleReason {
+    fn schema_name() -> Cow<'static, str> {
+        "Reason".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Shown::json_schema(generator)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{code::Component, leaf::Setting};
+
+    fn changed(name: Leaf, old: Option<Value>, new: Option<Value>) -> StaleReason {
+        StaleReason::Changed(Change { name, old, new })
+    }
+
+    #[test]
+    fn changes_are_told_in_the_words_of_a_recipe() {
+        let text = |text: &str| Some(Value::Text(text.to_owned()));
+        let code = |name: &str, version| Some(Value::Code { name: name.to_owned(), version });
+        let dataset = || "alpaca".to_owned();
+        let ratio = || Leaf::Dataset { dataset: dataset(), setting: Setting::MixRatio };
+        let converter = || Leaf::Converter { dataset: dataset() };
+        let scorer = || Leaf::Code(Component::Scorer("length".into()));
+        let commit = Leaf::Commit { repo: "tatsu-lab/alpaca".to_owned() };
+        let hash = |hash: &str| Some(Value::Hash(hash.to_owned()));
+        let reasons = [
+            (changed(ratio(), text("1.0"), text("0.7")), "mix_ratio of alpaca 1.0 -> 0.7"),
+            (changed(ratio(), None, text("0.7")), "mix_ratio of alpaca added: 0.7"),
+            (changed(ratio(), text("1.0"), None), "mix_ratio of alpaca removed (was 1.0)"),
+            (changed(converter(), code("alpaca", 1), code("alpaca", 2)), "converter alpaca 1 -> 2"),
+            (changed(converter(), code("alpaca", 1), code("text", 1)), "converter alpaca 1 -> text 1"),
+            (changed(converter(), None, code("text", 1)), "converter text 1"),
+            (changed(converter(), code("text", 1), None), "converter text 1 no longer used"),
+            (changed(scorer(), Some(Value::Version(1)), Some(Value::Version(2))), "scorer length 1 -> 2"),
+            (changed(scorer(), None, Some(Value::Version(1))), "scorer length 1"),
+            (changed(scorer(), Some(Value::Version(1)), None), "scorer length 1 no longer used"),
+            (
+                changed(commit, hash("0123456789abcdef0123456789abcdef01234567"), hash("blake3:aaaaaaaaaaaaaaaa")),
+                "commit of tatsu-lab/alpaca 0123456789 -> aaaaaaaaaa",
+            ),
+        ];
+        for (reason, words) in &reasons {
+            assert_eq!(reason.to_string(), *words);
+            let stored = postcard::to_stdvec(reason).unwrap();
+            assert_eq!(postcard::from_bytes::<StaleReason>(&stored).unwrap(), *reason, "binary formats keep the type");
+            assert_eq!(serde_json::to_value(reason).unwrap()["text"], *words, "readable ones have the words");
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! Golden outputs: what every versioned piece of code yields for inputs that never change.
+//!
+//! No key holds the source of datac, so a comment or a test empties nobody's cache; but a result that changes under an
+//! unchanged version would leave stale bytes in every cache. That fails here. `tests/fixtures/golden/versions.txt` says
+//! which version yielded what; the converters have theirs in `tests/fixtures/formats/`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
+
+use datac::{
+    code::Component,
+    config::Strategy,
+    decode::{self, Compression, FileKind, Input, RowFormat},
+    graph::code_versions,
+    hash::Digest,
+    mix::allot,
+    quality::{SCORERS, ScoreColumn, ScoreKind, Scores},
+    row::Value,
+    workspace::{BuildManifest, MadeChunk},
+};
+
+use crate::space::{Space, entry, recipe, row, rows};
+
+/// What one piece of code yields, as text: values, and digests of what is stored.
+type Golden = BTreeMap<Component, String>;
+
+const HISTORY: &str = "tests/fixtures/golden/versions.txt";
+
+/// Where the version of a component is.
+fn constant(component: &Component) -> String {
+    match component {
+        Component::Cutter => "`CUTTER_VERSION` in src/decode/cutter.rs".to_owned(),
+        Component::Decoder(_) => "`Decoder::version` in src/decode/kind.rs".to_owned(),
+        Component::Converter(name) => format!("`version` in src/convert/{name}.rs"),
+        Component::Samples => "`SAMPLES_VERSION` in src/samples.rs".to_owned(),
+        Component::Rejects => "`REJECTS_VERSION` in src/graph/keys.rs".to_owned(),
+        Component::Scorer(name) => format!("`VERSION` in src/quality/{name}.rs"),
+        Component::Scores => "`SCORES_VERSION` in src/quality/column.rs".to_owned(),
+        Component::Selection => "`SELECT_VERSION` in src/mix/select.rs".to_owned(),
+        Component::Allotment => "`ALLOT_VERSION` in src/mix/allot.rs".to_owned(),
+        Component::Arrangement => "`ARRANGE_VERSION` in src/mix/arrange.rs".to_owned(),
+        Component::RowWriter => "`ROW_WRITER_VERSION` in src/graph/keys.rs".to_owned(),
+        Component::QuarantineWriter => "`QUARANTINE_WRITER_VERSION` in src/graph/keys.rs".to_owned(),
+    }
+}
+
+#[test]
+fn changed_results_have_a_new_version() {
+    let history = std::fs::read_to_string(HISTORY).unwrap();
+    let versions = code_versions();
+    let goldens = goldens();
+    let faults: Vec<String> = goldens
+        .iter()
+        .filter_map(|(component, text)| {
+            guard(&history, component, versions.of(component), Digest::of(text.as_bytes())).err()
+        })
+        .collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+    let is_elsewhere = |component: &&Component| match component {
+        Component::Converter(_) => true,
+        // Without the feature there are none.
+        Component::Scorer(name) => name == "tokens" && !cfg!(feature = "tokens"),
+        _ => false,
+    };
+    let guarded: BTreeSet<&Component> = goldens.keys().collect();
+    let all: BTreeSet<&Component> = versions.iter().map(|(component, _)| component).collect();
+    let missing: Vec<_> = all.difference(&guarded).filter(|component| !is_elsewhere(component)).collect();
+    assert!(missing.is_empty(), "without a golden output: {missing:?}");
+}
+
+/// Compares a result with the last line that the history has for its component; lines are `<version> <digest> <component>`.
+fn guard(history: &str, component: &Component, version: u32, digest: Digest) -> Result<(), String> {
+    let mut last: Option<(u32, Digest)> = None;
+    for line in history.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let malformed = || format!("{HISTORY}: `{line}` is not `<version> <digest> <component>`");
+        let [version, digest, of] = line.splitn(3, ' ').collect::<Vec<_>>()[..] else { return Err(malformed()) };
+        if of != component.to_string() {
+            continue;
+        }
+        let version: u32 = version.parse().map_err(|_| malformed())?;
+        let digest = Digest::from_hex(digest).ok_or_else(malformed)?;
+        if last.is_some_and(|(before, _)| version <= before) {
+            return Err(format!("{HISTORY}: versions of `{component}` must rise; lines are added, never changed"));
+        }
+        last = Some((version, digest));
+    }
+    let add = |version: u32| format!("add this line to {HISTORY}:\n{version} {digest} {component}");
+    match last {
+        None => Err(format!("`{component}` has no recorded result; {}", add(version))),
+        Some((recorded, same)) if recorded == version && same == digest => Ok(()),
+        Some((recorded, _)) if recorded == version => Err(format!(
+            "the results of `{component}` changed and its version did not (unless they did because of a component \
+             above that changed, too): raise {} to {}, then {}",
+            constant(component),
+            version + 1,
+            add(version + 1)
+        )),
+        Some((recorded, _)) if recorded < version => Err(format!("`{component}` has a new version; {}", add(version))),
+        Some((recorded, _)) => {
+            Err(format!("`{component}` is of version {version}, recorded is {recorded}: versions only rise"))
+        }
+    }
+}
+
+#[test]
+fn the_guard_names_what_to_raise() {
+    let (old, new) = (Digest::of(b"old"), Digest::of(b"new"));
+    let history = format!("# a comment\n\n1 {new} cutter\n1 {new} row writer\n2 {old} row writer\n");
+    let of = |version, digest| guard(&history, &Component::RowWriter, version, digest);
+    assert_eq!(of(2, old), Ok(()));
+    let forgotten = of(2, new).unwrap_err();
+    assert!(forgotten.contains("raise `ROW_WRITER_VERSION` in src/graph/keys.rs to 3"), "{forgotten}");
+    assert!(forgotten.ends_with(&format!("\n3 {new} row writer")), "{forgotten}");
+    assert!(of(3, new).unwrap_err().ends_with(&format!("\n3 {new} row writer")), "a raised version must be recorded");
+    assert!(of(1, new).unwrap_err().contains("versions only rise"));
+    assert!(guard(&history, &Component::Selection, 1, new).unwrap_err().contains("no recorded result"));
+    assert!(guard("1 x", &Component::Cutter, 1, new).unwrap_err().contains("is not"));
+}
+
+fn goldens() -> Golden {
+    let mut goldens = Golden::new();
+    let mut add = |component: Component, text: &str| {
+        let golden: &mut String = goldens.entry(component).or_default();
+        golden.push_str(text);
+        golden.push('\n');
+    };
+    for (name, bytes, kind) in files() {
+        let chunks = chunks(&bytes, kind);
+        for chunk in &chunks {
+            let place = chunk.place;
+            let place = [place.first_row, place.first_line, place.offset, place.length, u64::from(place.overlong)];
+            add(Component::Cutter, &format!("{name} {} {} {place:?}", chunk.digest(), chunk.rows));
+        }
+        let decoder = chunks[0].encoding.decoder();
+        for chunk in &chunks {
+            add(Component::Decoder(decoder.name().into()), &format!("{name}\n{}", read(chunk)));
+        }
+    }
+    for kind in SCORERS {
+        let scorer = Component::Scorer(kind.name().into());
+        // Without the feature there are no tokens.
+        if *kind == ScoreKind::TOKENS && !cfg!(feature = "tokens") {
+            continue;
+        }
+        let mut column = ScoreColumn::new(*kind);
+        TEXTS.iter().for_each(|text| column.push(text));
+        add(scorer, &scores(&column));
+    }
+    // One scorer of each scale, and scores that no version of a scorer will change.
+    for name in ["length", "quality", "language", "deduplication"] {
+        let mut column = ScoreColumn::new(datac::quality::by_name(name).unwrap());
+        add(Component::Scores, &Digest::of(&column.encode()).to_string());
+        if name == "length" {
+            ["", "word"].iter().for_each(|text| column.push(text));
+            add(Component::Scores, &Digest::of(&column.encode()).to_string());
+        }
+    }
+    for strategy in [Strategy::Repeat, Strategy::Cut] {
+        for (sizes, shares) in [(vec![100, 50, 7], vec![0.5, 0.3, 0.2]), (vec![1, 1000], vec![0.9, 0.1])] {
+            for total in [None, Some(10), Some(10_001)] {
+                let counts = allot::allot(&sizes, &shares, strategy, total).counts;
+                add(Component::Allotment, &format!("{strategy:?} {sizes:?} {shares:?} {total:?}: {counts:?}"));
+            }
+        }
+    }
+    for manifest in built() {
+        let name = &manifest.name;
+        for source in &manifest.sources {
+            for MadeChunk { written, index, rejects, .. } in &source.chunks {
+                add(Component::Samples, &format!("{name} {written} {index}"));
+                rejects.iter().for_each(|rejects| add(Component::Rejects, &format!("{name} {rejects}")));
+            }
+            add(Component::Selection, &format!("{name} {}", source.selection));
+        }
+        add(Component::Arrangement, &format!("{name} {} {}", manifest.train, manifest.held_out));
+        for file in &manifest.files {
+            let is_quarantine = datac::outputs::is_quarantine(&file.name);
+            let writer = if is_quarantine { Component::QuarantineWriter } else { Component::RowWriter };
+            add(writer, &format!("{} {} {}", file.name, file.meta.digest, file.meta.rows));
+        }
+    }
+    goldens
+}
+
+/// Texts that scorers tell apart.
+const TEXTS: &[&str] = &[
+    "",
+    "word",
+    "The quick brown fox jumps over the lazy dog. It does so every day, and nobody knows why.",
+    "Der schnelle braune Fuchs springt über den faulen Hund, und niemand weiß, warum er das tut.",
+    "Le renard brun et rapide saute par-dessus le chien paresseux, et personne ne sait pourquoi.",
+    "这只敏捷的棕色狐狸跳过了那只懒狗。",
+    "fn main() {\n    let x = 1;\n    println!(\"{x}\");\n}\n",
+    "def f(x):\n    return [y for y in range(x) if y % 2 == 0]\n",
+    "AAAA!!!! BUY NOW!!!! www.example.com www.example.com www.example.com",
+    "one two three one two three one two three one two three one two three",
+    "2 + 2 = 4; 3 * 7 = 21 – naïve café, zero\u{200b}width and \u{1f600}",
+];
+
+fn scores(column: &ScoreColumn) -> String {
+    match column.scores() {
+        Scores::Count(scores) => format!("{scores:?}"),
+        Scores::Fraction(scores) => format!("{:?}", scores.iter().map(|score| score.to_bits()).collect::<Vec<_>>()),
+        Scores::Language(scores) => format!("{scores:?}"),
+        Scores::Identity(scores) => format!("{scores:?}"),
+    }
+}
+
+/// Rows that are awkward in JSON.
+const AWKWARD_LINES: &str = "\u{feff}{\"a\":1.0,\"b\":9007199254740993,\"c\":null,\"d\":true,\"e\":{\"k\":[1, 2]},\"f\":\"\\u00e9\\n\"}\r\n\
+    \n{\"a\":\"\\ud83d\\ude00\",\"a\":2}\n[1]\n\"text\"\n{\"open\":\n{\"s\":\"\\ud800\"}\n{} \n{\"a\":-0,\"b\":1e400,\"c\":\"007\"}";
+
+/// Records that are awkward in CSV.
+const AWKWARD_RECORDS: &str =
+    "a,b,c\r\n1,\"two\nlines\",\"q\"\"q\"\r\n,,\n1,2\n1,2,3,4\n\"x\"y,2,3\n 1 , 2 ,007\n\"open,2,3\n";
+
+/// Source files of every format, some of several chunks.
+fn files() -> Vec<(&'static str, Vec<u8>, FileKind)> {
+    let kind = |format| FileKind { format, compression: Compression::None };
+    let array = |numbers: std::ops::Range<u64>| {
+        let rows: Vec<String> = numbers.map(|number| row(number, 60)).collect();
+        format!("[\n{}\n]\n", rows.join(" ,\n"))
+    };
+    let table = |delimiter: char| {
+        let mut table = format!("instruction{delimiter}output\n");
+        for number in 0..3000 {
+            writeln!(table, "\"Question, {number}?\"{delimiter}{}", "word ".repeat(60)).unwrap();
+        }
+        table
+    };
+    let sample = |path: &str| std::fs::read(format!("assets/sample/{path}")).unwrap();
+    vec![
+        ("lines.jsonl", rows(0..4000, 60).into_bytes(), kind(RowFormat::Jsonl)),
+        ("awkward.jsonl", AWKWARD_LINES.into(), kind(RowFormat::Jsonl)),
+        ("array.json", array(0..3000).into_bytes(), kind(RowFormat::Json)),
+        ("lines.json", rows(0..10, 12).into_bytes(), kind(RowFormat::Json)),
+        (
+            "awkward.json",
+            format!("[{{\"a\":1.0}} , [2], null\n,{{\"a\":[{{\"b\":\"]\"}}]}}]").into(),
+            kind(RowFormat::Json),
+        ),
+        ("table.csv", table(',').into_bytes(), kind(RowFormat::Csv)),
+        ("awkward.csv", AWKWARD_RECORDS.into(), kind(RowFormat::Csv)),
+        ("table.tsv", table('\t').into_bytes(), kind(RowFormat::Tsv)),
+        (
+            "alpaca.parquet",
+            sample("tatsu-lab/alpaca/data/train-00000-of-00001-a09b74b3ef9c3b56.parquet"),
+            kind(RowFormat::Parquet),
+        ),
+        ("gsm8k.parquet", sample("openai/gsm8k/main/test-00000-of-00001.parquet"), kind(RowFormat::Parquet)),
+    ]
+}
+
+fn chunks(bytes: &[u8], kind: FileKind) -> Vec<decode::Chunk> {
+    let bytes: &'static [u8] = Box::leak(bytes.to_vec().into_boxed_slice());
+    let mut cutter = decode::open(Input::Static(bytes), kind).unwrap();
+    std::iter::from_fn(|| cutter.next_chunk().unwrap()).collect()
+}
+
+/// The rows of a chunk as they are read, and what is wrong with those that are rejected.
+fn read(chunk: &decode::Chunk) -> String {
+    let mut text = String::new();
+    chunk.for_each_row(|row, span, parsed| {
+        write!(text, "{row} {}..{} {}:", span.start, span.end, span.line).unwrap();
+        match parsed {
+            Ok(parsed) => parsed.fields.iter().for_each(|(name, value)| {
+                let (kind, value) = match value {
+                    Value::Null => ("null", ""),
+                    Value::Bool(value) => ("bool", if *value { "true" } else { "false" }),
+                    Value::Number(text) => ("number", text.as_ref()),
+                    Value::String(text) => ("string", text.as_ref()),
+                    Value::Json(text) => ("json", text.as_ref()),
+                };
+                write!(text, " {name} {kind} {value};").unwrap();
+            }),
+            Err(reject) => write!(text, " {} {}", reject.reason.code(), reject.detail).unwrap(),
+        }
+        text.push('\n');
+    });
+    text
+}
+
+/// What recipes over fixed sources are made of: both ways to split, both strategies, filters, rejects, and all kinds of rows.
+fn built() -> Vec<BuildManifest> {
+    let space = Space::new();
+    space.write("data/a.jsonl", format!("{}{{broken\n{}", rows(0..3000, 60), rows(0..500, 60)));
+    space.write("data/b.jsonl", format!("{}{{\"instruction\":\"\",\"output\":\"x\"}}\n", rows(9000..9300, 12)));
+    let filters = "filters: [{ type: length, min_length: 10, max_length: 450 }, { type: deduplication }]";
+    let entries =
+        [entry("a", "data/a.jsonl", 0.8, &[filters, "max_samples: 2000"]), entry("b", "data/b.jsonl", 0.2, &[])];
+    space.write("config/sft/exact.yaml", recipe(&entries, "validation: { ratio: 0.1, seed: 7, method: exact }\n"));
+    let entries = [entry("a", "data/a.jsonl", 0.5, &[]), entry("b", "data/b.jsonl", 0.5, &[])];
+    let more = "validation: { ratio: 0.05, seed: 42 }\nmix: { strategy: cut, unit: characters }\n";
+    space.write("config/sft/hash.yaml", recipe(&entries, more));
+    for (phase, source, extra) in [
+        ("dpo", "Anthropic/hh-rlhf", "data_dir: harmless-base"),
+        ("rlaif", "openai/gsm8k", "config_name: main, converter: prompts"),
+        ("pretrain", "tatsu-lab/alpaca", "converter: text"),
+    ] {
+        let dataset = format!("{{ name: n, source: {source}, format: huggingface, mix_ratio: 1.0, {extra} }}");
+        space.write(
+            &format!("config/{phase}/hub.yaml"),
+            format!("metadata: {{ phase: {phase} }}\ndatasets: [{dataset}]\n"),
+        );
+    }
+    space.build();
+    let workspace = space.workspace();
+    let builds = workspace.history().runs().unwrap();
+    let run = builds[0].0;
+    let manifest = |build| workspace.history().manifest(&build).unwrap();
+    workspace.history().builds(run).unwrap().into_iter().map(manifest).collect()
+}
