@@ -7,10 +7,12 @@
 use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 use arrow_array::{Array, ArrayRef, RecordBatch, cast::AsArray, types};
-use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::{ArrowError, DataType, Schema};
 
-use super::chunk::{self, MAX_ROW_BYTES, Span};
+use super::{
+    chunk::{self, MAX_ROW_BYTES, Span},
+    print::{dictionary_key, integer, print},
+};
 use crate::row::{self, RawRow, Reject, Value};
 
 const NULL: u8 = 0;
@@ -119,7 +121,7 @@ enum Column<'a> {
     Utf8(&'a arrow_array::StringArray),
     LargeUtf8(&'a arrow_array::LargeStringArray),
     Utf8View(&'a arrow_array::StringViewArray),
-    Integer(&'a ArrayRef, ArrayFormatter<'a>),
+    Integer(&'a ArrayRef),
     /// The values, and which of them each row has. They are not laid out row by row: one long value may serve millions.
     Dictionary(Box<Column<'a>>, Vec<Option<usize>>),
     Other(&'a ArrayRef),
@@ -138,7 +140,7 @@ impl<'a> Column<'a> {
                 let key = |i: usize| if array.is_valid(i) { keys.get(i).copied() } else { None };
                 Self::Dictionary(Box::new(values), (0..array.len()).map(key).collect())
             }
-            data_type if data_type.is_integer() => Self::Integer(array, ArrayFormatter::try_new(array, &FORMAT)?),
+            data_type if data_type.is_integer() => Self::Integer(array),
             _ => Self::Other(array),
         })
     }
@@ -149,8 +151,9 @@ impl<'a> Column<'a> {
             Self::Utf8(array) if array.is_valid(i) => put(out, STRING, array.value(i).as_bytes()),
             Self::LargeUtf8(array) if array.is_valid(i) => put(out, STRING, array.value(i).as_bytes()),
             Self::Utf8View(array) if array.is_valid(i) => put(out, STRING, array.value(i).as_bytes()),
-            Self::Integer(array, formatter) if array.is_valid(i) => {
-                put(out, NUMBER, formatter.value(i).try_to_string()?.as_bytes())
+            Self::Integer(array) if array.is_valid(i) => {
+                let text = integer(array, i).map(|number| number.to_string()).unwrap_or_default();
+                put(out, NUMBER, text.as_bytes())
             }
             Self::Dictionary(values, keys) => match keys[i] {
                 Some(key) => values.encode(key, out)?,
@@ -187,21 +190,6 @@ fn put(out: &mut Vec<u8>, tag: u8, text: &[u8]) -> bool {
         out.extend_from_slice(text);
     }
     true
-}
-
-/// Arrow's own way to write values, but a value that it cannot write is an error and not a text that says so.
-const FORMAT: FormatOptions<'static> = FormatOptions::new().with_display_error(false);
-
-fn print(array: &ArrayRef, i: usize) -> Result<String, ArrowError> {
-    if let DataType::Timestamp(unit, Some(zone)) = array.data_type()
-        && !zone.starts_with(['+', '-'])
-    {
-        // A zone's name is for display alone and needs a table of zones; the moment is stored, and written, in UTC.
-        let utc = DataType::Timestamp(*unit, Some("+00:00".into()));
-        let value = arrow_array::make_array(array.slice(i, 1).to_data().into_builder().data_type(utc).build()?);
-        return ArrayFormatter::try_new(&value, &FORMAT)?.value(0).try_to_string();
-    }
-    ArrayFormatter::try_new(array, &FORMAT)?.value(i).try_to_string()
 }
 
 /// Writes a value as JSON. Floats are written shortest; what JSON has no type for (dates, decimals, binary, NaN) is a
@@ -253,7 +241,7 @@ fn write_json(array: &ArrayRef, i: usize, out: &mut Vec<u8>) -> Result<(), Arrow
             }
             out.push(b'}');
         }
-        DataType::Dictionary(_, values) => write_json(&arrow_cast::cast(&array.slice(i, 1), values)?, 0, out)?,
+        DataType::Dictionary(..) => write_json(array.as_any_dictionary().values(), dictionary_key(array, i), out)?,
         data_type => {
             let text = print(array, i)?;
             if data_type.is_integer() {

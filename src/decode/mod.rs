@@ -12,6 +12,7 @@ mod delimited;
 mod json;
 mod kind;
 mod object;
+mod print;
 mod room;
 mod stream;
 #[cfg(test)]

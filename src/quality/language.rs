@@ -2,7 +2,7 @@
 
 use whatlang::{Lang, Script};
 
-use super::{BoundSpec, Key, Score, Scorer};
+use super::{BoundSpec, Key, Score, Scorer, iso};
 
 /// Raised by hand whenever the same text yields another score: also when [`MODEL`] changes.
 const VERSION: u32 = 1;
@@ -32,9 +32,9 @@ impl Scorer for Detector {
     }
 }
 
-/// The crates that hold the model and the codes. Kept here so that another release of them changes this file's digest.
+/// The crate that holds the model. Kept here so that another release of it changes this file's digest.
 #[cfg_attr(not(test), expect(dead_code, reason = "its place in this file is its use"))]
-const MODEL: [(&str, &str); 2] = [("whatlang", "0.18.0"), ("isolang", "2.4.0")];
+const MODEL: (&str, &str) = ("whatlang", "0.18.0");
 
 /// Texts with fewer letters are told only if their script leaves no doubt.
 const MIN_LETTERS: usize = 10;
@@ -94,7 +94,7 @@ fn code_of(lang: Lang) -> Language {
         // The two that ISO 639-1 knows under their macrolanguages only.
         Lang::Cmn => Some("zh"),
         Lang::Pes => Some("fa"),
-        other => isolang::Language::from_639_3(other.code()).and_then(|language| language.to_639_1()),
+        other => iso::by_long_code(other.code()).map(|language| language.code),
     };
     code.and_then(|code| code.as_bytes().try_into().ok()).map_or(Language::UNKNOWN, Language)
 }
@@ -148,10 +148,9 @@ mod tests {
     #[test]
     fn the_model_is_the_one_named_here() {
         let lock = include_str!("../../Cargo.lock");
-        for (name, version) in MODEL {
-            let entry = format!("name = \"{name}\"\nversion = \"{version}\"");
-            assert!(lock.contains(&entry), "`{name}` is not {version}: change `MODEL` and raise `VERSION`");
-        }
+        let (name, version) = MODEL;
+        let entry = format!("name = \"{name}\"\nversion = \"{version}\"");
+        assert!(lock.contains(&entry), "`{name}` is not {version}: change `MODEL` and raise `VERSION`");
     }
 
     #[test]

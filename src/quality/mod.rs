@@ -11,6 +11,7 @@ mod code_quality;
 mod column;
 mod deduplication;
 mod filter;
+pub(crate) mod iso;
 mod language;
 mod length;
 #[expect(clippy::module_inception, reason = "the file carries the name of the filter, as its siblings do")]

@@ -11,7 +11,7 @@ use super::{
     read::Fields,
     rules::{language_meant, list_of},
 };
-use crate::quality::{self, Bound, BoundSpec, Ends, Filter, ScoreKind};
+use crate::quality::{self, Bound, BoundSpec, Ends, Filter, ScoreKind, iso};
 
 impl Checker<'_> {
     pub(super) fn filters(&mut self, node: &Node<'_>) -> Option<Vec<Filter>> {
@@ -114,7 +114,7 @@ impl Checker<'_> {
     }
 
     fn language(&mut self, node: &Node<'_>, text: &str) -> Option<String> {
-        if isolang::Language::from_639_1(text).is_some() {
+        if iso::by_code(text).is_some() {
             return Some(text.to_owned());
         }
         let hint = match language_meant(text) {

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::quality::iso;
+
 /// Returns the known word that `word` is most likely a typo of.
 pub(in super::super) fn did_you_mean<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
     let plain = |text: &str| text.to_lowercase().replace(['-', ' '], "_");
@@ -123,21 +125,15 @@ pub(super) fn revision_fault(text: &str) -> Option<&'static str> {
 
 /// Lists every ISO 639-1 code, sorted.
 pub(in super::super) fn language_codes() -> Vec<String> {
-    let letters = || 'a'..='z';
-    let pairs = letters().flat_map(|first| letters().map(move |second| format!("{first}{second}")));
-    pairs.filter(|code| isolang::Language::from_639_1(code).is_some()).collect()
+    iso::all().map(|language| language.code.to_owned()).collect()
 }
 
 /// Returns the ISO 639-1 code that was meant by a text that is none.
 pub(super) fn language_meant(text: &str) -> Option<&'static str> {
     let lower = text.to_lowercase();
-    let mut title = lower.clone();
-    title.get_mut(..1)?.make_ascii_uppercase();
     let short = lower.split(['-', '_']).next().unwrap_or_default();
-    isolang::Language::from_639_1(short)
-        .or_else(|| isolang::Language::from_639_3(short))
-        .or_else(|| isolang::Language::from_name(&title))
-        .and_then(|language| language.to_639_1())
+    let language = iso::by_code(short).or_else(|| iso::by_long_code(short)).or_else(|| iso::by_name(&lower));
+    language.map(|language| language.code)
 }
 
 /// Returns a file name without its folders and last extension.

@@ -1,6 +1,6 @@
 //! Admission: from the bytes a server sends to a stored file whose digest is the listed one.
 //!
-//! hf-hub's own cache accepts error pages and flipped bits as files, so it is not used; its byte stream is.
+//! Xet, the Hub's protocol of chunks, is never used: a plain request gets plain bytes, which the listed digest checks.
 
 use std::{
     fs::{File, TryLockError},
@@ -9,8 +9,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{Stream, StreamExt};
-use reqwest::{StatusCode, Url, header};
+use reqwest::{Response, StatusCode, header};
 
 use super::{
     DownloadEvent, HttpHub,
@@ -32,15 +31,6 @@ pub(super) struct Download<'a> {
     pub(super) about: About<'a>,
     pub(super) commit: &'a str,
     pub(super) file: &'a RemoteFile,
-}
-
-/// What a server is about to send.
-struct Offer<S> {
-    /// The offset of its first byte.
-    start: u64,
-    /// How much it says it is.
-    length: Option<u64>,
-    body: S,
 }
 
 impl Download<'_> {
@@ -161,81 +151,31 @@ impl Download<'_> {
         }
         let segments = ["datasets"].into_iter().chain(self.about.repo.split('/')).chain(["resolve", self.commit]);
         let url = self.about.endpoint.join(segments.chain(self.file.path.split('/')));
-        if self.would_use_xet(url.clone()).await? {
-            self.append(part, path, self.offer(url, kept).await?).await
-        } else {
-            self.append(part, path, self.offer_of_hf_hub(kept).await?).await
-        }
-    }
-
-    /// Asks for the headers that hf-hub is going to see, because it turns to Xet by them and hides the rest:
-    /// `Retry-After` as a date or with a 503.
-    async fn would_use_xet(&self, url: Url) -> Result<bool, Fault> {
-        let request = self.hub.client.head(url).headers(authorization(self.about.token));
-        let response = request.send().await.map_err(|error| self.about.transport(&error))?;
-        Ok(self.about.success(response).await?.headers().contains_key("x-xet-hash"))
-    }
-
-    async fn offer_of_hf_hub(
-        &self,
-        kept: u64,
-    ) -> Result<Offer<impl Stream<Item = Result<impl AsRef<[u8]>, Fault>>>, Fault> {
-        let (owner, name) = hf_hub::split_id(self.about.repo);
-        let repo = self.hub.hf_hub.dataset(owner, name);
-        let request = repo.download_file_stream().filename(&self.file.path).revision(self.commit);
-        let (length, body) = request
-            .maybe_range((kept > 0).then_some(kept..self.file.size))
-            .send()
-            .await
-            .map_err(|error| self.about.hf_hub(error))?;
-        // The whole file in answer to a range: the server knows no ranges.
-        let start = if length == Some(self.file.size) { 0 } else { kept };
-        Ok(Offer { start, length, body: body.map(|part| part.map_err(|error| self.about.hf_hub(error))) })
-    }
-
-    async fn offer(
-        &self,
-        url: Url,
-        kept: u64,
-    ) -> Result<Offer<impl Stream<Item = Result<impl AsRef<[u8]>, Fault>>>, Fault> {
         let mut request = self.hub.client.get(url).headers(authorization(self.about.token));
         if kept > 0 {
             request = request.header(header::RANGE, format!("bytes={kept}-{}", self.file.size - 1));
         }
         let response = request.send().await.map_err(|error| self.about.transport(&error))?;
-        let response = self.about.success(response).await?;
-        let start = if response.status() == StatusCode::PARTIAL_CONTENT { kept } else { 0 };
-        let length = response.content_length();
-        let about = self.about;
-        Ok(Offer {
-            start,
-            length,
-            body: response.bytes_stream().map(move |part| part.map_err(|e| about.transport(&e))),
-        })
+        self.append(part, path, self.about.success(response).await?, kept).await
     }
 
-    /// Writes what is offered, and never more than was listed.
-    async fn append<S, B>(&self, part: &mut File, path: &Path, offer: Offer<S>) -> Result<(), Fault>
-    where
-        S: Stream<Item = Result<B, Fault>>,
-        B: AsRef<[u8]>,
-    {
+    /// Writes what a server sends, and never more than was listed.
+    async fn append(&self, part: &mut File, path: &Path, mut answer: Response, kept: u64) -> Result<(), Fault> {
         let on_disk = |source| Fault::Final(failed("write", path)(source).into());
-        let mut left = self.file.size - offer.start;
-        if offer.length.is_some_and(|length| length > left) {
+        // The whole file in answer to a range: the server knows no ranges.
+        let start = if answer.status() == StatusCode::PARTIAL_CONTENT { kept } else { 0 };
+        let mut left = self.file.size - start;
+        if answer.content_length().is_some_and(|length| length > left) {
             return Err(Fault::spoiled("the server has more bytes than listed"));
         }
-        part.set_len(offer.start).and_then(|()| part.seek(SeekFrom::Start(offer.start))).map_err(on_disk)?;
-        let mut body = std::pin::pin!(offer.body);
+        part.set_len(start).and_then(|()| part.seek(SeekFrom::Start(start))).map_err(on_disk)?;
         let mut pace = Pace::new(self.hub.limits.idle, self.hub.limits.slowest);
-        while let Some(bytes) = body.next().await {
-            let bytes = bytes?;
-            let bytes = bytes.as_ref();
+        while let Some(bytes) = answer.chunk().await.map_err(|error| self.about.transport(&error))? {
             let count = bytes.len() as u64;
             if count > left {
                 return Err(Fault::spoiled("the server sent more bytes than listed"));
             }
-            part.write_all(bytes).map_err(on_disk)?;
+            part.write_all(&bytes).map_err(on_disk)?;
             left -= count;
             self.tell(DownloadEvent::Progress {
                 path: self.file.path.clone(),

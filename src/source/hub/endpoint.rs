@@ -82,6 +82,8 @@ impl Endpoint {
         if is_loopback(&self.url) {
             builder = builder.no_proxy();
         }
+        // reqwest takes whichever cryptography the process has; an error says that it has one already.
+        rustls::crypto::ring::default_provider().install_default().ok();
         builder.build()
     }
 }

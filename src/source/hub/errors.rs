@@ -5,8 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use hf_hub::HFError;
-use reqwest::{Response, Url, header};
+use reqwest::{Response, header};
 
 use super::{Token, endpoint::Endpoint};
 use crate::{source::SourceError, system};
@@ -87,29 +86,6 @@ impl About<'_> {
                 .and_then(|json| json.get("error")?.as_str().map(str::to_owned));
         }
         Err(self.refused(&Refusal { status, code: code.as_deref(), message: message.as_deref(), after, by_hub }))
-    }
-
-    /// Says what an error of hf-hub means; the Hub's own word goes before the variant, which depends on the call.
-    pub(super) fn hf_hub(&self, error: HFError) -> Fault {
-        let (answer, after) = match &error {
-            HFError::RateLimited { retry_after, context } => (context, *retry_after),
-            HFError::Http { context }
-            | HFError::AuthRequired { context }
-            | HFError::Forbidden { context }
-            | HFError::Conflict { context }
-            | HFError::RepoNotFound { context: Some(context), .. }
-            | HFError::RevisionNotFound { context: Some(context), .. }
-            | HFError::EntryNotFound { context: Some(context), .. } => (context, None),
-            HFError::Request { source, .. } => return self.transport(source),
-            _ => return self.malformed(&error.to_string()),
-        };
-        self.refused(&Refusal {
-            status: answer.status.as_u16(),
-            code: answer.error_code.as_deref(),
-            message: answer.server_message.as_deref(),
-            after,
-            by_hub: Url::parse(&answer.url).is_ok_and(|url| self.endpoint.is_origin_of(&url)),
-        })
     }
 
     /// Says what it means that there was no answer, or only part of one.

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use reqwest::{Client, Url, header};
-use serde::Deserialize;
+use reqwest::{Client, Response, Url, header};
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
     endpoint::authorization,
@@ -13,8 +13,8 @@ use crate::source::{FileDigest, RemoteFile};
 
 /// How many pages a listing may have; the Hub puts a thousand entries on one.
 const MOST_PAGES: usize = 1000;
-/// How long one page may be.
-const LONGEST_PAGE: usize = 32 << 20;
+/// How many bytes an answer may have.
+const LONGEST_ANSWER: usize = 32 << 20;
 
 /// One entry of `/api/datasets/{id}/tree/{commit}`.
 #[derive(Deserialize)]
@@ -41,6 +41,31 @@ pub(super) struct Page {
     pub(super) next: Option<Url>,
 }
 
+/// What `/api/datasets/{id}/revision/{revision}` says, as far as it is of use.
+#[derive(Deserialize)]
+pub(super) struct Info {
+    /// The repository's own name, which may differ from the one asked for.
+    pub(super) id: String,
+    /// The commit that the revision stands for.
+    pub(super) sha: Option<String>,
+}
+
+/// Asks what a revision stands for.
+pub(super) async fn info(client: &Client, about: &About<'_>, url: Url) -> Result<Info, Fault> {
+    let request = client.get(url).headers(authorization(about.token));
+    let response = about.success(request.send().await.map_err(|error| about.transport(&error))?).await?;
+    json(response, about, "what it says of the dataset").await
+}
+
+/// Reads an answer that is JSON.
+async fn json<T: DeserializeOwned>(response: Response, about: &About<'_>, what: &str) -> Result<T, Fault> {
+    let body = read_body(response, LONGEST_ANSWER).await.map_err(|error| match error {
+        Some(error) => about.transport(&error),
+        None => about.malformed(&format!("{what} is too long")),
+    })?;
+    serde_json::from_slice(&body).map_err(|error| about.malformed(&format!("{what} is not as expected: {error}")))
+}
+
 /// Asks for one page.
 pub(super) async fn page(client: &Client, about: &About<'_>, url: Url) -> Result<Page, Fault> {
     let request = client.get(url).headers(authorization(about.token));
@@ -49,19 +74,14 @@ pub(super) async fn page(client: &Client, about: &About<'_>, url: Url) -> Result
         None => None,
         Some(link) => {
             let next = response.url().join(&link).map_err(|_| about.malformed("its next page has no address"))?;
-            // hf-hub's own pager goes anywhere, token in hand.
+            // The token must not follow a link to anywhere.
             if !about.endpoint.is_origin_of(&next) {
                 return Err(about.malformed("its next page is on another host"));
             }
             Some(next)
         }
     };
-    let body = read_body(response, LONGEST_PAGE).await.map_err(|error| match error {
-        Some(error) => about.transport(&error),
-        None => about.malformed("a page of its file list is too long"),
-    })?;
-    let entries = serde_json::from_slice(&body)
-        .map_err(|error| about.malformed(&format!("its file list is not what was asked for: {error}")))?;
+    let entries = json(response, about, "its file list").await?;
     Ok(Page { entries, next })
 }
 

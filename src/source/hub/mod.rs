@@ -1,6 +1,7 @@
 //! The Hub over HTTP.
 //!
-//! hf-hub finds commits and streams bytes. Everything one must be able to rely on is done here: the token goes to the
+//! hf-hub knows the Hub's conventions: what a repository is called, which revision is meant where none is named and where
+//! the token is. Its client is not used, for it brings Xet along and stores error pages as files. The token goes to the
 //! configured address alone, listings are checked name by name (`listing`), failed requests are told apart
 //! (`errors`) and repeated, and a file is admitted to the store only when its digest is the listed one
 //! (`download`, `verify`). No other module names hf-hub, reqwest or tokio.
@@ -20,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use hf_hub::HFClient;
+use hf_hub::{Repo, RepoType};
 use tokio::runtime::{self, Runtime};
 
 use self::{
@@ -161,7 +162,6 @@ pub struct HttpHub {
     progress: ProgressFn,
     limits: Limits,
     client: reqwest::Client,
-    hf_hub: HFClient,
     runtime: Runtime,
     /// Whether there is a way to the hub, or why not; empty until one of both is known.
     reached: OnceLock<Result<(), String>>,
@@ -185,31 +185,9 @@ impl HttpHub {
         let endpoint = Endpoint::parse(&endpoint)?;
         let bad = |reason: String| SourceError::BadHub { hub: endpoint.name().to_owned(), reason };
         let client = endpoint.client(&limits).map_err(|error| bad(error.to_string()))?;
-        // Without a token hf-hub would look for one itself. A line break can be in no header, so none is sent.
-        const NO_TOKEN: &str = "\n";
-        let hf_hub = HFClient::builder()
-            .endpoint(endpoint.name())
-            .token(token.as_ref().map_or(NO_TOKEN, Token::expose))
-            .client(client.clone())
-            .cache_enabled(false)
-            .cache_dir(&store)
-            .retry_max_attempts(0)
-            .build()
-            .map_err(|error| bad(error.to_string()))?;
         let runtime =
             runtime::Builder::new_current_thread().enable_all().build().map_err(|error| bad(error.to_string()))?;
-        Ok(Self {
-            endpoint,
-            token,
-            offline,
-            store,
-            progress,
-            limits,
-            client,
-            hf_hub,
-            runtime,
-            reached: OnceLock::new(),
-        })
+        Ok(Self { endpoint, token, offline, store, progress, limits, client, runtime, reached: OnceLock::new() })
     }
 
     fn about<'a>(&'a self, repo: &'a str) -> About<'a> {
@@ -219,11 +197,9 @@ impl HttpHub {
     /// Returns the repository's own name and the commit a revision stands for.
     fn find(&self, repo: &str, revision: &str) -> Result<(String, String), SourceError> {
         let about = About { revision: Some(revision), ..self.about(repo) };
-        let (owner, name) = hf_hub::split_id(repo);
-        let dataset = self.hf_hub.dataset(owner, name);
-        let found = self.persist(&about, async || {
-            dataset.info().revision(revision).send().await.map_err(|error| about.hf_hub(error))
-        })?;
+        let path = ["api", "datasets"].into_iter().chain(repo.split('/')).chain(["revision", revision]);
+        let url = self.endpoint.join(path);
+        let found = self.persist(&about, async || listing::info(&self.client, &about, url.clone()).await)?;
         let malformed = |reason: &str| match about.malformed(reason) {
             Fault::Final(error) => error,
             _ => about.unavailable(reason),
@@ -314,7 +290,11 @@ impl Hub for HttpHub {
     }
 
     fn resolve(&self, repo: &str, revision: Option<&str>) -> Result<Listing, SourceError> {
-        let revision = revision.unwrap_or("main");
+        let asked = match revision {
+            Some(revision) => Repo::with_revision(repo.to_owned(), RepoType::Dataset, revision.to_owned()),
+            None => Repo::dataset(repo.to_owned()),
+        };
+        let revision = asked.revision();
         if self.offline {
             return Err(SourceError::Offline { what: format!("the file list of `{repo}`") });
         }
@@ -378,8 +358,7 @@ impl Pauses {
     }
 }
 
-/// Returns whether this can be the name of a branch, tag or commit. hf-hub puts it into an address, where dots would
-/// climb.
+/// Returns whether this can be the name of a branch, tag or commit. It becomes part of an address, where dots would climb.
 fn is_revision(text: &str) -> bool {
     const LONGEST: usize = 255;
     !text.is_empty() && text.len() <= LONGEST && !text.chars().any(char::is_control) && !matches!(text, "." | "..")

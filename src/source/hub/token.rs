@@ -2,6 +2,8 @@
 
 use std::{fmt, path::PathBuf};
 
+use hf_hub::Cache;
+
 use crate::system;
 
 /// An access token, which no text ever shows: `Debug` and `Display` print `***`.
@@ -83,7 +85,10 @@ fn find_token_in(env: impl Fn(&str) -> Option<String>, home: Option<PathBuf>) ->
     let cache = || env("XDG_CACHE_HOME").map(expand).or_else(|| Some(home.as_ref()?.join(".cache")));
     let path = match env("HF_TOKEN_PATH") {
         Some(path) => expand(path),
-        None => env("HF_HOME").map(expand).or_else(|| Some(cache()?.join("huggingface")))?.join("token"),
+        None => {
+            let home = env("HF_HOME").map(expand).or_else(|| Some(cache()?.join("huggingface")))?;
+            Cache::new(home.join("hub")).token_path()
+        }
     };
     let bytes = system::read_up_to(&path, LONGEST).ok()?;
     Some((Token::new(std::str::from_utf8(&bytes).ok()?)?, path.display().to_string()))
