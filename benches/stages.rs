@@ -16,7 +16,7 @@ use datac::{
     decode::{self, Chunk, Compression, FileKind, Input, RowFormat},
     mix::{self, Allotment, Candidate, Candidates, Room},
     quality,
-    samples::SampleIndex,
+    sample::SampleIndex,
     system::FileError,
     workspace::{BuildOptions, Settings, Workspace},
 };
@@ -106,18 +106,20 @@ fn decode_parse(bencher: Bencher<'_, '_>) {
     per_chunk(bencher, |chunk| chunk.for_each_row(|_, _, row| drop(black_box(row))));
 }
 
-/// Parsing, converting and writing as rows are kept.
+/// Parsing, converting and writing as samples are kept.
 #[divan::bench]
 fn convert_hh_rlhf(bencher: Bencher<'_, '_>) {
     let converter = convert::by_name("hh_rlhf").expect("a registered converter");
     per_chunk(bencher, |chunk| {
-        let (mut index, mut rows) = (SampleIndex::default(), Vec::new());
+        let (mut index, mut blob, mut scratch) = (SampleIndex::default(), Vec::new(), Vec::new());
         chunk.for_each_row(|number, _, row| {
             let row = row.expect("a good row");
             let converted = converter.convert(&row, &convert::Options::new()).expect("a good row");
-            index.push(number, &converted, &mut rows);
+            for sample in converted.samples.as_slice() {
+                index.push(number, sample, &mut blob, &mut scratch);
+            }
         });
-        black_box((index, rows));
+        black_box((index, blob));
     });
 }
 

@@ -1,4 +1,4 @@
-//! Rows: what a decoder yields, what a converter makes of it, and how a sample is written.
+//! Rows: what a decoder yields of a source, why one is not used, and how JSON is spelled.
 
 use std::{borrow::Cow, sync::LazyLock};
 
@@ -6,7 +6,6 @@ use memchr::memmem;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::ser::{Formatter, Serializer};
-use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 /// A value of a source row, kept exactly as the source wrote it.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,125 +50,6 @@ impl<'a> RawRow<'a> {
             None | Some(Value::Null) => Ok(""),
             Some(_) => self.text(name),
         }
-    }
-}
-
-/// Who speaks in a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Instructions before the dialogue.
-    System,
-    /// The person.
-    User,
-    /// The model.
-    Assistant,
-}
-
-/// One turn of a conversation.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Message<'a> {
-    /// Who speaks.
-    pub role: Role,
-    /// What is said.
-    pub content: Cow<'a, str>,
-}
-
-impl<'a> Message<'a> {
-    /// A message of `role` saying `content`.
-    pub fn new(role: Role, content: impl Into<Cow<'a, str>>) -> Self {
-        Self { role, content: content.into() }
-    }
-}
-
-/// What a phase trains on; every converter yields one kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SampleKind {
-    /// A whole dialogue, for supervised fine-tuning.
-    Conversation,
-    /// Two dialogues that differ in the last answer, for preference optimisation.
-    Preference,
-    /// A dialogue that waits for an answer, for reinforcement learning.
-    Prompt,
-    /// Running text, for pre- and mid-training.
-    Text,
-}
-
-impl SampleKind {
-    /// The kind's name in messages.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Conversation => "conversation",
-            Self::Preference => "preference",
-            Self::Prompt => "prompt",
-            Self::Text => "text",
-        }
-    }
-
-    /// The fields an output row of this kind has, `source` aside: what `text_field` may name.
-    pub fn fields(self) -> &'static [&'static str] {
-        match self {
-            Self::Conversation => &["conversations", "text"],
-            Self::Preference => &["chosen", "rejected"],
-            Self::Prompt => &["conversations"],
-            Self::Text => &["text"],
-        }
-    }
-
-    /// The field that filters measure when a recipe names none.
-    pub fn default_field(self) -> &'static str {
-        match self {
-            Self::Conversation | Self::Text => "text",
-            Self::Preference => "chosen",
-            Self::Prompt => "conversations",
-        }
-    }
-}
-
-/// A converted row.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Sample<'a> {
-    /// See [`SampleKind::Conversation`].
-    Conversation {
-        /// The turns.
-        messages: Vec<Message<'a>>,
-        /// The dialogue as one text.
-        text: Cow<'a, str>,
-    },
-    /// See [`SampleKind::Preference`].
-    Preference {
-        /// The dialogue that was preferred.
-        chosen: Vec<Message<'a>>,
-        /// The dialogue that was not.
-        rejected: Vec<Message<'a>>,
-    },
-    /// See [`SampleKind::Prompt`].
-    Prompt {
-        /// The turns; the last one is the user's.
-        messages: Vec<Message<'a>>,
-    },
-    /// See [`SampleKind::Text`].
-    Text {
-        /// The text.
-        text: Cow<'a, str>,
-    },
-}
-
-/// What a converter makes of one row.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Converted<'a> {
-    /// The sample.
-    pub sample: Sample<'a>,
-    /// A final answer kept beside the sample and not written to the output.
-    pub answer: Option<Cow<'a, str>>,
-    /// How many consecutive turns of one role were joined.
-    pub joined_turns: u32,
-}
-
-impl<'a> From<Sample<'a>> for Converted<'a> {
-    fn from(sample: Sample<'a>) -> Self {
-        Self { sample, answer: None, joined_turns: 0 }
     }
 }
 
@@ -249,126 +129,6 @@ impl Reject {
     }
 }
 
-impl Sample<'_> {
-    /// The sample's kind.
-    pub fn kind(&self) -> SampleKind {
-        match self {
-            Self::Conversation { .. } => SampleKind::Conversation,
-            Self::Preference { .. } => SampleKind::Preference,
-            Self::Prompt { .. } => SampleKind::Prompt,
-            Self::Text { .. } => SampleKind::Text,
-        }
-    }
-
-    /// The text of an output field: a string as it is, a dialogue as its contents joined by newlines.
-    pub fn field_text(&self, field: &str) -> Option<Cow<'_, str>> {
-        match (self, field) {
-            (Self::Conversation { text, .. } | Self::Text { text }, "text") => Some(Cow::Borrowed(text)),
-            (Self::Conversation { messages, .. } | Self::Prompt { messages }, "conversations") => {
-                Some(contents(messages))
-            }
-            (Self::Preference { chosen, .. }, "chosen") => Some(contents(chosen)),
-            (Self::Preference { rejected, .. }, "rejected") => Some(contents(rejected)),
-            _ => None,
-        }
-    }
-
-    /// The number of characters of its main field, see [`SampleKind::default_field`] and [`Sample::field_text`].
-    pub fn characters(&self) -> usize {
-        match self {
-            Self::Conversation { text, .. } | Self::Text { text } => text.chars().count(),
-            Self::Preference { chosen: messages, .. } | Self::Prompt { messages } => {
-                let contents: usize = messages.iter().map(|message| message.content.chars().count()).sum();
-                contents + messages.len().saturating_sub(1)
-            }
-        }
-    }
-
-    /// The hash that decides a sample's side of the split: samples that ask the same share it.
-    ///
-    /// XXH3-64 over role and content of each message before the last answer, each content followed by a zero byte.
-    /// A conversation's prompt is what precedes its first answer, so dialogues that begin alike stay together; a
-    /// preference pair's is all that both sides share; a text's is the text.
-    pub fn prompt_hash(&self) -> u64 {
-        match self {
-            Self::Conversation { messages, .. } => {
-                let end = messages.iter().position(|m| m.role == Role::Assistant).unwrap_or(messages.len());
-                hash_messages(&messages[..end])
-            }
-            Self::Preference { chosen, .. } => hash_messages(&chosen[..chosen.len().saturating_sub(1)]),
-            Self::Prompt { messages } => hash_messages(messages),
-            Self::Text { text } => xxh3_64(text.as_bytes()),
-        }
-    }
-
-    /// Appends the sample as a JSON object that is still open: `{"text":"…"`.
-    ///
-    /// The writer of an output closes it with `,"source":"…"}` so that recipes which name a source differently can
-    /// share one conversion.
-    pub fn write_open_json(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Conversation { messages, text } => {
-                out.extend_from_slice(b"{\"conversations\":");
-                write_messages(messages, out);
-                out.extend_from_slice(b",\"text\":");
-                write_string(text, out);
-            }
-            Self::Preference { chosen, rejected } => {
-                out.extend_from_slice(b"{\"chosen\":");
-                write_messages(chosen, out);
-                out.extend_from_slice(b",\"rejected\":");
-                write_messages(rejected, out);
-            }
-            Self::Prompt { messages } => {
-                out.extend_from_slice(b"{\"conversations\":");
-                write_messages(messages, out);
-            }
-            Self::Text { text } => {
-                out.extend_from_slice(b"{\"text\":");
-                write_string(text, out);
-            }
-        }
-    }
-}
-
-fn contents<'m>(messages: &'m [Message<'_>]) -> Cow<'m, str> {
-    match messages {
-        [only] => Cow::Borrowed(&only.content),
-        many => {
-            let parts: Vec<&str> = many.iter().map(|message| message.content.as_ref()).collect();
-            Cow::Owned(parts.join("\n"))
-        }
-    }
-}
-
-fn hash_messages(messages: &[Message<'_>]) -> u64 {
-    let mut hasher = Xxh3::new();
-    for message in messages {
-        hasher.update(&[message.role as u8]);
-        hasher.update(message.content.as_bytes());
-        hasher.update(&[0]);
-    }
-    hasher.digest()
-}
-
-fn write_messages(messages: &[Message<'_>], out: &mut Vec<u8>) {
-    out.push(b'[');
-    for (i, message) in messages.iter().enumerate() {
-        if i > 0 {
-            out.push(b',');
-        }
-        let head: &[u8] = match message.role {
-            Role::System => b"{\"role\":\"system\",\"content\":",
-            Role::User => b"{\"role\":\"user\",\"content\":",
-            Role::Assistant => b"{\"role\":\"assistant\",\"content\":",
-        };
-        out.extend_from_slice(head);
-        write_string(&message.content, out);
-        out.push(b'}');
-    }
-    out.push(b']');
-}
-
 /// Appends `text` as a JSON string: UTF-8 kept as it is, U+2028 and U+2029 escaped.
 ///
 /// JSON allows the two separators bare, but readers that split text into lines (Python's `str.splitlines`) then see
@@ -443,34 +203,5 @@ mod tests {
     fn only_line_separators_and_json_specials_are_escaped() {
         assert_eq!(json("a\u{2028}b\u{2029}“é”\n\"\u{1}"), "\"a\\u2028b\\u2029“é”\\n\\\"\\u0001\"");
         assert_eq!(json("\u{2028}"), "\"\\u2028\"");
-    }
-
-    #[test]
-    fn prompt_hash_ignores_answers_and_keeps_turns_apart() {
-        let dialogue = |turns: &[(Role, &'static str)]| Sample::Conversation {
-            messages: turns.iter().map(|(role, text)| Message::new(*role, *text)).collect(),
-            text: "".into(),
-        };
-        let asked = dialogue(&[(Role::User, "q"), (Role::Assistant, "a")]);
-        assert_eq!(asked.prompt_hash(), dialogue(&[(Role::User, "q"), (Role::Assistant, "b")]).prompt_hash());
-        assert_ne!(asked.prompt_hash(), dialogue(&[(Role::User, "q2"), (Role::Assistant, "a")]).prompt_hash());
-        let prompt = Sample::Prompt { messages: vec![Message::new(Role::User, "q")] };
-        assert_eq!(asked.prompt_hash(), prompt.prompt_hash(), "one question has one side in every recipe");
-    }
-
-    #[test]
-    fn samples_are_written_open() {
-        let pair = Sample::Preference {
-            chosen: vec![Message::new(Role::User, "q"), Message::new(Role::Assistant, "a")],
-            rejected: vec![Message::new(Role::User, "q"), Message::new(Role::Assistant, "b")],
-        };
-        let mut out = Vec::new();
-        pair.write_open_json(&mut out);
-        assert_eq!(
-            String::from_utf8(out).unwrap(),
-            r#"{"chosen":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}],"rejected":[{"role":"user","content":"q"},{"role":"assistant","content":"b"}]"#
-        );
-        assert_eq!(pair.field_text("chosen").as_deref(), Some("q\na"));
-        assert_eq!(pair.field_text("text"), None);
     }
 }

@@ -10,7 +10,7 @@ use std::{fmt::Write, path::PathBuf};
 use datac::{
     convert::{CONVERTERS, Converter, Options},
     hash::Digest,
-    row::write_string,
+    shape::{self, native::Native},
     system,
 };
 
@@ -42,21 +42,19 @@ fn converted(converter: &dyn Converter, input: &str, options: &Options) -> Strin
     for line in input.lines() {
         match converter.convert(&common::row(line), options) {
             Ok(converted) => {
-                assert_eq!(converted.sample.kind(), converter.kind(), "{}: {line}", converter.name());
-                let mut json = Vec::new();
-                converted.sample.write_open_json(&mut json);
-                json.extend_from_slice(b",\"source\":");
-                write_string("fixture", &mut json);
-                json.push(b'}');
-                serde_json::from_slice::<serde_json::Value>(&json).expect("what is written is JSON");
-                out.push_str(&String::from_utf8(json).expect("what is written is UTF-8"));
-                if let Some(answer) = &converted.answer {
-                    write!(out, " answer={answer}").expect("a String");
+                for sample in converted.samples.as_slice() {
+                    assert_eq!(sample.kind(), converter.kind(), "{}: {line}", converter.name());
+                    let json = shape::row_of(&Native, sample, "fixture").expect("a native row");
+                    serde_json::from_str::<serde_json::Value>(&json).expect("what is written is JSON");
+                    out.push_str(&json);
+                    if let Some(answer) = &sample.answer {
+                        write!(out, " answer={answer}").expect("a String");
+                    }
+                    if converted.joined_turns > 0 {
+                        write!(out, " joined={}", converted.joined_turns).expect("a String");
+                    }
+                    out.push('\n');
                 }
-                if converted.joined_turns > 0 {
-                    write!(out, " joined={}", converted.joined_turns).expect("a String");
-                }
-                out.push('\n');
             }
             Err(reject) => {
                 let text = format!("reject {}: {}", reject.reason.code(), reject.detail);

@@ -6,7 +6,8 @@ use std::{collections::BTreeMap, io::Read, path::PathBuf};
 
 use datac::{
     convert::{Converter, Options, by_name},
-    row::{Message, Reason, Role, Sample},
+    row::Reason,
+    sample::{Body, Message, Role, Sample},
     system,
 };
 
@@ -55,10 +56,12 @@ fn every_gsm8k_row_has_an_answer() {
             let row = common::row(line);
             let strip = Options::from([("calculator".to_owned(), "strip".to_owned())]);
             let stripped = converter("gsm8k").convert(&row, &strip).expect("every row converts");
-            let text = stripped.sample.field_text("text").expect("a text");
+            let [stripped] = stripped.samples.as_slice() else { panic!("one sample: {line}") };
+            let text = stripped.field_text("text").expect("a text");
             assert!(!text.contains("<<") && !text.contains(">>"), "{text}");
 
             let converted = converter("gsm8k").convert(&row, &Options::new()).expect("every row converts");
+            let [converted] = converted.samples.as_slice() else { panic!("one sample: {line}") };
             assert_eq!(converted.answer, stripped.answer);
             let answer: f64 = converted.answer.as_deref().expect("an answer").parse().expect("a number");
             let annotated = last_annotation(row.text("answer").expect("an answer"));
@@ -86,14 +89,17 @@ fn every_hh_row_is_accounted_for() {
         outcomes.push(match converter("hh_rlhf").convert(&row, &Options::new()) {
             Err(reject) => Err(reject.reason),
             Ok(converted) => {
-                let Sample::Preference { chosen, rejected } = &converted.sample else { panic!("a pair: {line}") };
+                let [Sample { body: Body::Preference { prompt, ranked }, .. }] = converted.samples.as_slice() else {
+                    panic!("a pair: {line}")
+                };
+                let [chosen, rejected] = [0, 1].map(|rank| [&prompt[..], &ranked[rank]].concat());
+                assert_eq!((ranked.len(), ranked[0].len(), ranked[1].len()), (2, 1, 1));
                 assert_ne!(chosen, rejected);
-                assert_eq!(chosen[..chosen.len() - 1], rejected[..rejected.len() - 1]);
-                for side in [chosen, rejected] {
+                for side in [&chosen, &rejected] {
                     check_dialogue(side);
                 }
-                check_nothing_is_lost(row.text("chosen").expect("a string"), chosen);
-                check_nothing_is_lost(row.text("rejected").expect("a string"), rejected);
+                check_nothing_is_lost(row.text("chosen").expect("a string"), &chosen);
+                check_nothing_is_lost(row.text("rejected").expect("a string"), &rejected);
                 Ok((chosen.len(), rejected.len(), converted.joined_turns))
             }
         });
@@ -133,7 +139,7 @@ fn every_hh_row_is_accounted_for() {
 /// A transcript's words, marks of its turns aside, are those of its messages.
 fn check_nothing_is_lost(transcript: &str, messages: &[Message<'_>]) {
     let bare = transcript.replace("\n\nHuman:", "\n").replace("\n\nAssistant:", "\n");
-    let spoken = messages.iter().flat_map(|message| message.content.split_whitespace());
+    let spoken = messages.iter().flat_map(|message| message.text().split_whitespace());
     assert!(bare.split_whitespace().eq(spoken), "{transcript}");
 }
 
@@ -141,8 +147,8 @@ fn check_dialogue(messages: &[Message<'_>]) {
     for (at, message) in messages.iter().enumerate() {
         let expected = if at % 2 == 0 { Role::User } else { Role::Assistant };
         assert_eq!(message.role, expected, "roles take turns");
-        assert_eq!(message.content.trim(), message.content);
-        assert!(!message.content.contains("\n\nHuman:") && !message.content.contains("\n\nAssistant:"));
+        assert_eq!(message.text().trim(), message.text());
+        assert!(!message.text().contains("\n\nHuman:") && !message.text().contains("\n\nAssistant:"));
     }
     assert_eq!(messages.len() % 2, 0, "the assistant has the last word");
 }

@@ -27,7 +27,7 @@ use crate::{
     gc::{CacheBounds, Collected, collect_if_due},
     graph::{OnExecute, RecipePlan, SnapshotKey, conversion_of, leaves, snapshot_key},
     id::ActionKey,
-    materialise::Budget,
+    output::Budget,
     provenance::{
         history,
         manifest::{BuildManifest, Made},
@@ -277,12 +277,7 @@ fn action_context(
         record: session.record.clone(),
         outcomes,
         sources: Sources { hub, root: site.root().to_owned(), local_stats: session.snapshots.local_stats.clone() },
-        outputs: OutputSettings {
-            dir: site.outputs.dir().to_owned(),
-            scratch,
-            memory: Budget::new(bytes),
-            former: history::formers(site.cache.store(&session.record), session.record.clone()),
-        },
+        outputs: OutputSettings { dir: site.outputs.dir().to_owned(), scratch, memory: Budget::new(bytes) },
         control: Control { observer: site.observer.clone(), interrupt: site.interrupt.clone() },
         parked: Mutex::default(),
         versions: site.versions.clone(),

@@ -8,7 +8,8 @@ use super::{
 use crate::{
     outputs::OutputKind,
     workspace::{
-        Fate, FateOf, FileState, Journey, Origin, OutputLine, Passed, SourcePlace, SourceText, Workspace, split_place,
+        Fate, FateOf, FileState, Journey, Origin, OutputLine, Passed, SampleOf, SourcePlace, SourceText, Workspace,
+        split_place,
     },
 };
 use clap::Args;
@@ -99,6 +100,9 @@ fn origin_text(origin: &Origin, columns: Option<usize>) -> String {
         out.push_str(&entry("file", "from an older build; the recipe has been rebuilt since", columns));
     }
     out.push_str(&place(&origin.source, columns));
+    if let Some(SampleOf { nth, of }) = origin.sample {
+        out.push_str(&entry("sample", &format!("{nth} of the {of} that the row yields"), columns));
+    }
     let options: Vec<String> = origin.options.iter().map(|(name, value)| format!(", {name} {value}")).collect();
     let converter = format!("{} {}{}", origin.converter, origin.converter_code, options.concat());
     out.push_str(&entry("converter", &converter, columns));
@@ -193,7 +197,8 @@ fn journey_text(journey: &Journey, columns: Option<usize>) -> String {
         out.push_str(&source_row(text, columns));
     }
     for fate in &journey.fates {
-        out.push_str(&format!("{}\n", fate.recipe));
+        let sample = fate.sample.map(|sample| format!(", sample {} of {}", sample.nth, sample.of));
+        out.push_str(&format!("{}{}\n", fate.recipe, sample.unwrap_or_default()));
         out.push_str(&fate_text(fate, columns));
     }
     out
@@ -211,6 +216,7 @@ fn fate_text(fate: &FateOf, columns: Option<usize>) -> String {
             let text = format!("{}{detail}; {}", reject.reason.code(), place(quarantine));
             entry(&format!("{WARN}rejected{WARN:#}   "), &text, columns)
         }
+        Fate::NoSample => entry(&format!("{WARN}no sample{WARN:#}  "), "the converter makes none of it", columns),
         Fate::Filtered { by, twin } => {
             let twin = twin.as_ref().map(|twin| format!(", as {}:{}", twin.file, twin.row));
             let text = scored(by) + &twin.unwrap_or_default();

@@ -22,7 +22,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use crate::{
     leaf::{Leaf, Setting},
     outputs::{OutputKind, OutputSet, Side},
-    row::SampleKind,
+    sample::SampleKind,
 };
 
 use check::rules::{file_stem, stem_fault};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{decode::RowFormat, quality::Filter, row::SampleKind};
+use crate::{decode::RowFormat, quality::Filter, sample::SampleKind};
 
 /// One validated recipe.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     quality::{self, BoundSpec, Ends, Key, ScoreKind},
-    row::SampleKind,
+    sample::SampleKind,
 };
 
 /// The name of the schema of recipes; its number changes when it would refuse a recipe that was valid before.

@@ -1,7 +1,10 @@
 //! Stanford Alpaca: `instruction`, `input` and `output` make one exchange.
 
 use super::{Converter, Options, shared::instruction};
-use crate::row::{Converted, RawRow, Reject, SampleKind};
+use crate::{
+    row::{RawRow, Reject},
+    sample::{Converted, SampleKind},
+};
 
 /// Makes one exchange of `instruction`, `input` and `output`.
 #[derive(Debug)]

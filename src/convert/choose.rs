@@ -1,7 +1,7 @@
 //! Which converter reads a source.
 
 use super::{CONVERTERS, Converter, by_name};
-use crate::row::SampleKind;
+use crate::sample::SampleKind;
 
 /// A source that no converter can be chosen for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -119,7 +119,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::row::SampleKind::{Conversation, Preference, Prompt, Text};
+    use crate::sample::SampleKind::{Conversation, Preference, Prompt, Text};
 
     fn chosen(repo: &str, kind: SampleKind, columns: &[&str]) -> Result<&'static str, ChooseError> {
         choose(None, repo, kind, columns).map(Converter::name)

@@ -1,7 +1,10 @@
 //! Code Alpaca: rows of Alpaca's shape about programs.
 
 use super::{Converter, Options, shared::instruction};
-use crate::row::{Converted, RawRow, Reject, SampleKind};
+use crate::{
+    row::{RawRow, Reject},
+    sample::{Converted, SampleKind},
+};
 
 /// Makes one exchange of `instruction`, `input` and `output`, as [`Alpaca`](super::alpaca::Alpaca) does.
 ///

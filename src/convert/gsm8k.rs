@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 
 use super::{Converter, OptionSpec, Options, shared::is_blank};
-use crate::row::{Converted, Message, RawRow, Reason, Reject, Role, Sample, SampleKind};
+use crate::{
+    row::{RawRow, Reason, Reject},
+    sample::{Converted, Message, Role, Sample, SampleKind},
+};
 
 /// Makes one exchange of `question` and `answer`, and keeps the final answer beside it.
 ///
@@ -56,9 +59,8 @@ impl Converter for Gsm8k {
             Some("strip") => without_annotations(answer),
             _ => Cow::Borrowed(answer),
         };
-        let text = Cow::Owned(format!("{question}\n{answer}"));
         let messages = vec![Message::new(Role::User, question), Message::new(Role::Assistant, answer)];
-        Ok(Converted { sample: Sample::Conversation { messages, text }, answer: Some(last), joined_turns: 0 })
+        Ok(Sample { answer: Some(last), ..Sample::conversation(messages) }.into())
     }
 }
 
@@ -130,8 +132,9 @@ mod tests {
         let row = RawRow { fields: vec![field("question", question), field("answer", answer)] };
         let options = calculator.map(|value| ("calculator".to_owned(), value.to_owned())).into_iter().collect();
         let converted = Gsm8k.convert(&row, &options).map_err(|reject| reject.reason)?;
-        let text = converted.sample.field_text("text").unwrap().into_owned();
-        Ok((text, converted.answer.unwrap().into_owned()))
+        let sample = converted.only();
+        let text = sample.field_text("text").unwrap().into_owned();
+        Ok((text, sample.answer.clone().unwrap().into_owned()))
     }
 
     fn last(answer: &'static str) -> Result<String, Reason> {

@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 
 use super::{Converter, Options, shared::pair::pair};
-use crate::row::{Converted, Message, RawRow, Reason, Reject, Role, SampleKind};
+use crate::{
+    row::{RawRow, Reason, Reject},
+    sample::{Content, Converted, Message, Role, SampleKind},
+};
 
 /// Makes a pair of `chosen` and `rejected`, transcripts of `\n\nHuman: …\n\nAssistant: …`.
 ///
@@ -39,7 +42,8 @@ impl Converter for HhRlhf {
         let chosen = dialogue(chosen, "chosen")?;
         let rejected = dialogue(rejected, "rejected")?;
         let joined_turns = chosen.joined + rejected.joined;
-        Ok(Converted { sample: pair(chosen.messages, rejected.messages)?, answer: None, joined_turns })
+        let pair = pair(chosen.messages, rejected.messages)?;
+        Ok(Converted { joined_turns, ..pair.into() })
     }
 }
 
@@ -88,18 +92,19 @@ fn next_turn(text: &str) -> Option<(usize, Role, usize)> {
 impl<'a> Dialogue<'a> {
     /// Adds a turn, joining it to the one before if the same role has both.
     fn push(&mut self, role: Role, content: &'a str) {
-        let Some(last) = self.messages.last_mut().filter(|last| last.role == role) else {
+        let last = self.messages.last_mut().filter(|last| last.role == role).map(|last| &mut last.content);
+        let Some(Content::Text(last)) = last else {
             self.messages.push(Message::new(role, content));
             return;
         };
         self.joined += 1;
-        if last.content.is_empty() {
-            last.content = Cow::Borrowed(content);
+        if last.is_empty() {
+            *last = Cow::Borrowed(content);
         } else if !content.is_empty() {
             // A blank line, except where it would make a turn of a content that happens to begin with a role's word.
             let begins_like_a_turn = [HUMAN, ASSISTANT].iter().any(|word| content.as_bytes().starts_with(word));
             let joint = if begins_like_a_turn { "\n" } else { "\n\n" };
-            let joined = last.content.to_mut();
+            let joined = last.to_mut();
             joined.push_str(joint);
             joined.push_str(content);
         }
@@ -113,7 +118,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::row::{Sample, Value};
+    use crate::{row::Value, sample::Body};
 
     fn row(chosen: &str, rejected: &str) -> RawRow<'static> {
         let field = |name: &'static str, text: &str| (name.into(), Value::String(text.to_owned().into()));
@@ -123,17 +128,14 @@ mod tests {
     /// Each side as `U:content|A:content`, and the count of joined turns.
     fn sides(chosen: &str, rejected: &str) -> Result<(String, String, u32), Reason> {
         let row = row(chosen, rejected);
-        let show = |messages: &[Message<'_>]| {
-            let turn = |m: &Message<'_>| format!("{}:{}", if m.role == Role::User { 'U' } else { 'A' }, m.content);
-            messages.iter().map(turn).collect::<Vec<_>>().join("|")
+        let converted = HhRlhf.convert(&row, &BTreeMap::new()).map_err(|reject| reject.reason)?;
+        let Body::Preference { prompt, ranked } = &converted.only().body else { panic!("{converted:?}") };
+        let [chosen, rejected] = &ranked[..] else { panic!("{ranked:?}") };
+        let show = |answer: &[Message<'_>]| {
+            let turn = |m: &Message<'_>| format!("{}:{}", if m.role == Role::User { 'U' } else { 'A' }, m.text());
+            prompt.iter().chain(answer).map(turn).collect::<Vec<_>>().join("|")
         };
-        match HhRlhf.convert(&row, &BTreeMap::new()) {
-            Ok(Converted { sample: Sample::Preference { chosen, rejected }, joined_turns, .. }) => {
-                Ok((show(&chosen), show(&rejected), joined_turns))
-            }
-            Ok(other) => panic!("{other:?}"),
-            Err(reject) => Err(reject.reason),
-        }
+        Ok((show(chosen), show(rejected), converted.joined_turns))
     }
 
     fn chosen_of(chosen: &str, rejected: &str) -> (String, u32) {
@@ -224,8 +226,9 @@ mod tests {
     fn contents_are_borrowed_unless_joined() {
         let row = row("\n\nHuman: q\n\nAssistant: a", "\n\nHuman: q\n\nAssistant: b");
         let converted = HhRlhf.convert(&row, &BTreeMap::new()).unwrap();
-        let Sample::Preference { chosen, rejected } = converted.sample else { panic!("a pair") };
-        assert!(chosen.iter().chain(&rejected).all(|message| matches!(message.content, Cow::Borrowed(_))));
+        let Body::Preference { prompt, ranked } = &converted.only().body else { panic!("a pair") };
+        let is_borrowed = |message: &Message<'_>| matches!(message.content, Content::Text(Cow::Borrowed(_)));
+        assert!(prompt.iter().chain(ranked.iter().flatten()).all(is_borrowed));
     }
 
     /// The same rules told as plainly as possible: cut at every marker, trim, join.
@@ -271,7 +274,7 @@ mod tests {
             match (dialogue(&transcript, "chosen"), naive(&transcript)) {
                 (Ok(dialogue), Some(expected)) => {
                     let turns: Vec<_> =
-                        dialogue.messages.iter().map(|m| (m.role, m.content.to_string())).collect();
+                        dialogue.messages.iter().map(|m| (m.role, m.text().to_owned())).collect();
                     prop_assert_eq!(&turns, &expected);
                     for (_, content) in &turns {
                         prop_assert!(!content.contains("\n\nHuman:") && !content.contains("\n\nAssistant:"));

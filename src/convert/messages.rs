@@ -4,7 +4,10 @@ use super::{
     Converter, Options,
     shared::{chat, is_blank},
 };
-use crate::row::{Converted, RawRow, Reason, Reject, Role, Sample, SampleKind, Value};
+use crate::{
+    row::{RawRow, Reason, Reject, Value},
+    sample::{Converted, Role, Sample, SampleKind},
+};
 
 /// Makes a conversation of a list of messages.
 ///
@@ -45,7 +48,7 @@ impl Converter for Messages {
             None => return Err(Reject::new(Reason::MissingField, "no `messages` or `conversations`")),
         };
         let asks = messages.iter().take_while(|message| message.role != Role::Assistant);
-        if !asks.into_iter().any(|message| message.role == Role::User && !is_blank(&message.content)) {
+        if !asks.into_iter().any(|message| message.role == Role::User && !is_blank(message.text())) {
             return Err(Reject::new(Reason::EmptyPrompt, "the user says nothing before the first answer"));
         }
         match messages.last() {
@@ -55,13 +58,12 @@ impl Converter for Messages {
                     "the dialogue does not end with a turn of the assistant",
                 ));
             }
-            Some(last) if is_blank(&last.content) => {
+            Some(last) if is_blank(last.text()) => {
                 return Err(Reject::new(Reason::EmptyOutput, "the last answer is empty"));
             }
             _ => {}
         }
-        let text = chat::text_of(&messages).into();
-        Ok(Sample::Conversation { messages, text }.into())
+        Ok(Sample::conversation(messages).into())
     }
 }
 
@@ -74,7 +76,7 @@ mod tests {
     fn convert(column: &'static str, value: Value<'static>) -> Result<String, Reason> {
         let row = RawRow { fields: vec![(column.into(), value)] };
         match Messages.convert(&row, &BTreeMap::new()) {
-            Ok(converted) => Ok(converted.sample.field_text("text").unwrap().into_owned()),
+            Ok(converted) => Ok(converted.only().field_text("text").unwrap().into_owned()),
             Err(reject) => Err(reject.reason),
         }
     }

@@ -12,6 +12,8 @@ pub mod hh_rlhf;
 pub mod messages;
 pub mod preference;
 pub mod prompts;
+#[cfg(test)]
+mod several;
 mod shared;
 pub mod text;
 
@@ -19,7 +21,10 @@ use std::collections::BTreeMap;
 
 pub use choose::{ChooseError, choose};
 
-use crate::row::{Converted, RawRow, Reject, SampleKind};
+use crate::{
+    row::{RawRow, Reject},
+    sample::{Converted, SampleKind},
+};
 
 /// Every converter, in the order of the documentation.
 pub static CONVERTERS: &[&dyn Converter] = &[
@@ -31,6 +36,8 @@ pub static CONVERTERS: &[&dyn Converter] = &[
     &preference::Preference,
     &prompts::Prompts,
     &text::Text,
+    #[cfg(test)]
+    &several::Several,
 ];
 
 /// Option names and values of one dataset entry, already checked against [`Converter::options`].

@@ -6,7 +6,10 @@ use super::{
     Converter, Options,
     shared::{chat, is_blank, pair::pair},
 };
-use crate::row::{Converted, Message, RawRow, Reason, Reject, Role, SampleKind, Value};
+use crate::{
+    row::{RawRow, Reason, Reject, Value},
+    sample::{Converted, Message, Role, SampleKind},
+};
 
 /// Makes a pair of `prompt`, `chosen` and `rejected`, each a string or a list of messages.
 ///
@@ -48,7 +51,7 @@ fn prompt<'a>(row: &'a RawRow<'_>) -> Result<Option<Vec<Message<'a>>>, Reject> {
         Some(Value::Json(json)) => chat::messages(json, "prompt")?,
         Some(_) => vec![Message::new(Role::User, row.text("prompt")?)],
     };
-    if messages.iter().all(|message| is_blank(&message.content)) {
+    if messages.iter().all(|message| is_blank(message.text())) {
         return Err(Reject::new(Reason::EmptyPrompt, "`prompt` is empty"));
     }
     Ok(Some(messages))
@@ -84,7 +87,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::row::Sample;
+    use crate::sample::Body;
 
     fn text(text: &'static str) -> Value<'static> {
         Value::String(text.into())
@@ -98,14 +101,12 @@ mod tests {
         let fields = [("prompt", prompt), ("chosen", chosen), ("rejected", rejected)];
         let row = RawRow { fields: fields.into_iter().map(|(name, value)| (name.into(), value)).collect() };
         let converted = Preference.convert(&row, &BTreeMap::new()).map_err(|reject| reject.reason)?;
-        let Sample::Preference { chosen, rejected } = converted.sample else { panic!("a pair") };
-        let initial = |role| match role {
-            Role::System => 'S',
-            Role::User => 'U',
-            Role::Assistant => 'A',
-        };
-        let show = |side: Vec<Message<'_>>| {
-            side.iter().map(|m| format!("{}:{}", initial(m.role), m.content)).collect::<Vec<_>>().join("|")
+        let Body::Preference { prompt, ranked } = &converted.only().body else { panic!("a pair") };
+        let [chosen, rejected] = &ranked[..] else { panic!("{ranked:?}") };
+        let initial = |role: Role| role.name()[..1].to_uppercase();
+        let show = |answer: &[Message<'_>]| {
+            let turns = prompt.iter().chain(answer);
+            turns.map(|m| format!("{}:{}", initial(m.role), m.text())).collect::<Vec<_>>().join("|")
         };
         Ok([show(chosen), show(rejected)])
     }

@@ -6,7 +6,10 @@ use super::{
     Converter, Options,
     shared::{chat, instruction, is_blank},
 };
-use crate::row::{Converted, Message, RawRow, Reason, Reject, Role, Sample, SampleKind, Value};
+use crate::{
+    row::{RawRow, Reason, Reject, Value},
+    sample::{Converted, Message, Role, Sample, SampleKind},
+};
 
 /// Makes a prompt of what a row asks: its `instruction` (with `input`), else its `question`, else its `prompt`.
 ///
@@ -49,7 +52,7 @@ impl Converter for Prompts {
             Some(column) => vec![Message::new(Role::User, Cow::Borrowed(question(row, column)?))],
             None => return Err(Reject::new(Reason::MissingField, "no `instruction`, `question` or `prompt`")),
         };
-        Ok(Sample::Prompt { messages }.into())
+        Ok(Sample::prompt(messages).into())
     }
 }
 
@@ -67,7 +70,7 @@ fn dialogue<'a>(row: &'a RawRow<'_>) -> Result<Vec<Message<'a>>, Reject> {
     };
     let messages = chat::messages(json, "prompt")?;
     match messages.last() {
-        Some(last) if last.role == Role::User && !is_blank(&last.content) => Ok(messages),
+        Some(last) if last.role == Role::User && !is_blank(last.text()) => Ok(messages),
         _ => Err(Reject::new(Reason::EmptyPrompt, "`prompt` does not end with words of the user")),
     }
 }
@@ -90,7 +93,7 @@ mod tests {
     fn prompt(fields: &[(&'static str, Value<'static>)]) -> Result<String, Reason> {
         let row = row(fields);
         let converted = Prompts.convert(&row, &BTreeMap::new()).map_err(|reject| reject.reason)?;
-        Ok(converted.sample.field_text("conversations").unwrap().into_owned())
+        Ok(converted.only().field_text("conversations").unwrap().into_owned())
     }
 
     #[test]
@@ -130,8 +133,8 @@ mod tests {
         let none = BTreeMap::new();
         for (row, converter) in [(&alpaca, &Alpaca as &dyn Converter), (&gsm8k, &Gsm8k)] {
             assert_eq!(
-                converter.convert(row, &none).unwrap().sample.prompt_hash(),
-                Prompts.convert(row, &none).unwrap().sample.prompt_hash()
+                converter.convert(row, &none).unwrap().only().prompt_hash(),
+                Prompts.convert(row, &none).unwrap().only().prompt_hash()
             );
         }
     }

@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 
 use super::{Converter, Options, shared::is_blank};
-use crate::row::{Converted, RawRow, Reason, Reject, Sample, SampleKind};
+use crate::{
+    row::{RawRow, Reason, Reject},
+    sample::{Body, Converted, Sample, SampleKind},
+};
 
 /// Makes a text of the column `text`, as it stands.
 #[derive(Debug)]
@@ -31,7 +34,7 @@ impl Converter for Text {
         if is_blank(text) {
             return Err(Reject::new(Reason::EmptyOutput, "`text` is empty"));
         }
-        Ok(Sample::Text { text: Cow::Borrowed(text) }.into())
+        Ok(Sample::from(Body::Text { text: Cow::Borrowed(text) }).into())
     }
 }
 
@@ -47,7 +50,7 @@ mod tests {
         let convert = |value| {
             let row = RawRow { fields: vec![("text".into(), value)] };
             let converted = Text.convert(&row, &BTreeMap::new());
-            converted.map(|c| c.sample.field_text("text").unwrap().into_owned()).map_err(|reject| reject.reason)
+            converted.map(|c| c.only().field_text("text").unwrap().into_owned()).map_err(|reject| reject.reason)
         };
         assert_eq!(convert(Value::String(" a \n".into())), Ok(" a \n".to_owned()));
         assert_eq!(convert(Value::String(" \n".into())), Err(Reason::EmptyOutput));

@@ -91,7 +91,7 @@ impl ElementScanner {
 }
 
 /// Parses one row, which must be a JSON object, keeping each value as the source wrote it.
-pub(super) fn row(text: &str) -> Result<RawRow<'_>, Reject> {
+pub fn row(text: &str) -> Result<RawRow<'_>, Reject> {
     let fields = match object::read(text) {
         Some(fields) => fields,
         None => read(text).map_err(|error| Reject::new(Reason::InvalidJson, shorten(&error.to_string())))?,

@@ -29,6 +29,7 @@ pub use chunk::{Chunk, ChunkHasher, Encoding, MAX_ROW_BYTES, Place, Span};
 use column_cutter::ColumnCutter;
 use columnar::Batches;
 pub use cutter::{CUTTER_VERSION, Cutter};
+pub use json::row as json_row;
 pub use kind::{Compression, Decoder, FileKind, RowFormat};
 pub use room::ChunkBytes;
 use room::Room;

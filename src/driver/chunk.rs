@@ -12,8 +12,8 @@ use crate::{
     id::{ActionKey, ChunkId},
     key::Keyed,
     quality::ScoreColumn,
-    row::{RawRow, Reason, Reject, Sample, Value},
-    samples::SampleIndex,
+    row::{RawRow, Reason, Reject, Value},
+    sample::{Sample, SampleIndex},
     stage::Stage,
     system::Stopwatch,
 };
@@ -116,16 +116,17 @@ impl Missing {
 
     /// Does what is missing for the rows of the chunk, for each of the jobs.
     fn convert(&self, chunk: &Chunk) -> Vec<Part> {
-        // Rows hardly ever take twice the room of what they are made of, and room that is not used costs nothing: to move
-        // rows into more of it does.
-        let bytes = 2 * chunk.bytes.len();
+        // Samples hardly ever take more room than this, and room that is not used costs nothing: to move samples into more
+        // of it does.
+        let bytes = chunk.bytes.len() + chunk.bytes.len() / 2;
         let mut parts: Vec<Part> = self.wanted.iter().map(|wanted| Part::new(wanted, bytes)).collect();
         if !self.wanted.iter().any(Wanted::has_to_run) {
             return parts;
         }
+        let mut scratch = Vec::new();
         chunk.for_each_row(|row, span, parsed| {
             for (wanted, part) in self.wanted.iter().zip(&mut parts).filter(|(wanted, _)| wanted.has_to_run()) {
-                if let Err(reject) = part.push(wanted, row, &parsed) {
+                if let Err(reject) = part.push(wanted, row, &parsed, &mut scratch) {
                     let mut raw = chunk.raw(span).into_owned();
                     if reject.reason == Reason::RowTooLong {
                         raw.truncate(char_boundary(&raw, RAW_OF_OVERLONG));
@@ -198,21 +199,32 @@ impl Part {
         }
     }
 
-    fn push(&mut self, wanted: &Wanted, row: u32, parsed: &Result<RawRow<'_>, Reject>) -> Result<(), Reject> {
+    /// Adds what comes of a row; `scratch` is room to be used again.
+    fn push(
+        &mut self,
+        wanted: &Wanted,
+        row: u32,
+        parsed: &Result<RawRow<'_>, Reject>,
+        scratch: &mut Vec<u8>,
+    ) -> Result<(), Reject> {
         let raw = parsed.as_ref().map_err(Clone::clone)?;
         let converted = wanted.converter.convert(raw, &wanted.job.conversion.options)?;
-        // The text of a dialogue is put together: once for all that measure it.
-        let mut columns = self.columns.as_mut_slice();
-        for of_field in wanted.measures.chunk_by(|a, b| a.field == b.field) {
-            let own;
-            (own, columns) = columns.split_at_mut(of_field.len());
-            measured(&converted.sample, raw, &of_field[0].field, |text| {
-                own.iter_mut().for_each(|column| column.push(text));
-            });
+        for sample in converted.samples.as_slice() {
+            // The text of a dialogue is put together: once for all that measure it.
+            let mut columns = self.columns.as_mut_slice();
+            for of_field in wanted.measures.chunk_by(|a, b| a.field == b.field) {
+                let own;
+                (own, columns) = columns.split_at_mut(of_field.len());
+                measured(sample, raw, &of_field[0].field, |text| {
+                    own.iter_mut().for_each(|column| column.push(text));
+                });
+            }
+            if wanted.known.is_none() {
+                self.index.push(row, sample, &mut self.rows, scratch);
+            }
         }
         if wanted.known.is_none() {
             self.joined_turns += converted.joined_turns;
-            self.index.push(row, &converted, &mut self.rows);
         }
         Ok(())
     }
@@ -243,7 +255,7 @@ impl Part {
                 self.rows.shrink_to_fit();
                 let index = context.store.put(&self.index.encode())?;
                 let samples = self.index.len() as u32;
-                context.indexes.keep(index, self.index.into());
+                context.indexes.keep_new(index, self.index.into());
                 let outcome = ConvertOutcome {
                     rows: context.store.put_recent(self.rows)?,
                     index,

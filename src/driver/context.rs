@@ -9,16 +9,14 @@ use std::{
     },
 };
 
-use super::{
-    error::ActionError, former::FindFormer, indexes::Indexes, outcomes::OutcomeCache, scan::Chunks, sources::Sources,
-};
+use super::{error::ActionError, indexes::Indexes, outcomes::OutcomeCache, scan::Chunks, sources::Sources};
 use crate::{
     artifact::{Record, Store},
     code::CodeVersions,
     event::{Event, Observer},
     graph::{Outcome, ScanOutcome},
     id::ActionKey,
-    materialise::Budget,
+    output::Budget,
 };
 
 /// The handles that actions work with.
@@ -49,10 +47,8 @@ pub(crate) struct OutputSettings {
     pub(crate) dir: PathBuf,
     /// The folder for files too large for memory while they are sorted.
     pub(crate) scratch: PathBuf,
-    /// Bytes that all gatherings may hold together beyond chunks in flight.
+    /// Bytes that all outputs may hold together beyond chunks in flight.
     pub(crate) memory: Budget,
-    /// Finds the build that wrote a file of given bytes.
-    pub(crate) former: Arc<FindFormer>,
 }
 
 /// Who is told of events, and who may stop a build.

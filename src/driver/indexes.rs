@@ -1,16 +1,19 @@
 //! The indexes of converted chunks. Selecting, arranging and writing each ask for all of a recipe's, and some of them were
 //! made a moment ago: the newest are at hand as they are used.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use super::error::ActionError;
 use crate::{
-    artifact::{Blobs, Recent, Store},
+    artifact::{Blobs, Miss, MissReason, Recent, Store},
     failure::{Failure, FailureKind},
     graph::ConvertedChunk,
     id::BlobId,
-    materialise::share,
-    samples::SampleIndex,
+    output::share,
+    sample::{IndexError, SampleIndex},
 };
 
 /// The most bytes that are kept: those of some 900,000 samples.
@@ -21,16 +24,28 @@ const KEPT_BYTES: usize = 48 << 20;
 pub(crate) struct Indexes {
     store: Store,
     recent: Arc<Mutex<Recent<SampleIndex>>>,
+    /// Those that this build made.
+    new: Arc<Mutex<HashSet<BlobId>>>,
 }
 
 impl Indexes {
     /// The indexes in `store`.
     pub(crate) fn new(store: Store) -> Self {
-        Self { store, recent: Arc::new(Mutex::new(Recent::new(KEPT_BYTES))) }
+        Self { store, recent: Arc::new(Mutex::new(Recent::new(KEPT_BYTES))), new: Arc::default() }
     }
 
-    /// Keeps an index that was stored.
-    pub(super) fn keep(&self, digest: BlobId, index: Arc<SampleIndex>) {
+    /// Keeps an index that this build made and stored.
+    pub(super) fn keep_new(&self, digest: BlobId, index: Arc<SampleIndex>) {
+        self.new.lock().unwrap_or_else(PoisonError::into_inner).insert(digest);
+        self.keep(digest, index);
+    }
+
+    /// Whether this build made an index.
+    pub(super) fn is_new(&self, digest: &BlobId) -> bool {
+        self.new.lock().unwrap_or_else(PoisonError::into_inner).contains(digest)
+    }
+
+    fn keep(&self, digest: BlobId, index: Arc<SampleIndex>) {
         let bytes = index.bytes();
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).keep(digest, index, bytes);
     }
@@ -40,9 +55,9 @@ impl Indexes {
         if let Some(index) = self.recent.lock().unwrap_or_else(PoisonError::into_inner).get(digest) {
             return Ok(index);
         }
-        let index = SampleIndex::decode(&self.store.get(digest)?)
-            .map_err(|error| ActionError::Failure(Failure::new(FailureKind::Cache, error.to_string())))?;
-        let index = Arc::new(index);
+        // An index of another version is made again, as a damaged one is.
+        let miss = |error: IndexError| Miss { digest: *digest, reason: MissReason::Damaged(error.to_string()) };
+        let index = Arc::new(SampleIndex::decode(&self.store.get(digest)?).map_err(miss)?);
         self.keep(*digest, index.clone());
         Ok(index)
     }

@@ -8,7 +8,6 @@ mod arrange;
 mod chunk;
 mod context;
 mod error;
-mod former;
 mod indexes;
 mod job;
 mod job_span;
@@ -35,7 +34,6 @@ use std::{
 pub(crate) use chunk::StoredReject;
 pub(crate) use context::{Context, Control, OutputSettings};
 pub(crate) use error::{ActionError, FREE_SOME_SPACE, failure_of, file_failure};
-pub(crate) use former::{FindFormer, FormerBuild, FormerFile, FormerSource};
 pub(crate) use indexes::Indexes;
 use job::{Job, JobEnv, PoolSlot, Ran};
 pub(crate) use outcomes::{OutcomeCache, lookup};

@@ -1,28 +1,33 @@
 //! Writes the files of a recipe: both sides in one pass over its rows, and its quarantine file.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use super::{chunk::StoredReject, context::Context, error::ActionError, former::formers, select::selection};
+use super::{chunk::StoredReject, context::Context, error::ActionError, select::selection};
 use crate::{
     artifact::{Blobs, stat_cache},
     decode::{Encoding, Place},
+    edit::reuse_output,
     event::Event,
     failure::{Failure, FailureKind},
     graph::{ArrangeOutcome, SelectedSource},
     id::FileHash,
-    materialise::{self, Block, GatherError, Order, Rows, Sink, Stands, Written},
     mix::{Realised, Selection},
+    output::{self, Block, Encoder, Order, OutputError, OutputFile, Rows, Written},
     outputs::{BySide, FileMeta, OutputKind, OutputSet, Side},
-    row,
+    row, shape,
     system::{self, Stat},
 };
 
-impl From<GatherError> for ActionError {
-    fn from(error: GatherError) -> Self {
+impl From<OutputError> for ActionError {
+    fn from(error: OutputError) -> Self {
         match error {
-            GatherError::Missing(miss) => Self::Missing(miss),
-            GatherError::File(error) => error.into(),
-            GatherError::Mismatch => Self::Failure(Failure::new(FailureKind::Cache, error.to_string())),
+            OutputError::Missing(miss) => Self::Missing(miss),
+            OutputError::File(error) => error.into(),
+            OutputError::Mismatch => Self::Failure(Failure::new(FailureKind::Cache, error.to_string())),
+            OutputError::Unfit(..) => Self::Failure(Failure::new(FailureKind::Action, error.to_string())),
         }
     }
 }
@@ -33,24 +38,31 @@ pub(super) struct Unplaced {
     rows: u64,
 }
 
-/// What rows are gathered from.
-pub(super) struct Gathered<'a> {
-    /// The blobs of rows.
-    pub(super) blocks: Vec<Block>,
+/// The candidates of an output: the samples that were selected of each source.
+struct Candidates<'a> {
+    /// The blobs of samples.
+    blocks: Vec<Block>,
     sources: &'a [SelectedSource],
     /// For each block, which chunk of its source it is.
     chunks: Vec<usize>,
     selections: Vec<Selection>,
 }
 
-impl<'a> Gathered<'a> {
+impl<'a> Candidates<'a> {
     fn new(context: &Context, sources: &'a [SelectedSource]) -> Result<Self, ActionError> {
         let (mut blocks, mut chunks, mut selections) = (Vec::new(), Vec::new(), Vec::with_capacity(sources.len()));
         for (number, source) in sources.iter().enumerate() {
             let selection = selection(context, &source.selected)?;
             for (i, chunk) in source.chunks.iter().enumerate().take(selection.chunks()) {
-                let (rows, bytes) = (chunk.converted.rows, chunk.converted.bytes);
-                blocks.push(Block { rows, bytes, source: number as u32, candidates: selection.count(i) as u32 });
+                let (blob, bytes) = (chunk.converted.rows, chunk.converted.bytes);
+                let is_new = context.indexes.is_new(&chunk.converted.index);
+                blocks.push(Block {
+                    blob,
+                    bytes,
+                    source: number as u32,
+                    candidates: selection.count(i) as u32,
+                    is_new,
+                });
                 chunks.push(i);
             }
             selections.push(selection);
@@ -58,36 +70,25 @@ impl<'a> Gathered<'a> {
         Ok(Self { blocks, sources, chunks, selections })
     }
 
-    /// The name of a block's source.
-    pub(super) fn source_name(&self, block: usize) -> &'a str {
-        &self.sources[self.blocks[block].source as usize].name
-    }
-
-    /// The samples that are kept of a block.
-    pub(super) fn samples(&self, block: usize) -> impl Iterator<Item = u32> + '_ {
-        self.selections[self.blocks[block].source as usize].samples(self.chunks[block])
-    }
-
-    /// Where they stand in it.
-    pub(super) fn places(&self, context: &Context, block: usize) -> Result<Vec<materialise::Place>, ActionError> {
+    /// Returns where the candidates of a block stand in its blob.
+    fn places(&self, context: &Context, block: usize) -> Result<Vec<output::Place>, ActionError> {
         context.check()?;
-        let source = &self.sources[self.blocks[block].source as usize];
-        let index = context.indexes.of(&source.chunks[self.chunks[block]])?;
+        let (source, chunk) = (self.blocks[block].source as usize, self.chunks[block]);
+        let index = context.indexes.of(&self.sources[source].chunks[chunk])?;
         let place = |sample: u32| {
             let range = index.range(sample as usize);
-            let hash = index.row_hash[sample as usize];
-            materialise::Place { start: range.start as u32, end: range.end as u32, hash }
+            let row_hash = index.row_hash[sample as usize];
+            output::Place { start: range.start as u32, end: range.end as u32, row_hash }
         };
-        Ok(self.samples(block).map(place).collect())
+        Ok(self.selections[source].samples(chunk).map(place).collect())
     }
-}
 
-/// What closes a row of a source.
-pub(super) fn ending(source: &str) -> Vec<u8> {
-    let mut ending = b",\"source\":".to_vec();
-    row::write_string(source, &mut ending);
-    ending.extend_from_slice(b"}\n");
-    ending
+    /// Whether most of the candidates were there before this build.
+    fn are_mostly_old(&self) -> bool {
+        let candidates = |block: &Block| u64::from(block.candidates);
+        let new: u64 = self.blocks.iter().filter(|block| block.is_new).map(candidates).sum();
+        2 * new < self.blocks.iter().map(candidates).sum()
+    }
 }
 
 /// Writes both sides; what is in place already with the same bytes stays as it is.
@@ -97,36 +98,28 @@ pub(super) fn output(
     sources: &[SelectedSource],
     arranged: &ArrangeOutcome,
 ) -> Result<(BySide<FileMeta>, Vec<Unplaced>), ActionError> {
-    let gathered = Gathered::new(context, sources)?;
+    let candidates = Candidates::new(context, sources)?;
     let of_all = |rows: fn(&Realised) -> u64| arranged.realised.iter().map(rows).sum();
     let train = Order { list: arranged.train, rows: of_all(|source| source.train) };
     let validation = Order { list: arranged.validation, rows: of_all(|source| source.validation) };
     system::create_dir(&context.outputs.dir)?;
-    let names = Side::ALL.map(|side| outputs.name(OutputKind::Rows(side)));
-    let mut sinks = Vec::with_capacity(names.len());
-    for name in &names {
-        sinks.push(Sink::new(&context.outputs.dir.join(name))?);
-    }
-    let formers = formers(context, &names, &gathered);
+    let paths = Side::ALL.map(|side| context.outputs.dir.join(outputs.name(OutputKind::Rows(side))));
+    let at_hand = || paths.iter().map(|path| reuse_output(path, shape::DEFAULT)).collect();
+    let at_hand = candidates.are_mostly_old().then(at_hand).flatten();
     let rows = Rows {
         store: &context.store,
-        blocks: gathered.blocks.clone(),
-        endings: sources.iter().map(|source| ending(&source.name)).collect(),
-        places: &|block| gathered.places(context, block),
+        blocks: candidates.blocks.clone(),
+        encoder: Arc::new(Encoder::new(shape::DEFAULT, sources.iter().map(|source| source.name.as_str()))),
+        places: &|block| candidates.places(context, block),
         interrupt: &context.control.interrupt,
         check: &|| context.check(),
     };
-    let stands =
-        rows.gather(&[train, validation], &mut sinks, formers, &context.outputs.memory, &context.outputs.scratch)?;
+    let begin = |output: usize| OutputFile::new(&paths[output]);
+    let files = rows.write(&[train, validation], &begin, at_hand, &context.outputs.memory, &context.outputs.scratch)?;
     let mut unplaced = Vec::new();
-    let mut outcomes = Vec::with_capacity(names.len());
-    for ((sink, stands), order) in sinks.into_iter().zip(stands).zip([train, validation]) {
-        outcomes.push(match stands {
-            Some(Stands { digest, bytes }) => FileMeta { digest, bytes, rows: order.rows },
-            None => finish(context, sink, order.rows, &mut unplaced)?,
-        });
-    }
-    Ok((BySide { train: outcomes[0], validation: outcomes[1] }, unplaced))
+    let train = finish(context, &files[0], train.rows, &mut unplaced)?;
+    let validation = finish(context, &files[1], validation.rows, &mut unplaced)?;
+    Ok((BySide { train, validation }, unplaced))
 }
 
 /// Writes the rejects of a recipe: for each its source, file, row, line and byte offset, the reason, and the row.
@@ -137,7 +130,7 @@ pub(super) fn quarantine(
 ) -> Result<(FileMeta, Vec<Unplaced>), ActionError> {
     let path = context.outputs.dir.join(outputs.name(OutputKind::Quarantine));
     system::create_dir(path.parent().expect("the quarantine file has a folder"))?;
-    let mut sink = Sink::new(&path)?;
+    let mut file = OutputFile::new(&path)?;
     let mut rows = 0;
     for source in sources {
         let selection = selection(context, &source.selected)?;
@@ -147,24 +140,24 @@ pub(super) fn quarantine(
             let stored: Vec<StoredReject> = postcard::from_bytes(&context.store.get(&rejects)?).map_err(|error| {
                 ActionError::Failure(Failure::new(FailureKind::Cache, format!("read rejects: {error}")))
             })?;
-            let file = &chunk.chunk.file;
+            let from = &chunk.chunk.file;
             let place = QuarantinePlace {
                 source: &source.name,
-                repo: file.origin.name(),
-                commit: file.origin.commit().unwrap_or_default(),
-                file: &file.path,
+                repo: from.origin.name(),
+                commit: from.origin.commit().unwrap_or_default(),
+                file: &from.path,
                 place: &chunk.chunk.place,
                 encoding: chunk.chunk.encoding,
             };
             for stored in stored.iter().filter(|stored| stored.row < *looked_at) {
                 let bytes = quarantine_line(&place, stored);
-                sink.write(&bytes)?;
+                file.write(&bytes)?;
                 rows += 1;
             }
         }
     }
     let mut unplaced = Vec::new();
-    Ok((finish(context, sink, rows, &mut unplaced)?, unplaced))
+    Ok((finish(context, &file, rows, &mut unplaced)?, unplaced))
 }
 
 /// Where the chunk of a reject stands.
@@ -230,8 +223,13 @@ struct QuarantineRow<'a> {
 }
 
 /// Ends a file; it is added to `unplaced` unless there is one with the same bytes in its place.
-fn finish(context: &Context, sink: Sink, rows: u64, unplaced: &mut Vec<Unplaced>) -> Result<FileMeta, ActionError> {
-    let written = sink.finish()?.ok_or(GatherError::Mismatch)?;
+fn finish(
+    context: &Context,
+    file: &OutputFile,
+    rows: u64,
+    unplaced: &mut Vec<Unplaced>,
+) -> Result<FileMeta, ActionError> {
+    let written = file.finish().ok_or(OutputError::Mismatch)?;
     let outcome = FileMeta { digest: written.digest, bytes: written.bytes, rows };
     if digest_of(context, &written.destination, written.bytes)? != Some(written.digest) {
         unplaced.push(Unplaced { written, rows });

@@ -25,7 +25,7 @@ use crate::{
 struct Waiting {
     follower: Follower,
     conversion: Option<Conversion>,
-    /// Rows cut for it, rejects taken off where they are known.
+    /// Rows cut for it; of chunks that were converted, their samples.
     rows: u64,
 }
 
@@ -206,7 +206,7 @@ fn pass<'scope>(
                 }
                 // What is wanted of it was made before, or the plan asks for it.
                 Part::Reused(scanned) => {
-                    results.done(number, Done { scanned, jobs: Vec::new(), rejected: Vec::new() });
+                    results.done(number, Done { scanned, jobs: Vec::new(), samples: Vec::new() });
                 }
             }
             number += 1;
@@ -224,7 +224,8 @@ fn pass<'scope>(
         for waiting in waiting.iter_mut() {
             let own = done.jobs.iter().position(|job| Some(&job.conversion) == waiting.conversion.as_ref());
             if let Some(job) = own {
-                waiting.rows = waiting.rows.saturating_sub(done.rejected[job]);
+                let rows = waiting.rows + u64::from(done.samples[job]);
+                waiting.rows = rows.saturating_sub(u64::from(done.scanned.rows));
             }
         }
         outcome.chunks.push(done.scanned);
@@ -276,14 +277,14 @@ impl Results {
 struct Done {
     scanned: ScannedChunk,
     jobs: Vec<Job>,
-    /// For each job, how many rows were rejected.
-    rejected: Vec<u64>,
+    /// For each job, how many samples came of the chunk's rows.
+    samples: Vec<u32>,
 }
 
 impl Done {
     fn new(chunk: &Chunk, digest: ChunkId, jobs: Vec<Job>, outcomes: &[ConvertOutcome]) -> Self {
-        let rejected = outcomes.iter().map(|outcome| outcome.rejected.len() as u64).collect();
-        Self { scanned: ScannedChunk { digest, rows: chunk.rows, place: chunk.place }, jobs, rejected }
+        let samples = outcomes.iter().map(|outcome| outcome.samples).collect();
+        Self { scanned: ScannedChunk { digest, rows: chunk.rows, place: chunk.place }, jobs, samples }
     }
 }
 

@@ -6,8 +6,8 @@ use crate::{
     failure::{Failure, FailureKind},
     graph::{ConvertedChunk, SelectOutcome},
     id::BlobId,
-    materialise::warm,
     mix::{Selecting, Selection, select::ChunkScores},
+    output::warm,
     quality::{ColumnError, Filter, ScoreColumn, ScoreKind, Scores},
 };
 
@@ -36,6 +36,7 @@ pub(crate) fn select(
             .collect::<Result<_, ActionError>>()?;
         let tokens = chunk.tokens.map(|digest| tokens(context, &digest, index.len())).transpose()?;
         let scores = ChunkScores {
+            count: chunk.chunk.rows,
             rows: &index.row,
             characters: &index.characters,
             rejects: &chunk.converted.rejected,

@@ -33,7 +33,7 @@ use crate::{
     hash::{Digest, PIECE},
     id::{ActionKey, ChunkId},
     key::Keyed,
-    materialise::share,
+    output::share,
     source::FileDigest,
 };
 

@@ -4,7 +4,10 @@
 //! whole work with the same result; property tests hold both to it.
 //!
 //! - [`reuse_chunks`]: the chunks of a local file that was cut before. An edited source of 24 MB takes 3 ms, not 18.
+//! - [`reuse_output`]: the rows of an output in place, which are copied where they stay.
 
 mod chunks;
+mod output;
 
 pub(crate) use chunks::{Part, ReusedChunks, pieces_of, reuse_chunks};
+pub(crate) use output::reuse_output;

@@ -13,7 +13,8 @@ use crate::{
     mix::{Allotment, FilterCount, Realised},
     outputs::{BySide, FileMeta, OutputSet},
     quality::{Filter, ScoreKind},
-    row::{Reason, SampleKind},
+    row::Reason,
+    sample::SampleKind,
     source::{FileDigest, RemoteFile},
     stage::Stage,
 };
@@ -273,15 +274,15 @@ pub struct ScannedChunk {
 /// A converted chunk.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ConvertOutcome {
-    /// The rows as they will be written.
+    /// The samples, see [`crate::sample`].
     pub rows: BlobId,
-    /// Their index, see [`crate::samples::SampleIndex`].
+    /// Their index, see [`crate::sample::SampleIndex`].
     pub index: BlobId,
     /// The rejects in full; `None` if there are none.
     pub rejects: Option<BlobId>,
     /// How many samples.
     pub samples: u32,
-    /// The size of the rows.
+    /// The size of the samples' blob.
     pub bytes: u64,
     /// The rejects by row and reason.
     pub rejected: Vec<(u32, Reason)>,

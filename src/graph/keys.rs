@@ -13,13 +13,11 @@ use crate::{
     mix::{Allotment, allot::ALLOT_VERSION, arrange::ARRANGE_VERSION, select::SELECT_VERSION},
     quality::{Filter, SCORERS, SCORES_VERSION},
     row::Reason,
-    samples::SAMPLES_VERSION,
+    sample::SAMPLES_VERSION,
+    shape,
     source::FileDigest,
     stage::Stage,
 };
-
-/// Raised when the same arrangement is written otherwise.
-const ROW_WRITER_VERSION: u32 = 1;
 
 /// Raised when the same rejects are written otherwise.
 const QUARANTINE_WRITER_VERSION: u32 = 1;
@@ -42,7 +40,7 @@ pub fn code_versions() -> CodeVersions {
         (Component::Selection, SELECT_VERSION),
         (Component::Allotment, ALLOT_VERSION),
         (Component::Arrangement, ARRANGE_VERSION),
-        (Component::RowWriter, ROW_WRITER_VERSION),
+        (Component::RowWriter, shape::DEFAULT.version()),
         (Component::QuarantineWriter, QUARANTINE_WRITER_VERSION),
     ];
     decoders.chain(converters).chain(scorers).chain(stages).collect()

@@ -15,7 +15,7 @@ use crate::{
     key::Keyed,
     mix::{Allotment, allot},
     outputs::{BySide, FileMeta, OutputKind, OutputSet},
-    row::SampleKind,
+    sample::SampleKind,
 };
 
 /// A step of the plan: known, or waiting for actions, or impossible.

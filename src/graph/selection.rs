@@ -18,7 +18,7 @@ use crate::{
     id::BlobId,
     key::Keyed,
     quality::ScoreKind,
-    row::SampleKind,
+    sample::SampleKind,
 };
 
 /// One chunk and what converts it.
@@ -227,7 +227,8 @@ fn prefix(db: &dyn PlannerDb, chunks: &Chunks<'_>, request: &Request<'_>, target
             Node::Ready(outcome) => samples += u64::from(outcome.samples),
             Node::Needs(actions) => {
                 needs.extend(actions.iter().cloned());
-                // No row makes more than one sample, so this many chunks are needed at least.
+                // Most rows make one sample. Where they make more, a chunk too many is converted; where fewer, more are
+                // asked for next.
                 samples += u64::from(step.chunk(db).rows);
             }
             Node::Failed(failure) => return Node::Failed(failure.clone()),

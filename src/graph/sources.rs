@@ -14,7 +14,7 @@ use crate::{
     failure::{Failure, FailureKind},
     id::ActionKey,
     key::Keyed,
-    row::SampleKind,
+    sample::SampleKind,
     source::{RemoteFile, SourceError, layout},
 };
 

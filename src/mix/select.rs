@@ -15,6 +15,8 @@ pub const SELECT_VERSION: u32 = 2;
 
 /// One chunk as selection sees it.
 pub struct ChunkScores<'a> {
+    /// How many rows the chunk has: each yields samples, none or several, or is rejected.
+    pub count: u32,
     /// For each sample, the row of the chunk it was made of.
     pub rows: &'a [u32],
     /// For each sample, the characters of its text.
@@ -116,8 +118,7 @@ impl<'f> Selecting<'f> {
     pub fn add(&mut self, chunk: &ChunkScores<'_>) -> Result<(), ColumnError> {
         let comparisons = comparisons(chunk, self.filters)?;
         let (mut runs, mut end) = (Vec::new(), 0);
-        let rows = chunk.rows.len() + chunk.rejects.len();
-        let mut looked_at = rows as u32;
+        let mut looked_at = chunk.count;
         for sample in 0..chunk.rows.len() {
             if self.has_enough() {
                 looked_at = last_row_of(chunk, sample);
@@ -227,7 +228,9 @@ mod tests {
     use crate::quality::{Bound, by_name};
 
     fn chunk<'a>(rows: &'a [u32], rejects: &'a [(u32, Reason)], scores: &'a [ScoreColumn]) -> ChunkScores<'a> {
-        ChunkScores { rows, characters: &[1; 16], rejects, scores, tokens: Some(&[3; 16]) }
+        let last = rows.iter().copied().chain(rejects.iter().map(|(row, _)| *row)).max();
+        let count = last.map_or(0, |last| last + 1);
+        ChunkScores { count, rows, characters: &[1; 16], rejects, scores, tokens: Some(&[3; 16]) }
     }
 
     fn kept(selection: &Selection) -> Vec<Vec<u32>> {

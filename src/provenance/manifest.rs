@@ -14,14 +14,14 @@ use crate::{
     config::{Dataset, Mix, Recipe, Validation},
     convert::Options,
     decode::{Encoding, FileKind, Place},
-    driver::{FormerBuild, FormerFile, FormerSource},
     graph::{Conversion, FileOrigin, RecipePlan, SelectedSource, SourceFile},
     id::{BlobId, ChunkId, FileHash},
     leaf::{Leaf, Leaves, Value},
     mix::Allotment,
     outputs::NamedFile,
     quality::Filter,
-    row::{Reason, SampleKind},
+    row::Reason,
+    sample::SampleKind,
     source::FileDigest,
 };
 
@@ -208,23 +208,6 @@ impl BuildManifest {
         });
         let selections = self.sources.iter().map(|source| source.selection);
         [self.train, self.held_out].into_iter().chain(selections).chain(of_chunks)
-    }
-}
-
-impl From<BuildManifest> for FormerBuild {
-    fn from(manifest: BuildManifest) -> Self {
-        let source = |source: MadeSource| FormerSource {
-            name: source.name,
-            selection: source.selection,
-            kept: source.kept,
-            chunks: source.chunks.into_iter().map(|chunk| (chunk.written, chunk.index)).collect(),
-        };
-        let lists = [manifest.train, manifest.held_out];
-        let file = |(file, list): (NamedFile, BlobId)| FormerFile { meta: file.meta, list };
-        Self {
-            sources: manifest.sources.into_iter().map(source).collect(),
-            files: manifest.files.into_iter().zip(lists).map(file).collect(),
-        }
     }
 }
 

@@ -11,6 +11,8 @@ mod recipe_graph;
 mod show;
 mod stats;
 mod template;
+#[cfg(test)]
+mod tests;
 mod validate;
 mod watch;
 mod why;
@@ -50,7 +52,7 @@ pub use crate::{
         summary::{SourceSummary, Summary},
         trace::{
             Fate, FateOf, FileAsBuilt, Journey, Mixed, Origin, OutputLine, OutputRow, OutputRows, Passed, Rejected,
-            SourcePlace, SourceText, Split, Twin, split_place,
+            SampleOf, SourcePlace, SourceText, Split, Twin, split_place,
         },
     },
     selector::{Pattern, Selector, Term, asks_for_state},

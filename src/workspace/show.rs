@@ -11,7 +11,7 @@ use crate::{
     artifact::Access,
     failure::{Failure, FailureKind},
     provenance::trace::{Located, locate, named_output, split_place},
-    row::SampleKind,
+    sample::SampleKind,
     site::{Site, WorkspaceError},
     system::{self, FileError},
 };

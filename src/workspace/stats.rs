@@ -4,7 +4,6 @@
 //! that were seen and the middle of the lengths.
 
 use std::{
-    borrow::Cow,
     collections::{BTreeMap, HashSet},
     io::{BufRead, BufReader, Read},
     path::Path,
@@ -12,14 +11,15 @@ use std::{
 
 use rayon::prelude::*;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::{
     artifact::Access,
     outputs,
     provenance::summary::{SourceSummary, Summary},
-    row::{Message, Role, Sample},
+    sample::Body,
     selector::find,
+    shape::{self, WrittenRow},
     site::{Site, WorkspaceError},
     system::{self, FileError},
 };
@@ -111,28 +111,6 @@ impl Numbers {
     }
 }
 
-/// A row of any kind, as far as numbers go.
-#[derive(Deserialize)]
-struct Row<'a> {
-    #[serde(borrow, default)]
-    source: Cow<'a, str>,
-    #[serde(borrow)]
-    conversations: Option<Vec<Turn<'a>>>,
-    #[serde(borrow)]
-    chosen: Option<Vec<Turn<'a>>>,
-    #[serde(borrow)]
-    rejected: Option<Vec<Turn<'a>>>,
-    #[serde(borrow)]
-    text: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
-struct Turn<'a> {
-    role: Role,
-    #[serde(borrow)]
-    content: Cow<'a, str>,
-}
-
 /// What is kept of a row until its block is counted.
 struct Measured {
     source: String,
@@ -143,30 +121,16 @@ struct Measured {
 }
 
 fn measure(line: &[u8]) -> Option<Measured> {
-    let row: Row<'_> = serde_json::from_slice(line).ok()?;
-    let messages = |turns: Vec<Turn<'_>>| {
-        turns.into_iter().map(|turn| Message::new(turn.role, turn.content.into_owned())).collect()
-    };
-    let (sample, turns) = match (row.conversations, row.chosen, row.rejected, row.text) {
-        (Some(turns), _, _, Some(text)) => {
-            let count = turns.len();
-            (Sample::Conversation { messages: messages(turns), text }, count)
-        }
-        (Some(turns), ..) => {
-            let count = turns.len();
-            (Sample::Prompt { messages: messages(turns) }, count)
-        }
-        (None, Some(chosen), Some(rejected), _) => {
-            let count = chosen.len();
-            (Sample::Preference { chosen: messages(chosen), rejected: messages(rejected) }, count)
-        }
-        (None, _, _, Some(text)) => (Sample::Text { text }, 0),
-        _ => return None,
-    };
+    let WrittenRow { sample, source } = shape::read(std::str::from_utf8(line).ok()?)?;
     let text = sample.field_text(sample.kind().default_field()).unwrap_or_default();
+    let turns = match &sample.body {
+        Body::Conversation { messages } | Body::Prompt { messages } => messages.len(),
+        Body::Preference { prompt, ranked } => prompt.len() + ranked.first().map_or(0, Vec::len),
+        Body::Text { .. } => 0,
+    };
     let narrow = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     Some(Measured {
-        source: row.source.into_owned(),
+        source: source.unwrap_or_default(),
         characters: narrow(text.chars().count()),
         words: narrow(text.split_whitespace().count()),
         turns: narrow(turns),
@@ -259,7 +223,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jsonl");
         let text = concat!(
-            r#"{"conversations":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}],"text":"q é a","source":"s"}"#,
+            r#"{"conversations":[{"role":"user","content":"q"},{"role":"assistant","content":"é a"}],"text":"q\né a","source":"s"}"#,
             "\n",
             r#"{"conversations":[{"role":"user","content":"q"}],"source":"p"}"#,
             "\n",

@@ -7,7 +7,7 @@ use crate::{
     config::{self, RowFormat, Vocabulary},
     convert,
     failure::{Failure, FailureKind},
-    row::SampleKind,
+    sample::SampleKind,
     site::{Site, WorkspaceError},
     source,
 };

@@ -34,14 +34,14 @@ fn constant(component: &Component) -> String {
         Component::Cutter => "`CUTTER_VERSION` in src/decode/cutter.rs".to_owned(),
         Component::Decoder(_) => "`Decoder::version` in src/decode/kind.rs".to_owned(),
         Component::Converter(name) => format!("`version` in src/convert/{name}.rs"),
-        Component::Samples => "`SAMPLES_VERSION` in src/samples.rs".to_owned(),
+        Component::Samples => "`SAMPLES_VERSION` in src/sample/mod.rs".to_owned(),
         Component::Rejects => "`REJECTS_VERSION` in src/graph/keys.rs".to_owned(),
         Component::Scorer(name) => format!("`VERSION` in src/quality/{name}.rs"),
         Component::Scores => "`SCORES_VERSION` in src/quality/column.rs".to_owned(),
         Component::Selection => "`SELECT_VERSION` in src/mix/select.rs".to_owned(),
         Component::Allotment => "`ALLOT_VERSION` in src/mix/allot.rs".to_owned(),
         Component::Arrangement => "`ARRANGE_VERSION` in src/mix/arrange.rs".to_owned(),
-        Component::RowWriter => "`ROW_WRITER_VERSION` in src/graph/keys.rs".to_owned(),
+        Component::RowWriter => "`version` in src/shape/native.rs".to_owned(),
         Component::QuarantineWriter => "`QUARANTINE_WRITER_VERSION` in src/graph/keys.rs".to_owned(),
     }
 }
@@ -111,7 +111,7 @@ fn the_guard_names_what_to_raise() {
     let of = |version, digest| guard(&history, &Component::RowWriter, version, digest);
     assert_eq!(of(2, old), Ok(()));
     let forgotten = of(2, new).unwrap_err();
-    assert!(forgotten.contains("raise `ROW_WRITER_VERSION` in src/graph/keys.rs to 3"), "{forgotten}");
+    assert!(forgotten.contains("raise `version` in src/shape/native.rs to 3"), "{forgotten}");
     assert!(forgotten.ends_with(&format!("\n3 {new} row writer")), "{forgotten}");
     assert!(of(3, new).unwrap_err().ends_with(&format!("\n3 {new} row writer")), "a raised version must be recorded");
     assert!(of(1, new).unwrap_err().contains("versions only rise"));

@@ -10,6 +10,7 @@ use datac::{
     decode::{self, Input},
     outputs::{OutputKind, Side},
     row::{RawRow, Reject},
+    shape::{self, native::Native},
     source::{Bytes, Hub, sample::SampleHub},
     workspace::{Fate, FileState, SourceText, Workspace},
 };
@@ -49,9 +50,9 @@ fn converted(repo: &str, path: &str, converter: &str, options: &convert::Options
         chunk.for_each_row(|_, _, row: Result<RawRow<'_>, Reject>| {
             found.push(row.and_then(|row| {
                 let converted = converter.convert(&row, options)?;
-                let mut text = Vec::new();
-                converted.sample.write_open_json(&mut text);
-                Ok(String::from_utf8(text).unwrap())
+                let [sample] = converted.samples.as_slice() else { panic!("one sample: {converted:?}") };
+                let row = shape::row_of(&Native, sample, "").unwrap();
+                Ok(row.strip_suffix(",\"source\":\"\"}").unwrap().to_owned())
             }));
         });
     }
@@ -142,6 +143,7 @@ fn forth(
                         *count.entry(format!("rejected {}", reject.reason.code())).or_default() += 1;
                         vec![quarantine]
                     }
+                    Fate::NoSample => panic!("every row yields a sample"),
                     Fate::Filtered { by, .. } => {
                         *count.entry(format!("filtered {}", by.filter)).or_default() += 1;
                         Vec::new()

@@ -13,7 +13,7 @@ use super::{
     read::Fields,
     rules::{decimal, hub_id_of_url, is_hub_id, is_plain, relative_path, revision_fault, suggest},
 };
-use crate::{decode::RowFormat, row::SampleKind};
+use crate::{decode::RowFormat, sample::SampleKind};
 
 /// The parts of a dataset entry that other checks need, whether or not the rest is valid.
 pub(super) struct Entry {

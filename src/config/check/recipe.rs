@@ -13,7 +13,7 @@ use super::{
     read::{Fields, spelled},
     rules::{decimal, did_you_mean, is_plain, list_of},
 };
-use crate::row::SampleKind;
+use crate::sample::SampleKind;
 
 /// The words that a phase may start with, and the kind of sample that each stands for.
 pub(in super::super) const PHASES: &[(&str, SampleKind)] = &[

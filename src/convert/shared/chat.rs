@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::row::{Message, Reason, Reject, Role};
+use crate::{
+    row::{Reason, Reject},
+    sample::{Message, Role},
+};
 
 /// A message as written. Other keys (`name`, `weight`, …) say nothing about its text and are left aside.
 #[derive(Deserialize)]
@@ -65,15 +68,10 @@ fn string(json: &RawValue) -> Option<Cow<'_, str>> {
     if inner.contains('\\') { serde_json::from_str(json).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
 }
 
-/// The contents of a dialogue joined by newlines: its text.
-pub(in crate::convert) fn text_of(messages: &[Message<'_>]) -> String {
-    let contents: Vec<&str> = messages.iter().map(|message| message.content.as_ref()).collect();
-    contents.join("\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sample::Content;
 
     #[test]
     fn both_spellings_are_read() {
@@ -84,14 +82,13 @@ mod tests {
         assert_eq!(messages(openai, "messages").unwrap(), expected);
         assert_eq!(messages(share, "conversations").unwrap(), expected);
         assert_eq!(messages("[]", "messages").unwrap(), []);
-        assert_eq!(text_of(&expected), "s\nq\n\né");
     }
 
     #[test]
     fn plain_contents_are_borrowed() {
         let list = messages(r#"[{"role":"user","content":"q"},{"role":"user","content":"\u0071"}]"#, "m").unwrap();
-        assert!(matches!(list[0].content, Cow::Borrowed("q")));
-        assert!(matches!(&list[1].content, Cow::Owned(text) if text == "q"));
+        assert!(matches!(list[0].content, Content::Text(Cow::Borrowed("q"))));
+        assert!(matches!(&list[1].content, Content::Text(Cow::Owned(text)) if text == "q"));
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 
 use super::is_blank;
-use crate::row::{Converted, Message, RawRow, Reason, Reject, Role, Sample};
+use crate::{
+    row::{RawRow, Reason, Reject},
+    sample::{Converted, Message, Role, Sample},
+};
 
 /// What the user says: `instruction`, then on a new line `input` unless that is empty.
 ///
@@ -32,9 +35,8 @@ pub(in crate::convert) fn exchange<'a>(row: &'a RawRow<'_>) -> Result<Converted<
     if is_blank(output) {
         return Err(Reject::new(Reason::EmptyOutput, "`output` is empty"));
     }
-    let text = Cow::Owned([&*user, "\n", output].concat());
     let messages = vec![Message::new(Role::User, user), Message::new(Role::Assistant, output)];
-    Ok(Sample::Conversation { messages, text }.into())
+    Ok(Sample::conversation(messages).into())
 }
 
 #[cfg(test)]
@@ -48,14 +50,9 @@ mod tests {
 
     fn user_of(instruction: &'static str, input: &'static str) -> Result<String, Reason> {
         let row = row(&[("instruction", instruction), ("input", input), ("output", "o")]);
-        match exchange(&row) {
-            Ok(Converted { sample: Sample::Conversation { messages, text }, .. }) => {
-                assert_eq!(text, format!("{}\no", messages[0].content));
-                Ok(messages[0].content.to_string())
-            }
-            Ok(other) => panic!("{other:?}"),
-            Err(reject) => Err(reject.reason),
-        }
+        let converted = exchange(&row).map_err(|reject| reject.reason)?;
+        let text = converted.only().field_text("text").unwrap();
+        Ok(text.strip_suffix("\no").unwrap().to_owned())
     }
 
     #[test]

@@ -1,17 +1,23 @@
 //! Two dialogues that part at the last answer, and what is wrong with those that do not.
 
 use super::is_blank;
-use crate::row::{Message, Reason, Reject, Role, Sample};
+use crate::{
+    row::{Reason, Reject},
+    sample::{Body, Message, Role, Sample},
+};
 
 /// Makes a pair of two dialogues that share all but the last message.
 ///
 /// Faults are looked for in this order, over both sides before the next: no final answer, an empty one, two equal
 /// dialogues, prompts that differ.
-pub(in crate::convert) fn pair<'a>(chosen: Vec<Message<'a>>, rejected: Vec<Message<'a>>) -> Result<Sample<'a>, Reject> {
+pub(in crate::convert) fn pair<'a>(
+    mut chosen: Vec<Message<'a>>,
+    mut rejected: Vec<Message<'a>>,
+) -> Result<Sample<'a>, Reject> {
     let (chosen_answer, chosen_prompt) = answer_of(&chosen, "chosen")?;
     let (rejected_answer, rejected_prompt) = answer_of(&rejected, "rejected")?;
     for (answer, side) in [(chosen_answer, "chosen"), (rejected_answer, "rejected")] {
-        if is_blank(&answer.content) {
+        if is_blank(answer.text()) {
             return Err(Reject::new(Reason::EmptyLastAnswer, format!("the last answer of `{side}` is empty")));
         }
     }
@@ -21,7 +27,8 @@ pub(in crate::convert) fn pair<'a>(chosen: Vec<Message<'a>>, rejected: Vec<Messa
     if chosen_answer == rejected_answer {
         return Err(Reject::new(Reason::IdenticalPair, ""));
     }
-    Ok(Sample::Preference { chosen, rejected })
+    let ranked = [chosen.pop(), rejected.pop()].map(|answer| answer.into_iter().collect()).into();
+    Ok(Body::Preference { prompt: chosen, ranked }.into())
 }
 
 fn answer_of<'m, 'a>(dialogue: &'m [Message<'a>], side: &str) -> Result<(&'m Message<'a>, &'m [Message<'a>]), Reject> {

@@ -1,13 +1,11 @@
 //! Rows of a build or of a file: their hashes, and each row's text when it is asked for.
 
 use std::{
-    borrow::Cow,
     fs::File,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
 };
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -17,8 +15,8 @@ use crate::{
     id::BlobId,
     mix::Selection,
     provenance::manifest::BuildManifest,
-    row::{self, Message, Role, Sample},
-    samples::SampleIndex,
+    sample::{self, SampleIndex},
+    shape::{self, WrittenRow},
     system,
 };
 
@@ -44,7 +42,7 @@ impl Side {
 /// What is held of a row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RowKey {
-    /// Of its bytes without its source's name.
+    /// Of its sample, see [`crate::sample::Sample::row_hash`].
     pub(crate) hash: u64,
     /// Of what precedes the answer.
     pub(crate) prompt: u64,
@@ -137,16 +135,18 @@ impl RowSet {
             number += 1;
             let text = line.trim_ascii();
             if !text.is_empty() {
-                let (open, prompt, source) = read_row(text).map_err(|error| {
-                    let message = format!("read `{}`: line {number} is not a row: {error}", path.display());
+                let row = std::str::from_utf8(text).ok().and_then(shape::read);
+                let WrittenRow { sample, source } = row.ok_or_else(|| {
+                    let message = format!("read `{}`: line {number} is not a row", path.display());
                     Failure::new(FailureKind::Config, message)
                         .hint("`datac diff` compares JSONL files as datac writes them")
                 })?;
+                let source = source.unwrap_or_default();
                 let source = names.iter().position(|name| *name == source).unwrap_or_else(|| {
-                    names.push(source.into_owned());
+                    names.push(source);
                     names.len() - 1
                 }) as u32;
-                let (hash, candidate) = (xxh3_64(open), starts.len() as u32);
+                let (hash, prompt, candidate) = (sample.row_hash(), sample.prompt_hash(), starts.len() as u32);
                 let key = RowKey { hash, prompt, origin: None, source, side: Side::Unknown, line: number, candidate };
                 rows.push(key);
                 starts.push(at);
@@ -172,13 +172,10 @@ impl RowSet {
                 let get = |digest: &BlobId| store.peek(digest).map_err(|miss| lost(miss.to_string()));
                 let index = SampleIndex::decode(&get(index)?).map_err(|error| lost(error.to_string()))?;
                 let blob = get(written)?;
-                let open =
-                    blob.get(index.range(sample as usize)).ok_or_else(|| lost("its blob is short".to_owned()))?;
-                let mut text = open.to_vec();
-                text.extend_from_slice(b",\"source\":");
-                row::write_string(&self.names[key.source as usize], &mut text);
-                text.push(b'}');
-                text
+                let sample =
+                    sample::at(&blob, index.range(sample as usize)).map_err(|error| lost(error.to_string()))?;
+                let source = &self.names[key.source as usize];
+                shape::row(shape::DEFAULT, &sample, source).map_err(|unfit| lost(unfit.to_string()))?
             }
             Texts::File { path, starts } => read_line(path, starts[key.candidate as usize])?,
         };
@@ -196,60 +193,4 @@ fn read_line(path: &Path, start: u64) -> Result<Vec<u8>, Failure> {
         .and_then(|_| BufReader::new(file).read_until(b'\n', &mut line))
         .map_err(|error| failed(format!("read `{}`: {error}", path.display())))?;
     Ok(line.trim_ascii().to_vec())
-}
-
-/// A row of an output file, as far as it is compared.
-#[derive(Deserialize)]
-struct Row<'a> {
-    conversations: Option<Vec<Turn>>,
-    chosen: Option<Vec<Turn>>,
-    text: Option<String>,
-    #[serde(borrow)]
-    source: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
-struct Turn {
-    role: Role,
-    content: String,
-}
-
-/// A row's bytes without its source's name, the hash of its prompt, and that name.
-fn read_row(text: &[u8]) -> Result<(&[u8], u64, Cow<'_, str>), serde_json::Error> {
-    // No string of JSON holds this: its quotes would be escaped.
-    const SOURCE: &[u8] = b",\"source\":";
-    let row: Row<'_> = serde_json::from_slice(text)?;
-    let messages = |turns: Vec<Turn>| -> Vec<Message<'static>> {
-        turns.into_iter().map(|turn| Message::new(turn.role, turn.content)).collect()
-    };
-    let sample = match (row.conversations, row.chosen) {
-        (Some(turns), _) => Sample::Conversation { messages: messages(turns), text: "".into() },
-        (None, Some(turns)) => Sample::Preference { chosen: messages(turns), rejected: Vec::new() },
-        (None, None) => Sample::Text { text: row.text.unwrap_or_default().into() },
-    };
-    let end = match &row.source {
-        Some(_) => memchr::memmem::rfind(text, SOURCE).unwrap_or(text.len()),
-        None => text.len(),
-    };
-    Ok((&text[..end], sample.prompt_hash(), row.source.unwrap_or_default()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_written_row_is_read_back_as_its_sample() {
-        let sample = Sample::Conversation {
-            messages: vec![Message::new(Role::User, "why \"so\"?"), Message::new(Role::Assistant, ",\"source\":1")],
-            text: "t".into(),
-        };
-        let mut text = Vec::new();
-        sample.write_open_json(&mut text);
-        let open = text.clone();
-        text.extend_from_slice(b",\"source\":\"caf\\u00e9\"}");
-        let (bytes, prompt, source) = read_row(&text).unwrap();
-        assert_eq!((bytes, prompt, source.as_ref()), (open.as_slice(), sample.prompt_hash(), "café"));
-        assert!(read_row(b"[1]").is_err() && read_row(b"{\"text\": 3}").is_err() && read_row(b"\xff").is_err());
-    }
 }

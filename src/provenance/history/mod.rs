@@ -6,7 +6,6 @@ pub(crate) mod why_run;
 use std::{
     collections::{BTreeMap, HashSet},
     hash::Hash,
-    sync::Arc,
 };
 
 use super::manifest::BuildManifest;
@@ -34,14 +33,6 @@ pub(crate) fn read_manifest(store: &Store, build: &Build) -> Result<BuildManifes
     };
     let bytes = store.peek(digest).map_err(|miss| unknown(format!("the manifest is unavailable: {}", miss.reason)))?;
     Ok(BuildManifest::decode(&bytes).map_err(|error| unknown(error.to_string()))?)
-}
-
-/// Returns a function that tells what files of given bytes were gathered from.
-pub(crate) fn formers(store: Store, record: Arc<Record>) -> Arc<driver::FindFormer> {
-    Arc::new(move |file| {
-        let (_, build) = record.builds_of_file(file).ok()?.into_iter().next()?;
-        Some(BuildManifest::decode(&store.peek(&build.manifest?).ok()?).ok()?.into())
-    })
 }
 
 /// What a run is told of itself before it ends.

@@ -9,12 +9,11 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
-    lineage::{At, Lineage, RejectAt, ending},
+    lineage::{At, Lineage, RejectAt},
     locate::{Located, locate},
-    source_row::{SourcePlace, SourceText, Sources},
+    source_row::{SampleOf, SourcePlace, SourceText, Sources},
 };
 use crate::{
     artifact::{Access, RunId},
@@ -26,7 +25,8 @@ use crate::{
     outputs::{OutputKind, Side},
     quality::{Filter, ScoreColumn},
     row::Reason,
-    samples::SampleIndex,
+    sample::SampleIndex,
+    shape::{self, WrittenRow},
     site::{Site, WorkspaceError},
     status::FileState,
     system::{self, FileError},
@@ -51,6 +51,9 @@ pub struct Origin {
     pub file: FileAsBuilt,
     /// Where the source row stands.
     pub source: SourcePlace,
+    /// Which of the samples of its source row it is; `None` if the row yields one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample: Option<SampleOf>,
     /// The source row.
     pub source_row: SourceText,
     /// The converter.
@@ -204,10 +207,10 @@ impl Located {
 
     fn rows_like(&self, row: &[u8]) -> Result<Vec<u64>, WorkspaceError> {
         let lineage = &self.lineage;
-        let mut lines = Vec::new();
-        for (source, made) in lineage.manifest.sources.iter().enumerate() {
-            let Some(open) = row.strip_suffix(&*ending(&made.name)) else { continue };
-            let hash = xxh3_64(open);
+        let written = std::str::from_utf8(row).ok().and_then(shape::read);
+        let Some(WrittenRow { sample, source: Some(name) }) = written else { return Ok(Vec::new()) };
+        let (hash, mut lines) = (sample.row_hash(), Vec::new());
+        for (source, made) in lineage.manifest.sources.iter().enumerate().filter(|(_, made)| made.name == name) {
             let in_chunk = |chunk: usize| {
                 let index = lineage.index(source, chunk)?;
                 let like = |sample: &usize| index.row_hash[*sample] == hash;
@@ -276,6 +279,7 @@ fn row_origin(located: &Located, side: Side, line: u64, sources: &Sources<'_>) -
         run: lineage.run,
         file: located.as_built(),
         source: place,
+        sample: SampleOf::among(&index, at.sample),
         source_row,
         converter: source.converter.clone(),
         converter_code: source.version.to_string(),
@@ -325,6 +329,7 @@ fn reject_origin(located: &Located, at: &RejectAt, sources: &Sources<'_>) -> Res
         run: lineage.run,
         file: located.as_built(),
         source: place,
+        sample: None,
         source_row,
         converter: source.converter.clone(),
         converter_code: source.version.to_string(),

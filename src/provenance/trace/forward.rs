@@ -9,13 +9,16 @@ use serde::Serialize;
 use super::{
     back::{Passed, Rejected, passed},
     lineage::{At, Lineage},
-    source_row::{SourcePlace, SourceText, Sources},
+    source_row::{SampleOf, SourcePlace, SourceText, Sources},
 };
 use crate::{
     artifact::{Access, RunId},
     failure::{Failure, FailureKind},
     leaf::Leaf,
-    mix::select::{ChunkScores, stopped_by},
+    mix::{
+        Selection,
+        select::{ChunkScores, stopped_by},
+    },
     outputs::OutputKind,
     provenance::{history::read_manifest, manifest::MadeSource},
     site::{Site, WorkspaceError},
@@ -33,7 +36,7 @@ pub struct Journey {
     pub row: u64,
     /// The row, as the first recipe that read it has it.
     pub source_row: Option<SourceText>,
-    /// What became of it in each recipe that names the source, by recipe path.
+    /// What became of it, or of each of its samples, in each recipe that names the source, by recipe path.
     pub fates: Vec<FateOf>,
 }
 
@@ -48,6 +51,9 @@ pub struct FateOf {
     pub run: RunId,
     /// Where the row stands.
     pub source: SourcePlace,
+    /// Which of the row's samples it is; `None` if the row yields one or none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample: Option<SampleOf>,
     /// What became of it.
     #[serde(flatten)]
     pub fate: Fate,
@@ -69,6 +75,8 @@ pub enum Fate {
         /// Its line in the quarantine file.
         quarantine: OutputLine,
     },
+    /// Its converter makes no sample of it.
+    NoSample,
     /// A filter kept it out.
     Filtered {
         /// The filter, what it measured and what it asked for.
@@ -142,14 +150,20 @@ pub(crate) fn trace_source(site: &Site, source: &str, file: &str, row: u64) -> R
         Journey { source: source.to_owned(), file: file.clone(), row, source_row: None, fates: Vec::new() };
     for lineage in &lineages {
         for (number, made) in lineage.manifest.sources.iter().enumerate().filter(|(_, made)| is_meant(made)) {
-            let Some((mut place, fate)) = fate(lineage, number, &file, row)? else { continue };
+            let Some((mut place, fates)) = fates(lineage, number, &file, row)? else { continue };
             if let Some((chunk, within)) = chunk_of(made, &file, row) {
                 let sources = Sources::new(site, &record, lineage);
                 let text = sources.read(made, &made.chunks[chunk], within, &mut place);
                 journey.source_row.get_or_insert(text);
             }
-            let (recipe, path) = (lineage.manifest.name.clone(), lineage.manifest.path.clone());
-            journey.fates.push(FateOf { recipe, path, run: lineage.run, source: place, fate });
+            journey.fates.extend(fates.into_iter().map(|(sample, fate)| FateOf {
+                recipe: lineage.manifest.name.clone(),
+                path: lineage.manifest.path.clone(),
+                run: lineage.run,
+                source: place.clone(),
+                sample,
+                fate,
+            }));
         }
     }
     if journey.fates.is_empty() {
@@ -203,8 +217,11 @@ fn chunk_of(made: &MadeSource, file: &str, row: u64) -> Option<(usize, u32)> {
     made.chunks.iter().enumerate().find_map(|(at, chunk)| Some((at, holds(chunk)?)))
 }
 
-/// What became of a row of a source in one recipe; `None`: the recipe knows of no such row.
-fn fate(lineage: &Lineage, source: usize, file: &str, row: u64) -> Result<Option<(SourcePlace, Fate)>, WorkspaceError> {
+/// Where a row stands, and what became of each of its samples, or of itself.
+type Fates = (SourcePlace, Vec<(Option<SampleOf>, Fate)>);
+
+/// Returns what became of a row of a source in one recipe; `None`: the recipe knows of no such row.
+fn fates(lineage: &Lineage, source: usize, file: &str, row: u64) -> Result<Option<Fates>, WorkspaceError> {
     let made = &lineage.manifest.sources[source];
     let max_samples = made.max_samples;
     let Some((chunk, within)) = chunk_of(made, file, row) else {
@@ -222,12 +239,12 @@ fn fate(lineage: &Lineage, source: usize, file: &str, row: u64) -> Result<Option
         };
         // Unless the maximum was reached, every row was read.
         let is_unread = is_its && lineage.selection(source)?.reached_max;
-        return Ok(is_unread.then_some((place, Fate::NotReached { max_samples })));
+        return Ok(is_unread.then_some((place, vec![(None, Fate::NotReached { max_samples })])));
     };
     let place = SourcePlace::new(made, &made.chunks[chunk], within);
     let selection = lineage.selection(source)?;
     if within >= selection.rows_looked_at[chunk] {
-        return Ok(Some((place, Fate::NotReached { max_samples })));
+        return Ok(Some((place, vec![(None, Fate::NotReached { max_samples })])));
     }
     if let Some(number) = made.chunks[chunk].rejected.iter().position(|(row, _)| *row == within) {
         let stored = lineage.rejects(source, chunk)?;
@@ -235,38 +252,55 @@ fn fate(lineage: &Lineage, source: usize, file: &str, row: u64) -> Result<Option
         let reject = Rejected { reason: stored.reject.reason, detail: stored.reject.detail.clone() };
         let is_it = |at: &&super::lineage::RejectAt| (at.source, at.chunk, at.number) == (source, chunk, number);
         let at = lineage.quarantined()?.iter().find(is_it).map_or(0, |at| at.line);
-        return Ok(Some((
-            place,
-            Fate::Rejected { reject, quarantine: output_line(lineage, OutputKind::Quarantine, at) },
-        )));
+        let quarantine = output_line(lineage, OutputKind::Quarantine, at);
+        return Ok(Some((place, vec![(None, Fate::Rejected { reject, quarantine })])));
     }
     let index = lineage.index(source, chunk)?;
-    let sample = index.row.iter().position(|row| *row == within);
-    let sample = sample.ok_or_else(|| lineage.lost("a row was neither used nor rejected"))?;
-    let fate = match lineage.number(At { source, chunk, sample })? {
+    let samples = index.row.partition_point(|row| *row < within)..index.row.partition_point(|row| *row <= within);
+    if samples.is_empty() {
+        return Ok(Some((place, vec![(None, Fate::NoSample)])));
+    }
+    let fate = |sample| Ok((SampleOf::among(&index, sample), fate(lineage, At { source, chunk, sample })?));
+    Ok(Some((place, samples.map(fate).collect::<Result<_, WorkspaceError>>()?)))
+}
+
+/// Returns what became of a sample.
+fn fate(lineage: &Lineage, at: At) -> Result<Fate, WorkspaceError> {
+    let made = &lineage.manifest.sources[at.source];
+    Ok(match lineage.number(at)? {
         Some(number) => {
             let lines = lineage.lines(number)?;
             let lines: Vec<OutputLine> =
                 lines.into_iter().map(|(side, line)| output_line(lineage, OutputKind::Rows(side), line)).collect();
             if lines.is_empty() {
-                let gives = lineage.manifest.summary.sources.get(source).map_or(0, |source| source.rows);
+                let gives = lineage.manifest.summary.sources.get(at.source).map_or(0, |source| source.rows);
                 Fate::NotChosen { kept: made.kept, gives }
             } else {
                 Fate::Written { lines }
             }
         }
-        None => filtered(lineage, source, chunk, sample)?,
-    };
-    Ok(Some((place, fate)))
+        // The samples behind the last one needed were not looked at, though their row was.
+        None if is_behind_last(at, lineage.selection(at.source)?) => Fate::NotReached { max_samples: made.max_samples },
+        None => filtered(lineage, at)?,
+    })
 }
 
-fn filtered(lineage: &Lineage, source: usize, chunk: usize, sample: usize) -> Result<Fate, WorkspaceError> {
+/// Whether a sample stands behind the one with which `max_samples` was reached.
+fn is_behind_last(at: At, selection: &Selection) -> bool {
+    let last = selection.samples(at.chunk).last();
+    let is_last_chunk = (at.chunk + 1..selection.chunks()).all(|chunk| selection.count(chunk) == 0);
+    selection.reached_max && is_last_chunk && last.is_some_and(|last| at.sample > last as usize)
+}
+
+fn filtered(lineage: &Lineage, At { source, chunk, sample }: At) -> Result<Fate, WorkspaceError> {
     let made = &lineage.manifest.sources[source];
     let read = |chunk| Ok((lineage.index(source, chunk)?, lineage.scores(source, chunk)?));
     let loaded: Vec<_> = (0..=chunk).into_par_iter().map(read).collect::<Result<_, WorkspaceError>>()?;
     let views: Vec<ChunkScores<'_>> = loaded
         .iter()
-        .map(|(index, scores)| ChunkScores {
+        .zip(&made.chunks)
+        .map(|((index, scores), chunk)| ChunkScores {
+            count: chunk.rows,
             rows: &index.row,
             characters: &index.characters,
             rejects: &[],

@@ -2,7 +2,10 @@
 //!
 //! Nothing is read but what a question needs: the order of one file, the selection of one source, the index of one chunk.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    borrow::Cow,
+    sync::{Arc, OnceLock},
+};
 
 use crate::{
     artifact::{Miss, RunId, Store},
@@ -13,8 +16,8 @@ use crate::{
     outputs::Side,
     provenance::manifest::BuildManifest,
     quality::{Filter, ScoreColumn},
-    row,
-    samples::SampleIndex,
+    sample::{self, SampleIndex, SampleView},
+    shape,
     site::WorkspaceError,
 };
 
@@ -167,15 +170,27 @@ impl Lineage {
         Ok(within.map(|within| (self.start(at.source) + (before + within) as u64) as u32))
     }
 
-    /// A row as its file has it, without the line's end.
+    /// Calls `take` with a sample as it is stored.
+    fn with_sample<T>(&self, at: At, index: &SampleIndex, take: impl FnOnce(SampleView<'_>) -> Lost<T>) -> Lost<T> {
+        let blob = self.blob(&self.manifest.sources[at.source].chunks[at.chunk].written)?;
+        let place = if at.sample < index.len() { index.range(at.sample) } else { 0..0 };
+        take(sample::at(&blob, place).map_err(|error| self.lost(error))?)
+    }
+
+    /// Returns a row as its file has it, without the line's end.
     pub(crate) fn line(&self, at: At, index: &SampleIndex) -> Lost<Vec<u8>> {
-        let source = &self.manifest.sources[at.source];
-        let rows = self.blob(&source.chunks[at.chunk].written)?;
-        let range = if at.sample < index.len() { index.range(at.sample) } else { 0..0 };
-        let row = rows.get(range).filter(|row| !row.is_empty());
-        let mut line = row.ok_or_else(|| self.lost("an index does not match its rows"))?.to_vec();
-        line.extend_from_slice(&ending(&source.name));
-        Ok(line)
+        self.with_sample(at, index, |sample| {
+            let source = &self.manifest.sources[at.source].name;
+            shape::row(shape::DEFAULT, &sample, source).map_err(|unfit| self.lost(unfit))
+        })
+    }
+
+    /// Returns the answer that is kept beside a sample.
+    pub(crate) fn answer(&self, at: At, index: &SampleIndex) -> Lost<Option<String>> {
+        self.with_sample(at, index, |sample| {
+            let text = sample.answer.map(|answer| answer.unescape().ok_or_else(|| self.lost("an answer is no text")));
+            Ok(text.transpose()?.map(Cow::into_owned))
+        })
     }
 
     /// Where a kept sample stands: side and line, from 1.
@@ -204,12 +219,4 @@ impl Lineage {
         }
         Ok(found)
     }
-}
-
-/// What closes the rows of a source.
-pub(crate) fn ending(name: &str) -> Vec<u8> {
-    let mut ending = b",\"source\":".to_vec();
-    row::write_string(name, &mut ending);
-    ending.push(b'}');
-    ending
 }

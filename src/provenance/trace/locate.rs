@@ -12,7 +12,7 @@ use crate::{
     id::FileHash,
     outputs::{self, OutputKind, Side},
     provenance::history::read_manifest,
-    row::SampleKind,
+    sample::SampleKind,
     selector::find,
     site::{Site, WorkspaceError},
     status::FileState,
@@ -170,6 +170,6 @@ impl Located {
         let order = self.lineage.order(side)?;
         let Some(number) = line.checked_sub(1).and_then(|line| order.get(line as usize)) else { return Ok(None) };
         let at = self.lineage.at(*number)?;
-        Ok(self.lineage.index(at.source, at.chunk)?.answer.get(at.sample).cloned().flatten())
+        self.lineage.answer(at, &self.lineage.index(at.source, at.chunk)?)
     }
 }

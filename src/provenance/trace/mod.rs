@@ -17,7 +17,7 @@ pub use forward::{Fate, FateOf, Journey, OutputLine, Twin};
 pub(crate) use locate::{Located, locate, named_output};
 pub(crate) use rows::rows;
 pub use rows::{OutputRow, OutputRows};
-pub use source_row::{SourcePlace, SourceText};
+pub use source_row::{SampleOf, SourcePlace, SourceText};
 
 use crate::{
     failure::{Failure, FailureKind},

@@ -11,6 +11,7 @@ use crate::{
     decode::{self, Encoding, Input},
     graph::FileOrigin,
     provenance::manifest::{MadeChunk, MadeSource},
+    sample::SampleIndex,
     site::Site,
     source::{Bytes, Hub, sample::SampleHub},
     system,
@@ -35,6 +36,25 @@ pub struct SourcePlace {
     pub line: Option<u64>,
     /// The byte it begins at in the decompressed file; `None` as for `line`.
     pub offset: Option<u64>,
+}
+
+/// Which of the samples of one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct SampleOf {
+    /// The sample's number among those of its row, from 1.
+    pub nth: u32,
+    /// How many samples the row yields.
+    pub of: u32,
+}
+
+impl SampleOf {
+    /// Returns which sample of its row a sample of an index is; `None` if its row has no other.
+    pub(super) fn among(index: &SampleIndex, sample: usize) -> Option<Self> {
+        let is_same = |row: &&u32| **row == index.row[sample];
+        let before = index.row[..sample].iter().rev().take_while(is_same).count() as u32;
+        let of = before + index.row[sample..].iter().take_while(is_same).count() as u32;
+        (of > 1).then_some(Self { nth: before + 1, of })
+    }
 }
 
 impl SourcePlace {

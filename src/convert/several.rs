@@ -1,0 +1,40 @@
+//! A converter for tests, whose rows yield any number of samples.
+
+use super::{Converter, Options};
+use crate::{
+    row::{RawRow, Reason, Reject},
+    sample::{Converted, Message, Role, Sample, SampleKind},
+};
+
+/// Makes a prompt of each part of the column `parts`; bars part them, an empty column has none, and `!` is rejected.
+#[derive(Debug)]
+pub(super) struct Several;
+
+impl Converter for Several {
+    fn name(&self) -> &'static str {
+        "several"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn kind(&self) -> SampleKind {
+        SampleKind::Prompt
+    }
+
+    fn accepts(&self, _: &[&str]) -> bool {
+        false
+    }
+
+    fn convert<'a>(&self, row: &'a RawRow<'_>, _: &Options) -> Result<Converted<'a>, Reject> {
+        let parts = row.text("parts")?;
+        if parts == "!" {
+            return Err(Reject::new(Reason::EmptyOutput, ""));
+        }
+        let samples = parts.split('|').filter(|part| !part.is_empty());
+        let samples: Vec<Sample<'_>> =
+            samples.map(|part| Sample::prompt(vec![Message::new(Role::User, part)])).collect();
+        Ok(samples.into())
+    }
+}

@@ -1,0 +1,213 @@
+//! What makes a sample the sample it is: order, deduplicated rows and the side of the split depend on nothing else.
+//!
+//! The identity text of a sample is a JSON object that is still open. Its hash is the row hash, which decides the order:
+//!
+//! | kind | identity text |
+//! |---|---|
+//! | conversation | `{"conversations":[…],"text":"…"`, the text being the contents joined by newlines |
+//! | preference | `{"chosen":[…],"rejected":[…]`, each dialogue from its first turn; `,"ranked":[[…],…]` with those behind the second |
+//! | prompt | `{"conversations":[…]` |
+//! | text | `{"text":"…"` |
+//!
+//! A message is `{"role":"…","content":"…"}`. Whatever else there is follows in the order of the fields, if it is there:
+//! behind the content of a message its extras, behind the body `tools`, `answer`, `label`, `margin` and `columns`. The
+//! answer counts for prompts alone: the messages of a conversation hold the answer already.
+//!
+//! These are the first rows that datac wrote, so their order stays; no shape that is written today need look like them.
+
+use std::borrow::Cow;
+
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
+use super::{Arguments, Body, Content, Json, Message, MessageExtras, Quoted, Role, SampleView, ToolCall, read};
+
+/// Returns the hash of the identity text of a sample as it is stored; `scratch` is room to be used again.
+pub(super) fn row_hash(stored: &[u8], scratch: &mut Vec<u8>) -> u64 {
+    scratch.clear();
+    write_identity(&read(stored).expect("what was stored can be read"), scratch);
+    xxh3_64(scratch)
+}
+
+/// Appends the identity text of a sample.
+pub fn write_identity(sample: &SampleView<'_>, out: &mut Vec<u8>) {
+    let answer = matches!(sample.body, Body::Prompt { .. }).then_some(sample.answer).flatten();
+    match &sample.body {
+        Body::Conversation { messages } => {
+            out.extend_from_slice(b"{\"conversations\":");
+            write_messages(messages, &[], out);
+            out.extend_from_slice(b",\"text\":\"");
+            write_text(messages, out);
+            out.push(b'"');
+        }
+        Body::Preference { prompt, ranked } => {
+            for (name, turns) in [&b"{\"chosen\":"[..], b",\"rejected\":"].into_iter().zip(ranked) {
+                out.extend_from_slice(name);
+                write_messages(prompt, turns, out);
+            }
+            for (at, turns) in ranked.iter().skip(2).enumerate() {
+                out.extend_from_slice(if at == 0 { b",\"ranked\":[" } else { b"," });
+                write_messages(prompt, turns, out);
+            }
+            if ranked.len() > 2 {
+                out.push(b']');
+            }
+        }
+        Body::Prompt { messages } => {
+            out.extend_from_slice(b"{\"conversations\":");
+            write_messages(messages, &[], out);
+        }
+        Body::Text { text } => {
+            out.extend_from_slice(b"{\"text\":");
+            out.extend_from_slice(text.with_quotes());
+        }
+    }
+    write_json("tools", sample.tools.as_ref(), out);
+    write_string("answer", answer, out);
+    write_boolean("label", sample.label, out);
+    write_json("margin", sample.margin.as_ref(), out);
+    for (at, (name, value)) in sample.columns.iter().enumerate() {
+        out.extend_from_slice(if at == 0 { b",\"columns\":{" } else { b"," });
+        write_key(name, value, out);
+    }
+    if !sample.columns.is_empty() {
+        out.push(b'}');
+    }
+}
+
+/// Appends the contents of messages joined by newlines, as a JSON string without its quotes.
+fn write_text(messages: &[Message<'_, Quoted<'_>>], out: &mut Vec<u8>) {
+    for (at, message) in messages.iter().enumerate() {
+        if at > 0 {
+            out.extend_from_slice(b"\\n");
+        }
+        if let Content::Text(text) = &message.content {
+            out.extend_from_slice(text.inner());
+        }
+    }
+}
+
+fn write_messages(first: &[Message<'_, Quoted<'_>>], then: &[Message<'_, Quoted<'_>>], out: &mut Vec<u8>) {
+    out.push(b'[');
+    for (at, message) in first.iter().chain(then).enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        let head: &[u8] = match message.role {
+            Role::System => b"{\"role\":\"system\"",
+            Role::User => b"{\"role\":\"user\"",
+            Role::Assistant => b"{\"role\":\"assistant\"",
+            Role::Developer => b"{\"role\":\"developer\"",
+            Role::Tool => b"{\"role\":\"tool\"",
+        };
+        out.extend_from_slice(head);
+        let content: &[u8] = match &message.content {
+            Content::Text(text) => text.with_quotes(),
+            Content::Parts(json) => json.as_str().as_bytes(),
+            Content::Null => b"null",
+            Content::Absent => b"",
+        };
+        if !content.is_empty() {
+            out.extend_from_slice(b",\"content\":");
+            out.extend_from_slice(content);
+        }
+        if let Some(extras) = &message.extras {
+            write_extras(extras, out);
+        }
+        out.push(b'}');
+    }
+    out.push(b']');
+}
+
+fn write_extras(extras: &MessageExtras<'_, Quoted<'_>>, out: &mut Vec<u8>) {
+    write_string("reasoning", extras.reasoning, out);
+    if let Some(calls) = &extras.tool_calls {
+        out.extend_from_slice(b",\"tool_calls\":[");
+        for (at, call) in calls.iter().enumerate() {
+            out.extend_from_slice(if at > 0 { b",{" } else { b"{" });
+            write_call(call, out);
+            out.push(b'}');
+        }
+        out.push(b']');
+    }
+    write_string("tool_call_id", extras.tool_call_id, out);
+    write_string("name", extras.name, out);
+    write_json("weight", extras.weight.as_ref(), out);
+    write_boolean("train", extras.train, out);
+    write_other(&extras.other, out);
+}
+
+fn write_call(call: &ToolCall<'_, Quoted<'_>>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\"name\":");
+    out.extend_from_slice(call.name.with_quotes());
+    write_string("id", call.id, out);
+    write_string("type", call.kind, out);
+    match &call.arguments {
+        Some(Arguments::Text(text)) => write_string("arguments", Some(*text), out),
+        Some(Arguments::Json(json)) => write_json("arguments", Some(json), out),
+        None => {}
+    }
+    write_other(&call.other, out);
+}
+
+fn write_other(other: &[(Quoted<'_>, Json<'_>)], out: &mut Vec<u8>) {
+    for (key, value) in other {
+        out.push(b',');
+        write_key(key, value, out);
+    }
+}
+
+fn write_key(key: &Quoted<'_>, value: &Json<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(key.with_quotes());
+    out.push(b':');
+    out.extend_from_slice(value.as_str().as_bytes());
+}
+
+fn write_named(name: &str, value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+    out.extend_from_slice(value);
+}
+
+fn write_string(name: &str, text: Option<Quoted<'_>>, out: &mut Vec<u8>) {
+    if let Some(text) = text {
+        write_named(name, text.with_quotes(), out);
+    }
+}
+
+fn write_json(name: &str, json: Option<&Json<'_>>, out: &mut Vec<u8>) {
+    if let Some(json) = json {
+        write_named(name, json.as_str().as_bytes(), out);
+    }
+}
+
+fn write_boolean(name: &str, value: Option<bool>, out: &mut Vec<u8>) {
+    if let Some(value) = value {
+        write_named(name, if value { b"true" } else { b"false" }, out);
+    }
+}
+
+/// See [`super::Sample::prompt_hash`].
+pub(super) fn prompt_hash(body: &Body<'_, Cow<'_, str>>) -> u64 {
+    let asked = match body {
+        Body::Conversation { messages } => {
+            let end = messages.iter().position(|message| message.role == Role::Assistant).unwrap_or(messages.len());
+            &messages[..end]
+        }
+        Body::Preference { prompt, .. } => prompt,
+        Body::Prompt { messages } => messages,
+        Body::Text { text } => return xxh3_64(text.as_bytes()),
+    };
+    let mut hasher = Xxh3::new();
+    for message in asked {
+        let number = Role::ALL.iter().position(|role| *role == message.role).expect("`ALL` has every role");
+        hasher.update(&[number as u8]);
+        hasher.update(match &message.content {
+            Content::Text(text) => text.as_bytes(),
+            Content::Parts(json) => json.as_str().as_bytes(),
+            Content::Null | Content::Absent => b"",
+        });
+        hasher.update(&[0]);
+    }
+    hasher.digest()
+}

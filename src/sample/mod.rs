@@ -1,0 +1,374 @@
+//! The neutral sample: what a converter makes of a row, with nothing lost, whatever trainer will read it.
+//!
+//! A [`Sample`] is stored once, in the canonical bytes of `codec.rs`; shapes (`crate::shape`) write rows from it. Its
+//! identity (`identity.rs`) decides order and split, so that every shape of a recipe has the same rows in the same places.
+
+mod codec;
+mod identity;
+mod index;
+mod text;
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+pub use codec::{BadSample, append, at, begin, read};
+pub use identity::write_identity;
+pub use index::{IndexError, SampleIndex};
+pub use text::{Json, Quoted};
+
+/// Raised when the same samples are stored otherwise. Blobs of samples and their indexes begin with it; those of another
+/// version are made again.
+pub const SAMPLES_VERSION: u8 = 2;
+
+/// Who speaks in a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Instructions before the dialogue.
+    System,
+    /// The person.
+    User,
+    /// The model.
+    Assistant,
+    /// Instructions of the application, where a format tells them from the system's.
+    Developer,
+    /// The result of a tool call.
+    Tool,
+}
+
+impl Role {
+    /// All roles; a role's place here is its number in canonical bytes and in prompt hashes.
+    pub const ALL: [Self; 5] = [Self::System, Self::User, Self::Assistant, Self::Developer, Self::Tool];
+
+    /// The role's name in chat formats.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Assistant => "assistant",
+            Self::Developer => "developer",
+            Self::Tool => "tool",
+        }
+    }
+}
+
+/// One turn of a conversation. `T` is a string: unescaped as converters make it, or [`Quoted`] as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message<'a, T = Cow<'a, str>> {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said.
+    pub content: Content<'a, T>,
+    /// Everything else that the message has; `None` for most.
+    pub extras: Option<Box<MessageExtras<'a, T>>>,
+}
+
+/// What a message says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content<'a, T = Cow<'a, str>> {
+    /// A string.
+    Text(T),
+    /// A list of parts (text, images, …), exactly.
+    Parts(Json<'a>),
+    /// `null`, as many formats have it beside tool calls.
+    Null,
+    /// The message has no content.
+    Absent,
+}
+
+/// What a message has besides its role and its content.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MessageExtras<'a, T = Cow<'a, str>> {
+    /// The model's reasoning before its answer.
+    pub reasoning: Option<T>,
+    /// The tools that the model calls.
+    pub tool_calls: Option<Vec<ToolCall<'a, T>>>,
+    /// The call that a tool's message answers.
+    pub tool_call_id: Option<T>,
+    /// The name of the speaker or the tool.
+    pub name: Option<T>,
+    /// How much the message counts in training: a number.
+    pub weight: Option<Json<'a>>,
+    /// Whether the message is trained on.
+    pub train: Option<bool>,
+    /// All other keys, in order.
+    pub other: Vec<(T, Json<'a>)>,
+}
+
+impl<T> Default for MessageExtras<'_, T> {
+    fn default() -> Self {
+        Self {
+            reasoning: None,
+            tool_calls: None,
+            tool_call_id: None,
+            name: None,
+            weight: None,
+            train: None,
+            other: Vec::new(),
+        }
+    }
+}
+
+/// A call of a tool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolCall<'a, T = Cow<'a, str>> {
+    /// The call's id, which the tool's message repeats.
+    pub id: Option<T>,
+    /// The call's `type`: `function`.
+    pub kind: Option<T>,
+    /// The tool's name.
+    pub name: T,
+    /// The arguments, exactly: most formats write a string that holds JSON, some the object itself.
+    pub arguments: Option<Arguments<'a, T>>,
+    /// All other keys, in order.
+    pub other: Vec<(T, Json<'a>)>,
+}
+
+/// The arguments of a tool call as they are written.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Arguments<'a, T = Cow<'a, str>> {
+    /// A string.
+    Text(T),
+    /// Any other JSON value.
+    Json(Json<'a>),
+}
+
+impl<'a> Message<'a> {
+    /// A message of `role` saying `content`.
+    pub fn new(role: Role, content: impl Into<Cow<'a, str>>) -> Self {
+        Self { role, content: Content::Text(content.into()), extras: None }
+    }
+
+    /// The text of the content; empty where the content is no text.
+    pub fn text(&self) -> &str {
+        if let Content::Text(text) = &self.content { text } else { "" }
+    }
+}
+
+/// What a phase trains on; every converter yields one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SampleKind {
+    /// A whole dialogue, for supervised fine-tuning.
+    Conversation,
+    /// Dialogues that differ in the last answer, ranked, for preference optimisation.
+    Preference,
+    /// A dialogue that waits for an answer, for reinforcement learning.
+    Prompt,
+    /// Running text, for pre- and mid-training.
+    Text,
+}
+
+impl SampleKind {
+    /// The kind's name in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Conversation => "conversation",
+            Self::Preference => "preference",
+            Self::Prompt => "prompt",
+            Self::Text => "text",
+        }
+    }
+
+    /// The fields of a sample that filters can measure: what `text_field` may name.
+    pub fn fields(self) -> &'static [&'static str] {
+        match self {
+            Self::Conversation => &["conversations", "text"],
+            Self::Preference => &["chosen", "rejected"],
+            Self::Prompt => &["conversations"],
+            Self::Text => &["text"],
+        }
+    }
+
+    /// The field that filters measure when a recipe names none.
+    pub fn default_field(self) -> &'static str {
+        match self {
+            Self::Conversation | Self::Text => "text",
+            Self::Preference => "chosen",
+            Self::Prompt => "conversations",
+        }
+    }
+}
+
+/// What a sample of each kind consists of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Body<'a, T = Cow<'a, str>> {
+    /// See [`SampleKind::Conversation`].
+    Conversation {
+        /// The turns.
+        messages: Vec<Message<'a, T>>,
+    },
+    /// See [`SampleKind::Preference`].
+    Preference {
+        /// The turns that all dialogues share: all but their last ones.
+        prompt: Vec<Message<'a, T>>,
+        /// How each dialogue goes on, the preferred one first; at least two.
+        ranked: Vec<Vec<Message<'a, T>>>,
+    },
+    /// See [`SampleKind::Prompt`].
+    Prompt {
+        /// The turns; the last one is the user's.
+        messages: Vec<Message<'a, T>>,
+    },
+    /// See [`SampleKind::Text`].
+    Text {
+        /// The text.
+        text: T,
+    },
+}
+
+impl<T> Body<'_, T> {
+    /// The kind of the sample.
+    pub fn kind(&self) -> SampleKind {
+        match self {
+            Self::Conversation { .. } => SampleKind::Conversation,
+            Self::Preference { .. } => SampleKind::Preference,
+            Self::Prompt { .. } => SampleKind::Prompt,
+            Self::Text { .. } => SampleKind::Text,
+        }
+    }
+}
+
+/// A converted row. `T` is a string: unescaped as converters make it, or [`Quoted`] as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample<'a, T = Cow<'a, str>> {
+    /// What the sample's kind consists of.
+    pub body: Body<'a, T>,
+    /// The tools that the model may call: a JSON list.
+    pub tools: Option<Json<'a>>,
+    /// The final answer or ground truth.
+    pub answer: Option<T>,
+    /// Whether the answer is good.
+    pub label: Option<bool>,
+    /// By how much the preferred answer is better: a number.
+    pub margin: Option<Json<'a>>,
+    /// Columns of the source row that are kept, in order.
+    pub columns: Vec<(T, Json<'a>)>,
+}
+
+/// A sample as it is stored: its strings are slices of the blob, ready to be copied into JSON.
+pub type SampleView<'b> = Sample<'b, Quoted<'b>>;
+
+impl<'a, T> From<Body<'a, T>> for Sample<'a, T> {
+    fn from(body: Body<'a, T>) -> Self {
+        Self { body, tools: None, answer: None, label: None, margin: None, columns: Vec::new() }
+    }
+}
+
+impl<'a, T> Sample<'a, T> {
+    /// A conversation of `messages`.
+    pub fn conversation(messages: Vec<Message<'a, T>>) -> Self {
+        Body::Conversation { messages }.into()
+    }
+
+    /// A prompt of `messages`.
+    pub fn prompt(messages: Vec<Message<'a, T>>) -> Self {
+        Body::Prompt { messages }.into()
+    }
+
+    /// The sample's kind.
+    pub fn kind(&self) -> SampleKind {
+        self.body.kind()
+    }
+}
+
+impl Sample<'_> {
+    /// Returns the text of a field, see [`SampleKind::fields`]: of dialogues the contents joined by newlines.
+    pub fn field_text(&self, field: &str) -> Option<Cow<'_, str>> {
+        match (&self.body, field) {
+            (Body::Text { text }, "text") => Some(Cow::Borrowed(text)),
+            (Body::Conversation { messages }, "text" | "conversations")
+            | (Body::Prompt { messages }, "conversations") => Some(contents(messages, &[])),
+            (Body::Preference { prompt, ranked }, "chosen") => Some(contents(prompt, ranked.first()?)),
+            (Body::Preference { prompt, ranked }, "rejected") => Some(contents(prompt, ranked.get(1)?)),
+            _ => None,
+        }
+    }
+
+    /// Counts the characters of the main field, see [`SampleKind::default_field`] and [`Sample::field_text`].
+    pub fn characters(&self) -> usize {
+        let of = |messages: &[Message<'_>]| messages.iter().map(|message| message.text().chars().count() + 1).sum();
+        let with_line_ends: usize = match &self.body {
+            Body::Text { text } => return text.chars().count(),
+            Body::Conversation { messages } | Body::Prompt { messages } => of(messages),
+            Body::Preference { prompt, ranked } => of(prompt) + ranked.first().map_or(0, |answer| of(answer)),
+        };
+        with_line_ends.saturating_sub(1)
+    }
+
+    /// Returns the hash that decides the place in the order: XXH3-64 of the [identity text](write_identity).
+    pub fn row_hash(&self) -> u64 {
+        let mut bytes = Vec::new();
+        append(self, &mut bytes);
+        identity::row_hash(&bytes, &mut Vec::new())
+    }
+
+    /// Returns the hash that decides the side of the split: samples that ask the same share it.
+    ///
+    /// XXH3-64 over role and content of each message before the answer, each content followed by a zero byte.
+    /// A conversation's prompt is what precedes its first answer, so dialogues that begin alike stay together; a
+    /// preference's is all that its dialogues share; a text's is the text.
+    pub fn prompt_hash(&self) -> u64 {
+        identity::prompt_hash(&self.body)
+    }
+}
+
+fn contents<'m>(first: &'m [Message<'_>], then: &'m [Message<'_>]) -> Cow<'m, str> {
+    match (first, then) {
+        ([only], []) | ([], [only]) => Cow::Borrowed(only.text()),
+        _ => Cow::Owned(first.iter().chain(then).map(Message::text).collect::<Vec<_>>().join("\n")),
+    }
+}
+
+/// What a converter makes of one row: any number of samples.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Converted<'a> {
+    /// The samples, in order.
+    pub samples: Samples<'a>,
+    /// How many consecutive turns of one role were joined.
+    pub joined_turns: u32,
+}
+
+/// The samples of one row: nearly always one, which then takes no allocation of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Samples<'a> {
+    /// One sample.
+    One(Sample<'a>),
+    /// None, or several.
+    Many(Vec<Sample<'a>>),
+}
+
+impl<'a> Samples<'a> {
+    /// The samples as a slice.
+    pub fn as_slice(&self) -> &[Sample<'a>] {
+        match self {
+            Self::One(sample) => std::slice::from_ref(sample),
+            Self::Many(samples) => samples,
+        }
+    }
+}
+
+impl<'a> From<Sample<'a>> for Converted<'a> {
+    fn from(sample: Sample<'a>) -> Self {
+        Self { samples: Samples::One(sample), joined_turns: 0 }
+    }
+}
+
+impl<'a> From<Vec<Sample<'a>>> for Converted<'a> {
+    fn from(samples: Vec<Sample<'a>>) -> Self {
+        Self { samples: Samples::Many(samples), joined_turns: 0 }
+    }
+}
+
+#[cfg(test)]
+impl<'a> Converted<'a> {
+    /// The sample of a row that yields exactly one.
+    pub fn only(&self) -> &Sample<'a> {
+        let [only] = self.samples.as_slice() else { panic!("one sample, not {}", self.samples.as_slice().len()) };
+        only
+    }
+}
+
+#[cfg(test)]
+pub mod tests;

@@ -1,0 +1,93 @@
+//! Sample to row: what a trainer reads, one file a shape.
+//!
+//! A shape is a pure function with a name and a version. To add one: a file here, a line in [`SHAPES`], and a fixture
+//! under `tests/fixtures/shapes/` with rows of every kind that it has. How rows lie in a file is none of its business.
+
+pub mod messages;
+pub mod native;
+mod read;
+
+use crate::{
+    row::write_string,
+    sample::{self, Quoted, Sample, SampleKind, SampleView, append},
+};
+
+/// Every shape.
+pub static SHAPES: &[&dyn Shape] = &[DEFAULT, &messages::Messages];
+
+/// The shape of all outputs.
+pub const DEFAULT: &dyn Shape = &native::Native;
+
+/// Writes samples as rows of one trainer, and reads them back.
+pub trait Shape: Sync {
+    /// The name recipes use, which is also the name of its source file.
+    fn name(&self) -> &'static str;
+
+    /// Raised by hand whenever the same sample is written as another row.
+    fn version(&self) -> u32;
+
+    /// The kinds of samples that it has rows for.
+    fn kinds(&self) -> &'static [SampleKind];
+
+    /// Appends a sample of `source` as one JSON object on one line, without a line's end.
+    ///
+    /// A sample that the shape has no place for is not cut down: what was appended for it then is to be dropped.
+    fn write(&self, sample: &SampleView<'_>, source: Quoted<'_>, out: &mut Vec<u8>) -> Result<(), Unfit>;
+
+    /// Returns the part of a written row that is the sample's [identity text](sample::write_identity), if the row has such a
+    /// part and is of this source: then rows that stay are copied from an output in place.
+    fn identity<'r>(&self, _row: &'r [u8], _source: Quoted<'_>) -> Option<&'r [u8]> {
+        None
+    }
+
+    /// Returns the source of a written row, where the row has an [identity](Shape::identity).
+    fn source_of<'r>(&self, _row: &'r [u8]) -> Option<Quoted<'r>> {
+        None
+    }
+
+    /// Reads a row that this shape wrote; `None` if it is none.
+    fn read(&self, row: &str) -> Option<WrittenRow>;
+}
+
+/// What a sample has that a shape has no place for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the shape has no place for {0}")]
+pub struct Unfit(pub &'static str);
+
+/// A row of an output, read back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WrittenRow {
+    /// The sample, as far as the shape keeps it.
+    pub sample: Sample<'static>,
+    /// The name of the sample's source, if the row has it.
+    pub source: Option<String>,
+}
+
+/// Returns the shape that recipes call `name`.
+pub fn by_name(name: &str) -> Option<&'static dyn Shape> {
+    SHAPES.iter().copied().find(|shape| shape.name() == name)
+}
+
+/// Returns a sample as a row of `shape`.
+pub fn row(shape: &dyn Shape, sample: &SampleView<'_>, source: &str) -> Result<Vec<u8>, Unfit> {
+    let (mut name, mut row) = (Vec::new(), Vec::new());
+    write_string(source, &mut name);
+    shape.write(sample, Quoted::new(&name).expect("a string was written"), &mut row)?;
+    Ok(row)
+}
+
+/// Returns a sample that was just converted as a row of `shape`.
+pub fn row_of(shape: &dyn Shape, sample: &Sample<'_>, source: &str) -> Result<String, Unfit> {
+    let mut stored = Vec::new();
+    append(sample, &mut stored);
+    let row = row(shape, &sample::read(&stored).expect("what was stored can be read"), source)?;
+    Ok(String::from_utf8(row).expect("JSON is written as UTF-8"))
+}
+
+/// Reads a row that any shape wrote.
+pub fn read(row: &str) -> Option<WrittenRow> {
+    SHAPES.iter().find_map(|shape| shape.read(row))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! What shapes share to read their rows back: the fields of an object, and messages with all that they have.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::WrittenRow;
+use crate::{
+    decode::json_row,
+    row::{Value, write_string},
+    sample::{Arguments, Body, Content, Json, Message, MessageExtras, Role, Sample, ToolCall},
+};
+
+/// The fields of a JSON object that were not taken yet, in order.
+pub(super) struct Fields(Vec<(String, Value<'static>)>);
+
+impl Fields {
+    /// Reads an object; `None` if the text is none, or has a key twice.
+    pub(super) fn of(text: &str) -> Option<Self> {
+        let fields = json_row(text).ok()?.fields;
+        Some(Self(fields.into_iter().map(|(name, value)| (name.into_owned(), owned(value))).collect()))
+    }
+
+    /// Takes a field, whatever it holds.
+    pub(super) fn take(&mut self, name: &str) -> Option<Value<'static>> {
+        self.take_if(name, |_| true)
+    }
+
+    /// Takes a field that is a string.
+    pub(super) fn string(&mut self, name: &str) -> Option<String> {
+        self.string_if(name, |_| true)
+    }
+
+    /// Takes a field that is a string which is fit.
+    pub(super) fn string_if(&mut self, name: &str, is_fit: impl Fn(&str) -> bool) -> Option<String> {
+        match self.take_if(name, |value| matches!(value, Value::String(text) if is_fit(text)))? {
+            Value::String(text) => Some(text.into_owned()),
+            _ => None,
+        }
+    }
+
+    /// Takes a field that is a string, if it is there.
+    fn text(&mut self, name: &str) -> Option<Cow<'static, str>> {
+        self.string(name).map(Cow::Owned)
+    }
+
+    fn take_if(&mut self, name: &str, is_fit: impl Fn(&Value<'_>) -> bool) -> Option<Value<'static>> {
+        let at = self.0.iter().position(|(field, value)| field == name && is_fit(value))?;
+        Some(self.0.remove(at).1)
+    }
+
+    fn boolean(&mut self, name: &str) -> Option<bool> {
+        match self.take_if(name, |value| matches!(value, Value::Bool(_)))? {
+            Value::Bool(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    fn number(&mut self, name: &str) -> Option<Json<'static>> {
+        self.take_if(name, |value| matches!(value, Value::Number(_))).and_then(|value| json(&value))
+    }
+
+    /// The fields that are left.
+    fn rest(self) -> Option<Vec<(Cow<'static, str>, Json<'static>)>> {
+        self.0.into_iter().map(|(name, value)| Some((name.into(), json(&value)?))).collect()
+    }
+
+    /// The row of a sample, with the fields that are left as its columns.
+    pub(super) fn row(mut self, body: Body<'static>, source: Option<String>) -> Option<WrittenRow> {
+        let tools = self.take("tools").map(|tools| json(&tools).ok_or(())).transpose().ok()?;
+        let answer = self.text("answer");
+        let columns = self.rest()?;
+        Some(WrittenRow { sample: Sample { tools, answer, columns, ..body.into() }, source })
+    }
+}
+
+/// Reads a list of messages.
+pub(super) fn messages(value: &Value<'_>) -> Option<Vec<Message<'static>>> {
+    objects(value)?.into_iter().map(message).collect()
+}
+
+fn objects(value: &Value<'_>) -> Option<Vec<Fields>> {
+    let Value::Json(list) = value else { return None };
+    let items: Vec<&RawValue> = serde_json::from_str(list).ok()?;
+    items.into_iter().map(|item| Fields::of(item.get())).collect()
+}
+
+fn message(mut fields: Fields) -> Option<Message<'static>> {
+    let role = fields.string("role")?;
+    let role = Role::ALL.into_iter().find(|known| known.name() == role)?;
+    let content = match fields.take("content") {
+        Some(Value::String(text)) => Content::Text(text),
+        Some(Value::Null) => Content::Null,
+        Some(other) => Content::Parts(json(&other)?),
+        None => Content::Absent,
+    };
+    let tool_calls = match fields.take_if("tool_calls", |value| matches!(value, Value::Json(_))) {
+        Some(calls) => Some(objects(&calls)?.into_iter().map(call).collect::<Option<_>>()?),
+        None => None,
+    };
+    let extras = MessageExtras {
+        reasoning: fields.text("reasoning"),
+        tool_calls,
+        tool_call_id: fields.text("tool_call_id"),
+        name: fields.text("name"),
+        weight: fields.number("weight"),
+        train: fields.boolean("train"),
+        other: fields.rest()?,
+    };
+    let extras = (extras != MessageExtras::default()).then(|| Box::new(extras));
+    Some(Message { role, content, extras })
+}
+
+fn call(mut fields: Fields) -> Option<ToolCall<'static>> {
+    let Some(Value::Json(function)) = fields.take("function") else { return None };
+    let mut function = Fields::of(&function)?;
+    let (name, arguments) = (function.text("name")?, function.take("arguments"));
+    if !function.0.is_empty() {
+        return None;
+    }
+    let arguments = match arguments {
+        Some(Value::String(text)) => Some(Arguments::Text(text)),
+        Some(other) => Some(Arguments::Json(json(&other)?)),
+        None => None,
+    };
+    Some(ToolCall { id: fields.text("id"), kind: fields.text("type"), name, arguments, other: fields.rest()? })
+}
+
+/// A value as JSON.
+fn json(value: &Value<'_>) -> Option<Json<'static>> {
+    match value {
+        Value::Null => Json::new("null"),
+        Value::Bool(value) => Json::new(if *value { "true" } else { "false" }),
+        Value::Number(text) | Value::Json(text) => Json::new(text),
+        Value::String(text) => {
+            let mut quoted = Vec::new();
+            write_string(text, &mut quoted);
+            Json::new(std::str::from_utf8(&quoted).ok()?)
+        }
+    }
+}
+
+fn owned(value: Value<'_>) -> Value<'static> {
+    match value {
+        Value::Null => Value::Null,
+        Value::Bool(value) => Value::Bool(value),
+        Value::Number(text) => Value::Number(text.into_owned().into()),
+        Value::String(text) => Value::String(text.into_owned().into()),
+        Value::Json(text) => Value::Json(text.into_owned().into()),
+    }
+}
