@@ -17,7 +17,7 @@ use datac::{
     mix::{self, Allotment, Candidate, Candidates, Room},
     quality,
     sample::SampleIndex,
-    system::FileError,
+    system::{FileError, ScratchFolder},
     workspace::{BuildOptions, Settings, Workspace},
 };
 use divan::{
@@ -176,8 +176,9 @@ impl Candidates for Million {
 fn arrange_million(bencher: Bencher<'_, '_>, bytes: usize) {
     let allotment = Allotment { total: 1_000_000, counts: vec![1_000_000] };
     let validation = Validation { ratio: 0.1, seed: 42, stratified: false, method: SplitMethod::Hash };
-    let scratch = tempfile::tempdir().expect("a folder can be made");
-    let room = Room { scratch: scratch.path(), bytes };
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let scratch = ScratchFolder::at(folder.path());
+    let room = Room { scratch: &scratch, bytes };
     bencher
         .counter(ItemsCount::new(Million.count()))
         .bench_local(|| mix::arrange(&Million, &allotment, &validation, room).expect("the disk takes it"));

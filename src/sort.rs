@@ -4,12 +4,28 @@
 //! its turn comes. Whoever sorts says how far first numbers reach: they should be spread evenly below that.
 
 use std::{
-    fs::File,
+    fmt,
     io::{self, BufReader, BufWriter, Read, Seek, Write},
-    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use crate::system::FileError;
+
+/// Gives files to whoever sorts more records than memory has room for.
+///
+/// Sorting itself opens nothing: the caller decides where such files are.
+pub trait Scratch: fmt::Debug + Send + Sync {
+    /// Opens an empty file that vanishes with its handle.
+    fn file(&self) -> Result<Box<dyn ScratchFile>, FileError>;
+
+    /// Returns `source` as an error of a file that this has given; `verb` is the operation that failed.
+    fn error(&self, verb: &'static str, source: io::Error) -> FileError;
+}
+
+/// A file that is written once and read as often as needed.
+pub trait ScratchFile: Read + Write + Seek + Send {}
+
+impl<F: Read + Write + Seek + Send> ScratchFile for F {}
 
 /// Files that records are dealt into. Each is open, and a process may have 1,024.
 const FILES: usize = 64;
@@ -21,32 +37,37 @@ const BUFFER: usize = 32 << 10;
 pub type Record<const N: usize> = [u32; N];
 
 /// Records on their way in.
-#[derive(Debug)]
 pub struct Sorter<const N: usize> {
-    scratch: PathBuf,
+    scratch: Arc<dyn Scratch>,
     /// How many records are held at most.
     limit: usize,
     /// One more than the highest first number.
     reach: u64,
     held: Vec<Record<N>>,
     /// Empty until there are more than can be held.
-    files: Vec<BufWriter<File>>,
+    files: Vec<BufWriter<Box<dyn ScratchFile>>>,
 }
 
 /// Records that can be gone through in order, more than once.
-#[derive(Debug)]
 pub struct Sorted<const N: usize> {
-    scratch: PathBuf,
+    scratch: Arc<dyn Scratch>,
     held: Vec<Record<N>>,
-    files: Vec<File>,
+    /// Behind locks, since reading moves the place in a file.
+    files: Vec<Mutex<Box<dyn ScratchFile>>>,
+}
+
+impl<const N: usize> fmt::Debug for Sorted<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sorted").field("held", &self.held.len()).field("files", &self.files.len()).finish()
+    }
 }
 
 impl<const N: usize> Sorter<N> {
     /// A sorter that holds `bytes` at most, but for records of one and the same first number, and deals what is more into
-    /// files in the folder `scratch`, which must be there by then. First numbers are below `reach`.
-    pub fn new(scratch: &Path, bytes: usize, reach: u64) -> Self {
+    /// files that `scratch` gives. First numbers are below `reach`.
+    pub fn new(scratch: &Arc<dyn Scratch>, bytes: usize, reach: u64) -> Self {
         let limit = (bytes / size_of::<Record<N>>()).max(1);
-        Self { scratch: scratch.to_owned(), limit, reach: reach.max(1), held: Vec::new(), files: Vec::new() }
+        Self { scratch: scratch.clone(), limit, reach: reach.max(1), held: Vec::new(), files: Vec::new() }
     }
 
     /// Makes room for so many records at once, or for as many as memory may hold.
@@ -70,10 +91,9 @@ impl<const N: usize> Sorter<N> {
 
     /// Deals what is held into the files.
     fn deal(&mut self) -> Result<(), FileError> {
-        let failed = |source: io::Error| FileError { verb: "write", path: self.scratch.clone(), source };
+        let failed = |source: io::Error| self.scratch.error("write", source);
         while self.files.len() < FILES {
-            let file = tempfile::tempfile_in(&self.scratch).map_err(failed)?;
-            self.files.push(BufWriter::with_capacity(BUFFER, file));
+            self.files.push(BufWriter::with_capacity(BUFFER, self.scratch.file()?));
         }
         for record in &self.held {
             let file = (u64::from(record[0]) * FILES as u64 / self.reach).min(FILES as u64 - 1);
@@ -94,8 +114,10 @@ impl<const N: usize> Sorter<N> {
             self.deal()?;
             self.held = Vec::new();
         }
-        let failed = |error: io::Error| FileError { verb: "write", path: self.scratch.clone(), source: error };
-        let whole = |file: BufWriter<File>| file.into_inner().map_err(|error| failed(error.into_error()));
+        let whole = |file: BufWriter<Box<dyn ScratchFile>>| match file.into_inner() {
+            Ok(file) => Ok(Mutex::new(file)),
+            Err(error) => Err(self.scratch.error("write", error.into_error())),
+        };
         let files = self.files.into_iter().map(whole).collect::<Result<_, _>>()?;
         Ok(Sorted { scratch: self.scratch, held: self.held, files })
     }
@@ -108,12 +130,13 @@ impl<const N: usize> Sorted<N> {
         self.files.iter().try_for_each(|file| self.read(file)?.iter().try_for_each(&mut take))
     }
 
-    fn read(&self, mut file: &File) -> Result<Vec<Record<N>>, FileError> {
-        let failed = |source| FileError { verb: "read", path: self.scratch.clone(), source };
+    fn read(&self, file: &Mutex<Box<dyn ScratchFile>>) -> Result<Vec<Record<N>>, FileError> {
+        let failed = |source| self.scratch.error("read", source);
+        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = file.seek(io::SeekFrom::End(0)).map_err(failed)?;
         file.rewind().map_err(failed)?;
         let count = bytes as usize / size_of::<Record<N>>();
-        let (mut reader, mut records) = (BufReader::with_capacity(1 << 20, file), Vec::with_capacity(count));
+        let (mut reader, mut records) = (BufReader::with_capacity(1 << 20, &mut *file), Vec::with_capacity(count));
         for _ in 0..count {
             let mut record = [0; N];
             for number in &mut record {
@@ -143,10 +166,11 @@ mod tests {
     use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 
     use super::*;
+    use crate::system::ScratchFolder;
 
     fn sorted(records: &[Record<3>], bytes: usize, reach: u64) -> (Vec<Record<3>>, bool) {
         let folder = tempfile::tempdir().unwrap();
-        let mut sorter = Sorter::new(folder.path(), bytes, reach);
+        let mut sorter = Sorter::new(&ScratchFolder::at(folder.path()), bytes, reach);
         records.iter().for_each(|record| sorter.push(*record).unwrap());
         let sorted = sorter.finish().unwrap();
         let all = || {

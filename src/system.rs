@@ -7,6 +7,7 @@
 mod entries;
 mod probe;
 mod replacement;
+mod scratch;
 
 use std::{
     cell::RefCell,
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use entries::{Entry, EntryKind, entries, kind, remove_empty_dir};
 pub use probe::{Probe, Space, Stamps, allow_open_files, available_memory, cores, nearest, space, stamps_each_change};
 pub use replacement::Replacement;
+pub use scratch::ScratchFolder;
 
 /// A file operation that failed, with the path it was about.
 #[derive(Debug, thiserror::Error)]

@@ -13,6 +13,7 @@ use crate::{
     id::BlobId,
     mix::{self, Allotment, Candidate, Candidates, Room},
     sort::Sorted,
+    system::ScratchFolder,
 };
 
 /// Bytes of memory that sorting one recipe's rows may take: some four million of them. More go through files.
@@ -37,7 +38,8 @@ pub(crate) fn arrange(
             Failure::plain(FailureKind::Config, message).hint("set `max_samples` or `mix.total`"),
         ));
     }
-    let room = Room { scratch: &context.outputs.scratch, bytes: SORTED_BYTES };
+    let scratch = ScratchFolder::at(&context.outputs.scratch);
+    let room = Room { scratch: &scratch, bytes: SORTED_BYTES };
     let arranged = mix::arrange(&Selected { context, sources, unit }, allotment, validation, room)?;
     Ok(ArrangeOutcome {
         train: store(&context.store, &arranged.train, arranged.realised.iter().map(|source| source.train).sum())?,

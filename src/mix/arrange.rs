@@ -11,7 +11,7 @@ mod split;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -23,7 +23,7 @@ use self::{
 use super::allot::Allotment;
 use crate::{
     config::{SplitMethod, Validation},
-    sort::{Sorted, Sorter, halves},
+    sort::{Scratch, Sorted, Sorter, halves},
     system::FileError,
 };
 
@@ -87,8 +87,8 @@ pub struct Arrangement {
 /// Where arranging may hold what it sorts.
 #[derive(Clone, Copy, Debug)]
 pub struct Room<'r> {
-    /// The folder for what memory has no room for; it is there.
-    pub scratch: &'r Path,
+    /// Gives files for what memory has no room for.
+    pub scratch: &'r Arc<dyn Scratch>,
     /// Bytes of memory.
     pub bytes: usize,
 }

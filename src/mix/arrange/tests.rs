@@ -6,7 +6,7 @@ use std::{
 use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
 
 use super::*;
-use crate::{config::Strategy, mix::allot, sort::Record};
+use crate::{config::Strategy, mix::allot, sort::Record, system::ScratchFolder};
 
 /// Candidates in memory.
 #[derive(Clone, Debug)]
@@ -72,7 +72,8 @@ struct Sides {
 /// Arranges with room for so many bytes.
 fn arrange_within(bytes: usize, candidates: &Held, allotment: &Allotment, validation: &Validation) -> Sides {
     let folder = tempfile::tempdir().unwrap();
-    let room = Room { scratch: folder.path(), bytes };
+    let scratch = ScratchFolder::at(folder.path());
+    let room = Room { scratch: &scratch, bytes };
     let arrangement = super::arrange(candidates, allotment, validation, room).unwrap();
     let list = |side: &Sorted<3>| {
         let mut list = Vec::new();
