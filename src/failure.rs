@@ -1,6 +1,6 @@
 //! Why something could not be done: one type for every layer, put in words and exit codes by the command.
 
-use std::fmt;
+use std::{fmt, io, path::PathBuf};
 
 /// Says why a recipe cannot be built, or a command cannot be carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -59,5 +59,23 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
+    }
+}
+/// A file operation that failed, with the path it was about.
+#[derive(Debug, thiserror::Error)]
+#[error("{verb} `{}`: {source}", path.display())]
+pub struct FileError {
+    /// Operation that failed: `read`, `write`, `create folder`.
+    pub verb: &'static str,
+    /// The path it was tried on.
+    pub path: PathBuf,
+    /// Error of the operating system.
+    pub source: io::Error,
+}
+
+impl FileError {
+    /// Returns whether the file was simply not there.
+    pub fn is_missing(&self) -> bool {
+        matches!(self.source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
     }
 }

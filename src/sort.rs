@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::system::FileError;
+use crate::failure::FileError;
 
 /// Gives files to whoever sorts more records than memory has room for.
 ///

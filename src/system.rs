@@ -22,29 +22,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::failure::FileError;
 pub use entries::{Entry, EntryKind, entries, kind, remove_empty_dir};
 pub use probe::{Probe, Space, Stamps, allow_open_files, available_memory, cores, nearest, space, stamps_each_change};
 pub use replacement::Replacement;
 pub use scratch::ScratchFolder;
-
-/// A file operation that failed, with the path it was about.
-#[derive(Debug, thiserror::Error)]
-#[error("{verb} `{}`: {source}", path.display())]
-pub struct FileError {
-    /// Operation that failed: `read`, `write`, `create folder`.
-    pub verb: &'static str,
-    /// The path it was tried on.
-    pub path: PathBuf,
-    /// Error of the operating system.
-    pub source: io::Error,
-}
-
-impl FileError {
-    /// Returns whether the file was simply not there.
-    pub fn is_missing(&self) -> bool {
-        matches!(self.source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-    }
-}
 
 fn at<'p>(verb: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> FileError + 'p {
     move |source| FileError { verb, path: path.to_owned(), source }

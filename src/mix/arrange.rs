@@ -23,8 +23,8 @@ use self::{
 use super::allot::Allotment;
 use crate::{
     config::{SplitMethod, Validation},
+    failure::FileError,
     sort::{Scratch, Sorted, Sorter, halves},
-    system::FileError,
 };
 
 /// Raised when the same candidates are arranged otherwise.

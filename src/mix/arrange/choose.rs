@@ -62,7 +62,7 @@ pub(super) fn shares<C: Candidates>(
 }
 
 /// Returns the last of the rows by rank that are needed for what is missing.
-fn last<E: From<crate::system::FileError>>(ranked: &Sorted<4>, mut missing: u64) -> Result<Option<(u64, u32)>, E> {
+fn last<E: From<crate::failure::FileError>>(ranked: &Sorted<4>, mut missing: u64) -> Result<Option<(u64, u32)>, E> {
     let (mut last, mut is_met) = (None, missing == 0);
     ranked.each(|&[high, low, number, units]| {
         let units = u64::from(units);

@@ -3,8 +3,8 @@
 use super::{Candidate, Candidates, Ranks, Realised, Room, Share, split_rank};
 use crate::{
     config::Validation,
+    failure::FileError,
     sort::{Sorted, Sorter, halves},
-    system::FileError,
 };
 
 /// Rows held out for validation.
