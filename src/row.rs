@@ -7,6 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::ser::{Formatter, Serializer};
 
+use crate::key::{Encode, Encoder};
+
 /// A value of a source row, kept exactly as the source wrote it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value<'a> {
@@ -176,6 +178,14 @@ impl Formatter for LineSafe {
             written = at + 3;
         }
         writer.write_all(&fragment.as_bytes()[written..])
+    }
+}
+
+impl Encode for (u32, Reason) {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.list(2);
+        encoder.integer(self.0.into());
+        encoder.text(self.1.code());
     }
 }
 

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     id::ChunkId,
+    key::{Encode, Encoder},
     row::{RawRow, Reason, Reject},
 };
 
@@ -239,4 +240,13 @@ impl Chunk {
 /// The reject of a row longer than the limit.
 pub(super) fn overlong() -> Reject {
     Reject::new(Reason::RowTooLong, format!("longer than {} MiB", MAX_ROW_BYTES >> 20))
+}
+
+impl Encode for Place {
+    fn encode(&self, encoder: &mut Encoder) {
+        let Self { first_row, first_line, offset, length, overlong } = *self;
+        encoder.list(5);
+        [first_row, first_line, offset, length].iter().for_each(|number| encoder.integer(*number));
+        encoder.flag(overlong);
+    }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::key::{Encode, Encoder};
+
 /// What a source file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FileKind {
@@ -124,5 +126,11 @@ impl FileKind {
 impl fmt::Display for FileKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.format.name(), self.compression.suffix())
+    }
+}
+
+impl Encode for FileKind {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.text(&self.to_string());
     }
 }

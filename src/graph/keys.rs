@@ -6,13 +6,12 @@ use crate::{
     code::{CodeVersions, Component},
     config::{self, Unit, Validation},
     convert,
-    decode::{CUTTER_VERSION, Decoder, FileKind, Place},
+    decode::{CUTTER_VERSION, Decoder},
     id::ChunkId,
     key::{Deciding, Encode, Encoder, KeyHasher, Keyed, Visitor},
     leaf::{Leaf, Setting, Value},
     mix::{Allotment, allot::ALLOT_VERSION, arrange::ARRANGE_VERSION, select::SELECT_VERSION},
     quality::{Filter, SCORERS, SCORES_VERSION},
-    row::Reason,
     sample::SAMPLES_VERSION,
     shape,
     source::FileDigest,
@@ -232,12 +231,6 @@ impl Keyed for Quarantine {
     }
 }
 
-impl Encode for FileKind {
-    fn encode(&self, encoder: &mut Encoder) {
-        encoder.text(&self.to_string());
-    }
-}
-
 impl Encode for FileDigest {
     fn encode(&self, encoder: &mut Encoder) {
         encoder.text(&self.to_string());
@@ -265,23 +258,6 @@ impl Deciding for Hashed<'_> {
     }
 }
 
-impl Encode for (u32, Reason) {
-    fn encode(&self, encoder: &mut Encoder) {
-        encoder.list(2);
-        encoder.integer(self.0.into());
-        encoder.text(self.1.code());
-    }
-}
-
-impl Encode for Place {
-    fn encode(&self, encoder: &mut Encoder) {
-        let Self { first_row, first_line, offset, length, overlong } = *self;
-        encoder.list(5);
-        [first_row, first_line, offset, length].iter().for_each(|number| encoder.integer(*number));
-        encoder.flag(overlong);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -294,6 +270,10 @@ mod tests {
         id::{ActionKey, BlobId, FileHash},
         key::Versions,
         quality::{self, Bound},
+    };
+    use crate::{
+        decode::{FileKind, Place},
+        row::Reason,
     };
 
     /// Versions that never change, so that keys change with their encoding alone.
