@@ -161,16 +161,38 @@ pub fn whole(halves: [u32; 2]) -> u64 {
     u64::from(halves[0]) << 32 | u64::from(halves[1])
 }
 
+/// Scratch files that are kept in memory: what tests of pure code spill into.
+#[cfg(test)]
+#[derive(Debug)]
+pub struct InMemory;
+
+#[cfg(test)]
+impl InMemory {
+    /// Returns it as whoever sorts takes it.
+    pub fn scratch() -> Arc<dyn Scratch> {
+        Arc::new(Self)
+    }
+}
+
+#[cfg(test)]
+impl Scratch for InMemory {
+    fn file(&self) -> Result<Box<dyn ScratchFile>, FileError> {
+        Ok(Box::new(io::Cursor::new(Vec::new())))
+    }
+
+    fn error(&self, verb: &'static str, source: io::Error) -> FileError {
+        FileError { verb, path: "memory".into(), source }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 
     use super::*;
-    use crate::system::ScratchFolder;
 
     fn sorted(records: &[Record<3>], bytes: usize, reach: u64) -> (Vec<Record<3>>, bool) {
-        let folder = tempfile::tempdir().unwrap();
-        let mut sorter = Sorter::new(&ScratchFolder::at(folder.path()), bytes, reach);
+        let mut sorter = Sorter::new(&InMemory::scratch(), bytes, reach);
         records.iter().for_each(|record| sorter.push(*record).unwrap());
         let sorted = sorter.finish().unwrap();
         let all = || {

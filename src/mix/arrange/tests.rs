@@ -6,7 +6,11 @@ use std::{
 use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
 
 use super::*;
-use crate::{config::Strategy, mix::allot, sort::Record, system::ScratchFolder};
+use crate::{
+    config::Strategy,
+    mix::allot,
+    sort::{InMemory, Record},
+};
 
 /// Candidates in memory.
 #[derive(Clone, Debug)]
@@ -71,8 +75,7 @@ struct Sides {
 
 /// Arranges with room for so many bytes.
 fn arrange_within(bytes: usize, candidates: &Held, allotment: &Allotment, validation: &Validation) -> Sides {
-    let folder = tempfile::tempdir().unwrap();
-    let scratch = ScratchFolder::at(folder.path());
+    let scratch = InMemory::scratch();
     let room = Room { scratch: &scratch, bytes };
     let arrangement = super::arrange(candidates, allotment, validation, room).unwrap();
     let list = |side: &Sorted<3>| {
