@@ -110,6 +110,7 @@ mod gc;
 pub mod graph;
 pub mod hash;
 pub mod id;
+pub mod json;
 pub mod key;
 pub mod leaf;
 pub mod mix;

@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 use super::{
     columns,
     delimited::{self, FieldReader},
-    json,
+    json_spans,
     kind::Decoder,
     room::ChunkBytes,
 };
 use crate::{
     id::ChunkId,
+    json,
     key::{Encode, Encoder},
     row::{RawRow, Reason, Reject},
 };
@@ -134,8 +135,8 @@ impl Chunk {
     /// The rows, in order; blank lines are none.
     pub fn spans(&self) -> Vec<Span> {
         match self.encoding {
-            Encoding::JsonLines => json::line_spans(&self.bytes),
-            Encoding::JsonArray => json::element_spans(&self.bytes),
+            Encoding::JsonLines => json_spans::line_spans(&self.bytes),
+            Encoding::JsonArray => json_spans::element_spans(&self.bytes),
             Encoding::Delimited(delimiter) => delimited::spans(&self.bytes, delimiter),
             Encoding::Columns => columns::spans(&self.bytes),
         }

@@ -11,7 +11,7 @@ use super::{
     columnar,
     cutter::{MAX_BYTES, ends_after},
     delimited::{self, RecordScanner},
-    json::ElementScanner,
+    json_spans::ElementScanner,
     room::Room,
 };
 

@@ -125,7 +125,8 @@ impl Spill {
     /// Deals all samples into buckets, reading each block once, then encodes each bucket in order.
     pub(super) fn run<E: Fails>(self, rows: &Rows<'_, E>, candidates: u64, orders: &[Order]) -> Result<(), E> {
         // Positions by candidate, and so by block.
-        let (mut wanted, mut position) = (Sorter::new(&ScratchFolder::at(&self.scratch), SORTED_BYTES, candidates), 0_u32);
+        let (mut wanted, mut position) =
+            (Sorter::new(&ScratchFolder::at(&self.scratch), SORTED_BYTES, candidates), 0_u32);
         for order in orders {
             rows.each(order, |candidate| {
                 wanted.push([candidate, position])?;

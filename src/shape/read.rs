@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::WrittenRow;
 use crate::{
-    decode::json_row,
+    json,
     row::{Value, write_string},
     sample::{Arguments, Body, Content, Json, Message, MessageExtras, Role, Sample, ToolCall},
 };
@@ -17,7 +17,7 @@ pub(super) struct Fields(Vec<(String, Value<'static>)>);
 impl Fields {
     /// Reads an object; `None` if the text is none, or has a key twice.
     pub(super) fn of(text: &str) -> Option<Self> {
-        let fields = json_row(text).ok()?.fields;
+        let fields = json::row(text).ok()?.fields;
         Some(Self(fields.into_iter().map(|(name, value)| (name.into_owned(), owned(value))).collect()))
     }
 

@@ -160,7 +160,7 @@ fn damaged_rows_are_rejected_one_by_one() {
     let found = chunks(kind(RowFormat::Jsonl, Compression::None), &plain).unwrap();
     assert_eq!(reasons(&found), expected);
     let nested = String::from_utf8(deep(100_000)).unwrap();
-    let row = json::row(&nested).unwrap();
+    let row = crate::json::row(&nested).unwrap();
     assert_eq!(
         row.get("a"),
         Some(&Value::Json(nested[5..nested.len() - 1].into())),

@@ -1,94 +1,13 @@
-//! JSON text: cutting it into rows, and reading one row value-exactly.
+//! One JSON object as a row, value-exactly, and back.
+
+mod object;
 
 use std::{borrow::Cow, collections::HashSet, fmt};
 
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{chunk::Span, object};
 use crate::row::{self, RawRow, Reason, Reject, Value};
-
-/// The lines that hold something; a trailing carriage return is not part of a row.
-pub(super) fn line_spans(bytes: &[u8]) -> Vec<Span> {
-    let mut spans = Vec::with_capacity(bytes.len() / 512 + 1);
-    let mut start = 0;
-    let ends = memchr::memchr_iter(b'\n', bytes).chain((bytes.last() != Some(&b'\n')).then_some(bytes.len()));
-    for (line, end) in (0..).zip(ends) {
-        let row = bytes[start..end].trim_ascii();
-        if !row.is_empty() {
-            let start = start + (bytes[start..end].len() - bytes[start..end].trim_ascii_start().len());
-            spans.push(Span { start, end: start + row.len(), line });
-        }
-        start = end + 1;
-    }
-    spans
-}
-
-/// The elements of an array whose brackets were taken off.
-pub(super) fn element_spans(bytes: &[u8]) -> Vec<Span> {
-    let mut spans = Vec::with_capacity(bytes.len() / 512 + 1);
-    let mut scanner = ElementScanner::default();
-    let (mut at, mut line, mut counted) = (0, 0, 0);
-    while let Some(start) = bytes[at..].iter().position(|byte| !byte.is_ascii_whitespace() && *byte != b',') {
-        let start = at + start;
-        let end = scanner.end_of_element(&bytes[start..]).map_or(bytes.len(), |length| start + length);
-        line += memchr::memchr_iter(b'\n', &bytes[counted..start]).count() as u32;
-        counted = start;
-        let end = start + bytes[start..end].trim_ascii_end().len();
-        spans.push(Span { start, end, line });
-        // A stray bracket is an element of no length; stepping over it keeps a damaged chunk from holding the loop.
-        at = end.max(start + 1);
-        scanner = ElementScanner::default();
-    }
-    spans
-}
-
-/// Finds where array elements end, across as many blocks as it takes, without looking at anything but structure.
-#[derive(Clone, Debug, Default)]
-pub(super) struct ElementScanner {
-    depth: u32,
-    in_string: bool,
-    escaped: bool,
-}
-
-impl ElementScanner {
-    /// The length of `block` up to the comma or bracket that ends the element, which is not counted; `None` if the
-    /// element goes on beyond the block: call again with what follows.
-    pub(super) fn end_of_element(&mut self, block: &[u8]) -> Option<usize> {
-        let mut at = 0;
-        while at < block.len() {
-            if self.in_string {
-                if self.escaped {
-                    self.escaped = false;
-                    at += 1;
-                    continue;
-                }
-                match memchr::memchr2(b'"', b'\\', &block[at..]) {
-                    None => return None,
-                    Some(found) => {
-                        at += found + 1;
-                        if block[at - 1] == b'"' {
-                            self.in_string = false;
-                        } else {
-                            self.escaped = true;
-                        }
-                    }
-                }
-                continue;
-            }
-            match block[at] {
-                b'"' => self.in_string = true,
-                b'{' | b'[' => self.depth += 1,
-                b',' if self.depth == 0 => return Some(at),
-                b']' if self.depth == 0 => return Some(at),
-                b'}' | b']' => self.depth = self.depth.saturating_sub(1),
-                _ => {}
-            }
-            at += 1;
-        }
-        None
-    }
-}
 
 /// Parses one row, which must be a JSON object, keeping each value as the source wrote it.
 pub fn row(text: &str) -> Result<RawRow<'_>, Reject> {
@@ -103,7 +22,7 @@ pub fn row(text: &str) -> Result<RawRow<'_>, Reject> {
 }
 
 /// Reads an object by serde_json alone.
-pub(super) fn read(text: &str) -> serde_json::Result<Vec<Field<'_>>> {
+pub fn read(text: &str) -> serde_json::Result<Vec<Field<'_>>> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let fields = deserializer.deserialize_map(Fields)?;
     deserializer.end()?;
@@ -111,7 +30,7 @@ pub(super) fn read(text: &str) -> serde_json::Result<Vec<Field<'_>>> {
 }
 
 /// A field's name and value.
-pub(super) type Field<'a> = (Cow<'a, str>, Value<'a>);
+pub type Field<'a> = (Cow<'a, str>, Value<'a>);
 
 fn repeated<'f>(fields: &'f [Field<'_>]) -> Option<&'f str> {
     const FEW: usize = 16;
@@ -170,7 +89,7 @@ impl<'de> Visitor<'de> for Fields {
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Writes a row as one JSON object.
-pub(super) fn write_row(row: &RawRow<'_>) -> String {
+pub fn write_row(row: &RawRow<'_>) -> String {
     let mut out = vec![b'{'];
     for (i, (name, value)) in row.fields.iter().enumerate() {
         if i > 0 {
@@ -220,35 +139,6 @@ mod tests {
             ("{\"a\":\"\u{1}\"}", Reason::InvalidJson),
         ] {
             assert_eq!(row(text).unwrap_err().reason, reason, "{text}");
-        }
-    }
-
-    #[test]
-    fn lines_are_found_whatever_ends_them() {
-        let spans =
-            |text: &str| line_spans(text.as_bytes()).iter().map(|s| (s.start, s.end, s.line)).collect::<Vec<_>>();
-        assert_eq!(spans("{}\r\n\n {} \n{}"), [(0, 2, 0), (6, 8, 2), (10, 12, 3)]);
-        assert_eq!(spans("\n\n"), []);
-        assert_eq!(spans(""), []);
-    }
-
-    #[test]
-    fn elements_are_found_through_strings_and_nesting() {
-        let text = " {\"a\":\"},]\\\"\"},\n [1,2] ,3,\n{\"b\":{\"c\":[]}}";
-        let found: Vec<_> = element_spans(text.as_bytes()).iter().map(|s| (&text[s.start..s.end], s.line)).collect();
-        assert_eq!(found, [("{\"a\":\"},]\\\"\"}", 0), ("[1,2]", 1), ("3", 1), ("{\"b\":{\"c\":[]}}", 2)]);
-    }
-
-    #[test]
-    fn scanner_goes_on_across_blocks() {
-        let text = b"{\"a\":\"x\\\"},\",\"b\":[1,{}]},rest";
-        for cut in 1..text.len() {
-            let mut scanner = ElementScanner::default();
-            let end = match scanner.end_of_element(&text[..cut]) {
-                Some(end) => end,
-                None => cut + scanner.end_of_element(&text[cut..]).unwrap(),
-            };
-            assert_eq!(end, 24, "cut at {cut}");
         }
     }
 }
