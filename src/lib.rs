@@ -95,45 +95,11 @@
 //! [`config`] are for authors of converters. The other modules are internal; they are public for tests and may change in any
 //! release.
 
-pub mod artifact;
-mod build;
 pub mod cli;
-pub mod code;
-pub mod config;
-pub mod convert;
-pub mod decode;
-pub mod driver;
-mod edit;
-pub mod event;
-pub mod failure;
-mod gc;
-pub mod graph;
-pub mod hash;
-pub mod id;
-pub mod json;
-pub mod key;
-pub mod leaf;
-pub mod mix;
-pub mod output;
-pub mod outputs;
-mod provenance;
-pub mod quality;
-pub mod row;
-pub mod sample;
-mod selector;
-pub mod shape;
-mod site;
-pub mod sort;
-pub mod source;
-pub mod stage;
-pub mod stale;
-mod status;
-pub mod system;
-pub mod workspace;
 
-pub use event::{Event, Observer};
-pub use failure::{Failure, FailureKind};
-pub use workspace::{
-    Assessment, BuildOptions, BuildReport, Journey, Origin, OutputRow, OutputRows, RecipeReport, RecipeStatus,
-    Settings, SourcePlace, State, Workspace, WorkspaceError,
+pub use datac_core::{
+    code, config, convert, failure, format, hash, id, json, key, leaf, mix, outputs, quality, row, sample, shape, sort,
+    stage, stale,
 };
+pub use datac_decode as decode;
+pub use datac_engine::*;

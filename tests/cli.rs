@@ -180,7 +180,7 @@ fn every_problem_code_is_documented() {
 
 #[test]
 fn every_key_is_documented() {
-    let (text, source) = (read("docs/recipes.md"), read("src/config/check/mod.rs"));
+    let (text, source) = (read("docs/recipes.md"), read("crates/core/src/config/check/mod.rs"));
     let lists = source.split("_KEYS: &[&str] = &[").skip(1).map(|rest| rest.split(']').next().unwrap_or_default());
     let keys: BTreeSet<&str> = lists.flat_map(|list| list.split('"').skip(1).step_by(2)).collect();
     assert!(keys.len() > 25, "the keys are found in the source");

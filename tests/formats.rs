@@ -95,7 +95,7 @@ fn every_converter_and_every_reason_is_documented() {
             assert!(docs.contains(&format!("`{}: {}`", option.name, option.values[1])), "`{}`", option.name);
         }
     }
-    let row = read("src/row.rs");
+    let row = read("crates/core/src/row.rs");
     let codes: Vec<&str> = row
         .split_once("pub fn code(self)")
         .expect("reasons have codes")
@@ -114,7 +114,7 @@ fn every_converter_and_every_reason_is_documented() {
 #[test]
 fn converters_do_not_call_each_other() {
     for converter in CONVERTERS {
-        let source = read(&format!("src/convert/{}.rs", converter.name()));
+        let source = read(&format!("crates/core/src/convert/{}.rs", converter.name()));
         let (code, _) = source.split_once("#[cfg(test)]").unwrap_or((&source, ""));
         let code: String = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
         for other in CONVERTERS.iter().filter(|other| other.name() != converter.name()) {

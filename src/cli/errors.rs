@@ -26,6 +26,10 @@ pub(super) fn report(error: &WorkspaceError, workspace: &Workspace, screen: &Scr
             screen.error(&error.to_string(), Some("omit `--no-wait` to wait for it"));
             exit::LOCKED
         }
+        _ => {
+            screen.error(&error.to_string(), None);
+            exit::FAILED
+        }
     }
 }
 

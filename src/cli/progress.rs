@@ -102,8 +102,9 @@ impl Shown {
             Event::Checked { done, total } => {
                 self.note("checking".to_owned(), format!("{} of {}", bytes(done), bytes(total)));
             }
-            Event::Planned { .. } | Event::Chunk { .. } | Event::Ended { .. } => {}
             Event::Finished { label, .. } => self.forget(&label),
+            // The rest is for programs: `--events` and `--profile` have it.
+            _ => {}
         }
     }
 

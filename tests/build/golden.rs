@@ -31,18 +31,18 @@ const HISTORY: &str = "tests/fixtures/golden/versions.txt";
 /// Where the version of a component is.
 fn constant(component: &Component) -> String {
     match component {
-        Component::Cutter => "`CUTTER_VERSION` in src/decode/cutter.rs".to_owned(),
-        Component::Decoder(_) => "`Decoder::version` in src/decode/kind.rs".to_owned(),
-        Component::Converter(name) => format!("`version` in src/convert/{name}.rs"),
-        Component::Samples => "`SAMPLES_VERSION` in src/sample/mod.rs".to_owned(),
-        Component::Rejects => "`REJECTS_VERSION` in src/graph/keys.rs".to_owned(),
-        Component::Scorer(name) => format!("`VERSION` in src/quality/{name}.rs"),
-        Component::Scores => "`SCORES_VERSION` in src/quality/column.rs".to_owned(),
-        Component::Selection => "`SELECT_VERSION` in src/mix/select.rs".to_owned(),
-        Component::Allotment => "`ALLOT_VERSION` in src/mix/allot.rs".to_owned(),
-        Component::Arrangement => "`ARRANGE_VERSION` in src/mix/arrange.rs".to_owned(),
-        Component::RowWriter => "`version` in src/shape/native.rs".to_owned(),
-        Component::QuarantineWriter => "`QUARANTINE_WRITER_VERSION` in src/graph/keys.rs".to_owned(),
+        Component::Cutter => "`CUTTER_VERSION` in crates/decode/src/cutter.rs".to_owned(),
+        Component::Decoder(_) => "`Decoder::version` in crates/core/src/format.rs".to_owned(),
+        Component::Converter(name) => format!("`version` in crates/core/src/convert/{name}.rs"),
+        Component::Samples => "`SAMPLES_VERSION` in crates/core/src/sample/mod.rs".to_owned(),
+        Component::Rejects => "`REJECTS_VERSION` in crates/engine/src/graph/keys.rs".to_owned(),
+        Component::Scorer(name) => format!("`VERSION` in crates/core/src/quality/{name}.rs"),
+        Component::Scores => "`SCORES_VERSION` in crates/core/src/quality/column.rs".to_owned(),
+        Component::Selection => "`SELECT_VERSION` in crates/core/src/mix/select.rs".to_owned(),
+        Component::Allotment => "`ALLOT_VERSION` in crates/core/src/mix/allot.rs".to_owned(),
+        Component::Arrangement => "`ARRANGE_VERSION` in crates/core/src/mix/arrange.rs".to_owned(),
+        Component::RowWriter => "`version` in crates/core/src/shape/native.rs".to_owned(),
+        Component::QuarantineWriter => "`QUARANTINE_WRITER_VERSION` in crates/engine/src/graph/keys.rs".to_owned(),
     }
 }
 
@@ -111,7 +111,7 @@ fn the_guard_names_what_to_raise() {
     let of = |version, digest| guard(&history, &Component::RowWriter, version, digest);
     assert_eq!(of(2, old), Ok(()));
     let forgotten = of(2, new).unwrap_err();
-    assert!(forgotten.contains("raise `version` in src/shape/native.rs to 3"), "{forgotten}");
+    assert!(forgotten.contains("raise `version` in crates/core/src/shape/native.rs to 3"), "{forgotten}");
     assert!(forgotten.ends_with(&format!("\n3 {new} row writer")), "{forgotten}");
     assert!(of(3, new).unwrap_err().ends_with(&format!("\n3 {new} row writer")), "a raised version must be recorded");
     assert!(of(1, new).unwrap_err().contains("versions only rise"));

@@ -64,7 +64,7 @@ fn runs_are_listed_shown_and_compared() {
 fn nothing_is_known_of_a_workspace_that_was_never_built() {
     let place = Place::new();
     let before = place.sh("find . | sort");
-    assert!(place.sh("datac log").starts_with("nothing was built yet\n"));
+    assert!(place.sh("datac log").starts_with("nothing has been built yet\n"));
     assert_eq!(json_of(&place, "datac log --json")["runs"], json!([]));
     for line in ["datac log last", "datac diff sft/one", "datac why sft/one --run 1", "datac diff nothing.jsonl"] {
         let (printed, code) = place.try_sh(line);

@@ -1,0 +1,257 @@
+//! Reads an entry of `datasets`: where rows come from, what is made of them and which are kept.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use super::{
+    super::{
+        ConverterWord,
+        problem::{self, Fault},
+        recipe::{Dataset, FORMATS, Location},
+        tree::{Key, Node, Value, quoted},
+    },
+    Checker, DATASET_KEYS,
+    read::Fields,
+    rules::{decimal, hub_id_of_url, is_hub_id, is_plain, relative_path, revision_fault, suggest},
+};
+use crate::{format::RowFormat, sample::SampleKind};
+
+/// The parts of a dataset entry that other checks need, whether or not the rest is valid.
+pub(super) struct Entry {
+    /// The name, and its span.
+    pub(super) name: Option<(String, Range<usize>)>,
+    /// The share, and its span.
+    pub(super) ratio: Option<(f64, Range<usize>)>,
+    /// The dataset, if all of the entry is valid.
+    pub(super) dataset: Option<Dataset>,
+}
+
+impl Checker<'_> {
+    /// Reads one of `count` entries of a recipe whose samples are of `kind`.
+    pub(super) fn dataset(&mut self, node: &Node<'_>, count: usize, kind: Option<SampleKind>) -> Entry {
+        let mut entry = Entry { name: None, ratio: None, dataset: None };
+        let Some(fields) = self.fields(node, None, "a dataset", DATASET_KEYS) else { return entry };
+        let named = self.required(&fields, "name", "add `name: alpaca`: rows carry it as their `source`");
+        entry.name = named.and_then(|node| Some((self.name(node, "name")?.to_owned(), node.span.clone())));
+        entry.ratio = self.mix_ratio(&fields, node, count);
+        let owned = |this: &mut Self, node: &Node<'_>, key: &str| this.name(node, key).map(str::to_owned);
+
+        let format = self.or_default(&fields, "format", None, |this, node, key| this.word(node, key, FORMATS));
+        let source = self.required(
+            &fields,
+            "source",
+            "add a Hub id such as `source: tatsu-lab/alpaca`, or a path and its `format`",
+        );
+        let source = source.and_then(|node| self.source(node, format));
+        let splits = self.or_default(&fields, "splits", vec!["train".to_owned()], |this, node, key| {
+            this.names(node, key, Self::split)
+        });
+        let max_samples = self.optional(&fields, "max_samples", |this, node, key| this.integer(node, key, 1));
+        let text_field = self.optional(&fields, "text_field", owned);
+        let config_name = self.optional(&fields, "config_name", owned);
+        let data_dir =
+            self.or_default(&fields, "data_dir", Vec::new(), |this, node, key| this.names(node, key, Self::folder));
+        let revision = self.optional(&fields, "revision", Self::revision);
+        let converter = self.optional(&fields, "converter", |this, node, _| this.converter(node, kind));
+        let word = converter.clone().flatten();
+        let options =
+            self.or_default(&fields, "options", BTreeMap::new(), |this, node, _| this.options(node, word.as_ref()));
+        let filters = self.or_default(&fields, "filters", Vec::new(), |this, node, _| this.filters(node));
+
+        // A closure, so that `?` ends the assembly and not the walk.
+        entry.dataset = (|| {
+            Some(Dataset {
+                name: entry.name.as_ref()?.0.clone(),
+                location: {
+                    let (source, revision) = (source?, revision?);
+                    match format? {
+                        None => Location::Hub { repo: source, revision },
+                        Some(_) => Location::Local { path: source },
+                    }
+                },
+                format: format?,
+                mix_ratio: entry.ratio.as_ref()?.0,
+                splits: splits?,
+                max_samples: max_samples?,
+                text_field: text_field?,
+                config_name: config_name?,
+                data_dir: data_dir?,
+                converter: converter?.map(|word| word.name),
+                options: options?,
+                filters: filters?,
+            })
+        })();
+        entry
+    }
+
+    fn mix_ratio(&mut self, fields: &Fields<'_, '_>, node: &Node<'_>, count: usize) -> Option<(f64, Range<usize>)> {
+        let written = match fields.get("mix_ratio") {
+            None if count == 1 => return Some((1.0, node.span.clone())),
+            None => {
+                let equal = decimal((1e4 / count as f64).round() / 1e4);
+                self.required(
+                    fields,
+                    "mix_ratio",
+                    &format!("shares must sum to 1.0; equal shares would be `mix_ratio: {equal}`"),
+                )?
+            }
+            Some(written) => written,
+        };
+        let ratio =
+            self.number_in(written, "mix_ratio", "above 0 and at most 1", |ratio| ratio > 0.0 && ratio <= 1.0)?;
+        Some((ratio, written.span.clone()))
+    }
+
+    fn source(&mut self, node: &Node<'_>, format: Option<Option<RowFormat>>) -> Option<String> {
+        let text = self.name(node, "source")?;
+        // An unknown format has been reported; what the source should look like is then anyone's guess.
+        if format?.is_none() {
+            if is_hub_id(text) {
+                return Some(text.to_owned());
+            }
+            let hint = match hub_id_of_url(text) {
+                Some(id) => format!("write `{id}`"),
+                None => {
+                    "write `organisation/name`; for a file of your own add its `format`, such as `jsonl`".to_owned()
+                }
+            };
+            let message = format!("source {} is not a Hub id", quoted(text));
+            self.report(Fault::new(problem::SOURCE, &node.span, message).label("not `organisation/name`").hint(hint));
+            return None;
+        }
+        match relative_path(text) {
+            Ok(path) => Some(path.to_owned()),
+            Err(what) => {
+                let message = format!("source {} {what}; it must be a path inside the workspace", quoted(text));
+                let hint = match linkable(text) {
+                    Some(name) => format!("link to the data from the workspace: `ln -s {text} {name}`"),
+                    None => "write a relative path, with `/` between its parts".to_owned(),
+                };
+                self.report(Fault::new(problem::SOURCE, &node.span, message).label(what).hint(hint));
+                None
+            }
+        }
+    }
+
+    fn split(&mut self, node: &Node<'_>, text: &str) -> Option<String> {
+        if is_plain(text) {
+            return Some(text.to_owned());
+        }
+        let hint = if text.contains('[') {
+            "slices are not supported; use `max_samples`"
+        } else if text.contains('+') || text.contains(',') {
+            "write several splits as a list: `[train, test]`"
+        } else {
+            "letters, digits, `.`, `_` and `-`"
+        };
+        let message = format!("invalid split name {}", quoted(text));
+        self.report(Fault::new(problem::SPLIT, &node.span, message).label("invalid").hint(hint));
+        None
+    }
+
+    fn folder(&mut self, node: &Node<'_>, text: &str) -> Option<String> {
+        match relative_path(text) {
+            Ok(path) => Some(path.to_owned()),
+            Err(what) => {
+                let message = format!("data_dir {} {what}", quoted(text));
+                let hint = "write a folder of the repository, such as `helpful-base`";
+                self.report(Fault::new(problem::FOLDER, &node.span, message).label(what).hint(hint));
+                None
+            }
+        }
+    }
+
+    fn revision(&mut self, node: &Node<'_>, key: &str) -> Option<String> {
+        let text = self.name(node, key)?;
+        match revision_fault(text) {
+            None => Some(text.to_owned()),
+            Some(what) => {
+                let message = format!("revision {} {what}", quoted(text));
+                let hint = "a branch, a tag, or a commit of 40 hexadecimal digits";
+                self.report(Fault::new(problem::REVISION, &node.span, message).label(what).hint(hint));
+                None
+            }
+        }
+    }
+
+    fn converter(&mut self, node: &Node<'_>, kind: Option<SampleKind>) -> Option<ConverterWord> {
+        let text = self.name(node, "converter")?;
+        let fits = |word: &&ConverterWord| kind.is_none_or(|kind| word.kind == kind);
+        let fitting: Vec<&str> =
+            self.vocabulary.converters.iter().filter(fits).map(|word| word.name.as_str()).collect();
+        let known: Vec<&str> = self.vocabulary.converters.iter().map(|word| word.name.as_str()).collect();
+        let Some(word) = self.vocabulary.converters.iter().find(|word| word.name == text) else {
+            let hint = if known.is_empty() { "there are no converters".to_owned() } else { suggest(text, &known) };
+            let message = format!("unknown converter {}", quoted(text));
+            self.report(Fault::new(problem::CONVERTER, &node.span, message).label("unknown").hint(hint));
+            return None;
+        };
+        if let Some(kind) = kind.filter(|kind| *kind != word.kind) {
+            let message = format!(
+                "converter `{text}` makes {} samples, but the phase needs {} samples",
+                word.kind.name(),
+                kind.name()
+            );
+            let hint = if fitting.is_empty() {
+                format!("no converter makes {} samples", kind.name())
+            } else {
+                format!("for {} samples: {}", kind.name(), super::rules::list_of(&fitting))
+            };
+            let label = format!("makes {} samples", word.kind.name());
+            self.report(Fault::new(problem::CONVERTER_KIND, &node.span, message).label(label).hint(hint));
+            return None;
+        }
+        Some(word.clone())
+    }
+
+    /// Reads options; they are checked against the converter if the recipe names one.
+    fn options(&mut self, node: &Node<'_>, word: Option<&ConverterWord>) -> Option<BTreeMap<String, String>> {
+        let Value::Map(entries) = &node.value else {
+            self.wrong_type(node, "options", "a mapping", Some("write `options: { calculator: strip }`".to_owned()));
+            return None;
+        };
+        let mut options = BTreeMap::new();
+        let mut sound = true;
+        for (key, value) in entries.iter().filter(|(_, value)| !value.is_null()) {
+            match self.option(key, value, word) {
+                Some(text) => drop(options.insert(key.name.to_string(), text.to_owned())),
+                None => sound = false,
+            }
+        }
+        sound.then_some(options)
+    }
+
+    fn option<'n>(&mut self, key: &Key<'_>, value: &'n Node<'_>, word: Option<&ConverterWord>) -> Option<&'n str> {
+        if !is_plain(&key.name) {
+            let message = format!("invalid option name {}", quoted(&key.name));
+            let fault = Fault::new(problem::BAD_CHARACTER, &key.span, message);
+            self.report(fault.hint("letters, digits, `.`, `_` and `-`"));
+            return None;
+        }
+        let text = self.name(value, &key.name)?;
+        let Some(word) = word else { return Some(text) };
+        let Some((_, values)) = word.options.iter().find(|(name, _)| *name == key.name) else {
+            let known: Vec<&str> = word.options.iter().map(|(name, _)| name.as_str()).collect();
+            let hint =
+                if known.is_empty() { "this converter has no options".to_owned() } else { suggest(&key.name, &known) };
+            let message = format!("converter `{}` has no option {}", word.name, quoted(&key.name));
+            self.report(Fault::new(problem::CONVERTER_OPTION, &key.span, message).label("unknown option").hint(hint));
+            return None;
+        };
+        if !values.is_empty() && !values.iter().any(|known| known == text) {
+            let known: Vec<&str> = values.iter().map(String::as_str).collect();
+            let message = format!("option `{}` cannot be {}", key.name, quoted(text));
+            let fault = Fault::new(problem::CONVERTER_OPTION, &value.span, message).label("unknown value");
+            self.report(fault.hint(suggest(text, &known)));
+            return None;
+        }
+        Some(text)
+    }
+}
+
+/// Returns the name that a link in the workspace could have to data outside it; `None` if `text` is no such place.
+fn linkable(text: &str) -> Option<&str> {
+    let is_outside = text.starts_with("../") || text.starts_with('/') || text.starts_with("~/");
+    let is_typed_as_is = |c: char| c.is_ascii_alphanumeric() || "._-/~".contains(c);
+    let name = text.trim_end_matches('/').rsplit('/').next()?;
+    (is_outside && text.chars().all(is_typed_as_is) && is_plain(name) && name != "..").then_some(name)
+}

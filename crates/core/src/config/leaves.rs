@@ -1,0 +1,304 @@
+//! What of a recipe decides its outputs, as its author would write it, and where the text has it.
+
+use std::{collections::BTreeMap, fmt, ops::Range};
+
+use super::{
+    Dataset, MaxRejects, Recipe, SplitMethod, Strategy, Unit, Validation, check::rules::is_plain, format_word,
+    problem::line_and_column, tree::Node, yaml,
+};
+use crate::{
+    key::{Deciding, Encode, Encoder, Visitor},
+    leaf::{Leaf, Setting, Value},
+    quality::{Bound, Filter},
+};
+
+impl Recipe {
+    /// Names the values that decide what is planned of the recipe as a whole; what the stages themselves depend on is
+    /// named by their descriptions. Notes such as `description` are not among them.
+    pub fn decide(&self, visitor: &mut dyn Visitor) {
+        visitor.setting(Setting::Phase, &self.metadata.phase);
+        let names: Vec<String> = self.datasets.iter().map(|dataset| dataset.name.clone()).collect();
+        visitor.setting(Setting::Datasets, &names);
+        visitor.setting(Setting::Strategy, &self.mix.strategy);
+        visitor.setting(Setting::Total, &self.mix.total);
+        visitor.setting(Setting::MaxRejects, &self.max_rejects);
+    }
+}
+
+impl Dataset {
+    /// Names the values that decide which files of this source are read, by what, and how much of it the mixture has.
+    pub fn decide(&self, visitor: &mut dyn Visitor) {
+        visitor.setting(Setting::Source, &self.location.source().to_owned());
+        visitor.setting(Setting::Format, &format_word(self.format).to_owned());
+        visitor.setting(Setting::MixRatio, &self.mix_ratio);
+        visitor.setting(Setting::Splits, &self.splits);
+        visitor.setting(Setting::TextField, &self.text_field);
+        visitor.setting(Setting::ConfigName, &self.config_name);
+        visitor.setting(Setting::Revision, &self.location.revision().map(str::to_owned));
+        visitor.setting(Setting::Converter, &self.converter);
+        visitor.setting(Setting::DataDir, &Some(&self.data_dir).filter(|folders| !folders.is_empty()));
+    }
+}
+
+/// Names what decides which of a source's samples are kept.
+pub fn decide_selection(filters: &[Filter], max_samples: Option<u64>, visitor: &mut dyn Visitor) {
+    visitor.setting(Setting::MaxSamples, &max_samples);
+    for (number, filter) in (0..).zip(filters) {
+        visitor.setting(Setting::Filter(number), filter);
+    }
+}
+
+/// Names the options of a converter.
+pub fn decide_options(options: &BTreeMap<String, String>, visitor: &mut dyn Visitor) {
+    for (option, value) in options {
+        visitor.setting(Setting::Option(option.clone()), value);
+    }
+}
+
+impl Validation {
+    /// Names what decides the side and the place of each row; `stratified` only where the split asks for it.
+    pub fn decide(&self, visitor: &mut dyn Visitor) {
+        let Self { ratio, seed, stratified, method } = self;
+        visitor.setting(Setting::Ratio, ratio);
+        visitor.setting(Setting::Seed, seed);
+        visitor.setting(Setting::Method, method);
+        if *method == SplitMethod::Exact {
+            visitor.setting(Setting::Stratified, stratified);
+        }
+    }
+}
+
+/// Says how values are shown that are encoded by a type of [`crate::key`].
+macro_rules! shown {
+    ($($type:ty: $shown:expr;)*) => {$(
+        impl Deciding for $type {
+            fn shown(&self) -> Option<Value> {
+                let shown: fn(&$type) -> String = $shown;
+                Some(Value::Text(shown(self)))
+            }
+        }
+    )*};
+}
+shown! {
+    String: |text| text.clone();
+    u64: u64::to_string;
+    bool: bool::to_string;
+    f64: |value| number(*value);
+    Vec<String>: |items| list(items);
+    Filter: Filter::to_string;
+    MaxRejects: MaxRejects::to_string;
+    SplitMethod: |method| word(SplitMethod::ALL, *method).to_owned();
+    Strategy: |strategy| word(Strategy::ALL, *strategy).to_owned();
+    Unit: |unit| word(Unit::ALL, *unit).to_owned();
+}
+
+impl<T: Deciding> Deciding for Option<T> {
+    fn shown(&self) -> Option<Value> {
+        self.as_ref()?.shown()
+    }
+}
+
+impl<T: Deciding> Deciding for &T {
+    fn shown(&self) -> Option<Value> {
+        (*self).shown()
+    }
+}
+
+impl Encode for SplitMethod {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.text(word(Self::ALL, *self));
+    }
+}
+
+impl Encode for Strategy {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.text(word(Self::ALL, *self));
+    }
+}
+
+impl Encode for Unit {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.text(word(Self::ALL, *self));
+    }
+}
+
+impl Encode for MaxRejects {
+    fn encode(&self, encoder: &mut Encoder) {
+        match self {
+            Self::Count(rows) => encoder.integer(*rows),
+            Self::Share(share) => encoder.float(*share),
+        }
+    }
+}
+
+impl Encode for Filter {
+    fn encode(&self, encoder: &mut Encoder) {
+        let mut filter = |bounds: &[&dyn Encode]| {
+            encoder.list(1 + bounds.len());
+            encoder.text(self.type_name());
+            bounds.iter().for_each(|bound| bound.encode(encoder));
+        };
+        match &self.bound {
+            Bound::Count { min, max } => filter(&[min, max]),
+            Bound::Fraction { min, max } => filter(&[min, max]),
+            Bound::Language(languages) => filter(&[languages]),
+            Bound::Identity(method) => filter(&[method]),
+        }
+    }
+}
+
+impl fmt::Display for MaxRejects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(rows) => write!(f, "{rows} rows"),
+            Self::Share(share) => write!(f, "share {}", number(*share)),
+        }
+    }
+}
+
+/// The shortest decimal that reads back as the same number.
+fn number(value: f64) -> String {
+    format!("{value:?}")
+}
+
+/// Items by commas; one that could be mistaken for several, or for none, is quoted.
+fn list<S: AsRef<str>>(items: &[S]) -> String {
+    let plain = |item: &str| item.split('/').all(is_plain);
+    let shown = items.iter().map(AsRef::as_ref).map(|item| if plain(item) { item.into() } else { format!("{item:?}") });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+fn word<T: Copy + PartialEq>(table: &[(&'static str, T)], value: T) -> &'static str {
+    table.iter().find(|(_, known)| *known == value).map_or("", |(word, _)| word)
+}
+
+/// Finds the line and column of the key that a leaf was read from; `None` when the text leaves it to the default, or the
+/// leaf is none of the recipe's values.
+///
+/// ```
+/// use datac_core::leaf::{Leaf, Setting};
+///
+/// let text = b"metadata: { phase: sft }\ndatasets:\n  - name: alpaca\n    mix_ratio: 1.0\n";
+/// let of_alpaca = |setting| Leaf::Dataset { dataset: "alpaca".to_owned(), setting };
+/// assert_eq!(datac_core::config::locate(text, &of_alpaca(Setting::MixRatio)), Some((4, 5)));
+/// assert_eq!(datac_core::config::locate(text, &of_alpaca(Setting::Splits)), None);
+/// ```
+pub fn locate(text: &[u8], leaf: &Leaf) -> Option<(usize, usize)> {
+    let (plain, mark) = super::plain_text(text).ok()?;
+    let root = yaml::parse(plain).root?;
+    let (start, _) = find(&root, leaf)?;
+    Some(line_and_column(text, start + mark))
+}
+
+/// Returns the bytes of the value that a leaf was read from.
+pub(super) fn value_span(text: &[u8], leaf: &Leaf) -> Option<Range<usize>> {
+    let (plain, mark) = super::plain_text(text).ok()?;
+    let root = yaml::parse(plain).root?;
+    let (_, node) = find(&root, leaf)?;
+    Some(node.span.start + mark..node.span.end + mark)
+}
+
+/// Returns where a leaf's key begins (an item of a list: the item), and its value.
+fn find<'n, 't>(root: &'n Node<'t>, leaf: &Leaf) -> Option<(usize, &'n Node<'t>)> {
+    let (setting, within) = match leaf {
+        Leaf::Recipe { setting } => (setting, root),
+        Leaf::Dataset { dataset, setting } => {
+            (setting, root.entry("datasets")?.1.items().iter().find(|item| is_named(item, dataset))?)
+        }
+        _ => return None,
+    };
+    let block = setting.block().map_or(Some(within), |block| Some(within.entry(block)?.1))?;
+    let (key, node) = block.entry(setting.key())?;
+    match setting.index() {
+        Some(index) => node.items().get(index as usize).map(|item| (item.span.start, item)),
+        None => Some((key.span.start, node)),
+    }
+}
+
+fn is_named(item: &Node<'_>, name: &str) -> bool {
+    use super::tree::Value;
+    item.entry("name").is_some_and(|(_, node)| matches!(&node.value, Value::Scalar(_, text) if text == name))
+}
+
+/// Returns the leaves that are values of a recipe.
+#[cfg(test)]
+pub(super) fn settings(recipe: &Recipe) -> crate::leaf::Leaves {
+    let versions = crate::code::CodeVersions::default();
+    let mut leaves = crate::key::LeafCollector::new(&versions);
+    recipe.decide(&mut leaves);
+    for dataset in &recipe.datasets {
+        leaves.within(&dataset.name, |leaves| {
+            dataset.decide(leaves);
+            decide_options(&dataset.options, leaves);
+            decide_selection(&dataset.filters, dataset.max_samples, leaves);
+        });
+    }
+    recipe.validation.decide(&mut leaves);
+    leaves.setting(Setting::Unit, &recipe.mix.unit);
+    leaves.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::{Vocabulary, load},
+        leaf::Leaves,
+    };
+
+    const TEXT: &str = "\
+metadata:
+  phase: sft
+  description: not a leaf
+datasets:
+  - name: a of b
+    source: x/y
+    mix_ratio: 0.25
+    options: {k: v}
+    filters:
+      - {type: length, min_length: 20}
+      - type: language
+        languages: [en, de]
+  - {name: second, source: data/s.jsonl, format: jsonl, mix_ratio: 0.75, data_dir: [p, \"q, r\"]}
+validation:
+  seed: 7
+max_rejects: 1%
+";
+
+    fn leaves(text: &str) -> Leaves {
+        settings(&load("r.yaml", text.as_bytes(), &Vocabulary::default()).unwrap())
+    }
+
+    #[test]
+    fn leaves_are_what_decides_and_can_be_found() {
+        let leaves = leaves(TEXT);
+        let shown: Vec<String> = leaves
+            .iter()
+            .map(|(leaf, value)| format!("{leaf} = {value} @ {:?}", locate(TEXT.as_bytes(), leaf)))
+            .collect();
+        insta::assert_snapshot!(shown.join("\n"));
+        let filter = |number| Leaf::Dataset { dataset: "a of b".to_owned(), setting: Setting::Filter(number) };
+        assert_eq!([0, 1].map(|number| locate(TEXT.as_bytes(), &filter(number))), [Some((10, 9)), Some((11, 9))]);
+        assert_eq!(locate(TEXT.as_bytes(), &filter(2)), None);
+        let option = Leaf::Dataset { dataset: "a of b".to_owned(), setting: Setting::Option("k".to_owned()) };
+        assert_eq!(locate(TEXT.as_bytes(), &option), Some((8, 15)));
+        assert_eq!(locate(b": [", &Leaf::Recipe { setting: Setting::Datasets }), None);
+    }
+
+    #[test]
+    fn notes_spelling_and_comments_decide_nothing() {
+        let other = TEXT
+            .replace("not a leaf", "still none")
+            .replace("seed: 7", "seed: 7.0 # lucky\n  ratio: 5.0e-2")
+            .replace("phase: sft", "\"phase\": 'sft'\n  total_tokens: 10_000\n  version: 3");
+        assert_eq!(leaves(&other), leaves(TEXT));
+        assert_ne!(leaves(&TEXT.replace("seed: 7", "seed: 8")), leaves(TEXT));
+    }
+
+    #[test]
+    fn items_with_commas_are_told_from_two_items() {
+        assert_eq!(list(&["a, b"]), "\"a, b\"");
+        assert_eq!(list(&["a", "b/c"]), "a, b/c");
+        assert_eq!(list(&[""]), "\"\"");
+    }
+}

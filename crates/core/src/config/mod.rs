@@ -1,0 +1,170 @@
+//! YAML to a validated [`Recipe`], or every fault in it with its place.
+//!
+//! [`load`] is pure: text in, recipe or [`Problem`]s out. `yaml` parses the text into a tree with positions and one walk
+//! (`check`) turns the tree into a recipe, so all faults of a file are reported at once, each at its line and column.
+
+mod check;
+mod leaves;
+mod pages;
+mod problem;
+pub mod recipe;
+mod schema;
+mod tree;
+mod yaml;
+
+#[cfg(test)]
+mod schema_tests;
+#[cfg(test)]
+mod tests;
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use crate::{
+    leaf::{Leaf, Setting},
+    outputs::{OutputKind, OutputSet, Side},
+    sample::SampleKind,
+};
+
+use check::rules::{file_stem, stem_fault};
+use problem::Fault;
+
+pub use leaves::{decide_options, decide_selection, locate};
+pub use pages::{Example, Page, Part, pages};
+pub use problem::{CODES, Problem};
+pub use recipe::{
+    Dataset, FORMATS, Location, MaxRejects, Metadata, Mix, Recipe, SplitMethod, Strategy, Unit, Validation, format_word,
+};
+pub use schema::{RECIPE_SCHEMA, schema};
+
+pub use crate::format::RowFormat;
+
+/// The size of the largest recipe that is read.
+pub const MAX_BYTES: usize = 1 << 20;
+
+/// The number of problems listed for one file; one more says how many follow.
+pub const MAX_PROBLEMS: usize = 100;
+
+/// The names that recipes may use and other modules define.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vocabulary {
+    /// The registered converters.
+    pub converters: Vec<ConverterWord>,
+}
+
+/// A converter as recipes see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConverterWord {
+    /// The name in recipes.
+    pub name: String,
+    /// The kind of sample that the converter makes.
+    pub kind: SampleKind,
+    /// The options, each with the values it takes; an option without values takes any.
+    pub options: Vec<(String, Vec<String>)>,
+}
+
+/// Reads a recipe, or reports everything that is wrong with it in the order of the text.
+///
+/// ```
+/// use datac_core::config::{Vocabulary, load};
+///
+/// let text = b"metadata: { phase: pretrain }\ndatasets:\n  - { name: wiki, source: org/wiki, mix_ratios: 1 }\n";
+/// let problems = load("wiki.yaml", text, &Vocabulary::default()).unwrap_err();
+/// assert_eq!((problems[0].line, problems[0].column), (3, 37));
+/// assert_eq!(problems[0].hint.as_deref(), Some("did you mean `mix_ratio`?"));
+/// ```
+pub fn load(path: &str, text: &[u8], vocabulary: &Vocabulary) -> Result<Recipe, Vec<Problem>> {
+    let stem = file_stem(path);
+    let misnamed = stem_fault(stem).map(|what| {
+        Fault::of_file(problem::FILE_NAME, format!("the file name {} {what}", tree::quoted(stem)))
+            .hint("output files are named after it: use letters, digits, `.`, `_` and `-`")
+    });
+    let mut faults: Vec<Fault> = misnamed.into_iter().collect();
+    match read(text, vocabulary) {
+        Ok(recipe) if faults.is_empty() => return Ok(recipe),
+        Ok(_) => {}
+        Err(found) => faults.extend(found),
+    }
+    faults.sort_by_key(|fault| fault.span.as_ref().map(|span| (span.start, span.end)));
+    let more = faults.len().saturating_sub(MAX_PROBLEMS);
+    if more > 0 {
+        faults.truncate(MAX_PROBLEMS);
+        faults.push(Fault::of_file(problem::TOO_MANY, format!("and {more} more problems")));
+    }
+    Err(faults.into_iter().map(|fault| fault.locate(path, text)).collect())
+}
+
+/// Reports every recipe that would write the outputs of one before it; items are path, recipe and text.
+///
+/// Names are compared without regard to case, as the file systems of macOS do.
+pub fn check_collisions(recipes: &[(&str, &Recipe, &[u8])]) -> Vec<Problem> {
+    let mut first: BTreeMap<String, &str> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for (path, recipe, text) in recipes {
+        let stem = recipe.outputs(path).stem().to_lowercase();
+        match first.get(&stem) {
+            None => drop(first.insert(stem, path)),
+            Some(other) => problems.push(collision(path, recipe, text, other)),
+        }
+    }
+    problems
+}
+
+/// Returns the problem of a recipe that would write the outputs of the one at `other`.
+pub fn collision(path: &str, recipe: &Recipe, text: &[u8], other: &str) -> Problem {
+    let name = recipe.outputs(path).name(OutputKind::Rows(Side::Train));
+    let fault = Fault::of_file(problem::COLLISION, format!("`{other}` also writes `{name}`"));
+    let fault = Fault { span: leaves::value_span(text, &Leaf::Recipe { setting: Setting::Phase }), ..fault };
+    let fault = fault.label("outputs are named after the phase and the file");
+    fault.hint("rename one of the two files, or change its phase").locate(path, text)
+}
+
+impl Recipe {
+    /// Names the outputs of this recipe, whose file is at `path`: they begin with the phase and the stem of that file.
+    pub fn outputs(&self, path: &str) -> OutputSet {
+        OutputSet::new(format!("{}_{}", self.metadata.phase, file_stem(path)))
+    }
+}
+
+/// Returns what is wrong with a part of a recipe's path: outputs are named after the file.
+pub fn file_name_fault(part: &str) -> Option<Cow<'static, str>> {
+    stem_fault(part)
+}
+
+fn read(text: &[u8], vocabulary: &Vocabulary) -> Result<Recipe, Vec<Fault>> {
+    let (text, mark) = plain_text(text).map_err(|fault| vec![fault])?;
+    let parsed = yaml::parse(text);
+    let mut faults = parsed.faults;
+    let mut recipe = None;
+    if let Some(root) = &parsed.root {
+        let (valid, found) = check::check(root, vocabulary);
+        recipe = valid;
+        faults.extend(found);
+    }
+    match recipe {
+        Some(recipe) if faults.is_empty() => Ok(recipe),
+        _ => {
+            for span in faults.iter_mut().filter_map(|fault| fault.span.as_mut()) {
+                *span = span.start + mark..span.end + mark;
+            }
+            Err(faults)
+        }
+    }
+}
+
+/// Returns the text without its byte order mark, and how many bytes that mark took.
+fn plain_text(text: &[u8]) -> Result<(&str, usize), Fault> {
+    if text.len() > MAX_BYTES {
+        let message = format!("the file has {} bytes; recipes may have up to {MAX_BYTES}", text.len());
+        return Err(
+            Fault::of_file(problem::TOO_LARGE, message).hint("is this a recipe? data goes into a file of its own")
+        );
+    }
+    match std::str::from_utf8(text) {
+        Ok(text) => Ok(text.strip_prefix('\u{feff}').map_or((text, 0), |rest| (rest, '\u{feff}'.len_utf8()))),
+        Err(error) => {
+            let at = error.valid_up_to();
+            let fault = Fault::new(problem::NOT_UTF8, &(at..at), "the file is not UTF-8");
+            Err(fault.hint("save it as UTF-8"))
+        }
+    }
+}

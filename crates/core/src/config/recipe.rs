@@ -1,0 +1,203 @@
+//! The types of a validated recipe. Whoever holds a [`Recipe`] holds one that can be built.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{format::RowFormat, quality::Filter, sample::SampleKind};
+
+/// One validated recipe.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Recipe {
+    /// The purpose of the recipe and the kind of its samples.
+    pub metadata: Metadata,
+    /// The sources in the order of the recipe; their names are unique.
+    pub datasets: Vec<Dataset>,
+    /// The split of rows into train and validation.
+    pub validation: Validation,
+    /// The way sources are combined.
+    pub mix: Mix,
+    /// The number of rows that may be rejected before the build fails; `None` for any number.
+    pub max_rejects: Option<MaxRejects>,
+}
+
+/// The `metadata` block.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Metadata {
+    /// The phase as written; its first word says what a sample is.
+    pub phase: String,
+    /// The sample kind that `phase` stands for.
+    pub kind: SampleKind,
+    /// A free text; datac does not act on it.
+    pub description: Option<String>,
+    /// A note for the trainer; datac does not act on it.
+    pub total_tokens: Option<u64>,
+    /// A note for the trainer; datac does not act on it.
+    pub max_seq_length: Option<u64>,
+    /// The recipe's own version; datac does not act on it.
+    pub version: Option<String>,
+}
+
+/// One entry of `datasets`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Dataset {
+    /// The `source` written into each row.
+    pub name: String,
+    /// The place that rows come from.
+    pub location: Location,
+    /// The format of the files; `None` leaves it to their names.
+    pub format: Option<RowFormat>,
+    /// The share of this source in the mixture, in (0, 1].
+    pub mix_ratio: f64,
+    /// The splits to read, concatenated in this order.
+    pub splits: Vec<String>,
+    /// The number of rows to take: the first that pass the filters, in source order.
+    pub max_samples: Option<u64>,
+    /// The field that filters measure: of the converted sample, else a column of the source row.
+    pub text_field: Option<String>,
+    /// The config of the Hub repository.
+    pub config_name: Option<String>,
+    /// The folders to read, in this order; without any, all that the layout of the repository has.
+    pub data_dir: Vec<String>,
+    /// The name of the converter; `None` chooses one by repository, then by columns.
+    pub converter: Option<String>,
+    /// The options of the converter.
+    pub options: BTreeMap<String, String>,
+    /// The filters, applied in this order.
+    pub filters: Vec<Filter>,
+}
+
+/// The place that the rows of a dataset come from, apart from the format of its files.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Location {
+    /// A repository of the hub.
+    Hub {
+        /// The id, such as `tatsu-lab/alpaca`, as the recipe has it.
+        repo: String,
+        /// The branch, tag or commit; `None` for `main`.
+        revision: Option<String>,
+    },
+    /// A file or a folder of the workspace.
+    Local {
+        /// The path relative to the workspace.
+        path: String,
+    },
+}
+
+impl Location {
+    /// Returns the `source` of the recipe.
+    pub fn source(&self) -> &str {
+        match self {
+            Self::Hub { repo, .. } => repo,
+            Self::Local { path } => path,
+        }
+    }
+
+    /// Returns the `revision` of the recipe, which files of the workspace have none of.
+    pub fn revision(&self) -> Option<&str> {
+        match self {
+            Self::Hub { revision, .. } => revision.as_deref(),
+            Self::Local { .. } => None,
+        }
+    }
+
+    /// Returns whether rows come from files of the workspace.
+    pub fn is_local(&self) -> bool {
+        matches!(self, Self::Local { .. })
+    }
+}
+
+/// The words that recipes use for `format`: the first stands for a repository of the hub, whose files say by their names
+/// what they are, the others for files of the workspace.
+pub const FORMATS: &[(&str, Option<RowFormat>)] = &[
+    ("huggingface", None),
+    ("jsonl", Some(RowFormat::Jsonl)),
+    ("json", Some(RowFormat::Json)),
+    ("parquet", Some(RowFormat::Parquet)),
+    ("arrow", Some(RowFormat::Arrow)),
+    ("csv", Some(RowFormat::Csv)),
+];
+
+/// Returns the word that recipes use for a format.
+pub fn format_word(format: Option<RowFormat>) -> &'static str {
+    FORMATS.iter().find(|(_, known)| *known == format).map_or("csv", |(word, _)| word)
+}
+
+/// The `validation` block.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Validation {
+    /// The share of rows for validation, in [0, 1).
+    pub ratio: f64,
+    /// The seed of the split and of the order of rows.
+    pub seed: u64,
+    /// Whether each source gives its own share with `exact`. With `hash` it does so in expectation anyway.
+    pub stratified: bool,
+    /// The way the side of a row is found.
+    pub method: SplitMethod,
+}
+
+/// The way the side of a row is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SplitMethod {
+    /// The hash of the prompt decides alone, so adding rows never moves old ones.
+    Hash,
+    /// The lowest-ranked prompts are held out: exactly floor(rows × ratio) rows.
+    Exact,
+}
+
+impl SplitMethod {
+    /// Every method by the word recipes use.
+    pub const ALL: &[(&str, SplitMethod)] = &[("hash", Self::Hash), ("exact", Self::Exact)];
+}
+
+/// The `mix` block.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Mix {
+    /// The way out when sizes and shares disagree.
+    pub strategy: Strategy,
+    /// The size of the mixture in `unit`; `None` leaves it to the strategy.
+    pub total: Option<u64>,
+    /// The unit that shares count.
+    pub unit: Unit,
+}
+
+/// The way out when sizes and shares disagree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Strategy {
+    /// Short sources repeat; the total is the sum of the sizes.
+    Repeat,
+    /// No row repeats; the scarcest source sets the total.
+    Cut,
+}
+
+impl Strategy {
+    /// Every strategy by the word recipes use.
+    pub const ALL: &[(&str, Strategy)] = &[("repeat", Self::Repeat), ("cut", Self::Cut)];
+}
+
+/// The unit that shares count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Unit {
+    /// Rows.
+    Rows,
+    /// Characters of the sample's text.
+    Characters,
+    /// Tokens of the sample's text.
+    Tokens,
+}
+
+impl Unit {
+    /// Every unit by the word recipes use.
+    pub const ALL: &[(&str, Unit)] =
+        &[("rows", Self::Rows), ("characters", Self::Characters), ("tokens", Self::Tokens)];
+}
+
+/// The number of rows that may be rejected before the build fails.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub enum MaxRejects {
+    /// A number of rows (an integer in the recipe).
+    Count(u64),
+    /// A share of the rows read (a fraction below 1, or `1%`).
+    Share(f64),
+}

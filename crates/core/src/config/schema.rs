@@ -1,0 +1,336 @@
+//! The JSON Schema of recipes: what `check` accepts, as far as a schema can say it, for editors and other programs.
+//!
+//! It never refuses what `check` accepts. What it cannot say (that shares sum to 1.0, that names are unique) it lets
+//! pass. Keys, words and converters come from the tables that `check` reads; tests hold the two together.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    Vocabulary,
+    check::{PHASES, language_codes},
+    recipe::{FORMATS, SplitMethod, Strategy, Unit, format_word},
+};
+use crate::{
+    quality::{self, BoundSpec, Ends, Key, ScoreKind},
+    sample::SampleKind,
+};
+
+/// The name of the schema of recipes; its number changes when it would refuse a recipe that was valid before.
+pub const RECIPE_SCHEMA: &str = "datac.recipe/1";
+
+/// A pattern for names: something visible, without control characters.
+const NAME: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
+const PROSE: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$";
+const PLAIN: &str = r"^[A-Za-z0-9._-]+$";
+/// A pattern for digits with underscores between them: an integer to YAML 1.1, text to 1.2.
+const GROUPED: &str = r"^[0-9][0-9_]*_[0-9_]*[0-9]$";
+const HUB_ID: &str =
+    r"^(?!.*\.\.)[A-Za-z0-9_]([A-Za-z0-9._-]{0,94}[A-Za-z0-9_-])?(/[A-Za-z0-9_]([A-Za-z0-9._-]{0,94}[A-Za-z0-9_-])?)?$";
+const PATH: &str = r"^(?!/|~|[A-Za-z]:)(?!.*://)(\./)*(?!\.{1,2}/*$)(?!\.{1,2}/)[^/\\]+(/(?!\.{1,2}(/|$))[^/\\]+)*/*$";
+const REVISION: &str = r"^(?![-/.])(?!.*[/.]$)(?!.*(\.\.|//|@\{))[^\s\\?#%*\[^~:]+$";
+const PERCENT: &str = r"^\s*[+-]?0*(100(\.0*)?|[0-9]{1,2}(\.[0-9]*)?|\.[0-9]+)\s*%+$";
+
+/// Returns the JSON Schema (draft 7, which every editor reads) of a recipe.
+///
+/// ```
+/// let schema = datac_core::config::schema(&datac_core::config::Vocabulary::default());
+/// assert_eq!(schema["required"], serde_json::json!(["metadata", "datasets"]));
+/// ```
+pub fn schema(vocabulary: &Vocabulary) -> Value {
+    let mut of_kinds: Vec<Value> = kinds().map(|kind| converters_of(kind, vocabulary)).collect();
+    // A single dataset is the whole mixture; of several each has its share.
+    of_kinds.push(json!({
+        "if": { "properties": { "datasets": { "type": "array", "minItems": 2 } } },
+        "then": { "properties": { "datasets": { "items": {
+            "required": ["mix_ratio"], "properties": { "mix_ratio": { "type": "number" } },
+        } } } },
+    }));
+    let properties = object(&[
+        ("metadata", metadata()),
+        (
+            "datasets",
+            json!({
+                "description": "the sources, at least one", "type": "array", "minItems": 1,
+                "items": dataset(vocabulary),
+            }),
+        ),
+        ("validation", or_null(validation())),
+        ("mix", or_null(mix())),
+        (
+            "max_rejects",
+            or_null(json!({
+                "description": "how many rows may be rejected before the build is refused: a count (`100`), or a share of the rows \
+                    read (`0.01`, `1%`); default: any number",
+                "anyOf": [
+                    { "type": "integer", "minimum": 0, "maximum": u64::MAX },
+                    { "type": "number", "minimum": 0, "exclusiveMaximum": 1 },
+                    { "type": "string", "pattern": PERCENT },
+                    { "type": "string", "pattern": GROUPED },
+                ],
+            })),
+        ),
+    ]);
+    json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": RECIPE_SCHEMA,
+        "description": "A recipe of datac: which datasets go into one pair of train and validation files.",
+        "type": "object",
+        "required": ["metadata", "datasets"],
+        "additionalProperties": false,
+        "properties": properties,
+        "allOf": of_kinds,
+    })
+}
+
+fn object(entries: &[(&str, Value)]) -> Value {
+    Value::Object(entries.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect::<Map<_, _>>())
+}
+
+/// Admits null as well: a key without a value counts as absent.
+fn or_null(mut schema: Value) -> Value {
+    if let Some(choices) = schema.get_mut("anyOf").and_then(Value::as_array_mut) {
+        choices.push(json!({ "type": "null" }));
+    } else if let Some(words) = schema.get_mut("enum").and_then(Value::as_array_mut) {
+        words.push(Value::Null);
+    } else if let Some(kind) = schema.get_mut("type") {
+        let mut kinds = kind.as_array().cloned().unwrap_or_else(|| vec![kind.clone()]);
+        kinds.push(json!("null"));
+        *kind = Value::Array(kinds);
+    }
+    schema
+}
+
+/// Describes text, which YAML may take for a number or a boolean: it is read as it is spelled.
+fn text(description: &str, pattern: &str) -> Value {
+    json!({ "description": description, "type": ["string", "number", "boolean"], "pattern": pattern })
+}
+
+fn integer(description: &str, minimum: u64) -> Value {
+    json!({
+        "description": description,
+        "anyOf": [
+            { "type": "integer", "minimum": minimum, "maximum": u64::MAX },
+            { "type": "string", "pattern": GROUPED },
+        ],
+    })
+}
+
+fn words<'w>(description: &str, words: impl Iterator<Item = &'w str>) -> Value {
+    json!({ "description": description, "enum": words.collect::<Vec<_>>() })
+}
+
+/// Describes a name, or a list of names.
+fn names(description: &str, name: &Value) -> Value {
+    json!({
+        "description": description,
+        "anyOf": [name, { "type": "array", "minItems": 1, "uniqueItems": true, "items": name }],
+    })
+}
+
+fn with_default(mut schema: Value, default: Value) -> Value {
+    schema["default"] = default;
+    schema
+}
+
+fn metadata() -> Value {
+    let phases: Vec<&str> = PHASES.iter().map(|(word, _)| *word).collect();
+    let begins = format!("^({})[A-Za-z0-9._-]*$", phases.join("|"));
+    json!({
+        "description": "what the recipe is for",
+        "type": "object",
+        "required": ["phase"],
+        "additionalProperties": false,
+        "properties": object(&[
+            ("phase", json!({
+                "description": "begins with `sft` (conversations), `dpo` (preference pairs), `rlaif` (prompts), `pretrain` or `midtrain` \
+                    (text); the outputs' names begin with it",
+                "type": "string",
+                "maxLength": 64,
+                "anyOf": [{ "enum": phases }, { "pattern": begins }],
+            })),
+            ("description", or_null(text("a note", PROSE))),
+            ("total_tokens", or_null(integer("a note for the trainer", 0))),
+            ("max_seq_length", or_null(integer("a note for the trainer", 0))),
+            ("version", or_null(text("a note", NAME))),
+        ]),
+    })
+}
+
+fn dataset(vocabulary: &Vocabulary) -> Value {
+    let converters = vocabulary.converters.iter().map(|word| word.name.as_str());
+    let folder = text("a folder of the repository", PATH);
+    // A number below zero is text that begins with a hyphen.
+    let mut revision = with_default(text("branch, tag or commit; pinned in datac.lock", REVISION), json!("main"));
+    revision["minimum"] = json!(0);
+    let ratio = json!({
+        "description": "its share, above 0 and at most 1; shares sum to 1.0",
+        "type": "number", "exclusiveMinimum": 0, "maximum": 1,
+    });
+    let mut rules = vec![json!({
+        "if": { "properties": { "format": { "enum": [format_word(None), null] } } },
+        "then": { "properties": { "source": { "pattern": HUB_ID, "minimum": 0 } } },
+        "else": { "properties": { "source": { "pattern": PATH } } },
+    })];
+    rules.extend(vocabulary.converters.iter().map(|word| {
+        let values = |values: &[String]| match values {
+            [] => json!({}),
+            values => or_null(json!({ "enum": values })),
+        };
+        let options: Vec<(&str, Value)> =
+            word.options.iter().map(|(name, allowed)| (name.as_str(), values(allowed))).collect();
+        json!({
+            "if": { "required": ["converter"], "properties": { "converter": { "const": word.name } } },
+            "then": { "properties": { "options": {
+                "properties": object(&options), "additionalProperties": { "type": "null" },
+            } } },
+        })
+    }));
+    json!({
+        "type": "object",
+        "required": ["name", "source"],
+        "additionalProperties": false,
+        "properties": object(&[
+            ("name", text("the `source` written into each row; unique in the recipe", NAME)),
+            ("source", text("a Hub id (`org/name`), or a file or folder of the workspace", NAME)),
+            ("format", or_null(with_default(
+                words("where the rows are: a dataset of the Hub, or files of the workspace", FORMATS.iter().map(|(word, _)| *word)),
+                json!(format_word(None)),
+            ))),
+            ("mix_ratio", or_null(ratio)),
+            ("splits", or_null(with_default(
+                names("splits to read, concatenated in this order", &text("a split", PLAIN)), json!(["train"]),
+            ))),
+            ("max_samples", or_null(integer("the first N rows that pass the filters, in source order; default: all", 1))),
+            ("text_field", or_null(text(
+                "what filters measure: a field of the converted sample, else a column of the source row; default: `text`, `chosen` or \
+                 `conversations`, by phase", NAME,
+            ))),
+            ("config_name", or_null(text("the Hub config; gsm8k's is `main`", NAME))),
+            ("data_dir", or_null(names("a folder of the repository, or a list of them; default: all", &folder))),
+            ("revision", or_null(revision)),
+            ("converter", or_null(words("what makes samples of rows; default: by repository, then by columns", converters))),
+            ("options", json!({
+                "description": "the converter's options, such as `calculator: strip`",
+                "type": ["object", "null"],
+                "propertyNames": { "pattern": PLAIN },
+                "additionalProperties": or_null(text("an option's value", NAME)),
+            })),
+            ("filters", json!({
+                "description": "which rows are kept; applied in this order",
+                "type": ["array", "null"], "items": { "oneOf": filters() },
+            })),
+        ]),
+        "allOf": rules,
+    })
+}
+
+fn filters() -> Vec<Value> {
+    quality::filters().map(filter).collect()
+}
+
+/// Describes a filter by the keys that its scorer declares.
+fn filter(scorer: ScoreKind) -> Value {
+    let (mut keys, mut required, mut any_of) = (vec![("type", json!({ "const": scorer.name() }))], vec!["type"], None);
+    match scorer.bound() {
+        BoundSpec::Count(ends) => any_of = with_ends(&mut keys, &mut required, ends, |about| integer(about, 0)),
+        BoundSpec::Fraction(ends) => {
+            let score = |about: &str| json!({ "description": about, "type": "number", "minimum": 0, "maximum": 1 });
+            any_of = with_ends(&mut keys, &mut required, ends, score);
+        }
+        BoundSpec::Language(key) => {
+            keys.push((key.name, names(key.about, &json!({ "enum": language_codes() }))));
+            required.push(key.name);
+        }
+        BoundSpec::Identity(key, methods) => {
+            let methods = with_default(words(key.about, methods.iter().copied()), json!(methods[0]));
+            keys.push((key.name, or_null(methods)));
+        }
+    }
+    let mut filter = json!({
+        "title": scorer.name(), "description": scorer.explain(),
+        "type": "object", "required": required, "additionalProperties": false, "properties": object(&keys),
+    });
+    if let Some(any_of) = any_of {
+        filter["anyOf"] = any_of;
+    }
+    filter
+}
+
+/// Adds the keys of `ends`. A single key is required; of two, at least one is, which the returned `anyOf` says.
+fn with_ends(
+    keys: &mut Vec<(&'static str, Value)>,
+    required: &mut Vec<&'static str>,
+    ends: Ends,
+    value: impl Fn(&str) -> Value,
+) -> Option<Value> {
+    let given: Vec<Key> = [ends.min, ends.max].into_iter().flatten().collect();
+    if let [key] = given[..] {
+        keys.push((key.name, value(key.about)));
+        required.push(key.name);
+        return None;
+    }
+    keys.extend(given.iter().map(|key| (key.name, or_null(value(key.about)))));
+    let is_given = |name: &str| json!({ "required": [name], "properties": { name: { "not": { "type": "null" } } } });
+    Some(given.iter().map(|key| is_given(key.name)).collect())
+}
+
+fn validation() -> Value {
+    let methods = SplitMethod::ALL.iter().map(|(word, _)| *word);
+    json!({
+        "description": "how rows are divided",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": object(&[
+            ("ratio", json!({
+                "description": "the share of rows for validation, at least 0 and below 1", "default": 0.05,
+                "type": ["number", "null"], "minimum": 0, "exclusiveMaximum": 1,
+            })),
+            ("seed", or_null(with_default(integer("seeds the split and the order", 0), json!(42)))),
+            ("stratified", json!({
+                "description": "with `exact`, each source gives its own share", "default": true, "type": ["boolean", "null"],
+            })),
+            ("method", or_null(with_default(
+                words("`hash`: by the prompt's hash alone, so new rows move no old ones; `exact`: exactly floor(rows × ratio) rows", methods),
+                json!("hash"),
+            ))),
+        ]),
+    })
+}
+
+fn mix() -> Value {
+    json!({
+        "description": "how sources are combined",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": object(&[
+            ("strategy", or_null(with_default(
+                words("`repeat`: a short source repeats; `cut`: no row repeats", Strategy::ALL.iter().map(|(word, _)| *word)),
+                json!("repeat"),
+            ))),
+            ("total", or_null(integer("how much the mixture holds, in `unit`; default: as `strategy` says", 1))),
+            ("unit", or_null(with_default(
+                words("what shares count", Unit::ALL.iter().map(|(word, _)| *word)), json!("rows"),
+            ))),
+        ]),
+    })
+}
+
+/// Lists the kinds of samples that phases stand for, each once.
+fn kinds() -> impl Iterator<Item = SampleKind> {
+    let is_first = |at: usize| PHASES[..at].iter().all(|(_, kind)| *kind != PHASES[at].1);
+    (0..PHASES.len()).filter(move |at| is_first(*at)).map(|at| PHASES[at].1)
+}
+
+/// Admits only converters that make samples of the phase's kind.
+fn converters_of(kind: SampleKind, vocabulary: &Vocabulary) -> Value {
+    let phases: Vec<&str> = PHASES.iter().filter(|(_, of)| *of == kind).map(|(word, _)| *word).collect();
+    let fitting = vocabulary.converters.iter().filter(|word| word.kind == kind).map(|word| json!(word.name));
+    let fitting: Vec<Value> = fitting.chain([Value::Null]).collect();
+    let phase = json!({ "type": "string", "pattern": format!("^({})", phases.join("|")) });
+    json!({
+        "if": { "required": ["metadata"], "properties": { "metadata": {
+            "type": "object", "required": ["phase"], "properties": { "phase": phase },
+        } } },
+        "then": { "properties": { "datasets": { "items": { "properties": { "converter": { "enum": fitting } } } } } },
+    })
+}

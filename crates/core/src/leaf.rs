@@ -1,0 +1,350 @@
+//! Leaves: everything that decides the outputs of a recipe, each with a name that its author knows.
+//!
+//! Recorded at a build and compared at the next look, they say whether a recipe is stale and why. They are typed from end
+//! to end; what is printed is their [`fmt::Display`], which nothing reads back.
+
+use std::{borrow::Cow, collections::HashMap, fmt};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::code::Component;
+
+/// A key of a recipe whose value decides outputs, in the order of the documentation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Setting {
+    /// `metadata.phase`.
+    Phase,
+    /// The names of `datasets`.
+    Datasets,
+    /// `source` of a dataset.
+    Source,
+    /// `format` of a dataset.
+    Format,
+    /// `mix_ratio` of a dataset.
+    MixRatio,
+    /// `splits` of a dataset.
+    Splits,
+    /// `max_samples` of a dataset.
+    MaxSamples,
+    /// `text_field` of a dataset.
+    TextField,
+    /// `config_name` of a dataset.
+    ConfigName,
+    /// `revision` of a dataset.
+    Revision,
+    /// `converter` of a dataset.
+    Converter,
+    /// `data_dir` of a dataset.
+    DataDir,
+    /// One of the `options` of a dataset, by its name.
+    Option(String),
+    /// One of the `filters` of a dataset, by its place.
+    Filter(u32),
+    /// `validation.ratio`.
+    Ratio,
+    /// `validation.seed`.
+    Seed,
+    /// `validation.method`.
+    Method,
+    /// `validation.stratified`.
+    Stratified,
+    /// `mix.strategy`.
+    Strategy,
+    /// `mix.total`.
+    Total,
+    /// `mix.unit`.
+    Unit,
+    /// `max_rejects`.
+    MaxRejects,
+}
+
+/// One thing that outputs depend on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(remote = "Self")]
+pub enum Leaf {
+    /// A value of the recipe.
+    Recipe {
+        /// Which value.
+        setting: Setting,
+    },
+    /// A value of one of the recipe's datasets.
+    Dataset {
+        /// The dataset's name.
+        dataset: String,
+        /// Which value.
+        setting: Setting,
+    },
+    /// The hub that a source was pinned from.
+    Hub {
+        /// The source as recipes have it.
+        source: String,
+    },
+    /// The commit that a repository is pinned at.
+    Commit {
+        /// The repository.
+        repo: String,
+    },
+    /// A file of a source.
+    File {
+        /// The repository, or the local path as the recipe has it.
+        source: String,
+        /// The path of the file.
+        path: String,
+    },
+    /// The converter that reads a dataset, and its version.
+    Converter {
+        /// The dataset's name.
+        dataset: String,
+    },
+    /// The version of any other code.
+    Code(Component),
+}
+
+/// What a leaf was worth.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(remote = "Self")]
+pub enum Value {
+    /// A value as a recipe's author would write it.
+    Text(String),
+    /// A digest or a commit, with its algorithm if it is not git's.
+    Hash(String),
+    /// Code by its name and version.
+    Code {
+        /// The converter's name.
+        name: String,
+        /// The version.
+        version: u32,
+    },
+    /// A version of code that its leaf names.
+    Version(u32),
+    /// What nobody can tell before a source is read.
+    Unknown,
+}
+
+/// The leaves of a recipe, in the order in which people are told of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaves(Vec<(Leaf, Value)>);
+
+/// A leaf and its value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Entry {
+    /// The leaf in the words of a recipe: `mix_ratio of alpaca`.
+    pub name: Leaf,
+    /// The value as text.
+    pub value: Value,
+}
+
+/// A leaf that is worth something else than before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Change {
+    /// The leaf in the words of a recipe: `mix_ratio of alpaca`.
+    pub name: Leaf,
+    /// The value before, if there was one.
+    pub old: Option<Value>,
+    /// The value now, if there is one.
+    pub new: Option<Value>,
+}
+
+/// Gives types words in readable formats, and leaves binary ones as they are derived.
+macro_rules! words_for_people {
+    ($($name:ident),*) => {$(
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if serializer.is_human_readable() { serializer.collect_str(self) } else { $name::serialize(self, serializer) }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                $name::deserialize(deserializer)
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string" })
+            }
+        }
+    )*};
+}
+words_for_people!(Leaf, Value);
+
+impl Setting {
+    /// Returns the block of the recipe or of the dataset that the key is in, if there is one.
+    pub fn block(&self) -> Option<&'static str> {
+        match self {
+            Self::Phase => Some("metadata"),
+            Self::Ratio | Self::Seed | Self::Method | Self::Stratified => Some("validation"),
+            Self::Strategy | Self::Total | Self::Unit => Some("mix"),
+            Self::Option(_) => Some("options"),
+            _ => None,
+        }
+    }
+
+    /// Returns the key within its block.
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Phase => "phase",
+            Self::Datasets => "datasets",
+            Self::Source => "source",
+            Self::Format => "format",
+            Self::MixRatio => "mix_ratio",
+            Self::Splits => "splits",
+            Self::MaxSamples => "max_samples",
+            Self::TextField => "text_field",
+            Self::ConfigName => "config_name",
+            Self::Revision => "revision",
+            Self::Converter => "converter",
+            Self::DataDir => "data_dir",
+            Self::Option(name) => name,
+            Self::Filter(_) => "filters",
+            Self::Ratio => "ratio",
+            Self::Seed => "seed",
+            Self::Method => "method",
+            Self::Stratified => "stratified",
+            Self::Strategy => "strategy",
+            Self::Total => "total",
+            Self::Unit => "unit",
+            Self::MaxRejects => "max_rejects",
+        }
+    }
+
+    /// Returns the place in the list that the key holds, if it holds one of values that stand for themselves.
+    pub fn index(&self) -> Option<u32> {
+        match self {
+            Self::Filter(index) => Some(*index),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(block) = self.block() {
+            write!(f, "{block}.")?;
+        }
+        f.write_str(self.key())?;
+        self.index().map_or(Ok(()), |index| write!(f, "[{index}]"))
+    }
+}
+
+impl Leaf {
+    /// Returns what such leaves are called in keys.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Recipe { .. } | Self::Dataset { .. } => "setting",
+            Self::Hub { .. } => "hub",
+            Self::Commit { .. } => "commit",
+            Self::File { .. } => "file",
+            Self::Converter { .. } | Self::Code(_) => "code",
+        }
+    }
+
+    /// Where it stands among the leaves of a recipe, whose datasets are numbered: the recipe's text from top to bottom,
+    /// then what its sources are and who reads them, then all other code.
+    fn rank(&self, datasets: &HashMap<&str, usize>) -> (u8, usize, Option<Setting>) {
+        let number = |dataset: &str| datasets.get(dataset).copied().unwrap_or(usize::MAX);
+        match self {
+            Self::Recipe { setting: setting @ (Setting::Phase | Setting::Datasets) } => (0, 0, Some(setting.clone())),
+            Self::Dataset { dataset, setting } => (1, number(dataset), Some(setting.clone())),
+            Self::Recipe { setting } => (2, 0, Some(setting.clone())),
+            Self::Hub { .. } | Self::Commit { .. } | Self::File { .. } | Self::Converter { .. } => (3, 0, None),
+            Self::Code(Component::Scorer(_)) => (3, 0, None),
+            Self::Code(_) => (4, 0, None),
+        }
+    }
+}
+
+impl fmt::Display for Leaf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Recipe { setting } => setting.fmt(f),
+            Self::Dataset { dataset, setting } => write!(f, "{setting} of {dataset}"),
+            Self::Hub { source } => write!(f, "hub of {source}"),
+            Self::Commit { repo } => write!(f, "commit of {repo}"),
+            Self::File { source, path } => write!(f, "file {path} of {source}"),
+            Self::Converter { dataset } => write!(f, "converter of {dataset}"),
+            Self::Code(component) => component.fmt(f),
+        }
+    }
+}
+
+impl Value {
+    /// Returns the value for people, who compare the beginnings of digests at most.
+    pub fn short(&self) -> String {
+        match self {
+            Self::Hash(hash) => {
+                let hex = hash.rsplit(':').next().unwrap_or(hash);
+                hex.get(..10).unwrap_or(hex).to_owned()
+            }
+            _ => self.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) | Self::Hash(text) => f.write_str(text),
+            Self::Code { name, version } => write!(f, "{name} {version}"),
+            Self::Version(version) => version.fmt(f),
+            Self::Unknown => f.write_str("unknown before its source is read"),
+        }
+    }
+}
+
+impl Leaves {
+    /// Puts leaves, each of which is there once, into the order in which people are told of them; `datasets` are the
+    /// names of the recipe's datasets in its order.
+    pub fn in_order(mut leaves: Vec<(Leaf, Value)>, datasets: &[String]) -> Self {
+        let numbers: HashMap<&str, usize> =
+            datasets.iter().enumerate().map(|(number, name)| (name.as_str(), number)).collect();
+        leaves.sort_by_cached_key(|(leaf, _)| leaf.rank(&numbers));
+        Self(leaves)
+    }
+
+    /// Returns the leaves with their values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Leaf, &Value)> {
+        self.0.iter().map(|(leaf, value)| (leaf, value))
+    }
+
+    /// Returns the value of a leaf.
+    pub fn get(&self, leaf: &Leaf) -> Option<&Value> {
+        self.iter().find(|(known, _)| *known == leaf).map(|(_, value)| value)
+    }
+
+    /// Returns what changed from `old` to `self`: leaves of `self` first, in order, then those that are gone. What is not
+    /// known now is among them only if nothing else is.
+    pub fn changes_since(&self, old: &Self) -> Vec<Change> {
+        let (before, now): (HashMap<_, _>, HashMap<_, _>) = (old.iter().collect(), self.iter().collect());
+        let changed = self.iter().filter(|(leaf, value)| before.get(leaf) != Some(value)).map(|(leaf, value)| Change {
+            name: leaf.clone(),
+            old: before.get(leaf).map(|old| (*old).clone()),
+            new: Some(value.clone()),
+        });
+        let gone = old.iter().filter(|(leaf, _)| !now.contains_key(leaf)).map(|(leaf, value)| Change {
+            name: leaf.clone(),
+            old: Some(value.clone()),
+            new: None,
+        });
+        let all: Vec<Change> = changed.chain(gone).collect();
+        let is_known = |change: &&Change| change.new != Some(Value::Unknown);
+        if all.iter().any(|change| is_known(&change)) { all.iter().filter(is_known).cloned().collect() } else { all }
+    }
+
+    /// Returns the leaves that are worth the same in `other`.
+    pub fn same_as(&self, other: &Self) -> Vec<Entry> {
+        let others: HashMap<_, _> = other.iter().collect();
+        let same = self.iter().filter(|(leaf, value)| others.get(leaf) == Some(value));
+        same.map(|(leaf, value)| Entry { name: leaf.clone(), value: value.clone() }).collect()
+    }
+}

@@ -1,0 +1,24 @@
+//! The pure core of datac: rows, converters, scorers, mixing, and recipes.
+//!
+//! Nothing here touches files, clocks, the network or the environment: the same arguments give the same results on any machine.
+//! What reads sources is in `datac-decode`, what plans, runs and caches in `datac-engine`, and what talks to people in `datac`.
+
+pub mod code;
+pub mod config;
+pub mod convert;
+pub mod failure;
+pub mod format;
+pub mod hash;
+pub mod id;
+pub mod json;
+pub mod key;
+pub mod leaf;
+pub mod mix;
+pub mod outputs;
+pub mod quality;
+pub mod row;
+pub mod sample;
+pub mod shape;
+pub mod sort;
+pub mod stage;
+pub mod stale;

@@ -1,0 +1,380 @@
+//! The scores of a chunk's samples, one scorer a column, and how they are stored.
+
+use std::fmt;
+
+use super::{Language, ScoreKind, filter::BoundSpec};
+
+/// Raised when the same scores are stored otherwise: another version is made again.
+pub const SCORES_VERSION: u8 = 2;
+
+/// Format, scale, number of scores.
+const HEADER: usize = 1 + 1 + 8;
+
+/// What scores are, and the number they are stored under, which is never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Scale {
+    /// Whole numbers, four bytes each; `u32::MAX` stands for that many or more.
+    Count = 1,
+    /// Numbers from 0 to 1, eight bytes each.
+    Fraction = 2,
+    /// Languages, two bytes each; see [`Language::to_bytes`].
+    Language = 3,
+    /// Identities of texts, sixteen bytes each.
+    Identity = 4,
+}
+
+impl Scale {
+    const ALL: [Self; 4] = [Self::Count, Self::Fraction, Self::Language, Self::Identity];
+
+    /// Returns the bytes of one stored score.
+    fn width(self) -> usize {
+        match self {
+            Self::Count => 4,
+            Self::Fraction => 8,
+            Self::Language => 2,
+            Self::Identity => 16,
+        }
+    }
+}
+
+impl fmt::Display for Scale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Count => "counts",
+            Self::Fraction => "fractions",
+            Self::Language => "languages",
+            Self::Identity => "identities",
+        })
+    }
+}
+
+impl From<BoundSpec> for Scale {
+    fn from(spec: BoundSpec) -> Self {
+        match spec {
+            BoundSpec::Count(_) => Self::Count,
+            BoundSpec::Fraction(_) => Self::Fraction,
+            BoundSpec::Language(_) => Self::Language,
+            BoundSpec::Identity(..) => Self::Identity,
+        }
+    }
+}
+
+/// The score of one text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Score {
+    /// A whole number.
+    Count(u64),
+    /// A number from 0 to 1.
+    Fraction(f64),
+    /// A language, or that none could be told.
+    Language(Language),
+    /// The identity of the text: equal texts have equal ones.
+    Identity(u128),
+}
+
+/// A score as JSON: a number, a language code or `unknown`, or 32 hexadecimal digits.
+impl From<Score> for serde_json::Value {
+    fn from(score: Score) -> Self {
+        match score {
+            Score::Count(score) => score.into(),
+            Score::Fraction(score) => score.into(),
+            Score::Language(language) => language.code().unwrap_or("unknown").into(),
+            Score::Identity(hash) => format!("{hash:032x}").into(),
+        }
+    }
+}
+
+/// The scores of consecutive samples, all by one scorer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScoreColumn {
+    kind: ScoreKind,
+    scores: Scores,
+}
+
+/// Scores as they lie in memory.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scores {
+    /// See [`Scale::Count`].
+    Count(Vec<u32>),
+    /// See [`Scale::Fraction`].
+    Fraction(Vec<f64>),
+    /// See [`Scale::Language`].
+    Language(Vec<[u8; 2]>),
+    /// See [`Scale::Identity`].
+    Identity(Vec<u128>),
+}
+
+impl Scores {
+    /// Returns what the scores are.
+    pub fn scale(&self) -> Scale {
+        match self {
+            Self::Count(_) => Scale::Count,
+            Self::Fraction(_) => Scale::Fraction,
+            Self::Language(_) => Scale::Language,
+            Self::Identity(_) => Scale::Identity,
+        }
+    }
+}
+
+/// Stored scores that cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ColumnError {
+    /// The bytes end too early, or go on after the last score.
+    #[error("read scores: {found} bytes instead of {expected}")]
+    Length {
+        /// The number of bytes that the header asks for.
+        expected: u64,
+        /// The number of bytes that are there.
+        found: u64,
+    },
+    /// Another format than this program writes.
+    #[error("read scores of format {0}, expected {SCORES_VERSION}")]
+    Format(u8),
+    /// No scale is stored under this number.
+    #[error("read scores of unknown scale {0}")]
+    Number(u8),
+    /// Scores of another scale than those of the scorer.
+    #[error("read scores: {0} are not what the scorer gives")]
+    Scale(Scale),
+    /// A score that no text has.
+    #[error("read scores: the one at {0} is out of range")]
+    Value(u64),
+}
+
+impl ScoreColumn {
+    /// Makes an empty column of scores by `kind`.
+    pub fn new(kind: ScoreKind) -> Self {
+        let scores = match Scale::from(kind.bound()) {
+            Scale::Count => Scores::Count(Vec::new()),
+            Scale::Fraction => Scores::Fraction(Vec::new()),
+            Scale::Language => Scores::Language(Vec::new()),
+            Scale::Identity => Scores::Identity(Vec::new()),
+        };
+        Self { kind, scores }
+    }
+
+    /// Makes a column of these counts by `kind`, for tests.
+    #[cfg(test)]
+    pub fn of_counts(kind: ScoreKind, counts: Vec<u32>) -> Self {
+        Self { kind, scores: Scores::Count(counts) }
+    }
+
+    /// Makes a column of these identities by `kind`, for tests.
+    #[cfg(test)]
+    pub fn of_identities(kind: ScoreKind, identities: Vec<u128>) -> Self {
+        Self { kind, scores: Scores::Identity(identities) }
+    }
+
+    /// Returns the scorer.
+    pub fn kind(&self) -> ScoreKind {
+        self.kind
+    }
+
+    /// Returns the scores.
+    pub fn scores(&self) -> &Scores {
+        &self.scores
+    }
+
+    /// Returns the scores, and leaves the column.
+    pub fn into_scores(self) -> Scores {
+        self.scores
+    }
+
+    /// Returns the number of scores.
+    pub fn len(&self) -> usize {
+        match &self.scores {
+            Scores::Count(scores) => scores.len(),
+            Scores::Fraction(scores) => scores.len(),
+            Scores::Language(scores) => scores.len(),
+            Scores::Identity(scores) => scores.len(),
+        }
+    }
+
+    /// Returns whether the column has no scores.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the score of a sample.
+    pub fn score(&self, sample: usize) -> Score {
+        match &self.scores {
+            Scores::Count(scores) => Score::Count(scores[sample].into()),
+            Scores::Fraction(scores) => Score::Fraction(scores[sample]),
+            Scores::Language(scores) => {
+                Score::Language(Language::from_bytes(scores[sample]).unwrap_or(Language::UNKNOWN))
+            }
+            Scores::Identity(scores) => Score::Identity(scores[sample]),
+        }
+    }
+
+    /// Scores a text and appends the score.
+    pub fn push(&mut self, text: &str) {
+        match (&mut self.scores, self.kind.score(text)) {
+            (Scores::Count(scores), Score::Count(score)) => scores.push(u32::try_from(score).unwrap_or(u32::MAX)),
+            (Scores::Fraction(scores), Score::Fraction(score)) => scores.push(score),
+            (Scores::Language(scores), Score::Language(language)) => scores.push(language.to_bytes()),
+            (Scores::Identity(scores), Score::Identity(identity)) => scores.push(identity),
+            // A test asks every scorer for scores.
+            (scores, _) => unreachable!("`{}` says that its scores are {}", self.kind.name(), scores.scale()),
+        }
+    }
+
+    /// Returns the stored form: format, scale, number of scores, scores; whole numbers little-endian.
+    pub fn encode(&self) -> Vec<u8> {
+        let scale = self.scores.scale();
+        let mut out = Vec::with_capacity(HEADER + self.len() * scale.width());
+        out.push(SCORES_VERSION);
+        out.push(scale as u8);
+        out.extend_from_slice(&(self.len() as u64).to_le_bytes());
+        match &self.scores {
+            Scores::Count(scores) => scores.iter().for_each(|score| out.extend_from_slice(&score.to_le_bytes())),
+            Scores::Fraction(scores) => scores.iter().for_each(|score| out.extend_from_slice(&score.to_le_bytes())),
+            Scores::Language(scores) => scores.iter().for_each(|score| out.extend_from_slice(score)),
+            Scores::Identity(scores) => scores.iter().for_each(|score| out.extend_from_slice(&score.to_le_bytes())),
+        }
+        out
+    }
+
+    /// Reads what [`ScoreColumn::encode`] wrote of scores by `kind`; anything else is an error.
+    pub fn decode(kind: ScoreKind, bytes: &[u8]) -> Result<Self, ColumnError> {
+        let found = bytes.len() as u64;
+        let Some((header, body)) = bytes.split_first_chunk::<HEADER>() else {
+            return Err(ColumnError::Length { expected: HEADER as u64, found });
+        };
+        let [format, number, count @ ..] = *header;
+        if format != SCORES_VERSION {
+            return Err(ColumnError::Format(format));
+        }
+        let scale = Scale::ALL.into_iter().find(|scale| *scale as u8 == number).ok_or(ColumnError::Number(number))?;
+        if scale != Scale::from(kind.bound()) {
+            return Err(ColumnError::Scale(scale));
+        }
+        let expected = u64::from_le_bytes(count).saturating_mul(scale.width() as u64).saturating_add(HEADER as u64);
+        if expected != found {
+            return Err(ColumnError::Length { expected, found });
+        }
+        let scores = match scale {
+            Scale::Count => Scores::Count(read(body, |bytes| Some(u32::from_le_bytes(bytes)))?),
+            Scale::Fraction => Scores::Fraction(read(body, fraction)?),
+            Scale::Language => {
+                Scores::Language(read(body, |bytes| Language::from_bytes(bytes).map(Language::to_bytes))?)
+            }
+            Scale::Identity => Scores::Identity(read(body, |bytes| Some(u128::from_le_bytes(bytes)))?),
+        };
+        Ok(Self { kind, scores })
+    }
+}
+
+fn fraction(bytes: [u8; 8]) -> Option<f64> {
+    Some(f64::from_le_bytes(bytes)).filter(|score| (0.0..=1.0).contains(score))
+}
+
+/// Reads the scores in `body`, whose length is a multiple of `N`.
+fn read<const N: usize, S>(body: &[u8], score: impl Fn([u8; N]) -> Option<S>) -> Result<Vec<S>, ColumnError> {
+    let (pieces, _) = body.as_chunks::<N>();
+    let score = |(at, piece): (usize, &[u8; N])| score(*piece).ok_or(ColumnError::Value(at as u64));
+    pieces.iter().enumerate().map(score).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{
+        super::{SCORERS, by_name},
+        *,
+    };
+
+    const TEXTS: [&str; 4] = [
+        "",
+        "A sentence that says what it means.",
+        "def f():\n    return 1\n",
+        "Une phrase en français, tout simplement.",
+    ];
+
+    fn kind(name: &str) -> ScoreKind {
+        by_name(name).unwrap()
+    }
+
+    fn columns() -> Vec<ScoreColumn> {
+        let column = |&kind| {
+            let mut column = ScoreColumn::new(kind);
+            TEXTS.iter().for_each(|text| column.push(text));
+            column
+        };
+        SCORERS.iter().map(column).collect()
+    }
+
+    #[test]
+    fn scores_are_those_of_the_scorers() {
+        for column in columns() {
+            assert_eq!(column.len(), TEXTS.len());
+            assert!(!column.is_empty() && ScoreColumn::new(column.kind()).is_empty());
+            for (at, text) in TEXTS.iter().enumerate() {
+                assert_eq!(column.score(at), column.kind().score(text));
+            }
+        }
+    }
+
+    #[test]
+    fn columns_round_trip() {
+        for column in columns() {
+            let kind = column.kind();
+            assert_eq!(ScoreColumn::decode(kind, &column.encode()), Ok(column.clone()));
+            let empty = ScoreColumn::new(kind);
+            assert_eq!(ScoreColumn::decode(kind, &empty.encode()), Ok(empty));
+        }
+    }
+
+    #[test]
+    fn the_stored_form_is_fixed() {
+        let lengths = ScoreColumn::of_counts(kind("length"), vec![258]);
+        assert_eq!(lengths.encode(), [2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0, 0]);
+        let languages = ScoreColumn { kind: kind("language"), scores: Scores::Language(vec![*b"en", [0, 0]]) };
+        assert_eq!(languages.encode(), *b"\x02\x03\x02\0\0\0\0\0\0\0en\0\0");
+    }
+
+    #[test]
+    fn damage_is_an_error() {
+        for column in columns() {
+            let (kind, bytes) = (column.kind(), column.encode());
+            for end in 0..bytes.len() {
+                assert!(matches!(ScoreColumn::decode(kind, &bytes[..end]), Err(ColumnError::Length { .. })));
+            }
+            let longer = [&bytes[..], &[0]].concat();
+            assert!(matches!(ScoreColumn::decode(kind, &longer), Err(ColumnError::Length { .. })));
+        }
+        let quality = kind("quality");
+        let mut bytes = ScoreColumn { kind: quality, scores: Scores::Fraction(vec![0.5, 1.0]) }.encode();
+        assert_eq!(ScoreColumn::decode(kind("length"), &bytes), Err(ColumnError::Scale(Scale::Fraction)));
+        bytes[HEADER + 8..].copy_from_slice(&f64::NAN.to_le_bytes());
+        assert_eq!(ScoreColumn::decode(quality, &bytes), Err(ColumnError::Value(1)));
+        bytes[HEADER..HEADER + 8].copy_from_slice(&1.5_f64.to_le_bytes());
+        assert_eq!(ScoreColumn::decode(quality, &bytes), Err(ColumnError::Value(0)));
+        bytes[1] = 99;
+        assert_eq!(ScoreColumn::decode(quality, &bytes), Err(ColumnError::Number(99)));
+        bytes[0] = 1;
+        assert_eq!(ScoreColumn::decode(quality, &bytes), Err(ColumnError::Format(1)));
+        let huge = [&[SCORES_VERSION, Scale::Identity as u8][..], &u64::MAX.to_le_bytes()].concat();
+        let decoded = ScoreColumn::decode(kind("deduplication"), &huge);
+        assert!(matches!(decoded, Err(ColumnError::Length { expected: u64::MAX, .. })));
+        let upper = ScoreColumn { kind: kind("language"), scores: Scores::Language(vec![*b"EN"]) };
+        assert_eq!(ScoreColumn::decode(upper.kind, &upper.encode()), Err(ColumnError::Value(0)));
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_never_panics(mut bytes in prop::collection::vec(any::<u8>(), 0..64), format in prop::bool::ANY) {
+            if let (true, Some(first)) = (format, bytes.first_mut()) {
+                *first = SCORES_VERSION;
+            }
+            for kind in SCORERS {
+                if let Ok(column) = ScoreColumn::decode(*kind, &bytes) {
+                    prop_assert_eq!(column.encode(), bytes.clone());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Sample to scores: what filters compare with their bounds.
+//!
+//! A score is a pure function of one text, computed once per sample and kept in a [`ScoreColumn`] beside the chunk it
+//! belongs to. Bounds are applied elsewhere, so a recipe that moves a bound scores nothing again.
+//!
+//! To add a filter: a file here that implements [`Scorer`], a line in [`SCORERS`], and a fixture under
+//! `tests/fixtures/scores/`; `CONTRIBUTING.md` walks through it. The keys of a recipe, their checks, the schema, the
+//! comparison and the words of `trace` follow from [`Scorer::bound`].
+
+mod code_quality;
+mod column;
+mod deduplication;
+mod filter;
+pub mod iso;
+mod language;
+mod length;
+#[expect(clippy::module_inception, reason = "the file carries the name of the filter, as its siblings do")]
+mod quality;
+mod repetition;
+mod tokens;
+
+use std::{cmp::Ordering, fmt, hash, ops::Deref};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+pub use code_quality::code_quality;
+pub use column::{ColumnError, SCORES_VERSION, Scale, Score, ScoreColumn, Scores};
+pub use deduplication::exact;
+pub use filter::{Bound, BoundSpec, Comparison, Ends, Filter, Key};
+pub use language::{Language, language};
+pub use length::length;
+pub use quality::quality;
+pub use tokens::tokens;
+
+/// Every scorer, in the order of the documentation.
+pub static SCORERS: &[ScoreKind] = &[
+    ScoreKind(&length::Length),
+    ScoreKind(&quality::Quality),
+    ScoreKind(&code_quality::CodeQuality),
+    ScoreKind(&language::Detector),
+    ScoreKind(&repetition::Repetition),
+    ScoreKind(&deduplication::Deduplication),
+    ScoreKind::TOKENS,
+];
+
+/// Scores texts, and says what recipes may ask of the scores.
+pub trait Scorer: Sync {
+    /// Returns the filter's `type` in recipes, which is also the name of the scorer's source file.
+    fn name(&self) -> &'static str;
+
+    /// Returns a number that is raised by hand whenever the same text yields another score.
+    fn version(&self) -> u32;
+
+    /// Says what the filter does, in one line.
+    fn explain(&self) -> &'static str;
+
+    /// Returns what scores are, and the keys by which a recipe says which of them pass.
+    fn bound(&self) -> BoundSpec;
+
+    /// Scores a text; the score is of the kind that [`Scorer::bound`] says.
+    fn score(&self, text: &str) -> Score;
+}
+
+/// A registered scorer; one is told from another by its name.
+#[derive(Clone, Copy)]
+pub struct ScoreKind(&'static dyn Scorer);
+
+impl ScoreKind {
+    /// What mixtures count by tokens.
+    pub const TOKENS: Self = Self(&tokens::Tokens);
+
+    /// Returns whether recipes may filter by these scores.
+    pub fn is_filter(self) -> bool {
+        self.bound().keys().next().is_some()
+    }
+}
+
+/// Returns the scorer of this name.
+pub fn by_name(name: &str) -> Option<ScoreKind> {
+    SCORERS.iter().copied().find(|kind| kind.name() == name)
+}
+
+/// Returns the scorers that recipes may filter by.
+pub fn filters() -> impl Iterator<Item = ScoreKind> + Clone {
+    SCORERS.iter().copied().filter(|kind| kind.is_filter())
+}
+
+impl Deref for ScoreKind {
+    type Target = dyn Scorer;
+
+    fn deref(&self) -> &Self::Target {
+        self.0
+    }
+}
+
+impl fmt::Debug for ScoreKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl PartialEq for ScoreKind {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for ScoreKind {}
+
+impl hash::Hash for ScoreKind {
+    fn hash<H: hash::Hasher>(&self, state: &mut H) {
+        self.name().hash(state);
+    }
+}
+
+impl PartialOrd for ScoreKind {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ScoreKind {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.name().cmp(other.name())
+    }
+}
+
+impl Serialize for ScoreKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for ScoreKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        by_name(&name).ok_or_else(|| D::Error::custom(format!("no scorer is called `{name}`")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_scorer_is_found_by_its_name() {
+        for kind in SCORERS {
+            assert_eq!(by_name(kind.name()), Some(*kind), "names are unique");
+        }
+        assert_eq!(by_name("qualty"), None);
+    }
+
+    #[test]
+    fn scorers_explain_themselves_and_their_keys() {
+        for kind in SCORERS {
+            assert!(!kind.explain().is_empty(), "{kind:?}");
+            let keys: BTreeSet<&str> = kind.bound().keys().collect();
+            assert_eq!(keys.len(), kind.bound().keys().count(), "{kind:?} names a key twice");
+            assert!(!keys.contains("type"), "{kind:?}");
+        }
+        assert!(filters().count() + 1 == SCORERS.len() && !ScoreKind::TOKENS.is_filter());
+    }
+
+    #[test]
+    fn kinds_are_stored_by_name() {
+        let stored = serde_json::to_string(&SCORERS[0]).unwrap();
+        assert_eq!(stored, "\"length\"");
+        assert_eq!(serde_json::from_str::<ScoreKind>(&stored).unwrap(), SCORERS[0]);
+        assert!(serde_json::from_str::<ScoreKind>("\"qualty\"").is_err());
+    }
+
+    /// A line of a fixture.
+    #[derive(Deserialize)]
+    struct Scored {
+        text: String,
+        score: serde_json::Value,
+    }
+
+    #[test]
+    fn every_scorer_has_a_fixture_and_scores_as_it_says() {
+        let folder = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("tests/fixtures/scores");
+        for kind in SCORERS.iter().filter(|kind| cfg!(feature = "tokens") || **kind != ScoreKind::TOKENS) {
+            let path = folder.join(format!("{}.jsonl", kind.name()));
+            #[expect(clippy::disallowed_methods, reason = "a test reads its fixture")]
+            let text = std::fs::read_to_string(&path).expect(kind.name());
+            assert!(text.lines().count() >= 4, "{}: a few texts", path.display());
+            let mut different = BTreeSet::new();
+            for line in text.lines() {
+                let expected: Scored = serde_json::from_str(line).expect(line);
+                let score = serde_json::Value::from(kind.score(&expected.text));
+                assert_eq!(score, expected.score, "{}: {:?}", path.display(), expected.text);
+                different.insert(score.to_string());
+            }
+            assert!(different.len() > 2, "{}: texts that differ in score", path.display());
+        }
+    }
+}

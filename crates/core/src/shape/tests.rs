@@ -1,0 +1,81 @@
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::sample::{
+    self, Body, Message, Role,
+    tests::{plain, sample, stored},
+};
+
+const SOURCE: &str = "a \"b\"";
+
+#[test]
+fn every_shape_is_found_by_its_name_and_has_a_fixture_of_every_kind() {
+    for shape in SHAPES {
+        assert_eq!(by_name(shape.name()).map(Shape::name), Some(shape.name()), "names are unique");
+        let path =
+            format!("{}/tests/fixtures/shapes/{}.jsonl", concat!(env!("CARGO_MANIFEST_DIR"), "/../.."), shape.name());
+        #[expect(clippy::disallowed_methods, reason = "a test reads its fixture")]
+        let fixture = String::from_utf8(std::fs::read(&path).unwrap()).unwrap();
+        let mut kinds = BTreeSet::new();
+        for line in fixture.lines() {
+            let WrittenRow { sample, source } = shape.read(line).unwrap_or_else(|| panic!("{}: {line}", shape.name()));
+            assert_eq!(row_of(*shape, &sample, &source.unwrap()), Ok(line.to_owned()), "{}", shape.name());
+            kinds.insert(sample.kind());
+        }
+        assert_eq!(kinds, shape.kinds().iter().copied().collect(), "{}", shape.name());
+    }
+    assert!(by_name("natve").is_none());
+}
+
+proptest! {
+    #[test]
+    fn what_a_shape_writes_it_reads_back(sample in prop_oneof![plain(), sample()]) {
+        for shape in SHAPES {
+            let Ok(row) = row_of(*shape, &sample, SOURCE) else { continue };
+            let is_line = !row.contains(['\n', '\u{2028}', '\u{2029}']);
+            prop_assert!(is_line);
+            let back = shape.read(&row);
+            // A key of a message or a column may look like one of the shape's own: what is read is written alike.
+            if let Some(back) = &back {
+                prop_assert_eq!(back.source.as_deref(), Some(SOURCE));
+                prop_assert_eq!(row_of(*shape, &back.sample, SOURCE), Ok(row));
+            }
+        }
+    }
+
+    #[test]
+    fn plain_samples_are_native_rows_whose_beginning_is_their_identity(sample in plain()) {
+        let row = row_of(&native::Native, &sample, SOURCE).unwrap();
+        let (stored, mut identity) = (stored(&sample), Vec::new());
+        sample::write_identity(&sample::read(&stored).unwrap(), &mut identity);
+        let ending: &[u8] = br#","source":"a \"b\""}"#;
+        prop_assert_eq!(row.as_bytes(), [&identity[..], ending].concat());
+        let back = native::Native.read(&row).unwrap().sample;
+        match (&back.body, &sample.body) {
+            // Which turns both share, if more than the prompt, the row does not say.
+            (Body::Preference { .. }, Body::Preference { .. }) => {
+                prop_assert_eq!(back.field_text("chosen"), sample.field_text("chosen"));
+                prop_assert_eq!(back.field_text("rejected"), sample.field_text("rejected"));
+            }
+            _ => prop_assert_eq!(back, sample),
+        }
+    }
+}
+
+#[test]
+fn nothing_is_cut_down() {
+    let turn = |text: &'static str| Message::new(Role::User, text);
+    let prompt = || Sample::prompt(vec![turn("q")]);
+    let ranked = vec![vec![turn("a")], vec![turn("b")], vec![turn("c")]];
+    for (sample, what) in [
+        (Sample { tools: crate::sample::Json::new("[]"), ..prompt() }, "tools"),
+        (Sample { answer: Some("4".into()), ..prompt() }, "the answer of a prompt"),
+        (Sample { label: Some(true), ..prompt() }, "a label or a margin"),
+        (Body::Preference { prompt: vec![turn("q")], ranked }.into(), "more than two ranked dialogues"),
+    ] {
+        assert_eq!(row_of(&native::Native, &sample, SOURCE), Err(Unfit(what)));
+    }
+    assert_eq!(row_of(&messages::Messages, &prompt(), SOURCE), Err(Unfit("anything but conversations")));
+}

@@ -1,0 +1,420 @@
+//! The record: what every action yielded, what every recipe stood on, the stats of large files, and small blobs.
+//!
+//! An SQLite database that many processes share. It uses a rollback journal, not a write-ahead log, so that readers
+//! create no files. Losing it loses work, never correctness: a damaged record is set aside and begun again.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+use super::{
+    database::{is_damage, read, set_aside, write},
+    frames::{self, Frames, Unrecorded},
+    traits::Actions,
+};
+use crate::system::{self, Stat};
+use datac_core::{
+    hash::Digest,
+    id::{ActionKey, EnvironmentId, FileHash},
+    leaf::Leaves,
+    outputs::FileMeta,
+    stage::Stage,
+};
+
+/// How a record is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Writes nothing and creates nothing.
+    Read,
+    /// Creates the record where there is none.
+    Write,
+}
+
+/// A record that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("use the record `{}`: {reason}", path.display())]
+pub struct RecordError {
+    /// The database.
+    pub path: PathBuf,
+    /// What went wrong.
+    pub reason: String,
+    /// Whether the disk is full.
+    pub is_full: bool,
+}
+
+/// One file of a recipe as it was last written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputFile {
+    /// The name within the output folder.
+    pub name: String,
+    /// What was written.
+    pub meta: FileMeta,
+    /// The file's stat after it was written.
+    pub stat: Stat,
+}
+
+/// What a recipe stood on when it was last built.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FreshRecipe {
+    /// BLAKE3 of the recipe's text.
+    pub text: FileHash,
+    /// Everything else that can change without the text changing: lock, hub, versions of code.
+    pub environment: EnvironmentId,
+    /// Stats of local source files and of the folders they were found in, by path.
+    pub locals: Vec<(String, Stat)>,
+    /// The files that were written.
+    pub outputs: Vec<OutputFile>,
+    /// When, nanoseconds since 1970: files stamped about then or later are hashed again.
+    pub built_ns: i64,
+}
+
+/// What is told of a recipe's last build, and not needed to see that it is fresh.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuiltDetail {
+    /// Everything that decided its outputs, by name.
+    pub leaves: Leaves,
+    /// The summary that was printed, as its writer encodes it.
+    pub summary: Vec<u8>,
+}
+
+/// Told what the user should know and that stops nothing.
+pub type Warn = Arc<dyn Fn(String) + Send + Sync>;
+
+/// The database below `cache/<version>/`.
+pub struct Record {
+    path: PathBuf,
+    access: Access,
+    warn: Warn,
+    connection: Option<Mutex<Connection>>,
+    /// Action outcomes not yet written; one commit for many keeps syncs few.
+    pending: Mutex<HashMap<ActionKey, (Stage, Vec<u8>)>>,
+    /// Small blobs not yet written.
+    pub(super) unrecorded: Unrecorded,
+    /// The keys of actions noted since the record was opened.
+    noted: Mutex<HashSet<ActionKey>>,
+    /// File digests not yet written, by path.
+    hashed: Mutex<HashMap<String, Hashed>>,
+    /// Digests of pieces of files, by path; never written here.
+    pieces: Mutex<HashMap<String, PiecesOf>>,
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record").field("path", &self.path).field("access", &self.access).finish_non_exhaustive()
+    }
+}
+
+/// The digest of a file, with its stat then and a time before it was read.
+type Hashed = (Stat, FileHash, i64);
+
+/// The digest of a file, and those of its pieces.
+type PiecesOf = (FileHash, Arc<[Digest]>);
+
+/// The database's name.
+pub(super) const RECORD: &str = "record.sqlite";
+
+impl Record {
+    /// Opens the record below `root`; a damaged one is set aside, and `warn` told.
+    pub fn open(root: &Path, access: Access, warn: Warn) -> Result<Self, RecordError> {
+        let path = root.join(RECORD);
+        let fail = |reason: String| RecordError { path: path.clone(), reason, is_full: false };
+        let connection = match access {
+            Access::Read if !system::exists(&path) => None,
+            Access::Read => match read(&path) {
+                Ok(connection) => connection,
+                Err(error) if is_damage(&error) => {
+                    warn(format!(
+                        "the record `{}` cannot be read ({error}); everything will be rebuilt",
+                        path.display()
+                    ));
+                    None
+                }
+                // Whoever removes a cache does not wait for those who only read.
+                Err(_) if !system::exists(&path) => None,
+                Err(error) => return Err(fail(error.to_string())),
+            },
+            Access::Write => {
+                system::create_private_dir(root).map_err(|error| fail(error.to_string()))?;
+                match write(&path) {
+                    Err(error) if is_damage(&error) => {
+                        set_aside(&path, &error, &warn).map_err(|error| fail(error.to_string()))?;
+                        Some(write(&path))
+                    }
+                    opened => Some(opened),
+                }
+                .transpose()
+                .map_err(|error| fail(error.to_string()))?
+            }
+        };
+        Ok(Self {
+            path,
+            access,
+            warn,
+            connection: connection.map(Mutex::new),
+            pending: Mutex::default(),
+            unrecorded: Unrecorded::default(),
+            noted: Mutex::default(),
+            hashed: Mutex::default(),
+            pieces: Mutex::default(),
+        })
+    }
+
+    /// Runs something on the database; `None` if there is none, or it is damaged.
+    ///
+    /// Whoever may write sets a damaged record aside and runs the same on an empty one: what it held is made again.
+    pub(super) fn on<T>(&self, run: impl Fn(&mut Connection) -> rusqlite::Result<T>) -> Result<Option<T>, RecordError> {
+        let Some(connection) = &self.connection else { return Ok(None) };
+        // A panic elsewhere while the lock was held leaves SQLite consistent: its transactions are atomic.
+        let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+        match run(&mut connection) {
+            Err(error) if is_damage(&error) && self.access == Access::Read => Ok(None),
+            Err(error) if is_damage(&error) => {
+                *connection = Connection::open_in_memory().map_err(|error| self.fail(&error))?;
+                set_aside(&self.path, &error, &self.warn).map_err(|error| RecordError {
+                    path: self.path.clone(),
+                    reason: error.to_string(),
+                    is_full: false,
+                })?;
+                *connection = write(&self.path).map_err(|error| self.fail(&error))?;
+                run(&mut connection).map(Some).map_err(|error| self.fail(&error))
+            }
+            other => other.map(Some).map_err(|error| self.fail(&error)),
+        }
+    }
+
+    fn fail(&self, error: &rusqlite::Error) -> RecordError {
+        let is_full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+        RecordError { path: self.path.clone(), reason: error.to_string(), is_full }
+    }
+
+    /// What is stored under `name`, if it is what was stored.
+    pub(super) fn unsealed<T: DeserializeOwned>(&self, name: &[u8], sealed: &[u8]) -> Option<T> {
+        let found = unseal(name, sealed).and_then(|value| postcard::from_bytes(value).ok());
+        if found.is_none() {
+            let path = self.path.display();
+            (self.warn)(format!("an entry of the record `{path}` was damaged and will be rebuilt"));
+        }
+        found
+    }
+
+    /// What an action yielded, if it is known.
+    pub fn outcome(&self, key: &ActionKey) -> Result<Option<Vec<u8>>, RecordError> {
+        if let Some((_, outcome)) = self.pending.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
+            return Ok(Some(outcome.clone()));
+        }
+        let found: Option<Option<Vec<u8>>> = self.on(|connection| {
+            let mut select = connection.prepare_cached("SELECT outcome FROM actions WHERE key = ?1")?;
+            select.query_row([key.as_bytes()], |row| row.get(0)).optional()
+        })?;
+        Ok(found.flatten().and_then(|sealed| self.unsealed(key.as_bytes(), &sealed)))
+    }
+
+    /// Whether there is a record and none of it can be read: it is of another version, or damaged.
+    pub fn is_unreadable(&self) -> bool {
+        self.connection.is_none() && system::exists(&self.path)
+    }
+
+    /// Whether an outcome was noted since the record was opened.
+    pub fn was_noted(&self, key: &ActionKey) -> bool {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
+    }
+
+    /// Forgets what an action yielded.
+    pub fn forget(&self, key: &ActionKey) -> Result<(), RecordError> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.on(|connection| connection.prepare_cached("DELETE FROM actions WHERE key = ?1")?.execute([key.as_bytes()]))
+            .map(drop)
+    }
+
+    /// Writes everything noted, in one transaction.
+    pub fn flush(&self) -> Result<(), RecordError> {
+        let noted = self.take_noted();
+        if noted.is_empty() {
+            return Ok(());
+        }
+        self.on(|connection| {
+            let transaction = connection.transaction()?;
+            noted.insert(&transaction)?;
+            transaction.commit()
+        })?;
+        self.unrecorded.done(&noted.frames);
+        Ok(())
+    }
+
+    /// Takes everything noted, to be written with something else.
+    pub(super) fn take_noted(&self) -> Noted {
+        let pending = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
+        let hashed = std::mem::take(&mut *self.hashed.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut outcomes: Vec<_> =
+            pending.into_iter().map(|(key, (stage, outcome))| (key, stage, seal(key.as_bytes(), &outcome))).collect();
+        // In key order the B-tree is filled from one side.
+        outcomes.sort_unstable_by_key(|entry| entry.0);
+        let mut hashed: Vec<_> =
+            hashed.into_iter().map(|(path, hashed)| (seal(path.as_bytes(), &hashed), path)).collect();
+        hashed.sort_unstable_by(|a, b| a.1.cmp(&b.1));
+        // Taken last: with an outcome goes whatever it names.
+        Noted { outcomes, hashed, frames: self.unrecorded.all() }
+    }
+
+    /// What every recipe stood on when it was last built, by recipe path.
+    pub fn recipes(&self) -> Result<HashMap<String, FreshRecipe>, RecordError> {
+        let found = self.on(|connection| {
+            let mut select = connection.prepare("SELECT path, fresh FROM recipes")?;
+            let rows = select.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        })?;
+        // One that cannot be read counts as never built.
+        let read = |(path, sealed): (String, Vec<u8>)| {
+            let fresh = self.unsealed(path.as_bytes(), &sealed)?;
+            Some((path, fresh))
+        };
+        Ok(found.unwrap_or_default().into_iter().filter_map(read).collect())
+    }
+
+    /// What is told of a recipe's last build.
+    pub fn detail(&self, path: &str) -> Result<Option<BuiltDetail>, RecordError> {
+        let found: Option<Option<Vec<u8>>> = self.on(|connection| {
+            let mut select = connection.prepare_cached("SELECT detail FROM details WHERE path = ?1")?;
+            select.query_row([path], |row| row.get(0)).optional()
+        })?;
+        Ok(found.flatten().and_then(|sealed| self.unsealed(path.as_bytes(), &sealed)))
+    }
+
+    /// Replaces what recipes stood on, and writes everything noted.
+    pub fn set_recipes(&self, built: &[(String, FreshRecipe, BuiltDetail)]) -> Result<(), RecordError> {
+        let noted = self.take_noted();
+        self.on(|connection| {
+            let transaction = connection.transaction()?;
+            noted.insert(&transaction)?;
+            insert_recipes(&transaction, built)?;
+            transaction.commit()
+        })?;
+        self.unrecorded.done(&noted.frames);
+        Ok(())
+    }
+
+    /// The digest of a file that was hashed when it had this stat, unless it was too young then to be sure.
+    pub fn digest_of(&self, path: &str, stat: &Stat) -> Result<Option<FileHash>, RecordError> {
+        let sure = |(then, digest, hashed_ns): Hashed| (then == *stat && !then.is_racy(hashed_ns)).then_some(digest);
+        if let Some(hashed) = self.hashed.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
+            return Ok(sure(*hashed));
+        }
+        Ok(self.hashed(path)?.and_then(sure))
+    }
+
+    /// The stat that a file had when its digest was last written, and that digest, whatever has become of it since.
+    pub fn former_digest(&self, path: &str) -> Option<(Stat, FileHash)> {
+        let (stat, digest, _) = self.hashed(path).ok()??;
+        Some((stat, digest))
+    }
+
+    /// What is written of a file.
+    fn hashed(&self, path: &str) -> Result<Option<Hashed>, RecordError> {
+        let found: Option<Option<Vec<u8>>> = self.on(|connection| {
+            let mut select = connection.prepare_cached("SELECT hashed FROM files WHERE path = ?1")?;
+            select.query_row([path], |row| row.get(0)).optional()
+        })?;
+        Ok(found.flatten().and_then(|sealed| self.unsealed(path.as_bytes(), &sealed)))
+    }
+
+    /// Notes the digest of a file; `hashed_ns` is a time before the hashing began. Written by the next
+    /// [`Record::flush`].
+    pub fn note_digest(&self, path: &str, stat: &Stat, digest: &FileHash, hashed_ns: i64) {
+        let mut hashed = self.hashed.lock().unwrap_or_else(PoisonError::into_inner);
+        hashed.insert(path.to_owned(), (*stat, *digest, hashed_ns));
+    }
+
+    /// Remembers what the pieces of a file of this digest hash to.
+    pub fn note_pieces(&self, path: &str, digest: &FileHash, pieces: Vec<Digest>) {
+        let mut noted = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.insert(path.to_owned(), (*digest, pieces.into()));
+    }
+
+    /// What the pieces of a file of this digest hash to, if it was read by this process.
+    pub fn pieces_of(&self, path: &str, digest: &FileHash) -> Option<Arc<[Digest]>> {
+        let noted = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.get(path).filter(|(of, _)| of == digest).map(|(_, pieces)| pieces.clone())
+    }
+}
+
+impl Actions for Record {
+    fn get(&self, key: &ActionKey) -> Option<Vec<u8>> {
+        self.outcome(key).ok()?
+    }
+
+    /// Written by the next [`Record::flush`].
+    fn put(&self, key: ActionKey, stage: Stage, outcome: Vec<u8>) {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).insert(key, (stage, outcome));
+    }
+}
+
+/// What was noted, as it is stored.
+pub(super) struct Noted {
+    /// Outcomes: key, stage, outcome.
+    outcomes: Vec<(ActionKey, Stage, Vec<u8>)>,
+    /// Digests of files, each with the file's path.
+    hashed: Vec<(Vec<u8>, String)>,
+    /// Small blobs; whoever has written them says so to [`Record::unrecorded`].
+    pub(super) frames: Frames,
+}
+
+impl Noted {
+    fn is_empty(&self) -> bool {
+        self.outcomes.is_empty() && self.hashed.is_empty() && self.frames.is_empty()
+    }
+
+    /// Writes all of it, within a transaction.
+    pub(super) fn insert(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut insert =
+            connection.prepare_cached("INSERT OR REPLACE INTO actions (key, kind, outcome) VALUES (?1, ?2, ?3)")?;
+        for (key, stage, outcome) in &self.outcomes {
+            insert.execute(params![key.as_bytes(), stage.word(), outcome])?;
+        }
+        let mut insert = connection.prepare_cached("INSERT OR REPLACE INTO files (path, hashed) VALUES (?1, ?2)")?;
+        for (hashed, path) in &self.hashed {
+            insert.execute(params![path, hashed])?;
+        }
+        frames::insert(connection, &self.frames)
+    }
+}
+
+/// Replaces what recipes stood on, within a transaction.
+pub(super) fn insert_recipes(
+    connection: &Connection,
+    built: &[(String, FreshRecipe, BuiltDetail)],
+) -> rusqlite::Result<()> {
+    let mut fresh = connection.prepare_cached("INSERT OR REPLACE INTO recipes (path, fresh) VALUES (?1, ?2)")?;
+    let mut detail = connection.prepare_cached("INSERT OR REPLACE INTO details (path, detail) VALUES (?1, ?2)")?;
+    for (path, now, more) in built {
+        fresh.execute(params![path, seal(path.as_bytes(), now)])?;
+        detail.execute(params![path, seal(path.as_bytes(), more)])?;
+    }
+    Ok(())
+}
+
+/// A value as it is stored: its encoding, then a hash of it and the name it is stored under.
+///
+/// SQLite trusts what it reads from disk. A flipped bit in an outcome would be a wrong row count, and wrong outputs.
+pub(super) fn seal(name: &[u8], value: &impl Serialize) -> Vec<u8> {
+    let mut sealed = postcard::to_stdvec(value).expect("what is recorded is plain data");
+    let hash = xxh3_64_with_seed(&sealed, xxh3_64(name));
+    sealed.extend_from_slice(&hash.to_le_bytes());
+    sealed
+}
+
+pub(super) fn unseal<'s>(name: &[u8], sealed: &'s [u8]) -> Option<&'s [u8]> {
+    let (value, hash) = sealed.split_last_chunk()?;
+    (xxh3_64_with_seed(value, xxh3_64(name)) == u64::from_le_bytes(*hash)).then_some(value)
+}
+
+#[cfg(test)]
+mod tests;

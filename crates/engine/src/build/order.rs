@@ -1,0 +1,143 @@
+//! Recipes that read what others write: each is built after those it reads from.
+//!
+//! Which recipes hang on others is asked only when something is built. Recipes with no one before them are built together;
+//! the rest are looked at again once their sources are there as they are to be.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use super::{BuildOptions, BuildReport, RecipeReport, build_first};
+use crate::{
+    event::{Event, Observer},
+    selector::Writers,
+    site::{Site, WorkspaceError, local_sources, relative},
+    status::{
+        RecipeStatus,
+        assess::{Assessed, Session},
+    },
+};
+use datac_core::failure::{Failure, FailureKind};
+
+/// A recipe that waits for others.
+pub(crate) struct WaitingRecipe {
+    status: RecipeStatus,
+    /// The paths of the recipes it reads from.
+    needs: Vec<String>,
+}
+
+/// Builds the recipes that `selectors` name; one that reads what another writes is built after it.
+///
+/// A recipe that cannot be built does not keep the others from it, but for those that read from it; the report says
+/// what became of each.
+pub(crate) fn build(site: &Site, selectors: &[String], options: &BuildOptions) -> Result<BuildReport, WorkspaceError> {
+    let (mut report, mut waiting) = build_first(site, selectors, options)?;
+    while !waiting.is_empty() {
+        let failed: BTreeSet<String> = report.recipes.iter().filter(|recipe| failed(recipe)).map(path_of).collect();
+        let stops = options.fail_fast && !failed.is_empty();
+        let is_held = |waiting: &WaitingRecipe| stops || waiting.needs.iter().any(|needed| failed.contains(needed));
+        let (held, ready): (Vec<WaitingRecipe>, Vec<WaitingRecipe>) = waiting.into_iter().partition(is_held);
+        if held.is_empty() {
+            let paths: Vec<String> = ready.iter().map(|waiting| waiting.status.path.clone()).collect();
+            let (next, later) = build_first(site, &paths, options)?;
+            report.recipes.extend(next.recipes);
+            for (kind, count) in next.actions {
+                *report.actions.entry(kind).or_default() += count;
+            }
+            report.run = next.run.or(report.run);
+            report.collected = next.collected.or(report.collected);
+            report.elapsed_ms += next.elapsed_ms;
+            waiting = later;
+        } else {
+            // Whoever reads from these is held up in the next turn.
+            report.recipes.extend(held.into_iter().map(|held| held_up(&site.observer, held, &failed)));
+            waiting = ready;
+        }
+    }
+    report.recipes.sort_by(|a, b| a.before.path.cmp(&b.before.path));
+    Ok(report)
+}
+
+/// Returns the report of a recipe that is not built because another was not.
+fn held_up(observer: &Observer, waiting: WaitingRecipe, failed: &BTreeSet<String>) -> RecipeReport {
+    let WaitingRecipe { status, needs } = waiting;
+    let message = match needs.iter().find(|needed| failed.contains(*needed)) {
+        Some(needed) => format!("skipped, because `{needed}` could not be built"),
+        None => "skipped, because another recipe failed first".to_owned(),
+    };
+    let failure = Failure::plain(FailureKind::Action, message);
+    observer(Event::Ended { recipe: status.path.clone(), failure: Some(failure.to_string()), files: Vec::new() });
+    RecipeReport { before: status, summary: None, failure: Some(failure), written: Vec::new(), chunks: (0, 0) }
+}
+
+/// Takes out of a session the recipes that read what others of it are to write, as `wanted` says.
+pub(crate) fn set_aside(site: &Site, session: &mut Session, wanted: impl Fn(&Assessed) -> bool) -> Vec<WaitingRecipe> {
+    let all = &session.recipes;
+    let outputs = |at: usize| {
+        let names = all[at].recipe.iter().map(|recipe| recipe.outputs(&all[at].text.path).names().collect::<Vec<_>>());
+        let last = all[at].last.iter().flat_map(|last| &last.outputs).map(|output| output.name.clone());
+        let names: BTreeSet<String> = names.flatten().chain(last).collect();
+        names.into_iter().map(move |name| (site.outputs.relative(&name), at))
+    };
+    let named = |at: usize| {
+        let named = all[at].recipe.iter().flat_map(|recipe| local_sources(recipe));
+        let last = all[at].last.iter().filter(move |_| all[at].recipe.is_none()).flat_map(|last| &last.locals);
+        named.chain(last.map(|(path, _)| path.as_str()))
+    };
+    // Most recipes read nothing from where outputs are, and then there is nothing to find out.
+    let folder = site.outputs.relative("");
+    let is_near = |source: &str| {
+        let source = relative(site.root(), Path::new(source));
+        source.starts_with(&folder) || folder.starts_with(&source)
+    };
+    if !(0..all.len()).any(|at| named(at).any(is_near)) {
+        return Vec::new();
+    }
+    let everyone = Writers::new((0..all.len()).flat_map(outputs));
+    let reads = |at: usize| -> BTreeSet<usize> {
+        let found = named(at).filter(|source| is_near(source)).flat_map(|source| everyone.of(site.root(), source));
+        found.filter(|writer| *writer != at).collect()
+    };
+    let edges: BTreeMap<usize, BTreeSet<usize>> =
+        (0..all.len()).map(|at| (at, reads(at))).filter(|(_, reads)| !reads.is_empty()).collect();
+    if edges.is_empty() {
+        return Vec::new();
+    }
+    // Whoever is to be built, and whoever reads from those.
+    let mut touched: BTreeSet<usize> = (0..all.len()).filter(|at| wanted(&all[*at])).collect();
+    loop {
+        let reached = edges.iter().filter(|(_, reads)| !reads.is_disjoint(&touched)).map(|(at, _)| *at);
+        let more: Vec<usize> = reached.filter(|at| !touched.contains(at)).collect();
+        if more.is_empty() {
+            break;
+        }
+        touched.extend(more);
+    }
+    let needs = |at: &usize| edges.get(at).map(|reads| reads.intersection(&touched).copied().collect::<Vec<_>>());
+    let later: BTreeMap<usize, Vec<usize>> =
+        touched.iter().filter_map(|at| Some((*at, needs(at).filter(|needs| !needs.is_empty())?))).collect();
+    // Recipes that read each other's files in a ring have no first one: they are built from what there is.
+    if later.len() == touched.len() {
+        return Vec::new();
+    }
+    let path = |at: &usize| all[*at].text.path.clone();
+    let waiting = later
+        .iter()
+        .map(|(at, needs)| WaitingRecipe { status: all[*at].status.clone(), needs: needs.iter().map(path).collect() });
+    let waiting = waiting.collect();
+    let mut at = 0;
+    session.recipes.retain(|_| {
+        at += 1;
+        !later.contains_key(&(at - 1))
+    });
+    waiting
+}
+
+fn failed(recipe: &RecipeReport) -> bool {
+    recipe.failure.is_some() || !recipe.before.problems.is_empty()
+}
+
+fn path_of(recipe: &RecipeReport) -> String {
+    recipe.before.path.clone()
+}

@@ -1,0 +1,131 @@
+//! Runs an arrangement: the hashes of all selected samples in, two ordered lists out.
+
+use super::{
+    context::Context,
+    error::ActionError,
+    select::{selection, tokens},
+};
+use crate::{
+    artifact::Store,
+    graph::{ArrangeOutcome, SelectedSource},
+    system::ScratchFolder,
+};
+use datac_core::{
+    config::{Unit, Validation},
+    failure::{Failure, FailureKind},
+    id::BlobId,
+    mix::{self, Allotment, Candidate, Candidates, Room},
+    sort::Sorted,
+};
+
+/// Bytes of memory that sorting one recipe's rows may take: some four million of them. More go through files.
+const SORTED_BYTES: usize = 48 << 20;
+
+/// Bytes of a list that are handed on at once.
+const PART: usize = 64 << 10;
+
+/// Arranges the samples of `sources`.
+pub(crate) fn arrange(
+    context: &Context,
+    sources: &[SelectedSource],
+    allotment: &Allotment,
+    unit: Unit,
+    validation: &Validation,
+) -> Result<ArrangeOutcome, ActionError> {
+    let kept: u64 = sources.iter().map(|source| source.selected.kept).sum();
+    if kept.max(allotment.total) > u64::from(u32::MAX) {
+        let rows = kept.max(allotment.total);
+        let message = format!("an output can have at most 4,294,967,295 rows, but {rows} were requested");
+        return Err(ActionError::Failure(
+            Failure::plain(FailureKind::Config, message).hint("set `max_samples` or `mix.total`"),
+        ));
+    }
+    let scratch = ScratchFolder::at(&context.outputs.scratch);
+    let room = Room { scratch: &scratch, bytes: SORTED_BYTES };
+    let arranged = mix::arrange(&Selected { context, sources, unit }, allotment, validation, room)?;
+    Ok(ArrangeOutcome {
+        train: store(&context.store, &arranged.train, arranged.realised.iter().map(|source| source.train).sum())?,
+        validation: store(
+            &context.store,
+            &arranged.validation,
+            arranged.realised.iter().map(|source| source.validation).sum(),
+        )?,
+        realised: arranged.realised,
+    })
+}
+
+/// The samples of a recipe's sources, read from their indexes each time they are gone through.
+struct Selected<'a> {
+    context: &'a Context,
+    sources: &'a [SelectedSource],
+    unit: Unit,
+}
+
+impl Candidates for Selected<'_> {
+    type Error = ActionError;
+
+    fn count(&self) -> u64 {
+        self.sources.iter().map(|source| source.selected.kept).sum()
+    }
+
+    fn sizes(&self) -> Vec<u64> {
+        let size = |source: &SelectedSource| match self.unit {
+            Unit::Rows => source.selected.kept,
+            Unit::Characters => source.selected.characters,
+            Unit::Tokens => source.selected.tokens,
+        };
+        self.sources.iter().map(size).collect()
+    }
+
+    fn each(&self, take: &mut dyn FnMut(&Candidate) -> Result<(), ActionError>) -> Result<(), ActionError> {
+        let mut number = 0;
+        for (source, selected) in self.sources.iter().enumerate() {
+            let selection = selection(self.context, &selected.selected)?;
+            for (i, chunk) in selected.chunks.iter().enumerate().take(selection.chunks()) {
+                self.context.check()?;
+                let index = self.context.indexes.of(chunk)?;
+                let tokens = match (self.unit, chunk.tokens) {
+                    (Unit::Tokens, Some(digest)) => tokens(self.context, &digest, index.len())?,
+                    (Unit::Tokens, None) => return Err(uncounted()),
+                    _ => Vec::new(),
+                };
+                for sample in selection.samples(i).map(|sample| sample as usize) {
+                    take(&Candidate {
+                        source,
+                        number,
+                        row_hash: index.row_hash[sample],
+                        prompt_hash: index.prompt_hash[sample],
+                        units: match self.unit {
+                            Unit::Rows => 1,
+                            Unit::Characters => index.characters[sample],
+                            Unit::Tokens => tokens[sample],
+                        },
+                    })?;
+                    number += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn uncounted() -> ActionError {
+    ActionError::Failure(Failure::new(FailureKind::Cache, "count tokens: a chunk has no column of them"))
+}
+
+/// Stores a list of `rows` rows: the number of each's sample as 4 bytes, little-endian.
+fn store(store: &Store, list: &Sorted<3>, rows: u64) -> Result<BlobId, ActionError> {
+    store.put_parts(rows * 4, |push| {
+        let mut part = Vec::with_capacity(PART);
+        list.each(|[_, _, sample]| {
+            part.extend_from_slice(&sample.to_le_bytes());
+            if part.len() < PART {
+                return Ok(());
+            }
+            push(&part)?;
+            part.clear();
+            Ok::<_, ActionError>(())
+        })?;
+        push(&part)
+    })
+}

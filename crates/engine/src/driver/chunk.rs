@@ -1,0 +1,312 @@
+//! Converts and scores one chunk, for as many recipes as want it, in one pass over its rows.
+
+use serde::{Deserialize, Serialize};
+
+use super::{context::Context, error::ActionError};
+use crate::{
+    artifact::Blobs,
+    event::Event,
+    graph::{Conversion, ConvertOutcome, Measure, Outcome, keys},
+    system::Stopwatch,
+};
+use datac_core::{
+    convert::{self, Converter},
+    id::{ActionKey, ChunkId},
+    key::Keyed,
+    quality::ScoreColumn,
+    row::{RawRow, Reason, Reject, Value},
+    sample::{Sample, SampleIndex},
+    stage::Stage,
+};
+use datac_decode::{Chunk, Decoder};
+
+/// What is wanted of a chunk by those who share a conversion.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Job {
+    /// What reads the rows.
+    pub(crate) decoder: Decoder,
+    pub(crate) conversion: Conversion,
+    pub(crate) measures: Vec<Measure>,
+}
+
+impl Job {
+    fn convert_key(&self, context: &Context, chunk: &ChunkId) -> ActionKey {
+        keys::Convert { conversion: &self.conversion, decoder: self.decoder }.key(&chunk, &context.versions)
+    }
+}
+
+fn score_key(
+    context: &Context,
+    decoder: Decoder,
+    converted: (&ChunkId, &ConvertOutcome),
+    measure: &Measure,
+) -> ActionKey {
+    keys::Score { measure, decoder }.key(&converted, &context.versions)
+}
+
+/// A rejected row as the cache holds it; places are relative to the chunk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredReject {
+    pub(crate) row: u32,
+    pub(crate) line: u32,
+    pub(crate) offset: u64,
+    pub(crate) reject: Reject,
+    pub(crate) raw: String,
+}
+
+/// How much of a rejected row is kept: all of it, unless it was rejected for its length.
+const RAW_OF_OVERLONG: usize = 1024;
+
+/// The last place at or before `at` where a text can be cut.
+fn char_boundary(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+}
+
+/// What a chunk came to.
+#[derive(Default)]
+pub(crate) struct ChunkOutcomes {
+    /// The outcome of each conversion, in the order of the jobs.
+    pub(crate) conversions: Vec<ConvertOutcome>,
+    /// The outcomes of all actions that were wanted, for the driver to record.
+    pub(crate) outcomes: Vec<ChunkOutcome>,
+}
+
+/// The outcome of converting a chunk, or of scoring it.
+pub(crate) struct ChunkOutcome {
+    pub(crate) key: ActionKey,
+    pub(crate) outcome: Outcome,
+    /// Whether the action ran; else its outcome was in the cache.
+    pub(crate) is_new: bool,
+}
+
+/// Runs what is missing of `jobs` on a chunk.
+pub(crate) fn run(
+    context: &Context,
+    chunk: &Chunk,
+    digest: &ChunkId,
+    jobs: &[Job],
+) -> Result<ChunkOutcomes, ActionError> {
+    let missing = Missing::of(context, digest, jobs);
+    let parts = missing.convert(chunk);
+    missing.finish(context, digest, parts)
+}
+
+/// What is wanted of a chunk, and what of it is missing.
+struct Missing {
+    wanted: Vec<Wanted>,
+    begun: Stopwatch,
+}
+
+/// What those who share a conversion want.
+struct Wanted {
+    job: Job,
+    converter: &'static dyn Converter,
+    /// The conversion's outcome, if it is known.
+    known: Option<ConvertOutcome>,
+    /// The keys and outcomes of the measures that are known.
+    scores: Vec<(ActionKey, Outcome)>,
+    /// The measures that are missing; those of one field stand together.
+    measures: Vec<Measure>,
+}
+
+impl Missing {
+    /// What is missing of `jobs` on the chunk of this digest.
+    fn of(context: &Context, digest: &ChunkId, jobs: &[Job]) -> Self {
+        let begun = Stopwatch::start();
+        Self { wanted: jobs.iter().map(|job| Wanted::new(context, digest, job)).collect(), begun }
+    }
+
+    /// Does what is missing for the rows of the chunk, for each of the jobs.
+    fn convert(&self, chunk: &Chunk) -> Vec<Part> {
+        // Samples hardly ever take more room than this, and room that is not used costs nothing: to move samples into more
+        // of it does.
+        let bytes = chunk.bytes.len() + chunk.bytes.len() / 2;
+        let mut parts: Vec<Part> = self.wanted.iter().map(|wanted| Part::new(wanted, bytes)).collect();
+        if !self.wanted.iter().any(Wanted::has_to_run) {
+            return parts;
+        }
+        let mut scratch = Vec::new();
+        chunk.for_each_row(|row, span, parsed| {
+            for (wanted, part) in self.wanted.iter().zip(&mut parts).filter(|(wanted, _)| wanted.has_to_run()) {
+                if let Err(reject) = part.push(wanted, row, &parsed, &mut scratch) {
+                    let mut raw = chunk.raw(span).into_owned();
+                    if reject.reason == Reason::RowTooLong {
+                        raw.truncate(char_boundary(&raw, RAW_OF_OVERLONG));
+                    }
+                    part.rejects.push(StoredReject { row, line: span.line, offset: span.start as u64, reject, raw });
+                }
+            }
+        });
+        parts
+    }
+
+    /// Stores what came of all rows.
+    fn finish(&self, context: &Context, digest: &ChunkId, parts: Vec<Part>) -> Result<ChunkOutcomes, ActionError> {
+        let mut done = ChunkOutcomes::default();
+        for (wanted, part) in self.wanted.iter().zip(parts) {
+            let converted = part.finish(context, digest, wanted, self.begun, &mut done.outcomes)?;
+            done.conversions.push(converted);
+        }
+        Ok(done)
+    }
+}
+
+impl Wanted {
+    fn new(context: &Context, digest: &ChunkId, job: &Job) -> Self {
+        let known = match context.lookup(&job.convert_key(context, digest)) {
+            Some(Outcome::Convert(outcome)) => Some(outcome),
+            _ => None,
+        };
+        let score = |measure: &Measure| {
+            let known = known.as_ref()?;
+            let key = score_key(context, job.decoder, (digest, known), measure);
+            Some((key, context.lookup(&key)?))
+        };
+        let (mut scores, mut measures) = (Vec::new(), Vec::new());
+        for measure in &job.measures {
+            match score(measure) {
+                Some(score) => scores.push(score),
+                None => measures.push(measure.clone()),
+            }
+        }
+        measures.sort_by(|a, b| a.field.cmp(&b.field));
+        let converter = convert::by_name(job.conversion.converter).expect("conversions name registered converters");
+        Self { job: job.clone(), converter, known, scores, measures }
+    }
+
+    fn has_to_run(&self) -> bool {
+        self.known.is_none() || !self.measures.is_empty()
+    }
+}
+
+/// What came of the rows of a chunk.
+struct Part {
+    rows: Vec<u8>,
+    index: SampleIndex,
+    rejects: Vec<StoredReject>,
+    joined_turns: u32,
+    /// A column for each measure.
+    columns: Vec<ScoreColumn>,
+}
+
+impl Part {
+    /// Nothing yet, with room for so many bytes of rows.
+    fn new(wanted: &Wanted, bytes: usize) -> Self {
+        Self {
+            rows: Vec::with_capacity(if wanted.known.is_none() { bytes } else { 0 }),
+            index: SampleIndex::default(),
+            rejects: Vec::new(),
+            joined_turns: 0,
+            columns: wanted.measures.iter().map(|measure| ScoreColumn::new(measure.kind)).collect(),
+        }
+    }
+
+    /// Adds what comes of a row; `scratch` is room to be used again.
+    fn push(
+        &mut self,
+        wanted: &Wanted,
+        row: u32,
+        parsed: &Result<RawRow<'_>, Reject>,
+        scratch: &mut Vec<u8>,
+    ) -> Result<(), Reject> {
+        let raw = parsed.as_ref().map_err(Clone::clone)?;
+        let converted = wanted.converter.convert(raw, &wanted.job.conversion.options)?;
+        for sample in converted.samples.as_slice() {
+            // The text of a dialogue is put together: once for all that measure it.
+            let mut columns = self.columns.as_mut_slice();
+            for of_field in wanted.measures.chunk_by(|a, b| a.field == b.field) {
+                let own;
+                (own, columns) = columns.split_at_mut(of_field.len());
+                measured(sample, raw, &of_field[0].field, |text| {
+                    own.iter_mut().for_each(|column| column.push(text));
+                });
+            }
+            if wanted.known.is_none() {
+                self.index.push(row, sample, &mut self.rows, scratch);
+            }
+        }
+        if wanted.known.is_none() {
+            self.joined_turns += converted.joined_turns;
+        }
+        Ok(())
+    }
+
+    fn finish(
+        mut self,
+        context: &Context,
+        digest: &ChunkId,
+        wanted: &Wanted,
+        begun: Stopwatch,
+        outcomes: &mut Vec<ChunkOutcome>,
+    ) -> Result<ConvertOutcome, ActionError> {
+        let key = wanted.job.convert_key(context, digest);
+        let is_new = wanted.known.is_none();
+        let tell = |stage, key, label, bytes, samples: u32| {
+            context.tell(Event::Chunk { stage, key, label, took: begun.elapsed(), rows: u64::from(samples), bytes });
+        };
+        let outcome = match wanted.known.clone() {
+            Some(known) => known,
+            None => {
+                let rejects = if self.rejects.is_empty() {
+                    None
+                } else {
+                    let bytes = postcard::to_stdvec(&self.rejects).expect("rejects are plain data");
+                    Some(context.store.put(&bytes)?)
+                };
+                let bytes = self.rows.len() as u64;
+                self.rows.shrink_to_fit();
+                let index = context.store.put(&self.index.encode())?;
+                let samples = self.index.len() as u32;
+                context.indexes.keep_new(index, self.index.into());
+                let outcome = ConvertOutcome {
+                    rows: context.store.put_recent(self.rows)?,
+                    index,
+                    rejects,
+                    samples,
+                    bytes,
+                    rejected: self.rejects.iter().map(|stored| (stored.row, stored.reject.reason)).collect(),
+                    joined_turns: self.joined_turns,
+                };
+                tell(Stage::Convert, key.digest(), wanted.job.conversion.converter, bytes, outcome.samples);
+                outcome
+            }
+        };
+        outcomes.push(ChunkOutcome { key, outcome: Outcome::Convert(outcome.clone()), is_new });
+        let known = wanted.scores.iter().cloned();
+        outcomes.extend(known.map(|(key, outcome)| ChunkOutcome { key, outcome, is_new: false }));
+        for (measure, column) in wanted.measures.iter().zip(&self.columns) {
+            let key = score_key(context, wanted.job.decoder, (digest, &outcome), measure);
+            let encoded = column.encode();
+            let bytes = encoded.len() as u64;
+            let scores = context.store.put(&encoded)?;
+            outcomes.push(ChunkOutcome { key, outcome: Outcome::Score(scores), is_new: true });
+            tell(Stage::Score, key.digest(), measure.kind.name(), bytes, outcome.samples);
+        }
+        Ok(outcome)
+    }
+}
+
+/// Calls `take` with the text that filters measure: a field of the sample, else a column of the source row. A row
+/// without that column measures as an empty text.
+fn measured(sample: &Sample<'_>, raw: &RawRow<'_>, field: &str, take: impl FnOnce(&str)) {
+    if let Some(text) = sample.field_text(field) {
+        return take(&text);
+    }
+    match raw.get(field) {
+        Some(Value::String(text) | Value::Number(text) | Value::Json(text)) => take(text),
+        Some(Value::Bool(value)) => take(if *value { "true" } else { "false" }),
+        Some(Value::Null) | None => take(""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        let text = "xé€😀";
+        let cuts: Vec<usize> = (0..=text.len() + 1).map(|at| char_boundary(text, at)).collect();
+        assert_eq!(cuts, [0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 10]);
+    }
+}

@@ -1,0 +1,93 @@
+//! How an action can end without an outcome, and errors as failures with a hint.
+
+use std::io::ErrorKind;
+
+use crate::{
+    artifact::{Miss, MissReason},
+    source::SourceError,
+    system::FileError,
+};
+use datac_core::failure::{Failure, FailureKind};
+
+/// The ways in which an action ends without an outcome.
+#[derive(Debug)]
+pub(crate) enum ActionError {
+    /// A blob is missing or damaged: the action that made it must run again.
+    Missing(Miss),
+    /// The action cannot be done.
+    Failure(Failure),
+    /// The user wants to stop.
+    Interrupted,
+}
+
+impl From<Miss> for ActionError {
+    fn from(miss: Miss) -> Self {
+        Self::Missing(miss)
+    }
+}
+
+impl From<FileError> for ActionError {
+    fn from(error: FileError) -> Self {
+        Self::Failure(file_failure(&error))
+    }
+}
+
+/// Returns a file error as a failure, with what to do about it.
+pub(crate) fn file_failure(error: &FileError) -> Failure {
+    let failure = Failure::new(FailureKind::Action, error.to_string());
+    match error.source.kind() {
+        ErrorKind::StorageFull => failure.hint(FREE_SOME_SPACE),
+        ErrorKind::PermissionDenied => failure.hint("check the permissions of the folder"),
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists if error.verb == "create folder" => failure.hint(
+            "a file is in the place of a folder: move it, or choose another folder (`--cache-dir`, `--output-dir`)",
+        ),
+        _ => failure,
+    }
+}
+
+impl From<SourceError> for ActionError {
+    fn from(error: SourceError) -> Self {
+        Self::Failure(failure_of(&error))
+    }
+}
+
+/// The hint for a full disk.
+pub(crate) const FREE_SOME_SPACE: &str = "free some space and build again; finished steps are kept";
+
+/// Returns a source error as a failure, with what to do about it.
+pub(crate) fn failure_of(error: &SourceError) -> Failure {
+    let kind = match error {
+        SourceError::Changed { .. } => FailureKind::Lock,
+        SourceError::Layout { .. } | SourceError::BadHub { .. } => FailureKind::Config,
+        SourceError::File(_) => FailureKind::Action,
+        _ => FailureKind::Source,
+    };
+    let failure = match error {
+        SourceError::Layout { reason } => Failure::plain(kind, reason.clone()),
+        _ => Failure::new(kind, error),
+    };
+    match error {
+        SourceError::NoRepo { .. } | SourceError::NoRepoOrPrivate { .. } => {
+            failure.hint("check the name; for a private dataset set HF_TOKEN")
+        }
+        SourceError::Gated { repo } => {
+            failure.hint(format!("request access on the page of `{repo}`, and set HF_TOKEN to a token with access"))
+        }
+        SourceError::BadToken { .. } => failure.hint("set HF_TOKEN to a valid token, or unset it for public datasets"),
+        SourceError::Unavailable { .. } => failure.hint("try again, or use `--offline` with downloaded files"),
+        SourceError::Offline { .. } => failure.hint("run `datac fetch` once with network access"),
+        SourceError::Changed { repo, .. } => failure
+            .hint(format!("run `datac lock --upgrade {repo}` to accept the new contents, or restore the old ones")),
+        _ => failure,
+    }
+}
+
+/// Returns a miss in words.
+pub(crate) fn describe(miss: &Miss) -> String {
+    match &miss.reason {
+        MissReason::Absent => format!("cache entry {} is missing; rebuilding it", miss.digest.short()),
+        MissReason::Damaged(how) => {
+            format!("cache entry {} was damaged ({how}); rebuilding it", miss.digest.short())
+        }
+    }
+}

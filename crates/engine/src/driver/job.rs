@@ -1,0 +1,198 @@
+//! One job: what a thread of the pool does of it, and the files it leaves to be put in place.
+
+use std::sync::{Arc, mpsc::Sender};
+
+use rayon::Scope;
+
+use super::{
+    arrange,
+    context::Context,
+    error::ActionError,
+    job_span::{Told, label, size},
+    output::{self, Unplaced},
+    queue::Reading,
+    report::{Outbox, Report},
+    scan, select,
+};
+use crate::{
+    event::JobKind,
+    graph::{Action, Outcome, RecipePlan, Rejects, Work},
+    system,
+};
+use datac_core::{
+    failure::{Failure, FailureKind},
+    hash::Digest,
+    id::ActionKey,
+    outputs::{OutputKind, OutputSet},
+};
+
+/// Something to run.
+pub(super) enum Job {
+    /// An action, for the recipes at these paths.
+    Action(Arc<Action>, Arc<[String]>),
+    /// Chunks of one file that are known but not converted or not scored.
+    Again(Arc<scan::Again>, Vec<Arc<Action>>, Arc<[String]>),
+    /// The files of a recipe that is known, with which of them are in place.
+    Restore(usize, Box<RecipePlan>, Vec<bool>, Arc<[String]>),
+    /// The rejects of a recipe that is refused.
+    Show(usize, Rejects),
+}
+
+/// What a job on a thread of the pool works with.
+#[derive(Clone, Copy)]
+pub(super) struct JobEnv<'e, 'scope> {
+    pub(super) context: &'scope Context,
+    /// Takes the outcomes of chunks.
+    pub(super) outbox: &'e Outbox,
+    /// Takes work for other threads.
+    pub(super) scope: &'e Scope<'scope>,
+}
+
+/// A job that the pool is done with.
+pub(super) struct Ran<'c> {
+    /// Files that were written and are not in place.
+    pub(super) files: Vec<Unplaced>,
+    /// Makes the report, given whether they were put in place.
+    pub(super) end: Box<dyn FnOnce(Result<(), ActionError>) -> Report + Send + 'c>,
+}
+
+/// A thread of the pool that a job takes up; dropped, the next job may have it.
+pub(super) struct PoolSlot(Sender<Report>);
+
+impl PoolSlot {
+    /// A seat whose end is told to `reports`.
+    pub(super) fn new(reports: Sender<Report>) -> Self {
+        Self(reports)
+    }
+}
+
+impl Drop for PoolSlot {
+    fn drop(&mut self) {
+        // A closed channel means the driver has ended; there is no one left to tell.
+        self.0.send(if std::thread::panicking() { Report::Panicked } else { Report::Left }).ok();
+    }
+}
+
+impl Job {
+    /// The key of what it runs, if that is one action.
+    pub(super) fn key(&self) -> Option<ActionKey> {
+        match self {
+            Self::Action(action, _) => Some(action.key),
+            Self::Again(..) | Self::Restore(..) | Self::Show(..) => None,
+        }
+    }
+
+    /// Does the work of a job; `context`, which the end of it needs, outlives the scope.
+    pub(super) fn run<'c>(self, context: &'c Context, env: JobEnv<'_, '_>, reading: &mut Option<Reading>) -> Ran<'c> {
+        match self {
+            Self::Action(action, recipes) => {
+                let kind = JobKind::Stage(action.work.stage());
+                let told = Told { kind, key: action.key.digest(), label: label(&action.work), recipes }.begin(context);
+                let run = context.check().and_then(|()| execute(env, &action, reading));
+                let (outcome, files) = split(run);
+                let end = move |placed: Result<(), ActionError>| {
+                    let result = outcome.and_then(|outcome| placed.map(|()| outcome));
+                    told.end(context, result.as_ref().ok().map(|outcome| size(&action.work, outcome)));
+                    Report::Action(action, result)
+                };
+                Ran { files, end: Box::new(end) }
+            }
+            Self::Again(group, actions, recipes) => {
+                let key = actions.first().map_or(Digest::of(b""), |action| action.key.digest());
+                let told = Told { kind: JobKind::Reread, key, label: group.label(), recipes }.begin(context);
+                let result = context.check().and_then(|()| group.run(env, reading.take()));
+                let end = move |_| {
+                    told.end(context, result.as_ref().ok().map(|()| (None, None)));
+                    Report::Again(actions, result)
+                };
+                Ran { files: Vec::new(), end: Box::new(end) }
+            }
+            Self::Restore(number, plan, in_place, recipes) => {
+                let told = Told {
+                    kind: JobKind::Restore,
+                    key: plan.files.train.digest.digest(),
+                    label: plan.outputs.stem().to_owned(),
+                    recipes,
+                }
+                .begin(context);
+                let (result, files) = split(context.check().and_then(|()| restore(context, &plan, &in_place)));
+                let end = move |placed: Result<(), ActionError>| {
+                    let result = result.and(placed);
+                    told.end(context, result.as_ref().ok().map(|()| (None, None)));
+                    Report::Restored(number, result)
+                };
+                Ran { files, end: Box::new(end) }
+            }
+            Self::Show(number, Rejects { outputs, sources, file }) => {
+                let written = context.check().and_then(|()| output::quarantine(context, &outputs, &sources));
+                let is_same = |(written, files)| if written == file { Ok(((), files)) } else { Err(differs(&outputs)) };
+                let (result, files) = split(written.and_then(is_same));
+                Ran { files, end: Box::new(move |placed| Report::Restored(number, result.and(placed))) }
+            }
+        }
+    }
+}
+
+fn split<T>(run: Result<(T, Vec<Unplaced>), ActionError>) -> (Result<T, ActionError>, Vec<Unplaced>) {
+    match run {
+        Ok((outcome, files)) => (Ok(outcome), files),
+        Err(stop) => (Err(stop), Vec::new()),
+    }
+}
+
+fn execute<'scope>(
+    env: JobEnv<'_, 'scope>,
+    action: &Action,
+    reading: &mut Option<Reading>,
+) -> Result<(Outcome, Vec<Unplaced>), ActionError> {
+    let context = env.context;
+    let outcome = match &action.work {
+        Work::Scan(work) => Outcome::Scan(Arc::new(scan::scan(env, &action.key, work, reading)?)),
+        Work::Select { chunks, filters, max } => Outcome::Select(select::select(context, chunks, filters, *max)?),
+        Work::Arrange { sources, allotment, unit, validation } => {
+            Outcome::Arrange(arrange::arrange(context, sources, allotment, *unit, validation)?)
+        }
+        Work::Output { outputs, sources, arranged } => {
+            let (written, files) = output::output(context, outputs, sources, arranged)?;
+            return Ok((Outcome::Output(written), files));
+        }
+        Work::Quarantine { outputs, sources } => {
+            let (outcome, files) = output::quarantine(context, outputs, sources)?;
+            return Ok((Outcome::Quarantine(outcome), files));
+        }
+        Work::Convert(..) | Work::Score(..) => unreachable!("single conversions run grouped by file"),
+    };
+    Ok((outcome, Vec::new()))
+}
+
+/// Writes the files of a known plan that are not in place, out of the cache.
+fn restore(context: &Context, plan: &RecipePlan, in_place: &[bool]) -> Result<((), Vec<Unplaced>), ActionError> {
+    let mut files = Vec::new();
+    if !in_place[0] || !in_place[1] {
+        let (written, unplaced) = output::output(context, &plan.outputs, &plan.sources, &plan.arranged)?;
+        if written != plan.files {
+            return Err(differs(&plan.outputs));
+        }
+        files.extend(unplaced);
+    }
+    if !in_place[2] {
+        match plan.quarantine {
+            Some(wanted) => {
+                let (written, unplaced) = output::quarantine(context, &plan.outputs, &plan.sources)?;
+                if written != wanted {
+                    return Err(differs(&plan.outputs));
+                }
+                files.extend(unplaced);
+            }
+            None => system::remove(&context.outputs.dir.join(&plan.outputs.name(OutputKind::Quarantine)))?,
+        }
+    }
+    Ok(((), files))
+}
+
+fn differs(outputs: &OutputSet) -> ActionError {
+    let message = format!("restore `{}`: the cached rows do not match the recorded digest", outputs.stem());
+    ActionError::Failure(
+        Failure::new(FailureKind::Cache, message).hint("build with `--force`, and report this bug with your recipe"),
+    )
+}

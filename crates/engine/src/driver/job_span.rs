@@ -1,0 +1,79 @@
+//! What is told of jobs: when they begin and end, and what came of them.
+
+use std::sync::Arc;
+
+use super::context::Context;
+use crate::{
+    event::{Event, JobKind},
+    graph::{Outcome, Work},
+    system::Stopwatch,
+};
+use datac_core::hash::Digest;
+
+/// A job as it is told of.
+pub(super) struct Told {
+    pub(super) kind: JobKind,
+    pub(super) key: Digest,
+    pub(super) label: String,
+    pub(super) recipes: Arc<[String]>,
+}
+
+/// A job whose beginning was told.
+pub(super) struct Begun {
+    told: Told,
+    watch: Stopwatch,
+}
+
+/// Rows and bytes that came of a job, where it counts them.
+pub(super) type Size = (Option<u64>, Option<u64>);
+
+impl Told {
+    /// Tells that it begins.
+    pub(super) fn begin(self, context: &Context) -> Begun {
+        let (kind, key, label, recipes) = (self.kind, self.key, self.label.clone(), self.recipes.clone());
+        context.tell(Event::Started { kind, key, label, recipes });
+        Begun { told: self, watch: Stopwatch::start() }
+    }
+}
+
+impl Begun {
+    /// Tells that it ended, with what came of it if it came to something.
+    pub(super) fn end(self, context: &Context, size: Option<Size>) {
+        let Self { told: Told { kind, key, label, recipes }, watch } = self;
+        let ((rows, bytes), is_done) = (size.unwrap_or_default(), size.is_some());
+        context.tell(Event::Finished { kind, key, label, recipes, took: watch.elapsed(), rows, bytes, is_done });
+    }
+}
+
+/// Rows and bytes that came of an action, where it counts them; of a scan, the bytes of the file.
+pub(super) fn size(work: &Work, outcome: &Outcome) -> Size {
+    match (work, outcome) {
+        (Work::Scan(work), Outcome::Scan(scan)) => {
+            (Some(scan.chunks.iter().map(|chunk| u64::from(chunk.rows)).sum()), Some(work.file.size))
+        }
+        (_, Outcome::Select(selected)) => (Some(selected.kept), None),
+        (_, Outcome::Arrange(arranged)) => {
+            (Some(arranged.realised.iter().map(|realised| realised.train + realised.validation).sum()), None)
+        }
+        (_, Outcome::Output(files)) => {
+            (Some(files.values().map(|file| file.rows).sum()), Some(files.values().map(|file| file.bytes).sum()))
+        }
+        (_, Outcome::Quarantine(file)) => (Some(file.rows), Some(file.bytes)),
+        _ => (None, None),
+    }
+}
+
+/// What an action works on, for people.
+pub(super) fn label(work: &Work) -> String {
+    match work {
+        Work::Scan(scan) => scan.file.path.clone(),
+        Work::Output { outputs, .. } | Work::Quarantine { outputs, .. } => outputs.stem().to_owned(),
+        Work::Select { chunks, .. } => {
+            chunks.first().map(|chunk| chunk.chunk.file.origin.name().to_owned()).unwrap_or_default()
+        }
+        Work::Arrange { sources, .. } => {
+            sources.iter().map(|source| source.name.as_str()).collect::<Vec<_>>().join(", ")
+        }
+        Work::Convert(chunk, ..) | Work::Score(chunk, ..) => chunk.file.path.clone(),
+    }
+}

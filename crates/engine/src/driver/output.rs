@@ -1,0 +1,280 @@
+//! Writes the files of a recipe: both sides in one pass over its rows, and its quarantine file.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{chunk::StoredReject, context::Context, error::ActionError, select::selection};
+use crate::{
+    artifact::{Blobs, stat_cache},
+    edit::reuse_output,
+    event::Event,
+    graph::{ArrangeOutcome, SelectedSource},
+    output::{self, Block, Encoder, Order, OutputError, OutputFile, Rows, Written},
+    system::{self, Stat},
+};
+use datac_core::{
+    failure::{Failure, FailureKind},
+    id::FileHash,
+    mix::{Realised, Selection},
+    outputs::{BySide, FileMeta, OutputKind, OutputSet, Side},
+    row, shape,
+};
+use datac_decode::{Encoding, Place};
+
+impl From<OutputError> for ActionError {
+    fn from(error: OutputError) -> Self {
+        match error {
+            OutputError::Missing(miss) => Self::Missing(miss),
+            OutputError::File(error) => error.into(),
+            OutputError::Mismatch => Self::Failure(Failure::new(FailureKind::Cache, error.to_string())),
+            OutputError::Unfit(..) => Self::Failure(Failure::new(FailureKind::Action, error.to_string())),
+        }
+    }
+}
+
+/// A file that was written beside its place, because there is none or another one there.
+pub(super) struct Unplaced {
+    written: Written,
+    rows: u64,
+}
+
+/// The candidates of an output: the samples that were selected of each source.
+struct Candidates<'a> {
+    /// The blobs of samples.
+    blocks: Vec<Block>,
+    sources: &'a [SelectedSource],
+    /// For each block, which chunk of its source it is.
+    chunks: Vec<usize>,
+    selections: Vec<Selection>,
+}
+
+impl<'a> Candidates<'a> {
+    fn new(context: &Context, sources: &'a [SelectedSource]) -> Result<Self, ActionError> {
+        let (mut blocks, mut chunks, mut selections) = (Vec::new(), Vec::new(), Vec::with_capacity(sources.len()));
+        for (number, source) in sources.iter().enumerate() {
+            let selection = selection(context, &source.selected)?;
+            for (i, chunk) in source.chunks.iter().enumerate().take(selection.chunks()) {
+                let (blob, bytes) = (chunk.converted.rows, chunk.converted.bytes);
+                let is_new = context.indexes.is_new(&chunk.converted.index);
+                blocks.push(Block {
+                    blob,
+                    bytes,
+                    source: number as u32,
+                    candidates: selection.count(i) as u32,
+                    is_new,
+                });
+                chunks.push(i);
+            }
+            selections.push(selection);
+        }
+        Ok(Self { blocks, sources, chunks, selections })
+    }
+
+    /// Returns where the candidates of a block stand in its blob.
+    fn places(&self, context: &Context, block: usize) -> Result<Vec<output::Place>, ActionError> {
+        context.check()?;
+        let (source, chunk) = (self.blocks[block].source as usize, self.chunks[block]);
+        let index = context.indexes.of(&self.sources[source].chunks[chunk])?;
+        let place = |sample: u32| {
+            let range = index.range(sample as usize);
+            let row_hash = index.row_hash[sample as usize];
+            output::Place { start: range.start as u32, end: range.end as u32, row_hash }
+        };
+        Ok(self.selections[source].samples(chunk).map(place).collect())
+    }
+
+    /// Whether most of the candidates were there before this build.
+    fn are_mostly_old(&self) -> bool {
+        let candidates = |block: &Block| u64::from(block.candidates);
+        let new: u64 = self.blocks.iter().filter(|block| block.is_new).map(candidates).sum();
+        2 * new < self.blocks.iter().map(candidates).sum()
+    }
+}
+
+/// Writes both sides; what is in place already with the same bytes stays as it is.
+pub(super) fn output(
+    context: &Context,
+    outputs: &OutputSet,
+    sources: &[SelectedSource],
+    arranged: &ArrangeOutcome,
+) -> Result<(BySide<FileMeta>, Vec<Unplaced>), ActionError> {
+    let candidates = Candidates::new(context, sources)?;
+    let of_all = |rows: fn(&Realised) -> u64| arranged.realised.iter().map(rows).sum();
+    let train = Order { list: arranged.train, rows: of_all(|source| source.train) };
+    let validation = Order { list: arranged.validation, rows: of_all(|source| source.validation) };
+    system::create_dir(&context.outputs.dir)?;
+    let paths = Side::ALL.map(|side| context.outputs.dir.join(outputs.name(OutputKind::Rows(side))));
+    let at_hand = || paths.iter().map(|path| reuse_output(path, shape::DEFAULT)).collect();
+    let at_hand = candidates.are_mostly_old().then(at_hand).flatten();
+    let rows = Rows {
+        store: &context.store,
+        blocks: candidates.blocks.clone(),
+        encoder: Arc::new(Encoder::new(shape::DEFAULT, sources.iter().map(|source| source.name.as_str()))),
+        places: &|block| candidates.places(context, block),
+        interrupt: &context.control.interrupt,
+        check: &|| context.check(),
+    };
+    let begin = |output: usize| OutputFile::new(&paths[output]);
+    let files = rows.write(&[train, validation], &begin, at_hand, &context.outputs.memory, &context.outputs.scratch)?;
+    let mut unplaced = Vec::new();
+    let train = finish(context, &files[0], train.rows, &mut unplaced)?;
+    let validation = finish(context, &files[1], validation.rows, &mut unplaced)?;
+    Ok((BySide { train, validation }, unplaced))
+}
+
+/// Writes the rejects of a recipe: for each its source, file, row, line and byte offset, the reason, and the row.
+pub(super) fn quarantine(
+    context: &Context,
+    outputs: &OutputSet,
+    sources: &[SelectedSource],
+) -> Result<(FileMeta, Vec<Unplaced>), ActionError> {
+    let path = context.outputs.dir.join(outputs.name(OutputKind::Quarantine));
+    system::create_dir(path.parent().expect("the quarantine file has a folder"))?;
+    let mut file = OutputFile::new(&path)?;
+    let mut rows = 0;
+    for source in sources {
+        let selection = selection(context, &source.selected)?;
+        for (chunk, looked_at) in source.chunks.iter().zip(&selection.rows_looked_at) {
+            context.check()?;
+            let Some(rejects) = chunk.converted.rejects else { continue };
+            let stored: Vec<StoredReject> = postcard::from_bytes(&context.store.get(&rejects)?).map_err(|error| {
+                ActionError::Failure(Failure::new(FailureKind::Cache, format!("read rejects: {error}")))
+            })?;
+            let from = &chunk.chunk.file;
+            let place = QuarantinePlace {
+                source: &source.name,
+                repo: from.origin.name(),
+                commit: from.origin.commit().unwrap_or_default(),
+                file: &from.path,
+                place: &chunk.chunk.place,
+                encoding: chunk.chunk.encoding,
+            };
+            for stored in stored.iter().filter(|stored| stored.row < *looked_at) {
+                let bytes = quarantine_line(&place, stored);
+                file.write(&bytes)?;
+                rows += 1;
+            }
+        }
+    }
+    let mut unplaced = Vec::new();
+    Ok((finish(context, &file, rows, &mut unplaced)?, unplaced))
+}
+
+/// Where the chunk of a reject stands.
+pub(crate) struct QuarantinePlace<'a> {
+    /// The source's name in the recipe.
+    pub(crate) source: &'a str,
+    /// The repository, or the local path.
+    pub(crate) repo: &'a str,
+    /// The commit it is pinned at; empty for local files.
+    pub(crate) commit: &'a str,
+    /// The file.
+    pub(crate) file: &'a str,
+    /// The chunk's place in it.
+    pub(crate) place: &'a Place,
+    /// How the chunk is read.
+    pub(crate) encoding: Encoding,
+}
+
+/// A reject as the quarantine file has it, with its line end.
+pub(crate) fn quarantine_line(at: &QuarantinePlace<'_>, stored: &StoredReject) -> Vec<u8> {
+    let has_lines = at.encoding != Encoding::Columns;
+    let line = QuarantineRow {
+        source: at.source,
+        repo: at.repo,
+        commit: at.commit,
+        file: at.file,
+        row: at.place.first_row + u64::from(stored.row),
+        line: has_lines.then_some(at.place.first_line + u64::from(stored.line) + 1),
+        offset: has_lines.then_some(at.place.offset + stored.offset),
+        reason: stored.reject.reason.code(),
+        detail: &stored.reject.detail,
+        raw: &stored.raw,
+    };
+    let mut bytes = Vec::new();
+    row::write_json(&line, &mut bytes);
+    bytes.push(b'\n');
+    bytes
+}
+
+/// A line of the quarantine file.
+#[derive(serde::Serialize)]
+struct QuarantineRow<'a> {
+    /// The source's name in the recipe.
+    source: &'a str,
+    /// The repository, or the local path.
+    repo: &'a str,
+    /// The commit it is pinned at; empty for local files.
+    commit: &'a str,
+    /// The file.
+    file: &'a str,
+    /// The row's number in the file, from 0.
+    row: u64,
+    /// The line it begins at, from 1; null for columnar files.
+    line: Option<u64>,
+    /// The byte it begins at in the decompressed file; null for columnar files.
+    offset: Option<u64>,
+    /// The reason's code.
+    reason: &'a str,
+    /// What exactly.
+    detail: &'a str,
+    /// The row as it stands in the source.
+    raw: &'a str,
+}
+
+/// Ends a file; it is added to `unplaced` unless there is one with the same bytes in its place.
+fn finish(
+    context: &Context,
+    file: &OutputFile,
+    rows: u64,
+    unplaced: &mut Vec<Unplaced>,
+) -> Result<FileMeta, ActionError> {
+    let written = file.finish().ok_or(OutputError::Mismatch)?;
+    let outcome = FileMeta { digest: written.digest, bytes: written.bytes, rows };
+    if digest_of(context, &written.destination, written.bytes)? != Some(written.digest) {
+        unplaced.push(Unplaced { written, rows });
+    }
+    Ok(outcome)
+}
+
+/// A file that was put in place.
+pub(super) struct Placed {
+    pub(super) path: PathBuf,
+    /// Its name in the output folder.
+    pub(super) name: String,
+    /// Its stat then, and when that was taken: a later time would make the stat look older than it is.
+    pub(super) stat: Stat,
+    pub(super) placed_ns: i64,
+    pub(super) digest: FileHash,
+}
+
+/// Puts files in place once the disk has all of them: a recipe's files change together, or as nearly as there is a way.
+/// Files are added to `placed` as they are put in place, also if a later one fails.
+pub(super) fn put_in_place(
+    files: Vec<Unplaced>,
+    context: &Context,
+    placed: &mut Vec<Placed>,
+) -> Result<(), ActionError> {
+    files.iter().try_for_each(|file| file.written.sync())?;
+    for Unplaced { written, rows } in files {
+        let (path, digest, bytes) = (written.destination.clone(), written.digest, written.bytes);
+        let stat = written.put_in_place()?;
+        let placed_ns = system::now_ns();
+        context.tell(Event::Wrote { path: path.to_string_lossy().into_owned(), rows, bytes });
+        let name = path.strip_prefix(&context.outputs.dir).unwrap_or(&path).to_string_lossy().into_owned();
+        placed.push(Placed { path, name, stat, placed_ns, digest });
+    }
+    Ok(())
+}
+
+/// The digest of the file at `path` if it is there and has this size; through the stat cache.
+fn digest_of(context: &Context, path: &Path, bytes: u64) -> Result<Option<FileHash>, ActionError> {
+    match system::stat(path) {
+        Ok(stat) if stat.size == bytes => Ok(Some(stat_cache::digest(&context.record, path)?)),
+        Ok(_) => Ok(None),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,420 @@
+//! Reads a file once: cuts it into chunks and, while their bytes are at hand, converts and scores them for all who wait.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{
+    chunk::{self, Job},
+    error::ActionError,
+    job::JobEnv,
+    queue::Reading,
+    work_queue::WorkQueue,
+};
+use crate::{
+    edit::{Part, ReusedChunks, pieces_of, reuse_chunks},
+    event::Event,
+    graph::{
+        Action, ChunkRef, Conversion, ConvertOutcome, FileOrigin, Follower, Measure, ScanOutcome, ScanWork,
+        ScannedChunk, SourceFile, choose,
+    },
+};
+use datac_core::{
+    failure::{Failure, FailureKind},
+    id::{ActionKey, ChunkId},
+};
+use datac_decode as decode;
+use datac_decode::{Chunk, Cutter, DecodeError, Decoder, Encoding, Input};
+
+/// A follower as the scan sees it.
+struct Waiting {
+    follower: Follower,
+    conversion: Option<Conversion>,
+    /// Rows cut for it; of chunks that were converted, their samples.
+    rows: u64,
+}
+
+impl Waiting {
+    fn all(work: &ScanWork) -> Vec<Self> {
+        let waiting =
+            |follower: &Follower| Self { follower: follower.clone(), conversion: follower.conversion.clone(), rows: 0 };
+        work.followers.iter().map(waiting).collect()
+    }
+
+    fn wants_more(&self) -> bool {
+        // Without a converter there is nothing to do but find the columns.
+        self.conversion.is_some() && self.follower.samples.is_none_or(|samples| self.rows < samples)
+    }
+
+    /// Whether, this file being at its end, as many of the next are wanted as it takes.
+    fn wants_another(&self) -> bool {
+        self.follower.samples.is_some() && self.wants_more()
+    }
+}
+
+/// The chunks of a file, one after another.
+pub(crate) enum Chunks {
+    /// All of them cut.
+    Cut(Cutter),
+    /// Some of them taken over from an earlier version of the file.
+    Reused(Box<ReusedChunks>),
+}
+
+impl Chunks {
+    fn next(&mut self) -> Result<Option<Part>, DecodeError> {
+        match self {
+            Self::Cut(cutter) => Ok(cutter.next_chunk()?.map(Part::Cut)),
+            Self::Reused(chunks) => chunks.next_part(),
+        }
+    }
+
+    /// The columns of a part, if any of its rows can be read.
+    fn columns(&self, part: &Part) -> Result<Option<Vec<String>>, DecodeError> {
+        match (self, part) {
+            (_, Part::Cut(chunk)) => Ok(chunk.columns()),
+            (Self::Reused(chunks), Part::Reused(chunk)) => Ok(chunks.read(chunk)?.columns()),
+            (Self::Cut(_), Part::Reused(_)) => Ok(None),
+        }
+    }
+}
+
+/// Cuts as much of a file as its followers need, and at least one chunk more than is known.
+///
+/// Takes `reading` away once it has read what it needs, while chunks are still converted; but not if a follower is about to
+/// ask for another file, which is to be read next.
+pub(super) fn scan<'scope>(
+    env: JobEnv<'_, 'scope>,
+    key: &ActionKey,
+    work: &ScanWork,
+    reading: &mut Option<Reading>,
+) -> Result<ScanOutcome, ActionError> {
+    let context = env.context;
+    let parked = context.parked.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    let (input, guard) = context.sources.open(&work.file)?;
+    let path = context.sources.local(&work.file);
+    let (mut chunks, mut outcome) = match parked {
+        Some((chunks, outcome)) if outcome.chunks.len() == work.known as usize => (chunks, outcome),
+        _ => {
+            let reused = match &input {
+                Input::File(file) => {
+                    reuse_chunks(&context.record, &context.versions, |key| context.lookup(key), &path, work, file)
+                }
+                Input::Static(_) => None,
+            };
+            match reused {
+                Some(reused) => (Chunks::Reused(Box::new(reused)), nothing()),
+                None => begin(&work.file, input, work.known)?,
+            }
+        }
+    };
+    let mut waiting = Waiting::all(work);
+    let mut cut_any = false;
+    while !outcome.complete && (!cut_any || waiting.iter().any(Waiting::wants_more)) {
+        cut_any = true;
+        pass(env, work, &mut chunks, &mut outcome, &mut waiting, reading)?;
+    }
+    guard.check()?;
+    if outcome.complete {
+        outcome.pieces = pieces_of(&context.record, &path, &work.file);
+    } else {
+        context.parked.lock().unwrap_or_else(PoisonError::into_inner).insert(*key, (chunks, outcome.clone()));
+    }
+    Ok(outcome)
+}
+
+fn begin(file: &SourceFile, input: decode::Input, known: u32) -> Result<(Chunks, ScanOutcome), ActionError> {
+    let mut cutter = decode::open(input, file.kind).map_err(|error| decode_failure(file, &error))?;
+    let mut outcome = nothing();
+    // A file that was read in part by another process is cut again up to there; its chunks need nothing else.
+    for _ in 0..known {
+        let Some(chunk) = cutter.next_chunk().map_err(|error| decode_failure(file, &error))? else { break };
+        note_shape(&mut outcome, &chunk);
+        if outcome.columns.is_empty() {
+            outcome.columns = chunk.columns().unwrap_or_default();
+        }
+        outcome.chunks.push(ScannedChunk { digest: chunk.digest(), rows: chunk.rows, place: chunk.place });
+    }
+    Ok((Chunks::Cut(cutter), outcome))
+}
+
+/// A scan that has not begun.
+fn nothing() -> ScanOutcome {
+    ScanOutcome {
+        encoding: Encoding::JsonLines,
+        header: Vec::new(),
+        columns: Vec::new(),
+        chunks: Vec::new(),
+        complete: false,
+        pieces: Vec::new(),
+    }
+}
+
+fn note_shape(outcome: &mut ScanOutcome, chunk: &Chunk) {
+    if outcome.chunks.is_empty() {
+        outcome.encoding = chunk.encoding;
+        outcome.header = chunk.header.to_vec();
+    }
+}
+
+/// Cuts until every follower has rows enough, with conversion running beside; then counts what came of them.
+fn pass<'scope>(
+    env: JobEnv<'_, 'scope>,
+    work: &ScanWork,
+    chunks: &mut Chunks,
+    outcome: &mut ScanOutcome,
+    waiting: &mut [Waiting],
+    reading: &mut Option<Reading>,
+) -> Result<(), ActionError> {
+    let context = env.context;
+    let failed = |error| decode_failure(&work.file, &error);
+    let results = Arc::new(Results::default());
+    let first = outcome.chunks.len();
+    let mut rows_before = outcome.chunks.last().map_or(0, |chunk| chunk.place.first_row + u64::from(chunk.rows));
+    let team = WorkQueue::new(env.scope, {
+        let (results, outbox) = (results.clone(), env.outbox.clone());
+        move |Item { number, chunk, jobs }: Item| {
+            let digest = chunk.digest();
+            match chunk::run(context, &chunk, &digest, &jobs) {
+                Ok(done) => {
+                    outbox.send(done.outcomes);
+                    results.done(number, Done::new(&chunk, digest, jobs, &done.conversions));
+                }
+                Err(stop) => results.stop(stop),
+            }
+        }
+    });
+    let mut read = || -> Result<(), ActionError> {
+        let mut number = first;
+        while (number == first || waiting.iter().any(Waiting::wants_more)) && !results.is_stopped() {
+            context.check()?;
+            let Some(part) = chunks.next().map_err(failed)? else {
+                outcome.complete = true;
+                return Ok(());
+            };
+            if outcome.columns.is_empty() {
+                outcome.columns = chunks.columns(&part).map_err(failed)?.unwrap_or_default();
+            }
+            resolve(waiting, &outcome.columns);
+            let jobs = jobs(Decoder::of(work.file.kind.format), waiting);
+            let rows = match &part {
+                Part::Cut(chunk) => chunk.rows,
+                Part::Reused(chunk) => chunk.rows,
+            };
+            for waiting in waiting.iter_mut().filter(|waiting| waiting.wants_more()) {
+                waiting.rows += u64::from(rows);
+            }
+            rows_before += u64::from(rows);
+            match part {
+                Part::Cut(chunk) => {
+                    note_shape(outcome, &chunk);
+                    team.give(Item { number, chunk, jobs });
+                }
+                // What is wanted of it was made before, or the plan asks for it.
+                Part::Reused(scanned) => {
+                    results.done(number, Done { scanned, jobs: Vec::new(), samples: Vec::new() });
+                }
+            }
+            number += 1;
+            context.tell(Event::Reading { label: work.file.path.clone(), rows: rows_before });
+        }
+        Ok(())
+    };
+    let read = read();
+    if !waiting.iter().any(|waiting| outcome.complete && waiting.wants_another()) {
+        drop(reading.take());
+    }
+    team.finish();
+    read?;
+    for (_, done) in results.take()? {
+        for waiting in waiting.iter_mut() {
+            let own = done.jobs.iter().position(|job| Some(&job.conversion) == waiting.conversion.as_ref());
+            if let Some(job) = own {
+                let rows = waiting.rows + u64::from(done.samples[job]);
+                waiting.rows = rows.saturating_sub(u64::from(done.scanned.rows));
+            }
+        }
+        outcome.chunks.push(done.scanned);
+    }
+    Ok(())
+}
+
+/// A chunk, for whatever thread is free.
+struct Item {
+    number: usize,
+    chunk: Chunk,
+    /// What it is wanted for.
+    jobs: Vec<Job>,
+}
+
+/// What came of the chunks of a pass.
+#[derive(Default)]
+struct Results {
+    done: Mutex<Vec<(usize, Done)>>,
+    /// What stops the pass.
+    stop: Mutex<Option<ActionError>>,
+}
+
+impl Results {
+    fn done(&self, number: usize, done: Done) {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).push((number, done));
+    }
+
+    fn stop(&self, stop: ActionError) {
+        *self.stop.lock().unwrap_or_else(PoisonError::into_inner) = Some(stop);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// What came of all chunks, in order.
+    fn take(&self) -> Result<Vec<(usize, Done)>, ActionError> {
+        if let Some(stop) = self.stop.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(stop);
+        }
+        let mut done = std::mem::take(&mut *self.done.lock().unwrap_or_else(PoisonError::into_inner));
+        done.sort_by_key(|(number, _)| *number);
+        Ok(done)
+    }
+}
+
+/// A chunk that was cut and worked on.
+struct Done {
+    scanned: ScannedChunk,
+    jobs: Vec<Job>,
+    /// For each job, how many samples came of the chunk's rows.
+    samples: Vec<u32>,
+}
+
+impl Done {
+    fn new(chunk: &Chunk, digest: ChunkId, jobs: Vec<Job>, outcomes: &[ConvertOutcome]) -> Self {
+        let samples = outcomes.iter().map(|outcome| outcome.samples).collect();
+        Self { scanned: ScannedChunk { digest, rows: chunk.rows, place: chunk.place }, jobs, samples }
+    }
+}
+
+/// Gives followers that go by columns their converter; one that none fits is the plan's to report.
+fn resolve(waiting: &mut [Waiting], columns: &[String]) {
+    for waiting in waiting.iter_mut().filter(|waiting| waiting.conversion.is_none()) {
+        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+        let follower = &waiting.follower;
+        if let Ok(Some(converter)) = choose(None, "", follower.kind, Some(&columns), &follower.options) {
+            waiting.conversion = Some(Conversion { converter: converter.name(), options: follower.options.clone() });
+        }
+    }
+}
+
+/// What the next chunk is wanted for, conversions shared.
+fn jobs(decoder: Decoder, waiting: &[Waiting]) -> Vec<Job> {
+    let mut jobs: Vec<Job> = Vec::new();
+    for waiting in waiting.iter().filter(|waiting| waiting.wants_more()) {
+        let Some(conversion) = &waiting.conversion else { continue };
+        add(&mut jobs, decoder, conversion, &waiting.follower.measures);
+    }
+    jobs
+}
+
+fn add(jobs: &mut Vec<Job>, decoder: Decoder, conversion: &Conversion, measures: &[Measure]) {
+    let at = jobs.iter().position(|job| job.conversion == *conversion).unwrap_or_else(|| {
+        jobs.push(Job { decoder, conversion: conversion.clone(), measures: Vec::new() });
+        jobs.len() - 1
+    });
+    for measure in measures {
+        if !jobs[at].measures.contains(measure) {
+            jobs[at].measures.push(measure.clone());
+        }
+    }
+}
+
+/// Chunks of one file that are known but not converted or not scored.
+pub(crate) struct Again {
+    file: Arc<SourceFile>,
+    chunks: Vec<(ChunkRef, Vec<Job>)>,
+}
+
+/// Groups single conversions and scorings by file, so that each file is read once.
+pub(crate) fn group<'a>(actions: impl Iterator<Item = &'a Action>) -> Vec<Again> {
+    use crate::graph::Work;
+    let mut groups: Vec<Again> = Vec::new();
+    for action in actions {
+        let (chunk, conversion, measure) = match &action.work {
+            Work::Convert(chunk, conversion, _) => (chunk, conversion, None),
+            Work::Score(chunk, conversion, _, measure) => (chunk, conversion, Some(measure.clone())),
+            _ => continue,
+        };
+        let group = match groups.iter().position(|group| group.file == chunk.file) {
+            Some(at) => &mut groups[at],
+            None => {
+                groups.push(Again { file: chunk.file.clone(), chunks: Vec::new() });
+                let last = groups.len() - 1;
+                &mut groups[last]
+            }
+        };
+        let at = group.chunks.iter().position(|(known, _)| known.number == chunk.number).unwrap_or_else(|| {
+            group.chunks.push((chunk.clone(), Vec::new()));
+            group.chunks.len() - 1
+        });
+        add(&mut group.chunks[at].1, chunk.encoding.decoder(), conversion, measure.as_slice());
+    }
+    for group in &mut groups {
+        group.chunks.sort_by_key(|(chunk, _)| chunk.number);
+    }
+    groups
+}
+
+impl Again {
+    /// Whether an action is one of the group's.
+    pub(crate) fn holds(&self, action: &Action) -> bool {
+        match &action.work {
+            crate::graph::Work::Convert(chunk, ..) | crate::graph::Work::Score(chunk, ..) => chunk.file == self.file,
+            _ => false,
+        }
+    }
+
+    /// What it is, for people.
+    pub(crate) fn label(&self) -> String {
+        self.file.path.clone()
+    }
+
+    /// Reads the chunks again and runs what is missing of them.
+    pub(super) fn run<'scope>(
+        self: &Arc<Self>,
+        env: JobEnv<'_, 'scope>,
+        reading: Option<Reading>,
+    ) -> Result<(), ActionError> {
+        let context = env.context;
+        let Some((first, _)) = self.chunks.first() else { return Ok(()) };
+        let (input, guard) = context.sources.open(&self.file)?;
+        let places: Vec<_> = self.chunks.iter().map(|(chunk, _)| (chunk.place, chunk.rows)).collect();
+        let results = Arc::new(Results::default());
+        let team = WorkQueue::new(env.scope, {
+            let (group, results, outbox) = (self.clone(), results.clone(), env.outbox.clone());
+            move |(at, chunk): (usize, Chunk)| {
+                let (known, jobs) = &group.chunks[at];
+                let digest = chunk.digest();
+                let result = if digest != known.digest {
+                    Err(decode_failure(&group.file, &DecodeError::Moved))
+                } else {
+                    let done = context.check().and_then(|()| chunk::run(context, &chunk, &digest, jobs));
+                    done.map(|done| outbox.send(done.outcomes))
+                };
+                if let Err(stop) = result {
+                    results.stop(stop);
+                }
+            }
+        });
+        let shape = (first.encoding, first.header.clone());
+        let read = decode::reread(input, self.file.kind, shape, &places, |at, chunk| team.give((at, chunk)));
+        drop(reading);
+        team.finish();
+        read.map_err(|error| decode_failure(&self.file, &error))?;
+        guard.check()?;
+        results.take().map(drop)
+    }
+}
+
+fn decode_failure(file: &SourceFile, error: &DecodeError) -> ActionError {
+    let place = match &file.origin {
+        FileOrigin::Local { .. } => file.path.clone(),
+        FileOrigin::Hub { repo, .. } => format!("{} of {repo}", file.path),
+    };
+    ActionError::Failure(Failure::new(FailureKind::Action, format!("read `{place}`: {error}")))
+}

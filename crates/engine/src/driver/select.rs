@@ -1,0 +1,90 @@
+//! Runs a selection: indexes and score columns in, the samples that are kept out. No text is read.
+
+use super::{context::Context, error::ActionError};
+use crate::{
+    artifact::Blobs,
+    graph::{ConvertedChunk, SelectOutcome},
+    output::warm,
+};
+use datac_core::{
+    failure::{Failure, FailureKind},
+    id::BlobId,
+    mix::{Selecting, Selection, select::ChunkScores},
+    quality::{ColumnError, Filter, ScoreColumn, ScoreKind, Scores},
+};
+
+/// Chunks whose indexes and columns are read together, by all threads.
+const TOGETHER: usize = 32;
+
+/// Selects from `chunks`.
+pub(crate) fn select(
+    context: &Context,
+    chunks: &[ConvertedChunk],
+    filters: &[Filter],
+    max: Option<u64>,
+) -> Result<SelectOutcome, ActionError> {
+    let mut selecting = Selecting::new(filters, max);
+    for (number, chunk) in chunks.iter().enumerate() {
+        context.check()?;
+        if number % TOGETHER == 0 {
+            let chunks = &chunks[number..chunks.len().min(number + TOGETHER)];
+            context.indexes.warm(chunks.iter().map(|chunk| chunk.converted.index).collect());
+            let columns = chunks.iter().flat_map(|chunk| chunk.scores.iter().chain(&chunk.tokens));
+            warm(&context.store, columns.copied().collect());
+        }
+        let index = context.indexes.of(chunk)?;
+        let scores: Vec<ScoreColumn> = (filters.iter().zip(&chunk.scores))
+            .map(|(filter, digest)| column(context, filter.scorer, digest, index.len()))
+            .collect::<Result<_, ActionError>>()?;
+        let tokens = chunk.tokens.map(|digest| tokens(context, &digest, index.len())).transpose()?;
+        let scores = ChunkScores {
+            count: chunk.chunk.rows,
+            rows: &index.row,
+            characters: &index.characters,
+            rejects: &chunk.converted.rejected,
+            scores: &scores,
+            tokens: tokens.as_deref(),
+        };
+        selecting.add(&scores).map_err(unusable)?;
+    }
+    let selection = selecting.finish();
+    let bytes = postcard::to_stdvec(&selection).expect("a selection is plain data");
+    Ok(SelectOutcome {
+        selection: context.store.put(&bytes)?,
+        kept: selection.kept,
+        characters: selection.characters,
+        tokens: selection.tokens,
+        rows_read: selection.rows_read,
+        filters: selection.filters.clone(),
+        rejects: selection.rejects.clone(),
+        reached_max: selection.reached_max,
+    })
+}
+
+/// A score column, which has a score for every sample.
+fn column(context: &Context, scorer: ScoreKind, digest: &BlobId, samples: usize) -> Result<ScoreColumn, ActionError> {
+    let column = ScoreColumn::decode(scorer, &context.store.get(digest)?).map_err(unusable)?;
+    if column.len() == samples {
+        Ok(column)
+    } else {
+        Err(ActionError::Failure(Failure::new(FailureKind::Cache, "match scores to samples: their numbers differ")))
+    }
+}
+
+/// A column of token counts.
+pub(crate) fn tokens(context: &Context, digest: &BlobId, samples: usize) -> Result<Vec<u32>, ActionError> {
+    match column(context, ScoreKind::TOKENS, digest, samples)?.into_scores() {
+        Scores::Count(tokens) => Ok(tokens),
+        scores => Err(unusable(ColumnError::Scale(scores.scale()))),
+    }
+}
+
+fn unusable(error: ColumnError) -> ActionError {
+    ActionError::Failure(Failure::new(FailureKind::Cache, error.to_string()))
+}
+
+/// A selection as it was stored.
+pub(crate) fn selection(context: &Context, outcome: &SelectOutcome) -> Result<Selection, ActionError> {
+    postcard::from_bytes(&context.store.get(&outcome.selection)?)
+        .map_err(|error| ActionError::Failure(Failure::new(FailureKind::Cache, format!("read a selection: {error}"))))
+}

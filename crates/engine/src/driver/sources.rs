@@ -1,0 +1,85 @@
+//! Opens source files, and notices those that change while they are read.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::error::ActionError;
+use crate::{
+    graph::{FileOrigin, SourceFile},
+    source::{Bytes, Hub},
+    system::{self, FileError, Stat},
+};
+use datac_core::failure::{Failure, FailureKind};
+use datac_decode::Input;
+
+/// Where source files are read from.
+pub(crate) struct Sources {
+    /// The hub that snapshots come from; `None`: all sources are local.
+    pub(crate) hub: Option<Arc<dyn Hub>>,
+    /// The folder of the workspace, which paths of local files are relative to.
+    pub(crate) root: PathBuf,
+    /// The stats of local files when they were hashed.
+    pub(crate) local_stats: HashMap<String, Stat>,
+}
+
+impl Sources {
+    /// Returns where a local file is.
+    pub(super) fn local(&self, file: &SourceFile) -> PathBuf {
+        self.root.join(&file.path)
+    }
+
+    /// Opens a source file, whose bytes have been checked against its digest.
+    pub(super) fn open(&self, file: &SourceFile) -> Result<(Input, FileGuard), ActionError> {
+        let FileOrigin::Hub { repo, commit } = &file.origin else {
+            let path = self.local(file);
+            let opened = system::open(&path)?;
+            let stat = system::stat_file(&opened, &path)?;
+            let hashed = self.local_stats.get(&file.path).copied();
+            let guard =
+                FileGuard { file: Some((opened.try_clone().map_err(|error| clone_error(&path, error))?, path, stat)) };
+            return if hashed == Some(stat) { Ok((Input::File(opened), guard)) } else { Err(guard.changed()) };
+        };
+        let hub = self.hub.as_ref().expect("a build with files of a hub opens the hub");
+        match hub.open(repo, commit, &file.remote())? {
+            Bytes::Static(bytes) => Ok((Input::Static(bytes), FileGuard { file: None })),
+            Bytes::File(opened, path) => {
+                let stat = system::stat_file(&opened, &path)?;
+                let guard = FileGuard {
+                    file: Some((opened.try_clone().map_err(|error| clone_error(&path, error))?, path, stat)),
+                };
+                Ok((Input::File(opened), guard))
+            }
+        }
+    }
+}
+
+fn clone_error(path: &Path, source: io::Error) -> FileError {
+    FileError { verb: "read", path: path.to_owned(), source }
+}
+
+/// Notices a file that changes while it is read.
+pub(super) struct FileGuard {
+    file: Option<(File, PathBuf, Stat)>,
+}
+
+impl FileGuard {
+    /// Fails if the file is not what it was when it was opened.
+    pub(super) fn check(&self) -> Result<(), ActionError> {
+        match &self.file {
+            Some((file, path, stat)) if system::stat_file(file, path)? != *stat => Err(self.changed()),
+            _ => Ok(()),
+        }
+    }
+
+    fn changed(&self) -> ActionError {
+        let path = self.file.as_ref().map(|(_, path, _)| path.display().to_string()).unwrap_or_default();
+        let failure =
+            Failure::new(FailureKind::Action, format!("read `{path}`: the file changed while it was being read"));
+        ActionError::Failure(failure.hint("build again once the file is no longer being written"))
+    }
+}

@@ -1,0 +1,359 @@
+//! Removes from the cache what is of no use: what no current recipe reaches, oldest use first, by age and by size.
+//!
+//! Entries that a current recipe reaches are kept whatever the bounds are, as are downloads that datac.lock pins. Entries of the
+//! record go before the blobs that they name, so that whoever is stopped in between leaves no entry that points at
+//! nothing.
+
+mod reachable;
+mod size;
+mod verify;
+
+pub(crate) use reachable::download_name;
+pub use size::{CachePart, CacheSize, PartSize};
+pub(crate) use size::{cache_size, outcome as recorded_outcome};
+pub(crate) use verify::verify;
+pub use verify::{Damaged, Verified};
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use self::{
+    reachable::{IN_USE, Reachable, reachable},
+    size::outcome,
+};
+use crate::{
+    artifact::{Access, CacheContents, DOWNLOADS, GcSchedule, Gone, Held, Record, RecordedAction},
+    event::Event,
+    graph::Outcome,
+    site::{IfHeld, Site, WorkspaceError},
+    system,
+};
+use datac_core::{
+    hash::Digest,
+    id::{ActionKey, BlobId},
+};
+
+/// How much a cache may hold of what no current recipe reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheBounds {
+    /// The size of the whole cache above which the least recently used entries are evicted.
+    pub max_bytes: u64,
+    /// How long an unused entry is kept.
+    pub max_age: Duration,
+}
+
+impl Default for CacheBounds {
+    /// 10 GB and 30 days.
+    fn default() -> Self {
+        Self { max_bytes: 10_000_000_000, max_age: Duration::from_secs(30 * 24 * 3600) }
+    }
+}
+
+/// The result of a collection.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Collected {
+    /// Whether this is what would be removed, and nothing was.
+    pub dry_run: bool,
+    /// Blobs that no current recipe reaches.
+    pub blobs: Removed,
+    /// Downloads that datac.lock does not pin.
+    pub downloads: Removed,
+    /// Files that killed processes left behind.
+    pub temporary: Removed,
+    /// Entries of the record that named removed blobs.
+    pub entries: u64,
+    /// The size of the cache before the collection.
+    pub before_bytes: u64,
+    /// The size of the cache after the collection.
+    pub after_bytes: u64,
+    /// How much of the cache current recipes reach.
+    pub reached_bytes: u64,
+    /// The size that the cache may have.
+    pub max_bytes: u64,
+    /// How long an unused entry is kept, in seconds.
+    pub max_age_s: u64,
+}
+
+/// Files, or artifacts, that were removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Removed {
+    /// The number of files or artifacts.
+    pub count: u64,
+    /// The size of all of them.
+    pub bytes: u64,
+}
+
+impl Removed {
+    fn add(&mut self, held: Held) {
+        self.count += held.count;
+        self.bytes += held.bytes;
+    }
+}
+
+impl Collected {
+    /// Returns the number of artifacts and files of all kinds.
+    pub fn count(&self) -> u64 {
+        self.blobs.count + self.downloads.count + self.temporary.count
+    }
+
+    /// Returns the size of all artifacts and files.
+    pub fn bytes(&self) -> u64 {
+        self.blobs.bytes + self.downloads.bytes + self.temporary.bytes
+    }
+}
+
+/// An entry of the cache that may be removed.
+struct Evictable {
+    what: EvictableKind,
+    held: Held,
+    /// When the entry was last used, nanoseconds since 1970.
+    used_ns: i64,
+}
+
+#[derive(Clone, Debug)]
+enum EvictableKind {
+    Blob(BlobId),
+    /// The manifest of an earlier build. Manifests are few and small: they are removed last, and only for want of space.
+    History(BlobId),
+    Download(String),
+}
+
+/// Removes what is of no use and beyond the bounds; with `dry_run` says what would be, and writes nothing.
+pub(crate) fn collect(site: &Site, bounds: &CacheBounds, dry_run: bool) -> Result<Collected, WorkspaceError> {
+    if dry_run {
+        let record = site.cache.record(Access::Read)?;
+        return collect_with(site, &record, bounds, true);
+    }
+    if !site.cache.is_begun() {
+        // There is nothing, and a cache is not begun for that.
+        return Ok(Collected::begun(bounds, false));
+    }
+    let _lock = site.cache.acquire(IfHeld::Wait)?;
+    let record = site.cache.record(Access::Write)?;
+    collect_with(site, &record, bounds, false)
+}
+
+/// Collects if that is due, after a build that wrote so many bytes. The caller holds the lock.
+///
+/// A cache that cannot be collected gives a warning, and is no fault of the build.
+pub(crate) fn collect_if_due(
+    site: &Site,
+    record: &Arc<Record>,
+    bounds: &CacheBounds,
+    written: u64,
+) -> Option<Collected> {
+    let now = system::now_ns();
+    let mut schedule = GcSchedule::read(&site.cache).unwrap_or_else(|| GcSchedule::begun(now));
+    schedule.written = schedule.written.saturating_add(written);
+    let collected = match schedule.is_due(now, bounds.max_bytes) {
+        true => collect_with(site, record, bounds, false).map(Some),
+        false => schedule.write(&site.cache).map(|()| None).map_err(WorkspaceError::from),
+    };
+    match collected {
+        Ok(collected) => collected.filter(|collected| collected.count() > 0),
+        Err(error) => {
+            let text = format!("the cache was not cleaned up: {error}");
+            (site.observer)(Event::Warning(text));
+            None
+        }
+    }
+}
+
+fn collect_with(
+    site: &Site,
+    record: &Arc<Record>,
+    bounds: &CacheBounds,
+    dry_run: bool,
+) -> Result<Collected, WorkspaceError> {
+    let now = system::now_ns();
+    let mut schedule = GcSchedule::read(&site.cache).unwrap_or_else(|| GcSchedule::begun(now));
+    let mut found = CacheContents::take(&site.cache)?;
+    found.add_recorded(record)?;
+    let oldest = now.saturating_sub(nanoseconds(bounds.max_age));
+    let reachable = reachable(site, record, &schedule, oldest)?;
+    schedule.note_unused(reachable.unused(found.downloads.keys()), now);
+    let mut collected = Collected::begun(bounds, dry_run);
+    collected.before_bytes = found.total().bytes;
+    let temporary = temporary(&found, &reachable, &site.cache);
+    temporary.iter().for_each(|(_, held)| collected.temporary.add(*held));
+    let candidates = candidates(&found, &reachable, &schedule);
+    let candidate_bytes: u64 = candidates.iter().map(|candidate| candidate.held.bytes).sum();
+    collected.reached_bytes = collected.before_bytes - candidate_bytes - collected.temporary.bytes;
+    let left = collected.before_bytes - collected.temporary.bytes;
+    let gone = beyond(candidates, bounds, now, left);
+    for candidate in &gone {
+        match candidate.what {
+            EvictableKind::Blob(_) | EvictableKind::History(_) => collected.blobs.add(candidate.held),
+            EvictableKind::Download(_) => collected.downloads.add(candidate.held),
+        }
+    }
+    let removed: HashSet<BlobId> = gone.iter().filter_map(|candidate| candidate.what.blob()).collect();
+    let is_kept = |blob: &BlobId| found.blobs.contains_key(blob) && !removed.contains(blob);
+    let actions = record.actions()?;
+    let hollow: Vec<ActionKey> = actions
+        .iter()
+        .filter(|action| {
+            !reachable.keys.contains(&action.key) && !is_of_use(action, &is_kept, &reachable.named_ns, oldest)
+        })
+        .map(|action| action.key)
+        .collect();
+    collected.entries = hollow.len() as u64;
+    collected.after_bytes = collected.before_bytes - collected.bytes();
+    if dry_run {
+        return Ok(collected);
+    }
+    record.forget_all(&hollow, Gone::Evicted)?;
+    let root = site.root();
+    let is_gone = |path: &str| Path::new(path).starts_with(root) && !system::exists(Path::new(path));
+    record.forget_paths(&is_gone, &[])?;
+    site.cache
+        .store(record)
+        .remove_all(&gone.iter().filter_map(|candidate| candidate.what.blob()).collect::<Vec<_>>())?;
+    let paths = gone.iter().flat_map(|candidate| downloaded(&site.cache, &candidate.what));
+    let paths: Vec<PathBuf> = paths.chain(temporary.into_iter().map(|(path, _)| path)).collect();
+    paths.par_iter().try_for_each(|path| system::remove(path))?;
+    record.compact()?;
+    // Its pages are not quite what entries and blobs took that are gone from it.
+    if let Some(rest) = record.bytes_beside_frames()? {
+        collected.after_bytes = (collected.after_bytes + rest).saturating_sub(found.record.bytes);
+    }
+    (schedule.surveyed_ns, schedule.bytes, schedule.written) = (now, collected.after_bytes, 0);
+    schedule.write(&site.cache)?;
+    Ok(collected)
+}
+
+/// Returns the files of a download.
+fn downloaded(cache: &Path, what: &EvictableKind) -> Vec<PathBuf> {
+    let EvictableKind::Download(name) = what else { return Vec::new() };
+    let path = cache.join(DOWNLOADS).join(name);
+    // The note that it was checked goes first: without the file it would say nothing.
+    vec![path.with_file_name(format!("{name}.ok")), path]
+}
+
+impl Collected {
+    fn begun(bounds: &CacheBounds, dry_run: bool) -> Self {
+        Self { dry_run, max_bytes: bounds.max_bytes, max_age_s: bounds.max_age.as_secs(), ..Self::default() }
+    }
+}
+
+impl EvictableKind {
+    fn blob(&self) -> Option<BlobId> {
+        match self {
+            Self::Blob(digest) | Self::History(digest) => Some(*digest),
+            Self::Download(_) => None,
+        }
+    }
+}
+
+fn nanoseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Returns the files that killed processes left, except those with which a pinned download continues.
+fn temporary(found: &CacheContents, reachable: &Reachable, cache: &Path) -> Vec<(PathBuf, Held)> {
+    let partial = found.partial.iter().filter(|(name, _)| !reachable.downloads.contains(*name));
+    let partial = partial.map(|(name, held)| (cache.join(DOWNLOADS).join(format!("{name}.part")), *held));
+    found.temporary.iter().cloned().chain(partial).collect()
+}
+
+/// Returns everything that no current recipe reaches and no lock pins.
+fn candidates(found: &CacheContents, reachable: &Reachable, schedule: &GcSchedule) -> Vec<Evictable> {
+    let blobs = found.blobs.iter().filter(|(digest, _)| !reachable.blobs.contains(*digest));
+    let blobs = blobs.map(|(digest, held)| {
+        let used_ns = reachable.used_ns.get(digest).copied().unwrap_or(held.mtime_ns).max(held.mtime_ns);
+        let is_history = reachable.manifests.contains(digest);
+        let what = if is_history { EvictableKind::History(*digest) } else { EvictableKind::Blob(*digest) };
+        Evictable { what, held: *held, used_ns }
+    });
+    let downloads = found.downloads.iter().filter(|(name, _)| !reachable.downloads.contains(*name));
+    let downloads = downloads.map(|(name, held)| {
+        let used_ns = schedule.unused.get(name).copied().unwrap_or(held.mtime_ns).max(held.mtime_ns);
+        Evictable { what: EvictableKind::Download(name.clone()), held: *held, used_ns }
+    });
+    blobs.chain(downloads).collect()
+}
+
+/// Returns the candidates to remove so that none is too old and the cache, now of `bytes`, is not too large.
+fn beyond(mut candidates: Vec<Evictable>, bounds: &CacheBounds, now: i64, mut bytes: u64) -> Vec<Evictable> {
+    let is_history = |candidate: &Evictable| matches!(candidate.what, EvictableKind::History(_));
+    // Of what was used at the same time, what frees more goes first; the digest settles the rest.
+    candidates.sort_by_cached_key(|candidate| {
+        let name = match &candidate.what {
+            EvictableKind::Blob(digest) | EvictableKind::History(digest) => digest.to_string(),
+            EvictableKind::Download(name) => name.clone(),
+        };
+        (is_history(candidate), candidate.used_ns, std::cmp::Reverse(candidate.held.bytes), name)
+    });
+    let oldest = now.saturating_sub(nanoseconds(bounds.max_age));
+    let mut gone = Vec::new();
+    for candidate in candidates {
+        let is_old = candidate.used_ns <= oldest && !is_history(&candidate);
+        if is_old || bytes > bounds.max_bytes {
+            bytes -= candidate.held.bytes;
+            gone.push(candidate);
+        }
+    }
+    gone
+}
+
+/// Returns whether to keep an entry of the record that no current plan looks up: as long as its blobs are kept; without
+/// blobs, as long as the builds are that read its chunks or wrote its files.
+fn is_of_use(
+    action: &RecordedAction,
+    is_kept: &impl Fn(&BlobId) -> bool,
+    named_ns: &HashMap<Digest, i64>,
+    oldest: i64,
+) -> bool {
+    let is_named = |digest: Digest| named_ns.get(&digest).is_some_and(|used| *used == IN_USE || *used > oldest);
+    match outcome(action) {
+        None => false,
+        Some(Outcome::Scan(scan)) => scan.chunks.iter().any(|chunk| is_named(chunk.digest.digest())),
+        Some(Outcome::Output(files)) => files.values().any(|file| is_named(file.digest.digest())),
+        Some(Outcome::Quarantine(file)) => is_named(file.digest.digest()),
+        Some(outcome) => outcome.blobs().iter().all(is_kept),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(name: u8, bytes: u64, used_ns: i64) -> Evictable {
+        let held = Held { count: 1, bytes, mtime_ns: 0 };
+        Evictable { what: EvictableKind::Blob(BlobId::of(&[name])), held, used_ns }
+    }
+
+    fn gone(candidates: Vec<Evictable>, max_bytes: u64, max_age: u64, bytes: u64) -> Vec<(u64, i64)> {
+        let bounds = CacheBounds { max_bytes, max_age: Duration::from_nanos(max_age) };
+        beyond(candidates, &bounds, 100, bytes).iter().map(|gone| (gone.held.bytes, gone.used_ns)).collect()
+    }
+
+    #[test]
+    fn what_is_too_old_goes_and_then_the_oldest_until_it_fits() {
+        let all = || vec![candidate(1, 10, 90), candidate(2, 20, 50), candidate(3, 30, 70)];
+        assert_eq!(gone(all(), 1000, 1000, 60), []);
+        assert_eq!(gone(all(), 1000, 50, 60), [(20, 50)], "one that is exactly as old");
+        assert_eq!(gone(all(), 40, 1000, 60), [(20, 50)]);
+        assert_eq!(gone(all(), 39, 1000, 60), [(20, 50), (30, 70)]);
+        assert_eq!(gone(all(), 0, 1000, 1060), [(20, 50), (30, 70), (10, 90)], "and what is in use stays");
+        assert_eq!(gone(all(), 1000, 0, 60).len(), 3);
+    }
+
+    #[test]
+    fn history_goes_last_and_only_for_want_of_space() {
+        let mut history = candidate(4, 5, 1);
+        history.what = EvictableKind::History(BlobId::of(b"manifest"));
+        let all = || vec![Evictable { what: history.what.clone(), ..history }, candidate(1, 10, 90)];
+        assert_eq!(gone(all(), 1000, 0, 15), [(10, 90)]);
+        assert_eq!(gone(all(), 5, 1000, 15), [(10, 90)]);
+        assert_eq!(gone(all(), 4, 1000, 15), [(10, 90), (5, 1)]);
+    }
+}

@@ -1,0 +1,402 @@
+//! What the result of each stage depends on: one description a stage, from which its keys, its leaves and its part of the
+//! environment follow.
+
+use super::action::{ArrangeOutcome, Conversion, ConvertOutcome, ConvertedChunk, Measure, SelectedSource, SourceFile};
+use crate::source::FileDigest;
+use datac_core::{
+    code::{CodeVersions, Component},
+    config::{self, Unit, Validation},
+    convert,
+    id::ChunkId,
+    key::{Deciding, Encode, Encoder, KeyHasher, Keyed, Visitor},
+    leaf::{Leaf, Setting, Value},
+    mix::{Allotment, allot::ALLOT_VERSION, arrange::ARRANGE_VERSION, select::SELECT_VERSION},
+    quality::{Filter, SCORERS, SCORES_VERSION},
+    sample::SAMPLES_VERSION,
+    shape,
+    stage::Stage,
+};
+use datac_decode::{CUTTER_VERSION, Decoder};
+
+/// Raised when the same rejects are written otherwise.
+const QUARANTINE_WRITER_VERSION: u32 = 1;
+
+/// Raised when the same rejects are stored otherwise.
+pub(crate) const REJECTS_VERSION: u32 = 1;
+
+/// Returns the version of every component, as its code states it.
+pub fn code_versions() -> CodeVersions {
+    let decoders = Decoder::ALL.iter().map(|decoder| (decoder_component(*decoder), decoder.version()));
+    let converters = convert::CONVERTERS
+        .iter()
+        .map(|converter| (Component::Converter(converter.name().into()), converter.version()));
+    let scorers = SCORERS.iter().map(|scorer| (Component::Scorer(scorer.name().into()), scorer.version()));
+    let stages = [
+        (Component::Cutter, CUTTER_VERSION),
+        (Component::Samples, SAMPLES_VERSION.into()),
+        (Component::Rejects, REJECTS_VERSION),
+        (Component::Scores, SCORES_VERSION.into()),
+        (Component::Selection, SELECT_VERSION),
+        (Component::Allotment, ALLOT_VERSION),
+        (Component::Arrangement, ARRANGE_VERSION),
+        (Component::RowWriter, shape::DEFAULT.version()),
+        (Component::QuarantineWriter, QUARANTINE_WRITER_VERSION),
+    ];
+    decoders.chain(converters).chain(scorers).chain(stages).collect()
+}
+
+fn decoder_component(decoder: Decoder) -> Component {
+    Component::Decoder(decoder.name().into())
+}
+
+/// Names what decides how rows are read and samples stored, whichever converter it is that makes them.
+pub(crate) fn decide_storing(decoder: Decoder, visitor: &mut dyn Visitor) {
+    visitor.code(decoder_component(decoder));
+    visitor.code(Component::Samples);
+    visitor.code(Component::Rejects);
+}
+
+/// Cutting a file into chunks.
+pub(crate) struct Scan<'a> {
+    pub(crate) file: &'a SourceFile,
+}
+
+/// Making samples of a chunk.
+pub(crate) struct Convert<'a> {
+    pub(crate) conversion: &'a Conversion,
+    pub(crate) decoder: Decoder,
+}
+
+/// Measuring the samples of a chunk.
+pub(crate) struct Score<'a> {
+    pub(crate) measure: &'a Measure,
+    pub(crate) decoder: Decoder,
+}
+
+/// Choosing the samples of a source.
+pub(crate) struct Select<'a> {
+    pub(crate) filters: &'a [Filter],
+    pub(crate) max: Option<u64>,
+}
+
+/// Mixing, splitting and ordering.
+pub(crate) struct Arrange<'a> {
+    pub(crate) unit: Unit,
+    pub(crate) validation: &'a Validation,
+}
+
+/// Writing the rows of both sides.
+pub(crate) struct Output;
+
+/// Writing the rejects of a recipe.
+pub(crate) struct Quarantine;
+
+impl Keyed for Scan<'_> {
+    const STAGE: Stage = Stage::Scan;
+    type Inputs<'i> = ();
+
+    fn decide(&self, visitor: &mut dyn Visitor) {
+        let SourceFile { origin, path, digest, kind, .. } = self.file;
+        visitor.code(Component::Cutter);
+        visitor.code(decoder_component(Decoder::of(kind.format)));
+        visitor.source(Leaf::File { source: origin.name().to_owned(), path: path.clone() }, digest);
+        visitor.derived("format", kind);
+    }
+
+    fn feed(&self, (): &(), _: &mut KeyHasher<'_>) {}
+}
+
+impl Keyed for Convert<'_> {
+    const STAGE: Stage = Stage::Convert;
+    type Inputs<'i> = &'i ChunkId;
+
+    fn decide(&self, visitor: &mut dyn Visitor) {
+        decide_storing(self.decoder, visitor);
+        visitor.code(Component::Converter(self.conversion.converter.into()));
+        config::decide_options(&self.conversion.options, visitor);
+    }
+
+    fn feed(&self, chunk: &&ChunkId, key: &mut KeyHasher<'_>) {
+        key.input("chunk", *chunk);
+    }
+}
+
+impl Keyed for Score<'_> {
+    const STAGE: Stage = Stage::Score;
+    type Inputs<'i> = (&'i ChunkId, &'i ConvertOutcome);
+
+    fn decide(&self, visitor: &mut dyn Visitor) {
+        // A field may be one that only source rows have.
+        visitor.code(decoder_component(self.decoder));
+        visitor.code(Component::Scorer(self.measure.kind.name().into()));
+        visitor.code(Component::Scores);
+        visitor.derived("field", &self.measure.field);
+    }
+
+    fn feed(&self, (chunk, converted): &Self::Inputs<'_>, key: &mut KeyHasher<'_>) {
+        key.input("chunk", *chunk);
+        key.input("index", &converted.index);
+        key.input("rows", &converted.rows);
+    }
+}
+
+impl Keyed for Select<'_> {
+    const STAGE: Stage = Stage::Select;
+    type Inputs<'i> = &'i [ConvertedChunk];
+
+    fn decide(&self, visitor: &mut dyn Visitor) {
+        visitor.code(Component::Selection);
+        config::decide_selection(self.filters, self.max, visitor);
+    }
+
+    fn feed(&self, chunks: &&[ConvertedChunk], key: &mut KeyHasher<'_>) {
+        for chunk in *chunks {
+            key.input("index", &chunk.converted.index);
+            key.input("rejected", &chunk.converted.rejected);
+            key.input("scores", &chunk.scores);
+            key.input("tokens", &chunk.tokens);
+        }
+    }
+}
+
+impl Keyed for Arrange<'_> {
+    const STAGE: Stage = Stage::Arrange;
+    type Inputs<'i> = (&'i [SelectedSource], &'i Allotment);
+
+    fn decide(&self, visitor: &mut dyn Visitor) {
+        visitor.code(Component::Allotment);
+        visitor.code(Component::Arrangement);
+        visitor.setting(Setting::Unit, &self.unit);
+        self.validation.decide(visitor);
+    }
+
+    fn feed(&self, (sources, allotment): &Self::Inputs<'_>, key: &mut KeyHasher<'_>) {
+        key.input("allotment", &allotment.counts);
+        for source in *sources {
+            key.input("selection", &source.selected.selection);
+            for chunk in source.chunks.iter() {
+                key.input("index", &chunk.converted.index);
+                key.input("tokens", &chunk.tokens);
+            }
+        }
+    }
+}
+
+impl Keyed for Output {
+    const STAGE: Stage = Stage::Output;
+    type Inputs<'i> = (&'i [SelectedSource], &'i ArrangeOutcome);
+
+    fn decide(&self, visitor: &mut dyn Visitor) {
+        visitor.code(Component::RowWriter);
+    }
+
+    fn feed(&self, (sources, arranged): &Self::Inputs<'_>, key: &mut KeyHasher<'_>) {
+        key.input("train", &arranged.train);
+        key.input("validation", &arranged.validation);
+        for source in *sources {
+            key.input("source", &source.name);
+            key.input("selection", &source.selected.selection);
+            for chunk in source.chunks.iter() {
+                key.input("rows", &chunk.converted.rows);
+                key.input("index", &chunk.converted.index);
+            }
+        }
+    }
+}
+
+impl Keyed for Quarantine {
+    const STAGE: Stage = Stage::Quarantine;
+    type Inputs<'i> = &'i [SelectedSource];
+
+    fn decide(&self, visitor: &mut dyn Visitor) {
+        visitor.code(Component::QuarantineWriter);
+    }
+
+    /// Places are among the inputs: the file tells where each row stood.
+    fn feed(&self, sources: &&[SelectedSource], key: &mut KeyHasher<'_>) {
+        for source in *sources {
+            key.input("source", &source.name);
+            key.input("selection", &source.selected.selection);
+            for chunk in source.chunks.iter() {
+                if let Some(rejects) = &chunk.converted.rejects {
+                    let file = &chunk.chunk.file;
+                    key.input("repo", &file.origin.name());
+                    key.input("commit", &file.origin.commit());
+                    key.input("file", &file.path);
+                    key.input("place", &chunk.chunk.place);
+                    key.input("rejects", rejects);
+                }
+            }
+        }
+    }
+}
+
+impl Encode for FileDigest {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.text(&self.to_string());
+    }
+}
+
+impl Deciding for FileDigest {
+    fn shown(&self) -> Option<Value> {
+        Some(Value::Hash(self.to_string()))
+    }
+}
+
+/// A commit, as it is shown.
+pub(crate) struct Hashed<'a>(pub(crate) &'a str);
+
+impl Encode for Hashed<'_> {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.text(self.0);
+    }
+}
+
+impl Deciding for Hashed<'_> {
+    fn shown(&self) -> Option<Value> {
+        Some(Value::Hash(self.0.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::graph::{ChunkRef, FileOrigin, SelectOutcome};
+    use datac_core::row::Reason;
+    use datac_core::{
+        config::SplitMethod,
+        id::{ActionKey, BlobId, FileHash},
+        key::Versions,
+        quality::{self, Bound},
+    };
+    use datac_decode::{Compression, Encoding, RowFormat};
+    use datac_decode::{FileKind, Place};
+
+    /// Versions that never change, so that keys change with their encoding alone.
+    struct One;
+
+    impl Versions for One {
+        fn version(&self, _: &Component) -> u32 {
+            1
+        }
+    }
+
+    fn keys() -> Vec<ActionKey> {
+        let blob = |name: &str| BlobId::of(name.as_bytes());
+        let file = SourceFile {
+            origin: FileOrigin::Hub { repo: "org/x".into(), commit: "c".into() },
+            path: "a.jsonl".to_owned(),
+            size: 7,
+            digest: FileDigest::Blake3(FileHash::of(b"file")),
+            kind: FileKind { format: RowFormat::Jsonl, compression: Compression::Gzip },
+        };
+        let options = BTreeMap::from([("calculator".to_owned(), "strip".to_owned())]);
+        let conversion = Conversion { converter: "gsm8k", options };
+        let scorer = |name| quality::by_name(name).unwrap();
+        let measure = Measure { kind: scorer("length"), field: "text".to_owned() };
+        let chunk = ChunkId::of(b"chunk");
+        let converted = ConvertOutcome {
+            rows: blob("rows"),
+            index: blob("index"),
+            rejects: Some(blob("rejects")),
+            samples: 3,
+            bytes: 100,
+            rejected: vec![(1, Reason::InvalidJson)],
+            joined_turns: 0,
+        };
+        let place = Place { first_row: 1, first_line: 2, offset: 3, length: 4, overlong: true };
+        let chunks = vec![ConvertedChunk {
+            chunk: ChunkRef {
+                file: file.clone().into(),
+                number: 0,
+                digest: chunk,
+                rows: 4,
+                place,
+                encoding: Encoding::JsonLines,
+                header: [].into(),
+            },
+            converted: converted.clone(),
+            scores: vec![blob("scores")],
+            tokens: Some(blob("tokens")),
+        }];
+        let filters = [
+            ("length", Bound::Count { min: Some(1), max: None }),
+            ("quality", Bound::Fraction { min: Some(0.25), max: None }),
+            ("language", Bound::Language(vec!["en".to_owned()])),
+            ("deduplication", Bound::Identity("exact".to_owned())),
+        ]
+        .map(|(name, bound)| Filter { scorer: scorer(name), bound });
+        let select = Select { filters: &filters, max: Some(9) };
+        let selected = SelectOutcome {
+            selection: blob("selection"),
+            kept: 3,
+            characters: 30,
+            tokens: 0,
+            rows_read: 4,
+            filters: Vec::new(),
+            rejects: Vec::new(),
+            reached_max: false,
+        };
+        let sources = [SelectedSource { name: "x".to_owned(), chunks: chunks.clone().into(), selected }];
+        let validation = Validation { ratio: 0.1, seed: 42, stratified: true, method: SplitMethod::Exact };
+        let allotment = Allotment { total: 3, counts: vec![3] };
+        let arranged = ArrangeOutcome { train: blob("train"), validation: blob("validation"), realised: Vec::new() };
+        vec![
+            Scan { file: &file }.key(&(), &One),
+            Convert { conversion: &conversion, decoder: Decoder::Json }.key(&&chunk, &One),
+            Score { measure: &measure, decoder: Decoder::Json }.key(&(&chunk, &converted), &One),
+            select.key(&chunks.as_slice(), &One),
+            Arrange { unit: Unit::Rows, validation: &validation }.key(&(&sources, &allotment), &One),
+            Output.key(&(&sources, &arranged), &One),
+            Quarantine.key(&sources.as_slice(), &One),
+        ]
+    }
+
+    #[test]
+    fn keys_are_made_up_as_their_version_says() {
+        let keys: Vec<String> = keys().iter().map(ToString::to_string).collect();
+        // If this fails, raise `KEY_VERSION` in crates/core/src/key.rs and take the new keys: a key that lost an input would find
+        // what another input yielded.
+        insta::assert_snapshot!(keys.join("\n"));
+    }
+
+    #[test]
+    fn every_component_decides_something_and_has_a_version() {
+        struct Named(std::sync::Mutex<std::collections::BTreeSet<Component>>);
+        impl Versions for Named {
+            fn version(&self, component: &Component) -> u32 {
+                self.0.lock().unwrap().insert(component.clone());
+                1
+            }
+        }
+        let named = Named(std::sync::Mutex::default());
+        let scan = |format| {
+            let kind = FileKind { format, compression: Compression::None };
+            let origin = FileOrigin::Local { source: "d".into() };
+            let digest = FileDigest::Blake3(FileHash::of(b""));
+            let file = SourceFile { origin, path: String::new(), size: 0, digest, kind };
+            Scan { file: &file }.key(&(), &named);
+        };
+        [RowFormat::Jsonl, RowFormat::Csv, RowFormat::Arrow].into_iter().for_each(scan);
+        for converter in convert::CONVERTERS {
+            let conversion = Conversion { converter: converter.name(), options: BTreeMap::new() };
+            Convert { conversion: &conversion, decoder: Decoder::Json }.key(&&ChunkId::of(b""), &named);
+        }
+        let mut leaves = datac_core::key::LeafCollector::new(&named);
+        for kind in SCORERS {
+            let measure = Measure { kind: *kind, field: String::new() };
+            Score { measure: &measure, decoder: Decoder::Json }.decide(&mut leaves);
+        }
+        Select { filters: &[], max: None }.decide(&mut leaves);
+        let validation = Validation { ratio: 0.1, seed: 0, stratified: false, method: SplitMethod::Hash };
+        Arrange { unit: Unit::Rows, validation: &validation }.decide(&mut leaves);
+        Output.decide(&mut leaves);
+        Quarantine.decide(&mut leaves);
+        let versions = code_versions();
+        let table: std::collections::BTreeSet<Component> =
+            versions.iter().map(|(component, _)| component.clone()).collect();
+        assert_eq!(*named.0.lock().unwrap(), table, "what no stage depends on has no version, and the other way round");
+    }
+}

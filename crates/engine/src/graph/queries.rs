@@ -1,0 +1,338 @@
+//! The tracked queries. Each returns ids and small values; rows stay in the store.
+
+use std::{collections::HashSet, sync::Arc};
+
+use super::{
+    action::{Action, ArrangeOutcome, Outcome, SelectOutcome, SelectedSource, Work},
+    inputs::{Known, PlannerDb, RecipeFile, VersionsIn, World},
+    keys::{self, Arrange, Quarantine},
+    selection::selected,
+};
+use datac_core::{
+    config::{self, Dataset, MaxRejects, Mix, Problem, Recipe, Unit, Validation},
+    failure::{Failure, FailureKind},
+    id::ActionKey,
+    key::Keyed,
+    mix::{Allotment, allot},
+    outputs::{BySide, FileMeta, OutputKind, OutputSet},
+    sample::SampleKind,
+};
+
+/// A step of the plan: known, or waiting for actions, or impossible.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Node<T> {
+    /// It is known.
+    Ready(T),
+    /// These must run first.
+    Needs(Vec<Arc<Action>>),
+    /// It cannot be.
+    Failed(Failure),
+}
+
+/// Takes the value of a node, or returns what keeps it from being known.
+macro_rules! ready {
+    ($node:expr) => {
+        match $node {
+            Node::Ready(value) => value,
+            Node::Needs(actions) => return Node::Needs(actions.clone()),
+            Node::Failed(failure) => return Node::Failed(failure.clone()),
+        }
+    };
+}
+pub(super) use ready;
+
+/// A recipe all of whose actions are known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecipePlan {
+    /// The names of its files.
+    pub outputs: OutputSet,
+    /// Its sources as they were selected.
+    pub sources: Arc<Vec<SelectedSource>>,
+    /// How they are mixed and divided.
+    pub arranged: ArrangeOutcome,
+    /// What each source was to give.
+    pub allotment: Allotment,
+    /// The file of each side.
+    pub files: BySide<FileMeta>,
+    /// The quarantine file, if a row was rejected.
+    pub quarantine: Option<FileMeta>,
+}
+
+impl RecipePlan {
+    /// Returns the name of each output and the file that belongs there; `None`: no file.
+    pub fn named(&self) -> impl Iterator<Item = (String, Option<FileMeta>)> {
+        OutputKind::all().map(|kind| (self.outputs.name(kind), self.file(kind)))
+    }
+
+    /// Returns one file of the recipe; `None` if nothing was rejected and so there is no quarantine file.
+    pub fn file(&self, kind: OutputKind) -> Option<FileMeta> {
+        match kind {
+            OutputKind::Rows(side) => Some(*self.files.get(side)),
+            OutputKind::Quarantine => self.quarantine,
+        }
+    }
+
+    /// Returns the files that the recipe has.
+    pub fn written(&self) -> impl Iterator<Item = FileMeta> {
+        OutputKind::all().filter_map(|kind| self.file(kind))
+    }
+}
+
+/// The rejects of a recipe.
+#[derive(Clone, Debug)]
+pub(crate) struct Rejects {
+    /// The names of its files.
+    pub(crate) outputs: OutputSet,
+    /// The sources they are of.
+    pub(crate) sources: Arc<Vec<SelectedSource>>,
+    /// The quarantine file.
+    pub(crate) file: FileMeta,
+}
+
+/// The recipe, or everything that is wrong with it.
+#[salsa::tracked]
+pub(crate) fn parse(db: &dyn PlannerDb, file: RecipeFile) -> Result<Arc<Recipe>, Vec<Problem>> {
+    let vocabulary = World::get(db).vocabulary(db);
+    config::load(file.path(db), file.text(db), vocabulary).map(Arc::new)
+}
+
+// The next three stand between a recipe's text and what hangs on it: an edit to the seed changes none but the second.
+
+#[salsa::tracked]
+pub(super) fn dataset(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Option<(SampleKind, Arc<Dataset>)> {
+    let recipe = parse(db, file).as_ref().ok()?;
+    Some((recipe.metadata.kind, Arc::new(recipe.datasets.get(number)?.clone())))
+}
+
+#[salsa::tracked]
+pub(super) fn validation(db: &dyn PlannerDb, file: RecipeFile) -> Option<Validation> {
+    Some(parse(db, file).as_ref().ok()?.validation.clone())
+}
+
+#[salsa::tracked]
+pub(super) fn mixing(db: &dyn PlannerDb, file: RecipeFile) -> Option<(Mix, Vec<f64>, Option<MaxRejects>)> {
+    let recipe = parse(db, file).as_ref().ok()?;
+    let shares = recipe.datasets.iter().map(|dataset| dataset.mix_ratio).collect();
+    Some((recipe.mix.clone(), shares, recipe.max_rejects))
+}
+
+#[salsa::tracked]
+pub(super) fn counts_tokens(db: &dyn PlannerDb, file: RecipeFile) -> bool {
+    mixing(db, file).as_ref().is_some_and(|(mix, ..)| mix.unit == Unit::Tokens)
+}
+
+/// The names of a recipe's files.
+#[salsa::tracked]
+pub(super) fn outputs(db: &dyn PlannerDb, file: RecipeFile) -> Option<OutputSet> {
+    Some(parse(db, file).as_ref().ok()?.outputs(file.path(db)))
+}
+
+pub(super) fn invalid<T>() -> Node<T> {
+    Node::Failed(Failure::new(FailureKind::Config, "read the recipe"))
+}
+
+pub(super) fn known<'db>(db: &'db dyn PlannerDb, key: &ActionKey) -> &'db Known {
+    db.cell(key).known(db)
+}
+
+/// The node of an action: what its cell holds, or the action itself.
+pub(super) fn node<T>(
+    db: &dyn PlannerDb,
+    key: ActionKey,
+    take: impl Fn(&Outcome) -> Option<T>,
+    work: impl FnOnce() -> Work,
+) -> Node<T> {
+    match known(db, &key) {
+        Known::Outcome(outcome) => match take(outcome) {
+            Some(value) => Node::Ready(value),
+            // Another kind of outcome under this key cannot be, short of a damaged record: make it again.
+            None => Node::Needs(vec![Arc::new(Action { key, work: work() })]),
+        },
+        Known::Nothing => Node::Needs(vec![Arc::new(Action { key, work: work() })]),
+        Known::Failure(failure) => Node::Failed(failure.clone()),
+    }
+}
+
+/// All selections of a recipe.
+#[salsa::tracked]
+fn selections(db: &dyn PlannerDb, file: RecipeFile) -> Node<Arc<Vec<SelectedSource>>> {
+    let Some((mix, shares, _)) = mixing(db, file) else { return invalid() };
+    if mix.unit == Unit::Tokens && !cfg!(feature = "tokens") {
+        let failure = Failure::plain(
+            FailureKind::Config,
+            "`unit: tokens` needs the `tokens` feature, which this datac was built without",
+        );
+        return Node::Failed(failure.hint("use `unit: characters`, or build datac with its default features"));
+    }
+    let (mut sources, mut needs) = (Vec::new(), Vec::new());
+    for number in 0..shares.len() {
+        match selected(db, file, number) {
+            Node::Ready(source) => sources.push(source.clone()),
+            Node::Needs(actions) => needs.extend(actions.iter().cloned()),
+            Node::Failed(failure) => return Node::Failed(failure.clone()),
+        }
+    }
+    if needs.is_empty() { Node::Ready(Arc::new(sources)) } else { Node::Needs(needs) }
+}
+
+/// All selections of a recipe, and what each source is to give.
+#[salsa::tracked]
+pub(super) fn mixed(db: &dyn PlannerDb, file: RecipeFile) -> Node<(Arc<Vec<SelectedSource>>, Allotment)> {
+    let sources = ready!(selections(db, file));
+    let Some((mix, shares, max_rejects)) = mixing(db, file) else { return invalid() };
+    if let Some(failure) = refusal(sources, *max_rejects) {
+        return Node::Failed(failure);
+    }
+    let sizes: Vec<u64> = sources
+        .iter()
+        .map(|source| match mix.unit {
+            Unit::Rows => source.selected.kept,
+            Unit::Characters => source.selected.characters,
+            Unit::Tokens => source.selected.tokens,
+        })
+        .collect();
+    let allotment = allot(&sizes, shares, mix.strategy, mix.total);
+    Node::Ready((sources.clone(), allotment))
+}
+
+/// Why what was selected must not be built: too many rejects, or a source that gives nothing.
+fn refusal(sources: &[SelectedSource], max_rejects: Option<MaxRejects>) -> Option<Failure> {
+    let total = |source: &SelectOutcome| source.rejects.iter().map(|(_, count)| count).sum::<u64>();
+    let rejects: u64 = sources.iter().map(|source| total(&source.selected)).sum();
+    let rows: u64 = sources.iter().map(|source| source.selected.rows_read).sum();
+    let (too_many, allowed) = match max_rejects {
+        Some(MaxRejects::Count(max)) => (rejects > max, max.to_string()),
+        Some(MaxRejects::Share(max)) => (rejects as f64 > max * rows as f64, percent(max)),
+        None => (false, String::new()),
+    };
+    if too_many {
+        let message = format!("{rejects} of {rows} rows were rejected; `max_rejects` allows {allowed}");
+        return Some(
+            Failure::plain(FailureKind::Policy, message)
+                .hint("see the recipe's quarantine file, or raise `max_rejects`"),
+        );
+    }
+    let empty = sources.iter().find(|source| source.selected.kept == 0)?;
+    let outcome = &empty.selected;
+    let mut why: Vec<String> =
+        outcome.rejects.iter().map(|(reason, count)| format!("{count} {}", reason.code())).collect();
+    why.extend(
+        outcome
+            .filters
+            .iter()
+            .map(|filter| format!("`{}` kept {} of {} rows", filter.filter, filter.rows_out, filter.rows_in)),
+    );
+    let why = if why.is_empty() { "the source is empty".to_owned() } else { why.join(", ") };
+    let message = format!("no rows of `{}` are left, of {} read ({why})", empty.name, outcome.rows_read);
+    Some(
+        Failure::plain(FailureKind::Policy, message)
+            .hint("check `text_field`, `filters` and `converter` of this source"),
+    )
+}
+
+/// A share in percent, with the digits it is written with: a product with 100 has others.
+fn percent(share: f64) -> String {
+    let written = format!("{share:e}");
+    let moved = written
+        .split_once('e')
+        .and_then(|(digits, exponent)| format!("{digits}e{}", exponent.parse::<i32>().ok()? + 2).parse::<f64>().ok());
+    format!("{}%", moved.unwrap_or(share * 100.0))
+}
+
+#[salsa::tracked]
+pub(super) fn arranged(db: &dyn PlannerDb, file: RecipeFile) -> Node<ArrangeOutcome> {
+    let (sources, allotment) = ready!(mixed(db, file));
+    let (Some(validation), Some((mix, _, _))) = (validation(db, file), mixing(db, file)) else { return invalid() };
+    node(
+        db,
+        Arrange { unit: mix.unit, validation }.key(&(sources.as_slice(), allotment), &VersionsIn(db)),
+        |outcome| if let Outcome::Arrange(outcome) = outcome { Some(outcome.clone()) } else { None },
+        || Work::Arrange {
+            sources: sources.to_vec(),
+            allotment: allotment.clone(),
+            unit: mix.unit,
+            validation: validation.clone(),
+        },
+    )
+}
+
+#[salsa::tracked]
+pub(super) fn output(db: &dyn PlannerDb, file: RecipeFile) -> Node<BySide<FileMeta>> {
+    let arranged = ready!(arranged(db, file));
+    let (sources, _) = ready!(mixed(db, file));
+    let Some(outputs) = outputs(db, file) else { return invalid() };
+    node(
+        db,
+        keys::Output.key(&(sources.as_slice(), arranged), &VersionsIn(db)),
+        |outcome| if let Outcome::Output(files) = outcome { Some(*files) } else { None },
+        || Work::Output { outputs: outputs.clone(), sources: sources.to_vec(), arranged: arranged.clone() },
+    )
+}
+
+#[salsa::tracked]
+pub(super) fn quarantine(db: &dyn PlannerDb, file: RecipeFile) -> Node<Option<FileMeta>> {
+    // Not of what is mixed: a recipe that is refused for its rejects needs its quarantine file most.
+    let sources = ready!(selections(db, file));
+    if sources.iter().all(|source| source.selected.rejects.is_empty()) {
+        return Node::Ready(None);
+    }
+    let Some(outputs) = outputs(db, file) else { return invalid() };
+    node(
+        db,
+        Quarantine.key(&sources.as_slice(), &VersionsIn(db)),
+        |outcome| if let Outcome::Quarantine(file) = outcome { Some(Some(*file)) } else { None },
+        || Work::Quarantine { outputs: outputs.clone(), sources: sources.to_vec() },
+    )
+}
+
+/// The rejects of a recipe, where their file is known.
+pub(crate) fn rejects(db: &dyn PlannerDb, file: RecipeFile) -> Option<Rejects> {
+    match (selections(db, file), quarantine(db, file), outputs(db, file)) {
+        (Node::Ready(sources), Node::Ready(Some(file)), Some(outputs)) => {
+            Some(Rejects { outputs: outputs.clone(), sources: sources.clone(), file: *file })
+        }
+        _ => None,
+    }
+}
+
+/// The whole of a recipe.
+#[salsa::tracked]
+pub(crate) fn plan(db: &dyn PlannerDb, file: RecipeFile) -> Node<RecipePlan> {
+    let needs = match (output(db, file), quarantine(db, file)) {
+        (Node::Failed(failure), Node::Needs(needs)) if failure.kind == FailureKind::Policy => needs.clone(),
+        (Node::Failed(failure), _) | (_, Node::Failed(failure)) => return Node::Failed(failure.clone()),
+        (Node::Ready(files), Node::Ready(quarantine)) => {
+            let (sources, allotment) = ready!(mixed(db, file));
+            let arranged = ready!(arranged(db, file));
+            let Some(outputs) = outputs(db, file) else { return invalid() };
+            return Node::Ready(RecipePlan {
+                outputs: outputs.clone(),
+                sources: sources.clone(),
+                arranged: arranged.clone(),
+                allotment: allotment.clone(),
+                files: *files,
+                quarantine: *quarantine,
+            });
+        }
+        // While selections are missing both ask for the same actions, each of which is needed once.
+        (Node::Needs(needs), Node::Needs(more)) => {
+            let known: HashSet<*const Action> = needs.iter().map(Arc::as_ptr).collect();
+            let is_new = |action: &&Arc<Action>| !known.contains(&Arc::as_ptr(action));
+            needs.iter().chain(more.iter().filter(is_new)).cloned().collect()
+        }
+        (Node::Needs(needs), _) | (_, Node::Needs(needs)) => needs.clone(),
+    };
+    Node::Needs(needs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_told_as_they_are_written() {
+        let shares = [0.07, 0.01, 0.333, 0.005, 0.29, 1.0, 0.0, 1e-9];
+        let told = ["7%", "1%", "33.3%", "0.5%", "29%", "100%", "0%", "0.0000001%"];
+        assert_eq!(shares.map(percent), told);
+    }
+}

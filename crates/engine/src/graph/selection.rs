@@ -1,0 +1,253 @@
+//! From the files of a dataset entry to the samples selected of it.
+
+use std::sync::Arc;
+
+use super::{
+    action::{
+        Action, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, Follower, Measure, Outcome, ScanWork,
+        SelectedSource, SourceFile, Work,
+    },
+    inputs::{PlannerDb, RecipeFile, VersionsIn},
+    keys::{Convert, Score, Select},
+    queries::{Node, counts_tokens, dataset, invalid, node, ready},
+    sources::{conversion, files, scan_key, scanned},
+};
+use datac_core::{
+    config::Dataset,
+    failure::{Failure, FailureKind},
+    id::BlobId,
+    key::Keyed,
+    quality::ScoreKind,
+    sample::SampleKind,
+};
+
+/// One chunk and what converts it.
+// Kept for good: the place of one that was not asked about for a while would be given to another, and what hangs on it
+// be asked again, in recipes that nothing changed.
+#[salsa::interned(revisions = usize::MAX)]
+pub(super) struct Step<'db> {
+    #[returns(ref)]
+    pub(super) chunk: ChunkRef,
+    #[returns(ref)]
+    conversion: Conversion,
+    #[returns(copy)]
+    kind: SampleKind,
+}
+
+#[salsa::tracked]
+pub(super) fn converted<'db>(db: &'db dyn PlannerDb, step: Step<'db>) -> Node<ConvertOutcome> {
+    let (chunk, conversion) = (step.chunk(db), step.conversion(db));
+    node(
+        db,
+        Convert { conversion, decoder: chunk.encoding.decoder() }.key(&&chunk.digest, &VersionsIn(db)),
+        |outcome| if let Outcome::Convert(outcome) = outcome { Some(outcome.clone()) } else { None },
+        || Work::Convert(chunk.clone(), conversion.clone(), step.kind(db)),
+    )
+}
+
+/// The digests of a converted chunk's score columns.
+#[salsa::tracked]
+pub(super) fn scored<'db>(db: &'db dyn PlannerDb, step: Step<'db>, measures: Vec<Measure>) -> Node<Vec<BlobId>> {
+    let converted = ready!(converted(db, step));
+    let (chunk, conversion) = (step.chunk(db), step.conversion(db));
+    let (mut digests, mut needs) = (Vec::new(), Vec::new());
+    for measure in measures {
+        let score = node(
+            db,
+            Score { measure: &measure, decoder: chunk.encoding.decoder() }
+                .key(&(&chunk.digest, converted), &VersionsIn(db)),
+            |outcome| if let Outcome::Score(digest) = outcome { Some(*digest) } else { None },
+            || Work::Score(chunk.clone(), conversion.clone(), step.kind(db), measure.clone()),
+        );
+        match score {
+            Node::Ready(digest) => digests.push(digest),
+            Node::Needs(actions) => needs.extend(actions),
+            Node::Failed(failure) => return Node::Failed(failure),
+        }
+    }
+    if needs.is_empty() { Node::Ready(digests) } else { Node::Needs(needs) }
+}
+
+/// What is measured of a dataset entry: the text of each filter, in order, and last the tokens if the mixture counts them.
+pub(super) fn measures(kind: SampleKind, dataset: &Dataset, counts_tokens: bool) -> Vec<Measure> {
+    let field = dataset.text_field.as_deref().unwrap_or(kind.default_field());
+    let of_filters = dataset.filters.iter().map(|filter| Measure { kind: filter.scorer, field: field.to_owned() });
+    let mut measures: Vec<Measure> = of_filters.collect();
+    if counts_tokens {
+        measures.push(Measure { kind: ScoreKind::TOKENS, field: kind.default_field().to_owned() });
+    }
+    measures
+}
+
+/// The chunks of a dataset entry that are known, and where more would come from.
+pub(super) struct Chunks<'db> {
+    pub(super) steps: Vec<Step<'db>>,
+    /// The files with unknown chunks, and how many of each are known.
+    unknown: Vec<(Arc<SourceFile>, u32)>,
+}
+
+pub(super) fn chunks<'db>(
+    db: &'db dyn PlannerDb,
+    files: &[Arc<SourceFile>],
+    conversion: Option<&Conversion>,
+    kind: SampleKind,
+) -> Result<Chunks<'db>, Failure> {
+    let mut chunks = Chunks { steps: Vec::new(), unknown: Vec::new() };
+    for file in files {
+        let scan = scanned(db, file)?;
+        // Chunks behind an unknown one cannot be numbered yet.
+        if let (Some(scan), Some(conversion), true) = (scan, conversion, chunks.unknown.is_empty()) {
+            let header: Arc<[u8]> = scan.header.as_slice().into();
+            for (number, chunk) in scan.chunks.iter().enumerate() {
+                let chunk = ChunkRef {
+                    file: file.clone(),
+                    number: number as u32,
+                    digest: chunk.digest,
+                    rows: chunk.rows,
+                    place: chunk.place,
+                    encoding: scan.encoding,
+                    header: header.clone(),
+                };
+                chunks.steps.push(Step::new(db, chunk, conversion.clone(), kind));
+            }
+        }
+        if scan.is_none_or(|scan| !scan.complete) {
+            chunks.unknown.push((file.clone(), scan.map_or(0, |scan| scan.chunks.len() as u32)));
+        }
+    }
+    Ok(chunks)
+}
+
+/// The selection from a dataset entry.
+///
+/// Without `max_samples` it is made from all chunks. With it, from the shortest prefix that holds enough samples, and
+/// if filters leave too few, from a longer one whose length follows from the last selection alone: so the same chunks
+/// are asked for whatever else has been read of the source.
+#[salsa::tracked]
+pub(super) fn selected(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Node<SelectedSource> {
+    let Some((kind, dataset)) = dataset(db, file, number) else { return invalid() };
+    let files = match files(db, file, number) {
+        Ok(files) => files,
+        Err(failure) => return Node::Failed(failure.clone()),
+    };
+    let conversion = match conversion(db, file, number) {
+        Ok(conversion) => conversion.as_ref(),
+        Err(failure) => return Node::Failed(failure.clone()),
+    };
+    let chunks = match chunks(db, files, conversion, *kind) {
+        Ok(chunks) => chunks,
+        Err(failure) => return Node::Failed(failure),
+    };
+    if let Some(failure) = unknown_text_field(db, files, *kind, dataset) {
+        return Node::Failed(failure);
+    }
+    let request =
+        Request { kind: *kind, conversion, measures: measures(*kind, dataset, *counts_tokens(db, file)), dataset };
+    let mut target = dataset.max_samples;
+    loop {
+        let prefix = ready!(prefix(db, &chunks, &request, target));
+        let mut chosen = Vec::with_capacity(prefix);
+        let mut needs = Vec::new();
+        for step in &chunks.steps[..prefix] {
+            let converted = ready!(converted(db, *step)).clone();
+            match scored(db, *step, request.measures.clone()) {
+                Node::Ready(scores) => {
+                    let (scores, tokens) = scores.split_at(dataset.filters.len());
+                    let (scores, tokens) = (scores.to_vec(), tokens.first().copied());
+                    chosen.push(ConvertedChunk { chunk: step.chunk(db).clone(), converted, scores, tokens });
+                }
+                Node::Needs(actions) => needs.extend(actions.iter().cloned()),
+                Node::Failed(failure) => return Node::Failed(failure.clone()),
+            }
+        }
+        if !needs.is_empty() {
+            return Node::Needs(needs);
+        }
+        let samples: u64 = chosen.iter().map(|chunk| u64::from(chunk.converted.samples)).sum();
+        let chosen = Arc::new(chosen);
+        let selected = ready!(node(
+            db,
+            Select { filters: &dataset.filters, max: dataset.max_samples }.key(&chosen.as_slice(), &VersionsIn(db)),
+            |outcome| if let Outcome::Select(outcome) = outcome { Some(outcome.clone()) } else { None },
+            || Work::Select { chunks: chosen.clone(), filters: dataset.filters.clone(), max: dataset.max_samples },
+        ));
+        let is_all = chunks.unknown.is_empty() && prefix == chunks.steps.len();
+        match dataset.max_samples {
+            Some(max) if !selected.reached_max && !is_all => target = Some(more(max, samples, selected.kept)),
+            _ => {
+                return Node::Ready(SelectedSource { name: dataset.name.clone(), chunks: chosen, selected });
+            }
+        }
+    }
+}
+
+/// Why filters cannot measure what the recipe says: neither samples nor source rows have such a field.
+fn unknown_text_field(
+    db: &dyn PlannerDb,
+    files: &[Arc<SourceFile>],
+    kind: SampleKind,
+    dataset: &Dataset,
+) -> Option<Failure> {
+    let field = dataset.text_field.as_deref().filter(|field| !kind.fields().contains(field))?;
+    let Ok(Some(scan)) = scanned(db, files.first()?) else { return None };
+    if scan.columns.is_empty() || scan.columns.iter().any(|column| column == field) {
+        return None;
+    }
+    let message = format!("`text_field: {field}` of `{}` does not exist", dataset.name);
+    Some(Failure::plain(FailureKind::Config, message).hint(format!(
+        "fields of samples: {}; columns of source rows: {}",
+        kind.fields().join(", "),
+        scan.columns.join(", ")
+    )))
+}
+
+/// How many samples to look at next when `kept` of `samples` passed and `max` are wanted: as many as the share that
+/// passed suggests, and a sixteenth more.
+fn more(max: u64, samples: u64, kept: u64) -> u64 {
+    let missing = u128::from(max - kept) * u128::from(samples.max(1)) / u128::from(kept.max(1));
+    let missing = u64::try_from(missing).unwrap_or(u64::MAX / 4);
+    samples + missing + missing / 16 + 1
+}
+
+struct Request<'a> {
+    kind: SampleKind,
+    conversion: Option<&'a Conversion>,
+    measures: Vec<Measure>,
+    dataset: &'a Dataset,
+}
+
+/// How many chunks from the beginning hold `target` samples; all of them if it is `None` or there are not enough.
+fn prefix(db: &dyn PlannerDb, chunks: &Chunks<'_>, request: &Request<'_>, target: Option<u64>) -> Node<usize> {
+    let (mut needs, mut samples) = (Vec::new(), 0_u64);
+    for (number, step) in chunks.steps.iter().enumerate() {
+        if target.is_some_and(|target| samples >= target) {
+            return if needs.is_empty() { Node::Ready(number) } else { Node::Needs(needs) };
+        }
+        match converted(db, *step) {
+            Node::Ready(outcome) => samples += u64::from(outcome.samples),
+            Node::Needs(actions) => {
+                needs.extend(actions.iter().cloned());
+                // Most rows make one sample. Where they make more, a chunk too many is converted; where fewer, more are
+                // asked for next.
+                samples += u64::from(step.chunk(db).rows);
+            }
+            Node::Failed(failure) => return Node::Failed(failure.clone()),
+        }
+    }
+    if target.is_none_or(|target| samples < target) {
+        // Which further files are needed is known only when this one is read, unless all are.
+        let wanted = if request.dataset.max_samples.is_none() { chunks.unknown.len() } else { 1 };
+        for (file, known) in chunks.unknown.iter().take(wanted) {
+            let follower = Follower {
+                conversion: request.conversion.cloned(),
+                options: request.dataset.options.clone(),
+                kind: request.kind,
+                measures: request.measures.clone(),
+                samples: target.map(|target| target - samples),
+            };
+            let scan = ScanWork { file: file.clone(), known: *known, followers: vec![follower] };
+            needs.push(Arc::new(Action { key: scan_key(db, file), work: Work::Scan(scan) }));
+        }
+    }
+    if needs.is_empty() { Node::Ready(chunks.steps.len()) } else { Node::Needs(needs) }
+}

@@ -1,0 +1,165 @@
+//! From a dataset entry to the pinned files it reads and the converter that reads them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    action::{Conversion, FileOrigin, Outcome, ScanOutcome, SourceFile},
+    inputs::{Known, PlannerDb, RecipeFile, Snapshot, SnapshotKey, VersionsIn, World},
+    keys::Scan,
+    queries::{dataset, known},
+};
+use crate::source::{RemoteFile, SourceError, layout};
+use datac_core::{
+    config::{Dataset, Location},
+    convert::{self, Converter},
+    failure::{Failure, FailureKind},
+    id::ActionKey,
+    key::Keyed,
+    sample::SampleKind,
+};
+
+/// Which snapshot a dataset entry stands on.
+pub(crate) fn snapshot_key(dataset: &Dataset) -> SnapshotKey {
+    match &dataset.location {
+        Location::Hub { repo, revision } => SnapshotKey::Hub { source: repo.clone(), revision: revision.clone() },
+        Location::Local { path } => SnapshotKey::Local {
+            source: path.clone(),
+            format: dataset.format,
+            splits: dataset.splits.clone(),
+            data_dir: dataset.data_dir.clone(),
+        },
+    }
+}
+
+/// The files a dataset entry reads, in order.
+#[salsa::tracked]
+pub(super) fn files(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Result<Vec<Arc<SourceFile>>, Failure> {
+    let Some((_, dataset)) = dataset(db, file, number) else {
+        return Err(Failure::new(FailureKind::Config, "read the recipe"));
+    };
+    let key = snapshot_key(dataset);
+    let state = World::get(db).snapshots(db).get(&key).and_then(|input| input.state(db).as_ref());
+    let Some(snapshot) = state else {
+        return Err(Failure::plain(FailureKind::Lock, format!("`{}` is not in datac.lock", dataset.location.source()))
+            .hint("run `datac lock` or `datac build`"));
+    };
+    match &**snapshot.as_ref().map_err(Clone::clone)? {
+        Snapshot::Local(local) => Ok(local
+            .iter()
+            .map(|local| {
+                Arc::new(SourceFile {
+                    origin: FileOrigin::Local { source: dataset.location.source().into() },
+                    path: local.path.clone(),
+                    size: local.size,
+                    digest: local.digest,
+                    kind: local.kind,
+                })
+            })
+            .collect()),
+        Snapshot::Hub { repo, commit, card, files } => {
+            let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+            let want = layout::Want {
+                repo,
+                config_name: dataset.config_name.as_deref(),
+                data_dir: &dataset.data_dir,
+                splits: &dataset.splits,
+                default_config: crate::source::known::default_config(repo),
+            };
+            let selected = layout::resolve(&paths, card.as_deref(), &want).map_err(|error| match error {
+                SourceError::Layout { reason } => Failure::plain(FailureKind::Config, reason),
+                error => Failure::new(FailureKind::Config, error),
+            })?;
+            let origin = FileOrigin::Hub { repo: repo.as_str().into(), commit: commit.as_str().into() };
+            let by_path: BTreeMap<&str, &RemoteFile> = files.iter().map(|file| (file.path.as_str(), file)).collect();
+            Ok(selected
+                .into_iter()
+                .filter_map(|selected| {
+                    let file = by_path.get(selected.path.as_str())?;
+                    Some(Arc::new(SourceFile {
+                        origin: origin.clone(),
+                        path: file.path.clone(),
+                        size: file.size,
+                        digest: file.digest,
+                        kind: selected.kind,
+                    }))
+                })
+                .collect())
+        }
+    }
+}
+
+/// The key of cutting a file.
+pub(super) fn scan_key(db: &dyn PlannerDb, file: &SourceFile) -> ActionKey {
+    Scan { file }.key(&(), &VersionsIn(db))
+}
+
+/// The part of a file's chunks that is known.
+pub(super) fn scanned<'db>(
+    db: &'db dyn PlannerDb,
+    file: &SourceFile,
+) -> Result<Option<&'db Arc<ScanOutcome>>, Failure> {
+    match known(db, &scan_key(db, file)) {
+        Known::Outcome(Outcome::Scan(outcome)) => Ok(Some(outcome)),
+        Known::Failure(failure) => Err(failure.clone()),
+        _ => Ok(None),
+    }
+}
+
+/// Returns the converter of a dataset entry; `None` while it depends on columns that have not been read yet.
+#[salsa::tracked]
+pub(super) fn conversion(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Result<Option<Conversion>, Failure> {
+    let Some((kind, dataset)) = dataset(db, file, number) else { return Ok(None) };
+    let files = files(db, file, number).as_ref().map_err(Clone::clone)?;
+    let repo = match files.first().map(|file| &file.origin) {
+        Some(FileOrigin::Hub { repo, .. }) => repo,
+        _ => "",
+    };
+    let columns: Option<Vec<&str>> = match files.first().map(|file| scanned(db, file)) {
+        Some(Ok(Some(scan))) if !scan.chunks.is_empty() => Some(scan.columns.iter().map(String::as_str).collect()),
+        Some(Err(failure)) => return Err(failure),
+        _ => None,
+    };
+    match choose(dataset.converter.as_deref(), repo, *kind, columns.as_deref(), &dataset.options) {
+        Ok(Some(converter)) => Ok(Some(Conversion { converter: converter.name(), options: dataset.options.clone() })),
+        Ok(None) => Ok(None),
+        Err(message) => Err(Failure::plain(FailureKind::Config, message).hint(format!(
+            "set `converter: …` for `{1}` in `{0}`; `docs/rows.md` lists the columns of each converter",
+            file.path(db),
+            dataset.name
+        ))),
+    }
+}
+
+/// The conversion of a dataset entry whose recipe is planned.
+pub(crate) fn conversion_of(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Option<Conversion> {
+    conversion(db, file, number).as_ref().ok()?.clone()
+}
+
+/// The files that a dataset entry of a recipe that parses reads.
+pub(crate) fn files_of(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Result<&[Arc<SourceFile>], Failure> {
+    files(db, file, number).as_deref().map_err(Clone::clone)
+}
+
+/// Chooses a converter and checks the options it is given; `None` if columns are needed and not known.
+pub(crate) fn choose(
+    explicit: Option<&str>,
+    repo: &str,
+    kind: SampleKind,
+    columns: Option<&[&str]>,
+    options: &convert::Options,
+) -> Result<Option<&'static dyn Converter>, String> {
+    let converter = match (convert::choose(explicit, repo, kind, columns.unwrap_or(&[])), columns) {
+        (Ok(converter), _) => converter,
+        (Err(_), None) if explicit.is_none() => return Ok(None),
+        (Err(error), _) => return Err(error.to_string()),
+    };
+    for (name, value) in options {
+        let Some(option) = converter.options().iter().find(|option| option.name == name) else {
+            return Err(format!("converter `{}` has no option `{name}`", converter.name()));
+        };
+        if !option.values.contains(&value.as_str()) {
+            return Err(format!("invalid option `{name}: {value}`; allowed: {}", option.values.join(", ")));
+        }
+    }
+    Ok(Some(converter))
+}

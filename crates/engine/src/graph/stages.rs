@@ -1,0 +1,81 @@
+//! How far each stage of a recipe is known: what `why` tells.
+
+use super::{
+    inputs::{PlannerDb, RecipeFile},
+    queries::{Node, arranged, counts_tokens, dataset, mixed, output, parse},
+    selection::{chunks, converted, measures, scored, selected},
+    sources::{conversion, files, scanned},
+};
+
+use datac_core::stage::Stage;
+
+/// For each stage of a recipe: how many of its actions are known, and how many are missing; `None`: that
+/// hangs on a stage before it.
+pub(crate) fn stages(db: &dyn PlannerDb, file: RecipeFile) -> Vec<(Stage, u64, Option<u64>)> {
+    let sources = parse(db, file).as_ref().map_or(0, |recipe| recipe.datasets.len());
+    let mut scan = (0, 0);
+    let (mut convert, mut score) = ((0, Some(0)), (0, Some(0)));
+    let mut select = (0, Some(0));
+    for number in 0..sources {
+        let Some((kind, dataset)) = dataset(db, file, number) else { continue };
+        let (Ok(files), Ok(conversion)) = (files(db, file, number), conversion(db, file, number)) else { continue };
+        for file in files {
+            match scanned(db, file) {
+                Ok(Some(_)) => scan.0 += 1,
+                _ => scan.1 += 1,
+            }
+        }
+        let Ok(chunks) = chunks(db, files, conversion.as_ref(), *kind) else { continue };
+        // Files that need not be read any further do not count.
+        if dataset.max_samples.is_some() && !chunks.steps.is_empty() {
+            scan.1 = 0;
+        }
+        let is_unknown = scan.1 > 0;
+        let mut samples = 0;
+        for step in &chunks.steps {
+            if dataset.max_samples.is_some_and(|max| samples >= max) {
+                break;
+            }
+            match converted(db, *step) {
+                Node::Ready(outcome) => {
+                    convert.0 += 1;
+                    samples += u64::from(outcome.samples);
+                }
+                _ => {
+                    convert.1 = convert.1.map(|missing| missing + 1);
+                    samples += u64::from(step.chunk(db).rows);
+                }
+            }
+            let measures = measures(*kind, dataset, *counts_tokens(db, file));
+            let wanted = measures.len() as u64;
+            match scored(db, *step, measures) {
+                Node::Ready(digests) => score.0 += digests.len() as u64,
+                _ => score.1 = score.1.map(|missing| missing + wanted),
+            }
+        }
+        if is_unknown {
+            (convert.1, score.1) = (None, None);
+        }
+        match selected(db, file, number) {
+            Node::Ready(_) => select.0 += 1,
+            _ => select.1 = None,
+        }
+    }
+    let last = |is_known: bool, before_is_known: bool| match (is_known, before_is_known) {
+        (true, _) => (1, Some(0)),
+        (false, true) => (0, Some(1)),
+        (false, false) => (0, None),
+    };
+    let is_mixed = matches!(mixed(db, file), Node::Ready(_));
+    let is_arranged = matches!(arranged(db, file), Node::Ready(_));
+    let arrange = last(is_arranged, is_mixed);
+    let output = last(matches!(output(db, file), Node::Ready(_)), is_arranged);
+    vec![
+        (Stage::Scan, scan.0, Some(scan.1)),
+        (Stage::Convert, convert.0, convert.1),
+        (Stage::Score, score.0, score.1),
+        (Stage::Select, select.0, select.1),
+        (Stage::Arrange, arrange.0, arrange.1),
+        (Stage::Output, output.0, output.1),
+    ]
+}

@@ -1,0 +1,77 @@
+//! Everything that decides a recipe's outputs: by name, for `status` and `why` to compare between then and now; and in one
+//! digest, for the first look.
+
+use std::collections::BTreeSet;
+
+use super::{
+    inputs::{PlannerDb, RecipeFile, Snapshot, VersionsIn, World},
+    keys::{Arrange, Convert, Hashed, Output, Quarantine, Scan, Score, Select, decide_storing},
+    queries::parse,
+    selection::measures,
+    sources::{conversion, files, snapshot_key},
+};
+use datac_core::{
+    code::CodeVersions,
+    config::{self, Unit},
+    id::{EnvironmentId, FileHash},
+    key::{Encoder, KEY_VERSION, Keyed, LeafCollector, Visitor},
+    leaf::{Leaf, Leaves},
+};
+use datac_decode::Decoder;
+
+/// Returns the leaves of a recipe that parses; sources that are not locked yet have none.
+#[salsa::tracked]
+pub(crate) fn leaves(db: &dyn PlannerDb, file: RecipeFile) -> Leaves {
+    let versions = VersionsIn(db);
+    let mut collector = LeafCollector::new(&versions);
+    let Ok(recipe) = parse(db, file) else { return collector.finish() };
+    recipe.decide(&mut collector);
+    for (number, dataset) in recipe.datasets.iter().enumerate() {
+        collector.within(&dataset.name, |leaves| {
+            dataset.decide(leaves);
+            config::decide_options(&dataset.options, leaves);
+            let snapshot =
+                World::get(db).snapshots(db).get(&snapshot_key(dataset)).and_then(|input| input.state(db).as_ref());
+            if let Some(Ok(snapshot)) = snapshot
+                && let Snapshot::Hub { repo, commit, .. } = &**snapshot
+            {
+                leaves.source(Leaf::Commit { repo: repo.clone() }, &Hashed(commit));
+            }
+            let files = files(db, file, number).as_deref().unwrap_or_default();
+            files.iter().for_each(|file| Scan { file }.decide(leaves));
+            let formats = files.iter().map(|file| Decoder::of(file.kind.format));
+            let decoders: BTreeSet<Decoder> = formats.collect();
+            for decoder in decoders {
+                match conversion(db, file, number) {
+                    Ok(Some(conversion)) => Convert { conversion, decoder }.decide(leaves),
+                    // Its columns say which converter reads it, and no one has seen them yet.
+                    _ => {
+                        decide_storing(decoder, leaves);
+                        leaves.unknown(Leaf::Converter { dataset: dataset.name.clone() });
+                    }
+                }
+                for measure in &measures(recipe.metadata.kind, dataset, recipe.mix.unit == Unit::Tokens) {
+                    Score { measure, decoder }.decide(leaves);
+                }
+            }
+            Select { filters: &dataset.filters, max: dataset.max_samples }.decide(leaves);
+        });
+    }
+    Arrange { unit: recipe.mix.unit, validation: &recipe.validation }.decide(&mut collector);
+    Output.decide(&mut collector);
+    Quarantine.decide(&mut collector);
+    collector.finish()
+}
+
+/// Returns one digest for everything besides a recipe's own text and files that its outputs could depend on.
+pub(crate) fn environment(lock: &FileHash, hub: &str, versions: &CodeVersions) -> EnvironmentId {
+    let mut encoder = Encoder::default();
+    encoder.name("keys").integer(KEY_VERSION.into());
+    encoder.name("lock").digest(lock.digest());
+    encoder.name("hub").text(hub);
+    for (component, version) in versions.iter() {
+        encoder.name("code").text(&component.to_string());
+        encoder.integer(version.into());
+    }
+    EnvironmentId::new(encoder.finish())
+}

@@ -1,0 +1,215 @@
+//! Writes an output file beside its place: segments come from any thread in whatever order, and one thread at a time
+//! appends those whose turn it is, hashing them.
+//!
+//! ```text
+//! thread A   encode 0 ──────── append 0, 1 ── encode 4 ─ …
+//! thread B   encode 1 ── leave 1 ── encode 2 ── append 2 …
+//! ```
+//!
+//! A thread whose segment is far ahead of the one whose turn it is waits, so that segments do not pile up. Segments are
+//! begun in order, so whoever has the one whose turn it is never waits, and the others go on once that is appended.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+};
+
+use super::rows::OutputError;
+use crate::system::{FileError, Replacement, Stat};
+use datac_core::{hash::Hasher, id::FileHash};
+
+/// Buffers that are kept to be used again.
+const KEPT: usize = 4;
+
+/// A file that is being written beside its destination.
+pub struct OutputFile {
+    destination: PathBuf,
+    state: Mutex<State>,
+    /// Told when a segment was appended, and when one never will be.
+    turn: Condvar,
+}
+
+struct State {
+    /// The segment whose turn it is.
+    next: usize,
+    /// Segments that came before their turn.
+    early: BTreeMap<usize, Vec<u8>>,
+    /// The file and what its bytes hash to so far; `None` while a thread appends, and once the file is finished.
+    end: Option<End>,
+    /// Whether a segment could not be made or appended: none that come after it will be.
+    is_broken: bool,
+    buffers: Vec<Vec<u8>>,
+}
+
+/// The end of a file, where bytes are appended.
+struct End {
+    replacement: Replacement,
+    hasher: Hasher,
+    bytes: u64,
+}
+
+impl End {
+    fn append(&mut self, bytes: &[u8]) -> Result<(), FileError> {
+        self.hasher.update(bytes);
+        self.bytes += bytes.len() as u64;
+        self.replacement.write_all(bytes)
+    }
+}
+
+/// A file that was written and not yet put in place.
+pub struct Written {
+    replacement: Replacement,
+    /// Where it belongs.
+    pub destination: PathBuf,
+    /// BLAKE3 of its bytes.
+    pub digest: FileHash,
+    /// Its size.
+    pub bytes: u64,
+}
+
+impl OutputFile {
+    /// Starts a file for `destination`, whose folder must exist.
+    pub fn new(destination: &Path) -> Result<Self, FileError> {
+        let end = End { replacement: Replacement::new(destination)?, hasher: Hasher::default(), bytes: 0 };
+        let state = State { next: 0, early: BTreeMap::new(), end: Some(end), is_broken: false, buffers: Vec::new() };
+        Ok(Self { destination: destination.to_owned(), state: Mutex::new(state), turn: Condvar::new() })
+    }
+
+    /// Returns an empty buffer for a segment.
+    pub(super) fn buffer(&self) -> Vec<u8> {
+        let mut buffer = self.state().buffers.pop().unwrap_or_default();
+        buffer.clear();
+        buffer
+    }
+
+    /// Appends a segment when its turn has come; segments are numbered from 0 and begun in order.
+    pub(super) fn put(&self, number: usize, encoded: Result<Vec<u8>, OutputError>) -> Result<(), OutputError> {
+        let appended = encoded.and_then(|bytes| Ok(self.append(number, bytes)?));
+        if appended.is_err() {
+            self.abandon();
+        }
+        appended
+    }
+
+    /// Has nobody wait for a segment any more: one of them never comes.
+    pub(super) fn abandon(&self) {
+        self.state().is_broken = true;
+        self.turn.notify_all();
+    }
+
+    fn append(&self, number: usize, bytes: Vec<u8>) -> Result<(), FileError> {
+        let ahead = rayon::current_num_threads();
+        let mut state = self.state();
+        while number > state.next + ahead && !state.is_broken {
+            state = self.turn.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.early.insert(number, bytes);
+        // Without the end of the file, another thread is appending, and takes this segment when its turn has come.
+        while let Some(mut end) = state.end.take() {
+            let next = state.next;
+            let Some(bytes) = state.early.remove(&next) else {
+                state.end = Some(end);
+                break;
+            };
+            drop(state);
+            let appended = end.append(&bytes);
+            state = self.state();
+            state.end = Some(end);
+            appended?;
+            state.next += 1;
+            if state.buffers.len() < KEPT {
+                state.buffers.push(bytes);
+            }
+            self.turn.notify_all();
+        }
+        Ok(())
+    }
+
+    /// Appends bytes, where one thread writes the file from its beginning to its end.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), FileError> {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        state.end.as_mut().map_or(Ok(()), |end| end.append(bytes))
+    }
+
+    /// Ends the file; `None` if a segment of it never came.
+    pub fn finish(&self) -> Option<Written> {
+        let mut state = self.state();
+        if state.is_broken || !state.early.is_empty() {
+            return None;
+        }
+        let End { replacement, hasher, bytes } = state.end.take()?;
+        Some(Written {
+            replacement,
+            destination: self.destination.clone(),
+            digest: FileHash::new(hasher.finish()),
+            bytes,
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Segments are moved in and out, and a file of an action that failed is dropped.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Written {
+    /// Waits until the disk has the file.
+    pub fn sync(&self) -> Result<(), FileError> {
+        self.replacement.sync()
+    }
+
+    /// Puts the file in place; returns its stat. Its name outlasts a power cut once its folder is synced.
+    pub fn put_in_place(self) -> Result<Stat, FileError> {
+        self.replacement.put_in_place()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::output::share;
+
+    #[test]
+    fn segments_are_appended_in_order_whoever_brings_them() {
+        let folder = tempfile::tempdir().unwrap();
+        for threads in [1, 2, 4] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            for count in [0, 1, 300] {
+                let path = folder.path().join(format!("{threads} {count}"));
+                let segment = |number: usize| vec![number as u8; (number * 7919) % 5000];
+                let wanted: Vec<u8> = (0..count).flat_map(segment).collect();
+                let file = Arc::new(OutputFile::new(&path).unwrap());
+                let written = file.clone();
+                pool.install(|| {
+                    share(count, move |number| {
+                        let mut out = written.buffer();
+                        out.extend(segment(number));
+                        written.put(number, Ok(out)).unwrap();
+                    });
+                });
+                let written = file.finish().unwrap();
+                assert_eq!((written.bytes, written.digest), (wanted.len() as u64, FileHash::of(&wanted)));
+                written.put_in_place().unwrap();
+                assert!(crate::system::read(&path).unwrap() == wanted, "{threads} threads");
+            }
+        }
+    }
+
+    #[test]
+    fn a_segment_that_cannot_be_made_holds_nobody_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        let file = Arc::new(OutputFile::new(&folder.path().join("file")).unwrap());
+        let written = file.clone();
+        pool.install(|| {
+            share(100, move |number| {
+                let encoded = if number == 7 { Err(OutputError::Mismatch) } else { Ok(written.buffer()) };
+                assert_eq!(written.put(number, encoded).is_err(), number == 7);
+            });
+        });
+        assert!(file.finish().is_none());
+    }
+}

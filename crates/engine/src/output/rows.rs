@@ -1,0 +1,459 @@
+//! Rows in output order out of samples in source order.
+
+use std::{
+    ops::Range,
+    path::Path,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use super::{budget::Budget, file::OutputFile, load::load, share::share, spill::Spill};
+use crate::{
+    artifact::{Blobs, Miss, MissReason, Store},
+    system::FileError,
+};
+use datac_core::{
+    id::BlobId,
+    row::write_string,
+    sample::{self, Quoted, SAMPLES_VERSION},
+    shape::{Shape, Unfit},
+};
+
+/// Bytes of samples that are encoded at once: their rows take about twice as many.
+const SEGMENT: u64 = 512 << 10;
+
+/// A blob of samples.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// Its digest.
+    pub blob: BlobId,
+    /// Its size, decompressed.
+    pub bytes: u64,
+    /// Which source its samples are of.
+    pub source: u32,
+    /// How many of its samples are candidates.
+    pub candidates: u32,
+    /// Whether this build made it.
+    pub is_new: bool,
+}
+
+/// Where a candidate stands in its block.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// The first byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+    /// The hash of the sample's identity text.
+    pub row_hash: u64,
+}
+
+/// The rows of one output in order: a blob of the numbers of candidates, 4 bytes each, little-endian.
+#[derive(Clone, Copy, Debug)]
+pub struct Order {
+    /// The blob.
+    pub list: BlobId,
+    /// How many rows there are.
+    pub rows: u64,
+}
+
+/// Everything that outputs are written from. Candidates are numbered block by block.
+pub struct Rows<'a, E> {
+    /// Where blobs are.
+    pub store: &'a Store,
+    /// The blobs.
+    pub blocks: Vec<Block>,
+    /// What makes rows of samples.
+    pub encoder: Arc<Encoder>,
+    /// Where the candidates of a block stand in its blob.
+    pub places: &'a dyn Fn(usize) -> Result<Vec<Place>, E>,
+    /// Set when the user wants to stop;
+    pub interrupt: &'a Arc<AtomicBool>,
+    /// and then this says why.
+    pub check: &'a dyn Fn() -> Result<(), E>,
+}
+
+/// Why an output could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// A blob is not available.
+    #[error(transparent)]
+    Missing(#[from] Miss),
+    /// A file could not be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A blob is shorter than its index says, or an arrangement names a row that does not exist.
+    #[error("write rows: the index and the samples of a chunk do not match")]
+    Mismatch,
+    /// The shape has no place for something that a sample has.
+    #[error("write a sample of `{0}`: {1}")]
+    Unfit(String, Unfit),
+}
+
+/// What whoever writes outputs can fail with.
+pub trait Fails: From<OutputError> + From<FileError> + From<Miss> {}
+
+impl<E: From<OutputError> + From<FileError> + From<Miss>> Fails for E {}
+
+/// Makes rows of samples: a shape, and the sources' names as they are written.
+pub struct Encoder {
+    shape: &'static dyn Shape,
+    sources: Vec<Vec<u8>>,
+}
+
+impl Encoder {
+    /// An encoder of samples of `sources`, which blocks name by number.
+    pub fn new<'s>(shape: &'static dyn Shape, sources: impl Iterator<Item = &'s str>) -> Self {
+        let quoted = |name: &str| {
+            let mut quoted = Vec::new();
+            write_string(name, &mut quoted);
+            quoted
+        };
+        Self { shape, sources: sources.map(quoted).collect() }
+    }
+
+    /// The name of a source as it is written.
+    fn source(&self, source: u32) -> Result<Quoted<'_>, OutputError> {
+        self.sources.get(source as usize).and_then(|source| Quoted::new(source)).ok_or(OutputError::Mismatch)
+    }
+
+    /// Appends a sample as a line.
+    pub(super) fn append(&self, sample: &[u8], source: u32, out: &mut Vec<u8>) -> Result<(), OutputError> {
+        let sample = sample::read(sample).map_err(|_| OutputError::Mismatch)?;
+        let source = self.source(source)?;
+        self.shape
+            .write(&sample, source, out)
+            .map_err(|unfit| OutputError::Unfit(source.unescape().unwrap_or_default().into_owned(), unfit))?;
+        out.push(b'\n');
+        Ok(())
+    }
+}
+
+/// Rows that are at hand already, in nearly the order in which they are wanted.
+pub trait AtHand: Send {
+    /// Finds the row that is wanted next. `ahead` says whether one of the rows that follow it has this hash.
+    fn find(&mut self, wanted: WantedRow<'_>, ahead: &dyn Fn(u64) -> bool) -> Found<'_>;
+}
+
+/// A row that is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct WantedRow<'a> {
+    /// The hash of the sample's identity text.
+    pub row_hash: u64,
+    /// The sample's source.
+    pub source: Quoted<'a>,
+}
+
+/// What is at hand of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found<'a> {
+    /// The row, with its line's end.
+    Row(&'a [u8]),
+    /// Nothing.
+    New,
+    /// Nothing, as of so many rows that it takes longer to look for them than to encode them.
+    Useless,
+}
+
+/// Bytes of memory for each candidate and for each row of an output where samples are in memory; for each candidate where
+/// rows at hand are looked for; and for each row of an output.
+const A_CANDIDATE: u64 = size_of::<SampleAt>() as u64;
+const A_HASH: u64 = 8;
+const A_ROW: u64 = 4;
+
+/// How many wanted rows are looked through for a row at hand that is not the next.
+const AHEAD: usize = 64;
+
+/// A sample in a block.
+#[derive(Clone, Copy)]
+struct SampleAt {
+    block: u32,
+    start: u32,
+    end: u32,
+}
+
+/// What is to be written, segment by segment.
+struct Plan {
+    /// Where each candidate's sample stands.
+    samples: Vec<SampleAt>,
+    /// What each candidate's identity hashes to; empty where no rows are at hand.
+    hashes: Vec<u64>,
+    /// The rows of each output by candidate, in order.
+    lists: Vec<Vec<u32>>,
+    /// Of each segment its output and its rows, output by output.
+    segments: Vec<(usize, Range<usize>)>,
+    /// The first segment of each output.
+    firsts: Vec<usize>,
+}
+
+/// What rows are made of: blobs, once they are there, and the encoder.
+struct Samples {
+    blobs: Vec<OnceLock<Result<Arc<Vec<u8>>, Miss>>>,
+    blocks: Vec<Block>,
+    store: Store,
+    encoder: Arc<Encoder>,
+}
+
+impl Samples {
+    /// Appends a sample as a line.
+    fn append(&self, at: SampleAt, out: &mut Vec<u8>) -> Result<(), OutputError> {
+        let block = &self.blocks[at.block as usize];
+        let blob = self.blobs[at.block as usize].get_or_init(|| {
+            let blob = self.store.get(&block.blob)?;
+            check_version(&block.blob, &blob).map(|()| blob)
+        });
+        let sample = blob.as_ref().map_err(Clone::clone)?.get(at.start as usize..at.end as usize);
+        self.encoder.append(sample.ok_or(OutputError::Mismatch)?, block.source, out)
+    }
+
+    fn is_loaded(&self, block: u32) -> bool {
+        self.blobs[block as usize].get().is_some()
+    }
+}
+
+impl<E: Fails> Rows<'_, E> {
+    /// Writes several outputs into files that `begin` makes: from rows at hand, one for each output, if there is use in
+    /// them; from samples in memory, if the budget has room for those; else through a temporary file.
+    pub fn write(
+        &self,
+        orders: &[Order],
+        begin: &dyn Fn(usize) -> Result<OutputFile, FileError>,
+        at_hand: Option<Vec<Box<dyn AtHand>>>,
+        budget: &Budget,
+        scratch: &Path,
+    ) -> Result<Vec<Arc<OutputFile>>, E> {
+        let of_use = || self.blocks.iter().filter(|block| block.candidates > 0);
+        let candidates: u64 = of_use().map(|block| u64::from(block.candidates)).sum();
+        let rows: u64 = orders.iter().map(|order| order.rows).sum();
+        let bytes: u64 = of_use().map(|block| block.bytes).sum();
+        let beside = A_CANDIDATE * candidates + A_ROW * rows;
+        let files = || (0..orders.len()).map(|output| begin(output).map(Arc::new)).collect::<Result<Vec<_>, _>>();
+        // Blobs that are read for rows that are not at hand: those of new rows are few.
+        let few =
+            bytes.min(of_use().filter(|block| block.is_new).map(|block| block.bytes).sum::<u64>() + budget.whole() / 8);
+        if let Some(at_hand) = at_hand
+            && let Some(_lease) = budget.take(beside + A_HASH * candidates + few)
+        {
+            let (plan, files) = (self.plan(orders, true)?, files()?);
+            if self.from_at_hand(plan, &files, at_hand, few)? {
+                return Ok(files);
+            }
+        }
+        let files = files()?;
+        if let Some(_lease) = budget.take(bytes + beside) {
+            self.from_memory(self.plan(orders, false)?, &files)?;
+            return Ok(files);
+        }
+        // As many samples of average length as a processor's cache holds are put in order at a time.
+        let (mean, bucket) = (bytes / candidates.max(1), (budget.whole() / 64).max(1 << 20));
+        Spill::new(orders, &files, self.encoder.clone(), mean, bucket, scratch)?.run(self, candidates, orders)?;
+        Ok(files)
+    }
+
+    fn plan(&self, orders: &[Order], with_hashes: bool) -> Result<Plan, E> {
+        let (mut samples, mut hashes) = (Vec::new(), Vec::new());
+        for block in (0..self.blocks.len()).filter(|block| self.blocks[*block].candidates > 0) {
+            let places = (self.places)(block)?;
+            if places.len() != self.blocks[block].candidates as usize {
+                return Err(OutputError::Mismatch.into());
+            }
+            if with_hashes {
+                hashes.extend(places.iter().map(|place| place.row_hash));
+            }
+            let at = |place: Place| SampleAt { block: block as u32, start: place.start, end: place.end };
+            samples.extend(places.into_iter().map(at));
+        }
+        let (mut lists, mut segments, mut firsts) = (Vec::new(), Vec::new(), Vec::new());
+        for (output, order) in orders.iter().enumerate() {
+            firsts.push(segments.len());
+            let (mut list, mut begin, mut bytes) = (Vec::with_capacity(order.rows as usize), 0, 0);
+            self.each(order, |candidate| {
+                let sample: &SampleAt = samples.get(candidate as usize).ok_or(OutputError::Mismatch)?;
+                list.push(candidate);
+                bytes += u64::from(sample.end.saturating_sub(sample.start));
+                if bytes >= SEGMENT {
+                    segments.push((output, begin..list.len()));
+                    (begin, bytes) = (list.len(), 0);
+                }
+                Ok(())
+            })?;
+            if begin < list.len() {
+                segments.push((output, begin..list.len()));
+            }
+            lists.push(list);
+        }
+        Ok(Plan { samples, hashes, lists, segments, firsts })
+    }
+
+    fn samples(&self) -> Samples {
+        let blobs = self.blocks.iter().map(|_| OnceLock::new()).collect();
+        Samples { blobs, blocks: self.blocks.clone(), store: self.store.clone(), encoder: self.encoder.clone() }
+    }
+
+    fn from_memory(&self, plan: Plan, files: &[Arc<OutputFile>]) -> Result<(), E> {
+        let samples = self.samples();
+        let needed: Vec<usize> = (0..self.blocks.len()).filter(|block| self.blocks[*block].candidates > 0).collect();
+        let loaded = load(self.store, needed.iter().map(|block| self.blocks[*block].blob).collect())?;
+        for (block, blob) in needed.into_iter().zip(loaded) {
+            check_version(&self.blocks[block].blob, &blob)?;
+            samples.blobs[block].set(Ok(blob)).ok();
+        }
+        let places = plan.segments.iter().enumerate();
+        let places = places.map(|(number, (output, _))| (*output, number - plan.firsts[*output])).collect();
+        self.put_segments(files, places, move |number, out| {
+            let (output, rows) = &plan.segments[number];
+            let list = &plan.lists[*output][rows.clone()];
+            list.iter().try_for_each(|candidate| samples.append(plan.samples[*candidate as usize], out))
+        })
+    }
+
+    /// Writes rows that are at hand, and encodes the others; false if there are too many of those.
+    ///
+    /// One thread at a time goes through what is at hand, in order; meanwhile another one hashes and writes.
+    fn from_at_hand(
+        &self,
+        plan: Plan,
+        files: &[Arc<OutputFile>],
+        at_hand: Vec<Box<dyn AtHand>>,
+        few: u64,
+    ) -> Result<bool, E> {
+        let (count, samples) = (plan.segments.len(), self.samples());
+        let walk = Mutex::new(Walk { at_hand, next: 0, loaded: 0, few, is_over: false });
+        let is_useless = Arc::new(AtomicBool::new(false));
+        let (all, written, useless) = (files.to_vec(), files.to_vec(), is_useless.clone());
+        let work = move |_| {
+            let mut walk = walk.lock().unwrap_or_else(PoisonError::into_inner);
+            if walk.is_over {
+                written.iter().for_each(|file| file.abandon());
+                return Ok(());
+            }
+            let number = walk.next;
+            walk.next += 1;
+            let output = plan.segments[number].0;
+            let mut out = written[output].buffer();
+            let encoded = walk.segment(&plan, number, &samples, &mut out);
+            // Whoever comes next would look for its rows from somewhere within this segment.
+            walk.is_over = !matches!(encoded, Ok(true));
+            drop(walk);
+            let encoded = encoded.and_then(|is_done| {
+                useless.fetch_or(!is_done, Ordering::Relaxed);
+                if is_done { Ok(out) } else { Err(OutputError::Mismatch) }
+            });
+            written[output].put(number - plan.firsts[output], encoded)
+        };
+        let ended = self.each_on_all_threads(count, work, move || all.iter().for_each(|file| file.abandon()));
+        if is_useless.load(Ordering::Relaxed) { Ok(false) } else { ended.map(|()| true) }
+    }
+
+    /// Encodes and writes segments with whatever threads are free, unless it is to stop; the first error. Of each segment
+    /// `places` has its output and its number there.
+    pub(super) fn put_segments(
+        &self,
+        files: &[Arc<OutputFile>],
+        places: Vec<(usize, usize)>,
+        encode: impl Fn(usize, &mut Vec<u8>) -> Result<(), OutputError> + Send + Sync + 'static,
+    ) -> Result<(), E> {
+        let (files, all, count) = (files.to_vec(), files.to_vec(), places.len());
+        let work = move |number: usize| {
+            let (output, at) = places[number];
+            let mut out = files[output].buffer();
+            files[output].put(at, encode(number, &mut out).map(|()| out))
+        };
+        // Whoever waits for a segment that is left out must not.
+        self.each_on_all_threads(count, work, move || all.iter().for_each(|file| file.abandon()))
+    }
+
+    /// Does `work` for every number below `count` with whatever threads are free, unless it is to stop; the first error.
+    /// Calls `left_out` for work that is not done any more.
+    pub(super) fn each_on_all_threads(
+        &self,
+        count: usize,
+        work: impl Fn(usize) -> Result<(), OutputError> + Send + Sync + 'static,
+        left_out: impl Fn() + Send + Sync + 'static,
+    ) -> Result<(), E> {
+        let (interrupt, met) = (self.interrupt.clone(), Arc::new(Mutex::new(None)));
+        let met_by_all = met.clone();
+        share(count, move |number| {
+            let met = || met_by_all.lock().unwrap_or_else(PoisonError::into_inner);
+            if interrupt.load(Ordering::Relaxed) || met().is_some() {
+                return left_out();
+            }
+            if let Err(error) = work(number) {
+                met().get_or_insert(error);
+            }
+        });
+        (self.check)()?;
+        let met = met.lock().unwrap_or_else(PoisonError::into_inner).take();
+        met.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Calls `take` with the candidates of an order.
+    pub(super) fn each(&self, order: &Order, mut take: impl FnMut(u32) -> Result<(), E>) -> Result<(), E> {
+        let mut rows = 0;
+        self.store.each_part(&order.list, |part| {
+            rows += part.len() as u64 / 4;
+            part.as_chunks().0.iter().try_for_each(|candidate| take(u32::from_le_bytes(*candidate)))
+        })?;
+        if rows == order.rows { Ok(()) } else { Err(OutputError::Mismatch.into()) }
+    }
+}
+
+/// A way through rows at hand.
+struct Walk {
+    at_hand: Vec<Box<dyn AtHand>>,
+    /// The segment that is next.
+    next: usize,
+    /// Bytes of blobs that were read, and how many may be.
+    loaded: u64,
+    few: u64,
+    /// Whether a segment could not be made.
+    is_over: bool,
+}
+
+impl Walk {
+    /// Appends the rows of a segment; false if too few of them are at hand.
+    fn segment(
+        &mut self,
+        plan: &Plan,
+        number: usize,
+        samples: &Samples,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, OutputError> {
+        let (output, rows) = &plan.segments[number];
+        let list = &plan.lists[*output];
+        for row in rows.clone() {
+            let candidate = list[row] as usize;
+            let at = plan.samples[candidate];
+            let block = &samples.blocks[at.block as usize];
+            let wanted = WantedRow { row_hash: plan.hashes[candidate], source: samples.encoder.source(block.source)? };
+            let ahead =
+                |hash| list[row + 1..].iter().take(AHEAD).any(|candidate| plan.hashes[*candidate as usize] == hash);
+            match self.at_hand[*output].find(wanted, &ahead) {
+                // What this build made is encoded: its blob tells more than a hash.
+                Found::Row(line) if !block.is_new => out.extend_from_slice(line),
+                Found::Row(_) | Found::New => {
+                    self.loaded += if samples.is_loaded(at.block) { 0 } else { block.bytes };
+                    if self.loaded > self.few {
+                        return Ok(false);
+                    }
+                    samples.append(at, out)?;
+                }
+                Found::Useless => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Fails unless a blob holds samples of this version: others are made again.
+pub(super) fn check_version(digest: &BlobId, blob: &[u8]) -> Result<(), Miss> {
+    match blob.first() {
+        Some(&SAMPLES_VERSION) => Ok(()),
+        _ => Err(Miss { digest: *digest, reason: MissReason::Damaged("it has another version".into()) }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

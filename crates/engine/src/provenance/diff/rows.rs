@@ -1,0 +1,194 @@
+//! Rows of a build or of a file: their hashes, and each row's text when it is asked for.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+};
+
+use serde_json::value::RawValue;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::{artifact::Store, provenance::manifest::BuildManifest, system};
+use datac_core::{
+    failure::{Failure, FailureKind},
+    id::BlobId,
+    mix::Selection,
+    sample::{self, SampleIndex},
+    shape::{self, WrittenRow},
+};
+
+/// On which side of the split a row is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Train,
+    Validation,
+    /// That of its file.
+    Unknown,
+}
+
+impl Side {
+    pub(crate) fn word(self) -> Option<&'static str> {
+        match self {
+            Self::Train => Some("train"),
+            Self::Validation => Some("val"),
+            Self::Unknown => None,
+        }
+    }
+}
+
+/// What is held of a row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowKey {
+    /// Of its sample, see [`datac_core::sample::Sample::row_hash`].
+    pub(crate) hash: u64,
+    /// Of what precedes the answer.
+    pub(crate) prompt: u64,
+    /// Of where it was read: repository, file, row.
+    pub(crate) origin: Option<u64>,
+    /// Which of the names.
+    pub(crate) source: u32,
+    pub(crate) side: Side,
+    /// From 1.
+    pub(crate) line: u32,
+    /// Where its text is found again.
+    pub(crate) candidate: u32,
+}
+
+/// Rows in the order of their files, training first.
+pub(crate) struct RowSet {
+    pub(crate) names: Vec<String>,
+    pub(crate) rows: Vec<RowKey>,
+    texts: Texts,
+}
+
+/// Where texts are.
+enum Texts {
+    /// In blobs: for each candidate its chunk and its number there; for each chunk its blob and its index.
+    Build { store: Store, places: Vec<(u32, u32)>, chunks: Vec<(BlobId, BlobId)> },
+    /// In a file: where each line begins.
+    File { path: PathBuf, starts: Vec<u64> },
+}
+
+impl RowSet {
+    /// The rows of a build, out of the cache; fails, in words, if it no longer has them.
+    pub(crate) fn of_build(store: Store, manifest: &BuildManifest) -> Result<Self, String> {
+        let get = |digest: &BlobId| store.peek(digest).map_err(|miss| miss.to_string());
+        let (mut candidates, mut places, mut chunks) = (Vec::new(), Vec::new(), Vec::new());
+        for (number, source) in manifest.sources.iter().enumerate() {
+            let selection: Selection =
+                postcard::from_bytes(&get(&source.selection)?).map_err(|error| format!("read a selection: {error}"))?;
+            for (i, chunk) in source.chunks.iter().enumerate().take(selection.chunks()) {
+                let index = SampleIndex::decode(&get(&chunk.index)?).map_err(|error| error.to_string())?;
+                let file = source.files.get(chunk.file as usize).map_or("", |file| file.path.as_str());
+                let place = xxh3_64(format!("{}\0{file}\0", source.origin.name()).as_bytes());
+                for sample in selection.samples(i) {
+                    let at = sample as usize;
+                    let (Some(hash), Some(prompt), Some(row)) =
+                        (index.row_hash.get(at), index.prompt_hash.get(at), index.row.get(at))
+                    else {
+                        return Err("match an index to its chunk: the numbers of samples differ".to_owned());
+                    };
+                    let row = chunk.place.first_row + u64::from(*row);
+                    candidates.push(RowKey {
+                        hash: *hash,
+                        prompt: *prompt,
+                        origin: Some(xxh3_64(&[place.to_le_bytes(), row.to_le_bytes()].concat())),
+                        source: number as u32,
+                        side: Side::Unknown,
+                        line: 0,
+                        candidate: candidates.len() as u32,
+                    });
+                    places.push((chunks.len() as u32, sample));
+                }
+                chunks.push((chunk.written, chunk.index));
+            }
+        }
+        let mut rows = Vec::new();
+        for (side, list) in [(Side::Train, &manifest.train), (Side::Validation, &manifest.held_out)] {
+            for (line, candidate) in get(list)?.as_chunks::<4>().0.iter().enumerate() {
+                let candidate = candidates.get(u32::from_le_bytes(*candidate) as usize);
+                let key = candidate.ok_or("match an order to its rows: their numbers differ")?;
+                rows.push(RowKey { side, line: line as u32 + 1, ..*key });
+            }
+        }
+        let names = manifest.sources.iter().map(|source| source.name.clone()).collect();
+        Ok(Self { names, rows, texts: Texts::Build { store, places, chunks } })
+    }
+
+    /// The rows of a file on disk.
+    pub(crate) fn of_file(path: &Path) -> Result<Self, Failure> {
+        let failed =
+            |error: std::io::Error| Failure::new(FailureKind::Action, format!("read `{}`: {error}", path.display()));
+        let opened = system::open(path).map_err(|error| Failure::new(FailureKind::Config, error.to_string()))?;
+        let mut input = BufReader::new(opened);
+        let (mut names, mut rows, mut starts): (Vec<String>, Vec<RowKey>, Vec<u64>) = Default::default();
+        let (mut line, mut at, mut number) = (Vec::new(), 0, 0);
+        loop {
+            line.clear();
+            let length = input.read_until(b'\n', &mut line).map_err(failed)?;
+            if length == 0 {
+                break;
+            }
+            number += 1;
+            let text = line.trim_ascii();
+            if !text.is_empty() {
+                let row = std::str::from_utf8(text).ok().and_then(shape::read);
+                let WrittenRow { sample, source } = row.ok_or_else(|| {
+                    let message = format!("read `{}`: line {number} is not a row", path.display());
+                    Failure::new(FailureKind::Config, message)
+                        .hint("`datac diff` compares JSONL files as datac writes them")
+                })?;
+                let source = source.unwrap_or_default();
+                let source = names.iter().position(|name| *name == source).unwrap_or_else(|| {
+                    names.push(source);
+                    names.len() - 1
+                }) as u32;
+                let (hash, prompt, candidate) = (sample.row_hash(), sample.prompt_hash(), starts.len() as u32);
+                let key = RowKey { hash, prompt, origin: None, source, side: Side::Unknown, line: number, candidate };
+                rows.push(key);
+                starts.push(at);
+            }
+            at += length as u64;
+        }
+        Ok(Self { names, rows, texts: Texts::File { path: path.to_owned(), starts } })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test(names: &[&str], rows: Vec<RowKey>) -> Self {
+        let texts = Texts::File { path: PathBuf::new(), starts: Vec::new() };
+        Self { names: names.iter().map(|name| (*name).to_owned()).collect(), rows, texts }
+    }
+
+    /// A row as it is written.
+    pub(crate) fn text(&self, key: &RowKey) -> Result<Box<RawValue>, Failure> {
+        let lost = |error: String| Failure::new(FailureKind::Cache, format!("read a row again: {error}"));
+        let text = match &self.texts {
+            Texts::Build { store, places, chunks } => {
+                let (chunk, sample) = places[key.candidate as usize];
+                let (written, index) = &chunks[chunk as usize];
+                let get = |digest: &BlobId| store.peek(digest).map_err(|miss| lost(miss.to_string()));
+                let index = SampleIndex::decode(&get(index)?).map_err(|error| lost(error.to_string()))?;
+                let blob = get(written)?;
+                let sample =
+                    sample::at(&blob, index.range(sample as usize)).map_err(|error| lost(error.to_string()))?;
+                let source = &self.names[key.source as usize];
+                shape::row(shape::DEFAULT, &sample, source).map_err(|unfit| lost(unfit.to_string()))?
+            }
+            Texts::File { path, starts } => read_line(path, starts[key.candidate as usize])?,
+        };
+        let text = String::from_utf8(text).map_err(|error| lost(error.to_string()))?;
+        RawValue::from_string(text).map_err(|error| lost(error.to_string()))
+    }
+}
+
+fn read_line(path: &Path, start: u64) -> Result<Vec<u8>, Failure> {
+    use std::io::{Seek, SeekFrom};
+    let failed = |error: String| Failure::new(FailureKind::Action, error);
+    let mut file: File = system::open(path).map_err(|error| failed(error.to_string()))?;
+    let mut line = Vec::new();
+    file.seek(SeekFrom::Start(start))
+        .and_then(|_| BufReader::new(file).read_until(b'\n', &mut line))
+        .map_err(|error| failed(format!("read `{}`: {error}", path.display())))?;
+    Ok(line.trim_ascii().to_vec())
+}

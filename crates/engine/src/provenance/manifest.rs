@@ -1,0 +1,294 @@
+//! What a recipe's files are made of: the manifest that every build leaves behind.
+//!
+//! It names every blob, file and setting that a row went through, so that `trace` finds a row's origin after the recipe
+//! has changed. One is a blob of the store; the ledger of the record has its digest. It holds no time: the same build
+//! leaves the same manifest, and the ledger says when.
+
+use std::{collections::HashMap, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use super::summary::Summary;
+use crate::{
+    artifact::OutputFile,
+    graph::{Conversion, FileOrigin, RecipePlan, SelectedSource, SourceFile},
+    source::FileDigest,
+};
+use datac_core::{
+    config::{Dataset, Mix, Recipe, Validation},
+    convert::Options,
+    id::{BlobId, ChunkId, FileHash},
+    leaf::{Leaf, Leaves, Value},
+    mix::Allotment,
+    outputs::NamedFile,
+    quality::Filter,
+    row::Reason,
+    sample::SampleKind,
+};
+use datac_decode::{Encoding, FileKind, Place};
+
+/// Raised when what is below is encoded otherwise: a manifest of another version is not read.
+const VERSION: u32 = 2;
+
+/// What the files of one recipe are made of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BuildManifest {
+    /// The recipe's name.
+    pub name: String,
+    /// The recipe's path.
+    pub path: String,
+    /// BLAKE3 of the recipe's text.
+    pub text: FileHash,
+    /// What a row is.
+    pub kind: SampleKind,
+    /// Everything that decided the files, by name.
+    pub leaves: Leaves,
+    /// The build in numbers.
+    pub summary: Summary,
+    /// The files: training, validation, and quarantine if a row was rejected.
+    pub files: Vec<NamedFile>,
+    /// The sources in the recipe's order.
+    pub sources: Vec<MadeSource>,
+    /// How sources are combined.
+    pub mix: Mix,
+    /// What each source was to give.
+    pub allotment: Allotment,
+    /// How rows are divided and seeded.
+    pub validation: Validation,
+    /// The blob that lists the training rows.
+    pub train: BlobId,
+    /// The blob that lists the validation rows.
+    pub held_out: BlobId,
+}
+
+/// A source as it was read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MadeSource {
+    /// Its name in the recipe.
+    pub name: String,
+    /// Where it comes from.
+    pub origin: FileOrigin,
+    /// The licence its card states, where it is known.
+    pub license: Option<String>,
+    /// Its files that chunks were read from.
+    pub files: Vec<MadeFrom>,
+    /// The converter.
+    pub converter: String,
+    /// The converter's version.
+    pub version: u32,
+    /// The converter's options.
+    pub options: Options,
+    /// The field that filters measure.
+    pub field: String,
+    /// The filters, in order.
+    pub filters: Vec<Filter>,
+    /// How many samples at most.
+    pub max_samples: Option<u64>,
+    /// The share asked for, as the recipe has it.
+    pub share: f64,
+    /// The blob that says which samples are kept.
+    pub selection: BlobId,
+    /// Samples that were kept.
+    pub kept: u64,
+    /// The chunks in order.
+    pub chunks: Vec<MadeChunk>,
+}
+
+/// A file of a source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeFrom {
+    /// Its path: in the repository, or in the workspace.
+    pub path: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// What its bytes hash to, as locks write it.
+    pub digest: String,
+    /// What it holds.
+    pub kind: FileKind,
+    /// How its chunks are to be read.
+    pub encoding: Encoding,
+    /// What its rows need besides their bytes.
+    pub header: Vec<u8>,
+}
+
+/// A chunk of a source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeChunk {
+    /// Which of the source's files it is of.
+    pub file: u32,
+    /// Its number within that file.
+    pub number: u32,
+    /// Its rows.
+    pub rows: u32,
+    /// Its samples.
+    pub samples: u32,
+    /// The size of its samples as they are written.
+    pub bytes: u64,
+    /// Where it stands.
+    pub place: Place,
+    /// The digest of its bytes in the source.
+    pub digest: ChunkId,
+    /// The blob of its samples as they are written.
+    pub written: BlobId,
+    /// The blob of their index.
+    pub index: BlobId,
+    /// The blob of its rejects in full.
+    pub rejects: Option<BlobId>,
+    /// Its rejects by row and reason.
+    pub rejected: Vec<(u32, Reason)>,
+    /// The score column of each filter.
+    pub scores: Vec<BlobId>,
+    /// The column of tokens, where the mixture counts them.
+    pub tokens: Option<BlobId>,
+}
+
+/// A manifest that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("read a build manifest: {0}")]
+pub struct ManifestError(String);
+
+/// What a manifest is made from.
+pub(crate) struct Made<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) text: FileHash,
+    pub(crate) recipe: &'a Recipe,
+    pub(crate) plan: &'a RecipePlan,
+    pub(crate) leaves: &'a Leaves,
+    pub(crate) summary: &'a Summary,
+    pub(crate) outputs: &'a [OutputFile],
+    /// For each source, how it was converted.
+    pub(crate) conversions: Vec<Option<Conversion>>,
+}
+
+impl BuildManifest {
+    pub(crate) fn new(made: &Made<'_>) -> Self {
+        let (recipe, plan) = (made.recipe, made.plan);
+        let sources = recipe.datasets.iter().zip(plan.sources.iter()).zip(&made.conversions);
+        Self {
+            name: made.name.to_owned(),
+            path: made.path.to_owned(),
+            text: made.text,
+            kind: recipe.metadata.kind,
+            leaves: made.leaves.clone(),
+            summary: made.summary.clone(),
+            files: made.outputs.iter().map(|file| NamedFile { name: file.name.clone(), meta: file.meta }).collect(),
+            sources: sources
+                .map(|((dataset, source), conversion)| {
+                    MadeSource::new(recipe.metadata.kind, dataset, source, conversion.as_ref(), made.leaves)
+                })
+                .collect(),
+            mix: recipe.mix.clone(),
+            allotment: plan.allotment.clone(),
+            validation: recipe.validation.clone(),
+            train: plan.arranged.train,
+            held_out: plan.arranged.validation,
+        }
+    }
+
+    /// The manifest as a blob holds it.
+    pub fn encode(&self) -> Vec<u8> {
+        postcard::to_stdvec(&(VERSION, self)).expect("a manifest is plain data")
+    }
+
+    /// Reads a manifest.
+    pub fn decode(bytes: &[u8]) -> Result<Self, ManifestError> {
+        let (version, rest): (u32, _) =
+            postcard::take_from_bytes(bytes).map_err(|error| ManifestError(error.to_string()))?;
+        if version != VERSION {
+            return Err(ManifestError(format!("version {version} is not supported (this datac reads {VERSION})")));
+        }
+        postcard::from_bytes(rest).map_err(|error| ManifestError(error.to_string()))
+    }
+
+    /// The blobs that its rows, rejects and orders are in; what a cache must keep for them to be found.
+    pub fn blobs(&self) -> impl Iterator<Item = BlobId> + '_ {
+        let chunks = self.sources.iter().flat_map(|source| &source.chunks);
+        let of_chunks = chunks.flat_map(|chunk| {
+            let columns = chunk.scores.iter().copied().chain(chunk.rejects).chain(chunk.tokens);
+            [chunk.written, chunk.index].into_iter().chain(columns)
+        });
+        let selections = self.sources.iter().map(|source| source.selection);
+        [self.train, self.held_out].into_iter().chain(selections).chain(of_chunks)
+    }
+}
+
+/// Returns the version of the converter that read a dataset.
+fn version_of(leaves: &Leaves, dataset: &str) -> u32 {
+    match leaves.get(&Leaf::Converter { dataset: dataset.to_owned() }) {
+        Some(Value::Code { version, .. }) => *version,
+        _ => unreachable!("the leaves of a recipe that was built name the converter of each dataset"),
+    }
+}
+
+impl MadeSource {
+    fn new(
+        kind: SampleKind,
+        dataset: &Dataset,
+        source: &SelectedSource,
+        conversion: Option<&Conversion>,
+        leaves: &Leaves,
+    ) -> Self {
+        let mut files: Vec<MadeFrom> = Vec::new();
+        let mut numbers: HashMap<&str, u32> = HashMap::new();
+        let mut chunks = Vec::with_capacity(source.chunks.len());
+        for chunk in source.chunks.iter() {
+            let (made, converted) = (&chunk.chunk, &chunk.converted);
+            let file = *numbers.entry(made.file.path.as_str()).or_insert_with(|| {
+                files.push(MadeFrom {
+                    path: made.file.path.clone(),
+                    bytes: made.file.size,
+                    digest: made.file.digest.to_string(),
+                    kind: made.file.kind,
+                    encoding: made.encoding,
+                    header: made.header.to_vec(),
+                });
+                files.len() as u32 - 1
+            });
+            chunks.push(MadeChunk {
+                file,
+                number: made.number,
+                rows: made.rows,
+                samples: converted.samples,
+                bytes: converted.bytes,
+                place: made.place,
+                digest: made.digest,
+                written: converted.rows,
+                index: converted.index,
+                rejects: converted.rejects,
+                rejected: converted.rejected.clone(),
+                scores: chunk.scores.clone(),
+                tokens: chunk.tokens,
+            });
+        }
+        let first = source.chunks.first().map(|chunk| &chunk.chunk.file);
+        Self {
+            name: source.name.clone(),
+            origin: first.expect("a source that gives no row is refused").origin.clone(),
+            license: None,
+            files,
+            converter: conversion.map_or_else(String::new, |conversion| conversion.converter.to_owned()),
+            version: version_of(leaves, &source.name),
+            options: dataset.options.clone(),
+            field: dataset.text_field.clone().unwrap_or_else(|| kind.default_field().to_owned()),
+            filters: dataset.filters.clone(),
+            max_samples: dataset.max_samples,
+            share: dataset.mix_ratio,
+            selection: source.selected.selection,
+            kept: source.selected.kept,
+            chunks,
+        }
+    }
+
+    /// One of its files as a hub or a folder knows it.
+    pub(crate) fn source_file(&self, number: u32) -> Option<SourceFile> {
+        let file = self.files.get(number as usize)?;
+        Some(SourceFile {
+            origin: self.origin.clone(),
+            path: file.path.clone(),
+            size: file.bytes,
+            digest: FileDigest::from_str(&file.digest).ok()?,
+            kind: file.kind,
+        })
+    }
+}

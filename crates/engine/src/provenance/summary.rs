@@ -1,0 +1,80 @@
+//! What a build came to, in numbers that are printed, recorded and given as JSON.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::graph::RecipePlan;
+use datac_core::mix::FilterCount;
+
+/// Summary of a recipe's outputs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Summary {
+    /// Rows for training.
+    pub train_rows: u64,
+    /// Rows for validation.
+    pub validation_rows: u64,
+    /// Bytes of both files.
+    pub bytes: u64,
+    /// Rejected rows.
+    pub rejects: u64,
+    /// Summary of each source.
+    pub sources: Vec<SourceSummary>,
+}
+
+/// Summary of a source.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SourceSummary {
+    /// Name of the source in the recipe.
+    pub name: String,
+    /// Rows of it that were looked at.
+    pub rows_read: u64,
+    /// Samples that were kept.
+    pub kept: u64,
+    /// Rows before and after each filter, in order.
+    pub filters: Vec<FilterCount>,
+    /// Rejected rows by reason code.
+    pub rejects: BTreeMap<String, u64>,
+    /// Turns joined to the one before.
+    pub joined_turns: u64,
+    /// The share asked for, in [0, 1], shares adding up to 1.
+    pub asked: f64,
+    /// The share of the mixture it has, in the unit the mixture counts.
+    pub realised: f64,
+    /// Number of rows in both files.
+    pub rows: u64,
+    /// Number of those rows that are repeats.
+    pub repeats: u64,
+}
+
+/// Summarises a recipe all of whose actions are known.
+pub(crate) fn summarise(plan: &RecipePlan, shares: &[f64]) -> Summary {
+    let whole: f64 = shares.iter().sum();
+    let units: u64 = plan.arranged.realised.iter().map(|realised| realised.units).sum();
+    let sources: Vec<SourceSummary> = plan
+        .sources
+        .iter()
+        .zip(&plan.arranged.realised)
+        .zip(shares)
+        .map(|((source, realised), share)| SourceSummary {
+            name: source.name.clone(),
+            rows_read: source.selected.rows_read,
+            kept: source.selected.kept,
+            filters: source.selected.filters.clone(),
+            rejects: source.selected.rejects.iter().map(|(reason, count)| (reason.code().to_owned(), *count)).collect(),
+            joined_turns: source.chunks.iter().map(|chunk| u64::from(chunk.converted.joined_turns)).sum(),
+            asked: share / whole,
+            realised: if units == 0 { 0.0 } else { realised.units as f64 / units as f64 },
+            rows: realised.train + realised.validation,
+            repeats: realised.repeats,
+        })
+        .collect();
+    Summary {
+        train_rows: plan.files.train.rows,
+        validation_rows: plan.files.validation.rows,
+        bytes: plan.files.values().map(|file| file.bytes).sum(),
+        rejects: plan.quarantine.map_or(0, |file| file.rows),
+        sources,
+    }
+}

@@ -1,0 +1,414 @@
+//! From a line of an output to the row of a source it was made of.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+};
+
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{
+    lineage::{At, Lineage, RejectAt},
+    locate::{Located, locate},
+    source_row::{SampleOf, SourcePlace, SourceText, Sources},
+};
+use crate::{
+    artifact::{Access, RunId},
+    driver::{QuarantinePlace, quarantine_line},
+    site::{Site, WorkspaceError},
+    status::FileState,
+    system::{self, FileError},
+};
+use datac_core::{
+    config::SplitMethod,
+    failure::{Failure, FailureKind},
+    mix::arrange::{order_key, split_rank, split_threshold},
+    outputs::{OutputKind, Side},
+    quality::{Filter, ScoreColumn},
+    row::Reason,
+    sample::SampleIndex,
+    shape::{self, WrittenRow},
+};
+use datac_decode::Encoding;
+
+/// Where a line of an output comes from.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Origin {
+    /// The file's name within the output folder.
+    pub output: String,
+    /// The line, from 1, in the file as it was built.
+    pub line: u64,
+    /// Which of the recipe's files it is.
+    pub side: OutputKind,
+    /// The recipe's name.
+    pub recipe: String,
+    /// The recipe's path.
+    pub path: String,
+    /// The run that built the file.
+    pub run: RunId,
+    /// Whether the file on disk is the one that was built.
+    pub file: FileAsBuilt,
+    /// Where the source row stands.
+    pub source: SourcePlace,
+    /// Which of the samples of its source row it is; `None` if the row yields one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample: Option<SampleOf>,
+    /// The source row.
+    pub source_row: SourceText,
+    /// The converter.
+    pub converter: String,
+    /// The converter's version and code.
+    pub converter_code: String,
+    /// The converter's options.
+    pub options: std::collections::BTreeMap<String, String>,
+    /// What the row scored with each filter; empty for rejects.
+    pub filters: Vec<Passed>,
+    /// Why it is on this side; `None` for rejects.
+    pub split: Option<Split>,
+    /// Its place in the mixture; `None` for rejects.
+    pub mixture: Option<Mixed>,
+    /// Why it could not be used; `None` for rows of the other files.
+    pub reject: Option<Rejected>,
+    /// The line itself.
+    #[schemars(with = "serde_json::Value")]
+    pub row: Box<RawValue>,
+}
+
+/// A file on disk against the file that was built.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct FileAsBuilt {
+    /// Whether it has the bytes that were written.
+    pub state: FileState,
+    /// The line that was asked for, where it is another one than in the file as built.
+    pub asked_line: Option<u64>,
+    /// Whether its recipe was built again since, with other rows.
+    pub is_older: bool,
+}
+
+/// A filter that a row passed, or did not.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Passed {
+    /// The filter's `type`.
+    pub filter: String,
+    /// The field that was measured.
+    pub field: String,
+    /// What was measured: a number, or a language.
+    pub score: serde_json::Value,
+    /// What was asked for, in the recipe's words.
+    pub bound: String,
+}
+
+/// Why a row is on its side.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Split {
+    /// The hash of the prompt, 16 hexadecimal digits: rows that ask the same share it.
+    pub prompt_hash: String,
+    /// The prompt's rank among all there could be, in [0, 1).
+    pub rank: f64,
+    /// The share that is held out.
+    pub ratio: f64,
+    /// `hash` or `exact`.
+    pub method: &'static str,
+    /// The reason in words.
+    pub why: String,
+}
+
+/// The place of a row in the mixture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Mixed {
+    /// Which of the source's kept samples it is, in source order, from 1.
+    pub sample: u64,
+    /// The source's kept samples.
+    pub kept: u64,
+    /// Which of the source's rows in this file it is, from 1.
+    pub nth: u64,
+    /// The source's rows in this file.
+    pub of: u64,
+    /// Which use of the sample this is, from 1.
+    pub use_of: u32,
+    /// How often the sample is used.
+    pub uses: u32,
+}
+
+/// Why a row could not be used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Rejected {
+    /// The reason.
+    pub reason: Reason,
+    /// What exactly.
+    pub detail: String,
+}
+
+/// Tells where a line of an output comes from, and why it is there.
+///
+/// The file is told of as it was built. If it was changed by hand since, the line is looked for by its content.
+pub(crate) fn trace(site: &Site, output: &str, line: u64) -> Result<Origin, WorkspaceError> {
+    let record = site.cache.record(Access::Read)?;
+    let located = locate(site, &record, output)?;
+    let (built, row) = match located.state {
+        FileState::Edited => {
+            let row = read_line(&located, line)?;
+            (located.find(&row, line)?, Some(row))
+        }
+        _ => (line, None),
+    };
+    if built == 0 || built > located.rows {
+        let message = format!("`{}` has no line {line}; the last line is {}", located.name, located.rows);
+        return Err(Failure::plain(FailureKind::Config, message).hint("lines are counted from 1").into());
+    }
+    let sources = Sources::new(site, &record, &located.lineage);
+    let mut origin = match located.side {
+        OutputKind::Quarantine => {
+            let rejects = located.lineage.quarantined()?;
+            let at = rejects.get(built as usize - 1).ok_or_else(|| located.lineage.lost("a reject is missing"))?;
+            reject_origin(&located, at, &sources)?
+        }
+        OutputKind::Rows(side) => row_origin(&located, side, built, &sources)?,
+    };
+    if let Some(Ok(row)) = row.map(|row| RawValue::from_string(String::from_utf8_lossy(&row).into_owned())) {
+        origin.row = row;
+    }
+    origin.file.asked_line = (built != line).then_some(line);
+    Ok(origin)
+}
+
+/// A line of a file on disk.
+fn read_line(located: &Located, line: u64) -> Result<Vec<u8>, WorkspaceError> {
+    let failed = |path: &Path, source| FileError { verb: "read", path: path.to_owned(), source };
+    let mut reader = BufReader::with_capacity(1 << 20, system::open(&located.path)?);
+    let (mut bytes, mut count) = (Vec::new(), 0);
+    loop {
+        bytes.clear();
+        let read = reader.read_until(b'\n', &mut bytes).map_err(|error| failed(&located.path, error))?;
+        if read == 0 {
+            let message = format!("`{}` has no line {line}; the last line is {count}", located.name);
+            return Err(Failure::plain(FailureKind::Config, message).hint("lines are counted from 1").into());
+        }
+        count += 1;
+        if count == line {
+            bytes.truncate(bytes.trim_ascii_end().len());
+            return Ok(bytes);
+        }
+    }
+}
+
+impl Located {
+    /// The line of the file as it was built that has this content; of several the nearest.
+    fn find(&self, row: &[u8], line: u64) -> Result<u64, WorkspaceError> {
+        let lines = if self.side == OutputKind::Quarantine { self.rejects_like(row)? } else { self.rows_like(row)? };
+        lines.into_iter().min_by_key(|found| found.abs_diff(line)).ok_or_else(|| {
+            let name = &self.name;
+            let message = format!("trace line {line} of `{name}`: the file was edited by hand");
+            let failure = Failure::new(FailureKind::Action, format!("{message}, and no build wrote this line"));
+            failure.hint(format!("`datac build {}` rewrites the file", self.lineage.manifest.path)).into()
+        })
+    }
+
+    fn rows_like(&self, row: &[u8]) -> Result<Vec<u64>, WorkspaceError> {
+        let lineage = &self.lineage;
+        let written = std::str::from_utf8(row).ok().and_then(shape::read);
+        let Some(WrittenRow { sample, source: Some(name) }) = written else { return Ok(Vec::new()) };
+        let (hash, mut lines) = (sample.row_hash(), Vec::new());
+        for (source, made) in lineage.manifest.sources.iter().enumerate().filter(|(_, made)| made.name == name) {
+            let in_chunk = |chunk: usize| {
+                let index = lineage.index(source, chunk)?;
+                let like = |sample: &usize| index.row_hash[*sample] == hash;
+                let found: Vec<At> = (0..index.len()).filter(like).map(|sample| At { source, chunk, sample }).collect();
+                found.into_iter().filter_map(|at| is_row(lineage, at, &index, row).transpose()).collect()
+            };
+            let found: Vec<Vec<At>> =
+                (0..made.chunks.len()).into_par_iter().map(in_chunk).collect::<Result<_, WorkspaceError>>()?;
+            for at in found.into_iter().flatten() {
+                if let Some(number) = lineage.number(at)? {
+                    let own =
+                        lineage.lines(number)?.into_iter().filter(|(side, _)| OutputKind::Rows(*side) == self.side);
+                    lines.extend(own.map(|(_, line)| line));
+                }
+            }
+        }
+        Ok(lines)
+    }
+
+    fn rejects_like(&self, row: &[u8]) -> Result<Vec<u64>, WorkspaceError> {
+        #[derive(serde::Deserialize)]
+        struct Line {
+            source: String,
+            file: String,
+            row: u64,
+        }
+        let Ok(wanted) = serde_json::from_slice::<Line>(row) else { return Ok(Vec::new()) };
+        let is_it = |at: &RejectAt| {
+            let source = &self.lineage.manifest.sources[at.source];
+            let chunk = &source.chunks[at.chunk];
+            let place = SourcePlace::new(source, chunk, chunk.rejected[at.number].0);
+            (place.source, place.file, place.row) == (wanted.source.clone(), wanted.file.clone(), wanted.row)
+        };
+        Ok(self.lineage.quarantined()?.iter().filter(|at| is_it(at)).map(|at| at.line).collect())
+    }
+
+    fn as_built(&self) -> FileAsBuilt {
+        FileAsBuilt { state: self.state, asked_line: None, is_older: self.is_older }
+    }
+}
+
+/// The sample, if its line is `row`.
+fn is_row(lineage: &Lineage, at: At, index: &SampleIndex, row: &[u8]) -> Result<Option<At>, WorkspaceError> {
+    Ok((lineage.line(at, index)? == row).then_some(at))
+}
+
+fn row_origin(located: &Located, side: Side, line: u64, sources: &Sources<'_>) -> Result<Origin, WorkspaceError> {
+    let lineage = &located.lineage;
+    let order = lineage.order(side)?;
+    let number = *order.get(line as usize - 1).ok_or_else(|| lineage.lost("an order is too short"))?;
+    let at = lineage.at(number)?;
+    let index = lineage.index(at.source, at.chunk)?;
+    let source = &lineage.manifest.sources[at.source];
+    let chunk = &source.chunks[at.chunk];
+    let scores = lineage.scores(at.source, at.chunk)?;
+    let filters = source.filters.iter().zip(&scores);
+    let mut place = SourcePlace::new(source, chunk, index.row[at.sample]);
+    let source_row = sources.read(source, chunk, index.row[at.sample], &mut place);
+    let row = String::from_utf8_lossy(&lineage.line(at, &index)?).into_owned();
+    Ok(Origin {
+        output: located.name.clone(),
+        line,
+        side: OutputKind::Rows(side),
+        recipe: lineage.manifest.name.clone(),
+        path: lineage.manifest.path.clone(),
+        run: lineage.run,
+        file: located.as_built(),
+        source: place,
+        sample: SampleOf::among(&index, at.sample),
+        source_row,
+        converter: source.converter.clone(),
+        converter_code: source.version.to_string(),
+        options: source.options.clone(),
+        filters: filters.map(|(filter, scores)| passed(filter, scores, at.sample, &source.field)).collect(),
+        split: Some(split(lineage, side, index.prompt_hash[at.sample])),
+        mixture: Some(mixed(lineage, side, line, at, number, index.row_hash[at.sample])?),
+        reject: None,
+        row: RawValue::from_string(row).map_err(|error| lineage.lost(error))?,
+    })
+}
+
+fn reject_origin(located: &Located, at: &RejectAt, sources: &Sources<'_>) -> Result<Origin, WorkspaceError> {
+    let lineage = &located.lineage;
+    let source = &lineage.manifest.sources[at.source];
+    let chunk = &source.chunks[at.chunk];
+    let rejects = lineage.rejects(at.source, at.chunk)?;
+    let stored = rejects.get(at.number).ok_or_else(|| lineage.lost("a reject is missing"))?;
+    let mut place = SourcePlace::new(source, chunk, stored.row);
+    let source_row = match sources.read(source, chunk, stored.row, &mut place) {
+        SourceText::Unavailable(_) if !stored.raw.is_empty() => SourceText::Row(stored.raw.clone()),
+        text => text,
+    };
+    if source.files[chunk.file as usize].encoding != Encoding::Columns {
+        place.line = Some(chunk.place.first_line + u64::from(stored.line) + 1);
+        place.offset = Some(chunk.place.offset + stored.offset);
+    }
+    let reject = Rejected { reason: stored.reject.reason, detail: stored.reject.detail.clone() };
+    let line = quarantine_line(
+        &QuarantinePlace {
+            source: &source.name,
+            repo: source.origin.name(),
+            commit: source.origin.commit().unwrap_or_default(),
+            file: &place.file,
+            place: &chunk.place,
+            encoding: source.files[chunk.file as usize].encoding,
+        },
+        stored,
+    );
+    let line = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
+    Ok(Origin {
+        output: located.name.clone(),
+        line: at.line,
+        side: OutputKind::Quarantine,
+        recipe: lineage.manifest.name.clone(),
+        path: lineage.manifest.path.clone(),
+        run: lineage.run,
+        file: located.as_built(),
+        source: place,
+        sample: None,
+        source_row,
+        converter: source.converter.clone(),
+        converter_code: source.version.to_string(),
+        options: source.options.clone(),
+        filters: Vec::new(),
+        split: None,
+        mixture: None,
+        reject: Some(reject),
+        row: RawValue::from_string(line).map_err(|error| lineage.lost(error))?,
+    })
+}
+
+/// What a sample scored with a filter, and what was asked.
+pub(crate) fn passed(filter: &Filter, scores: &ScoreColumn, sample: usize, field: &str) -> Passed {
+    Passed {
+        filter: filter.type_name().to_owned(),
+        field: field.to_owned(),
+        score: scores.score(sample).into(),
+        bound: filter.bound.to_string(),
+    }
+}
+
+fn split(lineage: &Lineage, side: Side, prompt_hash: u64) -> Split {
+    let validation = &lineage.manifest.validation;
+    let rank = split_rank(prompt_hash, validation.seed);
+    let is_held_out = side == Side::Validation;
+    let share = validation.ratio;
+    let fraction = rank as f64 / 18_446_744_073_709_551_616.0;
+    let (method, why) = match validation.method {
+        SplitMethod::Hash => {
+            let is_low = u128::from(rank) < split_threshold(validation.ratio);
+            let why = match (is_low, is_held_out) {
+                (true, true) => format!("validation: prompt hash {fraction:.4} < {share}"),
+                (false, false) => format!("train: prompt hash {fraction:.4} >= {share}"),
+                (true, false) => format!("train: all prompt hashes are < {share}, and this is the highest"),
+                (false, true) => format!("validation: no prompt hash is < {share}, and this is the lowest"),
+            };
+            ("hash", why)
+        }
+        SplitMethod::Exact => {
+            let rows = lineage.manifest.summary.validation_rows;
+            let among = if validation.stratified { "of its source" } else { "of all sources" };
+            let why = if is_held_out {
+                format!("validation: among the lowest prompt hashes {among}, which make up the {rows} validation rows")
+            } else {
+                format!("train: lower prompt hashes {among} make up the {rows} validation rows")
+            };
+            ("exact", why)
+        }
+    };
+    Split { prompt_hash: format!("{prompt_hash:016x}"), rank: fraction, ratio: share, method, why }
+}
+
+fn mixed(
+    lineage: &Lineage,
+    side: Side,
+    line: u64,
+    at: At,
+    number: u32,
+    row_hash: u64,
+) -> Result<Mixed, WorkspaceError> {
+    let own = lineage.numbers(at.source);
+    let order = lineage.order(side)?;
+    let count = |rows: &[u32]| rows.iter().filter(|row| own.contains(&u64::from(**row))).count() as u64;
+    let lines = lineage.lines(number)?;
+    // Rows stand by the key of their repeat: the one that comes third has the third key.
+    let seed = lineage.manifest.validation.seed;
+    let mut keys: Vec<(u64, u32)> =
+        (0..lines.len() as u32).map(|repeat| (order_key(row_hash, repeat, seed), repeat)).collect();
+    keys.sort_unstable();
+    let which = lines.iter().position(|found| *found == (side, line)).and_then(|which| keys.get(which));
+    Ok(Mixed {
+        sample: u64::from(number) - own.start + 1,
+        kept: lineage.manifest.sources[at.source].kept,
+        nth: count(&order[..line as usize]),
+        of: count(order),
+        use_of: which.map_or(1, |(_, repeat)| repeat + 1),
+        uses: lines.len() as u32,
+    })
+}

@@ -1,0 +1,224 @@
+//! A build taken apart: from a line of a file to the chunk and sample it was written from, and back.
+//!
+//! Nothing is read but what a question needs: the order of one file, the selection of one source, the index of one chunk.
+
+use std::{
+    borrow::Cow,
+    sync::{Arc, OnceLock},
+};
+
+use crate::{
+    artifact::{Miss, RunId, Store},
+    driver,
+    provenance::manifest::BuildManifest,
+    site::WorkspaceError,
+};
+use datac_core::{
+    failure::{Failure, FailureKind},
+    id::BlobId,
+    mix::Selection,
+    outputs::Side,
+    quality::{Filter, ScoreColumn},
+    sample::{self, SampleIndex, SampleView},
+    shape,
+};
+
+/// A sample of a build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct At {
+    /// The number of its source.
+    pub(crate) source: usize,
+    /// The number of its chunk among the source's.
+    pub(crate) chunk: usize,
+    /// Its number in the chunk.
+    pub(crate) sample: usize,
+}
+
+/// A reject of a build.
+#[derive(Clone, Debug)]
+pub(crate) struct RejectAt {
+    pub(crate) source: usize,
+    pub(crate) chunk: usize,
+    /// Which of the chunk's rejects it is.
+    pub(crate) number: usize,
+    /// Its line in the quarantine file, from 1.
+    pub(crate) line: u64,
+}
+
+/// A build and the blobs it names.
+pub(crate) struct Lineage {
+    pub(crate) manifest: BuildManifest,
+    pub(crate) run: RunId,
+    store: Store,
+    train: OnceLock<Vec<u32>>,
+    held_out: OnceLock<Vec<u32>>,
+    selections: Vec<OnceLock<Selection>>,
+}
+
+/// What a blob could not be used for.
+type Lost<T> = Result<T, WorkspaceError>;
+
+impl Lineage {
+    pub(crate) fn new(manifest: BuildManifest, run: RunId, store: Store) -> Self {
+        let selections = manifest.sources.iter().map(|_| OnceLock::new()).collect();
+        Self { manifest, run, store, train: OnceLock::new(), held_out: OnceLock::new(), selections }
+    }
+
+    /// That the cache no longer tells.
+    pub(crate) fn lost(&self, why: impl std::fmt::Display) -> WorkspaceError {
+        let (name, path) = (&self.manifest.name, &self.manifest.path);
+        let message = format!("trace the rows of `{name}`: {why}");
+        Failure::new(FailureKind::Cache, message).hint(format!("`datac build --force {path}` recreates it")).into()
+    }
+
+    fn blob(&self, digest: &BlobId) -> Lost<Arc<Vec<u8>>> {
+        let gone = |miss: Miss| self.lost(format!("artifact {}: {}", miss.digest.short(), miss.reason));
+        self.store.peek(digest).map_err(gone)
+    }
+
+    /// The rows of a side in their order, as numbers of kept samples.
+    pub(crate) fn order(&self, side: Side) -> Lost<&[u32]> {
+        let (slot, digest) = match side {
+            Side::Train => (&self.train, &self.manifest.train),
+            Side::Validation => (&self.held_out, &self.manifest.held_out),
+        };
+        if let Some(order) = slot.get() {
+            return Ok(order);
+        }
+        let bytes = self.blob(digest)?;
+        let order = bytes.as_chunks().0.iter().map(|row| u32::from_le_bytes(*row)).collect();
+        Ok(slot.get_or_init(|| order))
+    }
+
+    /// What was selected of a source.
+    pub(crate) fn selection(&self, source: usize) -> Lost<&Selection> {
+        if let Some(selection) = self.selections[source].get() {
+            return Ok(selection);
+        }
+        let made = &self.manifest.sources[source];
+        let selection: Selection =
+            postcard::from_bytes(&self.blob(&made.selection)?).map_err(|error| self.lost(error))?;
+        if selection.chunks() != made.chunks.len() || selection.rows_looked_at.len() != made.chunks.len() {
+            return Err(self.lost("a selection does not match its chunks"));
+        }
+        Ok(self.selections[source].get_or_init(|| selection))
+    }
+
+    /// The index of a chunk.
+    pub(crate) fn index(&self, source: usize, chunk: usize) -> Lost<SampleIndex> {
+        let made = &self.manifest.sources[source].chunks[chunk];
+        let index = SampleIndex::decode(&self.blob(&made.index)?).map_err(|error| self.lost(error))?;
+        if index.len() != made.samples as usize {
+            return Err(self.lost("an index does not match its chunk"));
+        }
+        Ok(index)
+    }
+
+    /// The scores of a chunk, one column a filter.
+    pub(crate) fn scores(&self, source: usize, chunk: usize) -> Lost<Vec<ScoreColumn>> {
+        let of_source = &self.manifest.sources[source];
+        let made = &of_source.chunks[chunk];
+        let column = |(filter, digest): (&Filter, &BlobId)| {
+            let column = ScoreColumn::decode(filter.scorer, &self.blob(digest)?).map_err(|error| self.lost(error))?;
+            if column.len() == made.samples as usize {
+                Ok(column)
+            } else {
+                Err(self.lost("scores do not match samples"))
+            }
+        };
+        of_source.filters.iter().zip(&made.scores).map(column).collect()
+    }
+
+    /// The rejects of a chunk in full.
+    pub(crate) fn rejects(&self, source: usize, chunk: usize) -> Lost<Vec<driver::StoredReject>> {
+        match &self.manifest.sources[source].chunks[chunk].rejects {
+            Some(digest) => postcard::from_bytes(&self.blob(digest)?).map_err(|error| self.lost(error)),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The number of the first kept sample of a source among those of all sources.
+    fn start(&self, source: usize) -> u64 {
+        self.manifest.sources[..source].iter().map(|source| source.kept).sum()
+    }
+
+    /// The numbers of the kept samples of a source.
+    pub(crate) fn numbers(&self, source: usize) -> std::ops::Range<u64> {
+        let start = self.start(source);
+        start..start + self.manifest.sources[source].kept
+    }
+
+    /// The kept sample of this number.
+    pub(crate) fn at(&self, number: u32) -> Lost<At> {
+        let found = (0..self.manifest.sources.len()).find(|source| self.numbers(*source).contains(&u64::from(number)));
+        let source = found.ok_or_else(|| self.lost("an order refers to a row that does not exist"))?;
+        let selection = self.selection(source)?;
+        let mut left = (u64::from(number) - self.start(source)) as usize;
+        for chunk in 0..selection.chunks() {
+            let own = selection.count(chunk);
+            match selection.samples(chunk).nth(left) {
+                Some(sample) if left < own => return Ok(At { source, chunk, sample: sample as usize }),
+                _ => left -= own.min(left),
+            }
+        }
+        Err(self.lost("a selection has fewer samples than it states"))
+    }
+
+    /// The number of a sample, if it was kept.
+    pub(crate) fn number(&self, at: At) -> Lost<Option<u32>> {
+        let selection = self.selection(at.source)?;
+        let before: usize = (0..at.chunk).map(|chunk| selection.count(chunk)).sum();
+        let within = selection.samples(at.chunk).position(|sample| sample as usize == at.sample);
+        Ok(within.map(|within| (self.start(at.source) + (before + within) as u64) as u32))
+    }
+
+    /// Calls `take` with a sample as it is stored.
+    fn with_sample<T>(&self, at: At, index: &SampleIndex, take: impl FnOnce(SampleView<'_>) -> Lost<T>) -> Lost<T> {
+        let blob = self.blob(&self.manifest.sources[at.source].chunks[at.chunk].written)?;
+        let place = if at.sample < index.len() { index.range(at.sample) } else { 0..0 };
+        take(sample::at(&blob, place).map_err(|error| self.lost(error))?)
+    }
+
+    /// Returns a row as its file has it, without the line's end.
+    pub(crate) fn line(&self, at: At, index: &SampleIndex) -> Lost<Vec<u8>> {
+        self.with_sample(at, index, |sample| {
+            let source = &self.manifest.sources[at.source].name;
+            shape::row(shape::DEFAULT, &sample, source).map_err(|unfit| self.lost(unfit))
+        })
+    }
+
+    /// Returns the answer that is kept beside a sample.
+    pub(crate) fn answer(&self, at: At, index: &SampleIndex) -> Lost<Option<String>> {
+        self.with_sample(at, index, |sample| {
+            let text = sample.answer.map(|answer| answer.unescape().ok_or_else(|| self.lost("an answer is no text")));
+            Ok(text.transpose()?.map(Cow::into_owned))
+        })
+    }
+
+    /// Where a kept sample stands: side and line, from 1.
+    pub(crate) fn lines(&self, number: u32) -> Lost<Vec<(Side, u64)>> {
+        let mut found = Vec::new();
+        for side in Side::ALL {
+            let order = self.order(side)?.iter().zip(1..);
+            found.extend(order.filter(|(row, _)| **row == number).map(|(_, line)| (side, line)));
+        }
+        Ok(found)
+    }
+
+    /// The rejects that stand in the quarantine file, in its order.
+    pub(crate) fn quarantined(&self) -> Lost<Vec<RejectAt>> {
+        let mut found = Vec::new();
+        for (source, made) in self.manifest.sources.iter().enumerate() {
+            if made.chunks.iter().all(|chunk| chunk.rejected.is_empty()) {
+                continue;
+            }
+            let looked_at = &self.selection(source)?.rows_looked_at;
+            for (chunk, (made, looked_at)) in made.chunks.iter().zip(looked_at).enumerate() {
+                for (number, _) in made.rejected.iter().enumerate().filter(|(_, (row, _))| row < looked_at) {
+                    found.push(RejectAt { source, chunk, number, line: found.len() as u64 + 1 });
+                }
+            }
+        }
+        Ok(found)
+    }
+}

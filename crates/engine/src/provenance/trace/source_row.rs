@@ -1,0 +1,155 @@
+//! The row of a source as it stands there, if the source is at hand.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::lineage::Lineage;
+use crate::{
+    artifact::{Record, Run},
+    graph::FileOrigin,
+    provenance::manifest::{MadeChunk, MadeSource},
+    site::Site,
+    source::{Bytes, Hub, sample::SampleHub},
+    system,
+};
+use datac_core::sample::SampleIndex;
+use datac_decode as decode;
+use datac_decode::{Encoding, Input};
+
+/// Where a row of a source stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct SourcePlace {
+    /// The source's name in the recipe.
+    pub source: String,
+    /// The repository, or the local path as the recipe has it.
+    pub repo: String,
+    /// The commit; empty for local files.
+    pub commit: String,
+    /// The licence its card states, where it is known.
+    pub license: Option<String>,
+    /// The file.
+    pub file: String,
+    /// The row's number in the file, from 0.
+    pub row: u64,
+    /// The line it begins at, from 1; `None` for columnar files, or if the source is not at hand.
+    pub line: Option<u64>,
+    /// The byte it begins at in the decompressed file; `None` as for `line`.
+    pub offset: Option<u64>,
+}
+
+/// Which of the samples of one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct SampleOf {
+    /// The sample's number among those of its row, from 1.
+    pub nth: u32,
+    /// How many samples the row yields.
+    pub of: u32,
+}
+
+impl SampleOf {
+    /// Returns which sample of its row a sample of an index is; `None` if its row has no other.
+    pub(super) fn among(index: &SampleIndex, sample: usize) -> Option<Self> {
+        let is_same = |row: &&u32| **row == index.row[sample];
+        let before = index.row[..sample].iter().rev().take_while(is_same).count() as u32;
+        let of = before + index.row[sample..].iter().take_while(is_same).count() as u32;
+        (of > 1).then_some(Self { nth: before + 1, of })
+    }
+}
+
+impl SourcePlace {
+    pub(crate) fn new(source: &MadeSource, chunk: &MadeChunk, row: u32) -> Self {
+        Self {
+            source: source.name.clone(),
+            repo: source.origin.name().to_owned(),
+            commit: source.origin.commit().unwrap_or_default().to_owned(),
+            license: source.license.clone(),
+            file: source.files.get(chunk.file as usize).map_or_else(String::new, |file| file.path.clone()),
+            row: chunk.place.first_row + u64::from(row),
+            line: None,
+            offset: None,
+        }
+    }
+}
+
+/// The text of a source row, or why it is not to be had.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceText {
+    /// The row as it stands in the source; as JSON for columnar files.
+    Row(String),
+    /// Why the source could not be read.
+    Unavailable(String),
+}
+
+/// Reads rows of the sources of one build again.
+pub(crate) struct Sources<'w> {
+    site: &'w Site,
+    record: &'w Arc<Record>,
+    /// The hub that the build took its sources from, by name.
+    hub_name: Option<String>,
+}
+
+impl<'w> Sources<'w> {
+    pub(crate) fn new(site: &'w Site, record: &'w Arc<Record>, lineage: &Lineage) -> Self {
+        let run = |runs: Vec<(_, Run)>| runs.into_iter().find(|(id, _)| *id == lineage.run).map(|(_, run)| run.hub);
+        Self { site, record, hub_name: record.runs().ok().and_then(run) }
+    }
+
+    /// Completes a place and reads the row that stands there.
+    pub(crate) fn read(&self, source: &MadeSource, chunk: &MadeChunk, row: u32, place: &mut SourcePlace) -> SourceText {
+        match self.try_read(source, chunk, row, place) {
+            Ok(text) => SourceText::Row(text),
+            Err(why) => SourceText::Unavailable(why),
+        }
+    }
+
+    fn try_read(
+        &self,
+        source: &MadeSource,
+        chunk: &MadeChunk,
+        row: u32,
+        place: &mut SourcePlace,
+    ) -> Result<String, String> {
+        let (file, from) = source
+            .source_file(chunk.file)
+            .zip(source.files.get(chunk.file as usize))
+            .ok_or("the build did not record the file")?;
+        let input = match &file.origin {
+            FileOrigin::Local { .. } => {
+                let path = self.site.root().join(&file.path);
+                Input::File(system::open(&path).map_err(|error| format!("failed to {error}"))?)
+            }
+            FileOrigin::Hub { repo, commit } => {
+                match self.hub()?.open(repo, commit, &file.remote()).map_err(|error| format!("failed to {error}"))? {
+                    Bytes::Static(bytes) => Input::Static(bytes),
+                    Bytes::File(file, _) => Input::File(file),
+                }
+            }
+        };
+        let shape = (from.encoding, from.header.as_slice().into());
+        let mut found = None;
+        decode::reread(input, file.kind, shape, &[(chunk.place, chunk.rows)], |_, read| {
+            if read.digest() == chunk.digest {
+                found = read.spans().get(row as usize).map(|span| (*span, read.raw(*span).into_owned()));
+            }
+        })
+        .map_err(|error| format!("failed to {error}"))?;
+        let (span, text) = found.ok_or("the file has changed since the build")?;
+        if from.encoding != Encoding::Columns {
+            place.line = Some(chunk.place.first_line + u64::from(span.line) + 1);
+            place.offset = Some(chunk.place.offset + span.start as u64);
+        }
+        Ok(text)
+    }
+
+    /// The hub that the build had, as far as it can be had without a network.
+    fn hub(&self) -> Result<Arc<dyn Hub>, String> {
+        if self.hub_name.as_deref() == Some("sample") {
+            return Ok(Arc::new(SampleHub));
+        }
+        let hub = self.site.hub.without_network();
+        hub.open(&self.site.cache, self.record).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,55 @@
+//! From a name to the one recipe that it means.
+
+use super::find;
+use crate::{
+    artifact::{FreshRecipe, Record},
+    site::{Site, WorkspaceError},
+    system,
+};
+use datac_core::{
+    failure::{Failure, FailureKind},
+    outputs,
+};
+
+/// Returns the path of the recipe that writes the output `target`; `None`: `target` does not look like an output.
+pub(crate) fn recipe_of(site: &Site, target: &str, record: &Record) -> Result<Option<String>, WorkspaceError> {
+    if !outputs::looks_like_output(target) {
+        return Ok(None);
+    }
+    let name = target.rsplit('/').next().unwrap_or(target);
+    let is_own = |output: &str| output.rsplit('/').next() == Some(name);
+    let wrote_it = |(path, last): &(String, FreshRecipe)| {
+        last.outputs.iter().any(|output| is_own(&output.name)) && system::exists(&site.root().join(path))
+    };
+    // A renamed recipe leaves an entry behind; of several the first by path, whatever order they are kept in.
+    if let Some((path, _)) = record.recipes()?.into_iter().filter(wrote_it).min_by(|a, b| a.0.cmp(&b.0)) {
+        return Ok(Some(path));
+    }
+    // Never built: the recipe that would write it.
+    for text in site.recipes.find_all()?.recipes {
+        if let Ok(recipe) = site.recipes.load(&text.path, &text.text)
+            && recipe.outputs(&text.path).names().any(|output| is_own(&output))
+        {
+            return Ok(Some(text.path));
+        }
+    }
+    let failure = Failure::plain(FailureKind::Config, format!("no recipe writes `{target}`"));
+    Err(failure.hint("`datac status` lists recipes and their files").into())
+}
+
+/// Returns the path of the one recipe that `target` names, by itself or by one of its outputs.
+pub(crate) fn one_recipe(site: &Site, target: &str, record: &Record) -> Result<String, WorkspaceError> {
+    if let Some(path) = recipe_of(site, target, record)? {
+        return Ok(path);
+    }
+    let mut found = find(site, &[target.to_owned()])?.recipes;
+    match found.len() {
+        1 => Ok(found.remove(0).path),
+        count => {
+            let names: Vec<String> = found.into_iter().map(|text| text.name).collect();
+            let failure =
+                Failure::plain(FailureKind::Config, format!("`{target}` matches {count} recipes, expected one"));
+            Err(failure.hint(format!("choose one: {}", names.join(", "))).into())
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The output folder of a workspace.
+
+use std::{
+    collections::HashSet,
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use super::relative;
+use crate::system;
+use datac_core::outputs::QUARANTINE;
+
+/// The folder that builds write to; it need not be there yet.
+pub(crate) struct OutputFolder {
+    root: PathBuf,
+    path: PathBuf,
+}
+
+impl OutputFolder {
+    /// Names the output folder `path` of the workspace at `root`.
+    pub(crate) fn new(root: PathBuf, path: PathBuf) -> Self {
+        Self { root, path }
+    }
+
+    /// Returns the path of the folder.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the path of the output `name`, as a file is opened.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Returns the path of the output `name` relative to the workspace, where the output lies inside.
+    pub(crate) fn relative(&self, name: &str) -> PathBuf {
+        relative(&self.root, &self.path.join(name))
+    }
+
+    /// Returns the names of the quarantine files that there are.
+    pub(crate) fn quarantined(&self) -> HashSet<OsString> {
+        system::names(&self.path.join(QUARANTINE))
+    }
+
+    /// Removes what a killed build left half-written. The caller holds the build lock, so that no other process writes.
+    pub(crate) fn sweep(&self) {
+        for folder in [self.path.clone(), self.path.join(QUARANTINE), self.root.clone()] {
+            for (name, _) in system::list(&folder).unwrap_or_default() {
+                if system::Replacement::is_left_over(&name) {
+                    // One that cannot be removed is in no one's way.
+                    system::remove(&folder.join(name)).ok();
+                }
+            }
+        }
+    }
+}

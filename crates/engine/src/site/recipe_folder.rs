@@ -1,0 +1,259 @@
+//! The recipes of a workspace: where they lie, what they are called, how they are read.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rayon::prelude::*;
+use walkdir::WalkDir;
+
+use super::WorkspaceError;
+use crate::{
+    event::{Event, Observer},
+    system::{self, FileError},
+};
+use datac_core::{
+    config::{self, Location, MAX_BYTES, Problem, Recipe, Vocabulary},
+    failure::{Failure, FailureKind},
+    id::FileHash,
+    outputs,
+};
+
+/// The text of one recipe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecipeText {
+    /// Path of the recipe relative to the workspace, with `/`.
+    pub path: String,
+    /// Name of the recipe: the last folder and the stem, `sft/general`.
+    pub name: String,
+    /// Contents of the file, read up to one byte beyond the limit for recipes.
+    pub text: Vec<u8>,
+    /// BLAKE3 of its bytes.
+    pub digest: FileHash,
+}
+
+/// Result of a search for recipes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The recipes, sorted by path.
+    pub recipes: Vec<RecipeText>,
+    /// YAML files that are no recipes: they have neither `metadata` nor `datasets`.
+    pub others: Vec<String>,
+}
+
+/// The folder with the recipes of a workspace, and the words that they may use.
+pub(crate) struct RecipeFolder {
+    root: PathBuf,
+    vocabulary: Arc<Vocabulary>,
+    observer: Observer,
+    /// Broken recipes that selectors passed over, told once.
+    left_out: Mutex<BTreeSet<PathBuf>>,
+}
+
+/// A file or folder that a text names by its path, relative to the workspace.
+pub(crate) enum NamedPath {
+    /// A file.
+    File(PathBuf),
+    /// A folder.
+    Folder(PathBuf),
+}
+
+impl RecipeFolder {
+    /// Names the recipes of the workspace at `root`.
+    pub(crate) fn new(root: PathBuf, vocabulary: Arc<Vocabulary>, observer: Observer) -> Self {
+        Self { root, vocabulary, observer, left_out: Mutex::default() }
+    }
+
+    /// Returns the workspace's folder.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Returns the words that recipes may use.
+    pub(crate) fn vocabulary(&self) -> &Arc<Vocabulary> {
+        &self.vocabulary
+    }
+
+    /// Returns the paths of all YAML files below `config/`, sorted.
+    pub(crate) fn all(&self) -> Result<Vec<PathBuf>, WorkspaceError> {
+        walk(&self.root, Path::new("config"))
+    }
+
+    /// Reads all recipes below `config/`.
+    pub(crate) fn find_all(&self) -> Result<Found, WorkspaceError> {
+        self.read(self.all()?, &[])
+    }
+
+    /// Parses and checks a recipe by itself.
+    pub(crate) fn load(&self, path: &str, text: &[u8]) -> Result<Recipe, Vec<Problem>> {
+        config::load(path, text, &self.vocabulary)
+    }
+
+    /// Reads and parses the YAML file at `path`; `None`: it is neither a recipe nor meant as one.
+    pub(crate) fn parse(&self, path: &Path) -> Result<Option<Result<Recipe, Vec<Problem>>>, FileError> {
+        let text = system::read_up_to(&self.root.join(path), MAX_BYTES as u64)?;
+        let loaded = self.load(&path.to_string_lossy(), &text);
+        Ok((loaded.is_ok() || looks_like_recipe(&text)).then_some(loaded))
+    }
+
+    /// Reads the files at `paths`; those that are `explicit` are recipes whatever they hold.
+    pub(crate) fn read(&self, paths: Vec<PathBuf>, explicit: &[PathBuf]) -> Result<Found, WorkspaceError> {
+        // Thousands of them: whatever can be done for one alone is done here.
+        let read: Vec<(RecipeText, bool)> = paths
+            .into_par_iter()
+            .with_min_len(64)
+            .map(|path| {
+                let text = system::read_up_to(&self.root.join(&path), MAX_BYTES as u64)?;
+                let is_recipe = explicit.contains(&path) || looks_like_recipe(&text);
+                let digest = FileHash::of(&text);
+                let shown = path.to_string_lossy().replace('\\', "/");
+                Ok((RecipeText { name: name_of(&path), path: shown, text, digest }, is_recipe))
+            })
+            .collect::<Result<_, FileError>>()?;
+        let (recipes, others): (Vec<_>, Vec<_>) = read.into_iter().partition(|(_, is_recipe)| *is_recipe);
+        Ok(Found {
+            recipes: recipes.into_iter().map(|(text, _)| text).collect(),
+            others: others.into_iter().map(|(text, _)| text.path).collect(),
+        })
+    }
+
+    /// Returns the file or folder that `text` names as it stands: whatever it is made of, it means just that.
+    pub(crate) fn named(&self, text: &str) -> Option<NamedPath> {
+        let given = relative(&self.root, Path::new(text));
+        let path = self.root.join(&given);
+        if system::is_dir(&path) {
+            return Some(NamedPath::Folder(given));
+        }
+        // Outputs are named for the recipes that write them.
+        (!outputs::looks_like_output(text) && system::exists(&path)).then_some(NamedPath::File(given))
+    }
+
+    /// Returns the recipes that selectors may come to mean, found without looking into any: for those that are no path,
+    /// all.
+    pub(crate) fn candidates(&self, selectors: &[String]) -> Result<Vec<PathBuf>, WorkspaceError> {
+        let mut paths = Vec::new();
+        for place in self.searched(selectors) {
+            match system::is_dir(&self.root.join(&place)) {
+                true => paths.extend(walk(&self.root, &place)?),
+                false => paths.push(place),
+            }
+        }
+        paths.sort();
+        paths.dedup();
+        Ok(paths)
+    }
+
+    /// Returns the files and folders in which recipes are found that selectors may come to mean.
+    pub(crate) fn searched(&self, selectors: &[String]) -> Vec<PathBuf> {
+        let place = |selector: &String| match self.named(selector) {
+            Some(NamedPath::File(path) | NamedPath::Folder(path)) => path,
+            None => "config".into(),
+        };
+        match selectors {
+            [] => vec!["config".into()],
+            selectors => selectors.iter().map(place).collect(),
+        }
+    }
+
+    /// Returns the folders at and below `tops`, relative to the workspace, sorted: a new recipe would be in one of them.
+    pub(crate) fn folders(&self, tops: Vec<PathBuf>) -> Result<Vec<PathBuf>, WorkspaceError> {
+        let mut folders = Vec::new();
+        for top in tops {
+            let entries = WalkDir::new(self.root.join(top)).follow_links(true).into_iter();
+            for entry in entries.filter_entry(|entry| entry.file_type().is_dir() && !is_hidden(entry)) {
+                folders.push(relative(&self.root, entry.map_err(unwalkable)?.path()));
+            }
+        }
+        folders.sort();
+        folders.dedup();
+        Ok(folders)
+    }
+
+    /// Warns once that a recipe is broken, so that selectors cannot see what it reads.
+    pub(crate) fn warn_left_out(&self, path: &Path) {
+        let mut told = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.insert(path.to_owned()) {
+            let path = path.display();
+            let text = format!("`{path}` is invalid: its sources and outputs are unknown, so selectors skip it");
+            (self.observer)(Event::Warning(text));
+        }
+    }
+}
+
+/// Returns the path relative to the workspace where it lies inside.
+pub(crate) fn relative(root: &Path, path: &Path) -> PathBuf {
+    let path = path.strip_prefix(root).unwrap_or(path);
+    path.components().filter(|part| !matches!(part, std::path::Component::CurDir)).collect()
+}
+
+/// Returns the name of a recipe: its last folder and its stem.
+pub(crate) fn name_of(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    match path.parent().and_then(Path::file_name) {
+        Some(folder) => format!("{}/{stem}", folder.to_string_lossy()),
+        None => stem.into_owned(),
+    }
+}
+
+/// Returns the YAML files in `folder` of the workspace at `root` and below it, sorted; none if there is no such folder.
+pub(crate) fn walk(root: &Path, folder: &Path) -> Result<Vec<PathBuf>, WorkspaceError> {
+    let start = root.join(folder);
+    if !system::exists(&start) {
+        return Ok(Vec::new());
+    }
+    let (mut paths, base) = (Vec::new(), relative(root, &start));
+    // Links are rare, and a walk that follows them stats every file to look for one: they are walked apart.
+    let mut links = Vec::new();
+    for entry in WalkDir::new(&start).into_iter().filter_entry(|entry| !is_hidden(entry)) {
+        let entry = entry.map_err(unwalkable)?;
+        if entry.path_is_symlink() && entry.depth() > 0 {
+            links.push(entry.into_path());
+        } else if entry.file_type().is_file() && is_yaml(entry.path()) {
+            let below = entry.path().strip_prefix(&start).ok().filter(|below| !below.as_os_str().is_empty());
+            paths.push(below.map_or_else(|| base.clone(), |below| base.join(below)));
+        }
+    }
+    for link in links {
+        for entry in WalkDir::new(link).follow_links(true).into_iter().filter_entry(|entry| !is_hidden(entry)) {
+            let entry = entry.map_err(unwalkable)?;
+            if entry.file_type().is_file() && is_yaml(entry.path()) {
+                paths.push(relative(root, entry.path()));
+            }
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn is_hidden(entry: &walkdir::DirEntry) -> bool {
+    entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.')
+}
+
+fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+}
+
+fn unwalkable(error: walkdir::Error) -> Failure {
+    Failure::new(FailureKind::Action, format!("look for recipes: {error}"))
+}
+
+/// Returns whether a YAML file that no one named is meant as a recipe; trainers keep their own files beside recipes.
+fn looks_like_recipe(text: &[u8]) -> bool {
+    let is_key = |line: &[u8]| {
+        ["metadata", "datasets", "\"metadata\"", "\"datasets\"", "'metadata'", "'datasets'"]
+            .iter()
+            .any(|key| line.strip_prefix(key.as_bytes()).is_some_and(|rest| rest.trim_ascii_start().starts_with(b":")))
+    };
+    let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
+    // A file in flow style, `{metadata: …}`, or one that is empty or too large is reported, not passed over.
+    text.trim_ascii_start().starts_with(b"{")
+        || text.trim_ascii().is_empty()
+        || text.split(|byte| *byte == b'\n').any(is_key)
+}
+
+/// Returns the files and folders of the workspace that a recipe reads, as the recipe names them.
+pub(crate) fn local_sources(recipe: &Recipe) -> impl Iterator<Item = &str> {
+    recipe.datasets.iter().map(|dataset| &dataset.location).filter(|location| location.is_local()).map(Location::source)
+}

@@ -1,0 +1,110 @@
+//! Classifies files by their names.
+
+pub use datac_decode::{Compression, FileKind, RowFormat};
+
+/// Returns the loader of `datasets` for a format; formats with the same loader may be mixed in a split.
+pub(super) fn loader(format: RowFormat) -> &'static str {
+    match format {
+        RowFormat::Jsonl | RowFormat::Json => "json",
+        RowFormat::Csv | RowFormat::Tsv => "csv",
+        other => other.name(),
+    }
+}
+
+/// Extensions of row files, in the order `datasets` prefers them when as many files have one as the other.
+pub(super) const EXTENSIONS: &[(&str, RowFormat)] = &[
+    ("parquet", RowFormat::Parquet),
+    ("arrow", RowFormat::Arrow),
+    ("jsonl", RowFormat::Jsonl),
+    ("json", RowFormat::Json),
+    ("csv", RowFormat::Csv),
+    ("tsv", RowFormat::Tsv),
+    ("ndjson", RowFormat::Jsonl),
+    ("gpq", RowFormat::Parquet),
+    ("geoparquet", RowFormat::Parquet),
+];
+
+/// Compression formats and archives that are not supported.
+const SEALED: &[&str] = &["bz2", "xz", "zip", "lz4", "7z", "rar", "tar", "tgz", "lzma", "br", "Z"];
+
+/// Classification of a file by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Name<'n> {
+    /// Rows that can be read; `extension` is the place in [`EXTENSIONS`].
+    Rows { kind: FileKind, extension: usize },
+    /// Rows in a compression format or archive that is not supported.
+    Sealed { wrapping: &'n str, extension: usize },
+    /// Anything else.
+    Other,
+}
+
+impl Name<'_> {
+    /// Returns the format of the rows, if it names any.
+    pub(super) fn format(self) -> Option<RowFormat> {
+        match self {
+            Self::Rows { extension, .. } | Self::Sealed { extension, .. } => Some(EXTENSIONS[extension].1),
+            Self::Other => None,
+        }
+    }
+}
+
+/// Explains why a compressed or archived file of `format` is not supported.
+pub(super) fn why_sealed(wrapping: &str, format: RowFormat) -> String {
+    let advice = match format {
+        RowFormat::Parquet | RowFormat::Arrow => "columnar files must not be compressed again",
+        _ => "datac reads only .gz and .zst",
+    };
+    format!("is compressed as .{wrapping}: {advice}")
+}
+
+/// Returns the compression that a path's last extension names.
+pub(super) fn compression_of(path: &str) -> Compression {
+    match path.rsplit_once('.') {
+        Some((_, "gz" | "gzip")) => Compression::Gzip,
+        Some((_, "zst" | "zstd")) => Compression::Zstd,
+        _ => Compression::None,
+    }
+}
+
+/// Judges a path by its last extensions.
+pub(super) fn judge(path: &str) -> Name<'_> {
+    let base = basename(path);
+    let Some((stem, last)) = base.rsplit_once('.') else { return Name::Other };
+    let position = |name: &str| EXTENSIONS.iter().position(|(extension, _)| *extension == name);
+    let inner = stem.rsplit_once('.').and_then(|(_, inner)| position(inner));
+    let compression = compression_of(base);
+    match (compression, position(last), inner) {
+        (Compression::None, Some(extension), _) => {
+            Name::Rows { kind: FileKind { format: EXTENSIONS[extension].1, compression }, extension }
+        }
+        (Compression::None, None, Some(extension)) if SEALED.contains(&last) => {
+            Name::Sealed { wrapping: last, extension }
+        }
+        (Compression::Gzip | Compression::Zstd, _, Some(extension)) => match EXTENSIONS[extension].1 {
+            // Columnar files are read at random; wrapped as a whole they cannot be.
+            RowFormat::Parquet | RowFormat::Arrow => Name::Sealed { wrapping: last, extension },
+            format => Name::Rows { kind: FileKind { format, compression }, extension },
+        },
+        _ => Name::Other,
+    }
+}
+
+/// Returns whether a path names rows, readable or wrapped: what a lock pins of a repository.
+pub fn is_data(path: &str) -> bool {
+    judge(path) != Name::Other
+}
+
+/// Returns the `format` of a recipe that reads a file of this name; `None`: it names no rows that can be read.
+pub fn format_of(path: &str) -> Option<RowFormat> {
+    match judge(path) {
+        // Recipes have one word for both kinds of separated values.
+        Name::Rows { kind: FileKind { format: RowFormat::Tsv, .. }, .. } => Some(RowFormat::Csv),
+        Name::Rows { kind, .. } => Some(kind.format),
+        Name::Sealed { .. } | Name::Other => None,
+    }
+}
+
+/// Returns the last part of a path.
+pub(super) fn basename(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, base)| base)
+}

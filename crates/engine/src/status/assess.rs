@@ -1,0 +1,473 @@
+//! What state every recipe is in, and why.
+//!
+//! Three looks, each only where the one before does not settle it. The first compares digests and stats with what was
+//! recorded at the last build and parses nothing. The second parses the recipe and compares its leaves. The third asks
+//! the planner. `build` begins with the same looks, so it and `status` cannot disagree.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    ffi::OsString,
+    path::Path,
+    sync::Arc,
+};
+
+use rayon::prelude::*;
+
+use super::{
+    Assessment, FileState, FileStatus, RecipeStatus, State,
+    first_look::{first_look, local_stats, stray},
+    pins::{PinSources, Pinning, Snapshots},
+    plan_cache::PlanCache,
+};
+use crate::{
+    artifact::{BuiltDetail, FreshRecipe, OutputFile, Record, stat_cache},
+    driver,
+    graph::{Node, Planner, RecipeFile, RecipePlan, environment, leaves, parse, plan, snapshot_key},
+    site::{Found, OutputFolder, RecipeText, Site, WorkspaceError, name_of},
+    source::lock::LockFile,
+    system,
+};
+use datac_core::{
+    config::{self, Recipe},
+    id::{ActionKey, EnvironmentId},
+    leaf::Leaves,
+    outputs::{FileMeta, OutputKind, Side},
+    stale::{Recovery, StaleReason},
+};
+
+/// A recipe under assessment.
+pub(crate) struct Assessed {
+    pub(crate) text: RecipeText,
+    pub(crate) status: RecipeStatus,
+    /// Its input to the planner, if it came to the second look.
+    pub(crate) file: Option<RecipeFile>,
+    pub(crate) recipe: Option<Arc<Recipe>>,
+    pub(crate) last: Option<FreshRecipe>,
+    /// The rest of what was recorded then, if it came to the second look.
+    pub(crate) detail: BuiltDetail,
+    /// Its leaves now, if it came to the second look.
+    pub(crate) leaves: Leaves,
+}
+
+/// An assessment with all it stands on, to build or to explain from.
+pub(crate) struct Session {
+    pub(crate) record: Arc<Record>,
+    pub(crate) planner: Planner,
+    pub(crate) recipes: Vec<Assessed>,
+    pub(crate) orphans: Vec<RecipeStatus>,
+    pub(crate) others: Vec<String>,
+    /// The names of the quarantine files there are.
+    pub(crate) quarantined: HashSet<OsString>,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) environment: EnvironmentId,
+    pub(crate) lock: LockFile,
+    /// Where the planner goes when this ends.
+    pub(crate) kept: Option<Arc<PlanCache>>,
+}
+
+/// How closely recipes are looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// What the first look settles is settled.
+    #[default]
+    AsNeeded,
+    /// As before; and if the first look does not settle all, it is enough to know that.
+    FirstLook,
+    /// Every recipe is parsed and planned, however fresh it seems.
+    Close,
+}
+
+/// What is to be known of a recipe that is fresh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// That it is.
+    #[default]
+    State,
+    /// What its last build came to, too: a recipe of which that cannot be had is looked at closely.
+    LastBuild,
+}
+
+/// Whether files of recipes that are gone are looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Orphans {
+    /// They are not.
+    #[default]
+    Ignored,
+    /// They are; all recipes must be looked at for that.
+    Wanted,
+}
+
+/// What an assessment may do beyond looking.
+#[derive(Default)]
+pub(crate) struct Looks {
+    pub(crate) pinning: Pinning,
+    pub(crate) depth: Depth,
+    pub(crate) detail: Detail,
+    pub(crate) orphans: Orphans,
+    /// Where the planner finds outcomes; `None`: the record.
+    pub(crate) lookup: Option<crate::graph::Lookup>,
+    /// Told the name of every query that runs.
+    pub(crate) on_execute: Option<crate::graph::OnExecute>,
+    /// The plan of the assessment before this one, to go on with.
+    pub(crate) kept: Option<Arc<PlanCache>>,
+}
+
+/// Says which state recipes are in, by as many of the three looks as it takes.
+pub(crate) fn assess(
+    site: &Site,
+    record: Arc<Record>,
+    found: impl FnOnce() -> Result<Found, WorkspaceError> + Send,
+    looks: Looks,
+) -> Result<Session, WorkspaceError> {
+    // Neither needs the other, and with thousands of recipes both take a while.
+    let (found, last) = rayon::join(found, || record.recipes());
+    let (Found { recipes: texts, others }, mut last) = (found?, last?);
+    let now = environment(&site.lock.digest()?, &site.hub.name(), &site.versions);
+    let store = site.cache.store(&record);
+    let lookup = looks.lookup.unwrap_or_else(|| {
+        let record = record.clone();
+        Arc::new(move |key: &ActionKey| driver::lookup(&*record, &store, key))
+    });
+    let mut session = Session {
+        planner: match looks.kept.as_ref().and_then(|kept| kept.take(&site.cache)) {
+            Some(mut planner) => {
+                planner.renew(lookup);
+                planner
+            }
+            None => Planner::new(lookup, looks.on_execute),
+        },
+        kept: looks.kept,
+        recipes: Vec::with_capacity(texts.len()),
+        orphans: Vec::new(),
+        others,
+        quarantined: site.outputs.quarantined(),
+        snapshots: Snapshots::default(),
+        environment: now,
+        lock: LockFile::default(),
+        record,
+    };
+    let texts: Vec<_> = texts
+        .into_iter()
+        .map(|text| {
+            let last = last.remove(&text.path);
+            (text, last)
+        })
+        .collect();
+    let quarantined = &session.quarantined;
+    let locals = local_stats(site.root(), texts.iter().filter_map(|(_, last)| last.as_ref()));
+    session.recipes = texts
+        .into_par_iter()
+        .with_min_len(64)
+        .map(|(text, last)| {
+            let recorded = last.as_ref().filter(|_| looks.depth != Depth::Close);
+            let is_fresh =
+                recorded.is_some_and(|last| first_look(&site.outputs, &text, last, now, &locals, quarantined));
+            let is_told = || looks.detail == Detail::State || matches!(session.record.detail(&text.path), Ok(Some(_)));
+            let is_fresh = is_fresh && is_told();
+            Assessed::new(text, last, is_fresh)
+        })
+        .collect();
+    if looks.depth == Depth::FirstLook && session.recipes.iter().any(|assessed| assessed.status.state != State::Fresh) {
+        return Ok(session);
+    }
+    second_look(site, &mut session, looks.pinning, &last)?;
+    let record = &session.record;
+    session.recipes.par_iter_mut().with_min_len(64).for_each(|assessed| {
+        if let Some(last) = &assessed.last {
+            let fresh = assessed.status.state == State::Fresh;
+            assessed.status.files = file_states(&site.outputs, record, &last.outputs, fresh);
+        }
+    });
+    third_look(&site.outputs, &mut session);
+    if looks.orphans == Orphans::Wanted {
+        session.orphans = orphans(site.root(), &site.outputs, &last, &session.recipes);
+    }
+    Ok(session)
+}
+
+/// Parses what is left, pins its sources and compares leaves.
+fn second_look(
+    site: &Site,
+    session: &mut Session,
+    pinning: Pinning,
+    elsewhere: &HashMap<String, FreshRecipe>,
+) -> Result<(), WorkspaceError> {
+    session.planner.begin(site.recipes.vocabulary(), &site.versions);
+    if session.recipes.iter().all(|assessed| assessed.status.state == State::Fresh) {
+        return Ok(());
+    }
+    for assessed in session.recipes.iter_mut().filter(|assessed| assessed.status.state != State::Fresh) {
+        let file = session.planner.file(&assessed.text.path, &assessed.text.text);
+        assessed.file = Some(file);
+        if assessed.last.is_some() {
+            assessed.detail = session.record.detail(&assessed.text.path)?.unwrap_or_default();
+        }
+        match parse(&session.planner, file) {
+            Ok(recipe) => assessed.recipe = Some(recipe.clone()),
+            Err(problems) => {
+                assessed.status.state = State::Invalid;
+                assessed.status.problems = problems.clone();
+            }
+        }
+    }
+    let elsewhere = elsewhere
+        .iter()
+        .filter(|(path, _)| system::exists(&site.root().join(path)))
+        .map(|(path, last)| (path.as_str(), last))
+        .collect();
+    collisions(&mut session.recipes, &elsewhere);
+    let recipes: Vec<Arc<Recipe>> = session
+        .recipes
+        .iter()
+        .filter(|assessed| assessed.status.state != State::Invalid)
+        .filter_map(|assessed| assessed.recipe.clone())
+        .collect();
+    (session.lock, _) = site.lock.read()?;
+    let before = session.lock.clone();
+    session.snapshots = PinSources::of(site, &session.record).pin(&recipes, pinning, &mut session.lock)?;
+    if session.lock != before && pinning == Pinning::Resolve {
+        let lock = site.lock.write(&session.lock)?;
+        session.environment = environment(&lock, &site.hub.name(), &site.versions);
+    }
+    session.planner.pin(session.snapshots.states.iter());
+    for assessed in &mut session.recipes {
+        if let (Some(file), Some(_)) = (assessed.file, &assessed.recipe) {
+            assessed.leaves = leaves(&session.planner, file).clone();
+        }
+    }
+    Ok(())
+}
+
+/// Compares outputs with the last build, and asks the planner where that does not settle it.
+fn third_look(folder: &OutputFolder, session: &mut Session) {
+    let (planner, snapshots, record) = (&session.planner, &session.snapshots, &session.record);
+    let quarantined = &session.quarantined;
+    for assessed in &mut session.recipes {
+        if assessed.status.state == State::Fresh || assessed.status.state == State::Invalid {
+            continue;
+        }
+        let (Some(file), Some(recipe)) = (assessed.file, &assessed.recipe) else { continue };
+        let status = &mut assessed.status;
+        let unpinned: Vec<StaleReason> = recipe
+            .datasets
+            .iter()
+            .filter_map(|dataset| snapshots.unpinned.get(&snapshot_key(dataset)).cloned())
+            .collect();
+        let changes: Vec<StaleReason> = match &assessed.last {
+            Some(_) => {
+                assessed.leaves.changes_since(&assessed.detail.leaves).into_iter().map(StaleReason::Changed).collect()
+            }
+            None => Vec::new(),
+        };
+        if !unpinned.is_empty() {
+            // Without a snapshot its files and converters have no leaves; that they are gone is no change.
+            let changes =
+                changes.into_iter().filter(|reason| reason.change().is_some_and(|change| change.new.is_some()));
+            status.state = if assessed.last.is_some() { State::Stale } else { State::New };
+            status.reasons = unpinned.into_iter().chain(changes).collect();
+            continue;
+        }
+        let edited = || status.files.iter().filter(|file| file.state == FileState::Edited);
+        let missing = || status.files.iter().filter(|file| file.state == FileState::Missing);
+        let stray = assessed.last.as_ref().and_then(|last| stray(&last.outputs, quarantined));
+        let is_same = changes.is_empty() && edited().next().is_none() && missing().next().is_none();
+        if assessed.last.is_some() && is_same && stray.is_none() {
+            status.state = State::Fresh;
+            continue;
+        }
+        match plan(planner, file) {
+            Node::Failed(failure) => {
+                status.state = State::Invalid;
+                status.reasons = vec![StaleReason::Impossible { message: failure.to_string() }];
+                status.failure = Some(failure.clone());
+            }
+            Node::Ready(plan) => {
+                let in_place = in_place(folder, record, plan);
+                if edited().next().is_some() && changes.is_empty() {
+                    status.reasons = edited().map(edited_by_hand).collect();
+                    status.state = State::Edited;
+                } else if in_place {
+                    status.state = State::Fresh;
+                } else if changes.is_empty() {
+                    let gone = missing().map(|file| is_missing(file, Recovery::Cache));
+                    let stray = stray.map(|file| StaleReason::LeftByRefusal { file });
+                    status.reasons = gone.chain(stray).collect();
+                    status.state = State::Cached;
+                } else {
+                    status.reasons = changes;
+                    status.state = State::Stale;
+                }
+                if status.state == State::Cached && status.reasons.is_empty() {
+                    status.reasons = vec![StaleReason::NeverWritten];
+                }
+            }
+            Node::Needs(actions) => {
+                for action in actions {
+                    *status.missing.entry(action.work.stage()).or_default() += 1;
+                }
+                let hand = edited().map(edited_by_hand);
+                let gone = missing().map(|file| is_missing(file, Recovery::Build));
+                status.state = match (&assessed.last, changes.is_empty(), edited().next()) {
+                    (None, ..) => State::New,
+                    (Some(_), true, Some(_)) => State::Edited,
+                    _ => State::Stale,
+                };
+                let files: Vec<StaleReason> = hand.chain(gone).collect();
+                status.reasons = changes.into_iter().chain(files).collect();
+                if status.state == State::New {
+                    status.reasons = vec![StaleReason::NeverBuilt];
+                }
+            }
+        }
+    }
+}
+
+/// Whether all files of a plan stand in the output folder.
+fn in_place(folder: &OutputFolder, record: &Record, plan: &RecipePlan) -> bool {
+    plan.named().all(|(name, wanted)| is_in_place(folder, record, &name, wanted))
+}
+
+fn is_in_place(folder: &OutputFolder, record: &Record, name: &str, wanted: Option<FileMeta>) -> bool {
+    let path = folder.file(name);
+    match wanted {
+        None => !system::exists(&path),
+        Some(wanted) => {
+            system::stat(&path).is_ok_and(|stat| stat.size == wanted.bytes)
+                && stat_cache::digest(record, &path).is_ok_and(|digest| digest == wanted.digest)
+        }
+    }
+}
+
+fn file_states(folder: &OutputFolder, record: &Record, outputs: &[OutputFile], known_same: bool) -> Vec<FileStatus> {
+    let state = |output: &OutputFile| {
+        if known_same {
+            return FileState::Same;
+        }
+        let path = folder.file(&output.name);
+        match system::stat(&path) {
+            Err(_) => FileState::Missing,
+            Ok(stat) if stat.size != output.meta.bytes => FileState::Edited,
+            Ok(_) => match stat_cache::digest(record, &path) {
+                Ok(digest) if digest == output.meta.digest => FileState::Same,
+                _ => FileState::Edited,
+            },
+        }
+    };
+    let status =
+        |output: &OutputFile| FileStatus { name: output.name.clone(), state: state(output), meta: output.meta };
+    outputs.iter().map(status).collect()
+}
+
+/// Recipes that were built once, are gone, and left files behind.
+fn orphans(
+    root: &Path,
+    folder: &OutputFolder,
+    last: &HashMap<String, FreshRecipe>,
+    present: &[Assessed],
+) -> Vec<RecipeStatus> {
+    let mut gone: Vec<(&String, &FreshRecipe)> =
+        last.iter().filter(|(path, _)| !system::exists(&root.join(path))).collect();
+    if gone.is_empty() {
+        return Vec::new();
+    }
+    gone.sort_by_key(|(path, _)| *path);
+    // Files that another recipe writes now, such as the same one under another name, are left behind by no one.
+    let owned: HashSet<String> = present.iter().flat_map(Assessed::file_names).collect();
+    gone.into_iter()
+        .filter_map(|(path, last)| {
+            let left: Vec<OutputFile> = last
+                .outputs
+                .iter()
+                .filter(|output| !owned.contains(&output.name))
+                .filter(|output| system::exists(&folder.file(&output.name)))
+                .cloned()
+                .collect();
+            let names: Vec<String> = left.iter().map(|output| output.name.clone()).collect();
+            (!left.is_empty()).then(|| RecipeStatus {
+                name: name_of(Path::new(path)),
+                path: path.clone(),
+                state: State::Orphan,
+                reasons: vec![StaleReason::RecipeGone { left: names }],
+                problems: Vec::new(),
+                failure: None,
+                files: left
+                    .iter()
+                    .map(|output| FileStatus { name: output.name.clone(), state: FileState::Same, meta: output.meta })
+                    .collect(),
+                missing: BTreeMap::new(),
+            })
+        })
+        .collect()
+}
+
+fn edited_by_hand(file: &FileStatus) -> StaleReason {
+    StaleReason::EditedByHand { file: file.name.clone() }
+}
+
+fn is_missing(file: &FileStatus, from: Recovery) -> StaleReason {
+    StaleReason::Missing { file: file.name.clone(), from }
+}
+
+impl Assessed {
+    /// A recipe as the first look leaves it.
+    fn new(text: RecipeText, last: Option<FreshRecipe>, is_fresh: bool) -> Self {
+        let status = RecipeStatus {
+            name: text.name.clone(),
+            path: text.path.clone(),
+            state: if is_fresh { State::Fresh } else { State::New },
+            reasons: Vec::new(),
+            problems: Vec::new(),
+            failure: None,
+            files: Vec::new(),
+            missing: BTreeMap::new(),
+        };
+        Self { text, status, file: None, recipe: None, last, detail: BuiltDetail::default(), leaves: Leaves::default() }
+    }
+
+    /// The files it writes, as far as that is known without parsing it for this alone.
+    fn file_names(&self) -> Vec<String> {
+        match (&self.recipe, &self.last) {
+            (Some(recipe), _) => recipe.outputs(&self.text.path).names().collect(),
+            (None, Some(last)) => last.outputs.iter().map(|output| output.name.clone()).collect(),
+            (None, None) => Vec::new(),
+        }
+    }
+}
+
+impl Session {
+    /// Returns what is told of the assessment.
+    pub(crate) fn into_assessment(self) -> Assessment {
+        let recipes = self.recipes.into_iter().map(|assessed| assessed.status).chain(self.orphans).collect();
+        Assessment { recipes, others: self.others }
+    }
+}
+
+/// Marks recipes that would write the files of another one: of those parsed now, of those the first look settled, or of
+/// those that were built before and not asked for now.
+fn collisions(recipes: &mut [Assessed], elsewhere: &HashMap<&str, &FreshRecipe>) {
+    let parsed: Vec<(&str, &Recipe, &[u8])> = recipes
+        .iter()
+        .filter_map(|assessed| {
+            Some((assessed.text.path.as_str(), &**assessed.recipe.as_ref()?, assessed.text.text.as_slice()))
+        })
+        .collect();
+    let mut problems = config::check_collisions(&parsed);
+    let settled = recipes.iter().filter(|assessed| assessed.recipe.is_none() && assessed.status.state == State::Fresh);
+    let writers: HashMap<&str, &str> = settled
+        .filter_map(|assessed| Some((assessed.text.path.as_str(), assessed.last.as_ref()?)))
+        .chain(elsewhere.iter().map(|(path, last)| (*path, *last)))
+        .filter_map(|(path, last)| Some((last.outputs.first()?.name.as_str(), path)))
+        .collect();
+    for (path, recipe, text) in &parsed {
+        let train = recipe.outputs(path).name(OutputKind::Rows(Side::Train));
+        if let Some(other) = writers.get(train.as_str()) {
+            problems.push(config::collision(path, recipe, text, other));
+        }
+    }
+    for problem in problems {
+        if let Some(assessed) = recipes.iter_mut().find(|assessed| assessed.text.path == problem.path) {
+            assessed.status.state = State::Invalid;
+            assessed.status.problems.push(problem);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The first look: what can be said of a recipe from digests and stats alone, thousands of times in a no-change build.
+
+use std::{
+    collections::{HashMap, HashSet},
+    ffi::OsString,
+    path::Path,
+};
+
+use crate::{
+    artifact::{FreshRecipe, OutputFile},
+    site::{OutputFolder, RecipeText},
+    system::{self, Stat},
+};
+use datac_core::{
+    id::EnvironmentId,
+    outputs::{OutputKind, OutputSet},
+};
+
+/// Returns the stats of all local files that recipes stand on; many recipes share few files.
+pub(crate) fn local_stats<'l>(
+    root: &Path,
+    last: impl Iterator<Item = &'l FreshRecipe>,
+) -> HashMap<String, Option<Stat>> {
+    let mut stats = HashMap::new();
+    for (path, _) in last.flat_map(|last| &last.locals) {
+        if !stats.contains_key(path) {
+            stats.insert(path.clone(), system::stat(&root.join(path)).ok());
+        }
+    }
+    stats
+}
+
+/// Returns whether nothing a recipe stands on can have changed since it was built.
+pub(crate) fn first_look(
+    folder: &OutputFolder,
+    text: &RecipeText,
+    last: &FreshRecipe,
+    environment: EnvironmentId,
+    locals: &HashMap<String, Option<Stat>>,
+    quarantined: &HashSet<OsString>,
+) -> bool {
+    let same = |now: Option<Stat>, then: &Stat| !then.is_racy(last.built_ns) && now == Some(*then);
+    text.digest == last.text
+        && environment == last.environment
+        && last.outputs.iter().all(|output| same(system::stat(&folder.file(&output.name)).ok(), &output.stat))
+        && last.locals.iter().all(|(path, stat)| same(locals.get(path.as_str()).copied().flatten(), stat))
+        && stray(&last.outputs, quarantined).is_none()
+}
+
+/// Returns the quarantine file of a recipe whose last build wrote none: what a build that was refused has left.
+pub(crate) fn stray(outputs: &[OutputFile], quarantined: &HashSet<OsString>) -> Option<String> {
+    if quarantined.is_empty() {
+        return None;
+    }
+    let [train, .., last] = outputs else { return None };
+    let quarantine = OutputSet::parse(&train.name)?.0.name(OutputKind::Quarantine);
+    let is_there = quarantined.contains(Path::new(&quarantine).file_name()?);
+    (last.name != quarantine && is_there).then_some(quarantine)
+}

@@ -1,0 +1,328 @@
+//! The only door to files, environment and clock.
+//!
+//! Everything here names the path in its error. Decisions never rest on a clock: [`now_ns`] and [`Stopwatch`] feed
+//! records and reports, and the stat cache's rule that a file as new as its record is read again.
+#![expect(clippy::disallowed_methods, reason = "this module is the door the other modules must use")]
+
+mod entries;
+mod probe;
+mod replacement;
+mod scratch;
+
+use std::{
+    cell::RefCell,
+    collections::HashSet,
+    ffi::OsString,
+    fs::{self, File},
+    io::{self, Read},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use serde::{Deserialize, Serialize};
+
+pub use datac_core::failure::FileError;
+pub use entries::{Entry, EntryKind, entries, kind, remove_empty_dir};
+pub use probe::{Probe, Space, Stamps, allow_open_files, available_memory, cores, nearest, space, stamps_each_change};
+pub use replacement::Replacement;
+pub use scratch::ScratchFolder;
+
+fn at<'p>(verb: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> FileError + 'p {
+    move |source| FileError { verb, path: path.to_owned(), source }
+}
+
+/// The coarsest step of the clock that file systems stamp with: one tick at 100 Hz.
+const GRAIN_NS: i64 = 10_000_000;
+
+/// Returns the first moment at which a file stamped at `stamp_ns` is older than the grain.
+fn past_grain(stamp_ns: i64) -> i64 {
+    stamp_ns + GRAIN_NS + 1
+}
+
+/// Now, or as soon as a file stamped at `stamp_ns` a moment ago is older than the grain. A stamp in the future, which no
+/// clock of this machine can have given, does not count.
+pub fn soon_past_grain(stamp_ns: i64) -> i64 {
+    let now = now_ns();
+    if stamp_ns <= now { past_grain(stamp_ns).max(now) } else { now }
+}
+
+/// Waits until any later write to the file at `path`, whose stat was taken and says `stamp_ns`, shows in its stat: until it
+/// is older than the grain, unless its file system stamps every change that follows a look with a time of its own. That is
+/// found out in the folder `scratch`, if it is of the same file system.
+///
+/// Returns the time to record with what is read from now on: one at which the stat is not racy, see [`Stat::is_racy`].
+pub fn wait_past_grain(stamp_ns: i64, path: &Path, scratch: &Path) -> i64 {
+    let (now, past) = (now_ns(), soon_past_grain(stamp_ns));
+    if past > now && !stamps_each_change(path, scratch) {
+        std::thread::sleep(Duration::from_nanos((past - now) as u64));
+    }
+    past.max(now_ns())
+}
+
+/// Result of a stat call; equal stats of an unchanged clock mean equal bytes, see [`Stat::is_racy`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stat {
+    /// Size in bytes.
+    pub size: u64,
+    /// Time of the last change of the content, nanoseconds since 1970.
+    pub mtime_ns: i64,
+    /// Time of the last change of the inode, nanoseconds since 1970.
+    pub ctime_ns: i64,
+    /// Inode number.
+    pub inode: u64,
+}
+
+impl Stat {
+    /// Returns the later of its two times.
+    pub fn stamp_ns(&self) -> i64 {
+        self.mtime_ns.max(self.ctime_ns)
+    }
+
+    /// Returns whether the file may have changed after it was stat'ed without the stat showing it.
+    ///
+    /// Git's rule for racily clean entries: file systems stamp with a coarse clock, so a file stamped within that
+    /// grain of `recorded_ns` proves nothing.
+    pub fn is_racy(&self, recorded_ns: i64) -> bool {
+        self.stamp_ns() + GRAIN_NS >= recorded_ns
+    }
+}
+
+/// Stats a path, following links.
+pub fn stat(path: &Path) -> Result<Stat, FileError> {
+    let meta = fs::metadata(path).map_err(at("stat", path))?;
+    Ok(stat_of(&meta))
+}
+
+fn stat_of(meta: &fs::Metadata) -> Stat {
+    Stat {
+        size: meta.len(),
+        mtime_ns: meta.mtime() * 1_000_000_000 + meta.mtime_nsec(),
+        ctime_ns: meta.ctime() * 1_000_000_000 + meta.ctime_nsec(),
+        inode: meta.ino(),
+    }
+}
+
+/// Stats an open file.
+pub fn stat_file(file: &File, path: &Path) -> Result<Stat, FileError> {
+    file.metadata().map(|meta| stat_of(&meta)).map_err(at("stat", path))
+}
+
+/// Returns whether something is at `path`.
+pub fn exists(path: &Path) -> bool {
+    fs::metadata(path).is_ok()
+}
+
+/// Returns the final target of a symbolic link; `None`: not a link, or a dangling one.
+pub fn link_target(path: &Path) -> Option<PathBuf> {
+    let is_link = fs::symlink_metadata(path).is_ok_and(|meta| meta.is_symlink());
+    is_link.then(|| fs::canonicalize(path).ok()).flatten()
+}
+
+/// Returns whether a folder is at `path`.
+pub fn is_dir(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| meta.is_dir())
+}
+
+/// Reads a whole file.
+pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
+    fs::read(path).map_err(at("read", path))
+}
+
+/// Reads at most `limit` bytes of a file, and one more if it is longer.
+pub fn read_up_to(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+    thread_local! {
+        static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 64 << 10]);
+    }
+    // Thousands are read in a row: without asking for the size first, and kept in no more room than they take.
+    BUFFER.with_borrow_mut(|buffer| {
+        let mut file = open(path)?.take(limit + 1);
+        let mut filled = 0;
+        loop {
+            match file.read(&mut buffer[filled..]) {
+                Ok(0) if filled < buffer.len() => return Ok(buffer[..filled].to_vec()),
+                Ok(0) => {
+                    let mut bytes = buffer.clone();
+                    file.read_to_end(&mut bytes).map_err(at("read", path))?;
+                    return Ok(bytes);
+                }
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(at("read", path)(error)),
+            }
+        }
+    })
+}
+
+/// Opens a file for reading.
+pub fn open(path: &Path) -> Result<File, FileError> {
+    File::open(path).map_err(at("read", path))
+}
+
+/// Creates a folder and those above it.
+pub fn create_dir(path: &Path) -> Result<(), FileError> {
+    fs::create_dir_all(path).map_err(at("create folder", path))
+}
+
+/// Creates a folder that only its owner may enter.
+pub fn create_private_dir(path: &Path) -> Result<(), FileError> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(at("create folder", path))
+}
+
+/// Creates an empty file, with its folder; what was there is gone.
+pub fn create(path: &Path) -> Result<File, FileError> {
+    create_folder_of(path)?;
+    File::create(path).map_err(at("write", path))
+}
+
+/// Opens a file for reading and writing, creating it if it is not there.
+pub fn open_or_create(path: &Path) -> Result<File, FileError> {
+    File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(at("open", path))
+}
+
+/// Removes a file; one that is not there is fine.
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Renames a file over whatever is at `to`.
+pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
+    fs::rename(from, to).map_err(at("rename to", to))
+}
+
+/// Syncs a folder, so that the names in it outlast a power cut.
+pub fn sync_dir(path: &Path) -> Result<(), FileError> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(at("sync", path))
+}
+
+/// Returns the names in a folder, sorted, each with whether it is a folder.
+pub fn list(path: &Path) -> Result<Vec<(String, bool)>, FileError> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path).map_err(at("list", path))? {
+        let entry = entry.map_err(at("list", path))?;
+        let is_dir = fs::metadata(entry.path()).is_ok_and(|meta| meta.is_dir());
+        names.push((entry.file_name().to_string_lossy().into_owned(), is_dir));
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Returns the names in a folder, none if it is not there.
+pub fn names(path: &Path) -> HashSet<OsString> {
+    fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect()
+}
+
+/// Replaces a file by `bytes`, synced, old or new but never half.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<Stat, FileError> {
+    let mut replacement = Replacement::new(path)?;
+    replacement.write_all(bytes)?;
+    replacement.sync()?;
+    let stat = replacement.put_in_place()?;
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or(Ok(()), sync_dir)?;
+    Ok(stat)
+}
+
+/// Replaces a file that others can do without by `bytes`, unless it holds them: not synced, but old or new and never half.
+///
+/// Its folder is made where there is none.
+pub fn replace_if_other(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    if fs::read(path).is_ok_and(|present| present == bytes) {
+        return Ok(());
+    }
+    create_folder_of(path)?;
+    let mut replacement = Replacement::new(path)?;
+    replacement.write_all(bytes)?;
+    replacement.commit_unsynced()
+}
+
+/// Writes a file, with its folder, where there is none; returns whether it did. What is there is never touched.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
+    if fs::symlink_metadata(path).is_ok() {
+        return Ok(false);
+    }
+    create_folder_of(path)?;
+    let mut replacement = Replacement::new(path)?;
+    replacement.write_all(bytes)?;
+    replacement.commit_new()
+}
+
+/// Reads what is written to the process, at most `limit` bytes, and one more if it is longer.
+pub fn read_stdin(limit: u64) -> Result<Vec<u8>, FileError> {
+    let mut bytes = Vec::new();
+    io::stdin().lock().take(limit + 1).read_to_end(&mut bytes).map_err(at("read", Path::new("-")))?;
+    Ok(bytes)
+}
+
+fn create_folder_of(path: &Path) -> Result<(), FileError> {
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) => create_dir(folder),
+        None => Ok(()),
+    }
+}
+
+/// Sets the time of a file's last change, creating it empty, with its folder, where there is none.
+pub fn touch(path: &Path, time_ns: i64) -> Result<(), FileError> {
+    create_folder_of(path)?;
+    let time = UNIX_EPOCH + Duration::from_nanos(time_ns.max(0) as u64);
+    open_or_create(path)?.set_modified(time).map_err(at("touch", path))
+}
+
+/// Returns an environment variable, if it is set, not empty and UTF-8.
+pub fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The words the process was called with, without the program's name.
+pub fn arguments() -> Vec<String> {
+    std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+/// Returns the user's home folder, if there is one.
+pub fn home_dir() -> Option<PathBuf> {
+    std::env::home_dir().filter(|home| !home.as_os_str().is_empty())
+}
+
+/// Returns the names of environment variables that begin with `prefix`, sorted.
+pub fn env_names(prefix: &str) -> Vec<String> {
+    let mut names: Vec<String> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+    names.retain(|name| name.starts_with(prefix));
+    names.sort();
+    names
+}
+
+/// Ends the process at once: for a second interrupt, when the first was asked to wait too long.
+pub fn exit_now(code: u8) -> ! {
+    #[expect(clippy::exit, reason = "the user asked twice")]
+    std::process::exit(i32::from(code))
+}
+
+/// Returns the current folder.
+pub fn current_dir() -> Result<PathBuf, FileError> {
+    std::env::current_dir().map_err(at("enter", Path::new(".")))
+}
+
+/// Nanoseconds since 1970, for records.
+pub fn now_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Measures how long something took, for reports.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts measuring.
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Returns the time since the start.
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}

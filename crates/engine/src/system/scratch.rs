@@ -1,0 +1,32 @@
+//! Files for what memory has no room for.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::FileError;
+use datac_core::sort::{Scratch, ScratchFile};
+
+/// A folder that gives nameless files, which vanish with the process; the folder must exist when one is asked for.
+#[derive(Debug)]
+pub struct ScratchFolder(pub PathBuf);
+
+impl ScratchFolder {
+    /// Returns the folder at `path` as whoever sorts takes it.
+    pub fn at(path: &Path) -> Arc<dyn Scratch> {
+        Arc::new(Self(path.to_owned()))
+    }
+}
+
+impl Scratch for ScratchFolder {
+    fn file(&self) -> Result<Box<dyn ScratchFile>, FileError> {
+        let file = tempfile::tempfile_in(&self.0).map_err(|error| self.error("write", error))?;
+        Ok(Box::new(file))
+    }
+
+    fn error(&self, verb: &'static str, source: io::Error) -> FileError {
+        FileError { verb, path: self.0.clone(), source }
+    }
+}

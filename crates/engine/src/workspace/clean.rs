@@ -1,0 +1,231 @@
+//! Removes what datac wrote: outputs that still have its bytes, and the cache if that is wanted.
+//!
+//! Nothing is removed that datac did not make. A file of outputs goes if its bytes are those of some build; what was
+//! changed by hand is kept and named. In the cache folder only files go whose names are those that datac gives, and no
+//! link is followed.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::{Path, PathBuf},
+};
+
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::{
+    artifact::{Access, CACHE_VERSION, CacheContents, LOCK, Record, stat_cache},
+    gc::recorded_outcome,
+    graph::Outcome,
+    selector::find,
+    site::{CacheFolder, IfHeld, Site, WorkspaceError, name_of},
+    system::{self, Entry, EntryKind},
+};
+use datac_core::{id::FileHash, outputs};
+
+/// Says what `clean` removes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CleanOptions {
+    /// Whether to report what would be removed, without removing it.
+    pub dry_run: bool,
+    /// Whether to remove outputs that were changed by hand too.
+    pub force: bool,
+    /// Whether to remove the cache too.
+    pub cache: bool,
+}
+
+/// The files that were removed, or would be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Cleaned {
+    /// Whether this is what would be removed, and nothing was.
+    pub dry_run: bool,
+    /// Outputs that are removed.
+    pub removed: Vec<CleanedFile>,
+    /// Files with the names of outputs that are kept.
+    pub kept: Vec<KeptFile>,
+    /// The cache, if it was to be removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CleanedCache>,
+}
+
+/// An output that is removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct CleanedFile {
+    /// The name in the output folder.
+    pub name: String,
+    /// The size in bytes.
+    pub bytes: u64,
+}
+
+/// A file that is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct KeptFile {
+    /// The name in the output folder.
+    pub name: String,
+    /// The reason why the file is kept.
+    pub why: String,
+}
+
+/// A cache that is removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct CleanedCache {
+    /// The folder of the cache.
+    pub dir: PathBuf,
+    /// The number of files that are removed.
+    pub files: u64,
+    /// The size of those files.
+    pub bytes: u64,
+    /// Files in the folder that datac did not create; they are kept.
+    pub kept: Vec<PathBuf>,
+}
+
+/// Names of outputs, each with whether some build is known to have written it.
+type Names = BTreeMap<String, bool>;
+
+/// Removes the outputs of the recipes that `selectors` name; none: of all, and of those that are gone.
+pub(super) fn clean(site: &Site, selectors: &[String], options: &CleanOptions) -> Result<Cleaned, WorkspaceError> {
+    // No cache is begun for this, least of all in a folder that is none.
+    let writes = !options.dry_run && site.cache.is_begun();
+    let lock = if writes { Some(site.cache.acquire(IfHeld::Wait)?) } else { None };
+    let record = site.cache.record(if writes { Access::Write } else { Access::Read })?;
+    let (names, gone) = outputs_of(site, selectors, &record)?;
+    let known = known(&record)?;
+    let mut cleaned = Cleaned { dry_run: options.dry_run, ..Cleaned::default() };
+    for (name, was_built) in names {
+        let path = site.outputs.file(&name);
+        let keep = |why: &str| KeptFile { name: name.clone(), why: why.to_owned() };
+        match system::kind(&path) {
+            None => continue,
+            Some(EntryKind::File) => {}
+            Some(_) => {
+                cleaned.kept.push(keep("not a file"));
+                continue;
+            }
+        }
+        let is_ours = known.contains(&stat_cache::digest(&record, &path)?);
+        match (is_ours, was_built, options.force) {
+            (true, ..) | (false, true, true) => {
+                let bytes = system::stat(&path)?.size;
+                cleaned.removed.push(CleanedFile { name: name.clone(), bytes });
+            }
+            (false, true, false) => cleaned.kept.push(keep("edited by hand")),
+            (false, false, _) => cleaned.kept.push(keep("no recorded build wrote it")),
+        }
+    }
+    if !options.dry_run {
+        for file in &cleaned.removed {
+            system::remove(&site.outputs.file(&file.name))?;
+        }
+        site.outputs.sweep();
+        if !cleaned.removed.is_empty() {
+            // Folders stay as long as anything else is in them.
+            [site.outputs.file(outputs::QUARANTINE), site.outputs.dir().to_owned()].iter().for_each(|folder| {
+                system::remove_empty_dir(folder);
+            });
+        }
+        if writes && !options.cache {
+            // A recipe that is gone and has left nothing behind need not be remembered.
+            let is_kept = |path: &String| cleaned.kept.iter().any(|kept| gone[path].contains(&kept.name));
+            let forgotten: Vec<String> = gone.keys().filter(|path| !is_kept(path)).cloned().collect();
+            record.forget_paths(&|_| false, &forgotten)?;
+        }
+    }
+    // The database is closed before its file goes.
+    drop(record);
+    if options.cache {
+        // Where there was no lock to take there was no cache; one that has come since is in use.
+        let may = lock.is_some() || options.dry_run;
+        let none = || CleanedCache { dir: site.cache.dir(), ..CleanedCache::default() };
+        cleaned.cache = Some(if may { clean_cache(&site.cache, options.dry_run)? } else { none() });
+    }
+    drop(lock);
+    Ok(cleaned)
+}
+
+/// Returns the names of the outputs of recipes; and those that are gone, by path, each with the outputs it left.
+fn outputs_of(
+    site: &Site,
+    selectors: &[String],
+    record: &Record,
+) -> Result<(Names, BTreeMap<String, Vec<String>>), WorkspaceError> {
+    let recorded: BTreeMap<String, Vec<String>> = record
+        .recipes()?
+        .into_iter()
+        .map(|(path, last)| (path, last.outputs.into_iter().map(|output| output.name).collect()))
+        .collect();
+    let (present, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        recorded.into_iter().partition(|(path, _)| system::exists(&site.root().join(path)));
+    let is_meant = |selector: &String, path: &str| selector == path || *selector == name_of(Path::new(path));
+    let (of_gone, of_present): (Vec<String>, Vec<String>) =
+        selectors.iter().cloned().partition(|selector| gone.keys().any(|path| is_meant(selector, path)));
+    let mut names = Names::new();
+    if selectors.is_empty() || !of_present.is_empty() {
+        for text in find(site, &of_present)?.recipes {
+            if let Ok(recipe) = site.recipes.load(&text.path, &text.text) {
+                names.extend(recipe.outputs(&text.path).names().map(|name| (name, false)));
+            }
+            names.extend(present.get(&text.path).into_iter().flatten().map(|name| (name.clone(), true)));
+        }
+    }
+    let gone: BTreeMap<String, Vec<String>> = gone
+        .into_iter()
+        .filter(|(path, _)| selectors.is_empty() || of_gone.iter().any(|selector| is_meant(selector, path)))
+        .collect();
+    // What another recipe writes now was left behind by no one.
+    let owned: HashSet<&String> = present.values().flatten().collect();
+    let left = gone.values().flatten().filter(|name| !owned.contains(name));
+    names.extend(left.map(|name| (name.clone(), true)).collect::<Vec<_>>());
+    Ok((names, gone))
+}
+
+/// Removes the cache; the caller holds its lock, unless it is a dry run.
+fn clean_cache(cache: &CacheFolder, dry_run: bool) -> Result<CleanedCache, WorkspaceError> {
+    let dir = cache.dir();
+    let mut cleaned = CleanedCache { dir: dir.clone(), ..CleanedCache::default() };
+    let lock = cache.join(LOCK);
+    // Every cache has had its lock taken; a folder without that file is someone else's.
+    let is_cache = |entry: &Entry| {
+        entry.name == CACHE_VERSION && entry.kind == EntryKind::Folder && system::kind(&lock) == Some(EntryKind::File)
+    };
+    for entry in system::entries(&dir)? {
+        if !is_cache(&entry) {
+            cleaned.kept.push(dir.join(&entry.name));
+            continue;
+        }
+        let root = dir.join(&entry.name);
+        let found = CacheContents::take(&root)?;
+        let (files, folders) = found.everything(&root);
+        cleaned.files += files.len() as u64 + 1;
+        cleaned.bytes += found.total().bytes;
+        cleaned.kept.extend(found.strangers);
+        if dry_run {
+            continue;
+        }
+        files.par_iter().try_for_each(|path| system::remove(path))?;
+        let remove_if_empty = |folder: &Path| {
+            system::remove_empty_dir(folder);
+        };
+        folders.iter().for_each(|folder| remove_if_empty(folder));
+        // The lock goes last: from here on someone else may begin the cache anew, and folders are theirs.
+        system::remove(&lock)?;
+        remove_if_empty(&root);
+        // Gone only if nothing is left in it; where it is a link, that stays.
+        remove_if_empty(&dir);
+    }
+    Ok(cleaned)
+}
+
+/// Returns the digests of all files that some build is known to have written.
+fn known(record: &Record) -> Result<HashSet<FileHash>, WorkspaceError> {
+    let recipes = record.recipes()?.into_values().flat_map(|last| last.outputs).map(|output| output.meta.digest);
+    let mut known: HashSet<FileHash> = recipes.collect();
+    known.extend(record.all_builds()?.into_iter().flat_map(|(_, build)| build.files));
+    for action in record.actions()? {
+        match recorded_outcome(&action) {
+            Some(Outcome::Output(files)) => known.extend(files.values().map(|file| file.digest)),
+            Some(Outcome::Quarantine(file)) => drop(known.insert(file.digest)),
+            _ => {}
+        }
+    }
+    Ok(known)
+}

@@ -1,0 +1,193 @@
+//! Brings every file that recipes read onto this machine, so that builds need no network.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::{
+    artifact::{Access, DOWNLOADS},
+    driver::failure_of,
+    gc::download_name,
+    graph::{FileOrigin, SourceFile, files_of},
+    selector::assess_selected,
+    site::{HubChoice, IfHeld, Site, WorkspaceError},
+    source::Hub,
+    status::{
+        assess::{Depth, Looks},
+        pins::Pinning,
+    },
+    system,
+};
+use datac_core::{
+    config::Problem,
+    failure::{Failure, FailureKind},
+};
+
+/// Downloads that run at once: enough to keep a line busy while one waits for its first byte.
+const AT_ONCE: usize = 4;
+
+/// The result of a fetch.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Fetched {
+    /// The name of the hub that is used.
+    pub hub: String,
+    /// Whether files of that hub come over the network.
+    pub is_remote: bool,
+    /// The files of the hub that recipes read, by repository and path.
+    pub files: Vec<FetchedFile>,
+    /// Sources and files that could not be fetched.
+    pub failures: Vec<FetchFailure>,
+    /// Problems of invalid recipes.
+    #[serde(serialize_with = "in_words")]
+    #[schemars(with = "Vec<String>")]
+    pub problems: Vec<Problem>,
+    /// The number of recipes.
+    pub recipes: usize,
+}
+
+/// A file that recipes read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+pub struct FetchedFile {
+    /// The repository of the file.
+    pub repo: String,
+    /// The path in the repository.
+    pub path: String,
+    /// The size in bytes.
+    pub bytes: u64,
+    /// Whether the file was downloaded now; otherwise it was present.
+    pub is_new: bool,
+}
+
+/// A source or file that could not be fetched.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct FetchFailure {
+    /// The source as a recipe has it, or the repository of a file.
+    pub source: String,
+    /// The failure.
+    #[serde(serialize_with = "message")]
+    #[schemars(with = "String")]
+    pub failure: Failure,
+}
+
+fn message<S: serde::Serializer>(failure: &Failure, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(failure)
+}
+
+fn in_words<S: serde::Serializer>(problems: &[Problem], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(problems.iter().map(ToString::to_string))
+}
+
+impl Fetched {
+    /// Returns the most severe kind of failure, if there was one.
+    pub fn failure(&self) -> Option<FailureKind> {
+        let invalid = self.problems.first().map(|_| FailureKind::Config);
+        self.failures.iter().map(|failure| failure.failure.kind).chain(invalid).max()
+    }
+}
+
+/// Pins what datac.lock lacks, and downloads every file that the recipes read which `selectors` name.
+///
+/// With `locked`, a source that the lock lacks is a failure. What cannot be had does not keep the rest from being
+/// fetched.
+pub(super) fn fetch(site: &Site, selectors: &[String], locked: bool) -> Result<Fetched, WorkspaceError> {
+    let _lock = site.cache.acquire(IfHeld::Wait)?;
+    let record = site.cache.record(Access::Write)?;
+    let pinning = if locked { Pinning::Locked } else { Pinning::Resolve };
+    let session =
+        assess_selected(site, record.clone(), selectors, Looks { pinning, depth: Depth::Close, ..Looks::default() })?;
+    let mut fetched = Fetched {
+        hub: site.hub.name(),
+        is_remote: matches!(site.hub.choice(), HubChoice::Http(_)),
+        files: Vec::new(),
+        failures: Vec::new(),
+        problems: Vec::new(),
+        recipes: session.recipes.len(),
+    };
+    let mut wanted: BTreeMap<(String, String), Arc<SourceFile>> = BTreeMap::new();
+    let mut failed = BTreeSet::new();
+    for assessed in &session.recipes {
+        fetched.problems.extend(assessed.status.problems.iter().cloned());
+        let (Some(file), Some(recipe)) = (assessed.file, &assessed.recipe) else { continue };
+        for (number, dataset) in recipe.datasets.iter().enumerate() {
+            match files_of(&session.planner, file, number) {
+                Ok(files) => {
+                    wanted.extend(files.iter().filter(|file| !file.origin.is_local()).map(|file| {
+                        ((file.origin.name().to_owned(), file.digest.to_string() + &file.path), file.clone())
+                    }))
+                }
+                // Many recipes may name one source.
+                Err(failure) if failed.insert((dataset.location.source().to_owned(), failure.message.clone())) => {
+                    fetched.failures.push(FetchFailure { source: dataset.location.source().to_owned(), failure });
+                }
+                Err(_) => {}
+            }
+        }
+    }
+    let wanted: Vec<Arc<SourceFile>> = wanted.into_values().collect();
+    if !wanted.is_empty() {
+        let hub = site.hub.open(&site.cache, &record)?;
+        let (files, failures) = fetch_all(site, &*hub, &wanted);
+        fetched.files = files;
+        fetched.failures.extend(failures);
+    }
+    // Digests of files in a folder that stands in for a hub were taken; the next build need not.
+    record.flush()?;
+    Ok(fetched)
+}
+
+/// Opens every file, which has it downloaded and checked, several at once.
+fn fetch_all(site: &Site, hub: &dyn Hub, wanted: &[Arc<SourceFile>]) -> (Vec<FetchedFile>, Vec<FetchFailure>) {
+    let next = AtomicUsize::new(0);
+    let ended: Mutex<(Vec<FetchedFile>, Vec<FetchFailure>)> = Mutex::default();
+    let work = || {
+        while let Some(file) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let result = fetch_one(site, hub, file);
+            let mut ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
+            match result {
+                Ok(is_new) => ended.0.push(FetchedFile {
+                    repo: file.origin.name().to_owned(),
+                    path: file.path.clone(),
+                    bytes: file.size,
+                    is_new,
+                }),
+                Err(failure) => {
+                    let is_over = failure.kind == FailureKind::Interrupted;
+                    if !is_over || ended.1.iter().all(|known| known.failure != failure) {
+                        ended.1.push(FetchFailure { source: file.origin.name().to_owned(), failure });
+                    }
+                }
+            }
+        }
+    };
+    thread::scope(|threads| {
+        (0..AT_ONCE.min(wanted.len())).for_each(|_| drop(threads.spawn(work)));
+    });
+    let (mut files, mut failures) = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
+    files.sort();
+    failures.sort_by(|a, b| (&a.source, &a.failure.message).cmp(&(&b.source, &b.failure.message)));
+    (files, failures)
+}
+
+/// Has one file downloaded and checked; returns whether it was not here before.
+fn fetch_one(site: &Site, hub: &dyn Hub, file: &SourceFile) -> Result<bool, Failure> {
+    if site.interrupt.load(Ordering::Relaxed) {
+        let failure = Failure::plain(FailureKind::Interrupted, "interrupted");
+        return Err(failure.hint("finished downloads are kept; run fetch again to continue"));
+    }
+    let stored = site.cache.join(DOWNLOADS).join(download_name(&file.digest.to_string()));
+    let before = system::stat(&stored).ok();
+    if let FileOrigin::Hub { repo, commit } = &file.origin {
+        hub.open(repo, commit, &file.remote()).map_err(|error| failure_of(&error))?;
+    }
+    let after = system::stat(&stored).ok();
+    // One that was damaged is another file now.
+    Ok(after.is_some() && after.map(|stat| stat.inode) != before.map(|stat| stat.inode))
+}

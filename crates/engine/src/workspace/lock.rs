@@ -1,0 +1,132 @@
+//! Pins the sources of recipes in `datac.lock`, and moves pins.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::{
+    artifact::Access,
+    graph::{SnapshotKey, snapshot_key},
+    selector::find,
+    site::{IfHeld, Site, WorkspaceError},
+    source::lock::{LockFile, Pin},
+    status::pins::{PinSources, Pinning},
+};
+use datac_core::{
+    config::Recipe,
+    failure::{Failure, FailureKind},
+};
+
+/// A pin that `datac lock` changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct LockChange {
+    /// The source as recipes name it.
+    pub source: String,
+    /// The previous commit; `None`: the source was not pinned.
+    pub old: Option<String>,
+    /// The new commit; `None`: no recipe uses the source any more.
+    pub new: Option<String>,
+}
+
+/// The changes that `datac lock` made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct LockReport {
+    /// Sources whose pin changed.
+    pub changes: Vec<LockChange>,
+    /// The number of sources whose pin is unchanged.
+    pub unchanged: usize,
+}
+
+/// Says which pins `datac lock` moves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Upgrade {
+    /// None: only missing pins are added.
+    None,
+    /// All pins.
+    All,
+    /// The pins of these sources.
+    Sources(Vec<String>),
+}
+
+/// Returns the recipes that `selectors` name, all of which must be valid.
+fn parse_all(site: &Site, selectors: &[String]) -> Result<Vec<Arc<Recipe>>, WorkspaceError> {
+    let (mut recipes, mut problems) = (Vec::new(), Vec::new());
+    for text in find(site, selectors)?.recipes {
+        match site.recipes.load(&text.path, &text.text) {
+            Ok(recipe) => recipes.push(Arc::new(recipe)),
+            Err(found) => problems.extend(found),
+        }
+    }
+    if problems.is_empty() { Ok(recipes) } else { Err(WorkspaceError::Problems(problems)) }
+}
+
+/// Pins the sources of the selected recipes, and moves pins as `upgrade` says.
+///
+/// With `check` nothing is written: the report says what would change. Without selectors, pins that no recipe
+/// uses are removed.
+pub(super) fn lock(
+    site: &Site,
+    selectors: &[String],
+    upgrade: &Upgrade,
+    check: bool,
+) -> Result<LockReport, WorkspaceError> {
+    let _guard = if check { None } else { Some(site.cache.acquire(IfHeld::Wait)?) };
+    let record = site.cache.record(if check { Access::Read } else { Access::Write })?;
+    let recipes = parse_all(site, selectors)?;
+    let (before, _) = site.lock.read()?;
+    let mut lock = before.clone();
+    lock.sources.retain(|pin| match upgrade {
+        Upgrade::None => true,
+        Upgrade::All => false,
+        Upgrade::Sources(sources) => !sources.iter().any(|source| *source == pin.source || *source == pin.repo),
+    });
+    let keys: BTreeSet<SnapshotKey> = recipes.iter().flat_map(|recipe| &recipe.datasets).map(snapshot_key).collect();
+    let is_used =
+        |pin: &Pin| keys.contains(&SnapshotKey::Hub { source: pin.source.clone(), revision: pin.revision.clone() });
+    if selectors.is_empty() {
+        lock.sources.retain(is_used);
+    } else {
+        // What other recipes pinned and this call does not resolve again is kept.
+        let kept: Vec<Pin> = before.sources.iter().filter(|pin| !is_used(pin)).cloned().collect();
+        kept.into_iter().for_each(|pin| lock.set(pin));
+    }
+    if let Upgrade::Sources(sources) = upgrade {
+        let known = |source: &String| before.sources.iter().any(|pin| pin.source == *source || pin.repo == *source);
+        if let Some(unknown) = sources.iter().find(|source| !known(source)) {
+            let names: Vec<&str> = before.sources.iter().map(|pin| pin.source.as_str()).collect();
+            let failure = Failure::plain(FailureKind::Config, format!("`{unknown}` is not in datac.lock"));
+            return Err(failure.hint(format!("available: {}", names.join(", "))).into());
+        }
+    }
+    let snapshots = PinSources::of(site, &record).pin(&recipes, Pinning::Resolve, &mut lock)?;
+    if let Some(failure) = snapshots.states.into_values().flatten().find_map(Result::err) {
+        return Err(failure.into());
+    }
+    let report = compare(&before, &lock);
+    if !check {
+        site.lock.write(&lock)?;
+        record.flush()?;
+    }
+    Ok(report)
+}
+
+fn compare(before: &LockFile, after: &LockFile) -> LockReport {
+    let mut report = LockReport::default();
+    for pin in &after.sources {
+        match before.find(&pin.source, pin.revision.as_deref()) {
+            Some(old) if old == pin => report.unchanged += 1,
+            old => report.changes.push(LockChange {
+                source: pin.source.clone(),
+                old: old.map(|old| old.commit.clone()),
+                new: Some(pin.commit.clone()),
+            }),
+        }
+    }
+    for pin in &before.sources {
+        if after.find(&pin.source, pin.revision.as_deref()).is_none() {
+            report.changes.push(LockChange { source: pin.source.clone(), old: Some(pin.commit.clone()), new: None });
+        }
+    }
+    report
+}

@@ -1,0 +1,175 @@
+//! A workspace: the handle to its recipes, lock, cache and outputs, and the commands that work on them.
+
+mod clean;
+mod doctor;
+mod fetch;
+mod handles;
+mod init;
+mod inventory;
+mod lock;
+mod recipe_graph;
+mod show;
+mod stats;
+mod template;
+#[cfg(test)]
+mod tests;
+mod validate;
+mod watch;
+mod why;
+
+pub use crate::build::depfile::{Dependencies, Depfile};
+pub use crate::build::events::{BuildEvent, EVENTS_SCHEMA, EventLine, EventOutput, RecipeEnd, events_schema};
+pub use clean::{CleanOptions, Cleaned, CleanedCache, CleanedFile, KeptFile};
+pub use doctor::{Finding, Health};
+pub use fetch::{FetchFailure, Fetched, FetchedFile};
+pub use handles::{Cache, History, Outputs, Recipes};
+pub use init::{InitFile, Placed, SCHEMA_PATH, WORKFLOW, recipe_schema};
+pub use inventory::{Inventory, ListedOutput, ListedRecipe, ListedSource};
+pub use lock::{LockChange, LockReport, Upgrade};
+pub use recipe_graph::{Edge, Node, NodeKind, RecipeGraph};
+pub use show::{Condition, Pick, Shown, ShownRow};
+pub use stats::{FileStats, Numbers, RecipeStats, Stats};
+pub use template::NewRecipe;
+pub use validate::{Checked, CheckedRecipe, STDIN};
+pub use watch::{Round, WatchOptions};
+pub use why::{Explanation, Step};
+
+use crate::{artifact::Access, build::order, selector::assess_selected, site::Site, status::assess::Looks};
+pub use crate::{
+    artifact::{Build, Run, RunId, RunOutcome},
+    build::{BuildOptions, BuildReport, RecipeReport},
+    driver::{Make, makes_nothing},
+    gc::{CacheBounds, CachePart, CacheSize, Collected, Damaged, PartSize, Removed, Verified},
+    provenance::{
+        diff::{DiffRow, DiffSide, RowPair, RowsDiff, SourceRows},
+        history::{
+            log::{FileDiff, RecipeDiff, RunDiff, RunEntry, RunFile, RunRecipe, rfc3339},
+            why_run::{CacheMiss, MissKind, PastBuild, PastExplanation, PastReason},
+        },
+        manifest::{BuildManifest, MadeChunk, MadeFrom, MadeSource, ManifestError},
+        summary::{SourceSummary, Summary},
+        trace::{
+            Fate, FateOf, FileAsBuilt, Journey, Mixed, Origin, OutputLine, OutputRow, OutputRows, Passed, Rejected,
+            SampleOf, SourcePlace, SourceText, Split, Twin, split_place,
+        },
+    },
+    selector::{Pattern, Selector, Term, asks_for_state},
+    site::{Found, RecipeText, Settings, WorkspaceError},
+    source::lock::{LOCK_SCHEMA, schema as lock_schema},
+    status::{Assessment, FileState, FileStatus, RecipeStatus, State, plan_cache::PlanCache},
+};
+pub use datac_core::{
+    config::{FORMATS, MAX_BYTES, Page, Part, Problem, RECIPE_SCHEMA, pages},
+    id::FileHash,
+};
+
+/// A folder with recipes, and what can be done with it.
+///
+/// What concerns one part of it is asked of that part: [`recipes`](Self::recipes), [`cache`](Self::cache),
+/// [`history`](Self::history), [`outputs`](Self::outputs).
+pub struct Workspace {
+    settings: Settings,
+    site: Site,
+}
+
+impl Workspace {
+    /// Opens a workspace; nothing is read or written yet.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// use datac_engine::workspace::{Settings, Workspace};
+    ///
+    /// let workspace = Workspace::open(Settings::new(folder.path()));
+    /// assert!(workspace.recipes().find(&[]).unwrap().recipes.is_empty());
+    /// ```
+    pub fn open(settings: Settings) -> Self {
+        Self { site: Site::new(&settings), settings }
+    }
+
+    /// Returns what the workspace was opened with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Returns the recipes: finds, checks, lists and writes them.
+    pub fn recipes(&self) -> Recipes<'_> {
+        Recipes::of(&self.site)
+    }
+
+    /// Returns the cache: measures and tidies it.
+    pub fn cache(&self) -> Cache<'_> {
+        Cache::of(&self.site)
+    }
+
+    /// Returns what was built before: runs, their builds, and what differs between them.
+    pub fn history(&self) -> History<'_> {
+        History::of(&self.site)
+    }
+
+    /// Returns the outputs: shows, measures, traces, compares and removes them.
+    pub fn outputs(&self) -> Outputs<'_> {
+        Outputs::of(&self.site)
+    }
+
+    /// Returns the state of the recipes that `selectors` name; starts no work, writes nothing, needs no network.
+    pub fn status(&self, selectors: &[String]) -> Result<Assessment, WorkspaceError> {
+        let record = self.site.cache.record(Access::Read)?;
+        let session = assess_selected(&self.site, record, selectors, Looks::default())?;
+        Ok(session.into_assessment())
+    }
+
+    /// Explains the state of the recipe that an output belongs to, or of a recipe by path or name.
+    pub fn why(&self, target: &str) -> Result<Explanation, WorkspaceError> {
+        why::why(&self.site, target)
+    }
+
+    /// Builds the recipes that `selectors` name; a recipe that reads what another writes is built after that one.
+    ///
+    /// A recipe that cannot be built does not keep the others from being built, but for those that read from it; the
+    /// report says what became of each.
+    pub fn build(&self, selectors: &[String], options: &BuildOptions) -> Result<BuildReport, WorkspaceError> {
+        order::build(&self.site, selectors, options)
+    }
+
+    /// Builds the recipes that `selectors` name, and again whenever one of their files, their sources, their outputs or
+    /// `datac.lock` changes, until the workspace is interrupted or `each` returns false.
+    pub fn watch(
+        &self,
+        selectors: &[String],
+        options: WatchOptions,
+        each: impl FnMut(Round) -> bool,
+    ) -> Result<(), WorkspaceError> {
+        watch::watch(&self.site, selectors, options, each)
+    }
+
+    /// Pins the sources of the selected recipes, and moves pins as `upgrade` says.
+    ///
+    /// With `check` nothing is written: the report says what would change. Without selectors, pins that no recipe
+    /// uses are removed.
+    pub fn lock(&self, selectors: &[String], upgrade: &Upgrade, check: bool) -> Result<LockReport, WorkspaceError> {
+        lock::lock(&self.site, selectors, upgrade, check)
+    }
+
+    /// Pins what datac.lock lacks, and downloads every file that the recipes read which `selectors` name.
+    ///
+    /// With `locked`, a source that the lock lacks is a failure. A source that is unavailable does not keep the others
+    /// from being fetched.
+    pub fn fetch(&self, selectors: &[String], locked: bool) -> Result<Fetched, WorkspaceError> {
+        fetch::fetch(&self.site, selectors, locked)
+    }
+
+    /// Checks everything that a build depends on. The network is asked once, where it may be used; nothing is written
+    /// but a file that is gone when this returns.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// use datac_engine::workspace::{Health, Settings, Workspace};
+    ///
+    /// let workspace = Workspace::open(Settings { hub: Some("sample".into()), ..Settings::new(folder.path()) });
+    /// let findings = workspace.doctor();
+    /// assert_eq!(findings.iter().find(|finding| finding.name == "hub").unwrap().health, Health::Ok);
+    /// ```
+    pub fn doctor(&self) -> Vec<Finding> {
+        doctor::doctor(&self.site)
+    }
+}

@@ -1,0 +1,198 @@
+//! Rows of an output as they stand in its file, all of them or those that a condition picks.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::PathBuf,
+};
+
+use serde_json::Value;
+
+use crate::{
+    artifact::Access,
+    provenance::trace::{Located, locate, named_output, split_place},
+    site::{Site, WorkspaceError},
+    system::{self, FileError},
+};
+use datac_core::{
+    failure::{Failure, FailureKind},
+    sample::SampleKind,
+};
+
+/// A condition on a field of a row: `source=alpaca`, `conversations.0.role=system`, `text~recursion`.
+///
+/// Where a step of the field meets a list, any element may fit, unless the step is a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    field: Vec<String>,
+    value: String,
+    is_part: bool,
+}
+
+impl std::str::FromStr for Condition {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let at = text.find(['=', '~']).filter(|at| *at > 0);
+        let at = at.ok_or("use FIELD=VALUE, or FIELD~PART for a part of the text")?;
+        Ok(Self {
+            field: text[..at].split('.').map(str::to_owned).collect(),
+            value: text[at + 1..].to_owned(),
+            is_part: text[at..].starts_with('~'),
+        })
+    }
+}
+
+impl Condition {
+    /// Whether a row meets it.
+    pub fn is_met(&self, row: &Value) -> bool {
+        self.is_met_below(row, &self.field)
+    }
+
+    fn is_met_below(&self, value: &Value, field: &[String]) -> bool {
+        match (field.split_first(), value) {
+            (None, Value::Array(items)) => items.iter().any(|item| self.is_met_below(item, field)),
+            (None, Value::String(text)) => self.fits(text),
+            (None, Value::Object(_)) => false,
+            (None, other) => self.fits(&other.to_string()),
+            (Some((step, rest)), Value::Object(fields)) => {
+                fields.get(step).is_some_and(|value| self.is_met_below(value, rest))
+            }
+            (Some((step, rest)), Value::Array(items)) => match step.parse::<usize>() {
+                Ok(number) => items.get(number).is_some_and(|item| self.is_met_below(item, rest)),
+                Err(_) => items.iter().any(|item| self.is_met_below(item, field)),
+            },
+            _ => false,
+        }
+    }
+
+    fn fits(&self, text: &str) -> bool {
+        if self.is_part { text.contains(&self.value) } else { text == self.value }
+    }
+}
+
+/// Which rows are shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pick {
+    /// How many at most; `None`: one if a line was named, else three.
+    pub rows: Option<u64>,
+    /// What all of them meet.
+    pub conditions: Vec<Condition>,
+}
+
+/// A row that is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShownRow {
+    /// Its line, from 1.
+    pub line: u64,
+    /// The line as it stands in the file.
+    pub text: String,
+    /// The final answer that was kept beside the row, if there is one and the file is as it was built.
+    pub answer: Option<String>,
+}
+
+/// Which rows were gone through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The file.
+    pub path: PathBuf,
+    /// How many rows were shown.
+    pub rows: u64,
+}
+
+/// How many rows are shown unless someone says otherwise.
+const ROWS: u64 = 3;
+
+/// Hands `each` the rows of an output, one after another, from the line that `target` names or the first; stops
+/// when `each` returns false.
+///
+/// `target` is an output by its path or name, or a recipe for its training file, with `:LINE` or without.
+pub(crate) fn show(
+    site: &Site,
+    target: &str,
+    pick: &Pick,
+    mut each: impl FnMut(ShownRow) -> bool,
+) -> Result<Shown, WorkspaceError> {
+    let record = site.cache.record(Access::Read)?;
+    let (target, first) = match split_place(target) {
+        Ok((file, line)) if !system::exists(&site.root().join(target)) => (file, Some(line)),
+        _ => (target, None),
+    };
+    let no_line = |message| Failure::plain(FailureKind::Config, message).hint("lines are counted from 1");
+    if first == Some(0) {
+        return Err(no_line(format!("`{target}` has no line 0")).into());
+    }
+    let named = named_output(site, &record, target)?;
+    let path = named.path;
+    let failed = |source| FileError { verb: "read", path: path.clone(), source };
+    let mut reader = BufReader::with_capacity(1 << 20, system::open(&path)?);
+    let limit = pick.rows.unwrap_or(if first.is_some() && pick.conditions.is_empty() { 1 } else { ROWS });
+    let (mut line, mut shown) = (0, 0);
+    let mut build: Option<Option<Located>> = None;
+    let mut bytes = Vec::new();
+    while shown < limit {
+        bytes.clear();
+        if reader.read_until(b'\n', &mut bytes).map_err(failed)? == 0 {
+            break;
+        }
+        line += 1;
+        if first.is_some_and(|first| line < first) {
+            continue;
+        }
+        let text = String::from_utf8_lossy(bytes.trim_ascii_end());
+        if !pick.conditions.is_empty() {
+            let row = serde_json::from_str::<Value>(&text).unwrap_or(Value::Null);
+            if !pick.conditions.iter().all(|condition| condition.is_met(&row)) {
+                continue;
+            }
+        }
+        // Answers stand in the cache; without them a row is shown as well.
+        let build = build.get_or_insert_with(|| {
+            let located = locate(site, &record, target).ok();
+            located.filter(|located| matches!(located.kind(), SampleKind::Prompt | SampleKind::Conversation))
+        });
+        let answer = build.as_ref().and_then(|build| build.answer(line).ok().flatten());
+        shown += 1;
+        if !each(ShownRow { line, text: text.into_owned(), answer }) {
+            break;
+        }
+    }
+    if let Some(first) = first.filter(|first| *first > line && limit > 0) {
+        return Err(no_line(format!("`{target}` has no line {first}, only {line} lines")).into());
+    }
+    Ok(Shown { path, rows: shown })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_reach_into_rows() {
+        let row: Value = serde_json::from_str(
+            r#"{"conversations":[{"role":"system","content":"Be brief."},{"role":"user","content":"Why a = b?"}],
+                "source":"a.b","n":1.5,"ok":true,"none":null}"#,
+        )
+        .unwrap();
+        let met = |text: &str| text.parse::<Condition>().unwrap().is_met(&row);
+        for text in [
+            "source=a.b",
+            "n=1.5",
+            "ok=true",
+            "none=null",
+            "conversations.role=user",
+            "conversations.0.role=system",
+            "conversations.content~a = b",
+            "source~.",
+        ] {
+            assert!(met(text), "{text}");
+        }
+        for text in
+            ["source=a", "conversations.1.role=system", "conversations.9.role=user", "missing=", "conversations=x"]
+        {
+            assert!(!met(text), "{text}");
+        }
+        for text in ["", "source", "=x", "~"] {
+            assert!(text.parse::<Condition>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Outputs in numbers: rows, characters, words, turns, prompts that come again, lengths.
+//!
+//! Files are read in blocks, several at once, and no row is kept: what is held is some forty bytes a row, for the prompts
+//! that were seen and the middle of the lengths.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    io::{BufRead, BufReader, Read},
+    path::Path,
+};
+
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::{
+    artifact::Access,
+    provenance::summary::{SourceSummary, Summary},
+    selector::find,
+    site::{Site, WorkspaceError},
+    system::{self, FileError},
+};
+use datac_core::{
+    outputs,
+    sample::Body,
+    shape::{self, WrittenRow},
+};
+
+/// The outputs of several recipes in numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Stats {
+    /// The recipes, by path.
+    pub recipes: Vec<RecipeStats>,
+}
+
+/// The outputs of a recipe in numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct RecipeStats {
+    /// The recipe's name.
+    pub name: String,
+    /// The recipe's path.
+    pub path: String,
+    /// Its files; none if it was not built.
+    pub files: Vec<FileStats>,
+    /// What its last build noted of each source: shares asked for and realised, filters, rejects by reason.
+    pub sources: Vec<SourceSummary>,
+}
+
+/// An output in numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct FileStats {
+    /// Its name within the output folder.
+    pub output: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// All of its rows.
+    pub all: Numbers,
+    /// Its rows by source.
+    pub sources: BTreeMap<String, Numbers>,
+    /// Lines that are no row of any kind datac writes.
+    pub unreadable: u64,
+}
+
+/// Rows in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct Numbers {
+    /// How many there are.
+    pub rows: u64,
+    /// Characters of their texts: of a pair the preferred side.
+    pub characters: u64,
+    /// Words of their texts, as white space parts them.
+    pub words: u64,
+    /// Messages; 0 for running text.
+    pub turns: u64,
+    /// Rows that ask what a row before them asked.
+    pub repeated_prompts: u64,
+    /// The characters of the row in the middle by length.
+    pub median: u64,
+    /// The characters of the longest row.
+    pub longest: u64,
+    /// How many rows have 0 characters, 1, 2 to 3, 4 to 7, 8 to 15, and so on.
+    pub lengths: Vec<u64>,
+    #[serde(skip)]
+    prompts: HashSet<u64>,
+    #[serde(skip)]
+    each: Vec<u32>,
+}
+
+impl Numbers {
+    fn add(&mut self, row: &Measured) {
+        self.rows += 1;
+        self.characters += u64::from(row.characters);
+        self.words += u64::from(row.words);
+        self.turns += u64::from(row.turns);
+        self.repeated_prompts += u64::from(!self.prompts.insert(row.prompt));
+        self.longest = self.longest.max(u64::from(row.characters));
+        let bucket = (u32::BITS - row.characters.leading_zeros()) as usize;
+        if self.lengths.len() <= bucket {
+            self.lengths.resize(bucket + 1, 0);
+        }
+        self.lengths[bucket] += 1;
+        self.each.push(row.characters);
+    }
+
+    /// Finds the middle, and lets go of what it took to find it.
+    fn close(mut self) -> Self {
+        let middle = self.each.len() / 2;
+        if !self.each.is_empty() {
+            self.median = u64::from(*self.each.select_nth_unstable(middle).1);
+        }
+        (self.each, self.prompts) = (Vec::new(), HashSet::new());
+        self
+    }
+}
+
+/// What is kept of a row until its block is counted.
+struct Measured {
+    source: String,
+    characters: u32,
+    words: u32,
+    turns: u32,
+    prompt: u64,
+}
+
+fn measure(line: &[u8]) -> Option<Measured> {
+    let WrittenRow { sample, source } = shape::read(std::str::from_utf8(line).ok()?)?;
+    let text = sample.field_text(sample.kind().default_field()).unwrap_or_default();
+    let turns = match &sample.body {
+        Body::Conversation { messages } | Body::Prompt { messages } => messages.len(),
+        Body::Preference { prompt, ranked } => prompt.len() + ranked.first().map_or(0, Vec::len),
+        Body::Text { .. } => 0,
+    };
+    let narrow = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    Some(Measured {
+        source: source.unwrap_or_default(),
+        characters: narrow(text.chars().count()),
+        words: narrow(text.split_whitespace().count()),
+        turns: narrow(turns),
+        prompt: sample.prompt_hash(),
+    })
+}
+
+/// The bytes that are read before their lines are measured.
+const BLOCK: u64 = 4 << 20;
+
+/// Measures the outputs of the recipes that `selectors` name.
+pub(crate) fn stats(site: &Site, selectors: &[String]) -> Result<Stats, WorkspaceError> {
+    let record = site.cache.record(Access::Read)?;
+    let last = record.recipes()?;
+    let mut recipes = Vec::new();
+    for text in find(site, selectors)?.recipes {
+        let mut stats = RecipeStats { name: text.name, path: text.path, files: Vec::new(), sources: Vec::new() };
+        if let Some(last) = last.get(&stats.path) {
+            let rows = last.outputs.iter().filter(|output| !outputs::is_quarantine(&output.name));
+            let names: Vec<&str> = rows.map(|output| output.name.as_str()).collect();
+            let measured = names.into_par_iter().map(|name| file_stats(&site.outputs.file(name), name));
+            stats.files = measured.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+            let detail = record.detail(&stats.path)?;
+            let summary = detail.and_then(|detail| postcard::from_bytes::<Summary>(&detail.summary).ok());
+            stats.sources = summary.map(|summary| summary.sources).unwrap_or_default();
+        }
+        recipes.push(stats);
+    }
+    Ok(Stats { recipes })
+}
+
+/// A file in numbers; `None` if there is none.
+fn file_stats(path: &Path, name: &str) -> Result<Option<FileStats>, WorkspaceError> {
+    let mut reader = match system::open(path) {
+        Ok(file) => BufReader::with_capacity(1 << 20, file),
+        Err(error) if error.is_missing() => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let failed = |source| FileError { verb: "read", path: path.to_owned(), source };
+    let mut stats = FileStats {
+        output: name.to_owned(),
+        bytes: 0,
+        all: Numbers::default(),
+        sources: BTreeMap::new(),
+        unreadable: 0,
+    };
+    loop {
+        // As many blocks as there are threads, each up to the end of a line.
+        let mut blocks = Vec::new();
+        for _ in 0..rayon::current_num_threads() {
+            let mut block = Vec::new();
+            reader.by_ref().take(BLOCK).read_to_end(&mut block).map_err(failed)?;
+            if block.is_empty() {
+                break;
+            }
+            if block.last() != Some(&b'\n') {
+                reader.read_until(b'\n', &mut block).map_err(failed)?;
+            }
+            stats.bytes += block.len() as u64;
+            blocks.push(block);
+        }
+        if blocks.is_empty() {
+            break;
+        }
+        let lines = |block: Vec<u8>| {
+            let lines = block.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+            lines.map(measure).collect::<Vec<_>>()
+        };
+        let measured: Vec<Vec<Option<Measured>>> = blocks.into_par_iter().map(lines).collect();
+        for row in measured.into_iter().flatten() {
+            let Some(row) = row else {
+                stats.unreadable += 1;
+                continue;
+            };
+            stats.all.add(&row);
+            stats.sources.entry(row.source.clone()).or_default().add(&row);
+        }
+    }
+    stats.all = stats.all.close();
+    stats.sources = stats.sources.into_iter().map(|(name, numbers)| (name, numbers.close())).collect();
+    Ok(Some(stats))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_every_kind_are_measured() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        let text = concat!(
+            r#"{"conversations":[{"role":"user","content":"q"},{"role":"assistant","content":"é a"}],"text":"q\né a","source":"s"}"#,
+            "\n",
+            r#"{"conversations":[{"role":"user","content":"q"}],"source":"p"}"#,
+            "\n",
+            r#"{"chosen":[{"role":"user","content":"x"},{"role":"assistant","content":"good"}],"rejected":[{"role":"user","content":"x"},{"role":"assistant","content":"bad"}],"source":"s"}"#,
+            "\n",
+            r#"{"text":"running \"text\" here","source":"s"}"#,
+            "\nnot a row\n{}\n\n",
+        );
+        system::replace(&path, text.as_bytes()).unwrap();
+        let stats = file_stats(&path, "a.jsonl").unwrap().unwrap();
+        let all = &stats.all;
+        assert_eq!((all.rows, all.characters, all.words, all.turns), (4, 5 + 1 + 6 + 19, 3 + 1 + 2 + 3, 5));
+        assert_eq!((all.repeated_prompts, all.longest, all.median, stats.unreadable), (1, 19, 6, 2));
+        assert_eq!(all.lengths, [0, 1, 0, 2, 0, 1], "1, then 5 and 6, then 19 characters");
+        assert_eq!(stats.sources["s"].rows, 3);
+        assert_eq!((stats.sources["p"].repeated_prompts, stats.bytes), (0, text.len() as u64));
+        assert!(file_stats(&folder.path().join("none"), "none").unwrap().is_none());
+    }
+}
