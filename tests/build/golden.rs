@@ -238,7 +238,7 @@ fn files() -> Vec<(&'static str, Vec<u8>, FileKind)> {
         ("lines.json", rows(0..10, 12).into_bytes(), kind(RowFormat::Json)),
         (
             "awkward.json",
-            format!("[{{\"a\":1.0}} , [2], null\n,{{\"a\":[{{\"b\":\"]\"}}]}}]").into(),
+            "[{\"a\":1.0} , [2], null\n,{\"a\":[{\"b\":\"]\"}]}]".into(),
             kind(RowFormat::Json),
         ),
         ("table.csv", table(',').into_bytes(), kind(RowFormat::Csv)),

@@ -131,7 +131,7 @@ mod tests {
     fn manifest(pairs: &[(&str, &str)]) -> Manifest {
         let mut manifest = Manifest::new();
         for (name, value) in pairs {
-            manifest.push(*name, value);
+            manifest.push(name, value);
         }
         manifest
     }

@@ -184,7 +184,7 @@ mod tests {
         for kind in SCORERS.iter().filter(|kind| cfg!(feature = "tokens") || **kind != ScoreKind::TOKENS) {
             let path = folder.join(format!("{}.jsonl", kind.name()));
             #[expect(clippy::disallowed_methods, reason = "a test reads its fixture")]
-            let text = std::fs::read_to_string(&path).expect(kind.name());
+            let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", kind.name()));
             assert!(text.lines().count() >= 4, "{}: a few texts", path.display());
             let mut different = BTreeSet::new();
             for line in text.lines() {

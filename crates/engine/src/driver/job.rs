@@ -184,7 +184,7 @@ fn restore(context: &Context, plan: &RecipePlan, in_place: &[bool]) -> Result<((
                 }
                 files.extend(unplaced);
             }
-            None => system::remove(&context.outputs.dir.join(&plan.outputs.name(OutputKind::Quarantine)))?,
+            None => system::remove(&context.outputs.dir.join(plan.outputs.name(OutputKind::Quarantine)))?,
         }
     }
     Ok(((), files))

@@ -158,7 +158,7 @@ fn users(store: &Store, record: &Record) -> Result<HashMap<BlobId, BTreeSet<Stri
         if told.contains(&build.path) {
             continue;
         }
-        let Ok(manifest) = read_manifest(&store, &build) else { continue };
+        let Ok(manifest) = read_manifest(store, &build) else { continue };
         for blob in manifest.blobs() {
             users.entry(blob).or_default().insert(name.clone());
         }

@@ -237,13 +237,13 @@ impl<E: Fails> Rows<'_, E> {
             && let Some(_lease) = budget.take(beside + A_HASH * candidates + few)
         {
             let (plan, files) = (self.plan(orders, true)?, files()?);
-            if self.from_at_hand(plan, &files, at_hand, few)? {
+            if self.write_reusing(plan, &files, at_hand, few)? {
                 return Ok(files);
             }
         }
         let files = files()?;
         if let Some(_lease) = budget.take(bytes + beside) {
-            self.from_memory(self.plan(orders, false)?, &files)?;
+            self.write_from_memory(self.plan(orders, false)?, &files)?;
             return Ok(files);
         }
         // As many samples of average length as a processor's cache holds are put in order at a time.
@@ -292,7 +292,7 @@ impl<E: Fails> Rows<'_, E> {
         Samples { blobs, blocks: self.blocks.clone(), store: self.store.clone(), encoder: self.encoder.clone() }
     }
 
-    fn from_memory(&self, plan: Plan, files: &[Arc<OutputFile>]) -> Result<(), E> {
+    fn write_from_memory(&self, plan: Plan, files: &[Arc<OutputFile>]) -> Result<(), E> {
         let samples = self.samples();
         let needed: Vec<usize> = (0..self.blocks.len()).filter(|block| self.blocks[*block].candidates > 0).collect();
         let loaded = load(self.store, needed.iter().map(|block| self.blocks[*block].blob).collect())?;
@@ -312,7 +312,7 @@ impl<E: Fails> Rows<'_, E> {
     /// Writes rows that are at hand, and encodes the others; false if there are too many of those.
     ///
     /// One thread at a time goes through what is at hand, in order; meanwhile another one hashes and writes.
-    fn from_at_hand(
+    fn write_reusing(
         &self,
         plan: Plan,
         files: &[Arc<OutputFile>],

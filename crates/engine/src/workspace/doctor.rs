@@ -320,7 +320,7 @@ fn check_hub(hub: &HubAccess, cache: &CacheFolder) -> Finding {
     let name = "hub";
     match hub.choice() {
         HubChoice::Sample => Finding::new(name, Health::Ok, "bundled sample data"),
-        HubChoice::Folder(folder) if system::is_dir(&folder) => {
+        HubChoice::Folder(folder) if system::is_dir(folder) => {
             Finding::new(name, Health::Ok, format!("the folder {}", folder.display()))
         }
         HubChoice::Folder(folder) => {
