@@ -236,11 +236,7 @@ fn files() -> Vec<(&'static str, Vec<u8>, FileKind)> {
         ("awkward.jsonl", AWKWARD_LINES.into(), kind(RowFormat::Jsonl)),
         ("array.json", array(0..3000).into_bytes(), kind(RowFormat::Json)),
         ("lines.json", rows(0..10, 12).into_bytes(), kind(RowFormat::Json)),
-        (
-            "awkward.json",
-            "[{\"a\":1.0} , [2], null\n,{\"a\":[{\"b\":\"]\"}]}]".into(),
-            kind(RowFormat::Json),
-        ),
+        ("awkward.json", "[{\"a\":1.0} , [2], null\n,{\"a\":[{\"b\":\"]\"}]}]".into(), kind(RowFormat::Json)),
         ("table.csv", table(',').into_bytes(), kind(RowFormat::Csv)),
         ("awkward.csv", AWKWARD_RECORDS.into(), kind(RowFormat::Csv)),
         ("table.tsv", table('\t').into_bytes(), kind(RowFormat::Tsv)),

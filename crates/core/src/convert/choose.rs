@@ -1,6 +1,6 @@
 //! Which converter reads a source.
 
-use super::{CONVERTERS, Converter, by_name};
+use super::{Converter, by_name};
 use crate::sample::SampleKind;
 
 /// A source that no converter can be chosen for.
@@ -87,7 +87,7 @@ pub fn choose(
     kind: SampleKind,
     columns: &[&str],
 ) -> Result<&'static dyn Converter, ChooseError> {
-    let of_kind: Vec<_> = CONVERTERS.iter().copied().filter(|converter| converter.kind() == kind).collect();
+    let of_kind: Vec<_> = super::all().filter(|converter| converter.kind() == kind).collect();
     let names = |converters: &[&'static dyn Converter]| converters.iter().map(|converter| converter.name()).collect();
     if let Some(name) = explicit {
         return match by_name(name) {
@@ -118,7 +118,7 @@ pub fn choose(
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::*;
+    use super::{super::CONVERTERS, *};
     use crate::sample::SampleKind::{Conversation, Preference, Prompt, Text};
 
     fn chosen(repo: &str, kind: SampleKind, columns: &[&str]) -> Result<&'static str, ChooseError> {

@@ -56,8 +56,8 @@ impl Fields {
         }
     }
 
-    fn number(&mut self, name: &str) -> Option<Json<'static>> {
-        self.take_if(name, |value| matches!(value, Value::Number(_))).and_then(|value| json(&value))
+    fn value(&mut self, name: &str) -> Option<Json<'static>> {
+        self.take(name).and_then(|value| json(&value))
     }
 
     /// The fields that are left.
@@ -103,7 +103,7 @@ fn message(mut fields: Fields) -> Option<Message<'static>> {
         tool_calls,
         tool_call_id: fields.text("tool_call_id"),
         name: fields.text("name"),
-        weight: fields.number("weight"),
+        weight: fields.value("weight"),
         train: fields.boolean("train"),
         other: fields.rest()?,
     };

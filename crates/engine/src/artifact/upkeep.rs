@@ -244,7 +244,7 @@ mod tests {
         assert_eq!(other.execute(broken, [keys[3].as_bytes()]).unwrap(), 1);
         let damaged = record.actions().unwrap().into_iter().filter(|action| action.outcome.is_none());
         assert_eq!(damaged.map(|action| action.key).collect::<Vec<_>>(), [keys[3]]);
-        assert_eq!(record.check().unwrap(), ["what an action yielded (1 in the record)"]);
+        assert_eq!(record.check().unwrap(), ["the outcome of an action (1 in the record)"]);
         assert_eq!(record.check().unwrap(), [] as [String; 0]);
         assert_eq!(record.gone(&keys[3]).unwrap(), Some(Gone::Damaged));
         record.forget_all(&keys[..2], Gone::Evicted).unwrap();

@@ -27,9 +27,8 @@ pub(crate) const REJECTS_VERSION: u32 = 1;
 /// Returns the version of every component, as its code states it.
 pub fn code_versions() -> CodeVersions {
     let decoders = Decoder::ALL.iter().map(|decoder| (decoder_component(*decoder), decoder.version()));
-    let converters = convert::CONVERTERS
-        .iter()
-        .map(|converter| (Component::Converter(converter.name().into()), converter.version()));
+    let converters =
+        convert::all().map(|converter| (Component::Converter(converter.name().into()), converter.version()));
     let scorers = SCORERS.iter().map(|scorer| (Component::Scorer(scorer.name().into()), scorer.version()));
     let stages = [
         (Component::Cutter, CUTTER_VERSION),

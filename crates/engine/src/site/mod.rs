@@ -75,7 +75,7 @@ impl Site {
 
 /// Returns the words that recipes may use: converters with their options.
 pub(crate) fn vocabulary() -> Vocabulary {
-    let converters = convert::CONVERTERS.iter().map(|converter| ConverterWord {
+    let converters = convert::all().map(|converter| ConverterWord {
         name: converter.name().to_owned(),
         kind: converter.kind(),
         options: converter

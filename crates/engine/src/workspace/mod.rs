@@ -8,6 +8,8 @@ mod init;
 mod inventory;
 mod lock;
 mod recipe_graph;
+#[cfg(test)]
+mod several;
 mod show;
 mod stats;
 mod template;

@@ -1,10 +1,13 @@
 //! Rows that yield several samples, or none: what is selected, where each went, and what is counted.
 
-use super::{BuildOptions, Fate, Journey, SampleOf, Settings, Workspace};
+use datac_core::convert;
+
+use super::{BuildOptions, Fate, Journey, SampleOf, Settings, Workspace, several::Several};
 use crate::system;
 
 /// A workspace with one recipe over one file, built.
 fn built(rows: &[String], more: &str) -> (tempfile::TempDir, Workspace) {
+    convert::ONE_MORE.get_or_init(|| &Several);
     let folder = tempfile::tempdir().unwrap();
     let recipe = format!(
         "metadata: {{ phase: rlaif }}\ndatasets:\n  - name: own\n    source: data/own.jsonl\n    format: jsonl\n    \

@@ -1,7 +1,7 @@
 //! A converter for tests, whose rows yield any number of samples.
 
-use super::{Converter, Options};
-use crate::{
+use datac_core::{
+    convert::{Converter, Options},
     row::{RawRow, Reason, Reject},
     sample::{Converted, Message, Role, Sample, SampleKind},
 };
