@@ -27,6 +27,10 @@ fn json() -> impl Strategy<Value = Json<'static>> {
     prop::sample::select(texts)
 }
 
+fn number() -> impl Strategy<Value = Json<'static>> {
+    prop::sample::select(vec!["0.50", "1", "9007199254740993", "-1e5"]).prop_map(|text| Json::new(text).unwrap())
+}
+
 fn keys() -> impl Strategy<Value = Vec<(Cow<'static, str>, Json<'static>)>> {
     vec((string(), json()), 0..3)
 }
@@ -39,7 +43,7 @@ fn call() -> impl Strategy<Value = ToolCall<'static>> {
 
 fn extras() -> impl Strategy<Value = MessageExtras<'static>> {
     let texts = (option::of(string()), option::of(string()), option::of(string()));
-    (texts, option::of(vec(call(), 0..3)), option::of(json()), option::of(any::<bool>()), keys()).prop_map(
+    (texts, option::of(vec(call(), 0..3)), option::of(number()), option::of(any::<bool>()), keys()).prop_map(
         |((reasoning, tool_call_id, name), tool_calls, weight, train, other)| MessageExtras {
             reasoning,
             tool_calls,
@@ -82,7 +86,7 @@ fn body() -> impl Strategy<Value = Body<'static>> {
 
 /// Samples with everything that a sample can have.
 pub fn sample() -> impl Strategy<Value = Sample<'static>> {
-    let beside = (option::of(json()), option::of(string()), option::of(any::<bool>()), option::of(json()), keys());
+    let beside = (option::of(json()), option::of(string()), option::of(any::<bool>()), option::of(number()), keys());
     (body(), beside).prop_map(|(body, (tools, answer, label, margin, columns))| Sample {
         body,
         tools,
