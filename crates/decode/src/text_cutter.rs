@@ -211,7 +211,7 @@ impl TextCutter {
         }
     }
 
-    /// See [`Cutter::next_chunk`].
+    /// See [`crate::Cutter::next_chunk`].
     pub fn next_chunk(&mut self) -> Result<Option<Chunk>, DecodeError> {
         let mut rows = 0;
         loop {

@@ -3,18 +3,18 @@
 //! Programs use it through [`Workspace`]; the crate `datac` exports that with a guided tour.
 
 pub mod artifact;
-pub mod build;
+mod build;
 pub mod driver;
-pub mod edit;
+mod edit;
 pub mod event;
-pub mod gc;
+mod gc;
 pub mod graph;
 pub mod output;
-pub mod provenance;
-pub mod selector;
-pub mod site;
+mod provenance;
+mod selector;
+mod site;
 pub mod source;
-pub mod status;
+mod status;
 pub mod system;
 pub mod workspace;
 
