@@ -110,7 +110,7 @@ fn every_converter_and_every_reason_is_documented() {
     }
 }
 
-/// A converter's digest covers its own file and `shared/`, so code of another converter must not decide its samples.
+/// A version is raised by looking at one file, so code of another converter must not decide a converter's samples.
 #[test]
 fn converters_do_not_call_each_other() {
     for converter in CONVERTERS {

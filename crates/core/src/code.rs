@@ -1,6 +1,6 @@
 //! Versions of the code that decides bytes.
 //!
-//! A version is raised by hand when the same input yields something else. Golden outputs guard it (`tests/golden.rs`): a
+//! A version is raised by hand when the same input yields something else. Golden outputs guard it (`tests/build/golden.rs`): a
 //! result that changed under an unchanged version fails the tests. Comments, tests and refactorings change no version, so
 //! they empty nobody's cache.
 

@@ -1,4 +1,4 @@
-//! PinSources to snapshots: from the lock where it has them, from the hub where it may be asked, from disk for local files.
+//! Pins sources to snapshots: from the lock where it has them, from the hub where it may be asked, from disk for local files.
 
 use std::{
     collections::{BTreeMap, HashMap},
