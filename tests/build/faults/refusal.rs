@@ -175,9 +175,9 @@ fn going_back_from_a_refused_recipe_leaves_nothing_of_it() {
 #[test]
 fn a_source_that_gives_nothing_is_refused_with_reasons() {
     let space = local("", "");
-    assert_exit(&space, &["build"], 5, &["no rows of `a` are left, of 0 read"]);
+    assert_exit(&space, &["build"], 5, &["`a` has no rows"]);
     space.write("data/a.jsonl", "\n\n  \n");
-    assert_exit(&space, &["build"], 5, &["are left, of 0 read"]);
+    assert_exit(&space, &["build"], 5, &["has no rows"]);
     space.edit("config/sft/one.yaml", "mix_ratio: 1.0", "mix_ratio: 1.0\n    converter: alpaca");
     space.write("data/a.jsonl", "{\n{\"instruction\":\"x\",\"input\":\"\",\"output\":\"\"}\n[]\n");
     assert_exit(&space, &["build"], 5, &["are left, of 3 read", "1 empty_output", "invalid_json"]);

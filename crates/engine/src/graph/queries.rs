@@ -214,6 +214,12 @@ fn refusal(sources: &[SelectedSource], max_rejects: Option<MaxRejects>) -> Optio
     }
     let empty = sources.iter().find(|source| source.selected.kept == 0)?;
     let outcome = &empty.selected;
+    if outcome.rows_read == 0 {
+        let message = format!("`{}` has no rows", empty.name);
+        return Some(
+            Failure::plain(FailureKind::Policy, message).hint("check its files and `splits`, or remove the source"),
+        );
+    }
     let mut why: Vec<String> =
         outcome.rejects.iter().map(|(reason, count)| format!("{count} {}", reason.code())).collect();
     why.extend(
@@ -222,8 +228,7 @@ fn refusal(sources: &[SelectedSource], max_rejects: Option<MaxRejects>) -> Optio
             .iter()
             .map(|filter| format!("`{}` kept {} of {} rows", filter.filter, filter.rows_out, filter.rows_in)),
     );
-    let why = if why.is_empty() { "the source is empty".to_owned() } else { why.join(", ") };
-    let message = format!("no rows of `{}` are left, of {} read ({why})", empty.name, outcome.rows_read);
+    let message = format!("no rows of `{}` are left, of {} read ({})", empty.name, outcome.rows_read, why.join(", "));
     Some(
         Failure::plain(FailureKind::Policy, message)
             .hint("check `text_field`, `filters` and `converter` of this source"),
