@@ -10,11 +10,11 @@ use std::{
 };
 
 use datac::{
-    artifact::{Access, Blobs, Record, Store},
+    cache::{Access, Blobs, Record, Store},
     config::{SplitMethod, Validation},
     convert,
     decode::{self, Chunk, Compression, FileKind, Input, RowFormat},
-    mix::{self, Allotment, Candidate, Candidates, Room},
+    mix::{self, Allotment, Candidate, Candidates, SortMemory},
     quality,
     sample::SampleIndex,
     system::{FileError, ScratchFolder},
@@ -178,7 +178,7 @@ fn arrange_million(bencher: Bencher<'_, '_>, bytes: usize) {
     let validation = Validation { ratio: 0.1, seed: 42, stratified: false, method: SplitMethod::Hash };
     let folder = tempfile::tempdir().expect("a folder can be made");
     let scratch = ScratchFolder::at(folder.path());
-    let room = Room { scratch: &scratch, bytes };
+    let room = SortMemory { scratch: &scratch, bytes };
     bencher
         .counter(ItemsCount::new(Million.count()))
         .bench_local(|| mix::arrange(&Million, &allotment, &validation, room).expect("the disk takes it"));

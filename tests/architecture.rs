@@ -30,8 +30,8 @@ const CRATES: &[(&str, &str, &[&str])] = &[
             "system",
             "event",
             "source",
-            "artifact",
-            "output",
+            "cache",
+            "writer",
             "graph",
             "edit",
             "driver",
@@ -50,7 +50,7 @@ const CRATES: &[(&str, &str, &[&str])] = &[
 
 /// Modules that may not name some of those before them, with the reason.
 const APART: &[(&str, &[&str], &str)] =
-    &[("engine/graph", &["system", "artifact", "output"], "the plan touches neither files nor the cache")];
+    &[("engine/graph", &["system", "cache", "writer"], "the plan touches neither files nor the cache")];
 
 /// What the pure core may not name: files, the environment, clocks, threads, and the network.
 const IMPURE: &[&str] =
@@ -62,17 +62,17 @@ const DOORS: &[(&[&str], &[&str])] = &[
     (&["hf_hub", "reqwest", "rustls", "tokio", "httpdate", "sha1", "sha2"], &["engine/source/hub/"]),
     (&["serde_yaml"], &["engine/source/card.rs", "engine/source/lock.rs"]),
     (&["saphyr_parser"], &["core/config/yaml.rs"]),
-    (&["zstd"], &["engine/artifact/codec.rs", "decode/stream.rs", "decode/tests/hostile.rs"]),
+    (&["zstd"], &["engine/cache/codec.rs", "decode/stream.rs", "decode/tests/hostile.rs"]),
     (&["flate2"], &["decode/stream.rs"]),
     (&["parquet", "arrow_array", "arrow_schema", "arrow_ipc", "csv", "csv_core"], &["decode/"]),
     (
         &["rusqlite"],
         &[
-            "engine/artifact/database.rs",
-            "engine/artifact/frames.rs",
-            "engine/artifact/ledger.rs",
-            "engine/artifact/record.rs",
-            "engine/artifact/upkeep.rs",
+            "engine/cache/database.rs",
+            "engine/cache/frames.rs",
+            "engine/cache/ledger.rs",
+            "engine/cache/record.rs",
+            "engine/cache/upkeep.rs",
         ],
     ),
     (&["whatlang"], &["core/quality/language.rs"]),

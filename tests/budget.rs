@@ -137,8 +137,12 @@ fn copy_recipes(to: &Path) {
     }
 }
 
-/// Instructions of `datac build`; `None` where valgrind is not installed.
+/// Instructions of `datac build`; `None` where valgrind is not installed, or datac is not optimized (`cargo quick`).
 fn instructions(folder: &Path) -> Option<u64> {
+    if std::env::var_os("DATAC_TESTS_UNOPTIMIZED").is_some() {
+        println!("skipped: instructions are not counted, datac is not optimized");
+        return None;
+    }
     let run = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", env!("CARGO_BIN_EXE_datac")])
         .args(["build", "--quiet", "--hub", "sample", "-j1"])

@@ -6,7 +6,7 @@ use std::{
 };
 
 use datac::{
-    artifact::{Access, CacheContents, Record},
+    cache::{Access, CacheContents, Record},
     id::BlobId,
 };
 use rusqlite::{Connection, OptionalExtension};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datac::{
-    artifact::{Access, Record, Store},
+    cache::{Access, Record, Store},
     id::FileHash,
     stage::Stage,
     workspace::{BuildManifest, BuildOptions, RunId, RunOutcome},

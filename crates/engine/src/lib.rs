@@ -2,14 +2,13 @@
 //!
 //! Programs use it through [`Workspace`]; the crate `datac` exports that with a guided tour.
 
-pub mod artifact;
 mod build;
+pub mod cache;
 pub mod driver;
 mod edit;
 pub mod event;
 mod gc;
 pub mod graph;
-pub mod output;
 mod provenance;
 mod selector;
 mod site;
@@ -17,6 +16,7 @@ pub mod source;
 mod status;
 pub mod system;
 pub mod workspace;
+pub mod writer;
 
 pub use datac_core::failure::{Failure, FailureKind};
 pub use event::{Event, Observer};

@@ -23,7 +23,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub use datac_core::failure::FileError;
-pub use entries::{Entry, EntryKind, entries, kind, remove_empty_dir};
+pub use entries::{EntryKind, FolderEntry, entries, kind, remove_empty_dir};
 pub use probe::{Probe, Space, Stamps, allow_open_files, available_memory, cores, nearest, space, stamps_each_change};
 pub use replacement::Replacement;
 pub use scratch::ScratchFolder;

@@ -86,7 +86,7 @@ pub struct Arrangement {
 
 /// Where arranging may hold what it sorts.
 #[derive(Clone, Copy, Debug)]
-pub struct Room<'r> {
+pub struct SortMemory<'r> {
     /// Gives files for what memory has no room for.
     pub scratch: &'r Arc<dyn Scratch>,
     /// Bytes of memory.
@@ -131,17 +131,17 @@ pub fn arrange<C: Candidates>(
     candidates: &C,
     allotment: &Allotment,
     validation: &Validation,
-    room: Room<'_>,
+    memory: SortMemory<'_>,
 ) -> Result<Arrangement, C::Error> {
-    let shares = shares(candidates, allotment, validation.seed, room)?;
+    let shares = shares(candidates, allotment, validation.seed, memory)?;
     let rule = match validation.method {
         SplitMethod::Hash => Rule::Below(split_threshold(validation.ratio)),
-        SplitMethod::Exact => Rule::Marked(marks(candidates, &shares, validation, room)?),
+        SplitMethod::Exact => Rule::Marked(marks(candidates, &shares, validation, memory)?),
     };
-    let (arrangement, seen) = deal(candidates, &shares, &rule, validation.seed, room)?;
+    let (arrangement, seen) = deal(candidates, &shares, &rule, validation.seed, memory)?;
     match rule.instead(&arrangement.realised, seen, validation.ratio) {
         None => Ok(arrangement),
-        Some(rule) => deal(candidates, &shares, &rule, validation.seed, room).map(|(arrangement, _)| arrangement),
+        Some(rule) => deal(candidates, &shares, &rule, validation.seed, memory).map(|(arrangement, _)| arrangement),
     }
 }
 
@@ -154,9 +154,9 @@ fn deal<C: Candidates>(
     shares: &[Share],
     rule: &Rule,
     seed: u64,
-    room: Room<'_>,
+    memory: SortMemory<'_>,
 ) -> Result<(Arrangement, Ranks), C::Error> {
-    let sorter = || Sorter::new(room.scratch, room.bytes / 2, 1 << 32);
+    let sorter = || Sorter::new(memory.scratch, memory.bytes / 2, 1 << 32);
     // Nearly all of them are for training.
     let (mut train, mut validation) = (sorter().with_room_for(candidates.count()), sorter());
     let mut realised = vec![Realised::default(); shares.len()];

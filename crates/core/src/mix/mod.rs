@@ -5,5 +5,5 @@ pub mod arrange;
 pub mod select;
 
 pub use allot::{Allotment, allot};
-pub use arrange::{Arrangement, Candidate, Candidates, Realised, Room, arrange};
+pub use arrange::{Arrangement, Candidate, Candidates, Realised, SortMemory, arrange};
 pub use select::{FilterCount, Selecting, Selection, select};

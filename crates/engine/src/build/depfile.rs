@@ -11,7 +11,7 @@ use std::{
 
 use super::BuildReport;
 use crate::{
-    artifact::Access,
+    cache::Access,
     selector::recipe_folders,
     site::{Site, WorkspaceError},
     system,

@@ -19,12 +19,11 @@ use self::{
     output_stats::{note_digests, outputs_in_place, restat, youngest, youngest_proven},
 };
 use crate::{
-    artifact::{Access, BuiltDetail, FreshRecipe, OutputFile, Record, RunId, SCRATCH},
+    cache::{Access, BuiltDetail, FreshRecipe, OutputFile, Record, RunId, SCRATCH},
     driver::{self, Context, Control, OutputSettings, RunReport, Sources},
     event::{Event, Observer},
     gc::{CacheBounds, Collected, collect_if_due},
     graph::{OnExecute, RecipePlan, SnapshotKey, conversion_of, leaves, snapshot_key},
-    output::Budget,
     provenance::{
         history,
         manifest::{BuildManifest, Made},
@@ -39,6 +38,7 @@ use crate::{
         plan_cache::PlanCache,
     },
     system::{self, Stopwatch},
+    writer::Budget,
 };
 use datac_core::{
     config::Recipe,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use crate::{
-    artifact::{FreshRecipe, OutputFile, Record},
+    cache::{FreshRecipe, OutputFile, Record},
     driver::RunReport,
     graph::RecipePlan,
     site::{OutputFolder, WorkspaceError},

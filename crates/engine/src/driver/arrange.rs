@@ -6,7 +6,7 @@ use super::{
     select::{selection, tokens},
 };
 use crate::{
-    artifact::Store,
+    cache::Store,
     graph::{ArrangeOutcome, SelectedSource},
     system::ScratchFolder,
 };
@@ -14,7 +14,7 @@ use datac_core::{
     config::{Unit, Validation},
     failure::{Failure, FailureKind},
     id::BlobId,
-    mix::{self, Allotment, Candidate, Candidates, Room},
+    mix::{self, Allotment, Candidate, Candidates, SortMemory},
     sort::Sorted,
 };
 
@@ -41,8 +41,8 @@ pub(crate) fn arrange(
         ));
     }
     let scratch = ScratchFolder::at(&context.outputs.scratch);
-    let room = Room { scratch: &scratch, bytes: SORTED_BYTES };
-    let arranged = mix::arrange(&Selected { context, sources, unit }, allotment, validation, room)?;
+    let memory = SortMemory { scratch: &scratch, bytes: SORTED_BYTES };
+    let arranged = mix::arrange(&Selected { context, sources, unit }, allotment, validation, memory)?;
     Ok(ArrangeOutcome {
         train: store(&context.store, &arranged.train, arranged.realised.iter().map(|source| source.train).sum())?,
         validation: store(

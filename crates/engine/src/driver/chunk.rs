@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{context::Context, error::ActionError};
 use crate::{
-    artifact::Blobs,
+    cache::Blobs,
     event::Event,
     graph::{Conversion, ConvertOutcome, Measure, Outcome, keys},
     system::Stopwatch,

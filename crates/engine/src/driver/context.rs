@@ -11,10 +11,10 @@ use std::{
 
 use super::{error::ActionError, indexes::Indexes, outcomes::OutcomeCache, scan::Chunks, sources::Sources};
 use crate::{
-    artifact::{Record, Store},
+    cache::{Record, Store},
     event::{Event, Observer},
     graph::{Outcome, ScanOutcome},
-    output::Budget,
+    writer::Budget,
 };
 use datac_core::{code::CodeVersions, id::ActionKey};
 

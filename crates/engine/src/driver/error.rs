@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use crate::{
-    artifact::{Miss, MissReason},
+    cache::{Miss, MissReason},
     source::SourceError,
     system::FileError,
 };

@@ -8,9 +8,9 @@ use std::{
 
 use super::error::ActionError;
 use crate::{
-    artifact::{Blobs, Miss, MissReason, Recent, Store},
+    cache::{Blobs, Miss, MissReason, Recent, Store},
     graph::ConvertedChunk,
-    output::share,
+    writer::share,
 };
 use datac_core::{
     failure::{Failure, FailureKind},

@@ -49,7 +49,7 @@ use rayon::Scope;
 use chunk::ChunkOutcome;
 
 use crate::{
-    artifact::{Actions, stat_cache},
+    cache::{Actions, stat_cache},
     event::Event,
     graph::{Action, Known, Node, Outcome, Planner, RecipeFile, RecipePlan, Rejects, Work, plan, rejects},
     system::{self, Stopwatch},
@@ -454,7 +454,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Makes the planner forget whatever made a blob that is gone.
-    fn forget(&mut self, miss: &crate::artifact::Miss) {
+    fn forget(&mut self, miss: &crate::cache::Miss) {
         self.context.tell(Event::Warning(error::describe(miss)));
         // Damage seldom comes alone, and a damaged blob that was read is gone: whatever else lacks one is made again at the
         // same time, not one after another.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    artifact::{Actions, Blobs, Record, Store},
+    cache::{Actions, Blobs, Record, Store},
     graph::Outcome,
 };
 use datac_core::id::ActionKey;

@@ -7,12 +7,12 @@ use std::{
 
 use super::{chunk::StoredReject, context::Context, error::ActionError, select::selection};
 use crate::{
-    artifact::{Blobs, stat_cache},
+    cache::{Blobs, stat_cache},
     edit::reuse_output,
     event::Event,
     graph::{ArrangeOutcome, SelectedSource},
-    output::{self, Block, Encoder, Order, OutputError, OutputFile, Rows, Written},
     system::{self, Stat},
+    writer::{self, Block, Encoder, Order, OutputError, OutputFile, Rows, Written},
 };
 use datac_core::{
     failure::{Failure, FailureKind},
@@ -73,14 +73,14 @@ impl<'a> Candidates<'a> {
     }
 
     /// Returns where the candidates of a block stand in its blob.
-    fn places(&self, context: &Context, block: usize) -> Result<Vec<output::Place>, ActionError> {
+    fn places(&self, context: &Context, block: usize) -> Result<Vec<writer::Slot>, ActionError> {
         context.check()?;
         let (source, chunk) = (self.blocks[block].source as usize, self.chunks[block]);
         let index = context.indexes.of(&self.sources[source].chunks[chunk])?;
         let place = |sample: u32| {
             let range = index.range(sample as usize);
             let row_hash = index.row_hash[sample as usize];
-            output::Place { start: range.start as u32, end: range.end as u32, row_hash }
+            writer::Slot { start: range.start as u32, end: range.end as u32, row_hash }
         };
         Ok(self.selections[source].samples(chunk).map(place).collect())
     }

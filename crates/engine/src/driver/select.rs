@@ -2,9 +2,9 @@
 
 use super::{context::Context, error::ActionError};
 use crate::{
-    artifact::Blobs,
+    cache::Blobs,
     graph::{ConvertedChunk, SelectOutcome},
-    output::warm,
+    writer::warm,
 };
 use datac_core::{
     failure::{Failure, FailureKind},

@@ -26,10 +26,10 @@ use std::{
 };
 
 use crate::{
-    artifact::Record,
+    cache::Record,
     graph::{Outcome, ScanOutcome, ScanWork, ScannedChunk, SourceFile, keys},
-    output::share,
     source::FileDigest,
+    writer::share,
 };
 use datac_core::{
     code::CodeVersions,

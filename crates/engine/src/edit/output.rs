@@ -9,8 +9,8 @@ use std::{io::Read, path::Path};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
-    output::{AtHand, Found, WantedRow},
     system,
+    writer::{AtHand, Found, WantedRow},
 };
 use datac_core::shape::Shape;
 

@@ -30,7 +30,7 @@ use self::{
     size::outcome,
 };
 use crate::{
-    artifact::{Access, CacheContents, DOWNLOADS, GcSchedule, Gone, Held, Record, RecordedAction},
+    cache::{Access, CacheContents, DOWNLOADS, GcSchedule, Gone, Held, Record, RecordedAction},
     event::Event,
     graph::Outcome,
     site::{IfHeld, Site, WorkspaceError},

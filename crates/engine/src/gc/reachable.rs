@@ -12,7 +12,7 @@ use std::{
 use rayon::prelude::*;
 
 use crate::{
-    artifact::{GcSchedule, Record},
+    cache::{GcSchedule, Record},
     driver,
     graph::plan,
     provenance::manifest::BuildManifest,

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::reachable::{IN_USE, Reachable, reachable};
 use crate::{
-    artifact::{Access, CacheContents, GcSchedule, Held, Record, RecordedAction},
+    cache::{Access, CacheContents, GcSchedule, Held, Record, RecordedAction},
     graph::Outcome,
     site::{Site, WorkspaceError},
 };

@@ -17,7 +17,7 @@ use super::{
     size::{names, outcome},
 };
 use crate::{
-    artifact::{Access, Blobs, CacheContents, DOWNLOADS, Gone, MissReason, Record, Store},
+    cache::{Access, Blobs, CacheContents, DOWNLOADS, Gone, MissReason, Record, Store},
     event::Event,
     provenance::history::read_manifest,
     site::{IfHeld, LockStore, Site, WorkspaceError, name_of},

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::summary::Summary;
 use crate::{
-    artifact::OutputFile,
+    cache::OutputFile,
     graph::{Conversion, FileOrigin, RecipePlan, SelectedSource, SourceFile},
     source::FileDigest,
 };

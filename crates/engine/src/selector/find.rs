@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::{Selector, Term, asks_for_state, resolve::chosen};
 use crate::{
-    artifact::Record,
+    cache::Record,
     site::{Found, NamedPath, Site, WorkspaceError},
     status::{
         State,

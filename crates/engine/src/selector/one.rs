@@ -2,7 +2,7 @@
 
 use super::find;
 use crate::{
-    artifact::{FreshRecipe, Record},
+    cache::{FreshRecipe, Record},
     site::{Site, WorkspaceError},
     system,
 };

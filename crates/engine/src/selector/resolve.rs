@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::{Pattern, Selector, Term, one_of};
 use crate::{
-    artifact::Access,
+    cache::Access,
     graph::{choose, conversion_of},
     site::{OutputFolder, Site, WorkspaceError, local_sources, name_of, relative, walk},
     status::{
@@ -148,7 +148,7 @@ impl Lookups<'_> {
         };
         if !pattern.is_glob() {
             let recorded = site.cache.record(Access::Read)?.recipes()?;
-            let wrote = |(path, last): (String, crate::artifact::FreshRecipe)| {
+            let wrote = |(path, last): (String, crate::cache::FreshRecipe)| {
                 let path = PathBuf::from(path);
                 let own = last.outputs.iter().any(|output| fits(&site.outputs.relative(&output.name), &output.name));
                 (own && system::exists(&site.root().join(&path))).then_some(path)

@@ -10,7 +10,7 @@ use std::{
 
 use super::WorkspaceError;
 use crate::{
-    artifact::{Access, LOCK, Record, Store},
+    cache::{Access, LOCK, Record, Store},
     event::{Event, Observer},
     system,
 };

@@ -36,8 +36,8 @@ impl From<system::FileError> for WorkspaceError {
     }
 }
 
-impl From<crate::artifact::RecordError> for WorkspaceError {
-    fn from(error: crate::artifact::RecordError) -> Self {
+impl From<crate::cache::RecordError> for WorkspaceError {
+    fn from(error: crate::cache::RecordError) -> Self {
         let failure = Failure::new(FailureKind::Cache, error.to_string());
         Self::Failure(if error.is_full { failure.hint(crate::driver::FREE_SOME_SPACE) } else { failure })
     }

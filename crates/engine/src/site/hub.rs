@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::{CacheFolder, WorkspaceError};
 use crate::{
-    artifact::{Record, stat_cache},
+    cache::{Record, stat_cache},
     event::Observer,
     source::{Hub, SourceError, folder::FolderHub, sample::SampleHub},
     system,
@@ -94,7 +94,7 @@ impl HubAccess {
             endpoint: url.to_owned(),
             token: hub::find_token(),
             offline: self.offline || hub::env_offline(),
-            store: cache.join(crate::artifact::DOWNLOADS),
+            store: cache.join(crate::cache::DOWNLOADS),
             progress: Arc::new(move |event| observer(event_of(event))),
             limits: Limits::default(),
         };

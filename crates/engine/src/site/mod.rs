@@ -25,7 +25,7 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use crate::{artifact::CACHE_VERSION, event::Observer};
+use crate::{cache::CACHE_VERSION, event::Observer};
 use datac_core::{
     code::CodeVersions,
     config::{ConverterWord, Vocabulary},

@@ -20,7 +20,7 @@ use super::{
     plan_cache::PlanCache,
 };
 use crate::{
-    artifact::{BuiltDetail, FreshRecipe, OutputFile, Record, stat_cache},
+    cache::{BuiltDetail, FreshRecipe, OutputFile, Record, stat_cache},
     driver,
     graph::{Node, Planner, RecipeFile, RecipePlan, environment, leaves, parse, plan, snapshot_key},
     site::{Found, OutputFolder, RecipeText, Site, WorkspaceError, name_of},

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    artifact::{FreshRecipe, OutputFile},
+    cache::{FreshRecipe, OutputFile},
     site::{OutputFolder, RecipeText},
     system::{self, Stat},
 };

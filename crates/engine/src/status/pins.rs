@@ -9,7 +9,7 @@ use std::{
 use rayon::prelude::*;
 
 use crate::{
-    artifact::{Record, stat_cache},
+    cache::{Record, stat_cache},
     driver::failure_of,
     event::{Event, Observer},
     graph::{LocalFile, Snapshot, SnapshotKey, snapshot_key},

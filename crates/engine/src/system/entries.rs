@@ -23,7 +23,7 @@ pub enum EntryKind {
 
 /// One name in a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct FolderEntry {
     /// The name.
     pub name: String,
     /// Kind of the entry.
@@ -37,7 +37,7 @@ pub struct Entry {
 /// Returns the entries of a folder, sorted by name; none if the folder does not exist. Entries that vanish meanwhile
 /// are
 /// left out.
-pub fn entries(folder: &Path) -> Result<Vec<Entry>, FileError> {
+pub fn entries(folder: &Path) -> Result<Vec<FolderEntry>, FileError> {
     let listed = match fs::read_dir(folder) {
         Ok(listed) => listed,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -48,7 +48,7 @@ pub fn entries(folder: &Path) -> Result<Vec<Entry>, FileError> {
         let entry = entry.map_err(at("list", folder))?;
         // Of the entry itself: a link is not followed.
         let Ok(meta) = entry.metadata() else { continue };
-        found.push(Entry {
+        found.push(FolderEntry {
             name: entry.file_name().to_string_lossy().into_owned(),
             kind: kind_of(meta.file_type()),
             bytes: meta.len(),

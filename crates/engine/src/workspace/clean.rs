@@ -14,12 +14,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    artifact::{Access, CACHE_VERSION, CacheContents, LOCK, Record, stat_cache},
+    cache::{Access, CACHE_VERSION, CacheContents, LOCK, Record, stat_cache},
     gc::recorded_outcome,
     graph::Outcome,
     selector::find,
     site::{CacheFolder, IfHeld, Site, WorkspaceError, name_of},
-    system::{self, Entry, EntryKind},
+    system::{self, EntryKind, FolderEntry},
 };
 use datac_core::{id::FileHash, outputs};
 
@@ -184,7 +184,7 @@ fn clean_cache(cache: &CacheFolder, dry_run: bool) -> Result<CleanedCache, Works
     let mut cleaned = CleanedCache { dir: dir.clone(), ..CleanedCache::default() };
     let lock = cache.join(LOCK);
     // Every cache has had its lock taken; a folder without that file is someone else's.
-    let is_cache = |entry: &Entry| {
+    let is_cache = |entry: &FolderEntry| {
         entry.name == CACHE_VERSION && entry.kind == EntryKind::Folder && system::kind(&lock) == Some(EntryKind::File)
     };
     for entry in system::entries(&dir)? {

@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::validate::validate;
 use crate::{
-    artifact::{Access, CACHE_VERSION, CacheContents, Record},
     build::MEMORY_A_THREAD,
+    cache::{Access, CACHE_VERSION, CacheContents, Record},
     site::{CacheFolder, HubAccess, HubChoice, OutputFolder, Site, WorkspaceError, vocabulary},
     system::{self, Probe},
 };

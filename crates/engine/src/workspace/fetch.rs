@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    artifact::{Access, DOWNLOADS},
+    cache::{Access, DOWNLOADS},
     driver::failure_of,
     gc::download_name,
     graph::{FileOrigin, SourceFile, files_of},

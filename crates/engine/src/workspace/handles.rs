@@ -15,11 +15,11 @@ use super::{
     validate::{self, Checked},
 };
 use crate::{
-    artifact::{Access, Build, Record, Run, RunId},
     build::{
         BuildReport,
         depfile::{self, Dependencies},
     },
+    cache::{Access, Build, Record, Run, RunId},
     gc::{self, CacheBounds, CacheSize, Collected, Verified},
     provenance::{
         diff::{self, RowsDiff},

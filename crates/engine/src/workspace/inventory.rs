@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::why::{Step, steps};
 use crate::{
-    artifact::Access,
+    cache::Access,
     graph::{Snapshot, conversion_of, files_of, snapshot_key},
     selector::{assess_selected, expected_converter},
     site::{OutputFolder, Site, WorkspaceError},

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    artifact::Access,
+    cache::Access,
     graph::{SnapshotKey, snapshot_key},
     selector::find,
     site::{IfHeld, Site, WorkspaceError},

@@ -36,10 +36,10 @@ pub use validate::{Checked, CheckedRecipe, STDIN};
 pub use watch::{Round, WatchOptions};
 pub use why::{Explanation, Step};
 
-use crate::{artifact::Access, build::order, selector::assess_selected, site::Site, status::assess::Looks};
+use crate::{build::order, cache::Access, selector::assess_selected, site::Site, status::assess::Looks};
 pub use crate::{
-    artifact::{Build, Run, RunId, RunOutcome},
     build::{BuildOptions, BuildReport, RecipeReport},
+    cache::{Build, Run, RunId, RunOutcome},
     driver::{Make, makes_nothing},
     gc::{CacheBounds, CachePart, CacheSize, Collected, Damaged, PartSize, Removed, Verified},
     provenance::{

@@ -8,7 +8,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    artifact::Access,
+    cache::Access,
     provenance::trace::{Located, locate, named_output, split_place},
     site::{Site, WorkspaceError},
     system::{self, FileError},

@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    artifact::Access,
+    cache::Access,
     provenance::summary::{SourceSummary, Summary},
     selector::find,
     site::{Site, WorkspaceError},

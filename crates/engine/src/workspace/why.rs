@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    artifact::Access,
+    cache::Access,
     graph::{Node, Planner, RecipeFile, RecipePlan, Work, plan, stages},
     provenance::history::why_run::{CacheMiss, PastBuild, misses, past},
     selector::{assess_selected, recipe_of},

@@ -16,7 +16,7 @@ use super::{
 use crate::{format::RowFormat, sample::SampleKind};
 
 /// The parts of a dataset entry that other checks need, whether or not the rest is valid.
-pub(super) struct Entry {
+pub(super) struct CheckedDataset {
     /// The name, and its span.
     pub(super) name: Option<(String, Range<usize>)>,
     /// The share, and its span.
@@ -27,8 +27,8 @@ pub(super) struct Entry {
 
 impl Checker<'_> {
     /// Reads one of `count` entries of a recipe whose samples are of `kind`.
-    pub(super) fn dataset(&mut self, node: &Node<'_>, count: usize, kind: Option<SampleKind>) -> Entry {
-        let mut entry = Entry { name: None, ratio: None, dataset: None };
+    pub(super) fn dataset(&mut self, node: &Node<'_>, count: usize, kind: Option<SampleKind>) -> CheckedDataset {
+        let mut entry = CheckedDataset { name: None, ratio: None, dataset: None };
         let Some(fields) = self.fields(node, None, "a dataset", DATASET_KEYS) else { return entry };
         let named = self.required(&fields, "name", "add `name: alpaca`: rows carry it as their `source`");
         entry.name = named.and_then(|node| Some((self.name(node, "name")?.to_owned(), node.span.clone())));

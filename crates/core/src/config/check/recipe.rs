@@ -9,7 +9,7 @@ use super::{
         tree::{Node, Scalar, Value, quoted},
     },
     Checker, METADATA_KEYS, MIX_KEYS, RECIPE_KEYS, VALIDATION_KEYS,
-    dataset::Entry,
+    dataset::CheckedDataset,
     read::{Fields, spelled},
     rules::{decimal, did_you_mean, is_plain, list_of},
 };
@@ -134,7 +134,7 @@ impl Checker<'_> {
         Some(text.to_owned())
     }
 
-    fn datasets(&mut self, node: &Node<'_>, kind: Option<SampleKind>) -> Option<Vec<Entry>> {
+    fn datasets(&mut self, node: &Node<'_>, kind: Option<SampleKind>) -> Option<Vec<CheckedDataset>> {
         let items = match &node.value {
             Value::List(items) if items.is_empty() => {
                 let fault = Fault::new(problem::EMPTY_VALUE, &node.span, "`datasets` is an empty list");
@@ -149,7 +149,7 @@ impl Checker<'_> {
                 return None;
             }
         };
-        let mut entries: Vec<Entry> = Vec::with_capacity(items.len());
+        let mut entries: Vec<CheckedDataset> = Vec::with_capacity(items.len());
         let mut firsts = BTreeMap::new();
         for (i, item) in items.iter().enumerate() {
             let entry = self.dataset(item, items.len(), kind);
@@ -170,7 +170,7 @@ impl Checker<'_> {
         Some(entries)
     }
 
-    fn ratio_sum(&mut self, entries: &[Entry]) {
+    fn ratio_sum(&mut self, entries: &[CheckedDataset]) {
         // A share that is bad in itself has been reported; a sum without it would only confuse.
         let Some(shares) = entries.iter().map(|entry| entry.ratio.clone()).collect::<Option<Vec<_>>>() else { return };
         let sum: f64 = shares.iter().map(|(ratio, _)| ratio).sum();

@@ -3,7 +3,7 @@
 //! A source gives all its rows as often as they fit, then those of lowest rank until its allotment is met as nearly as
 //! whole rows allow.
 
-use super::{Allotment, Candidate, Candidates, Purpose, Room, key};
+use super::{Allotment, Candidate, Candidates, Purpose, SortMemory, key};
 use crate::sort::{Sorted, Sorter, halves, whole};
 
 /// Contribution of a source.
@@ -32,7 +32,7 @@ pub(super) fn shares<C: Candidates>(
     candidates: &C,
     allotment: &Allotment,
     seed: u64,
-    room: Room<'_>,
+    memory: SortMemory<'_>,
 ) -> Result<Vec<Share>, C::Error> {
     let (mut shares, mut missing) = (Vec::new(), Vec::new());
     for (target, size) in allotment.counts.iter().zip(candidates.sizes()) {
@@ -42,7 +42,7 @@ pub(super) fn shares<C: Candidates>(
     if missing.iter().all(|missing| *missing == 0) {
         return Ok(shares);
     }
-    let sorter = || Sorter::new(room.scratch, room.bytes, 1 << 32);
+    let sorter = || Sorter::new(memory.scratch, memory.bytes, 1 << 32);
     let (mut source, mut ranked) = (0, sorter());
     candidates.each(&mut |candidate| {
         if candidate.source != source {

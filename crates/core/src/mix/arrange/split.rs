@@ -1,6 +1,6 @@
 //! Which side a row is on. Rows of one prompt are never on both.
 
-use super::{Candidate, Candidates, Ranks, Realised, Room, Share, split_rank};
+use super::{Candidate, Candidates, Ranks, Realised, Share, SortMemory, split_rank};
 use crate::{
     config::Validation,
     failure::FileError,
@@ -64,9 +64,9 @@ pub(super) fn marks<C: Candidates>(
     candidates: &C,
     shares: &[Share],
     validation: &Validation,
-    room: Room<'_>,
+    memory: SortMemory<'_>,
 ) -> Result<Vec<u64>, C::Error> {
-    let mut ranked = Sorter::new(room.scratch, room.bytes, 1 << 32);
+    let mut ranked = Sorter::new(memory.scratch, memory.bytes, 1 << 32);
     let mut ends = vec![0; shares.len()];
     candidates.each(&mut |candidate| {
         ends[candidate.source] = candidate.number + 1;

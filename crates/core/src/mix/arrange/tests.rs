@@ -76,8 +76,8 @@ struct Sides {
 /// Arranges with room for so many bytes.
 fn arrange_within(bytes: usize, candidates: &Held, allotment: &Allotment, validation: &Validation) -> Sides {
     let scratch = InMemory::scratch();
-    let room = Room { scratch: &scratch, bytes };
-    let arrangement = super::arrange(candidates, allotment, validation, room).unwrap();
+    let memory = SortMemory { scratch: &scratch, bytes };
+    let arrangement = super::arrange(candidates, allotment, validation, memory).unwrap();
     let list = |side: &Sorted<3>| {
         let mut list = Vec::new();
         let push = |[_, _, sample]: &Record<3>| {

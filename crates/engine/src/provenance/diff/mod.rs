@@ -24,7 +24,7 @@ use super::history::{
     read_manifest,
 };
 use crate::{
-    artifact::{Access, Build, Record, RunId},
+    cache::{Access, Build, Record, RunId},
     selector::one_recipe,
     site::{CacheFolder, OutputFolder, Site, WorkspaceError, name_of},
     system,

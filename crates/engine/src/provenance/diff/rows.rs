@@ -9,7 +9,7 @@ use std::{
 use serde_json::value::RawValue;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{artifact::Store, provenance::manifest::BuildManifest, system};
+use crate::{cache::Store, provenance::manifest::BuildManifest, system};
 use datac_core::{
     failure::{Failure, FailureKind},
     id::BlobId,

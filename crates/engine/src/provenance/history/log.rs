@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::read_manifest;
 use crate::{
-    artifact::{Access, Build, Record, Run, RunId, RunOutcome},
+    cache::{Access, Build, Record, Run, RunId, RunOutcome},
     provenance::manifest::BuildManifest,
     site::{CacheFolder, WorkspaceError, name_of},
 };

@@ -10,7 +10,7 @@ use std::{
 
 use super::manifest::BuildManifest;
 use crate::{
-    artifact::{Blobs, Build, Record, Run, RunId, RunOutcome, Store},
+    cache::{Blobs, Build, Record, Run, RunId, RunOutcome, Store},
     driver,
     event::Event,
     graph::RecipePlan,
@@ -162,7 +162,7 @@ pub(crate) fn note(
     context: &driver::Context,
     run: &Run,
     builds: &[Build],
-    recipes: &[(String, crate::artifact::FreshRecipe, crate::artifact::BuiltDetail)],
+    recipes: &[(String, crate::cache::FreshRecipe, crate::cache::BuiltDetail)],
 ) -> Result<RunId, WorkspaceError> {
     let noted = record.note_run(run, builds, recipes)?;
     for manifest in noted.dropped {

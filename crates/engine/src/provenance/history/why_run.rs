@@ -10,7 +10,7 @@ use super::{
     read_manifest,
 };
 use crate::{
-    artifact::{Access, Blobs, Gone, Record, RunId, Store},
+    cache::{Access, Blobs, Gone, Record, RunId, Store},
     graph::{Action, Outcome},
     selector::one_recipe,
     site::{CacheFolder, Site, WorkspaceError, name_of},
@@ -133,7 +133,7 @@ pub(crate) fn past(
     run: Option<RunId>,
 ) -> Result<Option<PastBuild>, WorkspaceError> {
     let builds = record.builds_of(path)?;
-    let is_meant = |(id, build): &(RunId, crate::artifact::Build)| match run {
+    let is_meant = |(id, build): &(RunId, crate::cache::Build)| match run {
         Some(run) => *id == run,
         None => build.manifest.is_some(),
     };

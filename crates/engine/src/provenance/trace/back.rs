@@ -16,7 +16,7 @@ use super::{
     source_row::{SampleOf, SourcePlace, SourceText, Sources},
 };
 use crate::{
-    artifact::{Access, RunId},
+    cache::{Access, RunId},
     driver::{QuarantinePlace, quarantine_line},
     site::{Site, WorkspaceError},
     status::FileState,

@@ -12,7 +12,7 @@ use super::{
     source_row::{SampleOf, SourcePlace, SourceText, Sources},
 };
 use crate::{
-    artifact::{Access, RunId},
+    cache::{Access, RunId},
     provenance::{history::read_manifest, manifest::MadeSource},
     site::{Site, WorkspaceError},
     system,

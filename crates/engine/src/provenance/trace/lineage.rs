@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    artifact::{Miss, RunId, Store},
+    cache::{Miss, RunId, Store},
     driver,
     provenance::manifest::BuildManifest,
     site::WorkspaceError,

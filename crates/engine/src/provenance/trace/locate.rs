@@ -7,7 +7,7 @@ use std::{
 
 use super::lineage::Lineage;
 use crate::{
-    artifact::{Build, FreshRecipe, OutputFile, Record, RunId, stat_cache},
+    cache::{Build, FreshRecipe, OutputFile, Record, RunId, stat_cache},
     provenance::history::read_manifest,
     selector::find,
     site::{Site, WorkspaceError},

@@ -13,7 +13,7 @@ use super::{
     source_row::SourcePlace,
 };
 use crate::{
-    artifact::Access,
+    cache::Access,
     site::{Site, WorkspaceError},
     status::FileState,
     system::{self, FileError},

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::lineage::Lineage;
 use crate::{
-    artifact::{Record, Run},
+    cache::{Record, Run},
     graph::FileOrigin,
     provenance::manifest::{MadeChunk, MadeSource},
     site::Site,

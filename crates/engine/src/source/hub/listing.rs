@@ -18,7 +18,7 @@ const LONGEST_ANSWER: usize = 32 << 20;
 
 /// One entry of `/api/datasets/{id}/tree/{commit}`.
 #[derive(Deserialize)]
-struct Entry {
+struct TreeEntry {
     r#type: String,
     path: String,
     #[serde(default)]
@@ -37,7 +37,7 @@ struct Lfs {
 
 /// A page and the address of the one after it.
 pub(super) struct Page {
-    entries: Vec<Entry>,
+    entries: Vec<TreeEntry>,
     pub(super) next: Option<Url>,
 }
 

@@ -16,12 +16,12 @@ use crate::{
 };
 use datac_core::id::FileHash;
 
-/// Raised when [`Record`] changes its meaning.
+/// Raised when [`Verified`] changes its meaning.
 const RECORD_VERSION: u32 = 1;
 
 /// What is written beside a stored file once its bytes have been hashed: `<name>.ok`.
 #[derive(Serialize, Deserialize)]
-struct Record {
+struct Verified {
     version: u32,
     digest: String,
     stat: Stat,
@@ -77,7 +77,7 @@ pub(super) fn record_path(path: &Path) -> PathBuf {
 fn is_recorded(path: &Path, file: &RemoteFile, stat: &Stat) -> bool {
     const LONGEST: u64 = 4096;
     let Ok(text) = system::read_up_to(&record_path(path), LONGEST) else { return false };
-    serde_json::from_slice::<Record>(&text).is_ok_and(|record| {
+    serde_json::from_slice::<Verified>(&text).is_ok_and(|record| {
         record.version == RECORD_VERSION
             && record.digest == file.digest.to_string()
             && record.stat == *stat
@@ -88,7 +88,7 @@ fn is_recorded(path: &Path, file: &RemoteFile, stat: &Stat) -> bool {
 /// Best effort: without a record the next open hashes again.
 fn record(path: &Path, file: &RemoteFile, stat: Stat) {
     let record =
-        Record { version: RECORD_VERSION, digest: file.digest.to_string(), stat, recorded_ns: system::now_ns() };
+        Verified { version: RECORD_VERSION, digest: file.digest.to_string(), stat, recorded_ns: system::now_ns() };
     let text = serde_json::to_vec(&record).expect("a record of plain fields serialises");
     let _ = Replacement::new(&record_path(path)).and_then(|mut replacement| {
         replacement.write_all(&text)?;
@@ -186,7 +186,7 @@ mod tests {
         system::replace(&path, b"hello\n").expect("a file");
         let stat = system::stat(&path).expect("a stat");
         let write = |digest: &str, stat: Stat, recorded_ns: i64, version: u32| {
-            let text = serde_json::to_vec(&Record { version, digest: digest.into(), stat, recorded_ns });
+            let text = serde_json::to_vec(&Verified { version, digest: digest.into(), stat, recorded_ns });
             system::replace(&record_path(&path), &text.expect("JSON")).expect("a file");
         };
         let settled = stat.mtime_ns.max(stat.ctime_ns) + 1_000_000_000;

@@ -8,7 +8,7 @@ use std::{
 use walkdir::WalkDir;
 
 use crate::{
-    artifact::Access,
+    cache::Access,
     site::{Site, local_sources, relative},
     system::{self, Stat},
 };

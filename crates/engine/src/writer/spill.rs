@@ -13,10 +13,10 @@ use std::{
 
 use super::{
     file::OutputFile,
-    rows::{Block, Encoder, Fails, Order, OutputError, Place, Rows, check_version},
+    rows::{Block, Encoder, Fails, Order, OutputError, Rows, Slot, check_version},
 };
 use crate::{
-    artifact::Blobs,
+    cache::Blobs,
     system::{FileError, ScratchFolder},
 };
 use datac_core::{
@@ -79,7 +79,7 @@ struct Dealt {
 
 /// A sample that is wanted, and at which position.
 struct Wanted {
-    place: Place,
+    place: Slot,
     position: u32,
 }
 

@@ -170,7 +170,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::output::share;
+    use crate::writer::share;
 
     #[test]
     fn segments_are_appended_in_order_whoever_brings_them() {

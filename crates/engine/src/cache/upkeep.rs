@@ -228,7 +228,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::artifact::{Access, Actions};
+    use crate::cache::{Access, Actions};
     use datac_core::stage::Stage;
 
     #[test]

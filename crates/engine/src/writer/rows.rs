@@ -11,7 +11,7 @@ use std::{
 
 use super::{budget::Budget, file::OutputFile, load::load, share::share, spill::Spill};
 use crate::{
-    artifact::{Blobs, Miss, MissReason, Store},
+    cache::{Blobs, Miss, MissReason, Store},
     system::FileError,
 };
 use datac_core::{
@@ -41,7 +41,7 @@ pub struct Block {
 
 /// Where a candidate stands in its block.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub struct Slot {
     /// The first byte.
     pub start: u32,
     /// One past the last byte.
@@ -68,7 +68,7 @@ pub struct Rows<'a, E> {
     /// What makes rows of samples.
     pub encoder: Arc<Encoder>,
     /// Where the candidates of a block stand in its blob.
-    pub places: &'a dyn Fn(usize) -> Result<Vec<Place>, E>,
+    pub places: &'a dyn Fn(usize) -> Result<Vec<Slot>, E>,
     /// Set when the user wants to stop;
     pub interrupt: &'a Arc<AtomicBool>,
     /// and then this says why.
@@ -262,7 +262,7 @@ impl<E: Fails> Rows<'_, E> {
             if with_hashes {
                 hashes.extend(places.iter().map(|place| place.row_hash));
             }
-            let at = |place: Place| SampleAt { block: block as u32, start: place.start, end: place.end };
+            let at = |place: Slot| SampleAt { block: block as u32, start: place.start, end: place.end };
             samples.extend(places.into_iter().map(at));
         }
         let (mut lists, mut segments, mut firsts) = (Vec::new(), Vec::new(), Vec::new());

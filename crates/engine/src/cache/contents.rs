@@ -8,7 +8,7 @@ use std::{
 use rayon::prelude::*;
 
 use super::{Record, RecordError, gc_schedule::SCHEDULE, record::RECORD, store};
-use crate::system::{self, Entry, EntryKind, FileError, Replacement};
+use crate::system::{self, EntryKind, FileError, FolderEntry, Replacement};
 use datac_core::id::BlobId;
 
 /// Contents of `cache/<version>/`.
@@ -51,7 +51,7 @@ pub(super) const BLOBS: &str = "cas";
 const DAMAGED: &str = "record.damaged";
 
 impl Held {
-    fn of(entry: &Entry) -> Self {
+    fn of(entry: &FolderEntry) -> Self {
         Self { count: 1, bytes: entry.bytes, mtime_ns: entry.mtime_ns }
     }
 
@@ -128,11 +128,11 @@ impl CacheContents {
     }
 
     fn take_blobs(&mut self, folder: &Path) -> Result<(), FileError> {
-        let (shelves, others): (Vec<Entry>, Vec<Entry>) = system::entries(folder)?
+        let (shelves, others): (Vec<FolderEntry>, Vec<FolderEntry>) = system::entries(folder)?
             .into_iter()
             .partition(|entry| entry.kind == EntryKind::Folder && is_hex(&entry.name, 2));
         self.strangers.extend(others.iter().map(|entry| folder.join(&entry.name)));
-        let listed: Vec<(PathBuf, Vec<Entry>)> = shelves
+        let listed: Vec<(PathBuf, Vec<FolderEntry>)> = shelves
             .into_par_iter()
             .map(|shelf| {
                 let path = folder.join(&shelf.name);

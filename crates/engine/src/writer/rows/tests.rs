@@ -24,7 +24,7 @@ struct Fixture {
     folder: tempfile::TempDir,
     store: Store,
     blocks: Vec<Block>,
-    places: Vec<Vec<Place>>,
+    places: Vec<Vec<Slot>>,
     /// For each candidate its line.
     lines: Vec<Vec<u8>>,
     interrupt: Arc<AtomicBool>,
@@ -52,9 +52,9 @@ impl Fixture {
             }
             let place = |at: usize| {
                 let (range, row_hash) = (index.range(at), index.row_hash[at]);
-                Place { start: range.start as u32, end: range.end as u32, row_hash }
+                Slot { start: range.start as u32, end: range.end as u32, row_hash }
             };
-            let own: Vec<Place> = (0..index.len()).map(place).collect();
+            let own: Vec<Slot> = (0..index.len()).map(place).collect();
             let digest = store.put(&blob).unwrap();
             let (bytes, candidates) = (blob.len() as u64, own.len() as u32);
             blocks.push(Block { blob: digest, bytes, source: block % 2, candidates, is_new: false });

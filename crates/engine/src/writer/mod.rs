@@ -14,5 +14,5 @@ mod spill;
 pub use budget::Budget;
 pub use file::{OutputFile, Written};
 pub use load::warm;
-pub use rows::{AtHand, Block, Encoder, Fails, Found, Order, OutputError, Place, Rows, WantedRow};
+pub use rows::{AtHand, Block, Encoder, Fails, Found, Order, OutputError, Rows, Slot, WantedRow};
 pub use share::share;

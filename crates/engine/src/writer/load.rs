@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::share::share;
-use crate::artifact::{Blobs, Miss, Store};
+use crate::cache::{Blobs, Miss, Store};
 use datac_core::id::BlobId;
 
 /// A blob, once it is there.

@@ -264,7 +264,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::artifact::Access;
+    use crate::cache::Access;
 
     fn run(at: i64) -> Run {
         Run {
