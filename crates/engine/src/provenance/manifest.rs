@@ -1,8 +1,8 @@
-//! What a recipe's files are made of: the manifest that every build leaves behind.
+//! The manifest: a record, left by every build, of everything that a recipe's files are made of.
 //!
-//! It names every blob, file and setting that a row went through, so that `trace` finds a row's origin after the recipe
-//! has changed. One is a blob of the store; the ledger of the record has its digest. It holds no time: the same build
-//! leaves the same manifest, and the ledger says when.
+//! A manifest names every blob, file and setting that a row went through, so that `trace` finds the origin of a row
+//! even after the recipe has changed. Manifests are blobs in the cache; the ledger holds their digests. A manifest
+//! holds no time, so the same build always leaves the same manifest; the ledger records when it ran.
 
 use std::{collections::HashMap, str::FromStr};
 
@@ -27,33 +27,33 @@ use datac_core::{
 };
 use datac_decode::{Encoding, FileKind, Place};
 
-/// Raised when what is below is encoded otherwise: a manifest of another version is not read.
+/// Version of the encoding, to be raised whenever the types below change. Manifests of other versions are not read.
 const VERSION: u32 = 2;
 
-/// What the files of one recipe are made of.
+/// Everything that the files of one recipe are made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BuildManifest {
-    /// The recipe's name.
+    /// Name of the recipe.
     pub name: String,
-    /// The recipe's path.
+    /// Path of the recipe.
     pub path: String,
     /// BLAKE3 of the recipe's text.
     pub text: FileHash,
-    /// What a row is.
+    /// Kind of the samples.
     pub kind: SampleKind,
     /// Everything that decided the files, by name.
     pub leaves: Leaves,
-    /// The build in numbers.
+    /// Counts of the build.
     pub summary: Summary,
-    /// The files: training, validation, and quarantine if a row was rejected.
+    /// The files: training, validation, and quarantine if any row was rejected.
     pub files: Vec<NamedFile>,
     /// The sources in the recipe's order.
     pub sources: Vec<MadeSource>,
     /// How sources are combined.
     pub mix: Mix,
-    /// What each source was to give.
+    /// Number of samples that each source was to give.
     pub allotment: Allotment,
-    /// How rows are divided and seeded.
+    /// The split, with the seed.
     pub validation: Validation,
     /// The blob that lists the training rows.
     pub train: BlobId,
@@ -64,85 +64,85 @@ pub struct BuildManifest {
 /// A source as it was read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MadeSource {
-    /// Its name in the recipe.
+    /// Name of the source in the recipe.
     pub name: String,
-    /// Where it comes from.
+    /// Repository or folder that the source comes from.
     pub origin: FileOrigin,
-    /// The licence its card states, where it is known.
+    /// Licence stated in the source's card, if known.
     pub license: Option<String>,
-    /// Its files that chunks were read from.
+    /// Files that the chunks were read from.
     pub files: Vec<MadeFrom>,
-    /// The converter.
+    /// Name of the converter.
     pub converter: String,
-    /// The converter's version.
+    /// Version of the converter.
     pub version: u32,
-    /// The converter's options.
+    /// Options of the converter.
     pub options: Options,
     /// The field that filters measure.
     pub field: String,
     /// The filters, in order.
     pub filters: Vec<Filter>,
-    /// How many samples at most.
+    /// Maximum number of samples.
     pub max_samples: Option<u64>,
-    /// The share asked for, as the recipe has it.
+    /// The share asked for in the recipe.
     pub share: f64,
-    /// The blob that says which samples are kept.
+    /// The blob that lists which samples were kept.
     pub selection: BlobId,
-    /// Samples that were kept.
+    /// Number of samples that were kept.
     pub kept: u64,
     /// The chunks in order.
     pub chunks: Vec<MadeChunk>,
 }
 
-/// A file of a source.
+/// A source file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MadeFrom {
-    /// Its path: in the repository, or in the workspace.
+    /// Path in the repository or in the workspace.
     pub path: String,
-    /// Its size in bytes.
+    /// Size in bytes.
     pub bytes: u64,
-    /// What its bytes hash to, as locks write it.
+    /// Digest of the bytes, spelled as in lock files.
     pub digest: String,
-    /// What it holds.
+    /// Format and compression.
     pub kind: FileKind,
-    /// How its chunks are to be read.
+    /// Encoding of its chunks.
     pub encoding: Encoding,
-    /// What its rows need besides their bytes.
+    /// What reading its rows takes besides their bytes.
     pub header: Vec<u8>,
 }
 
 /// A chunk of a source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MadeChunk {
-    /// Which of the source's files it is of.
+    /// Index into the source's files.
     pub file: u32,
-    /// Its number within that file.
+    /// Number of the chunk within its file.
     pub number: u32,
-    /// Its rows.
+    /// Number of rows.
     pub rows: u32,
-    /// Its samples.
+    /// Number of samples.
     pub samples: u32,
-    /// The size of its samples as they are written.
+    /// Size of the samples, in bytes.
     pub bytes: u64,
-    /// Where it stands.
+    /// Position of the chunk in its file.
     pub place: Place,
-    /// The digest of its bytes in the source.
+    /// Digest of its bytes in the source.
     pub digest: ChunkId,
-    /// The blob of its samples as they are written.
+    /// The blob of its samples.
     pub written: BlobId,
-    /// The blob of their index.
+    /// The blob of its index.
     pub index: BlobId,
-    /// The blob of its rejects in full.
+    /// The blob of its rejects, with their details.
     pub rejects: Option<BlobId>,
     /// Its rejects by row and reason.
     pub rejected: Vec<(u32, Reason)>,
     /// The score column of each filter.
     pub scores: Vec<BlobId>,
-    /// The column of tokens, where the mixture counts them.
+    /// The token column, if the mixture counts tokens.
     pub tokens: Option<BlobId>,
 }
 
-/// A manifest that cannot be read.
+/// A manifest that cannot be read, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("read a build manifest: {0}")]
 pub struct ManifestError(String);
@@ -157,7 +157,7 @@ pub(crate) struct Made<'a> {
     pub(crate) leaves: &'a Leaves,
     pub(crate) summary: &'a Summary,
     pub(crate) outputs: &'a [OutputFile],
-    /// For each source, how it was converted.
+    /// The conversion of each source.
     pub(crate) conversions: Vec<Option<Conversion>>,
 }
 
@@ -186,12 +186,12 @@ impl BuildManifest {
         }
     }
 
-    /// The manifest as a blob holds it.
+    /// Encodes the manifest as a blob.
     pub fn encode(&self) -> Vec<u8> {
         postcard::to_stdvec(&(VERSION, self)).expect("a manifest is plain data")
     }
 
-    /// Reads a manifest.
+    /// Decodes a manifest; fails if the version is not `VERSION` or the bytes are damaged.
     pub fn decode(bytes: &[u8]) -> Result<Self, ManifestError> {
         let (version, rest): (u32, _) =
             postcard::take_from_bytes(bytes).map_err(|error| ManifestError(error.to_string()))?;
@@ -201,7 +201,7 @@ impl BuildManifest {
         postcard::from_bytes(rest).map_err(|error| ManifestError(error.to_string()))
     }
 
-    /// The blobs that its rows, rejects and orders are in; what a cache must keep for them to be found.
+    /// Returns the blobs that hold the rows, rejects and orders. The cache must keep them for rows to be traceable.
     pub fn blobs(&self) -> impl Iterator<Item = BlobId> + '_ {
         let chunks = self.sources.iter().flat_map(|source| &source.chunks);
         let of_chunks = chunks.flat_map(|chunk| {
@@ -213,7 +213,7 @@ impl BuildManifest {
     }
 }
 
-/// Returns the version of the converter that read a dataset.
+/// Returns the version of the converter that converted a dataset.
 fn version_of(leaves: &Leaves, dataset: &str) -> u32 {
     match leaves.get(&Leaf::Converter { dataset: dataset.to_owned() }) {
         Some(Value::Code { version, .. }) => *version,
@@ -280,7 +280,7 @@ impl MadeSource {
         }
     }
 
-    /// One of its files as a hub or a folder knows it.
+    /// Returns one of the files, in the form in which it is opened from a hub or a folder.
     pub(crate) fn source_file(&self, number: u32) -> Option<SourceFile> {
         let file = self.files.get(number as usize)?;
         Some(SourceFile {

@@ -1,7 +1,7 @@
-//! What outputs are made of: the manifest that each build leaves, and what can be told from it.
+//! Provenance: the manifest that each build leaves, and what can be derived from it.
 //!
-//! `manifest.rs` names all that a row went through. `trace/` follows rows back and forth, `diff/` compares the rows of two
-//! builds, `history/` tells which runs there were, what each did and why.
+//! `manifest.rs` names everything that a row went through. `trace/` follows rows in both directions, `diff/` compares
+//! the rows of two builds, `history/` lists runs, what each did and why.
 
 pub(crate) mod diff;
 pub(crate) mod history;

@@ -1,4 +1,4 @@
-//! What a build came to, in numbers that are printed, recorded and given as JSON.
+//! The summary of a build: counts that are printed, recorded and given as JSON.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,13 @@ use datac_core::mix::FilterCount;
 /// Summary of a recipe's outputs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
-    /// Rows for training.
+    /// Number of training rows.
     pub train_rows: u64,
-    /// Rows for validation.
+    /// Number of validation rows.
     pub validation_rows: u64,
-    /// Bytes of both files.
+    /// Size of both files in bytes.
     pub bytes: u64,
-    /// Rejected rows.
+    /// Number of rejected rows.
     pub rejects: u64,
     /// Summary of each source.
     pub sources: Vec<SourceSummary>,
@@ -28,19 +28,19 @@ pub struct Summary {
 pub struct SourceSummary {
     /// Name of the source in the recipe.
     pub name: String,
-    /// Rows of it that were looked at.
+    /// Number of its rows that were read.
     pub rows_read: u64,
-    /// Samples that were kept.
+    /// Number of samples that were kept.
     pub kept: u64,
-    /// Rows before and after each filter, in order.
+    /// Number of rows before and after each filter, in order.
     pub filters: Vec<FilterCount>,
     /// Rejected rows by reason code.
     pub rejects: BTreeMap<String, u64>,
-    /// Turns joined to the one before.
+    /// Number of turns that were joined to the turn before.
     pub joined_turns: u64,
-    /// The share asked for, in [0, 1], shares adding up to 1.
+    /// The share asked for, from 0 to 1. The shares of all sources add up to 1.
     pub asked: f64,
-    /// The share of the mixture it has, in the unit the mixture counts.
+    /// The share it got, in the unit that the mixture counts.
     pub realised: f64,
     /// Number of rows in both files.
     pub rows: u64,
@@ -48,7 +48,7 @@ pub struct SourceSummary {
     pub repeats: u64,
 }
 
-/// Summarises a recipe all of whose actions are known.
+/// Summarises a recipe all of whose actions have an outcome.
 pub(crate) fn summarise(plan: &RecipePlan, shares: &[f64]) -> Summary {
     let whole: f64 = shares.iter().sum();
     let units: u64 = plan.arranged.realised.iter().map(|realised| realised.units).sum();

@@ -1,4 +1,4 @@
-//! Two sets of rows, by their hashes.
+//! Compares two sets of rows by their hashes.
 
 use super::{RowKey, RowSet};
 
@@ -9,20 +9,20 @@ pub(crate) struct Compared {
     pub(crate) same: Vec<u64>,
     /// Rows that went from one side of the split to the other.
     pub(crate) moved: Vec<(u32, u32)>,
-    /// Rows of which the content changed.
+    /// Rows whose content changed.
     pub(crate) changed: Vec<(u32, u32)>,
-    /// Rows of the new set alone.
+    /// Rows that only the new set has.
     pub(crate) added: Vec<u32>,
-    /// Rows of the old set alone.
+    /// Rows that only the old set has.
     pub(crate) removed: Vec<u32>,
 }
 
-/// Key that two rows must share to be paired; `None`: the row is not paired.
+/// Returns the key that two rows must share to be paired, or `None` for a row that is never paired.
 type Likeness<'a> = dyn Fn(&RowSet, &RowKey) -> Option<(u64, u64)> + 'a;
 
-/// Compares two sets; a row that is there twice has two partners.
+/// Compares two sets of rows. Each row is paired with at most one other, so duplicates need as many partners.
 pub(crate) fn compare(old: &RowSet, new: &RowSet) -> Compared {
-    // Sources go by their names, whatever their order.
+    // Sources are matched by name: their order may differ between builds.
     let name = |rows: &RowSet, key: &RowKey| -> u64 {
         let name = &rows.names[key.source as usize];
         old.names.iter().position(|known| known == name).unwrap_or(old.names.len() + key.source as usize) as u64
@@ -54,7 +54,7 @@ pub(crate) fn compare(old: &RowSet, new: &RowSet) -> Compared {
         compared.same[new.rows[at as usize].source as usize] += 1;
     }
     compared.moved = pair(&|rows, key| Some((key.hash, name(rows, key))));
-    // The same question is better evidence than the same place: what is inserted above moves every place below.
+    // The prompt is better evidence than the position: an inserted row shifts the position of every row below it.
     compared.changed = pair(&|rows, key| Some((key.prompt, name(rows, key))));
     compared.changed.extend(pair(&|_, key| key.origin.map(|origin| (origin, 0))));
     compared.changed.sort_by_key(|(_, at)| *at);

@@ -1,7 +1,8 @@
-//! Which rows differ between two builds, or two files.
+//! Finds the rows that differ between two builds, or between two files.
 //!
-//! A row is the same if its bytes are; a row that is not is *changed* if one of the other side answers the same prompt or
-//! comes from the same place of the same file, and else added or removed. What is held is hashes, never rows.
+//! Two rows are the same if their bytes are. A row that has no equal is *changed* if a row of the other side answers
+//! the same prompt or comes from the same place of the same file; otherwise it is added or removed. Only hashes are
+//! held in memory, never rows.
 
 mod compare;
 mod rows;
@@ -31,38 +32,38 @@ use crate::{
 };
 use datac_core::failure::{Failure, FailureKind};
 
-/// Which rows differ between two builds of a recipe, or two files.
+/// Rows that differ between two builds of a recipe, or between two files.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct RowsDiff {
-    /// The recipe's name; `None`: two files were compared.
+    /// Name of the recipe; `None` if two files were compared.
     pub recipe: Option<String>,
-    /// The side to compare with.
+    /// The older side.
     pub old: DiffSide,
-    /// The side that is compared.
+    /// The newer side.
     pub new: DiffSide,
-    /// Rows by source, in the recipe's order; last, sources that are gone.
+    /// Counts by source, in the recipe's order, followed by the sources that only the old side has.
     pub sources: Vec<SourceRows>,
     /// The first rows that only the new side has.
     pub added: Vec<DiffRow>,
     /// The first rows that only the old side has.
     pub removed: Vec<DiffRow>,
-    /// The first rows of which the content changed.
+    /// The first rows whose content changed.
     pub changed: Vec<RowPair>,
-    /// The first rows that went from one side of the split to the other.
+    /// The first rows that moved from one side of the split to the other.
     pub moved: Vec<RowPair>,
 }
 
-/// One of the two that are compared.
+/// One side of the comparison.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct DiffSide {
-    /// The run that built it.
+    /// The run that built the rows; `None` for a file.
     pub run: Option<RunId>,
     /// Start time of the run: RFC 3339, UTC.
     pub built: Option<String>,
     /// Start time in nanoseconds since 1970.
     #[serde(skip)]
     pub built_ns: Option<i64>,
-    /// The file.
+    /// The file; `None` for a build.
     pub file: Option<PathBuf>,
     /// Number of rows.
     pub rows: u64,
@@ -77,18 +78,18 @@ pub struct SourceRows {
     pub added: u64,
     /// Rows that only the old side has.
     pub removed: u64,
-    /// Rows of which the content changed.
+    /// Rows whose content changed.
     pub changed: u64,
-    /// Rows that went from one side of the split to the other.
+    /// Rows that moved from one side of the split to the other.
     pub moved: u64,
-    /// Rows that are the same, and on the same side.
+    /// Rows that are unchanged and on the same side of the split.
     pub same: u64,
 }
 
-/// A row as it is written.
+/// A row as written to an output.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct DiffRow {
-    /// `train` or `val`; `None`: its file says.
+    /// `train` or `val`; `None` if the row comes from a file that was compared.
     pub split: Option<&'static str>,
     /// Line in the file, from 1.
     pub line: u32,
@@ -108,10 +109,10 @@ pub struct RowPair {
     pub new: DiffRow,
 }
 
-/// Compares the rows of a recipe's last build with those of an earlier one, or two files as they are on disk.
+/// Compares the rows of a recipe's last build with those of an earlier build, or two files on disk.
 ///
-/// `target` is an output file, or a recipe by path or name; `versus` a run, or a file to compare the output file
-/// with, and by default the last build that came to something else. At most `limit` rows of each kind are shown.
+/// `target` is an output file, or a recipe by path or name. `versus` is a run, or a file to compare the output file
+/// with; the default is the last build whose files differ. At most `limit` rows of each kind are returned.
 pub(crate) fn diff(site: &Site, target: &str, versus: Option<&str>, limit: usize) -> Result<RowsDiff, WorkspaceError> {
     let is_run = |text: &str| text == "last" || text.bytes().all(|byte| byte.is_ascii_digit());
     if let Some(file) = versus.filter(|versus| !is_run(versus)) {
@@ -172,7 +173,7 @@ fn rows_of(
     Ok((side, rows))
 }
 
-/// Returns an output file, by its path or by its name in the output folder.
+/// Returns the path of an output file, given its path or its name in the output folder.
 fn output_file(folder: &OutputFolder, target: &str) -> Result<PathBuf, WorkspaceError> {
     let is_file = |path: &PathBuf| system::exists(path) && !system::is_dir(path);
     let places = [PathBuf::from(target), folder.file(target)];
@@ -182,7 +183,7 @@ fn output_file(folder: &OutputFolder, target: &str) -> Result<PathBuf, Workspace
     })
 }
 
-/// Counts what differs and reads the rows that are shown.
+/// Counts the differences and reads the first `limit` rows of each kind.
 fn shown(
     recipe: Option<String>,
     (old_side, new_side): (DiffSide, DiffSide),

@@ -1,4 +1,4 @@
-//! Rows of a build or of a file: their hashes, and each row's text when it is asked for.
+//! The rows of a build or a file: hashes of all of them, and the text of single rows on demand.
 
 use std::{
     fs::File,
@@ -18,12 +18,12 @@ use datac_core::{
     shape::{self, WrittenRow},
 };
 
-/// On which side of the split a row is.
+/// Side of the split that a row is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
     Train,
     Validation,
-    /// That of its file.
+    /// The row comes from a file, which does not record the side.
     Unknown,
 }
 
@@ -37,41 +37,41 @@ impl Side {
     }
 }
 
-/// What is held of a row.
+/// What is held in memory for each row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RowKey {
-    /// Of its sample, see [`datac_core::sample::Sample::row_hash`].
+    /// Hash of the sample, see [`datac_core::sample::Sample::row_hash`].
     pub(crate) hash: u64,
-    /// Of what precedes the answer.
+    /// Hash of the messages before the answer.
     pub(crate) prompt: u64,
-    /// Of where it was read: repository, file, row.
+    /// Hash of the row's place in its source (repository, file and row); `None` for files.
     pub(crate) origin: Option<u64>,
-    /// Which of the names.
+    /// Index of the source in [`RowSet::names`].
     pub(crate) source: u32,
     pub(crate) side: Side,
-    /// From 1.
+    /// Line in the output file, from 1.
     pub(crate) line: u32,
-    /// Where its text is found again.
+    /// Index into [`Texts`].
     pub(crate) candidate: u32,
 }
 
-/// Rows in the order of their files, training first.
+/// The rows of a build or a file in file order, training rows first.
 pub(crate) struct RowSet {
     pub(crate) names: Vec<String>,
     pub(crate) rows: Vec<RowKey>,
     texts: Texts,
 }
 
-/// Where texts are.
+/// Where the texts of rows are read from.
 enum Texts {
-    /// In blobs: for each candidate its chunk and its number there; for each chunk its blob and its index.
+    /// Blobs: for each candidate its chunk and its sample number there, and for each chunk its blob and its index.
     Build { store: Store, places: Vec<(u32, u32)>, chunks: Vec<(BlobId, BlobId)> },
-    /// In a file: where each line begins.
+    /// A file: the byte offset of each line.
     File { path: PathBuf, starts: Vec<u64> },
 }
 
 impl RowSet {
-    /// The rows of a build, out of the cache; fails, in words, if it no longer has them.
+    /// Returns the rows of a build, read from the cache. The error says what the cache no longer has.
     pub(crate) fn of_build(store: Store, manifest: &BuildManifest) -> Result<Self, String> {
         let get = |digest: &BlobId| store.peek(digest).map_err(|miss| miss.to_string());
         let (mut candidates, mut places, mut chunks) = (Vec::new(), Vec::new(), Vec::new());
@@ -116,7 +116,7 @@ impl RowSet {
         Ok(Self { names, rows, texts: Texts::Build { store, places, chunks } })
     }
 
-    /// The rows of a file on disk.
+    /// Returns the rows of a file on disk.
     pub(crate) fn of_file(path: &Path) -> Result<Self, Failure> {
         let failed =
             |error: std::io::Error| Failure::new(FailureKind::Action, format!("read `{}`: {error}", path.display()));
@@ -160,7 +160,7 @@ impl RowSet {
         Self { names: names.iter().map(|name| (*name).to_owned()).collect(), rows, texts }
     }
 
-    /// A row as it is written.
+    /// Returns a row as written, as JSON.
     pub(crate) fn text(&self, key: &RowKey) -> Result<Box<RawValue>, Failure> {
         let lost = |error: String| Failure::new(FailureKind::Cache, format!("read a row again: {error}"));
         let text = match &self.texts {

@@ -1,4 +1,4 @@
-//! The ledger for people and programs: which runs there were, what each did, and what changed between two.
+//! Reads the ledger: which runs there were, what each did, and what changed between two runs.
 
 use std::sync::Arc;
 
@@ -31,9 +31,9 @@ pub struct RunEntry {
     pub ms: u64,
     /// Outcome of the run.
     pub outcome: RunOutcome,
-    /// The words datac was called with.
+    /// The command line of the run.
     pub command: Vec<String>,
-    /// The hub that sources came from.
+    /// The hub that sources were downloaded from.
     pub hub: String,
     /// The version of datac that ran.
     pub version: String,
@@ -63,23 +63,23 @@ pub struct RunRecipe {
     pub files: Vec<RunFile>,
 }
 
-/// A file as a run left it.
+/// A file after a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RunFile {
-    /// Name of the file in the output folder; `None`: the manifest of the build is no longer in the cache.
+    /// Name of the file in the output folder; `None` if the manifest of the build is no longer in the cache.
     pub name: Option<String>,
     /// BLAKE3 of its bytes.
     pub blake3: FileHash,
-    /// Number of rows, if still known.
+    /// Number of rows, if known.
     pub rows: Option<u64>,
-    /// Size in bytes, if still known.
+    /// Size in bytes, if known.
     pub bytes: Option<u64>,
 }
 
 /// Differences between the outputs after two runs.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct RunDiff {
-    /// The earlier one that was asked for.
+    /// The earlier run.
     pub old: RunId,
     /// The later run.
     pub new: RunId,
@@ -96,27 +96,27 @@ pub struct RecipeDiff {
     pub recipe: String,
     /// Path of the recipe.
     pub path: String,
-    /// The run that built it last, as of the first of the two; `None`: it was not built by then.
+    /// The last run up to `old` that built the recipe; `None` if there is none.
     pub built_old: Option<RunId>,
-    /// The run that built it last, as of the second.
+    /// The last run up to `new` that built the recipe.
     pub built_new: Option<RunId>,
     /// The files that differ.
     pub files: Vec<FileDiff>,
     /// Inputs that changed.
     pub changes: Vec<StaleReason>,
-    /// Reason why names and changes are unknown, if they are.
+    /// Why names and changes are unknown, if they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown: Option<String>,
 }
 
-/// A file that differs.
+/// A file whose bytes differ.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FileDiff {
     /// Name of the file in the output folder.
     pub name: Option<String>,
-    /// BLAKE3 of its bytes then.
+    /// BLAKE3 of the bytes after the earlier run; `None` if the file did not exist.
     pub old: Option<FileHash>,
-    /// BLAKE3 of its bytes later.
+    /// BLAKE3 of the bytes after the later run; `None` if the file no longer exists.
     pub new: Option<FileHash>,
     /// Number of rows after the earlier run.
     pub old_rows: Option<u64>,
@@ -139,7 +139,8 @@ pub(crate) fn entry(cache: &CacheFolder, name: &str) -> Result<RunEntry, Workspa
 
 /// Compares the outputs after two runs, each named by its number or as `last`.
 ///
-/// A run builds what is stale; what stood after it is the last build of each recipe up to then.
+/// A run only builds recipes that are out of date, so the outputs after a run are those of each recipe's last build
+/// up to that run.
 pub(crate) fn diff(cache: &CacheFolder, old: &str, new: &str) -> Result<RunDiff, WorkspaceError> {
     let record = cache.record(Access::Read)?;
     let (old, new) = (find_run(&record, old)?.0, find_run(&record, new)?.0);
@@ -228,7 +229,7 @@ fn entry_of(cache: &CacheFolder, record: &Arc<Record>, id: RunId, run: Run) -> R
     })
 }
 
-/// Returns the files of a build, with their names as long as its manifest is there.
+/// Returns the files of a build. Their names are known only while the manifest is in the cache.
 pub(crate) fn files(cache: &CacheFolder, record: &Arc<Record>, build: &Build) -> Vec<RunFile> {
     match read_manifest(&cache.store(record), build) {
         Ok(manifest) => manifest
@@ -253,7 +254,7 @@ pub(crate) fn changes(old: &BuildManifest, new: &BuildManifest) -> Vec<StaleReas
     new.leaves.changes_since(&old.leaves).into_iter().map(StaleReason::Changed).collect()
 }
 
-/// Returns the last build that came to files, as of a run; `builds` are newest first.
+/// Returns the last build up to `run` that produced files; `builds` are newest first.
 pub(crate) fn standing(builds: &[(RunId, Build)], run: RunId) -> Option<&(RunId, Build)> {
     builds.iter().find(|(id, build)| *id <= run && !build.files.is_empty())
 }
@@ -276,9 +277,9 @@ pub(crate) fn find_run(record: &Record, name: &str) -> Result<(RunId, Run), Work
     })
 }
 
-/// Returns a time in RFC 3339 and UTC, to the millisecond.
+/// Formats a time as RFC 3339 in UTC, to the millisecond.
 pub fn rfc3339(ns: i64) -> String {
-    // Every count of nanoseconds that fits is a time of this era.
+    // Cannot fail: every `i64` of nanoseconds is in the range of `Timestamp`.
     let time = jiff::Timestamp::from_nanosecond(i128::from(ns)).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }

@@ -1,4 +1,4 @@
-//! What was built before: runs, and the manifests of their builds.
+//! Reads and writes the history of builds: runs, and the manifests of their builds.
 
 pub(crate) mod log;
 pub(crate) mod why_run;
@@ -24,7 +24,7 @@ use datac_core::{
     stage::Stage,
 };
 
-/// Reads what the files of a build are made of. Writes nothing, however damaged it is.
+/// Reads the manifest of a build. Never writes, even if the blob is damaged.
 pub(crate) fn read_manifest(store: &Store, build: &Build) -> Result<BuildManifest, WorkspaceError> {
     let unknown = |why: String| {
         Failure::new(FailureKind::Cache, format!("trace the rows of `{}`: {why}", build.path))
@@ -37,7 +37,7 @@ pub(crate) fn read_manifest(store: &Store, build: &Build) -> Result<BuildManifes
     Ok(BuildManifest::decode(&bytes).map_err(|error| unknown(error.to_string()))?)
 }
 
-/// What a run is told of itself before it ends.
+/// What is known about a run when it ends.
 pub(crate) struct Ended<'a> {
     pub(crate) started_ns: i64,
     pub(crate) command: &'a [String],
@@ -47,7 +47,7 @@ pub(crate) struct Ended<'a> {
     pub(crate) failures: &'a [FailureKind],
 }
 
-/// A run as the ledger keeps it.
+/// Returns the ledger's entry for a run.
 pub(crate) fn run(ended: &Ended<'_>) -> Run {
     let outcome = match ended.failures.iter().max() {
         None => RunOutcome::Built,
@@ -70,7 +70,7 @@ pub(crate) fn run(ended: &Ended<'_>) -> Run {
     }
 }
 
-/// How many actions of each kind several plans stand on.
+/// Counts the distinct actions, by stage, that several plans depend on.
 fn actions(plans: &[RecipePlan]) -> BTreeMap<Stage, u64> {
     fn distinct<T: Hash + Eq>(all: impl Iterator<Item = T>) -> u64 {
         all.collect::<HashSet<T>>().len() as u64
@@ -91,7 +91,7 @@ fn actions(plans: &[RecipePlan]) -> BTreeMap<Stage, u64> {
     ])
 }
 
-/// What a run did for a recipe, as the ledger keeps it.
+/// Returns the ledger's entry for one recipe of a run.
 pub(crate) fn build(
     before: &RecipeStatus,
     made: Option<(Option<BlobId>, &RecipePlan)>,
@@ -108,7 +108,7 @@ pub(crate) fn build(
     }
 }
 
-/// A word of a command line without what must not be kept: passwords in URLs, tokens of a Hub.
+/// Removes passwords in URLs and Hub tokens from a word of the command line.
 fn without_secrets(word: &str) -> String {
     const TOKEN: &str = "hf_";
     let word = match word.split_once("://") {
@@ -128,19 +128,19 @@ fn without_secrets(word: &str) -> String {
         let end = token[TOKEN.len()..].find(|c: char| !c.is_ascii_alphanumeric());
         let length = TOKEN.len() + end.unwrap_or(token.len() - TOKEN.len());
         out.push_str(before);
-        // Names such as `hf_data` are none.
+        // A shorter word, such as the name `hf_data`, is not a token.
         out.push_str(if length >= 20 { "hf_…" } else { &token[..length] });
         rest = &token[length..];
     }
     out + rest
 }
 
-/// Stores a manifest; one that cannot be stored costs provenance, not the build.
+/// Stores a manifest. If that fails, provenance is lost and a warning is given, but the build does not fail.
 pub(crate) fn store(context: &driver::Context, manifest: &BuildManifest) -> Option<BlobId> {
     let bytes = manifest.encode();
     let stored = context.store.put(&bytes).and_then(|digest| match context.store.get(&digest) {
         Ok(_) => Ok(digest),
-        // The same manifest was there and damaged, and is now gone.
+        // The same manifest was already stored but damaged; the read has removed it.
         Err(miss) => {
             context.tell(Event::Warning(format!("{miss}; rebuilding it")));
             context.store.put(&bytes)
@@ -156,7 +156,7 @@ pub(crate) fn store(context: &driver::Context, manifest: &BuildManifest) -> Opti
     }
 }
 
-/// Notes a run and what recipes stand on now, and removes manifests that nothing names any more.
+/// Records a run and the new state of its recipes, and removes the manifests that no entry names any more.
 pub(crate) fn note(
     record: &Record,
     context: &driver::Context,
@@ -166,7 +166,7 @@ pub(crate) fn note(
 ) -> Result<RunId, WorkspaceError> {
     let noted = record.note_run(run, builds, recipes)?;
     for manifest in noted.dropped {
-        // One that cannot be removed is in no one's way; the record has none of them any more.
+        // A manifest that cannot be removed does no harm: no entry names it.
         system::remove(&context.store.path(&manifest)).ok();
     }
     Ok(noted.id)

@@ -1,4 +1,4 @@
-//! Why a recipe was built, after the fact; and why the cache does not have what is missing.
+//! Explains why a past run built a recipe, and why missing actions are not in the cache.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -33,16 +33,16 @@ pub struct PastBuild {
     /// Start time in nanoseconds since 1970.
     #[serde(skip)]
     pub started_ns: i64,
-    /// The recipe's state before.
+    /// State of the recipe before the run.
     pub state: String,
-    /// The build before it, which it is compared with.
+    /// The previous build, which this one is compared with.
     pub since: Option<RunId>,
     /// Changes since the previous build, or other reasons for the build.
     pub reasons: Vec<PastReason>,
     /// Failure that kept the recipe from being built.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// The files it left.
+    /// The files after the build.
     pub files: Vec<RunFile>,
 }
 
@@ -64,7 +64,7 @@ pub struct PastExplanation {
     pub name: String,
     /// Path of the recipe.
     pub path: String,
-    /// The build of the run.
+    /// The build in question.
     pub build: PastBuild,
 }
 
@@ -94,7 +94,7 @@ pub enum MissKind {
 }
 
 impl MissKind {
-    /// In words, as in `1 to run, no entry in the cache`.
+    /// Returns the reason in words, as in `1 to run, no entry in the cache`.
     pub fn words(self) -> &'static str {
         match self {
             Self::NoEntry => "no entry in the cache",
@@ -105,7 +105,7 @@ impl MissKind {
     }
 }
 
-/// Explains what a run, named by its number or as `last`, built of a recipe.
+/// Explains why a run, named by its number or as `last`, built a recipe.
 pub(crate) fn why_run(site: &Site, target: &str, run: &str) -> Result<PastExplanation, WorkspaceError> {
     let record = site.cache.record(Access::Read)?;
     let path = one_recipe(site, target, &record)?;
@@ -124,7 +124,7 @@ pub(crate) fn why_run(site: &Site, target: &str, run: &str) -> Result<PastExplan
     Ok(PastExplanation { name, path, build })
 }
 
-/// Explains why a recipe was built by a run, or by the last run that wrote its files.
+/// Explains why `run` built a recipe, or, if `run` is `None`, the last build that has a manifest.
 pub(crate) fn past(
     cache: &CacheFolder,
     record: &Arc<Record>,
@@ -140,7 +140,7 @@ pub(crate) fn past(
     let Some(at) = builds.iter().position(is_meant) else { return Ok(None) };
     let (id, build) = &builds[at];
     let before = builds[at + 1..].iter().find(|(_, build)| build.manifest.is_some());
-    // Without a manifest there is still what was said at the time.
+    // Without manifests to compare, the reasons recorded at the time still apply.
     let changed = match before {
         Some((_, before)) => {
             match (read_manifest(&cache.store(record), before), read_manifest(&cache.store(record), build)) {
@@ -185,7 +185,7 @@ pub(crate) fn misses(
             Some(bytes) => match postcard::from_bytes::<Outcome>(&bytes) {
                 Err(_) => MissKind::OtherVersion,
                 Ok(outcome) if store.has(&outcome.blobs()).contains(&false) => MissKind::Evicted,
-                // A file of which more has to be read than was needed before.
+                // The scan is cached, but more of the file has to be read than before.
                 Ok(_) => MissKind::NoEntry,
             },
         };

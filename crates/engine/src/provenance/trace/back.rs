@@ -1,4 +1,4 @@
-//! From a line of an output to the row of a source it was made of.
+//! Traces a line of an output back to the source row it was made from.
 
 use std::{
     io::{BufRead, BufReader},
@@ -34,81 +34,81 @@ use datac_core::{
 };
 use datac_decode::Encoding;
 
-/// Where a line of an output comes from.
+/// Origin of a line of an output.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Origin {
-    /// The file's name within the output folder.
+    /// Name of the file in the output folder.
     pub output: String,
-    /// The line, from 1, in the file as it was built.
+    /// Line in the file as it was built, from 1.
     pub line: u64,
     /// Which of the recipe's files it is.
     pub side: OutputKind,
-    /// The recipe's name.
+    /// Name of the recipe.
     pub recipe: String,
-    /// The recipe's path.
+    /// Path of the recipe.
     pub path: String,
     /// The run that built the file.
     pub run: RunId,
-    /// Whether the file on disk is the one that was built.
+    /// How the file on disk compares with the file that was built.
     pub file: FileAsBuilt,
-    /// Where the source row stands.
+    /// Location of the source row.
     pub source: SourcePlace,
-    /// Which of the samples of its source row it is; `None` if the row yields one.
+    /// Which of the samples of its source row it is; `None` if the row yields only one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<SampleOf>,
     /// The source row.
     pub source_row: SourceText,
-    /// The converter.
+    /// Name of the converter.
     pub converter: String,
-    /// The converter's version and code.
+    /// Version of the converter.
     pub converter_code: String,
-    /// The converter's options.
+    /// Options of the converter.
     pub options: std::collections::BTreeMap<String, String>,
-    /// What the row scored with each filter; empty for rejects.
+    /// Score of the row for each filter; empty for rejects.
     pub filters: Vec<Passed>,
-    /// Why it is on this side; `None` for rejects.
+    /// Why the row is on its side of the split; `None` for rejects.
     pub split: Option<Split>,
-    /// Its place in the mixture; `None` for rejects.
+    /// Position of the row in the mixture; `None` for rejects.
     pub mixture: Option<Mixed>,
-    /// Why it could not be used; `None` for rows of the other files.
+    /// Why the row was rejected; `None` for rows that were not.
     pub reject: Option<Rejected>,
     /// The line itself.
     #[schemars(with = "serde_json::Value")]
     pub row: Box<RawValue>,
 }
 
-/// A file on disk against the file that was built.
+/// How a file on disk compares with the file that was built.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FileAsBuilt {
-    /// Whether it has the bytes that were written.
+    /// Whether the file has the bytes that were written.
     pub state: FileState,
-    /// The line that was asked for, where it is another one than in the file as built.
+    /// The line that was asked for, if it differs from the line in the file as built.
     pub asked_line: Option<u64>,
-    /// Whether its recipe was built again since, with other rows.
+    /// Whether a later build of the recipe gave other rows.
     pub is_older: bool,
 }
 
-/// A filter that a row passed, or did not.
+/// A filter, and how a row scored with it.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Passed {
-    /// The filter's `type`.
+    /// The `type` of the filter.
     pub filter: String,
     /// The field that was measured.
     pub field: String,
-    /// What was measured: a number, or a language.
+    /// The score: a number, or a language.
     pub score: serde_json::Value,
-    /// What was asked for, in the recipe's words.
+    /// The bound, in the recipe's words.
     pub bound: String,
 }
 
-/// Why a row is on its side.
+/// Why a row is on its side of the split.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Split {
-    /// The hash of the prompt, 16 hexadecimal digits: rows that ask the same share it.
+    /// Hash of the prompt as 16 hexadecimal digits. Rows with the same prompt share it.
     pub prompt_hash: String,
-    /// The prompt's rank among all there could be, in [0, 1).
+    /// Rank of the prompt, in [0, 1): its position among all possible hashes.
     pub rank: f64,
-    /// The share that is held out.
+    /// The share held out for validation.
     pub ratio: f64,
     /// `hash` or `exact`.
     pub method: &'static str,
@@ -116,35 +116,36 @@ pub struct Split {
     pub why: String,
 }
 
-/// The place of a row in the mixture.
+/// Position of a row in the mixture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Mixed {
-    /// Which of the source's kept samples it is, in source order, from 1.
+    /// Number of the sample among the source's kept samples, in source order, from 1.
     pub sample: u64,
-    /// The source's kept samples.
+    /// Number of samples of the source that were kept.
     pub kept: u64,
-    /// Which of the source's rows in this file it is, from 1.
+    /// Number of the row among the source's rows in this file, from 1.
     pub nth: u64,
-    /// The source's rows in this file.
+    /// Number of the source's rows in this file.
     pub of: u64,
-    /// Which use of the sample this is, from 1.
+    /// Which use of the sample this row is, from 1.
     pub use_of: u32,
-    /// How often the sample is used.
+    /// Number of times the sample is used.
     pub uses: u32,
 }
 
-/// Why a row could not be used.
+/// Why a row was rejected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Rejected {
     /// The reason.
     pub reason: Reason,
-    /// What exactly.
+    /// Details, such as the field or the value at fault.
     pub detail: String,
 }
 
-/// Tells where a line of an output comes from, and why it is there.
+/// Traces a line of an output back to its source row, and explains why the row is there.
 ///
-/// The file is told of as it was built. If it was changed by hand since, the line is looked for by its content.
+/// The result describes the file as it was built. If the file was edited by hand since, the line is found by its
+/// content.
 pub(crate) fn trace(site: &Site, output: &str, line: u64) -> Result<Origin, WorkspaceError> {
     let record = site.cache.record(Access::Read)?;
     let located = locate(site, &record, output)?;
@@ -175,7 +176,7 @@ pub(crate) fn trace(site: &Site, output: &str, line: u64) -> Result<Origin, Work
     Ok(origin)
 }
 
-/// A line of a file on disk.
+/// Reads a line, counted from 1, of a file on disk.
 fn read_line(located: &Located, line: u64) -> Result<Vec<u8>, WorkspaceError> {
     let failed = |path: &Path, source| FileError { verb: "read", path: path.to_owned(), source };
     let mut reader = BufReader::with_capacity(1 << 20, system::open(&located.path)?);
@@ -196,7 +197,7 @@ fn read_line(located: &Located, line: u64) -> Result<Vec<u8>, WorkspaceError> {
 }
 
 impl Located {
-    /// The line of the file as it was built that has this content; of several the nearest.
+    /// Returns the line of the file as built that has this content; if there are several, the one nearest to `line`.
     fn find(&self, row: &[u8], line: u64) -> Result<u64, WorkspaceError> {
         let lines = if self.side == OutputKind::Quarantine { self.rejects_like(row)? } else { self.rows_like(row)? };
         lines.into_iter().min_by_key(|found| found.abs_diff(line)).ok_or_else(|| {
@@ -254,7 +255,7 @@ impl Located {
     }
 }
 
-/// The sample, if its line is `row`.
+/// Returns the sample if its row is written as `row`.
 fn is_row(lineage: &Lineage, at: At, index: &SampleIndex, row: &[u8]) -> Result<Option<At>, WorkspaceError> {
     Ok((lineage.line(at, index)? == row).then_some(at))
 }
@@ -344,7 +345,7 @@ fn reject_origin(located: &Located, at: &RejectAt, sources: &Sources<'_>) -> Res
     })
 }
 
-/// What a sample scored with a filter, and what was asked.
+/// Returns what a sample scored with a filter, and the bound of the filter.
 pub(crate) fn passed(filter: &Filter, scores: &ScoreColumn, sample: usize, field: &str) -> Passed {
     Passed {
         filter: filter.type_name().to_owned(),
@@ -397,7 +398,7 @@ fn mixed(
     let order = lineage.order(side)?;
     let count = |rows: &[u32]| rows.iter().filter(|row| own.contains(&u64::from(**row))).count() as u64;
     let lines = lineage.lines(number)?;
-    // Rows stand by the key of their repeat: the one that comes third has the third key.
+    // Repeats of a row are ordered by their keys, so the nth line of the row is the repeat with the nth smallest key.
     let seed = lineage.manifest.validation.seed;
     let mut keys: Vec<(u64, u32)> =
         (0..lines.len() as u32).map(|repeat| (order_key(row_hash, repeat, seed), repeat)).collect();

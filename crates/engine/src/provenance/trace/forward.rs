@@ -1,4 +1,4 @@
-//! From a row of a source to every place it went, or what kept it from going there.
+//! Traces a source row forward to every output it is in, or to what kept it out.
 
 use std::path::Path;
 
@@ -27,75 +27,76 @@ use datac_core::{
     outputs::OutputKind,
 };
 
-/// What became of a row of a source.
+/// What happened to a source row in all recipes.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Journey {
     /// The source as it was asked for.
     pub source: String,
-    /// The file.
+    /// Path of the file.
     pub file: String,
-    /// The row's number in the file, from 0.
+    /// Number of the row in the file, from 0.
     pub row: u64,
-    /// The row, as the first recipe that read it has it.
+    /// The row as the first recipe read it.
     pub source_row: Option<SourceText>,
-    /// What became of it, or of each of its samples, in each recipe that names the source, by recipe path.
+    /// What happened to the row, or to each of its samples, in each recipe that names the source; ordered by recipe
+    /// path.
     pub fates: Vec<FateOf>,
 }
 
-/// What became of a row in one recipe.
+/// What happened to a row in one recipe.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct FateOf {
-    /// The recipe's name.
+    /// Name of the recipe.
     pub recipe: String,
-    /// The recipe's path.
+    /// Path of the recipe.
     pub path: String,
-    /// The run that built it.
+    /// The run that built the recipe.
     pub run: RunId,
-    /// Where the row stands.
+    /// Location of the row.
     pub source: SourcePlace,
     /// Which of the row's samples it is; `None` if the row yields one or none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<SampleOf>,
-    /// What became of it.
+    /// What happened to it.
     #[serde(flatten)]
     pub fate: Fate,
 }
 
-/// What became of a row.
+/// What happened to a row or a sample.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(tag = "fate", rename_all = "snake_case")]
 pub enum Fate {
     /// It is in the outputs.
     Written {
-        /// Where.
+        /// The lines it is on.
         lines: Vec<OutputLine>,
     },
-    /// It could not be used.
+    /// It was rejected.
     Rejected {
-        /// Why.
+        /// The reason.
         reject: Rejected,
         /// Its line in the quarantine file.
         quarantine: OutputLine,
     },
-    /// Its converter makes no sample of it.
+    /// The converter makes no sample of it.
     NoSample,
-    /// A filter kept it out.
+    /// A filter removed it.
     Filtered {
-        /// The filter, what it measured and what it asked for.
+        /// The filter, the score and the bound.
         by: Passed,
-        /// For deduplication, the row before it that has the same text.
+        /// For deduplication, the earlier row with the same text.
         twin: Option<Twin>,
     },
-    /// The recipe had samples enough before it, or the file has no such row.
+    /// It was not looked at, because `max_samples` was reached before it.
     NotReached {
         /// `max_samples` of the source.
         max_samples: Option<u64>,
     },
-    /// It was kept, and the mixture took other rows of its source.
+    /// It passed the filters, but the mixture chose other rows of its source.
     NotChosen {
-        /// The source's kept samples.
+        /// Number of samples of the source that were kept.
         kept: u64,
-        /// How many rows the source gives.
+        /// Number of rows that the source gives to the outputs.
         gives: u64,
     },
 }
@@ -103,9 +104,9 @@ pub enum Fate {
 /// A line of an output.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub struct OutputLine {
-    /// The file's name within the output folder.
+    /// Name of the file in the output folder.
     pub output: String,
-    /// The line, from 1.
+    /// Line in the file, from 1.
     pub line: u64,
     /// Which of the recipe's files it is.
     pub side: OutputKind,
@@ -114,16 +115,16 @@ pub struct OutputLine {
 /// The row that deduplication kept instead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Twin {
-    /// Its file.
+    /// Path of its file.
     pub file: String,
-    /// Its number there, from 0.
+    /// Number of the row in that file, from 0.
     pub row: u64,
 }
 
-/// Tells what became of a row of a source in every recipe that was built.
+/// Traces a source row through every recipe that has been built.
 ///
-/// `source` is a repository, a local path, or a name that recipes give it; `file` the path of a file in it or the
-/// end of one; rows are counted from 0, as in quarantine files.
+/// `source` is a repository, a local path, or the name that a recipe gives the source. `file` is the path of one of
+/// its files, or the end of that path. Rows are counted from 0, as in quarantine files.
 pub(crate) fn trace_source(site: &Site, source: &str, file: &str, row: u64) -> Result<Journey, WorkspaceError> {
     let record = site.cache.record(Access::Read)?;
     let builds = record.latest_builds()?;
@@ -175,7 +176,7 @@ pub(crate) fn trace_source(site: &Site, source: &str, file: &str, row: u64) -> R
     Ok(journey)
 }
 
-/// The file of a source that is meant by its path, or by the end of its path if that fits one file alone.
+/// Returns the file of a source that has this path, or whose path alone ends in it.
 fn file_of(lineages: &[Lineage], source: &str, file: &str) -> Result<String, WorkspaceError> {
     let mut known: Vec<&str> = Vec::new();
     for lineage in lineages {
@@ -201,7 +202,7 @@ fn file_of(lineages: &[Lineage], source: &str, file: &str) -> Result<String, Wor
     }
 }
 
-/// The files of a source that a build did not get to.
+/// Returns the files of a source that a recipe depends on, including those that its build did not read.
 fn unread<'l>(lineage: &'l Lineage, made: &'l MadeSource) -> impl Iterator<Item = &'l str> {
     lineage.manifest.leaves.iter().filter_map(move |(leaf, _)| match leaf {
         Leaf::File { source, path } if source == made.origin.name() => Some(path.as_str()),
@@ -209,7 +210,7 @@ fn unread<'l>(lineage: &'l Lineage, made: &'l MadeSource) -> impl Iterator<Item 
     })
 }
 
-/// The chunk that holds a row, and the row's number in it.
+/// Returns the chunk that holds a row, and the row's number in that chunk.
 fn chunk_of(made: &MadeSource, file: &str, row: u64) -> Option<(usize, u32)> {
     let number = made.files.iter().position(|known| known.path == file)?;
     let holds = |chunk: &crate::provenance::manifest::MadeChunk| {
@@ -219,10 +220,10 @@ fn chunk_of(made: &MadeSource, file: &str, row: u64) -> Option<(usize, u32)> {
     made.chunks.iter().enumerate().find_map(|(at, chunk)| Some((at, holds(chunk)?)))
 }
 
-/// Where a row stands, and what became of each of its samples, or of itself.
+/// Location of a row, and what happened to each of its samples, or to the row itself.
 type Fates = (SourcePlace, Vec<(Option<SampleOf>, Fate)>);
 
-/// Returns what became of a row of a source in one recipe; `None`: the recipe knows of no such row.
+/// Returns what happened to a source row in one recipe; `None` if the recipe's source has no such row.
 fn fates(lineage: &Lineage, source: usize, file: &str, row: u64) -> Result<Option<Fates>, WorkspaceError> {
     let made = &lineage.manifest.sources[source];
     let max_samples = made.max_samples;
@@ -239,7 +240,7 @@ fn fates(lineage: &Lineage, source: usize, file: &str, row: u64) -> Result<Optio
             line: None,
             offset: None,
         };
-        // Unless the maximum was reached, every row was read.
+        // A row that is in no chunk can only exist if `max_samples` stopped the reading.
         let is_unread = is_its && lineage.selection(source)?.reached_max;
         return Ok(is_unread.then_some((place, vec![(None, Fate::NotReached { max_samples })])));
     };
@@ -266,7 +267,7 @@ fn fates(lineage: &Lineage, source: usize, file: &str, row: u64) -> Result<Optio
     Ok(Some((place, samples.map(fate).collect::<Result<_, WorkspaceError>>()?)))
 }
 
-/// Returns what became of a sample.
+/// Returns what happened to a sample.
 fn fate(lineage: &Lineage, at: At) -> Result<Fate, WorkspaceError> {
     let made = &lineage.manifest.sources[at.source];
     Ok(match lineage.number(at)? {
@@ -281,13 +282,13 @@ fn fate(lineage: &Lineage, at: At) -> Result<Fate, WorkspaceError> {
                 Fate::Written { lines }
             }
         }
-        // The samples behind the last one needed were not looked at, though their row was.
+        // Samples after the last one needed were not looked at, even if their row was.
         None if is_behind_last(at, lineage.selection(at.source)?) => Fate::NotReached { max_samples: made.max_samples },
         None => filtered(lineage, at)?,
     })
 }
 
-/// Whether a sample stands behind the one with which `max_samples` was reached.
+/// Returns whether a sample comes after the one with which `max_samples` was reached.
 fn is_behind_last(at: At, selection: &Selection) -> bool {
     let last = selection.samples(at.chunk).last();
     let is_last_chunk = (at.chunk + 1..selection.chunks()).all(|chunk| selection.count(chunk) == 0);

@@ -1,6 +1,6 @@
-//! A build taken apart: from a line of a file to the chunk and sample it was written from, and back.
+//! Lineage: looks up which chunk and sample a line of a build was written from, and the reverse.
 //!
-//! Nothing is read but what a question needs: the order of one file, the selection of one source, the index of one chunk.
+//! Blobs are read on demand: the order of one file, the selection of one source, the index of one chunk.
 
 use std::{
     borrow::Cow,
@@ -26,11 +26,11 @@ use datac_core::{
 /// A sample of a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct At {
-    /// The number of its source.
+    /// Number of the source.
     pub(crate) source: usize,
-    /// The number of its chunk among the source's.
+    /// Number of the chunk within the source.
     pub(crate) chunk: usize,
-    /// Its number in the chunk.
+    /// Number of the sample within the chunk.
     pub(crate) sample: usize,
 }
 
@@ -39,13 +39,13 @@ pub(crate) struct At {
 pub(crate) struct RejectAt {
     pub(crate) source: usize,
     pub(crate) chunk: usize,
-    /// Which of the chunk's rejects it is.
+    /// Number of the reject within its chunk.
     pub(crate) number: usize,
-    /// Its line in the quarantine file, from 1.
+    /// Line in the quarantine file, from 1.
     pub(crate) line: u64,
 }
 
-/// A build and the blobs it names.
+/// A build and the blobs that it names.
 pub(crate) struct Lineage {
     pub(crate) manifest: BuildManifest,
     pub(crate) run: RunId,
@@ -55,7 +55,7 @@ pub(crate) struct Lineage {
     selections: Vec<OnceLock<Selection>>,
 }
 
-/// What a blob could not be used for.
+/// Result of a lookup, which fails if a blob is missing or does not match the others.
 type Lost<T> = Result<T, WorkspaceError>;
 
 impl Lineage {
@@ -64,7 +64,7 @@ impl Lineage {
         Self { manifest, run, store, train: OnceLock::new(), held_out: OnceLock::new(), selections }
     }
 
-    /// That the cache no longer tells.
+    /// Returns the error for a blob that is missing or does not match.
     pub(crate) fn lost(&self, why: impl std::fmt::Display) -> WorkspaceError {
         let (name, path) = (&self.manifest.name, &self.manifest.path);
         let message = format!("trace the rows of `{name}`: {why}");
@@ -76,7 +76,7 @@ impl Lineage {
         self.store.peek(digest).map_err(gone)
     }
 
-    /// The rows of a side in their order, as numbers of kept samples.
+    /// Returns the rows of a side in order, as numbers of kept samples.
     pub(crate) fn order(&self, side: Side) -> Lost<&[u32]> {
         let (slot, digest) = match side {
             Side::Train => (&self.train, &self.manifest.train),
@@ -90,7 +90,7 @@ impl Lineage {
         Ok(slot.get_or_init(|| order))
     }
 
-    /// What was selected of a source.
+    /// Returns which samples of a source were selected.
     pub(crate) fn selection(&self, source: usize) -> Lost<&Selection> {
         if let Some(selection) = self.selections[source].get() {
             return Ok(selection);
@@ -104,7 +104,7 @@ impl Lineage {
         Ok(self.selections[source].get_or_init(|| selection))
     }
 
-    /// The index of a chunk.
+    /// Returns the index of a chunk.
     pub(crate) fn index(&self, source: usize, chunk: usize) -> Lost<SampleIndex> {
         let made = &self.manifest.sources[source].chunks[chunk];
         let index = SampleIndex::decode(&self.blob(&made.index)?).map_err(|error| self.lost(error))?;
@@ -114,7 +114,7 @@ impl Lineage {
         Ok(index)
     }
 
-    /// The scores of a chunk, one column a filter.
+    /// Returns the scores of a chunk: one column for each filter.
     pub(crate) fn scores(&self, source: usize, chunk: usize) -> Lost<Vec<ScoreColumn>> {
         let of_source = &self.manifest.sources[source];
         let made = &of_source.chunks[chunk];
@@ -129,7 +129,7 @@ impl Lineage {
         of_source.filters.iter().zip(&made.scores).map(column).collect()
     }
 
-    /// The rejects of a chunk in full.
+    /// Returns the rejects of a chunk, with their details.
     pub(crate) fn rejects(&self, source: usize, chunk: usize) -> Lost<Vec<driver::StoredReject>> {
         match &self.manifest.sources[source].chunks[chunk].rejects {
             Some(digest) => postcard::from_bytes(&self.blob(digest)?).map_err(|error| self.lost(error)),
@@ -137,18 +137,18 @@ impl Lineage {
         }
     }
 
-    /// The number of the first kept sample of a source among those of all sources.
+    /// Returns the number of a source's first kept sample, counted over all sources.
     fn start(&self, source: usize) -> u64 {
         self.manifest.sources[..source].iter().map(|source| source.kept).sum()
     }
 
-    /// The numbers of the kept samples of a source.
+    /// Returns the numbers of a source's kept samples, counted over all sources.
     pub(crate) fn numbers(&self, source: usize) -> std::ops::Range<u64> {
         let start = self.start(source);
         start..start + self.manifest.sources[source].kept
     }
 
-    /// The kept sample of this number.
+    /// Returns the kept sample that has this number.
     pub(crate) fn at(&self, number: u32) -> Lost<At> {
         let found = (0..self.manifest.sources.len()).find(|source| self.numbers(*source).contains(&u64::from(number)));
         let source = found.ok_or_else(|| self.lost("an order refers to a row that does not exist"))?;
@@ -164,7 +164,7 @@ impl Lineage {
         Err(self.lost("a selection has fewer samples than it states"))
     }
 
-    /// The number of a sample, if it was kept.
+    /// Returns the number of a sample, or `None` if it was not kept.
     pub(crate) fn number(&self, at: At) -> Lost<Option<u32>> {
         let selection = self.selection(at.source)?;
         let before: usize = (0..at.chunk).map(|chunk| selection.count(chunk)).sum();
@@ -172,14 +172,14 @@ impl Lineage {
         Ok(within.map(|within| (self.start(at.source) + (before + within) as u64) as u32))
     }
 
-    /// Calls `take` with a sample as it is stored.
+    /// Calls `take` with a sample as stored.
     fn with_sample<T>(&self, at: At, index: &SampleIndex, take: impl FnOnce(SampleView<'_>) -> Lost<T>) -> Lost<T> {
         let blob = self.blob(&self.manifest.sources[at.source].chunks[at.chunk].written)?;
         let place = if at.sample < index.len() { index.range(at.sample) } else { 0..0 };
         take(sample::at(&blob, place).map_err(|error| self.lost(error))?)
     }
 
-    /// Returns a row as its file has it, without the line's end.
+    /// Returns a row as written to its file, without the line feed.
     pub(crate) fn line(&self, at: At, index: &SampleIndex) -> Lost<Vec<u8>> {
         self.with_sample(at, index, |sample| {
             let source = &self.manifest.sources[at.source].name;
@@ -187,7 +187,7 @@ impl Lineage {
         })
     }
 
-    /// Returns the answer that is kept beside a sample.
+    /// Returns the answer that is stored beside a sample.
     pub(crate) fn answer(&self, at: At, index: &SampleIndex) -> Lost<Option<String>> {
         self.with_sample(at, index, |sample| {
             let text = sample.answer.map(|answer| answer.unescape().ok_or_else(|| self.lost("an answer is no text")));
@@ -195,7 +195,7 @@ impl Lineage {
         })
     }
 
-    /// Where a kept sample stands: side and line, from 1.
+    /// Returns every line that a kept sample is on: side and line, from 1.
     pub(crate) fn lines(&self, number: u32) -> Lost<Vec<(Side, u64)>> {
         let mut found = Vec::new();
         for side in Side::ALL {
@@ -205,7 +205,7 @@ impl Lineage {
         Ok(found)
     }
 
-    /// The rejects that stand in the quarantine file, in its order.
+    /// Returns the rejects in the order of the quarantine file.
     pub(crate) fn quarantined(&self) -> Lost<Vec<RejectAt>> {
         let mut found = Vec::new();
         for (source, made) in self.manifest.sources.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! From what someone typed to a file and the build that wrote it.
+//! Finds the file that a user named, and the build that wrote it.
 
 use std::{
     path::{Path, PathBuf},
@@ -39,11 +39,12 @@ pub(crate) struct Located {
     pub(crate) is_older: bool,
 }
 
-/// An output file that someone named.
+/// An output file that a user named.
 pub(crate) struct Named {
     /// Path of the output, whether or not the file exists.
     pub(crate) path: PathBuf,
-    /// The recipe that writes it and what was recorded of it; `None`: a file from elsewhere.
+    /// The recipe that writes it, with what is recorded of the recipe and the file; `None` if no recipe writes the
+    /// file.
     own: Option<(String, FreshRecipe, OutputFile)>,
 }
 
@@ -55,7 +56,7 @@ fn unknown(target: &str, why: &str) -> Failure {
 /// Finds an output file by its path or name, or the training file of a recipe by its path or name.
 pub(crate) fn named_output(site: &Site, record: &Record, target: &str) -> Result<Named, WorkspaceError> {
     let mut recipes: Vec<(String, FreshRecipe)> = record.recipes()?.into_iter().collect();
-    // A renamed recipe leaves an entry behind: one that is there comes first.
+    // A renamed recipe leaves an entry behind, so entries whose recipe exists come first.
     recipes.sort_by_cached_key(|(path, _)| (!system::exists(&site.root().join(path)), path.clone()));
     let is_file = outputs::looks_like_output(target);
     let places = [site.root().join(target), PathBuf::from(target), site.outputs.file(target)];
@@ -82,7 +83,7 @@ pub(crate) fn named_output(site: &Site, record: &Record, target: &str) -> Result
     for (recipe, last) in recipes {
         let Some(output) = last.outputs.iter().find(|output| is_meant(&recipe, output)).cloned() else { continue };
         let own = site.outputs.file(&output.name);
-        // A file elsewhere that is called the same is another one.
+        // A file outside the output folder may have the same name without being the same file.
         let is_same = |path: &PathBuf| matches!((system::stat(path), system::stat(&own)), (Ok(a), Ok(b)) if a == b);
         if path.as_ref().is_none_or(is_same) {
             return Ok(Named { path: own, own: Some((recipe, last, output)) });
@@ -148,7 +149,7 @@ fn opened(
         Some(name) => file.name == name,
         None => file.meta.digest == digest,
     };
-    // The recipe may have written its files under other names then.
+    // That build may have used other file names.
     let found = manifest.files.iter().find(is_file).or(manifest.files.iter().find(|file| file.meta.digest == digest));
     let Some(file) = found.cloned() else {
         return Err(Lineage::new(manifest, run, site.cache.store(record)).lost("the build wrote no such file"));
@@ -166,7 +167,7 @@ impl Located {
         self.lineage.manifest.kind
     }
 
-    /// Returns the answer that was kept beside the sample of a line, if the file is as it was built.
+    /// Returns the answer stored beside the sample of a line, or `None` if the file has changed since the build.
     pub(crate) fn answer(&self, line: u64) -> Result<Option<String>, WorkspaceError> {
         let (FileState::Same, OutputKind::Rows(side)) = (self.state, self.side) else { return Ok(None) };
         let order = self.lineage.order(side)?;

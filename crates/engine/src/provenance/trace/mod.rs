@@ -1,7 +1,7 @@
-//! Where rows come from and where they go: from a line of an output to the row of a source, and back.
+//! Traces rows: from a line of an output to its source row, and back.
 //!
-//! All of it stands on what a build left behind (`manifest.rs`), so it tells of files as they were built, whatever has
-//! become of the recipe, the lock or the source since. It writes nothing and needs no network.
+//! Everything follows from the manifest of a build (`manifest.rs`). It describes files as they were built, whatever
+//! has happened to the recipe, the lock file or the source since. Tracing writes nothing and needs no network.
 
 mod back;
 mod forward;
@@ -22,7 +22,7 @@ pub use source_row::{SampleOf, SourcePlace, SourceText};
 use crate::site::WorkspaceError;
 use datac_core::failure::{Failure, FailureKind};
 
-/// Splits `FILE:NUMBER`; the file may have colons of its own.
+/// Splits `FILE:NUMBER` at the last colon; the file name may contain colons.
 pub fn split_place(place: &str) -> Result<(&str, u64), WorkspaceError> {
     let parts = place.rsplit_once(':').and_then(|(file, number)| Some((file, number.parse().ok()?)));
     parts.filter(|(file, _)| !file.is_empty()).ok_or_else(|| {

@@ -1,4 +1,4 @@
-//! The rows of an output one after another, each with where it comes from.
+//! Iterates over the rows of an output, each with its origin.
 
 use std::{
     fs::File,
@@ -28,9 +28,9 @@ use datac_core::{
 pub struct OutputRow {
     /// Line in the file, from 1.
     pub line: u64,
-    /// The row as it is written: one JSON object.
+    /// The row as written: one JSON object.
     pub json: String,
-    /// Origin of the row; `line` and `offset` are only known for rejects.
+    /// Origin of the row; its `line` and `offset` are `None`.
     pub origin: SourcePlace,
 }
 
@@ -41,14 +41,14 @@ pub struct OutputRows {
     line: u64,
     /// Number of the sample on each line.
     order: Vec<u32>,
-    /// Samples by number: source, chunk, and row of the chunk.
+    /// Source, chunk and row in the chunk, by sample number.
     numbered: Vec<(u32, u32, u32)>,
     places: Arc<Lineage>,
 }
 
-/// Goes through the rows of an output: a file by its path or name, or the training file of a recipe.
+/// Returns an iterator over the rows of an output: a file by its path or name, or the training file of a recipe.
 ///
-/// Holds 16 bytes a row, whatever the rows hold.
+/// Memory: 16 bytes per row, whatever the size of the rows.
 pub(crate) fn rows(site: &Site, output: &str) -> Result<OutputRows, WorkspaceError> {
     let record = site.cache.record(Access::Read)?;
     let Located { lineage, path, side, state, name, .. } = locate(site, &record, output)?;

@@ -1,4 +1,4 @@
-//! The row of a source as it stands there, if the source is at hand.
+//! Reads the original row of a source again, if the source is available.
 
 use std::sync::Arc;
 
@@ -18,38 +18,38 @@ use datac_core::sample::SampleIndex;
 use datac_decode as decode;
 use datac_decode::{Encoding, Input};
 
-/// Where a row of a source stands.
+/// Location of a source row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SourcePlace {
-    /// The source's name in the recipe.
+    /// Name of the source in the recipe.
     pub source: String,
-    /// The repository, or the local path as the recipe has it.
+    /// The repository, or the local path as given in the recipe.
     pub repo: String,
     /// The commit; empty for local files.
     pub commit: String,
-    /// The licence its card states, where it is known.
+    /// Licence stated in the source's card, if known.
     pub license: Option<String>,
-    /// The file.
+    /// Path of the file.
     pub file: String,
-    /// The row's number in the file, from 0.
+    /// Number of the row in the file, from 0.
     pub row: u64,
-    /// The line it begins at, from 1; `None` for columnar files, or if the source is not at hand.
+    /// Line that the row begins on, from 1; `None` for columnar files, or if the source is unavailable.
     pub line: Option<u64>,
-    /// The byte it begins at in the decompressed file; `None` as for `line`.
+    /// Byte offset of the row in the decompressed file; `None` as for `line`.
     pub offset: Option<u64>,
 }
 
-/// Which of the samples of one row.
+/// Number of a sample among the samples of its row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SampleOf {
-    /// The sample's number among those of its row, from 1.
+    /// Number of the sample, from 1.
     pub nth: u32,
-    /// How many samples the row yields.
+    /// Number of samples that the row yields.
     pub of: u32,
 }
 
 impl SampleOf {
-    /// Returns which sample of its row a sample of an index is; `None` if its row has no other.
+    /// Returns the number of a sample among those of its row, or `None` if its row yields only one.
     pub(super) fn among(index: &SampleIndex, sample: usize) -> Option<Self> {
         let is_same = |row: &&u32| **row == index.row[sample];
         let before = index.row[..sample].iter().rev().take_while(is_same).count() as u32;
@@ -73,21 +73,21 @@ impl SourcePlace {
     }
 }
 
-/// The text of a source row, or why it is not to be had.
+/// The text of a source row, or why it is unavailable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SourceText {
-    /// The row as it stands in the source; as JSON for columnar files.
+    /// The row as it is in the source; for columnar files, as JSON.
     Row(String),
     /// Why the source could not be read.
     Unavailable(String),
 }
 
-/// Reads rows of the sources of one build again.
+/// Reads source rows of one build again.
 pub(crate) struct Sources<'w> {
     site: &'w Site,
     record: &'w Arc<Record>,
-    /// The hub that the build took its sources from, by name.
+    /// Name of the hub that the build downloaded its sources from.
     hub_name: Option<String>,
 }
 
@@ -97,7 +97,7 @@ impl<'w> Sources<'w> {
         Self { site, record, hub_name: record.runs().ok().and_then(run) }
     }
 
-    /// Completes a place and reads the row that stands there.
+    /// Reads the row at a place, and adds line and offset to the place.
     pub(crate) fn read(&self, source: &MadeSource, chunk: &MadeChunk, row: u32, place: &mut SourcePlace) -> SourceText {
         match self.try_read(source, chunk, row, place) {
             Ok(text) => SourceText::Row(text),
@@ -144,7 +144,7 @@ impl<'w> Sources<'w> {
         Ok(text)
     }
 
-    /// The hub that the build had, as far as it can be had without a network.
+    /// Returns the hub that the build used, without using the network.
     fn hub(&self) -> Result<Arc<dyn Hub>, String> {
         if self.hub_name.as_deref() == Some("sample") {
             return Ok(Arc::new(SampleHub));
