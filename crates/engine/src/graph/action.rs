@@ -1,4 +1,4 @@
-//! Actions: the pure steps whose outputs the cache holds, and what each yields. Their keys are made in `keys.rs`.
+//! Actions: the pure steps whose outputs the cache holds, and their outcomes. `keys.rs` makes their keys.
 
 use std::sync::Arc;
 
@@ -19,19 +19,19 @@ use datac_core::{
 };
 use datac_decode::{Encoding, FileKind, Place};
 
-/// Where a source comes from.
+/// Where a source comes from: a hub or the workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum FileOrigin {
     /// A repository of a hub, at a commit.
     Hub {
-        /// The repository's canonical id.
+        /// Canonical id of the repository.
         repo: Arc<str>,
-        /// The commit that is pinned.
+        /// The pinned commit.
         commit: Arc<str>,
     },
     /// Files of the workspace.
     Local {
-        /// The path as the recipe has it, which may be a folder.
+        /// Path of a file or folder, as given in the recipe.
         source: Arc<str>,
     },
 }
@@ -39,20 +39,20 @@ pub enum FileOrigin {
 /// A pinned file of a pinned source.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SourceFile {
-    /// Where the file comes from.
+    /// Where the source comes from.
     pub origin: FileOrigin,
-    /// The path: in the repository, or in the workspace.
+    /// Path in the repository or in the workspace.
     pub path: String,
-    /// The size in bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// The digest that pins the content.
+    /// Digest that pins the content.
     pub digest: FileDigest,
-    /// What the file holds.
+    /// Format and compression.
     pub kind: FileKind,
 }
 
 impl FileOrigin {
-    /// Returns what people call the source: the repository, or the local path as the recipe has it.
+    /// Returns the name of the source: the repository, or the local path as given in the recipe.
     pub fn name(&self) -> &str {
         match self {
             Self::Hub { repo, .. } => repo,
@@ -60,7 +60,7 @@ impl FileOrigin {
         }
     }
 
-    /// Returns the commit, which files of the workspace have none of.
+    /// Returns the commit; `None` for local files.
     pub fn commit(&self) -> Option<&str> {
         match self {
             Self::Hub { commit, .. } => Some(commit),
@@ -68,34 +68,34 @@ impl FileOrigin {
         }
     }
 
-    /// Whether the source is in the workspace.
+    /// Returns whether the source is in the workspace.
     pub fn is_local(&self) -> bool {
         matches!(self, Self::Local { .. })
     }
 }
 
 impl SourceFile {
-    /// Returns the file as the listing of its repository has it.
+    /// Returns the file as its repository lists it.
     pub fn remote(&self) -> RemoteFile {
         RemoteFile { path: self.path.clone(), size: self.size, digest: self.digest }
     }
 }
 
-/// What turns rows into samples.
+/// A converter with its options.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Conversion {
-    /// The converter's name.
+    /// Name of the converter.
     pub converter: &'static str,
-    /// Its options.
+    /// Options of the converter.
     pub options: Options,
 }
 
-/// What is measured of each sample.
+/// A scorer and the field that it measures.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Measure {
     /// The scorer.
     pub kind: ScoreKind,
-    /// The field it measures: of the sample, else of the source row.
+    /// The field: of the sample if samples have such a field, otherwise of the source row.
     pub field: String,
 }
 
@@ -104,83 +104,83 @@ pub struct Measure {
 pub struct ChunkRef {
     /// The file.
     pub file: Arc<SourceFile>,
-    /// Its number within the file.
+    /// Number of the chunk within its file.
     pub number: u32,
-    /// The digest of its bytes.
+    /// Digest of its bytes.
     pub digest: ChunkId,
-    /// Its rows.
+    /// Number of rows.
     pub rows: u32,
-    /// Where it stands.
+    /// Position in the file.
     pub place: Place,
-    /// How to read it.
+    /// Encoding of its rows.
     pub encoding: Encoding,
-    /// What its rows need besides their bytes.
+    /// What reading its rows takes besides their bytes, such as the header of a CSV file.
     pub header: Arc<[u8]>,
 }
 
-/// A converted chunk as the later stages name it.
+/// A converted chunk, as an input of later stages.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ConvertedChunk {
     /// The chunk.
     pub chunk: ChunkRef,
-    /// What its conversion yielded.
+    /// Outcome of its conversion.
     pub converted: ConvertOutcome,
-    /// The digest of each score column, in the order of the filters.
+    /// The score columns, in the order of the filters.
     pub scores: Vec<BlobId>,
-    /// The digest of the column of tokens, where the mixture counts them.
+    /// The token column, if the mixture counts tokens.
     pub tokens: Option<BlobId>,
 }
 
-/// One selected source of a recipe.
+/// A source of a recipe after selection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SelectedSource {
-    /// Its name in the recipe: the `source` of its rows.
+    /// Name of the source in the recipe, which is the `source` of its rows.
     pub name: String,
-    /// The chunks it was selected from.
+    /// The chunks that samples were selected from.
     pub chunks: Arc<Vec<ConvertedChunk>>,
-    /// What was selected.
+    /// Outcome of the selection.
     pub selected: SelectOutcome,
 }
 
 /// A step to run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Action {
-    /// Names it by everything that decides its result.
+    /// Key that names everything that decides the result.
     pub key: ActionKey,
-    /// What to do.
+    /// The work to do.
     pub work: Work,
 }
 
-/// What an action does.
+/// The work of an action.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Work {
-    /// Cut a file into chunks, and convert and score them while their bytes are at hand.
+    /// Cuts a file into chunks, and converts and scores them while their bytes are in memory.
     Scan(ScanWork),
-    /// Make samples of a chunk.
+    /// Converts the rows of a chunk to samples.
     Convert(ChunkRef, Conversion, SampleKind),
-    /// Measure the samples of a chunk.
+    /// Scores the samples of a chunk.
     Score(ChunkRef, Conversion, SampleKind, Measure),
-    /// Choose the samples of a source that pass its filters.
+    /// Selects the samples of a source that pass its filters.
     Select {
         /// The chunks to select from.
         chunks: Arc<Vec<ConvertedChunk>>,
         /// The filters, in order.
         filters: Vec<Filter>,
-        /// How many samples at most.
+        /// Maximum number of samples.
         max: Option<u64>,
     },
-    /// Mix, split and order.
+    /// Mixes, splits and orders the samples of a recipe.
     Arrange {
         /// The sources, in the recipe's order.
         sources: Vec<SelectedSource>,
-        /// What each gives.
+        /// Number of units that each source gives.
         allotment: Allotment,
-        /// What a sample counts.
+        /// The unit that the mixture counts.
         unit: datac_core::config::Unit,
-        /// How rows are divided and seeded.
+        /// The split, with the seed.
         validation: Validation,
     },
-    /// Write the rows of both sides.
+    /// Writes the rows of both sides.
     Output {
         /// The files of the recipe.
         outputs: OutputSet,
@@ -189,7 +189,7 @@ pub enum Work {
         /// The arrangement.
         arranged: ArrangeOutcome,
     },
-    /// Write the rejects of a recipe.
+    /// Writes the rejects of a recipe.
     Quarantine {
         /// The files of the recipe.
         outputs: OutputSet,
@@ -198,44 +198,44 @@ pub enum Work {
     },
 }
 
-/// What to do while a file is read.
+/// A file to cut, with the conversions and scores to compute while it is read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScanWork {
     /// The file.
     pub file: Arc<SourceFile>,
-    /// How many chunks of it are known already.
+    /// Number of its chunks that are already known.
     pub known: u32,
-    /// Those who wait for it.
+    /// The sources that wait for it.
     pub followers: Vec<Follower>,
 }
 
 /// A source of a recipe that waits for a file to be cut.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Follower {
-    /// What to convert chunks with; `None`: whatever reads the columns.
+    /// The conversion; `None` if the file's columns decide the converter.
     pub conversion: Option<Conversion>,
-    /// The converter's options, for when the columns decide.
+    /// The converter's options, needed if the columns decide the converter.
     pub options: Options,
-    /// The kind of sample it needs.
+    /// The kind of samples that the recipe needs.
     pub kind: SampleKind,
-    /// What to measure.
+    /// What to score.
     pub measures: Vec<Measure>,
-    /// How many samples it still needs of the chunks that are not known; `None`: all there are.
+    /// Number of samples still needed from chunks that are not known yet; `None` if all are needed.
     pub samples: Option<u64>,
 }
 
-/// What an action yielded.
+/// Outcome of an action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
-    /// See [`ScanOutcome`].
+    /// Of [`Work::Scan`].
     Scan(Arc<ScanOutcome>),
-    /// See [`ConvertOutcome`].
+    /// Of [`Work::Convert`].
     Convert(ConvertOutcome),
-    /// The digest of a score column.
+    /// The blob of a score column.
     Score(BlobId),
-    /// See [`SelectOutcome`].
+    /// Of [`Work::Select`].
     Select(SelectOutcome),
-    /// See [`ArrangeOutcome`].
+    /// Of [`Work::Arrange`].
     Arrange(ArrangeOutcome),
     /// The file of each side.
     Output(BySide<FileMeta>),
@@ -246,79 +246,80 @@ pub enum Outcome {
 /// The chunks of a file, or the first of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScanOutcome {
-    /// How the chunks are to be read.
+    /// Encoding of the chunks.
     pub encoding: Encoding,
-    /// What their rows need besides their bytes.
+    /// What reading their rows takes besides their bytes.
     pub header: Vec<u8>,
-    /// The columns of the first good row.
+    /// Columns of the first row that can be read.
     pub columns: Vec<String>,
     /// The chunks in order.
     pub chunks: Vec<ScannedChunk>,
-    /// Whether these are all.
+    /// Whether the chunks are all that the file has.
     pub complete: bool,
-    /// What the pieces of the file hash to, where its next version can be compared with it; see [`datac_core::hash::PIECE`].
+    /// Digests of the file's pieces, if later versions of the file can be compared with it; see
+    /// [`datac_core::hash::PIECE`].
     pub pieces: Vec<Digest>,
 }
 
-/// One chunk of a file.
+/// A chunk of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScannedChunk {
-    /// The digest of its bytes.
+    /// Digest of its bytes.
     pub digest: ChunkId,
-    /// Its rows.
+    /// Number of rows.
     pub rows: u32,
-    /// Where it stands.
+    /// Position in the file.
     pub place: Place,
 }
 
-/// A converted chunk.
+/// Outcome of a conversion.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ConvertOutcome {
     /// The samples, see [`datac_core::sample`].
     pub rows: BlobId,
     /// Their index, see [`datac_core::sample::SampleIndex`].
     pub index: BlobId,
-    /// The rejects in full; `None` if there are none.
+    /// The rejects, with their details; `None` if there are none.
     pub rejects: Option<BlobId>,
-    /// How many samples.
+    /// Number of samples.
     pub samples: u32,
-    /// The size of the samples' blob.
+    /// Size of the samples' blob in bytes, uncompressed.
     pub bytes: u64,
     /// The rejects by row and reason.
     pub rejected: Vec<(u32, Reason)>,
-    /// How many turns were joined to the one before.
+    /// Number of turns that were joined to the turn before.
     pub joined_turns: u32,
 }
 
-/// A selected source.
+/// Outcome of a selection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SelectOutcome {
     /// The [`datac_core::mix::Selection`].
     pub selection: BlobId,
-    /// Samples kept.
+    /// Number of samples that were kept.
     pub kept: u64,
-    /// Their characters.
+    /// Number of characters in the kept samples.
     pub characters: u64,
-    /// Their tokens; 0 where the mixture does not count them.
+    /// Number of tokens in the kept samples; 0 if the mixture does not count tokens.
     pub tokens: u64,
-    /// Rows looked at.
+    /// Number of rows that were looked at.
     pub rows_read: u64,
-    /// What each filter did.
+    /// Number of rows before and after each filter.
     pub filters: Vec<FilterCount>,
-    /// Rejects by reason.
+    /// Number of rejects by reason.
     pub rejects: Vec<(Reason, u64)>,
     /// Whether `max_samples` was reached.
     pub reached_max: bool,
 }
 
-/// Both sides of a recipe, in order.
+/// Outcome of an arrangement: the ordered rows of both sides.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ArrangeOutcome {
     /// The list of training rows.
     pub train: BlobId,
     /// The list of validation rows.
     pub validation: BlobId,
-    /// For each source: rows in training, rows in validation, and their units in all.
+    /// For each source: its rows on each side, and their units.
     pub realised: Vec<Realised>,
 }
 
@@ -338,7 +339,7 @@ impl Work {
 }
 
 impl Outcome {
-    /// Returns the stage whose actions yield it.
+    /// Returns the stage whose actions yield this outcome.
     pub fn stage(&self) -> Stage {
         match self {
             Self::Scan(_) => Stage::Scan,
@@ -351,7 +352,7 @@ impl Outcome {
         }
     }
 
-    /// The blobs that must be in the store for this outcome to be worth anything.
+    /// Returns the blobs that the store must have for this outcome to be usable.
     pub fn blobs(&self) -> Vec<BlobId> {
         match self {
             Self::Scan(_) | Self::Output(_) | Self::Quarantine(_) => Vec::new(),

@@ -1,4 +1,4 @@
-//! What the plan stands on: recipe texts, snapshots, converter versions, and one cell per action.
+//! The inputs of the plan: recipe texts, snapshots, versions of components, and one cell per action.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,25 +18,25 @@ use datac_core::{
 };
 use datac_decode::{FileKind, RowFormat};
 
-/// Which snapshot a dataset entry stands on.
+/// The snapshot that a dataset entry depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SnapshotKey {
     /// A repository of the hub, at a revision.
     Hub {
-        /// As the recipe has it.
+        /// Repository, as given in the recipe.
         source: String,
-        /// As the recipe has it; `None`: `main`.
+        /// Revision, as given in the recipe; `None` for `main`.
         revision: Option<String>,
     },
     /// Files of the workspace.
     Local {
-        /// As the recipe has it.
+        /// Path, as given in the recipe.
         source: String,
-        /// The recipe's `format`.
+        /// `format` of the recipe.
         format: Option<RowFormat>,
-        /// The splits asked for.
+        /// `splits` of the recipe.
         splits: Vec<String>,
-        /// The folders asked for.
+        /// `data_dir` of the recipe.
         data_dir: Vec<String>,
     },
 }
@@ -46,36 +46,36 @@ pub enum SnapshotKey {
 pub enum Snapshot {
     /// A repository at a commit.
     Hub {
-        /// Its canonical id.
+        /// Canonical id of the repository.
         repo: String,
         /// The commit.
         commit: String,
-        /// The part of its card that says what it holds.
+        /// The part of its card that describes the data files.
         card: Option<String>,
-        /// Its data files.
+        /// Its files.
         files: Vec<RemoteFile>,
     },
-    /// Files of the workspace as they are now, in reading order.
+    /// The current files of the workspace, in reading order.
     Local(Vec<LocalFile>),
 }
 
 /// A file of the workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalFile {
-    /// Its path relative to the workspace.
+    /// Path relative to the workspace.
     pub path: String,
-    /// Its size.
+    /// Size in bytes.
     pub size: u64,
     /// BLAKE3 of its bytes.
     pub digest: FileDigest,
-    /// What it holds.
+    /// Format and compression.
     pub kind: FileKind,
 }
 
-/// The text of one recipe.
+/// A recipe's text, as an input of queries.
 #[salsa::input(debug)]
 pub(crate) struct RecipeFile {
-    /// Its path relative to the workspace.
+    /// Path relative to the workspace.
     #[returns(deref)]
     pub(crate) path: String,
     /// Its bytes.
@@ -83,29 +83,29 @@ pub(crate) struct RecipeFile {
     pub(crate) text: Arc<[u8]>,
 }
 
-/// A snapshot, or why it cannot be had; `None`: not locked yet.
+/// A snapshot, or why it is unavailable; `None` if it is not locked yet.
 pub(crate) type SnapshotState = Option<Result<Arc<Snapshot>, Failure>>;
 
-/// One snapshot.
+/// A snapshot, as an input of queries.
 #[salsa::input]
 pub(crate) struct SnapshotInput {
-    /// What is known of it.
+    /// The snapshot or its failure.
     #[returns(ref)]
     pub(crate) state: SnapshotState,
 }
 
-/// The version of one component.
+/// The version of a component, as an input of queries.
 #[salsa::input]
 pub(crate) struct Code {
-    /// As its code states it.
+    /// The version that the component's code states.
     #[returns(copy)]
     pub(crate) version: u32,
 }
 
-/// What an action yielded, as far as the driver knows.
+/// The outcome of an action, as an input of queries.
 #[salsa::input]
 pub(crate) struct Cell {
-    /// What is known.
+    /// What the driver knows of the outcome.
     #[returns(ref)]
     pub(crate) known: Known,
 }
@@ -113,18 +113,18 @@ pub(crate) struct Cell {
 /// What is known of an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Known {
-    /// Nothing: it must run.
+    /// Nothing: the action must run.
     Nothing,
-    /// It yielded this, and the blobs are there.
+    /// The action yielded this outcome, and its blobs are in the store.
     Outcome(Outcome),
-    /// It was run and went wrong.
+    /// The action ran and failed.
     Failure(Failure),
 }
 
-/// Everything that is one of a kind.
+/// The inputs that exist once.
 #[salsa::input(singleton)]
 pub(crate) struct World {
-    /// The words recipes may use.
+    /// The converters and options that recipes may name.
     #[returns(ref)]
     pub(crate) vocabulary: Arc<Vocabulary>,
     /// The version of every component.
@@ -135,15 +135,16 @@ pub(crate) struct World {
     pub(crate) snapshots: BTreeMap<SnapshotKey, SnapshotInput>,
 }
 
-/// What queries may ask beyond their inputs.
+/// The database that queries read, with access to the cells of actions.
 #[salsa::db]
 pub(crate) trait PlannerDb: salsa::Database {
-    /// The cell of an action, filled from the cache when it is first asked for.
+    /// Returns the cell of an action. The first call looks the action up in the cache.
     fn cell(&self, key: &ActionKey) -> Cell;
 }
 
-/// Tells the planner's versions of components; each is an input of its own, so that a raised one disturbs what it decides
-/// and nothing else.
+/// The versions of components as the planner has them.
+///
+/// Each version is an input of its own, so that raising one only affects the queries that read it.
 pub(super) struct VersionsIn<'db>(pub(super) &'db dyn PlannerDb);
 
 impl Versions for VersionsIn<'_> {
@@ -153,20 +154,20 @@ impl Versions for VersionsIn<'_> {
     }
 }
 
-/// Looks an action up in the cache.
+/// Looks up the outcome of an action in the cache.
 pub(crate) type Lookup = Arc<dyn Fn(&ActionKey) -> Option<Outcome> + Send + Sync>;
 
-/// Told the name of every query that runs.
+/// Called with every query that runs.
 pub(crate) type OnExecute = Box<dyn Fn(salsa::DatabaseKeyIndex) + Send + Sync>;
 
-/// The salsa database.
+/// The planner's salsa database.
 #[salsa::db]
 #[derive(Clone)]
 pub(crate) struct Planner {
     storage: salsa::Storage<Self>,
     cells: Arc<Mutex<HashMap<ActionKey, Cell>>>,
     lookup: Lookup,
-    /// Inputs by what they stand for, so that whoever asks again changes them rather than adding others.
+    /// Inputs by what they stand for, so that later calls change an input instead of adding another.
     files: HashMap<String, RecipeFile>,
     snapshots: BTreeMap<SnapshotKey, SnapshotInput>,
 }
@@ -177,7 +178,7 @@ impl salsa::Database for Planner {}
 #[salsa::db]
 impl PlannerDb for Planner {
     fn cell(&self, key: &ActionKey) -> Cell {
-        // Nothing is asked of salsa but a new input while the lock is held, so it cannot be taken twice.
+        // No deadlock: while the lock is held, salsa is only asked to create an input, which never asks for a cell.
         let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
         *cells.entry(*key).or_insert_with(|| {
             let known = (self.lookup)(key).map_or(Known::Nothing, Known::Outcome);
@@ -187,7 +188,7 @@ impl PlannerDb for Planner {
 }
 
 impl Planner {
-    /// A database that looks actions up through `lookup`.
+    /// Creates a planner that looks up actions through `lookup`.
     pub(crate) fn new(lookup: Lookup, on_execute: Option<OnExecute>) -> Self {
         let callback = on_execute.map(|tell| -> Box<dyn Fn(salsa::Event) + Send + Sync> {
             Box::new(move |event| {
@@ -200,7 +201,7 @@ impl Planner {
         Self { storage, cells: Arc::default(), lookup, files: HashMap::new(), snapshots: BTreeMap::new() }
     }
 
-    /// Notes what is known of an action now; knowing the same again disturbs nothing.
+    /// Sets what is known of an action. Setting an equal value invalidates no query.
     pub(crate) fn learn(&mut self, key: &ActionKey, known: Known) {
         let cell = self.cells.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied();
         match cell {
@@ -215,7 +216,7 @@ impl Planner {
         }
     }
 
-    /// Sets what is one of a kind, unless it was set before.
+    /// Sets the inputs that exist once, unless they are already set.
     pub(crate) fn begin(&mut self, vocabulary: &Arc<Vocabulary>, versions: &CodeVersions) {
         if World::try_get(self).is_none() {
             let code = versions.iter().map(|(component, version)| (component.clone(), Code::new(self, version)));
@@ -224,7 +225,7 @@ impl Planner {
         }
     }
 
-    /// The input of the recipe at `path`, which has this text now.
+    /// Returns the input of the recipe at `path`, with its text set to `text`.
     pub(crate) fn file(&mut self, path: &str, text: &[u8]) -> RecipeFile {
         match self.files.get(path).copied() {
             Some(file) => {
@@ -241,7 +242,7 @@ impl Planner {
         }
     }
 
-    /// Sets the snapshots that dataset entries stand on; [`Planner::begin`] must have been called.
+    /// Sets the snapshots that dataset entries depend on. [`Planner::begin`] must have been called before.
     pub(crate) fn pin<'s>(&mut self, states: impl Iterator<Item = (&'s SnapshotKey, &'s SnapshotState)>) {
         let before = self.snapshots.len();
         for (key, state) in states {
@@ -262,7 +263,7 @@ impl Planner {
         }
     }
 
-    /// Looks actions up through `lookup` from now on, at once those that were not known or failed.
+    /// Replaces the lookup, and looks up again all actions that had no outcome or failed.
     pub(crate) fn renew(&mut self, lookup: Lookup) {
         self.lookup = lookup;
         let cells: Vec<(ActionKey, Cell)> = {
@@ -276,7 +277,7 @@ impl Planner {
         }
     }
 
-    /// Returns the keys of actions whose outcome is known, and for which `is_meant` holds.
+    /// Returns the keys of actions whose known outcome satisfies `is_meant`.
     pub(crate) fn known_keys(&self, is_meant: impl Fn(&Outcome) -> bool) -> Vec<ActionKey> {
         let cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
         let is_meant = |cell: &Cell| matches!(cell.known(self), Known::Outcome(outcome) if is_meant(outcome));

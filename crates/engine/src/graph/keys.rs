@@ -1,5 +1,5 @@
-//! What the result of each stage depends on: one description a stage, from which its keys, its leaves and its part of the
-//! environment follow.
+//! What the result of each stage depends on: one description per stage, from which its keys, its leaves and its part
+//! of the environment follow.
 
 use super::action::{ArrangeOutcome, Conversion, ConvertOutcome, ConvertedChunk, Measure, SelectedSource, SourceFile};
 use crate::source::FileDigest;
@@ -18,13 +18,13 @@ use datac_core::{
 };
 use datac_decode::{CUTTER_VERSION, Decoder};
 
-/// Raised when the same rejects are written otherwise.
+/// Version of the quarantine file's format, to be raised when the same rejects are written differently.
 const QUARANTINE_WRITER_VERSION: u32 = 1;
 
-/// Raised when the same rejects are stored otherwise.
+/// Version of the encoding of rejects, to be raised when the same rejects are stored differently.
 pub(crate) const REJECTS_VERSION: u32 = 1;
 
-/// Returns the version of every component, as its code states it.
+/// Returns the version of every component.
 pub fn code_versions() -> CodeVersions {
     let decoders = Decoder::ALL.iter().map(|decoder| (decoder_component(*decoder), decoder.version()));
     let converters =
@@ -48,46 +48,46 @@ fn decoder_component(decoder: Decoder) -> Component {
     Component::Decoder(decoder.name().into())
 }
 
-/// Names what decides how rows are read and samples stored, whichever converter it is that makes them.
+/// Names the components that decide how rows are read and samples stored, whatever the converter.
 pub(crate) fn decide_storing(decoder: Decoder, visitor: &mut dyn Visitor) {
     visitor.code(decoder_component(decoder));
     visitor.code(Component::Samples);
     visitor.code(Component::Rejects);
 }
 
-/// Cutting a file into chunks.
+/// The scan stage: cuts a file into chunks.
 pub(crate) struct Scan<'a> {
     pub(crate) file: &'a SourceFile,
 }
 
-/// Making samples of a chunk.
+/// The convert stage: makes samples from the rows of a chunk.
 pub(crate) struct Convert<'a> {
     pub(crate) conversion: &'a Conversion,
     pub(crate) decoder: Decoder,
 }
 
-/// Measuring the samples of a chunk.
+/// The score stage: measures the samples of a chunk.
 pub(crate) struct Score<'a> {
     pub(crate) measure: &'a Measure,
     pub(crate) decoder: Decoder,
 }
 
-/// Choosing the samples of a source.
+/// The select stage: chooses the samples of a source.
 pub(crate) struct Select<'a> {
     pub(crate) filters: &'a [Filter],
     pub(crate) max: Option<u64>,
 }
 
-/// Mixing, splitting and ordering.
+/// The arrange stage: mixes, splits and orders.
 pub(crate) struct Arrange<'a> {
     pub(crate) unit: Unit,
     pub(crate) validation: &'a Validation,
 }
 
-/// Writing the rows of both sides.
+/// The output stage: writes the rows of both sides.
 pub(crate) struct Output;
 
-/// Writing the rejects of a recipe.
+/// The quarantine stage: writes the rejects of a recipe.
 pub(crate) struct Quarantine;
 
 impl Keyed for Scan<'_> {
@@ -125,7 +125,7 @@ impl Keyed for Score<'_> {
     type Inputs<'i> = (&'i ChunkId, &'i ConvertOutcome);
 
     fn decide(&self, visitor: &mut dyn Visitor) {
-        // A field may be one that only source rows have.
+        // The field may be one that only source rows have; reading it takes the decoder.
         visitor.code(decoder_component(self.decoder));
         visitor.code(Component::Scorer(self.measure.kind.name().into()));
         visitor.code(Component::Scores);
@@ -211,7 +211,7 @@ impl Keyed for Quarantine {
         visitor.code(Component::QuarantineWriter);
     }
 
-    /// Places are among the inputs: the file tells where each row stood.
+    /// Feeds the places of chunks too, because the quarantine file gives the location of each row.
     fn feed(&self, sources: &&[SelectedSource], key: &mut KeyHasher<'_>) {
         for source in *sources {
             key.input("source", &source.name);
@@ -242,7 +242,7 @@ impl Deciding for FileDigest {
     }
 }
 
-/// A commit, as it is shown.
+/// A commit, shown as a hash.
 pub(crate) struct Hashed<'a>(pub(crate) &'a str);
 
 impl Encode for Hashed<'_> {
@@ -273,7 +273,7 @@ mod tests {
     use datac_decode::{Compression, Encoding, RowFormat};
     use datac_decode::{FileKind, Place};
 
-    /// Versions that never change, so that keys change with their encoding alone.
+    /// Versions that never change, so that these keys only change if their encoding does.
     struct One;
 
     impl Versions for One {
@@ -356,8 +356,8 @@ mod tests {
     #[test]
     fn keys_are_made_up_as_their_version_says() {
         let keys: Vec<String> = keys().iter().map(ToString::to_string).collect();
-        // If this fails, raise `KEY_VERSION` in crates/core/src/key.rs and take the new keys: a key that lost an input would find
-        // what another input yielded.
+        // If this fails, raise `KEY_VERSION` in crates/core/src/key.rs and update the keys here: a key that no longer
+        // holds one of its inputs would find the outcome of another input.
         insta::assert_snapshot!(keys.join("\n"));
     }
 

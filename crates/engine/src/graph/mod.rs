@@ -1,8 +1,8 @@
-//! The plan: salsa queries over digests that say what every output is made of and what is still to run.
+//! The plan: salsa queries over digests that say what every output is made of and which actions are missing.
 //!
-//! salsa never holds data and is rebuilt in each process; what survives is in the cache. Asking `plan` for a
-//! recipe yields its two files' digests, or the actions that are missing, or why it cannot be built. The driver runs
-//! what is missing, sets the cells and asks again; `datac status` is the first of those asks.
+//! salsa never holds rows, and the plan is rebuilt in each process; only the cache persists. For each recipe, `plan`
+//! returns the digests of its files, or the missing actions, or why the recipe cannot be built. The driver runs the
+//! missing actions, sets their cells and asks again. `datac status` asks once and runs nothing.
 
 mod action;
 mod inputs;

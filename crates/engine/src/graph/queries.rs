@@ -1,4 +1,4 @@
-//! The tracked queries. Each returns ids and small values; rows stay in the store.
+//! The tracked queries. They return ids and small values; rows stay in the store.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -18,18 +18,18 @@ use datac_core::{
     sample::SampleKind,
 };
 
-/// A step of the plan: known, or waiting for actions, or impossible.
+/// The value of a step of the plan, or why there is none yet.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Node<T> {
-    /// It is known.
+    /// The value is known.
     Ready(T),
-    /// These must run first.
+    /// These actions must run first.
     Needs(Vec<Arc<Action>>),
-    /// It cannot be.
+    /// The step failed.
     Failed(Failure),
 }
 
-/// Takes the value of a node, or returns what keeps it from being known.
+/// Takes the value of a node, or returns early with what is missing.
 macro_rules! ready {
     ($node:expr) => {
         match $node {
@@ -41,30 +41,30 @@ macro_rules! ready {
 }
 pub(super) use ready;
 
-/// A recipe all of whose actions are known.
+/// The plan of a recipe whose actions all have an outcome.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecipePlan {
-    /// The names of its files.
+    /// Names of its files.
     pub outputs: OutputSet,
-    /// Its sources as they were selected.
+    /// Its sources after selection.
     pub sources: Arc<Vec<SelectedSource>>,
-    /// How they are mixed and divided.
+    /// How they are mixed, split and ordered.
     pub arranged: ArrangeOutcome,
-    /// What each source was to give.
+    /// Number of units that each source was to give.
     pub allotment: Allotment,
     /// The file of each side.
     pub files: BySide<FileMeta>,
-    /// The quarantine file, if a row was rejected.
+    /// The quarantine file, if any row was rejected.
     pub quarantine: Option<FileMeta>,
 }
 
 impl RecipePlan {
-    /// Returns the name of each output and the file that belongs there; `None`: no file.
+    /// Returns the name of each output, with the file to be written there; `None` if there is to be no such file.
     pub fn named(&self) -> impl Iterator<Item = (String, Option<FileMeta>)> {
         OutputKind::all().map(|kind| (self.outputs.name(kind), self.file(kind)))
     }
 
-    /// Returns one file of the recipe; `None` if nothing was rejected and so there is no quarantine file.
+    /// Returns a file of the recipe; `None` for the quarantine file if no row was rejected.
     pub fn file(&self, kind: OutputKind) -> Option<FileMeta> {
         match kind {
             OutputKind::Rows(side) => Some(*self.files.get(side)),
@@ -72,31 +72,32 @@ impl RecipePlan {
         }
     }
 
-    /// Returns the files that the recipe has.
+    /// Returns the files of the recipe that are to be written.
     pub fn written(&self) -> impl Iterator<Item = FileMeta> {
         OutputKind::all().filter_map(|kind| self.file(kind))
     }
 }
 
-/// The rejects of a recipe.
+/// The rejects of a recipe, once their file is written.
 #[derive(Clone, Debug)]
 pub(crate) struct Rejects {
-    /// The names of its files.
+    /// Names of the recipe's files.
     pub(crate) outputs: OutputSet,
-    /// The sources they are of.
+    /// The sources that the rejects come from.
     pub(crate) sources: Arc<Vec<SelectedSource>>,
     /// The quarantine file.
     pub(crate) file: FileMeta,
 }
 
-/// The recipe, or everything that is wrong with it.
+/// Returns the parsed recipe, or everything that is wrong with it.
 #[salsa::tracked]
 pub(crate) fn parse(db: &dyn PlannerDb, file: RecipeFile) -> Result<Arc<Recipe>, Vec<Problem>> {
     let vocabulary = World::get(db).vocabulary(db);
     config::load(file.path(db), file.text(db), vocabulary).map(Arc::new)
 }
 
-// The next three stand between a recipe's text and what hangs on it: an edit to the seed changes none but the second.
+// The next three queries separate a recipe's text from what depends on it: an edit to the seed changes only
+// `validation`.
 
 #[salsa::tracked]
 pub(super) fn dataset(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Option<(SampleKind, Arc<Dataset>)> {
@@ -121,7 +122,7 @@ pub(super) fn counts_tokens(db: &dyn PlannerDb, file: RecipeFile) -> bool {
     mixing(db, file).as_ref().is_some_and(|(mix, ..)| mix.unit == Unit::Tokens)
 }
 
-/// The names of a recipe's files.
+/// Returns the names of a recipe's files.
 #[salsa::tracked]
 pub(super) fn outputs(db: &dyn PlannerDb, file: RecipeFile) -> Option<OutputSet> {
     Some(parse(db, file).as_ref().ok()?.outputs(file.path(db)))
@@ -135,7 +136,7 @@ pub(super) fn known<'db>(db: &'db dyn PlannerDb, key: &ActionKey) -> &'db Known 
     db.cell(key).known(db)
 }
 
-/// The node of an action: what its cell holds, or the action itself.
+/// Returns the value that `take` gets from an action's outcome, or the action itself if it has no outcome.
 pub(super) fn node<T>(
     db: &dyn PlannerDb,
     key: ActionKey,
@@ -145,7 +146,7 @@ pub(super) fn node<T>(
     match known(db, &key) {
         Known::Outcome(outcome) => match take(outcome) {
             Some(value) => Node::Ready(value),
-            // Another kind of outcome under this key cannot be, short of a damaged record: make it again.
+            // The outcome is of another kind, so the record is damaged: run the action again.
             None => Node::Needs(vec![Arc::new(Action { key, work: work() })]),
         },
         Known::Nothing => Node::Needs(vec![Arc::new(Action { key, work: work() })]),
@@ -153,7 +154,7 @@ pub(super) fn node<T>(
     }
 }
 
-/// All selections of a recipe.
+/// Returns the selections of all sources of a recipe.
 #[salsa::tracked]
 fn selections(db: &dyn PlannerDb, file: RecipeFile) -> Node<Arc<Vec<SelectedSource>>> {
     let Some((mix, shares, _)) = mixing(db, file) else { return invalid() };
@@ -175,7 +176,7 @@ fn selections(db: &dyn PlannerDb, file: RecipeFile) -> Node<Arc<Vec<SelectedSour
     if needs.is_empty() { Node::Ready(Arc::new(sources)) } else { Node::Needs(needs) }
 }
 
-/// All selections of a recipe, and what each source is to give.
+/// Returns the selections of all sources of a recipe, and how much each source is to give.
 #[salsa::tracked]
 pub(super) fn mixed(db: &dyn PlannerDb, file: RecipeFile) -> Node<(Arc<Vec<SelectedSource>>, Allotment)> {
     let sources = ready!(selections(db, file));
@@ -195,7 +196,7 @@ pub(super) fn mixed(db: &dyn PlannerDb, file: RecipeFile) -> Node<(Arc<Vec<Selec
     Node::Ready((sources.clone(), allotment))
 }
 
-/// Why what was selected must not be built: too many rejects, or a source that gives nothing.
+/// Returns why the selected sources must not be built: too many rejects, or a source without a sample.
 fn refusal(sources: &[SelectedSource], max_rejects: Option<MaxRejects>) -> Option<Failure> {
     let total = |source: &SelectOutcome| source.rejects.iter().map(|(_, count)| count).sum::<u64>();
     let rejects: u64 = sources.iter().map(|source| total(&source.selected)).sum();
@@ -235,7 +236,7 @@ fn refusal(sources: &[SelectedSource], max_rejects: Option<MaxRejects>) -> Optio
     )
 }
 
-/// A share in percent, with the digits it is written with: a product with 100 has others.
+/// Formats a share as a percentage with the digits of the share; multiplying by 100 could add digits.
 fn percent(share: f64) -> String {
     let written = format!("{share:e}");
     let moved = written
@@ -276,7 +277,8 @@ pub(super) fn output(db: &dyn PlannerDb, file: RecipeFile) -> Node<BySide<FileMe
 
 #[salsa::tracked]
 pub(super) fn quarantine(db: &dyn PlannerDb, file: RecipeFile) -> Node<Option<FileMeta>> {
-    // Not of what is mixed: a recipe that is refused for its rejects needs its quarantine file most.
+    // Depends on selections, not on `mixed`: the quarantine file is needed most if the recipe is refused for its
+    // rejects.
     let sources = ready!(selections(db, file));
     if sources.iter().all(|source| source.selected.rejects.is_empty()) {
         return Node::Ready(None);
@@ -290,7 +292,7 @@ pub(super) fn quarantine(db: &dyn PlannerDb, file: RecipeFile) -> Node<Option<Fi
     )
 }
 
-/// The rejects of a recipe, where their file is known.
+/// Returns the rejects of a recipe, if their file is known.
 pub(crate) fn rejects(db: &dyn PlannerDb, file: RecipeFile) -> Option<Rejects> {
     match (selections(db, file), quarantine(db, file), outputs(db, file)) {
         (Node::Ready(sources), Node::Ready(Some(file)), Some(outputs)) => {
@@ -300,7 +302,7 @@ pub(crate) fn rejects(db: &dyn PlannerDb, file: RecipeFile) -> Option<Rejects> {
     }
 }
 
-/// The whole of a recipe.
+/// Returns the plan of a recipe.
 #[salsa::tracked]
 pub(crate) fn plan(db: &dyn PlannerDb, file: RecipeFile) -> Node<RecipePlan> {
     let needs = match (output(db, file), quarantine(db, file)) {
@@ -319,7 +321,7 @@ pub(crate) fn plan(db: &dyn PlannerDb, file: RecipeFile) -> Node<RecipePlan> {
                 quarantine: *quarantine,
             });
         }
-        // While selections are missing both ask for the same actions, each of which is needed once.
+        // Without all selections, both queries ask for the same actions; each action is needed once.
         (Node::Needs(needs), Node::Needs(more)) => {
             let known: HashSet<*const Action> = needs.iter().map(Arc::as_ptr).collect();
             let is_new = |action: &&Arc<Action>| !known.contains(&Arc::as_ptr(action));

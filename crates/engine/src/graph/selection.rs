@@ -1,4 +1,4 @@
-//! From the files of a dataset entry to the samples selected of it.
+//! From the files of a dataset entry to its selected samples.
 
 use std::sync::Arc;
 
@@ -21,9 +21,9 @@ use datac_core::{
     sample::SampleKind,
 };
 
-/// One chunk and what converts it.
-// Kept for good: the place of one that was not asked about for a while would be given to another, and what hangs on it
-// be asked again, in recipes that nothing changed.
+/// A chunk and the conversion to apply to it.
+// `revisions` keeps entries forever. Otherwise salsa would reuse the slot of an entry that was not read for some
+// revisions, and would run queries again that depend on it, even in recipes that did not change.
 #[salsa::interned(revisions = usize::MAX)]
 pub(super) struct Step<'db> {
     #[returns(ref)]
@@ -45,7 +45,7 @@ pub(super) fn converted<'db>(db: &'db dyn PlannerDb, step: Step<'db>) -> Node<Co
     )
 }
 
-/// The digests of a converted chunk's score columns.
+/// Returns the score columns of a converted chunk, in the order of `measures`.
 #[salsa::tracked]
 pub(super) fn scored<'db>(db: &'db dyn PlannerDb, step: Step<'db>, measures: Vec<Measure>) -> Node<Vec<BlobId>> {
     let converted = ready!(converted(db, step));
@@ -68,7 +68,7 @@ pub(super) fn scored<'db>(db: &'db dyn PlannerDb, step: Step<'db>, measures: Vec
     if needs.is_empty() { Node::Ready(digests) } else { Node::Needs(needs) }
 }
 
-/// What is measured of a dataset entry: the text of each filter, in order, and last the tokens if the mixture counts them.
+/// Returns the measures of a dataset entry: one per filter, in order, and then tokens if the mixture counts them.
 pub(super) fn measures(kind: SampleKind, dataset: &Dataset, counts_tokens: bool) -> Vec<Measure> {
     let field = dataset.text_field.as_deref().unwrap_or(kind.default_field());
     let of_filters = dataset.filters.iter().map(|filter| Measure { kind: filter.scorer, field: field.to_owned() });
@@ -79,10 +79,10 @@ pub(super) fn measures(kind: SampleKind, dataset: &Dataset, counts_tokens: bool)
     measures
 }
 
-/// The chunks of a dataset entry that are known, and where more would come from.
+/// The known chunks of a dataset entry, and the files that may have more.
 pub(super) struct Chunks<'db> {
     pub(super) steps: Vec<Step<'db>>,
-    /// The files with unknown chunks, and how many of each are known.
+    /// Files that are not completely scanned, with the number of their known chunks.
     unknown: Vec<(Arc<SourceFile>, u32)>,
 }
 
@@ -95,7 +95,7 @@ pub(super) fn chunks<'db>(
     let mut chunks = Chunks { steps: Vec::new(), unknown: Vec::new() };
     for file in files {
         let scan = scanned(db, file)?;
-        // Chunks behind an unknown one cannot be numbered yet.
+        // Chunks after an unknown one are left out, because their order is not known yet.
         if let (Some(scan), Some(conversion), true) = (scan, conversion, chunks.unknown.is_empty()) {
             let header: Arc<[u8]> = scan.header.as_slice().into();
             for (number, chunk) in scan.chunks.iter().enumerate() {
@@ -118,11 +118,11 @@ pub(super) fn chunks<'db>(
     Ok(chunks)
 }
 
-/// The selection from a dataset entry.
+/// Returns the selected samples of a dataset entry.
 ///
-/// Without `max_samples` it is made from all chunks. With it, from the shortest prefix that holds enough samples, and
-/// if filters leave too few, from a longer one whose length follows from the last selection alone: so the same chunks
-/// are asked for whatever else has been read of the source.
+/// Without `max_samples`, samples are selected from all chunks. With it, they are selected from the shortest prefix
+/// of chunks with enough samples. If filters leave too few, a longer prefix is tried; its length depends only on the
+/// previous selection, so that the same chunks are selected from whatever else has been read of the source.
 #[salsa::tracked]
 pub(super) fn selected(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Node<SelectedSource> {
     let Some((kind, dataset)) = dataset(db, file, number) else { return invalid() };
@@ -181,7 +181,7 @@ pub(super) fn selected(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> N
     }
 }
 
-/// Why filters cannot measure what the recipe says: neither samples nor source rows have such a field.
+/// Returns an error if `text_field` names a field that neither samples nor source rows have.
 fn unknown_text_field(
     db: &dyn PlannerDb,
     files: &[Arc<SourceFile>],
@@ -201,8 +201,8 @@ fn unknown_text_field(
     )))
 }
 
-/// How many samples to look at next when `kept` of `samples` passed and `max` are wanted: as many as the share that
-/// passed suggests, and a sixteenth more.
+/// Returns how many samples to look at next if `kept` of `samples` passed and `max` are wanted: as many as the pass
+/// rate suggests, plus one sixteenth.
 fn more(max: u64, samples: u64, kept: u64) -> u64 {
     let missing = u128::from(max - kept) * u128::from(samples.max(1)) / u128::from(kept.max(1));
     let missing = u64::try_from(missing).unwrap_or(u64::MAX / 4);
@@ -216,7 +216,8 @@ struct Request<'a> {
     dataset: &'a Dataset,
 }
 
-/// How many chunks from the beginning hold `target` samples; all of them if it is `None` or there are not enough.
+/// Returns the number of leading chunks that hold `target` samples; all chunks if `target` is `None` or cannot be
+/// met.
 fn prefix(db: &dyn PlannerDb, chunks: &Chunks<'_>, request: &Request<'_>, target: Option<u64>) -> Node<usize> {
     let (mut needs, mut samples) = (Vec::new(), 0_u64);
     for (number, step) in chunks.steps.iter().enumerate() {
@@ -227,15 +228,15 @@ fn prefix(db: &dyn PlannerDb, chunks: &Chunks<'_>, request: &Request<'_>, target
             Node::Ready(outcome) => samples += u64::from(outcome.samples),
             Node::Needs(actions) => {
                 needs.extend(actions.iter().cloned());
-                // Most rows make one sample. Where they make more, a chunk too many is converted; where fewer, more are
-                // asked for next.
+                // Most rows make one sample. If they make more, one chunk too many is converted; if fewer, more
+                // chunks are asked for in the next round.
                 samples += u64::from(step.chunk(db).rows);
             }
             Node::Failed(failure) => return Node::Failed(failure.clone()),
         }
     }
     if target.is_none_or(|target| samples < target) {
-        // Which further files are needed is known only when this one is read, unless all are.
+        // With `max_samples`, only after this file is read is it known whether the next one is needed.
         let wanted = if request.dataset.max_samples.is_none() { chunks.unknown.len() } else { 1 };
         for (file, known) in chunks.unknown.iter().take(wanted) {
             let follower = Follower {

@@ -1,4 +1,4 @@
-//! From a dataset entry to the pinned files it reads and the converter that reads them.
+//! From a dataset entry to its pinned files and its converter.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -18,7 +18,7 @@ use datac_core::{
     sample::SampleKind,
 };
 
-/// Which snapshot a dataset entry stands on.
+/// Returns the key of the snapshot that a dataset entry depends on.
 pub(crate) fn snapshot_key(dataset: &Dataset) -> SnapshotKey {
     match &dataset.location {
         Location::Hub { repo, revision } => SnapshotKey::Hub { source: repo.clone(), revision: revision.clone() },
@@ -31,7 +31,7 @@ pub(crate) fn snapshot_key(dataset: &Dataset) -> SnapshotKey {
     }
 }
 
-/// The files a dataset entry reads, in order.
+/// Returns the files of a dataset entry, in reading order.
 #[salsa::tracked]
 pub(super) fn files(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Result<Vec<Arc<SourceFile>>, Failure> {
     let Some((_, dataset)) = dataset(db, file, number) else {
@@ -88,12 +88,12 @@ pub(super) fn files(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Resu
     }
 }
 
-/// The key of cutting a file.
+/// Returns the key of the action that cuts a file.
 pub(super) fn scan_key(db: &dyn PlannerDb, file: &SourceFile) -> ActionKey {
     Scan { file }.key(&(), &VersionsIn(db))
 }
 
-/// The part of a file's chunks that is known.
+/// Returns the chunks of a file that are known; `None` if the file has not been scanned.
 pub(super) fn scanned<'db>(
     db: &'db dyn PlannerDb,
     file: &SourceFile,
@@ -130,17 +130,18 @@ pub(super) fn conversion(db: &dyn PlannerDb, file: RecipeFile, number: usize) ->
     }
 }
 
-/// The conversion of a dataset entry whose recipe is planned.
+/// Returns the conversion of a dataset entry, if it is known.
 pub(crate) fn conversion_of(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Option<Conversion> {
     conversion(db, file, number).as_ref().ok()?.clone()
 }
 
-/// The files that a dataset entry of a recipe that parses reads.
+/// Returns the files of a dataset entry, in reading order.
 pub(crate) fn files_of(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Result<&[Arc<SourceFile>], Failure> {
     files(db, file, number).as_deref().map_err(Clone::clone)
 }
 
-/// Chooses a converter and checks the options it is given; `None` if columns are needed and not known.
+/// Returns the converter, after checking its options; `None` if the choice needs the columns and they are not known
+/// yet.
 pub(crate) fn choose(
     explicit: Option<&str>,
     repo: &str,

@@ -1,4 +1,4 @@
-//! How far each stage of a recipe is known: what `why` tells.
+//! The progress of each stage of a recipe, which `why` reports.
 
 use super::{
     inputs::{PlannerDb, RecipeFile},
@@ -9,8 +9,8 @@ use super::{
 
 use datac_core::stage::Stage;
 
-/// For each stage of a recipe: how many of its actions are known, and how many are missing; `None`: that
-/// hangs on a stage before it.
+/// Returns, for each stage of a recipe, how many of its actions have an outcome and how many are missing. `None`
+/// means that the number of missing actions depends on an earlier stage.
 pub(crate) fn stages(db: &dyn PlannerDb, file: RecipeFile) -> Vec<(Stage, u64, Option<u64>)> {
     let sources = parse(db, file).as_ref().map_or(0, |recipe| recipe.datasets.len());
     let mut scan = (0, 0);
@@ -26,7 +26,7 @@ pub(crate) fn stages(db: &dyn PlannerDb, file: RecipeFile) -> Vec<(Stage, u64, O
             }
         }
         let Ok(chunks) = chunks(db, files, conversion.as_ref(), *kind) else { continue };
-        // Files that need not be read any further do not count.
+        // A source limited by `max_samples` does not wait for files it may never read.
         if dataset.max_samples.is_some() && !chunks.steps.is_empty() {
             scan.1 = 0;
         }

@@ -1,5 +1,5 @@
-//! Everything that decides a recipe's outputs: by name, for `status` and `why` to compare between then and now; and in one
-//! digest, for the first look.
+//! Everything that decides a recipe's outputs: by name, so that `status` and `why` can compare two points in time,
+//! and as one digest for the first look.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,8 @@ use datac_core::{
 };
 use datac_decode::Decoder;
 
-/// Returns the leaves of a recipe that parses; sources that are not locked yet have none.
+/// Returns the leaves of a recipe. The list is empty if the recipe is invalid; sources that are not locked have no
+/// leaves for their files.
 #[salsa::tracked]
 pub(crate) fn leaves(db: &dyn PlannerDb, file: RecipeFile) -> Leaves {
     let versions = VersionsIn(db);
@@ -44,7 +45,7 @@ pub(crate) fn leaves(db: &dyn PlannerDb, file: RecipeFile) -> Leaves {
             for decoder in decoders {
                 match conversion(db, file, number) {
                     Ok(Some(conversion)) => Convert { conversion, decoder }.decide(leaves),
-                    // Its columns say which converter reads it, and no one has seen them yet.
+                    // The columns decide the converter, and they have not been read yet.
                     _ => {
                         decide_storing(decoder, leaves);
                         leaves.unknown(Leaf::Converter { dataset: dataset.name.clone() });
@@ -63,7 +64,7 @@ pub(crate) fn leaves(db: &dyn PlannerDb, file: RecipeFile) -> Leaves {
     collector.finish()
 }
 
-/// Returns one digest for everything besides a recipe's own text and files that its outputs could depend on.
+/// Returns one digest of everything outside a recipe's own text and files that its outputs may depend on.
 pub(crate) fn environment(lock: &FileHash, hub: &str, versions: &CodeVersions) -> EnvironmentId {
     let mut encoder = Encoder::default();
     encoder.name("keys").integer(KEY_VERSION.into());

@@ -1,6 +1,7 @@
-//! Which queries run after which edit, by name and recipe.
+//! Checks which queries run after which edit, by query name and recipe.
 //!
-//! Outcomes are made up here, each a function of what its action is of: the plan is pure over digests and cannot tell.
+//! Outcomes are invented: each is a function of the action. The plan only sees digests, so it cannot tell them from
+//! real ones.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,7 +25,7 @@ use datac_decode::{Compression, Encoding, FileKind, Place, RowFormat};
 
 const FILTERS: &str = "filters: [{ type: length, min_length: 10 }, { type: quality, min_score: 0.1 }]";
 
-/// A recipe over entries that are each a name and what it says besides its source.
+/// Returns a recipe with these entries, each a name and further keys.
 fn recipe(entries: &[(&str, &str)], seed: u64) -> String {
     let mut text = "metadata: { phase: sft }\ndatasets:\n".to_owned();
     for (name, more) in entries {
@@ -39,7 +40,7 @@ fn digest(of: impl std::fmt::Debug) -> Digest {
     Digest::of(format!("{of:?}").as_bytes())
 }
 
-/// What an action might yield. Rows do not depend on the converter's version.
+/// Returns an outcome for an action. Rows do not depend on the converter's version.
 fn outcome(work: &Work, key: ActionKey) -> Outcome {
     let file = |name: &str| FileMeta { digest: FileHash::new(digest((name, key))), bytes: 1000, rows: 10 };
     match work {
@@ -93,31 +94,31 @@ fn outcome(work: &Work, key: ActionKey) -> Outcome {
     }
 }
 
-/// What asking about every recipe took.
+/// What asking about every recipe caused.
 #[derive(Debug, Default, PartialEq)]
 struct Asked {
-    /// The queries that ran, each as its name and what it is of.
+    /// The queries that ran, each as its name and its subject.
     queries: BTreeSet<String>,
-    /// How many actions of each kind ran.
+    /// Number of actions that ran, by stage.
     actions: BTreeMap<&'static str, usize>,
-    /// How many keys were looked up for the first time.
+    /// Number of keys that were looked up for the first time.
     keys: usize,
 }
 
-/// A plan, its recipes in the order of their names, and what runs in it.
+/// A planner with recipes, and a log of the queries that run.
 struct Plans {
     planner: Planner,
     recipes: BTreeMap<&'static str, RecipeFile>,
     snapshots: BTreeMap<SnapshotKey, SnapshotInput>,
-    /// Queries that ran and were not told yet.
+    /// Queries that ran and have not been reported yet.
     ran: Arc<Mutex<Vec<(String, Id)>>>,
     keys: Arc<Mutex<usize>>,
-    /// The arguments of queries about dataset entries, by query and recipe, in the order of the entries.
+    /// The ids of queries about dataset entries, by query and recipe, in the order of the entries.
     entries: BTreeMap<(String, String), Vec<Id>>,
 }
 
 impl Plans {
-    /// `one` and `two` share the source alpha, `two` mixes in beta, `three` has its own source and converter.
+    /// Recipes `one` and `two` share the source alpha; `two` also has beta; `three` has its own source and converter.
     fn new() -> Self {
         let (ran, keys) = (Arc::<Mutex<Vec<_>>>::default(), Arc::<Mutex<usize>>::default());
         let (told, looked_up) = (ran.clone(), keys.clone());
@@ -154,7 +155,7 @@ impl Plans {
         plans
     }
 
-    /// The same, all of it known.
+    /// Returns the same recipes with every outcome known.
     fn built() -> Self {
         let mut plans = Self::new();
         plans.ask();
@@ -166,7 +167,7 @@ impl Plans {
         self.recipes.insert(name, file);
     }
 
-    /// Replaces `from`, which must be there, by `to` in a recipe.
+    /// Replaces `from`, which must occur, by `to` in a recipe.
     fn edit(&mut self, name: &str, from: &str, to: &str) {
         let file = self.recipes[name];
         let text = String::from_utf8(file.text(&self.planner).to_vec()).unwrap();
@@ -174,7 +175,7 @@ impl Plans {
         file.set_text(&mut self.planner).to(text.replacen(from, to, 1).into_bytes().into());
     }
 
-    /// Asks about each recipe until it is known, running what it needs.
+    /// Asks about each recipe until its plan is complete, giving outcomes to the actions it needs.
     fn ask(&mut self) -> Asked {
         self.ran.lock().unwrap().clear();
         let before = *self.keys.lock().unwrap();
@@ -201,12 +202,12 @@ impl Plans {
         asked
     }
 
-    /// What each recipe comes to.
+    /// Returns the plan of each recipe.
     fn plans(&self) -> Vec<Node<RecipePlan>> {
         self.recipes.values().map(|file| plan(&self.planner, *file).clone()).collect()
     }
 
-    /// Names what ran while `recipe` was asked about.
+    /// Names the queries that ran while `recipe` was asked about.
     fn tell(&mut self, recipe: &str, queries: &mut BTreeSet<String>) {
         for (query, id) in self.ran.lock().unwrap().drain(..) {
             let of = match query.as_str() {
@@ -230,7 +231,7 @@ impl Plans {
     }
 }
 
-/// A file whose bytes are the `version`th of their kind.
+/// Returns a snapshot of one file, whose digest depends on `version`.
 fn snapshot(name: &str, version: u64) -> Arc<Snapshot> {
     Arc::new(Snapshot::Local(vec![LocalFile {
         path: format!("data/{name}.jsonl"),
@@ -240,7 +241,8 @@ fn snapshot(name: &str, version: u64) -> Arc<Snapshot> {
     }]))
 }
 
-/// Holds what was asked to queries, each a name with what it is of, and to actions as `<kind> <count>`.
+/// Compares what ran with the expected queries, given as subject and names, and with actions, given as stage and
+/// count.
 #[track_caller]
 fn assert_asked(asked: &Asked, queries: &[(&str, &[&str])], actions: &[(&'static str, usize)]) {
     let expected = queries.iter().flat_map(|(of, names)| names.iter().map(move |name| format!("{name} {of}")));
@@ -250,7 +252,7 @@ fn assert_asked(asked: &Asked, queries: &[(&str, &[&str])], actions: &[(&'static
     assert_eq!(asked.keys, keys, "every key that is new is of an action that ran");
 }
 
-/// What is asked of a recipe, and of each of its entries, when nothing is known.
+/// The queries that run for a recipe, and for each of its entries, when nothing is known.
 const OF_RECIPE: &[&str] = &[
     "arranged",
     "counts_tokens",
@@ -269,7 +271,7 @@ const OF_ENTRY: &[&str] = &["conversion", "dataset", "files", "selected"];
 #[test]
 fn what_recipes_share_is_asked_once() {
     let mut plans = Plans::new();
-    // Sources are known by what recipes say, so these were parsed before.
+    // Recipes were parsed earlier, to find the sources they name.
     let parsed: BTreeSet<String> = plans.ran.lock().unwrap().iter().map(|(query, _)| query.clone()).collect();
     assert_eq!(parsed, ["parse".to_owned()].into());
     let of_recipe: Vec<&str> = OF_RECIPE.iter().copied().filter(|name| *name != "parse").collect();
@@ -286,7 +288,7 @@ fn what_recipes_share_is_asked_once() {
         ("two.0", OF_ENTRY),
         ("two.1", OF_ENTRY),
         ("data/beta.jsonl", &["converted"]),
-        // Of beta: alpha's scores were asked for by the first recipe.
+        // Only for beta: the first recipe already asked for alpha's scores.
         ("two", &["scored"]),
     ];
     let actions =
@@ -298,7 +300,8 @@ fn what_recipes_share_is_asked_once() {
 fn without_a_change_no_query_runs() {
     let mut plans = Plans::built();
     assert_asked(&plans.ask(), &[], &[]);
-    // What is set again to what it was counts as changed to salsa, and must go no further than those who ask for it.
+    // salsa counts an input as changed if it is set again to an equal value. Only direct readers may run because of
+    // it.
     let (key, input) = plans.snapshots.iter().next().unwrap();
     let state = input.state(&plans.planner).clone();
     assert!(matches!(key, SnapshotKey::Local { source, .. } if source == "data/alpha.jsonl"));
@@ -321,7 +324,7 @@ fn spelling_is_parsed_and_goes_no_further() {
     }
 }
 
-/// What an edit to a recipe's meaning has run before it is known which part of the recipe it changed.
+/// The queries that run after any change to a recipe's meaning, before it is known which part changed.
 const PARTS: &[&str] = &["mixing", "outputs", "parse", "validation"];
 
 #[test]
@@ -407,8 +410,8 @@ fn a_converter_that_makes_the_same_rows_stops_at_the_chunks() {
     let before = plans.plans();
     let code = World::get(&plans.planner).code(&plans.planner)[&Component::Converter("alpaca".into())];
     code.set_version(&mut plans.planner).to(2);
-    // While chunks are missing, all that hangs on them is; when they are there it is as it was, and no step behind them
-    // is as much as looked up.
+    // While chunks are missing, everything that depends on them is too. Once they are known they are unchanged, so
+    // later steps are not even looked up.
     let downstream = ["selections", "mixed", "arranged", "output", "quarantine", "plan"];
     let expected: &[(&str, &[&str])] = &[
         ("one.0", &["selected"]),
@@ -430,7 +433,7 @@ fn recipes_come_and_go_alone() {
     let mut plans = Plans::built();
     plans.add("four", &recipe(&[("beta", "converter: alpaca")], 42));
     let expected: &[(&str, &[&str])] = &[("four", OF_RECIPE), ("four.0", OF_ENTRY)];
-    // Beta's selection is known from another recipe; nothing of beta is rejected.
+    // Another recipe already selected from beta, and beta has no rejects.
     assert_asked(&plans.ask(), expected, &[("arrange", 1), ("output", 1)]);
     plans.recipes.remove("one");
     assert_asked(&plans.ask(), &[], &[]);
