@@ -1,5 +1,7 @@
-//! The one place that knows zstd: frames with their size, so memory is bounded. They have no checksum: whoever reads them
-//! knows what their bytes hash to.
+//! zstd compression of blobs; no other module uses zstd.
+//!
+//! Each frame states its uncompressed size, which bounds memory. Frames have no checksum, since readers check the
+//! BLAKE3 of the bytes.
 
 use std::{
     cell::RefCell,
@@ -14,9 +16,9 @@ use zstd::{
 /// A frame being written.
 pub(super) type FrameWriter<W> = zstd::stream::write::Encoder<'static, W>;
 
-/// What zstd's negative levels are made of, put together otherwise: long matches only, found with a table that stays in
-/// the processor's first cache, and literals that are Huffman-coded, which those levels leave out. Rows shrink as at level
-/// -1, half as quick again: see `docs/performance.md`.
+/// The zstd parameters: long matches only, found with a table that fits in the first-level cache of the processor,
+/// and Huffman-coded literals, which negative levels leave out. Rows compress as well as at level -1, 1.5 times as
+/// fast; see `docs/performance.md`.
 const PARAMETERS: [CParameter; 5] = [
     CParameter::CompressionLevel(-1),
     CParameter::MinMatch(7),
@@ -25,20 +27,20 @@ const PARAMETERS: [CParameter; 5] = [
     CParameter::LiteralCompressionMode(ParamSwitch::Enable),
 ];
 
-/// The largest artifact there is; a frame that claims more is damaged.
+/// Maximum uncompressed size of a blob. A frame that states more is damaged.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// Room that a thread keeps for frames: for all but the largest chunks.
+/// Maximum capacity of the frame buffer that a thread keeps; enough for all but the largest chunks.
 const MOST_KEPT: usize = 4 << 20;
 
 thread_local! {
-    // A context is 1 MB of tables: made once a thread, not once a blob. So is the room for frames, which the system would
-    // have to clear each time.
+    // One compressor and buffer per thread: a compressor has 1 MB of tables, and the system would have to zero a new
+    // buffer for each blob.
     static COMPRESSOR: RefCell<Option<(Compressor<'static>, Vec<u8>)>> = const { RefCell::new(None) };
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
-/// Compresses an artifact; `take` gets the frame.
+/// Compresses a blob and calls `take` with the frame.
 pub(super) fn compress<T>(bytes: &[u8], take: impl FnOnce(&[u8]) -> T) -> std::io::Result<T> {
     COMPRESSOR.with_borrow_mut(|slot| {
         let (compressor, frame) = match slot {
@@ -60,7 +62,7 @@ pub(super) fn compress<T>(bytes: &[u8], take: impl FnOnce(&[u8]) -> T) -> std::i
     })
 }
 
-/// Decompresses an artifact, or says how it is damaged.
+/// Decompresses a blob; the error says how the frame is damaged.
 pub(super) fn decompress(frame: &[u8]) -> Result<Vec<u8>, String> {
     let size = match zstd::zstd_safe::get_frame_content_size(frame) {
         Ok(Some(size)) if size <= MAX_BYTES => size as usize,
@@ -76,7 +78,7 @@ pub(super) fn decompress(frame: &[u8]) -> Result<Vec<u8>, String> {
     })
 }
 
-/// Compresses `size` bytes as they are written to what this returns, into `out`; [`finish`] ends the frame.
+/// Returns a writer that compresses `size` bytes into `out`. [`finish`] must end the frame.
 pub(super) fn compress_into<W: Write>(out: W, size: u64) -> std::io::Result<FrameWriter<W>> {
     let mut writer = FrameWriter::new(out, 0)?;
     PARAMETERS.iter().try_for_each(|parameter| writer.set_parameter(*parameter))?;
@@ -85,12 +87,12 @@ pub(super) fn compress_into<W: Write>(out: W, size: u64) -> std::io::Result<Fram
     Ok(writer)
 }
 
-/// Ends a frame that was begun with [`compress_into`].
+/// Ends a frame begun with [`compress_into`].
 pub(super) fn finish<W: Write>(writer: FrameWriter<W>) -> std::io::Result<W> {
     writer.finish()
 }
 
-/// Returns the bytes of the frame that `frame` holds, as they are read.
+/// Returns a reader that decompresses `frame`.
 pub(super) fn decompress_from<R: Read>(frame: R) -> std::io::Result<impl Read> {
     zstd::stream::read::Decoder::new(frame)
 }

@@ -1,4 +1,4 @@
-//! What lies in a cache folder, by name and size alone: no file but the record is opened, no link is followed.
+//! Lists a cache folder by names and sizes. Opens no file but the record, and follows no links.
 
 use std::{
     collections::BTreeMap,
@@ -18,11 +18,11 @@ pub struct CacheContents {
     pub blobs: BTreeMap<BlobId, Held>,
     /// Downloaded files, by the name of their digest (`sha256-…`).
     pub downloads: BTreeMap<String, Held>,
-    /// Downloads that were begun and not finished, by the name of their digest.
+    /// Incomplete downloads, by the name of their digest.
     pub partial: BTreeMap<String, Held>,
     /// The record.
     pub record: Held,
-    /// Files that killed processes left behind, and replaced outputs.
+    /// Files left behind by killed processes, and replaced outputs.
     pub temporary: Vec<(PathBuf, Held)>,
     /// Files that datac did not create.
     pub strangers: Vec<PathBuf>,
@@ -39,15 +39,15 @@ pub struct Held {
     pub mtime_ns: i64,
 }
 
-/// The file that every process holds a lock on while it builds.
+/// The file that a process locks while it builds.
 pub const LOCK: &str = "build.lock";
-/// The folder for files that are too large for memory while they are sorted, and for outputs that were replaced.
+/// The folder for files that hold what does not fit in memory, and for outputs that were replaced.
 pub const SCRATCH: &str = "tmp";
 /// The folder of downloaded files.
 pub const DOWNLOADS: &str = "sources";
 /// The folder of blobs.
 pub(super) const BLOBS: &str = "cas";
-/// Name of a damaged record after it was moved aside.
+/// Name of a damaged record that was set aside.
 const DAMAGED: &str = "record.damaged";
 
 impl Held {
@@ -55,7 +55,7 @@ impl Held {
         Self { count: 1, bytes: entry.bytes, mtime_ns: entry.mtime_ns }
     }
 
-    /// Returns the sum of both.
+    /// Returns the sum of two sets of files.
     pub fn and(self, other: Self) -> Self {
         Self {
             count: self.count + other.count,
@@ -66,7 +66,7 @@ impl Held {
 }
 
 impl CacheContents {
-    /// Lists the cache below `root`; one that is not there holds nothing.
+    /// Lists the cache below `root`; a missing folder is an empty cache.
     pub fn take(root: &Path) -> Result<Self, FileError> {
         let mut found = Self::default();
         for entry in system::entries(root)? {
@@ -75,7 +75,7 @@ impl CacheContents {
                 (EntryKind::Folder, BLOBS) => found.take_blobs(&path)?,
                 (EntryKind::Folder, DOWNLOADS) => found.take_downloads(&path)?,
                 (EntryKind::Folder, SCRATCH) => found.take_scratch(&path)?,
-                // Neither is worth counting.
+                // The lock and the schedule are too small to count.
                 (EntryKind::File, LOCK | SCHEDULE) => {}
                 (EntryKind::File, DAMAGED) => found.temporary.push((path, Held::of(&entry))),
                 (EntryKind::File, name) if name.strip_prefix(RECORD).is_some_and(is_journal) => {
@@ -90,27 +90,27 @@ impl CacheContents {
         Ok(found)
     }
 
-    /// Counts the blobs that lie in the record as such, and no longer as some of it.
+    /// Adds the blobs that are stored in the record, and subtracts their size from that of the record.
     pub fn add_recorded(&mut self, record: &Record) -> Result<(), RecordError> {
         if let Some(rest) = record.bytes_beside_frames()? {
             self.record.bytes = rest;
         }
         for (digest, held) in record.frames()? {
             let both = self.blobs.entry(digest).or_default();
-            // One that lies in both places is one, and takes the room of two.
+            // A blob that is both in a file and in the record counts once, with both sizes.
             *both = Held { count: 1, ..both.and(held) };
         }
         Ok(())
     }
 
-    /// Returns the sum of everything.
+    /// Returns the sum of all files of the cache.
     pub fn total(&self) -> Held {
         let all = self.blobs.values().chain(self.downloads.values()).chain(self.partial.values());
         let all = all.chain(self.temporary.iter().map(|(_, held)| held)).chain([&self.record]);
         all.fold(Held::default(), |sum, held| sum.and(*held))
     }
 
-    /// Returns every file of datac's making below `root` but the lock; and the folders in it, inner ones first.
+    /// Returns every file below `root` that datac created, except the lock; and its folders, inner folders first.
     pub fn everything(&self, root: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
         let (blobs, downloads) = (root.join(BLOBS), root.join(DOWNLOADS));
         let mut files: Vec<PathBuf> = self.blobs.keys().map(|digest| store::path(&blobs, digest)).collect();
@@ -142,7 +142,7 @@ impl CacheContents {
         for (shelf, entries) in listed {
             for entry in entries {
                 let digest = entry.name.strip_suffix(".zst").and_then(BlobId::from_hex);
-                // A blob on the wrong shelf is found by no one.
+                // A blob in the wrong folder is never found, so it is not counted as one.
                 let digest = digest.filter(|_| shelf.ends_with(&entry.name[..2]) && entry.kind == EntryKind::File);
                 match digest {
                     Some(digest) => drop(self.blobs.insert(digest, Held::of(&entry))),
@@ -174,7 +174,7 @@ impl CacheContents {
                 self.strangers.push(path);
             }
         }
-        // The note that a file was checked says nothing of how long the file has been here.
+        // The `.ok` file adds its size to the download, but not its modification time.
         for (name, path, held) in checked {
             match self.downloads.get_mut(&name) {
                 Some(download) => *download = Held { mtime_ns: download.mtime_ns, ..download.and(held) },
@@ -196,7 +196,7 @@ impl CacheContents {
     }
 }
 
-/// Returns whether this is the name of a downloaded file: `sha256-<64 hex>`, `git-<40 hex>`, `blake3-<64 hex>`.
+/// Returns whether a file has the name of a download: `sha256-<64 hex>`, `git-<40 hex>` or `blake3-<64 hex>`.
 fn is_download(name: &str) -> bool {
     match name.split_once('-') {
         Some(("sha256" | "blake3", hex)) => is_hex(hex, 64),
@@ -209,7 +209,7 @@ fn is_hex(text: &str, length: usize) -> bool {
     text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Returns whether `suffix` is one that SQLite appends to the name of a database.
+/// Returns whether SQLite appends `suffix` to the name of a database.
 fn is_journal(suffix: &str) -> bool {
     matches!(suffix, "" | "-journal" | "-wal" | "-shm")
 }

@@ -1,5 +1,5 @@
-//! Opens the record's database: makes its tables, undoes what a killed build left half-written, takes a damaged one out of
-//! the way.
+//! Opens the record's database: creates tables, rolls back the half-written transaction of a killed process, and sets
+//! a damaged database aside.
 
 use std::{path::Path, time::Duration};
 
@@ -8,7 +8,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::{frames, ledger, record::Warn, upkeep};
 use crate::system::{self, FileError};
 
-/// Raised when a table or the encoding of what it holds changes: another version begins an empty record.
+/// Version of the tables and of the encoding of their values. A database of another version is emptied.
 const SCHEMA_VERSION: i64 = 9;
 
 /// Opens a record for reading; `None` if it is empty or of another version.
@@ -16,8 +16,8 @@ pub(super) fn read(path: &Path) -> rusqlite::Result<Option<Connection>> {
     let open = || connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
     let (connection, version) = match open() {
         Err(error) if needs_recovery(&error) => {
-            // A build was killed while it wrote. SQLite undoes the half-written part, which a reader may not; nothing
-            // that was recorded is lost by it.
+            // A build was killed while it wrote. A reader may not roll the transaction back, so open the database for
+            // writing once. Nothing that was recorded is lost.
             drop(connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE));
             open()?
         }
@@ -26,12 +26,12 @@ pub(super) fn read(path: &Path) -> rusqlite::Result<Option<Connection>> {
     Ok((version == SCHEMA_VERSION).then_some(connection))
 }
 
-/// Opens a record for writing; one of another version is begun again.
+/// Opens a record for writing; empties a record of another version.
 pub(super) fn write(path: &Path) -> rusqlite::Result<Connection> {
     let (connection, version) = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
-    // NORMAL still syncs the database before its journal is truncated: a crash leaves the old or the new record.
-    // The pages of one transaction stay in memory, up to 16 MiB: writing some of them early would cost a sync and lock out
-    // whoever reads.
+    // NORMAL still syncs the database before its journal is truncated, so a crash leaves either the old or the new
+    // record. The cache of 16 MiB keeps the pages of one transaction in memory: writing some of them early would cost
+    // a sync and block readers.
     connection
         .execute_batch("PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384;")?;
     if version != SCHEMA_VERSION {
@@ -55,7 +55,7 @@ pub(super) fn write(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Opens the database and reads its version, for which SQLite looks at the file.
+/// Opens the database and reads its version, which makes SQLite read the file.
 fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<(Connection, i64)> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(Duration::from_secs(30))?;
@@ -64,7 +64,7 @@ fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<(Connection, i64)>
     Ok((connection, version))
 }
 
-/// Takes a damaged record out of the way.
+/// Renames a damaged record and warns.
 pub(super) fn set_aside(path: &Path, error: &rusqlite::Error, warn: &Warn) -> Result<(), FileError> {
     let aside = path.with_extension("damaged");
     system::rename(path, &aside)?;
@@ -77,13 +77,15 @@ pub(super) fn set_aside(path: &Path, error: &rusqlite::Error, warn: &Warn) -> Re
     Ok(())
 }
 
-/// Whether a journal left behind has to be rolled back before anything can be read.
+/// Returns whether SQLite failed because a journal must be rolled back before the database can be read.
 fn needs_recovery(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen))
 }
 
-/// Whether an error comes of what the file holds. All that is asked of SQLite is fixed, so that whatever is neither the
-/// disk's nor another process's doing is: a table that is gone, a column of another type, a page that is none.
+/// Returns whether an error means that the file is damaged.
+///
+/// All statements are fixed, so any error that is not caused by the disk or another process comes from the file: a
+/// missing table, a column of another type, or an invalid page.
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     !matches!(
         error.sqlite_error_code(),

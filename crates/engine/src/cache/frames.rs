@@ -1,5 +1,7 @@
-//! Small blobs lie in the record, compressed: a file of its own would cost each of them more than its bytes do, and there
-//! are many. They are written with whatever names them, all or none, and lost with it.
+//! Small blobs, stored as compressed frames in the record.
+//!
+//! There are many small blobs, and a file for each would cost more than its bytes. Frames are written before or
+//! together with the entries that name them, so no entry names a missing frame.
 
 use std::{
     collections::HashMap,
@@ -15,15 +17,15 @@ use super::{
 use crate::system;
 use datac_core::id::BlobId;
 
-/// The most that a compressed blob takes in the record. The larger they are, the less a file costs beside them, and the more
-/// the record would have to copy for its journal and when it is compacted.
+/// Maximum size of a frame in the record, in bytes. Raising it saves files, but gives SQLite more to copy into its
+/// journal and when it compacts the database.
 pub(super) const SMALL: usize = 16 << 10;
 
-/// The most bytes of frames that wait to be written. Whoever builds has them written long before that many wait; this holds
-/// where it does not come to it.
+/// Maximum total size of frames that wait to be written, in bytes. Builds flush the record long before; this bounds
+/// memory where they do not.
 pub(super) const MOST_WAITING: usize = 16 << 20;
 
-/// The table below, for a record that is begun.
+/// Creates the table of an empty record.
 pub(super) const TABLES: &str = "\
 DROP TABLE IF EXISTS frames;
 CREATE TABLE frames (digest BLOB PRIMARY KEY, written_ns INTEGER NOT NULL, frame BLOB NOT NULL);";
@@ -38,7 +40,7 @@ struct State {
     bytes: usize,
 }
 
-/// Frames on their way into the database.
+/// Frames to be written into the database.
 pub(super) type Frames = Vec<(BlobId, Arc<[u8]>)>;
 
 impl Unrecorded {
@@ -46,16 +48,16 @@ impl Unrecorded {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns all of them; they stay until they are [`Unrecorded::done`], so that each can be read at any time.
+    /// Returns all waiting frames. They can be read from memory until [`Unrecorded::done`] removes them.
     pub(super) fn all(&self) -> Frames {
         let state = self.state();
         let mut frames: Frames = state.frames.iter().map(|(digest, frame)| (*digest, frame.clone())).collect();
-        // In their order the index is filled from one side.
+        // Inserting in key order fills the index from one side.
         frames.sort_unstable_by_key(|(digest, _)| *digest);
         frames
     }
 
-    /// Lets go of those that are in the database now.
+    /// Removes frames that are in the database now.
     pub(super) fn done(&self, frames: &Frames) {
         self.let_go(frames.iter().map(|(digest, _)| digest));
     }
@@ -70,7 +72,7 @@ impl Unrecorded {
     }
 }
 
-/// Writes frames, within a transaction. One that is there may be damaged; else it is left as it is.
+/// Writes frames within a transaction. An existing frame is replaced if it differs, since it may be damaged.
 pub(super) fn insert(connection: &Connection, frames: &Frames) -> rusqlite::Result<()> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO frames (digest, written_ns, frame) VALUES (?1, ?2, ?3)
@@ -80,14 +82,14 @@ pub(super) fn insert(connection: &Connection, frames: &Frames) -> rusqlite::Resu
     frames.iter().try_for_each(|(digest, frame)| insert.execute(params![digest.as_bytes(), now, frame]).map(drop))
 }
 
-/// Removes frames, within a transaction.
+/// Removes frames within a transaction.
 pub(super) fn remove(connection: &Connection, digests: &[BlobId]) -> rusqlite::Result<()> {
     let mut delete = connection.prepare_cached("DELETE FROM frames WHERE digest = ?1")?;
     digests.iter().try_for_each(|digest| delete.execute([digest.as_bytes()]).map(drop))
 }
 
 impl Record {
-    /// Takes a frame, which is written with everything noted.
+    /// Adds a frame, to be written by the next [`Record::flush`].
     pub(super) fn note_frame(&self, digest: BlobId, frame: &[u8]) {
         let mut state = self.unrecorded.state();
         if state.frames.insert(digest, frame.into()).is_none() {
@@ -95,12 +97,12 @@ impl Record {
         }
     }
 
-    /// Bytes of frames that are still to be written.
+    /// Returns the total size of frames that wait to be written, in bytes.
     pub fn unrecorded_bytes(&self) -> usize {
         self.unrecorded.state().bytes
     }
 
-    /// Returns a frame, if there is one of this name.
+    /// Returns the frame of a blob, or `None` if there is none.
     pub(super) fn frame(&self, digest: &BlobId) -> Result<Option<Arc<[u8]>>, RecordError> {
         if let Some(frame) = self.unrecorded.state().frames.get(digest) {
             return Ok(Some(frame.clone()));
@@ -112,7 +114,8 @@ impl Record {
         Ok(found.flatten().map(Arc::from))
     }
 
-    /// Says of each name whether there is a frame of it; one that cannot be asked for cannot be read either.
+    /// Returns, for each blob, whether there is a frame. If the database cannot be queried, only waiting frames
+    /// count.
     pub(super) fn has_frames(&self, ids: &[BlobId]) -> Vec<bool> {
         let waits: Vec<bool> = {
             let state = self.unrecorded.state();
@@ -126,7 +129,7 @@ impl Record {
         found.ok().flatten().unwrap_or(waits)
     }
 
-    /// Removes frames, all or none; those that are not there are no error.
+    /// Removes frames in one transaction. It is no error if some do not exist.
     pub(super) fn remove_frames(&self, digests: &[BlobId]) -> Result<(), RecordError> {
         self.unrecorded.let_go(digests.iter());
         self.on(|connection| {
@@ -137,7 +140,7 @@ impl Record {
         .map(drop)
     }
 
-    /// Returns the size of the record without frames and without free space; `None` if there is no record.
+    /// Returns the size of the record without frames and free space; `None` if there is no record.
     pub fn bytes_beside_frames(&self) -> Result<Option<u64>, RecordError> {
         self.on(|connection| {
             let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));

@@ -1,6 +1,6 @@
-//! When the cache is collected next, and since when things in it have been unused.
+//! Schedule of garbage collection: when it last ran, and since when things have been unused.
 //!
-//! A small file beside the record. Losing it costs nothing but that clocks begin again.
+//! The schedule is a small file beside the record. If it is lost, the periods only begin again.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -8,41 +8,41 @@ use serde::{Deserialize, Serialize};
 
 use crate::system::{self, FileError};
 
-/// Name of the file.
+/// Name of the schedule's file.
 pub(super) const SCHEDULE: &str = "schedule.json";
 
-/// Raised when what is below changes its meaning.
+/// Version of the file's format. Schedules of other versions are ignored.
 const VERSION: u32 = 1;
 
-/// The longest file that is read.
+/// Maximum size of the file, in bytes.
 const LONGEST: u64 = 16 << 20;
 
-/// A day: the most that passes between two collections while something is built.
+/// Maximum time between two collections while recipes are built, in nanoseconds: one day.
 const DAY_NS: i64 = 24 * 3600 * 1_000_000_000;
 
-/// What the last collection noted.
+/// The schedule, as the last collection left it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GcSchedule {
     version: u32,
-    /// When the last collection was, nanoseconds since 1970.
+    /// Time of the last collection, in nanoseconds since 1970.
     pub surveyed_ns: i64,
-    /// The size of the cache afterwards.
+    /// Size of the cache after the last collection, in bytes.
     pub bytes: u64,
-    /// Bytes written since the survey.
+    /// Number of bytes written since then.
     pub written: u64,
-    /// What was found to be of no use any more, by name, and when that was first seen: paths of recipes that are gone,
-    /// names of downloads that no lock pins.
+    /// Names that are no longer in use, with the time when that was first seen: paths of recipes that were deleted,
+    /// and names of downloads that no lock pins.
     pub unused: BTreeMap<String, i64>,
 }
 
 impl GcSchedule {
-    /// Reads the schedule of the cache below `root`; `None`: there is none that can be read.
+    /// Reads the schedule of the cache below `root`; `None` if it is missing or unreadable.
     pub fn read(root: &Path) -> Option<Self> {
         let text = system::read_up_to(&root.join(SCHEDULE), LONGEST).ok()?;
         serde_json::from_slice(&text).ok().filter(|schedule: &Self| schedule.version == VERSION)
     }
 
-    /// Returns the schedule of a cache that begins now.
+    /// Returns the schedule of a new cache.
     pub fn begun(now_ns: i64) -> Self {
         Self { version: VERSION, surveyed_ns: now_ns, ..Self::default() }
     }
@@ -53,15 +53,16 @@ impl GcSchedule {
         system::replace_if_other(&root.join(SCHEDULE), &text)
     }
 
-    /// Returns whether the cache should be collected: once a day, and when what was written since may have carried it past
-    /// `max_bytes`. One that is past it for good, because all of it is in use, is collected only when it has grown.
+    /// Returns whether a collection is due: once a day, and when the bytes written since the last one may have
+    /// exceeded `max_bytes`. If the cache stays above `max_bytes` because everything in it is in use, a collection is
+    /// only due after it has grown by one sixteenth of `max_bytes`.
     pub fn is_due(&self, now_ns: i64, max_bytes: u64) -> bool {
         let is_old = now_ns.saturating_sub(self.surveyed_ns) >= DAY_NS || now_ns < self.surveyed_ns;
         let has_grown = self.bytes <= max_bytes || self.written > max_bytes / 16;
         is_old || (self.bytes.saturating_add(self.written) > max_bytes && self.written > 0 && has_grown)
     }
 
-    /// Notes which names are of no use now; returns since when each is.
+    /// Replaces the unused names, keeping the times of those that were unused before.
     pub fn note_unused(&mut self, names: impl IntoIterator<Item = String>, now_ns: i64) {
         let known = std::mem::take(&mut self.unused);
         self.unused = names.into_iter().map(|name| (known.get(&name).copied().unwrap_or(now_ns), name)).fold(

@@ -1,7 +1,7 @@
 //! The ledger: which runs there were, and what each of them built.
 //!
-//! A run is one `build` that did something; a build is what it did for one recipe. What the files of a build are made of
-//! is a blob of the store, its manifest, whose digest stands here.
+//! A run is one `build` that had something to do; a build is what a run did for one recipe. The manifest of a build,
+//! which says what its files are made of, is a blob; the ledger holds its digest.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -20,10 +20,10 @@ use datac_core::{
     stale::StaleReason,
 };
 
-/// How many runs are remembered. Of older ones only the last build of each recipe is.
+/// Number of runs that are kept. Of older runs, only the last build of each recipe is.
 pub const KEPT_RUNS: i64 = 200;
 
-/// The tables below, for a record that is begun.
+/// Creates the tables of an empty record.
 pub(super) const TABLES: &str = "\
 DROP TABLE IF EXISTS runs; DROP TABLE IF EXISTS builds; DROP TABLE IF EXISTS made;
 CREATE TABLE runs (id INTEGER PRIMARY KEY, detail BLOB NOT NULL);
@@ -34,7 +34,7 @@ CREATE INDEX builds_by_manifest ON builds (manifest);
 CREATE TABLE made (file BLOB NOT NULL, run INTEGER NOT NULL, path TEXT NOT NULL,
                    PRIMARY KEY (file, run, path)) WITHOUT ROWID;";
 
-/// The number of a run; later runs have higher ones.
+/// Number of a run. Later runs have higher numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct RunId(pub i64);
@@ -49,69 +49,71 @@ impl fmt::Display for RunId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RunOutcome {
-    /// Everything that was asked for was built.
+    /// Everything was built.
     Built,
-    /// A recipe could not be built.
+    /// At least one recipe could not be built.
     Failed,
-    /// The user stopped it.
+    /// The user interrupted it.
     Interrupted,
 }
 
-/// One `build` that did something.
+/// One `build` that had something to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
-    /// When it began, nanoseconds since 1970.
+    /// Start time, in nanoseconds since 1970.
     pub started_ns: i64,
-    /// When it ended.
+    /// End time, in nanoseconds since 1970.
     pub ended_ns: i64,
-    /// The command line's words without the program's name and without secrets; empty if a program called.
+    /// The command line without the program's name and without secrets; empty if datac was called as a library.
     pub command: Vec<String>,
-    /// The hub that sources came from.
+    /// The hub that sources were downloaded from.
     pub hub: String,
     /// The version of datac.
     pub datac: String,
-    /// How it ended.
+    /// Outcome of the run.
     pub outcome: RunOutcome,
-    /// How often each kind of action ran.
+    /// Number of actions that ran, by stage.
     pub ran: BTreeMap<Stage, u64>,
-    /// How many actions of each kind were known before.
+    /// Number of actions that were reused, by stage.
     pub reused: BTreeMap<Stage, u64>,
 }
 
 /// What one run did for one recipe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Build {
-    /// The recipe's path.
+    /// Path of the recipe.
     pub path: String,
-    /// The digest of what its files are made of; `None`: it failed, or the manifest could not be stored.
+    /// The blob of the manifest; `None` if the build failed or the manifest could not be stored.
     pub manifest: Option<BlobId>,
-    /// The digests of its files.
+    /// Digests of the files.
     pub files: Vec<FileHash>,
-    /// The recipe's state before: `stale`, `new`.
+    /// State of the recipe before the run: `stale` or `new`.
     pub state: String,
-    /// Why it was in that state.
+    /// Reasons for that state.
     pub reasons: Vec<StaleReason>,
-    /// What kept it from being built.
+    /// Failure that kept the recipe from being built.
     pub failure: Option<String>,
 }
 
-/// What noting a run came to.
+/// Result of recording a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Noted {
-    /// The run's number.
+    /// Number of the run.
     pub id: RunId,
-    /// Manifests that nothing names any more; those that lay in the record are gone from it.
+    /// Manifests that no build names any more. Those stored in the record have been removed; the caller must remove
+    /// the files of the others.
     pub dropped: Vec<BlobId>,
 }
 
-/// What a build's seal is bound to, so that one row is never taken for another.
+/// Returns the name that a run (with an empty `path`) or a build is sealed with, so that one entry is never taken for
+/// another.
 pub(super) fn name(run: i64, path: &str) -> Vec<u8> {
     [&run.to_le_bytes(), path.as_bytes()].concat()
 }
 
 impl Record {
-    /// Notes a run, what it built, and what recipes stand on now, with everything noted before; forgets what is older than
-    /// [`KEPT_RUNS`].
+    /// Records a run, its builds, and the new state of recipes, together with everything noted before. Forgets runs
+    /// older than [`KEPT_RUNS`].
     pub fn note_run(
         &self,
         run: &Run,
@@ -123,7 +125,7 @@ impl Record {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             outcomes.insert(&transaction)?;
             insert_recipes(&transaction, recipes)?;
-            // The newest run is never forgotten, so that its number is never given out again.
+            // The newest run is never forgotten, so no number is used twice.
             let id: i64 = transaction.query_row("SELECT COALESCE(MAX(id), 0) + 1 FROM runs", [], |row| row.get(0))?;
             transaction
                 .execute("INSERT INTO runs (id, detail) VALUES (?1, ?2)", params![id, seal(&name(id, ""), run)])?;
@@ -149,7 +151,7 @@ impl Record {
         Ok(noted.unwrap_or(Noted { id: RunId(0), dropped: Vec::new() }))
     }
 
-    /// The runs that are remembered, newest first.
+    /// Returns all runs, newest first.
     pub fn runs(&self) -> Result<Vec<(RunId, Run)>, RecordError> {
         let found = self.on(|connection| {
             let mut select = connection.prepare_cached("SELECT id, detail FROM runs ORDER BY id DESC")?;
@@ -160,19 +162,19 @@ impl Record {
         Ok(found.unwrap_or_default().into_iter().filter_map(read).collect())
     }
 
-    /// What a run did for each recipe, by path.
+    /// Returns the builds of a run, ordered by path.
     pub fn builds(&self, run: RunId) -> Result<Vec<Build>, RecordError> {
         let found =
             self.select_builds("SELECT run, path, detail FROM builds WHERE run = ?1 ORDER BY path", params![run.0])?;
         Ok(found.into_iter().map(|(_, build)| build).collect())
     }
 
-    /// The builds of a recipe, newest first.
+    /// Returns the builds of a recipe, newest first.
     pub fn builds_of(&self, path: &str) -> Result<Vec<(RunId, Build)>, RecordError> {
         self.select_builds("SELECT run, path, detail FROM builds WHERE path = ?1 ORDER BY run DESC", params![path])
     }
 
-    /// The last build of a recipe that came to files, and when.
+    /// Returns the last build of a recipe that has a manifest.
     pub fn latest_build(&self, path: &str) -> Result<Option<(RunId, Build)>, RecordError> {
         let found = self.select_builds(
             "SELECT run, path, detail FROM builds WHERE path = ?1 AND manifest IS NOT NULL ORDER BY run DESC LIMIT 1",
@@ -181,7 +183,7 @@ impl Record {
         Ok(found.into_iter().next())
     }
 
-    /// The last build of every recipe that came to files, by path.
+    /// Returns the last build that has a manifest for every recipe, ordered by path.
     pub fn latest_builds(&self) -> Result<Vec<(RunId, Build)>, RecordError> {
         self.select_builds(
             "SELECT run, path, detail FROM builds AS b WHERE manifest IS NOT NULL AND NOT EXISTS (
@@ -192,7 +194,7 @@ impl Record {
         )
     }
 
-    /// Every build that came to files, by path and then oldest first.
+    /// Returns every build that has a manifest, ordered by path, oldest first.
     pub fn all_builds(&self) -> Result<Vec<(RunId, Build)>, RecordError> {
         self.select_builds(
             "SELECT run, path, detail FROM builds WHERE manifest IS NOT NULL ORDER BY path, run",
@@ -200,7 +202,7 @@ impl Record {
         )
     }
 
-    /// The builds that came to a file of these bytes, newest first.
+    /// Returns the builds that produced a file with this digest, newest first.
     pub fn builds_of_file(&self, digest: &FileHash) -> Result<Vec<(RunId, Build)>, RecordError> {
         self.select_builds(
             "SELECT b.run, b.path, b.detail FROM made JOIN builds AS b ON b.run = made.run AND b.path = made.path
@@ -209,7 +211,7 @@ impl Record {
         )
     }
 
-    /// The digests of all manifests that are remembered.
+    /// Returns the digests of all manifests.
     pub fn manifests(&self) -> Result<Vec<BlobId>, RecordError> {
         let found = self.select_builds("SELECT run, path, detail FROM builds WHERE manifest IS NOT NULL", params![])?;
         Ok(found.into_iter().filter_map(|(_, build)| build.manifest).collect())
@@ -228,7 +230,8 @@ impl Record {
     }
 }
 
-/// Forgets runs up to `last`, but for the last build of each recipe; returns the manifests that go with them.
+/// Deletes runs up to `last`, except the last build of each recipe. Returns the manifests that no build names any
+/// more.
 fn forget(connection: &Connection, last: i64) -> rusqlite::Result<Vec<BlobId>> {
     let oldest: Option<i64> = connection.query_row("SELECT MIN(id) FROM runs", [], |row| row.get(0))?;
     if oldest.is_none_or(|oldest| oldest > last) {
@@ -248,7 +251,7 @@ fn forget(connection: &Connection, last: i64) -> rusqlite::Result<Vec<BlobId>> {
             SELECT 1 FROM builds WHERE builds.run = made.run AND builds.path = made.path)";
         connection.execute(orphaned, [last])?;
     }
-    // The same build twice leaves one manifest.
+    // Equal builds share one manifest.
     let mut named = connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM builds WHERE manifest = ?1)")?;
     let mut dropped = Vec::new();
     for manifest in gone.into_iter().flatten() {

@@ -22,5 +22,6 @@ pub use store::{Miss, MissReason, Store};
 pub use traits::{Actions, Blobs};
 pub use upkeep::{Gone, RecordedAction};
 
-/// The version of everything below `cache/`; another version is another folder, so neither reads the other's.
+/// Version of everything below `cache/`. Each version has its own folder, so that versions never read each other's
+/// files.
 pub const CACHE_VERSION: &str = "v1";

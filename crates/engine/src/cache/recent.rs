@@ -1,4 +1,4 @@
-//! What was made or read a moment ago and is about to be asked for again.
+//! Keeps what was made or read recently and will soon be needed again.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -7,7 +7,7 @@ use std::{
 
 use datac_core::id::BlobId;
 
-/// The newest of what was kept, up to a number of bytes, by the digest of the blob that it is of.
+/// Values by the digest of the blob they were made from, limited to a total size; the oldest are dropped first.
 #[derive(Debug)]
 pub struct Recent<T> {
     kept: HashMap<BlobId, (Arc<T>, usize)>,
@@ -17,12 +17,12 @@ pub struct Recent<T> {
 }
 
 impl<T> Recent<T> {
-    /// Keeps `limit` bytes at most.
+    /// Creates an empty cache of at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self { kept: HashMap::new(), order: VecDeque::new(), bytes: 0, limit }
     }
 
-    /// Keeps something that takes so many bytes.
+    /// Keeps a value that takes `bytes` bytes.
     pub fn keep(&mut self, digest: BlobId, thing: Arc<T>, bytes: usize) {
         if bytes > self.limit || self.kept.contains_key(&digest) {
             return;

@@ -1,7 +1,8 @@
-//! The record: what every action yielded, what every recipe stood on, the stats of large files, and small blobs.
+//! The record: the outcomes of actions, the dependencies of recipes, digests of files, and small blobs.
 //!
-//! An SQLite database that many processes share. It uses a rollback journal, not a write-ahead log, so that readers
-//! create no files. Losing it loses work, never correctness: a damaged record is set aside and begun again.
+//! The record is an SQLite database that many processes share. It uses a rollback journal rather than a write-ahead
+//! log, so that readers create no files. Losing it costs work, never correctness: a damaged record is set aside and a
+//! new one begun.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -33,7 +34,7 @@ use datac_core::{
 pub enum Access {
     /// Writes nothing and creates nothing.
     Read,
-    /// Creates the record where there is none.
+    /// Creates the record if it does not exist.
     Write,
 }
 
@@ -49,42 +50,42 @@ pub struct RecordError {
     pub is_full: bool,
 }
 
-/// One file of a recipe as it was last written.
+/// A file of a recipe as it was last written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputFile {
-    /// The name within the output folder.
+    /// Name of the file in the output folder.
     pub name: String,
-    /// What was written.
+    /// Digest, size and number of rows.
     pub meta: FileMeta,
     /// The file's stat after it was written.
     pub stat: Stat,
 }
 
-/// What a recipe stood on when it was last built.
+/// What a recipe depended on when it was last built.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FreshRecipe {
     /// BLAKE3 of the recipe's text.
     pub text: FileHash,
-    /// Everything else that can change without the text changing: lock, hub, versions of code.
+    /// Digest of everything else that outputs may depend on: lock, hub, versions of code.
     pub environment: EnvironmentId,
-    /// Stats of local source files and of the folders they were found in, by path.
+    /// Stats of local source files and of their folders, by path.
     pub locals: Vec<(String, Stat)>,
     /// The files that were written.
     pub outputs: Vec<OutputFile>,
-    /// When, nanoseconds since 1970: files stamped about then or later are hashed again.
+    /// Time of the build, in nanoseconds since 1970. Files modified at about that time or later are hashed again.
     pub built_ns: i64,
 }
 
-/// What is told of a recipe's last build, and not needed to see that it is fresh.
+/// Details of a recipe's last build that are not needed to see that it is up to date.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuiltDetail {
-    /// Everything that decided its outputs, by name.
+    /// Everything that decided the outputs, by name.
     pub leaves: Leaves,
-    /// The summary that was printed, as its writer encodes it.
+    /// The summary that was printed, encoded by its writer.
     pub summary: Vec<u8>,
 }
 
-/// Told what the user should know and that stops nothing.
+/// Called with warnings for the user.
 pub type Warn = Arc<dyn Fn(String) + Send + Sync>;
 
 /// The database below `cache/<version>/`.
@@ -97,11 +98,11 @@ pub struct Record {
     pending: Mutex<HashMap<ActionKey, (Stage, Vec<u8>)>>,
     /// Small blobs not yet written.
     pub(super) unrecorded: Unrecorded,
-    /// The keys of actions noted since the record was opened.
+    /// Keys of actions that were noted since the record was opened.
     noted: Mutex<HashSet<ActionKey>>,
     /// File digests not yet written, by path.
     hashed: Mutex<HashMap<String, Hashed>>,
-    /// Digests of pieces of files, by path; never written here.
+    /// Digests of the pieces of files, by path; kept in memory only.
     pieces: Mutex<HashMap<String, PiecesOf>>,
 }
 
@@ -111,17 +112,17 @@ impl fmt::Debug for Record {
     }
 }
 
-/// The digest of a file, with its stat then and a time before it was read.
+/// Stat of a file, its digest, and a time before it was hashed.
 type Hashed = (Stat, FileHash, i64);
 
-/// The digest of a file, and those of its pieces.
+/// Digest of a file and of its pieces.
 type PiecesOf = (FileHash, Arc<[Digest]>);
 
-/// The database's name.
+/// Name of the database.
 pub(super) const RECORD: &str = "record.sqlite";
 
 impl Record {
-    /// Opens the record below `root`; a damaged one is set aside, and `warn` told.
+    /// Opens the record below `root`. A damaged record is set aside with a warning.
     pub fn open(root: &Path, access: Access, warn: Warn) -> Result<Self, RecordError> {
         let path = root.join(RECORD);
         let fail = |reason: String| RecordError { path: path.clone(), reason, is_full: false };
@@ -136,7 +137,7 @@ impl Record {
                     ));
                     None
                 }
-                // Whoever removes a cache does not wait for those who only read.
+                // The record was removed after the check above: removing a cache does not wait for readers.
                 Err(_) if !system::exists(&path) => None,
                 Err(error) => return Err(fail(error.to_string())),
             },
@@ -166,9 +167,10 @@ impl Record {
         })
     }
 
-    /// Runs something on the database; `None` if there is none, or it is damaged.
+    /// Calls `run` with the database; returns `None` if there is no database, or if a reader finds it damaged.
     ///
-    /// Whoever may write sets a damaged record aside and runs the same on an empty one: what it held is made again.
+    /// A writer sets a damaged record aside and calls `run` again with an empty one. What the old one held is made
+    /// again.
     pub(super) fn on<T>(&self, run: impl Fn(&mut Connection) -> rusqlite::Result<T>) -> Result<Option<T>, RecordError> {
         let Some(connection) = &self.connection else { return Ok(None) };
         // A panic elsewhere while the lock was held leaves SQLite consistent: its transactions are atomic.
@@ -194,7 +196,7 @@ impl Record {
         RecordError { path: self.path.clone(), reason: error.to_string(), is_full }
     }
 
-    /// What is stored under `name`, if it is what was stored.
+    /// Decodes a value that was sealed with `name`; warns and returns `None` if it is damaged.
     pub(super) fn unsealed<T: DeserializeOwned>(&self, name: &[u8], sealed: &[u8]) -> Option<T> {
         let found = unseal(name, sealed).and_then(|value| postcard::from_bytes(value).ok());
         if found.is_none() {
@@ -204,7 +206,7 @@ impl Record {
         found
     }
 
-    /// What an action yielded, if it is known.
+    /// Returns the outcome of an action, if it is known.
     pub fn outcome(&self, key: &ActionKey) -> Result<Option<Vec<u8>>, RecordError> {
         if let Some((_, outcome)) = self.pending.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
             return Ok(Some(outcome.clone()));
@@ -216,17 +218,17 @@ impl Record {
         Ok(found.flatten().and_then(|sealed| self.unsealed(key.as_bytes(), &sealed)))
     }
 
-    /// Whether there is a record and none of it can be read: it is of another version, or damaged.
+    /// Returns whether there is a record that cannot be read, because it is damaged or of another version.
     pub fn is_unreadable(&self) -> bool {
         self.connection.is_none() && system::exists(&self.path)
     }
 
-    /// Whether an outcome was noted since the record was opened.
+    /// Returns whether an outcome was noted since the record was opened.
     pub fn was_noted(&self, key: &ActionKey) -> bool {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
     }
 
-    /// Forgets what an action yielded.
+    /// Forgets the outcome of an action.
     pub fn forget(&self, key: &ActionKey) -> Result<(), RecordError> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
@@ -249,29 +251,29 @@ impl Record {
         Ok(())
     }
 
-    /// Takes everything noted, to be written with something else.
+    /// Takes everything noted, so that it can be written in the same transaction as something else.
     pub(super) fn take_noted(&self) -> Noted {
         let pending = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
         let hashed = std::mem::take(&mut *self.hashed.lock().unwrap_or_else(PoisonError::into_inner));
         let mut outcomes: Vec<_> =
             pending.into_iter().map(|(key, (stage, outcome))| (key, stage, seal(key.as_bytes(), &outcome))).collect();
-        // In key order the B-tree is filled from one side.
+        // Inserting in key order fills the B-tree from one side.
         outcomes.sort_unstable_by_key(|entry| entry.0);
         let mut hashed: Vec<_> =
             hashed.into_iter().map(|(path, hashed)| (seal(path.as_bytes(), &hashed), path)).collect();
         hashed.sort_unstable_by(|a, b| a.1.cmp(&b.1));
-        // Taken last: with an outcome goes whatever it names.
+        // Taken last, so that the blobs named by an outcome are written with it.
         Noted { outcomes, hashed, frames: self.unrecorded.all() }
     }
 
-    /// What every recipe stood on when it was last built, by recipe path.
+    /// Returns what every recipe depended on when it was last built, by recipe path.
     pub fn recipes(&self) -> Result<HashMap<String, FreshRecipe>, RecordError> {
         let found = self.on(|connection| {
             let mut select = connection.prepare("SELECT path, fresh FROM recipes")?;
             let rows = select.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
             rows.collect::<rusqlite::Result<Vec<_>>>()
         })?;
-        // One that cannot be read counts as never built.
+        // A recipe with a damaged entry counts as never built.
         let read = |(path, sealed): (String, Vec<u8>)| {
             let fresh = self.unsealed(path.as_bytes(), &sealed)?;
             Some((path, fresh))
@@ -279,7 +281,7 @@ impl Record {
         Ok(found.unwrap_or_default().into_iter().filter_map(read).collect())
     }
 
-    /// What is told of a recipe's last build.
+    /// Returns the details of a recipe's last build.
     pub fn detail(&self, path: &str) -> Result<Option<BuiltDetail>, RecordError> {
         let found: Option<Option<Vec<u8>>> = self.on(|connection| {
             let mut select = connection.prepare_cached("SELECT detail FROM details WHERE path = ?1")?;
@@ -288,7 +290,7 @@ impl Record {
         Ok(found.flatten().and_then(|sealed| self.unsealed(path.as_bytes(), &sealed)))
     }
 
-    /// Replaces what recipes stood on, and writes everything noted.
+    /// Replaces the entries of recipes, and writes everything noted.
     pub fn set_recipes(&self, built: &[(String, FreshRecipe, BuiltDetail)]) -> Result<(), RecordError> {
         let noted = self.take_noted();
         self.on(|connection| {
@@ -301,7 +303,8 @@ impl Record {
         Ok(())
     }
 
-    /// The digest of a file that was hashed when it had this stat, unless it was too young then to be sure.
+    /// Returns the digest of a file that had this stat when it was hashed; `None` if the file was so new then that it
+    /// could have changed without changing its stat.
     pub fn digest_of(&self, path: &str, stat: &Stat) -> Result<Option<FileHash>, RecordError> {
         let sure = |(then, digest, hashed_ns): Hashed| (then == *stat && !then.is_racy(hashed_ns)).then_some(digest);
         if let Some(hashed) = self.hashed.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
@@ -310,13 +313,13 @@ impl Record {
         Ok(self.hashed(path)?.and_then(sure))
     }
 
-    /// The stat that a file had when its digest was last written, and that digest, whatever has become of it since.
+    /// Returns the stat and digest that were last written for a file, even if it has changed since.
     pub fn former_digest(&self, path: &str) -> Option<(Stat, FileHash)> {
         let (stat, digest, _) = self.hashed(path).ok()??;
         Some((stat, digest))
     }
 
-    /// What is written of a file.
+    /// Returns what the database holds for a file.
     fn hashed(&self, path: &str) -> Result<Option<Hashed>, RecordError> {
         let found: Option<Option<Vec<u8>>> = self.on(|connection| {
             let mut select = connection.prepare_cached("SELECT hashed FROM files WHERE path = ?1")?;
@@ -325,20 +328,19 @@ impl Record {
         Ok(found.flatten().and_then(|sealed| self.unsealed(path.as_bytes(), &sealed)))
     }
 
-    /// Notes the digest of a file; `hashed_ns` is a time before the hashing began. Written by the next
-    /// [`Record::flush`].
+    /// Notes the digest of a file. `hashed_ns` is a time before hashing began. The next [`Record::flush`] writes it.
     pub fn note_digest(&self, path: &str, stat: &Stat, digest: &FileHash, hashed_ns: i64) {
         let mut hashed = self.hashed.lock().unwrap_or_else(PoisonError::into_inner);
         hashed.insert(path.to_owned(), (*stat, *digest, hashed_ns));
     }
 
-    /// Remembers what the pieces of a file of this digest hash to.
+    /// Notes the digests of the pieces of a file that has this digest.
     pub fn note_pieces(&self, path: &str, digest: &FileHash, pieces: Vec<Digest>) {
         let mut noted = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
         noted.insert(path.to_owned(), (*digest, pieces.into()));
     }
 
-    /// What the pieces of a file of this digest hash to, if it was read by this process.
+    /// Returns the digests of a file's pieces, if this process has read the file and it has this digest.
     pub fn pieces_of(&self, path: &str, digest: &FileHash) -> Option<Arc<[Digest]>> {
         let noted = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
         noted.get(path).filter(|(of, _)| of == digest).map(|(_, pieces)| pieces.clone())
@@ -350,20 +352,20 @@ impl Actions for Record {
         self.outcome(key).ok()?
     }
 
-    /// Written by the next [`Record::flush`].
+    /// The next [`Record::flush`] writes the outcome.
     fn put(&self, key: ActionKey, stage: Stage, outcome: Vec<u8>) {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).insert(key, (stage, outcome));
     }
 }
 
-/// What was noted, as it is stored.
+/// Everything noted, encoded for the database.
 pub(super) struct Noted {
-    /// Outcomes: key, stage, outcome.
+    /// Key, stage and sealed outcome of actions.
     outcomes: Vec<(ActionKey, Stage, Vec<u8>)>,
-    /// Digests of files, each with the file's path.
+    /// Sealed digest and path of files.
     hashed: Vec<(Vec<u8>, String)>,
-    /// Small blobs; whoever has written them says so to [`Record::unrecorded`].
+    /// Small blobs. Once they are written, [`Unrecorded::done`] must be called with them.
     pub(super) frames: Frames,
 }
 
@@ -372,7 +374,7 @@ impl Noted {
         self.outcomes.is_empty() && self.hashed.is_empty() && self.frames.is_empty()
     }
 
-    /// Writes all of it, within a transaction.
+    /// Writes everything within a transaction.
     pub(super) fn insert(&self, connection: &Connection) -> rusqlite::Result<()> {
         let mut insert =
             connection.prepare_cached("INSERT OR REPLACE INTO actions (key, kind, outcome) VALUES (?1, ?2, ?3)")?;
@@ -387,7 +389,7 @@ impl Noted {
     }
 }
 
-/// Replaces what recipes stood on, within a transaction.
+/// Replaces the entries of recipes within a transaction.
 pub(super) fn insert_recipes(
     connection: &Connection,
     built: &[(String, FreshRecipe, BuiltDetail)],
@@ -401,9 +403,10 @@ pub(super) fn insert_recipes(
     Ok(())
 }
 
-/// A value as it is stored: its encoding, then a hash of it and the name it is stored under.
+/// Encodes a value and appends a hash of it and of the name it is stored under.
 ///
-/// SQLite trusts what it reads from disk. A flipped bit in an outcome would be a wrong row count, and wrong outputs.
+/// SQLite does not check what it reads from disk. A flipped bit in an outcome could be a wrong row count, and so
+/// wrong outputs.
 pub(super) fn seal(name: &[u8], value: &impl Serialize) -> Vec<u8> {
     let mut sealed = postcard::to_stdvec(value).expect("what is recorded is plain data");
     let hash = xxh3_64_with_seed(&sealed, xxh3_64(name));
@@ -411,6 +414,7 @@ pub(super) fn seal(name: &[u8], value: &impl Serialize) -> Vec<u8> {
     sealed
 }
 
+/// Returns the encoded value if its hash matches the value and the name.
 pub(super) fn unseal<'s>(name: &[u8], sealed: &'s [u8]) -> Option<&'s [u8]> {
     let (value, hash) = sealed.split_last_chunk()?;
     (xxh3_64_with_seed(value, xxh3_64(name)) == u64::from_le_bytes(*hash)).then_some(value)

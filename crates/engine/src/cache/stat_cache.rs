@@ -1,4 +1,4 @@
-//! Digests of files on disk, each read once as long as its stat stays the same.
+//! Digests of files on disk. A file is read again only if its stat has changed.
 
 use std::{
     fs::File,
@@ -16,19 +16,19 @@ use datac_core::{
     id::FileHash,
 };
 
-/// From here on threads share the work on a file; sharing less takes longer than it saves.
+/// Minimum size of a file, in bytes, that threads hash together; for smaller ones sharing costs more than it saves.
 const SHARED: u64 = 4 << 20;
 
-/// Bytes that are read at once: a processor's caches hold them until they are hashed.
+/// Number of bytes read at a time; they stay in the processor's caches until they are hashed.
 const BLOCK: usize = 128 << 10;
 
-/// BLAKE3 of a file, from the stat cache where that can be trusted.
+/// Returns the BLAKE3 of a file, from the stat cache if that can be trusted.
 pub fn digest(record: &Record, path: &Path) -> Result<FileHash, FileError> {
     Ok(look(record, path, system::now_ns())?.0)
 }
 
-/// BLAKE3 of a file as [`digest`] gives it, with the time to record for what is read now. What its pieces hash to is
-/// remembered, to tell what has changed of it.
+/// Returns the BLAKE3 of a file as [`digest`] does, and notes the digests of its pieces, so that a later version of
+/// the file can be compared with this one. `begun_ns` is a time before the file is read.
 pub fn digest_of_source(record: &Record, path: &Path, begun_ns: i64) -> Result<FileHash, FileError> {
     let (digest, pieces) = look(record, path, begun_ns)?;
     if !pieces.is_empty() {
@@ -37,11 +37,11 @@ pub fn digest_of_source(record: &Record, path: &Path, begun_ns: i64) -> Result<F
     Ok(digest)
 }
 
-/// BLAKE3 of a file and of its pieces; there are none of a file that was not read by pieces now.
+/// Returns the BLAKE3 of a file and of its pieces; no pieces if the file was not read, or not in pieces.
 fn look(record: &Record, path: &Path, begun_ns: i64) -> Result<(FileHash, Vec<Digest>), FileError> {
     let name = path.to_string_lossy();
     let stat = system::stat(path)?;
-    // A stat cache that cannot be read is an empty one.
+    // A stat cache that cannot be read counts as empty.
     if let Ok(Some(digest)) = record.digest_of(&name, &stat) {
         return Ok((digest, Vec::new()));
     }
@@ -61,8 +61,8 @@ fn look(record: &Record, path: &Path, begun_ns: i64) -> Result<(FileHash, Vec<Di
     Ok((digest, pieces))
 }
 
-/// Hashes a file of `size` bytes and its pieces on all threads; `None` if it cannot be read so, which is for whoever reads it in one go
-/// to find out.
+/// Hashes a file of `size` bytes and its pieces on all threads; `None` if reading fails. The caller then reads the
+/// file from start to end and gets the error.
 fn by_pieces(file: &File, size: u64) -> Option<(FileHash, Vec<Digest>)> {
     let count = size.div_ceil(PIECE as u64) as usize;
     let hash = |buffer: &mut Vec<u8>, number: usize| {
@@ -76,7 +76,7 @@ fn by_pieces(file: &File, size: u64) -> Option<(FileHash, Vec<Digest>)> {
         }
         Some(hasher.finish())
     };
-    // Each time that work is shared out there is a buffer to make.
+    // Each split of the work allocates a buffer, so splits are kept few.
     let at_least = count.div_ceil(4 * rayon::current_num_threads());
     let hashes: Vec<_> = (0..count).into_par_iter().with_min_len(at_least).map_init(|| vec![0; BLOCK], hash).collect();
     let mut pieces = Pieces::default();

@@ -1,8 +1,8 @@
-//! Content-addressed blobs: `cas/<first two digits>/<BLAKE3 of the uncompressed bytes>.zst`, or, if they are small, in the
-//! record.
+//! Content-addressed blobs, in files named `cas/<first two digits>/<BLAKE3 of the uncompressed bytes>.zst`, or, if
+//! they are small, in the record.
 //!
-//! A read has two outcomes: the bytes that were stored, or a [`Miss`]. Files of blobs are therefore not synced: one lost or
-//! torn by a power cut is a miss like any other.
+//! A read has two outcomes: the bytes that were stored, or a [`Miss`]. Files of blobs are therefore not synced: one
+//! that is lost or torn by a power cut is a miss.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -35,15 +35,16 @@ pub struct Store {
     written: Arc<AtomicU64>,
 }
 
-/// Bytes of a large blob that are read at a time: a multiple of what its numbers take.
+/// Number of bytes of a large blob that are read at a time: a multiple of the size of the numbers that such blobs
+/// hold.
 const PART: usize = 1 << 20;
 
-/// The most that is kept of what was made a moment ago. What is written to outputs is mostly what was just converted, and
-/// reading it back would cost a decompression and a hash for nothing. A build of a few hundred megabytes finds most of its
-/// rows here; one of many gigabytes finds none and reads the cache as ever.
+/// Maximum size of recent blobs kept in memory. Outputs are mostly written from rows that were just converted, and
+/// reading those back would cost a decompression and a hash. A build of a few hundred megabytes finds most of its
+/// rows here; one of many gigabytes reads the cache.
 const RECENT_BYTES: usize = 96 << 20;
 
-/// A blob that cannot be had.
+/// A blob that is unavailable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("read artifact {} from the cache: {reason}", digest.short())]
 pub struct Miss {
@@ -65,8 +66,8 @@ pub enum MissReason {
 }
 
 impl Store {
-    /// Creates the store below `root`, which is made when the first blob is put. What is small is written with what is
-    /// noted in the record next, and can be read before that.
+    /// Creates the store below `root`; the folder is created with the first blob. Small blobs can be read at once,
+    /// and are written with the next flush of the record.
     pub fn new(root: &Path, record: Arc<Record>) -> Self {
         Self {
             root: root.join(BLOBS),
@@ -76,24 +77,24 @@ impl Store {
         }
     }
 
-    /// A store below `root` with a record of its own.
+    /// Creates a store below `root` with a record of its own.
     #[cfg(test)]
     pub(crate) fn alone(root: &Path) -> Self {
         let record = Record::open(root, super::Access::Write, Arc::new(|_| {})).unwrap();
         Self::new(root, Arc::new(record))
     }
 
-    /// Bytes that were written to disk through this store.
+    /// Returns the number of bytes that were written to disk through this store.
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }
 
-    /// Returns the path of a blob, whether or not it exists; small blobs have none.
+    /// Returns the path of a blob, whether or not the file exists. Small blobs have no file.
     pub fn path(&self, digest: &BlobId) -> PathBuf {
         path(&self.root, digest)
     }
 
-    /// Stores `size` bytes that `fill` brings part by part: a few are held, however many there are.
+    /// Stores `size` bytes that `fill` passes part by part. Only a few bytes are held in memory.
     pub fn put_parts<E: From<FileError>>(
         &self,
         size: u64,
@@ -107,7 +108,7 @@ impl Store {
             })?;
             return Ok(self.put(&bytes)?);
         }
-        // It gets its name when its bytes are known.
+        // The blob is named once its digest is known.
         let unnamed = self.path(&BlobId::from_bytes([0; 32]));
         let failed = |source| FileError { verb: "write", path: unnamed.clone(), source };
         let mut blob = self.begin(&unnamed)?;
@@ -126,8 +127,10 @@ impl Store {
         Ok(digest)
     }
 
-    /// Reads a blob part by part, a few of its bytes being held. Whether they are sound is known at the end: what `take`
-    /// was given is worth nothing if this fails. A damaged blob is removed.
+    /// Calls `take` with the parts of a blob, holding only a few bytes in memory.
+    ///
+    /// The bytes are checked at the end: if this fails, everything that `take` was given must be discarded. A damaged
+    /// blob is removed.
     pub fn each_part<E: From<Miss>>(
         &self,
         digest: &BlobId,
@@ -141,7 +144,7 @@ impl Store {
             self.remove(digest).ok();
             Miss { digest: *digest, reason: MissReason::Damaged(problem) }
         };
-        // All but a large one is read in one go, with what is kept for that.
+        // Smaller blobs are read at once, with the thread's decompressor.
         if !system::stat(&path).is_ok_and(|stat| stat.size > PART as u64 / 2) {
             return self.get(digest)?.chunks(PART).try_for_each(take);
         }
@@ -165,7 +168,7 @@ impl Store {
         if is_sound { Ok(()) } else { Err(damaged("its digest does not match".into()).into()) }
     }
 
-    /// Lets go of what is held in memory.
+    /// Drops the recent blobs held in memory.
     pub fn let_go(&self) {
         let held = std::mem::replace(
             &mut *self.recent.lock().unwrap_or_else(PoisonError::into_inner),
@@ -178,10 +181,10 @@ impl Store {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).get(digest)
     }
 
-    /// Begins a file at the path of a blob.
+    /// Creates the temporary file for a blob.
     fn begin(&self, path: &Path) -> Result<Replacement, FileError> {
         match Replacement::new(path) {
-            // There are 256 folders and thousands of blobs: nearly always it is there.
+            // The folder nearly always exists: there are 256 folders and thousands of blobs.
             Err(error) if error.is_missing() => {
                 system::create_dir(path.parent().expect("a blob's path has a folder"))?;
                 Replacement::new(path)
@@ -196,7 +199,7 @@ impl Store {
         blob.commit_unsynced().map(drop)
     }
 
-    /// Stores bytes that will be read again soon.
+    /// Stores bytes that will soon be read again.
     pub fn put_recent(&self, bytes: Vec<u8>) -> Result<BlobId, FileError> {
         let digest = self.put(&bytes)?;
         self.keep(digest, Arc::new(bytes));
@@ -208,30 +211,30 @@ impl Store {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).keep(digest, bytes, size);
     }
 
-    /// Removes a blob; one that is not there is fine.
+    /// Removes a blob. It is no error if the blob does not exist.
     pub fn remove(&self, digest: &BlobId) -> Result<(), FileError> {
         self.remove_all(std::slice::from_ref(digest))
     }
 
-    /// Removes blobs; those that are not there are fine.
+    /// Removes blobs. It is no error if some do not exist.
     pub fn remove_all(&self, digests: &[BlobId]) -> Result<(), FileError> {
         self.record.remove_frames(digests).map_err(|error| record_failed("remove from", error))?;
         digests.par_iter().try_for_each(|digest| system::remove(&self.path(digest)))
     }
 
-    /// Reads a blob as [`Store::get`] does, for whoever will ask for it again soon.
+    /// Reads a blob like [`Store::get`] and keeps it in memory, because it will soon be read again.
     pub fn get_recent(&self, digest: &BlobId) -> Result<Arc<Vec<u8>>, Miss> {
         let bytes = self.get(digest)?;
         self.keep(*digest, bytes.clone());
         Ok(bytes)
     }
 
-    /// Reads a blob and checks every byte of it; leaves a damaged one as it is, for those who may not write.
+    /// Reads a blob and checks every byte. Leaves a damaged blob in place, for callers that may not write.
     pub fn peek(&self, digest: &BlobId) -> Result<Arc<Vec<u8>>, Miss> {
         self.read(digest).map_err(|(miss, _)| miss)
     }
 
-    /// Reads a blob; or the miss, and whether the blob is there with wrong bytes.
+    /// Reads a blob; the error holds the miss, and whether the blob has wrong bytes.
     fn read(&self, digest: &BlobId) -> Result<Arc<Vec<u8>>, (Miss, bool)> {
         if let Some(bytes) = self.recent(digest) {
             return Ok(bytes);
@@ -261,7 +264,7 @@ impl Blobs for Store {
     fn get(&self, digest: &BlobId) -> Result<Arc<Vec<u8>>, Miss> {
         self.read(digest).map_err(|(miss, has_wrong_bytes)| {
             if has_wrong_bytes {
-                // If it cannot be removed, the next read finds it damaged again: no worse.
+                // If removing fails, the next read finds the blob damaged again.
                 self.remove(digest).ok();
             }
             miss
@@ -305,7 +308,7 @@ fn record_failed(verb: &'static str, error: RecordError) -> FileError {
     FileError { verb, path: error.path, source: std::io::Error::new(kind, error.reason) }
 }
 
-/// Returns the path of a blob below `blobs`, whether or not it exists; small blobs have none.
+/// Returns the path of a blob below `blobs`, whether or not the file exists. Small blobs have no file.
 pub(super) fn path(blobs: &Path, digest: &BlobId) -> PathBuf {
     let name = digest.to_string();
     blobs.join(&name[..2]).join(format!("{name}.zst"))

@@ -1,6 +1,6 @@
-//! What a cache has to offer: blobs by the digest of their bytes, and outcomes by the key of their action.
+//! The interface of a cache: blobs by the digest of their bytes, and outcomes by the key of their action.
 //!
-//! A read has two outcomes: what was put, or a miss. A miss is normal: whoever meets with one makes the thing again.
+//! A read has two outcomes: what was stored, or a miss. A miss is normal, and its caller makes the thing again.
 
 use std::sync::Arc;
 
@@ -11,23 +11,23 @@ use datac_core::{
     stage::Stage,
 };
 
-/// Blobs, each named by the BLAKE3 of its bytes.
+/// Blobs, named by the BLAKE3 of their bytes.
 pub trait Blobs: Send + Sync {
-    /// Reads a blob and checks every byte of it; a damaged one is removed, so that it is made again.
+    /// Reads a blob and checks every byte. A damaged blob is removed, so that it is made again.
     fn get(&self, id: &BlobId) -> Result<Arc<Vec<u8>>, Miss>;
 
-    /// Stores bytes and returns their name. They can be read at once.
+    /// Stores bytes and returns their digest. They can be read at once.
     fn put(&self, bytes: &[u8]) -> Result<BlobId, FileError>;
 
-    /// Says of each name whether there is a blob of it; only [`Blobs::get`] tells whether it is sound.
+    /// Returns, for each digest, whether there is a blob. Only [`Blobs::get`] checks its bytes.
     fn has(&self, ids: &[BlobId]) -> Vec<bool>;
 }
 
 /// Outcomes of actions.
 pub trait Actions: Send + Sync {
-    /// Returns what the action of this key yielded, if that is known.
+    /// Returns the outcome of an action, if it is known.
     fn get(&self, key: &ActionKey) -> Option<Vec<u8>>;
 
-    /// Notes what an action of a stage yielded. The blobs that it names were put before.
+    /// Stores the outcome of an action. The blobs that it names must have been stored before.
     fn put(&self, key: ActionKey, stage: Stage, outcome: Vec<u8>);
 }

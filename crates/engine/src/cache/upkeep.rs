@@ -1,4 +1,4 @@
-//! What keeps the record in order: all entries at once, those that go with their blobs, and whether each is sound.
+//! Maintenance of the record: lists and removes entries, checks them, and compacts the database.
 
 use std::collections::BTreeMap;
 
@@ -14,39 +14,39 @@ use super::{
 
 use datac_core::id::ActionKey;
 
-/// What an action yielded, as it is recorded.
+/// An action as recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedAction {
-    /// The action's key.
+    /// Key of the action.
     pub key: ActionKey,
-    /// The action's kind.
+    /// Stage of the action.
     pub kind: String,
-    /// Its outcome; `None`: the entry is damaged.
+    /// The outcome; `None` if the entry is damaged.
     pub outcome: Option<Vec<u8>>,
 }
 
-/// Why an entry that was there is not.
+/// Why an entry no longer exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gone {
-    /// It was collected.
+    /// The garbage collector removed it.
     Evicted,
-    /// It, or what came of it, was damaged.
+    /// The entry, or a blob it named, was damaged.
     Damaged,
 }
 
-/// The table below, for a record that is begun.
+/// Creates the table of an empty record.
 pub(super) const TABLES: &str = "\
 DROP TABLE IF EXISTS gone;
 CREATE TABLE gone (number INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, damaged INTEGER NOT NULL);";
 
-/// How many entries that are gone are remembered; it is for `why` alone.
+/// Number of removed entries that are remembered; only `why` needs them.
 const KEPT_GONE: i64 = 20_000;
 
-/// Space that the database may hold without using it before it is given back.
+/// Number of unused pages that the database may keep.
 const SLACK_PAGES: i64 = 1024;
 
 impl Record {
-    /// Everything that is recorded of actions, by key.
+    /// Returns all recorded actions, ordered by key.
     pub fn actions(&self) -> Result<Vec<RecordedAction>, RecordError> {
         let found = self.on(|connection| {
             let mut select = connection.prepare("SELECT key, kind, outcome FROM actions ORDER BY key")?;
@@ -60,7 +60,7 @@ impl Record {
         Ok(found.unwrap_or_default().into_iter().map(action).collect())
     }
 
-    /// Whether an entry of an action is there, sound or not.
+    /// Returns whether an action has an entry, even a damaged one.
     pub fn has_entry(&self, key: &ActionKey) -> Result<bool, RecordError> {
         let found = self.on(|connection| {
             let mut select = connection.prepare_cached("SELECT 1 FROM actions WHERE key = ?1")?;
@@ -69,7 +69,7 @@ impl Record {
         Ok(found.unwrap_or(false))
     }
 
-    /// Why there is no entry of an action; `None`: there never was one, as far as is known.
+    /// Returns why an action has no entry; `None` if it never had one or that has been forgotten.
     pub fn gone(&self, key: &ActionKey) -> Result<Option<Gone>, RecordError> {
         let found = self.on(|connection| {
             let mut select = connection.prepare_cached("SELECT damaged FROM gone WHERE key = ?1")?;
@@ -78,7 +78,7 @@ impl Record {
         Ok(found.flatten().map(|damaged| if damaged { Gone::Damaged } else { Gone::Evicted }))
     }
 
-    /// Forgets what actions yielded, all or none, and remembers why.
+    /// Forgets the outcomes of actions in one transaction, and remembers why.
     pub fn forget_all(&self, keys: &[ActionKey], why: Gone) -> Result<(), RecordError> {
         if keys.is_empty() {
             return Ok(());
@@ -97,7 +97,8 @@ impl Record {
         .map(drop)
     }
 
-    /// Forgets recipes, and the digests of files, that `is_gone` says are no longer of use.
+    /// Forgets the given recipes, and the digests of files whose paths satisfy `is_gone`. Returns the number of
+    /// entries removed.
     pub fn forget_paths(
         &self,
         is_gone: &(dyn Fn(&str) -> bool + Sync),
@@ -126,7 +127,7 @@ impl Record {
         Ok(forgotten.unwrap_or(0))
     }
 
-    /// Gives space back to the disk that entries took which are gone.
+    /// Returns space to the disk that removed entries took up.
     pub fn compact(&self) -> Result<(), RecordError> {
         self.on(|connection| {
             let free: i64 = connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
@@ -139,8 +140,8 @@ impl Record {
         .map(drop)
     }
 
-    /// Looks at every entry and removes the damaged ones; returns what they were, in words. A database that is damaged
-    /// as a whole is set aside, `warn` told, and begun again.
+    /// Checks every entry and removes the damaged ones; returns descriptions of them. If the whole database is
+    /// damaged, it is set aside with a warning and a new one begun.
     pub fn check(&self) -> Result<Vec<String>, RecordError> {
         let found = self.on(|connection| {
             let sound: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
@@ -157,7 +158,7 @@ impl Record {
     }
 }
 
-/// Notes why an entry is gone, and lets go of what was noted longest ago.
+/// Remembers why an entry was removed, and forgets the oldest such notes.
 fn remember(connection: &Connection, key: &[u8], why: Gone) -> rusqlite::Result<()> {
     let mut insert = connection.prepare_cached("INSERT OR REPLACE INTO gone (key, damaged) VALUES (?1, ?2)")?;
     insert.execute(params![key, why == Gone::Damaged])?;
@@ -165,9 +166,9 @@ fn remember(connection: &Connection, key: &[u8], why: Gone) -> rusqlite::Result<
     connection.prepare_cached("DELETE FROM gone WHERE number <= ?1")?.execute([last]).map(drop)
 }
 
-/// Removes every row whose seal is broken; what those were, in words.
+/// Removes every row whose seal is broken; returns descriptions of them.
 fn remove_damaged(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    // For each table: its key, what is sealed, and what it is for people. A key is what the seal is bound to.
+    // For each table: key columns, sealed columns, and a description. Rows are sealed with their key.
     const TABLES: &[(&str, &[&str], &[&str], &str)] = &[
         ("actions", &["key"], &["outcome"], "the outcome of an action"),
         ("recipes", &["path"], &["fresh"], "the dependencies of a recipe"),
@@ -203,7 +204,7 @@ fn remove_damaged(connection: &Connection) -> rusqlite::Result<Vec<String>> {
             *counts.entry(words).or_default() += 1;
         }
     }
-    // What named a build that is gone.
+    // Remove index entries of builds that no longer exist.
     connection.execute(
         "DELETE FROM made WHERE NOT EXISTS (SELECT 1 FROM builds WHERE builds.run = made.run AND builds.path = made.path)",
         params![],
@@ -211,14 +212,14 @@ fn remove_damaged(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     Ok(counts.into_iter().map(|(words, count)| format!("{words} ({count} in the record)")).collect())
 }
 
-/// What the seal of a row with this key is bound to.
+/// Returns the name that a row with this key is sealed with.
 fn bound_to(key: &[Value]) -> Vec<u8> {
     match key {
         [Value::Blob(key)] => key.clone(),
         [Value::Text(path)] => path.as_bytes().to_vec(),
         [Value::Integer(run)] => ledger::name(*run, ""),
         [Value::Integer(run), Value::Text(path)] => ledger::name(*run, path),
-        // No row that datac wrote has another key.
+        // datac writes no rows with other keys.
         _ => Vec::new(),
     }
 }

@@ -22,7 +22,7 @@ fn a_record_of_another_version_is_begun_again_and_is_no_damage() {
         record.put(key, Stage::Convert, vec![1]);
         record.flush().unwrap();
         drop(record);
-        // With all tables as they are now, as whoever goes back a version and forth again leaves them.
+        // All tables are current: the state after going back to an older datac and forward again.
         Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 1").unwrap();
     }
     assert!(told.lock().unwrap().is_empty(), "{told:?}");

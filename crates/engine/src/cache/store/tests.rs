@@ -2,7 +2,7 @@ use super::*;
 
 use datac_core::id::BlobId;
 
-/// Bytes that do not shrink.
+/// Returns bytes that cannot be compressed.
 fn noise(seed: u32, length: usize) -> Vec<u8> {
     let bytes = (0..length.div_ceil(32) as u32)
         .flat_map(|i| *blake3::hash(&[seed, i].map(u32::to_le_bytes).concat()).as_bytes());
