@@ -1,16 +1,17 @@
-//! Cuts an edited file of lines with the chunks of its earlier version: a chunk that still stands in the file is taken over,
-//! and only what lies between such chunks is cut anew.
+//! Cuts an edited JSONL file by reusing the chunks of its earlier version. A chunk that the file still contains is
+//! reused; only what is between such chunks is cut anew.
 //!
-//! Where a chunk ends depends on its rows alone (see `decode/cutter.rs`). A chunk that begins where another ended, and holds
-//! the bytes of an earlier chunk, therefore ends where that one ended. Three parts of a file are looked at in turn:
+//! The end of a chunk depends on its rows alone (see `decode/cutter.rs`). A chunk that begins where another one
+//! ended, and has the bytes of an earlier chunk, therefore ends where that one ended. The file has three parts:
 //!
 //! ```text
 //!          head                      middle                        tail
 //! |---------------------|------------------------------|------------------------|
-//!  bytes that the hashes  cut anew; where a chunk ends,   chunks that have moved as far
-//!  of the file's pieces   the next earlier chunks are     as the end of the file, found by
-//!  prove unchanged: not   hashed to see whether they      hashing backwards from the end
-//!  read                   begin there                     until one differs
+//!  bytes that the hashes  cut anew; at the end of each   chunks that moved by as
+//!  of the file's pieces   chunk, the next earlier        much as the file grew,
+//!  prove unchanged: not   chunks are hashed to see       found by hashing
+//!  read                   whether they begin there       backwards from the end
+//!                                                        until one differs
 //! ```
 
 use std::{
@@ -40,62 +41,64 @@ use datac_core::{
 use datac_decode as decode;
 use datac_decode::{Chunk, ChunkHasher, Compression, DecodeError, Encoding, FileKind, Place, RowFormat, TextCutter};
 
-/// The chunks of a file, partly taken over from its earlier version.
+/// The chunks of a file, some of them reused from its earlier version.
 pub(crate) struct ReusedChunks {
     file: Arc<File>,
     size: u64,
     earlier: Vec<ScannedChunk>,
-    /// How many earlier chunks at the beginning are proven to stand where they stood.
+    /// Number of earlier chunks at the beginning that are proven unchanged.
     head: usize,
-    /// The first of the earlier chunks that are proven to have moved by [`Self::growth`], up to the last.
+    /// Index of the first earlier chunk in the tail: from here on, all are proven to have moved by [`Self::growth`].
     tail: usize,
-    /// How much longer the file is than it was.
+    /// Number of bytes that the file has grown by.
     growth: i64,
-    /// Where the next chunk begins; its length is not known.
+    /// Place of the next chunk. Its length is not known yet.
     next: Place,
-    /// The first earlier chunk that may still be taken over.
+    /// Index of the first earlier chunk that may still be reused.
     least: usize,
-    /// Where that comes from; `None` until it was looked for.
+    /// Origin of the next chunk; `None` until it has been determined.
     from: Option<From>,
-    /// How often in a row an earlier chunk may be looked for in vain.
+    /// Number of failed lookups in a row after which no more are tried.
     guesses: u32,
 }
 
-/// Where the next chunk comes from.
+/// Origin of the next chunk.
 enum From {
-    /// The earlier chunk of this number stands at its place.
+    /// The earlier chunk with this index is at the place of the next chunk.
     Earlier(usize),
-    /// The file is cut.
+    /// The next chunk is cut from the file.
     File(Box<TextCutter>),
-    /// There is none.
+    /// The file has ended.
     End,
 }
 
-/// A part of the file.
+/// A chunk of the file.
 #[derive(Debug)]
 pub(crate) enum Part {
-    /// An earlier chunk, at its place now.
+    /// An earlier chunk, at its present place.
     Reused(ScannedChunk),
     /// A chunk that was cut anew.
     Cut(Chunk),
 }
 
-/// How many earlier chunks are hashed where a chunk ends: an edit may have made two of them one.
+/// Number of earlier chunks to try at the end of a cut chunk: two of them may have become one.
 const LOOKED_AT: usize = 2;
 
-/// How often in a row that may be in vain: rows are replaced in a few places, or everywhere.
+/// Number of failed lookups in a row after which an edit is taken to have changed rows everywhere.
 const GUESSES: u32 = 8;
 
-/// Chunks of the tail that are hashed together, for each thread: few enough to waste where all are new.
+/// Number of chunks per thread that are hashed together to find the tail. The number is small, since hashing is
+/// wasted if all chunks are new.
 const WAVE: usize = 4;
 
-/// Bytes that are read at a time to be hashed: they stay in a processor's second cache.
+/// Number of bytes read at a time for hashing; they fit in the second-level cache of a processor.
 const BLOCK: usize = 128 << 10;
 
-/// Cuts the file of `work`, which is open as `file` and stands at `path`, with the chunks of its earlier version.
+/// Returns the chunks of the file of `work`, which is open as `file` and has the path `path`, reusing those of its
+/// earlier version.
 ///
-/// `None` if there is no earlier version, or if it is no help: if the file is not one of uncompressed JSON lines, or if
-/// only the first rows are wanted, of which more may be rejected than before.
+/// Returns `None` if there is no earlier version or it is no help: if the file is not uncompressed JSONL, or if only
+/// its first rows are wanted, of which more may be rejected than before.
 pub(crate) fn reuse_chunks(
     record: &Record,
     versions: &CodeVersions,
@@ -120,7 +123,7 @@ pub(crate) fn reuse_chunks(
     ReusedChunks::new(file.try_clone().ok()?, source.kind, sizes, &scan)
 }
 
-/// What the pieces of a local file hash to, if this process has hashed it; else nothing.
+/// Returns the digests of a local file's pieces; none if this process has not hashed the file.
 pub(crate) fn pieces_of(record: &Record, path: &Path, source: &SourceFile) -> Vec<Digest> {
     match &source.digest {
         FileDigest::Blake3(digest) if source.origin.is_local() => {
@@ -135,7 +138,7 @@ pub(crate) fn pieces_of(record: &Record, path: &Path, source: &SourceFile) -> Ve
 struct Sizes {
     then: u64,
     now: u64,
-    /// How many bytes at the beginning are known to be the same.
+    /// Number of leading bytes that are known to be unchanged.
     unchanged: u64,
 }
 
@@ -147,7 +150,7 @@ impl ReusedChunks {
         }
         let mut end = 0;
         for chunk in &scan.chunks {
-            // A row too long to be read ends the chunk before it, whatever that holds.
+            // A row too long to be read also ends the chunk before it, so ends do not depend on rows alone.
             if chunk.place.offset != end || chunk.place.overlong {
                 return None;
             }
@@ -169,7 +172,7 @@ impl ReusedChunks {
         };
         let is_unchanged = |chunk: &ScannedChunk| chunk.place.offset + chunk.place.length <= sizes.unchanged;
         made.head = made.earlier.partition_point(is_unchanged);
-        // The last chunk ended because the file did.
+        // The last chunk ended because the file did; it may go on now.
         if made.head == made.earlier.len() && (growth != 0 || end != sizes.now) {
             made.head -= 1;
         }
@@ -177,7 +180,7 @@ impl ReusedChunks {
         Some(made)
     }
 
-    /// The first of the last earlier chunks that all stand in the file, moved as far as its end.
+    /// Returns the index of the first chunk of the tail.
     fn find_tail(&self) -> usize {
         let is_at_end = |chunk: &ScannedChunk| {
             let end = (chunk.place.offset + chunk.place.length).checked_add_signed(self.growth);
@@ -197,7 +200,7 @@ impl ReusedChunks {
             let (file, found) = (self.file.clone(), same.clone());
             share(items.len(), move |at| {
                 let (offset, chunk) = &items[at];
-                // What cannot be read is cut, and says then what is wrong.
+                // A chunk that cannot be read is cut instead, and that reports the error.
                 let is_same = offset.is_some_and(|offset| {
                     digest_at(&file, offset, chunk.place.length).is_ok_and(|digest| digest == chunk.digest)
                 });
@@ -212,7 +215,7 @@ impl ReusedChunks {
         tail
     }
 
-    /// The next part; `None` at the end of the file.
+    /// Returns the next chunk; `None` at the end of the file.
     pub(crate) fn next_part(&mut self) -> Result<Option<Part>, DecodeError> {
         let from = match self.from.take() {
             Some(from) => from,
@@ -236,7 +239,7 @@ impl ReusedChunks {
         }
     }
 
-    /// Looks where the next chunk comes from.
+    /// Determines the origin of the next chunk.
     fn look(&mut self) -> Result<From, DecodeError> {
         if let Some(number) = self.earlier_here()? {
             return Ok(From::Earlier(number));
@@ -245,7 +248,7 @@ impl ReusedChunks {
         Ok(From::File(Box::new(decode::cut_lines_from(Box::new(bytes), self.next)?)))
     }
 
-    /// Takes an earlier chunk over, which stands where the next one begins.
+    /// Reuses an earlier chunk that begins where the next chunk does.
     fn take_over(&mut self, number: usize) -> ScannedChunk {
         let chunk = &self.earlier[number];
         let place = Place { length: chunk.place.length, ..self.next };
@@ -261,7 +264,7 @@ impl ReusedChunks {
         taken
     }
 
-    /// The earlier chunk that stands where the next one begins.
+    /// Returns the index of the earlier chunk that begins where the next chunk does, if any.
     fn earlier_here(&mut self) -> Result<Option<usize>, DecodeError> {
         let offset = self.next.offset;
         if self.least < self.head {
@@ -288,7 +291,7 @@ impl ReusedChunks {
         Ok(None)
     }
 
-    /// The bytes of a chunk that was taken over.
+    /// Reads the bytes of a reused chunk.
     pub(crate) fn read(&self, chunk: &ScannedChunk) -> Result<Chunk, DecodeError> {
         let mut bytes = Vec::with_capacity(chunk.place.length as usize);
         let mut from = ReadAt { file: self.file.clone(), offset: chunk.place.offset }.take(chunk.place.length);
@@ -298,7 +301,8 @@ impl ReusedChunks {
     }
 }
 
-/// The digest of a chunk of lines of `length` bytes at `offset`; of a file that is shorter, that of another one.
+/// Returns the digest of the `length` bytes at `offset`, taken as a chunk of lines. If the file is shorter, only the
+/// bytes up to its end are hashed.
 fn digest_at(file: &File, offset: u64, length: u64) -> Result<ChunkId, DecodeError> {
     thread_local! {
         static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -327,7 +331,7 @@ fn failed(offset: u64, error: &io::Error) -> DecodeError {
     DecodeError::Read { offset, reason: error.to_string() }
 }
 
-/// Reads a file from an offset on, wherever others read it.
+/// Reads a file from an offset, independently of other readers.
 struct ReadAt {
     file: Arc<File>,
     offset: u64,

@@ -1,8 +1,8 @@
-//! Rows that an output in place holds already, in nearly the order in which they are wanted.
+//! Reuses the rows of the output in place, which are in nearly the order in which they are wanted.
 //!
-//! The file is gone through once, beside the order. A row of it is used where its bytes hash to what the wanted sample hashes
-//! to, and end with its source; so it makes no difference who wrote the file, or what else it holds. A row that is not wanted
-//! is passed over, and a wanted one that is not there is new. Where both happen often, the file is of no use.
+//! The file is read once, in step with the order. A row is reused if its bytes hash to the wanted sample's hash and
+//! end with the sample's source, so it does not matter who wrote the file or what else it contains. Rows that are not
+//! wanted are skipped, and wanted rows that are missing are new. If either happens often, the file is useless.
 
 use std::{io::Read, path::Path};
 
@@ -14,15 +14,15 @@ use crate::{
 };
 use datac_core::shape::Shape;
 
-/// Bytes that are read at once.
+/// Number of bytes read at a time.
 const BLOCK: usize = 256 << 10;
 
-/// Rows that may be passed over or be new, besides one in [`SHARE`] of those that were found.
+/// Number of rows that may be skipped or new before the file is useless: [`SPARE`], plus one for every [`SHARE`] rows
+/// that were found.
 const SPARE: u64 = 256;
 const SHARE: u64 = 8;
 
-/// Returns the rows of the file at `path`, which an earlier build may have written in this shape; `None` if there is no use
-/// in it.
+/// Returns the rows of the file at `path`, for reuse in an output of this shape; `None` if the file cannot be opened.
 pub(crate) fn reuse_output(path: &Path, shape: &'static dyn Shape) -> Option<Box<dyn AtHand>> {
     let file = system::open(path).ok()?;
     Some(Box::new(InPlace::new(file, shape)))
@@ -33,7 +33,7 @@ struct InPlace<R> {
     input: R,
     shape: &'static dyn Shape,
     buffer: Vec<u8>,
-    /// Where the row begins that is next, and how many bytes of the buffer were read.
+    /// Start of the next row in the buffer, and number of bytes in the buffer.
     start: usize,
     filled: usize,
     found: u64,
@@ -45,7 +45,7 @@ impl<R: Read + Send> InPlace<R> {
         Self { input, shape, buffer: Vec::new(), start: 0, filled: 0, found: 0, missed: 0 }
     }
 
-    /// The end of the row that is next, behind its line's end; `None` at the end of the file, or if it cannot be read.
+    /// Returns the end of the next row, after its line feed; `None` at the end of the file, or if reading fails.
     fn end(&mut self) -> Option<usize> {
         let mut searched = self.start;
         loop {
@@ -80,7 +80,7 @@ impl<R: Read + Send> AtHand for InPlace<R> {
                 break Some(row);
             }
             self.missed += 1;
-            // Either the row in place is not wanted any more, or the wanted one is new.
+            // Either the row in place is no longer wanted, or the wanted row is new.
             let other = self.shape.source_of(line).and_then(|source| self.shape.identity(line, source)).map(xxh3_64);
             if other.is_some_and(ahead) {
                 break None;

@@ -1,15 +1,15 @@
-//! The memory that all gatherings of a build share.
+//! The memory budget that all outputs of a build share.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes that may be held at once.
+/// A number of bytes that may be held at once.
 #[derive(Debug)]
 pub struct Budget {
     whole: u64,
     free: AtomicU64,
 }
 
-/// A part of a budget; dropped, it is free again.
+/// A part of a budget, which is returned on drop.
 #[derive(Debug)]
 pub struct Lease<'b> {
     budget: &'b Budget,
@@ -17,17 +17,17 @@ pub struct Lease<'b> {
 }
 
 impl Budget {
-    /// Creates a budget of `bytes`, all of it free.
+    /// Creates a budget of `bytes`, all of them free.
     pub fn new(bytes: u64) -> Self {
         Self { whole: bytes, free: AtomicU64::new(bytes) }
     }
 
-    /// Returns all of it, free or not.
+    /// Returns the size of the budget in bytes, free or not.
     pub fn whole(&self) -> u64 {
         self.whole
     }
 
-    /// Takes `bytes`, if so many are free now.
+    /// Takes `bytes` from the budget; `None` if fewer are free.
     pub fn take(&self, bytes: u64) -> Option<Lease<'_>> {
         let rest = |free: u64| free.checked_sub(bytes);
         self.free.fetch_update(Ordering::AcqRel, Ordering::Acquire, rest).ok().map(|_| Lease { budget: self, bytes })

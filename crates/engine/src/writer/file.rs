@@ -1,13 +1,14 @@
-//! Writes an output file beside its place: segments come from any thread in whatever order, and one thread at a time
-//! appends those whose turn it is, hashing them.
+//! Writes an output file beside its destination. Any thread may deliver segments in any order; one thread at a time
+//! hashes and appends the segments whose turn has come.
 //!
 //! ```text
 //! thread A   encode 0 ──────── append 0, 1 ── encode 4 ─ …
 //! thread B   encode 1 ── leave 1 ── encode 2 ── append 2 …
 //! ```
 //!
-//! A thread whose segment is far ahead of the one whose turn it is waits, so that segments do not pile up. Segments are
-//! begun in order, so whoever has the one whose turn it is never waits, and the others go on once that is appended.
+//! A thread whose segment is far ahead of the next one to append waits, so that segments do not pile up. Segments are
+//! begun in order, so the thread that has the next segment never waits, and the waiting threads go on once that
+//! segment is appended.
 
 use std::{
     collections::BTreeMap,
@@ -19,25 +20,25 @@ use super::rows::OutputError;
 use crate::system::{FileError, Replacement, Stat};
 use datac_core::{hash::Hasher, id::FileHash};
 
-/// Buffers that are kept to be used again.
+/// Number of empty buffers that are kept for reuse.
 const KEPT: usize = 4;
 
-/// A file that is being written beside its destination.
+/// An output file that is being written beside its destination.
 pub struct OutputFile {
     destination: PathBuf,
     state: Mutex<State>,
-    /// Told when a segment was appended, and when one never will be.
+    /// Notified when a segment has been appended, and when no more will be.
     turn: Condvar,
 }
 
 struct State {
-    /// The segment whose turn it is.
+    /// Number of the segment to append next.
     next: usize,
-    /// Segments that came before their turn.
+    /// Segments that were delivered before their turn.
     early: BTreeMap<usize, Vec<u8>>,
-    /// The file and what its bytes hash to so far; `None` while a thread appends, and once the file is finished.
+    /// The file and the hash of its bytes so far; `None` while a thread appends, and once the file is finished.
     end: Option<End>,
-    /// Whether a segment could not be made or appended: none that come after it will be.
+    /// Whether a segment could not be encoded or appended, so that no later segment will be appended.
     is_broken: bool,
     buffers: Vec<Vec<u8>>,
 }
@@ -57,19 +58,19 @@ impl End {
     }
 }
 
-/// A file that was written and not yet put in place.
+/// A file that has been written but is not in place yet.
 pub struct Written {
     replacement: Replacement,
-    /// Where it belongs.
+    /// Path that the file will be renamed to.
     pub destination: PathBuf,
     /// BLAKE3 of its bytes.
     pub digest: FileHash,
-    /// Its size.
+    /// Size in bytes.
     pub bytes: u64,
 }
 
 impl OutputFile {
-    /// Starts a file for `destination`, whose folder must exist.
+    /// Begins a file for `destination`, whose folder must exist.
     pub fn new(destination: &Path) -> Result<Self, FileError> {
         let end = End { replacement: Replacement::new(destination)?, hasher: Hasher::default(), bytes: 0 };
         let state = State { next: 0, early: BTreeMap::new(), end: Some(end), is_broken: false, buffers: Vec::new() };
@@ -83,7 +84,8 @@ impl OutputFile {
         buffer
     }
 
-    /// Appends a segment when its turn has come; segments are numbered from 0 and begun in order.
+    /// Delivers a segment, which is appended when its turn comes. Segments are numbered from 0 and must be begun in
+    /// order.
     pub(super) fn put(&self, number: usize, encoded: Result<Vec<u8>, OutputError>) -> Result<(), OutputError> {
         let appended = encoded.and_then(|bytes| Ok(self.append(number, bytes)?));
         if appended.is_err() {
@@ -92,7 +94,7 @@ impl OutputFile {
         appended
     }
 
-    /// Has nobody wait for a segment any more: one of them never comes.
+    /// Wakes all waiting threads, because a segment will never be delivered.
     pub(super) fn abandon(&self) {
         self.state().is_broken = true;
         self.turn.notify_all();
@@ -105,7 +107,7 @@ impl OutputFile {
             state = self.turn.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.early.insert(number, bytes);
-        // Without the end of the file, another thread is appending, and takes this segment when its turn has come.
+        // If the end is taken, another thread is appending, and will append this segment when its turn comes.
         while let Some(mut end) = state.end.take() {
             let next = state.next;
             let Some(bytes) = state.early.remove(&next) else {
@@ -126,13 +128,13 @@ impl OutputFile {
         Ok(())
     }
 
-    /// Appends bytes, where one thread writes the file from its beginning to its end.
+    /// Appends bytes, for files that a single thread writes from beginning to end.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), FileError> {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         state.end.as_mut().map_or(Ok(()), |end| end.append(bytes))
     }
 
-    /// Ends the file; `None` if a segment of it never came.
+    /// Ends the file; `None` if a segment is missing.
     pub fn finish(&self) -> Option<Written> {
         let mut state = self.state();
         if state.is_broken || !state.early.is_empty() {
@@ -148,18 +150,20 @@ impl OutputFile {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Segments are moved in and out, and a file of an action that failed is dropped.
+        // A panic leaves nothing half-done: segments are moved in and out as a whole, and the file of a failed action
+        // is dropped.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Written {
-    /// Waits until the disk has the file.
+    /// Syncs the file to disk.
     pub fn sync(&self) -> Result<(), FileError> {
         self.replacement.sync()
     }
 
-    /// Puts the file in place; returns its stat. Its name outlasts a power cut once its folder is synced.
+    /// Renames the file to its destination and returns its stat. The rename only survives a power cut once the folder
+    /// is synced.
     pub fn put_in_place(self) -> Result<Stat, FileError> {
         self.replacement.put_in_place()
     }

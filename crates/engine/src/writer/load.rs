@@ -1,4 +1,4 @@
-//! Loads many blobs with whatever threads are free.
+//! Loads many blobs on all free threads.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,7 +6,7 @@ use super::share::share;
 use crate::cache::{Blobs, Miss, Store};
 use datac_core::id::BlobId;
 
-/// A blob, once it is there.
+/// A blob, once it is loaded.
 type Slot = Option<Result<Arc<Vec<u8>>, Miss>>;
 
 /// Loads blobs, in the order of `digests`.
@@ -22,8 +22,8 @@ pub(super) fn load(store: &Store, digests: Vec<BlobId>) -> Result<Vec<Arc<Vec<u8
     slots.into_iter().map(|slot| slot.expect("all are there")).collect()
 }
 
-/// Reads blobs that are about to be asked for one by one, so that they are at hand then. One that cannot be had shows
-/// when it is asked for.
+/// Reads blobs into memory that will soon be read one by one. Missing blobs are ignored here; the later read reports
+/// them.
 pub fn warm(store: &Store, digests: Vec<BlobId>) {
     let store = store.clone();
     share(digests.len(), move |at| drop(store.get_recent(&digests[at])));

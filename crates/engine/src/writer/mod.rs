@@ -1,8 +1,9 @@
-//! Samples to output files: rows are encoded in their order, and a file is put in place atomically, if its bytes differ.
+//! Writes samples to output files: rows are encoded in their order, and a file is put in place atomically, if its
+//! bytes differ.
 //!
-//! An output is an order over samples. `rows.rs` cuts it into segments, which all threads encode from blobs in memory in
-//! whatever order; where blobs find no room there, `spill.rs` puts their samples in order on disk first. `file.rs` appends
-//! segments in order, hashes and writes them.
+//! An output is an order of samples. `rows.rs` cuts it into segments, which all threads encode in any order from
+//! blobs in memory. If the blobs do not fit in memory, `spill.rs` first puts their samples in order on disk.
+//! `file.rs` hashes the segments and appends them in order.
 
 mod budget;
 mod file;

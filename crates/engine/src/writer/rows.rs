@@ -1,4 +1,4 @@
-//! Rows in output order out of samples in source order.
+//! Encodes samples, which are stored in source order, as rows in output order.
 
 use std::{
     ops::Range,
@@ -21,64 +21,64 @@ use datac_core::{
     shape::{Shape, Unfit},
 };
 
-/// Bytes of samples that are encoded at once: their rows take about twice as many.
+/// Size of the samples of a segment, in bytes. Their rows take about twice as much.
 const SEGMENT: u64 = 512 << 10;
 
 /// A blob of samples.
 #[derive(Clone, Debug)]
 pub struct Block {
-    /// Its digest.
+    /// Digest of the blob.
     pub blob: BlobId,
-    /// Its size, decompressed.
+    /// Size in bytes, uncompressed.
     pub bytes: u64,
-    /// Which source its samples are of.
+    /// Number of the source that the samples come from.
     pub source: u32,
-    /// How many of its samples are candidates.
+    /// Number of its samples that are candidates.
     pub candidates: u32,
-    /// Whether this build made it.
+    /// Whether this build made the blob.
     pub is_new: bool,
 }
 
-/// Where a candidate stands in its block.
+/// Position of a candidate in its block.
 #[derive(Clone, Copy, Debug)]
 pub struct Slot {
-    /// The first byte.
+    /// Offset of the first byte.
     pub start: u32,
-    /// One past the last byte.
+    /// Offset after the last byte.
     pub end: u32,
-    /// The hash of the sample's identity text.
+    /// Hash of the sample's identity text.
     pub row_hash: u64,
 }
 
-/// The rows of one output in order: a blob of the numbers of candidates, 4 bytes each, little-endian.
+/// The order of an output: a blob of candidate numbers, each of 4 bytes in little-endian order.
 #[derive(Clone, Copy, Debug)]
 pub struct Order {
     /// The blob.
     pub list: BlobId,
-    /// How many rows there are.
+    /// Number of rows.
     pub rows: u64,
 }
 
 /// Everything that outputs are written from. Candidates are numbered block by block.
 pub struct Rows<'a, E> {
-    /// Where blobs are.
+    /// The store of the blobs.
     pub store: &'a Store,
-    /// The blobs.
+    /// The blobs of samples.
     pub blocks: Vec<Block>,
-    /// What makes rows of samples.
+    /// Encoder of rows.
     pub encoder: Arc<Encoder>,
-    /// Where the candidates of a block stand in its blob.
+    /// Returns the positions of a block's candidates.
     pub places: &'a dyn Fn(usize) -> Result<Vec<Slot>, E>,
-    /// Set when the user wants to stop;
+    /// Set when the user interrupts the build.
     pub interrupt: &'a Arc<AtomicBool>,
-    /// and then this says why.
+    /// Returns the error of an interrupt that was set.
     pub check: &'a dyn Fn() -> Result<(), E>,
 }
 
 /// Why an output could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
-    /// A blob is not available.
+    /// A blob is unavailable.
     #[error(transparent)]
     Missing(#[from] Miss),
     /// A file could not be written.
@@ -92,19 +92,19 @@ pub enum OutputError {
     Unfit(String, Unfit),
 }
 
-/// What whoever writes outputs can fail with.
+/// The errors that a caller's error type must convert from.
 pub trait Fails: From<OutputError> + From<FileError> + From<Miss> {}
 
 impl<E: From<OutputError> + From<FileError> + From<Miss>> Fails for E {}
 
-/// Makes rows of samples: a shape, and the sources' names as they are written.
+/// Encodes samples as rows: a shape, and the encoded names of the sources.
 pub struct Encoder {
     shape: &'static dyn Shape,
     sources: Vec<Vec<u8>>,
 }
 
 impl Encoder {
-    /// An encoder of samples of `sources`, which blocks name by number.
+    /// Creates an encoder for samples of `sources`, which blocks refer to by number.
     pub fn new<'s>(shape: &'static dyn Shape, sources: impl Iterator<Item = &'s str>) -> Self {
         let quoted = |name: &str| {
             let mut quoted = Vec::new();
@@ -114,7 +114,7 @@ impl Encoder {
         Self { shape, sources: sources.map(quoted).collect() }
     }
 
-    /// The name of a source as it is written.
+    /// Returns the encoded name of a source.
     fn source(&self, source: u32) -> Result<Quoted<'_>, OutputError> {
         self.sources.get(source as usize).and_then(|source| Quoted::new(source)).ok_or(OutputError::Mismatch)
     }
@@ -131,39 +131,39 @@ impl Encoder {
     }
 }
 
-/// Rows that are at hand already, in nearly the order in which they are wanted.
+/// Rows of an earlier output, in nearly the order in which they are wanted.
 pub trait AtHand: Send {
-    /// Finds the row that is wanted next. `ahead` says whether one of the rows that follow it has this hash.
+    /// Looks for the next wanted row. `ahead` returns whether one of the wanted rows after it has a given hash.
     fn find(&mut self, wanted: WantedRow<'_>, ahead: &dyn Fn(u64) -> bool) -> Found<'_>;
 }
 
-/// A row that is wanted.
+/// A wanted row.
 #[derive(Clone, Copy, Debug)]
 pub struct WantedRow<'a> {
-    /// The hash of the sample's identity text.
+    /// Hash of the sample's identity text.
     pub row_hash: u64,
-    /// The sample's source.
+    /// Source of the sample.
     pub source: Quoted<'a>,
 }
 
-/// What is at hand of a row.
+/// Result of looking for a wanted row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found<'a> {
-    /// The row, with its line's end.
+    /// The row, with its line feed.
     Row(&'a [u8]),
-    /// Nothing.
+    /// No such row was found.
     New,
-    /// Nothing, as of so many rows that it takes longer to look for them than to encode them.
+    /// So many rows are missing that looking for them takes longer than encoding them.
     Useless,
 }
 
-/// Bytes of memory for each candidate and for each row of an output where samples are in memory; for each candidate where
-/// rows at hand are looked for; and for each row of an output.
+/// Bytes of memory needed: for each candidate whose sample is in memory, for each candidate's hash if rows of an
+/// earlier output are reused, and for each row of an output.
 const A_CANDIDATE: u64 = size_of::<SampleAt>() as u64;
 const A_HASH: u64 = 8;
 const A_ROW: u64 = 4;
 
-/// How many wanted rows are looked through for a row at hand that is not the next.
+/// Number of following wanted rows that a row at hand is compared with.
 const AHEAD: usize = 64;
 
 /// A sample in a block.
@@ -174,21 +174,21 @@ struct SampleAt {
     end: u32,
 }
 
-/// What is to be written, segment by segment.
+/// The work of writing outputs, segment by segment.
 struct Plan {
-    /// Where each candidate's sample stands.
+    /// Position of each candidate's sample.
     samples: Vec<SampleAt>,
-    /// What each candidate's identity hashes to; empty where no rows are at hand.
+    /// Hash of each candidate's identity text; empty if no rows are reused.
     hashes: Vec<u64>,
-    /// The rows of each output by candidate, in order.
+    /// Candidates of each output's rows, in order.
     lists: Vec<Vec<u32>>,
-    /// Of each segment its output and its rows, output by output.
+    /// Output and rows of each segment, ordered by output.
     segments: Vec<(usize, Range<usize>)>,
-    /// The first segment of each output.
+    /// Number of the first segment of each output.
     firsts: Vec<usize>,
 }
 
-/// What rows are made of: blobs, once they are there, and the encoder.
+/// What rows are encoded from: blobs, which are loaded on demand, and the encoder.
 struct Samples {
     blobs: Vec<OnceLock<Result<Arc<Vec<u8>>, Miss>>>,
     blocks: Vec<Block>,
@@ -214,8 +214,10 @@ impl Samples {
 }
 
 impl<E: Fails> Rows<'_, E> {
-    /// Writes several outputs into files that `begin` makes: from rows at hand, one for each output, if there is use in
-    /// them; from samples in memory, if the budget has room for those; else through a temporary file.
+    /// Writes several outputs into files that `begin` creates.
+    ///
+    /// Rows come from earlier outputs (`at_hand`, one per output) if that is useful; otherwise from samples in memory
+    /// if the budget allows it; otherwise from samples sorted in a temporary file.
     pub fn write(
         &self,
         orders: &[Order],
@@ -230,7 +232,7 @@ impl<E: Fails> Rows<'_, E> {
         let bytes: u64 = of_use().map(|block| block.bytes).sum();
         let beside = A_CANDIDATE * candidates + A_ROW * rows;
         let files = || (0..orders.len()).map(|output| begin(output).map(Arc::new)).collect::<Result<Vec<_>, _>>();
-        // Blobs that are read for rows that are not at hand: those of new rows are few.
+        // Limit on the blobs read for rows that are not at hand: those of this build, and few others.
         let few =
             bytes.min(of_use().filter(|block| block.is_new).map(|block| block.bytes).sum::<u64>() + budget.whole() / 8);
         if let Some(at_hand) = at_hand
@@ -246,7 +248,8 @@ impl<E: Fails> Rows<'_, E> {
             self.write_from_memory(self.plan(orders, false)?, &files)?;
             return Ok(files);
         }
-        // As many samples of average length as a processor's cache holds are put in order at a time.
+        // Samples that are put in order at a time should fit in the processor's cache, so buckets are a small part of
+        // the budget.
         let (mean, bucket) = (bytes / candidates.max(1), (budget.whole() / 64).max(1 << 20));
         Spill::new(orders, &files, self.encoder.clone(), mean, bucket, scratch)?.run(self, candidates, orders)?;
         Ok(files)
@@ -309,9 +312,9 @@ impl<E: Fails> Rows<'_, E> {
         })
     }
 
-    /// Writes rows that are at hand, and encodes the others; false if there are too many of those.
+    /// Writes rows at hand and encodes the others; returns false if too many have to be encoded.
     ///
-    /// One thread at a time goes through what is at hand, in order; meanwhile another one hashes and writes.
+    /// One thread at a time reads the rows at hand, in order, while another one hashes and writes.
     fn write_reusing(
         &self,
         plan: Plan,
@@ -334,7 +337,8 @@ impl<E: Fails> Rows<'_, E> {
             let output = plan.segments[number].0;
             let mut out = written[output].buffer();
             let encoded = walk.segment(&plan, number, &samples, &mut out);
-            // Whoever comes next would look for its rows from somewhere within this segment.
+            // After a failure the rows at hand are somewhere within this segment, so no later segment can be looked
+            // for.
             walk.is_over = !matches!(encoded, Ok(true));
             drop(walk);
             let encoded = encoded.and_then(|is_done| {
@@ -347,8 +351,8 @@ impl<E: Fails> Rows<'_, E> {
         if is_useless.load(Ordering::Relaxed) { Ok(false) } else { ended.map(|()| true) }
     }
 
-    /// Encodes and writes segments with whatever threads are free, unless it is to stop; the first error. Of each segment
-    /// `places` has its output and its number there.
+    /// Encodes and writes segments on all free threads, and returns the first error; stops if interrupted. `places`
+    /// gives the output of each segment and its number there.
     pub(super) fn put_segments(
         &self,
         files: &[Arc<OutputFile>],
@@ -361,12 +365,12 @@ impl<E: Fails> Rows<'_, E> {
             let mut out = files[output].buffer();
             files[output].put(at, encode(number, &mut out).map(|()| out))
         };
-        // Whoever waits for a segment that is left out must not.
+        // Threads that wait for a segment that will not be delivered must be woken.
         self.each_on_all_threads(count, work, move || all.iter().for_each(|file| file.abandon()))
     }
 
-    /// Does `work` for every number below `count` with whatever threads are free, unless it is to stop; the first error.
-    /// Calls `left_out` for work that is not done any more.
+    /// Calls `work` with every number below `count` on all free threads, and returns the first error. After an error
+    /// or an interrupt, `left_out` is called for each remaining number instead.
     pub(super) fn each_on_all_threads(
         &self,
         count: usize,
@@ -389,7 +393,7 @@ impl<E: Fails> Rows<'_, E> {
         met.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// Calls `take` with the candidates of an order.
+    /// Calls `take` with the candidate of each row of an order.
     pub(super) fn each(&self, order: &Order, mut take: impl FnMut(u32) -> Result<(), E>) -> Result<(), E> {
         let mut rows = 0;
         self.store.each_part(&order.list, |part| {
@@ -400,20 +404,20 @@ impl<E: Fails> Rows<'_, E> {
     }
 }
 
-/// A way through rows at hand.
+/// State of the walk through the rows at hand.
 struct Walk {
     at_hand: Vec<Box<dyn AtHand>>,
-    /// The segment that is next.
+    /// Number of the next segment.
     next: usize,
-    /// Bytes of blobs that were read, and how many may be.
+    /// Bytes of blobs read so far, and the limit for them.
     loaded: u64,
     few: u64,
-    /// Whether a segment could not be made.
+    /// Whether a segment failed, which ends the walk.
     is_over: bool,
 }
 
 impl Walk {
-    /// Appends the rows of a segment; false if too few of them are at hand.
+    /// Appends the rows of a segment; returns false if too few of them are at hand.
     fn segment(
         &mut self,
         plan: &Plan,
@@ -431,7 +435,7 @@ impl Walk {
             let ahead =
                 |hash| list[row + 1..].iter().take(AHEAD).any(|candidate| plan.hashes[*candidate as usize] == hash);
             match self.at_hand[*output].find(wanted, &ahead) {
-                // What this build made is encoded: its blob tells more than a hash.
+                // Rows of new samples are encoded even if found: reading the blob proves the sample, a hash does not.
                 Found::Row(line) if !block.is_new => out.extend_from_slice(line),
                 Found::Row(_) | Found::New => {
                     self.loaded += if samples.is_loaded(at.block) { 0 } else { block.bytes };
@@ -447,7 +451,7 @@ impl Walk {
     }
 }
 
-/// Fails unless a blob holds samples of this version: others are made again.
+/// Returns a miss if a blob holds samples of another version, so that they are made again.
 pub(super) fn check_version(digest: &BlobId, blob: &[u8]) -> Result<(), Miss> {
     match blob.first() {
         Some(&SAMPLES_VERSION) => Ok(()),

@@ -1,7 +1,7 @@
-//! Shares items of work among whatever threads are free, without taking up other work while it waits.
+//! Shares items of work among free threads, without taking on other work while waiting.
 //!
-//! A thread that waits inside rayon steals any job it finds, whole files of other recipes among them: what it was
-//! waiting for would wait for those, and hold its memory beside theirs.
+//! A thread that waits inside rayon steals any job it finds, even whole files of other recipes. The work it waited
+//! for would then wait for those jobs, and keep its memory beside theirs.
 
 use std::sync::{
     Arc, Condvar, Mutex, PoisonError,
@@ -9,17 +9,17 @@ use std::sync::{
 };
 
 struct Sharing<W> {
-    /// `None` once all is done: a thread that comes late finds nothing, and holds nothing.
+    /// `None` once all work is done, so that a helper that starts late finds nothing and keeps nothing alive.
     work: Mutex<Option<Arc<W>>>,
     count: usize,
-    /// The first item that no one has taken on.
+    /// The first item that no thread has begun.
     next: AtomicUsize,
-    /// How many are done.
+    /// Number of items that are done.
     done: Mutex<usize>,
     all_done: Condvar,
 }
 
-/// Does `work` for every number below `count`; returns when all is done.
+/// Calls `work` with every number below `count`, and returns when all calls have returned.
 pub fn share(count: usize, work: impl Fn(usize) + Send + Sync + 'static) {
     let work = Arc::new(work);
     let sharing = Arc::new(Sharing {
@@ -40,7 +40,7 @@ pub fn share(count: usize, work: impl Fn(usize) + Send + Sync + 'static) {
     }
     sharing.help(&work);
     let mut done = sharing.done.lock().unwrap_or_else(PoisonError::into_inner);
-    // What others have taken on is an item each, and they are at it.
+    // The remaining items have been begun by other threads, one each.
     while *done < count {
         done = sharing.all_done.wait(done).unwrap_or_else(PoisonError::into_inner);
     }
@@ -48,7 +48,7 @@ pub fn share(count: usize, work: impl Fn(usize) + Send + Sync + 'static) {
 }
 
 impl<W: Fn(usize)> Sharing<W> {
-    /// Does items until there are none left that no one has taken on.
+    /// Works on items until none is left to begin.
     fn help(&self, work: &W) {
         loop {
             let item = self.next.fetch_add(1, Ordering::Relaxed);
@@ -80,7 +80,7 @@ mod tests {
             });
             assert!(done.iter().all(|times| times.load(Ordering::Relaxed) == 1));
             pool.install(|| share(0, |_| unreachable!()));
-            // A helper that found nothing left lets go a moment later.
+            // A helper that found no items drops its reference slightly later.
             let is_alone = |_| {
                 std::thread::yield_now();
                 Arc::strong_count(&done) == 1

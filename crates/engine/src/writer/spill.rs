@@ -1,7 +1,8 @@
-//! Samples put in order on disk, where memory has no room for them.
+//! Puts samples in order on disk if they do not fit in memory.
 //!
-//! A bucket is a stretch of an output. Each blob is read once, and its samples are dealt into buckets, which are parts of
-//! one temporary file; then each bucket is read, put in order, and its rows are encoded as a segment of the output.
+//! Each output is divided into stretches of consecutive rows, and each stretch has a bucket. Every blob is read once,
+//! and its samples are dealt into the buckets, which are parts of one temporary file. Then each bucket is read, put
+//! in order, and its rows are encoded as a segment of the output.
 
 use std::{
     fs::File,
@@ -24,66 +25,66 @@ use datac_core::{
     sort::{Sorted, Sorter},
 };
 
-/// Bytes of memory that sorting may take.
+/// Bytes of memory for sorting positions.
 const SORTED_BYTES: usize = 32 << 20;
 
-/// Blocks whose samples are dealt before more are looked up: enough for threads to end at about the same time.
+/// Number of blocks that are dealt together: enough for all threads to end at about the same time.
 const WAVE: usize = 64;
 
-/// The most buckets that all outputs have together; beyond some gigabytes they are larger instead.
+/// Maximum number of buckets of all outputs together. If more would be needed, buckets are larger instead.
 const MOST: u64 = 1024;
 
-/// Bytes of all buckets that wait to be written, while samples are dealt; and the most of one.
+/// Maximum size, in bytes, of all buffers of samples waiting to be written, and of one of them.
 const BUFFERS: usize = 32 << 20;
 const BUFFER: usize = 256 << 10;
 
-/// What is written before a sample: its position, its source and its length, 4 bytes each.
+/// Size of a sample's header in bytes: its position, source and length, 4 bytes each.
 const HEAD: usize = 12;
 
-/// Samples on their way through a temporary file. Positions in the second output follow those in the first.
+/// Samples on their way through a temporary file. Positions are counted over all outputs, one after the other.
 pub(super) struct Spill {
     files: Vec<Arc<OutputFile>>,
     encoder: Arc<Encoder>,
     scratch: PathBuf,
     dealing: Arc<Dealing>,
-    /// The first bucket of each output.
+    /// Number of the first bucket of each output.
     firsts: Vec<usize>,
 }
 
-/// Buckets, and the file that they are parts of.
+/// The buckets, and the file that they are parts of.
 struct Dealing {
     buckets: Vec<Bucket>,
-    /// Bytes of a bucket that are written at once.
+    /// Size of a bucket's buffer, which is written at once, in bytes.
     buffer: usize,
     scratch: PathBuf,
     file: File,
-    /// How many bytes of the file are taken.
+    /// Size of the file in bytes.
     end: Mutex<u64>,
 }
 
-/// Consecutive rows of an output.
+/// A stretch of consecutive rows of an output.
 struct Bucket {
     output: usize,
     positions: Range<u32>,
     dealt: Mutex<Dealt>,
 }
 
-/// What has been dealt into a bucket.
+/// The samples that have been dealt into a bucket.
 #[derive(Default)]
 struct Dealt {
-    /// The parts of the file that it has.
+    /// The parts of the file that belong to the bucket.
     parts: Vec<Range<u64>>,
-    /// Bytes behind them.
+    /// Bytes that follow those parts and are not written yet.
     buffer: Vec<u8>,
 }
 
-/// A sample that is wanted, and at which position.
+/// A wanted sample and its position.
 struct Wanted {
     place: Slot,
     position: u32,
 }
 
-/// The samples that are wanted of a block.
+/// The wanted samples of a block.
 struct WantedOf {
     blob: BlobId,
     source: u32,
@@ -91,7 +92,7 @@ struct WantedOf {
 }
 
 impl Spill {
-    /// Buckets for samples of a mean size, each of about so many bytes.
+    /// Creates buckets of about `bytes` bytes each, for samples that take `mean` bytes on average.
     pub(super) fn new(
         orders: &[Order],
         files: &[Arc<OutputFile>],
@@ -124,9 +125,9 @@ impl Spill {
         Ok(Self { files: files.to_vec(), encoder, scratch, dealing, firsts })
     }
 
-    /// Deals all samples into buckets, reading each block once, then encodes each bucket in order.
+    /// Deals all samples into buckets, reading each block once, and then encodes each bucket in order.
     pub(super) fn run<E: Fails>(self, rows: &Rows<'_, E>, candidates: u64, orders: &[Order]) -> Result<(), E> {
-        // Positions by candidate, and so by block.
+        // Sorted by candidate, positions are also sorted by block.
         let (mut wanted, mut position) =
             (Sorter::new(&ScratchFolder::at(&self.scratch), SORTED_BYTES, candidates), 0_u32);
         for order in orders {
@@ -149,7 +150,7 @@ impl Spill {
             Ok(())
         })?;
         self.deal(rows, wave)?;
-        // What was made a moment ago is dealt: the buckets need the room.
+        // All samples are dealt, so the recent blobs are no longer needed, and the buckets need the memory.
         rows.store.let_go();
         let Self { files, encoder, dealing, firsts, .. } = self;
         let places = dealing.buckets.iter().enumerate();
@@ -157,7 +158,7 @@ impl Spill {
         rows.put_segments(&files, places, move |number, out| dealing.encode(number, &encoder, out))
     }
 
-    /// Deals the samples that are wanted of some blocks.
+    /// Deals the wanted samples of some blocks.
     fn deal<E: Fails>(&self, rows: &Rows<'_, E>, wave: Vec<WantedOf>) -> Result<(), E> {
         let (store, dealing, count) = (rows.store.clone(), self.dealing.clone(), wave.len());
         let deal = move |number: usize| {
@@ -173,13 +174,13 @@ impl Spill {
     }
 }
 
-/// Calls `take` with the block, the place and the position of each sample that is wanted, block by block.
+/// Calls `take` with each wanted sample and its block, block by block.
 fn each_wanted<E: Fails>(
     rows: &Rows<'_, E>,
     wanted: &Sorted<2>,
     mut take: impl FnMut(usize, Wanted) -> Result<(), E>,
 ) -> Result<(), E> {
-    // The block, the numbers of its candidates, and where they stand, once one is asked for.
+    // The current block, the number after its last candidate, and the places of its candidates, once one is wanted.
     let first = rows.blocks.first().map_or(0, |block| u64::from(block.candidates));
     let (mut block, mut end, mut places) = (0, first, None);
     wanted.each(|&[candidate, position]| {
@@ -200,7 +201,7 @@ fn each_wanted<E: Fails>(
 }
 
 impl Dealing {
-    /// Takes the sample at a position, from whatever thread.
+    /// Adds the sample at a position to its bucket. Any thread may call this.
     fn deal(&self, position: u32, source: u32, sample: &[u8]) -> Result<(), OutputError> {
         let bucket = self.buckets.partition_point(|bucket| bucket.positions.end <= position);
         let bucket = self.buckets.get(bucket).ok_or(OutputError::Mismatch)?;
@@ -220,7 +221,7 @@ impl Dealing {
         Ok(())
     }
 
-    /// Writes bytes behind all others; returns where they are.
+    /// Appends bytes to the file and returns their range.
     fn write(&self, bytes: &[u8]) -> Result<Range<u64>, FileError> {
         let begin = {
             let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
@@ -231,7 +232,7 @@ impl Dealing {
         Ok(begin..begin + bytes.len() as u64)
     }
 
-    /// Appends the rows of a bucket in order; each bucket once, from whatever thread.
+    /// Appends the rows of a bucket in order. Any thread may call this, once per bucket.
     fn encode(&self, number: usize, encoder: &Encoder, out: &mut Vec<u8>) -> Result<(), OutputError> {
         let bucket = &self.buckets[number];
         let Dealt { parts, buffer } = std::mem::take(&mut *bucket.dealt.lock().unwrap_or_else(PoisonError::into_inner));
@@ -253,7 +254,8 @@ impl Dealing {
     }
 }
 
-/// The samples of a bucket by position, each with its source; `None` unless it has every position of its stretch once.
+/// Returns the samples of a bucket by position, with their sources; `None` unless every position of the stretch
+/// occurs exactly once.
 fn in_order(bytes: &[u8], stretch: Range<u32>) -> Option<Vec<(u32, &[u8])>> {
     let mut samples: Vec<Option<(u32, &[u8])>> = vec![None; stretch.len()];
     let mut rest = bytes;

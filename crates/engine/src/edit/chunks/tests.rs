@@ -5,7 +5,7 @@ use datac_decode::{Input, MAX_ROW_BYTES};
 
 const LINES: FileKind = FileKind { format: RowFormat::Jsonl, compression: Compression::None };
 
-/// A source of numbers that are the same in every run.
+/// A generator of pseudo-random numbers that are the same in every run.
 struct Random(u64);
 
 impl Random {
@@ -27,7 +27,7 @@ fn file(bytes: &[u8]) -> File {
     file
 }
 
-/// The chunks of a file of lines, all of them cut: the obvious way.
+/// Returns the chunks of a file of lines by cutting all of it: the obvious way.
 fn cut(bytes: &[u8]) -> Vec<Chunk> {
     let mut cutter = decode::open(Input::File(file(bytes)), LINES).unwrap();
     std::iter::from_fn(|| cutter.next_chunk().unwrap()).collect()
@@ -45,7 +45,7 @@ fn scan(chunks: &[Chunk]) -> ScanOutcome {
     }
 }
 
-/// The chunks of a file with those of its earlier version at hand, and how many of them were cut; nothing where that
+/// Returns the chunks of a file, reusing those of its earlier version, and how many were cut; `None` if the earlier
 /// version is no help.
 fn recut(now: &[u8], before: &[Chunk], then: usize, unchanged: u64) -> Option<(Vec<Chunk>, usize)> {
     let sizes = Sizes { then: then as u64, now: now.len() as u64, unchanged };

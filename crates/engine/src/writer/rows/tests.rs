@@ -19,20 +19,20 @@ enum Problem {
     Stopped,
 }
 
-/// Samples of two sources in a store, and their orders.
+/// Samples of two sources in a store.
 struct Fixture {
     folder: tempfile::TempDir,
     store: Store,
     blocks: Vec<Block>,
     places: Vec<Vec<Slot>>,
-    /// For each candidate its line.
+    /// The line of each candidate.
     lines: Vec<Vec<u8>>,
     interrupt: Arc<AtomicBool>,
 }
 
 const SOURCES: [&str; 2] = ["a", "\"b\u{2028}"];
 
-/// Lengths of the outputs of the fixture, in rows: several segments, part of one, nothing.
+/// Number of rows of each output: several segments, part of one, and none.
 const ROWS: [usize; 3] = [5000, 17, 0];
 
 impl Fixture {
@@ -63,7 +63,7 @@ impl Fixture {
         Self { folder, store, blocks, places, lines, interrupt: Arc::default() }
     }
 
-    /// Candidates in an order that jumps about, some of them twice and more.
+    /// Returns orders that jump between blocks and use some candidates more than once.
     fn lists(&self) -> Vec<Vec<u32>> {
         let all = self.lines.len() as u32;
         let list = |rows: usize| (0..rows as u32).map(|i| i.wrapping_mul(2_654_435_761) % all).collect();
@@ -78,7 +78,7 @@ impl Fixture {
         self.write_with(lists, None, memory)
     }
 
-    /// Writes outputs where files of these bytes are in place.
+    /// Writes outputs while files with the bytes `in_place` are in place.
     fn write_with(
         &self,
         lists: &[Vec<u32>],
@@ -123,7 +123,7 @@ impl Fixture {
     }
 }
 
-/// A row as the plainest code there is writes it.
+/// Returns a row's line, written by the simplest code possible.
 fn line(sample: &Sample<'_>, source: &str) -> Vec<u8> {
     let (mut blob, mut index) = (Vec::new(), SampleIndex::default());
     index.push(0, sample, &mut blob, &mut Vec::new());
@@ -156,7 +156,7 @@ fn rows_in_place_are_copied_and_whatever_else_is_there_does_no_harm() {
         let mut fixture = Fixture::new();
         let lists = fixture.lists();
         let wanted: Vec<Vec<u8>> = lists.iter().map(|list| fixture.bytes(list)).collect();
-        // Every fiftieth row was not there, and others stood between.
+        // The earlier output lacks every fiftieth row and has others in between.
         let then = |list: &Vec<u32>| -> Vec<u8> {
             let kept = list.iter().enumerate().filter(|(at, _)| at % 50 != 49);
             let rows = kept.flat_map(|(at, row)| if at % 100 == 98 { vec![7, 8, *row] } else { vec![*row] });
@@ -185,7 +185,7 @@ fn rows_in_place_are_copied_and_whatever_else_is_there_does_no_harm() {
         {
             assert!(write(&fixture, &in_place) == wanted, "damage {number}");
         }
-        // Blobs of rows that stay are not read; those that this build made are.
+        // Blobs of rows that stay are not read, unless this build made them.
         let gone = fixture.blocks[1].blob;
         fixture.store.remove(&gone).unwrap();
         assert!(write(&fixture, &wanted) == wanted);
@@ -242,7 +242,7 @@ fn an_interrupt_ends_it() {
     });
 }
 
-/// A conversation of one exchange, a prompt, or a text.
+/// Generates conversations of one exchange, prompts and texts.
 fn plain() -> impl Strategy<Value = Sample<'static>> {
     let exchange = |(question, answer): (String, String)| {
         Sample::conversation(vec![Message::new(Role::User, question), Message::new(Role::Assistant, answer)])
