@@ -1,8 +1,8 @@
-//! Writes depfiles for make and ninja, in the one syntax that both read.
+//! Writes depfiles for make and ninja, in the syntax that both read.
 //!
-//! A depfile is a make rule without a recipe, as `gcc -MD -MP` writes it. make and ninja agree on how spaces, `#`, `$`
-//! and `:` are quoted; a few other characters mean something to one of them whatever is put before them, and a name that
-//! holds one cannot be written down.
+//! A depfile is a make rule without a recipe, as `gcc -MD -MP` writes it. make and ninja agree on how spaces, `#`,
+//! `$` and `:` are quoted. Some other characters are special to one of them however they are quoted, so a name with
+//! such a character cannot be written.
 
 use std::{
     collections::HashSet,
@@ -21,19 +21,19 @@ use datac_core::{
     outputs,
 };
 
-/// The outputs of a build and what they depend on, relative to the current folder.
+/// The outputs of a build and their dependencies, relative to the current folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dependencies {
-    /// The train and validation files of the recipes.
+    /// The training and validation files of the recipes.
     pub outputs: Vec<PathBuf>,
     /// Recipes, folders of recipes, `datac.lock`, local source files and their folders; sorted.
     pub inputs: Vec<PathBuf>,
 }
 
-/// Returns what `make` and `ninja` have to watch to know when the recipes of `report` must be built again.
+/// Returns the files that `make` and `ninja` must watch to know when the recipes of `report` are out of date.
 ///
-/// `selectors` are those that the build was asked for. Folders are listed because a file that comes or goes changes
-/// nothing but its folder.
+/// `selectors` are the arguments of the build. Folders are listed because adding or removing a file changes only its
+/// folder.
 pub(crate) fn dependencies(
     site: &Site,
     selectors: &[String],
@@ -49,13 +49,14 @@ pub(crate) fn dependencies(
         let files = last.outputs.into_iter().filter(|output| !outputs::is_quarantine(&output.name));
         outputs.extend(files.map(|output| from_here(&site.outputs.file(&output.name))));
     }
-    // What is no recipe today may be one after the next edit.
+    // A YAML file that is not a recipe may become one.
     inputs.extend(report.others.iter().map(PathBuf::from));
     inputs.push(PathBuf::from("datac.lock"));
     let mut inputs: Vec<PathBuf> = inputs.iter().map(|path| from_here(&site.root().join(path))).collect();
-    // A file that is not there would count as changed for ever.
+    // make and ninja always count a missing file as changed.
     inputs.retain(|path| system::exists(path));
-    // What one recipe writes and another reads is made on the way: no target hangs on itself.
+    // A file that one recipe writes and another reads is both input and output; listing it as an input would make a
+    // target depend on itself.
     let made: HashSet<&Path> =
         outputs.iter().flat_map(|path: &PathBuf| [Some(&**path), path.parent()]).flatten().collect();
     inputs.retain(|path| !made.contains(&**path));
@@ -64,24 +65,26 @@ pub(crate) fn dependencies(
     Ok(Dependencies { outputs, inputs })
 }
 
-/// Returns a path without a redundant `./`.
+/// Returns a path without redundant `./`.
 fn from_here(path: &Path) -> PathBuf {
     let short: PathBuf = path.components().filter(|part| !matches!(part, std::path::Component::CurDir)).collect();
     if short.as_os_str().is_empty() { PathBuf::from(".") } else { short }
 }
 
-/// A depfile.
+/// The text of a depfile, and the inputs missing from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Depfile {
     /// The text of the depfile.
     pub text: Vec<u8>,
-    /// Files that cannot be named in a depfile.
+    /// Inputs whose names cannot be written in a depfile.
     pub unnamed: Vec<PathBuf>,
 }
 
 impl Dependencies {
-    /// Writes that `targets` depend on the inputs, with an empty rule for each input, as `gcc -MP` does: one that is
-    /// deleted is then a reason to build, not an error. A name with `=` or `%` has none: make would read something else.
+    /// Returns a depfile that makes `targets` depend on the inputs.
+    ///
+    /// Like `gcc -MP`, the depfile has an empty rule for each input, so that a deleted input causes a build rather
+    /// than an error. Names with `=` or `%` have no such rule, since make would misread it.
     ///
     /// ```
     /// use datac_engine::workspace::Dependencies;
@@ -105,7 +108,7 @@ impl Dependencies {
                 None => unnamed.push(input.clone()),
             }
         }
-        // make takes `target: name=value` for a variable of the target, if that comes first.
+        // make reads `target: name=value` as a variable of the target if that comes first, so such names go last.
         inputs.sort_by_key(|name| !is_target(name));
         text.push(b':');
         for input in &inputs {
@@ -127,39 +130,39 @@ fn unnameable(target: &Path) -> Failure {
         .hint("for `--stamp`, use a name of letters, digits, `.`, `_`, `-` and `/`")
 }
 
-/// Returns whether a quoted name can stand before the colon: `=` would assign, and `%` would make a pattern.
+/// Returns whether a quoted name can be a target: make reads `=` as an assignment and `%` as a pattern.
 fn is_target(quoted: &[u8]) -> bool {
     !quoted.iter().any(|byte| matches!(byte, b'=' | b'%'))
 }
 
-/// Quotes a name as both make and ninja read it; `None`: there is no way to write it.
+/// Quotes a name so that make and ninja read it alike; `None` if that is impossible.
 fn quoted(path: &Path) -> Option<Vec<u8>> {
     let name = path.as_os_str().as_encoded_bytes();
     let mut out = Vec::with_capacity(name.len() + 2);
     if name.starts_with(b"~") {
-        // A home folder to make.
+        // make expands `~` to a home folder.
         out.extend_from_slice(b"./");
     }
     let mut rest = name.iter().peekable();
     while let Some(byte) = rest.next() {
         match byte {
             b' ' | b'#' => out.extend_from_slice(&[b'\\', *byte]),
-            // At the end ninja takes it for the end of a target.
+            // ninja takes a colon at the end of a name for the end of a target.
             b':' => {
                 rest.peek()?;
                 out.extend_from_slice(b"\\:");
             }
             b'$' => out.extend_from_slice(b"$$"),
-            // Before what is quoted the two count backslashes differently.
+            // make and ninja count backslashes before a quoted character differently.
             b'\\' if rest.peek().is_none_or(|next| b" #:$%*?[\\".contains(next)) => return None,
             b'\\' | 0x80.. | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => out.push(*byte),
-            // What ninja's parser takes for part of a word; anything else ends one.
+            // ninja's parser takes these for part of a word; any other character ends the word.
             _ if b"+,/_.~(){}%=@[]!-".contains(byte) => out.push(*byte),
             _ => return None,
         }
     }
     if name.ends_with(b")") && name.contains(&b'(') {
-        // A member of an archive to make; a folder can be called otherwise.
+        // make reads `a(b)` as a member of an archive. `/.` avoids that, but is only possible for a folder.
         if !system::is_dir(path) {
             return None;
         }

@@ -1,7 +1,7 @@
-//! The lines of `build --events`: what happens while a build runs, for programs.
+//! The lines of `build --events`, which report the progress of a build to other programs.
 //!
-//! Additive: a later datac may add events and fields, and changes neither the name nor the meaning of any; whoever reads
-//! them skips what it does not know.
+//! The format is additive: later versions may add events and fields, but do not change the name or meaning of
+//! existing ones. Readers should skip what they do not know.
 
 use std::collections::BTreeMap;
 
@@ -10,157 +10,158 @@ use serde::Serialize;
 
 use datac_core::{outputs::FileMeta, stage::Stage};
 
-/// What every line names as its `schema`; the number changes only when a reader of the old one would be misled.
+/// The `schema` of every line. The number changes only when a reader of the old format would be misled.
 pub const EVENTS_SCHEMA: &str = "datac.events/1";
 
-/// One line: a JSON object.
+/// A line: one JSON object.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct EventLine {
     /// `datac.events/1`.
     pub schema: &'static str,
-    /// Milliseconds since the run began.
+    /// Time since the start of the run, in milliseconds.
     pub at_ms: f64,
-    /// What happened.
+    /// The event.
     #[serde(flatten)]
     pub event: BuildEvent,
 }
 
-/// What happened.
+/// An event of a build.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum BuildEvent {
-    /// The first line.
+    /// The run started. This is the first line.
     RunStarted {
         /// The version of datac.
         datac: &'static str,
-        /// The process.
+        /// Process id.
         pid: u32,
-        /// When, in RFC 3339 and UTC.
+        /// Start time: RFC 3339, UTC.
         started: String,
-        /// The recipes that were asked for; empty: all.
+        /// The selectors of the build; empty for all recipes.
         paths: Vec<String>,
     },
-    /// A recipe was looked at; all are before anything runs.
+    /// The state of a recipe is known. All these events come before any action starts.
     RecipePlanned {
-        /// The recipe's path.
+        /// Path of the recipe.
         recipe: String,
         /// `fresh`, `stale`, `new`, `cached`, `edited`, `invalid` or `orphan`.
         state: &'static str,
-        /// Why it is in that state, in words.
+        /// Reasons for that state, in words.
         reasons: Vec<String>,
     },
     /// A source was pinned in `datac.lock`.
     Pinned {
-        /// Which, and at what, in words.
+        /// The source and the commit, in words.
         text: String,
     },
     /// A file of a source was downloaded.
     Downloaded {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// Its size.
+        /// Size in bytes.
         bytes: u64,
     },
-    /// Another process holds what this one needs; it waits.
+    /// datac waits for another process.
     Waiting {
-        /// What the other process left about itself.
+        /// Description of the other process.
         holder: String,
     },
-    /// Something that people should know and that does not stop the build.
+    /// A warning: something that people should know, but that does not stop the build.
     Warning {
-        /// In words.
+        /// Text of the warning.
         text: String,
     },
-    /// An action begins.
+    /// An action started.
     ActionStarted {
-        /// `scan`, `select`, `arrange`, `output`, `quarantine`; `reread`: known chunks of a file are read again, to be
-        /// converted or scored; `restore`: files are put in place from the cache.
+        /// `scan`, `select`, `arrange`, `output` or `quarantine`; `reread` if known chunks of a file are read again
+        /// to be converted or scored; `restore` if files are put in place from the cache.
         kind: &'static str,
-        /// The digest that names it in the cache; of a `restore`, that of the training file.
+        /// Key of the action in the cache; for `restore`, the digest of the training file.
         key: String,
-        /// What it works on.
+        /// Description of what the action works on.
         label: String,
-        /// The paths of the recipes that wait for it.
+        /// Paths of the recipes that wait for the action.
         recipes: Vec<String>,
     },
-    /// An action ended. Chunks that are converted and scored while their file is read end without having begun.
+    /// An action ended. Chunks that are converted and scored while their file is read end without a start event.
     ActionFinished {
-        /// As when it began; of a chunk `convert` or `score`.
+        /// As in the start event; for chunks, `convert` or `score`.
         kind: &'static str,
-        /// As when it began.
+        /// As in the start event.
         key: String,
-        /// What it worked on.
+        /// As in the start event.
         label: String,
-        /// The paths of the recipes that waited for it; empty for a chunk, which is part of a scan.
+        /// As in the start event; empty for chunks, which are part of a scan.
         recipes: Vec<String>,
-        /// How long it took.
+        /// Elapsed time in milliseconds.
         ms: f64,
-        /// Rows that came of it, where it counts them.
+        /// Number of rows in the result, if counted.
         #[serde(skip_serializing_if = "Option::is_none")]
         rows: Option<u64>,
-        /// Bytes that came of it; of a scan, the size of the file. Where it counts them.
+        /// Size of the result in bytes, if counted; for a scan, the size of the file.
         #[serde(skip_serializing_if = "Option::is_none")]
         bytes: Option<u64>,
-        /// Whether it came to something: if not, it failed, was interrupted, or runs again because a cache entry was gone.
+        /// Whether the action succeeded. If not, it failed, was interrupted, or will run again because a cache entry
+        /// was gone.
         done: bool,
     },
-    /// A file was written, because there was none or one of other bytes.
+    /// A file was written, because there was none or its bytes differed.
     OutputWritten {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// Its rows.
+        /// Number of rows.
         rows: u64,
-        /// Its size.
+        /// Size in bytes.
         bytes: u64,
     },
-    /// A file was written out of the cache alone: nothing of its recipe had to run for it.
+    /// A file was written from the cache alone: no action of its recipe had to run.
     OutputRestored {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// Its rows.
+        /// Number of rows.
         rows: u64,
-        /// Its size.
+        /// Size in bytes.
         bytes: u64,
     },
-    /// A file of a recipe that was built was there with the right bytes, and was not touched.
+    /// A file of a built recipe already had the right bytes and was not touched.
     OutputUnchanged {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// Its rows.
+        /// Number of rows.
         rows: u64,
-        /// Its size.
+        /// Size in bytes.
         bytes: u64,
     },
-    /// A recipe came to its end.
+    /// A recipe has been dealt with.
     RecipeFinished {
-        /// The recipe's path.
+        /// Path of the recipe.
         recipe: String,
-        /// What became of it.
+        /// Result for the recipe.
         state: RecipeEnd,
-        /// Its files; empty if it failed or was fresh.
+        /// Files of the recipe; empty if it failed or was fresh.
         outputs: Vec<EventOutput>,
-        /// What kept it from being built.
+        /// Failure that kept the recipe from being built.
         #[serde(skip_serializing_if = "Option::is_none")]
         failure: Option<String>,
     },
-    /// The last line; without it the run was killed.
+    /// The run ended. This is the last line; if it is missing, the run was killed.
     RunFinished {
         /// The exit code.
         exit: u8,
-        /// How many recipes came to each end: `built`, `fresh`, `failed`; with `--dry-run` and `--check` none does.
+        /// Number of recipes by result: `built`, `fresh`, `failed`. Empty with `--dry-run` and `--check`.
         counts: BTreeMap<&'static str, u64>,
-        /// How many actions of each kind ran.
+        /// Number of actions that ran, by stage.
         actions: BTreeMap<Stage, u64>,
-        /// How long it took.
+        /// Elapsed time in milliseconds.
         ms: f64,
     },
 }
 
-/// What became of a recipe.
+/// Result for a recipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RecipeEnd {
-    /// Its files are what they should be, and something was done for it.
+    /// Its files are up to date, and work was done for it.
     Built,
     /// Nothing had to be done.
     Fresh,
@@ -169,7 +170,7 @@ pub enum RecipeEnd {
 }
 
 impl RecipeEnd {
-    /// The word that counts use.
+    /// Returns the word that counts use.
     pub fn word(self) -> &'static str {
         match self {
             Self::Built => "built",
@@ -182,14 +183,14 @@ impl RecipeEnd {
 /// A file of a recipe that was built.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct EventOutput {
-    /// The file.
+    /// Path of the file.
     pub path: String,
-    /// What is in it.
+    /// Digest, size and number of rows.
     #[serde(flatten)]
     pub meta: FileMeta,
 }
 
-/// The JSON Schema of a line.
+/// Returns the JSON Schema of a line.
 pub fn events_schema() -> serde_json::Value {
     schemars::schema_for!(EventLine).to_value()
 }

@@ -1,4 +1,4 @@
-//! Builds recipes: assess, run what is missing, put files in place, record what they stood on.
+//! Builds recipes: assesses them, runs missing actions, puts files in place, and records what the recipes depend on.
 
 pub(crate) mod depfile;
 pub(crate) mod events;
@@ -47,69 +47,70 @@ use datac_core::{
     stage::Stage,
 };
 
-/// How to build.
+/// Options of a build.
 #[derive(Default)]
 pub struct BuildOptions {
-    /// Threads; 0: one a core.
+    /// Number of threads; 0 for one per core.
     pub jobs: usize,
-    /// The make that has tokens for threads, if there is one.
+    /// The make that hands out job slots, if datac runs under one.
     pub make: Option<Arc<driver::Make>>,
-    /// Whether everything selected is built again whatever the cache holds.
+    /// Whether to build everything selected again, ignoring the cache.
     pub force: bool,
     /// Whether a source that the lock lacks is an error.
     pub locked: bool,
-    /// Whether to fail rather than wait for another process.
+    /// Whether to fail instead of waiting for another process.
     pub no_wait: bool,
-    /// Whether to stop at the first recipe that fails.
+    /// Whether to stop after the first recipe that fails.
     pub fail_fast: bool,
-    /// Whether the report tells what fresh recipes hold, too.
+    /// Whether the report has a summary of fresh recipes too.
     pub detailed: bool,
-    /// Bytes that actions may hold together beyond their chunks in flight; 0: the default.
+    /// Memory that outputs may use besides the chunks in flight, in bytes; 0 for the default.
     pub memory: u64,
-    /// The words this was called with, for the ledger; secrets are taken out.
+    /// The command line, for the ledger. Secrets are removed before it is stored.
     pub command: Vec<String>,
-    /// The bounds that the cache is kept within after a build that did something; `None`: it is left to grow.
+    /// Bounds that the cache is kept within after a build that ran actions; `None` to let it grow.
     pub bounds: Option<CacheBounds>,
-    /// The plan of the build before this one, for whoever builds again and again; not used with `force`.
+    /// The plan of the previous build, for callers that build repeatedly; not used with `force`.
     pub kept: Option<Arc<PlanCache>>,
-    /// Told the name of every planner query that runs.
+    /// Called with the name of every planner query that runs.
     #[doc(hidden)]
     pub on_query: Option<Arc<dyn Fn(String) + Send + Sync>>,
 }
 
-/// What a build did.
+/// Result of a build.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct BuildReport {
-    /// Each recipe, by path.
+    /// The recipes, by path.
     pub recipes: Vec<RecipeReport>,
-    /// How often each kind of action ran.
+    /// Number of actions that ran, by stage.
     pub actions: BTreeMap<Stage, u64>,
-    /// YAML files that are no recipes.
+    /// YAML files that are not recipes.
     pub others: Vec<String>,
-    /// The run's number in the ledger; `None`: there was nothing to do.
+    /// Number of the run in the ledger; `None` if there was nothing to do.
     pub run: Option<RunId>,
     /// What was removed from the cache because no current recipe reaches it, if anything was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub collected: Option<Collected>,
-    /// How long it took, in milliseconds.
+    /// Elapsed time in milliseconds.
     pub elapsed_ms: u64,
 }
 
-/// What became of one recipe.
+/// Result for one recipe.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct RecipeReport {
-    /// Its state before the build, and why.
+    /// State of the recipe before the build, and the reasons.
     #[serde(flatten)]
     pub before: RecipeStatus,
-    /// Its outputs as they are now; `None` if it could not be built, or is fresh and no one asked.
+    /// Summary of the outputs; `None` if the recipe could not be built, or is fresh and [`BuildOptions::detailed`] is
+    /// not set.
     pub summary: Option<Summary>,
-    /// What kept it from being built.
+    /// Failure that kept the recipe from being built.
     #[serde(serialize_with = "failure_text")]
     #[schemars(with = "Option<String>")]
     pub failure: Option<Failure>,
-    /// Files that were written, by name in the output folder.
+    /// Names, in the output folder, of the files that were written.
     pub written: Vec<String>,
-    /// Chunks of its sources that were converted, and all of them.
+    /// Number of chunks that were converted, and number of all chunks.
     pub chunks: (u64, u64),
 }
 
@@ -128,7 +129,7 @@ fn detail(options: &BuildOptions) -> Detail {
 }
 
 impl Session {
-    /// Hands the plan on to the build after this one.
+    /// Keeps the plan for the next build.
     fn keep(self, cache: &Path) {
         if let Some(kept) = &self.kept {
             kept.put(self.planner, cache);
@@ -137,7 +138,7 @@ impl Session {
 }
 
 impl BuildReport {
-    /// The worst of what happened, if anything went wrong.
+    /// Returns the kind of the worst failure, if there was any.
     pub fn failure(&self) -> Option<FailureKind> {
         let invalid =
             self.recipes.iter().filter(|recipe| !recipe.before.problems.is_empty()).map(|_| FailureKind::Config);
@@ -145,22 +146,22 @@ impl BuildReport {
     }
 }
 
-/// Bytes that actions may hold unless told otherwise, for each thread. With two threads and chunks in flight, a build of
-/// the eight recipes stays below 256 MiB, and one of whatever size below 512 MiB.
+/// Default memory for outputs, in bytes per thread. With two threads and the chunks in flight, a build of the eight
+/// recipes stays below 256 MiB, and a build of any size below 512 MiB.
 pub(crate) const MEMORY_A_THREAD: u64 = 96 << 20;
 
-/// What is said under a make whose tokens were not handed on.
+/// Warning given if make does not share its job slots with datac.
 const WITHHELD: &str = "make shares its job slots only with recipe lines that begin with `+`; this line does not";
 
-/// Builds those of the recipes that `selectors` name which read nothing that others of them are to write; the
-/// others wait.
+/// Builds the selected recipes, except those that read what another selected recipe is yet to write. These are
+/// returned, to be built later.
 pub(crate) fn build_first(
     site: &Site,
     selectors: &[String],
     options: &BuildOptions,
 ) -> Result<(BuildReport, Vec<WaitingRecipe>), WorkspaceError> {
     let (watch, started_ns) = (Stopwatch::start(), system::now_ns());
-    // Whether all is fresh can be said without the lock and without writing.
+    // If all recipes are fresh, that can be determined without taking the lock or writing.
     if !options.force
         && let Some(report) = all_fresh(site, selectors, options, watch)?
     {
@@ -182,8 +183,8 @@ pub(crate) fn build_first(
     };
     let mut session = assess_selected(site, record.clone(), selectors, looks)?;
     let wanted = |assessed: &Assessed| {
-        // Fresh, though other leaves are recorded, or none: its files came from elsewhere. Nothing has to run, but
-        // what they stand on is to be recorded.
+        // A fresh recipe whose recorded leaves differ, or were never recorded, has outputs that came from elsewhere.
+        // No action has to run for it, but its dependencies have to be recorded.
         let is_recorded = assessed.file.is_none() || assessed.leaves == assessed.detail.leaves;
         let is_settled = assessed.status.state == State::Fresh && assessed.last.is_some() && is_recorded;
         assessed.status.problems.is_empty() && assessed.recipe.is_some() && (options.force || !is_settled)
@@ -209,7 +210,7 @@ pub(crate) fn build_first(
     let begun =
         ran.as_ref().map(|(context, report)| StartedRun { context, report, started_ns, command: &options.command });
     let finished = finish(site, session, endings, begun, options.detailed, watch);
-    // It is written with what is recorded at the end, or without that.
+    // What actions made is normally written together with the final record; after an error it is written here.
     let mut report = finished.inspect_err(|_| drop(record.flush()))?;
     if let (Some(bounds), Some((context, _)), Some(_)) = (&options.bounds, &ran, report.run)
         && context.check().is_ok()
@@ -227,7 +228,7 @@ fn tell_planned(observer: &Observer, status: &RecipeStatus) {
     });
 }
 
-/// The report of a build that has nothing to do, if there is nothing to do.
+/// Returns the report of a build if no recipe has anything to do.
 fn all_fresh(
     site: &Site,
     selectors: &[String],
@@ -236,7 +237,7 @@ fn all_fresh(
 ) -> Result<Option<BuildReport>, WorkspaceError> {
     let record = site.cache.record(Access::Read)?;
     let kept = options.kept_plan();
-    // A plan that is kept tells its queries to whoever it was made for.
+    // A kept plan reports queries to the callback it was created with.
     let on_execute = kept.as_ref().and(options.on_query.clone()).map(query_names);
     let session = assess_selected(
         site,
@@ -265,13 +266,13 @@ fn action_context(
     system::create_private_dir(&scratch)?;
     let bytes = if options.memory == 0 { MEMORY_A_THREAD * threads.max(2) as u64 } else { options.memory };
     let is_hub = |key: &SnapshotKey| matches!(key, SnapshotKey::Hub { .. });
-    // A build from local files alone needs no hub, and must not fail for want of one.
+    // A build that reads only local files must not fail because a hub is unavailable.
     let hub = if session.snapshots.states.keys().any(is_hub) {
         Some(site.hub.open(&site.cache, &session.record)?)
     } else {
         None
     };
-    // The planner is to know at once what an action has put.
+    // The planner must see at once what an action has stored.
     let store = outcomes.store.clone();
     Ok(Context {
         indexes: driver::Indexes::new(store.clone()),
@@ -286,7 +287,7 @@ fn action_context(
     })
 }
 
-/// Records what recipes stand on now, and reports.
+/// Records the new state of recipes, and returns the report.
 fn finish(
     site: &Site,
     mut session: Session,
@@ -354,7 +355,7 @@ fn finish(
                 report.failure = Some(failure);
                 report.summary = None;
             }
-            // Fresh after all: what changed does not matter, so the next first look need not see it.
+            // Only irrelevant changes: record the new stats so that the next first look finds the recipe fresh.
             (None, Some(recipe)) if report.before.state == State::Fresh => {
                 if let Some(last) = assessed.last {
                     let outputs = restat(&site.outputs, last.outputs);
@@ -378,11 +379,11 @@ fn finish(
         }
         recipes.push(report);
     }
-    // Files are on the disk before it is recorded that recipes stand on them. Their names follow while the record is
-    // written: after a power cut that comes between, another file is there, with another stat.
+    // Outputs are synced before the record says that recipes are up to date. Folders are synced while the record is
+    // written: after a power cut in between, a folder may still name the old file, which has another stat.
     let synced = begun.map(|begun| begun.report.sync_folders());
-    // Past the grain of the file system's clock, later writes show in a stat, and the first look can trust it. Until
-    // then this process does not end.
+    // A stat can only be trusted if the file system's clock has ticked since the file was written, so that later
+    // writes show. The process does not end before that.
     let built_ns = system::soon_past_grain(
         youngest_proven(site.root(), &site.cache, built.iter().map(|(_, fresh, _)| fresh)).max(newest),
     );
@@ -417,7 +418,7 @@ fn finish(
     })
 }
 
-/// A build that had something to run.
+/// A build that had actions to run.
 #[derive(Clone, Copy)]
 struct StartedRun<'a> {
     context: &'a Context,
@@ -434,7 +435,7 @@ fn num_threads() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// The stats of a recipe's local files when they were hashed, and of the folders they were found in.
+/// Returns the stats that a recipe's local files had when they were hashed, and those of their folders.
 fn locals(recipe: &Recipe, snapshots: &Snapshots) -> Vec<(String, system::Stat)> {
     let mut found = Vec::new();
     for dataset in &recipe.datasets {
@@ -451,19 +452,19 @@ fn locals(recipe: &Recipe, snapshots: &Snapshots) -> Vec<(String, system::Stat)>
     found
 }
 
-/// How many chunks of a recipe's sources this build converted, and how many there are.
+/// Returns how many chunks of a recipe's sources this build converted, and how many there are.
 fn chunks(plan: &RecipePlan, ran: &RunReport) -> (u64, u64) {
     let all = || plan.sources.iter().flat_map(|source| source.chunks.iter());
     let converted = all().filter(|chunk| ran.has_converted(&chunk.converted.index)).count();
     (converted as u64, all().count() as u64)
 }
 
-/// The files of a recipe that this build wrote.
+/// Returns the names of a recipe's files that this build wrote.
 fn written(outputs: &[OutputFile], ran: &RunReport) -> Vec<String> {
     outputs.iter().map(|output| output.name.clone()).filter(|name| ran.placed(name).is_some()).collect()
 }
 
-/// What a recipe's outputs held when they were last built.
+/// Returns the summary of a recipe's last build.
 fn last_summary(record: &Record, assessed: &Assessed) -> Result<Option<Summary>, WorkspaceError> {
     let detail = record.detail(&assessed.text.path)?;
     Ok(detail.and_then(|detail| postcard::from_bytes(&detail.summary).ok()))

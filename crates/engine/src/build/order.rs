@@ -1,7 +1,7 @@
-//! Recipes that read what others write: each is built after those it reads from.
+//! Orders recipes that read each other's outputs: each is built after those it reads from.
 //!
-//! Which recipes hang on others is asked only when something is built. Recipes with no one before them are built together;
-//! the rest are looked at again once their sources are there as they are to be.
+//! The order is only determined when something is built. Recipes that read from no other are built together; the rest
+//! are assessed again once their sources have been written.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,14 +23,14 @@ use datac_core::failure::{Failure, FailureKind};
 /// A recipe that waits for others.
 pub(crate) struct WaitingRecipe {
     status: RecipeStatus,
-    /// The paths of the recipes it reads from.
+    /// Paths of the recipes it reads from.
     needs: Vec<String>,
 }
 
-/// Builds the recipes that `selectors` name; one that reads what another writes is built after it.
+/// Builds the selected recipes. A recipe that reads what another one writes is built after it.
 ///
-/// A recipe that cannot be built does not keep the others from it, but for those that read from it; the report says
-/// what became of each.
+/// If a recipe cannot be built, only the recipes that read from it are skipped. The report has the result of each
+/// recipe.
 pub(crate) fn build(site: &Site, selectors: &[String], options: &BuildOptions) -> Result<BuildReport, WorkspaceError> {
     let (mut report, mut waiting) = build_first(site, selectors, options)?;
     while !waiting.is_empty() {
@@ -50,7 +50,7 @@ pub(crate) fn build(site: &Site, selectors: &[String], options: &BuildOptions) -
             report.elapsed_ms += next.elapsed_ms;
             waiting = later;
         } else {
-            // Whoever reads from these is held up in the next turn.
+            // Recipes that read from these are held in the next round.
             report.recipes.extend(held.into_iter().map(|held| held_up(&site.observer, held, &failed)));
             waiting = ready;
         }
@@ -59,7 +59,7 @@ pub(crate) fn build(site: &Site, selectors: &[String], options: &BuildOptions) -
     Ok(report)
 }
 
-/// Returns the report of a recipe that is not built because another was not.
+/// Returns the report of a recipe that is skipped because another one failed.
 fn held_up(observer: &Observer, waiting: WaitingRecipe, failed: &BTreeSet<String>) -> RecipeReport {
     let WaitingRecipe { status, needs } = waiting;
     let message = match needs.iter().find(|needed| failed.contains(*needed)) {
@@ -71,7 +71,8 @@ fn held_up(observer: &Observer, waiting: WaitingRecipe, failed: &BTreeSet<String
     RecipeReport { before: status, summary: None, failure: Some(failure), written: Vec::new(), chunks: (0, 0) }
 }
 
-/// Takes out of a session the recipes that read what others of it are to write, as `wanted` says.
+/// Removes from a session the recipes that read files which other recipes of the session, those for which `wanted`
+/// holds, are yet to write. Returns the removed recipes.
 pub(crate) fn set_aside(site: &Site, session: &mut Session, wanted: impl Fn(&Assessed) -> bool) -> Vec<WaitingRecipe> {
     let all = &session.recipes;
     let outputs = |at: usize| {
@@ -85,7 +86,7 @@ pub(crate) fn set_aside(site: &Site, session: &mut Session, wanted: impl Fn(&Ass
         let last = all[at].last.iter().filter(move |_| all[at].recipe.is_none()).flat_map(|last| &last.locals);
         named.chain(last.map(|(path, _)| path.as_str()))
     };
-    // Most recipes read nothing from where outputs are, and then there is nothing to find out.
+    // Most recipes read nothing near the output folder, and need no further checks.
     let folder = site.outputs.relative("");
     let is_near = |source: &str| {
         let source = relative(site.root(), Path::new(source));
@@ -104,7 +105,7 @@ pub(crate) fn set_aside(site: &Site, session: &mut Session, wanted: impl Fn(&Ass
     if edges.is_empty() {
         return Vec::new();
     }
-    // Whoever is to be built, and whoever reads from those.
+    // The recipes to be built, and all recipes that read from them.
     let mut touched: BTreeSet<usize> = (0..all.len()).filter(|at| wanted(&all[*at])).collect();
     loop {
         let reached = edges.iter().filter(|(_, reads)| !reads.is_disjoint(&touched)).map(|(at, _)| *at);
@@ -117,7 +118,7 @@ pub(crate) fn set_aside(site: &Site, session: &mut Session, wanted: impl Fn(&Ass
     let needs = |at: &usize| edges.get(at).map(|reads| reads.intersection(&touched).copied().collect::<Vec<_>>());
     let later: BTreeMap<usize, Vec<usize>> =
         touched.iter().filter_map(|at| Some((*at, needs(at).filter(|needs| !needs.is_empty())?))).collect();
-    // Recipes that read each other's files in a ring have no first one: they are built from what there is.
+    // Recipes that read each other's files in a cycle have no order; they are built from the existing files.
     if later.len() == touched.len() {
         return Vec::new();
     }

@@ -1,4 +1,4 @@
-//! Stats and digests of outputs on disk, recorded so that the next look need not read the files.
+//! Stats and digests of outputs on disk, recorded so that later looks need not read the files.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -10,7 +10,8 @@ use crate::{
     system,
 };
 
-/// Returns the files of a recipe; those of this build with the stat that its own bytes had, whatever came since.
+/// Returns the files of a recipe. A file written by this build has the stat of what was written, even if it was
+/// changed since.
 pub(crate) fn outputs_in_place(
     folder: &OutputFolder,
     plan: &RecipePlan,
@@ -29,7 +30,7 @@ pub(crate) fn outputs_in_place(
     Ok(outputs)
 }
 
-/// Notes the digests of outputs at a time when their stats can be trusted.
+/// Records the digests of outputs, at a time when their stats can be trusted.
 pub(crate) fn note_digests(folder: &OutputFolder, record: &Record, outputs: &[OutputFile], now: i64) {
     for output in outputs {
         let path = folder.file(&output.name);
@@ -39,8 +40,8 @@ pub(crate) fn note_digests(folder: &OutputFolder, record: &Record, outputs: &[Ou
     }
 }
 
-/// Returns the latest stamp of local files and folders that changed a moment ago, of those where any later change shows
-/// nevertheless; 0 if there are none.
+/// Returns the latest timestamp of local files and folders that changed very recently, if any later change to them is
+/// certain to show in their stat; 0 if there are none.
 pub(crate) fn youngest_proven<'b>(root: &Path, cache: &Path, built: impl Iterator<Item = &'b FreshRecipe>) -> i64 {
     let now = system::now_ns();
     let young = built.flat_map(|fresh| &fresh.locals).filter(|(_, stat)| stat.is_racy(now));
@@ -60,7 +61,7 @@ pub(crate) fn restat(folder: &OutputFolder, mut outputs: Vec<OutputFile>) -> Vec
     outputs
 }
 
-/// Returns the youngest stamp of files, nanoseconds since 1970.
+/// Returns the latest timestamp of files, in nanoseconds since 1970.
 pub(crate) fn youngest(outputs: &[OutputFile]) -> i64 {
     outputs.iter().map(|output| output.stat.stamp_ns()).max().unwrap_or(0)
 }

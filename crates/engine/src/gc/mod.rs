@@ -1,8 +1,9 @@
-//! Removes from the cache what is of no use: what no current recipe reaches, oldest use first, by age and by size.
+//! Garbage collection: removes entries of the cache that no current recipe reaches, least recently used first, by age
+//! and by size.
 //!
-//! Entries that a current recipe reaches are kept whatever the bounds are, as are downloads that datac.lock pins. Entries of the
-//! record go before the blobs that they name, so that whoever is stopped in between leaves no entry that points at
-//! nothing.
+//! Entries that a current recipe reaches and downloads that datac.lock pins are kept whatever the bounds. Entries of
+//! the record are removed before the blobs they name, so that an interrupted collection leaves no entry whose blobs
+//! are missing.
 
 mod reachable;
 mod size;
@@ -41,12 +42,12 @@ use datac_core::{
     id::{ActionKey, BlobId},
 };
 
-/// How much a cache may hold of what no current recipe reaches.
+/// Limits for the entries of the cache that no current recipe reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheBounds {
-    /// The size of the whole cache above which the least recently used entries are evicted.
+    /// Maximum size of the whole cache in bytes, above which the least recently used entries are evicted.
     pub max_bytes: u64,
-    /// How long an unused entry is kept.
+    /// Time that an unused entry is kept.
     pub max_age: Duration,
 }
 
@@ -57,10 +58,10 @@ impl Default for CacheBounds {
     }
 }
 
-/// The result of a collection.
+/// Result of a collection.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Collected {
-    /// Whether this is what would be removed, and nothing was.
+    /// Whether this was a dry run, which removes nothing.
     pub dry_run: bool,
     /// Blobs that no current recipe reaches.
     pub blobs: Removed,
@@ -68,26 +69,26 @@ pub struct Collected {
     pub downloads: Removed,
     /// Files that killed processes left behind.
     pub temporary: Removed,
-    /// Entries of the record that named removed blobs.
+    /// Number of entries of the record that named removed blobs.
     pub entries: u64,
-    /// The size of the cache before the collection.
+    /// Size of the cache before the collection, in bytes.
     pub before_bytes: u64,
-    /// The size of the cache after the collection.
+    /// Size of the cache after the collection, in bytes.
     pub after_bytes: u64,
-    /// How much of the cache current recipes reach.
+    /// Size of what current recipes reach, in bytes.
     pub reached_bytes: u64,
-    /// The size that the cache may have.
+    /// Maximum size of the cache, in bytes.
     pub max_bytes: u64,
-    /// How long an unused entry is kept, in seconds.
+    /// Time that an unused entry is kept, in seconds.
     pub max_age_s: u64,
 }
 
-/// Files, or artifacts, that were removed.
+/// Files or blobs that were removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Removed {
-    /// The number of files or artifacts.
+    /// Number of files or blobs.
     pub count: u64,
-    /// The size of all of them.
+    /// Total size in bytes.
     pub bytes: u64,
 }
 
@@ -99,12 +100,12 @@ impl Removed {
 }
 
 impl Collected {
-    /// Returns the number of artifacts and files of all kinds.
+    /// Returns the number of removed blobs and files.
     pub fn count(&self) -> u64 {
         self.blobs.count + self.downloads.count + self.temporary.count
     }
 
-    /// Returns the size of all artifacts and files.
+    /// Returns the size of removed blobs and files, in bytes.
     pub fn bytes(&self) -> u64 {
         self.blobs.bytes + self.downloads.bytes + self.temporary.bytes
     }
@@ -114,26 +115,27 @@ impl Collected {
 struct Evictable {
     what: EvictableKind,
     held: Held,
-    /// When the entry was last used, nanoseconds since 1970.
+    /// Time of last use, in nanoseconds since 1970.
     used_ns: i64,
 }
 
 #[derive(Clone, Debug)]
 enum EvictableKind {
     Blob(BlobId),
-    /// The manifest of an earlier build. Manifests are few and small: they are removed last, and only for want of space.
+    /// The manifest of an earlier build. Manifests are few and small, so they are removed last, and only to save
+    /// space.
     History(BlobId),
     Download(String),
 }
 
-/// Removes what is of no use and beyond the bounds; with `dry_run` says what would be, and writes nothing.
+/// Removes unreachable entries beyond the bounds. A dry run returns what would be removed, and writes nothing.
 pub(crate) fn collect(site: &Site, bounds: &CacheBounds, dry_run: bool) -> Result<Collected, WorkspaceError> {
     if dry_run {
         let record = site.cache.record(Access::Read)?;
         return collect_with(site, &record, bounds, true);
     }
     if !site.cache.is_begun() {
-        // There is nothing, and a cache is not begun for that.
+        // There is no cache, and a collection does not create one.
         return Ok(Collected::begun(bounds, false));
     }
     let _lock = site.cache.acquire(IfHeld::Wait)?;
@@ -141,9 +143,9 @@ pub(crate) fn collect(site: &Site, bounds: &CacheBounds, dry_run: bool) -> Resul
     collect_with(site, &record, bounds, false)
 }
 
-/// Collects if that is due, after a build that wrote so many bytes. The caller holds the lock.
+/// Collects garbage if that is due, after a build that wrote `written` bytes. The caller must hold the lock.
 ///
-/// A cache that cannot be collected gives a warning, and is no fault of the build.
+/// A failed collection gives a warning and does not fail the build.
 pub(crate) fn collect_if_due(
     site: &Site,
     record: &Arc<Record>,
@@ -221,7 +223,7 @@ fn collect_with(
     let paths: Vec<PathBuf> = paths.chain(temporary.into_iter().map(|(path, _)| path)).collect();
     paths.par_iter().try_for_each(|path| system::remove(path))?;
     record.compact()?;
-    // Its pages are not quite what entries and blobs took that are gone from it.
+    // The size of the removed entries only estimates the space that SQLite frees, so measure the record again.
     if let Some(rest) = record.bytes_beside_frames()? {
         collected.after_bytes = (collected.after_bytes + rest).saturating_sub(found.record.bytes);
     }
@@ -230,11 +232,11 @@ fn collect_with(
     Ok(collected)
 }
 
-/// Returns the files of a download.
+/// Returns the paths of a download's files.
 fn downloaded(cache: &Path, what: &EvictableKind) -> Vec<PathBuf> {
     let EvictableKind::Download(name) = what else { return Vec::new() };
     let path = cache.join(DOWNLOADS).join(name);
-    // The note that it was checked goes first: without the file it would say nothing.
+    // The `.ok` file, which says that the download was checked, must go first: it means nothing without the download.
     vec![path.with_file_name(format!("{name}.ok")), path]
 }
 
@@ -257,7 +259,7 @@ fn nanoseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// Returns the files that killed processes left, except those with which a pinned download continues.
+/// Returns the files left by killed processes, except partial downloads of pinned files, which can be continued.
 fn temporary(found: &CacheContents, reachable: &Reachable, cache: &Path) -> Vec<(PathBuf, Held)> {
     let partial = found.partial.iter().filter(|(name, _)| !reachable.downloads.contains(*name));
     let partial = partial.map(|(name, held)| (cache.join(DOWNLOADS).join(format!("{name}.part")), *held));
@@ -281,10 +283,11 @@ fn candidates(found: &CacheContents, reachable: &Reachable, schedule: &GcSchedul
     blobs.chain(downloads).collect()
 }
 
-/// Returns the candidates to remove so that none is too old and the cache, now of `bytes`, is not too large.
+/// Returns the candidates to remove so that none is older than allowed and the cache, now `bytes` in size, is not too
+/// large.
 fn beyond(mut candidates: Vec<Evictable>, bounds: &CacheBounds, now: i64, mut bytes: u64) -> Vec<Evictable> {
     let is_history = |candidate: &Evictable| matches!(candidate.what, EvictableKind::History(_));
-    // Of what was used at the same time, what frees more goes first; the digest settles the rest.
+    // Among entries with the same time of last use, larger ones go first; the digest decides the rest.
     candidates.sort_by_cached_key(|candidate| {
         let name = match &candidate.what {
             EvictableKind::Blob(digest) | EvictableKind::History(digest) => digest.to_string(),
@@ -304,8 +307,8 @@ fn beyond(mut candidates: Vec<Evictable>, bounds: &CacheBounds, now: i64, mut by
     gone
 }
 
-/// Returns whether to keep an entry of the record that no current plan looks up: as long as its blobs are kept; without
-/// blobs, as long as the builds are that read its chunks or wrote its files.
+/// Returns whether to keep an entry of the record that no current plan looks up. It is kept as long as its blobs are;
+/// if it has none, as long as the builds that read its chunks or wrote its files.
 fn is_of_use(
     action: &RecordedAction,
     is_kept: &impl Fn(&BlobId) -> bool,

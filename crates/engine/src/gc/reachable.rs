@@ -1,8 +1,9 @@
-//! What of the cache is in use: what current recipes stand on, and when the rest was used last.
+//! Determines what is in use in the cache, and when the rest was last used.
 //!
-//! Current are the recipes below `config/`, and those elsewhere that were built once and are still there. One stands on
-//! whatever its plan looks up, and on all that the manifest of its last build names. A blob that only earlier manifests
-//! name was used last when the build came that did without it: the ledger knows, so nothing has to be noted for it.
+//! Current recipes are those below `config/`, and recipes elsewhere that have been built and still exist. A current
+//! recipe uses everything that its plan looks up, and everything that the manifest of its last build names. A blob
+//! that only earlier manifests name was last used when the next build of the recipe replaced it; the ledger has that
+//! time, so uses need not be recorded.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -29,32 +30,32 @@ use datac_core::{
     id::{ActionKey, BlobId},
 };
 
-/// What of the cache is in use.
+/// What is in use in the cache.
 #[derive(Debug, Default)]
 pub(crate) struct Reachable {
-    /// The actions that plans of current recipes look up.
+    /// Actions that the plans of current recipes look up.
     pub(crate) keys: HashSet<ActionKey>,
-    /// The blobs that current recipes depend on.
+    /// Blobs that current recipes depend on.
     pub(crate) blobs: HashSet<BlobId>,
-    /// The manifests of all runs that are remembered.
+    /// Manifests of all runs in the ledger.
     pub(crate) manifests: HashSet<BlobId>,
-    /// The names of downloads that datac.lock pins.
+    /// Names of downloads that datac.lock pins.
     pub(crate) downloads: HashSet<String>,
-    /// When blobs that are not in use were used last, as far as manifests tell, nanoseconds since 1970.
+    /// Time of last use of unused blobs, if a manifest names them, in nanoseconds since 1970.
     pub(crate) used_ns: HashMap<BlobId, i64>,
-    /// When chunks of sources, and files of outputs, were used last; those of current recipes: for ever.
+    /// Time of last use of source chunks and output files; [`IN_USE`] for those of current recipes.
     pub(crate) named_ns: HashMap<Digest, i64>,
-    /// The paths of recipes that were built and are gone.
+    /// Paths of recipes that were built and no longer exist.
     pub(crate) gone: Vec<String>,
 }
 
-/// As long as anything is in use.
+/// Time of last use of what is still in use.
 pub(crate) const IN_USE: i64 = i64::MAX;
 
-/// The number of manifests held in memory at once.
+/// Number of manifests held in memory at once.
 const MANIFESTS_AT_ONCE: usize = 256;
 
-/// Finds what of the cache is in use, and what was in use since `oldest_ns`. Writes nothing and uses no network.
+/// Determines what is in use, and what was in use after `oldest_ns`. Writes nothing and uses no network.
 pub(crate) fn reachable(
     site: &Site,
     record: &Arc<Record>,
@@ -78,7 +79,7 @@ pub(crate) fn reachable(
     let mut used: BTreeMap<BlobId, i64> = BTreeMap::new();
     for (at, (_, build)) in builds.iter().enumerate() {
         let Some(manifest) = build.manifest else { continue };
-        // The next build of the same recipe is the one that did without what only this one names.
+        // What only this build names was last used when the recipe's next build replaced it.
         let next = builds.get(at + 1).filter(|(_, next)| next.path == build.path);
         let until = match next {
             Some((run, _)) => runs.get(run).copied().unwrap_or(0),
@@ -89,11 +90,11 @@ pub(crate) fn reachable(
         *known = (*known).max(until);
     }
     found.manifests.extend(used.keys());
-    // What is older is old whatever its manifest names: none of it was made after that.
+    // Older manifests need not be read: what they name cannot have been used after them.
     let wanted: Vec<(BlobId, i64)> = used.into_iter().filter(|(_, until)| *until > oldest_ns).collect();
     let store = site.cache.store(record);
     for some in wanted.chunks(MANIFESTS_AT_ONCE) {
-        // One that is gone or damaged tells nothing; what it named is as old as it is.
+        // A missing or damaged manifest is skipped; the blobs it named count as unused since they were written.
         let read = |(digest, until): &(BlobId, i64)| {
             let manifest = BuildManifest::decode(&store.peek(digest).ok()?).ok()?;
             Some((manifest, *until))
@@ -105,7 +106,7 @@ pub(crate) fn reachable(
     Ok(found)
 }
 
-/// Plans every current recipe and notes what the plans looked up; returns the paths of current recipes.
+/// Plans every current recipe and notes what the plans look up. Returns the paths of current recipes.
 fn plan_all(
     site: &Site,
     record: &Arc<Record>,
@@ -130,7 +131,7 @@ fn plan_all(
     let session = assess_selected(site, record.clone(), &selectors, looks)?;
     for assessed in &session.recipes {
         if let (Some(file), Some(_)) = (assessed.file, &assessed.recipe) {
-            // Whatever it comes to: what it looks up on the way is what counts.
+            // The result does not matter, only what is looked up on the way.
             plan(&session.planner, file);
         }
     }
@@ -143,7 +144,7 @@ fn plan_all(
 }
 
 impl Reachable {
-    /// Notes that everything a manifest names was in use until `until`.
+    /// Notes that everything named by a manifest was in use until `until`.
     fn note(&mut self, manifest: &BuildManifest, until: i64) {
         if until == IN_USE {
             self.blobs.extend(manifest.blobs());
@@ -160,7 +161,8 @@ impl Reachable {
         }
     }
 
-    /// Returns the names that the schedule notes as unused: recipes that are gone, and downloads that no lock pins.
+    /// Returns the names that the schedule notes as unused: recipes that no longer exist, and downloads that no lock
+    /// pins.
     pub(crate) fn unused<'r>(
         &'r self,
         downloads: impl Iterator<Item = &'r String> + 'r,
@@ -169,7 +171,7 @@ impl Reachable {
     }
 }
 
-/// Returns the file name of a download by its digest.
+/// Returns the file name of a download with this digest.
 pub(crate) fn download_name(digest: &str) -> String {
     digest.replace(':', "-")
 }

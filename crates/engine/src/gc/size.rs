@@ -1,4 +1,4 @@
-//! The cache in numbers: how much each part of it takes, and what no current recipe reaches.
+//! Measures the cache: how much each part of it takes, and how much no current recipe reaches.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -24,23 +24,23 @@ pub enum CachePart {
     Rows,
     /// Indexes of converted rows.
     Indexes,
-    /// Rejected rows in full.
+    /// Rejected rows, with their details.
     Rejects,
-    /// Scores that filters measured.
+    /// Scores of filters.
     Scores,
     /// Selections: the rows that passed the filters.
     Selections,
-    /// Lists of rows in their order.
+    /// Ordered lists of rows.
     Orders,
     /// Manifests of builds.
     Manifests,
     /// Blobs that no entry of the record names.
     Unnamed,
-    /// Files that were downloaded.
+    /// Downloaded files.
     Downloads,
     /// The record of which action made what, and the ledger of runs.
     Record,
-    /// Downloads that were begun, outputs that were replaced, and what killed processes left behind.
+    /// Incomplete downloads, replaced outputs, and files left behind by killed processes.
     Temporary,
 }
 
@@ -49,19 +49,19 @@ pub enum CachePart {
 pub struct CacheSize {
     /// The cache folder.
     pub dir: PathBuf,
-    /// The parts of the cache that hold anything.
+    /// The parts of the cache that are not empty.
     pub parts: Vec<PartSize>,
-    /// The number of files in the cache.
+    /// Number of files in the cache.
     pub count: u64,
-    /// The size of all files.
+    /// Total size in bytes.
     pub bytes: u64,
-    /// The number of files that no current recipe reaches.
+    /// Number of files that no current recipe reaches.
     pub unreached_count: u64,
-    /// The size of the files that no current recipe reaches.
+    /// Size of the files that no current recipe reaches, in bytes.
     pub unreached_bytes: u64,
-    /// The number of entries of the record whose blobs are missing.
+    /// Number of entries of the record whose blobs are missing.
     pub hollow_entries: u64,
-    /// Files in the folder that datac did not create; they are neither counted nor touched.
+    /// Files in the folder that datac did not create. They are neither counted nor touched.
     pub strangers: Vec<PathBuf>,
 }
 
@@ -70,13 +70,13 @@ pub struct CacheSize {
 pub struct PartSize {
     /// The part.
     pub part: CachePart,
-    /// The number of files of the part.
+    /// Number of files of the part.
     pub count: u64,
-    /// The size of the files of the part.
+    /// Size of the files of the part, in bytes.
     pub bytes: u64,
-    /// The number of files of the part that no current recipe reaches.
+    /// Number of files of the part that no current recipe reaches.
     pub unreached_count: u64,
-    /// The size of the files of the part that no current recipe reaches.
+    /// Size of the files of the part that no current recipe reaches, in bytes.
     pub unreached_bytes: u64,
 }
 
@@ -98,7 +98,7 @@ impl CachePart {
         }
     }
 
-    /// Returns the name of one entry of the part in a sentence.
+    /// Returns the name of an entry of the part, as used in a sentence.
     pub fn one(self) -> &'static str {
         match self {
             Self::Rows => "converted rows",
@@ -143,12 +143,12 @@ pub(crate) fn cache_size(site: &Site) -> Result<CacheSize, WorkspaceError> {
     })
 }
 
-/// Returns the outcome of an action as it was recorded, if it can be read.
+/// Returns the recorded outcome of an action, if it can be read.
 pub(crate) fn outcome(action: &RecordedAction) -> Option<Outcome> {
     postcard::from_bytes(action.outcome.as_ref()?).ok()
 }
 
-/// Returns the part that each blob belongs to, as far as the record tells.
+/// Returns the part that each blob named in the record belongs to.
 pub(crate) fn names(actions: &[RecordedAction], record: &Record) -> Result<HashMap<BlobId, CachePart>, WorkspaceError> {
     let mut names = HashMap::new();
     for action in actions {
@@ -181,7 +181,7 @@ fn parts(found: &CacheContents, reachable: &Reachable, names: &HashMap<BlobId, C
     };
     for (digest, held) in &found.blobs {
         let part = names.get(digest).copied().unwrap_or(CachePart::Unnamed);
-        // The manifests of runs that are remembered are their history.
+        // Manifests of recorded runs are their history, so they count as reached.
         add(part, *held, reachable.blobs.contains(digest) || reachable.manifests.contains(digest));
     }
     for (name, held) in &found.downloads {

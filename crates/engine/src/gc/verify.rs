@@ -1,5 +1,5 @@
-//! Reads the whole cache again and checks every byte: blobs and downloads against their digests, entries of the record
-//! against their seals. What is damaged is removed, so that the build that needs it makes it again.
+//! Reads the whole cache and checks every byte: blobs and downloads against their digests, entries of the record
+//! against their seals. Damaged entries are removed, so that the next build that needs them makes them again.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -28,36 +28,36 @@ use datac_core::{
     id::BlobId,
 };
 
-/// The result of reading the whole cache.
+/// Result of checking the whole cache.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Verified {
-    /// The number of blobs that were read.
+    /// Number of blobs that were read.
     pub blobs: u64,
-    /// The number of downloaded files that were read.
+    /// Number of downloaded files that were read.
     pub downloads: u64,
-    /// The number of entries of actions that were checked.
+    /// Number of action entries that were checked.
     pub entries: u64,
-    /// The number of bytes that were read.
+    /// Number of bytes that were read.
     pub bytes: u64,
-    /// Everything that was damaged.
+    /// The damaged entries.
     pub damaged: Vec<Damaged>,
-    /// The duration in milliseconds.
+    /// Elapsed time in milliseconds.
     pub elapsed_ms: u64,
 }
 
-/// An entry of the cache with other bytes than were stored.
+/// An entry of the cache whose bytes differ from those stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Damaged {
-    /// The part of the cache that the entry belonged to.
+    /// Part of the cache that the entry belongs to.
     pub part: CachePart,
-    /// The digest that names the entry; for an entry of the record, its content in words.
+    /// Digest that names the entry; for an entry of the record, its description.
     pub name: String,
-    /// The damage, in words.
+    /// Description of the damage.
     pub how: String,
-    /// The recipes whose last build depends on the entry, by name, as far as manifests tell; for a download, its source
+    /// Names of recipes whose last build depends on the entry, as far as manifests show; for a download, its source
     /// files by repository and path.
     pub used_by: Vec<String>,
-    /// The reason why the entry could not be removed; `None`: it is removed.
+    /// Why the entry could not be removed; `None` if it was removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stuck: Option<String>,
 }
@@ -69,7 +69,7 @@ impl Verified {
     }
 }
 
-/// Checks every byte of the cache, and removes what is damaged.
+/// Checks every byte of the cache, and removes damaged entries.
 pub(crate) fn verify(site: &Site) -> Result<Verified, WorkspaceError> {
     let watch = Stopwatch::start();
     let mut verified = Verified::default();
@@ -122,7 +122,8 @@ pub(crate) fn verify(site: &Site) -> Result<Verified, WorkspaceError> {
         verified.damaged.push(Damaged { part: CachePart::Downloads, name: name.clone(), how, used_by, stuck });
     }
 
-    // An entry goes with its blobs; whose blobs were gone before is a fault of its own.
+    // An entry whose blobs were removed above is removed with them. Blobs that were missing before are reported as
+    // damage of their own.
     let mut hollow = Vec::new();
     let mut lost: BTreeSet<BlobId> = BTreeSet::new();
     for action in &actions {
@@ -147,11 +148,12 @@ pub(crate) fn verify(site: &Site) -> Result<Verified, WorkspaceError> {
     Ok(verified)
 }
 
-/// Returns for every blob the names of the recipes whose last build depends on that blob.
+/// Returns, for every blob, the names of the recipes whose last build depends on it.
 fn users(store: &Store, record: &Record) -> Result<HashMap<BlobId, BTreeSet<String>>, WorkspaceError> {
     let mut users: HashMap<BlobId, BTreeSet<String>> = HashMap::new();
     let mut told: HashSet<String> = HashSet::new();
-    // Newest first: where the manifest of the last build is itself damaged, the one before tells most of it.
+    // Newest first: if the manifest of the last build is itself damaged, the one before it still names most of the
+    // blobs.
     for (_, build) in record.all_builds()?.into_iter().rev() {
         let (Some(digest), name) = (build.manifest, name_of(Path::new(&build.path))) else { continue };
         users.entry(digest).or_default().insert(name.clone());
@@ -167,7 +169,7 @@ fn users(store: &Store, record: &Record) -> Result<HashMap<BlobId, BTreeSet<Stri
     Ok(users)
 }
 
-/// Returns repository and path of each download that datac.lock pins, by the name of the download.
+/// Returns the repository and path of each download that datac.lock pins, by the name of the download.
 fn pinned(lock: &LockStore) -> Result<BTreeMap<String, Vec<String>>, WorkspaceError> {
     let mut pinned: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for pin in lock.read()?.0.sources {
@@ -179,7 +181,7 @@ fn pinned(lock: &LockStore) -> Result<BTreeMap<String, Vec<String>>, WorkspaceEr
     Ok(pinned)
 }
 
-/// Returns a damaged entry of the record, which is removed.
+/// Returns the description of a damaged entry of the record, which has been removed.
 fn entry(what: String) -> Damaged {
     Damaged {
         part: CachePart::Record,
@@ -190,18 +192,18 @@ fn entry(what: String) -> Damaged {
     }
 }
 
-/// Reads a blob and removes it if it is damaged; returns the damage, and the error of a failed removal.
+/// Reads a blob and removes it if it is damaged. Returns the damage and the error of a failed removal.
 fn check_blob(store: &Store, digest: &BlobId) -> Option<(String, Option<String>)> {
     let miss = store.get(digest).err()?;
     let how = match miss.reason {
-        // It went since it was listed: whoever removed it had a reason.
+        // The blob was removed by another process since it was listed.
         MissReason::Absent => return None,
         MissReason::Damaged(how) => how,
     };
     Some((how, store.remove(digest).err().map(|error| error.to_string())))
 }
 
-/// Reads a download and removes it if it is damaged; returns the damage, and the error of a failed removal.
+/// Reads a download and removes it if it is damaged. Returns the damage and the error of a failed removal.
 fn check_download(path: &Path, name: &str) -> Option<(String, Option<String>)> {
     let how = match is_sound(path, name) {
         Ok(true) => return None,
@@ -218,7 +220,7 @@ fn is_sound(path: &Path, name: &str) -> Result<bool, system::FileError> {
     crate::source::hub::holds(path, &name.replacen('-', ":", 1))
 }
 
-/// Without a hub there are no downloads but those of another datac, which checks them itself.
+/// Without the `hub` feature there are no downloads except those of another datac, which checks them itself.
 #[cfg(not(feature = "hub"))]
 fn is_sound(_: &Path, _: &str) -> Result<bool, system::FileError> {
     Ok(true)

@@ -15,9 +15,9 @@ use crate::{
     system,
 };
 
-/// The folder of the cache; it need not be there yet.
+/// The folder of the cache, which may not exist yet.
 ///
-/// Dereferences to the path of the folder of this cache version.
+/// Dereferences to the path of the folder for this cache version.
 pub(crate) struct CacheFolder {
     path: PathBuf,
     observer: Observer,
@@ -32,37 +32,38 @@ impl Deref for CacheFolder {
 }
 
 impl CacheFolder {
-    /// Names the cache at `path`, the folder of one version; `observer` is told of its warnings.
+    /// Creates a handle to the cache at `path`, the folder of one version. `observer` receives its warnings.
     pub(crate) fn new(path: PathBuf, observer: Observer) -> Self {
         Self { path, observer }
     }
 
-    /// Returns the folder that holds the caches of all versions, from the root of the file system on.
+    /// Returns the absolute path of the folder that holds the caches of all versions.
     pub(crate) fn dir(&self) -> PathBuf {
         let folder = self.path.parent().map_or_else(|| self.path.clone(), PathBuf::from);
-        // Where the current folder has no name any more, what was given is all there is to say.
+        // If the current folder has been removed, the path can only be given as configured.
         let whole = system::current_dir().map_or_else(|_| folder.clone(), |current| current.join(&folder));
         whole.components().filter(|part| !matches!(part, Component::CurDir)).collect()
     }
 
-    /// Returns whether a process has ever taken the lock of this cache: without that it holds nothing.
+    /// Returns whether any process has ever locked this cache. If not, the cache is empty.
     pub(crate) fn is_begun(&self) -> bool {
         system::exists(&self.path.join(LOCK))
     }
 
-    /// Opens the record of what actions made.
+    /// Opens the record of actions.
     pub(crate) fn record(&self, access: Access) -> Result<Arc<Record>, WorkspaceError> {
         let observer = self.observer.clone();
         let record = Record::open(&self.path, access, Arc::new(move |warning| observer(Event::Warning(warning))))?;
         Ok(Arc::new(record))
     }
 
-    /// Returns the blobs, small ones of which lie in `record`.
+    /// Returns the store of blobs. Small blobs are stored in `record`.
     pub(crate) fn store(&self, record: &Arc<Record>) -> Store {
         Store::new(&self.path, record.clone())
     }
 
-    /// Takes the lock that building processes share: one at a time changes the cache, the outputs and `datac.lock`.
+    /// Takes the lock that building processes share. Only its holder may change the cache, the outputs and
+    /// `datac.lock`.
     pub(crate) fn acquire(&self, if_held: IfHeld) -> Result<BuildLock, WorkspaceError> {
         let mut misses = 0;
         loop {
@@ -70,7 +71,7 @@ impl CacheFolder {
             let path = self.path.join(LOCK);
             let mut file = match system::open_or_create(&path) {
                 Ok(file) => file,
-                // Whoever removes the cache has just removed its folder.
+                // Another process has just removed the folder together with the cache.
                 Err(error) if error.is_missing() && misses < MOST_MISSES => {
                     misses += 1;
                     continue;
@@ -92,7 +93,7 @@ impl CacheFolder {
                     file.lock().map_err(failed)?;
                 }
             }
-            // Whoever held it may have removed the cache, this file with it: then it locks nothing any more.
+            // The previous holder may have removed the cache and this file with it. A deleted file locks nothing.
             if !is_at(&file, &path)? {
                 continue;
             }
@@ -105,32 +106,32 @@ impl CacheFolder {
     }
 }
 
-/// What to do while another process holds the lock.
+/// What to do if another process holds the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IfHeld {
     /// Wait until it is free.
     Wait,
-    /// Give up.
+    /// Fail.
     Fail,
 }
 
-/// The lock that building processes share; another process waits until it is dropped.
+/// The lock that building processes share. It is released on drop.
 pub(crate) struct BuildLock {
     file: File,
 }
 
 impl Drop for BuildLock {
     fn drop(&mut self) {
-        // The kernel drops the lock with the file in any case.
+        // If this fails, the kernel releases the lock when the file is closed.
         self.file.set_len(0).ok();
         self.file.unlock().ok();
     }
 }
 
-/// Maximum number of retries when the folder disappears before its lock exists; beyond that something else is wrong.
+/// Maximum number of retries if the folder disappears before the lock is created; more than that has another cause.
 const MOST_MISSES: u32 = 100;
 
-/// Returns whether an open file is the one at `path`.
+/// Returns whether an open file is the file at `path`.
 fn is_at(file: &File, path: &Path) -> Result<bool, system::FileError> {
     match system::stat(path) {
         Ok(now) => Ok(now.inode == system::stat_file(file, path)?.inode),

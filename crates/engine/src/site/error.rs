@@ -1,4 +1,4 @@
-//! What keeps a command from doing anything at all.
+//! The errors that keep a command from running.
 
 use crate::system;
 use datac_core::{
@@ -16,7 +16,7 @@ pub enum WorkspaceError {
     /// Recipes are invalid.
     #[error("{} errors in recipes", .0.len())]
     Problems(Vec<Problem>),
-    /// Another process builds, and waiting was not wanted.
+    /// Another process builds, and the caller does not want to wait.
     #[error("the workspace is locked by {holder}")]
     Locked {
         /// Description of the process that holds the lock.

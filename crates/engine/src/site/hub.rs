@@ -1,4 +1,4 @@
-//! The hub in force: which one it is, and how it is opened.
+//! The configured hub, and how it is opened.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -11,9 +11,9 @@ use crate::{
 };
 use datac_core::failure::{Failure, FailureKind};
 
-/// The hub in force, not yet opened.
+/// The configured hub, not yet opened.
 pub(crate) struct HubAccess {
-    /// What the settings name, if they name one.
+    /// The hub named in the settings, if any.
     given: Option<String>,
     choice: HubChoice,
     /// Whether the settings forbid the network.
@@ -24,16 +24,17 @@ pub(crate) struct HubAccess {
 /// A kind of hub.
 #[derive(Clone)]
 pub(crate) enum HubChoice {
-    /// The sample inside the binary.
+    /// The sample data inside the binary.
     Sample,
     /// A folder laid out `<org>/<name>/…`.
     Folder(PathBuf),
-    /// A server, by its URL.
+    /// A server, given by its URL.
     Http(String),
 }
 
 impl HubAccess {
-    /// Chooses the hub that `given` names: `sample`, a URL, or a folder below `root`; else the public one.
+    /// Chooses the hub that `given` names: `sample`, a URL, or a folder relative to `root`; by default, the public
+    /// Hub.
     pub(crate) fn new(given: Option<String>, root: &std::path::Path, offline: bool, observer: Observer) -> Self {
         let choice = match given.as_deref() {
             Some("sample") => HubChoice::Sample,
@@ -44,18 +45,18 @@ impl HubAccess {
         Self { given, choice, offline, observer }
     }
 
-    /// Returns the same hub without the network.
+    /// Returns the same hub, with the network disabled.
     pub(crate) fn without_network(&self) -> Self {
         let (given, choice, observer) = (self.given.clone(), self.choice.clone(), self.observer.clone());
         Self { given, choice, offline: true, observer }
     }
 
-    /// Returns which hub was chosen.
+    /// Returns the kind of hub.
     pub(crate) fn choice(&self) -> &HubChoice {
         &self.choice
     }
 
-    /// Returns the name of the hub as locks record it.
+    /// Returns the name of the hub, as recorded in locks.
     pub(crate) fn name(&self) -> String {
         match &self.choice {
             HubChoice::Sample => "sample".to_owned(),
@@ -113,7 +114,7 @@ fn default_endpoint() -> String {
     system::env("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned())
 }
 
-/// Returns what a download tells as an event of the build.
+/// Converts a download event to an event of the build.
 #[cfg(feature = "hub")]
 fn event_of(event: crate::source::hub::DownloadEvent) -> crate::event::Event {
     use crate::{event::Event, source::hub::DownloadEvent as D};

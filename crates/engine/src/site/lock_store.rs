@@ -9,18 +9,18 @@ use datac_core::{
     id::FileHash,
 };
 
-/// The place of `datac.lock`; the file need not be there.
+/// A handle to `datac.lock`, which may not exist.
 pub(crate) struct LockStore {
     path: PathBuf,
 }
 
 impl LockStore {
-    /// Names the lock at `path`.
+    /// Creates a handle to the lock at `path`.
     pub(crate) fn new(path: PathBuf) -> Self {
         Self { path }
     }
 
-    /// Reads the lock, and returns it with the digest of its text. A lock that is not there is empty.
+    /// Reads the lock, and returns it with the digest of its text. A missing lock is empty.
     pub(crate) fn read(&self) -> Result<(LockFile, FileHash), WorkspaceError> {
         let bytes = self.text()?;
         let digest = FileHash::of(&bytes);
@@ -36,12 +36,12 @@ impl LockStore {
         Ok((lock, digest))
     }
 
-    /// Returns the digest of the lock's text, without parsing it.
+    /// Returns the digest of the lock's text, without parsing the text.
     pub(crate) fn digest(&self) -> Result<FileHash, WorkspaceError> {
         Ok(FileHash::of(&self.text()?))
     }
 
-    /// Writes the lock where its text differs, and returns the digest of that text.
+    /// Writes the lock if its text differs, and returns the digest of the text.
     pub(crate) fn write(&self, lock: &LockFile) -> Result<FileHash, WorkspaceError> {
         let text = lock.write();
         let digest = FileHash::of(text.as_bytes());
@@ -51,7 +51,7 @@ impl LockStore {
         Ok(digest)
     }
 
-    /// Returns whether there is a lock.
+    /// Returns whether the lock exists.
     pub(crate) fn exists(&self) -> bool {
         system::exists(&self.path)
     }
@@ -65,7 +65,7 @@ impl LockStore {
     }
 }
 
-/// Returns a commit as people are shown it: ten hexadecimal digits.
+/// Shortens a commit for display, to ten hexadecimal digits.
 pub(crate) fn short(commit: &str) -> &str {
     let hex = commit.rsplit(':').next().unwrap_or(commit);
     hex.get(..10).unwrap_or(hex)

@@ -1,6 +1,6 @@
-//! The parts of a workspace on disk and how to reach them: recipes, `datac.lock`, cache, outputs and hub.
+//! The parts of a workspace on disk: recipes, `datac.lock`, cache, outputs and hub.
 //!
-//! Each part is a handle of its own. A function takes the handles that it works on; what works on all of them takes the
+//! Each part has its own handle. A function takes the handles that it needs; one that needs all of them takes the
 //! whole [`Site`].
 
 mod cache_folder;
@@ -39,16 +39,16 @@ pub(crate) struct Site {
     pub(crate) cache: CacheFolder,
     pub(crate) outputs: OutputFolder,
     pub(crate) hub: HubAccess,
-    /// Told of everything that happens.
+    /// Receives all events.
     pub(crate) observer: Observer,
-    /// Set when the user wants to stop.
+    /// Set when the user interrupts datac.
     pub(crate) interrupt: Arc<AtomicBool>,
-    /// The versions of the code that decides bytes.
+    /// Versions of the code that decides bytes.
     pub(crate) versions: CodeVersions,
 }
 
 impl Site {
-    /// Names the parts that `settings` choose; nothing is read or written yet.
+    /// Creates handles to the parts that `settings` choose. Reads and writes nothing.
     pub(crate) fn new(settings: &Settings) -> Self {
         let root = &settings.root;
         let within =
@@ -67,7 +67,7 @@ impl Site {
         }
     }
 
-    /// Returns the workspace's folder.
+    /// Returns the folder of the workspace.
     pub(crate) fn root(&self) -> &Path {
         self.recipes.root()
     }

@@ -10,14 +10,14 @@ use super::relative;
 use crate::system;
 use datac_core::outputs::QUARANTINE;
 
-/// The folder that builds write to; it need not be there yet.
+/// The folder that builds write to, which may not exist yet.
 pub(crate) struct OutputFolder {
     root: PathBuf,
     path: PathBuf,
 }
 
 impl OutputFolder {
-    /// Names the output folder `path` of the workspace at `root`.
+    /// Creates a handle to the output folder `path` of the workspace at `root`.
     pub(crate) fn new(root: PathBuf, path: PathBuf) -> Self {
         Self { root, path }
     }
@@ -27,27 +27,28 @@ impl OutputFolder {
         &self.path
     }
 
-    /// Returns the path of the output `name`, as a file is opened.
+    /// Returns the path of the output `name`, for opening the file.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// Returns the path of the output `name` relative to the workspace, where the output lies inside.
+    /// Returns the path of the output `name`, relative to the workspace if it is inside.
     pub(crate) fn relative(&self, name: &str) -> PathBuf {
         relative(&self.root, &self.path.join(name))
     }
 
-    /// Returns the names of the quarantine files that there are.
+    /// Returns the names of the existing quarantine files.
     pub(crate) fn quarantined(&self) -> HashSet<OsString> {
         system::names(&self.path.join(QUARANTINE))
     }
 
-    /// Removes what a killed build left half-written. The caller holds the build lock, so that no other process writes.
+    /// Removes half-written files that killed builds left. The caller must hold the build lock, so that no other
+    /// process writes.
     pub(crate) fn sweep(&self) {
         for folder in [self.path.clone(), self.path.join(QUARANTINE), self.root.clone()] {
             for (name, _) in system::list(&folder).unwrap_or_default() {
                 if system::Replacement::is_left_over(&name) {
-                    // One that cannot be removed is in no one's way.
+                    // A file that cannot be removed does no harm.
                     system::remove(&folder.join(name)).ok();
                 }
             }

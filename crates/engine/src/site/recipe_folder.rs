@@ -1,4 +1,4 @@
-//! The recipes of a workspace: where they lie, what they are called, how they are read.
+//! The recipes of a workspace: where they are, how they are named and read.
 
 use std::{
     collections::BTreeSet,
@@ -26,9 +26,9 @@ use datac_core::{
 pub struct RecipeText {
     /// Path of the recipe relative to the workspace, with `/`.
     pub path: String,
-    /// Name of the recipe: the last folder and the stem, `sft/general`.
+    /// Name of the recipe: the last folder and the file stem, as in `sft/general`.
     pub name: String,
-    /// Contents of the file, read up to one byte beyond the limit for recipes.
+    /// Contents of the file, up to one byte beyond the size limit for recipes.
     pub text: Vec<u8>,
     /// BLAKE3 of its bytes.
     pub digest: FileHash,
@@ -39,20 +39,20 @@ pub struct RecipeText {
 pub struct Found {
     /// The recipes, sorted by path.
     pub recipes: Vec<RecipeText>,
-    /// YAML files that are no recipes: they have neither `metadata` nor `datasets`.
+    /// YAML files that are not recipes: they have neither `metadata` nor `datasets`.
     pub others: Vec<String>,
 }
 
-/// The folder with the recipes of a workspace, and the words that they may use.
+/// The folder with the recipes of a workspace, and the words that recipes may use.
 pub(crate) struct RecipeFolder {
     root: PathBuf,
     vocabulary: Arc<Vocabulary>,
     observer: Observer,
-    /// Broken recipes that selectors passed over, told once.
+    /// Invalid recipes that selectors skipped, each of which is reported once.
     left_out: Mutex<BTreeSet<PathBuf>>,
 }
 
-/// A file or folder that a text names by its path, relative to the workspace.
+/// A file or folder named by its path, relative to the workspace.
 pub(crate) enum NamedPath {
     /// A file.
     File(PathBuf),
@@ -61,12 +61,12 @@ pub(crate) enum NamedPath {
 }
 
 impl RecipeFolder {
-    /// Names the recipes of the workspace at `root`.
+    /// Creates a handle to the recipes of the workspace at `root`.
     pub(crate) fn new(root: PathBuf, vocabulary: Arc<Vocabulary>, observer: Observer) -> Self {
         Self { root, vocabulary, observer, left_out: Mutex::default() }
     }
 
-    /// Returns the workspace's folder.
+    /// Returns the folder of the workspace.
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
@@ -86,21 +86,21 @@ impl RecipeFolder {
         self.read(self.all()?, &[])
     }
 
-    /// Parses and checks a recipe by itself.
+    /// Parses and checks a recipe on its own.
     pub(crate) fn load(&self, path: &str, text: &[u8]) -> Result<Recipe, Vec<Problem>> {
         config::load(path, text, &self.vocabulary)
     }
 
-    /// Reads and parses the YAML file at `path`; `None`: it is neither a recipe nor meant as one.
+    /// Reads and parses the YAML file at `path`; `None` if it is not a recipe and does not look like one.
     pub(crate) fn parse(&self, path: &Path) -> Result<Option<Result<Recipe, Vec<Problem>>>, FileError> {
         let text = system::read_up_to(&self.root.join(path), MAX_BYTES as u64)?;
         let loaded = self.load(&path.to_string_lossy(), &text);
         Ok((loaded.is_ok() || looks_like_recipe(&text)).then_some(loaded))
     }
 
-    /// Reads the files at `paths`; those that are `explicit` are recipes whatever they hold.
+    /// Reads the files at `paths`. Files in `explicit` count as recipes whatever their contents.
     pub(crate) fn read(&self, paths: Vec<PathBuf>, explicit: &[PathBuf]) -> Result<Found, WorkspaceError> {
-        // Thousands of them: whatever can be done for one alone is done here.
+        // There may be thousands of recipes, so everything that concerns one alone runs in parallel.
         let read: Vec<(RecipeText, bool)> = paths
             .into_par_iter()
             .with_min_len(64)
@@ -119,19 +119,19 @@ impl RecipeFolder {
         })
     }
 
-    /// Returns the file or folder that `text` names as it stands: whatever it is made of, it means just that.
+    /// Returns the existing file or folder that has the path `text`, whatever characters the path contains.
     pub(crate) fn named(&self, text: &str) -> Option<NamedPath> {
         let given = relative(&self.root, Path::new(text));
         let path = self.root.join(&given);
         if system::is_dir(&path) {
             return Some(NamedPath::Folder(given));
         }
-        // Outputs are named for the recipes that write them.
+        // The path of an output selects the recipes that write it.
         (!outputs::looks_like_output(text) && system::exists(&path)).then_some(NamedPath::File(given))
     }
 
-    /// Returns the recipes that selectors may come to mean, found without looking into any: for those that are no path,
-    /// all.
+    /// Returns the recipes that the selectors may match, without reading any. A selector that is not a path may match
+    /// all recipes.
     pub(crate) fn candidates(&self, selectors: &[String]) -> Result<Vec<PathBuf>, WorkspaceError> {
         let mut paths = Vec::new();
         for place in self.searched(selectors) {
@@ -145,7 +145,7 @@ impl RecipeFolder {
         Ok(paths)
     }
 
-    /// Returns the files and folders in which recipes are found that selectors may come to mean.
+    /// Returns the files and folders that contain all recipes the selectors may match.
     pub(crate) fn searched(&self, selectors: &[String]) -> Vec<PathBuf> {
         let place = |selector: &String| match self.named(selector) {
             Some(NamedPath::File(path) | NamedPath::Folder(path)) => path,
@@ -157,7 +157,8 @@ impl RecipeFolder {
         }
     }
 
-    /// Returns the folders at and below `tops`, relative to the workspace, sorted: a new recipe would be in one of them.
+    /// Returns the folders at and below `tops`, relative to the workspace, sorted. Any new recipe would be in one of
+    /// them.
     pub(crate) fn folders(&self, tops: Vec<PathBuf>) -> Result<Vec<PathBuf>, WorkspaceError> {
         let mut folders = Vec::new();
         for top in tops {
@@ -171,7 +172,7 @@ impl RecipeFolder {
         Ok(folders)
     }
 
-    /// Warns once that a recipe is broken, so that selectors cannot see what it reads.
+    /// Warns, once per recipe, that the recipe is invalid, so that selectors cannot know what it reads.
     pub(crate) fn warn_left_out(&self, path: &Path) {
         let mut told = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
         if told.insert(path.to_owned()) {
@@ -182,13 +183,13 @@ impl RecipeFolder {
     }
 }
 
-/// Returns the path relative to the workspace where it lies inside.
+/// Returns the path relative to the workspace, if it is inside.
 pub(crate) fn relative(root: &Path, path: &Path) -> PathBuf {
     let path = path.strip_prefix(root).unwrap_or(path);
     path.components().filter(|part| !matches!(part, std::path::Component::CurDir)).collect()
 }
 
-/// Returns the name of a recipe: its last folder and its stem.
+/// Returns the name of a recipe: its last folder and its file stem.
 pub(crate) fn name_of(path: &Path) -> String {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     match path.parent().and_then(Path::file_name) {
@@ -197,14 +198,15 @@ pub(crate) fn name_of(path: &Path) -> String {
     }
 }
 
-/// Returns the YAML files in `folder` of the workspace at `root` and below it, sorted; none if there is no such folder.
+/// Returns the YAML files in and below `folder` of the workspace at `root`, sorted; none if the folder does not
+/// exist.
 pub(crate) fn walk(root: &Path, folder: &Path) -> Result<Vec<PathBuf>, WorkspaceError> {
     let start = root.join(folder);
     if !system::exists(&start) {
         return Ok(Vec::new());
     }
     let (mut paths, base) = (Vec::new(), relative(root, &start));
-    // Links are rare, and a walk that follows them stats every file to look for one: they are walked apart.
+    // Following links makes a walk stat every file to find links. Links are rare, so they are walked separately.
     let mut links = Vec::new();
     for entry in WalkDir::new(&start).into_iter().filter_entry(|entry| !is_hidden(entry)) {
         let entry = entry.map_err(unwalkable)?;
@@ -239,7 +241,8 @@ fn unwalkable(error: walkdir::Error) -> Failure {
     Failure::new(FailureKind::Action, format!("look for recipes: {error}"))
 }
 
-/// Returns whether a YAML file that no one named is meant as a recipe; trainers keep their own files beside recipes.
+/// Returns whether a YAML file that was not named explicitly is meant as a recipe. Trainers keep files of their own
+/// beside recipes.
 fn looks_like_recipe(text: &[u8]) -> bool {
     let is_key = |line: &[u8]| {
         ["metadata", "datasets", "\"metadata\"", "\"datasets\"", "'metadata'", "'datasets'"]
@@ -247,13 +250,14 @@ fn looks_like_recipe(text: &[u8]) -> bool {
             .any(|key| line.strip_prefix(key.as_bytes()).is_some_and(|rest| rest.trim_ascii_start().starts_with(b":")))
     };
     let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
-    // A file in flow style, `{metadata: …}`, or one that is empty or too large is reported, not passed over.
+    // Files in flow style (`{metadata: …}`) and empty or oversized files count as recipes, so that they are reported
+    // instead of skipped.
     text.trim_ascii_start().starts_with(b"{")
         || text.trim_ascii().is_empty()
         || text.split(|byte| *byte == b'\n').any(is_key)
 }
 
-/// Returns the files and folders of the workspace that a recipe reads, as the recipe names them.
+/// Returns the local files and folders that a recipe reads, as the recipe names them.
 pub(crate) fn local_sources(recipe: &Recipe) -> impl Iterator<Item = &str> {
     recipe.datasets.iter().map(|dataset| &dataset.location).filter(|location| location.is_local()).map(Location::source)
 }

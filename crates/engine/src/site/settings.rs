@@ -1,4 +1,4 @@
-//! What a workspace is opened with.
+//! The settings that a workspace is opened with.
 
 use std::{
     path::PathBuf,
@@ -11,27 +11,27 @@ use datac_core::code::CodeVersions;
 /// Locations of a workspace, and access options.
 #[derive(Clone)]
 pub struct Settings {
-    /// The workspace's folder.
+    /// The folder of the workspace.
     pub root: PathBuf,
-    /// The cache; default `cache` in the workspace.
+    /// The cache folder; by default `cache` in the workspace.
     pub cache_dir: Option<PathBuf>,
-    /// Output folder; default `dataset` in the workspace.
+    /// The output folder; by default `dataset` in the workspace.
     pub output_dir: Option<PathBuf>,
-    /// A URL, a folder or `sample`; default: the public Hub.
+    /// A URL, a folder or `sample`; by default the public Hub.
     pub hub: Option<String>,
-    /// Whether the network may not be used.
+    /// Whether the network is disabled.
     pub offline: bool,
-    /// Set when the user wants to stop.
+    /// Set when the user interrupts datac.
     pub interrupt: Arc<AtomicBool>,
-    /// Told of everything that happens.
+    /// Receives all events.
     pub observer: Observer,
-    /// The versions of the code that decides bytes; for tests, which raise them.
+    /// Versions of the code that decides bytes; only tests change them.
     #[doc(hidden)]
     pub versions: CodeVersions,
 }
 
 impl Settings {
-    /// Creates the defaults for a workspace at `root`, with no one watching.
+    /// Creates default settings for a workspace at `root`, with an observer that ignores all events.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self {
             root: root.into(),
@@ -45,7 +45,7 @@ impl Settings {
         }
     }
 
-    /// Returns whether datasets come from the sample inside the binary.
+    /// Returns whether datasets come from the sample data inside the binary.
     pub fn is_on_sample(&self) -> bool {
         self.hub.as_deref() == Some("sample")
     }
