@@ -1,120 +1,120 @@
-//! What happens while a command runs, told to whoever shows it: the interface between the engine and its users.
+//! The events of a running command: the interface between the engine and whatever displays its progress.
 
 use std::{sync::Arc, time::Duration};
 
 use datac_core::{hash::Digest, outputs::FileMeta, stage::Stage, stale::StaleReason};
 
-/// Something that happened while building, for whoever shows it.
+/// Something that happened while a command ran.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// Another process builds in this workspace; this one waits for it.
+    /// Another process builds in this workspace, and this one waits for it.
     Waiting {
-        /// What the other process left about itself, such as `pid 4121`.
+        /// Description of the other process, such as `pid 4121`.
         holder: String,
     },
-    /// Something the user should know that does not stop the build.
+    /// A warning: something that the user should know, but that does not stop the build.
     Warning(String),
-    /// A source was resolved or re-resolved, in words.
+    /// A source was pinned, described in words.
     Locked(String),
     /// Bytes of a download arrived.
     Download {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// Bytes so far.
+        /// Bytes received so far.
         done: u64,
-        /// Bytes in all.
+        /// Total size in bytes.
         total: u64,
     },
     /// Part of the cache was checked.
     Checked {
-        /// Bytes so far.
+        /// Bytes checked so far.
         done: u64,
-        /// Bytes in all.
+        /// Total size in bytes.
         total: u64,
     },
-    /// A recipe was looked at before anything runs.
+    /// The state of a recipe is known. All these events come before any action starts.
     Planned {
-        /// Its path.
+        /// Path of the recipe.
         recipe: String,
-        /// Its state: `fresh`, `stale`.
+        /// State of the recipe, such as `fresh` or `stale`.
         state: &'static str,
-        /// Why it is in that state.
+        /// Reasons for that state.
         reasons: Vec<StaleReason>,
     },
-    /// An action begins.
+    /// An action started.
     Started {
-        /// What kind of work it is.
+        /// Kind of work.
         kind: JobKind,
-        /// The digest of its manifest; of a restored recipe, of its training file.
+        /// Digest of the action's key; for a restored recipe, of its training file.
         key: Digest,
-        /// What it works on.
+        /// Description of what the action works on.
         label: String,
-        /// The paths of the recipes that wait for it.
+        /// Paths of the recipes that wait for it.
         recipes: Arc<[String]>,
     },
     /// A file is being read.
     Reading {
-        /// What is being read.
+        /// Description of the file.
         label: String,
-        /// Rows so far.
+        /// Rows read so far.
         rows: u64,
     },
     /// An action ended.
     Finished {
-        /// What kind of work it is.
+        /// Kind of work.
         kind: JobKind,
-        /// As when it began.
+        /// As in the start event.
         key: Digest,
-        /// What it worked on.
+        /// As in the start event.
         label: String,
-        /// The paths of the recipes that waited for it.
+        /// Paths of the recipes that waited for it.
         recipes: Arc<[String]>,
-        /// How long it took.
+        /// Elapsed time.
         took: Duration,
-        /// Rows that came of it, where it counts them.
+        /// Number of rows in the result, if counted.
         rows: Option<u64>,
-        /// Bytes that came of it, or, of a scan, that were read; where it counts them.
+        /// Size of the result in bytes, or, for a scan, of what was read; if counted.
         bytes: Option<u64>,
-        /// Whether it came to something.
+        /// Whether the action succeeded.
         is_done: bool,
     },
-    /// A chunk was converted, or its samples measured, while its file was read.
+    /// A chunk was converted, or its samples scored, while its file was read.
     Chunk {
-        /// What was done with it: converted or scored.
+        /// [`Stage::Convert`] or [`Stage::Score`].
         stage: Stage,
-        /// The digest of its manifest.
+        /// Digest of the action's key.
         key: Digest,
-        /// The converter or scorer.
+        /// Name of the converter or scorer.
         label: &'static str,
-        /// How long it took, with all that was wanted of the chunk.
+        /// Elapsed time for everything that was done with the chunk.
         took: Duration,
-        /// Its samples.
+        /// Number of samples.
         rows: u64,
-        /// The size of what came of it.
+        /// Size of the result in bytes.
         bytes: u64,
     },
-    /// A recipe came to its end.
+    /// A recipe has been dealt with.
     Ended {
-        /// Its path.
+        /// Path of the recipe.
         recipe: String,
-        /// What kept it from being built.
+        /// Failure that kept the recipe from being built.
         failure: Option<String>,
-        /// Its files with path, rows, size and digest.
+        /// Paths of its files, with their digests, sizes and numbers of rows.
         files: Vec<(String, FileMeta)>,
     },
     /// A file was put in place.
     Wrote {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// Its rows.
+        /// Number of rows.
         rows: u64,
-        /// Its size.
+        /// Size in bytes.
         bytes: u64,
     },
 }
 
-/// A kind of work that is told of.
+/// A kind of work that events report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum JobKind {
     /// An action of a stage.
@@ -136,5 +136,5 @@ impl JobKind {
     }
 }
 
-/// A function that is told of every event.
+/// A function that receives every event.
 pub type Observer = Arc<dyn Fn(Event) + Send + Sync>;

@@ -1,6 +1,6 @@
 //! The engine of datac: sources, the plan, the driver, the cache, outputs and their provenance.
 //!
-//! Programs use it through [`Workspace`]; the crate `datac` exports that with a guided tour.
+//! Programs use the engine through [`Workspace`], which the crate `datac` exports with a guided tour.
 
 mod build;
 pub mod cache;

@@ -1,7 +1,7 @@
 //! The only door to files, environment and clock.
 //!
-//! Everything here names the path in its error. Decisions never rest on a clock: [`now_ns`] and [`Stopwatch`] feed
-//! records and reports, and the stat cache's rule that a file as new as its record is read again.
+//! Errors name the path. No decision depends on a clock: [`now_ns`] and [`Stopwatch`] are for records and reports,
+//! and for the rule that a file as new as its stat-cache entry is read again.
 #![expect(clippy::disallowed_methods, reason = "this module is the door the other modules must use")]
 
 mod entries;
@@ -32,26 +32,27 @@ fn at<'p>(verb: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> FileE
     move |source| FileError { verb, path: path.to_owned(), source }
 }
 
-/// The coarsest step of the clock that file systems stamp with: one tick at 100 Hz.
+/// Resolution of the coarsest clock that file systems take timestamps from, in nanoseconds: a tick at 100 Hz.
 const GRAIN_NS: i64 = 10_000_000;
 
-/// Returns the first moment at which a file stamped at `stamp_ns` is older than the grain.
+/// Returns the first time at which a file with the timestamp `stamp_ns` is older than the grain.
 fn past_grain(stamp_ns: i64) -> i64 {
     stamp_ns + GRAIN_NS + 1
 }
 
-/// Now, or as soon as a file stamped at `stamp_ns` a moment ago is older than the grain. A stamp in the future, which no
-/// clock of this machine can have given, does not count.
+/// Returns the current time, or the time at which a file just stamped at `stamp_ns` is older than the grain, if that
+/// is later. A timestamp in the future, which cannot be from this machine's clock, is ignored.
 pub fn soon_past_grain(stamp_ns: i64) -> i64 {
     let now = now_ns();
     if stamp_ns <= now { past_grain(stamp_ns).max(now) } else { now }
 }
 
-/// Waits until any later write to the file at `path`, whose stat was taken and says `stamp_ns`, shows in its stat: until it
-/// is older than the grain, unless its file system stamps every change that follows a look with a time of its own. That is
-/// found out in the folder `scratch`, if it is of the same file system.
+/// Waits until any later write to the file at `path` is certain to change its stat, given that a stat just returned
+/// `stamp_ns`.
 ///
-/// Returns the time to record with what is read from now on: one at which the stat is not racy, see [`Stat::is_racy`].
+/// That is when the file is older than the grain, or at once if its file system gives every change after a stat a new
+/// timestamp. The latter is tested in the folder `scratch`, if that is on the same file system. Returns the time to
+/// record with what is read from now on, at which the stat is not racy; see [`Stat::is_racy`].
 pub fn wait_past_grain(stamp_ns: i64, path: &Path, scratch: &Path) -> i64 {
     let (now, past) = (now_ns(), soon_past_grain(stamp_ns));
     if past > now && !stamps_each_change(path, scratch) {
@@ -60,35 +61,36 @@ pub fn wait_past_grain(stamp_ns: i64, path: &Path, scratch: &Path) -> i64 {
     past.max(now_ns())
 }
 
-/// Result of a stat call; equal stats of an unchanged clock mean equal bytes, see [`Stat::is_racy`].
+/// Result of a stat call. A file whose stat is equal and not racy has the same bytes; see [`Stat::is_racy`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stat {
     /// Size in bytes.
     pub size: u64,
-    /// Time of the last change of the content, nanoseconds since 1970.
+    /// Time of the last change of the content, in nanoseconds since 1970.
     pub mtime_ns: i64,
-    /// Time of the last change of the inode, nanoseconds since 1970.
+    /// Time of the last change of the inode, in nanoseconds since 1970.
     pub ctime_ns: i64,
     /// Inode number.
     pub inode: u64,
 }
 
 impl Stat {
-    /// Returns the later of its two times.
+    /// Returns the later of both times.
     pub fn stamp_ns(&self) -> i64 {
         self.mtime_ns.max(self.ctime_ns)
     }
 
-    /// Returns whether the file may have changed after it was stat'ed without the stat showing it.
+    /// Returns whether the file may have changed after the stat was taken, at `recorded_ns`, without that changing
+    /// the stat.
     ///
-    /// Git's rule for racily clean entries: file systems stamp with a coarse clock, so a file stamped within that
-    /// grain of `recorded_ns` proves nothing.
+    /// This is git's rule for racily clean entries: file systems take timestamps from a coarse clock, so a file
+    /// stamped within the grain of `recorded_ns` proves nothing.
     pub fn is_racy(&self, recorded_ns: i64) -> bool {
         self.stamp_ns() + GRAIN_NS >= recorded_ns
     }
 }
 
-/// Stats a path, following links.
+/// Returns the stat of a path, following links.
 pub fn stat(path: &Path) -> Result<Stat, FileError> {
     let meta = fs::metadata(path).map_err(at("stat", path))?;
     Ok(stat_of(&meta))
@@ -103,23 +105,23 @@ fn stat_of(meta: &fs::Metadata) -> Stat {
     }
 }
 
-/// Stats an open file.
+/// Returns the stat of an open file.
 pub fn stat_file(file: &File, path: &Path) -> Result<Stat, FileError> {
     file.metadata().map(|meta| stat_of(&meta)).map_err(at("stat", path))
 }
 
-/// Returns whether something is at `path`.
+/// Returns whether something exists at `path`.
 pub fn exists(path: &Path) -> bool {
     fs::metadata(path).is_ok()
 }
 
-/// Returns the final target of a symbolic link; `None`: not a link, or a dangling one.
+/// Returns the final target of a symbolic link; `None` if the path is not a link, or is a dangling one.
 pub fn link_target(path: &Path) -> Option<PathBuf> {
     let is_link = fs::symlink_metadata(path).is_ok_and(|meta| meta.is_symlink());
     is_link.then(|| fs::canonicalize(path).ok()).flatten()
 }
 
-/// Returns whether a folder is at `path`.
+/// Returns whether a folder exists at `path`.
 pub fn is_dir(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|meta| meta.is_dir())
 }
@@ -129,12 +131,13 @@ pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     fs::read(path).map_err(at("read", path))
 }
 
-/// Reads at most `limit` bytes of a file, and one more if it is longer.
+/// Reads at most `limit` bytes of a file, plus one if the file is longer.
 pub fn read_up_to(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     thread_local! {
         static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 64 << 10]);
     }
-    // Thousands are read in a row: without asking for the size first, and kept in no more room than they take.
+    // Thousands of recipes are read in a row: the buffer is shared, files are not stat'ed for their size, and the
+    // result is allocated at its exact size.
     BUFFER.with_borrow_mut(|buffer| {
         let mut file = open(path)?.take(limit + 1);
         let mut filled = 0;
@@ -159,29 +162,29 @@ pub fn open(path: &Path) -> Result<File, FileError> {
     File::open(path).map_err(at("read", path))
 }
 
-/// Creates a folder and those above it.
+/// Creates a folder and its parents.
 pub fn create_dir(path: &Path) -> Result<(), FileError> {
     fs::create_dir_all(path).map_err(at("create folder", path))
 }
 
-/// Creates a folder that only its owner may enter.
+/// Creates a folder that only its owner may enter, and its parents.
 pub fn create_private_dir(path: &Path) -> Result<(), FileError> {
     use std::os::unix::fs::DirBuilderExt;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(at("create folder", path))
 }
 
-/// Creates an empty file, with its folder; what was there is gone.
+/// Creates an empty file, and its folder. An existing file is truncated.
 pub fn create(path: &Path) -> Result<File, FileError> {
     create_folder_of(path)?;
     File::create(path).map_err(at("write", path))
 }
 
-/// Opens a file for reading and writing, creating it if it is not there.
+/// Opens a file for reading and writing, creating it if it does not exist.
 pub fn open_or_create(path: &Path) -> Result<File, FileError> {
     File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(at("open", path))
 }
 
-/// Removes a file; one that is not there is fine.
+/// Removes a file. It is no error if the file does not exist.
 pub fn remove(path: &Path) -> Result<(), FileError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at("remove", path)(error)),
@@ -189,12 +192,12 @@ pub fn remove(path: &Path) -> Result<(), FileError> {
     }
 }
 
-/// Renames a file over whatever is at `to`.
+/// Renames a file, replacing any file at `to`.
 pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
     fs::rename(from, to).map_err(at("rename to", to))
 }
 
-/// Syncs a folder, so that the names in it outlast a power cut.
+/// Syncs a folder, so that the names in it survive a power cut.
 pub fn sync_dir(path: &Path) -> Result<(), FileError> {
     File::open(path).and_then(|folder| folder.sync_all()).map_err(at("sync", path))
 }
@@ -211,12 +214,12 @@ pub fn list(path: &Path) -> Result<Vec<(String, bool)>, FileError> {
     Ok(names)
 }
 
-/// Returns the names in a folder, none if it is not there.
+/// Returns the names in a folder; none if the folder does not exist.
 pub fn names(path: &Path) -> HashSet<OsString> {
     fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect()
 }
 
-/// Replaces a file by `bytes`, synced, old or new but never half.
+/// Replaces a file by `bytes` atomically, and syncs it.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<Stat, FileError> {
     let mut replacement = Replacement::new(path)?;
     replacement.write_all(bytes)?;
@@ -226,9 +229,8 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<Stat, FileError> {
     Ok(stat)
 }
 
-/// Replaces a file that others can do without by `bytes`, unless it holds them: not synced, but old or new and never half.
-///
-/// Its folder is made where there is none.
+/// Replaces a file by `bytes` atomically, unless it already holds them. The file is not synced, so this is only for
+/// files that may be lost. Creates its folder if needed.
 pub fn replace_if_other(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     if fs::read(path).is_ok_and(|present| present == bytes) {
         return Ok(());
@@ -239,7 +241,8 @@ pub fn replace_if_other(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     replacement.commit_unsynced()
 }
 
-/// Writes a file, with its folder, where there is none; returns whether it did. What is there is never touched.
+/// Writes a file, and creates its folder, if there is no such file. Returns whether it was written; an existing file
+/// is never touched.
 pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
     if fs::symlink_metadata(path).is_ok() {
         return Ok(false);
@@ -250,7 +253,7 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
     replacement.commit_new()
 }
 
-/// Reads what is written to the process, at most `limit` bytes, and one more if it is longer.
+/// Reads standard input: at most `limit` bytes, plus one if there are more.
 pub fn read_stdin(limit: u64) -> Result<Vec<u8>, FileError> {
     let mut bytes = Vec::new();
     io::stdin().lock().take(limit + 1).read_to_end(&mut bytes).map_err(at("read", Path::new("-")))?;
@@ -264,19 +267,19 @@ fn create_folder_of(path: &Path) -> Result<(), FileError> {
     }
 }
 
-/// Sets the time of a file's last change, creating it empty, with its folder, where there is none.
+/// Sets the modification time of a file. Creates an empty file, and its folder, if it does not exist.
 pub fn touch(path: &Path, time_ns: i64) -> Result<(), FileError> {
     create_folder_of(path)?;
     let time = UNIX_EPOCH + Duration::from_nanos(time_ns.max(0) as u64);
     open_or_create(path)?.set_modified(time).map_err(at("touch", path))
 }
 
-/// Returns an environment variable, if it is set, not empty and UTF-8.
+/// Returns an environment variable if it is set, not empty and valid UTF-8.
 pub fn env(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// The words the process was called with, without the program's name.
+/// Returns the arguments of the process, without the program's name.
 pub fn arguments() -> Vec<String> {
     std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
 }
@@ -294,7 +297,7 @@ pub fn env_names(prefix: &str) -> Vec<String> {
     names
 }
 
-/// Ends the process at once: for a second interrupt, when the first was asked to wait too long.
+/// Exits the process at once: after a second interrupt, when the first takes too long.
 pub fn exit_now(code: u8) -> ! {
     #[expect(clippy::exit, reason = "the user asked twice")]
     std::process::exit(i32::from(code))
@@ -305,13 +308,13 @@ pub fn current_dir() -> Result<PathBuf, FileError> {
     std::env::current_dir().map_err(at("enter", Path::new(".")))
 }
 
-/// Nanoseconds since 1970, for records.
+/// Returns the current time in nanoseconds since 1970, for records.
 pub fn now_ns() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// Measures how long something took, for reports.
+/// Measures elapsed time, for reports.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(Instant);
 

@@ -1,4 +1,4 @@
-//! Finds the recipes that selectors name, and reads them.
+//! Finds the recipes that selectors match, and reads them.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -12,9 +12,9 @@ use crate::{
     },
 };
 
-/// Reads the recipes that `selectors` name; none: all below `config/`.
+/// Reads the recipes that `selectors` match; without selectors, all recipes below `config/`.
 ///
-/// [`Selector`] tells how they are written.
+/// [`Selector`] describes the syntax.
 pub(crate) fn find(site: &Site, selectors: &[String]) -> Result<Found, WorkspaceError> {
     let (mut paths, explicit) = selected(site, selectors)?;
     if !selectors.is_empty() {
@@ -24,7 +24,8 @@ pub(crate) fn find(site: &Site, selectors: &[String]) -> Result<Found, Workspace
     site.recipes.read(paths, &explicit)
 }
 
-/// Assesses the recipes that `selectors` name; none: all, and those that are gone.
+/// Assesses the recipes that `selectors` match; without selectors, all recipes, including deleted ones that left
+/// outputs.
 pub(crate) fn assess_selected(
     site: &Site,
     record: Arc<Record>,
@@ -43,7 +44,7 @@ pub(crate) fn assess_selected(
     Ok(session)
 }
 
-/// Returns the paths of the recipes that are meant, and those among them that were named as files.
+/// Returns the paths of the selected recipes, and those among them that were named as files.
 fn selected(site: &Site, selectors: &[String]) -> Result<(Vec<PathBuf>, Vec<PathBuf>), WorkspaceError> {
     if selectors.is_empty() {
         return Ok((site.recipes.all()?, Vec::new()));
@@ -80,13 +81,13 @@ pub(crate) fn recipe_folders(site: &Site, selectors: &[String]) -> Result<Vec<Pa
             Term::Place(name) if !selector.reaches_on() => {
                 let wanted = name.trim_end_matches('/');
                 let found = chosen(site, std::slice::from_ref(&selector), &[])?;
-                // A recipe of that name stands for itself; a folder of that name for all that will be in it.
+                // The name of a recipe selects only that recipe; the name of a folder, everything that will be in it.
                 let folders = found.iter().filter(|path| !path.with_extension("").ends_with(wanted));
                 tops.extend(folders.flat_map(|path| {
                     path.ancestors().skip(1).filter(|above| above.ends_with(wanted)).map(std::path::Path::to_owned)
                 }));
             }
-            // Any recipe that is written may come to fit.
+            // Any recipe added below `config/` may match.
             _ => tops.push("config".into()),
         }
     }

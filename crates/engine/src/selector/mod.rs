@@ -1,4 +1,4 @@
-//! What recipes are called on the command line: one grammar for every command.
+//! Selectors: the grammar by which all commands refer to recipes.
 //!
 //! ```text
 //! selector = ["+"] term ["+"]
@@ -9,8 +9,9 @@
 //! place    = any other text: a file, a folder, or the end of one below config/
 //! ```
 //!
-//! A `+` before a term adds what its recipes need, one after it what needs them. The name of a file or folder that is
-//! there means just that, whatever characters it is made of; this is looked up before anything is parsed.
+//! A `+` before a term adds the recipes that its recipes read from; a `+` after it adds the recipes that read from
+//! them. The name of an existing file or folder always means just that, even if it contains special characters; this
+//! is checked before anything is parsed.
 
 mod find;
 mod one;
@@ -30,29 +31,29 @@ use datac_core::{
     outputs,
 };
 
-/// One selector, taken apart.
+/// A parsed selector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selector {
-    /// Whether recipes whose outputs `x` reads are selected too: `+x`.
+    /// Whether the recipes whose outputs the term's recipes read are selected too: `+x`.
     pub with_needed: bool,
-    /// Whether recipes that read outputs of `x` are selected too: `x+`.
+    /// Whether the recipes that read outputs of the term's recipes are selected too: `x+`.
     pub with_readers: bool,
-    /// The term between the signs.
+    /// The term, without `+`.
     pub term: Term,
 }
 
-/// The term of a selector, without `+`.
+/// The term of a selector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Term {
     /// A file, a folder, or the end of one below `config/`.
     Place(String),
-    /// Recipes whose name or path fits.
+    /// Recipes whose name or path matches.
     Recipes(Pattern),
-    /// The recipe that writes a file.
+    /// Recipes that write an output.
     Output(Pattern),
-    /// Recipes that read a source, called by its name in the recipe, by what it is read from, or by its repository.
+    /// Recipes that read a source, given by its name in the recipe, its location, or its repository.
     Source(Pattern),
-    /// Recipes of which a converter reads a source.
+    /// Recipes in which a source is read by a converter.
     Converter(Pattern),
     /// Recipes in one of these states.
     State(Vec<State>),
@@ -80,7 +81,8 @@ impl fmt::Display for Pattern {
 }
 
 impl Pattern {
-    /// Reads a pattern; with one of `* ? [ {` it is a glob, in which `*` stops at `/` and `**` does not.
+    /// Parses a pattern. If it contains one of `* ? [ {`, it is a glob, in which `*` does not match `/` and `**`
+    /// does.
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let is_glob = text.contains(['*', '?', '[', '{']);
         let glob = || {
@@ -94,17 +96,17 @@ impl Pattern {
         Ok(Self { text: text.to_owned(), glob: if is_glob { Some(glob()?) } else { None } })
     }
 
-    /// Returns whether the pattern is a glob, which can fit several texts.
+    /// Returns whether the pattern is a glob, which can match several texts.
     pub fn is_glob(&self) -> bool {
         self.glob.is_some()
     }
 
-    /// Returns the pattern as it was typed.
+    /// Returns the pattern as typed.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Returns whether the pattern fits the whole of `text`.
+    /// Returns whether the pattern matches the whole of `text`.
     pub fn fits(&self, text: &str) -> bool {
         match &self.glob {
             Some(glob) => glob.is_match(text),
@@ -113,11 +115,11 @@ impl Pattern {
     }
 }
 
-/// The words before a colon.
+/// Known prefixes of terms.
 const PREFIXES: [&str; 3] = ["source", "converter", "state"];
 
 impl Selector {
-    /// Takes a selector apart; looks at no file.
+    /// Parses a selector, without looking at files.
     ///
     /// ```
     /// use datac_engine::workspace::{Selector, State, Term};
@@ -163,7 +165,7 @@ impl Selector {
     }
 }
 
-/// Returns whether selectors may rightly name nothing: they ask for recipes in a state.
+/// Returns the states that selectors ask for, if any. Such selectors may match no recipe without that being an error.
 pub fn asks_for_state(selectors: &[String]) -> Option<Vec<State>> {
     let states = selectors.iter().filter_map(|text| match Selector::parse(text).ok()?.term {
         Term::State(states) => Some(states),
@@ -195,7 +197,7 @@ fn refused(selector: &str, why: &str) -> Failure {
     Failure::plain(FailureKind::Config, format!("invalid selector `{selector}`: {why}"))
 }
 
-/// Returns the known word that is most like `wanted`, if one is like it at all.
+/// Returns the known word most similar to `wanted`, unless none is similar enough.
 pub(crate) fn nearest<'k>(wanted: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let nearest = known.min_by_key(|known| strsim::damerau_levenshtein(known, wanted))?;
     (strsim::jaro_winkler(nearest, wanted) > 0.7).then_some(nearest)
@@ -293,7 +295,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is typed is taken apart or refused with a hint, and `+` on either side changes nothing but itself.
+        /// Any text is either parsed or refused with a hint, and `+` on either side changes nothing else.
         #[test]
         fn any_text_is_a_selector_or_an_error(text in "[-a-z0-9+:/.,*?\\[\\]{}é ]{0,16}") {
             match Selector::parse(&text) {
@@ -306,7 +308,7 @@ mod tests {
             }
         }
 
-        /// A glob made of a text with stars put in still fits that text.
+        /// Replacing part of a text by stars makes a glob that still matches the text.
         #[test]
         fn a_star_fits_what_it_stands_for(a in "[a-z_]{0,6}", b in "[a-z_]{0,6}", c in "[a-z_]{0,6}") {
             let (text, across) = ([&*a, &*b, &*c].concat(), [&*a, "/", &*b, &*c].concat());
@@ -315,7 +317,7 @@ mod tests {
             prop_assert!(!glob.fits(&across), "{} {}", glob, across);
         }
 
-        /// Without any sign a selector is the place of that name.
+        /// A text without special characters is the place of that name.
         #[test]
         fn plain_words_are_places(text in "[a-z0-9_][a-z0-9_/]{0,12}") {
             prop_assert_eq!(parsed(&text).term, Term::Place(text));

@@ -1,4 +1,4 @@
-//! From a name to the one recipe that it means.
+//! Finds the one recipe that a name refers to.
 
 use super::find;
 use crate::{
@@ -11,7 +11,7 @@ use datac_core::{
     outputs,
 };
 
-/// Returns the path of the recipe that writes the output `target`; `None`: `target` does not look like an output.
+/// Returns the path of the recipe that writes the output `target`; `None` if `target` does not look like an output.
 pub(crate) fn recipe_of(site: &Site, target: &str, record: &Record) -> Result<Option<String>, WorkspaceError> {
     if !outputs::looks_like_output(target) {
         return Ok(None);
@@ -21,11 +21,12 @@ pub(crate) fn recipe_of(site: &Site, target: &str, record: &Record) -> Result<Op
     let wrote_it = |(path, last): &(String, FreshRecipe)| {
         last.outputs.iter().any(|output| is_own(&output.name)) && system::exists(&site.root().join(path))
     };
-    // A renamed recipe leaves an entry behind; of several the first by path, whatever order they are kept in.
+    // A renamed recipe leaves an entry behind. If several match, take the first by path, so that the choice is
+    // stable.
     if let Some((path, _)) = record.recipes()?.into_iter().filter(wrote_it).min_by(|a, b| a.0.cmp(&b.0)) {
         return Ok(Some(path));
     }
-    // Never built: the recipe that would write it.
+    // No build is recorded: look for the recipe that would write the output.
     for text in site.recipes.find_all()?.recipes {
         if let Ok(recipe) = site.recipes.load(&text.path, &text.text)
             && recipe.outputs(&text.path).names().any(|output| is_own(&output))
@@ -37,7 +38,7 @@ pub(crate) fn recipe_of(site: &Site, target: &str, record: &Record) -> Result<Op
     Err(failure.hint("`datac status` lists recipes and their files").into())
 }
 
-/// Returns the path of the one recipe that `target` names, by itself or by one of its outputs.
+/// Returns the path of the one recipe that `target` matches, by its name or by one of its outputs.
 pub(crate) fn one_recipe(site: &Site, target: &str, record: &Record) -> Result<String, WorkspaceError> {
     if let Some(path) = recipe_of(site, target, record)? {
         return Ok(path);

@@ -1,7 +1,7 @@
-//! From selectors to the recipes they mean.
+//! Resolves selectors to recipes.
 //!
-//! Files, folders and names are settled by looking at folders alone; outputs by what was recorded, if it was. Only what
-//! is asked of a recipe's content has recipes parsed, and only `state:` and `converter:` have them assessed.
+//! Files, folders and names only need folder listings; outputs need the record, if there is one. Recipes are parsed
+//! only for terms about their content, and assessed only for `state:` and `converter:`.
 
 use std::{
     cell::OnceCell,
@@ -28,15 +28,15 @@ use datac_core::{
     failure::{Failure, FailureKind},
 };
 
-/// A recipe with what selectors ask of it.
+/// A recipe, parsed for selectors that ask about its content.
 struct KnownRecipe {
     path: PathBuf,
-    /// The parsed recipe; `None`: it is invalid.
+    /// The parsed recipe; `None` if it is invalid.
     recipe: Option<Recipe>,
 }
 
 impl KnownRecipe {
-    /// Returns the paths of the recipe's files, relative to the workspace.
+    /// Returns the paths of the recipe's outputs, relative to the workspace.
     fn outputs(&self, outputs: &OutputFolder) -> Vec<PathBuf> {
         let Some(recipe) = &self.recipe else { return Vec::new() };
         recipe.outputs(&self.path.to_string_lossy()).names().map(|name| outputs.relative(&name)).collect()
@@ -46,13 +46,13 @@ impl KnownRecipe {
 /// Facts that are looked up at most once for all selectors of a call.
 struct Lookups<'s> {
     site: &'s Site,
-    /// All recipes below `config/`, and those that other selectors name elsewhere.
+    /// All recipes below `config/`, and those elsewhere that other selectors name.
     all: Vec<PathBuf>,
     known: OnceCell<Vec<KnownRecipe>>,
     states: OnceCell<BTreeMap<PathBuf, State>>,
 }
 
-/// Returns the paths of the recipes that selectors mean, beside those that are `named` already.
+/// Returns the paths of the recipes that selectors match. `named` are paths that have already been selected.
 pub(crate) fn chosen(site: &Site, selectors: &[Selector], named: &[PathBuf]) -> Result<Vec<PathBuf>, WorkspaceError> {
     let mut all = site.recipes.all()?;
     all.extend_from_slice(named);
@@ -71,7 +71,7 @@ pub(crate) fn chosen(site: &Site, selectors: &[Selector], named: &[PathBuf]) -> 
 }
 
 impl Lookups<'_> {
-    /// Returns the recipes that a term names.
+    /// Returns the recipes that a term matches.
     fn named(&self, term: &Term) -> Result<Vec<PathBuf>, WorkspaceError> {
         match term {
             Term::Place(name) => self.by_place(name),
@@ -81,7 +81,7 @@ impl Lookups<'_> {
             Term::Converter(pattern) => self.by_converter(pattern),
             Term::State(states) => {
                 let all = self.states()?;
-                // None in that state is an answer; in a folder without recipes it would be a wrong one.
+                // No recipe in a state is a valid answer, but not if there are no recipes at all.
                 if all.is_empty() && !states.contains(&State::Orphan) {
                     return Err(self.no_recipe("no recipes below `config/`", ""));
                 }
@@ -91,7 +91,7 @@ impl Lookups<'_> {
         }
     }
 
-    /// Returns the recipes called `name`, or else those in folders called `name`.
+    /// Returns the recipes with the name `name`; if there are none, those in folders with that name.
     fn by_place(&self, name: &str) -> Result<Vec<PathBuf>, WorkspaceError> {
         let root = self.site.root();
         let given = relative(root, Path::new(name));
@@ -138,7 +138,7 @@ impl Lookups<'_> {
         let site = self.site;
         let given = relative(site.root(), Path::new(pattern.text()));
         let is_bare = !pattern.text().contains('/');
-        // By its path, by its name in the output folder, or by the last part of that.
+        // Matches the path, the name in the output folder, or the last part of that name.
         let fits = |output: &Path, name: &str| {
             let last = name.rsplit('/').next().unwrap_or(name);
             given == output
@@ -153,7 +153,7 @@ impl Lookups<'_> {
                 let own = last.outputs.iter().any(|output| fits(&site.outputs.relative(&output.name), &output.name));
                 (own && system::exists(&site.root().join(&path))).then_some(path)
             };
-            // A renamed recipe leaves an entry behind; of several the first by path.
+            // A renamed recipe leaves an entry behind. If several match, take the first by path.
             if let Some(path) = recorded.into_iter().filter_map(wrote).min() {
                 return Ok(vec![path]);
             }
@@ -244,7 +244,7 @@ impl Lookups<'_> {
         Err(failure.hint(hint).into())
     }
 
-    /// Adds the recipes that others need, or that need them, however many lie between.
+    /// Adds the recipes that `from` depends on, or that depend on it, directly or indirectly.
     fn reached(&self, selector: &Selector, from: Vec<PathBuf>) -> Result<Vec<PathBuf>, WorkspaceError> {
         let known = self.known()?;
         let needs = needs(self.site, known);
@@ -298,7 +298,7 @@ impl Lookups<'_> {
     }
 }
 
-/// Returns for each recipe the others that write a file which it reads.
+/// Returns, for each recipe, the other recipes that write a file it reads.
 fn needs(site: &Site, known: &[KnownRecipe]) -> Vec<Vec<usize>> {
     let outputs = known
         .iter()
@@ -313,18 +313,18 @@ fn needs(site: &Site, known: &[KnownRecipe]) -> Vec<Vec<usize>> {
     known.iter().enumerate().map(needed).collect()
 }
 
-/// The writers of files.
+/// The recipes that write files, by path.
 pub(crate) struct Writers<T> {
     by_path: BTreeMap<PathBuf, T>,
 }
 
 impl<T: Copy> Writers<T> {
-    /// Takes the paths of files, relative to the workspace, and the writer of each.
+    /// Takes the paths of outputs, relative to the workspace, with the writer of each.
     pub(crate) fn new(outputs: impl Iterator<Item = (PathBuf, T)>) -> Self {
         Self { by_path: outputs.collect() }
     }
 
-    /// Returns the writers of a file, or of the files in a folder, that a recipe names as its source.
+    /// Returns the writers of a file, or of all files in a folder, that a recipe names as a source.
     pub(crate) fn of(&self, root: &Path, source: &str) -> Vec<T> {
         let source = relative(root, Path::new(source));
         let below = self.by_path.range(source.clone()..).take_while(|(path, _)| path.starts_with(&source));
@@ -332,7 +332,8 @@ impl<T: Copy> Writers<T> {
     }
 }
 
-/// Returns the converter of a source that was not read yet, where the recipe or the repository's name tells it.
+/// Returns the converter of a source that has not been read yet, if the recipe or the repository's name determines
+/// it.
 pub(crate) fn expected_converter(recipe: &Recipe, dataset: &Dataset) -> Option<&'static str> {
     let repo = if dataset.location.is_local() { "" } else { dataset.location.source() };
     let chosen = choose(dataset.converter.as_deref(), repo, recipe.metadata.kind, None, &dataset.options);

@@ -1,8 +1,8 @@
-//! What state every recipe is in, and why.
+//! Determines the state of every recipe, and why it is in that state.
 //!
-//! Three looks, each only where the one before does not settle it. The first compares digests and stats with what was
-//! recorded at the last build and parses nothing. The second parses the recipe and compares its leaves. The third asks
-//! the planner. `build` begins with the same looks, so it and `status` cannot disagree.
+//! There are three looks; each is only taken if the one before does not suffice. The first compares digests and stats
+//! with those recorded at the last build, and parses nothing. The second parses the recipe and compares its leaves.
+//! The third asks the planner. `build` takes the same looks, so it and `status` cannot disagree.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -39,87 +39,87 @@ use datac_core::{
 pub(crate) struct Assessed {
     pub(crate) text: RecipeText,
     pub(crate) status: RecipeStatus,
-    /// Its input to the planner, if it came to the second look.
+    /// Input of the planner, set by the second look.
     pub(crate) file: Option<RecipeFile>,
     pub(crate) recipe: Option<Arc<Recipe>>,
     pub(crate) last: Option<FreshRecipe>,
-    /// The rest of what was recorded then, if it came to the second look.
+    /// Details of the last build, set by the second look.
     pub(crate) detail: BuiltDetail,
-    /// Its leaves now, if it came to the second look.
+    /// Current leaves, set by the second look.
     pub(crate) leaves: Leaves,
 }
 
-/// An assessment with all it stands on, to build or to explain from.
+/// An assessment with everything needed to build or to explain.
 pub(crate) struct Session {
     pub(crate) record: Arc<Record>,
     pub(crate) planner: Planner,
     pub(crate) recipes: Vec<Assessed>,
     pub(crate) orphans: Vec<RecipeStatus>,
     pub(crate) others: Vec<String>,
-    /// The names of the quarantine files there are.
+    /// Names of the existing quarantine files.
     pub(crate) quarantined: HashSet<OsString>,
     pub(crate) snapshots: Snapshots,
     pub(crate) environment: EnvironmentId,
     pub(crate) lock: LockFile,
-    /// Where the planner goes when this ends.
+    /// Where the planner is kept for the next build.
     pub(crate) kept: Option<Arc<PlanCache>>,
 }
 
 /// How closely recipes are looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Depth {
-    /// What the first look settles is settled.
+    /// Each look is only taken if needed.
     #[default]
     AsNeeded,
-    /// As before; and if the first look does not settle all, it is enough to know that.
+    /// Only the first look is taken. If it does not find all recipes fresh, the assessment ends there.
     FirstLook,
-    /// Every recipe is parsed and planned, however fresh it seems.
+    /// Every recipe is parsed and planned, even if the first look finds it fresh.
     Close,
 }
 
-/// What is to be known of a recipe that is fresh.
+/// What is needed of a fresh recipe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Detail {
-    /// That it is.
+    /// Only its state.
     #[default]
     State,
-    /// What its last build came to, too: a recipe of which that cannot be had is looked at closely.
+    /// Also the details of its last build. A recipe without them is looked at closely.
     LastBuild,
 }
 
-/// Whether files of recipes that are gone are looked for.
+/// Whether to look for files of deleted recipes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Orphans {
-    /// They are not.
+    /// No.
     #[default]
     Ignored,
-    /// They are; all recipes must be looked at for that.
+    /// Yes; all recipes must be assessed for that.
     Wanted,
 }
 
-/// What an assessment may do beyond looking.
+/// Options of an assessment.
 #[derive(Default)]
 pub(crate) struct Looks {
     pub(crate) pinning: Pinning,
     pub(crate) depth: Depth,
     pub(crate) detail: Detail,
     pub(crate) orphans: Orphans,
-    /// Where the planner finds outcomes; `None`: the record.
+    /// Lookup of outcomes for the planner; `None` for the record.
     pub(crate) lookup: Option<crate::graph::Lookup>,
-    /// Told the name of every query that runs.
+    /// Called with every query that runs.
     pub(crate) on_execute: Option<crate::graph::OnExecute>,
-    /// The plan of the assessment before this one, to go on with.
+    /// The plan of the previous assessment, to continue with.
     pub(crate) kept: Option<Arc<PlanCache>>,
 }
 
-/// Says which state recipes are in, by as many of the three looks as it takes.
+/// Determines the states of recipes with as few of the three looks as possible.
 pub(crate) fn assess(
     site: &Site,
     record: Arc<Record>,
     found: impl FnOnce() -> Result<Found, WorkspaceError> + Send,
     looks: Looks,
 ) -> Result<Session, WorkspaceError> {
-    // Neither needs the other, and with thousands of recipes both take a while.
+    // Both are independent, and slow with thousands of recipes.
     let (found, last) = rayon::join(found, || record.recipes());
     let (Found { recipes: texts, others }, mut last) = (found?, last?);
     let now = environment(&site.lock.digest()?, &site.hub.name(), &site.versions);
@@ -185,7 +185,7 @@ pub(crate) fn assess(
     Ok(session)
 }
 
-/// Parses what is left, pins its sources and compares leaves.
+/// Parses the remaining recipes, pins their sources and collects their leaves.
 fn second_look(
     site: &Site,
     session: &mut Session,
@@ -238,7 +238,7 @@ fn second_look(
     Ok(())
 }
 
-/// Compares outputs with the last build, and asks the planner where that does not settle it.
+/// Compares outputs and leaves with the last build, and asks the planner if they differ.
 fn third_look(folder: &OutputFolder, session: &mut Session) {
     let (planner, snapshots, record) = (&session.planner, &session.snapshots, &session.record);
     let quarantined = &session.quarantined;
@@ -260,7 +260,7 @@ fn third_look(folder: &OutputFolder, session: &mut Session) {
             None => Vec::new(),
         };
         if !unpinned.is_empty() {
-            // Without a snapshot its files and converters have no leaves; that they are gone is no change.
+            // Without a snapshot, leaves of files and converters are missing; that is not a change.
             let changes =
                 changes.into_iter().filter(|reason| reason.change().is_some_and(|change| change.new.is_some()));
             status.state = if assessed.last.is_some() { State::Stale } else { State::New };
@@ -322,7 +322,7 @@ fn third_look(folder: &OutputFolder, session: &mut Session) {
     }
 }
 
-/// Whether all files of a plan stand in the output folder.
+/// Returns whether the output folder has all files of a plan, with the right bytes.
 fn in_place(folder: &OutputFolder, record: &Record, plan: &RecipePlan) -> bool {
     plan.named().all(|(name, wanted)| is_in_place(folder, record, &name, wanted))
 }
@@ -358,7 +358,7 @@ fn file_states(folder: &OutputFolder, record: &Record, outputs: &[OutputFile], k
     outputs.iter().map(status).collect()
 }
 
-/// Recipes that were built once, are gone, and left files behind.
+/// Returns deleted recipes whose outputs still exist.
 fn orphans(
     root: &Path,
     folder: &OutputFolder,
@@ -371,7 +371,7 @@ fn orphans(
         return Vec::new();
     }
     gone.sort_by_key(|(path, _)| *path);
-    // Files that another recipe writes now, such as the same one under another name, are left behind by no one.
+    // Files that another recipe writes now, such as the same recipe under a new name, are not left behind.
     let owned: HashSet<String> = present.iter().flat_map(Assessed::file_names).collect();
     gone.into_iter()
         .filter_map(|(path, last)| {
@@ -409,7 +409,7 @@ fn is_missing(file: &FileStatus, from: Recovery) -> StaleReason {
 }
 
 impl Assessed {
-    /// A recipe as the first look leaves it.
+    /// Creates the result of the first look.
     fn new(text: RecipeText, last: Option<FreshRecipe>, is_fresh: bool) -> Self {
         let status = RecipeStatus {
             name: text.name.clone(),
@@ -424,7 +424,7 @@ impl Assessed {
         Self { text, status, file: None, recipe: None, last, detail: BuiltDetail::default(), leaves: Leaves::default() }
     }
 
-    /// The files it writes, as far as that is known without parsing it for this alone.
+    /// Returns the names of the recipe's outputs, as far as known without parsing the recipe.
     fn file_names(&self) -> Vec<String> {
         match (&self.recipe, &self.last) {
             (Some(recipe), _) => recipe.outputs(&self.text.path).names().collect(),
@@ -435,15 +435,15 @@ impl Assessed {
 }
 
 impl Session {
-    /// Returns what is told of the assessment.
+    /// Returns the public part of the assessment.
     pub(crate) fn into_assessment(self) -> Assessment {
         let recipes = self.recipes.into_iter().map(|assessed| assessed.status).chain(self.orphans).collect();
         Assessment { recipes, others: self.others }
     }
 }
 
-/// Marks recipes that would write the files of another one: of those parsed now, of those the first look settled, or of
-/// those that were built before and not asked for now.
+/// Marks recipes that would write the files of another recipe. The other one may be parsed now, settled by the first
+/// look, or built before and not selected now.
 fn collisions(recipes: &mut [Assessed], elsewhere: &HashMap<&str, &FreshRecipe>) {
     let parsed: Vec<(&str, &Recipe, &[u8])> = recipes
         .iter()

@@ -1,4 +1,4 @@
-//! The first look: what can be said of a recipe from digests and stats alone, thousands of times in a no-change build.
+//! The first look: uses digests and stats alone, for thousands of recipes in a no-change build.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -16,7 +16,8 @@ use datac_core::{
     outputs::{OutputKind, OutputSet},
 };
 
-/// Returns the stats of all local files that recipes stand on; many recipes share few files.
+/// Returns the stats of all local files that recipes depend on. Each file is stat'ed once, since many recipes share
+/// few files.
 pub(crate) fn local_stats<'l>(
     root: &Path,
     last: impl Iterator<Item = &'l FreshRecipe>,
@@ -30,7 +31,7 @@ pub(crate) fn local_stats<'l>(
     stats
 }
 
-/// Returns whether nothing a recipe stands on can have changed since it was built.
+/// Returns whether everything that a recipe depends on is provably unchanged since the recipe was built.
 pub(crate) fn first_look(
     folder: &OutputFolder,
     text: &RecipeText,
@@ -47,7 +48,8 @@ pub(crate) fn first_look(
         && stray(&last.outputs, quarantined).is_none()
 }
 
-/// Returns the quarantine file of a recipe whose last build wrote none: what a build that was refused has left.
+/// Returns the name of an existing quarantine file that the last build did not write: a build that was refused has
+/// left it.
 pub(crate) fn stray(outputs: &[OutputFile], quarantined: &HashSet<OsString>) -> Option<String> {
     if quarantined.is_empty() {
         return None;

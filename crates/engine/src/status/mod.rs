@@ -18,17 +18,17 @@ use datac_core::{config::Problem, failure::Failure, outputs::FileMeta, stage::St
 pub enum State {
     /// The outputs are what a build would produce now.
     Fresh,
-    /// Something its outputs stand on has changed.
+    /// Something that the outputs depend on has changed.
     Stale,
-    /// The recipe was never built.
+    /// The recipe has never been built.
     New,
-    /// A file is missing, and the cache has it.
+    /// A file is missing, but can be written from the cache.
     Cached,
-    /// An output was changed by hand.
+    /// An output was edited by hand.
     Edited,
     /// The recipe cannot be built in its current form.
     Invalid,
-    /// The recipe is gone, but the outputs exist.
+    /// The recipe was deleted, but its outputs exist.
     Orphan,
 }
 
@@ -59,7 +59,7 @@ pub enum FileState {
     Same,
     /// The file does not exist.
     Missing,
-    /// Other bytes than were written.
+    /// The file has other bytes than datac wrote.
     Edited,
 }
 
@@ -70,12 +70,12 @@ pub struct FileStatus {
     pub name: String,
     /// State of the file compared with the last build.
     pub state: FileState,
-    /// The file at the last build.
+    /// Digest, size and number of rows at the last build.
     #[serde(flatten)]
     pub meta: FileMeta,
 }
 
-/// The state of one recipe.
+/// The state of one recipe, with reasons.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct RecipeStatus {
     /// Name of the recipe, such as `sft/general`.
@@ -86,23 +86,23 @@ pub struct RecipeStatus {
     pub state: State,
     /// Reasons for the state.
     pub reasons: Vec<StaleReason>,
-    /// Problems of the recipe itself.
+    /// Errors in the recipe itself.
     #[serde(skip)]
     pub problems: Vec<Problem>,
-    /// Any other failure that keeps the recipe from being built.
+    /// Another failure that keeps the recipe from being built.
     #[serde(skip)]
     pub failure: Option<Failure>,
-    /// Files of the recipe as of the last build.
+    /// The files at the last build.
     pub files: Vec<FileStatus>,
-    /// The actions known to be missing, by stage.
+    /// Number of actions known to be missing, by stage.
     pub missing: BTreeMap<Stage, usize>,
 }
 
-/// The states of all recipes that were asked for.
+/// The states of the selected recipes.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Assessment {
     /// The recipes, by path.
     pub recipes: Vec<RecipeStatus>,
-    /// YAML files that are no recipes.
+    /// YAML files that are not recipes.
     pub others: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! Pins sources to snapshots: from the lock where it has them, from the hub where it may be asked, from disk for local files.
+//! Pins sources to snapshots: from the lock, or else from the hub, if that may be asked; local files from disk.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -27,34 +27,34 @@ use datac_core::{
     stale::StaleReason,
 };
 
-/// Says where pins may come from.
+/// Where pins may come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Pinning {
     /// The lock.
     #[default]
     Read,
-    /// The lock, from whichever hub.
+    /// The lock, whichever hub a pin is from.
     Pinned,
-    /// The lock, else the hub.
+    /// The lock, or else the hub.
     Resolve,
     /// The lock; a missing pin is an error.
     Locked,
 }
 
-/// Snapshots of all sources that were asked for.
+/// Snapshots of sources.
 #[derive(Default)]
 pub(crate) struct Snapshots {
-    /// The snapshots; `None`: not pinned.
+    /// The snapshots; `None` for sources that are not pinned.
     pub(crate) states: BTreeMap<SnapshotKey, Option<Result<Arc<Snapshot>, Failure>>>,
-    /// The reasons why sources are not pinned.
+    /// Why sources are not pinned.
     pub(crate) unpinned: BTreeMap<SnapshotKey, StaleReason>,
-    /// The stats of local files when they were hashed, by path.
+    /// Stats of local files when they were hashed, by path.
     pub(crate) local_stats: HashMap<String, Stat>,
-    /// The stats of local folders before they were listed, by path.
+    /// Stats of local folders before they were listed, by path.
     pub(crate) local_folders: BTreeMap<SnapshotKey, Vec<(String, Stat)>>,
 }
 
-/// What sources are pinned from.
+/// Everything needed to pin sources.
 pub(crate) struct PinSources<'a> {
     pub(crate) root: &'a Path,
     pub(crate) cache: &'a CacheFolder,
@@ -64,14 +64,14 @@ pub(crate) struct PinSources<'a> {
 }
 
 impl<'a> PinSources<'a> {
-    /// Returns what the sources of a workspace are pinned from.
+    /// Returns what is needed to pin the sources of a workspace.
     pub(crate) fn of(site: &'a Site, record: &'a Arc<Record>) -> Self {
         Self { root: site.root(), cache: &site.cache, record, hub: &site.hub, observer: &site.observer }
     }
 }
 
 impl PinSources<'_> {
-    /// Pins the sources of `recipes`; new pins go into `lock`.
+    /// Pins the sources of `recipes`. New pins are added to `lock`.
     pub(crate) fn pin(
         &self,
         recipes: &[Arc<Recipe>],
@@ -80,7 +80,7 @@ impl PinSources<'_> {
     ) -> Result<Snapshots, WorkspaceError> {
         let hub_name = self.hub.name();
         let mut snapshots = Snapshots::default();
-        // What the hub is to be asked for: sources and revisions, and why.
+        // Questions for the hub: source, revision, and why it is asked.
         let mut asked: Vec<(String, Option<String>, StaleReason)> = Vec::new();
         for dataset in recipes.iter().flat_map(|recipe| &recipe.datasets) {
             let key = snapshot_key(dataset);
@@ -89,7 +89,8 @@ impl PinSources<'_> {
             }
             let state = match &key {
                 SnapshotKey::Local { source, format, splits, data_dir } => {
-                    // Before the files are listed: one that comes in between then shows at the next look.
+                    // Taken before the files are listed, so that the next look notices a file that is added in
+                    // between.
                     if let Ok(folders) = self.folder_stats(source) {
                         snapshots.local_folders.insert(key.clone(), folders);
                     }
@@ -127,7 +128,7 @@ impl PinSources<'_> {
         }
         if !asked.is_empty() {
             let hub = self.hub.open(self.cache, self.record)?;
-            // Each takes a while, be it for an answer from far away or for hashing a folder.
+            // Asked in parallel: a remote hub takes long to answer, a folder long to hash.
             let ask = |(source, revision, _): &(String, Option<String>, _)| resolve(&*hub, source, revision.as_deref());
             let answers: Vec<_> = asked.par_iter().map(ask).collect();
             for ((source, revision, why), answer) in asked.into_iter().zip(answers) {
@@ -159,7 +160,7 @@ impl PinSources<'_> {
         local::folders(root, source)?.into_iter().map(stat).collect()
     }
 
-    /// Lists the files of a local source and hashes those that changed.
+    /// Lists the files of a local source and hashes those that have changed.
     fn local(
         &self,
         source: &str,
@@ -175,8 +176,8 @@ impl PinSources<'_> {
             let place = root.join(&path);
             let failed = |error: system::FileError| failure_of(&SourceError::File(error));
             let stat = system::stat(&place).map_err(failed)?;
-            // A write within the tick of its stamp leaves the stat as it is. Past that tick, whatever is hashed is what
-            // this stat stands for.
+            // A write within the same clock tick may not change the stat. After that tick, the file that is hashed is
+            // the file that has this stat.
             let begun_ns = system::wait_past_grain(stat.stamp_ns(), &place, self.cache);
             let digest = stat_cache::digest_of_source(self.record, &place, begun_ns).map_err(failed)?;
             let path = path.to_string_lossy().into_owned();

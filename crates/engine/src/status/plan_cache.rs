@@ -1,4 +1,4 @@
-//! A plan that outlives a build, so that the next build asks only about what an edit touches.
+//! Keeps a plan from build to build, so that the next build only asks about what an edit affects.
 
 use std::{
     path::Path,
@@ -7,19 +7,19 @@ use std::{
 
 use crate::{graph::Planner, system};
 
-/// The plan of one build, kept for the next one of the same workspace; given to both in
+/// The plan of one build, kept for the next build of the same workspace. Both get it in
 /// [`BuildOptions::kept`](crate::workspace::BuildOptions::kept).
 ///
-/// It holds digests and small values. What it says of files is compared with the files anew in every build, and outcomes
-/// are used as those of the cache are: every byte is checked when it is read.
+/// The plan holds digests and small values. Every build compares files with the plan anew, and outcomes from the plan
+/// are used like those from the cache: every byte is checked when it is read.
 #[derive(Default)]
 pub struct PlanCache {
     plan: Mutex<Option<(Planner, Option<u64>)>>,
 }
 
 impl PlanCache {
-    /// Takes the plan out, unless there is none or another record has replaced the one from which the plan was made: what
-    /// that record held is unknown to the new one.
+    /// Takes the plan out. Returns `None` if there is no plan, or if the record has been replaced since: the new
+    /// record does not have the outcomes that the plan knows.
     pub(crate) fn take(&self, cache: &Path) -> Option<Planner> {
         let (planner, record) = self.plan.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         (record == record_of(cache)).then_some(planner)
@@ -31,7 +31,7 @@ impl PlanCache {
     }
 }
 
-/// Returns what tells one record from another.
+/// Returns a number that identifies the record.
 fn record_of(cache: &Path) -> Option<u64> {
     system::stat(&cache.join("record.sqlite")).ok().map(|stat| stat.inode)
 }

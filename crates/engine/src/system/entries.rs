@@ -1,4 +1,4 @@
-//! What is in a folder, without following links: for those who count and remove.
+//! Lists folders without following links, for code that counts and removes files.
 
 use std::{
     fs, io,
@@ -15,28 +15,27 @@ pub enum EntryKind {
     File,
     /// A folder.
     Folder,
-    /// A symbolic link, whatever it leads to.
+    /// A symbolic link, whatever its target.
     Link,
     /// A socket, a pipe or a device.
     Other,
 }
 
-/// One name in a folder.
+/// An entry of a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FolderEntry {
-    /// The name.
+    /// Name of the entry.
     pub name: String,
     /// Kind of the entry.
     pub kind: EntryKind,
     /// Size in bytes.
     pub bytes: u64,
-    /// Time of the last change of its content, nanoseconds since 1970.
+    /// Time of the last change of the content, in nanoseconds since 1970.
     pub mtime_ns: i64,
 }
 
 /// Returns the entries of a folder, sorted by name; none if the folder does not exist. Entries that vanish meanwhile
-/// are
-/// left out.
+/// are left out.
 pub fn entries(folder: &Path) -> Result<Vec<FolderEntry>, FileError> {
     let listed = match fs::read_dir(folder) {
         Ok(listed) => listed,
@@ -46,7 +45,7 @@ pub fn entries(folder: &Path) -> Result<Vec<FolderEntry>, FileError> {
     let mut found = Vec::new();
     for entry in listed {
         let entry = entry.map_err(at("list", folder))?;
-        // Of the entry itself: a link is not followed.
+        // This is the metadata of the entry itself: links are not followed.
         let Ok(meta) = entry.metadata() else { continue };
         found.push(FolderEntry {
             name: entry.file_name().to_string_lossy().into_owned(),
@@ -59,12 +58,12 @@ pub fn entries(folder: &Path) -> Result<Vec<FolderEntry>, FileError> {
     Ok(found)
 }
 
-/// Returns the kind of the entry at a path, if any; links are not followed.
+/// Returns the kind of the entry at a path, if there is one, without following links.
 pub fn kind(path: &Path) -> Option<EntryKind> {
     fs::symlink_metadata(path).ok().map(|meta| kind_of(meta.file_type()))
 }
 
-/// Removes a folder if it is empty; returns whether it is gone.
+/// Removes a folder if it is empty. Returns whether it was removed.
 pub fn remove_empty_dir(path: &Path) -> bool {
     fs::remove_dir(path).is_ok()
 }

@@ -1,4 +1,4 @@
-//! What a machine and its file systems give: locks, stamps, room, threads and memory.
+//! Probes a machine and its file systems: locks, timestamps, free space, threads and memory.
 
 use std::{
     fs::File,
@@ -10,7 +10,7 @@ use std::{
 
 use super::{FileError, GRAIN_NS, at, now_ns, replacement::LEFT_OVER, stat_file};
 
-/// A file in a folder, made to see what the folder is good for; it is gone when this is dropped.
+/// A temporary file that shows what its folder supports. It is removed on drop.
 #[derive(Debug)]
 pub struct Probe {
     file: tempfile::NamedTempFile,
@@ -19,9 +19,9 @@ pub struct Probe {
 /// Timestamps of a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamps {
-    /// Nanoseconds that timestamps are ahead of this machine's clock; 0 within their precision.
+    /// How far timestamps are ahead of this machine's clock, in nanoseconds; 0 if within their precision.
     pub ahead_ns: i64,
-    /// Whether two writes further apart than the grain that datac reckons with get different stamps.
+    /// Whether two writes that are further apart than the grain datac assumes get different timestamps.
     pub is_fine: bool,
 }
 
@@ -32,7 +32,7 @@ impl Probe {
         file.map(|file| Self { file }).map_err(at("write into", folder))
     }
 
-    /// Returns whether a lock on the file keeps others from it.
+    /// Returns whether a lock on the file excludes others.
     pub fn keeps_locks(&self) -> Result<bool, FileError> {
         let failed = |error| at("lock a file beside", self.file.path())(error);
         let other = File::options().write(true).open(self.file.path()).map_err(failed)?;
@@ -46,7 +46,7 @@ impl Probe {
         }
     }
 
-    /// Watches how the file is stamped when it is written.
+    /// Writes to the file and returns how it is stamped.
     pub fn stamps(&mut self) -> Result<Stamps, FileError> {
         let mut write = || {
             let path = self.file.path().to_owned();
@@ -63,7 +63,8 @@ impl Probe {
         } else {
             0
         };
-        // A machine that was held up may be late with its clock once, and a coarse one may strike in between.
+        // Two of three steps suffice: a busy machine may update its clock late once, and a coarse clock may tick in
+        // between.
         let (mut last, mut steps) = (first, 0);
         for _ in 0..3 {
             std::thread::sleep(Duration::from_nanos(GRAIN_NS as u64 + 1));
@@ -75,13 +76,13 @@ impl Probe {
     }
 }
 
-/// Returns whether the file system that `path` is on stamps every change that follows a look at the stat with a time of
-/// its own, as Linux has done since 6.13 (`FS_MGTIME`).
+/// Returns whether the file system of `path` gives every change that follows a stat a new timestamp, as Linux has
+/// done since 6.13 (`FS_MGTIME`).
 ///
-/// To see that, a file that has no name is written a few times. Nothing in the folder `scratch` changes by it; where that
-/// is on another file system, or has no such files, nothing is known, and the answer is no.
+/// The test writes to a nameless file in the folder `scratch`, which changes nothing in that folder. If `scratch` is
+/// on another file system, or nameless files are not supported, the result is false.
 pub fn stamps_each_change(path: &Path, scratch: &Path) -> bool {
-    // Clocks that files are stamped with otherwise step by a millisecond at least.
+    // Other clocks for timestamps advance in steps of at least a millisecond.
     const CLOSE_NS: i64 = 500_000;
     let device = |path: &Path| std::fs::metadata(path).ok().map(|meta| meta.dev());
     if device(scratch).is_none() || device(path) != device(scratch) {
@@ -92,12 +93,12 @@ pub fn stamps_each_change(path: &Path, scratch: &Path) -> bool {
         file.write_all(b".").ok()?;
         stat_file(&file, scratch).ok().map(|stat| stat.stamp_ns())
     };
-    // The first write after a look is what gets a time of its own.
+    // The first write after a stat gets a new timestamp.
     let stamps: Option<Vec<i64>> = (0..4).map(|_| stamp()).collect();
     stamps.is_some_and(|stamps| stamps[1..].windows(2).all(|pair| (1..CLOSE_NS).contains(&(pair[1] - pair[0]))))
 }
 
-/// Returns a file without a name, where there is such a thing.
+/// Creates a file without a name, if the file system supports that.
 #[cfg(target_os = "linux")]
 fn nameless(folder: &Path) -> Option<File> {
     use rustix::fs::{Mode, OFlags, open};
@@ -109,16 +110,16 @@ fn nameless(_: &Path) -> Option<File> {
     None
 }
 
-/// The room on a file system.
+/// The space on a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
-    /// Bytes that may still be written.
+    /// Number of bytes that may still be written.
     pub free: u64,
     /// Total size in bytes.
     pub total: u64,
 }
 
-/// Returns the room on the file system that `path` is on or would be on.
+/// Returns the space on the file system that `path` is on, or would be on.
 pub fn space(path: &Path) -> Result<Space, FileError> {
     let place = nearest(path);
     let room = rustix::fs::statvfs(&place).map_err(|error| at("stat the file system of", &place)(error.into()))?;
@@ -126,14 +127,14 @@ pub fn space(path: &Path) -> Result<Space, FileError> {
     Ok(Space { free: bytes(room.f_bavail), total: bytes(room.f_blocks) })
 }
 
-/// Returns the path itself, or the nearest folder above it that is there.
+/// Returns the path itself if it exists, or its nearest existing parent.
 pub fn nearest(path: &Path) -> PathBuf {
     let above = path.ancestors().find(|place| !place.as_os_str().is_empty() && super::exists(place));
     above.unwrap_or(Path::new(".")).to_owned()
 }
 
-/// Returns the bytes of memory that this process may count on, where the system says: what is available, and no more
-/// than its control group allows.
+/// Returns the bytes of memory that this process may use, if the system reports it: available memory, limited by the
+/// control group.
 pub fn available_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
@@ -143,21 +144,21 @@ pub fn available_memory() -> Option<u64> {
     Some(available.min(limit))
 }
 
-/// Lets this process have as many files open as the system allows it at most: mostly it begins with 1,024, and large
-/// outputs are put in order through hundreds.
+/// Raises this process's limit of open files as far as the system allows: it usually starts at 1,024, and large
+/// outputs are sorted through hundreds of files.
 pub fn allow_open_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    // Some systems name no limit and refuse to be asked for that many.
+    // Some systems report no maximum, but refuse very large limits.
     const ENOUGH: u64 = 65_536;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.map_or(ENOUGH, |maximum| maximum.min(ENOUGH));
     if current.is_some_and(|current| current < wanted) {
-        // What is allowed already has to do then.
+        // If this fails, the present limit has to suffice.
         setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }).ok();
     }
 }
 
-/// Returns the number of threads that this process may run in parallel.
+/// Returns the number of threads that this process can run in parallel.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }

@@ -1,4 +1,4 @@
-//! A file that takes another's place: old or new, never half.
+//! Replaces files atomically.
 
 use std::{
     fs::File,
@@ -9,7 +9,8 @@ use std::{
 
 use super::{FileError, Stat, at, stat_file, sync_dir};
 
-/// A file being written beside its destination; dropped without [`Replacement::put_in_place`], it leaves nothing behind.
+/// A file that is being written beside its destination. If it is dropped before [`Replacement::put_in_place`], it
+/// leaves nothing behind.
 #[derive(Debug)]
 pub struct Replacement {
     temporary: tempfile::NamedTempFile,
@@ -30,12 +31,12 @@ impl Write for Replacement {
 pub(super) const LEFT_OVER: (&str, &str) = (".datac-", ".part");
 
 impl Replacement {
-    /// Returns whether a file of this name is a replacement that was begun and never put in place.
+    /// Returns whether a file of this name is a replacement that was begun but not put in place.
     pub fn is_left_over(name: &str) -> bool {
         name.starts_with(LEFT_OVER.0) && name.ends_with(LEFT_OVER.1)
     }
 
-    /// Starts a replacement of `destination`, whose folder must exist.
+    /// Begins a replacement of `destination`, whose folder must exist.
     pub fn new(destination: &Path) -> Result<Self, FileError> {
         let folder = destination.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let temporary = tempfile::Builder::new()
@@ -47,46 +48,46 @@ impl Replacement {
         Ok(Self { temporary, destination: destination.to_owned() })
     }
 
-    /// Reserves disk space for `bytes` bytes, so that a full disk shows before the first of them is written.
+    /// Reserves disk space for `bytes` bytes, so that a full disk is noticed before the first of them is written.
     ///
-    /// The length of the file stays as it is. On a file system that cannot reserve space, nothing happens.
+    /// The length of the file does not change. If the file system cannot reserve space, this does nothing.
     pub fn reserve(&self, bytes: u64) -> Result<(), FileError> {
         reserve(self.temporary.as_file(), bytes).map_err(at("write", &self.destination))
     }
 
-    /// Ends the file behind so many bytes.
+    /// Truncates the file to `bytes` bytes.
     pub fn cut_off(&self, bytes: u64) -> Result<(), FileError> {
         self.temporary.as_file().set_len(bytes).map_err(at("write", &self.destination))
     }
 
-    /// Appends bytes to the output.
+    /// Appends bytes to the file.
     pub fn write_all(&mut self, bytes: &[u8]) -> Result<(), FileError> {
         self.temporary.write_all(bytes).map_err(at("write", &self.destination))
     }
 
-    /// Writes bytes at a place of their own; other threads may write elsewhere at the same time.
+    /// Writes bytes at an offset. Other threads may write at other offsets at the same time.
     pub fn write_all_at(&self, bytes: &[u8], offset: u64) -> Result<(), FileError> {
         self.temporary.as_file().write_all_at(bytes, offset).map_err(at("write", &self.destination))
     }
 
-    /// Reads bytes that were written.
+    /// Reads bytes that have been written.
     pub fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> Result<(), FileError> {
         self.temporary.as_file().read_exact_at(bytes, offset).map_err(at("read", self.temporary.path()))
     }
 
-    /// Puts the file in place without syncing it: for content that is checked on every read.
+    /// Puts the file in place without syncing it, for content that is checked on every read.
     pub fn commit_unsynced(self) -> Result<(), FileError> {
         self.temporary.persist(&self.destination).map(drop).map_err(|error| at("write", &self.destination)(error.error))
     }
 
-    /// Puts the file at `path`, on the same file system, without syncing it; returns its size.
+    /// Puts the file at `path`, which must be on the same file system, without syncing it. Returns its size.
     pub fn commit_unsynced_at(mut self, path: &Path) -> Result<u64, FileError> {
         self.destination = path.to_owned();
         let bytes = stat_file(self.temporary.as_file(), path)?.size;
         self.commit_unsynced().map(|()| bytes)
     }
 
-    /// Puts the file in place, synced, if nothing is there; returns whether it did.
+    /// Syncs the file and puts it in place, unless the destination exists. Returns whether it did.
     pub fn commit_new(self) -> Result<bool, FileError> {
         self.temporary.as_file().sync_all().map_err(at("sync", &self.destination))?;
         match self.temporary.persist_noclobber(&self.destination) {
@@ -98,12 +99,13 @@ impl Replacement {
         Ok(true)
     }
 
-    /// Waits until the disk has the file.
+    /// Syncs the file to disk.
     pub fn sync(&self) -> Result<(), FileError> {
         self.temporary.as_file().sync_all().map_err(at("sync", &self.destination))
     }
 
-    /// Puts the file in place; returns its stat. Its name outlasts a power cut once its folder is synced.
+    /// Renames the file to its destination and returns its stat. The rename only survives a power cut once the folder
+    /// is synced.
     pub fn put_in_place(self) -> Result<Stat, FileError> {
         let file =
             self.temporary.persist(&self.destination).map_err(|error| at("write", &self.destination)(error.error))?;
@@ -111,7 +113,7 @@ impl Replacement {
     }
 }
 
-/// Reserves disk space for a file, whose length stays as it is.
+/// Reserves disk space for a file without changing its length.
 fn reserve(file: &File, bytes: u64) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     if bytes > 0 {
@@ -138,7 +140,7 @@ mod tests {
         reserve(&file, 3 << 20).unwrap();
         assert_eq!(file.metadata().unwrap().len(), 0);
         if cfg!(target_os = "linux") {
-            // The largest file there can be: larger than any disk.
+            // The largest possible file, larger than any disk.
             let error = reserve(&file, i64::MAX as u64).unwrap_err();
             let kinds = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
             assert!(kinds.contains(&error.kind()), "{error}");

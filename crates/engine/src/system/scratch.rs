@@ -1,4 +1,4 @@
-//! Files for what memory has no room for.
+//! Temporary files for data that does not fit in memory.
 
 use std::{
     io,
@@ -9,12 +9,12 @@ use std::{
 use super::FileError;
 use datac_core::sort::{Scratch, ScratchFile};
 
-/// A folder that gives nameless files, which vanish with the process; the folder must exist when one is asked for.
+/// A folder for nameless files, which vanish with the process. The folder must exist when a file is created.
 #[derive(Debug)]
 pub struct ScratchFolder(pub PathBuf);
 
 impl ScratchFolder {
-    /// Returns the folder at `path` as whoever sorts takes it.
+    /// Returns the folder at `path` as a sorter expects it.
     pub fn at(path: &Path) -> Arc<dyn Scratch> {
         Arc::new(Self(path.to_owned()))
     }
