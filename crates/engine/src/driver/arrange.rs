@@ -1,4 +1,4 @@
-//! Runs an arrangement: the hashes of all selected samples in, two ordered lists out.
+//! Runs an arrangement: reads the hashes of all selected samples, and stores two ordered lists.
 
 use super::{
     context::Context,
@@ -18,13 +18,13 @@ use datac_core::{
     sort::Sorted,
 };
 
-/// Bytes of memory that sorting one recipe's rows may take: some four million of them. More go through files.
+/// Memory for sorting one recipe's rows, in bytes: enough for some four million. More rows are sorted in files.
 const SORTED_BYTES: usize = 48 << 20;
 
-/// Bytes of a list that are handed on at once.
+/// Size of the parts in which a list is stored, in bytes.
 const PART: usize = 64 << 10;
 
-/// Arranges the samples of `sources`.
+/// Mixes, splits and orders the samples of `sources`.
 pub(crate) fn arrange(
     context: &Context,
     sources: &[SelectedSource],
@@ -54,7 +54,7 @@ pub(crate) fn arrange(
     })
 }
 
-/// The samples of a recipe's sources, read from their indexes each time they are gone through.
+/// The selected samples of a recipe's sources. Each pass reads them from their indexes again.
 struct Selected<'a> {
     context: &'a Context,
     sources: &'a [SelectedSource],
@@ -113,7 +113,7 @@ fn uncounted() -> ActionError {
     ActionError::Failure(Failure::new(FailureKind::Cache, "count tokens: a chunk has no column of them"))
 }
 
-/// Stores a list of `rows` rows: the number of each's sample as 4 bytes, little-endian.
+/// Stores a list of `rows` rows: the sample number of each as 4 bytes, little-endian.
 fn store(store: &Store, list: &Sorted<3>, rows: u64) -> Result<BlobId, ActionError> {
     store.put_parts(rows * 4, |push| {
         let mut part = Vec::with_capacity(PART);

@@ -1,4 +1,4 @@
-//! Converts and scores one chunk, for as many recipes as want it, in one pass over its rows.
+//! Converts and scores one chunk, for all recipes that need it, in one pass over its rows.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,10 +20,10 @@ use datac_core::{
 };
 use datac_decode::{Chunk, Decoder};
 
-/// What is wanted of a chunk by those who share a conversion.
+/// A conversion of a chunk, with all the scores that are needed of its samples.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Job {
-    /// What reads the rows.
+    /// The decoder of the rows.
     pub(crate) decoder: Decoder,
     pub(crate) conversion: Conversion,
     pub(crate) measures: Vec<Measure>,
@@ -44,7 +44,7 @@ fn score_key(
     keys::Score { measure, decoder }.key(&converted, &context.versions)
 }
 
-/// A rejected row as the cache holds it; places are relative to the chunk.
+/// A rejected row as stored in the cache. Places are relative to the chunk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StoredReject {
     pub(crate) row: u32,
@@ -54,32 +54,32 @@ pub(crate) struct StoredReject {
     pub(crate) raw: String,
 }
 
-/// How much of a rejected row is kept: all of it, unless it was rejected for its length.
+/// Number of bytes kept of a row that was rejected for its length. Other rejected rows are kept whole.
 const RAW_OF_OVERLONG: usize = 1024;
 
-/// The last place at or before `at` where a text can be cut.
+/// Returns the last position, at or before `at`, where a text can be cut.
 fn char_boundary(text: &str, at: usize) -> usize {
     (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
-/// What a chunk came to.
+/// The results of a chunk.
 #[derive(Default)]
 pub(crate) struct ChunkOutcomes {
-    /// The outcome of each conversion, in the order of the jobs.
+    /// Outcome of each conversion, in the order of the jobs.
     pub(crate) conversions: Vec<ConvertOutcome>,
-    /// The outcomes of all actions that were wanted, for the driver to record.
+    /// Outcomes of all actions, for the driver to record.
     pub(crate) outcomes: Vec<ChunkOutcome>,
 }
 
-/// The outcome of converting a chunk, or of scoring it.
+/// Outcome of a conversion or scoring.
 pub(crate) struct ChunkOutcome {
     pub(crate) key: ActionKey,
     pub(crate) outcome: Outcome,
-    /// Whether the action ran; else its outcome was in the cache.
+    /// Whether the action ran; if not, its outcome was cached.
     pub(crate) is_new: bool,
 }
 
-/// Runs what is missing of `jobs` on a chunk.
+/// Runs the actions of `jobs` on a chunk that are not cached.
 pub(crate) fn run(
     context: &Context,
     chunk: &Chunk,
@@ -91,35 +91,35 @@ pub(crate) fn run(
     missing.finish(context, digest, parts)
 }
 
-/// What is wanted of a chunk, and what of it is missing.
+/// The jobs on a chunk, with what is cached of them.
 struct Missing {
     wanted: Vec<Wanted>,
     begun: Stopwatch,
 }
 
-/// What those who share a conversion want.
+/// A job, with what is cached of it.
 struct Wanted {
     job: Job,
     converter: &'static dyn Converter,
-    /// The conversion's outcome, if it is known.
+    /// Outcome of the conversion, if cached.
     known: Option<ConvertOutcome>,
-    /// The keys and outcomes of the measures that are known.
+    /// Keys and outcomes of the scores that are cached.
     scores: Vec<(ActionKey, Outcome)>,
-    /// The measures that are missing; those of one field stand together.
+    /// The measures that are not cached, those of one field next to each other.
     measures: Vec<Measure>,
 }
 
 impl Missing {
-    /// What is missing of `jobs` on the chunk of this digest.
+    /// Looks up what is cached of `jobs` on the chunk with this digest.
     fn of(context: &Context, digest: &ChunkId, jobs: &[Job]) -> Self {
         let begun = Stopwatch::start();
         Self { wanted: jobs.iter().map(|job| Wanted::new(context, digest, job)).collect(), begun }
     }
 
-    /// Does what is missing for the rows of the chunk, for each of the jobs.
+    /// Converts and scores the rows of the chunk, as far as that is not cached.
     fn convert(&self, chunk: &Chunk) -> Vec<Part> {
-        // Samples hardly ever take more room than this, and room that is not used costs nothing: to move samples into more
-        // of it does.
+        // Samples rarely need more capacity than this. Unused capacity costs nothing, whereas growing would copy the
+        // samples.
         let bytes = chunk.bytes.len() + chunk.bytes.len() / 2;
         let mut parts: Vec<Part> = self.wanted.iter().map(|wanted| Part::new(wanted, bytes)).collect();
         if !self.wanted.iter().any(Wanted::has_to_run) {
@@ -140,7 +140,7 @@ impl Missing {
         parts
     }
 
-    /// Stores what came of all rows.
+    /// Stores the results of all rows.
     fn finish(&self, context: &Context, digest: &ChunkId, parts: Vec<Part>) -> Result<ChunkOutcomes, ActionError> {
         let mut done = ChunkOutcomes::default();
         for (wanted, part) in self.wanted.iter().zip(parts) {
@@ -179,18 +179,18 @@ impl Wanted {
     }
 }
 
-/// What came of the rows of a chunk.
+/// The results of a chunk's rows for one job.
 struct Part {
     rows: Vec<u8>,
     index: SampleIndex,
     rejects: Vec<StoredReject>,
     joined_turns: u32,
-    /// A column for each measure.
+    /// A score column for each measure.
     columns: Vec<ScoreColumn>,
 }
 
 impl Part {
-    /// Nothing yet, with room for so many bytes of rows.
+    /// Creates an empty result with capacity for `bytes` bytes of samples.
     fn new(wanted: &Wanted, bytes: usize) -> Self {
         Self {
             rows: Vec::with_capacity(if wanted.known.is_none() { bytes } else { 0 }),
@@ -201,7 +201,7 @@ impl Part {
         }
     }
 
-    /// Adds what comes of a row; `scratch` is room to be used again.
+    /// Converts and scores a row. `scratch` is a buffer for reuse.
     fn push(
         &mut self,
         wanted: &Wanted,
@@ -212,7 +212,7 @@ impl Part {
         let raw = parsed.as_ref().map_err(Clone::clone)?;
         let converted = wanted.converter.convert(raw, &wanted.job.conversion.options)?;
         for sample in converted.samples.as_slice() {
-            // The text of a dialogue is put together: once for all that measure it.
+            // The text of a conversation is assembled once for all measures of that field.
             let mut columns = self.columns.as_mut_slice();
             for of_field in wanted.measures.chunk_by(|a, b| a.field == b.field) {
                 let own;
@@ -286,8 +286,8 @@ impl Part {
     }
 }
 
-/// Calls `take` with the text that filters measure: a field of the sample, else a column of the source row. A row
-/// without that column measures as an empty text.
+/// Calls `take` with the text that a filter measures: a field of the sample, or else a column of the source row. If
+/// the row has no such column, the text is empty.
 fn measured(sample: &Sample<'_>, raw: &RawRow<'_>, field: &str, take: impl FnOnce(&str)) {
     if let Some(text) = sample.field_text(field) {
         return take(&text);

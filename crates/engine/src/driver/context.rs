@@ -20,56 +20,56 @@ use datac_core::{code::CodeVersions, id::ActionKey};
 
 /// The handles that actions work with.
 pub(crate) struct Context {
-    /// The blobs.
+    /// The store of blobs.
     pub(crate) store: Store,
-    /// The indexes among the blobs.
+    /// The indexes in the store.
     pub(crate) indexes: Indexes,
-    /// The database of the cache.
+    /// The record of the cache.
     pub(crate) record: Arc<Record>,
-    /// What is known of actions that ran before.
+    /// Outcomes of actions that ran before.
     pub(crate) outcomes: Arc<OutcomeCache>,
-    /// The version of every component, which keys hold.
+    /// Versions of all components, which keys hold.
     pub(crate) versions: CodeVersions,
-    /// Where source files are read from.
+    /// The source files.
     pub(crate) sources: Sources,
-    /// Where outputs go, and with what means.
+    /// Destination of outputs, and resources for writing them.
     pub(crate) outputs: OutputSettings,
-    /// Who is told, and who may stop a build.
+    /// Observer and interrupt.
     pub(crate) control: Control,
-    /// Files of which enough has been read for now, to go on with should more be needed.
+    /// Files of which enough has been read for now, to continue with if more is needed.
     pub(crate) parked: Mutex<HashMap<ActionKey, (Chunks, ScanOutcome)>>,
 }
 
-/// Where outputs go, and with what means.
+/// Destination of outputs, and resources for writing them.
 pub(crate) struct OutputSettings {
-    /// The folder of outputs.
+    /// The output folder.
     pub(crate) dir: PathBuf,
-    /// The folder for files too large for memory while they are sorted.
+    /// The folder for temporary files that hold what does not fit in memory.
     pub(crate) scratch: PathBuf,
-    /// Bytes that all outputs may hold together beyond chunks in flight.
+    /// Memory that all outputs may use together, besides the chunks in flight.
     pub(crate) memory: Budget,
 }
 
-/// Who is told of events, and who may stop a build.
+/// Observer and interrupt of a build.
 pub(crate) struct Control {
-    /// Told of everything.
+    /// Receives all events.
     pub(crate) observer: Observer,
-    /// Set when the user wants to stop.
+    /// Set when the user interrupts the build.
     pub(crate) interrupt: Arc<AtomicBool>,
 }
 
 impl Context {
-    /// Fails if the user wants to stop.
+    /// Fails if the user has interrupted the build.
     pub(crate) fn check(&self) -> Result<(), ActionError> {
         if self.control.interrupt.load(Ordering::Relaxed) { Err(ActionError::Interrupted) } else { Ok(()) }
     }
 
-    /// Tells the observer.
+    /// Sends an event to the observer.
     pub(crate) fn tell(&self, event: Event) {
         (self.control.observer)(event);
     }
 
-    /// Returns what an action yielded before, if its blobs are still there.
+    /// Returns the outcome of an action, if it is cached with all its blobs.
     pub(crate) fn lookup(&self, key: &ActionKey) -> Option<Outcome> {
         self.outcomes.lookup(key)
     }

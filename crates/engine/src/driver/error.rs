@@ -1,4 +1,4 @@
-//! How an action can end without an outcome, and errors as failures with a hint.
+//! The errors of actions, and their conversion to failures with hints.
 
 use std::io::ErrorKind;
 
@@ -9,14 +9,14 @@ use crate::{
 };
 use datac_core::failure::{Failure, FailureKind};
 
-/// The ways in which an action ends without an outcome.
+/// Why an action ended without an outcome.
 #[derive(Debug)]
 pub(crate) enum ActionError {
-    /// A blob is missing or damaged: the action that made it must run again.
+    /// A blob is missing or damaged, so the action that made it must run again.
     Missing(Miss),
-    /// The action cannot be done.
+    /// The action failed.
     Failure(Failure),
-    /// The user wants to stop.
+    /// The user interrupted the build.
     Interrupted,
 }
 
@@ -32,7 +32,7 @@ impl From<FileError> for ActionError {
     }
 }
 
-/// Returns a file error as a failure, with what to do about it.
+/// Converts a file error to a failure with a hint.
 pub(crate) fn file_failure(error: &FileError) -> Failure {
     let failure = Failure::new(FailureKind::Action, error.to_string());
     match error.source.kind() {
@@ -54,7 +54,7 @@ impl From<SourceError> for ActionError {
 /// The hint for a full disk.
 pub(crate) const FREE_SOME_SPACE: &str = "free some space and build again; finished steps are kept";
 
-/// Returns a source error as a failure, with what to do about it.
+/// Converts a source error to a failure with a hint.
 pub(crate) fn failure_of(error: &SourceError) -> Failure {
     let kind = match error {
         SourceError::Changed { .. } => FailureKind::Lock,
@@ -82,7 +82,7 @@ pub(crate) fn failure_of(error: &SourceError) -> Failure {
     }
 }
 
-/// Returns a miss in words.
+/// Returns a description of a miss.
 pub(crate) fn describe(miss: &Miss) -> String {
     match &miss.reason {
         MissReason::Absent => format!("cache entry {} is missing; rebuilding it", miss.digest.short()),

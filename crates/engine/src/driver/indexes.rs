@@ -1,5 +1,5 @@
-//! The indexes of converted chunks. Selecting, arranging and writing each ask for all of a recipe's, and some of them were
-//! made a moment ago: the newest are at hand as they are used.
+//! The indexes of converted chunks. Selecting, arranging and writing each need all indexes of a recipe, so the newest
+//! ones are kept decoded in memory.
 
 use std::{
     collections::HashSet,
@@ -18,7 +18,7 @@ use datac_core::{
     sample::{IndexError, SampleIndex},
 };
 
-/// The most bytes that are kept: those of some 900,000 samples.
+/// Maximum size of the indexes in memory, in bytes: enough for some 900,000 samples.
 const KEPT_BYTES: usize = 48 << 20;
 
 /// The indexes in a store.
@@ -26,12 +26,12 @@ const KEPT_BYTES: usize = 48 << 20;
 pub(crate) struct Indexes {
     store: Store,
     recent: Arc<Mutex<Recent<SampleIndex>>>,
-    /// Those that this build made.
+    /// Indexes that this build made.
     new: Arc<Mutex<HashSet<BlobId>>>,
 }
 
 impl Indexes {
-    /// The indexes in `store`.
+    /// Returns the indexes in `store`.
     pub(crate) fn new(store: Store) -> Self {
         Self { store, recent: Arc::new(Mutex::new(Recent::new(KEPT_BYTES))), new: Arc::default() }
     }
@@ -42,7 +42,7 @@ impl Indexes {
         self.keep(digest, index);
     }
 
-    /// Whether this build made an index.
+    /// Returns whether this build made an index.
     pub(super) fn is_new(&self, digest: &BlobId) -> bool {
         self.new.lock().unwrap_or_else(PoisonError::into_inner).contains(digest)
     }
@@ -52,19 +52,19 @@ impl Indexes {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).keep(digest, index, bytes);
     }
 
-    /// An index by its digest.
+    /// Returns an index by its digest.
     pub(super) fn get(&self, digest: &BlobId) -> Result<Arc<SampleIndex>, ActionError> {
         if let Some(index) = self.recent.lock().unwrap_or_else(PoisonError::into_inner).get(digest) {
             return Ok(index);
         }
-        // An index of another version is made again, as a damaged one is.
+        // An index of another version counts as damaged, so that it is made again.
         let miss = |error: IndexError| Miss { digest: *digest, reason: MissReason::Damaged(error.to_string()) };
         let index = Arc::new(SampleIndex::decode(&self.store.get(digest)?).map_err(miss)?);
         self.keep(*digest, index.clone());
         Ok(index)
     }
 
-    /// Lets go of what is held in memory.
+    /// Drops the indexes held in memory.
     pub(super) fn let_go(&self) {
         let held = std::mem::replace(
             &mut *self.recent.lock().unwrap_or_else(PoisonError::into_inner),
@@ -73,7 +73,7 @@ impl Indexes {
         drop(held);
     }
 
-    /// The index of a converted chunk.
+    /// Returns the index of a converted chunk.
     pub(super) fn of(&self, chunk: &ConvertedChunk) -> Result<Arc<SampleIndex>, ActionError> {
         let index = self.get(&chunk.converted.index)?;
         if index.len() == chunk.converted.samples as usize {
@@ -83,7 +83,7 @@ impl Indexes {
         Err(ActionError::Failure(Failure::new(FailureKind::Cache, message)))
     }
 
-    /// Has all threads read what is about to be asked for. What cannot be had shows then.
+    /// Reads indexes that will soon be needed on all threads. Errors are ignored here; the later read reports them.
     pub(super) fn warm(&self, digests: Vec<BlobId>) {
         let indexes = self.clone();
         share(digests.len(), move |at| drop(indexes.get(&digests[at])));

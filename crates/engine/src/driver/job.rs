@@ -1,4 +1,4 @@
-//! One job: what a thread of the pool does of it, and the files it leaves to be put in place.
+//! Jobs: what a thread of the pool runs, and the files that a job leaves to be put in place.
 
 use std::sync::{Arc, mpsc::Sender};
 
@@ -26,41 +26,41 @@ use datac_core::{
     outputs::{OutputKind, OutputSet},
 };
 
-/// Something to run.
+/// A unit of work for a thread of the pool.
 pub(super) enum Job {
-    /// An action, for the recipes at these paths.
+    /// An action, with the paths of the recipes that need it.
     Action(Arc<Action>, Arc<[String]>),
-    /// Chunks of one file that are known but not converted or not scored.
+    /// Known chunks of one file that have to be converted or scored.
     Again(Arc<scan::Again>, Vec<Arc<Action>>, Arc<[String]>),
-    /// The files of a recipe that is known, with which of them are in place.
+    /// Files of a recipe whose plan is known, with whether each is in place.
     Restore(usize, Box<RecipePlan>, Vec<bool>, Arc<[String]>),
     /// The rejects of a recipe that is refused.
     Show(usize, Rejects),
 }
 
-/// What a job on a thread of the pool works with.
+/// What a running job works with.
 #[derive(Clone, Copy)]
 pub(super) struct JobEnv<'e, 'scope> {
     pub(super) context: &'scope Context,
-    /// Takes the outcomes of chunks.
+    /// Receives the outcomes of chunks.
     pub(super) outbox: &'e Outbox,
-    /// Takes work for other threads.
+    /// Spawns work on other threads.
     pub(super) scope: &'e Scope<'scope>,
 }
 
-/// A job that the pool is done with.
+/// A job that no longer needs the pool.
 pub(super) struct Ran<'c> {
-    /// Files that were written and are not in place.
+    /// Files that have been written but are not in place.
     pub(super) files: Vec<Unplaced>,
-    /// Makes the report, given whether they were put in place.
+    /// Makes the report, given whether the files could be put in place.
     pub(super) end: Box<dyn FnOnce(Result<(), ActionError>) -> Report + Send + 'c>,
 }
 
-/// A thread of the pool that a job takes up; dropped, the next job may have it.
+/// A thread of the pool that a job occupies. Dropping the slot frees the thread for the next job.
 pub(super) struct PoolSlot(Sender<Report>);
 
 impl PoolSlot {
-    /// A seat whose end is told to `reports`.
+    /// Creates a slot that reports its end to `reports`.
     pub(super) fn new(reports: Sender<Report>) -> Self {
         Self(reports)
     }
@@ -68,13 +68,13 @@ impl PoolSlot {
 
 impl Drop for PoolSlot {
     fn drop(&mut self) {
-        // A closed channel means the driver has ended; there is no one left to tell.
+        // A closed channel means that the driver has ended and needs no report.
         self.0.send(if std::thread::panicking() { Report::Panicked } else { Report::Left }).ok();
     }
 }
 
 impl Job {
-    /// The key of what it runs, if that is one action.
+    /// Returns the key of the action, if the job runs a single one.
     pub(super) fn key(&self) -> Option<ActionKey> {
         match self {
             Self::Action(action, _) => Some(action.key),
@@ -82,7 +82,7 @@ impl Job {
         }
     }
 
-    /// Does the work of a job; `context`, which the end of it needs, outlives the scope.
+    /// Runs the job. `context` outlives the scope, because the end of the job needs it.
     pub(super) fn run<'c>(self, context: &'c Context, env: JobEnv<'_, '_>, reading: &mut Option<Reading>) -> Ran<'c> {
         match self {
             Self::Action(action, recipes) => {
@@ -165,7 +165,7 @@ fn execute<'scope>(
     Ok((outcome, Vec::new()))
 }
 
-/// Writes the files of a known plan that are not in place, out of the cache.
+/// Writes the files of a plan that are not in place, using only the cache.
 fn restore(context: &Context, plan: &RecipePlan, in_place: &[bool]) -> Result<((), Vec<Unplaced>), ActionError> {
     let mut files = Vec::new();
     if !in_place[0] || !in_place[1] {

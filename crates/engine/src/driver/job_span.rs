@@ -1,4 +1,4 @@
-//! What is told of jobs: when they begin and end, and what came of them.
+//! Events of jobs: when they start and end, and the size of their results.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::{
 };
 use datac_core::hash::Digest;
 
-/// A job as it is told of.
+/// Description of a job in events.
 pub(super) struct Told {
     pub(super) kind: JobKind,
     pub(super) key: Digest,
@@ -18,17 +18,17 @@ pub(super) struct Told {
     pub(super) recipes: Arc<[String]>,
 }
 
-/// A job whose beginning was told.
+/// A job whose start event has been sent.
 pub(super) struct Begun {
     told: Told,
     watch: Stopwatch,
 }
 
-/// Rows and bytes that came of a job, where it counts them.
+/// Rows and bytes of a job's result, if counted.
 pub(super) type Size = (Option<u64>, Option<u64>);
 
 impl Told {
-    /// Tells that it begins.
+    /// Sends the start event.
     pub(super) fn begin(self, context: &Context) -> Begun {
         let (kind, key, label, recipes) = (self.kind, self.key, self.label.clone(), self.recipes.clone());
         context.tell(Event::Started { kind, key, label, recipes });
@@ -37,7 +37,7 @@ impl Told {
 }
 
 impl Begun {
-    /// Tells that it ended, with what came of it if it came to something.
+    /// Sends the end event. `size` is `None` if the job did not succeed.
     pub(super) fn end(self, context: &Context, size: Option<Size>) {
         let Self { told: Told { kind, key, label, recipes }, watch } = self;
         let ((rows, bytes), is_done) = (size.unwrap_or_default(), size.is_some());
@@ -45,7 +45,7 @@ impl Begun {
     }
 }
 
-/// Rows and bytes that came of an action, where it counts them; of a scan, the bytes of the file.
+/// Returns the rows and bytes of an action's result, if counted; for a scan, the bytes of the file.
 pub(super) fn size(work: &Work, outcome: &Outcome) -> Size {
     match (work, outcome) {
         (Work::Scan(work), Outcome::Scan(scan)) => {
@@ -63,7 +63,7 @@ pub(super) fn size(work: &Work, outcome: &Outcome) -> Size {
     }
 }
 
-/// What an action works on, for people.
+/// Returns a description of what an action works on.
 pub(super) fn label(work: &Work) -> String {
     match work {
         Work::Scan(scan) => scan.file.path.clone(),

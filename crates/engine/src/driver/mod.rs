@@ -1,8 +1,9 @@
-//! Runs what the plan misses, asks again, and puts files in place.
+//! Runs the actions that the plan lacks, asks the planner again, and puts files in place.
 //!
-//! The planner is asked about every recipe; whatever is missing runs on rayon, each key once; when all that a recipe
-//! waits for is done, it is asked about again. Actions hold no database, the planner holds no rows. An action that finds
-//! a blob missing or damaged makes the planner forget whatever made it, and the next ask mends it.
+//! The planner is asked about every recipe, and missing actions run on rayon, each key once. When everything that a
+//! recipe waits for is done, the planner is asked about it again. Actions do not access the planner, and the planner
+//! holds no rows. If an action finds a blob missing or damaged, the planner forgets the action that made it, so that
+//! it runs again.
 
 mod arrange;
 mod chunk;
@@ -60,25 +61,26 @@ use datac_core::{
     outputs::{FileMeta, OutputKind},
 };
 
-/// How often one key may be made again because what it made was gone.
+/// Number of times that an action may run again because its blobs were gone.
 const MAX_REPEATS: u32 = 3;
 
-/// Threads that put files in place. Each waits for the disk, and a disk takes what several wait for in one go.
+/// Number of threads that put files in place. They wait for the disk, which handles several waiting files together.
 const PLACING_THREADS: usize = 8;
 
-/// How often what was finished is written to the record.
+/// Interval at which finished work is written to the record.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
-/// Where more bytes than this of small blobs wait for it, it is written at once.
+/// Size of unwritten small blobs, in bytes, above which the record is written at once.
 const FLUSH_BYTES: usize = 1 << 20;
 
-/// How often it is where there is nothing else to do but to wait for the disk; and how often whether it should be.
+/// Interval at which the record is written when only the disk is waited for; also the longest time between checks
+/// whether it is due.
 const FLUSH_SOON: Duration = Duration::from_millis(200);
 
-/// Builds `recipes`; each ends with its plan, all files in place, or with what kept it from that.
+/// Builds `recipes`. The report has a result for each: its plan, with all files in place, or a failure.
 ///
-/// The driver itself is no thread of the pool: it waits for reports while the pool works. Files are put in place on
-/// other threads still, which wait for the disk most of the time.
+/// The driver runs on the caller's thread, not in the pool, and waits for reports while the pool works. Files are put
+/// in place on further threads, which mostly wait for the disk.
 pub(crate) fn run(
     planner: &mut Planner,
     recipes: &[RecipeFile],
@@ -113,7 +115,8 @@ pub(crate) fn run(
                     let seat = PoolSlot::new(placed.clone());
                     let mut in_place = Vec::with_capacity(files.len());
                     let result = output::put_in_place(files, context, &mut in_place);
-                    // It took up no seat of the pool; only a panic is told.
+                    // This thread is not part of the pool, so the slot must not report that one is free; it only
+                    // reports panics.
                     std::mem::forget(seat);
                     placed.send(Report::Placed(in_place)).ok();
                     placed.send(end(result)).ok();
@@ -143,24 +146,24 @@ struct Driver<'a> {
     recipes: &'a [RecipeFile],
     context: &'a Context,
     endings: Vec<Option<Ending>>,
-    /// For each recipe, how many keys it waits for.
+    /// For each recipe, the number of keys that it waits for.
     waiting: Vec<usize>,
     /// For each key, the recipes that wait for it.
     waiters: HashMap<ActionKey, Vec<usize>>,
     running: HashSet<ActionKey>,
     repeats: HashMap<ActionKey, u32>,
     queue: Queue,
-    /// Whether nothing more is started once a recipe has failed.
+    /// Whether to start nothing more once a recipe has failed.
     fail_fast: bool,
-    /// Since the record was written last.
+    /// Time since the record was last written.
     flushed: Stopwatch,
-    /// Whether it could be.
+    /// Whether the last write succeeded.
     can_flush: bool,
     report: RunReport,
 }
 
 impl<'a> Driver<'a> {
-    /// Starts jobs and takes in reports until there is nothing left to do.
+    /// Starts jobs and receives reports until there is nothing left to do.
     fn drive<'scope>(
         &mut self,
         scope: &Scope<'scope>,
@@ -184,7 +187,7 @@ impl<'a> Driver<'a> {
                     let outbox = Outbox::new(reports.clone());
                     let ran = job.run(context, JobEnv { context, outbox: &outbox, scope }, &mut reading);
                     drop(seat);
-                    // A closed channel means the driver has ended; there is no one left to tell.
+                    // A closed channel means that the driver has ended and needs no report.
                     match ran.files.is_empty() {
                         true => drop(reports.send((ran.end)(Ok(())))),
                         false => {
@@ -192,7 +195,8 @@ impl<'a> Driver<'a> {
                             to_place.send(ran).ok();
                         }
                     }
-                    // If it still reads, what is asked for now comes before what others want.
+                    // Dropped after the report: if the job still holds the token, the driver first queues the
+                    // recipe's next file, which then comes before files of other recipes.
                     drop(reading);
                 });
             }
@@ -200,25 +204,26 @@ impl<'a> Driver<'a> {
                 break;
             }
             if self.queue.is_placing() {
-                // The system takes a while to take memory back: now, beside the rest, and not when the process ends.
+                // Freeing memory takes the system a while, so it is done now, while the disk is waited for, rather
+                // than when the process ends.
                 scope.spawn(|_| {
                     context.store.let_go();
                     context.indexes.let_go();
                 });
-                // And there is little left to record then.
+                // Writing the record now leaves little to write at the end.
                 self.flush_after(FLUSH_SOON);
             }
             match inbox.recv_timeout(FLUSH_SOON) {
-                // The panic goes on once the pool has ended.
+                // The panic continues once the pool has ended.
                 Ok(Report::Panicked) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(report) => self.receive(report),
-                // One file may take minutes, and what comes of it is not to pile up meanwhile.
+                // A single file may take minutes, and its results should not pile up unwritten.
                 Err(RecvTimeoutError::Timeout) => self.flush_after(FLUSH_EVERY),
             }
         }
     }
 
-    /// Asks the planner about recipes and starts what they miss.
+    /// Asks the planner about recipes, and queues the actions that they lack.
     fn ask(&mut self, numbers: Vec<usize>) {
         let mut missing: BTreeMap<ActionKey, Arc<Action>> = BTreeMap::new();
         for number in numbers {
@@ -237,7 +242,8 @@ impl<'a> Driver<'a> {
                 Node::Needs(actions) => {
                     for action in actions {
                         let waiters = self.waiters.entry(action.key).or_default();
-                        // Recipes are asked one by one, so one that needs a key twice stands last.
+                        // Recipes are asked one by one, so a recipe that already waits for the key is the last in the
+                        // list.
                         if waiters.last() != Some(&number) {
                             waiters.push(number);
                             self.waiting[number] += 1;
@@ -262,19 +268,19 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Whether nothing more is to be started.
+    /// Returns whether no more jobs are to be started.
     fn is_over(&self) -> bool {
         let has_failed = || self.endings.iter().flatten().any(Result::is_err);
         self.context.check().is_err() || (self.fail_fast && has_failed())
     }
 
-    /// The paths of recipes, each once.
+    /// Returns the paths of recipes, without duplicates.
     fn names<'n>(&self, numbers: impl Iterator<Item = &'n usize>) -> Arc<[String]> {
         let numbers: BTreeSet<usize> = numbers.copied().collect();
         numbers.into_iter().map(|number| self.recipes[number].path(self.planner).to_owned()).collect()
     }
 
-    /// Notes what became of a recipe, and tells.
+    /// Records the result of a recipe, and sends its event.
     fn end(&mut self, number: usize, ending: Ending) {
         let files = |plan: &RecipePlan| {
             let path = |name: String| self.context.outputs.dir.join(name).to_string_lossy().into_owned();
@@ -288,7 +294,7 @@ impl<'a> Driver<'a> {
         self.endings[number] = Some(ending);
     }
 
-    /// Ends a recipe whose plan is known, or first has its files put in place.
+    /// Ends a recipe whose plan is known, or queues a job that first puts its files in place.
     fn settle(&mut self, number: usize, plan: RecipePlan) {
         let in_place: Vec<bool> = plan.named().map(|(name, wanted)| self.is_in_place(&name, wanted)).collect();
         if in_place.iter().all(|is| *is) {
@@ -299,7 +305,8 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Ends a recipe that cannot be built; one that is refused first has its rejects put in place, to be looked at.
+    /// Ends a recipe that cannot be built. If it is refused, its quarantine file is first put in place, for the user
+    /// to look at.
     fn refuse(&mut self, number: usize, failure: Failure) {
         let rejects = rejects(self.planner, self.recipes[number]).filter(|_| failure.kind == FailureKind::Policy);
         let name = |rejects: &Rejects| rejects.outputs.name(OutputKind::Quarantine);
@@ -320,7 +327,7 @@ impl<'a> Driver<'a> {
             }
             Report::Placed(files) => {
                 for file in files {
-                    // The digest was taken while writing; noting it saves the next run the reading.
+                    // The digest was computed while writing; noting it saves the next run from reading the file.
                     let path = file.path.to_string_lossy();
                     self.context.record.note_digest(&path, &file.stat, &file.digest, file.placed_ns);
                     self.report.add_placed(file);
@@ -331,7 +338,7 @@ impl<'a> Driver<'a> {
             Report::Left | Report::Panicked => return self.queue.left(),
             Report::Written(key) => {
                 self.queue.written();
-                // Whatever else their recipes need can go on beside the disk.
+                // Everything else that its recipes need can go on while the disk is waited for.
                 key.iter().for_each(|key| self.release(key, &mut again));
             }
             Report::Action(action, Ok(outcome)) => {
@@ -366,12 +373,12 @@ impl<'a> Driver<'a> {
                 }
             }
         }
-        // A build that is killed loses what was finished since the last flush, and no more.
+        // A killed build only loses what was finished since the last flush.
         self.flush_after(FLUSH_EVERY);
         self.ask(again.into_iter().collect());
     }
 
-    /// Records what an action that ran yielded, and tells the planner.
+    /// Records the outcome of an action that ran, and tells the planner.
     fn note(&mut self, key: ActionKey, outcome: Outcome) {
         self.report.count(outcome.stage());
         if let Ok(bytes) = postcard::to_stdvec(&outcome) {
@@ -380,9 +387,9 @@ impl<'a> Driver<'a> {
         self.planner.learn(&key, Known::Outcome(outcome));
     }
 
-    /// Takes in what converting or scoring a chunk yielded.
+    /// Takes in the outcome of converting or scoring a chunk.
     fn learn(&mut self, ChunkOutcome { key, outcome, is_new }: ChunkOutcome) {
-        // Two files may hold the same chunk, and may be read at the same time.
+        // Two files that are read at the same time may contain the same chunk.
         if is_new && !self.context.record.was_noted(&key) {
             if let Outcome::Convert(converted) = &outcome {
                 self.report.add_converted(converted.index);
@@ -393,12 +400,13 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Whether the file of this name stands in the output folder with the right bytes; `None`: whether there is none.
+    /// Returns whether the output folder has the file with the right bytes, or, if `wanted` is `None`, has no such
+    /// file.
     fn is_in_place(&self, name: &str, wanted: Option<FileMeta>) -> bool {
         let path = self.context.outputs.dir.join(name);
         match (wanted, system::stat(&path)) {
             (None, found) => found.is_err(),
-            // The stat cache would not trust a file as young as one that this build has put there.
+            // The stat cache would not trust a file as new as one that this build has put in place.
             (Some(wanted), Ok(stat)) if self.report.placed(name) == Some((stat, wanted.digest)) => true,
             (Some(wanted), Ok(stat)) => {
                 stat.size == wanted.bytes
@@ -408,7 +416,7 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Writes to the record what was finished, unless that was done so short a while ago and little has come since.
+    /// Writes finished work to the record, unless that was done within `pause` and little has been added since.
     fn flush_after(&mut self, pause: Duration) {
         let much_waits = self.can_flush && self.context.record.unrecorded_bytes() > FLUSH_BYTES;
         if self.flushed.elapsed() > pause || much_waits {
@@ -421,7 +429,7 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Notes that keys ended without an outcome.
+    /// Handles the error of a job: each of its actions ended without an outcome.
     fn stopped(&mut self, actions: &[Arc<Action>], stop: ActionError, again: &mut BTreeSet<usize>) {
         match stop {
             ActionError::Missing(miss) => self.forget(&miss),
@@ -437,13 +445,13 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Notes that a key is known.
+    /// Marks an action as no longer running.
     fn done(&mut self, key: &ActionKey, again: &mut BTreeSet<usize>) {
         self.running.remove(key);
         self.release(key, again);
     }
 
-    /// Recipes that waited for `key` and now for nothing are to be asked about again.
+    /// Adds to `again` the recipes that waited for `key` and now wait for nothing.
     fn release(&mut self, key: &ActionKey, again: &mut BTreeSet<usize>) {
         for number in self.waiters.remove(key).unwrap_or_default() {
             self.waiting[number] -= 1;
@@ -453,11 +461,11 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Makes the planner forget whatever made a blob that is gone.
+    /// Makes the planner forget the action that made a missing blob.
     fn forget(&mut self, miss: &crate::cache::Miss) {
         self.context.tell(Event::Warning(error::describe(miss)));
-        // Damage seldom comes alone, and a damaged blob that was read is gone: whatever else lacks one is made again at the
-        // same time, not one after another.
+        // Damage is rarely limited to one blob, and a damaged blob is removed when read. All actions that lack a blob
+        // are forgotten together, so that they do not run again one after another.
         let is_hollow = |outcome: &Outcome| !outcomes::is_whole(&self.context.store, outcome);
         let keys = self.planner.known_keys(|outcome| outcome.blobs().contains(&miss.digest) || is_hollow(outcome));
         for key in keys {
@@ -473,14 +481,14 @@ impl<'a> Driver<'a> {
             } else {
                 Known::Nothing
             };
-            // If the record cannot forget, the blob's absence makes the entry worthless all the same.
+            // If the record cannot forget the entry, the missing blob still makes it a miss.
             self.context.record.forget(&key).ok();
             self.planner.learn(&key, known);
         }
     }
 }
 
-/// One action per key; scans for several recipes become one that serves them all.
+/// Adds an action, once per key. Scans of one file for several recipes are merged into one.
 fn merge(missing: &mut BTreeMap<ActionKey, Arc<Action>>, action: &Arc<Action>) {
     let Some(known) = missing.get_mut(&action.key) else {
         missing.insert(action.key, action.clone());

@@ -1,4 +1,4 @@
-//! What a build knows of actions that ran before it.
+//! The cache of outcomes as one build sees it.
 
 use std::{
     collections::HashSet,
@@ -11,23 +11,23 @@ use crate::{
 };
 use datac_core::id::ActionKey;
 
-/// Known contents of the cache; with `force`, only entries that this build has written.
+/// Outcomes of the cache. With `force`, only those that this build has recorded.
 pub(crate) struct OutcomeCache {
     record: Arc<Record>,
-    /// The blobs.
+    /// The store of blobs.
     pub(crate) store: Store,
     force: bool,
-    /// The keys of what is recorded and cannot be had.
+    /// Keys of recorded actions of which blobs are missing.
     hollow: Mutex<HashSet<ActionKey>>,
 }
 
 impl OutcomeCache {
-    /// Creates a cache of the outcomes that are recorded.
+    /// Creates the cache of the outcomes in `record`.
     pub(crate) fn new(record: Arc<Record>, store: Store, force: bool) -> Self {
         Self { record, store, force, hollow: Mutex::default() }
     }
 
-    /// Returns the outcome of an action, if its blobs still exist.
+    /// Returns the outcome of an action, if all its blobs exist.
     pub(crate) fn lookup(&self, key: &ActionKey) -> Option<Outcome> {
         if self.force && !self.record.was_noted(key) {
             return None;
@@ -40,23 +40,23 @@ impl OutcomeCache {
         None
     }
 
-    /// Returns the number of recorded actions whose blobs are partly gone.
+    /// Returns the number of recorded actions that were looked up and found to lack blobs.
     pub(crate) fn hollow(&self) -> usize {
         self.hollow.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 }
 
-/// Looks an action up in a cache.
+/// Looks up an action; `None` if it has no outcome or lacks blobs.
 pub(crate) fn lookup(actions: &dyn Actions, blobs: &dyn Blobs, key: &ActionKey) -> Option<Outcome> {
     recorded(actions, key).filter(|outcome| is_whole(blobs, outcome))
 }
 
-/// Returns what is recorded of an action; an outcome of another version counts as none.
+/// Returns the recorded outcome of an action; `None` if it was recorded by another version.
 fn recorded(actions: &dyn Actions, key: &ActionKey) -> Option<Outcome> {
     postcard::from_bytes(&actions.get(key)?).ok()
 }
 
-/// Returns whether all blobs of an outcome are there.
+/// Returns whether all blobs of an outcome exist.
 pub(super) fn is_whole(blobs: &dyn Blobs, outcome: &Outcome) -> bool {
     blobs.has(&outcome.blobs()).into_iter().all(|has| has)
 }

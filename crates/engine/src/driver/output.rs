@@ -1,4 +1,4 @@
-//! Writes the files of a recipe: both sides in one pass over its rows, and its quarantine file.
+//! Writes the files of a recipe: both sides in one pass over its samples, and the quarantine file.
 
 use std::{
     path::{Path, PathBuf},
@@ -34,18 +34,18 @@ impl From<OutputError> for ActionError {
     }
 }
 
-/// A file that was written beside its place, because there is none or another one there.
+/// A file that has been written beside its destination, where there is no file or one with other bytes.
 pub(super) struct Unplaced {
     written: Written,
     rows: u64,
 }
 
-/// The candidates of an output: the samples that were selected of each source.
+/// The candidates of an output: the selected samples of all sources.
 struct Candidates<'a> {
     /// The blobs of samples.
     blocks: Vec<Block>,
     sources: &'a [SelectedSource],
-    /// For each block, which chunk of its source it is.
+    /// Number of each block's chunk within its source.
     chunks: Vec<usize>,
     selections: Vec<Selection>,
 }
@@ -72,7 +72,7 @@ impl<'a> Candidates<'a> {
         Ok(Self { blocks, sources, chunks, selections })
     }
 
-    /// Returns where the candidates of a block stand in its blob.
+    /// Returns the places of a block's candidates in its blob.
     fn places(&self, context: &Context, block: usize) -> Result<Vec<writer::Slot>, ActionError> {
         context.check()?;
         let (source, chunk) = (self.blocks[block].source as usize, self.chunks[block]);
@@ -85,7 +85,7 @@ impl<'a> Candidates<'a> {
         Ok(self.selections[source].samples(chunk).map(place).collect())
     }
 
-    /// Whether most of the candidates were there before this build.
+    /// Returns whether most of the candidates were made by earlier builds.
     fn are_mostly_old(&self) -> bool {
         let candidates = |block: &Block| u64::from(block.candidates);
         let new: u64 = self.blocks.iter().filter(|block| block.is_new).map(candidates).sum();
@@ -93,7 +93,7 @@ impl<'a> Candidates<'a> {
     }
 }
 
-/// Writes both sides; what is in place already with the same bytes stays as it is.
+/// Writes both sides. Files that are already in place with the same bytes are left alone.
 pub(super) fn output(
     context: &Context,
     outputs: &OutputSet,
@@ -124,7 +124,7 @@ pub(super) fn output(
     Ok((BySide { train, validation }, unplaced))
 }
 
-/// Writes the rejects of a recipe: for each its source, file, row, line and byte offset, the reason, and the row.
+/// Writes the quarantine file: for each reject its source, file, row, line and byte offset, the reason, and the row.
 pub(super) fn quarantine(
     context: &Context,
     outputs: &OutputSet,
@@ -162,23 +162,23 @@ pub(super) fn quarantine(
     Ok((finish(context, &file, rows, &mut unplaced)?, unplaced))
 }
 
-/// Where the chunk of a reject stands.
+/// Place of the chunk of a reject.
 pub(crate) struct QuarantinePlace<'a> {
-    /// The source's name in the recipe.
+    /// Name of the source in the recipe.
     pub(crate) source: &'a str,
     /// The repository, or the local path.
     pub(crate) repo: &'a str,
-    /// The commit it is pinned at; empty for local files.
+    /// The pinned commit; empty for local files.
     pub(crate) commit: &'a str,
-    /// The file.
+    /// Path of the file.
     pub(crate) file: &'a str,
-    /// The chunk's place in it.
+    /// Place of the chunk in the file.
     pub(crate) place: &'a Place,
-    /// How the chunk is read.
+    /// Encoding of the chunk.
     pub(crate) encoding: Encoding,
 }
 
-/// A reject as the quarantine file has it, with its line end.
+/// Returns a reject as a line of the quarantine file, with its line feed.
 pub(crate) fn quarantine_line(at: &QuarantinePlace<'_>, stored: &StoredReject) -> Vec<u8> {
     let has_lines = at.encoding != Encoding::Columns;
     let line = QuarantineRow {
@@ -202,29 +202,29 @@ pub(crate) fn quarantine_line(at: &QuarantinePlace<'_>, stored: &StoredReject) -
 /// A line of the quarantine file.
 #[derive(serde::Serialize)]
 struct QuarantineRow<'a> {
-    /// The source's name in the recipe.
+    /// Name of the source in the recipe.
     source: &'a str,
     /// The repository, or the local path.
     repo: &'a str,
-    /// The commit it is pinned at; empty for local files.
+    /// The pinned commit; empty for local files.
     commit: &'a str,
-    /// The file.
+    /// Path of the file.
     file: &'a str,
-    /// The row's number in the file, from 0.
+    /// Number of the row in the file, from 0.
     row: u64,
-    /// The line it begins at, from 1; null for columnar files.
+    /// Line that the row begins on, from 1; null for columnar files.
     line: Option<u64>,
-    /// The byte it begins at in the decompressed file; null for columnar files.
+    /// Byte offset of the row in the decompressed file; null for columnar files.
     offset: Option<u64>,
-    /// The reason's code.
+    /// Code of the reason.
     reason: &'a str,
-    /// What exactly.
+    /// Details of the reason.
     detail: &'a str,
-    /// The row as it stands in the source.
+    /// The row as it is in the source.
     raw: &'a str,
 }
 
-/// Ends a file; it is added to `unplaced` unless there is one with the same bytes in its place.
+/// Ends a file, and adds it to `unplaced` unless a file with the same bytes is in place.
 fn finish(
     context: &Context,
     file: &OutputFile,
@@ -242,16 +242,16 @@ fn finish(
 /// A file that was put in place.
 pub(super) struct Placed {
     pub(super) path: PathBuf,
-    /// Its name in the output folder.
+    /// Name in the output folder.
     pub(super) name: String,
-    /// Its stat then, and when that was taken: a later time would make the stat look older than it is.
+    /// Stat of the file, and the time when it was taken: with a later time, a change in between would go unnoticed.
     pub(super) stat: Stat,
     pub(super) placed_ns: i64,
     pub(super) digest: FileHash,
 }
 
-/// Puts files in place once the disk has all of them: a recipe's files change together, or as nearly as there is a way.
-/// Files are added to `placed` as they are put in place, also if a later one fails.
+/// Puts files in place once all of them are synced, so that the files of a recipe change together as nearly as
+/// possible. Each file is added to `placed`, even if a later one fails.
 pub(super) fn put_in_place(
     files: Vec<Unplaced>,
     context: &Context,
@@ -269,7 +269,8 @@ pub(super) fn put_in_place(
     Ok(())
 }
 
-/// The digest of the file at `path` if it is there and has this size; through the stat cache.
+/// Returns the digest of the file at `path`, from the stat cache if possible; `None` if it does not exist or has
+/// another size.
 fn digest_of(context: &Context, path: &Path, bytes: u64) -> Result<Option<FileHash>, ActionError> {
     match system::stat(path) {
         Ok(stat) if stat.size == bytes => Ok(Some(stat_cache::digest(&context.record, path)?)),

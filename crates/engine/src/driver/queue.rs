@@ -1,9 +1,9 @@
-//! Which job is started next.
+//! The queue of jobs, and which job is started next.
 //!
-//! Jobs of the last stages first: what they need was made a moment ago and is still in memory. Files after them, and
-//! only so many at once as keep the threads busy: rows of one file are converted by all threads, and those of many at
-//! once would push each other out of memory before they are written. For the same reason a recipe that has begun to
-//! read goes on with its next file before others begin.
+//! Jobs that read no file come first: their inputs were just made and are still in memory. Jobs that read a file
+//! follow, and only as many at once as keep the threads busy: all threads convert the rows of one file, and the rows
+//! of too many files would push each other out of memory before they are written. For the same reason, a recipe that
+//! has begun to read continues with its next file before other recipes begin.
 
 use std::{
     cmp::Reverse,
@@ -14,14 +14,15 @@ use std::{
 use super::{Report, job::Job};
 use crate::graph::Work;
 
-/// Jobs that are to be started, and how many there are of those that were.
+/// Queued jobs, and counts of those that were started.
 pub(super) struct Queue {
     waiting: BinaryHeap<Place>,
-    /// The jobs that wait, by number. One whose recipe has begun since has two places, the better of which counts.
+    /// Queued jobs by number. A job whose recipe has begun since it was queued has two places, of which the better
+    /// one counts.
     jobs: HashMap<u64, Job>,
-    /// Numbers jobs, so that equal ones keep their order.
+    /// Number of jobs queued so far. Jobs are numbered so that otherwise equal ones keep their order.
     pushed: u64,
-    /// Jobs that were started and have not reported.
+    /// Number of jobs that were started and have not reported.
     unreported: usize,
     /// Number of jobs that occupy a thread of the pool.
     running: usize,
@@ -30,21 +31,21 @@ pub(super) struct Queue {
     /// Number of unreported jobs that only wait for the disk.
     placing: usize,
     threads: usize,
-    /// The recipes that have begun to read.
+    /// Recipes that have begun to read.
     begun: HashSet<String>,
-    /// The numbers of jobs that read, for each recipe that has not.
+    /// Numbers of the jobs that read files, for each recipe that has not begun to read.
     readers: HashMap<String, Vec<u64>>,
 }
 
-/// A job's place in the queue, best first: no reader before a reader, of a recipe that has begun before others, long
-/// before short, early before late. The last is its number.
+/// Priority of a job: jobs that do not read files first, then jobs of recipes that have begun, then long jobs, then
+/// early ones. The last element is the job's number.
 type Place = (Reverse<bool>, bool, u64, Reverse<u64>);
 
-/// Held by a job as long as it reads a file; dropped, the next may be read.
+/// Held by a job while it reads a file. Dropping it allows the next file to be read.
 pub(super) struct Reading(Sender<Report>);
 
 impl Reading {
-    /// Creates a token whose end is told to `reports`.
+    /// Creates a token that reports its end to `reports`.
     pub(super) fn new(reports: Sender<Report>) -> Self {
         Self(reports)
     }
@@ -52,13 +53,13 @@ impl Reading {
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        // A closed channel means the driver has ended; there is no one left to tell.
+        // A closed channel means that the driver has ended and needs no report.
         self.0.send(Report::Read).ok();
     }
 }
 
 impl Queue {
-    /// Creates an empty queue for a pool of so many threads.
+    /// Creates an empty queue for a pool of `threads` threads.
     pub(super) fn new(threads: usize) -> Self {
         Self {
             waiting: BinaryHeap::new(),
@@ -88,7 +89,7 @@ impl Queue {
         self.jobs.insert(number, job);
     }
 
-    /// Returns the next job to start, with whether it reads a file; `None` until another one makes room for it.
+    /// Returns the next job to start, and whether it reads a file; `None` if no job may be started now.
     pub(super) fn next(&mut self) -> Option<(Job, bool)> {
         loop {
             let (Reverse(reads), _, _, Reverse(number)) = *self.waiting.peek()?;
@@ -107,7 +108,7 @@ impl Queue {
         }
     }
 
-    /// Has a recipe's other files read before those of recipes that have not begun.
+    /// Gives a recipe's remaining files priority over those of recipes that have not begun.
     fn begin(&mut self, recipe: &str) {
         if !self.begun.insert(recipe.to_owned()) {
             return;
@@ -119,44 +120,44 @@ impl Queue {
         }
     }
 
-    /// Notes that a job has reported.
+    /// Counts that a job has reported.
     pub(super) fn reported(&mut self) {
         self.unreported -= 1;
     }
 
-    /// Notes that a job has left the pool.
+    /// Counts that a job has left the pool.
     pub(super) fn left(&mut self) {
         self.running -= 1;
     }
 
-    /// Notes that a job has read its file.
+    /// Counts that a job has read its file.
     pub(super) fn read(&mut self) {
         self.reading -= 1;
     }
 
-    /// Lets go of all that was not started.
+    /// Drops all queued jobs.
     pub(super) fn clear(&mut self) {
         self.waiting.clear();
         self.jobs.clear();
         self.readers.clear();
     }
 
-    /// Notes that a job's files are written, and wait for the disk.
+    /// Counts a job whose files are written and wait for the disk.
     pub(super) fn written(&mut self) {
         self.placing += 1;
     }
 
-    /// Notes that they are in place.
+    /// Counts a job whose files are in place.
     pub(super) fn placed(&mut self) {
         self.placing -= 1;
     }
 
-    /// Returns whether nothing is left to start, and what was started only waits for the disk.
+    /// Returns whether nothing is queued and all started jobs only wait for the disk.
     pub(super) fn is_placing(&self) -> bool {
         self.jobs.is_empty() && self.placing > 0 && self.placing == self.unreported
     }
 
-    /// Returns whether nothing waits and everything has reported.
+    /// Returns whether nothing is queued and all jobs have reported.
     pub(super) fn is_done(&self) -> bool {
         self.jobs.is_empty() && self.unreported == 0
     }
@@ -179,7 +180,8 @@ fn recipes(job: &Job) -> &[String] {
     }
 }
 
-/// Roughly how long a job takes, in bytes: what is started last decides when all is done.
+/// Estimates the length of a job, in bytes. Long jobs are started first, since the last one to end decides when all
+/// is done.
 fn weight(job: &Job) -> u64 {
     let rows = |sources: &[crate::graph::SelectedSource]| {
         sources.iter().flat_map(|source| source.chunks.iter()).map(|chunk| chunk.converted.bytes).sum()
@@ -188,7 +190,7 @@ fn weight(job: &Job) -> u64 {
         Job::Action(action, _) => match &action.work {
             Work::Scan(scan) => scan.file.kind.unpacked(scan.file.size),
             Work::Output { sources, .. } => rows(sources),
-            // What others wait for.
+            // Other jobs wait for these.
             Work::Select { .. } | Work::Arrange { .. } => u64::MAX,
             _ => 0,
         },

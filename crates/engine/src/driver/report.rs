@@ -1,4 +1,4 @@
-//! What jobs tell the driver, and what a run came to.
+//! The reports that jobs send to the driver, and the result of a run.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -18,25 +18,25 @@ use datac_core::{
     stage::Stage,
 };
 
-/// What a job tells.
+/// A report of a job.
 pub(super) enum Report {
     /// Chunks were converted or scored while their file is read.
     Chunks(Vec<ChunkOutcome>),
-    /// An action with its outcome.
+    /// An action ended.
     Action(Arc<Action>, Result<Outcome, ActionError>),
-    /// Single conversions and scorings of one file, by key, whose outcomes were told.
+    /// Conversions and scorings of known chunks of one file ended. Their outcomes were sent as [`Report::Chunks`].
     Again(Vec<Arc<Action>>, Result<(), ActionError>),
-    /// A recipe's files were put in place.
+    /// The files of a recipe were put in place from the cache.
     Restored(usize, Result<(), ActionError>),
-    /// A job has read its file, and goes on with what it has read.
+    /// A job has read its file and goes on with what it has read.
     Read,
-    /// A job takes up no thread of the pool any more.
+    /// A job no longer occupies a thread of the pool.
     Left,
-    /// The files of a job are written, and wait for the disk; the key, if it is an action.
+    /// The files of a job are written and wait for the disk. Holds the key if the job is an action.
     Written(Option<ActionKey>),
     /// Files were put in place.
     Placed(Vec<Placed>),
-    /// A job has panicked and will not report.
+    /// A job panicked and will not report.
     Panicked,
 }
 
@@ -45,7 +45,7 @@ pub(super) enum Report {
 pub(super) struct Outbox(Sender<Report>);
 
 impl Outbox {
-    /// An outbox whose driver receives `reports`.
+    /// Creates an outbox that sends to `reports`.
     pub(super) fn new(reports: Sender<Report>) -> Self {
         Self(reports)
     }
@@ -53,27 +53,27 @@ impl Outbox {
     /// Sends the outcomes of a chunk.
     pub(super) fn send(&self, outcomes: Vec<ChunkOutcome>) {
         if !outcomes.is_empty() {
-            // A closed channel means the driver has ended; there is no one left to tell.
+            // A closed channel means that the driver has ended and needs no report.
             self.0.send(Report::Chunks(outcomes)).ok();
         }
     }
 }
 
-/// What became of one recipe.
+/// Result for one recipe.
 pub(crate) type Ending = Result<RecipePlan, Failure>;
 
-/// What a run of the driver came to.
+/// Result of a run of the driver.
 #[derive(Default)]
 pub(crate) struct RunReport {
-    /// Each recipe's ending, in the order that was asked for.
+    /// Result for each recipe, in the order in which they were given.
     pub(crate) endings: Vec<Ending>,
-    /// How often each kind of action ran.
+    /// Number of actions that ran, by stage.
     pub(crate) actions: BTreeMap<Stage, u64>,
-    /// The indexes of chunks that were converted.
+    /// Indexes of the chunks that were converted.
     converted: HashSet<BlobId>,
-    /// Files that were put in place, by name in the output folder, each with its stat then and its digest.
+    /// Stat and digest of the files that were put in place, by name in the output folder.
     placed: HashMap<String, (Stat, FileHash)>,
-    /// Their folders, whose names are not synced yet.
+    /// Folders of those files, which are not synced yet.
     folders: BTreeSet<PathBuf>,
 }
 
@@ -94,18 +94,18 @@ impl RunReport {
         self.placed.insert(placed.name, (placed.stat, placed.digest));
     }
 
-    /// Whether the chunk with this index was converted in this run.
+    /// Returns whether this run converted the chunk with this index.
     pub(crate) fn has_converted(&self, index: &BlobId) -> bool {
         self.converted.contains(index)
     }
 
-    /// The stat and the digest of an output when this run put it in place.
+    /// Returns the stat and digest of an output that this run put in place.
     pub(crate) fn placed(&self, name: &str) -> Option<(Stat, FileHash)> {
         self.placed.get(name).copied()
     }
 
-    /// Begins to sync the folders that files were put into; their names outlast a power cut once the returned function has
-    /// returned.
+    /// Starts to sync the folders of the files that were put in place. The names of the files survive a power cut
+    /// once the returned function has returned.
     pub(crate) fn sync_folders(&self) -> impl FnOnce() -> Result<(), FileError> + use<> {
         let folders = self.folders.clone();
         let sync = move || folders.iter().try_for_each(|folder| system::sync_dir(folder));

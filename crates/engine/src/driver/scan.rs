@@ -1,4 +1,5 @@
-//! Reads a file once: cuts it into chunks and, while their bytes are at hand, converts and scores them for all who wait.
+//! Reads a file once: cuts it into chunks and converts and scores them, for all recipes that wait, while their bytes
+//! are in memory.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,11 +25,11 @@ use datac_core::{
 use datac_decode as decode;
 use datac_decode::{Chunk, Cutter, DecodeError, Decoder, Encoding, Input};
 
-/// A follower as the scan sees it.
+/// The state of a follower during a scan.
 struct Waiting {
     follower: Follower,
     conversion: Option<Conversion>,
-    /// Rows cut for it; of chunks that were converted, their samples.
+    /// Number of rows that were cut for the follower; once a chunk is converted, its samples count instead.
     rows: u64,
 }
 
@@ -40,11 +41,11 @@ impl Waiting {
     }
 
     fn wants_more(&self) -> bool {
-        // Without a converter there is nothing to do but find the columns.
+        // Without a converter, only the columns have to be found.
         self.conversion.is_some() && self.follower.samples.is_none_or(|samples| self.rows < samples)
     }
 
-    /// Whether, this file being at its end, as many of the next are wanted as it takes.
+    /// Returns whether, at the end of this file, the follower needs samples from the next file.
     fn wants_another(&self) -> bool {
         self.follower.samples.is_some() && self.wants_more()
     }
@@ -52,9 +53,9 @@ impl Waiting {
 
 /// The chunks of a file, one after another.
 pub(crate) enum Chunks {
-    /// All of them cut.
+    /// All chunks are cut.
     Cut(Cutter),
-    /// Some of them taken over from an earlier version of the file.
+    /// Some chunks are reused from an earlier version of the file.
     Reused(Box<ReusedChunks>),
 }
 
@@ -66,7 +67,7 @@ impl Chunks {
         }
     }
 
-    /// The columns of a part, if any of its rows can be read.
+    /// Returns the columns of a chunk, if any of its rows can be read.
     fn columns(&self, part: &Part) -> Result<Option<Vec<String>>, DecodeError> {
         match (self, part) {
             (_, Part::Cut(chunk)) => Ok(chunk.columns()),
@@ -78,8 +79,8 @@ impl Chunks {
 
 /// Cuts as much of a file as its followers need, and at least one chunk more than is known.
 ///
-/// Takes `reading` away once it has read what it needs, while chunks are still converted; but not if a follower is about to
-/// ask for another file, which is to be read next.
+/// Drops `reading` once everything needed has been read, while chunks are still being converted. Keeps it if a
+/// follower is about to ask for the next file, which should be read before others.
 pub(super) fn scan<'scope>(
     env: JobEnv<'_, 'scope>,
     key: &ActionKey,
@@ -123,7 +124,8 @@ pub(super) fn scan<'scope>(
 fn begin(file: &SourceFile, input: decode::Input, known: u32) -> Result<(Chunks, ScanOutcome), ActionError> {
     let mut cutter = decode::open(input, file.kind).map_err(|error| decode_failure(file, &error))?;
     let mut outcome = nothing();
-    // A file that was read in part by another process is cut again up to there; its chunks need nothing else.
+    // Another process read the first part of the file. It is cut again to find where to continue, but its chunks need
+    // no more work.
     for _ in 0..known {
         let Some(chunk) = cutter.next_chunk().map_err(|error| decode_failure(file, &error))? else { break };
         note_shape(&mut outcome, &chunk);
@@ -135,7 +137,7 @@ fn begin(file: &SourceFile, input: decode::Input, known: u32) -> Result<(Chunks,
     Ok((Chunks::Cut(cutter), outcome))
 }
 
-/// A scan that has not begun.
+/// Returns the outcome of a scan that has not begun.
 fn nothing() -> ScanOutcome {
     ScanOutcome {
         encoding: Encoding::JsonLines,
@@ -154,7 +156,7 @@ fn note_shape(outcome: &mut ScanOutcome, chunk: &Chunk) {
     }
 }
 
-/// Cuts until every follower has rows enough, with conversion running beside; then counts what came of them.
+/// Cuts chunks until every follower has enough rows, while other threads convert them; then counts the samples.
 fn pass<'scope>(
     env: JobEnv<'_, 'scope>,
     work: &ScanWork,
@@ -207,7 +209,7 @@ fn pass<'scope>(
                     note_shape(outcome, &chunk);
                     team.give(Item { number, chunk, jobs });
                 }
-                // What is wanted of it was made before, or the plan asks for it.
+                // What is needed of a reused chunk was either made before, or the plan will ask for it.
                 Part::Reused(scanned) => {
                     results.done(number, Done { scanned, jobs: Vec::new(), samples: Vec::new() });
                 }
@@ -236,19 +238,19 @@ fn pass<'scope>(
     Ok(())
 }
 
-/// A chunk, for whatever thread is free.
+/// A chunk to work on, for any free thread.
 struct Item {
     number: usize,
     chunk: Chunk,
-    /// What it is wanted for.
+    /// What to do with the chunk.
     jobs: Vec<Job>,
 }
 
-/// What came of the chunks of a pass.
+/// Results of a pass.
 #[derive(Default)]
 struct Results {
     done: Mutex<Vec<(usize, Done)>>,
-    /// What stops the pass.
+    /// The error that stops the pass.
     stop: Mutex<Option<ActionError>>,
 }
 
@@ -265,7 +267,7 @@ impl Results {
         self.stop.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// What came of all chunks, in order.
+    /// Returns the results of all chunks in order, or the error that stopped the pass.
     fn take(&self) -> Result<Vec<(usize, Done)>, ActionError> {
         if let Some(stop) = self.stop.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(stop);
@@ -276,11 +278,11 @@ impl Results {
     }
 }
 
-/// A chunk that was cut and worked on.
+/// A chunk that has been cut, converted and scored.
 struct Done {
     scanned: ScannedChunk,
     jobs: Vec<Job>,
-    /// For each job, how many samples came of the chunk's rows.
+    /// Number of samples that each job made of the chunk.
     samples: Vec<u32>,
 }
 
@@ -291,7 +293,7 @@ impl Done {
     }
 }
 
-/// Gives followers that go by columns their converter; one that none fits is the plan's to report.
+/// Chooses converters for the followers whose converter depends on the columns. If none fits, the plan reports that.
 fn resolve(waiting: &mut [Waiting], columns: &[String]) {
     for waiting in waiting.iter_mut().filter(|waiting| waiting.conversion.is_none()) {
         let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
@@ -302,7 +304,7 @@ fn resolve(waiting: &mut [Waiting], columns: &[String]) {
     }
 }
 
-/// What the next chunk is wanted for, conversions shared.
+/// Returns the jobs for the next chunk. Followers with the same conversion share a job.
 fn jobs(decoder: Decoder, waiting: &[Waiting]) -> Vec<Job> {
     let mut jobs: Vec<Job> = Vec::new();
     for waiting in waiting.iter().filter(|waiting| waiting.wants_more()) {
@@ -324,7 +326,7 @@ fn add(jobs: &mut Vec<Job>, decoder: Decoder, conversion: &Conversion, measures:
     }
 }
 
-/// Chunks of one file that are known but not converted or not scored.
+/// Known chunks of one file that have to be converted or scored.
 pub(crate) struct Again {
     file: Arc<SourceFile>,
     chunks: Vec<(ChunkRef, Vec<Job>)>,
@@ -361,7 +363,7 @@ pub(crate) fn group<'a>(actions: impl Iterator<Item = &'a Action>) -> Vec<Again>
 }
 
 impl Again {
-    /// Whether an action is one of the group's.
+    /// Returns whether an action belongs to the group.
     pub(crate) fn holds(&self, action: &Action) -> bool {
         match &action.work {
             crate::graph::Work::Convert(chunk, ..) | crate::graph::Work::Score(chunk, ..) => chunk.file == self.file,
@@ -369,12 +371,12 @@ impl Again {
         }
     }
 
-    /// What it is, for people.
+    /// Returns a description of the group.
     pub(crate) fn label(&self) -> String {
         self.file.path.clone()
     }
 
-    /// Reads the chunks again and runs what is missing of them.
+    /// Reads the chunks again, and converts and scores them as far as that is not cached.
     pub(super) fn run<'scope>(
         self: &Arc<Self>,
         env: JobEnv<'_, 'scope>,

@@ -1,4 +1,4 @@
-//! Runs a selection: indexes and score columns in, the samples that are kept out. No text is read.
+//! Runs a selection: reads indexes and score columns, and stores which samples are kept. Reads no text.
 
 use super::{context::Context, error::ActionError};
 use crate::{
@@ -13,10 +13,10 @@ use datac_core::{
     quality::{ColumnError, Filter, ScoreColumn, ScoreKind, Scores},
 };
 
-/// Chunks whose indexes and columns are read together, by all threads.
+/// Number of chunks whose indexes and columns are loaded together, on all threads.
 const TOGETHER: usize = 32;
 
-/// Selects from `chunks`.
+/// Selects the samples of `chunks` that pass the filters.
 pub(crate) fn select(
     context: &Context,
     chunks: &[ConvertedChunk],
@@ -61,7 +61,7 @@ pub(crate) fn select(
     })
 }
 
-/// A score column, which has a score for every sample.
+/// Returns a score column, after checking that it has a score for every sample.
 fn column(context: &Context, scorer: ScoreKind, digest: &BlobId, samples: usize) -> Result<ScoreColumn, ActionError> {
     let column = ScoreColumn::decode(scorer, &context.store.get(digest)?).map_err(unusable)?;
     if column.len() == samples {
@@ -71,7 +71,7 @@ fn column(context: &Context, scorer: ScoreKind, digest: &BlobId, samples: usize)
     }
 }
 
-/// A column of token counts.
+/// Returns a column of token counts.
 pub(crate) fn tokens(context: &Context, digest: &BlobId, samples: usize) -> Result<Vec<u32>, ActionError> {
     match column(context, ScoreKind::TOKENS, digest, samples)?.into_scores() {
         Scores::Count(tokens) => Ok(tokens),
@@ -83,7 +83,7 @@ fn unusable(error: ColumnError) -> ActionError {
     ActionError::Failure(Failure::new(FailureKind::Cache, error.to_string()))
 }
 
-/// A selection as it was stored.
+/// Returns a stored selection.
 pub(crate) fn selection(context: &Context, outcome: &SelectOutcome) -> Result<Selection, ActionError> {
     postcard::from_bytes(&context.store.get(&outcome.selection)?)
         .map_err(|error| ActionError::Failure(Failure::new(FailureKind::Cache, format!("read a selection: {error}"))))

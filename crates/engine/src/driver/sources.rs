@@ -1,4 +1,4 @@
-//! Opens source files, and notices those that change while they are read.
+//! Opens source files, and detects files that change while they are read.
 
 use std::{
     collections::HashMap,
@@ -17,23 +17,23 @@ use crate::{
 use datac_core::failure::{Failure, FailureKind};
 use datac_decode::Input;
 
-/// Where source files are read from.
+/// Access to source files.
 pub(crate) struct Sources {
-    /// The hub that snapshots come from; `None`: all sources are local.
+    /// The hub that snapshots come from; `None` if all sources are local.
     pub(crate) hub: Option<Arc<dyn Hub>>,
     /// The folder of the workspace, which paths of local files are relative to.
     pub(crate) root: PathBuf,
-    /// The stats of local files when they were hashed.
+    /// Stats of local files when they were hashed.
     pub(crate) local_stats: HashMap<String, Stat>,
 }
 
 impl Sources {
-    /// Returns where a local file is.
+    /// Returns the path of a local file.
     pub(super) fn local(&self, file: &SourceFile) -> PathBuf {
         self.root.join(&file.path)
     }
 
-    /// Opens a source file, whose bytes have been checked against its digest.
+    /// Opens a source file whose bytes have been checked against its digest.
     pub(super) fn open(&self, file: &SourceFile) -> Result<(Input, FileGuard), ActionError> {
         let FileOrigin::Hub { repo, commit } = &file.origin else {
             let path = self.local(file);
@@ -62,13 +62,13 @@ fn clone_error(path: &Path, source: io::Error) -> FileError {
     FileError { verb: "read", path: path.to_owned(), source }
 }
 
-/// Notices a file that changes while it is read.
+/// Detects whether an open file changes while it is read.
 pub(super) struct FileGuard {
     file: Option<(File, PathBuf, Stat)>,
 }
 
 impl FileGuard {
-    /// Fails if the file is not what it was when it was opened.
+    /// Fails if the file has changed since it was opened.
     pub(super) fn check(&self) -> Result<(), ActionError> {
         match &self.file {
             Some((file, path, stat)) if system::stat_file(file, path)? != *stat => Err(self.changed()),

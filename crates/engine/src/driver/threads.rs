@@ -1,7 +1,7 @@
-//! The threads of a build: as many as are wanted, or as GNU make has tokens for.
+//! The threads of a build: as many as configured, or as GNU make has job slots for.
 //!
-//! make's rule: every recipe line may run one thread; for each thread more a token is taken from a pipe, and given back
-//! when the thread ends. <https://www.gnu.org/software/make/manual/html_node/POSIX-Jobserver.html>
+//! make's protocol: every recipe line may run one thread. For each further thread, a token is taken from a pipe, and
+//! given back when the thread ends. <https://www.gnu.org/software/make/manual/html_node/POSIX-Jobserver.html>
 
 use std::{
     collections::VecDeque,
@@ -18,18 +18,19 @@ use crate::system;
 /// The make that this process runs under.
 #[derive(Debug)]
 pub struct Make {
-    /// Jobserver client; `None`: make has a jobserver but does not share it with this process.
+    /// Client of the jobserver; `None` if make has a jobserver but does not share it with this process.
     tokens: Option<Client>,
 }
 
 impl Make {
-    /// Returns the make that shares out jobs, if there is one.
+    /// Returns the make that this process runs under, if make has a jobserver.
     ///
-    /// To be called before anything is opened: make names its pipe by the numbers of open files, and hands it on only to
-    /// recipe lines that begin with `+`.
+    /// This must be called before any file is opened: make names its pipe by file descriptor numbers, and passes the
+    /// pipe only to recipe lines that begin with `+`.
     pub fn inherited() -> Option<Arc<Self>> {
         #[expect(unsafe_code, reason = "taking over files by their numbers is what make's protocol asks for")]
-        // SAFETY: no file was opened yet, so the numbers are those that make handed on or none; what is no pipe is refused.
+        // SAFETY: no file has been opened yet, so the numbers are either inherited from make or unused, and files
+        // that are not pipes are refused.
         let found = unsafe { Client::from_env_ext(true) };
         let tokens = match found.client {
             Ok(client) => Some(client),
@@ -41,43 +42,43 @@ impl Make {
         Some(Arc::new(Self { tokens }))
     }
 
-    /// Keeps what this process does outside of a build's own threads to one more thread, which runs while the first waits.
+    /// Limits the work outside of a build's own pool to one more thread, which runs while the first one waits.
     pub fn confine(&self) {
         if self.tokens.is_some() {
-            // A pool that has been started already is the caller's affair.
+            // If a global pool exists already, the caller is responsible for it.
             ThreadPoolBuilder::new().num_threads(1).build_global().ok();
         }
     }
 
-    /// Returns whether make has a pipe of tokens that this process was not given.
+    /// Returns whether make has a jobserver that it does not share with this process.
     pub fn is_withheld(&self) -> bool {
         self.tokens.is_none()
     }
 }
 
-/// Returns whether this process runs under a make that only prints what it would do, or only asks: `-n`, `-q` or `-t`.
+/// Returns whether make only prints commands, or only asks or touches: `-n`, `-q` or `-t`.
 ///
-/// make runs lines that begin with `+` all the same, and leaves it to them to do nothing.
+/// make still runs recipe lines that begin with `+`, which must then do nothing themselves.
 pub fn makes_nothing() -> bool {
     system::env("MAKEFLAGS").is_some_and(|flags| has_letter(&flags, &['n', 'q', 't']))
 }
 
-/// Returns whether one of make's options of one letter is set: they stand together in the first word, without a dash.
+/// Returns whether one of make's single-letter options is set. They are in the first word, without a dash.
 fn has_letter(flags: &str, letters: &[char]) -> bool {
     let first = flags.split(' ').next().unwrap_or_default();
     !first.starts_with('-') && !first.contains('=') && first.contains(letters)
 }
 
-/// A pool whose threads begin when there is a token for them; the first needs none.
+/// A thread pool whose threads start when make has tokens for them. The first thread needs no token.
 pub(crate) struct Crew {
     pool: Option<ThreadPool>,
-    /// Waits for tokens; dropped, it waits no longer.
+    /// Waits for tokens, until it is dropped.
     usher: Option<HelperThread>,
     begun: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
 impl Crew {
-    /// Starts at most `threads`, of which all but one wait for a token where make shares them out.
+    /// Creates a pool of `threads` threads. Under a make with a jobserver, all but the first wait for a token.
     pub(crate) fn start(threads: usize, make: Option<&Arc<Make>>) -> io::Result<Self> {
         let builder = ThreadPoolBuilder::new().num_threads(threads);
         let begun = Arc::<Mutex<Vec<JoinHandle<()>>>>::default();
@@ -85,7 +86,7 @@ impl Crew {
             let pool = builder.build().map_err(io::Error::other)?;
             return Ok(Self { pool: Some(pool), usher: None, begun });
         };
-        // rayon counts on threads that have not begun no more than on those that are busy: work waits for whoever is free.
+        // rayon does not depend on threads that have not started: like busy threads, they simply take no work.
         let mut waiting = VecDeque::new();
         let pool = builder
             .spawn_handler(|thread| {
@@ -107,8 +108,8 @@ impl Crew {
         }
         let missing = waiting.len();
         let usher = tokens.into_helper_thread(move |token| {
-            // A thread that cannot be started leaves the work to the others, and its token goes back. An error means
-            // that make is gone, and no token will ever come.
+            // If a thread cannot be started, its token goes back and the other threads do the work. An error means
+            // that make has ended and no more tokens will come.
             if let (Ok(token), Some(thread)) = (token, waiting.pop_front()) {
                 begin(thread, Some(token)).ok();
             }
@@ -127,7 +128,7 @@ impl Drop for Crew {
     fn drop(&mut self) {
         drop(self.usher.take());
         drop(self.pool.take());
-        // All tokens are back before the process ends: make counts them.
+        // All tokens must be returned before the process ends, because make counts them.
         for thread in std::mem::take(&mut *self.begun.lock().unwrap_or_else(PoisonError::into_inner)) {
             thread.join().ok();
         }
@@ -157,13 +158,13 @@ mod tests {
         }
     }
 
-    /// A make with this many tokens.
+    /// Returns a make with this many tokens.
     fn make_of(tokens: usize) -> (Client, Arc<Make>) {
         let client = Client::new(tokens).unwrap();
         (client.clone(), Arc::new(Make { tokens: Some(client) }))
     }
 
-    /// The most jobs that ran at once, of many.
+    /// Returns the largest number of jobs, out of many, that ran at once.
     fn width(crew: &Crew) -> usize {
         let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
         crew.pool().in_place_scope(|scope| {
@@ -196,7 +197,7 @@ mod tests {
         let crew = Crew::start(2, Some(&make)).unwrap();
         assert_eq!(width(&crew), 1);
         client.release_raw().unwrap();
-        // However long it takes until the thread has begun.
+        // Waits as long as the thread takes to start.
         while width(&crew) < 2 {}
         drop(crew);
         assert_eq!(client.available().unwrap(), 1);

@@ -1,8 +1,8 @@
-//! Work on the chunks of one file, shared among whatever threads are free.
+//! A queue for work on the chunks of one file, shared among all free threads.
 //!
-//! A thread that waits inside rayon steals any job it finds, other files among them, and comes back to its own when
-//! that is done. Whoever reads a file therefore waits here instead: it works on its own chunks, and only what others
-//! have begun is waited for.
+//! A thread that waits inside rayon steals any job it finds, such as another file, and only returns to its own work
+//! when that is done. A thread that reads a file therefore waits here: it works on its own chunks, and only waits for
+//! chunks that other threads have begun.
 
 use std::{
     collections::VecDeque,
@@ -11,11 +11,12 @@ use std::{
 
 use rayon::Scope;
 
-/// Items for all threads of a scope; at most a few wait, and whoever brings more works on them.
+/// Items of work for all threads of a scope. Only a few may wait; beyond that, the thread that adds items works on
+/// them itself.
 pub(super) struct WorkQueue<'t, 'scope, T> {
     scope: &'t Scope<'scope>,
     shared: Arc<Shared<'scope, T>>,
-    /// Items that may wait.
+    /// Number of items that may wait.
     limit: usize,
 }
 
@@ -27,57 +28,58 @@ struct Shared<'scope, T> {
 
 struct State<T> {
     waiting: VecDeque<T>,
-    /// Items that are being worked on.
+    /// Number of items that are being worked on.
     busy: usize,
-    /// Whether work on one has panicked.
+    /// Whether work on an item has panicked.
     panicked: bool,
 }
 
 impl<'t, 'scope, T: Send + 'scope> WorkQueue<'t, 'scope, T> {
-    /// Creates a team that does `work` on every item.
+    /// Creates a queue that calls `work` with every item.
     pub(super) fn new(scope: &'t Scope<'scope>, work: impl Fn(T) + Send + Sync + 'scope) -> Self {
         let state = Mutex::new(State { waiting: VecDeque::new(), busy: 0, panicked: false });
         let shared = Shared { work: Box::new(work), state, ended: Condvar::new() };
         Self { scope, shared: Arc::new(shared), limit: rayon::current_num_threads() }
     }
 
-    /// Passes an item to the workers.
+    /// Adds an item.
     pub(super) fn give(&self, item: T) {
         self.shared.state().waiting.push_back(item);
         let shared = self.shared.clone();
         self.scope.spawn(move |_| {
             shared.work_on(VecDeque::pop_front);
         });
-        // The newest: one that takes long and was left to the others stays theirs, while this thread goes on.
+        // This thread takes the newest item and leaves older ones to other threads, so that it does not get stuck
+        // with an item that takes long.
         while self.shared.state().waiting.len() > self.limit {
             self.shared.work_on(VecDeque::pop_back);
         }
     }
 
-    /// Returns when there has been work on every item; panics if that has panicked.
+    /// Waits until all items are done. Panics if work on one has panicked.
     pub(super) fn finish(self) {
         self.settle();
     }
 
-    /// Returns when there has been work on every item so far; panics if that has panicked.
+    /// Waits until all items added so far are done. Panics if work on one has panicked.
     pub(super) fn settle(&self) {
         while self.shared.work_on(VecDeque::pop_front) {}
         let mut state = self.shared.state();
         while state.busy > 0 {
             state = self.shared.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        // Rows would be missing: whoever brought the items must not go on as if there had been work on all.
+        // Rows would be missing, so the caller must not continue as if all items were done.
         assert!(!state.panicked, "work on a chunk has panicked");
     }
 }
 
 impl<T> Shared<'_, T> {
     fn state(&self) -> MutexGuard<'_, State<T>> {
-        // Items are moved, and a panic ends the build.
+        // Items are moved as a whole, and a panic ends the build.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Works on the item that `take` takes of those that wait; false if none does.
+    /// Works on the waiting item that `take` chooses; returns false if there is none.
     fn work_on(&self, take: fn(&mut VecDeque<T>) -> Option<T>) -> bool {
         let item = {
             let mut state = self.state();
@@ -91,7 +93,7 @@ impl<T> Shared<'_, T> {
     }
 }
 
-/// Notes the end of the work on one item, also when it panics.
+/// Counts the end of work on an item, even if the work panics.
 struct Ended<'s, 'scope, T>(&'s Shared<'scope, T>);
 
 impl<T> Drop for Ended<'_, '_, T> {
