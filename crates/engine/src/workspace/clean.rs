@@ -1,8 +1,8 @@
-//! Removes what datac wrote: outputs that still have its bytes, and the cache if that is wanted.
+//! Removes what datac wrote: outputs that still have the bytes of a build, and on request the cache.
 //!
-//! Nothing is removed that datac did not make. A file of outputs goes if its bytes are those of some build; what was
-//! changed by hand is kept and named. In the cache folder only files go whose names are those that datac gives, and no
-//! link is followed.
+//! Nothing is removed that datac did not make. An output is removed if its bytes are those of some build; outputs
+//! edited by hand are kept and reported. In the cache folder, only files with names that datac gives are removed, and
+//! links are not followed.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -23,68 +23,68 @@ use crate::{
 };
 use datac_core::{id::FileHash, outputs};
 
-/// Says what `clean` removes.
+/// Options of `clean`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CleanOptions {
     /// Whether to report what would be removed, without removing it.
     pub dry_run: bool,
-    /// Whether to remove outputs that were changed by hand too.
+    /// Whether to remove outputs edited by hand too.
     pub force: bool,
     /// Whether to remove the cache too.
     pub cache: bool,
 }
 
-/// The files that were removed, or would be.
+/// The files that were removed, or would be in a dry run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Cleaned {
-    /// Whether this is what would be removed, and nothing was.
+    /// Whether this was a dry run, which removes nothing.
     pub dry_run: bool,
-    /// Outputs that are removed.
+    /// Removed outputs.
     pub removed: Vec<CleanedFile>,
-    /// Files with the names of outputs that are kept.
+    /// Files that have names of outputs but are kept.
     pub kept: Vec<KeptFile>,
     /// The cache, if it was to be removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<CleanedCache>,
 }
 
-/// An output that is removed.
+/// A removed output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CleanedFile {
-    /// The name in the output folder.
+    /// Name in the output folder.
     pub name: String,
-    /// The size in bytes.
+    /// Size in bytes.
     pub bytes: u64,
 }
 
 /// A file that is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct KeptFile {
-    /// The name in the output folder.
+    /// Name in the output folder.
     pub name: String,
-    /// The reason why the file is kept.
+    /// Why the file is kept.
     pub why: String,
 }
 
-/// A cache that is removed.
+/// A removed cache.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CleanedCache {
-    /// The folder of the cache.
+    /// Folder of the cache.
     pub dir: PathBuf,
-    /// The number of files that are removed.
+    /// Number of removed files.
     pub files: u64,
-    /// The size of those files.
+    /// Size of those files in bytes.
     pub bytes: u64,
-    /// Files in the folder that datac did not create; they are kept.
+    /// Files in the folder that datac did not create. They are kept.
     pub kept: Vec<PathBuf>,
 }
 
-/// Names of outputs, each with whether some build is known to have written it.
+/// Names of outputs, with whether a recorded build wrote them.
 type Names = BTreeMap<String, bool>;
 
-/// Removes the outputs of the recipes that `selectors` name; none: of all, and of those that are gone.
+/// Removes the outputs of the selected recipes; without selectors, of all recipes, including deleted ones.
 pub(super) fn clean(site: &Site, selectors: &[String], options: &CleanOptions) -> Result<Cleaned, WorkspaceError> {
-    // No cache is begun for this, least of all in a folder that is none.
+    // Do not create a cache for this, least of all in a folder that is not a cache.
     let writes = !options.dry_run && site.cache.is_begun();
     let lock = if writes { Some(site.cache.acquire(IfHeld::Wait)?) } else { None };
     let record = site.cache.record(if writes { Access::Write } else { Access::Read })?;
@@ -118,22 +118,22 @@ pub(super) fn clean(site: &Site, selectors: &[String], options: &CleanOptions) -
         }
         site.outputs.sweep();
         if !cleaned.removed.is_empty() {
-            // Folders stay as long as anything else is in them.
+            // Folders are only removed if they are empty.
             [site.outputs.file(outputs::QUARANTINE), site.outputs.dir().to_owned()].iter().for_each(|folder| {
                 system::remove_empty_dir(folder);
             });
         }
         if writes && !options.cache {
-            // A recipe that is gone and has left nothing behind need not be remembered.
+            // A deleted recipe without outputs need not stay in the record.
             let is_kept = |path: &String| cleaned.kept.iter().any(|kept| gone[path].contains(&kept.name));
             let forgotten: Vec<String> = gone.keys().filter(|path| !is_kept(path)).cloned().collect();
             record.forget_paths(&|_| false, &forgotten)?;
         }
     }
-    // The database is closed before its file goes.
+    // The database must be closed before its file is removed.
     drop(record);
     if options.cache {
-        // Where there was no lock to take there was no cache; one that has come since is in use.
+        // If there was no lock to take, there was no cache. A cache that has appeared since is in use.
         let may = lock.is_some() || options.dry_run;
         let none = || CleanedCache { dir: site.cache.dir(), ..CleanedCache::default() };
         cleaned.cache = Some(if may { clean_cache(&site.cache, options.dry_run)? } else { none() });
@@ -142,7 +142,7 @@ pub(super) fn clean(site: &Site, selectors: &[String], options: &CleanOptions) -
     Ok(cleaned)
 }
 
-/// Returns the names of the outputs of recipes; and those that are gone, by path, each with the outputs it left.
+/// Returns the names of recipes' outputs, and for each deleted recipe, by path, the outputs it left.
 fn outputs_of(
     site: &Site,
     selectors: &[String],
@@ -171,19 +171,19 @@ fn outputs_of(
         .into_iter()
         .filter(|(path, _)| selectors.is_empty() || of_gone.iter().any(|selector| is_meant(selector, path)))
         .collect();
-    // What another recipe writes now was left behind by no one.
+    // Files that another recipe writes now were not left behind.
     let owned: HashSet<&String> = present.values().flatten().collect();
     let left = gone.values().flatten().filter(|name| !owned.contains(name));
     names.extend(left.map(|name| (name.clone(), true)).collect::<Vec<_>>());
     Ok((names, gone))
 }
 
-/// Removes the cache; the caller holds its lock, unless it is a dry run.
+/// Removes the cache. The caller must hold its lock, except in a dry run.
 fn clean_cache(cache: &CacheFolder, dry_run: bool) -> Result<CleanedCache, WorkspaceError> {
     let dir = cache.dir();
     let mut cleaned = CleanedCache { dir: dir.clone(), ..CleanedCache::default() };
     let lock = cache.join(LOCK);
-    // Every cache has had its lock taken; a folder without that file is someone else's.
+    // Every cache has a lock file, so a folder without one is not a cache.
     let is_cache = |entry: &FolderEntry| {
         entry.name == CACHE_VERSION && entry.kind == EntryKind::Folder && system::kind(&lock) == Some(EntryKind::File)
     };
@@ -206,16 +206,16 @@ fn clean_cache(cache: &CacheFolder, dry_run: bool) -> Result<CleanedCache, Works
             system::remove_empty_dir(folder);
         };
         folders.iter().for_each(|folder| remove_if_empty(folder));
-        // The lock goes last: from here on someone else may begin the cache anew, and folders are theirs.
+        // The lock is removed last: from then on another process may create a new cache here.
         system::remove(&lock)?;
         remove_if_empty(&root);
-        // Gone only if nothing is left in it; where it is a link, that stays.
+        // This fails, as it should, if the folder is a link or not empty.
         remove_if_empty(&dir);
     }
     Ok(cleaned)
 }
 
-/// Returns the digests of all files that some build is known to have written.
+/// Returns the digests of all files that recorded builds wrote.
 fn known(record: &Record) -> Result<HashSet<FileHash>, WorkspaceError> {
     let recipes = record.recipes()?.into_values().flat_map(|last| last.outputs).map(|output| output.meta.digest);
     let mut known: HashSet<FileHash> = recipes.collect();

@@ -17,30 +17,30 @@ use crate::{
 };
 use datac_core::{config::Location, id::BlobId};
 
-/// The result of a check.
+/// Result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
     /// The check was skipped.
     Skip,
-    /// There is no problem.
+    /// No problem was found.
     Ok,
-    /// There is a problem that does not keep datac from working.
+    /// A problem was found that does not keep datac from working.
     Warn,
-    /// There is a problem that keeps datac from working.
+    /// A problem was found that keeps datac from working.
     Fail,
 }
 
-/// One check and its result.
+/// A check and its result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Finding {
-    /// The subject of the check: `cache`, `lock`, `hub`, …
+    /// Subject of the check: `cache`, `lock`, `hub`, …
     pub name: &'static str,
-    /// The result.
+    /// Result of the check.
     pub health: Health,
-    /// The finding in words.
+    /// Description of the finding.
     pub text: String,
-    /// What the user can do about the problem.
+    /// What the user can do about a problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
@@ -56,8 +56,8 @@ impl Finding {
     }
 }
 
-/// Checks everything that a build depends on. The network is asked once, where it may be used; nothing is written
-/// but a file that is gone when this returns.
+/// Checks everything that a build depends on. Contacts the hub once, unless the network is disabled. Writes nothing
+/// except a temporary file, which is removed.
 pub(super) fn doctor(site: &Site) -> Vec<Finding> {
     let root = site.root();
     let (folder, clock) = check_cache_and_clock(site);
@@ -147,7 +147,7 @@ fn check_lock(site: &Site) -> Finding {
     Finding::new(name, Health::Ok, format!("{} pinned{unused}", sources(lock.sources.len())))
 }
 
-/// Checks that the cache is writable and locks work, and how its file system stamps files.
+/// Checks that the cache is writable, that locks work, and how its file system stamps files.
 fn check_cache_and_clock(site: &Site) -> (Finding, Finding) {
     let (name, clock) = ("cache", "clock");
     let (root, cache) = (site.root(), &site.cache);
@@ -193,7 +193,7 @@ fn check_cache_and_clock(site: &Site) -> (Finding, Finding) {
     (folder, clock)
 }
 
-/// Checks for files changed in the future: they are read byte by byte in each build until then.
+/// Checks for files with a modification time in the future. Until that time, every build reads them again.
 fn check_stamps(site: &Site, name: &'static str) -> Finding {
     const MINUTE_NS: i64 = 60_000_000_000;
     let recipes = site.recipes.find_all().map(|found| found.recipes).unwrap_or_default();
@@ -241,13 +241,13 @@ fn check_record(cache: &CacheFolder) -> Finding {
     }
 }
 
-/// Checks the bytes of some blobs. Builds check every byte that they read.
+/// Checks the bytes of some blobs. Builds check every byte they read anyway.
 fn check_blobs(cache: &CacheFolder) -> Finding {
     const MOST: usize = 64;
     const LARGEST: u64 = 4 << 20;
     let name = "blobs";
     let listed = CacheContents::take(cache).map_err(WorkspaceError::from).and_then(|mut found| {
-        // What is wrong with the record is told beside this.
+        // Problems of the record are reported by `check_record`.
         let record = Arc::new(Record::open(cache, Access::Read, Arc::new(|_| {}))?);
         found.add_recorded(&record)?;
         Ok((found.blobs, cache.store(&record)))
@@ -258,7 +258,7 @@ fn check_blobs(cache: &CacheFolder) -> Finding {
             return Finding::new(name, Health::Fail, format!("failed to {error}")).hint("check the disk");
         }
     };
-    // Names are hashes, so that these are any.
+    // Blobs are sorted by hash, so these are a random sample.
     let looked_at: Vec<&BlobId> = blobs
         .iter()
         .filter(|(_, held)| held.bytes <= LARGEST)
@@ -373,7 +373,7 @@ fn over_http(hub: &HubAccess, cache: &CacheFolder, name: &'static str, url: Stri
         .hint("`--hub` takes a folder laid out <org>/<name>/…, or `sample`")
 }
 
-/// Returns a path as someone in the workspace would type it.
+/// Returns a path as it would be typed in the workspace.
 fn relative_to(root: &Path, path: &Path) -> String {
     let path: PathBuf = path.strip_prefix(root).unwrap_or(path).components().collect();
     path.strip_prefix(".").unwrap_or(&path).display().to_string()

@@ -1,4 +1,4 @@
-//! Brings every file that recipes read onto this machine, so that builds need no network.
+//! Downloads every file that recipes read, so that builds need no network.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,17 +31,17 @@ use datac_core::{
     failure::{Failure, FailureKind},
 };
 
-/// Downloads that run at once: enough to keep a line busy while one waits for its first byte.
+/// Number of simultaneous downloads: enough to keep a connection busy while one waits for its first byte.
 const AT_ONCE: usize = 4;
 
-/// The result of a fetch.
+/// Result of a fetch.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Fetched {
-    /// The name of the hub that is used.
+    /// Name of the hub.
     pub hub: String,
-    /// Whether files of that hub come over the network.
+    /// Whether the hub's files come over the network.
     pub is_remote: bool,
-    /// The files of the hub that recipes read, by repository and path.
+    /// Files of the hub that recipes read, by repository and path.
     pub files: Vec<FetchedFile>,
     /// Sources and files that could not be fetched.
     pub failures: Vec<FetchFailure>,
@@ -49,27 +49,27 @@ pub struct Fetched {
     #[serde(serialize_with = "in_words")]
     #[schemars(with = "Vec<String>")]
     pub problems: Vec<Problem>,
-    /// The number of recipes.
+    /// Number of selected recipes.
     pub recipes: usize,
 }
 
 /// A file that recipes read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub struct FetchedFile {
-    /// The repository of the file.
+    /// Repository of the file.
     pub repo: String,
-    /// The path in the repository.
+    /// Path in the repository.
     pub path: String,
-    /// The size in bytes.
+    /// Size in bytes.
     pub bytes: u64,
-    /// Whether the file was downloaded now; otherwise it was present.
+    /// Whether the file was downloaded now; if not, it was already there.
     pub is_new: bool,
 }
 
 /// A source or file that could not be fetched.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct FetchFailure {
-    /// The source as a recipe has it, or the repository of a file.
+    /// The source as given in a recipe, or the repository of the file.
     pub source: String,
     /// The failure.
     #[serde(serialize_with = "message")]
@@ -86,17 +86,16 @@ fn in_words<S: serde::Serializer>(problems: &[Problem], serializer: S) -> Result
 }
 
 impl Fetched {
-    /// Returns the most severe kind of failure, if there was one.
+    /// Returns the kind of the worst failure, if there was any.
     pub fn failure(&self) -> Option<FailureKind> {
         let invalid = self.problems.first().map(|_| FailureKind::Config);
         self.failures.iter().map(|failure| failure.failure.kind).chain(invalid).max()
     }
 }
 
-/// Pins what datac.lock lacks, and downloads every file that the recipes read which `selectors` name.
+/// Adds missing pins to datac.lock, and downloads every file that the selected recipes read.
 ///
-/// With `locked`, a source that the lock lacks is a failure. What cannot be had does not keep the rest from being
-/// fetched.
+/// With `locked`, a source that is not in the lock is a failure. Failures do not stop the other downloads.
 pub(super) fn fetch(site: &Site, selectors: &[String], locked: bool) -> Result<Fetched, WorkspaceError> {
     let _lock = site.cache.acquire(IfHeld::Wait)?;
     let record = site.cache.record(Access::Write)?;
@@ -123,7 +122,7 @@ pub(super) fn fetch(site: &Site, selectors: &[String], locked: bool) -> Result<F
                         ((file.origin.name().to_owned(), file.digest.to_string() + &file.path), file.clone())
                     }))
                 }
-                // Many recipes may name one source.
+                // Many recipes may name the same source, so the failure is reported once.
                 Err(failure) if failed.insert((dataset.location.source().to_owned(), failure.message.clone())) => {
                     fetched.failures.push(FetchFailure { source: dataset.location.source().to_owned(), failure });
                 }
@@ -138,12 +137,12 @@ pub(super) fn fetch(site: &Site, selectors: &[String], locked: bool) -> Result<F
         fetched.files = files;
         fetched.failures.extend(failures);
     }
-    // Digests of files in a folder that stands in for a hub were taken; the next build need not.
+    // Opening the files of a folder hub took their digests; recording them saves the next build the work.
     record.flush()?;
     Ok(fetched)
 }
 
-/// Opens every file, which has it downloaded and checked, several at once.
+/// Opens every file, which downloads and checks it, several at once.
 fn fetch_all(site: &Site, hub: &dyn Hub, wanted: &[Arc<SourceFile>]) -> (Vec<FetchedFile>, Vec<FetchFailure>) {
     let next = AtomicUsize::new(0);
     let ended: Mutex<(Vec<FetchedFile>, Vec<FetchFailure>)> = Mutex::default();
@@ -176,7 +175,7 @@ fn fetch_all(site: &Site, hub: &dyn Hub, wanted: &[Arc<SourceFile>]) -> (Vec<Fet
     (files, failures)
 }
 
-/// Has one file downloaded and checked; returns whether it was not here before.
+/// Downloads and checks a file. Returns whether it was downloaded now.
 fn fetch_one(site: &Site, hub: &dyn Hub, file: &SourceFile) -> Result<bool, Failure> {
     if site.interrupt.load(Ordering::Relaxed) {
         let failure = Failure::plain(FailureKind::Interrupted, "interrupted");
@@ -188,6 +187,6 @@ fn fetch_one(site: &Site, hub: &dyn Hub, file: &SourceFile) -> Result<bool, Fail
         hub.open(repo, commit, &file.remote()).map_err(|error| failure_of(&error))?;
     }
     let after = system::stat(&stored).ok();
-    // One that was damaged is another file now.
+    // A damaged download has been replaced by a new file, with another inode.
     Ok(after.is_some() && after.map(|stat| stat.inode) != before.map(|stat| stat.inode))
 }

@@ -1,4 +1,4 @@
-//! What a [`Workspace`](super::Workspace) hands out: its recipes, its cache, its history and its outputs.
+//! The handles that a [`Workspace`](super::Workspace) provides: its recipes, its cache, its history and its outputs.
 
 use std::{
     path::{Path, PathBuf},
@@ -47,14 +47,14 @@ impl<'w> Recipes<'w> {
         Self { site }
     }
 
-    /// Reads the recipes that `selectors` name; none: all below `config/`.
+    /// Reads the recipes that `selectors` match; without selectors, all recipes below `config/`.
     ///
-    /// [`Selector`](super::Selector) tells how selectors are written.
+    /// [`Selector`](super::Selector) describes the syntax.
     pub fn find(&self, selectors: &[String]) -> Result<Found, WorkspaceError> {
         selector::find(self.site, selectors)
     }
 
-    /// Reads the recipes that `selectors` name and checks them, all of each and each against the others.
+    /// Reads the recipes that `selectors` match and checks them, individually and against each other.
     ///
     /// `stdin` is the text of one more recipe, whose path is [`STDIN`](super::STDIN).
     ///
@@ -71,13 +71,13 @@ impl<'w> Recipes<'w> {
         validate::validate(self.site, selectors, stdin)
     }
 
-    /// Lists the recipes that `selectors` name, what they read and what they write, each with its state; starts no work,
-    /// writes nothing, needs no network.
+    /// Lists the recipes that `selectors` match, what they read and write, and their states. Runs no actions, writes
+    /// nothing and needs no network.
     pub fn inventory(&self, selectors: &[String]) -> Result<Inventory, WorkspaceError> {
         inventory::inventory(self.site, selectors)
     }
 
-    /// Writes the files of a new workspace, with its folder; those that are there stay as they are.
+    /// Writes the files of a new workspace, and creates its folder. Existing files are not changed.
     ///
     /// ```
     /// # let folder = tempfile::tempdir().unwrap();
@@ -91,10 +91,10 @@ impl<'w> Recipes<'w> {
         init::init(self.site.root())
     }
 
-    /// Writes a recipe, and the schema that it names for editors where there is none.
+    /// Writes a new recipe, and the schema that it names for editors if that does not exist.
     ///
-    /// Nothing is written if its name or what it names is wrong, if its outputs would be another recipe's, or if the
-    /// file exists.
+    /// Nothing is written if the recipe would be invalid, if another recipe writes the same outputs, or if the file
+    /// exists.
     ///
     /// ```
     /// # let folder = tempfile::tempdir().unwrap();
@@ -123,7 +123,7 @@ impl<'w> Cache<'w> {
         Self { site }
     }
 
-    /// Returns the folder of the cache, from the root of the file system on; it need not be there yet.
+    /// Returns the absolute path of the cache folder, which may not exist yet.
     pub fn dir(&self) -> PathBuf {
         self.site.cache.dir()
     }
@@ -133,19 +133,19 @@ impl<'w> Cache<'w> {
         gc::cache_size(self.site)
     }
 
-    /// Removes what no current recipe reaches and is beyond the bounds; with `dry_run` says what would be removed, and
-    /// writes nothing.
+    /// Removes unreachable entries beyond the bounds. With `dry_run`, returns what would be removed, and writes
+    /// nothing.
     pub fn collect(&self, bounds: &CacheBounds, dry_run: bool) -> Result<Collected, WorkspaceError> {
         gc::collect(self.site, bounds, dry_run)
     }
 
-    /// Checks every byte of the cache, and removes what is damaged.
+    /// Checks every byte of the cache, and removes damaged entries.
     pub fn verify(&self) -> Result<Verified, WorkspaceError> {
         gc::verify(self.site)
     }
 }
 
-/// What was built before.
+/// The history of builds.
 #[derive(Clone, Copy)]
 pub struct History<'w> {
     site: &'w Site,
@@ -156,54 +156,55 @@ impl<'w> History<'w> {
         Self { site }
     }
 
-    /// Returns the runs that are remembered, newest first.
+    /// Returns all recorded runs, newest first.
     pub fn runs(&self) -> Result<Vec<(RunId, Run)>, WorkspaceError> {
         Ok(self.record()?.runs()?)
     }
 
-    /// Returns what a run did for each recipe, by path.
+    /// Returns the builds of a run, ordered by path.
     pub fn builds(&self, run: RunId) -> Result<Vec<Build>, WorkspaceError> {
         Ok(self.record()?.builds(run)?)
     }
 
-    /// Returns the builds of a recipe, newest first, by the recipe's path.
+    /// Returns the builds of the recipe at `path`, newest first.
     pub fn builds_of(&self, path: &str) -> Result<Vec<(RunId, Build)>, WorkspaceError> {
         Ok(self.record()?.builds_of(path)?)
     }
 
-    /// Returns the last build of a recipe that came to files, by the recipe's path.
+    /// Returns the last build of the recipe at `path` that has a manifest.
     pub fn latest_build(&self, path: &str) -> Result<Option<(RunId, Build)>, WorkspaceError> {
         Ok(self.record()?.latest_build(path)?)
     }
 
-    /// Returns the builds that came to a file of these bytes, newest first.
+    /// Returns the builds that produced a file with this digest, newest first.
     pub fn builds_of_file(&self, digest: &FileHash) -> Result<Vec<(RunId, Build)>, WorkspaceError> {
         Ok(self.record()?.builds_of_file(digest)?)
     }
 
-    /// Returns what the files of a build are made of. Reading it writes nothing, however damaged it is.
+    /// Returns the manifest of a build. Never writes, even if the manifest is damaged.
     pub fn manifest(&self, build: &Build) -> Result<BuildManifest, WorkspaceError> {
         read_manifest(&self.site.cache.store(&self.record()?), build)
     }
 
-    /// Returns the last `limit` runs with what they did, newest first.
+    /// Returns the last `limit` runs and what they did, newest first.
     pub fn entries(&self, limit: usize) -> Result<Vec<RunEntry>, WorkspaceError> {
         log::entries(&self.site.cache, limit)
     }
 
-    /// Returns one run, named by its number or as `last`, with what it did.
+    /// Returns a run, named by its number or as `last`, and what it did.
     pub fn entry(&self, name: &str) -> Result<RunEntry, WorkspaceError> {
         log::entry(&self.site.cache, name)
     }
 
-    /// Returns what differs between what stood after two runs, each named by its number or as `last`.
+    /// Compares the outputs after two runs, each named by its number or as `last`.
     ///
-    /// A run builds what is stale; what stood after it is the last build of each recipe up to then.
+    /// A run only builds recipes that are out of date, so the outputs after a run are those of each recipe's last
+    /// build up to that run.
     pub fn diff(&self, old: &str, new: &str) -> Result<RunDiff, WorkspaceError> {
         log::diff(&self.site.cache, old, new)
     }
 
-    /// Explains what a run, named by its number or as `last`, built of a recipe.
+    /// Explains why a run, named by its number or as `last`, built a recipe.
     pub fn why(&self, target: &str, run: &str) -> Result<PastExplanation, WorkspaceError> {
         why_run::why_run(self.site, target, run)
     }
@@ -224,62 +225,62 @@ impl<'w> Outputs<'w> {
         Self { site }
     }
 
-    /// Returns the folder of the outputs; it need not be there yet.
+    /// Returns the folder of the outputs, which may not exist yet.
     pub fn dir(&self) -> &'w Path {
         self.site.outputs.dir()
     }
 
-    /// Returns whether `path`, relative to the workspace, is that of an output rather than of something that recipes
-    /// read.
+    /// Returns whether `path`, relative to the workspace, is inside the output folder.
     pub fn contains(&self, path: &Path) -> bool {
         path.starts_with(self.site.outputs.relative(""))
     }
 
-    /// Returns the rows of an output, in its order, each with the place it comes from.
+    /// Returns the rows of an output in order, each with its origin.
     ///
     /// `output` is an output by its path or name, or a recipe for its training file.
     pub fn rows(&self, output: &str) -> Result<OutputRows, WorkspaceError> {
         trace::rows(self.site, output)
     }
 
-    /// Hands `each` the rows of an output, one after another, from the line that `target` names or the first; stops
-    /// when `each` returns false.
+    /// Calls `each` with the rows of an output, beginning at the line that `target` names or at the first, until
+    /// `each` returns false.
     ///
-    /// `target` is an output by its path or name, or a recipe for its training file, with `:LINE` or without.
+    /// `target` is an output by its path or name, or a recipe for its training file, optionally followed by `:LINE`.
     pub fn show(&self, target: &str, pick: &Pick, each: impl FnMut(ShownRow) -> bool) -> Result<Shown, WorkspaceError> {
         show::show(self.site, target, pick, each)
     }
 
-    /// Measures the outputs of the recipes that `selectors` name.
+    /// Measures the outputs of the recipes that `selectors` match.
     pub fn stats(&self, selectors: &[String]) -> Result<Stats, WorkspaceError> {
         stats::stats(self.site, selectors)
     }
 
-    /// Tells where a line of an output comes from; lines are counted from 1.
+    /// Traces a line of an output, counted from 1, back to its source row.
     pub fn trace(&self, output: &str, line: u64) -> Result<Origin, WorkspaceError> {
         trace::trace(self.site, output, line)
     }
 
-    /// Tells where a row of a source went, in every recipe that read it; rows are counted from 0.
+    /// Traces a source row, counted from 0, through every recipe that has been built.
     pub fn trace_source(&self, source: &str, file: &str, row: u64) -> Result<Journey, WorkspaceError> {
         trace::trace_source(self.site, source, file, row)
     }
 
-    /// Compares the rows of a recipe's last two builds, or with `versus` an earlier run or a file; at most `limit` rows
-    /// of each kind are read.
+    /// Compares the rows of a recipe's last two builds, or of its last build with `versus`, an earlier run or a file.
+    /// At most `limit` rows of each kind are returned.
     pub fn diff(&self, target: &str, versus: Option<&str>, limit: usize) -> Result<RowsDiff, WorkspaceError> {
         diff::diff(self.site, target, versus, limit)
     }
 
-    /// Removes the outputs of the recipes that `selectors` name; none: of all, and of those that are gone.
+    /// Removes the outputs of the recipes that `selectors` match; without selectors, of all recipes, including
+    /// deleted ones.
     pub fn clean(&self, selectors: &[String], options: &CleanOptions) -> Result<Cleaned, WorkspaceError> {
         clean::clean(self.site, selectors, options)
     }
 
-    /// Returns what `make` and `ninja` have to watch to know when the recipes of `report` must be built again.
+    /// Returns the files that `make` and `ninja` must watch to know when the recipes of `report` are out of date.
     ///
-    /// `selectors` are those that the build was asked for. Folders are listed because a file that comes or goes changes
-    /// nothing but its folder.
+    /// `selectors` are the arguments of the build. Folders are listed because adding or removing a file changes only
+    /// its folder.
     pub fn dependencies(&self, selectors: &[String], report: &BuildReport) -> Result<Dependencies, WorkspaceError> {
         depfile::dependencies(self.site, selectors, report)
     }

@@ -1,4 +1,4 @@
-//! A new workspace: recipes to begin with, and the files around them. What is there is never touched.
+//! Creates a new workspace: example recipes, and the files around them. Existing files are never touched.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -15,7 +15,7 @@ macro_rules! files {
     ($($path:literal from $source:literal,)*) => { &[$(($path, include_str!(concat!("../../../../", $source)))),*] };
 }
 
-/// The files of a new workspace by their paths in it; the schema of recipes is one more.
+/// The files of a new workspace, by path. The schema of recipes is added to them.
 const FILES: &[(&str, &str)] = files! {
     ".github/workflows/data.yml" from "assets/init/data.yml",
     ".gitignore" from "assets/init/gitignore",
@@ -33,13 +33,13 @@ const FILES: &[(&str, &str)] = files! {
     "config/data/posttrain/sft/reasoning.yaml" from "config/data/posttrain/sft/reasoning.yaml",
 };
 
-/// Path of the schema that recipes name for editors. The file is JSON, so no search takes it for a recipe.
+/// Path of the schema that recipes name for editors. The file is JSON, so it is never taken for a recipe.
 pub const SCHEMA_PATH: &str = "config/recipe.schema.json";
 
-/// The workflow that a new workspace has.
+/// Path of the workflow in a new workspace.
 pub const WORKFLOW: &str = ".github/workflows/data.yml";
 
-/// Says what `init` did about a file.
+/// What `init` did with a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Placed {
@@ -47,16 +47,16 @@ pub enum Placed {
     Written,
     /// The file exists with the same content.
     Same,
-    /// The file exists with other content, and is unchanged.
+    /// The file exists with other content, and was not changed.
     Kept,
 }
 
 /// A file that a workspace should have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct InitFile {
-    /// The path relative to the workspace.
+    /// Path relative to the workspace.
     pub path: String,
-    /// What was done about the file.
+    /// What was done with the file.
     pub outcome: Placed,
 }
 
@@ -65,12 +65,12 @@ pub fn recipe_schema() -> Value {
     config::schema(&vocabulary())
 }
 
-/// Returns the JSON Schema of recipes as the text of a file.
+/// Returns the text of the schema file.
 pub(super) fn schema_text() -> String {
     serde_json::to_string_pretty(&recipe_schema()).expect("a schema is plain data") + "\n"
 }
 
-/// Writes the files of a new workspace, with its folder; those that are there stay as they are.
+/// Writes the files of a new workspace, and creates its folder. Existing files are not changed.
 pub(super) fn init(root: &Path) -> Result<Vec<InitFile>, WorkspaceError> {
     let schema = schema_text();
     let mut files: Vec<(&str, &str)> = FILES.to_vec();

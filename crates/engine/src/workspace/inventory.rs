@@ -1,4 +1,4 @@
-//! Lists recipes, the sources they read and the outputs they write, each with its state.
+//! Lists recipes, the sources they read and the outputs they write, with their states.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,10 +21,10 @@ use crate::{
 };
 use datac_core::{config::Recipe, id::FileHash, outputs};
 
-/// Recipes, their sources and their outputs.
+/// The recipes of a workspace, their sources and their outputs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inventory {
-    /// The recipes, by path; last those that are gone and left files behind.
+    /// The recipes, by path, followed by deleted recipes whose outputs exist.
     pub recipes: Vec<ListedRecipe>,
     /// The sources that the recipes read, by id.
     pub sources: Vec<ListedSource>,
@@ -32,30 +32,30 @@ pub struct Inventory {
     pub outputs: Vec<ListedOutput>,
 }
 
-/// A recipe.
+/// A recipe in an inventory.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ListedRecipe {
-    /// The name of the recipe, `sft/general`.
+    /// Name of the recipe, such as `sft/general`.
     pub name: String,
-    /// The state of the recipe.
+    /// State of the recipe.
     pub state: State,
-    /// The phase of the recipe; `null`: the recipe is invalid or gone.
+    /// Phase of the recipe; `null` if the recipe is invalid or deleted.
     pub phase: Option<String>,
-    /// Rows of its train and validation files as they were last built.
+    /// Number of rows in the training and validation files at the last build.
     pub rows: Option<u64>,
-    /// Bytes of the train and validation files.
+    /// Size of the training and validation files in bytes.
     pub bytes: Option<u64>,
-    /// The ids of the sources that the recipe reads, in its order.
+    /// Ids of the sources that the recipe reads, in its order.
     pub sources: Vec<String>,
-    /// The path relative to the workspace.
+    /// Path relative to the workspace.
     pub path: String,
-    /// The sources that the recipe reads, by index in [`Inventory::sources`], and the converter of each, if known.
+    /// The sources that the recipe reads, as indexes into [`Inventory::sources`], with their converters, if known.
     #[serde(skip)]
     pub reads: Vec<(usize, Option<&'static str>)>,
-    /// The files that the recipe writes, by index in [`Inventory::outputs`].
+    /// The files that the recipe writes, as indexes into [`Inventory::outputs`].
     #[serde(skip)]
     pub writes: Range<usize>,
-    /// How far each stage of the recipe is known.
+    /// Progress of the recipe's stages.
     #[serde(skip)]
     pub steps: Vec<Step>,
 }
@@ -63,41 +63,41 @@ pub struct ListedRecipe {
 /// A source: a repository at a revision, or a file or folder of the workspace.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ListedSource {
-    /// The id of the repository, or the path.
+    /// Id of the repository, or path.
     pub id: String,
-    /// The branch, tag or commit that recipes ask for; `null`: the repository's default, or a local source.
+    /// The branch, tag or commit given in recipes; `null` for the default, or for a local source.
     pub revision: Option<String>,
-    /// The pinned commit; `null`: the source is not pinned, or local.
+    /// The pinned commit; `null` if the source is not pinned, or is local.
     pub commit: Option<String>,
-    /// The number of files that these recipes read; `null`: unknown before the source is pinned.
+    /// Number of files that these recipes read; `null` until the source is pinned.
     pub files: Option<u64>,
-    /// The bytes of these files.
+    /// Size of those files in bytes.
     pub bytes: Option<u64>,
-    /// The names of the recipes that read the source.
+    /// Names of the recipes that read the source.
     pub recipes: Vec<String>,
     /// Whether the source is a file or folder of the workspace.
     pub local: bool,
 }
 
-/// An output.
+/// An output in an inventory.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ListedOutput {
-    /// The path relative to the workspace.
+    /// Path relative to the workspace.
     pub path: String,
-    /// The name of the recipe that writes the output.
+    /// Name of the recipe that writes the output.
     pub recipe: String,
-    /// `missing` or `edited` if the file itself is, else the state of the recipe.
+    /// `missing` or `edited` if the file is; otherwise the state of the recipe.
     pub state: &'static str,
-    /// The number of rows as last built; `null`: never built.
+    /// Number of rows at the last build; `null` if the output was never built.
     pub rows: Option<u64>,
-    /// The size as last built.
+    /// Size in bytes at the last build.
     pub bytes: Option<u64>,
-    /// BLAKE3 of the bytes as last built.
+    /// BLAKE3 of the bytes at the last build.
     pub blake3: Option<FileHash>,
 }
 
-/// Lists the recipes that `selectors` name, what they read and what they write; starts no work, writes
-/// nothing, needs no network.
+/// Lists the recipes that `selectors` match, what they read and what they write. Runs no actions, writes nothing and
+/// needs no network.
 pub(super) fn inventory(site: &Site, selectors: &[String]) -> Result<Inventory, WorkspaceError> {
     let record = site.cache.record(Access::Read)?;
     let mut session = assess_selected(site, record, selectors, Looks { depth: Depth::Close, ..Looks::default() })?;
@@ -132,7 +132,7 @@ fn outputs_of(folder: &OutputFolder, status: &RecipeStatus, recipe: Option<&Reci
             state: match (file.state, status.state) {
                 (FileState::Missing, _) => "missing",
                 (FileState::Edited, _) => State::Edited.word(),
-                // It is another file of the recipe that is missing or edited.
+                // Another file of the recipe is missing or edited, not this one.
                 (FileState::Same, State::Cached | State::Edited) => State::Fresh.word(),
                 (FileState::Same, state) => state.word(),
             },
@@ -141,7 +141,7 @@ fn outputs_of(folder: &OutputFolder, status: &RecipeStatus, recipe: Option<&Reci
             blake3: Some(file.meta.digest),
         })
         .collect();
-    // What would be written, beside what was.
+    // Outputs that the recipe would write, but that were not built.
     let rows = |recipe: &Recipe| recipe.outputs(&status.path).row_names().collect::<Vec<_>>();
     for name in recipe.map(rows).into_iter().flatten() {
         if !status.files.iter().any(|file| file.name == name) {
@@ -152,7 +152,7 @@ fn outputs_of(folder: &OutputFolder, status: &RecipeStatus, recipe: Option<&Reci
     outputs
 }
 
-/// Returns what the status of a recipe tells about it.
+/// Returns the part of a listed recipe that its status contains.
 fn bare(status: &RecipeStatus) -> ListedRecipe {
     let rows = || status.files.iter().filter(|file| !outputs::is_quarantine(&file.name));
     let was_built = rows().next().is_some();
@@ -205,17 +205,17 @@ fn listed(assessed: &Assessed, session: &Session, sources: &mut SourceList) -> L
     listed
 }
 
-/// A source by its id and the revision that is asked for.
+/// Id of a source, and the revision given in recipes.
 type SourceKey = (String, Option<String>);
 
-/// A source, gathered from all recipes that read it.
+/// A source, with what all recipes that read it contribute.
 #[derive(Default)]
 struct SourceUse {
     commit: Option<String>,
     local: bool,
-    /// Sizes by path.
+    /// Sizes of the source's files, by path.
     files: BTreeMap<String, u64>,
-    /// Whether a recipe's files are not known.
+    /// Whether the files that some recipe reads are unknown.
     is_unknown: bool,
     /// Path and name of each recipe.
     recipes: BTreeSet<(String, String)>,
@@ -224,12 +224,12 @@ struct SourceUse {
 #[derive(Default)]
 struct SourceList {
     by_key: BTreeMap<SourceKey, SourceUse>,
-    /// Which recipe, by path, reads what through which converter.
+    /// Path of a recipe, the source it reads, and the converter.
     reads: Vec<(String, SourceKey, Option<&'static str>)>,
 }
 
 impl SourceList {
-    /// Returns the sources by id, and notes in each recipe the index of its own.
+    /// Returns the sources ordered by id, and adds their indexes to the recipes.
     fn in_order(self, recipes: &mut [ListedRecipe]) -> Vec<ListedSource> {
         let places: BTreeMap<&SourceKey, usize> = self.by_key.keys().enumerate().map(|(at, key)| (key, at)).collect();
         let numbers: BTreeMap<String, usize> =

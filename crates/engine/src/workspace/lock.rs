@@ -21,11 +21,11 @@ use datac_core::{
 /// A pin that `datac lock` changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LockChange {
-    /// The source as recipes name it.
+    /// The source, as given in recipes.
     pub source: String,
-    /// The previous commit; `None`: the source was not pinned.
+    /// The previous commit; `None` if the source was not pinned.
     pub old: Option<String>,
-    /// The new commit; `None`: no recipe uses the source any more.
+    /// The new commit; `None` if no recipe uses the source any more.
     pub new: Option<String>,
 }
 
@@ -34,11 +34,11 @@ pub struct LockChange {
 pub struct LockReport {
     /// Sources whose pin changed.
     pub changes: Vec<LockChange>,
-    /// The number of sources whose pin is unchanged.
+    /// Number of sources whose pin did not change.
     pub unchanged: usize,
 }
 
-/// Says which pins `datac lock` moves.
+/// Which pins `datac lock` moves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Upgrade {
     /// None: only missing pins are added.
@@ -49,7 +49,7 @@ pub enum Upgrade {
     Sources(Vec<String>),
 }
 
-/// Returns the recipes that `selectors` name, all of which must be valid.
+/// Returns the recipes that `selectors` match, all of which must be valid.
 fn parse_all(site: &Site, selectors: &[String]) -> Result<Vec<Arc<Recipe>>, WorkspaceError> {
     let (mut recipes, mut problems) = (Vec::new(), Vec::new());
     for text in find(site, selectors)?.recipes {
@@ -63,7 +63,7 @@ fn parse_all(site: &Site, selectors: &[String]) -> Result<Vec<Arc<Recipe>>, Work
 
 /// Pins the sources of the selected recipes, and moves pins as `upgrade` says.
 ///
-/// With `check` nothing is written: the report says what would change. Without selectors, pins that no recipe
+/// With `check`, nothing is written, and the report says what would change. Without selectors, pins that no recipe
 /// uses are removed.
 pub(super) fn lock(
     site: &Site,
@@ -87,7 +87,7 @@ pub(super) fn lock(
     if selectors.is_empty() {
         lock.sources.retain(is_used);
     } else {
-        // What other recipes pinned and this call does not resolve again is kept.
+        // Pins of other recipes are kept, since this call does not resolve them again.
         let kept: Vec<Pin> = before.sources.iter().filter(|pin| !is_used(pin)).cloned().collect();
         kept.into_iter().for_each(|pin| lock.set(pin));
     }

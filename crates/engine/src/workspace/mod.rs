@@ -65,17 +65,17 @@ pub use datac_core::{
     id::FileHash,
 };
 
-/// A folder with recipes, and what can be done with it.
+/// A folder with recipes, and the operations on it.
 ///
-/// What concerns one part of it is asked of that part: [`recipes`](Self::recipes), [`cache`](Self::cache),
-/// [`history`](Self::history), [`outputs`](Self::outputs).
+/// Operations on one part of the workspace are methods of that part: [`recipes`](Self::recipes),
+/// [`cache`](Self::cache), [`history`](Self::history), [`outputs`](Self::outputs).
 pub struct Workspace {
     settings: Settings,
     site: Site,
 }
 
 impl Workspace {
-    /// Opens a workspace; nothing is read or written yet.
+    /// Opens a workspace. Reads and writes nothing.
     ///
     /// ```
     /// # let folder = tempfile::tempdir().unwrap();
@@ -88,7 +88,7 @@ impl Workspace {
         Self { site: Site::new(&settings), settings }
     }
 
-    /// Returns what the workspace was opened with.
+    /// Returns the settings that the workspace was opened with.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -98,12 +98,12 @@ impl Workspace {
         Recipes::of(&self.site)
     }
 
-    /// Returns the cache: measures and tidies it.
+    /// Returns the cache: measures it and removes entries.
     pub fn cache(&self) -> Cache<'_> {
         Cache::of(&self.site)
     }
 
-    /// Returns what was built before: runs, their builds, and what differs between them.
+    /// Returns the history: runs, their builds, and the differences between them.
     pub fn history(&self) -> History<'_> {
         History::of(&self.site)
     }
@@ -113,28 +113,29 @@ impl Workspace {
         Outputs::of(&self.site)
     }
 
-    /// Returns the state of the recipes that `selectors` name; starts no work, writes nothing, needs no network.
+    /// Returns the states of the recipes that `selectors` match. Runs no actions, writes nothing and needs no
+    /// network.
     pub fn status(&self, selectors: &[String]) -> Result<Assessment, WorkspaceError> {
         let record = self.site.cache.record(Access::Read)?;
         let session = assess_selected(&self.site, record, selectors, Looks::default())?;
         Ok(session.into_assessment())
     }
 
-    /// Explains the state of the recipe that an output belongs to, or of a recipe by path or name.
+    /// Explains the state of a recipe, given by path, by name or by one of its outputs.
     pub fn why(&self, target: &str) -> Result<Explanation, WorkspaceError> {
         why::why(&self.site, target)
     }
 
-    /// Builds the recipes that `selectors` name; a recipe that reads what another writes is built after that one.
+    /// Builds the recipes that `selectors` match. A recipe that reads what another one writes is built after it.
     ///
-    /// A recipe that cannot be built does not keep the others from being built, but for those that read from it; the
-    /// report says what became of each.
+    /// If a recipe cannot be built, only the recipes that read from it are skipped. The report has the result of each
+    /// recipe.
     pub fn build(&self, selectors: &[String], options: &BuildOptions) -> Result<BuildReport, WorkspaceError> {
         order::build(&self.site, selectors, options)
     }
 
-    /// Builds the recipes that `selectors` name, and again whenever one of their files, their sources, their outputs or
-    /// `datac.lock` changes, until the workspace is interrupted or `each` returns false.
+    /// Builds the recipes that `selectors` match, and builds again whenever one of their files, their sources, their
+    /// outputs or `datac.lock` changes, until the workspace is interrupted or `each` returns false.
     pub fn watch(
         &self,
         selectors: &[String],
@@ -146,22 +147,21 @@ impl Workspace {
 
     /// Pins the sources of the selected recipes, and moves pins as `upgrade` says.
     ///
-    /// With `check` nothing is written: the report says what would change. Without selectors, pins that no recipe
-    /// uses are removed.
+    /// With `check`, nothing is written, and the report says what would change. Without selectors, pins that no
+    /// recipe uses are removed.
     pub fn lock(&self, selectors: &[String], upgrade: &Upgrade, check: bool) -> Result<LockReport, WorkspaceError> {
         lock::lock(&self.site, selectors, upgrade, check)
     }
 
-    /// Pins what datac.lock lacks, and downloads every file that the recipes read which `selectors` name.
+    /// Adds missing pins to datac.lock, and downloads every file that the selected recipes read.
     ///
-    /// With `locked`, a source that the lock lacks is a failure. A source that is unavailable does not keep the others
-    /// from being fetched.
+    /// With `locked`, a source that is not in the lock is a failure. Failures do not stop the other downloads.
     pub fn fetch(&self, selectors: &[String], locked: bool) -> Result<Fetched, WorkspaceError> {
         fetch::fetch(&self.site, selectors, locked)
     }
 
-    /// Checks everything that a build depends on. The network is asked once, where it may be used; nothing is written
-    /// but a file that is gone when this returns.
+    /// Checks everything that a build depends on. Contacts the hub once, unless the network is disabled. Writes
+    /// nothing except a temporary file, which is removed.
     ///
     /// ```
     /// # let folder = tempfile::tempdir().unwrap();

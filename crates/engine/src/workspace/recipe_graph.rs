@@ -1,4 +1,4 @@
-//! The graph of sources, converters, recipes and outputs, to be drawn.
+//! The graph of sources, converters, recipes and outputs, for drawing.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ use super::{inventory::Inventory, why::Step};
 /// A graph from sources to outputs.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct RecipeGraph {
-    /// The nodes in the order of the data: sources, converters, recipes, outputs.
+    /// Nodes in the order of the data flow: sources, converters, recipes, outputs.
     pub nodes: Vec<Node>,
-    /// The edges in the direction of the data.
+    /// Edges in the direction of the data flow.
     pub edges: Vec<Edge>,
 }
 
-/// The kind of a node.
+/// Kind of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum NodeKind {
@@ -30,38 +30,38 @@ pub enum NodeKind {
     Output,
 }
 
-/// One node.
+/// A node of the graph.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Node {
-    /// The id that edges use: kind, colon, and the name of what the node stands for.
+    /// Id that edges use: the kind, a colon, and a name.
     pub id: String,
-    /// The kind of the node.
+    /// Kind of the node.
     pub kind: NodeKind,
-    /// The label: an id or path, the name of a converter or a recipe.
+    /// Label: an id or path, or the name of a converter or recipe.
     pub label: String,
-    /// The pinned commit of a source.
+    /// Pinned commit of a source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-    /// The state of a recipe or an output; that of an output may be `missing`.
+    /// State of a recipe or output; outputs may also be `missing`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<&'static str>,
-    /// The stages of a recipe, with how far each is known.
+    /// Progress of a recipe's stages.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
     pub stages: Vec<Step>,
 }
 
-/// One edge.
+/// An edge of the graph.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub struct Edge {
-    /// The id of the node at the start of the edge.
+    /// Id of the node at the start of the edge.
     pub from: String,
-    /// The id of the node at the end of the edge.
+    /// Id of the node at the end of the edge.
     pub to: String,
 }
 
 impl Inventory {
-    /// Returns the graph. A recipe that reads an output of another depends on that output.
+    /// Returns the graph. A recipe that reads another recipe's output depends on that output.
     pub fn graph(&self) -> RecipeGraph {
         let mut nodes: BTreeMap<(NodeKind, usize, String), Node> = BTreeMap::new();
         let mut edges = Vec::new();
@@ -121,7 +121,7 @@ impl Inventory {
         RecipeGraph { nodes: nodes.into_values().collect(), edges }
     }
 
-    /// Returns the outputs that a local source consists of.
+    /// Returns the outputs that are part of a local source.
     fn written_below<'s>(&'s self, source: &'s str) -> impl Iterator<Item = &'s str> {
         let source = std::path::Path::new(source.trim_start_matches("./"));
         let paths = self.outputs.iter().map(|output| output.path.as_str());

@@ -6,7 +6,8 @@ use datac_core::{
     sample::{Converted, Message, Role, Sample, SampleKind},
 };
 
-/// Makes a prompt of each part of the column `parts`; bars part them, an empty column has none, and `!` is rejected.
+/// Makes a prompt of each part of the column `parts`. Parts are separated by `|`, an empty column has none, and `!`
+/// is rejected.
 #[derive(Debug)]
 pub(super) struct Several;
 

@@ -1,4 +1,4 @@
-//! Rows of an output as they stand in its file, all of them or those that a condition picks.
+//! Reads the rows of an output from its file: all of them, or those that meet conditions.
 
 use std::{
     io::{BufRead, BufReader},
@@ -20,7 +20,7 @@ use datac_core::{
 
 /// A condition on a field of a row: `source=alpaca`, `conversations.0.role=system`, `text~recursion`.
 ///
-/// Where a step of the field meets a list, any element may fit, unless the step is a number.
+/// If a step of the field leads to a list, any element may match, unless the next step is a number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
     field: Vec<String>,
@@ -43,7 +43,7 @@ impl std::str::FromStr for Condition {
 }
 
 impl Condition {
-    /// Whether a row meets it.
+    /// Returns whether a row meets the condition.
     pub fn is_met(&self, row: &Value) -> bool {
         self.is_met_below(row, &self.field)
     }
@@ -70,42 +70,42 @@ impl Condition {
     }
 }
 
-/// Which rows are shown.
+/// Which rows to show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pick {
-    /// How many at most; `None`: one if a line was named, else three.
+    /// Maximum number of rows; by default one if a line was named, otherwise three.
     pub rows: Option<u64>,
-    /// What all of them meet.
+    /// Conditions that every row must meet.
     pub conditions: Vec<Condition>,
 }
 
-/// A row that is shown.
+/// A row to show.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShownRow {
-    /// Its line, from 1.
+    /// Line in the file, from 1.
     pub line: u64,
-    /// The line as it stands in the file.
+    /// The line as it is in the file.
     pub text: String,
-    /// The final answer that was kept beside the row, if there is one and the file is as it was built.
+    /// The final answer stored beside the row, if there is one and the file is as it was built.
     pub answer: Option<String>,
 }
 
-/// Which rows were gone through.
+/// Result of showing rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {
-    /// The file.
+    /// Path of the file.
     pub path: PathBuf,
-    /// How many rows were shown.
+    /// Number of rows shown.
     pub rows: u64,
 }
 
-/// How many rows are shown unless someone says otherwise.
+/// Default number of rows to show.
 const ROWS: u64 = 3;
 
-/// Hands `each` the rows of an output, one after another, from the line that `target` names or the first; stops
-/// when `each` returns false.
+/// Calls `each` with the rows of an output, beginning at the line that `target` names or at the first, until `each`
+/// returns false.
 ///
-/// `target` is an output by its path or name, or a recipe for its training file, with `:LINE` or without.
+/// `target` is an output by its path or name, or a recipe for its training file, optionally followed by `:LINE`.
 pub(crate) fn show(
     site: &Site,
     target: &str,
@@ -145,7 +145,7 @@ pub(crate) fn show(
                 continue;
             }
         }
-        // Answers stand in the cache; without them a row is shown as well.
+        // Answers are stored in the cache. A row is shown even if its answer is unavailable.
         let build = build.get_or_insert_with(|| {
             let located = locate(site, &record, target).ok();
             located.filter(|located| matches!(located.kind(), SampleKind::Prompt | SampleKind::Conversation))

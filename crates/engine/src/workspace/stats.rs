@@ -1,7 +1,7 @@
-//! Outputs in numbers: rows, characters, words, turns, prompts that come again, lengths.
+//! Statistics of outputs: rows, characters, words, turns, repeated prompts, lengths.
 //!
-//! Files are read in blocks, several at once, and no row is kept: what is held is some forty bytes a row, for the prompts
-//! that were seen and the middle of the lengths.
+//! Files are read in blocks, several at once, and rows are not kept. Memory: about forty bytes per row, for the
+//! prompts seen so far and the median of the lengths.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -26,59 +26,59 @@ use datac_core::{
     shape::{self, WrittenRow},
 };
 
-/// The outputs of several recipes in numbers.
+/// Statistics of the outputs of several recipes.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Stats {
     /// The recipes, by path.
     pub recipes: Vec<RecipeStats>,
 }
 
-/// The outputs of a recipe in numbers.
+/// Statistics of a recipe's outputs.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct RecipeStats {
-    /// The recipe's name.
+    /// Name of the recipe.
     pub name: String,
-    /// The recipe's path.
+    /// Path of the recipe.
     pub path: String,
-    /// Its files; none if it was not built.
+    /// The files; none if the recipe was not built.
     pub files: Vec<FileStats>,
-    /// What its last build noted of each source: shares asked for and realised, filters, rejects by reason.
+    /// Summary of each source at the last build: shares asked for and realised, filters, rejects by reason.
     pub sources: Vec<SourceSummary>,
 }
 
-/// An output in numbers.
+/// Statistics of an output.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct FileStats {
-    /// Its name within the output folder.
+    /// Name of the file in the output folder.
     pub output: String,
-    /// Its size in bytes.
+    /// Size in bytes.
     pub bytes: u64,
-    /// All of its rows.
+    /// Statistics of all rows.
     pub all: Numbers,
-    /// Its rows by source.
+    /// Statistics by source.
     pub sources: BTreeMap<String, Numbers>,
-    /// Lines that are no row of any kind datac writes.
+    /// Number of lines that are not rows as datac writes them.
     pub unreadable: u64,
 }
 
-/// Rows in numbers.
+/// Statistics of rows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Numbers {
-    /// How many there are.
+    /// Number of rows.
     pub rows: u64,
-    /// Characters of their texts: of a pair the preferred side.
+    /// Number of characters in the texts; of preference pairs, in the preferred side.
     pub characters: u64,
-    /// Words of their texts, as white space parts them.
+    /// Number of words in the texts, separated by white space.
     pub words: u64,
-    /// Messages; 0 for running text.
+    /// Number of messages; 0 for running text.
     pub turns: u64,
-    /// Rows that ask what a row before them asked.
+    /// Number of rows whose prompt occurred in an earlier row.
     pub repeated_prompts: u64,
-    /// The characters of the row in the middle by length.
+    /// Median number of characters per row.
     pub median: u64,
-    /// The characters of the longest row.
+    /// Number of characters of the longest row.
     pub longest: u64,
-    /// How many rows have 0 characters, 1, 2 to 3, 4 to 7, 8 to 15, and so on.
+    /// Numbers of rows with 0 characters, 1, 2 to 3, 4 to 7, 8 to 15, and so on.
     pub lengths: Vec<u64>,
     #[serde(skip)]
     prompts: HashSet<u64>,
@@ -102,7 +102,7 @@ impl Numbers {
         self.each.push(row.characters);
     }
 
-    /// Finds the middle, and lets go of what it took to find it.
+    /// Computes the median, and frees the memory needed for it.
     fn close(mut self) -> Self {
         let middle = self.each.len() / 2;
         if !self.each.is_empty() {
@@ -113,7 +113,7 @@ impl Numbers {
     }
 }
 
-/// What is kept of a row until its block is counted.
+/// Measurements of a row, kept until its block has been counted.
 struct Measured {
     source: String,
     characters: u32,
@@ -140,10 +140,10 @@ fn measure(line: &[u8]) -> Option<Measured> {
     })
 }
 
-/// The bytes that are read before their lines are measured.
+/// Number of bytes read before their lines are measured.
 const BLOCK: u64 = 4 << 20;
 
-/// Measures the outputs of the recipes that `selectors` name.
+/// Measures the outputs of the recipes that `selectors` match.
 pub(crate) fn stats(site: &Site, selectors: &[String]) -> Result<Stats, WorkspaceError> {
     let record = site.cache.record(Access::Read)?;
     let last = record.recipes()?;
@@ -164,7 +164,7 @@ pub(crate) fn stats(site: &Site, selectors: &[String]) -> Result<Stats, Workspac
     Ok(Stats { recipes })
 }
 
-/// A file in numbers; `None` if there is none.
+/// Returns the statistics of a file; `None` if it does not exist.
 fn file_stats(path: &Path, name: &str) -> Result<Option<FileStats>, WorkspaceError> {
     let mut reader = match system::open(path) {
         Ok(file) => BufReader::with_capacity(1 << 20, file),
@@ -180,7 +180,7 @@ fn file_stats(path: &Path, name: &str) -> Result<Option<FileStats>, WorkspaceErr
         unreadable: 0,
     };
     loop {
-        // As many blocks as there are threads, each up to the end of a line.
+        // Read as many blocks as there are threads, each up to the end of a line.
         let mut blocks = Vec::new();
         for _ in 0..rayon::current_num_threads() {
             let mut block = Vec::new();

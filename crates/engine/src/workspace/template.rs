@@ -1,4 +1,4 @@
-//! Creates a recipe: commented, valid, and never in place of another file.
+//! Creates a recipe file: commented, valid, and never in place of an existing file.
 
 use std::{fmt::Write as _, path::Path};
 
@@ -14,25 +14,26 @@ use datac_core::{
     sample::SampleKind,
 };
 
-/// Describes a new recipe.
+/// Description of a new recipe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewRecipe {
-    /// The name of the recipe: a file name, or a path below `config/`.
+    /// Name of the recipe: a file name, or a path below `config/`.
     pub name: String,
-    /// The phase: `sft`, `dpo` or `rlaif`.
+    /// Phase: `sft`, `dpo` or `rlaif`.
     pub phase: String,
     /// A Hub id, or a file or folder of the workspace.
     pub source: String,
-    /// The `format` of the recipe, `Some(None)` for the Hub; `None`: that of the file's extension, else the Hub.
+    /// `format` of the recipe, where `Some(None)` is the Hub; `None` to infer the format from the file's extension,
+    /// or else use the Hub.
     pub format: Option<Option<RowFormat>>,
-    /// The name of a converter; `None`: it is chosen when the recipe is built.
+    /// Name of a converter; `None` to choose it when the recipe is built.
     pub converter: Option<String>,
 }
 
-/// Writes a recipe, and the schema that it names for editors where there is none.
+/// Writes a new recipe, and the schema that it names for editors if that does not exist.
 ///
-/// Nothing is written if its name or what it names is wrong, if its outputs would be another recipe's, or if the
-/// file is there.
+/// Nothing is written if the recipe would be invalid, if another recipe writes the same outputs, or if the file
+/// exists.
 pub(super) fn create(site: &Site, new: &NewRecipe) -> Result<Vec<InitFile>, WorkspaceError> {
     let path = path_of(new)?;
     let text = template(site.recipes.vocabulary(), new, &path);
@@ -144,7 +145,7 @@ fn refuse(message: String, hint: Option<String>) -> WorkspaceError {
     hint.into_iter().fold(failure, Failure::hint).into()
 }
 
-/// Returns a value as YAML: plain, or quoted where YAML would read something else.
+/// Returns a value as YAML, quoted if YAML would read a plain value differently.
 fn scalar(text: &str) -> String {
     let is_plain = text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._/-".contains(&byte))
@@ -189,7 +190,7 @@ mod tests {
             assert!(text.contains(&format!("dataset/{}_train.jsonl", loaded.outputs(path).stem())), "{text}");
             let schema = text.lines().next().unwrap().split_once("$schema=").unwrap().1;
             assert!(system::exists(&folder.path().join(path).parent().unwrap().join(schema)), "{text}");
-            // What is commented out is what can be said there.
+            // What is commented out must also be valid.
             let said = |line: &str| match line.strip_prefix("    # ").map(|rest| format!("    {rest}")) {
                 Some(rest) if new.converter.is_none() || !rest.contains("converter") => rest,
                 _ => line.strip_prefix("# max").map_or(line.to_owned(), |rest| format!("max{rest}")),

@@ -1,11 +1,11 @@
-//! Rows that yield several samples, or none: what is selected, where each went, and what is counted.
+//! Tests rows that yield several samples or none: what is selected, where each sample goes, and what is counted.
 
 use datac_core::convert;
 
 use super::{BuildOptions, Fate, Journey, SampleOf, Settings, Workspace, several::Several};
 use crate::system;
 
-/// A workspace with one recipe over one file, built.
+/// Creates and builds a workspace with one recipe that reads one file.
 fn built(rows: &[String], more: &str) -> (tempfile::TempDir, Workspace) {
     convert::ONE_MORE.get_or_init(|| &Several);
     let folder = tempfile::tempdir().unwrap();
@@ -28,7 +28,7 @@ fn row(parts: &str) -> String {
     format!("{{\"parts\":\"{parts}\"}}\n")
 }
 
-/// The texts of both sides, sorted, and those of the quarantine file.
+/// Returns the texts of both sides, sorted, and the number of lines in the quarantine file.
 fn texts(folder: &tempfile::TempDir) -> (Vec<String>, usize) {
     let read = |name: &str| {
         system::read(&folder.path().join("dataset").join(name)).map(|bytes| String::from_utf8(bytes).unwrap())
@@ -98,7 +98,7 @@ fn a_maximum_counts_samples_and_may_end_within_a_row() {
 
 #[test]
 fn a_maximum_is_found_however_many_samples_rows_yield() {
-    // Several chunks: rows of none, and of many samples, so that no chunk has as many samples as rows.
+    // Several chunks, with rows of no samples and of many, so that no chunk has as many samples as rows.
     let long = "x".repeat(400);
     let part = |number: usize| format!("{number} {long}");
     let parts = |at: usize| match at % 3 {

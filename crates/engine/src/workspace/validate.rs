@@ -14,25 +14,25 @@ use datac_core::{
 /// A recipe with its problems.
 #[derive(Clone, Debug)]
 pub struct CheckedRecipe {
-    /// The text of the recipe.
+    /// Text of the recipe.
     pub text: RecipeText,
-    /// The problems of the recipe, in the order of its text.
+    /// Problems of the recipe, in the order of its text.
     pub problems: Vec<Problem>,
 }
 
-/// The result of checking recipes.
+/// Result of checking recipes.
 #[derive(Clone, Debug, Default)]
 pub struct Checked {
     /// The recipes, by path.
     pub recipes: Vec<CheckedRecipe>,
-    /// YAML files that are no recipes.
+    /// YAML files that are not recipes.
     pub others: Vec<String>,
 }
 
 /// The path that stands for standard input.
 pub const STDIN: &str = "-";
 
-/// Reads the recipes that `selectors` name and checks them, all of each and each against the others.
+/// Reads the recipes that `selectors` match and checks them, individually and against each other.
 ///
 /// `stdin` is the text of one more recipe, whose path is [`STDIN`].
 pub(super) fn validate(site: &Site, selectors: &[String], stdin: Option<Vec<u8>>) -> Result<Checked, WorkspaceError> {
@@ -55,7 +55,7 @@ pub(super) fn validate(site: &Site, selectors: &[String], stdin: Option<Vec<u8>>
         };
         recipes.push(CheckedRecipe { text, problems });
     }
-    // Those that were not asked for are not told of, but others may not write their outputs.
+    // Other recipes are not reported, but the selected ones must not write their outputs.
     let others = if selectors.is_empty() { Vec::new() } else { site.recipes.find_all()?.recipes };
     let asked = |path: &str| recipes.iter().any(|checked: &CheckedRecipe| checked.text.path == path);
     let others = load_all(&site.recipes, others.into_iter().filter(|text| !asked(&text.path)).collect());
@@ -64,7 +64,7 @@ pub(super) fn validate(site: &Site, selectors: &[String], stdin: Option<Vec<u8>>
     let of_others = others.iter().map(|(text, recipe)| (text.path.as_str(), recipe, text.text.as_slice()));
     let own =
         sound.iter().map(|(at, recipe)| (recipes[*at].text.path.as_str(), recipe, recipes[*at].text.text.as_slice()));
-    // What comes from no file has no outputs that could collide.
+    // A recipe from standard input has no file name, so it has no outputs that could collide.
     let written: Vec<(&str, &Recipe, &[u8])> = of_others.chain(own).filter(|(path, ..)| *path != STDIN).collect();
     for problem in config::check_collisions(&written) {
         if let Some(checked) = recipes.iter_mut().find(|checked| checked.text.path == problem.path) {

@@ -1,4 +1,4 @@
-//! Why an output would be built or not: what changed, what did not, what would run and what is reused.
+//! Explains why a recipe would be built or not: what changed, what did not, what would run and what is reused.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -27,12 +27,12 @@ use datac_core::{
 pub struct Step {
     /// The stage: `scan`, `convert`, `score`, `select`, `arrange`, `output`.
     pub stage: Stage,
-    /// Actions whose outcome the cache has.
+    /// Number of actions whose outcome is cached.
     pub reused: u64,
-    /// Actions that would run; `None`: as many as the stage before turns out to need.
+    /// Number of actions to run; `None` if it depends on an earlier stage.
     pub to_run: Option<u64>,
-    /// Of `scan`: how many samples, as `max_samples` has it, are still to be found, with which reading stops; `None`: all
-    /// that is left is read, or nothing.
+    /// For `scan`: number of samples after which reading stops, because of `max_samples`; `None` if files are read to
+    /// their end, or not at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until_samples: Option<u64>,
 }
@@ -40,15 +40,15 @@ pub struct Step {
 /// Explanation of a recipe's state.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Explanation {
-    /// The recipe's state.
+    /// State of the recipe.
     pub status: RecipeStatus,
     /// Location of each changed value in the recipe: line and column, from 1.
     pub places: Vec<Option<(usize, usize)>>,
     /// Values that did not change.
     pub unchanged: Vec<Entry>,
-    /// The stages, first to last.
+    /// The stages, in order.
     pub steps: Vec<Step>,
-    /// For each stage, the reasons why missing actions are not in the cache.
+    /// Why missing actions are not in the cache, by stage.
     pub misses: Vec<CacheMiss>,
     /// Time of the last build, in nanoseconds since 1970.
     pub built_ns: Option<i64>,
@@ -56,7 +56,7 @@ pub struct Explanation {
     pub past: Option<PastBuild>,
 }
 
-/// Explains the recipe of an output file, or a recipe by path or name.
+/// Explains the state of a recipe, given by path, by name or by one of its outputs.
 pub(crate) fn why(site: &Site, target: &str) -> Result<Explanation, WorkspaceError> {
     let record = site.cache.record(Access::Read)?;
     let selectors = match recipe_of(site, target, &record)? {
@@ -110,7 +110,7 @@ pub(super) fn steps(planner: &Planner, file: RecipeFile) -> Vec<Step> {
     stages(planner, file).into_iter().map(step).collect()
 }
 
-/// Returns the number of samples to read files for, if no file is necessarily read to its end.
+/// Returns the number of samples after which reading stops, unless some file is read to its end in any case.
 fn until_samples(planned: &Node<RecipePlan>) -> Option<u64> {
     let Node::Needs(actions) = planned else { return None };
     let scans = actions.iter().filter_map(|action| match &action.work {

@@ -10,25 +10,26 @@ use std::{
     time::Duration,
 };
 
-/// Interval at which a wait checks whether it should end.
+/// Interval at which a wait checks for an interrupt.
 const GLANCE: Duration = Duration::from_millis(50);
 
-/// The polling interval where there are no file-system events.
+/// Polling interval if file-system events are unavailable.
 pub(super) const POLL: Duration = Duration::from_secs(1);
 
-/// The source of signals.
+/// A source of signals.
 pub(super) struct FsEvents {
     inbox: Receiver<()>,
-    /// Held so that the channel stays open whoever else sends.
+    /// Keeps the channel open even if there is no watcher.
     _outbox: Sender<()>,
-    /// The polling interval; `None`: only events are waited for.
+    /// Polling interval; `None` to wait for events only.
     pub(super) poll: Option<Duration>,
     #[cfg(feature = "watch")]
     system: Option<system::Watcher>,
 }
 
 impl FsEvents {
-    /// Begins to listen; with `poll` nothing is asked of the system. Says why where the system cannot be asked.
+    /// Starts to listen for events, or polls at the interval `poll`. If events are unavailable, the second value says
+    /// why.
     pub(super) fn new(delay: Duration, poll: Option<Duration>) -> (Self, Option<String>) {
         let (outbox, inbox) = mpsc::channel();
         #[cfg(feature = "watch")]
@@ -50,8 +51,8 @@ impl FsEvents {
         }
     }
 
-    /// Listens to these folders, each with whether all below it is meant, and to no others. What cannot be listened to
-    /// is looked at from time to time; says why.
+    /// Listens to these folders only; the flag says whether everything below a folder counts. If a folder cannot be
+    /// listened to, polls instead and returns why.
     pub(super) fn listen(&mut self, folders: Vec<(PathBuf, bool)>) -> Option<String> {
         #[cfg(feature = "watch")]
         if let Some(watcher) = &mut self.system
@@ -65,18 +66,18 @@ impl FsEvents {
         None
     }
 
-    /// Waits for an event, or until it is time to poll; returns false when `interrupt` is set.
+    /// Waits for an event or the polling interval; returns false if `interrupt` is set.
     pub(super) fn wait(&self, interrupt: &Arc<AtomicBool>) -> bool {
         self.pause(interrupt, self.poll)
     }
 
-    /// Waits like `wait`, but at most for a given time.
+    /// Waits for an event, or at most for a given time; returns false if `interrupt` is set.
     pub(super) fn pause(&self, interrupt: &Arc<AtomicBool>, at_most: Option<Duration>) -> bool {
         let mut waited = Duration::ZERO;
         while !interrupt.load(Ordering::Relaxed) {
             match self.inbox.recv_timeout(GLANCE) {
                 Ok(()) => {
-                    // One look serves all that was said before it.
+                    // One look covers all events that have arrived before it.
                     while self.inbox.try_recv().is_ok() {}
                     return true;
                 }
@@ -109,14 +110,14 @@ mod system {
     /// File-system events.
     pub(super) struct Watcher {
         debouncer: Debouncer<RecommendedWatcher, NoCache>,
-        /// Watched folders: whether the watch is recursive, and the inode, since a folder may be replaced.
+        /// Watched folders, with whether the watch is recursive, and the inode, since a folder may be replaced.
         folders: BTreeMap<PathBuf, (bool, u64)>,
     }
 
     impl Watcher {
         pub(super) fn new(delay: Duration, outbox: Sender<()>) -> Result<Self, String> {
             let tell = move |told: DebounceEventResult| {
-                // Recipes are read in every round; that someone read a file is no news.
+                // Recipes are read in every round, so read accesses are ignored.
                 let is_news = told.map_or(true, |events| events.iter().any(|event| !event.kind.is_access()));
                 if is_news {
                     outbox.send(()).ok();
@@ -129,14 +130,14 @@ mod system {
         pub(super) fn listen(&mut self, folders: Vec<(PathBuf, bool)>) -> Result<(), String> {
             let mut wanted: BTreeMap<PathBuf, (bool, u64)> = BTreeMap::new();
             for (folder, is_deep) in folders {
-                // One that has just gone shows in the folder above it.
+                // If the folder has just been removed, its parent reports that.
                 let Some(inode) = inode(&folder) else { continue };
                 let entry = wanted.entry(folder).or_insert((is_deep, inode));
                 entry.0 |= is_deep;
             }
             let gone = self.folders.iter().filter(|(folder, how)| wanted.get(*folder) != Some(how));
             for folder in gone.map(|(folder, _)| folder.clone()).collect::<Vec<_>>() {
-                // A folder that was removed is not listened to any more in any case.
+                // The system has already stopped listening if the folder was removed.
                 self.debouncer.unwatch(&folder).ok();
                 self.folders.remove(&folder);
             }

@@ -1,7 +1,8 @@
 //! Builds whenever something changes that recipes depend on.
 //!
-//! Word from the system only wakes: what changed is told by the stats of files before and after, so that what a build
-//! writes itself, and whatever else goes on in the same folders, starts nothing. Between rounds no lock is held.
+//! File-system events only wake the watch. What has changed is determined by comparing the stats of files, so that
+//! the files written by builds, and unrelated changes in the same folders, do not start a build. No lock is held
+//! between builds.
 
 mod fs_events;
 mod snapshot;
@@ -22,24 +23,24 @@ use crate::{
 
 /// Options of `watch`.
 pub struct WatchOptions {
-    /// The time without changes before a round begins.
+    /// Time without changes before a build starts.
     pub delay: Duration,
-    /// The interval at which all files are checked instead of using file-system events, for file systems without events.
+    /// Interval at which all files are checked, instead of using file-system events, for file systems without them.
     pub poll: Option<Duration>,
-    /// The options of each build; the plan is kept in any case.
+    /// Options of each build. The plan is always kept from build to build.
     pub build: BuildOptions,
 }
 
-/// One round of a watch.
+/// A round of a watch.
 pub struct Round {
     /// The changed files, relative to the workspace; empty in the first round.
     pub changed: Vec<PathBuf>,
-    /// The result of the build.
+    /// Result of the build.
     pub built: Result<BuildReport, WorkspaceError>,
 }
 
-/// Builds the recipes that `selectors` name, and again whenever one of their files, their sources, their outputs or
-/// `datac.lock` changes, until the workspace is interrupted or `each` returns false.
+/// Builds the recipes that `selectors` match, and builds again whenever one of their files, their sources, their
+/// outputs or `datac.lock` changes, until the workspace is interrupted or `each` returns false.
 pub(super) fn watch(
     site: &Site,
     selectors: &[String],
@@ -54,7 +55,7 @@ pub(super) fn watch(
     let mut looker = Looker::default();
     let mut changed = Vec::new();
     loop {
-        // Inputs as they are before the build reads them: what is edited while it runs has changed after this.
+        // Inputs are recorded before the build reads them, so that an edit during the build counts as a change.
         let mut seen = looker.take(site, selectors);
         let why = events.listen(std::mem::take(&mut seen.folders));
         tell_of_polling(&site.observer, why, &events);
@@ -62,7 +63,7 @@ pub(super) fn watch(
         if interrupt.load(Ordering::Relaxed) {
             return Ok(());
         }
-        // Outputs as they are once it has written them.
+        // Outputs are recorded after the build has written them.
         let mut after = looker.take(site, selectors);
         let why = events.listen(std::mem::take(&mut after.folders));
         tell_of_polling(&site.observer, why, &events);
@@ -78,7 +79,7 @@ pub(super) fn watch(
             if now.changed_since(&seen).is_empty() {
                 continue;
             }
-            // A file that is still being written is read when it is whole.
+            // A file that is still being written is only read once it is complete.
             loop {
                 if !events.pause(interrupt, Some(delay)) {
                     return Ok(());
@@ -98,7 +99,7 @@ pub(super) fn watch(
     }
 }
 
-/// Warns that files are polled because there are no file-system events.
+/// Warns that files are polled because file-system events are unavailable.
 fn tell_of_polling(observer: &Observer, why: Option<String>, events: &FsEvents) {
     if let Some(why) = why {
         let every = events.poll.unwrap_or(fs_events::POLL).as_secs_f64();

@@ -1,4 +1,4 @@
-//! The stats of every file that recipes depend on, and of the files that recipes write.
+//! The stats of all files that recipes depend on, and of the files that recipes write.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -13,25 +13,25 @@ use crate::{
     system::{self, Stat},
 };
 
-/// Files as they were at one time, by path relative to the workspace; `None`: there was none.
+/// Stats of files at one time, by path relative to the workspace; `None` for files that do not exist.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct WatchedFiles {
     /// Recipes, `datac.lock` and local sources.
     pub(super) inputs: BTreeMap<PathBuf, Option<Stat>>,
     /// Files that recipes write.
     pub(super) outputs: BTreeMap<PathBuf, Option<Stat>>,
-    /// The folders in which changes show, each with whether everything below it counts.
+    /// Folders in which changes show, with whether everything below them counts.
     pub(super) folders: Vec<(PathBuf, bool)>,
 }
 
 impl WatchedFiles {
-    /// Adds the folder of a link's target: changes of the target show there.
+    /// Adds the folder of a link's target, since changes of the target show there.
     fn follow(&mut self, path: &Path) {
         let target = system::link_target(path);
         self.folders.extend(target.as_deref().and_then(Path::parent).map(|folder| (folder.to_owned(), false)));
     }
 
-    /// Returns the paths of files that changed since `before`.
+    /// Returns the paths of files that have changed since `before`.
     pub(super) fn changed_since(&self, before: &Self) -> Vec<PathBuf> {
         let differs =
             |now: &BTreeMap<PathBuf, Option<Stat>>, then: &BTreeMap<PathBuf, Option<Stat>>, path: &PathBuf| {
@@ -39,7 +39,7 @@ impl WatchedFiles {
             };
         let inputs = self.inputs.keys().chain(before.inputs.keys());
         let inputs = inputs.filter(|path| differs(&self.inputs, &before.inputs, path));
-        // One that was not looked at before has not changed by that.
+        // An output that was not known before has not changed.
         let outputs = before.outputs.keys().filter(|path| differs(&self.outputs, &before.outputs, path));
         let mut changed: Vec<PathBuf> = inputs.chain(outputs).cloned().collect();
         changed.sort();
@@ -48,18 +48,18 @@ impl WatchedFiles {
     }
 }
 
-/// Takes snapshots, and remembers what recipes read as long as their files stay the same.
+/// Takes snapshots, and caches what recipes read until their files change.
 #[derive(Default)]
 pub(super) struct Looker {
     sources: HashMap<PathBuf, (Stat, Vec<String>)>,
-    /// Outputs that were seen once: that their record is gone is no change of theirs.
+    /// All outputs seen so far. An output that vanishes from the record has not changed.
     outputs: BTreeSet<PathBuf>,
 }
 
 impl Looker {
-    /// Looks at the recipes that `selectors` may mean: where they ask for what a recipe holds, at all of them.
+    /// Looks at the recipes that `selectors` may match: at all of them if selectors depend on the content of recipes.
     ///
-    /// What cannot be looked at is not there: a build says what is wrong with it.
+    /// Files that cannot be looked at count as missing; a build reports what is wrong with them.
     pub(super) fn take(&mut self, site: &Site, selectors: &[String]) -> WatchedFiles {
         let root = site.root();
         let mut snapshot = WatchedFiles::default();
@@ -125,7 +125,8 @@ impl Looker {
             return;
         }
         for entry in WalkDir::new(&place).follow_links(true).into_iter().flatten() {
-            // A folder's own stat changes with whatever is made and removed in it, finished or not.
+            // Folders themselves are left out: their stat changes with every file created or removed in them, even
+            // temporary ones.
             if entry.file_type().is_file() {
                 snapshot.inputs.insert(relative(root, entry.path()), system::stat(entry.path()).ok());
                 snapshot.follow(entry.path());
@@ -135,7 +136,7 @@ impl Looker {
     }
 }
 
-/// Returns the folder itself, or the nearest above it that exists.
+/// Returns the folder itself if it exists, or its nearest existing parent.
 fn existing(folder: &Path) -> PathBuf {
     let found = folder.ancestors().find(|folder| system::is_dir(folder));
     found.filter(|folder| !folder.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_owned)
