@@ -1,11 +1,11 @@
-//! The `configs:` block of a dataset card: the YAML at the head of a repository's `README.md`.
+//! The `configs:` block of a dataset card: YAML at the top of a repository's `README.md`.
 //!
-//! Recipes are read strictly by `config/yaml.rs`: no aliases, no unknown keys, every fault with its place. A card is
-//! somebody else's file, free in form and none of the user's business, so it is read here, leniently, by serde.
+//! `config/yaml.rs` reads recipes strictly: no aliases, no unknown keys, every problem with its location. A card is
+//! someone else's file and free in form, so serde reads it leniently here.
 
 use serde_yaml::Value;
 
-/// A config as a card declares it.
+/// A config as declared in a card.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CardConfig {
     /// Name of the config.
@@ -14,17 +14,17 @@ pub(super) struct CardConfig {
     pub(super) is_default: bool,
     /// Folder that contains the files of the config.
     pub(super) data_dir: Option<String>,
-    /// Split names with their patterns, in the card's order; `None`: by the names of the files.
+    /// Split names with their patterns, in the card's order; `None` if file names decide the splits.
     pub(super) data_files: Option<Vec<(String, Vec<String>)>>,
 }
 
-/// Maximum size of a card's head; real cards with thousands of configs stay below.
+/// Maximum size of a card's front matter in bytes. Real cards with thousands of configs stay below it.
 const LIMIT: usize = 4 << 20;
 
-/// Reads the configs a card declares; a card without `configs:` declares none.
+/// Returns the configs that a card declares; none without `configs:`.
 pub(super) fn configs(readme: &str) -> Result<Vec<CardConfig>, String> {
     let Some(head) = front_matter(readme) else { return Ok(Vec::new()) };
-    // A fault elsewhere in the head is its author's affair.
+    // Without `configs:`, invalid YAML does not matter here.
     if !head.lines().any(|line| line.starts_with("configs") || line.starts_with(['{', '"', '\''])) {
         return Ok(Vec::new());
     }
@@ -39,10 +39,10 @@ pub(super) fn configs(readme: &str) -> Result<Vec<CardConfig>, String> {
     }
 }
 
-/// Returns the part of a card that says what a repository holds, itself a card: what a lock keeps of it. `None`: it
-/// says nothing.
+/// Returns the part of a card that describes the repository's files, itself a valid card, for the lock to keep;
+/// `None` if there is no such part.
 ///
-/// A card whose head cannot be read is kept whole, so that whoever needs it reports the fault.
+/// A card with invalid front matter is kept whole, so that the code that needs it reports the problem.
 pub fn essence(readme: &str) -> Option<String> {
     let head = front_matter(readme)?;
     let kept = match serde_yaml::from_str::<Value>(&head) {
@@ -56,7 +56,7 @@ pub fn essence(readme: &str) -> Option<String> {
     Some(format!("---\n{kept}---\n"))
 }
 
-/// Returns the text between the two `---` lines at the head of a card.
+/// Returns the front matter of a card: the text between the first two `---` lines.
 fn front_matter(readme: &str) -> Option<String> {
     let mut lines = readme.trim_start_matches('\u{feff}').lines().map(str::trim_end).skip_while(|line| line.is_empty());
     if lines.next()? != "---" {
@@ -89,7 +89,7 @@ fn config(value: &Value) -> Result<CardConfig, String> {
     })
 }
 
-/// Reads `path`, `[path, …]`, `{split: path or paths, …}` or `[{split, path: path or paths}, …]`.
+/// Parses `path`, `[path, …]`, `{split: path or paths, …}` or `[{split, path: path or paths}, …]`.
 fn data_files(value: &Value) -> Option<Vec<(String, Vec<String>)>> {
     match value {
         Value::Mapping(splits) => splits.iter().map(|(split, path)| Some((text(split)?, paths(path)?))).collect(),
@@ -107,7 +107,7 @@ fn paths(value: &Value) -> Option<Vec<String>> {
     }
 }
 
-/// Returns a scalar as text: a config called `2023` or `no` need not be quoted.
+/// Returns a scalar as text, so that a config may be called `2023` or `no` without quotes.
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),

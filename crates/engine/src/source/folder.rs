@@ -30,12 +30,12 @@ impl fmt::Debug for FolderHub {
 }
 
 impl FolderHub {
-    /// Creates a hub of the repositories below `root`; `digest` gives the BLAKE3 of a file.
+    /// Creates a hub of the repositories below `root`; `digest` returns the BLAKE3 of a file.
     pub fn new(root: PathBuf, digest: Arc<DigestFile>) -> Self {
         Self { root, digest }
     }
 
-    /// Returns the folder of a repository, with the repository's own name.
+    /// Returns the folder of a repository, and the name that the folder has.
     fn place<'r>(&self, repo: &'r str) -> Option<(PathBuf, &'r str)> {
         if !is_repo_id(repo) {
             return None;
@@ -56,7 +56,7 @@ impl Hub for FolderHub {
         "folder".to_owned()
     }
 
-    /// Resolves a branch or tag to the current contents of the folder; a commit must match them.
+    /// Resolves a branch or tag to the current contents of the folder. A commit must match those contents.
     fn resolve(&self, repo: &str, revision: Option<&str>) -> Result<Listing, SourceError> {
         let (place, id) = self.place(repo).ok_or_else(|| self.no_repo(repo))?;
         let files = walk(&place)?
@@ -86,7 +86,7 @@ impl Hub for FolderHub {
         let gone = |error: FileError| if error.is_missing() { missing() } else { error.into() };
         let opened = system::open(&path).map_err(gone)?;
         let digest = (self.digest)(&path).map_err(gone)?;
-        // The digest is of whatever the path leads to; it must still lead to the file that was opened.
+        // The digest is that of the file now at the path, so that must still be the file that was opened.
         let same = system::stat_file(&opened, &path)? == system::stat(&path).map_err(gone)?;
         if !same || file.digest != FileDigest::Blake3(digest) {
             return Err(SourceError::Changed {
@@ -99,7 +99,7 @@ impl Hub for FolderHub {
     }
 }
 
-/// Returns the commit of a repository that has no history: a digest over its file list.
+/// Returns the commit of a repository without history: a digest of its file list.
 pub(super) fn commit_of(files: &[RemoteFile]) -> String {
     let mut manifest = Manifest::new();
     for file in files {
@@ -108,13 +108,13 @@ pub(super) fn commit_of(files: &[RemoteFile]) -> String {
     format!("blake3:{}", manifest.digest())
 }
 
-/// Returns whether a revision can only mean one commit.
+/// Returns whether a revision is a commit, not a branch or tag.
 pub(super) fn is_commit(revision: &str) -> bool {
     let hex = |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     hex(revision, 40) || revision.strip_prefix("blake3:").is_some_and(|rest| hex(rest, 64))
 }
 
-/// Returns the files below a folder, sorted, links followed; `.git` and whatever else is hidden is left out.
+/// Returns the files below a folder, sorted. Links are followed; `.git` and other hidden entries are skipped.
 pub(super) fn walk(root: &Path) -> Result<Vec<String>, FileError> {
     let mut files = Vec::new();
     for entry in entries(root) {
@@ -129,19 +129,19 @@ pub(super) fn walk(root: &Path) -> Result<Vec<String>, FileError> {
             source: io::Error::new(io::ErrorKind::InvalidData, "its name is not UTF-8"),
         })?);
     }
-    // By the whole path, as every listing is: `a.b` before `a/b`, which a walk would turn round.
+    // Sorted by the whole path, as all listings are: `a.b` comes before `a/b`, unlike in a walk.
     files.sort_unstable();
     Ok(files)
 }
 
-/// Returns the folders that [`walk`] looks into, relative to `root`, which is the first.
+/// Returns the folders that [`walk`] reads, relative to `root`, beginning with `root` itself.
 pub(super) fn folders_below(root: &Path) -> Result<Vec<PathBuf>, FileError> {
     let is_folder = |entry: &Result<DirEntry, FileError>| entry.as_ref().map_or(true, |e| e.file_type().is_dir());
     let within = |entry: DirEntry| entry.path().strip_prefix(root).unwrap_or(entry.path()).to_owned();
     entries(root).filter(is_folder).map(|entry| entry.map(within)).collect()
 }
 
-/// Iterates over the entries below a folder; links are followed, hidden entries are skipped.
+/// Iterates over the entries below a folder. Links are followed; hidden entries are skipped.
 fn entries(root: &Path) -> impl Iterator<Item = Result<DirEntry, FileError>> {
     let hidden = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b".");
     let walk = WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter();
@@ -159,7 +159,7 @@ fn is_repo_id(repo: &str) -> bool {
     is_plain(repo) && repo.split('/').count() <= 2 && repo.split('/').all(|part| !part.starts_with('.'))
 }
 
-/// Returns whether a path is relative and does not lead upwards.
+/// Returns whether a path is relative and does not lead out of its folder.
 fn is_plain(path: &str) -> bool {
     !path.contains(['\0', '\\']) && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
@@ -237,7 +237,7 @@ mod tests {
         for repo in ["../secret", "o/../../secret", "", "o", "o/n/x", "/etc", "o/none", "./o", "o//n"] {
             let found = hub.resolve(repo, None);
             if repo == "o" {
-                // A repository without an organisation is a plain folder: nothing tells the two apart.
+                // A repository without an organisation is a plain folder; nothing distinguishes the two.
                 assert_eq!(paths(&found.unwrap()), ["n/a.json"]);
             } else {
                 assert!(matches!(found, Err(SourceError::NoRepo { .. })), "{repo}");

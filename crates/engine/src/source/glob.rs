@@ -13,11 +13,11 @@ enum Token {
     One,
     /// `*`
     Star,
-    /// `**/`: nothing, or folders with their slash.
+    /// `**/`: any number of folders, each with its slash.
     Folders,
     /// `**` elsewhere.
     Deep,
-    /// `[…]`: ranges, and whether they are those excluded.
+    /// `[…]`: ranges, and whether they are excluded.
     Class(Vec<(char, char)>, bool),
 }
 
@@ -62,7 +62,7 @@ impl Glob {
 
     /// Returns whether the pattern matches the whole of `path`.
     ///
-    /// Takes at most pattern × path steps, however many stars a card strings together.
+    /// Takes at most pattern length × path length steps, however many stars the pattern has.
     pub(super) fn matches(&self, path: &str) -> bool {
         let path: Vec<char> = path.chars().collect();
         // `rest[j]`: whether the tokens after the current one match `path[j..]`.
@@ -96,16 +96,16 @@ impl Glob {
     }
 }
 
-/// Returns whether a pattern matches more than its own text.
+/// Returns whether a pattern has special characters.
 pub(super) fn has_magic(pattern: &str) -> bool {
     pattern.contains(['*', '?', '['])
 }
 
-/// Returns the class that begins after `[`, and how many characters it takes up to and with its `]`.
+/// Returns the class that follows a `[`, and its length up to and including the `]`.
 fn class(chars: &[char]) -> Option<(Token, usize)> {
     let excluded = chars.first() == Some(&'!');
     let from = usize::from(excluded);
-    // A `]` that comes first is a member.
+    // A `]` in first position is a member of the class.
     let end = (from + 1..chars.len()).find(|at| chars[*at] == ']')?;
     if chars[from..end].contains(&'/') {
         return None;

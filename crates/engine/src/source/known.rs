@@ -1,6 +1,6 @@
-//! Facts about repositories that the repositories do not state themselves: former names and obvious configs.
+//! Facts that repositories do not state themselves: former names and obvious default configs.
 
-/// A repository with a former name or an obvious config.
+/// A repository with former names or an obvious default config.
 struct Known {
     id: &'static str,
     former: &'static [&'static str],
@@ -18,7 +18,7 @@ pub fn canonical(repo: &str) -> &str {
     known(repo).map_or(repo, |known| known.id)
 }
 
-/// Returns the config to take when a recipe names none and the repository's card marks none as default.
+/// Returns the config to use if a recipe names none and the repository's card has no default.
 pub fn default_config(repo: &str) -> Option<&'static str> {
     known(repo).and_then(|known| known.config)
 }

@@ -1,14 +1,14 @@
 //! `datac.lock`: every source pinned to a commit and the digests of its files.
 //!
-//! YAML, one key a line, entries sorted, no timestamps: two branches that lock different sources merge without a
-//! conflict. The file is committed beside the recipes.
+//! The file is YAML with one key per line, sorted entries and no timestamps, so that branches that lock different
+//! sources merge without conflicts. It is committed with the recipes.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{FileDigest, RemoteFile};
 
-/// The version of the format; raised when an older datac could misread it.
+/// Version of the format, to be raised when an older datac could misread the file.
 pub const LOCK_VERSION: u32 = 1;
 
 const HEAD: &str =
@@ -24,9 +24,9 @@ pub struct LockFile {
 /// One pinned source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pin {
-    /// Source as spelled in recipes.
+    /// Source, as given in recipes.
     pub source: String,
-    /// Revision as spelled in recipes; `None`: `main`.
+    /// Revision, as given in recipes; `None` for `main`.
     pub revision: Option<String>,
     /// Canonical id of the repository.
     pub repo: String,
@@ -40,7 +40,7 @@ pub struct Pin {
     pub files: Vec<RemoteFile>,
 }
 
-/// A lock file that cannot be used.
+/// A lock file that cannot be used, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct LockError(pub String);
@@ -58,7 +58,7 @@ pub fn schema() -> serde_json::Value {
 #[serde(deny_unknown_fields)]
 #[schemars(title = "datac.lock/1")]
 struct RawLock {
-    /// The version of the format.
+    /// Version of the format.
     #[schemars(range(min = 1, max = 1))]
     version: u32,
     /// The pins, sorted by source and revision.
@@ -70,9 +70,9 @@ struct RawLock {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawPin {
-    /// The source as recipes have it.
+    /// Source, as given in recipes.
     source: String,
-    /// The revision as recipes have it; without it `main`.
+    /// Revision, as given in recipes; `main` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     revision: Option<String>,
     /// Name of the repository as the hub spells it.

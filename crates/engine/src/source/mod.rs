@@ -1,7 +1,7 @@
 //! Resolves dataset names to pinned snapshots, and reads the bytes of snapshots.
 //!
-//! A [`Hub`] lists a repository at a revision and hands out the bytes of its files. Three exist: over HTTP
-//! (`hub/`), a folder laid out `<org>/<name>/…` (`folder.rs`), and the sample inside the binary (`sample.rs`).
+//! A [`Hub`] lists a repository at a revision and opens its files. There are three: over HTTP (`hub/`), a folder laid
+//! out `<org>/<name>/…` (`folder.rs`), and the sample data inside the binary (`sample.rs`).
 
 #[cfg(feature = "hub")]
 pub mod hub;
@@ -24,16 +24,16 @@ use std::{fmt, fs::File, path::PathBuf, str::FromStr};
 use crate::system::FileError;
 use datac_core::id::FileHash;
 
-/// The identity of a file's bytes, in the algorithm its hub offers.
+/// The digest of a file's bytes, in the algorithm that its hub provides.
 ///
 /// As text, in locks and keys: `blake3:<64 hex>`, `sha256:<64 hex>`, `git:<40 hex>` (SHA-1 of a git blob).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FileDigest {
-    /// BLAKE3 of the bytes: folder and sample hubs, local files.
+    /// BLAKE3 of the bytes; used by the folder and sample hubs and for local files.
     Blake3(FileHash),
-    /// SHA-256 of the bytes: what a Hub records for large files.
+    /// SHA-256 of the bytes; used by the Hub for large files.
     Sha256([u8; 32]),
-    /// Git's blob SHA-1: what a Hub records for small files.
+    /// SHA-1 of the git blob; used by the Hub for small files.
     Git([u8; 20]),
 }
 
@@ -51,15 +51,15 @@ pub struct RemoteFile {
 /// A repository at one commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
-    /// The repository's own name for itself: `openai/gsm8k` when `gsm8k` was asked for.
+    /// The repository's own name, such as `openai/gsm8k` if `gsm8k` was requested.
     pub id: String,
-    /// Commit: 40 hexadecimal digits on a Hub; `blake3:<64 hex>` over the file list elsewhere.
+    /// Commit: 40 hexadecimal digits on the Hub, otherwise `blake3:<64 hex>` of the file list.
     pub commit: String,
     /// Files of the repository, sorted by path.
     pub files: Vec<RemoteFile>,
 }
 
-/// The bytes of a file, ready to be read; random access is possible on each kind.
+/// The bytes of a file, which allow random access.
 #[derive(Debug)]
 pub enum Bytes {
     /// A file on disk whose digest has been checked, with its path for messages.
@@ -70,17 +70,17 @@ pub enum Bytes {
 
 /// A place that snapshots come from.
 pub trait Hub: Send + Sync {
-    /// Returns the name a lock records: a URL without credentials, `folder` or `sample`.
+    /// Returns the name recorded in locks: a URL without credentials, `folder` or `sample`.
     fn name(&self) -> String;
 
-    /// Resolves a repository at a revision (branch, tag or commit; `None`: `main`) to a commit and its files.
+    /// Resolves a repository at a revision (branch, tag or commit; `None` for `main`) to a commit and its files.
     fn resolve(&self, repo: &str, revision: Option<&str>) -> Result<Listing, SourceError>;
 
-    /// Opens one file of a resolved repository; whatever is handed out has been checked against `file.digest`.
+    /// Opens a file of a resolved repository. The bytes have been checked against `file.digest`.
     fn open(&self, repo: &str, commit: &str, file: &RemoteFile) -> Result<Bytes, SourceError>;
 }
 
-/// The reason why a source is unavailable.
+/// Why a source is unavailable.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {

@@ -1,10 +1,10 @@
-//! A hub inside the binary: small hand-written stand-ins for four repositories, in their layouts and file formats.
+//! A hub inside the binary: small hand-written replacements for four repositories, in their layouts and file formats.
 
 use super::{Bytes, FileDigest, Hub, Listing, RemoteFile, SourceError, folder, known};
 
 use datac_core::id::FileHash;
 
-/// A file of the sample: repository, path, bytes.
+/// A file of the sample: repository, path and bytes.
 type Packed = (&'static str, &'static str, &'static [u8]);
 
 macro_rules! packed {
@@ -13,7 +13,7 @@ macro_rules! packed {
     };
 }
 
-/// Every file, sorted by repository and path; `examples/pack_sample.rs` makes them from `assets/rows/`.
+/// All files, sorted by repository and path. `examples/pack_sample.rs` makes them from `assets/rows/`.
 const FILES: &[Packed] = packed! {
     "Anthropic/hh-rlhf" {
         "README.md"
@@ -66,7 +66,7 @@ impl Hub for SampleHub {
         "sample".to_owned()
     }
 
-    /// Resolves a branch or tag to the bundled contents; a commit must match them.
+    /// Resolves a branch or tag to the bundled contents. A commit must match those contents.
     fn resolve(&self, repo: &str, revision: Option<&str>) -> Result<Listing, SourceError> {
         let id = known::canonical(repo);
         let files: Vec<RemoteFile> = FILES
@@ -100,7 +100,7 @@ impl Hub for SampleHub {
         let Some((_, path, bytes)) = of_repo.find(|(_, path, _)| *path == file.path) else {
             return Err(SourceError::NoFile { repo: repo.to_owned(), path: file.path.clone() });
         };
-        // Another version of datac may carry other rows.
+        // Another version of datac may contain other rows.
         if file.digest != FileDigest::Blake3(FileHash::of(bytes)) {
             return Err(SourceError::Changed {
                 repo: repo.to_owned(),
@@ -147,7 +147,7 @@ mod tests {
         FILES.iter().find(|file| (file.0, file.1) == (repo, path)).unwrap().2
     }
 
-    /// The rows of a Parquet file, its columns, and how many rows each group has.
+    /// Returns the rows of a Parquet file, its columns, and the number of rows in each row group.
     fn parquet(bytes: &[u8]) -> (Rows, Vec<String>, Vec<i64>) {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
@@ -250,7 +250,7 @@ mod tests {
         }
     }
 
-    /// The value of a sum of products as the annotations write it: numbers, `+-*/`, a sign in front.
+    /// Evaluates a sum of products as annotations write it: numbers, `+-*/`, and a leading sign.
     fn value(expression: &str) -> f64 {
         let mut terms = Vec::new();
         let mut from = 0;

@@ -1,6 +1,7 @@
-//! Admission: from the bytes a server sends to a stored file whose digest is the listed one.
+//! Downloads a file into the store, where it is only admitted if its digest is the listed one.
 //!
-//! Xet, the Hub's protocol of chunks, is never used: a plain request gets plain bytes, which the listed digest checks.
+//! Xet, the Hub's protocol for chunks, is never used: a plain request returns plain bytes, which are checked against
+//! the listed digest.
 
 use std::{
     fs::{File, TryLockError},
@@ -22,10 +23,10 @@ use crate::{
     system::{self, FileError, Stopwatch},
 };
 
-/// How often bytes that turn out not to be the listed ones are thrown away and asked for again.
+/// Number of times that wrong bytes are discarded and requested again.
 const MOST_RESTARTS: u32 = 2;
 
-/// One file on its way into the store.
+/// A download of one file into the store.
 pub(super) struct Download<'a> {
     pub(super) hub: &'a HttpHub,
     pub(super) about: About<'a>,
@@ -34,7 +35,7 @@ pub(super) struct Download<'a> {
 }
 
 impl Download<'_> {
-    /// Hands out the file from the store, fetching it first if it is not there, with its path.
+    /// Returns the stored file and its path, downloading the file first if it is not there.
     pub(super) fn admit(&self) -> Result<(File, PathBuf), SourceError> {
         let stored = self.stored_path();
         if let Some(bytes) = verify::open_trusted(&stored, self.file)? {
@@ -46,7 +47,8 @@ impl Download<'_> {
         }
         system::create_private_dir(&self.hub.store)?;
         let part = with_suffix(&stored, ".part");
-        // The part is its own lock, so nothing is left behind: whoever holds it renames it into place.
+        // The partial file serves as its own lock, which leaves nothing behind: the holder of the lock renames it
+        // into place.
         let mut bytes = loop {
             let bytes = system::open_or_create(&part)?;
             self.lock(&bytes, &part)?;
@@ -75,7 +77,7 @@ impl Download<'_> {
         system::rename(&part, &stored)?;
         system::sync_dir(&self.hub.store)?;
         self.tell(DownloadEvent::Finished { path: self.file.path.clone(), size: self.file.size });
-        // Reopened for reading: the handle at hand may write, and holds the lock.
+        // Reopen the file for reading: the present handle may write, and holds the lock.
         let bytes = system::open(&stored)?;
         Ok((bytes, stored))
     }
@@ -101,7 +103,7 @@ impl Download<'_> {
         }
     }
 
-    /// Fills the part until its bytes are the listed ones.
+    /// Downloads into the partial file until it has the listed bytes.
     fn fetch(&self, part: &mut File, path: &Path) -> Result<(), SourceError> {
         self.hub.check_reached(&self.about)?;
         let (mut pauses, mut restarts) = (self.hub.limits.pauses(), 0);
@@ -144,7 +146,7 @@ impl Download<'_> {
         }
     }
 
-    /// Asks for what is missing after the first `kept` bytes and appends it.
+    /// Requests what is missing after the first `kept` bytes, and appends it.
     async fn receive(&self, part: &mut File, path: &Path, kept: u64) -> Result<(), Fault> {
         if kept == self.file.size {
             return Ok(());
@@ -159,10 +161,10 @@ impl Download<'_> {
         self.append(part, path, self.about.success(response).await?, kept).await
     }
 
-    /// Writes what a server sends, and never more than was listed.
+    /// Writes the body of a response, but never more bytes than listed.
     async fn append(&self, part: &mut File, path: &Path, mut answer: Response, kept: u64) -> Result<(), Fault> {
         let on_disk = |source| Fault::Final(failed("write", path)(source).into());
-        // The whole file in answer to a range: the server knows no ranges.
+        // A server that does not support ranges responds to one with the whole file.
         let start = if answer.status() == StatusCode::PARTIAL_CONTENT { kept } else { 0 };
         let mut left = self.file.size - start;
         if answer.content_length().is_some_and(|length| length > left) {
@@ -197,7 +199,7 @@ impl Download<'_> {
     }
 }
 
-/// Tells a slow server from one that only drips to keep the connection open.
+/// Distinguishes a slow server from one that only sends enough to keep the connection open.
 struct Pace {
     window: Duration,
     least: u64,

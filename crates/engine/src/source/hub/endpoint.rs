@@ -1,4 +1,4 @@
-//! The Hub's address, and the HTTP client that keeps to it.
+//! The Hub's address, and the HTTP client for it.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -7,10 +7,10 @@ use reqwest::{Client, Url, header, redirect};
 use super::{Limits, Token};
 use crate::source::SourceError;
 
-/// How many redirects a request may take.
+/// Maximum number of redirects of a request.
 const MOST_REDIRECTS: usize = 8;
 
-/// An address that may be used: https anywhere, plain http on this machine only, no credentials in it.
+/// An accepted address: https, or plain http on this machine only, without credentials.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint {
     url: Url,
@@ -18,7 +18,7 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Checks an address.
+    /// Parses and checks an address.
     pub(super) fn parse(text: &str) -> Result<Self, SourceError> {
         let bad = |reason: &str| SourceError::BadHub { hub: without_userinfo(text), reason: reason.to_owned() };
         let url = Url::parse(text.trim()).map_err(|error| bad(&error.to_string()))?;
@@ -38,33 +38,33 @@ impl Endpoint {
         Ok(Self { url, name })
     }
 
-    /// Returns the address without a trailing slash, as locks and messages have it.
+    /// Returns the address without a trailing slash, as it appears in locks and messages.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Returns whether a URL has this address's scheme, host and port, the only place the token goes to.
+    /// Returns whether a URL has the scheme, host and port of this address. The token is only sent to such URLs.
     pub(super) fn is_origin_of(&self, url: &Url) -> bool {
         self.url.origin() == url.origin()
     }
 
-    /// Returns the URL of a path below the address, each segment percent-encoded.
+    /// Returns the URL of a path below the address, with every segment percent-encoded.
     pub(super) fn join<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Url {
         let mut url = self.url.clone();
         url.path_segments_mut().expect("an http address has a path").pop_if_empty().extend(segments);
         url
     }
 
-    /// Returns the client for every request: bounded redirects that never fall back to plain http, and no waiting for
-    /// ever.
+    /// Returns the client for all requests. Redirects are limited and never lead to plain http, and all waits are
+    /// bounded.
     ///
     /// reqwest itself drops `Authorization` when a redirect changes scheme, host or port.
     pub(super) fn client(&self, limits: &Limits) -> Result<Client, reqwest::Error> {
-        // The runtime turns only while someone asks for something, so nobody notices that a server closed an idle
-        // connection: one that has been idle for longer than servers keep them is not used again.
+        // The runtime only runs during requests, so it does not notice when a server closes an idle connection. A
+        // connection that was idle longer than servers keep them is therefore not reused.
         const REUSE: Duration = Duration::from_secs(3);
         let mut headers = header::HeaderMap::new();
-        // A compressed answer would be counted and resumed in other bytes than the file's.
+        // A compressed body would be counted and resumed in bytes other than the file's.
         headers.insert(header::ACCEPT_ENCODING, header::HeaderValue::from_static("identity"));
         let mut builder = Client::builder()
             .user_agent(concat!("datac/", env!("CARGO_PKG_VERSION")))
@@ -82,13 +82,13 @@ impl Endpoint {
         if is_loopback(&self.url) {
             builder = builder.no_proxy();
         }
-        // reqwest takes whichever cryptography the process has; an error says that it has one already.
+        // reqwest uses the cryptography installed in the process; an error means that there is one already.
         rustls::crypto::ring::default_provider().install_default().ok();
         builder.build()
     }
 }
 
-/// Returns the headers of a request to the endpoint.
+/// Returns the headers of a request to the Hub.
 pub(super) fn authorization(token: Option<&Token>) -> header::HeaderMap {
     let mut headers = header::HeaderMap::new();
     let value = token.and_then(|token| header::HeaderValue::from_str(&format!("Bearer {}", token.expose())).ok());
@@ -107,7 +107,7 @@ fn follow(attempt: redirect::Attempt<'_>) -> redirect::Action {
     }
 }
 
-/// Redirects lead to https, or from plain http on this machine to the same.
+/// Returns whether a redirect is allowed: to https, or from plain http on this machine to the same.
 fn may_redirect(from: &Url, to: &Url) -> bool {
     match to.scheme() {
         "https" => true,
@@ -125,7 +125,7 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Returns an address for a message about it, even one that is no URL.
+/// Returns an address without its credentials, for messages, even if it is not a valid URL.
 fn without_userinfo(text: &str) -> String {
     match text.rsplit_once('@') {
         Some((before, rest)) => {

@@ -1,4 +1,4 @@
-//! What a failed request means: an error for the user, a reason to try again, or a reason to start over.
+//! Classifies failed requests: errors for the user, reasons to try again, and reasons to start over.
 
 use std::{
     error::Error,
@@ -10,26 +10,26 @@ use reqwest::{Response, header};
 use super::{Token, endpoint::Endpoint};
 use crate::{source::SourceError, system};
 
-/// How a request failed.
+/// Why a request failed.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// Trying again will not help.
+    /// Trying again would not help.
     Final(SourceError),
     /// Trying again may help.
     Transient {
         /// What happened.
         reason: String,
-        /// How long the server asks to be left alone.
+        /// The wait that the server asks for.
         after: Option<Duration>,
     },
-    /// There is no connection to the hub: refused, or its name is not known.
+    /// The hub cannot be reached: it refused the connection, or its name is unknown.
     Unreachable {
         /// What happened.
         reason: String,
     },
-    /// What was received is of no use; a fresh start may help.
+    /// The received bytes are useless; starting over may help.
     Spoiled {
-        /// What is wrong with it.
+        /// What is wrong with them.
         reason: String,
     },
 }
@@ -44,31 +44,31 @@ impl Fault {
     }
 }
 
-/// What a request was about, which is what its errors name.
+/// The subject of a request, which its errors name.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct About<'a> {
     pub(super) endpoint: &'a Endpoint,
     pub(super) token: Option<&'a Token>,
     pub(super) repo: &'a str,
-    /// The branch, tag or commit asked for, where a 404 can mean that there is none.
+    /// The requested branch, tag or commit, if a 404 can mean that it does not exist.
     pub(super) revision: Option<&'a str>,
-    /// The file asked for, where a 404 can mean that there is none.
+    /// The requested file, if a 404 can mean that it does not exist.
     pub(super) path: Option<&'a str>,
 }
 
-/// An answer that is not a success.
+/// A response that is not a success.
 struct Refusal<'a> {
     status: u16,
-    /// The Hub's own word for it, `X-Error-Code`.
+    /// The Hub's error code, `X-Error-Code`.
     code: Option<&'a str>,
     message: Option<&'a str>,
     after: Option<Duration>,
-    /// Whether the Hub said it, not the storage it redirects to.
+    /// Whether the response is from the Hub, not from the storage it redirects to.
     by_hub: bool,
 }
 
 impl About<'_> {
-    /// Passes a success on and says what any other answer means.
+    /// Returns a successful response, or the meaning of any other.
     pub(super) async fn success(&self, response: Response) -> Result<Response, Fault> {
         const LONGEST: usize = 16 << 10;
         let status = response.status().as_u16();
@@ -88,7 +88,7 @@ impl About<'_> {
         Err(self.refused(&Refusal { status, code: code.as_deref(), message: message.as_deref(), after, by_hub }))
     }
 
-    /// Says what it means that there was no answer, or only part of one.
+    /// Returns the meaning of a missing or incomplete response.
     pub(super) fn transport(&self, error: &reqwest::Error) -> Fault {
         if has_source::<serde_json::Error>(error) {
             return self.malformed(&format!("not the JSON that was asked for: {}", root(error)));
@@ -109,7 +109,7 @@ impl About<'_> {
         }
     }
 
-    /// Returns an answer that makes no sense.
+    /// Returns the fault for an invalid response.
     pub(super) fn malformed(&self, reason: &str) -> Fault {
         Fault::Final(SourceError::Malformed {
             repo: self.repo.to_owned(),
@@ -118,7 +118,7 @@ impl About<'_> {
         })
     }
 
-    /// Returns a hub that cannot be used now.
+    /// Returns the error for a hub that cannot be used now.
     pub(super) fn unavailable(&self, reason: &str) -> SourceError {
         SourceError::Unavailable {
             repo: self.repo.to_owned(),
@@ -134,7 +134,7 @@ impl About<'_> {
         if !refusal.by_hub {
             return match status {
                 416 => Fault::spoiled("the storage server has no such range"),
-                // 401 and 403: a signed address that ran out, and the Hub signs a new one each time.
+                // 401 and 403 mean that a signed URL has expired; the Hub signs a new one for each request.
                 401 | 403 | 408 | 425 | 429 | 500.. => Fault::Transient {
                     reason: self.clean(&format!("the storage server answered {status}")),
                     after: refusal.after,
@@ -180,7 +180,7 @@ impl About<'_> {
         SourceError::NoFile { repo: self.repo.to_owned(), path: self.path.unwrap_or_default().to_owned() }
     }
 
-    /// Makes a text that came from elsewhere fit to print: one short line without control characters or the token.
+    /// Makes a text from elsewhere fit to print: one short line without control characters and without the token.
     fn clean(&self, text: &str) -> String {
         const LONGEST: usize = 300;
         let text = self.token.map_or_else(|| text.to_owned(), |token| token.redact(text));
@@ -189,7 +189,7 @@ impl About<'_> {
     }
 }
 
-/// Reads a body to its end, or to `limit` bytes and an error.
+/// Reads a body to its end; fails if it is longer than `limit` bytes.
 pub(super) async fn read_body(mut response: Response, limit: usize) -> Result<Vec<u8>, Option<reqwest::Error>> {
     let mut body = Vec::new();
     while let Some(part) = response.chunk().await.map_err(Some)? {
@@ -201,7 +201,8 @@ pub(super) async fn read_body(mut response: Response, limit: usize) -> Result<Ve
     Ok(body)
 }
 
-/// Returns how long the server asks to be left alone: seconds, or a date, which is counted from the server's own clock.
+/// Returns the wait that the server asks for, given in seconds or as a date, which is compared with the server's own
+/// clock.
 fn retry_after(headers: &header::HeaderMap, now_ns: i64) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
     let asked = text(header::RETRY_AFTER)?;
@@ -215,8 +216,8 @@ fn retry_after(headers: &header::HeaderMap, now_ns: i64) -> Option<Duration> {
     Some(until.duration_since(now).unwrap_or(Duration::ZERO))
 }
 
-/// Returns the innermost cause, which is the one that says something; reqwest's outer ones repeat the URL, and a URL of
-/// the storage server carries a signature.
+/// Returns the innermost cause, which is the informative one. reqwest's outer causes repeat the URL, and URLs of the
+/// storage server contain a signature.
 fn root(error: &dyn Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {

@@ -1,4 +1,4 @@
-//! Whether a hub answers at all, and what it thinks of the token.
+//! Tests whether a hub responds, and whether it accepts the token.
 
 use super::{
     HttpHub,
@@ -7,21 +7,21 @@ use super::{
 };
 use crate::source::SourceError;
 
-/// How a hub answered when it was asked for nothing in particular.
+/// A hub's response to a test request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Greeting {
-    /// It answered; there was no token to show, or it does not say whose the token is.
+    /// It responded. There was no token, or the hub does not say whether it accepts the token.
     Answered,
-    /// It answered and knows the token.
+    /// It responded and accepts the token.
     Known,
-    /// It answered and refuses the token.
+    /// It responded and rejects the token.
     Refused,
-    /// It answered that it is in trouble, with this status.
+    /// It responded with this error status.
     Troubled(u16),
 }
 
 impl HttpHub {
-    /// Asks the hub once for something small; the error says why there was no answer.
+    /// Sends the hub one small request. The error says why there was no response.
     pub fn greet(&self) -> Result<Greeting, SourceError> {
         let about =
             About { endpoint: &self.endpoint, token: self.token.as_ref(), repo: "", revision: None, path: None };

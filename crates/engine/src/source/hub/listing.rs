@@ -1,4 +1,4 @@
-//! The files of a repository at a commit, page by page, and the names that are taken from a hub at all.
+//! Lists the files of a repository at a commit, page by page, and checks the names that a hub returns.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,12 +11,12 @@ use super::{
 };
 use crate::source::{FileDigest, RemoteFile};
 
-/// How many pages a listing may have; the Hub puts a thousand entries on one.
+/// Maximum number of pages of a listing. The Hub has a thousand entries per page.
 const MOST_PAGES: usize = 1000;
-/// How many bytes an answer may have.
+/// Maximum size of a response in bytes.
 const LONGEST_ANSWER: usize = 32 << 20;
 
-/// One entry of `/api/datasets/{id}/tree/{commit}`.
+/// An entry of `/api/datasets/{id}/tree/{commit}`.
 #[derive(Deserialize)]
 struct TreeEntry {
     r#type: String,
@@ -28,36 +28,36 @@ struct TreeEntry {
     lfs: Option<Lfs>,
 }
 
-/// What a large file's entry adds; its own `oid` is then that of the pointer.
+/// Details of a large file; the entry's own `oid` is then that of the pointer.
 #[derive(Deserialize)]
 struct Lfs {
     oid: String,
     size: u64,
 }
 
-/// A page and the address of the one after it.
+/// A page, and the URL of the next one.
 pub(super) struct Page {
     entries: Vec<TreeEntry>,
     pub(super) next: Option<Url>,
 }
 
-/// What `/api/datasets/{id}/revision/{revision}` says, as far as it is of use.
+/// The part of `/api/datasets/{id}/revision/{revision}` that is needed.
 #[derive(Deserialize)]
 pub(super) struct Info {
-    /// The repository's own name, which may differ from the one asked for.
+    /// The repository's own name, which may differ from the requested one.
     pub(super) id: String,
-    /// The commit that the revision stands for.
+    /// The commit of the revision.
     pub(super) sha: Option<String>,
 }
 
-/// Asks what a revision stands for.
+/// Requests the commit of a revision.
 pub(super) async fn info(client: &Client, about: &About<'_>, url: Url) -> Result<Info, Fault> {
     let request = client.get(url).headers(authorization(about.token));
     let response = about.success(request.send().await.map_err(|error| about.transport(&error))?).await?;
     json(response, about, "what it says of the dataset").await
 }
 
-/// Reads an answer that is JSON.
+/// Reads the JSON body of a response.
 async fn json<T: DeserializeOwned>(response: Response, about: &About<'_>, what: &str) -> Result<T, Fault> {
     let body = read_body(response, LONGEST_ANSWER).await.map_err(|error| match error {
         Some(error) => about.transport(&error),
@@ -66,7 +66,7 @@ async fn json<T: DeserializeOwned>(response: Response, about: &About<'_>, what: 
     serde_json::from_slice(&body).map_err(|error| about.malformed(&format!("{what} is not as expected: {error}")))
 }
 
-/// Asks for one page.
+/// Requests one page.
 pub(super) async fn page(client: &Client, about: &About<'_>, url: Url) -> Result<Page, Fault> {
     let request = client.get(url).headers(authorization(about.token));
     let response = about.success(request.send().await.map_err(|error| about.transport(&error))?).await?;
@@ -74,7 +74,7 @@ pub(super) async fn page(client: &Client, about: &About<'_>, url: Url) -> Result
         None => None,
         Some(link) => {
             let next = response.url().join(&link).map_err(|_| about.malformed("its next page has no address"))?;
-            // The token must not follow a link to anywhere.
+            // The token must not be sent to another host.
             if !about.endpoint.is_origin_of(&next) {
                 return Err(about.malformed("its next page is on another host"));
             }
@@ -85,11 +85,11 @@ pub(super) async fn page(client: &Client, about: &About<'_>, url: Url) -> Result
     Ok(Page { entries, next })
 }
 
-/// Puts pages together into a checked list of files.
+/// Collects pages into a checked list of files.
 #[derive(Default)]
 pub(super) struct Files {
     files: BTreeMap<String, RemoteFile>,
-    /// Lower-case names, for the file systems that cannot tell them apart.
+    /// Lower-case names, since some file systems ignore case.
     names: BTreeSet<String>,
     pages: usize,
 }
@@ -129,7 +129,7 @@ impl Files {
     }
 }
 
-/// Checks that a path of a repository is plain and relative: it may end up on a disk or in front of a person.
+/// Checks that a path of a repository is plain and relative, since it may be written to disk or shown to people.
 pub(super) fn check_path(path: &str) -> Result<(), &'static str> {
     const LONGEST: usize = 1024;
     const LONGEST_SEGMENT: usize = 255;
@@ -148,7 +148,7 @@ pub(super) fn check_path(path: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Returns whether this is a repository's name: `org/name`, or `name` if `short` ones are allowed.
+/// Returns whether a text is the name of a repository: `org/name`, or also `name` if `short` is set.
 pub(super) fn is_repo_id(id: &str, short: bool) -> bool {
     const LONGEST: usize = 96;
     let plain = |part: &str| {
@@ -163,7 +163,7 @@ pub(super) fn is_repo_id(id: &str, short: bool) -> bool {
     }
 }
 
-/// Returns whether this is a commit: 40 lower-case hexadecimal digits.
+/// Returns whether a text is a commit: 40 lower-case hexadecimal digits.
 pub(super) fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }

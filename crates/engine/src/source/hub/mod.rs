@@ -1,10 +1,10 @@
 //! The Hub over HTTP.
 //!
-//! hf-hub knows the Hub's conventions: what a repository is called, which revision is meant where none is named and where
-//! the token is. Its client is not used, for it brings Xet along and stores error pages as files. The token goes to the
-//! configured address alone, listings are checked name by name (`listing`), failed requests are told apart
-//! (`errors`) and repeated, and a file is admitted to the store only when its digest is the listed one
-//! (`download`, `verify`). No other module names hf-hub, reqwest or tokio.
+//! hf-hub provides the Hub's conventions: names of repositories, the default revision, and the place of the token.
+//! Its client is not used, since it depends on Xet and stores error pages as files. The token is sent to the
+//! configured address only, listings are checked name by name (`listing`), failed requests are classified (`errors`)
+//! and repeated, and a file is only admitted to the store if its digest is the listed one (`download`, `verify`). No
+//! other module names hf-hub, reqwest or tokio.
 
 mod download;
 mod endpoint;
@@ -37,42 +37,42 @@ pub use self::{
 };
 use crate::source::{Bytes, Hub, Listing, RemoteFile, SourceError};
 
-/// Receives what happens while something is fetched; called on the thread that asked, and not to be blocked for long.
+/// Receives download events. Called on the requesting thread, so it should return soon.
 pub type ProgressFn = Arc<dyn Fn(DownloadEvent) + Send + Sync>;
 
-/// What a hub is made from.
+/// Configuration of a hub.
 #[derive(Clone)]
 pub struct HubConfig {
-    /// The Hub's address, see [`default_endpoint`].
+    /// Address of the Hub, see [`default_endpoint`].
     pub endpoint: String,
-    /// The token shown to that address and no other, see [`find_token`].
+    /// Token, which is only sent to that address, see [`find_token`].
     pub token: Option<Token>,
-    /// Whether the network is out of bounds; stored files can still be opened.
+    /// Whether the network is disabled. Stored files can still be opened.
     pub offline: bool,
-    /// The folder that keeps downloaded bytes under their digests.
+    /// Folder of downloaded files, named by their digests.
     pub store: PathBuf,
-    /// Receives what happens while something is fetched.
+    /// Receives download events.
     pub progress: ProgressFn,
-    /// How patient to be.
+    /// Timeouts and retries.
     pub limits: Limits,
 }
 
-/// How patient a hub is with its server.
+/// Timeouts and retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How long connecting may take.
+    /// Maximum time to connect.
     pub connect: Duration,
-    /// How long a server may keep silent, and the span over which it must be faster than `slowest`.
+    /// Maximum time without a byte from the server, and the period over which it must be faster than `slowest`.
     pub idle: Duration,
-    /// How long one answer other than a file may take as a whole.
+    /// Maximum time for a whole response other than a file.
     pub answer: Duration,
-    /// The bytes a second below which a download is broken off and resumed.
+    /// Bytes per second below which a download is interrupted and resumed.
     pub slowest: u64,
-    /// How many times a request is made before its failure is final.
+    /// Number of attempts before a failure is final.
     pub attempts: u32,
-    /// The wait after the first failure; each further one waits twice as long.
+    /// Wait after the first failure, doubled after each further failure.
     pub base_delay: Duration,
-    /// The longest wait, also when the server asks for more.
+    /// Maximum wait, even if the server asks for more.
     pub max_wait: Duration,
 }
 
@@ -90,65 +90,65 @@ impl Default for Limits {
     }
 }
 
-/// Something that happens while something is fetched.
+/// An event of a download.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DownloadEvent {
-    /// A file is asked for.
+    /// A file is requested.
     Started {
-        /// The file's path in its repository.
+        /// Path in the repository.
         path: String,
-        /// Its size in bytes.
+        /// Size in bytes.
         size: u64,
-        /// How much of it was kept from an earlier attempt.
+        /// Number of bytes kept from an earlier attempt.
         kept: u64,
     },
     /// Bytes of a file arrived.
     Progress {
-        /// The file's path in its repository.
+        /// Path in the repository.
         path: String,
-        /// Its size in bytes.
+        /// Size in bytes.
         size: u64,
-        /// How much of it is here.
+        /// Number of bytes received so far.
         received: u64,
     },
-    /// A file is here, checked and stored.
+    /// A file was checked and stored.
     Finished {
-        /// The file's path in its repository.
+        /// Path in the repository.
         path: String,
-        /// Its size in bytes.
+        /// Size in bytes.
         size: u64,
     },
-    /// Another process or thread is fetching the same bytes, and is waited for.
+    /// Another process or thread is downloading the same file, and this one waits for it.
     Locked {
-        /// The file's path in its repository.
+        /// Path in the repository.
         path: String,
     },
-    /// A request failed and is going to be made again.
+    /// A request failed and will be repeated.
     Waiting {
-        /// The file's path, or the repository.
+        /// Path of the file, or the repository.
         what: String,
         /// What happened.
         reason: String,
-        /// How long is waited.
+        /// Length of the wait.
         wait: Duration,
-        /// How long the server asked to be left alone, if it did.
+        /// The wait that the server asked for, if it did.
         asked: Option<Duration>,
-        /// How many times the request failed.
+        /// Number of failures so far.
         failures: u32,
     },
-    /// What arrived of a file was of no use and was thrown away.
+    /// The received bytes of a file were wrong and have been discarded.
     Restarted {
-        /// The file's path in its repository.
+        /// Path in the repository.
         path: String,
-        /// What was wrong with it.
+        /// What was wrong.
         reason: String,
     },
-    /// A stored file no longer holds its bytes and is fetched again.
+    /// A stored file was damaged and is downloaded again.
     Damaged {
-        /// The file's path in its repository.
+        /// Path in the repository.
         path: String,
-        /// Where it is stored.
+        /// Path of the stored file.
         stored: PathBuf,
     },
 }
@@ -163,7 +163,7 @@ pub struct HttpHub {
     limits: Limits,
     client: reqwest::Client,
     runtime: Runtime,
-    /// Whether there is a way to the hub, or why not; empty until one of both is known.
+    /// Whether the hub can be reached, or why not; empty until either is known.
     reached: OnceLock<Result<(), String>>,
 }
 
@@ -179,7 +179,7 @@ impl fmt::Debug for HttpHub {
 }
 
 impl HttpHub {
-    /// Makes a hub; nothing is sent yet. Fails if the address cannot be used.
+    /// Creates a hub without sending anything. Fails if the address is invalid.
     pub fn new(config: HubConfig) -> Result<Self, SourceError> {
         let HubConfig { endpoint, token, offline, store, progress, limits } = config;
         let endpoint = Endpoint::parse(&endpoint)?;
@@ -194,7 +194,7 @@ impl HttpHub {
         About { endpoint: &self.endpoint, token: self.token.as_ref(), repo, revision: None, path: None }
     }
 
-    /// Returns the repository's own name and the commit a revision stands for.
+    /// Returns the repository's own name, and the commit of a revision.
     fn find(&self, repo: &str, revision: &str) -> Result<(String, String), SourceError> {
         let about = About { revision: Some(revision), ..self.about(repo) };
         let path = ["api", "datasets"].into_iter().chain(repo.split('/')).chain(["revision", revision]);
@@ -217,7 +217,7 @@ impl HttpHub {
         Ok((found.id, commit))
     }
 
-    /// Makes a request until it succeeds, or fails for good.
+    /// Repeats a request until it succeeds or fails for good.
     fn persist<T>(
         &self,
         about: &About<'_>,
@@ -247,7 +247,7 @@ impl HttpHub {
         }
     }
 
-    /// Gives up without a request where no other came through.
+    /// Fails without a request if the hub could not be reached before.
     fn check_reached(&self, about: &About<'_>) -> Result<(), SourceError> {
         match self.reached.get() {
             Some(Err(reason)) => Err(about.unavailable(reason)),
@@ -255,8 +255,10 @@ impl HttpHub {
         }
     }
 
-    /// Waits after there was no connection. A hub that was reached before may come back as any other; one that never
-    /// was is most likely not there, or this machine has no network: it is tried once more, and then no longer.
+    /// Waits after a failed connection.
+    ///
+    /// A hub that was reached before is treated like any transient failure. One that was never reached probably does
+    /// not exist, or this machine has no network, so it is tried only once more.
     fn missed(&self, pauses: &mut Pauses, about: &About<'_>, what: &str, reason: String) -> Result<(), SourceError> {
         if pauses.failures > 0 && !matches!(self.reached.get_or_init(|| Err(reason.clone())), Ok(())) {
             return Err(about.unavailable(&reason));
@@ -324,7 +326,7 @@ impl Hub for HttpHub {
 
     fn open(&self, repo: &str, commit: &str, file: &RemoteFile) -> Result<Bytes, SourceError> {
         let about = About { path: Some(&file.path), revision: Some(commit), ..self.about(repo) };
-        // A lock file is text that anyone may have edited.
+        // The values come from the lock file, which anyone may have edited.
         if !listing::is_repo_id(repo, true) || !listing::is_commit(commit) || listing::check_path(&file.path).is_err() {
             return Err(SourceError::NoFile { repo: repo.to_owned(), path: file.path.clone() });
         }
@@ -347,7 +349,7 @@ impl Limits {
 }
 
 impl Pauses {
-    /// Returns the wait after one more failure; `None` if that was the last attempt.
+    /// Returns the wait after another failure; `None` if that was the last attempt.
     fn next(&mut self, asked: Option<Duration>) -> Option<Duration> {
         self.failures += 1;
         if self.failures >= self.limits.attempts {
@@ -358,7 +360,8 @@ impl Pauses {
     }
 }
 
-/// Returns whether this can be the name of a branch, tag or commit. It becomes part of an address, where dots would climb.
+/// Returns whether a text can be the name of a branch, tag or commit. It becomes part of a URL, where `..` would lead
+/// to another path.
 fn is_revision(text: &str) -> bool {
     const LONGEST: usize = 255;
     !text.is_empty() && text.len() <= LONGEST && !text.chars().any(char::is_control) && !matches!(text, "." | "..")

@@ -1,4 +1,4 @@
-//! The access token and the other things a user of the Hub keeps in the environment.
+//! The access token, and other settings of Hub users in the environment.
 
 use std::{fmt, path::PathBuf};
 
@@ -6,23 +6,23 @@ use hf_hub::Cache;
 
 use crate::system;
 
-/// An access token, which no text ever shows: `Debug` and `Display` print `***`.
+/// An access token. `Debug` and `Display` print `***`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
-    /// Takes a token, without the line breaks and spaces around it; `None` if nothing usable is left.
+    /// Creates a token from a text, trimming white space; `None` if the rest is not a valid token.
     pub fn new(text: &str) -> Option<Self> {
         let text = text.trim();
         (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())).then(|| Self(text.to_owned()))
     }
 
-    /// Returns the token itself, for the `Authorization` header alone.
+    /// Returns the token itself, for the `Authorization` header only.
     pub(super) fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Takes the token out of a text that came from elsewhere.
+    /// Replaces the token in a text from elsewhere.
     pub(super) fn redact(&self, text: &str) -> String {
         text.replace(&self.0, "***")
     }
@@ -40,28 +40,28 @@ impl fmt::Display for Token {
     }
 }
 
-/// Finds the token where the Python client does: `HF_TOKEN`, then the file named by `HF_TOKEN_PATH`, then
-/// `$HF_HOME/token`, then `~/.cache/huggingface/token`; none if `HF_HUB_DISABLE_IMPLICIT_TOKEN` is on.
+/// Returns the token from where the Python client looks for it: `HF_TOKEN`, then the file named by `HF_TOKEN_PATH`,
+/// then `$HF_HOME/token`, then `~/.cache/huggingface/token`; none if `HF_HUB_DISABLE_IMPLICIT_TOKEN` is set.
 pub fn find_token() -> Option<Token> {
     find_token_and_place().map(|(token, _)| token)
 }
 
-/// Returns the token as [`find_token`] finds it, and the name of the place it is in: a variable or a file.
+/// Returns the same token as [`find_token`], and the variable or file that holds it.
 pub fn find_token_and_place() -> Option<(Token, String)> {
     find_token_in(system::env, system::home_dir())
 }
 
-/// Returns whether `HF_TOKEN` holds something that cannot be a token.
+/// Returns whether `HF_TOKEN` is set to something that cannot be a token.
 pub fn has_bad_token() -> bool {
     system::env("HF_TOKEN").is_some_and(|text| Token::new(&text).is_none())
 }
 
-/// Returns the Hub's address: `HF_ENDPOINT`, else `https://huggingface.co`.
+/// Returns the address of the Hub: `HF_ENDPOINT`, or `https://huggingface.co`.
 pub fn default_endpoint() -> String {
     system::env("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned())
 }
 
-/// Returns whether `HF_HUB_OFFLINE` is on.
+/// Returns whether `HF_HUB_OFFLINE` is set to a true value.
 pub fn env_offline() -> bool {
     is_on(system::env("HF_HUB_OFFLINE"))
 }

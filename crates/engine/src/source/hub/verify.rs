@@ -1,4 +1,4 @@
-//! Whether bytes are the listed ones, and the record that they have been looked at.
+//! Checks stored bytes against listed digests, and records that they have been checked.
 
 use std::{
     fs::File,
@@ -16,10 +16,10 @@ use crate::{
 };
 use datac_core::id::FileHash;
 
-/// Raised when [`Verified`] changes its meaning.
+/// Version of [`Verified`]. Records of other versions are ignored.
 const RECORD_VERSION: u32 = 1;
 
-/// What is written beside a stored file once its bytes have been hashed: `<name>.ok`.
+/// The contents of `<name>.ok`, which is written beside a stored file once its bytes have been hashed.
 #[derive(Serialize, Deserialize)]
 struct Verified {
     version: u32,
@@ -28,9 +28,9 @@ struct Verified {
     recorded_ns: i64,
 }
 
-/// Opens a stored file if its bytes are the listed ones; `None` if they are not or there is none.
+/// Opens a stored file; `None` if it does not exist or its bytes are not the listed ones.
 ///
-/// The bytes are hashed unless a record says they were and nothing about the file has moved since.
+/// The bytes are hashed unless a record says that they were, and the file's stat has not changed since.
 pub(super) fn open_trusted(path: &Path, file: &RemoteFile) -> Result<Option<File>, FileError> {
     let mut bytes = match system::open(path) {
         Ok(bytes) => bytes,
@@ -50,7 +50,7 @@ pub(super) fn open_trusted(path: &Path, file: &RemoteFile) -> Result<Option<File
     Ok(Some(bytes))
 }
 
-/// Returns whether an open file holds the listed bytes; leaves it at its beginning.
+/// Returns whether an open file has the listed bytes. The position is at the beginning afterwards.
 pub(super) fn matches(bytes: &mut File, file: &RemoteFile) -> io::Result<bool> {
     bytes.seek(SeekFrom::Start(0))?;
     let (size, digest) = hash(bytes, file.size, file.digest)?;
@@ -58,7 +58,7 @@ pub(super) fn matches(bytes: &mut File, file: &RemoteFile) -> io::Result<bool> {
     Ok(size == file.size && digest == file.digest)
 }
 
-/// Returns whether a stored file hashes to `digest`, whatever was recorded of it; a digest that is none is never held.
+/// Returns whether a stored file has the digest `digest`, ignoring records; false if `digest` is not a valid digest.
 pub fn holds(path: &Path, digest: &str) -> Result<bool, FileError> {
     let Ok(digest) = digest.parse::<FileDigest>() else { return Ok(false) };
     let mut bytes = system::open(path)?;
@@ -67,7 +67,7 @@ pub fn holds(path: &Path, digest: &str) -> Result<bool, FileError> {
     Ok(found == digest)
 }
 
-/// Where the record of a stored file is.
+/// Returns the path of a stored file's record.
 pub(super) fn record_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".ok");
@@ -85,7 +85,7 @@ fn is_recorded(path: &Path, file: &RemoteFile, stat: &Stat) -> bool {
     })
 }
 
-/// Best effort: without a record the next open hashes again.
+/// Records that a file was checked. Errors are ignored: without a record, the file is hashed again.
 fn record(path: &Path, file: &RemoteFile, stat: Stat) {
     let record =
         Verified { version: RECORD_VERSION, digest: file.digest.to_string(), stat, recorded_ns: system::now_ns() };
@@ -96,7 +96,8 @@ fn record(path: &Path, file: &RemoteFile, stat: Stat) {
     });
 }
 
-/// Hashes to the end in the algorithm of `like`; `size` is what git puts in front of a blob.
+/// Hashes a stream to its end with the algorithm of `like`. `size` is the number that git writes before a blob.
+/// Returns the number of bytes read and the digest.
 fn hash(bytes: &mut impl Read, size: u64, like: FileDigest) -> io::Result<(u64, FileDigest)> {
     fn feed(bytes: &mut impl Read, mut update: impl FnMut(&[u8])) -> io::Result<u64> {
         let (mut buffer, mut total) = (vec![0; 1 << 20], 0);
@@ -144,7 +145,7 @@ mod tests {
         RemoteFile { path: "a".into(), size, digest: digest.parse().expect("a digest") }
     }
 
-    /// The digests of `hello\n` as `git hash-object` and `sha256sum` print them.
+    /// The digests of `hello\n`, as printed by `git hash-object` and `sha256sum`.
     const HELLO: [&str; 2] = [
         "git:ce013625030ba8dba906f756967f9e9ca394464a",
         "sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03",
