@@ -1,7 +1,7 @@
-//! A chunk: consecutive rows of one source file, as bytes that stand for themselves.
+//! A chunk: consecutive rows of one source file, as bytes that can be read without the file.
 //!
-//! Everything downstream of a chunk depends on its bytes alone, never on where they stood, so a row inserted above
-//! leaves every later chunk as it was. Where it stood is kept apart, in [`Place`].
+//! Later steps depend on the bytes of a chunk alone, never on its position, so a row inserted above does not change
+//! the chunks below. The position is kept separately, in [`Place`].
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -22,24 +22,24 @@ use datac_core::{
     row::{RawRow, Reason, Reject},
 };
 
-/// The longest row that is read; a longer one is rejected without being held in memory.
+/// Maximum size of a row in bytes. A longer row is rejected without being held in memory.
 pub const MAX_ROW_BYTES: usize = 16 << 20;
 
-/// How a chunk's bytes are to be read.
+/// Encoding of a chunk's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Encoding {
-    /// JSON values, one a line.
+    /// JSON values, one per line.
     JsonLines,
-    /// Elements of a JSON array, with the commas and blanks between them.
+    /// Elements of a JSON array, with the commas and white space between them.
     JsonArray,
-    /// Records separated by this byte; the header is the chunk's `header`.
+    /// Records separated by line ends, with fields separated by this byte; the chunk's `header` is the header line.
     Delimited(u8),
-    /// Rows of a columnar file in the encoding of `columns.rs`; the header names the columns.
+    /// Rows of a columnar file, encoded as in `columns.rs`; the header has the names of the columns.
     Columns,
 }
 
 impl Encoding {
-    /// The encoding's name in a cache key.
+    /// Returns the name of the encoding, as used in digests.
     pub fn name(self) -> &'static str {
         match self {
             Self::JsonLines => "json-lines",
@@ -50,7 +50,7 @@ impl Encoding {
         }
     }
 
-    /// Returns the code that reads rows of this encoding.
+    /// Returns the decoder for rows of this encoding.
     pub fn decoder(self) -> Decoder {
         match self {
             Self::JsonLines | Self::JsonArray => Decoder::Json,
@@ -60,52 +60,52 @@ impl Encoding {
     }
 }
 
-/// Where a chunk stands in its (decompressed) file.
+/// Position of a chunk in its (decompressed) file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Place {
-    /// The number of rows before it.
+    /// Number of rows before the chunk.
     pub first_row: u64,
-    /// The number of lines before it; 0 for columnar files, which have none.
+    /// Number of lines before the chunk; 0 for columnar files.
     pub first_line: u64,
-    /// The byte it begins at, counted in the decompressed stream; 0 for columnar files.
+    /// Offset of the first byte in the decompressed file; 0 for columnar files.
     pub offset: u64,
-    /// Its length in bytes there, or in rows for columnar files.
+    /// Length in bytes; for columnar files, in rows.
     pub length: u64,
-    /// Whether it is one row too long to be read, of which `bytes` holds the beginning.
+    /// Whether the chunk is a single over-long row, of which only the beginning is held.
     pub overlong: bool,
 }
 
 /// Consecutive rows of one file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chunk {
-    /// How to read `bytes`.
+    /// Encoding of `bytes`.
     pub encoding: Encoding,
-    /// What rows need besides their own bytes: a CSV header, column names.
+    /// What reading the rows takes besides their bytes: a CSV header, or column names.
     pub header: Arc<[u8]>,
     /// The rows.
     pub bytes: ChunkBytes,
-    /// How many rows there are.
+    /// Number of rows.
     pub rows: u32,
-    /// Where they stood.
+    /// Position in the file.
     pub place: Place,
 }
 
-/// One row of a chunk that was cut out but not parsed.
+/// A row of a chunk that has been located but not parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// First byte, counted within the chunk.
+    /// Offset of the first byte in the chunk.
     pub start: usize,
-    /// One past the last byte.
+    /// Offset after the last byte.
     pub end: usize,
-    /// Lines before it within the chunk.
+    /// Number of lines before the row in the chunk.
     pub line: u32,
 }
 
-/// BLAKE3 over encoding, header and bytes of a chunk.
+/// Computes the digest of a chunk: BLAKE3 over encoding, header and bytes.
 pub struct ChunkHasher(blake3::Hasher);
 
 impl ChunkHasher {
-    /// Begins a chunk.
+    /// Begins a digest.
     pub fn new(encoding: Encoding, header: &[u8]) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(encoding.name().as_bytes());
@@ -114,26 +114,26 @@ impl ChunkHasher {
         Self(hasher)
     }
 
-    /// Adds bytes of it.
+    /// Adds bytes of the chunk.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    /// Its digest.
+    /// Returns the digest.
     pub fn digest(&self) -> ChunkId {
         ChunkId::from_bytes(*self.0.finalize().as_bytes())
     }
 }
 
 impl Chunk {
-    /// The chunk's identity wherever it stands.
+    /// Returns the digest of the chunk, which does not depend on its position.
     pub fn digest(&self) -> ChunkId {
         let mut hasher = ChunkHasher::new(self.encoding, &self.header);
         hasher.update(&self.bytes);
         hasher.digest()
     }
 
-    /// The rows, in order; blank lines are none.
+    /// Returns the rows in order. Blank lines are not rows.
     pub fn spans(&self) -> Vec<Span> {
         match self.encoding {
             Encoding::JsonLines => json_spans::line_spans(&self.bytes),
@@ -143,7 +143,7 @@ impl Chunk {
         }
     }
 
-    /// The number of line ends in the chunk.
+    /// Returns the number of line feeds in the chunk.
     pub fn lines(&self) -> u64 {
         match self.encoding {
             Encoding::Columns => 0,
@@ -154,7 +154,7 @@ impl Chunk {
     /// Calls `each` with every row, parsed or rejected.
     pub fn for_each_row(&self, mut each: impl FnMut(u32, Span, Result<RawRow<'_>, Reject>)) {
         let names = self.names();
-        // One check of the whole chunk is several times quicker than one a row, and nearly always all it takes.
+        // Checking the whole chunk for UTF-8 is several times faster than checking each row, and usually suffices.
         let whole = self.text();
         let mut fields = self.fields();
         for (row, span) in (0..).zip(self.spans()) {
@@ -162,7 +162,7 @@ impl Chunk {
         }
     }
 
-    /// The columns of the first row that can be read; `None` if none can.
+    /// Returns the columns of the first row that can be read; `None` if there is none.
     pub fn columns(&self) -> Option<Vec<String>> {
         let names = self.names();
         match self.encoding {
@@ -176,22 +176,22 @@ impl Chunk {
         }
     }
 
-    /// The names of the columns, where all rows have the same.
+    /// Returns the names of the columns, if all rows have the same.
     fn names(&self) -> Vec<String> {
         match self.encoding {
             Encoding::Columns => columns::names(&self.header),
-            // The cutter gives out no chunks under a header with a fault.
+            // The cutter has refused files with an invalid header.
             Encoding::Delimited(delimiter) => delimited::names(&self.header, delimiter).unwrap_or_default(),
             Encoding::JsonLines | Encoding::JsonArray => Vec::new(),
         }
     }
 
-    /// What takes records apart, where rows are records.
+    /// Returns a reader for the fields of delimited records.
     fn fields(&self) -> FieldReader {
         FieldReader::new(if let Encoding::Delimited(delimiter) = self.encoding { delimiter } else { b',' })
     }
 
-    /// The bytes as text, where they are text throughout.
+    /// Returns the bytes as text, if all of them are valid UTF-8.
     fn text(&self) -> Option<&str> {
         match self.encoding {
             Encoding::Columns => None,
@@ -225,8 +225,8 @@ impl Chunk {
         }
     }
 
-    /// A row as text for the quarantine file: as it stands in the source, or as JSON for columnar files, of which an
-    /// over-long row leaves nothing.
+    /// Returns a row as text for the quarantine file: as it is in the source, or, for columnar files, as JSON. An
+    /// over-long row of a columnar file is empty.
     pub fn raw(&self, span: Span) -> Cow<'_, str> {
         let bytes = &self.bytes[span.start..span.end];
         match self.encoding {
@@ -239,7 +239,7 @@ impl Chunk {
     }
 }
 
-/// The reject of a row longer than the limit.
+/// Returns the reject of an over-long row.
 pub(super) fn overlong() -> Reject {
     Reject::new(Reason::RowTooLong, format!("longer than {} MiB", MAX_ROW_BYTES >> 20))
 }

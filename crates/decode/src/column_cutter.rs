@@ -1,4 +1,4 @@
-//! Cuts the rows of Parquet and Arrow files, whatever groups and batches they are in.
+//! Cuts the rows of Parquet and Arrow files into chunks, independently of row groups and batches.
 
 use std::sync::Arc;
 
@@ -13,25 +13,25 @@ use super::{
     room::Room,
 };
 
-/// Rows that are looked at in one go; what a batch holds is the file's choice.
+/// Maximum number of rows encoded at a time; the size of batches is up to the file.
 const PIECE_ROWS: u64 = 1024;
 
 /// Cuts the rows of a columnar file.
 pub struct ColumnCutter {
     batches: Batches,
     header: Arc<[u8]>,
-    /// Rows that were read and not yet encoded.
+    /// Rows that have been read but not encoded.
     batch: RecordBatch,
-    /// Encoded rows that were not yet given out, and how many they are.
+    /// Encoded rows of the next chunk, and their number.
     buffer: Vec<u8>,
     room: Room,
     rows: u64,
-    /// The number of the first of them in the file.
+    /// Number of the first of those rows in the file.
     first_row: u64,
 }
 
 impl ColumnCutter {
-    /// A cutter over batches, the first row of which is the file's row `first_row`.
+    /// Creates a cutter for batches that begin at row `first_row` of the file.
     pub(super) fn new(batches: Batches, first_row: u64) -> Result<Self, DecodeError> {
         let schema = batches.schema();
         let header = columns::header(&schema).map_err(DecodeError::Format)?;
@@ -46,7 +46,7 @@ impl ColumnCutter {
         })
     }
 
-    /// Yields the chunks at `places`, which are in file order, instead of cutting.
+    /// Calls `each` with the chunks at `places`, which must be in file order, instead of cutting.
     pub(super) fn pick(
         mut self,
         places: &[(Place, u32)],
@@ -69,7 +69,7 @@ impl ColumnCutter {
         Ok(())
     }
 
-    /// See [`super::Cutter::next_chunk`].
+    /// Returns the next chunk, see [`super::Cutter::next_chunk`].
     pub(super) fn next_chunk(&mut self) -> Result<Option<Chunk>, DecodeError> {
         while let Some(limit) = self.at_hand()? {
             if self.encode(limit, ends_after)? {
@@ -79,7 +79,8 @@ impl ColumnCutter {
         Ok((self.rows > 0).then(|| self.give()))
     }
 
-    /// The number of rows in the batch, another one being read if there are none; `None` at the end of the file.
+    /// Returns the number of rows of the batch to encode next, after reading another batch if it is empty; `None` at
+    /// the end of the file.
     fn at_hand(&mut self) -> Result<Option<u64>, DecodeError> {
         while self.batch.num_rows() == 0 {
             match self.batches.next_batch()? {
@@ -90,7 +91,7 @@ impl ColumnCutter {
         Ok(Some((self.batch.num_rows() as u64).min(PIECE_ROWS)))
     }
 
-    /// Takes `rows` rows off the batch.
+    /// Removes `rows` rows from the batch.
     fn take(&mut self, rows: u64) -> RecordBatch {
         let rows = rows as usize;
         let taken = self.batch.slice(0, rows);
@@ -98,8 +99,8 @@ impl ColumnCutter {
         taken
     }
 
-    /// Encodes up to `limit` rows of the batch, as many as it takes until `is_end` says of one, with the size of the
-    /// buffer behind it, that it is the last; returns whether one was.
+    /// Encodes up to `limit` rows of the batch. Stops after the first row for which `is_end`, called with the row and
+    /// the size of the buffer, returns true; returns whether there was one.
     fn encode(&mut self, limit: u64, is_end: impl Fn(&[u8], usize) -> bool) -> Result<bool, DecodeError> {
         let piece = self.batch.slice(0, limit as usize);
         let (buffer, mut encoded, mut ended) = (&mut self.buffer, 0, false);

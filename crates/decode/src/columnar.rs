@@ -1,4 +1,4 @@
-//! Parquet and Arrow files as record batches, never more than one batch in memory.
+//! Reads Parquet and Arrow files as record batches, with at most one batch in memory.
 
 use std::{
     fs::File,
@@ -20,20 +20,21 @@ use parquet::{
 
 use super::{DecodeError, Input};
 
-/// Rows a batch at most, and the bytes it should not exceed by far.
+/// Maximum number of rows per batch, and approximate maximum size of a batch in bytes.
 const BATCH_ROWS: u64 = 1024;
 const BATCH_BYTES: u64 = 8 << 20;
 
-/// The batches of a columnar file in order.
+/// The batches of a columnar file, in order.
 pub(super) struct Batches {
     reader: Box<dyn RecordBatchReader + Send>,
 }
 
 impl Batches {
-    /// Opens a Parquet file, leaving out the first `skip` rows.
+    /// Opens a Parquet file, skipping the first `skip` rows.
     pub(super) fn parquet(input: Input, skip: u64) -> Result<Self, DecodeError> {
         fn build<R: ChunkReader + 'static>(input: R, skip: u64) -> parquet::errors::Result<Reader> {
-            // The Arrow schema that writers embed is a hint the file could lie with; the Parquet schema is what is read.
+            // The Arrow schema that writers embed is only a hint, which may be wrong; the Parquet schema is
+            // authoritative.
             let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
             let metadata = ArrowReaderMetadata::load(&input, options.clone())?;
             let options = options.with_schema(Arc::new(as_views(metadata.schema())));
@@ -52,7 +53,7 @@ impl Batches {
         })
     }
 
-    /// Opens an Arrow IPC file or stream, whichever it is.
+    /// Opens an Arrow IPC file or stream.
     pub(super) fn arrow(input: Input) -> Result<Self, DecodeError> {
         const FILE_MAGIC: &[u8] = b"ARROW1";
         fn build<R: io::Read + io::Seek + Send + 'static>(mut input: R) -> Result<Reader, ArrowError> {
@@ -74,12 +75,12 @@ impl Batches {
         })
     }
 
-    /// The columns.
+    /// Returns the columns.
     pub(super) fn schema(&self) -> SchemaRef {
         self.reader.schema()
     }
 
-    /// The next batch; `None` at the end.
+    /// Returns the next batch; `None` at the end.
     pub(super) fn next_batch(&mut self) -> Result<Option<RecordBatch>, DecodeError> {
         contain(|| self.reader.next().transpose().map_err(format))
     }
@@ -87,15 +88,16 @@ impl Batches {
 
 type Reader = Box<dyn RecordBatchReader + Send>;
 
-/// Says that a file cannot be decoded.
+/// Returns the error for a file that cannot be decoded.
 pub(super) fn format(error: impl ToString) -> DecodeError {
     DecodeError::Format(error.to_string())
 }
 
-/// Turns a panic over the contents of a file into an error about the file.
+/// Turns a panic about the contents of a file into an error about the file.
 ///
-/// The columnar crates check most of what they read and index the rest, so a damaged file can make them panic; for
-/// the build that is one more file that cannot be read. What panicked is dropped and never used again.
+/// The columnar crates validate most of what they read and index into the rest, so a damaged file can make them
+/// panic. For a build, that is just another file that cannot be read. The reader that panicked is dropped and never
+/// used again.
 pub(super) fn contain<T>(read: impl FnOnce() -> Result<T, DecodeError>) -> Result<T, DecodeError> {
     panic::catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|payload| {
         let reason = payload.downcast_ref::<String>().map(String::as_str);
@@ -104,8 +106,8 @@ pub(super) fn contain<T>(read: impl FnOnce() -> Result<T, DecodeError>) -> Resul
     })
 }
 
-/// The schema with strings and binary as views: a long value that a page holds once then stays one, however many rows
-/// have it.
+/// Returns the schema with strings and binary values as views, so that a long value that a page stores once stays one
+/// value, however many rows have it.
 fn as_views(schema: &Schema) -> Schema {
     let view = |field: &Arc<Field>| {
         let view = match field.data_type() {
@@ -118,7 +120,7 @@ fn as_views(schema: &Schema) -> Schema {
     Schema::new(schema.fields().iter().map(view).collect::<Vec<_>>())
 }
 
-/// Fewer rows a batch where rows are long, going by what the footer says of their size.
+/// Returns the number of rows per batch: fewer if rows are long, according to the footer.
 fn batch_rows(metadata: &ParquetMetaData) -> usize {
     let sum = |of: fn(&RowGroupMetaData) -> i64| {
         metadata.row_groups().iter().map(|group| u64::try_from(of(group)).unwrap_or(0)).fold(0, u64::saturating_add)

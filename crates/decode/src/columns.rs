@@ -1,8 +1,8 @@
-//! Columnar rows (Parquet, Arrow) as bytes: what lets one kind of chunk serve every file type.
+//! Encodes columnar rows (Parquet, Arrow) as bytes, so that chunks of all file formats are alike.
 //!
-//! A row is, for each column in order, one tag byte and, for numbers, strings and nested values, a length (4 bytes,
-//! little-endian) and the text. Reading it back borrows everything and parses nothing. A row is preceded by its own
-//! length (4 bytes), so rows can be found without looking inside. A row longer than the limit is one tag byte of its own.
+//! A row is encoded column by column: a tag byte and, for numbers, strings and nested values, a length (4 bytes,
+//! little-endian) and the text. Decoding borrows the text and parses nothing. Each row is preceded by its length (4
+//! bytes), so that rows can be located without decoding them. An over-long row is a single tag byte.
 
 use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
@@ -23,9 +23,10 @@ const STRING: u8 = 4;
 const JSON: u8 = 5;
 const OVERLONG: u8 = 6;
 
-/// The header of a chunk: column names, each with its length (4 bytes) before it; or why there can be none.
+/// Returns the header of a chunk: the column names, each preceded by its length (4 bytes). Fails if there are no
+/// columns or two have the same name.
 pub(super) fn header(schema: &Schema) -> Result<Arc<[u8]>, String> {
-    // Without columns a row costs a file nothing, so its footer could claim any number of them.
+    // Rows without columns take no space in a file, so its footer could claim any number of them.
     if schema.fields().is_empty() {
         return Err("it has no columns".into());
     }
@@ -41,13 +42,13 @@ pub(super) fn header(schema: &Schema) -> Result<Arc<[u8]>, String> {
     Ok(bytes.into())
 }
 
-/// The column names of a header.
+/// Returns the column names of a header.
 pub(super) fn names(header: &[u8]) -> Vec<String> {
     let names = spans(header).into_iter();
     names.map(|name| String::from_utf8_lossy(&header[name.start..name.end]).into_owned()).collect()
 }
 
-/// The rows of a chunk, lengths left out.
+/// Returns the rows of a chunk, without their lengths.
 pub(super) fn spans(bytes: &[u8]) -> Vec<Span> {
     let (mut spans, mut at) = (Vec::new(), 0);
     while let Some((length, _)) = bytes.get(at..).and_then(|rest| rest.split_first_chunk()) {
@@ -59,7 +60,7 @@ pub(super) fn spans(bytes: &[u8]) -> Vec<Span> {
     spans
 }
 
-/// Reads a row back; `bytes` is one span of a chunk.
+/// Decodes a row; `bytes` is one span of a chunk.
 pub(super) fn row<'a>(names: &'a [String], mut bytes: &'a [u8]) -> Result<RawRow<'a>, Reject> {
     if bytes == [OVERLONG] {
         return Err(chunk::overlong());
@@ -76,7 +77,8 @@ pub(super) fn row<'a>(names: &'a [String], mut bytes: &'a [u8]) -> Result<RawRow
                 let Some((length, rest)) = bytes.split_first_chunk() else { break };
                 let Some((text, rest)) = rest.split_at_checked(u32::from_le_bytes(*length) as usize) else { break };
                 bytes = rest;
-                // What stands there was text when it was encoded; a check of it costs less than a search for what is not.
+                // The bytes were valid UTF-8 when encoded, so this check usually succeeds; it is faster than a lossy
+                // conversion.
                 let text = std::str::from_utf8(text).map_or_else(|_| String::from_utf8_lossy(text), Cow::Borrowed);
                 match tag {
                     NUMBER => Value::Number(text),
@@ -90,7 +92,7 @@ pub(super) fn row<'a>(names: &'a [String], mut bytes: &'a [u8]) -> Result<RawRow
     Ok(RawRow { fields })
 }
 
-/// Calls `each` with the encoded form of every row of a batch, until it says stop.
+/// Calls `each` with every encoded row of a batch, until it returns false.
 pub(super) fn for_each_row(batch: &RecordBatch, mut each: impl FnMut(&[u8]) -> bool) -> Result<(), ArrowError> {
     let columns = batch.columns().iter().map(Column::new).collect::<Result<Vec<_>, _>>()?;
     let mut bytes = Vec::new();
@@ -116,13 +118,14 @@ pub(super) fn for_each_row(batch: &RecordBatch, mut each: impl FnMut(&[u8]) -> b
     Ok(())
 }
 
-/// A column with its type looked up once, not once a row.
+/// A column whose type has been looked up once, rather than for every row.
 enum Column<'a> {
     Utf8(&'a arrow_array::StringArray),
     LargeUtf8(&'a arrow_array::LargeStringArray),
     Utf8View(&'a arrow_array::StringViewArray),
     Integer(&'a ArrayRef),
-    /// The values, and which of them each row has. They are not laid out row by row: one long value may serve millions.
+    /// The values, and the index of each row's value. They are not expanded, since one long value may be shared by
+    /// millions of rows.
     Dictionary(Box<Column<'a>>, Vec<Option<usize>>),
     Other(&'a ArrayRef),
 }
@@ -145,7 +148,7 @@ impl<'a> Column<'a> {
         })
     }
 
-    /// Appends a value; false if that makes the row over-long.
+    /// Appends a value; returns false if that would make the row over-long.
     fn encode(&self, i: usize, out: &mut Vec<u8>) -> Result<bool, ArrowError> {
         Ok(match self {
             Self::Utf8(array) if array.is_valid(i) => put(out, STRING, array.value(i).as_bytes()),
@@ -192,10 +195,11 @@ fn put(out: &mut Vec<u8>, tag: u8, text: &[u8]) -> bool {
     true
 }
 
-/// Writes a value as JSON. Floats are written shortest; what JSON has no type for (dates, decimals, binary, NaN) is a
-/// string as Arrow prints it; a map is an object, whatever its keys. Beyond the limit for rows it may stop midway.
+/// Writes a value as JSON. Floats are written in their shortest form. Values that JSON has no type for (dates,
+/// decimals, binary, NaN) are strings, as Arrow prints them. A map is an object, whatever its keys. If the row
+/// becomes over-long, the text may be incomplete.
 fn write_json(array: &ArrayRef, i: usize, out: &mut Vec<u8>) -> Result<(), ArrowError> {
-    // Arrays of the null type have no nulls that they know of.
+    // Arrays of the null type report no nulls.
     if array.is_null(i) || *array.data_type() == DataType::Null {
         out.extend_from_slice(b"null");
         return Ok(());
@@ -261,7 +265,7 @@ fn write_list(items: &ArrayRef, out: &mut Vec<u8>) -> Result<(), ArrowError> {
             out.push(b',');
         }
         write_json(items, k, out)?;
-        // A few bytes of a file can stand for billions of equal items.
+        // A few bytes of a file can represent billions of equal items.
         if out.len() > MAX_ROW_BYTES {
             break;
         }
@@ -270,7 +274,7 @@ fn write_list(items: &ArrayRef, out: &mut Vec<u8>) -> Result<(), ArrowError> {
     Ok(())
 }
 
-/// Writes the shortest text that reads back as the same narrow float, not the longer one of the `f64` that equals it.
+/// Writes the shortest text that reads back as the same narrow float, rather than the longer text of the equal `f64`.
 fn write_narrow_float(value: impl Into<f64> + ToString, out: &mut Vec<u8>) {
     match value.to_string().parse() {
         Ok(value) => write_float(value, out),

@@ -1,7 +1,8 @@
-//! CSV and TSV: every value is the string that stands there, with no guess at its type.
+//! CSV and TSV. Every value is a string, exactly as written; types are never guessed.
 //!
-//! Quotes are the csv crate's: they count at the beginning of a field only, two stand for one, and text behind a closing
-//! quote belongs to the field. Its core does the parsing; what is here tells it about blocks and chunks.
+//! Quotes work as in the csv crate: they only count at the beginning of a field, a doubled quote is a quote, and text
+//! after a closing quote belongs to the field. csv-core does the parsing; this module applies it to blocks and
+//! chunks.
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -10,7 +11,7 @@ use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use super::chunk::Span;
 use datac_core::row::{RawRow, Reason, Reject, Value};
 
-/// The records of a chunk, blank lines left out.
+/// Returns the records of a chunk, without blank lines.
 pub(super) fn spans(bytes: &[u8], delimiter: u8) -> Vec<Span> {
     let mut scanner = RecordScanner::new(delimiter);
     let (mut spans, mut start, mut line) = (Vec::new(), 0, 0);
@@ -27,35 +28,37 @@ pub(super) fn spans(bytes: &[u8], delimiter: u8) -> Vec<Span> {
     spans
 }
 
-/// A record without the line end that closed it. One byte closes a record: of CR LF the second makes a blank line.
+/// Returns a record without the byte that ended it. Only one byte ends a record: after CR, LF makes a blank line.
 pub(super) fn record(bytes: &[u8], is_closed: bool) -> &[u8] {
     &bytes[..bytes.len() - usize::from(is_closed)]
 }
 
-/// Whether a record is a blank line; the delimiter makes fields, so it is no blank even where it is a tab.
+/// Returns whether a record is a blank line. The delimiter separates fields, so it does not count as white space even
+/// if it is a tab.
 pub(super) fn is_blank(record: &[u8], delimiter: u8) -> bool {
     record.iter().all(|byte| byte.is_ascii_whitespace() && *byte != delimiter)
 }
 
-/// Finds record ends, across as many blocks as it takes.
+/// Finds the ends of records that span any number of blocks.
 #[derive(Debug)]
 pub(super) struct RecordScanner {
     reader: Reader,
-    /// Whether the reader is within a record.
+    /// Whether the reader is inside a record.
     is_within: bool,
-    /// Where the reader puts fields, which nobody asks for.
+    /// Buffer for fields, which are not used.
     fields: Vec<u8>,
 }
 
 impl RecordScanner {
-    /// A scanner at the beginning of a record.
+    /// Creates a scanner at the beginning of a record.
     pub(super) fn new(delimiter: u8) -> Self {
         Self { reader: reader(delimiter), is_within: false, fields: vec![0; 16 << 10] }
     }
 
-    /// The length of `block` up to and including the byte that ends the record; `None` if the record goes on beyond it.
+    /// Returns the length of `block` up to and including the byte that ends the record; `None` if the record
+    /// continues after the block.
     pub(super) fn end_of_record(&mut self, block: &[u8]) -> Option<usize> {
-        // The reader takes blank lines for a part of the record behind them, which can be megabytes away.
+        // csv-core counts blank lines as part of the record after them, which may be megabytes away.
         if !self.is_within && matches!(block.first(), Some(b'\n' | b'\r')) {
             return Some(1);
         }
@@ -78,8 +81,8 @@ impl RecordScanner {
     }
 }
 
-/// A parser at the beginning of a record. Making one takes as long as reading 30 KB with it, and a copy of one is not the
-/// same: csv-core leaves the tables out.
+/// Creates a parser at the beginning of a record. That takes as long as reading 30 KB; copying a parser instead is
+/// not possible, because csv-core does not copy its tables.
 fn reader(delimiter: u8) -> Reader {
     let mut reader = ReaderBuilder::new().delimiter(delimiter).build();
     begin(&mut reader);
@@ -88,32 +91,33 @@ fn reader(delimiter: u8) -> Reader {
 
 fn begin(reader: &mut Reader) {
     reader.reset();
-    // It would take a mark off the first thing it reads, and a record is not always at the beginning of a file.
+    // Without this, csv-core would skip a byte order mark in the first bytes it reads, and a record is not always at
+    // the beginning of a file.
     reader.read_record(b"\n", &mut [0], &mut [0]);
 }
 
-/// Takes records apart.
+/// Splits records into fields.
 #[derive(Debug)]
 pub(super) struct FieldReader {
     delimiter: u8,
-    /// Made for the first record that has quotes.
+    /// Created for the first record that has quotes.
     reader: Option<Reader>,
 }
 
 impl FieldReader {
-    /// A reader of records that the same delimiter takes apart.
+    /// Creates a reader for records with this delimiter.
     pub(super) fn new(delimiter: u8) -> Self {
         Self { delimiter, reader: None }
     }
 
-    /// The fields of one record; `None` if the quotes of the last are not closed.
+    /// Returns the fields of a record; `None` if the last field has an opening quote without a closing one.
     pub(super) fn fields<'r>(&mut self, record: &'r str) -> Option<Vec<Cow<'r, str>>> {
         if memchr::memchr(b'"', record.as_bytes()).is_none() {
             return Some(record.split(char::from(self.delimiter)).map(Cow::Borrowed).collect());
         }
         let reader = self.reader.get_or_insert_with(|| reader(self.delimiter));
         begin(reader);
-        // One more than can be used of each: what is full is taken for what is too small.
+        // One byte and one end more than can be used, because csv-core takes a full buffer for one that is too small.
         let mut text = vec![0; record.len() + 1];
         let mut ends = vec![0; memchr::memchr_iter(self.delimiter, record.as_bytes()).count() + 2];
         let (_, _, length, before) = reader.read_record(record.as_bytes(), &mut text, &mut ends);
@@ -128,7 +132,7 @@ impl FieldReader {
     }
 }
 
-/// The names in a header, or what is wrong with it.
+/// Returns the names in a header, or what is wrong with it.
 pub(super) fn names(header: &[u8], delimiter: u8) -> Result<Vec<String>, String> {
     let text = std::str::from_utf8(header)
         .map_err(|error| format!("byte {} of the header is not UTF-8", error.valid_up_to() + 1))?;
@@ -141,10 +145,10 @@ pub(super) fn names(header: &[u8], delimiter: u8) -> Result<Vec<String>, String>
     }
 }
 
-/// One record as a row.
+/// Parses a record as a row.
 pub(super) fn row<'a>(names: &'a [String], record: &'a str, reader: &mut FieldReader) -> Result<RawRow<'a>, Reject> {
     let Some(values) = reader.fields(record) else {
-        // Only the last record of a file can be open, and then the file was cut off there.
+        // Only the last record of a file can have an open quote, and then the file was truncated there.
         return Err(Reject::new(Reason::WrongFieldCount, "the quotes of the last field are not closed"));
     };
     if values.len() != names.len() {

@@ -1,8 +1,9 @@
-//! JSON text cut into rows.
+//! Locates rows in JSON text.
 
 use super::chunk::Span;
 
-/// The lines that hold something; a trailing carriage return is not part of a row.
+/// Returns the lines that are not blank. White space around a line, such as a carriage return, is not part of the
+/// row.
 pub(super) fn line_spans(bytes: &[u8]) -> Vec<Span> {
     let mut spans = Vec::with_capacity(bytes.len() / 512 + 1);
     let mut start = 0;
@@ -18,7 +19,7 @@ pub(super) fn line_spans(bytes: &[u8]) -> Vec<Span> {
     spans
 }
 
-/// The elements of an array whose brackets were taken off.
+/// Returns the elements of an array without its brackets.
 pub(super) fn element_spans(bytes: &[u8]) -> Vec<Span> {
     let mut spans = Vec::with_capacity(bytes.len() / 512 + 1);
     let mut scanner = ElementScanner::default();
@@ -30,14 +31,14 @@ pub(super) fn element_spans(bytes: &[u8]) -> Vec<Span> {
         counted = start;
         let end = start + bytes[start..end].trim_ascii_end().len();
         spans.push(Span { start, end, line });
-        // A stray bracket is an element of no length; stepping over it keeps a damaged chunk from holding the loop.
+        // A stray bracket is an empty element; stepping over it avoids an endless loop in a damaged chunk.
         at = end.max(start + 1);
         scanner = ElementScanner::default();
     }
     spans
 }
 
-/// Finds where array elements end, across as many blocks as it takes, without looking at anything but structure.
+/// Finds the ends of array elements that span any number of blocks, looking only at structural characters.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ElementScanner {
     depth: u32,
@@ -46,8 +47,8 @@ pub(super) struct ElementScanner {
 }
 
 impl ElementScanner {
-    /// The length of `block` up to the comma or bracket that ends the element, which is not counted; `None` if the
-    /// element goes on beyond the block: call again with what follows.
+    /// Returns the length of `block` before the comma or bracket that ends the element; `None` if the element
+    /// continues after the block, in which case the next call takes the following block.
     pub(super) fn end_of_element(&mut self, block: &[u8]) -> Option<usize> {
         let mut at = 0;
         while at < block.len() {

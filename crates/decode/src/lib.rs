@@ -1,7 +1,7 @@
-//! Source bytes to rows: decompress, cut into chunks, parse.
+//! Turns the bytes of source files into rows: decompresses, cuts into chunks and parses.
 //!
-//! [`open`] yields a file's chunks in one pass, [`cut_lines_from`] those from a place on; [`reread`] fetches single chunks
-//! again when the rest is in the cache.
+//! [`open`] cuts a file into chunks in one pass, and [`cut_lines_from`] does so from a given place on. [`reread`]
+//! reads single chunks again when the rest is cached.
 
 mod chunk;
 mod column_cutter;
@@ -33,7 +33,7 @@ use room::Room;
 use stream::Stream;
 pub use text_cutter::TextCutter;
 
-/// Bytes that can be read at any place.
+/// The bytes of a file, which allow random access.
 #[derive(Debug)]
 pub enum Input {
     /// A file on disk.
@@ -42,45 +42,45 @@ pub enum Input {
     Static(&'static [u8]),
 }
 
-/// A file that cannot be read on, with where it went wrong; a bad row is a [`datac_core::row::Reject`] instead.
+/// Why a file cannot be read any further, and where. A bad row is not an error but a [`datac_core::row::Reject`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
     /// Reading or decompressing failed.
     #[error("read at byte {offset} of the decompressed file: {reason}")]
     Read {
-        /// Bytes that were read before.
+        /// Number of bytes that were read before.
         offset: u64,
-        /// What the reader said.
+        /// The error of the reader.
         reason: String,
     },
-    /// The file is not of the form its name says.
+    /// The file does not have the format that its name says.
     #[error("decode the file: {0}")]
     Format(String),
-    /// A JSON file begins with neither `[` nor `{`.
+    /// A JSON file that begins with neither `[` nor `{`.
     #[error("decode the file: it is not JSON that has rows: it begins with neither `[` nor `{{`")]
     NotJson,
-    /// A JSON file is an object, or several, spread over lines.
+    /// A JSON file whose first object spans several lines.
     #[error("decode the file: its first object spans lines; rows are elements of one array, or objects one a line")]
     ObjectOverLines,
-    /// The array has no closing bracket: the file was cut off.
+    /// A JSON array without a closing bracket: the file was truncated.
     #[error("decode the file: the JSON array is not closed at its end, byte {offset}; the file may be cut off")]
     UnclosedArray {
-        /// The file's length, decompressed.
+        /// Length of the decompressed file in bytes.
         offset: u64,
     },
-    /// Something follows the array.
+    /// A JSON array that is followed by something.
     #[error("decode the file: something follows the JSON array, at byte {offset}")]
     TrailingText {
-        /// Where.
+        /// Offset of what follows, in bytes.
         offset: u64,
     },
-    /// A chunk is no longer where it was.
+    /// A chunk is no longer at its place.
     #[error("find a chunk again: the file has changed since it was read")]
     Moved,
 }
 
-/// Opens a file to cut it into chunks.
+/// Opens a file, to cut it into chunks.
 pub fn open(input: Input, kind: FileKind) -> Result<Cutter, DecodeError> {
     let format = kind.format;
     if let RowFormat::Parquet | RowFormat::Arrow = format {
@@ -90,7 +90,8 @@ pub fn open(input: Input, kind: FileKind) -> Result<Cutter, DecodeError> {
     Ok(Cutter::Text(Box::new(cut(bytes, format)?)))
 }
 
-/// Cuts the JSON lines that begin at `place` of a file, behind a chunk or at its beginning; `bytes` are those from there on.
+/// Cuts the JSON lines of a file from `place` on, which is the beginning of the file or the end of a chunk. `bytes`
+/// must begin at that place.
 pub fn cut_lines_from(bytes: Box<dyn Read + Send>, place: Place) -> Result<TextCutter, DecodeError> {
     if place.offset == 0 { TextCutter::lines(bytes) } else { Ok(TextCutter::lines_from(bytes, place)) }
 }
@@ -105,8 +106,8 @@ fn cut(bytes: Box<dyn Read + Send>, format: RowFormat) -> Result<TextCutter, Dec
     }
 }
 
-/// Reads single chunks again, each as it was when `shape`, its place and its number of rows were recorded; `places` are
-/// in file order.
+/// Calls `each` with single chunks that are read again, with their numbers. `shape` is their encoding and header, and
+/// `places` their places with the numbers of rows, in file order.
 pub fn reread(
     input: Input,
     kind: FileKind,
@@ -116,7 +117,7 @@ pub fn reread(
 ) -> Result<(), DecodeError> {
     let (encoding, header) = shape;
     if let Encoding::Columns = encoding {
-        // Only Parquet can begin in the middle.
+        // Only Parquet files can be read from the middle.
         let begin = match (kind.format, places.first()) {
             (RowFormat::Parquet, Some((place, _))) => place.first_row,
             _ => 0,

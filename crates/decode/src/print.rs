@@ -1,7 +1,7 @@
 //! Writes single values of Arrow arrays as text.
 //!
-//! Values are spelled as the crate `arrow-cast` spells them. That crate has this and every conversion between types, and with
-//! `arrow-ord` behind it takes a seventh of the time in which all of datac compiles.
+//! Values are written as the crate `arrow-cast` writes them. That crate also has all conversions between types; with
+//! its dependency `arrow-ord` it would take one seventh of the time to compile datac.
 
 use std::fmt::{Debug, Display, Write as _};
 
@@ -14,14 +14,14 @@ use arrow_array::{
 use arrow_schema::{ArrowError, DataType, IntervalUnit, TimeUnit};
 use serde::Serialize;
 
-/// Returns the text of a value; a value that is null has none.
+/// Returns the text of a value; empty if the value is null.
 pub(super) fn print(array: &dyn Array, i: usize) -> Result<String, ArrowError> {
     let mut out = String::new();
     write(array, i, &mut out)?;
     Ok(out)
 }
 
-/// Returns a value of an array of integers; `None` for any other array.
+/// Returns a value of an array of integers; `None` for other arrays.
 pub(super) fn integer(array: &dyn Array, i: usize) -> Option<i128> {
     fn of<T: ArrowPrimitiveType<Native: Into<i128>>>(array: &dyn Array, i: usize) -> Option<i128> {
         Some(array.as_primitive::<T>().value(i).into())
@@ -39,7 +39,7 @@ pub(super) fn integer(array: &dyn Array, i: usize) -> Option<i128> {
     }
 }
 
-/// Returns which value of a dictionary a row has that is not null.
+/// Returns the index of a row's value in a dictionary. The row must not be null.
 pub(super) fn dictionary_key(array: &dyn Array, i: usize) -> usize {
     array.slice(i, 1).as_any_dictionary().normalized_keys()[0]
 }
@@ -140,7 +140,8 @@ fn write(array: &dyn Array, i: usize, out: &mut String) -> Result<(), ArrowError
     Ok(())
 }
 
-/// Writes a float as JSON has it but for the plus of an exponent, and what JSON does not have as Rust does.
+/// Writes a float as JSON does, but without the plus sign of an exponent; what JSON cannot represent is written as
+/// Rust does.
 fn write_float<F: Display + Serialize + Into<f64> + Copy>(value: F, out: &mut String) {
     match serde_json::to_string(&value) {
         Ok(text) if value.into().is_finite() => out.push_str(&text.replace("e+", "e")),
@@ -154,7 +155,8 @@ fn write_hex(bytes: &[u8], out: &mut String) {
     }
 }
 
-/// Writes a date or time as ISO 8601, which is how chrono debugs it; without one the value is beyond what a calendar has.
+/// Writes a date or time as ISO 8601, which is chrono's debug format. `None` means that the value is outside the
+/// range of the calendar.
 fn write_time<T: ArrowPrimitiveType>(
     time: Option<impl Debug>,
     array: &PrimitiveArray<T>,
@@ -188,7 +190,8 @@ where
 {
     let times = array.as_primitive::<T>();
     let Some(zone) = zone else { return write_time(times.value_as_datetime(i), times, i, out) };
-    // A zone's name is for display alone and needs a table of zones; the moment is stored, and written, in UTC.
+    // The name of a time zone is only for display, and resolving it would need a time zone database. The instant is
+    // stored in UTC, and is written in UTC.
     let zone: Tz = if zone.starts_with(['+', '-']) { zone } else { "+00:00" }.parse()?;
     write_time(times.value_as_datetime_with_tz(i, zone).map(|time| time.fixed_offset()), times, i, out)?;
     if let Some(length) = out.strip_suffix("+00:00").map(str::len) {

@@ -1,4 +1,5 @@
-//! The bytes of chunks. Their room is used again for later ones: the system would have to clear new room each time.
+//! The bytes of chunks. Buffers are reused for later chunks, because the system would have to zero new ones each
+//! time.
 
 use std::{
     fmt,
@@ -6,29 +7,29 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// Bytes whose room goes back to where it came from.
+/// Bytes in a buffer that is returned to its pool on drop.
 pub struct ChunkBytes {
     bytes: Vec<u8>,
     home: Option<Room>,
 }
 
-/// Room that is not in use, of a file that is being cut.
+/// The pool of unused buffers for a file that is being cut.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Room(Arc<Mutex<Vec<Vec<u8>>>>);
 
-/// The most buffers that wait to be used again: more than there are chunks in flight on a few threads.
+/// Maximum number of unused buffers: more than there are chunks in flight on a few threads.
 const MOST: usize = 8;
 
-/// The most bytes of one: that of a chunk with an uncommonly long row is let go.
+/// Maximum capacity of an unused buffer in bytes; that of a chunk with an unusually long row is freed.
 const MOST_BYTES: usize = 8 << 20;
 
 impl Room {
-    /// An empty buffer.
+    /// Returns an empty buffer.
     pub(super) fn take(&self) -> Vec<u8> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
     }
 
-    /// Bytes whose room comes back here.
+    /// Returns bytes whose buffer comes back to this pool.
     pub(super) fn lend(&self, bytes: Vec<u8>) -> ChunkBytes {
         ChunkBytes { bytes, home: Some(self.clone()) }
     }

@@ -1,4 +1,4 @@
-//! The decompressed bytes of a text file.
+//! Reads the decompressed bytes of a text file.
 
 use std::{
     fs::File,
@@ -11,13 +11,13 @@ use super::{Compression, DecodeError, Input};
 
 const BUFFER: usize = 256 << 10;
 
-/// A text file, decompressed as it is read.
+/// A text file that is decompressed while it is read.
 pub(super) enum Stream {
-    /// Can be read at any place.
+    /// Allows random access.
     File(File),
-    /// Can be read at any place.
+    /// Allows random access.
     Static(Cursor<&'static [u8]>),
-    /// Can only be read on.
+    /// Can only be read forwards.
     Decompressed(Box<dyn Read + Send>),
 }
 
@@ -33,7 +33,7 @@ impl Stream {
         Self::decompress(raw, compression)
     }
 
-    /// Decompresses whatever `raw` yields.
+    /// Decompresses the bytes of `raw`.
     pub(super) fn decompress(raw: Box<dyn Read + Send>, compression: Compression) -> Result<Self, DecodeError> {
         let failed = |error: io::Error| DecodeError::Read { offset: 0, reason: error.to_string() };
         let mut raw = BufReader::with_capacity(BUFFER, Counted { inner: raw, read: 0 });
@@ -41,7 +41,8 @@ impl Stream {
             Compression::None => Box::new(raw),
             Compression::Gzip => Box::new(Gunzip { member: Some(GzDecoder::new(raw)) }),
             Compression::Zstd => {
-                // zstd takes no bytes for no frames, but what compresses to nothing is thirteen bytes: this was cut off.
+                // The zstd crate takes an empty file for zero frames, but even empty data compresses to thirteen
+                // bytes: the file was truncated.
                 if raw.fill_buf().map_err(failed)?.is_empty() {
                     return Err(failed(io::ErrorKind::UnexpectedEof.into()));
                 }
@@ -50,7 +51,7 @@ impl Stream {
         }))
     }
 
-    /// The bytes from here on.
+    /// Returns a reader of the following bytes.
     pub(super) fn as_read(&mut self) -> &mut dyn Read {
         match self {
             Self::File(file) => file,
@@ -59,7 +60,7 @@ impl Stream {
         }
     }
 
-    /// The bytes from here on, owned.
+    /// Returns an owned reader of the following bytes.
     pub(super) fn into_read(self) -> Box<dyn Read + Send> {
         match self {
             Self::File(file) => Box::new(file),
@@ -68,7 +69,7 @@ impl Stream {
         }
     }
 
-    /// Leaves out the next `bytes`.
+    /// Skips `bytes` bytes.
     pub(super) fn skip(&mut self, bytes: u64) -> io::Result<()> {
         let distance = SeekFrom::Current(i64::try_from(bytes).map_err(io::Error::other)?);
         match self {
@@ -79,7 +80,7 @@ impl Stream {
     }
 }
 
-/// Counts what is read through it, so that errors can say where.
+/// Counts the bytes that are read, so that errors can give the position.
 struct Counted<R> {
     inner: R,
     read: u64,
@@ -100,12 +101,12 @@ fn located(error: &dyn std::fmt::Display, compressed: &Compressed) -> io::Error 
     io::Error::other(format!("{error}, at byte {at} of the compressed file"))
 }
 
-/// Gzip members one after another, zero padding allowed behind the last.
+/// Gzip members, one after another, optionally followed by zero padding.
 ///
-/// `gunzip` ignores anything that follows the last member, with a warning. Here it is an error: the rest may be
-/// members whose beginning was damaged, and rows must not go missing unnoticed.
+/// `gunzip` ignores anything else after the last member, with a warning. Here it is an error: it may be members whose
+/// beginning was damaged, and rows must not go missing unnoticed.
 struct Gunzip {
-    /// `None` at the end.
+    /// The current member; `None` at the end.
     member: Option<GzDecoder<Compressed>>,
 }
 
@@ -153,7 +154,7 @@ fn skip_padding(rest: &mut Compressed) -> io::Result<()> {
     }
 }
 
-/// Zstandard frames one after another.
+/// Zstandard frames, one after another.
 struct Unzstd {
     frames: zstd::Decoder<'static, Compressed>,
 }

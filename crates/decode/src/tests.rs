@@ -1,4 +1,4 @@
-//! Decoding held to independent readers, to edits, and to files made to break it.
+//! Tests decoding against independent readers, edits, and files made to break it.
 
 mod cutting;
 mod hostile;
@@ -10,7 +10,7 @@ use std::io::{self, Cursor, Read, Seek, Write};
 use super::*;
 use datac_core::row::{RawRow, Reason, Value};
 
-/// A source of numbers that are the same in every run.
+/// A generator of pseudo-random numbers that are the same in every run.
 struct Random(u64);
 
 impl Random {
@@ -25,7 +25,7 @@ impl Random {
     }
 }
 
-/// Yields no more than so many bytes at a time.
+/// A reader that returns at most so many bytes at a time.
 struct Drip<R>(R, usize);
 
 impl<R: Read> Read for Drip<R> {
@@ -59,7 +59,7 @@ fn chunks(kind: FileKind, file: &[u8]) -> Result<Vec<Chunk>, DecodeError> {
     rest(open(input(file), kind)?)
 }
 
-/// The chunks of bytes that no file has to hold.
+/// Returns the chunks of bytes that are not in a file.
 fn streamed(format: RowFormat, bytes: impl Read + Send + 'static) -> Result<Vec<Chunk>, DecodeError> {
     rest(Cutter::Text(Box::new(cut(Box::new(bytes), format)?)))
 }
@@ -75,7 +75,7 @@ fn owned(row: &RawRow<'_>) -> RawRow<'static> {
     RawRow { fields: row.fields.iter().map(|(name, v)| (name.to_string().into(), value(v))).collect() }
 }
 
-/// A row as it was read, with the lines before it in its file.
+/// A row as it was read, with the number of lines before it in its file.
 type Read_ = (Result<RawRow<'static>, Reason>, u64);
 
 fn parsed(chunks: &[Chunk]) -> Vec<Read_> {
@@ -89,7 +89,7 @@ fn parsed(chunks: &[Chunk]) -> Vec<Read_> {
     rows
 }
 
-/// The reasons of rejected rows, `None` for rows that are fine.
+/// Returns the reasons of rejected rows; `None` for rows that are fine.
 fn reasons(chunks: &[Chunk]) -> Vec<Option<Reason>> {
     parsed(chunks).into_iter().map(|(row, _)| row.err()).collect()
 }
@@ -98,7 +98,7 @@ fn newlines(bytes: &[u8]) -> u64 {
     bytes.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
-/// Compresses `plain` as so many gzip members or Zstandard frames.
+/// Compresses `plain` as `parts` gzip members or Zstandard frames.
 fn pack(compression: Compression, plain: &[u8], parts: usize) -> Vec<u8> {
     let parts = plain.chunks((plain.len() / parts).max(1)).chain(plain.is_empty().then_some(plain));
     match compression {
@@ -114,7 +114,7 @@ fn gzip(plain: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Holds chunks to the file they were cut from: rows counted right, and placed where their bytes are.
+/// Checks that the rows of chunks are counted right and that their places are those of their bytes.
 fn check_places(chunks: &[Chunk], plain: &[u8]) {
     let (mut rows, mut end) = (0, 0);
     for chunk in chunks {
@@ -135,7 +135,7 @@ fn check_places(chunks: &[Chunk], plain: &[u8]) {
     }
 }
 
-/// Reads the chunks that `pick` says again, and wants them as they were.
+/// Reads the chunks chosen by `pick` again, and checks that they are unchanged.
 fn check_reread(file: &[u8], kind: FileKind, chunks: &[Chunk], mut pick: impl FnMut(usize) -> bool) {
     let Some(first) = chunks.first() else { return };
     let picked: Vec<&Chunk> = chunks.iter().enumerate().filter(|(i, _)| pick(*i)).map(|(_, chunk)| chunk).collect();

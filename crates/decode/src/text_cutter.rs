@@ -1,4 +1,4 @@
-//! Cuts lines, array elements and CSV records, holding no more than a chunk or the longest row.
+//! Cuts lines, array elements and CSV records into chunks, holding at most a chunk or the longest row in memory.
 
 use std::{
     io::{self, Read},
@@ -15,48 +15,48 @@ use super::{
     room::Room,
 };
 
-/// Bytes that are read in one go.
+/// Number of bytes read at a time.
 const BLOCK: usize = 256 << 10;
 
-/// Cuts lines, array elements or CSV records.
+/// Cuts lines, array elements or CSV records into chunks.
 pub struct TextCutter {
     input: Box<dyn Read + Send>,
     encoding: Encoding,
     header: Arc<[u8]>,
-    /// Bytes read but not yet given out; the chunk being gathered is `buffer[..row_start]`.
+    /// Bytes that have been read but not given out. `buffer[..row_start]` belongs to the next chunk.
     buffer: Vec<u8>,
     room: Room,
-    /// Where the row being read begins.
+    /// Offset of the row that is being read.
     row_start: usize,
-    /// How far rows were looked for.
+    /// Offset up to which row ends have been searched for.
     scanned: usize,
     elements: ElementScanner,
     records: RecordScanner,
     place: Place,
     at_end: bool,
-    /// The array's closing bracket was seen.
+    /// Whether the closing bracket of the array has been read.
     closed: bool,
 }
 
 impl TextCutter {
-    /// A cutter over JSON values, one a line.
+    /// Creates a cutter of JSON values, one per line.
     pub(super) fn lines(input: Box<dyn Read + Send>) -> Result<Self, DecodeError> {
         let mut cutter = Self::new(input, Encoding::JsonLines);
         cutter.skip_mark()?;
         Ok(cutter)
     }
 
-    /// A cutter over lines that begin at `place` of a file, behind a chunk.
+    /// Creates a cutter of lines that begin at `place` of a file, after a chunk.
     pub(super) fn lines_from(input: Box<dyn Read + Send>, place: Place) -> Self {
         Self { place: Place { length: 0, ..place }, ..Self::new(input, Encoding::JsonLines) }
     }
 
-    /// Where what has not been given out begins.
+    /// Returns the place of the next chunk, whose length is not known yet.
     pub fn place(&self) -> Place {
         self.place
     }
 
-    /// A cutter over a JSON array, or over lines if the file begins with an object.
+    /// Creates a cutter of a JSON array, or of lines if the file begins with an object.
     pub(super) fn json(input: Box<dyn Read + Send>) -> Result<Self, DecodeError> {
         let mut cutter = Self::lines(input)?;
         loop {
@@ -84,7 +84,7 @@ impl TextCutter {
         Ok(cutter)
     }
 
-    /// A cutter over CSV records, the first of which is the header.
+    /// Creates a cutter of CSV records, the first of which is the header.
     pub(super) fn delimited(input: Box<dyn Read + Send>, delimiter: u8) -> Result<Self, DecodeError> {
         let mut cutter = Self::new(input, Encoding::Delimited(delimiter));
         cutter.skip_mark()?;
@@ -131,7 +131,7 @@ impl TextCutter {
         }
     }
 
-    /// Reads one more block; 0 at the end.
+    /// Reads one more block; returns the number of bytes, 0 at the end of the file.
     fn fill(&mut self) -> Result<usize, DecodeError> {
         let length = self.buffer.len();
         self.buffer.resize(length + BLOCK, 0);
@@ -162,7 +162,7 @@ impl TextCutter {
         Ok(())
     }
 
-    /// Takes `end` bytes off the front, which end up in no chunk.
+    /// Removes `end` bytes from the front of the buffer, which belong to no chunk.
     fn discard(&mut self, end: usize) {
         self.place.first_line += memchr::memchr_iter(b'\n', &self.buffer[..end]).count() as u64;
         self.place.offset += end as u64;
@@ -171,7 +171,7 @@ impl TextCutter {
         self.scanned = 0;
     }
 
-    /// One past the end of the row at `row_start`, its separator included, if the buffer holds it.
+    /// Returns the end of the row at `row_start`, after its separator, if it is in the buffer.
     fn row_end(&mut self) -> Option<usize> {
         let unseen = &self.buffer[self.scanned..];
         let found = match self.encoding {
@@ -190,7 +190,7 @@ impl TextCutter {
         found
     }
 
-    /// Looks for rows from `row_start` on as if nothing there had been seen.
+    /// Searches for row ends again from `row_start` on.
     fn rescan(&mut self) {
         self.scanned = self.row_start;
         self.elements = ElementScanner::default();
@@ -198,7 +198,7 @@ impl TextCutter {
         self.closed = false;
     }
 
-    /// The row between `row_start` and `end`, which is behind its separator; empty if there is none.
+    /// Returns the row that begins at `row_start` and whose separator ends at `end`; empty if the line is blank.
     fn row(&self, end: usize) -> &[u8] {
         let bytes = &self.buffer[self.row_start..end];
         match self.encoding {
@@ -211,7 +211,7 @@ impl TextCutter {
         }
     }
 
-    /// See [`crate::Cutter::next_chunk`].
+    /// Returns the next chunk, see [`crate::Cutter::next_chunk`].
     pub fn next_chunk(&mut self) -> Result<Option<Chunk>, DecodeError> {
         let mut rows = 0;
         loop {
@@ -220,9 +220,9 @@ impl TextCutter {
             }
             let end = self.row_end();
             let length = end.unwrap_or(self.buffer.len()) - self.row_start;
-            // Two bytes more than a row may have: its line end is none of it.
+            // Two bytes more than the limit, since the line end is not part of the row.
             if length > MAX_ROW_BYTES + 2 {
-                // An over-long row is a chunk of its own, and blanks before it are none of it either.
+                // An over-long row is a chunk of its own, without the rows and white space before it.
                 if rows > 0 {
                     self.rescan();
                     return Ok(Some(self.give(self.row_start, rows)));
@@ -244,7 +244,7 @@ impl TextCutter {
             };
             let row = self.row(end);
             let is_row = !row.is_empty();
-            // Lines that are blank for megabytes must not be held either.
+            // Megabytes of blank lines must not be held in memory either.
             let is_cut = if is_row { ends_after(row, end) } else { end >= MAX_BYTES };
             rows += u64::from(is_row);
             self.row_start = end;
@@ -260,22 +260,22 @@ impl TextCutter {
     fn leading_blanks(&self) -> usize {
         let bytes = &self.buffer[self.row_start..];
         match self.encoding {
-            // They belong to the first field.
+            // White space belongs to the first field.
             Encoding::Delimited(_) => 0,
             _ => bytes.len() - bytes.trim_ascii_start().len(),
         }
     }
 
-    /// The most bytes that were held at once: the buffer grows and never shrinks.
+    /// Returns the maximum number of bytes that were held at once; the buffer never shrinks.
     #[cfg(test)]
     pub(super) fn most_held(&self) -> usize {
         self.buffer.capacity()
     }
 
-    /// Gives out the first `end` bytes as a chunk of `rows` rows.
+    /// Returns the first `end` bytes as a chunk of `rows` rows.
     fn give(&mut self, end: usize, rows: u64) -> Chunk {
         let place = Place { length: end as u64, ..self.place };
-        // The chunk takes the buffer along: what is behind it is the shorter part to copy.
+        // The chunk takes over the buffer, and the rest, which is usually shorter, is copied.
         let mut rest = self.room.take();
         rest.reserve(self.buffer.len() - end + BLOCK);
         rest.extend_from_slice(&self.buffer[end..]);
@@ -295,8 +295,8 @@ impl TextCutter {
         }
     }
 
-    /// Gives out a row longer than the limit, of which no more than the limit is held; `end` is where it ends, if the
-    /// buffer holds that.
+    /// Returns an over-long row as a chunk, holding no more bytes than the limit. `end` is the end of the row, if it
+    /// is in the buffer.
     fn give_overlong(&mut self, mut end: Option<usize>) -> Result<Chunk, DecodeError> {
         let mut bytes = self.buffer[..=MAX_ROW_BYTES].to_vec();
         mask(&mut bytes);
@@ -318,7 +318,7 @@ impl TextCutter {
         Ok(Chunk { encoding: self.encoding, header: self.header.clone(), bytes: bytes.into(), rows: 1, place })
     }
 
-    /// The end of a file of lines or records: what is left is the last row.
+    /// Returns the last chunk of a file of lines or records; whatever is left is the last row.
     fn finish(&mut self, mut rows: u64) -> Result<Option<Chunk>, DecodeError> {
         let end = self.buffer.len();
         let rest = &self.buffer[self.row_start..];
@@ -334,9 +334,9 @@ impl TextCutter {
         if rows == 0 { Ok(None) } else { Ok(Some(self.give(end, rows))) }
     }
 
-    /// The end of an array: only blanks may follow its bracket.
+    /// Returns the last chunk of an array, after checking that only white space follows the bracket.
     fn finish_array(&mut self, rows: u64) -> Result<Option<Chunk>, DecodeError> {
-        // The bracket is the file's, not the last element's.
+        // The bracket belongs to the file, not to the last element.
         let end = self.row_start;
         let chunk = (rows > 0).then(|| self.give(end - 1, rows));
         self.discard(if rows > 0 { 1 } else { end });
@@ -350,14 +350,15 @@ impl TextCutter {
                 break;
             }
         }
-        // From here on the file is like one of lines that has ended.
+        // From here on, the cutter behaves like one of lines at the end of its file.
         self.encoding = Encoding::JsonLines;
         self.closed = false;
         Ok(chunk)
     }
 }
 
-/// Makes the beginning of an over-long row one row in every encoding: it has no separators.
+/// Replaces the separators and brackets in the beginning of an over-long row, so that it is one row in every
+/// encoding.
 pub(super) fn mask(bytes: &mut [u8]) {
     for byte in bytes.iter_mut() {
         if byte.is_ascii_whitespace() || matches!(*byte, b',' | b'[' | b']' | b'{' | b'}' | b'"') {

@@ -1,4 +1,4 @@
-//! Boundaries follow content: what an edit may change, and what chunks look like when content gives nothing to go by.
+//! Tests boundaries: what an edit may change, and how files are cut whose content gives no boundaries.
 
 use std::collections::HashSet;
 
@@ -9,17 +9,17 @@ use super::*;
 
 use datac_core::id::ChunkId;
 
-/// As many rows as alpaca has, and as large.
+/// Number of rows, as many as in alpaca, and of the same size.
 const ROWS: usize = 52_002;
 const TARGET: usize = 512 << 10;
 const LONGEST: usize = 8 * TARGET;
 
-/// Rows of two texts, about 20 MB of them.
+/// Returns rows of two texts, about 20 MB in all.
 fn texts() -> Vec<[String; 2]> {
     some_texts(ROWS)
 }
 
-/// The first of them: a dozen chunks, which is enough to see what an edit changes.
+/// Returns the first of those rows: a dozen chunks, enough to see what an edit changes.
 fn few_texts() -> Vec<[String; 2]> {
     some_texts(ROWS / 4)
 }
@@ -42,7 +42,7 @@ fn record([instruction, output]: &[String; 2]) -> String {
     format!("\"{}\",\"{}\"", instruction.replace('"', "\"\""), output.replace('"', "\"\""))
 }
 
-/// The four edits, at a random place each; appending has only one place.
+/// Applies one of four edits, at a random position; appending has only one.
 fn edit<T: Clone>(rows: &mut Vec<T>, number: usize, random: &mut Random, new: T) {
     let at = random.below(rows.len());
     match number % 4 {
@@ -63,7 +63,7 @@ fn check_average(chunks: &[Chunk]) {
     assert!((TARGET / 2..=TARGET * 2).contains(&average), "chunks of {average} bytes on average");
 }
 
-/// Edits rows and wants at most two chunks to differ each time.
+/// Edits rows, and checks that at most two chunks differ after each edit.
 fn check_edits<T: Clone>(rows: &[T], new: impl Fn(usize) -> T, edits: usize, cut: impl Fn(&[T]) -> Vec<Chunk>) {
     let chunks = cut(rows);
     check_average(&chunks);
@@ -136,7 +136,7 @@ fn an_edited_parquet_row_changes_two_chunks_at_most() {
     check_edits(&rows, new_texts, 16, |rows| {
         let column = |i: usize| Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row[i]))) as ArrayRef;
         let batch = RecordBatch::try_from_iter([("instruction", column(0)), ("output", column(1))]).unwrap();
-        // An edit moves every later row to another place in its group, or into another group.
+        // An edit moves every later row to another position in its group, or to another group.
         let properties = WriterProperties::builder().set_max_row_group_row_count(Some(5_000)).build();
         let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
         writer.write(&batch).unwrap();
@@ -146,7 +146,7 @@ fn an_edited_parquet_row_changes_two_chunks_at_most() {
 
 #[test]
 fn equal_rows_make_chunks_of_bounded_size() {
-    // Each text gives one hash for all rows, so that every row ends a chunk or none does.
+    // All rows have the same text and so the same hash: either every row ends a chunk, or none does.
     for n in 0..20 {
         let row = format!("{{\"text\":\"{n} {}\"}}\n", "again ".repeat(n * 40));
         let plain = row.repeat((10 << 20) / row.len());

@@ -1,4 +1,4 @@
-//! Files made to break a reader: each is rows, rejects or an error, in bounded memory, and never a panic.
+//! Tests files made to break a reader: each yields rows, rejects or an error, in bounded memory, and never a panic.
 
 use arrow_array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray, types::Int32Type};
 use arrow_schema::Field;
@@ -8,7 +8,7 @@ use super::*;
 
 const MIB: usize = 1 << 20;
 
-/// A row of so many bytes between two that are fine, in each text format.
+/// Returns a row of `length` bytes between two normal ones.
 fn around_long_row(format: RowFormat, length: usize) -> Vec<u8> {
     let (before, frame, after) = match format {
         RowFormat::Jsonl => ("{\"a\":1}\n", ["{\"a\":\"", "\"}"], "\n{\"a\":2}\n"),
@@ -50,7 +50,7 @@ fn rows_over_the_limit_are_rejected_and_no_others() {
 
 #[test]
 fn columnar_rows_over_the_limit_are_rejected_and_no_others() {
-    // The dictionary holds the long value once; laid out, the rows would be 60 GB.
+    // The dictionary holds the long value once; expanded, the rows would take 60 GB.
     let long = "x".repeat(MAX_ROW_BYTES + 1);
     let values: ArrayRef = Arc::new(StringArray::from(vec!["short", &long]));
     let keys: Vec<i32> = (0..4_000).map(|i| i32::from(i > 0)).collect();
@@ -73,7 +73,7 @@ fn columnar_rows_over_the_limit_are_rejected_and_no_others() {
     }
 }
 
-/// A beginning, so many equal bytes made up as they are read, and an end.
+/// Returns a reader of a beginning, `length` equal bytes generated on the fly, and an end.
 fn made_up(beginning: &'static str, byte: u8, length: u64, end: &'static str) -> impl Read + Send {
     beginning.as_bytes().chain(io::repeat(byte).take(length)).chain(end.as_bytes())
 }
@@ -86,13 +86,13 @@ fn check_bounded(format: RowFormat, bytes: impl Read + Send + 'static, expected:
         chunks.push(chunk);
     }
     assert_eq!(reasons(&chunks), expected);
-    // A vector doubles, so what it holds at most is half of this.
+    // A vector grows by doubling, so at most half of this was needed.
     assert!(cutter.most_held() <= 2 * (MAX_ROW_BYTES + MIB), "{} bytes held", cutter.most_held());
 }
 
 #[test]
 fn a_line_of_any_length_is_read_in_bounded_memory() {
-    // Several times what may be held.
+    // Several times the limit.
     const LENGTH: u64 = 80 << 20;
     let overlong = Some(Reason::RowTooLong);
     for byte in [b'x', 0] {
@@ -234,7 +234,7 @@ fn empty_files_are_no_rows_or_an_error() {
     }
 }
 
-/// Rows that do not compress to nothing.
+/// Returns rows that do not compress to almost nothing.
 fn some_lines() -> Vec<u8> {
     let mut random = Random(5);
     (0..20_000).flat_map(|_| format!("{{\"a\":\"{:x}\"}}\n", random.next()).into_bytes()).collect()
@@ -258,7 +258,7 @@ fn what_follows_the_last_gzip_member_is_padding_or_an_error() {
             format!("something that is not gzip follows the compressed rows, at byte {at} of the compressed file");
         assert!(error.ends_with(&expected), "{error}");
     }
-    // A byte that could begin a member, and then does not.
+    // A byte that could begin a member, but does not.
     let error = with(b"\x1f\x8c").unwrap_err().to_string();
     assert!(error.contains("gzip header") || error.contains("end of file"), "{error}");
 }
@@ -277,7 +277,7 @@ fn compressed_files_cut_short_are_errors_wherever_they_are_cut() {
     }
 }
 
-/// Damages a file in many ways; whatever is read then has rows as many as it says.
+/// Damages a file in many ways, and checks that whatever can be read has as many rows as stated.
 fn check_damage(kind: FileKind, file: &[u8], times: usize) -> usize {
     let mut random = Random(6);
     let mut errors = 0;
@@ -356,7 +356,8 @@ fn a_footer_that_claims_too_much_is_an_error() {
     let file = writer.into_inner().unwrap();
     let length = u32::from_le_bytes(file[file.len() - 8..file.len() - 4].try_into().unwrap()) as usize;
     let (pages, footer) = file[..file.len() - 8].split_at(file.len() - 8 - length);
-    // 60 rows, as a footer writes numbers (zigzag), become 2^62 wherever the byte stands for that or anything else.
+    // 60 rows, as a footer writes numbers (zigzag), become 2^62 wherever the byte occurs, even if it means something
+    // else.
     let huge = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01];
     let places: Vec<usize> = (0..footer.len()).filter(|at| footer[*at] == 120).collect();
     assert!(places.len() >= 3);

@@ -1,4 +1,4 @@
-//! Whatever rows a file has, they are those an independent reader finds in it.
+//! Tests that the rows of any file are those that an independent reader finds.
 
 use std::fmt;
 
@@ -29,14 +29,14 @@ fn check_cases<S: Strategy>(cases: u32, strategy: S, check: impl Fn(S::Value)) {
         .unwrap();
 }
 
-/// A text of a length and a seed, full of what readers stumble over.
+/// Returns a text of a given length and seed, with many characters that readers could mishandle.
 fn text(length: usize, seed: u64) -> String {
     const PALETTE: &[&str] = &[
         "a", "b", "the", " ", " ", "\"", "\\", "\n", "\r", "\t", "{", "}", "[", "]", ",", ":", "'", "0", "-", "é",
         "😀", "\u{2028}", "\u{feff}", "\0", "\u{1f}", "\u{7f}", "/", "\r\n", "\\n", "\\u0041", "]}",
     ];
     let mut random = Random(seed);
-    // Long runs without anything special are what quick paths are for.
+    // Long runs of plain characters exercise the fast paths.
     let plain = random.below(3) == 0;
     let mut text = String::with_capacity(length + 4);
     while text.len() < length {
@@ -64,7 +64,7 @@ fn packings() -> impl Strategy<Value = Packing> {
         .prop_map(|(compression, parts, picks, drip)| Packing { compression, parts, picks, drip })
 }
 
-/// Reads a text file every way there is, and wants `expected` of each.
+/// Reads a text file in all possible ways, and checks that each gives `expected`.
 fn check_text(format: RowFormat, plain: &[u8], packing: Packing, expected: &[Read_]) {
     let kind = kind(format, packing.compression);
     let file = pack(packing.compression, plain, packing.parts);
@@ -81,7 +81,7 @@ fn check_text(format: RowFormat, plain: &[u8], packing: Packing, expected: &[Rea
     assert!(slow == chunks, "chunks do not follow blocks");
 }
 
-/// The fields of an object, in their order.
+/// The fields of an object, in order.
 struct Pairs(Vec<(String, Box<RawValue>)>);
 
 impl<'de> Deserialize<'de> for Pairs {
@@ -102,7 +102,7 @@ impl<'de> Deserialize<'de> for Pairs {
     }
 }
 
-/// A JSON object, read by serde_json alone.
+/// Parses a JSON object with serde_json alone.
 fn reference(json: &str) -> Result<RawRow<'static>, Reason> {
     let Pairs(pairs) = serde_json::from_str(json).map_err(|_| Reason::InvalidJson)?;
     let mut fields = Vec::new();
@@ -122,7 +122,7 @@ fn reference(json: &str) -> Result<RawRow<'static>, Reason> {
     if repeated { Err(Reason::DuplicateKey) } else { Ok(RawRow { fields }) }
 }
 
-/// The rows of a JSONL file, found by splitting it.
+/// Returns the rows of a JSONL file, by splitting it.
 fn reference_lines(plain: &[u8]) -> Vec<Read_> {
     let text = std::str::from_utf8(plain).unwrap();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -130,7 +130,7 @@ fn reference_lines(plain: &[u8]) -> Vec<Read_> {
     lines.map(|(i, line)| (reference(line.trim_ascii()), i as u64)).collect()
 }
 
-/// The rows of a JSON array, found by serde_json.
+/// Returns the rows of a JSON array, by serde_json.
 fn reference_elements(plain: &[u8]) -> Vec<Read_> {
     let text = std::str::from_utf8(plain).unwrap();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -139,12 +139,12 @@ fn reference_elements(plain: &[u8]) -> Vec<Read_> {
     elements.into_iter().map(|element| (reference(element.get()), line(element.get()))).collect()
 }
 
-/// Writes a JSON string, with as many escapes as `style` likes.
+/// Writes a JSON string, with more or fewer escapes depending on `style`.
 fn json_string(text: &str, style: u8) -> String {
     match style % 3 {
         0 => serde_json::to_string(text).unwrap(),
         1 => {
-            // As Python writes it: nothing but ASCII, pairs of surrogates included.
+            // As Python writes it: ASCII only, with surrogate pairs.
             let ascii = |c: char| match c {
                 ' '..='~' if c != '"' && c != '\\' => c.to_string(),
                 _ => c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
@@ -180,7 +180,7 @@ fn json_values() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A JSON object on one line, or something that is none.
+/// Generates JSON objects on one line, and lines that are not objects.
 fn json_rows() -> impl Strategy<Value = String> {
     const BROKEN: &[&str] = &[
         "{",
@@ -258,7 +258,7 @@ fn elements_are_rows() {
     check_cases(64, (rows, any::<bool>(), packings()), |(rows, mark, packing)| {
         let mut elements = Vec::new();
         for (row, style) in &rows {
-            // A broken element would break the reference; those that are merely no objects stay.
+            // A broken element would break the reference; elements that are merely not objects stay.
             let Ok(raw) = serde_json::from_str::<&RawValue>(row) else { continue };
             let blanks = ["", " ", "\n", "\r\n  ", "\n\n\t"][usize::from(style % 5)];
             let pretty =
@@ -271,7 +271,7 @@ fn elements_are_rows() {
     });
 }
 
-/// The records of a CSV file, found by the csv crate.
+/// Returns the records of a CSV file, by the csv crate.
 fn reference_records(plain: &[u8], delimiter: u8) -> Vec<Read_> {
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(plain);
     let names: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
@@ -281,7 +281,7 @@ fn reference_records(plain: &[u8], delimiter: u8) -> Vec<Read_> {
         let mut start = record.position().unwrap().byte() as usize;
         start += plain[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         let written = plain[start..].split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap();
-        // The csv crate knows no blank lines but empty ones.
+        // The csv crate only takes empty lines for blank.
         if record.len() == 1 && written.iter().all(|byte| matches!(byte, b' ' | b'\t' | 12)) {
             continue;
         }
@@ -329,7 +329,7 @@ fn any_text_is_cut_into_records_as_the_csv_crate_does() {
     let bytes = prop::collection::vec(prop::sample::select(&b"a,\"\"\r\n b\t"[..]), 0..80);
     let packing = Packing { compression: Compression::None, parts: 1, picks: 1, drip: 1 };
     check_cases(4_000, bytes, |body| {
-        // Whether quotes are closed at the end is our question alone, and has its own test.
+        // Unclosed quotes at the end are treated differently, and have a test of their own.
         let plain = [&b"x,y\n"[..], &body].concat();
         let mut records = delimited::RecordScanner::new(b',');
         let mut at = 0;
@@ -360,7 +360,7 @@ fn quick_and_careful_reading_agree_on_damaged_rows() {
     });
 }
 
-/// A columnar table: a nullable string, an integer and a boolean a row.
+/// A columnar table: a nullable string, an integer and a boolean per row.
 type Table = Vec<(Option<String>, i64, bool)>;
 
 fn batch(rows: &[(Option<String>, i64, bool)]) -> RecordBatch {

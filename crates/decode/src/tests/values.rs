@@ -1,4 +1,4 @@
-//! Values come out as the source wrote them, and columnar ones in a form that is fixed here.
+//! Tests that values are read as the source has them, and that columnar values have the form fixed here.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ fn json_values_are_kept_exactly() {
     expected.extend(numbers.iter().map(|json| (Value::Number((*json).into()), *json)));
     expected.extend(nested.iter().map(|json| (Value::Json((*json).into()), *json)));
     expected.extend([(Value::Null, "null"), (Value::Bool(true), "true"), (Value::Bool(false), "false")]);
-    // A tab between values sends a row through the careful reader, so each row is read in both ways.
+    // A tab between values makes a row take the slow path, so each row is read in both ways.
     for blank in ["", " ", "\t"] {
         let fields: Vec<_> =
             expected.iter().enumerate().map(|(i, (_, json))| format!("{blank}\"z{}\":{blank}{json}", 99 - i)).collect();
@@ -55,7 +55,7 @@ fn json_values_are_kept_exactly() {
     }
 }
 
-/// One column, and what each of its rows is read as; nulls are tried in every column besides.
+/// Returns columns, each with the values its rows are read as. Nulls are tested in every column besides.
 fn columns() -> Vec<(&'static str, ArrayRef, Vec<Value<'static>>)> {
     let number = |text: &'static str| Value::Number(text.into());
     let string = |text: &'static str| Value::String(text.into());
@@ -214,7 +214,8 @@ fn write(format: RowFormat, batches: &[RecordBatch]) -> parquet::errors::Result<
 
 #[test]
 fn columnar_values_have_one_form_each() {
-    // What Parquet has no type for is another type there: asking for the Arrow types would be trusting a hint.
+    // Types that Parquet does not have are read as other types; asking for the Arrow types would mean trusting a
+    // hint.
     const ARROW_ONLY: &[&str] = &["null", "no_fields", "duration", "timestamp_zone", "timestamp_offset"];
     for (name, array, mut expected) in columns() {
         let schema = Arc::new(Schema::new(vec![Field::new(name, array.data_type().clone(), true)]));
