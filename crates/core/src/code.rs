@@ -1,43 +1,43 @@
 //! Versions of the code that decides bytes.
 //!
-//! A version is raised by hand when the same input yields something else. Golden outputs guard it (`tests/build/golden.rs`): a
-//! result that changed under an unchanged version fails the tests. Comments, tests and refactorings change no version, so
-//! they empty nobody's cache.
+//! A version is raised by hand when the same input yields a different result. Golden outputs
+//! (`tests/build/golden.rs`) fail the tests if a result changes under an unchanged version. Comments, tests and
+//! refactorings change no version, so they invalidate no cache.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-/// A piece of code whose results the cache holds.
+/// A piece of code whose results are cached.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Component {
-    /// Cuts source files into chunks.
+    /// Cutting source files into chunks.
     Cutter,
-    /// Reads the rows of chunks, by the family of formats.
+    /// Reading the rows of chunks; one component per decoder.
     Decoder(Cow<'static, str>),
-    /// Makes samples of rows, by the converter's name.
+    /// Making samples of rows; one component per converter.
     Converter(Cow<'static, str>),
-    /// Encodes samples and their index.
+    /// Encoding samples and their index.
     Samples,
-    /// Encodes rejected rows.
+    /// Encoding rejected rows.
     Rejects,
-    /// Measures samples, by the scorer's name.
+    /// Scoring samples; one component per scorer.
     Scorer(Cow<'static, str>),
-    /// Encodes scores.
+    /// Encoding scores.
     Scores,
-    /// Chooses the samples of a source.
+    /// Selecting the samples of a source.
     Selection,
-    /// Turns shares into counts.
+    /// Turning shares into counts.
     Allotment,
-    /// Divides and orders samples.
+    /// Splitting and ordering samples.
     Arrangement,
-    /// Writes the rows of outputs.
+    /// Writing the rows of outputs.
     RowWriter,
-    /// Writes quarantine files.
+    /// Writing quarantine files.
     QuarantineWriter,
 }
 
-/// The version of every component.
+/// The versions of all components.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CodeVersions(BTreeMap<Component, u32>);
 
@@ -65,7 +65,7 @@ impl CodeVersions {
     ///
     /// # Panics
     ///
-    /// If the component is not in the table: a key without a version would never go stale.
+    /// If the component is not in the table: a key without a version would never become stale.
     pub fn of(&self, component: &Component) -> u32 {
         let version = self.0.get(component).copied();
         version.unwrap_or_else(|| panic!("{component} has no version in the table of components"))
@@ -76,7 +76,7 @@ impl CodeVersions {
         *self.0.entry(component).or_default() += 1;
     }
 
-    /// Returns every component with its version, in order.
+    /// Returns all components with their versions, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&Component, u32)> {
         self.0.iter().map(|(component, version)| (component, *version))
     }

@@ -1,4 +1,4 @@
-//! What a source file is: how rows are written, and what the bytes are wrapped in.
+//! The format of a source file: how rows are written, and how the file is compressed.
 
 use std::fmt;
 
@@ -6,26 +6,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::key::{Encode, Encoder};
 
-/// What a source file is.
+/// Format and compression of a source file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FileKind {
-    /// How rows are written.
+    /// Format of the rows.
     pub format: RowFormat,
-    /// What the bytes are wrapped in.
+    /// Compression of the file.
     pub compression: Compression,
 }
 
-/// How a file writes rows.
+/// A format of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RowFormat {
-    /// JSON values, one a line.
+    /// JSON values, one per line.
     Jsonl,
-    /// One JSON array, or values one after another.
+    /// One JSON array, or JSON values one after another.
     Json,
     /// Apache Parquet.
     Parquet,
-    /// Arrow IPC, file or stream.
+    /// Arrow IPC, as a file or a stream.
     Arrow,
     /// Comma-separated values with a header.
     Csv,
@@ -33,11 +33,11 @@ pub enum RowFormat {
     Tsv,
 }
 
-/// What a file's bytes are wrapped in.
+/// A compression of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
-    /// Nothing.
+    /// No compression.
     None,
     /// Gzip.
     Gzip,
@@ -45,22 +45,22 @@ pub enum Compression {
     Zstd,
 }
 
-/// The code that reads rows, shared by formats that write them alike.
+/// The code that reads rows, shared by similar formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Decoder {
-    /// Reads JSON values, one a line or in an array.
+    /// Reads JSON values, one per line or in an array.
     Json,
-    /// Reads records separated by commas or tabs.
+    /// Reads records with fields separated by commas or tabs.
     Delimited,
     /// Reads the rows of Parquet and Arrow files.
     Columns,
 }
 
 impl Decoder {
-    /// Every decoder.
+    /// All decoders.
     pub const ALL: &[Self] = &[Self::Json, Self::Delimited, Self::Columns];
 
-    /// Returns the decoder of files of a format.
+    /// Returns the decoder for a format.
     pub fn of(format: RowFormat) -> Self {
         match format {
             RowFormat::Jsonl | RowFormat::Json => Self::Json,
@@ -69,7 +69,7 @@ impl Decoder {
         }
     }
 
-    /// Returns the decoder's name in keys and for people.
+    /// Returns the name of the decoder, as used in keys and messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::Json => "json",
@@ -78,7 +78,7 @@ impl Decoder {
         }
     }
 
-    /// Returns the version, which is raised by hand whenever the same bytes are read as other rows.
+    /// Returns the version, which must be raised when the same bytes are read as other rows.
     pub fn version(self) -> u32 {
         match self {
             Self::Json | Self::Delimited | Self::Columns => 1,
@@ -87,7 +87,7 @@ impl Decoder {
 }
 
 impl RowFormat {
-    /// The format's name.
+    /// Returns the name of the format.
     pub fn name(self) -> &'static str {
         match self {
             Self::Jsonl => "jsonl",
@@ -101,7 +101,7 @@ impl RowFormat {
 }
 
 impl Compression {
-    /// The suffix of such files, with its dot.
+    /// Returns the suffix of compressed files, with its dot.
     pub fn suffix(self) -> &'static str {
         match self {
             Self::None => "",
@@ -112,8 +112,8 @@ impl Compression {
 }
 
 impl FileKind {
-    /// Roughly how many bytes of rows a file of `size` bytes holds: texts shrink to a third, and to half with what Parquet
-    /// files are mostly written with, Snappy.
+    /// Estimates the number of bytes of rows in a file of `size` bytes. Text is compressed to a third, and to half
+    /// with Snappy, which most Parquet files use.
     pub fn unpacked(self, size: u64) -> u64 {
         match (self.compression, self.format) {
             (Compression::Gzip | Compression::Zstd, _) => size.saturating_mul(3),

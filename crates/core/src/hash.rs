@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use pieces::{PIECE, PieceHash, PieceHasher, Pieces};
 
-/// A BLAKE3 digest, 32 bytes, written as 64 hexadecimal digits.
+/// A BLAKE3 digest: 32 bytes, written as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
 
@@ -19,33 +19,33 @@ impl Digest {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
-    /// Wraps 32 bytes that already are a digest.
+    /// Returns a digest with these 32 bytes.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The digest's 32 bytes.
+    /// Returns the 32 bytes of the digest.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// Parses 64 hexadecimal digits; anything else is `None`.
+    /// Parses 64 hexadecimal digits; returns `None` for any other text.
     pub fn from_hex(text: &str) -> Option<Self> {
         blake3::Hash::from_hex(text).ok().map(|hash| Self(*hash.as_bytes()))
     }
 
-    /// The first eight hexadecimal digits, for people.
+    /// Returns the first eight hexadecimal digits, for display.
     pub fn short(&self) -> String {
         self.to_string()[..8].to_owned()
     }
 }
 
-/// Hashes bytes that come one after another.
+/// Hashes bytes that are added in parts.
 #[derive(Clone, Debug, Default)]
 pub struct Hasher(blake3::Hasher);
 
 impl Hasher {
-    /// Adds the bytes that follow.
+    /// Adds bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
@@ -78,7 +78,7 @@ impl JsonSchema for Digest {
     }
 }
 
-/// Text in readable formats, 32 bytes in binary ones.
+/// As text in readable formats, as 32 bytes in binary ones.
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
@@ -96,20 +96,18 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// An ordered list of named values, hashed: what a folder that stands in for a hub has for a commit.
+/// The hash of an ordered list of named values, which serves as the commit of a repository without history.
 #[derive(Debug, Default)]
 pub struct Manifest(blake3::Hasher);
 
 impl Manifest {
-    /// An empty manifest.
+    /// Creates an empty manifest.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a value, its name and its text each preceded by its length as 8 bytes, little-endian; order is part of the
-    /// digest.
-    ///
-    /// The lengths keep `("ab", "c")` and `("a", "bc")` apart.
+    /// Adds a value. Its name and its text are each preceded by their length as 8 bytes, little-endian, so that
+    /// `("ab", "c")` and `("a", "bc")` differ. The order of values is part of the digest.
     pub fn push(&mut self, name: &str, value: impl fmt::Display) -> &mut Self {
         for part in [name, &value.to_string()] {
             self.0.update(&(part.len() as u64).to_le_bytes());
@@ -118,7 +116,7 @@ impl Manifest {
         self
     }
 
-    /// Returns BLAKE3 over every name and value.
+    /// Returns the BLAKE3 of all names and values.
     pub fn digest(&self) -> Digest {
         Digest(*self.0.finalize().as_bytes())
     }

@@ -1,4 +1,4 @@
-//! Ids: a type of its own for each kind of thing that is named by a digest, so that swapping two does not compile.
+//! Ids: one type for each kind of thing named by a digest, so that confusing two kinds does not compile.
 //!
 //! ```
 //! use datac_core::id::{BlobId, ChunkId};
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::hash::Digest;
 
-/// Defines ids, each a [`Digest`] under a name of its own, after jj's macro of the same name.
+/// Defines id types, each wrapping a [`Digest`], after jj's macro of the same name.
 macro_rules! id_type {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
@@ -30,37 +30,37 @@ macro_rules! id_type {
         pub struct $name(Digest);
 
         impl $name {
-            /// Names the thing whose bytes are `bytes`.
+            /// Returns the id of the thing with these bytes.
             pub fn of(bytes: &[u8]) -> Self {
                 Self(Digest::of(bytes))
             }
 
-            /// Takes a digest that is known to name such a thing.
+            /// Wraps a digest that is known to name such a thing.
             pub const fn new(digest: Digest) -> Self {
                 Self(digest)
             }
 
-            /// Takes 32 bytes that are known to be such a digest.
+            /// Wraps 32 bytes that are known to be such a digest.
             pub fn from_bytes(bytes: [u8; 32]) -> Self {
                 Self(Digest::from_bytes(bytes))
             }
 
-            /// Parses 64 hexadecimal digits; anything else is `None`.
+            /// Parses 64 hexadecimal digits; returns `None` for any other text.
             pub fn from_hex(text: &str) -> Option<Self> {
                 Digest::from_hex(text).map(Self)
             }
 
-            /// Returns the bare digest.
+            /// Returns the digest.
             pub const fn digest(self) -> Digest {
                 self.0
             }
 
-            /// Returns the digest's 32 bytes.
+            /// Returns the 32 bytes of the digest.
             pub fn as_bytes(&self) -> &[u8; 32] {
                 self.0.as_bytes()
             }
 
-            /// Returns the first eight hexadecimal digits, for people.
+            /// Returns the first eight hexadecimal digits, for display.
             pub fn short(&self) -> String {
                 self.0.short()
             }
@@ -78,7 +78,7 @@ macro_rules! id_type {
             }
         }
 
-        // In published schemas all of them are digests.
+        // In published schemas, all ids are digests.
         impl JsonSchema for $name {
             fn schema_name() -> Cow<'static, str> {
                 Digest::schema_name()
@@ -92,15 +92,15 @@ macro_rules! id_type {
 }
 
 id_type! {
-    /// Names an action: the digest of everything that decides what it yields.
+    /// Names an action: digest of everything that decides its result.
     ActionKey;
     /// Names a blob of the cache: BLAKE3 of its bytes.
     BlobId;
-    /// Names a chunk wherever it stands: BLAKE3 over its encoding, header and bytes.
+    /// Names a chunk, independently of its position: BLAKE3 of its encoding, header and bytes.
     ChunkId;
     /// Names the content of a file outside the cache: BLAKE3 of its bytes.
     FileHash;
-    /// Names everything besides a recipe's own text that its outputs could depend on: lock, hub and code.
+    /// Names everything besides a recipe's own text that its outputs may depend on: lock, hub and code.
     EnvironmentId;
 }
 

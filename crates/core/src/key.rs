@@ -1,12 +1,12 @@
-//! Keys: what decides the result of an action, walked once and put to three uses.
+//! Keys: one description of what decides the result of an action, used for its key and for its leaves.
 //!
-//! Every stage has a description that implements [`Keyed`] and names what decides the result; a [`Visitor`] says what
-//! becomes of that: [`KeyHasher`] makes the action's key of it, [`LeafCollector`] the names that `status` and
-//! `why` compare. So a value that enters a key is a leaf, and one that is no leaf enters no
-//! key. (After n2's `hash.rs`, where one `build_manifest` serves the hash and the explanation.)
+//! Every stage has a description that implements [`Keyed`] and names what decides the result. A [`Visitor`] says what
+//! to do with the names: [`KeyHasher`] makes the action's key, [`LeafCollector`] collects the names that `status` and
+//! `why` compare. A value that enters a key is therefore also a leaf or derived from leaves. (After n2's `hash.rs`,
+//! where one `build_manifest` serves the hash and the explanation.)
 //!
-//! The encoding that is hashed is stated here and nowhere else. A field is its name, a byte for its type, and its value;
-//! names, texts and lists are preceded by their length as 8 bytes, and all integers are little-endian.
+//! The encoding that is hashed is defined only here. A field is its name, a byte for its type, and its value. Names,
+//! texts and lists are preceded by their length as 8 bytes; all integers are little-endian.
 
 use std::collections::HashSet;
 
@@ -18,21 +18,21 @@ use crate::{
     stage::Stage,
 };
 
-/// Raised when keys are made up differently: no key of another version is found.
+/// Version of the encoding of keys. Raising it makes all existing keys unusable.
 pub const KEY_VERSION: u32 = 2;
 
-/// A description of a stage's work from which its keys and its leaves follow.
+/// A description of a stage's work, from which its keys and leaves follow.
 ///
-/// What recipe, code and sources decide is told apart from the results of earlier stages, which are not known before those
-/// have run: leaves are collected without them.
+/// What recipe, code and sources decide is separate from the results of earlier stages, which are only known after
+/// those have run; leaves are collected without them.
 pub trait Keyed {
-    /// The stage whose actions it describes.
+    /// The stage that is described.
     const STAGE: Stage;
 
-    /// The results of earlier stages that an action works on.
+    /// Results of earlier stages that an action works on.
     type Inputs<'i>;
 
-    /// Names everything that recipe, code and sources decide of the result, in a fixed order.
+    /// Names everything in the recipe, the code and the sources that decides the result, in a fixed order.
     fn decide(&self, visitor: &mut dyn Visitor);
 
     /// Names the results of earlier stages, in a fixed order.
@@ -47,40 +47,40 @@ pub trait Keyed {
     }
 }
 
-/// Tells the version of a component.
+/// A source of component versions.
 pub trait Versions {
     /// Returns the version of `component`.
     fn version(&self, component: &Component) -> u32;
 }
 
-/// What becomes of the things that decide a result.
+/// Receives the things that decide a result.
 pub trait Visitor {
-    /// Takes a piece of code, by its version.
+    /// Receives a component, which stands for its version.
     fn code(&mut self, component: Component);
 
-    /// Takes a value of the recipe.
+    /// Receives a value of the recipe.
     fn setting(&mut self, setting: Setting, value: &dyn Deciding);
 
-    /// Takes something that comes from outside, such as a pinned file.
+    /// Receives something from outside, such as a pinned file.
     fn source(&mut self, leaf: Leaf, value: &dyn Deciding);
 
-    /// Takes a value that follows from leaves: it is part of the key, and no leaf itself.
+    /// Receives a value that follows from leaves: it is part of the key, but not a leaf itself.
     fn derived(&mut self, name: &'static str, value: &dyn Encode);
 }
 
 /// A value with a canonical encoding.
 pub trait Encode {
-    /// Hands the value to `encoder`, by one call that says its type.
+    /// Writes the value to `encoder`, by a single call that gives its type.
     fn encode(&self, encoder: &mut Encoder);
 }
 
-/// A value that people are told of when it changes.
+/// A value that is shown when it changes.
 pub trait Deciding: Encode {
-    /// Returns the value as its author would write it; `None` if it was left out and decides nothing.
+    /// Returns the value as an author would write it; `None` if it was left out and decides nothing.
     fn shown(&self) -> Option<Value>;
 }
 
-/// Writes values in the encoding that is hashed.
+/// Hashes values in the canonical encoding.
 #[derive(Debug, Default)]
 pub struct Encoder(blake3::Hasher);
 
@@ -125,7 +125,7 @@ impl Encoder {
         self.0.update(digest.as_bytes());
     }
 
-    /// Writes a list of `length` values; the caller writes them next.
+    /// Begins a list of `length` values, which the caller must write next.
     pub fn list(&mut self, length: usize) {
         self.0.update(&[6]);
         self.0.update(&(length as u64).to_le_bytes());
@@ -142,7 +142,7 @@ impl Encoder {
     }
 }
 
-/// The visitor that makes the key of an action.
+/// The visitor that computes the key of an action.
 pub struct KeyHasher<'v> {
     encoder: Encoder,
     versions: &'v dyn Versions,
@@ -180,7 +180,7 @@ impl Visitor for KeyHasher<'_> {
     }
 
     fn source(&mut self, leaf: Leaf, value: &dyn Deciding) {
-        // Not which file of which repository: the same bytes elsewhere are the same work.
+        // The repository and path of a file are left out: the same bytes elsewhere are the same work.
         value.encode(self.encoder.name(leaf.kind()));
     }
 
@@ -194,19 +194,19 @@ pub struct LeafCollector<'v> {
     versions: &'v dyn Versions,
     leaves: Vec<(Leaf, Value)>,
     known: HashSet<Leaf>,
-    /// The datasets in the recipe's order.
+    /// Names of the datasets visited so far, in the recipe's order.
     datasets: Vec<String>,
-    /// Whether the last of them is what is walked.
+    /// Whether the visitor is within the last of these datasets.
     is_within: bool,
 }
 
 impl<'v> LeafCollector<'v> {
-    /// Begins without any leaf.
+    /// Creates a collector without leaves.
     pub fn new(versions: &'v dyn Versions) -> Self {
         Self { versions, leaves: Vec::new(), known: HashSet::new(), datasets: Vec::new(), is_within: false }
     }
 
-    /// Walks something that belongs to a dataset: its settings are that dataset's.
+    /// Walks something that belongs to a dataset, so that settings are those of the dataset.
     pub fn within(&mut self, dataset: &str, walk: impl FnOnce(&mut Self)) {
         self.datasets.push(dataset.to_owned());
         self.is_within = true;
@@ -214,12 +214,12 @@ impl<'v> LeafCollector<'v> {
         self.is_within = false;
     }
 
-    /// Takes a leaf whose value is not known yet.
+    /// Adds a leaf whose value is not known yet.
     pub fn unknown(&mut self, leaf: Leaf) {
         self.add(leaf, Value::Unknown);
     }
 
-    /// Returns the leaves in the order in which people are told of them.
+    /// Returns the leaves in the order in which they are shown.
     pub fn finish(self) -> Leaves {
         Leaves::in_order(self.leaves, &self.datasets)
     }
@@ -334,7 +334,7 @@ impl<T: Encode> Encode for Vec<T> {
     }
 }
 
-/// Encodes ids as the digests that they are.
+/// Encodes ids as digests.
 macro_rules! encode_ids {
     ($($id:ident),*) => {$(
         impl Encode for $id {

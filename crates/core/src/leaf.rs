@@ -1,7 +1,7 @@
-//! Leaves: everything that decides the outputs of a recipe, each with a name that its author knows.
+//! Leaves: everything that decides the outputs of a recipe, named in the author's terms.
 //!
-//! Recorded at a build and compared at the next look, they say whether a recipe is stale and why. They are typed from end
-//! to end; what is printed is their [`fmt::Display`], which nothing reads back.
+//! Leaves are recorded at a build and compared later, which tells whether a recipe is stale and why. They are typed
+//! throughout; [`fmt::Display`] gives their printed form, which is never parsed.
 
 use std::{borrow::Cow, collections::HashMap, fmt};
 
@@ -10,12 +10,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::code::Component;
 
-/// A key of a recipe whose value decides outputs, in the order of the documentation.
+/// A key of a recipe that decides outputs, in the order of the documentation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Setting {
     /// `metadata.phase`.
     Phase,
-    /// The names of `datasets`.
+    /// Names of the `datasets`.
     Datasets,
     /// `source` of a dataset.
     Source,
@@ -37,9 +37,9 @@ pub enum Setting {
     Converter,
     /// `data_dir` of a dataset.
     DataDir,
-    /// One of the `options` of a dataset, by its name.
+    /// An entry of a dataset's `options`, by its name.
     Option(String),
-    /// One of the `filters` of a dataset, by its place.
+    /// An entry of a dataset's `filters`, by its index.
     Filter(u32),
     /// `validation.ratio`.
     Ratio,
@@ -59,94 +59,94 @@ pub enum Setting {
     MaxRejects,
 }
 
-/// One thing that outputs depend on.
+/// Something that outputs depend on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub enum Leaf {
     /// A value of the recipe.
     Recipe {
-        /// Which value.
+        /// The setting.
         setting: Setting,
     },
     /// A value of one of the recipe's datasets.
     Dataset {
-        /// The dataset's name.
+        /// Name of the dataset.
         dataset: String,
-        /// Which value.
+        /// The setting.
         setting: Setting,
     },
     /// The hub that a source was pinned from.
     Hub {
-        /// The source as recipes have it.
+        /// The source, as given in recipes.
         source: String,
     },
-    /// The commit that a repository is pinned at.
+    /// The pinned commit of a repository.
     Commit {
         /// The repository.
         repo: String,
     },
     /// A file of a source.
     File {
-        /// The repository, or the local path as the recipe has it.
+        /// The repository, or the local path as given in the recipe.
         source: String,
-        /// The path of the file.
+        /// Path of the file.
         path: String,
     },
-    /// The converter that reads a dataset, and its version.
+    /// The converter of a dataset, and its version.
     Converter {
-        /// The dataset's name.
+        /// Name of the dataset.
         dataset: String,
     },
-    /// The version of any other code.
+    /// The version of another component.
     Code(Component),
 }
 
-/// What a leaf was worth.
+/// The value of a leaf.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub enum Value {
-    /// A value as a recipe's author would write it.
+    /// A value as an author would write it.
     Text(String),
-    /// A digest or a commit, with its algorithm if it is not git's.
+    /// A digest or a commit, preceded by its algorithm unless that is git's.
     Hash(String),
-    /// Code by its name and version.
+    /// A converter and its version.
     Code {
-        /// The converter's name.
+        /// Name of the converter.
         name: String,
-        /// The version.
+        /// Version of the converter.
         version: u32,
     },
-    /// A version of code that its leaf names.
+    /// A version of the component that the leaf names.
     Version(u32),
-    /// What nobody can tell before a source is read.
+    /// A value that is unknown until a source is read.
     Unknown,
 }
 
-/// The leaves of a recipe, in the order in which people are told of them.
+/// The leaves of a recipe, in the order in which they are shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leaves(Vec<(Leaf, Value)>);
 
 /// A leaf and its value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Entry {
-    /// The leaf in the words of a recipe: `mix_ratio of alpaca`.
+    /// The leaf, such as `mix_ratio of alpaca`.
     pub name: Leaf,
-    /// The value as text.
+    /// The value, as text.
     pub value: Value,
 }
 
-/// A leaf that is worth something else than before.
+/// A leaf whose value has changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Change {
-    /// The leaf in the words of a recipe: `mix_ratio of alpaca`.
+    /// The leaf, such as `mix_ratio of alpaca`.
     pub name: Leaf,
-    /// The value before, if there was one.
+    /// The previous value, if there was one.
     pub old: Option<Value>,
-    /// The value now, if there is one.
+    /// The present value, if there is one.
     pub new: Option<Value>,
 }
 
-/// Gives types words in readable formats, and leaves binary ones as they are derived.
+/// Serializes types as their text in readable formats, and as derived in binary ones.
 macro_rules! words_for_people {
     ($($name:ident),*) => {$(
         impl Serialize for $name {
@@ -179,7 +179,7 @@ macro_rules! words_for_people {
 words_for_people!(Leaf, Value);
 
 impl Setting {
-    /// Returns the block of the recipe or of the dataset that the key is in, if there is one.
+    /// Returns the block of the recipe or dataset that contains the key, if any.
     pub fn block(&self) -> Option<&'static str> {
         match self {
             Self::Phase => Some("metadata"),
@@ -218,7 +218,7 @@ impl Setting {
         }
     }
 
-    /// Returns the place in the list that the key holds, if it holds one of values that stand for themselves.
+    /// Returns the index in the list, if the setting is an entry of a list.
     pub fn index(&self) -> Option<u32> {
         match self {
             Self::Filter(index) => Some(*index),
@@ -238,7 +238,7 @@ impl fmt::Display for Setting {
 }
 
 impl Leaf {
-    /// Returns what such leaves are called in keys.
+    /// Returns the name of such leaves in keys.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Recipe { .. } | Self::Dataset { .. } => "setting",
@@ -249,8 +249,8 @@ impl Leaf {
         }
     }
 
-    /// Where it stands among the leaves of a recipe, whose datasets are numbered: the recipe's text from top to bottom,
-    /// then what its sources are and who reads them, then all other code.
+    /// Returns the position among the leaves of a recipe: first the recipe's text from top to bottom, then its
+    /// sources and what reads them, then all other code. `datasets` numbers the datasets.
     fn rank(&self, datasets: &HashMap<&str, usize>) -> (u8, usize, Option<Setting>) {
         let number = |dataset: &str| datasets.get(dataset).copied().unwrap_or(usize::MAX);
         match self {
@@ -279,7 +279,7 @@ impl fmt::Display for Leaf {
 }
 
 impl Value {
-    /// Returns the value for people, who compare the beginnings of digests at most.
+    /// Returns a short form for display, with digests shortened.
     pub fn short(&self) -> String {
         match self {
             Self::Hash(hash) => {
@@ -303,8 +303,8 @@ impl fmt::Display for Value {
 }
 
 impl Leaves {
-    /// Puts leaves, each of which is there once, into the order in which people are told of them; `datasets` are the
-    /// names of the recipe's datasets in its order.
+    /// Orders leaves for display. Each leaf must occur once; `datasets` are the names of the recipe's datasets in
+    /// order.
     pub fn in_order(mut leaves: Vec<(Leaf, Value)>, datasets: &[String]) -> Self {
         let numbers: HashMap<&str, usize> =
             datasets.iter().enumerate().map(|(number, name)| (name.as_str(), number)).collect();
@@ -322,8 +322,8 @@ impl Leaves {
         self.iter().find(|(known, _)| *known == leaf).map(|(_, value)| value)
     }
 
-    /// Returns what changed from `old` to `self`: leaves of `self` first, in order, then those that are gone. What is not
-    /// known now is among them only if nothing else is.
+    /// Returns the changes from `old` to `self`: leaves of `self` in order, then leaves that were removed. Leaves
+    /// whose value is unknown are only included if nothing else has changed.
     pub fn changes_since(&self, old: &Self) -> Vec<Change> {
         let (before, now): (HashMap<_, _>, HashMap<_, _>) = (old.iter().collect(), self.iter().collect());
         let changed = self.iter().filter(|(leaf, value)| before.get(leaf) != Some(value)).map(|(leaf, value)| Change {
@@ -341,7 +341,7 @@ impl Leaves {
         if all.iter().any(|change| is_known(&change)) { all.iter().filter(is_known).cloned().collect() } else { all }
     }
 
-    /// Returns the leaves that are worth the same in `other`.
+    /// Returns the leaves that have the same value in `other`.
     pub fn same_as(&self, other: &Self) -> Vec<Entry> {
         let others: HashMap<_, _> = other.iter().collect();
         let same = self.iter().filter(|(leaf, value)| others.get(leaf) == Some(value));

@@ -1,7 +1,7 @@
 //! The pure core of datac: rows, converters, scorers, mixing, and recipes.
 //!
-//! Nothing here touches files, clocks, the network or the environment: the same arguments give the same results on any machine.
-//! What reads sources is in `datac-decode`, what plans, runs and caches in `datac-engine`, and what talks to people in `datac`.
+//! Nothing here touches files, clocks, the network or the environment, so the same arguments give the same results on
+//! any machine. `datac-decode` reads sources, `datac-engine` plans, runs and caches, and `datac` is the command.
 
 pub mod code;
 pub mod config;

@@ -1,6 +1,6 @@
-//! The files that a recipe writes: their sides, their names in the output folder, and what is known of one.
+//! The files that a recipe writes: their sides, their names in the output folder, and their digests and sizes.
 //!
-//! Whatever knows a suffix or a folder of outputs goes through here, so that another side is a change to this file.
+//! Everything that knows a suffix or folder of outputs is here, so that another side is a change to this file only.
 
 use std::{borrow::Cow, path::Path};
 
@@ -9,68 +9,68 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::id::FileHash;
 
-/// The folder of quarantine files within the output folder.
+/// Folder of quarantine files, within the output folder.
 pub const QUARANTINE: &str = "quarantine";
 
-/// The extension of every output.
+/// Extension of all outputs.
 const EXTENSION: &str = ".jsonl";
 
-/// One of the files that a recipe's rows are divided among.
+/// A side of the split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Side {
-    /// The rows to train on.
+    /// The training rows.
     Train,
-    /// The rows held out.
+    /// The rows held out for validation.
     Validation,
 }
 
 /// A value for each side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BySide<T> {
-    /// The value for the rows to train on.
+    /// The value for training.
     pub train: T,
-    /// The value for the rows held out.
+    /// The value for validation.
     pub validation: T,
 }
 
-/// Says what an output holds.
+/// The contents of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum OutputKind {
     /// The rows of one side.
     Rows(Side),
-    /// The rows that could not be used.
+    /// The rejected rows.
     Quarantine,
 }
 
-/// The outputs of one recipe, by the stem that their names begin with: `<phase>_<file stem>`.
+/// The outputs of a recipe, given by the stem of their names: `<phase>_<file stem>`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OutputSet {
     stem: String,
 }
 
-/// An output as it was written.
+/// Digest, size and number of rows of a written output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct FileMeta {
-    /// The number of rows in the file.
+    /// Number of rows.
     pub rows: u64,
-    /// The file's size in bytes.
+    /// Size in bytes.
     pub bytes: u64,
-    /// BLAKE3 of the file's bytes.
+    /// BLAKE3 of the bytes.
     #[serde(rename = "blake3")]
     pub digest: FileHash,
 }
 
-/// An output as it was written, with its name.
+/// A written output with its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamedFile {
-    /// The name within the output folder, such as `quarantine/sft_general.jsonl`.
+    /// Name in the output folder, such as `quarantine/sft_general.jsonl`.
     pub name: String,
-    /// What was written.
+    /// Digest, size and number of rows.
     pub meta: FileMeta,
 }
 
 impl Side {
-    /// Every side, in the order in which files are named and written.
+    /// All sides, in the order in which files are named and written.
     pub const ALL: [Self; 2] = [Self::Train, Self::Validation];
 
     /// Returns the word that is printed.
@@ -81,7 +81,7 @@ impl Side {
         }
     }
 
-    /// Returns what the name of this side's file ends with, before the extension.
+    /// Returns the end of the name of this side's file, before the extension.
     fn suffix(self) -> &'static str {
         match self {
             Self::Train => "_train",
@@ -91,7 +91,7 @@ impl Side {
 }
 
 impl<T> BySide<T> {
-    /// Makes a value for each side.
+    /// Creates a value for each side.
     pub fn new(mut make: impl FnMut(Side) -> T) -> Self {
         Self { train: make(Side::Train), validation: make(Side::Validation) }
     }
@@ -116,7 +116,7 @@ impl<T> BySide<T> {
 }
 
 impl OutputKind {
-    /// Every kind of output, in the order in which files are named and listed.
+    /// Returns all kinds of outputs, in the order in which files are named and listed.
     pub fn all() -> impl Iterator<Item = Self> {
         Side::ALL.into_iter().map(Self::Rows).chain([Self::Quarantine])
     }
@@ -135,7 +135,7 @@ impl OutputKind {
     }
 }
 
-/// The word as text.
+/// As the word that is printed.
 impl Serialize for OutputKind {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.word())
@@ -154,12 +154,12 @@ impl JsonSchema for OutputKind {
 }
 
 impl OutputSet {
-    /// Names the outputs that begin with `stem`.
+    /// Creates the outputs whose names begin with `stem`.
     pub fn new(stem: impl Into<String>) -> Self {
         Self { stem: stem.into() }
     }
 
-    /// Reads the name of an output in the output folder; `None` if no recipe writes a file of such a name.
+    /// Parses the name of an output in the output folder; `None` if no recipe writes files with such names.
     pub fn parse(name: &str) -> Option<(Self, OutputKind)> {
         let bare = name.strip_suffix(EXTENSION)?;
         if let Some(stem) = bare.strip_prefix(QUARANTINE).and_then(|rest| rest.strip_prefix('/')) {
@@ -169,12 +169,12 @@ impl OutputSet {
         Side::ALL.into_iter().find_map(side)
     }
 
-    /// Returns the stem that the names begin with.
+    /// Returns the stem of the names.
     pub fn stem(&self) -> &str {
         &self.stem
     }
 
-    /// Returns the name of one output in the output folder.
+    /// Returns the name of an output in the output folder.
     pub fn name(&self, kind: OutputKind) -> String {
         let stem = &self.stem;
         match kind {
@@ -188,24 +188,24 @@ impl OutputSet {
         OutputKind::all().map(|kind| self.name(kind))
     }
 
-    /// Returns the names of the files that hold rows for a trainer.
+    /// Returns the names of the files with rows for a trainer.
     pub fn row_names(&self) -> impl Iterator<Item = String> {
         Side::ALL.into_iter().map(|side| self.name(OutputKind::Rows(side)))
     }
 
-    /// Whether the file at `path`, whatever folder it is in, has the name of one of these outputs.
+    /// Returns whether the file at `path`, in any folder, has the name of one of these outputs.
     pub fn has(&self, path: &Path) -> bool {
         let is_it = |name: String| path.file_name() == Path::new(&name).file_name();
         self.names().any(is_it)
     }
 }
 
-/// Whether a file of the output folder holds rejects.
+/// Returns whether a file in the output folder is a quarantine file.
 pub fn is_quarantine(name: &str) -> bool {
     OutputKind::of(name) == Some(OutputKind::Quarantine)
 }
 
-/// Whether what a user typed names an output rather than a recipe.
+/// Returns whether a text that a user typed names an output rather than a recipe.
 pub fn looks_like_output(text: &str) -> bool {
     text.ends_with(EXTENSION)
 }

@@ -1,7 +1,8 @@
-//! Sorts small records, of which there may be more than memory has room for.
+//! Sorts small records that may not fit in memory.
 //!
-//! Up to a limit they are held. Beyond it all are dealt into files by their first number, and each file is sorted when
-//! its turn comes. Whoever sorts says how far first numbers reach: they should be spread evenly below that.
+//! Records are held in memory up to a limit. Beyond it, all are distributed among files by their first number, and
+//! each file is sorted when it is read. The caller gives the range of first numbers, which should be evenly
+//! distributed.
 
 use std::{
     fmt,
@@ -11,48 +12,48 @@ use std::{
 
 use crate::failure::FileError;
 
-/// Gives files to whoever sorts more records than memory has room for.
+/// A source of temporary files for sorting.
 ///
-/// Sorting itself opens nothing: the caller decides where such files are.
+/// Sorting itself opens no files; the caller decides where they are.
 pub trait Scratch: fmt::Debug + Send + Sync {
-    /// Opens an empty file that vanishes with its handle.
+    /// Opens an empty file, which vanishes when it is closed.
     fn file(&self) -> Result<Box<dyn ScratchFile>, FileError>;
 
-    /// Returns `source` as an error of a file that this has given; `verb` is the operation that failed.
+    /// Returns `source` as an error about one of the files; `verb` is the operation that failed.
     fn error(&self, verb: &'static str, source: io::Error) -> FileError;
 }
 
-/// A file that is written once and read as often as needed.
+/// A file that is written once and read any number of times.
 pub trait ScratchFile: Read + Write + Seek + Send {}
 
 impl<F: Read + Write + Seek + Send> ScratchFile for F {}
 
-/// Files that records are dealt into. Each is open, and a process may have 1,024.
+/// Number of files that records are distributed among. All are open at once, and a process may have 1,024.
 const FILES: usize = 64;
 
-/// Bytes that are written to a file at once.
+/// Size of a file's write buffer in bytes.
 const BUFFER: usize = 32 << 10;
 
-/// Numbers that are compared one after another.
+/// A record: numbers that are compared one after another.
 pub type Record<const N: usize> = [u32; N];
 
-/// Records on their way in.
+/// Collects records to be sorted.
 pub struct Sorter<const N: usize> {
     scratch: Arc<dyn Scratch>,
-    /// How many records are held at most.
+    /// Maximum number of records held in memory.
     limit: usize,
     /// One more than the highest first number.
     reach: u64,
     held: Vec<Record<N>>,
-    /// Empty until there are more than can be held.
+    /// Empty until records exceed the limit.
     files: Vec<BufWriter<Box<dyn ScratchFile>>>,
 }
 
-/// Records that can be gone through in order, more than once.
+/// Sorted records, which can be read more than once.
 pub struct Sorted<const N: usize> {
     scratch: Arc<dyn Scratch>,
     held: Vec<Record<N>>,
-    /// Behind locks, since reading moves the place in a file.
+    /// Behind locks, since reading moves the position in the file.
     files: Vec<Mutex<Box<dyn ScratchFile>>>,
 }
 
@@ -63,14 +64,14 @@ impl<const N: usize> fmt::Debug for Sorted<N> {
 }
 
 impl<const N: usize> Sorter<N> {
-    /// A sorter that holds `bytes` at most, but for records of one and the same first number, and deals what is more into
-    /// files that `scratch` gives. First numbers are below `reach`.
+    /// Creates a sorter that holds at most `bytes` in memory, and writes further records to files of `scratch`. First
+    /// numbers must be below `reach`. While reading, more is held if many records have similar first numbers.
     pub fn new(scratch: &Arc<dyn Scratch>, bytes: usize, reach: u64) -> Self {
         let limit = (bytes / size_of::<Record<N>>()).max(1);
         Self { scratch: scratch.clone(), limit, reach: reach.max(1), held: Vec::new(), files: Vec::new() }
     }
 
-    /// Makes room for so many records at once, or for as many as memory may hold.
+    /// Reserves memory for this number of records, but at most for the limit.
     pub fn with_room_for(mut self, records: u64) -> Self {
         self.held.reserve_exact(usize::try_from(records).unwrap_or(usize::MAX).min(self.limit));
         self
@@ -82,14 +83,14 @@ impl<const N: usize> Sorter<N> {
             self.deal()?;
         }
         if self.held.len() == self.held.capacity() {
-            // Twice as many, but no more than are allowed.
+            // Grow by doubling, up to the limit.
             self.held.reserve_exact(self.held.len().max(256).min(self.limit - self.held.len()));
         }
         self.held.push(record);
         Ok(())
     }
 
-    /// Deals what is held into the files.
+    /// Writes the records in memory to the files.
     fn deal(&mut self) -> Result<(), FileError> {
         let failed = |source: io::Error| self.scratch.error("write", source);
         while self.files.len() < FILES {
@@ -106,7 +107,7 @@ impl<const N: usize> Sorter<N> {
         Ok(())
     }
 
-    /// All records, sorted.
+    /// Returns all records, sorted.
     pub fn finish(mut self) -> Result<Sorted<N>, FileError> {
         if self.files.is_empty() {
             self.held.sort_unstable();
@@ -124,7 +125,7 @@ impl<const N: usize> Sorter<N> {
 }
 
 impl<const N: usize> Sorted<N> {
-    /// Calls `take` with every record in order.
+    /// Calls `take` with every record, in order.
     pub fn each<E: From<FileError>>(&self, mut take: impl FnMut(&Record<N>) -> Result<(), E>) -> Result<(), E> {
         self.held.iter().try_for_each(&mut take)?;
         self.files.iter().try_for_each(|file| self.read(file)?.iter().try_for_each(&mut take))
@@ -151,24 +152,24 @@ impl<const N: usize> Sorted<N> {
     }
 }
 
-/// A key of 64 bits as the first two numbers of a record, which compare as it does.
+/// Splits a key of 64 bits into the first two numbers of a record, which compare as the key does.
 pub fn halves(key: u64) -> [u32; 2] {
     [(key >> 32) as u32, key as u32]
 }
 
-/// The key that [`halves`] took apart.
+/// Returns the key that [`halves`] split.
 pub fn whole(halves: [u32; 2]) -> u64 {
     u64::from(halves[0]) << 32 | u64::from(halves[1])
 }
 
-/// Scratch files that are kept in memory: what tests of pure code spill into.
+/// Scratch files in memory, for tests of pure code.
 #[cfg(test)]
 #[derive(Debug)]
 pub struct InMemory;
 
 #[cfg(test)]
 impl InMemory {
-    /// Returns it as whoever sorts takes it.
+    /// Returns the files as a sorter expects them.
     pub fn scratch() -> Arc<dyn Scratch> {
         Arc::new(Self)
     }
@@ -211,7 +212,7 @@ mod tests {
     proptest! {
         #[test]
         fn files_and_memory_sort_alike(records in prop::collection::vec(any::<[u32; 3]>(), 0..400), few in any::<bool>()) {
-            // Few different ones: equal records and equal first numbers.
+            // Few distinct numbers, so that records and first numbers repeat.
             let records: Vec<_> = records.into_iter().map(|record| if few { record.map(|n| n % 3) } else { record }).collect();
             let mut wanted = records.clone();
             wanted.sort_unstable();

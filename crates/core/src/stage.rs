@@ -5,28 +5,28 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A kind of action: a pure step whose results the cache holds.
+/// A kind of action: a pure step whose results are cached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
-    /// Cut a source file into chunks.
+    /// Cuts a source file into chunks.
     Scan,
-    /// Make samples of a chunk.
+    /// Converts the rows of a chunk to samples.
     Convert,
-    /// Measure the samples of a chunk.
+    /// Scores the samples of a chunk.
     Score,
-    /// Choose the samples of a source.
+    /// Selects the samples of a source.
     Select,
-    /// Mix, split and order the samples of a recipe.
+    /// Mixes, splits and orders the samples of a recipe.
     Arrange,
-    /// Write the rows of a recipe.
+    /// Writes the rows of a recipe.
     Output,
-    /// Write the rejects of a recipe.
+    /// Writes the rejects of a recipe.
     Quarantine,
 }
 
 impl Stage {
-    /// Every stage, in the order in which data flows.
+    /// All stages, in the order in which data flows.
     pub const ALL: [Self; 7] =
         [Self::Scan, Self::Convert, Self::Score, Self::Select, Self::Arrange, Self::Output, Self::Quarantine];
 

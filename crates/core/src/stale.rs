@@ -1,6 +1,7 @@
-//! Why a recipe is in its state: typed from where it is found to where it is shown.
+//! Why a recipe is in its state, typed from where a reason arises to where it is shown.
 //!
-//! The words are here once, for the command, the JSON of reports and whatever else shows them; nothing reads them back.
+//! The words are only here, for the command, for JSON reports and for whatever else shows them. They are never
+//! parsed.
 
 use std::{borrow::Cow, fmt};
 
@@ -9,65 +10,65 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::leaf::{Change, Leaf, Value};
 
-/// One reason why a recipe is not fresh.
+/// A reason why a recipe is not up to date.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub enum StaleReason {
-    /// Something that outputs depend on is worth something else than at the last build.
+    /// Something that outputs depend on has changed since the last build.
     Changed(Change),
-    /// The recipe was never built.
+    /// The recipe has never been built.
     NeverBuilt,
-    /// The recipe was never built here, and the cache has what it yields.
+    /// The recipe has never been built here, but the cache has its results.
     NeverWritten,
     /// A source is not pinned.
     NotPinned {
-        /// The source as the recipe has it.
+        /// The source, as given in the recipe.
         source: String,
     },
-    /// An output holds other bytes than were written.
+    /// An output has other bytes than datac wrote.
     EditedByHand {
-        /// The output's name.
+        /// Name of the output.
         file: String,
     },
-    /// An output is gone.
+    /// An output does not exist.
     Missing {
-        /// The output's name.
+        /// Name of the output.
         file: String,
-        /// Where its bytes are to come from.
+        /// Where its bytes can come from.
         from: Recovery,
     },
     /// A quarantine file was left by a build that was refused.
     LeftByRefusal {
-        /// The file's name.
+        /// Name of the file.
         file: String,
     },
-    /// The recipe is gone, and its outputs are not.
+    /// The recipe was deleted, but its outputs exist.
     RecipeGone {
-        /// The names of the outputs.
+        /// Names of the outputs.
         left: Vec<String>,
     },
     /// The recipe cannot be built.
     Impossible {
-        /// What fails, completing "cannot …".
+        /// The failure.
         message: String,
     },
 }
 
-/// Where the bytes of a missing output are to come from.
+/// Where the bytes of a missing output can come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Recovery {
-    /// Everything that it is made of is in the cache.
+    /// The cache has everything that the output is made of.
     Cache,
-    /// Something has to run.
+    /// Actions have to run.
     Build,
 }
 
-/// A reason in JSON.
+/// A reason, as serialized to JSON.
 #[derive(Serialize, JsonSchema)]
 struct Shown<'a> {
-    /// In words: `mix_ratio of alpaca 1.0 -> 0.7`.
+    /// The reason in words, such as `mix_ratio of alpaca 1.0 -> 0.7`.
     text: String,
-    /// What changed, where it is a value that changed.
+    /// The change, if the reason is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     change: Option<&'a Change>,
 }
@@ -123,7 +124,7 @@ impl fmt::Display for Change {
     }
 }
 
-/// Words and the change in readable formats, the reason itself in binary ones.
+/// As words and the change in readable formats, as derived in binary ones.
 impl Serialize for StaleReason {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {

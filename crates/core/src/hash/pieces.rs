@@ -1,7 +1,7 @@
-//! BLAKE3 of bytes that come in pieces, in whatever order and from several threads.
+//! Computes the BLAKE3 of bytes from pieces, in any order and on several threads.
 //!
-//! BLAKE3 is a tree over chunks of 1 KiB: a piece of 2^n of them that stands at a multiple of its length is a subtree,
-//! and its chaining value does not hang on what is beside it. See "Tree hashing" in the BLAKE3 paper, and `blake3::hazmat`.
+//! BLAKE3 is a tree over chunks of 1 KiB. A piece of 2^n chunks at a multiple of its length is a subtree, whose
+//! chaining value does not depend on its neighbours. See "Tree hashing" in the BLAKE3 paper, and `blake3::hazmat`.
 
 use blake3::{
     Hasher,
@@ -10,23 +10,23 @@ use blake3::{
 
 use super::Digest;
 
-/// Bytes of every piece but the last, which may be shorter; a processor's second cache holds it.
+/// Size of a piece in bytes; the last piece may be shorter. It fits in the second-level cache of a processor.
 pub const PIECE: usize = 512 << 10;
 
-/// Hash state of one piece.
+/// The hash of one piece.
 #[derive(Clone, Copy, Debug)]
 pub struct PieceHash {
     chaining: ChainingValue,
-    /// The digest, if it is all there is.
+    /// Digest of the whole, if this is the only piece.
     alone: Digest,
 }
 
-/// The pieces that have come.
+/// The pieces that have been hashed so far.
 #[derive(Clone, Debug, Default)]
 pub struct Pieces(Vec<Option<PieceHash>>);
 
 impl PieceHash {
-    /// Hashes the piece that begins at `number` × [`PIECE`]; it is not empty.
+    /// Hashes the piece that begins at `number` × [`PIECE`]. The piece must not be empty.
     pub fn of(number: usize, bytes: &[u8]) -> Self {
         let mut hasher = PieceHasher::new(number);
         hasher.update(bytes);
@@ -34,36 +34,36 @@ impl PieceHash {
     }
 }
 
-/// Hashes a piece that comes bit by bit.
+/// Hashes a piece whose bytes are added in parts.
 pub struct PieceHasher {
     number: usize,
     hasher: Hasher,
 }
 
 impl PieceHasher {
-    /// Creates a hasher of the piece that begins at `number` × [`PIECE`].
+    /// Creates a hasher for the piece that begins at `number` × [`PIECE`].
     pub fn new(number: usize) -> Self {
         let mut hasher = Hasher::new();
         hasher.set_input_offset(number as u64 * PIECE as u64);
         Self { number, hasher }
     }
 
-    /// Adds the bytes that follow.
+    /// Adds bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.hasher.update(bytes);
     }
 
-    /// Returns the hash; of a piece that is not empty.
+    /// Returns the hash. The piece must not be empty.
     pub fn finish(self) -> PieceHash {
         let chaining = self.hasher.finalize_non_root();
-        // Only the first one can be alone, and only there is a root allowed.
+        // Only the first piece can be the only one, and only at offset 0 is a root allowed.
         let alone = if self.number == 0 { *self.hasher.finalize().as_bytes() } else { chaining };
         PieceHash { chaining, alone: Digest(alone) }
     }
 }
 
 impl Pieces {
-    /// Adds a piece by its number.
+    /// Adds the hash of a piece, by its number.
     pub fn add(&mut self, number: usize, hash: PieceHash) {
         if self.0.len() <= number {
             self.0.resize(number + 1, None);
@@ -71,13 +71,13 @@ impl Pieces {
         self.0[number] = Some(hash);
     }
 
-    /// What each piece hashes to, where it stands; `None` if one before the last has not come. Pieces at one place that
-    /// hash alike hold the same bytes.
+    /// Returns the hashes of all pieces in order; `None` if any before the last is missing. Pieces with the same
+    /// number and the same hash have the same bytes.
     pub fn hashes(&self) -> Option<Vec<Digest>> {
         self.0.iter().map(|piece| piece.map(|piece| Digest(piece.chaining))).collect()
     }
 
-    /// Returns the digest of all bytes; `None` if a piece before the last has not come.
+    /// Returns the digest of all bytes; `None` if any piece before the last is missing.
     pub fn digest(&self) -> Option<Digest> {
         let pieces: Vec<PieceHash> = self.0.iter().copied().collect::<Option<_>>()?;
         Some(match &*pieces {
@@ -91,7 +91,7 @@ impl Pieces {
     }
 }
 
-/// Returns the number of pieces in the left subtree: the largest power of two that leaves a remainder.
+/// Returns the number of pieces in the left subtree: the largest power of two that is less than `pieces`.
 fn left_of(pieces: usize) -> usize {
     pieces.div_ceil(2).next_power_of_two()
 }

@@ -1,4 +1,4 @@
-//! One JSON object as a row, value-exactly, and back.
+//! Reads a JSON object as a row, keeping values exactly, and writes it back.
 
 mod object;
 
@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::row::{self, RawRow, Reason, Reject, Value};
 
-/// Parses one row, which must be a JSON object, keeping each value as the source wrote it.
+/// Parses a row, which must be a JSON object. Every value is kept as the source wrote it.
 pub fn row(text: &str) -> Result<RawRow<'_>, Reject> {
     let fields = match object::read(text) {
         Some(fields) => fields,
@@ -21,7 +21,7 @@ pub fn row(text: &str) -> Result<RawRow<'_>, Reject> {
     }
 }
 
-/// Reads an object by serde_json alone.
+/// Parses an object with serde_json alone.
 pub fn read(text: &str) -> serde_json::Result<Vec<Field<'_>>> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let fields = deserializer.deserialize_map(Fields)?;
@@ -29,7 +29,7 @@ pub fn read(text: &str) -> serde_json::Result<Vec<Field<'_>>> {
     fields.into_iter().map(|(name, raw)| Ok((name, value(raw.get())?))).collect()
 }
 
-/// A field's name and value.
+/// Name and value of a field.
 pub type Field<'a> = (Cow<'a, str>, Value<'a>);
 
 fn repeated<'f>(fields: &'f [Field<'_>]) -> Option<&'f str> {
@@ -38,7 +38,7 @@ fn repeated<'f>(fields: &'f [Field<'_>]) -> Option<&'f str> {
     if fields.len() <= FEW {
         return names.enumerate().find(|(i, name)| fields[..*i].iter().any(|(other, _)| other == name)).map(|(_, n)| n);
     }
-    // A row within the limit has room for millions of names, too many to compare each with each.
+    // A row within the size limit can have millions of names, too many to compare all pairs.
     let mut seen = HashSet::with_capacity(fields.len());
     names.find(|name| !seen.insert(*name))
 }
@@ -61,7 +61,7 @@ fn value(raw: &str) -> serde_json::Result<Value<'_>> {
     })
 }
 
-/// serde_json ends its messages with a position within the row; on line 1 that is just the column.
+/// Shortens the position at the end of serde_json's messages: a row is one line, so only the column matters.
 fn shorten(message: &str) -> String {
     message.replace(" at line 1 column ", " at character ")
 }

@@ -1,8 +1,8 @@
-//! Reads one JSON object in one pass over its bytes, or leaves it to serde_json.
+//! Parses a JSON object in one pass over its bytes, or leaves it to serde_json.
 //!
-//! Most rows are an object of strings on one line, and reading them through serde_json value-exactly takes three
-//! passes: one to find each value, one to look for escapes, one to resolve them. What this reads it reads as serde_json
-//! does, which tests hold it to; whatever is wrong or merely unusual it does not read at all.
+//! Most rows are an object of strings on one line. Parsing them exactly with serde_json takes three passes: to find
+//! each value, to look for escapes, and to resolve them. What this parser accepts, it parses as serde_json does,
+//! which tests check; anything invalid or unusual it does not accept.
 
 use std::borrow::Cow;
 
@@ -10,10 +10,10 @@ use serde_json::value::RawValue;
 
 use crate::row::Value;
 
-/// The fields of an object; `None` if serde_json has to look at it.
+/// Returns the fields of an object; `None` if serde_json must parse it.
 pub(super) fn read(text: &str) -> Option<Vec<(Cow<'_, str>, Value<'_>)>> {
-    // No string may hold a control character. Looking for them once, without a branch, costs next to nothing, and
-    // where there are none strings end at a quote and blanks are spaces.
+    // Strings must not contain control characters. Checking for them once, without a branch, costs almost nothing;
+    // without them, a string ends at a quote and white space is only spaces.
     if text.bytes().fold(false, |any, byte| any | (byte < b' ')) {
         return None;
     }
@@ -40,7 +40,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// The next byte that is no blank, not taken.
+    /// Returns the next byte that is not white space, without consuming it.
     fn peek(&mut self) -> Option<u8> {
         while self.text.as_bytes().get(self.at) == Some(&b' ') {
             self.at += 1;
@@ -83,12 +83,12 @@ impl<'a> Reader<'a> {
         is.then_some(value)
     }
 
-    /// The next quote or backslash.
+    /// Returns the position of the next quote or backslash.
     fn stop(&self) -> Option<usize> {
         memchr::memchr2(b'"', b'\\', &self.text.as_bytes()[self.at..]).map(|length| self.at + length)
     }
 
-    /// A string whose opening quote was taken.
+    /// Parses a string after its opening quote.
     fn string(&mut self) -> Option<Cow<'a, str>> {
         let start = self.at;
         let stop = self.stop()?;
@@ -96,7 +96,7 @@ impl<'a> Reader<'a> {
         if self.text.as_bytes()[stop] == b'"' {
             return Some(Cow::Borrowed(&self.text[start..stop]));
         }
-        // Nearly always the string's end, so that the text is allocated once.
+        // This is nearly always the end of the string, so the text is allocated once.
         let length = memchr::memchr(b'"', &self.text.as_bytes()[stop..])? + stop - start;
         let mut text = String::with_capacity(length);
         text.push_str(&self.text[start..stop]);
@@ -112,7 +112,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// An escape whose backslash was taken.
+    /// Parses an escape after its backslash.
     fn escape(&mut self) -> Option<char> {
         let byte = *self.text.as_bytes().get(self.at)?;
         self.at += 1;
@@ -141,7 +141,7 @@ impl<'a> Reader<'a> {
     fn unit(&mut self) -> Option<u16> {
         let digits = self.text.get(self.at..self.at + 4)?;
         self.at += 4;
-        // `from_str_radix` would take a sign.
+        // `from_str_radix` would accept a sign.
         digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
     }
 }
