@@ -1,29 +1,29 @@
-//! Shares to counts by largest remainder, in integers.
+//! Turns shares into counts, by largest remainder in integers.
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::Strategy;
 
-/// Raised when the same shares allot other counts.
+/// Version of the allotment, to be raised when the same shares give other counts.
 pub const ALLOT_VERSION: u32 = 1;
 
-/// How much of each source the mixture holds, in rows or in the unit the recipe counts.
+/// How much each source contributes to the mixture, in the unit that the recipe counts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Allotment {
-    /// The size of the mixture.
+    /// Size of the mixture.
     pub total: u64,
-    /// What each source gives; sums to `total`.
+    /// Contribution of each source. The sum is `total`.
     pub counts: Vec<u64>,
 }
 
-/// Shares are turned into integers once, at this grain; a recipe states them with far fewer digits.
+/// Shares are multiplied by this once and rounded to integers. Recipes give shares with far fewer digits.
 const GRAIN: f64 = 1e9;
 
 /// Divides a mixture among sources of the given sizes.
 ///
-/// `repeat` makes the total the sum of the sizes, so that a source whose share asks for more than it has repeats;
-/// `cut` makes it what the scarcest source allows, so that none does. An explicit `total` wins over either, except
-/// that `cut` still never repeats.
+/// With `repeat`, the total is the sum of the sizes, and a source whose share is larger than its size is repeated.
+/// With `cut`, the total is what the scarcest source allows, so that none is repeated. An explicit `total` takes
+/// precedence, but `cut` still never repeats.
 pub fn allot(sizes: &[u64], shares: &[f64], strategy: Strategy, total: Option<u64>) -> Allotment {
     let weights: Vec<u128> = shares.iter().map(|share| ((share * GRAIN).round() as u128).max(1)).collect();
     let whole: u128 = weights.iter().sum();
@@ -35,19 +35,20 @@ pub fn allot(sizes: &[u64], shares: &[f64], strategy: Strategy, total: Option<u6
             total.map_or(possible, |total| total.min(possible))
         }
     };
-    // A source without a sample can give none, however large its share.
+    // A source without samples cannot contribute, whatever its share.
     if sizes.iter().all(|size| *size == 0) {
         return Allotment { total: 0, counts: vec![0; sizes.len()] };
     }
     let mut allotment = divide(wanted, &weights, whole);
-    // Rounding up may ask the scarcest source for one row more than it has; one row less in all does not.
+    // Rounding up may ask the scarcest source for one row more than it has. A total that is smaller by one avoids
+    // that.
     while strategy == Strategy::Cut && allotment.counts.iter().zip(sizes).any(|(count, size)| count > size) {
         allotment = divide(allotment.total - 1, &weights, whole);
     }
     allotment
 }
 
-/// Largest remainder; of equal remainders the earlier source's counts.
+/// Divides by largest remainder; if remainders are equal, the earlier source gets the unit.
 fn divide(total: u64, weights: &[u128], whole: u128) -> Allotment {
     let mut counts: Vec<u64> = weights.iter().map(|weight| (u128::from(total) * weight / whole) as u64).collect();
     let mut by_remainder: Vec<usize> = (0..weights.len()).collect();

@@ -1,8 +1,8 @@
-//! Candidates to two ordered lists: which rows, on which side, in which order.
+//! Arranges candidates in two ordered lists: which rows are chosen, on which side and in which order.
 //!
-//! Everything here is decided by hashes of content and the seed, never by position or by a random stream, so a new row
-//! slots in and no old row moves. Candidates are gone through one by one, as often as needed, and what is kept of each is
-//! twelve bytes on their way through a [`Sorter`]: there may be hundreds of millions.
+//! Everything is decided by hashes of the content and by the seed, never by position or by a random stream, so a new
+//! row does not move old ones. There may be hundreds of millions of candidates: each pass reads them one by one, and
+//! keeps twelve bytes of each in a [`Sorter`].
 
 mod choose;
 #[cfg(test)]
@@ -27,73 +27,74 @@ use crate::{
     sort::{Scratch, Sorted, Sorter, halves},
 };
 
-/// Raised when the same candidates are arranged otherwise.
+/// Version of the arrangement, to be raised when the same candidates are arranged differently.
 pub const ARRANGE_VERSION: u32 = 1;
 
 /// A selected sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// Which source it is from.
+    /// Index of the source.
     pub source: usize,
-    /// Its number among the samples of all sources.
+    /// Number of the sample among the samples of all sources.
     pub number: u32,
-    /// The hash of its row.
+    /// Hash of the row.
     pub row_hash: u64,
-    /// The hash of its prompt.
+    /// Hash of the prompt.
     pub prompt_hash: u64,
-    /// What it counts towards its source's allotment: 1, its characters or its tokens.
+    /// What the sample counts towards its source's allotment: 1, or its characters or tokens.
     pub units: u32,
 }
 
-/// The selected samples of all sources.
+/// The selected samples of all sources, which can be read any number of times.
 pub trait Candidates {
-    /// Why they could not be gone through.
+    /// Why the samples could not be read.
     type Error: From<FileError>;
 
-    /// How many there are.
+    /// Returns the number of samples.
     fn count(&self) -> u64;
 
-    /// For each source what its samples count together.
+    /// Returns what the samples of each source count in total.
     fn sizes(&self) -> Vec<u64>;
 
-    /// Calls `take` with each: source by source, in the order of their numbers, which begin at 0 and leave none out.
+    /// Calls `take` with each sample, source by source, in the order of their numbers, which begin at 0 and are
+    /// contiguous.
     fn each(&self, take: &mut dyn FnMut(&Candidate) -> Result<(), Self::Error>) -> Result<(), Self::Error>;
 }
 
-/// What a source came to in the mixture.
+/// The part of a source in the mixture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Realised {
-    /// Its rows in training.
+    /// Number of its training rows.
     pub train: u64,
-    /// Its rows in validation.
+    /// Number of its validation rows.
     pub validation: u64,
-    /// Its units on both sides: rows, characters or tokens.
+    /// Number of its units on both sides: rows, characters or tokens.
     pub units: u64,
-    /// How many of its rows are repeats.
+    /// Number of its rows that are repeats.
     pub repeats: u64,
 }
 
-/// The rows of both sides in output order: the two halves of what each is ordered by, and its sample's number.
+/// The rows of both sides in output order, each as the two halves of its order key and the number of its sample.
 #[derive(Debug)]
 pub struct Arrangement {
-    /// Rows for training.
+    /// Training rows.
     pub train: Sorted<3>,
-    /// Rows for validation.
+    /// Validation rows.
     pub validation: Sorted<3>,
-    /// What each source came to.
+    /// The part of each source.
     pub realised: Vec<Realised>,
 }
 
-/// Where arranging may hold what it sorts.
+/// Memory and temporary files for sorting.
 #[derive(Clone, Copy, Debug)]
 pub struct SortMemory<'r> {
-    /// Gives files for what memory has no room for.
+    /// Temporary files for what does not fit in memory.
     pub scratch: &'r Arc<dyn Scratch>,
-    /// Bytes of memory.
+    /// Memory in bytes.
     pub bytes: usize,
 }
 
-/// What a hash is mixed with, so that the three uses of one seed are independent.
+/// Use of a hash. The three uses of one seed are independent.
 #[derive(Clone, Copy)]
 enum Purpose {
     Split,
@@ -101,7 +102,8 @@ enum Purpose {
     Order,
 }
 
-/// XXH3-64 of the hash's 8 bytes (and the repeat's 4), little-endian, with the seed plus the purpose's number.
+/// Returns the XXH3-64 of the hash's 8 bytes (and the repeat's 4), little-endian, seeded with the seed plus the
+/// number of the purpose.
 fn key(hash: u64, repeat: u32, seed: u64, purpose: Purpose) -> u64 {
     let mut bytes = [0; 12];
     bytes[..8].copy_from_slice(&hash.to_le_bytes());
@@ -110,23 +112,23 @@ fn key(hash: u64, repeat: u32, seed: u64, purpose: Purpose) -> u64 {
     xxh3_64_with_seed(bytes, seed.wrapping_add(purpose as u64))
 }
 
-/// The rank of a prompt: those of low rank are held out for validation.
+/// Returns the rank of a prompt. Prompts of low rank are held out for validation.
 pub fn split_rank(prompt_hash: u64, seed: u64) -> u64 {
     key(prompt_hash, 0, seed, Purpose::Split)
 }
 
-/// With the hash method, prompts whose rank is below this are held out; 2^64 × ratio is exact, since it only moves the
-/// exponent.
+/// Returns the threshold of the hash method: prompts with lower ranks are held out. The product 2^64 × ratio is
+/// exact, since it only changes the exponent.
 pub fn split_threshold(ratio: f64) -> u128 {
     (ratio * 18_446_744_073_709_551_616.0) as u128
 }
 
-/// What rows are ordered by: the hash of a row and which repeat of it this is.
+/// Returns the key that rows are ordered by, from the hash of a row and the number of the repeat.
 pub fn order_key(row_hash: u64, repeat: u32, seed: u64) -> u64 {
     key(row_hash, repeat, seed, Purpose::Order)
 }
 
-/// Chooses, splits and orders; `allotment` counts in the candidates' units.
+/// Chooses, splits and orders samples. `allotment` is in the candidates' units.
 pub fn arrange<C: Candidates>(
     candidates: &C,
     allotment: &Allotment,
@@ -145,7 +147,7 @@ pub fn arrange<C: Candidates>(
     }
 }
 
-/// The lowest and the highest rank of a prompt in the mixture.
+/// The lowest and the highest rank of all prompts in the mixture.
 type Ranks = (u64, u64);
 
 /// Puts every row of the mixture on its side.
@@ -157,7 +159,7 @@ fn deal<C: Candidates>(
     memory: SortMemory<'_>,
 ) -> Result<(Arrangement, Ranks), C::Error> {
     let sorter = || Sorter::new(memory.scratch, memory.bytes / 2, 1 << 32);
-    // Nearly all of them are for training.
+    // Nearly all rows are for training.
     let (mut train, mut validation) = (sorter().with_room_for(candidates.count()), sorter());
     let mut realised = vec![Realised::default(); shares.len()];
     let (mut lowest, mut highest) = (u64::MAX, 0);

@@ -1,4 +1,4 @@
-//! Which samples an output holds, on which side of the split, in which order. Pure: numbers in, numbers out.
+//! Decides which samples an output has, on which side of the split and in which order. Works on numbers alone.
 
 pub mod allot;
 pub mod arrange;

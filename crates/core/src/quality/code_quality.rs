@@ -1,4 +1,4 @@
-//! How much a text looks like a program.
+//! The `code_quality` scorer: how much a text looks like a program.
 
 use super::{BoundSpec, Ends, Key, Score, Scorer};
 
@@ -30,28 +30,28 @@ impl Scorer for CodeQuality {
     }
 }
 
-/// Words that programs use far more often than people do, in the case they are written in.
+/// Words that are far more frequent in programs than in prose, in the case in which they are written.
 ///
-/// `for`, `if`, `while`, `let`, `case` and the like are missing on purpose: two of them in a letter would give it the
-/// whole of this share.
+/// `for`, `if`, `while`, `let`, `case` and the like are left out on purpose: two of them in a letter would give it
+/// the whole of this part of the score.
 const KEYWORDS: [&str; 32] = [
     "def", "class", "import", "return", "function", "const", "var", "elif", "fn", "func", "struct", "enum", "impl",
     "void", "int", "lambda", "async", "await", "print", "printf", "println", "console", "null", "None", "True",
     "False", "self", "SELECT", "FROM", "WHERE", "INSERT", "endif",
 ];
 
-/// Pairs of symbols that prose does without.
+/// Pairs of symbols that prose does not use.
 const SYMBOL_PAIRS: [[u8; 2]; 14] =
     [*b"()", *b"[]", *b"{}", *b"->", *b"=>", *b"==", *b"!=", *b"<=", *b">=", *b"&&", *b"||", *b"::", *b"+=", *b"-="];
 
-/// Returns the likeness of a text to code in [0, 1]: a sum of four shares.
+/// Returns how much a text looks like code, in [0, 1].
 ///
-/// Zero under 10 characters. Else the sum of
+/// Zero if the text has fewer than 10 characters. Otherwise the sum of
 ///
-/// - 0.3 × the share of lines that begin with four spaces or a tab, empty lines counting as lines;
-/// - min(0.3, keywords / 5), each keyword of a fixed list counting once if it stands there as a whole word;
-/// - min(0.2, 100 × symbol pairs / characters), pairs such as `()`, `{}`, `->`, `==`, `::` found from left to right
-///   without overlap;
+/// - 0.3 × the share of lines that begin with four spaces or a tab, where empty lines count as lines;
+/// - min(0.3, keywords / 5), where each keyword of a fixed list counts once if it occurs as a whole word;
+/// - min(0.2, 100 × symbol pairs / characters), where pairs such as `()`, `{}`, `->`, `==`, `::` are found from left
+///   to right without overlap;
 /// - min(0.2, 50 × semicolons and round brackets / characters).
 ///
 /// A word is a run of ASCII letters, digits and underscores.
@@ -74,7 +74,7 @@ pub fn code_quality(text: &str) -> f64 {
     score.min(1.0)
 }
 
-/// Counts of one pass over a text.
+/// Counts from one pass over a text.
 struct Signs {
     keywords: u32,
     pairs: usize,
@@ -111,18 +111,18 @@ impl Signs {
     }
 }
 
-/// Token that a byte may begin.
+/// What a byte may begin.
 #[derive(Clone, Copy, PartialEq)]
 enum Class {
     /// A word.
     Word,
-    /// A pair of symbols, or it is punctuation that counts.
+    /// A pair of symbols, or counted punctuation.
     Symbol,
     /// Neither.
     Other,
 }
 
-/// A table, since this is asked of every byte of a source.
+/// A table, because every byte of a source is looked up.
 const CLASS: [Class; 256] = {
     let mut table = [Class::Other; 256];
     let mut byte = 0;
@@ -147,7 +147,7 @@ fn is_punctuation(byte: u8) -> bool {
 }
 
 fn keyword_bit(word: &[u8]) -> u32 {
-    // First letter and length rule out nearly every word that is none.
+    // First letter and length rule out nearly every word that is not a keyword.
     let may_be = word.len() <= 8 && KEYWORD_STARTS[word[0] as usize] & (1 << word.len()) != 0;
     if !may_be {
         return 0;
@@ -155,7 +155,7 @@ fn keyword_bit(word: &[u8]) -> u32 {
     KEYWORDS.iter().position(|keyword| keyword.as_bytes() == word).map_or(0, |at| 1 << at)
 }
 
-/// Lengths of the keywords that start with each byte, as bits.
+/// Lengths of the keywords that begin with each byte, as bits.
 const KEYWORD_STARTS: [u16; 256] = {
     let mut lengths = [0; 256];
     let mut at = 0;
@@ -185,19 +185,19 @@ mod tests {
         close("f(x); g();", 0.2 + 0.2);
         close("f(x);g();", 0.0);
         close("Plain words of a letter, no more.", 0.0);
-        // One keyword is 1 / 5, two are cut to 0.3.
+        // One keyword gives 1 / 5; two are limited to 0.3.
         close("return to sender", 0.2);
         close("return null and void", 0.3);
         close("return return return", 0.2);
         close("returned returns _return Return", 0.0);
-        // Half of the lines are indented; a tab and four spaces count, three spaces do not.
+        // Half of the lines are indented: a tab and four spaces count, three spaces do not.
         close("aaaaaaaaa\n\tbbb", 0.15);
         close("aaaaaaaaa\n    bbb\n   ccc\n", 0.1);
         close("aaaaaaaaa\n\n\tbbb\n", 0.1);
-        // One pair, one semicolon in 1000 characters.
+        // One pair and one semicolon in 1000 characters.
         close(&format!("{}->", "a".repeat(998)), 0.1);
         close(&format!("{};", "a".repeat(999)), 0.05);
-        // All four shares at their most.
+        // All four parts at their maximum.
         close("    def f(): return {}\n    x = []; y == z()", 1.0);
     }
 
@@ -222,7 +222,7 @@ mod tests {
         }
     }
 
-    /// The formula again, as plainly as possible.
+    /// The formula again, written as plainly as possible.
     fn naive(text: &str) -> f64 {
         let characters = text.chars().count() as f64;
         if characters < 10.0 {

@@ -1,33 +1,34 @@
-//! The scores of a chunk's samples, one scorer a column, and how they are stored.
+//! The scores of a chunk's samples, one column per scorer, and their encoding.
 
 use std::fmt;
 
 use super::{Language, ScoreKind, filter::BoundSpec};
 
-/// Raised when the same scores are stored otherwise: another version is made again.
+/// Version of the encoding, to be raised when the same scores are stored differently. Columns of other versions are
+/// made again.
 pub const SCORES_VERSION: u8 = 2;
 
-/// Format, scale, number of scores.
+/// Size of the header in bytes: format, scale, number of scores.
 const HEADER: usize = 1 + 1 + 8;
 
-/// What scores are, and the number they are stored under, which is never reused.
+/// Type of scores. The numbers are stored, and must never be reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Scale {
-    /// Whole numbers, four bytes each; `u32::MAX` stands for that many or more.
+    /// Whole numbers of four bytes each; `u32::MAX` means that many or more.
     Count = 1,
-    /// Numbers from 0 to 1, eight bytes each.
+    /// Numbers from 0 to 1, of eight bytes each.
     Fraction = 2,
-    /// Languages, two bytes each; see [`Language::to_bytes`].
+    /// Languages, of two bytes each; see [`Language::to_bytes`].
     Language = 3,
-    /// Identities of texts, sixteen bytes each.
+    /// Identities of texts, of sixteen bytes each.
     Identity = 4,
 }
 
 impl Scale {
     const ALL: [Self; 4] = [Self::Count, Self::Fraction, Self::Language, Self::Identity];
 
-    /// Returns the bytes of one stored score.
+    /// Returns the size of a stored score in bytes.
     fn width(self) -> usize {
         match self {
             Self::Count => 4,
@@ -67,13 +68,13 @@ pub enum Score {
     Count(u64),
     /// A number from 0 to 1.
     Fraction(f64),
-    /// A language, or that none could be told.
+    /// A language, possibly unknown.
     Language(Language),
-    /// The identity of the text: equal texts have equal ones.
+    /// The identity of a text. Equal texts have equal identities.
     Identity(u128),
 }
 
-/// A score as JSON: a number, a language code or `unknown`, or 32 hexadecimal digits.
+/// As a number, a language code or `unknown`, or 32 hexadecimal digits.
 impl From<Score> for serde_json::Value {
     fn from(score: Score) -> Self {
         match score {
@@ -85,14 +86,14 @@ impl From<Score> for serde_json::Value {
     }
 }
 
-/// The scores of consecutive samples, all by one scorer.
+/// The scores of consecutive samples by one scorer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScoreColumn {
     kind: ScoreKind,
     scores: Scores,
 }
 
-/// Scores as they lie in memory.
+/// The values of scores.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scores {
     /// See [`Scale::Count`].
@@ -106,7 +107,7 @@ pub enum Scores {
 }
 
 impl Scores {
-    /// Returns what the scores are.
+    /// Returns the type of the scores.
     pub fn scale(&self) -> Scale {
         match self {
             Self::Count(_) => Scale::Count,
@@ -117,34 +118,34 @@ impl Scores {
     }
 }
 
-/// Stored scores that cannot be used.
+/// Why stored scores cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ColumnError {
-    /// The bytes end too early, or go on after the last score.
+    /// The bytes end too early, or continue after the last score.
     #[error("read scores: {found} bytes instead of {expected}")]
     Length {
-        /// The number of bytes that the header asks for.
+        /// Number of bytes that the header states.
         expected: u64,
-        /// The number of bytes that are there.
+        /// Number of bytes found.
         found: u64,
     },
-    /// Another format than this program writes.
+    /// The scores have a format that this program does not write.
     #[error("read scores of format {0}, expected {SCORES_VERSION}")]
     Format(u8),
-    /// No scale is stored under this number.
+    /// The number of the scale is unknown.
     #[error("read scores of unknown scale {0}")]
     Number(u8),
-    /// Scores of another scale than those of the scorer.
+    /// The scores have another scale than the scorer's.
     #[error("read scores: {0} are not what the scorer gives")]
     Scale(Scale),
-    /// A score that no text has.
+    /// The score at this position is outside the range of its scale.
     #[error("read scores: the one at {0} is out of range")]
     Value(u64),
 }
 
 impl ScoreColumn {
-    /// Makes an empty column of scores by `kind`.
+    /// Creates an empty column for scores by `kind`.
     pub fn new(kind: ScoreKind) -> Self {
         let scores = match Scale::from(kind.bound()) {
             Scale::Count => Scores::Count(Vec::new()),
@@ -155,13 +156,13 @@ impl ScoreColumn {
         Self { kind, scores }
     }
 
-    /// Makes a column of these counts by `kind`, for tests.
+    /// Creates a column of these counts by `kind`, for tests.
     #[cfg(test)]
     pub fn of_counts(kind: ScoreKind, counts: Vec<u32>) -> Self {
         Self { kind, scores: Scores::Count(counts) }
     }
 
-    /// Makes a column of these identities by `kind`, for tests.
+    /// Creates a column of these identities by `kind`, for tests.
     #[cfg(test)]
     pub fn of_identities(kind: ScoreKind, identities: Vec<u128>) -> Self {
         Self { kind, scores: Scores::Identity(identities) }
@@ -177,7 +178,7 @@ impl ScoreColumn {
         &self.scores
     }
 
-    /// Returns the scores, and leaves the column.
+    /// Returns the scores, consuming the column.
     pub fn into_scores(self) -> Scores {
         self.scores
     }
@@ -216,12 +217,12 @@ impl ScoreColumn {
             (Scores::Fraction(scores), Score::Fraction(score)) => scores.push(score),
             (Scores::Language(scores), Score::Language(language)) => scores.push(language.to_bytes()),
             (Scores::Identity(scores), Score::Identity(identity)) => scores.push(identity),
-            // A test asks every scorer for scores.
+            // A test checks this for every scorer.
             (scores, _) => unreachable!("`{}` says that its scores are {}", self.kind.name(), scores.scale()),
         }
     }
 
-    /// Returns the stored form: format, scale, number of scores, scores; whole numbers little-endian.
+    /// Encodes the column: format, scale, number of scores, scores; whole numbers are little-endian.
     pub fn encode(&self) -> Vec<u8> {
         let scale = self.scores.scale();
         let mut out = Vec::with_capacity(HEADER + self.len() * scale.width());
@@ -237,7 +238,7 @@ impl ScoreColumn {
         out
     }
 
-    /// Reads what [`ScoreColumn::encode`] wrote of scores by `kind`; anything else is an error.
+    /// Decodes a column that [`ScoreColumn::encode`] wrote for scores by `kind`.
     pub fn decode(kind: ScoreKind, bytes: &[u8]) -> Result<Self, ColumnError> {
         let found = bytes.len() as u64;
         let Some((header, body)) = bytes.split_first_chunk::<HEADER>() else {
@@ -271,7 +272,7 @@ fn fraction(bytes: [u8; 8]) -> Option<f64> {
     Some(f64::from_le_bytes(bytes)).filter(|score| (0.0..=1.0).contains(score))
 }
 
-/// Reads the scores in `body`, whose length is a multiple of `N`.
+/// Decodes the scores in `body`, whose length must be a multiple of `N`.
 fn read<const N: usize, S>(body: &[u8], score: impl Fn([u8; N]) -> Option<S>) -> Result<Vec<S>, ColumnError> {
     let (pieces, _) = body.as_chunks::<N>();
     let score = |(at, piece): (usize, &[u8; N])| score(*piece).ok_or(ColumnError::Value(at as u64));

@@ -1,4 +1,4 @@
-//! Which texts are the same.
+//! The `deduplication` scorer: identities of texts.
 
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -31,8 +31,8 @@ impl Scorer for Deduplication {
 
 /// Returns the identity of a text: XXH3-128 of its bytes.
 ///
-/// Equal texts have equal identities. Two of a billion different texts share one with a chance of about 10^-21; the
-/// hash is not made to withstand someone who looks for such a pair.
+/// Equal texts have equal identities. Among a billion different texts, two share an identity with a probability of
+/// about 10^-21. The hash does not withstand deliberate collisions.
 pub fn exact(text: &str) -> u128 {
     xxh3_128(text.as_bytes())
 }
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn the_hash_is_the_published_one() {
-        // From the test vectors of xxHash: XXH3-128 of nothing, seed 0.
+        // From the test vectors of xxHash: XXH3-128 of no bytes, seed 0.
         assert_eq!(exact(""), 0x99aa_06d3_0147_98d8_6001_c324_468d_497f);
     }
 }

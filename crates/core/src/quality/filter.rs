@@ -1,4 +1,4 @@
-//! Filters of a recipe: what a scorer lets recipes ask of its scores, what one recipe asks, and the comparison.
+//! Filters: the bounds that a scorer allows, the bounds of a recipe, and the comparison with scores.
 
 use std::{collections::HashSet, fmt};
 
@@ -9,41 +9,42 @@ use super::{
     column::{ColumnError, ScoreColumn, Scores},
 };
 
-/// What a scorer lets recipes ask of its scores, and by which keys. The variant also says what its scores are.
+/// The bounds that recipes may set on a scorer's scores, and their keys. The variant also gives the type of the
+/// scores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BoundSpec {
-    /// Scores are whole numbers. Without a key no filter asks for them.
+    /// Scores are whole numbers. If there are no keys, recipes cannot filter by them.
     Count(Ends),
     /// Scores are numbers from 0 to 1.
     Fraction(Ends),
     /// Scores are languages; the key lists those that pass.
     Language(Key),
-    /// Scores are identities, and only the first row of each passes; the key names how texts are compared.
+    /// Scores are identities, of which only the first row passes; the key names the method of comparison.
     Identity(Key, &'static [&'static str]),
 }
 
-/// The keys for the least and the greatest score that pass, both inclusive.
+/// The keys for the lowest and the highest score that pass, both inclusive.
 ///
-/// A recipe must give the key if there is only one, and at least one of the two otherwise.
+/// If there is one key, a recipe must give it; if there are two, at least one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ends {
-    /// The key for the least score that passes.
+    /// Key for the lowest score that passes.
     pub min: Option<Key>,
-    /// The key for the greatest score that passes.
+    /// Key for the highest score that passes.
     pub max: Option<Key>,
 }
 
 /// A key of a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// The name in recipes.
+    /// Name in recipes.
     pub name: &'static str,
-    /// The meaning, in a few words for the schema.
+    /// Meaning, in a few words for the schema.
     pub about: &'static str,
 }
 
 impl BoundSpec {
-    /// Returns the names of the keys in the order of the documentation; none if no filter asks for the score.
+    /// Returns the names of the keys, in the order of the documentation; none if recipes cannot filter by the score.
     pub fn keys(&self) -> impl Iterator<Item = &'static str> {
         let keys = match *self {
             Self::Count(Ends { min, max }) | Self::Fraction(Ends { min, max }) => [min, max],
@@ -53,7 +54,7 @@ impl BoundSpec {
     }
 }
 
-/// A filter of a dataset: what is measured, and which scores pass.
+/// A filter of a dataset: a scorer and the scores that pass.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Filter {
     /// The scorer, whose name is the filter's `type`.
@@ -62,26 +63,26 @@ pub struct Filter {
     pub bound: Bound,
 }
 
-/// The scores that a filter lets pass. Ends are inclusive.
+/// The scores that pass a filter. Limits are inclusive.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Bound {
-    /// Whole numbers between these.
+    /// Whole numbers within these limits.
     Count {
-        /// The least that passes.
+        /// Lowest score that passes.
         min: Option<u64>,
-        /// The greatest that passes.
+        /// Highest score that passes.
         max: Option<u64>,
     },
-    /// Numbers between these, which are from 0 to 1.
+    /// Numbers from 0 to 1 within these limits.
     Fraction {
-        /// The least that passes.
+        /// Lowest score that passes.
         min: Option<f64>,
-        /// The greatest that passes.
+        /// Highest score that passes.
         max: Option<f64>,
     },
-    /// These languages, by their ISO 639-1 codes.
+    /// These languages, as ISO 639-1 codes.
     Language(Vec<String>),
-    /// The first row with each identity, texts being compared by this method.
+    /// The first row with each identity, by this method of comparison.
     Identity(String),
 }
 
@@ -91,12 +92,12 @@ impl Filter {
         self.scorer.name()
     }
 
-    /// Returns whether what passes depends on the rows before.
+    /// Returns whether the result for a row depends on earlier rows.
     pub fn remembers(&self) -> bool {
         matches!(self.bound, Bound::Identity(_))
     }
 
-    /// Pairs the bound with the scores it is held against, which must be those of this filter's scorer.
+    /// Combines the bound with scores, which must be those of this filter's scorer.
     pub fn compare<'a>(&'a self, column: &'a ScoreColumn) -> Result<Comparison<'a>, ColumnError> {
         match (&self.bound, column.scores()) {
             (Bound::Count { min, max }, Scores::Count(scores)) => Ok(Comparison::Count(scores, *min, *max)),
@@ -108,7 +109,7 @@ impl Filter {
     }
 }
 
-/// A filter's bound beside the scores of a chunk.
+/// The bound of a filter with the scores of a chunk.
 #[derive(Clone, Copy, Debug)]
 pub enum Comparison<'a> {
     /// See [`Bound::Count`].
@@ -122,7 +123,7 @@ pub enum Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    /// Returns whether a sample passes; `seen` holds the identities of the samples that passed before it.
+    /// Returns whether a sample passes. `seen` holds the identities of the samples that passed before.
     pub fn passes(&self, sample: usize, seen: &mut HashSet<u128>) -> bool {
         match *self {
             Self::Count(scores, min, max) => is_between(u64::from(scores[sample]), min, max),
@@ -132,7 +133,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Returns what other samples are compared with this one by, where the filter compares samples.
+    /// Returns the identity of a sample, if the filter compares samples.
     pub fn identity(&self, sample: usize) -> Option<u128> {
         match *self {
             Self::Identity(scores) => Some(scores[sample]),
@@ -162,7 +163,8 @@ impl fmt::Display for Bound {
     }
 }
 
-/// Writes `min 0.2 max 1.0`. `Debug` writes the shortest decimal that reads back as the same number, and `1.0` for one.
+/// Writes limits as in `min 0.2 max 1.0`. `Debug` gives the shortest decimal that reads back as the same number, and
+/// `1.0` for one.
 fn ends<T: fmt::Debug>(f: &mut fmt::Formatter<'_>, min: Option<T>, max: Option<T>) -> fmt::Result {
     let given = [("min", min), ("max", max)];
     let mut given = given.iter().filter_map(|(word, end)| Some((word, end.as_ref()?)));

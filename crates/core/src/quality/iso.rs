@@ -1,33 +1,33 @@
-//! The languages that have a code of two letters: ISO 639-1, with their codes of three letters (ISO 639-3) and English names.
+//! The languages with a two-letter code (ISO 639-1), their three-letter codes (ISO 639-3) and English names.
 
 /// A language of ISO 639-1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Iso {
-    /// The code of two letters.
+    /// Two-letter code.
     pub code: &'static str,
-    /// The code of three letters.
+    /// Three-letter code.
     long: &'static str,
-    /// The English name, in lower case.
+    /// English name, in lower case.
     name: &'static str,
 }
 
-/// Every language, sorted by its code of two letters.
+/// Returns all languages, sorted by their two-letter codes.
 pub fn all() -> impl Iterator<Item = Iso> {
     LANGUAGES.iter().map(|&(code, long, name)| Iso { code, long, name })
 }
 
-/// Returns the language with a code of two letters.
+/// Returns the language with a two-letter code.
 pub fn by_code(code: &str) -> Option<Iso> {
     let at = LANGUAGES.binary_search_by_key(&code, |(code, ..)| code).ok()?;
     all().nth(at)
 }
 
-/// Returns the language with a code of three letters.
+/// Returns the language with a three-letter code.
 pub fn by_long_code(code: &str) -> Option<Iso> {
     all().find(|language| language.long == code)
 }
 
-/// Returns the language with an English name, given in lower case.
+/// Returns the language with an English name, which must be in lower case.
 pub fn by_name(name: &str) -> Option<Iso> {
     all().find(|language| language.name == name)
 }

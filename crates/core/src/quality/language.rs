@@ -1,10 +1,10 @@
-//! Which language a text is in.
+//! The `language` scorer: the language of a text.
 
 use whatlang::{Lang, Script};
 
 use super::{BoundSpec, Key, Score, Scorer, iso};
 
-/// Raised by hand whenever the same text yields another score: also when [`MODEL`] changes.
+/// Version of the scorer, to be raised when the same text gives another score, for instance when [`MODEL`] changes.
 const VERSION: u32 = 1;
 
 /// Keeps texts in some languages.
@@ -32,46 +32,47 @@ impl Scorer for Detector {
     }
 }
 
-/// The crate that holds the model. Kept here so that another release of it changes this file's digest.
+/// The crate with the model. A test compares this with Cargo.lock.
 #[cfg_attr(not(test), expect(dead_code, reason = "its place in this file is its use"))]
 const MODEL: (&str, &str) = ("whatlang", "0.18.0");
 
-/// Texts with fewer letters are told only if their script leaves no doubt.
+/// Minimum number of letters to detect a language, unless the script determines it.
 const MIN_LETTERS: usize = 10;
 
-/// How much of a text is looked at.
+/// Number of characters that are looked at.
 const MAX_CHARACTERS: usize = 4096;
 
-/// A language by its two-letter code (ISO 639-1), or unknown.
+/// A language as a two-letter code (ISO 639-1), or unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Language([u8; 2]);
 
 impl Language {
-    /// No language could be told.
+    /// No language could be detected.
     pub const UNKNOWN: Self = Self([0, 0]);
 
-    /// The two-letter code; `None` if unknown.
+    /// Returns the two-letter code; `None` if unknown.
     pub fn code(&self) -> Option<&str> {
         if *self == Self::UNKNOWN { None } else { std::str::from_utf8(&self.0).ok() }
     }
 
-    /// The code as two lower-case letters, or two zero bytes if unknown.
+    /// Returns the code as two lower-case letters, or as two zero bytes if unknown.
     pub fn to_bytes(self) -> [u8; 2] {
         self.0
     }
 
-    /// The language of what [`Language::to_bytes`] gave; `None` for any other bytes.
+    /// Returns the language that [`Language::to_bytes`] encoded; `None` for any other bytes.
     pub fn from_bytes(bytes: [u8; 2]) -> Option<Self> {
         let is_valid = bytes == [0, 0] || bytes.iter().all(u8::is_ascii_lowercase);
         is_valid.then_some(Self(bytes))
     }
 }
 
-/// The language of a text, judged by its first 4,096 characters.
+/// Returns the language of a text, judged by its first 4,096 characters.
 ///
-/// Unknown without letters, and for fewer than 10 letters unless the script settles it (Greek, Thai, …). Otherwise
-/// the likeliest of 70 languages is taken even where it is not certain: to call every doubtful text unknown would cost
-/// more good rows than the mistakes do. Codes are ISO 639-1: Mandarin is `zh`, Persian `fa`, Bokmål `nb`.
+/// The language is unknown if the text has no letters, or fewer than 10 unless the script determines the language
+/// (Greek, Thai, …). Otherwise it is the most likely of 70 languages, even if that is uncertain: rejecting all
+/// uncertain texts would lose more good rows than wrong guesses do. Codes are ISO 639-1: Mandarin is `zh`, Persian
+/// `fa`, Bokmål `nb`.
 pub fn language(text: &str) -> Language {
     let text = text.char_indices().nth(MAX_CHARACTERS).map_or(text, |(end, _)| &text[..end]);
     match whatlang::detect(text) {
@@ -80,7 +81,7 @@ pub fn language(text: &str) -> Language {
     }
 }
 
-/// Whether only one language is written so. Japanese is told from Mandarin by its kana.
+/// Returns whether only one language uses a script. Japanese is distinguished from Mandarin by its kana.
 fn is_settled_by(script: Script) -> bool {
     script.langs().len() == 1
 }
@@ -91,7 +92,7 @@ fn has_enough_letters(text: &str) -> bool {
 
 fn code_of(lang: Lang) -> Language {
     let code = match lang {
-        // The two that ISO 639-1 knows under their macrolanguages only.
+        // The two languages that ISO 639-1 only has as macrolanguages.
         Lang::Cmn => Some("zh"),
         Lang::Pes => Some("fa"),
         other => iso::by_long_code(other.code()).map(|language| language.code),

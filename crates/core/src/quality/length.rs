@@ -1,4 +1,4 @@
-//! How long a text is.
+//! The `length` scorer: the number of characters of a text.
 
 use super::{BoundSpec, Ends, Key, Score, Scorer};
 
@@ -30,7 +30,7 @@ impl Scorer for Length {
     }
 }
 
-/// Counts the characters of a text (Unicode scalar values, as Python's `len` counts them).
+/// Counts the characters of a text (Unicode scalar values, as in Python's `len`).
 pub fn length(text: &str) -> u64 {
     text.chars().count() as u64
 }

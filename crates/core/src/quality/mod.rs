@@ -1,10 +1,10 @@
-//! Sample to scores: what filters compare with their bounds.
+//! Scorers, which measure samples, and filters, which compare scores with bounds.
 //!
-//! A score is a pure function of one text, computed once per sample and kept in a [`ScoreColumn`] beside the chunk it
-//! belongs to. Bounds are applied elsewhere, so a recipe that moves a bound scores nothing again.
+//! A score is a pure function of one text. It is computed once per sample and stored in a [`ScoreColumn`] for each
+//! chunk. Bounds are applied later, so a recipe with a changed bound reuses all scores.
 //!
 //! To add a filter: a file here that implements [`Scorer`], a line in [`SCORERS`], and a fixture under
-//! `tests/fixtures/scores/`; `CONTRIBUTING.md` walks through it. The keys of a recipe, their checks, the schema, the
+//! `tests/fixtures/scores/`; `CONTRIBUTING.md` has the steps. The keys of recipes, their checks, the schema, the
 //! comparison and the words of `trace` follow from [`Scorer::bound`].
 
 mod code_quality;
@@ -32,7 +32,7 @@ pub use length::length;
 pub use quality::quality;
 pub use tokens::tokens;
 
-/// Every scorer, in the order of the documentation.
+/// All scorers, in the order of the documentation.
 pub static SCORERS: &[ScoreKind] = &[
     ScoreKind(&length::Length),
     ScoreKind(&quality::Quality),
@@ -43,30 +43,30 @@ pub static SCORERS: &[ScoreKind] = &[
     ScoreKind::TOKENS,
 ];
 
-/// Scores texts, and says what recipes may ask of the scores.
+/// Scores texts, and defines the bounds that recipes may set on the scores.
 pub trait Scorer: Sync {
     /// Returns the filter's `type` in recipes, which is also the name of the scorer's source file.
     fn name(&self) -> &'static str;
 
-    /// Returns a number that is raised by hand whenever the same text yields another score.
+    /// Returns a number that must be raised when the same text gives another score.
     fn version(&self) -> u32;
 
-    /// Says what the filter does, in one line.
+    /// Returns what the filter does, in one line.
     fn explain(&self) -> &'static str;
 
-    /// Returns what scores are, and the keys by which a recipe says which of them pass.
+    /// Returns the type of the scores, and the keys for the scores that pass.
     fn bound(&self) -> BoundSpec;
 
-    /// Scores a text; the score is of the kind that [`Scorer::bound`] says.
+    /// Scores a text. The score must be of the type that [`Scorer::bound`] gives.
     fn score(&self, text: &str) -> Score;
 }
 
-/// A registered scorer; one is told from another by its name.
+/// A registered scorer, identified by its name.
 #[derive(Clone, Copy)]
 pub struct ScoreKind(&'static dyn Scorer);
 
 impl ScoreKind {
-    /// What mixtures count by tokens.
+    /// The scorer for mixtures that count tokens.
     pub const TOKENS: Self = Self(&tokens::Tokens);
 
     /// Returns whether recipes may filter by these scores.

@@ -1,4 +1,4 @@
-//! How much a text looks like prose that says something.
+//! The `quality` scorer: how much a text looks like meaningful prose.
 
 use std::cell::RefCell;
 
@@ -36,17 +36,17 @@ impl Scorer for Quality {
 
 /// Returns the quality of a text in [0, 1]: a product of penalties.
 ///
-/// Zero under 10 characters. From 1.0:
+/// Zero if the text has fewer than 10 characters. Otherwise 1.0, multiplied by
 ///
-/// - × 0.7 if there is none of `.`, `!`, `?`;
-/// - with more than 5 words, × (0.5 + 0.5 × distinct words / words);
-/// - with more than 10 words, × 0.5 if one word makes more than 30 % of them;
-/// - with more than 2 parts between full stops, × 0.7 if they average under 3 words.
+/// - 0.7 if there is no `.`, `!` or `?`;
+/// - 0.5 + 0.5 × distinct words / words, if there are more than 5 words;
+/// - 0.5 if there are more than 10 words and one word makes up more than 30 % of them;
+/// - 0.7 if there are more than 2 parts between full stops and they average fewer than 3 words.
 ///
-/// Words are what whitespace separates, compared in lower case with their punctuation. Parts without a word do not
-/// count. Lower case and whitespace are Unicode's, as in Python's `str.lower` and `str.split` (which also splits at
-/// U+001C to U+001F). Words of eight bytes and more are compared by hash, so two may be taken for one; a text of a
-/// million words holds such a pair with a chance of about 10^-8.
+/// Words are separated by white space, and compared in lower case with their punctuation. Parts without a word do not
+/// count. Lower case and white space are Unicode's, as in Python's `str.lower` and `str.split` (which also splits at
+/// U+001C to U+001F). Words of eight bytes or more are compared by hash, so two may be taken for one; in a text of a
+/// million words, that has a probability of about 10^-8.
 pub fn quality(text: &str) -> f64 {
     if text.chars().nth(9).is_none() {
         return 0.0;
@@ -59,7 +59,7 @@ pub fn quality(text: &str) -> f64 {
     if words.total > 5 {
         score *= 0.5 + 0.5 * (words.distinct as f64 / words.total as f64);
     }
-    // Whole numbers: `most / total > 0.3` would rest on how 0.3 is rounded.
+    // In integers, because `most / total > 0.3` would depend on how 0.3 is rounded.
     if words.total > 10 && 10 * words.most_frequent > 3 * words.total {
         score *= 0.5;
     }
@@ -69,17 +69,17 @@ pub fn quality(text: &str) -> f64 {
     score
 }
 
-/// Counts of one pass over a text.
+/// Counts from one pass over a text.
 struct Words {
-    /// Words between whitespace.
+    /// Number of words, separated by white space.
     total: usize,
-    /// Different ones among them, in lower case.
+    /// Number of distinct words, in lower case.
     distinct: usize,
     /// Number of occurrences of the most frequent word.
     most_frequent: usize,
-    /// Parts between full stops that hold a word.
+    /// Number of parts between full stops that have a word.
     parts: usize,
-    /// The sum of the parts' words: a full stop inside a word makes two.
+    /// Number of words in all parts, where a full stop inside a word makes two.
     in_parts: usize,
 }
 
@@ -97,19 +97,19 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// Room that one text after another is counted in: to ask for it anew took longer than to count.
+/// Buffers that are reused from text to text: allocating them took longer than counting.
 #[derive(Default)]
 struct Scratch {
-    /// The text with its ASCII letters in lower case.
+    /// The text, with its ASCII letters in lower case.
     lower: Vec<u8>,
     /// A number for every word, equal for equal words.
     words: Vec<u64>,
     table: Vec<Slot>,
-    /// Which text is being counted: what the table holds of others does not count.
+    /// Number of the current text: slots of the table from other texts count as empty.
     round: u32,
 }
 
-/// A word and how often it was seen in its round.
+/// A word and the number of its occurrences in its round.
 #[derive(Clone, Copy, Default)]
 struct Slot {
     word: u64,
@@ -118,17 +118,17 @@ struct Slot {
 }
 
 impl Scratch {
-    /// Notes the words of a text; returns its parts and their words.
+    /// Collects the words of a text. Returns the number of parts and of the words in them.
     fn take(&mut self, text: &str) -> (usize, usize) {
         self.words.clear();
         self.lower.clear();
         self.lower.extend_from_slice(text.as_bytes());
         self.lower.make_ascii_lowercase();
-        // Blanks that end the last word and round the text up to whole steps, with a step more to read ahead into.
+        // Spaces end the last word, pad the text to whole steps, and add one step to read ahead into.
         self.lower.resize((text.len() + 1).next_multiple_of(8) + 8, b' ');
         let lower = self.lower.as_slice();
         let (mut parts, mut in_parts, mut part_has_word) = (0, 0, false);
-        // A word ends at whitespace, a piece at a full stop as well.
+        // White space ends a word; white space or a full stop ends a piece.
         let (mut word, mut piece, mut is_ascii) = (0, 0, true);
         for (step, bytes) in lower[..lower.len() - 8].as_chunks::<8>().0.iter().enumerate() {
             let mut breaks = may_break(u64::from_le_bytes(*bytes));
@@ -157,7 +157,7 @@ impl Scratch {
                 if at > word {
                     self.words.push(match is_ascii {
                         true => number_of(lower, word, at),
-                        // The whole word, not letter by letter: a Σ at its end becomes ς.
+                        // The whole word rather than single letters, because a Σ at its end becomes ς.
                         false => number(text[word..at].to_lowercase().as_bytes()),
                     });
                 }
@@ -169,7 +169,7 @@ impl Scratch {
 
     /// Returns the number of distinct words, and the number of occurrences of the most frequent one.
     fn count(&mut self) -> (usize, usize) {
-        // A table is quicker for the texts that there are; of the longest it would take more room than the text itself.
+        // A table is faster for usual texts; for the longest, it would take more memory than the text.
         const MOST_IN_TABLE: usize = 4096;
         if self.words.len() <= MOST_IN_TABLE { self.count_in_table() } else { self.count_sorted() }
     }
@@ -192,7 +192,7 @@ impl Scratch {
         let table = &mut self.table[..slots];
         let (mut distinct, mut most) = (0, 0);
         for &word in &self.words {
-            // The upper bits of a product depend on all of the word's.
+            // The upper bits of the product depend on all bits of the word.
             let mut slot = (word.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - slots.ilog2())) as usize;
             while table[slot].round == self.round && table[slot].word != word {
                 slot = (slot + 1) & (slots - 1);
@@ -207,19 +207,19 @@ impl Scratch {
     }
 }
 
-/// For each of eight bytes, whether it may end a word or a part, as the highest bit of the byte: a full stop, a blank, a
-/// control character, or a byte of what is not ASCII.
+/// Returns, as the highest bit of each of eight bytes, whether the byte may end a word or a part: a full stop, a
+/// space, a control character, or a byte of a non-ASCII character.
 fn may_break(bytes: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x80 * ONES;
-    // Neither sum carries into the next byte: none of these bytes is above 0x7F.
+    // Neither sum carries into the next byte, since all bytes are at most 0x7F.
     let ascii = bytes & !HIGH;
     let is_above_blank = ascii + (0x80 - 0x21) * ONES;
     let is_no_stop = (ascii ^ (b'.' as u64 * ONES)) + 0x7F * ONES;
     (!(is_above_blank & is_no_stop) | bytes) & HIGH
 }
 
-/// Returns a number for a word: up to seven bytes are their own number, of longer ones it is a hash.
+/// Returns a number for a word: words of up to seven bytes are encoded, longer ones hashed.
 fn number(word: &[u8]) -> u64 {
     if word.len() >= 8 {
         return xxh3_64(word) | 1 << 63;
@@ -228,7 +228,7 @@ fn number(word: &[u8]) -> u64 {
     bytes | (word.len() as u64) << 56
 }
 
-/// Returns the number of the word at `start..end`, quicker where eight bytes more can be read behind it.
+/// Returns the number of the word at `start..end`; faster if eight bytes can be read from its start.
 fn number_of(text: &[u8], start: usize, end: usize) -> u64 {
     let length = end - start;
     match text[start..].first_chunk() {
@@ -237,9 +237,9 @@ fn number_of(text: &[u8], start: usize, end: usize) -> u64 {
     }
 }
 
-/// Returns the length of the whitespace character that `bytes` begin with; 0 if they begin with another.
+/// Returns the length of the white-space character at the beginning of `bytes`, or 0 if there is none.
 ///
-/// The characters of Unicode's `White_Space`; `bytes` stand in a `str`, at a boundary or inside a character.
+/// White space is Unicode's `White_Space`. `bytes` are from a `str`, and may begin inside a character.
 fn whitespace(bytes: &[u8]) -> usize {
     match *bytes {
         [b' ' | b'\t'..=b'\r', ..] => 1,
@@ -271,28 +271,28 @@ mod tests {
         close("ééééééééé.", 1.0);
         close("no full stop", 0.7);
         close("is it so?!", 1.0);
-        // 5 words are too few for the second rule, 6 are enough: 3 distinct of 6.
+        // 5 words are too few for the second rule; 6 are enough: 3 of 6 are distinct.
         close("a b a b a.", 1.0);
         close("One two three one two THREE", 0.7 * 0.75);
-        // Punctuation belongs to the word: `three` and `three.` are two.
+        // Punctuation belongs to the word: `three` and `three.` differ.
         close("one two three one two three.", 0.5 + 0.5 * (4.0 / 6.0));
-        // `x` makes 3 of 10: not more than 10 words, so only the second rule.
+        // `x` makes up 3 of 10, but 10 words are not more than 10, so only the second rule applies.
         close("x x x b c d e f g h!", 0.5 + 0.5 * 0.8);
-        // 4 of 11 is over 30 %.
+        // 4 of 11 is more than 30 %.
         close("x x x X b c d e f g h!", (0.5 + 0.5 * (8.0 / 11.0)) * 0.5);
         // 6 of 20 is exactly 30 %.
         close("x x x x x x a b c d e f g h i j k l m n!", 0.5 + 0.5 * 0.75);
-        // Two parts are too few for the last rule; three of 2, 1 and 1 words average under 3.
+        // Two parts are too few for the last rule; three with 2, 1 and 1 words average fewer than 3.
         close("one two. three four.", 1.0);
         close("one two. three. four.", 0.7);
         close("one two three. four five six. seven eight nine.", 1.0);
-        // Blank parts do not count: these are two.
+        // Blank parts do not count, so these are two.
         close("one two... three four.", 1.0);
-        // A full stop inside a word makes two: `3.14` is a part's last word and the next one's first.
+        // A full stop inside a word makes two: `3.14` ends one part and begins the next.
         close("3.14 2.72 1.0", 0.7);
     }
 
-    /// The numbers of a text's words.
+    /// Returns the numbers of a text's words.
     fn numbers(text: &str) -> Vec<u64> {
         let mut scratch = Scratch::default();
         scratch.take(text);
@@ -308,7 +308,7 @@ mod tests {
             ("İ", "i\u{307}"),
             ("HELLO", "hello"),
             ("LONGER THAN EIGHT", "longer than eight"),
-            // The sign of kelvin is a letter beyond ASCII whose lower case is not.
+            // The Kelvin sign is a non-ASCII letter whose lower case is ASCII.
             ("\u{212A}", "k"),
             ("\u{212A}ILOGRAMMES", "kilogrammes"),
         ] {
@@ -346,12 +346,12 @@ mod tests {
             let expected = if c.is_whitespace() { c.len_utf8() } else { 0 };
             let text = c.to_string();
             assert_eq!(whitespace(text.as_bytes()), expected, "{c:?}");
-            // Inside a character nothing begins that looks like whitespace.
+            // Nothing that looks like white space begins inside a character.
             assert!((1..text.len()).all(|at| whitespace(&text.as_bytes()[at..]) == 0), "{c:?}");
         }
     }
 
-    /// The formula again, as plainly as possible.
+    /// The formula again, written as plainly as possible.
     fn naive(text: &str) -> f64 {
         if text.chars().count() < 10 {
             return 0.0;

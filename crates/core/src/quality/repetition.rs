@@ -1,4 +1,4 @@
-//! How much a text repeats itself.
+//! The `repetition` scorer: how much a text repeats itself.
 
 use std::collections::HashSet;
 
@@ -30,10 +30,10 @@ impl Scorer for Repetition {
     }
 }
 
-/// Returns the share of a text's runs of three words that occurred before in it: 1 − distinct runs / runs.
+/// Returns the share of a text's runs of three words that occurred earlier in the text: 1 − distinct runs / runs.
 ///
-/// Zero for fewer than three words. Words are what Unicode white space separates, compared as they are written. This is
-/// `seq-rep-3` of Welleck et al., "Neural Text Generation with Unlikelihood Training" (2019), over words.
+/// Zero if there are fewer than three words. Words are separated by Unicode white space, and compared as written.
+/// This is `seq-rep-3` of Welleck et al., "Neural Text Generation with Unlikelihood Training" (2019), over words.
 fn repetition(text: &str) -> f64 {
     let words: Vec<&str> = text.split_whitespace().collect();
     let runs = words.windows(3);

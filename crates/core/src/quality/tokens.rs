@@ -1,11 +1,12 @@
-//! How many tokens a text has: what `mix.unit: tokens` counts.
+//! The `tokens` scorer: the number of tokens of a text, which `mix.unit: tokens` counts.
 
 use super::{BoundSpec, Ends, Score, Scorer};
 
-/// Raised by hand whenever the same text yields another count: also when [`ENCODING`] changes.
+/// Version of the scorer, to be raised when the same text gives another count, for instance when [`ENCODING`]
+/// changes.
 const VERSION: u32 = 1;
 
-/// Counts tokens; no filter asks for them, mixtures do.
+/// Counts tokens for mixtures; recipes cannot filter by them.
 pub(super) struct Tokens;
 
 impl Scorer for Tokens {
@@ -30,14 +31,14 @@ impl Scorer for Tokens {
     }
 }
 
-/// The crate that holds the vocabulary. Kept here so that another release of it changes this file's digest.
+/// The crate with the vocabulary. A test compares this with Cargo.lock.
 #[cfg_attr(not(test), expect(dead_code, reason = "its place in this file is its use"))]
 const ENCODING: (&str, &str) = ("bpe-openai", "0.3.2");
 
-/// The number of tokens of OpenAI's `o200k_base` encoding, special tokens counted as ordinary text.
+/// Returns the number of tokens of OpenAI's `o200k_base` encoding, counting special tokens as ordinary text.
 ///
-/// Shares of a mixture hardly depend on which byte-pair encoding counts; this one is public and its vocabulary comes
-/// with the crate. A datac built without the `tokens` feature counts nothing and refuses recipes that ask for it.
+/// The shares of a mixture hardly depend on the choice of byte-pair encoding; this one is public, and its vocabulary
+/// is part of the crate. A datac built without the `tokens` feature counts nothing, and refuses recipes that need it.
 pub fn tokens(text: &str) -> u64 {
     #[cfg(feature = "tokens")]
     return bpe_openai::o200k_base().count(text) as u64;
@@ -63,7 +64,7 @@ mod tests {
     #[cfg(feature = "tokens")]
     #[test]
     fn counts_are_those_of_the_published_encoding() {
-        // As `tiktoken.get_encoding("o200k_base").encode(text)` counts them.
+        // Counted by `tiktoken.get_encoding("o200k_base").encode(text)`.
         assert_eq!(tokens(""), 0);
         assert_eq!(tokens("hello world"), 2);
         assert_eq!(tokens("tiktoken is great!"), 6);

@@ -1,7 +1,7 @@
-//! How often each sample is in the mixture.
+//! Determines how often each sample is in the mixture.
 //!
-//! A source gives all its rows as often as they fit, then those of lowest rank until its allotment is met as nearly as
-//! whole rows allow.
+//! All rows of a source are used as often as its allotment has room for all of them; then those of lowest rank are
+//! used once more, until the allotment is met as closely as whole rows allow.
 
 use super::{Allotment, Candidate, Candidates, Purpose, SortMemory, key};
 use crate::sort::{Sorted, Sorter, halves, whole};
@@ -11,7 +11,7 @@ use crate::sort::{Sorted, Sorter, halves, whole};
 pub(super) struct Share {
     /// Number of times that each row is used.
     passes: u32,
-    /// The rank and number of the last row that it gives once more; `None`: it gives none.
+    /// Rank and number of the last row that is used once more; `None` if none is.
     last: Option<(u64, u32)>,
 }
 
@@ -61,12 +61,12 @@ pub(super) fn shares<C: Candidates>(
     Ok(shares)
 }
 
-/// Returns the last of the rows by rank that are needed for what is missing.
+/// Returns the rank and number of the last row that is needed to reach `missing` units.
 fn last<E: From<crate::failure::FileError>>(ranked: &Sorted<4>, mut missing: u64) -> Result<Option<(u64, u32)>, E> {
     let (mut last, mut is_met) = (None, missing == 0);
     ranked.each(|&[high, low, number, units]| {
         let units = u64::from(units);
-        // The row that straddles the target is taken if that comes nearer to it than leaving it out.
+        // The row that crosses the target is taken if that is closer to the target than leaving it out.
         is_met |= units > missing.saturating_mul(2);
         if !is_met {
             last = Some((whole([high, low]), number));

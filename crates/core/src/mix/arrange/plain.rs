@@ -1,17 +1,17 @@
-//! Arranging by the book, for tests to compare with: every row of the mixture in a list, sides and order list by list.
+//! The obvious way to arrange, for tests to compare with: every row of the mixture in a list.
 
 use std::collections::HashMap;
 
 use super::{Allotment, Purpose, SplitMethod, Validation, key, order_key, split_rank, split_threshold, tests::Held};
 
-/// A row of the mixture: a sample, and which repeat of it this is.
+/// A row of the mixture: a sample, and the number of the repeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Chosen {
     sample: u32,
     repeat: u32,
 }
 
-/// Chooses, splits and orders, with everything in memory.
+/// Chooses, splits and orders samples, with everything in memory.
 pub(super) fn arrange(candidates: &Held, allotment: &Allotment, validation: &Validation) -> (Vec<u32>, Vec<u32>) {
     let seed = validation.seed;
     let chosen = choose(candidates, allotment, seed);
@@ -34,8 +34,8 @@ fn in_order(mut keyed: Vec<(u64, u32)>) -> Vec<u32> {
 
 /// Returns the rows of the mixture.
 ///
-/// A source gives all its rows as often as they fit, then those of lowest rank until its allotment is met as nearly as
-/// whole rows allow.
+/// All rows of a source are used as often as its allotment has room for all of them; then those of lowest rank are
+/// used once more, until the allotment is met as closely as whole rows allow.
 fn choose(candidates: &Held, allotment: &Allotment, seed: u64) -> Vec<Chosen> {
     let mut chosen = Vec::with_capacity(candidates.len());
     for (source, target) in allotment.counts.iter().enumerate() {
@@ -58,7 +58,7 @@ fn choose(candidates: &Held, allotment: &Allotment, seed: u64) -> Vec<Chosen> {
         ranked.sort_unstable();
         for (_, sample) in ranked {
             let units = candidates.units(sample);
-            // The row that straddles the target is taken if that comes nearer to it than leaving it out.
+            // The row that crosses the target is taken if that is closer to the target than leaving it out.
             if units > missing.saturating_mul(2) {
                 break;
             }
@@ -72,7 +72,7 @@ fn choose(candidates: &Held, allotment: &Allotment, seed: u64) -> Vec<Chosen> {
     chosen
 }
 
-/// Returns a prompt's side by its own hash alone.
+/// Returns whether each row is held out, which only depends on its prompt's hash unless a side would be empty.
 fn by_hash(candidates: &Held, chosen: &[Chosen], validation: &Validation) -> Vec<bool> {
     let threshold = split_threshold(validation.ratio);
     let ranks = || {
@@ -88,7 +88,7 @@ fn by_hash(candidates: &Held, chosen: &[Chosen], validation: &Validation) -> Vec
         .collect();
     if !sides.is_empty() && validation.ratio > 0.0 {
         if lowest == highest {
-            // One prompt cannot be on both sides, and a trainer needs rows before it needs validation.
+            // One prompt cannot be on both sides, and training rows matter more than validation rows.
             sides.fill(false);
         } else if !sides.contains(&true) {
             sides = ranks().map(|rank| rank == lowest).collect();
@@ -99,12 +99,13 @@ fn by_hash(candidates: &Held, chosen: &[Chosen], validation: &Validation) -> Vec
     sides
 }
 
-/// Exactly floor(rows × ratio) rows where whole prompts allow it: prompts by rank, each that still fits.
+/// Returns whether each row is held out: exactly floor(rows × ratio) rows if whole prompts allow that, taking prompts
+/// by rank as long as they fit.
 fn by_rank(candidates: &Held, chosen: &[Chosen], validation: &Validation) -> Vec<bool> {
     struct Group {
         rank: u64,
         rows: u64,
-        /// The source its first row is from, whose quota it counts against.
+        /// Source of its first row, whose quota it counts against.
         owner: usize,
         on_validation: bool,
     }
@@ -126,7 +127,8 @@ fn by_rank(candidates: &Held, chosen: &[Chosen], validation: &Validation) -> Vec
         let sources = candidates.ends.len();
         let mut rows = vec![0; sources];
         groups.iter().for_each(|group| rows[group.owner] += group.rows);
-        // Floors of the parts may add up to less than the floor of the whole; the largest remainders get what is left.
+        // The floors of the parts may add up to less than the floor of the whole; the largest remainders get the
+        // rest.
         let mut quotas: Vec<u64> = rows.iter().map(|rows| take(*rows)).collect();
         let mut by_remainder: Vec<usize> = (0..sources).collect();
         by_remainder.sort_by(|a, b| {

@@ -1,4 +1,4 @@
-//! Which side a row is on. Rows of one prompt are never on both.
+//! Decides which side a row is on. Rows with the same prompt are always on the same side.
 
 use super::{Candidate, Candidates, Ranks, Realised, Share, SortMemory, split_rank};
 use crate::{
@@ -7,23 +7,23 @@ use crate::{
     sort::{Sorted, Sorter, halves},
 };
 
-/// Rows held out for validation.
+/// Which rows are held out for validation.
 #[derive(Debug)]
 pub(super) enum Rule {
-    /// Prompts of a rank below this.
+    /// Those whose prompt has a rank below this.
     Below(u128),
-    /// The prompt of this rank.
+    /// Those whose prompt has this rank.
     Only(u64),
-    /// All prompts but that of this rank.
+    /// All except those whose prompt has this rank.
     AllBut(u64),
-    /// Nothing.
+    /// None.
     Nothing,
-    /// The samples that are marked, a bit for each by its number.
+    /// Those whose samples are marked, with one bit per sample number.
     Marked(Vec<u64>),
 }
 
 impl Rule {
-    /// Returns whether a sample is held out whose prompt has this rank.
+    /// Returns whether a sample is held out; `rank` is the rank of its prompt.
     pub(super) fn holds_out(&self, candidate: &Candidate, rank: u64) -> bool {
         match self {
             Self::Below(threshold) => u128::from(rank) < *threshold,
@@ -34,7 +34,7 @@ impl Rule {
         }
     }
 
-    /// Returns the rule to use if hashes leave a side empty; `None`: neither side is empty, or an empty side was
+    /// Returns the rule to use if hashes leave a side empty; `None` if neither side is empty, or an empty side was
     /// requested.
     pub(super) fn instead(&self, realised: &[Realised], (lowest, highest): Ranks, ratio: f64) -> Option<Self> {
         let train: u64 = realised.iter().map(|source| source.train).sum();
@@ -42,7 +42,7 @@ impl Rule {
         if !matches!(self, Self::Below(_)) || ratio <= 0.0 || (train > 0 && validation > 0) || train + validation == 0 {
             None
         } else if lowest == highest {
-            // One prompt cannot be on both sides, and a trainer needs rows before it needs validation.
+            // One prompt cannot be on both sides, and training rows matter more than validation rows.
             (validation > 0).then_some(Self::Nothing)
         } else if validation == 0 {
             Some(Self::Only(lowest))
@@ -52,14 +52,14 @@ impl Rule {
     }
 }
 
-/// The rows of one prompt.
+/// The rows with one prompt.
 struct Group {
     rows: u64,
-    /// The source its first row is from, whose quota it counts against.
+    /// Source of its first row, whose quota it counts against.
     owner: usize,
 }
 
-/// Marks exactly floor(rows × ratio) rows where whole prompts allow it: prompts by rank, each that still fits.
+/// Marks exactly floor(rows × ratio) rows if whole prompts allow that, taking prompts by rank as long as they fit.
 pub(super) fn marks<C: Candidates>(
     candidates: &C,
     shares: &[Share],
@@ -77,7 +77,7 @@ pub(super) fn marks<C: Candidates>(
         }
         Ok(())
     })?;
-    // Sources without a candidate end where the one before does.
+    // A source without candidates ends where the previous one does.
     (1..ends.len()).for_each(|source| ends[source] = ends[source].max(ends[source - 1]));
     let ranked = ranked.finish()?;
     let (mut groups, mut rows) = (0_u64, vec![0; shares.len()]);
@@ -92,7 +92,7 @@ pub(super) fn marks<C: Candidates>(
     let mut first: Option<Vec<u32>> = None;
     each_group(&ranked, &ends, |group, samples| {
         let quota = &mut quotas[if validation.stratified { group.owner } else { 0 }];
-        // Of a single prompt nothing is held out.
+        // A single prompt is never held out.
         if groups > 1 && group.rows <= *quota {
             *quota -= group.rows;
             mark(&mut marks, samples);
@@ -101,7 +101,7 @@ pub(super) fn marks<C: Candidates>(
         first.get_or_insert_with(|| samples.to_vec());
         Ok::<_, C::Error>(())
     })?;
-    // A side that would be empty takes the prompt of lowest rank.
+    // If validation would be empty, it gets the prompt of lowest rank.
     if !is_marked {
         mark(&mut marks, &first.unwrap_or_default());
     }
@@ -112,14 +112,14 @@ fn mark(marks: &mut [u64], samples: &[u32]) {
     samples.iter().for_each(|sample| marks[*sample as usize / 64] |= 1 << (sample % 64));
 }
 
-/// Returns how many rows are held out: per source, or in total.
+/// Returns how many rows to hold out, per source or in total.
 fn quotas(rows: &[u64], validation: &Validation) -> Vec<u64> {
     let take = |rows: u64| (rows as f64 * validation.ratio).floor() as u64;
     let whole: u64 = rows.iter().sum();
     if !validation.stratified {
         return vec![take(whole)];
     }
-    // Floors of the parts may add up to less than the floor of the whole; the largest remainders get what is left.
+    // The floors of the parts may add up to less than the floor of the whole; the largest remainders get the rest.
     let mut quotas: Vec<u64> = rows.iter().map(|rows| take(*rows)).collect();
     let mut by_remainder: Vec<usize> = (0..rows.len()).collect();
     by_remainder.sort_by(|a, b| {
@@ -131,7 +131,7 @@ fn quotas(rows: &[u64], validation: &Validation) -> Vec<u64> {
     quotas
 }
 
-/// Calls `take` with every prompt by rank, and the samples that have it.
+/// Calls `take` with every prompt, in the order of ranks, and its samples.
 fn each_group<E: From<FileError>>(
     ranked: &Sorted<4>,
     ends: &[u32],

@@ -15,11 +15,11 @@ use crate::{
 /// Candidates in memory.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
-    /// For each source one past its last sample.
+    /// For each source, the end of its samples.
     pub(super) ends: Vec<usize>,
     pub(super) row_hash: Vec<u64>,
     pub(super) prompt_hash: Vec<u64>,
-    /// `None`: 1 each.
+    /// `None` if every sample counts 1.
     pub(super) units: Option<Vec<u32>>,
 }
 
@@ -73,7 +73,7 @@ struct Sides {
     realised: Vec<Realised>,
 }
 
-/// Arranges with room for so many bytes.
+/// Arranges with this many bytes of memory.
 fn arrange_within(bytes: usize, candidates: &Held, allotment: &Allotment, validation: &Validation) -> Sides {
     let scratch = InMemory::scratch();
     let memory = SortMemory { scratch: &scratch, bytes };
@@ -99,7 +99,7 @@ fn validation(ratio: f64, method: SplitMethod, stratified: bool) -> Validation {
     Validation { ratio, seed: 42, stratified, method }
 }
 
-/// Candidates of as many sources as the highest number says, in the order of sources.
+/// Returns candidates, each given by its source and its prompt hash, in the order of sources.
 fn candidates(prompts: &[(u32, u64)]) -> Held {
     let mut sorted: Vec<(usize, (u32, u64))> = prompts.iter().copied().enumerate().collect();
     sorted.sort_by_key(|(_, (source, _))| *source);
@@ -122,7 +122,7 @@ fn arranged(candidates: &Held, validation: &Validation) -> Sides {
     arrange(candidates, &all_of(candidates), validation)
 }
 
-/// What each source came to, counted from the lists.
+/// Returns the part of each source, counted from the lists.
 fn realised(candidates: &Held, sides: [&[u32]; 2]) -> Vec<Realised> {
     let mut realised = vec![Realised::default(); candidates.ends.len()];
     let mut seen = BTreeSet::new();
@@ -145,7 +145,7 @@ proptest! {
     #[test]
     fn however_little_memory_there_is_rows_are_where_the_book_has_them(
         prompts in prop::collection::vec((0_u32..4, 0_u64..60), 0..300),
-        // Few different rows: equal ones have equal keys.
+        // Few distinct rows, so that keys repeat.
         rows in prop::collection::vec(0_u64..250, 300),
         counted in prop::option::of(prop::collection::vec(0_u32..9, 300)),
         shares in prop::collection::vec(0.05_f64..1.0, 4),
