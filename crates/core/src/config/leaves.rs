@@ -1,4 +1,4 @@
-//! What of a recipe decides its outputs, as its author would write it, and where the text has it.
+//! The values of a recipe that decide its outputs, as its author would write them, and where they are in the text.
 
 use std::{collections::BTreeMap, fmt, ops::Range};
 
@@ -13,8 +13,8 @@ use crate::{
 };
 
 impl Recipe {
-    /// Names the values that decide what is planned of the recipe as a whole; what the stages themselves depend on is
-    /// named by their descriptions. Notes such as `description` are not among them.
+    /// Names the values that concern the recipe as a whole. The descriptions of the stages name what the stages
+    /// depend on. Notes such as `description` decide nothing and are left out.
     pub fn decide(&self, visitor: &mut dyn Visitor) {
         visitor.setting(Setting::Phase, &self.metadata.phase);
         let names: Vec<String> = self.datasets.iter().map(|dataset| dataset.name.clone()).collect();
@@ -26,7 +26,8 @@ impl Recipe {
 }
 
 impl Dataset {
-    /// Names the values that decide which files of this source are read, by what, and how much of it the mixture has.
+    /// Names the values that decide which files of the source are read, by which converter, and its share of the
+    /// mixture.
     pub fn decide(&self, visitor: &mut dyn Visitor) {
         visitor.setting(Setting::Source, &self.location.source().to_owned());
         visitor.setting(Setting::Format, &format_word(self.format).to_owned());
@@ -40,7 +41,7 @@ impl Dataset {
     }
 }
 
-/// Names what decides which of a source's samples are kept.
+/// Names what decides which samples of a source are kept.
 pub fn decide_selection(filters: &[Filter], max_samples: Option<u64>, visitor: &mut dyn Visitor) {
     visitor.setting(Setting::MaxSamples, &max_samples);
     for (number, filter) in (0..).zip(filters) {
@@ -56,7 +57,7 @@ pub fn decide_options(options: &BTreeMap<String, String>, visitor: &mut dyn Visi
 }
 
 impl Validation {
-    /// Names what decides the side and the place of each row; `stratified` only where the split asks for it.
+    /// Names what decides the side and position of each row; `stratified` only if the method uses it.
     pub fn decide(&self, visitor: &mut dyn Visitor) {
         let Self { ratio, seed, stratified, method } = self;
         visitor.setting(Setting::Ratio, ratio);
@@ -68,7 +69,7 @@ impl Validation {
     }
 }
 
-/// Says how values are shown that are encoded by a type of [`crate::key`].
+/// Defines how values are shown whose encoding is in [`crate::key`].
 macro_rules! shown {
     ($($type:ty: $shown:expr;)*) => {$(
         impl Deciding for $type {
@@ -156,12 +157,12 @@ impl fmt::Display for MaxRejects {
     }
 }
 
-/// The shortest decimal that reads back as the same number.
+/// Returns the shortest decimal that reads back as the same number.
 fn number(value: f64) -> String {
     format!("{value:?}")
 }
 
-/// Items by commas; one that could be mistaken for several, or for none, is quoted.
+/// Lists items separated by commas; items that could be misread as several or none are quoted.
 fn list<S: AsRef<str>>(items: &[S]) -> String {
     let plain = |item: &str| item.split('/').all(is_plain);
     let shown = items.iter().map(AsRef::as_ref).map(|item| if plain(item) { item.into() } else { format!("{item:?}") });
@@ -172,8 +173,8 @@ fn word<T: Copy + PartialEq>(table: &[(&'static str, T)], value: T) -> &'static 
     table.iter().find(|(_, known)| *known == value).map_or("", |(word, _)| word)
 }
 
-/// Finds the line and column of the key that a leaf was read from; `None` when the text leaves it to the default, or the
-/// leaf is none of the recipe's values.
+/// Returns the line and column of the key that a leaf was read from; `None` if the recipe does not have the key, or
+/// the leaf is not a value of the recipe.
 ///
 /// ```
 /// use datac_core::leaf::{Leaf, Setting};
@@ -190,7 +191,7 @@ pub fn locate(text: &[u8], leaf: &Leaf) -> Option<(usize, usize)> {
     Some(line_and_column(text, start + mark))
 }
 
-/// Returns the bytes of the value that a leaf was read from.
+/// Returns the span of the value that a leaf was read from.
 pub(super) fn value_span(text: &[u8], leaf: &Leaf) -> Option<Range<usize>> {
     let (plain, mark) = super::plain_text(text).ok()?;
     let root = yaml::parse(plain).root?;
@@ -198,7 +199,7 @@ pub(super) fn value_span(text: &[u8], leaf: &Leaf) -> Option<Range<usize>> {
     Some(node.span.start + mark..node.span.end + mark)
 }
 
-/// Returns where a leaf's key begins (an item of a list: the item), and its value.
+/// Returns the start of a leaf's key (or of the item, if the leaf is an item of a list), and its value.
 fn find<'n, 't>(root: &'n Node<'t>, leaf: &Leaf) -> Option<(usize, &'n Node<'t>)> {
     let (setting, within) = match leaf {
         Leaf::Recipe { setting } => (setting, root),

@@ -1,7 +1,8 @@
-//! YAML to a validated [`Recipe`], or every fault in it with its place.
+//! Reads a [`Recipe`] from YAML, or reports every fault in it with its location.
 //!
-//! [`load`] is pure: text in, recipe or [`Problem`]s out. `yaml` parses the text into a tree with positions and one walk
-//! (`check`) turns the tree into a recipe, so all faults of a file are reported at once, each at its line and column.
+//! [`load`] is pure: it turns a text into a recipe or [`Problem`]s. `yaml` parses the text into a tree with
+//! positions, and one walk (`check`) turns the tree into a recipe, so all faults of a file are reported together,
+//! each with its line and column.
 
 mod check;
 mod leaves;
@@ -38,27 +39,27 @@ pub use schema::{RECIPE_SCHEMA, schema};
 
 pub use crate::format::RowFormat;
 
-/// The size of the largest recipe that is read.
+/// Maximum size of a recipe in bytes.
 pub const MAX_BYTES: usize = 1 << 20;
 
-/// The number of problems listed for one file; one more says how many follow.
+/// Maximum number of problems listed for one file; one more says how many were left out.
 pub const MAX_PROBLEMS: usize = 100;
 
-/// The names that recipes may use and other modules define.
+/// The names that other modules define and recipes may use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Vocabulary {
     /// The registered converters.
     pub converters: Vec<ConverterWord>,
 }
 
-/// A converter as recipes see it.
+/// A converter, as far as recipes are concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConverterWord {
-    /// The name in recipes.
+    /// Name in recipes.
     pub name: String,
-    /// The kind of sample that the converter makes.
+    /// Kind of samples that the converter makes.
     pub kind: SampleKind,
-    /// The options, each with the values it takes; an option without values takes any.
+    /// Options with their allowed values; an option without values allows any.
     pub options: Vec<(String, Vec<String>)>,
 }
 
@@ -93,9 +94,9 @@ pub fn load(path: &str, text: &[u8], vocabulary: &Vocabulary) -> Result<Recipe, 
     Err(faults.into_iter().map(|fault| fault.locate(path, text)).collect())
 }
 
-/// Reports every recipe that would write the outputs of one before it; items are path, recipe and text.
+/// Returns a problem for each recipe that would write the outputs of an earlier one. Items are path, recipe and text.
 ///
-/// Names are compared without regard to case, as the file systems of macOS do.
+/// Names are compared without regard to case, as on the file systems of macOS.
 pub fn check_collisions(recipes: &[(&str, &Recipe, &[u8])]) -> Vec<Problem> {
     let mut first: BTreeMap<String, &str> = BTreeMap::new();
     let mut problems = Vec::new();
@@ -109,7 +110,7 @@ pub fn check_collisions(recipes: &[(&str, &Recipe, &[u8])]) -> Vec<Problem> {
     problems
 }
 
-/// Returns the problem of a recipe that would write the outputs of the one at `other`.
+/// Returns the problem of a recipe that would write the outputs of the recipe at `other`.
 pub fn collision(path: &str, recipe: &Recipe, text: &[u8], other: &str) -> Problem {
     let name = recipe.outputs(path).name(OutputKind::Rows(Side::Train));
     let fault = Fault::of_file(problem::COLLISION, format!("`{other}` also writes `{name}`"));
@@ -119,13 +120,14 @@ pub fn collision(path: &str, recipe: &Recipe, text: &[u8], other: &str) -> Probl
 }
 
 impl Recipe {
-    /// Names the outputs of this recipe, whose file is at `path`: they begin with the phase and the stem of that file.
+    /// Returns the outputs of this recipe, whose file is at `path`. Their names begin with the phase and the stem of
+    /// that file.
     pub fn outputs(&self, path: &str) -> OutputSet {
         OutputSet::new(format!("{}_{}", self.metadata.phase, file_stem(path)))
     }
 }
 
-/// Returns what is wrong with a part of a recipe's path: outputs are named after the file.
+/// Returns what is wrong with a part of a recipe's path, which outputs are named after.
 pub fn file_name_fault(part: &str) -> Option<Cow<'static, str>> {
     stem_fault(part)
 }
@@ -151,7 +153,7 @@ fn read(text: &[u8], vocabulary: &Vocabulary) -> Result<Recipe, Vec<Fault>> {
     }
 }
 
-/// Returns the text without its byte order mark, and how many bytes that mark took.
+/// Returns the text without its byte order mark, and the size of that mark in bytes.
 fn plain_text(text: &[u8]) -> Result<(&str, usize), Fault> {
     if text.len() > MAX_BYTES {
         let message = format!("the file has {} bytes; recipes may have up to {MAX_BYTES}", text.len());

@@ -1,25 +1,25 @@
-//! The pages of `docs/troubleshooting.md`, one for each code.
+//! The pages of `docs/troubleshooting.md`, one per code.
 
-/// The document that the pages are cut from.
+/// The document that contains the pages.
 const TEXT: &str = include_str!("../../../../docs/troubleshooting.md");
 
-/// The page of one code.
+/// The page of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
     /// The code: `E0119`, `empty_output`, `exit-3`.
     pub code: &'static str,
-    /// The meaning in one line.
+    /// Meaning in one line.
     pub meaning: &'static str,
-    /// The rest of the page in Markdown: paragraphs, a wrong example and a right one.
+    /// The rest of the page, in Markdown: paragraphs, a wrong example and a right one.
     pub body: &'static str,
 }
 
 /// An example on a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Example {
-    /// The language, then `wrong`, `right` or `recipe` (a whole one); what follows is for tests.
+    /// Language, followed by `wrong`, `right` or `recipe` (a complete one); anything after that is for tests.
     pub info: &'static str,
-    /// The lines of the example.
+    /// Text of the example.
     pub text: &'static str,
 }
 
@@ -32,12 +32,12 @@ pub enum Part {
     Example(Example),
 }
 
-/// Returns every page in the order of the document.
+/// Returns all pages, in the order of the document.
 pub fn pages() -> Vec<Page> {
     let sections = TEXT.split("\n### `").skip(1);
     sections
         .map(|section| {
-            // What follows the next heading above it belongs to no code.
+            // What follows the next higher heading belongs to no code.
             let section = section.split("\n## ").next().unwrap_or(section);
             let (head, body) = section.split_once('\n').unwrap_or((section, ""));
             let (code, meaning) = head.split_once("`: ").unwrap_or((head, ""));
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn every_code_has_a_page_with_its_meaning() {
-        // The codes of rejects as they are written to files: `Self::EmptyOutput => "empty_output",`.
+        // The codes of rejects as written to files: `Self::EmptyOutput => "empty_output",`.
         let rejects = include_str!("../row.rs").split("pub fn code(self)").nth(1).expect("codes stand there");
         let rejects = rejects.split("\n    }\n").next().unwrap().split('"').skip(1).step_by(2);
         let exits = ["exit-1", "exit-2", "exit-3", "exit-4", "exit-5", "exit-6", "exit-9", "exit-70", "exit-130"];
@@ -117,7 +117,7 @@ mod tests {
                 };
                 parts.iter().filter(|part| is(part)).count()
             };
-            // These cannot be had at will.
+            // These cannot be provoked.
             let shows = usize::from(!["exit-6", "exit-9", "exit-70", "exit-130"].contains(&page.code));
             assert_eq!((shown(&["wrong"]), shown(&["right", "recipe"])), (shows, shows), "{}", page.code);
         }

@@ -1,25 +1,25 @@
-//! What is wrong with a recipe, where, and what to do about it.
+//! Problems of a recipe: what is wrong, where, and what to do about it.
 
 use std::{fmt, ops::Range};
 
-/// A fault of a recipe. All faults of a file are reported at once.
+/// A problem in a recipe. All problems of a file are reported together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// A stable code from [`CODES`].
+    /// Stable code from [`CODES`].
     pub code: &'static str,
-    /// The path of the recipe.
+    /// Path of the recipe.
     pub path: String,
-    /// The statement of what is wrong.
+    /// Statement of what is wrong.
     pub message: String,
-    /// The advice on what to do, where there is any that helps.
+    /// Advice on what to do, if any helps.
     pub hint: Option<String>,
-    /// The words under the underlined text.
+    /// Words below the underlined text.
     pub label: Option<String>,
-    /// The bytes of the text that are underlined; `None` for a fault of the file as a whole.
+    /// Span of the underlined text in bytes; `None` for a problem of the whole file.
     pub span: Option<Range<usize>>,
-    /// The line of the first of these bytes, from 1.
+    /// Line of the span, from 1.
     pub line: usize,
-    /// The column of the first of these bytes, in characters, from 1.
+    /// Column of the span in characters, from 1.
     pub column: usize,
 }
 
@@ -30,7 +30,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// A fault by the bytes of a text, before lines and columns are known.
+/// A problem whose line and column have not been determined.
 #[derive(Clone, Debug)]
 pub(super) struct Fault {
     pub(super) code: &'static str,
@@ -45,7 +45,7 @@ impl Fault {
         Self { code, span: Some(span.clone()), message: message.into(), label: None, hint: None }
     }
 
-    /// Makes a fault of the file as a whole.
+    /// Creates a fault of the whole file.
     pub(super) fn of_file(code: &'static str, message: impl Into<String>) -> Self {
         Self { code, span: None, message: message.into(), label: None, hint: None }
     }
@@ -65,7 +65,7 @@ impl Fault {
         self
     }
 
-    /// Turns the fault into a problem with line and column in `text`.
+    /// Determines the line and column in `text`.
     pub(super) fn locate(self, path: &str, text: &[u8]) -> Problem {
         let (line, column) = self.span.as_ref().map_or((1, 1), |span| line_and_column(text, span.start));
         Problem {
@@ -86,17 +86,17 @@ pub(super) fn line_and_column(text: &[u8], at: usize) -> (usize, usize) {
     let before = &text[..at.min(text.len())];
     let line_start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
     let line = memchr::memchr_iter(b'\n', before).count() + 1;
-    // A byte order mark is no character anyone sees.
+    // A byte order mark is invisible, so it does not count.
     let shown = before[line_start..].strip_prefix("\u{feff}".as_bytes()).unwrap_or(&before[line_start..]);
     (line, String::from_utf8_lossy(shown).chars().count() + 1)
 }
 
-/// Defines each code once, as a constant and as a line of [`CODES`].
+/// Defines each code once, as a constant and as an entry of [`CODES`].
 macro_rules! codes {
     ($($name:ident = $code:literal, $meaning:literal;)*) => {
         $(#[doc = $meaning] pub(super) const $name: &str = $code;)*
 
-        /// Every code with its meaning. Codes are never reused.
+        /// All codes with their meanings. Codes are never reused.
         pub const CODES: &[(&str, &str)] = &[$(($code, $meaning)),*];
     };
 }

@@ -1,7 +1,8 @@
-//! The JSON Schema of recipes: what `check` accepts, as far as a schema can say it, for editors and other programs.
+//! The JSON Schema of recipes, for editors and other programs: what `check` accepts, as far as a schema can express
+//! it.
 //!
-//! It never refuses what `check` accepts. What it cannot say (that shares sum to 1.0, that names are unique) it lets
-//! pass. Keys, words and converters come from the tables that `check` reads; tests hold the two together.
+//! The schema never refuses what `check` accepts. What it cannot express (that shares sum to 1.0, that names are
+//! unique) it allows. Keys, words and converters come from the tables that `check` uses; tests compare the two.
 
 use serde_json::{Map, Value, json};
 
@@ -15,14 +16,14 @@ use crate::{
     sample::SampleKind,
 };
 
-/// The name of the schema of recipes; its number changes when it would refuse a recipe that was valid before.
+/// Name of the schema of recipes. The number changes if the schema would refuse a recipe that was valid before.
 pub const RECIPE_SCHEMA: &str = "datac.recipe/1";
 
-/// A pattern for names: something visible, without control characters.
+/// Pattern for names: at least one visible character, and no control characters.
 const NAME: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
 const PROSE: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$";
 const PLAIN: &str = r"^[A-Za-z0-9._-]+$";
-/// A pattern for digits with underscores between them: an integer to YAML 1.1, text to 1.2.
+/// Pattern for digits with underscores between them, which are an integer in YAML 1.1 and text in YAML 1.2.
 const GROUPED: &str = r"^[0-9][0-9_]*_[0-9_]*[0-9]$";
 const HUB_ID: &str =
     r"^(?!.*\.\.)[A-Za-z0-9_]([A-Za-z0-9._-]{0,94}[A-Za-z0-9_-])?(/[A-Za-z0-9_]([A-Za-z0-9._-]{0,94}[A-Za-z0-9_-])?)?$";
@@ -30,7 +31,7 @@ const PATH: &str = r"^(?!/|~|[A-Za-z]:)(?!.*://)(\./)*(?!\.{1,2}/*$)(?!\.{1,2}/)
 const REVISION: &str = r"^(?![-/.])(?!.*[/.]$)(?!.*(\.\.|//|@\{))[^\s\\?#%*\[^~:]+$";
 const PERCENT: &str = r"^\s*[+-]?0*(100(\.0*)?|[0-9]{1,2}(\.[0-9]*)?|\.[0-9]+)\s*%+$";
 
-/// Returns the JSON Schema (draft 7, which every editor reads) of a recipe.
+/// Returns the JSON Schema (draft 7, which all editors support) of a recipe.
 ///
 /// ```
 /// let schema = datac_core::config::schema(&datac_core::config::Vocabulary::default());
@@ -38,7 +39,7 @@ const PERCENT: &str = r"^\s*[+-]?0*(100(\.0*)?|[0-9]{1,2}(\.[0-9]*)?|\.[0-9]+)\s
 /// ```
 pub fn schema(vocabulary: &Vocabulary) -> Value {
     let mut of_kinds: Vec<Value> = kinds().map(|kind| converters_of(kind, vocabulary)).collect();
-    // A single dataset is the whole mixture; of several each has its share.
+    // A single dataset is the whole mixture; with several, each needs its share.
     of_kinds.push(json!({
         "if": { "properties": { "datasets": { "type": "array", "minItems": 2 } } },
         "then": { "properties": { "datasets": { "items": {
@@ -86,7 +87,7 @@ fn object(entries: &[(&str, Value)]) -> Value {
     Value::Object(entries.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect::<Map<_, _>>())
 }
 
-/// Admits null as well: a key without a value counts as absent.
+/// Allows null as well, since a key without a value counts as absent.
 fn or_null(mut schema: Value) -> Value {
     if let Some(choices) = schema.get_mut("anyOf").and_then(Value::as_array_mut) {
         choices.push(json!({ "type": "null" }));
@@ -100,7 +101,7 @@ fn or_null(mut schema: Value) -> Value {
     schema
 }
 
-/// Describes text, which YAML may take for a number or a boolean: it is read as it is spelled.
+/// Returns the schema of a text. YAML may read it as a number or a boolean, but it is used as spelled.
 fn text(description: &str, pattern: &str) -> Value {
     json!({ "description": description, "type": ["string", "number", "boolean"], "pattern": pattern })
 }
@@ -119,7 +120,7 @@ fn words<'w>(description: &str, words: impl Iterator<Item = &'w str>) -> Value {
     json!({ "description": description, "enum": words.collect::<Vec<_>>() })
 }
 
-/// Describes a name, or a list of names.
+/// Returns the schema of a name or a list of names.
 fn names(description: &str, name: &Value) -> Value {
     json!({
         "description": description,
@@ -159,7 +160,7 @@ fn metadata() -> Value {
 fn dataset(vocabulary: &Vocabulary) -> Value {
     let converters = vocabulary.converters.iter().map(|word| word.name.as_str());
     let folder = text("a folder of the repository", PATH);
-    // A number below zero is text that begins with a hyphen.
+    // A number below zero is a text that begins with a hyphen.
     let mut revision = with_default(text("branch, tag or commit; pinned in datac.lock", REVISION), json!("main"));
     revision["minimum"] = json!(0);
     let ratio = json!({
@@ -228,7 +229,7 @@ fn filters() -> Vec<Value> {
     quality::filters().map(filter).collect()
 }
 
-/// Describes a filter by the keys that its scorer declares.
+/// Returns the schema of a filter, from the keys that its scorer declares.
 fn filter(scorer: ScoreKind) -> Value {
     let (mut keys, mut required, mut any_of) = (vec![("type", json!({ "const": scorer.name() }))], vec!["type"], None);
     match scorer.bound() {
@@ -256,7 +257,7 @@ fn filter(scorer: ScoreKind) -> Value {
     filter
 }
 
-/// Adds the keys of `ends`. A single key is required; of two, at least one is, which the returned `anyOf` says.
+/// Adds the keys of `ends`. A single key is required; of two, at least one is, as the returned `anyOf` says.
 fn with_ends(
     keys: &mut Vec<(&'static str, Value)>,
     required: &mut Vec<&'static str>,
@@ -315,13 +316,13 @@ fn mix() -> Value {
     })
 }
 
-/// Lists the kinds of samples that phases stand for, each once.
+/// Returns the kinds of samples that phases have, without duplicates.
 fn kinds() -> impl Iterator<Item = SampleKind> {
     let is_first = |at: usize| PHASES[..at].iter().all(|(_, kind)| *kind != PHASES[at].1);
     (0..PHASES.len()).filter(move |at| is_first(*at)).map(|at| PHASES[at].1)
 }
 
-/// Admits only converters that make samples of the phase's kind.
+/// Returns a rule that only allows converters that make samples of the phase's kind.
 fn converters_of(kind: SampleKind, vocabulary: &Vocabulary) -> Value {
     let phases: Vec<&str> = PHASES.iter().filter(|(_, of)| *of == kind).map(|(word, _)| *word).collect();
     let fitting = vocabulary.converters.iter().filter(|word| word.kind == kind).map(|word| json!(word.name));

@@ -1,4 +1,4 @@
-//! The schema of recipes and the checker agree.
+//! Tests that the schema of recipes and the checker agree.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use super::{
     tree, yaml,
 };
 
-/// A recipe as a program that knows YAML sees it; `None` where it is none.
+/// Returns a recipe as a program sees it that reads YAML; `None` if it is invalid YAML.
 fn as_json(text: &str) -> Option<Value> {
     let parsed = yaml::parse(text.strip_prefix('\u{feff}').unwrap_or(text));
     parsed.faults.is_empty().then_some(())?;
@@ -27,7 +27,7 @@ fn value_of(node: &tree::Node<'_>) -> Option<Value> {
                 Ok(value) => json!(value),
                 Err(_) => json!(i64::try_from(*value).ok()?),
             },
-            // JSON has no infinite number.
+            // JSON has no infinite numbers.
             tree::Scalar::Float(value) => serde_json::Number::from_f64(*value)?.into(),
             tree::Scalar::Text => json!(text),
         },
@@ -57,8 +57,8 @@ fn sound_recipes_are_as_the_schema_says() {
 
 #[test]
 fn bad_recipes_are_refused_by_the_schema_too() {
-    // What no schema can say: sums, names that must differ, an order of two numbers, what `1.0` means; and a character
-    // that is refused for the parsers' sake.
+    // What no schema can express: sums, names that must differ, the order of two numbers, the meaning of `1.0`; and a
+    // character that is refused for the sake of other parsers.
     let beyond = [problem::RATIO_SUM, problem::DUPLICATE_NAME];
     let names = ["length upside down", "rejects of one", "grouped seed of 65 bits", "line separator"];
     let validator = validator();
@@ -105,7 +105,7 @@ fn every_key_stands_in_the_schema_and_no_other() {
     }
 }
 
-/// Takes one value after another out of a sound recipe, or puts another in its place.
+/// Returns variants of a valid recipe with one value removed or replaced.
 fn changes(recipe: &Value) -> Vec<Value> {
     let others = [
         Value::Null,

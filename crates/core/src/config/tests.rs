@@ -1,4 +1,4 @@
-//! What recipes may say, what they may not, and where a fault is reported.
+//! Tests what recipes may and may not say, and where faults are reported.
 
 use std::fmt::{self, Write as _};
 
@@ -128,13 +128,13 @@ fn bytes_that_are_not_utf8_are_placed() {
     assert_eq!((problems[0].line, problems[0].column, problems[0].code), (2, 11, "E0102"));
 }
 
-/// What a scalar or a whole text resolves to, in a form that both parsers can be brought into.
+/// The value of a scalar or of a whole text, in a form that both parsers can be converted to.
 #[derive(Debug, PartialEq)]
 enum Resolved {
     Null,
     Bool(bool),
     Int(i128),
-    /// The bits of a float, so that NaN equals itself; there is one NaN in YAML.
+    /// The bits of a float, so that NaN equals itself; YAML has a single NaN.
     Float(u64),
     Text(String),
     List(Vec<Resolved>),
@@ -146,7 +146,7 @@ impl Resolved {
         Self::Float(if value.is_nan() { f64::NAN.to_bits() } else { value.to_bits() })
     }
 
-    /// What this program reads; `None` where it has refused something.
+    /// Returns what this program reads; `None` if it refused something.
     fn here(node: &tree::Node<'_>) -> Option<Self> {
         Some(match &node.value {
             tree::Value::Scalar(scalar, text) => match scalar {
@@ -225,7 +225,7 @@ impl<'de> Visitor<'de> for Oracle {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Resolved, A::Error> {
         let mut entries = Vec::new();
-        // A key is read by its spelling, as a `String`.
+        // A key is read as it is spelled, as a `String`.
         while let Some(entry) = access.next_entry()? {
             entries.push(entry);
         }
@@ -233,7 +233,7 @@ impl<'de> Visitor<'de> for Oracle {
     }
 }
 
-/// What both parsers read `text` as; `None` where this program refuses something in it, or the oracle all of it.
+/// Returns what both parsers read `text` as; `None` if this program refuses a part of it, or the oracle all of it.
 fn read_twice(text: &str) -> (Option<Resolved>, Option<Resolved>) {
     let parsed = yaml::parse(text);
     let here = parsed.root.as_ref().filter(|_| parsed.faults.is_empty()).and_then(Resolved::here);
@@ -311,7 +311,7 @@ fn hostile_texts_end_soon() {
     assert!(watch.elapsed().as_secs() < 20, "{:?}", watch.elapsed());
 }
 
-/// Applies one change to `text` at a place chosen by `seed`.
+/// Applies one change to `text`, at a position chosen by `seed`.
 fn mutate(text: &str, seed: u64) -> String {
     const PIECES: &[&str] = &[
         "", ":", ": ", "\n", "\t", "- ", "[", "]", "{", "}", "\"", "'", "#", "&a ", "*a", "!x ", "|", ">", "---\n",
@@ -353,8 +353,8 @@ fn mutated_recipes_never_panic_and_their_problems_are_in_the_text() {
                 }
             }
         }
-        // Whatever is accepted means what it means to `serde_yaml`. Only directives other than `%YAML 1.1` and `1.2` and
-        // control characters in comments are read here alone.
+        // Whatever is accepted means the same to `serde_yaml`. Only other directives than `%YAML 1.1` and `1.2`, and
+        // control characters in comments, are accepted by this parser alone.
         if accepted {
             let (here, there) = read_twice(text.strip_prefix('\u{feff}').unwrap_or(&text));
             assert!(there.is_none() || here == there, "{text:?}");
@@ -378,7 +378,7 @@ proptest! {
     #[test]
     fn words_resolve_as_in_serde_yaml(word in "([-+.0-9xobe_a-f~]{0,8}|[-+]?(0[xob])?[0-9]{0,40}|[-+]?[0-9]{0,3}[.]?[0-9]{0,3}([eE][-+]?[0-9]{1,3})?)") {
         let (here, there) = read_twice(&format!("k: {word}\n"));
-        // `- ` begins a list, `---` a document and so on: one of the two may refuse that.
+        // `- ` begins a list, `---` a document, and so on, which one of the parsers may refuse.
         if let (Some(here), Some(there)) = (here, there) {
             proptest::prop_assert_eq!(here, there);
         }

@@ -5,22 +5,22 @@ use std::{borrow::Cow, ops::Range};
 /// A YAML node.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Node<'t> {
-    /// The bytes of the text that it spans.
+    /// Span in the text, in bytes.
     pub(super) span: Range<usize>,
-    /// The value at that place.
+    /// Value of the node.
     pub(super) value: Value<'t>,
 }
 
 /// The value of a node.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value<'t> {
-    /// A single value: what it resolves to, and its spelling.
+    /// A single value: its meaning and its spelling.
     Scalar(Scalar, Cow<'t, str>),
     /// A sequence.
     List(Vec<Node<'t>>),
-    /// A mapping in the order of the text, keys unique.
+    /// A mapping in the order of the text, with unique keys.
     Map(Vec<(Key<'t>, Node<'t>)>),
-    /// Something already reported, such as an alias; every reader passes over it.
+    /// Something that has been reported, such as an alias; readers ignore it.
     Refused,
 }
 
@@ -31,9 +31,9 @@ pub(super) enum Scalar {
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// An integer; 128 bits so that one too large for its key is told from one that is no number.
+    /// An integer of 128 bits, so that one too large for its key is still known to be a number.
     Int(i128),
-    /// Any other number, infinite and NaN among them.
+    /// Any other number, including infinity and NaN.
     Float(f64),
     /// Everything else.
     Text,
@@ -42,19 +42,19 @@ pub(super) enum Scalar {
 /// A key of a mapping.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Key<'t> {
-    /// The bytes of the text that it spans.
+    /// Span in the text, in bytes.
     pub(super) span: Range<usize>,
-    /// The key as it is spelled.
+    /// The key as spelled.
     pub(super) name: Cow<'t, str>,
 }
 
 impl<'t> Node<'t> {
-    /// Returns whether this is a null: a key without a value counts as absent.
+    /// Returns whether the node is null. A key without a value counts as absent.
     pub(super) fn is_null(&self) -> bool {
         matches!(self.value, Value::Scalar(Scalar::Null, _))
     }
 
-    /// Returns the entry under `name`, if this is a mapping that has one.
+    /// Returns the entry under `name`, if the node is a mapping that has it.
     pub(super) fn entry(&self, name: &str) -> Option<(&Key<'t>, &Node<'t>)> {
         match &self.value {
             Value::Map(entries) => entries.iter().find(|(key, _)| key.name == name).map(|(key, node)| (key, node)),
@@ -62,7 +62,7 @@ impl<'t> Node<'t> {
         }
     }
 
-    /// Returns the items of a sequence; none of any other node.
+    /// Returns the items of a sequence; none if the node is not a sequence.
     pub(super) fn items(&self) -> &[Node<'t>] {
         match &self.value {
             Value::List(items) => items,
@@ -70,7 +70,7 @@ impl<'t> Node<'t> {
         }
     }
 
-    /// Describes the node in words for a message.
+    /// Returns a description of the node for a message.
     pub(super) fn describe(&self) -> String {
         match &self.value {
             Value::Scalar(Scalar::Null, _) => "nothing".into(),
@@ -84,7 +84,7 @@ impl<'t> Node<'t> {
     }
 }
 
-/// Puts `text` between backticks, shortened and with control characters escaped, fit for one line of a message.
+/// Quotes `text` in backticks, shortened and with control characters escaped, for one line of a message.
 pub(super) fn quoted(text: &str) -> String {
     const SHOWN: usize = 60;
     let mut shown: String = text.chars().take(SHOWN).flat_map(visible).collect();

@@ -1,6 +1,6 @@
-//! The door to the YAML parser for recipes: a text becomes a tree with positions, or faults with theirs.
+//! Parses recipes: turns a text into a tree with positions, or into faults.
 //!
-//! The parser yields scalars as text; [`resolve`] says which of them are numbers, booleans and nulls.
+//! The YAML parser returns scalars as text; [`resolve`] determines which are numbers, booleans and nulls.
 
 use std::{borrow::Cow, collections::BTreeSet, ops::Range};
 
@@ -11,21 +11,21 @@ use super::{
     tree::{Key, Node, Scalar, Value, quoted},
 };
 
-/// The deepest nesting that is read; a valid recipe has five levels.
+/// Maximum depth of nesting; a valid recipe has five levels.
 const MAX_DEPTH: usize = 32;
 
-/// The most keys a mapping may have; a valid one has a dozen.
+/// Maximum number of keys in a mapping; a valid one has about a dozen.
 const MAX_KEYS: usize = 256;
 
 /// The result of parsing: a tree, faults, or both.
 pub(super) struct Parsed<'t> {
-    /// The tree; `None` if the syntax is broken.
+    /// The tree; `None` if the syntax is invalid.
     pub(super) root: Option<Node<'t>>,
-    /// The faults of syntax, and the constructs that recipes do not use.
+    /// Syntax faults, and constructs that recipes do not support.
     pub(super) faults: Vec<Fault>,
 }
 
-/// Parses one document; `text` has no byte order mark.
+/// Parses a document, which must not begin with a byte order mark.
 pub(super) fn parse(text: &str) -> Parsed<'_> {
     if let Some(fault) = absurd_nesting(text).or_else(|| ambiguous_character(text)) {
         return Parsed { root: None, faults: vec![fault] };
@@ -42,7 +42,7 @@ pub(super) fn parse(text: &str) -> Parsed<'_> {
     Parsed { root, faults: builder.faults }
 }
 
-/// Resolves a plain scalar as `serde_yaml` does: YAML's core schema, and `0b` for binary integers.
+/// Resolves a plain scalar as `serde_yaml` does: by YAML's core schema, plus `0b` for binary integers.
 fn resolve(text: &str) -> Scalar {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Scalar::Null,
@@ -53,10 +53,10 @@ fn resolve(text: &str) -> Scalar {
     }
 }
 
-/// Reads an integer or a float, with a sign or without; `None` if the text is neither.
+/// Parses an integer or a float, with or without a sign; `None` if the text is neither.
 fn number(text: &str) -> Option<Scalar> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    // `007` is text, and so is `+-1`: Rust would read the rest of it as a number.
+    // `007` is text, and so is `+-1`, whose rest Rust would parse as a number.
     let leads_with_zero = unsigned.len() > 1 && unsigned.starts_with('0');
     if unsigned.starts_with(['+', '-']) || leads_with_zero && unsigned.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -67,13 +67,13 @@ fn number(text: &str) -> Option<Scalar> {
     }
     let float = match unsigned {
         ".inf" | ".Inf" | ".INF" => f64::INFINITY,
-        // Rust reads `inf` and `nan` as numbers, too, and `1e999` as an infinite one; to YAML all three are text.
+        // Rust also parses `inf` and `nan` as numbers, and `1e999` as infinity; in YAML, all three are text.
         _ => unsigned.parse().ok().filter(|float: &f64| float.is_finite())?,
     };
     Some(Scalar::Float(if is_negative { -float } else { float }))
 }
 
-/// Reads an integer whose sign has been taken off: decimal, or in the base that `0x`, `0o` or `0b` says.
+/// Parses an integer without its sign: decimal, or in the base given by `0x`, `0o` or `0b`.
 fn integer(unsigned: &str, is_negative: bool) -> Option<i128> {
     let bases = [("0x", 16), ("0o", 8), ("0b", 2)];
     let based = bases.iter().find_map(|(prefix, base)| Some((unsigned.strip_prefix(prefix)?, *base)));
@@ -85,11 +85,12 @@ fn integer(unsigned: &str, is_negative: bool) -> Option<i128> {
     if is_negative {
         return 0_i128.checked_sub_unsigned(value);
     }
-    // No key takes so much; the largest integer there is says the same.
+    // No key allows numbers this large, so the largest integer does just as well.
     Some(i128::try_from(value).unwrap_or(i128::MAX))
 }
 
-/// Finds the first bracket that opens a nesting no recipe has, before the parser spends quadratic time on it.
+/// Finds the first bracket that is nested more deeply than any recipe needs, before the parser spends quadratic time
+/// on it.
 fn absurd_nesting(text: &str) -> Option<Fault> {
     const ABSURD: usize = 512;
     let mut open = 0_usize;
@@ -106,7 +107,7 @@ fn absurd_nesting(text: &str) -> Option<Fault> {
     None
 }
 
-/// Finds the first invisible character that YAML 1.1 and 1.2 read differently, and so other tools than this one.
+/// Finds the first invisible character that YAML 1.1 and 1.2 treat differently, as other tools therefore may.
 fn ambiguous_character(text: &str) -> Option<Fault> {
     if text.is_ascii() {
         return None;
@@ -120,7 +121,7 @@ fn ambiguous_character(text: &str) -> Option<Fault> {
 
 /// Maps character positions, which the parser counts, to byte positions.
 struct Index {
-    /// The byte that each character starts at; `None` if each is one byte.
+    /// Offset of each character in bytes; `None` if all characters are single bytes.
     bytes: Option<Vec<usize>>,
     len: usize,
 }
@@ -287,10 +288,10 @@ impl<'t> Builder<'t> {
         self.faults.push(Fault::new(code, span, message).hint(hint));
     }
 
-    /// Finds the anchor or tag that precedes a node on its line or above; else returns the span of the node.
+    /// Returns the span of the anchor or tag before a node; if there is none, the span of the node.
     fn property_before(&self, node: &Range<usize>, sigil: char) -> Range<usize> {
         let before = &self.text[..node.start];
-        // A node's span may begin with its properties or after them, depending on what it is.
+        // The span of a node may begin before or after its properties, depending on the kind of node.
         let start = if self.text[node.start..].starts_with(sigil) { Some(node.start) } else { before.rfind(sigil) };
         let Some(start) = start else { return node.clone() };
         let end = self.text[start..].find(char::is_whitespace).map_or(self.text.len(), |length| start + length);
@@ -298,7 +299,7 @@ impl<'t> Builder<'t> {
     }
 }
 
-/// Reports a syntax error with a guess at its usual cause.
+/// Returns the fault for a syntax error, with a guess at its usual cause.
 fn syntax_fault(text: &str, index: &Index, error: &ScanError) -> Fault {
     let at = index.byte(error.marker().index()).min(text.len());
     let at = if at == text.len() { text.trim_end().len() } else { at };

@@ -1,4 +1,4 @@
-//! Reads an entry of `datasets`: where rows come from, what is made of them and which are kept.
+//! Checks an entry of `datasets`: where its rows come from, how they are converted and which are kept.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -15,18 +15,18 @@ use super::{
 };
 use crate::{format::RowFormat, sample::SampleKind};
 
-/// The parts of a dataset entry that other checks need, whether or not the rest is valid.
+/// The parts of a dataset entry that later checks need, even if other parts are invalid.
 pub(super) struct CheckedDataset {
-    /// The name, and its span.
+    /// Name of the dataset, and its span.
     pub(super) name: Option<(String, Range<usize>)>,
-    /// The share, and its span.
+    /// Share of the dataset, and its span.
     pub(super) ratio: Option<(f64, Range<usize>)>,
-    /// The dataset, if all of the entry is valid.
+    /// The dataset, if the whole entry is valid.
     pub(super) dataset: Option<Dataset>,
 }
 
 impl Checker<'_> {
-    /// Reads one of `count` entries of a recipe whose samples are of `kind`.
+    /// Checks one of `count` entries of a recipe whose samples are of `kind`.
     pub(super) fn dataset(&mut self, node: &Node<'_>, count: usize, kind: Option<SampleKind>) -> CheckedDataset {
         let mut entry = CheckedDataset { name: None, ratio: None, dataset: None };
         let Some(fields) = self.fields(node, None, "a dataset", DATASET_KEYS) else { return entry };
@@ -57,7 +57,7 @@ impl Checker<'_> {
             self.or_default(&fields, "options", BTreeMap::new(), |this, node, _| this.options(node, word.as_ref()));
         let filters = self.or_default(&fields, "filters", Vec::new(), |this, node, _| this.filters(node));
 
-        // A closure, so that `?` ends the assembly and not the walk.
+        // A closure, so that `?` ends the assembly only, after everything has been checked.
         entry.dataset = (|| {
             Some(Dataset {
                 name: entry.name.as_ref()?.0.clone(),
@@ -103,7 +103,7 @@ impl Checker<'_> {
 
     fn source(&mut self, node: &Node<'_>, format: Option<Option<RowFormat>>) -> Option<String> {
         let text = self.name(node, "source")?;
-        // An unknown format has been reported; what the source should look like is then anyone's guess.
+        // An unknown format has been reported; without it, there is no telling what the source should look like.
         if format?.is_none() {
             if is_hub_id(text) {
                 return Some(text.to_owned());
@@ -203,7 +203,7 @@ impl Checker<'_> {
         Some(word.clone())
     }
 
-    /// Reads options; they are checked against the converter if the recipe names one.
+    /// Checks options; their names and values only if the recipe names a converter.
     fn options(&mut self, node: &Node<'_>, word: Option<&ConverterWord>) -> Option<BTreeMap<String, String>> {
         let Value::Map(entries) = &node.value else {
             self.wrong_type(node, "options", "a mapping", Some("write `options: { calculator: strip }`".to_owned()));
@@ -248,7 +248,7 @@ impl Checker<'_> {
     }
 }
 
-/// Returns the name that a link in the workspace could have to data outside it; `None` if `text` is no such place.
+/// Returns the name of a link in the workspace to data outside of it; `None` if `text` is not such a path.
 fn linkable(text: &str) -> Option<&str> {
     let is_outside = text.starts_with("../") || text.starts_with('/') || text.starts_with("~/");
     let is_typed_as_is = |c: char| c.is_ascii_alphanumeric() || "._-/~".contains(c);

@@ -1,4 +1,4 @@
-//! Reads the entries of `filters` by the keys that each scorer declares.
+//! Checks the entries of `filters` against the keys that each scorer declares.
 
 use std::fmt::Display;
 
@@ -20,7 +20,7 @@ impl Checker<'_> {
             self.wrong_type(node, "filters", "a list", Some(hint));
             return None;
         };
-        // Each item is read before any is judged, so that all are reported.
+        // Every item is checked before any result is used, so that all faults are reported.
         let filters: Vec<Option<Filter>> = items.iter().map(|item| self.filter(item)).collect();
         filters.into_iter().collect()
     }
@@ -34,7 +34,7 @@ impl Checker<'_> {
             return None;
         }
         let Some((_, type_node)) = node.entry("type").filter(|(_, node)| !node.is_null()) else {
-            // Without a type no key can be called unknown.
+            // Without a type, no key is known to be wrong.
             let all: Vec<&str> = match &node.value {
                 Value::Map(entries) => entries.iter().map(|(key, _)| key.name.as_ref()).collect(),
                 _ => vec!["type"],
@@ -72,7 +72,7 @@ impl Checker<'_> {
         Some(Filter { scorer, bound })
     }
 
-    /// Reads the least and the greatest score that pass: the only one that has a key, or at least one of two.
+    /// Checks the lowest and the highest score that pass: the only one that has a key, or at least one of two.
     fn ends<T: Copy + Display + PartialOrd>(
         &mut self,
         fields: &Fields<'_, '_>,

@@ -1,4 +1,4 @@
-//! The one walk from a tree to a [`Recipe`]; it never stops at the first fault.
+//! The walk from a tree to a [`Recipe`], which never stops at the first fault.
 
 mod dataset;
 mod filter;
@@ -14,7 +14,7 @@ use crate::quality::{self, ScoreKind};
 pub(super) use recipe::PHASES;
 pub(super) use rules::language_codes;
 
-/// The keys of the blocks of a recipe, by the words that messages have for the place.
+/// The keys of each block of a recipe, by the name of the block in messages.
 const BLOCKS: &[(&str, &[&str])] = &[
     ("the recipe", RECIPE_KEYS),
     ("`metadata`", METADATA_KEYS),
@@ -43,25 +43,25 @@ const DATASET_KEYS: &[&str] = &[
 const VALIDATION_KEYS: &[&str] = &["ratio", "seed", "stratified", "method"];
 const MIX_KEYS: &[&str] = &["strategy", "total", "unit"];
 
-/// Lists the keys by where they may stand: in a block of the recipe or in a filter.
+/// Returns the keys of all places: blocks of the recipe and filters.
 pub(super) fn places() -> Vec<(Cow<'static, str>, Vec<&'static str>)> {
     let blocks = BLOCKS.iter().map(|(place, keys)| ((*place).into(), keys.to_vec()));
     blocks.chain(quality::filters().map(|scorer| (filter_place(scorer).into(), filter_keys(scorer)))).collect()
 }
 
-/// Names a filter in messages.
+/// Returns the name of a filter in messages.
 fn filter_place(scorer: ScoreKind) -> String {
     format!("a `{}` filter", scorer.name())
 }
 
-/// Lists the keys of a filter.
+/// Returns the keys of a filter.
 fn filter_keys(scorer: ScoreKind) -> Vec<&'static str> {
     ["type"].into_iter().chain(scorer.bound().keys()).collect()
 }
 
-/// Walks a tree and returns the recipe, if all of it is valid, and every fault.
+/// Checks a tree, and returns all faults and, if there are none, the recipe.
 ///
-/// There may be neither if the parser has reported something in the tree already.
+/// There may be neither, if the parser has already reported a fault in the tree.
 pub(super) fn check(root: &Node<'_>, vocabulary: &Vocabulary) -> (Option<Recipe>, Vec<Fault>) {
     let mut checker = Checker { vocabulary, faults: Vec::new() };
     let recipe = checker.recipe(root);

@@ -1,4 +1,4 @@
-//! Reads typed values off nodes and says what they should have been.
+//! Reads typed values from nodes, and reports what they should have been.
 
 use std::{borrow::Cow, collections::BTreeSet, ops::Range};
 
@@ -14,9 +14,9 @@ use super::{
 /// The entries of a mapping whose keys have been checked.
 pub(super) struct Fields<'n, 't> {
     entries: &'n [(Key<'t>, Node<'t>)],
-    /// The span at which a missing key is reported.
+    /// Span at which a missing key is reported.
     anchor: Range<usize>,
-    /// The kind of mapping, in words.
+    /// Description of the mapping.
     place: Cow<'static, str>,
 }
 
@@ -105,7 +105,7 @@ impl Checker<'_> {
     }
 
     pub(super) fn wrong_type(&mut self, node: &Node<'_>, key: &str, expected: &str, hint: Option<String>) {
-        // What the parser refused has been reported.
+        // The parser has reported what it refused.
         if node.value != Value::Refused {
             let message = format!("`{key}` must be {expected}, found {}", node.describe());
             self.report(
@@ -116,7 +116,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Reads a scalar by its spelling.
+    /// Reads a scalar as it is spelled.
     pub(super) fn text<'n>(&mut self, node: &'n Node<'_>, key: &str) -> Option<&'n str> {
         if let Value::Scalar(Scalar::Bool(_) | Scalar::Int(_) | Scalar::Float(_) | Scalar::Text, text) = &node.value {
             return Some(text);
@@ -125,7 +125,7 @@ impl Checker<'_> {
         None
     }
 
-    /// Reads a name: a text that is not empty and contains no control characters.
+    /// Reads a name: a text that is not empty and has no control characters.
     pub(super) fn name<'n>(&mut self, node: &'n Node<'_>, key: &str) -> Option<&'n str> {
         let text = self.text(node, key)?;
         if text.trim().is_empty() {
@@ -140,9 +140,9 @@ impl Checker<'_> {
         Some(text)
     }
 
-    /// Reads an integer from `min` up.
+    /// Reads an integer of at least `min`.
     pub(super) fn integer(&mut self, node: &Node<'_>, key: &str, min: u64) -> Option<u64> {
-        // 2^53: from there on a float no longer says which integer is meant.
+        // 2^53: from here on, a float does not determine an integer.
         const EXACT: f64 = 9_007_199_254_740_992.0;
         let found = match &node.value {
             Value::Scalar(Scalar::Int(value), _) => *value,
@@ -151,7 +151,7 @@ impl Checker<'_> {
                 return None;
             }
             Value::Scalar(Scalar::Float(value), _) if value.fract() == 0.0 && value.abs() <= EXACT => *value as i128,
-            // An integer to YAML 1.1, text to 1.2.
+            // An integer in YAML 1.1, text in YAML 1.2.
             Value::Scalar(Scalar::Text, text) if is_grouped(text) => text.replace('_', "").parse().unwrap_or(i128::MAX),
             Value::Scalar(Scalar::Text, text) => {
                 let hint = match text.parse::<i128>() {
@@ -208,7 +208,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Reads a number that `allowed` admits; `bounds` says in words which those are.
+    /// Reads a number for which `allowed` holds; `bounds` describes the allowed numbers.
     pub(super) fn number_in(
         &mut self,
         node: &Node<'_>,
@@ -218,10 +218,10 @@ impl Checker<'_> {
     ) -> Option<f64> {
         let value = self.number(node, key)?;
         if allowed(value) {
-            // Minus zero equals zero and would be another cache key.
+            // Minus zero equals zero, but would give another cache key.
             return Some(value + 0.0);
         }
-        // Less than 5 is as likely a slip of another kind.
+        // A value below 5 may as well be another kind of mistake.
         let hint = ((5.0..=100.0).contains(&value) && allowed(value / 100.0))
             .then(|| format!("write {}% as `{}`", super::rules::decimal(value), super::rules::decimal(value / 100.0)));
         let message = format!("`{key}` must be {bounds}, found {}", spelled(node));
@@ -250,7 +250,7 @@ impl Checker<'_> {
         None
     }
 
-    /// Reads one of the words of `table`.
+    /// Reads one of the words in `table`.
     pub(super) fn word<T: Copy>(&mut self, node: &Node<'_>, key: &str, table: &[(&str, T)]) -> Option<T> {
         let text = self.text(node, key)?;
         if let Some((_, value)) = table.iter().find(|(word, _)| *word == text) {
@@ -264,7 +264,7 @@ impl Checker<'_> {
         None
     }
 
-    /// Reads a name or a list of names and puts each through `rule`; `None` if any is invalid.
+    /// Reads a name or a list of names, and applies `rule` to each; `None` if any is invalid.
     pub(super) fn names(
         &mut self,
         node: &Node<'_>,
@@ -304,7 +304,7 @@ impl Checker<'_> {
     }
 }
 
-/// Quotes a value as it is written, for a message.
+/// Returns a value as spelled, quoted for a message.
 pub(super) fn spelled(node: &Node<'_>) -> String {
     match &node.value {
         Value::Scalar(_, text) => quoted(text),
@@ -312,7 +312,7 @@ pub(super) fn spelled(node: &Node<'_>) -> String {
     }
 }
 
-/// Returns whether `text` is digits with underscores between them.
+/// Returns whether `text` consists of digits with underscores between them.
 fn is_grouped(text: &str) -> bool {
     text.contains('_')
         && text.starts_with(|c: char| c.is_ascii_digit())
@@ -320,7 +320,7 @@ fn is_grouped(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_digit() || b == b'_')
 }
 
-/// Spells `10,000` and `50k` as plain digits.
+/// Rewrites `10,000` or `50k` as plain digits.
 fn grouped_by_commas(text: &str) -> Option<String> {
     if let Some(thousands) = text.strip_suffix(['k', 'K']).and_then(|n| n.parse::<u64>().ok()) {
         return Some(format!("{thousands}000"));

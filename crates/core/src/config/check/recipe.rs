@@ -1,4 +1,4 @@
-//! The recipe as a whole: its blocks, and what holds between datasets.
+//! Checks the recipe as a whole: its blocks, and the conditions between datasets.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::sample::SampleKind;
 
-/// The words that a phase may start with, and the kind of sample that each stands for.
+/// The first words of phases, with the kind of sample of each.
 pub(in super::super) const PHASES: &[(&str, SampleKind)] = &[
     ("sft", SampleKind::Conversation),
     ("dpo", SampleKind::Preference),
@@ -24,7 +24,7 @@ pub(in super::super) const PHASES: &[(&str, SampleKind)] = &[
     ("midtrain", SampleKind::Text),
 ];
 
-/// The distance from 1.0 that the sum of shares may have; thirds written as 0.333 are meant to pass.
+/// Maximum difference between the sum of shares and 1.0, so that thirds may be written as 0.333.
 const SUM_TOLERANCE: f64 = 1e-3;
 
 impl Checker<'_> {
@@ -57,7 +57,7 @@ impl Checker<'_> {
         })
     }
 
-    /// Reads a key that may be absent: `Some(None)` if it is, `None` if its value is invalid.
+    /// Reads an optional key: `Some(None)` if it is absent, `None` if its value is invalid.
     pub(super) fn optional<'n, 't, T>(
         &mut self,
         fields: &Fields<'n, 't>,
@@ -70,7 +70,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Reads a key that has a default.
+    /// Reads an optional key with a default.
     pub(super) fn or_default<'n, 't, T>(
         &mut self,
         fields: &Fields<'n, 't>,
@@ -123,7 +123,7 @@ impl Checker<'_> {
         Some((phase.to_owned(), *kind))
     }
 
-    /// Reads free text; only characters that would garble a terminal are refused.
+    /// Reads free text. Only characters that would garble a terminal are refused.
     fn prose(&mut self, node: &Node<'_>, key: &str) -> Option<String> {
         let text = self.text(node, key)?;
         if let Some(control) = text.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
@@ -171,10 +171,10 @@ impl Checker<'_> {
     }
 
     fn ratio_sum(&mut self, entries: &[CheckedDataset]) {
-        // A share that is bad in itself has been reported; a sum without it would only confuse.
+        // An invalid share has been reported; a sum without it would only confuse.
         let Some(shares) = entries.iter().map(|entry| entry.ratio.clone()).collect::<Option<Vec<_>>>() else { return };
         let sum: f64 = shares.iter().map(|(ratio, _)| ratio).sum();
-        // The slack keeps sums such as 0.333 × 3, a hair beyond the tolerance in binary, inside it.
+        // The slack allows for rounding, as in 0.333 × 3.
         if (sum - 1.0).abs() <= SUM_TOLERANCE + 1e-9 {
             return;
         }

@@ -1,4 +1,4 @@
-//! What names, paths and words may look like, and which known word was meant.
+//! Rules for names, paths and words, and guesses at the word that was meant.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ pub(in super::super) fn did_you_mean<'w>(word: &str, known: &[&'w str]) -> Optio
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
-        // `min` for `min_length`, `datasets` for `dataset_list`: one is the beginning of the other.
+        // `min` for `min_length`, `datasets` for `dataset_list`: one is a prefix of the other.
         .or_else(|| {
             let mut alike = known.iter().filter(|candidate| {
                 meant.len() >= 3 && (plain(candidate).starts_with(&meant) || meant.starts_with(&plain(candidate)))
@@ -24,7 +24,7 @@ pub(in super::super) fn did_you_mean<'w>(word: &str, known: &[&'w str]) -> Optio
         })
 }
 
-/// Writes a hint that names the word that was meant, and all known ones.
+/// Returns a hint with the word that was meant, and all known words.
 pub(super) fn suggest(word: &str, known: &[&str]) -> String {
     match did_you_mean(word, known) {
         Some(meant) if known.len() > 1 => format!("did you mean `{meant}`? one of {}", list_of(known)),
@@ -34,25 +34,25 @@ pub(super) fn suggest(word: &str, known: &[&str]) -> String {
     }
 }
 
-/// Lists words between backticks, separated by commas.
+/// Lists words in backticks, separated by commas.
 pub(super) fn list_of(words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     quoted.join(", ")
 }
 
-/// Writes a number with at most six decimals and no trailing zeros.
+/// Formats a number with at most six decimals and without trailing zeros.
 pub(super) fn decimal(value: f64) -> String {
     let text = format!("{value:.6}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     text.to_owned()
 }
 
-/// Returns whether `text` is one or more of `[A-Za-z0-9._-]`.
+/// Returns whether `text` consists of one or more of `[A-Za-z0-9._-]`.
 pub(in super::super) fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
-/// Strips a relative path of `./` before and `/` after, or returns what is wrong with it.
+/// Removes a leading `./` and trailing `/` from a relative path; the error says what is wrong with the path.
 pub(super) fn relative_path(text: &str) -> Result<&str, &'static str> {
     let mut path = text;
     if path.contains('\\') {
@@ -86,7 +86,7 @@ fn has_drive(path: &str) -> bool {
     matches!(path.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic())
 }
 
-/// Returns whether `text` is `name` or `organisation/name` as the Hub allows them.
+/// Returns whether `text` is `name` or `organisation/name` as the Hub allows.
 pub(super) fn is_hub_id(text: &str) -> bool {
     let parts: Vec<&str> = text.split('/').collect();
     parts.len() <= 2
@@ -99,7 +99,7 @@ pub(super) fn is_hub_id(text: &str) -> bool {
         })
 }
 
-/// Finds the Hub id inside a URL of the Hub or a `hf://` path.
+/// Returns the Hub id in a URL of the Hub or a `hf://` path.
 pub(super) fn hub_id_of_url(text: &str) -> Option<&str> {
     let rest = text.split_once("datasets/").map(|(_, rest)| rest)?;
     let mut ends = rest.match_indices(['/', '?', '#', '@']).map(|(at, _)| at);
@@ -123,12 +123,12 @@ pub(super) fn revision_fault(text: &str) -> Option<&'static str> {
     }
 }
 
-/// Lists every ISO 639-1 code, sorted.
+/// Returns all ISO 639-1 codes, sorted.
 pub(in super::super) fn language_codes() -> Vec<String> {
     iso::all().map(|language| language.code.to_owned()).collect()
 }
 
-/// Returns the ISO 639-1 code that was meant by a text that is none.
+/// Returns the ISO 639-1 code that a text probably means.
 pub(super) fn language_meant(text: &str) -> Option<&'static str> {
     let lower = text.to_lowercase();
     let short = lower.split(['-', '_']).next().unwrap_or_default();
@@ -136,7 +136,7 @@ pub(super) fn language_meant(text: &str) -> Option<&'static str> {
     language.map(|language| language.code)
 }
 
-/// Returns a file name without its folders and last extension.
+/// Returns a file name without its folders and its last extension.
 pub(in super::super) fn file_stem(path: &str) -> &str {
     let name = path.rsplit('/').next().unwrap_or(path);
     match name.rsplit_once('.') {
@@ -145,7 +145,7 @@ pub(in super::super) fn file_stem(path: &str) -> &str {
     }
 }
 
-/// Returns what is wrong with the stem of a recipe's file, after which outputs are named.
+/// Returns what is wrong with the stem of a recipe's file, which outputs are named after.
 pub(in super::super) fn stem_fault(stem: &str) -> Option<Cow<'static, str>> {
     const LONGEST: usize = 150;
     if stem.is_empty() || stem.starts_with('.') {

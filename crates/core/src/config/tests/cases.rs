@@ -1,27 +1,28 @@
-//! Recipes that must be refused, with the place and the words, and recipes that must be read, with what they mean.
+//! Recipes that must be refused, with the location and the words, and recipes that must be accepted, with their
+//! meaning.
 
 use std::fmt::Write as _;
 
 use super::*;
 use crate::quality::{self, BoundSpec, ScoreKind};
 
-/// A sound recipe of five lines; `extra` follows in its only dataset, from line 6, column 5.
+/// Returns a valid recipe of five lines; `extra` follows in its only dataset, from line 6, column 5.
 pub(super) fn dataset(extra: &str) -> String {
     let extra = extra.replace('\n', "\n    ");
     format!("metadata:\n  phase: sft\ndatasets:\n  - name: a\n    source: x/y\n    {extra}\n")
 }
 
-/// The same with `extra` at the top level, from line 6, column 1.
+/// Returns the same recipe with `extra` at the top level, from line 6, column 1.
 pub(super) fn root(extra: &str) -> String {
     format!("metadata:\n  phase: sft\ndatasets:\n  - name: a\n    source: x/y\n{extra}\n")
 }
 
-/// The same with `filter` as the only filter: line 7, column 9.
+/// Returns the same recipe with `filter` as the only filter, at line 7, column 9.
 fn filter(filter: &str) -> String {
     dataset(&format!("filters:\n  - {}", filter.replace('\n', "\n    ")))
 }
 
-/// An entry of `filters` with only as much as this scorer needs.
+/// Returns an entry of `filters` with only the keys that this scorer requires.
 fn least_filter(scorer: ScoreKind) -> String {
     let key = scorer.bound().keys().next().expect("filters have keys");
     let value = match scorer.bound() {
@@ -33,7 +34,7 @@ fn least_filter(scorer: ScoreKind) -> String {
     format!("\n- {{type: {}, {key}: {value}}}", scorer.name())
 }
 
-/// Datasets of these shares, three lines each, `mix_ratio` on lines 5, 8, 11 at column 16.
+/// Returns datasets with these shares, three lines each; `mix_ratio` is on lines 5, 8, 11 at column 16.
 fn shares(ratios: &[&str]) -> String {
     let mut text = "metadata: {phase: sft}\ndatasets:\n".to_owned();
     for (i, ratio) in ratios.iter().enumerate() {
@@ -42,7 +43,7 @@ fn shares(ratios: &[&str]) -> String {
     text
 }
 
-/// Name, text, and the faults expected: `line:column code phrase` each, in order.
+/// Returns name, text and expected faults (`line:column code phrase`, in order) of invalid recipes.
 pub(in crate::config) fn bad() -> Vec<(&'static str, String, Vec<&'static str>)> {
     let case = |name, text: &str, faults: &[&'static str]| (name, text.to_owned(), faults.to_vec());
     vec![
@@ -352,10 +353,10 @@ pub(in crate::config) fn bad() -> Vec<(&'static str, String, Vec<&'static str>)>
     ]
 }
 
-/// What must be true of a recipe.
+/// A condition that a recipe must meet.
 pub(in crate::config) type Claim = fn(&Recipe) -> bool;
 
-/// Sound recipes: name, text, and what must be true of each.
+/// Returns name, text and condition of valid recipes.
 pub(in crate::config) fn good() -> Vec<(&'static str, String, Claim)> {
     vec![
         ("least", root(""), |r| {
