@@ -138,7 +138,7 @@ pub(super) enum Command {
     Schema(schema::Options),
 }
 
-/// The environment variables that datac reads under its own name.
+/// Environment variables of datac.
 const VARIABLES: &[&str] = &[
     "DATAC_CACHE_DIR",
     "DATAC_CACHE_GC",
@@ -151,7 +151,7 @@ const VARIABLES: &[&str] = &[
     "DATAC_LOCKED",
     "DATAC_OFFLINE",
     "DATAC_OUTPUT_DIR",
-    // Read by tests only: where real rows are.
+    // Only tests read this: the folder of real rows.
     "DATAC_SHARED",
 ];
 

@@ -160,7 +160,7 @@ fn built_or_seen(
     (code, Some(report))
 }
 
-/// Runs `--dry-run` and `--check`, which look at recipes as `status` does.
+/// Runs `--dry-run` and `--check`, which take the same looks as `status`.
 fn look(workspace: &Workspace, options: &Options, screen: &Screen, listener: &Listener) -> u8 {
     let assessment = match workspace.status(&options.selectors) {
         Ok(assessment) => assessment,
@@ -233,17 +233,17 @@ fn files(recipes: &[&RecipeReport], mut wrote: Wrote, workspace: &Workspace, scr
             say(&path, size);
         }
     }
-    // Written for recipes that came to nothing after all.
+    // Files of recipes that failed after writing them.
     wrote.iter().for_each(|(path, size)| say(path, *size));
 }
 
-/// Returns a path as people in the workspace would type it.
+/// Returns a path as it would be typed in the workspace.
 fn shown(workspace: &Workspace, path: &Path) -> String {
     let path = path.strip_prefix(&workspace.settings().root).unwrap_or(path);
     path.strip_prefix(".").unwrap_or(path).display().to_string()
 }
 
-/// Returns the closing table: a line a recipe.
+/// Formats the final table: one line per recipe.
 fn table(recipes: &[&RecipeReport], screen: &Screen) -> String {
     let is_narrow = screen.width() < 76;
     let mut table = Table::new();
@@ -364,13 +364,13 @@ fn closing(report: &BuildReport, screen: &Screen) {
     screen.say_wrapped(&format!("{} in {}{ran}", parts.join(", "), duration(report.elapsed_ms)), 2);
 }
 
-/// Lists how many actions of each stage ran, in parentheses behind a space; nothing if none ran.
+/// Formats how many actions of each stage ran, in parentheses after a space; empty if none ran.
 pub(super) fn ran(report: &BuildReport) -> String {
     let ran: Vec<String> = report.actions.iter().map(|(stage, count)| format!("{count}\u{a0}{stage}")).collect();
     if ran.is_empty() { String::new() } else { format!(" {FAINT}({}){FAINT:#}", ran.join(", ")) }
 }
 
-/// Returns whether a recipe was not fresh, or something of it was written.
+/// Returns whether a recipe was not up to date, or one of its files was written.
 pub(super) fn is_touched(recipe: &RecipeReport) -> bool {
     recipe.before.state != State::Fresh || !recipe.written.is_empty()
 }

@@ -115,8 +115,8 @@ pub(super) struct Keep {
 }
 
 impl Keep {
-    /// Returns the bounds to keep the cache within, as the environment has them; `None`: it is left to grow. Or what is
-    /// wrong with the environment, with a hint.
+    /// Returns the bounds to keep the cache within, from the environment; `None` to let the cache grow. The error
+    /// says what is wrong with the environment, with a hint.
     pub(super) fn bounds(&self) -> Result<Option<CacheBounds>, (String, String)> {
         let max_size = variable("DATAC_CACHE_MAX_SIZE", size)?;
         let max_age = variable("DATAC_CACHE_MAX_AGE", age)?;
@@ -125,7 +125,7 @@ impl Keep {
     }
 }
 
-/// Reads an environment variable, if it is set.
+/// Reads and parses an environment variable, if it is set.
 fn variable<T>(name: &str, read: fn(&str) -> Result<T, String>) -> Result<Option<T>, (String, String)> {
     let Some(text) = system::env(name) else { return Ok(None) };
     read(&text).map(Some).map_err(|hint| (format!("invalid value `{text}` of the environment variable `{name}`"), hint))
@@ -153,7 +153,7 @@ pub(super) const SCHEMAS: &[schema::Named] =
     &[schema::of::<CacheSize>(), schema::of::<Collected>(), schema::of::<Verified>()];
 
 impl Options {
-    /// Returns whether it takes a while, and a person watches.
+    /// Returns whether the command takes long and a person waits for it.
     pub(super) fn is_watched(&self) -> bool {
         matches!(&self.command, CacheCommand::Verify(options) if !options.json)
     }
@@ -259,7 +259,7 @@ fn print_collected(collected: &Collected, screen: &Screen) {
 }
 
 fn print_verified(verified: &Verified, screen: &Screen) {
-    // In a cache that is damaged all over, one line for each would say no more.
+    // If the whole cache is damaged, a line for each entry would say no more.
     const MOST: usize = 20;
     let is_told = |(at, damaged): &(usize, &Damaged)| *at < MOST || damaged.stuck.is_some();
     for (_, damaged) in verified.damaged.iter().enumerate().filter(is_told) {
@@ -301,7 +301,7 @@ fn print_verified(verified: &Verified, screen: &Screen) {
     }
 }
 
-/// Returns a path relative to the current folder, where possible.
+/// Returns a path relative to the current folder, if possible.
 pub(super) fn from_here(path: &Path) -> String {
     let here = system::current_dir().unwrap_or_default();
     path.strip_prefix(here).or_else(|_| path.strip_prefix(".")).unwrap_or(path).display().to_string()
@@ -326,7 +326,7 @@ fn counted(removed: Removed, word: &str) -> String {
     format!("{} {word}{plural}, {}", rows(removed.count), bytes(removed.bytes))
 }
 
-/// Reads a size: `10GB`, `500 MB`, `2GiB`, `4096`.
+/// Parses a size: `10GB`, `500 MB`, `2GiB`, `4096`.
 fn size(text: &str) -> Result<u64, String> {
     const UNITS: &[(&str, u64)] = &[
         ("", 1),
@@ -347,14 +347,14 @@ fn size(text: &str) -> Result<u64, String> {
     scaled(text, UNITS).ok_or_else(|| "write a size as 10GB, 500MB or 2GiB".to_owned())
 }
 
-/// Reads an age: `30d`, `12h`, `2w`, `0`.
+/// Parses an age: `30d`, `12h`, `2w`, `0`.
 fn age(text: &str) -> Result<Duration, String> {
     const UNITS: &[(&str, u64)] = &[("s", 1), ("m", 60), ("h", 3600), ("d", 24 * 3600), ("w", 7 * 24 * 3600)];
     let seconds = if text.trim() == "0" { Some(0) } else { scaled(text, UNITS) };
     seconds.map(Duration::from_secs).ok_or_else(|| "write an age as 30d, 12h, 2w or 0".to_owned())
 }
 
-/// Reads whether something is on.
+/// Parses a switch: on or off.
 fn switch(text: &str) -> Result<bool, String> {
     match text.trim().to_ascii_lowercase().as_str() {
         "on" | "true" | "yes" | "y" | "t" | "1" => Ok(true),
@@ -363,7 +363,7 @@ fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
-/// Returns a number with a unit, in whole units of one.
+/// Parses a number with a unit, and returns it in the base unit.
 fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());

@@ -21,10 +21,10 @@ pub fn render(problem: &Problem, text: &str, color: bool, width: usize) -> Strin
     renderer.decor_style(DecorStyle::Ascii).term_width(width.max(40)).render(&[group])
 }
 
-/// Returns the lines it concerns, cut from the text so that drawing costs nothing in a large file.
+/// Returns the lines that the problem concerns, cut from the text so that drawing is fast in large files.
 fn snippet_of<'a>(problem: &'a Problem, text: &'a str) -> Option<Snippet<'a, annotate_snippets::Annotation<'a>>> {
     let span = problem.span.clone()?;
-    // A text that changed since it was read must not be drawn with old positions.
+    // If the text has changed since it was read, the old positions are wrong.
     if span.end > text.len() || !text.is_char_boundary(span.start) || !text.is_char_boundary(span.end) {
         return None;
     }

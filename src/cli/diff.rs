@@ -17,7 +17,7 @@ use crate::{
 };
 use clap::Args;
 
-/// Width of texts without a terminal.
+/// Width of texts if there is no terminal.
 const USUAL_WIDTH: usize = 100;
 
 /// Maximum number of lines shown per text.
@@ -157,7 +157,7 @@ fn changed(pair: &RowPair, width: usize) -> String {
         match old.get(at).map(|(_, text)| text) {
             Some(before) if before == text => out.push_str(&block("    ", name, text, width)),
             before => {
-                // Beginning shortly before they part, so that the difference is among the lines that are shown.
+                // Begin shortly before the texts differ, so that the difference is among the lines shown.
                 let from = before.map_or(0, |before| parting(before, text));
                 if let Some(before) = before {
                     out.push_str(&block(&format!("  {ERROR}-{ERROR:#} "), name, &tail(before, from), width));
@@ -173,7 +173,7 @@ fn moved(pair: &RowPair, width: usize) -> String {
     let word = |row: &DiffRow| row.split.unwrap_or("file");
     let sign = format!("{WARN}{} -> {}{WARN:#}", word(&pair.old), word(&pair.new));
     let mut out = format!("  {sign} {FAINT}{}{FAINT:#}\n", place(&pair.new));
-    // The question says which row it is.
+    // The prompt identifies the row.
     if let Some((name, text)) = parts(&pair.new).first() {
         out.push_str(&block("    ", name, text, width));
     }
@@ -206,14 +206,14 @@ fn tail(text: &str, from: usize) -> Cow<'_, str> {
     }
 }
 
-/// Returns the first lines of a text, behind its name.
+/// Formats the first lines of a text, next to its name.
 fn block(lead: &str, name: &str, text: &str, width: usize) -> String {
     const NAME: usize = 10;
-    // Two columns are for the mark of what is left out.
+    // Two columns are reserved for the mark of omitted text.
     let room = width.saturating_sub(4 + NAME + 2).max(16);
-    // What a terminal would take for a command is shown as a space.
+    // Control characters, which a terminal would interpret, are shown as spaces.
     let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    // Wrapping a novel to show three lines of it would be waste.
+    // Only a few lines are shown, so only the beginning of a long text is wrapped.
     let enough: String = plain.chars().take(room * (LINES + 1)).collect();
     let mut lines = textwrap::wrap(&enough, room);
     let is_cut = lines.len() > LINES || enough.len() < plain.len();
@@ -229,7 +229,7 @@ fn block(lead: &str, name: &str, text: &str, width: usize) -> String {
     out
 }
 
-/// Returns a row as people read it: who says what.
+/// Returns the parts of a row: speakers, and what they say.
 fn parts(row: &DiffRow) -> Vec<(String, String)> {
     #[derive(Deserialize)]
     struct Row {

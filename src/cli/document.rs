@@ -7,8 +7,8 @@ use super::screen::Screen;
 
 /// Content of a JSON document that a command prints.
 pub(super) trait Content: Serialize + JsonSchema {
-    /// The schema's name and number, `datac.status/1`; the number changes only when a reader of the old one would be
-    /// misled. Fields are added without that.
+    /// Name and number of the schema, such as `datac.status/1`. The number changes only when a reader of the old
+    /// format would be misled; adding fields does not change it.
     const SCHEMA: &'static str;
 }
 
@@ -22,7 +22,7 @@ struct Document<'a, T> {
     content: &'a T,
 }
 
-/// Returns the document as text, with its line end.
+/// Returns the document as text, with a line feed.
 pub(super) fn text<T: Content>(content: &T) -> String {
     let document = Document { schema: T::SCHEMA, datac: env!("CARGO_PKG_VERSION"), content };
     serde_json::to_string_pretty(&document).expect("what is printed is plain data") + "\n"

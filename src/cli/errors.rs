@@ -62,7 +62,7 @@ pub(super) fn failed(failure: &Failure, recipe: Option<&str>, screen: &Screen) {
 /// Prints the problems of recipes, each with its line.
 pub(super) fn problems(problems: &[Problem], workspace: &Workspace, screen: &Screen) {
     for problem in problems {
-        // The text was read a moment ago; if it is gone, the place is printed without the line.
+        // The text was read shortly before. If it is gone now, the location is printed without the line.
         let text = system::read(&workspace.settings().root.join(&problem.path)).unwrap_or_default();
         draw(std::slice::from_ref(problem), &String::from_utf8_lossy(&text), screen);
     }

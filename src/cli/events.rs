@@ -32,14 +32,14 @@ struct Log {
 
 #[derive(Default)]
 struct State {
-    /// Writer of event lines; `None` once the reader has gone away.
+    /// Writer of event lines; `None` after the reader has closed its end.
     lines: Option<Box<dyn Write + Send>>,
     profile: Option<Profile>,
     /// Stems of recipes whose files are being restored.
     restoring: BTreeSet<String>,
     /// Paths of files that were written.
     written: HashSet<String>,
-    /// Downloaded files with their sizes: the last bytes are reported twice.
+    /// Downloaded files with their sizes, because the end of a download is reported twice.
     downloaded: HashSet<(String, u64)>,
     /// Recipes that have finished.
     ended: HashSet<String>,
@@ -68,7 +68,7 @@ impl Listener {
         Ok(Self { log: Some(Arc::new(log)) })
     }
 
-    /// Returns an observer that tells this listener before `other`.
+    /// Returns an observer that passes events to this listener and then to `other`.
     pub(super) fn before(&self, other: Observer) -> Observer {
         match self.log.clone() {
             None => other,
@@ -127,7 +127,7 @@ impl Log {
         let Some(lines) = &mut state.lines else { return };
         let mut text = serde_json::to_vec(&line).expect("an event is plain data");
         text.push(b'\n');
-        // Whoever reads them may leave; the build goes on.
+        // If the reader has gone away, the build goes on.
         if lines.write_all(&text).and_then(|()| lines.flush()).is_err() {
             state.lines = None;
         }
@@ -217,12 +217,12 @@ impl Log {
     }
 }
 
-/// Returns a path without the `./` of a workspace that is the current folder.
+/// Removes the `./` from a path if the workspace is the current folder.
 fn from_here(path: &str) -> String {
     path.strip_prefix("./").unwrap_or(path).to_owned()
 }
 
-/// Returns whether a file is of the recipe with this stem.
+/// Returns whether a file belongs to the recipe with this stem.
 fn is_of(path: &str, stem: &str) -> bool {
     OutputSet::new(stem).has(Path::new(path))
 }

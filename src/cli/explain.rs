@@ -128,7 +128,7 @@ fn shown(page: &Page, columns: usize) -> String {
     for part in page.parts() {
         match part {
             Part::Words(words) => {
-                // Prose is broken anew; what leads to an example is of its colour.
+                // Paragraphs are wrapped anew; a paragraph that introduces an example has its colour.
                 let style = match words {
                     "Right:" | "Used:" => GOOD,
                     words if words.ends_with(':') => ERROR,

@@ -38,7 +38,7 @@ impl Content for Fetched {
 pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Fetched>()];
 
 impl Options {
-    /// Returns whether a person watches.
+    /// Returns whether a person waits for the command.
     pub(super) fn is_watched(&self) -> bool {
         !self.json
     }

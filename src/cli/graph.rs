@@ -1,4 +1,4 @@
-//! `datac graph`: the graph of sources, converters, recipes and outputs, as text for programs that draw.
+//! `datac graph`: the graph of sources, converters, recipes and outputs, as text for drawing programs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,7 +71,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
     exit::OK
 }
 
-/// The graph as drawn: the files of a recipe share one node, so that many recipes fit on a page.
+/// The graph as drawn. The files of a recipe share one node, so that many recipes fit on a page.
 struct Drawing<'a> {
     boxes: Vec<Shape<'a>>,
     /// Edges, as pairs of shape indices.
@@ -97,10 +97,10 @@ impl<'a> Drawing<'a> {
             .map(|edge| (edge.to.as_str(), edge.from.as_str()))
             .collect();
         let (mut boxes, mut places): (Vec<Shape<'a>>, BTreeMap<&str, usize>) = (Vec::new(), BTreeMap::new());
-        // The box of files by the recipe that writes them.
+        // Index of the shape for each recipe's files.
         let mut files: BTreeMap<&str, usize> = BTreeMap::new();
         for node in &graph.nodes {
-            // Left out unless something reads it: it is there for people to look at.
+            // Quarantine files are for people, so they are left out unless something reads them.
             if node.kind == NodeKind::Output
                 && is_quarantine(node)
                 && !graph.edges.iter().any(|edge| edge.from == node.id)
@@ -284,7 +284,7 @@ fn extent(step: &Step) -> String {
     }
 }
 
-/// Returns a text between quotes of mermaid: what it would read otherwise is written as its number.
+/// Escapes a text for a quoted string of mermaid: special characters become their numbers.
 fn mermaid_text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -297,7 +297,7 @@ fn mermaid_text(text: &str) -> String {
     out
 }
 
-/// Returns a text between quotes of dot.
+/// Escapes a text for a quoted string of dot.
 fn dot_text(text: &str) -> String {
     let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     clean.replace('\\', "\\\\").replace('"', "\\\"")
@@ -309,7 +309,7 @@ struct Colours {
     text: &'static str,
 }
 
-/// Returns the colours of a state, to be read on light pages and dark ones.
+/// Returns the colours of a state, which are readable on light and dark pages.
 fn colours(state: &str) -> Colours {
     let (fill, line, text) = match state {
         "fresh" => ("#dff3e3", "#2e7d32", "#14361a"),

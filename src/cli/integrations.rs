@@ -78,8 +78,8 @@ fn try_leave(
     Ok(())
 }
 
-/// Returns the time to stamp: the start of the build, so that what was edited while it ran counts as newer; but not
-/// before `datac.lock`, which the build itself may have written.
+/// Returns the time for the stamp: the start of the build, so that files edited during the build count as newer, but
+/// no earlier than `datac.lock`, which the build may have written.
 fn stamp_ns(started_ns: i64, root: &Path) -> i64 {
     system::stat(&root.join("datac.lock")).map_or(started_ns, |lock| lock.mtime_ns.max(started_ns))
 }

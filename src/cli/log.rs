@@ -150,7 +150,7 @@ fn recipes_in_short(run: &RunEntry, columns: Option<usize>) -> String {
         };
         format!("  {}\n", wrapped(&format!("{}: {why}", recipe.recipe), 2, 4, columns))
     };
-    // Those that failed first: they are what someone looks for.
+    // Failed recipes first, since users look for those.
     let mut recipes: Vec<&RunRecipe> = run.recipes.iter().collect();
     recipes.sort_by_key(|recipe| recipe.failure.is_none());
     let mut out: String = recipes.iter().take(SHOWN).map(|recipe| line(recipe)).collect();

@@ -126,7 +126,8 @@ fn joined(names: &[String]) -> Option<String> {
     (!names.is_empty()).then(|| names.join(","))
 }
 
-/// Returns a line an item; a tab or line end within a name is written as in JSON, lest it make a column or a line.
+/// Formats one line per item. Tabs and line ends within names are escaped as in JSON, so that they do not add columns
+/// or lines.
 fn lines<T, const N: usize>(items: &[T], cells: impl Fn(&T) -> [Option<String>; N]) -> String {
     let clean = |text: String| text.replace('\t', "\\t").replace('\n', "\\n");
     let line = |item: &T| {

@@ -27,7 +27,7 @@ pub(super) struct Options {
 
 pub(super) fn run(options: &Options, screen: &Screen) -> u8 {
     let mut command = Arguments::command();
-    // Gives every command its whole name and the options of all.
+    // Completes the names of all commands and adds global options.
     command.build();
     let Some(folder) = &options.out else {
         screen.data(&page(command));
@@ -51,7 +51,7 @@ fn page(command: Command) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// Writes the page of a command and of those below it; returns how many.
+/// Writes the pages of a command and its subcommands; returns their number.
 fn write(folder: &Path, command: Command) -> Result<usize, FileError> {
     system::create_dir(folder)?;
     let pages = pages("datac", command);
@@ -61,7 +61,7 @@ fn write(folder: &Path, command: Command) -> Result<usize, FileError> {
     Ok(pages.len())
 }
 
-/// Returns a command and those below it, by the names of their pages: `datac-log-diff`.
+/// Returns a command and its subcommands, with the names of their pages, such as `datac-log-diff`.
 fn pages(name: &str, command: Command) -> Vec<(String, Command)> {
     let named = command.clone().display_name(name.to_owned()).version(env!("CARGO_PKG_VERSION"));
     let mut all = vec![(name.to_owned(), named)];

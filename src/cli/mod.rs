@@ -68,7 +68,7 @@ pub fn run() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             let is_fault = error.use_stderr();
-            // A closed pipe is no error of ours.
+            // A closed pipe is not an error.
             error.print().ok();
             return ExitCode::from(if is_fault { exit::USAGE } else { exit::OK });
         }
@@ -78,13 +78,13 @@ pub fn run() -> ExitCode {
         screen.error(&problem.0, Some(&problem.1));
         return ExitCode::from(exit::USAGE);
     }
-    // Before anything is opened.
+    // This must be done before any file is opened.
     let make = Make::inherited();
     system::allow_open_files();
     let interrupt = Arc::new(AtomicBool::new(false));
     install_interrupt(&interrupt);
     let screen = Screen::new(arguments.global.color, arguments.global.quiet);
-    // What is on disk is whole whatever happens here: files are put in place in one step, and reads check every byte.
+    // Files on disk are consistent even after a panic: they are put in place atomically, and reads check every byte.
     let ended = panic::catch_unwind(AssertUnwindSafe(|| dispatch(arguments, interrupt, make)));
     ExitCode::from(ended.unwrap_or_else(|_| {
         screen.error("this is a bug in datac", Some("please report it with the lines above and your recipe"));
@@ -100,7 +100,7 @@ fn install_interrupt(interrupt: &Arc<AtomicBool>) {
             system::exit_now(exit::INTERRUPTED);
         }
     });
-    // Without a handler the default action ends the process, and what is on disk is whole all the same.
+    // Without a handler, the default action ends the process; files on disk are consistent all the same.
     installed.ok();
 }
 
@@ -114,7 +114,7 @@ fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<M
         return exit::USAGE;
     }
     if let Command::Init(init::Options { folder: Some(folder), .. }) = &command {
-        // The only workspace that need not be there.
+        // This is the only command whose workspace need not exist.
         global.directory = Some(global.directory.unwrap_or_default().join(folder));
     }
     let show = match &command {

@@ -31,7 +31,7 @@ impl Profile {
 
     /// Adds a span that ended on this thread at `until`.
     pub(super) fn add(&mut self, span: &Span<'_>, until: Duration) {
-        // The thread that asks the planner is none of the pool's.
+        // The thread that asks the planner does not belong to the pool.
         let thread = rayon::current_thread_index().map_or(0, |index| index + 1);
         self.threads.insert(thread);
         self.events.push(json!({

@@ -63,13 +63,13 @@ impl Progress {
         Self { shown: Arc::new(Shown { screen, show, bar, running: Mutex::default(), seen: Mutex::default() }) }
     }
 
-    /// Returns the observer to hand to a workspace.
+    /// Returns the observer for a workspace.
     pub(super) fn observer(&self) -> Observer {
         let shown = self.shown.clone();
         Arc::new(move |event| shown.show(event))
     }
 
-    /// Takes the moving line away; returns what was seen.
+    /// Removes the moving line, and returns the facts collected.
     pub(super) fn finish(&self) -> Seen {
         if let Some(bar) = &self.shown.bar {
             bar.finish_and_clear();
@@ -91,7 +91,7 @@ impl Shown {
                     self.line(|| self.screen.say(&format!("{VERB}      Locked{VERB:#} {text}")));
                 }
             }
-            // Told in the recipes' order when all is done: as they happen, their order is chance.
+            // Printed at the end in the order of recipes, because the order of these events is random.
             Event::Wrote { path, rows, bytes } => {
                 self.seen.lock().unwrap_or_else(PoisonError::into_inner).wrote.insert(path, (rows, bytes));
             }
@@ -103,7 +103,7 @@ impl Shown {
                 self.note("checking".to_owned(), format!("{} of {}", bytes(done), bytes(total)));
             }
             Event::Finished { label, .. } => self.forget(&label),
-            // The rest is for programs: `--events` and `--profile` have it.
+            // Other events are only for programs, through `--events` and `--profile`.
             _ => {}
         }
     }

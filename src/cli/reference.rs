@@ -24,7 +24,7 @@ fn below(command: &Command) -> impl Iterator<Item = &Command> {
     command.get_subcommands().filter(|below| below.get_name() != "help")
 }
 
-/// Returns the commands below one, and those below them, each with its whole name: `log`, `log diff`.
+/// Returns the subcommands of a command, at all levels, with their full names, such as `log diff`.
 fn all_below(command: &Command, above: &str) -> Vec<(String, Command)> {
     let named = |below: &Command| {
         let name = format!("{above}{}", below.get_name());
@@ -108,7 +108,7 @@ fn every_command_shows_examples_and_describes_its_options() {
     let all = all_below(&commands(), "");
     let after = |command: &Command| command.get_after_help().unwrap_or_default().to_string();
     for (name, command) in &all {
-        // A command below another may be shown there.
+        // The examples of a subcommand may be among those of its parent.
         let above = name.rsplit_once(' ').and_then(|(above, _)| all.iter().find(|(name, _)| name == above));
         let is_shown_above = above.is_some_and(|(_, above)| after(above).contains(&format!("\n  datac {name}")));
         let has_examples = after(command).contains("Examples:\n  datac ") || is_shown_above;

@@ -45,7 +45,7 @@ pub(super) fn run(options: &Options, screen: &Screen) -> u8 {
     }
 }
 
-/// Returns a schema's name as it is typed: `log-run` for `datac.log.run/1`.
+/// Returns the name of a schema as typed: `log-run` for `datac.log.run/1`.
 fn word(schema: &str) -> String {
     let name = schema.strip_prefix("datac.").unwrap_or(schema);
     name.split('/').next().unwrap_or(name).replace('.', "-")
@@ -54,10 +54,10 @@ fn word(schema: &str) -> String {
 /// A schema with its name.
 pub(super) type Named = (&'static str, fn() -> Value);
 
-/// Returns every schema with its name.
+/// Returns all schemas with their names.
 fn all() -> Vec<Named> {
     let mut all = vec![(EVENTS_SCHEMA, events_schema as fn() -> Value)];
-    // What is read, rather than printed.
+    // Schemas of input files.
     all.extend([(RECIPE_SCHEMA, recipe_schema as fn() -> Value), (LOCK_SCHEMA, lock_schema)]);
     let commands = [
         build::SCHEMAS,

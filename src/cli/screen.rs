@@ -33,17 +33,17 @@ impl Screen {
         Self { color, quiet }
     }
 
-    /// Returns whether a person looks at stderr as it is written.
+    /// Returns whether stderr is a terminal that a person watches.
     pub(super) fn is_live(&self) -> bool {
         std::io::stderr().is_terminal() && !self.quiet
     }
 
-    /// Returns the width that text for people is laid out for: the terminal's, or 100 where there is none.
+    /// Returns the width for formatted text: that of the terminal, or 100 if there is none.
     pub(super) fn width(&self) -> usize {
         self.terminal_width(&console::Term::stderr()).unwrap_or(100)
     }
 
-    /// Returns the width to break lines of stdout at; `None` where no terminal shows them.
+    /// Returns the width at which to break lines of stdout; `None` if stdout is not a terminal.
     pub(super) fn data_width(&self) -> Option<usize> {
         self.terminal_width(&console::Term::stdout())
     }
@@ -64,7 +64,7 @@ impl Screen {
         }
     }
 
-    /// Writes to stdout; a closed pipe is no error. Returns whether someone still reads.
+    /// Writes to stdout. A closed pipe is not an error; returns whether the reader is still there.
     pub(super) fn data(&self, text: &str) -> bool {
         let mut out = AutoStream::new(std::io::stdout(), self.choice());
         out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
@@ -77,8 +77,8 @@ impl Screen {
         }
     }
 
-    /// Writes a line to stderr as [`Screen::say`] does, broken between words where the terminal is narrower; what
-    /// follows the first line is indented by `indent`.
+    /// Writes a line to stderr like [`Screen::say`], wrapped to the width of the terminal; lines after the first are
+    /// indented by `indent`.
     pub(super) fn say_wrapped(&self, text: &str, indent: usize) {
         let width = self.terminal_width(&console::Term::stderr());
         self.say(&wrapped(text, 0, indent, width));
@@ -113,9 +113,9 @@ impl Screen {
     }
 }
 
-/// Breaks `text` between words into lines of at most `width` columns, of which `used` are taken on the first; the
-/// others are indented. A word too long for a line stays whole: it may be a path that someone copies. A no-break space
-/// is printed as a space.
+/// Wraps `text` between words into lines of at most `width` columns, of which `used` are taken on the first line;
+/// later lines are indented. A word that is longer than a line stays whole, since it may be a path to copy. A
+/// no-break space is printed as a space.
 pub(super) fn wrapped(text: &str, used: usize, indent: usize, width: Option<usize>) -> String {
     let spaced = |text: &str| text.replace('\u{a0}', " ");
     let Some(width) = width else { return spaced(text) };
@@ -151,7 +151,7 @@ fn shown_width(text: &str) -> usize {
     count
 }
 
-/// Returns a number of bytes for people: `1.2 MB`.
+/// Formats a number of bytes: `1.2 MB`.
 pub(super) fn bytes(count: u64) -> String {
     let units = ["B", "kB", "MB", "GB", "TB"];
     let (mut value, mut unit) = (count as f64, 0);
@@ -162,7 +162,7 @@ pub(super) fn bytes(count: u64) -> String {
     if unit == 0 { format!("{count} B") } else { format!("{value:.1} {}", units[unit]) }
 }
 
-/// Returns a number of rows for people: `52,002`.
+/// Formats a number of rows: `52,002`.
 pub(super) fn rows(count: u64) -> String {
     let digits = count.to_string();
     let mut out = String::new();
@@ -180,7 +180,7 @@ pub(super) fn counted_rows(count: u64) -> String {
     format!("{} {}", rows(count), if count == 1 { "row" } else { "rows" })
 }
 
-/// Returns a duration for people: `12 ms`, `1.4 s`.
+/// Formats a duration: `12 ms`, `1.4 s`.
 pub(super) fn duration(milliseconds: u64) -> String {
     match milliseconds {
         0..1000 => format!("{milliseconds} ms"),

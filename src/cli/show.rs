@@ -58,7 +58,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
     }
 }
 
-/// Returns a row as a person reads it: a line with its number, then its parts.
+/// Formats a row for reading: a line with its number, then its parts.
 fn laid_out(row: &ShownRow, columns: Option<usize>) -> String {
     let Ok(Value::Object(mut fields)) = serde_json::from_str::<Value>(&row.text) else {
         return format!("line {} {ERROR}not a row{ERROR:#}\n{}\n", row.line, clean(&row.text));
@@ -69,7 +69,7 @@ fn laid_out(row: &ShownRow, columns: Option<usize>) -> String {
     let kind = match (turns(fields.get("conversations")), turns(fields.get("chosen")), turns(fields.get("rejected"))) {
         (Some(turns), ..) => {
             let has_text = fields.contains_key("text");
-            // The same dialogue as one text.
+            // The same conversation as a single text.
             fields.retain(|name, _| !["conversations", "text"].contains(&name.as_str()));
             page.dialogue(&turns);
             if has_text { "conversation" } else { "prompt" }
@@ -105,13 +105,13 @@ fn laid_out(row: &ShownRow, columns: Option<usize>) -> String {
     format!("line {} {FAINT}{kind} of {}{FAINT:#}\n{}", row.line, clean(&source), page.out)
 }
 
-/// Returns the turns of a dialogue: who speaks, and what is said.
+/// Returns the turns of a conversation: the speaker and the content of each.
 fn turns(value: Option<&Value>) -> Option<Vec<(String, String)>> {
     let turn = |turn: &Value| Some((turn.get("role")?.as_str()?.to_owned(), turn.get("content")?.as_str()?.to_owned()));
     value?.as_array()?.iter().map(turn).collect()
 }
 
-/// Returns a text without what would steer the terminal.
+/// Replaces control characters, which could affect the terminal.
 fn clean(text: &str) -> String {
     let shown = |c: char| match c {
         '\n' => '\n',
@@ -158,7 +158,7 @@ impl Page {
         }
     }
 
-    /// Writes the shared part of two dialogues, then the rest of each.
+    /// Writes the shared part of two conversations, then the rest of each.
     fn pair(&mut self, chosen: &[(String, String)], rejected: &[(String, String)]) {
         let shared = chosen.iter().zip(rejected).take_while(|(a, b)| a == b).count();
         self.dialogue(&chosen[..shared]);
@@ -197,7 +197,7 @@ fn style_of(role: &str) -> Style {
     }
 }
 
-/// Returns a text in lines of at most `width` columns; its own line ends stay.
+/// Wraps a text into lines of at most `width` columns, keeping its own line ends.
 fn lines(text: &str, width: Option<usize>) -> Vec<String> {
     let text = clean(text);
     match width {

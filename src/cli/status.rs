@@ -151,7 +151,7 @@ fn line(recipe: &RecipeStatus, width: usize, columns: Option<usize>) -> String {
     };
     let mut out = format!("{style}{:<8}{style:#} {:<width$}", recipe.state.word(), recipe.name);
     let reasons = reasons(recipe);
-    // In a narrow terminal reasons stand below their recipe.
+    // In a narrow terminal, reasons are printed below their recipe.
     let is_narrow = columns.is_some_and(|columns| columns < width + 45);
     let indent = if is_narrow { 4 } else { STATE + width + 2 };
     for (i, reason) in reasons.iter().take(SHOWN).enumerate() {
@@ -168,7 +168,7 @@ fn line(recipe: &RecipeStatus, width: usize, columns: Option<usize>) -> String {
 /// Describes why a recipe is in its state.
 pub(super) fn reasons(recipe: &RecipeStatus) -> Vec<String> {
     let problems = recipe.problems.iter().map(ToString::to_string);
-    // Nothing was tried here, so nothing has failed yet.
+    // Nothing has been tried, so nothing has failed yet.
     let cannot = |reason: String| match reason.strip_prefix("failed to ") {
         Some(operation) if recipe.state == State::Invalid => format!("cannot {operation}"),
         _ => reason,
@@ -176,7 +176,7 @@ pub(super) fn reasons(recipe: &RecipeStatus) -> Vec<String> {
     problems.chain(recipe.reasons.iter().map(|reason| cannot(reason.to_string()))).collect()
 }
 
-/// Returns the change of hub that keeps a recipe from being looked at closely.
+/// Returns the change of hub that prevents a closer look at a recipe.
 fn change_of_hub(recipe: &RecipeStatus) -> Option<&Change> {
     recipe.reasons.iter().filter_map(StaleReason::change).find(|change| matches!(change.name, Leaf::Hub { .. }))
 }

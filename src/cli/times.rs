@@ -2,7 +2,7 @@
 
 use jiff::{SpanRound, Timestamp, Unit, Zoned, tz::TimeZone};
 
-/// Returns a time in the zone of whoever reads it, `2026-11-20 14:02`.
+/// Formats a time in the local time zone: `2026-11-20 14:02`.
 pub(super) fn local(ns: i64) -> String {
     timestamp(ns).to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
 }
@@ -23,7 +23,7 @@ fn in_words(then: &Zoned, now: &Zoned) -> String {
         .and_then(|span| span.round(SpanRound::new().largest(Unit::Day).days_are_24_hours()))
         .map_or(0, |span| span.get_days());
     match (seconds, days) {
-        // A clock that was set back.
+        // The clock has been set back.
         (..0, _) => then.strftime("%Y-%m-%d %H:%M").to_string(),
         (0..60, _) => "just now".to_owned(),
         (60..3600, _) => some(seconds / 60, "minute"),
@@ -35,7 +35,7 @@ fn in_words(then: &Zoned, now: &Zoned) -> String {
 }
 
 fn timestamp(ns: i64) -> Timestamp {
-    // Every count of nanoseconds that fits is a time in this era.
+    // Cannot fail: every `i64` of nanoseconds is in the range of `Timestamp`.
     Timestamp::from_nanosecond(i128::from(ns)).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 

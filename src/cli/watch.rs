@@ -74,7 +74,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen, pro
     }
 }
 
-/// Stands for the whole call among the names of failed recipes.
+/// Stands for the whole build among the names of failed recipes.
 const CALL: &str = "";
 
 /// Prints the result of each round.
@@ -118,7 +118,7 @@ impl Teller<'_> {
         let fixed: BTreeSet<&String> = self.failed.iter().filter(|name| !failed.contains(*name)).collect();
         let gone: Vec<&String> = self.known.iter().flatten().filter(|name| !all.contains(*name)).collect();
         let is_own = |path: &PathBuf| self.workspace.outputs().contains(path) || path.ends_with("datac.lock");
-        // What this build wrote, or another one: nothing came of it, and there is nothing to say.
+        // If only outputs or the lock changed, by this build or another, and nothing was built, there is nothing to report.
         let is_silent = !is_first && built.is_empty() && failed.is_empty() && fixed.is_empty() && gone.is_empty();
         if is_silent && round.changed.iter().all(is_own) {
             return None;

@@ -111,7 +111,7 @@ fn text(explanation: &Explanation, columns: Option<usize>) -> String {
         let line = format!("{FAINT}{name:<width$}  {rows}, blake3\u{a0}{blake3}{FAINT:#}");
         out.push_str(&format!("  {}\n", wrapped(&line, 2, 4, columns)));
     }
-    // Problems have been drawn, each with its line.
+    // Problems have been printed with their lines.
     if status.problems.is_empty() && !status.reasons.is_empty() {
         out.push_str("\nbecause\n");
         for (reason, place) in status::reasons(status).iter().zip(&explanation.places) {
@@ -147,7 +147,7 @@ fn text(explanation: &Explanation, columns: Option<usize>) -> String {
 /// Lists per stage how many actions would run and how many are reused.
 fn stages(explanation: &Explanation) -> String {
     let mut out = String::new();
-    // Of a source that is not pinned nothing is known.
+    // Nothing is known about a source that is not pinned.
     if explanation.steps.iter().all(|step| step.reused == 0 && step.to_run.is_none_or(|runs| runs == 0)) {
         return out;
     }
