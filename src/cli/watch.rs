@@ -118,7 +118,7 @@ impl Teller<'_> {
         let fixed: BTreeSet<&String> = self.failed.iter().filter(|name| !failed.contains(*name)).collect();
         let gone: Vec<&String> = self.known.iter().flatten().filter(|name| !all.contains(*name)).collect();
         let is_own = |path: &PathBuf| self.workspace.outputs().contains(path) || path.ends_with("datac.lock");
-        // If only outputs or the lock changed, by this build or another, and nothing was built, there is nothing to report.
+        // Changes to outputs or the lock alone, by this build or another, are not worth a line if nothing was built.
         let is_silent = !is_first && built.is_empty() && failed.is_empty() && fixed.is_empty() && gone.is_empty();
         if is_silent && round.changed.iter().all(is_own) {
             return None;

@@ -58,7 +58,7 @@ pub(crate) struct ReusedChunks {
     least: usize,
     /// Origin of the next chunk; `None` until it has been determined.
     from: Option<From>,
-    /// Number of failed lookups in a row after which no more are tried.
+    /// Number of further lookups that may fail in a row before no more are tried.
     guesses: u32,
 }
 

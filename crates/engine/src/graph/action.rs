@@ -227,15 +227,15 @@ pub struct Follower {
 /// Outcome of an action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
-    /// Of [`Work::Scan`].
+    /// Outcome of [`Work::Scan`].
     Scan(Arc<ScanOutcome>),
-    /// Of [`Work::Convert`].
+    /// Outcome of [`Work::Convert`].
     Convert(ConvertOutcome),
     /// The blob of a score column.
     Score(BlobId),
-    /// Of [`Work::Select`].
+    /// Outcome of [`Work::Select`].
     Select(SelectOutcome),
-    /// Of [`Work::Arrange`].
+    /// Outcome of [`Work::Arrange`].
     Arrange(ArrangeOutcome),
     /// The file of each side.
     Output(BySide<FileMeta>),

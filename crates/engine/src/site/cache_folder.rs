@@ -111,7 +111,7 @@ impl CacheFolder {
 pub(crate) enum IfHeld {
     /// Wait until it is free.
     Wait,
-    /// Fail.
+    /// Fail at once.
     Fail,
 }
 

@@ -90,10 +90,10 @@ pub(crate) enum Detail {
 /// Whether to look for files of deleted recipes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Orphans {
-    /// No.
+    /// Deleted recipes are ignored.
     #[default]
     Ignored,
-    /// Yes; all recipes must be assessed for that.
+    /// Files of deleted recipes are looked for, which requires assessing all recipes.
     Wanted,
 }
 

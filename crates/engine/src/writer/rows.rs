@@ -71,7 +71,7 @@ pub struct Rows<'a, E> {
     pub places: &'a dyn Fn(usize) -> Result<Vec<Slot>, E>,
     /// Set when the user interrupts the build.
     pub interrupt: &'a Arc<AtomicBool>,
-    /// Returns the error of an interrupt that was set.
+    /// Returns an error if the interrupt is set.
     pub check: &'a dyn Fn() -> Result<(), E>,
 }
 

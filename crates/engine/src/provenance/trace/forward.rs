@@ -87,7 +87,7 @@ pub enum Fate {
         /// For deduplication, the earlier row with the same text.
         twin: Option<Twin>,
     },
-    /// It was not looked at, because `max_samples` was reached before it.
+    /// It was not looked at, because `max_samples` was reached before it; the file may not even have such a row.
     NotReached {
         /// `max_samples` of the source.
         max_samples: Option<u64>,
