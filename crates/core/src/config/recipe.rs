@@ -1,4 +1,4 @@
-//! The types of a validated recipe. Whoever holds a [`Recipe`] holds one that can be built.
+//! The types of a validated recipe. Every [`Recipe`] can be built.
 
 use std::collections::BTreeMap;
 

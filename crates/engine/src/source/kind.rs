@@ -11,7 +11,7 @@ pub(super) fn loader(format: RowFormat) -> &'static str {
     }
 }
 
-/// Extensions of row files, in the order `datasets` prefers them when as many files have one as the other.
+/// Extensions of row files, in the order in which `datasets` prefers them if several are equally frequent.
 pub(super) const EXTENSIONS: &[(&str, RowFormat)] = &[
     ("parquet", RowFormat::Parquet),
     ("arrow", RowFormat::Arrow),
@@ -30,7 +30,7 @@ const SEALED: &[&str] = &["bz2", "xz", "zip", "lz4", "7z", "rar", "tar", "tgz", 
 /// Classification of a file by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Name<'n> {
-    /// Rows that can be read; `extension` is the place in [`EXTENSIONS`].
+    /// Rows that can be read; `extension` is the index in [`EXTENSIONS`].
     Rows { kind: FileKind, extension: usize },
     /// Rows in a compression format or archive that is not supported.
     Sealed { wrapping: &'n str, extension: usize },
@@ -39,7 +39,7 @@ pub(super) enum Name<'n> {
 }
 
 impl Name<'_> {
-    /// Returns the format of the rows, if it names any.
+    /// Returns the format of the rows, if the name gives one.
     pub(super) fn format(self) -> Option<RowFormat> {
         match self {
             Self::Rows { extension, .. } | Self::Sealed { extension, .. } => Some(EXTENSIONS[extension].1),
@@ -66,7 +66,7 @@ pub(super) fn compression_of(path: &str) -> Compression {
     }
 }
 
-/// Judges a path by its last extensions.
+/// Classifies a path by its last extensions.
 pub(super) fn judge(path: &str) -> Name<'_> {
     let base = basename(path);
     let Some((stem, last)) = base.rsplit_once('.') else { return Name::Other };
@@ -81,7 +81,7 @@ pub(super) fn judge(path: &str) -> Name<'_> {
             Name::Sealed { wrapping: last, extension }
         }
         (Compression::Gzip | Compression::Zstd, _, Some(extension)) => match EXTENSIONS[extension].1 {
-            // Columnar files are read at random; wrapped as a whole they cannot be.
+            // Columnar files need random access, which is impossible if they are compressed as a whole.
             RowFormat::Parquet | RowFormat::Arrow => Name::Sealed { wrapping: last, extension },
             format => Name::Rows { kind: FileKind { format, compression }, extension },
         },
@@ -89,15 +89,16 @@ pub(super) fn judge(path: &str) -> Name<'_> {
     }
 }
 
-/// Returns whether a path names rows, readable or wrapped: what a lock pins of a repository.
+/// Returns whether a path names rows, readable or not. A lock pins all such files of a repository.
 pub fn is_data(path: &str) -> bool {
     judge(path) != Name::Other
 }
 
-/// Returns the `format` of a recipe that reads a file of this name; `None`: it names no rows that can be read.
+/// Returns the `format` that a recipe for a file of this name needs; `None` if the name does not give a readable
+/// format.
 pub fn format_of(path: &str) -> Option<RowFormat> {
     match judge(path) {
-        // Recipes have one word for both kinds of separated values.
+        // Recipes have one word for both kinds of delimited values.
         Name::Rows { kind: FileKind { format: RowFormat::Tsv, .. }, .. } => Some(RowFormat::Csv),
         Name::Rows { kind, .. } => Some(kind.format),
         Name::Sealed { .. } | Name::Other => None,

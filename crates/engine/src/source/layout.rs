@@ -1,9 +1,9 @@
-//! Which files of a repository a recipe means, and what each file is.
+//! Determines which files of a repository a recipe selects, and the format of each.
 //!
-//! Follows Hugging Face `datasets` 5.2: a card's `configs:` first, then file names. It differs where `datasets` would
-//! do what nobody means: a file that fits a split twice is read (and counted) once, files that hold no rows (images, scripts,
-//! licences) never decide which names are splits, `.csv` and `.tsv` side by side are each read with their own
-//! separator, and a card's `**` may stand beside other characters.
+//! Follows Hugging Face `datasets` 5.2: a card's `configs:` first, then file names. Differences, where `datasets`
+//! would do what nobody wants: a file that belongs to a split twice is read (and counted) once; files without rows
+//! (images, scripts, licences) never decide which names are splits; `.csv` and `.tsv` side by side are each read with
+//! their own separator; and a card's `**` may be next to other characters.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 

@@ -1,4 +1,4 @@
-//! Splits by the names of files and folders, as Hugging Face `datasets` finds them where a card declares nothing.
+//! Splits by the names of files and folders, as Hugging Face `datasets` finds them if a card declares none.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -56,7 +56,7 @@ fn loader_of(files: &[(&str, Name<'_>)]) -> Option<&'static str> {
     (counts[commonest] > 0).then(|| super::kind::loader(EXTENSIONS[commonest].1))
 }
 
-/// Split names with the words that stand for them, in the order `datasets` tries them.
+/// Names of splits with the words for them, in the order in which `datasets` tries them.
 const KEYWORDS: &[(&str, &[&str])] = &[
     ("train", &["train", "training"]),
     ("validation", &["validation", "valid", "dev", "val"]),
@@ -126,7 +126,8 @@ fn file_rank(within: &str, words: &[&str]) -> Option<usize> {
     })
 }
 
-/// Returns whether `word` stands in `text` as a word: at its start or after a separator, at its end or before one.
+/// Returns whether `word` occurs in `text` as a word: at its start or after a separator, and at its end or before
+/// one.
 fn stands_in(text: &str, word: &str, starts: bool, ends: bool) -> bool {
     let separator = |byte: u8| b"-._ 0123456789".contains(&byte);
     text.match_indices(word).any(|(at, _)| {

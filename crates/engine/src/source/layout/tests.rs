@@ -1,8 +1,8 @@
-//! Which files of a repository are which split's, by its card, its folders and its file names.
+//! Tests which files of a repository belong to which split, by its card, its folders and its file names.
 
 use super::*;
 
-/// What one test asks for; the rest is as a recipe that says nothing.
+/// The request of one test; everything else is as in a recipe that does not say.
 #[derive(Clone, Copy, Default)]
 struct Ask<'a> {
     readme: Option<&'a str>,
