@@ -22,7 +22,7 @@ pub(super) struct Options {
     /// File name of the recipe, or path below config/
     #[arg(value_name = "NAME")]
     name: String,
-    /// Kind of rows: conversations, preference pairs or prompts
+    /// Phase of the recipe, which is the kind of its rows
     #[arg(long, value_name = "KIND")]
     kind: Kind,
     /// A Hub dataset, or a local file or folder
@@ -45,7 +45,11 @@ pub(super) struct Options {
 enum Kind {
     Sft,
     Dpo,
+    Reward,
+    Kto,
+    Prm,
     Rlaif,
+    Pretrain,
 }
 
 fn formats() -> clap::builder::PossibleValuesParser {
@@ -70,7 +74,11 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
     let phase = match options.kind {
         Kind::Sft => "sft",
         Kind::Dpo => "dpo",
+        Kind::Reward => "reward",
+        Kind::Kto => "kto",
+        Kind::Prm => "prm",
         Kind::Rlaif => "rlaif",
+        Kind::Pretrain => "pretrain",
     };
     let format = options.format.as_ref().and_then(|word| FORMATS.iter().find(|(known, _)| known == word));
     let files = match workspace.recipes().create(&NewRecipe {

@@ -72,7 +72,11 @@ fn laid_out(row: &ShownRow, columns: Option<usize>) -> String {
             // The same conversation as a single text.
             fields.retain(|name, _| !["conversations", "text"].contains(&name.as_str()));
             page.dialogue(&turns);
-            if has_text { "conversation" } else { "prompt" }
+            match (has_text, fields.contains_key("label")) {
+                (true, _) => "conversation",
+                (false, true) => "labelled",
+                (false, false) => "prompt",
+            }
         }
         (None, Some(chosen), Some(rejected)) => {
             fields.retain(|name, _| !["chosen", "rejected"].contains(&name.as_str()));

@@ -127,6 +127,11 @@ impl Recipe {
     }
 }
 
+/// Returns the kind of sample that a phase stands for; `None` if it begins with no known word.
+pub fn kind_of(phase: &str) -> Option<SampleKind> {
+    check::PHASES.iter().find(|(word, _)| phase.starts_with(word)).map(|(_, kind)| *kind)
+}
+
 /// Returns what is wrong with a part of a recipe's path, which outputs are named after.
 pub fn file_name_fault(part: &str) -> Option<Cow<'static, str>> {
     stem_fault(part)

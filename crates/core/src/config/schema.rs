@@ -143,8 +143,8 @@ fn metadata() -> Value {
         "additionalProperties": false,
         "properties": object(&[
             ("phase", json!({
-                "description": "begins with `sft` (conversations), `dpo` (preference pairs), `rlaif` (prompts), `pretrain` or `midtrain` \
-                    (text); the outputs' names begin with it",
+                "description": "begins with `sft` (conversations), `dpo` or `reward` (preference pairs), `kto` (labelled answers), `prm` \
+                    (labelled steps), `rlaif` (prompts), `pretrain` or `midtrain` (text); the outputs' names begin with it",
                 "type": "string",
                 "maxLength": 64,
                 "anyOf": [{ "enum": phases }, { "pattern": begins }],

@@ -9,10 +9,12 @@ mod choose;
 pub mod code_alpaca;
 pub mod gsm8k;
 pub mod hh_rlhf;
+pub mod labelled;
 pub mod messages;
 pub mod preference;
 pub mod prompts;
 mod shared;
+pub mod stepwise;
 pub mod text;
 
 use std::{collections::BTreeMap, sync::OnceLock};
@@ -32,6 +34,8 @@ pub static CONVERTERS: &[&dyn Converter] = &[
     &messages::Messages,
     &hh_rlhf::HhRlhf,
     &preference::Preference,
+    &labelled::Labelled,
+    &stepwise::Stepwise,
     &prompts::Prompts,
     &text::Text,
 ];

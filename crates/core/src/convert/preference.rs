@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::{
-    Converter, Options,
-    shared::{chat, is_blank, pair::pair},
+    Converter, OptionSpec, Options,
+    shared::{chat, is_blank, pair::Diverge},
 };
 use crate::{
     row::{RawRow, Reason, Reject, Value},
@@ -15,7 +15,7 @@ use crate::{
 ///
 /// A string is one message: the user's as a prompt, the assistant's as a completion; nothing is trimmed. A list of
 /// messages that already begins with the prompt (a leading system message aside) is taken as the whole dialogue.
-/// Without a `prompt` both sides must be lists and whole dialogues.
+/// Without a `prompt`, or with an empty one, both sides must be lists and whole dialogues.
 #[derive(Debug)]
 pub struct Preference;
 
@@ -25,7 +25,7 @@ impl Converter for Preference {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn kind(&self) -> SampleKind {
@@ -36,15 +36,19 @@ impl Converter for Preference {
         ["prompt", "chosen", "rejected"].iter().all(|column| columns.contains(column))
     }
 
-    fn convert<'a>(&self, row: &'a RawRow<'_>, _: &Options) -> Result<Converted<'a>, Reject> {
+    fn options(&self) -> &'static [OptionSpec] {
+        &[Diverge::OPTION]
+    }
+
+    fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
         let prompt = prompt(row)?;
         let chosen = dialogue(row, "chosen", prompt.as_deref())?;
         let rejected = dialogue(row, "rejected", prompt.as_deref())?;
-        Ok(pair(chosen, rejected)?.into())
+        Ok(Diverge::of(options).pair(chosen, rejected)?.into())
     }
 }
 
-/// The messages of `prompt`; none if the row has no such field.
+/// The messages of `prompt`; none if the row has no such field, or if it is empty and both sides are whole dialogues.
 fn prompt<'a>(row: &'a RawRow<'_>) -> Result<Option<Vec<Message<'a>>>, Reject> {
     let messages = match row.get("prompt") {
         None | Some(Value::Null) => return Ok(None),
@@ -52,6 +56,9 @@ fn prompt<'a>(row: &'a RawRow<'_>) -> Result<Option<Vec<Message<'a>>>, Reject> {
         Some(_) => vec![Message::new(Role::User, row.text("prompt")?)],
     };
     if messages.iter().all(|message| is_blank(message.text())) {
+        if ["chosen", "rejected"].iter().all(|side| matches!(row.get(side), Some(Value::Json(_)))) {
+            return Ok(None);
+        }
         return Err(Reject::new(Reason::EmptyPrompt, "`prompt` is empty"));
     }
     Ok(Some(messages))
@@ -124,6 +131,7 @@ mod tests {
         assert_eq!(sides(list(USER), list(GOOD), list(BAD)).unwrap(), expected);
         assert_eq!(sides(text("q"), list(WHOLE), list(WHOLE_BAD)).unwrap(), expected, "UltraFeedback's");
         assert_eq!(sides(Value::Null, list(WHOLE), list(WHOLE_BAD)).unwrap(), expected, "implicit prompt");
+        assert_eq!(sides(text(""), list(WHOLE), list(WHOLE_BAD)).unwrap(), expected, "an empty prompt is none");
         assert_eq!(sides(list(USER), text("a"), list(BAD)).unwrap(), expected);
     }
 

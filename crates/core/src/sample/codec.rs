@@ -6,8 +6,8 @@
 //! | part | bytes |
 //! |---|---|
 //! | sample | kind (1), flags (1: tools, answer, label, margin, columns), body, then each part that a flag announces |
-//! | kind | 0 conversation, 1 preference, 2 prompt, 3 text |
-//! | body | messages; of a preference the shared ones, the number of dialogues (4), and the messages of each; of a text the string |
+//! | kind | 0 conversation, 1 preference, 2 prompt, 3 text, 4 labelled, 5 stepwise |
+//! | body | messages; of a preference the shared ones, the number of dialogues (4), and the messages of each; of a text the string; of a stepwise sample the messages, the number of steps (4), and string and JSON of each |
 //! | messages | their number (4), then each |
 //! | message | head (1: role in bits 0 to 2, content in bits 3 and 4, extras in bit 5), content unless `null` or absent, extras |
 //! | extras | flags (1: reasoning, tool calls, call id, name, weight, train, other keys), then each part |
@@ -20,7 +20,8 @@
 use std::{borrow::Cow, ops::Range};
 
 use super::{
-    Arguments, Body, Content, Json, Message, MessageExtras, Quoted, Role, SAMPLES_VERSION, Sample, SampleView, ToolCall,
+    Arguments, Body, Content, Json, Message, MessageExtras, Quoted, Role, SAMPLES_VERSION, Sample, SampleView, Step,
+    ToolCall,
 };
 use crate::row::write_string;
 
@@ -42,11 +43,23 @@ pub fn append(sample: &Sample<'_>, blob: &mut Vec<u8>) {
         Body::Preference { .. } => 1,
         Body::Prompt { .. } => 2,
         Body::Text { .. } => 3,
+        Body::Labelled { .. } => 4,
+        Body::Stepwise { .. } => 5,
     };
     blob.push(kind);
     blob.push(flags([tools.is_some(), answer.is_some(), label.is_some(), margin.is_some(), !columns.is_empty()]));
     match body {
-        Body::Conversation { messages } | Body::Prompt { messages } => put_messages(messages, blob),
+        Body::Conversation { messages } | Body::Prompt { messages } | Body::Labelled { messages } => {
+            put_messages(messages, blob);
+        }
+        Body::Stepwise { prompt, steps } => {
+            put_messages(prompt, blob);
+            put_count(steps.len(), blob);
+            for Step { text, label } in steps {
+                put_text(text, blob);
+                put_json(label, blob);
+            }
+        }
         Body::Preference { prompt, ranked } => {
             put_messages(prompt, blob);
             put_count(ranked.len(), blob);
@@ -242,6 +255,8 @@ impl<'b> Reader<'b> {
             1 => Body::Preference { prompt: self.messages()?, ranked: self.list(Self::messages)? },
             2 => Body::Prompt { messages: self.messages()? },
             3 => Body::Text { text: self.text()? },
+            4 => Body::Labelled { messages: self.messages()? },
+            5 => Body::Stepwise { prompt: self.messages()?, steps: self.list(Self::step)? },
             _ => return None,
         };
         Some(Sample {
@@ -252,6 +267,10 @@ impl<'b> Reader<'b> {
             margin: self.maybe(margin, Self::json)?,
             columns: self.keys(columns)?,
         })
+    }
+
+    fn step(&mut self) -> Option<Step<'b, Quoted<'b>>> {
+        Some(Step { text: self.text()?, label: self.json()? })
     }
 
     fn messages(&mut self) -> Option<Vec<Message<'b, Quoted<'b>>>> {
@@ -324,6 +343,11 @@ fn unescaped(view: SampleView<'_>) -> Option<Sample<'_>> {
             Body::Preference { prompt: messages(prompt)?, ranked }
         }
         Body::Text { text } => Body::Text { text: text.unescape()? },
+        Body::Labelled { messages: of } => Body::Labelled { messages: messages(of)? },
+        Body::Stepwise { prompt, steps } => {
+            let steps = steps.into_iter().map(|step| Some(Step { text: step.text.unescape()?, label: step.label }));
+            Body::Stepwise { prompt: messages(prompt)?, steps: steps.collect::<Option<_>>()? }
+        }
     };
     let (tools, answer, columns) = (view.tools, unescaped_text(view.answer)?, unescaped_keys(view.columns)?);
     Some(Sample { body, tools, answer, label: view.label, margin: view.margin, columns })

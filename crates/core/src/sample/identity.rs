@@ -8,6 +8,8 @@
 //! | preference | `{"chosen":[…],"rejected":[…]`, each dialogue from its first turn; `,"ranked":[[…],…]` with those behind the second |
 //! | prompt | `{"conversations":[…]` |
 //! | text | `{"text":"…"` |
+//! | labelled | `{"conversations":[…]`, with the label behind it |
+//! | stepwise | `{"prompt":[…],"completions":["…",…],"labels":[…]` |
 //!
 //! A message is `{"role":"…","content":"…"}`. Whatever else there is follows in the order of the fields, if it is there:
 //! behind the content of a message its extras, behind the body `tools`, `answer`, `label`, `margin` and `columns`. The
@@ -52,7 +54,15 @@ pub fn write_identity(sample: &SampleView<'_>, out: &mut Vec<u8>) {
                 out.push(b']');
             }
         }
-        Body::Prompt { messages } => {
+        Body::Stepwise { prompt, steps } => {
+            out.extend_from_slice(b"{\"prompt\":");
+            write_messages(prompt, &[], out);
+            out.extend_from_slice(b",\"completions\":");
+            write_list(steps, |step| step.text.with_quotes(), out);
+            out.extend_from_slice(b",\"labels\":");
+            write_list(steps, |step| step.label.as_str().as_bytes(), out);
+        }
+        Body::Prompt { messages } | Body::Labelled { messages } => {
             out.extend_from_slice(b"{\"conversations\":");
             write_messages(messages, &[], out);
         }
@@ -84,6 +94,18 @@ fn write_text(messages: &[Message<'_, Quoted<'_>>], out: &mut Vec<u8>) {
             out.extend_from_slice(text.inner());
         }
     }
+}
+
+/// Appends a JSON list of what `written` says of each item.
+fn write_list<'i, I>(items: &'i [I], written: impl Fn(&'i I) -> &'i [u8], out: &mut Vec<u8>) {
+    out.push(b'[');
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(written(item));
+    }
+    out.push(b']');
 }
 
 fn write_messages(first: &[Message<'_, Quoted<'_>>], then: &[Message<'_, Quoted<'_>>], out: &mut Vec<u8>) {
@@ -190,11 +212,11 @@ fn write_boolean(name: &str, value: Option<bool>, out: &mut Vec<u8>) {
 /// See [`super::Sample::prompt_hash`].
 pub(super) fn prompt_hash(body: &Body<'_, Cow<'_, str>>) -> u64 {
     let asked = match body {
-        Body::Conversation { messages } => {
+        Body::Conversation { messages } | Body::Labelled { messages } => {
             let end = messages.iter().position(|message| message.role == Role::Assistant).unwrap_or(messages.len());
             &messages[..end]
         }
-        Body::Preference { prompt, .. } => prompt,
+        Body::Preference { prompt, .. } | Body::Stepwise { prompt, .. } => prompt,
         Body::Prompt { messages } => messages,
         Body::Text { text } => return xxh3_64(text.as_bytes()),
     };

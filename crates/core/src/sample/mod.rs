@@ -6,6 +6,7 @@
 mod codec;
 mod identity;
 mod index;
+mod slot;
 mod text;
 
 use std::borrow::Cow;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use codec::{BadSample, append, at, begin, read};
 pub use identity::write_identity;
 pub use index::{IndexError, SampleIndex};
+pub use slot::Slot;
 pub use text::{Json, Quoted};
 
 /// Raised when the same samples are stored otherwise. Blobs of samples and their indexes begin with it; those of another
@@ -140,6 +142,42 @@ impl<'a> Message<'a> {
         Self { role, content: Content::Text(content.into()), extras: None }
     }
 
+    /// The message with text of its own.
+    pub fn into_owned(self) -> Message<'static> {
+        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        let content = match self.content {
+            Content::Text(text) => Content::Text(own(text)),
+            Content::Parts(json) => Content::Parts(json.into_owned()),
+            Content::Null => Content::Null,
+            Content::Absent => Content::Absent,
+        };
+        let keys = |keys: Vec<(Cow<'_, str>, Json<'_>)>| {
+            keys.into_iter().map(|(key, value)| (own(key), value.into_owned())).collect()
+        };
+        let call = |call: ToolCall<'_>| ToolCall {
+            id: call.id.map(own),
+            kind: call.kind.map(own),
+            name: own(call.name),
+            arguments: call.arguments.map(|arguments| match arguments {
+                Arguments::Text(text) => Arguments::Text(own(text)),
+                Arguments::Json(json) => Arguments::Json(json.into_owned()),
+            }),
+            other: keys(call.other),
+        };
+        let extras = self.extras.map(|extras| {
+            Box::new(MessageExtras {
+                reasoning: extras.reasoning.map(own),
+                tool_calls: extras.tool_calls.map(|calls| calls.into_iter().map(call).collect()),
+                tool_call_id: extras.tool_call_id.map(own),
+                name: extras.name.map(own),
+                weight: extras.weight.map(Json::into_owned),
+                train: extras.train,
+                other: keys(extras.other),
+            })
+        });
+        Message { role: self.role, content, extras }
+    }
+
     /// The text of the content; empty where the content is no text.
     pub fn text(&self) -> &str {
         if let Content::Text(text) = &self.content { text } else { "" }
@@ -158,9 +196,17 @@ pub enum SampleKind {
     Prompt,
     /// Running text, for pre- and mid-training.
     Text,
+    /// A dialogue whose answer is good or bad, for preference optimisation without pairs.
+    Labelled,
+    /// A solution in steps, each of them judged, for process reward models.
+    Stepwise,
 }
 
 impl SampleKind {
+    /// All kinds, in the order of the documentation.
+    pub const ALL: [Self; 6] =
+        [Self::Conversation, Self::Preference, Self::Labelled, Self::Stepwise, Self::Prompt, Self::Text];
+
     /// The kind's name in messages.
     pub fn name(self) -> &'static str {
         match self {
@@ -168,6 +214,8 @@ impl SampleKind {
             Self::Preference => "preference",
             Self::Prompt => "prompt",
             Self::Text => "text",
+            Self::Labelled => "labelled",
+            Self::Stepwise => "stepwise",
         }
     }
 
@@ -178,13 +226,15 @@ impl SampleKind {
             Self::Preference => &["chosen", "rejected"],
             Self::Prompt => &["conversations"],
             Self::Text => &["text"],
+            Self::Labelled => &["conversations", "text"],
+            Self::Stepwise => &["prompt", "completions", "text"],
         }
     }
 
     /// The field that filters measure when a recipe names none.
     pub fn default_field(self) -> &'static str {
         match self {
-            Self::Conversation | Self::Text => "text",
+            Self::Conversation | Self::Text | Self::Labelled | Self::Stepwise => "text",
             Self::Preference => "chosen",
             Self::Prompt => "conversations",
         }
@@ -216,6 +266,27 @@ pub enum Body<'a, T = Cow<'a, str>> {
         /// The text.
         text: T,
     },
+    /// See [`SampleKind::Labelled`]; whether the answer is good is the sample's [`label`](Sample::label).
+    Labelled {
+        /// The turns; the last one is the assistant's.
+        messages: Vec<Message<'a, T>>,
+    },
+    /// See [`SampleKind::Stepwise`].
+    Stepwise {
+        /// The turns before the solution.
+        prompt: Vec<Message<'a, T>>,
+        /// The solution; at least one step.
+        steps: Vec<Step<'a, T>>,
+    },
+}
+
+/// One step of a solution.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step<'a, T = Cow<'a, str>> {
+    /// The text of the step.
+    pub text: T,
+    /// What the step is worth: a boolean or a number.
+    pub label: Json<'a>,
 }
 
 impl<T> Body<'_, T> {
@@ -226,6 +297,8 @@ impl<T> Body<'_, T> {
             Self::Preference { .. } => SampleKind::Preference,
             Self::Prompt { .. } => SampleKind::Prompt,
             Self::Text { .. } => SampleKind::Text,
+            Self::Labelled { .. } => SampleKind::Labelled,
+            Self::Stepwise { .. } => SampleKind::Stepwise,
         }
     }
 }
@@ -262,6 +335,11 @@ impl<'a, T> Sample<'a, T> {
         Body::Conversation { messages }.into()
     }
 
+    /// A dialogue of `messages`, whose answer is good or not.
+    pub fn labelled(messages: Vec<Message<'a, T>>, is_good: bool) -> Self {
+        Self { label: Some(is_good), ..Body::Labelled { messages }.into() }
+    }
+
     /// A prompt of `messages`.
     pub fn prompt(messages: Vec<Message<'a, T>>) -> Self {
         Body::Prompt { messages }.into()
@@ -278,10 +356,16 @@ impl Sample<'_> {
     pub fn field_text(&self, field: &str) -> Option<Cow<'_, str>> {
         match (&self.body, field) {
             (Body::Text { text }, "text") => Some(Cow::Borrowed(text)),
-            (Body::Conversation { messages }, "text" | "conversations")
+            (Body::Conversation { messages } | Body::Labelled { messages }, "text" | "conversations")
             | (Body::Prompt { messages }, "conversations") => Some(contents(messages, &[])),
             (Body::Preference { prompt, ranked }, "chosen") => Some(contents(prompt, ranked.first()?)),
             (Body::Preference { prompt, ranked }, "rejected") => Some(contents(prompt, ranked.get(1)?)),
+            (Body::Stepwise { prompt, .. }, "prompt") => Some(contents(prompt, &[])),
+            (Body::Stepwise { steps, .. }, "completions") => Some(joined(steps.iter().map(|step| &*step.text))),
+            (Body::Stepwise { prompt, steps }, "text") => {
+                let (prompt, steps) = (prompt.iter().map(Message::text), steps.iter().map(|step| &*step.text));
+                Some(joined(prompt.chain(steps)))
+            }
             _ => None,
         }
     }
@@ -291,7 +375,10 @@ impl Sample<'_> {
         let of = |messages: &[Message<'_>]| messages.iter().map(|message| message.text().chars().count() + 1).sum();
         let with_line_ends: usize = match &self.body {
             Body::Text { text } => return text.chars().count(),
-            Body::Conversation { messages } | Body::Prompt { messages } => of(messages),
+            Body::Conversation { messages } | Body::Prompt { messages } | Body::Labelled { messages } => of(messages),
+            Body::Stepwise { prompt, steps } => {
+                of(prompt) + steps.iter().map(|step| step.text.chars().count() + 1).sum::<usize>()
+            }
             Body::Preference { prompt, ranked } => of(prompt) + ranked.first().map_or(0, |answer| of(answer)),
         };
         with_line_ends.saturating_sub(1)
@@ -307,8 +394,8 @@ impl Sample<'_> {
     /// Returns the hash that decides the side of the split: samples that ask the same share it.
     ///
     /// XXH3-64 over role and content of each message before the answer, each content followed by a zero byte.
-    /// A conversation's prompt is what precedes its first answer, so dialogues that begin alike stay together; a
-    /// preference's is all that its dialogues share; a text's is the text.
+    /// The prompt of a conversation or of a labelled dialogue is what precedes its first answer, so dialogues that begin
+    /// alike stay together; a preference's is all that its dialogues share; a text's is the text.
     pub fn prompt_hash(&self) -> u64 {
         identity::prompt_hash(&self.body)
     }
@@ -317,8 +404,12 @@ impl Sample<'_> {
 fn contents<'m>(first: &'m [Message<'_>], then: &'m [Message<'_>]) -> Cow<'m, str> {
     match (first, then) {
         ([only], []) | ([], [only]) => Cow::Borrowed(only.text()),
-        _ => Cow::Owned(first.iter().chain(then).map(Message::text).collect::<Vec<_>>().join("\n")),
+        _ => joined(first.iter().chain(then).map(Message::text)),
     }
+}
+
+fn joined<'m>(texts: impl Iterator<Item = &'m str>) -> Cow<'m, str> {
+    Cow::Owned(texts.collect::<Vec<_>>().join("\n"))
 }
 
 /// What a converter makes of one row: any number of samples.

@@ -81,6 +81,11 @@ fn body() -> impl Strategy<Value = Body<'static>> {
         (messages(), vec(messages(), 2..4)).prop_map(|(prompt, ranked)| Body::Preference { prompt, ranked }),
         messages().prop_map(|messages| Body::Prompt { messages }),
         string().prop_map(|text| Body::Text { text }),
+        messages().prop_map(|messages| Body::Labelled { messages }),
+        (messages(), vec((string(), json()), 0..3)).prop_map(|(prompt, steps)| Body::Stepwise {
+            prompt,
+            steps: steps.into_iter().map(|(text, label)| Step { text, label }).collect(),
+        }),
     ]
 }
 
@@ -111,6 +116,11 @@ pub fn plain() -> impl Strategy<Value = Sample<'static>> {
             Body::Preference { prompt, ranked: vec![answer(chosen), answer(rejected)] }.into()
         }),
         string().prop_map(|text| Body::Text { text }.into()),
+        (messages(), any::<bool>()).prop_map(|(messages, label)| Sample::labelled(messages, label)),
+        (messages(), vec((string(), number()), 1..3)).prop_map(|(prompt, steps)| {
+            let steps = steps.into_iter().map(|(text, label)| Step { text, label }).collect();
+            Body::Stepwise { prompt, steps }.into()
+        }),
     ]
 }
 

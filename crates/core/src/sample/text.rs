@@ -52,6 +52,11 @@ impl<'a> Json<'a> {
         std::str::from_utf8(bytes).ok().map(|text| Self(Cow::Borrowed(text)))
     }
 
+    /// The value with text of its own.
+    pub fn into_owned(self) -> Json<'static> {
+        Json(Cow::Owned(self.0.into_owned()))
+    }
+
     /// The value as JSON.
     pub fn as_str(&self) -> &str {
         &self.0

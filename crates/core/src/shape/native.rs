@@ -4,7 +4,7 @@ use super::{
     Shape, Unfit, WrittenRow,
     read::{self, Fields},
 };
-use crate::sample::{Body, Content, Message, Quoted, SampleKind, SampleView};
+use crate::sample::{Body, Content, Message, Quoted, Sample, SampleKind, SampleView};
 
 /// Writes `{"conversations":[…],"text":"…","source":"…"}` and its like, see `docs/rows.md`.
 ///
@@ -22,14 +22,15 @@ impl Shape for Native {
     }
 
     fn kinds(&self) -> &'static [SampleKind] {
-        &[SampleKind::Conversation, SampleKind::Preference, SampleKind::Prompt, SampleKind::Text]
+        &SampleKind::ALL
     }
 
     fn write(&self, sample: &SampleView<'_>, source: Quoted<'_>, out: &mut Vec<u8>) -> Result<(), Unfit> {
         if sample.tools.is_some() {
             return Err(Unfit("tools"));
         }
-        if sample.label.is_some() || sample.margin.is_some() {
+        let is_labelled = matches!(sample.body, Body::Labelled { .. });
+        if sample.label.is_some() != is_labelled || sample.margin.is_some() {
             return Err(Unfit("a label or a margin"));
         }
         if !sample.columns.is_empty() {
@@ -54,6 +55,20 @@ impl Shape for Native {
                 dialogue(prompt, chosen, out)?;
                 out.extend_from_slice(b",\"rejected\":");
                 dialogue(prompt, rejected, out)?;
+            }
+            Body::Labelled { messages } => {
+                out.extend_from_slice(b"{\"conversations\":");
+                dialogue(messages, &[], out)?;
+                let is_good = sample.label == Some(true);
+                out.extend_from_slice(if is_good { b",\"label\":true" } else { b",\"label\":false" });
+            }
+            Body::Stepwise { prompt, steps } => {
+                out.extend_from_slice(b"{\"prompt\":");
+                dialogue(prompt, &[], out)?;
+                out.extend_from_slice(b",\"completions\":");
+                list(steps, |step| step.text.with_quotes(), out);
+                out.extend_from_slice(b",\"labels\":");
+                list(steps, |step| step.label.as_str().as_bytes(), out);
             }
             Body::Prompt { messages } => {
                 if sample.answer.is_some() {
@@ -86,7 +101,11 @@ impl Shape for Native {
     fn read(&self, row: &str) -> Option<WrittenRow> {
         let mut fields = Fields::of(row)?;
         let source = fields.string("source");
-        let body = if let Some(chosen) = fields.take("chosen") {
+        let mut label = None;
+        let body = if ["prompt", "completions", "labels"].iter().all(|name| fields.has(name)) {
+            let prompt = read::messages(&fields.take("prompt")?)?;
+            Body::Stepwise { prompt, steps: read::steps(&fields.take("completions")?, &fields.take("labels")?)? }
+        } else if let Some(chosen) = fields.take("chosen") {
             let (mut prompt, rejected) = (read::messages(&chosen)?, read::messages(&fields.take("rejected")?)?);
             let shared = prompt.iter().zip(&rejected).take_while(|(chosen, rejected)| chosen == rejected).count();
             // An answer is left on both sides, even if it is the same.
@@ -99,17 +118,33 @@ impl Shape for Native {
             // Another text, which someone wrote by hand, is left as a column.
             match fields.string_if("text", |text| text == contents.join("\n")) {
                 Some(_) => Body::Conversation { messages },
-                None => Body::Prompt { messages },
+                None => {
+                    label = fields.boolean("label");
+                    if label.is_some() { Body::Labelled { messages } } else { Body::Prompt { messages } }
+                }
             }
         } else {
             Body::Text { text: fields.string("text")?.into() }
         };
-        fields.row(body, source)
+        let row = fields.row(body, source)?;
+        Some(WrittenRow { sample: Sample { label, ..row.sample }, ..row })
     }
 }
 
 /// What stands before the name of the source.
 const SOURCE: &[u8] = b",\"source\":";
+
+/// Appends a JSON list of what `written` says of each item.
+fn list<'i, I>(items: &'i [I], written: impl Fn(&'i I) -> &'i [u8], out: &mut Vec<u8>) {
+    out.push(b'[');
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(written(item));
+    }
+    out.push(b']');
+}
 
 /// Appends a dialogue.
 fn dialogue(

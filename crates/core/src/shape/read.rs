@@ -8,7 +8,7 @@ use super::WrittenRow;
 use crate::{
     json,
     row::{Value, write_string},
-    sample::{Arguments, Body, Content, Json, Message, MessageExtras, Role, Sample, ToolCall},
+    sample::{Arguments, Body, Content, Json, Message, MessageExtras, Role, Sample, Step, ToolCall},
 };
 
 /// The fields of a JSON object that were not taken yet, in order.
@@ -19,6 +19,11 @@ impl Fields {
     pub(super) fn of(text: &str) -> Option<Self> {
         let fields = json::row(text).ok()?.fields;
         Some(Self(fields.into_iter().map(|(name, value)| (name.into_owned(), owned(value))).collect()))
+    }
+
+    /// Whether there is a field.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(field, _)| field == name)
     }
 
     /// Takes a field, whatever it holds.
@@ -49,7 +54,8 @@ impl Fields {
         Some(self.0.remove(at).1)
     }
 
-    fn boolean(&mut self, name: &str) -> Option<bool> {
+    /// Takes a field that is a boolean.
+    pub(super) fn boolean(&mut self, name: &str) -> Option<bool> {
         match self.take_if(name, |value| matches!(value, Value::Bool(_)))? {
             Value::Bool(value) => Some(value),
             _ => None,
@@ -77,6 +83,18 @@ impl Fields {
 /// Reads a list of messages.
 pub(super) fn messages(value: &Value<'_>) -> Option<Vec<Message<'static>>> {
     objects(value)?.into_iter().map(message).collect()
+}
+
+/// Reads the steps of a solution from the list of their texts and that of their labels.
+pub(super) fn steps(completions: &Value<'_>, labels: &Value<'_>) -> Option<Vec<Step<'static>>> {
+    let (Value::Json(completions), Value::Json(labels)) = (completions, labels) else { return None };
+    let texts: Vec<String> = serde_json::from_str(completions).ok()?;
+    let labels: Vec<&RawValue> = serde_json::from_str(labels).ok()?;
+    if texts.len() != labels.len() {
+        return None;
+    }
+    let step = |(text, label): (String, &RawValue)| Some(Step { text: text.into(), label: Json::new(label.get())? });
+    texts.into_iter().zip(labels).map(step).collect()
 }
 
 fn objects(value: &Value<'_>) -> Option<Vec<Fields>> {

@@ -126,7 +126,8 @@ fn measure(line: &[u8]) -> Option<Measured> {
     let WrittenRow { sample, source } = shape::read(std::str::from_utf8(line).ok()?)?;
     let text = sample.field_text(sample.kind().default_field()).unwrap_or_default();
     let turns = match &sample.body {
-        Body::Conversation { messages } | Body::Prompt { messages } => messages.len(),
+        Body::Conversation { messages } | Body::Prompt { messages } | Body::Labelled { messages } => messages.len(),
+        Body::Stepwise { prompt, steps } => prompt.len() + steps.len(),
         Body::Preference { prompt, ranked } => prompt.len() + ranked.first().map_or(0, Vec::len),
         Body::Text { .. } => 0,
     };

@@ -19,7 +19,7 @@ use datac_core::{
 pub struct NewRecipe {
     /// Name of the recipe: a file name, or a path below `config/`.
     pub name: String,
-    /// Phase: `sft`, `dpo` or `rlaif`.
+    /// Phase: `sft`, `dpo`, `reward`, `kto`, `prm`, `rlaif`, `pretrain` or `midtrain`.
     pub phase: String,
     /// A Hub id, or a file or folder of the workspace.
     pub source: String,
@@ -67,16 +67,16 @@ fn template(vocabulary: &Vocabulary, new: &NewRecipe, path: &str) -> String {
     let name = Path::new(&new.source).file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let name = name.split('.').next().unwrap_or_default();
     let stem = Path::new(path).file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-    let (kind, what) = match new.phase.as_str() {
-        "dpo" => (SampleKind::Preference, "Preference pairs"),
-        "rlaif" => (SampleKind::Prompt, "Prompts"),
-        _ => (SampleKind::Conversation, "Conversations"),
+    let kind = config::kind_of(&new.phase).unwrap_or(SampleKind::Conversation);
+    let what = match kind {
+        SampleKind::Conversation => "Conversations",
+        SampleKind::Preference => "Preference pairs",
+        SampleKind::Labelled => "Labelled answers",
+        SampleKind::Stepwise => "Labelled steps",
+        SampleKind::Prompt => "Prompts",
+        SampleKind::Text => "Text",
     };
-    let field = match kind {
-        SampleKind::Preference => "chosen",
-        SampleKind::Prompt => "conversations",
-        _ => "text",
-    };
+    let field = kind.default_field();
     let up = "../".repeat(path.matches('/').count() - 1);
     let schema = Path::new(SCHEMA_PATH).file_name().expect("it has a name").to_string_lossy();
     let format = new.format.unwrap_or_else(|| source::format_of(&new.source));
@@ -173,6 +173,8 @@ mod tests {
             (recipe("c", "rlaif", "gsm8k"), "config/data/posttrain/rlaif/c.yaml"),
             (recipe("deep/er/d", "sft", "data/own 1.jsonl.gz"), "config/deep/er/d.yaml"),
             (recipe("config/x/e", "sft", "data/12.csv"), "config/x/e.yaml"),
+            (recipe("k", "kto", "a/b"), "config/data/posttrain/kto/k.yaml"),
+            (recipe("p", "prm", "a/b"), "config/data/posttrain/prm/p.yaml"),
             (
                 NewRecipe { converter: Some("prompts".into()), ..recipe("f", "rlaif", "a/b") },
                 "config/data/posttrain/rlaif/f.yaml",
@@ -203,7 +205,7 @@ mod tests {
                 (2, Some(10_000), true)
             );
         }
-        assert_eq!(workspace.recipes().find(&[]).unwrap().recipes.len(), 7);
+        assert_eq!(workspace.recipes().find(&[]).unwrap().recipes.len(), 9);
     }
 
     #[test]

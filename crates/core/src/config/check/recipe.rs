@@ -22,6 +22,9 @@ pub(in super::super) const PHASES: &[(&str, SampleKind)] = &[
     ("rlaif", SampleKind::Prompt),
     ("pretrain", SampleKind::Text),
     ("midtrain", SampleKind::Text),
+    ("kto", SampleKind::Labelled),
+    ("prm", SampleKind::Stepwise),
+    ("reward", SampleKind::Preference),
 ];
 
 /// Maximum difference between the sum of shares and 1.0, so that thirds may be written as 0.333.
@@ -84,7 +87,11 @@ impl Checker<'_> {
     fn metadata(&mut self, node: &Node<'_>, root: &Node<'_>) -> Option<Metadata> {
         let key = root.entry("metadata").map(|(key, _)| key);
         let fields = self.fields(node, key, "`metadata`", METADATA_KEYS)?;
-        let phase = self.required(&fields, "phase", "add `phase: sft`, or `dpo`, `rlaif`, `pretrain`, `midtrain`");
+        let phase = self.required(
+            &fields,
+            "phase",
+            "add `phase: sft`, or `dpo`, `kto`, `prm`, `reward`, `rlaif`, `pretrain`, `midtrain`",
+        );
         let phase = phase.and_then(|node| self.phase(node));
         let description = self.optional(&fields, "description", Self::prose);
         let total_tokens = self.optional(&fields, "total_tokens", |this, node, key| this.integer(node, key, 0));

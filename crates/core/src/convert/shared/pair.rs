@@ -2,9 +2,45 @@
 
 use super::is_blank;
 use crate::{
+    convert::{OptionSpec, Options},
     row::{Reason, Reject},
     sample::{Body, Message, Role, Sample},
 };
+
+/// How two dialogues of a pair may differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::convert) enum Diverge {
+    /// In the last message alone.
+    Reject,
+    /// From any message on: what they share is the prompt.
+    Allow,
+}
+
+impl Diverge {
+    /// The option that says which.
+    pub(in crate::convert) const OPTION: OptionSpec = OptionSpec {
+        name: "diverge",
+        values: &["reject", "allow"],
+        help: "reject dialogues that differ before the last message, or take what they share as the prompt",
+    };
+
+    /// Reads the option.
+    pub(in crate::convert) fn of(options: &Options) -> Self {
+        if options.get(Self::OPTION.name).is_some_and(|value| value == "allow") { Self::Allow } else { Self::Reject }
+    }
+
+    /// Makes a pair of two dialogues.
+    pub(in crate::convert) fn pair<'a>(
+        self,
+        chosen: Vec<Message<'a>>,
+        rejected: Vec<Message<'a>>,
+    ) -> Result<Sample<'a>, Reject> {
+        match self {
+            Self::Reject => pair(chosen, rejected),
+            Self::Allow => diverging(chosen, rejected),
+        }
+    }
+}
 
 /// Makes a pair of two dialogues that share all but the last message.
 ///
@@ -28,6 +64,28 @@ pub(in crate::convert) fn pair<'a>(
         return Err(Reject::new(Reason::IdenticalPair, ""));
     }
     let ranked = [chosen.pop(), rejected.pop()].map(|answer| answer.into_iter().collect()).into();
+    Ok(Body::Preference { prompt: chosen, ranked }.into())
+}
+
+/// Makes a pair of two dialogues that may differ from any message on: what they share is the prompt.
+///
+/// At least one message of each side is not shared. Faults are looked for as in [`pair`].
+fn diverging<'a>(mut chosen: Vec<Message<'a>>, mut rejected: Vec<Message<'a>>) -> Result<Sample<'a>, Reject> {
+    for (dialogue, side) in [(&chosen, "chosen"), (&rejected, "rejected")] {
+        let (answer, _) = answer_of(dialogue, side)?;
+        if is_blank(answer.text()) {
+            return Err(Reject::new(Reason::EmptyLastAnswer, format!("the last answer of `{side}` is empty")));
+        }
+    }
+    if chosen == rejected {
+        return Err(Reject::new(Reason::IdenticalPair, ""));
+    }
+    let shared = chosen.iter().zip(&rejected).take_while(|(a, b)| a == b).count();
+    let shared = shared.min(chosen.len() - 1).min(rejected.len() - 1);
+    if shared == 0 {
+        return Err(Reject::new(Reason::PromptsDiffer, "the sides do not share a single turn"));
+    }
+    let ranked = vec![chosen.split_off(shared), rejected.split_off(shared)];
     Ok(Body::Preference { prompt: chosen, ranked }.into())
 }
 
