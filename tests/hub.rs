@@ -19,7 +19,7 @@ use std::{
 };
 
 use datac::source::{
-    Bytes, FileDigest, Hub, Listing, RemoteFile, SourceError,
+    Asked, Bytes, FileDigest, Listing, RemoteFile, Source, SourceError,
     hub::{DownloadEvent, HttpHub, HubConfig, Limits, Token},
 };
 use support::loopback::{Fault, Loopback, Repo, git_blob};
@@ -80,12 +80,12 @@ impl Client {
     }
 
     fn listing(&self, repo: &str) -> Listing {
-        self.hub.resolve(repo, None).expect("the repository resolves")
+        self.hub.resolve(&Asked::of(repo, None)).expect("the repository resolves")
     }
 
     fn read(&self, listing: &Listing, path: &str) -> Result<Vec<u8>, SourceError> {
         let file = listing.files.iter().find(|file| file.path == path).expect("the file is listed");
-        read(&self.hub, &listing.id, &listing.commit, file)
+        read(&self.hub, &listing.id, commit_of(listing), file)
     }
 
     fn events(&self) -> Vec<DownloadEvent> {
@@ -120,7 +120,7 @@ impl Client {
 }
 
 fn read(hub: &HttpHub, repo: &str, commit: &str, file: &RemoteFile) -> Result<Vec<u8>, SourceError> {
-    match hub.open(repo, commit, file)? {
+    match hub.open(repo, Some(commit), file)? {
         Bytes::File(mut bytes, _) => {
             let mut all = Vec::new();
             bytes.read_to_end(&mut all).expect("a stored file reads");
@@ -128,6 +128,10 @@ fn read(hub: &HttpHub, repo: &str, commit: &str, file: &RemoteFile) -> Result<Ve
         }
         Bytes::Static(_) => panic!("a hub over HTTP stores files"),
     }
+}
+
+fn commit_of(listing: &Listing) -> &str {
+    listing.commit.as_deref().expect("a hub pins a commit")
 }
 
 /// Bytes that repeat at no small distance.
@@ -164,8 +168,8 @@ fn a_listing_is_complete_checked_and_sorted_over_several_pages() {
     let server = Loopback::start([repo]);
     server.page_size(7);
     let client = Client::new(&server.url());
-    let listing = client.hub.resolve("acme/demo", Some("main")).expect("it resolves");
-    assert_eq!((listing.id.as_str(), &listing.commit), ("acme/demo", &commit));
+    let listing = client.hub.resolve(&Asked::of("acme/demo", Some("main"))).expect("it resolves");
+    assert_eq!((listing.id.as_str(), commit_of(&listing)), ("acme/demo", commit.as_str()));
     assert_eq!(listing.files.len(), 28);
     assert!(listing.files.is_sorted_by(|a, b| a.path < b.path));
     assert_eq!(server.count("/tree/"), 5);
@@ -174,7 +178,7 @@ fn a_listing_is_complete_checked_and_sorted_over_several_pages() {
     let large = listing.files.iter().find(|file| file.path == LARGE).expect("listed");
     assert!(matches!(large.digest, FileDigest::Sha256(_)) && large.size == 300_000);
     assert_eq!(client.read(&listing, "näme with #?.json").expect("readable"), b"{}");
-    assert_eq!(client.hub.resolve("acme/demo", Some(&commit)).expect("a commit resolves"), listing);
+    assert_eq!(client.hub.resolve(&Asked::of("acme/demo", Some(&commit))).expect("a commit resolves"), listing);
     assert_eq!(client.hub.name(), server.url());
 }
 
@@ -187,7 +191,7 @@ fn a_renamed_repository_gives_its_own_name() {
     assert_eq!(client.read(&listing, "main/t.parquet").expect("readable"), b"rows");
     let file = &listing.files[0];
     let second = Client::new(&server.url());
-    assert_eq!(read(&second.hub, "gsm8k", &listing.commit, file).expect("by its old name"), b"rows");
+    assert_eq!(read(&second.hub, "gsm8k", commit_of(&listing), file).expect("by its old name"), b"rows");
 }
 
 #[test]
@@ -413,7 +417,7 @@ fn missing_things_are_named() {
     let refused = Client::with(&server.url(), Setup { token: Some(Loopback::REFUSED), ..Setup::default() });
     let granted = Client::with(&server.url(), Setup { token: Some(Loopback::GRANTED), ..Setup::default() });
     let fails = |client: &Client, repo: &str, revision: Option<&str>| {
-        client.hub.resolve(repo, revision).expect_err("it cannot be had").to_string()
+        client.hub.resolve(&Asked::of(repo, revision)).expect_err("it cannot be had").to_string()
     };
     let url = server.url();
     for repo in ["acme/none", "acme/secret"] {
@@ -439,7 +443,7 @@ fn missing_things_are_named() {
 
     let listing = anyone.listing("acme/demo");
     let gone = RemoteFile { path: "gone.json".into(), ..listing.files[0].clone() };
-    let error = read(&anyone.hub, &listing.id, &listing.commit, &gone).expect_err("no such file");
+    let error = read(&anyone.hub, &listing.id, commit_of(&listing), &gone).expect_err("no such file");
     assert_eq!(error.to_string(), "find `gone.json` in `acme/demo`");
     let error = read(&anyone.hub, &listing.id, &"0".repeat(40), &gone).expect_err("no such commit");
     assert_eq!(error.to_string(), format!("find revision `{}` of `acme/demo`", "0".repeat(40)));
@@ -475,7 +479,7 @@ fn offline_serves_the_store_and_asks_nobody() {
     assert!(offline.read(&listing, LARGE).expect("stored") == noise(300_000));
     let error = offline.read(&listing, SMALL).expect_err("not stored").to_string();
     assert_eq!(error, format!("read `{SMALL}` of `acme/demo` offline: not downloaded yet"));
-    let error = offline.hub.resolve("acme/demo", None).expect_err("offline").to_string();
+    let error = offline.hub.resolve(&Asked::of("acme/demo", None)).expect_err("offline").to_string();
     assert_eq!(error, "read the file list of `acme/demo` offline: not downloaded yet");
     assert_eq!(server.log().len(), asked);
 }
@@ -535,9 +539,9 @@ fn two_hubs_fetch_one_file_once() {
         }
     }));
     thread::scope(|scope| {
-        let first = scope.spawn(|| read(&first, &listing.id, &listing.commit, file));
+        let first = scope.spawn(|| read(&first, &listing.id, commit_of(&listing), file));
         has_started.recv().expect("the first one starts");
-        assert!(read(&second, &listing.id, &listing.commit, file).expect("after the first") == noise(300_000));
+        assert!(read(&second, &listing.id, commit_of(&listing), file).expect("after the first") == noise(300_000));
         assert!(first.join().expect("no panic").expect("readable") == noise(300_000));
     });
     assert_eq!(server.count("GET storage"), 1);
@@ -583,7 +587,7 @@ fn hostile_listings_are_refused_before_anything_is_written() {
         let server = Loopback::start([demo()]);
         let client = Client::new(&server.url());
         server.fault("/tree/", Fault::Body(body.clone()), 1);
-        let error = client.hub.resolve("acme/demo", None).expect_err(&body);
+        let error = client.hub.resolve(&Asked::of("acme/demo", None)).expect_err(&body);
         assert!(matches!(error, SourceError::Malformed { .. }), "{body}: {error}");
         assert!(!client.store.exists());
     }
@@ -592,7 +596,7 @@ fn hostile_listings_are_refused_before_anything_is_written() {
         let client = Client::new(&server.url());
         let sha = if sha.is_empty() { "ab".repeat(20) } else { sha.to_owned() };
         server.fault("/revision/", Fault::Body(format!(r#"{{"id":"{id}","sha":"{sha}"}}"#)), 1);
-        let error = client.hub.resolve("acme/demo", None).expect_err("hostile");
+        let error = client.hub.resolve(&Asked::of("acme/demo", None)).expect_err("hostile");
         assert!(matches!(error, SourceError::Malformed { .. }), "{id} {sha}: {error}");
     }
     // A lock file is text that anyone may have edited.
@@ -603,7 +607,7 @@ fn hostile_listings_are_refused_before_anything_is_written() {
     let file = &listing.files[0];
     let evil = RemoteFile { path: "../../../api/whoami".into(), ..file.clone() };
     for (repo, commit, file) in
-        [("acme/demo", listing.commit.as_str(), &evil), ("acme/demo", "main", file), ("../x", &listing.commit, file)]
+        [("acme/demo", commit_of(&listing), &evil), ("acme/demo", "main", file), ("../x", commit_of(&listing), file)]
     {
         assert!(matches!(read(&client.hub, repo, commit, file), Err(SourceError::NoFile { .. })));
     }
@@ -627,7 +631,7 @@ fn the_token_goes_to_the_configured_address_alone() {
     // The next page, elsewhere.
     let link = format!("<{}/api/datasets/acme/demo/tree/main>; rel=\"next\"", elsewhere.url());
     server.fault("/tree/", Fault::Header("Link", link), 1);
-    let error = client.hub.resolve("acme/demo", None).expect_err("elsewhere").to_string();
+    let error = client.hub.resolve(&Asked::of("acme/demo", None)).expect_err("elsewhere").to_string();
     assert!(error.contains("its next page is on another host"), "{error}");
     assert_eq!(elsewhere.log().len(), 0);
 
@@ -650,7 +654,8 @@ fn redirects_stay_on_safe_ground() {
             let server = Loopback::start([demo()]);
             let client = Client::new(&server.url());
             server.fault(pattern, Fault::Redirect(to.into()), usize::MAX);
-            let outcome = client.hub.resolve("acme/demo", None).and_then(|listing| client.read(&listing, SMALL));
+            let outcome =
+                client.hub.resolve(&Asked::of("acme/demo", None)).and_then(|listing| client.read(&listing, SMALL));
             let error = outcome.expect_err("a redirect off safe ground").to_string();
             assert!(!error.contains("tried"), "{pattern} {to}: {error}");
         }
@@ -658,7 +663,7 @@ fn redirects_stay_on_safe_ground() {
     let server = Loopback::start([demo()]);
     let client = Client::new(&server.url());
     server.fault("/revision/", Fault::Redirect("/api/datasets/acme/demo/revision/main".into()), usize::MAX);
-    let error = client.hub.resolve("acme/demo", None).expect_err("a loop").to_string();
+    let error = client.hub.resolve(&Asked::of("acme/demo", None)).expect_err("a loop").to_string();
     assert!(error.contains("too many redirects"), "{error}");
     assert!(server.log().len() < 20);
 }
@@ -682,7 +687,7 @@ fn the_token_is_written_and_printed_nowhere() {
         let setup = Setup { token: Some(CANARY), store: Some(folder.path()), ..Setup::default() };
         let client = Client::with(&server.url(), setup);
         server.fault(pattern, fault, usize::MAX);
-        let outcome = client.hub.resolve("acme/demo", None).and_then(|listing| {
+        let outcome = client.hub.resolve(&Asked::of("acme/demo", None)).and_then(|listing| {
             client.read(&listing, LARGE)?;
             client.read(&listing, SMALL)
         });
@@ -706,7 +711,7 @@ fn closed() -> String {
 #[test]
 fn a_hub_that_is_not_there_is_tried_twice_and_for_one_source_only() {
     let client = Client::new(&closed());
-    let refused = |repo: &str| client.hub.resolve(repo, None).expect_err("nothing listens").to_string();
+    let refused = |repo: &str| client.hub.resolve(&Asked::of(repo, None)).expect_err("nothing listens").to_string();
     let first = refused("acme/one");
     assert!(first.contains("cannot connect") && first.contains("refused"), "{first}");
     assert_eq!(client.waits().len(), 1, "one wait, so two attempts");
@@ -775,7 +780,7 @@ fn a_token_in_the_environment_is_not_picked_up_behind_the_callers_back() {
 #[test]
 fn a_hub_that_is_not_there_is_named() {
     let client = Client::new("http://127.0.0.1:9");
-    let error = client.hub.resolve("acme/demo", None).expect_err("nobody listens").to_string();
+    let error = client.hub.resolve(&Asked::of("acme/demo", None)).expect_err("nobody listens").to_string();
     assert!(error.starts_with("read `acme/demo` from http://127.0.0.1:9: cannot connect: "), "{error}");
 }
 

@@ -265,9 +265,8 @@ fn action_context(
     let scratch = site.cache.join(SCRATCH);
     system::create_private_dir(&scratch)?;
     let bytes = if options.memory == 0 { MEMORY_A_THREAD * threads.max(2) as u64 } else { options.memory };
-    let is_hub = |key: &SnapshotKey| matches!(key, SnapshotKey::Hub { .. });
-    // A build that reads only local files must not fail because a hub is unavailable.
-    let hub = if session.snapshots.states.keys().any(is_hub) {
+    // A build from local files alone needs no hub, and must not fail for want of one.
+    let hub = if session.snapshots.states.keys().any(SnapshotKey::is_pinned) {
         Some(site.hub.open(&site.cache, &session.record)?)
     } else {
         None
@@ -279,7 +278,12 @@ fn action_context(
         store,
         record: session.record.clone(),
         outcomes,
-        sources: Sources { hub, root: site.root().to_owned(), local_stats: session.snapshots.local_stats.clone() },
+        sources: Sources {
+            hub,
+            workspace: site.workspace(&session.record),
+            root: site.root().to_owned(),
+            local_stats: session.snapshots.stood_on.values().flatten().cloned().collect(),
+        },
         outputs: OutputSettings { dir: site.outputs.dir().to_owned(), scratch, memory: Budget::new(bytes) },
         control: Control { observer: site.observer.clone(), interrupt: site.interrupt.clone() },
         parked: Mutex::default(),
@@ -437,19 +441,8 @@ fn num_threads() -> usize {
 
 /// Returns the stats that a recipe's local files had when they were hashed, and those of their folders.
 fn locals(recipe: &Recipe, snapshots: &Snapshots) -> Vec<(String, system::Stat)> {
-    let mut found = Vec::new();
-    for dataset in &recipe.datasets {
-        let key = snapshot_key(dataset);
-        found.extend(snapshots.local_folders.get(&key).into_iter().flatten().cloned());
-        if let Some(Some(Ok(snapshot))) = snapshots.states.get(&key)
-            && let crate::graph::Snapshot::Local(files) = &**snapshot
-        {
-            found.extend(
-                files.iter().filter_map(|file| Some((file.path.clone(), *snapshots.local_stats.get(&file.path)?))),
-            );
-        }
-    }
-    found
+    let stood_on = |dataset| snapshots.stood_on.get(&snapshot_key(dataset)).into_iter().flatten();
+    recipe.datasets.iter().flat_map(stood_on).cloned().collect()
 }
 
 /// Returns how many chunks of a recipe's sources this build converted, and how many there are.

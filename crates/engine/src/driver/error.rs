@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use crate::{
     cache::{Miss, MissReason},
-    source::SourceError,
+    source::{HUB_WORDS, SourceError},
     system::FileError,
 };
 use datac_core::failure::{Failure, FailureKind};
@@ -64,6 +64,9 @@ pub(crate) fn failure_of(error: &SourceError) -> Failure {
     };
     let failure = match error {
         SourceError::Layout { reason } => Failure::plain(kind, reason.clone()),
+        SourceError::NoHubFolder { given } => {
+            Failure::plain(kind, format!("the hub folder `{given}` does not exist")).hint(HUB_WORDS)
+        }
         _ => Failure::new(kind, error),
     };
     match error {

@@ -14,8 +14,8 @@ use crate::{
     edit::{Part, ReusedChunks, pieces_of, reuse_chunks},
     event::Event,
     graph::{
-        Action, ChunkRef, Conversion, ConvertOutcome, FileOrigin, Follower, Measure, ScanOutcome, ScanWork,
-        ScannedChunk, SourceFile, choose,
+        Action, ChunkRef, Conversion, ConvertOutcome, Follower, Measure, ScanOutcome, ScanWork, ScannedChunk,
+        SourceFile, choose,
     },
 };
 use datac_core::{
@@ -414,9 +414,9 @@ impl Again {
 }
 
 fn decode_failure(file: &SourceFile, error: &DecodeError) -> ActionError {
-    let place = match &file.origin {
-        FileOrigin::Local { .. } => file.path.clone(),
-        FileOrigin::Hub { repo, .. } => format!("{} of {repo}", file.path),
+    let place = match file.origin.repo() {
+        None => file.path.clone(),
+        Some(repo) => format!("{} of {repo}", file.path),
     };
     ActionError::Failure(Failure::new(FailureKind::Action, format!("read `{place}`: {error}")))
 }

@@ -11,7 +11,7 @@ use std::{
 use super::error::ActionError;
 use crate::{
     graph::{FileOrigin, SourceFile},
-    source::{Bytes, Hub},
+    source::{Bytes, Source},
     system::{self, FileError, Stat},
 };
 use datac_core::failure::{Failure, FailureKind};
@@ -19,11 +19,13 @@ use datac_decode::Input;
 
 /// Access to source files.
 pub(crate) struct Sources {
-    /// The hub that snapshots come from; `None` if all sources are local.
-    pub(crate) hub: Option<Arc<dyn Hub>>,
+    /// The hub that snapshots come from; `None`: all sources are local.
+    pub(crate) hub: Option<Arc<dyn Source>>,
+    /// The files of the workspace.
+    pub(crate) workspace: Arc<dyn Source>,
     /// The folder of the workspace, which paths of local files are relative to.
     pub(crate) root: PathBuf,
-    /// Stats of local files when they were hashed.
+    /// The stats of local files when they were hashed, by path.
     pub(crate) local_stats: HashMap<String, Stat>,
 }
 
@@ -35,23 +37,22 @@ impl Sources {
 
     /// Opens a source file whose bytes have been checked against its digest.
     pub(super) fn open(&self, file: &SourceFile) -> Result<(Input, FileGuard), ActionError> {
-        let FileOrigin::Hub { repo, commit } = &file.origin else {
-            let path = self.local(file);
-            let opened = system::open(&path)?;
-            let stat = system::stat_file(&opened, &path)?;
-            let hashed = self.local_stats.get(&file.path).copied();
-            let guard =
-                FileGuard { file: Some((opened.try_clone().map_err(|error| clone_error(&path, error))?, path, stat)) };
-            return if hashed == Some(stat) { Ok((Input::File(opened), guard)) } else { Err(guard.changed()) };
+        let FileOrigin { name, commit } = &file.origin;
+        let source = match (commit, &self.hub) {
+            (None, _) => &self.workspace,
+            (Some(_), hub) => hub.as_ref().expect("a build with files of a hub opens the hub"),
         };
-        let hub = self.hub.as_ref().expect("a build with files of a hub opens the hub");
-        match hub.open(repo, commit, &file.remote())? {
+        match source.open(name, commit.as_deref(), &file.remote())? {
             Bytes::Static(bytes) => Ok((Input::Static(bytes), FileGuard { file: None })),
             Bytes::File(opened, path) => {
                 let stat = system::stat_file(&opened, &path)?;
                 let guard = FileGuard {
                     file: Some((opened.try_clone().map_err(|error| clone_error(&path, error))?, path, stat)),
                 };
+                // The stat of a local file is what tells that it is the one that was hashed.
+                if commit.is_none() && self.local_stats.get(&file.path) != Some(&stat) {
+                    return Err(guard.changed());
+                }
                 Ok((Input::File(opened), guard))
             }
         }

@@ -21,19 +21,11 @@ use datac_decode::{Encoding, FileKind, Place};
 
 /// Where a source comes from: a hub or the workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum FileOrigin {
-    /// A repository of a hub, at a commit.
-    Hub {
-        /// Canonical id of the repository.
-        repo: Arc<str>,
-        /// The pinned commit.
-        commit: Arc<str>,
-    },
-    /// Files of the workspace.
-    Local {
-        /// Path of a file or folder, as given in the recipe.
-        source: Arc<str>,
-    },
+pub struct FileOrigin {
+    /// What people call the source: the repository's canonical id, or the local path as the recipe has it.
+    pub name: Arc<str>,
+    /// The commit that is pinned; files of the workspace have none.
+    pub commit: Option<Arc<str>>,
 }
 
 /// A pinned file of a pinned source.
@@ -54,23 +46,22 @@ pub struct SourceFile {
 impl FileOrigin {
     /// Returns the name of the source: the repository, or the local path as given in the recipe.
     pub fn name(&self) -> &str {
-        match self {
-            Self::Hub { repo, .. } => repo,
-            Self::Local { source } => source,
-        }
+        &self.name
     }
 
     /// Returns the commit; `None` for local files.
     pub fn commit(&self) -> Option<&str> {
-        match self {
-            Self::Hub { commit, .. } => Some(commit),
-            Self::Local { .. } => None,
-        }
+        self.commit.as_deref()
     }
 
     /// Returns whether the source is in the workspace.
     pub fn is_local(&self) -> bool {
-        matches!(self, Self::Local { .. })
+        self.commit.is_none()
+    }
+
+    /// Returns the repository's canonical id, which decides the converter; files of the workspace have none.
+    pub fn repo(&self) -> Option<&str> {
+        self.commit.is_some().then_some(&*self.name)
     }
 }
 

@@ -7,8 +7,8 @@ use std::{
 
 use salsa::Setter;
 
-use super::action::Outcome;
-use crate::source::{FileDigest, RemoteFile};
+use super::action::{FileOrigin, Outcome};
+use crate::source::{FileKind, RemoteFile, Selection};
 use datac_core::{
     code::{CodeVersions, Component},
     config::Vocabulary,
@@ -16,60 +16,37 @@ use datac_core::{
     id::ActionKey,
     key::Versions,
 };
-use datac_decode::{FileKind, RowFormat};
 
 /// The snapshot that a dataset entry depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum SnapshotKey {
-    /// A repository of the hub, at a revision.
-    Hub {
-        /// Repository, as given in the recipe.
-        source: String,
-        /// Revision, as given in the recipe; `None` for `main`.
-        revision: Option<String>,
-    },
-    /// Files of the workspace.
-    Local {
-        /// Path, as given in the recipe.
-        source: String,
-        /// `format` of the recipe.
-        format: Option<RowFormat>,
-        /// `splits` of the recipe.
-        splits: Vec<String>,
-        /// `data_dir` of the recipe.
-        data_dir: Vec<String>,
-    },
+pub struct SnapshotKey {
+    /// The source as the recipe has it.
+    pub source: String,
+    /// The revision as the recipe has it; `None`: `main`.
+    pub revision: Option<String>,
+    /// The part that is wanted of files of the workspace; `None`: a repository of the hub, which is pinned as a whole.
+    pub selection: Option<Selection>,
 }
 
-/// A pinned source.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Snapshot {
-    /// A repository at a commit.
-    Hub {
-        /// Canonical id of the repository.
-        repo: String,
-        /// The commit.
-        commit: String,
-        /// The part of its card that describes the data files.
-        card: Option<String>,
-        /// Its files.
-        files: Vec<RemoteFile>,
-    },
-    /// The current files of the workspace, in reading order.
-    Local(Vec<LocalFile>),
+impl SnapshotKey {
+    /// Returns whether `datac.lock` pins the snapshot.
+    pub fn is_pinned(&self) -> bool {
+        self.selection.is_none()
+    }
 }
 
-/// A file of the workspace.
+/// A source as it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LocalFile {
-    /// Path relative to the workspace.
-    pub path: String,
-    /// Size in bytes.
-    pub size: u64,
-    /// BLAKE3 of its bytes.
-    pub digest: FileDigest,
-    /// Format and compression.
-    pub kind: FileKind,
+pub struct Snapshot {
+    /// The source's own name for itself and its commit.
+    pub origin: FileOrigin,
+    /// The part of its card that says what it holds.
+    pub card: Option<String>,
+    /// Its data files.
+    pub files: Vec<RemoteFile>,
+    /// The kind of each file, if these are the files that the dataset entry reads, in reading order; `None`: that
+    /// follows from their names and the card.
+    pub selected: Option<Vec<FileKind>>,
 }
 
 /// A recipe's text, as an input of queries.

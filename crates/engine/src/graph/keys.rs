@@ -285,7 +285,7 @@ mod tests {
     fn keys() -> Vec<ActionKey> {
         let blob = |name: &str| BlobId::of(name.as_bytes());
         let file = SourceFile {
-            origin: FileOrigin::Hub { repo: "org/x".into(), commit: "c".into() },
+            origin: FileOrigin { name: "org/x".into(), commit: Some("c".into()) },
             path: "a.jsonl".to_owned(),
             size: 7,
             digest: FileDigest::Blake3(FileHash::of(b"file")),
@@ -373,7 +373,7 @@ mod tests {
         let named = Named(std::sync::Mutex::default());
         let scan = |format| {
             let kind = FileKind { format, compression: Compression::None };
-            let origin = FileOrigin::Local { source: "d".into() };
+            let origin = FileOrigin { name: "d".into(), commit: None };
             let digest = FileDigest::Blake3(FileHash::of(b""));
             let file = SourceFile { origin, path: String::new(), size: 0, digest, kind };
             Scan { file: &file }.key(&(), &named);

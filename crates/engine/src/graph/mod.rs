@@ -20,7 +20,7 @@ pub use action::{
     Outcome, ScanOutcome, ScanWork, ScannedChunk, SelectOutcome, SelectedSource, SourceFile, Work,
 };
 pub(crate) use inputs::{Known, Lookup, OnExecute, Planner, RecipeFile};
-pub use inputs::{LocalFile, Snapshot, SnapshotKey};
+pub use inputs::{Snapshot, SnapshotKey};
 #[cfg(test)]
 use inputs::{SnapshotInput, World};
 pub use keys::code_versions;

@@ -3,14 +3,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    action::{Conversion, FileOrigin, Outcome, ScanOutcome, SourceFile},
+    action::{Conversion, Outcome, ScanOutcome, SourceFile},
     inputs::{Known, PlannerDb, RecipeFile, Snapshot, SnapshotKey, VersionsIn, World},
     keys::Scan,
     queries::{dataset, known},
 };
-use crate::source::{RemoteFile, SourceError, layout};
+use crate::source::{RemoteFile, Selection, SourceError, layout};
 use datac_core::{
-    config::{Dataset, Location},
+    config::Dataset,
     convert::{self, Converter},
     failure::{Failure, FailureKind},
     id::ActionKey,
@@ -20,14 +20,12 @@ use datac_core::{
 
 /// Returns the key of the snapshot that a dataset entry depends on.
 pub(crate) fn snapshot_key(dataset: &Dataset) -> SnapshotKey {
-    match &dataset.location {
-        Location::Hub { repo, revision } => SnapshotKey::Hub { source: repo.clone(), revision: revision.clone() },
-        Location::Local { path } => SnapshotKey::Local {
-            source: path.clone(),
-            format: dataset.format,
-            splits: dataset.splits.clone(),
-            data_dir: dataset.data_dir.clone(),
-        },
+    let selection =
+        || Selection { format: dataset.format, splits: dataset.splits.clone(), data_dir: dataset.data_dir.clone() };
+    SnapshotKey {
+        source: dataset.location.source().to_owned(),
+        revision: dataset.location.revision().map(str::to_owned),
+        selection: dataset.location.is_local().then(selection),
     }
 }
 
@@ -43,49 +41,34 @@ pub(super) fn files(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Resu
         return Err(Failure::plain(FailureKind::Lock, format!("`{}` is not in datac.lock", dataset.location.source()))
             .hint("run `datac lock` or `datac build`"));
     };
-    match &**snapshot.as_ref().map_err(Clone::clone)? {
-        Snapshot::Local(local) => Ok(local
-            .iter()
-            .map(|local| {
-                Arc::new(SourceFile {
-                    origin: FileOrigin::Local { source: dataset.location.source().into() },
-                    path: local.path.clone(),
-                    size: local.size,
-                    digest: local.digest,
-                    kind: local.kind,
-                })
-            })
-            .collect()),
-        Snapshot::Hub { repo, commit, card, files } => {
-            let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
-            let want = layout::Want {
-                repo,
-                config_name: dataset.config_name.as_deref(),
-                data_dir: &dataset.data_dir,
-                splits: &dataset.splits,
-                default_config: crate::source::known::default_config(repo),
-            };
-            let selected = layout::resolve(&paths, card.as_deref(), &want).map_err(|error| match error {
-                SourceError::Layout { reason } => Failure::plain(FailureKind::Config, reason),
-                error => Failure::new(FailureKind::Config, error),
-            })?;
-            let origin = FileOrigin::Hub { repo: repo.as_str().into(), commit: commit.as_str().into() };
-            let by_path: BTreeMap<&str, &RemoteFile> = files.iter().map(|file| (file.path.as_str(), file)).collect();
-            Ok(selected
-                .into_iter()
-                .filter_map(|selected| {
-                    let file = by_path.get(selected.path.as_str())?;
-                    Some(Arc::new(SourceFile {
-                        origin: origin.clone(),
-                        path: file.path.clone(),
-                        size: file.size,
-                        digest: file.digest,
-                        kind: selected.kind,
-                    }))
-                })
-                .collect())
-        }
+    let Snapshot { origin, card, files, selected } = &**snapshot.as_ref().map_err(Clone::clone)?;
+    let source_file = |file: &RemoteFile, kind| {
+        Arc::new(SourceFile {
+            origin: origin.clone(),
+            path: file.path.clone(),
+            size: file.size,
+            digest: file.digest,
+            kind,
+        })
+    };
+    if let Some(kinds) = selected {
+        return Ok(files.iter().zip(kinds).map(|(file, kind)| source_file(file, *kind)).collect());
     }
+    let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    let want = layout::Want {
+        repo: &origin.name,
+        config_name: dataset.config_name.as_deref(),
+        data_dir: &dataset.data_dir,
+        splits: &dataset.splits,
+        default_config: crate::source::known::default_config(&origin.name),
+    };
+    let selected = layout::resolve(&paths, card.as_deref(), &want).map_err(|error| match error {
+        SourceError::Layout { reason } => Failure::plain(FailureKind::Config, reason),
+        error => Failure::new(FailureKind::Config, error),
+    })?;
+    let by_path: BTreeMap<&str, &RemoteFile> = files.iter().map(|file| (file.path.as_str(), file)).collect();
+    let file = |selected: layout::Selected| Some(source_file(by_path.get(selected.path.as_str())?, selected.kind));
+    Ok(selected.into_iter().filter_map(file).collect())
 }
 
 /// Returns the key of the action that cuts a file.
@@ -110,10 +93,7 @@ pub(super) fn scanned<'db>(
 pub(super) fn conversion(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Result<Option<Conversion>, Failure> {
     let Some((kind, dataset)) = dataset(db, file, number) else { return Ok(None) };
     let files = files(db, file, number).as_ref().map_err(Clone::clone)?;
-    let repo = match files.first().map(|file| &file.origin) {
-        Some(FileOrigin::Hub { repo, .. }) => repo,
-        _ => "",
-    };
+    let repo = files.first().and_then(|file| file.origin.repo()).unwrap_or_default();
     let columns: Option<Vec<&str>> = match files.first().map(|file| scanned(db, file)) {
         Some(Ok(Some(scan))) if !scan.chunks.is_empty() => Some(scan.columns.iter().map(String::as_str).collect()),
         Some(Err(failure)) => return Err(failure),

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    inputs::{PlannerDb, RecipeFile, Snapshot, VersionsIn, World},
+    inputs::{PlannerDb, RecipeFile, VersionsIn, World},
     keys::{Arrange, Convert, Hashed, Output, Quarantine, Scan, Score, Select, decide_storing},
     queries::parse,
     selection::measures,
@@ -34,9 +34,9 @@ pub(crate) fn leaves(db: &dyn PlannerDb, file: RecipeFile) -> Leaves {
             let snapshot =
                 World::get(db).snapshots(db).get(&snapshot_key(dataset)).and_then(|input| input.state(db).as_ref());
             if let Some(Ok(snapshot)) = snapshot
-                && let Snapshot::Hub { repo, commit, .. } = &**snapshot
+                && let Some(commit) = snapshot.origin.commit()
             {
-                leaves.source(Leaf::Commit { repo: repo.clone() }, &Hashed(commit));
+                leaves.source(Leaf::Commit { repo: snapshot.origin.name().to_owned() }, &Hashed(commit));
             }
             let files = files(db, file, number).as_deref().unwrap_or_default();
             files.iter().for_each(|file| Scan { file }.decide(leaves));

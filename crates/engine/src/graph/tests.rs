@@ -11,7 +11,7 @@ use std::{
 use salsa::{Id, Setter, plumbing::FromId};
 
 use super::{selection::Step, *};
-use crate::source::FileDigest;
+use crate::source::{FileDigest, RemoteFile};
 use datac_core::{
     code::Component,
     config::{ConverterWord, Vocabulary},
@@ -233,12 +233,17 @@ impl Plans {
 
 /// Returns a snapshot of one file, whose digest depends on `version`.
 fn snapshot(name: &str, version: u64) -> Arc<Snapshot> {
-    Arc::new(Snapshot::Local(vec![LocalFile {
-        path: format!("data/{name}.jsonl"),
-        size: 100_000,
-        digest: FileDigest::Blake3(FileHash::new(digest((name, version)))),
-        kind: FileKind { format: RowFormat::Jsonl, compression: Compression::None },
-    }]))
+    let path = format!("data/{name}.jsonl");
+    Arc::new(Snapshot {
+        origin: FileOrigin { name: path.as_str().into(), commit: None },
+        card: None,
+        files: vec![RemoteFile {
+            path,
+            size: 100_000,
+            digest: FileDigest::Blake3(FileHash::new(digest((name, version)))),
+        }],
+        selected: Some(vec![FileKind { format: RowFormat::Jsonl, compression: Compression::None }]),
+    })
 }
 
 /// Compares what ran with the expected queries, given as subject and names, and with actions, given as stage and
@@ -304,7 +309,7 @@ fn without_a_change_no_query_runs() {
     // it.
     let (key, input) = plans.snapshots.iter().next().unwrap();
     let state = input.state(&plans.planner).clone();
-    assert!(matches!(key, SnapshotKey::Local { source, .. } if source == "data/alpha.jsonl"));
+    assert!(key.source == "data/alpha.jsonl");
     input.set_state(&mut plans.planner).to(state);
     assert_asked(&plans.ask(), &[("one.0", &["files"]), ("two.0", &["files"])], &[]);
 }

@@ -27,8 +27,8 @@ use datac_core::{
 };
 use datac_decode::{Encoding, FileKind, Place};
 
-/// Version of the encoding, to be raised whenever the types below change. Manifests of other versions are not read.
-const VERSION: u32 = 2;
+/// Raised when what is below is encoded otherwise: a manifest of another version is not read.
+const VERSION: u32 = 3;
 
 /// Everything that the files of one recipe are made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,134 +1,84 @@
 //! The configured hub, and how it is opened.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{CacheFolder, WorkspaceError};
 use crate::{
-    cache::{Record, stat_cache},
+    cache::{DOWNLOADS, Record, stat_cache},
     event::Observer,
-    source::{Hub, SourceError, folder::FolderHub, sample::SampleHub},
-    system,
+    source::{Checked, HUBS, HubKind, Opening, Source},
+    system::{self, FileError},
 };
-use datac_core::failure::{Failure, FailureKind};
+use datac_core::id::FileHash;
 
-/// The configured hub, not yet opened.
+/// The hub in force, not yet opened.
+#[derive(Clone)]
 pub(crate) struct HubAccess {
-    /// The hub named in the settings, if any.
-    given: Option<String>,
-    choice: HubChoice,
+    /// What names it: a word of the settings, or the address of the public one.
+    given: String,
+    kind: &'static dyn HubKind,
+    root: PathBuf,
     /// Whether the settings forbid the network.
     pub(crate) offline: bool,
     observer: Observer,
 }
 
-/// A kind of hub.
-#[derive(Clone)]
-pub(crate) enum HubChoice {
-    /// The sample data inside the binary.
-    Sample,
-    /// A folder laid out `<org>/<name>/…`.
-    Folder(PathBuf),
-    /// A server, given by its URL.
-    Http(String),
-}
-
 impl HubAccess {
-    /// Chooses the hub that `given` names: `sample`, a URL, or a folder relative to `root`; by default, the public
-    /// Hub.
-    pub(crate) fn new(given: Option<String>, root: &std::path::Path, offline: bool, observer: Observer) -> Self {
-        let choice = match given.as_deref() {
-            Some("sample") => HubChoice::Sample,
-            Some(url) if url.contains("://") => HubChoice::Http(url.to_owned()),
-            Some(folder) => HubChoice::Folder(root.join(folder)),
-            None => HubChoice::Http(default_endpoint()),
-        };
-        Self { given, choice, offline, observer }
+    /// Chooses the hub that `given` names; without it the public one. Folders are relative to `root`.
+    pub(crate) fn new(given: Option<String>, root: &Path, offline: bool, observer: Observer) -> Self {
+        let is_meant = |kind: &&&dyn HubKind| given.as_ref().map_or(kind.is_remote(), |given| kind.is_meant(given));
+        let kind = *HUBS.iter().find(is_meant).expect("the last kind of hub takes every word");
+        let given = given.unwrap_or_else(default_endpoint);
+        Self { given, kind, root: root.to_owned(), offline, observer }
     }
 
     /// Returns the same hub, with the network disabled.
     pub(crate) fn without_network(&self) -> Self {
-        let (given, choice, observer) = (self.given.clone(), self.choice.clone(), self.observer.clone());
-        Self { given, choice, offline: true, observer }
-    }
-
-    /// Returns the kind of hub.
-    pub(crate) fn choice(&self) -> &HubChoice {
-        &self.choice
+        Self { offline: true, ..self.clone() }
     }
 
     /// Returns the name of the hub, as recorded in locks.
     pub(crate) fn name(&self) -> String {
-        match &self.choice {
-            HubChoice::Sample => "sample".to_owned(),
-            HubChoice::Folder(_) => "folder".to_owned(),
-            HubChoice::Http(url) => url.trim_end_matches('/').to_owned(),
-        }
+        self.kind.name(&self.given)
+    }
+
+    /// Returns whether its files come over a network.
+    pub(crate) fn is_remote(&self) -> bool {
+        self.kind.is_remote()
     }
 
     /// Opens the hub. Downloads go to `cache`; digests of a folder's files are kept in `record`.
-    pub(crate) fn open(&self, cache: &CacheFolder, record: &Arc<Record>) -> Result<Arc<dyn Hub>, WorkspaceError> {
-        match &self.choice {
-            HubChoice::Sample => Ok(Arc::new(SampleHub)),
-            HubChoice::Folder(folder) => {
-                if !system::is_dir(folder) {
-                    let given = self.given.as_deref().unwrap_or_default();
-                    let failure =
-                        Failure::plain(FailureKind::Source, format!("the hub folder `{given}` does not exist"));
-                    return Err(failure
-                        .hint("`--hub` takes a URL, a folder laid out <org>/<name>/…, or `sample`")
-                        .into());
-                }
-                let record = record.clone();
-                Ok(Arc::new(FolderHub::new(folder.clone(), Arc::new(move |path| stat_cache::digest(&record, path)))))
-            }
-            HubChoice::Http(url) => {
-                self.over_http(url, cache).map_err(|error| crate::driver::failure_of(&error).into())
-            }
+    pub(crate) fn open(&self, cache: &CacheFolder, record: &Arc<Record>) -> Result<Arc<dyn Source>, WorkspaceError> {
+        let record = record.clone();
+        let with = self.opening(cache, move |path| stat_cache::digest(&record, path));
+        self.kind.open(&self.given, &with).map_err(|error| crate::driver::failure_of(&error).into())
+    }
+
+    /// Says whether the hub can be used.
+    pub(crate) fn check(&self, cache: &CacheFolder) -> Checked {
+        // Checking a hub hashes no file of it.
+        let with = self.opening(cache, |path| system::read(path).map(|bytes| FileHash::of(&bytes)));
+        self.kind.check(&self.given, &with)
+    }
+
+    fn opening(
+        &self,
+        cache: &CacheFolder,
+        digest: impl Fn(&Path) -> Result<FileHash, FileError> + Send + Sync + 'static,
+    ) -> Opening {
+        Opening {
+            root: self.root.clone(),
+            store: cache.join(DOWNLOADS),
+            offline: self.offline,
+            digest: Arc::new(digest),
+            observer: self.observer.clone(),
         }
-    }
-
-    #[cfg(feature = "hub")]
-    fn over_http(&self, url: &str, cache: &CacheFolder) -> Result<Arc<dyn Hub>, SourceError> {
-        use crate::source::hub::{self, HttpHub, HubConfig, Limits};
-        let observer = self.observer.clone();
-        let config = HubConfig {
-            endpoint: url.to_owned(),
-            token: hub::find_token(),
-            offline: self.offline || hub::env_offline(),
-            store: cache.join(crate::cache::DOWNLOADS),
-            progress: Arc::new(move |event| observer(event_of(event))),
-            limits: Limits::default(),
-        };
-        Ok(Arc::new(HttpHub::new(config)?))
-    }
-
-    #[cfg(not(feature = "hub"))]
-    fn over_http(&self, url: &str, _: &CacheFolder) -> Result<Arc<dyn Hub>, SourceError> {
-        let _ = &self.observer;
-        let reason = "this datac was built without the `hub` feature".into();
-        Err(SourceError::BadHub { hub: url.to_owned(), reason })
     }
 }
 
 fn default_endpoint() -> String {
     system::env("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned())
-}
-
-/// Converts a download event to an event of the build.
-#[cfg(feature = "hub")]
-fn event_of(event: crate::source::hub::DownloadEvent) -> crate::event::Event {
-    use crate::{event::Event, source::hub::DownloadEvent as D};
-    match event {
-        D::Started { path, size, kept } => Event::Download { path, done: kept, total: size },
-        D::Progress { path, size, received } => Event::Download { path, done: received, total: size },
-        D::Finished { path, size } => Event::Download { path, done: size, total: size },
-        D::Locked { path } => Event::Waiting { holder: format!("another process that downloads {path}") },
-        D::Restarted { path, reason } => Event::Warning(format!("{path}: {reason}; downloading it again")),
-        D::Damaged { path, .. } => {
-            Event::Warning(format!("{path}: the downloaded copy was damaged; downloading it again"))
-        }
-        D::Waiting { what, reason, wait, .. } => {
-            Event::Warning(format!("{what}: {reason}; trying again in {:.1} s", wait.as_secs_f64()))
-        }
-    }
 }

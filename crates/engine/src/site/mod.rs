@@ -13,7 +13,7 @@ mod settings;
 
 pub(crate) use cache_folder::{CacheFolder, IfHeld};
 pub use error::WorkspaceError;
-pub(crate) use hub::{HubAccess, HubChoice};
+pub(crate) use hub::HubAccess;
 pub(crate) use lock_store::{LockStore, short};
 pub(crate) use output_folder::OutputFolder;
 pub use recipe_folder::{Found, RecipeText};
@@ -25,7 +25,12 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use crate::{cache::CACHE_VERSION, event::Observer};
+use crate::{
+    cache::{CACHE_VERSION, Record, stat_cache},
+    event::Observer,
+    source::{Source, local::LocalFiles},
+    system,
+};
 use datac_core::{
     code::CodeVersions,
     config::{ConverterWord, Vocabulary},
@@ -67,10 +72,28 @@ impl Site {
         }
     }
 
-    /// Returns the folder of the workspace.
+    /// Returns the files of the workspace as a place that rows come from; their digests are kept in `record`.
+    pub(crate) fn workspace(&self, record: &Arc<Record>) -> Arc<dyn Source> {
+        local_files(self.root(), &self.cache, record)
+    }
+
+    /// Returns the workspace's folder.
     pub(crate) fn root(&self) -> &Path {
         self.recipes.root()
     }
+}
+
+/// Returns the files of the workspace at `root` as a place that rows come from.
+pub(crate) fn local_files(root: &Path, cache: &Path, record: &Arc<Record>) -> Arc<dyn Source> {
+    let (record, cache) = (record.clone(), cache.to_owned());
+    let hash = move |path: &Path| {
+        let stat = system::stat(path)?;
+        // A write within the tick of its stamp leaves the stat as it is. Past that tick, whatever is hashed is what this
+        // stat stands for.
+        let begun_ns = system::wait_past_grain(stat.stamp_ns(), path, &cache);
+        Ok((stat, stat_cache::digest_of_source(&record, path, begun_ns)?))
+    };
+    Arc::new(LocalFiles::new(root.to_owned(), Arc::new(hash)))
 }
 
 /// Returns the words that recipes may use: converters with their options.

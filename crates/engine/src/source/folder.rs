@@ -9,7 +9,9 @@ use std::{
 use rayon::prelude::*;
 use walkdir::{DirEntry, WalkDir};
 
-use super::{Bytes, FileDigest, Hub, Listing, RemoteFile, SourceError, known};
+use super::{
+    Asked, Bytes, Checked, FileDigest, HUB_WORDS, HubKind, Listing, Opening, RemoteFile, Source, SourceError, known,
+};
 use crate::system::{self, FileError};
 use datac_core::{hash::Manifest, id::FileHash};
 
@@ -51,13 +53,46 @@ impl FolderHub {
     }
 }
 
-impl Hub for FolderHub {
-    fn name(&self) -> String {
-        "folder".to_owned()
+/// The kind of hub that any other word names.
+pub(super) struct FolderKind;
+
+const NAME: &str = "folder";
+
+impl HubKind for FolderKind {
+    fn is_meant(&self, _: &str) -> bool {
+        true
     }
 
-    /// Resolves a branch or tag to the current contents of the folder. A commit must match those contents.
-    fn resolve(&self, repo: &str, revision: Option<&str>) -> Result<Listing, SourceError> {
+    fn name(&self, _: &str) -> String {
+        NAME.to_owned()
+    }
+
+    fn open(&self, given: &str, with: &Opening) -> Result<Arc<dyn Source>, SourceError> {
+        let folder = with.root.join(given);
+        if !system::is_dir(&folder) {
+            return Err(SourceError::NoHubFolder { given: given.to_owned() });
+        }
+        Ok(Arc::new(FolderHub::new(folder, with.digest.clone())))
+    }
+
+    fn check(&self, given: &str, with: &Opening) -> Checked {
+        let folder = with.root.join(given);
+        if system::is_dir(&folder) {
+            Checked::Usable(format!("the folder {}", folder.display()))
+        } else {
+            Checked::Unusable { text: format!("folder {} does not exist", folder.display()), hint: HUB_WORDS }
+        }
+    }
+}
+
+impl Source for FolderHub {
+    fn name(&self) -> String {
+        NAME.to_owned()
+    }
+
+    /// Resolves a branch or tag to the current contents of the folder; a commit must match them.
+    fn resolve(&self, asked: &Asked<'_>) -> Result<Listing, SourceError> {
+        let Asked { source: repo, revision, .. } = *asked;
         let (place, id) = self.place(repo).ok_or_else(|| self.no_repo(repo))?;
         let files = walk(&place)?
             .into_par_iter()
@@ -72,11 +107,11 @@ impl Hub for FolderHub {
             Some(revision) if is_commit(revision) && revision != commit => {
                 Err(SourceError::NoRevision { repo: repo.to_owned(), revision: revision.to_owned() })
             }
-            _ => Ok(Listing { id: id.to_owned(), commit, files }),
+            _ => Ok(Listing { id: id.to_owned(), commit: Some(commit), files, ..Listing::default() }),
         }
     }
 
-    fn open(&self, repo: &str, _commit: &str, file: &RemoteFile) -> Result<Bytes, SourceError> {
+    fn open(&self, repo: &str, _: Option<&str>, file: &RemoteFile) -> Result<Bytes, SourceError> {
         let (place, _) = self.place(repo).ok_or_else(|| self.no_repo(repo))?;
         let missing = || SourceError::NoFile { repo: repo.to_owned(), path: file.path.clone() };
         if !is_plain(&file.path) {
@@ -188,7 +223,7 @@ mod tests {
         for path in ["o/n/b.json", "o/n/a/x.json", "o/n/a.json", "o/n/.git/HEAD", "o/n/.hidden", "o/n/a/.h/y"] {
             write(root.path(), path, path);
         }
-        let listing = hub(root.path()).resolve("o/n", None).unwrap();
+        let listing = hub(root.path()).resolve(&Asked::of("o/n", None)).unwrap();
         assert_eq!(paths(&listing), ["a.json", "a/x.json", "b.json"]);
         assert_eq!(listing.id, "o/n");
         assert_eq!(listing.files[0].size, 10);
@@ -200,13 +235,14 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         write(root.path(), "o/n/a.json", "1");
         let hub = hub(root.path());
-        let first = hub.resolve("o/n", Some("main")).unwrap();
-        assert!(is_commit(&first.commit), "{}", first.commit);
-        assert_eq!(hub.resolve("o/n", Some(&first.commit)).unwrap(), first);
+        let first = hub.resolve(&Asked::of("o/n", Some("main"))).unwrap();
+        let pinned = first.commit.as_deref().unwrap();
+        assert!(is_commit(pinned), "{pinned}");
+        assert_eq!(hub.resolve(&Asked::of("o/n", first.commit.as_deref())).unwrap(), first);
         write(root.path(), "o/n/a.json", "2");
-        assert_ne!(hub.resolve("o/n", Some("v1.0")).unwrap().commit, first.commit);
-        for commit in [first.commit.as_str(), "0123456789abcdef0123456789abcdef01234567"] {
-            let error = hub.resolve("o/n", Some(commit)).unwrap_err();
+        assert_ne!(hub.resolve(&Asked::of("o/n", Some("v1.0"))).unwrap().commit, first.commit);
+        for commit in [pinned, "0123456789abcdef0123456789abcdef01234567"] {
+            let error = hub.resolve(&Asked::of("o/n", Some(commit))).unwrap_err();
             assert!(matches!(error, SourceError::NoRevision { .. }), "{error}");
         }
     }
@@ -216,13 +252,13 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         write(root.path(), "openai/gsm8k/main/train.jsonl", "{}");
         let hub = hub(root.path());
-        let listing = hub.resolve("gsm8k", None).unwrap();
+        let listing = hub.resolve(&Asked::of("gsm8k", None)).unwrap();
         assert_eq!(listing.id, "openai/gsm8k");
-        assert!(hub.open("gsm8k", &listing.commit, &listing.files[0]).is_ok());
+        assert!(hub.open("gsm8k", listing.commit.as_deref(), &listing.files[0]).is_ok());
         let old = tempfile::tempdir().unwrap();
         write(old.path(), "gsm8k/train.jsonl", "{}");
         assert_eq!(
-            self::hub(old.path()).resolve("gsm8k", None).unwrap().id,
+            self::hub(old.path()).resolve(&Asked::of("gsm8k", None)).unwrap().id,
             "gsm8k",
             "a folder kept under the old name"
         );
@@ -235,7 +271,7 @@ mod tests {
         write(root.path(), "secret/a.json", "1");
         let hub = hub(&root.path().join("hub"));
         for repo in ["../secret", "o/../../secret", "", "o", "o/n/x", "/etc", "o/none", "./o", "o//n"] {
-            let found = hub.resolve(repo, None);
+            let found = hub.resolve(&Asked::of(repo, None));
             if repo == "o" {
                 // A repository without an organisation is a plain folder; nothing distinguishes the two.
                 assert_eq!(paths(&found.unwrap()), ["n/a.json"]);
@@ -251,15 +287,15 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         write(root.path(), "o/n/a.json", "first");
         let hub = hub(root.path());
-        let listing = hub.resolve("o/n", None).unwrap();
-        let Bytes::File(mut file, path) = hub.open("o/n", &listing.commit, &listing.files[0]).unwrap() else {
+        let listing = hub.resolve(&Asked::of("o/n", None)).unwrap();
+        let Bytes::File(mut file, path) = hub.open("o/n", listing.commit.as_deref(), &listing.files[0]).unwrap() else {
             panic!()
         };
         let mut text = String::new();
         file.read_to_string(&mut text).unwrap();
         assert_eq!((text.as_str(), path), ("first", root.path().join("o/n/a.json")));
         write(root.path(), "o/n/a.json", "other");
-        let error = hub.open("o/n", &listing.commit, &listing.files[0]).unwrap_err();
+        let error = hub.open("o/n", listing.commit.as_deref(), &listing.files[0]).unwrap_err();
         assert!(matches!(&error, SourceError::Changed { path, .. } if path == "a.json"), "{error}");
     }
 
@@ -271,7 +307,7 @@ mod tests {
         let hub = hub(root.path());
         for path in ["b.json", "../m/a.json", "a.json/x", ""] {
             let file = RemoteFile { path: path.into(), size: 1, digest: FileDigest::Blake3(FileHash::of(b"1")) };
-            let error = hub.open("o/n", "blake3:", &file).unwrap_err();
+            let error = hub.open("o/n", Some("blake3:"), &file).unwrap_err();
             assert!(matches!(error, SourceError::NoFile { .. }), "{path}: {error}");
         }
     }
@@ -283,8 +319,8 @@ mod tests {
         write(root.path(), "o/n/b.json", "1");
         std::os::unix::fs::symlink(root.path().join("store/a.json"), root.path().join("o/n/a.json")).unwrap();
         let hub = hub(root.path());
-        assert_eq!(paths(&hub.resolve("o/n", None).unwrap()), ["a.json", "b.json"]);
+        assert_eq!(paths(&hub.resolve(&Asked::of("o/n", None)).unwrap()), ["a.json", "b.json"]);
         std::os::unix::fs::symlink(root.path().join("o"), root.path().join("o/n/loop")).unwrap();
-        assert!(hub.resolve("o/n", None).unwrap_err().to_string().contains("symbolic links form a loop"));
+        assert!(hub.resolve(&Asked::of("o/n", None)).unwrap_err().to_string().contains("symbolic links form a loop"));
     }
 }

@@ -1,15 +1,67 @@
 //! Sources that are files or folders of the workspace.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{
-    SourceError,
+    Asked, Bytes, FileDigest, Listing, RemoteFile, Selection, Source, SourceError,
     folder::{folders_below, walk},
     kind::{FileKind, Name, RowFormat, basename, compression_of, judge, why_sealed},
     layout::{Want, closest, resolve},
 };
-use crate::system;
-use datac_core::config::format_word;
+use crate::system::{self, FileError, Stat};
+use datac_core::{config::format_word, id::FileHash};
+
+/// Function that returns the stat of a file and the digest of what it holds with that stat, possibly from a record of
+/// unchanged files.
+pub type HashFile = dyn Fn(&Path) -> Result<(Stat, FileHash), FileError> + Send + Sync;
+
+/// The files of the workspace. Nothing pins them: they are looked at in each build.
+pub struct LocalFiles {
+    root: PathBuf,
+    hash: Arc<HashFile>,
+}
+
+impl LocalFiles {
+    /// Creates the source of the files below `root`.
+    pub fn new(root: PathBuf, hash: Arc<HashFile>) -> Self {
+        Self { root, hash }
+    }
+}
+
+impl Source for LocalFiles {
+    fn name(&self) -> String {
+        "workspace".to_owned()
+    }
+
+    /// Lists what the selection wants of a file or folder, and hashes what has changed of that.
+    fn resolve(&self, asked: &Asked<'_>) -> Result<Listing, SourceError> {
+        let everything = Selection::default();
+        let Selection { format, splits, data_dir } = asked.selection.unwrap_or(&everything);
+        // Stats of folders come before their files: a file that comes in between then shows at the next look.
+        let mut stood_on = Vec::new();
+        for folder in folders(&self.root, asked.source)? {
+            stood_on.push((folder.to_string_lossy().into_owned(), system::stat(&self.root.join(&folder))?));
+        }
+        let listed = list(&self.root, asked.source, *format, splits, data_dir)?;
+        let (mut files, mut kinds) = (Vec::with_capacity(listed.len()), Vec::with_capacity(listed.len()));
+        for (path, kind) in listed {
+            let (stat, digest) = (self.hash)(&self.root.join(&path))?;
+            let path = path.to_string_lossy().into_owned();
+            stood_on.push((path.clone(), stat));
+            files.push(RemoteFile { path, size: stat.size, digest: FileDigest::Blake3(digest) });
+            kinds.push(kind);
+        }
+        Ok(Listing { id: asked.source.to_owned(), commit: None, files, selected: Some(kinds), stood_on })
+    }
+
+    fn open(&self, _: &str, _: Option<&str>, file: &RemoteFile) -> Result<Bytes, SourceError> {
+        let path = self.root.join(&file.path);
+        Ok(Bytes::File(system::open(&path)?, path))
+    }
+}
 
 /// Finds the files of a local source, in reading order, relative to the workspace `root`.
 ///

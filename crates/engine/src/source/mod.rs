@@ -1,7 +1,9 @@
-//! Resolves dataset names to pinned snapshots, and reads the bytes of snapshots.
+//! Resolves dataset names to snapshots, and reads the bytes of snapshots.
 //!
-//! A [`Hub`] lists a repository at a revision and opens its files. There are three: over HTTP (`hub/`), a folder laid
-//! out `<org>/<name>/…` (`folder.rs`), and the sample data inside the binary (`sample.rs`).
+//! A [`Source`] is a place that rows come from, whatever format they are written in: it finds what a recipe names, lists its
+//! files and opens them. Four exist: a hub over HTTP (`hub/`), a folder laid out `<org>/<name>/…` (`folder.rs`), the sample inside
+//! the binary (`sample.rs`), and the files of the workspace (`local.rs`). The first three are hubs: `--hub` chooses one of
+//! [`HUBS`], and `datac.lock` pins what it answers.
 
 #[cfg(feature = "hub")]
 pub mod hub;
@@ -9,6 +11,7 @@ pub mod hub;
 pub mod card;
 pub mod folder;
 mod glob;
+mod http;
 mod kind;
 pub mod known;
 pub mod layout;
@@ -17,12 +20,15 @@ pub mod lock;
 pub mod sample;
 mod splits;
 
-pub use kind::{format_of, is_data};
+pub use kind::{FileKind, format_of, is_data};
 
-use std::{fmt, fs::File, path::PathBuf, str::FromStr};
+use std::{fmt, fs::File, path::PathBuf, str::FromStr, sync::Arc};
 
-use crate::system::FileError;
-use datac_core::id::FileHash;
+use crate::{
+    event::Observer,
+    system::{FileError, Stat},
+};
+use datac_core::{format::RowFormat, id::FileHash};
 
 /// The digest of a file's bytes, in the algorithm that its hub provides.
 ///
@@ -48,15 +54,50 @@ pub struct RemoteFile {
     pub digest: FileDigest,
 }
 
-/// A repository at one commit.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a recipe asks of a place.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The source as the recipe has it: a repository, or a path of the workspace.
+    pub source: &'a str,
+    /// The branch, tag or commit; `None`: `main`.
+    pub revision: Option<&'a str>,
+    /// The part of the source that is wanted, for places that look at no more than that; `None`: all of it.
+    pub selection: Option<&'a Selection>,
+}
+
+impl<'a> Asked<'a> {
+    /// Asks for all of a repository at a revision.
+    pub fn of(source: &'a str, revision: Option<&'a str>) -> Self {
+        Self { source, revision, selection: None }
+    }
+}
+
+/// The part of a source that a dataset entry reads.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Selection {
+    /// The recipe's `format`; `None` leaves it to the names of files.
+    pub format: Option<RowFormat>,
+    /// The splits asked for.
+    pub splits: Vec<String>,
+    /// The folders asked for.
+    pub data_dir: Vec<String>,
+}
+
+/// What a place has of a source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// The repository's own name, such as `openai/gsm8k` if `gsm8k` was requested.
+    /// The source's own name for itself: `openai/gsm8k` when `gsm8k` was asked for.
     pub id: String,
-    /// Commit: 40 hexadecimal digits on the Hub, otherwise `blake3:<64 hex>` of the file list.
-    pub commit: String,
-    /// Files of the repository, sorted by path.
+    /// Commit: 40 hexadecimal digits on a Hub; `blake3:<64 hex>` over the file list elsewhere; `None` where there is none to
+    /// pin, and each build looks again.
+    pub commit: Option<String>,
+    /// Files of the source, sorted by path; with `selected`, only those, in reading order.
     pub files: Vec<RemoteFile>,
+    /// The kind of each file, if the place itself selected what is read; `None`: that follows from the names of `files` and
+    /// the card.
+    pub selected: Option<Vec<FileKind>>,
+    /// Files and folders on disk, relative to the workspace, with the stats that this listing holds for.
+    pub stood_on: Vec<(String, Stat)>,
 }
 
 /// The bytes of a file, which allow random access.
@@ -68,19 +109,85 @@ pub enum Bytes {
     Static(&'static [u8]),
 }
 
-/// A place that snapshots come from.
-pub trait Hub: Send + Sync {
-    /// Returns the name recorded in locks: a URL without credentials, `folder` or `sample`.
+/// A place that rows come from.
+pub trait Source: Send + Sync {
+    /// Returns the name that a lock records: a URL without credentials, `folder` or `sample`.
     fn name(&self) -> String;
 
-    /// Resolves a repository at a revision (branch, tag or commit; `None` for `main`) to a commit and its files.
-    fn resolve(&self, repo: &str, revision: Option<&str>) -> Result<Listing, SourceError>;
+    /// Finds what is asked for, and lists its files with their digests.
+    fn resolve(&self, asked: &Asked<'_>) -> Result<Listing, SourceError>;
 
-    /// Opens a file of a resolved repository. The bytes have been checked against `file.digest`.
-    fn open(&self, repo: &str, commit: &str, file: &RemoteFile) -> Result<Bytes, SourceError>;
+    /// Opens one file of a listing; `id` and `commit` are the listing's.
+    ///
+    /// What a hub hands out has been checked against `file.digest`. A file of the workspace can change at any time: whoever reads
+    /// it compares its stat with the listing's.
+    fn open(&self, id: &str, commit: Option<&str>, file: &RemoteFile) -> Result<Bytes, SourceError>;
 }
 
-/// Why a source is unavailable.
+/// A kind of hub.
+pub trait HubKind: Sync {
+    /// Returns whether `--hub GIVEN` names a hub of this kind; the first of [`HUBS`] that says so is chosen.
+    fn is_meant(&self, given: &str) -> bool;
+
+    /// Returns the name that locks record, without opening the hub.
+    fn name(&self, given: &str) -> String;
+
+    /// Returns whether its files come over a network.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
+    /// Opens the hub that `given` names.
+    fn open(&self, given: &str, with: &Opening) -> Result<Arc<dyn Source>, SourceError>;
+
+    /// Says whether the hub can be used, for `datac doctor`.
+    fn check(&self, given: &str, with: &Opening) -> Checked;
+}
+
+/// Every kind of hub.
+pub const HUBS: &[&dyn HubKind] = &[&sample::SampleKind, &http::HttpKind, &folder::FolderKind];
+
+/// What hubs are opened with.
+pub struct Opening {
+    /// The workspace, which folders are relative to.
+    pub root: PathBuf,
+    /// The folder for downloads.
+    pub store: PathBuf,
+    /// Whether the network may not be used.
+    pub offline: bool,
+    /// Hashes files on disk.
+    pub digest: Arc<folder::DigestFile>,
+    /// Told of downloads.
+    pub observer: Observer,
+}
+
+/// Whether a hub can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// It can.
+    Usable(String),
+    /// It was not looked at.
+    Skipped(String),
+    /// Not now.
+    Troubled {
+        /// What is wrong.
+        text: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// It cannot.
+    Unusable {
+        /// What is wrong.
+        text: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
+}
+
+/// What `--hub` takes, for hints.
+pub(crate) const HUB_WORDS: &str = "`--hub` takes a URL, a folder laid out <org>/<name>/…, or `sample`";
+
+/// The reason why a source is unavailable.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
@@ -171,6 +278,12 @@ pub enum SourceError {
         hub: String,
         /// Description of the problem.
         reason: String,
+    },
+    /// The folder that is to stand in for a hub does not exist.
+    #[error("find the hub folder `{given}`")]
+    NoHubFolder {
+        /// The folder as given.
+        given: String,
     },
     /// The repository does not contain what the recipe requests.
     #[error("find rows: {reason}")]

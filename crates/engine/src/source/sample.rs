@@ -1,7 +1,10 @@
 //! A hub inside the binary: small hand-written replacements for four repositories, in their layouts and file formats.
 
-use super::{Bytes, FileDigest, Hub, Listing, RemoteFile, SourceError, folder, known};
+use std::sync::Arc;
 
+use super::{
+    Asked, Bytes, Checked, FileDigest, HubKind, Listing, Opening, RemoteFile, Source, SourceError, folder, known,
+};
 use datac_core::id::FileHash;
 
 /// A file of the sample: repository, path and bytes.
@@ -61,13 +64,37 @@ impl SampleHub {
     }
 }
 
-impl Hub for SampleHub {
-    fn name(&self) -> String {
-        "sample".to_owned()
+/// The kind of hub that `--hub sample` names.
+pub(super) struct SampleKind;
+
+const NAME: &str = "sample";
+
+impl HubKind for SampleKind {
+    fn is_meant(&self, given: &str) -> bool {
+        given == NAME
     }
 
-    /// Resolves a branch or tag to the bundled contents. A commit must match those contents.
-    fn resolve(&self, repo: &str, revision: Option<&str>) -> Result<Listing, SourceError> {
+    fn name(&self, _: &str) -> String {
+        NAME.to_owned()
+    }
+
+    fn open(&self, _: &str, _: &Opening) -> Result<Arc<dyn Source>, SourceError> {
+        Ok(Arc::new(SampleHub))
+    }
+
+    fn check(&self, _: &str, _: &Opening) -> Checked {
+        Checked::Usable("bundled sample data".to_owned())
+    }
+}
+
+impl Source for SampleHub {
+    fn name(&self) -> String {
+        NAME.to_owned()
+    }
+
+    /// Resolves a branch or tag to the bundled contents; a commit must match them.
+    fn resolve(&self, asked: &Asked<'_>) -> Result<Listing, SourceError> {
+        let Asked { source: repo, revision, .. } = *asked;
         let id = known::canonical(repo);
         let files: Vec<RemoteFile> = FILES
             .iter()
@@ -86,11 +113,11 @@ impl Hub for SampleHub {
             Some(revision) if folder::is_commit(revision) && revision != commit => {
                 Err(SourceError::NoRevision { repo: repo.to_owned(), revision: revision.to_owned() })
             }
-            _ => Ok(Listing { id: id.to_owned(), commit, files }),
+            _ => Ok(Listing { id: id.to_owned(), commit: Some(commit), files, ..Listing::default() }),
         }
     }
 
-    fn open(&self, repo: &str, _commit: &str, file: &RemoteFile) -> Result<Bytes, SourceError> {
+    fn open(&self, repo: &str, _: Option<&str>, file: &RemoteFile) -> Result<Bytes, SourceError> {
         let id = known::canonical(repo);
         let of_repo = FILES.iter().filter(|(of, ..)| *of == id);
         let mut of_repo = of_repo.peekable();
@@ -170,7 +197,7 @@ mod tests {
     }
 
     fn selected(repo: &str, folders: &[&str], splits: &[&str]) -> Vec<String> {
-        let listing = SampleHub.resolve(repo, None).unwrap();
+        let listing = SampleHub.resolve(&Asked::of(repo, None)).unwrap();
         let paths: Vec<&str> = listing.files.iter().map(|file| file.path.as_str()).collect();
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let want = Want {
@@ -310,24 +337,26 @@ mod tests {
     #[test]
     fn opens_what_it_lists_and_nothing_else() {
         for repo in SampleHub::repos() {
-            let listing = SampleHub.resolve(repo, None).unwrap();
-            assert_eq!(SampleHub.resolve(repo, Some(&listing.commit)).unwrap(), listing);
+            let listing = SampleHub.resolve(&Asked::of(repo, None)).unwrap();
+            assert_eq!(SampleHub.resolve(&Asked::of(repo, listing.commit.as_deref())).unwrap(), listing);
             for file in &listing.files {
-                let Bytes::Static(bytes) = SampleHub.open(repo, &listing.commit, file).unwrap() else { panic!() };
+                let Bytes::Static(bytes) = SampleHub.open(repo, listing.commit.as_deref(), file).unwrap() else {
+                    panic!()
+                };
                 assert_eq!(bytes.len() as u64, file.size);
             }
         }
-        let listing = SampleHub.resolve("gsm8k", Some("main")).unwrap();
+        let listing = SampleHub.resolve(&Asked::of("gsm8k", Some("main"))).unwrap();
         assert_eq!(listing.id, "openai/gsm8k");
         let mut file = listing.files[0].clone();
         file.digest = FileDigest::Blake3(FileHash::of(b"other"));
-        assert!(matches!(SampleHub.open("gsm8k", "", &file), Err(SourceError::Changed { .. })));
+        assert!(matches!(SampleHub.open("gsm8k", None, &file), Err(SourceError::Changed { .. })));
         file.path = "none".into();
-        assert!(matches!(SampleHub.open("gsm8k", "", &file), Err(SourceError::NoFile { .. })));
+        assert!(matches!(SampleHub.open("gsm8k", None, &file), Err(SourceError::NoFile { .. })));
         let commit = format!("blake3:{}", "0".repeat(64));
-        assert!(matches!(SampleHub.resolve("gsm8k", Some(&commit)), Err(SourceError::NoRevision { .. })));
+        assert!(matches!(SampleHub.resolve(&Asked::of("gsm8k", Some(&commit))), Err(SourceError::NoRevision { .. })));
         assert_eq!(
-            SampleHub.resolve("a/b", None).unwrap_err().to_string(),
+            SampleHub.resolve(&Asked::of("a/b", None)).unwrap_err().to_string(),
             "find dataset `a/b` on the sample hub, which has `Anthropic/hh-rlhf`, `openai/gsm8k`, \
              `sahil2801/CodeAlpaca-20k`, `tatsu-lab/alpaca`"
         );

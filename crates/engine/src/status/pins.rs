@@ -1,27 +1,23 @@
 //! Pins sources to snapshots: from the lock, or else from the hub, if that may be asked; local files from disk.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use rayon::prelude::*;
 
 use crate::{
-    cache::{Record, stat_cache},
+    cache::Record,
     driver::failure_of,
     event::{Event, Observer},
-    graph::{LocalFile, Snapshot, SnapshotKey, snapshot_key},
-    site::{CacheFolder, HubAccess, Site, WorkspaceError, short},
+    graph::{FileOrigin, Snapshot, SnapshotKey, snapshot_key},
+    site::{CacheFolder, HubAccess, Site, WorkspaceError, local_files, short},
     source::{
-        Bytes, FileDigest, Hub, SourceError, card, is_data, local,
+        Asked, Bytes, Listing, Source, SourceError, card, is_data,
         lock::{LockFile, Pin},
     },
     system::{self, Stat},
 };
 use datac_core::{
-    config::{Recipe, RowFormat},
+    config::Recipe,
     failure::{Failure, FailureKind},
     leaf::{Change, Leaf, Value},
     stale::StaleReason,
@@ -48,10 +44,8 @@ pub(crate) struct Snapshots {
     pub(crate) states: BTreeMap<SnapshotKey, Option<Result<Arc<Snapshot>, Failure>>>,
     /// Why sources are not pinned.
     pub(crate) unpinned: BTreeMap<SnapshotKey, StaleReason>,
-    /// Stats of local files when they were hashed, by path.
-    pub(crate) local_stats: HashMap<String, Stat>,
-    /// Stats of local folders before they were listed, by path.
-    pub(crate) local_folders: BTreeMap<SnapshotKey, Vec<(String, Stat)>>,
+    /// Local folders and files, with their stats before they were listed and when they were hashed.
+    pub(crate) stood_on: BTreeMap<SnapshotKey, Vec<(String, Stat)>>,
 }
 
 /// Everything needed to pin sources.
@@ -80,63 +74,30 @@ impl PinSources<'_> {
     ) -> Result<Snapshots, WorkspaceError> {
         let hub_name = self.hub.name();
         let mut snapshots = Snapshots::default();
-        // Questions for the hub: source, revision, and why it is asked.
-        let mut asked: Vec<(String, Option<String>, StaleReason)> = Vec::new();
+        // What the hub is to be asked for: sources and revisions, and why.
+        let mut asked: Vec<(SnapshotKey, StaleReason)> = Vec::new();
         for dataset in recipes.iter().flat_map(|recipe| &recipe.datasets) {
             let key = snapshot_key(dataset);
             if snapshots.states.contains_key(&key) {
                 continue;
             }
-            let state = match &key {
-                SnapshotKey::Local { source, format, splits, data_dir } => {
-                    // Taken before the files are listed, so that the next look notices a file that is added in
-                    // between.
-                    if let Ok(folders) = self.folder_stats(source) {
-                        snapshots.local_folders.insert(key.clone(), folders);
-                    }
-                    Some(self.local(source, *format, splits, data_dir, &mut snapshots.local_stats))
-                }
-                SnapshotKey::Hub { source, revision } => {
-                    let pinned = lock.find(source, revision.as_deref());
-                    let why_not = match pinned {
-                        Some(pin) if pin.hub == hub_name || pinning == Pinning::Pinned => None,
-                        Some(pin) => Some(StaleReason::Changed(Change {
-                            name: Leaf::Hub { source: source.clone() },
-                            old: Some(Value::Text(pin.hub.clone())),
-                            new: Some(Value::Text(hub_name.clone())),
-                        })),
-                        None => Some(StaleReason::NotPinned { source: source.clone() }),
-                    };
-                    match (why_not, pinning) {
-                        (None, _) => pinned.map(|pin| Ok(Arc::new(snapshot_of(pin)))),
-                        (Some(why), Pinning::Read | Pinning::Pinned) => {
-                            snapshots.unpinned.insert(key.clone(), why);
-                            None
-                        }
-                        (Some(why), Pinning::Locked) => {
-                            Some(Err(Failure::plain(FailureKind::Lock, format!("`--locked` was given, but {why}"))
-                                .hint("run `datac lock` and commit datac.lock")))
-                        }
-                        (Some(why), Pinning::Resolve) => {
-                            asked.push((source.clone(), revision.clone(), why));
-                            None
-                        }
-                    }
-                }
+            let state = if key.is_pinned() {
+                self.pinned(&key, pinning, lock, &mut snapshots, &mut asked)
+            } else {
+                Some(self.found(&key, &mut snapshots))
             };
             snapshots.states.insert(key, state);
         }
         if !asked.is_empty() {
             let hub = self.hub.open(self.cache, self.record)?;
-            // Asked in parallel: a remote hub takes long to answer, a folder long to hash.
-            let ask = |(source, revision, _): &(String, Option<String>, _)| resolve(&*hub, source, revision.as_deref());
-            let answers: Vec<_> = asked.par_iter().map(ask).collect();
-            for ((source, revision, why), answer) in asked.into_iter().zip(answers) {
+            // Each takes a while, be it for an answer from far away or for hashing a folder.
+            let answers: Vec<_> = asked.par_iter().map(|(key, _)| resolve(&*hub, key)).collect();
+            for ((key, why), answer) in asked.into_iter().zip(answers) {
                 let state = match answer {
                     Ok(pin) => {
                         let before = why.change().and_then(|change| change.old.as_ref());
                         let before = before.map_or_else(String::new, |hub| format!(", before {hub}"));
-                        let words = format!("{source} at {} (hub {hub_name}{before})", short(&pin.commit));
+                        let words = format!("{} at {} (hub {hub_name}{before})", key.source, short(&pin.commit));
                         (self.observer)(Event::Locked(words));
                         let snapshot = snapshot_of(&pin);
                         lock.set(pin);
@@ -144,75 +105,86 @@ impl PinSources<'_> {
                     }
                     Err(error) => Err(failure_of(&error)),
                 };
-                snapshots.states.insert(SnapshotKey::Hub { source, revision }, Some(state));
+                snapshots.states.insert(key, Some(state));
             }
         }
         Ok(snapshots)
     }
 
-    /// Returns the stats of the folders that a local source is listed from.
-    fn folder_stats(&self, source: &str) -> Result<Vec<(String, Stat)>, SourceError> {
-        let root = self.root;
-        let stat = |folder: PathBuf| {
-            let stat = system::stat(&root.join(&folder))?;
-            Ok((folder.to_string_lossy().into_owned(), stat))
+    /// Returns the snapshot that the lock has; `None`: it has none, and the source is among `unpinned` or `asked`.
+    fn pinned(
+        &self,
+        key: &SnapshotKey,
+        pinning: Pinning,
+        lock: &LockFile,
+        snapshots: &mut Snapshots,
+        asked: &mut Vec<(SnapshotKey, StaleReason)>,
+    ) -> Option<Result<Arc<Snapshot>, Failure>> {
+        let (source, hub_name) = (&key.source, self.hub.name());
+        let pinned = lock.find(source, key.revision.as_deref());
+        let why_not = match pinned {
+            Some(pin) if pin.hub == hub_name || pinning == Pinning::Pinned => None,
+            Some(pin) => Some(StaleReason::Changed(Change {
+                name: Leaf::Hub { source: source.clone() },
+                old: Some(Value::Text(pin.hub.clone())),
+                new: Some(Value::Text(hub_name)),
+            })),
+            None => Some(StaleReason::NotPinned { source: source.clone() }),
         };
-        local::folders(root, source)?.into_iter().map(stat).collect()
+        match (why_not, pinning) {
+            (None, _) => pinned.map(|pin| Ok(Arc::new(snapshot_of(pin)))),
+            (Some(why), Pinning::Read | Pinning::Pinned) => {
+                snapshots.unpinned.insert(key.clone(), why);
+                None
+            }
+            (Some(why), Pinning::Locked) => {
+                Some(Err(Failure::plain(FailureKind::Lock, format!("`--locked` was given, but {why}"))
+                    .hint("run `datac lock` and commit datac.lock")))
+            }
+            (Some(why), Pinning::Resolve) => {
+                asked.push((key.clone(), why));
+                None
+            }
+        }
     }
 
-    /// Lists the files of a local source and hashes those that have changed.
-    fn local(
-        &self,
-        source: &str,
-        format: Option<RowFormat>,
-        splits: &[String],
-        data_dir: &[String],
-        stats: &mut HashMap<String, Stat>,
-    ) -> Result<Arc<Snapshot>, Failure> {
-        let root = self.root;
-        let listed = local::list(root, source, format, splits, data_dir).map_err(|error| failure_of(&error))?;
-        let mut found = Vec::with_capacity(listed.len());
-        for (path, kind) in listed {
-            let place = root.join(&path);
-            let failed = |error: system::FileError| failure_of(&SourceError::File(error));
-            let stat = system::stat(&place).map_err(failed)?;
-            // A write within the same clock tick may not change the stat. After that tick, the file that is hashed is
-            // the file that has this stat.
-            let begun_ns = system::wait_past_grain(stat.stamp_ns(), &place, self.cache);
-            let digest = stat_cache::digest_of_source(self.record, &place, begun_ns).map_err(failed)?;
-            let path = path.to_string_lossy().into_owned();
-            stats.insert(path.clone(), stat);
-            found.push(LocalFile { path, size: stat.size, digest: FileDigest::Blake3(digest), kind });
-        }
-        Ok(Arc::new(Snapshot::Local(found)))
+    /// Returns the snapshot of a source that is looked at in each build.
+    fn found(&self, key: &SnapshotKey, snapshots: &mut Snapshots) -> Result<Arc<Snapshot>, Failure> {
+        let place = local_files(self.root, self.cache, self.record);
+        let asked = Asked { source: &key.source, revision: key.revision.as_deref(), selection: key.selection.as_ref() };
+        let Listing { id, commit, files, selected, stood_on } =
+            place.resolve(&asked).map_err(|error| failure_of(&error))?;
+        snapshots.stood_on.insert(key.clone(), stood_on);
+        let origin = FileOrigin { name: id.into(), commit: commit.map(Into::into) };
+        Ok(Arc::new(Snapshot { origin, card: None, files, selected }))
     }
 }
 
 fn snapshot_of(pin: &Pin) -> Snapshot {
-    Snapshot::Hub {
-        repo: pin.repo.clone(),
-        commit: pin.commit.clone(),
+    Snapshot {
+        origin: FileOrigin { name: pin.repo.as_str().into(), commit: Some(pin.commit.as_str().into()) },
         card: pin.card.clone(),
         files: pin.files.clone(),
+        selected: None,
     }
 }
 
-fn resolve(hub: &dyn Hub, source: &str, revision: Option<&str>) -> Result<Pin, SourceError> {
-    let listing = hub.resolve(source, revision)?;
+fn resolve(hub: &dyn Source, key: &SnapshotKey) -> Result<Pin, SourceError> {
+    let listing = hub.resolve(&Asked::of(&key.source, key.revision.as_deref()))?;
     let readme = listing.files.iter().find(|file| file.path == "README.md");
     let card = match readme {
         Some(file) => {
-            let text = read_all(hub.open(&listing.id, &listing.commit, file)?)?;
+            let text = read_all(hub.open(&listing.id, listing.commit.as_deref(), file)?)?;
             card::essence(&String::from_utf8_lossy(&text))
         }
         None => None,
     };
     Ok(Pin {
-        source: source.to_owned(),
-        revision: revision.map(str::to_owned),
+        source: key.source.clone(),
+        revision: key.revision.clone(),
         repo: listing.id,
         hub: hub.name(),
-        commit: listing.commit,
+        commit: listing.commit.unwrap_or_default(),
         card,
         files: listing.files.into_iter().filter(|file| is_data(&file.path)).collect(),
     })

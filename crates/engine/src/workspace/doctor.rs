@@ -12,7 +12,8 @@ use super::validate::validate;
 use crate::{
     build::MEMORY_A_THREAD,
     cache::{Access, CACHE_VERSION, CacheContents, Record},
-    site::{CacheFolder, HubAccess, HubChoice, OutputFolder, Site, WorkspaceError, vocabulary},
+    site::{CacheFolder, HubAccess, OutputFolder, Site, WorkspaceError, vocabulary},
+    source::Checked,
     system::{self, Probe},
 };
 use datac_core::{config::Location, id::BlobId};
@@ -318,62 +319,15 @@ fn check_disk(cache: &CacheFolder, outputs: &OutputFolder) -> Finding {
 
 fn check_hub(hub: &HubAccess, cache: &CacheFolder) -> Finding {
     let name = "hub";
-    match hub.choice() {
-        HubChoice::Sample => Finding::new(name, Health::Ok, "bundled sample data"),
-        HubChoice::Folder(folder) if system::is_dir(folder) => {
-            Finding::new(name, Health::Ok, format!("the folder {}", folder.display()))
-        }
-        HubChoice::Folder(folder) => {
-            Finding::new(name, Health::Fail, format!("folder {} does not exist", folder.display()))
-                .hint("`--hub` takes a URL, a folder laid out <org>/<name>/…, or `sample`")
-        }
-        HubChoice::Http(url) => over_http(hub, cache, name, url.clone()),
+    match hub.check(cache) {
+        Checked::Usable(text) => Finding::new(name, Health::Ok, text),
+        Checked::Skipped(text) => Finding::new(name, Health::Skip, text),
+        Checked::Troubled { text, hint } => Finding::new(name, Health::Warn, text).hint(hint),
+        Checked::Unusable { text, hint } => Finding::new(name, Health::Fail, text).hint(hint),
     }
 }
 
-#[cfg(feature = "hub")]
-fn over_http(hub: &HubAccess, cache: &CacheFolder, name: &'static str, url: String) -> Finding {
-    use crate::source::{
-        SourceError,
-        hub::{self, Greeting, HttpHub, HubConfig, Limits},
-    };
-    use std::{sync::Arc, time::Duration};
-    let shown = url.trim_end_matches('/').to_owned();
-    if hub.offline || hub::env_offline() {
-        return Finding::new(name, Health::Skip, format!("{shown} not contacted: offline"));
-    }
-    let patience = Duration::from_secs(10);
-    let opened = HttpHub::new(HubConfig {
-        endpoint: url,
-        token: hub::find_token(),
-        offline: false,
-        store: cache.join("sources"),
-        progress: Arc::new(|_| {}),
-        limits: Limits { connect: patience, idle: patience, answer: patience, ..Limits::default() },
-    });
-    let offline = "without network: --hub sample, or --offline to use downloaded files";
-    match opened.and_then(|hub| hub.greet()) {
-        Ok(Greeting::Answered) => Finding::new(name, Health::Ok, format!("{shown} responds")),
-        Ok(Greeting::Known) => Finding::new(name, Health::Ok, format!("{shown} responds and accepts the token")),
-        Ok(Greeting::Refused) => Finding::new(name, Health::Fail, format!("{shown} rejects the token"))
-            .hint("set HF_TOKEN to a valid token, or unset it for public datasets"),
-        Ok(Greeting::Troubled(status)) => {
-            Finding::new(name, Health::Warn, format!("{shown} responds with status {status}")).hint("try again later")
-        }
-        Err(SourceError::Unavailable { hub, reason, .. }) => {
-            Finding::new(name, Health::Fail, format!("{hub}: {reason}")).hint(offline)
-        }
-        Err(error) => Finding::new(name, Health::Fail, format!("failed to {error}")).hint(offline),
-    }
-}
-
-#[cfg(not(feature = "hub"))]
-fn over_http(hub: &HubAccess, cache: &CacheFolder, name: &'static str, url: String) -> Finding {
-    Finding::new(name, Health::Fail, format!("{url}: this datac was built without the `hub` feature"))
-        .hint("`--hub` takes a folder laid out <org>/<name>/…, or `sample`")
-}
-
-/// Returns a path as it would be typed in the workspace.
+/// Returns a path as someone in the workspace would type it.
 fn relative_to(root: &Path, path: &Path) -> String {
     let path: PathBuf = path.strip_prefix(root).unwrap_or(path).components().collect();
     path.strip_prefix(".").unwrap_or(&path).display().to_string()

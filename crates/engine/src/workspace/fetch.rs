@@ -16,10 +16,10 @@ use crate::{
     cache::{Access, DOWNLOADS},
     driver::failure_of,
     gc::download_name,
-    graph::{FileOrigin, SourceFile, files_of},
+    graph::{SourceFile, files_of},
     selector::assess_selected,
-    site::{HubChoice, IfHeld, Site, WorkspaceError},
-    source::Hub,
+    site::{IfHeld, Site, WorkspaceError},
+    source::Source,
     status::{
         assess::{Depth, Looks},
         pins::Pinning,
@@ -104,7 +104,7 @@ pub(super) fn fetch(site: &Site, selectors: &[String], locked: bool) -> Result<F
         assess_selected(site, record.clone(), selectors, Looks { pinning, depth: Depth::Close, ..Looks::default() })?;
     let mut fetched = Fetched {
         hub: site.hub.name(),
-        is_remote: matches!(site.hub.choice(), HubChoice::Http(_)),
+        is_remote: site.hub.is_remote(),
         files: Vec::new(),
         failures: Vec::new(),
         problems: Vec::new(),
@@ -142,8 +142,8 @@ pub(super) fn fetch(site: &Site, selectors: &[String], locked: bool) -> Result<F
     Ok(fetched)
 }
 
-/// Opens every file, which downloads and checks it, several at once.
-fn fetch_all(site: &Site, hub: &dyn Hub, wanted: &[Arc<SourceFile>]) -> (Vec<FetchedFile>, Vec<FetchFailure>) {
+/// Opens every file, which has it downloaded and checked, several at once.
+fn fetch_all(site: &Site, hub: &dyn Source, wanted: &[Arc<SourceFile>]) -> (Vec<FetchedFile>, Vec<FetchFailure>) {
     let next = AtomicUsize::new(0);
     let ended: Mutex<(Vec<FetchedFile>, Vec<FetchFailure>)> = Mutex::default();
     let work = || {
@@ -175,17 +175,15 @@ fn fetch_all(site: &Site, hub: &dyn Hub, wanted: &[Arc<SourceFile>]) -> (Vec<Fet
     (files, failures)
 }
 
-/// Downloads and checks a file. Returns whether it was downloaded now.
-fn fetch_one(site: &Site, hub: &dyn Hub, file: &SourceFile) -> Result<bool, Failure> {
+/// Has one file downloaded and checked; returns whether it was not here before.
+fn fetch_one(site: &Site, hub: &dyn Source, file: &SourceFile) -> Result<bool, Failure> {
     if site.interrupt.load(Ordering::Relaxed) {
         let failure = Failure::plain(FailureKind::Interrupted, "interrupted");
         return Err(failure.hint("finished downloads are kept; run fetch again to continue"));
     }
     let stored = site.cache.join(DOWNLOADS).join(download_name(&file.digest.to_string()));
     let before = system::stat(&stored).ok();
-    if let FileOrigin::Hub { repo, commit } = &file.origin {
-        hub.open(repo, commit, &file.remote()).map_err(|error| failure_of(&error))?;
-    }
+    hub.open(file.origin.name(), file.origin.commit(), &file.remote()).map_err(|error| failure_of(&error))?;
     let after = system::stat(&stored).ok();
     // A damaged download has been replaced by a new file, with another inode.
     Ok(after.is_some() && after.map(|stat| stat.inode) != before.map(|stat| stat.inode))

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::why::{Step, steps};
 use crate::{
     cache::Access,
-    graph::{Snapshot, conversion_of, files_of, snapshot_key},
+    graph::{conversion_of, files_of, snapshot_key},
     selector::{assess_selected, expected_converter},
     site::{OutputFolder, Site, WorkspaceError},
     status::{
@@ -178,10 +178,9 @@ fn listed(assessed: &Assessed, session: &Session, sources: &mut SourceList) -> L
         let local = dataset.location.is_local();
         let snapshot = session.snapshots.states.get(&snapshot_key(dataset));
         let pinned = match snapshot {
-            Some(Some(Ok(snapshot))) => match &**snapshot {
-                Snapshot::Hub { repo, commit, .. } => Some((repo.clone(), commit.clone())),
-                Snapshot::Local(_) => None,
-            },
+            Some(Some(Ok(snapshot))) => {
+                snapshot.origin.commit().map(|commit| (snapshot.origin.name().to_owned(), commit.to_owned()))
+            }
             _ => None,
         };
         let (id, commit) =

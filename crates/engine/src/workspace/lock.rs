@@ -82,8 +82,9 @@ pub(super) fn lock(
         Upgrade::Sources(sources) => !sources.iter().any(|source| *source == pin.source || *source == pin.repo),
     });
     let keys: BTreeSet<SnapshotKey> = recipes.iter().flat_map(|recipe| &recipe.datasets).map(snapshot_key).collect();
-    let is_used =
-        |pin: &Pin| keys.contains(&SnapshotKey::Hub { source: pin.source.clone(), revision: pin.revision.clone() });
+    let is_used = |pin: &Pin| {
+        keys.contains(&SnapshotKey { source: pin.source.clone(), revision: pin.revision.clone(), selection: None })
+    };
     if selectors.is_empty() {
         lock.sources.retain(is_used);
     } else {

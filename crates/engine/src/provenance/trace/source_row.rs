@@ -8,11 +8,9 @@ use serde::Serialize;
 use super::lineage::Lineage;
 use crate::{
     cache::{Record, Run},
-    graph::FileOrigin,
     provenance::manifest::{MadeChunk, MadeSource},
     site::Site,
-    source::{Bytes, Hub, sample::SampleHub},
-    system,
+    source::{Bytes, Source, sample::SampleHub},
 };
 use datac_core::sample::SampleIndex;
 use datac_decode as decode;
@@ -116,17 +114,11 @@ impl<'w> Sources<'w> {
             .source_file(chunk.file)
             .zip(source.files.get(chunk.file as usize))
             .ok_or("the build did not record the file")?;
-        let input = match &file.origin {
-            FileOrigin::Local { .. } => {
-                let path = self.site.root().join(&file.path);
-                Input::File(system::open(&path).map_err(|error| format!("failed to {error}"))?)
-            }
-            FileOrigin::Hub { repo, commit } => {
-                match self.hub()?.open(repo, commit, &file.remote()).map_err(|error| format!("failed to {error}"))? {
-                    Bytes::Static(bytes) => Input::Static(bytes),
-                    Bytes::File(file, _) => Input::File(file),
-                }
-            }
+        let from_place = if file.origin.is_local() { self.site.workspace(self.record) } else { self.hub()? };
+        let opened = from_place.open(file.origin.name(), file.origin.commit(), &file.remote());
+        let input = match opened.map_err(|error| format!("failed to {error}"))? {
+            Bytes::Static(bytes) => Input::Static(bytes),
+            Bytes::File(file, _) => Input::File(file),
         };
         let shape = (from.encoding, from.header.as_slice().into());
         let mut found = None;
@@ -144,8 +136,8 @@ impl<'w> Sources<'w> {
         Ok(text)
     }
 
-    /// Returns the hub that the build used, without using the network.
-    fn hub(&self) -> Result<Arc<dyn Hub>, String> {
+    /// The hub that the build had, as far as it can be had without a network.
+    fn hub(&self) -> Result<Arc<dyn Source>, String> {
         if self.hub_name.as_deref() == Some("sample") {
             return Ok(Arc::new(SampleHub));
         }

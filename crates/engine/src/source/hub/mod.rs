@@ -35,7 +35,7 @@ pub use self::{
     token::{Token, default_endpoint, env_offline, find_token, find_token_and_place, has_bad_token},
     verify::holds,
 };
-use crate::source::{Bytes, Hub, Listing, RemoteFile, SourceError};
+use crate::source::{Asked, Bytes, Listing, RemoteFile, Source, SourceError};
 
 /// Receives download events. Called on the requesting thread, so it should return soon.
 pub type ProgressFn = Arc<dyn Fn(DownloadEvent) + Send + Sync>;
@@ -286,12 +286,13 @@ impl HttpHub {
     }
 }
 
-impl Hub for HttpHub {
+impl Source for HttpHub {
     fn name(&self) -> String {
         self.endpoint.name().to_owned()
     }
 
-    fn resolve(&self, repo: &str, revision: Option<&str>) -> Result<Listing, SourceError> {
+    fn resolve(&self, asked: &Asked<'_>) -> Result<Listing, SourceError> {
+        let Asked { source: repo, revision, .. } = *asked;
         let asked = match revision {
             Some(revision) => Repo::with_revision(repo.to_owned(), RepoType::Dataset, revision.to_owned()),
             None => Repo::dataset(repo.to_owned()),
@@ -321,10 +322,11 @@ impl Hub for HttpHub {
                 _ => about.unavailable(&reason),
             })?;
         }
-        Ok(Listing { id, commit, files: files.finish() })
+        Ok(Listing { id, commit: Some(commit), files: files.finish(), ..Listing::default() })
     }
 
-    fn open(&self, repo: &str, commit: &str, file: &RemoteFile) -> Result<Bytes, SourceError> {
+    fn open(&self, repo: &str, commit: Option<&str>, file: &RemoteFile) -> Result<Bytes, SourceError> {
+        let commit = commit.unwrap_or_default();
         let about = About { path: Some(&file.path), revision: Some(commit), ..self.about(repo) };
         // The values come from the lock file, which anyone may have edited.
         if !listing::is_repo_id(repo, true) || !listing::is_commit(commit) || listing::check_path(&file.path).is_err() {
