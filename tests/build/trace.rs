@@ -11,7 +11,7 @@ use datac::{
     outputs::{OutputKind, Side},
     row::{RawRow, Reject},
     shape::{self, native::Native},
-    source::{Bytes, Hub, sample::SampleHub},
+    source::{Asked, Bytes, Source, sample::SampleHub},
     workspace::{Fate, FileState, SourceText, Workspace},
 };
 
@@ -28,9 +28,9 @@ fn project() -> Space {
 /// The rows of a file of the sample, each as it would be written but for its source, or its reject; decoded and
 /// converted anew.
 fn converted(repo: &str, path: &str, converter: &str, options: &convert::Options) -> Vec<Result<String, Reject>> {
-    let listing = SampleHub.resolve(repo, None).unwrap();
+    let listing = SampleHub.resolve(&Asked::of(repo, None)).unwrap();
     let file = listing.files.iter().find(|file| file.path == path).unwrap();
-    let Bytes::Static(bytes) = SampleHub.open(repo, &listing.commit, file).unwrap() else { panic!("static") };
+    let Bytes::Static(bytes) = SampleHub.open(repo, listing.commit.as_deref(), file).unwrap() else { panic!("static") };
     let kind = datac::source::layout::resolve(
         &[path],
         None,
