@@ -13,6 +13,7 @@ use datac::{
     cli::exit,
     config::{self, ConverterWord, Vocabulary},
     convert::CONVERTERS,
+    failure::SourceFault,
 };
 
 fn read(path: &str) -> String {
@@ -172,7 +173,8 @@ fn recipes_are_as_the_printed_schema_says() {
 #[test]
 fn every_problem_code_is_documented() {
     let text = read("docs/recipes.md");
-    for (code, meaning) in config::CODES {
+    let of_sources = SourceFault::ALL.iter().map(|fault| (fault.code(), fault.meaning()));
+    for (code, meaning) in config::CODES.iter().copied().chain(of_sources) {
         let row = format!("| {code} | {meaning} |");
         assert!(text.lines().any(|line| line == row), "`docs/recipes.md` has no row `{row}`");
     }

@@ -341,11 +341,14 @@ pub(super) fn failures(report: &BuildReport, workspace: &Workspace, screen: &Scr
     for recipe in &report.recipes {
         errors::problems(&recipe.before.problems, workspace, screen);
         if let Some(failure) = &recipe.failure {
-            errors::failed(failure, Some(&recipe.before.name), screen);
+            errors::failed(failure, Some(&recipe.before.name), workspace, screen);
         }
     }
-    let problems = report.recipes.iter().flat_map(|recipe| &recipe.before.problems);
-    errors::point_to_pages(problems.map(|problem| problem.code), screen);
+    let codes = |recipe: &RecipeReport| {
+        let of_problems = recipe.before.problems.iter().map(|problem| problem.code);
+        of_problems.chain(recipe.failure.as_ref().and_then(errors::code_of)).collect::<Vec<_>>()
+    };
+    errors::point_to_pages(report.recipes.iter().flat_map(codes), screen);
 }
 
 /// Prints the last line: the number of recipes per result, the elapsed time, and the actions that ran.

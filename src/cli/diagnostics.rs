@@ -14,6 +14,9 @@ pub fn render(problem: &Problem, text: &str, color: bool, width: usize) -> Strin
         None => Group::with_title(title)
             .element(Origin::path(problem.path.as_str()).line(problem.line).char_column(problem.column)),
     };
+    if let Some(note) = &problem.note {
+        group = group.element(Level::NOTE.message(note.as_str()));
+    }
     if let Some(hint) = &problem.hint {
         group = group.element(Level::HELP.message(hint.as_str()));
     }

@@ -5,6 +5,7 @@ use super::{
     screen::{FAINT, Screen},
 };
 use crate::{
+    config::problem_of,
     failure::Failure,
     system,
     workspace::{Problem, Workspace, WorkspaceError, asks_for_state},
@@ -14,7 +15,8 @@ use crate::{
 pub(super) fn report(error: &WorkspaceError, workspace: &Workspace, screen: &Screen) -> u8 {
     match error {
         WorkspaceError::Failure(failure) => {
-            failed(failure, None, screen);
+            failed(failure, None, workspace, screen);
+            point_to_pages(code_of(failure).into_iter(), screen);
             exit::of(failure.kind)
         }
         WorkspaceError::Problems(found) => {
@@ -50,13 +52,20 @@ pub(super) fn no_recipes(selectors: &[String], screen: &Screen) -> u8 {
     exit::USAGE
 }
 
-/// Prints a failure, with the name of its recipe if there is one.
-pub(super) fn failed(failure: &Failure, recipe: Option<&str>, screen: &Screen) {
+/// Prints a failure: at its place in a recipe if it has one, else with the name of its recipe.
+pub(super) fn failed(failure: &Failure, recipe: Option<&str>, workspace: &Workspace, screen: &Screen) {
+    if let Some(entry) = failure.about.as_ref().and_then(|about| about.dataset.as_ref()) {
+        // The text was read a moment ago; if it is gone, the place is the recipe as a whole.
+        let text = system::read(&workspace.settings().root.join(&entry.recipe)).unwrap_or_default();
+        if let Some(problem) = problem_of(failure, &text) {
+            return draw(&[problem], &String::from_utf8_lossy(&text), screen);
+        }
+    }
     let message = match recipe {
         Some(recipe) => format!("`{recipe}`: {}", failure.message),
         None => failure.message.clone(),
     };
-    screen.error(&message, failure.hint.as_deref());
+    screen.error_of_code(code_of(failure), &message, failure.hint.as_deref());
 }
 
 /// Prints the problems of recipes, each with its line.
@@ -74,6 +83,11 @@ pub(super) fn draw(problems: &[Problem], text: &str, screen: &Screen) {
         screen.always(&diagnostics::render(problem, text, screen.has_color(), screen.width()));
         screen.always("");
     }
+}
+
+/// Returns the code of a failure, if it has one.
+pub(super) fn code_of(failure: &Failure) -> Option<&'static str> {
+    failure.about.as_ref().map(|about| about.fault.code())
 }
 
 /// Names the pages that explain the problems that were printed.

@@ -102,7 +102,14 @@ fn unknown(code: &str, pages: &[Page], screen: &Screen) -> u8 {
 fn listed(pages: &[Page], columns: usize) -> String {
     let (problems, rest): (Vec<&Page>, Vec<&Page>) = pages.iter().partition(|page| page.code.starts_with('E'));
     let (exits, rejects): (Vec<&Page>, Vec<&Page>) = rest.into_iter().partition(|page| page.code.starts_with(EXIT));
-    let groups = [("Errors in recipes", problems), ("Rejected rows", rejects), ("Exit codes", exits)];
+    let (recipes, sources): (Vec<&Page>, Vec<&Page>) =
+        problems.into_iter().partition(|page| page.code.starts_with("E01"));
+    let groups = [
+        ("Errors in recipes", recipes),
+        ("Errors of sources", sources),
+        ("Rejected rows", rejects),
+        ("Exit codes", exits),
+    ];
     let groups = groups.iter().map(|(title, pages)| group(title, pages, columns) + "\n");
     groups.collect::<String>() + &format!("{HINT}next:{HINT:#} datac explain CODE\n")
 }

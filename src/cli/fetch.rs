@@ -62,7 +62,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen, pro
     }
     errors::problems(&fetched.problems, workspace, screen);
     for failed in &fetched.failures {
-        errors::failed(&failed.failure, None, screen);
+        errors::failed(&failed.failure, None, workspace, screen);
     }
     fetched.failure().map_or(exit::OK, exit::of)
 }

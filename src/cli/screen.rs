@@ -92,8 +92,14 @@ impl Screen {
 
     /// Prints an error with a hint.
     pub(super) fn error(&self, message: &str, hint: Option<&str>) {
+        self.error_of_code(None, message, hint);
+    }
+
+    /// Prints an error with the code that `datac explain` knows, if it has one, and a hint.
+    pub(super) fn error_of_code(&self, code: Option<&str>, message: &str, hint: Option<&str>) {
         let width = self.terminal_width(&console::Term::stderr());
-        self.always(&wrapped(&format!("{ERROR}error:{ERROR:#} {message}"), 0, 7, width));
+        let code = code.map_or_else(String::new, |code| format!("[{code}]"));
+        self.always(&wrapped(&format!("{ERROR}error{code}:{ERROR:#} {message}"), 0, 7, width));
         if let Some(hint) = hint.filter(|hint| !hint.is_empty()) {
             self.always(&wrapped(&format!("{HINT}hint:{HINT:#} {hint}"), 0, 6, width));
         }

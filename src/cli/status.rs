@@ -168,12 +168,7 @@ fn line(recipe: &RecipeStatus, width: usize, columns: Option<usize>) -> String {
 /// Describes why a recipe is in its state.
 pub(super) fn reasons(recipe: &RecipeStatus) -> Vec<String> {
     let problems = recipe.problems.iter().map(ToString::to_string);
-    // Nothing has been tried, so nothing has failed yet.
-    let cannot = |reason: String| match reason.strip_prefix("failed to ") {
-        Some(operation) if recipe.state == State::Invalid => format!("cannot {operation}"),
-        _ => reason,
-    };
-    problems.chain(recipe.reasons.iter().map(|reason| cannot(reason.to_string()))).collect()
+    problems.chain(recipe.reasons.iter().map(ToString::to_string)).collect()
 }
 
 /// Returns the change of hub that prevents a closer look at a recipe.

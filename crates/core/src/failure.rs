@@ -1,5 +1,9 @@
 //! Why something could not be done: one type for every layer, put in words and exit codes by the command.
 
+mod source_fault;
+
+pub use source_fault::{AboutSource, InRecipe, SourceFault};
+
 use std::{fmt, io, path::PathBuf};
 
 /// Says why a recipe cannot be built, or a command cannot be carried out.
@@ -11,6 +15,10 @@ pub struct Failure {
     pub message: String,
     /// What the user can do about it.
     pub hint: Option<String>,
+    /// What shows it best, such as the first of the rows that were rejected.
+    pub note: Option<String>,
+    /// Which part of a source it is about, where it is about one.
+    pub about: Option<Box<AboutSource>>,
 }
 
 /// Sorts failures by what the caller can do about them.
@@ -42,17 +50,45 @@ impl Failure {
     /// assert_eq!(failure.to_string(), "failed to read `a.jsonl`: permission denied");
     /// ```
     pub fn new(kind: FailureKind, operation: impl fmt::Display) -> Self {
-        Self { kind, message: format!("failed to {operation}"), hint: None }
+        Self::plain(kind, format!("failed to {operation}"))
     }
 
     /// Makes a failure that states a fact, such as "`a.yaml` already exists"; for requests that are invalid.
     pub fn plain(kind: FailureKind, statement: impl Into<String>) -> Self {
-        Self { kind, message: statement.into(), hint: None }
+        Self { kind, message: statement.into(), hint: None, note: None, about: None }
     }
 
     /// Returns this failure with a hint.
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// Returns this failure with a note.
+    pub fn note(self, note: impl Into<String>) -> Self {
+        Self { note: Some(note.into()), ..self }
+    }
+
+    /// Returns this failure as one of a source: it has a code, and is shown at the key of the recipe that it is about.
+    pub fn about(self, fault: SourceFault) -> Self {
+        Self { about: Some(Box::new(AboutSource { fault, word: None, dataset: None })), ..self }
+    }
+
+    /// Returns this failure with the word of the recipe that is wrong, such as one split of several.
+    pub fn at_word(mut self, word: impl Into<String>) -> Self {
+        if let Some(about) = &mut self.about {
+            about.word = Some(word.into());
+        }
+        self
+    }
+
+    /// Returns this failure with the dataset entry that it is about, unless one is named already.
+    ///
+    /// What lists, reads or converts a source does not know which recipe asked; the plan does.
+    pub fn in_dataset(mut self, recipe: &str, dataset: &str) -> Self {
+        if let Some(about) = self.about.as_mut().filter(|about| about.dataset.is_none()) {
+            about.dataset = Some(InRecipe { recipe: recipe.to_owned(), dataset: dataset.to_owned() });
+        }
+        self
     }
 }
 
@@ -61,6 +97,7 @@ impl fmt::Display for Failure {
         f.write_str(&self.message)
     }
 }
+
 /// A file operation that failed, with the path it was about.
 #[derive(Debug, thiserror::Error)]
 #[error("{verb} `{}`: {source}", path.display())]

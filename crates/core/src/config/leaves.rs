@@ -200,7 +200,7 @@ pub(super) fn value_span(text: &[u8], leaf: &Leaf) -> Option<Range<usize>> {
 }
 
 /// Returns the start of a leaf's key (or of the item, if the leaf is an item of a list), and its value.
-fn find<'n, 't>(root: &'n Node<'t>, leaf: &Leaf) -> Option<(usize, &'n Node<'t>)> {
+pub(super) fn find<'n, 't>(root: &'n Node<'t>, leaf: &Leaf) -> Option<(usize, &'n Node<'t>)> {
     let (setting, within) = match leaf {
         Leaf::Recipe { setting } => (setting, root),
         Leaf::Dataset { dataset, setting } => {

@@ -77,7 +77,10 @@ fn words(text: &'static str) -> impl Iterator<Item = Part> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{CODES, load, tests::vocabulary};
+    use crate::{
+        config::{CODES, load, tests::vocabulary},
+        failure::SourceFault,
+    };
 
     fn codes_of(text: &str) -> Vec<&'static str> {
         load("config/example.yaml", text.as_bytes(), &vocabulary())
@@ -91,7 +94,8 @@ mod tests {
         let rejects = rejects.split("\n    }\n").next().unwrap().split('"').skip(1).step_by(2);
         let exits = ["exit-1", "exit-2", "exit-3", "exit-4", "exit-5", "exit-6", "exit-9", "exit-70", "exit-130"];
         let rest = rejects.chain(exits).map(|code| (code, ""));
-        let codes: Vec<(&str, &str)> = CODES.iter().copied().chain(rest).collect();
+        let sources = SourceFault::ALL.iter().map(|fault| (fault.code(), fault.meaning()));
+        let codes: Vec<(&str, &str)> = CODES.iter().copied().chain(sources).chain(rest).collect();
         assert!(codes.len() > 55, "the rejects are found");
         let pages = pages();
         let written: Vec<&str> = pages.iter().map(|page| page.code).collect();

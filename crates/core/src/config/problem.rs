@@ -13,6 +13,8 @@ pub struct Problem {
     pub message: String,
     /// Advice on what to do, if any helps.
     pub hint: Option<String>,
+    /// What shows it best, such as the first of the rows that were rejected.
+    pub note: Option<String>,
     /// Words below the underlined text.
     pub label: Option<String>,
     /// Span of the underlined text in bytes; `None` for a problem of the whole file.
@@ -38,16 +40,17 @@ pub(super) struct Fault {
     pub(super) message: String,
     pub(super) label: Option<String>,
     pub(super) hint: Option<String>,
+    pub(super) note: Option<String>,
 }
 
 impl Fault {
     pub(super) fn new(code: &'static str, span: &Range<usize>, message: impl Into<String>) -> Self {
-        Self { code, span: Some(span.clone()), message: message.into(), label: None, hint: None }
+        Self { code, span: Some(span.clone()), message: message.into(), label: None, hint: None, note: None }
     }
 
     /// Creates a fault of the whole file.
     pub(super) fn of_file(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, span: None, message: message.into(), label: None, hint: None }
+        Self { code, span: None, message: message.into(), label: None, hint: None, note: None }
     }
 
     pub(super) fn label(mut self, label: impl Into<String>) -> Self {
@@ -73,6 +76,7 @@ impl Fault {
             path: path.to_owned(),
             message: self.message,
             hint: self.hint,
+            note: self.note,
             label: self.label,
             span: self.span,
             line,

@@ -7,7 +7,7 @@ use crate::{
     source::{HUB_WORDS, SourceError},
     system::FileError,
 };
-use datac_core::failure::{Failure, FailureKind};
+use datac_core::failure::{Failure, FailureKind, SourceFault};
 
 /// Why an action ended without an outcome.
 #[derive(Debug)]
@@ -63,11 +63,26 @@ pub(crate) fn failure_of(error: &SourceError) -> Failure {
         _ => FailureKind::Source,
     };
     let failure = match error {
-        SourceError::Layout { reason } => Failure::plain(kind, reason.clone()),
+        SourceError::Layout { reason, .. } => Failure::plain(kind, reason.clone()),
         SourceError::NoHubFolder { given } => {
             Failure::plain(kind, format!("the hub folder `{given}` does not exist")).hint(HUB_WORDS)
         }
         _ => Failure::new(kind, error),
+    };
+    let failure = match error {
+        SourceError::Layout { fault, word, .. } => word.iter().fold(failure.about(*fault), Failure::at_word),
+        SourceError::NoRepo { .. }
+        | SourceError::NoRepoOrPrivate { .. }
+        | SourceError::NoRevision { .. }
+        | SourceError::NoFile { .. }
+        | SourceError::Gated { .. }
+        | SourceError::BadToken { .. } => failure.about(SourceFault::NotOnHub),
+        SourceError::Unavailable { .. } | SourceError::Offline { .. } | SourceError::Malformed { .. } => {
+            failure.about(SourceFault::Unreachable)
+        }
+        SourceError::Changed { .. } => failure.about(SourceFault::NotPinned),
+        SourceError::File(_) => failure.about(SourceFault::Unreadable),
+        _ => failure,
     };
     match error {
         SourceError::NoRepo { .. } | SourceError::NoRepoOrPrivate { .. } => {

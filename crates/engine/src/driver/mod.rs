@@ -9,6 +9,7 @@ mod arrange;
 mod chunk;
 mod context;
 mod error;
+mod first_reject;
 mod indexes;
 mod job;
 mod job_span;
@@ -35,10 +36,11 @@ use std::{
 pub(crate) use chunk::StoredReject;
 pub(crate) use context::{Context, Control, OutputSettings};
 pub(crate) use error::{ActionError, FREE_SOME_SPACE, failure_of, file_failure};
+pub(crate) use first_reject::with_first_reject;
 pub(crate) use indexes::Indexes;
 use job::{Job, JobEnv, PoolSlot, Ran};
 pub(crate) use outcomes::{OutcomeCache, lookup};
-pub(crate) use output::{QuarantinePlace, quarantine_line};
+pub(crate) use output::{QuarantinePlace, quarantine_line, quarantine_place};
 use queue::{Queue, Reading};
 pub(crate) use report::{Ending, RunReport};
 use report::{Outbox, Report};
@@ -52,7 +54,7 @@ use chunk::ChunkOutcome;
 use crate::{
     cache::{Actions, stat_cache},
     event::Event,
-    graph::{Action, Known, Node, Outcome, Planner, RecipeFile, RecipePlan, Rejects, Work, plan, rejects},
+    graph::{Action, Known, Node, Outcome, Planner, RecipeFile, RecipePlan, Rejects, Work, plan, rejects, sources_of},
     system::{self, Stopwatch},
 };
 use datac_core::{
@@ -312,7 +314,11 @@ impl<'a> Driver<'a> {
         let name = |rejects: &Rejects| rejects.outputs.name(OutputKind::Quarantine);
         match rejects.filter(|rejects| !self.is_in_place(&name(rejects), Some(rejects.file))) {
             Some(rejects) => self.queue.push(Job::Show(number, rejects)),
-            None => self.end(number, Err(failure)),
+            None => {
+                let sources = sources_of(self.planner, self.recipes[number]).unwrap_or_default();
+                let failure = with_first_reject(&self.context.store, &sources, failure);
+                self.end(number, Err(failure));
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use crate::{
     cache::{Blobs, stat_cache},
     edit::reuse_output,
     event::Event,
-    graph::{ArrangeOutcome, SelectedSource},
+    graph::{ArrangeOutcome, ChunkRef, SelectedSource},
     system::{self, Stat},
     writer::{self, Block, Encoder, Order, OutputError, OutputFile, Rows, Written},
 };
@@ -142,15 +142,7 @@ pub(super) fn quarantine(
             let stored: Vec<StoredReject> = postcard::from_bytes(&context.store.get(&rejects)?).map_err(|error| {
                 ActionError::Failure(Failure::new(FailureKind::Cache, format!("read rejects: {error}")))
             })?;
-            let from = &chunk.chunk.file;
-            let place = QuarantinePlace {
-                source: &source.name,
-                repo: from.origin.name(),
-                commit: from.origin.commit().unwrap_or_default(),
-                file: &from.path,
-                place: &chunk.chunk.place,
-                encoding: chunk.chunk.encoding,
-            };
+            let place = quarantine_place(&source.name, &chunk.chunk);
             for stored in stored.iter().filter(|stored| stored.row < *looked_at) {
                 let bytes = quarantine_line(&place, stored);
                 file.write(&bytes)?;
@@ -178,6 +170,30 @@ pub(crate) struct QuarantinePlace<'a> {
     pub(crate) encoding: Encoding,
 }
 
+/// Returns where a chunk stands, for its rejects; `source` is the source's name in the recipe.
+pub(crate) fn quarantine_place<'a>(source: &'a str, chunk: &'a ChunkRef) -> QuarantinePlace<'a> {
+    QuarantinePlace {
+        source,
+        repo: chunk.file.origin.name(),
+        commit: chunk.file.origin.commit().unwrap_or_default(),
+        file: &chunk.file.path,
+        place: &chunk.place,
+        encoding: chunk.encoding,
+    }
+}
+
+impl QuarantinePlace<'_> {
+    /// Returns the row's number in the file, from 0.
+    pub(crate) fn row(&self, stored: &StoredReject) -> u64 {
+        self.place.first_row + u64::from(stored.row)
+    }
+
+    /// Returns the line the row begins at, from 1; `None` in columnar files.
+    pub(crate) fn line(&self, stored: &StoredReject) -> Option<u64> {
+        (self.encoding != Encoding::Columns).then_some(self.place.first_line + u64::from(stored.line) + 1)
+    }
+}
+
 /// Returns a reject as a line of the quarantine file, with its line feed.
 pub(crate) fn quarantine_line(at: &QuarantinePlace<'_>, stored: &StoredReject) -> Vec<u8> {
     let has_lines = at.encoding != Encoding::Columns;
@@ -186,8 +202,8 @@ pub(crate) fn quarantine_line(at: &QuarantinePlace<'_>, stored: &StoredReject) -
         repo: at.repo,
         commit: at.commit,
         file: at.file,
-        row: at.place.first_row + u64::from(stored.row),
-        line: has_lines.then_some(at.place.first_line + u64::from(stored.line) + 1),
+        row: at.row(stored),
+        line: at.line(stored),
         offset: has_lines.then_some(at.place.offset + stored.offset),
         reason: stored.reject.reason.code(),
         detail: &stored.reject.detail,

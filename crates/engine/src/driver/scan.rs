@@ -19,7 +19,7 @@ use crate::{
     },
 };
 use datac_core::{
-    failure::{Failure, FailureKind},
+    failure::{Failure, FailureKind, SourceFault},
     id::{ActionKey, ChunkId},
 };
 use datac_decode as decode;
@@ -418,5 +418,6 @@ fn decode_failure(file: &SourceFile, error: &DecodeError) -> ActionError {
         None => file.path.clone(),
         Some(repo) => format!("{} of {repo}", file.path),
     };
-    ActionError::Failure(Failure::new(FailureKind::Action, format!("read `{place}`: {error}")))
+    let failure = Failure::new(FailureKind::Action, format!("read `{place}`: {error}"));
+    ActionError::Failure(failure.about(SourceFault::Unreadable))
 }

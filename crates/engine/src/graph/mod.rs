@@ -25,7 +25,7 @@ pub use inputs::{Snapshot, SnapshotKey};
 use inputs::{SnapshotInput, World};
 pub use keys::code_versions;
 pub use queries::{Node, RecipePlan};
-pub(crate) use queries::{Rejects, parse, plan, rejects};
+pub(crate) use queries::{Rejects, parse, plan, rejects, sources_of};
 pub(crate) use sources::{choose, conversion_of, files_of, snapshot_key};
 pub(crate) use stages::stages;
 pub(crate) use standing::{environment, leaves};

@@ -7,10 +7,11 @@ use super::{
     inputs::{Known, PlannerDb, RecipeFile, VersionsIn, World},
     keys::{self, Arrange, Quarantine},
     selection::selected,
+    sources::files,
 };
 use datac_core::{
     config::{self, Dataset, MaxRejects, Mix, Problem, Recipe, Unit, Validation},
-    failure::{Failure, FailureKind},
+    failure::{Failure, FailureKind, SourceFault},
     id::ActionKey,
     key::Keyed,
     mix::{Allotment, allot},
@@ -170,10 +171,26 @@ fn selections(db: &dyn PlannerDb, file: RecipeFile) -> Node<Arc<Vec<SelectedSour
         match selected(db, file, number) {
             Node::Ready(source) => sources.push(source.clone()),
             Node::Needs(actions) => needs.extend(actions.iter().cloned()),
-            Node::Failed(failure) => return Node::Failed(failure.clone()),
+            Node::Failed(failure) => return Node::Failed(in_entry(db, file, number, failure)),
         }
     }
     if needs.is_empty() { Node::Ready(Arc::new(sources)) } else { Node::Needs(needs) }
+}
+
+/// Returns the failure of a source as one of the dataset entry that names it.
+pub(super) fn in_entry(db: &dyn PlannerDb, file: RecipeFile, number: usize, failure: &Failure) -> Failure {
+    match dataset(db, file, number) {
+        Some((_, dataset)) => failure.clone().in_dataset(file.path(db), &dataset.name),
+        None => failure.clone(),
+    }
+}
+
+/// The sources of a recipe as they were selected, where all are known.
+pub(crate) fn sources_of(db: &dyn PlannerDb, file: RecipeFile) -> Option<Arc<Vec<SelectedSource>>> {
+    match selections(db, file) {
+        Node::Ready(sources) => Some(sources.clone()),
+        _ => None,
+    }
 }
 
 /// Returns the selections of all sources of a recipe, and how much each source is to give.
@@ -181,8 +198,8 @@ fn selections(db: &dyn PlannerDb, file: RecipeFile) -> Node<Arc<Vec<SelectedSour
 pub(super) fn mixed(db: &dyn PlannerDb, file: RecipeFile) -> Node<(Arc<Vec<SelectedSource>>, Allotment)> {
     let sources = ready!(selections(db, file));
     let Some((mix, shares, max_rejects)) = mixing(db, file) else { return invalid() };
-    if let Some(failure) = refusal(sources, *max_rejects) {
-        return Node::Failed(failure);
+    if let Some((number, failure)) = refusal(sources, *max_rejects, |number| nothing_read(db, file, number)) {
+        return Node::Failed(in_entry(db, file, number, &failure));
     }
     let sizes: Vec<u64> = sources
         .iter()
@@ -197,7 +214,11 @@ pub(super) fn mixed(db: &dyn PlannerDb, file: RecipeFile) -> Node<(Arc<Vec<Selec
 }
 
 /// Returns why the selected sources must not be built: too many rejects, or a source without a sample.
-fn refusal(sources: &[SelectedSource], max_rejects: Option<MaxRejects>) -> Option<Failure> {
+fn refusal(
+    sources: &[SelectedSource],
+    max_rejects: Option<MaxRejects>,
+    nothing_read: impl Fn(usize) -> String,
+) -> Option<(usize, Failure)> {
     let total = |source: &SelectOutcome| source.rejects.iter().map(|(_, count)| count).sum::<u64>();
     let rejects: u64 = sources.iter().map(|source| total(&source.selected)).sum();
     let rows: u64 = sources.iter().map(|source| source.selected.rows_read).sum();
@@ -208,18 +229,16 @@ fn refusal(sources: &[SelectedSource], max_rejects: Option<MaxRejects>) -> Optio
     };
     if too_many {
         let message = format!("{rejects} of {rows} rows were rejected; `max_rejects` allows {allowed}");
-        return Some(
-            Failure::plain(FailureKind::Policy, message)
-                .hint("see the recipe's quarantine file, or raise `max_rejects`"),
-        );
+        let failure = Failure::plain(FailureKind::Policy, message).about(SourceFault::ManyRejects);
+        let first = sources.iter().position(|source| !source.selected.rejects.is_empty()).unwrap_or(0);
+        return Some((first, failure.hint("see the recipe's quarantine file, or raise `max_rejects`")));
     }
-    let empty = sources.iter().find(|source| source.selected.kept == 0)?;
-    let outcome = &empty.selected;
+    let number = sources.iter().position(|source| source.selected.kept == 0)?;
+    let (name, outcome) = (&sources[number].name, &sources[number].selected);
     if outcome.rows_read == 0 {
-        let message = format!("`{}` has no rows", empty.name);
-        return Some(
-            Failure::plain(FailureKind::Policy, message).hint("check its files and `splits`, or remove the source"),
-        );
+        let message = format!("`{name}` has no rows: {}", nothing_read(number));
+        let failure = Failure::plain(FailureKind::Policy, message).about(SourceFault::Empty);
+        return Some((number, failure.hint("check its files and `splits`, or remove the source")));
     }
     let mut why: Vec<String> =
         outcome.rejects.iter().map(|(reason, count)| format!("{count} {}", reason.code())).collect();
@@ -229,11 +248,27 @@ fn refusal(sources: &[SelectedSource], max_rejects: Option<MaxRejects>) -> Optio
             .iter()
             .map(|filter| format!("`{}` kept {} of {} rows", filter.filter, filter.rows_out, filter.rows_in)),
     );
-    let message = format!("no rows of `{}` are left, of {} read ({})", empty.name, outcome.rows_read, why.join(", "));
-    Some(
-        Failure::plain(FailureKind::Policy, message)
-            .hint("check `text_field`, `filters` and `converter` of this source"),
-    )
+    let message = format!("no rows of `{name}` are left, of {} read ({})", outcome.rows_read, why.join(", "));
+    let failure = Failure::plain(FailureKind::Policy, message).about(SourceFault::NothingLeft);
+    let hint = match (total(outcome) == outcome.rows_read, outcome.filters.first()) {
+        (true, _) => "does the `converter` of this source suit it?".to_owned(),
+        (false, Some(filter)) => format!("check `text_field` and `filters` of this source, first `{}`", filter.filter),
+        (false, None) => "check the `converter` of this source".to_owned(),
+    };
+    Some((number, failure.hint(hint)))
+}
+
+/// Says what is at hand of a source without rows: the one file that is empty, or how many there are.
+fn nothing_read(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> String {
+    let files = files(db, file, number).as_deref().unwrap_or_default();
+    let empty = files.iter().filter(|file| file.size == 0).count();
+    match files {
+        [] => "no file was read".to_owned(),
+        [one] if one.size == 0 => format!("`{}` is empty", one.path),
+        [one] => format!("`{}` holds none", one.path),
+        many if empty == many.len() => format!("its {} files are empty", many.len()),
+        many => format!("its {} files hold none, `{}` first", many.len(), many[0].path),
+    }
 }
 
 /// Formats a share as a percentage with the digits of the share; multiplying by 100 could add digits.

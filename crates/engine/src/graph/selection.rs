@@ -14,7 +14,7 @@ use super::{
 };
 use datac_core::{
     config::Dataset,
-    failure::{Failure, FailureKind},
+    failure::{Failure, FailureKind, SourceFault},
     id::BlobId,
     key::Keyed,
     quality::ScoreKind,
@@ -194,7 +194,8 @@ fn unknown_text_field(
         return None;
     }
     let message = format!("`text_field: {field}` of `{}` does not exist", dataset.name);
-    Some(Failure::plain(FailureKind::Config, message).hint(format!(
+    let failure = Failure::plain(FailureKind::Config, message).about(SourceFault::NoField);
+    Some(failure.hint(format!(
         "fields of samples: {}; columns of source rows: {}",
         kind.fields().join(", "),
         scan.columns.join(", ")

@@ -6,13 +6,13 @@ use super::{
     action::{Conversion, Outcome, ScanOutcome, SourceFile},
     inputs::{Known, PlannerDb, RecipeFile, Snapshot, SnapshotKey, VersionsIn, World},
     keys::Scan,
-    queries::{dataset, known},
+    queries::{dataset, in_entry, known},
 };
 use crate::source::{RemoteFile, Selection, SourceError, layout};
 use datac_core::{
     config::Dataset,
-    convert::{self, Converter},
-    failure::{Failure, FailureKind},
+    convert::{self, ChooseError, Converter},
+    failure::{Failure, FailureKind, SourceFault},
     id::ActionKey,
     key::Keyed,
     sample::SampleKind,
@@ -39,6 +39,7 @@ pub(super) fn files(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Resu
     let state = World::get(db).snapshots(db).get(&key).and_then(|input| input.state(db).as_ref());
     let Some(snapshot) = state else {
         return Err(Failure::plain(FailureKind::Lock, format!("`{}` is not in datac.lock", dataset.location.source()))
+            .about(SourceFault::NotPinned)
             .hint("run `datac lock` or `datac build`"));
     };
     let Snapshot { origin, card, files, selected } = &**snapshot.as_ref().map_err(Clone::clone)?;
@@ -63,7 +64,9 @@ pub(super) fn files(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Resu
         default_config: crate::source::known::default_config(&origin.name),
     };
     let selected = layout::resolve(&paths, card.as_deref(), &want).map_err(|error| match error {
-        SourceError::Layout { reason } => Failure::plain(FailureKind::Config, reason),
+        SourceError::Layout { fault, word, reason } => {
+            word.into_iter().fold(Failure::plain(FailureKind::Config, reason).about(fault), Failure::at_word)
+        }
         error => Failure::new(FailureKind::Config, error),
     })?;
     let by_path: BTreeMap<&str, &RemoteFile> = files.iter().map(|file| (file.path.as_str(), file)).collect();
@@ -102,7 +105,7 @@ pub(super) fn conversion(db: &dyn PlannerDb, file: RecipeFile, number: usize) ->
     match choose(dataset.converter.as_deref(), repo, *kind, columns.as_deref(), &dataset.options) {
         Ok(Some(converter)) => Ok(Some(Conversion { converter: converter.name(), options: dataset.options.clone() })),
         Ok(None) => Ok(None),
-        Err(message) => Err(Failure::plain(FailureKind::Config, message).hint(format!(
+        Err(failure) => Err(failure.hint(format!(
             "set `converter: …` for `{1}` in `{0}`; `docs/rows.md` lists the columns of each converter",
             file.path(db),
             dataset.name
@@ -117,7 +120,7 @@ pub(crate) fn conversion_of(db: &dyn PlannerDb, file: RecipeFile, number: usize)
 
 /// Returns the files of a dataset entry, in reading order.
 pub(crate) fn files_of(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Result<&[Arc<SourceFile>], Failure> {
-    files(db, file, number).as_deref().map_err(Clone::clone)
+    files(db, file, number).as_deref().map_err(|failure| in_entry(db, file, number, failure))
 }
 
 /// Returns the converter, after checking its options; `None` if the choice needs the columns and they are not known
@@ -128,18 +131,24 @@ pub(crate) fn choose(
     kind: SampleKind,
     columns: Option<&[&str]>,
     options: &convert::Options,
-) -> Result<Option<&'static dyn Converter>, String> {
+) -> Result<Option<&'static dyn Converter>, Failure> {
+    let refused = |fault, message| Failure::plain(FailureKind::Config, message).about(fault);
     let converter = match (convert::choose(explicit, repo, kind, columns.unwrap_or(&[])), columns) {
         (Ok(converter), _) => converter,
         (Err(_), None) if explicit.is_none() => return Ok(None),
-        (Err(error), _) => return Err(error.to_string()),
+        (Err(error @ ChooseError::Ambiguous { .. }), _) => {
+            return Err(refused(SourceFault::SeveralConverters, error.to_string()));
+        }
+        (Err(error), _) => return Err(refused(SourceFault::NoConverter, error.to_string())),
     };
     for (name, value) in options {
         let Some(option) = converter.options().iter().find(|option| option.name == name) else {
-            return Err(format!("converter `{}` has no option `{name}`", converter.name()));
+            let message = format!("converter `{}` has no option `{name}`", converter.name());
+            return Err(refused(SourceFault::NoConverter, message));
         };
         if !option.values.contains(&value.as_str()) {
-            return Err(format!("invalid option `{name}: {value}`; allowed: {}", option.values.join(", ")));
+            let message = format!("invalid option `{name}: {value}`; allowed: {}", option.values.join(", "));
+            return Err(refused(SourceFault::NoConverter, message));
         }
     }
     Ok(Some(converter))

@@ -15,6 +15,7 @@ use super::{
     kind::{Name, basename, judge},
     splits::{Scope, by_name},
 };
+use datac_core::failure::SourceFault;
 
 /// Request of a recipe to a repository.
 #[derive(Clone, Copy, Debug)]
@@ -47,13 +48,36 @@ pub struct Selected {
 /// Splits come in the order asked for, within a split the folders in the order asked for, within those the files as
 /// `datasets` sorts them. `files` are paths in the repository, `readme` is the text of its card.
 pub fn resolve(files: &[&str], readme: Option<&str>, want: &Want<'_>) -> Result<Vec<Selected>, SourceError> {
-    resolve_words(files, readme, want).map_err(|reason| SourceError::Layout { reason })
+    resolve_words(files, readme, want).map_err(|Lacking { fault, word, reason }| SourceError::Layout {
+        fault,
+        word,
+        reason,
+    })
 }
 
-fn resolve_words(files: &[&str], readme: Option<&str>, want: &Want<'_>) -> Result<Vec<Selected>, String> {
+/// What a repository lacks of what a recipe requests.
+pub(super) struct Lacking {
+    fault: SourceFault,
+    word: Option<String>,
+    reason: String,
+}
+
+impl Lacking {
+    pub(super) fn new(fault: SourceFault, word: &str, reason: String) -> Self {
+        Self { fault, word: Some(word.to_owned()), reason }
+    }
+}
+
+impl From<String> for Lacking {
+    fn from(reason: String) -> Self {
+        Self { fault: SourceFault::NoRows, word: None, reason }
+    }
+}
+
+fn resolve_words(files: &[&str], readme: Option<&str>, want: &Want<'_>) -> Result<Vec<Selected>, Lacking> {
     let repo = Repo::new(want.repo, files);
     if repo.rows.is_empty() {
-        return Err(repo.why_no_rows());
+        return Err(repo.why_no_rows().into());
     }
     let configs = card::configs(readme.unwrap_or_default())
         .map_err(|reason| format!("the card of `{}` cannot be used: {reason}", want.repo))?;
@@ -92,18 +116,19 @@ enum Config<'a> {
     Folder(&'a str),
 }
 
-fn pick_config<'a>(repo: &Repo<'a>, configs: &'a [CardConfig], want: &Want<'a>) -> Result<Config<'a>, String> {
+fn pick_config<'a>(repo: &Repo<'a>, configs: &'a [CardConfig], want: &Want<'a>) -> Result<Config<'a>, Lacking> {
+    let lacking = |reason| Lacking { fault: SourceFault::NoConfig, word: None, reason };
     let named = |name: &str| configs.iter().find(|config| config.name == name);
     let names = || list(configs.iter().map(|config| config.name.as_str()));
     let name = match want.config_name {
         Some(name) if !configs.is_empty() => {
             return named(name).map(Config::Card).ok_or_else(|| {
                 let close = closest(name, configs.iter().map(|config| config.name.as_str()));
-                format!(
+                lacking(format!(
                     "no config `{name}` in `{}`; {}",
                     want.repo,
                     close.unwrap_or_else(|| format!("available: {}", names()))
-                )
+                ))
             });
         }
         Some("default") => return Ok(Config::None),
@@ -122,12 +147,12 @@ fn pick_config<'a>(repo: &Repo<'a>, configs: &'a [CardConfig], want: &Want<'a>) 
                 ([], Some(one)) => Ok(Config::Card(one)),
                 // A folder asked for by name needs no config.
                 _ if !want.data_dir.is_empty() => Ok(Config::None),
-                ([], None) => Err(format!("`{}` has configs {}: set `config_name:`", want.repo, names())),
-                (many, _) => Err(format!(
+                ([], None) => Err(lacking(format!("`{}` has configs {}: set `config_name:`", want.repo, names()))),
+                (many, _) => Err(lacking(format!(
                     "`{}` has several default configs, {}: set `config_name:`",
                     want.repo,
                     list(many.iter().map(|config| config.name.as_str()))
-                )),
+                ))),
             };
         }
     };
@@ -136,7 +161,7 @@ fn pick_config<'a>(repo: &Repo<'a>, configs: &'a [CardConfig], want: &Want<'a>) 
     }
     let close = closest(name, repo.folders().into_iter().filter(|folder| !folder.contains('/')));
     let hint = close.unwrap_or_else(|| "omit `config_name:`".to_owned());
-    Err(format!("no config `{name}` in `{}`, which declares none: {hint}", want.repo))
+    Err(lacking(format!("no config `{name}` in `{}`, which declares none: {hint}", want.repo)))
 }
 
 /// A repository's files, sorted by path.
@@ -171,10 +196,11 @@ impl<'a> Repo<'a> {
     }
 
     /// Returns the splits of a folder by the names in it; `base` is the folder it is in.
-    fn folder(&self, base: &str, folder: &str) -> Result<Scope<'a>, String> {
+    fn folder(&self, base: &str, folder: &str) -> Result<Scope<'a>, Lacking> {
+        let lacking = |reason| Lacking::new(SourceFault::NoFolder, folder, reason);
         let inner = folder.trim_start_matches("./").trim_matches('/');
         if inner.split('/').any(|part| part == "..") {
-            return Err(format!("folder `{folder}` is outside `{}`", self.name));
+            return Err(lacking(format!("folder `{folder}` is outside `{}`", self.name)));
         }
         let inner = if inner == "." { "" } else { inner };
         let path =
@@ -191,7 +217,7 @@ impl<'a> Repo<'a> {
                     format!("available: {}", list(top.into_iter()))
                 }
             });
-            return Err(format!("no folder `{path}` in `{}`; {hint}", self.name));
+            return Err(lacking(format!("no folder `{path}` in `{}`; {hint}", self.name)));
         }
         let inside: Vec<(&str, &str, Name<'_>)> = self
             .rows
@@ -200,13 +226,13 @@ impl<'a> Repo<'a> {
             .filter(|(_, within, _)| visible(within, "") && !IGNORED.contains(&basename(within)))
             .collect();
         if inside.is_empty() {
-            return Err(format!("no rows in {place}: {}", self.what_there_is(&path)));
+            return Err(format!("no rows in {place}: {}", self.what_there_is(&path)).into());
         }
         Ok(Scope { place, splits: by_name(&inside) })
     }
 
     /// Returns the splits of a config as the card declares them.
-    fn card(&self, config: &CardConfig) -> Result<Scope<'a>, String> {
+    fn card(&self, config: &CardConfig) -> Result<Scope<'a>, Lacking> {
         let base = config.data_dir.as_deref().unwrap_or_default();
         let Some(splits) = &config.data_files else {
             let scope = self.folder("", base)?;
@@ -220,10 +246,10 @@ impl<'a> Repo<'a> {
             for pattern in patterns {
                 let pattern = pattern.trim_start_matches("./");
                 if pattern.contains("://") {
-                    return Err(format!("{place} names `{pattern}`, which is not in the repository"));
+                    return Err(format!("{place} names `{pattern}`, which is not in the repository").into());
                 }
                 if !has_magic(pattern) && !self.all.iter().any(|path| below(path, base) == Some(pattern)) {
-                    return Err(format!("{place} names `{pattern}`, which does not exist"));
+                    return Err(format!("{place} names `{pattern}`, which does not exist").into());
                 }
                 let glob = Glob::new(pattern);
                 for (path, name) in &self.rows {

@@ -12,7 +12,7 @@ use super::{
     layout::{Want, closest, resolve},
 };
 use crate::system::{self, FileError, Stat};
-use datac_core::{config::format_word, id::FileHash};
+use datac_core::{config::format_word, failure::SourceFault, id::FileHash};
 
 /// Function that returns the stat of a file and the digest of what it holds with that stat, possibly from a record of
 /// unchanged files.
@@ -94,7 +94,11 @@ pub fn folders(root: &Path, source: &str) -> Result<Vec<PathBuf>, SourceError> {
 }
 
 fn layout_fault(reason: String) -> SourceError {
-    SourceError::Layout { reason }
+    layout_fault_of(SourceFault::NoRows, reason)
+}
+
+fn layout_fault_of(fault: SourceFault, reason: String) -> SourceError {
+    SourceError::Layout { fault, word: None, reason }
 }
 
 fn file(
@@ -105,10 +109,12 @@ fn file(
     data_dir: &[String],
 ) -> Result<Vec<(PathBuf, FileKind)>, SourceError> {
     if !system::exists(place) {
-        return Err(layout_fault(format!("`{source}` does not exist{}", hint(place, source))));
+        let reason = format!("`{source}` does not exist{}", hint(place, source));
+        return Err(layout_fault_of(SourceFault::NotFound, reason));
     }
     if !data_dir.is_empty() {
-        return Err(layout_fault(format!("`{source}` is a file, so `data_dir:` cannot be used")));
+        let reason = format!("`{source}` is a file, so `data_dir:` cannot be used");
+        return Err(layout_fault_of(SourceFault::NoFolder, reason));
     }
     let formats = rows_of(format.as_ref());
     let kind = match judge(source) {
@@ -117,16 +123,18 @@ fn file(
         }
         Name::Rows { kind, .. } if formats.contains(&kind.format) => kind,
         Name::Rows { kind, .. } if !is_alike(kind.format, formats[0]) => {
-            return Err(layout_fault(format!(
+            let reason = format!(
                 "`{source}` looks like {}, but the recipe says `format: {}`",
                 kind.format.name(),
                 format_word(format)
-            )));
+            );
+            return Err(layout_fault_of(SourceFault::Format, reason));
         }
         // A name that says nothing, or the other JSON form: the recipe knows.
         _ => {
             let format = format.ok_or_else(|| {
-                layout_fault(format!("cannot tell the format of `{source}` from its name; add `format:`"))
+                let reason = format!("cannot tell the format of `{source}` from its name; add `format:`");
+                layout_fault_of(SourceFault::Format, reason)
             })?;
             FileKind { format, compression: compression_of(source) }
         }
@@ -142,9 +150,9 @@ fn file(
         };
         let name = format!("{}.{kind}", basename(source));
         if split != "train" && resolve(&[&name], None, &named).is_err() {
-            return Err(layout_fault(format!(
-                "no split `{split}` in `{source}`: a local file is `train` unless its name says otherwise"
-            )));
+            let reason =
+                format!("no split `{split}` in `{source}`: a local file is `train` unless its name says otherwise");
+            return Err(SourceError::Layout { fault: SourceFault::NoSplit, word: Some(split.clone()), reason });
         }
     }
     Ok(vec![(PathBuf::from(source), kind)])

@@ -28,7 +28,7 @@ use crate::{
     event::Observer,
     system::{FileError, Stat},
 };
-use datac_core::{format::RowFormat, id::FileHash};
+use datac_core::{failure::SourceFault, format::RowFormat, id::FileHash};
 
 /// The digest of a file's bytes, in the algorithm that its hub provides.
 ///
@@ -288,6 +288,10 @@ pub enum SourceError {
     /// The repository does not contain what the recipe requests.
     #[error("find rows: {reason}")]
     Layout {
+        /// What kind of thing is missing.
+        fault: SourceFault,
+        /// Word of the recipe that is wrong, such as the split.
+        word: Option<String>,
         /// Description of what is missing, and of what is available.
         reason: String,
     },

@@ -5,8 +5,9 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use super::{
     glob::Glob,
     kind::{EXTENSIONS, FileKind, Name, basename, why_sealed},
-    layout::list,
+    layout::{Lacking, list},
 };
+use datac_core::failure::SourceFault;
 
 /// Splits with their files in reading order.
 pub(super) type Splits<'a> = Vec<(String, Vec<(&'a str, Name<'a>)>)>;
@@ -21,21 +22,25 @@ pub(super) struct Scope<'a> {
 
 impl<'a> Scope<'a> {
     /// Returns the readable files of a split, or why there are none.
-    pub(super) fn files_of(&self, split: &str) -> Result<Vec<(&'a str, FileKind)>, String> {
+    pub(super) fn files_of(&self, split: &str) -> Result<Vec<(&'a str, FileKind)>, Lacking> {
         let place = &self.place;
         let Some((_, files)) = self.splits.iter().find(|(name, _)| name == split) else {
             let names = list(self.splits.iter().map(|(name, _)| name.as_str()));
-            return Err(format!("no split `{split}` in {place}; available: {names}"));
+            let reason = format!("no split `{split}` in {place}; available: {names}");
+            return Err(Lacking::new(SourceFault::NoSplit, split, reason));
         };
         let Some(loader) = loader_of(files) else {
-            return Err(format!("no file for split `{split}` in {place}: its patterns match no data files"));
+            let reason = format!("no file for split `{split}` in {place}: its patterns match no data files");
+            return Err(Lacking::new(SourceFault::NoSplit, split, reason));
         };
         let mut readable = Vec::new();
         for (path, name) in files {
             match name {
                 Name::Rows { kind, .. } if super::kind::loader(kind.format) == loader => readable.push((*path, *kind)),
                 Name::Sealed { wrapping, extension } if super::kind::loader(EXTENSIONS[*extension].1) == loader => {
-                    return Err(format!("`{path}` in {place} {}", why_sealed(wrapping, EXTENSIONS[*extension].1)));
+                    return Err(
+                        format!("`{path}` in {place} {}", why_sealed(wrapping, EXTENSIONS[*extension].1)).into()
+                    );
                 }
                 _ => {}
             }

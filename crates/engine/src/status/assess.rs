@@ -22,13 +22,14 @@ use super::{
 use crate::{
     cache::{BuiltDetail, FreshRecipe, OutputFile, Record, stat_cache},
     driver,
-    graph::{Node, Planner, RecipeFile, RecipePlan, environment, leaves, parse, plan, snapshot_key},
+    graph::{Node, Planner, RecipeFile, RecipePlan, environment, leaves, parse, plan, snapshot_key, sources_of},
     site::{Found, OutputFolder, RecipeText, Site, WorkspaceError, name_of},
     source::lock::LockFile,
     system,
 };
 use datac_core::{
     config::{self, Recipe},
+    failure::Failure,
     id::{ActionKey, EnvironmentId},
     leaf::Leaves,
     outputs::{FileMeta, OutputKind, Side},
@@ -178,7 +179,7 @@ pub(crate) fn assess(
             assessed.status.files = file_states(&site.outputs, record, &last.outputs, fresh);
         }
     });
-    third_look(&site.outputs, &mut session);
+    third_look(site, &mut session);
     if looks.orphans == Orphans::Wanted {
         session.orphans = orphans(site.root(), &site.outputs, &last, &session.recipes);
     }
@@ -239,7 +240,8 @@ fn second_look(
 }
 
 /// Compares outputs and leaves with the last build, and asks the planner if they differ.
-fn third_look(folder: &OutputFolder, session: &mut Session) {
+fn third_look(site: &Site, session: &mut Session) {
+    let folder = &site.outputs;
     let (planner, snapshots, record) = (&session.planner, &session.snapshots, &session.record);
     let quarantined = &session.quarantined;
     for assessed in &mut session.recipes {
@@ -277,9 +279,11 @@ fn third_look(folder: &OutputFolder, session: &mut Session) {
         }
         match plan(planner, file) {
             Node::Failed(failure) => {
+                let sources = sources_of(planner, file).unwrap_or_default();
+                let failure = driver::with_first_reject(&site.cache.store(record), &sources, failure.clone());
                 status.state = State::Invalid;
-                status.reasons = vec![StaleReason::Impossible { message: failure.to_string() }];
-                status.failure = Some(failure.clone());
+                status.reasons = vec![StaleReason::Impossible { message: told(&failure, &assessed.text.text) }];
+                status.failure = Some(failure);
             }
             Node::Ready(plan) => {
                 let in_place = in_place(folder, record, plan);
@@ -319,6 +323,21 @@ fn third_look(folder: &OutputFolder, session: &mut Session) {
                 }
             }
         }
+    }
+}
+
+/// Returns a failure in words, with its place in the recipe where it has one. Nothing was tried, so nothing has failed yet.
+fn told(failure: &Failure, text: &[u8]) -> String {
+    let cannot = |message: &str| match message.strip_prefix("failed to ") {
+        Some(operation) => format!("cannot {operation}"),
+        None => message.to_owned(),
+    };
+    match config::problem_of(failure, text) {
+        Some(problem) => {
+            let config::Problem { path, line, column, message, code, .. } = &problem;
+            format!("{path}:{line}:{column}: {} [{code}]", cannot(message))
+        }
+        None => cannot(&failure.message),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
 };
 use datac_core::{
     config::Recipe,
-    failure::{Failure, FailureKind},
+    failure::{Failure, FailureKind, SourceFault},
     leaf::{Change, Leaf, Value},
     stale::StaleReason,
 };
@@ -139,6 +139,7 @@ impl PinSources<'_> {
             }
             (Some(why), Pinning::Locked) => {
                 Some(Err(Failure::plain(FailureKind::Lock, format!("`--locked` was given, but {why}"))
+                    .about(SourceFault::NotPinned)
                     .hint("run `datac lock` and commit datac.lock")))
             }
             (Some(why), Pinning::Resolve) => {

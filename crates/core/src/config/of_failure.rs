@@ -1,0 +1,71 @@
+//! Failures of sources as problems of the recipe: with code, line and column.
+
+use super::{
+    Problem,
+    leaves::find,
+    problem::Fault,
+    tree::{Node, Value},
+    yaml,
+};
+use crate::failure::Failure;
+
+/// Returns a failure as a problem of the recipe that it names, whose text is `text`; `None` if it names none.
+///
+/// It is shown at the key that it is about; where the recipe leaves that key to the default, at the `source` of the
+/// dataset.
+pub fn problem_of(failure: &Failure, text: &[u8]) -> Option<Problem> {
+    let about = failure.about.as_deref()?;
+    let dataset = about.dataset.as_ref()?;
+    let fault = Fault::of_file(about.fault.code(), failure.message.clone()).maybe_hint(failure.hint.clone());
+    let mut fault = Fault { note: failure.note.clone(), ..fault };
+    let parsed = super::plain_text(text).ok().and_then(|(plain, mark)| Some((yaml::parse(plain).root?, mark)));
+    if let Some((root, mark)) = parsed {
+        for (rank, leaf) in about.keys().iter().enumerate() {
+            let Some((_, node)) = find(&root, leaf) else { continue };
+            let span = about.word.as_deref().and_then(|word| item(node, word)).unwrap_or(node).span.clone();
+            fault.span = Some(span.start + mark..span.end + mark);
+            fault.label = (rank == 0).then(|| about.fault.label().to_owned());
+            break;
+        }
+    }
+    Some(fault.locate(&dataset.recipe, text))
+}
+
+/// Returns the item of a list that is `word`.
+fn item<'n, 't>(node: &'n Node<'t>, word: &str) -> Option<&'n Node<'t>> {
+    node.items().iter().find(|item| matches!(&item.value, Value::Scalar(_, text) if text == word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::{FailureKind, SourceFault};
+
+    const TEXT: &str = "\u{feff}metadata: { phase: sft }\ndatasets:\n  - name: a\n    source: x/y\n    splits: [train, dev]\n  \
+                        - { name: b, source: data/b.jsonl }\nmax_rejects: 2\n";
+
+    fn at(fault: SourceFault, dataset: &str, word: Option<&str>) -> (usize, usize, Option<String>) {
+        let failure = Failure::plain(FailureKind::Config, "wrong").about(fault);
+        let failure = word.into_iter().fold(failure, Failure::at_word).in_dataset("config/r.yaml", dataset);
+        let problem = problem_of(&failure, TEXT.as_bytes()).unwrap();
+        assert_eq!((problem.code, problem.path.as_str()), (fault.code(), "config/r.yaml"));
+        (problem.line, problem.column, problem.label)
+    }
+
+    #[test]
+    fn failures_are_shown_at_the_key_they_are_about() {
+        assert_eq!(at(SourceFault::NotFound, "b", None), (6, 24, Some("does not exist".into())));
+        assert_eq!(at(SourceFault::NoSplit, "a", Some("dev")), (5, 21, Some("no such split".into())));
+        assert_eq!(at(SourceFault::NoSplit, "a", Some("other")), (5, 13, Some("no such split".into())));
+        assert_eq!(at(SourceFault::NoSplit, "b", Some("train")), (6, 24, None), "the recipe names no split");
+        assert_eq!(at(SourceFault::ManyRejects, "a", None), (7, 14, Some("exceeded".into())));
+        assert_eq!(at(SourceFault::NotFound, "gone", None), (1, 1, None), "the text has changed since");
+    }
+
+    #[test]
+    fn a_failure_that_names_no_dataset_is_no_problem_of_a_recipe() {
+        let failure = Failure::plain(FailureKind::Config, "wrong");
+        assert_eq!(problem_of(&failure, TEXT.as_bytes()), None);
+        assert_eq!(problem_of(&failure.about(SourceFault::Empty), TEXT.as_bytes()), None);
+    }
+}

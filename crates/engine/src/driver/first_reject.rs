@@ -1,0 +1,33 @@
+//! The first of the rejects that a recipe is refused for.
+
+use super::{chunk::StoredReject, quarantine_place};
+use crate::{
+    cache::{Blobs, Store},
+    graph::SelectedSource,
+};
+use datac_core::failure::{Failure, FailureKind};
+
+/// Returns a refusal with its first reject as a note: where the row is, the reason, and what exactly.
+///
+/// Of other failures, and if nothing was rejected or the cache lost it, the failure is returned as it is.
+pub(crate) fn with_first_reject(store: &Store, sources: &[SelectedSource], failure: Failure) -> Failure {
+    let about = failure.about.as_ref().and_then(|about| about.dataset.as_ref());
+    let (FailureKind::Policy, Some(entry)) = (failure.kind, about) else { return failure };
+    let source = sources.iter().find(|source| source.name == entry.dataset);
+    match source.and_then(|source| first_reject(store, source)) {
+        Some(first) => failure.note(first),
+        None => failure,
+    }
+}
+
+fn first_reject(store: &Store, source: &SelectedSource) -> Option<String> {
+    let chunk = source.chunks.iter().find(|chunk| chunk.converted.rejects.is_some())?;
+    let bytes = store.get(&chunk.converted.rejects?).ok()?;
+    let stored: Vec<StoredReject> = postcard::from_bytes(&bytes).ok()?;
+    let first = stored.first()?;
+    let place = quarantine_place(&source.name, &chunk.chunk);
+    let line = place.line(first).map_or_else(String::new, |line| format!(" (line {line})"));
+    let detail = &first.reject.detail;
+    let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
+    Some(format!("first `{}` row {}{line}: {}{detail}", place.file, place.row(first), first.reject.reason.code()))
+}
