@@ -1,6 +1,6 @@
 //! `datac build`: builds recipes and prints a report.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
@@ -18,7 +18,9 @@ use super::{
 use crate::{
     failure::FailureKind,
     outputs, system,
-    workspace::{BuildOptions, BuildReport, Make, RecipeReport, State, Summary, Workspace, makes_nothing},
+    workspace::{
+        BuildOptions, BuildReport, Make, Note, NoteKind, RecipeReport, State, Summary, Workspace, makes_nothing,
+    },
 };
 use clap::Args;
 
@@ -210,6 +212,7 @@ fn print(report: &BuildReport, wrote: Wrote, workspace: &Workspace, screen: &Scr
         screen.say(&table(&touched, screen));
         mixtures(&done, screen);
         passed_and_rejected(&done, workspace, screen);
+        notes(&done, screen);
     }
     failures(report, workspace, screen);
     if let Some(collected) = &report.collected {
@@ -289,8 +292,10 @@ fn mixtures(recipes: &[(&RecipeReport, &Summary)], screen: &Screen) {
         for source in &summary.sources {
             let repeats =
                 if source.repeats > 0 { format!(", {} of them repeats", rows(source.repeats)) } else { String::new() };
+            let used = source.rows - source.repeats;
+            let of = if used < source.kept { format!(" of {}", rows(source.kept)) } else { String::new() };
             let text = format!(
-                "  {:<width$}  requested {:.2}%, actual {:.2}%: {}{repeats}",
+                "  {:<width$}  requested {:.2}%, actual {:.2}%: {}{of}{repeats}",
                 source.name,
                 100.0 * source.asked,
                 100.0 * source.realised,
@@ -333,6 +338,32 @@ fn passed_and_rejected(recipes: &[(&RecipeReport, &Summary)], workspace: &Worksp
     if recipes.iter().any(|(_, summary)| summary.rejects > 0) {
         let folder = shown(workspace, &workspace.outputs().dir().join(outputs::QUARANTINE));
         screen.say_wrapped(&format!("{FAINT}rejected rows and reasons: {folder}/{FAINT:#}"), 2);
+    }
+}
+
+/// The most recipes of which a note on one subject is printed in full.
+const NOTED: usize = 3;
+
+/// Prints where recipes give something else than was asked for, subject by subject; each hint once.
+fn notes(recipes: &[(&RecipeReport, &Summary)], screen: &Screen) {
+    let mut subjects: BTreeMap<NoteKind, Vec<(&str, &Note)>> = BTreeMap::new();
+    for (recipe, _) in recipes {
+        for note in &recipe.notes {
+            subjects.entry(note.about).or_default().push((&recipe.before.name, note));
+        }
+    }
+    for notes in subjects.values() {
+        let shown = if notes.len() > NOTED + 1 { NOTED } else { notes.len() };
+        let hint = notes.iter().find_map(|(_, note)| note.hint.as_ref());
+        let mut hint = hint.map(|hint| format!(" {FAINT}({hint}){FAINT:#}"));
+        for (recipe, note) in &notes[..shown] {
+            let hint = hint.take().unwrap_or_default();
+            screen.say_wrapped(&format!("{WARN}note{WARN:#} {recipe}: {}{hint}", note.text), 2);
+        }
+        if shown < notes.len() {
+            let rest: Vec<&str> = notes[shown..].iter().map(|(recipe, _)| *recipe).collect();
+            screen.say_wrapped(&format!("{FAINT}and alike: {} (see `--json`){FAINT:#}", rest.join(", ")), 2);
+        }
     }
 }
 

@@ -226,6 +226,10 @@ fn fate_text(fate: &FateOf, columns: Option<usize>) -> String {
             let max = max_samples.map_or_else(String::new, |max| format!(": earlier rows filled max_samples {max}"));
             entry(&format!("{WARN}unread{WARN:#}     "), &format!("not needed{max}"), columns)
         }
+        Fate::NotSampled { rows: taken } => {
+            let text = format!("`sample` takes {} other rows", rows(*taken));
+            entry(&format!("{WARN}left out{WARN:#}   "), &text, columns)
+        }
         Fate::NotChosen { kept, gives } => {
             let text = format!("the mixture uses {} of the {} kept rows", rows(*gives), rows(*kept));
             entry(&format!("{WARN}left out{WARN:#}   "), &text, columns)

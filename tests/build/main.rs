@@ -8,6 +8,7 @@
     reason = "tests arrange and damage files from outside, fail by panicking, say why they skip, and spell out tables"
 )]
 
+mod amounts;
 mod cache;
 mod chained;
 mod determinism;

@@ -34,7 +34,7 @@ SHAPES = {"sft": ["conversations", "text", "source"], "dpo": ["chosen", "rejecte
           "rlaif": ["conversations", "source"]}
 ROLES = {"system": b"\0", "user": b"\1", "assistant": b"\2"}
 # What the rules below cover; with any other key the oracle would judge wrongly.
-KNOWN = {"metadata", "datasets", "validation", "name", "source", "format", "mix_ratio", "splits", "max_samples",
+KNOWN = {"metadata", "datasets", "validation", "name", "source", "format", "mix_ratio", "splits", "max_samples", "sample", "rows",
          "text_field", "config_name", "data_dir", "filters", "ratio", "seed", "stratified"}
 LIMITS = {"length": {"type", "min_length", "max_length"}, "quality": {"type", "min_score"}}
 # Unicode's White_Space. Python's own str.strip and str.split also take U+001C to U+001F.
@@ -287,7 +287,19 @@ class Expected:
                 self.rows.append({**sample, "source": dataset["name"]})
             else:
                 self.filtered += 1
+        self.sample(dataset.get("sample"))
         self.whole = len(self.rows) + self.filtered + len(self.rejects) == self.available
+
+    def sample(self, wanted):
+        """Keeps the rows of lowest hash; the others count as filtered."""
+        if not wanted or len(self.rows) <= wanted["rows"]:
+            return
+        demand(xxhash, "`sample` needs the module xxhash")
+        seed = wanted.get("seed", 42) + 3
+        ranked = sorted(range(len(self.rows)), key=lambda at: (sample_key(self.rows[at], seed), at))
+        kept = sorted(ranked[:wanted["rows"]])
+        self.filtered += len(self.rows) - len(kept)
+        self.rows = [self.rows[at] for at in kept]
 
 
 def prompt_of(row):
@@ -309,6 +321,18 @@ def validation_keys(keys, ratio):
     if len(keys) > 1 and len(chosen) in (0, len(keys)):
         chosen = chosen - {max(keys)} if chosen else {min(keys)}
     return chosen
+
+
+def encoded(row):
+    """A row as its line has it."""
+    line = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+    return line.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").encode()
+
+
+def sample_key(row, seed):
+    """What decides whether `sample` takes a row."""
+    line = encoded(row)
+    return xxhash.xxh3_64_intdigest(xxhash.xxh3_64_intdigest(line[:line.rindex(b',"source":')]).to_bytes(8, "little"), seed)
 
 
 def order_key(line, seed):
@@ -432,8 +456,7 @@ def compare_files(every, out, lock, wrong):
 def write(expected, out):
     def dump(path, rows, key=None):
         path.parent.mkdir(parents=True, exist_ok=True)
-        lines = [json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in rows]
-        lines = [line.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").encode() for line in lines]
+        lines = [encoded(row) for row in rows]
         path.write_bytes(b"".join(line + b"\n" for line in sorted(lines, key=key or (lambda line: 0))))
 
     keys = [prompt_key(prompt_of(row), expected.seed) for row in expected.rows]

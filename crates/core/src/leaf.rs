@@ -27,6 +27,8 @@ pub enum Setting {
     Splits,
     /// `max_samples` of a dataset.
     MaxSamples,
+    /// `sample` of a dataset.
+    Sample,
     /// `text_field` of a dataset.
     TextField,
     /// `config_name` of a dataset.
@@ -200,6 +202,7 @@ impl Setting {
             Self::MixRatio => "mix_ratio",
             Self::Splits => "splits",
             Self::MaxSamples => "max_samples",
+            Self::Sample => "sample",
             Self::TextField => "text_field",
             Self::ConfigName => "config_name",
             Self::Revision => "revision",

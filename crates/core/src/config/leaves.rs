@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, fmt, ops::Range};
 
 use super::{
-    Dataset, MaxRejects, Recipe, SplitMethod, Strategy, Unit, Validation, check::rules::is_plain, format_word,
-    problem::line_and_column, tree::Node, yaml,
+    Dataset, MaxRejects, Recipe, Sampling, SplitMethod, Strategy, Take, Unit, Validation, check::rules::is_plain,
+    format_word, problem::line_and_column, tree::Node, yaml,
 };
 use crate::{
     key::{Deciding, Encode, Encoder, Visitor},
@@ -41,9 +41,12 @@ impl Dataset {
     }
 }
 
-/// Names what decides which samples of a source are kept.
-pub fn decide_selection(filters: &[Filter], max_samples: Option<u64>, visitor: &mut dyn Visitor) {
-    visitor.setting(Setting::MaxSamples, &max_samples);
+/// Names what decides which samples of a source are kept; `sample` only where a recipe has it.
+pub fn decide_selection(filters: &[Filter], take: Take, visitor: &mut dyn Visitor) {
+    visitor.setting(Setting::MaxSamples, &take.first());
+    if let Some(sampling) = take.sampling() {
+        visitor.setting(Setting::Sample, &sampling);
+    }
     for (number, filter) in (0..).zip(filters) {
         visitor.setting(Setting::Filter(number), filter);
     }
@@ -88,6 +91,7 @@ shown! {
     Vec<String>: |items| list(items);
     Filter: Filter::to_string;
     MaxRejects: MaxRejects::to_string;
+    Sampling: Sampling::to_string;
     SplitMethod: |method| word(SplitMethod::ALL, *method).to_owned();
     Strategy: |strategy| word(Strategy::ALL, *strategy).to_owned();
     Unit: |unit| word(Unit::ALL, *unit).to_owned();
@@ -132,6 +136,14 @@ impl Encode for MaxRejects {
     }
 }
 
+impl Encode for Sampling {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.list(2);
+        encoder.integer(self.rows);
+        encoder.integer(self.seed);
+    }
+}
+
 impl Encode for Filter {
     fn encode(&self, encoder: &mut Encoder) {
         let mut filter = |bounds: &[&dyn Encode]| {
@@ -145,6 +157,12 @@ impl Encode for Filter {
             Bound::Language(languages) => filter(&[languages]),
             Bound::Identity(method) => filter(&[method]),
         }
+    }
+}
+
+impl fmt::Display for Sampling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} rows, seed {}", self.rows, self.seed)
     }
 }
 
@@ -231,7 +249,7 @@ pub(super) fn settings(recipe: &Recipe) -> crate::leaf::Leaves {
         leaves.within(&dataset.name, |leaves| {
             dataset.decide(leaves);
             decide_options(&dataset.options, leaves);
-            decide_selection(&dataset.filters, dataset.max_samples, leaves);
+            decide_selection(&dataset.filters, dataset.take, leaves);
         });
     }
     recipe.validation.decide(&mut leaves);

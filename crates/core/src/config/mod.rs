@@ -35,7 +35,8 @@ pub use of_failure::problem_of;
 pub use pages::{Example, Page, Part, pages};
 pub use problem::{CODES, Problem};
 pub use recipe::{
-    Dataset, FORMATS, Location, MaxRejects, Metadata, Mix, Recipe, SplitMethod, Strategy, Unit, Validation, format_word,
+    Dataset, FORMATS, Location, MaxRejects, Metadata, Mix, Recipe, Sampling, SplitMethod, Strategy, Take, Unit,
+    Validation, format_word,
 };
 pub use schema::{RECIPE_SCHEMA, schema};
 

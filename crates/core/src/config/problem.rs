@@ -139,6 +139,7 @@ codes! {
     FILE_NAME = "E0131", "unsafe output file name";
     COLLISION = "E0132", "two recipes write the same output";
     TOO_MANY = "E0133", "too many problems to list";
+    CONTRADICTION = "E0134", "two keys contradict each other";
 }
 
 #[cfg(test)]

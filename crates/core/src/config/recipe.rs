@@ -51,8 +51,8 @@ pub struct Dataset {
     pub mix_ratio: f64,
     /// The splits to read, concatenated in this order.
     pub splits: Vec<String>,
-    /// The number of rows to take: the first that pass the filters, in source order.
-    pub max_samples: Option<u64>,
+    /// How many of the samples that pass the filters are taken, and which.
+    pub take: Take,
     /// The field that filters measure: of the converted sample, else a column of the source row.
     pub text_field: Option<String>,
     /// The config of the Hub repository.
@@ -65,6 +65,45 @@ pub struct Dataset {
     pub options: BTreeMap<String, String>,
     /// The filters, applied in this order.
     pub filters: Vec<Filter>,
+}
+
+/// How many of a dataset's samples are taken, and which. Only samples that pass the filters count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Take {
+    /// All of them.
+    #[default]
+    All,
+    /// The first of them in source order, this many (`max_samples`).
+    First(u64),
+    /// Those whose rows have the lowest hashes (`sample`).
+    Sample(Sampling),
+}
+
+/// The `sample` block of a dataset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Sampling {
+    /// The number of samples to take.
+    pub rows: u64,
+    /// The seed of the hash that decides which.
+    pub seed: u64,
+}
+
+impl Take {
+    /// Returns the number of samples with which reading can stop.
+    pub fn first(self) -> Option<u64> {
+        match self {
+            Self::First(max) => Some(max),
+            Self::All | Self::Sample(_) => None,
+        }
+    }
+
+    /// Returns the `sample` block, if there is one.
+    pub fn sampling(self) -> Option<Sampling> {
+        match self {
+            Self::Sample(sampling) => Some(sampling),
+            Self::All | Self::First(_) => None,
+        }
+    }
 }
 
 /// The place that the rows of a dataset come from, apart from the format of its files.

@@ -167,11 +167,15 @@ fn dataset(vocabulary: &Vocabulary) -> Value {
         "description": "its share, above 0 and at most 1; shares sum to 1.0",
         "type": "number", "exclusiveMinimum": 0, "maximum": 1,
     });
-    let mut rules = vec![json!({
-        "if": { "properties": { "format": { "enum": [format_word(None), null] } } },
-        "then": { "properties": { "source": { "pattern": HUB_ID, "minimum": 0 } } },
-        "else": { "properties": { "source": { "pattern": PATH } } },
-    })];
+    let is_given = |key: &str| json!({ "required": [key], "properties": { key: { "not": { "type": "null" } } } });
+    let mut rules = vec![
+        json!({ "not": { "allOf": [is_given("max_samples"), is_given("sample")] } }),
+        json!({
+            "if": { "properties": { "format": { "enum": [format_word(None), null] } } },
+            "then": { "properties": { "source": { "pattern": HUB_ID, "minimum": 0 } } },
+            "else": { "properties": { "source": { "pattern": PATH } } },
+        }),
+    ];
     rules.extend(vocabulary.converters.iter().map(|word| {
         let values = |values: &[String]| match values {
             [] => json!({}),
@@ -202,6 +206,7 @@ fn dataset(vocabulary: &Vocabulary) -> Value {
                 names("splits to read, concatenated in this order", &text("a split", PLAIN)), json!(["train"]),
             ))),
             ("max_samples", or_null(integer("the first N rows that pass the filters, in source order; default: all", 1))),
+            ("sample", sample()),
             ("text_field", or_null(text(
                 "what filters measure: a field of the converted sample, else a column of the source row; default: `text`, `chosen` or \
                  `conversations`, by phase", NAME,
@@ -222,6 +227,20 @@ fn dataset(vocabulary: &Vocabulary) -> Value {
             })),
         ]),
         "allOf": rules,
+    })
+}
+
+fn sample() -> Value {
+    json!({
+        "description": "random rows of those that pass the filters, the same ones as long as the source keeps them; not beside \
+            `max_samples`",
+        "type": ["object", "null"],
+        "required": ["rows"],
+        "additionalProperties": false,
+        "properties": object(&[
+            ("rows", integer("how many rows are taken", 1)),
+            ("seed", or_null(with_default(integer("decides which rows are taken", 0), json!(42)))),
+        ]),
     })
 }
 

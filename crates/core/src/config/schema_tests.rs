@@ -90,6 +90,7 @@ fn every_key_stands_in_the_schema_and_no_other() {
         let said = match &*place {
             "the recipe" => &schema,
             "a dataset" => dataset,
+            "`sample`" => &dataset["properties"]["sample"],
             place => match place.strip_prefix("a `").and_then(|rest| rest.strip_suffix("` filter")) {
                 Some(name) => filter(name),
                 None => &schema["properties"][place.trim_matches('`')],

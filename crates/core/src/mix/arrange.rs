@@ -94,21 +94,22 @@ pub struct SortMemory<'r> {
     pub bytes: usize,
 }
 
-/// Use of a hash. The three uses of one seed are independent.
+/// Use of a hash. The uses of one seed are independent.
 #[derive(Clone, Copy)]
-enum Purpose {
+pub(super) enum Purpose {
     Split,
     Choice,
     Order,
+    Sample,
 }
 
 /// Returns the XXH3-64 of the hash's 8 bytes (and the repeat's 4), little-endian, seeded with the seed plus the
 /// number of the purpose.
-fn key(hash: u64, repeat: u32, seed: u64, purpose: Purpose) -> u64 {
+pub(super) fn key(hash: u64, repeat: u32, seed: u64, purpose: Purpose) -> u64 {
     let mut bytes = [0; 12];
     bytes[..8].copy_from_slice(&hash.to_le_bytes());
     bytes[8..].copy_from_slice(&repeat.to_le_bytes());
-    let bytes = if let Purpose::Split = purpose { &bytes[..8] } else { &bytes[..] };
+    let bytes = if let Purpose::Split | Purpose::Sample = purpose { &bytes[..8] } else { &bytes[..] };
     xxh3_64_with_seed(bytes, seed.wrapping_add(purpose as u64))
 }
 

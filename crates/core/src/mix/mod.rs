@@ -6,4 +6,4 @@ pub mod select;
 
 pub use allot::{Allotment, allot};
 pub use arrange::{Arrangement, Candidate, Candidates, Realised, SortMemory, arrange};
-pub use select::{FilterCount, Selecting, Selection, select};
+pub use select::{FilterCount, SelectError, Selecting, Selection, select};

@@ -1,13 +1,17 @@
-//! The first N samples of a source that pass its filters, in source order.
+//! The samples of a source that pass its filters: all of them, the first, or those of lowest hash; in source order.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::arrange::{Purpose, SortMemory, key};
 use crate::{
+    config::{Sampling, Take},
+    failure::FileError,
     quality::{ColumnError, Comparison, Filter, ScoreColumn},
     row::Reason,
+    sort::{Sorter, halves},
 };
 
 /// Raised when the same scores select other samples.
@@ -21,6 +25,8 @@ pub struct ChunkScores<'a> {
     pub rows: &'a [u32],
     /// For each sample, the characters of its text.
     pub characters: &'a [u32],
+    /// For each sample, the hash of its row.
+    pub row_hash: &'a [u64],
     /// Rows that were rejected, by their place in the chunk, with the reason.
     pub rejects: &'a [(u32, Reason)],
     /// For each filter, the scores of the samples.
@@ -86,11 +92,23 @@ impl Selection {
     }
 }
 
+/// Why samples could not be selected.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SelectError {
+    /// Scores that a filter cannot use.
+    #[error(transparent)]
+    Column(#[from] ColumnError),
+    /// A file that is needed for sorting.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
 /// A selection under way: chunks come one after another, and nothing of them is held.
-#[derive(Debug)]
 pub struct Selecting<'f> {
     filters: &'f [Filter],
     max: Option<u64>,
+    sampling: Option<(Sampling, Sorter<5>)>,
     selection: Selection,
     /// For each filter, what it has seen.
     seen: Vec<HashSet<u128>>,
@@ -98,12 +116,13 @@ pub struct Selecting<'f> {
 }
 
 impl<'f> Selecting<'f> {
-    /// Begins to select the first `max` samples that pass `filters`.
-    pub fn new(filters: &'f [Filter], max: Option<u64>) -> Self {
+    /// Begins to select samples that pass `filters`; `memory` is for the hashes of those that may be taken.
+    pub fn new(filters: &'f [Filter], take: Take, memory: SortMemory<'_>) -> Self {
         let count = |filter: &Filter| FilterCount { filter: filter.type_name().into(), ..Default::default() };
         Self {
             filters,
-            max,
+            max: take.first(),
+            sampling: take.sampling().map(|sampling| (sampling, Sorter::new(memory.scratch, memory.bytes, 1 << 32))),
             selection: Selection { filters: filters.iter().map(count).collect(), ..Default::default() },
             seen: filters.iter().map(|_| HashSet::new()).collect(),
             rejects: BTreeMap::new(),
@@ -115,7 +134,7 @@ impl<'f> Selecting<'f> {
     }
 
     /// Selects from the next chunk. Scores of another scale than a filter's are an error.
-    pub fn add(&mut self, chunk: &ChunkScores<'_>) -> Result<(), ColumnError> {
+    pub fn add(&mut self, chunk: &ChunkScores<'_>) -> Result<(), SelectError> {
         let comparisons = comparisons(chunk, self.filters)?;
         let (mut runs, mut end) = (Vec::new(), 0);
         let mut looked_at = chunk.count;
@@ -132,14 +151,16 @@ impl<'f> Selecting<'f> {
                 passes
             });
             if passes {
-                match runs.last_mut() {
-                    Some(kept) if end == sample => *kept += 1,
-                    _ => runs.extend([(sample - end) as u32, 1]),
+                let (characters, tokens) = (chunk.characters[sample], chunk.tokens.map_or(0, |tokens| tokens[sample]));
+                if let Some((sampling, ranked)) = &mut self.sampling {
+                    let [high, low] = halves(key(chunk.row_hash[sample], 0, sampling.seed, Purpose::Sample));
+                    // Selections number samples as orders do: by 32 bits.
+                    ranked.push([high, low, selection.kept as u32, characters, tokens])?;
                 }
-                end = sample + 1;
+                push_kept(&mut runs, &mut end, sample);
                 selection.kept += 1;
-                selection.characters += u64::from(chunk.characters[sample]);
-                selection.tokens += chunk.tokens.map_or(0, |tokens| u64::from(tokens[sample]));
+                selection.characters += u64::from(characters);
+                selection.tokens += u64::from(tokens);
             }
         }
         for (row, reason) in chunk.rejects {
@@ -155,17 +176,62 @@ impl<'f> Selecting<'f> {
     }
 
     /// What was selected.
-    pub fn finish(self) -> Selection {
+    pub fn finish(self) -> Result<Selection, SelectError> {
         let reached_max = self.has_enough();
-        Selection { rejects: self.rejects.into_iter().collect(), reached_max, ..self.selection }
+        let selection = Selection { rejects: self.rejects.into_iter().collect(), reached_max, ..self.selection };
+        match self.sampling {
+            Some((sampling, ranked)) if selection.kept > sampling.rows => sampled(selection, sampling.rows, ranked),
+            _ => Ok(selection),
+        }
     }
 }
 
-/// Selects the first `max` samples that pass `filters`, in order.
-pub fn select(chunks: &[ChunkScores<'_>], filters: &[Filter], max: Option<u64>) -> Result<Selection, ColumnError> {
-    let mut selecting = Selecting::new(filters, max);
+/// Notes sample `sample` of a chunk in its `runs`, which end before sample `end`.
+fn push_kept(runs: &mut Vec<u32>, end: &mut usize, sample: usize) {
+    match runs.last_mut() {
+        Some(kept) if *end == sample => *kept += 1,
+        _ => runs.extend([(sample - *end) as u32, 1]),
+    }
+    *end = sample + 1;
+}
+
+/// Keeps the `rows` samples of a selection whose ranks are lowest; of equal ranks, which equal rows have, the first.
+fn sampled(mut selection: Selection, rows: u64, ranked: Sorter<5>) -> Result<Selection, SelectError> {
+    let mut marks = vec![0_u64; selection.kept.div_ceil(64) as usize];
+    (selection.kept, selection.characters, selection.tokens) = (0, 0, 0);
+    ranked.finish()?.each(|&[_, _, number, characters, tokens]| {
+        if selection.kept < rows {
+            marks[number as usize / 64] |= 1 << (number % 64);
+            selection.kept += 1;
+            selection.characters += u64::from(characters);
+            selection.tokens += u64::from(tokens);
+        }
+        Ok::<_, FileError>(())
+    })?;
+    let mut number = 0_usize;
+    for chunk in 0..selection.runs.len() {
+        let (mut runs, mut end) = (Vec::new(), 0);
+        for sample in selection.samples(chunk) {
+            if marks[number / 64] >> (number % 64) & 1 == 1 {
+                push_kept(&mut runs, &mut end, sample as usize);
+            }
+            number += 1;
+        }
+        selection.runs[chunk] = runs;
+    }
+    Ok(selection)
+}
+
+/// Selects samples that pass `filters`, in order.
+pub fn select(
+    chunks: &[ChunkScores<'_>],
+    filters: &[Filter],
+    take: Take,
+    memory: SortMemory<'_>,
+) -> Result<Selection, SelectError> {
+    let mut selecting = Selecting::new(filters, take, memory);
     chunks.iter().try_for_each(|chunk| selecting.add(chunk))?;
-    Ok(selecting.finish())
+    selecting.finish()
 }
 
 /// Pairs each filter with its scores of a chunk.
@@ -184,7 +250,7 @@ pub struct Stopped {
 
 /// The filter that keeps sample `sample` of the last of `chunks` out; `None`: it passes all of them.
 ///
-/// Goes through the samples before it as [`select`] does, for what a filter has seen; `max_samples` aside.
+/// Goes through the samples before it as [`select`] does, for what a filter has seen; `max_samples` and `sample` aside.
 pub fn stopped_by(
     chunks: &[ChunkScores<'_>],
     filters: &[Filter],
@@ -224,13 +290,23 @@ fn last_row_of(chunk: &ChunkScores<'_>, sample: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{prop, prop_assert, prop_assert_eq, proptest};
+
     use super::*;
-    use crate::quality::{Bound, by_name};
+    use crate::{
+        quality::{Bound, by_name},
+        sort::InMemory,
+    };
 
     fn chunk<'a>(rows: &'a [u32], rejects: &'a [(u32, Reason)], scores: &'a [ScoreColumn]) -> ChunkScores<'a> {
         let last = rows.iter().copied().chain(rejects.iter().map(|(row, _)| *row)).max();
         let count = last.map_or(0, |last| last + 1);
-        ChunkScores { count, rows, characters: &[1; 16], rejects, scores, tokens: Some(&[3; 16]) }
+        ChunkScores { count, rows, characters: &[1; 16], row_hash: &[5; 16], rejects, scores, tokens: Some(&[3; 16]) }
+    }
+
+    fn select(chunks: &[ChunkScores<'_>], filters: &[Filter], take: Take) -> Result<Selection, SelectError> {
+        let memory = SortMemory { scratch: &InMemory::scratch(), bytes: 64 };
+        super::select(chunks, filters, take, memory)
     }
 
     fn kept(selection: &Selection) -> Vec<Vec<u32>> {
@@ -259,13 +335,13 @@ mod tests {
         let rejects = [(1, Reason::EmptyOutput), (5, Reason::EmptyOutput)];
         let chunks = [chunk(&[0, 1, 2], &[], &first), chunk(&[0, 2, 3, 4], &rejects, &second)];
 
-        let all = select(&chunks, &filters, None).unwrap();
+        let all = select(&chunks, &filters, Take::All).unwrap();
         assert_eq!(kept(&all), [vec![1, 2], vec![2, 3]]);
         assert_eq!((all.rows_read, all.rejects.clone(), all.reached_max), (9, vec![(Reason::EmptyOutput, 2)], false));
         let counts: Vec<_> = all.filters.iter().map(|count| (count.rows_in, count.rows_out)).collect();
         assert_eq!(counts, [(7, 5), (5, 4)]);
 
-        let three = select(&chunks, &filters, Some(3)).unwrap();
+        let three = select(&chunks, &filters, Take::First(3)).unwrap();
         assert_eq!(kept(&three), [vec![1, 2], vec![2]]);
         assert!(three.reached_max);
         assert_eq!(
@@ -282,11 +358,54 @@ mod tests {
         assert_eq!(stopped(1, 1), Some(Stopped { filter: 1, twin: Some((0, 1)) }));
 
         let swapped = scores(&[2], &[1]);
-        let swapped =
-            [chunk(&[0], &[], &[swapped[1].clone(), swapped[0].clone()])].map(|chunk| select(&[chunk], &filters, None));
-        assert!(matches!(swapped, [Err(ColumnError::Scale(_))]));
+        let swapped = [chunk(&[0], &[], &[swapped[1].clone(), swapped[0].clone()])]
+            .map(|chunk| select(&[chunk], &filters, Take::All));
+        assert!(matches!(swapped, [Err(SelectError::Column(ColumnError::Scale(_)))]));
 
-        let two = select(&chunks, &filters, Some(2)).unwrap();
+        let two = select(&chunks, &filters, Take::First(2)).unwrap();
         assert_eq!((kept(&two), two.rows_read, two.rejects.len()), (vec![vec![1, 2], vec![]], 3, 0));
+    }
+
+    /// Samples `rows` of rows with these hashes, in chunks of three; returns the numbers of those that are kept.
+    fn sample(hashes: &[u64], rows: u64) -> Vec<usize> {
+        let (numbers, ones) = ([0, 1, 2], [1; 3]);
+        let chunks: Vec<ChunkScores<'_>> = hashes
+            .chunks(3)
+            .map(|row_hash| ChunkScores {
+                count: row_hash.len() as u32,
+                rows: &numbers[..row_hash.len()],
+                characters: &ones,
+                row_hash,
+                rejects: &[],
+                scores: &[],
+                tokens: None,
+            })
+            .collect();
+        let selection = select(&chunks, &[], Take::Sample(Sampling { rows, seed: 7 })).unwrap();
+        let samples = |chunk| selection.samples(chunk).map(move |sample| 3 * chunk + sample as usize);
+        let kept: Vec<usize> = (0..selection.chunks()).flat_map(samples).collect();
+        assert_eq!((selection.kept, selection.characters), (kept.len() as u64, kept.len() as u64));
+        kept
+    }
+
+    proptest! {
+        #[test]
+        fn a_sample_is_stable_under_growth(
+            hashes in prop::collection::hash_set(0_u64..1_000_000, 1..60),
+            more in prop::collection::hash_set(1_000_000_u64..2_000_000, 0..30),
+            rows in 1_u64..40,
+        ) {
+            let hashes: Vec<u64> = hashes.into_iter().collect();
+            let grown: Vec<u64> = hashes.iter().copied().chain(more).collect();
+            let before = sample(&hashes, rows);
+            prop_assert_eq!(before.len() as u64, rows.min(hashes.len() as u64));
+            let mut ranks: Vec<u64> = hashes.iter().map(|hash| key(*hash, 0, 7, Purpose::Sample)).collect();
+            ranks.sort_unstable();
+            let last = ranks[before.len() - 1];
+            prop_assert!(before.iter().all(|at| key(hashes[*at], 0, 7, Purpose::Sample) <= last));
+            // What the grown source keeps of the old rows was kept before.
+            let after = sample(&grown, rows);
+            prop_assert!(after.iter().filter(|at| **at < hashes.len()).all(|at| before.contains(at)));
+        }
     }
 }

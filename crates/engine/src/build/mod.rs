@@ -2,6 +2,7 @@
 
 pub(crate) mod depfile;
 pub(crate) mod events;
+pub(crate) mod notes;
 pub(crate) mod order;
 mod output_stats;
 
@@ -15,6 +16,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::{
+    notes::{Note, notes},
     order::{WaitingRecipe, set_aside},
     output_stats::{note_digests, outputs_in_place, restat, youngest, youngest_proven},
 };
@@ -108,6 +110,8 @@ pub struct RecipeReport {
     #[serde(serialize_with = "failure_text")]
     #[schemars(with = "Option<String>")]
     pub failure: Option<Failure>,
+    /// Where the outputs differ from what the recipe asks for; empty if the recipe was up to date.
+    pub notes: Vec<Note>,
     /// Names, in the output folder, of the files that were written.
     pub written: Vec<String>,
     /// Number of chunks that were converted, and number of all chunks.
@@ -310,6 +314,7 @@ fn finish(
             summary: if is_of_interest { last_summary(&session.record, &assessed)? } else { None },
             failure: assessed.status.failure.clone(),
             before: assessed.status,
+            notes: Vec::new(),
             written: Vec::new(),
             chunks: (0, 0),
         };
@@ -320,6 +325,7 @@ fn finish(
                 let outputs = outputs_in_place(&site.outputs, &plan, begun.map(|begun| begun.report))?;
                 newest = newest.max(youngest(&outputs));
                 report.failure = None;
+                report.notes = notes(recipe, &plan);
                 let locals = locals(recipe, &session.snapshots);
                 let file = assessed.file.expect("what was planned has an input to the planner");
                 let leaves = leaves(&session.planner, file).clone();

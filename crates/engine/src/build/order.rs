@@ -68,7 +68,14 @@ fn held_up(observer: &Observer, waiting: WaitingRecipe, failed: &BTreeSet<String
     };
     let failure = Failure::plain(FailureKind::Action, message);
     observer(Event::Ended { recipe: status.path.clone(), failure: Some(failure.to_string()), files: Vec::new() });
-    RecipeReport { before: status, summary: None, failure: Some(failure), written: Vec::new(), chunks: (0, 0) }
+    RecipeReport {
+        before: status,
+        summary: None,
+        failure: Some(failure),
+        notes: Vec::new(),
+        written: Vec::new(),
+        chunks: (0, 0),
+    }
 }
 
 /// Removes from a session the recipes that read files which other recipes of the session, those for which `wanted`

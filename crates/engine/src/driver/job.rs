@@ -148,7 +148,7 @@ fn execute<'scope>(
     let context = env.context;
     let outcome = match &action.work {
         Work::Scan(work) => Outcome::Scan(Arc::new(scan::scan(env, &action.key, work, reading)?)),
-        Work::Select { chunks, filters, max } => Outcome::Select(select::select(context, chunks, filters, *max)?),
+        Work::Select { chunks, filters, take } => Outcome::Select(select::select(context, chunks, filters, *take)?),
         Work::Arrange { sources, allotment, unit, validation } => {
             Outcome::Arrange(arrange::arrange(context, sources, allotment, *unit, validation)?)
         }

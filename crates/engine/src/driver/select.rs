@@ -4,26 +4,32 @@ use super::{context::Context, error::ActionError};
 use crate::{
     cache::Blobs,
     graph::{ConvertedChunk, SelectOutcome},
+    system::ScratchFolder,
     writer::warm,
 };
 use datac_core::{
+    config::Take,
     failure::{Failure, FailureKind},
     id::BlobId,
-    mix::{Selecting, Selection, select::ChunkScores},
+    mix::{SelectError, Selecting, Selection, SortMemory, select::ChunkScores},
     quality::{ColumnError, Filter, ScoreColumn, ScoreKind, Scores},
 };
 
 /// Number of chunks whose indexes and columns are loaded together, on all threads.
 const TOGETHER: usize = 32;
 
+/// Bytes of memory for the ranks of sampled rows: some two million of them. More go through files.
+const SORTED_BYTES: usize = 48 << 20;
+
 /// Selects the samples of `chunks` that pass the filters.
 pub(crate) fn select(
     context: &Context,
     chunks: &[ConvertedChunk],
     filters: &[Filter],
-    max: Option<u64>,
+    take: Take,
 ) -> Result<SelectOutcome, ActionError> {
-    let mut selecting = Selecting::new(filters, max);
+    let scratch = ScratchFolder::at(&context.outputs.scratch);
+    let mut selecting = Selecting::new(filters, take, SortMemory { scratch: &scratch, bytes: SORTED_BYTES });
     for (number, chunk) in chunks.iter().enumerate() {
         context.check()?;
         if number % TOGETHER == 0 {
@@ -41,13 +47,14 @@ pub(crate) fn select(
             count: chunk.chunk.rows,
             rows: &index.row,
             characters: &index.characters,
+            row_hash: &index.row_hash,
             rejects: &chunk.converted.rejected,
             scores: &scores,
             tokens: tokens.as_deref(),
         };
-        selecting.add(&scores).map_err(unusable)?;
+        selecting.add(&scores)?;
     }
-    let selection = selecting.finish();
+    let selection = selecting.finish()?;
     let bytes = postcard::to_stdvec(&selection).expect("a selection is plain data");
     Ok(SelectOutcome {
         selection: context.store.put(&bytes)?,
@@ -76,6 +83,15 @@ pub(crate) fn tokens(context: &Context, digest: &BlobId, samples: usize) -> Resu
     match column(context, ScoreKind::TOKENS, digest, samples)?.into_scores() {
         Scores::Count(tokens) => Ok(tokens),
         scores => Err(unusable(ColumnError::Scale(scores.scale()))),
+    }
+}
+
+impl From<SelectError> for ActionError {
+    fn from(error: SelectError) -> Self {
+        match error {
+            SelectError::File(error) => error.into(),
+            error => Self::Failure(Failure::new(FailureKind::Cache, error.to_string())),
+        }
     }
 }
 

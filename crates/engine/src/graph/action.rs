@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::source::{FileDigest, RemoteFile};
 use datac_core::{
-    config::Validation,
+    config::{Take, Validation},
     convert::Options,
     hash::Digest,
     id::{ActionKey, BlobId, ChunkId},
@@ -129,6 +129,8 @@ pub struct SelectedSource {
     pub name: String,
     /// The chunks that samples were selected from.
     pub chunks: Arc<Vec<ConvertedChunk>>,
+    /// Number of rows of the source, if all of its files have been cut into chunks.
+    pub rows: Option<u64>,
     /// Outcome of the selection.
     pub selected: SelectOutcome,
 }
@@ -157,8 +159,8 @@ pub enum Work {
         chunks: Arc<Vec<ConvertedChunk>>,
         /// The filters, in order.
         filters: Vec<Filter>,
-        /// Maximum number of samples.
-        max: Option<u64>,
+        /// How many of the samples that pass, and which.
+        take: Take,
     },
     /// Mixes, splits and orders the samples of a recipe.
     Arrange {

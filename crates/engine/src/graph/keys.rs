@@ -5,7 +5,7 @@ use super::action::{ArrangeOutcome, Conversion, ConvertOutcome, ConvertedChunk, 
 use crate::source::FileDigest;
 use datac_core::{
     code::{CodeVersions, Component},
-    config::{self, Unit, Validation},
+    config::{self, Take, Unit, Validation},
     convert,
     id::ChunkId,
     key::{Deciding, Encode, Encoder, KeyHasher, Keyed, Visitor},
@@ -75,7 +75,7 @@ pub(crate) struct Score<'a> {
 /// The select stage: chooses the samples of a source.
 pub(crate) struct Select<'a> {
     pub(crate) filters: &'a [Filter],
-    pub(crate) max: Option<u64>,
+    pub(crate) take: Take,
 }
 
 /// The arrange stage: mixes, splits and orders.
@@ -145,7 +145,7 @@ impl Keyed for Select<'_> {
 
     fn decide(&self, visitor: &mut dyn Visitor) {
         visitor.code(Component::Selection);
-        config::decide_selection(self.filters, self.max, visitor);
+        config::decide_selection(self.filters, self.take, visitor);
     }
 
     fn feed(&self, chunks: &&[ConvertedChunk], key: &mut KeyHasher<'_>) {
@@ -327,7 +327,7 @@ mod tests {
             ("deduplication", Bound::Identity("exact".to_owned())),
         ]
         .map(|(name, bound)| Filter { scorer: scorer(name), bound });
-        let select = Select { filters: &filters, max: Some(9) };
+        let select = Select { filters: &filters, take: Take::First(9) };
         let selected = SelectOutcome {
             selection: blob("selection"),
             kept: 3,
@@ -338,7 +338,7 @@ mod tests {
             rejects: Vec::new(),
             reached_max: false,
         };
-        let sources = [SelectedSource { name: "x".to_owned(), chunks: chunks.clone().into(), selected }];
+        let sources = [SelectedSource { name: "x".to_owned(), chunks: chunks.clone().into(), rows: Some(4), selected }];
         let validation = Validation { ratio: 0.1, seed: 42, stratified: true, method: SplitMethod::Exact };
         let allotment = Allotment { total: 3, counts: vec![3] };
         let arranged = ArrangeOutcome { train: blob("train"), validation: blob("validation"), realised: Vec::new() };
@@ -388,7 +388,7 @@ mod tests {
             let measure = Measure { kind: *kind, field: String::new() };
             Score { measure: &measure, decoder: Decoder::Json }.decide(&mut leaves);
         }
-        Select { filters: &[], max: None }.decide(&mut leaves);
+        Select { filters: &[], take: Take::All }.decide(&mut leaves);
         let validation = Validation { ratio: 0.1, seed: 0, stratified: false, method: SplitMethod::Hash };
         Arrange { unit: Unit::Rows, validation: &validation }.decide(&mut leaves);
         Output.decide(&mut leaves);

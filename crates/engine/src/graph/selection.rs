@@ -143,7 +143,7 @@ pub(super) fn selected(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> N
     }
     let request =
         Request { kind: *kind, conversion, measures: measures(*kind, dataset, *counts_tokens(db, file)), dataset };
-    let mut target = dataset.max_samples;
+    let mut target = dataset.take.first();
     loop {
         let prefix = ready!(prefix(db, &chunks, &request, target));
         let mut chosen = Vec::with_capacity(prefix);
@@ -167,15 +167,21 @@ pub(super) fn selected(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> N
         let chosen = Arc::new(chosen);
         let selected = ready!(node(
             db,
-            Select { filters: &dataset.filters, max: dataset.max_samples }.key(&chosen.as_slice(), &VersionsIn(db)),
+            Select { filters: &dataset.filters, take: dataset.take }.key(&chosen.as_slice(), &VersionsIn(db)),
             |outcome| if let Outcome::Select(outcome) = outcome { Some(outcome.clone()) } else { None },
-            || Work::Select { chunks: chosen.clone(), filters: dataset.filters.clone(), max: dataset.max_samples },
+            || Work::Select { chunks: chosen.clone(), filters: dataset.filters.clone(), take: dataset.take },
         ));
         let is_all = chunks.unknown.is_empty() && prefix == chunks.steps.len();
-        match dataset.max_samples {
+        match dataset.take.first() {
             Some(max) if !selected.reached_max && !is_all => target = Some(more(max, samples, selected.kept)),
             _ => {
-                return Node::Ready(SelectedSource { name: dataset.name.clone(), chunks: chosen, selected });
+                let rows = chunks.steps.iter().map(|step| u64::from(step.chunk(db).rows)).sum();
+                return Node::Ready(SelectedSource {
+                    name: dataset.name.clone(),
+                    chunks: chosen,
+                    rows: chunks.unknown.is_empty().then_some(rows),
+                    selected,
+                });
             }
         }
     }
@@ -238,7 +244,7 @@ fn prefix(db: &dyn PlannerDb, chunks: &Chunks<'_>, request: &Request<'_>, target
     }
     if target.is_none_or(|target| samples < target) {
         // With `max_samples`, only after this file is read is it known whether the next one is needed.
-        let wanted = if request.dataset.max_samples.is_none() { chunks.unknown.len() } else { 1 };
+        let wanted = if request.dataset.take.first().is_none() { chunks.unknown.len() } else { 1 };
         for (file, known) in chunks.unknown.iter().take(wanted) {
             let follower = Follower {
                 conversion: request.conversion.cloned(),

@@ -27,13 +27,13 @@ pub(crate) fn stages(db: &dyn PlannerDb, file: RecipeFile) -> Vec<(Stage, u64, O
         }
         let Ok(chunks) = chunks(db, files, conversion.as_ref(), *kind) else { continue };
         // A source limited by `max_samples` does not wait for files it may never read.
-        if dataset.max_samples.is_some() && !chunks.steps.is_empty() {
+        if dataset.take.first().is_some() && !chunks.steps.is_empty() {
             scan.1 = 0;
         }
         let is_unknown = scan.1 > 0;
         let mut samples = 0;
         for step in &chunks.steps {
-            if dataset.max_samples.is_some_and(|max| samples >= max) {
+            if dataset.take.first().is_some_and(|max| samples >= max) {
                 break;
             }
             match converted(db, *step) {

@@ -55,7 +55,7 @@ pub(crate) fn leaves(db: &dyn PlannerDb, file: RecipeFile) -> Leaves {
                     Score { measure, decoder }.decide(leaves);
                 }
             }
-            Select { filters: &dataset.filters, max: dataset.max_samples }.decide(leaves);
+            Select { filters: &dataset.filters, take: dataset.take }.decide(leaves);
         });
     }
     Arrange { unit: recipe.mix.unit, validation: &recipe.validation }.decide(&mut collector);

@@ -15,7 +15,7 @@ use crate::{
     source::FileDigest,
 };
 use datac_core::{
-    config::{Dataset, Mix, Recipe, Validation},
+    config::{Dataset, Mix, Recipe, Take, Validation},
     convert::Options,
     id::{BlobId, ChunkId, FileHash},
     leaf::{Leaf, Leaves, Value},
@@ -82,8 +82,8 @@ pub struct MadeSource {
     pub field: String,
     /// The filters, in order.
     pub filters: Vec<Filter>,
-    /// Maximum number of samples.
-    pub max_samples: Option<u64>,
+    /// How many of the samples that pass the filters are taken, and which.
+    pub take: Take,
     /// The share asked for in the recipe.
     pub share: f64,
     /// The blob that lists which samples were kept.
@@ -272,7 +272,7 @@ impl MadeSource {
             options: dataset.options.clone(),
             field: dataset.text_field.clone().unwrap_or_else(|| kind.default_field().to_owned()),
             filters: dataset.filters.clone(),
-            max_samples: dataset.max_samples,
+            take: dataset.take,
             share: dataset.mix_ratio,
             selection: source.selected.selection,
             kept: source.selected.kept,

@@ -21,6 +21,7 @@ mod why;
 
 pub use crate::build::depfile::{Dependencies, Depfile};
 pub use crate::build::events::{BuildEvent, EVENTS_SCHEMA, EventLine, EventOutput, RecipeEnd, events_schema};
+pub use crate::build::notes::{Note, NoteKind};
 pub use clean::{CleanOptions, Cleaned, CleanedCache, CleanedFile, KeptFile};
 pub use doctor::{Finding, Health};
 pub use fetch::{FetchFailure, Fetched, FetchedFile};

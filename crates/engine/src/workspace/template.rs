@@ -201,7 +201,7 @@ mod tests {
             let all = config::load(path, whole.as_bytes(), &crate::site::vocabulary())
                 .unwrap_or_else(|problems| panic!("{whole}: {}", problems[0]));
             assert_eq!(
-                (all.datasets[0].filters.len(), all.datasets[0].max_samples, all.max_rejects.is_some()),
+                (all.datasets[0].filters.len(), all.datasets[0].take.first(), all.max_rejects.is_some()),
                 (2, Some(10_000), true)
             );
         }

@@ -6,10 +6,10 @@ use super::{
     super::{
         ConverterWord,
         problem::{self, Fault},
-        recipe::{Dataset, FORMATS, Location},
+        recipe::{Dataset, FORMATS, Location, Sampling, Take},
         tree::{Key, Node, Value, quoted},
     },
-    Checker, DATASET_KEYS,
+    Checker, DATASET_KEYS, SAMPLE_KEYS,
     read::Fields,
     rules::{decimal, hub_id_of_url, is_hub_id, is_plain, relative_path, revision_fault, suggest},
 };
@@ -45,7 +45,7 @@ impl Checker<'_> {
         let splits = self.or_default(&fields, "splits", vec!["train".to_owned()], |this, node, key| {
             this.names(node, key, Self::split)
         });
-        let max_samples = self.optional(&fields, "max_samples", |this, node, key| this.integer(node, key, 1));
+        let take = self.take(&fields);
         let text_field = self.optional(&fields, "text_field", owned);
         let config_name = self.optional(&fields, "config_name", owned);
         let data_dir =
@@ -71,7 +71,7 @@ impl Checker<'_> {
                 format: format?,
                 mix_ratio: entry.ratio.as_ref()?.0,
                 splits: splits?,
-                max_samples: max_samples?,
+                take: take?,
                 text_field: text_field?,
                 config_name: config_name?,
                 data_dir: data_dir?,
@@ -99,6 +99,32 @@ impl Checker<'_> {
         let ratio =
             self.number_in(written, "mix_ratio", "above 0 and at most 1", |ratio| ratio > 0.0 && ratio <= 1.0)?;
         Some((ratio, written.span.clone()))
+    }
+
+    /// Reads `max_samples` and `sample`, of which there may be one.
+    fn take(&mut self, fields: &Fields<'_, '_>) -> Option<Take> {
+        let max_samples = self.optional(fields, "max_samples", |this, node, key| this.integer(node, key, 1));
+        let sample = self.optional(fields, "sample", |this, node, _| this.sampling(node));
+        match (max_samples?, sample?) {
+            (None, None) => Some(Take::All),
+            (Some(max), None) => Some(Take::First(max)),
+            (None, Some(sampling)) => Some(Take::Sample(sampling)),
+            (Some(_), Some(_)) => {
+                let span = fields.get("sample").map_or(0..0, |node| node.span.clone());
+                let message = "a dataset has both `max_samples` and `sample`";
+                let fault = Fault::new(problem::CONTRADICTION, &span, message).label("the first rows, or random ones?");
+                self.report(fault.hint("keep one: `max_samples` takes the first rows, `sample` random ones"));
+                None
+            }
+        }
+    }
+
+    fn sampling(&mut self, node: &Node<'_>) -> Option<Sampling> {
+        let fields = self.fields(node, None, "`sample`", SAMPLE_KEYS)?;
+        let rows = self.required(&fields, "rows", "such as `sample: { rows: 1000, seed: 42 }`");
+        let rows = rows.and_then(|node| self.integer(node, "rows", 1));
+        let seed = self.or_default(&fields, "seed", 42, |this, node, key| this.integer(node, key, 0));
+        Some(Sampling { rows: rows?, seed: seed? })
     }
 
     fn source(&mut self, node: &Node<'_>, format: Option<Option<RowFormat>>) -> Option<String> {
@@ -137,7 +163,7 @@ impl Checker<'_> {
             return Some(text.to_owned());
         }
         let hint = if text.contains('[') {
-            "slices are not supported; use `max_samples`"
+            "slices are not supported; use `max_samples` or `sample`"
         } else if text.contains('+') || text.contains(',') {
             "write several splits as a list: `[train, test]`"
         } else {

@@ -21,6 +21,7 @@ const BLOCKS: &[(&str, &[&str])] = &[
     ("a dataset", DATASET_KEYS),
     ("`validation`", VALIDATION_KEYS),
     ("`mix`", MIX_KEYS),
+    ("`sample`", SAMPLE_KEYS),
 ];
 
 const RECIPE_KEYS: &[&str] = &["metadata", "datasets", "validation", "mix", "max_rejects"];
@@ -32,6 +33,7 @@ const DATASET_KEYS: &[&str] = &[
     "mix_ratio",
     "splits",
     "max_samples",
+    "sample",
     "text_field",
     "config_name",
     "data_dir",
@@ -42,6 +44,7 @@ const DATASET_KEYS: &[&str] = &[
 ];
 const VALIDATION_KEYS: &[&str] = &["ratio", "seed", "stratified", "method"];
 const MIX_KEYS: &[&str] = &["strategy", "total", "unit"];
+const SAMPLE_KEYS: &[&str] = &["rows", "seed"];
 
 /// Returns the keys of all places: blocks of the recipe and filters.
 pub(super) fn places() -> Vec<(Cow<'static, str>, Vec<&'static str>)> {

@@ -160,6 +160,14 @@ pub(in crate::config) fn bad() -> Vec<(&'static str, String, Vec<&'static str>)>
         case("infinite", &filter("{type: quality, min_score: .inf}"), &["7:36 E0113 finite"]),
         case("infinite count", &root("mix: {total: -.inf}"), &["6:14 E0113 finite"]),
         case("infinite rejects", &root("max_rejects: .inf"), &["6:14 E0113 finite"]),
+        case(
+            "the first rows and random ones",
+            &dataset("max_samples: 5\nsample: { rows: 5 }"),
+            &["7:13 E0134 keep one"],
+        ),
+        case("a sample by its number", &dataset("sample: 5"), &["6:13 E0112 begin with `rows: …`"]),
+        case("a sample without a number", &dataset("sample: { seed: 5 }"), &["6:15 E0111 needs `rows`"]),
+        case("an empty sample", &dataset("sample: { rows: 0 }"), &["6:21 E0114 at least 1"]),
         case("no samples", &dataset("max_samples: 0"), &["6:18 E0114 at least 1"]),
         case("negative seed", &root("validation: {seed: -1}"), &["6:20 E0114 at least 0, found `-1`"]),
         case(
@@ -387,6 +395,10 @@ pub(in crate::config) fn good() -> Vec<(&'static str, String, Claim)> {
                 .replace("x/y", "x/y\n    filters:\n    splits: ~\n    text_field: ~"),
             |r| r.datasets[0].filters.is_empty() && r.datasets[0].text_field.is_none() && r.validation.seed == 42,
         ),
+        ("random rows", dataset("sample: { rows: 1_000 }"), |r| {
+            r.datasets[0].take == Take::Sample(Sampling { rows: 1000, seed: 42 })
+        }),
+        ("the first rows", dataset("max_samples: 9\nsample: ~"), |r| r.datasets[0].take == Take::First(9)),
         ("no filters", dataset("filters: []"), |r| r.datasets[0].filters.is_empty()),
         (
             "a filter of each type",

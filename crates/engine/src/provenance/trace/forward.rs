@@ -92,7 +92,12 @@ pub enum Fate {
         /// `max_samples` of the source.
         max_samples: Option<u64>,
     },
-    /// It passed the filters, but the mixture chose other rows of its source.
+    /// It passed the filters, but `sample` took other rows.
+    NotSampled {
+        /// Number of rows that `sample` takes.
+        rows: u64,
+    },
+    /// It was kept, but the mixture chose other rows of its source.
     NotChosen {
         /// Number of samples of the source that were kept.
         kept: u64,
@@ -226,7 +231,7 @@ type Fates = (SourcePlace, Vec<(Option<SampleOf>, Fate)>);
 /// Returns what happened to a source row in one recipe; `None` if the recipe's source has no such row.
 fn fates(lineage: &Lineage, source: usize, file: &str, row: u64) -> Result<Option<Fates>, WorkspaceError> {
     let made = &lineage.manifest.sources[source];
-    let max_samples = made.max_samples;
+    let max_samples = made.take.first();
     let Some((chunk, within)) = chunk_of(made, file, row) else {
         let is_its =
             made.files.iter().any(|known| known.path == file) || unread(lineage, made).any(|path| path == file);
@@ -283,7 +288,9 @@ fn fate(lineage: &Lineage, at: At) -> Result<Fate, WorkspaceError> {
             }
         }
         // Samples after the last one needed were not looked at, even if their row was.
-        None if is_behind_last(at, lineage.selection(at.source)?) => Fate::NotReached { max_samples: made.max_samples },
+        None if is_behind_last(at, lineage.selection(at.source)?) => {
+            Fate::NotReached { max_samples: made.take.first() }
+        }
         None => filtered(lineage, at)?,
     })
 }
@@ -306,14 +313,19 @@ fn filtered(lineage: &Lineage, At { source, chunk, sample }: At) -> Result<Fate,
             count: chunk.rows,
             rows: &index.row,
             characters: &index.characters,
+            row_hash: &index.row_hash,
             rejects: &[],
             scores,
             tokens: None,
         })
         .collect();
-    let stopped = stopped_by(&views, &made.filters, sample)
-        .map_err(|error| lineage.lost(error))?
-        .ok_or_else(|| lineage.lost("a sample passes all filters and was not kept"))?;
+    let stopped = stopped_by(&views, &made.filters, sample).map_err(|error| lineage.lost(error))?;
+    let Some(stopped) = stopped else {
+        let Some(sampling) = made.take.sampling() else {
+            return Err(lineage.lost("a sample passes all filters and was not kept"));
+        };
+        return Ok(Fate::NotSampled { rows: sampling.rows });
+    };
     let twin = stopped.twin.map(|(chunk, sample)| {
         let place = SourcePlace::new(made, &made.chunks[chunk], loaded[chunk].0.row[sample]);
         Twin { file: place.file, row: place.row }

@@ -1,0 +1,130 @@
+//! How many rows a recipe gives, which ones, and what is said where that is not what it asked for.
+
+use std::collections::BTreeSet;
+
+use datac::workspace::{BuildReport, NoteKind};
+
+use crate::space::{Space, entry, of, recipe, rows};
+
+/// The rows of a recipe's files.
+fn lines(space: &Space, name: &str) -> BTreeSet<String> {
+    let side = |side: &str| space.text(&format!("dataset/{name}_{side}.jsonl"));
+    [side("train"), side("val")].iter().flat_map(|text| text.lines()).map(str::to_owned).collect()
+}
+
+/// The notes of a recipe on one subject.
+fn notes(report: &BuildReport, name: &str, about: NoteKind) -> Vec<String> {
+    of(report, name).notes.iter().filter(|note| note.about == about).map(|note| note.text.clone()).collect()
+}
+
+#[test]
+fn random_rows_stay_while_their_source_grows() {
+    let space = Space::new();
+    space.write("data/a.jsonl", rows(0..3000, 20));
+    let one = |keys: &str| space.write("config/sft/one.yaml", recipe(&[entry("a", "data/a.jsonl", 1.0, &[keys])], ""));
+    one("sample: { rows: 400, seed: 1 }");
+    let report = space.build();
+    let before = lines(&space, "sft_one");
+    assert_eq!(before.len(), 400);
+    assert_eq!(notes(&report, "sft/one", NoteKind::FirstRows), [""; 0]);
+    let last = before.iter().filter(|line| (2900..3000).any(|number| line.contains(&format!(" {number}: ")))).count();
+    assert!((2..40).contains(&last), "{last} of 400 rows are from the last 100 of 3000");
+    space.assert_settled();
+
+    // Rows are added at both ends: those that leave are as many as those that come.
+    space.write("data/a.jsonl", rows(5000..5100, 20) + &rows(0..3000, 20) + &rows(6000..6200, 20));
+    space.build();
+    let after = lines(&space, "sft_one");
+    assert_eq!(after.len(), 400);
+    let stayed = before.intersection(&after).count();
+    let new = after.iter().filter(|line| (5000..6200).any(|number| line.contains(&format!(" {number}: ")))).count();
+    assert_eq!(stayed + new, 400, "no row of the old source came in");
+    assert!((340..400).contains(&stayed), "{stayed}");
+
+    one("sample: { rows: 400, seed: 2 }");
+    space.build();
+    assert_ne!(lines(&space, "sft_one"), after);
+    // More than there are: all of them.
+    one("sample: { rows: 5000 }");
+    space.build();
+    assert_eq!(lines(&space, "sft_one").len(), 3300);
+}
+
+#[test]
+fn the_top_of_a_source_is_told() {
+    let space = Space::new();
+    space.write("data/a.jsonl", rows(0..300, 20));
+    space.write("data/b.jsonl", rows(0..60, 20));
+    let one = |name: &str, keys: &[&str]| {
+        space.write(&format!("config/sft/{name}.yaml"), recipe(&[entry("a", "data/a.jsonl", 1.0, keys)], ""));
+    };
+    one("top", &["max_samples: 60"]);
+    one("filtered", &["max_samples: 60", "filters: [{ type: length, min_length: 30 }]"]);
+    one("all", &["max_samples: 300"]);
+    one("fewer", &["max_samples: 301"]);
+    let report = space.build();
+    let told = |name: &str| notes(&report, name, NoteKind::FirstRows);
+    assert_eq!(told("sft/top"), ["`a` gives the first 60 of its 300 rows"]);
+    assert_eq!((told("sft/all"), told("sft/fewer")), (vec![], vec![]));
+    assert_eq!(told("sft/filtered").len(), 1);
+    assert!(space.build().recipes.iter().all(|recipe| recipe.notes.is_empty()), "a fresh recipe says nothing");
+}
+
+#[test]
+fn totals_and_shares_that_are_not_met_are_told() {
+    let space = Space::new();
+    space.write("data/big.jsonl", rows(0..1000, 20));
+    space.write("data/small.jsonl", rows(2000..2010, 20));
+    let both = [entry("big", "data/big.jsonl", 0.5, &[]), entry("small", "data/small.jsonl", 0.5, &[])];
+    let split = "validation: { ratio: 0.2, seed: 1 }\n";
+    for (name, mix) in [("cut", "strategy: cut"), ("total", "strategy: cut, total: 500"), ("repeat", "total: 500")] {
+        space.write(&format!("config/sft/{name}.yaml"), recipe(&both, &format!("{split}mix: {{ {mix} }}\n")));
+    }
+    let single = [entry("small", "data/small.jsonl", 1.0, &[])];
+    space.write("config/sft/single.yaml", recipe(&single, "mix: { total: 25 }\n"));
+    space.write("config/sft/tokens.yaml", recipe(&single, "mix: { total: 20, unit: tokens }\n"));
+    let report = space.build();
+    let left = "`small` limits the mixture with its 10 rows: 990 of 1,000 rows of `big` are left out";
+    assert_eq!(notes(&report, "sft/cut", NoteKind::LeftOut), [left]);
+    assert_eq!(notes(&report, "sft/cut", NoteKind::Total), [""; 0]);
+    let total = "the mixture has 20 rows, requested `total: 500`: `small` has only 10 rows";
+    assert_eq!(notes(&report, "sft/total", NoteKind::Total), [total]);
+    assert_eq!(notes(&report, "sft/repeat", NoteKind::Total), [""; 0]);
+    let repeats = "`small` has 10 rows, so 15 of 25 are repeats";
+    assert_eq!(notes(&report, "sft/single", NoteKind::Repeats), [repeats]);
+    let [tokens] = &notes(&report, "sft/tokens", NoteKind::Total)[..] else { panic!("{report:?}") };
+    assert!(tokens.ends_with(" tokens, requested `total: 20`: rows are not cut"), "{tokens}");
+    // A repeated row is on one side with all its repeats, so the sides' shares are far from those of the mixture.
+    let [shares] = &notes(&report, "sft/repeat", NoteKind::Shares)[..] else { panic!("{report:?}") };
+    assert!(shares.starts_with("train has big ") && shares.ends_with("; requested 50.00%, 50.00%"), "{shares}");
+}
+
+#[test]
+fn a_validation_side_that_is_far_off_is_told() {
+    let space = Space::new();
+    let mut off = 0;
+    for (name, count) in [("few", 20), ("more", 300), ("many", 3000)] {
+        space.write(&format!("data/{name}.jsonl"), rows(0..count, 20));
+        for method in ["hash", "exact"] {
+            let recipe = recipe(
+                &[entry(name, &format!("data/{name}.jsonl"), 1.0, &[])],
+                &format!("validation: {{ ratio: 0.05, seed: 1, method: {method} }}\n"),
+            );
+            space.write(&format!("config/sft/{name}_{method}.yaml"), recipe);
+        }
+    }
+    let report = space.build();
+    for recipe in &report.recipes {
+        let summary = recipe.summary.as_ref().unwrap();
+        let rows = summary.train_rows + summary.validation_rows;
+        let (got, asked) = (summary.validation_rows as f64, 0.05 * rows as f64);
+        let is_off = (got - asked).abs() >= 1.0 && (got - asked).abs() > 0.1 * asked;
+        let told = notes(&report, &recipe.before.name, NoteKind::Validation);
+        assert_eq!(told.len(), usize::from(is_off), "{}: {got} of {rows}: {told:?}", recipe.before.name);
+        off += told.len();
+        if recipe.before.name.ends_with("_exact") {
+            assert_eq!(told, [""; 0], "{}", recipe.before.name);
+        }
+    }
+    assert!(off > 0, "the test needs a recipe that is off");
+}
