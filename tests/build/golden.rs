@@ -268,6 +268,7 @@ fn read(chunk: &decode::Chunk) -> String {
                     Value::Number(text) => ("number", text.as_ref()),
                     Value::String(text) => ("string", text.as_ref()),
                     Value::Json(text) => ("json", text.as_ref()),
+                    Value::Printed { text, .. } => ("printed", text.as_ref()),
                 };
                 write!(text, " {name} {kind} {value};").unwrap();
             }),

@@ -81,7 +81,9 @@ impl Decoder {
     /// Returns the version, which must be raised when the same bytes are read as other rows.
     pub fn version(self) -> u32 {
         match self {
-            Self::Json | Self::Delimited | Self::Columns => 1,
+            Self::Json | Self::Delimited => 1,
+            // 2: bytes that are UTF-8 are texts, columns of JSON are values, and what JSON has no type for is no text.
+            Self::Columns => 2,
         }
     }
 }

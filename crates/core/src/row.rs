@@ -22,6 +22,29 @@ pub enum Value<'a> {
     String(Cow<'a, str>),
     /// An array or object as JSON text.
     Json(Cow<'a, str>),
+    /// A value that JSON has no type for, such as a date or NaN; never a text, but it can be shown and kept.
+    Printed {
+        /// The type, such as `timestamp[us]`.
+        kind: Cow<'a, str>,
+        /// The value as text.
+        text: Cow<'a, str>,
+    },
+}
+
+/// The kind of a printed value that is bytes without being UTF-8.
+pub const BINARY: &str = "binary";
+
+impl Value<'_> {
+    /// Returns why this value of the field `name`, which is neither a string nor missing, cannot be used as a text.
+    pub fn not_text(&self, name: &str) -> Reject {
+        match self {
+            Self::Printed { kind, .. } if kind == BINARY => {
+                Reject::new(Reason::InvalidUtf8, format!("`{name}` holds bytes that are not UTF-8"))
+            }
+            Self::Printed { kind, .. } => Reject::new(Reason::WrongType, format!("`{name}` is {kind}, not a string")),
+            _ => Reject::new(Reason::WrongType, format!("`{name}` is not a string")),
+        }
+    }
 }
 
 /// A row as it stands in a source file: its fields in their order.
@@ -42,7 +65,7 @@ impl<'a> RawRow<'a> {
         match self.get(name) {
             Some(Value::String(text)) => Ok(text),
             None | Some(Value::Null) => Err(Reject::new(Reason::MissingField, format!("no `{name}`"))),
-            Some(_) => Err(Reject::new(Reason::WrongType, format!("`{name}` is not a string"))),
+            Some(other) => Err(other.not_text(name)),
         }
     }
 

@@ -104,8 +104,9 @@ impl ColumnCutter {
     fn encode(&mut self, limit: u64, is_end: impl Fn(&[u8], usize) -> bool) -> Result<bool, DecodeError> {
         let piece = self.batch.slice(0, limit as usize);
         let (buffer, mut encoded, mut ended) = (&mut self.buffer, 0, false);
+        let meanings = self.batches.meanings();
         columnar::contain(|| {
-            columns::for_each_row(&piece, |row| {
+            columns::for_each_row(&piece, meanings, |row| {
                 buffer.extend_from_slice(row);
                 encoded += 1;
                 ended = is_end(row, buffer.len());

@@ -12,13 +12,14 @@ use arrow_ipc::reader::{FileReader, StreamReader};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use parquet::{
     arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
+    basic::{ConvertedType, LogicalType},
     file::{
         metadata::{ParquetMetaData, RowGroupMetaData},
         reader::ChunkReader,
     },
 };
 
-use super::{DecodeError, Input};
+use super::{DecodeError, Input, columns::Meaning};
 
 /// Maximum number of rows per batch, and approximate maximum size of a batch in bytes.
 const BATCH_ROWS: u64 = 1024;
@@ -27,29 +28,32 @@ const BATCH_BYTES: u64 = 8 << 20;
 /// The batches of a columnar file, in order.
 pub(super) struct Batches {
     reader: Box<dyn RecordBatchReader + Send>,
+    meanings: Vec<Meaning>,
 }
 
 impl Batches {
     /// Opens a Parquet file, skipping the first `skip` rows.
     pub(super) fn parquet(input: Input, skip: u64) -> Result<Self, DecodeError> {
-        fn build<R: ChunkReader + 'static>(input: R, skip: u64) -> parquet::errors::Result<Reader> {
+        fn build<R: ChunkReader + 'static>(input: R, skip: u64) -> parquet::errors::Result<(Reader, Vec<Meaning>)> {
             // The Arrow schema that writers embed is only a hint, which may be wrong; the Parquet schema is
             // authoritative.
             let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
             let metadata = ArrowReaderMetadata::load(&input, options.clone())?;
+            let meanings = json_of_parquet(&metadata);
             let options = options.with_schema(Arc::new(as_views(metadata.schema())));
             let metadata = ArrowReaderMetadata::try_new(metadata.metadata().clone(), options)?;
             let batch_rows = batch_rows(metadata.metadata());
             let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(input, metadata);
             let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-            Ok(Box::new(builder.with_batch_size(batch_rows).with_offset(skip).build()?))
+            Ok((Box::new(builder.with_batch_size(batch_rows).with_offset(skip).build()?), meanings))
         }
         contain(|| {
             let reader = match input {
                 Input::File(file) => build(file, skip),
                 Input::Static(bytes) => build(bytes::Bytes::from_static(bytes), skip),
             };
-            Ok(Self { reader: reader.map_err(format)? })
+            let (reader, meanings) = reader.map_err(format)?;
+            Ok(Self { reader, meanings })
         })
     }
 
@@ -71,13 +75,21 @@ impl Batches {
                 Input::File(file) => build(BufReader::new(file)),
                 Input::Static(bytes) => build(Cursor::new(bytes)),
             };
-            Ok(Self { reader: reader.map_err(format)? })
+            let reader = reader.map_err(format)?;
+            let mut is_json = |field: &Field| field.metadata().get(EXTENSION).is_some_and(|name| name == "arrow.json");
+            let meanings = reader.schema().fields().iter().map(|field| Meaning::of(field, &mut is_json)).collect();
+            Ok(Self { reader, meanings })
         })
     }
 
     /// Returns the columns.
     pub(super) fn schema(&self) -> SchemaRef {
         self.reader.schema()
+    }
+
+    /// Returns which strings of each column are JSON texts.
+    pub(super) fn meanings(&self) -> &[Meaning] {
+        &self.meanings
     }
 
     /// Returns the next batch; `None` at the end.
@@ -104,6 +116,21 @@ pub(super) fn contain<T>(read: impl FnOnce() -> Result<T, DecodeError>) -> Resul
         let reason = reason.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
         Err(DecodeError::Format(format!("its contents are damaged ({reason})")))
     })
+}
+
+/// The metadata of an Arrow field that names its extension type.
+const EXTENSION: &str = "ARROW:extension:name";
+
+/// Returns which strings of a Parquet file are JSON texts: those of the logical type JSON, which writers give them with and
+/// without an Arrow schema.
+fn json_of_parquet(metadata: &ArrowReaderMetadata) -> Vec<Meaning> {
+    let leaves = metadata.parquet_schema().columns().iter();
+    let mut leaves = leaves.map(|leaf| {
+        matches!(leaf.logical_type_ref(), Some(LogicalType::Json)) || leaf.converted_type() == ConvertedType::JSON
+    });
+    // Arrow's innermost columns stand in the order of Parquet's.
+    let mut is_json = |_: &Field| leaves.next().unwrap_or(false);
+    metadata.schema().fields().iter().map(|field| Meaning::of(field, &mut is_json)).collect()
 }
 
 /// Returns the schema with strings and binary values as views, so that a long value that a page stores once stays one

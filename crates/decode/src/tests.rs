@@ -8,7 +8,7 @@ mod values;
 use std::io::{self, Cursor, Read, Seek, Write};
 
 use super::*;
-use datac_core::row::{RawRow, Reason, Value};
+use datac_core::row::{self, RawRow, Reason, Value};
 
 /// A generator of pseudo-random numbers that are the same in every run.
 struct Random(u64);
@@ -71,6 +71,9 @@ fn owned(row: &RawRow<'_>) -> RawRow<'static> {
         Value::Number(text) => Value::Number(text.to_string().into()),
         Value::String(text) => Value::String(text.to_string().into()),
         Value::Json(text) => Value::Json(text.to_string().into()),
+        Value::Printed { kind, text } => {
+            Value::Printed { kind: kind.to_string().into(), text: text.to_string().into() }
+        }
     };
     RawRow { fields: row.fields.iter().map(|(name, v)| (name.to_string().into(), value(v))).collect() }
 }

@@ -43,6 +43,12 @@ fn repeated<'f>(fields: &'f [Field<'_>]) -> Option<&'f str> {
     names.find(|name| !seen.insert(*name))
 }
 
+/// Reads any JSON value; `None` if `text` is not one.
+pub fn any(text: &str) -> Option<Value<'_>> {
+    let raw: &RawValue = serde_json::from_str(text).ok()?;
+    value(raw.get()).ok()
+}
+
 fn value(raw: &str) -> serde_json::Result<Value<'_>> {
     Ok(match raw.as_bytes().first() {
         Some(b'"') => {
@@ -101,7 +107,7 @@ pub fn write_row(row: &RawRow<'_>) -> String {
             Value::Null => out.extend_from_slice(b"null"),
             Value::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
             Value::Number(text) | Value::Json(text) => out.extend_from_slice(text.as_bytes()),
-            Value::String(text) => row::write_string(text, &mut out),
+            Value::String(text) | Value::Printed { text, .. } => row::write_string(text, &mut out),
         }
     }
     out.push(b'}');

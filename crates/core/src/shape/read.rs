@@ -150,7 +150,7 @@ fn json(value: &Value<'_>) -> Option<Json<'static>> {
         Value::Null => Json::new("null"),
         Value::Bool(value) => Json::new(if *value { "true" } else { "false" }),
         Value::Number(text) | Value::Json(text) => Json::new(text),
-        Value::String(text) => {
+        Value::String(text) | Value::Printed { text, .. } => {
             let mut quoted = Vec::new();
             write_string(text, &mut quoted);
             Json::new(std::str::from_utf8(&quoted).ok()?)
@@ -165,5 +165,8 @@ fn owned(value: Value<'_>) -> Value<'static> {
         Value::Number(text) => Value::Number(text.into_owned().into()),
         Value::String(text) => Value::String(text.into_owned().into()),
         Value::Json(text) => Value::Json(text.into_owned().into()),
+        Value::Printed { kind, text } => {
+            Value::Printed { kind: kind.into_owned().into(), text: text.into_owned().into() }
+        }
     }
 }

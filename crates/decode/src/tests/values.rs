@@ -60,6 +60,12 @@ fn columns() -> Vec<(&'static str, ArrayRef, Vec<Value<'static>>)> {
     let number = |text: &'static str| Value::Number(text.into());
     let string = |text: &'static str| Value::String(text.into());
     let json = |text: &'static str| Value::Json(text.into());
+    let of = |kind: &'static str, text: &'static str| Value::Printed {
+        kind: format!("a value of type {kind}").into(),
+        text: text.into(),
+    };
+    let float = |text: &'static str| Value::Printed { kind: "a float that is no number".into(), text: text.into() };
+    let bytes = |text: &'static str| Value::Printed { kind: row::BINARY.into(), text: text.into() };
     let mut list = ListBuilder::new(Int32Builder::new());
     list.append_value([Some(1), None, Some(-3)]);
     list.append_value([]);
@@ -114,7 +120,7 @@ fn columns() -> Vec<(&'static str, ArrayRef, Vec<Value<'static>>)> {
         ("float32", Arc::new(Float32Array::from(vec![0.1, 1e30])), vec![number("0.1"), number("1e+30")]),
         ("float64", Arc::new(Float64Array::from(vec![0.1, 1.0])), vec![number("0.1"), number("1.0")]),
         ("float64s", Arc::new(Float64Array::from(vec![-0.0, 1e300])), vec![number("-0.0"), number("1e+300")]),
-        ("nan", Arc::new(Float64Array::from(vec![f64::NAN, f64::INFINITY])), vec![string("NaN"), string("inf")]),
+        ("nan", Arc::new(Float64Array::from(vec![f64::NAN, f64::INFINITY])), vec![float("NaN"), float("inf")]),
         ("bool", Arc::new(BooleanArray::from(vec![true, false])), vec![Value::Bool(true), Value::Bool(false)]),
         (
             "utf8",
@@ -127,63 +133,87 @@ fn columns() -> Vec<(&'static str, ArrayRef, Vec<Value<'static>>)> {
             Arc::new(StringViewArray::from(vec!["short", "longer than twelve bytes 😀"])),
             vec![string("short"), string("longer than twelve bytes 😀")],
         ),
-        ("binary", Arc::new(BinaryArray::from(vec![&b"\xFF\0"[..], b""])), vec![string("ff00"), string("")]),
+        ("binary", Arc::new(BinaryArray::from(vec![&b"\xFF\0"[..], b""])), vec![bytes("ff00"), string("")]),
         (
             "binary_view",
             Arc::new(BinaryViewArray::from(vec![&b"\xFF\0"[..], b"thirteen bytes"])),
-            vec![string("ff00"), string("746869727465656e206279746573")],
+            vec![bytes("ff00"), string("thirteen bytes")],
         ),
         (
             "fixed_binary",
             Arc::new(FixedSizeBinaryArray::try_from_iter([[1, 2], [3, 0xAB]].iter()).unwrap()),
-            vec![string("0102"), string("03ab")],
+            vec![string("\u{1}\u{2}"), bytes("03ab")],
         ),
-        ("date32", Arc::new(Date32Array::from(vec![19_723, -1])), vec![string("2024-01-01"), string("1969-12-31")]),
+        (
+            "date32",
+            Arc::new(Date32Array::from(vec![19_723, -1])),
+            vec![of("date32", "2024-01-01"), of("date32", "1969-12-31")],
+        ),
         (
             "time64",
             Arc::new(Time64MicrosecondArray::from(vec![1, 86_399_000_000])),
-            vec![string("00:00:00.000001"), string("23:59:59")],
+            vec![of("time64[us]", "00:00:00.000001"), of("time64[us]", "23:59:59")],
         ),
         (
             "timestamp",
             Arc::new(TimestampMillisecondArray::from(vec![1_704_067_200_001, 0])),
-            vec![string("2024-01-01T00:00:00.001"), string("1970-01-01T00:00:00")],
+            vec![of("timestamp[ms]", "2024-01-01T00:00:00.001"), of("timestamp[ms]", "1970-01-01T00:00:00")],
         ),
         (
             "timestamp_utc",
             Arc::new(TimestampMicrosecondArray::from(vec![1_704_067_200_000_000, -1]).with_timezone("UTC")),
-            vec![string("2024-01-01T00:00:00Z"), string("1969-12-31T23:59:59.999999Z")],
+            vec![
+                of("timestamp[us, tz=UTC]", "2024-01-01T00:00:00Z"),
+                of("timestamp[us, tz=UTC]", "1969-12-31T23:59:59.999999Z"),
+            ],
         ),
         (
             "timestamp_zone",
             Arc::new(TimestampSecondArray::from(vec![1_704_067_200, 0]).with_timezone("Europe/Paris")),
-            vec![string("2024-01-01T00:00:00Z"), string("1970-01-01T00:00:00Z")],
+            vec![
+                of("timestamp[s, tz=Europe/Paris]", "2024-01-01T00:00:00Z"),
+                of("timestamp[s, tz=Europe/Paris]", "1970-01-01T00:00:00Z"),
+            ],
         ),
         (
             "timestamp_offset",
             Arc::new(TimestampSecondArray::from(vec![1_704_067_200, 0]).with_timezone("+01:00")),
-            vec![string("2024-01-01T01:00:00+01:00"), string("1970-01-01T01:00:00+01:00")],
+            vec![
+                of("timestamp[s, tz=+01:00]", "2024-01-01T01:00:00+01:00"),
+                of("timestamp[s, tz=+01:00]", "1970-01-01T01:00:00+01:00"),
+            ],
         ),
         (
             "decimal",
             Arc::new(Decimal128Array::from(vec![150, -1]).with_precision_and_scale(10, 2).unwrap()),
-            vec![string("1.50"), string("-0.01")],
+            vec![of("decimal(10, 2)", "1.50"), of("decimal(10, 2)", "-0.01")],
         ),
         ("null", Arc::new(NullArray::new(2)), vec![Value::Null, Value::Null]),
         ("list", Arc::new(list.finish()), vec![json("[1,null,-3]"), json("[]")]),
         ("large_list", Arc::new(large_list.finish()), vec![json("[\"a\\\"b\",null]"), json("[\"\\u2028\"]")]),
-        ("fixed_list", Arc::new(fixed.finish()), vec![json("[0.1,1.0]"), json("[\"NaN\",-0.0]")]),
+        (
+            "fixed_list",
+            Arc::new(fixed.finish()),
+            vec![json("[0.1,1.0]"), json("[{\"$a float that is no number\":\"NaN\"},-0.0]")],
+        ),
         ("map", Arc::new(map.finish()), vec![json("{\"k\":1,\"k\":null}"), json("{}")]),
         (
             "struct",
             Arc::new(people),
-            vec![json("{\"role\":\"user\",\"at\":\"1970-01-01\"}"), json("{\"role\":null,\"at\":\"2024-01-01\"}")],
+            vec![
+                json("{\"role\":\"user\",\"at\":{\"$date32\":\"1970-01-01\"}}"),
+                json("{\"role\":null,\"at\":{\"$date32\":\"2024-01-01\"}}"),
+            ],
         ),
         ("no_fields", Arc::new(empty), vec![json("{}"), json("{}")]),
         ("dictionary", Arc::new(dictionary), vec![string("x"), string("007")]),
         ("number_dictionary", Arc::new(numbers), vec![number("6"), number("5")]),
         ("dictionary_list", Arc::new(lists), vec![json("[\"d\"]"), json("[]")]),
-        ("duration", Arc::new(DurationSecondArray::from(vec![61, 0])), vec![string("PT61S"), string("P0D")]),
+        (
+            "duration",
+            Arc::new(DurationSecondArray::from(vec![61, 0])),
+            vec![of("duration[s]", "PT61S"), of("duration[s]", "P0D")],
+        ),
     ]
 }
 
@@ -226,6 +256,69 @@ fn columnar_values_have_one_form_each() {
         if !ARROW_ONLY.contains(&name) {
             check(name, RowFormat::Parquet, &write(RowFormat::Parquet, &batches).unwrap(), &expected);
         }
+    }
+}
+
+/// A field whose strings are JSON texts.
+fn json_field(name: &str) -> Field {
+    let metadata = [("ARROW:extension:name".to_owned(), "arrow.json".to_owned())];
+    Field::new(name, DataType::Utf8, true).with_metadata(std::collections::HashMap::from(metadata))
+}
+
+#[test]
+fn columns_of_json_texts_hold_the_values_that_these_write() {
+    let texts = ["\"Hello\"", " [{\"type\":\"text\"}] ", "42", "null", "true", "{\"a\": 1}", "{broken"];
+    let string = |text: &'static str| Value::String(text.into());
+    let expected = [
+        string("Hello"),
+        Value::Json("[{\"type\":\"text\"}]".into()),
+        Value::Number("42".into()),
+        Value::Null,
+        Value::Bool(true),
+        Value::Json("{\"a\": 1}".into()),
+        Value::Printed { kind: "invalid JSON".into(), text: "{broken".into() },
+    ];
+    let column = StringArray::from(texts.to_vec());
+    let schema = Schema::new(vec![json_field("x")]);
+    let batch = RecordBatch::try_new(Arc::new(schema), vec![Arc::new(column)]).unwrap();
+    check("x", RowFormat::Arrow, &write(RowFormat::Arrow, &[batch]).unwrap(), &expected);
+}
+
+#[test]
+fn json_texts_in_lists_and_structs_are_values_too() {
+    let item = Arc::new(json_field("item"));
+    let mut list = ListBuilder::new(StringBuilder::new()).with_field(item.clone());
+    list.append_value([Some("{\"role\":\"user\"}"), None]);
+    let list: ArrayRef = Arc::new(list.finish());
+    let inner = json_field("content");
+    let turn = StructArray::from(vec![
+        (Arc::new(Field::new("role", DataType::Utf8, true)), Arc::new(StringArray::from(vec!["user"])) as ArrayRef),
+        (Arc::new(inner), Arc::new(StringArray::from(vec!["\"Hi\""])) as _),
+    ]);
+    let fields = [("list", list.data_type().clone()), ("turn", turn.data_type().clone())];
+    let schema = Schema::new(fields.map(|(name, data_type)| Field::new(name, data_type, true)).to_vec());
+    let batch = RecordBatch::try_new(Arc::new(schema), vec![list, Arc::new(turn)]).unwrap();
+    let file = write(RowFormat::Arrow, &[batch]).unwrap();
+    let rows = parsed(&chunks(kind(RowFormat::Arrow, Compression::None), &file).unwrap());
+    let row = rows[0].0.as_ref().unwrap();
+    assert_eq!(row.get("list"), Some(&Value::Json("[{\"role\":\"user\"},null]".into())));
+    assert_eq!(row.get("turn"), Some(&Value::Json("{\"role\":\"user\",\"content\":\"Hi\"}".into())));
+}
+
+#[test]
+fn the_logical_type_of_parquet_marks_json_texts() {
+    use parquet::{data_type::ByteArrayType, file::writer::SerializedFileWriter, schema::parser::parse_message_type};
+    for logical in ["(JSON)", "(UTF8)", ""] {
+        let schema = Arc::new(parse_message_type(&format!("message m {{ required binary x {logical}; }}")).unwrap());
+        let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::default()).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&[b"\"Hello\"".to_vec().into()], None, None).unwrap();
+        column.close().unwrap();
+        group.close().unwrap();
+        let expected = if logical == "(JSON)" { "Hello" } else { "\"Hello\"" };
+        let file = writer.into_inner().unwrap();
+        check("x", RowFormat::Parquet, &file, &[Value::String(expected.into())]);
     }
 }
 

@@ -293,7 +293,7 @@ fn measured(sample: &Sample<'_>, raw: &RawRow<'_>, field: &str, take: impl FnOnc
         return take(&text);
     }
     match raw.get(field) {
-        Some(Value::String(text) | Value::Number(text) | Value::Json(text)) => take(text),
+        Some(Value::String(text) | Value::Number(text) | Value::Json(text) | Value::Printed { text, .. }) => take(text),
         Some(Value::Bool(value)) => take(if *value { "true" } else { "false" }),
         Some(Value::Null) | None => take(""),
     }

@@ -23,6 +23,7 @@ pub(in crate::convert) fn borrowed<'a>(value: &'a Value<'_>) -> Value<'a> {
         Value::Number(text) => Value::Number(Cow::Borrowed(text)),
         Value::String(text) => Value::String(Cow::Borrowed(text)),
         Value::Json(text) => Value::Json(Cow::Borrowed(text)),
+        Value::Printed { kind, text } => Value::Printed { kind: Cow::Borrowed(kind), text: Cow::Borrowed(text) },
     }
 }
 
@@ -274,7 +275,7 @@ pub(in crate::convert) fn json(value: &Value<'_>) -> Option<Json<'static>> {
         Value::Null => Json::new("null"),
         Value::Bool(value) => Json::new(if *value { "true" } else { "false" }),
         Value::Number(text) | Value::Json(text) => Json::new(text),
-        Value::String(text) => {
+        Value::String(text) | Value::Printed { text, .. } => {
             let mut quoted = Vec::new();
             write_string(text, &mut quoted);
             Json::new(std::str::from_utf8(&quoted).ok()?)
@@ -293,7 +294,7 @@ fn json_of<'v>(value: &'v Value<'_>) -> Option<&'v str> {
 fn text<'a>(name: &str, value: Value<'a>) -> Result<Cow<'a, str>, Reject> {
     match value {
         Value::String(text) => Ok(text),
-        _ => Err(Reject::new(Reason::WrongType, format!("`{name}` is not a string"))),
+        other => Err(other.not_text(name)),
     }
 }
 
@@ -426,7 +427,7 @@ fn truth(value: &Value<'_>) -> Option<bool> {
             "false" | "0" | "0.0" => Some(false),
             _ => None,
         },
-        Value::Null | Value::Json(_) => None,
+        Value::Null | Value::Json(_) | Value::Printed { .. } => None,
     }
 }
 
