@@ -128,13 +128,13 @@ fn json_of_parquet(metadata: &ArrowReaderMetadata) -> Vec<Meaning> {
     let mut leaves = leaves.map(|leaf| {
         matches!(leaf.logical_type_ref(), Some(LogicalType::Json)) || leaf.converted_type() == ConvertedType::JSON
     });
-    // Arrow's innermost columns stand in the order of Parquet's.
+    // The innermost columns have the same order in Arrow and Parquet.
     let mut is_json = |_: &Field| leaves.next().unwrap_or(false);
     metadata.schema().fields().iter().map(|field| Meaning::of(field, &mut is_json)).collect()
 }
 
-/// Returns the schema with strings and binary values as views, so that a long value that a page stores once stays one
-/// value, however many rows have it.
+/// Returns the schema with strings and binary values as views. With views, a long value that a page stores once is
+/// kept once, however many rows refer to it.
 fn as_views(schema: &Schema) -> Schema {
     let view = |field: &Arc<Field>| {
         let view = match field.data_type() {

@@ -1,4 +1,4 @@
-//! Failures of sources as problems of the recipe: with code, line and column.
+//! Converts failures of sources to problems of the recipe, with code, line and column.
 
 use super::{
     Problem,
@@ -9,10 +9,11 @@ use super::{
 };
 use crate::failure::Failure;
 
-/// Returns a failure as a problem of the recipe that it names, whose text is `text`; `None` if it names none.
+/// Returns a failure as a problem of the recipe that it names, where `text` is the text of that recipe; `None` if it
+/// names none.
 ///
-/// It is shown at the key that it is about; where the recipe leaves that key to the default, at the `source` of the
-/// dataset.
+/// The problem is shown at the key that it is about, or at the dataset's `source` if the recipe does not contain that
+/// key.
 pub fn problem_of(failure: &Failure, text: &[u8]) -> Option<Problem> {
     let about = failure.about.as_deref()?;
     let dataset = about.dataset.as_ref()?;
@@ -31,7 +32,7 @@ pub fn problem_of(failure: &Failure, text: &[u8]) -> Option<Problem> {
     Some(fault.locate(&dataset.recipe, text))
 }
 
-/// Returns the item of a list that is `word`.
+/// Returns the item of a list that equals `word`.
 fn item<'n, 't>(node: &'n Node<'t>, word: &str) -> Option<&'n Node<'t>> {
     node.items().iter().find(|item| matches!(&item.value, Value::Scalar(_, text) if text == word))
 }

@@ -1,4 +1,4 @@
-//! The first of the rejects that a recipe is refused for.
+//! Adds the first reject to the failure of a recipe with too many rejects.
 
 use super::{chunk::StoredReject, quarantine_place};
 use crate::{
@@ -7,9 +7,9 @@ use crate::{
 };
 use datac_core::failure::{Failure, FailureKind};
 
-/// Returns a refusal with its first reject as a note: where the row is, the reason, and what exactly.
+/// Adds a note to a failure caused by too many rejects: location, reason and detail of the first reject.
 ///
-/// Of other failures, and if nothing was rejected or the cache lost it, the failure is returned as it is.
+/// Returns the failure unchanged if it has another cause, or if no reject is found in the cache.
 pub(crate) fn with_first_reject(store: &Store, sources: &[SelectedSource], failure: Failure) -> Failure {
     let about = failure.about.as_ref().and_then(|about| about.dataset.as_ref());
     let (FailureKind::Policy, Some(entry)) = (failure.kind, about) else { return failure };

@@ -19,7 +19,7 @@ use datac_decode::Input;
 
 /// Access to source files.
 pub(crate) struct Sources {
-    /// The hub that snapshots come from; `None`: all sources are local.
+    /// The hub that provides the snapshots; `None` if all sources are local.
     pub(crate) hub: Option<Arc<dyn Source>>,
     /// The files of the workspace.
     pub(crate) workspace: Arc<dyn Source>,
@@ -49,7 +49,7 @@ impl Sources {
                 let guard = FileGuard {
                     file: Some((opened.try_clone().map_err(|error| clone_error(&path, error))?, path, stat)),
                 };
-                // The stat of a local file is what tells that it is the one that was hashed.
+                // Only with an unchanged stat is a local file the one that was hashed.
                 if commit.is_none() && self.local_stats.get(&file.path) != Some(&stat) {
                     return Err(guard.changed());
                 }

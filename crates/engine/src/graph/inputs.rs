@@ -20,11 +20,12 @@ use datac_core::{
 /// The snapshot that a dataset entry depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SnapshotKey {
-    /// The source as the recipe has it.
+    /// The source as given in the recipe.
     pub source: String,
-    /// The revision as the recipe has it; `None`: `main`.
+    /// The revision as given in the recipe; `None` for `main`.
     pub revision: Option<String>,
-    /// The part that is wanted of files of the workspace; `None`: a repository of the hub, which is pinned as a whole.
+    /// The part that is read, for files of the workspace; `None` for a repository of the hub, which is pinned as a
+    /// whole.
     pub selection: Option<Selection>,
 }
 
@@ -35,17 +36,17 @@ impl SnapshotKey {
     }
 }
 
-/// A source as it was found.
+/// A source as it was found at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The source's own name for itself and its commit.
+    /// Name and commit of the source.
     pub origin: FileOrigin,
     /// The part of its card that says what it holds.
     pub card: Option<String>,
     /// Its data files.
     pub files: Vec<RemoteFile>,
-    /// The kind of each file, if these are the files that the dataset entry reads, in reading order; `None`: that
-    /// follows from their names and the card.
+    /// The kind of each file, if `files` are exactly those that the dataset entry reads, in reading order; `None` if
+    /// the kinds follow from the file names and the card.
     pub selected: Option<Vec<FileKind>>,
 }
 

@@ -14,10 +14,10 @@ use crate::{
 };
 use datac_core::id::FileHash;
 
-/// The hub in force, not yet opened.
+/// The hub that the settings choose, not yet opened.
 #[derive(Clone)]
 pub(crate) struct HubAccess {
-    /// What names it: a word of the settings, or the address of the public one.
+    /// The hub as the settings name it, or the address of the public hub.
     given: String,
     kind: &'static dyn HubKind,
     root: PathBuf,
@@ -27,7 +27,7 @@ pub(crate) struct HubAccess {
 }
 
 impl HubAccess {
-    /// Chooses the hub that `given` names; without it the public one. Folders are relative to `root`.
+    /// Chooses the hub that `given` names, or the public hub for `None`. Folders are relative to `root`.
     pub(crate) fn new(given: Option<String>, root: &Path, offline: bool, observer: Observer) -> Self {
         let is_meant = |kind: &&&dyn HubKind| given.as_ref().map_or(kind.is_remote(), |given| kind.is_meant(given));
         let kind = *HUBS.iter().find(is_meant).expect("the last kind of hub takes every word");
@@ -45,7 +45,7 @@ impl HubAccess {
         self.kind.name(&self.given)
     }
 
-    /// Returns whether its files come over a network.
+    /// Returns whether the hub's files come over a network.
     pub(crate) fn is_remote(&self) -> bool {
         self.kind.is_remote()
     }
@@ -57,9 +57,9 @@ impl HubAccess {
         self.kind.open(&self.given, &with).map_err(|error| crate::driver::failure_of(&error).into())
     }
 
-    /// Says whether the hub can be used.
+    /// Checks whether the hub can be used.
     pub(crate) fn check(&self, cache: &CacheFolder) -> Checked {
-        // Checking a hub hashes no file of it.
+        // Checking a hub hashes none of its files.
         let with = self.opening(cache, |path| system::read(path).map(|bytes| FileHash::of(&bytes)));
         self.kind.check(&self.given, &with)
     }

@@ -1,4 +1,4 @@
-//! The kind of hub that a URL names: the Hub over HTTP, where this datac was built with it.
+//! The kind of hub that a URL names. It speaks to the Hub over HTTP if datac was built with support for it.
 
 use std::sync::Arc;
 
@@ -84,7 +84,7 @@ impl HubKind for HttpKind {
     }
 }
 
-/// Returns what a download tells as an event of the build.
+/// Converts a report of a download to an event of the build.
 #[cfg(feature = "hub")]
 fn event_of(event: DownloadEvent) -> crate::event::Event {
     use crate::event::Event;

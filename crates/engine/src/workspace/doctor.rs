@@ -327,7 +327,7 @@ fn check_hub(hub: &HubAccess, cache: &CacheFolder) -> Finding {
     }
 }
 
-/// Returns a path as someone in the workspace would type it.
+/// Returns a path for messages: relative to the workspace if it is inside, otherwise as it is.
 fn relative_to(root: &Path, path: &Path) -> String {
     let path: PathBuf = path.strip_prefix(root).unwrap_or(path).components().collect();
     path.strip_prefix(".").unwrap_or(&path).display().to_string()

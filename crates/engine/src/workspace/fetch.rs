@@ -142,7 +142,7 @@ pub(super) fn fetch(site: &Site, selectors: &[String], locked: bool) -> Result<F
     Ok(fetched)
 }
 
-/// Opens every file, which has it downloaded and checked, several at once.
+/// Opens every file, several at a time. Opening a file downloads and checks it.
 fn fetch_all(site: &Site, hub: &dyn Source, wanted: &[Arc<SourceFile>]) -> (Vec<FetchedFile>, Vec<FetchFailure>) {
     let next = AtomicUsize::new(0);
     let ended: Mutex<(Vec<FetchedFile>, Vec<FetchFailure>)> = Mutex::default();
@@ -175,7 +175,7 @@ fn fetch_all(site: &Site, hub: &dyn Source, wanted: &[Arc<SourceFile>]) -> (Vec<
     (files, failures)
 }
 
-/// Has one file downloaded and checked; returns whether it was not here before.
+/// Opens one file, which downloads it if necessary and checks it; returns whether it was downloaded.
 fn fetch_one(site: &Site, hub: &dyn Source, file: &SourceFile) -> Result<bool, Failure> {
     if site.interrupt.load(Ordering::Relaxed) {
         let failure = Failure::plain(FailureKind::Interrupted, "interrupted");

@@ -136,7 +136,7 @@ impl<'w> Sources<'w> {
         Ok(text)
     }
 
-    /// The hub that the build had, as far as it can be had without a network.
+    /// Opens the sample hub if the build read from it, otherwise the configured hub, with the network disabled.
     fn hub(&self) -> Result<Arc<dyn Source>, String> {
         if self.hub_name.as_deref() == Some("sample") {
             return Ok(Arc::new(SampleHub));
