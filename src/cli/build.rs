@@ -19,7 +19,7 @@ use crate::{
     failure::FailureKind,
     outputs, system,
     workspace::{
-        BuildOptions, BuildReport, Make, Note, NoteKind, RecipeReport, State, Summary, Workspace, makes_nothing,
+        BuildOptions, BuildReport, Done, Make, Note, NoteKind, RecipeReport, State, Summary, Workspace, makes_nothing,
     },
 };
 use clap::Args;
@@ -61,6 +61,9 @@ pub(super) struct Options {
     /// Start no more work once a recipe has failed
     #[arg(long)]
     pub(super) fail_fast: bool,
+    /// Also list the files that are written
+    #[arg(short, long)]
+    pub(super) verbose: bool,
     /// Print one JSON document to stdout
     #[arg(long)]
     pub(super) json: bool,
@@ -146,6 +149,7 @@ fn built_or_seen(
         document::print(&report, screen);
         failures(&report, workspace, screen);
     } else {
+        let wrote = if options.verbose { wrote } else { Wrote::new() };
         print(&report, wrote, workspace, screen);
         if pinned && workspace.settings().is_on_sample() {
             let text = "note: built from the bundled sample data; drop `--hub\u{a0}sample` to use the real datasets";
@@ -209,7 +213,7 @@ fn print(report: &BuildReport, wrote: Wrote, workspace: &Workspace, screen: &Scr
     let done: Vec<(&RecipeReport, &Summary)> =
         touched.iter().filter_map(|recipe| Some((*recipe, recipe.summary.as_ref()?))).collect();
     if !done.is_empty() {
-        screen.say(&table(&touched, screen));
+        table(&touched, screen);
         mixtures(&done, screen);
         passed_and_rejected(&done, workspace, screen);
         notes(&done, screen);
@@ -246,8 +250,8 @@ fn shown(workspace: &Workspace, path: &Path) -> String {
     path.strip_prefix(".").unwrap_or(path).display().to_string()
 }
 
-/// Formats the final table: one line per recipe.
-fn table(recipes: &[&RecipeReport], screen: &Screen) -> String {
+/// Prints the final table, one line per recipe, and names the columns that a narrow terminal has no room for.
+fn table(recipes: &[&RecipeReport], screen: &Screen) {
     let is_narrow = screen.width() < 76;
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
@@ -273,6 +277,7 @@ fn table(recipes: &[&RecipeReport], screen: &Screen) -> String {
                     cells.push(Cell::new(files));
                 }
             }
+            None if is_interrupted(recipe) => cells.push(Cell::new("interrupted")),
             None => cells.push(Cell::new("failed")),
         }
         table.add_row(cells);
@@ -281,7 +286,11 @@ fn table(recipes: &[&RecipeReport], screen: &Screen) -> String {
         column.set_padding((0, 2));
         column.set_cell_alignment(if at == 0 { CellAlignment::Left } else { CellAlignment::Right });
     }
-    table.trim_fmt()
+    screen.say(&table.trim_fmt());
+    if is_narrow {
+        let text = "no room for size, converted, files: widen the terminal, or use --json";
+        screen.say_wrapped(&format!("{FAINT}{text}{FAINT:#}"), 2);
+    }
 }
 
 /// Prints requested and actual shares of recipes that mix several sources.
@@ -371,7 +380,8 @@ fn notes(recipes: &[(&RecipeReport, &Summary)], screen: &Screen) {
 pub(super) fn failures(report: &BuildReport, workspace: &Workspace, screen: &Screen) {
     for recipe in &report.recipes {
         errors::problems(&recipe.before.problems, workspace, screen);
-        if let Some(failure) = &recipe.failure {
+        // Whoever interrupts a build knows why its recipes are not built; the last line says it once.
+        if let Some(failure) = recipe.failure.as_ref().filter(|_| !is_interrupted(recipe)) {
             errors::failed(failure, Some(&recipe.before.name), workspace, screen);
         }
     }
@@ -385,17 +395,28 @@ pub(super) fn failures(report: &BuildReport, workspace: &Workspace, screen: &Scr
 /// Prints the last line: the number of recipes per result, the elapsed time, and the actions that ran.
 fn closing(report: &BuildReport, screen: &Screen) {
     let count = |test: &dyn Fn(&RecipeReport) -> bool| report.recipes.iter().filter(|recipe| test(recipe)).count();
-    let failed = count(&is_failed);
-    let built = count(&|recipe| is_touched(recipe) && !is_failed(recipe));
-    let fresh = count(&|recipe| !is_touched(recipe) && !is_failed(recipe));
-    let parts = [(built, "built", GOOD), (fresh, "up to date", FAINT), (failed, "failed", ERROR)];
+    let done = |done: Done| count(&|recipe| recipe.done == done && !is_failed(recipe));
+    let interrupted = count(&is_interrupted);
+    let parts = [
+        (done(Done::Built), "built", GOOD),
+        (done(Done::Rebuilt), "rebuilt, same bytes", GOOD),
+        (done(Done::Restored), "restored from the cache", GOOD),
+        (done(Done::Nothing), "up to date", FAINT),
+        (count(&is_failed) - interrupted, "failed", ERROR),
+    ];
     let parts: Vec<String> = parts
         .iter()
         .filter(|(count, ..)| *count > 0)
         .map(|(count, word, style)| format!("{style}{count} {word}{style:#}"))
         .collect();
-    let ran = ran(report);
-    screen.say_wrapped(&format!("{} in {}{ran}", parts.join(", "), duration(report.elapsed_ms)), 2);
+    let (ran, took) = (ran(report), duration(report.elapsed_ms));
+    if interrupted == 0 {
+        return screen.say_wrapped(&format!("{} in {took}{ran}", parts.join(", ")), 2);
+    }
+    let before = if parts.is_empty() { String::new() } else { format!("{}; ", parts.join(", ")) };
+    let text =
+        format!("{before}{WARN}interrupted{WARN:#} after {took}; finished steps are kept. Run again to continue.");
+    screen.say_wrapped(&text, 2);
 }
 
 /// Formats how many actions of each stage ran, in parentheses after a space; empty if none ran.
@@ -404,9 +425,13 @@ pub(super) fn ran(report: &BuildReport) -> String {
     if ran.is_empty() { String::new() } else { format!(" {FAINT}({}){FAINT:#}", ran.join(", ")) }
 }
 
-/// Returns whether a recipe was not up to date, or one of its files was written.
+/// Returns whether something was done with a recipe, or should have been.
 pub(super) fn is_touched(recipe: &RecipeReport) -> bool {
-    recipe.before.state != State::Fresh || !recipe.written.is_empty()
+    recipe.done != Done::Nothing || recipe.before.state != State::Fresh
+}
+
+fn is_interrupted(recipe: &RecipeReport) -> bool {
+    recipe.failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::Interrupted)
 }
 
 pub(super) fn is_failed(recipe: &RecipeReport) -> bool {

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     config::problem_of,
-    failure::Failure,
+    failure::{Failure, FailureKind},
     system,
     workspace::{Problem, Workspace, WorkspaceError, asks_for_state},
 };
@@ -14,6 +14,10 @@ use crate::{
 /// Prints the error that kept a command from running; returns the exit code.
 pub(super) fn report(error: &WorkspaceError, workspace: &Workspace, screen: &Screen) -> u8 {
     match error {
+        WorkspaceError::Failure(failure) if failure.kind == FailureKind::Interrupted => {
+            screen.say("interrupted; finished steps are kept. Run again to continue.");
+            exit::INTERRUPTED
+        }
         WorkspaceError::Failure(failure) => {
             failed(failure, None, workspace, screen);
             point_to_pages(code_of(failure).into_iter(), screen);

@@ -38,6 +38,7 @@ mod trace;
 mod validate;
 mod watch;
 mod why;
+mod work;
 
 use std::{
     panic::{self, AssertUnwindSafe},
@@ -118,10 +119,10 @@ fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<M
         global.directory = Some(global.directory.unwrap_or_default().join(folder));
     }
     let show = match &command {
-        Command::Build(options) if !options.json => Show::All,
+        Command::Build(options) if !options.json => Show::All("Building"),
         Command::Build(_) | Command::Watch(_) => Show::Beside,
-        Command::Cache(options) if options.is_watched() => Show::All,
-        Command::Fetch(options) if options.is_watched() => Show::All,
+        Command::Cache(options) if options.is_watched() => Show::All("Checking"),
+        Command::Fetch(options) if options.is_watched() => Show::All("Fetching"),
         _ => Show::Warnings,
     };
     let progress = Progress::new(screen.clone(), show);

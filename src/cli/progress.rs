@@ -1,22 +1,33 @@
-//! Progress output: one updated line in a terminal, plain lines elsewhere.
+//! Progress output: what is going on, redrawn in a terminal, and lines as things happen elsewhere.
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        mpsc::{self, RecvTimeoutError, Sender},
+    },
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::screen::{Screen, VERB, bytes, rows};
+use super::{
+    screen::{FAINT, Screen, VERB, bytes, counted_rows, rows},
+    work::{Work, shown_file},
+};
 
-use crate::event::{Event, Observer};
+use crate::{
+    event::{Event, Observer},
+    outputs::FileMeta,
+    system::Stopwatch,
+};
 
 /// Amount of progress output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Show {
-    /// Everything, with a moving line in a terminal.
-    All,
+    /// Everything, with moving lines in a terminal; the verb says what is done: `Building`.
+    All(&'static str),
     /// Only what a report on stdout does not contain: new pins, waiting, warnings.
     Beside,
     /// Only waiting and warnings; the report contains the rest.
@@ -35,32 +46,44 @@ pub(super) struct Seen {
     pub(super) pinned: bool,
 }
 
+/// How long a command runs before recipes are reported one by one: until then, the report at the end says it all.
+const LONG: Duration = Duration::from_secs(5);
+
+/// How often a line says how far things are where no terminal shows it.
+const BEAT: Duration = Duration::from_secs(10);
+
+/// How often the moving lines are drawn.
+const FRAME: Duration = Duration::from_millis(125);
+
 /// Shows events of a build on stderr.
 #[derive(Clone)]
 pub(super) struct Progress {
     shown: Arc<Shown>,
+    ticker: Arc<Mutex<Option<(Sender<()>, JoinHandle<()>)>>>,
 }
 
 struct Shown {
     screen: Screen,
     show: Show,
     bar: Option<ProgressBar>,
-    /// Running work: label to state.
-    running: Mutex<BTreeMap<String, String>>,
+    begun: Stopwatch,
+    work: Mutex<Work>,
     seen: Mutex<Seen>,
 }
 
 impl Progress {
     /// Shows events on `screen`.
     pub(super) fn new(screen: Screen, show: Show) -> Self {
-        let bar = (screen.is_live() && show == Show::All).then(|| {
+        let bar = (screen.is_live() && matches!(show, Show::All(_))).then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(15));
-            let style = ProgressStyle::with_template("{spinner:.green} {wide_msg}")
-                .unwrap_or_else(|_| ProgressStyle::default_spinner());
-            bar.set_style(style);
+            bar.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
             bar
         });
-        Self { shown: Arc::new(Shown { screen, show, bar, running: Mutex::default(), seen: Mutex::default() }) }
+        let shown =
+            Shown { screen, show, bar, begun: Stopwatch::start(), work: Mutex::default(), seen: Mutex::default() };
+        let shown = Arc::new(shown);
+        let ticker = matches!(show, Show::All(_)).then(|| tick(&shown)).flatten();
+        Self { shown, ticker: Arc::new(Mutex::new(ticker)) }
     }
 
     /// Returns the observer for a workspace.
@@ -69,8 +92,12 @@ impl Progress {
         Arc::new(move |event| shown.show(event))
     }
 
-    /// Removes the moving line, and returns the facts collected.
+    /// Removes the moving lines, and returns the facts collected.
     pub(super) fn finish(&self) -> Seen {
+        if let Some((stop, ticker)) = self.ticker.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            drop(stop);
+            ticker.join().ok();
+        }
         if let Some(bar) = &self.shown.bar {
             bar.finish_and_clear();
         }
@@ -78,8 +105,24 @@ impl Progress {
     }
 }
 
+/// Starts the thread that draws, or reports every ten seconds, until the sender is dropped.
+fn tick(shown: &Arc<Shown>) -> Option<(Sender<()>, JoinHandle<()>)> {
+    let (stop, stopped) = mpsc::channel::<()>();
+    let shown = shown.clone();
+    let pause = if shown.bar.is_some() { FRAME } else { BEAT };
+    let draw = move || {
+        while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+            shown.beat();
+        }
+    };
+    // Without the thread there is less to see, and the work goes on.
+    let ticker = thread::Builder::new().name("progress".to_owned()).spawn(draw).ok()?;
+    Some((stop, ticker))
+}
+
 impl Shown {
     fn show(&self, event: Event) {
+        self.work().see(&event, self.begun.elapsed());
         match event {
             Event::Waiting { holder } => {
                 self.line(|| self.screen.say(&format!("{VERB}     Waiting{VERB:#} for {holder}")))
@@ -95,44 +138,68 @@ impl Shown {
             Event::Wrote { path, rows, bytes } => {
                 self.seen.lock().unwrap_or_else(PoisonError::into_inner).wrote.insert(path, (rows, bytes));
             }
-            Event::Started { kind, label, .. } => self.note(label, kind.word().to_owned()),
-            Event::Reading { label, rows: count } => self.note(label, format!("{} rows", rows(count))),
-            Event::Download { path, done, total } if done >= total => self.forget(&path),
-            Event::Download { path, done, total } => self.note(path, format!("{} of {}", bytes(done), bytes(total))),
-            Event::Checked { done, total } => {
-                self.note("checking".to_owned(), format!("{} of {}", bytes(done), bytes(total)));
+            Event::Ended { recipe, failure: None, files }
+                if matches!(self.show, Show::All(_)) && self.begun.elapsed() >= LONG =>
+            {
+                self.line(|| self.screen.say(&built(&recipe, &files)));
             }
-            Event::Finished { label, .. } => self.forget(&label),
-            // Other events are only for programs, through `--events` and `--profile`.
+            // The rest is for programs: `--events` and `--profile` have it.
             _ => {}
         }
     }
 
-    /// Prints a line above the moving one.
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Draws the moving lines, or prints a line where no terminal shows them.
+    fn beat(&self) {
+        let Show::All(verb) = self.show else { return };
+        let (at, mut work) = (self.begun.elapsed(), self.work());
+        work.measure(at);
+        match &self.bar {
+            Some(bar) => {
+                let lines = work.lines(verb, at, self.screen.width());
+                drop(work);
+                let text = lines.join("\n");
+                let text = if self.screen.has_color() { text } else { plain(&text) };
+                bar.set_message(text);
+                bar.tick();
+            }
+            None => {
+                let line = work.line(verb);
+                drop(work);
+                if let Some(line) = line {
+                    self.screen.say(&line);
+                }
+            }
+        }
+    }
+
+    /// Prints a line above the moving ones.
     fn line(&self, print: impl FnOnce()) {
         match &self.bar {
             Some(bar) => bar.suspend(print),
             None => print(),
         }
     }
+}
 
-    fn note(&self, label: String, state: String) {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.insert(label, state);
-        self.draw(running);
-    }
+fn plain(text: &str) -> String {
+    anstream::adapter::strip_str(text).to_string()
+}
 
-    fn forget(&self, label: &str) {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.remove(label);
-        self.draw(running);
-    }
-
-    fn draw(&self, running: MutexGuard<'_, BTreeMap<String, String>>) {
-        let Some(bar) = &self.bar else { return };
-        let parts: Vec<String> = running.iter().map(|(label, state)| format!("{label}: {state}")).collect();
-        drop(running);
-        bar.set_message(parts.join(" · "));
-        bar.enable_steady_tick(Duration::from_millis(100));
-    }
+/// Formats the line about a recipe that was built: its rows by file, and their size.
+fn built(recipe: &str, files: &[(String, FileMeta)]) -> String {
+    let outputs: Vec<&FileMeta> =
+        files.iter().filter(|(path, _)| !path.contains("/quarantine/")).map(|(_, file)| file).collect();
+    let rows = match outputs[..] {
+        [one] => counted_rows(one.rows),
+        _ => {
+            let counts: Vec<String> = outputs.iter().map(|file| rows(file.rows)).collect();
+            format!("{} rows", counts.join(" + "))
+        }
+    };
+    let size = bytes(outputs.iter().map(|file| file.bytes).sum());
+    format!("{VERB}       Built{VERB:#} {} {FAINT}({rows}, {size}){FAINT:#}", shown_file(recipe))
 }

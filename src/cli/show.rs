@@ -6,9 +6,9 @@ use textwrap::core::display_width;
 
 use super::{
     errors, exit,
-    screen::{ERROR, FAINT, GOOD, HINT, Screen, WARN},
+    screen::{ERROR, FAINT, GOOD, HINT, Screen, WARN, counted_rows, rows},
 };
-use crate::workspace::{Condition, Pick, ShownRow, Workspace};
+use crate::workspace::{Condition, DroppedRow, Pick, ShownRow, Workspace};
 use clap::Args;
 
 /// Options of `show`.
@@ -18,7 +18,9 @@ Examples:
   datac show sft/general                        the first rows of the training file
   datac show dataset/dpo_safety_val.jsonl:7     one row
   datac show sft_code_train.jsonl --rows 10 --where source=code_alpaca
-  datac show sft/general --where text~Python --json | jq .text")]
+  datac show sft/general --where text~Python --json | jq .text
+  datac show sft/general --rejected empty_output       rejected rows, with place and reason
+  datac show sft/general --dropped length              rows that a filter drops, with their scores")]
 pub(super) struct Options {
     /// An output by path or name, or a recipe (as for `build`) for its training file; `:LINE` starts at that line
     #[arg(value_name = "OUTPUT[:LINE]")]
@@ -29,16 +31,25 @@ pub(super) struct Options {
     /// Only rows whose field has this value, or with `~` contains it; repeatable, all must match
     #[arg(long = "where", value_name = "FIELD=VALUE")]
     pub(super) conditions: Vec<Condition>,
+    /// Show rejected rows of a recipe, all or those with this reason
+    #[arg(long, value_name = "REASON", num_args = 0..=1, default_missing_value = "", conflicts_with = "dropped")]
+    pub(super) rejected: Option<String>,
+    /// Show rows that a filter of a recipe drops, with their scores
+    #[arg(long, value_name = "FILTER", conflicts_with = "conditions")]
+    pub(super) dropped: Option<String>,
     /// Print the rows exactly as in the file
     #[arg(long)]
     pub(super) json: bool,
 }
 
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
+    if let Some(filter) = &options.dropped {
+        return dropped(workspace, options, filter, screen);
+    }
     let pick = Pick { rows: options.rows, conditions: options.conditions.clone() };
     let columns = screen.data_width();
     let mut is_first = true;
-    let shown = workspace.outputs().show(&options.output, &pick, |row| {
+    let each = |row: ShownRow| {
         let text = match (options.json, is_first) {
             (true, _) => row.text + "\n",
             (false, true) => laid_out(&row, columns),
@@ -46,8 +57,22 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
         };
         is_first = false;
         screen.data(&text)
-    });
+    };
+    let outputs = workspace.outputs();
+    let shown = match options.rejected.as_deref() {
+        Some("") => outputs.show_rejected(&options.output, None, &pick, each),
+        Some(reason) => outputs.show_rejected(&options.output, Some(reason), &pick, each),
+        None => outputs.show(&options.output, &pick, each),
+    };
     match shown {
+        Ok(shown) if options.rejected.is_some() => {
+            let what = match options.rejected.as_deref() {
+                Some("") | None => "rejected".to_owned(),
+                Some(reason) => format!("rejected as {reason}"),
+            };
+            shown_of(shown.rows, shown.of, &what, screen);
+            exit::OK
+        }
         Ok(shown) if shown.rows == 0 && !options.conditions.is_empty() => {
             let path = shown.path.strip_prefix(&workspace.settings().root).unwrap_or(&shown.path);
             screen.say(&format!("no matching rows in {}", path.strip_prefix(".").unwrap_or(path).display()));
@@ -58,21 +83,72 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
     }
 }
 
+/// Prints the rows that a filter drops.
+fn dropped(workspace: &Workspace, options: &Options, filter: &str, screen: &Screen) -> u8 {
+    let columns = screen.data_width();
+    let mut is_first = true;
+    let limit = options.rows.unwrap_or(3);
+    let shown = workspace.outputs().dropped(&options.output, filter, limit, |row| {
+        let text = match options.json {
+            true => serde_json::to_string(&row).expect("a row is plain data") + "\n",
+            false => format!("{}{}", if is_first { "" } else { "\n" }, laid_out_dropped(&row, columns)),
+        };
+        is_first = false;
+        screen.data(&text)
+    });
+    match shown {
+        Ok(shown) => {
+            shown_of(shown.shown, shown.dropped, &format!("dropped by {filter}"), screen);
+            exit::OK
+        }
+        Err(error) => errors::report(&error, workspace, screen),
+    }
+}
+
+/// Says how many of the rows are shown.
+fn shown_of(shown: u64, of: u64, what: &str, screen: &Screen) {
+    let text = match (shown, of) {
+        (_, 0) => format!("no row was {what}"),
+        (shown, of) if shown < of => format!("{} of {} {what}; -n\u{a0}{of} shows all", rows(shown), counted_rows(of)),
+        (_, of) => format!("{} {what}", counted_rows(of)),
+    };
+    screen.say_wrapped(&format!("{FAINT}{text}{FAINT:#}"), 2);
+}
+
+/// Formats a dropped row: where it is and why it was dropped, then its parts.
+fn laid_out_dropped(row: &DroppedRow, columns: Option<usize>) -> String {
+    let parts = parts_of(row.row.get(), None, columns).map_or_else(String::new, |(_, parts)| parts);
+    let score = row.by.score.as_str().map_or_else(|| row.by.score.to_string(), str::to_owned);
+    let why = match &row.twin {
+        Some(twin) => format!("same {} as {}:{}", row.by.field, clean(&twin.file), twin.row),
+        None => format!("{} of {} is {score} (requires {})", row.by.filter, row.by.field, row.by.bound),
+    };
+    let place = format!("{}:{}", clean(&row.source.file), row.source.row);
+    format!("{place} {FAINT}of {}{FAINT:#} {WARN}{why}{WARN:#}\n{parts}", clean(&row.source.source))
+}
+
 /// Formats a row for reading: a line with its number, then its parts.
 fn laid_out(row: &ShownRow, columns: Option<usize>) -> String {
-    let Ok(Value::Object(mut fields)) = serde_json::from_str::<Value>(&row.text) else {
-        return format!("line {} {ERROR}not a row{ERROR:#}\n{}\n", row.line, clean(&row.text));
-    };
+    match parts_of(&row.text, row.answer.as_deref(), columns) {
+        Some((what, parts)) => format!("line {} {FAINT}{what}{FAINT:#}\n{parts}", row.line),
+        None => format!("line {} {ERROR}not a row{ERROR:#}\n{}\n", row.line, clean(&row.text)),
+    }
+}
+
+/// Formats the parts of a row; returns what it is, and the parts. `None` if the text is no row.
+fn parts_of(row: &str, answer: Option<&str>, columns: Option<usize>) -> Option<(String, String)> {
+    let Ok(Value::Object(mut fields)) = serde_json::from_str::<Value>(row) else { return None };
     let text = |value: Option<Value>| value.as_ref().and_then(Value::as_str).map(str::to_owned);
     let source = text(fields.remove("source")).unwrap_or_default();
     let mut page = Page { out: String::new(), columns };
-    let kind = match (turns(fields.get("conversations")), turns(fields.get("chosen")), turns(fields.get("rejected"))) {
-        (Some(turns), ..) => {
+    let dialogue = ["conversations", "messages"].into_iter().find_map(|name| Some((name, turns(fields.get(name))?)));
+    let kind = match (dialogue, turns(fields.get("chosen")), turns(fields.get("rejected"))) {
+        (Some((name, turns)), ..) => {
             let has_text = fields.contains_key("text");
             // The same conversation as a single text.
-            fields.retain(|name, _| !["conversations", "text"].contains(&name.as_str()));
+            fields.retain(|field, _| field != name && (field != "text" || name == "messages"));
             page.dialogue(&turns);
-            match (has_text, fields.contains_key("label")) {
+            match (has_text || name == "messages", fields.contains_key("label")) {
                 (true, _) => "conversation",
                 (false, true) => "labelled",
                 (false, false) => "prompt",
@@ -86,9 +162,11 @@ fn laid_out(row: &ShownRow, columns: Option<usize>) -> String {
         _ => match (text(fields.get("reason").cloned()), text(fields.get("raw").cloned())) {
             (Some(reason), Some(raw)) => {
                 let detail = text(fields.get("detail").cloned()).unwrap_or_default();
-                fields.retain(|name, _| !["reason", "raw", "detail"].contains(&name.as_str()));
                 page.part("rejected", WARN, &if detail.is_empty() { reason } else { format!("{reason}: {detail}") });
+                page.part("place", FAINT, &place_of(&fields));
                 page.part("raw", Style::new(), &raw);
+                const TOLD: &[&str] = &["reason", "raw", "detail", "file", "row", "line", "offset"];
+                fields.retain(|name, value| !TOLD.contains(&name.as_str()) && value.as_str() != Some(""));
                 "reject"
             }
             _ => match text(fields.remove("text")) {
@@ -100,18 +178,43 @@ fn laid_out(row: &ShownRow, columns: Option<usize>) -> String {
             },
         },
     };
-    if let Some(answer) = &row.answer {
+    if let Some(answer) = answer {
         page.part("answer", GOOD, answer);
     }
     for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
         page.part(name, FAINT, &value.as_str().map_or_else(|| value.to_string(), str::to_owned));
     }
-    format!("line {} {FAINT}{kind} of {}{FAINT:#}\n{}", row.line, clean(&source), page.out)
+    let what = if source.is_empty() { kind.to_owned() } else { format!("{kind} of {}", clean(&source)) };
+    Some((what, page.out))
 }
 
-/// Returns the turns of a conversation: the speaker and the content of each.
+/// Formats where a reject is in its source: file, row, line and byte.
+fn place_of(fields: &serde_json::Map<String, Value>) -> String {
+    let number = |name: &str| fields.get(name).and_then(Value::as_u64);
+    let file = fields.get("file").and_then(Value::as_str).unwrap_or_default();
+    let row = number("row").map_or_else(String::new, |row| format!(":{row}"));
+    match (number("line"), number("offset")) {
+        (Some(line), Some(offset)) => format!("{file}{row} (line {line}, byte {offset})"),
+        _ => format!("{file}{row}"),
+    }
+}
+
+/// Returns the turns of a conversation: the speaker and the content of each, with whatever else the message has.
 fn turns(value: Option<&Value>) -> Option<Vec<(String, String)>> {
-    let turn = |turn: &Value| Some((turn.get("role")?.as_str()?.to_owned(), turn.get("content")?.as_str()?.to_owned()));
+    let turn = |turn: &Value| {
+        let role = turn.get("role").or(turn.get("from"))?.as_str()?.to_owned();
+        let mut parts: Vec<String> = Vec::new();
+        for (name, value) in turn.as_object()?.iter().filter(|(name, _)| !["role", "from"].contains(&name.as_str())) {
+            match (name.as_str(), value) {
+                ("content" | "value", Value::String(text)) => parts.push(text.clone()),
+                ("content" | "value", Value::Null) => {}
+                ("content" | "value", value) => parts.push(value.to_string()),
+                (_, Value::String(text)) => parts.push(format!("{name}: {text}")),
+                (_, value) => parts.push(format!("{name}: {value}")),
+            }
+        }
+        Some((role, parts.join("\n")))
+    };
     value?.as_array()?.iter().map(turn).collect()
 }
 
@@ -248,10 +351,18 @@ mod tests {
         assert_eq!(text, "line 7 text of ␇\n  text       a␛[2Jb c\n             d\n  more       [1]\n");
         assert_eq!(shown("not\u{7} json", Some(40)), "line 7 not a row\nnot␇ json\n");
         assert!(shown("[1,2]", None).contains("not a row"));
-        let reject = r#"{"source":"s","row":3,"line":null,"reason":"empty_output","detail":"no","raw":"{}"}"#;
+        let reject =
+            r#"{"source":"s","file":"a.jsonl","row":3,"line":null,"reason":"empty_output","detail":"no","raw":"{}"}"#;
         assert_eq!(
             shown(reject, None),
-            "line 7 reject of s\n  rejected   empty_output: no\n  raw        {}\n  row        3\n"
+            "line 7 reject of s\n  rejected   empty_output: no\n  place      a.jsonl:3\n  raw        {}\n"
         );
+    }
+
+    #[test]
+    fn messages_are_laid_out_with_all_that_they_have() {
+        let row = r#"{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":null,"tool_calls":[1]}],"id":7}"#;
+        let told = "line 7 conversation\n  user       Hi\n  assistant  tool_calls: [1]\n  id         7\n";
+        assert_eq!(shown(row, None), told);
     }
 }

@@ -125,7 +125,13 @@ fn table(recipe: &RecipeStats, columns: Option<usize>) -> String {
         column.set_padding((0, 2));
         column.set_cell_alignment(if at == 0 { CellAlignment::Left } else { CellAlignment::Right });
     }
-    table.trim_fmt()
+    let left_out: &[&str] = match (is_narrowest, is_narrow) {
+        (true, _) => &["characters", "repeated", "words", "turns", "size"],
+        (false, true) => &["words", "turns", "size"],
+        (false, false) => return table.trim_fmt(),
+    };
+    let left_out = format!("{FAINT}no room for {}: widen the terminal, or use --json{FAINT:#}", left_out.join(", "));
+    format!("{}\n{}", table.trim_fmt(), wrapped(&left_out, 2, 2, columns))
 }
 
 /// Returns the last word of a file's name: `train`, `val`.

@@ -53,12 +53,32 @@ pub enum Event {
         /// Paths of the recipes that wait for it.
         recipes: Arc<[String]>,
     },
+    /// A file is to be read: its turn comes later.
+    ToRead {
+        /// What is to be read.
+        label: String,
+        /// Its size.
+        bytes: u64,
+    },
     /// A file is being read.
     Reading {
         /// Description of the file.
         label: String,
         /// Rows read so far.
         rows: u64,
+        /// Bytes of the file so far; 0 if nobody knows.
+        bytes: u64,
+    },
+    /// An output is being written.
+    Writing {
+        /// Which output.
+        label: String,
+        /// Rows so far.
+        rows: u64,
+        /// Rows in all.
+        of: u64,
+        /// Bytes so far.
+        bytes: u64,
     },
     /// An action ended.
     Finished {

@@ -3,6 +3,7 @@
 pub mod allot;
 pub mod arrange;
 pub mod select;
+pub mod stops;
 
 pub use allot::{Allotment, allot};
 pub use arrange::{Arrangement, Candidate, Candidates, Realised, SortMemory, arrange};

@@ -112,10 +112,39 @@ pub struct RecipeReport {
     pub failure: Option<Failure>,
     /// Where the outputs differ from what the recipe asks for; empty if the recipe was up to date.
     pub notes: Vec<Note>,
+    /// What the build did with it.
+    pub done: Done,
     /// Names, in the output folder, of the files that were written.
     pub written: Vec<String>,
     /// Number of chunks that were converted, and number of all chunks.
     pub chunks: (u64, u64),
+}
+
+/// What a build did with a recipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Done {
+    /// Nothing: it was up to date.
+    Nothing,
+    /// It was built: something of it was out of date.
+    Built,
+    /// It was built again though it was up to date, as was asked for, and came to the same bytes.
+    Rebuilt,
+    /// Its files were put in place from the cache; nothing had to run.
+    Restored,
+    /// It could not be built.
+    Failed,
+}
+
+impl Done {
+    /// Says what was done with a recipe that was built: `before` is its state then, `written` what was put in place.
+    fn of(before: &RecipeStatus, written: &[String], is_forced: bool) -> Self {
+        if is_forced {
+            return if before.state == State::Fresh && written.is_empty() { Self::Rebuilt } else { Self::Built };
+        }
+        let is_restored = matches!(before.state, State::Cached | State::Edited) && before.missing.is_empty();
+        if is_restored && !written.is_empty() { Self::Restored } else { Self::Built }
+    }
 }
 
 fn failure_text<S: serde::Serializer>(failure: &Option<Failure>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -211,8 +240,13 @@ pub(crate) fn build_first(
         endings = numbers.iter().copied().zip(std::mem::take(&mut report.endings)).collect();
         ran = Some((made, report));
     }
-    let begun =
-        ran.as_ref().map(|(context, report)| StartedRun { context, report, started_ns, command: &options.command });
+    let begun = ran.as_ref().map(|(context, report)| StartedRun {
+        context,
+        report,
+        started_ns,
+        command: &options.command,
+        is_forced: options.force,
+    });
     let finished = finish(site, session, endings, begun, options.detailed, watch);
     // What actions made is normally written together with the final record; after an error it is written here.
     let mut report = finished.inspect_err(|_| drop(record.flush()))?;
@@ -313,6 +347,7 @@ fn finish(
         let mut report = RecipeReport {
             summary: if is_of_interest { last_summary(&session.record, &assessed)? } else { None },
             failure: assessed.status.failure.clone(),
+            done: Done::Nothing,
             before: assessed.status,
             notes: Vec::new(),
             written: Vec::new(),
@@ -332,6 +367,7 @@ fn finish(
                 if let Some(StartedRun { context, report: ran, .. }) = begun {
                     report.chunks = chunks(&plan, ran);
                     report.written = written(&outputs, ran);
+                    report.done = Done::of(&report.before, &report.written, begun.is_some_and(|begun| begun.is_forced));
                     let conversions = 0..recipe.datasets.len();
                     let manifest = BuildManifest::new(&Made {
                         name: &assessed.text.name,
@@ -364,6 +400,7 @@ fn finish(
                 builds.push(history::build(&report.before, None, Some(&failure)));
                 report.failure = Some(failure);
                 report.summary = None;
+                report.done = Done::Failed;
             }
             // Only irrelevant changes: record the new stats so that the next first look finds the recipe fresh.
             (None, Some(recipe)) if report.before.state == State::Fresh => {
@@ -386,6 +423,7 @@ fn finish(
         }
         if !report.before.problems.is_empty() {
             report.summary = None;
+            report.done = Done::Failed;
         }
         recipes.push(report);
     }
@@ -435,6 +473,7 @@ struct StartedRun<'a> {
     report: &'a RunReport,
     started_ns: i64,
     command: &'a [String],
+    is_forced: bool,
 }
 
 fn query_names(tell: Arc<dyn Fn(String) + Send + Sync>) -> OnExecute {

@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use super::{BuildOptions, BuildReport, RecipeReport, build_first};
+use super::{BuildOptions, BuildReport, Done, RecipeReport, build_first};
 use crate::{
     event::{Event, Observer},
     selector::Writers,
@@ -73,6 +73,7 @@ fn held_up(observer: &Observer, waiting: WaitingRecipe, failed: &BTreeSet<String
         summary: None,
         failure: Some(failure),
         notes: Vec::new(),
+        done: Done::Failed,
         written: Vec::new(),
         chunks: (0, 0),
     }

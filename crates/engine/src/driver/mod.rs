@@ -265,6 +265,9 @@ impl<'a> Driver<'a> {
             self.queue.push(Job::Again(Arc::new(group), own, recipes));
         }
         for action in whole {
+            if let Work::Scan(scan) = &action.work {
+                self.context.tell(Event::ToRead { label: scan.file.path.clone(), bytes: scan.file.size });
+            }
             let recipes = self.names(self.waiters[&action.key].iter());
             self.queue.push(Job::Action(action, recipes));
         }

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use super::{chunk::StoredReject, context::Context, error::ActionError, select::selection};
@@ -116,12 +116,26 @@ pub(super) fn output(
         interrupt: &context.control.interrupt,
         check: &|| context.check(),
     };
-    let begin = |output: usize| OutputFile::new(&paths[output]);
+    let told = progress(context, outputs.stem().to_owned(), train.rows + validation.rows);
+    let begin = |output: usize| Ok(OutputFile::new(&paths[output])?.telling(told.clone()));
     let files = rows.write(&[train, validation], &begin, at_hand, &context.outputs.memory, &context.outputs.scratch)?;
     let mut unplaced = Vec::new();
     let train = finish(context, &files[0], train.rows, &mut unplaced)?;
     let validation = finish(context, &files[1], validation.rows, &mut unplaced)?;
     Ok((BySide { train, validation }, unplaced))
+}
+
+/// Returns what tells the observer how far an output of `of` rows is.
+fn progress(context: &Context, label: String, of: u64) -> writer::Told {
+    let (observer, so_far) = (context.control.observer.clone(), Mutex::new((0, 0)));
+    Arc::new(move |more_rows, more_bytes| {
+        let (rows, bytes) = {
+            let mut so_far = so_far.lock().unwrap_or_else(PoisonError::into_inner);
+            *so_far = (so_far.0 + more_rows, so_far.1 + more_bytes);
+            *so_far
+        };
+        observer(Event::Writing { label: label.clone(), rows, of, bytes });
+    })
 }
 
 /// Writes the quarantine file: for each reject its source, file, row, line and byte offset, the reason, and the row.

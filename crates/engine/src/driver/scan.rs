@@ -17,6 +17,7 @@ use crate::{
         Action, ChunkRef, Conversion, ConvertOutcome, Follower, Measure, ScanOutcome, ScanWork, ScannedChunk,
         SourceFile, choose,
     },
+    system::{self, ReadPosition},
 };
 use datac_core::{
     failure::{Failure, FailureKind, SourceFault},
@@ -90,6 +91,10 @@ pub(super) fn scan<'scope>(
     let context = env.context;
     let parked = context.parked.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     let (input, guard) = context.sources.open(&work.file)?;
+    let position = match &input {
+        Input::File(file) => system::ReadPosition::of(file),
+        Input::Static(_) => None,
+    };
     let path = context.sources.local(&work.file);
     let (mut chunks, mut outcome) = match parked {
         Some((chunks, outcome)) if outcome.chunks.len() == work.known as usize => (chunks, outcome),
@@ -110,7 +115,7 @@ pub(super) fn scan<'scope>(
     let mut cut_any = false;
     while !outcome.complete && (!cut_any || waiting.iter().any(Waiting::wants_more)) {
         cut_any = true;
-        pass(env, work, &mut chunks, &mut outcome, &mut waiting, reading)?;
+        pass(env, work, &mut chunks, &mut outcome, &mut waiting, reading, position.as_ref())?;
     }
     guard.check()?;
     if outcome.complete {
@@ -164,6 +169,7 @@ fn pass<'scope>(
     outcome: &mut ScanOutcome,
     waiting: &mut [Waiting],
     reading: &mut Option<Reading>,
+    position: Option<&ReadPosition>,
 ) -> Result<(), ActionError> {
     let context = env.context;
     let failed = |error| decode_failure(&work.file, &error);
@@ -215,7 +221,8 @@ fn pass<'scope>(
                 }
             }
             number += 1;
-            context.tell(Event::Reading { label: work.file.path.clone(), rows: rows_before });
+            let bytes = position.map_or(0, ReadPosition::bytes);
+            context.tell(Event::Reading { label: work.file.path.clone(), rows: rows_before, bytes });
         }
         Ok(())
     };

@@ -198,7 +198,8 @@ pub(crate) fn sources_of(db: &dyn PlannerDb, file: RecipeFile) -> Option<Arc<Vec
 pub(super) fn mixed(db: &dyn PlannerDb, file: RecipeFile) -> Node<(Arc<Vec<SelectedSource>>, Allotment)> {
     let sources = ready!(selections(db, file));
     let Some((mix, shares, max_rejects)) = mixing(db, file) else { return invalid() };
-    if let Some((number, failure)) = refusal(sources, *max_rejects, |number| nothing_read(db, file, number)) {
+    let nothing_read = |number| nothing_read(db, file, number);
+    if let Some((number, failure)) = refusal(file.path(db), sources, *max_rejects, nothing_read) {
         return Node::Failed(in_entry(db, file, number, &failure));
     }
     let sizes: Vec<u64> = sources
@@ -215,6 +216,7 @@ pub(super) fn mixed(db: &dyn PlannerDb, file: RecipeFile) -> Node<(Arc<Vec<Selec
 
 /// Returns why the selected sources must not be built: too many rejects, or a source without a sample.
 fn refusal(
+    recipe: &str,
     sources: &[SelectedSource],
     max_rejects: Option<MaxRejects>,
     nothing_read: impl Fn(usize) -> String,
@@ -231,7 +233,8 @@ fn refusal(
         let message = format!("{rejects} of {rows} rows were rejected; `max_rejects` allows {allowed}");
         let failure = Failure::plain(FailureKind::Policy, message).about(SourceFault::ManyRejects);
         let first = sources.iter().position(|source| !source.selected.rejects.is_empty()).unwrap_or(0);
-        return Some((first, failure.hint("see the recipe's quarantine file, or raise `max_rejects`")));
+        let hint = format!("`datac show {recipe} --rejected` shows them; or raise `max_rejects`");
+        return Some((first, failure.hint(hint)));
     }
     let number = sources.iter().position(|source| source.selected.kept == 0)?;
     let (name, outcome) = (&sources[number].name, &sources[number].selected);
@@ -251,9 +254,8 @@ fn refusal(
     let message = format!("no rows of `{name}` are left, of {} read ({})", outcome.rows_read, why.join(", "));
     let failure = Failure::plain(FailureKind::Policy, message).about(SourceFault::NothingLeft);
     let hint = match (total(outcome) == outcome.rows_read, outcome.filters.first()) {
-        (true, _) => "does the `converter` of this source suit it?".to_owned(),
-        (false, Some(filter)) => format!("check `text_field` and `filters` of this source, first `{}`", filter.filter),
-        (false, None) => "check the `converter` of this source".to_owned(),
+        (false, Some(filter)) => format!("`datac show {recipe} --dropped {}` shows them", filter.filter),
+        _ => format!("does the `converter` suit it? `datac show {recipe} --rejected` shows the rows"),
     };
     Some((number, failure.hint(hint)))
 }

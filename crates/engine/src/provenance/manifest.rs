@@ -222,7 +222,7 @@ fn version_of(leaves: &Leaves, dataset: &str) -> u32 {
 }
 
 impl MadeSource {
-    fn new(
+    pub(crate) fn new(
         kind: SampleKind,
         dataset: &Dataset,
         source: &SelectedSource,

@@ -29,7 +29,7 @@ use crate::{
             why_run::{self, PastExplanation},
         },
         manifest::BuildManifest,
-        trace::{self, Journey, Origin, OutputRows},
+        trace::{self, DroppedRow, DroppedRows, Journey, Origin, OutputRows},
     },
     selector,
     site::{Found, Site, WorkspaceError},
@@ -248,6 +248,32 @@ impl<'w> Outputs<'w> {
     /// `target` is an output by its path or name, or a recipe for its training file, optionally followed by `:LINE`.
     pub fn show(&self, target: &str, pick: &Pick, each: impl FnMut(ShownRow) -> bool) -> Result<Shown, WorkspaceError> {
         show::show(self.site, target, pick, each)
+    }
+
+    /// Calls `each` with the rejected rows of a recipe as its quarantine file has them, until `each` returns false.
+    ///
+    /// `target` is a recipe or one of its outputs; with `reason`, only rows that were rejected for that are shown.
+    pub fn show_rejected(
+        &self,
+        target: &str,
+        reason: Option<&str>,
+        pick: &Pick,
+        each: impl FnMut(ShownRow) -> bool,
+    ) -> Result<Shown, WorkspaceError> {
+        show::show_rejected(self.site, target, reason, pick, each)
+    }
+
+    /// Calls `each` with up to `limit` rows that a filter of a recipe drops, until `each` returns false.
+    ///
+    /// `target` is a recipe or one of its outputs, `filter` the `type` of one of its filters.
+    pub fn dropped(
+        &self,
+        target: &str,
+        filter: &str,
+        limit: u64,
+        each: impl FnMut(DroppedRow) -> bool,
+    ) -> Result<DroppedRows, WorkspaceError> {
+        trace::dropped(self.site, target, filter, limit, each)
     }
 
     /// Measures the outputs of the recipes that `selectors` match.

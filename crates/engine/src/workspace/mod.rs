@@ -39,7 +39,7 @@ pub use why::{Explanation, Step};
 
 use crate::{build::order, cache::Access, selector::assess_selected, site::Site, status::assess::Looks};
 pub use crate::{
-    build::{BuildOptions, BuildReport, RecipeReport},
+    build::{BuildOptions, BuildReport, Done, RecipeReport},
     cache::{Build, Run, RunId, RunOutcome},
     driver::{Make, makes_nothing},
     gc::{CacheBounds, CachePart, CacheSize, Collected, Damaged, PartSize, Removed, Verified},
@@ -52,8 +52,8 @@ pub use crate::{
         manifest::{BuildManifest, MadeChunk, MadeFrom, MadeSource, ManifestError},
         summary::{SourceSummary, Summary},
         trace::{
-            Fate, FateOf, FileAsBuilt, Journey, Mixed, Origin, OutputLine, OutputRow, OutputRows, Passed, Rejected,
-            SampleOf, SourcePlace, SourceText, Split, Twin, split_place,
+            DroppedRow, DroppedRows, Fate, FateOf, FileAsBuilt, Journey, Mixed, Origin, OutputLine, OutputRow,
+            OutputRows, Passed, Rejected, SampleOf, SourcePlace, SourceText, Split, Twin, split_place,
         },
     },
     selector::{Pattern, Selector, Term, asks_for_state},

@@ -10,11 +10,13 @@ use serde_json::Value;
 use crate::{
     cache::Access,
     provenance::trace::{Located, locate, named_output, split_place},
+    selector::{find, one_recipe},
     site::{Site, WorkspaceError},
     system::{self, FileError},
 };
 use datac_core::{
     failure::{Failure, FailureKind},
+    outputs::OutputKind,
     sample::SampleKind,
 };
 
@@ -97,6 +99,17 @@ pub struct Shown {
     pub path: PathBuf,
     /// Number of rows shown.
     pub rows: u64,
+    /// Number of rows that meet the conditions; of an output only as far as the file was read.
+    pub of: u64,
+}
+
+/// What to do with the rows beyond those that are shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beyond {
+    /// Leave them unread: an output may have many.
+    Stop,
+    /// Count them.
+    Count,
 }
 
 /// Default number of rows to show.
@@ -110,26 +123,71 @@ pub(crate) fn show(
     site: &Site,
     target: &str,
     pick: &Pick,
-    mut each: impl FnMut(ShownRow) -> bool,
+    each: impl FnMut(ShownRow) -> bool,
 ) -> Result<Shown, WorkspaceError> {
     let record = site.cache.record(Access::Read)?;
     let (target, first) = match split_place(target) {
         Ok((file, line)) if !system::exists(&site.root().join(target)) => (file, Some(line)),
         _ => (target, None),
     };
-    let no_line = |message| Failure::plain(FailureKind::Config, message).hint("lines are counted from 1");
     if first == Some(0) {
         return Err(no_line(format!("`{target}` has no line 0")).into());
     }
-    let named = named_output(site, &record, target)?;
-    let path = named.path;
+    let path = named_output(site, &record, target)?.path;
+    let located = || locate(site, &record, target).ok();
+    rows_of(path, (target, first), pick, Beyond::Stop, located, each)
+}
+
+fn no_line(message: String) -> Failure {
+    Failure::plain(FailureKind::Config, message).hint("lines are counted from 1")
+}
+
+/// Calls `each` with the rejected rows of a recipe, until `each` returns false.
+pub(crate) fn show_rejected(
+    site: &Site,
+    target: &str,
+    reason: Option<&str>,
+    pick: &Pick,
+    each: impl FnMut(ShownRow) -> bool,
+) -> Result<Shown, WorkspaceError> {
+    let record = site.cache.record(Access::Read)?;
+    let recipe = one_recipe(site, target, &record)?;
+    let text = find(site, &[recipe])?.recipes.into_iter().next();
+    let text = text.ok_or_else(|| Failure::plain(FailureKind::Config, format!("`{target}` is no recipe")))?;
+    let recipe = site.recipes.load(&text.path, &text.text).map_err(WorkspaceError::Problems)?;
+    let path = site.outputs.file(&recipe.outputs(&text.path).name(OutputKind::Quarantine));
+    if !system::exists(&path) {
+        if record.recipes()?.contains_key(&text.path) {
+            return Ok(Shown { path, rows: 0, of: 0 });
+        }
+        let failure = Failure::plain(FailureKind::Config, format!("`{}` has not been built yet", text.name));
+        return Err(failure.hint(format!("run `datac build {}` first", text.name)).into());
+    }
+    let mut conditions = pick.conditions.clone();
+    conditions.extend(reason.map(|reason| Condition {
+        field: vec!["reason".to_owned()],
+        value: reason.to_owned(),
+        is_part: false,
+    }));
+    rows_of(path, (target, None), &Pick { conditions, ..pick.clone() }, Beyond::Count, || None, each)
+}
+
+/// Calls `each` with the rows of a file that `pick` wants, from line `first` on; `target` is what was typed.
+fn rows_of(
+    path: PathBuf,
+    (target, first): (&str, Option<u64>),
+    pick: &Pick,
+    beyond: Beyond,
+    located: impl Fn() -> Option<Located>,
+    mut each: impl FnMut(ShownRow) -> bool,
+) -> Result<Shown, WorkspaceError> {
     let failed = |source| FileError { verb: "read", path: path.clone(), source };
     let mut reader = BufReader::with_capacity(1 << 20, system::open(&path)?);
     let limit = pick.rows.unwrap_or(if first.is_some() && pick.conditions.is_empty() { 1 } else { ROWS });
-    let (mut line, mut shown) = (0, 0);
+    let (mut line, mut shown, mut of) = (0, 0, 0);
     let mut build: Option<Option<Located>> = None;
     let mut bytes = Vec::new();
-    while shown < limit {
+    while shown < limit || beyond == Beyond::Count {
         bytes.clear();
         if reader.read_until(b'\n', &mut bytes).map_err(failed)? == 0 {
             break;
@@ -145,10 +203,13 @@ pub(crate) fn show(
                 continue;
             }
         }
+        of += 1;
+        if shown >= limit {
+            continue;
+        }
         // Answers are stored in the cache. A row is shown even if its answer is unavailable.
         let build = build.get_or_insert_with(|| {
-            let located = locate(site, &record, target).ok();
-            located.filter(|located| matches!(located.kind(), SampleKind::Prompt | SampleKind::Conversation))
+            located().filter(|located| matches!(located.kind(), SampleKind::Prompt | SampleKind::Conversation))
         });
         let answer = build.as_ref().and_then(|build| build.answer(line).ok().flatten());
         shown += 1;
@@ -159,7 +220,7 @@ pub(crate) fn show(
     if let Some(first) = first.filter(|first| *first > line && limit > 0) {
         return Err(no_line(format!("`{target}` has no line {first}, only {line} lines")).into());
     }
-    Ok(Shown { path, rows: shown })
+    Ok(Shown { path, rows: shown, of })
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
 use super::rows::OutputError;
@@ -29,7 +29,12 @@ pub struct OutputFile {
     state: Mutex<State>,
     /// Notified when a segment has been appended, and when no more will be.
     turn: Condvar,
+    /// Told the rows and bytes of each segment that was encoded.
+    told: Option<Told>,
 }
+
+/// A function that is told how many rows and bytes came.
+pub type Told = Arc<dyn Fn(u64, u64) + Send + Sync>;
 
 struct State {
     /// Number of the segment to append next.
@@ -74,7 +79,12 @@ impl OutputFile {
     pub fn new(destination: &Path) -> Result<Self, FileError> {
         let end = End { replacement: Replacement::new(destination)?, hasher: Hasher::default(), bytes: 0 };
         let state = State { next: 0, early: BTreeMap::new(), end: Some(end), is_broken: false, buffers: Vec::new() };
-        Ok(Self { destination: destination.to_owned(), state: Mutex::new(state), turn: Condvar::new() })
+        Ok(Self { destination: destination.to_owned(), state: Mutex::new(state), turn: Condvar::new(), told: None })
+    }
+
+    /// Returns this file with a function that is told of each segment.
+    pub fn telling(self, told: Told) -> Self {
+        Self { told: Some(told), ..self }
     }
 
     /// Returns an empty buffer for a segment.
@@ -87,6 +97,10 @@ impl OutputFile {
     /// Delivers a segment, which is appended when its turn comes. Segments are numbered from 0 and must be begun in
     /// order.
     pub(super) fn put(&self, number: usize, encoded: Result<Vec<u8>, OutputError>) -> Result<(), OutputError> {
+        if let (Some(told), Ok(bytes)) = (&self.told, &encoded) {
+            // A row is a line. To count them costs nothing beside encoding them.
+            told(memchr::memchr_iter(b'\n', bytes).count() as u64, bytes.len() as u64);
+        }
         let appended = encoded.and_then(|bytes| Ok(self.append(number, bytes)?));
         if appended.is_err() {
             self.abandon();

@@ -13,7 +13,7 @@ mod share;
 mod spill;
 
 pub use budget::Budget;
-pub use file::{OutputFile, Written};
+pub use file::{OutputFile, Told, Written};
 pub use load::warm;
 pub use rows::{AtHand, Block, Encoder, Fails, Found, Order, OutputError, Rows, Slot, WantedRow};
 pub use share::share;

@@ -4,6 +4,7 @@
 //! has happened to the recipe, the lock file or the source since. Tracing writes nothing and needs no network.
 
 mod back;
+mod dropped;
 mod forward;
 mod lineage;
 mod locate;
@@ -12,6 +13,8 @@ mod source_row;
 
 pub(crate) use back::trace;
 pub use back::{FileAsBuilt, Mixed, Origin, Passed, Rejected, Split};
+pub(crate) use dropped::dropped;
+pub use dropped::{DroppedRow, DroppedRows};
 pub(crate) use forward::trace_source;
 pub use forward::{Fate, FateOf, Journey, OutputLine, Twin};
 pub(crate) use locate::{Located, locate, named_output};
