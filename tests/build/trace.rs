@@ -81,7 +81,7 @@ fn every_row_of_the_sample_is_traced_both_ways() {
             let key = (place.repo.clone(), place.file.clone(), origin.converter.clone());
             let rows = sources
                 .entry(key)
-                .or_insert_with(|| converted(&place.repo, &place.file, &origin.converter, &origin.options));
+                .or_insert_with(|| converted(&place.repo, &place.file, &origin.converter, &origin.options.clone().into_iter().collect()));
             match &rows[place.row as usize] {
                 Ok(row) => {
                     assert_ne!(origin.side, OutputKind::Quarantine);

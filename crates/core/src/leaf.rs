@@ -41,6 +41,8 @@ pub enum Setting {
     DataDir,
     /// An entry of a dataset's `options`, by its name.
     Option(String),
+    /// An entry of a dataset's `roles`, by the word in the source.
+    Role(String),
     /// An entry of a dataset's `filters`, by its index.
     Filter(u32),
     /// `validation.ratio`.
@@ -188,6 +190,7 @@ impl Setting {
             Self::Ratio | Self::Seed | Self::Method | Self::Stratified => Some("validation"),
             Self::Strategy | Self::Total | Self::Unit => Some("mix"),
             Self::Option(_) => Some("options"),
+            Self::Role(_) => Some("roles"),
             _ => None,
         }
     }
@@ -208,7 +211,7 @@ impl Setting {
             Self::Revision => "revision",
             Self::Converter => "converter",
             Self::DataDir => "data_dir",
-            Self::Option(name) => name,
+            Self::Option(name) | Self::Role(name) => name,
             Self::Filter(_) => "filters",
             Self::Ratio => "ratio",
             Self::Seed => "seed",

@@ -1,6 +1,10 @@
 //! Rows: what a decoder yields of a source, why one is not used, and how JSON is spelled.
 
-use std::{borrow::Cow, sync::LazyLock};
+use std::{
+    borrow::Cow,
+    cell::{Cell, RefCell},
+    sync::LazyLock,
+};
 
 use memchr::memmem;
 use schemars::JsonSchema;
@@ -47,17 +51,95 @@ impl Value<'_> {
     }
 }
 
+impl Value<'_> {
+    /// Whether there is nothing in the value: `null`, an empty string, list or object, in JSON or in a string that holds it.
+    pub fn is_nothing(&self) -> bool {
+        match self {
+            Self::Null => true,
+            Self::String(text) => matches!(text.trim(), "" | "[]" | "{}"),
+            Self::Printed { .. } => false,
+            Self::Json(json) => {
+                json.len() <= 16 && json.bytes().filter(|byte| !byte.is_ascii_whitespace()).count() <= 2
+            }
+            Self::Bool(_) | Self::Number(_) => false,
+        }
+    }
+}
+
 /// A row as it stands in a source file: its fields in their order.
-#[derive(Clone, Debug, Default, PartialEq)]
+///
+/// A row notes which of its fields were used, so that what nobody used can be told: see [`RawRow::unused`].
+#[derive(Clone, Debug, Default)]
 pub struct RawRow<'a> {
     /// Field names with their values, in source order, names unique.
     pub fields: Vec<(Cow<'a, str>, Value<'a>)>,
+    used: Used,
+}
+
+/// Which fields of a row were used, by their places.
+#[derive(Clone, Debug, Default)]
+struct Used {
+    /// The first 64 fields.
+    first: Cell<u64>,
+    /// The fields behind them: few rows have any, and those take no allocation before one is used.
+    others: RefCell<Vec<usize>>,
+}
+
+impl Used {
+    fn add(&self, at: usize) {
+        if at < 64 {
+            self.first.set(self.first.get() | 1 << at);
+        } else {
+            self.others.borrow_mut().push(at);
+        }
+    }
+
+    fn has(&self, at: usize) -> bool {
+        if at < 64 { self.first.get() >> at & 1 == 1 } else { self.others.borrow().contains(&at) }
+    }
+}
+
+impl PartialEq for RawRow<'_> {
+    /// Compares what rows hold, not what was used of it.
+    fn eq(&self, other: &Self) -> bool {
+        self.fields == other.fields
+    }
 }
 
 impl<'a> RawRow<'a> {
-    /// The value of a field, if the row has it.
+    /// A row of these fields, none of which was used.
+    pub fn new(fields: Vec<(Cow<'a, str>, Value<'a>)>) -> Self {
+        Self { fields, used: Used::default() }
+    }
+
+    /// Returns the value of a field, if the row has it, and notes that it was used.
     pub fn get(&self, name: &str) -> Option<&Value<'a>> {
+        let at = self.fields.iter().position(|(field, _)| field == name)?;
+        self.used.add(at);
+        Some(&self.fields[at].1)
+    }
+
+    /// Returns the value of a field for a look that makes nothing of it: the field does not count as used.
+    pub fn peek(&self, name: &str) -> Option<&Value<'a>> {
         self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value)
+    }
+
+    /// Whether the row has something in a field; see [`Value::is_nothing`]. The field does not count as used.
+    pub fn has(&self, name: &str) -> bool {
+        self.peek(name).is_some_and(|value| !value.is_nothing())
+    }
+
+    /// Forgets which fields were used.
+    pub fn forget_uses(&self) {
+        self.used.first.set(0);
+        self.used.others.borrow_mut().clear();
+    }
+
+    /// Returns the fields that hold something and were not used, in order.
+    pub fn unused(&self) -> impl Iterator<Item = (&str, &Value<'a>)> {
+        let fields = self.fields.iter().enumerate();
+        let unused = fields.filter(|(at, (_, value))| !self.used.has(*at) && !value.is_nothing());
+        unused.map(|(_, (name, value))| (name.as_ref(), value))
     }
 
     /// The text of a field that must be there and must be a string.
@@ -113,6 +195,10 @@ pub enum Reason {
     NoFinalAssistantTurn,
     /// A transcript does not begin with a `Human:` turn.
     NoFirstHumanTurn,
+    /// A message is of a role that nobody knows.
+    UnknownRole,
+    /// The row says two things of which only one can be.
+    Conflict,
 }
 
 impl Reason {
@@ -134,6 +220,8 @@ impl Reason {
             Self::PromptsDiffer => "prompts_differ",
             Self::NoFinalAssistantTurn => "no_final_assistant_turn",
             Self::NoFirstHumanTurn => "no_first_human_turn",
+            Self::UnknownRole => "unknown_role",
+            Self::Conflict => "conflict",
         }
     }
 }
@@ -229,6 +317,33 @@ mod tests {
         fn strings_are_written_as_serde_json_writes_them(text in "(\\PC|[\u{0}-\u{20}\"\\\\\u{7f}\u{2026}-\u{202a}]){0,200}") {
             let expected = serde_json::to_string(&text).unwrap();
             prop_assert_eq!(json(&text), expected.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029"));
+        }
+    }
+
+    #[test]
+    fn a_row_knows_which_fields_were_used() {
+        let names: Vec<String> = (0..70).map(|number| format!("c{number}")).collect();
+        let field = |name: &String| (name.clone().into(), Value::Bool(true));
+        let row = RawRow::new(names.iter().map(field).collect());
+        let unused = |row: &RawRow<'_>| row.unused().map(|(name, _)| name.to_owned()).collect::<Vec<_>>();
+        assert_eq!(unused(&row), names);
+        assert!(row.peek("c1").is_some() && row.has("c2") && row.get("none").is_none());
+        assert_eq!(unused(&row), names, "a look is no use");
+        for name in ["c0", "c63", "c64", "c69", "c69"] {
+            assert!(row.get(name).is_some());
+        }
+        assert_eq!(unused(&row), [&names[1..63], &names[65..69]].concat());
+        row.forget_uses();
+        assert_eq!(unused(&row), names);
+    }
+
+    #[test]
+    fn nothing_has_many_spellings() {
+        for nothing in [Value::Null, Value::String(" ".into()), Value::String("[]".into()), Value::Json("[ ]".into())] {
+            assert!(nothing.is_nothing(), "{nothing:?}");
+        }
+        for something in [Value::Bool(false), Value::Number("0".into()), Value::Json("[0]".into())] {
+            assert!(!something.is_nothing(), "{something:?}");
         }
     }
 

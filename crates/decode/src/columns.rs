@@ -133,7 +133,7 @@ pub(super) fn row<'a>(names: &'a [String], mut bytes: &'a [u8]) -> Result<RawRow
         };
         fields.push((Cow::Borrowed(name.as_str()), value));
     }
-    Ok(RawRow { fields })
+    Ok(RawRow::new(fields))
 }
 
 fn printed(text: Cow<'_, str>) -> Value<'_> {

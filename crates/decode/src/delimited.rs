@@ -156,7 +156,7 @@ pub(super) fn row<'a>(names: &'a [String], record: &'a str, reader: &mut FieldRe
         return Err(Reject::new(Reason::WrongFieldCount, detail));
     }
     let fields = names.iter().zip(values);
-    Ok(RawRow { fields: fields.map(|(name, value)| (Cow::Borrowed(name.as_str()), Value::String(value))).collect() })
+    Ok(RawRow::new(fields.map(|(name, value)| (Cow::Borrowed(name.as_str()), Value::String(value))).collect()))
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ fn owned(row: &RawRow<'_>) -> RawRow<'static> {
             Value::Printed { kind: kind.to_string().into(), text: text.to_string().into() }
         }
     };
-    RawRow { fields: row.fields.iter().map(|(name, v)| (name.to_string().into(), value(v))).collect() }
+    RawRow::new(row.fields.iter().map(|(name, v)| (name.to_string().into(), value(v))).collect())
 }
 
 /// A row as it was read, with the number of lines before it in its file.

@@ -1,6 +1,6 @@
 //! The values of a recipe that decide its outputs, as its author would write them, and where they are in the text.
 
-use std::{collections::BTreeMap, fmt, ops::Range};
+use std::{fmt, ops::Range};
 
 use super::{
     Dataset, MaxRejects, Recipe, Sampling, SplitMethod, Strategy, Take, Unit, Validation, check::rules::is_plain,
@@ -49,13 +49,6 @@ pub fn decide_selection(filters: &[Filter], take: Take, visitor: &mut dyn Visito
     }
     for (number, filter) in (0..).zip(filters) {
         visitor.setting(Setting::Filter(number), filter);
-    }
-}
-
-/// Names the options of a converter.
-pub fn decide_options(options: &BTreeMap<String, String>, visitor: &mut dyn Visitor) {
-    for (option, value) in options {
-        visitor.setting(Setting::Option(option.clone()), value);
     }
 }
 
@@ -248,7 +241,7 @@ pub(super) fn settings(recipe: &Recipe) -> crate::leaf::Leaves {
     for dataset in &recipe.datasets {
         leaves.within(&dataset.name, |leaves| {
             dataset.decide(leaves);
-            decide_options(&dataset.options, leaves);
+            dataset.options.decide(leaves);
             decide_selection(&dataset.filters, dataset.take, leaves);
         });
     }

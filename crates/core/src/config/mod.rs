@@ -7,6 +7,7 @@
 mod check;
 mod leaves;
 mod of_failure;
+mod options;
 mod pages;
 mod problem;
 pub mod recipe;
@@ -30,8 +31,9 @@ use crate::{
 use check::rules::{file_stem, stem_fault};
 use problem::Fault;
 
-pub use leaves::{decide_options, decide_selection, locate};
+pub use leaves::{decide_selection, locate};
 pub use of_failure::problem_of;
+pub use options::Options;
 pub use pages::{Example, Page, Part, pages};
 pub use problem::{CODES, Problem};
 pub use recipe::{

@@ -1,9 +1,8 @@
 //! The types of a validated recipe. Every [`Recipe`] can be built.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
+use super::Options;
 use crate::{format::RowFormat, quality::Filter, sample::SampleKind};
 
 /// One validated recipe.
@@ -61,8 +60,8 @@ pub struct Dataset {
     pub data_dir: Vec<String>,
     /// The name of the converter; `None` chooses one by repository, then by columns.
     pub converter: Option<String>,
-    /// The options of the converter.
-    pub options: BTreeMap<String, String>,
+    /// How rows become samples.
+    pub options: Options,
     /// The filters, applied in this order.
     pub filters: Vec<Filter>,
 }

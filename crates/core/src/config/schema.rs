@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     quality::{self, BoundSpec, Ends, Key, ScoreKind},
-    sample::SampleKind,
+    sample::{Role, SampleKind},
 };
 
 /// Name of the schema of recipes. The number changes if the schema would refuse a recipe that was valid before.
@@ -220,6 +220,11 @@ fn dataset(vocabulary: &Vocabulary) -> Value {
                 "type": ["object", "null"],
                 "propertyNames": { "pattern": PLAIN },
                 "additionalProperties": or_null(text("an option's value", NAME)),
+            })),
+            ("roles", json!({
+                "description": "who speaks under names that converters do not know, such as `customer: user`",
+                "type": ["object", "null"],
+                "additionalProperties": or_null(words("the role", Role::ALL.iter().map(|role| role.name()))),
             })),
             ("filters", json!({
                 "description": "which rows are kept; applied in this order",

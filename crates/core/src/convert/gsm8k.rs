@@ -129,7 +129,7 @@ mod tests {
         calculator: Option<&str>,
     ) -> Result<(String, String), Reason> {
         let field = |name: &'static str, text: &'static str| (name.into(), Value::String(text.into()));
-        let row = RawRow { fields: vec![field("question", question), field("answer", answer)] };
+        let row = RawRow::new(vec![field("question", question), field("answer", answer)]);
         let options = calculator.map(|value| ("calculator".to_owned(), value.to_owned())).into_iter().collect();
         let converted = Gsm8k.convert(&row, &options).map_err(|reject| reject.reason)?;
         let sample = converted.only();

@@ -113,8 +113,6 @@ impl<'a> Dialogue<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -122,13 +120,13 @@ mod tests {
 
     fn row(chosen: &str, rejected: &str) -> RawRow<'static> {
         let field = |name: &'static str, text: &str| (name.into(), Value::String(text.to_owned().into()));
-        RawRow { fields: vec![field("chosen", chosen), field("rejected", rejected)] }
+        RawRow::new(vec![field("chosen", chosen), field("rejected", rejected)])
     }
 
     /// Each side as `U:content|A:content`, and the count of joined turns.
     fn sides(chosen: &str, rejected: &str) -> Result<(String, String, u32), Reason> {
         let row = row(chosen, rejected);
-        let converted = HhRlhf.convert(&row, &BTreeMap::new()).map_err(|reject| reject.reason)?;
+        let converted = HhRlhf.convert(&row, &Options::new()).map_err(|reject| reject.reason)?;
         let Body::Preference { prompt, ranked } = &converted.only().body else { panic!("{converted:?}") };
         let [chosen, rejected] = &ranked[..] else { panic!("{ranked:?}") };
         let show = |answer: &[Message<'_>]| {
@@ -218,14 +216,14 @@ mod tests {
         assert_eq!(sides(good, "\n\nHuman: q\n\nAssistant: "), Err(Reason::EmptyLastAnswer));
         assert_eq!(sides(good, "\n\nHuman: p\n\nAssistant: a"), Err(Reason::PromptsDiffer));
         assert_eq!(sides(good, "\n\nHuman: q\n\nAssistant: a\n\nHuman: q"), Err(Reason::NoFinalAssistantTurn));
-        let lists = RawRow { fields: vec![("chosen".into(), Value::Json("[]".into()))] };
-        assert_eq!(HhRlhf.convert(&lists, &BTreeMap::new()).unwrap_err().reason, Reason::WrongType);
+        let lists = RawRow::new(vec![("chosen".into(), Value::Json("[]".into()))]);
+        assert_eq!(HhRlhf.convert(&lists, &Options::new()).unwrap_err().reason, Reason::WrongType);
     }
 
     #[test]
     fn contents_are_borrowed_unless_joined() {
         let row = row("\n\nHuman: q\n\nAssistant: a", "\n\nHuman: q\n\nAssistant: b");
-        let converted = HhRlhf.convert(&row, &BTreeMap::new()).unwrap();
+        let converted = HhRlhf.convert(&row, &Options::new()).unwrap();
         let Body::Preference { prompt, ranked } = &converted.only().body else { panic!("a pair") };
         let is_borrowed = |message: &Message<'_>| matches!(message.content, Content::Text(Cow::Borrowed(_)));
         assert!(prompt.iter().chain(ranked.iter().flatten()).all(is_borrowed));

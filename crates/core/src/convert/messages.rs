@@ -2,17 +2,18 @@
 
 use super::{
     Converter, Options,
-    shared::{chat, is_blank},
+    shared::{beside, chat},
 };
 use crate::{
     row::{RawRow, Reason, Reject, Value},
-    sample::{Converted, Role, Sample, SampleKind},
+    sample::{Converted, Role, SampleKind},
 };
 
 /// Makes a conversation of a list of messages.
 ///
-/// The list stands in `messages`, else in `conversations`; a string holding it, as in CSV, will do. A dialogue must
-/// ask before the assistant first speaks, and end with an answer.
+/// The list stands in `messages`, else in `conversations`; a string holding it, as in CSV, will do. What stands beside it in
+/// the row (`system`, `tools`, images, …) is kept too. A dialogue must ask before the assistant first speaks, and end with an
+/// answer or a call of tools.
 #[derive(Debug)]
 pub struct Messages;
 
@@ -24,7 +25,7 @@ impl Converter for Messages {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn kind(&self) -> SampleKind {
@@ -35,20 +36,20 @@ impl Converter for Messages {
         COLUMNS.iter().any(|column| columns.contains(column))
     }
 
-    fn convert<'a>(&self, row: &'a RawRow<'_>, _: &Options) -> Result<Converted<'a>, Reject> {
-        let found = COLUMNS.into_iter().find_map(|column| match row.get(column) {
+    fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
+        let found = COLUMNS.into_iter().find_map(|column| match row.peek(column) {
             None | Some(Value::Null) => None,
-            Some(value) => Some((column, value)),
+            Some(_) => Some((column, row.get(column)?)),
         });
         let messages = match found {
-            Some((column, Value::Json(json) | Value::String(json))) => chat::messages(json, column)?,
+            Some((column, Value::Json(json) | Value::String(json))) => chat::messages_with(json, column, options)?,
             Some((column, _)) => {
                 return Err(Reject::new(Reason::WrongType, format!("`{column}` is not a list of messages")));
             }
             None => return Err(Reject::new(Reason::MissingField, "no `messages` or `conversations`")),
         };
         let asks = messages.iter().take_while(|message| message.role != Role::Assistant);
-        if !asks.into_iter().any(|message| message.role == Role::User && !is_blank(message.text())) {
+        if !asks.into_iter().any(|message| message.role == Role::User && !message.is_empty()) {
             return Err(Reject::new(Reason::EmptyPrompt, "the user says nothing before the first answer"));
         }
         match messages.last() {
@@ -58,24 +59,22 @@ impl Converter for Messages {
                     "the dialogue does not end with a turn of the assistant",
                 ));
             }
-            Some(last) if is_blank(last.text()) => {
+            Some(last) if last.is_empty() && !last.calls_tools() => {
                 return Err(Reject::new(Reason::EmptyOutput, "the last answer is empty"));
             }
             _ => {}
         }
-        Ok(Sample::conversation(messages).into())
+        Ok(beside::conversation(row, messages)?.into())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     fn convert(column: &'static str, value: Value<'static>) -> Result<String, Reason> {
-        let row = RawRow { fields: vec![(column.into(), value)] };
-        match Messages.convert(&row, &BTreeMap::new()) {
+        let row = RawRow::new(vec![(column.into(), value)]);
+        match Messages.convert(&row, &Options::new()) {
             Ok(converted) => Ok(converted.only().field_text("text").unwrap().into_owned()),
             Err(reject) => Err(reject.reason),
         }
@@ -92,10 +91,9 @@ mod tests {
     #[test]
     fn a_null_column_gives_way_to_the_other() {
         let list = r#"[{"from":"human","value":"q"},{"from":"gpt","value":"a"}]"#;
-        let row = RawRow {
-            fields: vec![("messages".into(), Value::Null), ("conversations".into(), Value::Json(list.into()))],
-        };
-        assert!(Messages.convert(&row, &BTreeMap::new()).is_ok());
+        let row =
+            RawRow::new(vec![("messages".into(), Value::Null), ("conversations".into(), Value::Json(list.into()))]);
+        assert!(Messages.convert(&row, &Options::new()).is_ok());
     }
 
     #[test]

@@ -17,8 +17,9 @@ mod shared;
 pub mod stepwise;
 pub mod text;
 
-use std::{collections::BTreeMap, sync::OnceLock};
+use std::sync::OnceLock;
 
+pub use crate::config::Options;
 pub use choose::{ChooseError, choose};
 
 use crate::{
@@ -48,9 +49,6 @@ pub static ONE_MORE: OnceLock<&'static dyn Converter> = OnceLock::new();
 pub fn all() -> impl Iterator<Item = &'static dyn Converter> {
     CONVERTERS.iter().copied().chain(ONE_MORE.get().copied())
 }
-
-/// Option names and values of one dataset entry, already checked against [`Converter::options`].
-pub type Options = BTreeMap<String, String>;
 
 /// An option a converter understands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

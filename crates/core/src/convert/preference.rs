@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{
     Converter, OptionSpec, Options,
-    shared::{chat, is_blank, pair::Diverge},
+    shared::{chat, pair::Diverge},
 };
 use crate::{
     row::{RawRow, Reason, Reject, Value},
@@ -41,21 +41,21 @@ impl Converter for Preference {
     }
 
     fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
-        let prompt = prompt(row)?;
-        let chosen = dialogue(row, "chosen", prompt.as_deref())?;
-        let rejected = dialogue(row, "rejected", prompt.as_deref())?;
+        let prompt = prompt(row, options)?;
+        let chosen = dialogue(row, "chosen", prompt.as_deref(), options)?;
+        let rejected = dialogue(row, "rejected", prompt.as_deref(), options)?;
         Ok(Diverge::of(options).pair(chosen, rejected)?.into())
     }
 }
 
 /// The messages of `prompt`; none if the row has no such field, or if it is empty and both sides are whole dialogues.
-fn prompt<'a>(row: &'a RawRow<'_>) -> Result<Option<Vec<Message<'a>>>, Reject> {
+fn prompt<'a>(row: &'a RawRow<'_>, options: &Options) -> Result<Option<Vec<Message<'a>>>, Reject> {
     let messages = match row.get("prompt") {
         None | Some(Value::Null) => return Ok(None),
-        Some(Value::Json(json)) => chat::messages(json, "prompt")?,
+        Some(Value::Json(json)) => chat::messages_with(json, "prompt", options)?,
         Some(_) => vec![Message::new(Role::User, row.text("prompt")?)],
     };
-    if messages.iter().all(|message| is_blank(message.text())) {
+    if messages.iter().all(Message::is_empty) {
         if ["chosen", "rejected"].iter().all(|side| matches!(row.get(side), Some(Value::Json(_)))) {
             return Ok(None);
         }
@@ -68,9 +68,10 @@ fn dialogue<'a>(
     row: &'a RawRow<'_>,
     side: &'static str,
     prompt: Option<&[Message<'a>]>,
+    options: &Options,
 ) -> Result<Vec<Message<'a>>, Reject> {
     let completion = match (row.get(side), prompt) {
-        (Some(Value::Json(json)), _) => chat::messages(json, side)?,
+        (Some(Value::Json(json)), _) => chat::messages_with(json, side, options)?,
         (_, Some(_)) => vec![Message::new(Role::Assistant, Cow::Borrowed(row.text(side)?))],
         (None | Some(Value::Null), None) => return Err(Reject::new(Reason::MissingField, format!("no `{side}`"))),
         (Some(_), None) => {
@@ -91,8 +92,6 @@ fn is_whole(list: &[Message<'_>], prompt: &[Message<'_>]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::sample::Body;
 
@@ -106,8 +105,8 @@ mod tests {
 
     fn sides(prompt: Value<'static>, chosen: Value<'static>, rejected: Value<'static>) -> Result<[String; 2], Reason> {
         let fields = [("prompt", prompt), ("chosen", chosen), ("rejected", rejected)];
-        let row = RawRow { fields: fields.into_iter().map(|(name, value)| (name.into(), value)).collect() };
-        let converted = Preference.convert(&row, &BTreeMap::new()).map_err(|reject| reject.reason)?;
+        let row = RawRow::new(fields.into_iter().map(|(name, value)| (name.into(), value)).collect());
+        let converted = Preference.convert(&row, &Options::new()).map_err(|reject| reject.reason)?;
         let Body::Preference { prompt, ranked } = &converted.only().body else { panic!("a pair") };
         let [chosen, rejected] = &ranked[..] else { panic!("{ranked:?}") };
         let initial = |role: Role| role.name()[..1].to_uppercase();

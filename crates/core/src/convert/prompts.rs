@@ -42,13 +42,13 @@ impl Converter for Prompts {
         COLUMNS.iter().any(|column| columns.contains(column))
     }
 
-    fn convert<'a>(&self, row: &'a RawRow<'_>, _: &Options) -> Result<Converted<'a>, Reject> {
-        let there = |column: &&str| !matches!(row.get(column), None | Some(Value::Null));
+    fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
+        let there = |column: &&str| !matches!(row.peek(column), None | Some(Value::Null));
         // A null instruction is an empty one, as in a conversation: the input may still ask.
-        let null_instruction = row.get("instruction").map(|_| "instruction");
+        let null_instruction = row.peek("instruction").map(|_| "instruction");
         let messages = match COLUMNS.into_iter().find(there).or(null_instruction) {
             Some("instruction") => vec![Message::new(Role::User, instruction::request(row)?)],
-            Some("prompt") if matches!(row.get("prompt"), Some(Value::Json(_))) => dialogue(row)?,
+            Some("prompt") if matches!(row.peek("prompt"), Some(Value::Json(_))) => dialogue(row, options)?,
             Some(column) => vec![Message::new(Role::User, Cow::Borrowed(question(row, column)?))],
             None => return Err(Reject::new(Reason::MissingField, "no `instruction`, `question` or `prompt`")),
         };
@@ -64,26 +64,24 @@ fn question<'a>(row: &'a RawRow<'_>, column: &'static str) -> Result<&'a str, Re
     Ok(question)
 }
 
-fn dialogue<'a>(row: &'a RawRow<'_>) -> Result<Vec<Message<'a>>, Reject> {
+fn dialogue<'a>(row: &'a RawRow<'_>, options: &Options) -> Result<Vec<Message<'a>>, Reject> {
     let Some(Value::Json(json)) = row.get("prompt") else {
         return Err(Reject::new(Reason::WrongType, "`prompt` is not a list of messages"));
     };
-    let messages = chat::messages(json, "prompt")?;
+    let messages = chat::messages_with(json, "prompt", options)?;
     match messages.last() {
-        Some(last) if last.role == Role::User && !is_blank(last.text()) => Ok(messages),
+        Some(last) if last.role == Role::User && !last.is_empty() => Ok(messages),
         _ => Err(Reject::new(Reason::EmptyPrompt, "`prompt` does not end with words of the user")),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::convert::{alpaca::Alpaca, gsm8k::Gsm8k};
 
     fn row(fields: &[(&'static str, Value<'static>)]) -> RawRow<'static> {
-        RawRow { fields: fields.iter().map(|(name, value)| ((*name).into(), value.clone())).collect() }
+        RawRow::new(fields.iter().map(|(name, value)| ((*name).into(), value.clone())).collect())
     }
 
     fn text(text: &'static str) -> Value<'static> {
@@ -92,7 +90,7 @@ mod tests {
 
     fn prompt(fields: &[(&'static str, Value<'static>)]) -> Result<String, Reason> {
         let row = row(fields);
-        let converted = Prompts.convert(&row, &BTreeMap::new()).map_err(|reject| reject.reason)?;
+        let converted = Prompts.convert(&row, &Options::new()).map_err(|reject| reject.reason)?;
         Ok(converted.only().field_text("conversations").unwrap().into_owned())
     }
 
@@ -130,7 +128,7 @@ mod tests {
     fn a_question_falls_on_one_side_in_every_recipe() {
         let alpaca = row(&[("instruction", text("n")), ("input", text("i")), ("output", text("o"))]);
         let gsm8k = row(&[("question", text("q")), ("answer", text("#### 1"))]);
-        let none = BTreeMap::new();
+        let none = Options::new();
         for (row, converter) in [(&alpaca, &Alpaca as &dyn Converter), (&gsm8k, &Gsm8k)] {
             assert_eq!(
                 converter.convert(row, &none).unwrap().only().prompt_hash(),

@@ -40,16 +40,14 @@ impl Converter for Text {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::row::Value;
 
     #[test]
     fn text_stays_as_it_is() {
         let convert = |value| {
-            let row = RawRow { fields: vec![("text".into(), value)] };
-            let converted = Text.convert(&row, &BTreeMap::new());
+            let row = RawRow::new(vec![("text".into(), value)]);
+            let converted = Text.convert(&row, &Options::new());
             converted.map(|c| c.only().field_text("text").unwrap().into_owned()).map_err(|reject| reject.reason)
         };
         assert_eq!(convert(Value::String(" a \n".into())), Ok(" a \n".to_owned()));

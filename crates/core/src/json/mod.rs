@@ -17,7 +17,7 @@ pub fn row(text: &str) -> Result<RawRow<'_>, Reject> {
     };
     match repeated(&fields) {
         Some(name) => Err(Reject::new(Reason::DuplicateKey, format!("`{name}` occurs twice"))),
-        None => Ok(RawRow { fields }),
+        None => Ok(RawRow::new(fields)),
     }
 }
 

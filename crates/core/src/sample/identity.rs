@@ -12,16 +12,19 @@
 //! | stepwise | `{"prompt":[…],"completions":["…",…],"labels":[…]` |
 //!
 //! A message is `{"role":"…","content":"…"}`. Whatever else there is follows in the order of the fields, if it is there:
-//! behind the content of a message its extras, behind the body `tools`, `answer`, `label`, `margin` and `columns`. The
-//! answer counts for prompts alone: the messages of a conversation hold the answer already.
+//! behind the content of a message its extras, behind the body `tools`, `answer`, `label`, `margin` and the columns by their
+//! names. The answer counts for prompts alone: the messages of a conversation hold the answer already.
 //!
-//! These are the first rows that datac wrote, so their order stays; no shape that is written today need look like them.
+//! These are the beginnings of the rows of [`crate::shape::native`], the first that datac wrote, so their order stays.
 
 use std::borrow::Cow;
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-use super::{Arguments, Body, Content, Json, Message, MessageExtras, Quoted, Role, SampleView, ToolCall, read};
+use super::{
+    Arguments, Body, Content, Json, Message, MessageExtras, Quoted, Role, SampleView, ToolCall, parts_text, read,
+};
+use crate::row::write_string as escape;
 
 /// Returns the hash of the identity text of a sample as it is stored; `scratch` is room to be used again.
 pub(super) fn row_hash(stored: &[u8], scratch: &mut Vec<u8>) -> u64 {
@@ -75,13 +78,7 @@ pub fn write_identity(sample: &SampleView<'_>, out: &mut Vec<u8>) {
     write_string("answer", answer, out);
     write_boolean("label", sample.label, out);
     write_json("margin", sample.margin.as_ref(), out);
-    for (at, (name, value)) in sample.columns.iter().enumerate() {
-        out.extend_from_slice(if at == 0 { b",\"columns\":{" } else { b"," });
-        write_key(name, value, out);
-    }
-    if !sample.columns.is_empty() {
-        out.push(b'}');
-    }
+    write_other(&sample.columns, out);
 }
 
 /// Appends the contents of messages joined by newlines, as a JSON string without its quotes.
@@ -90,8 +87,14 @@ fn write_text(messages: &[Message<'_, Quoted<'_>>], out: &mut Vec<u8>) {
         if at > 0 {
             out.extend_from_slice(b"\\n");
         }
-        if let Content::Text(text) = &message.content {
-            out.extend_from_slice(text.inner());
+        match &message.content {
+            Content::Text(text) => out.extend_from_slice(text.inner()),
+            Content::Parts(parts) => {
+                let mut text = Vec::new();
+                escape(&parts_text(parts), &mut text);
+                out.extend_from_slice(&text[1..text.len() - 1]);
+            }
+            Content::Null | Content::Absent => {}
         }
     }
 }
@@ -141,13 +144,12 @@ fn write_messages(first: &[Message<'_, Quoted<'_>>], then: &[Message<'_, Quoted<
 }
 
 fn write_extras(extras: &MessageExtras<'_, Quoted<'_>>, out: &mut Vec<u8>) {
-    write_string("reasoning", extras.reasoning, out);
+    write_string("reasoning_content", extras.reasoning, out);
     if let Some(calls) = &extras.tool_calls {
         out.extend_from_slice(b",\"tool_calls\":[");
         for (at, call) in calls.iter().enumerate() {
             out.extend_from_slice(if at > 0 { b",{" } else { b"{" });
             write_call(call, out);
-            out.push(b'}');
         }
         out.push(b']');
     }
@@ -158,17 +160,23 @@ fn write_extras(extras: &MessageExtras<'_, Quoted<'_>>, out: &mut Vec<u8>) {
     write_other(&extras.other, out);
 }
 
+/// Appends a call behind its opening brace.
 fn write_call(call: &ToolCall<'_, Quoted<'_>>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"\"name\":");
-    out.extend_from_slice(call.name.with_quotes());
+    let start = out.len();
     write_string("id", call.id, out);
     write_string("type", call.kind, out);
+    out.extend_from_slice(b",\"function\":{\"name\":");
+    out.extend_from_slice(call.name.with_quotes());
     match &call.arguments {
         Some(Arguments::Text(text)) => write_string("arguments", Some(*text), out),
         Some(Arguments::Json(json)) => write_json("arguments", Some(json), out),
         None => {}
     }
+    out.push(b'}');
     write_other(&call.other, out);
+    out.push(b'}');
+    // Each key begins with a comma, and so does the first.
+    out.remove(start);
 }
 
 fn write_other(other: &[(Quoted<'_>, Json<'_>)], out: &mut Vec<u8>) {

@@ -17,6 +17,7 @@ pub use codec::{BadSample, append, at, begin, read};
 pub use identity::write_identity;
 pub use index::{IndexError, SampleIndex};
 pub use slot::Slot;
+use text::parts_text;
 pub use text::{Json, Quoted};
 
 /// Raised when the same samples are stored otherwise. Blobs of samples and their indexes begin with it; those of another
@@ -24,7 +25,7 @@ pub use text::{Json, Quoted};
 pub const SAMPLES_VERSION: u8 = 2;
 
 /// Who speaks in a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Instructions before the dialogue.
@@ -181,6 +182,29 @@ impl<'a> Message<'a> {
     /// The text of the content; empty where the content is no text.
     pub fn text(&self) -> &str {
         if let Content::Text(text) = &self.content { text } else { "" }
+    }
+
+    /// The text of the content, of parts that of those which are text.
+    fn all_text(&self) -> Cow<'_, str> {
+        match &self.content {
+            Content::Text(text) => Cow::Borrowed(text),
+            Content::Parts(parts) => Cow::Owned(parts_text(parts)),
+            Content::Null | Content::Absent => Cow::Borrowed(""),
+        }
+    }
+
+    /// Whether the message says nothing: no content, or one of whitespace alone. Calls of tools are not asked about.
+    pub fn is_empty(&self) -> bool {
+        match &self.content {
+            Content::Text(text) => text.trim_start().is_empty(),
+            Content::Parts(_) => false,
+            Content::Null | Content::Absent => true,
+        }
+    }
+
+    /// Whether the message calls tools.
+    pub fn calls_tools(&self) -> bool {
+        self.extras.as_ref().is_some_and(|extras| extras.tool_calls.is_some())
     }
 }
 
@@ -352,7 +376,8 @@ impl<'a, T> Sample<'a, T> {
 }
 
 impl Sample<'_> {
-    /// Returns the text of a field, see [`SampleKind::fields`]: of dialogues the contents joined by newlines.
+    /// Returns the text of a field, see [`SampleKind::fields`]: of dialogues the contents joined by newlines. A message
+    /// without text, such as one that only calls tools, is an empty line.
     pub fn field_text(&self, field: &str) -> Option<Cow<'_, str>> {
         match (&self.body, field) {
             (Body::Text { text }, "text") => Some(Cow::Borrowed(text)),
@@ -361,9 +386,12 @@ impl Sample<'_> {
             (Body::Preference { prompt, ranked }, "chosen") => Some(contents(prompt, ranked.first()?)),
             (Body::Preference { prompt, ranked }, "rejected") => Some(contents(prompt, ranked.get(1)?)),
             (Body::Stepwise { prompt, .. }, "prompt") => Some(contents(prompt, &[])),
-            (Body::Stepwise { steps, .. }, "completions") => Some(joined(steps.iter().map(|step| &*step.text))),
+            (Body::Stepwise { steps, .. }, "completions") => {
+                Some(joined(steps.iter().map(|step| Cow::Borrowed(&*step.text))))
+            }
             (Body::Stepwise { prompt, steps }, "text") => {
-                let (prompt, steps) = (prompt.iter().map(Message::text), steps.iter().map(|step| &*step.text));
+                let (prompt, steps) =
+                    (prompt.iter().map(Message::all_text), steps.iter().map(|step| Cow::Borrowed(&*step.text)));
                 Some(joined(prompt.chain(steps)))
             }
             _ => None,
@@ -372,7 +400,7 @@ impl Sample<'_> {
 
     /// Counts the characters of the main field, see [`SampleKind::default_field`] and [`Sample::field_text`].
     pub fn characters(&self) -> usize {
-        let of = |messages: &[Message<'_>]| messages.iter().map(|message| message.text().chars().count() + 1).sum();
+        let of = |messages: &[Message<'_>]| messages.iter().map(|message| message.all_text().chars().count() + 1).sum();
         let with_line_ends: usize = match &self.body {
             Body::Text { text } => return text.chars().count(),
             Body::Conversation { messages } | Body::Prompt { messages } | Body::Labelled { messages } => of(messages),
@@ -403,12 +431,12 @@ impl Sample<'_> {
 
 fn contents<'m>(first: &'m [Message<'_>], then: &'m [Message<'_>]) -> Cow<'m, str> {
     match (first, then) {
-        ([only], []) | ([], [only]) => Cow::Borrowed(only.text()),
-        _ => joined(first.iter().chain(then).map(Message::text)),
+        ([only], []) | ([], [only]) => only.all_text(),
+        _ => joined(first.iter().chain(then).map(Message::all_text)),
     }
 }
 
-fn joined<'m>(texts: impl Iterator<Item = &'m str>) -> Cow<'m, str> {
+fn joined<'m>(texts: impl Iterator<Item = Cow<'m, str>>) -> Cow<'m, str> {
     Cow::Owned(texts.collect::<Vec<_>>().join("\n"))
 }
 

@@ -56,10 +56,15 @@ fn extras() -> impl Strategy<Value = MessageExtras<'static>> {
     )
 }
 
+/// Lists, which contents that are no text are.
+fn parts() -> impl Strategy<Value = Json<'static>> {
+    json().prop_map(|json| Json::new(&format!("[{}]", json.as_str())).unwrap())
+}
+
 fn message() -> impl Strategy<Value = Message<'static>> {
     let content = prop_oneof![
         4 => string().prop_map(Content::Text),
-        1 => json().prop_map(Content::Parts),
+        1 => parts().prop_map(Content::Parts),
         1 => Just(Content::Null),
         1 => Just(Content::Absent),
     ];
@@ -251,7 +256,7 @@ fn what_a_message_has_besides_text_counts() {
     let message = Message { role: Role::Assistant, content: Content::Null, extras: Some(Box::new(extras)) };
     assert_eq!(
         identity(&Sample::prompt(vec![message])),
-        r#"{"conversations":[{"role":"assistant","content":null,"reasoning":"r","tool_calls":[{"name":"f","id":"1","type":"function","arguments":"{}"}],"train":false,"k":[1,2]}]"#
+        r#"{"conversations":[{"role":"assistant","content":null,"reasoning_content":"r","tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{}"}}],"train":false,"k":[1,2]}]"#
     );
 }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::row::write_string;
+use crate::row::{Value, write_string};
 
 /// A JSON string as it is written, with its quotes and in [our own spelling](write_string): to write it is to copy it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,20 +47,48 @@ impl<'a> Json<'a> {
         Some(Json(Cow::Owned(compact(checked.get()))))
     }
 
+    /// Takes a value of a source row; `None` if it is no JSON.
+    pub fn of(value: &Value<'_>) -> Option<Json<'static>> {
+        Some(Json(match value {
+            Value::Null => Cow::Borrowed("null"),
+            Value::Bool(value) => Cow::Borrowed(if *value { "true" } else { "false" }),
+            Value::Number(text) | Value::Json(text) => return Json::new(text),
+            Value::String(text) | Value::Printed { text, .. } => {
+                let mut quoted = Vec::with_capacity(text.len() + 2);
+                write_string(text, &mut quoted);
+                Cow::Owned(String::from_utf8(quoted).expect("a string is written as UTF-8"))
+            }
+        }))
+    }
+
+    /// Takes the value out of what it was borrowed from.
+    pub fn into_owned(self) -> Json<'static> {
+        Json(Cow::Owned(self.0.into_owned()))
+    }
+
     /// Takes a value that is stored, and so was made by [`Json::new`].
     pub(super) fn stored(bytes: &'a [u8]) -> Option<Self> {
         std::str::from_utf8(bytes).ok().map(|text| Self(Cow::Borrowed(text)))
-    }
-
-    /// The value with text of its own.
-    pub fn into_owned(self) -> Json<'static> {
-        Json(Cow::Owned(self.0.into_owned()))
     }
 
     /// The value as JSON.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Returns the text of a content of parts: that of its parts that have one, with nothing between them.
+pub(super) fn parts_text(parts: &Json<'_>) -> String {
+    #[derive(serde::Deserialize)]
+    struct Part<'a> {
+        #[serde(borrow)]
+        text: Option<&'a serde_json::value::RawValue>,
+        #[serde(borrow)]
+        value: Option<&'a serde_json::value::RawValue>,
+    }
+    let parts: Vec<Part<'_>> = serde_json::from_str(parts.as_str()).unwrap_or_default();
+    let texts = parts.iter().filter_map(|part| part.text.or(part.value));
+    texts.filter_map(|text| serde_json::from_str::<String>(text.get()).ok()).collect()
 }
 
 /// Takes the blanks out of valid JSON and spells its strings as [`write_string`] does.

@@ -4,7 +4,9 @@ use super::{
     Shape, Unfit, WrittenRow,
     read::{self, Fields},
 };
-use crate::sample::{Arguments, Body, Content, Json, Message, MessageExtras, Quoted, SampleKind, SampleView, ToolCall};
+use crate::sample::{
+    Arguments, Body, Content, Json, Message, MessageExtras, Quoted, Sample, SampleKind, SampleView, ToolCall,
+};
 
 /// Writes `{"messages":[{"role":"…","content":"…"},…],"source":"…"}`, with all that a message has and the tools of the row.
 #[derive(Debug)]
@@ -16,7 +18,7 @@ impl Shape for Messages {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn kinds(&self) -> &'static [SampleKind] {
@@ -46,8 +48,9 @@ impl Shape for Messages {
     fn read(&self, row: &str) -> Option<WrittenRow> {
         let mut fields = Fields::of(row)?;
         let messages = read::messages(&fields.take("messages")?)?;
-        let source = fields.string("source");
-        fields.row(Body::Conversation { messages }, source)
+        let answer = fields.text("answer");
+        let WrittenRow { sample, source } = fields.row(Body::Conversation { messages })?;
+        Some(WrittenRow { sample: Sample { answer, ..sample }, source })
     }
 }
 
@@ -62,7 +65,7 @@ fn message(message: &Message<'_, Quoted<'_>>, out: &mut Vec<u8>) {
     }
     if let Some(extras) = &message.extras {
         let MessageExtras { reasoning, tool_calls, tool_call_id, name, weight, train, other } = &**extras;
-        object.string("reasoning", *reasoning);
+        object.string("reasoning_content", *reasoning);
         if let Some(calls) = tool_calls {
             object.list("tool_calls", calls, call);
         }

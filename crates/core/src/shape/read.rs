@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::WrittenRow;
 use crate::{
     json,
-    row::{Value, write_string},
+    row::Value,
     sample::{Arguments, Body, Content, Json, Message, MessageExtras, Role, Sample, Step, ToolCall},
 };
 
@@ -21,9 +21,14 @@ impl Fields {
         Some(Self(fields.into_iter().map(|(name, value)| (name.into_owned(), owned(value))).collect()))
     }
 
-    /// Whether there is a field.
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(field, _)| field == name)
+    /// Whether there is a field that is fit.
+    pub(super) fn has(&self, name: &str, is_fit: impl Fn(&Value<'_>) -> bool) -> bool {
+        self.0.iter().any(|(field, value)| field == name && is_fit(value))
+    }
+
+    /// Returns which of `names` comes first.
+    pub(super) fn first(&self, names: &[&'static str]) -> Option<&'static str> {
+        self.0.iter().find_map(|(field, _)| names.iter().copied().find(|name| name == field))
     }
 
     /// Takes a field, whatever it holds.
@@ -45,7 +50,7 @@ impl Fields {
     }
 
     /// Takes a field that is a string, if it is there.
-    fn text(&mut self, name: &str) -> Option<Cow<'static, str>> {
+    pub(super) fn text(&mut self, name: &str) -> Option<Cow<'static, str>> {
         self.string(name).map(Cow::Owned)
     }
 
@@ -63,21 +68,43 @@ impl Fields {
     }
 
     fn value(&mut self, name: &str) -> Option<Json<'static>> {
-        self.take(name).and_then(|value| json(&value))
+        self.take(name).and_then(|value| Json::of(&value))
     }
 
     /// The fields that are left.
     fn rest(self) -> Option<Vec<(Cow<'static, str>, Json<'static>)>> {
-        self.0.into_iter().map(|(name, value)| Some((name.into(), json(&value)?))).collect()
+        self.0.into_iter().map(|(name, value)| Some((name.into(), Json::of(&value)?))).collect()
     }
 
     /// The row of a sample, with the fields that are left as its columns.
-    pub(super) fn row(mut self, body: Body<'static>, source: Option<String>) -> Option<WrittenRow> {
-        let tools = self.take("tools").map(|tools| json(&tools).ok_or(())).transpose().ok()?;
-        let answer = self.text("answer");
-        let columns = self.rest()?;
-        Some(WrittenRow { sample: Sample { tools, answer, columns, ..body.into() }, source })
+    pub(super) fn row(mut self, body: Body<'static>) -> Option<WrittenRow> {
+        let source = self.string("source");
+        let mut sample = Sample::from(body);
+        sample.tools = self.take_json("tools", |_| true)?;
+        // Rows of conversations have the answer as their last message: what is called so there is a column.
+        if matches!(sample.body, Body::Prompt { .. }) {
+            sample.answer = self.text("answer");
+        }
+        sample.label = self.boolean("label");
+        sample.margin = self.take_json("margin", |value| matches!(value, Value::Number(_)))?;
+        sample.columns = self.rest()?;
+        Some(WrittenRow { sample, source })
     }
+
+    /// Takes a field that is fit; the outer `None` if it is no JSON.
+    fn take_json(&mut self, name: &str, is_fit: impl Fn(&Value<'_>) -> bool) -> Option<Option<Json<'static>>> {
+        match self.take_if(name, is_fit) {
+            Some(value) => Json::of(&value).map(Some),
+            None => Some(None),
+        }
+    }
+}
+
+/// Reads a list of dialogues.
+pub(super) fn dialogues(value: &Value<'_>) -> Option<Vec<Vec<Message<'static>>>> {
+    let Value::Json(list) = value else { return None };
+    let items: Vec<&RawValue> = serde_json::from_str(list).ok()?;
+    items.into_iter().map(|item| messages(&Value::Json(item.get().into()))).collect()
 }
 
 /// Reads a list of messages.
@@ -109,7 +136,7 @@ fn message(mut fields: Fields) -> Option<Message<'static>> {
     let content = match fields.take("content") {
         Some(Value::String(text)) => Content::Text(text),
         Some(Value::Null) => Content::Null,
-        Some(other) => Content::Parts(json(&other)?),
+        Some(other) => Content::Parts(Json::of(&other)?),
         None => Content::Absent,
     };
     let tool_calls = match fields.take_if("tool_calls", |value| matches!(value, Value::Json(_))) {
@@ -117,7 +144,7 @@ fn message(mut fields: Fields) -> Option<Message<'static>> {
         None => None,
     };
     let extras = MessageExtras {
-        reasoning: fields.text("reasoning"),
+        reasoning: fields.text("reasoning_content"),
         tool_calls,
         tool_call_id: fields.text("tool_call_id"),
         name: fields.text("name"),
@@ -138,24 +165,10 @@ fn call(mut fields: Fields) -> Option<ToolCall<'static>> {
     }
     let arguments = match arguments {
         Some(Value::String(text)) => Some(Arguments::Text(text)),
-        Some(other) => Some(Arguments::Json(json(&other)?)),
+        Some(other) => Some(Arguments::Json(Json::of(&other)?)),
         None => None,
     };
     Some(ToolCall { id: fields.text("id"), kind: fields.text("type"), name, arguments, other: fields.rest()? })
-}
-
-/// A value as JSON.
-fn json(value: &Value<'_>) -> Option<Json<'static>> {
-    match value {
-        Value::Null => Json::new("null"),
-        Value::Bool(value) => Json::new(if *value { "true" } else { "false" }),
-        Value::Number(text) | Value::Json(text) => Json::new(text),
-        Value::String(text) | Value::Printed { text, .. } => {
-            let mut quoted = Vec::new();
-            write_string(text, &mut quoted);
-            Json::new(std::str::from_utf8(&quoted).ok()?)
-        }
-    }
 }
 
 fn owned(value: Value<'_>) -> Value<'static> {

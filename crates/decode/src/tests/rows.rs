@@ -119,7 +119,7 @@ fn reference(json: &str) -> Result<RawRow<'static>, Reason> {
         fields.push((name.into(), value));
     }
     let repeated = fields.iter().enumerate().any(|(i, (name, _))| fields[..i].iter().any(|(other, _)| other == name));
-    if repeated { Err(Reason::DuplicateKey) } else { Ok(RawRow { fields }) }
+    if repeated { Err(Reason::DuplicateKey) } else { Ok(RawRow::new(fields)) }
 }
 
 /// Returns the rows of a JSONL file, by splitting it.
@@ -287,7 +287,7 @@ fn reference_records(plain: &[u8], delimiter: u8) -> Vec<Read_> {
         }
         let row = if record.len() == names.len() {
             let field = |(name, value): (&String, &str)| (name.clone().into(), Value::String(value.to_owned().into()));
-            Ok(RawRow { fields: names.iter().zip(&record).map(field).collect() })
+            Ok(RawRow::new(names.iter().zip(&record).map(field).collect()))
         } else {
             Err(Reason::WrongFieldCount)
         };
@@ -373,12 +373,12 @@ fn batch(rows: &[(Option<String>, i64, bool)]) -> RecordBatch {
 }
 
 fn expected_table(table: &Table) -> Vec<Read_> {
-    let row = |(text, number, flag): &(Option<String>, i64, bool)| RawRow {
-        fields: vec![
+    let row = |(text, number, flag): &(Option<String>, i64, bool)| {
+        RawRow::new(vec![
             ("text".into(), text.clone().map_or(Value::Null, |text| Value::String(text.into()))),
             ("number".into(), Value::Number(number.to_string().into())),
             ("flag".into(), Value::Bool(*flag)),
-        ],
+        ])
     };
     table.iter().map(|it| (Ok(row(it)), 0)).collect()
 }

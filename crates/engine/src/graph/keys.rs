@@ -112,7 +112,7 @@ impl Keyed for Convert<'_> {
     fn decide(&self, visitor: &mut dyn Visitor) {
         decide_storing(self.decoder, visitor);
         visitor.code(Component::Converter(self.conversion.converter.into()));
-        config::decide_options(&self.conversion.options, visitor);
+        self.conversion.options.decide(visitor);
     }
 
     fn feed(&self, chunk: &&ChunkId, key: &mut KeyHasher<'_>) {
@@ -259,8 +259,6 @@ impl Deciding for Hashed<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::graph::{ChunkRef, FileOrigin, SelectOutcome};
     use datac_core::row::Reason;
@@ -291,7 +289,7 @@ mod tests {
             digest: FileDigest::Blake3(FileHash::of(b"file")),
             kind: FileKind { format: RowFormat::Jsonl, compression: Compression::Gzip },
         };
-        let options = BTreeMap::from([("calculator".to_owned(), "strip".to_owned())]);
+        let options = convert::Options::from([("calculator".to_owned(), "strip".to_owned())]);
         let conversion = Conversion { converter: "gsm8k", options };
         let scorer = |name| quality::by_name(name).unwrap();
         let measure = Measure { kind: scorer("length"), field: "text".to_owned() };
@@ -380,7 +378,7 @@ mod tests {
         };
         [RowFormat::Jsonl, RowFormat::Csv, RowFormat::Arrow].into_iter().for_each(scan);
         for converter in convert::CONVERTERS {
-            let conversion = Conversion { converter: converter.name(), options: BTreeMap::new() };
+            let conversion = Conversion { converter: converter.name(), options: convert::Options::new() };
             Convert { conversion: &conversion, decoder: Decoder::Json }.key(&&ChunkId::of(b""), &named);
         }
         let mut leaves = datac_core::key::LeafCollector::new(&named);

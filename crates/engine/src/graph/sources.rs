@@ -141,7 +141,7 @@ pub(crate) fn choose(
         }
         (Err(error), _) => return Err(refused(SourceFault::NoConverter, error.to_string())),
     };
-    for (name, value) in options {
+    for (name, value) in options.iter() {
         let Some(option) = converter.options().iter().find(|option| option.name == name) else {
             let message = format!("converter `{}` has no option `{name}`", converter.name());
             return Err(refused(SourceFault::NoConverter, message));

@@ -12,7 +12,7 @@ use super::{
 };
 use datac_core::{
     code::CodeVersions,
-    config::{self, Unit},
+    config::Unit,
     id::{EnvironmentId, FileHash},
     key::{Encoder, KEY_VERSION, Keyed, LeafCollector, Visitor},
     leaf::{Leaf, Leaves},
@@ -30,7 +30,7 @@ pub(crate) fn leaves(db: &dyn PlannerDb, file: RecipeFile) -> Leaves {
     for (number, dataset) in recipe.datasets.iter().enumerate() {
         collector.within(&dataset.name, |leaves| {
             dataset.decide(leaves);
-            config::decide_options(&dataset.options, leaves);
+            dataset.options.decide(leaves);
             let snapshot =
                 World::get(db).snapshots(db).get(&snapshot_key(dataset)).and_then(|input| input.state(db).as_ref());
             if let Some(Ok(snapshot)) = snapshot

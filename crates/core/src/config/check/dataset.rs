@@ -13,7 +13,11 @@ use super::{
     read::Fields,
     rules::{decimal, hub_id_of_url, is_hub_id, is_plain, relative_path, revision_fault, suggest},
 };
-use crate::{format::RowFormat, sample::SampleKind};
+use crate::{
+    config::Options,
+    format::RowFormat,
+    sample::{Role, SampleKind},
+};
 
 /// The parts of a dataset entry that later checks need, even if other parts are invalid.
 pub(super) struct CheckedDataset {
@@ -53,8 +57,9 @@ impl Checker<'_> {
         let revision = self.optional(&fields, "revision", Self::revision);
         let converter = self.optional(&fields, "converter", |this, node, _| this.converter(node, kind));
         let word = converter.clone().flatten();
-        let options =
+        let of_converter =
             self.or_default(&fields, "options", BTreeMap::new(), |this, node, _| this.options(node, word.as_ref()));
+        let roles = self.or_default(&fields, "roles", BTreeMap::new(), |this, node, _| this.roles(node));
         let filters = self.or_default(&fields, "filters", Vec::new(), |this, node, _| this.filters(node));
 
         // A closure, so that `?` ends the assembly only, after everything has been checked.
@@ -76,7 +81,7 @@ impl Checker<'_> {
                 config_name: config_name?,
                 data_dir: data_dir?,
                 converter: converter?.map(|word| word.name),
-                options: options?,
+                options: Options { of_converter: of_converter?, roles: roles? },
                 filters: filters?,
             })
         })();
@@ -227,6 +232,24 @@ impl Checker<'_> {
             return None;
         }
         Some(word.clone())
+    }
+
+    /// Reads the roles that words of the source stand for.
+    fn roles(&mut self, node: &Node<'_>) -> Option<BTreeMap<String, Role>> {
+        let Value::Map(entries) = &node.value else {
+            self.wrong_type(node, "roles", "a mapping", Some("write `roles: { customer: user }`".to_owned()));
+            return None;
+        };
+        let table = Role::ALL.map(|role| (role.name(), role));
+        let mut roles = BTreeMap::new();
+        let mut sound = true;
+        for (key, value) in entries.iter().filter(|(_, value)| !value.is_null()) {
+            match self.word(value, &key.name, &table) {
+                Some(role) => drop(roles.insert(key.name.to_string(), role)),
+                None => sound = false,
+            }
+        }
+        sound.then_some(roles)
     }
 
     /// Checks options; their names and values only if the recipe names a converter.

@@ -40,6 +40,7 @@ const DATASET_KEYS: &[&str] = &[
     "revision",
     "converter",
     "options",
+    "roles",
     "filters",
 ];
 const VALIDATION_KEYS: &[&str] = &["ratio", "seed", "stratified", "method"];

@@ -1,115 +1,389 @@
-//! Lists of messages, as OpenAI (`role`, `content`) and ShareGPT (`from`, `value`) write them.
+//! Lists of messages, as OpenAI (`role`, `content`) and ShareGPT (`from`, `value`) write them, with all that they have.
+//!
+//! Every key of a message is kept. Keys that say the same in several spellings have one place in a [`Message`]; the others
+//! stand in its `other`, in their order. `null` counts as absent everywhere but in the content: columnar files give every
+//! message every key.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
+use super::{beside, not_json, parts, tool_calls};
 use crate::{
+    convert::Options,
     row::{Reason, Reject},
-    sample::{Message, Role},
+    sample::{Content, Json, Message, MessageExtras, Role},
 };
 
-/// A message as written. Other keys (`name`, `weight`, …) say nothing about its text and are left aside.
-#[derive(Deserialize)]
-struct Written<'a> {
-    #[serde(borrow)]
-    role: Option<&'a RawValue>,
-    #[serde(borrow)]
-    from: Option<&'a RawValue>,
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-    #[serde(borrow)]
-    value: Option<&'a RawValue>,
-    #[serde(borrow)]
-    tool_calls: Option<&'a RawValue>,
+/// Reads a JSON array of messages; `field` names the column in rejects.
+///
+/// What has no place in a sample is rejected with its place, never cut down.
+pub(in crate::convert) fn messages<'a>(json: &'a str, field: &str) -> Result<Vec<Message<'a>>, Reject> {
+    messages_with(json, field, &Options::new())
 }
 
-/// Reads a JSON array of messages.
-///
-/// What cannot be kept whole is rejected, never cut down: roles other than system, user and assistant, contents that
-/// are not text, calls of tools. `field` names the column in the reject.
-pub(in crate::convert) fn messages<'a>(json: &'a str, field: &str) -> Result<Vec<Message<'a>>, Reject> {
-    let wrong = |detail: String| Reject::new(Reason::WrongType, detail);
-    let written: Vec<Written<'a>> =
-        serde_json::from_str(json).map_err(|_| wrong(format!("`{field}` is not a list of messages")))?;
-    let message = |(at, written): (usize, Written<'a>)| {
-        let text = |value: Option<&'a RawValue>, key| {
-            value.and_then(string).ok_or_else(|| wrong(format!("`{field}[{at}].{key}` is not a string")))
-        };
-        let (speaker, content) = if written.role.is_some() || written.from.is_none() {
-            (text(written.role, "role")?, text(written.content, "content")?)
-        } else {
-            (text(written.from, "from")?, text(written.value, "value")?)
-        };
-        let role =
-            role(&speaker).ok_or_else(|| wrong(format!("`{field}[{at}]` is of role `{}`", speaker.escape_debug())))?;
-        if written.tool_calls.is_some_and(|calls| !matches!(calls.get(), "null" | "[]")) {
-            return Err(wrong(format!("`{field}[{at}]` calls tools")));
-        }
-        Ok(Message::new(role, content))
+/// Reads a JSON array of messages, with the roles that the recipe names.
+pub(in crate::convert) fn messages_with<'a>(
+    json: &'a str,
+    field: &str,
+    options: &Options,
+) -> Result<Vec<Message<'a>>, Reject> {
+    let written: Vec<Written<'a>> = match serde_json::from_str(json) {
+        Ok(written) => written,
+        Err(error) => return Err(no_list(json, field, &error)),
     };
+    let message = |(at, written): (usize, Written<'a>)| written.message(&Place { field, at }, options);
     written.into_iter().enumerate().map(message).collect()
 }
 
-fn role(speaker: &str) -> Option<Role> {
-    match speaker {
-        "system" | "developer" => Some(Role::System),
-        "user" | "human" => Some(Role::User),
-        "assistant" | "gpt" => Some(Role::Assistant),
+/// Returns why a text is no list of messages.
+fn no_list(json: &str, field: &str, error: &serde_json::Error) -> Reject {
+    let detail = match serde_json::from_str::<Vec<&RawValue>>(json) {
+        Ok(items) => match items.iter().position(|item| !item.get().starts_with('{')) {
+            Some(at) => format!("`{field}[{at}]` is not a message but {}", kind_of(items[at].get())),
+            None => format!("`{field}` is not a list of messages: {error}"),
+        },
+        Err(error) if error.is_data() => format!("`{field}` is not a list of messages"),
+        Err(error) => format!("`{field}` is not a list of messages: {}", not_json(json, &error)),
+    };
+    Reject::new(Reason::WrongType, detail)
+}
+
+/// Names the kind of a JSON value in words.
+pub(super) fn kind_of(json: &str) -> &'static str {
+    match json.as_bytes().first() {
+        Some(b'"') => "a string",
+        Some(b'{') => "an object",
+        Some(b'[') => "a list",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        _ => "a number",
+    }
+}
+
+/// Where a message stands.
+pub(super) struct Place<'p> {
+    field: &'p str,
+    at: usize,
+}
+
+impl Place<'_> {
+    /// Returns a reject for the value of a key, whose name may go on with indexes and keys below.
+    pub(super) fn wrong(&self, key: impl fmt::Display, what: impl fmt::Display) -> Reject {
+        self.reject(Reason::WrongType, key, what)
+    }
+
+    fn reject(&self, reason: Reason, key: impl fmt::Display, what: impl fmt::Display) -> Reject {
+        Reject::new(reason, format!("`{}[{}].{key}` {what}", self.field, self.at))
+    }
+
+    fn conflict(&self, keys: [&str; 2]) -> Reject {
+        let Self { field, at } = self;
+        let detail = format!("`{field}[{at}]` has both `{}` and `{}`, which differ", keys[0], keys[1]);
+        Reject::new(Reason::Conflict, detail)
+    }
+}
+
+/// The keys that have a place of their own in a message.
+#[derive(Clone, Copy, PartialEq)]
+enum Key {
+    Role,
+    From,
+    Content,
+    Value,
+    ReasoningContent,
+    Reasoning,
+    Thinking,
+    ToolCalls,
+    FunctionCall,
+    ToolCallId,
+    Name,
+    Weight,
+    LossWeight,
+    Train,
+    Loss,
+}
+
+const KEYS: [(&str, Key); 15] = [
+    ("role", Key::Role),
+    ("from", Key::From),
+    ("content", Key::Content),
+    ("value", Key::Value),
+    ("reasoning_content", Key::ReasoningContent),
+    ("reasoning", Key::Reasoning),
+    ("thinking", Key::Thinking),
+    ("tool_calls", Key::ToolCalls),
+    ("function_call", Key::FunctionCall),
+    ("tool_call_id", Key::ToolCallId),
+    ("name", Key::Name),
+    ("weight", Key::Weight),
+    ("loss_weight", Key::LossWeight),
+    ("train", Key::Train),
+    ("loss", Key::Loss),
+];
+
+/// A message as it is written.
+struct Written<'a> {
+    known: [Option<&'a RawValue>; KEYS.len()],
+    other: Vec<(Cow<'a, str>, &'a RawValue)>,
+    /// A key that occurs twice.
+    repeated: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Written<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+struct Fields;
+
+/// A key, borrowed unless it has escapes. (`Cow` alone would always be owned.)
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> Visitor<'de> for Fields {
+    type Value = Written<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a message")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Written<'de>, A::Error> {
+        let mut written = Written { known: [None; KEYS.len()], other: Vec::new(), repeated: None };
+        while let Some((Name(name), value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
+            let is_first = match KEYS.iter().find(|(key, _)| *key == name) {
+                Some((_, key)) => written.known[*key as usize].replace(value).is_none(),
+                None => {
+                    let is_first = written.other.iter().all(|(other, _)| *other != name);
+                    written.other.push((name.clone(), value));
+                    is_first
+                }
+            };
+            if !is_first {
+                written.repeated = Some(name.into_owned());
+            }
+        }
+        Ok(written)
+    }
+}
+
+impl<'a> Written<'a> {
+    /// Takes the value of a key; `null` counts as absent.
+    fn take(&mut self, key: Key) -> Option<&'a RawValue> {
+        self.known[key as usize].take().filter(|value| value.get() != "null")
+    }
+
+    /// Leaves the value of a key that has no place here among the other keys.
+    fn leave(&mut self, key: Key) {
+        if let Some(value) = self.take(key) {
+            self.other.push((Cow::Borrowed(name_of(key)), value));
+        }
+    }
+
+    fn message(mut self, place: &Place<'_>, options: &Options) -> Result<Message<'a>, Reject> {
+        if let Some(name) = &self.repeated {
+            let detail = format!("`{}[{}]` has the key `{}` twice", place.field, place.at, name.escape_debug());
+            return Err(Reject::new(Reason::DuplicateKey, detail));
+        }
+        let (role, content) = self.speaker();
+        let Some(spoken) = self.take(role) else {
+            return Err(place.wrong(name_of(role), "is missing"));
+        };
+        let Some(word) = string(spoken) else {
+            return Err(place.wrong(name_of(role), format_args!("is not a string but {}", kind_of(spoken.get()))));
+        };
+        let Some(speaker) = speaker(&word, options) else {
+            let word = word.escape_debug();
+            let what = format!("is `{word}`, which is no known role; say which it is with `roles: {{{word}: …}}`");
+            return Err(place.reject(Reason::UnknownRole, name_of(role), what));
+        };
+        let said = self.known[content as usize].take();
+        let mut extras = self.extras(place)?;
+        let message = match speaker {
+            Speaker::Role(role) => {
+                let content = self.content(said, name_of(content), extras.tool_calls.is_some(), place)?;
+                Message { role, content, extras: None }
+            }
+            Speaker::Call => {
+                if extras.tool_calls.is_some() {
+                    return Err(place.conflict([name_of(content), "tool_calls"]));
+                }
+                let said = said.ok_or_else(|| place.wrong(name_of(content), "is missing"))?;
+                extras.tool_calls = Some(tool_calls::of_turn(said, name_of(content), place)?);
+                Message { role: Role::Assistant, content: Content::Absent, extras: None }
+            }
+        };
+        extras.other = self.others(place)?;
+        let extras = (extras != MessageExtras::default()).then(|| Box::new(extras));
+        Ok(Message { extras, ..message })
+    }
+
+    /// Returns the keys that say who speaks and what; those of the other spelling are keys like any other.
+    fn speaker(&mut self) -> (Key, Key) {
+        let has = |key: Key| self.known[key as usize].is_some_and(|value| value.get() != "null");
+        let (role, other_role) =
+            if has(Key::Role) || !has(Key::From) { (Key::Role, Key::From) } else { (Key::From, Key::Role) };
+        let (own, other) = if role == Key::Role { (Key::Content, Key::Value) } else { (Key::Value, Key::Content) };
+        let is_there = |key: Key| self.known[key as usize].is_some();
+        let (content, other) = if is_there(own) || !is_there(other) { (own, other) } else { (other, own) };
+        self.leave(other_role);
+        self.leave(other);
+        (role, content)
+    }
+
+    fn content(
+        &self,
+        said: Option<&'a RawValue>,
+        key: &str,
+        calls_tools: bool,
+        place: &Place<'_>,
+    ) -> Result<Content<'a>, Reject> {
+        let Some(said) = said else {
+            return if calls_tools { Ok(Content::Absent) } else { Err(place.wrong(key, "is missing")) };
+        };
+        match said.get().as_bytes().first() {
+            Some(b'"') => match string(said) {
+                Some(text) => Ok(Content::Text(text)),
+                None => Err(place.wrong(key, "is not text: it has an escape that is no character")),
+            },
+            Some(b'[') => parts::content(said, key, place),
+            Some(b'n') if calls_tools => Ok(Content::Null),
+            _ => Err(place.wrong(key, format_args!("is not a string but {}", kind_of(said.get())))),
+        }
+    }
+
+    /// Reads the keys with a place of their own, apart from role and content.
+    fn extras(&mut self, place: &Place<'_>) -> Result<MessageExtras<'a>, Reject> {
+        let calls = match (self.take(Key::ToolCalls), self.take(Key::FunctionCall)) {
+            (Some(_), Some(_)) => return Err(place.conflict(["tool_calls", "function_call"])),
+            (Some(calls), None) => tool_calls::list(calls, "tool_calls", place)?,
+            (None, Some(call)) => tool_calls::list(call, "function_call", place)?,
+            (None, None) => Vec::new(),
+        };
+        Ok(MessageExtras {
+            reasoning: self.reasoning(place)?,
+            // A message that calls no tool is a message like any other.
+            tool_calls: Some(calls).filter(|calls| !calls.is_empty()),
+            tool_call_id: self.one(place, [Key::ToolCallId], "a string", string)?,
+            name: self.one(place, [Key::Name], "a string", string)?,
+            weight: self.one(place, [Key::Weight, Key::LossWeight], "a number", number)?,
+            train: self.one(place, [Key::Train, Key::Loss], "a boolean", boolean)?,
+            other: Vec::new(),
+        })
+    }
+
+    /// Returns the reasoning, whose spellings are many; of two of them, what is no text is a key like any other.
+    fn reasoning(&mut self, place: &Place<'_>) -> Result<Option<Cow<'a, str>>, Reject> {
+        let mut found: Option<(Key, Cow<'a, str>)> = None;
+        for key in [Key::ReasoningContent, Key::Reasoning, Key::Thinking] {
+            let Some(raw) = self.known[key as usize].filter(|raw| raw.get() != "null") else { continue };
+            match (string(raw), &found) {
+                (None, _) if key == Key::ReasoningContent => {
+                    return Err(place.wrong(name_of(key), format_args!("is not a string but {}", kind_of(raw.get()))));
+                }
+                (None, _) => self.leave(key),
+                (Some(text), None) => found = Some((key, text)),
+                (Some(text), Some((first, said))) if text != *said => {
+                    return Err(place.conflict([name_of(*first), name_of(key)]));
+                }
+                (Some(_), Some(_)) => {}
+            }
+        }
+        Ok(found.map(|(_, text)| text))
+    }
+
+    /// Returns what a key says that may have several spellings.
+    fn one<T: PartialEq, const N: usize>(
+        &mut self,
+        place: &Place<'_>,
+        keys: [Key; N],
+        what: &str,
+        read: impl Fn(&'a RawValue) -> Option<T>,
+    ) -> Result<Option<T>, Reject> {
+        let mut found: Option<(Key, T)> = None;
+        for key in keys {
+            let Some(raw) = self.take(key) else { continue };
+            let is_not = || place.wrong(name_of(key), format_args!("is not {what} but {}", kind_of(raw.get())));
+            let value = read(raw).ok_or_else(is_not)?;
+            match &found {
+                Some((first, said)) if *said != value => return Err(place.conflict([name_of(*first), name_of(key)])),
+                _ => found = Some((key, value)),
+            }
+        }
+        Ok(found.map(|(_, value)| value))
+    }
+
+    /// Returns all other keys that hold something.
+    fn others(self, place: &Place<'_>) -> Result<Vec<(Cow<'a, str>, Json<'a>)>, Reject> {
+        let there = self.other.into_iter().filter(|(_, value)| value.get() != "null");
+        there
+            .map(|(name, value)| Ok((beside::json(value.get(), || place.wrong(&name, "is not JSON"))?, name)))
+            .map(|found| found.map(|(json, name)| (name, json)))
+            .collect()
+    }
+}
+
+fn name_of(key: Key) -> &'static str {
+    KEYS[key as usize].0
+}
+
+/// Who speaks in a message.
+#[derive(Clone, Copy)]
+enum Speaker {
+    Role(Role),
+    /// The assistant, who calls a tool: the content is the call.
+    Call,
+}
+
+/// Returns who a word of a source means.
+fn speaker(word: &str, options: &Options) -> Option<Speaker> {
+    if !options.roles.is_empty() {
+        let given = options.roles.iter().find(|(known, _)| known.as_str() == word);
+        let given = given.or_else(|| options.roles.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)));
+        if let Some((_, role)) = given {
+            return Some(Speaker::Role(*role));
+        }
+    }
+    known(word).or_else(|| known(&word.trim().to_ascii_lowercase()))
+}
+
+/// Returns who a word means that is in wide use, in lower case.
+fn known(word: &str) -> Option<Speaker> {
+    Some(Speaker::Role(match word {
+        "system" => Role::System,
+        "developer" => Role::Developer,
+        "user" | "human" | "prompter" | "usr" => Role::User,
+        "assistant" | "gpt" | "model" | "bot" | "chatbot" | "ai" | "chatgpt" | "bing" => Role::Assistant,
+        "tool" | "function" | "observation" | "tool_response" | "tool_result" | "tool_output" | "function_response"
+        | "ipython" | "environment" => Role::Tool,
+        "function_call" | "tool_call" => return Some(Speaker::Call),
+        _ => return None,
+    }))
+}
+
+/// Returns the text of a JSON string, borrowed where it stands in the source as it is.
+pub(super) fn string(json: &RawValue) -> Option<Cow<'_, str>> {
+    let json = json.get();
+    let inner = json.strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') { serde_json::from_str(json).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
+}
+
+fn number(json: &RawValue) -> Option<Json<'_>> {
+    matches!(json.get().as_bytes().first(), Some(b'-' | b'0'..=b'9')).then(|| Json::new(json.get()))?
+}
+
+fn boolean(json: &RawValue) -> Option<bool> {
+    match json.get() {
+        "true" => Some(true),
+        "false" => Some(false),
         _ => None,
     }
 }
 
-fn string(json: &RawValue) -> Option<Cow<'_, str>> {
-    let json = json.get();
-    let inner = json.strip_prefix('"')?.strip_suffix('"')?;
-    // Without a backslash the text stands in the source as it is.
-    if inner.contains('\\') { serde_json::from_str(json).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sample::Content;
-
-    #[test]
-    fn both_spellings_are_read() {
-        let openai = r#"[{"role":"developer","content":"s"},{"content":"q\n","role":"user","name":"x"},{"role":"assistant","content":"é","tool_calls":null}]"#;
-        let share = r#"[{"from":"system","value":"s"},{"from":"human","value":"q\n"},{"from":"gpt","value":"é"}]"#;
-        let expected =
-            [Message::new(Role::System, "s"), Message::new(Role::User, "q\n"), Message::new(Role::Assistant, "é")];
-        assert_eq!(messages(openai, "messages").unwrap(), expected);
-        assert_eq!(messages(share, "conversations").unwrap(), expected);
-        assert_eq!(messages("[]", "messages").unwrap(), []);
-    }
-
-    #[test]
-    fn plain_contents_are_borrowed() {
-        let list = messages(r#"[{"role":"user","content":"q"},{"role":"user","content":"\u0071"}]"#, "m").unwrap();
-        assert!(matches!(list[0].content, Content::Text(Cow::Borrowed("q"))));
-        assert!(matches!(&list[1].content, Content::Text(Cow::Owned(text)) if text == "q"));
-    }
-
-    #[test]
-    fn what_cannot_be_kept_whole_is_rejected() {
-        for (json, detail) in [
-            ("{}", "`m` is not a list of messages"),
-            ("[1]", "`m` is not a list of messages"),
-            (r#"[{"role":"user","role":"user","content":"q"}]"#, "`m` is not a list of messages"),
-            (r#"[{"content":"q"}]"#, "`m[0].role` is not a string"),
-            (
-                r#"[{"role":"user","content":"q"},{"role":"assistant","content":null}]"#,
-                "`m[1].content` is not a string",
-            ),
-            (r#"[{"role":"user","content":[{"type":"text","text":"q"}]}]"#, "`m[0].content` is not a string"),
-            (r#"[{"from":"human","content":"q"}]"#, "`m[0].value` is not a string"),
-            (r#"[{"role":"tool","content":"4"}]"#, "`m[0]` is of role `tool`"),
-            (r#"[{"role":"assistant","content":"","tool_calls":[{}]}]"#, "`m[0]` calls tools"),
-            (r#"[{"role":"user","content":"\ud800"}]"#, "`m[0].content` is not a string"),
-        ] {
-            let reject = messages(json, "m").unwrap_err();
-            assert_eq!((reject.reason, reject.detail.as_str()), (Reason::WrongType, detail), "{json}");
-        }
-    }
-}
+mod tests;

@@ -27,7 +27,7 @@ pub(in crate::convert) fn request<'a>(row: &'a RawRow<'_>) -> Result<Cow<'a, str
 /// One exchange: the request, answered by `output`.
 pub(in crate::convert) fn exchange<'a>(row: &'a RawRow<'_>) -> Result<Converted<'a>, Reject> {
     let output = row.text("output")?;
-    if row.get("instruction").is_none() {
+    if row.peek("instruction").is_none() {
         // A row without the column is another format's row, not one whose instruction is empty.
         row.text("instruction")?;
     }
@@ -45,7 +45,7 @@ mod tests {
     use crate::row::Value;
 
     fn row(fields: &[(&'static str, &'static str)]) -> RawRow<'static> {
-        RawRow { fields: fields.iter().map(|&(name, text)| (name.into(), Value::String(text.into()))).collect() }
+        RawRow::new(fields.iter().map(|&(name, text)| (name.into(), Value::String(text.into()))).collect())
     }
 
     fn user_of(instruction: &'static str, input: &'static str) -> Result<String, Reason> {
@@ -82,12 +82,10 @@ mod tests {
         assert_eq!(reason(&[("instruction", "i"), ("output", " \n")]), Reason::EmptyOutput);
         assert_eq!(reason(&[("instruction", "i")]), Reason::MissingField);
         assert_eq!(reason(&[("output", "o")]), Reason::MissingField);
-        let number = RawRow {
-            fields: vec![
-                ("instruction".into(), Value::String("i".into())),
-                ("output".into(), Value::Number("7".into())),
-            ],
-        };
+        let number = RawRow::new(vec![
+            ("instruction".into(), Value::String("i".into())),
+            ("output".into(), Value::Number("7".into())),
+        ]);
         assert_eq!(exchange(&number).unwrap_err().reason, Reason::WrongType);
     }
 

@@ -1,12 +1,34 @@
 //! What several converters share; a change here counts as a change of every converter.
 
+pub(super) mod beside;
 pub(super) mod chat;
 pub(super) mod filled;
 pub(super) mod instruction;
 pub(super) mod pair;
+mod parts;
 pub(super) mod spelling;
+mod tool_calls;
 
 /// Whether a text has nothing but whitespace.
 pub(super) fn is_blank(text: &str) -> bool {
     text.trim_start().is_empty()
+}
+
+/// Says why a text is not the JSON that it should be.
+pub(super) fn not_json(text: &str, error: &serde_json::Error) -> String {
+    if is_python(text) {
+        return "it is a Python literal, not JSON; write it with `json.dumps`".to_owned();
+    }
+    error.to_string().replace(" at line 1 column ", " at character ")
+}
+
+/// Whether a text looks like the `repr` of a Python list or dict, which JSON takes for strings in single quotes.
+fn is_python(text: &str) -> bool {
+    let text = text.trim_start();
+    let inner = text.trim_start_matches(['[', '{', '(', ' ', '\n', '\t']);
+    text.starts_with(['[', '{', '('])
+        && (inner.starts_with('\'')
+            || ["None", "True", "False"]
+                .iter()
+                .any(|word| text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|found| found == *word)))
 }

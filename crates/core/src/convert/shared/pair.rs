@@ -1,6 +1,5 @@
 //! Two dialogues that part at the last answer, and what is wrong with those that do not.
 
-use super::is_blank;
 use crate::{
     convert::{OptionSpec, Options},
     row::{Reason, Reject},
@@ -53,7 +52,7 @@ pub(in crate::convert) fn pair<'a>(
     let (chosen_answer, chosen_prompt) = answer_of(&chosen, "chosen")?;
     let (rejected_answer, rejected_prompt) = answer_of(&rejected, "rejected")?;
     for (answer, side) in [(chosen_answer, "chosen"), (rejected_answer, "rejected")] {
-        if is_blank(answer.text()) {
+        if answer.is_empty() && !answer.calls_tools() {
             return Err(Reject::new(Reason::EmptyLastAnswer, format!("the last answer of `{side}` is empty")));
         }
     }
@@ -73,7 +72,7 @@ pub(in crate::convert) fn pair<'a>(
 fn diverging<'a>(mut chosen: Vec<Message<'a>>, mut rejected: Vec<Message<'a>>) -> Result<Sample<'a>, Reject> {
     for (dialogue, side) in [(&chosen, "chosen"), (&rejected, "rejected")] {
         let (answer, _) = answer_of(dialogue, side)?;
-        if is_blank(answer.text()) {
+        if answer.is_empty() && !answer.calls_tools() {
             return Err(Reject::new(Reason::EmptyLastAnswer, format!("the last answer of `{side}` is empty")));
         }
     }

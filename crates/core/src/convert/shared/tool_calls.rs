@@ -1,0 +1,126 @@
+//! Calls of tools in their usual spellings.
+//!
+//! `{"id":…,"type":"function","function":{"name":…,"arguments":…}}` is OpenAI's; `{"name":…,"arguments":…}` stands in
+//! ShareGPT's turns, in OpenAI's first interface (`function_call`) and in many collections. Arguments stay what they are: a
+//! string, or the object itself.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::{
+    chat::{Place, kind_of, string},
+    not_json,
+};
+use crate::{
+    json,
+    row::{Reject, Value},
+    sample::{Arguments, Json, ToolCall},
+};
+
+/// Reads the calls of a message: a list, one call, or a string that holds either.
+pub(super) fn list<'a>(raw: &'a RawValue, key: &str, place: &Place<'_>) -> Result<Vec<ToolCall<'a>>, Reject> {
+    match raw.get().as_bytes().first() {
+        Some(b'[') => {
+            let items: Vec<&'a RawValue> =
+                serde_json::from_str(raw.get()).map_err(|error| place.wrong(key, not_json(raw.get(), &error)))?;
+            let calls = items.into_iter().enumerate();
+            calls.map(|(at, item)| call(item.get(), &format!("{key}[{at}]"), place)).collect()
+        }
+        Some(b'{') => Ok(vec![call(raw.get(), key, place)?]),
+        Some(b'"') => of_turn(raw, key, place),
+        _ => Err(place.wrong(key, format_args!("is not a list of calls but {}", kind_of(raw.get())))),
+    }
+}
+
+/// Reads a turn that is nothing but calls, nearly always a string that holds them as JSON.
+pub(super) fn of_turn<'a>(raw: &'a RawValue, key: &str, place: &Place<'_>) -> Result<Vec<ToolCall<'a>>, Reject> {
+    let Some(text) = string(raw) else { return list(raw, key, place) };
+    let inner: &RawValue = serde_json::from_str(&text)
+        .map_err(|error| place.wrong(key, format_args!("is no call: {}", not_json(&text, &error))))?;
+    match inner.get().as_bytes().first() {
+        Some(b'[' | b'{') => {
+            let calls = list(inner, key, place)?;
+            if calls.is_empty() {
+                return Err(place.wrong(key, "calls nothing"));
+            }
+            Ok(calls.into_iter().map(owned).collect())
+        }
+        _ => Err(place.wrong(key, format_args!("is no call but {}", kind_of(inner.get())))),
+    }
+}
+
+fn call<'a>(json: &'a str, key: &str, place: &Place<'_>) -> Result<ToolCall<'a>, Reject> {
+    let fields = json::row(json).map_err(|reject| place.wrong(key, format_args!("is no call: {}", reject.detail)))?;
+    let (mut id, mut kind, mut function, mut name, mut arguments) = (None, None, None, None, None);
+    let mut other = Vec::new();
+    for (field, value) in fields.fields.into_iter().filter(|(_, value)| *value != Value::Null) {
+        match &*field {
+            "id" => id = Some(text(value, "id", key, place)?),
+            "type" => kind = Some(text(value, "type", key, place)?),
+            "function" => function = Some(value),
+            "name" => name = Some(value),
+            "arguments" => arguments = Some(value),
+            _ => other.push((field, exact(&value, key, place)?)),
+        }
+    }
+    match function {
+        None => {}
+        Some(Value::String(function)) if name.is_none() => name = Some(Value::String(function)),
+        Some(function) => {
+            // What stands beside the function is a key like any other.
+            for (field, value) in [("name", name.take()), ("arguments", arguments.take())] {
+                if let Some(value) = value {
+                    other.push((field.into(), exact(&value, key, place)?));
+                }
+            }
+            let Value::Json(Cow::Borrowed(function)) = function else {
+                return Err(place.wrong(format_args!("{key}.function"), "is not an object"));
+            };
+            let function = json::row(function);
+            let function = function.map_err(|_| place.wrong(format_args!("{key}.function"), "is not an object"))?;
+            for (field, value) in function.fields.into_iter().filter(|(_, value)| *value != Value::Null) {
+                match &*field {
+                    "name" => name = Some(value),
+                    "arguments" => arguments = Some(value),
+                    field => {
+                        let field = format_args!("{key}.function.{}", field.escape_debug());
+                        return Err(place.wrong(field, "has no place in a call"));
+                    }
+                }
+            }
+        }
+    }
+    let Some(name) = name else { return Err(place.wrong(key, "names no tool")) };
+    let arguments = match arguments {
+        None => None,
+        Some(Value::String(text)) => Some(Arguments::Text(text)),
+        Some(value) => Some(Arguments::Json(exact(&value, key, place)?)),
+    };
+    Ok(ToolCall { id, kind, name: text(name, "name", key, place)?, arguments, other })
+}
+
+fn text<'a>(value: Value<'a>, field: &str, key: &str, place: &Place<'_>) -> Result<Cow<'a, str>, Reject> {
+    match value {
+        Value::String(text) => Ok(text),
+        _ => Err(place.wrong(format_args!("{key}.{field}"), "is not a string")),
+    }
+}
+
+fn exact(value: &Value<'_>, key: &str, place: &Place<'_>) -> Result<Json<'static>, Reject> {
+    Json::of(value).ok_or_else(|| place.wrong(key, "is not JSON"))
+}
+
+fn owned(call: ToolCall<'_>) -> ToolCall<'static> {
+    let text = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+    ToolCall {
+        id: call.id.map(text),
+        kind: call.kind.map(text),
+        name: text(call.name),
+        arguments: call.arguments.map(|arguments| match arguments {
+            Arguments::Text(arguments) => Arguments::Text(text(arguments)),
+            Arguments::Json(json) => Arguments::Json(json.into_owned()),
+        }),
+        other: call.other.into_iter().map(|(key, value)| (text(key), value.into_owned())).collect(),
+    }
+}
