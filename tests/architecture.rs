@@ -18,7 +18,7 @@ const CRATES: &[(&str, &str, &[&str])] = &[
         "crates/core/src",
         &[
             "hash", "id", "code", "stage", "leaf", "key", "stale", "failure", "outputs", "format", "row", "json",
-            "sample", "shape", "quality", "config", "convert", "sort", "mix",
+            "survey", "sample", "mapping", "shape", "quality", "config", "convert", "sort", "mix",
         ],
     ),
     // Decoders share their modules' words freely: it is one idea.
@@ -76,6 +76,7 @@ const DOORS: &[(&[&str], &[&str])] = &[
         ],
     ),
     (&["whatlang"], &["core/quality/language.rs"]),
+    (&["minijinja"], &["core/mapping/template.rs"]),
     (&["bpe_openai"], &["core/quality/tokens.rs"]),
     (&["globset"], &["engine/selector/mod.rs"]),
     (&["notify_debouncer_full"], &["engine/workspace/watch/fs_events.rs"]),

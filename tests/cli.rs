@@ -63,6 +63,7 @@ documents! {
     lock: "tests/cmd/lock.md",
     hubs: "tests/cmd/hubs.md",
     errors: "tests/cmd/errors.md",
+    shapes: "tests/cmd/shapes.md",
     show: "tests/cmd/show.md",
     stats: "tests/cmd/stats.md",
     trace: "tests/cmd/trace.md",

@@ -79,9 +79,9 @@ fn every_row_of_the_sample_is_traced_both_ways() {
             assert_eq!((origin.row.get(), origin.file.state), (text, FileState::Same), "{name}:{line}");
             let place = &origin.source;
             let key = (place.repo.clone(), place.file.clone(), origin.converter.clone());
-            let rows = sources
-                .entry(key)
-                .or_insert_with(|| converted(&place.repo, &place.file, &origin.converter, &origin.options.clone().into_iter().collect()));
+            let rows = sources.entry(key).or_insert_with(|| {
+                converted(&place.repo, &place.file, &origin.converter, &origin.options.clone().into_iter().collect())
+            });
             match &rows[place.row as usize] {
                 Ok(row) => {
                     assert_ne!(origin.side, OutputKind::Quarantine);

@@ -165,7 +165,7 @@ fn a_broken_recipe_is_shown_until_it_is_mended() {
     assert_eq!(watched.printed().matches(broken).count(), before + 1, "{}", watched.printed());
     watched.after(|place| place.edit("config/sft/one.yaml", "seeed: 1", "seed: 9"), "Fixed sft/one");
     // A source that cannot be read, and a lock that is damaged, end nothing either.
-    watched.after(|place| place.write("data/one.jsonl", "broken\n"), "error: `sft/one`");
+    watched.after(|place| place.write("data/one.jsonl", "broken\n"), "no row of the local files can be read");
     watched.after(|place| place.write("data/one.jsonl", rows("one", 0..50)), "Fixed sft/one");
     watched.after(|place| place.write("datac.lock", "<<<<<<< not a lock\n"), "datac.lock");
     watched.after(|place| place.sh("rm datac.lock").clear(), "watching 2 recipes");

@@ -41,6 +41,12 @@ pub enum Setting {
     DataDir,
     /// An entry of a dataset's `options`, by its name.
     Option(String),
+    /// `converter.command` of a dataset.
+    Command,
+    /// `converter.files` of a dataset.
+    CommandFiles,
+    /// One of the `columns` of a dataset, by the part of the sample that it is.
+    Column(String),
     /// An entry of a dataset's `roles`, by the word in the source.
     Role(String),
     /// An entry of a dataset's `filters`, by its index.
@@ -190,6 +196,8 @@ impl Setting {
             Self::Ratio | Self::Seed | Self::Method | Self::Stratified => Some("validation"),
             Self::Strategy | Self::Total | Self::Unit => Some("mix"),
             Self::Option(_) => Some("options"),
+            Self::Command | Self::CommandFiles => Some("converter"),
+            Self::Column(_) => Some("columns"),
             Self::Role(_) => Some("roles"),
             _ => None,
         }
@@ -211,7 +219,9 @@ impl Setting {
             Self::Revision => "revision",
             Self::Converter => "converter",
             Self::DataDir => "data_dir",
-            Self::Option(name) | Self::Role(name) => name,
+            Self::Command => "command",
+            Self::CommandFiles => "files",
+            Self::Option(name) | Self::Column(name) | Self::Role(name) => name,
             Self::Filter(_) => "filters",
             Self::Ratio => "ratio",
             Self::Seed => "seed",

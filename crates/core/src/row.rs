@@ -197,6 +197,8 @@ pub enum Reason {
     NoFirstHumanTurn,
     /// A message is of a role that nobody knows.
     UnknownRole,
+    /// The command that converts rows refuses it.
+    Refused,
     /// The row says two things of which only one can be.
     Conflict,
 }
@@ -221,6 +223,7 @@ impl Reason {
             Self::NoFinalAssistantTurn => "no_final_assistant_turn",
             Self::NoFirstHumanTurn => "no_first_human_turn",
             Self::UnknownRole => "unknown_role",
+            Self::Refused => "refused",
             Self::Conflict => "conflict",
         }
     }

@@ -20,6 +20,7 @@ use datac_core::{
     json,
     key::{Encode, Encoder},
     row::{RawRow, Reason, Reject},
+    survey::Survey,
 };
 
 /// Maximum size of a row in bytes. A longer row is rejected without being held in memory.
@@ -162,18 +163,20 @@ impl Chunk {
         }
     }
 
-    /// Returns the columns of the first row that can be read; `None` if there is none.
-    pub fn columns(&self) -> Option<Vec<String>> {
+    /// Adds the rows that can be read to a survey, as far as it is not full.
+    pub fn survey(&self, survey: &mut Survey) {
         let names = self.names();
-        match self.encoding {
-            Encoding::Columns | Encoding::Delimited(_) => Some(names),
-            Encoding::JsonLines | Encoding::JsonArray => {
-                let mut fields = self.fields();
-                let mut rows = self.spans().into_iter().map(|span| self.row(span, None, &names, &mut fields));
-                let row = rows.find_map(Result::ok)?;
-                Some(row.fields.into_iter().map(|(name, _)| name.into_owned()).collect())
+        names.iter().for_each(|name| survey.add_column(name));
+        let mut fields = self.fields();
+        for span in self.spans() {
+            if survey.is_full() {
+                break;
+            }
+            if let Ok(row) = self.row(span, None, &names, &mut fields) {
+                survey.add(&row);
             }
         }
+        survey.bytes += self.bytes.len() as u64;
     }
 
     /// Returns the names of the columns, if all rows have the same.

@@ -299,6 +299,29 @@ pub fn env_names(prefix: &str) -> Vec<String> {
     names
 }
 
+/// Runs a program with `input` on its standard input; returns its status and all that it printed.
+///
+/// The input is written while the output is read: neither has to fit into a pipe.
+pub fn pipe(command: &[String], folder: &Path, input: &[u8]) -> io::Result<std::process::Output> {
+    use std::{io::Write, process};
+    let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut child = process::Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(process::Stdio::piped())
+        .stdout(process::Stdio::piped())
+        .stderr(process::Stdio::piped())
+        .spawn()?;
+    let mut stdin = child.stdin.take();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            // A program that reads no further says itself why, and is found out by its lines.
+            stdin.as_mut().map(|stdin| stdin.write_all(input))
+        });
+        child.wait_with_output()
+    })
+}
+
 /// Exits the process at once: after a second interrupt, when the first takes too long.
 pub fn exit_now(code: u8) -> ! {
     #[expect(clippy::exit, reason = "the user asked twice")]

@@ -28,12 +28,14 @@ use crate::{
     sample::SampleKind,
 };
 
+pub use check::rules::did_you_mean;
+
 use check::rules::{file_stem, stem_fault};
 use problem::Fault;
 
 pub use leaves::{decide_selection, locate};
 pub use of_failure::problem_of;
-pub use options::Options;
+pub use options::{Command, Options};
 pub use pages::{Example, Page, Part, pages};
 pub use problem::{CODES, Problem};
 pub use recipe::{

@@ -140,6 +140,7 @@ codes! {
     COLLISION = "E0132", "two recipes write the same output";
     TOO_MANY = "E0133", "too many problems to list";
     CONTRADICTION = "E0134", "two keys contradict each other";
+    COLUMNS = "E0135", "invalid `columns`: not what such samples are made of, or not a column, path or template";
 }
 
 #[cfg(test)]

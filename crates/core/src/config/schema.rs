@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     quality::{self, BoundSpec, Ends, Key, ScoreKind},
-    sample::{Role, SampleKind},
+    sample::{Role, SampleKind, Slot},
 };
 
 /// Name of the schema of recipes. The number changes if the schema would refuse a recipe that was valid before.
@@ -27,6 +27,9 @@ const PLAIN: &str = r"^[A-Za-z0-9._-]+$";
 const GROUPED: &str = r"^[0-9][0-9_]*_[0-9_]*[0-9]$";
 const HUB_ID: &str =
     r"^(?!.*\.\.)[A-Za-z0-9_]([A-Za-z0-9._-]{0,94}[A-Za-z0-9_-])?(/[A-Za-z0-9_]([A-Za-z0-9._-]{0,94}[A-Za-z0-9_-])?)?$";
+/// A pattern for a column, or a path into its values.
+const COLUMN: &str =
+    r"^(?=.*\S)[^.\[\u0000-\u001f\u007f-\u009f]+(\.[^.\[\u0000-\u001f\u007f-\u009f]+|\[\s*[+-]?[0-9]+\s*\])*$";
 const PATH: &str = r"^(?!/|~|[A-Za-z]:)(?!.*://)(\./)*(?!\.{1,2}/*$)(?!\.{1,2}/)[^/\\]+(/(?!\.{1,2}(/|$))[^/\\]+)*/*$";
 const REVISION: &str = r"^(?![-/.])(?!.*[/.]$)(?!.*(\.\.|//|@\{))[^\s\\?#%*\[^~:]+$";
 const PERCENT: &str = r"^\s*[+-]?0*(100(\.0*)?|[0-9]{1,2}(\.[0-9]*)?|\.[0-9]+)\s*%+$";
@@ -176,6 +179,10 @@ fn dataset(vocabulary: &Vocabulary) -> Value {
             "else": { "properties": { "source": { "pattern": PATH } } },
         }),
     ];
+    rules.push(json!({
+        "if": { "required": ["converter"], "properties": { "converter": { "type": ["string", "object"] } } },
+        "then": { "properties": { "columns": { "type": "null" } } },
+    }));
     rules.extend(vocabulary.converters.iter().map(|word| {
         let values = |values: &[String]| match values {
             [] => json!({}),
@@ -214,12 +221,45 @@ fn dataset(vocabulary: &Vocabulary) -> Value {
             ("config_name", or_null(text("the Hub config; gsm8k's is `main`", NAME))),
             ("data_dir", or_null(names("a folder of the repository, or a list of them; default: all", &folder))),
             ("revision", or_null(revision)),
-            ("converter", or_null(words("what makes samples of rows; default: by repository, then by columns", converters))),
+            ("converter", json!({
+                "description": "what makes samples of rows: a name, or a program; default: by repository, then by the rows",
+                "anyOf": [
+                    { "enum": converters.collect::<Vec<_>>() },
+                    {
+                        "description": "a program that reads rows as JSON lines and writes a sample, a list of samples or a reject for each",
+                        "type": "object", "required": ["command"], "additionalProperties": false,
+                        "properties": {
+                            "command": {
+                                "description": "the program and its arguments", "type": "array", "minItems": 1,
+                                "items": { "type": ["string", "number", "boolean"] },
+                            },
+                            "files": or_null(names("the files that decide what it does", &text("a file of the workspace", PATH))),
+                        },
+                    },
+                    { "type": "null" },
+                ],
+            })),
             ("options", json!({
                 "description": "the converter's options, such as `calculator: strip`",
                 "type": ["object", "null"],
                 "propertyNames": { "pattern": PLAIN },
                 "additionalProperties": or_null(text("an option's value", NAME)),
+            })),
+            ("columns", json!({
+                "description": "the columns that are the parts of a sample, such as `user: question`; instead of a converter",
+                "type": ["object", "null"],
+                "propertyNames": { "enum": slots(&Slot::ALL) },
+                "additionalProperties": {
+                    "anyOf": [
+                        text("a column, or a value inside it: `answers[0].text`", COLUMN),
+                        {
+                            "description": "a text that is put together of columns, by a Jinja template",
+                            "type": "object", "required": ["template"], "additionalProperties": false,
+                            "properties": { "template": { "type": ["string", "number", "boolean"] } },
+                        },
+                        { "type": "null" },
+                    ],
+                },
             })),
             ("roles", json!({
                 "description": "who speaks under names that converters do not know, such as `customer: user`",
@@ -346,6 +386,14 @@ fn kinds() -> impl Iterator<Item = SampleKind> {
     (0..PHASES.len()).filter(move |at| is_first(*at)).map(|at| PHASES[at].1)
 }
 
+/// Lists the words for slots, those of another name among them.
+fn slots(slots: &[Slot]) -> Vec<&'static str> {
+    let others = ["prompt", "completion"]
+        .into_iter()
+        .filter(|word| Slot::by_name(word).is_some_and(|slot| slots.contains(&slot)));
+    slots.iter().map(|slot| slot.name()).chain(others).collect()
+}
+
 /// Returns a rule that only allows converters that make samples of the phase's kind.
 fn converters_of(kind: SampleKind, vocabulary: &Vocabulary) -> Value {
     let phases: Vec<&str> = PHASES.iter().filter(|(_, of)| *of == kind).map(|(word, _)| *word).collect();
@@ -356,6 +404,9 @@ fn converters_of(kind: SampleKind, vocabulary: &Vocabulary) -> Value {
         "if": { "required": ["metadata"], "properties": { "metadata": {
             "type": "object", "required": ["phase"], "properties": { "phase": phase },
         } } },
-        "then": { "properties": { "datasets": { "items": { "properties": { "converter": { "enum": fitting } } } } } },
+        "then": { "properties": { "datasets": { "items": { "properties": {
+            "converter": { "anyOf": [{ "enum": fitting }, { "type": "object" }] },
+            "columns": { "propertyNames": { "enum": slots(Slot::of(kind)) } },
+        } } } } },
     })
 }

@@ -59,7 +59,8 @@ fn sound_recipes_are_as_the_schema_says() {
 fn bad_recipes_are_refused_by_the_schema_too() {
     // What no schema can express: sums, names that must differ, the order of two numbers, the meaning of `1.0`; and a
     // character that is refused for the sake of other parsers.
-    let beyond = [problem::RATIO_SUM, problem::DUPLICATE_NAME];
+    // So is what a sample cannot do without, and what a template may say.
+    let beyond = [problem::RATIO_SUM, problem::DUPLICATE_NAME, problem::COLUMNS];
     let names = ["length upside down", "rejects of one", "grouped seed of 65 bits", "line separator"];
     let validator = validator();
     let (mut refused, mut passed) = (BTreeSet::new(), Vec::new());
@@ -174,6 +175,8 @@ fn whatever_is_changed_the_schema_refuses_nothing_sound_and_almost_everything_el
         problem::RATIO_SUM,
         problem::DUPLICATE_NAME,
         problem::BOUNDS,
+        // What a sample cannot do without.
+        problem::COLUMNS,
         // `0_0` and the like, and `1.0`.
         problem::MAX_REJECTS,
     ];

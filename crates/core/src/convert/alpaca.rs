@@ -27,8 +27,12 @@ impl Converter for Alpaca {
         &["tatsu-lab/alpaca"]
     }
 
-    fn accepts(&self, columns: &[&str]) -> bool {
-        columns.contains(&"instruction") && columns.contains(&"output")
+    fn wants(&self) -> Vec<Vec<&'static str>> {
+        vec![vec!["instruction", "output"]]
+    }
+
+    fn rank(&self) -> u8 {
+        2
     }
 
     fn convert<'a>(&self, row: &'a RawRow<'_>, _: &Options) -> Result<Converted<'a>, Reject> {

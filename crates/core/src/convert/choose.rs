@@ -1,7 +1,10 @@
 //! Which converter reads a source.
 
-use super::{Converter, by_name};
-use crate::sample::SampleKind;
+use super::{Converter, Doubt, by_name};
+use crate::{
+    sample::{SampleKind, Slot},
+    survey::{Survey, Types},
+};
 
 /// A source that no converter can be chosen for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,36 +35,102 @@ pub enum ChooseError {
         /// The converters of that kind.
         converters: Vec<&'static str>,
     },
-    /// No converter of the wanted kind reads these columns.
-    #[error(
-        "no {} converter ({}) matches the columns {} of {}",
-        kind.name(), list(converters), list(columns), called(repo)
-    )]
+    /// No row of the source can be read.
+    #[error("no row of {} can be read", called(repo))]
+    NoRows {
+        /// The source.
+        repo: String,
+    },
+    /// No converter of the wanted kind reads such rows.
+    #[error("no {} converter matches the columns {} of {}", kind.name(), list(columns), called(repo))]
     NoneFits {
         /// The source.
         repo: String,
         /// The kind of sample the recipe wants.
         kind: SampleKind,
-        /// The converters of that kind.
-        converters: Vec<&'static str>,
         /// The columns of the source.
         columns: Vec<String>,
+        /// The converter that comes nearest, and the columns that it lacks.
+        nearest: Option<Box<(&'static str, Vec<&'static str>)>>,
+        /// The columns that could fill the slots which a sample needs, as far as there are so many.
+        mapping: Vec<(Slot, String)>,
+        /// The kinds of sample that converters make of such rows.
+        others: Vec<SampleKind>,
     },
-    /// Several converters of the wanted kind read these columns.
+    /// Several converters of the wanted kind read such rows.
     #[error(
-        "several {} converters ({}) match the columns {} of {}",
-        kind.name(), list(converters), list(columns), called(repo)
+        "several {} converters match the columns {} of {}: {}",
+        kind.name(), list(columns), called(repo), read(converters, *rows)
     )]
     Ambiguous {
         /// The source.
         repo: String,
         /// The kind of sample the recipe wants.
         kind: SampleKind,
-        /// The converters that fit.
-        converters: Vec<&'static str>,
+        /// The converters that fit, each with how many rows it reads.
+        converters: Vec<(&'static str, u32)>,
+        /// How many rows were looked at.
+        rows: u32,
         /// The columns of the source.
         columns: Vec<String>,
     },
+    /// Several columns could fill a slot of the only converter that reads such rows.
+    #[error(
+        "several columns of {} could be the `{}` of `{converter}`: {}",
+        called(repo), doubt.slot.name(), list(&doubt.columns)
+    )]
+    Doubtful {
+        /// The source.
+        repo: String,
+        /// The converter.
+        converter: &'static str,
+        /// What is not clear.
+        doubt: Doubt,
+    },
+}
+
+impl ChooseError {
+    /// Returns what to write into the entry of the dataset.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Unknown { .. } | Self::WrongKind { .. } => {
+                "name one of them, or none: it is chosen by the rows".to_owned()
+            }
+            Self::NoRows { .. } => "name a converter to see why each row is rejected: `converter: …`".to_owned(),
+            Self::Ambiguous { converters, .. } => {
+                let each: Vec<String> = converters.iter().map(|(name, _)| format!("`converter: {name}`")).collect();
+                format!("write {}", each.join(" or "))
+            }
+            Self::Doubtful { doubt, .. } => format!("say which it is: {}", mapping(&doubt.fills)),
+            Self::NoneFits { kind, nearest, mapping: fills, others, .. } => {
+                let mut hints = Vec::new();
+                if let Some((name, lacks)) = nearest.as_deref() {
+                    hints.push(format!("`{name}` comes nearest, and lacks {}", list(lacks)));
+                }
+                if fills.len() == Slot::needed_by(*kind).len() {
+                    hints.push(format!("say what the columns are, for example {}", mapping(fills)));
+                }
+                if hints.is_empty() && !others.is_empty() {
+                    let kinds: Vec<&str> = others.iter().map(|kind| kind.name()).collect();
+                    hints.push(format!("such rows make {} samples: see `phase`", kinds.join(" or ")));
+                }
+                if hints.is_empty() {
+                    hints.push("`docs/rows.md` lists the columns of each converter".to_owned());
+                }
+                hints.join("; ")
+            }
+        }
+    }
+}
+
+/// A mapping of columns as a recipe has it.
+fn mapping(fills: &[(Slot, String)]) -> String {
+    let plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let entry = |(slot, name): &(Slot, String)| match plain(name) {
+        true => format!("{}: {name}", slot.name()),
+        false => format!("{}: {name:?}", slot.name()),
+    };
+    format!("`columns: {{ {} }}`", fills.iter().map(entry).collect::<Vec<_>>().join(", "))
 }
 
 /// A source by the name that decides; files of one's own have none.
@@ -70,22 +139,38 @@ fn called(repo: &str) -> String {
 }
 
 fn list(words: &[impl AsRef<str>]) -> String {
+    const SHOWN: usize = 20;
     if words.is_empty() {
         return "(none)".to_owned();
     }
-    let quoted: Vec<_> = words.iter().map(|word| format!("`{}`", word.as_ref().escape_debug())).collect();
+    let mut quoted: Vec<_> =
+        words.iter().take(SHOWN).map(|word| format!("`{}`", word.as_ref().escape_debug())).collect();
+    if words.len() > SHOWN {
+        quoted.push(format!("and {} more", words.len() - SHOWN));
+    }
     quoted.join(", ")
 }
 
-/// The converter for a source: the one named, else the repository's, else the only one that reads such columns.
+/// Converters with how many rows each reads; without the numbers where each reads all.
+fn read(converters: &[(&str, u32)], rows: u32) -> String {
+    let are_all = converters.iter().all(|(_, read)| *read == rows);
+    let each = |(name, read): &(&str, u32)| match are_all {
+        true => format!("`{name}`"),
+        false => format!("`{name}` ({read} of {rows} rows)"),
+    };
+    converters.iter().map(each).collect::<Vec<_>>().join(", ")
+}
+
+/// The converter for a source: the one named, else the repository's, else the one that makes most of its rows.
 ///
 /// Only converters that make the wanted `kind` are considered. Repository ids are compared without regard to case, as
-/// the Hub does.
+/// the Hub does. Of several that read the surveyed rows the one of the highest [rank](Converter::rank) is chosen, unless
+/// one below it reads rows that it does not.
 pub fn choose(
     explicit: Option<&str>,
     repo: &str,
     kind: SampleKind,
-    columns: &[&str],
+    survey: &Survey,
 ) -> Result<&'static dyn Converter, ChooseError> {
     let of_kind: Vec<_> = super::all().filter(|converter| converter.kind() == kind).collect();
     let names = |converters: &[&'static dyn Converter]| converters.iter().map(|converter| converter.name()).collect();
@@ -105,13 +190,88 @@ pub fn choose(
     if let Some(converter) = of_kind.iter().copied().find(is_repos_own) {
         return Ok(converter);
     }
-    let fitting: Vec<_> = of_kind.iter().copied().filter(|converter| converter.accepts(columns)).collect();
-    let (repo, columns) = (repo.to_owned(), columns.iter().map(|&column| column.to_owned()).collect());
-    match fitting[..] {
-        [one] => Ok(one),
-        [] => Err(ChooseError::NoneFits { repo, kind, converters: names(&of_kind), columns }),
-        _ => Err(ChooseError::Ambiguous { repo, kind, converters: names(&fitting), columns }),
+    if survey.rows == 0 {
+        return Err(ChooseError::NoRows { repo: repo.to_owned() });
     }
+    let reading = of_kind.iter().map(|converter| (*converter, converter.reads(survey)));
+    let fitting: Vec<(&'static dyn Converter, u32)> = reading.filter(|(_, rows)| *rows > 0).collect();
+    let (repo, columns) = (repo.to_owned(), survey.names().into_iter().map(str::to_owned).collect());
+    let Some(highest) = fitting.iter().map(|(converter, _)| converter.rank()).max() else {
+        return Err(ChooseError::NoneFits {
+            repo,
+            kind,
+            columns,
+            nearest: nearest(&of_kind, survey).map(Box::new),
+            mapping: likely(kind, survey),
+            others: others(kind, survey),
+        });
+    };
+    let top: Vec<_> = fitting.iter().filter(|(converter, _)| converter.rank() == highest).collect();
+    // Rows that only another one reads would be lost.
+    let reads_all = |best: &dyn Converter| {
+        let others = || fitting.iter().filter(|(other, _)| other.name() != best.name());
+        others().next().is_none()
+            || survey.alike().all(|rows| best.reads(&rows) > 0 || others().all(|(other, _)| other.reads(&rows) == 0))
+    };
+    match top[..] {
+        [(converter, _)] if reads_all(*converter) => match converter.doubt(survey) {
+            Some(doubt) => Err(ChooseError::Doubtful { repo, converter: converter.name(), doubt }),
+            None => Ok(*converter),
+        },
+        _ => {
+            let converters = fitting.iter().map(|(converter, rows)| (converter.name(), *rows)).collect();
+            Err(ChooseError::Ambiguous { repo, kind, converters, rows: survey.rows, columns })
+        }
+    }
+}
+
+/// The converter that lacks fewest of the columns it wants, and has one of them.
+fn nearest(of_kind: &[&'static dyn Converter], survey: &Survey) -> Option<(&'static str, Vec<&'static str>)> {
+    let mut best: Option<(usize, usize, &'static str, Vec<&'static str>)> = None;
+    for converter in of_kind {
+        for set in converter.wants() {
+            let wanted = set.len();
+            let is_there = |name: &&str| survey.columns.iter().any(|column| column.name.eq_ignore_ascii_case(name));
+            let lacks: Vec<&'static str> = set.into_iter().filter(|name| !is_there(name)).collect();
+            let has = wanted - lacks.len();
+            // One that lacks nothing does not read such values: what it lacks cannot be said by columns.
+            if has == 0 || lacks.is_empty() {
+                continue;
+            }
+            if best.as_ref().is_none_or(|(least, most, ..)| (lacks.len(), wanted - has) < (*least, *most)) {
+                best = Some((lacks.len(), wanted - has, converter.name(), lacks));
+            }
+        }
+    }
+    best.map(|(_, _, name, lacks)| (name, lacks))
+}
+
+/// The columns that could fill the slots which a sample of `kind` needs: those of the same name, then those of a fitting type
+/// in their order.
+fn likely(kind: SampleKind, survey: &Survey) -> Vec<(Slot, String)> {
+    let mut taken: Vec<&str> = Vec::new();
+    let mut fills = Vec::new();
+    for slot in Slot::needed_by(kind) {
+        let types = match slot {
+            Slot::Label => Types::BOOLEAN.or(Types::NUMBER).or(Types::STRING),
+            Slot::Completions => Types::STRINGS.or(Types::STRING),
+            Slot::Labels => Types::LIST.or(Types::STRING),
+            _ => Types::STRING.or(Types::OBJECTS),
+        };
+        let free = survey.columns.iter().filter(|column| !taken.contains(&column.name.as_str()));
+        let mut fitting = free.filter(|column| column.types.has(types));
+        let own = fitting.clone().find(|column| Slot::by_name(&column.name) == Some(*slot));
+        let Some(column) = own.or_else(|| fitting.next()) else { break };
+        taken.push(&column.name);
+        fills.push((*slot, column.name.clone()));
+    }
+    fills
+}
+
+/// The kinds of sample that other converters make of such rows.
+fn others(kind: SampleKind, survey: &Survey) -> Vec<SampleKind> {
+    let makes = |of: &SampleKind| super::all().any(|converter| converter.kind() == *of && converter.reads(survey) > 0);
+    SampleKind::ALL.into_iter().filter(|of| *of != kind && makes(of)).collect()
 }
 
 #[cfg(test)]
@@ -119,47 +279,85 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::{super::CONVERTERS, *};
-    use crate::sample::SampleKind::{Conversation, Preference, Prompt, Text};
+    use crate::{
+        json,
+        sample::SampleKind::{Conversation, Labelled, Preference, Prompt, Stepwise, Text},
+    };
 
-    fn chosen(repo: &str, kind: SampleKind, columns: &[&str]) -> Result<&'static str, ChooseError> {
-        choose(None, repo, kind, columns).map(Converter::name)
+    fn survey(rows: &[&str]) -> Survey {
+        let mut survey = Survey::default();
+        rows.iter().for_each(|row| survey.add(&json::row(row).unwrap()));
+        survey
+    }
+
+    fn chosen(repo: &str, kind: SampleKind, rows: &[&str]) -> Result<&'static str, ChooseError> {
+        choose(None, repo, kind, &survey(rows)).map(Converter::name)
     }
 
     #[test]
     fn the_recipes_sources_have_their_converters() {
-        let alpaca = ["instruction", "input", "output", "text"];
-        assert_eq!(chosen("tatsu-lab/alpaca", Conversation, &alpaca), Ok("alpaca"));
-        assert_eq!(chosen("sahil2801/CodeAlpaca-20k", Conversation, &alpaca[..3]), Ok("code_alpaca"));
-        assert_eq!(chosen("gsm8k", Conversation, &["question", "answer"]), Ok("gsm8k"));
+        let alpaca = r#"{"instruction":"i","input":"","output":"o","text":"t"}"#;
+        assert_eq!(chosen("tatsu-lab/alpaca", Conversation, &[alpaca]), Ok("alpaca"));
+        assert_eq!(chosen("sahil2801/CodeAlpaca-20k", Conversation, &[alpaca]), Ok("code_alpaca"));
+        assert_eq!(chosen("gsm8k", Conversation, &[]), Ok("gsm8k"));
         assert_eq!(chosen("OpenAI/GSM8K", Conversation, &[]), Ok("gsm8k"), "case does not count");
-        assert_eq!(chosen("anthropic/hh-rlhf", Preference, &["chosen", "rejected"]), Ok("hh_rlhf"));
-        assert_eq!(chosen("tatsu-lab/alpaca", Prompt, &alpaca), Ok("prompts"));
+        assert_eq!(chosen("anthropic/hh-rlhf", Preference, &[]), Ok("hh_rlhf"));
+        assert_eq!(chosen("tatsu-lab/alpaca", Prompt, &[alpaca]), Ok("prompts"));
     }
 
     #[test]
-    fn other_sources_are_known_by_their_columns() {
-        for (kind, columns, name) in [
-            (Conversation, &["output", "instruction"][..], "alpaca"),
-            (Conversation, &["question", "answer"], "gsm8k"),
-            (Conversation, &["id", "conversations"], "messages"),
-            (Conversation, &["messages"], "messages"),
-            (Preference, &["chosen", "rejected"], "hh_rlhf"),
-            (Preference, &["prompt", "chosen", "rejected"], "preference"),
-            (Prompt, &["prompt"], "prompts"),
-            (Text, &["text"], "text"),
+    fn other_sources_are_known_by_their_rows() {
+        for (kind, row, name) in [
+            (Conversation, r#"{"output":"o","instruction":"i"}"#, "alpaca"),
+            (Conversation, r#"{"question":"q","answer":"4\n#### 4"}"#, "gsm8k"),
+            (Conversation, r#"{"question":"q","answer":"a"}"#, "qa"),
+            (Conversation, r#"{"Question":"q","Answer":"a"}"#, "qa"),
+            (Conversation, r#"{"system_prompt":"s","question":"q","response":"r"}"#, "qa"),
+            (Conversation, r#"{"instruction":"i","context":"c","response":"r","category":"c"}"#, "qa"),
+            (Conversation, r#"{"problem":"p","solution":"s","answer":"4"}"#, "qa"),
+            (Conversation, r#"{"input":"q","output":"a"}"#, "qa"),
+            (Conversation, r#"{"id":1,"conversations":[{"from":"human","value":"q"}]}"#, "messages"),
+            (Conversation, r#"{"messages":[{"role":"user","content":"q"}],"prompt":"q"}"#, "messages"),
+            (Conversation, r#"{"instruction":"i","response":"r","conversations":[{}]}"#, "messages"),
+            (Conversation, r#"{"instruction":"i","output":"r","messages":[]}"#, "alpaca"),
+            (Conversation, r#"{"conversation":[{"input":"q","output":"a"}]}"#, "turns"),
+            (Conversation, r#"{"data":["q","a"]}"#, "turns"),
+            (Conversation, r#"{"prompt":{"text":"q","role":"prompter","replies":[]}}"#, "threads"),
+            (Preference, r#"{"chosen":"\n\nHuman: q","rejected":"\n\nHuman: q"}"#, "hh_rlhf"),
+            (Preference, r#"{"prompt":"q","chosen":"a","rejected":"b"}"#, "preference"),
+            (Preference, r#"{"system":"s","question":"q","chosen":"a","rejected":"b"}"#, "preference"),
+            (Preference, r#"{"chosen":[{"role":"user","content":"q"}],"rejected":[{}]}"#, "preference"),
+            (Preference, r#"{"messages":[{}],"rejected_response":"b"}"#, "preference"),
+            (Preference, r#"{"instruction":"q","completions":[{"response":"a","overall_score":1}]}"#, "rankings"),
+            (Preference, r#"{"prompt":"q","answers":[{"answer":"a","rank":1}]}"#, "rankings"),
+            (Labelled, r#"{"prompt":"q","completion":"a","label":false}"#, "labelled"),
+            (Stepwise, r#"{"prompt":"q","completions":["a"],"labels":[true]}"#, "stepwise"),
+            (Prompt, r#"{"prompt":"q"}"#, "prompts"),
+            (Prompt, r#"{"instruction":"q","output":"a"}"#, "prompts"),
+            (Prompt, r#"{"question":"q","answer":"4"}"#, "rlvr"),
+            (Prompt, r#"{"messages":[{}],"ground_truth":"4"}"#, "rlvr"),
+            (Prompt, r#"{"prompt":[{}],"reward_model":{"ground_truth":"4"}}"#, "rlvr"),
+            (Text, r#"{"text":"t"}"#, "text"),
         ] {
-            assert_eq!(chosen("a/b", kind, columns), Ok(name));
+            assert_eq!(chosen("a/b", kind, &[row]), Ok(name), "{row}");
         }
     }
 
     #[test]
+    fn odd_rows_at_the_beginning_do_not_decide() {
+        let rows = [r#"{"_meta":{"version":2}}"#, r#"{"instruction":"i"}"#, r#"{"instruction":"i","output":"o"}"#];
+        assert_eq!(chosen("", Conversation, &rows), Ok("alpaca"));
+        assert!(chosen("", Conversation, &rows[..2]).is_err());
+    }
+
+    #[test]
     fn a_name_in_the_recipe_comes_first() {
-        let named = |name, kind| choose(Some(name), "tatsu-lab/alpaca", kind, &[]).map(Converter::name);
+        let named = |name, kind| choose(Some(name), "tatsu-lab/alpaca", kind, &Survey::default()).map(Converter::name);
         assert_eq!(named("messages", Conversation), Ok("messages"));
         assert_eq!(
             named("hh_rlhf", Conversation).unwrap_err().to_string(),
             "converter `hh_rlhf` makes preference samples, but the phase needs conversation samples \
-             (`alpaca`, `code_alpaca`, `gsm8k`, `messages`)"
+             (`alpaca`, `code_alpaca`, `gsm8k`, `messages`, `qa`, `turns`, `threads`)"
         );
         assert_eq!(
             named("alpacca", Text).unwrap_err().to_string(),
@@ -168,17 +366,24 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_converters_and_columns() {
-        assert_eq!(
-            chosen("a/b", Preference, &["q", "x`\n"]).unwrap_err().to_string(),
-            "no preference converter (`hh_rlhf`, `preference`) matches the columns `q`, `x`\\n` of `a/b`"
-        );
-        assert_eq!(
-            chosen("a/b", Conversation, &["question", "answer", "messages"]).unwrap_err().to_string(),
-            "several conversation converters (`gsm8k`, `messages`) match the columns `question`, `answer`, `messages` \
-             of `a/b`"
-        );
-        assert!(chosen("a/b", Text, &[]).unwrap_err().to_string().ends_with("matches the columns (none) of `a/b`"));
+    fn errors_name_converters_and_columns_and_what_to_write() {
+        let told = |kind, rows: &[&str]| {
+            let error = chosen("", kind, rows).unwrap_err();
+            format!("{error}\n{}", error.hint())
+        };
+        let told = [
+            told(Preference, &[r#"{"q":"a","x`\n":"b"}"#]),
+            told(Preference, &[r#"{"prompt":"a","good":"b","bad":"c"}"#]),
+            told(Conversation, &[r#"{"frage":"a","antwort":"b"}"#]),
+            told(Conversation, &[r#"{"query":"a","reponse":"b"}"#]),
+            told(Conversation, &[r#"{"text":"a"}"#]),
+            told(Conversation, &[r#"{"question":"a","prompt":"b","answer":"c"}"#]),
+            told(Conversation, &[r#"{"messages":[{}]}"#, r#"{"instruction":"a","output":"b"}"#]),
+            told(Conversation, &[r#"{"messages":[{}],"conversation":["a"]}"#]),
+            told(Labelled, &[r#"{"prompt":"a","completion":"b","is good":true}"#]),
+            told(Text, &[]),
+        ];
+        insta::assert_snapshot!(told.join("\n\n"));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::{Converter, Options, shared::instruction};
 use crate::{
     row::{RawRow, Reject},
     sample::{Converted, SampleKind},
+    survey::Survey,
 };
 
 /// Makes one exchange of `instruction`, `input` and `output`, as [`Alpaca`](super::alpaca::Alpaca) does.
@@ -29,9 +30,13 @@ impl Converter for CodeAlpaca {
         &["sahil2801/CodeAlpaca-20k"]
     }
 
-    /// Nothing: its columns are Alpaca's, and two converters for the same columns would be ambiguous.
-    fn accepts(&self, _: &[&str]) -> bool {
-        false
+    fn wants(&self) -> Vec<Vec<&'static str>> {
+        vec![vec!["instruction", "output"]]
+    }
+
+    /// Only by name: its rows look like Alpaca's.
+    fn reads(&self, _: &Survey) -> u32 {
+        0
     }
 
     fn convert<'a>(&self, row: &'a RawRow<'_>, _: &Options) -> Result<Converted<'a>, Reject> {

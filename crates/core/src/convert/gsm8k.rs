@@ -6,6 +6,7 @@ use super::{Converter, OptionSpec, Options, shared::is_blank};
 use crate::{
     row::{RawRow, Reason, Reject},
     sample::{Converted, Message, Role, Sample, SampleKind},
+    survey::Survey,
 };
 
 /// Makes one exchange of `question` and `answer`, and keeps the final answer beside it.
@@ -38,8 +39,18 @@ impl Converter for Gsm8k {
         &["openai/gsm8k", "gsm8k"]
     }
 
-    fn accepts(&self, columns: &[&str]) -> bool {
-        columns.contains(&"question") && columns.contains(&"answer")
+    fn wants(&self) -> Vec<Vec<&'static str>> {
+        vec![vec!["question", "answer"]]
+    }
+
+    fn rank(&self) -> u8 {
+        2
+    }
+
+    /// Rows whose answers have a `####`; other answers are [`Qa`](super::qa::Qa)'s.
+    fn reads(&self, survey: &Survey) -> u32 {
+        let hashes = survey.column("answer").map_or(0, |column| column.hashes);
+        survey.rows_with(&["question", "answer"]).min(hashes)
     }
 
     fn options(&self) -> &'static [OptionSpec] {

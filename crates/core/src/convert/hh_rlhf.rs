@@ -6,6 +6,7 @@ use super::{Converter, Options, shared::pair::pair};
 use crate::{
     row::{RawRow, Reason, Reject},
     sample::{Content, Converted, Message, Role, SampleKind},
+    survey::Survey,
 };
 
 /// Makes a pair of `chosen` and `rejected`, transcripts of `\n\nHuman: …\n\nAssistant: …`.
@@ -32,9 +33,23 @@ impl Converter for HhRlhf {
         &["Anthropic/hh-rlhf"]
     }
 
-    /// Two sides without a `prompt` column; with one, the row is [`Preference`](super::preference::Preference)'s.
-    fn accepts(&self, columns: &[&str]) -> bool {
-        columns.contains(&"chosen") && columns.contains(&"rejected") && !columns.contains(&"prompt")
+    fn wants(&self) -> Vec<Vec<&'static str>> {
+        vec![vec!["chosen", "rejected"]]
+    }
+
+    fn rank(&self) -> u8 {
+        2
+    }
+
+    /// Rows of two transcripts without a prompt; other pairs are [`Preference`](super::preference::Preference)'s.
+    fn reads(&self, survey: &Survey) -> u32 {
+        let transcripts = |name: &str| survey.column(name).map_or(0, |column| column.transcripts);
+        let both = transcripts("chosen").min(transcripts("rejected"));
+        survey
+            .count(|columns| {
+                ["chosen", "rejected"].iter().all(|name| columns.contains(name)) && !columns.contains(&"prompt")
+            })
+            .min(both)
     }
 
     fn convert<'a>(&self, row: &'a RawRow<'_>, _: &Options) -> Result<Converted<'a>, Reject> {

@@ -1,12 +1,10 @@
 //! Answers that are labelled good or bad, one by one.
 
-use super::{
-    Converter, Options,
-    shared::{pair::Diverge, spelling::Spellings},
-};
+use super::{Converter, Doubt, Options, shared::spelling::Spellings};
 use crate::{
     row::{RawRow, Reject},
     sample::{Converted, SampleKind, Slot},
+    survey::Survey,
 };
 
 /// Makes a labelled dialogue of `prompt`, `completion` and `label`, or of `messages` and `label`, in any usual spelling.
@@ -24,10 +22,7 @@ const SPELLINGS: Spellings = Spellings {
         (Slot::Assistant, &["completion", "response", "output", "answer", "solution"]),
         (Slot::System, &["system", "system_prompt"]),
         (Slot::History, &["history"]),
-        (Slot::Tools, &["tools"]),
-        (Slot::Images, &["images"]),
-        (Slot::Videos, &["videos"]),
-        (Slot::Audios, &["audios"]),
+        (Slot::Tools, &["tools", "functions"]),
     ],
     needs: &[&[Slot::Messages, Slot::Label], &[Slot::User, Slot::Assistant, Slot::Label]],
 };
@@ -38,18 +33,26 @@ impl Converter for Labelled {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn kind(&self) -> SampleKind {
         SampleKind::Labelled
     }
 
-    fn accepts(&self, columns: &[&str]) -> bool {
-        SPELLINGS.fit(columns)
+    fn wants(&self) -> Vec<Vec<&'static str>> {
+        SPELLINGS.wants()
     }
 
-    fn convert<'a>(&self, row: &'a RawRow<'_>, _: &Options) -> Result<Converted<'a>, Reject> {
-        Ok(SPELLINGS.fill(row)?.sample(self.kind(), Diverge::Reject)?.into())
+    fn reads(&self, survey: &Survey) -> u32 {
+        SPELLINGS.reads(survey)
+    }
+
+    fn doubt(&self, survey: &Survey) -> Option<Doubt> {
+        SPELLINGS.doubt(survey)
+    }
+
+    fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
+        Ok(SPELLINGS.fill(row, options)?.sample(self.kind())?.into())
     }
 }

@@ -32,17 +32,21 @@ impl Converter for Messages {
         SampleKind::Conversation
     }
 
-    fn accepts(&self, columns: &[&str]) -> bool {
-        COLUMNS.iter().any(|column| columns.contains(column))
+    fn wants(&self) -> Vec<Vec<&'static str>> {
+        COLUMNS.iter().map(|column| vec![*column]).collect()
+    }
+
+    fn rank(&self) -> u8 {
+        3
     }
 
     fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
-        let found = COLUMNS.into_iter().find_map(|column| match row.peek(column) {
-            None | Some(Value::Null) => None,
-            Some(_) => Some((column, row.get(column)?)),
-        });
+        // A list that is empty gives way to one that is not.
+        let is_there = |column: &&str| !matches!(row.peek(column), None | Some(Value::Null));
+        let column = COLUMNS.into_iter().find(|column| row.has(column)).or(COLUMNS.into_iter().find(is_there));
+        let found = column.and_then(|column| Some((column, row.get(column)?)));
         let messages = match found {
-            Some((column, Value::Json(json) | Value::String(json))) => chat::messages_with(json, column, options)?,
+            Some((column, Value::Json(json) | Value::String(json))) => chat::messages(json, column, options)?,
             Some((column, _)) => {
                 return Err(Reject::new(Reason::WrongType, format!("`{column}` is not a list of messages")));
             }

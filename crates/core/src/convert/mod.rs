@@ -7,24 +7,35 @@
 pub mod alpaca;
 mod choose;
 pub mod code_alpaca;
+pub mod external;
 pub mod gsm8k;
 pub mod hh_rlhf;
 pub mod labelled;
+pub mod mapped;
 pub mod messages;
 pub mod preference;
 pub mod prompts;
+pub mod qa;
+pub mod rankings;
+pub mod rlvr;
 mod shared;
 pub mod stepwise;
 pub mod text;
+pub mod threads;
+pub mod turns;
 
 use std::sync::OnceLock;
 
 pub use crate::config::Options;
 pub use choose::{ChooseError, choose};
+pub use external::{EXTERNAL, answers, external};
+pub use mapped::{MAPPED, mapped};
+pub use shared::spelling::Doubt;
 
 use crate::{
     row::{RawRow, Reject},
     sample::{Converted, SampleKind},
+    survey::Survey,
 };
 
 /// Every converter, in the order of the documentation.
@@ -33,11 +44,16 @@ pub static CONVERTERS: &[&dyn Converter] = &[
     &code_alpaca::CodeAlpaca,
     &gsm8k::Gsm8k,
     &messages::Messages,
+    &qa::Qa,
+    &turns::Turns,
+    &threads::Threads,
     &hh_rlhf::HhRlhf,
     &preference::Preference,
+    &rankings::Rankings,
     &labelled::Labelled,
     &stepwise::Stepwise,
     &prompts::Prompts,
+    &rlvr::Rlvr,
     &text::Text,
 ];
 
@@ -77,8 +93,23 @@ pub trait Converter: Sync {
         &[]
     }
 
-    /// Whether rows with these columns are its own: the default for a source that no repository name decides.
-    fn accepts(&self, columns: &[&str]) -> bool;
+    /// The sets of columns that rows of its format have, the usual names first; any of them will do.
+    fn wants(&self) -> Vec<Vec<&'static str>>;
+
+    /// How many of the surveyed rows are its own; 0 if it never is the default for a source that no name decides.
+    fn reads(&self, survey: &Survey) -> u32 {
+        survey.count(|columns| self.wants().iter().any(|set| set.iter().all(|name| columns.contains(name))))
+    }
+
+    /// How much it makes of a row: of several converters that read a source, the one that makes most of it is chosen.
+    fn rank(&self) -> u8 {
+        1
+    }
+
+    /// What is not clear about rows that it reads: a slot that several of their columns could fill.
+    fn doubt(&self, _: &Survey) -> Option<Doubt> {
+        None
+    }
 
     /// The options it understands.
     fn options(&self) -> &'static [OptionSpec] {
@@ -92,6 +123,12 @@ pub trait Converter: Sync {
 /// The converter that recipes call `name`.
 pub fn by_name(name: &str) -> Option<&'static dyn Converter> {
     all().find(|converter| converter.name() == name)
+}
+
+/// Returns every converter that there is: those that recipes can name, those of `columns`, and those of commands.
+pub fn every() -> impl Iterator<Item = &'static dyn Converter> {
+    let mapped = MAPPED.iter().map(|mapped| mapped as &dyn Converter);
+    all().chain(mapped).chain(EXTERNAL.iter().map(|external| external as &dyn Converter))
 }
 
 #[cfg(test)]

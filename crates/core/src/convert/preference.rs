@@ -1,23 +1,66 @@
-//! Preference pairs with a prompt of their own, in the shapes that TRL reads.
-
-use std::borrow::Cow;
+//! Preference pairs, in the shapes that TRL, LLaMA-Factory, ms-swift and others read.
 
 use super::{
-    Converter, OptionSpec, Options,
-    shared::{chat, pair::Diverge},
+    Converter, Doubt, OptionSpec, Options,
+    shared::{pair::Diverge, spelling::Spellings},
 };
 use crate::{
-    row::{RawRow, Reason, Reject, Value},
-    sample::{Converted, Message, Role, SampleKind},
+    row::{RawRow, Reject},
+    sample::{Converted, SampleKind, Slot},
+    survey::{Survey, Types},
 };
 
-/// Makes a pair of `prompt`, `chosen` and `rejected`, each a string or a list of messages.
+/// Makes a pair of `prompt`, `chosen` and `rejected`, each a string or a list of messages, in any usual spelling.
 ///
 /// A string is one message: the user's as a prompt, the assistant's as a completion; nothing is trimmed. A list of
 /// messages that already begins with the prompt (a leading system message aside) is taken as the whole dialogue.
-/// Without a `prompt`, or with an empty one, both sides must be lists and whole dialogues.
+/// Without a `prompt`, or with an empty one, both sides must be lists and whole dialogues. Where only the other answer
+/// stands beside `messages`, those end with the preferred one.
 #[derive(Debug)]
 pub struct Preference;
+
+const SPELLINGS: Spellings = Spellings {
+    names: &[
+        (
+            Slot::Chosen,
+            &[
+                "chosen",
+                "chosen_response",
+                "response_chosen",
+                "chosen_messages",
+                "chosen_conversations",
+                "preferred_output",
+                "preferred",
+                "accepted",
+            ],
+        ),
+        (
+            Slot::Rejected,
+            &[
+                "rejected",
+                "rejected_response",
+                "response_rejected",
+                "rejected_messages",
+                "rejected_conversations",
+                "non_preferred_output",
+                "dispreferred",
+            ],
+        ),
+        (Slot::User, &["prompt", "question", "instruction", "query", "problem", "input"]),
+        (Slot::Input, &["input", "context"]),
+        (Slot::Messages, &["messages", "conversations"]),
+        (Slot::System, &["system", "system_prompt"]),
+        (Slot::History, &["history"]),
+        (Slot::Margin, &["margin"]),
+        (Slot::Tools, &["tools", "functions"]),
+    ],
+    needs: &[
+        &[Slot::User, Slot::Chosen, Slot::Rejected],
+        &[Slot::Messages, Slot::Chosen, Slot::Rejected],
+        &[Slot::Messages, Slot::Rejected],
+        &[Slot::Chosen, Slot::Rejected],
+    ],
+};
 
 impl Converter for Preference {
     fn name(&self) -> &'static str {
@@ -25,15 +68,34 @@ impl Converter for Preference {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn kind(&self) -> SampleKind {
         SampleKind::Preference
     }
 
-    fn accepts(&self, columns: &[&str]) -> bool {
-        ["prompt", "chosen", "rejected"].iter().all(|column| columns.contains(column))
+    fn wants(&self) -> Vec<Vec<&'static str>> {
+        SPELLINGS.wants()
+    }
+
+    /// Rows with a prompt, or with two lists, which are whole dialogues.
+    fn reads(&self, survey: &Survey) -> u32 {
+        let lists = Types::OBJECTS.or(Types::OBJECT);
+        let is_list = |name: &str| survey.column(name).is_some_and(|column| column.types.has(lists));
+        survey.count(|columns| {
+            let has = |slot: Slot| {
+                columns.iter().any(|name| SPELLINGS.spelled(slot).iter().any(|known| name.eq_ignore_ascii_case(known)))
+            };
+            let holds_lists = columns.iter().any(|name| {
+                is_list(name) && SPELLINGS.spelled(Slot::Chosen).iter().any(|known| name.eq_ignore_ascii_case(known))
+            });
+            SPELLINGS.fit(columns) && (has(Slot::User) || has(Slot::Messages) || holds_lists)
+        })
+    }
+
+    fn doubt(&self, survey: &Survey) -> Option<Doubt> {
+        SPELLINGS.doubt(survey)
     }
 
     fn options(&self) -> &'static [OptionSpec] {
@@ -41,59 +103,16 @@ impl Converter for Preference {
     }
 
     fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
-        let prompt = prompt(row, options)?;
-        let chosen = dialogue(row, "chosen", prompt.as_deref(), options)?;
-        let rejected = dialogue(row, "rejected", prompt.as_deref(), options)?;
-        Ok(Diverge::of(options).pair(chosen, rejected)?.into())
+        Ok(SPELLINGS.fill(row, options)?.sample(self.kind())?.into())
     }
 }
-
-/// The messages of `prompt`; none if the row has no such field, or if it is empty and both sides are whole dialogues.
-fn prompt<'a>(row: &'a RawRow<'_>, options: &Options) -> Result<Option<Vec<Message<'a>>>, Reject> {
-    let messages = match row.get("prompt") {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::Json(json)) => chat::messages_with(json, "prompt", options)?,
-        Some(_) => vec![Message::new(Role::User, row.text("prompt")?)],
-    };
-    if messages.iter().all(Message::is_empty) {
-        if ["chosen", "rejected"].iter().all(|side| matches!(row.get(side), Some(Value::Json(_)))) {
-            return Ok(None);
-        }
-        return Err(Reject::new(Reason::EmptyPrompt, "`prompt` is empty"));
-    }
-    Ok(Some(messages))
-}
-
-fn dialogue<'a>(
-    row: &'a RawRow<'_>,
-    side: &'static str,
-    prompt: Option<&[Message<'a>]>,
-    options: &Options,
-) -> Result<Vec<Message<'a>>, Reject> {
-    let completion = match (row.get(side), prompt) {
-        (Some(Value::Json(json)), _) => chat::messages_with(json, side, options)?,
-        (_, Some(_)) => vec![Message::new(Role::Assistant, Cow::Borrowed(row.text(side)?))],
-        (None | Some(Value::Null), None) => return Err(Reject::new(Reason::MissingField, format!("no `{side}`"))),
-        (Some(_), None) => {
-            return Err(Reject::new(Reason::WrongType, format!("no `prompt`, and `{side}` is not a list of messages")));
-        }
-    };
-    Ok(match prompt {
-        Some(prompt) if !is_whole(&completion, prompt) => [prompt, &completion].concat(),
-        _ => completion,
-    })
-}
-
-/// Whether a list of messages repeats the prompt at its beginning.
-fn is_whole(list: &[Message<'_>], prompt: &[Message<'_>]) -> bool {
-    let from = list.iter().take_while(|message| message.role == Role::System).count();
-    list.len() > prompt.len() && (list.starts_with(prompt) || list[from..].starts_with(prompt))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::Body;
+    use crate::{
+        row::{Reason, Value},
+        sample::{Body, Message, Role},
+    };
 
     fn text(text: &'static str) -> Value<'static> {
         Value::String(text.into())

@@ -14,12 +14,12 @@ use crate::{
 /// Makes a prompt of what a row asks: its `instruction` (with `input`), else its `question`, else its `prompt`.
 ///
 /// Answers are not looked at, so a row without one is as good as any. The text is the same as that of the row's
-/// conversation, and so both fall on the same side of a split. `prompt` may be a list of messages that ends with the
-/// user's.
+/// conversation, and so both fall on the same side of a split. `prompt`, and in its place `messages` or `conversations`, may
+/// be a list of messages that ends with the user's.
 #[derive(Debug)]
 pub struct Prompts;
 
-const COLUMNS: [&str; 3] = ["instruction", "question", "prompt"];
+const COLUMNS: [&str; 5] = ["instruction", "question", "prompt", "messages", "conversations"];
 
 impl Converter for Prompts {
     fn name(&self) -> &'static str {
@@ -27,7 +27,7 @@ impl Converter for Prompts {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn kind(&self) -> SampleKind {
@@ -38,8 +38,8 @@ impl Converter for Prompts {
         &["tatsu-lab/alpaca", "sahil2801/CodeAlpaca-20k", "openai/gsm8k", "gsm8k"]
     }
 
-    fn accepts(&self, columns: &[&str]) -> bool {
-        COLUMNS.iter().any(|column| columns.contains(column))
+    fn wants(&self) -> Vec<Vec<&'static str>> {
+        COLUMNS.iter().map(|column| vec![*column]).collect()
     }
 
     fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
@@ -48,9 +48,18 @@ impl Converter for Prompts {
         let null_instruction = row.peek("instruction").map(|_| "instruction");
         let messages = match COLUMNS.into_iter().find(there).or(null_instruction) {
             Some("instruction") => vec![Message::new(Role::User, instruction::request(row)?)],
-            Some("prompt") if matches!(row.peek("prompt"), Some(Value::Json(_))) => dialogue(row, options)?,
+            Some(column @ ("prompt" | "messages" | "conversations"))
+                if matches!(row.peek(column), Some(Value::Json(_))) =>
+            {
+                dialogue(row, column, options)?
+            }
             Some(column) => vec![Message::new(Role::User, Cow::Borrowed(question(row, column)?))],
-            None => return Err(Reject::new(Reason::MissingField, "no `instruction`, `question` or `prompt`")),
+            None => {
+                return Err(Reject::new(
+                    Reason::MissingField,
+                    "no `instruction`, `question`, `prompt`, `messages` or `conversations`",
+                ));
+            }
         };
         Ok(Sample::prompt(messages).into())
     }
@@ -64,14 +73,14 @@ fn question<'a>(row: &'a RawRow<'_>, column: &'static str) -> Result<&'a str, Re
     Ok(question)
 }
 
-fn dialogue<'a>(row: &'a RawRow<'_>, options: &Options) -> Result<Vec<Message<'a>>, Reject> {
-    let Some(Value::Json(json)) = row.get("prompt") else {
-        return Err(Reject::new(Reason::WrongType, "`prompt` is not a list of messages"));
+fn dialogue<'a>(row: &'a RawRow<'_>, column: &'static str, options: &Options) -> Result<Vec<Message<'a>>, Reject> {
+    let Some(Value::Json(json)) = row.get(column) else {
+        return Err(Reject::new(Reason::WrongType, format!("`{column}` is not a list of messages")));
     };
-    let messages = chat::messages_with(json, "prompt", options)?;
+    let messages = chat::messages(json, column, options)?;
     match messages.last() {
         Some(last) if last.role == Role::User && !last.is_empty() => Ok(messages),
-        _ => Err(Reject::new(Reason::EmptyPrompt, "`prompt` does not end with words of the user")),
+        _ => Err(Reject::new(Reason::EmptyPrompt, format!("`{column}` does not end with words of the user"))),
     }
 }
 

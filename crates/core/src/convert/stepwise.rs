@@ -1,12 +1,10 @@
 //! Solutions in steps that are judged one by one.
 
-use super::{
-    Converter, Options,
-    shared::{pair::Diverge, spelling::Spellings},
-};
+use super::{Converter, Doubt, Options, shared::spelling::Spellings};
 use crate::{
     row::{RawRow, Reject},
     sample::{Converted, SampleKind, Slot},
+    survey::Survey,
 };
 
 /// Makes a stepwise sample of `prompt`, `completions` and `labels`.
@@ -33,18 +31,26 @@ impl Converter for Stepwise {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn kind(&self) -> SampleKind {
         SampleKind::Stepwise
     }
 
-    fn accepts(&self, columns: &[&str]) -> bool {
-        SPELLINGS.fit(columns)
+    fn wants(&self) -> Vec<Vec<&'static str>> {
+        SPELLINGS.wants()
     }
 
-    fn convert<'a>(&self, row: &'a RawRow<'_>, _: &Options) -> Result<Converted<'a>, Reject> {
-        Ok(SPELLINGS.fill(row)?.sample(self.kind(), Diverge::Reject)?.into())
+    fn reads(&self, survey: &Survey) -> u32 {
+        SPELLINGS.reads(survey)
+    }
+
+    fn doubt(&self, survey: &Survey) -> Option<Doubt> {
+        SPELLINGS.doubt(survey)
+    }
+
+    fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
+        Ok(SPELLINGS.fill(row, options)?.sample(self.kind())?.into())
     }
 }

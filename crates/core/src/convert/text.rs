@@ -25,8 +25,8 @@ impl Converter for Text {
         SampleKind::Text
     }
 
-    fn accepts(&self, columns: &[&str]) -> bool {
-        columns.contains(&"text")
+    fn wants(&self) -> Vec<Vec<&'static str>> {
+        vec![vec!["text"]]
     }
 
     fn convert<'a>(&self, row: &'a RawRow<'_>, _: &Options) -> Result<Converted<'a>, Reject> {

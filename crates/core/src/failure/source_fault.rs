@@ -50,6 +50,8 @@ faults! {
     Unreadable = "E0214", "a file of the source cannot be read", "cannot be read";
     NotPinned = "E0215", "datac.lock does not allow the source", "not as pinned";
     Unreachable = "E0216", "the hub does not respond, or may not be contacted", "not reachable";
+    NoColumn = "E0217", "no row of the source has a column that `columns` names", "no such column";
+    Command = "E0218", "the command that converts rows failed", "failed";
 }
 
 /// The part of a source that a failure is about.
@@ -81,7 +83,10 @@ impl AboutSource {
             SourceFault::NoConfig => Some(Setting::ConfigName),
             SourceFault::NoFolder => Some(Setting::DataDir),
             SourceFault::Format => Some(Setting::Format),
-            SourceFault::NoConverter | SourceFault::SeveralConverters => Some(Setting::Converter),
+            SourceFault::NoConverter | SourceFault::SeveralConverters | SourceFault::Command => {
+                Some(Setting::Converter)
+            }
+            SourceFault::NoColumn => self.word.clone().map(Setting::Column),
             SourceFault::NoField => Some(Setting::TextField),
             SourceFault::ManyRejects => return vec![Leaf::Recipe { setting: Setting::MaxRejects }],
             _ => None,

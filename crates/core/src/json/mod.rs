@@ -49,7 +49,8 @@ pub fn any(text: &str) -> Option<Value<'_>> {
     value(raw.get()).ok()
 }
 
-fn value(raw: &str) -> serde_json::Result<Value<'_>> {
+/// Parses the JSON of one value, keeping it as the source wrote it.
+pub fn value(raw: &str) -> serde_json::Result<Value<'_>> {
     Ok(match raw.as_bytes().first() {
         Some(b'"') => {
             let inner = &raw[1..raw.len() - 1];
@@ -70,6 +71,13 @@ fn value(raw: &str) -> serde_json::Result<Value<'_>> {
 /// Shortens the position at the end of serde_json's messages: a row is one line, so only the column matters.
 fn shorten(message: &str) -> String {
     message.replace(" at line 1 column ", " at character ")
+}
+
+/// Returns the JSON of a key's value in an object; `None` if the text is no object, or has no such key.
+pub fn member<'a>(object: &'a str, key: &str) -> Option<&'a str> {
+    let mut deserializer = serde_json::Deserializer::from_str(object);
+    let fields = deserializer.deserialize_map(Fields).ok()?;
+    fields.into_iter().find(|(name, _)| name == key).map(|(_, raw)| raw.get())
 }
 
 struct Fields;

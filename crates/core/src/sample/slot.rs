@@ -1,9 +1,11 @@
 //! Slots: what the columns of a row can be to a sample, whatever the columns are called.
 
+use serde::{Deserialize, Serialize};
+
 use super::SampleKind;
 
 /// A place of a sample that a column of the source fills.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Slot {
     /// The instructions before the dialogue.
@@ -101,6 +103,34 @@ impl Slot {
             "prompt" => Some(Self::User),
             "completion" => Some(Self::Assistant),
             _ => Self::ALL.into_iter().find(|slot| slot.name() == word),
+        }
+    }
+
+    /// Returns the slots that a sample of `kind` cannot do without.
+    pub fn needed_by(kind: SampleKind) -> &'static [Self] {
+        match kind {
+            SampleKind::Conversation => &[Self::User, Self::Assistant],
+            SampleKind::Preference => &[Self::User, Self::Chosen, Self::Rejected],
+            SampleKind::Labelled => &[Self::User, Self::Assistant, Self::Label],
+            SampleKind::Stepwise => &[Self::User, Self::Completions, Self::Labels],
+            SampleKind::Prompt => &[Self::User],
+            SampleKind::Text => &[Self::Text],
+        }
+    }
+
+    /// Returns the sets of slots of which a sample of `kind` needs one whole.
+    pub fn sets_of(kind: SampleKind) -> &'static [&'static [Self]] {
+        match kind {
+            SampleKind::Conversation => {
+                &[&[Self::User, Self::Assistant], &[Self::Messages], &[Self::Input, Self::Assistant]]
+            }
+            SampleKind::Preference => &[&[Self::Chosen, Self::Rejected], &[Self::Messages, Self::Rejected]],
+            SampleKind::Labelled => &[&[Self::User, Self::Assistant, Self::Label], &[Self::Messages, Self::Label]],
+            SampleKind::Stepwise => {
+                &[&[Self::User, Self::Completions, Self::Labels], &[Self::Messages, Self::Completions, Self::Labels]]
+            }
+            SampleKind::Prompt => &[&[Self::User], &[Self::Messages], &[Self::Input]],
+            SampleKind::Text => &[&[Self::Text]],
         }
     }
 

@@ -25,7 +25,7 @@ use crate::{
     driver::{self, Context, Control, OutputSettings, RunReport, Sources},
     event::{Event, Observer},
     gc::{CacheBounds, Collected, collect_if_due},
-    graph::{OnExecute, RecipePlan, SnapshotKey, conversion_of, leaves, snapshot_key},
+    graph::{OnExecute, RecipePlan, SnapshotKey, conversion_of, leaves, snapshot_keys},
     provenance::{
         history,
         manifest::{BuildManifest, Made},
@@ -486,8 +486,8 @@ fn num_threads() -> usize {
 
 /// Returns the stats that a recipe's local files had when they were hashed, and those of their folders.
 fn locals(recipe: &Recipe, snapshots: &Snapshots) -> Vec<(String, system::Stat)> {
-    let stood_on = |dataset| snapshots.stood_on.get(&snapshot_key(dataset)).into_iter().flatten();
-    recipe.datasets.iter().flat_map(stood_on).cloned().collect()
+    let keys = recipe.datasets.iter().flat_map(snapshot_keys);
+    keys.filter_map(|key| snapshots.stood_on.get(&key)).flatten().cloned().collect()
 }
 
 /// Returns how many chunks of a recipe's sources this build converted, and how many there are.

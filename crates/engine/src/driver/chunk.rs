@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{context::Context, error::ActionError};
+use super::{context::Context, error::ActionError, external::Lines};
 use crate::{
     cache::Blobs,
     event::Event,
@@ -10,12 +10,13 @@ use crate::{
     system::Stopwatch,
 };
 use datac_core::{
+    config::Command,
     convert::{self, Converter},
     id::{ActionKey, ChunkId},
     key::Keyed,
     quality::ScoreColumn,
     row::{RawRow, Reason, Reject, Value},
-    sample::{Sample, SampleIndex},
+    sample::{Converted, Sample, SampleIndex},
     stage::Stage,
 };
 use datac_decode::{Chunk, Decoder};
@@ -79,16 +80,44 @@ pub(crate) struct ChunkOutcome {
     pub(crate) is_new: bool,
 }
 
-/// Runs the actions of `jobs` on a chunk that are not cached.
+/// A chunk and what is wanted of it.
+pub(crate) struct Task<'a> {
+    pub(crate) chunk: &'a Chunk,
+    pub(crate) digest: ChunkId,
+    pub(crate) jobs: &'a [Job],
+}
+
+/// Runs what is missing of the jobs of several chunks, which share the runs of commands, and hands what came of each to `each`.
 pub(crate) fn run(
     context: &Context,
-    chunk: &Chunk,
-    digest: &ChunkId,
-    jobs: &[Job],
-) -> Result<ChunkOutcomes, ActionError> {
-    let missing = Missing::of(context, digest, jobs);
-    let parts = missing.convert(chunk);
-    missing.finish(context, digest, parts)
+    tasks: &[Task<'_>],
+    mut each: impl FnMut(usize, ChunkOutcomes),
+) -> Result<(), ActionError> {
+    let missing: Vec<Missing> = tasks.iter().map(|task| Missing::of(context, &task.digest, task.jobs)).collect();
+    let mut written: Vec<Vec<Option<Lines>>> =
+        missing.iter().map(|missing| missing.wanted.iter().map(|_| None).collect()).collect();
+    // The chunks that each command is to run on: chunk and number of what is wanted of it.
+    let mut commands: Vec<(&Command, Vec<(usize, usize)>)> = Vec::new();
+    for (at, missing) in missing.iter().enumerate() {
+        for (number, wanted) in missing.wanted.iter().enumerate().filter(|(_, wanted)| wanted.has_to_run()) {
+            let Some(command) = &wanted.job.conversion.options.command else { continue };
+            match commands.iter_mut().find(|(known, _)| *known == command) {
+                Some((_, places)) => places.push((at, number)),
+                None => commands.push((command, vec![(at, number)])),
+            }
+        }
+    }
+    for (command, places) in commands {
+        let chunks: Vec<&Chunk> = places.iter().map(|(at, _)| tasks[*at].chunk).collect();
+        for ((at, number), lines) in places.into_iter().zip(Lines::of(context, command, &chunks)?) {
+            written[at][number] = Some(lines);
+        }
+    }
+    for (at, ((task, missing), written)) in tasks.iter().zip(&missing).zip(&written).enumerate() {
+        let parts = missing.convert(task.chunk, written);
+        each(at, missing.finish(context, &task.digest, parts)?);
+    }
+    Ok(())
 }
 
 /// The jobs on a chunk, with what is cached of them.
@@ -117,7 +146,7 @@ impl Missing {
     }
 
     /// Converts and scores the rows of the chunk, as far as that is not cached.
-    fn convert(&self, chunk: &Chunk) -> Vec<Part> {
+    fn convert(&self, chunk: &Chunk, written: &[Option<Lines>]) -> Vec<Part> {
         // Samples rarely need more capacity than this. Unused capacity costs nothing, whereas growing would copy the
         // samples.
         let bytes = chunk.bytes.len() + chunk.bytes.len() / 2;
@@ -125,10 +154,16 @@ impl Missing {
         if !self.wanted.iter().any(Wanted::has_to_run) {
             return parts;
         }
+        let mut written: Vec<_> = written.iter().map(|lines| lines.as_ref().map(Lines::iter)).collect();
         let mut scratch = Vec::new();
         chunk.for_each_row(|row, span, parsed| {
-            for (wanted, part) in self.wanted.iter().zip(&mut parts).filter(|(wanted, _)| wanted.has_to_run()) {
-                if let Err(reject) = part.push(wanted, row, &parsed, &mut scratch) {
+            for ((wanted, part), lines) in self.wanted.iter().zip(&mut parts).zip(&mut written) {
+                if !wanted.has_to_run() {
+                    continue;
+                }
+                // The command was given the rows that can be read.
+                let line = lines.as_mut().filter(|_| parsed.is_ok()).and_then(Iterator::next);
+                if let Err(reject) = part.push(wanted, row, &parsed, line, &mut scratch) {
                     let mut raw = chunk.raw(span).into_owned();
                     if reject.reason == Reason::RowTooLong {
                         raw.truncate(char_boundary(&raw, RAW_OF_OVERLONG));
@@ -170,7 +205,9 @@ impl Wanted {
             }
         }
         measures.sort_by(|a, b| a.field.cmp(&b.field));
-        let converter = convert::by_name(job.conversion.converter).expect("conversions name registered converters");
+        let mut converters = convert::every();
+        let converter = converters.find(|converter| converter.name() == job.conversion.converter);
+        let converter = converter.expect("conversions name registered converters");
         Self { job: job.clone(), converter, known, scores, measures }
     }
 
@@ -207,10 +244,25 @@ impl Part {
         wanted: &Wanted,
         row: u32,
         parsed: &Result<RawRow<'_>, Reject>,
+        line: Option<&str>,
         scratch: &mut Vec<u8>,
     ) -> Result<(), Reject> {
         let raw = parsed.as_ref().map_err(Clone::clone)?;
-        let converted = wanted.converter.convert(raw, &wanted.job.conversion.options)?;
+        let options = &wanted.job.conversion.options;
+        match line {
+            None => self.take(wanted, row, raw, &wanted.converter.convert(raw, options)?, scratch),
+            Some(line) => {
+                let answers = convert::answers(line)?;
+                let converted = answers.iter().map(|answer| wanted.converter.convert(answer, options));
+                let converted = converted.collect::<Result<Vec<_>, _>>()?;
+                converted.iter().for_each(|converted| self.take(wanted, row, raw, converted, scratch));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what a row was converted to.
+    fn take(&mut self, wanted: &Wanted, row: u32, raw: &RawRow<'_>, converted: &Converted<'_>, scratch: &mut Vec<u8>) {
         for sample in converted.samples.as_slice() {
             // The text of a conversation is assembled once for all measures of that field.
             let mut columns = self.columns.as_mut_slice();
@@ -228,7 +280,6 @@ impl Part {
         if wanted.known.is_none() {
             self.joined_turns += converted.joined_turns;
         }
-        Ok(())
     }
 
     fn finish(

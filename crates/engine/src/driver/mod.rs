@@ -9,6 +9,7 @@ mod arrange;
 mod chunk;
 mod context;
 mod error;
+mod external;
 mod first_reject;
 mod indexes;
 mod job;

@@ -1,11 +1,15 @@
 //! Reads a file once: cuts it into chunks and converts and scores them, for all recipes that wait, while their bytes
 //! are in memory.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use super::{
-    chunk::{self, Job},
+    chunk::{self, Job, Task},
     error::ActionError,
+    external::BATCH,
     job::JobEnv,
     queue::Reading,
     work_queue::WorkQueue,
@@ -15,13 +19,14 @@ use crate::{
     event::Event,
     graph::{
         Action, ChunkRef, Conversion, ConvertOutcome, Follower, Measure, ScanOutcome, ScanWork, ScannedChunk,
-        SourceFile, choose,
+        SourceFile, choose, text_of,
     },
     system::{self, ReadPosition},
 };
 use datac_core::{
     failure::{Failure, FailureKind, SourceFault},
     id::{ActionKey, ChunkId},
+    survey::Survey,
 };
 use datac_decode as decode;
 use datac_decode::{Chunk, Cutter, DecodeError, Decoder, Encoding, Input};
@@ -68,13 +73,14 @@ impl Chunks {
         }
     }
 
-    /// Returns the columns of a chunk, if any of its rows can be read.
-    fn columns(&self, part: &Part) -> Result<Option<Vec<String>>, DecodeError> {
+    /// Adds the rows of a part that can be read to a survey.
+    fn survey(&self, part: &Part, survey: &mut Survey) -> Result<(), DecodeError> {
         match (self, part) {
-            (_, Part::Cut(chunk)) => Ok(chunk.columns()),
-            (Self::Reused(chunks), Part::Reused(chunk)) => Ok(chunks.read(chunk)?.columns()),
-            (Self::Cut(_), Part::Reused(_)) => Ok(None),
+            (_, Part::Cut(chunk)) => chunk.survey(survey),
+            (Self::Reused(chunks), Part::Reused(chunk)) => chunks.read(chunk)?.survey(survey),
+            (Self::Cut(_), Part::Reused(_)) => {}
         }
+        Ok(())
     }
 }
 
@@ -134,8 +140,8 @@ fn begin(file: &SourceFile, input: decode::Input, known: u32) -> Result<(Chunks,
     for _ in 0..known {
         let Some(chunk) = cutter.next_chunk().map_err(|error| decode_failure(file, &error))? else { break };
         note_shape(&mut outcome, &chunk);
-        if outcome.columns.is_empty() {
-            outcome.columns = chunk.columns().unwrap_or_default();
+        if !outcome.survey.is_full() {
+            chunk.survey(&mut outcome.survey);
         }
         outcome.chunks.push(ScannedChunk { digest: chunk.digest(), rows: chunk.rows, place: chunk.place });
     }
@@ -147,7 +153,7 @@ fn nothing() -> ScanOutcome {
     ScanOutcome {
         encoding: Encoding::JsonLines,
         header: Vec::new(),
-        columns: Vec::new(),
+        survey: Survey::default(),
         chunks: Vec::new(),
         complete: false,
         pieces: Vec::new(),
@@ -178,55 +184,76 @@ fn pass<'scope>(
     let mut rows_before = outcome.chunks.last().map_or(0, |chunk| chunk.place.first_row + u64::from(chunk.rows));
     let team = WorkQueue::new(env.scope, {
         let (results, outbox) = (results.clone(), env.outbox.clone());
-        move |Item { number, chunk, jobs }: Item| {
-            let digest = chunk.digest();
-            match chunk::run(context, &chunk, &digest, &jobs) {
-                Ok(done) => {
-                    outbox.send(done.outcomes);
-                    results.done(number, Done::new(&chunk, digest, jobs, &done.conversions));
-                }
-                Err(stop) => results.stop(stop),
+        move |batch: Vec<Item>| {
+            let digests: Vec<ChunkId> = batch.iter().map(|item| item.chunk.digest()).collect();
+            let tasks = tasks(&batch, &digests);
+            let done = chunk::run(context, &tasks, |at, done| {
+                outbox.send(done.outcomes);
+                let Item { number, chunk, jobs } = &batch[at];
+                results.done(*number, Done::new(chunk, digests[at], jobs.clone(), &done.conversions));
+            });
+            if let Err(stop) = done {
+                results.stop(stop);
             }
         }
     });
+    // The rows of the survey decide what converts them: until there are enough, parts wait.
+    let mut held: VecDeque<Part> = VecDeque::new();
+    let mut batch = Batch::default();
+    let mut number = first;
     let mut read = || -> Result<(), ActionError> {
-        let mut number = first;
-        while (number == first || waiting.iter().any(Waiting::wants_more)) && !results.is_stopped() {
-            context.check()?;
-            let Some(part) = chunks.next().map_err(failed)? else {
-                outcome.complete = true;
+        let mut cut_any = false;
+        loop {
+            let is_wanted = !cut_any || !outcome.survey.is_full() || waiting.iter().any(Waiting::wants_more);
+            if results.is_stopped() || !is_wanted {
                 return Ok(());
-            };
-            if outcome.columns.is_empty() {
-                outcome.columns = chunks.columns(&part).map_err(failed)?.unwrap_or_default();
             }
-            resolve(waiting, &outcome.columns);
-            let jobs = jobs(Decoder::of(work.file.kind.format), waiting);
-            let rows = match &part {
-                Part::Cut(chunk) => chunk.rows,
-                Part::Reused(chunk) => chunk.rows,
-            };
-            for waiting in waiting.iter_mut().filter(|waiting| waiting.wants_more()) {
-                waiting.rows += u64::from(rows);
-            }
-            rows_before += u64::from(rows);
-            match part {
-                Part::Cut(chunk) => {
-                    note_shape(outcome, &chunk);
-                    team.give(Item { number, chunk, jobs });
+            context.check()?;
+            match chunks.next().map_err(failed)? {
+                Some(part) => {
+                    cut_any = true;
+                    if !outcome.survey.is_full() {
+                        chunks.survey(&part, &mut outcome.survey).map_err(failed)?;
+                    }
+                    held.push_back(part);
                 }
-                // What is needed of a reused chunk was either made before, or the plan will ask for it.
-                Part::Reused(scanned) => {
-                    results.done(number, Done { scanned, jobs: Vec::new(), samples: Vec::new() });
-                }
+                None => outcome.complete = true,
             }
-            number += 1;
-            let bytes = position.map_or(0, ReadPosition::bytes);
-            context.tell(Event::Reading { label: work.file.path.clone(), rows: rows_before, bytes });
+            if !outcome.complete && !outcome.survey.is_full() {
+                continue;
+            }
+            resolve(waiting, &outcome.survey);
+            while let Some(part) = held.pop_front() {
+                let jobs = jobs(Decoder::of(work.file.kind.format), waiting);
+                let rows = match &part {
+                    Part::Cut(chunk) => chunk.rows,
+                    Part::Reused(chunk) => chunk.rows,
+                };
+                for waiting in waiting.iter_mut().filter(|waiting| waiting.wants_more()) {
+                    waiting.rows += u64::from(rows);
+                }
+                rows_before += u64::from(rows);
+                match part {
+                    Part::Cut(chunk) => {
+                        note_shape(outcome, &chunk);
+                        batch.add(Item { number, chunk, jobs }, &team);
+                    }
+                    // What is wanted of it was made before, or the plan asks for it.
+                    Part::Reused(scanned) => {
+                        results.done(number, Done { scanned, jobs: Vec::new(), samples: Vec::new() });
+                    }
+                }
+                number += 1;
+                let bytes = position.map_or(0, ReadPosition::bytes);
+                context.tell(Event::Reading { label: work.file.path.clone(), rows: rows_before, bytes });
+            }
+            if outcome.complete {
+                return Ok(());
+            }
         }
-        Ok(())
     };
     let read = read();
+    batch.give(&team);
     if !waiting.iter().any(|waiting| outcome.complete && waiting.wants_another()) {
         drop(reading.take());
     }
@@ -251,6 +278,37 @@ struct Item {
     chunk: Chunk,
     /// What to do with the chunk.
     jobs: Vec<Job>,
+}
+
+fn tasks<'a>(batch: &'a [Item], digests: &[ChunkId]) -> Vec<Task<'a>> {
+    let task = |(item, digest): (&'a Item, &ChunkId)| Task { chunk: &item.chunk, digest: *digest, jobs: &item.jobs };
+    batch.iter().zip(digests).map(task).collect()
+}
+
+/// Chunks that are worked on together: one, or as many as a command takes at once.
+#[derive(Default)]
+struct Batch {
+    items: Vec<Item>,
+    bytes: usize,
+}
+
+impl Batch {
+    /// Adds a chunk, and gives the batch out if it is large enough.
+    fn add(&mut self, item: Item, team: &WorkQueue<'_, '_, Vec<Item>>) {
+        self.bytes += item.chunk.bytes.len();
+        let has_command = item.jobs.iter().any(|job| job.conversion.options.command.is_some());
+        self.items.push(item);
+        if !has_command || self.bytes >= BATCH {
+            self.give(team);
+        }
+    }
+
+    fn give(&mut self, team: &WorkQueue<'_, '_, Vec<Item>>) {
+        if !self.items.is_empty() {
+            team.give(std::mem::take(&mut self.items));
+            self.bytes = 0;
+        }
+    }
 }
 
 /// Results of a pass.
@@ -301,12 +359,16 @@ impl Done {
 }
 
 /// Chooses converters for the followers whose converter depends on the columns. If none fits, the plan reports that.
-fn resolve(waiting: &mut [Waiting], columns: &[String]) {
+fn resolve(waiting: &mut [Waiting], survey: &Survey) {
     for waiting in waiting.iter_mut().filter(|waiting| waiting.conversion.is_none()) {
-        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
         let follower = &waiting.follower;
-        if let Ok(Some(converter)) = choose(None, "", follower.kind, Some(&columns), &follower.options) {
-            waiting.conversion = Some(Conversion { converter: converter.name(), options: follower.options.clone() });
+        let mut options = follower.options.clone();
+        if let Some(columns) = text_of(follower.kind, follower.text_field.as_deref(), Some(survey), &options) {
+            options.columns = columns;
+        }
+        if let Ok(Some(converter)) = choose(None, "", follower.kind, Some(survey), &options) {
+            let files = Vec::new();
+            waiting.conversion = Some(Conversion { converter: converter.name(), options, files });
         }
     }
 }
@@ -396,14 +458,14 @@ impl Again {
         let results = Arc::new(Results::default());
         let team = WorkQueue::new(env.scope, {
             let (group, results, outbox) = (self.clone(), results.clone(), env.outbox.clone());
-            move |(at, chunk): (usize, Chunk)| {
-                let (known, jobs) = &group.chunks[at];
-                let digest = chunk.digest();
-                let result = if digest != known.digest {
+            move |batch: Vec<Item>| {
+                let digests: Vec<ChunkId> = batch.iter().map(|item| item.chunk.digest()).collect();
+                let has_moved = |(item, digest): (&Item, &ChunkId)| *digest != group.chunks[item.number].0.digest;
+                let result = if batch.iter().zip(&digests).any(has_moved) {
                     Err(decode_failure(&group.file, &DecodeError::Moved))
                 } else {
-                    let done = context.check().and_then(|()| chunk::run(context, &chunk, &digest, jobs));
-                    done.map(|done| outbox.send(done.outcomes))
+                    let tasks = tasks(&batch, &digests);
+                    context.check().and_then(|()| chunk::run(context, &tasks, |_, done| outbox.send(done.outcomes)))
                 };
                 if let Err(stop) = result {
                     results.stop(stop);
@@ -411,7 +473,11 @@ impl Again {
             }
         });
         let shape = (first.encoding, first.header.clone());
-        let read = decode::reread(input, self.file.kind, shape, &places, |at, chunk| team.give((at, chunk)));
+        let mut batch = Batch::default();
+        let read = decode::reread(input, self.file.kind, shape, &places, |number, chunk| {
+            batch.add(Item { number, chunk, jobs: self.chunks[number].1.clone() }, &team);
+        });
+        batch.give(&team);
         drop(reading);
         team.finish();
         read.map_err(|error| decode_failure(&self.file, &error))?;

@@ -16,6 +16,7 @@ use datac_core::{
     row::Reason,
     sample::SampleKind,
     stage::Stage,
+    survey::Survey,
 };
 use datac_decode::{Encoding, FileKind, Place};
 
@@ -79,6 +80,8 @@ pub struct Conversion {
     pub converter: &'static str,
     /// Options of the converter.
     pub options: Options,
+    /// Digests of the files that decide what a command does, by path.
+    pub files: Vec<(String, FileDigest)>,
 }
 
 /// A scorer and the field that it measures.
@@ -209,6 +212,8 @@ pub struct Follower {
     pub conversion: Option<Conversion>,
     /// The converter's options, needed if the columns decide the converter.
     pub options: Options,
+    /// The field that filters measure, which may be the column of a text.
+    pub text_field: Option<String>,
     /// The kind of samples that the recipe needs.
     pub kind: SampleKind,
     /// What to score.
@@ -243,8 +248,8 @@ pub struct ScanOutcome {
     pub encoding: Encoding,
     /// What reading their rows takes besides their bytes.
     pub header: Vec<u8>,
-    /// Columns of the first row that can be read.
-    pub columns: Vec<String>,
+    /// What the first good rows look like.
+    pub survey: Survey,
     /// The chunks in order.
     pub chunks: Vec<ScannedChunk>,
     /// Whether the chunks are all that the file has.

@@ -28,7 +28,7 @@ pub(crate) const REJECTS_VERSION: u32 = 1;
 pub fn code_versions() -> CodeVersions {
     let decoders = Decoder::ALL.iter().map(|decoder| (decoder_component(*decoder), decoder.version()));
     let converters =
-        convert::all().map(|converter| (Component::Converter(converter.name().into()), converter.version()));
+        convert::every().map(|converter| (Component::Converter(converter.name().into()), converter.version()));
     let scorers = SCORERS.iter().map(|scorer| (Component::Scorer(scorer.name().into()), scorer.version()));
     let stages = [
         (Component::Cutter, CUTTER_VERSION),
@@ -113,6 +113,9 @@ impl Keyed for Convert<'_> {
         decide_storing(self.decoder, visitor);
         visitor.code(Component::Converter(self.conversion.converter.into()));
         self.conversion.options.decide(visitor);
+        for (path, digest) in &self.conversion.files {
+            visitor.source(Leaf::File { source: path.clone(), path: path.clone() }, digest);
+        }
     }
 
     fn feed(&self, chunk: &&ChunkId, key: &mut KeyHasher<'_>) {
@@ -290,7 +293,7 @@ mod tests {
             kind: FileKind { format: RowFormat::Jsonl, compression: Compression::Gzip },
         };
         let options = convert::Options::from([("calculator".to_owned(), "strip".to_owned())]);
-        let conversion = Conversion { converter: "gsm8k", options };
+        let conversion = Conversion { converter: "gsm8k", options, files: Vec::new() };
         let scorer = |name| quality::by_name(name).unwrap();
         let measure = Measure { kind: scorer("length"), field: "text".to_owned() };
         let chunk = ChunkId::of(b"chunk");
@@ -377,8 +380,9 @@ mod tests {
             Scan { file: &file }.key(&(), &named);
         };
         [RowFormat::Jsonl, RowFormat::Csv, RowFormat::Arrow].into_iter().for_each(scan);
-        for converter in convert::CONVERTERS {
-            let conversion = Conversion { converter: converter.name(), options: convert::Options::new() };
+        for converter in convert::every() {
+            let conversion =
+                Conversion { converter: converter.name(), options: convert::Options::new(), files: Vec::new() };
             Convert { conversion: &conversion, decoder: Decoder::Json }.key(&&ChunkId::of(b""), &named);
         }
         let mut leaves = datac_core::key::LeafCollector::new(&named);

@@ -26,6 +26,6 @@ use inputs::{SnapshotInput, World};
 pub use keys::code_versions;
 pub use queries::{Node, RecipePlan};
 pub(crate) use queries::{Rejects, parse, plan, rejects, sources_of};
-pub(crate) use sources::{choose, conversion_of, files_of, snapshot_key};
+pub(crate) use sources::{choose, conversion_of, files_of, snapshot_key, snapshot_keys, text_of};
 pub(crate) use stages::stages;
 pub(crate) use standing::{environment, leaves};

@@ -196,7 +196,7 @@ fn unknown_text_field(
 ) -> Option<Failure> {
     let field = dataset.text_field.as_deref().filter(|field| !kind.fields().contains(field))?;
     let Ok(Some(scan)) = scanned(db, files.first()?) else { return None };
-    if scan.columns.is_empty() || scan.columns.iter().any(|column| column == field) {
+    if scan.survey.columns.is_empty() || scan.survey.column(field).is_some() {
         return None;
     }
     let message = format!("`text_field: {field}` of `{}` does not exist", dataset.name);
@@ -204,7 +204,7 @@ fn unknown_text_field(
     Some(failure.hint(format!(
         "fields of samples: {}; columns of source rows: {}",
         kind.fields().join(", "),
-        scan.columns.join(", ")
+        scan.survey.names().join(", ")
     )))
 }
 
@@ -249,6 +249,7 @@ fn prefix(db: &dyn PlannerDb, chunks: &Chunks<'_>, request: &Request<'_>, target
             let follower = Follower {
                 conversion: request.conversion.cloned(),
                 options: request.dataset.options.clone(),
+                text_field: request.dataset.text_field.clone(),
                 kind: request.kind,
                 measures: request.measures.clone(),
                 samples: target.map(|target| target - samples),

@@ -8,14 +8,16 @@ use super::{
     keys::Scan,
     queries::{dataset, in_entry, known},
 };
-use crate::source::{RemoteFile, Selection, SourceError, layout};
+use crate::source::{FileDigest, RemoteFile, Selection, SourceError, layout};
 use datac_core::{
-    config::Dataset,
+    config::{Dataset, RowFormat, did_you_mean},
     convert::{self, ChooseError, Converter},
     failure::{Failure, FailureKind, SourceFault},
     id::ActionKey,
     key::Keyed,
-    sample::SampleKind,
+    mapping::Mapping,
+    sample::{SampleKind, Slot},
+    survey::Survey,
 };
 
 /// Returns the key of the snapshot that a dataset entry depends on.
@@ -27,6 +29,38 @@ pub(crate) fn snapshot_key(dataset: &Dataset) -> SnapshotKey {
         revision: dataset.location.revision().map(str::to_owned),
         selection: dataset.location.is_local().then(selection),
     }
+}
+
+/// Returns the keys of all snapshots that a dataset entry depends on: its rows, and the files of its command.
+pub(crate) fn snapshot_keys(dataset: &Dataset) -> Vec<SnapshotKey> {
+    let files = dataset.options.command.iter().flat_map(|command| &command.files);
+    [snapshot_key(dataset)].into_iter().chain(files.map(|path| command_file(path))).collect()
+}
+
+/// Returns the key of a file of a command, which is one file whatever its name says.
+fn command_file(path: &str) -> SnapshotKey {
+    let selection = Selection { format: Some(RowFormat::Jsonl), splits: Vec::new(), data_dir: Vec::new() };
+    SnapshotKey { source: path.to_owned(), revision: None, selection: Some(selection) }
+}
+
+/// Returns the digests of the files of a command.
+fn command_files(db: &dyn PlannerDb, dataset: &Dataset) -> Result<Vec<(String, FileDigest)>, Failure> {
+    let paths = dataset.options.command.iter().flat_map(|command| &command.files);
+    let digest = |path: &String| {
+        let input = World::get(db).snapshots(db).get(&command_file(path));
+        let missing = || {
+            Failure::plain(FailureKind::Config, format!("the file `{path}` of the command does not exist"))
+                .about(SourceFault::Command)
+        };
+        match input.and_then(|input| input.state(db).as_ref()) {
+            Some(Ok(snapshot)) => match &snapshot.files[..] {
+                [file] => Ok((path.clone(), file.digest)),
+                _ => Err(missing()),
+            },
+            _ => Err(missing()),
+        }
+    };
+    paths.map(digest).collect()
 }
 
 /// Returns the files of a dataset entry, in reading order.
@@ -97,20 +131,48 @@ pub(super) fn conversion(db: &dyn PlannerDb, file: RecipeFile, number: usize) ->
     let Some((kind, dataset)) = dataset(db, file, number) else { return Ok(None) };
     let files = files(db, file, number).as_ref().map_err(Clone::clone)?;
     let repo = files.first().and_then(|file| file.origin.repo()).unwrap_or_default();
-    let columns: Option<Vec<&str>> = match files.first().map(|file| scanned(db, file)) {
-        Some(Ok(Some(scan))) if !scan.chunks.is_empty() => Some(scan.columns.iter().map(String::as_str).collect()),
-        Some(Err(failure)) => return Err(failure),
-        _ => None,
-    };
-    match choose(dataset.converter.as_deref(), repo, *kind, columns.as_deref(), &dataset.options) {
-        Ok(Some(converter)) => Ok(Some(Conversion { converter: converter.name(), options: dataset.options.clone() })),
-        Ok(None) => Ok(None),
-        Err(failure) => Err(failure.hint(format!(
-            "set `converter: …` for `{1}` in `{0}`; `docs/rows.md` lists the columns of each converter",
-            file.path(db),
-            dataset.name
-        ))),
+    let survey = survey(db, files)?;
+    let mut options = dataset.options.clone();
+    if dataset.converter.is_none()
+        && let Some(columns) = text_of(*kind, dataset.text_field.as_deref(), survey.as_ref(), &options)
+    {
+        options.columns = columns;
     }
+    let chosen = choose(dataset.converter.as_deref(), repo, *kind, survey.as_ref(), &options)?;
+    let files = command_files(db, dataset)?;
+    Ok(chosen.map(|converter| Conversion { converter: converter.name(), options, files }))
+}
+
+/// Returns the mapping of a text's column where `text_field` names one, and rows have no `text`.
+pub(crate) fn text_of(
+    kind: SampleKind,
+    text_field: Option<&str>,
+    survey: Option<&Survey>,
+    options: &convert::Options,
+) -> Option<Mapping> {
+    let (survey, field) = (survey?, text_field?);
+    let filled = |name: &str| survey.column(name).is_some_and(|column| column.filled > 0);
+    (kind == SampleKind::Text && options.columns.is_empty() && filled(field) && !filled("text"))
+        .then(|| Mapping::column(Slot::Text, field))
+}
+
+/// Returns what the first good rows of files look like; `None` while too few of them have been read.
+fn survey(db: &dyn PlannerDb, files: &[Arc<SourceFile>]) -> Result<Option<Survey>, Failure> {
+    let mut survey = Survey::default();
+    let mut has_rows = false;
+    for file in files {
+        match scanned(db, file)? {
+            Some(scan) if scan.complete || scan.survey.is_full() => {
+                has_rows |= !scan.chunks.is_empty();
+                survey.merge(&scan.survey);
+            }
+            _ => return Ok(None),
+        }
+        if survey.is_full() {
+            break;
+        }
+    }
+    Ok(has_rows.then_some(survey))
 }
 
 /// Returns the conversion of a dataset entry, if it is known.
@@ -129,27 +191,61 @@ pub(crate) fn choose(
     explicit: Option<&str>,
     repo: &str,
     kind: SampleKind,
-    columns: Option<&[&str]>,
+    survey: Option<&Survey>,
     options: &convert::Options,
 ) -> Result<Option<&'static dyn Converter>, Failure> {
-    let refused = |fault, message| Failure::plain(FailureKind::Config, message).about(fault);
-    let converter = match (convert::choose(explicit, repo, kind, columns.unwrap_or(&[])), columns) {
-        (Ok(converter), _) => converter,
-        (Err(_), None) if explicit.is_none() => return Ok(None),
-        (Err(error @ ChooseError::Ambiguous { .. }), _) => {
-            return Err(refused(SourceFault::SeveralConverters, error.to_string()));
+    let refused =
+        |fault, message: String, hint: String| Failure::plain(FailureKind::Config, message).about(fault).hint(hint);
+    let chosen = || match (convert::choose(explicit, repo, kind, survey.unwrap_or(&Survey::default())), survey) {
+        (Ok(converter), _) => Ok(Some(converter)),
+        (Err(_), None) if explicit.is_none() => Ok(None),
+        (Err(error @ (ChooseError::Ambiguous { .. } | ChooseError::Doubtful { .. })), _) => {
+            Err(refused(SourceFault::SeveralConverters, error.to_string(), error.hint()))
         }
-        (Err(error), _) => return Err(refused(SourceFault::NoConverter, error.to_string())),
+        (Err(error), _) => Err(refused(SourceFault::NoConverter, error.to_string(), error.hint())),
+    };
+    let converter = if options.command.is_some() {
+        convert::external(kind)
+    } else if options.columns.is_empty() {
+        let Some(converter) = chosen()? else { return Ok(None) };
+        converter
+    } else {
+        survey.map_or(Ok(()), |survey| has_columns(survey, &options.columns))?;
+        convert::mapped(kind)
     };
     for (name, value) in options.iter() {
         let Some(option) = converter.options().iter().find(|option| option.name == name) else {
+            let known: Vec<&str> = converter.options().iter().map(|option| option.name).collect();
+            let hint = match known[..] {
+                [] => "it has no options".to_owned(),
+                _ => format!("its options: {}", known.join(", ")),
+            };
             let message = format!("converter `{}` has no option `{name}`", converter.name());
-            return Err(refused(SourceFault::NoConverter, message));
+            return Err(refused(SourceFault::NoConverter, message, hint));
         };
         if !option.values.contains(&value.as_str()) {
-            let message = format!("invalid option `{name}: {value}`; allowed: {}", option.values.join(", "));
-            return Err(refused(SourceFault::NoConverter, message));
+            let hint = format!("allowed: {}", option.values.join(", "));
+            return Err(refused(SourceFault::NoConverter, format!("invalid option `{name}: {value}`"), hint));
         }
     }
     Ok(Some(converter))
+}
+
+/// Refuses a mapping of columns that no surveyed row has.
+fn has_columns(survey: &Survey, mapping: &Mapping) -> Result<(), Failure> {
+    let is_there = |name: &str| survey.column(name).is_some();
+    // Of no rows nothing can be said.
+    for entry in mapping.entries.iter().filter(|_| survey.rows > 0) {
+        if let Some(missing) = entry.lacks(is_there) {
+            let known = survey.names();
+            let message = format!("no row has the column `{missing}`, which is the `{}`", entry.word);
+            let hint = match did_you_mean(missing, &known) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("the columns are {}", known.join(", ")),
+            };
+            let failure = Failure::plain(FailureKind::Config, message).about(SourceFault::NoColumn);
+            return Err(failure.at_word(entry.word.clone()).hint(hint));
+        }
+    }
+    Ok(())
 }

@@ -20,6 +20,7 @@ use datac_core::{
     id::{ActionKey, BlobId, ChunkId, FileHash},
     outputs::{BySide, FileMeta},
     row::Reason,
+    survey::Survey,
 };
 use datac_decode::{Compression, Encoding, FileKind, Place, RowFormat};
 
@@ -47,7 +48,11 @@ fn outcome(work: &Work, key: ActionKey) -> Outcome {
         Work::Scan(scan) => Outcome::Scan(Arc::new(ScanOutcome {
             encoding: Encoding::JsonLines,
             header: Vec::new(),
-            columns: vec!["instruction".into(), "output".into()],
+            survey: {
+                let mut survey = Survey::default();
+                survey.add(&datac_core::json::row(r#"{"instruction":"i","output":"o"}"#).expect("it is JSON"));
+                survey
+            },
             chunks: vec![ScannedChunk {
                 digest: ChunkId::new(digest(scan.file.digest)),
                 rows: 100,

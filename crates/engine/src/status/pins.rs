@@ -8,7 +8,7 @@ use crate::{
     cache::Record,
     driver::failure_of,
     event::{Event, Observer},
-    graph::{FileOrigin, Snapshot, SnapshotKey, snapshot_key},
+    graph::{FileOrigin, Snapshot, SnapshotKey, snapshot_keys},
     site::{CacheFolder, HubAccess, Site, WorkspaceError, local_files, short},
     source::{
         Asked, Bytes, Listing, Source, SourceError, card, is_data,
@@ -76,8 +76,8 @@ impl PinSources<'_> {
         let mut snapshots = Snapshots::default();
         // What the hub is to be asked for: sources and revisions, and why.
         let mut asked: Vec<(SnapshotKey, StaleReason)> = Vec::new();
-        for dataset in recipes.iter().flat_map(|recipe| &recipe.datasets) {
-            let key = snapshot_key(dataset);
+        let datasets = recipes.iter().flat_map(|recipe| &recipe.datasets);
+        for key in datasets.flat_map(snapshot_keys) {
             if snapshots.states.contains_key(&key) {
                 continue;
             }

@@ -4,6 +4,7 @@ use datac_core::{
     convert::{Converter, Options},
     row::{RawRow, Reason, Reject},
     sample::{Converted, Message, Role, Sample, SampleKind},
+    survey::Survey,
 };
 
 /// Makes a prompt of each part of the column `parts`. Parts are separated by `|`, an empty column has none, and `!`
@@ -24,8 +25,12 @@ impl Converter for Several {
         SampleKind::Prompt
     }
 
-    fn accepts(&self, _: &[&str]) -> bool {
-        false
+    fn wants(&self) -> Vec<Vec<&'static str>> {
+        vec![vec!["parts"]]
+    }
+
+    fn reads(&self, _: &Survey) -> u32 {
+        0
     }
 
     fn convert<'a>(&self, row: &'a RawRow<'_>, _: &Options) -> Result<Converted<'a>, Reject> {

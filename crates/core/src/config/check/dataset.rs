@@ -14,8 +14,9 @@ use super::{
     rules::{decimal, hub_id_of_url, is_hub_id, is_plain, relative_path, revision_fault, suggest},
 };
 use crate::{
-    config::Options,
+    config::{Command, Options},
     format::RowFormat,
+    mapping::Mapping,
     sample::{Role, SampleKind},
 };
 
@@ -55,10 +56,22 @@ impl Checker<'_> {
         let data_dir =
             self.or_default(&fields, "data_dir", Vec::new(), |this, node, key| this.names(node, key, Self::folder));
         let revision = self.optional(&fields, "revision", Self::revision);
-        let converter = self.optional(&fields, "converter", |this, node, _| this.converter(node, kind));
+        let command = match fields.get("converter") {
+            Some(node) if matches!(node.value, Value::Map(_)) => self.command(node).map(Some),
+            _ => Some(None),
+        };
+        let is_command = !matches!(command, Some(None));
+        let converter = match is_command {
+            true => Some(None),
+            false => self.optional(&fields, "converter", |this, node, _| this.converter(node, kind)),
+        };
         let word = converter.clone().flatten();
         let of_converter =
             self.or_default(&fields, "options", BTreeMap::new(), |this, node, _| this.options(node, word.as_ref()));
+        let has_converter = fields.get("converter").is_some();
+        let columns = self.or_default(&fields, "columns", Mapping::default(), |this, node, _| {
+            this.columns(node, kind, has_converter)
+        });
         let roles = self.or_default(&fields, "roles", BTreeMap::new(), |this, node, _| this.roles(node));
         let filters = self.or_default(&fields, "filters", Vec::new(), |this, node, _| this.filters(node));
 
@@ -81,7 +94,7 @@ impl Checker<'_> {
                 config_name: config_name?,
                 data_dir: data_dir?,
                 converter: converter?.map(|word| word.name),
-                options: Options { of_converter: of_converter?, roles: roles? },
+                options: Options { of_converter: of_converter?, columns: columns?, command: command?, roles: roles? },
                 filters: filters?,
             })
         })();
@@ -232,6 +245,37 @@ impl Checker<'_> {
             return None;
         }
         Some(word.clone())
+    }
+
+    /// Reads a program that converts rows.
+    fn command(&mut self, node: &Node<'_>) -> Option<Command> {
+        let fields = self.fields(node, None, "`converter`", &["command", "files"])?;
+        let command = self.required(&fields, "command", "add `command: [python3, convert.py]`")?;
+        let Value::List(items) = &command.value else {
+            let hint = "write a list, `command: [python3, convert.py]`: no shell reads it".to_owned();
+            self.wrong_type(command, "command", "a list", Some(hint));
+            return None;
+        };
+        if items.is_empty() {
+            let fault = Fault::new(problem::EMPTY_VALUE, &command.span, "`command` is an empty list");
+            self.report(fault.label("empty").hint("begin with the program"));
+            return None;
+        }
+        let words: Vec<Option<String>> =
+            items.iter().map(|item| self.text(item, "command").map(str::to_owned)).collect();
+        let files = self.or_default(&fields, "files", Vec::new(), |this, node, key| this.names(node, key, Self::file));
+        Some(Command { command: words.into_iter().collect::<Option<_>>()?, files: files? })
+    }
+
+    fn file(&mut self, node: &Node<'_>, text: &str) -> Option<String> {
+        match relative_path(text) {
+            Ok(path) => Some(path.to_owned()),
+            Err(what) => {
+                let message = format!("the file {} {what}; it must be inside the workspace", quoted(text));
+                self.report(Fault::new(problem::FOLDER, &node.span, message).label(what));
+                None
+            }
+        }
     }
 
     /// Reads the roles that words of the source stand for.

@@ -1,5 +1,6 @@
 //! The walk from a tree to a [`Recipe`], which never stops at the first fault.
 
+mod columns;
 mod dataset;
 mod filter;
 mod read;
@@ -40,6 +41,7 @@ const DATASET_KEYS: &[&str] = &[
     "revision",
     "converter",
     "options",
+    "columns",
     "roles",
     "filters",
 ];

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::quality::iso;
 
 /// Returns the known word that `word` is most likely a typo of.
-pub(in super::super) fn did_you_mean<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
+pub fn did_you_mean<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
     let plain = |text: &str| text.to_lowercase().replace(['-', ' '], "_");
     let meant = plain(word);
     let allowed = meant.chars().count().max(3) / 3;

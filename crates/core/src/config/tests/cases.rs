@@ -47,6 +47,44 @@ fn shares(ratios: &[&str]) -> String {
 pub(in crate::config) fn bad() -> Vec<(&'static str, String, Vec<&'static str>)> {
     let case = |name, text: &str, faults: &[&'static str]| (name, text.to_owned(), faults.to_vec());
     vec![
+        // Columns.
+        case(
+            "a command for a shell",
+            &dataset("converter: {command: python3 convert.py}"),
+            &["6:26 E0112 must be a list"],
+        ),
+        case("an empty command", &dataset("converter: {command: []}"), &["6:26 E0116 is an empty list"]),
+        case("no command", &dataset("converter: {files: [a.py]}"), &["6:17 E0111 needs `command`"]),
+        case("a file outside", &dataset("converter: {command: [a], files: [../a.py]}"), &["6:39 E0122 contains `..`"]),
+        case("a list of columns", &dataset("columns: [a, b]"), &["6:14 E0112 must be a mapping"]),
+        case(
+            "columns and a converter",
+            &dataset("converter: gsm8k\ncolumns: {user: a, assistant: b}"),
+            &["7:14 E0135 exclude"],
+        ),
+        case(
+            "part of no sample",
+            &dataset("columns: {usr: a, assistant: b}"),
+            &["6:15 E0135 unknown part of a sample `usr`"],
+        ),
+        case(
+            "part of another phase",
+            &dataset("columns: {user: a, chosen: b}"),
+            &["6:24 E0135 conversation samples have no `chosen`"],
+        ),
+        case("half a sample", &dataset("columns: {user: a}"), &["6:14 E0135 lacks `assistant`"]),
+        case("a part twice", &dataset("columns: {user: a, prompt: c, assistant: b}"), &["6:24 E0135 the same part"]),
+        case("a broken path", &dataset("columns: {user: 'a[', assistant: b}"), &["6:21 E0135 has a `[` without a `]`"]),
+        case(
+            "a broken template",
+            &dataset("columns: {user: {template: '{{ a'}, assistant: b}"),
+            &["6:32 E0135 invalid template"],
+        ),
+        case(
+            "no template",
+            &dataset("columns: {user: {tmpl: a}, assistant: b}"),
+            &["6:15 E0111 needs `template`", "6:22 E0110 unknown key `tmpl`"],
+        ),
         // The file.
         case("empty", "", &["1:1 E0104 is empty"]),
         case("only a comment", "# soon\n", &["1:1 E0104 is empty"]),
@@ -415,6 +453,16 @@ pub(in crate::config) fn good() -> Vec<(&'static str, String, Claim)> {
             let shown: Vec<_> = r.datasets[0].options.iter().map(|(key, value)| format!("{key}{value}")).collect();
             shown == ["a1.0", "btrue", "cx", "d007", "fnull"]
         }),
+        ("columns", dataset("columns: {prompt: a.b, completion: 'c[-1].d', system: {template: 'In {{ x }}.'}}"), |r| {
+            let entries = &r.datasets[0].options.columns.entries;
+            let shown: Vec<_> = entries.iter().map(|entry| format!("{}={}", entry.slot.name(), entry.from)).collect();
+            shown == ["user=a.b", "assistant=c[-1].d", "system=In {{ x }}."]
+        }),
+        ("a command", dataset("converter: {command: [python3, convert.py, 7], files: convert.py}"), |r| {
+            let command = r.datasets[0].options.command.as_ref().unwrap();
+            command.command == ["python3", "convert.py", "7"] && command.files == ["convert.py"]
+        }),
+        ("no columns", dataset("columns: ~\nconverter: gsm8k"), |r| r.datasets[0].options.columns.is_empty()),
         ("known option", dataset("converter: gsm8k\noptions: {calculator: strip}"), |r| {
             r.datasets[0].converter.as_deref() == Some("gsm8k")
         }),

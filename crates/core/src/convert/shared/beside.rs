@@ -72,9 +72,17 @@ pub(in crate::convert) fn system<'a>(row: &'a RawRow<'_>) -> Result<Option<(&'st
 pub(in crate::convert) fn tools<'a>(row: &'a RawRow<'_>) -> Result<Option<Json<'a>>, Reject> {
     // OpenAI's first interface called them functions.
     let Some(column) = ["tools", "functions"].into_iter().find(|column| row.has(column)) else { return Ok(None) };
+    row.get(column).map_or(Ok(None), |value| tools_of(column, value))
+}
+
+/// Returns the tools of a value: a list, or a string that holds one.
+pub(in crate::convert) fn tools_of(column: &str, value: &Value<'_>) -> Result<Option<Json<'static>>, Reject> {
+    if value.is_nothing() {
+        return Ok(None);
+    }
     let wrong = |what: String| Reject::new(Reason::WrongType, format!("`{column}` {what}"));
-    let text: &str = match row.get(column) {
-        Some(Value::Json(text) | Value::String(text)) => text.trim(),
+    let text: &str = match value {
+        Value::Json(text) | Value::String(text) => text.trim(),
         _ => return Err(wrong("is not a list of tools".to_owned())),
     };
     if !text.starts_with('[') {
@@ -86,7 +94,8 @@ pub(in crate::convert) fn tools<'a>(row: &'a RawRow<'_>) -> Result<Option<Json<'
     }
 }
 
-fn carried<'a>(row: &'a RawRow<'_>) -> Result<Vec<(Cow<'a, str>, Json<'a>)>, Reject> {
+/// Returns the columns of a row that are kept as they are.
+pub(in crate::convert) fn carried<'a>(row: &'a RawRow<'_>) -> Result<Vec<(Cow<'a, str>, Json<'a>)>, Reject> {
     let mut columns = Vec::new();
     for (name, _) in &row.fields {
         // In the order of the row.

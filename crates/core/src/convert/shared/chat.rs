@@ -22,12 +22,7 @@ use crate::{
 /// Reads a JSON array of messages; `field` names the column in rejects.
 ///
 /// What has no place in a sample is rejected with its place, never cut down.
-pub(in crate::convert) fn messages<'a>(json: &'a str, field: &str) -> Result<Vec<Message<'a>>, Reject> {
-    messages_with(json, field, &Options::new())
-}
-
-/// Reads a JSON array of messages, with the roles that the recipe names.
-pub(in crate::convert) fn messages_with<'a>(
+pub(in crate::convert) fn messages<'a>(
     json: &'a str,
     field: &str,
     options: &Options,

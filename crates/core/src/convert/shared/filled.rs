@@ -4,33 +4,27 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::{chat, is_blank, pair::Diverge};
+use super::{beside, chat, is_blank, not_json, pair::Diverge};
 use crate::{
-    row::{Reason, Reject, Value, write_string},
-    sample::{Body, Content, Json, Message, MessageExtras, Role, Sample, SampleKind, Slot, Step},
+    convert::Options,
+    row::{RawRow, Reason, Reject, Value},
+    sample::{Body, Json, Message, MessageExtras, Role, Sample, SampleKind, Slot, Step},
 };
 
 /// What fills the slots of a sample, with the name that rejects have for each.
 pub(in crate::convert) struct Filled<'a, 'n> {
+    options: &'n Options,
+    /// Columns that are kept as they are.
+    columns: Vec<(Cow<'a, str>, Json<'a>)>,
     cells: [Option<(&'n str, Value<'a>)>; Slot::ALL.len()],
 }
 
-/// A value that borrows from another.
-pub(in crate::convert) fn borrowed<'a>(value: &'a Value<'_>) -> Value<'a> {
-    match value {
-        Value::Null => Value::Null,
-        Value::Bool(value) => Value::Bool(*value),
-        Value::Number(text) => Value::Number(Cow::Borrowed(text)),
-        Value::String(text) => Value::String(Cow::Borrowed(text)),
-        Value::Json(text) => Value::Json(Cow::Borrowed(text)),
-        Value::Printed { kind, text } => Value::Printed { kind: Cow::Borrowed(kind), text: Cow::Borrowed(text) },
-    }
-}
+pub(in crate::convert) use crate::mapping::borrowed;
 
 impl<'a, 'n> Filled<'a, 'n> {
-    /// Nothing yet.
-    pub(in crate::convert) fn new() -> Self {
-        Self { cells: [const { None }; Slot::ALL.len()] }
+    /// Nothing yet, of a row whose media and the like are kept.
+    pub(in crate::convert) fn of(row: &'a RawRow<'_>, options: &'n Options) -> Result<Self, Reject> {
+        Ok(Self { options, columns: beside::carried(row)?, cells: [const { None }; Slot::ALL.len()] })
     }
 
     /// Fills a slot with the value of what is called `name`; `null` leaves it empty.
@@ -41,19 +35,20 @@ impl<'a, 'n> Filled<'a, 'n> {
     }
 
     /// Makes a sample of `kind`.
-    pub(in crate::convert) fn sample(mut self, kind: SampleKind, diverge: Diverge) -> Result<Sample<'a>, Reject> {
+    pub(in crate::convert) fn sample(mut self, kind: SampleKind) -> Result<Sample<'a>, Reject> {
         let mut sample: Sample<'a> = match kind {
             SampleKind::Conversation => Sample::conversation(answered(self.dialogue()?)?),
             SampleKind::Labelled => {
                 let label = self.label()?;
                 Sample::labelled(answered(self.dialogue()?)?, label)
             }
-            SampleKind::Preference => self.pair(diverge)?,
+            SampleKind::Preference => self.pair(Diverge::of(self.options))?,
             SampleKind::Stepwise => self.steps()?.into(),
             SampleKind::Prompt => {
-                let messages = self.prompt()?.unwrap_or_default();
+                let user = self.name(Slot::User);
+                let Some(messages) = self.prompt()? else { return Err(no_prompt(user)) };
                 match messages.last() {
-                    Some(last) if matches!(last.role, Role::User | Role::Tool) && !is_blank(last.text()) => {}
+                    Some(last) if matches!(last.role, Role::User | Role::Tool) && !last.is_empty() => {}
                     _ => {
                         return Err(Reject::new(Reason::EmptyPrompt, "the prompt does not end with words of the user"));
                     }
@@ -70,6 +65,23 @@ impl<'a, 'n> Filled<'a, 'n> {
         };
         self.beside(&mut sample)?;
         Ok(sample)
+    }
+
+    /// Makes a conversation of messages that were read from the column `name`, and of what is filled besides.
+    pub(in crate::convert) fn conversation(mut self, name: &str, list: Vec<Message<'a>>) -> Result<Sample<'a>, Reject> {
+        let mut messages = Vec::new();
+        if let Some(system) = self.text_or_none(Slot::System)? {
+            messages.push(Message::new(Role::System, system));
+        }
+        append(&mut messages, list, name)?;
+        let mut sample = Sample::conversation(answered(messages)?);
+        self.beside(&mut sample)?;
+        Ok(sample)
+    }
+
+    /// The name of what fills a slot.
+    fn name(&self, slot: Slot) -> Option<&'n str> {
+        self.cells[slot as usize].as_ref().map(|(name, _)| *name)
     }
 
     fn take(&mut self, slot: Slot) -> Option<(&'n str, Value<'a>)> {
@@ -101,12 +113,13 @@ impl<'a, 'n> Filled<'a, 'n> {
         }
         match self.take(Slot::Messages) {
             Some((name, value)) => {
-                append(&mut messages, list(name, &value)?.ok_or_else(|| no_list(name))?, name)?;
+                append(&mut messages, list(name, &value, self.options)?.ok_or_else(|| no_list(name))?, name)?;
                 return Ok(Some(messages));
             }
             None => {
                 if let Some((name, value)) = self.take(Slot::User) {
-                    match list(name, &value)? {
+                    match list(name, &value, self.options)? {
+                        Some(list) if list.iter().all(|message| !says_something(message)) => {}
                         Some(list) => append(&mut messages, list, name)?,
                         None => {
                             let user = text(name, value)?;
@@ -136,22 +149,17 @@ impl<'a, 'n> Filled<'a, 'n> {
 
     /// A whole dialogue: a list of messages, or a prompt and its answer.
     fn dialogue(&mut self) -> Result<Vec<Message<'a>>, Reject> {
-        let user = self.cells[Slot::User as usize].as_ref().map(|(name, _)| *name);
+        let user = self.name(Slot::User);
         let is_list = self.cells[Slot::Messages as usize].is_some();
         let answer = self.take(Slot::Assistant);
         if answer.is_none() && !is_list {
             return Err(Reject::new(Reason::MissingField, "nothing for `assistant`"));
         }
         let prompt = self.prompt()?;
-        let Some(mut messages) = prompt else {
-            return Err(match user {
-                Some(name) => Reject::new(Reason::EmptyPrompt, format!("`{name}` is empty")),
-                None => Reject::new(Reason::MissingField, "nothing for `user`"),
-            });
-        };
+        let Some(mut messages) = prompt else { return Err(no_prompt(user)) };
         let reasoning = self.text_or_none(Slot::Reasoning)?;
         if let Some((name, value)) = answer {
-            match list(name, &value)? {
+            match list(name, &value, self.options)? {
                 Some(list) => messages = continued(&messages, list),
                 None => {
                     let answer = text(name, value)?;
@@ -173,11 +181,18 @@ impl<'a, 'n> Filled<'a, 'n> {
 
     fn pair(&mut self, diverge: Diverge) -> Result<Sample<'a>, Reject> {
         let (chosen, rejected) = (self.take(Slot::Chosen), self.take(Slot::Rejected));
+        let user = self.name(Slot::User);
         let mut prompt = self.prompt()?;
+        let is_list = |cell: &Option<(&str, Value<'_>)>| matches!(cell, None | Some((_, Value::Json(_))));
+        if let (None, Some(user)) = (&prompt, user)
+            && !(is_list(&chosen) && is_list(&rejected))
+        {
+            return Err(Reject::new(Reason::EmptyPrompt, format!("`{user}` is empty")));
+        }
         let (name, value) = rejected.ok_or_else(|| Reject::new(Reason::MissingField, "nothing for `rejected`"))?;
         // Where only the other answer stands beside a list of messages, the list ends with the preferred one.
         let chosen = match chosen {
-            Some((name, value)) => side(name, value, prompt.as_deref())?,
+            Some((name, value)) => side(name, value, prompt.as_deref(), self.options)?,
             None => {
                 let whole = prompt.take().ok_or_else(|| Reject::new(Reason::MissingField, "nothing for `chosen`"))?;
                 let answers = whole.iter().rev().take_while(|message| message.role == Role::Assistant).count();
@@ -185,7 +200,7 @@ impl<'a, 'n> Filled<'a, 'n> {
                 whole
             }
         };
-        let rejected = side(name, value, prompt.as_deref())?;
+        let rejected = side(name, value, prompt.as_deref(), self.options)?;
         let mut sample = diverge.pair(chosen, rejected)?;
         if let Some((name, value)) = self.take(Slot::Margin) {
             let margin = match &value {
@@ -209,17 +224,15 @@ impl<'a, 'n> Filled<'a, 'n> {
 
     fn steps(&mut self) -> Result<Body<'a>, Reject> {
         let (completions, labels) = (self.take(Slot::Completions), self.take(Slot::Labels));
-        let prompt = self.prompt()?.ok_or_else(|| Reject::new(Reason::EmptyPrompt, "the prompt is empty"))?;
+        let user = self.name(Slot::User);
+        let prompt = self.prompt()?.ok_or_else(|| no_prompt(user))?;
         let missing = |slot: Slot| Reject::new(Reason::MissingField, format!("nothing for `{}`", slot.name()));
         let (name, completions) = completions.ok_or_else(|| missing(Slot::Completions))?;
         let (label_name, labels) = labels.ok_or_else(|| missing(Slot::Labels))?;
-        let no_strings = || Reject::new(Reason::WrongType, format!("`{name}` is not a list of strings"));
-        let texts: Vec<String> =
-            json_of(&completions).and_then(|json| serde_json::from_str(json).ok()).ok_or_else(no_strings)?;
+        let texts: Vec<String> = read(name, &completions, "a list of strings")?;
         let no_labels =
             || Reject::new(Reason::WrongType, format!("`{label_name}` is not a list of booleans or numbers"));
-        let labels: Vec<&RawValue> =
-            json_of(&labels).and_then(|json| serde_json::from_str(json).ok()).ok_or_else(no_labels)?;
+        let labels: Vec<&RawValue> = read(label_name, &labels, "a list of booleans or numbers")?;
         if texts.is_empty() {
             return Err(Reject::new(Reason::EmptyOutput, format!("`{name}` has no steps")));
         }
@@ -239,13 +252,7 @@ impl<'a, 'n> Filled<'a, 'n> {
     /// Adds what stands beside the body.
     fn beside(&mut self, sample: &mut Sample<'a>) -> Result<(), Reject> {
         if let Some((name, value)) = self.take(Slot::Tools) {
-            let json = json_of(&value).filter(|json| json.trim_start().starts_with('[')).and_then(Json::new);
-            match json {
-                Some(json) if json.as_str() == "[]" => {}
-                Some(json) => sample.tools = Some(json),
-                None if matches!(&value, Value::String(text) if is_blank(text)) => {}
-                None => return Err(Reject::new(Reason::WrongType, format!("`{name}` is not a list of tools"))),
-            }
+            sample.tools = beside::tools_of(name, &value)?;
         }
         if let Some((name, value)) = self.take(Slot::Answer) {
             match value {
@@ -258,37 +265,26 @@ impl<'a, 'n> Filled<'a, 'n> {
                 keep(slot.name(), &value, sample);
             }
         }
+        sample.columns.append(&mut self.columns);
         Ok(())
     }
 }
 
 /// Adds a value to the columns of a sample.
 pub(in crate::convert) fn keep(name: &str, value: &Value<'_>, sample: &mut Sample<'_>) {
-    if let Some(json) = json(value) {
+    if let Some(json) = Json::of(value) {
         sample.columns.push((name.to_owned().into(), json));
     }
 }
 
-/// A value as JSON.
-pub(in crate::convert) fn json(value: &Value<'_>) -> Option<Json<'static>> {
-    match value {
-        Value::Null => Json::new("null"),
-        Value::Bool(value) => Json::new(if *value { "true" } else { "false" }),
-        Value::Number(text) | Value::Json(text) => Json::new(text),
-        Value::String(text) | Value::Printed { text, .. } => {
-            let mut quoted = Vec::new();
-            write_string(text, &mut quoted);
-            Json::new(std::str::from_utf8(&quoted).ok()?)
-        }
-    }
-}
-
-/// The JSON of a list or an object, which may stand in a string, as in CSV.
-fn json_of<'v>(value: &'v Value<'_>) -> Option<&'v str> {
-    match value {
-        Value::Json(json) | Value::String(json) => Some(json),
-        _ => None,
-    }
+/// Reads a list, which may stand in a string, as in CSV.
+fn read<'v, T: serde::Deserialize<'v>>(name: &str, value: &'v Value<'_>, what: &str) -> Result<T, Reject> {
+    let wrong = |why: &str| Reject::new(Reason::WrongType, format!("`{name}` is not {what}{why}"));
+    let (Value::Json(json) | Value::String(json)) = value else { return Err(wrong("")) };
+    serde_json::from_str(json).map_err(|error| match error.is_data() {
+        true => wrong(""),
+        false => wrong(&format!(": {}", not_json(json, &error))),
+    })
 }
 
 fn text<'a>(name: &str, value: Value<'a>) -> Result<Cow<'a, str>, Reject> {
@@ -298,36 +294,45 @@ fn text<'a>(name: &str, value: Value<'a>) -> Result<Cow<'a, str>, Reject> {
     }
 }
 
+/// Why there is no prompt, which `user` should be.
+fn no_prompt(user: Option<&str>) -> Reject {
+    match user {
+        Some(name) => Reject::new(Reason::EmptyPrompt, format!("`{name}` is empty")),
+        None => Reject::new(Reason::MissingField, "nothing for `user`"),
+    }
+}
+
 fn no_list(name: &str) -> Reject {
     Reject::new(Reason::WrongType, format!("`{name}` is not a list of messages"))
 }
 
 /// The messages of a list, of a single message, or of an object that holds such a list; `None` if the value is a text.
-fn list<'a>(name: &str, value: &Value<'a>) -> Result<Option<Vec<Message<'a>>>, Reject> {
+fn list<'a>(name: &str, value: &Value<'a>, options: &Options) -> Result<Option<Vec<Message<'a>>>, Reject> {
     match value {
-        Value::Json(Cow::Borrowed(json)) => messages(name, json).map(Some),
-        Value::Json(Cow::Owned(json)) => Ok(Some(owned(messages(name, json)?))),
+        Value::Json(Cow::Borrowed(json)) => messages(name, json, options).map(Some),
+        Value::Json(Cow::Owned(json)) => Ok(Some(owned(messages(name, json, options)?))),
         // Only what begins as a list of objects does is one that stands in a string, as in CSV.
         Value::String(text)
             if text.trim_start().strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with('{')) =>
         {
             match text {
-                Cow::Borrowed(text) => chat::messages(text, name).map(Some),
-                Cow::Owned(text) => Ok(Some(owned(chat::messages(text, name)?))),
+                Cow::Borrowed(text) => chat::messages(text, name, options).map(Some),
+                Cow::Owned(text) => Ok(Some(owned(chat::messages(text, name, options)?))),
             }
         }
         Value::String(_) => Ok(None),
-        _ => Err(no_list(name)),
+        Value::Printed { .. } => Err(value.not_text(name)),
+        _ => Err(Reject::new(Reason::WrongType, format!("`{name}` is neither a string nor a list of messages"))),
     }
 }
 
-fn messages<'a>(name: &str, json: &'a str) -> Result<Vec<Message<'a>>, Reject> {
+fn messages<'a>(name: &str, json: &'a str, options: &Options) -> Result<Vec<Message<'a>>, Reject> {
     if !json.starts_with('{') {
-        return chat::messages(json, name);
+        return chat::messages(json, name, options);
     }
-    match member(json, "messages") {
-        Some(list) => chat::messages(list, name),
-        None => Ok(owned(chat::messages(&format!("[{json}]"), name)?)),
+    match crate::json::member(json, "messages") {
+        Some(list) => chat::messages(list, name, options),
+        None => Ok(owned(chat::messages(&format!("[{json}]"), name, options)?)),
     }
 }
 
@@ -335,18 +340,16 @@ fn owned(messages: Vec<Message<'_>>) -> Vec<Message<'static>> {
     messages.into_iter().map(Message::into_owned).collect()
 }
 
-/// The value of a key of a JSON object.
-fn member<'a>(json: &'a str, key: &str) -> Option<&'a str> {
-    let fields: std::collections::BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(json).ok()?;
-    fields.get(key).map(|value| value.get())
-}
-
 /// Adds a list of messages behind those that stand there already; a second system message is refused.
 fn append<'a>(messages: &mut Vec<Message<'a>>, list: Vec<Message<'a>>, name: &str) -> Result<(), Reject> {
-    let has_system = messages.iter().any(|message| message.role == Role::System);
-    if has_system && list.iter().any(|message| message.role == Role::System) {
-        let detail = format!("`{name}` has a system message, and so has the row");
-        return Err(Reject::new(Reason::WrongType, detail));
+    let is_system = |message: &&Message<'_>| matches!(message.role, Role::System | Role::Developer);
+    match (messages.iter().find(is_system), list.iter().find(is_system)) {
+        (Some(of_row), Some(own)) if of_row.content != own.content => {
+            let detail = format!("the row has a system message, and `{name}` has another one");
+            return Err(Reject::new(Reason::Conflict, detail));
+        }
+        (Some(_), Some(_)) => messages.retain(|message| !is_system(&message)),
+        _ => {}
     }
     if messages.is_empty() {
         *messages = list;
@@ -358,12 +361,10 @@ fn append<'a>(messages: &mut Vec<Message<'a>>, list: Vec<Message<'a>>, name: &st
 
 /// Adds the exchanges of a history, `[[question, answer], …]`.
 fn history<'a>(name: &str, value: Value<'a>, messages: &mut Vec<Message<'a>>) -> Result<(), Reject> {
-    let wrong = || Reject::new(Reason::WrongType, format!("`{name}` is not a list of pairs of question and answer"));
-    let json = match &value {
-        Value::String(text) if is_blank(text) => return Ok(()),
-        value => json_of(value).ok_or_else(wrong)?,
-    };
-    let pairs: Vec<[String; 2]> = serde_json::from_str(json).map_err(|_| wrong())?;
+    if matches!(&value, Value::String(text) if is_blank(text)) {
+        return Ok(());
+    }
+    let pairs: Vec<[String; 2]> = read(name, &value, "a list of pairs of question and answer")?;
     for [question, answer] in pairs {
         messages.push(Message::new(Role::User, question));
         messages.push(Message::new(Role::Assistant, answer));
@@ -372,8 +373,13 @@ fn history<'a>(name: &str, value: Value<'a>, messages: &mut Vec<Message<'a>>) ->
 }
 
 /// One side of a pair as a whole dialogue.
-fn side<'a>(name: &str, value: Value<'a>, prompt: Option<&[Message<'a>]>) -> Result<Vec<Message<'a>>, Reject> {
-    match (list(name, &value)?, prompt) {
+fn side<'a>(
+    name: &str,
+    value: Value<'a>,
+    prompt: Option<&[Message<'a>]>,
+    options: &Options,
+) -> Result<Vec<Message<'a>>, Reject> {
+    match (list(name, &value, options)?, prompt) {
         (Some(list), Some(prompt)) => Ok(continued(prompt, list)),
         (Some(list), None) => Ok(list),
         (None, Some(prompt)) => {
@@ -410,12 +416,7 @@ fn answered(messages: Vec<Message<'_>>) -> Result<Vec<Message<'_>>, Reject> {
 
 /// Whether a message has words, parts or calls.
 fn says_something(message: &Message<'_>) -> bool {
-    let calls = message.extras.as_ref().and_then(|extras| extras.tool_calls.as_ref());
-    match &message.content {
-        Content::Text(text) => !is_blank(text) || calls.is_some(),
-        Content::Parts(_) => true,
-        Content::Null | Content::Absent => calls.is_some(),
-    }
+    !message.is_empty() || message.calls_tools()
 }
 
 /// A truth value in the spellings of JSON, of Python and of CSV.
@@ -437,27 +438,28 @@ mod tests {
     use crate::{json, sample::SampleKind, shape};
 
     /// A sample of the columns of a row that are called as their slots are, as a native row; or the reject.
-    fn made(kind: SampleKind, row: &str, diverge: Diverge) -> Result<String, String> {
+    fn made(kind: SampleKind, row: &str, diverge: &str) -> Result<String, String> {
         let row = json::row(row).unwrap();
-        let mut filled = Filled::new();
+        let options = [("diverge".to_owned(), diverge.to_owned())].into();
+        let mut filled = Filled::of(&row, &options).unwrap();
         for (name, value) in &row.fields {
             filled.fill(Slot::by_name(name).unwrap(), name, borrowed(value));
         }
-        match filled.sample(kind, diverge) {
+        match filled.sample(kind) {
             Ok(sample) => Ok(shape::row_of(shape::DEFAULT, &sample, "s").unwrap_or_else(|unfit| unfit.to_string())),
             Err(reject) => Err(format!("{}: {}", reject.reason.code(), reject.detail)),
         }
     }
 
     fn rejected(kind: SampleKind, row: &str) -> String {
-        made(kind, row, Diverge::Reject).unwrap_err()
+        made(kind, row, "reject").unwrap_err()
     }
 
     #[test]
     fn an_exchange_is_put_together() {
         let row = r#"{"system":"s","history":[["a","b"]],"user":"c","input":"d","assistant":"e"}"#;
         assert_eq!(
-            made(SampleKind::Conversation, row, Diverge::Reject).unwrap(),
+            made(SampleKind::Conversation, row, "reject").unwrap(),
             r#"{"conversations":[{"role":"system","content":"s"},{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":"c\nd"},{"role":"assistant","content":"e"}],"text":"s\na\nb\nc\nd\ne","source":"s"}"#
         );
     }
@@ -466,7 +468,7 @@ mod tests {
     fn labels_have_many_spellings() {
         for (label, expected) in [("true", "true"), ("0", "false"), (r#""True""#, "true"), (r#""0""#, "false")] {
             let row = format!(r#"{{"prompt":"q","completion":"a","label":{label}}}"#);
-            let made = made(SampleKind::Labelled, &row, Diverge::Reject).unwrap();
+            let made = made(SampleKind::Labelled, &row, "reject").unwrap();
             assert!(made.ends_with(&format!(r#""label":{expected},"source":"s"}}"#)), "{made}");
         }
         let row = r#"{"prompt":"q","completion":"a","label":"good"}"#;
@@ -478,7 +480,7 @@ mod tests {
     fn steps_and_labels_go_together() {
         let row = r#"{"prompt":"q","completions":["a","b"],"labels":[true,0.5]}"#;
         assert_eq!(
-            made(SampleKind::Stepwise, row, Diverge::Reject).unwrap(),
+            made(SampleKind::Stepwise, row, "reject").unwrap(),
             r#"{"prompt":[{"role":"user","content":"q"}],"completions":["a","b"],"labels":[true,0.5],"source":"s"}"#
         );
         for (row, reason) in [
@@ -506,7 +508,7 @@ mod tests {
             r#"{"user":{"messages":[{"role":"user","content":"q"}]},"chosen":[{"role":"assistant","content":"a"}],"rejected":[{"role":"assistant","content":"b"}]}"#,
             r#"{"user":"[{\"role\":\"user\",\"content\":\"q\"}]","chosen":"a","rejected":"b"}"#,
         ] {
-            assert_eq!(made(SampleKind::Preference, row, Diverge::Reject).as_deref(), Ok(expected), "{row}");
+            assert_eq!(made(SampleKind::Preference, row, "reject").as_deref(), Ok(expected), "{row}");
         }
         assert!(rejected(SampleKind::Preference, r#"{"chosen":"a","rejected":"b"}"#).starts_with("wrong_type"));
     }
@@ -521,17 +523,18 @@ mod tests {
         };
         let row = format!(r#"{{"chosen":{},"rejected":{}}}"#, turns(["a", "b"]), turns(["c", "d"]));
         assert!(rejected(SampleKind::Preference, &row).starts_with("prompts_differ"));
-        assert!(made(SampleKind::Preference, &row, Diverge::Allow).is_ok());
+        assert!(made(SampleKind::Preference, &row, "allow").is_ok());
     }
 
     #[test]
     fn prompts_end_with_the_user_and_carry_the_answer() {
         let row = json::row(r#"{"messages":[{"role":"user","content":"q"}],"answer":"4"}"#).unwrap();
-        let mut filled = Filled::new();
+        let options = Options::new();
+        let mut filled = Filled::of(&row, &options).unwrap();
         for (name, value) in &row.fields {
             filled.fill(Slot::by_name(name).unwrap(), name, borrowed(value));
         }
-        let sample = filled.sample(SampleKind::Prompt, Diverge::Reject).unwrap();
+        let sample = filled.sample(SampleKind::Prompt).unwrap();
         assert_eq!((sample.answer.as_deref(), sample.columns.len()), (Some("4"), 0));
         let row = r#"{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}]}"#;
         assert!(rejected(SampleKind::Prompt, row).starts_with("empty_prompt"));

@@ -65,7 +65,7 @@ fn unknown_kind<'p>(part: &'p RawRow<'_>) -> Option<&'p str> {
     match part.peek("type") {
         Some(Value::String(kind)) => {
             let is_media = |word: &&str| kind.strip_prefix("input_").unwrap_or(kind).starts_with(*word);
-            (!is_text(kind) && !MEDIA.iter().any(|word| is_media(&word))).then_some(kind)
+            (!is_text(kind) && !MEDIA.iter().any(is_media)).then_some(kind)
         }
         // Without a type, what a part is follows from its keys.
         _ => part

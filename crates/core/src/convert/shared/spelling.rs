@@ -2,8 +2,10 @@
 
 use super::filled::{Filled, borrowed};
 use crate::{
+    convert::Options,
     row::{RawRow, Reason, Reject, Value},
     sample::Slot,
+    survey::Survey,
 };
 
 /// What the columns of a format are called.
@@ -16,18 +18,74 @@ pub(in crate::convert) struct Spellings {
     pub(in crate::convert) needs: &'static [&'static [Slot]],
 }
 
+/// A slot that several columns of a source could fill.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    /// The slot.
+    pub slot: Slot,
+    /// The columns.
+    pub columns: Vec<String>,
+    /// What would fill the slots that are needed.
+    pub fills: Vec<(Slot, String)>,
+}
+
+fn named<'c>(columns: &[&'c str], name: &str) -> Option<&'c str> {
+    columns.iter().copied().find(|column| column.eq_ignore_ascii_case(name))
+}
+
 /// Which column fills each slot.
 type Assigned<'c> = [Option<&'c str>; Slot::ALL.len()];
 
 impl Spellings {
     /// Whether rows of these columns can be used.
     pub(in crate::convert) fn fit(&self, columns: &[&str]) -> bool {
-        let find = |name: &str| columns.iter().copied().find(|column| column.eq_ignore_ascii_case(name));
-        self.needed(&self.assigned(find)).is_some()
+        self.needed(&self.assigned(|name| named(columns, name))).is_some()
+    }
+
+    /// How many of the surveyed rows can be used.
+    pub(in crate::convert) fn reads(&self, survey: &Survey) -> u32 {
+        survey.count(|columns| self.fit(columns))
+    }
+
+    /// The columns that are needed, by the names that are preferred.
+    pub(in crate::convert) fn wants(&self) -> Vec<Vec<&'static str>> {
+        let first = |slot: &Slot| self.spelled(*slot).first().copied();
+        self.needs.iter().map(|set| set.iter().filter_map(first).collect()).collect()
+    }
+
+    /// All the names of a slot.
+    pub(in crate::convert) fn spelled(&self, slot: Slot) -> &'static [&'static str] {
+        self.names.iter().find(|(of, _)| *of == slot).map_or(&[], |(_, names)| names)
+    }
+
+    /// A needed slot that several columns of the surveyed rows could fill.
+    pub(in crate::convert) fn doubt(&self, survey: &Survey) -> Option<Doubt> {
+        let all: Vec<&str> =
+            survey.columns.iter().filter(|column| column.filled > 0).map(|column| column.name.as_str()).collect();
+        let assigned = self.assigned(|name| named(&all, name));
+        let needed = self.needed(&assigned)?;
+        needed.iter().find_map(|slot| {
+            let others = self.spelled(*slot).iter().filter_map(|name| named(&all, name));
+            // A column that fills another slot is no candidate.
+            let is_free =
+                |column: &&str| assigned[*slot as usize] == Some(*column) || !assigned.contains(&Some(*column));
+            let columns: Vec<String> = others.filter(is_free).map(str::to_owned).collect();
+            let fills: Vec<(Slot, String)> =
+                needed.iter().filter_map(|of| Some((*of, assigned[*of as usize]?.to_owned()))).collect();
+            (columns.len() > 1 && survey.rows_with(&[&columns[0], &columns[1]]) > 0).then_some(Doubt {
+                slot: *slot,
+                columns,
+                fills,
+            })
+        })
     }
 
     /// Fills the slots that the columns of a row fill.
-    pub(in crate::convert) fn fill<'a>(&self, row: &'a RawRow<'_>) -> Result<Filled<'a, 'a>, Reject> {
+    pub(in crate::convert) fn fill<'a: 'n, 'n>(
+        &self,
+        row: &'a RawRow<'_>,
+        options: &'n Options,
+    ) -> Result<Filled<'a, 'n>, Reject> {
         let find = |name: &str| {
             let mut fields = row.fields.iter();
             fields
@@ -37,7 +95,7 @@ impl Spellings {
         let assigned = self.assigned(find);
         let Some(needed) = self.needed(&assigned) else { return Err(self.lacking(row, &assigned)) };
         let is_elsewhere = |slot: Slot| !needed.contains(&slot) && self.needs.iter().any(|set| set.contains(&slot));
-        let mut filled = Filled::new();
+        let mut filled = Filled::of(row, options)?;
         for (slot, column) in Slot::ALL.into_iter().zip(assigned) {
             let Some(column) = column.filter(|_| !is_elsewhere(slot)) else { continue };
             if let Some(value) = row.get(column) {
@@ -63,22 +121,23 @@ impl Spellings {
 
     /// Why a row cannot be used: what it lacks of the set of which it has most.
     fn lacking(&self, row: &RawRow<'_>, assigned: &Assigned<'_>) -> Reject {
-        let key = |set: &&&'static [Slot]| {
-            let lacks = set.iter().filter(|slot| assigned[**slot as usize].is_none()).count();
-            (lacks, std::cmp::Reverse(set.len() - lacks))
+        let lacks = |slot: &&Slot| assigned[**slot as usize].is_none();
+        let has = |set: &&&'static [Slot]| set.len() - set.iter().filter(lacks).count();
+        let key = |set: &&&'static [Slot]| (set.iter().filter(lacks).count(), std::cmp::Reverse(has(set)));
+        let nearest = self.needs.iter().min_by_key(key);
+        let names: Vec<&str> = match nearest {
+            Some(set) if has(&set) > 0 => set.iter().find(lacks).map_or(&[][..], |slot| self.spelled(*slot)).to_vec(),
+            // It has nothing of any set: the first name of each.
+            _ => self.needs.iter().filter_map(|set| self.spelled(*set.first()?).first().copied()).collect(),
         };
-        let set = self.needs.iter().min_by_key(key).copied().unwrap_or_default();
-        let lacked = set.iter().find(|slot| assigned[**slot as usize].is_none());
-        let names =
-            lacked.and_then(|slot| self.names.iter().find(|(of, _)| of == slot)).map_or(&[][..], |(_, names)| names);
         // A column that is there and `null` is the one that is meant.
         let null = names.iter().find(|name| row.fields.iter().any(|(field, _)| field.eq_ignore_ascii_case(name)));
-        let detail = match (null, names) {
-            (Some(name), _) | (None, [name]) => format!("no `{name}`"),
-            (None, names) => {
-                let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-                format!("none of {}", quoted.join(", "))
-            }
+        let quoted: Vec<String> = names.iter().take(3).map(|name| format!("`{name}`")).collect();
+        let detail = match (null, &quoted[..]) {
+            (Some(name), _) => format!("no `{name}`"),
+            (None, [name]) => format!("no {name}"),
+            (None, [first @ .., last]) if names.len() <= 3 => format!("no {} or {last}", first.join(", ")),
+            (None, all) => format!("no {} or the like", all.join(", ")),
         };
         Reject::new(Reason::MissingField, detail)
     }
@@ -114,10 +173,10 @@ mod tests {
     fn a_reject_names_the_column_that_is_lacking() {
         for (row, detail) in [
             (r#"{"question":"q","output":null}"#, "no `output`"),
-            (r#"{"question":"q"}"#, "none of `answer`, `output`"),
-            (r#"{"x":"q"}"#, "no `messages`"),
+            (r#"{"question":"q"}"#, "no `answer` or `output`"),
+            (r#"{"x":"q"}"#, "no `messages` or `question`"),
         ] {
-            let reject = TABLE.fill(&json::row(row).unwrap()).err().unwrap();
+            let reject = TABLE.fill(&json::row(row).unwrap(), &Options::new()).err().unwrap();
             assert_eq!((reject.reason, reject.detail.as_str()), (Reason::MissingField, detail), "{row}");
         }
     }

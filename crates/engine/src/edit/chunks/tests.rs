@@ -38,7 +38,7 @@ fn scan(chunks: &[Chunk]) -> ScanOutcome {
     ScanOutcome {
         encoding: Encoding::JsonLines,
         header: Vec::new(),
-        columns: Vec::new(),
+        survey: Default::default(),
         chunks: chunks.iter().map(scanned).collect(),
         complete: true,
         pieces: Vec::new(),

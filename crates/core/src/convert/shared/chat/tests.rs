@@ -4,7 +4,7 @@ use super::*;
 use crate::sample::{Arguments, ToolCall};
 
 fn read(json: &str) -> Result<Vec<Message<'_>>, Reject> {
-    messages(json, "m")
+    messages(json, "m", &Options::new())
 }
 
 fn only(json: &str) -> Message<'_> {
@@ -44,7 +44,7 @@ fn plain_contents_are_borrowed() {
 fn roles_have_many_names() {
     let role = |word: &str, options: &Options| {
         let json = format!(r#"[{{"from":"{word}","value":"x"}}]"#);
-        messages_with(&json, "m", options).map(|list| list[0].role).map_err(|reject| reject.detail)
+        messages(&json, "m", options).map(|list| list[0].role).map_err(|reject| reject.detail)
     };
     for (words, expected) in [
         ("system System SYSTEM", Role::System),

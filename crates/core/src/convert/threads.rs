@@ -1,0 +1,131 @@
+//! Trees of messages, in which several replies may follow each: Open Assistant's.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use super::{Converter, OptionSpec, Options, shared::filled::Filled};
+use crate::{
+    row::{RawRow, Reason, Reject, Value},
+    sample::{Converted, Message, Role, Sample, SampleKind},
+    survey::{Survey, Types},
+};
+
+/// Makes conversations of the tree in `prompt`: an object with `text`, `role` and `replies`, which are such objects.
+///
+/// A conversation is a path from the root that ends with an answer. Replies of a lower `rank` are better.
+#[derive(Debug)]
+pub struct Threads;
+
+const PATHS: OptionSpec = OptionSpec {
+    name: "paths",
+    values: &["best", "all"],
+    help: "follow the best reply alone, or take every path as a conversation",
+};
+
+impl Converter for Threads {
+    fn name(&self) -> &'static str {
+        "threads"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn kind(&self) -> SampleKind {
+        SampleKind::Conversation
+    }
+
+    fn rank(&self) -> u8 {
+        3
+    }
+
+    fn wants(&self) -> Vec<Vec<&'static str>> {
+        vec![vec!["prompt"]]
+    }
+
+    fn reads(&self, survey: &Survey) -> u32 {
+        let is_tree = survey.column("prompt").is_some_and(|column| column.types.has(Types::OBJECT));
+        if is_tree { survey.rows_with(&["prompt"]) } else { 0 }
+    }
+
+    fn options(&self) -> &'static [OptionSpec] {
+        &[PATHS]
+    }
+
+    fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
+        let Some(Value::Json(json) | Value::String(json)) = row.get("prompt") else {
+            return Err(Reject::new(Reason::MissingField, "no `prompt` that is a tree of messages"));
+        };
+        let tree: Node<'a> = serde_json::from_str(json)
+            .map_err(|error| Reject::new(Reason::WrongType, format!("`prompt` is not a tree of messages: {error}")))?;
+        let follow = if options.get(PATHS.name).is_some_and(|value| value == "all") { usize::MAX } else { 1 };
+        let (mut paths, mut path) = (Vec::new(), Vec::new());
+        walk(&tree, follow, &mut path, &mut paths);
+        if paths.is_empty() {
+            return Err(Reject::new(
+                Reason::NoFinalAssistantTurn,
+                "no path of the tree ends with a turn of the assistant",
+            ));
+        }
+        let sample = |path: Vec<&Node<'a>>| -> Result<Sample<'a>, Reject> {
+            let turn = |node: &&Node<'a>| Ok(Message::new(node.role()?, node.text.clone()));
+            Filled::of(row, options)?.conversation("prompt", path.iter().map(turn).collect::<Result<_, Reject>>()?)
+        };
+        let samples: Vec<Sample<'a>> = paths.into_iter().map(sample).collect::<Result<_, _>>()?;
+        Ok(samples.into())
+    }
+}
+
+/// A message and its replies. Who wrote it, when, and what people thought of it is not read.
+#[derive(Deserialize)]
+struct Node<'a> {
+    #[serde(borrow)]
+    text: Cow<'a, str>,
+    #[serde(borrow)]
+    role: Cow<'a, str>,
+    rank: Option<f64>,
+    #[serde(default)]
+    deleted: bool,
+    #[serde(borrow, default)]
+    replies: Vec<Node<'a>>,
+}
+
+impl Node<'_> {
+    fn role(&self) -> Result<Role, Reject> {
+        match self.role.as_ref() {
+            "prompter" | "user" | "human" => Ok(Role::User),
+            "assistant" => Ok(Role::Assistant),
+            "system" => Ok(Role::System),
+            other => Err(Reject::new(
+                Reason::WrongType,
+                format!("a message of `prompt` is of role `{}`", other.escape_debug()),
+            )),
+        }
+    }
+
+    fn is_answer(&self) -> bool {
+        self.role == "assistant"
+    }
+
+    /// The replies that are there, the best first; those without a rank last, in their order.
+    fn best_first(&self) -> Vec<&Self> {
+        let mut replies: Vec<&Self> = self.replies.iter().filter(|reply| !reply.deleted).collect();
+        replies.sort_by(|a, b| a.rank.unwrap_or(f64::MAX).total_cmp(&b.rank.unwrap_or(f64::MAX)));
+        replies
+    }
+}
+
+/// Collects the paths below a node that end with an answer, following so many replies of each message.
+fn walk<'n, 'a>(node: &'n Node<'a>, follow: usize, path: &mut Vec<&'n Node<'a>>, paths: &mut Vec<Vec<&'n Node<'a>>>) {
+    path.push(node);
+    let before = paths.len();
+    for reply in node.best_first().into_iter().take(follow) {
+        walk(reply, follow, path, paths);
+    }
+    // A question that nobody answered ends no path: the answer before it does.
+    if paths.len() == before && node.is_answer() {
+        paths.push(path.clone());
+    }
+    path.pop();
+}

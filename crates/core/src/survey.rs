@@ -1,0 +1,272 @@
+//! What the first rows of a source look like: which columns they have, of what types, and which stand together.
+//!
+//! A converter is chosen by it. One row is not asked: it may be a header of some exporter, or lack what all others have.
+
+use serde::{Deserialize, Serialize};
+
+use crate::row::{RawRow, Value};
+
+/// The number of good rows that are looked at.
+pub const SURVEYED: u32 = 100;
+
+/// The number of bytes of chunks in which they are looked for: rows may be long, or all of them bad.
+const MOST_BYTES: u64 = 8 << 20;
+
+/// The number of columns of a row that are looked at: one row may have millions of keys.
+const MOST_COLUMNS: usize = 512;
+
+/// The first good rows of a source, in short.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Survey {
+    /// How many rows were looked at.
+    pub rows: u32,
+    /// How many bytes the chunks have in which they were looked for.
+    pub bytes: u64,
+    /// Their columns, in the order in which they were met.
+    pub columns: Vec<Column>,
+    /// The sets of columns that rows have something in, by their numbers, and how many rows each.
+    patterns: Vec<(Vec<u16>, u32)>,
+}
+
+/// One column of the surveyed rows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    /// The name.
+    pub name: String,
+    /// In how many rows it has something: it is not missing, `null`, or empty.
+    pub filled: u32,
+    /// The types of these values.
+    pub types: Types,
+    /// In how many rows it is a string with `####` in it.
+    pub hashes: u32,
+    /// In how many rows it is a transcript: a string that begins with `Human:`, blank lines aside.
+    pub transcripts: u32,
+}
+
+/// A set of types of values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Types(u8);
+
+impl Types {
+    /// `true` or `false`.
+    pub const BOOLEAN: Self = Self(1);
+    /// A number.
+    pub const NUMBER: Self = Self(2);
+    /// A string.
+    pub const STRING: Self = Self(4);
+    /// A list of strings.
+    pub const STRINGS: Self = Self(8);
+    /// A list of objects.
+    pub const OBJECTS: Self = Self(16);
+    /// Any other list.
+    pub const LIST: Self = Self(32);
+    /// An object.
+    pub const OBJECT: Self = Self(64);
+    /// What JSON has no type for, such as a date of a columnar file.
+    pub const OTHER: Self = Self(128);
+
+    const NAMED: [(Self, &'static str); 8] = [
+        (Self::BOOLEAN, "boolean"),
+        (Self::NUMBER, "number"),
+        (Self::STRING, "string"),
+        (Self::STRINGS, "list of strings"),
+        (Self::OBJECTS, "list of objects"),
+        (Self::LIST, "list"),
+        (Self::OBJECT, "object"),
+        (Self::OTHER, "other"),
+    ];
+
+    /// Whether any of the `other` types is among these.
+    pub fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Returns both sets in one.
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Returns the names of the types.
+    pub fn names(self) -> Vec<&'static str> {
+        Self::NAMED.iter().filter(|(of, _)| self.has(*of)).map(|(_, name)| *name).collect()
+    }
+
+    fn of(value: &Value<'_>) -> Self {
+        match value {
+            Value::Null => Self::default(),
+            Value::Bool(_) => Self::BOOLEAN,
+            Value::Number(_) => Self::NUMBER,
+            Value::String(_) => Self::STRING,
+            Value::Printed { .. } => Self::OTHER,
+            Value::Json(json) if json.starts_with('{') => Self::OBJECT,
+            Value::Json(json) => match json[1..].trim_start().as_bytes().first() {
+                Some(b'"') => Self::STRINGS,
+                Some(b'{') => Self::OBJECTS,
+                _ => Self::LIST,
+            },
+        }
+    }
+}
+
+impl Survey {
+    /// Adds a column that all rows have, as in CSV and Parquet, whether or not any has something in it.
+    pub fn add_column(&mut self, name: &str) {
+        self.number(name);
+    }
+
+    /// Whether as many rows were looked at as ever are.
+    pub fn is_full(&self) -> bool {
+        self.rows >= SURVEYED || self.bytes >= MOST_BYTES
+    }
+
+    /// Looks at a row, unless there were enough.
+    pub fn add(&mut self, row: &RawRow<'_>) {
+        if self.is_full() {
+            return;
+        }
+        self.rows += 1;
+        let mut pattern = Vec::new();
+        for (name, value) in row.fields.iter().take(MOST_COLUMNS) {
+            let Some(number) = self.number(name) else { continue };
+            let column = &mut self.columns[number];
+            if value.is_nothing() {
+                continue;
+            }
+            pattern.push(number as u16);
+            column.filled += 1;
+            column.types = column.types.or(Types::of(value));
+            if let Value::String(text) = value {
+                column.hashes += u32::from(text.contains("####"));
+                column.transcripts += u32::from(text.trim_start_matches('\n').starts_with("Human:"));
+            }
+        }
+        pattern.sort_unstable();
+        self.note(pattern, 1);
+    }
+
+    /// Adds what was seen behind the rows of this survey, as far as there is room.
+    ///
+    /// A survey that would be more than full is added whole: which rows it is of cannot be told any more.
+    pub fn merge(&mut self, other: &Self) {
+        if self.is_full() {
+            return;
+        }
+        self.rows += other.rows;
+        self.bytes += other.bytes;
+        let mut numbers = Vec::with_capacity(other.columns.len());
+        for of in &other.columns {
+            let number = self.number(&of.name);
+            if let Some(number) = number {
+                let column = &mut self.columns[number];
+                column.filled += of.filled;
+                column.types = column.types.or(of.types);
+                column.hashes += of.hashes;
+                column.transcripts += of.transcripts;
+            }
+            numbers.push(number);
+        }
+        for (pattern, rows) in &other.patterns {
+            let mut pattern: Vec<u16> =
+                pattern.iter().filter_map(|number| Some(numbers[usize::from(*number)]? as u16)).collect();
+            pattern.sort_unstable();
+            self.note(pattern, *rows);
+        }
+    }
+
+    /// The number of a column, which is new if it was not met before.
+    fn number(&mut self, name: &str) -> Option<usize> {
+        let known = self.columns.iter().position(|column| column.name == name);
+        known.or_else(|| {
+            (self.columns.len() < MOST_COLUMNS).then(|| {
+                self.columns.push(Column::new(name.to_owned()));
+                self.columns.len() - 1
+            })
+        })
+    }
+
+    fn note(&mut self, pattern: Vec<u16>, rows: u32) {
+        match self.patterns.iter_mut().find(|(known, _)| *known == pattern) {
+            Some((_, known)) => *known += rows,
+            None => self.patterns.push((pattern, rows)),
+        }
+    }
+
+    /// Returns a column by its name.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// Returns the names of all columns.
+    pub fn names(&self) -> Vec<&str> {
+        self.columns.iter().map(|column| column.name.as_str()).collect()
+    }
+
+    /// Returns surveys of rows that have something in the same columns.
+    pub fn alike(&self) -> impl Iterator<Item = Self> {
+        self.patterns.iter().map(|pattern| Self { rows: pattern.1, patterns: vec![pattern.clone()], ..self.clone() })
+    }
+
+    /// Returns how many rows have something in all of these columns.
+    pub fn rows_with(&self, columns: &[&str]) -> u32 {
+        self.count(|names| columns.iter().all(|column| names.contains(column)))
+    }
+
+    /// Returns how many rows are such that `is_fit` holds for the columns that they have something in.
+    pub fn count(&self, is_fit: impl Fn(&[&str]) -> bool) -> u32 {
+        let names = |pattern: &[u16]| -> Vec<&str> {
+            pattern.iter().map(|number| self.columns[usize::from(*number)].name.as_str()).collect()
+        };
+        self.patterns.iter().filter(|(pattern, _)| is_fit(&names(pattern))).map(|(_, rows)| rows).sum()
+    }
+}
+
+impl Column {
+    fn new(name: String) -> Self {
+        Self { name, filled: 0, types: Types::default(), hashes: 0, transcripts: 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json;
+
+    fn survey(rows: &[&str]) -> Survey {
+        let mut survey = Survey::default();
+        rows.iter().for_each(|row| survey.add(&json::row(row).unwrap()));
+        survey
+    }
+
+    #[test]
+    fn rows_are_counted_by_what_they_have() {
+        let survey = survey(&[
+            r#"{"_meta":{}}"#,
+            r#"{"q":"a","a":null}"#,
+            r#"{"q":"a","a":"x\n#### 1"}"#,
+            r#"{"a":["x"],"q":"\n\nHuman: a"}"#,
+        ]);
+        assert_eq!((survey.rows, survey.names()), (4, vec!["_meta", "q", "a"]));
+        assert_eq!((survey.rows_with(&["q"]), survey.rows_with(&["q", "a"]), survey.rows_with(&["b"])), (3, 2, 0));
+        let column = survey.column("a").unwrap();
+        assert_eq!((column.filled, column.hashes, column.types.names()), (2, 1, vec!["string", "list of strings"]));
+        assert_eq!(survey.column("q").unwrap().transcripts, 1);
+    }
+
+    #[test]
+    fn surveys_of_several_files_are_put_together() {
+        let (a, b) = (r#"{"q":"a","x":1}"#, r#"{"x":"2","q":"b","z":null}"#);
+        let mut both = survey(&[a]);
+        both.merge(&survey(&[b]));
+        assert_eq!(both, survey(&[a, b]));
+    }
+
+    #[test]
+    fn a_hundred_rows_are_enough() {
+        let row = json::row(r#"{"a":1}"#).unwrap();
+        let mut survey = Survey::default();
+        (0..=SURVEYED).for_each(|_| survey.add(&row));
+        survey.add(&json::row(r#"{"b":1}"#).unwrap());
+        assert!(survey.is_full() && survey.column("b").is_none());
+        assert_eq!(survey.rows_with(&["a"]), SURVEYED);
+    }
+}
