@@ -64,6 +64,7 @@ documents! {
     hubs: "tests/cmd/hubs.md",
     errors: "tests/cmd/errors.md",
     shapes: "tests/cmd/shapes.md",
+    inspect_and_add: "tests/cmd/inspect.md",
     show: "tests/cmd/show.md",
     stats: "tests/cmd/stats.md",
     trace: "tests/cmd/trace.md",

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    build, cache, clean, completions, diff, doctor, explain, fetch, graph, init, lock, log, ls, man, new, schema, show,
-    stats, status, trace, validate, watch, why,
+    add, build, cache, clean, completions, diff, doctor, explain, fetch, graph, init, inspect, lock, log, ls, man, new,
+    schema, show, stats, status, trace, validate, watch, why,
 };
 use crate::system;
 
@@ -43,7 +43,7 @@ pub(super) struct Arguments {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct Global {
-    /// The workspace, with recipes below its `config/`
+    /// The workspace [default: the current folder, or the nearest above with recipes below config/]
     #[arg(
         short = 'C',
         long = "directory",
@@ -94,6 +94,10 @@ pub(super) enum Command {
     Init(init::Options),
     /// Create a commented recipe
     New(new::Options),
+    /// Look at a source: files, columns, rows, and what reads it
+    Inspect(inspect::Options),
+    /// Add a source to a recipe
+    Add(add::Options),
     /// Build out-of-date recipes
     Build(build::Options),
     /// Rebuild on every save
@@ -136,6 +140,42 @@ pub(super) enum Command {
     Man(man::Options),
     /// Print JSON Schemas of JSON output, recipes and datac.lock
     Schema(schema::Options),
+}
+
+impl Command {
+    /// Returns the words that may name recipes by path.
+    pub(super) fn words_mut(&mut self) -> Vec<&mut String> {
+        match self {
+            Self::Build(options) => options.selectors.iter_mut().collect(),
+            Self::Watch(options) => options.selectors.iter_mut().collect(),
+            Self::Status(options) => options.selectors.iter_mut().collect(),
+            Self::Lock(options) => options.selectors.iter_mut().collect(),
+            Self::Fetch(options) => options.selectors.iter_mut().collect(),
+            Self::Graph(options) => options.selectors.iter_mut().collect(),
+            Self::Stats(options) => options.selectors.iter_mut().collect(),
+            Self::Validate(options) => options.selectors.iter_mut().collect(),
+            Self::Ls(options) => options.words.iter_mut().collect(),
+            Self::Why(options) => vec![&mut options.output],
+            Self::Show(options) => vec![&mut options.output],
+            Self::Inspect(options) => vec![&mut options.source],
+            Self::Add(options) => std::iter::once(&mut options.source).chain(&mut options.to).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Returns whether the command writes to the workspace.
+    pub(super) fn writes(&self) -> bool {
+        matches!(
+            self,
+            Self::New(_)
+                | Self::Add(_)
+                | Self::Build(_)
+                | Self::Watch(_)
+                | Self::Lock(_)
+                | Self::Fetch(_)
+                | Self::Clean(_)
+        )
+    }
 }
 
 /// Environment variables of datac.

@@ -157,7 +157,7 @@ fn built_or_seen(
         }
     }
     if report.recipes.is_empty() {
-        return (errors::no_recipes(&options.selectors, screen), Some(report));
+        return (errors::no_recipes(&options.selectors, workspace, screen), Some(report));
     }
     let code = match report.failure() {
         Some(failure) => exit::of(failure),
@@ -180,7 +180,7 @@ fn look(workspace: &Workspace, options: &Options, screen: &Screen, listener: &Li
         status::print_json(&assessment, screen);
     }
     if assessment.recipes.is_empty() {
-        return errors::no_recipes(&options.selectors, screen);
+        return errors::no_recipes(&options.selectors, workspace, screen);
     }
     if !options.json && !options.integrations.is_on_stdout() {
         status::print(&assessment, false, screen);

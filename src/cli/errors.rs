@@ -1,5 +1,7 @@
 //! Turns errors into text, hint and exit code.
 
+use std::path::Path;
+
 use super::{
     diagnostics, exit,
     screen::{FAINT, Screen},
@@ -42,14 +44,23 @@ pub(super) fn report(error: &WorkspaceError, workspace: &Workspace, screen: &Scr
 /// Reports that there is nothing to work on; returns the exit code.
 ///
 /// This is an error, so that `build --check` in the wrong folder does not pass unnoticed, unless a state was selected.
-pub(super) fn no_recipes(selectors: &[String], screen: &Screen) -> u8 {
+pub(super) fn no_recipes(selectors: &[String], workspace: &Workspace, screen: &Screen) -> u8 {
     if let Some(states) = asks_for_state(selectors) {
         let words: Vec<&str> = states.iter().map(|state| state.word()).collect();
         screen.say(&format!("no recipe is in state {}", words.join(" or ")));
         return exit::OK;
     }
+    let root = workspace.settings().root.clone();
     let (place, hint) = match selectors {
-        [] => ("`config/`".to_owned(), "`datac init` creates some; `-C DIR` selects a workspace elsewhere"),
+        [] if root == Path::new(".") => {
+            let here = system::current_dir().unwrap_or_default();
+            let place = format!("`config/` of {}, nor a workspace in the folders above", here.display());
+            (place, "`datac init` creates some; `-C DIR` selects a workspace elsewhere")
+        }
+        [] => {
+            let place = format!("`config/` of {}", root.display());
+            (place, "`datac init` creates some; `-C DIR` selects a workspace elsewhere")
+        }
         named => (format!("`{}`", named.join("`, `")), "a recipe is a YAML file with `metadata` and `datasets`"),
     };
     screen.error(&format!("no recipes below {place}"), Some(hint));

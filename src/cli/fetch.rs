@@ -21,7 +21,7 @@ Examples:
 pub(super) struct Options {
     /// Recipes, as for `build` [default: all below config/]
     #[arg(value_name = "SELECTOR")]
-    selectors: Vec<String>,
+    pub(super) selectors: Vec<String>,
     /// Fail rather than change datac.lock
     #[arg(long, env = "DATAC_LOCKED", hide_env = true, value_parser = clap::builder::BoolishValueParser::new())]
     locked: bool,
@@ -55,7 +55,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen, pro
         document::print(&fetched, screen);
     }
     if fetched.recipes == 0 {
-        return errors::no_recipes(&options.selectors, screen);
+        return errors::no_recipes(&options.selectors, workspace, screen);
     }
     if !options.json {
         print(&fetched, screen);

@@ -60,7 +60,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
         document::print(&graph, screen);
     }
     if inventory.recipes.is_empty() {
-        return errors::no_recipes(&options.selectors, screen);
+        return errors::no_recipes(&options.selectors, workspace, screen);
     }
     let drawing = Drawing::of(&graph, options.stages);
     match options.format {

@@ -6,10 +6,11 @@ use serde::Serialize;
 use super::{
     document::{self, Content},
     errors, exit, schema,
-    screen::Screen,
+    screen::{FAINT, Screen},
 };
 use crate::workspace::{Inventory, ListedOutput, ListedRecipe, ListedSource, Workspace};
 use clap::Args;
+use textwrap::core::display_width;
 
 /// Options of `ls`.
 #[derive(Args, Debug)]
@@ -86,10 +87,14 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
         document::print(&listed(what, &inventory), screen);
     }
     if inventory.recipes.is_empty() {
-        return errors::no_recipes(selectors, screen);
+        return errors::no_recipes(selectors, workspace, screen);
     }
     if !options.json {
-        screen.data(&text(what, &inventory));
+        let text = text(what, &inventory);
+        screen.data(&match screen.data_width() {
+            Some(columns) => aligned(what, &text, columns),
+            None => text,
+        });
     }
     exit::OK
 }
@@ -120,6 +125,43 @@ fn text(what: What, inventory: &Inventory) -> String {
             [Some(path.clone()), Some(recipe.clone()), Some(state), number(*rows), number(*bytes), blake3]
         }),
     }
+}
+
+/// Lays lines out for people: under a head, in columns that are aligned, each line no longer than the terminal is wide.
+fn aligned(what: What, text: &str, columns: usize) -> String {
+    let head = match what {
+        What::Recipes => "name\tstate\tphase\trows\tbytes\tsources\tpath",
+        What::Sources => "id\tcommit\tfiles\tbytes\trecipes",
+        What::Outputs => "path\trecipe\tstate\trows\tbytes\tblake3",
+    };
+    let table: Vec<Vec<String>> = std::iter::once(head)
+        .chain(text.lines())
+        .enumerate()
+        .map(|(at, line)| line.split('\t').map(|cell| shown(cell, at > 0)).collect())
+        .collect();
+    let widths: Vec<usize> = (0..table[0].len())
+        .map(|column| table.iter().filter_map(|row| row.get(column)).map(|cell| display_width(cell)).max().unwrap_or(0))
+        .collect();
+    let line = |(at, row): (usize, &Vec<String>)| {
+        let cells = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell}{:pad$}", "", pad = width - display_width(cell)));
+        let line = cells.collect::<Vec<_>>().join("  ");
+        let mut line = line.trim_end().to_owned();
+        if display_width(&line) >= columns {
+            line = line.chars().take(columns.saturating_sub(2)).collect::<String>() + "…";
+        }
+        if at == 0 { format!("{FAINT}{line}{FAINT:#}\n") } else { line + "\n" }
+    };
+    table.iter().enumerate().map(line).collect()
+}
+
+/// Shortens a digest; the rest of it is for programs.
+fn shown(cell: &str, is_value: bool) -> String {
+    let hex = cell.rsplit(':').next().unwrap_or(cell);
+    let is_digest = is_value && hex.len() >= 40 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_digest { hex[..10].to_owned() } else { cell.to_owned() }
 }
 
 fn joined(names: &[String]) -> Option<String> {

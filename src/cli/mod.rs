@@ -2,6 +2,7 @@
 //!
 //! stdout is for data, stderr for people. Exit codes are [`exit`]'s constants.
 
+mod add;
 mod args;
 mod build;
 mod cache;
@@ -18,6 +19,7 @@ mod explain;
 mod fetch;
 mod graph;
 mod init;
+mod inspect;
 mod integrations;
 mod lock;
 mod log;
@@ -55,12 +57,13 @@ use self::{
     args::{Arguments, Command, Global},
     events::Listener,
     progress::{Progress, Show},
-    screen::Screen,
+    screen::{FAINT, Screen},
 };
 use crate::{
     event::Observer,
+    failure::Failure,
     system,
-    workspace::{Make, Settings, Workspace},
+    workspace::{Make, Settings, Workspace, discover},
 };
 
 /// Runs the command that the process was called with.
@@ -106,13 +109,26 @@ fn install_interrupt(interrupt: &Arc<AtomicBool>) {
 }
 
 fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<Make>>) -> u8 {
-    let Arguments { mut global, command } = arguments;
+    let Arguments { mut global, mut command } = arguments;
     let screen = Screen::new(global.color, global.quiet);
     if let Some(folder) = &global.directory
         && !system::is_dir(folder)
     {
         screen.error(&format!("the workspace folder `{}` does not exist", folder.display()), None);
         return exit::USAGE;
+    }
+    let mut place = Place::default();
+    if global.directory.is_none() && !matches!(command, Command::Init(_)) {
+        match here(&mut global, &mut command) {
+            Ok(found) => place = found,
+            Err(failure) => {
+                screen.error(&failure.message, failure.hint.as_deref());
+                return exit::USAGE;
+            }
+        }
+    }
+    if let (Some(root), true) = (&global.directory, place.is_elsewhere && command.writes()) {
+        screen.say(&format!("{FAINT}workspace: {}{FAINT:#}", root.display()));
     }
     if let Command::Init(init::Options { folder: Some(folder), .. }) = &command {
         // This is the only command whose workspace need not exist.
@@ -141,6 +157,8 @@ fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<M
     match command {
         Command::Init(options) => init::run(&workspace, &options, &screen),
         Command::New(options) => new::run(&workspace, &options, &screen),
+        Command::Inspect(options) => inspect::run(&workspace, &options, &screen),
+        Command::Add(options) => add::run(&workspace, &options, &screen),
         Command::Build(options) => build::run(&workspace, &options, make, &screen, &progress, &listener),
         Command::Cache(options) => cache::run(&workspace, &options, &screen, &progress),
         Command::Clean(options) => clean::run(&workspace, &options, &screen),
@@ -163,6 +181,36 @@ fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<M
         Command::Man(options) => man::run(&options, &screen),
         Command::Schema(options) => schema::run(&options, &screen),
     }
+}
+
+/// Where a command works.
+#[derive(Default)]
+struct Place {
+    /// Whether the workspace is another folder than the current one.
+    is_elsewhere: bool,
+}
+
+/// Finds the workspace of a command that names none, and makes the paths it was given relative to that.
+fn here(global: &mut Global, command: &mut Command) -> Result<Place, Failure> {
+    // Without a current folder there is nothing to search from; whatever is done next says so.
+    let Ok(here) = system::current_dir() else { return Ok(Place::default()) };
+    let words: Vec<String> = command.words_mut().into_iter().map(|word| word.clone()).collect();
+    let found = discover(&here, &words)?;
+    for (word, new) in command.words_mut().into_iter().zip(&found.words) {
+        word.clone_from(new);
+    }
+    let is_elsewhere = found.is_elsewhere();
+    if is_elsewhere {
+        // Options are typed from here, too.
+        for folder in [&mut global.cache_dir, &mut global.output_dir].into_iter().flatten() {
+            *folder = here.join(&folder);
+        }
+        if let Some(hub) = global.hub.as_mut().filter(|hub| system::is_dir(&here.join(hub.as_str()))) {
+            *hub = here.join(hub.as_str()).to_string_lossy().into_owned();
+        }
+        global.directory = Some(found.root);
+    }
+    Ok(Place { is_elsewhere })
 }
 
 fn open(global: &Global, interrupt: Arc<AtomicBool>, observer: Observer) -> Workspace {

@@ -4,8 +4,8 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{
-    build, cache, clean, diff, doctor, document, exit, explain, fetch, graph, init, lock, log, ls, new, screen::Screen,
-    stats, status, trace, validate, why,
+    add, build, cache, clean, diff, doctor, document, exit, explain, fetch, graph, init, inspect, lock, log, ls, new,
+    screen::Screen, stats, status, trace, validate, why,
 };
 use crate::workspace::{EVENTS_SCHEMA, LOCK_SCHEMA, RECIPE_SCHEMA, events_schema, lock_schema, recipe_schema};
 
@@ -60,6 +60,7 @@ fn all() -> Vec<Named> {
     // Schemas of input files.
     all.extend([(RECIPE_SCHEMA, recipe_schema as fn() -> Value), (LOCK_SCHEMA, lock_schema)]);
     let commands = [
+        add::SCHEMAS,
         build::SCHEMAS,
         cache::SCHEMAS,
         clean::SCHEMAS,
@@ -69,6 +70,7 @@ fn all() -> Vec<Named> {
         fetch::SCHEMAS,
         graph::SCHEMAS,
         init::SCHEMAS,
+        inspect::SCHEMAS,
         lock::SCHEMAS,
         log::SCHEMAS,
         ls::SCHEMAS,

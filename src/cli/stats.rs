@@ -39,7 +39,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
         Err(error) => return errors::report(&error, workspace, screen),
     };
     if stats.recipes.is_empty() {
-        return errors::no_recipes(&options.selectors, screen);
+        return errors::no_recipes(&options.selectors, workspace, screen);
     }
     if options.json {
         document::print(&stats, screen);

@@ -49,7 +49,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
         print_json(&assessment, screen);
     }
     if assessment.recipes.is_empty() {
-        return errors::no_recipes(&options.selectors, screen);
+        return errors::no_recipes(&options.selectors, workspace, screen);
     }
     if !options.json {
         print(&assessment, options.verbose, screen);

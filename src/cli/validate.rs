@@ -24,7 +24,7 @@ Examples:
 pub(super) struct Options {
     /// Recipes, as for `build`; `-`: from stdin [default: all below config/]
     #[arg(value_name = "SELECTOR")]
-    selectors: Vec<String>,
+    pub(super) selectors: Vec<String>,
     /// Print one JSON document to stdout
     #[arg(long)]
     json: bool,
@@ -96,7 +96,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
         document::print(&verdict(&checked), screen);
     }
     if checked.recipes.is_empty() {
-        return errors::no_recipes(&paths, screen);
+        return errors::no_recipes(&paths, workspace, screen);
     }
     if !options.json {
         print(&checked, screen);

@@ -94,7 +94,7 @@ impl Teller<'_> {
         let is_first = self.known.is_none();
         let report = match round.built {
             Ok(report) if is_first && report.recipes.is_empty() && asks_for_state(self.selectors).is_none() => {
-                return Some(errors::no_recipes(self.selectors, self.screen));
+                return Some(errors::no_recipes(self.selectors, self.workspace, self.screen));
             }
             Ok(report) => report,
             Err(error) => {

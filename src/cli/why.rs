@@ -26,6 +26,9 @@ pub(super) struct Options {
     /// Explain a past run, by its number or `last`
     #[arg(long, value_name = "RUN")]
     pub(super) run: Option<String>,
+    /// Also list what has not changed
+    #[arg(short, long)]
+    pub(super) verbose: bool,
     /// Print one JSON document to stdout
     #[arg(long)]
     pub(super) json: bool,
@@ -55,7 +58,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
         return exit::OK;
     }
     errors::problems(&explanation.status.problems, workspace, screen);
-    screen.data(&text(&explanation, screen.data_width()));
+    screen.data(&text(&explanation, options.verbose, screen.data_width()));
     exit::OK
 }
 
@@ -96,7 +99,7 @@ fn past(build: &PastBuild, path: &str, columns: Option<usize>) -> String {
     out
 }
 
-fn text(explanation: &Explanation, columns: Option<usize>) -> String {
+fn text(explanation: &Explanation, verbose: bool, columns: Option<usize>) -> String {
     let status = &explanation.status;
     let style = match status.state {
         State::Fresh => GOOD,
@@ -127,7 +130,10 @@ fn text(explanation: &Explanation, columns: Option<usize>) -> String {
     if status.state != State::Fresh && status.state != State::Invalid {
         out.push_str(&stages(explanation));
     }
-    if !explanation.unchanged.is_empty() {
+    let unchanged = explanation.unchanged.len();
+    if unchanged > 0 && !verbose {
+        out.push_str(&format!("\n{FAINT}{unchanged} unchanged (-v to list){FAINT:#}\n"));
+    } else if unchanged > 0 {
         out.push_str("\nunchanged\n");
         let name = |entry: &Entry| entry.name.to_string();
         let width = explanation.unchanged.iter().map(|entry| name(entry).chars().count()).max().unwrap_or(0).min(40);

@@ -15,6 +15,8 @@ const DOCUMENTS: &[(&str, &str)] = &[
     ("datac.status/1", "echo '{' > config/sft/broken.yaml; datac status --json 2>/dev/null"),
     ("datac.build/1", "datac build --json 2>/dev/null || rm config/sft/broken.yaml"),
     ("datac.build/1", "sed -i.old 's/seed: 1/seed: 2/' config/sft/one.yaml; datac build --json 2>/dev/null"),
+    ("datac.inspect/1", "datac inspect data/one.jsonl --json"),
+    ("datac.add/1", "datac add data/one.jsonl --name more --json"),
     ("datac.log/1", "datac log --json"),
     ("datac.log.run/1", "datac log last --json"),
     ("datac.log.diff/1", "datac log diff 1 last --json"),

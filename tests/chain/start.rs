@@ -135,7 +135,7 @@ fn the_doctor_sees_files_from_the_future() {
 #[test]
 fn the_doctor_works_anywhere_and_never_prints_the_token() {
     let place = Place::new();
-    let (printed, code) = place.try_sh("mkdir empty && cd empty && HF_TOKEN=hf_CANARY datac doctor");
+    let (printed, code) = place.try_sh("mkdir empty && cd empty && HF_TOKEN=hf_CANARY datac -C . doctor");
     assert_eq!(code, 0, "{printed}");
     assert!(printed.contains("found in HF_TOKEN") && !printed.contains("CANARY"), "{printed}");
     assert!(printed.contains("datac init"), "{printed}");

@@ -90,6 +90,14 @@ impl Failure {
         }
         self
     }
+
+    /// Returns this failure without its dataset entry, for a source that no recipe names.
+    pub fn of_no_recipe(mut self) -> Self {
+        if let Some(about) = &mut self.about {
+            about.dataset = None;
+        }
+        self
+    }
 }
 
 impl fmt::Display for Failure {

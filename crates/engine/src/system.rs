@@ -117,6 +117,17 @@ pub fn exists(path: &Path) -> bool {
     fs::metadata(path).is_ok()
 }
 
+/// Makes a folder that is gone when it is dropped.
+pub fn temporary_folder() -> Result<tempfile::TempDir, FileError> {
+    tempfile::tempdir().map_err(|source| FileError { verb: "create folder", path: std::env::temp_dir(), source })
+}
+
+/// Makes a symbolic link at `path` that leads to `target`.
+pub fn link(target: &Path, path: &Path) -> Result<(), FileError> {
+    let target = fs::canonicalize(target).map_err(at("find", target))?;
+    std::os::unix::fs::symlink(target, path).map_err(at("link", path))
+}
+
 /// Returns the final target of a symbolic link; `None` if the path is not a link, or is a dangling one.
 pub fn link_target(path: &Path) -> Option<PathBuf> {
     let is_link = fs::symlink_metadata(path).is_ok_and(|meta| meta.is_symlink());

@@ -414,6 +414,10 @@ fn an_edit_between_hashing_and_the_end_of_the_build_is_seen_by_the_next() {
 fn a_workspace_without_a_recipe_has_nothing_to_build() {
     let space = Space::new();
     copy(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/rustfmt.toml")), &space.path("config.toml"));
-    assert_exit(&space, &["build"], 2, &["no recipes below `config/`"]);
-    assert!(!system::exists(&space.path("dataset")));
+    for arguments in [&["build"][..], &["build", "--force"], &["build", "x"], &["fetch"], &["status"]] {
+        let words: &[&str] =
+            if arguments.len() == 2 && arguments[1] == "x" { &["no recipe"] } else { &["no recipes below `config/`"] };
+        assert_exit(&space, arguments, 2, words);
+        assert!(!system::exists(&space.path("dataset")) && !system::exists(&space.path("cache")), "{arguments:?}");
+    }
 }

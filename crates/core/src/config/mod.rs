@@ -5,6 +5,7 @@
 //! each with its line and column.
 
 mod check;
+mod edit;
 mod leaves;
 mod of_failure;
 mod options;
@@ -33,6 +34,7 @@ pub use check::rules::did_you_mean;
 use check::rules::{file_stem, stem_fault};
 use problem::Fault;
 
+pub use edit::add_dataset;
 pub use leaves::{decide_selection, locate};
 pub use of_failure::problem_of;
 pub use options::{Command, Options};

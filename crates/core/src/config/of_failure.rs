@@ -17,8 +17,7 @@ use crate::failure::Failure;
 pub fn problem_of(failure: &Failure, text: &[u8]) -> Option<Problem> {
     let about = failure.about.as_deref()?;
     let dataset = about.dataset.as_ref()?;
-    let fault = Fault::of_file(about.fault.code(), failure.message.clone()).maybe_hint(failure.hint.clone());
-    let mut fault = Fault { note: failure.note.clone(), ..fault };
+    let mut fault = Fault::of_file(about.fault.code(), failure.message.clone()).maybe_hint(failure.hint.clone());
     let parsed = super::plain_text(text).ok().and_then(|(plain, mark)| Some((yaml::parse(plain).root?, mark)));
     if let Some((root, mark)) = parsed {
         for (rank, leaf) in about.keys().iter().enumerate() {
@@ -29,7 +28,7 @@ pub fn problem_of(failure: &Failure, text: &[u8]) -> Option<Problem> {
             break;
         }
     }
-    Some(fault.locate(&dataset.recipe, text))
+    Some(Problem { note: failure.note.clone(), ..fault.locate(&dataset.recipe, text) })
 }
 
 /// Returns the item of a list that equals `word`.

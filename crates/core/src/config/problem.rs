@@ -40,17 +40,16 @@ pub(super) struct Fault {
     pub(super) message: String,
     pub(super) label: Option<String>,
     pub(super) hint: Option<String>,
-    pub(super) note: Option<String>,
 }
 
 impl Fault {
     pub(super) fn new(code: &'static str, span: &Range<usize>, message: impl Into<String>) -> Self {
-        Self { code, span: Some(span.clone()), message: message.into(), label: None, hint: None, note: None }
+        Self { code, span: Some(span.clone()), message: message.into(), label: None, hint: None }
     }
 
     /// Creates a fault of the whole file.
     pub(super) fn of_file(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, span: None, message: message.into(), label: None, hint: None, note: None }
+        Self { code, span: None, message: message.into(), label: None, hint: None }
     }
 
     pub(super) fn label(mut self, label: impl Into<String>) -> Self {
@@ -76,7 +75,7 @@ impl Fault {
             path: path.to_owned(),
             message: self.message,
             hint: self.hint,
-            note: self.note,
+            note: None,
             label: self.label,
             span: self.span,
             line,

@@ -31,7 +31,7 @@ use crate::{
         manifest::{BuildManifest, Made},
         summary::{Summary, summarise},
     },
-    selector::{asks_for_state, assess_selected},
+    selector::{assess_selected, find},
     site::{IfHeld, Site, WorkspaceError},
     status::{
         RecipeStatus, State,
@@ -80,7 +80,7 @@ pub struct BuildOptions {
 }
 
 /// Result of a build.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub struct BuildReport {
     /// The recipes, by path.
     pub recipes: Vec<RecipeReport>,
@@ -128,7 +128,7 @@ pub enum Done {
     Nothing,
     /// It was built: something of it was out of date.
     Built,
-    /// It was built again though it was up to date, as was asked for, and came to the same bytes.
+    /// It was built whatever the cache holds, as was asked for, and came to the bytes that are in place.
     Rebuilt,
     /// Its files were put in place from the cache; nothing had to run.
     Restored,
@@ -140,7 +140,7 @@ impl Done {
     /// Says what was done with a recipe that was built: `before` is its state then, `written` what was put in place.
     fn of(before: &RecipeStatus, written: &[String], is_forced: bool) -> Self {
         if is_forced {
-            return if before.state == State::Fresh && written.is_empty() { Self::Rebuilt } else { Self::Built };
+            return if written.is_empty() { Self::Rebuilt } else { Self::Built };
         }
         let is_restored = matches!(before.state, State::Cached | State::Edited) && before.missing.is_empty();
         if is_restored && !written.is_empty() { Self::Restored } else { Self::Built }
@@ -149,6 +149,21 @@ impl Done {
 
 fn failure_text<S: serde::Serializer>(failure: &Option<Failure>, serializer: S) -> Result<S::Ok, S::Error> {
     failure.as_ref().map(ToString::to_string).serialize(serializer)
+}
+
+impl RecipeReport {
+    /// Creates the report of a recipe with which nothing was done.
+    fn up_to_date(before: RecipeStatus, summary: Option<Summary>) -> Self {
+        Self {
+            before,
+            summary,
+            failure: None,
+            notes: Vec::new(),
+            done: Done::Nothing,
+            written: Vec::new(),
+            chunks: (0, 0),
+        }
+    }
 }
 
 impl BuildOptions {
@@ -200,7 +215,14 @@ pub(crate) fn build_first(
     {
         return Ok((report, Vec::new()));
     }
-    let _guard = site.cache.acquire(if options.no_wait { IfHeld::Fail } else { IfHeld::Wait })?;
+    // Where there is nothing to build, nothing is made.
+    if options.force && find(site, selectors)?.recipes.is_empty() {
+        return Ok((BuildReport::default(), Vec::new()));
+    }
+    let _guard = match site.cache.acquire(if options.no_wait { IfHeld::Fail } else { IfHeld::Wait }) {
+        Ok(guard) => guard,
+        Err(error) => return read_only(site, selectors, options, watch, error),
+    };
     site.outputs.sweep();
     let record = site.cache.record(Access::Write)?;
     let outcomes = Arc::new(driver::OutcomeCache::new(record.clone(), site.cache.store(&record), options.force));
@@ -258,6 +280,33 @@ pub(crate) fn build_first(
     Ok((report, waiting))
 }
 
+/// Returns the report of a build in a workspace that cannot be written, if everything turns out to be up to date; else the
+/// error, with what to do about it.
+fn read_only(
+    site: &Site,
+    selectors: &[String],
+    options: &BuildOptions,
+    watch: Stopwatch,
+    error: WorkspaceError,
+) -> Result<(BuildReport, Vec<WaitingRecipe>), WorkspaceError> {
+    let WorkspaceError::Failure(failure) = error else { return Err(error) };
+    if failure.kind != FailureKind::Action || options.force {
+        return Err(failure.into());
+    }
+    let looks = Looks { detail: detail(options), ..Looks::default() };
+    let session = assess_selected(site, site.cache.record(Access::Read)?, selectors, looks)?;
+    if session.recipes.iter().all(|assessed| assessed.status.state == State::Fresh) && !session.recipes.is_empty() {
+        let recipes = session.recipes.iter().map(|assessed| {
+            let summary = if options.detailed { last_summary(&session.record, assessed)? } else { None };
+            Ok(RecipeReport::up_to_date(assessed.status.clone(), summary))
+        });
+        let recipes = recipes.collect::<Result<Vec<_>, WorkspaceError>>()?;
+        let elapsed_ms = u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX);
+        return Ok((BuildReport { recipes, elapsed_ms, ..BuildReport::default() }, Vec::new()));
+    }
+    Err(failure.into())
+}
+
 fn tell_planned(observer: &Observer, status: &RecipeStatus) {
     observer(Event::Planned {
         recipe: status.path.clone(),
@@ -284,8 +333,8 @@ fn all_fresh(
         Looks { kept, on_execute, depth: Depth::FirstLook, detail: detail(options), ..Looks::default() },
     )?;
     let settled = |assessed: &Assessed| assessed.status.state == State::Fresh;
-    let may_be_none = || asks_for_state(selectors).is_some();
-    if session.recipes.iter().all(settled) && (!session.recipes.is_empty() || may_be_none()) {
+    // Where there is nothing to build, there is nothing to do either.
+    if session.recipes.iter().all(settled) {
         session.recipes.iter().for_each(|assessed| tell_planned(&site.observer, &assessed.status));
         return finish(site, session, BTreeMap::new(), None, options.detailed, watch).map(Some);
     }

@@ -37,7 +37,9 @@ pub(crate) fn file_failure(error: &FileError) -> Failure {
     let failure = Failure::new(FailureKind::Action, error.to_string());
     match error.source.kind() {
         ErrorKind::StorageFull => failure.hint(FREE_SOME_SPACE),
-        ErrorKind::PermissionDenied => failure.hint("check the permissions of the folder"),
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => failure.hint(
+            "check the permissions of the folder; `--cache-dir` and `--output-dir` put cache and outputs elsewhere",
+        ),
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists if error.verb == "create folder" => failure.hint(
             "a file is in the place of a folder: move it, or choose another folder (`--cache-dir`, `--output-dir`)",
         ),
@@ -93,6 +95,9 @@ pub(crate) fn failure_of(error: &SourceError) -> Failure {
         }
         SourceError::BadToken { .. } => failure.hint("set HF_TOKEN to a valid token, or unset it for public datasets"),
         SourceError::Unavailable { .. } => failure.hint("try again, or use `--offline` with downloaded files"),
+        SourceError::File(error) if error.source.kind() == ErrorKind::PermissionDenied => {
+            failure.hint("check the permissions of the file")
+        }
         SourceError::Offline { .. } => failure.hint("run `datac fetch` once with network access"),
         SourceError::Changed { repo, .. } => failure
             .hint(format!("run `datac lock --upgrade {repo}` to accept the new contents, or restore the old ones")),

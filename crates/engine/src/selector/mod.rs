@@ -209,8 +209,15 @@ pub(crate) fn one_of<'k>(wanted: &str, known: impl Iterator<Item = &'k str> + Cl
     if let Some(near) = nearest(wanted, known.clone()) {
         return format!("did you mean `{near}`?");
     }
-    let mut listed: Vec<&str> = known.clone().take(FEW).collect();
-    let more = known.count() - listed.len();
+    let mut all: Vec<&str> = Vec::new();
+    // Two recipes may read one source.
+    known.for_each(|name| {
+        if !all.contains(&name) {
+            all.push(name)
+        }
+    });
+    let mut listed: Vec<&str> = all.iter().copied().take(FEW).collect();
+    let more = all.len() - listed.len();
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     match listed.pop() {
         None => "none are available".to_owned(),

@@ -56,6 +56,11 @@ impl LockStore {
         system::exists(&self.path)
     }
 
+    /// Returns the text of the lock; an error if there is none.
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>, system::FileError> {
+        system::read(&self.path)
+    }
+
     fn text(&self) -> Result<Vec<u8>, WorkspaceError> {
         match system::read(&self.path) {
             Ok(bytes) => Ok(bytes),

@@ -4,6 +4,7 @@
 //! whole [`Site`].
 
 mod cache_folder;
+mod discover;
 mod error;
 mod hub;
 mod lock_store;
@@ -12,6 +13,7 @@ mod recipe_folder;
 mod settings;
 
 pub(crate) use cache_folder::{CacheFolder, IfHeld};
+pub use discover::{Discovered, discover};
 pub use error::WorkspaceError;
 pub(crate) use hub::HubAccess;
 pub(crate) use lock_store::{LockStore, short};
@@ -26,10 +28,10 @@ use std::{
 };
 
 use crate::{
-    cache::{CACHE_VERSION, Record, stat_cache},
-    event::Observer,
+    cache::{CACHE_VERSION, DOWNLOADS, Record, stat_cache},
+    event::{Event, Observer},
     source::{Source, local::LocalFiles},
-    system,
+    system::{self, FileError},
 };
 use datac_core::{
     code::CodeVersions,
@@ -70,6 +72,44 @@ impl Site {
             interrupt: settings.interrupt.clone(),
             versions: settings.versions.clone(),
         }
+    }
+
+    /// Returns handles for a look at the sources of this workspace: cache, outputs and a copy of the lock are in `folder`.
+    pub(crate) fn aside(&self, folder: &Path) -> Result<Self, FileError> {
+        let silent: Observer = {
+            let observer = self.observer.clone();
+            Arc::new(move |event| {
+                if matches!(event, Event::Waiting { .. } | Event::Warning(_) | Event::Download { .. }) {
+                    observer(event);
+                }
+            })
+        };
+        let lock = folder.join("datac.lock");
+        if let Ok(text) = self.lock.bytes() {
+            system::replace(&lock, &text)?;
+        }
+        let cache = folder.join("cache").join(CACHE_VERSION);
+        Ok(Self {
+            recipes: RecipeFolder::new(self.root().to_owned(), Arc::new(vocabulary()), silent.clone()),
+            lock: LockStore::new(lock),
+            cache: CacheFolder::new(cache, silent.clone()),
+            outputs: OutputFolder::new(self.root().to_owned(), folder.join("dataset")),
+            hub: self.hub.clone(),
+            observer: silent,
+            interrupt: self.interrupt.clone(),
+            versions: self.versions.clone(),
+        })
+    }
+
+    /// Has downloads go to the cache of `other`, if there is one, where builds look for them: they may be large.
+    pub(crate) fn share_downloads(&self, other: &Self) -> Result<(), FileError> {
+        if !self.hub.is_remote() || !other.cache.is_begun() {
+            return Ok(());
+        }
+        let downloads = other.cache.join(DOWNLOADS);
+        system::create_private_dir(&downloads)?;
+        system::create_private_dir(&self.cache)?;
+        system::link(&downloads, &self.cache.join(DOWNLOADS))
     }
 
     /// Returns the files of the workspace as a place that rows come from; their digests are kept in `record`.

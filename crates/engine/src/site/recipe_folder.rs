@@ -243,7 +243,7 @@ fn unwalkable(error: walkdir::Error) -> Failure {
 
 /// Returns whether a YAML file that was not named explicitly is meant as a recipe. Trainers keep files of their own
 /// beside recipes.
-fn looks_like_recipe(text: &[u8]) -> bool {
+pub(super) fn looks_like_recipe(text: &[u8]) -> bool {
     let is_key = |line: &[u8]| {
         ["metadata", "datasets", "\"metadata\"", "\"datasets\"", "'metadata'", "'datasets'"]
             .iter()

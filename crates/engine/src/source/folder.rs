@@ -150,7 +150,7 @@ pub(super) fn is_commit(revision: &str) -> bool {
 }
 
 /// Returns the files below a folder, sorted. Links are followed; `.git` and other hidden entries are skipped.
-pub(super) fn walk(root: &Path) -> Result<Vec<String>, FileError> {
+pub fn walk(root: &Path) -> Result<Vec<String>, FileError> {
     let mut files = Vec::new();
     for entry in entries(root) {
         let entry = entry?;

@@ -1,9 +1,6 @@
 //! How far a file has been read, for whoever shows it.
 
-use std::{
-    fs::File,
-    io::{Seek, SeekFrom},
-};
+use std::{fs::File, io::Seek};
 
 /// The position of a file that others read: a second handle, which shares it.
 pub struct ReadPosition(File);
@@ -16,7 +13,7 @@ impl ReadPosition {
 
     /// Returns how many bytes lie before it, as the file is on disk; 0 if nobody knows.
     pub fn bytes(&self) -> u64 {
-        (&self.0).seek(SeekFrom::Current(0)).unwrap_or(0)
+        (&self.0).stream_position().unwrap_or(0)
     }
 }
 

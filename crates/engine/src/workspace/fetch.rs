@@ -17,7 +17,7 @@ use crate::{
     driver::failure_of,
     gc::download_name,
     graph::{SourceFile, files_of},
-    selector::assess_selected,
+    selector::{assess_selected, find},
     site::{IfHeld, Site, WorkspaceError},
     source::Source,
     status::{
@@ -97,6 +97,17 @@ impl Fetched {
 ///
 /// With `locked`, a source that is not in the lock is a failure. Failures do not stop the other downloads.
 pub(super) fn fetch(site: &Site, selectors: &[String], locked: bool) -> Result<Fetched, WorkspaceError> {
+    // Where there is no recipe, nothing is made.
+    if find(site, selectors)?.recipes.is_empty() {
+        return Ok(Fetched {
+            hub: site.hub.name(),
+            is_remote: site.hub.is_remote(),
+            files: Vec::new(),
+            failures: Vec::new(),
+            problems: Vec::new(),
+            recipes: 0,
+        });
+    }
     let _lock = site.cache.acquire(IfHeld::Wait)?;
     let record = site.cache.record(Access::Write)?;
     let pinning = if locked { Pinning::Locked } else { Pinning::Resolve };

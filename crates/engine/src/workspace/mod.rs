@@ -1,10 +1,12 @@
 //! A workspace: the handle to its recipes, lock, cache and outputs, and the commands that work on them.
 
+mod add;
 mod clean;
 mod doctor;
 mod fetch;
 mod handles;
 mod init;
+mod inspect;
 mod inventory;
 mod lock;
 mod recipe_graph;
@@ -22,11 +24,13 @@ mod why;
 pub use crate::build::depfile::{Dependencies, Depfile};
 pub use crate::build::events::{BuildEvent, EVENTS_SCHEMA, EventLine, EventOutput, RecipeEnd, events_schema};
 pub use crate::build::notes::{Note, NoteKind};
+pub use add::{Add, Added};
 pub use clean::{CleanOptions, Cleaned, CleanedCache, CleanedFile, KeptFile};
 pub use doctor::{Finding, Health};
 pub use fetch::{FetchFailure, Fetched, FetchedFile};
 pub use handles::{Cache, History, Outputs, Recipes};
 pub use init::{InitFile, Placed, SCHEMA_PATH, WORKFLOW, recipe_schema};
+pub use inspect::{Inspect, InspectedColumn, InspectedFile, InspectedKind, InspectedReject, Inspection};
 pub use inventory::{Inventory, ListedOutput, ListedRecipe, ListedSource};
 pub use lock::{LockChange, LockReport, Upgrade};
 pub use recipe_graph::{Edge, Node, NodeKind, RecipeGraph};
@@ -57,7 +61,7 @@ pub use crate::{
         },
     },
     selector::{Pattern, Selector, Term, asks_for_state},
-    site::{Found, RecipeText, Settings, WorkspaceError},
+    site::{Discovered, Found, RecipeText, Settings, WorkspaceError, discover},
     source::lock::{LOCK_SCHEMA, schema as lock_schema},
     status::{Assessment, FileState, FileStatus, RecipeStatus, State, plan_cache::PlanCache},
 };
@@ -159,6 +163,28 @@ impl Workspace {
     /// With `locked`, a source that is not in the lock is a failure. Failures do not stop the other downloads.
     pub fn fetch(&self, selectors: &[String], locked: bool) -> Result<Fetched, WorkspaceError> {
         fetch::fetch(&self.site, selectors, locked)
+    }
+
+    /// Looks at a source that no recipe need name: its files, columns and rows, and what a recipe would make of the first
+    /// rows. Nothing is written but downloads.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// use datac_engine::workspace::{Inspect, Settings, Workspace};
+    ///
+    /// let workspace = Workspace::open(Settings { hub: Some("sample".into()), ..Settings::new(folder.path()) });
+    /// let asked = Inspect { rows: 100, ..Inspect::of("openai/gsm8k") };
+    /// let found = workspace.inspect(&asked).unwrap();
+    /// assert_eq!((found.kinds[0].phase.as_str(), found.kinds[0].converter.as_deref()), ("sft", Some("gsm8k")));
+    /// ```
+    pub fn inspect(&self, asked: &Inspect) -> Result<Inspection, WorkspaceError> {
+        inspect::inspect(&self.site, asked)
+    }
+
+    /// Adds a source to a recipe, or makes a recipe of it, if rows of it can be used. The rest of the recipe's text stays as
+    /// it is, but for the shares of the other datasets.
+    pub fn add(&self, what: &Add) -> Result<Added, WorkspaceError> {
+        add::add(&self.site, what)
     }
 
     /// Checks everything that a build depends on. Contacts the hub once, unless the network is disabled. Writes

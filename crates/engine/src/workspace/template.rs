@@ -146,7 +146,7 @@ fn refuse(message: String, hint: Option<String>) -> WorkspaceError {
 }
 
 /// Returns a value as YAML, quoted if YAML would read a plain value differently.
-fn scalar(text: &str) -> String {
+pub(super) fn scalar(text: &str) -> String {
     let is_plain = text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._/-".contains(&byte))
         && text.parse::<f64>().is_err()
