@@ -11,6 +11,7 @@
 mod amounts;
 mod cache;
 mod chained;
+mod choice;
 mod determinism;
 mod faults;
 mod golden;

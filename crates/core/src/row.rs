@@ -129,6 +129,11 @@ impl<'a> RawRow<'a> {
         self.peek(name).is_some_and(|value| !value.is_nothing())
     }
 
+    /// Notes that all fields were used.
+    pub fn use_all(&self) {
+        (0..self.fields.len()).for_each(|at| self.used.add(at));
+    }
+
     /// Forgets which fields were used.
     pub fn forget_uses(&self) {
         self.used.first.set(0);
@@ -338,6 +343,8 @@ mod tests {
         assert_eq!(unused(&row), [&names[1..63], &names[65..69]].concat());
         row.forget_uses();
         assert_eq!(unused(&row), names);
+        row.use_all();
+        assert_eq!(unused(&row), [""; 0]);
     }
 
     #[test]

@@ -357,7 +357,7 @@ mod tests {
         assert_eq!(
             named("hh_rlhf", Conversation).unwrap_err().to_string(),
             "converter `hh_rlhf` makes preference samples, but the phase needs conversation samples \
-             (`alpaca`, `code_alpaca`, `gsm8k`, `messages`, `qa`, `turns`, `threads`)"
+             (`alpaca`, `code_alpaca`, `gsm8k`, `messages`, `qa`, `turns`, `threads`, `transcript`)"
         );
         assert_eq!(
             named("alpacca", Text).unwrap_err().to_string(),

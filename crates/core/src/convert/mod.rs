@@ -22,6 +22,7 @@ mod shared;
 pub mod stepwise;
 pub mod text;
 pub mod threads;
+pub mod transcript;
 pub mod turns;
 
 use std::sync::OnceLock;
@@ -47,6 +48,7 @@ pub static CONVERTERS: &[&dyn Converter] = &[
     &qa::Qa,
     &turns::Turns,
     &threads::Threads,
+    &transcript::Transcript,
     &hh_rlhf::HhRlhf,
     &preference::Preference,
     &rankings::Rankings,

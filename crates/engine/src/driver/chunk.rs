@@ -252,6 +252,8 @@ impl Part {
         match line {
             None => self.take(wanted, row, raw, &wanted.converter.convert(raw, options)?, scratch),
             Some(line) => {
+                // The command was given all of the row.
+                raw.use_all();
                 let answers = convert::answers(line)?;
                 let converted = answers.iter().map(|answer| wanted.converter.convert(answer, options));
                 let converted = converted.collect::<Result<Vec<_>, _>>()?;

@@ -1,0 +1,82 @@
+//! Which converter reads a source: the first hundred good rows decide, wherever they are.
+
+use crate::space::{Space, entry, ran, recipe, row, rows};
+
+/// A recipe over one source, all of whose rows are for training.
+fn space(source: &str, more: &[&str]) -> Space {
+    let space = Space::new();
+    space.write("config/sft/one.yaml", recipe(&[entry("a", source, 1.0, more)], "validation: { ratio: 0 }\n"));
+    space
+}
+
+fn count(space: &Space, path: &str) -> usize {
+    space.text(path).lines().count()
+}
+
+/// A row of some exporter, as long as a chunk.
+fn header(number: usize) -> String {
+    format!("{{\"_meta\":\"{}\",\"number\":{number}}}\n", "x".repeat(700 << 10))
+}
+
+#[test]
+fn rows_in_later_chunks_decide_as_well() {
+    let space = space("data/a.jsonl", &[]);
+    let long = |number| row(number, 2000) + "\n";
+    space.write("data/a.jsonl", (0..3).map(header).collect::<String>() + &(0..300).map(long).collect::<String>());
+    space.build();
+    assert_eq!(
+        (count(&space, "dataset/sft_one_train.jsonl"), count(&space, "dataset/quarantine/sft_one.jsonl")),
+        (300, 3)
+    );
+    space.assert_settled();
+
+    // An edit behind them decides nothing anew.
+    let text = space.text("data/a.jsonl");
+    space.write("data/a.jsonl", text + &long(300));
+    let report = space.build();
+    assert!(ran(&report).contains("1 convert"), "{}", ran(&report));
+    assert_eq!(count(&space, "dataset/sft_one_train.jsonl"), 301);
+}
+
+#[test]
+fn rows_of_later_files_decide_as_well() {
+    for more in [&[][..], &["max_samples: 5"]] {
+        let space = space("data/a", more);
+        space.write("data/a/00.jsonl", "{\"_meta\":1}\n");
+        for number in 1..30_u64 {
+            space.write(&format!("data/a/{number:02}.jsonl"), row(number, 10));
+        }
+        space.build();
+        assert_eq!(count(&space, "dataset/sft_one_train.jsonl"), if more.is_empty() { 29 } else { 5 });
+        space.assert_settled();
+    }
+}
+
+#[test]
+fn what_else_was_read_of_a_source_changes_no_choice() {
+    let space = space("data/a.jsonl", &["max_samples: 5"]);
+    space.write("data/a.jsonl", rows(0..5000, 40) + "{\"messages\":[]}\n");
+    space.build();
+    let few = space.outputs();
+    let all = recipe(&[entry("a", "data/a.jsonl", 1.0, &[])], "validation: { ratio: 0 }\n");
+    space.write("config/sft/two.yaml", all);
+    space.build();
+    assert_eq!(count(&space, "dataset/sft_two_train.jsonl"), 5000);
+    assert!(few.iter().all(|(path, bytes)| space.outputs().get(path) == Some(bytes)));
+}
+
+#[test]
+fn a_command_gets_many_chunks_at_once_and_its_lines_go_to_their_rows() {
+    let text = rows(0..20_000, 40);
+    let chosen = space("data/a.jsonl", &[]);
+    chosen.write("data/a.jsonl", &text);
+    chosen.build();
+    let command = r#"converter: { command: [sed, 's/"instruction":/"user":/; s/"output":/"assistant":/'] }"#;
+    let run = space("data/a.jsonl", &[command]);
+    // A bad row is not given to the command.
+    let (first, rest) = text.split_at(text.find('\n').unwrap() + 1);
+    run.write("data/a.jsonl", format!("{first}broken\n{rest}"));
+    run.build();
+    assert_eq!(count(&run, "dataset/quarantine/sft_one.jsonl"), 1);
+    assert_eq!(run.text("dataset/sft_one_train.jsonl"), chosen.text("dataset/sft_one_train.jsonl"));
+}
