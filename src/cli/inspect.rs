@@ -87,7 +87,7 @@ fn text(found: &Inspection, columns: Option<usize>) -> String {
     }
     out.push_str("\nconverters\n");
     for kind in &found.kinds {
-        converter(kind, columns, &mut out);
+        converter(kind, found.entry.is_none(), columns, &mut out);
     }
     if let Some(entry) = &found.entry {
         out.push_str(&format!("\nrecipe entry {FAINT}(below `datasets:`){FAINT:#}\n{entry}"));
@@ -154,7 +154,7 @@ fn absent(column: &InspectedColumn, of: u64) -> String {
     share(column.nulls, "null").into_iter().chain(share(column.missing, "missing")).collect::<Vec<_>>().join(", ")
 }
 
-fn converter(kind: &InspectedKind, columns: Option<usize>, out: &mut String) {
+fn converter(kind: &InspectedKind, is_stuck: bool, columns: Option<usize>, out: &mut String) {
     let mut say = |text: String, indent: usize| {
         let pad = " ".repeat(indent);
         out.push_str(&format!("{pad}{}\n", wrapped(&text, indent, indent + 2, columns)));
@@ -167,6 +167,9 @@ fn converter(kind: &InspectedKind, columns: Option<usize>, out: &mut String) {
         }
         Some(name) => say(format!("{ERROR}{phase:<9}{ERROR:#} {name}: {}", kind.why), 2),
         None => say(format!("{FAINT}{phase:<9}{FAINT:#} {}", kind.why), 2),
+    }
+    if let Some(hint) = kind.hint.as_ref().filter(|_| is_stuck) {
+        say(format!("{HINT}hint:{HINT:#} {hint}"), 12);
     }
     for reject in &kind.rejects {
         say(format!("{WARN}rejected{WARN:#} {} {}, first {}", rows(reject.rows), reject.reason, reject.first), 12);

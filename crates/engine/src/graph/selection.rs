@@ -12,6 +12,7 @@ use super::{
     queries::{Node, counts_tokens, dataset, invalid, node, ready},
     sources::{conversion, files, scan_key, scanned},
 };
+use crate::source::layout::closest;
 use datac_core::{
     config::Dataset,
     failure::{Failure, FailureKind, SourceFault},
@@ -201,10 +202,13 @@ fn unknown_text_field(
     }
     let message = format!("`text_field: {field}` of `{}` does not exist", dataset.name);
     let failure = Failure::plain(FailureKind::Config, message).about(SourceFault::NoField);
+    let columns = scan.survey.names();
+    let near = closest(field, kind.fields().iter().copied().chain(columns.iter().copied()));
+    let near = near.map_or_else(String::new, |near| format!("{near} "));
     Some(failure.hint(format!(
-        "fields of samples: {}; columns of source rows: {}",
+        "{near}fields of samples: {}; columns of source rows: {}",
         kind.fields().join(", "),
-        scan.survey.names().join(", ")
+        columns.join(", ")
     )))
 }
 

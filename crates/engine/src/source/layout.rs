@@ -330,7 +330,7 @@ pub(super) fn list<'t>(names: impl Iterator<Item = &'t str>) -> String {
 }
 
 /// Returns the name most like `word`, as a question, if any is like it.
-pub(super) fn closest<'t>(word: &str, names: impl Iterator<Item = &'t str>) -> Option<String> {
+pub(crate) fn closest<'t>(word: &str, names: impl Iterator<Item = &'t str>) -> Option<String> {
     let close = |name: &str| strsim::jaro_winkler(&word.to_lowercase(), &name.to_lowercase());
     let best = names.max_by(|a, b| close(a).total_cmp(&close(b)))?;
     (close(best) > 0.8).then(|| format!("did you mean `{best}`?"))
