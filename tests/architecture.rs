@@ -18,7 +18,7 @@ const CRATES: &[(&str, &str, &[&str])] = &[
         "crates/core/src",
         &[
             "hash", "id", "code", "stage", "leaf", "key", "stale", "failure", "outputs", "format", "row", "json",
-            "survey", "sample", "mapping", "shape", "quality", "config", "convert", "sort", "mix",
+            "survey", "sample", "mapping", "shape", "quality", "rules", "config", "convert", "sort", "mix",
         ],
     ),
     // Decoders share their modules' words freely: it is one idea.

@@ -8,7 +8,7 @@ mod common;
 use std::{fmt::Write, path::PathBuf};
 
 use datac::{
-    convert::{CONVERTERS, Converter, Options},
+    convert::{self, CONVERTERS, Converter, Options, Tally},
     hash::Digest,
     shape::{self, native::Native},
     system,
@@ -40,7 +40,7 @@ fn output(converter: &dyn Converter) -> String {
 fn converted(converter: &dyn Converter, input: &str, options: &Options) -> String {
     let mut out = String::new();
     for line in input.lines() {
-        match converter.convert(&common::row(line), options) {
+        match convert::convert(converter, &common::row(line), options, &mut Tally::default()) {
             Ok(converted) => {
                 for sample in converted.samples.as_slice() {
                     assert_eq!(sample.kind(), converter.kind(), "{}: {line}", converter.name());

@@ -1,6 +1,6 @@
 //! `datac build`: builds recipes and prints a report.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{cmp::Reverse, collections::BTreeMap, path::Path, sync::Arc};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
@@ -19,7 +19,8 @@ use crate::{
     failure::FailureKind,
     outputs, system,
     workspace::{
-        BuildOptions, BuildReport, Done, Make, Note, NoteKind, RecipeReport, State, Summary, Workspace, makes_nothing,
+        BuildOptions, BuildReport, Done, Make, Note, NoteKind, RecipeReport, SourceSummary, State, Summary, Workspace,
+        makes_nothing,
     },
 };
 use clap::Args;
@@ -329,6 +330,9 @@ fn passed_and_rejected(recipes: &[(&RecipeReport, &Summary)], workspace: &Worksp
             if source.joined_turns > 0 {
                 parts.push(format!("{}\u{a0}turns\u{a0}joined", rows(source.joined_turns)));
             }
+            parts.extend(broken("repaired", &source.repaired));
+            parts.extend(broken("found", &source.warned));
+            parts.extend(unused(source));
             let rejects: Vec<String> =
                 source.rejects.iter().map(|(reason, count)| format!("{}\u{a0}{reason}", rows(*count))).collect();
             if !rejects.is_empty() {
@@ -374,6 +378,25 @@ fn notes(recipes: &[(&RecipeReport, &Summary)], screen: &Screen) {
             screen.say_wrapped(&format!("{FAINT}and alike: {} (see `--json`){FAINT:#}", rest.join(", ")), 2);
         }
     }
+}
+
+/// Lists the rules that were broken, by how often.
+fn broken(verb: &str, places: &BTreeMap<String, u64>) -> Option<String> {
+    let rules: Vec<String> = places.iter().map(|(rule, places)| format!("{}\u{a0}{rule}", rows(*places))).collect();
+    (!rules.is_empty()).then(|| format!("{verb} {}", rules.join(", ")))
+}
+
+/// Names the columns of a source that were not used, those of as many rows together.
+fn unused(source: &SourceSummary) -> Option<String> {
+    let mut by_rows: BTreeMap<Reverse<u64>, Vec<String>> = BTreeMap::new();
+    for (column, rows) in &source.unused {
+        by_rows.entry(Reverse(*rows)).or_default().push(format!("`{}`", column.escape_debug()));
+    }
+    let named: Vec<String> = by_rows
+        .iter()
+        .map(|(Reverse(count), columns)| format!("{} of {}", columns.join(", "), counted_rows(*count)))
+        .collect();
+    (!named.is_empty()).then(|| format!("not used: {}", named.join("; ")))
 }
 
 /// Prints the failures that kept recipes from being built.

@@ -42,6 +42,7 @@ fn constant(component: &Component) -> String {
         Component::Allotment => "`ALLOT_VERSION` in crates/core/src/mix/allot.rs".to_owned(),
         Component::Arrangement => "`ARRANGE_VERSION` in crates/core/src/mix/arrange.rs".to_owned(),
         Component::RowWriter => "`version` in crates/core/src/shape/native.rs".to_owned(),
+        Component::Rules => "`RULES_VERSION` in crates/core/src/rules/mod.rs".to_owned(),
         Component::QuarantineWriter => "`QUARANTINE_WRITER_VERSION` in crates/engine/src/graph/keys.rs".to_owned(),
     }
 }
@@ -119,6 +120,44 @@ fn the_guard_names_what_to_raise() {
     assert!(guard("1 x", &Component::Cutter, 1, new).unwrap_err().contains("is not"));
 }
 
+/// What each rule makes of dialogues that break several, in each mode.
+fn ruled() -> Vec<(&'static str, &'static str, String)> {
+    use datac::{
+        rules::{self, Mode, RULES},
+        sample::{Message, Role, Sample},
+        shape,
+    };
+    const TURNS: [(Role, &str); 9] = [
+        (Role::System, "s"),
+        (Role::Assistant, " hi\u{200b}"),
+        (Role::User, "q"),
+        (Role::User, " r"),
+        (Role::Assistant, ""),
+        (Role::System, "t"),
+        (Role::User, "v"),
+        (Role::Assistant, "a"),
+        (Role::User, "bye"),
+    ];
+    let mut made = Vec::new();
+    for (turns, rule, (word, mode)) in (1..=TURNS.len())
+        .flat_map(|turns| RULES.iter().map(move |rule| (turns, *rule)))
+        .flat_map(|(turns, rule)| Mode::ALL.iter().map(move |mode| (turns, rule, *mode)))
+    {
+        let messages = TURNS[..turns].iter().map(|(role, text)| Message::new(*role, *text)).collect();
+        let (mut sample, mut broken) = (Sample::conversation(messages), Vec::new());
+        let mut given: std::collections::BTreeMap<String, Mode> =
+            RULES.iter().map(|rule| (rule.name.to_owned(), Mode::Warn)).collect();
+        given.insert(rule.name.to_owned(), mode);
+        let text = match rules::apply(&mut sample, &given, &mut broken) {
+            Ok(()) => shape::row_of(&shape::native::Native, &sample, "s").unwrap(),
+            Err(reject) => reject.reason.code().to_owned(),
+        };
+        let broken: Vec<String> = broken.iter().map(|broken| format!("{}{}", broken.rule, broken.places)).collect();
+        made.push((rule.name, word, format!("{text} {}", broken.join(" "))));
+    }
+    made
+}
+
 fn goldens() -> Golden {
     let mut goldens = Golden::new();
     let mut add = |component: Component, text: &str| {
@@ -126,6 +165,9 @@ fn goldens() -> Golden {
         golden.push_str(text);
         golden.push('\n');
     };
+    for (rule, mode, text) in ruled() {
+        add(Component::Rules, &format!("{rule} {mode} {text}"));
+    }
     for (name, bytes, kind) in files() {
         let chunks = chunks(&bytes, kind);
         for chunk in &chunks {

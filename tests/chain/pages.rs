@@ -9,7 +9,9 @@ fn run(info: &str, text: &str) -> (String, i32, String) {
     let place = Place::new();
     place.sh("rm -r config && datac init --quiet");
     let mut words = info.split(' ').skip(2);
-    let (Some(phase), Some(converter)) = (words.next(), words.next()) else {
+    // Behind the converter may stand more keys of the dataset entry.
+    let (phase, converter) = (words.next(), words.collect::<Vec<_>>().join(" "));
+    let Some(phase) = phase.filter(|_| !converter.is_empty()) else {
         let (printed, code) = place.try_sh(text);
         return (printed, code, String::new());
     };

@@ -17,6 +17,8 @@ pub enum Component {
     Decoder(Cow<'static, str>),
     /// Making samples of rows; one component per converter.
     Converter(Cow<'static, str>),
+    /// Holds samples to the rules of dialogues.
+    Rules,
     /// Encoding samples and their index.
     Samples,
     /// Encoding rejected rows.
@@ -47,6 +49,7 @@ impl fmt::Display for Component {
             Self::Cutter => f.write_str("cutter"),
             Self::Decoder(family) => write!(f, "decoder {family}"),
             Self::Converter(name) => write!(f, "converter {name}"),
+            Self::Rules => f.write_str("rules"),
             Self::Samples => f.write_str("sample encoding"),
             Self::Rejects => f.write_str("reject encoding"),
             Self::Scorer(name) => write!(f, "scorer {name}"),

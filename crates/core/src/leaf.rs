@@ -49,6 +49,12 @@ pub enum Setting {
     Column(String),
     /// An entry of a dataset's `roles`, by the word in the source.
     Role(String),
+    /// An entry of a dataset's `rules`, by the rule.
+    Rule(String),
+    /// `keep` of a dataset.
+    Keep,
+    /// `ignore` of a dataset.
+    Ignore,
     /// An entry of a dataset's `filters`, by its index.
     Filter(u32),
     /// `validation.ratio`.
@@ -199,6 +205,7 @@ impl Setting {
             Self::Command | Self::CommandFiles => Some("converter"),
             Self::Column(_) => Some("columns"),
             Self::Role(_) => Some("roles"),
+            Self::Rule(_) => Some("rules"),
             _ => None,
         }
     }
@@ -221,7 +228,9 @@ impl Setting {
             Self::DataDir => "data_dir",
             Self::Command => "command",
             Self::CommandFiles => "files",
-            Self::Option(name) | Self::Column(name) | Self::Role(name) => name,
+            Self::Option(name) | Self::Column(name) | Self::Role(name) | Self::Rule(name) => name,
+            Self::Keep => "keep",
+            Self::Ignore => "ignore",
             Self::Filter(_) => "filters",
             Self::Ratio => "ratio",
             Self::Seed => "seed",

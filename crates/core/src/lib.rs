@@ -18,6 +18,7 @@ pub mod mix;
 pub mod outputs;
 pub mod quality;
 pub mod row;
+pub mod rules;
 pub mod sample;
 pub mod shape;
 pub mod sort;

@@ -206,6 +206,10 @@ pub enum Reason {
     Refused,
     /// The row says two things of which only one can be.
     Conflict,
+    /// A column that changes what is trained on is not used.
+    UnusedColumn,
+    /// A rule of the recipe is broken.
+    BrokenRule,
 }
 
 impl Reason {
@@ -230,6 +234,8 @@ impl Reason {
             Self::UnknownRole => "unknown_role",
             Self::Refused => "refused",
             Self::Conflict => "conflict",
+            Self::UnusedColumn => "unused_column",
+            Self::BrokenRule => "broken_rule",
         }
     }
 }

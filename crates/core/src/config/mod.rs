@@ -37,7 +37,7 @@ use problem::Fault;
 pub use edit::add_dataset;
 pub use leaves::{decide_selection, locate};
 pub use of_failure::problem_of;
-pub use options::{Command, Options};
+pub use options::{Command, Keep, Options};
 pub use pages::{Example, Page, Part, pages};
 pub use problem::{CODES, Problem};
 pub use recipe::{

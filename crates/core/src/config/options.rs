@@ -1,10 +1,14 @@
 //! What a dataset entry says about its rows, apart from where they are and which of them are wanted.
 
-use std::{collections::BTreeMap, ops::Deref};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    ops::Deref,
+};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{key::Visitor, leaf::Setting, mapping::Mapping, sample::Role};
+use crate::{key::Visitor, leaf::Setting, mapping::Mapping, rules::Mode, sample::Role};
 
 /// How the rows of a dataset entry become samples: all that the entry says beside the converter's name.
 ///
@@ -19,6 +23,44 @@ pub struct Options {
     pub command: Option<Command>,
     /// The roles of words that converters do not know by themselves.
     pub roles: BTreeMap<String, Role>,
+    /// The columns that samples keep.
+    pub keep: Keep,
+    /// The columns that may go unused without a word.
+    pub ignore: BTreeSet<String>,
+    /// What is done where a rule is broken, by the rule; others do what they do by default.
+    pub rules: BTreeMap<String, Mode>,
+}
+
+/// The columns of the source that samples keep.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Keep {
+    /// Whether every column is kept that nothing else uses.
+    pub all: bool,
+    /// The names that columns have in rows, by their names in the source.
+    pub columns: BTreeMap<String, String>,
+}
+
+impl Keep {
+    /// Whether nothing is kept.
+    pub fn is_none(&self) -> bool {
+        !self.all && self.columns.is_empty()
+    }
+
+    /// Returns the name that a column has in rows; `None` if it is not kept.
+    pub fn name_of<'n>(&'n self, column: &'n str, is_unused: bool) -> Option<&'n str> {
+        let given = self.columns.get(column).map(String::as_str);
+        given.or((self.all && is_unused).then_some(column))
+    }
+}
+
+/// Spells the columns as a recipe would: `all`, `id`, `source as origin`.
+impl fmt::Display for Keep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = self.all.then(|| "all".to_owned());
+        let named =
+            self.columns.iter().map(|(old, new)| if old == new { old.clone() } else { format!("{old} as {new}") });
+        f.write_str(&all.into_iter().chain(named).collect::<Vec<_>>().join(", "))
+    }
 }
 
 /// A program that converts rows.
@@ -51,6 +93,12 @@ impl Options {
         for (word, role) in &self.roles {
             visitor.setting(Setting::Role(word.clone()), &role.name().to_owned());
         }
+        visitor.setting(Setting::Keep, &Some(self.keep.to_string()).filter(|_| !self.keep.is_none()));
+        let ignored: Vec<String> = self.ignore.iter().cloned().collect();
+        for (rule, mode) in &self.rules {
+            visitor.setting(Setting::Rule(rule.clone()), &mode.word().to_owned());
+        }
+        visitor.setting(Setting::Ignore, &Some(ignored).filter(|ignored| !ignored.is_empty()));
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     quality::{self, BoundSpec, Ends, Key, ScoreKind},
+    rules::{Mode, RULES},
     sample::{Role, SampleKind, Slot},
 };
 
@@ -266,6 +267,26 @@ fn dataset(vocabulary: &Vocabulary) -> Value {
                 "type": ["object", "null"],
                 "additionalProperties": or_null(words("the role", Role::ALL.iter().map(|role| role.name()))),
             })),
+            ("keep", {
+                let column = text("a column of the source", NAME);
+                let renamed = json!({ "type": "object", "additionalProperties": or_null(column.clone()) });
+                or_null(json!({
+                    "description": "columns of the source that rows keep: `all`, names, or names with those they are to have",
+                    "anyOf": [column, renamed, { "type": "array", "items": { "anyOf": [column, renamed] } }],
+                }))
+            }),
+            ("rules", json!({
+                "description": "what is done where dialogues break a rule",
+                "type": ["object", "null"],
+                "additionalProperties": false,
+                "properties": object(&RULES.iter().map(|rule| {
+                    let modes = Mode::ALL.iter().filter(|(_, mode)| *mode != Mode::Repair || rule.mends());
+                    (rule.name, or_null(words(rule.about, modes.map(|(word, _)| *word))))
+                }).collect::<Vec<_>>()),
+            })),
+            ("ignore", or_null(names(
+                "columns that may go unused without a word", &text("a column of the source", NAME),
+            ))),
             ("filters", json!({
                 "description": "which rows are kept; applied in this order",
                 "type": ["array", "null"], "items": { "oneOf": filters() },

@@ -16,7 +16,7 @@ impl Converter for Alpaca {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn kind(&self) -> SampleKind {
@@ -33,6 +33,11 @@ impl Converter for Alpaca {
 
     fn rank(&self) -> u8 {
         2
+    }
+
+    fn redundant(&self) -> &'static [&'static str] {
+        // The prompt and the answer, put into Alpaca's own template.
+        &["text"]
     }
 
     fn convert<'a>(&self, row: &'a RawRow<'_>, _: &Options) -> Result<Converted<'a>, Reject> {

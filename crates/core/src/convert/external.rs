@@ -98,6 +98,8 @@ impl Converter for External {
         let mut others = Vec::new();
         let has_messages = ["messages", "conversations"].iter().any(|name| row.has(name));
         for (name, value) in &row.fields {
+            // Everything that a program writes is used.
+            row.get(name);
             let slot = if name == "conversations" { Some(Slot::Messages) } else { Slot::by_name(name) };
             match slot.filter(|slot| Slot::of(self.0).contains(slot)) {
                 Some(slot) => filled.fill(slot, name, borrowed(value)),

@@ -6,14 +6,13 @@ use super::{
 };
 use crate::{
     row::{RawRow, Reason, Reject, Value},
-    sample::{Converted, Role, SampleKind},
+    sample::{Converted, SampleKind},
 };
 
 /// Makes a conversation of a list of messages.
 ///
 /// The list stands in `messages`, else in `conversations`; a string holding it, as in CSV, will do. What stands beside it in
-/// the row (`system`, `tools`, images, …) is kept too. A dialogue must ask before the assistant first speaks, and end with an
-/// answer or a call of tools.
+/// the row (`system`, `tools`, images, …) is kept too. Whether a dialogue can be trained on, [`crate::rules`] say.
 #[derive(Debug)]
 pub struct Messages;
 
@@ -52,33 +51,20 @@ impl Converter for Messages {
             }
             None => return Err(Reject::new(Reason::MissingField, "no `messages` or `conversations`")),
         };
-        let asks = messages.iter().take_while(|message| message.role != Role::Assistant);
-        if !asks.into_iter().any(|message| message.role == Role::User && !message.is_empty()) {
-            return Err(Reject::new(Reason::EmptyPrompt, "the user says nothing before the first answer"));
-        }
-        match messages.last() {
-            Some(last) if last.role != Role::Assistant => {
-                return Err(Reject::new(
-                    Reason::NoFinalAssistantTurn,
-                    "the dialogue does not end with a turn of the assistant",
-                ));
-            }
-            Some(last) if last.is_empty() && !last.calls_tools() => {
-                return Err(Reject::new(Reason::EmptyOutput, "the last answer is empty"));
-            }
-            _ => {}
-        }
         Ok(beside::conversation(row, messages)?.into())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{Tally, convert as convert_row},
+        *,
+    };
 
     fn convert(column: &'static str, value: Value<'static>) -> Result<String, Reason> {
         let row = RawRow::new(vec![(column.into(), value)]);
-        match Messages.convert(&row, &Options::new()) {
+        match convert_row(&Messages, &row, &Options::new(), &mut Tally::default()) {
             Ok(converted) => Ok(converted.only().field_text("text").unwrap().into_owned()),
             Err(reject) => Err(reject.reason),
         }

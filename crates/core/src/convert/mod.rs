@@ -12,6 +12,7 @@ pub mod gsm8k;
 pub mod hh_rlhf;
 pub mod labelled;
 pub mod mapped;
+mod meaning;
 pub mod messages;
 pub mod preference;
 pub mod prompts;
@@ -24,6 +25,7 @@ pub mod text;
 pub mod threads;
 pub mod transcript;
 pub mod turns;
+mod whole;
 
 use std::sync::OnceLock;
 
@@ -32,6 +34,7 @@ pub use choose::{ChooseError, choose};
 pub use external::{EXTERNAL, answers, external};
 pub use mapped::{MAPPED, mapped};
 pub use shared::spelling::Doubt;
+pub use whole::{Tally, convert};
 
 use crate::{
     row::{RawRow, Reject},
@@ -111,6 +114,11 @@ pub trait Converter: Sync {
     /// What is not clear about rows that it reads: a slot that several of their columns could fill.
     fn doubt(&self, _: &Survey) -> Option<Doubt> {
         None
+    }
+
+    /// Columns that say again what others say, or that its samples leave out by their nature: they go unused without a word.
+    fn redundant(&self) -> &'static [&'static str] {
+        &[]
     }
 
     /// The options it understands.

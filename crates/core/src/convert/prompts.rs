@@ -27,7 +27,7 @@ impl Converter for Prompts {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn kind(&self) -> SampleKind {
@@ -42,12 +42,21 @@ impl Converter for Prompts {
         COLUMNS.iter().map(|column| vec![*column]).collect()
     }
 
+    fn redundant(&self) -> &'static [&'static str] {
+        // Answers, and Alpaca's text with its answer; a ground truth is named.
+        &["output", "text"]
+    }
+
     fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
         let there = |column: &&str| !matches!(row.peek(column), None | Some(Value::Null));
         // A null instruction is an empty one, as in a conversation: the input may still ask.
         let null_instruction = row.peek("instruction").map(|_| "instruction");
         let messages = match COLUMNS.into_iter().find(there).or(null_instruction) {
-            Some("instruction") => vec![Message::new(Role::User, instruction::request(row)?)],
+            Some("instruction") => {
+                let mut messages = instruction::before(row)?;
+                messages.push(Message::new(Role::User, instruction::request(row)?));
+                messages
+            }
             Some(column @ ("prompt" | "messages" | "conversations"))
                 if matches!(row.peek(column), Some(Value::Json(_))) =>
             {

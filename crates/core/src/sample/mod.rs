@@ -255,6 +255,17 @@ impl SampleKind {
         }
     }
 
+    /// The keys that native rows of the kind have of their own, so that no column can have their names.
+    pub fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Conversation | Self::Prompt => &["conversations", "text", "source"],
+            Self::Preference => &["chosen", "rejected", "ranked", "source"],
+            Self::Text => &["text", "source"],
+            Self::Labelled => &["conversations", "text", "label", "source"],
+            Self::Stepwise => &["prompt", "completions", "labels", "source"],
+        }
+    }
+
     /// The field that filters measure when a recipe names none.
     pub fn default_field(self) -> &'static str {
         match self {
@@ -463,6 +474,16 @@ impl<'a> Samples<'a> {
     pub fn as_slice(&self) -> &[Sample<'a>] {
         match self {
             Self::One(sample) => std::slice::from_ref(sample),
+            Self::Many(samples) => samples,
+        }
+    }
+}
+
+impl<'a> Samples<'a> {
+    /// The samples as a slice that can be changed.
+    pub fn as_mut_slice(&mut self) -> &mut [Sample<'a>] {
+        match self {
+            Self::One(sample) => std::slice::from_mut(sample),
             Self::Many(samples) => samples,
         }
     }

@@ -11,7 +11,7 @@ use crate::{
 };
 use datac_core::{
     config::Command,
-    convert::{self, Converter},
+    convert::{self, Converter, Tally},
     id::{ActionKey, ChunkId},
     key::Keyed,
     quality::ScoreColumn,
@@ -222,6 +222,7 @@ struct Part {
     index: SampleIndex,
     rejects: Vec<StoredReject>,
     joined_turns: u32,
+    tally: Tally,
     /// A score column for each measure.
     columns: Vec<ScoreColumn>,
 }
@@ -234,6 +235,7 @@ impl Part {
             index: SampleIndex::default(),
             rejects: Vec::new(),
             joined_turns: 0,
+            tally: Tally::default(),
             columns: wanted.measures.iter().map(|measure| ScoreColumn::new(measure.kind)).collect(),
         }
     }
@@ -250,12 +252,16 @@ impl Part {
         let raw = parsed.as_ref().map_err(Clone::clone)?;
         let options = &wanted.job.conversion.options;
         match line {
-            None => self.take(wanted, row, raw, &wanted.converter.convert(raw, options)?, scratch),
+            None => {
+                let converted = convert::convert(wanted.converter, raw, options, &mut self.tally)?;
+                self.take(wanted, row, raw, &converted, scratch);
+            }
             Some(line) => {
                 // The command was given all of the row.
                 raw.use_all();
                 let answers = convert::answers(line)?;
-                let converted = answers.iter().map(|answer| wanted.converter.convert(answer, options));
+                let converted =
+                    answers.iter().map(|answer| convert::convert(wanted.converter, answer, options, &mut self.tally));
                 let converted = converted.collect::<Result<Vec<_>, _>>()?;
                 converted.iter().for_each(|converted| self.take(wanted, row, raw, converted, scratch));
             }
@@ -319,6 +325,8 @@ impl Part {
                     bytes,
                     rejected: self.rejects.iter().map(|stored| (stored.row, stored.reject.reason)).collect(),
                     joined_turns: self.joined_turns,
+                    unused: self.tally.unused,
+                    broken: self.tally.broken,
                 };
                 tell(Stage::Convert, key.digest(), wanted.job.conversion.converter, bytes, outcome.samples);
                 outcome
@@ -345,7 +353,7 @@ fn measured(sample: &Sample<'_>, raw: &RawRow<'_>, field: &str, take: impl FnOnc
     if let Some(text) = sample.field_text(field) {
         return take(&text);
     }
-    match raw.get(field) {
+    match raw.peek(field) {
         Some(Value::String(text) | Value::Number(text) | Value::Json(text) | Value::Printed { text, .. }) => take(text),
         Some(Value::Bool(value)) => take(if *value { "true" } else { "false" }),
         Some(Value::Null) | None => take(""),

@@ -14,6 +14,7 @@ use datac_core::{
     outputs::{BySide, FileMeta, OutputSet},
     quality::{Filter, ScoreKind},
     row::Reason,
+    rules::Broken,
     sample::SampleKind,
     stage::Stage,
     survey::Survey,
@@ -287,6 +288,10 @@ pub struct ConvertOutcome {
     pub rejected: Vec<(u32, Reason)>,
     /// Number of turns that were joined to the turn before.
     pub joined_turns: u32,
+    /// Columns that were not used, with the number of rows in which they hold something.
+    pub unused: Vec<(String, u32)>,
+    /// Rules that were broken, and what was done about it.
+    pub broken: Vec<Broken>,
 }
 
 /// Outcome of a selection.

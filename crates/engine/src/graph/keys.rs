@@ -12,6 +12,7 @@ use datac_core::{
     leaf::{Leaf, Setting, Value},
     mix::{Allotment, allot::ALLOT_VERSION, arrange::ARRANGE_VERSION, select::SELECT_VERSION},
     quality::{Filter, SCORERS, SCORES_VERSION},
+    rules::RULES_VERSION,
     sample::SAMPLES_VERSION,
     shape,
     stage::Stage,
@@ -32,6 +33,7 @@ pub fn code_versions() -> CodeVersions {
     let scorers = SCORERS.iter().map(|scorer| (Component::Scorer(scorer.name().into()), scorer.version()));
     let stages = [
         (Component::Cutter, CUTTER_VERSION),
+        (Component::Rules, RULES_VERSION),
         (Component::Samples, SAMPLES_VERSION.into()),
         (Component::Rejects, REJECTS_VERSION),
         (Component::Scores, SCORES_VERSION.into()),
@@ -112,6 +114,7 @@ impl Keyed for Convert<'_> {
     fn decide(&self, visitor: &mut dyn Visitor) {
         decide_storing(self.decoder, visitor);
         visitor.code(Component::Converter(self.conversion.converter.into()));
+        visitor.code(Component::Rules);
         self.conversion.options.decide(visitor);
         for (path, digest) in &self.conversion.files {
             visitor.source(Leaf::File { source: path.clone(), path: path.clone() }, digest);
@@ -305,6 +308,8 @@ mod tests {
             bytes: 100,
             rejected: vec![(1, Reason::InvalidJson)],
             joined_turns: 0,
+            unused: Vec::new(),
+            broken: Vec::new(),
         };
         let place = Place { first_row: 1, first_line: 2, offset: 3, length: 4, overlong: true };
         let chunks = vec![ConvertedChunk {

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use super::{
-    action::{Action, ArrangeOutcome, Outcome, SelectOutcome, SelectedSource, Work},
+    action::{Action, ArrangeOutcome, ConvertedChunk, Outcome, SelectOutcome, SelectedSource, Work},
     inputs::{Known, PlannerDb, RecipeFile, VersionsIn, World},
     keys::{self, Arrange, Quarantine},
     selection::selected,
@@ -16,6 +16,7 @@ use datac_core::{
     key::Keyed,
     mix::{Allotment, allot},
     outputs::{BySide, FileMeta, OutputKind, OutputSet},
+    rules::{self, Mode},
     sample::SampleKind,
 };
 
@@ -236,6 +237,9 @@ fn refusal(
         let hint = format!("`datac show {recipe} --rejected` shows them; or raise `max_rejects`");
         return Some((first, failure.hint(hint)));
     }
+    if let Some(failure) = forbidden(sources) {
+        return Some(failure);
+    }
     let number = sources.iter().position(|source| source.selected.kept == 0)?;
     let (name, outcome) = (&sources[number].name, &sources[number].selected);
     if outcome.rows_read == 0 {
@@ -258,6 +262,25 @@ fn refusal(
         _ => format!("does the `converter` suit it? `datac show {recipe} --rejected` shows the rows"),
     };
     Some((number, failure.hint(hint)))
+}
+
+/// Returns the first source with a row that breaks a rule of mode `fail`, and why its recipe is not built.
+fn forbidden(sources: &[SelectedSource]) -> Option<(usize, Failure)> {
+    for (number, source) in sources.iter().enumerate() {
+        let fails = |chunk: &&ConvertedChunk| chunk.converted.broken.iter().any(|broken| broken.mode == Mode::Fail);
+        let Some(chunk) = source.chunks.iter().find(fails) else { continue };
+        let broken = chunk.converted.broken.iter().find(|broken| broken.mode == Mode::Fail)?;
+        let reason = rules::by_name(&broken.rule).map(|rule| rule.reason);
+        let first = chunk.converted.rejected.iter().find(|(_, found)| Some(*found) == reason);
+        let row = chunk.chunk.place.first_row + first.map_or(0, |(row, _)| u64::from(*row)) + 1;
+        let message = format!(
+            "row {row} of `{}` breaks the rule `{}` of `{}`, which must not be broken",
+            chunk.chunk.file.path, broken.rule, source.name
+        );
+        let failure = Failure::plain(FailureKind::Policy, message).about(SourceFault::ManyRejects);
+        return Some((number, failure.hint(format!("mend the row, or write `rules: {{{}: reject}}`", broken.rule))));
+    }
+    None
 }
 
 /// Says what is at hand of a source without rows: the one file that is empty, or how many there are.

@@ -11,7 +11,7 @@ use super::{
     sources::{conversion, files, snapshot_key},
 };
 use datac_core::{
-    code::CodeVersions,
+    code::{CodeVersions, Component},
     config::Unit,
     id::{EnvironmentId, FileHash},
     key::{Encoder, KEY_VERSION, Keyed, LeafCollector, Visitor},
@@ -48,6 +48,7 @@ pub(crate) fn leaves(db: &dyn PlannerDb, file: RecipeFile) -> Leaves {
                     // The columns decide the converter, and they have not been read yet.
                     _ => {
                         decide_storing(decoder, leaves);
+                        leaves.code(Component::Rules);
                         leaves.unknown(Leaf::Converter { dataset: dataset.name.clone() });
                     }
                 }

@@ -72,6 +72,8 @@ fn outcome(work: &Work, key: ActionKey) -> Outcome {
                 bytes: 1000,
                 rejected: if is_clean { Vec::new() } else { vec![(3, Reason::InvalidJson)] },
                 joined_turns: 0,
+                unused: Vec::new(),
+                broken: Vec::new(),
             })
         }
         Work::Score(..) => Outcome::Score(BlobId::new(key.digest())),

@@ -28,7 +28,7 @@ use datac_core::{
 use datac_decode::{Encoding, FileKind, Place};
 
 /// Raised when what is below is encoded otherwise: a manifest of another version is not read.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// Everything that the files of one recipe are made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::graph::RecipePlan;
-use datac_core::mix::FilterCount;
+use crate::graph::{RecipePlan, SelectedSource};
+use datac_core::{mix::FilterCount, rules::Mode};
 
 /// Summary of a recipe's outputs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -38,6 +38,15 @@ pub struct SourceSummary {
     pub rejects: BTreeMap<String, u64>,
     /// Number of turns that were joined to the turn before.
     pub joined_turns: u64,
+    /// Places where rules were broken and mended, by rule.
+    #[serde(default)]
+    pub repaired: BTreeMap<String, u64>,
+    /// Places where rules were broken and nothing was done, by rule.
+    #[serde(default)]
+    pub warned: BTreeMap<String, u64>,
+    /// Columns that were not used, with the number of rows in which they hold something.
+    #[serde(default)]
+    pub unused: BTreeMap<String, u64>,
     /// The share asked for, from 0 to 1. The shares of all sources add up to 1.
     pub asked: f64,
     /// The share it got, in the unit that the mixture counts.
@@ -64,6 +73,9 @@ pub(crate) fn summarise(plan: &RecipePlan, shares: &[f64]) -> Summary {
             filters: source.selected.filters.clone(),
             rejects: source.selected.rejects.iter().map(|(reason, count)| (reason.code().to_owned(), *count)).collect(),
             joined_turns: source.chunks.iter().map(|chunk| u64::from(chunk.converted.joined_turns)).sum(),
+            repaired: broken(source, Mode::Repair),
+            warned: broken(source, Mode::Warn),
+            unused: unused(source),
             asked: share / whole,
             realised: if units == 0 { 0.0 } else { realised.units as f64 / units as f64 },
             rows: realised.train + realised.validation,
@@ -77,4 +89,23 @@ pub(crate) fn summarise(plan: &RecipePlan, shares: &[f64]) -> Summary {
         rejects: plan.quarantine.map_or(0, |file| file.rows),
         sources,
     }
+}
+
+/// Adds up the columns of a source that were not used.
+fn unused(source: &SelectedSource) -> BTreeMap<String, u64> {
+    let mut unused = BTreeMap::new();
+    for (column, rows) in source.chunks.iter().flat_map(|chunk| &chunk.converted.unused) {
+        *unused.entry(column.clone()).or_default() += u64::from(*rows);
+    }
+    unused
+}
+
+/// Adds up the places of a source where rules were broken, of those about which the same was done.
+fn broken(source: &SelectedSource, mode: Mode) -> BTreeMap<String, u64> {
+    let mut places = BTreeMap::new();
+    let all = source.chunks.iter().flat_map(|chunk| &chunk.converted.broken);
+    for broken in all.filter(|broken| broken.mode == mode) {
+        *places.entry(broken.rule.to_string()).or_default() += u64::from(broken.places);
+    }
+    places
 }

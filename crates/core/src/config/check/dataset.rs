@@ -14,9 +14,10 @@ use super::{
     rules::{decimal, hub_id_of_url, is_hub_id, is_plain, relative_path, revision_fault, suggest},
 };
 use crate::{
-    config::{Command, Options},
+    config::{Command, Keep, Options},
     format::RowFormat,
     mapping::Mapping,
+    rules::{Mode, RULES},
     sample::{Role, SampleKind},
 };
 
@@ -73,6 +74,17 @@ impl Checker<'_> {
             this.columns(node, kind, has_converter)
         });
         let roles = self.or_default(&fields, "roles", BTreeMap::new(), |this, node, _| this.roles(node));
+        let keep = self.or_default(&fields, "keep", Keep::default(), |this, node, _| this.keep(node, kind));
+        let rules = self.or_default(&fields, "rules", BTreeMap::new(), |this, node, _| this.dialogue_rules(node));
+        let ignore = self.or_default(&fields, "ignore", Vec::new(), |this, node, key| {
+            this.names(node, key, |_, _, text| Some(text.to_owned()))
+        });
+        if let (Some(keep), Some(ignore), Some(node)) = (&keep, &ignore, fields.get("ignore"))
+            && let Some(both) = ignore.iter().find(|column| keep.columns.contains_key(*column))
+        {
+            let message = format!("column {} is kept and ignored", quoted(both));
+            self.report(Fault::new(problem::CONTRADICTION, &node.span, message).hint("remove it from one of the two"));
+        }
         let filters = self.or_default(&fields, "filters", Vec::new(), |this, node, _| this.filters(node));
 
         // A closure, so that `?` ends the assembly only, after everything has been checked.
@@ -94,7 +106,15 @@ impl Checker<'_> {
                 config_name: config_name?,
                 data_dir: data_dir?,
                 converter: converter?.map(|word| word.name),
-                options: Options { of_converter: of_converter?, columns: columns?, command: command?, roles: roles? },
+                options: Options {
+                    of_converter: of_converter?,
+                    columns: columns?,
+                    command: command?,
+                    roles: roles?,
+                    keep: keep?,
+                    ignore: ignore?.into_iter().collect(),
+                    rules: rules?,
+                },
                 filters: filters?,
             })
         })();
@@ -276,6 +296,80 @@ impl Checker<'_> {
                 None
             }
         }
+    }
+
+    /// Reads what is done where rules are broken.
+    fn dialogue_rules(&mut self, node: &Node<'_>) -> Option<BTreeMap<String, Mode>> {
+        let known: Vec<&str> = RULES.iter().map(|rule| rule.name).collect();
+        let fields = self.fields(node, None, "`rules`", &known)?;
+        let mut rules = BTreeMap::new();
+        let mut sound = true;
+        for rule in RULES {
+            let Some(value) = fields.get(rule.name) else { continue };
+            match self.word(value, rule.name, Mode::ALL) {
+                Some(Mode::Repair) if !rule.mends() => {
+                    let message = format!("what breaks the rule `{}` cannot be repaired", rule.name);
+                    let fault = Fault::new(problem::UNKNOWN_WORD, &value.span, message).label("not `repair`");
+                    self.report(fault.hint("write `reject`, `warn` or `fail`"));
+                    sound = false;
+                }
+                Some(mode) => drop(rules.insert(rule.name.to_owned(), mode)),
+                None => sound = false,
+            }
+        }
+        sound.then_some(rules)
+    }
+
+    /// Reads the columns that samples keep: `all`, names, or names with those they are to have.
+    fn keep(&mut self, node: &Node<'_>, kind: Option<SampleKind>) -> Option<Keep> {
+        let mut keep = Keep::default();
+        let mut sound = true;
+        let items = match &node.value {
+            Value::List(items) => items.as_slice(),
+            _ => std::slice::from_ref(node),
+        };
+        for item in items {
+            if let Value::Map(entries) = &item.value {
+                for (key, value) in entries.iter().filter(|(_, value)| !value.is_null()) {
+                    match self.name(value, &key.name) {
+                        Some(new) => sound &= self.keep_as(&mut keep, (&key.name, new), value, kind),
+                        None => sound = false,
+                    }
+                }
+                continue;
+            }
+            match self.name(item, "keep") {
+                Some("all") => keep.all = true,
+                Some(column) => sound &= self.keep_as(&mut keep, (column, column), item, kind),
+                None => sound = false,
+            }
+        }
+        sound.then_some(keep)
+    }
+
+    /// Adds a column that samples keep under a new name; `false` if its place is taken.
+    fn keep_as(
+        &mut self,
+        keep: &mut Keep,
+        (old, new): (&str, &str),
+        node: &Node<'_>,
+        kind: Option<SampleKind>,
+    ) -> bool {
+        let fault = if kind.is_some_and(|kind| kind.keys().contains(&new)) {
+            let hint = format!(
+                "give the column another name: `keep: {{{old}: {}}}`",
+                if old == "source" { "origin" } else { "source_text" }
+            );
+            Fault::new(problem::CONTRADICTION, &node.span, format!("rows have a `{new}` of their own")).hint(hint)
+        } else if keep.columns.contains_key(old) || keep.columns.values().any(|known| known == new) {
+            Fault::new(problem::DUPLICATE_NAME, &node.span, format!("`keep` names {} twice", quoted(new)))
+                .label("already named")
+        } else {
+            keep.columns.insert(old.to_owned(), new.to_owned());
+            return true;
+        };
+        self.report(fault);
+        false
     }
 
     /// Reads the roles that words of the source stand for.

@@ -43,6 +43,9 @@ const DATASET_KEYS: &[&str] = &[
     "options",
     "columns",
     "roles",
+    "keep",
+    "ignore",
+    "rules",
     "filters",
 ];
 const VALIDATION_KEYS: &[&str] = &["ratio", "seed", "stratified", "method"];

@@ -360,7 +360,7 @@ fn append<'a>(messages: &mut Vec<Message<'a>>, list: Vec<Message<'a>>, name: &st
 }
 
 /// Adds the exchanges of a history, `[[question, answer], …]`.
-fn history<'a>(name: &str, value: Value<'a>, messages: &mut Vec<Message<'a>>) -> Result<(), Reject> {
+pub(super) fn history<'a>(name: &str, value: Value<'a>, messages: &mut Vec<Message<'a>>) -> Result<(), Reject> {
     if matches!(&value, Value::String(text) if is_blank(text)) {
         return Ok(());
     }

@@ -2,7 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::is_blank;
+use super::{
+    beside,
+    filled::{borrowed, history},
+    is_blank,
+};
 use crate::{
     row::{RawRow, Reason, Reject},
     sample::{Converted, Message, Role, Sample},
@@ -24,6 +28,18 @@ pub(in crate::convert) fn request<'a>(row: &'a RawRow<'_>) -> Result<Cow<'a, str
     }
 }
 
+/// What stands before the request: the row's `system` as a message, and the exchanges of its `history`.
+pub(in crate::convert) fn before<'a>(row: &'a RawRow<'_>) -> Result<Vec<Message<'a>>, Reject> {
+    let mut messages = Vec::with_capacity(2);
+    if let Some((_, system)) = beside::system(row)? {
+        messages.push(Message::new(Role::System, system));
+    }
+    if let Some(value) = row.get("history").filter(|value| !value.is_nothing()) {
+        history("history", borrowed(value), &mut messages)?;
+    }
+    Ok(messages)
+}
+
 /// One exchange: the request, answered by `output`.
 pub(in crate::convert) fn exchange<'a>(row: &'a RawRow<'_>) -> Result<Converted<'a>, Reject> {
     let output = row.text("output")?;
@@ -35,7 +51,8 @@ pub(in crate::convert) fn exchange<'a>(row: &'a RawRow<'_>) -> Result<Converted<
     if is_blank(output) {
         return Err(Reject::new(Reason::EmptyOutput, "`output` is empty"));
     }
-    let messages = vec![Message::new(Role::User, user), Message::new(Role::Assistant, output)];
+    let mut messages = before(row)?;
+    messages.extend([Message::new(Role::User, user), Message::new(Role::Assistant, output)]);
     Ok(Sample::conversation(messages).into())
 }
 
@@ -87,6 +104,20 @@ mod tests {
             ("output".into(), Value::Number("7".into())),
         ]);
         assert_eq!(exchange(&number).unwrap_err().reason, Reason::WrongType);
+    }
+
+    #[test]
+    fn system_and_history_stand_before_the_request() {
+        let mut row = row(&[("instruction", "And in winter?"), ("output", "It freezes."), ("system", "Be short.")]);
+        let history = r#"[["Is it warm?","In July."],["How warm?","22."]]"#;
+        row.fields.push(("history".into(), Value::Json(history.into())));
+        let converted = exchange(&row).unwrap();
+        let text = converted.only().field_text("text").unwrap();
+        assert_eq!(text, "Be short.\nIs it warm?\nIn July.\nHow warm?\n22.\nAnd in winter?\nIt freezes.");
+        for wrong in [r#"[["one"]]"#, r#"{"a":1}"#, "[1]"] {
+            row.fields[3].1 = Value::Json(wrong.into());
+            assert_eq!(exchange(&row).unwrap_err().reason, Reason::WrongType, "{wrong}");
+        }
     }
 
     #[test]
