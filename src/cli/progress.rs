@@ -55,11 +55,14 @@ const BEAT: Duration = Duration::from_secs(10);
 /// How often the moving lines are drawn.
 const FRAME: Duration = Duration::from_millis(125);
 
+/// The thread that draws; it ends once the sender is dropped.
+type Ticker = (Sender<()>, JoinHandle<()>);
+
 /// Shows events of a build on stderr.
 #[derive(Clone)]
 pub(super) struct Progress {
     shown: Arc<Shown>,
-    ticker: Arc<Mutex<Option<(Sender<()>, JoinHandle<()>)>>>,
+    ticker: Arc<Mutex<Option<Ticker>>>,
 }
 
 struct Shown {
@@ -106,7 +109,7 @@ impl Progress {
 }
 
 /// Starts the thread that draws, or reports every ten seconds, until the sender is dropped.
-fn tick(shown: &Arc<Shown>) -> Option<(Sender<()>, JoinHandle<()>)> {
+fn tick(shown: &Arc<Shown>) -> Option<Ticker> {
     let (stop, stopped) = mpsc::channel::<()>();
     let shown = shown.clone();
     let pause = if shown.bar.is_some() { FRAME } else { BEAT };
