@@ -282,6 +282,11 @@ fn files() -> Vec<(&'static str, Vec<u8>, FileKind)> {
         ("table.csv", table(',').into_bytes(), kind(RowFormat::Csv)),
         ("awkward.csv", AWKWARD_RECORDS.into(), kind(RowFormat::Csv)),
         ("table.tsv", table('\t').into_bytes(), kind(RowFormat::Tsv)),
+        ("semicolons.csv", table(';').into_bytes(), kind(RowFormat::Csv)),
+        ("over_lines.json", b"{\n \"a\": 1\n}{\"a\": [2]}\n".into(), kind(RowFormat::Json)),
+        ("within.json", b"{\"v\": 1, \"data\": [{\"a\": 1}, {\"a\": 2}]}".into(), kind(RowFormat::Json)),
+        ("texts.jsonl", b"[\"one\", \"two\"]".into(), kind(RowFormat::Jsonl)),
+        ("lines.txt", b"one\n\ntwo\r\nthree\rfour".into(), kind(RowFormat::Txt)),
         (
             "alpaca.parquet",
             sample("tatsu-lab/alpaca/data/train-00000-of-00001-a09b74b3ef9c3b56.parquet"),

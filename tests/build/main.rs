@@ -19,6 +19,7 @@ mod harm;
 mod incremental;
 mod kept;
 mod ledger;
+mod sources;
 mod space;
 mod split;
 mod trace;

@@ -31,6 +31,8 @@ pub enum RowFormat {
     Csv,
     /// Tab-separated values with a header.
     Tsv,
+    /// Text, one row per line.
+    Txt,
 }
 
 /// A compression of files.
@@ -43,6 +45,12 @@ pub enum Compression {
     Gzip,
     /// Zstandard.
     Zstd,
+    /// xz.
+    Xz,
+    /// bzip2.
+    Bzip2,
+    /// LZ4, as frames.
+    Lz4,
 }
 
 /// The code that reads rows, shared by similar formats.
@@ -54,11 +62,13 @@ pub enum Decoder {
     Delimited,
     /// Reads the rows of Parquet and Arrow files.
     Columns,
+    /// Reads lines of text.
+    Lines,
 }
 
 impl Decoder {
     /// All decoders.
-    pub const ALL: &[Self] = &[Self::Json, Self::Delimited, Self::Columns];
+    pub const ALL: &[Self] = &[Self::Json, Self::Delimited, Self::Columns, Self::Lines];
 
     /// Returns the decoder for a format.
     pub fn of(format: RowFormat) -> Self {
@@ -66,6 +76,7 @@ impl Decoder {
             RowFormat::Jsonl | RowFormat::Json => Self::Json,
             RowFormat::Csv | RowFormat::Tsv => Self::Delimited,
             RowFormat::Parquet | RowFormat::Arrow => Self::Columns,
+            RowFormat::Txt => Self::Lines,
         }
     }
 
@@ -75,13 +86,19 @@ impl Decoder {
             Self::Json => "json",
             Self::Delimited => "delimited",
             Self::Columns => "columns",
+            Self::Lines => "lines",
         }
     }
 
     /// Returns the version, which must be raised when the same bytes are read as other rows.
     pub fn version(self) -> u32 {
         match self {
-            Self::Json | Self::Delimited => 1,
+            Self::Lines => 1,
+            // 2: arrays, objects over lines and objects around a list are told by the bytes, whatever the name says; texts in an
+            // array are rows.
+            Self::Json => 2,
+            // 2: the delimiter is found in the header, and names that are empty or occur again get a number.
+            Self::Delimited => 2,
             // 2: bytes that are UTF-8 are texts, columns of JSON are values, and what JSON has no type for is no text.
             Self::Columns => 2,
         }
@@ -98,6 +115,7 @@ impl RowFormat {
             Self::Arrow => "arrow",
             Self::Csv => "csv",
             Self::Tsv => "tsv",
+            Self::Txt => "txt",
         }
     }
 }
@@ -109,6 +127,9 @@ impl Compression {
             Self::None => "",
             Self::Gzip => ".gz",
             Self::Zstd => ".zst",
+            Self::Xz => ".xz",
+            Self::Bzip2 => ".bz2",
+            Self::Lz4 => ".lz4",
         }
     }
 }
@@ -118,10 +139,74 @@ impl FileKind {
     /// with Snappy, which most Parquet files use.
     pub fn unpacked(self, size: u64) -> u64 {
         match (self.compression, self.format) {
-            (Compression::Gzip | Compression::Zstd, _) => size.saturating_mul(3),
             (Compression::None, RowFormat::Parquet) => size.saturating_mul(2),
             (Compression::None, _) => size,
+            _ => size.saturating_mul(3),
         }
+    }
+}
+
+/// How rows are read where neither the name nor the bytes of a file say it: what a recipe or a card adds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Reading {
+    /// The byte between the fields of a record, one of [`DELIMITERS`].
+    pub delimiter: Option<u8>,
+    /// The list that holds the rows of a JSON object, as a dotted path.
+    pub field: Option<String>,
+    /// The names of the columns of records, in place of those of a header.
+    pub names: Option<Vec<String>>,
+    /// Whether the first record is a header; `None`: it is, unless `names` are given.
+    pub header: Option<bool>,
+    /// Lines before the header.
+    pub skip: u32,
+}
+
+/// The delimiters that records may have, with the words for them.
+pub const DELIMITERS: &[(&str, u8)] =
+    &[(",", b','), (";", b';'), ("\t", b'\t'), ("tab", b'\t'), ("|", b'|'), (":", b':'), (" ", b' ')];
+
+impl Reading {
+    /// Returns what this says, and for what it does not say what `other` says.
+    pub fn over(&self, other: &Self) -> Self {
+        Self {
+            delimiter: self.delimiter.or(other.delimiter),
+            field: self.field.clone().or_else(|| other.field.clone()),
+            names: self.names.clone().or_else(|| other.names.clone()),
+            header: self.header.or(other.header),
+            skip: if self.skip > 0 { self.skip } else { other.skip },
+        }
+    }
+
+    /// Returns whether nothing is added.
+    pub fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl fmt::Display for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { delimiter, field, names, header, skip } = self;
+        let mut parts = Vec::new();
+        parts.extend(delimiter.map(|byte| format!("delimiter {:?}", char::from(byte))));
+        parts.extend(field.as_ref().map(|field| format!("field {field:?}")));
+        parts.extend(names.as_ref().map(|names| format!("names {names:?}")));
+        parts.extend(header.map(|header| format!("header {header}")));
+        parts.extend((*skip > 0).then(|| format!("skip {skip}")));
+        f.write_str(&parts.join(", "))
+    }
+}
+
+impl Encode for Reading {
+    fn encode(&self, encoder: &mut Encoder) {
+        let Self { delimiter, field, names, header, skip } = self;
+        encoder.list(5);
+        encoder.integer(delimiter.map_or(0, u64::from));
+        field.encode(encoder);
+        let names = names.as_deref();
+        encoder.list(names.map_or(0, <[String]>::len));
+        names.into_iter().flatten().for_each(|name| encoder.text(name));
+        encoder.integer(header.map_or(0, |header| 1 + u64::from(header)));
+        encoder.integer((*skip).into());
     }
 }
 

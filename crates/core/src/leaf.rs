@@ -21,6 +21,10 @@ pub enum Setting {
     Source,
     /// `format` of a dataset.
     Format,
+    /// `delimiter` of a dataset.
+    Delimiter,
+    /// `field` of a dataset.
+    Field,
     /// `mix_ratio` of a dataset.
     MixRatio,
     /// `splits` of a dataset.
@@ -217,6 +221,8 @@ impl Setting {
             Self::Datasets => "datasets",
             Self::Source => "source",
             Self::Format => "format",
+            Self::Delimiter => "delimiter",
+            Self::Field => "field",
             Self::MixRatio => "mix_ratio",
             Self::Splits => "splits",
             Self::MaxSamples => "max_samples",

@@ -14,6 +14,7 @@ use super::{
     delimited::{self, FieldReader},
     json_spans,
     room::ChunkBytes,
+    text_lines,
 };
 use datac_core::{
     id::ChunkId,
@@ -37,6 +38,10 @@ pub enum Encoding {
     Delimited(u8),
     /// Rows of a columnar file, encoded as in `columns.rs`; the header has the names of the columns.
     Columns,
+    /// JSON objects one after another, which span lines or share them.
+    JsonValues,
+    /// Lines of text.
+    TextLines,
 }
 
 impl Encoding {
@@ -46,15 +51,22 @@ impl Encoding {
             Self::JsonLines => "json-lines",
             Self::JsonArray => "json-array",
             Self::Delimited(b'\t') => "tsv",
+            Self::Delimited(b';') => "csv-semicolon",
+            Self::Delimited(b'|') => "csv-pipe",
+            Self::Delimited(b':') => "csv-colon",
+            Self::Delimited(b' ') => "csv-space",
             Self::Delimited(_) => "csv",
             Self::Columns => "columns",
+            Self::JsonValues => "json-values",
+            Self::TextLines => "text-lines",
         }
     }
 
     /// Returns the decoder for rows of this encoding.
     pub fn decoder(self) -> Decoder {
         match self {
-            Self::JsonLines | Self::JsonArray => Decoder::Json,
+            Self::JsonLines | Self::JsonArray | Self::JsonValues => Decoder::Json,
+            Self::TextLines => Decoder::Lines,
             Self::Delimited(_) => Decoder::Delimited,
             Self::Columns => Decoder::Columns,
         }
@@ -141,6 +153,8 @@ impl Chunk {
             Encoding::JsonArray => json_spans::element_spans(&self.bytes),
             Encoding::Delimited(delimiter) => delimited::spans(&self.bytes, delimiter),
             Encoding::Columns => columns::spans(&self.bytes),
+            Encoding::JsonValues => json_spans::value_spans(&self.bytes),
+            Encoding::TextLines => text_lines::spans(&self.bytes),
         }
     }
 
@@ -185,7 +199,8 @@ impl Chunk {
             Encoding::Columns => columns::names(&self.header),
             // The cutter has refused files with an invalid header.
             Encoding::Delimited(delimiter) => delimited::names(&self.header, delimiter).unwrap_or_default(),
-            Encoding::JsonLines | Encoding::JsonArray => Vec::new(),
+            Encoding::TextLines => vec![text_lines::COLUMN.to_owned()],
+            Encoding::JsonLines | Encoding::JsonArray | Encoding::JsonValues => Vec::new(),
         }
     }
 
@@ -224,6 +239,12 @@ impl Chunk {
         };
         match self.encoding {
             Encoding::Delimited(_) => delimited::row(names, text, fields),
+            Encoding::TextLines => Ok(text_lines::row(text)),
+            // The elements of a list of texts are rows of one column.
+            Encoding::JsonArray if text.starts_with('"') => match json::any(text) {
+                Some(value) => Ok(RawRow::new(vec![(Cow::Borrowed(text_lines::COLUMN), value)])),
+                None => json::row(text),
+            },
             _ => json::row(text),
         }
     }

@@ -138,11 +138,7 @@ pub(super) fn names(header: &[u8], delimiter: u8) -> Result<Vec<String>, String>
         .map_err(|error| format!("byte {} of the header is not UTF-8", error.valid_up_to() + 1))?;
     let fields = FieldReader::new(delimiter).fields(text).ok_or("the quotes in its header are not closed")?;
     let names: Vec<String> = fields.into_iter().map(Cow::into_owned).collect();
-    let mut seen = HashSet::new();
-    match names.iter().find(|name| !seen.insert(name.as_str())) {
-        Some(name) => Err(format!("the header names `{name}` twice")),
-        None => Ok(names),
-    }
+    Ok(told_apart(names))
 }
 
 /// Parses a record as a row.
@@ -157,6 +153,25 @@ pub(super) fn row<'a>(names: &'a [String], record: &'a str, reader: &mut FieldRe
     }
     let fields = names.iter().zip(values);
     Ok(RawRow::new(fields.map(|(name, value)| (Cow::Borrowed(name.as_str()), Value::String(value))).collect()))
+}
+
+/// Gives names that are empty or occur again a number, as pandas does: `Unnamed: 0`, `a`, `a.1`.
+fn told_apart(names: Vec<String>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let named = names.into_iter().enumerate().map(|(at, name)| {
+        let name = if name.is_empty() { format!("Unnamed: {at}") } else { name };
+        let again = (1..).map(|number| format!("{name}.{number}"));
+        let name = std::iter::once(name.clone()).chain(again).find(|name| !seen.contains(name)).unwrap_or(name);
+        seen.insert(name.clone());
+        name
+    });
+    named.collect()
+}
+
+/// Returns names as a header.
+pub(super) fn header_of(names: &[String], delimiter: u8) -> Vec<u8> {
+    let quoted: Vec<String> = names.iter().map(|name| format!("\"{}\"", name.replace('"', "\"\""))).collect();
+    quoted.join(&char::from(delimiter).to_string()).into_bytes()
 }
 
 #[cfg(test)]
@@ -207,8 +222,9 @@ mod tests {
 
     #[test]
     fn a_header_has_each_name_once() {
-        assert_eq!(names(b"a,\"b,c\",", b','), Ok(vec!["a".into(), "b,c".into(), "".into()]));
-        assert_eq!(names(b"a,b,a", b','), Err("the header names `a` twice".into()));
+        assert_eq!(names(b"a,\"b,c\",", b','), Ok(vec!["a".into(), "b,c".into(), "Unnamed: 2".into()]));
+        assert_eq!(names(b",a,a,a.1,", b',').unwrap(), ["Unnamed: 0", "a", "a.1", "a.1.1", "Unnamed: 4"]);
+        assert_eq!(names(&header_of(&["a;\"".into(), "b".into()], b';'), b';').unwrap(), ["a;\"", "b"]);
         assert_eq!(names(b"a,\xff", b','), Err("byte 3 of the header is not UTF-8".into()));
     }
 }

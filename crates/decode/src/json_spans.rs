@@ -85,6 +85,77 @@ impl ElementScanner {
     }
 }
 
+/// Returns the values that stand one after another, whatever lines they are on.
+pub(super) fn value_spans(bytes: &[u8]) -> Vec<Span> {
+    let mut spans = Vec::with_capacity(bytes.len() / 512 + 1);
+    let (mut at, mut line, mut counted) = (0, 0, 0);
+    while let Some(blanks) = bytes[at..].iter().position(|byte| !byte.is_ascii_whitespace()) {
+        let start = at + blanks;
+        let end = ValueScanner::default().end_of_value(&bytes[start..]).map_or(bytes.len(), |length| start + length);
+        line += memchr::memchr_iter(b'\n', &bytes[counted..start]).count() as u32;
+        counted = start;
+        spans.push(Span { start, end: start + bytes[start..end].trim_ascii_end().len(), line });
+        at = end.max(start + 1);
+    }
+    spans
+}
+
+/// Finds the ends of values that stand one after another, across blocks: objects and arrays end with their bracket, anything
+/// else with its line.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ValueScanner {
+    depth: u32,
+    in_string: bool,
+    escaped: bool,
+    /// Whether the value is neither an object nor an array.
+    is_bare: bool,
+}
+
+impl ValueScanner {
+    /// Returns the length of `block` up to the end of the value; `None` if the value continues after the block, with
+    /// which the next call must begin.
+    pub(super) fn end_of_value(&mut self, block: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        while at < block.len() {
+            if self.is_bare {
+                return memchr::memchr(b'\n', &block[at..]).map(|end| at + end + 1);
+            }
+            if self.in_string {
+                if self.escaped {
+                    self.escaped = false;
+                    at += 1;
+                    continue;
+                }
+                let found = memchr::memchr2(b'"', b'\\', &block[at..])?;
+                at += found + 1;
+                if block[at - 1] == b'"' {
+                    self.in_string = false;
+                } else {
+                    self.escaped = true;
+                }
+                continue;
+            }
+            match block[at] {
+                b'{' | b'[' => self.depth += 1,
+                b'}' | b']' if self.depth > 0 => {
+                    self.depth -= 1;
+                    if self.depth == 0 {
+                        return Some(at + 1);
+                    }
+                }
+                b'"' if self.depth > 0 => self.in_string = true,
+                byte if self.depth == 0 && !byte.is_ascii_whitespace() => {
+                    self.is_bare = true;
+                    continue;
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +186,19 @@ mod tests {
                 None => cut + scanner.end_of_element(&text[cut..]).unwrap(),
             };
             assert_eq!(end, 24, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn values_are_found_whatever_lines_they_are_on() {
+        let text = "{\"a\":\"}\\\"\"}{\n \"b\": [1]\n}\n oops {\n[2]";
+        let found: Vec<_> = value_spans(text.as_bytes()).iter().map(|s| (&text[s.start..s.end], s.line)).collect();
+        assert_eq!(found, [("{\"a\":\"}\\\"\"}", 0), ("{\n \"b\": [1]\n}", 0), ("oops {", 3), ("[2]", 4)]);
+        for cut in 1..text.len() {
+            let mut scanner = ValueScanner::default();
+            let end = scanner.end_of_value(&text.as_bytes()[..cut]);
+            let end = end.or_else(|| scanner.end_of_value(&text.as_bytes()[cut..]).map(|end| cut + end));
+            assert_eq!(end, Some(11), "cut at {cut}");
         }
     }
 }

@@ -9,13 +9,16 @@ mod columnar;
 mod columns;
 mod cutter;
 mod delimited;
+mod json_layout;
 mod json_spans;
 mod print;
 mod room;
+mod sniff;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod text_cutter;
+mod text_lines;
 
 use std::{
     fs::File,
@@ -27,7 +30,7 @@ pub use chunk::{Chunk, ChunkHasher, Encoding, MAX_ROW_BYTES, Place, Span};
 use column_cutter::ColumnCutter;
 use columnar::Batches;
 pub use cutter::{CUTTER_VERSION, Cutter};
-pub use datac_core::format::{Compression, Decoder, FileKind, RowFormat};
+pub use datac_core::format::{Compression, Decoder, FileKind, Reading, RowFormat};
 pub use room::ChunkBytes;
 use room::Room;
 use stream::Stream;
@@ -58,11 +61,44 @@ pub enum DecodeError {
     #[error("decode the file: {0}")]
     Format(String),
     /// A JSON file that begins with neither `[` nor `{`.
-    #[error("decode the file: it is not JSON that has rows: it begins with neither `[` nor `{{`")]
-    NotJson,
-    /// A JSON file whose first object spans several lines.
-    #[error("decode the file: its first object spans lines; rows are elements of one array, or objects one a line")]
-    ObjectOverLines,
+    #[error("decode the file: it is not JSON that has rows: it begins with neither `[` nor `{{` but with `{seen}`")]
+    NotJson {
+        /// The first line of the file, shortened.
+        seen: String,
+    },
+    /// A pointer of Git LFS in place of the file.
+    #[error("decode the file: it is a Git LFS pointer, not the data")]
+    LfsPointer,
+    /// A file of another format than the one it is read as.
+    #[error("decode the file: it is {what}, but is read as {format}")]
+    IsOther {
+        /// What the file is.
+        what: &'static str,
+        /// The format that it is read as.
+        format: &'static str,
+        /// The `format:` of a recipe that reads it.
+        write: Option<&'static str>,
+    },
+    /// Text in another encoding than UTF-8.
+    #[error("decode the file: line {line} is not UTF-8 but looks like {name}")]
+    Encoding {
+        /// The name of the encoding, as iconv has it.
+        name: &'static str,
+        /// The first line that is not UTF-8.
+        line: u64,
+    },
+    /// A JSON object with several lists that can be rows.
+    #[error("decode the file: it is one object with several lists: {}", names(fields))]
+    SeveralLists {
+        /// The fields that hold the lists.
+        fields: Vec<String>,
+    },
+    /// A JSON file without the list that the recipe names.
+    #[error("decode the file: it is no object with a list under `{field}`")]
+    NoField {
+        /// The `field` of the recipe.
+        field: String,
+    },
     /// A JSON array without a closing bracket: the file was truncated.
     #[error("decode the file: the JSON array is not closed at its end, byte {offset}; the file may be cut off")]
     UnclosedArray {
@@ -80,14 +116,63 @@ pub enum DecodeError {
     Moved,
 }
 
+fn names(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+impl DecodeError {
+    /// Returns what to do about a file that is called `path`.
+    pub fn hint(&self, path: &str) -> Option<String> {
+        Some(match self {
+            Self::LfsPointer => "run `git lfs pull` where the file comes from".to_owned(),
+            Self::IsOther { write: Some(format), .. } => format!("write `format: {format}`"),
+            Self::IsOther { write: None, .. } => "unpack it, or leave it out of the source".to_owned(),
+            Self::Encoding { name, .. } => format!("convert it: `iconv -f {name} -t UTF-8 {path} > {path}.utf8`"),
+            Self::SeveralLists { fields } => format!("say which holds the rows: `field: {}`", fields[0]),
+            Self::NotJson { .. } => "write its `format`: csv, txt, parquet, …".to_owned(),
+            _ => return None,
+        })
+    }
+}
+
+impl Input {
+    /// Returns the first bytes of the file.
+    fn head(&self) -> Result<Vec<u8>, DecodeError> {
+        match self {
+            Self::Static(bytes) => Ok(bytes[..bytes.len().min(sniff::LOOKED_AT)].to_vec()),
+            Self::File(file) => {
+                use std::os::unix::fs::FileExt;
+                let mut head = vec![0; sniff::LOOKED_AT];
+                let mut read = 0;
+                while read < head.len() {
+                    match file.read_at(&mut head[read..], read as u64) {
+                        Ok(0) => break,
+                        Ok(more) => read += more,
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                        Err(error) => return Err(DecodeError::Read { offset: 0, reason: error.to_string() }),
+                    }
+                }
+                head.truncate(read);
+                Ok(head)
+            }
+        }
+    }
+}
+
 /// Opens a file, to cut it into chunks.
 pub fn open(input: Input, kind: FileKind) -> Result<Cutter, DecodeError> {
+    open_as(input, kind, &Reading::default())
+}
+
+/// Opens a file that is read as `reading` says, to cut it into chunks.
+pub fn open_as(input: Input, kind: FileKind, reading: &Reading) -> Result<Cutter, DecodeError> {
     let format = kind.format;
     if let RowFormat::Parquet | RowFormat::Arrow = format {
+        sniff::check(&input.head()?, format)?;
         return Ok(Cutter::Columns(Box::new(ColumnCutter::new(batches(input, kind, 0)?, 0)?)));
     }
     let bytes = Stream::open(input, kind.compression)?.into_read();
-    Ok(Cutter::Text(Box::new(cut(bytes, format)?)))
+    Ok(Cutter::Text(Box::new(cut(bytes, format, reading)?)))
 }
 
 /// Cuts the JSON lines of a file from `place` on, which is the beginning of the file or the end of a chunk. `bytes`
@@ -97,13 +182,18 @@ pub fn cut_lines_from(bytes: Box<dyn Read + Send>, place: Place) -> Result<TextC
 }
 
 /// Begins to cut the decompressed bytes of a text file.
-fn cut(bytes: Box<dyn Read + Send>, format: RowFormat) -> Result<TextCutter, DecodeError> {
+fn cut(bytes: Box<dyn Read + Send>, format: RowFormat, reading: &Reading) -> Result<TextCutter, DecodeError> {
     match format {
-        RowFormat::Json => TextCutter::json(bytes),
-        RowFormat::Csv => TextCutter::delimited(bytes, b','),
-        RowFormat::Tsv => TextCutter::delimited(bytes, b'\t'),
-        _ => TextCutter::lines(bytes),
+        RowFormat::Csv => TextCutter::delimited(bytes, b',', reading),
+        RowFormat::Tsv => TextCutter::delimited(bytes, b'\t', reading),
+        RowFormat::Txt => TextCutter::text(bytes),
+        format => TextCutter::json(bytes, format != RowFormat::Json, reading.field.as_deref()),
     }
+}
+
+/// Returns whether the rows of a JSON file are on a line each; `bytes` are those of the file from its beginning.
+pub fn has_lines(bytes: Box<dyn Read + Send>) -> Result<bool, DecodeError> {
+    Ok(TextCutter::json(bytes, true, None)?.encoding() == Encoding::JsonLines)
 }
 
 /// Calls `each` with single chunks that are read again, with their numbers. `shape` is their encoding and header, and

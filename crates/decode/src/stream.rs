@@ -7,7 +7,7 @@ use std::{
 
 use flate2::bufread::GzDecoder;
 
-use super::{Compression, DecodeError, Input};
+use super::{Compression, DecodeError, Input, sniff};
 
 const BUFFER: usize = 256 << 10;
 
@@ -22,8 +22,9 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    /// Opens a file at its beginning.
-    pub(super) fn open(input: Input, compression: Compression) -> Result<Self, DecodeError> {
+    /// Opens a file at its beginning. Compressed bytes are decompressed whatever the file's name says.
+    pub(super) fn open(input: Input, named: Compression) -> Result<Self, DecodeError> {
+        let compression = sniff::compression_of(&input.head()?).unwrap_or(named);
         let raw: Box<dyn Read + Send> = match (compression, input) {
             (Compression::None, Input::File(file)) => return Ok(Self::File(file)),
             (Compression::None, Input::Static(bytes)) => return Ok(Self::Static(Cursor::new(bytes))),
@@ -39,6 +40,18 @@ impl Stream {
         let mut raw = BufReader::with_capacity(BUFFER, Counted { inner: raw, read: 0 });
         Ok(Self::Decompressed(match compression {
             Compression::None => Box::new(raw),
+            Compression::Xz => {
+                let xz = lzma_rust2::XzReader::new(raw, true);
+                Box::new(Located { inner: xz, name: "xz", read: 0 })
+            }
+            Compression::Bzip2 => {
+                let bzip2 = bzip2::bufread::MultiBzDecoder::new(raw);
+                Box::new(Located { inner: bzip2, name: "bzip2", read: 0 })
+            }
+            Compression::Lz4 => {
+                let lz4 = lz4_flex::frame::FrameDecoder::new(raw);
+                Box::new(Located { inner: lz4, name: "LZ4", read: 0 })
+            }
             Compression::Gzip => Box::new(Gunzip { member: Some(GzDecoder::new(raw)) }),
             Compression::Zstd => {
                 // The zstd crate takes an empty file for zero frames, but even empty data compresses to thirteen
@@ -91,6 +104,28 @@ impl<R: Read> Read for Counted<R> {
         let read = self.inner.read(into)?;
         self.read += read as u64;
         Ok(read)
+    }
+}
+
+/// Says of errors which format could not be decompressed, and where.
+struct Located<R> {
+    inner: R,
+    name: &'static str,
+    read: u64,
+}
+
+impl<R: Read> Read for Located<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self.inner.read(into) {
+            Ok(read) => {
+                self.read += read as u64;
+                Ok(read)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            Err(error) => {
+                Err(io::Error::other(format!("{error}, after {} bytes that were read from {}", self.read, self.name)))
+            }
+        }
     }
 }
 

@@ -61,7 +61,7 @@ fn chunks(kind: FileKind, file: &[u8]) -> Result<Vec<Chunk>, DecodeError> {
 
 /// Returns the chunks of bytes that are not in a file.
 fn streamed(format: RowFormat, bytes: impl Read + Send + 'static) -> Result<Vec<Chunk>, DecodeError> {
-    rest(Cutter::Text(Box::new(cut(Box::new(bytes), format)?)))
+    rest(Cutter::Text(Box::new(cut(Box::new(bytes), format, &Reading::default())?)))
 }
 
 fn owned(row: &RawRow<'_>) -> RawRow<'static> {
@@ -108,6 +108,23 @@ fn pack(compression: Compression, plain: &[u8], parts: usize) -> Vec<u8> {
         Compression::None => plain.to_vec(),
         Compression::Gzip => parts.flat_map(gzip).collect(),
         Compression::Zstd => parts.flat_map(|part| zstd::encode_all(part, 1).unwrap()).collect(),
+        Compression::Xz => {
+            let mut writer = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(1)).unwrap();
+            writer.write_all(plain).unwrap();
+            writer.finish().unwrap()
+        }
+        Compression::Bzip2 => parts
+            .flat_map(|part| {
+                let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+                encoder.write_all(part).unwrap();
+                encoder.finish().unwrap()
+            })
+            .collect(),
+        Compression::Lz4 => {
+            let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+            encoder.write_all(plain).unwrap();
+            encoder.finish().unwrap()
+        }
     }
 }
 

@@ -6,13 +6,15 @@ use std::{
 };
 
 use super::{
-    DecodeError,
+    DecodeError, Reading, RowFormat,
     chunk::{Chunk, Encoding, MAX_ROW_BYTES, Place},
     columnar,
     cutter::{MAX_BYTES, ends_after},
     delimited::{self, RecordScanner},
-    json_spans::ElementScanner,
+    json_layout::{JsonLayout, check_tail, json_layout},
+    json_spans::{ElementScanner, ValueScanner},
     room::Room,
+    sniff, text_lines,
 };
 
 /// Number of bytes read at a time.
@@ -32,17 +34,22 @@ pub struct TextCutter {
     scanned: usize,
     elements: ElementScanner,
     records: RecordScanner,
+    values: ValueScanner,
     place: Place,
     at_end: bool,
     /// Whether the closing bracket of the array has been read.
     closed: bool,
+    /// Whether the array stands in an object.
+    is_within: bool,
+    /// Whether the recipe names that array.
+    is_named: bool,
 }
 
 impl TextCutter {
     /// Creates a cutter of JSON values, one per line.
     pub(super) fn lines(input: Box<dyn Read + Send>) -> Result<Self, DecodeError> {
         let mut cutter = Self::new(input, Encoding::JsonLines);
-        cutter.skip_mark()?;
+        cutter.skip_mark(RowFormat::Jsonl)?;
         Ok(cutter)
     }
 
@@ -56,38 +63,83 @@ impl TextCutter {
         self.place
     }
 
-    /// Creates a cutter of a JSON array, or of lines if the file begins with an object.
-    pub(super) fn json(input: Box<dyn Read + Send>) -> Result<Self, DecodeError> {
+    /// Creates a cutter of a JSON file, in whichever layout it is. `lines` says that the file's name promises lines; `field` names
+    /// the list of an object that holds one.
+    pub(super) fn json(input: Box<dyn Read + Send>, lines: bool, field: Option<&str>) -> Result<Self, DecodeError> {
         let mut cutter = Self::lines(input)?;
-        loop {
-            let blanks = cutter.buffer.len() - cutter.buffer.trim_ascii_start().len();
-            cutter.discard(blanks);
-            if !cutter.buffer.is_empty() || cutter.fill()? == 0 {
-                break;
+        sniff::check_text(&cutter.buffer)?;
+        let layout = loop {
+            let start = cutter.buffer.len() - cutter.buffer.trim_ascii_start().len();
+            if start == cutter.buffer.len() && start > MAX_BYTES {
+                cutter.discard(start);
+                continue;
             }
-        }
-        match cutter.buffer.first() {
-            None => {}
-            Some(b'[') => {
-                cutter.encoding = Encoding::JsonArray;
-                cutter.discard(1);
-            }
-            Some(b'{') => {
-                let line =
-                    memchr::memchr(b'\n', &cutter.buffer).map_or(&[][..], |end| cutter.buffer[..end].trim_ascii());
-                if let Some(b'{' | b'[' | b',') = line.last() {
-                    return Err(DecodeError::ObjectOverLines);
+            if start < cutter.buffer.len() || cutter.at_end {
+                let head = &cutter.buffer[start..];
+                if let Some(layout) = json_layout(head, cutter.at_end, lines, field)? {
+                    break match layout {
+                        JsonLayout::Within(at) => JsonLayout::Within(start + at),
+                        JsonLayout::Array => JsonLayout::Within(start + 1),
+                        layout => layout,
+                    };
                 }
             }
-            Some(_) => return Err(DecodeError::NotJson),
+            if cutter.fill()? == 0 {
+                cutter.at_end = true;
+            }
+        };
+        match layout {
+            JsonLayout::Within(at) => {
+                cutter.is_named = field.is_some();
+                cutter.is_within = !cutter.buffer[..at].trim_ascii().starts_with(b"[");
+                cutter.encoding = Encoding::JsonArray;
+                cutter.discard(at);
+            }
+            JsonLayout::Values => cutter.encoding = Encoding::JsonValues,
+            JsonLayout::Array | JsonLayout::Lines => {}
         }
         Ok(cutter)
     }
 
-    /// Creates a cutter of CSV records, the first of which is the header.
-    pub(super) fn delimited(input: Box<dyn Read + Send>, delimiter: u8) -> Result<Self, DecodeError> {
-        let mut cutter = Self::new(input, Encoding::Delimited(delimiter));
-        cutter.skip_mark()?;
+    /// Creates a cutter of lines of text.
+    pub(super) fn text(input: Box<dyn Read + Send>) -> Result<Self, DecodeError> {
+        let mut cutter = Self::new(input, Encoding::TextLines);
+        cutter.skip_mark(RowFormat::Txt)?;
+        sniff::check_text(&cutter.buffer)?;
+        Ok(cutter)
+    }
+
+    /// Returns how the rows of its chunks are encoded.
+    pub(super) fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// Creates a cutter of records, the first of which is the header unless `reading` says otherwise. Without a delimiter in
+    /// `reading`, it is `usual`, or the one that stands in the header.
+    pub(super) fn delimited(input: Box<dyn Read + Send>, usual: u8, reading: &Reading) -> Result<Self, DecodeError> {
+        let mut cutter = Self::new(input, Encoding::Delimited(usual));
+        cutter.skip_mark(RowFormat::Csv)?;
+        sniff::check_text(&cutter.buffer)?;
+        for _ in 0..reading.skip {
+            cutter.discard_line()?;
+        }
+        let lines = cutter.buffer.split(|byte| *byte == b'\n');
+        let first = lines.map(<[u8]>::trim_ascii).find(|line| !line.is_empty()).unwrap_or_default();
+        let delimiter = reading.delimiter.unwrap_or_else(|| sniff::delimiter_of(first, usual));
+        cutter.encoding = Encoding::Delimited(delimiter);
+        cutter.records = RecordScanner::new(delimiter);
+        let has_header = reading.header.unwrap_or(reading.names.is_none());
+        if let Some(names) = &reading.names {
+            cutter.header = delimited::header_of(names, delimiter).into();
+        }
+        if !has_header {
+            if reading.names.is_none() {
+                let count = delimited::names(first, delimiter).map_err(columnar::format)?.len();
+                let names: Vec<String> = (0..count).map(|number| number.to_string()).collect();
+                cutter.header = delimited::header_of(&names, delimiter).into();
+            }
+            return Ok(cutter);
+        }
         loop {
             let found = cutter.row_end();
             let end = found.unwrap_or(cutter.buffer.len());
@@ -99,16 +151,33 @@ impl TextCutter {
                 continue;
             }
             let record = delimited::record(&cutter.buffer[cutter.row_start..end], found.is_some());
-            if !delimited::is_blank(record, delimiter) {
+            let is_header = !delimited::is_blank(record, delimiter);
+            if is_header {
                 delimited::names(record, delimiter).map_err(columnar::format)?;
-                cutter.header = record.into();
+                if reading.names.is_none() {
+                    cutter.header = record.into();
+                }
             }
             cutter.row_start = end;
-            if found.is_none() || !cutter.header.is_empty() || end >= MAX_BYTES {
+            if found.is_none() || is_header || end >= MAX_BYTES {
                 cutter.discard(end);
             }
-            if found.is_none() || !cutter.header.is_empty() {
+            if found.is_none() || is_header {
                 return Ok(cutter);
+            }
+        }
+    }
+
+    /// Removes a line from the front of the buffer.
+    fn discard_line(&mut self) -> Result<(), DecodeError> {
+        loop {
+            if let Some(end) = memchr::memchr(b'\n', &self.buffer) {
+                self.discard(end + 1);
+                return Ok(());
+            }
+            if self.at_end || self.fill()? == 0 {
+                self.discard(self.buffer.len());
+                return Ok(());
             }
         }
     }
@@ -125,9 +194,12 @@ impl TextCutter {
             scanned: 0,
             elements: ElementScanner::default(),
             records: RecordScanner::new(delimiter),
+            values: ValueScanner::default(),
             place: Place::default(),
             at_end: false,
             closed: false,
+            is_within: false,
+            is_named: false,
         }
     }
 
@@ -154,8 +226,9 @@ impl TextCutter {
         Ok(read)
     }
 
-    fn skip_mark(&mut self) -> Result<(), DecodeError> {
+    fn skip_mark(&mut self, format: RowFormat) -> Result<(), DecodeError> {
         self.fill()?;
+        sniff::check(&self.buffer, format)?;
         if self.buffer.starts_with(b"\xEF\xBB\xBF") {
             self.discard(3);
         }
@@ -181,11 +254,13 @@ impl TextCutter {
                 self.closed = self.buffer[end] == b']';
                 end + 1
             }),
+            Encoding::JsonValues => self.values.end_of_value(unseen).map(|length| self.scanned + length),
             _ => memchr::memchr(b'\n', unseen).map(|at| self.scanned + at + 1),
         };
         self.scanned = found.unwrap_or(self.buffer.len());
         if found.is_some() {
             self.elements = ElementScanner::default();
+            self.values = ValueScanner::default();
         }
         found
     }
@@ -194,6 +269,7 @@ impl TextCutter {
     fn rescan(&mut self) {
         self.scanned = self.row_start;
         self.elements = ElementScanner::default();
+        self.values = ValueScanner::default();
         self.records.reset();
         self.closed = false;
     }
@@ -243,10 +319,13 @@ impl TextCutter {
                 continue;
             };
             let row = self.row(end);
-            let is_row = !row.is_empty();
+            let is_lines = self.encoding == Encoding::TextLines;
+            let is_row = is_lines || !row.is_empty();
+            let count =
+                if is_lines { text_lines::rows_in(&self.buffer[self.row_start..end]) } else { u64::from(is_row) };
             // Megabytes of blank lines must not be held in memory either.
             let is_cut = if is_row { ends_after(row, end) } else { end >= MAX_BYTES };
-            rows += u64::from(is_row);
+            rows += count;
             self.row_start = end;
             if is_cut && !self.closed {
                 if rows > 0 {
@@ -261,7 +340,7 @@ impl TextCutter {
         let bytes = &self.buffer[self.row_start..];
         match self.encoding {
             // White space belongs to the first field.
-            Encoding::Delimited(_) => 0,
+            Encoding::Delimited(_) | Encoding::TextLines => 0,
             _ => bytes.len() - bytes.trim_ascii_start().len(),
         }
     }
@@ -327,9 +406,11 @@ impl TextCutter {
                 return Err(DecodeError::UnclosedArray { offset: self.place.offset + end as u64 });
             }
             Encoding::Delimited(delimiter) => !delimited::is_blank(rest, delimiter),
+            Encoding::TextLines => !rest.is_empty(),
             _ => !rest.trim_ascii().is_empty(),
         };
-        rows += u64::from(is_row);
+        rows +=
+            if self.encoding == Encoding::TextLines && is_row { text_lines::rows_in(rest) } else { u64::from(is_row) };
         self.row_start = end;
         if rows == 0 { Ok(None) } else { Ok(Some(self.give(end, rows))) }
     }
@@ -340,6 +421,17 @@ impl TextCutter {
         let end = self.row_start;
         let chunk = (rows > 0).then(|| self.give(end - 1, rows));
         self.discard(if rows > 0 { 1 } else { end });
+        if self.is_within {
+            while self.buffer.len() <= MAX_ROW_BYTES && !self.at_end {
+                self.fill()?;
+            }
+            match check_tail(&self.buffer, self.place.offset) {
+                // Whoever names a list knows of the others.
+                Err(DecodeError::SeveralLists { .. }) if self.is_named => {}
+                checked => checked?,
+            }
+            self.discard(self.buffer.len());
+        }
         loop {
             let blanks = self.buffer.len() - self.buffer.trim_ascii_start().len();
             self.discard(blanks);

@@ -77,6 +77,9 @@ pub struct Stat {
 }
 
 impl Stat {
+    /// What stands for a path at which nothing is.
+    pub const ABSENT: Self = Self { size: 0, mtime_ns: 0, ctime_ns: 0, inode: 0 };
+
     /// Returns the later of both times.
     pub fn stamp_ns(&self) -> i64 {
         self.mtime_ns.max(self.ctime_ns)

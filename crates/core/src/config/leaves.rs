@@ -31,6 +31,9 @@ impl Dataset {
     pub fn decide(&self, visitor: &mut dyn Visitor) {
         visitor.setting(Setting::Source, &self.location.source().to_owned());
         visitor.setting(Setting::Format, &format_word(self.format).to_owned());
+        let delimiter = self.reading.delimiter.map(|byte| char::from(byte).to_string());
+        visitor.setting(Setting::Delimiter, &delimiter);
+        visitor.setting(Setting::Field, &self.reading.field);
         visitor.setting(Setting::MixRatio, &self.mix_ratio);
         visitor.setting(Setting::Splits, &self.splits);
         visitor.setting(Setting::TextField, &self.text_field);

@@ -3,7 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::Options;
-use crate::{format::RowFormat, quality::Filter, sample::SampleKind};
+use crate::{
+    format::{Reading, RowFormat},
+    quality::Filter,
+    sample::SampleKind,
+};
 
 /// One validated recipe.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -46,6 +50,8 @@ pub struct Dataset {
     pub location: Location,
     /// The format of the files; `None` leaves it to their names.
     pub format: Option<RowFormat>,
+    /// How rows are read where the bytes of a file do not say it.
+    pub reading: Reading,
     /// The share of this source in the mixture, in (0, 1].
     pub mix_ratio: f64,
     /// The splits to read, concatenated in this order.
@@ -116,10 +122,19 @@ pub enum Location {
         /// The branch, tag or commit; `None` for `main`.
         revision: Option<String>,
     },
-    /// A file or a folder of the workspace.
+    /// Files and folders of the workspace.
     Local {
-        /// The path relative to the workspace.
+        /// The `source` of the recipe; of a list, the items with commas between them.
         path: String,
+        /// Paths relative to the workspace, with or without wildcards.
+        paths: Vec<String>,
+    },
+    /// Whatever has this name: what lies there in the workspace, or else a repository of the hub.
+    Named {
+        /// The `source` of the recipe.
+        name: String,
+        /// The branch, tag or commit; `None` for `main`.
+        revision: Option<String>,
     },
 }
 
@@ -128,21 +143,31 @@ impl Location {
     pub fn source(&self) -> &str {
         match self {
             Self::Hub { repo, .. } => repo,
-            Self::Local { path } => path,
+            Self::Local { path, .. } => path,
+            Self::Named { name, .. } => name,
         }
     }
 
     /// Returns the `revision` of the recipe, which files of the workspace have none of.
     pub fn revision(&self) -> Option<&str> {
         match self {
-            Self::Hub { revision, .. } => revision.as_deref(),
+            Self::Hub { revision, .. } | Self::Named { revision, .. } => revision.as_deref(),
             Self::Local { .. } => None,
         }
     }
 
-    /// Returns whether rows come from files of the workspace.
+    /// Returns whether rows can only come from files of the workspace.
     pub fn is_local(&self) -> bool {
         matches!(self, Self::Local { .. })
+    }
+
+    /// Returns the paths of the workspace that rows may come from.
+    pub fn paths(&self) -> &[String] {
+        match self {
+            Self::Hub { .. } => &[],
+            Self::Local { paths, .. } => paths,
+            Self::Named { name, .. } => std::slice::from_ref(name),
+        }
     }
 }
 
@@ -155,6 +180,7 @@ pub const FORMATS: &[(&str, Option<RowFormat>)] = &[
     ("parquet", Some(RowFormat::Parquet)),
     ("arrow", Some(RowFormat::Arrow)),
     ("csv", Some(RowFormat::Csv)),
+    ("txt", Some(RowFormat::Txt)),
 ];
 
 /// Returns the word that recipes use for a format.

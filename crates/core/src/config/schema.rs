@@ -12,6 +12,7 @@ use super::{
     recipe::{FORMATS, SplitMethod, Strategy, Unit, format_word},
 };
 use crate::{
+    format::DELIMITERS,
     quality::{self, BoundSpec, Ends, Key, ScoreKind},
     rules::{Mode, RULES},
     sample::{Role, SampleKind, Slot},
@@ -31,6 +32,10 @@ const HUB_ID: &str =
 /// A pattern for a column, or a path into its values.
 const COLUMN: &str =
     r"^(?=.*\S)[^.\[\u0000-\u001f\u007f-\u009f]+(\.[^.\[\u0000-\u001f\u007f-\u009f]+|\[\s*[+-]?[0-9]+\s*\])*$";
+/// A pattern for Hub ids and paths: no absolute paths and no URLs.
+const SOURCE: &str = r"^(?!/|~|[A-Za-z]:|\.\./)(?!.*://)[^\\\u0000-\u001f\u007f-\u009f]*[^\s\\\u0000-\u001f\u007f-\u009f][^\\\u0000-\u001f\u007f-\u009f]*$";
+/// A pattern for what a source without `format` must have to be a path: folders, wildcards, or an extension of rows.
+const PATH_LIKE: &str = r"^\./|/$|[*?\[]|/.*/|\.([Jj][Ss][Oo][Nn][Ll]?|[Nn][Dd][Jj][Ss][Oo][Nn]|[Pp][Aa][Rr][Qq][Uu][Ee][Tt]|[Aa][Rr][Rr][Oo][Ww]|[CcTt][Ss][Vv]|[Tt][Xx][Tt])(\.|$)";
 const PATH: &str = r"^(?!/|~|[A-Za-z]:)(?!.*://)(\./)*(?!\.{1,2}/*$)(?!\.{1,2}/)[^/\\]+(/(?!\.{1,2}(/|$))[^/\\]+)*/*$";
 const REVISION: &str = r"^(?![-/.])(?!.*[/.]$)(?!.*(\.\.|//|@\{))[^\s\\?#%*\[^~:]+$";
 const PERCENT: &str = r"^\s*[+-]?0*(100(\.0*)?|[0-9]{1,2}(\.[0-9]*)?|\.[0-9]+)\s*%+$";
@@ -175,9 +180,23 @@ fn dataset(vocabulary: &Vocabulary) -> Value {
     let mut rules = vec![
         json!({ "not": { "allOf": [is_given("max_samples"), is_given("sample")] } }),
         json!({
-            "if": { "properties": { "format": { "enum": [format_word(None), null] } } },
-            "then": { "properties": { "source": { "pattern": HUB_ID, "minimum": 0 } } },
-            "else": { "properties": { "source": { "pattern": PATH } } },
+            "if": { "required": ["format"], "properties": { "format": { "const": format_word(None) } } },
+            "then": { "properties": { "source": {
+                "type": ["string", "number", "boolean"], "pattern": HUB_ID, "minimum": 0,
+            } } },
+        }),
+        json!({
+            "if": { "properties": {
+                "format": { "type": "null" }, "source": { "type": ["string", "number", "boolean"] },
+            } },
+            "then": { "properties": { "source": {
+                "minimum": 0,
+                "anyOf": [{ "not": { "type": "string" } }, { "pattern": HUB_ID }, { "pattern": PATH_LIKE }],
+            } } },
+        }),
+        json!({
+            "if": { "properties": { "source": { "type": "array" } } },
+            "then": { "properties": { "revision": { "type": "null" }, "config_name": { "type": "null" } } },
         }),
     ];
     rules.push(json!({
@@ -204,11 +223,18 @@ fn dataset(vocabulary: &Vocabulary) -> Value {
         "additionalProperties": false,
         "properties": object(&[
             ("name", text("the `source` written into each row; unique in the recipe", NAME)),
-            ("source", text("a Hub id (`org/name`), or a file or folder of the workspace", NAME)),
-            ("format", or_null(with_default(
-                words("where the rows are: a dataset of the Hub, or files of the workspace", FORMATS.iter().map(|(word, _)| *word)),
-                json!(format_word(None)),
+            ("source", names(
+                "a Hub id (`org/name`), or a file or folder of the workspace; paths may be listed and have `*`",
+                &text("a Hub id or a path", SOURCE),
+            )),
+            ("format", or_null(words(
+                "`huggingface`: a dataset of the Hub; else the format of files of the workspace; default: what the source is",
+                FORMATS.iter().map(|(word, _)| *word),
             ))),
+            ("delimiter", or_null(words(
+                "what is between the fields of CSV; default: as found in the header", DELIMITERS.iter().map(|(word, _)| *word),
+            ))),
+            ("field", or_null(text("the field of a JSON object that holds the rows; default: its only list", NAME))),
             ("mix_ratio", or_null(ratio)),
             ("splits", or_null(with_default(
                 names("splits to read, concatenated in this order", &text("a split", PLAIN)), json!(["train"]),

@@ -189,7 +189,7 @@ fn megabytes_of_blank_lines_are_not_held() {
     for blank in [&b"\n"[..], b" \r\n", b"                                        "] {
         for format in [RowFormat::Jsonl, RowFormat::Json] {
             let body = [row, &blank.repeat((24 << 20) / blank.len())[..], b"\n", row].concat();
-            let mut cutter = cut(Box::new(Cursor::new(body.clone())), format).unwrap();
+            let mut cutter = cut(Box::new(Cursor::new(body.clone())), format, &Reading::default()).unwrap();
             let mut chunks = Vec::new();
             while let Some(chunk) = cutter.next_chunk().unwrap() {
                 chunks.push(chunk);
@@ -200,7 +200,7 @@ fn megabytes_of_blank_lines_are_not_held() {
         }
     }
     let body = [&b"a,b\n1,2\n"[..], &b"\r\n".repeat(12 << 20), b"3,4\n"].concat();
-    let mut cutter = cut(Box::new(Cursor::new(body)), RowFormat::Csv).unwrap();
+    let mut cutter = cut(Box::new(Cursor::new(body)), RowFormat::Csv, &Reading::default()).unwrap();
     let mut rows = 0;
     while let Some(chunk) = cutter.next_chunk().unwrap() {
         rows += chunk.rows;

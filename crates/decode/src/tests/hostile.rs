@@ -79,7 +79,7 @@ fn made_up(beginning: &'static str, byte: u8, length: u64, end: &'static str) ->
 }
 
 fn check_bounded(format: RowFormat, bytes: impl Read + Send + 'static, expected: &[Option<Reason>]) {
-    let mut cutter = cut(Box::new(bytes), format).unwrap();
+    let mut cutter = cut(Box::new(bytes), format, &Reading::default()).unwrap();
     let mut chunks = Vec::new();
     while let Some(chunk) = cutter.next_chunk().unwrap() {
         assert!(chunk.bytes.len() <= MAX_ROW_BYTES + 1);
@@ -109,7 +109,7 @@ fn a_line_of_any_length_is_read_in_bounded_memory() {
 fn a_header_of_any_length_is_an_error() {
     for end in ["", "\n1\n"] {
         let header = made_up("a,", b'x', 80 << 20, end);
-        let error = cut(Box::new(header), RowFormat::Csv).err().unwrap().to_string();
+        let error = cut(Box::new(header), RowFormat::Csv, &Reading::default()).err().unwrap().to_string();
         assert_eq!(error, "decode the file: its header is longer than 16 MiB");
     }
 }
@@ -190,17 +190,16 @@ fn json_files_that_are_not_rows_are_errors() {
     assert_eq!(failure(Json, b"[]]"), "decode the file: something follows the JSON array, at byte 2");
     assert_eq!(
         failure(Json, b"\xef\xbb\xbf \"a\""),
-        "decode the file: it is not JSON that has rows: it begins with neither `[` nor `{`"
+        "decode the file: it is not JSON that has rows: it begins with neither `[` nor `{` but with `\"a\"`"
     );
     for pretty in ["{\n  \"a\": 1\n}", "{\"a\": [\n1]}", "{\"a\":1,\n\"b\":2}\n"] {
-        let expected = "its first object spans lines; rows are elements of one array, or objects one a line";
-        assert_eq!(failure(Json, pretty.as_bytes()), format!("decode the file: {expected}"));
+        let rows = chunks(kind(Json, Compression::None), pretty.as_bytes()).unwrap();
+        assert_eq!(reasons(&rows), [None], "{pretty}");
     }
 }
 
 #[test]
 fn csv_files_without_a_usable_header_are_errors() {
-    assert_eq!(failure(RowFormat::Csv, b"a,b,\"a\"\n1,2,3\n"), "decode the file: the header names `a` twice");
     assert_eq!(failure(RowFormat::Csv, b"a,\xff\n1,2\n"), "decode the file: byte 3 of the header is not UTF-8");
     assert_eq!(failure(RowFormat::Csv, b"a,\"b\n1,2\n"), "decode the file: the quotes in its header are not closed");
 }

@@ -136,7 +136,11 @@ fn reference_elements(plain: &[u8]) -> Vec<Read_> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let elements: Vec<&RawValue> = serde_json::from_str(text).unwrap();
     let line = |raw: &str| newlines(&text.as_bytes()[..raw.as_ptr() as usize - text.as_ptr() as usize]);
-    elements.into_iter().map(|element| (reference(element.get()), line(element.get()))).collect()
+    let row = |element: &str| match serde_json::from_str::<String>(element) {
+        Ok(text) => Ok(RawRow::new(vec![("text".into(), Value::String(text.into()))])),
+        Err(_) => reference(element),
+    };
+    elements.into_iter().map(|element| (row(element.get()), line(element.get()))).collect()
 }
 
 /// Writes a JSON string, with more or fewer escapes depending on `style`.

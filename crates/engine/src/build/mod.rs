@@ -535,7 +535,7 @@ fn num_threads() -> usize {
 
 /// Returns the stats that a recipe's local files had when they were hashed, and those of their folders.
 fn locals(recipe: &Recipe, snapshots: &Snapshots) -> Vec<(String, system::Stat)> {
-    let keys = recipe.datasets.iter().flat_map(snapshot_keys);
+    let keys = recipe.datasets.iter().flat_map(|dataset| snapshot_keys(dataset, &snapshots.here));
     keys.filter_map(|key| snapshots.stood_on.get(&key)).flatten().cloned().collect()
 }
 

@@ -133,7 +133,7 @@ pub(super) fn scan<'scope>(
 }
 
 fn begin(file: &SourceFile, input: decode::Input, known: u32) -> Result<(Chunks, ScanOutcome), ActionError> {
-    let mut cutter = decode::open(input, file.kind).map_err(|error| decode_failure(file, &error))?;
+    let mut cutter = decode::open_as(input, file.kind, &file.reading).map_err(|error| decode_failure(file, &error))?;
     let mut outcome = nothing();
     // Another process read the first part of the file. It is cut again to find where to continue, but its chunks need
     // no more work.
@@ -491,6 +491,14 @@ fn decode_failure(file: &SourceFile, error: &DecodeError) -> ActionError {
         None => file.path.clone(),
         Some(repo) => format!("{} of {repo}", file.path),
     };
-    let failure = Failure::new(FailureKind::Action, format!("read `{place}`: {error}"));
-    ActionError::Failure(failure.about(SourceFault::Unreadable))
+    let (kind, fault) = match error {
+        DecodeError::LfsPointer => (FailureKind::Source, SourceFault::Unreadable),
+        error if error.hint(&file.path).is_some() => (FailureKind::Config, SourceFault::Format),
+        _ => (FailureKind::Action, SourceFault::Unreadable),
+    };
+    let failure = Failure::new(kind, format!("read `{place}`: {error}")).about(fault);
+    ActionError::Failure(match error.hint(&file.path) {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    })
 }

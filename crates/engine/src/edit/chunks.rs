@@ -119,6 +119,11 @@ pub(crate) fn reuse_chunks(
     let now = pieces_of(record, path, source);
     let alike = now.iter().zip(&scan.pieces).take_while(|(now, then)| now == then).count();
     let unchanged = (alike as u64 * PIECE as u64).min(stat.size);
+    // What is now an array or objects over lines is cut anew.
+    let bytes = ReadAt { file: Arc::new(file.try_clone().ok()?), offset: 0 };
+    if unchanged == 0 && !decode::has_lines(Box::new(bytes)).is_ok_and(|lines| lines) {
+        return None;
+    }
     let sizes = Sizes { then: stat.size, now: source.size, unchanged };
     ReusedChunks::new(file.try_clone().ok()?, source.kind, sizes, &scan)
 }

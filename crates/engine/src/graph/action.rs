@@ -19,7 +19,7 @@ use datac_core::{
     stage::Stage,
     survey::Survey,
 };
-use datac_decode::{Encoding, FileKind, Place};
+use datac_decode::{Encoding, FileKind, Place, Reading};
 
 /// Where a source comes from: a hub or the workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -43,6 +43,8 @@ pub struct SourceFile {
     pub digest: FileDigest,
     /// Format and compression.
     pub kind: FileKind,
+    /// How its rows are read where its bytes do not say it.
+    pub reading: Reading,
 }
 
 impl FileOrigin {

@@ -1,7 +1,7 @@
 //! The inputs of the plan: recipe texts, snapshots, versions of components, and one cell per action.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -48,6 +48,8 @@ pub struct Snapshot {
     /// The kind of each file, if `files` are exactly those that the dataset entry reads, in reading order; `None` if
     /// the kinds follow from the file names and the card.
     pub selected: Option<Vec<FileKind>>,
+    /// Files beside those that are read, for people.
+    pub passed_over: Vec<String>,
 }
 
 /// A recipe's text, as an input of queries.
@@ -111,6 +113,9 @@ pub(crate) struct World {
     /// Snapshots by key.
     #[returns(ref)]
     pub(crate) snapshots: BTreeMap<SnapshotKey, SnapshotInput>,
+    /// Names that could be of repositories and are of files or folders of the workspace.
+    #[returns(ref)]
+    pub(crate) here: BTreeSet<String>,
 }
 
 /// The database that queries read, with access to the cells of actions.
@@ -199,7 +204,7 @@ impl Planner {
         if World::try_get(self).is_none() {
             let code = versions.iter().map(|(component, version)| (component.clone(), Code::new(self, version)));
             let code = code.collect();
-            World::new(self, vocabulary.clone(), code, BTreeMap::new());
+            World::new(self, vocabulary.clone(), code, BTreeMap::new(), BTreeSet::new());
         }
     }
 
@@ -221,7 +226,14 @@ impl Planner {
     }
 
     /// Sets the snapshots that dataset entries depend on. [`Planner::begin`] must have been called before.
-    pub(crate) fn pin<'s>(&mut self, states: impl Iterator<Item = (&'s SnapshotKey, &'s SnapshotState)>) {
+    pub(crate) fn pin<'s>(
+        &mut self,
+        states: impl Iterator<Item = (&'s SnapshotKey, &'s SnapshotState)>,
+        here: &BTreeSet<String>,
+    ) {
+        if World::get(self).here(self) != here {
+            World::get(self).set_here(self).to(here.clone());
+        }
         let before = self.snapshots.len();
         for (key, state) in states {
             match self.snapshots.get(key).copied() {

@@ -97,11 +97,14 @@ impl Keyed for Scan<'_> {
     type Inputs<'i> = ();
 
     fn decide(&self, visitor: &mut dyn Visitor) {
-        let SourceFile { origin, path, digest, kind, .. } = self.file;
+        let SourceFile { origin, path, digest, kind, reading, .. } = self.file;
         visitor.code(Component::Cutter);
         visitor.code(decoder_component(Decoder::of(kind.format)));
         visitor.source(Leaf::File { source: origin.name().to_owned(), path: path.clone() }, digest);
         visitor.derived("format", kind);
+        if !reading.is_plain() {
+            visitor.derived("reading", reading);
+        }
     }
 
     fn feed(&self, (): &(), _: &mut KeyHasher<'_>) {}
@@ -267,6 +270,7 @@ impl Deciding for Hashed<'_> {
 mod tests {
     use super::*;
     use crate::graph::{ChunkRef, FileOrigin, SelectOutcome};
+    use datac_core::format::Reading;
     use datac_core::row::Reason;
     use datac_core::{
         config::SplitMethod,
@@ -294,6 +298,7 @@ mod tests {
             size: 7,
             digest: FileDigest::Blake3(FileHash::of(b"file")),
             kind: FileKind { format: RowFormat::Jsonl, compression: Compression::Gzip },
+            reading: Reading::default(),
         };
         let options = convert::Options::from([("calculator".to_owned(), "strip".to_owned())]);
         let conversion = Conversion { converter: "gsm8k", options, files: Vec::new() };
@@ -381,10 +386,10 @@ mod tests {
             let kind = FileKind { format, compression: Compression::None };
             let origin = FileOrigin { name: "d".into(), commit: None };
             let digest = FileDigest::Blake3(FileHash::of(b""));
-            let file = SourceFile { origin, path: String::new(), size: 0, digest, kind };
+            let file = SourceFile { origin, path: String::new(), size: 0, digest, kind, reading: Reading::default() };
             Scan { file: &file }.key(&(), &named);
         };
-        [RowFormat::Jsonl, RowFormat::Csv, RowFormat::Arrow].into_iter().for_each(scan);
+        [RowFormat::Jsonl, RowFormat::Csv, RowFormat::Arrow, RowFormat::Txt].into_iter().for_each(scan);
         for converter in convert::every() {
             let conversion =
                 Conversion { converter: converter.name(), options: convert::Options::new(), files: Vec::new() };

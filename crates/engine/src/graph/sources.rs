@@ -1,6 +1,9 @@
 //! From a dataset entry to its pinned files and its converter.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     action::{Conversion, Outcome, ScanOutcome, SourceFile},
@@ -10,9 +13,10 @@ use super::{
 };
 use crate::source::{FileDigest, RemoteFile, Selection, SourceError, layout};
 use datac_core::{
-    config::{Dataset, RowFormat, did_you_mean},
+    config::{Dataset, Location, RowFormat, did_you_mean},
     convert::{self, ChooseError, Converter},
     failure::{Failure, FailureKind, SourceFault},
+    format::Reading,
     id::ActionKey,
     key::Keyed,
     mapping::Mapping,
@@ -21,25 +25,38 @@ use datac_core::{
 };
 
 /// Returns the key of the snapshot that a dataset entry depends on.
-pub(crate) fn snapshot_key(dataset: &Dataset) -> SnapshotKey {
-    let selection =
-        || Selection { format: dataset.format, splits: dataset.splits.clone(), data_dir: dataset.data_dir.clone() };
+///
+/// `here` has the names that could be of repositories and are of files or folders of the workspace.
+pub(crate) fn snapshot_key(dataset: &Dataset, here: &BTreeSet<String>) -> SnapshotKey {
+    let selection = || Selection {
+        format: dataset.format,
+        splits: dataset.splits.clone(),
+        data_dir: dataset.data_dir.clone(),
+        paths: dataset.location.paths().to_vec(),
+        config_name: dataset.config_name.clone(),
+    };
+    let is_local = match &dataset.location {
+        Location::Hub { .. } => false,
+        Location::Local { .. } => true,
+        Location::Named { name, .. } => here.contains(name),
+    };
     SnapshotKey {
         source: dataset.location.source().to_owned(),
         revision: dataset.location.revision().map(str::to_owned),
-        selection: dataset.location.is_local().then(selection),
+        selection: is_local.then(selection),
     }
 }
 
 /// Returns the keys of all snapshots that a dataset entry depends on: its rows, and the files of its command.
-pub(crate) fn snapshot_keys(dataset: &Dataset) -> Vec<SnapshotKey> {
+pub(crate) fn snapshot_keys(dataset: &Dataset, here: &BTreeSet<String>) -> Vec<SnapshotKey> {
     let files = dataset.options.command.iter().flat_map(|command| &command.files);
-    [snapshot_key(dataset)].into_iter().chain(files.map(|path| command_file(path))).collect()
+    [snapshot_key(dataset, here)].into_iter().chain(files.map(|path| command_file(path))).collect()
 }
 
 /// Returns the key of a file of a command, which is one file whatever its name says.
 fn command_file(path: &str) -> SnapshotKey {
-    let selection = Selection { format: Some(RowFormat::Jsonl), splits: Vec::new(), data_dir: Vec::new() };
+    let paths = vec![path.to_owned()];
+    let selection = Selection { format: Some(RowFormat::Jsonl), paths, ..Selection::default() };
     SnapshotKey { source: path.to_owned(), revision: None, selection: Some(selection) }
 }
 
@@ -69,25 +86,26 @@ pub(super) fn files(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Resu
     let Some((_, dataset)) = dataset(db, file, number) else {
         return Err(Failure::new(FailureKind::Config, "read the recipe"));
     };
-    let key = snapshot_key(dataset);
+    let key = snapshot_key(dataset, World::get(db).here(db));
     let state = World::get(db).snapshots(db).get(&key).and_then(|input| input.state(db).as_ref());
     let Some(snapshot) = state else {
         return Err(Failure::plain(FailureKind::Lock, format!("`{}` is not in datac.lock", dataset.location.source()))
             .about(SourceFault::NotPinned)
             .hint("run `datac lock` or `datac build`"));
     };
-    let Snapshot { origin, card, files, selected } = &**snapshot.as_ref().map_err(Clone::clone)?;
-    let source_file = |file: &RemoteFile, kind| {
+    let Snapshot { origin, card, files, selected, .. } = &**snapshot.as_ref().map_err(Clone::clone)?;
+    let source_file = |file: &RemoteFile, kind, reading: &Reading| {
         Arc::new(SourceFile {
             origin: origin.clone(),
             path: file.path.clone(),
             size: file.size,
             digest: file.digest,
             kind,
+            reading: dataset.reading.over(reading),
         })
     };
     if let Some(kinds) = selected {
-        return Ok(files.iter().zip(kinds).map(|(file, kind)| source_file(file, *kind)).collect());
+        return Ok(files.iter().zip(kinds).map(|(file, kind)| source_file(file, *kind, &Reading::default())).collect());
     }
     let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
     let want = layout::Want {
@@ -104,7 +122,9 @@ pub(super) fn files(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Resu
         error => Failure::new(FailureKind::Config, error),
     })?;
     let by_path: BTreeMap<&str, &RemoteFile> = files.iter().map(|file| (file.path.as_str(), file)).collect();
-    let file = |selected: layout::Selected| Some(source_file(by_path.get(selected.path.as_str())?, selected.kind));
+    let file = |selected: layout::Selected| {
+        Some(source_file(by_path.get(selected.path.as_str())?, selected.kind, &selected.reading))
+    };
     Ok(selected.into_iter().filter_map(file).collect())
 }
 

@@ -31,8 +31,10 @@ pub(crate) fn leaves(db: &dyn PlannerDb, file: RecipeFile) -> Leaves {
         collector.within(&dataset.name, |leaves| {
             dataset.decide(leaves);
             dataset.options.decide(leaves);
-            let snapshot =
-                World::get(db).snapshots(db).get(&snapshot_key(dataset)).and_then(|input| input.state(db).as_ref());
+            let snapshot = World::get(db)
+                .snapshots(db)
+                .get(&snapshot_key(dataset, World::get(db).here(db)))
+                .and_then(|input| input.state(db).as_ref());
             if let Some(Ok(snapshot)) = snapshot
                 && let Some(commit) = snapshot.origin.commit()
             {

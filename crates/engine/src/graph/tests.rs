@@ -155,7 +155,7 @@ impl Plans {
         for file in plans.recipes.values() {
             for dataset in &parse(&plans.planner, *file).as_ref().unwrap().datasets {
                 let made = || SnapshotInput::new(&plans.planner, Some(Ok(snapshot(&dataset.name, 1))));
-                plans.snapshots.entry(snapshot_key(dataset)).or_insert_with(made);
+                plans.snapshots.entry(snapshot_key(dataset, &BTreeSet::new())).or_insert_with(made);
             }
         }
         World::get(&plans.planner).set_snapshots(&mut plans.planner).to(plans.snapshots.clone());
@@ -250,6 +250,7 @@ fn snapshot(name: &str, version: u64) -> Arc<Snapshot> {
             digest: FileDigest::Blake3(FileHash::new(digest((name, version)))),
         }],
         selected: Some(vec![FileKind { format: RowFormat::Jsonl, compression: Compression::None }]),
+        passed_over: Vec::new(),
     })
 }
 

@@ -17,6 +17,7 @@ use crate::{
 use datac_core::{
     config::{Dataset, Mix, Recipe, Take, Validation},
     convert::Options,
+    format::Reading,
     id::{BlobId, ChunkId, FileHash},
     leaf::{Leaf, Leaves, Value},
     mix::Allotment,
@@ -289,6 +290,8 @@ impl MadeSource {
             size: file.bytes,
             digest: FileDigest::from_str(&file.digest).ok()?,
             kind: file.kind,
+            // What is read again has its encoding and header on record.
+            reading: Reading::default(),
         })
     }
 }

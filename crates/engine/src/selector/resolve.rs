@@ -188,11 +188,13 @@ impl Lookups<'_> {
             for dataset in datasets {
                 let source = dataset.location.source();
                 let repo = match &dataset.location {
-                    Location::Hub { repo, revision } => lock.find(repo, revision.as_deref()),
+                    Location::Hub { repo: name, revision } | Location::Named { name, revision } => {
+                        lock.find(name, revision.as_deref())
+                    }
                     Location::Local { .. } => None,
                 };
                 let repo = repo.map(|pin| pin.repo.as_str());
-                let is_path = dataset.location.is_local() && relative(root, Path::new(source)) == given;
+                let is_path = dataset.location.paths().iter().any(|path| relative(root, Path::new(path)) == given);
                 let short = source.rsplit('/').next().filter(|_| !dataset.location.is_local());
                 let texts = [Some(source), Some(dataset.name.as_str()), repo, short];
                 is_meant |= is_path || texts.into_iter().flatten().any(|text| pattern.fits(text));

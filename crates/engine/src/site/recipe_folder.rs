@@ -12,10 +12,11 @@ use walkdir::WalkDir;
 use super::WorkspaceError;
 use crate::{
     event::{Event, Observer},
+    source::local::fixed_part,
     system::{self, FileError},
 };
 use datac_core::{
-    config::{self, Location, MAX_BYTES, Problem, Recipe, Vocabulary},
+    config::{self, MAX_BYTES, Problem, Recipe, Vocabulary},
     failure::{Failure, FailureKind},
     id::FileHash,
     outputs,
@@ -259,5 +260,5 @@ pub(super) fn looks_like_recipe(text: &[u8]) -> bool {
 
 /// Returns the local files and folders that a recipe reads, as the recipe names them.
 pub(crate) fn local_sources(recipe: &Recipe) -> impl Iterator<Item = &str> {
-    recipe.datasets.iter().map(|dataset| &dataset.location).filter(|location| location.is_local()).map(Location::source)
+    recipe.datasets.iter().flat_map(|dataset| dataset.location.paths()).map(|path| fixed_part(path))
 }

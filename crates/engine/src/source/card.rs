@@ -5,8 +5,10 @@
 
 use serde_yaml::Value;
 
+use datac_core::format::{DELIMITERS, Reading};
+
 /// A config as declared in a card.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct CardConfig {
     /// Name of the config.
     pub(super) name: String,
@@ -14,6 +16,8 @@ pub(super) struct CardConfig {
     pub(super) is_default: bool,
     /// Folder that contains the files of the config.
     pub(super) data_dir: Option<String>,
+    /// The other keys of the config, which say how its files are read.
+    pub(super) parameters: Vec<(String, Value)>,
     /// Split names with their patterns, in the card's order; `None` if file names decide the splits.
     pub(super) data_files: Option<Vec<(String, Vec<String>)>>,
 }
@@ -31,7 +35,9 @@ pub(super) fn configs(readme: &str) -> Result<Vec<CardConfig>, String> {
     if head.len() > LIMIT {
         return Err(format!("the front matter is longer than {} MiB", LIMIT >> 20));
     }
-    let head: Value = serde_yaml::from_str(&head).map_err(|error| error.to_string())?;
+    let mut head: Value = serde_yaml::from_str(&head).map_err(|error| error.to_string())?;
+    // Where `<<` stands, YAML 1.1 takes the keys of another mapping over.
+    head.apply_merge().map_err(|error| error.to_string())?;
     match head.get("configs") {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::Sequence(configs)) => configs.iter().map(config).collect(),
@@ -46,7 +52,8 @@ pub(super) fn configs(readme: &str) -> Result<Vec<CardConfig>, String> {
 pub fn essence(readme: &str) -> Option<String> {
     let head = front_matter(readme)?;
     let kept = match serde_yaml::from_str::<Value>(&head) {
-        Ok(value) => {
+        Ok(mut value) => {
+            value.apply_merge().ok();
             let configs = value.get("configs").filter(|configs| !configs.is_null())?.clone();
             let only = serde_yaml::Mapping::from_iter([(Value::from("configs"), configs)]);
             serde_yaml::to_string(&only).unwrap_or(head)
@@ -73,6 +80,114 @@ fn front_matter(readme: &str) -> Option<String> {
     None
 }
 
+/// Keys of a config that say nothing about how its files are read.
+const DESCRIPTIVE: &[&str] = &[
+    "config_name",
+    "data_files",
+    "data_dir",
+    "default",
+    "description",
+    "version",
+    "dataset_size",
+    "download_size",
+    "drop_labels",
+];
+
+fn parameters(value: &Value) -> Vec<(String, Value)> {
+    let Value::Mapping(entries) = value else { return Vec::new() };
+    let named = entries.iter().filter_map(|(key, value)| Some((text(key)?, value.clone())));
+    named.filter(|(key, value)| !DESCRIPTIVE.contains(&key.as_str()) && !value.is_null()).collect()
+}
+
+impl CardConfig {
+    /// Returns how the files of the config are read; the error names a parameter that datac does not follow.
+    pub(super) fn reading(&self) -> Result<Reading, String> {
+        let mut reading = Reading::default();
+        for (key, value) in &self.parameters {
+            let followed = match key.as_str() {
+                "sep" | "delimiter" => {
+                    let word = text(value);
+                    let byte = DELIMITERS.iter().find(|(known, byte)| {
+                        word.as_deref().is_some_and(|word| word == *known || word.as_bytes() == [*byte])
+                    });
+                    reading.delimiter = byte.map(|(_, byte)| *byte);
+                    byte.is_some()
+                }
+                "field" => {
+                    reading.field = text(value);
+                    reading.field.is_some()
+                }
+                "names" | "column_names" => {
+                    reading.names = paths(value);
+                    reading.names.is_some()
+                }
+                "skiprows" => {
+                    let lines = value.as_u64().and_then(|lines| u32::try_from(lines).ok());
+                    reading.skip = lines.unwrap_or_default();
+                    lines.is_some()
+                }
+                "header" => match value {
+                    Value::Number(number) if number.as_u64() == Some(0) => {
+                        reading.header = Some(true);
+                        true
+                    }
+                    Value::String(word) if word == "infer" => true,
+                    _ => false,
+                },
+                "encoding" => {
+                    let name = text(value).unwrap_or_default().to_ascii_lowercase().replace(['-', '_'], "");
+                    matches!(name.as_str(), "utf8" | "utf8sig" | "ascii" | "usascii")
+                }
+                "quoting" => matches!(value.as_u64(), Some(0 | 1)),
+                "quotechar" => text(value).as_deref() == Some("\""),
+                "sample_by" => text(value).as_deref() == Some("line"),
+                // Values keep the types that the files give them.
+                "features" | "keep_default_na" | "na_filter" | "low_memory" | "on_mixed_types" => true,
+                _ => READERS.iter().all(|known| *known != key),
+            };
+            if !followed {
+                let shown = serde_yaml::to_string(value).unwrap_or_default();
+                let shown = shown.trim().replace('\n', " ");
+                return Err(format!(
+                    "the card says `{key}: {shown}` for config `{}`, which datac does not follow: convert the files, or read \
+                     them from a folder of the workspace",
+                    self.name
+                ));
+            }
+        }
+        Ok(reading)
+    }
+}
+
+/// Parameters of the readers of `datasets` that change which rows or values are read, and that datac does not follow.
+const READERS: &[&str] = &[
+    "usecols",
+    "index_col",
+    "dtype",
+    "converters",
+    "true_values",
+    "false_values",
+    "skipinitialspace",
+    "nrows",
+    "na_values",
+    "skip_blank_lines",
+    "parse_dates",
+    "thousands",
+    "decimal",
+    "lineterminator",
+    "escapechar",
+    "comment",
+    "doublequote",
+    "encoding_errors",
+    "on_bad_lines",
+    "skipfooter",
+    "columns",
+    "filters",
+    "keep_linebreaks",
+    "prefix",
+    "mangle_dupe_cols",
+];
+
 fn config(value: &Value) -> Result<CardConfig, String> {
     let name = value.get("config_name").and_then(text).ok_or("a config has no `config_name`")?;
     let data_files = match value.get("data_files") {
@@ -82,10 +197,11 @@ fn config(value: &Value) -> Result<CardConfig, String> {
         })?),
     };
     Ok(CardConfig {
-        is_default: value.get("default").and_then(Value::as_bool).unwrap_or(false),
+        is_default: value.get("default").is_some_and(is_true),
         data_dir: value.get("data_dir").and_then(text),
         data_files,
         name,
+        parameters: parameters(value),
     })
 }
 
@@ -97,6 +213,16 @@ fn data_files(value: &Value) -> Option<Vec<(String, Vec<String>)>> {
             entries.iter().map(|entry| Some((text(entry.get("split")?)?, paths(entry.get("path")?)?))).collect()
         }
         _ => Some(vec![("train".to_owned(), paths(value)?)]),
+    }
+}
+
+/// Returns whether a value counts as true in Python.
+fn is_true(value: &Value) -> bool {
+    match value {
+        Value::Bool(truth) => *truth,
+        Value::String(text) => !text.is_empty(),
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        _ => false,
     }
 }
 
@@ -149,7 +275,13 @@ mod tests {
     fn names_flags_and_folders() {
         let card = "\u{feff}\r\n---\r\nconfigs:\r\n- config_name: 2023\r\n  default: true\r\n  data_dir: d\r\n---\r\n";
         let found = configs(card).unwrap();
-        let wanted = CardConfig { name: "2023".into(), is_default: true, data_dir: Some("d".into()), data_files: None };
+        let wanted = CardConfig {
+            name: "2023".into(),
+            is_default: true,
+            data_dir: Some("d".into()),
+            parameters: Vec::new(),
+            data_files: None,
+        };
         assert_eq!(found, [wanted]);
     }
 
@@ -160,6 +292,36 @@ mod tests {
         }
         assert_eq!(configs("---\nlicense: [mit\n---\n"), Ok(vec![]), "a fault that does not concern us");
         assert_eq!(configs("---\nconfigs:\n---\n"), Ok(vec![]));
+    }
+
+    #[test]
+    fn parameters_are_followed_or_named() {
+        let reading = |yaml: &str| {
+            let card = format!("---\nconfigs:\n- config_name: a\n  data_files: a.csv\n{yaml}\n---\n");
+            configs(&card).unwrap().remove(0).reading()
+        };
+        let plain = Reading::default();
+        assert_eq!(reading("  sep: \";\""), Ok(Reading { delimiter: Some(b';'), ..plain.clone() }));
+        assert_eq!(reading("  delimiter: \"\\t\""), Ok(Reading { delimiter: Some(b'\t'), ..plain.clone() }));
+        let names = Some(vec!["id".to_owned(), "text".to_owned()]);
+        assert_eq!(reading("  names: [id, text]"), Ok(Reading { names, ..plain.clone() }));
+        let within = Reading { field: Some("data".into()), skip: 2, ..plain.clone() };
+        assert_eq!(reading("  field: data\n  skiprows: 2"), Ok(within));
+        assert_eq!(reading("  encoding: utf-8\n  description: x"), Ok(plain));
+        for (yaml, named) in
+            [("encoding: latin-1", "`encoding: latin-1`"), ("sep: x", "`sep: x`"), ("nrows: 2", "`nrows: 2`")]
+        {
+            let error = reading(&format!("  {yaml}")).unwrap_err();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn merged_keys_are_taken_over() {
+        let card = "---\nbase: &b\n  data_files: a.jsonl\nconfigs:\n- <<: *b\n  config_name: one\n---\n";
+        assert_eq!(configs(card).unwrap()[0].data_files, Some(vec![split("train", &["a.jsonl"])]));
+        let kept = essence(card).unwrap();
+        assert_eq!(configs(&kept).unwrap()[0].data_files, Some(vec![split("train", &["a.jsonl"])]));
     }
 
     #[test]

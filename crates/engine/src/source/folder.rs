@@ -104,7 +104,8 @@ impl Source for FolderHub {
             .collect::<Result<Vec<_>, FileError>>()?;
         let commit = commit_of(&files);
         match revision {
-            Some(revision) if is_commit(revision) && revision != commit => {
+            // A folder has no history: what lies there is `main`, and its own commit.
+            Some(revision) if revision != "main" && revision != commit => {
                 Err(SourceError::NoRevision { repo: repo.to_owned(), revision: revision.to_owned() })
             }
             _ => Ok(Listing { id: id.to_owned(), commit: Some(commit), files, ..Listing::default() }),
@@ -141,12 +142,6 @@ pub(super) fn commit_of(files: &[RemoteFile]) -> String {
         manifest.push(file.path.as_str(), format_args!("{} {}", file.size, file.digest));
     }
     format!("blake3:{}", manifest.digest())
-}
-
-/// Returns whether a revision is a commit, not a branch or tag.
-pub(super) fn is_commit(revision: &str) -> bool {
-    let hex = |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    hex(revision, 40) || revision.strip_prefix("blake3:").is_some_and(|rest| hex(rest, 64))
 }
 
 /// Returns the files below a folder, sorted. Links are followed; `.git` and other hidden entries are skipped.
@@ -237,11 +232,11 @@ mod tests {
         let hub = hub(root.path());
         let first = hub.resolve(&Asked::of("o/n", Some("main"))).unwrap();
         let pinned = first.commit.as_deref().unwrap();
-        assert!(is_commit(pinned), "{pinned}");
+        assert!(pinned.starts_with("blake3:"), "{pinned}");
         assert_eq!(hub.resolve(&Asked::of("o/n", first.commit.as_deref())).unwrap(), first);
         write(root.path(), "o/n/a.json", "2");
-        assert_ne!(hub.resolve(&Asked::of("o/n", Some("v1.0"))).unwrap().commit, first.commit);
-        for commit in [pinned, "0123456789abcdef0123456789abcdef01234567"] {
+        assert_ne!(hub.resolve(&Asked::of("o/n", None)).unwrap().commit, first.commit);
+        for commit in [pinned, "0123456789abcdef0123456789abcdef01234567", "v1.0"] {
             let error = hub.resolve(&Asked::of("o/n", Some(commit))).unwrap_err();
             assert!(matches!(error, SourceError::NoRevision { .. }), "{error}");
         }

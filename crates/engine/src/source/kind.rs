@@ -22,10 +22,25 @@ pub(super) const EXTENSIONS: &[(&str, RowFormat)] = &[
     ("ndjson", RowFormat::Jsonl),
     ("gpq", RowFormat::Parquet),
     ("geoparquet", RowFormat::Parquet),
+    ("txt", RowFormat::Txt),
+];
+
+/// Text files that describe a repository or a program, and hold no rows.
+const NOTES: &[&str] = &[
+    "license",
+    "licence",
+    "readme",
+    "requirements",
+    "changelog",
+    "notice",
+    "citation",
+    "copying",
+    "authors",
+    "contributing",
 ];
 
 /// Compression formats and archives that are not supported.
-const SEALED: &[&str] = &["bz2", "xz", "zip", "lz4", "7z", "rar", "tar", "tgz", "lzma", "br", "Z"];
+const SEALED: &[&str] = &["zip", "7z", "rar", "tar", "tgz", "lzma", "br", "Z"];
 
 /// Classification of a file by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,41 +67,53 @@ impl Name<'_> {
 pub(super) fn why_sealed(wrapping: &str, format: RowFormat) -> String {
     let advice = match format {
         RowFormat::Parquet | RowFormat::Arrow => "columnar files must not be compressed again",
-        _ => "datac reads only .gz and .zst",
+        _ => "datac reads .gz, .zst, .xz, .bz2 and .lz4; unpack it",
     };
     format!("is compressed as .{wrapping}: {advice}")
 }
 
 /// Returns the compression that a path's last extension names.
 pub(super) fn compression_of(path: &str) -> Compression {
-    match path.rsplit_once('.') {
-        Some((_, "gz" | "gzip")) => Compression::Gzip,
-        Some((_, "zst" | "zstd")) => Compression::Zstd,
+    let Some((_, last)) = path.rsplit_once('.') else { return Compression::None };
+    match last.to_ascii_lowercase().as_str() {
+        "gz" | "gzip" => Compression::Gzip,
+        "zst" | "zstd" => Compression::Zstd,
+        "xz" => Compression::Xz,
+        "bz2" => Compression::Bzip2,
+        "lz4" => Compression::Lz4,
         _ => Compression::None,
     }
 }
 
-/// Classifies a path by its last extensions.
+/// Classifies a path by its last extensions, in capitals or not.
 pub(super) fn judge(path: &str) -> Name<'_> {
     let base = basename(path);
     let Some((stem, last)) = base.rsplit_once('.') else { return Name::Other };
-    let position = |name: &str| EXTENSIONS.iter().position(|(extension, _)| *extension == name);
+    let position = |name: &str| EXTENSIONS.iter().position(|(extension, _)| extension.eq_ignore_ascii_case(name));
     let inner = stem.rsplit_once('.').and_then(|(_, inner)| position(inner));
     let compression = compression_of(base);
     match (compression, position(last), inner) {
+        (Compression::None, Some(extension), _) if EXTENSIONS[extension].1 == RowFormat::Txt && is_note(stem) => {
+            Name::Other
+        }
         (Compression::None, Some(extension), _) => {
             Name::Rows { kind: FileKind { format: EXTENSIONS[extension].1, compression }, extension }
         }
         (Compression::None, None, Some(extension)) if SEALED.contains(&last) => {
             Name::Sealed { wrapping: last, extension }
         }
-        (Compression::Gzip | Compression::Zstd, _, Some(extension)) => match EXTENSIONS[extension].1 {
+        (Compression::None, ..) => Name::Other,
+        (_, _, Some(extension)) => match EXTENSIONS[extension].1 {
             // Columnar files need random access, which is impossible if they are compressed as a whole.
             RowFormat::Parquet | RowFormat::Arrow => Name::Sealed { wrapping: last, extension },
             format => Name::Rows { kind: FileKind { format, compression }, extension },
         },
         _ => Name::Other,
     }
+}
+
+fn is_note(stem: &str) -> bool {
+    NOTES.iter().any(|note| stem.get(..note.len()).is_some_and(|start| start.eq_ignore_ascii_case(note)))
 }
 
 /// Returns whether a path names rows, readable or not. A lock pins all such files of a repository.

@@ -5,7 +5,10 @@
 //! (images, scripts, licences) never decide which names are splits; `.csv` and `.tsv` side by side are each read with
 //! their own separator; and a card's `**` may be next to other characters.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashSet},
+};
 
 pub use super::kind::{Compression, FileKind, RowFormat};
 use super::{
@@ -15,7 +18,7 @@ use super::{
     kind::{Name, basename, judge},
     splits::{Scope, by_name},
 };
-use datac_core::failure::SourceFault;
+use datac_core::{failure::SourceFault, format::Reading};
 
 /// Request of a recipe to a repository.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +44,8 @@ pub struct Selected {
     pub path: String,
     /// Format and compression of the file.
     pub kind: FileKind,
+    /// How the card says that its rows are read.
+    pub reading: Reading,
 }
 
 /// Finds the files of a repository that a recipe selects, in reading order.
@@ -97,11 +102,16 @@ fn resolve_words(files: &[&str], readme: Option<&str>, want: &Want<'_>) -> Resul
     }
     let mut selected: Vec<Selected> = Vec::new();
     for split in want.splits {
-        let first = selected.len();
+        let mut seen = HashSet::new();
         for scope in &scopes {
             for (path, kind) in scope.files_of(split)? {
-                if !selected[first..].iter().any(|file| file.path == path) {
-                    selected.push(Selected { split: split.clone(), path: path.to_owned(), kind });
+                if seen.insert(path) {
+                    selected.push(Selected {
+                        split: split.clone(),
+                        path: path.to_owned(),
+                        kind,
+                        reading: scope.reading.clone(),
+                    });
                 }
             }
         }
@@ -177,7 +187,8 @@ impl<'a> Repo<'a> {
         let mut all = files.to_vec();
         all.sort_unstable();
         all.dedup();
-        let rows = all.iter().map(|path| (*path, judge(path))).filter(|(_, name)| *name != Name::Other).collect();
+        let rows: Vec<_> =
+            all.iter().map(|path| (*path, judge(path))).filter(|(_, name)| *name != Name::Other).collect();
         Self { name, all, rows }
     }
 
@@ -225,10 +236,11 @@ impl<'a> Repo<'a> {
             .filter_map(|(path_of, name)| Some((*path_of, below(path_of, &path)?, *name)))
             .filter(|(_, within, _)| visible(within, "") && !IGNORED.contains(&basename(within)))
             .collect();
+        let inside = without_notes(inside, |(_, _, name)| *name);
         if inside.is_empty() {
             return Err(format!("no rows in {place}: {}", self.what_there_is(&path)).into());
         }
-        Ok(Scope { place, splits: by_name(&inside) })
+        Ok(Scope { place, splits: by_name(&inside), reading: Reading::default() })
     }
 
     /// Returns the splits of a config as the card declares them.
@@ -236,7 +248,8 @@ impl<'a> Repo<'a> {
         let base = config.data_dir.as_deref().unwrap_or_default();
         let Some(splits) = &config.data_files else {
             let scope = self.folder("", base)?;
-            return Ok(Scope { place: format!("config `{}` of `{}`", config.name, self.name), ..scope });
+            let place = format!("config `{}` of `{}`", config.name, self.name);
+            return Ok(Scope { place, reading: config.reading()?, ..scope });
         };
         let place = format!("config `{}` of `{}`", config.name, self.name);
         let base = base.trim_start_matches("./").trim_matches('/');
@@ -261,9 +274,9 @@ impl<'a> Repo<'a> {
                     }
                 }
             }
-            found.push((split.clone(), matched));
+            found.push((split.clone(), without_notes(matched, |(_, name)| *name)));
         }
-        Ok(Scope { place, splits: found })
+        Ok(Scope { place, splits: found, reading: config.reading()? })
     }
 
     fn why_no_rows(&self) -> String {
@@ -292,8 +305,7 @@ impl<'a> Repo<'a> {
         let mut kinds: Vec<(&str, usize)> = kinds.into_iter().collect();
         kinds.sort_by_key(|(_, count)| Reverse(*count));
         kinds.truncate(6);
-        let readable =
-            "datac reads .jsonl, .json, .parquet, .arrow, .csv and .tsv; text files may be compressed as .gz or .zst";
+        let readable = "datac reads .jsonl, .json, .parquet, .arrow, .csv, .tsv and .txt; all but .parquet and .arrow may be compressed as .gz, .zst, .xz, .bz2 or .lz4";
         if kinds.is_empty() {
             return format!("it only contains a description; {readable}");
         }
@@ -301,8 +313,17 @@ impl<'a> Repo<'a> {
     }
 }
 
+/// Leaves text files out where there are others with rows: they are notes about these.
+fn without_notes<'n, T>(mut files: Vec<T>, name: impl Fn(&T) -> Name<'n>) -> Vec<T> {
+    let is_text = |file: &T| name(file).format() == Some(RowFormat::Txt);
+    if !files.iter().all(is_text) {
+        files.retain(|file| !is_text(file));
+    }
+    files
+}
+
 /// Files that describe a repository and never hold its rows.
-const IGNORED: &[&str] =
+pub(super) const IGNORED: &[&str] =
     &["README.md", "config.json", "dataset_info.json", "dataset_infos.json", "dummy_data.zip", "dataset_dict.json"];
 
 /// Returns the part of `path` below `folder`.

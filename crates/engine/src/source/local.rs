@@ -1,15 +1,19 @@
 //! Sources that are files or folders of the workspace.
 
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use rayon::prelude::*;
+
 use super::{
     Asked, Bytes, FileDigest, Listing, RemoteFile, Selection, Source, SourceError,
     folder::{folders_below, walk},
+    glob::{Glob, has_magic},
     kind::{FileKind, Name, RowFormat, basename, compression_of, judge, why_sealed},
-    layout::{Want, closest, resolve},
+    layout::{IGNORED, Want, closest, resolve},
 };
 use crate::system::{self, FileError, Stat};
 use datac_core::{config::format_word, failure::SourceFault, id::FileHash};
@@ -38,23 +42,40 @@ impl Source for LocalFiles {
 
     /// Lists what the selection wants of a file or folder, and hashes what has changed of that.
     fn resolve(&self, asked: &Asked<'_>) -> Result<Listing, SourceError> {
-        let everything = Selection::default();
-        let Selection { format, splits, data_dir } = asked.selection.unwrap_or(&everything);
+        let everything = Selection { paths: vec![asked.source.to_owned()], ..Selection::default() };
+        let Selection { format, splits, data_dir, paths, config_name } = asked.selection.unwrap_or(&everything);
+        // A repository of that name could have them.
+        for (key, is_given) in [("revision", asked.revision.is_some()), ("config_name", config_name.is_some())] {
+            if is_given {
+                let reason = format!("`{}` is a path of the workspace, so `{key}:` cannot be used", asked.source);
+                return Err(layout_fault(reason));
+            }
+        }
         // Stats of folders come before their files: a file that comes in between then shows at the next look.
         let mut stood_on = Vec::new();
-        for folder in folders(&self.root, asked.source)? {
-            stood_on.push((folder.to_string_lossy().into_owned(), system::stat(&self.root.join(&folder))?));
+        let mut found = Found::default();
+        for path in paths {
+            for folder in folders(&self.root, fixed_part(path))? {
+                stood_on.push((folder.to_string_lossy().into_owned(), system::stat(&self.root.join(&folder))?));
+            }
+            found.add(&self.root, path, *format, splits, data_dir)?;
         }
-        let listed = list(&self.root, asked.source, *format, splits, data_dir)?;
-        let (mut files, mut kinds) = (Vec::with_capacity(listed.len()), Vec::with_capacity(listed.len()));
-        for (path, kind) in listed {
+        // Each waits for the disk, and of thousands of files each is short.
+        let hash = |(path, kind): (PathBuf, FileKind)| {
             let (stat, digest) = (self.hash)(&self.root.join(&path))?;
             let path = path.to_string_lossy().into_owned();
-            stood_on.push((path.clone(), stat));
-            files.push(RemoteFile { path, size: stat.size, digest: FileDigest::Blake3(digest) });
+            Ok((RemoteFile { path, size: stat.size, digest: FileDigest::Blake3(digest) }, stat, kind))
+        };
+        let hashed: Vec<_> =
+            found.files.into_par_iter().with_min_len(16).map(hash).collect::<Result<_, FileError>>()?;
+        let (mut files, mut kinds) = (Vec::with_capacity(hashed.len()), Vec::with_capacity(hashed.len()));
+        for (file, stat, kind) in hashed {
+            stood_on.push((file.path.clone(), stat));
+            files.push(file);
             kinds.push(kind);
         }
-        Ok(Listing { id: asked.source.to_owned(), commit: None, files, selected: Some(kinds), stood_on })
+        let (id, selected, passed_over) = (asked.source.to_owned(), Some(kinds), found.passed_over);
+        Ok(Listing { id, commit: None, files, selected, stood_on, passed_over })
     }
 
     fn open(&self, _: &str, _: Option<&str>, file: &RemoteFile) -> Result<Bytes, SourceError> {
@@ -80,6 +101,72 @@ pub fn list(
     } else {
         file(&place, source, format, splits, data_dir)
     }
+}
+
+/// The files of a local source, and those beside them.
+#[derive(Default)]
+struct Found {
+    files: Vec<(PathBuf, FileKind)>,
+    passed_over: Vec<String>,
+}
+
+impl Found {
+    /// Adds the files that a path stands for.
+    fn add(
+        &mut self,
+        root: &Path,
+        path: &str,
+        format: Option<RowFormat>,
+        splits: &[String],
+        data_dir: &[String],
+    ) -> Result<(), SourceError> {
+        let place = root.join(path);
+        // A name may have the characters of wildcards.
+        if has_magic(path) && !system::exists(&place) {
+            return self.add_matching(root, path, format, splits);
+        }
+        let listed = list(root, path, format, splits, data_dir)?;
+        if system::is_dir(&place) {
+            let read: HashSet<&Path> = listed.iter().map(|(path, _)| path.as_path()).collect();
+            let beside = walk(&place)?.into_iter().map(|within| Path::new(path).join(within));
+            let beside = beside.filter(|path| !read.contains(path.as_path()));
+            let beside = beside.map(|path| path.to_string_lossy().into_owned()).filter(|path| !is_description(path));
+            self.passed_over.extend(beside);
+        }
+        self.files.extend(listed);
+        Ok(())
+    }
+
+    /// Adds the files whose paths match a pattern, in the order of their paths.
+    fn add_matching(
+        &mut self,
+        root: &Path,
+        pattern: &str,
+        format: Option<RowFormat>,
+        splits: &[String],
+    ) -> Result<(), SourceError> {
+        let folder = fixed_part(pattern);
+        let within = pattern.strip_prefix(folder).unwrap_or(pattern).trim_start_matches('/');
+        let glob = Glob::new(within);
+        let place = root.join(folder);
+        let all = if system::is_dir(&place) { walk(&place)? } else { Vec::new() };
+        let matched: Vec<&String> = all.iter().filter(|path| glob.matches(path)).collect();
+        if matched.is_empty() {
+            let reason = format!("no file matches `{pattern}`");
+            return Err(layout_fault_of(SourceFault::NotFound, reason));
+        }
+        for path in matched {
+            let path = Path::new(folder).join(path).to_string_lossy().into_owned();
+            self.files.extend(list(root, &path, format, splits, &[])?);
+        }
+        Ok(())
+    }
+}
+
+/// Returns the folders of a path before its first wildcard; the whole path if it has none.
+pub(crate) fn fixed_part(path: &str) -> &str {
+    let Some(magic) = path.find(['*', '?', '[']) else { return path };
+    path[..magic].rfind('/').map_or("", |end| &path[..end])
 }
 
 /// Returns the folders of a local source, itself among them, relative to the workspace; none if it is a file.
@@ -167,17 +254,54 @@ fn folder(
 ) -> Result<Vec<(PathBuf, FileKind)>, SourceError> {
     let formats = rows_of(format.as_ref());
     let files = walk(place)?;
-    let wanted: Vec<&str> = files
-        .iter()
-        .map(String::as_str)
-        .filter(|path| judge(path).format().is_some_and(|format| formats.contains(&format)))
-        .collect();
+    let is_wanted = |path: &&str| judge(path).format().is_some_and(|format| formats.contains(&format));
+    let mut wanted: Vec<&str> = files.iter().map(String::as_str).filter(is_wanted).collect();
+    // What tools leave behind is read only where there is nothing else.
+    if !wanted.iter().all(|path| is_stray(path)) {
+        wanted.retain(|path| !is_stray(path));
+    }
     if wanted.is_empty() {
         return Err(layout_fault(format!("folder `{source}` has no {} files", format.map_or("data", RowFormat::name))));
     }
     let want = Want { repo: source, config_name: None, data_dir, splits, default_config: None };
     let selected = resolve(&wanted, None, &want)?;
     Ok(selected.into_iter().map(|file| (Path::new(source).join(file.path), file.kind)).collect())
+}
+
+/// Returns whether a file describes a folder by its name and never holds rows.
+fn is_description(path: &str) -> bool {
+    let base = basename(path);
+    base.ends_with(".md") || IGNORED.contains(&base)
+}
+
+/// Folders of copies and of what training runs write.
+const STRAY_FOLDERS: &[&str] = &[
+    "old",
+    "backup",
+    "backups",
+    "bak",
+    "archive",
+    "archived",
+    "checkpoints",
+    "tmp",
+    "temp",
+    "trash",
+    "logs",
+    "wandb",
+    "runs",
+];
+
+/// Files that training runs write.
+const STRAY_FILES: &[&str] =
+    &["log", "logs", "metrics", "trainer_log", "trainer_state", "training_log", "eval_results"];
+
+/// Returns whether a file of a folder is a copy or a record of a training run by its name, not one of its rows.
+fn is_stray(within: &str) -> bool {
+    let is = |names: &[&str], name: &str| names.iter().any(|known| known.eq_ignore_ascii_case(name));
+    let mut parts = within.split('/');
+    let base = parts.next_back().unwrap_or_default();
+    is(STRAY_FILES, base.split('.').next().unwrap_or_default())
+        || parts.any(|folder| is(STRAY_FOLDERS, folder) || folder.starts_with("checkpoint-"))
 }
 
 /// Returns the row formats that file names of a recipe's format may suggest; the first is the default.
@@ -190,8 +314,15 @@ fn rows_of(format: Option<&RowFormat>) -> &[RowFormat] {
 }
 
 /// The formats that a recipe without one leaves to the names of files.
-const ANY: &[RowFormat] =
-    &[RowFormat::Jsonl, RowFormat::Json, RowFormat::Parquet, RowFormat::Arrow, RowFormat::Csv, RowFormat::Tsv];
+const ANY: &[RowFormat] = &[
+    RowFormat::Jsonl,
+    RowFormat::Json,
+    RowFormat::Parquet,
+    RowFormat::Arrow,
+    RowFormat::Csv,
+    RowFormat::Tsv,
+    RowFormat::Txt,
+];
 
 /// Returns whether a file named as one format may contain the other: `.json` files with one value per line are common.
 fn is_alike(named: RowFormat, said: RowFormat) -> bool {
@@ -250,8 +381,8 @@ mod tests {
             Err("`rows.csv` looks like csv, but the recipe says `format: jsonl`".into())
         );
         assert_eq!(
-            one("rows.jsonl.xz", Some(RowFormat::Jsonl), train),
-            Err("`rows.jsonl.xz` is compressed as .xz: datac reads only .gz and .zst".into())
+            one("rows.jsonl.7z", Some(RowFormat::Jsonl), train),
+            Err("`rows.jsonl.7z` is compressed as .7z: datac reads .gz, .zst, .xz, .bz2 and .lz4; unpack it".into())
         );
         assert_eq!(one("rows.csv", None, train), Ok(vec!["rows.csv csv".into()]));
         assert_eq!(

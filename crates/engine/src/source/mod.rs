@@ -81,6 +81,10 @@ pub struct Selection {
     pub splits: Vec<String>,
     /// The folders asked for.
     pub data_dir: Vec<String>,
+    /// The paths of the workspace, with or without wildcards.
+    pub paths: Vec<String>,
+    /// The config asked for, which only repositories have.
+    pub config_name: Option<String>,
 }
 
 /// What a place has of a source.
@@ -98,6 +102,8 @@ pub struct Listing {
     pub selected: Option<Vec<FileKind>>,
     /// Files and folders on disk, relative to the workspace, with the stats that this listing holds for.
     pub stood_on: Vec<(String, Stat)>,
+    /// Files beside those that are read, if the place itself selected them.
+    pub passed_over: Vec<String>,
 }
 
 /// The bytes of a file, which allow random access.

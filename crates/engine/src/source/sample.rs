@@ -110,7 +110,7 @@ impl Source for SampleHub {
         }
         let commit = folder::commit_of(&files);
         match revision {
-            Some(revision) if folder::is_commit(revision) && revision != commit => {
+            Some(revision) if revision != "main" && revision != commit => {
                 Err(SourceError::NoRevision { repo: repo.to_owned(), revision: revision.to_owned() })
             }
             _ => Ok(Listing { id: id.to_owned(), commit: Some(commit), files, ..Listing::default() }),

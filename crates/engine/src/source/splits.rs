@@ -2,6 +2,8 @@
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
+use datac_core::format::Reading;
+
 use super::{
     glob::Glob,
     kind::{EXTENSIONS, FileKind, Name, basename, why_sealed},
@@ -18,6 +20,8 @@ pub(super) struct Scope<'a> {
     pub(super) place: String,
     /// Splits of the folder or config.
     pub(super) splits: Splits<'a>,
+    /// How the card says that rows are read.
+    pub(super) reading: Reading,
 }
 
 impl<'a> Scope<'a> {

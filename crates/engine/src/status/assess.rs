@@ -230,7 +230,7 @@ fn second_look(
         let lock = site.lock.write(&session.lock)?;
         session.environment = environment(&lock, &site.hub.name(), &site.versions);
     }
-    session.planner.pin(session.snapshots.states.iter());
+    session.planner.pin(session.snapshots.states.iter(), &session.snapshots.here);
     for assessed in &mut session.recipes {
         if let (Some(file), Some(_)) = (assessed.file, &assessed.recipe) {
             assessed.leaves = leaves(&session.planner, file).clone();
@@ -253,7 +253,7 @@ fn third_look(site: &Site, session: &mut Session) {
         let unpinned: Vec<StaleReason> = recipe
             .datasets
             .iter()
-            .filter_map(|dataset| snapshots.unpinned.get(&snapshot_key(dataset)).cloned())
+            .filter_map(|dataset| snapshots.unpinned.get(&snapshot_key(dataset, &snapshots.here)).cloned())
             .collect();
         let changes: Vec<StaleReason> = match &assessed.last {
             Some(_) => {

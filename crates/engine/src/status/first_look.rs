@@ -44,7 +44,10 @@ pub(crate) fn first_look(
     text.digest == last.text
         && environment == last.environment
         && last.outputs.iter().all(|output| same(system::stat(&folder.file(&output.name)).ok(), &output.stat))
-        && last.locals.iter().all(|(path, stat)| same(locals.get(path.as_str()).copied().flatten(), stat))
+        && last
+            .locals
+            .iter()
+            .all(|(path, stat)| same(Some(locals.get(path.as_str()).copied().flatten().unwrap_or(Stat::ABSENT)), stat))
         && stray(&last.outputs, quarantined).is_none()
 }
 

@@ -1,6 +1,10 @@
 //! Pins sources to snapshots: from the lock, or else from the hub, if that may be asked; local files from disk.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use rayon::prelude::*;
 
@@ -8,7 +12,7 @@ use crate::{
     cache::Record,
     driver::failure_of,
     event::{Event, Observer},
-    graph::{FileOrigin, Snapshot, SnapshotKey, snapshot_keys},
+    graph::{FileOrigin, Snapshot, SnapshotKey, snapshot_key, snapshot_keys},
     site::{CacheFolder, HubAccess, Site, WorkspaceError, local_files, short},
     source::{
         Asked, Bytes, Listing, Source, SourceError, card, is_data,
@@ -17,11 +21,14 @@ use crate::{
     system::{self, Stat},
 };
 use datac_core::{
-    config::Recipe,
+    config::{Location, Recipe},
     failure::{Failure, FailureKind, SourceFault},
     leaf::{Change, Leaf, Value},
     stale::StaleReason,
 };
+
+/// The most files that are named among those passed over.
+const MOST_NAMED: usize = 8;
 
 /// Where pins may come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,6 +51,8 @@ pub(crate) struct Snapshots {
     pub(crate) states: BTreeMap<SnapshotKey, Option<Result<Arc<Snapshot>, Failure>>>,
     /// Why sources are not pinned.
     pub(crate) unpinned: BTreeMap<SnapshotKey, StaleReason>,
+    /// Names that could be of repositories and are of files or folders of the workspace.
+    pub(crate) here: BTreeSet<String>,
     /// Local folders and files, with their stats before they were listed and when they were hashed.
     pub(crate) stood_on: BTreeMap<SnapshotKey, Vec<(String, Stat)>>,
 }
@@ -73,18 +82,28 @@ impl PinSources<'_> {
         lock: &mut LockFile,
     ) -> Result<Snapshots, WorkspaceError> {
         let hub_name = self.hub.name();
-        let mut snapshots = Snapshots::default();
+        let mut snapshots = Snapshots { here: here(self.root, recipes), ..Snapshots::default() };
         // What the hub is to be asked for: sources and revisions, and why.
         let mut asked: Vec<(SnapshotKey, StaleReason)> = Vec::new();
-        let datasets = recipes.iter().flat_map(|recipe| &recipe.datasets);
-        for key in datasets.flat_map(snapshot_keys) {
+        let datasets = || recipes.iter().flat_map(|recipe| &recipe.datasets);
+        for dataset in datasets() {
+            let key = snapshot_key(dataset, &snapshots.here);
+            if let Location::Named { name, .. } = &dataset.location
+                && key.is_pinned()
+            {
+                // Once something of that name lies in the workspace, it is what is meant.
+                snapshots.stood_on.insert(key, vec![(name.clone(), Stat::ABSENT)]);
+            }
+        }
+        let keys: Vec<SnapshotKey> = datasets().flat_map(|dataset| snapshot_keys(dataset, &snapshots.here)).collect();
+        for key in keys {
             if snapshots.states.contains_key(&key) {
                 continue;
             }
             let state = if key.is_pinned() {
                 self.pinned(&key, pinning, lock, &mut snapshots, &mut asked)
             } else {
-                Some(self.found(&key, &mut snapshots))
+                Some(self.found(&key, pinning, &mut snapshots))
             };
             snapshots.states.insert(key, state);
         }
@@ -150,15 +169,33 @@ impl PinSources<'_> {
     }
 
     /// Returns the snapshot of a source that is looked at in each build.
-    fn found(&self, key: &SnapshotKey, snapshots: &mut Snapshots) -> Result<Arc<Snapshot>, Failure> {
+    fn found(&self, key: &SnapshotKey, pinning: Pinning, snapshots: &mut Snapshots) -> Result<Arc<Snapshot>, Failure> {
         let place = local_files(self.root, self.cache, self.record);
         let asked = Asked { source: &key.source, revision: key.revision.as_deref(), selection: key.selection.as_ref() };
-        let Listing { id, commit, files, selected, stood_on } =
+        let Listing { id, commit, files, selected, stood_on, passed_over } =
             place.resolve(&asked).map_err(|error| failure_of(&error))?;
         snapshots.stood_on.insert(key.clone(), stood_on);
+        // Whoever only looks has been told when it was built.
+        if matches!(pinning, Pinning::Resolve | Pinning::Locked) && !passed_over.is_empty() {
+            let most = &passed_over[..passed_over.len().min(MOST_NAMED)];
+            let more = passed_over.len() - most.len();
+            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+            let files = if files.len() == 1 { "1 file".to_owned() } else { format!("{} files", files.len()) };
+            let words = format!("`{}`: {files} read, passed over: {}{more}", key.source, most.join(", "));
+            (self.observer)(Event::Warning(words));
+        }
         let origin = FileOrigin { name: id.into(), commit: commit.map(Into::into) };
-        Ok(Arc::new(Snapshot { origin, card: None, files, selected }))
+        Ok(Arc::new(Snapshot { origin, card: None, files, selected, passed_over }))
     }
+}
+
+/// Returns the sources of recipes that could be repositories and are files or folders of the workspace.
+pub(crate) fn here(root: &Path, recipes: &[Arc<Recipe>]) -> BTreeSet<String> {
+    let named = recipes.iter().flat_map(|recipe| &recipe.datasets).filter_map(|dataset| match &dataset.location {
+        Location::Named { name, .. } => Some(name),
+        _ => None,
+    });
+    named.filter(|name| system::exists(&root.join(name))).cloned().collect()
 }
 
 fn snapshot_of(pin: &Pin) -> Snapshot {
@@ -167,6 +204,7 @@ fn snapshot_of(pin: &Pin) -> Snapshot {
         card: pin.card.clone(),
         files: pin.files.clone(),
         selected: None,
+        passed_over: Vec::new(),
     }
 }
 

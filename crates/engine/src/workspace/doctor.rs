@@ -111,6 +111,9 @@ fn check_lock(site: &Site) -> Finding {
         .flat_map(|recipe| recipe.datasets)
         .filter_map(|dataset| match dataset.location {
             Location::Hub { repo, revision } => Some((repo, revision)),
+            Location::Named { name, revision } => {
+                (!system::exists(&site.root().join(&name))).then_some((name, revision))
+            }
             Location::Local { .. } => None,
         })
         .collect();

@@ -198,8 +198,7 @@ impl Entry {
         let is_here = system::exists(&place);
         let loaded = entry.load(site);
         // What is here is meant, even where its name could be that of a repository.
-        let is_taken_for_hub =
-            matches!(&loaded, Ok(recipe) if matches!(recipe.datasets[0].location, Location::Hub { .. }));
+        let is_taken_for_hub = matches!(&loaded, Ok(recipe) if matches!(recipe.datasets[0].location, Location::Hub { .. } | Location::Named { .. }));
         if is_here && (loaded.is_err() || is_taken_for_hub) || !is_here && format_of(&entry.source).is_some() {
             let format = if system::is_dir(&place) { format_within(&place) } else { format_of(&entry.source) };
             entry.format = format.map(|format| config::format_word(Some(format)).to_owned());
@@ -303,15 +302,15 @@ impl Seen<'_> {
     fn passed_over(&self, recipe: &Recipe, files: &[Arc<SourceFile>]) -> Vec<String> {
         let source = recipe.datasets[0].location.source();
         let place = self.scratch.root().join(source);
-        let all: Vec<String> = match &recipe.datasets[0].location {
-            Location::Local { .. } if system::is_dir(&place) => {
+        let key = snapshot_key(&recipe.datasets[0], &self.session.snapshots.here);
+        let all: Vec<String> = match self.session.snapshots.states.get(&key) {
+            Some(Some(Ok(snapshot))) if key.is_pinned() => {
+                snapshot.files.iter().map(|file| file.path.clone()).collect()
+            }
+            _ if !key.is_pinned() && system::is_dir(&place) => {
                 folder::walk(&place).unwrap_or_default().into_iter().map(|path| format!("{source}/{path}")).collect()
             }
-            Location::Local { .. } => Vec::new(),
-            Location::Hub { .. } => match self.session.snapshots.states.get(&snapshot_key(&recipe.datasets[0])) {
-                Some(Some(Ok(snapshot))) => snapshot.files.iter().map(|file| file.path.clone()).collect(),
-                _ => Vec::new(),
-            },
+            _ => Vec::new(),
         };
         all.into_iter().filter(|path| files.iter().all(|file| file.path != *path)).collect()
     }

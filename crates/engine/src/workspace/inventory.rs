@@ -175,8 +175,9 @@ fn listed(assessed: &Assessed, session: &Session, sources: &mut SourceList) -> L
     let (Some(file), Some(recipe)) = (assessed.file, &assessed.recipe) else { return listed };
     listed.phase = Some(recipe.metadata.phase.clone());
     for (number, dataset) in recipe.datasets.iter().enumerate() {
-        let local = dataset.location.is_local();
-        let snapshot = session.snapshots.states.get(&snapshot_key(dataset));
+        let key = snapshot_key(dataset, &session.snapshots.here);
+        let local = !key.is_pinned();
+        let snapshot = session.snapshots.states.get(&key);
         let pinned = match snapshot {
             Some(Some(Ok(snapshot))) => {
                 snapshot.origin.commit().map(|commit| (snapshot.origin.name().to_owned(), commit.to_owned()))

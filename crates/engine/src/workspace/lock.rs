@@ -11,7 +11,7 @@ use crate::{
     selector::find,
     site::{IfHeld, Site, WorkspaceError},
     source::lock::{LockFile, Pin},
-    status::pins::{PinSources, Pinning},
+    status::pins::{PinSources, Pinning, here},
 };
 use datac_core::{
     config::Recipe,
@@ -81,7 +81,9 @@ pub(super) fn lock(
         Upgrade::All => false,
         Upgrade::Sources(sources) => !sources.iter().any(|source| *source == pin.source || *source == pin.repo),
     });
-    let keys: BTreeSet<SnapshotKey> = recipes.iter().flat_map(|recipe| &recipe.datasets).map(snapshot_key).collect();
+    let here = here(site.root(), &recipes);
+    let keys: BTreeSet<SnapshotKey> =
+        recipes.iter().flat_map(|recipe| &recipe.datasets).map(|dataset| snapshot_key(dataset, &here)).collect();
     let is_used = |pin: &Pin| {
         keys.contains(&SnapshotKey { source: pin.source.clone(), revision: pin.revision.clone(), selection: None })
     };

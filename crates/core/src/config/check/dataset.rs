@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     config::{Command, Keep, Options},
-    format::RowFormat,
+    format::{DELIMITERS, Reading},
     mapping::Mapping,
     rules::{Mode, RULES},
     sample::{Role, SampleKind},
@@ -31,6 +31,31 @@ pub(super) struct CheckedDataset {
     pub(super) dataset: Option<Dataset>,
 }
 
+/// Where the rows of a dataset can come from, as far as `format` says it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// From a repository: `format: huggingface`.
+    Hub,
+    /// From files of the workspace: any other `format`.
+    Workspace,
+    /// From either: there is no `format`.
+    Any,
+}
+
+/// Returns whether a source without `format` can only be a path of the workspace.
+fn looks_like_path(text: &str) -> bool {
+    let base = text.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+    let is_file = base.split('.').skip(1).any(|part| FILES.contains(&part));
+    text.starts_with("./")
+        || text.ends_with('/')
+        || text.contains(['*', '?', '['])
+        || (text.matches('/').count() > 1 && relative_path(text).is_ok())
+        || (is_file && relative_path(text).is_ok())
+}
+
+/// Parts of names behind a dot that files of rows have.
+const FILES: &[&str] = &["jsonl", "json", "ndjson", "parquet", "arrow", "csv", "tsv", "txt"];
+
 impl Checker<'_> {
     /// Checks one of `count` entries of a recipe whose samples are of `kind`.
     pub(super) fn dataset(&mut self, node: &Node<'_>, count: usize, kind: Option<SampleKind>) -> CheckedDataset {
@@ -42,12 +67,22 @@ impl Checker<'_> {
         let owned = |this: &mut Self, node: &Node<'_>, key: &str| this.name(node, key).map(str::to_owned);
 
         let format = self.or_default(&fields, "format", None, |this, node, key| this.word(node, key, FORMATS));
+        let place = match (format, fields.get("format")) {
+            // An unknown format has been reported; what the source should look like is then anyone's guess.
+            (None, _) => None,
+            (Some(None), Some(_)) => Some(Place::Hub),
+            (Some(None), None) => Some(Place::Any),
+            (Some(Some(_)), _) => Some(Place::Workspace),
+        };
         let source = self.required(
             &fields,
             "source",
-            "add a Hub id such as `source: tatsu-lab/alpaca`, or a path and its `format`",
+            "add a Hub id such as `source: tatsu-lab/alpaca`, or a path such as `data/mine.jsonl`",
         );
-        let source = source.and_then(|node| self.source(node, format));
+        let revision = self.optional(&fields, "revision", Self::revision);
+        let location = source.and_then(|node| self.location(node, place?, revision.clone()?, &fields));
+        let delimiter = self.optional(&fields, "delimiter", |this, node, key| this.word(node, key, DELIMITERS));
+        let field = self.optional(&fields, "field", owned);
         let splits = self.or_default(&fields, "splits", vec!["train".to_owned()], |this, node, key| {
             this.names(node, key, Self::split)
         });
@@ -56,7 +91,6 @@ impl Checker<'_> {
         let config_name = self.optional(&fields, "config_name", owned);
         let data_dir =
             self.or_default(&fields, "data_dir", Vec::new(), |this, node, key| this.names(node, key, Self::folder));
-        let revision = self.optional(&fields, "revision", Self::revision);
         let command = match fields.get("converter") {
             Some(node) if matches!(node.value, Value::Map(_)) => self.command(node).map(Some),
             _ => Some(None),
@@ -91,14 +125,9 @@ impl Checker<'_> {
         entry.dataset = (|| {
             Some(Dataset {
                 name: entry.name.as_ref()?.0.clone(),
-                location: {
-                    let (source, revision) = (source?, revision?);
-                    match format? {
-                        None => Location::Hub { repo: source, revision },
-                        Some(_) => Location::Local { path: source },
-                    }
-                },
+                location: location?,
                 format: format?,
+                reading: Reading { delimiter: delimiter?, field: field?, ..Reading::default() },
                 mix_ratio: entry.ratio.as_ref()?.0,
                 splits: splits?,
                 take: take?,
@@ -165,23 +194,67 @@ impl Checker<'_> {
         Some(Sampling { rows: rows?, seed: seed? })
     }
 
-    fn source(&mut self, node: &Node<'_>, format: Option<Option<RowFormat>>) -> Option<String> {
-        let text = self.name(node, "source")?;
-        // An unknown format has been reported; without it, there is no telling what the source should look like.
-        if format?.is_none() {
-            if is_hub_id(text) {
-                return Some(text.to_owned());
-            }
-            let hint = match hub_id_of_url(text) {
-                Some(id) => format!("write `{id}`"),
-                None => {
-                    "write `organisation/name`; for a file of your own add its `format`, such as `jsonl`".to_owned()
-                }
-            };
-            let message = format!("source {} is not a Hub id", quoted(text));
-            self.report(Fault::new(problem::SOURCE, &node.span, message).label("not `organisation/name`").hint(hint));
-            return None;
+    /// Reads `source`: a repository, or paths of the workspace, as `place` and the words themselves say.
+    fn location(
+        &mut self,
+        node: &Node<'_>,
+        place: Place,
+        revision: Option<String>,
+        fields: &Fields<'_, '_>,
+    ) -> Option<Location> {
+        let is_list = matches!(node.value, Value::List(_));
+        let texts = self.names(node, "source", |_, _, text| Some(text.to_owned()))?;
+        let first = texts.first()?.clone();
+        let is_path = is_list || looks_like_path(&first);
+        if place == Place::Hub || (place == Place::Any && !is_path) {
+            return self.repo(node, &first, place, revision).filter(|_| !is_list || self.one_repo(node));
         }
+        let mut paths = Vec::with_capacity(texts.len());
+        let items = if let Value::List(items) = &node.value { items.as_slice() } else { std::slice::from_ref(node) };
+        for (item, text) in items.iter().zip(&texts) {
+            paths.push(self.path(item, text));
+        }
+        let paths: Vec<String> = paths.into_iter().collect::<Option<_>>()?;
+        for key in ["revision", "config_name"] {
+            if let Some(other) = fields.get(key) {
+                let message = format!("`{key}` is of a repository, but {} is a path of the workspace", quoted(&first));
+                let fault = Fault::new(problem::SOURCE, &other.span, message).label("not of a path");
+                self.report(fault.hint(format!("remove `{key}:`")));
+                return None;
+            }
+        }
+        Some(Location::Local { path: paths.join(", "), paths })
+    }
+
+    fn one_repo(&mut self, node: &Node<'_>) -> bool {
+        let message = "a repository of the Hub cannot be listed with others";
+        let fault = Fault::new(problem::SOURCE, &node.span, message).label("a list");
+        self.report(fault.hint("write a dataset entry for each repository; paths of the workspace may be listed"));
+        false
+    }
+
+    fn repo(&mut self, node: &Node<'_>, text: &str, place: Place, revision: Option<String>) -> Option<Location> {
+        if is_hub_id(text) {
+            return Some(match place {
+                Place::Hub => Location::Hub { repo: text.to_owned(), revision },
+                _ => Location::Named { name: text.to_owned(), revision },
+            });
+        }
+        let hint = match hub_id_of_url(text) {
+            Some(id) => format!("write `{id}`"),
+            None => match linkable(text) {
+                Some(name) if place == Place::Any => {
+                    format!("link to the data from the workspace: `ln -s {text} {name}`, and write `{name}`")
+                }
+                _ => "write `organisation/name`, or a path of the workspace such as `data/mine.jsonl`".to_owned(),
+            },
+        };
+        let message = format!("source {} is not a Hub id", quoted(text));
+        self.report(Fault::new(problem::SOURCE, &node.span, message).label("not `organisation/name`").hint(hint));
+        None
+    }
+
+    fn path(&mut self, node: &Node<'_>, text: &str) -> Option<String> {
         match relative_path(text) {
             Ok(path) => Some(path.to_owned()),
             Err(what) => {

@@ -31,6 +31,8 @@ const DATASET_KEYS: &[&str] = &[
     "name",
     "source",
     "format",
+    "delimiter",
+    "field",
     "mix_ratio",
     "splits",
     "max_samples",

@@ -301,7 +301,7 @@ pub(in crate::config) fn bad() -> Vec<(&'static str, String, Vec<&'static str>)>
         case("data_dir twice", &dataset("data_dir: [a, a/]"), &["6:19 E0120 lists `a` twice"]),
         case(
             "source with three parts",
-            "metadata: {phase: sft}\ndatasets: [{name: a, source: a/b/c}]",
+            "metadata: {phase: sft}\ndatasets: [{name: a, source: a/b/c, format: huggingface}]",
             &["2:30 E0123 not a Hub id"],
         ),
         case(

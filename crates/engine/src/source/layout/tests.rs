@@ -268,7 +268,7 @@ fn repositories_without_rows_say_what_they_have() {
         "`x/y` is a loading script (`y.py`), which datac does not run; the repository itself contains no rows"
     );
     assert!(
-        reason(&["a.png", "b.png", "c.txt"]).starts_with("no rows in `x/y`: it only contains .png, .txt; datac reads")
+        reason(&["a.png", "b.png", "c.pdf"]).starts_with("no rows in `x/y`: it only contains .png, .pdf; datac reads")
     );
     assert_eq!(reason(&[]), "`x/y` has no files");
     assert!(reason(&["README.md"]).contains("only contains a description"));
@@ -280,14 +280,19 @@ fn repositories_without_rows_say_what_they_have() {
 #[test]
 fn unread_wrappings_are_named() {
     assert_eq!(
-        plain(&["train.jsonl.bz2"], &[]),
-        Err("`train.jsonl.bz2` in `x/y` is compressed as .bz2: datac reads only .gz and .zst".into())
+        plain(&["train.jsonl.zip"], &[]),
+        Err("`train.jsonl.zip` in `x/y` is compressed as .zip: datac reads .gz, .zst, .xz, .bz2 and .lz4; unpack it"
+            .into())
     );
     assert_eq!(
         plain(&["a.parquet.gz"], &[]),
         Err("`a.parquet.gz` in `x/y` is compressed as .gz: columnar files must not be compressed again".into())
     );
-    assert_eq!(plain(&["test.jsonl.xz", "train.jsonl"], &[]), Ok(vec!["train train.jsonl jsonl".into()]));
+    assert_eq!(plain(&["test.jsonl.7z", "train.jsonl"], &[]), Ok(vec!["train train.jsonl jsonl".into()]));
+    assert_eq!(plain(&["train.jsonl.XZ"], &[]), Ok(vec!["train train.jsonl.XZ jsonl.xz".into()]));
+    assert_eq!(plain(&["a.txt", "b.txt"], &[]), Ok(vec!["train a.txt txt".into(), "train b.txt txt".into()]));
+    assert_eq!(plain(&["a.txt", "b.txt", "c.jsonl"], &[]), Ok(vec!["train c.jsonl jsonl".into()]), "notes");
+    assert_eq!(plain(&["requirements.txt", "A.JSONL"], &[]), Ok(vec!["train A.JSONL jsonl".into()]));
 }
 
 fn card(configs: &str) -> String {

@@ -1,0 +1,201 @@
+//! Where rows come from and what the bytes of files are: each kind of place and of file is read, or refused by name.
+
+use std::io::Write;
+
+use crate::space::{Space, of, row};
+
+/// A recipe of one source, described by the rest of its dataset entry.
+fn one(space: &Space, name: &str, source: &str) {
+    let text = format!(
+        "metadata: {{ phase: sft }}\ndatasets:\n  - {{ name: rows, {source} }}\nvalidation: {{ ratio: 0, seed: 1 }}\n"
+    );
+    space.write(&format!("config/sft/{name}.yaml"), text);
+}
+
+/// The answers that a recipe's training rows have, sorted.
+fn answers(space: &Space, name: &str) -> Vec<String> {
+    let text = space.text(&format!("dataset/sft_{name}_train.jsonl"));
+    let answer = |line: &str| {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        row["conversations"][1]["content"].as_str().unwrap().to_owned()
+    };
+    let mut answers: Vec<String> = text.lines().map(answer).collect();
+    answers.sort();
+    answers
+}
+
+/// What keeps a recipe from being built, with its hint.
+fn refusal(space: &Space, name: &str) -> String {
+    let report = space.try_build(&datac::workspace::BuildOptions::default()).unwrap();
+    let recipe = of(&report, &format!("sft/{name}"));
+    let failure = recipe.failure.as_ref().unwrap_or_else(|| panic!("{name} was built"));
+    format!("{failure}: {}", failure.hint.clone().unwrap_or_default())
+}
+
+const AB: &str = "{\"instruction\":\"q1\",\"output\":\"a\"}\n{\"instruction\":\"q2\",\"output\":\"b\"}\n";
+
+#[test]
+fn a_path_that_exists_is_that_path() {
+    let space = Space::new();
+    space.write("data/chat/one.jsonl", AB);
+    one(&space, "folder", "source: data/chat");
+    one(&space, "file", "source: data/chat/one.jsonl");
+    one(&space, "slash", "source: data/chat/");
+    space.build();
+    for name in ["folder", "file", "slash"] {
+        assert_eq!(answers(&space, name), ["a", "b"], "{name}");
+    }
+    assert!(space.locked().is_empty(), "no hub was asked");
+    space.assert_settled();
+}
+
+#[test]
+fn what_looks_like_a_file_is_never_asked_of_a_hub() {
+    let space = Space::new();
+    one(&space, "gone", "source: data/gone.jsonl");
+    assert!(refusal(&space, "gone").contains("`data/gone.jsonl` does not exist"));
+    one(&space, "gone", "source: data/gone.jsonl, revision: v9");
+    let problems = space.try_build(&datac::workspace::BuildOptions::default()).unwrap();
+    let problems = &of(&problems, "sft/gone").before.problems;
+    assert!(problems[0].message.contains("`revision` is of a repository"), "{problems:?}");
+}
+
+#[test]
+fn lists_and_patterns_name_several_files() {
+    let space = Space::new();
+    space.write("data/a.jsonl", "{\"instruction\":\"q\",\"output\":\"a\"}\n");
+    space.write("data/b.jsonl", "{\"instruction\":\"q\",\"output\":\"b\"}\n");
+    space.write("data/c.csv", "instruction,output\nq,c\n");
+    one(&space, "list", "source: [data/b.jsonl, data/c.csv]");
+    one(&space, "glob", "source: 'data/*.jsonl'");
+    one(&space, "nothing", "source: 'data/*.parquet'");
+    let failure = refusal(&space, "nothing");
+    assert!(failure.contains("no file matches `data/*.parquet`"), "{failure}");
+    assert_eq!(answers(&space, "list"), ["b", "c"]);
+    assert_eq!(answers(&space, "glob"), ["a", "b"]);
+    space.write("data/d.jsonl", "{\"instruction\":\"q\",\"output\":\"d\"}\n");
+    space.remove("config/sft/nothing.yaml");
+    space.build();
+    assert_eq!(answers(&space, "glob"), ["a", "b", "d"], "a file that comes in is seen");
+    space.assert_settled();
+}
+
+#[test]
+fn json_is_read_in_whichever_layout_it_is() {
+    let rows = AB.trim_end().replace('\n', ",");
+    let pretty = rows.replace(",\"", ",\n \"").replace("},{", "}\n{");
+    for (name, text) in [
+        ("array.jsonl", format!("[{rows}]")),
+        ("pretty.jsonl", pretty.clone()),
+        ("pretty.json", pretty),
+        ("shared.jsonl", AB.replace("}\n{", "}{")),
+        ("within.json", format!("{{\"version\": 1, \"data\": [{rows}], \"n\": 2}}")),
+        ("within.jsonl", format!("{{\n \"instances\": [\n{rows}\n ]\n}}\n")),
+        ("lines.json", AB.to_owned()),
+    ] {
+        let space = Space::new();
+        space.write(&format!("data/{name}"), text);
+        one(&space, "json", &format!("source: data/{name}"));
+        space.build();
+        assert_eq!(answers(&space, "json"), ["a", "b"], "{name}");
+        // Read again, the chunks are the same.
+        space.remove("dataset/sft_json_train.jsonl");
+        space.build_with(&datac::workspace::BuildOptions { force: true, ..Default::default() });
+        assert_eq!(answers(&space, "json"), ["a", "b"], "{name}");
+    }
+}
+
+#[test]
+fn of_several_lists_one_is_named() {
+    let space = Space::new();
+    let rows = AB.trim_end().replace('\n', ",");
+    space.write("data/two.json", format!("{{\"train\": [{rows}], \"test\": [{rows}]}}"));
+    one(&space, "two", "source: data/two.json");
+    let failure = refusal(&space, "two");
+    assert!(failure.contains("several lists: `train`, `test`") && failure.contains("field: train"), "{failure}");
+    one(&space, "two", "source: data/two.json, field: train");
+    space.build();
+    assert_eq!(answers(&space, "two"), ["a", "b"]);
+}
+
+#[test]
+fn delimiters_are_found_or_named() {
+    for (name, delimiter, more) in
+        [("semi", ";", ""), ("tab", "\t", ""), ("pipe", "|", ""), ("colon", ":", ", delimiter: ':'")]
+    {
+        let space = Space::new();
+        space.write("data/d.csv", format!("instruction{delimiter}output\nq1, x{delimiter}a\nq2{delimiter}b\n"));
+        one(&space, name, &format!("source: data/d.csv{more}"));
+        space.build();
+        assert_eq!(answers(&space, name), ["a", "b"], "{name}");
+    }
+}
+
+#[test]
+fn compressed_bytes_are_told_by_themselves() {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(AB.as_bytes()).unwrap();
+    let space = Space::new();
+    space.write("data/plain.jsonl", gzip.finish().unwrap());
+    space.write("data/CAPITALS.JSONL", AB);
+    one(&space, "gzip", "source: data/plain.jsonl");
+    one(&space, "capitals", "source: data/CAPITALS.JSONL");
+    space.build();
+    assert_eq!(answers(&space, "gzip"), ["a", "b"]);
+    assert_eq!(answers(&space, "capitals"), ["a", "b"]);
+}
+
+#[test]
+fn what_is_no_data_is_refused_by_name() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 7\n";
+    let utf16: Vec<u8> = [0xFF, 0xFE].into_iter().chain(AB.bytes().flat_map(|byte| [byte, 0])).collect();
+    for (name, bytes, words) in [
+        ("d.jsonl", pointer.as_bytes(), "d.jsonl`: decode the file: it is a Git LFS pointer"),
+        ("d.csv", pointer.as_bytes(), "Git LFS pointer"),
+        ("d.parquet", pointer.as_bytes(), "git lfs pull"),
+        ("d.jsonl", &utf16, "UTF-16LE"),
+        ("d.csv", b"instruction,output\ncaf\xe9,a\n", "iconv -f WINDOWS-1252"),
+        ("d.jsonl", b"PAR1\x15\x04", "format: parquet"),
+    ] {
+        let space = Space::new();
+        space.write(&format!("data/{name}"), bytes);
+        // One among shards is refused, too.
+        space.write(&format!("data/e.{}", name.rsplit('.').next().unwrap()), row(1, 3));
+        one(&space, "refused", "source: [data/d.*]".replace("[data/d.*]", &format!("data/{name}")).as_str());
+        let failure = refusal(&space, "refused");
+        assert!(failure.contains(words), "{name}: {failure}");
+    }
+    let space = Space::new();
+    space.write("data/shards/a.jsonl", AB);
+    space.write("data/shards/b.jsonl", pointer);
+    one(&space, "shards", "source: data/shards");
+    let failure = refusal(&space, "shards");
+    assert!(failure.contains("data/shards/b.jsonl") && failure.contains("Git LFS"), "{failure}");
+}
+
+#[test]
+fn strays_in_a_folder_are_passed_over_and_told() {
+    let space = Space::new();
+    space.write("data/rows/a.jsonl", AB);
+    space.write("data/rows/old/a.jsonl", AB.replace("\"a\"", "\"stale\""));
+    space.write("data/rows/logs.jsonl", "{\"step\":1,\"loss\":2.5}\n");
+    space.write("data/rows/README.md", "# rows");
+    one(&space, "rows", "source: data/rows, format: jsonl");
+    space.build();
+    assert_eq!(answers(&space, "rows"), ["a", "b"]);
+    let told = space.warnings();
+    assert!(told.iter().any(|words| words.contains("data/rows/logs.jsonl, data/rows/old/a.jsonl")), "{told:?}");
+}
+
+#[test]
+fn lines_of_text_are_rows() {
+    let space = Space::new();
+    space.write("data/book.txt", "one\n\ntwo\n");
+    space.write(
+        "config/pretrain/text.yaml",
+        "metadata: { phase: pretrain }\ndatasets:\n  - { name: book, source: data/book.txt }\nvalidation: { ratio: 0, seed: 1 }\n",
+    );
+    space.build();
+    let text = space.text("dataset/pretrain_text_train.jsonl");
+    assert_eq!(text.lines().count(), 2, "the empty line is a reject: {text}");
+}
