@@ -11,10 +11,11 @@ use std::{
 
 use datac::{
     cache::{Access, Blobs, Record, Store},
-    config::{SplitMethod, Validation},
+    config::Validation,
     convert,
     decode::{self, Chunk, Compression, FileKind, Input, RowFormat},
     mix::{self, Allotment, Candidate, Candidates, SortMemory},
+    outputs::Side,
     quality,
     sample::SampleIndex,
     system::{FileError, ScratchFolder},
@@ -162,11 +163,15 @@ impl Candidates for Million {
         vec![self.count()]
     }
 
+    fn side(&self, _: usize) -> Option<Side> {
+        None
+    }
+
     fn each(&self, take: &mut dyn FnMut(&Candidate) -> Result<(), FileError>) -> Result<(), FileError> {
         let hash = |i: u32, salt: u64| (u64::from(i) + salt).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         (0..1_000_000).try_for_each(|number| {
             let (row_hash, prompt_hash) = (hash(number, 1), hash(number / 2, 7));
-            take(&Candidate { source: 0, number, row_hash, prompt_hash, units: 1 })
+            take(&Candidate { source: 0, number, row_hash, prompt_hash, folded_hash: prompt_hash, units: 1 })
         })
     }
 }
@@ -175,7 +180,7 @@ impl Candidates for Million {
 #[divan::bench(sample_count = 5, args = [64 << 20, 1 << 20])]
 fn arrange_million(bencher: Bencher<'_, '_>, bytes: usize) {
     let allotment = Allotment { total: 1_000_000, counts: vec![1_000_000] };
-    let validation = Validation { ratio: 0.1, seed: 42, stratified: false, method: SplitMethod::Hash };
+    let validation = Validation { ratio: 0.1, ..Validation::default() };
     let folder = tempfile::tempdir().expect("a folder can be made");
     let scratch = ScratchFolder::at(folder.path());
     let room = SortMemory { scratch: &scratch, bytes };

@@ -20,13 +20,12 @@ fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Builds all recipes of the project from `hub`; returns the workspace, which holds `dataset/`.
-fn built(hub: &Path) -> tempfile::TempDir {
+/// Builds all recipes below `config` from `hub`; returns the workspace, which holds `dataset/`.
+fn built(hub: &Path, config: &Path) -> tempfile::TempDir {
     let workspace = tempfile::tempdir().unwrap();
-    let config = project().join("config");
-    for entry in walkdir::WalkDir::new(&config) {
+    for entry in walkdir::WalkDir::new(config) {
         let entry = entry.unwrap();
-        let to = workspace.path().join("config").join(entry.path().strip_prefix(&config).unwrap());
+        let to = workspace.path().join("config").join(entry.path().strip_prefix(config).unwrap());
         if entry.file_type().is_dir() {
             std::fs::create_dir_all(to).unwrap();
         } else {
@@ -64,7 +63,7 @@ fn judged(script: &str, arguments: &[&Path]) -> bool {
 }
 
 fn compare(hub: &Path) {
-    let workspace = built(hub);
+    let workspace = built(hub, &project().join("config"));
     let (outputs, recipes) = (workspace.path().join("dataset"), project().join("config/data/posttrain"));
     let lock = workspace.path().join("datac.lock");
     let arguments = [hub, &outputs, Path::new("--recipes"), &recipes, Path::new("--lock"), &lock];
@@ -75,6 +74,14 @@ fn compare(hub: &Path) {
 #[test]
 fn sample_rows() {
     compare(&project().join("assets/sample"));
+}
+
+/// Recipes with what those of the project do not use.
+#[test]
+fn sides_and_samples() {
+    let (hub, recipes) = (project().join("assets/sample"), project().join("tests/oracle/recipes"));
+    let workspace = built(&hub, &recipes);
+    judged("oracle.py", &[&hub, &workspace.path().join("dataset"), Path::new("--recipes"), &recipes]);
 }
 
 #[test]

@@ -256,7 +256,10 @@ fn table(recipes: &[&RecipeReport], screen: &Screen) {
     let is_narrow = screen.width() < 76;
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    let mut head = vec!["recipe", "train", "val", "rejects"];
+    let has_test = recipes.iter().any(|recipe| recipe.summary.as_ref().is_some_and(|summary| summary.test_rows > 0));
+    let mut head = vec!["recipe", "train", "val"];
+    head.extend(has_test.then_some("test"));
+    head.push("rejects");
     if !is_narrow {
         head.extend(["size", "converted", "files"]);
     }
@@ -265,7 +268,9 @@ fn table(recipes: &[&RecipeReport], screen: &Screen) {
         let mut cells = vec![Cell::new(&recipe.before.name)];
         match &recipe.summary {
             Some(summary) => {
-                cells.extend([summary.train_rows, summary.validation_rows, summary.rejects].map(rows).map(Cell::new));
+                let test = has_test.then_some(summary.test_rows);
+                let counts = [summary.train_rows, summary.validation_rows].into_iter().chain(test);
+                cells.extend(counts.chain([summary.rejects]).map(rows).map(Cell::new));
                 if !is_narrow {
                     let (converted, all) = recipe.chunks;
                     let chunks = if all == 1 { "chunk" } else { "chunks" };
@@ -296,10 +301,14 @@ fn table(recipes: &[&RecipeReport], screen: &Screen) {
 
 /// Prints requested and actual shares of recipes that mix several sources.
 fn mixtures(recipes: &[(&RecipeReport, &Summary)], screen: &Screen) {
-    for (recipe, summary) in recipes.iter().filter(|(_, summary)| summary.sources.len() > 1) {
+    for (recipe, summary) in recipes {
+        let mixed: Vec<&SourceSummary> = summary.sources.iter().filter(|source| source.mixed).collect();
+        if mixed.len() < 2 {
+            continue;
+        }
         screen.say(&format!("mixture of {}", recipe.before.name));
-        let width = summary.sources.iter().map(|source| source.name.chars().count()).max().unwrap_or(0);
-        for source in &summary.sources {
+        let width = mixed.iter().map(|source| source.name.chars().count()).max().unwrap_or(0);
+        for source in mixed {
             let repeats =
                 if source.repeats > 0 { format!(", {} of them repeats", rows(source.repeats)) } else { String::new() };
             let used = source.rows - source.repeats;
@@ -324,7 +333,12 @@ fn passed_and_rejected(recipes: &[(&RecipeReport, &Summary)], workspace: &Worksp
                 .filters
                 .iter()
                 .map(|filter| {
-                    format!("{}\u{a0}{}\u{a0}->\u{a0}{}", filter.filter, rows(filter.rows_in), rows(filter.rows_out))
+                    let unknown = match filter.unknown {
+                        0 => String::new(),
+                        unknown => format!("\u{a0}({}\u{a0}unknown)", rows(unknown)),
+                    };
+                    let (rows_in, rows_out) = (rows(filter.rows_in), rows(filter.rows_out));
+                    format!("{}\u{a0}{rows_in}\u{a0}->\u{a0}{rows_out}{unknown}", filter.filter)
                 })
                 .collect();
             if source.joined_turns > 0 {

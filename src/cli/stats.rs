@@ -69,7 +69,7 @@ fn recipe_text(recipe: &RecipeStats, columns: Option<usize>) -> String {
     }
     for source in &recipe.sources {
         let mut parts = Vec::new();
-        if recipe.sources.len() > 1 {
+        if source.mixed && recipe.sources.iter().filter(|source| source.mixed).count() > 1 {
             let (asked, realised) = (100.0 * source.asked, 100.0 * source.realised);
             parts.push(format!("requested {asked:.2}%, actual {realised:.2}%"));
         }

@@ -230,6 +230,10 @@ fn fate_text(fate: &FateOf, columns: Option<usize>) -> String {
             let text = format!("`sample` takes {} other rows", rows(*taken));
             entry(&format!("{WARN}left out{WARN:#}   "), &text, columns)
         }
+        Fate::Compared { by } => {
+            let text = format!("another source has its prompt or row ({})", by.join(", "));
+            entry(&format!("{WARN}left out{WARN:#}   "), &text, columns)
+        }
         Fate::NotChosen { kept, gives } => {
             let text = format!("the mixture uses {} of the {} kept rows", rows(*gives), rows(*kept));
             entry(&format!("{WARN}left out{WARN:#}   "), &text, columns)

@@ -71,6 +71,15 @@ fn the_top_of_a_source_is_told() {
 }
 
 #[test]
+fn the_size_of_a_source_is_told_though_reading_stopped() {
+    let space = Space::new();
+    space.write("data/a.jsonl", rows(0..300, 20));
+    space.write("config/sft/top.yaml", recipe(&[entry("a", "data/a.jsonl", 1.0, &["max_samples: 60"])], ""));
+    let told = notes(&space.build(), "sft/top", NoteKind::FirstRows);
+    assert_eq!(told, ["`a` gives the first 60 of its 300 rows"]);
+}
+
+#[test]
 fn totals_and_shares_that_are_not_met_are_told() {
     let space = Space::new();
     space.write("data/big.jsonl", rows(0..1000, 20));
@@ -127,4 +136,52 @@ fn a_validation_side_that_is_far_off_is_told() {
         }
     }
     assert!(off > 0, "the test needs a recipe that is off");
+}
+
+/// Texts of one source, and those of them that a filter keeps.
+fn kept(filter: &str, texts: &[&str]) -> (Vec<String>, BuildReport) {
+    let space = Space::new();
+    let line = |text: &&str| serde_json::json!({ "text": text }).to_string() + "\n";
+    space.write("data/a.jsonl", texts.iter().map(line).collect::<String>());
+    let entry = format!("{{ name: a, source: data/a.jsonl, format: jsonl, filters: [{filter}] }}");
+    space.write(
+        "config/pretrain/one.yaml",
+        format!("metadata: {{ phase: pretrain }}\ndatasets: [{entry}]\nvalidation: none\n"),
+    );
+    let report = space.build();
+    let lines = space.text("dataset/pretrain_one_train.jsonl");
+    let text =
+        |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["text"].as_str().unwrap().to_owned();
+    let mut kept: Vec<String> = lines.lines().map(text).collect();
+    kept.sort_by_key(|text| texts.iter().position(|known| known == text));
+    (kept, report)
+}
+
+#[test]
+fn short_texts_are_not_taken_for_another_language() {
+    let texts = [
+        "Write a haiku about rain.",
+        "Hello, how are you?",
+        "Blue.",
+        "12 + 30 = 42",
+        "Write a short letter to a friend who has moved to another city.",
+        "Schreibe einen kurzen Brief an eine Freundin, die umgezogen ist.",
+        "Почему небо голубое?",
+    ];
+    let (english, report) = kept("{ type: language, languages: [en] }", &texts);
+    assert_eq!(english, texts[..5]);
+    let count = &of(&report, "pretrain/one").summary.as_ref().unwrap().sources[0].filters[0];
+    assert_eq!((count.rows_in, count.rows_out, count.unknown), (7, 5, 4));
+    assert_eq!(kept("{ type: language, languages: [en], unknown: drop }", &texts).0, texts[4..5]);
+    let (guessed, report) = kept("{ type: language, languages: [en], min_certainty: 0 }", &texts);
+    assert_eq!(guessed, texts[2..5], "what has no language stays unknown");
+    let told = notes(&report, "pretrain/one", NoteKind::Filter);
+    assert_eq!(told, ["the filter `language` keeps 3 of 7 rows of `a`"]);
+}
+
+#[test]
+fn lengths_are_counted_in_tokens() {
+    let texts = ["one two three", "{[(<>)]} {[(<>)]} {[(<>)]}"];
+    assert_eq!(kept("{ type: length, max_length: 5, unit: tokens }", &texts).0, texts[..1]);
+    assert_eq!(kept("{ type: length, max_length: 30, unit: characters }", &texts).0, texts);
 }

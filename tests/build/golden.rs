@@ -16,6 +16,7 @@ use datac::{
     graph::code_versions,
     hash::Digest,
     mix::allot,
+    outputs::Side,
     quality::{SCORERS, ScoreColumn, ScoreKind, Scores},
     row::Value,
     workspace::{BuildManifest, MadeChunk},
@@ -39,6 +40,7 @@ fn constant(component: &Component) -> String {
         Component::Scorer(name) => format!("`VERSION` in crates/core/src/quality/{name}.rs"),
         Component::Scores => "`SCORES_VERSION` in crates/core/src/quality/column.rs".to_owned(),
         Component::Selection => "`SELECT_VERSION` in crates/core/src/mix/select.rs".to_owned(),
+        Component::Grouping => "`GROUP_VERSION` in crates/core/src/mix/group.rs".to_owned(),
         Component::Allotment => "`ALLOT_VERSION` in crates/core/src/mix/allot.rs".to_owned(),
         Component::Arrangement => "`ARRANGE_VERSION` in crates/core/src/mix/arrange.rs".to_owned(),
         Component::RowWriter => "`version` in crates/core/src/shape/native.rs".to_owned(),
@@ -209,6 +211,12 @@ fn goldens() -> Golden {
     }
     for manifest in built() {
         let name = &manifest.name;
+        if manifest.sources.iter().any(|source| source.grouped.is_some()) {
+            for source in &manifest.sources {
+                add(Component::Grouping, &format!("{name} {} {:?}", source.selection, source.grouped));
+            }
+            continue;
+        }
         for source in &manifest.sources {
             for MadeChunk { written, index, rejects, .. } in &source.chunks {
                 add(Component::Samples, &format!("{name} {written} {index}"));
@@ -216,7 +224,9 @@ fn goldens() -> Golden {
             }
             add(Component::Selection, &format!("{name} {}", source.selection));
         }
-        add(Component::Arrangement, &format!("{name} {} {}", manifest.train, manifest.held_out));
+        let list = |side| manifest.lists.get(side).expect("both sides are written");
+        let (train, validation) = (list(Side::Train), list(Side::Validation));
+        add(Component::Arrangement, &format!("{name} {train} {validation}"));
         for file in &manifest.files {
             let is_quarantine = datac::outputs::is_quarantine(&file.name);
             let writer = if is_quarantine { Component::QuarantineWriter } else { Component::RowWriter };
@@ -338,6 +348,8 @@ fn built() -> Vec<BuildManifest> {
     let entries = [entry("a", "data/a.jsonl", 0.5, &[]), entry("b", "data/b.jsonl", 0.5, &[])];
     let more = "validation: { ratio: 0.05, seed: 42 }\nmix: { strategy: cut, unit: characters }\n";
     space.write("config/sft/hash.yaml", recipe(&entries, more));
+    let more = "validation: { source: data/b.jsonl, format: jsonl, max_samples: 90 }\ntest: { source: data/a.jsonl, format: jsonl, sample: { rows: 100 } }\nmix: { deduplicate: prompt }\n";
+    space.write("config/sft/compared.yaml", recipe(&entries, more));
     for (phase, source, extra) in [
         ("dpo", "Anthropic/hh-rlhf", "data_dir: harmless-base"),
         ("rlaif", "openai/gsm8k", "config_name: main, converter: prompts"),

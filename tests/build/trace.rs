@@ -148,7 +148,7 @@ fn forth(
                         *count.entry(format!("filtered {}", by.filter)).or_default() += 1;
                         Vec::new()
                     }
-                    Fate::NotSampled { .. } | Fate::NotChosen { .. } => {
+                    Fate::NotSampled { .. } | Fate::Compared { .. } | Fate::NotChosen { .. } => {
                         *count.entry("kept".into()).or_default() += 1;
                         Vec::new()
                     }

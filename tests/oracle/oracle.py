@@ -35,7 +35,8 @@ SHAPES = {"sft": ["conversations", "text", "source"], "dpo": ["chosen", "rejecte
 ROLES = {"system": b"\0", "user": b"\1", "assistant": b"\2"}
 # What the rules below cover; with any other key the oracle would judge wrongly.
 KNOWN = {"metadata", "datasets", "validation", "name", "source", "format", "mix_ratio", "splits", "max_samples", "sample", "rows",
-         "text_field", "config_name", "data_dir", "filters", "ratio", "seed", "stratified"}
+         "text_field", "config_name", "data_dir", "filters", "ratio", "seed", "stratified", "test", "normalise", "mix",
+         "deduplicate"}
 LIMITS = {"length": {"type", "min_length", "max_length"}, "quality": {"type", "min_score"}}
 # Unicode's White_Space. Python's own str.strip and str.split also take U+001C to U+001F.
 SPACE = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
@@ -235,7 +236,7 @@ def quality(text):
     words = re.compile(f"[^{SPACE}]+").findall
     score, n = 1.0, len(words(text))
     times = Counter(w.lower() for w in words(text))
-    if not re.search("[.!?]", text):
+    if not re.search("[.!?。！？｡．؟۔।॥։՜՞።፧។။།]", text):
         score *= 0.7
     if n > 5:
         score *= 0.5 + 0.5 * len(times) / n
@@ -261,10 +262,12 @@ class Expected:
     def __init__(self, hub, path):
         recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
         (dataset, *others), validation = recipe["datasets"], recipe["validation"]
-        demand(not others and {*recipe, *dataset, *validation} <= KNOWN, f"{path} says something that is not covered")
+        test, mix = recipe.get("test", {}), recipe.get("mix", {})
+        demand(not others and {*recipe, *dataset, *validation, *test, *mix} <= KNOWN, f"{path} says something that is not covered")
         filters = dataset.get("filters", [])
         demand(all(set(f) <= LIMITS.get(f["type"], set()) for f in filters), f"{path} has a filter that is not covered")
         self.phase, self.ratio, self.seed = recipe["metadata"]["phase"], validation["ratio"], validation["seed"]
+        self.test_ratio, self.normalise = test.get("ratio", 0), validation.get("normalise", False)
         self.name = f"{self.phase}_{path.stem}"
         convert = CONVERTERS.get((self.phase, MOVED.get(dataset["source"], dataset["source"])))
         demand(convert, f"{path} has a source that is not covered")
@@ -288,7 +291,34 @@ class Expected:
             else:
                 self.filtered += 1
         self.sample(dataset.get("sample"))
+        self.deduplicate(mix)
         self.whole = len(self.rows) + self.filtered + len(self.rejects) == self.available
+
+    def deduplicate(self, mix):
+        """Keeps the first of equal prompts or rows; the others count as filtered."""
+        if "deduplicate" not in mix:
+            return
+        def told_by(row):
+            turns = prompt_of(row) if mix["deduplicate"] == "prompt" else row
+            text = json.dumps(turns)
+            demand(not mix.get("normalise") or mix["deduplicate"] == "prompt", "rows cannot be normalised here")
+            return json.dumps([{**turn, "content": folded(turn["content"])} for turn in turns]) if mix.get("normalise") else text
+        kept = {}
+        for row in self.rows:
+            kept.setdefault(told_by(row), row)
+        self.filtered += len(self.rows) - len(kept)
+        self.rows = list(kept.values())
+
+    def side_of(self, prompts):
+        """The side of each prompt that the rows have, by the prompt as JSON."""
+        def keys(purpose, of):
+            return {p: prompt_key(json.loads(p), self.seed + purpose, self.normalise) for p in of}
+        sides = {}
+        for side, purpose, ratio in (("test", 4, self.test_ratio), ("val", 0, self.ratio)):
+            of = keys(purpose, [p for p in prompts if p not in sides])
+            chosen = held_keys(set(of.values()), ratio) if ratio > 0 else set()
+            sides |= {p: side for p, key in of.items() if key in chosen}
+        return {p: sides.get(p, "train") for p in prompts}
 
     def sample(self, wanted):
         """Keeps the rows of lowest hash; the others count as filtered."""
@@ -309,17 +339,25 @@ def prompt_of(row):
     return turns[:next((i for i, m in enumerate(turns) if m["role"] == "assistant"), len(turns))]
 
 
-def prompt_key(prompt, seed):
+def folded(text):
+    """A text in lower case, with a blank for each run of white space and none at the ends."""
+    return " ".join(part for part in re.split(f"[{SPACE}]+", "".join(c.lower() for c in text)) if part)
+
+
+def prompt_key(prompt, seed, normalise=False):
     """What decides a prompt's side."""
-    content = b"".join(ROLES[m["role"]] + m["content"].encode() + b"\0" for m in prompt)
+    fold = folded if normalise else str
+    content = b"".join(ROLES[m["role"]] + fold(m["content"]).encode() + b"\0" for m in prompt)
     return xxhash.xxh3_64_intdigest(xxhash.xxh3_64_intdigest(content).to_bytes(8, "little"), seed)
 
 
-def validation_keys(keys, ratio):
-    """The keys of the prompts that are for validation; neither side stays empty if it can be helped."""
+def held_keys(keys, ratio):
+    """The keys of the prompts that are held out; neither side stays empty if it can be helped."""
     chosen = {k for k in keys if k < int(ratio * 2**64)}
-    if len(keys) > 1 and len(chosen) in (0, len(keys)):
-        chosen = chosen - {max(keys)} if chosen else {min(keys)}
+    if len(keys) == 1:
+        return set()
+    if len(chosen) in (0, len(keys)):
+        chosen = chosen - {max(keys)} if chosen else {min(keys, default=None)}
     return chosen
 
 
@@ -378,7 +416,8 @@ def well_formed(line, row, phase):
 
 def compare(expected, out, wrong):
     name, sides = expected.name, {}
-    for side in ("train", "val"):
+    written = [side for side, share in (("train", 1), ("val", expected.ratio), ("test", expected.test_ratio)) if share > 0]
+    for side in written:
         lines = read_lines(out / f"{name}_{side}.jsonl", wrong)
         good = [well_formed(line, row, expected.phase) for line, row in lines]
         sides[side] = [both for both, ok in zip(lines, good) if ok]
@@ -388,11 +427,12 @@ def compare(expected, out, wrong):
     want, got = Counter(map(json.dumps, expected.rows)), Counter(map(json.dumps, kept))
     wrong["missing row"] += [f"{name}: {n} x {row}" for row, n in (want - got).items()]
     wrong["row too many"] += [f"{name}: {n} x {row}" for row, n in (got - want).items()]
-    n, share = len(kept), len(sides["val"]) / max(len(kept), 1)
+    left = len(kept) - len(sides.get("test", []))
+    n, share = len(kept), len(sides.get("val", [])) / max(left, 1)
     if n != len(expected.rows):
         wrong["number of rows"].append(f"{name}: {n}, expected {len(expected.rows)}")
-    train, val = ({json.dumps(prompt_of(row)) for _, row in sides[s]} for s in ("train", "val"))
-    wrong["prompt on both sides"] += [f"{name}: {prompt}" for prompt in train & val]
+    on = Counter(prompt for lines in sides.values() for prompt in {json.dumps(prompt_of(row)) for _, row in lines})
+    wrong["prompt on both sides"] += [f"{name}: {prompt}" for prompt, count in on.items() if count > 1]
     deviation = (expected.ratio * (1 - expected.ratio) / max(n, 1)) ** 0.5
     # One row more or less: a side that would be empty takes a prompt from the other.
     if abs(share - expected.ratio) > max(0.01, 4 * deviation) + 1 / max(n, 1):
@@ -407,13 +447,12 @@ def compare(expected, out, wrong):
 
 
 def compare_keys(expected, sides, wrong):
-    keys = {s: [prompt_key(prompt_of(row), expected.seed) for _, row in lines] for s, lines in sides.items()}
-    every = {*keys["train"], *keys["val"]}
-    chosen = validation_keys(every, expected.ratio)
+    told = {s: [json.dumps(prompt_of(row)) for _, row in lines] for s, lines in sides.items()}
+    right = expected.side_of({prompt for prompts in told.values() for prompt in prompts})
     for side, lines in sides.items():
-        for key, (line, _) in zip(keys[side], lines):
-            if len(every) > 1 and (key in chosen) != (side == "val"):
-                wrong["wrong side"].append(f"{expected.name}_{side}: key {key}: {line.decode()}")
+        for prompt, (line, _) in zip(told[side], lines):
+            if right[prompt] != side:
+                wrong["wrong side"].append(f"{expected.name}_{side}, not {right[prompt]}: {line.decode()}")
         order = [order_key(line, expected.seed) for line, _ in lines]
         for i in range(1, len(order)):
             if order[i - 1] > order[i]:
@@ -440,7 +479,7 @@ def compare_rejects(expected, out, wrong):
 
 def compare_files(every, out, lock, wrong):
     """No files of other recipes; the lock pins every file that was read, with its size, wherever in it files are listed."""
-    ours = {out / f"{e.name}_{s}.jsonl" for e in every for s in ("train", "val")}
+    ours = {out / f"{e.name}_{s}.jsonl" for e in every for s in ("train", "val", "test")}
     ours |= {out / "quarantine" / f"{e.name}.jsonl" for e in every}
     wrong["file of no recipe"] += sorted({*out.glob("*.jsonl"), *out.glob("quarantine/*")} - ours)
     pinned, nodes = set(), [yaml.safe_load(lock.read_text(encoding="utf-8"))] if lock else []
@@ -459,11 +498,12 @@ def write(expected, out):
         lines = [encoded(row) for row in rows]
         path.write_bytes(b"".join(line + b"\n" for line in sorted(lines, key=key or (lambda line: 0))))
 
-    keys = [prompt_key(prompt_of(row), expected.seed) for row in expected.rows]
-    chosen = validation_keys(set(keys), expected.ratio)
-    for side in ("train", "val"):
-        rows = [row for key, row in zip(keys, expected.rows) if (key in chosen) == (side == "val")]
-        dump(out / f"{expected.name}_{side}.jsonl", rows, lambda line: order_key(line, expected.seed))
+    told = [json.dumps(prompt_of(row)) for row in expected.rows]
+    right = expected.side_of(set(told))
+    for side, share in (("train", 1), ("val", expected.ratio), ("test", expected.test_ratio)):
+        rows = [row for prompt, row in zip(told, expected.rows) if right[prompt] == side]
+        if share > 0:
+            dump(out / f"{expected.name}_{side}.jsonl", rows, lambda line: order_key(line, expected.seed))
     if expected.rejects:
         rejects = [{"file": f, "row": i, "reason": min(codes)} for (f, i), codes in expected.rejects.items()]
         dump(out / "quarantine" / f"{expected.name}.jsonl", rejects)

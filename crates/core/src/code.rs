@@ -29,6 +29,8 @@ pub enum Component {
     Scores,
     /// Selecting the samples of a source.
     Selection,
+    /// Comparing the samples of all sources.
+    Grouping,
     /// Turning shares into counts.
     Allotment,
     /// Splitting and ordering samples.
@@ -55,6 +57,7 @@ impl fmt::Display for Component {
             Self::Scorer(name) => write!(f, "scorer {name}"),
             Self::Scores => f.write_str("score encoding"),
             Self::Selection => f.write_str("selection"),
+            Self::Grouping => f.write_str("grouping"),
             Self::Allotment => f.write_str("allotment"),
             Self::Arrangement => f.write_str("arrangement"),
             Self::RowWriter => f.write_str("row writer"),

@@ -61,6 +61,10 @@ pub enum Setting {
     Ignore,
     /// An entry of a dataset's `filters`, by its index.
     Filter(u32),
+    /// The side that all rows of a dataset are on, or that they are excluded.
+    Part,
+    /// `overlap` of a dataset that makes up a side.
+    Overlap,
     /// `validation.ratio`.
     Ratio,
     /// `validation.seed`.
@@ -69,12 +73,18 @@ pub enum Setting {
     Method,
     /// `validation.stratified`.
     Stratified,
+    /// `validation.normalise`.
+    Normalise,
+    /// `test.ratio`.
+    TestRatio,
     /// `mix.strategy`.
     Strategy,
     /// `mix.total`.
     Total,
     /// `mix.unit`.
     Unit,
+    /// `mix.deduplicate`, with `mix.normalise`.
+    Deduplicate,
     /// `max_rejects`.
     MaxRejects,
 }
@@ -203,8 +213,9 @@ impl Setting {
     pub fn block(&self) -> Option<&'static str> {
         match self {
             Self::Phase => Some("metadata"),
-            Self::Ratio | Self::Seed | Self::Method | Self::Stratified => Some("validation"),
-            Self::Strategy | Self::Total | Self::Unit => Some("mix"),
+            Self::Ratio | Self::Seed | Self::Method | Self::Stratified | Self::Normalise => Some("validation"),
+            Self::TestRatio => Some("test"),
+            Self::Strategy | Self::Total | Self::Unit | Self::Deduplicate => Some("mix"),
             Self::Option(_) => Some("options"),
             Self::Command | Self::CommandFiles => Some("converter"),
             Self::Column(_) => Some("columns"),
@@ -238,13 +249,17 @@ impl Setting {
             Self::Keep => "keep",
             Self::Ignore => "ignore",
             Self::Filter(_) => "filters",
-            Self::Ratio => "ratio",
+            Self::Part => "part",
+            Self::Overlap => "overlap",
+            Self::Ratio | Self::TestRatio => "ratio",
             Self::Seed => "seed",
             Self::Method => "method",
             Self::Stratified => "stratified",
             Self::Strategy => "strategy",
             Self::Total => "total",
             Self::Unit => "unit",
+            Self::Normalise => "normalise",
+            Self::Deduplicate => "deduplicate",
             Self::MaxRejects => "max_rejects",
         }
     }

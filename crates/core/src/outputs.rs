@@ -16,12 +16,15 @@ pub const QUARANTINE: &str = "quarantine";
 const EXTENSION: &str = ".jsonl";
 
 /// A side of the split.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Side {
     /// The training rows.
     Train,
     /// The rows held out for validation.
     Validation,
+    /// The rows held out for tests.
+    Test,
 }
 
 /// A value for each side.
@@ -31,6 +34,8 @@ pub struct BySide<T> {
     pub train: T,
     /// The value for validation.
     pub validation: T,
+    /// The value for tests.
+    pub test: T,
 }
 
 /// The contents of an output.
@@ -71,13 +76,14 @@ pub struct NamedFile {
 
 impl Side {
     /// All sides, in the order in which files are named and written.
-    pub const ALL: [Self; 2] = [Self::Train, Self::Validation];
+    pub const ALL: [Self; 3] = [Self::Train, Self::Validation, Self::Test];
 
     /// Returns the word that is printed.
     pub fn word(self) -> &'static str {
         match self {
             Self::Train => "train",
             Self::Validation => "validation",
+            Self::Test => "test",
         }
     }
 
@@ -86,6 +92,7 @@ impl Side {
         match self {
             Self::Train => "_train",
             Self::Validation => "_val",
+            Self::Test => "_test",
         }
     }
 }
@@ -93,7 +100,7 @@ impl Side {
 impl<T> BySide<T> {
     /// Creates a value for each side.
     pub fn new(mut make: impl FnMut(Side) -> T) -> Self {
-        Self { train: make(Side::Train), validation: make(Side::Validation) }
+        Self { train: make(Side::Train), validation: make(Side::Validation), test: make(Side::Test) }
     }
 
     /// Returns the value of one side.
@@ -101,6 +108,16 @@ impl<T> BySide<T> {
         match side {
             Side::Train => &self.train,
             Side::Validation => &self.validation,
+            Side::Test => &self.test,
+        }
+    }
+
+    /// Returns the value of one side, to be changed.
+    pub fn get_mut(&mut self, side: Side) -> &mut T {
+        match side {
+            Side::Train => &mut self.train,
+            Side::Validation => &mut self.validation,
+            Side::Test => &mut self.test,
         }
     }
 
@@ -189,8 +206,8 @@ impl OutputSet {
     }
 
     /// Returns the names of the files with rows for a trainer.
-    pub fn row_names(&self) -> impl Iterator<Item = String> {
-        Side::ALL.into_iter().map(|side| self.name(OutputKind::Rows(side)))
+    pub fn row_names(&self, sides: BySide<bool>) -> impl Iterator<Item = String> {
+        Side::ALL.into_iter().filter(move |side| *sides.get(*side)).map(|side| self.name(OutputKind::Rows(side)))
     }
 
     /// Returns whether the file at `path`, in any folder, has the name of one of these outputs.
@@ -218,7 +235,15 @@ mod tests {
     fn names_are_read_back() {
         let set = OutputSet::new("sft_a_train");
         let names: Vec<String> = set.names().collect();
-        assert_eq!(names, ["sft_a_train_train.jsonl", "sft_a_train_val.jsonl", "quarantine/sft_a_train.jsonl"]);
+        assert_eq!(
+            names,
+            [
+                "sft_a_train_train.jsonl",
+                "sft_a_train_val.jsonl",
+                "sft_a_train_test.jsonl",
+                "quarantine/sft_a_train.jsonl"
+            ]
+        );
         for (name, kind) in names.iter().zip(OutputKind::all()) {
             assert_eq!(OutputSet::parse(name), Some((set.clone(), kind)));
             assert!(set.has(&Path::new("dataset").join(name)));

@@ -17,6 +17,8 @@ pub enum Stage {
     Score,
     /// Selects the samples of a source.
     Select,
+    /// Compares the samples of all sources of a recipe.
+    Group,
     /// Mixes, splits and orders the samples of a recipe.
     Arrange,
     /// Writes the rows of a recipe.
@@ -27,8 +29,16 @@ pub enum Stage {
 
 impl Stage {
     /// All stages, in the order in which data flows.
-    pub const ALL: [Self; 7] =
-        [Self::Scan, Self::Convert, Self::Score, Self::Select, Self::Arrange, Self::Output, Self::Quarantine];
+    pub const ALL: [Self; 8] = [
+        Self::Scan,
+        Self::Convert,
+        Self::Score,
+        Self::Select,
+        Self::Group,
+        Self::Arrange,
+        Self::Output,
+        Self::Quarantine,
+    ];
 
     /// Returns the word that is printed, recorded and hashed into keys.
     pub fn word(self) -> &'static str {
@@ -37,6 +47,7 @@ impl Stage {
             Self::Convert => "convert",
             Self::Score => "score",
             Self::Select => "select",
+            Self::Group => "group",
             Self::Arrange => "arrange",
             Self::Output => "output",
             Self::Quarantine => "quarantine",

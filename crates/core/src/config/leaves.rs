@@ -3,8 +3,8 @@
 use std::{fmt, ops::Range};
 
 use super::{
-    Dataset, MaxRejects, Recipe, Sampling, SplitMethod, Strategy, Take, Unit, Validation, check::rules::is_plain,
-    format_word, problem::line_and_column, tree::Node, yaml,
+    Dataset, Deduplicate, MaxRejects, Overlap, Recipe, Sampling, SourceRole, SplitMethod, Strategy, Take, Unique, Unit,
+    Validation, check::rules::is_plain, format_word, problem::line_and_column, tree::Node, yaml,
 };
 use crate::{
     key::{Deciding, Encode, Encoder, Visitor},
@@ -55,15 +55,31 @@ pub fn decide_selection(filters: &[Filter], take: Take, visitor: &mut dyn Visito
     }
 }
 
+/// Names what becomes of a source's rows, if they are not mixed.
+pub fn decide_role(role: SourceRole, visitor: &mut dyn Visitor) {
+    if role != SourceRole::Mixed {
+        visitor.setting(Setting::Part, &role);
+    }
+    if let SourceRole::Held(_, overlap) = role {
+        visitor.setting(Setting::Overlap, &overlap);
+    }
+}
+
 impl Validation {
-    /// Names what decides the side and position of each row; `stratified` only if the method uses it.
+    /// Names what decides the side and position of each row; rarely used settings only if they decide something.
     pub fn decide(&self, visitor: &mut dyn Visitor) {
-        let Self { ratio, seed, stratified, method } = self;
+        let Self { ratio, test_ratio, seed, stratified, method, normalise } = self;
         visitor.setting(Setting::Ratio, ratio);
         visitor.setting(Setting::Seed, seed);
         visitor.setting(Setting::Method, method);
         if *method == SplitMethod::Exact {
             visitor.setting(Setting::Stratified, stratified);
+        }
+        if *normalise {
+            visitor.setting(Setting::Normalise, normalise);
+        }
+        if *test_ratio > 0.0 {
+            visitor.setting(Setting::TestRatio, test_ratio);
         }
     }
 }
@@ -91,6 +107,9 @@ shown! {
     SplitMethod: |method| word(SplitMethod::ALL, *method).to_owned();
     Strategy: |strategy| word(Strategy::ALL, *strategy).to_owned();
     Unit: |unit| word(Unit::ALL, *unit).to_owned();
+    Overlap: |overlap| word(Overlap::ALL, *overlap).to_owned();
+    SourceRole: |role| role_word(*role).to_owned();
+    Deduplicate: Deduplicate::to_string;
 }
 
 impl<T: Deciding> Deciding for Option<T> {
@@ -123,6 +142,24 @@ impl Encode for Unit {
     }
 }
 
+impl Encode for Overlap {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.text(word(Self::ALL, *self));
+    }
+}
+
+impl Encode for SourceRole {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.text(role_word(*self));
+    }
+}
+
+impl Encode for Deduplicate {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.text(&self.to_string());
+    }
+}
+
 impl Encode for MaxRejects {
     fn encode(&self, encoder: &mut Encoder) {
         match self {
@@ -150,7 +187,9 @@ impl Encode for Filter {
         match &self.bound {
             Bound::Count { min, max } => filter(&[min, max]),
             Bound::Fraction { min, max } => filter(&[min, max]),
-            Bound::Language(languages) => filter(&[languages]),
+            Bound::Language { languages, min_certainty, unknown } => {
+                filter(&[languages, min_certainty, &unknown.word().to_owned()])
+            }
             Bound::Identity(method) => filter(&[method]),
         }
     }
@@ -159,6 +198,13 @@ impl Encode for Filter {
 impl fmt::Display for Sampling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} rows, seed {}", self.rows, self.seed)
+    }
+}
+
+impl fmt::Display for Deduplicate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let normalised = if self.normalise { ", normalised" } else { "" };
+        write!(f, "{}{normalised}", word(Unique::ALL, self.by))
     }
 }
 
@@ -181,6 +227,15 @@ fn list<S: AsRef<str>>(items: &[S]) -> String {
     let plain = |item: &str| item.split('/').all(is_plain);
     let shown = items.iter().map(AsRef::as_ref).map(|item| if plain(item) { item.into() } else { format!("{item:?}") });
     shown.collect::<Vec<_>>().join(", ")
+}
+
+/// Says what becomes of the rows of a source.
+fn role_word(role: SourceRole) -> &'static str {
+    match role {
+        SourceRole::Mixed => "mixed",
+        SourceRole::Held(side, _) => side.word(),
+        SourceRole::Excluded => "excluded",
+    }
 }
 
 fn word<T: Copy + PartialEq>(table: &[(&'static str, T)], value: T) -> &'static str {
@@ -218,7 +273,18 @@ pub(super) fn find<'n, 't>(root: &'n Node<'t>, leaf: &Leaf) -> Option<(usize, &'
     let (setting, within) = match leaf {
         Leaf::Recipe { setting } => (setting, root),
         Leaf::Dataset { dataset, setting } => {
-            (setting, root.entry("datasets")?.1.items().iter().find(|item| is_named(item, dataset))?)
+            // A split of a dataset that makes up a side is read as the dataset is, but for the split.
+            let other_split =
+                HELD.iter().find_map(|block| Some((block, dataset.strip_suffix(&format!(" ({block})"))?)));
+            if let (Some((block, _)), Setting::Splits) = (other_split, setting) {
+                let (_, node) = root.entry(block)?;
+                let (key, node) = node.entry("split").or_else(|| node.entry("splits"))?;
+                return Some((key.span.start, node));
+            }
+            let dataset = other_split.map_or(dataset.as_str(), |(_, dataset)| dataset);
+            let listed = |list: &str| root.entry(list)?.1.items().iter().find(|item| is_named(item, dataset));
+            let held = || HELD.iter().find_map(|block| held_block(root, block, dataset));
+            (setting, listed("datasets").or_else(held).or_else(|| listed("exclude"))?)
         }
         _ => return None,
     };
@@ -228,6 +294,15 @@ pub(super) fn find<'n, 't>(root: &'n Node<'t>, leaf: &Leaf) -> Option<(usize, &'
         Some(index) => node.items().get(index as usize).map(|item| (item.span.start, item)),
         None => Some((key.span.start, node)),
     }
+}
+
+/// The blocks that may name a source of their own, which is called like the block unless it has a `name`.
+pub(super) const HELD: [&str; 2] = ["validation", "test"];
+
+fn held_block<'n, 't>(root: &'n Node<'t>, block: &str, dataset: &str) -> Option<&'n Node<'t>> {
+    let (_, node) = root.entry(block)?;
+    let is_meant = if node.entry("name").is_some() { is_named(node, dataset) } else { block == dataset };
+    (is_meant && node.entry("source").is_some()).then_some(node)
 }
 
 fn is_named(item: &Node<'_>, name: &str) -> bool {
@@ -245,6 +320,7 @@ pub(super) fn settings(recipe: &Recipe) -> crate::leaf::Leaves {
         leaves.within(&dataset.name, |leaves| {
             dataset.decide(leaves);
             dataset.options.decide(leaves);
+            decide_role(dataset.role, leaves);
             decide_selection(&dataset.filters, dataset.take, leaves);
         });
     }

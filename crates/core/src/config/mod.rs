@@ -35,14 +35,14 @@ use check::rules::{file_stem, stem_fault};
 use problem::Fault;
 
 pub use edit::add_dataset;
-pub use leaves::{decide_selection, locate};
+pub use leaves::{decide_role, decide_selection, locate};
 pub use of_failure::problem_of;
 pub use options::{Command, Keep, Options};
 pub use pages::{Example, Page, Part, pages};
 pub use problem::{CODES, Problem};
 pub use recipe::{
-    Dataset, FORMATS, Location, MaxRejects, Metadata, Mix, Recipe, Sampling, SplitMethod, Strategy, Take, Unit,
-    Validation, format_word,
+    Dataset, Deduplicate, FORMATS, Location, MaxRejects, Metadata, Mix, Overlap, Recipe, Sampling, SourceRole,
+    SplitMethod, Strategy, Take, Unique, Unit, Validation, format_word,
 };
 pub use schema::{RECIPE_SCHEMA, schema};
 

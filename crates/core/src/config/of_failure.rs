@@ -63,6 +63,22 @@ mod tests {
     }
 
     #[test]
+    fn failures_of_sources_that_are_not_mixed_are_shown_in_their_blocks() {
+        let text = "datasets: [{ name: a, source: x/y }]\nvalidation: { source: x/z }\ntest: { split: [dev, tests] }\n\
+                    exclude: [{ name: e, source: x/e }]\n";
+        let at = |fault: SourceFault, dataset: &str, word: Option<&str>| {
+            let failure = Failure::plain(FailureKind::Config, "wrong").about(fault);
+            let failure = word.into_iter().fold(failure, Failure::at_word).in_dataset("config/r.yaml", dataset);
+            let problem = problem_of(&failure, text.as_bytes()).unwrap();
+            (problem.line, problem.column)
+        };
+        assert_eq!(at(SourceFault::NotFound, "validation", None), (2, 23));
+        assert_eq!(at(SourceFault::NoSplit, "a (test)", Some("tests")), (3, 22));
+        assert_eq!(at(SourceFault::NotFound, "a (test)", None), (1, 31));
+        assert_eq!(at(SourceFault::NotFound, "e", None), (4, 30));
+    }
+
+    #[test]
     fn a_failure_that_names_no_dataset_is_no_problem_of_a_recipe() {
         let failure = Failure::plain(FailureKind::Config, "wrong");
         assert_eq!(problem_of(&failure, TEXT.as_bytes()), None);

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Options;
 use crate::{
     format::{Reading, RowFormat},
+    outputs::{BySide, Side},
     quality::Filter,
     sample::SampleKind,
 };
@@ -14,7 +15,7 @@ use crate::{
 pub struct Recipe {
     /// The purpose of the recipe and the kind of its samples.
     pub metadata: Metadata,
-    /// The sources in the order of the recipe; their names are unique.
+    /// The sources in the order of the recipe, first those that are mixed; their names are unique.
     pub datasets: Vec<Dataset>,
     /// The split of rows into train and validation.
     pub validation: Validation,
@@ -44,15 +45,19 @@ pub struct Metadata {
 /// One entry of `datasets`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Dataset {
-    /// The `source` written into each row.
+    /// The name, which no other source of the recipe has.
     pub name: String,
+    /// The `source` written into each row, if that is not the name.
+    pub written_as: Option<String>,
+    /// What becomes of the rows.
+    pub role: SourceRole,
     /// The place that rows come from.
     pub location: Location,
     /// The format of the files; `None` leaves it to their names.
     pub format: Option<RowFormat>,
     /// How rows are read where the bytes of a file do not say it.
     pub reading: Reading,
-    /// The share of this source in the mixture, in (0, 1].
+    /// The share of this source in the mixture, in (0, 1]; 0 for one that is not mixed.
     pub mix_ratio: f64,
     /// The splits to read, concatenated in this order.
     pub splits: Vec<String>,
@@ -70,6 +75,57 @@ pub struct Dataset {
     pub options: Options,
     /// The filters, applied in this order.
     pub filters: Vec<Filter>,
+}
+
+/// What becomes of the rows of a source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum SourceRole {
+    /// They are mixed with those of other sources, and divided among the sides.
+    #[default]
+    Mixed,
+    /// All of them make up one side.
+    Held(Side, Overlap),
+    /// They are not written: rows with their prompts are left out of the mixture.
+    Excluded,
+}
+
+/// What becomes of rows of the mixture whose prompts are also in a source that makes up a side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Overlap {
+    /// They are left out.
+    #[default]
+    Remove,
+    /// They stay, and are counted.
+    Keep,
+    /// The recipe is refused if there are any.
+    Fail,
+}
+
+impl Overlap {
+    /// Every policy by the word recipes use.
+    pub const ALL: &[(&str, Overlap)] = &[("remove", Self::Remove), ("keep", Self::Keep), ("fail", Self::Fail)];
+}
+
+impl Dataset {
+    /// Returns the `source` that is written into each row.
+    pub fn row_source(&self) -> &str {
+        self.written_as.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Returns whether the rows are mixed with those of other sources.
+    pub fn is_mixed(&self) -> bool {
+        self.role == SourceRole::Mixed
+    }
+}
+
+impl SourceRole {
+    /// Returns the side that the rows make up, if they are not divided among the sides.
+    pub fn side(self) -> Option<Side> {
+        match self {
+            Self::Held(side, _) => Some(side),
+            Self::Mixed | Self::Excluded => None,
+        }
+    }
 }
 
 /// How many of a dataset's samples are taken, and which. Only samples that pass the filters count.
@@ -188,17 +244,40 @@ pub fn format_word(format: Option<RowFormat>) -> &'static str {
     FORMATS.iter().find(|(_, known)| *known == format).map_or("csv", |(word, _)| word)
 }
 
-/// The `validation` block.
+/// How rows of the mixture are divided and ordered: the `validation` block, and `ratio` of the `test` block.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Validation {
     /// The share of rows for validation, in [0, 1).
     pub ratio: f64,
+    /// The share of rows for the test side, in [0, 1).
+    pub test_ratio: f64,
     /// The seed of the split and of the order of rows.
     pub seed: u64,
     /// Whether each source gives its own share with `exact`. With `hash` it does so in expectation anyway.
     pub stratified: bool,
     /// The way the side of a row is found.
     pub method: SplitMethod,
+    /// Whether prompts that differ in case and white space alone are one prompt.
+    pub normalise: bool,
+}
+
+impl Validation {
+    /// Returns which sides are written: those that take a share of the mixture, or are made up by a source of these roles.
+    pub fn sides(&self, roles: impl Iterator<Item = SourceRole> + Clone) -> BySide<bool> {
+        let is_held = |side| roles.clone().any(|role| role.side() == Some(side));
+        BySide {
+            train: true,
+            validation: self.ratio > 0.0 || is_held(Side::Validation),
+            test: self.test_ratio > 0.0 || is_held(Side::Test),
+        }
+    }
+}
+
+impl Default for Validation {
+    /// What a recipe has that says nothing about it.
+    fn default() -> Self {
+        Self { ratio: 0.05, test_ratio: 0.0, seed: 42, stratified: true, method: SplitMethod::Hash, normalise: false }
+    }
 }
 
 /// The way the side of a row is found.
@@ -224,6 +303,38 @@ pub struct Mix {
     pub total: Option<u64>,
     /// The unit that shares count.
     pub unit: Unit,
+    /// What may be in the mixture once only.
+    pub deduplicate: Option<Deduplicate>,
+}
+
+impl Default for Mix {
+    /// What a recipe has that says nothing about it.
+    fn default() -> Self {
+        Self { strategy: Strategy::Repeat, total: None, unit: Unit::Rows, deduplicate: None }
+    }
+}
+
+/// What may be in a mixture once only: of several rows, the first source's first one stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Deduplicate {
+    /// What is compared.
+    pub by: Unique,
+    /// Whether texts that differ in case and white space alone are the same.
+    pub normalise: bool,
+}
+
+/// What is compared to tell whether rows are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Unique {
+    /// The prompt.
+    Prompt,
+    /// The whole row but its `source`.
+    Row,
+}
+
+impl Unique {
+    /// Every word by which recipes say what is compared.
+    pub const ALL: &[(&str, Unique)] = &[("prompt", Self::Prompt), ("row", Self::Row)];
 }
 
 /// The way out when sizes and shares disagree.

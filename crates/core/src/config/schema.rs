@@ -9,11 +9,11 @@ use serde_json::{Map, Value, json};
 use super::{
     Vocabulary,
     check::{PHASES, language_codes},
-    recipe::{FORMATS, SplitMethod, Strategy, Unit, format_word},
+    recipe::{FORMATS, Overlap, SplitMethod, Strategy, Unique, Unit, format_word},
 };
 use crate::{
     format::DELIMITERS,
-    quality::{self, BoundSpec, Ends, Key, ScoreKind},
+    quality::{self, BoundSpec, Ends, Key, LanguageKeys, MIN_CERTAINTY, ScoreKind, Unknown},
     rules::{Mode, RULES},
     sample::{Role, SampleKind, Slot},
 };
@@ -64,7 +64,14 @@ pub fn schema(vocabulary: &Vocabulary) -> Value {
                 "items": dataset(vocabulary),
             }),
         ),
-        ("validation", or_null(validation())),
+        ("validation", validation(vocabulary)),
+        ("test", test(vocabulary)),
+        (
+            "exclude",
+            or_null(json!({
+                "description": "sources whose prompts are left out of the mixture", "type": "array", "items": unmixed(vocabulary),
+            })),
+        ),
         ("mix", or_null(mix())),
         (
             "max_rejects",
@@ -83,7 +90,8 @@ pub fn schema(vocabulary: &Vocabulary) -> Value {
     json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": RECIPE_SCHEMA,
-        "description": "A recipe of datac: which datasets go into one pair of train and validation files.",
+        "description": "A recipe of datac: which datasets go into one set of files for training, validation and tests.",
+        "definitions": { "filter": { "oneOf": filters() } },
         "type": "object",
         "required": ["metadata", "datasets"],
         "additionalProperties": false,
@@ -315,7 +323,7 @@ fn dataset(vocabulary: &Vocabulary) -> Value {
             ))),
             ("filters", json!({
                 "description": "which rows are kept; applied in this order",
-                "type": ["array", "null"], "items": { "oneOf": filters() },
+                "type": ["array", "null"], "items": { "$ref": "#/definitions/filter" },
             })),
         ]),
         "allOf": rules,
@@ -349,14 +357,27 @@ fn filter(scorer: ScoreKind) -> Value {
             let score = |about: &str| json!({ "description": about, "type": "number", "minimum": 0, "maximum": 1 });
             any_of = with_ends(&mut keys, &mut required, ends, score);
         }
-        BoundSpec::Language(key) => {
-            keys.push((key.name, names(key.about, &json!({ "enum": language_codes() }))));
-            required.push(key.name);
+        BoundSpec::Language(LanguageKeys { languages, min_certainty, unknown }) => {
+            keys.push((languages.name, names(languages.about, &json!({ "enum": language_codes() }))));
+            required.push(languages.name);
+            keys.push((
+                min_certainty.name,
+                json!({
+                    "description": min_certainty.about, "default": MIN_CERTAINTY,
+                    "type": ["number", "null"], "minimum": 0, "maximum": 1,
+                }),
+            ));
+            let policies = words(unknown.about, Unknown::ALL.iter().map(|(word, _)| *word));
+            keys.push((unknown.name, or_null(with_default(policies, json!("keep")))));
         }
         BoundSpec::Identity(key, methods) => {
             let methods = with_default(words(key.about, methods.iter().copied()), json!(methods[0]));
             keys.push((key.name, or_null(methods)));
         }
+    }
+    if !scorer.units().is_empty() {
+        let units = words("what is counted", scorer.units().iter().map(|(word, _)| *word));
+        keys.push(("unit", or_null(with_default(units, json!(scorer.units()[0].0)))));
     }
     let mut filter = json!({
         "title": scorer.name(), "description": scorer.explain(),
@@ -375,38 +396,121 @@ fn with_ends(
     ends: Ends,
     value: impl Fn(&str) -> Value,
 ) -> Option<Value> {
-    let given: Vec<Key> = [ends.min, ends.max].into_iter().flatten().collect();
-    if let [key] = given[..] {
+    let keys_given: Vec<Key> = [ends.min, ends.max].into_iter().flatten().collect();
+    if let [key] = keys_given[..] {
         keys.push((key.name, value(key.about)));
         required.push(key.name);
         return None;
     }
-    keys.extend(given.iter().map(|key| (key.name, or_null(value(key.about)))));
-    let is_given = |name: &str| json!({ "required": [name], "properties": { name: { "not": { "type": "null" } } } });
-    Some(given.iter().map(|key| is_given(key.name)).collect())
+    keys.extend(keys_given.iter().map(|key| (key.name, or_null(value(key.about)))));
+    Some(keys_given.iter().map(|key| given(key.name)).collect())
 }
 
-fn validation() -> Value {
+fn validation(vocabulary: &Vocabulary) -> Value {
     let methods = SplitMethod::ALL.iter().map(|(word, _)| *word);
-    json!({
-        "description": "how rows are divided",
-        "type": "object",
-        "additionalProperties": false,
-        "properties": object(&[
-            ("ratio", json!({
-                "description": "the share of rows for validation, at least 0 and below 1", "default": 0.05,
-                "type": ["number", "null"], "minimum": 0, "exclusiveMaximum": 1,
-            })),
-            ("seed", or_null(with_default(integer("seeds the split and the order", 0), json!(42)))),
-            ("stratified", json!({
-                "description": "with `exact`, each source gives its own share", "default": true, "type": ["boolean", "null"],
-            })),
-            ("method", or_null(with_default(
-                words("`hash`: by the prompt's hash alone, so new rows move no old ones; `exact`: exactly floor(rows × ratio) rows", methods),
+    let own = vec![
+        ("ratio", share("the share of rows for validation, at least 0 and below 1")),
+        ("seed", or_null(with_default(integer("seeds the split and the order", 0), json!(42)))),
+        ("stratified", boolean("with `exact`, each source gives its own share", true)),
+        (
+            "method",
+            or_null(with_default(
+                words(
+                    "`hash`: by the prompt's hash alone, so new rows move no old ones; `exact`: exactly floor(rows × ratio) rows",
+                    methods,
+                ),
                 json!("hash"),
-            ))),
-        ]),
+            )),
+        ),
+        ("normalise", boolean("prompts that differ in case and white space alone are on one side", false)),
+    ];
+    held(
+        "how rows are divided: a share of the mixture, a source of its own, another split of each dataset, or `none`",
+        own,
+        vocabulary,
+    )
+}
+
+fn test(vocabulary: &Vocabulary) -> Value {
+    let own = vec![("ratio", share("the share of rows for the test side, at least 0 and below 1"))];
+    held(
+        "a third side: a share of the mixture, a source of its own, another split of each dataset, or `none`",
+        own,
+        vocabulary,
+    )
+}
+
+fn share(description: &str) -> Value {
+    json!({
+        "description": description, "default": 0.05,
+        "type": ["number", "null"], "minimum": 0, "exclusiveMaximum": 1,
     })
+}
+
+fn boolean(description: &str, default: bool) -> Value {
+    json!({ "description": description, "default": default, "type": ["boolean", "null"] })
+}
+
+/// Admits what has a value under `key`.
+fn given(key: &str) -> Value {
+    json!({ "required": [key], "properties": { key: { "not": { "type": "null" } } } })
+}
+
+/// Describes a block that takes rows of the mixture or names a source of its own.
+fn held(description: &str, mut own: Vec<(&str, Value)>, vocabulary: &Vocabulary) -> Value {
+    let overlap = Overlap::ALL.iter().map(|(word, _)| *word);
+    own.push(("split", or_null(names("other splits of each dataset", &text("a split", PLAIN)))));
+    own.push((
+        "overlap",
+        or_null(with_default(
+            words("what becomes of rows of the mixture whose prompts are on this side", overlap),
+            json!("remove"),
+        )),
+    ));
+    let mut source = unmixed(vocabulary);
+    source["properties"]["name"]["description"] =
+        json!("the `source` written into each row; default: the name of the side");
+    let of_source: Vec<Value> = source["properties"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(key, _)| *key != "splits")
+        .map(|(key, _)| given(key))
+        .collect();
+    let mut rules = vec![
+        json!({ "not": { "allOf": [given("ratio"), given("source")] } }),
+        json!({ "not": { "allOf": [given("ratio"), given("split")] } }),
+        json!({ "not": { "allOf": [given("source"), given("split")] } }),
+        json!({ "not": { "allOf": [given("ratio"), given("splits")] } }),
+        json!({ "not": { "allOf": [given("split"), given("splits")] } }),
+        json!({ "if": { "not": given("source") }, "then": { "not": { "anyOf": of_source } } }),
+        json!({ "if": given("overlap"), "then": { "anyOf": [given("source"), given("split"), given("splits")] } }),
+    ];
+    rules.extend(source["allOf"].as_array().cloned().unwrap_or_default());
+    let mut properties = object(&own);
+    if let (Some(properties), Value::Object(more)) = (properties.as_object_mut(), source["properties"].take()) {
+        properties.extend(more);
+    }
+    let rules: Vec<Value> = rules.into_iter().map(|rule| json!({ "if": { "type": "object" }, "then": rule })).collect();
+    json!({
+        "description": description,
+        "type": ["object", "string", "null"],
+        "pattern": "^none$",
+        "additionalProperties": false,
+        "properties": properties,
+        "allOf": rules,
+    })
+}
+
+/// Describes a source that is not mixed.
+fn unmixed(vocabulary: &Vocabulary) -> Value {
+    let mut source = dataset(vocabulary);
+    if let Some(properties) = source["properties"].as_object_mut() {
+        properties.remove("mix_ratio");
+    }
+    source["properties"]["name"] = or_null(source["properties"]["name"].take());
+    source["required"] = json!(["source"]);
+    source
 }
 
 fn mix() -> Value {
@@ -414,6 +518,8 @@ fn mix() -> Value {
         "description": "how sources are combined",
         "type": "object",
         "additionalProperties": false,
+        "if": given("normalise"),
+        "then": given("deduplicate"),
         "properties": object(&[
             ("strategy", or_null(with_default(
                 words("`repeat`: a short source repeats; `cut`: no row repeats", Strategy::ALL.iter().map(|(word, _)| *word)),
@@ -423,6 +529,11 @@ fn mix() -> Value {
             ("unit", or_null(with_default(
                 words("what shares count", Unit::ALL.iter().map(|(word, _)| *word)), json!("rows"),
             ))),
+            ("deduplicate", or_null(words(
+                "`prompt`: each prompt once in the whole mixture; `row`: each row once; the first source's stays",
+                Unique::ALL.iter().map(|(word, _)| *word),
+            ))),
+            ("normalise", boolean("with `deduplicate`: texts that differ in case and white space alone are the same", false)),
         ]),
     })
 }

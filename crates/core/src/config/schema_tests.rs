@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{
-    check::places,
+    check::all_places,
     load, problem, schema,
     tests::{bad, good, vocabulary},
     tree, yaml,
@@ -84,14 +84,15 @@ fn every_key_stands_in_the_schema_and_no_other() {
     let schema = schema(&vocabulary());
     let dataset = &schema["properties"]["datasets"]["items"];
     let filter = |name: &str| {
-        let all = dataset["properties"]["filters"]["items"]["oneOf"].as_array().unwrap();
+        let all = schema["definitions"]["filter"]["oneOf"].as_array().unwrap();
         all.iter().find(|filter| filter["title"] == name).unwrap_or_else(|| panic!("no filter {name}"))
     };
-    for (place, keys) in places() {
+    for (place, keys) in all_places() {
         let said = match &*place {
             "the recipe" => &schema,
             "a dataset" => dataset,
             "`sample`" => &dataset["properties"]["sample"],
+            "an entry of `exclude`" => &schema["properties"]["exclude"]["items"],
             place => match place.strip_prefix("a `").and_then(|rest| rest.strip_suffix("` filter")) {
                 Some(name) => filter(name),
                 None => &schema["properties"][place.trim_matches('`')],

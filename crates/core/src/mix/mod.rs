@@ -2,9 +2,11 @@
 
 pub mod allot;
 pub mod arrange;
+pub mod group;
 pub mod select;
 pub mod stops;
 
 pub use allot::{Allotment, allot};
 pub use arrange::{Arrangement, Candidate, Candidates, Realised, SortMemory, arrange};
+pub use group::Grouped;
 pub use select::{FilterCount, SelectError, Selecting, Selection, select};

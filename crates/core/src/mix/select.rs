@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Raised when the same scores select other samples.
-pub const SELECT_VERSION: u32 = 2;
+pub const SELECT_VERSION: u32 = 3;
 
 /// One chunk as selection sees it.
 pub struct ChunkScores<'a> {
@@ -44,6 +44,8 @@ pub struct FilterCount {
     pub rows_in: u64,
     /// Samples that passed it.
     pub rows_out: u64,
+    /// Number of those that came to it and that it could not judge, such as texts of no certain language.
+    pub unknown: u64,
 }
 
 /// What was selected of a source.
@@ -84,6 +86,24 @@ impl Selection {
     /// The number of samples kept of a chunk.
     pub fn count(&self, chunk: usize) -> usize {
         self.runs[chunk].iter().skip(1).step_by(2).map(|kept| *kept as usize).sum()
+    }
+
+    /// Keeps those of the samples for which `keep` returns the characters and tokens, given chunk and sample, in order.
+    pub fn retain<E>(&mut self, mut keep: impl FnMut(usize, u32) -> Result<Option<(u32, u32)>, E>) -> Result<(), E> {
+        (self.kept, self.characters, self.tokens) = (0, 0, 0);
+        for chunk in 0..self.runs.len() {
+            let (mut runs, mut end) = (Vec::new(), 0);
+            for sample in self.samples(chunk).collect::<Vec<_>>() {
+                if let Some((characters, tokens)) = keep(chunk, sample)? {
+                    push_kept(&mut runs, &mut end, sample as usize);
+                    self.kept += 1;
+                    self.characters += u64::from(characters);
+                    self.tokens += u64::from(tokens);
+                }
+            }
+            self.runs[chunk] = runs;
+        }
+        Ok(())
     }
 
     /// The number of chunks selected from.
@@ -148,6 +168,7 @@ impl<'f> Selecting<'f> {
                 selection.filters[i].rows_in += 1;
                 let passes = comparison.passes(sample, &mut self.seen[i]);
                 selection.filters[i].rows_out += u64::from(passes);
+                selection.filters[i].unknown += u64::from(comparison.is_unknown(sample));
                 passes
             });
             if passes {

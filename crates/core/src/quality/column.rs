@@ -6,7 +6,7 @@ use super::{Language, ScoreKind, filter::BoundSpec};
 
 /// Version of the encoding, to be raised when the same scores are stored differently. Columns of other versions are
 /// made again.
-pub const SCORES_VERSION: u8 = 2;
+pub const SCORES_VERSION: u8 = 3;
 
 /// Size of the header in bytes: format, scale, number of scores.
 const HEADER: usize = 1 + 1 + 8;
@@ -19,8 +19,8 @@ pub enum Scale {
     Count = 1,
     /// Numbers from 0 to 1, of eight bytes each.
     Fraction = 2,
-    /// Languages, of two bytes each; see [`Language::to_bytes`].
-    Language = 3,
+    /// Languages, of three bytes each; see [`Language::to_bytes`].
+    Language = 5,
     /// Identities of texts, of sixteen bytes each.
     Identity = 4,
 }
@@ -33,7 +33,7 @@ impl Scale {
         match self {
             Self::Count => 4,
             Self::Fraction => 8,
-            Self::Language => 2,
+            Self::Language => 3,
             Self::Identity => 16,
         }
     }
@@ -101,7 +101,7 @@ pub enum Scores {
     /// See [`Scale::Fraction`].
     Fraction(Vec<f64>),
     /// See [`Scale::Language`].
-    Language(Vec<[u8; 2]>),
+    Language(Vec<[u8; 3]>),
     /// See [`Scale::Identity`].
     Identity(Vec<u128>),
 }
@@ -332,9 +332,9 @@ mod tests {
     #[test]
     fn the_stored_form_is_fixed() {
         let lengths = ScoreColumn::of_counts(kind("length"), vec![258]);
-        assert_eq!(lengths.encode(), [2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0, 0]);
-        let languages = ScoreColumn { kind: kind("language"), scores: Scores::Language(vec![*b"en", [0, 0]]) };
-        assert_eq!(languages.encode(), *b"\x02\x03\x02\0\0\0\0\0\0\0en\0\0");
+        assert_eq!(lengths.encode(), [3, 1, 1, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0, 0]);
+        let languages = ScoreColumn { kind: kind("language"), scores: Scores::Language(vec![*b"en\x07", [0; 3]]) };
+        assert_eq!(languages.encode(), *b"\x03\x05\x02\0\0\0\0\0\0\0en\x07\0\0\0");
     }
 
     #[test]
@@ -361,7 +361,7 @@ mod tests {
         let huge = [&[SCORES_VERSION, Scale::Identity as u8][..], &u64::MAX.to_le_bytes()].concat();
         let decoded = ScoreColumn::decode(kind("deduplication"), &huge);
         assert!(matches!(decoded, Err(ColumnError::Length { expected: u64::MAX, .. })));
-        let upper = ScoreColumn { kind: kind("language"), scores: Scores::Language(vec![*b"EN"]) };
+        let upper = ScoreColumn { kind: kind("language"), scores: Scores::Language(vec![*b"EN\0"]) };
         assert_eq!(ScoreColumn::decode(upper.kind, &upper.encode()), Err(ColumnError::Value(0)));
     }
 

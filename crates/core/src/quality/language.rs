@@ -1,11 +1,13 @@
 //! The `language` scorer: the language of a text.
 
+use std::sync::LazyLock;
+
 use whatlang::{Lang, Script};
 
-use super::{BoundSpec, Key, Score, Scorer, iso};
+use super::{BoundSpec, Key, LanguageKeys, Score, Scorer, iso};
 
 /// Version of the scorer, to be raised when the same text gives another score, for instance when [`MODEL`] changes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Keeps texts in some languages.
 pub(super) struct Detector;
@@ -24,7 +26,14 @@ impl Scorer for Detector {
     }
 
     fn bound(&self) -> BoundSpec {
-        BoundSpec::Language(Key { name: "languages", about: "ISO 639-1 codes that are kept" })
+        BoundSpec::Language(LanguageKeys {
+            languages: Key { name: "languages", about: "ISO 639-1 codes that are kept" },
+            min_certainty: Key {
+                name: "min_certainty",
+                about: "how certain another language must be for a text to be dropped; less is unknown",
+            },
+            unknown: Key { name: "unknown", about: "what becomes of texts whose language is unknown" },
+        })
     }
 
     fn score(&self, text: &str) -> Score {
@@ -42,41 +51,70 @@ const MIN_LETTERS: usize = 10;
 /// Number of characters that are looked at.
 const MAX_CHARACTERS: usize = 4096;
 
-/// A language as a two-letter code (ISO 639-1), or unknown.
+/// A language as a two-letter code (ISO 639-1) with the certainty of it, or unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Language([u8; 2]);
+pub struct Language {
+    code: [u8; 2],
+    /// From 0 to 100.
+    certainty: u8,
+}
 
 impl Language {
     /// No language could be detected.
-    pub const UNKNOWN: Self = Self([0, 0]);
+    pub const UNKNOWN: Self = Self { code: [0, 0], certainty: 0 };
 
     /// Returns the two-letter code; `None` if unknown.
     pub fn code(&self) -> Option<&str> {
-        if *self == Self::UNKNOWN { None } else { std::str::from_utf8(&self.0).ok() }
+        if *self == Self::UNKNOWN { None } else { std::str::from_utf8(&self.code).ok() }
     }
 
-    /// Returns the code as two lower-case letters, or as two zero bytes if unknown.
-    pub fn to_bytes(self) -> [u8; 2] {
-        self.0
+    /// Returns the certainty, from 0 to 1.
+    pub fn certainty(&self) -> f64 {
+        f64::from(self.certainty) / 100.0
+    }
+
+    /// Returns whether a language is written in a script that this one is written in too.
+    pub fn shares_script_with(&self, code: &str) -> bool {
+        let scripts = |code: &[u8]| SCRIPTS.iter().find(|(known, _)| known == code).map_or(0, |(_, scripts)| *scripts);
+        scripts(&self.code) & scripts(code.as_bytes()) != 0
+    }
+
+    /// Returns the code as two lower-case letters and the certainty in percent, or three zero bytes if unknown.
+    pub fn to_bytes(self) -> [u8; 3] {
+        [self.code[0], self.code[1], self.certainty]
     }
 
     /// Returns the language that [`Language::to_bytes`] encoded; `None` for any other bytes.
-    pub fn from_bytes(bytes: [u8; 2]) -> Option<Self> {
-        let is_valid = bytes == [0, 0] || bytes.iter().all(u8::is_ascii_lowercase);
-        is_valid.then_some(Self(bytes))
+    pub fn from_bytes(bytes: [u8; 3]) -> Option<Self> {
+        let [first, second, certainty] = bytes;
+        let is_valid = [first, second].iter().all(u8::is_ascii_lowercase) && certainty <= 100;
+        (bytes == [0; 3] || is_valid).then_some(Self { code: [first, second], certainty })
     }
 }
+
+/// For each language of the model, the scripts it is written in, a bit each.
+static SCRIPTS: LazyLock<Vec<([u8; 2], u32)>> = LazyLock::new(|| {
+    let of = |lang: &Lang| {
+        let scripts = (0..).zip(Script::all()).filter(|(_, script)| script.langs().contains(lang));
+        (code_of(*lang), scripts.map(|(bit, _)| 1 << bit).sum())
+    };
+    Lang::all().iter().map(of).filter_map(|(code, scripts)| Some((code?, scripts))).collect()
+});
 
 /// Returns the language of a text, judged by its first 4,096 characters.
 ///
 /// The language is unknown if the text has no letters, or fewer than 10 unless the script determines the language
-/// (Greek, Thai, …). Otherwise it is the most likely of 70 languages, even if that is uncertain: rejecting all
-/// uncertain texts would lose more good rows than wrong guesses do. Codes are ISO 639-1: Mandarin is `zh`, Persian
+/// (Greek, Thai, …). Otherwise it is the most likely of 70 languages, with the certainty of the model, which is low
+/// for short texts and between similar languages. Codes are ISO 639-1: Mandarin is `zh`, Persian
 /// `fa`, Bokmål `nb`.
 pub fn language(text: &str) -> Language {
     let text = text.char_indices().nth(MAX_CHARACTERS).map_or(text, |(end, _)| &text[..end]);
     match whatlang::detect(text) {
-        Some(found) if is_settled_by(found.script()) || has_enough_letters(text) => code_of(found.lang()),
+        Some(found) if is_settled_by(found.script()) || has_enough_letters(text) => {
+            let certainty = if is_settled_by(found.script()) { 1.0 } else { found.confidence() };
+            let certainty = (100.0 * certainty.clamp(0.0, 1.0)).round() as u8;
+            code_of(found.lang()).map_or(Language::UNKNOWN, |code| Language { code, certainty })
+        }
         _ => Language::UNKNOWN,
     }
 }
@@ -90,14 +128,14 @@ fn has_enough_letters(text: &str) -> bool {
     text.chars().filter(|c| c.is_alphabetic()).nth(MIN_LETTERS - 1).is_some()
 }
 
-fn code_of(lang: Lang) -> Language {
+fn code_of(lang: Lang) -> Option<[u8; 2]> {
     let code = match lang {
         // The two languages that ISO 639-1 only has as macrolanguages.
         Lang::Cmn => Some("zh"),
         Lang::Pes => Some("fa"),
         other => iso::by_long_code(other.code()).map(|language| language.code),
     };
-    code.and_then(|code| code.as_bytes().try_into().ok()).map_or(Language::UNKNOWN, Language)
+    code?.as_bytes().try_into().ok()
 }
 
 #[cfg(test)]
@@ -141,7 +179,7 @@ mod tests {
     #[test]
     fn every_language_of_the_model_has_its_own_code() {
         let codes: BTreeSet<_> = Lang::all().iter().map(|&lang| code_of(lang)).collect();
-        assert!(!codes.contains(&Language::UNKNOWN));
+        assert!(!codes.contains(&None));
         assert_eq!(codes.len(), Lang::all().len());
         assert_eq!(Lang::all().len(), 70, "the number in the documentation of `language`");
     }
@@ -162,11 +200,23 @@ mod tests {
 
     #[test]
     fn bytes_round_trip() {
-        assert_eq!(Language::from_bytes(*b"en").and_then(|l| l.code().map(str::to_owned)).as_deref(), Some("en"));
+        let english = Language::from_bytes([b'e', b'n', 73]).unwrap();
+        assert_eq!((english.code(), english.certainty(), english.to_bytes()), (Some("en"), 0.73, [b'e', b'n', 73]));
         assert_eq!(Language::from_bytes(Language::UNKNOWN.to_bytes()), Some(Language::UNKNOWN));
-        for bytes in [*b"EN", [b'e', 0], [0xC3, 0xA9]] {
+        for bytes in [[b'E', b'N', 1], [b'e', 0, 1], [0, 0, 1], [b'e', b'n', 101]] {
             assert_eq!(Language::from_bytes(bytes), None);
         }
+    }
+
+    #[test]
+    fn certainty_and_script_tell_short_texts_apart() {
+        let short = language("Write a haiku about rain.");
+        assert!(short.certainty() < 0.2 && short.shares_script_with("en") && !short.shares_script_with("ru"));
+        let russian = language("Почему небо голубое?");
+        assert!(!russian.shares_script_with("en") && russian.shares_script_with("ru"));
+        assert!(language("给搬到另一个城市的朋友写一封短信。").certainty() > 0.99);
+        assert!(language("Schreibe einen kurzen Brief an eine Freundin, die umgezogen ist.").certainty() > 0.9);
+        assert!(!Language::UNKNOWN.shares_script_with("en"));
     }
 
     proptest! {

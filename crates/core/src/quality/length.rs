@@ -20,9 +20,13 @@ impl Scorer for Length {
 
     fn bound(&self) -> BoundSpec {
         BoundSpec::Count(Ends {
-            min: Some(Key { name: "min_length", about: "characters at least" }),
-            max: Some(Key { name: "max_length", about: "characters at most" }),
+            min: Some(Key { name: "min_length", about: "characters or tokens at least" }),
+            max: Some(Key { name: "max_length", about: "characters or tokens at most" }),
         })
+    }
+
+    fn units(&self) -> &'static [(&'static str, &'static str)] {
+        &[("characters", "length"), ("tokens", "tokens")]
     }
 
     fn score(&self, text: &str) -> Score {

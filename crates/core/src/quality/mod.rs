@@ -26,7 +26,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 pub use code_quality::code_quality;
 pub use column::{ColumnError, SCORES_VERSION, Scale, Score, ScoreColumn, Scores};
 pub use deduplication::exact;
-pub use filter::{Bound, BoundSpec, Comparison, Ends, Filter, Key};
+pub use filter::{Bound, BoundSpec, Comparison, Ends, Filter, Key, LanguageKeys, MIN_CERTAINTY, Unknown};
 pub use language::{Language, language};
 pub use length::length;
 pub use quality::quality;
@@ -53,6 +53,12 @@ pub trait Scorer: Sync {
 
     /// Returns what the filter does, in one line.
     fn explain(&self) -> &'static str;
+
+    /// Returns the units that a filter can count in, each with the scorer that counts them; the first is the default, and
+    /// is this scorer. The key is `unit`.
+    fn units(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
 
     /// Returns the type of the scores, and the keys for the scores that pass.
     fn bound(&self) -> BoundSpec;

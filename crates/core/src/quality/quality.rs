@@ -15,7 +15,7 @@ impl Scorer for Quality {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn explain(&self) -> &'static str {
@@ -33,6 +33,10 @@ impl Scorer for Quality {
         Score::Fraction(quality(text))
     }
 }
+
+/// Marks that end a sentence where `.`, `!` and `?` do not: Chinese and Japanese, Arabic and Urdu, Devanagari and the scripts
+/// of India that share its marks, Armenian, Ethiopic, Khmer, Burmese, Tibetan.
+const ENDS: [char; 17] = ['。', '！', '？', '｡', '．', '؟', '۔', '।', '॥', '։', '՜', '՞', '።', '፧', '។', '။', '།'];
 
 /// Returns the quality of a text in [0, 1]: a product of penalties.
 ///
@@ -53,7 +57,7 @@ pub fn quality(text: &str) -> f64 {
     }
     let words = Words::of(text);
     let mut score = 1.0;
-    if memchr::memchr3(b'.', b'!', b'?', text.as_bytes()).is_none() {
+    if memchr::memchr3(b'.', b'!', b'?', text.as_bytes()).is_none() && !text.contains(ENDS) {
         score *= 0.7;
     }
     if words.total > 5 {
@@ -271,6 +275,10 @@ mod tests {
         close("ééééééééé.", 1.0);
         close("no full stop", 0.7);
         close("is it so?!", 1.0);
+        close("यह एक छोटा सा वाक्य।", 1.0);
+        close("ما هي عاصمة فرنسا؟", 1.0);
+        close("这只狐狸跳过了那只懒狗。", 1.0);
+        close("这只狐狸跳过了那只懒狗", 0.7);
         // 5 words are too few for the second rule; 6 are enough: 3 of 6 are distinct.
         close("a b a b a.", 1.0);
         close("One two three one two THREE", 0.7 * 0.75);
@@ -357,7 +365,7 @@ mod tests {
             return 0.0;
         }
         let mut score = 1.0;
-        if !text.contains(['.', '!', '?']) {
+        if !text.contains(['.', '!', '?']) && !ENDS.iter().any(|end| text.contains(*end)) {
             score *= 0.7;
         }
         let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();

@@ -22,7 +22,7 @@ use std::borrow::Cow;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::{
-    Arguments, Body, Content, Json, Message, MessageExtras, Quoted, Role, SampleView, ToolCall, parts_text, read,
+    Arguments, Body, Content, Json, Message, MessageExtras, Quoted, Role, SampleView, ToolCall, fold, parts_text, read,
 };
 use crate::row::write_string as escape;
 
@@ -31,6 +31,40 @@ pub(super) fn row_hash(stored: &[u8], scratch: &mut Vec<u8>) -> u64 {
     scratch.clear();
     write_identity(&read(stored).expect("what was stored can be read"), scratch);
     xxh3_64(scratch)
+}
+
+/// Returns the hash of the identity text of a sample, each string of it [folded](fold).
+pub fn folded_row_hash(sample: &SampleView<'_>) -> u64 {
+    let (mut identity, mut folded) = (Vec::new(), Vec::new());
+    write_identity(sample, &mut identity);
+    let mut rest = identity.as_slice();
+    while let Some(start) = memchr::memchr(b'"', rest) {
+        folded.extend_from_slice(&rest[..start]);
+        let length = string_length(&rest[start..]);
+        let text = Quoted::new(&rest[start..start + length]).and_then(Quoted::unescape);
+        folded.push(b'"');
+        match text {
+            Some(text) => fold(&text, &mut folded),
+            None => folded.extend_from_slice(&rest[start..start + length]),
+        }
+        folded.push(b'"');
+        rest = &rest[start + length..];
+    }
+    folded.extend_from_slice(rest);
+    xxh3_64(&folded)
+}
+
+/// Returns the length of the JSON string that `text` begins with.
+fn string_length(text: &[u8]) -> usize {
+    let mut at = 1;
+    while at < text.len() {
+        match text[at] {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    text.len()
 }
 
 /// Appends the identity text of a sample.
@@ -219,24 +253,53 @@ fn write_boolean(name: &str, value: Option<bool>, out: &mut Vec<u8>) {
 
 /// See [`super::Sample::prompt_hash`].
 pub(super) fn prompt_hash(body: &Body<'_, Cow<'_, str>>) -> u64 {
-    let asked = match body {
+    match body {
+        Body::Text { text } => xxh3_64(text.as_bytes()),
+        body => messages_hash(prompt(body), |text, hasher| hasher.update(text.as_bytes())),
+    }
+}
+
+/// See [`super::Sample::folded_hash`].
+pub(super) fn folded_hash(body: &Body<'_, Cow<'_, str>>, scratch: &mut Vec<u8>) -> u64 {
+    let mut folded = |text: &str, hasher: &mut Xxh3| {
+        scratch.clear();
+        fold(text, scratch);
+        hasher.update(scratch);
+    };
+    match body {
+        Body::Text { text } => {
+            let mut hasher = Xxh3::new();
+            folded(text, &mut hasher);
+            hasher.digest()
+        }
+        body => messages_hash(prompt(body), folded),
+    }
+}
+
+/// Returns the messages before the answer.
+fn prompt<'b, 't>(body: &'b Body<'t, Cow<'t, str>>) -> &'b [Message<'t, Cow<'t, str>>] {
+    match body {
         Body::Conversation { messages } | Body::Labelled { messages } => {
             let end = messages.iter().position(|message| message.role == Role::Assistant).unwrap_or(messages.len());
             &messages[..end]
         }
         Body::Preference { prompt, .. } | Body::Stepwise { prompt, .. } => prompt,
         Body::Prompt { messages } => messages,
-        Body::Text { text } => return xxh3_64(text.as_bytes()),
-    };
+        Body::Text { .. } => &[],
+    }
+}
+
+/// Hashes the roles and contents of messages; `update` takes a text in.
+fn messages_hash(messages: &[Message<'_, Cow<'_, str>>], mut update: impl FnMut(&str, &mut Xxh3)) -> u64 {
     let mut hasher = Xxh3::new();
-    for message in asked {
+    for message in messages {
         let number = Role::ALL.iter().position(|role| *role == message.role).expect("`ALL` has every role");
         hasher.update(&[number as u8]);
-        hasher.update(match &message.content {
-            Content::Text(text) => text.as_bytes(),
-            Content::Parts(json) => json.as_str().as_bytes(),
-            Content::Null | Content::Absent => b"",
-        });
+        match &message.content {
+            Content::Text(text) => update(text, &mut hasher),
+            Content::Parts(json) => hasher.update(json.as_str().as_bytes()),
+            Content::Null | Content::Absent => {}
+        }
         hasher.update(&[0]);
     }
     hasher.digest()

@@ -2,11 +2,11 @@
 //! text.
 //!
 //! Format, all integers little-endian: version (1 byte), number of samples n (4 bytes), then the columns `row` (n × 4),
-//! `end` (n × 4), `characters` (n × 4), `row_hash` (n × 8), `prompt_hash` (n × 8).
+//! `end` (n × 4), `characters` (n × 4), `row_hash` (n × 8), `prompt_hash` (n × 8), `folded_hash` (n × 8).
 
 use super::{SAMPLES_VERSION, Sample, append, begin, identity::row_hash};
 
-const FIXED_BYTES: usize = 4 + 4 + 4 + 8 + 8;
+const FIXED_BYTES: usize = 4 + 4 + 4 + 8 + 8 + 8;
 
 /// An index that cannot be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +26,8 @@ pub struct SampleIndex {
     pub row_hash: Vec<u64>,
     /// See [`Sample::prompt_hash`]: decides the sample's side of the split.
     pub prompt_hash: Vec<u64>,
+    /// The [`Sample::folded_hash`], by which prompts are compared regardless of case and white space.
+    pub folded_hash: Vec<u64>,
 }
 
 impl SampleIndex {
@@ -41,6 +43,7 @@ impl SampleIndex {
         self.characters.push(sample.characters() as u32);
         self.row_hash.push(row_hash(&blob[start..], scratch));
         self.prompt_hash.push(sample.prompt_hash());
+        self.folded_hash.push(sample.folded_hash(scratch));
     }
 
     /// The number of samples.
@@ -73,7 +76,7 @@ impl SampleIndex {
         for column in [&self.row, &self.end, &self.characters] {
             column.iter().for_each(|value| out.extend_from_slice(&value.to_le_bytes()));
         }
-        for column in [&self.row_hash, &self.prompt_hash] {
+        for column in [&self.row_hash, &self.prompt_hash, &self.folded_hash] {
             column.iter().for_each(|value| out.extend_from_slice(&value.to_le_bytes()));
         }
         out
@@ -101,10 +104,10 @@ impl SampleIndex {
             fixed = after;
             column.as_chunks().0.iter().map(|value| u64::from_le_bytes(*value)).collect()
         };
-        let (row_hash, prompt_hash) = (wide(), wide());
+        let (row_hash, prompt_hash, folded_hash) = (wide(), wide(), wide());
         if end.first().is_some_and(|end| *end == 0) || end.windows(2).any(|pair| pair[0] > pair[1]) {
             return Err(IndexError("its samples overlap"));
         }
-        Ok(Self { row, end, characters, row_hash, prompt_hash })
+        Ok(Self { row, end, characters, row_hash, prompt_hash, folded_hash })
     }
 }

@@ -4,6 +4,7 @@
 //! identity (`identity.rs`) decides order and split, so that every shape of a recipe has the same rows in the same places.
 
 mod codec;
+mod fold;
 mod identity;
 mod index;
 mod slot;
@@ -14,7 +15,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 pub use codec::{BadSample, append, at, begin, read};
-pub use identity::write_identity;
+pub use fold::fold;
+pub use identity::{folded_row_hash, write_identity};
 pub use index::{IndexError, SampleIndex};
 pub use slot::Slot;
 use text::parts_text;
@@ -22,7 +24,7 @@ pub use text::{Json, Quoted};
 
 /// Raised when the same samples are stored otherwise. Blobs of samples and their indexes begin with it; those of another
 /// version are made again.
-pub const SAMPLES_VERSION: u8 = 2;
+pub const SAMPLES_VERSION: u8 = 3;
 
 /// Who speaks in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -437,6 +439,12 @@ impl Sample<'_> {
     /// alike stay together; a preference's is all that its dialogues share; a text's is the text.
     pub fn prompt_hash(&self) -> u64 {
         identity::prompt_hash(&self.body)
+    }
+
+    /// Returns the [`Sample::prompt_hash`] of the [folded](fold) prompt: prompts that differ in case and white space alone
+    /// share it. `scratch` is room to be used again.
+    pub fn folded_hash(&self, scratch: &mut Vec<u8>) -> u64 {
+        identity::folded_hash(&self.body, scratch)
     }
 }
 

@@ -208,7 +208,7 @@ fn the_bytes_of_a_sample_are_fixed() {
     };
     let expected = b"\x00\x02\x02\0\0\0\x01\x06\0\0\0\"2+2?\"\x02\x09\0\0\0\"\\\"4\\\"\\n\"\x03\0\0\0\"4\"";
     assert_eq!(stored(&sample), expected);
-    assert_eq!(SAMPLES_VERSION, 2, "a new version needs new bytes here");
+    assert_eq!(SAMPLES_VERSION, 3, "a new version needs new bytes here");
 }
 
 #[test]
@@ -286,6 +286,24 @@ fn json_keeps_its_spelling_but_for_blanks_and_escapes() {
 }
 
 #[test]
+fn folded_hashes_ignore_case_and_white_space_alone() {
+    let dialogue = |question: &str, answer: &str| {
+        let turns = [Message::new(Role::User, question.to_owned()), Message::new(Role::Assistant, answer.to_owned())];
+        Sample::conversation(turns.to_vec())
+    };
+    let prompt = |question: &str| dialogue(question, "a").folded_hash(&mut Vec::new());
+    assert_eq!(prompt("Name knot 1"), prompt(" name  KNOT 1\n"));
+    assert_ne!(prompt("Name knot 1"), prompt("Name knot 2"));
+    let row = |sample: &Sample<'_>| folded_row_hash(&read(&stored(sample)).unwrap());
+    assert_eq!(row(&dialogue("Say \"hi\"", "Hi\n")), row(&dialogue("say \"HI\" ", "hi")));
+    assert_ne!(row(&dialogue("a", "b")), row(&dialogue("a", "c")));
+    // Only strings are folded, and what stands in one string stays in it.
+    assert_ne!(row(&dialogue("a b", "")), row(&dialogue("a", "b")));
+    let labelled = |label| Sample { label: Some(label), ..dialogue("a", "b") };
+    assert_ne!(row(&labelled(true)), row(&labelled(false)));
+}
+
+#[test]
 fn index_reads_back_and_garbage_is_an_error() {
     let (mut index, mut blob, mut scratch) = (SampleIndex::default(), Vec::new(), Vec::new());
     // A row with one sample, one with none, one with two.
@@ -300,5 +318,5 @@ fn index_reads_back_and_garbage_is_an_error() {
     for length in 0..bytes.len() {
         assert!(SampleIndex::decode(&bytes[..length]).is_err(), "cut at {length}");
     }
-    assert!(SampleIndex::decode(&[2, 255, 255, 255, 255]).is_err());
+    assert!(SampleIndex::decode(&[3, 255, 255, 255, 255]).is_err());
 }

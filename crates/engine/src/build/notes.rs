@@ -3,8 +3,12 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::graph::RecipePlan;
-use datac_core::config::{Recipe, SplitMethod, Strategy, Take, Unit};
+use crate::graph::{RecipePlan, SelectedSource};
+use datac_core::{
+    config::{Dataset, Recipe, SplitMethod, Strategy, Take, Unit},
+    mix::Realised,
+    outputs::{BySide, Side},
+};
 
 /// A statement about a build, once a recipe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -32,27 +36,38 @@ pub enum NoteKind {
     Repeats,
     /// The shares of train or validation are not those of the mixture.
     Shares,
-    /// The share of validation is not the one requested.
+    /// The share of validation or of the test side is not the one requested.
     Validation,
+    /// A filter drops more than half of what comes to it.
+    Filter,
+    /// Rows are also rows of other sources.
+    Copies,
+    /// Prompts are on several sides.
+    Mingled,
 }
 
 /// By how much the share of a source in one file may differ from the requested one before that is worth a note.
 const SHARE_TOLERANCE: f64 = 0.02;
 
-/// By which part of it the size of the validation side may differ from the requested one.
-const VALIDATION_TOLERANCE: f64 = 0.1;
+/// By which part of it the size of a side may differ from the requested one.
+const SIZE_TOLERANCE: f64 = 0.1;
+
+/// One row in so many that is also a row of another source is worth a note.
+const COPIES: u64 = 100;
 
 /// The most sources that a note lists.
 const LISTED: usize = 4;
 
 /// Returns what is to be said about a recipe that was built.
-pub(crate) fn notes(recipe: &Recipe, plan: &RecipePlan) -> Vec<Note> {
+pub(crate) fn notes(name: &str, recipe: &Recipe, plan: &RecipePlan) -> Vec<Note> {
     let mut notes = first_rows(recipe, plan);
+    notes.extend(filters(name, recipe, plan));
     notes.extend(total(recipe, plan));
     notes.extend(left_out(recipe, plan));
     notes.extend(repeats(recipe, plan));
     notes.extend(shares(recipe, plan));
-    notes.extend(validation(recipe, plan));
+    notes.extend(sizes(recipe, plan));
+    notes.extend(copies(recipe, plan));
     notes
 }
 
@@ -81,13 +96,36 @@ fn first_rows(recipe: &Recipe, plan: &RecipePlan) -> Vec<Note> {
     notes
 }
 
+/// Returns a note for each filter that drops more than half of the rows that come to it.
+fn filters(name: &str, recipe: &Recipe, plan: &RecipePlan) -> Vec<Note> {
+    let mut notes = Vec::new();
+    for (dataset, source) in recipe.datasets.iter().zip(plan.sources.iter()) {
+        for count in source.selected.filters.iter().filter(|count| count.rows_out * 2 < count.rows_in) {
+            let (kept, all) = (grouped(count.rows_out), grouped(count.rows_in));
+            let text = format!("the filter `{}` keeps {kept} of {all} rows of `{}`", count.filter, dataset.name);
+            let hint = format!("`datac show {name} --dropped {}` shows the others", count.filter);
+            notes.push(note(NoteKind::Filter, text, hint));
+        }
+    }
+    notes
+}
+
+/// Returns the sources that are mixed, each with what it came to.
+fn mixed<'p>(
+    recipe: &'p Recipe,
+    plan: &'p RecipePlan,
+) -> impl Iterator<Item = (&'p Dataset, &'p SelectedSource, &'p Realised)> {
+    let all = recipe.datasets.iter().zip(plan.sources.iter()).zip(&plan.arranged.realised);
+    all.map(|((dataset, source), realised)| (dataset, source, realised)).filter(|(dataset, ..)| dataset.is_mixed())
+}
+
 /// Returns what the mixture holds, in its unit.
-fn realised_units(plan: &RecipePlan) -> u64 {
-    plan.arranged.realised.iter().map(|realised| realised.units).sum()
+fn realised_units(recipe: &Recipe, plan: &RecipePlan) -> u64 {
+    mixed(recipe, plan).map(|(.., realised)| realised.all_units()).sum()
 }
 
 fn total(recipe: &Recipe, plan: &RecipePlan) -> Option<Note> {
-    let (asked, got) = (recipe.mix.total?, realised_units(plan));
+    let (asked, got) = (recipe.mix.total?, realised_units(recipe, plan));
     let is_met = match recipe.mix.unit {
         Unit::Rows => got == asked,
         // Rows are not cut, so the last one of a source may be too long or too short.
@@ -114,10 +152,9 @@ fn left_out(recipe: &Recipe, plan: &RecipePlan) -> Option<Note> {
     if recipe.mix.total.is_some_and(|total| plan.allotment.total >= total) {
         return None;
     }
-    let sources = plan.sources.iter().zip(&plan.arranged.realised);
-    let left: Vec<String> = sources
-        .filter_map(|(source, realised)| {
-            let left = source.selected.kept - (realised.train + realised.validation - realised.repeats);
+    let left: Vec<String> = mixed(recipe, plan)
+        .filter_map(|(_, source, realised)| {
+            let left = source.selected.kept - (realised.all_rows() - realised.repeats);
             let kept = grouped(source.selected.kept);
             (left > 0).then(|| format!("{} of {kept} rows of `{}`", grouped(left), source.name))
         })
@@ -133,8 +170,11 @@ fn left_out(recipe: &Recipe, plan: &RecipePlan) -> Option<Note> {
 /// Returns the source that has least for its share, if the mixture repeats no row.
 fn scarcest(recipe: &Recipe, plan: &RecipePlan) -> Option<usize> {
     let size = |source: usize| size(recipe, plan, source) as f64 / recipe.datasets[source].mix_ratio;
-    (recipe.mix.strategy == Strategy::Cut)
-        .then(|| (0..recipe.datasets.len()).min_by(|a, b| size(*a).total_cmp(&size(*b))))?
+    (recipe.mix.strategy == Strategy::Cut).then(|| {
+        (0..recipe.datasets.len())
+            .filter(|source| recipe.datasets[*source].is_mixed())
+            .min_by(|a, b| size(*a).total_cmp(&size(*b)))
+    })?
 }
 
 fn size(recipe: &Recipe, plan: &RecipePlan, source: usize) -> u64 {
@@ -152,64 +192,101 @@ fn of_source(recipe: &Recipe, plan: &RecipePlan, source: usize) -> String {
 
 /// Returns a note on the repeats of a single source; of several, the table of the mixture has them.
 fn repeats(recipe: &Recipe, plan: &RecipePlan) -> Option<Note> {
-    let ([_], [source], [realised]) = (&*recipe.datasets, &**plan.sources, &*plan.arranged.realised) else {
-        return None;
-    };
-    let rows = realised.train + realised.validation;
+    let mut mixed = mixed(recipe, plan);
+    let (Some((_, source, realised)), None) = (mixed.next(), mixed.next()) else { return None };
     let text = || {
         let (name, kept) = (&source.name, grouped(source.selected.kept));
-        format!("`{name}` has {kept} rows, so {} of {} are repeats", grouped(realised.repeats), grouped(rows))
+        let (repeats, rows) = (grouped(realised.repeats), grouped(realised.all_rows()));
+        format!("`{name}` has {kept} rows, so {repeats} of {rows} are repeats")
     };
     let hint = || "`strategy: cut` repeats no row".to_owned();
     (realised.repeats > 0).then(|| note(NoteKind::Repeats, text(), hint()))
 }
 
 fn shares(recipe: &Recipe, plan: &RecipePlan) -> Option<Note> {
-    if recipe.datasets.len() < 2 || recipe.mix.unit != Unit::Rows {
+    let mixed: Vec<(&Dataset, &Realised)> =
+        mixed(recipe, plan).map(|(dataset, _, realised)| (dataset, realised)).collect();
+    if mixed.len() < 2 {
         return None;
     }
-    let whole: f64 = recipe.datasets.iter().map(|dataset| dataset.mix_ratio).sum();
-    let realised = &plan.arranged.realised;
-    let sides: [(&str, Vec<u64>); 2] = [
-        ("train", realised.iter().map(|source| source.train).collect()),
-        ("validation", realised.iter().map(|source| source.validation).collect()),
-    ];
-    let off = |(side, rows): &(&str, Vec<u64>)| {
-        let total: u64 = rows.iter().sum();
-        let share = |source: usize| rows[source] as f64 / total.max(1) as f64;
-        let is_off =
-            |source: usize| (share(source) - recipe.datasets[source].mix_ratio / whole).abs() > SHARE_TOLERANCE;
-        let shares = |source: usize| format!("{} {}", recipe.datasets[source].name, percent(share(source)));
-        let is_told = total > 0 && (0..rows.len()).any(is_off);
-        is_told.then(|| format!("{side} has {}", listed(&(0..rows.len()).map(shares).collect::<Vec<_>>())))
+    let whole: f64 = mixed.iter().map(|(dataset, _)| dataset.mix_ratio).sum();
+    let off = |side: Side| {
+        let total: u64 = mixed.iter().map(|(_, realised)| *realised.units.get(side)).sum();
+        let share = |realised: &Realised| *realised.units.get(side) as f64 / total.max(1) as f64;
+        let is_off = |(dataset, realised): &(&Dataset, &Realised)| {
+            (share(realised) - dataset.mix_ratio / whole).abs() > SHARE_TOLERANCE
+        };
+        let shares = mixed.iter().map(|(dataset, realised)| format!("{} {}", dataset.name, percent(share(realised))));
+        let is_told = total > 0 && mixed.iter().any(is_off);
+        is_told.then(|| format!("{} has {}", side.word(), listed(&shares.collect::<Vec<_>>())))
     };
-    let off: Vec<String> = sides.iter().filter_map(off).collect();
-    let asked = |dataset: &datac_core::config::Dataset| percent(dataset.mix_ratio / whole);
-    let asked: Vec<String> = recipe.datasets.iter().map(asked).collect();
+    let off: Vec<String> = Side::ALL.into_iter().filter_map(off).collect();
+    let asked: Vec<String> = mixed.iter().map(|(dataset, _)| percent(dataset.mix_ratio / whole)).collect();
     let hint = (recipe.validation.method == SplitMethod::Hash)
         .then(|| "`method: exact` in `validation` divides each source in the same ratio".to_owned());
     let text = || format!("{}; requested {}", off.join(", "), listed(&asked));
     (!off.is_empty()).then(|| note(NoteKind::Shares, text(), hint))
 }
 
-fn validation(recipe: &Recipe, plan: &RecipePlan) -> Option<Note> {
-    let asked = recipe.validation.ratio;
-    let sum = |rows: fn(&datac_core::mix::Realised) -> u64| plan.arranged.realised.iter().map(rows).sum::<u64>();
-    let (train, held_out) = (sum(|source| source.train), sum(|source| source.validation));
-    let rows = train + held_out;
-    let expected = asked * rows as f64;
-    let difference = (held_out as f64 - expected).abs();
-    // Less than a row cannot be told from rounding.
-    if asked <= 0.0 || rows == 0 || difference < 1.0 || difference <= VALIDATION_TOLERANCE * expected {
-        return None;
+/// Returns a note for each side that takes a share of the mixture and has much more or less.
+fn sizes(recipe: &Recipe, plan: &RecipePlan) -> Vec<Note> {
+    let split = &recipe.validation;
+    let rows: BySide<u64> =
+        BySide::new(|side| mixed(recipe, plan).map(|(.., realised)| *realised.rows.get(side)).sum());
+    let all: u64 = rows.values().sum();
+    let mut notes = Vec::new();
+    // Validation takes its share of what the test side leaves.
+    for (side, asked, whole) in [(Side::Test, split.test_ratio, all), (Side::Validation, split.ratio, all - rows.test)]
+    {
+        let held_out = *rows.get(side);
+        let expected = asked * whole as f64;
+        let difference = (held_out as f64 - expected).abs();
+        // Less than a row cannot be told from rounding.
+        if asked <= 0.0 || whole == 0 || (held_out > 0 && (difference < 1.0 || difference <= SIZE_TOLERANCE * expected))
+        {
+            continue;
+        }
+        let got = percent(held_out as f64 / whole as f64);
+        let (word, held_out, whole) = (side.word(), grouped(held_out), grouped(whole));
+        let text = format!("{word} has {held_out} of {whole} rows ({got}), requested {}", percent(asked));
+        let hint = match split.method {
+            SplitMethod::Hash => {
+                Some("`method: exact` in `validation` holds out the requested number of rows".to_owned())
+            }
+            SplitMethod::Exact => None,
+        };
+        notes.push(note(NoteKind::Validation, text, hint));
     }
-    let (got, held_out) = (percent(held_out as f64 / rows as f64), grouped(held_out));
-    let text = format!("validation has {held_out} of {} rows ({got}), requested {}", grouped(rows), percent(asked));
-    let hint = match recipe.validation.method {
-        SplitMethod::Hash => Some("`method: exact` in `validation` holds out the requested number of rows".to_owned()),
-        SplitMethod::Exact => None,
-    };
-    Some(note(NoteKind::Validation, text, hint))
+    notes
+}
+
+/// Returns notes on rows that are also rows of other sources, and on prompts that are on several sides.
+fn copies(recipe: &Recipe, plan: &RecipePlan) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let rows: u64 = mixed(recipe, plan).map(|(.., realised)| realised.all_rows()).sum();
+    let across = plan.arranged.across;
+    if across > 0 && across * COPIES >= rows {
+        let text = format!("{} of {} rows repeat rows of another source", grouped(across), grouped(rows));
+        notes.push(note(NoteKind::Copies, text, "`deduplicate: row` in `mix` keeps each once".to_owned()));
+    }
+    for (dataset, source) in recipe.datasets.iter().zip(plan.sources.iter()) {
+        let Some(found) = source.grouped else { continue };
+        if dataset.is_mixed() && source.selected.kept == 0 {
+            let text = format!("`{}` gives no row: all of its rows or prompts are in other sources", dataset.name);
+            notes.push(note(NoteKind::Copies, text, None));
+        }
+        for (side, shared) in found.shared.iter().filter(|(_, shared)| **shared > 0) {
+            let text = format!("`{}` has {} rows with prompts of {}", dataset.name, grouped(*shared), side.word());
+            notes.push(note(NoteKind::Mingled, text, "`overlap: remove` leaves them out".to_owned()));
+        }
+    }
+    if let Some(mingled @ 1..) = plan.arranged.mingled
+        && !recipe.validation.normalise
+    {
+        let text = format!("{} prompts are on several sides but for case and white space", grouped(mingled));
+        notes.push(note(NoteKind::Mingled, text, "`normalise: true` in `validation` keeps them on one".to_owned()));
+    }
+    notes
 }
 
 fn unit_word(unit: Unit) -> &'static str {

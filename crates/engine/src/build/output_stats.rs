@@ -18,7 +18,7 @@ pub(crate) fn outputs_in_place(
     ran: Option<&RunReport>,
 ) -> Result<Vec<OutputFile>, WorkspaceError> {
     let mut outputs = Vec::new();
-    for (name, file) in plan.named() {
+    for (_, name, file) in plan.named() {
         if let Some(meta) = file {
             let stat = match ran.and_then(|ran| ran.placed(&name)) {
                 Some((stat, _)) => stat,

@@ -14,7 +14,8 @@ use datac_core::{
     config::{Unit, Validation},
     failure::{Failure, FailureKind},
     id::BlobId,
-    mix::{self, Allotment, Candidate, Candidates, SortMemory},
+    mix::{self, Allotment, Candidate, Candidates, SortMemory, arrange::AcrossSources},
+    outputs::{BySide, Side},
     sort::Sorted,
 };
 
@@ -31,6 +32,7 @@ pub(crate) fn arrange(
     allotment: &Allotment,
     unit: Unit,
     validation: &Validation,
+    sides: BySide<bool>,
 ) -> Result<ArrangeOutcome, ActionError> {
     let kept: u64 = sources.iter().map(|source| source.selected.kept).sum();
     if kept.max(allotment.total) > u64::from(u32::MAX) {
@@ -43,22 +45,24 @@ pub(crate) fn arrange(
     let scratch = ScratchFolder::at(&context.outputs.scratch);
     let memory = SortMemory { scratch: &scratch, bytes: SORTED_BYTES };
     let arranged = mix::arrange(&Selected { context, sources, unit }, allotment, validation, memory)?;
-    Ok(ArrangeOutcome {
-        train: store(&context.store, &arranged.train, arranged.realised.iter().map(|source| source.train).sum())?,
-        validation: store(
-            &context.store,
-            &arranged.validation,
-            arranged.realised.iter().map(|source| source.validation).sum(),
-        )?,
-        realised: arranged.realised,
-    })
+    let mut lists = BySide::default();
+    let mut across = 0;
+    for side in Side::ALL {
+        if *sides.get(side) {
+            let rows = arranged.realised.iter().map(|source| *source.rows.get(side)).sum();
+            let mut repeats = AcrossSources::new(sources.iter().map(|source| source.selected.kept));
+            *lists.get_mut(side) = Some(store(&context.store, arranged.rows.get(side), rows, &mut repeats)?);
+            across += repeats.count;
+        }
+    }
+    Ok(ArrangeOutcome { lists, realised: arranged.realised, mingled: arranged.mingled, across })
 }
 
 /// The selected samples of a recipe's sources. Each pass reads them from their indexes again.
-struct Selected<'a> {
-    context: &'a Context,
-    sources: &'a [SelectedSource],
-    unit: Unit,
+pub(super) struct Selected<'a> {
+    pub(super) context: &'a Context,
+    pub(super) sources: &'a [SelectedSource],
+    pub(super) unit: Unit,
 }
 
 impl Candidates for Selected<'_> {
@@ -75,6 +79,10 @@ impl Candidates for Selected<'_> {
             Unit::Tokens => source.selected.tokens,
         };
         self.sources.iter().map(size).collect()
+    }
+
+    fn side(&self, source: usize) -> Option<Side> {
+        self.sources[source].role.side()
     }
 
     fn each(&self, take: &mut dyn FnMut(&Candidate) -> Result<(), ActionError>) -> Result<(), ActionError> {
@@ -95,6 +103,7 @@ impl Candidates for Selected<'_> {
                         number,
                         row_hash: index.row_hash[sample],
                         prompt_hash: index.prompt_hash[sample],
+                        folded_hash: index.folded_hash[sample],
                         units: match self.unit {
                             Unit::Rows => 1,
                             Unit::Characters => index.characters[sample],
@@ -113,11 +122,13 @@ fn uncounted() -> ActionError {
     ActionError::Failure(Failure::new(FailureKind::Cache, "count tokens: a chunk has no column of them"))
 }
 
-/// Stores a list of `rows` rows: the sample number of each as 4 bytes, little-endian.
-fn store(store: &Store, list: &Sorted<3>, rows: u64) -> Result<BlobId, ActionError> {
+/// Stores a list of `rows` rows: the sample number of each as 4 bytes, little-endian. `repeats` sees each.
+fn store(store: &Store, list: &Sorted<3>, rows: u64, repeats: &mut AcrossSources) -> Result<BlobId, ActionError> {
     store.put_parts(rows * 4, |push| {
         let mut part = Vec::with_capacity(PART);
-        list.each(|[_, _, sample]| {
+        list.each(|row| {
+            repeats.see(*row);
+            let [_, _, sample] = row;
             part.extend_from_slice(&sample.to_le_bytes());
             if part.len() < PART {
                 return Ok(());

@@ -8,6 +8,7 @@ use super::{
     arrange,
     context::Context,
     error::ActionError,
+    group,
     job_span::{Told, label, size},
     output::{self, Unplaced},
     queue::Reading,
@@ -26,6 +27,15 @@ use datac_core::{
     outputs::{OutputKind, OutputSet},
 };
 
+/// Which files of a recipe are in place with the right bytes.
+#[derive(Clone, Copy)]
+pub(super) struct InPlace {
+    /// The files of all sides.
+    pub(super) rows: bool,
+    /// The quarantine file.
+    pub(super) quarantine: bool,
+}
+
 /// A unit of work for a thread of the pool.
 pub(super) enum Job {
     /// An action, with the paths of the recipes that need it.
@@ -33,7 +43,7 @@ pub(super) enum Job {
     /// Known chunks of one file that have to be converted or scored.
     Again(Arc<scan::Again>, Vec<Arc<Action>>, Arc<[String]>),
     /// Files of a recipe whose plan is known, with whether each is in place.
-    Restore(usize, Box<RecipePlan>, Vec<bool>, Arc<[String]>),
+    Restore(usize, Box<RecipePlan>, InPlace, Arc<[String]>),
     /// The rejects of a recipe that is refused.
     Show(usize, Rejects),
 }
@@ -110,12 +120,12 @@ impl Job {
             Self::Restore(number, plan, in_place, recipes) => {
                 let told = Told {
                     kind: JobKind::Restore,
-                    key: plan.files.train.digest.digest(),
+                    key: plan.files.train.map_or(Digest::of(b""), |file| file.digest.digest()),
                     label: plan.outputs.stem().to_owned(),
                     recipes,
                 }
                 .begin(context);
-                let (result, files) = split(context.check().and_then(|()| restore(context, &plan, &in_place)));
+                let (result, files) = split(context.check().and_then(|()| restore(context, &plan, in_place)));
                 let end = move |placed: Result<(), ActionError>| {
                     let result = result.and(placed);
                     told.end(context, result.as_ref().ok().map(|()| (None, None)));
@@ -149,8 +159,9 @@ fn execute<'scope>(
     let outcome = match &action.work {
         Work::Scan(work) => Outcome::Scan(Arc::new(scan::scan(env, &action.key, work, reading)?)),
         Work::Select { chunks, filters, take } => Outcome::Select(select::select(context, chunks, filters, *take)?),
-        Work::Arrange { sources, allotment, unit, validation } => {
-            Outcome::Arrange(arrange::arrange(context, sources, allotment, *unit, validation)?)
+        Work::Group { sources, grouping } => Outcome::Group(group::group(context, sources, grouping)?),
+        Work::Arrange { sources, allotment, unit, validation, sides } => {
+            Outcome::Arrange(arrange::arrange(context, sources, allotment, *unit, validation, *sides)?)
         }
         Work::Output { outputs, sources, arranged } => {
             let (written, files) = output::output(context, outputs, sources, arranged)?;
@@ -166,16 +177,16 @@ fn execute<'scope>(
 }
 
 /// Writes the files of a plan that are not in place, using only the cache.
-fn restore(context: &Context, plan: &RecipePlan, in_place: &[bool]) -> Result<((), Vec<Unplaced>), ActionError> {
+fn restore(context: &Context, plan: &RecipePlan, in_place: InPlace) -> Result<((), Vec<Unplaced>), ActionError> {
     let mut files = Vec::new();
-    if !in_place[0] || !in_place[1] {
+    if !in_place.rows {
         let (written, unplaced) = output::output(context, &plan.outputs, &plan.sources, &plan.arranged)?;
         if written != plan.files {
             return Err(differs(&plan.outputs));
         }
         files.extend(unplaced);
     }
-    if !in_place[2] {
+    if !in_place.quarantine {
         match plan.quarantine {
             Some(wanted) => {
                 let (written, unplaced) = output::quarantine(context, &plan.outputs, &plan.sources)?;

@@ -52,11 +52,13 @@ pub(super) fn size(work: &Work, outcome: &Outcome) -> Size {
             (Some(scan.chunks.iter().map(|chunk| u64::from(chunk.rows)).sum()), Some(work.file.size))
         }
         (_, Outcome::Select(selected)) => (Some(selected.kept), None),
+        (_, Outcome::Group(sources)) => (Some(sources.iter().map(|source| source.kept).sum()), None),
         (_, Outcome::Arrange(arranged)) => {
-            (Some(arranged.realised.iter().map(|realised| realised.train + realised.validation).sum()), None)
+            (Some(arranged.realised.iter().map(|realised| realised.all_rows()).sum()), None)
         }
         (_, Outcome::Output(files)) => {
-            (Some(files.values().map(|file| file.rows).sum()), Some(files.values().map(|file| file.bytes).sum()))
+            let files = || files.values().flatten();
+            (Some(files().map(|file| file.rows).sum()), Some(files().map(|file| file.bytes).sum()))
         }
         (_, Outcome::Quarantine(file)) => (Some(file.rows), Some(file.bytes)),
         _ => (None, None),
@@ -71,7 +73,7 @@ pub(super) fn label(work: &Work) -> String {
         Work::Select { chunks, .. } => {
             chunks.first().map(|chunk| chunk.chunk.file.origin.name().to_owned()).unwrap_or_default()
         }
-        Work::Arrange { sources, .. } => {
+        Work::Group { sources, .. } | Work::Arrange { sources, .. } => {
             sources.iter().map(|source| source.name.as_str()).collect::<Vec<_>>().join(", ")
         }
         Work::Convert(chunk, ..) | Work::Score(chunk, ..) => chunk.file.path.clone(),

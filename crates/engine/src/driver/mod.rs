@@ -11,6 +11,7 @@ mod context;
 mod error;
 mod external;
 mod first_reject;
+mod group;
 mod indexes;
 mod job;
 mod job_span;
@@ -39,7 +40,7 @@ pub(crate) use context::{Context, Control, OutputSettings};
 pub(crate) use error::{ActionError, FREE_SOME_SPACE, failure_of, file_failure};
 pub(crate) use first_reject::with_first_reject;
 pub(crate) use indexes::Indexes;
-use job::{Job, JobEnv, PoolSlot, Ran};
+use job::{InPlace, Job, JobEnv, PoolSlot, Ran};
 pub(crate) use outcomes::{OutcomeCache, lookup};
 pub(crate) use output::{QuarantinePlace, quarantine_line, quarantine_place};
 use queue::{Queue, Reading};
@@ -290,7 +291,7 @@ impl<'a> Driver<'a> {
     fn end(&mut self, number: usize, ending: Ending) {
         let files = |plan: &RecipePlan| {
             let path = |name: String| self.context.outputs.dir.join(name).to_string_lossy().into_owned();
-            plan.named().filter_map(|(name, file)| Some((path(name), file?))).collect()
+            plan.named().filter_map(|(_, name, file)| Some((path(name), file?))).collect()
         };
         self.context.tell(Event::Ended {
             recipe: self.recipes[number].path(self.planner).to_owned(),
@@ -302,8 +303,15 @@ impl<'a> Driver<'a> {
 
     /// Ends a recipe whose plan is known, or queues a job that first puts its files in place.
     fn settle(&mut self, number: usize, plan: RecipePlan) {
-        let in_place: Vec<bool> = plan.named().map(|(name, wanted)| self.is_in_place(&name, wanted)).collect();
-        if in_place.iter().all(|is| *is) {
+        let mut in_place = InPlace { rows: true, quarantine: true };
+        for (kind, name, wanted) in plan.named() {
+            let is_in_place = match kind {
+                OutputKind::Rows(_) => &mut in_place.rows,
+                OutputKind::Quarantine => &mut in_place.quarantine,
+            };
+            *is_in_place &= self.is_in_place(&name, wanted);
+        }
+        if in_place.rows && in_place.quarantine {
             self.end(number, Ok(plan));
         } else {
             let names = self.names([number].iter());

@@ -17,7 +17,7 @@ use crate::{
 use datac_core::{
     failure::{Failure, FailureKind},
     id::FileHash,
-    mix::{Realised, Selection},
+    mix::Selection,
     outputs::{BySide, FileMeta, OutputKind, OutputSet, Side},
     row, shape,
 };
@@ -93,20 +93,24 @@ impl<'a> Candidates<'a> {
     }
 }
 
-/// Writes both sides. Files that are already in place with the same bytes are left alone.
+/// Writes the rows of each side. Files that are already in place with the same bytes are left alone.
 pub(super) fn output(
     context: &Context,
     outputs: &OutputSet,
     sources: &[SelectedSource],
     arranged: &ArrangeOutcome,
-) -> Result<(BySide<FileMeta>, Vec<Unplaced>), ActionError> {
+) -> Result<(BySide<Option<FileMeta>>, Vec<Unplaced>), ActionError> {
     let candidates = Candidates::new(context, sources)?;
-    let of_all = |rows: fn(&Realised) -> u64| arranged.realised.iter().map(rows).sum();
-    let train = Order { list: arranged.train, rows: of_all(|source| source.train) };
-    let validation = Order { list: arranged.validation, rows: of_all(|source| source.validation) };
+    let mut sides: Vec<(Side, Order, PathBuf)> = Vec::new();
+    for (side, list) in arranged.lists.iter() {
+        if let Some(list) = list {
+            let rows = arranged.realised.iter().map(|source| *source.rows.get(side)).sum();
+            let path = context.outputs.dir.join(outputs.name(OutputKind::Rows(side)));
+            sides.push((side, Order { list: *list, rows }, path));
+        }
+    }
     system::create_dir(&context.outputs.dir)?;
-    let paths = Side::ALL.map(|side| context.outputs.dir.join(outputs.name(OutputKind::Rows(side))));
-    let at_hand = || paths.iter().map(|path| reuse_output(path, shape::DEFAULT)).collect();
+    let at_hand = || sides.iter().map(|(.., path)| reuse_output(path, shape::DEFAULT)).collect();
     let at_hand = candidates.are_mostly_old().then(at_hand).flatten();
     let rows = Rows {
         store: &context.store,
@@ -116,13 +120,15 @@ pub(super) fn output(
         interrupt: &context.control.interrupt,
         check: &|| context.check(),
     };
-    let told = progress(context, outputs.stem().to_owned(), train.rows + validation.rows);
-    let begin = |output: usize| Ok(OutputFile::new(&paths[output])?.telling(told.clone()));
-    let files = rows.write(&[train, validation], &begin, at_hand, &context.outputs.memory, &context.outputs.scratch)?;
-    let mut unplaced = Vec::new();
-    let train = finish(context, &files[0], train.rows, &mut unplaced)?;
-    let validation = finish(context, &files[1], validation.rows, &mut unplaced)?;
-    Ok((BySide { train, validation }, unplaced))
+    let told = progress(context, outputs.stem().to_owned(), sides.iter().map(|(_, order, _)| order.rows).sum());
+    let begin = |output: usize| Ok(OutputFile::new(&sides[output].2)?.telling(told.clone()));
+    let orders: Vec<Order> = sides.iter().map(|(_, order, _)| *order).collect();
+    let files = rows.write(&orders, &begin, at_hand, &context.outputs.memory, &context.outputs.scratch)?;
+    let (mut written, mut unplaced) = (BySide::default(), Vec::new());
+    for ((side, order, _), file) in sides.iter().zip(&files) {
+        *written.get_mut(*side) = Some(finish(context, file, order.rows, &mut unplaced)?);
+    }
+    Ok((written, unplaced))
 }
 
 /// Returns what tells the observer how far an output of `of` rows is.

@@ -160,8 +160,11 @@ pub(crate) fn names(actions: &[RecordedAction], record: &Record) -> Result<HashM
             }
             Some(Outcome::Score(column)) => drop(names.insert(column, CachePart::Scores)),
             Some(Outcome::Select(made)) => drop(names.insert(made.selection, CachePart::Selections)),
+            Some(Outcome::Group(sources)) => {
+                names.extend(sources.iter().map(|source| (source.selection, CachePart::Selections)));
+            }
             Some(Outcome::Arrange(made)) => {
-                names.extend([made.train, made.validation].map(|list| (list, CachePart::Orders)));
+                names.extend(made.lists.values().flatten().map(|list| (*list, CachePart::Orders)));
             }
             Some(Outcome::Scan(_) | Outcome::Output(_) | Outcome::Quarantine(_)) | None => {}
         }

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::source::{FileDigest, RemoteFile};
 use datac_core::{
-    config::{Take, Validation},
+    config::{Deduplicate, SourceRole, Take, Unique, Validation},
     convert::Options,
     hash::Digest,
     id::{ActionKey, BlobId, ChunkId},
-    mix::{Allotment, FilterCount, Realised},
+    mix::{Allotment, FilterCount, Grouped, Realised},
     outputs::{BySide, FileMeta, OutputSet},
     quality::{Filter, ScoreKind},
     row::Reason,
@@ -133,12 +133,34 @@ pub struct ConvertedChunk {
 pub struct SelectedSource {
     /// Name of the source in the recipe, which is the `source` of its rows.
     pub name: String,
+    /// What becomes of the rows.
+    pub role: SourceRole,
     /// The chunks that samples were selected from.
     pub chunks: Arc<Vec<ConvertedChunk>>,
     /// Number of rows of the source, if all of its files have been cut into chunks.
     pub rows: Option<u64>,
-    /// Outcome of the selection.
+    /// Outcome of the selection, less the samples that left when sources were compared.
     pub selected: SelectOutcome,
+    /// The samples that left when sources were compared, if they were.
+    pub grouped: Option<Grouped>,
+    /// The selection before that.
+    pub ungrouped: Option<BlobId>,
+}
+
+/// What to compare the samples of all sources for, besides the roles of sources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grouping {
+    /// The duplicates that leave.
+    pub deduplicate: Option<Deduplicate>,
+    /// Whether prompts that differ in case and white space alone are one prompt.
+    pub normalise: bool,
+}
+
+impl Grouping {
+    /// Returns whether the samples themselves are read, not only their indexes.
+    pub fn reads_rows(&self) -> bool {
+        self.deduplicate == Some(Deduplicate { by: Unique::Row, normalise: true })
+    }
 }
 
 /// A step to run.
@@ -168,6 +190,13 @@ pub enum Work {
         /// How many of the samples that pass, and which.
         take: Take,
     },
+    /// Compares the samples of all sources of a recipe.
+    Group {
+        /// The sources, in the recipe's order.
+        sources: Vec<SelectedSource>,
+        /// What to compare them for.
+        grouping: Grouping,
+    },
     /// Mixes, splits and orders the samples of a recipe.
     Arrange {
         /// The sources, in the recipe's order.
@@ -178,8 +207,10 @@ pub enum Work {
         unit: datac_core::config::Unit,
         /// The split, with the seed.
         validation: Validation,
+        /// The sides that are written.
+        sides: BySide<bool>,
     },
-    /// Writes the rows of both sides.
+    /// Writes the rows of each side.
     Output {
         /// The files of the recipe.
         outputs: OutputSet,
@@ -236,10 +267,12 @@ pub enum Outcome {
     Score(BlobId),
     /// Outcome of [`Work::Select`].
     Select(SelectOutcome),
+    /// Outcome of [`Work::Group`], one for each source.
+    Group(Vec<GroupedSource>),
     /// Outcome of [`Work::Arrange`].
     Arrange(ArrangeOutcome),
     /// The file of each side.
-    Output(BySide<FileMeta>),
+    Output(BySide<Option<FileMeta>>),
     /// The quarantine file.
     Quarantine(FileMeta),
 }
@@ -317,15 +350,32 @@ pub struct SelectOutcome {
     pub reached_max: bool,
 }
 
-/// Outcome of an arrangement: the ordered rows of both sides.
+/// The samples of a source that are left once sources have been compared.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct GroupedSource {
+    /// The [`datac_core::mix::Selection`].
+    pub selection: BlobId,
+    /// Number of samples.
+    pub kept: u64,
+    /// Characters of these samples.
+    pub characters: u64,
+    /// Tokens of these samples; 0 if the mixture does not count tokens.
+    pub tokens: u64,
+    /// The samples that left.
+    pub grouped: Grouped,
+}
+
+/// Outcome of an arrangement: the ordered rows of each side.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ArrangeOutcome {
-    /// The list of training rows.
-    pub train: BlobId,
-    /// The list of validation rows.
-    pub validation: BlobId,
-    /// For each source: its rows on each side, and their units.
+    /// For each side that is written, the list of its rows.
+    pub lists: BySide<Option<BlobId>>,
+    /// For each source, its rows and units on each side.
     pub realised: Vec<Realised>,
+    /// Number of prompts on several sides that differ in case and white space alone, if that could be counted.
+    pub mingled: Option<u64>,
+    /// Number of rows that are also rows of an earlier source.
+    pub across: u64,
 }
 
 impl Work {
@@ -336,6 +386,7 @@ impl Work {
             Self::Convert { .. } => Stage::Convert,
             Self::Score { .. } => Stage::Score,
             Self::Select { .. } => Stage::Select,
+            Self::Group { .. } => Stage::Group,
             Self::Arrange { .. } => Stage::Arrange,
             Self::Output { .. } => Stage::Output,
             Self::Quarantine { .. } => Stage::Quarantine,
@@ -351,6 +402,7 @@ impl Outcome {
             Self::Convert(_) => Stage::Convert,
             Self::Score(_) => Stage::Score,
             Self::Select(_) => Stage::Select,
+            Self::Group(_) => Stage::Group,
             Self::Arrange(_) => Stage::Arrange,
             Self::Output(_) => Stage::Output,
             Self::Quarantine(_) => Stage::Quarantine,
@@ -364,7 +416,8 @@ impl Outcome {
             Self::Convert(outcome) => [outcome.rows, outcome.index].into_iter().chain(outcome.rejects).collect(),
             Self::Score(digest) => vec![*digest],
             Self::Select(outcome) => vec![outcome.selection],
-            Self::Arrange(outcome) => vec![outcome.train, outcome.validation],
+            Self::Group(sources) => sources.iter().map(|source| source.selection).collect(),
+            Self::Arrange(outcome) => outcome.lists.values().flatten().copied().collect(),
         }
     }
 }

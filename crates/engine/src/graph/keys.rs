@@ -1,16 +1,18 @@
 //! What the result of each stage depends on: one description per stage, from which its keys, its leaves and its part
 //! of the environment follow.
 
-use super::action::{ArrangeOutcome, Conversion, ConvertOutcome, ConvertedChunk, Measure, SelectedSource, SourceFile};
+use super::action::{
+    ArrangeOutcome, Conversion, ConvertOutcome, ConvertedChunk, Grouping, Measure, SelectedSource, SourceFile,
+};
 use crate::source::FileDigest;
 use datac_core::{
     code::{CodeVersions, Component},
-    config::{self, Take, Unit, Validation},
+    config::{self, SourceRole, Take, Unit, Validation},
     convert,
     id::ChunkId,
     key::{Deciding, Encode, Encoder, KeyHasher, Keyed, Visitor},
     leaf::{Leaf, Setting, Value},
-    mix::{Allotment, allot::ALLOT_VERSION, arrange::ARRANGE_VERSION, select::SELECT_VERSION},
+    mix::{Allotment, allot::ALLOT_VERSION, arrange::ARRANGE_VERSION, group::GROUP_VERSION, select::SELECT_VERSION},
     quality::{Filter, SCORERS, SCORES_VERSION},
     rules::RULES_VERSION,
     sample::SAMPLES_VERSION,
@@ -38,6 +40,7 @@ pub fn code_versions() -> CodeVersions {
         (Component::Rejects, REJECTS_VERSION),
         (Component::Scores, SCORES_VERSION.into()),
         (Component::Selection, SELECT_VERSION),
+        (Component::Grouping, GROUP_VERSION),
         (Component::Allotment, ALLOT_VERSION),
         (Component::Arrangement, ARRANGE_VERSION),
         (Component::RowWriter, shape::DEFAULT.version()),
@@ -78,6 +81,11 @@ pub(crate) struct Score<'a> {
 pub(crate) struct Select<'a> {
     pub(crate) filters: &'a [Filter],
     pub(crate) take: Take,
+}
+
+/// Comparing the samples of all sources.
+pub(crate) struct Group<'a> {
+    pub(crate) grouping: &'a Grouping,
 }
 
 /// The arrange stage: mixes, splits and orders.
@@ -167,6 +175,45 @@ impl Keyed for Select<'_> {
     }
 }
 
+impl Keyed for Group<'_> {
+    const STAGE: Stage = Stage::Group;
+    type Inputs<'i> = &'i [SelectedSource];
+
+    fn decide(&self, visitor: &mut dyn Visitor) {
+        visitor.code(Component::Grouping);
+        if let Some(deduplicate) = &self.grouping.deduplicate {
+            visitor.setting(Setting::Deduplicate, deduplicate);
+        }
+        if self.grouping.normalise {
+            visitor.setting(Setting::Normalise, &self.grouping.normalise);
+        }
+    }
+
+    fn feed(&self, sources: &&[SelectedSource], key: &mut KeyHasher<'_>) {
+        for source in *sources {
+            feed_role(source, key);
+            key.input("selection", &source.selected.selection);
+            for chunk in source.chunks.iter() {
+                key.input("index", &chunk.converted.index);
+                key.input("tokens", &chunk.tokens);
+                if self.grouping.reads_rows() {
+                    key.input("rows", &chunk.converted.rows);
+                }
+            }
+        }
+    }
+}
+
+/// Names what becomes of the rows of a source that is not mixed. The leaves of the dataset hold it too.
+fn feed_role(source: &SelectedSource, key: &mut KeyHasher<'_>) {
+    if source.role != SourceRole::Mixed {
+        key.input("role", &source.role);
+    }
+    if let SourceRole::Held(_, overlap) = source.role {
+        key.input("overlap", &overlap);
+    }
+}
+
 impl Keyed for Arrange<'_> {
     const STAGE: Stage = Stage::Arrange;
     type Inputs<'i> = (&'i [SelectedSource], &'i Allotment);
@@ -181,6 +228,7 @@ impl Keyed for Arrange<'_> {
     fn feed(&self, (sources, allotment): &Self::Inputs<'_>, key: &mut KeyHasher<'_>) {
         key.input("allotment", &allotment.counts);
         for source in *sources {
+            feed_role(source, key);
             key.input("selection", &source.selected.selection);
             for chunk in source.chunks.iter() {
                 key.input("index", &chunk.converted.index);
@@ -199,8 +247,11 @@ impl Keyed for Output {
     }
 
     fn feed(&self, (sources, arranged): &Self::Inputs<'_>, key: &mut KeyHasher<'_>) {
-        key.input("train", &arranged.train);
-        key.input("validation", &arranged.validation);
+        for (side, list) in arranged.lists.iter() {
+            if let Some(list) = list {
+                key.input(side.word(), list);
+            }
+        }
         for source in *sources {
             key.input("source", &source.name);
             key.input("selection", &source.selected.selection);
@@ -276,7 +327,8 @@ mod tests {
         config::SplitMethod,
         id::{ActionKey, BlobId, FileHash},
         key::Versions,
-        quality::{self, Bound},
+        outputs::BySide,
+        quality::{self, Bound, Unknown},
     };
     use datac_decode::{Compression, Encoding, RowFormat};
     use datac_decode::{FileKind, Place};
@@ -334,7 +386,10 @@ mod tests {
         let filters = [
             ("length", Bound::Count { min: Some(1), max: None }),
             ("quality", Bound::Fraction { min: Some(0.25), max: None }),
-            ("language", Bound::Language(vec!["en".to_owned()])),
+            (
+                "language",
+                Bound::Language { languages: vec!["en".to_owned()], min_certainty: 0.2, unknown: Unknown::Keep },
+            ),
             ("deduplication", Bound::Identity("exact".to_owned())),
         ]
         .map(|(name, bound)| Filter { scorer: scorer(name), bound });
@@ -349,10 +404,20 @@ mod tests {
             rejects: Vec::new(),
             reached_max: false,
         };
-        let sources = [SelectedSource { name: "x".to_owned(), chunks: chunks.clone().into(), rows: Some(4), selected }];
-        let validation = Validation { ratio: 0.1, seed: 42, stratified: true, method: SplitMethod::Exact };
+        let sources = [SelectedSource {
+            name: "x".to_owned(),
+            role: SourceRole::Mixed,
+            chunks: chunks.clone().into(),
+            rows: Some(4),
+            selected,
+            grouped: None,
+            ungrouped: None,
+        }];
+        let validation = Validation { ratio: 0.1, method: SplitMethod::Exact, ..Validation::default() };
         let allotment = Allotment { total: 3, counts: vec![3] };
-        let arranged = ArrangeOutcome { train: blob("train"), validation: blob("validation"), realised: Vec::new() };
+        let lists = BySide { train: Some(blob("train")), validation: Some(blob("validation")), test: None };
+        let arranged = ArrangeOutcome { lists, realised: Vec::new(), mingled: None, across: 0 };
+        let grouping = Grouping { deduplicate: None, normalise: false };
         vec![
             Scan { file: &file }.key(&(), &One),
             Convert { conversion: &conversion, decoder: Decoder::Json }.key(&&chunk, &One),
@@ -360,6 +425,7 @@ mod tests {
             select.key(&chunks.as_slice(), &One),
             Arrange { unit: Unit::Rows, validation: &validation }.key(&(&sources, &allotment), &One),
             Output.key(&(&sources, &arranged), &One),
+            Group { grouping: &grouping }.key(&sources.as_slice(), &One),
             Quarantine.key(&sources.as_slice(), &One),
         ]
     }
@@ -401,7 +467,9 @@ mod tests {
             Score { measure: &measure, decoder: Decoder::Json }.decide(&mut leaves);
         }
         Select { filters: &[], take: Take::All }.decide(&mut leaves);
-        let validation = Validation { ratio: 0.1, seed: 0, stratified: false, method: SplitMethod::Hash };
+        let validation = Validation { ratio: 0.1, ..Validation::default() };
+        let grouping = Grouping { deduplicate: None, normalise: false };
+        Group { grouping: &grouping }.decide(&mut leaves);
         Arrange { unit: Unit::Rows, validation: &validation }.decide(&mut leaves);
         Output.decide(&mut leaves);
         Quarantine.decide(&mut leaves);

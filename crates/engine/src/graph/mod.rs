@@ -5,6 +5,7 @@
 //! missing actions, sets their cells and asks again. `datac status` asks once and runs nothing.
 
 mod action;
+mod grouping;
 mod inputs;
 pub(crate) mod keys;
 mod queries;
@@ -16,8 +17,8 @@ mod standing;
 mod tests;
 
 pub use action::{
-    Action, ArrangeOutcome, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, FileOrigin, Follower, Measure,
-    Outcome, ScanOutcome, ScanWork, ScannedChunk, SelectOutcome, SelectedSource, SourceFile, Work,
+    Action, ArrangeOutcome, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, FileOrigin, Follower, GroupedSource,
+    Grouping, Measure, Outcome, ScanOutcome, ScanWork, ScannedChunk, SelectOutcome, SelectedSource, SourceFile, Work,
 };
 pub(crate) use inputs::{Known, Lookup, OnExecute, Planner, RecipeFile};
 pub use inputs::{Snapshot, SnapshotKey};

@@ -3,19 +3,21 @@
 use std::{collections::HashSet, sync::Arc};
 
 use super::{
-    action::{Action, ArrangeOutcome, ConvertedChunk, Outcome, SelectOutcome, SelectedSource, Work},
+    action::{Action, ArrangeOutcome, ConvertedChunk, Grouping, Outcome, SelectOutcome, SelectedSource, Work},
+    grouping::grouped,
     inputs::{Known, PlannerDb, RecipeFile, VersionsIn, World},
     keys::{self, Arrange, Quarantine},
     selection::selected,
     sources::files,
 };
 use datac_core::{
-    config::{self, Dataset, MaxRejects, Mix, Problem, Recipe, Unit, Validation},
+    config::{self, Dataset, MaxRejects, Mix, Problem, Recipe, SourceRole, Unit, Validation},
     failure::{Failure, FailureKind, SourceFault},
     id::ActionKey,
     key::Keyed,
     mix::{Allotment, allot},
     outputs::{BySide, FileMeta, OutputKind, OutputSet},
+    quality::ScoreKind,
     rules::{self, Mode},
     sample::SampleKind,
 };
@@ -55,21 +57,24 @@ pub struct RecipePlan {
     /// Number of units that each source was to give.
     pub allotment: Allotment,
     /// The file of each side.
-    pub files: BySide<FileMeta>,
+    pub files: BySide<Option<FileMeta>>,
     /// The quarantine file, if any row was rejected.
     pub quarantine: Option<FileMeta>,
 }
 
 impl RecipePlan {
-    /// Returns the name of each output, with the file to be written there; `None` if there is to be no such file.
-    pub fn named(&self) -> impl Iterator<Item = (String, Option<FileMeta>)> {
-        OutputKind::all().map(|kind| (self.outputs.name(kind), self.file(kind)))
+    /// Returns the name of each output that the recipe has or may have, with the file to be written there; `None` if there
+    /// is to be no quarantine file.
+    pub fn named(&self) -> impl Iterator<Item = (OutputKind, String, Option<FileMeta>)> {
+        let is_its = |kind: &OutputKind| *kind == OutputKind::Quarantine || self.file(*kind).is_some();
+        OutputKind::all().filter(is_its).map(|kind| (kind, self.outputs.name(kind), self.file(kind)))
     }
 
-    /// Returns a file of the recipe; `None` for the quarantine file if no row was rejected.
+    /// Returns a file of the recipe; `None` for a side that it does not write, and for the quarantine file if no row was
+    /// rejected.
     pub fn file(&self, kind: OutputKind) -> Option<FileMeta> {
         match kind {
-            OutputKind::Rows(side) => Some(*self.files.get(side)),
+            OutputKind::Rows(side) => *self.files.get(side),
             OutputKind::Quarantine => self.quarantine,
         }
     }
@@ -113,10 +118,11 @@ pub(super) fn validation(db: &dyn PlannerDb, file: RecipeFile) -> Option<Validat
 }
 
 #[salsa::tracked]
-pub(super) fn mixing(db: &dyn PlannerDb, file: RecipeFile) -> Option<(Mix, Vec<f64>, Option<MaxRejects>)> {
+pub(super) fn mixing(db: &dyn PlannerDb, file: RecipeFile) -> Option<(Mix, Vec<f64>, Option<MaxRejects>, Grouping)> {
     let recipe = parse(db, file).as_ref().ok()?;
     let shares = recipe.datasets.iter().map(|dataset| dataset.mix_ratio).collect();
-    Some((recipe.mix.clone(), shares, recipe.max_rejects))
+    let grouping = Grouping { deduplicate: recipe.mix.deduplicate, normalise: recipe.validation.normalise };
+    Some((recipe.mix.clone(), shares, recipe.max_rejects, grouping))
 }
 
 #[salsa::tracked]
@@ -158,9 +164,14 @@ pub(super) fn node<T>(
 
 /// Returns the selections of all sources of a recipe.
 #[salsa::tracked]
-fn selections(db: &dyn PlannerDb, file: RecipeFile) -> Node<Arc<Vec<SelectedSource>>> {
-    let Some((mix, shares, _)) = mixing(db, file) else { return invalid() };
-    if mix.unit == Unit::Tokens && !cfg!(feature = "tokens") {
+pub(super) fn selections(db: &dyn PlannerDb, file: RecipeFile) -> Node<Arc<Vec<SelectedSource>>> {
+    let Some((mix, shares, ..)) = mixing(db, file) else { return invalid() };
+    let measures_tokens = |number| {
+        let filters = dataset(db, file, number).as_ref().map(|(_, dataset)| dataset.filters.as_slice());
+        filters.unwrap_or_default().iter().any(|filter| filter.scorer == ScoreKind::TOKENS)
+    };
+    let counts = mix.unit == Unit::Tokens || (0..shares.len()).any(measures_tokens);
+    if counts && !cfg!(feature = "tokens") {
         let failure = Failure::plain(
             FailureKind::Config,
             "`unit: tokens` needs the `tokens` feature, which this datac was built without",
@@ -198,11 +209,12 @@ pub(crate) fn sources_of(db: &dyn PlannerDb, file: RecipeFile) -> Option<Arc<Vec
 #[salsa::tracked]
 pub(super) fn mixed(db: &dyn PlannerDb, file: RecipeFile) -> Node<(Arc<Vec<SelectedSource>>, Allotment)> {
     let sources = ready!(selections(db, file));
-    let Some((mix, shares, max_rejects)) = mixing(db, file) else { return invalid() };
+    let Some((mix, shares, max_rejects, grouping)) = mixing(db, file) else { return invalid() };
     let nothing_read = |number| nothing_read(db, file, number);
     if let Some((number, failure)) = refusal(file.path(db), sources, *max_rejects, nothing_read) {
         return Node::Failed(in_entry(db, file, number, &failure));
     }
+    let sources = &ready!(grouped(db, sources, grouping));
     let sizes: Vec<u64> = sources
         .iter()
         .map(|source| match mix.unit {
@@ -211,8 +223,21 @@ pub(super) fn mixed(db: &dyn PlannerDb, file: RecipeFile) -> Node<(Arc<Vec<Selec
             Unit::Tokens => source.selected.tokens,
         })
         .collect();
-    let allotment = allot(&sizes, shares, mix.strategy, mix.total);
-    Node::Ready((sources.clone(), allotment))
+    Node::Ready((sources.clone(), allotted(sources, &sizes, shares, mix)))
+}
+
+/// Returns how much each source gives: of what is mixed its share, of what makes up a side all, of what is excluded
+/// nothing. A source all of whose rows left for another one has no share.
+fn allotted(sources: &[SelectedSource], sizes: &[u64], shares: &[f64], mix: &Mix) -> Allotment {
+    let is_shared = |number: &usize| sources[*number].role == SourceRole::Mixed && sizes[*number] > 0;
+    let mixed: Vec<usize> = (0..sources.len()).filter(is_shared).collect();
+    let sizes_of: Vec<u64> = mixed.iter().map(|number| sizes[*number]).collect();
+    let shares_of: Vec<f64> = mixed.iter().map(|number| shares[*number]).collect();
+    let Allotment { total, counts } = allot(&sizes_of, &shares_of, mix.strategy, mix.total);
+    let held = |number: usize| if sources[number].role.side().is_some() { sizes[number] } else { 0 };
+    let mut all: Vec<u64> = (0..sources.len()).map(held).collect();
+    mixed.iter().zip(counts).for_each(|(number, count)| all[*number] = count);
+    Allotment { total, counts: all }
 }
 
 /// Returns why the selected sources must not be built: too many rejects, or a source without a sample.
@@ -308,7 +333,7 @@ fn percent(share: f64) -> String {
 #[salsa::tracked]
 pub(super) fn arranged(db: &dyn PlannerDb, file: RecipeFile) -> Node<ArrangeOutcome> {
     let (sources, allotment) = ready!(mixed(db, file));
-    let (Some(validation), Some((mix, _, _))) = (validation(db, file), mixing(db, file)) else { return invalid() };
+    let (Some(validation), Some((mix, ..))) = (validation(db, file), mixing(db, file)) else { return invalid() };
     node(
         db,
         Arrange { unit: mix.unit, validation }.key(&(sources.as_slice(), allotment), &VersionsIn(db)),
@@ -318,12 +343,13 @@ pub(super) fn arranged(db: &dyn PlannerDb, file: RecipeFile) -> Node<ArrangeOutc
             allotment: allotment.clone(),
             unit: mix.unit,
             validation: validation.clone(),
+            sides: validation.sides(sources.iter().map(|source| source.role)),
         },
     )
 }
 
 #[salsa::tracked]
-pub(super) fn output(db: &dyn PlannerDb, file: RecipeFile) -> Node<BySide<FileMeta>> {
+pub(super) fn output(db: &dyn PlannerDb, file: RecipeFile) -> Node<BySide<Option<FileMeta>>> {
     let arranged = ready!(arranged(db, file));
     let (sources, _) = ready!(mixed(db, file));
     let Some(outputs) = outputs(db, file) else { return invalid() };

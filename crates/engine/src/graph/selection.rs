@@ -21,6 +21,7 @@ use datac_core::{
     quality::ScoreKind,
     sample::SampleKind,
 };
+use datac_decode::Compression;
 
 /// A chunk and the conversion to apply to it.
 // `revisions` keeps entries forever. Otherwise salsa would reuse the slot of an entry that was not read for some
@@ -85,6 +86,19 @@ pub(super) struct Chunks<'db> {
     pub(super) steps: Vec<Step<'db>>,
     /// Files that are not completely scanned, with the number of their known chunks.
     unknown: Vec<(Arc<SourceFile>, u32)>,
+}
+
+impl Chunks<'_> {
+    /// Returns whether the known chunks hold all rows: a file that was not read to its end may have been cut to its last
+    /// byte.
+    fn are_whole(&self, db: &dyn PlannerDb) -> bool {
+        let ends = |file: &SourceFile| {
+            let last = self.steps.iter().rev().map(|step| step.chunk(db)).find(|chunk| chunk.file.path == file.path);
+            let is_plain = file.kind.compression == Compression::None;
+            is_plain && last.is_some_and(|last| last.place.offset + last.place.length >= file.size)
+        };
+        self.unknown.iter().all(|(file, _)| ends(file))
+    }
 }
 
 pub(super) fn chunks<'db>(
@@ -178,10 +192,13 @@ pub(super) fn selected(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> N
             _ => {
                 let rows = chunks.steps.iter().map(|step| u64::from(step.chunk(db).rows)).sum();
                 return Node::Ready(SelectedSource {
-                    name: dataset.name.clone(),
+                    name: dataset.row_source().to_owned(),
+                    role: dataset.role,
                     chunks: chosen,
-                    rows: chunks.unknown.is_empty().then_some(rows),
+                    rows: chunks.are_whole(db).then_some(rows),
                     selected,
+                    grouped: None,
+                    ungrouped: None,
                 });
             }
         }

@@ -1,8 +1,9 @@
 //! The progress of each stage of a recipe, which `why` reports.
 
 use super::{
+    grouping::{grouped, is_needed},
     inputs::{PlannerDb, RecipeFile},
-    queries::{Node, arranged, counts_tokens, dataset, mixed, output, parse},
+    queries::{Node, arranged, counts_tokens, dataset, mixed, mixing, output, parse, selections},
     selection::{chunks, converted, measures, scored, selected},
     sources::{conversion, files, scanned},
 };
@@ -70,12 +71,24 @@ pub(crate) fn stages(db: &dyn PlannerDb, file: RecipeFile) -> Vec<(Stage, u64, O
     let is_arranged = matches!(arranged(db, file), Node::Ready(_));
     let arrange = last(is_arranged, is_mixed);
     let output = last(matches!(output(db, file), Node::Ready(_)), is_arranged);
-    vec![
+    let roles = || parse(db, file).iter().flat_map(|recipe| &recipe.datasets).map(|dataset| dataset.role);
+    let grouping = mixing(db, file).as_ref().map(|(.., grouping)| grouping);
+    let is_compared = grouping.is_some_and(|grouping| is_needed(grouping, roles()));
+    let is_grouped = match (selections(db, file), grouping) {
+        (Node::Ready(sources), Some(grouping)) => matches!(grouped(db, sources, grouping), Node::Ready(_)),
+        _ => false,
+    };
+    let group = last(is_grouped, select.1 == Some(0));
+    let mut stages = vec![
         (Stage::Scan, scan.0, Some(scan.1)),
         (Stage::Convert, convert.0, convert.1),
         (Stage::Score, score.0, score.1),
         (Stage::Select, select.0, select.1),
         (Stage::Arrange, arrange.0, arrange.1),
         (Stage::Output, output.0, output.1),
-    ]
+    ];
+    if is_compared {
+        stages.insert(4, (Stage::Group, group.0, group.1));
+    }
+    stages
 }

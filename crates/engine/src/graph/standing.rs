@@ -4,15 +4,17 @@
 use std::collections::BTreeSet;
 
 use super::{
+    action::Grouping,
+    grouping::is_needed,
     inputs::{PlannerDb, RecipeFile, VersionsIn, World},
-    keys::{Arrange, Convert, Hashed, Output, Quarantine, Scan, Score, Select, decide_storing},
+    keys::{Arrange, Convert, Group, Hashed, Output, Quarantine, Scan, Score, Select, decide_storing},
     queries::parse,
     selection::measures,
     sources::{conversion, files, snapshot_key},
 };
 use datac_core::{
     code::{CodeVersions, Component},
-    config::Unit,
+    config::{Unit, decide_role},
     id::{EnvironmentId, FileHash},
     key::{Encoder, KEY_VERSION, Keyed, LeafCollector, Visitor},
     leaf::{Leaf, Leaves},
@@ -58,8 +60,13 @@ pub(crate) fn leaves(db: &dyn PlannerDb, file: RecipeFile) -> Leaves {
                     Score { measure, decoder }.decide(leaves);
                 }
             }
+            decide_role(dataset.role, leaves);
             Select { filters: &dataset.filters, take: dataset.take }.decide(leaves);
         });
+    }
+    let grouping = Grouping { deduplicate: recipe.mix.deduplicate, normalise: recipe.validation.normalise };
+    if is_needed(&grouping, recipe.datasets.iter().map(|dataset| dataset.role)) {
+        Group { grouping: &grouping }.decide(&mut collector);
     }
     Arrange { unit: recipe.mix.unit, validation: &recipe.validation }.decide(&mut collector);
     Output.decide(&mut collector);

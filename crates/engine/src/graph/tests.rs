@@ -91,12 +91,20 @@ fn outcome(work: &Work, key: ActionKey) -> Outcome {
                 .collect(),
             reached_max: false,
         }),
+        Work::Group { sources, .. } => {
+            Outcome::Group(sources.iter().map(|_| unreachable!("no recipe here compares sources")).collect())
+        }
         Work::Arrange { .. } => Outcome::Arrange(ArrangeOutcome {
-            train: BlobId::new(digest(("train", key))),
-            validation: BlobId::new(digest(("validation", key))),
+            lists: BySide {
+                train: Some(BlobId::new(digest(("train", key)))),
+                validation: Some(BlobId::new(digest(("validation", key)))),
+                test: None,
+            },
             realised: Vec::new(),
+            mingled: None,
+            across: 0,
         }),
-        Work::Output { .. } => Outcome::Output(BySide::new(|side| file(side.word()))),
+        Work::Output { .. } => Outcome::Output(BySide::new(|side| Some(file(side.word())))),
         Work::Quarantine { .. } => Outcome::Quarantine(file("quarantine")),
     }
 }

@@ -20,8 +20,8 @@ use datac_core::{
     format::Reading,
     id::{BlobId, ChunkId, FileHash},
     leaf::{Leaf, Leaves, Value},
-    mix::Allotment,
-    outputs::NamedFile,
+    mix::{Allotment, Grouped},
+    outputs::{BySide, NamedFile},
     quality::Filter,
     row::Reason,
     sample::SampleKind,
@@ -56,10 +56,8 @@ pub struct BuildManifest {
     pub allotment: Allotment,
     /// The split, with the seed.
     pub validation: Validation,
-    /// The blob that lists the training rows.
-    pub train: BlobId,
-    /// The blob that lists the validation rows.
-    pub held_out: BlobId,
+    /// For each side that is written, the blob that lists its rows.
+    pub lists: BySide<Option<BlobId>>,
 }
 
 /// A source as it was read.
@@ -89,6 +87,12 @@ pub struct MadeSource {
     pub share: f64,
     /// The blob that lists which samples were kept.
     pub selection: BlobId,
+    /// Whether all of its rows are on one side, and not divided.
+    pub is_held: bool,
+    /// The samples that left that selection because of samples of other sources, if sources were compared.
+    pub grouped: Option<Grouped>,
+    /// The blob that lists which samples were kept before that.
+    pub ungrouped: Option<BlobId>,
     /// Number of samples that were kept.
     pub kept: u64,
     /// The chunks in order.
@@ -182,8 +186,7 @@ impl BuildManifest {
             mix: recipe.mix.clone(),
             allotment: plan.allotment.clone(),
             validation: recipe.validation.clone(),
-            train: plan.arranged.train,
-            held_out: plan.arranged.validation,
+            lists: plan.arranged.lists,
         }
     }
 
@@ -209,8 +212,8 @@ impl BuildManifest {
             let columns = chunk.scores.iter().copied().chain(chunk.rejects).chain(chunk.tokens);
             [chunk.written, chunk.index].into_iter().chain(columns)
         });
-        let selections = self.sources.iter().map(|source| source.selection);
-        [self.train, self.held_out].into_iter().chain(selections).chain(of_chunks)
+        let selections = self.sources.iter().flat_map(|source| [source.selection].into_iter().chain(source.ungrouped));
+        self.lists.values().flatten().copied().chain(selections).chain(of_chunks)
     }
 }
 
@@ -269,13 +272,16 @@ impl MadeSource {
             license: None,
             files,
             converter: conversion.map_or_else(String::new, |conversion| conversion.converter.to_owned()),
-            version: version_of(leaves, &source.name),
+            version: version_of(leaves, &dataset.name),
             options: dataset.options.clone(),
             field: dataset.text_field.clone().unwrap_or_else(|| kind.default_field().to_owned()),
             filters: dataset.filters.clone(),
             take: dataset.take,
             share: dataset.mix_ratio,
             selection: source.selected.selection,
+            is_held: dataset.role.side().is_some(),
+            grouped: source.grouped,
+            ungrouped: source.ungrouped,
             kept: source.selected.kept,
             chunks,
         }

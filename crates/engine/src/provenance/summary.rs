@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::graph::{RecipePlan, SelectedSource};
-use datac_core::{mix::FilterCount, rules::Mode};
+use datac_core::{config::SourceRole, mix::FilterCount, outputs::Side, rules::Mode};
 
 /// Summary of a recipe's outputs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -15,7 +15,9 @@ pub struct Summary {
     pub train_rows: u64,
     /// Number of validation rows.
     pub validation_rows: u64,
-    /// Size of both files in bytes.
+    /// Number of test rows.
+    pub test_rows: u64,
+    /// Size of the files of all sides in bytes.
     pub bytes: u64,
     /// Number of rejected rows.
     pub rejects: u64,
@@ -28,11 +30,13 @@ pub struct Summary {
 pub struct SourceSummary {
     /// Name of the source in the recipe.
     pub name: String,
+    /// Whether its rows are mixed and divided; if not, they make up a side, or are excluded.
+    pub mixed: bool,
     /// Number of its rows that were read.
     pub rows_read: u64,
     /// Number of samples that were kept.
     pub kept: u64,
-    /// Number of rows before and after each filter, in order.
+    /// Number of rows before and after each filter, in order, then before and after comparing sources with each other.
     pub filters: Vec<FilterCount>,
     /// Rejected rows by reason code.
     pub rejects: BTreeMap<String, u64>,
@@ -51,7 +55,7 @@ pub struct SourceSummary {
     pub asked: f64,
     /// The share it got, in the unit that the mixture counts.
     pub realised: f64,
-    /// Number of rows in both files.
+    /// Number of rows on all sides.
     pub rows: u64,
     /// Number of those rows that are repeats.
     pub repeats: u64,
@@ -60,7 +64,9 @@ pub struct SourceSummary {
 /// Summarises a recipe all of whose actions have an outcome.
 pub(crate) fn summarise(plan: &RecipePlan, shares: &[f64]) -> Summary {
     let whole: f64 = shares.iter().sum();
-    let units: u64 = plan.arranged.realised.iter().map(|realised| realised.units).sum();
+    let is_mixed = |source: &SelectedSource| source.role == SourceRole::Mixed;
+    let mixed = plan.sources.iter().zip(&plan.arranged.realised).filter(|(source, _)| is_mixed(source));
+    let units: u64 = mixed.map(|(_, realised)| realised.all_units()).sum();
     let sources: Vec<SourceSummary> = plan
         .sources
         .iter()
@@ -68,24 +74,27 @@ pub(crate) fn summarise(plan: &RecipePlan, shares: &[f64]) -> Summary {
         .zip(shares)
         .map(|((source, realised), share)| SourceSummary {
             name: source.name.clone(),
+            mixed: is_mixed(source),
             rows_read: source.selected.rows_read,
             kept: source.selected.kept,
-            filters: source.selected.filters.clone(),
+            filters: source.selected.filters.iter().cloned().chain(compared(source)).collect(),
             rejects: source.selected.rejects.iter().map(|(reason, count)| (reason.code().to_owned(), *count)).collect(),
             joined_turns: source.chunks.iter().map(|chunk| u64::from(chunk.converted.joined_turns)).sum(),
             repaired: broken(source, Mode::Repair),
             warned: broken(source, Mode::Warn),
             unused: unused(source),
             asked: share / whole,
-            realised: if units == 0 { 0.0 } else { realised.units as f64 / units as f64 },
-            rows: realised.train + realised.validation,
+            realised: if units == 0 || !is_mixed(source) { 0.0 } else { realised.all_units() as f64 / units as f64 },
+            rows: realised.all_rows(),
             repeats: realised.repeats,
         })
         .collect();
+    let rows = |side| plan.files.get(side).map_or(0, |file| file.rows);
     Summary {
-        train_rows: plan.files.train.rows,
-        validation_rows: plan.files.validation.rows,
-        bytes: plan.files.values().map(|file| file.bytes).sum(),
+        train_rows: rows(Side::Train),
+        validation_rows: rows(Side::Validation),
+        test_rows: rows(Side::Test),
+        bytes: plan.files.values().flatten().map(|file| file.bytes).sum(),
         rejects: plan.quarantine.map_or(0, |file| file.rows),
         sources,
     }
@@ -108,4 +117,22 @@ fn broken(source: &SelectedSource, mode: Mode) -> BTreeMap<String, u64> {
         *places.entry(broken.rule.to_string()).or_default() += u64::from(broken.places);
     }
     places
+}
+
+/// Returns the rows of a source before and after each comparison with other sources that rows left by.
+fn compared(source: &SelectedSource) -> Vec<FilterCount> {
+    let Some(grouped) = source.grouped else { return Vec::new() };
+    let left = [
+        ("exclude", grouped.excluded),
+        ("test.overlap", grouped.held.test),
+        ("validation.overlap", grouped.held.validation),
+        ("mix.deduplicate", grouped.duplicates),
+    ];
+    let mut rows_in = source.selected.kept + left.iter().map(|(_, rows)| rows).sum::<u64>();
+    let mut counts = Vec::new();
+    for (filter, rows) in left.into_iter().filter(|(_, rows)| *rows > 0) {
+        counts.push(FilterCount { filter: filter.to_owned(), rows_in, rows_out: rows_in - rows, unknown: 0 });
+        rows_in -= rows;
+    }
+    counts
 }

@@ -343,7 +343,7 @@ fn told(failure: &Failure, text: &[u8]) -> String {
 
 /// Returns whether the output folder has all files of a plan, with the right bytes.
 fn in_place(folder: &OutputFolder, record: &Record, plan: &RecipePlan) -> bool {
-    plan.named().all(|(name, wanted)| is_in_place(folder, record, &name, wanted))
+    plan.named().all(|(_, name, wanted)| is_in_place(folder, record, &name, wanted))
 }
 
 fn is_in_place(folder: &OutputFolder, record: &Record, name: &str, wanted: Option<FileMeta>) -> bool {

@@ -222,7 +222,7 @@ fn known(record: &Record) -> Result<HashSet<FileHash>, WorkspaceError> {
     known.extend(record.all_builds()?.into_iter().flat_map(|(_, build)| build.files));
     for action in record.actions()? {
         match recorded_outcome(&action) {
-            Some(Outcome::Output(files)) => known.extend(files.values().map(|file| file.digest)),
+            Some(Outcome::Output(files)) => known.extend(files.values().flatten().map(|file| file.digest)),
             Some(Outcome::Quarantine(file)) => drop(known.insert(file.digest)),
             _ => {}
         }

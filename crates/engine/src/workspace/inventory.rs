@@ -142,7 +142,10 @@ fn outputs_of(folder: &OutputFolder, status: &RecipeStatus, recipe: Option<&Reci
         })
         .collect();
     // Outputs that the recipe would write, but that were not built.
-    let rows = |recipe: &Recipe| recipe.outputs(&status.path).row_names().collect::<Vec<_>>();
+    let rows = |recipe: &Recipe| {
+        let sides = recipe.validation.sides(recipe.datasets.iter().map(|dataset| dataset.role));
+        recipe.outputs(&status.path).row_names(sides).collect::<Vec<_>>()
+    };
     for name in recipe.map(rows).into_iter().flatten() {
         if !status.files.iter().any(|file| file.name == name) {
             let (state, recipe) = (status.state.word(), status.name.clone());

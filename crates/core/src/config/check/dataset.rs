@@ -6,7 +6,7 @@ use super::{
     super::{
         ConverterWord,
         problem::{self, Fault},
-        recipe::{Dataset, FORMATS, Location, Sampling, Take},
+        recipe::{Dataset, FORMATS, Location, Sampling, SourceRole, Take},
         tree::{Key, Node, Value, quoted},
     },
     Checker, DATASET_KEYS, SAMPLE_KEYS,
@@ -64,9 +64,22 @@ impl Checker<'_> {
         let named = self.required(&fields, "name", "add `name: alpaca`: rows carry it as their `source`");
         entry.name = named.and_then(|node| Some((self.name(node, "name")?.to_owned(), node.span.clone())));
         entry.ratio = self.mix_ratio(&fields, node, count);
+        let name = entry.name.as_ref().map(|(name, _)| name.clone());
+        entry.dataset = self.entry(&fields, kind, name, entry.ratio.as_ref().map(|(ratio, _)| *ratio));
+        entry
+    }
+
+    /// Reads the keys of a source whose name and share are known, or have been reported.
+    pub(super) fn entry(
+        &mut self,
+        fields: &Fields<'_, '_>,
+        kind: Option<SampleKind>,
+        name: Option<String>,
+        mix_ratio: Option<f64>,
+    ) -> Option<Dataset> {
         let owned = |this: &mut Self, node: &Node<'_>, key: &str| this.name(node, key).map(str::to_owned);
 
-        let format = self.or_default(&fields, "format", None, |this, node, key| this.word(node, key, FORMATS));
+        let format = self.or_default(fields, "format", None, |this, node, key| this.word(node, key, FORMATS));
         let place = match (format, fields.get("format")) {
             // An unknown format has been reported; what the source should look like is then anyone's guess.
             (None, _) => None,
@@ -75,22 +88,22 @@ impl Checker<'_> {
             (Some(Some(_)), _) => Some(Place::Workspace),
         };
         let source = self.required(
-            &fields,
+            fields,
             "source",
             "add a Hub id such as `source: tatsu-lab/alpaca`, or a path such as `data/mine.jsonl`",
         );
-        let revision = self.optional(&fields, "revision", Self::revision);
-        let location = source.and_then(|node| self.location(node, place?, revision.clone()?, &fields));
-        let delimiter = self.optional(&fields, "delimiter", |this, node, key| this.word(node, key, DELIMITERS));
-        let field = self.optional(&fields, "field", owned);
-        let splits = self.or_default(&fields, "splits", vec!["train".to_owned()], |this, node, key| {
+        let revision = self.optional(fields, "revision", Self::revision);
+        let location = source.and_then(|node| self.location(node, place?, revision.clone()?, fields));
+        let delimiter = self.optional(fields, "delimiter", |this, node, key| this.word(node, key, DELIMITERS));
+        let field = self.optional(fields, "field", owned);
+        let splits = self.or_default(fields, "splits", vec!["train".to_owned()], |this, node, key| {
             this.names(node, key, Self::split)
         });
-        let take = self.take(&fields);
-        let text_field = self.optional(&fields, "text_field", owned);
-        let config_name = self.optional(&fields, "config_name", owned);
+        let take = self.take(fields);
+        let text_field = self.optional(fields, "text_field", owned);
+        let config_name = self.optional(fields, "config_name", owned);
         let data_dir =
-            self.or_default(&fields, "data_dir", Vec::new(), |this, node, key| this.names(node, key, Self::folder));
+            self.or_default(fields, "data_dir", Vec::new(), |this, node, key| this.names(node, key, Self::folder));
         let command = match fields.get("converter") {
             Some(node) if matches!(node.value, Value::Map(_)) => self.command(node).map(Some),
             _ => Some(None),
@@ -98,19 +111,18 @@ impl Checker<'_> {
         let is_command = !matches!(command, Some(None));
         let converter = match is_command {
             true => Some(None),
-            false => self.optional(&fields, "converter", |this, node, _| this.converter(node, kind)),
+            false => self.optional(fields, "converter", |this, node, _| this.converter(node, kind)),
         };
         let word = converter.clone().flatten();
         let of_converter =
-            self.or_default(&fields, "options", BTreeMap::new(), |this, node, _| this.options(node, word.as_ref()));
+            self.or_default(fields, "options", BTreeMap::new(), |this, node, _| this.options(node, word.as_ref()));
         let has_converter = fields.get("converter").is_some();
-        let columns = self.or_default(&fields, "columns", Mapping::default(), |this, node, _| {
-            this.columns(node, kind, has_converter)
-        });
-        let roles = self.or_default(&fields, "roles", BTreeMap::new(), |this, node, _| this.roles(node));
-        let keep = self.or_default(&fields, "keep", Keep::default(), |this, node, _| this.keep(node, kind));
-        let rules = self.or_default(&fields, "rules", BTreeMap::new(), |this, node, _| this.dialogue_rules(node));
-        let ignore = self.or_default(&fields, "ignore", Vec::new(), |this, node, key| {
+        let columns = self
+            .or_default(fields, "columns", Mapping::default(), |this, node, _| this.columns(node, kind, has_converter));
+        let roles = self.or_default(fields, "roles", BTreeMap::new(), |this, node, _| this.roles(node));
+        let keep = self.or_default(fields, "keep", Keep::default(), |this, node, _| this.keep(node, kind));
+        let rules = self.or_default(fields, "rules", BTreeMap::new(), |this, node, _| this.dialogue_rules(node));
+        let ignore = self.or_default(fields, "ignore", Vec::new(), |this, node, key| {
             this.names(node, key, |_, _, text| Some(text.to_owned()))
         });
         if let (Some(keep), Some(ignore), Some(node)) = (&keep, &ignore, fields.get("ignore"))
@@ -119,35 +131,33 @@ impl Checker<'_> {
             let message = format!("column {} is kept and ignored", quoted(both));
             self.report(Fault::new(problem::CONTRADICTION, &node.span, message).hint("remove it from one of the two"));
         }
-        let filters = self.or_default(&fields, "filters", Vec::new(), |this, node, _| this.filters(node));
+        let filters = self.or_default(fields, "filters", Vec::new(), |this, node, _| this.filters(node));
 
-        // A closure, so that `?` ends the assembly only, after everything has been checked.
-        entry.dataset = (|| {
-            Some(Dataset {
-                name: entry.name.as_ref()?.0.clone(),
-                location: location?,
-                format: format?,
-                reading: Reading { delimiter: delimiter?, field: field?, ..Reading::default() },
-                mix_ratio: entry.ratio.as_ref()?.0,
-                splits: splits?,
-                take: take?,
-                text_field: text_field?,
-                config_name: config_name?,
-                data_dir: data_dir?,
-                converter: converter?.map(|word| word.name),
-                options: Options {
-                    of_converter: of_converter?,
-                    columns: columns?,
-                    command: command?,
-                    roles: roles?,
-                    keep: keep?,
-                    ignore: ignore?.into_iter().collect(),
-                    rules: rules?,
-                },
-                filters: filters?,
-            })
-        })();
-        entry
+        Some(Dataset {
+            name: name?,
+            written_as: None,
+            role: SourceRole::Mixed,
+            location: location?,
+            format: format?,
+            reading: Reading { delimiter: delimiter?, field: field?, ..Reading::default() },
+            mix_ratio: mix_ratio?,
+            splits: splits?,
+            take: take?,
+            text_field: text_field?,
+            config_name: config_name?,
+            data_dir: data_dir?,
+            converter: converter?.map(|word| word.name),
+            options: Options {
+                of_converter: of_converter?,
+                columns: columns?,
+                command: command?,
+                roles: roles?,
+                keep: keep?,
+                ignore: ignore?.into_iter().collect(),
+                rules: rules?,
+            },
+            filters: filters?,
+        })
     }
 
     fn mix_ratio(&mut self, fields: &Fields<'_, '_>, node: &Node<'_>, count: usize) -> Option<(f64, Range<usize>)> {
@@ -269,7 +279,7 @@ impl Checker<'_> {
         }
     }
 
-    fn split(&mut self, node: &Node<'_>, text: &str) -> Option<String> {
+    pub(super) fn split(&mut self, node: &Node<'_>, text: &str) -> Option<String> {
         if is_plain(text) {
             return Some(text.to_owned());
         }

@@ -11,7 +11,7 @@ use super::{
     read::Fields,
     rules::{language_meant, list_of},
 };
-use crate::quality::{self, Bound, BoundSpec, Ends, Filter, ScoreKind, iso};
+use crate::quality::{self, Bound, BoundSpec, Ends, Filter, MIN_CERTAINTY, ScoreKind, Unknown, iso};
 
 impl Checker<'_> {
     pub(super) fn filters(&mut self, node: &Node<'_>) -> Option<Vec<Filter>> {
@@ -58,9 +58,17 @@ impl Checker<'_> {
                 })?;
                 Bound::Fraction { min, max }
             }
-            BoundSpec::Language(key) => {
-                let languages = self.required(&fields, key.name, &format!("such as `{}: [en]`", key.name))?;
-                Bound::Language(self.names(languages, key.name, Self::language)?)
+            BoundSpec::Language(keys) => {
+                let key = keys.languages.name;
+                let languages = self.required(&fields, key, &format!("such as `{key}: [en]`"));
+                let languages = languages.and_then(|node| self.names(node, key, Self::language));
+                let certainty = self.or_default(&fields, keys.min_certainty.name, MIN_CERTAINTY, |this, node, key| {
+                    this.number_in(node, key, "from 0 to 1", |certainty| (0.0..=1.0).contains(&certainty))
+                });
+                let unknown = self.or_default(&fields, keys.unknown.name, Unknown::default(), |this, node, key| {
+                    this.word(node, key, Unknown::ALL)
+                });
+                Bound::Language { languages: languages?, min_certainty: certainty?, unknown: unknown? }
             }
             BoundSpec::Identity(key, methods) => {
                 let words: Vec<(&str, &str)> = methods.iter().map(|word| (*word, *word)).collect();
@@ -69,6 +77,9 @@ impl Checker<'_> {
                 Bound::Identity(method.to_owned())
             }
         };
+        let units: Vec<(&str, ScoreKind)> =
+            scorer.units().iter().filter_map(|(word, name)| Some((*word, quality::by_name(name)?))).collect();
+        let scorer = self.or_default(&fields, "unit", scorer, |this, node, key| this.word(node, key, &units))?;
         Some(Filter { scorer, bound })
     }
 
@@ -96,6 +107,8 @@ impl Checker<'_> {
         let max = self.optional(fields, high.name, &mut read);
         let (min, max) = (min?, max?);
         match (min, max) {
+            // A key that is not known was reported, and may well be the bound that was meant.
+            (None, None) if fields.has_other(&filter_keys(scorer)) => None,
             (None, None) => {
                 let message = format!("no minimum or maximum for the `{}` filter", scorer.name());
                 let fault = Fault::new(problem::BOUNDS, &type_node.span, message).label("no minimum or maximum");

@@ -3,6 +3,7 @@
 mod columns;
 mod dataset;
 mod filter;
+mod held;
 mod read;
 mod recipe;
 pub(super) mod rules;
@@ -21,11 +22,12 @@ const BLOCKS: &[(&str, &[&str])] = &[
     ("`metadata`", METADATA_KEYS),
     ("a dataset", DATASET_KEYS),
     ("`validation`", VALIDATION_KEYS),
+    ("`test`", TEST_KEYS),
     ("`mix`", MIX_KEYS),
     ("`sample`", SAMPLE_KEYS),
 ];
 
-const RECIPE_KEYS: &[&str] = &["metadata", "datasets", "validation", "mix", "max_rejects"];
+const RECIPE_KEYS: &[&str] = &["metadata", "datasets", "validation", "test", "exclude", "mix", "max_rejects"];
 const METADATA_KEYS: &[&str] = &["phase", "description", "total_tokens", "max_seq_length", "version"];
 const DATASET_KEYS: &[&str] = &[
     "name",
@@ -50,14 +52,36 @@ const DATASET_KEYS: &[&str] = &[
     "rules",
     "filters",
 ];
-const VALIDATION_KEYS: &[&str] = &["ratio", "seed", "stratified", "method"];
-const MIX_KEYS: &[&str] = &["strategy", "total", "unit"];
+const VALIDATION_KEYS: &[&str] = &["ratio", "seed", "stratified", "method", "normalise", "split", "overlap"];
+const TEST_KEYS: &[&str] = &["ratio", "split", "overlap"];
+const MIX_KEYS: &[&str] = &["strategy", "total", "unit", "deduplicate", "normalise"];
 const SAMPLE_KEYS: &[&str] = &["rows", "seed"];
 
-/// Returns the keys of all places: blocks of the recipe and filters.
+/// Returns the keys of a source that is not mixed: those of a dataset but its share.
+fn unmixed_keys() -> impl Iterator<Item = &'static str> {
+    DATASET_KEYS.iter().copied().filter(|key| *key != "mix_ratio")
+}
+
+/// Returns the keys of a block that may name a source of its own.
+fn held_keys(own: &[&'static str]) -> Vec<&'static str> {
+    own.iter().copied().chain(unmixed_keys()).collect()
+}
+
+/// Returns the keys of all places: blocks of the recipe and filters. Blocks that may name a source have their own keys.
 pub(super) fn places() -> Vec<(Cow<'static, str>, Vec<&'static str>)> {
     let blocks = BLOCKS.iter().map(|(place, keys)| ((*place).into(), keys.to_vec()));
     blocks.chain(quality::filters().map(|scorer| (filter_place(scorer).into(), filter_keys(scorer)))).collect()
+}
+
+/// Returns the keys of all places, those of a source included where one may be named.
+#[cfg(test)]
+pub(super) fn all_places() -> Vec<(Cow<'static, str>, Vec<&'static str>)> {
+    let with_source = |(place, keys): (Cow<'static, str>, Vec<&'static str>)| match &*place {
+        "`validation`" | "`test`" => (place, held_keys(&keys)),
+        _ => (place, keys),
+    };
+    let excluded = ("an entry of `exclude`".into(), unmixed_keys().collect());
+    places().into_iter().map(with_source).chain([excluded]).collect()
 }
 
 /// Returns the name of a filter in messages.
@@ -67,7 +91,8 @@ fn filter_place(scorer: ScoreKind) -> String {
 
 /// Returns the keys of a filter.
 fn filter_keys(scorer: ScoreKind) -> Vec<&'static str> {
-    ["type"].into_iter().chain(scorer.bound().keys()).collect()
+    let unit = (!scorer.units().is_empty()).then_some("unit");
+    ["type"].into_iter().chain(scorer.bound().keys()).chain(unit).collect()
 }
 
 /// Checks a tree, and returns all faults and, if there are none, the recipe.

@@ -27,6 +27,13 @@ impl<'n, 't> Fields<'n, 't> {
     }
 }
 
+impl Fields<'_, '_> {
+    /// Returns whether there is a key that is not among `known`.
+    pub(super) fn has_other(&self, known: &[&str]) -> bool {
+        self.entries.iter().any(|(key, _)| !known.contains(&key.name.as_ref()))
+    }
+}
+
 impl Checker<'_> {
     pub(super) fn report(&mut self, fault: Fault) {
         self.faults.push(fault);

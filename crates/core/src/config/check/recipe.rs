@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use super::{
     super::{
         problem::{self, Fault},
-        recipe::{MaxRejects, Metadata, Mix, Recipe, SplitMethod, Strategy, Unit, Validation},
+        recipe::{Deduplicate, MaxRejects, Metadata, Mix, Recipe, Strategy, Unique, Unit},
         tree::{Node, Scalar, Value, quoted},
     },
-    Checker, METADATA_KEYS, MIX_KEYS, RECIPE_KEYS, VALIDATION_KEYS,
+    Checker, METADATA_KEYS, MIX_KEYS, RECIPE_KEYS,
     dataset::CheckedDataset,
     read::{Fields, spelled},
     rules::{decimal, did_you_mean, is_plain, list_of},
@@ -42,22 +42,17 @@ impl Checker<'_> {
         let metadata = metadata.and_then(|node| self.metadata(node, root));
         let datasets = self.required(&fields, "datasets", "add `datasets:` with `- name: …` and `source: …` under it");
         let entries = datasets.and_then(|node| self.datasets(node, metadata.as_ref().map(|m| m.kind)));
-        let validation = match fields.get("validation") {
-            Some(node) => self.validation(node, root),
-            None => Some(Validation { ratio: 0.05, seed: 42, stratified: true, method: SplitMethod::Hash }),
-        };
+        let held_out = self.held_out(&fields, root, metadata.as_ref().map(|m| m.kind));
         let mix = match fields.get("mix") {
             Some(node) => self.mix(node, root),
-            None => Some(Mix { strategy: Strategy::Repeat, total: None, unit: Unit::Rows }),
+            None => Some(Mix::default()),
         };
         let max_rejects = self.optional(&fields, "max_rejects", Self::max_rejects);
-        Some(Recipe {
-            metadata: metadata?,
-            datasets: entries?.into_iter().map(|entry| entry.dataset).collect::<Option<_>>()?,
-            validation: validation?,
-            mix: mix?,
-            max_rejects: max_rejects?,
-        })
+        let (validation, unmixed) = held_out?;
+        let mixed = entries?.into_iter().map(|entry| entry.dataset).collect::<Option<_>>()?;
+        let datasets = unmixed.with(mixed);
+        self.unique(&datasets, root);
+        Some(Recipe { metadata: metadata?, datasets, validation, mix: mix?, max_rejects: max_rejects? })
     }
 
     /// Reads an optional key: `Some(None)` if it is absent, `None` if its value is invalid.
@@ -209,19 +204,6 @@ impl Checker<'_> {
         self.report(Fault::new(problem::RATIO_SUM, span, message).label("the largest share").hint(hint));
     }
 
-    fn validation(&mut self, node: &Node<'_>, root: &Node<'_>) -> Option<Validation> {
-        let key = root.entry("validation").map(|(key, _)| key);
-        let fields = self.fields(node, key, "`validation`", VALIDATION_KEYS)?;
-        let ratio = self.or_default(&fields, "ratio", 0.05, |this, node, key| {
-            this.number_in(node, key, "at least 0 and below 1", |ratio| (0.0..1.0).contains(&ratio))
-        });
-        let seed = self.or_default(&fields, "seed", 42, |this, node, key| this.integer(node, key, 0));
-        let stratified = self.or_default(&fields, "stratified", true, Self::boolean);
-        let method = self
-            .or_default(&fields, "method", SplitMethod::Hash, |this, node, key| this.word(node, key, SplitMethod::ALL));
-        Some(Validation { ratio: ratio?, seed: seed?, stratified: stratified?, method: method? })
-    }
-
     fn mix(&mut self, node: &Node<'_>, root: &Node<'_>) -> Option<Mix> {
         let key = root.entry("mix").map(|(key, _)| key);
         let fields = self.fields(node, key, "`mix`", MIX_KEYS)?;
@@ -229,7 +211,16 @@ impl Checker<'_> {
             .or_default(&fields, "strategy", Strategy::Repeat, |this, node, key| this.word(node, key, Strategy::ALL));
         let total = self.optional(&fields, "total", |this, node, key| this.integer(node, key, 1));
         let unit = self.or_default(&fields, "unit", Unit::Rows, |this, node, key| this.word(node, key, Unit::ALL));
-        Some(Mix { strategy: strategy?, total: total?, unit: unit? })
+        let by = self.optional(&fields, "deduplicate", |this, node, key| this.word(node, key, Unique::ALL));
+        let normalise = self.or_default(&fields, "normalise", false, Self::boolean);
+        let (by, normalise) = (by?, normalise?);
+        if let (None, Some(node)) = (by, fields.get("normalise")) {
+            let fault = Fault::new(problem::MISSING_KEY, &node.span, "`normalise` in `mix` needs `deduplicate`");
+            self.report(fault.label("of what?").hint("add `deduplicate: prompt` or `deduplicate: row`"));
+            return None;
+        }
+        let deduplicate = by.map(|by| Deduplicate { by, normalise });
+        Some(Mix { strategy: strategy?, total: total?, unit: unit?, deduplicate })
     }
 
     /// Reads a count, a fraction below 1, or a percentage.

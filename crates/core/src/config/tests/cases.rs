@@ -192,7 +192,37 @@ pub(in crate::config) fn bad() -> Vec<(&'static str, String, Vec<&'static str>)>
         case("options as a list", &dataset("options: [a]"), &["6:14 E0112 must be a mapping"]),
         case("nested option", &dataset("options: {a: {b: c}}"), &["6:18 E0112 must be text"]),
         case("splits as a mapping", &dataset("splits: {a: b}"), &["6:13 E0112 a name or a list of names"]),
-        case("validation as a number", &root("validation: 0.1"), &["6:13 E0112 must be a mapping"]),
+        case("validation as a number", &root("validation: 0.1"), &["6:13 E0112 write `validation: none`"]),
+        case("no validation by a boolean", &root("validation: false"), &["6:13 E0112 write `validation: none`"]),
+        case(
+            "a share and a source",
+            &root("validation: { ratio: 0.1, source: x/z }"),
+            &["6:35 E0134 both `ratio` and `source`"],
+        ),
+        case(
+            "a source and a split",
+            &root("test: { source: x/z, split: b }"),
+            &["6:29 E0134 both `source` and `split`"],
+        ),
+        case(
+            "a share and splits",
+            &root("validation: { ratio: 0.1, splits: test }"),
+            &["6:35 E0134 both `ratio` and `splits`"],
+        ),
+        case("splits twice", &root("test: { split: a, splits: b }"), &["6:27 E0111 `splits` in `test` needs `source`"]),
+        case("filters of no source", &root("test: { ratio: 0.1, filters: [] }"), &["6:30 E0111 needs `source`"]),
+        case("overlap of a share", &root("validation: { overlap: keep }"), &["6:24 E0111 needs `source` or `split`"]),
+        case(
+            "unknown overlap",
+            &root("test: { split: b, overlap: drop }"),
+            &["6:28 E0115 one of `remove`, `keep`, `fail`"],
+        ),
+        case("a side named like a source", &root("test: { source: x/z, name: a }"), &["6:1 E0120 `name` of its own"]),
+        case("share in a side", &root("test: { source: x/z, mix_ratio: 1 }"), &["6:22 E0110 belongs to a dataset"]),
+        case("exclude as a mapping", &root("exclude: { source: x/z }"), &["6:10 E0112 begin each source"]),
+        case("exclude without a source", &root("exclude: [{ name: e }]"), &["6:13 E0111 needs `source`"]),
+        case("unknown duplicates", &root("mix: { deduplicate: text }"), &["6:21 E0115 one of `prompt`, `row`"]),
+        case("normalise alone", &root("mix: { normalise: true }"), &["6:19 E0111 add `deduplicate: prompt`"]),
         // Numbers.
         case("not a number", &dataset("mix_ratio: .nan"), &["6:16 E0113 finite"]),
         case("infinite", &filter("{type: quality, min_score: .inf}"), &["7:36 E0113 finite"]),
@@ -328,6 +358,16 @@ pub(in crate::config) fn bad() -> Vec<(&'static str, String, Vec<&'static str>)>
         ),
         case("revision", &dataset("revision: 'main branch'"), &["6:15 E0130 white space"]),
         // Filters.
+        case(
+            "a bound by another name",
+            &filter("{type: length, max_tokens: 9}"),
+            &["7:24 E0110 known keys of a `length` filter: `type`, `min_length`, `max_length`, `unit`"],
+        ),
+        case(
+            "unknown unit",
+            &filter("{type: length, max_length: 9, unit: words}"),
+            &["7:45 E0115 one of `characters`, `tokens`"],
+        ),
         case("length without bounds", &filter("type: length"), &["7:15 E0124 no minimum or maximum"]),
         case(
             "length upside down",
@@ -408,8 +448,8 @@ pub(in crate::config) fn good() -> Vec<(&'static str, String, Claim)> {
         ("least", root(""), |r| {
             let d = &r.datasets[0];
             (d.mix_ratio, d.format, d.splits.as_slice()) == (1.0, None, &["train".to_owned()])
-                && r.validation == Validation { ratio: 0.05, seed: 42, stratified: true, method: SplitMethod::Hash }
-                && r.mix == Mix { strategy: Strategy::Repeat, total: None, unit: Unit::Rows }
+                && r.validation == Validation::default()
+                && r.mix == Mix::default()
                 && r.max_rejects.is_none()
         }),
         ("grouped digits", root("mix: {total: 10_000_000}"), |r| r.mix.total == Some(10_000_000)),
@@ -433,10 +473,41 @@ pub(in crate::config) fn good() -> Vec<(&'static str, String, Claim)> {
                 .replace("x/y", "x/y\n    filters:\n    splits: ~\n    text_field: ~"),
             |r| r.datasets[0].filters.is_empty() && r.datasets[0].text_field.is_none() && r.validation.seed == 42,
         ),
+        ("no validation", root("validation: none\ntest: none"), |r| {
+            (r.validation.ratio, r.validation.test_ratio, r.validation.seed) == (0.0, 0.0, 42)
+        }),
+        ("a third side", root("test: { ratio: 0.1 }\nvalidation: { normalise: true }"), |r| {
+            (r.validation.ratio, r.validation.test_ratio, r.validation.normalise) == (0.05, 0.1, true)
+        }),
+        (
+            "sides of their own",
+            root(
+                "validation: { source: data/v.jsonl, format: jsonl, seed: 3, overlap: keep }\ntest: { split: [test] }",
+            ),
+            |r| {
+                let [mixed, test, validation] = &r.datasets[..] else { return false };
+                (r.validation.ratio, r.validation.test_ratio, r.validation.seed) == (0.0, 0.0, 3)
+                    && (&*mixed.name, &*test.name, &*validation.name) == ("a", "a (test)", "validation")
+                    && (mixed.role, mixed.row_source()) == (SourceRole::Mixed, "a")
+                    && (test.role, test.row_source()) == (SourceRole::Held(Side::Test, Overlap::Remove), "a")
+                    && test.splits == ["test"]
+                    && validation.role == SourceRole::Held(Side::Validation, Overlap::Keep)
+            },
+        ),
+        ("excluded prompts", root("exclude:\n  - { source: x/z, splits: test }\n  - { name: e, source: x/y }"), |r| {
+            let names: Vec<&str> = r.datasets.iter().map(|dataset| &*dataset.name).collect();
+            names == ["a", "exclude 1", "e"] && r.datasets[2].role == SourceRole::Excluded
+        }),
+        ("duplicates", root("mix: { deduplicate: row, normalise: true }"), |r| {
+            r.mix.deduplicate == Some(Deduplicate { by: Unique::Row, normalise: true })
+        }),
         ("random rows", dataset("sample: { rows: 1_000 }"), |r| {
             r.datasets[0].take == Take::Sample(Sampling { rows: 1000, seed: 42 })
         }),
         ("the first rows", dataset("max_samples: 9\nsample: ~"), |r| r.datasets[0].take == Take::First(9)),
+        ("length in tokens", filter("{type: length, max_length: 9, unit: tokens}"), |r| {
+            r.datasets[0].filters[0].scorer == quality::ScoreKind::TOKENS
+        }),
         ("no filters", dataset("filters: []"), |r| r.datasets[0].filters.is_empty()),
         (
             "a filter of each type",

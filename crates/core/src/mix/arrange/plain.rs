@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::{Allotment, Purpose, SplitMethod, Validation, key, order_key, split_rank, split_threshold, tests::Held};
+use super::{
+    Allotment, BySide, Candidates, Purpose, Side, SplitMethod, Validation, key, order_key, split_rank, split_threshold,
+    tests::Held,
+};
 
 /// A row of the mixture: a sample, and the number of the repeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,20 +14,33 @@ struct Chosen {
     repeat: u32,
 }
 
-/// Chooses, splits and orders samples, with everything in memory.
-pub(super) fn arrange(candidates: &Held, allotment: &Allotment, validation: &Validation) -> (Vec<u32>, Vec<u32>) {
+/// Chooses, splits and orders, with everything in memory.
+pub(super) fn arrange(candidates: &Held, allotment: &Allotment, validation: &Validation) -> [Vec<u32>; 3] {
     let seed = validation.seed;
     let chosen = choose(candidates, allotment, seed);
-    let on_validation = match validation.method {
-        SplitMethod::Hash => by_hash(candidates, &chosen, validation),
-        SplitMethod::Exact => by_rank(candidates, &chosen, validation),
-    };
-    let (mut train, mut validation) = (Vec::new(), Vec::new());
-    for (row, on_validation) in chosen.iter().zip(on_validation) {
-        let key = order_key(candidates.row_hash[row.sample as usize], row.repeat, seed);
-        if on_validation { &mut validation } else { &mut train }.push((key, row.sample));
+    let mut sides: Vec<Option<Side>> =
+        chosen.iter().map(|row| candidates.side(candidates.source(row.sample))).collect();
+    for (side, ratio) in [(Side::Test, validation.test_ratio), (Side::Validation, validation.ratio)] {
+        let left: Vec<usize> = (0..chosen.len()).filter(|at| sides[*at].is_none()).collect();
+        let rows: Vec<Chosen> = left.iter().map(|at| chosen[*at]).collect();
+        let prompt = |row: &Chosen| {
+            let hash = candidates.prompt_hash[row.sample as usize];
+            if validation.normalise { hash / 2 } else { hash }
+        };
+        let ranks: Vec<u64> = rows.iter().map(|row| split_rank(prompt(row), seed, side)).collect();
+        let is_drawn = match validation.method {
+            _ if ratio <= 0.0 => continue,
+            SplitMethod::Hash => by_hash(&ranks, ratio),
+            SplitMethod::Exact => by_rank(candidates, &rows, &ranks, ratio, validation),
+        };
+        left.iter().zip(is_drawn).filter(|(_, is)| *is).for_each(|(at, _)| sides[*at] = Some(side));
     }
-    (in_order(train), in_order(validation))
+    let mut lists = BySide::new(|_| Vec::new());
+    for (row, side) in chosen.iter().zip(sides) {
+        let key = order_key(candidates.row_hash[row.sample as usize], row.repeat, seed);
+        lists.get_mut(side.unwrap_or(Side::Train)).push((key, row.sample));
+    }
+    Side::ALL.map(|side| in_order(std::mem::take(lists.get_mut(side))))
 }
 
 fn in_order(mut keyed: Vec<(u64, u32)>) -> Vec<u32> {
@@ -73,35 +89,24 @@ fn choose(candidates: &Held, allotment: &Allotment, seed: u64) -> Vec<Chosen> {
 }
 
 /// Returns whether each row is held out, which only depends on its prompt's hash unless a side would be empty.
-fn by_hash(candidates: &Held, chosen: &[Chosen], validation: &Validation) -> Vec<bool> {
-    let threshold = split_threshold(validation.ratio);
-    let ranks = || {
-        let rank = |row: &Chosen| split_rank(candidates.prompt_hash[row.sample as usize], validation.seed);
-        chosen.iter().map(rank)
-    };
-    let (mut lowest, mut highest) = (u64::MAX, 0);
-    let mut sides: Vec<bool> = ranks()
-        .map(|rank| {
-            (lowest, highest) = (lowest.min(rank), highest.max(rank));
-            u128::from(rank) < threshold
-        })
-        .collect();
-    if !sides.is_empty() && validation.ratio > 0.0 {
+/// Returns whether each row is drawn, by the rank of its prompt alone.
+fn by_hash(ranks: &[u64], ratio: f64) -> Vec<bool> {
+    let mut drawn: Vec<bool> = ranks.iter().map(|rank| u128::from(*rank) < split_threshold(ratio)).collect();
+    if let (Some(lowest), Some(highest)) = (ranks.iter().min(), ranks.iter().max()) {
         if lowest == highest {
-            // One prompt cannot be on both sides, and training rows matter more than validation rows.
-            sides.fill(false);
-        } else if !sides.contains(&true) {
-            sides = ranks().map(|rank| rank == lowest).collect();
-        } else if !sides.contains(&false) {
-            sides = ranks().map(|rank| rank != highest).collect();
+            // One prompt cannot be on both sides, and training rows matter more than others.
+            drawn.fill(false);
+        } else if !drawn.contains(&true) {
+            drawn = ranks.iter().map(|rank| rank == lowest).collect();
+        } else if !drawn.contains(&false) {
+            drawn = ranks.iter().map(|rank| rank != highest).collect();
         }
     }
-    sides
+    drawn
 }
 
-/// Returns whether each row is held out: exactly floor(rows × ratio) rows if whole prompts allow that, taking prompts
 /// by rank as long as they fit.
-fn by_rank(candidates: &Held, chosen: &[Chosen], validation: &Validation) -> Vec<bool> {
+fn by_rank(candidates: &Held, chosen: &[Chosen], ranks: &[u64], ratio: f64, validation: &Validation) -> Vec<bool> {
     struct Group {
         rank: u64,
         rows: u64,
@@ -112,17 +117,15 @@ fn by_rank(candidates: &Held, chosen: &[Chosen], validation: &Validation) -> Vec
     let mut places: HashMap<u64, usize> = HashMap::new();
     let mut groups: Vec<Group> = Vec::new();
     let mut group_of = Vec::with_capacity(chosen.len());
-    for row in chosen {
-        let prompt_hash = candidates.prompt_hash[row.sample as usize];
-        let place = *places.entry(prompt_hash).or_insert_with(|| {
-            let rank = split_rank(prompt_hash, validation.seed);
+    for (row, &rank) in chosen.iter().zip(ranks) {
+        let place = *places.entry(rank).or_insert_with(|| {
             groups.push(Group { rank, rows: 0, owner: candidates.source(row.sample), on_validation: false });
             groups.len() - 1
         });
         groups[place].rows += 1;
         group_of.push(place);
     }
-    let take = |rows: u64| (rows as f64 * validation.ratio).floor() as u64;
+    let take = |rows: u64| (rows as f64 * ratio).floor() as u64;
     let mut quotas = if validation.stratified {
         let sources = candidates.ends.len();
         let mut rows = vec![0; sources];
@@ -132,7 +135,7 @@ fn by_rank(candidates: &Held, chosen: &[Chosen], validation: &Validation) -> Vec
         let mut quotas: Vec<u64> = rows.iter().map(|rows| take(*rows)).collect();
         let mut by_remainder: Vec<usize> = (0..sources).collect();
         by_remainder.sort_by(|a, b| {
-            let remainder = |i: usize| rows[i] as f64 * validation.ratio - quotas[i] as f64;
+            let remainder = |i: usize| rows[i] as f64 * ratio - quotas[i] as f64;
             remainder(*b).total_cmp(&remainder(*a)).then(a.cmp(b))
         });
         let missing = take(chosen.len() as u64).saturating_sub(quotas.iter().sum());
@@ -153,7 +156,7 @@ fn by_rank(candidates: &Held, chosen: &[Chosen], validation: &Validation) -> Vec
     }
     if groups.len() == 1 {
         groups[0].on_validation = false;
-    } else if validation.ratio > 0.0
+    } else if !groups.is_empty()
         && groups.iter().all(|group| !group.on_validation)
         && let Some(lowest) = ranked.first()
     {

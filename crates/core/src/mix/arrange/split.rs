@@ -1,9 +1,10 @@
 //! Decides which side a row is on. Rows with the same prompt are always on the same side.
 
-use super::{Candidate, Candidates, Ranks, Realised, Share, SortMemory, split_rank};
+use super::{Candidate, Candidates, Draw, Mixture, Seen, SortMemory};
 use crate::{
     config::Validation,
     failure::FileError,
+    outputs::Side,
     sort::{Sorted, Sorter, halves},
 };
 
@@ -34,17 +35,15 @@ impl Rule {
         }
     }
 
-    /// Returns the rule to use if hashes leave a side empty; `None` if neither side is empty, or an empty side was
-    /// requested.
-    pub(super) fn instead(&self, realised: &[Realised], (lowest, highest): Ranks, ratio: f64) -> Option<Self> {
-        let train: u64 = realised.iter().map(|source| source.train).sum();
-        let validation: u64 = realised.iter().map(|source| source.validation).sum();
-        if !matches!(self, Self::Below(_)) || ratio <= 0.0 || (train > 0 && validation > 0) || train + validation == 0 {
+    /// Returns the rule to use if hashes leave a side empty; `None` if neither side is empty.
+    pub(super) fn instead(&self, seen: &Seen) -> Option<Self> {
+        let (lowest, highest) = seen.ranks;
+        if !matches!(self, Self::Below(_)) || (seen.left > 0 && seen.drawn > 0) || seen.left + seen.drawn == 0 {
             None
         } else if lowest == highest {
             // One prompt cannot be on both sides, and training rows matter more than validation rows.
-            (validation > 0).then_some(Self::Nothing)
-        } else if validation == 0 {
+            (seen.drawn > 0).then_some(Self::Nothing)
+        } else if seen.drawn == 0 {
             Some(Self::Only(lowest))
         } else {
             Some(Self::AllBut(highest))
@@ -59,25 +58,33 @@ struct Group {
     owner: usize,
 }
 
-/// Marks exactly floor(rows × ratio) rows if whole prompts allow that, taking prompts by rank as long as they fit.
+/// Marks exactly floor(rows × ratio) of the rows that earlier draws left, if whole prompts allow that, taking prompts by
+/// rank as long as they fit.
 pub(super) fn marks<C: Candidates>(
-    candidates: &C,
-    shares: &[Share],
-    validation: &Validation,
+    mixture: &Mixture<'_, C>,
+    earlier: &[Draw],
+    side: Side,
+    ratio: f64,
     memory: SortMemory<'_>,
 ) -> Result<Vec<u64>, C::Error> {
+    let Mixture { candidates, shares, validation } = mixture;
+    let mut marks = vec![0_u64; candidates.count().div_ceil(64) as usize];
+    if ratio <= 0.0 {
+        return Ok(marks);
+    }
     let mut ranked = Sorter::new(memory.scratch, memory.bytes, 1 << 32);
     let mut ends = vec![0; shares.len()];
     candidates.each(&mut |candidate| {
         ends[candidate.source] = candidate.number + 1;
         let times = shares[candidate.source].times(candidate, validation.seed);
-        if times > 0 {
-            let [high, low] = halves(split_rank(candidate.prompt_hash, validation.seed));
+        let is_left = || mixture.side(candidate, earlier) == Side::Train;
+        if times > 0 && candidates.side(candidate.source).is_none() && is_left() {
+            let [high, low] = halves(mixture.rank(candidate, side));
             ranked.push([high, low, candidate.number, times])?;
         }
         Ok(())
     })?;
-    // A source without candidates ends where the previous one does.
+    // Sources without a candidate end where the one before does.
     (1..ends.len()).for_each(|source| ends[source] = ends[source].max(ends[source - 1]));
     let ranked = ranked.finish()?;
     let (mut groups, mut rows) = (0_u64, vec![0; shares.len()]);
@@ -86,9 +93,8 @@ pub(super) fn marks<C: Candidates>(
         rows[group.owner] += group.rows;
         Ok::<_, C::Error>(())
     })?;
-    let mut quotas = quotas(&rows, validation);
-    let mut marks = vec![0_u64; candidates.count().div_ceil(64) as usize];
-    let mut is_marked = groups < 2 || validation.ratio <= 0.0;
+    let mut quotas = quotas(&rows, ratio, validation);
+    let mut is_marked = groups < 2;
     let mut first: Option<Vec<u32>> = None;
     each_group(&ranked, &ends, |group, samples| {
         let quota = &mut quotas[if validation.stratified { group.owner } else { 0 }];
@@ -113,8 +119,8 @@ fn mark(marks: &mut [u64], samples: &[u32]) {
 }
 
 /// Returns how many rows to hold out, per source or in total.
-fn quotas(rows: &[u64], validation: &Validation) -> Vec<u64> {
-    let take = |rows: u64| (rows as f64 * validation.ratio).floor() as u64;
+fn quotas(rows: &[u64], ratio: f64, validation: &Validation) -> Vec<u64> {
+    let take = |rows: u64| (rows as f64 * ratio).floor() as u64;
     let whole: u64 = rows.iter().sum();
     if !validation.stratified {
         return vec![take(whole)];
@@ -123,7 +129,7 @@ fn quotas(rows: &[u64], validation: &Validation) -> Vec<u64> {
     let mut quotas: Vec<u64> = rows.iter().map(|rows| take(*rows)).collect();
     let mut by_remainder: Vec<usize> = (0..rows.len()).collect();
     by_remainder.sort_by(|a, b| {
-        let remainder = |i: usize| rows[i] as f64 * validation.ratio - quotas[i] as f64;
+        let remainder = |i: usize| rows[i] as f64 * ratio - quotas[i] as f64;
         remainder(*b).total_cmp(&remainder(*a)).then(a.cmp(b))
     });
     let missing = take(whole).saturating_sub(quotas.iter().sum());

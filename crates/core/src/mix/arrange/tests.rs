@@ -19,6 +19,8 @@ pub(super) struct Held {
     pub(super) ends: Vec<usize>,
     pub(super) row_hash: Vec<u64>,
     pub(super) prompt_hash: Vec<u64>,
+    /// For each source the side that all of it is on.
+    pub(super) held: Vec<Option<Side>>,
     /// `None` if every sample counts 1.
     pub(super) units: Option<Vec<u32>>,
 }
@@ -53,6 +55,10 @@ impl Candidates for Held {
         (0..self.ends.len()).map(|source| self.of(source).map(|sample| self.units(sample as u32)).sum()).collect()
     }
 
+    fn side(&self, source: usize) -> Option<Side> {
+        self.held.get(source).copied().flatten()
+    }
+
     fn each(&self, take: &mut dyn FnMut(&Candidate) -> Result<(), FileError>) -> Result<(), FileError> {
         (0..self.len() as u32).try_for_each(|number| {
             take(&Candidate {
@@ -60,6 +66,8 @@ impl Candidates for Held {
                 number,
                 row_hash: self.row_hash[number as usize],
                 prompt_hash: self.prompt_hash[number as usize],
+                // Two prompts in a row differ in case alone.
+                folded_hash: self.prompt_hash[number as usize] / 2,
                 units: self.units(number) as u32,
             })
         })
@@ -70,7 +78,9 @@ impl Candidates for Held {
 struct Sides {
     train: Vec<u32>,
     validation: Vec<u32>,
+    test: Vec<u32>,
     realised: Vec<Realised>,
+    mingled: Option<u64>,
 }
 
 /// Arranges with this many bytes of memory.
@@ -87,8 +97,8 @@ fn arrange_within(bytes: usize, candidates: &Held, allotment: &Allotment, valida
         side.each(push).unwrap();
         list
     };
-    let (train, validation) = (list(&arrangement.train), list(&arrangement.validation));
-    Sides { train, validation, realised: arrangement.realised }
+    let [train, validation, test] = Side::ALL.map(|side| list(arrangement.rows.get(side)));
+    Sides { train, validation, test, realised: arrangement.realised, mingled: arrangement.mingled }
 }
 
 fn arrange(candidates: &Held, allotment: &Allotment, validation: &Validation) -> Sides {
@@ -96,7 +106,7 @@ fn arrange(candidates: &Held, allotment: &Allotment, validation: &Validation) ->
 }
 
 fn validation(ratio: f64, method: SplitMethod, stratified: bool) -> Validation {
-    Validation { ratio, seed: 42, stratified, method }
+    Validation { ratio, stratified, method, ..Validation::default() }
 }
 
 /// Returns candidates, each given by its source and its prompt hash, in the order of sources.
@@ -109,6 +119,7 @@ fn candidates(prompts: &[(u32, u64)]) -> Held {
         ends: (0..sources).map(end).collect(),
         row_hash: sorted.iter().map(|(i, _)| xxh3_64_with_seed(&(*i as u64).to_le_bytes(), 7)).collect(),
         prompt_hash: sorted.iter().map(|(_, (_, prompt))| *prompt).collect(),
+        held: Vec::new(),
         units: None,
     }
 }
@@ -123,18 +134,29 @@ fn arranged(candidates: &Held, validation: &Validation) -> Sides {
 }
 
 /// Returns the part of each source, counted from the lists.
-fn realised(candidates: &Held, sides: [&[u32]; 2]) -> Vec<Realised> {
+fn realised(candidates: &Held, sides: &Sides) -> Vec<Realised> {
     let mut realised = vec![Realised::default(); candidates.ends.len()];
     let mut seen = BTreeSet::new();
-    for (side, samples) in sides.into_iter().enumerate() {
+    for (side, samples) in Side::ALL.into_iter().zip([&sides.train, &sides.validation, &sides.test]) {
         for sample in samples {
             let own = &mut realised[candidates.source(*sample)];
-            *if side == 0 { &mut own.train } else { &mut own.validation } += 1;
-            own.units += candidates.units(*sample);
+            *own.rows.get_mut(side) += 1;
+            *own.units.get_mut(side) += candidates.units(*sample);
             own.repeats += u64::from(!seen.insert(*sample));
         }
     }
     realised
+}
+
+/// Prompts that are on several sides but for their last bit, counted from the lists.
+fn mingled(candidates: &Held, sides: &Sides) -> u64 {
+    let mut found: BTreeMap<u64, BTreeSet<u8>> = BTreeMap::new();
+    for (side, samples) in Side::ALL.into_iter().zip([&sides.train, &sides.validation, &sides.test]) {
+        for sample in samples {
+            found.entry(candidates.prompt_hash[*sample as usize] / 2).or_default().insert(side as u8);
+        }
+    }
+    found.values().filter(|sides| sides.len() > 1).count() as u64
 }
 
 fn prompts_of(candidates: &Held, side: &[u32]) -> BTreeSet<u64> {
@@ -151,6 +173,9 @@ proptest! {
         shares in prop::collection::vec(0.05_f64..1.0, 4),
         total in prop::option::of(0_u64..900),
         ratio in prop::sample::select(vec![0.0, 1e-9, 0.1, 0.5, 0.999]),
+        test_ratio in prop::sample::select(vec![0.0, 0.0, 1e-9, 0.2, 0.999]),
+        held in prop::sample::select(vec![vec![], vec![None, Some(Side::Validation)], vec![None, None, Some(Side::Test)]]),
+        normalise: bool,
         exact: bool,
         stratified: bool,
         cut: bool,
@@ -161,15 +186,19 @@ proptest! {
         candidates.units = counted.map(|units| units[..count].to_vec());
         let sizes = candidates.sizes();
         let strategy = if cut { Strategy::Cut } else { Strategy::Repeat };
-        let allotment = allot(&sizes, &shares[..sizes.len()], strategy, total);
+        let mut allotment = allot(&sizes, &shares[..sizes.len()], strategy, total);
+        candidates.held = held;
+        for source in (0..sizes.len()).filter(|source| candidates.side(*source).is_some()) {
+            allotment.counts[source] = sizes[source];
+        }
         let method = if exact { SplitMethod::Exact } else { SplitMethod::Hash };
-        let settings = validation(ratio, method, stratified);
+        let settings = Validation { test_ratio, normalise, ..validation(ratio, method, stratified) };
         let by_the_book = plain::arrange(&candidates, &allotment, &settings);
         for bytes in [1 << 20, 500, 1] {
             let sides = arrange_within(bytes, &candidates, &allotment, &settings);
-            let realised = realised(&candidates, [&sides.train, &sides.validation]);
-            prop_assert_eq!(&sides.realised, &realised);
-            prop_assert_eq!((sides.train, sides.validation), by_the_book.clone());
+            prop_assert_eq!(&sides.realised, &realised(&candidates, &sides));
+            prop_assert_eq!(sides.mingled, Some(mingled(&candidates, &sides)));
+            prop_assert_eq!([&sides.train, &sides.validation, &sides.test], by_the_book.each_ref());
         }
     }
 
@@ -257,4 +286,35 @@ fn units_are_met_as_nearly_as_rows_allow() {
     let arranged = arrange(&candidates, &allotment, &validation(0.1, SplitMethod::Hash, true));
     let units: u64 = arranged.train.iter().chain(&arranged.validation).map(|i| candidates.units(*i)).sum();
     assert!((493..=507).contains(&units), "{units}");
+}
+
+#[test]
+fn a_test_side_moves_no_row_between_train_and_validation() {
+    let candidates = candidates(&(0..2000).map(|i| (0, i * 7919)).collect::<Vec<_>>());
+    let without = validation(0.2, SplitMethod::Hash, true);
+    let before = arranged(&candidates, &without);
+    let after = arranged(&candidates, &Validation { test_ratio: 0.1, ..without });
+    assert!((150..250).contains(&after.test.len()), "{}", after.test.len());
+    let test: BTreeSet<u32> = after.test.iter().copied().collect();
+    let left = |side: &[u32]| side.iter().copied().filter(|sample| !test.contains(sample)).collect::<Vec<_>>();
+    assert_eq!((after.train, after.validation), (left(&before.train), left(&before.validation)));
+    let few = |count: usize| (0..count as u32).filter(|sample| test.contains(sample)).count() > 0;
+    assert!(few(100), "the test side is drawn from the whole");
+}
+
+#[test]
+fn exact_counts_of_three_sides() {
+    let candidates = candidates(&(0..1000).map(|i| (0, i * 7919)).collect::<Vec<_>>());
+    let settings = Validation { test_ratio: 0.1, ..validation(0.05, SplitMethod::Exact, false) };
+    let sides = arranged(&candidates, &settings);
+    assert_eq!((sides.test.len(), sides.validation.len(), sides.train.len()), (100, 45, 855));
+}
+
+#[test]
+fn rows_that_other_sources_have_are_counted() {
+    let mut across = AcrossSources::new([2, 0, 3]);
+    for row in [[1, 1, 0], [1, 1, 3], [1, 1, 4], [1, 2, 1], [2, 1, 2], [2, 1, 3]] {
+        across.see(row);
+    }
+    assert_eq!(across.count, 2, "samples 3 and 4 are of the third source, as is what they repeat at the end");
 }

@@ -14,6 +14,7 @@ use datac_core::{
     failure::{Failure, FailureKind},
     id::BlobId,
     mix::Selection,
+    outputs,
     sample::{self, SampleIndex},
     shape::{self, WrittenRow},
 };
@@ -23,6 +24,7 @@ use datac_core::{
 pub(crate) enum Side {
     Train,
     Validation,
+    Test,
     /// The row comes from a file, which does not record the side.
     Unknown,
 }
@@ -32,7 +34,18 @@ impl Side {
         match self {
             Self::Train => Some("train"),
             Self::Validation => Some("val"),
+            Self::Test => Some("test"),
             Self::Unknown => None,
+        }
+    }
+}
+
+impl From<outputs::Side> for Side {
+    fn from(side: outputs::Side) -> Self {
+        match side {
+            outputs::Side::Train => Self::Train,
+            outputs::Side::Validation => Self::Validation,
+            outputs::Side::Test => Self::Test,
         }
     }
 }
@@ -105,7 +118,8 @@ impl RowSet {
             }
         }
         let mut rows = Vec::new();
-        for (side, list) in [(Side::Train, &manifest.train), (Side::Validation, &manifest.held_out)] {
+        for (side, list) in manifest.lists.iter() {
+            let (side, Some(list)) = (Side::from(side), list) else { continue };
             for (line, candidate) in get(list)?.as_chunks::<4>().0.iter().enumerate() {
                 let candidate = candidates.get(u32::from_le_bytes(*candidate) as usize);
                 let key = candidate.ok_or("match an order to its rows: their numbers differ")?;

@@ -85,7 +85,8 @@ fn actions(plans: &[RecipePlan]) -> BTreeMap<Stage, u64> {
         (Stage::Convert, distinct(chunks().map(|chunk| (chunk.chunk.digest, chunk.converted.index)))),
         (Stage::Score, distinct(chunks().flat_map(columns))),
         (Stage::Select, distinct(sources().map(|source| source.selected.selection))),
-        (Stage::Arrange, distinct(plans.iter().map(|plan| (plan.arranged.train, plan.arranged.validation)))),
+        (Stage::Group, distinct(sources().filter_map(|source| Some((source.ungrouped?, source.selected.selection))))),
+        (Stage::Arrange, distinct(plans.iter().map(|plan| plan.arranged.lists))),
         (Stage::Output, distinct(plans.iter().map(|plan| plan.files))),
         (Stage::Quarantine, distinct(plans.iter().filter_map(|plan| plan.quarantine).map(|file| file.digest))),
     ])

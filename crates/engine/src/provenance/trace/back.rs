@@ -18,6 +18,7 @@ use super::{
 use crate::{
     cache::{Access, RunId},
     driver::{QuarantinePlace, quarantine_line},
+    provenance::manifest::MadeSource,
     site::{Site, WorkspaceError},
     status::FileState,
     system::{self, FileError},
@@ -108,9 +109,9 @@ pub struct Split {
     pub prompt_hash: String,
     /// Rank of the prompt, in [0, 1): its position among all possible hashes.
     pub rank: f64,
-    /// The share held out for validation.
+    /// The share held out for the side that the row could have been on.
     pub ratio: f64,
-    /// `hash` or `exact`.
+    /// `hash`, `exact`, or `source` if all rows of the source are on one side.
     pub method: &'static str,
     /// The reason in words.
     pub why: String,
@@ -270,6 +271,8 @@ fn row_origin(located: &Located, side: Side, line: u64, sources: &Sources<'_>) -
     let chunk = &source.chunks[at.chunk];
     let scores = lineage.scores(at.source, at.chunk)?;
     let filters = source.filters.iter().zip(&scores);
+    let hashes = if lineage.manifest.validation.normalise { &index.folded_hash } else { &index.prompt_hash };
+    let prompt_hash = hashes[at.sample];
     let mut place = SourcePlace::new(source, chunk, index.row[at.sample]);
     let source_row = sources.read(source, chunk, index.row[at.sample], &mut place);
     let row = String::from_utf8_lossy(&lineage.line(at, &index)?).into_owned();
@@ -288,7 +291,7 @@ fn row_origin(located: &Located, side: Side, line: u64, sources: &Sources<'_>) -
         converter_code: source.version.to_string(),
         options: source.options.of_converter.clone(),
         filters: filters.map(|(filter, scores)| passed(filter, scores, at.sample, &source.field)).collect(),
-        split: Some(split(lineage, side, index.prompt_hash[at.sample])),
+        split: Some(split(lineage, side, source, prompt_hash)),
         mixture: Some(mixed(lineage, side, line, at, number, index.row_hash[at.sample])?),
         reject: None,
         row: RawValue::from_string(row).map_err(|error| lineage.lost(error))?,
@@ -355,30 +358,38 @@ pub(crate) fn passed(filter: &Filter, scores: &ScoreColumn, sample: usize, field
     }
 }
 
-fn split(lineage: &Lineage, side: Side, prompt_hash: u64) -> Split {
+fn split(lineage: &Lineage, side: Side, source: &MadeSource, prompt_hash: u64) -> Split {
     let validation = &lineage.manifest.validation;
-    let rank = split_rank(prompt_hash, validation.seed);
-    let is_held_out = side == Side::Validation;
-    let share = validation.ratio;
+    // The draw that decided: the test side is drawn first, so a row of the test side was not in the other draw.
+    let (drawn, share) = match side {
+        Side::Test => (Side::Test, validation.test_ratio),
+        Side::Train | Side::Validation => (Side::Validation, validation.ratio),
+    };
+    let rank = split_rank(prompt_hash, validation.seed, drawn);
+    let is_held_out = side != Side::Train;
     let fraction = rank as f64 / 18_446_744_073_709_551_616.0;
+    let (word, side) = (drawn.word(), side.word());
     let (method, why) = match validation.method {
+        _ if source.is_held => ("source", format!("{side}: all rows of `{}` are on this side", source.name)),
+        _ if share <= 0.0 => ("hash", format!("{side}: no share of the mixture is held out for {word}")),
         SplitMethod::Hash => {
-            let is_low = u128::from(rank) < split_threshold(validation.ratio);
+            let is_low = u128::from(rank) < split_threshold(share);
             let why = match (is_low, is_held_out) {
-                (true, true) => format!("validation: prompt hash {fraction:.4} < {share}"),
+                (true, true) => format!("{word}: prompt hash {fraction:.4} < {share}"),
                 (false, false) => format!("train: prompt hash {fraction:.4} >= {share}"),
                 (true, false) => format!("train: all prompt hashes are < {share}, and this is the highest"),
-                (false, true) => format!("validation: no prompt hash is < {share}, and this is the lowest"),
+                (false, true) => format!("{word}: no prompt hash is < {share}, and this is the lowest"),
             };
             ("hash", why)
         }
         SplitMethod::Exact => {
-            let rows = lineage.manifest.summary.validation_rows;
+            let summary = &lineage.manifest.summary;
+            let rows = if drawn == Side::Test { summary.test_rows } else { summary.validation_rows };
             let among = if validation.stratified { "of its source" } else { "of all sources" };
             let why = if is_held_out {
-                format!("validation: among the lowest prompt hashes {among}, which make up the {rows} validation rows")
+                format!("{word}: among the lowest prompt hashes {among}, which make up the {rows} {word} rows")
             } else {
-                format!("train: lower prompt hashes {among} make up the {rows} validation rows")
+                format!("train: lower prompt hashes {among} make up the {rows} {word} rows")
             };
             ("exact", why)
         }

@@ -97,6 +97,11 @@ pub enum Fate {
         /// Number of rows that `sample` takes.
         rows: u64,
     },
+    /// It passed the filters, but another source has the prompt or the row.
+    Compared {
+        /// Names of the settings that rows of this source left by.
+        by: Vec<String>,
+    },
     /// It was kept, but the mixture chose other rows of its source.
     NotChosen {
         /// Number of samples of the source that were kept.
@@ -288,11 +293,30 @@ fn fate(lineage: &Lineage, at: At) -> Result<Fate, WorkspaceError> {
             }
         }
         // Samples after the last one needed were not looked at, even if their row was.
-        None if is_behind_last(at, lineage.selection(at.source)?) => {
-            Fate::NotReached { max_samples: made.take.first() }
+        None => {
+            let ungrouped = lineage.ungrouped(at.source)?;
+            let selection = ungrouped.as_ref().map_or_else(|| lineage.selection(at.source), Ok)?;
+            if ungrouped.is_some() && selection.samples(at.chunk).any(|sample| sample as usize == at.sample) {
+                Fate::Compared { by: compared_by(made) }
+            } else if is_behind_last(at, selection) {
+                Fate::NotReached { max_samples: made.take.first() }
+            } else {
+                filtered(lineage, at)?
+            }
         }
-        None => filtered(lineage, at)?,
     })
+}
+
+/// Names the settings that rows of a source left by when sources were compared.
+fn compared_by(made: &MadeSource) -> Vec<String> {
+    let grouped = made.grouped.unwrap_or_default();
+    let by = [
+        ("exclude", grouped.excluded),
+        ("test.overlap", grouped.held.test),
+        ("validation.overlap", grouped.held.validation),
+        ("mix.deduplicate", grouped.duplicates),
+    ];
+    by.into_iter().filter(|(_, rows)| *rows > 0).map(|(setting, _)| setting.to_owned()).collect()
 }
 
 /// Returns whether a sample comes after the one with which `max_samples` was reached.

@@ -17,7 +17,7 @@ use datac_core::{
     failure::{Failure, FailureKind},
     id::BlobId,
     mix::Selection,
-    outputs::Side,
+    outputs::{BySide, Side},
     quality::{Filter, ScoreColumn},
     sample::{self, SampleIndex, SampleView},
     shape,
@@ -50,8 +50,7 @@ pub(crate) struct Lineage {
     pub(crate) manifest: BuildManifest,
     pub(crate) run: RunId,
     store: Store,
-    train: OnceLock<Vec<u32>>,
-    held_out: OnceLock<Vec<u32>>,
+    orders: BySide<OnceLock<Vec<u32>>>,
     selections: Vec<OnceLock<Selection>>,
 }
 
@@ -61,7 +60,7 @@ type Lost<T> = Result<T, WorkspaceError>;
 impl Lineage {
     pub(crate) fn new(manifest: BuildManifest, run: RunId, store: Store) -> Self {
         let selections = manifest.sources.iter().map(|_| OnceLock::new()).collect();
-        Self { manifest, run, store, train: OnceLock::new(), held_out: OnceLock::new(), selections }
+        Self { manifest, run, store, orders: BySide::new(|_| OnceLock::new()), selections }
     }
 
     /// Returns the error for a blob that is missing or does not match.
@@ -78,10 +77,8 @@ impl Lineage {
 
     /// Returns the rows of a side in order, as numbers of kept samples.
     pub(crate) fn order(&self, side: Side) -> Lost<&[u32]> {
-        let (slot, digest) = match side {
-            Side::Train => (&self.train, &self.manifest.train),
-            Side::Validation => (&self.held_out, &self.manifest.held_out),
-        };
+        let slot = self.orders.get(side);
+        let Some(digest) = self.manifest.lists.get(side) else { return Ok(&[]) };
         if let Some(order) = slot.get() {
             return Ok(order);
         }
@@ -102,6 +99,12 @@ impl Lineage {
             return Err(self.lost("a selection does not match its chunks"));
         }
         Ok(self.selections[source].get_or_init(|| selection))
+    }
+
+    /// Returns which samples of a source were selected before sources were compared, if they were.
+    pub(crate) fn ungrouped(&self, source: usize) -> Lost<Option<Selection>> {
+        let Some(digest) = &self.manifest.sources[source].ungrouped else { return Ok(None) };
+        postcard::from_bytes(&self.blob(digest)?).map(Some).map_err(|error| self.lost(error))
     }
 
     /// Returns the index of a chunk.
