@@ -20,18 +20,23 @@ pub(crate) fn stages(db: &dyn PlannerDb, file: RecipeFile) -> Vec<(Stage, u64, O
     for number in 0..sources {
         let Some((kind, dataset)) = dataset(db, file, number) else { continue };
         let (Ok(files), Ok(conversion)) = (files(db, file, number), conversion(db, file, number)) else { continue };
+        let mut unread = 0;
         for file in files {
             match scanned(db, file) {
                 Ok(Some(_)) => scan.0 += 1,
-                _ => scan.1 += 1,
+                _ => unread += 1,
             }
         }
-        let Ok(chunks) = chunks(db, files, conversion.as_ref(), *kind) else { continue };
+        let Ok(chunks) = chunks(db, files, conversion.as_ref(), *kind) else {
+            scan.1 += unread;
+            continue;
+        };
         // A source limited by `max_samples` does not wait for files it may never read.
         if dataset.take.first().is_some() && !chunks.steps.is_empty() {
-            scan.1 = 0;
+            unread = 0;
         }
-        let is_unknown = scan.1 > 0;
+        scan.1 += unread;
+        let is_unknown = unread > 0;
         let mut samples = 0;
         for step in &chunks.steps {
             if dataset.take.first().is_some_and(|max| samples >= max) {

@@ -20,6 +20,7 @@ use datac_core::{
     id::{ActionKey, BlobId, ChunkId, FileHash},
     outputs::{BySide, FileMeta},
     row::Reason,
+    stage::Stage,
     survey::Survey,
 };
 use datac_decode::{Compression, Encoding, FileKind, Place, RowFormat};
@@ -458,4 +459,16 @@ fn recipes_come_and_go_alone() {
     assert_asked(&plans.ask(), expected, &[("arrange", 1), ("output", 1)]);
     plans.recipes.remove("one");
     assert_asked(&plans.ask(), &[], &[]);
+}
+
+#[test]
+fn a_limited_source_hides_no_file_of_another_that_is_yet_to_be_scanned() {
+    let mut plans = Plans::new();
+    plans.edit("two", "converter: alpaca }", "converter: alpaca, max_samples: 5 }");
+    let two = plans.recipes["two"];
+    let Node::Needs(actions) = plan(&plans.planner, two).clone() else { panic!("nothing is known yet") };
+    let of_beta = |action: &&Arc<Action>| matches!(&action.work, Work::Scan(scan) if scan.file.path.contains("beta"));
+    let scan = actions.iter().find(of_beta).expect("beta is to be scanned").clone();
+    plans.planner.learn(&scan.key, Known::Outcome(outcome(&scan.work, scan.key)));
+    assert_eq!(stages(&plans.planner, two)[0], (Stage::Scan, 1, Some(1)), "alpha is missing, beta is there");
 }
