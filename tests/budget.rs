@@ -139,7 +139,7 @@ fn copy_recipes(to: &Path) {
 
 /// Instructions of `datac build`; `None` where valgrind is not installed, or datac is not optimized (`cargo quick`).
 fn instructions(folder: &Path) -> Option<u64> {
-    if std::env::var_os("DATAC_TESTS_UNOPTIMIZED").is_some() {
+    if std::env::var_os("TESTS_UNOPTIMIZED").is_some() {
         println!("skipped: instructions are not counted, datac is not optimized");
         return None;
     }

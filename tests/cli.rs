@@ -43,6 +43,7 @@ documents! {
     architecture: "ARCHITECTURE.md",
     recipes: "docs/recipes.md",
     rows: "docs/rows.md",
+    sources: "docs/sources.md",
     compared: "docs/compared.md",
     performance: "docs/performance.md",
     inspect: "docs/inspect.md",

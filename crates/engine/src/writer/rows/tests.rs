@@ -4,7 +4,7 @@ use super::*;
 use crate::system;
 use datac_core::{
     sample::{Body, Message, Role, Sample, SampleIndex},
-    shape::{self, native::Native},
+    shape::{self, messages::Messages, native::Native},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -222,13 +222,13 @@ fn blobs_that_do_not_fit_their_index_are_found() {
 fn a_sample_that_the_shape_cannot_hold_is_an_error() {
     let fixture = Fixture::new();
     let mut blob = Vec::new();
-    let sample = Sample::from(Body::Preference { prompt: Vec::new(), ranked: vec![Vec::new(); 3] });
+    let sample = Sample::from(Body::Text { text: "a text".into() });
     SampleIndex::default().push(0, &sample, &mut blob, &mut Vec::new());
-    let encoder = Encoder::new(&Native, SOURCES.into_iter());
+    let encoder = Encoder::new(&Messages, SOURCES.into_iter());
     let error = encoder.append(&blob[1..], 1, &mut Vec::new()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "write a sample of `\"b\u{2028}`: the shape has no place for more than two ranked dialogues"
+        "write a sample of `\"b\u{2028}`: the shape has no place for anything but conversations"
     );
     drop(fixture);
 }
