@@ -74,12 +74,12 @@ const STARTS: [&str; 28] = [
 /// A line is code if one of these holds:
 ///
 /// - it stands between lines of three backquotes or tildes;
-/// - it has a [mark](MARKS) that prose does without, a tag such as `<li>`, or a name with a round bracket directly behind it
+/// - it has a mark that prose does without, a tag such as `<li>`, or a name with a round bracket directly behind it
 ///   (`print(`; not `word(s)`);
 /// - it has a `{` and a `}` with `:`, `;` or `=` between them, begins or ends with one of them, or begins with `"key":`;
 /// - it ends with `;` and has a bracket, a quote, `=`, `$`, `<` or `>`;
 /// - an `=` stands behind one to six words that are names, and the line does not end with a full stop;
-/// - it begins with one of the [words](STARTS) or with `//` or `$ `, has up to 12 words, and is no sentence;
+/// - it begins with one of the words (`STARTS`) or with `//` or `$ `, has up to 12 words, and is no sentence;
 /// - it is indented, or a comment that begins with `#`, and the line before it is code;
 /// - it is `key: value` without a sentence, as are half of all lines or more, and there are three of them or lines below a
 ///   key without a value.
