@@ -63,7 +63,7 @@ const DOORS: &[(&[&str], &[&str])] = &[
     (&["serde_yaml"], &["engine/source/card.rs", "engine/source/lock.rs"]),
     (&["saphyr_parser"], &["core/config/yaml.rs"]),
     (&["zstd"], &["engine/cache/codec.rs", "decode/stream.rs", "decode/tests/hostile.rs"]),
-    (&["flate2", "lzma_rust2", "bzip2", "lz4_flex"], &["decode/stream.rs"]),
+    (&["flate2", "lzma_rust2", "bzip2"], &["decode/stream.rs"]),
     (&["parquet", "arrow_array", "arrow_schema", "arrow_ipc", "csv", "csv_core"], &["decode/"]),
     (
         &["rusqlite"],

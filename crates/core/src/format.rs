@@ -49,8 +49,6 @@ pub enum Compression {
     Xz,
     /// bzip2.
     Bzip2,
-    /// LZ4, as frames.
-    Lz4,
 }
 
 /// The code that reads rows, shared by similar formats.
@@ -129,7 +127,6 @@ impl Compression {
             Self::Zstd => ".zst",
             Self::Xz => ".xz",
             Self::Bzip2 => ".bz2",
-            Self::Lz4 => ".lz4",
         }
     }
 }

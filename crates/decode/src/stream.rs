@@ -48,10 +48,6 @@ impl Stream {
                 let bzip2 = bzip2::bufread::MultiBzDecoder::new(raw);
                 Box::new(Located { inner: bzip2, name: "bzip2", read: 0 })
             }
-            Compression::Lz4 => {
-                let lz4 = lz4_flex::frame::FrameDecoder::new(raw);
-                Box::new(Located { inner: lz4, name: "LZ4", read: 0 })
-            }
             Compression::Gzip => Box::new(Gunzip { member: Some(GzDecoder::new(raw)) }),
             Compression::Zstd => {
                 // The zstd crate takes an empty file for zero frames, but even empty data compresses to thirteen

@@ -120,11 +120,6 @@ fn pack(compression: Compression, plain: &[u8], parts: usize) -> Vec<u8> {
                 encoder.finish().unwrap()
             })
             .collect(),
-        Compression::Lz4 => {
-            let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
-            encoder.write_all(plain).unwrap();
-            encoder.finish().unwrap()
-        }
     }
 }
 

@@ -40,7 +40,7 @@ const NOTES: &[&str] = &[
 ];
 
 /// Compression formats and archives that are not supported.
-const SEALED: &[&str] = &["zip", "7z", "rar", "tar", "tgz", "lzma", "br", "Z"];
+const SEALED: &[&str] = &["zip", "lz4", "7z", "rar", "tar", "tgz", "lzma", "br", "Z"];
 
 /// Classification of a file by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl Name<'_> {
 pub(super) fn why_sealed(wrapping: &str, format: RowFormat) -> String {
     let advice = match format {
         RowFormat::Parquet | RowFormat::Arrow => "columnar files must not be compressed again",
-        _ => "datac reads .gz, .zst, .xz, .bz2 and .lz4; unpack it",
+        _ => "datac reads .gz, .zst, .xz and .bz2; unpack it",
     };
     format!("is compressed as .{wrapping}: {advice}")
 }
@@ -80,7 +80,6 @@ pub(super) fn compression_of(path: &str) -> Compression {
         "zst" | "zstd" => Compression::Zstd,
         "xz" => Compression::Xz,
         "bz2" => Compression::Bzip2,
-        "lz4" => Compression::Lz4,
         _ => Compression::None,
     }
 }

@@ -382,7 +382,7 @@ mod tests {
         );
         assert_eq!(
             one("rows.jsonl.7z", Some(RowFormat::Jsonl), train),
-            Err("`rows.jsonl.7z` is compressed as .7z: datac reads .gz, .zst, .xz, .bz2 and .lz4; unpack it".into())
+            Err("`rows.jsonl.7z` is compressed as .7z: datac reads .gz, .zst, .xz and .bz2; unpack it".into())
         );
         assert_eq!(one("rows.csv", None, train), Ok(vec!["rows.csv csv".into()]));
         assert_eq!(

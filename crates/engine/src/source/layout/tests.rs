@@ -281,8 +281,7 @@ fn repositories_without_rows_say_what_they_have() {
 fn unread_wrappings_are_named() {
     assert_eq!(
         plain(&["train.jsonl.zip"], &[]),
-        Err("`train.jsonl.zip` in `x/y` is compressed as .zip: datac reads .gz, .zst, .xz, .bz2 and .lz4; unpack it"
-            .into())
+        Err("`train.jsonl.zip` in `x/y` is compressed as .zip: datac reads .gz, .zst, .xz and .bz2; unpack it".into())
     );
     assert_eq!(
         plain(&["a.parquet.gz"], &[]),
