@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::Write,
     sync::{Arc, Mutex},
 };
 
@@ -323,6 +324,24 @@ fn an_edited_row_converts_its_chunk_alone() {
         assert_eq!(of(&report, "sft/other").before.state, State::Fresh, "{what}");
         space.assert_settled();
     }
+    space.assert_clean();
+}
+
+#[test]
+fn a_file_that_is_compressed_under_its_old_name_is_read_anew() {
+    let (space, mut lines) = large();
+    space.build();
+    for change in 0..2 {
+        // Once the file was lines before, once it was compressed like this.
+        lines[4000 + change] = row(900_000 + change as u64, 80) + "\n";
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(lines.concat().as_bytes()).unwrap();
+        space.write("data/large.jsonl", gzip.finish().unwrap());
+        space.build();
+        space.assert_clean();
+    }
+    space.write("data/large.jsonl", lines.concat());
+    space.build();
     space.assert_clean();
 }
 

@@ -54,7 +54,11 @@ pub(super) fn json_layout(
         return Ok(Some(if lines && next.is_some() { JsonLayout::Lines } else { JsonLayout::Array }));
     }
     let over_lines = memchr::memchr(b'\n', &head[..end]).is_some();
+    // A line of a file of lines is a row, and so is what an object over lines is cut to if it is not even JSON.
+    let is_row =
+        field.is_none() && (lines && !over_lines || serde_json::from_slice::<&RawValue>(&head[..end]).is_err());
     Ok(Some(match next {
+        _ if is_row && (next.is_none() || over_lines) => JsonLayout::Lines,
         None => match list_within(&head[..end], field)? {
             Some(at) => JsonLayout::Within(at),
             None if over_lines => JsonLayout::Values,
@@ -67,8 +71,33 @@ pub(super) fn json_layout(
     }))
 }
 
-/// Fields that hold the turns or the parts of one row, not a list of rows.
-const OF_A_ROW: &[&str] = &["role", "from", "speaker", "content", "value", "type", "function", "human", "assistant"];
+/// Fields of turns and parts: a list of objects with one of the first, or with none but these, is part of one row.
+const OF_A_TURN: &[&str] = &["role", "from", "speaker"];
+const OF_A_PART: &[&str] = &["content", "value", "type", "function", "human", "assistant", "text"];
+
+/// Fields that hold lists of objects in one row.
+const IN_A_ROW: &[&str] = &[
+    "messages",
+    "conversations",
+    "conversation",
+    "turns",
+    "history",
+    "tools",
+    "functions",
+    "chosen",
+    "rejected",
+    "prompt",
+    "answers",
+    "completions",
+    "responses",
+    "choices",
+    "images",
+    "videos",
+    "audios",
+    "documents",
+    "segments",
+    "replies",
+];
 
 /// Returns where the elements of the list begin that an object holds: the list under `field`, or the only list of objects.
 fn list_within(object: &[u8], field: Option<&str>) -> Result<Option<usize>, DecodeError> {
@@ -85,7 +114,7 @@ fn list_within(object: &[u8], field: Option<&str>) -> Result<Option<usize>, Deco
         };
     }
     let lists: Vec<(String, usize)> =
-        fields(object).into_iter().filter(|(_, at)| is_list_of_rows(&object[*at..])).collect();
+        fields(object).into_iter().filter(|(name, at)| is_list_of_rows(name, &object[*at..])).collect();
     match &lists[..] {
         [] => Ok(None),
         [(_, at)] => Ok(Some(at + 1)),
@@ -94,7 +123,10 @@ fn list_within(object: &[u8], field: Option<&str>) -> Result<Option<usize>, Deco
 }
 
 /// Returns whether a value is a list of objects that can be rows.
-fn is_list_of_rows(value: &[u8]) -> bool {
+fn is_list_of_rows(field: &str, value: &[u8]) -> bool {
+    if IN_A_ROW.contains(&field) {
+        return false;
+    }
     let Some(rest) = value.strip_prefix(b"[") else { return false };
     let first = rest.trim_ascii_start();
     if first.first() != Some(&b'{') {
@@ -102,7 +134,8 @@ fn is_list_of_rows(value: &[u8]) -> bool {
     }
     let names = fields(first);
     // An element that is cut off shows its first fields.
-    !names.is_empty() && !names.iter().all(|(name, _)| OF_A_ROW.contains(&name.as_str()))
+    let is_turn = names.iter().any(|(name, _)| OF_A_TURN.contains(&name.as_str()));
+    !is_turn && !names.iter().all(|(name, _)| OF_A_PART.contains(&name.as_str()))
 }
 
 /// Returns the fields of an object with the bytes at which their values begin, as far as it goes.
@@ -152,17 +185,18 @@ fn end_of_string(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// Checks what follows the list of an object: the object's other fields, and its end.
-pub(super) fn check_tail(tail: &[u8], offset: u64) -> Result<(), DecodeError> {
+/// Checks what follows a list that lies within `depth` objects, one in another: their other fields, and their ends.
+pub(super) fn check_tail(tail: &[u8], depth: usize, offset: u64) -> Result<(), DecodeError> {
     let trailing = DecodeError::TrailingText { offset };
     let rest = tail.trim_ascii();
     let rest = rest.strip_prefix(b",").unwrap_or(rest);
     let Ok(rest) = std::str::from_utf8(rest) else { return Err(trailing) };
-    let object = format!("{{{rest}");
+    let object = format!("{}{{{rest}", "{\"\":".repeat(depth.saturating_sub(1)));
     if serde_json::from_str::<&RawValue>(&object).is_err() {
         return Err(trailing);
     }
-    let lists = fields(object.as_bytes()).into_iter().filter(|(_, at)| is_list_of_rows(&object.as_bytes()[*at..]));
+    let lists =
+        fields(object.as_bytes()).into_iter().filter(|(name, at)| is_list_of_rows(name, &object.as_bytes()[*at..]));
     let fields: Vec<String> = lists.map(|(name, _)| name).collect();
     if fields.is_empty() { Ok(()) } else { Err(DecodeError::SeveralLists { fields }) }
 }
@@ -207,9 +241,17 @@ mod tests {
 
     #[test]
     fn one_list_of_rows_in_an_object_is_found() {
-        assert_eq!(of("{\"v\": 2, \"data\": [{\"q\": 1}]}", true), "within {\"q\": 1}]}");
-        let turns = "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"}]}";
-        assert_eq!(of(turns, true), "Lines", "the turns of one row are no rows");
+        let wrapped = "{\"v\": 2, \"data\": [{\"q\": 1}]}";
+        assert_eq!(of(wrapped, false), "within {\"q\": 1}]}");
+        assert_eq!(of(wrapped, true), "Lines", "a line of a file of lines is a row");
+        assert_eq!(of("{\"v\": 2,\n\"data\": [{\"q\": 1}]}", true), "within {\"q\": 1}]}");
+        for row in [
+            "{\"dialog\":[{\"role\":\"user\",\"content\":\"q\",\"weight\":1}]}",
+            "{\"messages\":[],\"tools\":[{\"name\":\"f\",\"parameters\":{}}]}",
+            "{\"prompt\":\"q\",\"answers\":[{\"answer\":\"a\",\"rank\":1}]}",
+        ] {
+            assert_eq!(of(row, false), "Lines", "{row} is one row");
+        }
         assert!(of("{\"a\":[{\"x\":1}],\"b\":[{\"x\":1}]}", false).contains("`a`, `b`"));
         let field =
             |text: &str, field| json_layout(text.as_bytes(), true, true, Some(field)).map_err(|e| e.to_string());
@@ -220,10 +262,12 @@ mod tests {
 
     #[test]
     fn what_follows_the_list_is_checked() {
-        assert_eq!(check_tail(b"\n}\n", 1).map_err(|error| error.to_string()), Ok(()));
-        assert!(check_tail(b", \"n\": 1}", 1).is_ok());
-        assert!(check_tail(b", \"more\": [{\"q\": 1}]}", 1).is_err());
-        assert!(check_tail(b"", 1).is_err());
-        assert!(check_tail(b"} {", 1).is_err());
+        assert_eq!(check_tail(b"\n}\n", 1, 1).map_err(|error| error.to_string()), Ok(()));
+        assert!(check_tail(b", \"n\": 1}", 1, 1).is_ok());
+        assert!(check_tail(b", \"more\": [{\"q\": 1}]}", 1, 1).is_err());
+        assert!(check_tail(b"", 1, 1).is_err());
+        assert!(check_tail(b"} {", 1, 1).is_err());
+        assert!(check_tail(b", \"n\": 1}, \"m\": 2}", 2, 1).is_ok());
+        assert!(check_tail(b"}", 2, 1).is_err());
     }
 }

@@ -38,12 +38,32 @@ pub(super) fn element_spans(bytes: &[u8]) -> Vec<Span> {
     spans
 }
 
+/// A string that may go on from block to block.
+#[derive(Clone, Debug, Default)]
+struct JsonString {
+    is_open: bool,
+    is_escaped: bool,
+}
+
+impl JsonString {
+    /// Passes over a part of an open string that ends with its quote or a backslash, or over the byte behind a backslash;
+    /// returns its length, or `None` if the string goes on behind the block.
+    fn pass(&mut self, block: &[u8]) -> Option<usize> {
+        if std::mem::take(&mut self.is_escaped) {
+            return Some(1);
+        }
+        let found = memchr::memchr2(b'"', b'\\', block)?;
+        self.is_escaped = block[found] == b'\\';
+        self.is_open = self.is_escaped;
+        Some(found + 1)
+    }
+}
+
 /// Finds the ends of array elements that span any number of blocks, looking only at structural characters.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ElementScanner {
     depth: u32,
-    in_string: bool,
-    escaped: bool,
+    string: JsonString,
 }
 
 impl ElementScanner {
@@ -52,27 +72,12 @@ impl ElementScanner {
     pub(super) fn end_of_element(&mut self, block: &[u8]) -> Option<usize> {
         let mut at = 0;
         while at < block.len() {
-            if self.in_string {
-                if self.escaped {
-                    self.escaped = false;
-                    at += 1;
-                    continue;
-                }
-                match memchr::memchr2(b'"', b'\\', &block[at..]) {
-                    None => return None,
-                    Some(found) => {
-                        at += found + 1;
-                        if block[at - 1] == b'"' {
-                            self.in_string = false;
-                        } else {
-                            self.escaped = true;
-                        }
-                    }
-                }
+            if self.string.is_open {
+                at += self.string.pass(&block[at..])?;
                 continue;
             }
             match block[at] {
-                b'"' => self.in_string = true,
+                b'"' => self.string.is_open = true,
                 b'{' | b'[' => self.depth += 1,
                 b',' if self.depth == 0 => return Some(at),
                 b']' if self.depth == 0 => return Some(at),
@@ -105,8 +110,7 @@ pub(super) fn value_spans(bytes: &[u8]) -> Vec<Span> {
 #[derive(Clone, Debug, Default)]
 pub(super) struct ValueScanner {
     depth: u32,
-    in_string: bool,
-    escaped: bool,
+    string: JsonString,
     /// Whether the value is neither an object nor an array.
     is_bare: bool,
 }
@@ -120,19 +124,8 @@ impl ValueScanner {
             if self.is_bare {
                 return memchr::memchr(b'\n', &block[at..]).map(|end| at + end + 1);
             }
-            if self.in_string {
-                if self.escaped {
-                    self.escaped = false;
-                    at += 1;
-                    continue;
-                }
-                let found = memchr::memchr2(b'"', b'\\', &block[at..])?;
-                at += found + 1;
-                if block[at - 1] == b'"' {
-                    self.in_string = false;
-                } else {
-                    self.escaped = true;
-                }
+            if self.string.is_open {
+                at += self.string.pass(&block[at..])?;
                 continue;
             }
             match block[at] {
@@ -143,7 +136,7 @@ impl ValueScanner {
                         return Some(at + 1);
                     }
                 }
-                b'"' if self.depth > 0 => self.in_string = true,
+                b'"' if self.depth > 0 => self.string.is_open = true,
                 byte if self.depth == 0 && !byte.is_ascii_whitespace() => {
                     self.is_bare = true;
                     continue;

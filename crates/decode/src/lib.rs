@@ -191,9 +191,17 @@ fn cut(bytes: Box<dyn Read + Send>, format: RowFormat, reading: &Reading) -> Res
     }
 }
 
-/// Returns whether the rows of a JSON file are on a line each; `bytes` are those of the file from its beginning.
-pub fn has_lines(bytes: Box<dyn Read + Send>) -> Result<bool, DecodeError> {
-    Ok(TextCutter::json(bytes, true, None)?.encoding() == Encoding::JsonLines)
+/// Returns whether the rows of a JSON file are on a line each of the file itself, not of what it decompresses to; `bytes` are
+/// those of the file from its beginning.
+pub fn has_lines(mut bytes: Box<dyn Read + Send>) -> Result<bool, DecodeError> {
+    let failed = |error: io::Error| DecodeError::Read { offset: 0, reason: error.to_string() };
+    let mut head = Vec::new();
+    bytes.by_ref().take(sniff::LOOKED_AT as u64).read_to_end(&mut head).map_err(failed)?;
+    if sniff::compression_of(&head).is_some() {
+        return Ok(false);
+    }
+    let all = Box::new(io::Cursor::new(head).chain(bytes));
+    Ok(TextCutter::json(all, true, None)?.encoding() == Encoding::JsonLines)
 }
 
 /// Calls `each` with single chunks that are read again, with their numbers. `shape` is their encoding and header, and

@@ -41,7 +41,8 @@ impl Stream {
         Ok(Self::Decompressed(match compression {
             Compression::None => Box::new(raw),
             Compression::Xz => {
-                let xz = lzma_rust2::XzReader::new(raw, true);
+                // As much as the largest preset of xz takes, and more; a header may claim 4 GiB.
+                let xz = lzma_rust2::XzReader::new_mem_limit(raw, true, 256 << 10);
                 Box::new(Located { inner: xz, name: "xz", read: 0 })
             }
             Compression::Bzip2 => {

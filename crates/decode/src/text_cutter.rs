@@ -43,6 +43,8 @@ pub struct TextCutter {
     is_within: bool,
     /// Whether the recipe names that array.
     is_named: bool,
+    /// How many objects the list lies within, one in another.
+    depth: usize,
 }
 
 impl TextCutter {
@@ -91,6 +93,7 @@ impl TextCutter {
         match layout {
             JsonLayout::Within(at) => {
                 cutter.is_named = field.is_some();
+                cutter.depth = field.map_or(1, |field| field.split('.').count());
                 cutter.is_within = !cutter.buffer[..at].trim_ascii().starts_with(b"[");
                 cutter.encoding = Encoding::JsonArray;
                 cutter.discard(at);
@@ -124,7 +127,8 @@ impl TextCutter {
             cutter.discard_line()?;
         }
         let lines = cutter.buffer.split(|byte| *byte == b'\n');
-        let first = lines.map(<[u8]>::trim_ascii).find(|line| !line.is_empty()).unwrap_or_default();
+        let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        let first = lines.into_iter().find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
         let delimiter = reading.delimiter.unwrap_or_else(|| sniff::delimiter_of(first, usual));
         cutter.encoding = Encoding::Delimited(delimiter);
         cutter.records = RecordScanner::new(delimiter);
@@ -200,6 +204,7 @@ impl TextCutter {
             closed: false,
             is_within: false,
             is_named: false,
+            depth: 1,
         }
     }
 
@@ -425,7 +430,7 @@ impl TextCutter {
             while self.buffer.len() <= MAX_ROW_BYTES && !self.at_end {
                 self.fill()?;
             }
-            match check_tail(&self.buffer, self.place.offset) {
+            match check_tail(&self.buffer, self.depth, self.place.offset) {
                 // Whoever names a list knows of the others.
                 Err(DecodeError::SeveralLists { .. }) if self.is_named => {}
                 checked => checked?,

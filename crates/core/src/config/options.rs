@@ -57,10 +57,22 @@ impl Keep {
 impl fmt::Display for Keep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = self.all.then(|| "all".to_owned());
-        let named =
-            self.columns.iter().map(|(old, new)| if old == new { old.clone() } else { format!("{old} as {new}") });
+        let named = self.columns.iter().map(|(old, new)| {
+            let (old, new) = (spelled(old), spelled(new));
+            if old == new { old } else { format!("{old} as {new}") }
+        });
         f.write_str(&all.into_iter().chain(named).collect::<Vec<_>>().join(", "))
     }
+}
+
+/// Returns a name as it is, or in quotes if what is around it could be taken for a part of it: two settings never look alike.
+fn spelled(name: &str) -> String {
+    let is_plain = |char: char| char.is_alphanumeric() || matches!(char, '_' | '-' | '.');
+    if name != "all" && name.chars().all(is_plain) { name.to_owned() } else { json(name) }
+}
+
+fn json(name: &str) -> String {
+    serde_json::to_string(name).expect("a string is always JSON")
 }
 
 /// A program that converts rows.

@@ -16,7 +16,6 @@ use crate::{
     json,
     row::{RawRow, Reason, Reject, Value},
     sample::{Converted, SampleKind, Slot},
-    survey::Survey,
 };
 
 /// Makes a sample of an object that a program wrote: its keys are the slots, as in `columns`; others are kept as columns.
@@ -71,14 +70,6 @@ impl Converter for External {
 
     fn kind(&self) -> SampleKind {
         self.0
-    }
-
-    fn wants(&self) -> Vec<Vec<&'static str>> {
-        Vec::new()
-    }
-
-    fn reads(&self, _: &Survey) -> u32 {
-        0
     }
 
     fn options(&self) -> &'static [OptionSpec] {

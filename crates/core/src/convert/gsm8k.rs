@@ -47,7 +47,7 @@ impl Converter for Gsm8k {
         2
     }
 
-    /// Rows whose answers have a `####`; other answers are [`Qa`](super::qa::Qa)'s.
+    /// Rows whose answers have a `####`; other answers are [`QA`](super::qa::QA)'s.
     fn reads(&self, survey: &Survey) -> u32 {
         let hashes = survey.column("answer").map_or(0, |column| column.hashes);
         survey.rows_with(&["question", "answer"]).min(hashes)

@@ -7,7 +7,6 @@ use super::{
 use crate::{
     row::{RawRow, Reason, Reject, Value},
     sample::{Converted, SampleKind, Slot},
-    survey::Survey,
 };
 
 /// Makes a sample of what the recipe's `columns` say fills its slots.
@@ -47,14 +46,6 @@ impl Converter for Mapped {
 
     fn kind(&self) -> SampleKind {
         self.0
-    }
-
-    fn wants(&self) -> Vec<Vec<&'static str>> {
-        Vec::new()
-    }
-
-    fn reads(&self, _: &Survey) -> u32 {
-        0
     }
 
     fn options(&self) -> &'static [OptionSpec] {

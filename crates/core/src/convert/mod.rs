@@ -48,15 +48,15 @@ pub static CONVERTERS: &[&dyn Converter] = &[
     &code_alpaca::CodeAlpaca,
     &gsm8k::Gsm8k,
     &messages::Messages,
-    &qa::Qa,
+    &qa::QA,
     &turns::Turns,
     &threads::Threads,
     &transcript::Transcript,
     &hh_rlhf::HhRlhf,
     &preference::Preference,
     &rankings::Rankings,
-    &labelled::Labelled,
-    &stepwise::Stepwise,
+    &labelled::LABELLED,
+    &stepwise::STEPWISE,
     &prompts::Prompts,
     &rlvr::Rlvr,
     &text::Text,
@@ -98,8 +98,10 @@ pub trait Converter: Sync {
         &[]
     }
 
-    /// The sets of columns that rows of its format have, the usual names first; any of them will do.
-    fn wants(&self) -> Vec<Vec<&'static str>>;
+    /// The sets of columns that rows of its format have, the usual names first; any of them will do. None: no columns choose it.
+    fn wants(&self) -> Vec<Vec<&'static str>> {
+        Vec::new()
+    }
 
     /// How many of the surveyed rows are its own; 0 if it never is the default for a source that no name decides.
     fn reads(&self, survey: &Survey) -> u32 {

@@ -70,10 +70,12 @@ pub fn convert<'a>(
         let is_unused = unused.contains(&name.as_ref());
         match options.keep.name_of(name, is_unused) {
             Some(kept) if !value.is_nothing() => {
+                let mut is_left = false;
                 for sample in converted.samples.as_mut_slice() {
-                    if !keep(sample, kept, value)? && is_unused {
-                        left.push(&**name);
-                    }
+                    is_left |= !keep(sample, kept, value)?;
+                }
+                if is_left && is_unused {
+                    left.push(&**name);
                 }
             }
             _ if is_unused => left.push(name),

@@ -1,6 +1,6 @@
 //! The samples of a source that pass its filters: all of them, the first, or those of lowest hash; in source order.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -260,50 +260,6 @@ fn comparisons<'a>(chunk: &ChunkScores<'a>, filters: &'a [Filter]) -> Result<Vec
     filters.iter().zip(chunk.scores).map(|(filter, scores)| filter.compare(scores)).collect()
 }
 
-/// What kept a sample out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stopped {
-    /// The number of the filter.
-    pub filter: usize,
-    /// The sample before it that has the same text, as chunk and sample, where the filter looks for that.
-    pub twin: Option<(usize, usize)>,
-}
-
-/// The filter that keeps sample `sample` of the last of `chunks` out; `None`: it passes all of them.
-///
-/// Goes through the samples before it as [`select`] does, for what a filter has seen; `max_samples` and `sample` aside.
-pub fn stopped_by(
-    chunks: &[ChunkScores<'_>],
-    filters: &[Filter],
-    sample: usize,
-) -> Result<Option<Stopped>, ColumnError> {
-    let Some(last) = chunks.len().checked_sub(1) else { return Ok(None) };
-    let mut seen: Vec<HashSet<u128>> = filters.iter().map(|_| HashSet::new()).collect();
-    let mut first: Vec<HashMap<u128, (usize, usize)>> = filters.iter().map(|_| HashMap::new()).collect();
-    // Without a filter that remembers, the samples before it make no difference.
-    let remembers = filters.iter().any(Filter::remembers);
-    for (number, chunk) in chunks.iter().enumerate() {
-        let comparisons = comparisons(chunk, filters)?;
-        let samples = if number == last { sample + 1 } else { chunk.rows.len() };
-        let begin = if remembers { 0 } else { samples.saturating_sub(1) };
-        for at in begin..samples {
-            for (i, comparison) in comparisons.iter().enumerate() {
-                let is_kept = comparison.passes(at, &mut seen[i]);
-                let hash = comparison.identity(at);
-                if is_kept {
-                    hash.map(|hash| first[i].insert(hash, (number, at)));
-                    continue;
-                }
-                if (number, at) == (last, sample) {
-                    return Ok(Some(Stopped { filter: i, twin: hash.and_then(|hash| first[i].get(&hash).copied()) }));
-                }
-                break;
-            }
-        }
-    }
-    Ok(None)
-}
-
 /// How many rows of a chunk were needed when its samples before `sample` were: none if there are none.
 fn last_row_of(chunk: &ChunkScores<'_>, sample: usize) -> u32 {
     sample.checked_sub(1).map_or(0, |last| chunk.rows[last] + 1)
@@ -372,11 +328,6 @@ mod tests {
         );
 
         assert_eq!((three.characters, three.tokens), (3, 9));
-
-        let stopped = |chunk: usize, sample| stopped_by(&chunks[..=chunk], &filters, sample).unwrap();
-        assert_eq!(stopped(0, 0), Some(Stopped { filter: 0, twin: None }));
-        assert_eq!((stopped(0, 1), stopped(1, 2)), (None, None));
-        assert_eq!(stopped(1, 1), Some(Stopped { filter: 1, twin: Some((0, 1)) }));
 
         let swapped = scores(&[2], &[1]);
         let swapped = [chunk(&[0], &[], &[swapped[1].clone(), swapped[0].clone()])]

@@ -2,8 +2,16 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::select::Stopped;
 use crate::quality::{ColumnError, Filter, ScoreColumn};
+
+/// What kept a sample out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// The number of the filter.
+    pub filter: usize,
+    /// The sample before it that has the same text, as chunk and sample, where the filter looks for that.
+    pub twin: Option<(usize, usize)>,
+}
 
 /// Goes through the chunks of a source as [`super::select()`] does, and says of each sample which filter drops it.
 pub struct Stops<'f> {
@@ -55,46 +63,29 @@ impl<'f> Stops<'f> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        mix::select::{ChunkScores, stopped_by},
-        quality::{Bound, by_name},
-    };
+    use crate::quality::{Bound, by_name};
 
     #[test]
-    fn samples_are_dropped_by_what_selection_says_of_each() {
+    fn samples_are_dropped_by_the_first_filter_that_they_do_not_pass() {
         let (length, deduplication) = (by_name("length").unwrap(), by_name("deduplication").unwrap());
         let filters = [
             Filter { scorer: length, bound: Bound::Count { min: Some(3), max: Some(5) } },
             Filter { scorer: deduplication, bound: Bound::Identity("exact".into()) },
         ];
-        let scores = |lengths: &[u32], hashes: &[u128]| {
-            [
+        let mut stops = Stops::new(&filters);
+        let mut dropped = |lengths: &[u32], hashes: &[u128]| {
+            let scores = [
                 ScoreColumn::of_counts(length, lengths.to_vec()),
                 ScoreColumn::of_identities(deduplication, hashes.to_vec()),
-            ]
+            ];
+            let mut dropped = Vec::new();
+            stops.add(&scores, lengths.len(), |sample, stopped| dropped.push((sample, stopped))).unwrap();
+            dropped
         };
-        let chunks = [scores(&[2, 3, 5], &[1, 2, 3]), scores(&[6, 4, 4, 4], &[9, 2, 4, 5])];
-        let rows: Vec<Vec<u32>> = chunks.iter().map(|scores| (0..scores[0].len() as u32).collect()).collect();
-        let views: Vec<ChunkScores<'_>> = chunks
-            .iter()
-            .zip(&rows)
-            .map(|(scores, rows)| ChunkScores {
-                count: rows.len() as u32,
-                rows,
-                characters: &[1; 8],
-                row_hash: &[1; 8],
-                rejects: &[],
-                scores,
-                tokens: None,
-            })
-            .collect();
-        let mut stops = Stops::new(&filters);
-        for (number, scores) in chunks.iter().enumerate() {
-            let mut dropped = vec![None; rows[number].len()];
-            stops.add(scores, rows[number].len(), |sample, stopped| dropped[sample] = Some(stopped)).unwrap();
-            for (sample, dropped) in dropped.into_iter().enumerate() {
-                assert_eq!(dropped, stopped_by(&views[..=number], &filters, sample).unwrap(), "{number}, {sample}");
-            }
-        }
+        let by_length = |sample| (sample, Stopped { filter: 0, twin: None });
+        assert_eq!(dropped(&[2, 3, 5], &[1, 2, 3]), [by_length(0)]);
+        // A text whose first occurrence was too long is no duplicate; one that passed in an earlier chunk is.
+        let twin = (1, Stopped { filter: 1, twin: Some((0, 1)) });
+        assert_eq!(dropped(&[6, 4, 4, 4], &[9, 2, 4, 9]), [by_length(0), twin]);
     }
 }

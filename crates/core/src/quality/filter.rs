@@ -139,11 +139,6 @@ impl Filter {
         self.scorer.name()
     }
 
-    /// Returns whether the result for a row depends on earlier rows.
-    pub fn remembers(&self) -> bool {
-        matches!(self.bound, Bound::Identity(_))
-    }
-
     /// Combines the bound with scores, which must be those of this filter's scorer.
     pub fn compare<'a>(&'a self, column: &'a ScoreColumn) -> Result<Comparison<'a>, ColumnError> {
         match (&self.bound, column.scores()) {

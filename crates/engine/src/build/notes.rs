@@ -172,7 +172,7 @@ fn scarcest(recipe: &Recipe, plan: &RecipePlan) -> Option<usize> {
     let size = |source: usize| size(recipe, plan, source) as f64 / recipe.datasets[source].mix_ratio;
     (recipe.mix.strategy == Strategy::Cut).then(|| {
         (0..recipe.datasets.len())
-            .filter(|source| recipe.datasets[*source].is_mixed())
+            .filter(|source| recipe.datasets[*source].is_mixed() && plan.sources[*source].selected.kept > 0)
             .min_by(|a, b| size(*a).total_cmp(&size(*b)))
     })?
 }

@@ -204,6 +204,10 @@ impl Wanted {
                 None => measures.push(measure.clone()),
             }
         }
+        // A command may write something else when it runs again: what is scored must then be what is stored.
+        let runs_again = job.conversion.options.command.is_some() && !measures.is_empty();
+        let (known, scores, mut measures) =
+            if runs_again { (None, Vec::new(), job.measures.clone()) } else { (known, scores, measures) };
         measures.sort_by(|a, b| a.field.cmp(&b.field));
         let mut converters = convert::every();
         let converter = converters.find(|converter| converter.name() == job.conversion.converter);

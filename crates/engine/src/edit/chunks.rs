@@ -119,9 +119,9 @@ pub(crate) fn reuse_chunks(
     let now = pieces_of(record, path, source);
     let alike = now.iter().zip(&scan.pieces).take_while(|(now, then)| now == then).count();
     let unchanged = (alike as u64 * PIECE as u64).min(stat.size);
-    // What is now an array or objects over lines is cut anew.
+    // Compressed bytes, an array and objects over lines are cut anew, whatever the file was before.
     let bytes = ReadAt { file: Arc::new(file.try_clone().ok()?), offset: 0 };
-    if unchanged == 0 && !decode::has_lines(Box::new(bytes)).is_ok_and(|lines| lines) {
+    if !decode::has_lines(Box::new(bytes)).is_ok_and(|lines| lines) {
         return None;
     }
     let sizes = Sizes { then: stat.size, now: source.size, unchanged };

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::source::{FileDigest, RemoteFile, Selection, SourceError, layout};
 use datac_core::{
-    config::{Dataset, Location, RowFormat, did_you_mean},
+    config::{Dataset, Location, did_you_mean},
     convert::{self, ChooseError, Converter},
     failure::{Failure, FailureKind, SourceFault},
     format::Reading,
@@ -21,7 +21,7 @@ use datac_core::{
     key::Keyed,
     mapping::Mapping,
     sample::{SampleKind, Slot},
-    survey::Survey,
+    survey::{SURVEYED, Survey},
 };
 
 /// Returns the key of the snapshot that a dataset entry depends on.
@@ -34,6 +34,7 @@ pub(crate) fn snapshot_key(dataset: &Dataset, here: &BTreeSet<String>) -> Snapsh
         data_dir: dataset.data_dir.clone(),
         paths: dataset.location.paths().to_vec(),
         config_name: dataset.config_name.clone(),
+        has_rows: true,
     };
     let is_local = match &dataset.location {
         Location::Hub { .. } => false,
@@ -56,7 +57,7 @@ pub(crate) fn snapshot_keys(dataset: &Dataset, here: &BTreeSet<String>) -> Vec<S
 /// Returns the key of a file of a command, which is one file whatever its name says.
 fn command_file(path: &str) -> SnapshotKey {
     let paths = vec![path.to_owned()];
-    let selection = Selection { format: Some(RowFormat::Jsonl), paths, ..Selection::default() };
+    let selection = Selection { paths, has_rows: false, ..Selection::default() };
     SnapshotKey { source: path.to_owned(), revision: None, selection: Some(selection) }
 }
 
@@ -74,7 +75,8 @@ fn command_files(db: &dyn PlannerDb, dataset: &Dataset) -> Result<Vec<(String, F
                 [file] => Ok((path.clone(), file.digest)),
                 _ => Err(missing()),
             },
-            _ => Err(missing()),
+            Some(Err(failure)) => Err(failure.clone()),
+            None => Err(missing()),
         }
     };
     paths.map(digest).collect()
@@ -258,7 +260,12 @@ fn has_columns(survey: &Survey, mapping: &Mapping) -> Result<(), Failure> {
     for entry in mapping.entries.iter().filter(|_| survey.rows > 0) {
         if let Some(missing) = entry.lacks(is_there) {
             let known = survey.names();
-            let message = format!("no row has the column `{missing}`, which is the `{}`", entry.word);
+            let none = if survey.rows < SURVEYED {
+                "no row has".to_owned()
+            } else {
+                format!("none of the first {} rows has", survey.rows)
+            };
+            let message = format!("{none} the column `{missing}`, which is the `{}`", entry.word);
             let hint = match did_you_mean(missing, &known) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("the columns are {}", known.join(", ")),

@@ -96,7 +96,7 @@ const DESCRIPTIVE: &[&str] = &[
 fn parameters(value: &Value) -> Vec<(String, Value)> {
     let Value::Mapping(entries) = value else { return Vec::new() };
     let named = entries.iter().filter_map(|(key, value)| Some((text(key)?, value.clone())));
-    named.filter(|(key, value)| !DESCRIPTIVE.contains(&key.as_str()) && !value.is_null()).collect()
+    named.filter(|(key, value)| !DESCRIPTIVE.contains(&key.as_str()) && (!value.is_null() || key == "header")).collect()
 }
 
 impl CardConfig {
@@ -129,6 +129,11 @@ impl CardConfig {
                 "header" => match value {
                     Value::Number(number) if number.as_u64() == Some(0) => {
                         reading.header = Some(true);
+                        true
+                    }
+                    // As pandas has it: there is none.
+                    Value::Null => {
+                        reading.header = Some(false);
                         true
                     }
                     Value::String(word) if word == "infer" => true,

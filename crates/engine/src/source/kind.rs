@@ -112,7 +112,11 @@ pub(super) fn judge(path: &str) -> Name<'_> {
 }
 
 fn is_note(stem: &str) -> bool {
-    NOTES.iter().any(|note| stem.get(..note.len()).is_some_and(|start| start.eq_ignore_ascii_case(note)))
+    let goes_on = |rest: &str| rest.starts_with(|next: char| next.is_alphanumeric() || next == '_');
+    let is = |note: &&str| {
+        stem.get(..note.len()).is_some_and(|start| start.eq_ignore_ascii_case(note)) && !goes_on(&stem[note.len()..])
+    };
+    NOTES.iter().any(is)
 }
 
 /// Returns whether a path names rows, readable or not. A lock pins all such files of a repository.

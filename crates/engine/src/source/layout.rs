@@ -305,7 +305,7 @@ impl<'a> Repo<'a> {
         let mut kinds: Vec<(&str, usize)> = kinds.into_iter().collect();
         kinds.sort_by_key(|(_, count)| Reverse(*count));
         kinds.truncate(6);
-        let readable = "datac reads .jsonl, .json, .parquet, .arrow, .csv, .tsv and .txt; all but .parquet and .arrow may be compressed as .gz, .zst, .xz, .bz2 or .lz4";
+        let readable = "datac reads .jsonl, .json, .parquet, .arrow, .csv, .tsv and .txt; all but .parquet and .arrow may be compressed as .gz, .zst, .xz or .bz2";
         if kinds.is_empty() {
             return format!("it only contains a description; {readable}");
         }

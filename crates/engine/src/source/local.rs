@@ -12,7 +12,7 @@ use super::{
     Asked, Bytes, FileDigest, Listing, RemoteFile, Selection, Source, SourceError,
     folder::{folders_below, walk},
     glob::{Glob, has_magic},
-    kind::{FileKind, Name, RowFormat, basename, compression_of, judge, why_sealed},
+    kind::{Compression, FileKind, Name, RowFormat, basename, compression_of, judge, why_sealed},
     layout::{IGNORED, Want, closest, resolve},
 };
 use crate::system::{self, FileError, Stat};
@@ -43,7 +43,8 @@ impl Source for LocalFiles {
     /// Lists what the selection wants of a file or folder, and hashes what has changed of that.
     fn resolve(&self, asked: &Asked<'_>) -> Result<Listing, SourceError> {
         let everything = Selection { paths: vec![asked.source.to_owned()], ..Selection::default() };
-        let Selection { format, splits, data_dir, paths, config_name } = asked.selection.unwrap_or(&everything);
+        let Selection { format, splits, data_dir, paths, config_name, has_rows } =
+            asked.selection.unwrap_or(&everything);
         // A repository of that name could have them.
         for (key, is_given) in [("revision", asked.revision.is_some()), ("config_name", config_name.is_some())] {
             if is_given {
@@ -55,11 +56,22 @@ impl Source for LocalFiles {
         let mut stood_on = Vec::new();
         let mut found = Found::default();
         for path in paths {
+            if !has_rows {
+                // What is not there is for whoever asks to say.
+                if system::exists(&self.root.join(path)) {
+                    let kind = FileKind { format: RowFormat::Txt, compression: Compression::None };
+                    found.files.push((path.into(), kind));
+                }
+                continue;
+            }
             for folder in folders(&self.root, fixed_part(path))? {
                 stood_on.push((folder.to_string_lossy().into_owned(), system::stat(&self.root.join(&folder))?));
             }
             found.add(&self.root, path, *format, splits, data_dir)?;
         }
+        // A file that several paths stand for is read once.
+        let mut known = HashSet::new();
+        found.files.retain(|(path, _)| known.insert(path.clone()));
         // Each waits for the disk, and of thousands of files each is short.
         let hash = |(path, kind): (PathBuf, FileKind)| {
             let (stat, digest) = (self.hash)(&self.root.join(&path))?;
@@ -123,6 +135,10 @@ impl Found {
         let place = root.join(path);
         // A name may have the characters of wildcards.
         if has_magic(path) && !system::exists(&place) {
+            if !data_dir.is_empty() {
+                let reason = format!("`{path}` is a pattern, so `data_dir:` cannot be used");
+                return Err(layout_fault_of(SourceFault::NoFolder, reason));
+            }
             return self.add_matching(root, path, format, splits);
         }
         let listed = list(root, path, format, splits, data_dir)?;
@@ -256,8 +272,12 @@ fn folder(
     let files = walk(place)?;
     let is_wanted = |path: &&str| judge(path).format().is_some_and(|format| formats.contains(&format));
     let mut wanted: Vec<&str> = files.iter().map(String::as_str).filter(is_wanted).collect();
-    // What tools leave behind is read only where there is nothing else.
-    if !wanted.iter().all(|path| is_stray(path)) {
+    // What tools leave behind is read only where there is nothing else, or where the recipe names its folder.
+    let is_stray = |path: &&str| {
+        let named = data_dir.iter().find_map(|folder| path.strip_prefix(folder.as_str())?.strip_prefix('/'));
+        is_stray(named.unwrap_or(path))
+    };
+    if !wanted.iter().all(is_stray) {
         wanted.retain(|path| !is_stray(path));
     }
     if wanted.is_empty() {
@@ -326,7 +346,9 @@ const ANY: &[RowFormat] = &[
 
 /// Returns whether a file named as one format may contain the other: `.json` files with one value per line are common.
 fn is_alike(named: RowFormat, said: RowFormat) -> bool {
+    // A `.txt` may hold anything that is text.
     matches!((named, said), (RowFormat::Json, RowFormat::Jsonl) | (RowFormat::Jsonl, RowFormat::Json))
+        || named == RowFormat::Txt && !matches!(said, RowFormat::Parquet | RowFormat::Arrow)
 }
 
 /// Suggests a name similar to a missing one, from the same folder.

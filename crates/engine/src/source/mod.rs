@@ -73,7 +73,7 @@ impl<'a> Asked<'a> {
 }
 
 /// The part of a source that a dataset entry reads.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Selection {
     /// The recipe's `format`; `None` leaves it to the names of files.
     pub format: Option<RowFormat>,
@@ -85,6 +85,15 @@ pub struct Selection {
     pub paths: Vec<String>,
     /// The config asked for, which only repositories have.
     pub config_name: Option<String>,
+    /// Whether the files hold rows; `false` for the files of a command, whose names say nothing.
+    pub has_rows: bool,
+}
+
+impl Default for Selection {
+    fn default() -> Self {
+        let (splits, data_dir, paths) = (Vec::new(), Vec::new(), Vec::new());
+        Self { format: None, splits, data_dir, paths, config_name: None, has_rows: true }
+    }
 }
 
 /// What a place has of a source.

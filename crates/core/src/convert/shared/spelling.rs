@@ -2,11 +2,50 @@
 
 use super::filled::{Filled, borrowed};
 use crate::{
-    convert::Options,
+    convert::{Converter, Options},
     row::{RawRow, Reason, Reject, Value},
-    sample::Slot,
+    sample::{Converted, SampleKind, Slot},
     survey::Survey,
 };
+
+/// A converter that is its table and nothing else.
+#[derive(Debug)]
+pub struct Tabled {
+    pub(in crate::convert) name: &'static str,
+    pub(in crate::convert) version: u32,
+    pub(in crate::convert) kind: SampleKind,
+    pub(in crate::convert) spellings: Spellings,
+}
+
+impl Converter for Tabled {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn version(&self) -> u32 {
+        self.version
+    }
+
+    fn kind(&self) -> SampleKind {
+        self.kind
+    }
+
+    fn wants(&self) -> Vec<Vec<&'static str>> {
+        self.spellings.wants()
+    }
+
+    fn reads(&self, survey: &Survey) -> u32 {
+        self.spellings.reads(survey)
+    }
+
+    fn doubt(&self, survey: &Survey) -> Option<Doubt> {
+        self.spellings.doubt(survey)
+    }
+
+    fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
+        Ok(self.spellings.fill(row, options)?.sample(self.kind)?.into())
+    }
+}
 
 /// What the columns of a format are called.
 #[derive(Debug)]

@@ -22,7 +22,10 @@ use crate::{
 use datac_core::{
     failure::{Failure, FailureKind},
     id::BlobId,
-    mix::{Selection, select::Stopped, stops::Stops},
+    mix::{
+        Selection,
+        stops::{Stopped, Stops},
+    },
     quality::ScoreColumn,
     sample::{self, SampleIndex},
     shape,

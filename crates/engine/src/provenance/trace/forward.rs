@@ -20,10 +20,7 @@ use crate::{
 use datac_core::{
     failure::{Failure, FailureKind},
     leaf::Leaf,
-    mix::{
-        Selection,
-        select::{ChunkScores, stopped_by},
-    },
+    mix::{Selection, stops::Stops},
     outputs::OutputKind,
 };
 
@@ -330,20 +327,16 @@ fn filtered(lineage: &Lineage, At { source, chunk, sample }: At) -> Result<Fate,
     let made = &lineage.manifest.sources[source];
     let read = |chunk| Ok((lineage.index(source, chunk)?, lineage.scores(source, chunk)?));
     let loaded: Vec<_> = (0..=chunk).into_par_iter().map(read).collect::<Result<_, WorkspaceError>>()?;
-    let views: Vec<ChunkScores<'_>> = loaded
-        .iter()
-        .zip(&made.chunks)
-        .map(|((index, scores), chunk)| ChunkScores {
-            count: chunk.rows,
-            rows: &index.row,
-            characters: &index.characters,
-            row_hash: &index.row_hash,
-            rejects: &[],
-            scores,
-            tokens: None,
-        })
-        .collect();
-    let stopped = stopped_by(&views, &made.filters, sample).map_err(|error| lineage.lost(error))?;
+    let (mut stops, mut stopped) = (Stops::new(&made.filters), None);
+    for (number, (index, scores)) in loaded.iter().enumerate() {
+        let samples = if number == chunk { sample + 1 } else { index.len() };
+        let added = stops.add(scores, samples, |at, by| {
+            if (number, at) == (chunk, sample) {
+                stopped = Some(by);
+            }
+        });
+        added.map_err(|error| lineage.lost(error))?;
+    }
     let Some(stopped) = stopped else {
         let Some(sampling) = made.take.sampling() else {
             return Err(lineage.lost("a sample passes all filters and was not kept"));
