@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Version of the encoding of keys. Raising it makes all existing keys unusable.
-pub const KEY_VERSION: u32 = 2;
+pub const KEY_VERSION: u32 = 3;
 
 /// A description of a stage's work, from which its keys and leaves follow.
 ///

@@ -3,14 +3,16 @@
 
 mod template;
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
     json,
-    row::{RawRow, Reject, Value},
+    key::{Deciding, Encode, Encoder},
+    leaf,
+    row::{RawRow, Reason, Reject, Value},
     sample::Slot,
 };
 
@@ -79,7 +81,7 @@ impl Entry {
     /// Returns the value for a row; `None` if the row has none.
     pub fn value<'a>(&self, row: &'a RawRow<'_>) -> Result<Option<Value<'a>>, Reject> {
         match &self.from {
-            Origin::Path(path) => Ok(path.value(row)),
+            Origin::Path(path) => path.value(row),
             Origin::Template(template) => template.render(row).map(|text| Some(Value::String(Cow::Owned(text)))),
         }
     }
@@ -104,12 +106,29 @@ impl Entry {
     }
 }
 
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// A template is a list, so that it is never taken for a column of the same spelling.
+impl Encode for Origin {
+    fn encode(&self, encoder: &mut Encoder) {
         match self {
-            Self::Path(path) => f.write_str(&path.text),
-            Self::Template(template) => f.write_str(template.text()),
+            Self::Path(path) => encoder.text(&path.text),
+            Self::Template(template) => {
+                encoder.list(2);
+                encoder.text("template");
+                encoder.text(template.text());
+            }
         }
+    }
+}
+
+/// Spells it as a recipe would: `answers[0].text`, `{ template: "Q: {{ q }}" }`. The two never look alike.
+impl Deciding for Origin {
+    fn shown(&self) -> Option<leaf::Value> {
+        let quoted = |text: &str| serde_json::to_string(text).expect("a string is always JSON");
+        Some(leaf::Value::Text(match self {
+            Self::Path(path) if path.text.starts_with(['{', '"']) => quoted(&path.text),
+            Self::Path(path) => path.text.clone(),
+            Self::Template(template) => format!("{{ template: {} }}", quoted(template.text())),
+        }))
     }
 }
 
@@ -147,20 +166,23 @@ impl Path {
         }
     }
 
-    fn value<'a>(&self, row: &'a RawRow<'_>) -> Option<Value<'a>> {
+    fn value<'a>(&self, row: &'a RawRow<'_>) -> Result<Option<Value<'a>>, Reject> {
         if let Some(value) = row.get(&self.text) {
-            return Some(borrowed(value));
-        }
-        if self.steps.is_empty() {
-            return None;
+            return Ok(Some(borrowed(value)));
         }
         // A string may hold JSON, as in CSV.
-        let (Value::Json(text) | Value::String(text)) = row.get(&self.column)? else { return None };
+        let Some(Value::Json(text) | Value::String(text)) = row.get(&self.column).filter(|_| !self.steps.is_empty())
+        else {
+            return Ok(None);
+        };
         let mut json: &'a str = text;
         for step in &self.steps {
-            json = step.of(json)?;
+            let Some(inside) = step.of(json) else { return Ok(None) };
+            json = inside;
         }
-        json::value(json).ok()
+        let not_text =
+            |_| Reject::new(Reason::InvalidJson, format!("`{}` has an escape that is no character", self.text));
+        json::value(json).map(Some).map_err(not_text)
     }
 }
 
@@ -191,11 +213,13 @@ pub fn borrowed<'a>(value: &'a Value<'_>) -> Value<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn at(path: &str, row: &str) -> Option<String> {
         let row = json::row(row).unwrap();
-        let value = Path::parse(path).unwrap().value(&row);
+        let value = Path::parse(path).unwrap().value(&row).unwrap();
         value.map(|value| format!("{value:?}"))
     }
 
@@ -220,6 +244,30 @@ mod tests {
         ] {
             assert_eq!(at(path, &row).as_deref(), value, "{path}");
         }
+    }
+
+    #[test]
+    fn a_text_that_is_none_is_refused() {
+        let row = json::row("{\"meta\":{\"sys\":\"\\ud800\"}}").unwrap();
+        let value = Path::parse("meta.sys").unwrap();
+        assert_eq!(value.value(&row).unwrap_err().reason, Reason::InvalidJson);
+    }
+
+    #[test]
+    fn a_column_and_a_template_of_one_spelling_are_two_settings() {
+        let path = |text| Origin::Path(Path::parse(text).unwrap());
+        let template = |text| Origin::Template(Template::parse(text).unwrap());
+        let all = [path("q"), template("q"), template("{{ q }}"), path(r#"{ template: "q" }"#), path("template q")];
+        let encoded: BTreeSet<_> = all
+            .iter()
+            .map(|origin| {
+                let mut encoder = Encoder::default();
+                origin.encode(&mut encoder);
+                encoder.finish()
+            })
+            .collect();
+        let shown: BTreeSet<String> = all.iter().map(|origin| format!("{:?}", origin.shown())).collect();
+        assert_eq!((encoded.len(), shown.len()), (all.len(), all.len()), "{shown:?}");
     }
 
     #[test]

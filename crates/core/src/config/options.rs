@@ -45,12 +45,6 @@ impl Keep {
     pub fn is_none(&self) -> bool {
         !self.all && self.columns.is_empty()
     }
-
-    /// Returns the name that a column has in rows; `None` if it is not kept.
-    pub fn name_of<'n>(&'n self, column: &'n str, is_unused: bool) -> Option<&'n str> {
-        let given = self.columns.get(column).map(String::as_str);
-        given.or((self.all && is_unused).then_some(column))
-    }
 }
 
 /// Spells the columns as a recipe would: `all`, `id`, `source as origin`.
@@ -96,7 +90,7 @@ impl Options {
             visitor.setting(Setting::Option(option.clone()), value);
         }
         for entry in &self.columns.entries {
-            visitor.setting(Setting::Column(entry.word.clone()), &entry.from.to_string());
+            visitor.setting(Setting::Column(entry.word.clone()), &entry.from);
         }
         if let Some(command) = &self.command {
             visitor.setting(Setting::Command, &command.command);

@@ -75,9 +75,12 @@ fn shorten(message: &str) -> String {
 
 /// Returns the JSON of a key's value in an object; `None` if the text is no object, or has no such key.
 pub fn member<'a>(object: &'a str, key: &str) -> Option<&'a str> {
-    let mut deserializer = serde_json::Deserializer::from_str(object);
-    let fields = deserializer.deserialize_map(Fields).ok()?;
-    fields.into_iter().find(|(name, _)| name == key).map(|(_, raw)| raw.get())
+    members(object)?.into_iter().find(|(name, _)| name == key).map(|(_, raw)| raw.get())
+}
+
+/// Returns the keys of an object with the JSON of their values, in order; `None` if the text is no object.
+pub fn members(object: &str) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
+    serde_json::Deserializer::from_str(object).deserialize_map(Fields).ok()
 }
 
 struct Fields;

@@ -4,10 +4,17 @@
 
 use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
-use minijinja::{Environment, UndefinedBehavior, Value as Jinja, value::ValueKind};
+use minijinja::{
+    Environment, UndefinedBehavior, Value as Jinja,
+    value::{Enumerator, Object, ObjectRepr, ValueKind},
+};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
-use crate::row::{RawRow, Reason, Reject, Value};
+use crate::{
+    json,
+    row::{RawRow, Reason, Reject, Value},
+};
 
 /// Steps that rendering one row may take: enough for any dialogue, and for no endless loop.
 const FUEL: u64 = 200_000;
@@ -20,6 +27,8 @@ const NAME: &str = "template";
 pub struct Template {
     text: Arc<str>,
     columns: Vec<String>,
+    /// Names that are columns where a row has them, and else functions of the language, such as `range`.
+    functions: Vec<String>,
 }
 
 impl Template {
@@ -29,8 +38,9 @@ impl Template {
         let template = environment.get_template(NAME).map_err(|error| words(&error))?;
         let mut columns: Vec<String> = template.undeclared_variables(false).into_iter().collect();
         columns.sort_unstable();
-        columns.retain(|name| !environment.globals().any(|(global, _)| global == name));
-        Ok(Self { text: text.into(), columns })
+        let is_function = |name: &String| environment.globals().any(|(global, _)| global == name);
+        let (functions, columns) = columns.into_iter().partition(is_function);
+        Ok(Self { text: text.into(), columns, functions })
     }
 
     /// Returns the template as it is written.
@@ -50,7 +60,7 @@ impl Template {
             static PARSED: RefCell<Vec<(Arc<str>, Environment<'static>)>> = const { RefCell::new(Vec::new()) };
         }
         let mut context = BTreeMap::new();
-        for name in &self.columns {
+        for name in self.columns.iter().chain(&self.functions) {
             if let Some(value) = row.get(name) {
                 context.insert(name.as_str(), jinja(value));
             }
@@ -80,7 +90,7 @@ fn environment(text: &str) -> Result<Environment<'static>, String> {
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
     environment.set_formatter(|out, state, value| match value.kind() {
-        // `null` would be written as `none`, a list as its JSON: neither is what anyone wants to train on.
+        // `null` would be written as `none`, which nobody wants to train on. Lists and objects are written much as in JSON.
         ValueKind::None | ValueKind::Undefined => {
             Err(minijinja::Error::new(minijinja::ErrorKind::UndefinedError, "a value that is null or missing"))
         }
@@ -113,14 +123,53 @@ fn jinja(value: &Value<'_>) -> Jinja {
             },
         },
         Value::String(text) | Value::Printed { text, .. } => Jinja::from(text.as_ref()),
-        Value::Json(text) => serde_json::from_str(text).unwrap_or_else(|_| Jinja::from(text.as_ref())),
+        Value::Json(text) => inside(text, 0),
+    }
+}
+
+/// A list or an object as templates see it: numbers as they are written, keys in their order.
+fn inside(json: &str, depth: usize) -> Jinja {
+    /// Lists within lists may be as deep as a row is long, the stack is not.
+    const DEEPEST: usize = 64;
+    let value = |raw: &RawValue| match json::value(raw.get()) {
+        Ok(Value::Json(text)) if depth < DEEPEST => inside(&text, depth + 1),
+        Ok(Value::Json(text)) => Jinja::from(text.as_ref()),
+        Ok(value) => jinja(&value),
+        Err(_) => Jinja::from(raw.get()),
+    };
+    if let Some(fields) = json::members(json) {
+        return Jinja::from_object(Ordered(
+            fields.into_iter().map(|(name, raw)| (Jinja::from(name.as_ref()), value(raw))).collect(),
+        ));
+    }
+    match serde_json::from_str::<Vec<&RawValue>>(json) {
+        Ok(items) => Jinja::from(items.into_iter().map(value).collect::<Vec<_>>()),
+        Err(_) => Jinja::from(json),
+    }
+}
+
+/// An object whose keys keep their order.
+#[derive(Debug)]
+struct Ordered(Vec<(Jinja, Jinja)>);
+
+impl Object for Ordered {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Map
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Jinja) -> Option<Jinja> {
+        // Of a key that stands there twice the last counts, as in most readers of JSON.
+        self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.clone())
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(self.0.iter().map(|(name, _)| name.clone()).collect())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json;
 
     fn rendered(template: &str, row: &str) -> Result<String, String> {
         let row = json::row(row).unwrap();
@@ -135,6 +184,28 @@ mod tests {
             "Which?\nA. a\nB. <b>\n"
         );
         assert_eq!(rendered("{{ n }} {{ x }} {{ o.k }} {{ q | trim | upper }}", row).unwrap(), "7 1.0 v WHICH?");
+    }
+
+    #[test]
+    fn values_inside_columns_are_as_they_are_written() {
+        let row = r#"{"o":{"z":12345678901234567890123,"b":[1.0,"x",{"y":null}],"a":1e400}}"#;
+        assert_eq!(
+            rendered("{{ o.z }} {{ o.b[0] }} {{ o.a }} {{ o.b[1] }}", row).unwrap(),
+            "12345678901234567890123 1.0 1e400 x"
+        );
+        assert_eq!(rendered("{% for k, v in o | items %}{{ k }}{% endfor %}", row).unwrap(), "zba");
+        assert_eq!(rendered("{% for k in o %}{{ k }}{% endfor %}{{ o.b | length }}", row).unwrap(), "zba3");
+        assert!(rendered("{{ o.b[2].y }}", row).is_err(), "null has no text");
+        let deep = format!(r#"{{"o":{}1{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(rendered("{{ o | length }}", &deep).unwrap(), "1");
+    }
+
+    #[test]
+    fn a_column_may_have_the_name_of_a_function() {
+        let row = r#"{"range":"7 km","dict":"d"}"#;
+        assert_eq!(rendered("{{ range }} {{ dict }}", row).unwrap(), "7 km d");
+        assert_eq!(rendered("{% for i in range(2) %}{{ i }}{% endfor %}", "{}").unwrap(), "01");
+        assert_eq!(Template::parse("{{ range(2) }}{{ q }}").unwrap().columns(), ["q"]);
     }
 
     #[test]

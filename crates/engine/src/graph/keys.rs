@@ -167,6 +167,8 @@ impl Keyed for Select<'_> {
 
     fn feed(&self, chunks: &&[ConvertedChunk], key: &mut KeyHasher<'_>) {
         for chunk in *chunks {
+            // Rows that make no sample and are no rejects stand in neither.
+            key.input("count", &chunk.chunk.rows);
             key.input("index", &chunk.converted.index);
             key.input("rejected", &chunk.converted.rejected);
             key.input("scores", &chunk.scores);
@@ -322,7 +324,9 @@ mod tests {
     use super::*;
     use crate::graph::{ChunkRef, FileOrigin, SelectOutcome};
     use datac_core::format::Reading;
+    use datac_core::mapping::{Entry, Mapping, Origin, Path, Template};
     use datac_core::row::Reason;
+    use datac_core::sample::Slot;
     use datac_core::{
         config::SplitMethod,
         id::{ActionKey, BlobId, FileHash},
@@ -342,7 +346,8 @@ mod tests {
         }
     }
 
-    fn keys() -> Vec<ActionKey> {
+    /// The key of each stage, of a chunk of so many rows.
+    fn keys(rows: u32) -> Vec<ActionKey> {
         let blob = |name: &str| BlobId::of(name.as_bytes());
         let file = SourceFile {
             origin: FileOrigin { name: "org/x".into(), commit: Some("c".into()) },
@@ -374,7 +379,7 @@ mod tests {
                 file: file.clone().into(),
                 number: 0,
                 digest: chunk,
-                rows: 4,
+                rows,
                 place,
                 encoding: Encoding::JsonLines,
                 header: [].into(),
@@ -432,10 +437,27 @@ mod tests {
 
     #[test]
     fn keys_are_made_up_as_their_version_says() {
-        let keys: Vec<String> = keys().iter().map(ToString::to_string).collect();
+        let keys: Vec<String> = keys(4).iter().map(ToString::to_string).collect();
         // If this fails, raise `KEY_VERSION` in crates/core/src/key.rs and update the keys here: a key that no longer
         // holds one of its inputs would find the outcome of another input.
         insta::assert_snapshot!(keys.join("\n"));
+    }
+
+    #[test]
+    fn rows_that_make_no_sample_count_in_a_selection() {
+        assert_ne!(keys(4)[3], keys(5)[3]);
+    }
+
+    #[test]
+    fn a_column_and_a_template_of_one_spelling_are_converted_apart() {
+        let from = |from| {
+            let entries = vec![Entry { slot: Slot::User, word: "user".to_owned(), from }];
+            let options = convert::Options { columns: Mapping { entries }, ..convert::Options::new() };
+            let conversion = Conversion { converter: "columns (prompt)", options, files: Vec::new() };
+            Convert { conversion: &conversion, decoder: Decoder::Json }.key(&&ChunkId::of(b"chunk"), &One)
+        };
+        let (path, template) = (Path::parse("q").unwrap(), Template::parse("q").unwrap());
+        assert_ne!(from(Origin::Path(path)), from(Origin::Template(template)));
     }
 
     #[test]

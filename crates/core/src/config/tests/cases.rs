@@ -4,7 +4,11 @@
 use std::fmt::Write as _;
 
 use super::*;
-use crate::quality::{self, BoundSpec, ScoreKind};
+use crate::{
+    key::Deciding as _,
+    leaf,
+    quality::{self, BoundSpec, ScoreKind},
+};
 
 /// Returns a valid recipe of five lines; `extra` follows in its only dataset, from line 6, column 5.
 pub(super) fn dataset(extra: &str) -> String {
@@ -526,8 +530,10 @@ pub(in crate::config) fn good() -> Vec<(&'static str, String, Claim)> {
         }),
         ("columns", dataset("columns: {prompt: a.b, completion: 'c[-1].d', system: {template: 'In {{ x }}.'}}"), |r| {
             let entries = &r.datasets[0].options.columns.entries;
-            let shown: Vec<_> = entries.iter().map(|entry| format!("{}={}", entry.slot.name(), entry.from)).collect();
-            shown == ["user=a.b", "assistant=c[-1].d", "system=In {{ x }}."]
+            let shown: Vec<_> = entries.iter().map(|entry| (entry.slot.name(), entry.from.shown())).collect();
+            let text = |text: &str| Some(leaf::Value::Text(text.to_owned()));
+            let system = text(r#"{ template: "In {{ x }}." }"#);
+            shown == [("user", text("a.b")), ("assistant", text("c[-1].d")), ("system", system)]
         }),
         ("a command", dataset("converter: {command: [python3, convert.py, 7], files: convert.py}"), |r| {
             let command = r.datasets[0].options.command.as_ref().unwrap();
