@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Raised when the same scores select other samples.
-pub const SELECT_VERSION: u32 = 3;
+pub const SELECT_VERSION: u32 = 4;
 
 /// One chunk as selection sees it.
 pub struct ChunkScores<'a> {
@@ -157,10 +157,9 @@ impl<'f> Selecting<'f> {
     pub fn add(&mut self, chunk: &ChunkScores<'_>) -> Result<(), SelectError> {
         let comparisons = comparisons(chunk, self.filters)?;
         let (mut runs, mut end) = (Vec::new(), 0);
-        let mut looked_at = chunk.count;
+        let mut looked_at = if self.has_enough() { 0 } else { chunk.count };
         for sample in 0..chunk.rows.len() {
             if self.has_enough() {
-                looked_at = last_row_of(chunk, sample);
                 break;
             }
             let selection = &mut self.selection;
@@ -182,6 +181,10 @@ impl<'f> Selecting<'f> {
                 selection.kept += 1;
                 selection.characters += u64::from(characters);
                 selection.tokens += u64::from(tokens);
+                // What stands behind the last row that is needed makes no difference, wherever chunks end.
+                if self.has_enough() {
+                    looked_at = chunk.rows[sample] + 1;
+                }
             }
         }
         for (row, reason) in chunk.rejects {
@@ -260,11 +263,6 @@ fn comparisons<'a>(chunk: &ChunkScores<'a>, filters: &'a [Filter]) -> Result<Vec
     filters.iter().zip(chunk.scores).map(|(filter, scores)| filter.compare(scores)).collect()
 }
 
-/// How many rows of a chunk were needed when its samples before `sample` were: none if there are none.
-fn last_row_of(chunk: &ChunkScores<'_>, sample: usize) -> u32 {
-    sample.checked_sub(1).map_or(0, |last| chunk.rows[last] + 1)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::{prop, prop_assert, prop_assert_eq, proptest};
@@ -336,6 +334,23 @@ mod tests {
 
         let two = select(&chunks, &filters, Take::First(2)).unwrap();
         assert_eq!((kept(&two), two.rows_read, two.rejects.len()), (vec![vec![1, 2], vec![]], 3, 0));
+    }
+
+    #[test]
+    fn rejects_behind_the_last_row_needed_do_not_count_wherever_chunks_end() {
+        let reject = Reason::EmptyOutput;
+        let looked_at = |chunks: &[ChunkScores<'_>]| {
+            let two = select(chunks, &[], Take::First(2)).unwrap();
+            assert!(two.reached_max);
+            (two.rows_read, two.rejects)
+        };
+        let (enough, rejected) = ([0, 1], [(2, reject)]);
+        assert_eq!(looked_at(&[chunk(&enough, &rejected, &[])]), (2, vec![]), "the chunk ends with a reject");
+        assert_eq!(looked_at(&[chunk(&[0, 1, 3], &rejected, &[])]), (2, vec![]), "a good row follows");
+        let first = [(0, reject)];
+        let chunks = [chunk(&enough, &[], &[]), chunk(&[], &first, &[])];
+        assert_eq!(looked_at(&chunks), (2, vec![]), "the reject is a chunk of its own");
+        assert_eq!(looked_at(&[chunk(&[0, 2], &[(1, reject)], &[])]), (3, vec![(reject, 1)]));
     }
 
     /// Samples `rows` of rows with these hashes, in chunks of three; returns the numbers of those that are kept.
