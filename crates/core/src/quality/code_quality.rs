@@ -155,11 +155,11 @@ fn has_block(line: &str) -> bool {
 
 /// Returns whether there is a `<`, a letter or a `/` or `!` behind it, and a `>`.
 fn has_tag(line: &str) -> bool {
-    let mut rest = line;
+    // A `<` behind the last `>` is none, and looking for a `>` behind each would take as long as the line is, for each.
+    let Some((mut rest, _)) = line.rsplit_once('>') else { return false };
     while let Some(open) = rest.find('<') {
         rest = &rest[open + 1..];
-        let is_tag = rest.starts_with(|first: char| first.is_ascii_alphabetic() || first == '/' || first == '!');
-        if is_tag && rest.contains('>') {
+        if rest.starts_with(|first: char| first.is_ascii_alphabetic() || first == '/' || first == '!') {
             return true;
         }
     }
@@ -168,10 +168,12 @@ fn has_tag(line: &str) -> bool {
 
 /// Returns whether a round bracket stands directly behind a name. Endings in brackets, as in `word(s)`, are none.
 fn has_call(line: &str) -> bool {
+    const ENDINGS: [&str; 8] = ["s", "es", "d", "ed", "ly", "al", "er", "ing"];
     line.match_indices('(').any(|(at, _)| {
         let is_behind_name = line[..at].chars().next_back().is_some_and(is_name);
-        let ending = line[at + 1..].split(')').next().unwrap_or_default();
-        is_behind_name && !matches!(ending, "s" | "es" | "d" | "ed" | "ly" | "al" | "er" | "ing")
+        let is_whole = |behind: &str| behind.is_empty() || behind.starts_with(')');
+        let is_ending = |ending: &&str| line[at + 1..].strip_prefix(*ending).is_some_and(is_whole);
+        is_behind_name && !ENDINGS.iter().any(is_ending)
     })
 }
 
@@ -281,7 +283,29 @@ mod tests {
         );
     }
 
+    #[test]
+    fn long_lines_take_no_longer_than_they_are() {
+        for part in ["<a", "(", "a(s", "<1>"] {
+            assert!(code_quality(&part.repeat(200_000)) <= 1.0, "{part}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn tags_and_calls_are_found_as_by_looking_at_each(text in "[<>a!/ ()sed]{0,20}") {
+            let tag = text.match_indices('<').any(|(at, _)| {
+                let rest = &text[at + 1..];
+                rest.starts_with(['a', 's', 'e', 'd', '/', '!']) && rest.contains('>')
+            });
+            prop_assert!(has_tag(&text) == tag, "{}", text);
+            let call = text.match_indices('(').any(|(at, _)| {
+                let ending = text[at + 1..].split(')').next().unwrap_or_default();
+                let is_behind_name = text[..at].ends_with(is_name);
+                is_behind_name && !matches!(ending, "s" | "es" | "d" | "ed")
+            });
+            prop_assert!(has_call(&text) == call, "{}", text);
+        }
+
         #[test]
         fn stays_between_zero_and_one(text in "\\PC{0,80}|[\n\t a;:(){}=<>`-]{0,80}") {
             let score = code_quality(&text);

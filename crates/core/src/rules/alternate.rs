@@ -26,19 +26,19 @@ fn count(messages: &[Message<'_>], _: Part) -> u32 {
 }
 
 fn mend(messages: &mut Vec<Message<'_>>) {
-    let mut at = 1;
-    while at < messages.len() {
-        let (before, after) = messages.split_at_mut(at);
-        let (last, next) = (&mut before[at - 1], &after[0]);
+    let mut mended: Vec<Message<'_>> = Vec::with_capacity(messages.len());
+    for next in messages.drain(..) {
         // What is more than text cannot be joined, and is left as it is.
-        let is_plain = last.extras.is_none() && next.extras.is_none() && is_broken(last, next);
-        match (&mut last.content, &next.content) {
-            (Content::Text(last), Content::Text(next)) if is_plain => {
-                let joint = if last.is_empty() || next.is_empty() { "" } else { "\n\n" };
-                *last = [&**last, joint, &**next].concat().into();
-                messages.remove(at);
+        let is_plain = |last: &Message<'_>| last.extras.is_none() && next.extras.is_none() && is_broken(last, &next);
+        match (mended.last_mut().filter(|last| is_plain(last)).map(|last| &mut last.content), &next.content) {
+            (Some(Content::Text(last)), Content::Text(said)) => {
+                let joint = if last.is_empty() || said.is_empty() { "" } else { "\n\n" };
+                let last = last.to_mut();
+                last.push_str(joint);
+                last.push_str(said);
             }
-            _ => at += 1,
+            _ => mended.push(next),
         }
     }
+    *messages = mended;
 }

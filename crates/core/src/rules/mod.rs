@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Raised when a rule finds something else, or mends it otherwise.
-pub const RULES_VERSION: u32 = 1;
+pub const RULES_VERSION: u32 = 2;
 
 /// Every rule, in the order in which they are applied.
 pub static RULES: &[&Rule] = &[
@@ -190,9 +190,12 @@ fn parts(body: &mut Body<'_>, mut look: impl FnMut(&mut Vec<Message<'_>>, Part) 
 
 fn texts<'a>(body: &mut Body<'a>, mut look: impl FnMut(&mut Cow<'a, str>) -> u32) -> u32 {
     let mut of = |messages: &mut Vec<Message<'a>>| {
-        let texts = messages.iter_mut().filter_map(|message| match &mut message.content {
-            Content::Text(text) => Some(text),
-            _ => None,
+        let texts = messages.iter_mut().flat_map(|message| {
+            let content = match &mut message.content {
+                Content::Text(text) => Some(text),
+                _ => None,
+            };
+            content.into_iter().chain(message.extras.as_mut().and_then(|extras| extras.reasoning.as_mut()))
         });
         texts.map(&mut look).sum::<u32>()
     };

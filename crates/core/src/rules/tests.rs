@@ -1,5 +1,5 @@
 use super::*;
-use crate::sample::Role;
+use crate::sample::{MessageExtras, Role};
 
 /// `s`, `u`, `a` and `t` are turns of system, user, assistant and tool; what follows is what they say.
 fn dialogue(turns: &[&'static str]) -> Sample<'static> {
@@ -56,6 +56,26 @@ fn each_rule_finds_and_mends_its_faults() {
         assert_eq!(applied(turns, rule, Mode::Reject), Err(reason), "{rule}");
         assert_eq!(applied(turns, rule, Mode::Fail), Err(reason), "{rule}");
     }
+}
+
+#[test]
+fn rules_about_texts_look_at_reasoning_too() {
+    let mut sample = dialogue(&["uq", "aa"]);
+    let Body::Conversation { messages } = &mut sample.body else { panic!("a conversation") };
+    messages[1].extras = Some(Box::new(MessageExtras { reasoning: Some(" so\u{200b} ".into()), ..Default::default() }));
+    let given = [("whitespace".to_owned(), Mode::Repair), ("invisible".to_owned(), Mode::Repair)].into();
+    let mut broken = Vec::new();
+    apply(&mut sample, &given, &mut broken).unwrap();
+    let Body::Conversation { messages } = &sample.body else { panic!("a conversation") };
+    assert_eq!(messages[1].extras.as_ref().unwrap().reasoning.as_deref(), Some("so"));
+    assert_eq!(broken.iter().map(|broken| broken.places).collect::<Vec<_>>(), [1, 1]);
+}
+
+#[test]
+fn turns_without_number_are_joined_at_once() {
+    let turns = vec!["ua"; 100_000];
+    let (mended, places) = applied(&turns, "alternate", Mode::Repair).unwrap();
+    assert_eq!((mended.len(), places), (1, 99_999));
 }
 
 #[test]
