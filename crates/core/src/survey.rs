@@ -24,8 +24,9 @@ pub struct Survey {
     pub bytes: u64,
     /// Their columns, in the order in which they were met.
     pub columns: Vec<Column>,
-    /// The sets of columns that rows have something in, by their numbers, and how many rows each.
-    patterns: Vec<(Vec<u16>, u32)>,
+    /// The sets of columns that rows have something in, by their numbers and with the types of their values, and how many rows
+    /// each.
+    patterns: Vec<(Vec<(u16, Types)>, u32)>,
 }
 
 /// One column of the surveyed rows.
@@ -37,15 +38,11 @@ pub struct Column {
     pub filled: u32,
     /// The types of these values.
     pub types: Types,
-    /// In how many rows it is a string with `####` in it.
-    pub hashes: u32,
-    /// In how many rows it is a transcript: a string that begins with `Human:`, blank lines aside.
-    pub transcripts: u32,
 }
 
-/// A set of types of values.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Types(u8);
+/// A set of types of values, and of what strings and objects turn out to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Types(u16);
 
 impl Types {
     /// `true` or `false`.
@@ -64,6 +61,14 @@ impl Types {
     pub const OBJECT: Self = Self(64);
     /// What JSON has no type for, such as a date of a columnar file.
     pub const OTHER: Self = Self(128);
+    /// A string that begins as a list of objects does, as CSV has them.
+    pub const MESSAGES: Self = Self(256);
+    /// A string with a number behind its last `####`.
+    pub const FINAL_ANSWER: Self = Self(512);
+    /// A transcript: a string that begins with `Human:`, blank lines aside.
+    pub const TRANSCRIPT: Self = Self(1024);
+    /// An object with `replies`.
+    pub const TREE: Self = Self(2048);
 
     const NAMED: [(Self, &'static str); 8] = [
         (Self::BOOLEAN, "boolean"),
@@ -96,9 +101,27 @@ impl Types {
             Value::Null => Self::default(),
             Value::Bool(_) => Self::BOOLEAN,
             Value::Number(_) => Self::NUMBER,
-            Value::String(_) => Self::STRING,
+            Value::String(text) => {
+                let is_list =
+                    text.trim_start().strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with('{'));
+                let is_number = |text: &str| {
+                    let digits = text.trim().trim_start_matches('-');
+                    digits.starts_with(|c: char| c.is_ascii_digit()) && !digits.contains('\n')
+                };
+                let is_final = text.rsplit_once("####").is_some_and(|(_, last)| is_number(last));
+                let is_transcript = text.trim_start_matches('\n').starts_with("Human:");
+                let marks =
+                    [(is_list, Self::MESSAGES), (is_final, Self::FINAL_ANSWER), (is_transcript, Self::TRANSCRIPT)];
+                marks.into_iter().filter(|(is, _)| *is).fold(Self::STRING, |types, (_, mark)| types.or(mark))
+            }
             Value::Printed { .. } => Self::OTHER,
-            Value::Json(json) if json.starts_with('{') => Self::OBJECT,
+            Value::Json(json) if json.starts_with('{') => {
+                if json.contains("\"replies\"") {
+                    Self::OBJECT.or(Self::TREE)
+                } else {
+                    Self::OBJECT
+                }
+            }
             Value::Json(json) => match json[1..].trim_start().as_bytes().first() {
                 Some(b'"') => Self::STRINGS,
                 Some(b'{') => Self::OBJECTS,
@@ -132,13 +155,10 @@ impl Survey {
             if value.is_nothing() {
                 continue;
             }
-            pattern.push(number as u16);
+            let types = Types::of(value);
+            pattern.push((number as u16, types));
             column.filled += 1;
-            column.types = column.types.or(Types::of(value));
-            if let Value::String(text) = value {
-                column.hashes += u32::from(text.contains("####"));
-                column.transcripts += u32::from(text.trim_start_matches('\n').starts_with("Human:"));
-            }
+            column.types = column.types.or(types);
         }
         pattern.sort_unstable();
         self.note(pattern, 1);
@@ -160,14 +180,13 @@ impl Survey {
                 let column = &mut self.columns[number];
                 column.filled += of.filled;
                 column.types = column.types.or(of.types);
-                column.hashes += of.hashes;
-                column.transcripts += of.transcripts;
             }
             numbers.push(number);
         }
         for (pattern, rows) in &other.patterns {
-            let mut pattern: Vec<u16> =
-                pattern.iter().filter_map(|number| Some(numbers[usize::from(*number)]? as u16)).collect();
+            let number = |number: &u16| numbers[usize::from(*number)].map(|number| number as u16);
+            let mut pattern: Vec<(u16, Types)> =
+                pattern.iter().filter_map(|(of, types)| Some((number(of)?, *types))).collect();
             pattern.sort_unstable();
             self.note(pattern, *rows);
         }
@@ -184,7 +203,7 @@ impl Survey {
         })
     }
 
-    fn note(&mut self, pattern: Vec<u16>, rows: u32) {
+    fn note(&mut self, pattern: Vec<(u16, Types)>, rows: u32) {
         match self.patterns.iter_mut().find(|(known, _)| *known == pattern) {
             Some((_, known)) => *known += rows,
             None => self.patterns.push((pattern, rows)),
@@ -201,9 +220,22 @@ impl Survey {
         self.columns.iter().map(|column| column.name.as_str()).collect()
     }
 
-    /// Returns surveys of rows that have something in the same columns.
+    /// Returns surveys of rows that have values of the same types in the same columns.
     pub fn alike(&self) -> impl Iterator<Item = Self> {
-        self.patterns.iter().map(|pattern| Self { rows: pattern.1, patterns: vec![pattern.clone()], ..self.clone() })
+        self.patterns.iter().map(|(pattern, rows)| {
+            let column = |(number, types): &(u16, Types)| Column {
+                name: self.columns[usize::from(*number)].name.clone(),
+                filled: *rows,
+                types: *types,
+            };
+            let numbers = pattern.iter().enumerate().map(|(number, (_, types))| (number as u16, *types));
+            Self {
+                rows: *rows,
+                bytes: self.bytes,
+                columns: pattern.iter().map(column).collect(),
+                patterns: vec![(numbers.collect(), *rows)],
+            }
+        })
     }
 
     /// Returns how many rows have something in all of these columns.
@@ -213,8 +245,8 @@ impl Survey {
 
     /// Returns how many rows are such that `is_fit` holds for the columns that they have something in.
     pub fn count(&self, is_fit: impl Fn(&[&str]) -> bool) -> u32 {
-        let names = |pattern: &[u16]| -> Vec<&str> {
-            pattern.iter().map(|number| self.columns[usize::from(*number)].name.as_str()).collect()
+        let names = |pattern: &[(u16, Types)]| -> Vec<&str> {
+            pattern.iter().map(|(number, _)| self.columns[usize::from(*number)].name.as_str()).collect()
         };
         self.patterns.iter().filter(|(pattern, _)| is_fit(&names(pattern))).map(|(_, rows)| rows).sum()
     }
@@ -222,7 +254,7 @@ impl Survey {
 
 impl Column {
     fn new(name: String) -> Self {
-        Self { name, filled: 0, types: Types::default(), hashes: 0, transcripts: 0 }
+        Self { name, filled: 0, types: Types::default() }
     }
 }
 
@@ -248,8 +280,31 @@ mod tests {
         assert_eq!((survey.rows, survey.names()), (4, vec!["_meta", "q", "a"]));
         assert_eq!((survey.rows_with(&["q"]), survey.rows_with(&["q", "a"]), survey.rows_with(&["b"])), (3, 2, 0));
         let column = survey.column("a").unwrap();
-        assert_eq!((column.filled, column.hashes, column.types.names()), (2, 1, vec!["string", "list of strings"]));
-        assert_eq!(survey.column("q").unwrap().transcripts, 1);
+        assert_eq!((column.filled, column.types.names()), (2, vec!["string", "list of strings"]));
+        let alike: Vec<Survey> = survey.alike().collect();
+        let is = |rows: &Survey, name, types| rows.column(name).is_some_and(|column| column.types.has(types));
+        let counts = [("a", Types::FINAL_ANSWER), ("a", Types::STRINGS), ("q", Types::TRANSCRIPT)]
+            .map(|(name, types)| alike.iter().filter(|rows| is(rows, name, types)).map(|rows| rows.rows).sum::<u32>());
+        assert_eq!((alike.len(), counts), (4, [1, 1, 1]), "rows of one type are alike");
+    }
+
+    #[test]
+    fn strings_and_objects_are_told_apart_by_what_they_hold() {
+        for (value, types) in [
+            (r#"" [ {\"role\":1""#, Types::MESSAGES),
+            (r#""[1]""#, Types::STRING),
+            (r#""x\n#### -1,200""#, Types::FINAL_ANSWER),
+            ("\"#### Title\\ntext\"", Types::STRING),
+            ("\"#### 1\\ntext\"", Types::STRING),
+            (r#""\n\nHuman: a""#, Types::TRANSCRIPT),
+            (r#"{"text":"q","replies":[]}"#, Types::TREE),
+            (r#"{"text":"q"}"#, Types::OBJECT),
+        ] {
+            let found = Types::of(&json::value(value).unwrap());
+            let marks = [Types::MESSAGES, Types::FINAL_ANSWER, Types::TRANSCRIPT, Types::TREE];
+            assert!(found.has(types), "{value}");
+            assert!(marks.into_iter().all(|mark| mark == types || !found.has(mark)), "{value}: {found:?}");
+        }
     }
 
     #[test]
