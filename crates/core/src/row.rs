@@ -81,8 +81,8 @@ pub struct RawRow<'a> {
 struct Used {
     /// The first 64 fields.
     first: Cell<u64>,
-    /// The fields behind them: few rows have any, and those take no allocation before one is used.
-    others: RefCell<Vec<usize>>,
+    /// The fields behind them, 64 a number: few rows have any, and those take no allocation before one is used.
+    others: RefCell<Vec<u64>>,
 }
 
 impl Used {
@@ -90,12 +90,20 @@ impl Used {
         if at < 64 {
             self.first.set(self.first.get() | 1 << at);
         } else {
-            self.others.borrow_mut().push(at);
+            let mut others = self.others.borrow_mut();
+            let number = at / 64 - 1;
+            if others.len() <= number {
+                others.resize(number + 1, 0);
+            }
+            others[number] |= 1 << (at % 64);
         }
     }
 
     fn has(&self, at: usize) -> bool {
-        if at < 64 { self.first.get() >> at & 1 == 1 } else { self.others.borrow().contains(&at) }
+        if at < 64 {
+            return self.first.get() >> at & 1 == 1;
+        }
+        self.others.borrow().get(at / 64 - 1).is_some_and(|others| others >> (at % 64) & 1 == 1)
     }
 }
 
@@ -127,6 +135,34 @@ impl<'a> RawRow<'a> {
     /// Whether the row has something in a field; see [`Value::is_nothing`]. The field does not count as used.
     pub fn has(&self, name: &str) -> bool {
         self.peek(name).is_some_and(|value| !value.is_nothing())
+    }
+
+    /// Returns the name, as the row spells it, of the first of these columns in which there is something, else of the first
+    /// that is not `null`: the one answer to "is the column there?". Case does not count, and the field not as used.
+    pub fn column(&self, names: &[&str]) -> Option<&str> {
+        let first = |is_there: fn(&Value<'_>) -> bool| {
+            names.iter().find_map(|name| self.spelled(name, is_there)).map(|(field, _)| field)
+        };
+        first(|value| !value.is_nothing()).or_else(|| first(|value| *value != Value::Null))
+    }
+
+    /// Returns the first field of this name, whatever its case, of whose value `is_there` holds. The field does not count as
+    /// used.
+    pub fn spelled(&self, name: &str, is_there: impl Fn(&Value<'a>) -> bool) -> Option<(&str, &Value<'a>)> {
+        let mut fields = self.fields.iter();
+        let found = fields.find(|(field, value)| field.eq_ignore_ascii_case(name) && is_there(value));
+        found.map(|(field, value)| (&**field, value))
+    }
+
+    /// Returns all fields with whether each was used, in order.
+    pub fn uses(&self) -> impl Iterator<Item = (&str, &Value<'a>, bool)> {
+        let fields = self.fields.iter().enumerate();
+        fields.map(|(at, (name, value))| (name.as_ref(), value, self.used.has(at)))
+    }
+
+    /// Notes that the field at this place was used.
+    pub fn use_at(&self, at: usize) {
+        self.used.add(at);
     }
 
     /// Notes that all fields were used.
@@ -347,10 +383,32 @@ mod tests {
             assert!(row.get(name).is_some());
         }
         assert_eq!(unused(&row), [&names[1..63], &names[65..69]].concat());
+        let used = row.uses().filter(|(_, _, is_used)| *is_used).map(|(name, ..)| name).collect::<Vec<_>>();
+        assert_eq!(used, ["c0", "c63", "c64", "c69"]);
         row.forget_uses();
         assert_eq!(unused(&row), names);
         row.use_all();
         assert_eq!(unused(&row), [""; 0]);
+    }
+
+    #[test]
+    fn a_column_that_has_something_comes_before_one_that_is_empty() {
+        let row = |fields: &[(&'static str, Value<'static>)]| {
+            RawRow::new(fields.iter().map(|(name, value)| ((*name).into(), value.clone())).collect())
+        };
+        let (text, empty) = (|| Value::String("x".into()), || Value::String(" ".into()));
+        for (fields, found) in [
+            (vec![("a", empty()), ("b", text())], Some("b")),
+            (vec![("B", text()), ("a", Value::Json("[]".into()))], Some("B")),
+            (vec![("b", empty()), ("a", Value::Null)], Some("b")),
+            (vec![("b", empty()), ("a", empty())], Some("a")),
+            (vec![("a", empty()), ("A", text())], Some("A")),
+            (vec![("a", Value::Null), ("c", text())], None),
+        ] {
+            let row = row(&fields);
+            assert_eq!(row.column(&["a", "b"]), found, "{fields:?}");
+            assert_eq!(row.uses().filter(|(_, _, is_used)| *is_used).count(), 0);
+        }
     }
 
     #[test]

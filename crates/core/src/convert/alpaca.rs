@@ -16,7 +16,7 @@ impl Converter for Alpaca {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn kind(&self) -> SampleKind {
@@ -40,7 +40,7 @@ impl Converter for Alpaca {
         &["text"]
     }
 
-    fn convert<'a>(&self, row: &'a RawRow<'_>, _: &Options) -> Result<Converted<'a>, Reject> {
-        instruction::exchange(row)
+    fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
+        instruction::exchange(row, options)
     }
 }

@@ -193,7 +193,8 @@ pub fn choose(
     if survey.rows == 0 {
         return Err(ChooseError::NoRows { repo: repo.to_owned() });
     }
-    let reading = of_kind.iter().map(|converter| (*converter, converter.reads(survey)));
+    let alike: Vec<Survey> = survey.alike().collect();
+    let reading = of_kind.iter().map(|converter| (*converter, rows_read(*converter, &alike)));
     let fitting: Vec<(&'static dyn Converter, u32)> = reading.filter(|(_, rows)| *rows > 0).collect();
     let (repo, columns) = (repo.to_owned(), survey.names().into_iter().map(str::to_owned).collect());
     let Some(highest) = fitting.iter().map(|(converter, _)| converter.rank()).max() else {
@@ -211,7 +212,7 @@ pub fn choose(
     let reads_all = |best: &dyn Converter| {
         let others = || fitting.iter().filter(|(other, _)| other.name() != best.name());
         others().next().is_none()
-            || survey.alike().all(|rows| best.reads(&rows) > 0 || others().all(|(other, _)| other.reads(&rows) == 0))
+            || alike.iter().all(|rows| best.reads(rows) > 0 || others().all(|(other, _)| other.reads(rows) == 0))
     };
     match top[..] {
         [(converter, _)] if reads_all(*converter) => match converter.doubt(survey) {
@@ -223,6 +224,11 @@ pub fn choose(
             Err(ChooseError::Ambiguous { repo, kind, converters, rows: survey.rows, columns })
         }
     }
+}
+
+/// How many of the surveyed rows a converter reads, asked of those of one kind at a time.
+fn rows_read(converter: &dyn Converter, alike: &[Survey]) -> u32 {
+    alike.iter().map(|rows| converter.reads(rows)).sum()
 }
 
 /// The converter that lacks fewest of the columns it wants, and has one of them.
@@ -270,7 +276,9 @@ fn likely(kind: SampleKind, survey: &Survey) -> Vec<(Slot, String)> {
 
 /// The kinds of sample that other converters make of such rows.
 fn others(kind: SampleKind, survey: &Survey) -> Vec<SampleKind> {
-    let makes = |of: &SampleKind| super::all().any(|converter| converter.kind() == *of && converter.reads(survey) > 0);
+    let alike: Vec<Survey> = survey.alike().collect();
+    let makes =
+        |of: &SampleKind| super::all().any(|converter| converter.kind() == *of && rows_read(converter, &alike) > 0);
     SampleKind::ALL.into_iter().filter(|of| *of != kind && makes(of)).collect()
 }
 
@@ -341,6 +349,36 @@ mod tests {
         ] {
             assert_eq!(chosen("a/b", kind, &[row]), Ok(name), "{row}");
         }
+    }
+
+    #[test]
+    fn values_decide_and_no_row_is_lost_without_a_word() {
+        let plain = r#"{"question":"q","answer":"a"}"#;
+        let title = "{\"question\":\"q\",\"answer\":\"#### Title\\ntext\"}";
+        let number = r#"{"question":"q","answer":"so\n#### 4"}"#;
+        assert_eq!(chosen("", Conversation, &[plain, plain, title]), Ok("qa"));
+        assert_eq!(chosen("", Conversation, &[number, number]), Ok("gsm8k"));
+        let mixed = chosen("", Conversation, &[plain, plain, number]).unwrap_err();
+        assert!(
+            mixed.to_string().ends_with("`gsm8k` (1 of 3 rows), `qa`") || mixed.hint().contains("gsm8k"),
+            "{mixed}"
+        );
+        let pair = r#"{"chosen":"\n\nHuman: q","rejected":"\n\nHuman: q"}"#;
+        let half = r#"{"chosen":"\n\nHuman: q","rejected":"b","prompt":"p"}"#;
+        assert!(matches!(chosen("", Preference, &[pair, half]), Err(ChooseError::Ambiguous { .. })));
+        for (row, name) in [
+            (r#"{"instruction":"i","output":"o","messages":3}"#, "alpaca"),
+            (r#"{"instruction":"i","output":"o","messages":"none"}"#, "alpaca"),
+            (r#"{"messages":"[{\"role\":\"user\",\"content\":\"q\"}]"}"#, "messages"),
+            (r#"{"instruction":"Say hi","output":"hi","data":["x","y"]}"#, "alpaca"),
+            (r#"{"question":"q","answer":"a","turns":["x","y"]}"#, "qa"),
+            (r#"{"instruction":"i","output":"o","conversation":[{"input":"q","output":"a"}]}"#, "turns"),
+            (r#"{"prompt":{"text":"q"},"response":"a"}"#, "qa"),
+        ] {
+            assert_eq!(chosen("", Conversation, &[row]), Ok(name), "{row}");
+        }
+        let csv = r#"{"prompt":"","chosen":"[{\"role\":\"user\",\"content\":\"q\"}]","rejected":"[{\"role\":\"user\",\"content\":\"q\"}]"}"#;
+        assert_eq!(chosen("", Preference, &[csv]), Ok("preference"));
     }
 
     #[test]

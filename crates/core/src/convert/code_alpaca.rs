@@ -19,7 +19,7 @@ impl Converter for CodeAlpaca {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn kind(&self) -> SampleKind {
@@ -39,7 +39,7 @@ impl Converter for CodeAlpaca {
         0
     }
 
-    fn convert<'a>(&self, row: &'a RawRow<'_>, _: &Options) -> Result<Converted<'a>, Reject> {
-        instruction::exchange(row)
+    fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
+        instruction::exchange(row, options)
     }
 }

@@ -3,12 +3,15 @@
 //! The program reads rows as JSON, one a line, and writes a line for each: an object that is a sample, a list of such objects,
 //! or `{"reject": "why"}`. Running it is not the core's business; what it writes is read here.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
 use super::{
     Converter, OptionSpec, Options,
     shared::{
-        filled::{Filled, borrowed, keep},
+        filled::{Filled, borrowed},
+        keep::keep,
         pair::Diverge,
     },
 };
@@ -65,7 +68,7 @@ impl Converter for External {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn kind(&self) -> SampleKind {
@@ -85,37 +88,46 @@ impl Converter for External {
             Some(Value::Null) | None => {}
             Some(_) => return Err(Reject::new(Reason::Refused, "")),
         }
-        let mut filled = Filled::of(row, options)?;
+        let mut filled = Filled::given(row, options);
         let mut others = Vec::new();
-        let has_messages = ["messages", "conversations"].iter().any(|name| row.has(name));
-        for (name, value) in &row.fields {
-            // Everything that a program writes is used.
-            row.get(name);
+        for (at, (name, value)) in row.fields.iter().enumerate() {
             let slot = if name == "conversations" { Some(Slot::Messages) } else { Slot::by_name(name) };
-            match slot.filter(|slot| Slot::of(self.0).contains(slot)) {
-                Some(slot) => filled.fill(slot, name, borrowed(value)),
-                // A row of an output has its source, and the contents of its messages as one text.
-                None if name == "source" || name == "text" && has_messages => {}
-                None => others.push((name, value)),
+            let Some(slot) = slot.filter(|slot| Slot::of(self.0).contains(slot)) else {
+                others.push((at, name, value));
+                continue;
+            };
+            row.use_at(at);
+            match filled.filled(slot) {
+                Some((first, other)) if *value != Value::Null && value != other => {
+                    let detail =
+                        format!("the command wrote both `{first}` and `{name}`, which are the same, and differ");
+                    return Err(Reject::new(Reason::Conflict, detail));
+                }
+                _ => filled.fill(slot, name, borrowed(value)),
             }
         }
         let mut sample = filled.sample(self.0)?;
-        for (name, value) in others.into_iter().filter(|(name, _)| !sample_has(&sample, name)).collect::<Vec<_>>() {
-            keep(name, value, &mut sample);
+        // A row of an output has its source, and the contents of its messages as one text.
+        let is_row = row.has("conversations") || row.has("messages") || row.has("chosen") && row.has("source");
+        let known = sample.columns.len();
+        for (at, name, value) in others {
+            let is_again = is_row && matches!(&**name, "source" | "text");
+            // What has no place stays unused, and is named.
+            if is_again || *value == Value::Null || keep(&mut sample, known, Cow::Borrowed(name), value)? {
+                row.use_at(at);
+            }
         }
         Ok(sample.into())
     }
 }
 
-/// Whether a column is kept already.
-fn sample_has(sample: &crate::sample::Sample<'_>, name: &str) -> bool {
-    sample.columns.iter().any(|(known, _)| known == name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shape;
+    use crate::{
+        convert::{Tally, convert},
+        shape,
+    };
 
     fn made(kind: SampleKind, line: &str) -> Result<Vec<String>, String> {
         let told = |reject: Reject| format!("{}: {}", reject.reason.code(), reject.detail);
@@ -154,5 +166,33 @@ mod tests {
             let reject = made(SampleKind::Conversation, line).unwrap_err();
             assert!(reject.starts_with(told), "{line}: {reject}");
         }
+    }
+
+    #[test]
+    fn no_key_is_written_twice_and_none_is_lost_without_a_word() {
+        let told = |line: &str| {
+            let row = json::row(line).unwrap();
+            let (options, mut tally) = (Options::new(), Tally::default());
+            let converted = convert(external(SampleKind::Conversation), &row, &options, &mut tally);
+            let converted = match converted {
+                Ok(converted) => converted,
+                Err(reject) => return format!("{}: {}", reject.reason.code(), reject.detail),
+            };
+            let row = shape::row_of(shape::DEFAULT, converted.only(), "s").unwrap();
+            let (_, beside) = row.split_once(r#""text":"q\na","#).unwrap();
+            let unused: Vec<String> = tally.unused.into_iter().map(|(name, _)| name).collect();
+            format!("{beside} {}", unused.join(","))
+        };
+        for (line, expected) in [
+            (r#"{"user":"q","assistant":"a","text":"foo"}"#, r#""source":"s"} text"#),
+            (r#"{"user":"q","assistant":"a","source":"web","id":1}"#, r#""id":1,"source":"s"} source"#),
+            (r#"{"user":"q","assistant":"a","images":["i"]}"#, r#""images":["i"],"source":"s"} "#),
+            (r#"{"user":"q","prompt":"q","assistant":"a"}"#, r#""source":"s"} "#),
+            (r#"{"user":"q","assistant":"a","answer":"4"}"#, r#""answer":"4","source":"s"} "#),
+        ] {
+            assert_eq!(told(line), expected, "{line}");
+        }
+        let both = told(r#"{"user":"q","prompt":"p","assistant":"a"}"#);
+        assert!(both.starts_with("conflict: the command wrote both `user` and `prompt`"), "{both}");
     }
 }

@@ -2,11 +2,18 @@
 
 use std::borrow::Cow;
 
-use super::{Converter, OptionSpec, Options, shared::is_blank};
+use super::{
+    Converter, OptionSpec, Options,
+    shared::{
+        beside::{SYSTEM, TOOLS},
+        is_blank,
+        spelling::{INPUT, REASONING, Spellings},
+    },
+};
 use crate::{
-    row::{RawRow, Reason, Reject},
-    sample::{Converted, Message, Role, Sample, SampleKind},
-    survey::Survey,
+    row::{RawRow, Reason, Reject, Value},
+    sample::{Converted, Sample, SampleKind, Slot},
+    survey::{Survey, Types},
 };
 
 /// Makes one exchange of `question` and `answer`, and keeps the final answer beside it.
@@ -28,7 +35,7 @@ impl Converter for Gsm8k {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn kind(&self) -> SampleKind {
@@ -47,10 +54,10 @@ impl Converter for Gsm8k {
         2
     }
 
-    /// Rows whose answers have a `####`; other answers are [`QA`](super::qa::QA)'s.
+    /// Rows whose answers end with `####` and a number; other answers are [`QA`](super::qa::QA)'s.
     fn reads(&self, survey: &Survey) -> u32 {
-        let hashes = survey.column("answer").map_or(0, |column| column.hashes);
-        survey.rows_with(&["question", "answer"]).min(hashes)
+        let is_own = survey.column("answer").is_some_and(|column| column.types.has(Types::FINAL_ANSWER));
+        if is_own { survey.rows_with(&["question", "answer"]) } else { 0 }
     }
 
     fn options(&self) -> &'static [OptionSpec] {
@@ -66,14 +73,27 @@ impl Converter for Gsm8k {
             return Err(Reject::new(Reason::EmptyOutput, "`answer` is empty"));
         }
         let last = final_answer(answer)?;
-        let answer = match options.get(CALCULATOR.name).map(String::as_str) {
-            Some("strip") => without_annotations(answer),
-            _ => Cow::Borrowed(answer),
-        };
-        let messages = vec![Message::new(Role::User, question), Message::new(Role::Assistant, answer)];
-        Ok(Sample { answer: Some(last), ..Sample::conversation(messages) }.into())
+        let mut filled = SPELLINGS.fill(row, options)?.of_texts();
+        if options.get(CALCULATOR.name).is_some_and(|value| value == "strip") {
+            filled.fill(Slot::Assistant, "answer", Value::String(without_annotations(answer)));
+        }
+        Ok(Sample { answer: Some(last), ..filled.sample(self.kind())? }.into())
     }
 }
+
+/// A question and its answer, and what may stand beside them.
+const SPELLINGS: Spellings = Spellings {
+    names: &[
+        (Slot::User, &["question"]),
+        (Slot::Input, INPUT),
+        (Slot::Assistant, &["answer"]),
+        (Slot::Reasoning, REASONING),
+        (Slot::System, SYSTEM),
+        (Slot::History, &["history"]),
+        (Slot::Tools, TOOLS),
+    ],
+    needs: &[&[Slot::User, Slot::Assistant]],
+};
 
 /// The number after the last `####`, without its commas.
 fn final_answer(answer: &str) -> Result<Cow<'_, str>, Reject> {
@@ -132,7 +152,6 @@ fn without_annotations(answer: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::Value;
 
     fn convert(
         question: &'static str,

@@ -6,7 +6,7 @@ use super::{Converter, Options, shared::pair::pair};
 use crate::{
     row::{RawRow, Reason, Reject},
     sample::{Content, Converted, Message, Role, SampleKind},
-    survey::Survey,
+    survey::{Survey, Types},
 };
 
 /// Makes a pair of `chosen` and `rejected`, transcripts of `\n\nHuman: …\n\nAssistant: …`.
@@ -43,13 +43,11 @@ impl Converter for HhRlhf {
 
     /// Rows of two transcripts without a prompt; other pairs are [`Preference`](super::preference::Preference)'s.
     fn reads(&self, survey: &Survey) -> u32 {
-        let transcripts = |name: &str| survey.column(name).map_or(0, |column| column.transcripts);
-        let both = transcripts("chosen").min(transcripts("rejected"));
-        survey
-            .count(|columns| {
-                ["chosen", "rejected"].iter().all(|name| columns.contains(name)) && !columns.contains(&"prompt")
-            })
-            .min(both)
+        let is_transcript = |name: &str| survey.column(name).is_some_and(|column| column.types.has(Types::TRANSCRIPT));
+        survey.count(|columns| {
+            let has_both = ["chosen", "rejected"].iter().all(|name| columns.contains(name) && is_transcript(name));
+            has_both && !columns.contains(&"prompt")
+        })
     }
 
     fn convert<'a>(&self, row: &'a RawRow<'_>, _: &Options) -> Result<Converted<'a>, Reject> {

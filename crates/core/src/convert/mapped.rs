@@ -41,7 +41,7 @@ impl Converter for Mapped {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn kind(&self) -> SampleKind {
@@ -56,7 +56,7 @@ impl Converter for Mapped {
     }
 
     fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
-        let mut filled = Filled::of(row, options)?;
+        let mut filled = Filled::given(row, options);
         for entry in &options.columns.entries {
             match entry.value(row)? {
                 None | Some(Value::Null) if Slot::needed_by(self.0).contains(&entry.slot) => {
@@ -68,5 +68,39 @@ impl Converter for Mapped {
             }
         }
         Ok(filled.sample(self.0)?.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::Keep,
+        convert::{Tally, convert},
+        json,
+        mapping::Mapping,
+        shape,
+    };
+
+    #[test]
+    fn what_fills_a_slot_has_its_name_and_stands_there_once() {
+        let entries = [(Slot::User, "q"), (Slot::Assistant, "a"), (Slot::Images, "pics"), (Slot::Answer, "gold")];
+        let entries = entries.into_iter().flat_map(|(slot, column)| Mapping::column(slot, column).entries).collect();
+        let mut options = Options { columns: Mapping { entries }, ..Options::new() };
+        let made = |row: &str, options: &Options| {
+            let row = json::row(row).unwrap();
+            let converted = convert(mapped(SampleKind::Conversation), &row, options, &mut Tally::default());
+            converted
+                .map(|converted| shape::row_of(shape::DEFAULT, converted.only(), "s").unwrap())
+                .map_err(|reject| reject.reason)
+        };
+        let row = |rest: &str| format!(r#"{{"q":"q","a":"a","pics":["p"],"gold":"42"{rest}}}"#);
+        let beside = r#""text":"q\na","answer":"42","images":["p"],"source":"s"}"#;
+        assert!(made(&row(""), &options).unwrap().ends_with(beside));
+        assert_eq!(made(&row(r#","images":["other"]"#), &options), Err(Reason::UnusedColumn));
+        options.ignore.insert("images".to_owned());
+        assert!(made(&row(r#","images":["other"]"#), &options).unwrap().ends_with(beside));
+        options.keep = Keep { all: false, columns: [("images".to_owned(), "more".to_owned())].into() };
+        assert!(made(&row(r#","images":["other"]"#), &options).unwrap().contains(r#""more":["other"]"#));
     }
 }

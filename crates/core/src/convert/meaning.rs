@@ -12,7 +12,7 @@ const TRAINED: &[SampleKind] = &[Conversation, Labelled, Preference];
 
 /// Names of columns, the kinds of samples that they change, and how.
 const TABLE: &[(&[&str], &[SampleKind], &str)] = &[
-    (&["system", "system_prompt"], DIALOGUES, "holds the instructions before the dialogue"),
+    (&["system", "system_prompt", "system_message"], DIALOGUES, "holds the instructions before the dialogue"),
     (&["history"], DIALOGUES, "holds the turns before the last one"),
     (&["tools", "functions"], DIALOGUES, "holds the tools that the model may call"),
     (&["images", "image", "videos", "video", "audios", "audio"], DIALOGUES, "holds what the messages refer to"),

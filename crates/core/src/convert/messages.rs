@@ -2,11 +2,12 @@
 
 use super::{
     Converter, Options,
-    shared::{beside, chat},
+    shared::{chat, filled::Filled},
 };
 use crate::{
     row::{RawRow, Reason, Reject, Value},
     sample::{Converted, SampleKind},
+    survey::{Survey, Types},
 };
 
 /// Makes a conversation of a list of messages.
@@ -24,7 +25,7 @@ impl Converter for Messages {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn kind(&self) -> SampleKind {
@@ -35,23 +36,26 @@ impl Converter for Messages {
         COLUMNS.iter().map(|column| vec![*column]).collect()
     }
 
+    /// Rows with a list of objects, which in CSV stands in a string.
+    fn reads(&self, survey: &Survey) -> u32 {
+        let lists = Types::OBJECTS.or(Types::MESSAGES);
+        let is_list = |name: &str| survey.column(name).is_some_and(|column| column.types.has(lists));
+        survey.count(|columns| COLUMNS.iter().any(|name| columns.contains(name) && is_list(name)))
+    }
+
     fn rank(&self) -> u8 {
         3
     }
 
     fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
-        // A list that is empty gives way to one that is not.
-        let is_there = |column: &&str| !matches!(row.peek(column), None | Some(Value::Null));
-        let column = COLUMNS.into_iter().find(|column| row.has(column)).or(COLUMNS.into_iter().find(is_there));
-        let found = column.and_then(|column| Some((column, row.get(column)?)));
-        let messages = match found {
-            Some((column, Value::Json(json) | Value::String(json))) => chat::messages(json, column, options)?,
-            Some((column, _)) => {
-                return Err(Reject::new(Reason::WrongType, format!("`{column}` is not a list of messages")));
-            }
-            None => return Err(Reject::new(Reason::MissingField, "no `messages` or `conversations`")),
+        let Some((column, value)) = row.column(&COLUMNS).and_then(|column| Some((column, row.get(column)?))) else {
+            return Err(Reject::new(Reason::MissingField, "no `messages` or `conversations`"));
         };
-        Ok(beside::conversation(row, messages)?.into())
+        let (Value::Json(json) | Value::String(json)) = value else {
+            return Err(Reject::new(Reason::WrongType, format!("`{column}` is not a list of messages")));
+        };
+        let messages = chat::messages(json, column, options)?;
+        Ok(Filled::of(row, options).conversation(column, messages)?.into())
     }
 }
 

@@ -103,7 +103,8 @@ pub trait Converter: Sync {
         Vec::new()
     }
 
-    /// How many of the surveyed rows are its own; 0 if it never is the default for a source that no name decides.
+    /// How many of the surveyed rows are its own; 0 if it never is the default for a source that no name decides. It is asked of
+    /// rows that have values of the same types in the same columns.
     fn reads(&self, survey: &Survey) -> u32 {
         survey.count(|columns| self.wants().iter().any(|set| set.iter().all(|name| columns.contains(name))))
     }

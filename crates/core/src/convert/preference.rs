@@ -2,7 +2,11 @@
 
 use super::{
     Converter, Doubt, OptionSpec, Options,
-    shared::{pair::Diverge, spelling::Spellings},
+    shared::{
+        beside::{SYSTEM, TOOLS},
+        pair::Diverge,
+        spelling::{INPUT, Spellings},
+    },
 };
 use crate::{
     row::{RawRow, Reject},
@@ -47,12 +51,12 @@ const SPELLINGS: Spellings = Spellings {
             ],
         ),
         (Slot::User, &["prompt", "question", "instruction", "query", "problem", "input"]),
-        (Slot::Input, &["input", "context"]),
+        (Slot::Input, INPUT),
         (Slot::Messages, &["messages", "conversations"]),
-        (Slot::System, &["system", "system_prompt"]),
+        (Slot::System, SYSTEM),
         (Slot::History, &["history"]),
         (Slot::Margin, &["margin"]),
-        (Slot::Tools, &["tools", "functions"]),
+        (Slot::Tools, TOOLS),
     ],
     needs: &[
         &[Slot::User, Slot::Chosen, Slot::Rejected],
@@ -68,7 +72,7 @@ impl Converter for Preference {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn kind(&self) -> SampleKind {
@@ -81,7 +85,7 @@ impl Converter for Preference {
 
     /// Rows with a prompt, or with two lists, which are whole dialogues.
     fn reads(&self, survey: &Survey) -> u32 {
-        let lists = Types::OBJECTS.or(Types::OBJECT);
+        let lists = Types::OBJECTS.or(Types::OBJECT).or(Types::MESSAGES);
         let is_list = |name: &str| survey.column(name).is_some_and(|column| column.types.has(lists));
         survey.count(|columns| {
             let has = |slot: Slot| {

@@ -1,25 +1,38 @@
 //! Questions without their answers, for reinforcement learning.
 
-use std::borrow::Cow;
-
 use super::{
     Converter, Options,
-    shared::{chat, instruction, is_blank},
+    shared::{
+        beside::{SYSTEM, TOOLS},
+        spelling::{INPUT, Spellings},
+    },
 };
 use crate::{
-    row::{RawRow, Reason, Reject, Value},
-    sample::{Converted, Message, Role, Sample, SampleKind},
+    row::{RawRow, Reject},
+    sample::{Converted, SampleKind, Slot},
 };
 
-/// Makes a prompt of what a row asks: its `instruction` (with `input`), else its `question`, else its `prompt`.
+/// Makes a prompt of what a row asks: its `instruction`, else its `question`, else its `prompt`, each with its input.
 ///
 /// Answers are not looked at, so a row without one is as good as any. The text is the same as that of the row's
-/// conversation, and so both fall on the same side of a split. `prompt`, and in its place `messages` or `conversations`, may
+/// conversation, and so both fall on the same side of a split. A prompt, and in its place `messages` or `conversations`, may
 /// be a list of messages that ends with the user's.
 #[derive(Debug)]
 pub struct Prompts;
 
 const COLUMNS: [&str; 5] = ["instruction", "question", "prompt", "messages", "conversations"];
+
+const SPELLINGS: Spellings = Spellings {
+    names: &[
+        (Slot::User, &["instruction", "question", "prompt"]),
+        (Slot::Messages, &["messages", "conversations"]),
+        (Slot::Input, INPUT),
+        (Slot::System, SYSTEM),
+        (Slot::History, &["history"]),
+        (Slot::Tools, TOOLS),
+    ],
+    needs: &[&[Slot::User], &[Slot::Messages], &[Slot::Input]],
+};
 
 impl Converter for Prompts {
     fn name(&self) -> &'static str {
@@ -27,7 +40,7 @@ impl Converter for Prompts {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn kind(&self) -> SampleKind {
@@ -48,48 +61,7 @@ impl Converter for Prompts {
     }
 
     fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
-        let there = |column: &&str| !matches!(row.peek(column), None | Some(Value::Null));
-        // A null instruction is an empty one, as in a conversation: the input may still ask.
-        let null_instruction = row.peek("instruction").map(|_| "instruction");
-        let messages = match COLUMNS.into_iter().find(there).or(null_instruction) {
-            Some("instruction") => {
-                let mut messages = instruction::before(row)?;
-                messages.push(Message::new(Role::User, instruction::request(row)?));
-                messages
-            }
-            Some(column @ ("prompt" | "messages" | "conversations"))
-                if matches!(row.peek(column), Some(Value::Json(_))) =>
-            {
-                dialogue(row, column, options)?
-            }
-            Some(column) => vec![Message::new(Role::User, Cow::Borrowed(question(row, column)?))],
-            None => {
-                return Err(Reject::new(
-                    Reason::MissingField,
-                    "no `instruction`, `question`, `prompt`, `messages` or `conversations`",
-                ));
-            }
-        };
-        Ok(Sample::prompt(messages).into())
-    }
-}
-
-fn question<'a>(row: &'a RawRow<'_>, column: &'static str) -> Result<&'a str, Reject> {
-    let question = row.text(column)?;
-    if is_blank(question) {
-        return Err(Reject::new(Reason::EmptyPrompt, format!("`{column}` is empty")));
-    }
-    Ok(question)
-}
-
-fn dialogue<'a>(row: &'a RawRow<'_>, column: &'static str, options: &Options) -> Result<Vec<Message<'a>>, Reject> {
-    let Some(Value::Json(json)) = row.get(column) else {
-        return Err(Reject::new(Reason::WrongType, format!("`{column}` is not a list of messages")));
-    };
-    let messages = chat::messages(json, column, options)?;
-    match messages.last() {
-        Some(last) if last.role == Role::User && !last.is_empty() => Ok(messages),
-        _ => Err(Reject::new(Reason::EmptyPrompt, format!("`{column}` does not end with words of the user"))),
+        Ok(SPELLINGS.fill(row, options)?.sample(self.kind())?.into())
     }
 }
 
@@ -97,6 +69,7 @@ fn dialogue<'a>(row: &'a RawRow<'_>, column: &'static str, options: &Options) ->
 mod tests {
     use super::*;
     use crate::convert::{alpaca::Alpaca, gsm8k::Gsm8k};
+    use crate::row::{Reason, Value};
 
     fn row(fields: &[(&'static str, Value<'static>)]) -> RawRow<'static> {
         RawRow::new(fields.iter().map(|(name, value)| ((*name).into(), value.clone())).collect())
@@ -116,7 +89,7 @@ mod tests {
     fn the_first_column_that_is_there_asks() {
         let all = [("prompt", text("p")), ("question", text("q")), ("input", text("i")), ("instruction", text("n"))];
         assert_eq!(prompt(&all).unwrap(), "n\ni");
-        assert_eq!(prompt(&all[..3]).unwrap(), "q", "an input belongs to an instruction");
+        assert_eq!(prompt(&all[..3]).unwrap(), "q\ni");
         assert_eq!(prompt(&all[..1]).unwrap(), "p");
         assert_eq!(prompt(&[("instruction", Value::Null), ("question", text("q"))]).unwrap(), "q");
         assert_eq!(prompt(&[("instruction", text("n")), ("output", text(""))]).unwrap(), "n", "answers do not matter");

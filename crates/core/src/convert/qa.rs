@@ -1,6 +1,9 @@
 //! One question and its answer, whatever the two are called.
 
-use super::shared::spelling::{Spellings, Tabled};
+use super::shared::{
+    beside::{SYSTEM, TOOLS},
+    spelling::{ANSWER, INPUT, QUESTION, REASONING, Spellings, Tabled},
+};
 use crate::sample::{SampleKind, Slot};
 
 /// Makes one exchange of a question and an answer, in any usual spelling.
@@ -9,49 +12,18 @@ use crate::sample::{SampleKind, Slot};
 /// taken from columns of their own.
 pub static QA: Tabled = Tabled {
     name: "qa",
-    version: 1,
+    version: 2,
     kind: SampleKind::Conversation,
     spellings: Spellings {
         names: &[
-            (
-                Slot::User,
-                &[
-                    "instruction",
-                    "question",
-                    "query",
-                    "problem",
-                    "prompt",
-                    "user",
-                    "human",
-                    "message_1",
-                    "request",
-                    "input",
-                ],
-            ),
-            (Slot::Input, &["input", "context", "article", "passage"]),
-            (
-                Slot::Assistant,
-                &[
-                    "response",
-                    "output",
-                    "completion",
-                    "solution",
-                    "generation",
-                    "generated_solution",
-                    "assistant",
-                    "message_2",
-                    "reply",
-                    "answer",
-                    "target",
-                    "gpt",
-                    "bot",
-                ],
-            ),
-            (Slot::Reasoning, &["reasoning", "reasoning_content", "thinking", "rationale", "chain_of_thought"]),
-            (Slot::System, &["system", "system_prompt", "system_message"]),
+            (Slot::User, QUESTION),
+            (Slot::Input, INPUT),
+            (Slot::Assistant, ANSWER),
+            (Slot::Reasoning, REASONING),
+            (Slot::System, SYSTEM),
             (Slot::History, &["history"]),
             (Slot::Answer, &["answer", "final_answer", "expected_answer", "ground_truth"]),
-            (Slot::Tools, &["tools", "functions"]),
+            (Slot::Tools, TOOLS),
         ],
         needs: &[&[Slot::User, Slot::Assistant]],
     },

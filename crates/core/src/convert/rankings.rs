@@ -6,10 +6,14 @@ use serde_json::value::RawValue;
 
 use super::{
     Converter, OptionSpec, Options,
-    shared::{is_blank, spelling::Spellings},
+    shared::{
+        beside::{SYSTEM, TOOLS},
+        is_blank,
+        spelling::{INPUT, Spellings},
+    },
 };
 use crate::{
-    json,
+    json::{self, Field},
     row::{RawRow, Reason, Reject, Value},
     sample::{Converted, Sample, SampleKind, Slot},
     survey::{Survey, Types},
@@ -18,15 +22,18 @@ use crate::{
 /// Makes pairs of a prompt's answers, which stand in a list of objects with a rank or a score, or in a list of texts beside a
 /// list of scores.
 ///
-/// Answers that are worth the same make no pair.
+/// Answers that are worth the same or say the same make no pair, and empty ones are left out.
 #[derive(Debug)]
 pub struct Rankings;
 
 const PROMPT: Spellings = Spellings {
     names: &[
-        (Slot::User, &["prompt", "instruction", "question", "query"]),
-        (Slot::System, &["system", "system_prompt"]),
+        (Slot::User, &["prompt", "question", "instruction", "query", "problem", "input"]),
+        (Slot::Input, INPUT),
         (Slot::Messages, &["messages", "conversations"]),
+        (Slot::System, SYSTEM),
+        (Slot::History, &["history"]),
+        (Slot::Tools, TOOLS),
     ],
     needs: &[&[Slot::User], &[Slot::Messages]],
 };
@@ -52,7 +59,7 @@ impl Converter for Rankings {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn kind(&self) -> SampleKind {
@@ -79,11 +86,10 @@ impl Converter for Rankings {
     }
 
     fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
-        let is_there = |name: &&&str| !matches!(row.peek(name), None | Some(Value::Null));
-        let Some(name) = ANSWERS.iter().find(is_there) else {
+        let Some(name) = row.column(&ANSWERS) else {
             return Err(Reject::new(Reason::MissingField, "no `completions`, `answers` or `responses`"));
         };
-        let mut answers = answers(row, name)?;
+        let (mut answers, unused) = answers(row, name)?;
         answers.sort_by(|a, b| b.worth.total_cmp(&a.worth));
         let pairs: Vec<(usize, usize)> = match options.get(PAIRS.name).map(String::as_str) {
             Some("adjacent") => (1..answers.len()).map(|worse| (worse - 1, worse)).collect(),
@@ -95,7 +101,7 @@ impl Converter for Rankings {
         let mut samples: Vec<Sample<'a>> = Vec::with_capacity(pairs.len());
         for (better, worse) in pairs {
             let (better, worse) = (&answers[better], &answers[worse]);
-            if better.worth > worse.worth {
+            if better.worth > worse.worth && better.text != worse.text {
                 let mut filled = PROMPT.fill(row, options)?;
                 filled.fill(Slot::Chosen, name, Value::String(better.text.clone()));
                 filled.fill(Slot::Rejected, name, Value::String(worse.text.clone()));
@@ -106,7 +112,7 @@ impl Converter for Rankings {
             let detail = format!("`{name}` has no two answers of which one is worth more");
             return Err(Reject::new(Reason::IdenticalPair, detail));
         }
-        Ok(samples.into())
+        Ok(Converted { unused, ..samples.into() })
     }
 }
 
@@ -116,7 +122,8 @@ struct Answer<'a> {
     worth: f64,
 }
 
-fn answers<'a>(row: &'a RawRow<'_>, name: &str) -> Result<Vec<Answer<'a>>, Reject> {
+/// Returns the answers that say something, and the keys of theirs that nothing is made of, as `answers[].model`.
+fn answers<'a>(row: &'a RawRow<'_>, name: &str) -> Result<(Vec<Answer<'a>>, Vec<String>), Reject> {
     let wrong = |what: String| Reject::new(Reason::WrongType, what);
     let list = |name: &str| -> Result<Vec<&'a RawValue>, Reject> {
         let list = match row.get(name) {
@@ -126,55 +133,125 @@ fn answers<'a>(row: &'a RawRow<'_>, name: &str) -> Result<Vec<Answer<'a>>, Rejec
         list.ok_or_else(|| wrong(format!("`{name}` is not a list")))
     };
     let items = list(name)?;
+    let (mut answers, mut unused) = (Vec::with_capacity(items.len()), Vec::new());
     if items.iter().all(|item| item.get().starts_with('"')) {
-        let Some(of) = SCORE_LISTS.iter().find(|name| row.peek(name).is_some()) else {
+        let Some(of) = row.column(&SCORE_LISTS) else {
             return Err(Reject::new(Reason::MissingField, format!("no `scores` beside `{name}`")));
         };
         let scores = list(of)?;
         if scores.len() != items.len() {
             return Err(wrong(format!("`{name}` has {} answers and `{of}` {} scores", items.len(), scores.len())));
         }
-        let answer = |(at, (text, score)): (usize, (&&'a RawValue, &&RawValue))| {
+        for (at, (text, score)) in items.iter().zip(&scores).enumerate() {
             let text = serde_json::from_str::<String>(text.get())
                 .map_err(|_| wrong(format!("`{name}[{at}]` is not a string")))?;
             let worth = number(score.get()).ok_or_else(|| wrong(format!("`{of}[{at}]` is not a number")))?;
-            Ok(Answer { text: text.into(), worth })
+            answers.push(Answer { text: text.into(), worth });
+        }
+    } else {
+        let mut found = Vec::with_capacity(items.len());
+        for (at, item) in items.iter().enumerate() {
+            found.push(json::read(item.get()).map_err(|_| wrong(format!("`{name}[{at}]` is not an object")))?);
+        }
+        // Numbers of one scale alone can be compared: the first that all answers have. The best is of rank 1, or of rank 0.
+        let scales = SCORES.iter().map(|key| (*key, 1.0)).chain([("rank", -1.0)]);
+        let worths = |(key, sign): (&str, f64)| -> Option<Vec<f64>> {
+            let worth = |fields: &Vec<Field<'a>>| match value(fields, &[key])? {
+                (_, Value::Number(text) | Value::String(text)) => number(text).map(|number| sign * number),
+                _ => None,
+            };
+            found.iter().map(worth).collect()
         };
-        return items.iter().zip(&scores).enumerate().map(answer).collect();
-    }
-    let answer = |(at, item): (usize, &&'a RawValue)| {
-        let fields = json::read(item.get()).map_err(|_| wrong(format!("`{name}[{at}]` is not an object")))?;
-        let value = |keys: &[&str]| {
-            keys.iter()
-                .find_map(|key| fields.iter().find(|(of, value)| of == key && *value != Value::Null))
-                .map(|(_, value)| value)
-        };
-        let text = match value(&TEXTS) {
-            Some(Value::String(text)) if !is_blank(text) => text.clone(),
-            Some(Value::String(_)) => {
-                return Err(Reject::new(Reason::EmptyLastAnswer, format!("`{name}[{at}]` is empty")));
-            }
-            _ => {
+        let worths = scales.into_iter().find_map(worths).ok_or_else(|| {
+            wrong(format!("the answers in `{name}` have no number in common: `rank`, `overall_score`, `score`, `rating` or `reward`"))
+        })?;
+        for (at, (fields, worth)) in found.iter().zip(worths).enumerate() {
+            let Some((used, Value::String(text))) = value(fields, &TEXTS) else {
                 return Err(wrong(format!(
                     "`{name}[{at}]` has no text in `response`, `answer`, `text`, `completion`, `content` or `output`"
                 )));
+            };
+            for (key, value) in fields {
+                let is_read = **key == *used || SCORES.contains(&&**key) || key == "rank" || value.is_nothing();
+                let key = format!("{name}[].{key}");
+                if !is_read && !unused.contains(&key) {
+                    unused.push(key);
+                }
             }
-        };
-        let of = |value: &Value<'_>| match value {
-            Value::Number(text) | Value::String(text) => number(text),
-            _ => None,
-        };
-        // The best is of rank 1, or of rank 0.
-        let worth = value(&SCORES).and_then(of).or_else(|| value(&["rank"]).and_then(of).map(|rank| -rank));
-        let worth = worth.ok_or_else(|| {
-            wrong(format!("`{name}[{at}]` has no number in `rank`, `overall_score`, `score`, `rating` or `reward`"))
-        })?;
-        Ok(Answer { text, worth })
-    };
-    items.iter().enumerate().map(answer).collect()
+            answers.push(Answer { text: text.clone(), worth });
+        }
+    }
+    answers.retain(|answer: &Answer<'_>| !is_blank(&answer.text));
+    Ok((answers, unused))
+}
+
+/// Returns the first of these keys that an object has, with its value.
+fn value<'f, 'a>(fields: &'f [Field<'a>], keys: &[&str]) -> Option<(&'f str, &'f Value<'a>)> {
+    let of = |key: &&str| fields.iter().find(|(name, value)| name == key && *value != Value::Null);
+    keys.iter().find_map(of).map(|(name, value)| (&**name, value))
 }
 
 /// A number, which may stand in a string.
 fn number(text: &str) -> Option<f64> {
     text.trim().trim_matches('"').parse::<f64>().ok().filter(|number| number.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{convert::Tally, shape};
+
+    fn made(row: &str) -> Result<String, String> {
+        let (row, mut tally) = (json::row(row).unwrap(), Tally::default());
+        let options = Options::new();
+        let converted = crate::convert::convert(&Rankings, &row, &options, &mut tally)
+            .map_err(|reject| format!("{}: {}", reject.reason.code(), reject.detail))?;
+        let rows = converted.samples.as_slice().iter();
+        let rows: Vec<String> = rows.map(|sample| shape::row_of(shape::DEFAULT, sample, "s").unwrap()).collect();
+        let unused: Vec<String> = tally.unused.into_iter().map(|(name, _)| name).collect();
+        Ok([rows, unused].concat().join(" "))
+    }
+
+    #[test]
+    fn numbers_of_one_scale_are_compared() {
+        let row = r#"{"prompt":"q","answers":[{"text":"best","rank":1},{"text":"worst","score":0.1,"rank":3}]}"#;
+        let made = made(row).unwrap();
+        assert!(made.find("best") < made.find("worst"), "{made}");
+        let none = r#"{"prompt":"q","answers":[{"text":"a","rank":1},{"text":"b","score":2}]}"#;
+        assert!(
+            self::made(none).unwrap_err().starts_with("wrong_type: the answers in `answers` have no number in common")
+        );
+    }
+
+    #[test]
+    fn the_prompt_has_all_that_belongs_to_it() {
+        let row = r#"{"system":"S","history":[["x","y"]],"instruction":"Summarise","input":"THE TEXT","tools":[{"name":"f"}],"completions":[{"response":"a","score":2},{"response":"b","score":1}]}"#;
+        let made = made(row).unwrap();
+        for part in
+            [r#""content":"S""#, r#""content":"y""#, r#""content":"Summarise\nTHE TEXT""#, r#""tools":[{"name":"f"}]"#]
+        {
+            assert!(made.contains(part), "{part}: {made}");
+        }
+    }
+
+    #[test]
+    fn keys_of_answers_are_named_or_refused() {
+        let row = |key: &str| {
+            format!(
+                r#"{{"prompt":"q","answers":[{{"text":"a","rank":1,"{key}":"x"}},{{"text":"b","rank":2,"{key}":"y"}}]}}"#
+            )
+        };
+        assert!(made(&row("rationale")).unwrap().ends_with(" answers[].rationale"));
+        let refused = made(&row("system")).unwrap_err();
+        assert!(refused.starts_with("unused_column: `answers[].system` holds the instructions"), "{refused}");
+    }
+
+    #[test]
+    fn one_bad_answer_costs_no_other() {
+        let answers = r#"[{"text":"a","rank":1},{"text":" ","rank":4},{"text":"a","rank":2},{"text":"b","rank":3}]"#;
+        let made = made(&format!(r#"{{"prompt":"q","answers":{answers}}}"#)).unwrap();
+        assert!(made.contains(r#""content":"b""#), "{made}");
+        let same = r#"{"prompt":"q","answers":[{"text":"a","rank":1},{"text":"a","rank":2}]}"#;
+        assert!(self::made(same).unwrap_err().starts_with("identical_pair"));
+    }
 }

@@ -1,8 +1,14 @@
 //! Questions with what checks their answers, for reinforcement learning with verifiable rewards.
 
+use std::borrow::Cow;
+
 use super::{
     Converter, Doubt, Options,
-    shared::{filled::keep, spelling::Spellings},
+    shared::{
+        beside::{SYSTEM, TOOLS},
+        keep::keep,
+        spelling::{INPUT, Spellings},
+    },
 };
 use crate::{
     row::{RawRow, Reject, Value},
@@ -20,8 +26,8 @@ const SPELLINGS: Spellings = Spellings {
     names: &[
         (Slot::Messages, &["messages", "conversations"]),
         (Slot::User, &["prompt", "instruction", "question", "query", "problem", "input"]),
-        (Slot::Input, &["input", "context"]),
-        (Slot::System, &["system", "system_prompt"]),
+        (Slot::Input, INPUT),
+        (Slot::System, SYSTEM),
         (Slot::History, &["history"]),
         (
             Slot::Answer,
@@ -36,7 +42,7 @@ const SPELLINGS: Spellings = Spellings {
                 "solution",
             ],
         ),
-        (Slot::Tools, &["tools", "functions"]),
+        (Slot::Tools, TOOLS),
     ],
     needs: &[&[Slot::Messages], &[Slot::User]],
 };
@@ -54,7 +60,7 @@ impl Converter for Rlvr {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn kind(&self) -> SampleKind {
@@ -80,11 +86,13 @@ impl Converter for Rlvr {
     fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
         let mut sample = SPELLINGS.fill(row, options)?.sample(self.kind())?;
         // Of several spellings of an answer the first is the answer: a solution beside it is kept as it is.
-        let is_there = |name: &&&str| !matches!(row.peek(name), None | Some(Value::Null));
-        let answers = SPELLINGS.spelled(Slot::Answer).iter().filter(is_there).skip(1);
-        for name in answers.chain(CHECKS.iter().filter(is_there)).chain(BESIDE.iter().filter(is_there)) {
-            if let Some(value) = row.get(name) {
-                keep(name, value, &mut sample);
+        let known = sample.columns.len();
+        let is_used: Vec<bool> = row.uses().map(|(_, _, is_used)| is_used).collect();
+        let goes_with = [SPELLINGS.spelled(Slot::Answer), &CHECKS, &BESIDE];
+        for ((name, value), is_used) in row.fields.iter().zip(is_used) {
+            let is_meant = goes_with.iter().any(|names| names.iter().any(|known| name.eq_ignore_ascii_case(known)));
+            if is_meant && !is_used && *value != Value::Null && keep(&mut sample, known, Cow::Borrowed(name), value)? {
+                row.get(name);
             }
         }
         Ok(sample.into())

@@ -1,6 +1,9 @@
 //! Solutions in steps that are judged one by one.
 
-use super::shared::spelling::{Spellings, Tabled};
+use super::shared::{
+    beside::SYSTEM,
+    spelling::{INPUT, Spellings, Tabled},
+};
 use crate::sample::{SampleKind, Slot};
 
 /// Makes a stepwise sample of `prompt`, `completions` and `labels`.
@@ -9,14 +12,15 @@ use crate::sample::{SampleKind, Slot};
 /// numbers.
 pub static STEPWISE: Tabled = Tabled {
     name: "stepwise",
-    version: 2,
+    version: 3,
     kind: SampleKind::Stepwise,
     spellings: Spellings {
         names: &[
             (Slot::User, &["prompt", "question", "problem", "instruction", "query"]),
             (Slot::Completions, &["completions", "steps"]),
             (Slot::Labels, &["labels", "step_labels"]),
-            (Slot::System, &["system", "system_prompt"]),
+            (Slot::Input, INPUT),
+            (Slot::System, SYSTEM),
             (Slot::History, &["history"]),
         ],
         needs: &[&[Slot::User, Slot::Completions, Slot::Labels]],

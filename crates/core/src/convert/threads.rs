@@ -4,7 +4,10 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::{Converter, OptionSpec, Options, shared::filled::Filled};
+use super::{
+    Converter, OptionSpec, Options,
+    shared::{chat, filled::Filled},
+};
 use crate::{
     row::{RawRow, Reason, Reject, Value},
     sample::{Converted, Message, Role, Sample, SampleKind},
@@ -29,7 +32,7 @@ impl Converter for Threads {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn kind(&self) -> SampleKind {
@@ -45,7 +48,7 @@ impl Converter for Threads {
     }
 
     fn reads(&self, survey: &Survey) -> u32 {
-        let is_tree = survey.column("prompt").is_some_and(|column| column.types.has(Types::OBJECT));
+        let is_tree = survey.column("prompt").is_some_and(|column| column.types.has(Types::TREE));
         if is_tree { survey.rows_with(&["prompt"]) } else { 0 }
     }
 
@@ -61,7 +64,10 @@ impl Converter for Threads {
             .map_err(|error| Reject::new(Reason::WrongType, format!("`prompt` is not a tree of messages: {error}")))?;
         let follow = if options.get(PATHS.name).is_some_and(|value| value == "all") { usize::MAX } else { 1 };
         let (mut paths, mut path) = (Vec::new(), Vec::new());
-        walk(&tree, follow, &mut path, &mut paths);
+        if tree.is_deleted() {
+            return Err(Reject::new(Reason::EmptyPrompt, "the first message of `prompt` is deleted"));
+        }
+        walk(&tree, &Walk { follow, options }, &mut path, &mut paths);
         if paths.is_empty() {
             return Err(Reject::new(
                 Reason::NoFinalAssistantTurn,
@@ -69,8 +75,8 @@ impl Converter for Threads {
             ));
         }
         let sample = |path: Vec<&Node<'a>>| -> Result<Sample<'a>, Reject> {
-            let turn = |node: &&Node<'a>| Ok(Message::new(node.role()?, node.text.clone()));
-            Filled::of(row, options)?.conversation("prompt", path.iter().map(turn).collect::<Result<_, Reject>>()?)
+            let turn = |node: &&Node<'a>| Ok(Message::new(node.role(options)?, node.text.clone()));
+            Filled::of(row, options).conversation("prompt", path.iter().map(turn).collect::<Result<_, Reject>>()?)
         };
         let samples: Vec<Sample<'a>> = paths.into_iter().map(sample).collect::<Result<_, _>>()?;
         Ok(samples.into())
@@ -85,46 +91,45 @@ struct Node<'a> {
     #[serde(borrow)]
     role: Cow<'a, str>,
     rank: Option<f64>,
-    #[serde(default)]
-    deleted: bool,
-    #[serde(borrow, default)]
-    replies: Vec<Node<'a>>,
+    deleted: Option<bool>,
+    #[serde(borrow)]
+    replies: Option<Vec<Node<'a>>>,
 }
 
 impl Node<'_> {
-    fn role(&self) -> Result<Role, Reject> {
-        match self.role.as_ref() {
-            "prompter" | "user" | "human" => Ok(Role::User),
-            "assistant" => Ok(Role::Assistant),
-            "system" => Ok(Role::System),
-            other => Err(Reject::new(
-                Reason::WrongType,
-                format!("a message of `prompt` is of role `{}`", other.escape_debug()),
-            )),
-        }
+    fn role(&self, options: &Options) -> Result<Role, Reject> {
+        chat::role(&self.role, options).ok_or_else(|| chat::unknown_role("prompt….role", &self.role))
     }
 
-    fn is_answer(&self) -> bool {
-        self.role == "assistant"
+    fn is_deleted(&self) -> bool {
+        self.deleted == Some(true)
     }
 
     /// The replies that are there, the best first; those without a rank last, in their order.
     fn best_first(&self) -> Vec<&Self> {
-        let mut replies: Vec<&Self> = self.replies.iter().filter(|reply| !reply.deleted).collect();
+        let mut replies: Vec<&Self> = self.replies.iter().flatten().filter(|reply| !reply.is_deleted()).collect();
         replies.sort_by(|a, b| a.rank.unwrap_or(f64::MAX).total_cmp(&b.rank.unwrap_or(f64::MAX)));
         replies
     }
 }
 
-/// Collects the paths below a node that end with an answer, following so many replies of each message.
-fn walk<'n, 'a>(node: &'n Node<'a>, follow: usize, path: &mut Vec<&'n Node<'a>>, paths: &mut Vec<Vec<&'n Node<'a>>>) {
+/// How a tree is walked.
+struct Walk<'o> {
+    /// How many replies of each message are followed.
+    follow: usize,
+    options: &'o Options,
+}
+
+/// Collects the paths below a node that end with an answer.
+fn walk<'n, 'a>(node: &'n Node<'a>, how: &Walk<'_>, path: &mut Vec<&'n Node<'a>>, paths: &mut Vec<Vec<&'n Node<'a>>>) {
     path.push(node);
     let before = paths.len();
-    for reply in node.best_first().into_iter().take(follow) {
-        walk(reply, follow, path, paths);
+    for reply in node.best_first().into_iter().take(how.follow) {
+        walk(reply, how, path, paths);
     }
     // A question that nobody answered ends no path: the answer before it does.
-    if paths.len() == before && node.is_answer() {
+    let is_answer = chat::role(&node.role, how.options) == Some(Role::Assistant);
+    if paths.len() == before && is_answer {
         paths.push(path.clone());
     }
     path.pop();

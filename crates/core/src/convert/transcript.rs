@@ -56,7 +56,7 @@ impl Converter for Transcript {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn kind(&self) -> SampleKind {
@@ -72,7 +72,7 @@ impl Converter for Transcript {
     }
 
     fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
-        let Some(column) = COLUMNS.into_iter().find(|column| row.has(column)) else {
+        let Some(column) = row.column(&COLUMNS) else {
             return Err(Reject::new(Reason::MissingField, "no `text` or `transcript`"));
         };
         let text = match row.get(column) {
@@ -80,7 +80,7 @@ impl Converter for Transcript {
             Some(other) => return Err(other.not_text(column)),
             None => "",
         };
-        let turns = if text.contains("<|im_start|>") { chatml(text) } else { marked(text) };
+        let turns = if text.contains("<|im_start|>") { chatml(text, column)? } else { marked(text) };
         let turns = turns.ok_or_else(|| {
             Reject::new(
                 Reason::NoFirstHumanTurn,
@@ -99,7 +99,7 @@ impl Converter for Transcript {
                 (Turn::More, _) => messages.push(Message::new(Role::User, said)),
             }
         }
-        Ok(Filled::of(row, options)?.conversation(column, messages)?.into())
+        Ok(Filled::of(row, options).conversation(column, messages)?.into())
     }
 }
 
@@ -128,8 +128,9 @@ fn marked(text: &str) -> Option<Turns<'_>> {
     )
 }
 
-/// The turns of ChatML; `None` if one is of a role that it does not have.
-fn chatml(text: &str) -> Option<Turns<'_>> {
+/// The turns of ChatML; `None` if one is of a role that it does not have. Words behind the end of a turn are refused: whose
+/// they are, nobody can say.
+fn chatml<'a>(text: &'a str, column: &str) -> Result<Option<Turns<'a>>, Reject> {
     let turn = |part: &'_ str| -> Option<Turn> {
         Some(Turn::Of(match part.trim() {
             "system" => Role::System,
@@ -139,11 +140,58 @@ fn chatml(text: &str) -> Option<Turns<'_>> {
             _ => return None,
         }))
     };
-    let parts = text.split("<|im_start|>").skip(1);
-    parts
-        .map(|part| {
-            let (role, said) = part.split_once('\n')?;
-            Some((turn(role)?, said.split("<|im_end|>").next()?.trim()))
-        })
-        .collect()
+    let mut parts = text.split("<|im_start|>");
+    let before = parts.next().map_or("", spoken);
+    let mut turns: Turns<'a> = Vec::new();
+    if !before.is_empty() {
+        turns.push((Turn::Of(Role::System), before));
+    }
+    for part in parts {
+        let Some((role, said)) = part.split_once('\n') else { return Ok(None) };
+        let Some(turn) = turn(role) else { return Ok(None) };
+        let (said, behind) = said.split_once("<|im_end|>").unwrap_or((said, ""));
+        let stray = spoken(behind);
+        if !stray.is_empty() {
+            let start: String = stray.chars().take(40).collect();
+            let detail = format!("`{column}` has words behind the end of a turn: `{}`", start.escape_debug());
+            return Err(Reject::new(Reason::Conflict, detail));
+        }
+        turns.push((turn, said.trim()));
+    }
+    Ok(Some(turns))
+}
+
+/// A text without the white space and the marks of tokenizers around it.
+fn spoken(text: &str) -> &str {
+    const MARKS: [&str; 5] = ["<s>", "</s>", "<|endoftext|>", "<|begin_of_text|>", "<|end_of_text|>"];
+    let mut text = text.trim();
+    while let Some(rest) = MARKS.iter().find_map(|mark| text.strip_prefix(mark).or(text.strip_suffix(mark))) {
+        text = rest.trim();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &'static str) -> Result<String, String> {
+        let row = RawRow::new(vec![("text".into(), Value::String(text.into()))]);
+        match Transcript.convert(&row, &Options::new()) {
+            Ok(converted) => Ok(converted.only().field_text("text").unwrap().into_owned()),
+            Err(reject) => Err(format!("{}: {}", reject.reason.code(), reject.detail)),
+        }
+    }
+
+    #[test]
+    fn nothing_around_the_turns_of_chatml_is_lost() {
+        const TURNS: &str = "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\nyo<|im_end|>\n";
+        assert_eq!(said(TURNS).unwrap(), "hi\nyo");
+        assert_eq!(said(&*format!("You are X.\n{TURNS}").leak()).unwrap(), "You are X.\nhi\nyo");
+        assert_eq!(said(&*format!("<s>{TURNS}<|endoftext|>").leak()).unwrap(), "hi\nyo");
+        let stray = said(&*format!("{TURNS}TAIL").leak()).unwrap_err();
+        assert_eq!(stray, "conflict: `text` has words behind the end of a turn: `TAIL`");
+        let stray = "<|im_start|>user\nhi<|im_end|>\nSTRAY\n<|im_start|>assistant\nyo<|im_end|>";
+        assert!(said(stray).unwrap_err().contains("`STRAY`"));
+    }
 }

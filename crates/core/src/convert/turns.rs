@@ -9,12 +9,14 @@ use super::{
     Converter, Options,
     shared::{
         chat,
-        filled::{Filled, borrowed},
+        filled::Filled,
+        is_blank,
+        spelling::{ANSWER, QUESTION},
     },
 };
 use crate::{
     row::{RawRow, Reason, Reject, Value},
-    sample::{Converted, Message, Role, SampleKind, Slot},
+    sample::{Converted, Message, Role, SampleKind},
     survey::{Survey, Types},
 };
 
@@ -26,7 +28,6 @@ use crate::{
 pub struct Turns;
 
 const COLUMNS: [&str; 5] = ["conversation", "data", "dialogue", "dialog", "turns"];
-const BESIDE: [(Slot, &str); 3] = [(Slot::System, "system_prompt"), (Slot::System, "system"), (Slot::Tools, "tools")];
 
 impl Converter for Turns {
     fn name(&self) -> &'static str {
@@ -34,7 +35,7 @@ impl Converter for Turns {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn kind(&self) -> SampleKind {
@@ -49,30 +50,35 @@ impl Converter for Turns {
         COLUMNS.iter().map(|column| vec![*column]).collect()
     }
 
+    /// Rows with a list of turns. Texts, and whatever stands in `data` or `turns`, may be anything where a question and its answer
+    /// have columns of their own.
     fn reads(&self, survey: &Survey) -> u32 {
-        let lists = Types::STRINGS.or(Types::OBJECTS).or(Types::LIST);
-        let is_list = |name: &str| survey.column(name).is_some_and(|column| column.types.has(lists));
-        survey.count(|columns| COLUMNS.iter().any(|name| columns.contains(name) && is_list(name)))
+        let (lists, texts) = (Types::STRINGS.or(Types::OBJECTS).or(Types::LIST), Types::STRINGS);
+        let types = |name: &str| survey.column(name).map_or(Types::default(), |column| column.types);
+        survey.count(|columns| {
+            let has = |names: &[&str]| {
+                columns.iter().any(|column| names.iter().any(|name| name.eq_ignore_ascii_case(column)))
+            };
+            let is_exchange = has(QUESTION) && has(ANSWER);
+            let is_own = |name: &&str| {
+                let is_vague = matches!(*name, "data" | "turns") || types(name).has(texts);
+                columns.contains(name) && types(name).has(lists) && !(is_exchange && is_vague)
+            };
+            COLUMNS.iter().any(is_own)
+        })
     }
 
     fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
-        let found = COLUMNS.into_iter().find(|column| !matches!(row.peek(column), None | Some(Value::Null)));
-        let Some(column) = found else {
+        let Some((column, value)) = row.column(&COLUMNS).and_then(|column| Some((column, row.get(column)?))) else {
             return Err(Reject::new(
                 Reason::MissingField,
                 "no `conversation`, `data`, `dialogue`, `dialog` or `turns`",
             ));
         };
-        let Some(Value::Json(json) | Value::String(json)) = row.get(column) else {
+        let (Value::Json(json) | Value::String(json)) = value else {
             return Err(Reject::new(Reason::WrongType, format!("`{column}` is not a list of turns")));
         };
-        let mut filled = Filled::of(row, options)?;
-        for (slot, name) in BESIDE {
-            if let Some(value) = row.get(name) {
-                filled.fill(slot, name, borrowed(value));
-            }
-        }
-        Ok(filled.conversation(column, messages(json, column, options)?)?.into())
+        Ok(Filled::of(row, options).conversation(column, messages(json, column, options)?)?.into())
     }
 }
 
@@ -136,9 +142,13 @@ fn messages<'a>(json: &'a str, column: &str, options: &Options) -> Result<Vec<Me
                 messages.push(Message::new(Role::Assistant, answer));
             }
             Turn::Exchange(Exchange { input, output, system }) => {
-                if let Some(system) = system.filter(|system| at == 0 && !system.is_empty()) {
-                    messages.push(Message::new(Role::System, system));
-                }
+                // Where each turn has the same words, they stand once.
+                let before = messages.iter().rev().find(|message| message.role == Role::System);
+                let is_new = |words: &Cow<'_, str>| {
+                    !is_blank(words) && before.is_none_or(|before| before.text() != words.as_ref())
+                };
+                let system = system.filter(is_new);
+                messages.extend(system.map(|system| Message::new(Role::System, system)));
                 messages.push(Message::new(Role::User, input));
                 messages.push(Message::new(Role::Assistant, output));
             }

@@ -3,22 +3,24 @@
 //! Nothing is dropped in silence: such a column is kept or ignored as the recipe says, refused if it changes what is trained
 //! on, and else counted.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashMap};
 
-use super::{Converter, Options, meaning};
+use super::{Converter, Options, meaning, shared::keep::keep};
 use crate::{
     row::{RawRow, Reason, Reject, Value},
     rules::{self, Broken, Mode},
-    sample::{Body, Converted, Json, Sample},
+    sample::Converted,
 };
 
 /// What happened in many rows besides their samples.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Tally {
     /// The columns that were not used, with the number of rows in which they hold something.
     pub unused: Vec<(String, u32)>,
     /// The rules that were broken, and what was done about it.
     pub broken: Vec<Broken>,
+    /// Where each column stands in `unused`: rows may have many thousands.
+    places: HashMap<String, usize>,
 }
 
 impl Tally {
@@ -32,10 +34,29 @@ impl Tally {
     }
 
     fn unused(&mut self, column: &str) {
-        match self.unused.iter_mut().find(|(known, _)| known == column) {
-            Some((_, rows)) => *rows += 1,
-            None => self.unused.push((column.to_owned(), 1)),
+        match self.places.get(column) {
+            Some(at) => self.unused[*at].1 += 1,
+            None => {
+                self.places.insert(column.to_owned(), self.unused.len());
+                self.unused.push((column.to_owned(), 1));
+            }
         }
+    }
+
+    /// Takes back what was counted of a row that is rejected after all: nothing of it counts, but that a rule forbids to build it.
+    pub fn take_back(&mut self, of_row: Self) {
+        for (column, rows) in &of_row.unused {
+            if let Some(at) = self.places.get(column) {
+                self.unused[*at].1 -= rows;
+            }
+        }
+        self.unused.retain(|(_, rows)| *rows > 0);
+        self.places = self.unused.iter().enumerate().map(|(at, (column, _))| (column.clone(), at)).collect();
+        for old in of_row.broken.iter().filter(|broken| broken.mode != Mode::Fail) {
+            let known = self.broken.iter_mut().find(|known| (&known.rule, known.mode) == (&old.rule, old.mode));
+            known.into_iter().for_each(|known| known.places -= old.places);
+        }
+        self.broken.retain(|broken| broken.places > 0);
     }
 }
 
@@ -57,29 +78,49 @@ pub fn convert<'a>(
             return Err(reject);
         }
     }
-    let is_unused = |name: &str| {
+    let is_named = |name: &str| {
         !options.ignore.contains(name) && !converter.redundant().iter().any(|known| name.eq_ignore_ascii_case(known))
     };
-    if row.unused().all(|(name, _)| !is_unused(name)) && options.keep.is_none() {
+    let inside: Vec<String> = std::mem::take(&mut converted.unused);
+    let inside: Vec<&str> = inside.iter().map(String::as_str).filter(|name| is_named(name)).collect();
+    for name in &inside {
+        let key = name.rsplit(['.', ']']).next().unwrap_or_default();
+        if let Some(how) = meaning::of(key, converter.kind()) {
+            let detail =
+                format!("`{name}` {how}, and `{}` does not use it: write `ignore: [\"{name}\"]`", converter.name());
+            return Err(Reject::new(Reason::UnusedColumn, detail));
+        }
+    }
+    if inside.is_empty() && row.unused().all(|(name, _)| !is_named(name)) && options.keep.is_none() {
         tally.broken(broken);
         return Ok(converted);
     }
-    let unused: Vec<&str> = row.unused().map(|(name, _)| name).filter(|name| is_unused(name)).collect();
+    let given = &options.keep.columns;
+    // A column that the recipe keeps under this name comes before one that merely has it.
+    let is_promised = |name: &str| given.iter().any(|(old, new)| new == name && old != name && row.peek(old).is_some());
+    let known: Vec<usize> = converted.samples.as_slice().iter().map(|sample| sample.columns.len()).collect();
     let mut left = Vec::new();
-    for (name, value) in &row.fields {
-        let is_unused = unused.contains(&name.as_ref());
-        match options.keep.name_of(name, is_unused) {
-            Some(kept) if !value.is_nothing() => {
-                let mut is_left = false;
-                for sample in converted.samples.as_mut_slice() {
-                    is_left |= !keep(sample, kept, value)?;
-                }
-                if is_left && is_unused {
-                    left.push(&**name);
-                }
+    for (name, value, is_used) in row.uses() {
+        let is_unused = !is_used && !value.is_nothing() && is_named(name);
+        let kept = match given.get(name) {
+            Some(new) if *value != Value::Null => Some(new.as_str()),
+            None if options.keep.all && is_unused && !is_promised(name) => Some(name),
+            _ => None,
+        };
+        let mut is_left = is_unused && kept.is_none();
+        for (sample, known) in converted.samples.as_mut_slice().iter_mut().zip(&known) {
+            let Some(kept) = kept else { break };
+            if keep(sample, *known, Cow::Borrowed(kept), value)? {
+                continue;
             }
-            _ if is_unused => left.push(name),
-            _ => {}
+            if given.contains_key(name) {
+                let detail = format!("`{name}` is to be kept as `{kept}`, and the row has another `{kept}`");
+                return Err(Reject::new(Reason::Conflict, detail));
+            }
+            is_left = true;
+        }
+        if is_left {
+            left.push(name);
         }
     }
     for name in &left {
@@ -91,39 +132,9 @@ pub fn convert<'a>(
             return Err(Reject::new(Reason::UnusedColumn, detail));
         }
     }
-    left.iter().for_each(|name| tally.unused(name));
+    left.iter().chain(&inside).for_each(|name| tally.unused(name));
     tally.broken(broken);
     Ok(converted)
-}
-
-/// Adds a column to a sample; returns whether there was room for it under this name.
-fn keep<'a>(sample: &mut Sample<'a>, name: &'a str, value: &'a Value<'_>) -> Result<bool, Reject> {
-    let not_json = || Reject::new(Reason::InvalidJson, format!("`{name}` is to be kept and is not JSON"));
-    let json = || Json::of(value).ok_or_else(not_json);
-    match (name, value) {
-        ("tools", _) => return Ok(put(&mut sample.tools, json()?)),
-        ("answer", Value::String(text)) if matches!(sample.body, Body::Prompt { .. }) => {
-            return Ok(put(&mut sample.answer, Cow::Borrowed(&**text)));
-        }
-        ("label", Value::Bool(label)) => return Ok(put(&mut sample.label, *label)),
-        ("margin", Value::Number(_)) => return Ok(put(&mut sample.margin, json()?)),
-        _ => {}
-    }
-    if sample.kind().keys().contains(&name) {
-        return Ok(false);
-    }
-    if sample.columns.iter().all(|(known, _)| known != name) {
-        sample.columns.push((Cow::Borrowed(name), json()?));
-    }
-    Ok(true)
-}
-
-fn put<T>(place: &mut Option<T>, value: T) -> bool {
-    let is_free = place.is_none();
-    if is_free {
-        *place = Some(value);
-    }
-    is_free
 }
 
 #[cfg(test)]
@@ -137,7 +148,7 @@ mod tests {
     };
 
     const ROW: &str =
-        r#"{"id":7,"source":"web","instruction":"i","output":"o","tools":[{"name":"f"}],"text":"io","note":null}"#;
+        r#"{"id":7,"source":"web","instruction":"i","output":"o","loss":[{"name":"f"}],"text":"io","note":null}"#;
 
     /// The row as it is written, and the columns that were not used; or why it is rejected.
     fn converted(converter: &str, row: &str, options: &Options) -> Result<(String, String), String> {
@@ -160,20 +171,64 @@ mod tests {
         let refused = converted("alpaca", ROW, &Options::new()).unwrap_err();
         assert_eq!(
             refused,
-            "`tools` holds the tools that the model may call, and `alpaca` does not use it: write `keep: [tools]` or \
-             `ignore: [tools]`"
+            "`loss` says how much a row is trained on, and `alpaca` does not use it: write `keep: [loss]` or \
+             `ignore: [loss]`"
         );
         let plain =
             r#"{"conversations":[{"role":"user","content":"i"},{"role":"assistant","content":"o"}],"text":"i\no","#;
-        let (row, unused) = converted("alpaca", ROW, &options(&[], false, &["tools"])).unwrap();
+        let (row, unused) = converted("alpaca", ROW, &options(&[], false, &["loss"])).unwrap();
         assert_eq!((row.as_str(), unused.as_str()), (&*format!(r#"{plain}"source":"s"}}"#), "id 1, source 1"));
-        let (row, unused) = converted("alpaca", ROW, &options(&[("tools", "tools")], false, &["id"])).unwrap();
-        assert_eq!(
-            (row, unused),
-            (format!(r#"{plain}"tools":[{{"name":"f"}}],"source":"s"}}"#), "source 1".to_owned())
-        );
+        let (row, unused) = converted("alpaca", ROW, &options(&[("loss", "loss")], false, &["id"])).unwrap();
+        assert_eq!((row, unused), (format!(r#"{plain}"loss":[{{"name":"f"}}],"source":"s"}}"#), "source 1".to_owned()));
         let empty = ROW.replace(r#"[{"name":"f"}]"#, "[]");
-        assert!(converted("alpaca", &empty, &Options::new()).is_ok(), "no tools are none");
+        assert!(converted("alpaca", &empty, &Options::new()).is_ok(), "an empty one is none");
+    }
+
+    #[test]
+    fn a_column_is_kept_once_or_refused_or_named() {
+        let row = r#"{"question":"q","answer":"a","a":1,"b":2,"empty":"","list":[],"none":null}"#;
+        let plain =
+            r#"{"conversations":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}],"text":"q\na","#;
+        for (keep, all, kept, unused) in [
+            (&[("a", "b")][..], true, r#""b":1,"#, "b 1"),
+            (&[("b", "a")], true, r#""a":2,"#, "a 1"),
+            (&[("a", "b"), ("b", "a")], false, r#""b":1,"a":2,"#, ""),
+            (&[("empty", "empty"), ("list", "l"), ("none", "none")], false, r#""empty":"","l":[],"#, "a 1, b 1"),
+        ] {
+            let made = converted("qa", row, &options(keep, all, &[])).unwrap();
+            assert_eq!(made, (format!(r#"{plain}{kept}"source":"s"}}"#), unused.to_owned()), "{keep:?}");
+        }
+        let row = r#"{"question":"q","answer":"a","images":["i"],"id":1}"#;
+        let refused = converted("qa", row, &options(&[("id", "images")], false, &[])).unwrap_err();
+        assert_eq!(refused, "`id` is to be kept as `images`, and the row has another `images`");
+        let row = r#"{"prompt":"q","ground_truth":"4","score":7}"#;
+        assert!(converted("rlvr", row, &options(&[("score", "answer")], false, &[])).is_err());
+    }
+
+    #[test]
+    fn what_was_counted_of_a_row_can_be_taken_back() {
+        let rows = [r#"{"text":"t","a":1}"#, r#"{"text":"t","a":1,"b":1}"#, r#"{"text":"t","c":1}"#];
+        let rows = rows.map(|row| json::row(row).unwrap());
+        let (options, text) = (Options::new(), by_name("text").unwrap());
+        let mut all = Tally::default();
+        for row in &rows {
+            convert(text, row, &options, &mut all).unwrap();
+        }
+        let mut of_row = Tally::default();
+        convert(text, &rows[1], &options, &mut of_row).unwrap();
+        all.take_back(of_row);
+        convert(text, &rows[2], &options, &mut all).unwrap();
+        assert_eq!(all.unused, [("a".to_owned(), 1), ("c".to_owned(), 2)]);
+    }
+
+    #[test]
+    fn many_columns_take_no_longer_than_they_are_many() {
+        let columns: String = (0..50_000).map(|number| format!(r#","c{number}":1"#)).collect();
+        let row = format!(r#"{{"text":"t"{columns}}}"#);
+        let (_, unused) = converted("text", &row, &Options::new()).unwrap();
+        assert_eq!(unused.matches(", ").count(), 49_999);
+        let (kept, _) = converted("text", &row, &options(&[], true, &[])).unwrap();
+        assert!(kept.contains(r#""c49999":1"#));
     }
 
     #[test]

@@ -46,6 +46,15 @@ impl SampleIndex {
         self.folded_hash.push(sample.folded_hash(scratch));
     }
 
+    /// Removes the samples behind the first `samples`, and their bytes from the blob.
+    pub fn truncate(&mut self, samples: usize, blob: &mut Vec<u8>) {
+        blob.truncate(samples.checked_sub(1).map_or(1, |last| self.end[last] as usize));
+        [&mut self.row, &mut self.end, &mut self.characters].into_iter().for_each(|column| column.truncate(samples));
+        [&mut self.row_hash, &mut self.prompt_hash, &mut self.folded_hash]
+            .into_iter()
+            .for_each(|column| column.truncate(samples));
+    }
+
     /// The number of samples.
     pub fn len(&self) -> usize {
         self.row.len()

@@ -466,6 +466,8 @@ pub struct Converted<'a> {
     pub samples: Samples<'a>,
     /// How many consecutive turns of one role were joined.
     pub joined_turns: u32,
+    /// What stands inside a column that was used, and was not used itself.
+    pub unused: Vec<String>,
 }
 
 /// The samples of one row: nearly always one, which then takes no allocation of its own.
@@ -499,13 +501,13 @@ impl<'a> Samples<'a> {
 
 impl<'a> From<Sample<'a>> for Converted<'a> {
     fn from(sample: Sample<'a>) -> Self {
-        Self { samples: Samples::One(sample), joined_turns: 0 }
+        Self { samples: Samples::One(sample), joined_turns: 0, unused: Vec::new() }
     }
 }
 
 impl<'a> From<Vec<Sample<'a>>> for Converted<'a> {
     fn from(samples: Vec<Sample<'a>>) -> Self {
-        Self { samples: Samples::Many(samples), joined_turns: 0 }
+        Self { samples: Samples::Many(samples), joined_turns: 0, unused: Vec::new() }
     }
 }
 

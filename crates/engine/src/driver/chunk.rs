@@ -58,6 +58,12 @@ pub(crate) struct StoredReject {
 /// Number of bytes kept of a row that was rejected for its length. Other rejected rows are kept whole.
 const RAW_OF_OVERLONG: usize = 1024;
 
+/// Number of bytes that the samples of one row may take: a row of many answers makes a sample of each two, with all of the prompt.
+const MOST_OF_ROW: usize = if cfg!(test) { 1 << 20 } else { 256 << 20 };
+
+/// Number of bytes that the samples of a chunk may take; their places are numbers of 32 bits.
+const MOST_OF_CHUNK: usize = 1 << 30;
+
 /// Returns the last position, at or before `at`, where a text can be cut.
 fn char_boundary(text: &str, at: usize) -> usize {
     (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
@@ -165,7 +171,7 @@ impl Missing {
                 let line = lines.as_mut().filter(|_| parsed.is_ok()).and_then(Iterator::next);
                 if let Err(reject) = part.push(wanted, row, &parsed, line, &mut scratch) {
                     let mut raw = chunk.raw(span).into_owned();
-                    if reject.reason == Reason::RowTooLong {
+                    if reject.reason == Reason::RowTooLong && parsed.is_err() {
                         raw.truncate(char_boundary(&raw, RAW_OF_OVERLONG));
                     }
                     part.rejects.push(StoredReject { row, line: span.line, offset: span.start as u64, reject, raw });
@@ -255,27 +261,75 @@ impl Part {
     ) -> Result<(), Reject> {
         let raw = parsed.as_ref().map_err(Clone::clone)?;
         let options = &wanted.job.conversion.options;
-        match line {
-            None => {
-                let converted = convert::convert(wanted.converter, raw, options, &mut self.tally)?;
-                self.take(wanted, row, raw, &converted, scratch);
+        let Some(line) = line else {
+            let converted = convert::convert(wanted.converter, raw, options, &mut self.tally)?;
+            let taken = self.take(wanted, row, raw, std::slice::from_ref(&converted), scratch);
+            if taken.is_err() {
+                self.take_back(wanted, std::slice::from_ref(raw));
             }
-            Some(line) => {
-                // The command was given all of the row.
-                raw.use_all();
-                let answers = convert::answers(line)?;
-                let converted =
-                    answers.iter().map(|answer| convert::convert(wanted.converter, answer, options, &mut self.tally));
-                let converted = converted.collect::<Result<Vec<_>, _>>()?;
-                converted.iter().for_each(|converted| self.take(wanted, row, raw, converted, scratch));
-            }
+            return taken;
+        };
+        // The command was given all of the row.
+        raw.use_all();
+        let answers = convert::answers(line)?;
+        let mut made = Vec::with_capacity(answers.len());
+        let all = answers.iter().try_for_each(|answer| {
+            made.push(convert::convert(wanted.converter, answer, options, &mut self.tally)?);
+            Ok(())
+        });
+        let taken = all.and_then(|()| self.take(wanted, row, raw, &made, scratch));
+        if taken.is_err() {
+            self.take_back(wanted, &answers[..made.len()]);
         }
-        Ok(())
+        taken
     }
 
-    /// Adds what a row was converted to.
-    fn take(&mut self, wanted: &Wanted, row: u32, raw: &RawRow<'_>, converted: &Converted<'_>, scratch: &mut Vec<u8>) {
-        for sample in converted.samples.as_slice() {
+    /// Takes back what was counted of rows that were converted, where their row is rejected after all.
+    fn take_back(&mut self, wanted: &Wanted, rows: &[RawRow<'_>]) {
+        let mut tally = Tally::default();
+        for row in rows {
+            drop(convert::convert(wanted.converter, row, &wanted.job.conversion.options, &mut tally));
+        }
+        self.tally.take_back(tally);
+    }
+
+    /// Adds what a row was converted to. Samples that take too much room are no samples: their row is a reject.
+    fn take(
+        &mut self,
+        wanted: &Wanted,
+        row: u32,
+        raw: &RawRow<'_>,
+        converted: &[Converted<'_>],
+        scratch: &mut Vec<u8>,
+    ) -> Result<(), Reject> {
+        let too_long = |most: usize| {
+            let most = most >> 20;
+            Reject::new(
+                Reason::RowTooLong,
+                format!("the samples of the row, or of those around it, take more than {most} MiB"),
+            )
+        };
+        let samples = || converted.iter().flat_map(|converted| converted.samples.as_slice());
+        match &wanted.known {
+            // What was found then is found again.
+            Some(known) if known.rejected.iter().any(|(rejected, _)| *rejected == row) => {
+                return Err(too_long(MOST_OF_ROW));
+            }
+            Some(_) => {}
+            None => {
+                let (before, start) = (self.index.len(), self.rows.len());
+                for sample in samples() {
+                    self.index.push(row, sample, &mut self.rows, scratch);
+                    let most = if self.rows.len() > MOST_OF_CHUNK { MOST_OF_CHUNK } else { MOST_OF_ROW };
+                    if self.rows.len() > MOST_OF_CHUNK || self.rows.len() - start > MOST_OF_ROW {
+                        self.index.truncate(before, &mut self.rows);
+                        return Err(too_long(most));
+                    }
+                }
+                self.joined_turns += converted.iter().map(|converted| converted.joined_turns).sum::<u32>();
+            }
+        }
+        for sample in samples() {
             // The text of a conversation is assembled once for all measures of that field.
             let mut columns = self.columns.as_mut_slice();
             for of_field in wanted.measures.chunk_by(|a, b| a.field == b.field) {
@@ -285,13 +339,8 @@ impl Part {
                     own.iter_mut().for_each(|column| column.push(text));
                 });
             }
-            if wanted.known.is_none() {
-                self.index.push(row, sample, &mut self.rows, scratch);
-            }
         }
-        if wanted.known.is_none() {
-            self.joined_turns += converted.joined_turns;
-        }
+        Ok(())
     }
 
     fn finish(
@@ -373,5 +422,42 @@ mod tests {
         let text = "xé€😀";
         let cuts: Vec<usize> = (0..=text.len() + 1).map(|at| char_boundary(text, at)).collect();
         assert_eq!(cuts, [0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 10]);
+    }
+
+    #[test]
+    fn a_row_whose_samples_take_too_much_room_is_a_reject() {
+        let options = convert::Options::from([("pairs".to_owned(), "all".to_owned())]);
+        let conversion = Conversion { converter: "rankings", options, files: Vec::new() };
+        let converter = convert::by_name("rankings").unwrap();
+        let job = Job { decoder: Decoder::Json, conversion, measures: Vec::new() };
+        let mut wanted = Wanted { job, converter, known: None, scores: Vec::new(), measures: Vec::new() };
+        let answers: Vec<String> = (0..50).map(|rank| format!(r#"{{"text":"a{rank}","rank":{rank}}}"#)).collect();
+        let pushed = |wanted: &Wanted, part: &mut Part, number: u32, length: usize| {
+            let row = format!(r#"{{"prompt":"{}","answers":[{}]}}"#, "p".repeat(length), answers.join(","));
+            part.push(wanted, number, &datac_core::json::row(&row), None, &mut Vec::new())
+        };
+        let mut part = Part::new(&wanted, 0);
+        pushed(&wanted, &mut part, 0, 10).unwrap();
+        let reject = pushed(&wanted, &mut part, 1, 10_000).unwrap_err();
+        assert_eq!(reject.reason, Reason::RowTooLong);
+        pushed(&wanted, &mut part, 2, 10).unwrap();
+        let index = SampleIndex::decode(&part.index.encode()).unwrap();
+        assert_eq!((index.len(), index.row.contains(&1)), (2 * 50 * 49 / 2, false));
+        assert_eq!(part.rows.len(), index.end[index.len() - 1] as usize);
+        // Scoring alone leaves out the same rows.
+        wanted.known = Some(ConvertOutcome {
+            rows: datac_core::id::BlobId::of(b""),
+            index: datac_core::id::BlobId::of(b""),
+            rejects: None,
+            samples: 0,
+            bytes: 0,
+            rejected: vec![(1, Reason::RowTooLong)],
+            joined_turns: 0,
+            unused: Vec::new(),
+            broken: Vec::new(),
+        });
+        let mut part = Part::new(&wanted, 0);
+        pushed(&wanted, &mut part, 0, 10).unwrap();
+        assert!(pushed(&wanted, &mut part, 1, 10_000).is_err());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{is_blank, not_json};
+use super::{is_blank, keep::keep, not_json};
 use crate::{
     row::{RawRow, Reason, Reject, Value},
     sample::{Content, Json, Message, Role, Sample},
@@ -23,56 +23,63 @@ const CARRIED: &[&str] = &[
     "parallel_tool_calls",
 ];
 
-/// Makes a conversation of messages and what stands beside them.
-pub(in crate::convert) fn conversation<'a>(
-    row: &'a RawRow<'_>,
-    messages: Vec<Message<'a>>,
-) -> Result<Sample<'a>, Reject> {
-    let messages = with_system(row, messages)?;
-    Ok(Sample { tools: tools(row)?, columns: carried(row)?, ..Sample::conversation(messages) })
-}
+/// What the column with the words of the system is called.
+pub(in crate::convert) const SYSTEM: &[&str] = &["system", "system_prompt", "system_message"];
+/// What the column with the tools is called; OpenAI's first interface called them functions.
+pub(in crate::convert) const TOOLS: &[&str] = &["tools", "functions"];
 
-/// Puts the words of the row's column `system` or `system_prompt` before the messages.
-pub(in crate::convert) fn with_system<'a>(
+/// Returns the words of the system that stand in columns of these names, with the name of the first; two that differ are
+/// refused.
+pub(in crate::convert) fn system<'a>(
     row: &'a RawRow<'_>,
-    mut messages: Vec<Message<'a>>,
-) -> Result<Vec<Message<'a>>, Reject> {
-    let Some((column, system)) = system(row)? else { return Ok(messages) };
-    let has_own = messages.iter().any(|message| matches!(message.role, Role::System | Role::Developer));
-    match messages.first() {
-        Some(first) if has_own && first.content == Content::Text(Cow::Borrowed(system)) => {}
-        _ if has_own => {
-            let detail = format!("the row has `{column}`, and its messages have another system message");
-            return Err(Reject::new(Reason::Conflict, detail));
-        }
-        _ => messages.insert(0, Message::new(Role::System, system)),
-    }
-    Ok(messages)
-}
-
-/// Returns the words of the row's system column, and its name.
-pub(in crate::convert) fn system<'a>(row: &'a RawRow<'_>) -> Result<Option<(&'static str, &'a str)>, Reject> {
-    let mut found: Option<(&'static str, &'a str)> = None;
-    for column in ["system", "system_prompt"] {
-        let text = row.text_or_empty(column)?;
-        if is_blank(text) {
+    names: &[&str],
+) -> Result<Option<(&'a str, &'a str)>, Reject> {
+    let mut found: Option<(&'a str, &'a str)> = None;
+    for (column, value) in &row.fields {
+        if !names.iter().any(|name| column.eq_ignore_ascii_case(name)) || *value == Value::Null {
             continue;
         }
+        row.get(column);
+        let Value::String(text) = value else { return Err(value.not_text(column)) };
         match found {
+            _ if is_blank(text) => {}
             Some((first, said)) if said != text => {
                 return Err(Reject::new(Reason::Conflict, format!("`{first}` and `{column}` differ")));
             }
-            _ => found = Some((column, text)),
+            Some(_) => {}
+            None => found = Some((column, text)),
         }
     }
     Ok(found)
 }
 
-/// Returns the tools that the model may call: a list, or a string that holds one. An empty list is no tools.
-pub(in crate::convert) fn tools<'a>(row: &'a RawRow<'_>) -> Result<Option<Json<'a>>, Reject> {
-    // OpenAI's first interface called them functions.
-    let Some(column) = ["tools", "functions"].into_iter().find(|column| row.has(column)) else { return Ok(None) };
-    row.get(column).map_or(Ok(None), |value| tools_of(column, value))
+/// Puts the words of the system that stand beside a list of messages before it: returns both. The list may say the same, but
+/// nothing else. `words` is the name of the column and what it says, `list` is called `name`.
+pub(super) fn with_system<'a>(
+    words: Option<(&str, Cow<'a, str>)>,
+    mut list: Vec<Message<'a>>,
+    name: &str,
+) -> Result<(Vec<Message<'a>>, Vec<Message<'a>>), Reject> {
+    let own = list.iter().find(|message| is_system(message));
+    let mut system = Vec::new();
+    match (words, own) {
+        (Some((column, words)), Some(own)) if own.content != Content::Text(words.clone()) => {
+            let detail = format!("the row has `{column}`, and `{name}` has another system message");
+            return Err(Reject::new(Reason::Conflict, detail));
+        }
+        (Some((_, words)), None) => system.push(Message::new(Role::System, words)),
+        _ => {}
+    }
+    if system.is_empty() {
+        let leading = list.iter().take_while(|message| is_system(message)).count();
+        let rest = list.split_off(leading);
+        return Ok((list, rest));
+    }
+    Ok((system, list))
+}
+
+pub(super) fn is_system(message: &Message<'_>) -> bool {
+    matches!(message.role, Role::System | Role::Developer)
 }
 
 /// Returns the tools of a value: a list, or a string that holds one.
@@ -94,18 +101,16 @@ pub(in crate::convert) fn tools_of(column: &str, value: &Value<'_>) -> Result<Op
     }
 }
 
-/// Returns the columns of a row that are kept as they are.
-pub(in crate::convert) fn carried<'a>(row: &'a RawRow<'_>) -> Result<Vec<(Cow<'a, str>, Json<'a>)>, Reject> {
-    let mut columns = Vec::new();
-    for (name, _) in &row.fields {
-        // In the order of the row.
-        if CARRIED.contains(&name.as_ref()) && row.has(name) {
-            let value = row.get(name).and_then(Json::of);
-            let value = value.ok_or_else(|| Reject::new(Reason::WrongType, format!("`{name}` is not JSON")))?;
-            columns.push((Cow::Borrowed(name.as_ref()), value));
+/// Adds the columns of a row that go with a dialogue, as far as no column of their names stands there already.
+pub(super) fn carry<'a>(row: &'a RawRow<'_>, sample: &mut Sample<'a>) -> Result<(), Reject> {
+    let known = sample.columns.len();
+    // In the order of the row.
+    for (name, value) in row.fields.iter().filter(|(name, value)| CARRIED.contains(&&**name) && !value.is_nothing()) {
+        if keep(sample, known, Cow::Borrowed(name), value)? {
+            row.get(name);
         }
     }
-    Ok(columns)
+    Ok(())
 }
 
 /// Returns a value that is kept exactly, or what is wrong with it.

@@ -4,11 +4,15 @@
 //! stand in its `other`, in their order. `null` counts as absent everywhere but in the content: columnar files give every
 //! message every key.
 
-use std::{borrow::Cow, fmt};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashSet},
+    fmt,
+};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
+    de::{IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
@@ -33,6 +37,25 @@ pub(in crate::convert) fn messages<'a>(
     };
     let message = |(at, written): (usize, Written<'a>)| written.message(&Place { field, at }, options);
     written.into_iter().enumerate().map(message).collect()
+}
+
+/// Whether a text is a list of messages, or is meant as one and has to be refused: a list of objects of which each says who
+/// speaks and what, or what would be one in Python. Any other JSON is a text like any other.
+pub(in crate::convert) fn is_meant_as_messages(text: &str) -> bool {
+    let Some(rest) = text.trim_start().strip_prefix('[') else { return false };
+    if !rest.trim_start().starts_with('{') {
+        return false;
+    }
+    match serde_json::from_str::<Vec<BTreeMap<String, IgnoredAny>>>(text) {
+        Ok(items) => items.iter().all(|keys| {
+            let has = |names: &[&str]| names.iter().any(|name| keys.contains_key(*name));
+            has(&["role", "from"]) && has(&["content", "value", "tool_calls", "function_call"])
+        }),
+        Err(_) => {
+            let has = |word: &str| ['"', '\''].iter().any(|quote| text.contains(&format!("{quote}{word}{quote}")));
+            (has("role") || has("from")) && (has("content") || has("value"))
+        }
+    }
 }
 
 /// Returns why a text is no list of messages.
@@ -69,11 +92,7 @@ pub(super) struct Place<'p> {
 impl Place<'_> {
     /// Returns a reject for the value of a key, whose name may go on with indexes and keys below.
     pub(super) fn wrong(&self, key: impl fmt::Display, what: impl fmt::Display) -> Reject {
-        self.reject(Reason::WrongType, key, what)
-    }
-
-    fn reject(&self, reason: Reason, key: impl fmt::Display, what: impl fmt::Display) -> Reject {
-        Reject::new(reason, format!("`{}[{}].{key}` {what}", self.field, self.at))
+        Reject::new(Reason::WrongType, format!("`{}[{}].{key}` {what}", self.field, self.at))
     }
 
     fn conflict(&self, keys: [&str; 2]) -> Reject {
@@ -150,11 +169,21 @@ impl<'de> Visitor<'de> for Fields {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Written<'de>, A::Error> {
         let mut written = Written { known: [None; KEYS.len()], other: Vec::new(), repeated: None };
+        // A message may have many thousands of keys, too many to compare all pairs.
+        const FEW: usize = 16;
+        let mut seen: HashSet<Cow<'de, str>> = HashSet::new();
         while let Some((Name(name), value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
             let is_first = match KEYS.iter().find(|(key, _)| *key == name) {
                 Some((_, key)) => written.known[*key as usize].replace(value).is_none(),
                 None => {
-                    let is_first = written.other.iter().all(|(other, _)| *other != name);
+                    let is_first = match written.other.len() {
+                        ..FEW => written.other.iter().all(|(other, _)| *other != name),
+                        FEW => {
+                            seen.extend(written.other.iter().map(|(other, _)| other.clone()));
+                            seen.insert(name.clone())
+                        }
+                        _ => seen.insert(name.clone()),
+                    };
                     written.other.push((name.clone(), value));
                     is_first
                 }
@@ -193,9 +222,8 @@ impl<'a> Written<'a> {
             return Err(place.wrong(name_of(role), format_args!("is not a string but {}", kind_of(spoken.get()))));
         };
         let Some(speaker) = speaker(&word, options) else {
-            let word = word.escape_debug();
-            let what = format!("is `{word}`, which is no known role; say which it is with `roles: {{{word}: …}}`");
-            return Err(place.reject(Reason::UnknownRole, name_of(role), what));
+            let Place { field, at } = place;
+            return Err(unknown_role(format_args!("{field}[{at}].{}", name_of(role)), &word));
         };
         let said = self.known[content as usize].take();
         let mut extras = self.extras(place)?;
@@ -333,6 +361,21 @@ enum Speaker {
     Role(Role),
     /// The assistant, who calls a tool: the content is the call.
     Call,
+}
+
+/// Returns the role that a word of a source means.
+pub(in crate::convert) fn role(word: &str, options: &Options) -> Option<Role> {
+    match speaker(word, options) {
+        Some(Speaker::Role(role)) => Some(role),
+        _ => None,
+    }
+}
+
+/// Returns why a word of a source means no role.
+pub(in crate::convert) fn unknown_role(place: impl fmt::Display, word: &str) -> Reject {
+    let word = word.escape_debug();
+    let what = format!("is `{word}`, which is no known role; say which it is with `roles: {{{word}: …}}`");
+    Reject::new(Reason::UnknownRole, format!("`{place}` {what}"))
 }
 
 /// Returns who a word of a source means.

@@ -1,30 +1,118 @@
 //! A sample of what fills its slots: the one way from columns of any name to a sample of each kind.
+//!
+//! What fills a slot counts as used when it is taken: a column for which a sample has no place stays unused, and is kept, refused
+//! or named like any other (`whole.rs`). What a recipe or a command gave for a slot has to be taken, or the row is refused.
 
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::{beside, chat, is_blank, not_json, pair::Diverge};
+use super::{beside, chat, is_blank, keep::keep, not_json, pair::Diverge};
 use crate::{
     convert::Options,
     row::{RawRow, Reason, Reject, Value},
-    sample::{Body, Json, Message, MessageExtras, Role, Sample, SampleKind, Slot, Step},
+    rules::Mode,
+    sample::{Body, Content, Json, Message, Role, Sample, SampleKind, Slot, Step},
 };
 
 /// What fills the slots of a sample, with the name that rejects have for each.
 pub(in crate::convert) struct Filled<'a, 'n> {
+    row: &'a RawRow<'a>,
     options: &'n Options,
-    /// Columns that are kept as they are.
-    columns: Vec<(Cow<'a, str>, Json<'a>)>,
+    /// Whether a recipe or a command says what fills which slot.
+    is_given: bool,
+    /// Whether a text is a text even where it spells a list of messages.
+    is_plain: bool,
     cells: [Option<(&'n str, Value<'a>)>; Slot::ALL.len()],
 }
 
 pub(in crate::convert) use crate::mapping::borrowed;
 
+/// What is asked: all that stands before the answer.
+#[derive(Default)]
+struct Asked<'a> {
+    /// The words of the system.
+    system: Vec<Message<'a>>,
+    /// Earlier exchanges.
+    before: Vec<Message<'a>>,
+    /// What the user says last, or a list of messages.
+    question: Vec<Message<'a>>,
+    /// The question without what follows it on a new line.
+    bare: Option<Vec<Message<'a>>>,
+}
+
+impl<'a> Asked<'a> {
+    fn into_messages(self) -> Vec<Message<'a>> {
+        let Self { system: mut messages, mut before, mut question, .. } = self;
+        if messages.is_empty() && before.is_empty() {
+            return question;
+        }
+        messages.append(&mut before);
+        messages.append(&mut question);
+        messages
+    }
+
+    /// Returns the whole dialogue of a list called `name`, which goes on from here, or repeats the question, or all that stands
+    /// here.
+    fn continued(&self, list: Vec<Message<'a>>, name: &str) -> Result<Vec<Message<'a>>, Reject> {
+        let own = list.iter().find(|message| beside::is_system(message));
+        match (self.system.first(), own) {
+            (Some(said), Some(own)) if said.content != own.content => {
+                let detail = format!("the row has a system message, and `{name}` has another one");
+                return Err(Reject::new(Reason::Conflict, detail));
+            }
+            _ => {}
+        }
+        let leading = list.iter().take_while(|message| beside::is_system(message)).count();
+        let rest = &list[leading..];
+        let all = [&self.before[..], &self.question].concat();
+        let repeated = if begins(rest, &all) {
+            all.len()
+        } else if begins(rest, &self.question) {
+            self.question.len()
+        } else if self.bare.as_ref().is_some_and(|bare| begins(rest, bare)) {
+            self.question.len()
+        } else {
+            0
+        };
+        // The list may say more of a message than the row does, such as its weight, but nothing else.
+        let mut all = all;
+        let from = all.len() - repeated;
+        for (own, said) in all[from..].iter_mut().zip(rest) {
+            match (&own.extras, &said.extras) {
+                (None, Some(_)) => own.extras.clone_from(&said.extras),
+                (Some(own), Some(said)) if own != said => {
+                    let detail = format!("`{name}` repeats a message of the prompt with other keys");
+                    return Err(Reject::new(Reason::Conflict, detail));
+                }
+                _ => {}
+            }
+        }
+        let system = if self.system.is_empty() { &list[..leading] } else { &self.system };
+        Ok(system.iter().chain(&all).chain(&rest[repeated..]).cloned().collect())
+    }
+}
+
+/// Whether a list begins with these messages, whatever else each of them has.
+fn begins(list: &[Message<'_>], with: &[Message<'_>]) -> bool {
+    let is_same = |(a, b): (&Message<'_>, &Message<'_>)| (a.role, &a.content) == (b.role, &b.content);
+    list.len() >= with.len() && list.iter().zip(with).all(is_same)
+}
+
 impl<'a, 'n> Filled<'a, 'n> {
-    /// Nothing yet, of a row whose media and the like are kept.
-    pub(in crate::convert) fn of(row: &'a RawRow<'_>, options: &'n Options) -> Result<Self, Reject> {
-        Ok(Self { options, columns: beside::carried(row)?, cells: [const { None }; Slot::ALL.len()] })
+    /// Nothing yet, of a row whose columns are known by their names.
+    pub(in crate::convert) fn of(row: &'a RawRow<'a>, options: &'n Options) -> Self {
+        Self { row, options, is_given: false, is_plain: false, cells: [const { None }; Slot::ALL.len()] }
+    }
+
+    /// Nothing yet, of a row of which a recipe or a command says what fills which slot.
+    pub(in crate::convert) fn given(row: &'a RawRow<'a>, options: &'n Options) -> Self {
+        Self { is_given: true, ..Self::of(row, options) }
+    }
+
+    /// Takes every text as what it is: the format has no lists of messages.
+    pub(in crate::convert) fn of_texts(self) -> Self {
+        Self { is_plain: true, ..self }
     }
 
     /// Fills a slot with the value of what is called `name`; `null` leaves it empty.
@@ -34,19 +122,25 @@ impl<'a, 'n> Filled<'a, 'n> {
         }
     }
 
+    /// What fills a slot, with its name.
+    pub(in crate::convert) fn filled(&self, slot: Slot) -> Option<&(&'n str, Value<'a>)> {
+        self.cells[slot as usize].as_ref()
+    }
+
     /// Makes a sample of `kind`.
+    ///
+    /// Whether a dialogue with its answer can be trained on, [`crate::rules`] say.
     pub(in crate::convert) fn sample(mut self, kind: SampleKind) -> Result<Sample<'a>, Reject> {
         let mut sample: Sample<'a> = match kind {
-            SampleKind::Conversation => Sample::conversation(answered(self.dialogue()?)?),
+            SampleKind::Conversation => Sample::conversation(self.dialogue()?),
             SampleKind::Labelled => {
                 let label = self.label()?;
-                Sample::labelled(answered(self.dialogue()?)?, label)
+                Sample::labelled(self.dialogue()?, label)
             }
             SampleKind::Preference => self.pair(Diverge::of(self.options))?,
             SampleKind::Stepwise => self.steps()?.into(),
             SampleKind::Prompt => {
-                let user = self.name(Slot::User);
-                let Some(messages) = self.prompt()? else { return Err(no_prompt(user)) };
+                let messages = self.question()?;
                 match messages.last() {
                     Some(last) if matches!(last.role, Role::User | Role::Tool) && !last.is_empty() => {}
                     _ => {
@@ -67,25 +161,39 @@ impl<'a, 'n> Filled<'a, 'n> {
         Ok(sample)
     }
 
-    /// Makes a conversation of messages that were read from the column `name`, and of what is filled besides.
+    /// Makes a conversation of messages that were read from the column `name`, and of what stands beside them in the row.
     pub(in crate::convert) fn conversation(mut self, name: &str, list: Vec<Message<'a>>) -> Result<Sample<'a>, Reject> {
-        let mut messages = Vec::new();
-        if let Some(system) = self.text_or_none(Slot::System)? {
-            messages.push(Message::new(Role::System, system));
+        let system = beside::system(self.row, beside::SYSTEM)?;
+        let system = system.map(|(column, words)| (column, Cow::Borrowed(words)));
+        let (system, question) = beside::with_system(system, list, name)?;
+        let asked = Asked { system, question, ..Asked::default() };
+        let mut sample = Sample::conversation(asked.into_messages());
+        if let Some((column, value)) =
+            self.row.column(beside::TOOLS).and_then(|column| Some((column, self.row.get(column)?)))
+        {
+            sample.tools = beside::tools_of(column, value)?;
         }
-        append(&mut messages, list, name)?;
-        let mut sample = Sample::conversation(answered(messages)?);
         self.beside(&mut sample)?;
         Ok(sample)
     }
 
     /// The name of what fills a slot.
     fn name(&self, slot: Slot) -> Option<&'n str> {
-        self.cells[slot as usize].as_ref().map(|(name, _)| *name)
+        self.filled(slot).map(|(name, _)| *name)
     }
 
+    /// Takes what fills a slot: then it is used.
     fn take(&mut self, slot: Slot) -> Option<(&'n str, Value<'a>)> {
-        self.cells[slot as usize].take()
+        let taken = self.cells[slot as usize].take();
+        if let Some((name, _)) = &taken {
+            self.row.get(name);
+        }
+        taken
+    }
+
+    /// The names of what should ask.
+    fn asking(&self) -> [Option<&'n str>; 3] {
+        [Slot::User, Slot::Messages, Slot::Input].map(|slot| self.name(slot))
     }
 
     /// The text of a slot that must be filled.
@@ -96,85 +204,120 @@ impl<'a, 'n> Filled<'a, 'n> {
         }
     }
 
-    /// The text of a slot that may be empty.
-    fn text_or_none(&mut self, slot: Slot) -> Result<Option<Cow<'a, str>>, Reject> {
+    /// The text of a slot that may be empty, with its name.
+    fn text_or_none(&mut self, slot: Slot) -> Result<Option<(&'n str, Cow<'a, str>)>, Reject> {
         let Some((name, value)) = self.take(slot) else { return Ok(None) };
-        Ok(Some(text(name, value)?).filter(|text| !is_blank(text)))
+        let text = text(name, value)?;
+        Ok((!is_blank(&text)).then_some((name, text)))
     }
 
-    /// The turns before the answer; `None` if nothing is said there.
-    fn prompt(&mut self) -> Result<Option<Vec<Message<'a>>>, Reject> {
-        let mut messages = Vec::with_capacity(4);
-        if let Some(system) = self.text_or_none(Slot::System)? {
-            messages.push(Message::new(Role::System, system));
-        }
+    /// What follows the question on a new line, unless it is empty; Alpaca's generator wrote `<noinput>` for "none", and did not
+    /// always take it out again.
+    fn input(&mut self) -> Result<Option<Cow<'a, str>>, Reject> {
+        let input = self.text_or_none(Slot::Input)?.map(|(_, input)| input);
+        Ok(input.filter(|input| !input.trim().eq_ignore_ascii_case("<noinput>")))
+    }
+
+    /// All that stands before the answer. The question is empty if nothing is asked.
+    fn asked(&mut self) -> Result<Asked<'a>, Reject> {
+        let mut asked = Asked::default();
+        let mut said: Option<Cow<'a, str>> = None;
+        let system = self.text_or_none(Slot::System)?;
         if let Some((name, value)) = self.take(Slot::History) {
-            history(name, value, &mut messages)?;
+            history(name, value, &mut asked.before)?;
         }
-        match self.take(Slot::Messages) {
-            Some((name, value)) => {
-                append(&mut messages, list(name, &value, self.options)?.ok_or_else(|| no_list(name))?, name)?;
-                return Ok(Some(messages));
-            }
-            None => {
-                if let Some((name, value)) = self.take(Slot::User) {
-                    match list(name, &value, self.options)? {
-                        Some(list) if list.iter().all(|message| !says_something(message)) => {}
-                        Some(list) => append(&mut messages, list, name)?,
-                        None => {
-                            let user = text(name, value)?;
-                            let input = self.text_or_none(Slot::Input)?;
-                            let user = match input.filter(|input| !input.trim().eq_ignore_ascii_case("<noinput>")) {
-                                None => user,
-                                Some(input) if is_blank(&user) => input,
-                                Some(input) => Cow::Owned([&*user, "\n", &*input].concat()),
-                            };
-                            // An empty prompt is none: both sides of a pair may hold it themselves.
-                            if is_blank(&user) && messages.is_empty() {
-                                return Ok(None);
-                            }
-                            if is_blank(&user) {
-                                return Err(Reject::new(Reason::EmptyPrompt, format!("`{name}` is empty")));
-                            }
-                            messages.push(Message::new(Role::User, user));
-                        }
+        let found = match self.take(Slot::Messages) {
+            Some((name, value)) => Some((name, self.list(name, &value)?.ok_or_else(|| no_list(name))?)),
+            None => match self.take(Slot::User) {
+                None => None,
+                Some((name, value)) => match self.list(name, &value)? {
+                    Some(list) if list.iter().all(|message| !says_something(message)) => None,
+                    Some(list) => {
+                        let joined = self.with_input(&list)?;
+                        asked.bare = joined.is_some().then(|| list.clone());
+                        Some((name, joined.unwrap_or(list)))
                     }
-                } else if let Some(input) = self.text_or_none(Slot::Input)? {
-                    messages.push(Message::new(Role::User, input));
+                    None => {
+                        said = Some(text(name, value)?).filter(|text| !is_blank(text));
+                        None
+                    }
+                },
+            },
+        };
+        let (name, list) = found.unwrap_or(("", Vec::new()));
+        let has_list = !name.is_empty();
+        (asked.system, asked.question) = beside::with_system(system, list, name)?;
+        if !has_list {
+            let question = match (said, self.input()?) {
+                (Some(said), Some(input)) => {
+                    let joined = Cow::Owned(joined(&said, &input));
+                    asked.bare = Some(vec![Message::new(Role::User, said)]);
+                    Some(joined)
                 }
-            }
+                (said, input) => said.or(input),
+            };
+            asked.question.extend(question.map(|question| Message::new(Role::User, question)));
         }
-        Ok((!messages.is_empty()).then_some(messages))
+        Ok(asked)
+    }
+
+    /// A list of messages that asks, with what follows it on a new line; `None` if nothing does. Where the list does not end with
+    /// words of the user, that has no place, and is left.
+    fn with_input(&mut self, list: &[Message<'a>]) -> Result<Option<Vec<Message<'a>>>, Reject> {
+        let Some((Message { role: Role::User, content: Content::Text(said), .. }, _)) = list.split_last() else {
+            return Ok(None);
+        };
+        let Some(input) = self.input()? else { return Ok(None) };
+        let mut list = list.to_vec();
+        if let Some(last) = list.last_mut() {
+            last.content = Content::Text(Cow::Owned(joined(said, &input)));
+        }
+        Ok(Some(list))
+    }
+
+    /// The turns before an answer, of which there has to be one.
+    fn question(&mut self) -> Result<Vec<Message<'a>>, Reject> {
+        let asking = self.asking();
+        let asked = self.asked()?;
+        if asked.question.is_empty() { Err(no_prompt(&asking)) } else { Ok(asked.into_messages()) }
     }
 
     /// A whole dialogue: a list of messages, or a prompt and its answer.
     fn dialogue(&mut self) -> Result<Vec<Message<'a>>, Reject> {
-        let user = self.name(Slot::User);
-        let is_list = self.cells[Slot::Messages as usize].is_some();
+        let asking = self.asking();
+        let is_list = self.filled(Slot::Messages).is_some();
         let answer = self.take(Slot::Assistant);
         if answer.is_none() && !is_list {
             return Err(Reject::new(Reason::MissingField, "nothing for `assistant`"));
         }
-        let prompt = self.prompt()?;
-        let Some(mut messages) = prompt else { return Err(no_prompt(user)) };
-        let reasoning = self.text_or_none(Slot::Reasoning)?;
-        if let Some((name, value)) = answer {
-            match list(name, &value, self.options)? {
-                Some(list) => messages = continued(&messages, list),
+        let asked = self.asked()?;
+        let mut messages = match answer {
+            None => asked.into_messages(),
+            Some((name, value)) => match self.list(name, &value)? {
+                Some(list) => asked.continued(list, name)?,
+                None if asked.question.is_empty() => return Err(no_prompt(&asking)),
                 None => {
                     let answer = text(name, value)?;
-                    if is_blank(&answer) {
+                    // A rule that may say otherwise is asked, and cannot name the column.
+                    let mode = self.options.rules.get("empty_answer");
+                    if is_blank(&answer) && matches!(mode, None | Some(Mode::Reject | Mode::Repair)) {
                         return Err(Reject::new(Reason::EmptyOutput, format!("`{name}` is empty")));
                     }
+                    let mut messages = asked.into_messages();
                     messages.push(Message::new(Role::Assistant, answer));
+                    messages
                 }
-            }
-        }
-        if let (Some(reasoning), Some(last)) = (reasoning, messages.last_mut())
-            && last.role == Role::Assistant
+            },
+        };
+        if let Some(last) = messages.last_mut().filter(|last| last.role == Role::Assistant)
+            && let Some((name, reasoning)) = self.text_or_none(Slot::Reasoning)?
         {
             let extras = last.extras.get_or_insert_with(Box::default);
-            **extras = MessageExtras { reasoning: Some(reasoning), ..std::mem::take(&mut **extras) };
+            if extras.reasoning.as_ref().is_some_and(|own| *own != reasoning) {
+                let detail = format!("the answer has reasoning of its own, and `{name}` has another one");
+                return Err(Reject::new(Reason::Conflict, detail));
+            }
+            extras.reasoning = Some(reasoning);
         }
         Ok(messages)
     }
@@ -182,9 +325,10 @@ impl<'a, 'n> Filled<'a, 'n> {
     fn pair(&mut self, diverge: Diverge) -> Result<Sample<'a>, Reject> {
         let (chosen, rejected) = (self.take(Slot::Chosen), self.take(Slot::Rejected));
         let user = self.name(Slot::User);
-        let mut prompt = self.prompt()?;
-        let is_list = |cell: &Option<(&str, Value<'_>)>| matches!(cell, None | Some((_, Value::Json(_))));
-        if let (None, Some(user)) = (&prompt, user)
+        let mut asked = self.asked()?;
+        let is_list = |cell: &Option<(&str, Value<'_>)>| cell.as_ref().is_none_or(|(_, value)| is_list(value));
+        if let Some(user) = user
+            && asked.question.is_empty()
             && !(is_list(&chosen) && is_list(&rejected))
         {
             return Err(Reject::new(Reason::EmptyPrompt, format!("`{user}` is empty")));
@@ -192,15 +336,19 @@ impl<'a, 'n> Filled<'a, 'n> {
         let (name, value) = rejected.ok_or_else(|| Reject::new(Reason::MissingField, "nothing for `rejected`"))?;
         // Where only the other answer stands beside a list of messages, the list ends with the preferred one.
         let chosen = match chosen {
-            Some((name, value)) => side(name, value, prompt.as_deref(), self.options)?,
+            Some((name, value)) => self.side(name, value, &asked)?,
+            None if asked.question.is_empty() => {
+                return Err(Reject::new(Reason::MissingField, "nothing for `chosen`"));
+            }
             None => {
-                let whole = prompt.take().ok_or_else(|| Reject::new(Reason::MissingField, "nothing for `chosen`"))?;
-                let answers = whole.iter().rev().take_while(|message| message.role == Role::Assistant).count();
-                prompt = Some(whole[..whole.len() - answers].to_vec());
-                whole
+                let question = &asked.question;
+                let answers = question.iter().rev().take_while(|message| message.role == Role::Assistant).count();
+                let answers = asked.question.split_off(question.len() - answers);
+                let parts = [&asked.system, &asked.before, &asked.question, &answers];
+                parts.into_iter().flatten().cloned().collect()
             }
         };
-        let rejected = side(name, value, prompt.as_deref(), self.options)?;
+        let rejected = self.side(name, value, &asked)?;
         let mut sample = diverge.pair(chosen, rejected)?;
         if let Some((name, value)) = self.take(Slot::Margin) {
             let margin = match &value {
@@ -214,6 +362,40 @@ impl<'a, 'n> Filled<'a, 'n> {
         Ok(sample)
     }
 
+    /// One side of a pair as a whole dialogue.
+    fn side(&self, name: &str, value: Value<'a>, asked: &Asked<'a>) -> Result<Vec<Message<'a>>, Reject> {
+        match self.list(name, &value)? {
+            Some(list) => asked.continued(list, name),
+            None if !asked.question.is_empty() => {
+                let answer = Message::new(Role::Assistant, text(name, value)?);
+                let Asked { system, before, question, .. } = asked;
+                Ok([system, before, question].into_iter().flatten().cloned().chain([answer]).collect())
+            }
+            None => {
+                let detail = format!("there is no prompt, and `{name}` is not a list of messages");
+                Err(Reject::new(Reason::WrongType, detail))
+            }
+        }
+    }
+
+    /// The messages of a list, of a single message, or of an object that holds such a list; `None` if the value is a text.
+    fn list(&self, name: &str, value: &Value<'a>) -> Result<Option<Vec<Message<'a>>>, Reject> {
+        let options = self.options;
+        match value {
+            _ if self.is_plain && !matches!(value, Value::String(_)) => Err(value.not_text(name)),
+            Value::Json(Cow::Borrowed(json)) => messages(name, json, options).map(Some),
+            Value::Json(Cow::Owned(json)) => Ok(Some(owned(messages(name, json, options)?))),
+            // A list may stand in a string, as in CSV; any other JSON in a string is a text.
+            Value::String(text) if !self.is_plain && chat::is_meant_as_messages(text) => match text {
+                Cow::Borrowed(text) => chat::messages(text, name, options).map(Some),
+                Cow::Owned(text) => Ok(Some(owned(chat::messages(text, name, options)?))),
+            },
+            Value::String(_) => Ok(None),
+            Value::Printed { .. } => Err(value.not_text(name)),
+            _ => Err(Reject::new(Reason::WrongType, format!("`{name}` is neither a string nor a list of messages"))),
+        }
+    }
+
     fn label(&mut self) -> Result<bool, Reject> {
         let (name, value) =
             self.take(Slot::Label).ok_or_else(|| Reject::new(Reason::MissingField, "nothing for `label`"))?;
@@ -224,8 +406,7 @@ impl<'a, 'n> Filled<'a, 'n> {
 
     fn steps(&mut self) -> Result<Body<'a>, Reject> {
         let (completions, labels) = (self.take(Slot::Completions), self.take(Slot::Labels));
-        let user = self.name(Slot::User);
-        let prompt = self.prompt()?.ok_or_else(|| no_prompt(user))?;
+        let prompt = self.question()?;
         let missing = |slot: Slot| Reject::new(Reason::MissingField, format!("nothing for `{}`", slot.name()));
         let (name, completions) = completions.ok_or_else(|| missing(Slot::Completions))?;
         let (label_name, labels) = labels.ok_or_else(|| missing(Slot::Labels))?;
@@ -254,26 +435,38 @@ impl<'a, 'n> Filled<'a, 'n> {
         if let Some((name, value)) = self.take(Slot::Tools) {
             sample.tools = beside::tools_of(name, &value)?;
         }
-        if let Some((name, value)) = self.take(Slot::Answer) {
-            match value {
-                Value::String(text) => sample.answer = Some(text),
-                value => keep(name, &value, sample),
+        let is_prompt = sample.kind() == SampleKind::Prompt;
+        for slot in [Slot::Answer, Slot::Images, Slot::Videos, Slot::Audios] {
+            let Some((name, value)) = self.filled(slot) else { continue };
+            let is_kept = match value {
+                Value::String(text) if slot == Slot::Answer && is_prompt && sample.answer.is_none() => {
+                    sample.answer = Some(text.clone());
+                    true
+                }
+                value => {
+                    let name = if self.is_given { slot.name().into() } else { Cow::Owned((*name).to_owned()) };
+                    keep(sample, usize::MAX, name, value)?
+                }
+            };
+            if is_kept {
+                self.take(slot);
             }
         }
-        for slot in [Slot::Images, Slot::Videos, Slot::Audios] {
-            if let Some((_, value)) = self.take(slot) {
-                keep(slot.name(), &value, sample);
+        if sample.kind() != SampleKind::Text {
+            beside::carry(self.row, sample)?;
+        }
+        let left = Slot::ALL.into_iter().zip(&self.cells).find_map(|(slot, cell)| {
+            let (name, value) = cell.as_ref().filter(|(_, value)| self.is_given && !value.is_nothing())?;
+            Some((slot, name, value))
+        });
+        match left {
+            None => Ok(()),
+            Some((slot, name, _)) => {
+                let detail =
+                    format!("`{name}` is given as the `{}`, for which the rest of the row has no place", slot.name());
+                Err(Reject::new(Reason::Conflict, detail))
             }
         }
-        sample.columns.append(&mut self.columns);
-        Ok(())
-    }
-}
-
-/// Adds a value to the columns of a sample.
-pub(in crate::convert) fn keep(name: &str, value: &Value<'_>, sample: &mut Sample<'_>) {
-    if let Some(json) = Json::of(value) {
-        sample.columns.push((name.to_owned().into(), json));
     }
 }
 
@@ -294,11 +487,17 @@ fn text<'a>(name: &str, value: Value<'a>) -> Result<Cow<'a, str>, Reject> {
     }
 }
 
-/// Why there is no prompt, which `user` should be.
-fn no_prompt(user: Option<&str>) -> Reject {
-    match user {
-        Some(name) => Reject::new(Reason::EmptyPrompt, format!("`{name}` is empty")),
-        None => Reject::new(Reason::MissingField, "nothing for `user`"),
+/// What the user says, and on a new line what belongs to it.
+fn joined(said: &str, input: &str) -> String {
+    [said, "\n", input].concat()
+}
+
+/// Why there is no prompt, which these should be.
+fn no_prompt(names: &[Option<&str>]) -> Reject {
+    match names.iter().flatten().collect::<Vec<_>>()[..] {
+        [] => Reject::new(Reason::MissingField, "nothing for `user`"),
+        [name] => Reject::new(Reason::EmptyPrompt, format!("`{name}` is empty")),
+        [first, second, ..] => Reject::new(Reason::EmptyPrompt, format!("`{first}` and `{second}` are empty")),
     }
 }
 
@@ -306,23 +505,12 @@ fn no_list(name: &str) -> Reject {
     Reject::new(Reason::WrongType, format!("`{name}` is not a list of messages"))
 }
 
-/// The messages of a list, of a single message, or of an object that holds such a list; `None` if the value is a text.
-fn list<'a>(name: &str, value: &Value<'a>, options: &Options) -> Result<Option<Vec<Message<'a>>>, Reject> {
+/// Whether a value is a list of messages, or is meant as one.
+fn is_list(value: &Value<'_>) -> bool {
     match value {
-        Value::Json(Cow::Borrowed(json)) => messages(name, json, options).map(Some),
-        Value::Json(Cow::Owned(json)) => Ok(Some(owned(messages(name, json, options)?))),
-        // Only what begins as a list of objects does is one that stands in a string, as in CSV.
-        Value::String(text)
-            if text.trim_start().strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with('{')) =>
-        {
-            match text {
-                Cow::Borrowed(text) => chat::messages(text, name, options).map(Some),
-                Cow::Owned(text) => Ok(Some(owned(chat::messages(text, name, options)?))),
-            }
-        }
-        Value::String(_) => Ok(None),
-        Value::Printed { .. } => Err(value.not_text(name)),
-        _ => Err(Reject::new(Reason::WrongType, format!("`{name}` is neither a string nor a list of messages"))),
+        Value::Json(_) => true,
+        Value::String(text) => chat::is_meant_as_messages(text),
+        _ => false,
     }
 }
 
@@ -340,27 +528,8 @@ fn owned(messages: Vec<Message<'_>>) -> Vec<Message<'static>> {
     messages.into_iter().map(Message::into_owned).collect()
 }
 
-/// Adds a list of messages behind those that stand there already; a second system message is refused.
-fn append<'a>(messages: &mut Vec<Message<'a>>, list: Vec<Message<'a>>, name: &str) -> Result<(), Reject> {
-    let is_system = |message: &&Message<'_>| matches!(message.role, Role::System | Role::Developer);
-    match (messages.iter().find(is_system), list.iter().find(is_system)) {
-        (Some(of_row), Some(own)) if of_row.content != own.content => {
-            let detail = format!("the row has a system message, and `{name}` has another one");
-            return Err(Reject::new(Reason::Conflict, detail));
-        }
-        (Some(_), Some(_)) => messages.retain(|message| !is_system(&message)),
-        _ => {}
-    }
-    if messages.is_empty() {
-        *messages = list;
-    } else {
-        messages.extend(list);
-    }
-    Ok(())
-}
-
 /// Adds the exchanges of a history, `[[question, answer], …]`.
-pub(super) fn history<'a>(name: &str, value: Value<'a>, messages: &mut Vec<Message<'a>>) -> Result<(), Reject> {
+fn history<'a>(name: &str, value: Value<'a>, messages: &mut Vec<Message<'a>>) -> Result<(), Reject> {
     if matches!(&value, Value::String(text) if is_blank(text)) {
         return Ok(());
     }
@@ -370,48 +539,6 @@ pub(super) fn history<'a>(name: &str, value: Value<'a>, messages: &mut Vec<Messa
         messages.push(Message::new(Role::Assistant, answer));
     }
     Ok(())
-}
-
-/// One side of a pair as a whole dialogue.
-fn side<'a>(
-    name: &str,
-    value: Value<'a>,
-    prompt: Option<&[Message<'a>]>,
-    options: &Options,
-) -> Result<Vec<Message<'a>>, Reject> {
-    match (list(name, &value, options)?, prompt) {
-        (Some(list), Some(prompt)) => Ok(continued(prompt, list)),
-        (Some(list), None) => Ok(list),
-        (None, Some(prompt)) => {
-            let answer = Message::new(Role::Assistant, text(name, value)?);
-            Ok(prompt.iter().cloned().chain([answer]).collect())
-        }
-        (None, None) => {
-            Err(Reject::new(Reason::WrongType, format!("there is no prompt, and `{name}` is not a list of messages")))
-        }
-    }
-}
-
-/// A prompt and a list of messages that follows it, or repeats it at its beginning (a leading system message aside).
-fn continued<'a>(prompt: &[Message<'a>], list: Vec<Message<'a>>) -> Vec<Message<'a>> {
-    let from = list.iter().take_while(|message| message.role == Role::System).count();
-    let is_whole = list.len() > prompt.len() && (list.starts_with(prompt) || list[from..].starts_with(prompt));
-    if is_whole { list } else { [prompt, &list].concat() }
-}
-
-/// Refuses a dialogue in which nothing is asked or answered.
-fn answered(messages: Vec<Message<'_>>) -> Result<Vec<Message<'_>>, Reject> {
-    let mut asks = messages.iter().take_while(|message| message.role != Role::Assistant);
-    if !asks.any(|message| message.role == Role::User && says_something(message)) {
-        return Err(Reject::new(Reason::EmptyPrompt, "the user says nothing before the first answer"));
-    }
-    match messages.last() {
-        Some(last) if last.role != Role::Assistant => {
-            Err(Reject::new(Reason::NoFinalAssistantTurn, "the dialogue does not end with a turn of the assistant"))
-        }
-        Some(last) if !says_something(last) => Err(Reject::new(Reason::EmptyOutput, "the last answer is empty")),
-        _ => Ok(messages),
-    }
 }
 
 /// Whether a message has words, parts or calls.
@@ -435,13 +562,18 @@ fn truth(value: &Value<'_>) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{json, sample::SampleKind, shape};
+    use crate::{
+        convert::{self, Tally},
+        json,
+        sample::SampleKind,
+        shape,
+    };
 
     /// A sample of the columns of a row that are called as their slots are, as a native row; or the reject.
     fn made(kind: SampleKind, row: &str, diverge: &str) -> Result<String, String> {
         let row = json::row(row).unwrap();
         let options = [("diverge".to_owned(), diverge.to_owned())].into();
-        let mut filled = Filled::of(&row, &options).unwrap();
+        let mut filled = Filled::given(&row, &options);
         for (name, value) in &row.fields {
             filled.fill(Slot::by_name(name).unwrap(), name, borrowed(value));
         }
@@ -530,7 +662,7 @@ mod tests {
     fn prompts_end_with_the_user_and_carry_the_answer() {
         let row = json::row(r#"{"messages":[{"role":"user","content":"q"}],"answer":"4"}"#).unwrap();
         let options = Options::new();
-        let mut filled = Filled::of(&row, &options).unwrap();
+        let mut filled = Filled::given(&row, &options);
         for (name, value) in &row.fields {
             filled.fill(Slot::by_name(name).unwrap(), name, borrowed(value));
         }
@@ -538,5 +670,155 @@ mod tests {
         assert_eq!((sample.answer.as_deref(), sample.columns.len()), (Some("4"), 0));
         let row = r#"{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}]}"#;
         assert!(rejected(SampleKind::Prompt, row).starts_with("empty_prompt"));
+    }
+
+    /// What a converter makes of a row: its turns, then `+` and the columns beside them, then `-` and those that were not used;
+    /// or the reject.
+    fn converted(converter: &str, row: &str, rules: &[(&str, Mode)]) -> String {
+        let (row, mut tally) = (json::row(row).unwrap(), Tally::default());
+        let rules = rules.iter().map(|(rule, mode)| ((*rule).to_owned(), *mode)).collect();
+        let options = Options { rules, ..Options::new() };
+        let converter = convert::by_name(converter).unwrap();
+        let converted = match convert::convert(converter, &row, &options, &mut tally) {
+            Ok(converted) => converted,
+            Err(reject) => return format!("{}: {}", reject.reason.code(), reject.detail),
+        };
+        let sample = converted.only();
+        let field = sample.kind().default_field();
+        let turns = sample.field_text(field).unwrap().replace('\n', "|");
+        let columns = sample.columns.iter().map(|(name, value)| format!(" +{name}={}", value.as_str()));
+        let unused = tally.unused.iter().map(|(name, _)| format!(" -{name}"));
+        columns.chain(unused).fold(turns, |all, part| all + &part)
+    }
+
+    const WHOLE: &str = r#"[{"role":"user","content":"q"},{"role":"assistant","content":"a"}]"#;
+
+    #[test]
+    fn a_dialogue_that_repeats_its_prompt_is_written_once() {
+        let bad = WHOLE.replace(r#""a""#, r#""b""#);
+        let with_system = format!(r#"[{{"role":"system","content":"T"}},{}"#, &WHOLE[1..]);
+        for (converter, row, made) in [
+            ("preference", format!(r#"{{"system":"S","prompt":"q","chosen":{WHOLE},"rejected":{bad}}}"#), "S|q|a"),
+            (
+                "preference",
+                format!(r#"{{"prompt":"q","history":[["x","y"]],"chosen":{WHOLE},"rejected":{bad}}}"#),
+                "x|y|q|a",
+            ),
+            ("preference", format!(r#"{{"prompt":"q","input":"i","chosen":{WHOLE},"rejected":{bad}}}"#), "q|i|a"),
+            ("preference", format!(r#"{{"system":"S","prompt":"","chosen":{WHOLE},"rejected":{bad}}}"#), "S|q|a"),
+            ("qa", format!(r#"{{"system":"S","question":"q","response":{WHOLE}}}"#), "S|q|a"),
+            ("qa", format!(r#"{{"system":"T","question":"q","response":{with_system}}}"#), "T|q|a"),
+            ("qa", format!(r#"{{"question":"q","response":{with_system}}}"#), "T|q|a"),
+            ("qa", r#"{"question":"q","response":[{"role":"assistant","content":"a"}]}"#.to_owned(), "q|a"),
+        ] {
+            assert_eq!(converted(converter, &row, &[]), made, "{row}");
+        }
+        for row in [
+            format!(r#"{{"system":"S","prompt":"q","chosen":{with_system},"rejected":{bad}}}"#),
+            format!(r#"{{"system":"S","prompt":"q","chosen":{WHOLE},"rejected":{with_system}}}"#),
+        ] {
+            assert!(converted("preference", &row, &[]).starts_with("conflict"), "{row}");
+        }
+        let more = r#"{"prompt":[{"role":"user","content":"q","weight":1}],"response":[{"role":"user","content":"q","weight":0},{"role":"assistant","content":"a"}]}"#;
+        assert!(converted("qa", more, &[]).starts_with("conflict"));
+    }
+
+    #[test]
+    fn an_input_beside_a_list_of_messages_is_used_or_named() {
+        for (converter, row, made) in [
+            ("qa", r#"{"prompt":[{"role":"user","content":"q"}],"input":"I","response":"a"}"#, "q|I|a"),
+            ("qa", r#"{"prompt":[{"role":"user","content":"q"}],"input":"<noinput>","response":"a"}"#, "q|a"),
+            (
+                "qa",
+                r#"{"prompt":[{"role":"user","content":"q"},{"role":"tool","content":"t"}],"input":"I","response":"a"}"#,
+                "q|t|a -input",
+            ),
+            ("rlvr", r#"{"messages":[{"role":"user","content":"q"}],"context":"I","answer":"4"}"#, "q -context"),
+            ("labelled", &format!(r#"{{"messages":{WHOLE},"context":"I","label":true}}"#), "q|a -context"),
+            ("preference", &format!(r#"{{"messages":{WHOLE},"context":"I","rejected_response":"b"}}"#), "q|a -context"),
+        ] {
+            assert_eq!(converted(converter, row, &[]), made, "{row}");
+        }
+        // What a recipe gives for a slot is used or refused.
+        let row = r#"{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}],"input":"I"}"#;
+        assert!(rejected(SampleKind::Conversation, row).starts_with("conflict: `input` is given as the `input`"));
+    }
+
+    #[test]
+    fn rules_decide_whether_a_dialogue_can_be_trained_on() {
+        let more = format!("{},{}", WHOLE.trim_end_matches(']'), r#"{"role":"user","content":"more"}]"#);
+        let first = format!("[{},{}", r#"{"role":"assistant","content":"hi"}"#, &WHOLE[1..]);
+        let row = |column: &str, list: &str| format!(r#"{{"{column}":{list},"label":true}}"#);
+        for (converter, column, list, rule, reason) in [
+            ("turns", "conversation", &more, "trailing_user", "no_final_assistant_turn"),
+            ("turns", "conversation", &first, "assistant_first", "empty_prompt"),
+            ("labelled", "messages", &more, "trailing_user", "no_final_assistant_turn"),
+            ("labelled", "messages", &first, "assistant_first", "empty_prompt"),
+            ("messages", "messages", &more, "trailing_user", "no_final_assistant_turn"),
+        ] {
+            let row = row(column, list)
+                .replace(r#","label":true"#, if converter == "labelled" { r#","label":true"# } else { "" });
+            assert_eq!(converted(converter, &row, &[(rule, Mode::Repair)]), "q|a", "{row}");
+            assert!(converted(converter, &row, &[]).starts_with(reason), "{row}");
+        }
+        let blank = r#"{"question":"q","answer":" "}"#;
+        assert!(converted("qa", blank, &[]).starts_with("empty_output"));
+        assert_eq!(converted("qa", blank, &[("empty_answer", Mode::Warn)]), "q| ");
+    }
+
+    #[test]
+    fn json_in_a_text_is_a_text_unless_it_is_a_list_of_messages() {
+        for (row, made) in [
+            (r#"{"question":"list","response":"[{\"name\":\"Bob\"}]"}"#, r#"list|[{"name":"Bob"}]"#),
+            (r#"{"question":"list","response":"[{\"name\": 1"}"#, r#"list|[{"name": 1"#),
+            (r#"{"question":"q","response":"[{\"role\":\"assistant\",\"content\":\"a\"}]"}"#, "q|a"),
+            (r#"{"question":"empty list?","response":"[]"}"#, "empty list?|[]"),
+        ] {
+            assert_eq!(converted("qa", row, &[]), made, "{row}");
+        }
+        for row in [
+            r#"{"question":"q","response":"[{'role': 'assistant', 'content': 'a'}]"}"#,
+            r#"{"question":"q","response":"[{\"role\":\"customer\",\"content\":\"a\"}]"}"#,
+        ] {
+            let reject = converted("qa", row, &[]);
+            assert!(reject.starts_with("wrong_type") || reject.starts_with("unknown_role"), "{reject}");
+        }
+        let csv = r#"{"messages":"[{\"role\":\"user\",\"content\":\"q\"}]"}"#;
+        assert_eq!(converted("prompts", csv, &[]), "q");
+        let plain = r#"{"instruction":"i","output":"[{\"role\":\"user\",\"content\":\"q\"}]"}"#;
+        assert!(converted("alpaca", plain, &[]).starts_with("i|[{"), "texts of Alpaca are texts");
+    }
+
+    #[test]
+    fn what_stands_beside_a_question_is_not_lost() {
+        for (converter, row, made) in [
+            ("qa", r#"{"problem":"p","solution":"s","answer":"42"}"#, r#"p|s +answer="42""#),
+            ("qa", r#"{"problem":"p","solution":"s","final_answer":43}"#, "p|s +final_answer=43"),
+            ("alpaca", r#"{"instruction":"Summarise","context":"TEXT","output":"o"}"#, "Summarise|TEXT|o"),
+            ("prompts", r#"{"question":"q","context":"TEXT","id":1}"#, "q|TEXT -id"),
+            ("prompts", r#"{"system":"S","question":"q"}"#, "S|q"),
+            ("gsm8k", r#"{"question":"q","context":"TEXT","answer":"1\n#### 1"}"#, "q|TEXT|1|#### 1"),
+            ("rlvr", r#"{"prompt":"q","Answer":"4","solution":"s"}"#, r#"q +solution="s""#),
+            ("qa", r#"{"question":"","prompt":"q","answer":"a"}"#, "q|a"),
+            ("qa", r#"{"question":"q","answer":"a","system":"","system_prompt":"S"}"#, "S|q|a"),
+            ("turns", r#"{"conversation":[["q","a"]],"system":"","system_prompt":"S"}"#, "S|q|a"),
+            ("turns", r#"{"conversation":[],"turns":[["q","a"]]}"#, "q|a"),
+            (
+                "turns",
+                r#"{"conversation":[{"input":"q","output":"a"},{"system":"L","input":"r","output":"b"}]}"#,
+                "q|a|L|r|b",
+            ),
+            ("labelled", r#"{"conversation":[],"prompt":"q","completion":"a","label":true}"#, "q|a"),
+        ] {
+            assert_eq!(converted(converter, row, &[]), made, "{row}");
+        }
+        for row in [
+            r#"{"conversation":[["q","a"]],"system":"S","system_prompt":"T"}"#,
+            r#"{"turns":[["q","a"]],"System":"S","system_prompt":"T"}"#,
+        ] {
+            assert!(converted("turns", row, &[]).starts_with("conflict"), "{row}");
+        }
+        let own = r#"{"question":"q","reasoning":"R","answer":[{"role":"assistant","content":"a","reasoning":"S"}]}"#;
+        assert!(converted("qa", own, &[]).starts_with("conflict"));
     }
 }

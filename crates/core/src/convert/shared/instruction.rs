@@ -1,65 +1,57 @@
 //! Instructions with an optional input, as Alpaca and its many relatives write them.
 
-use std::borrow::Cow;
-
 use super::{
-    beside,
-    filled::{borrowed, history},
-    is_blank,
+    beside::{SYSTEM, TOOLS},
+    spelling::{INPUT, REASONING, Spellings},
 };
 use crate::{
+    convert::Options,
     row::{RawRow, Reason, Reject},
-    sample::{Converted, Message, Role, Sample},
+    sample::{Converted, SampleKind, Slot},
 };
 
-/// What the user says: `instruction`, then on a new line `input` unless that is empty.
-///
-/// Nothing is trimmed. An input of whitespace alone counts as empty, and so does `<noinput>` in any case: Alpaca's
-/// generator wrote that word for "none" and did not always take it out again.
-pub(in crate::convert) fn request<'a>(row: &'a RawRow<'_>) -> Result<Cow<'a, str>, Reject> {
-    let instruction = row.text_or_empty("instruction")?;
-    let input = row.text_or_empty("input")?;
-    let has_input = !is_blank(input) && !input.trim().eq_ignore_ascii_case("<noinput>");
-    match (is_blank(instruction), has_input) {
-        (true, false) => Err(Reject::new(Reason::EmptyPrompt, "`instruction` and `input` are empty")),
-        (true, true) => Ok(Cow::Borrowed(input)),
-        (false, false) => Ok(Cow::Borrowed(instruction)),
-        (false, true) => Ok(Cow::Owned([instruction, "\n", input].concat())),
-    }
-}
+/// An instruction may be empty, if there is an input.
+const SPELLINGS: Spellings = Spellings {
+    names: &[
+        (Slot::User, &["instruction"]),
+        (Slot::Input, INPUT),
+        (Slot::Assistant, &["output"]),
+        (Slot::Reasoning, REASONING),
+        (Slot::System, SYSTEM),
+        (Slot::History, &["history"]),
+        (Slot::Tools, TOOLS),
+    ],
+    needs: &[&[Slot::User, Slot::Assistant], &[Slot::Input, Slot::Assistant]],
+};
 
-/// What stands before the request: the row's `system` as a message, and the exchanges of its `history`.
-pub(in crate::convert) fn before<'a>(row: &'a RawRow<'_>) -> Result<Vec<Message<'a>>, Reject> {
-    let mut messages = Vec::with_capacity(2);
-    if let Some((_, system)) = beside::system(row)? {
-        messages.push(Message::new(Role::System, system));
-    }
-    if let Some(value) = row.get("history").filter(|value| !value.is_nothing()) {
-        history("history", borrowed(value), &mut messages)?;
-    }
-    Ok(messages)
-}
-
-/// One exchange: the request, answered by `output`.
-pub(in crate::convert) fn exchange<'a>(row: &'a RawRow<'_>) -> Result<Converted<'a>, Reject> {
-    let output = row.text("output")?;
+/// One exchange: `instruction`, followed by its input on a new line, is answered by `output`. Nothing is trimmed.
+pub(in crate::convert) fn exchange<'a>(row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
+    row.text("output")?;
     if row.peek("instruction").is_none() {
         // A row without the column is another format's row, not one whose instruction is empty.
         row.text("instruction")?;
     }
-    let user = request(row)?;
-    if is_blank(output) {
-        return Err(Reject::new(Reason::EmptyOutput, "`output` is empty"));
-    }
-    let mut messages = before(row)?;
-    messages.extend([Message::new(Role::User, user), Message::new(Role::Assistant, output)]);
-    Ok(Sample::conversation(messages).into())
+    let sample = SPELLINGS.fill(row, options)?.of_texts().sample(SampleKind::Conversation);
+    let sample = sample.map_err(|reject| match reject.reason {
+        // Either would do.
+        Reason::EmptyPrompt => Reject::new(reject.reason, "`instruction` and `input` are empty"),
+        _ => reject,
+    });
+    Ok(sample?.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::Value;
+    use crate::{
+        convert::{Tally, alpaca::Alpaca, convert},
+        row::Value,
+    };
+
+    fn exchange<'a>(row: &'a RawRow<'_>) -> Result<Converted<'a>, Reject> {
+        let options = Box::leak(Box::default());
+        convert(&Alpaca, row, options, &mut Tally::default())
+    }
 
     fn row(fields: &[(&'static str, &'static str)]) -> RawRow<'static> {
         RawRow::new(fields.iter().map(|&(name, text)| (name.into(), Value::String(text.into()))).collect())

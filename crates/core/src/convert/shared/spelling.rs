@@ -1,12 +1,41 @@
 //! Tables of what the columns that fill a slot are called, so that a format of other names is a word in a table.
 
-use super::filled::{Filled, borrowed};
+use super::{
+    beside,
+    filled::{Filled, borrowed},
+    is_blank,
+};
 use crate::{
     convert::{Converter, Options},
     row::{RawRow, Reason, Reject, Value},
     sample::{Converted, SampleKind, Slot},
     survey::Survey,
 };
+
+/// What more of a question is called, which follows it on a new line.
+pub(in crate::convert) const INPUT: &[&str] = &["input", "context", "article", "passage"];
+/// What the reasoning before an answer is called.
+pub(in crate::convert) const REASONING: &[&str] =
+    &["reasoning", "reasoning_content", "thinking", "rationale", "chain_of_thought"];
+/// What a question is called beside its answer.
+pub(in crate::convert) const QUESTION: &[&str] =
+    &["instruction", "question", "query", "problem", "prompt", "user", "human", "message_1", "request", "input"];
+/// What the answer to a question is called.
+pub(in crate::convert) const ANSWER: &[&str] = &[
+    "response",
+    "output",
+    "completion",
+    "solution",
+    "generation",
+    "generated_solution",
+    "assistant",
+    "message_2",
+    "reply",
+    "answer",
+    "target",
+    "gpt",
+    "bot",
+];
 
 /// A converter that is its table and nothing else.
 #[derive(Debug)]
@@ -72,13 +101,26 @@ fn named<'c>(columns: &[&'c str], name: &str) -> Option<&'c str> {
     columns.iter().copied().find(|column| column.eq_ignore_ascii_case(name))
 }
 
+/// Returns the column of a row that has this name, whatever its case, and of whose value `is_there` holds.
+fn of<'a>(row: &'a RawRow<'_>, name: &str, is_there: impl Fn(&Value<'_>) -> bool) -> Option<&'a str> {
+    row.spelled(name, |value| is_there(value)).map(|(column, _)| column)
+}
+
+/// Whether a value has something for a slot: a text may well be `[]`, a list of messages not.
+fn holds(slot: Slot, value: &Value<'_>) -> bool {
+    match value {
+        Value::String(text) if !matches!(slot, Slot::Messages | Slot::History | Slot::Tools) => !is_blank(text),
+        value => !value.is_nothing(),
+    }
+}
+
 /// Which column fills each slot.
 type Assigned<'c> = [Option<&'c str>; Slot::ALL.len()];
 
 impl Spellings {
     /// Whether rows of these columns can be used.
     pub(in crate::convert) fn fit(&self, columns: &[&str]) -> bool {
-        self.needed(&self.assigned(|name| named(columns, name))).is_some()
+        self.needed(&self.assigned(|_, name| named(columns, name))).is_some()
     }
 
     /// How many of the surveyed rows can be used.
@@ -101,7 +143,7 @@ impl Spellings {
     pub(in crate::convert) fn doubt(&self, survey: &Survey) -> Option<Doubt> {
         let all: Vec<&str> =
             survey.columns.iter().filter(|column| column.filled > 0).map(|column| column.name.as_str()).collect();
-        let assigned = self.assigned(|name| named(&all, name));
+        let assigned = self.assigned(|_, name| named(&all, name));
         let needed = self.needed(&assigned)?;
         needed.iter().find_map(|slot| {
             let others = self.spelled(*slot).iter().filter_map(|name| named(&all, name));
@@ -111,44 +153,58 @@ impl Spellings {
             let columns: Vec<String> = others.filter(is_free).map(str::to_owned).collect();
             let fills: Vec<(Slot, String)> =
                 needed.iter().filter_map(|of| Some((*of, assigned[*of as usize]?.to_owned()))).collect();
-            (columns.len() > 1 && survey.rows_with(&[&columns[0], &columns[1]]) > 0).then_some(Doubt {
-                slot: *slot,
-                columns,
-                fills,
-            })
+            // Two of them have to stand in one row.
+            let are_together =
+                |names: &[&str]| columns.iter().filter(|name| names.contains(&name.as_str())).count() > 1;
+            (survey.count(are_together) > 0).then_some(Doubt { slot: *slot, columns, fills })
         })
     }
 
     /// Fills the slots that the columns of a row fill.
     pub(in crate::convert) fn fill<'a: 'n, 'n>(
         &self,
-        row: &'a RawRow<'_>,
+        row: &'a RawRow<'a>,
         options: &'n Options,
     ) -> Result<Filled<'a, 'n>, Reject> {
-        let find = |name: &str| {
-            let mut fields = row.fields.iter();
-            fields
-                .find(|(field, value)| field.eq_ignore_ascii_case(name) && *value != Value::Null)
-                .map(|(field, _)| &**field)
-        };
-        let assigned = self.assigned(find);
+        // A column that has something comes before one that is empty, which a reject names if there is no other.
+        let mut assigned = self.assigned(|slot, name| of(row, name, |value| holds(slot, value)));
+        if self.needed(&assigned).is_none() {
+            assigned = self.assigned(|slot, name| {
+                of(row, name, |value| holds(slot, value)).or_else(|| of(row, name, |value| *value != Value::Null))
+            });
+        }
         let Some(needed) = self.needed(&assigned) else { return Err(self.lacking(row, &assigned)) };
-        let is_elsewhere = |slot: Slot| !needed.contains(&slot) && self.needs.iter().any(|set| set.contains(&slot));
-        let mut filled = Filled::of(row, options)?;
+        // What follows a question stands beside any that there is.
+        let is_elsewhere = |slot: Slot| {
+            slot != Slot::Input && !needed.contains(&slot) && self.needs.iter().any(|set| set.contains(&slot))
+        };
+        let mut filled = Filled::of(row, options);
         for (slot, column) in Slot::ALL.into_iter().zip(assigned) {
             let Some(column) = column.filter(|_| !is_elsewhere(slot)) else { continue };
-            if let Some(value) = row.get(column) {
+            if slot == Slot::System {
+                if let Some((column, words)) = beside::system(row, self.spelled(slot))? {
+                    filled.fill(slot, column, Value::String(words.into()));
+                }
+            } else if let Some(value) = row.peek(column) {
                 filled.fill(slot, column, borrowed(value));
+            }
+        }
+        if filled.filled(Slot::User).is_none() {
+            // An empty question is one that rejects can name.
+            let empty = |value: &Value<'_>| *value != Value::Null && !holds(Slot::User, value);
+            let column = self.spelled(Slot::User).iter().find_map(|name| of(row, name, empty));
+            if let Some((column, value)) = column.and_then(|column| Some((column, row.peek(column)?))) {
+                filled.fill(Slot::User, column, borrowed(value));
             }
         }
         Ok(filled)
     }
 
-    fn assigned<'c>(&self, find: impl Fn(&str) -> Option<&'c str>) -> Assigned<'c> {
+    fn assigned<'c>(&self, find: impl Fn(Slot, &str) -> Option<&'c str>) -> Assigned<'c> {
         let mut assigned: Assigned<'c> = [None; Slot::ALL.len()];
         for (slot, names) in self.names {
-            let column = names.iter().filter_map(|name| find(name)).find(|column| !assigned.contains(&Some(column)));
-            assigned[*slot as usize] = column;
+            let is_free = |column: &&str| !assigned.contains(&Some(*column));
+            assigned[*slot as usize] = names.iter().filter_map(|name| find(*slot, name)).find(is_free);
         }
         assigned
     }
@@ -170,7 +226,7 @@ impl Spellings {
             _ => self.needs.iter().filter_map(|set| self.spelled(*set.first()?).first().copied()).collect(),
         };
         // A column that is there and `null` is the one that is meant.
-        let null = names.iter().find(|name| row.fields.iter().any(|(field, _)| field.eq_ignore_ascii_case(name)));
+        let null = names.iter().find(|name| of(row, name, |_| true).is_some());
         let quoted: Vec<String> = names.iter().take(3).map(|name| format!("`{name}`")).collect();
         let detail = match (null, &quoted[..]) {
             (Some(name), _) => format!("no `{name}`"),
@@ -200,7 +256,7 @@ mod tests {
     #[test]
     fn a_column_fills_the_first_slot_that_names_it() {
         let assigned = |columns: &[&'static str]| {
-            let assigned = TABLE.assigned(|name| columns.iter().copied().find(|column| *column == name));
+            let assigned = TABLE.assigned(|_, name| columns.iter().copied().find(|column| *column == name));
             [Slot::User, Slot::Input, Slot::Assistant].map(|slot| assigned[slot as usize])
         };
         assert_eq!(assigned(&["input", "output"]), [Some("input"), None, Some("output")]);
