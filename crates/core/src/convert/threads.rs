@@ -134,3 +134,32 @@ fn walk<'n, 'a>(node: &'n Node<'a>, how: &Walk<'_>, path: &mut Vec<&'n Node<'a>>
     }
     path.pop();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json;
+
+    fn made(tree: &str, roles: &[(&str, Role)]) -> Result<String, Reason> {
+        let row = format!(r#"{{"prompt":{tree},"system":"S"}}"#);
+        let row = json::row(&row).unwrap();
+        let roles = roles.iter().map(|(word, role)| ((*word).to_owned(), *role)).collect();
+        let converted = Threads.convert(&row, &Options { roles, ..Options::new() }).map_err(|reject| reject.reason)?;
+        Ok(converted.only().field_text("text").unwrap().into_owned())
+    }
+
+    #[test]
+    fn deleted_messages_are_left_out_and_roles_are_those_of_the_recipe() {
+        let answer = r#"{"text":"a","role":"assistant","rank":1,"deleted":null,"replies":null}"#;
+        let gone = r#"{"text":"gone","role":"assistant","rank":0,"deleted":true,"replies":[]}"#;
+        let tree = |rest: &str| format!(r#"{{"text":"q","role":"prompter","replies":[{answer},{gone}]{rest}}}"#);
+        assert_eq!(made(&tree(""), &[]).unwrap(), "S\nq\na");
+        assert_eq!(made(&tree(r#","deleted":null"#), &[]).unwrap(), "S\nq\na");
+        assert_eq!(made(&tree(r#","deleted":true"#), &[]), Err(Reason::EmptyPrompt));
+        let other = tree("").replace("prompter", "customer").replace("assistant", "agent");
+        assert_eq!(made(&other, &[]), Err(Reason::NoFinalAssistantTurn));
+        let roles = [("customer", Role::User), ("agent", Role::Assistant)];
+        assert_eq!(made(&other, &roles).unwrap(), "S\nq\na");
+        assert_eq!(made(&other, &roles[1..]), Err(Reason::UnknownRole));
+    }
+}

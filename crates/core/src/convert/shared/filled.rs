@@ -140,11 +140,13 @@ impl<'a, 'n> Filled<'a, 'n> {
             SampleKind::Preference => self.pair(Diverge::of(self.options))?,
             SampleKind::Stepwise => self.steps()?.into(),
             SampleKind::Prompt => {
+                let name = self.asking().into_iter().flatten().next().unwrap_or("prompt");
                 let messages = self.question()?;
                 match messages.last() {
                     Some(last) if matches!(last.role, Role::User | Role::Tool) && !last.is_empty() => {}
                     _ => {
-                        return Err(Reject::new(Reason::EmptyPrompt, "the prompt does not end with words of the user"));
+                        let detail = format!("`{name}` does not end with words of the user");
+                        return Err(Reject::new(Reason::EmptyPrompt, detail));
                     }
                 }
                 Sample::prompt(messages)

@@ -265,6 +265,18 @@ mod tests {
     }
 
     #[test]
+    fn any_two_columns_of_one_row_are_a_doubt() {
+        const MANY: Spellings = Spellings { names: &[(Slot::User, &["a", "b", "c"])], needs: &[&[Slot::User]] };
+        let doubt = |rows: &[&str]| {
+            let mut survey = Survey::default();
+            rows.iter().for_each(|row| survey.add(&json::row(row).unwrap()));
+            MANY.doubt(&survey).is_some()
+        };
+        assert!(doubt(&[r#"{"a":"x"}"#, r#"{"b":"x","c":"y"}"#]));
+        assert!(!doubt(&[r#"{"a":"x"}"#, r#"{"b":"x"}"#, r#"{"c":"y"}"#]));
+    }
+
+    #[test]
     fn a_reject_names_the_column_that_is_lacking() {
         for (row, detail) in [
             (r#"{"question":"q","output":null}"#, "no `output`"),

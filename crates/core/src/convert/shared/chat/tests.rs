@@ -330,3 +330,15 @@ proptest! {
         prop_assert_eq!(Native.read(&row).unwrap().sample, sample);
     }
 }
+
+#[test]
+fn a_message_of_many_keys_takes_no_longer_than_they_are_many() {
+    let keys = |last: &str| {
+        let keys: String = (0..100_000).map(|number| format!(r#","k{number}":1"#)).collect();
+        format!(r#"[{{"role":"user","content":"q"{keys},"{last}":1}}]"#)
+    };
+    assert_eq!(only(&keys("last")).extras.unwrap().other.len(), 100_001);
+    for again in ["k3", "k16", "k17", "k99999"] {
+        assert_eq!(rejected(&keys(again)), ("duplicate_key", format!("`m[0]` has the key `{again}` twice")));
+    }
+}
