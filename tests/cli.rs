@@ -44,6 +44,7 @@ documents! {
     recipes: "docs/recipes.md",
     rows: "docs/rows.md",
     sources: "docs/sources.md",
+    trainers: "docs/trainers.md",
     compared: "docs/compared.md",
     performance: "docs/performance.md",
     inspect: "docs/inspect.md",

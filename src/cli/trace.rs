@@ -8,8 +8,8 @@ use super::{
 use crate::{
     outputs::OutputKind,
     workspace::{
-        Fate, FateOf, FileState, Journey, Origin, OutputLine, Passed, SampleOf, SourcePlace, SourceText, Workspace,
-        split_place,
+        Fate, FateOf, FileState, Identified, Journey, Origin, OutputLine, Passed, SampleOf, SourcePlace, SourceText,
+        Workspace, split_place,
     },
 };
 use clap::Args;
@@ -20,15 +20,19 @@ use clap::Args;
 Examples:
   datac trace dataset/sft_general_train.jsonl:17    the row's source, filters, split and position
   datac trace quarantine/sft_general.jsonl:1        a rejected row
+  datac trace --id row-0123456789abcdef             a row of a trainer's log
   datac trace --source tatsu-lab/alpaca data/train-00000-of-00001.parquet:811
                                                     what happened to a source row")]
 pub(super) struct Options {
     /// A line of an output, counted from 1; with `--source`, a row of a source file, counted from 0
-    #[arg(value_name = "FILE:NUMBER")]
-    pub(super) place: String,
+    #[arg(value_name = "FILE:NUMBER", required_unless_present = "id")]
+    pub(super) place: Option<String>,
     /// Trace a row of this source to the outputs: a repository, a local path, or its name in a recipe
     #[arg(long, value_name = "SOURCE")]
     pub(super) source: Option<String>,
+    /// Trace the `id` of a row, which `output: {shape: …, id: true}` writes
+    #[arg(long, value_name = "ID", conflicts_with_all = ["place", "source"])]
+    pub(super) id: Option<String>,
     /// Print one JSON document to stdout
     #[arg(long)]
     pub(super) json: bool,
@@ -42,23 +46,32 @@ impl Content for Journey {
     const SCHEMA: &'static str = "datac.journey/1";
 }
 
+impl Content for Identified {
+    const SCHEMA: &'static str = "datac.identified/1";
+}
+
 /// Schemas of the JSON documents that this command prints.
-pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Origin>(), schema::of::<Journey>()];
+pub(super) const SCHEMAS: &[schema::Named] =
+    &[schema::of::<Origin>(), schema::of::<Journey>(), schema::of::<Identified>()];
 
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
-    let (file, number) = match split_place(&options.place) {
-        Ok(place) => place,
-        Err(error) => return errors::report(&error, workspace, screen),
-    };
     let columns = screen.data_width();
-    let told = match &options.source {
-        Some(source) => workspace.outputs().trace_source(source, file, number).map(|journey| match options.json {
-            true => document::text(&journey),
-            false => journey_text(&journey, columns),
+    let place = || split_place(options.place.as_deref().unwrap_or_default());
+    let told = match (&options.id, &options.source) {
+        (Some(id), _) => workspace.outputs().trace_id(id).map(|identified| match options.json {
+            true => document::text(&identified),
+            false => {
+                let rows: Vec<String> = identified.rows.iter().map(|journey| journey_text(journey, columns)).collect();
+                rows.join("\n")
+            }
         }),
-        None => workspace.outputs().trace(file, number).map(|origin| match options.json {
-            true => document::text(&origin),
-            false => origin_text(&origin, columns),
+        (None, Some(source)) => place().and_then(|(file, number)| {
+            let journey = workspace.outputs().trace_source(source, file, number)?;
+            Ok(if options.json { document::text(&journey) } else { journey_text(&journey, columns) })
+        }),
+        (None, None) => place().and_then(|(file, number)| {
+            let origin = workspace.outputs().trace(file, number)?;
+            Ok(if options.json { document::text(&origin) } else { origin_text(&origin, columns) })
         }),
     };
     match told {

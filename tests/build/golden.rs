@@ -16,7 +16,7 @@ use datac::{
     graph::code_versions,
     hash::Digest,
     mix::allot,
-    outputs::Side,
+    outputs::{OutputKind, Side},
     quality::{SCORERS, ScoreColumn, ScoreKind, Scores},
     row::Value,
     workspace::{BuildManifest, MadeChunk},
@@ -46,6 +46,8 @@ fn constant(component: &Component) -> String {
         Component::RowWriter => "`version` in crates/core/src/shape/native.rs".to_owned(),
         Component::Rules => "`RULES_VERSION` in crates/core/src/rules/mod.rs".to_owned(),
         Component::QuarantineWriter => "`QUARANTINE_WRITER_VERSION` in crates/engine/src/graph/keys.rs".to_owned(),
+        Component::Shape(name) => format!("`version` of `{name}` in crates/core/src/shape/"),
+        Component::Container => "`ENCODE_VERSION` in crates/encode/src/lib.rs".to_owned(),
     }
 }
 
@@ -160,6 +162,37 @@ fn ruled() -> Vec<(&'static str, &'static str, String)> {
     made
 }
 
+/// What each shape makes of the samples of the native fixture, and what it puts beside them.
+fn shaped() -> Vec<(&'static str, String)> {
+    use datac::{
+        outputs::Target,
+        shape::{self, SHAPES, Shape, Written, facts::Facts},
+    };
+    let fixture = std::fs::read_to_string("tests/fixtures/shapes/native.jsonl").unwrap();
+    let samples: Vec<_> = fixture.lines().map(|line| shape::native::Native.read(line).unwrap().sample).collect();
+    let mut made = Vec::new();
+    for shape in SHAPES {
+        let mut text = String::new();
+        for sample in &samples {
+            match shape::row_of(*shape, sample, "s") {
+                Ok(row) => writeln!(text, "{row}").unwrap(),
+                Err(unfit) => writeln!(text, "{unfit}").unwrap(),
+            }
+        }
+        for kind in shape.kinds() {
+            let (facts, target) = (Facts::default(), Target { shape: shape.name().to_owned(), ..Target::native() });
+            let columns = shape.columns(*kind, &facts);
+            let files =
+                [(Side::Train, vec!["train.jsonl".to_owned()]), (Side::Validation, vec!["val.jsonl".to_owned()])];
+            let written =
+                Written { stem: "x", kind: *kind, facts: &facts, target: &target, columns: &columns, files: &files };
+            writeln!(text, "{kind:?} {columns:?} {:?}", shape.beside(&written)).unwrap();
+        }
+        made.push((shape.name(), text));
+    }
+    made
+}
+
 fn goldens() -> Golden {
     let mut goldens = Golden::new();
     let mut add = |component: Component, text: &str| {
@@ -209,8 +242,18 @@ fn goldens() -> Golden {
             }
         }
     }
+    for (shape, text) in shaped() {
+        add(Component::Shape(shape.into()), &text);
+    }
     for manifest in built() {
         let name = &manifest.name;
+        if name == "sft/shaped" {
+            for file in manifest.files.iter().filter(|file| OutputKind::of(&file.name) != Some(OutputKind::Quarantine))
+            {
+                add(Component::Container, &format!("{} {} {}", file.name, file.meta.digest, file.meta.rows));
+            }
+            continue;
+        }
         if manifest.sources.iter().any(|source| source.grouped.is_some()) {
             for source in &manifest.sources {
                 add(Component::Grouping, &format!("{name} {} {:?}", source.selection, source.grouped));
@@ -350,6 +393,8 @@ fn built() -> Vec<BuildManifest> {
     space.write("config/sft/hash.yaml", recipe(&entries, more));
     let more = "validation: { source: data/b.jsonl, format: jsonl, max_samples: 90 }\ntest: { source: data/a.jsonl, format: jsonl, sample: { rows: 100 } }\nmix: { deduplicate: prompt }\n";
     space.write("config/sft/compared.yaml", recipe(&entries, more));
+    let more = "output: [{ shape: trl, shards: 2, id: true, layout: hub }, { shape: messages, container: arrow }, { shape: openrlhf, container: parquet }, { shape: axolotl, container: jsonl.zst }]\n";
+    space.write("config/sft/shaped.yaml", recipe(&entries, more));
     for (phase, source, extra) in [
         ("dpo", "Anthropic/hh-rlhf", "data_dir: harmless-base"),
         ("rlaif", "openai/gsm8k", "config_name: main, converter: prompts"),

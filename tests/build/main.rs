@@ -19,6 +19,7 @@ mod harm;
 mod incremental;
 mod kept;
 mod ledger;
+mod shaped;
 mod sides;
 mod sources;
 mod space;

@@ -39,6 +39,10 @@ pub enum Component {
     RowWriter,
     /// Writing quarantine files.
     QuarantineWriter,
+    /// Writing samples as rows of a trainer; one component per shape.
+    Shape(Cow<'static, str>),
+    /// Writing rows to files, in the folder of a target.
+    Container,
 }
 
 /// The versions of all components.
@@ -62,6 +66,8 @@ impl fmt::Display for Component {
             Self::Arrangement => f.write_str("arrangement"),
             Self::RowWriter => f.write_str("row writer"),
             Self::QuarantineWriter => f.write_str("quarantine writer"),
+            Self::Shape(name) => write!(f, "shape {name}"),
+            Self::Container => f.write_str("container"),
         }
     }
 }

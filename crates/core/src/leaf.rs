@@ -87,6 +87,10 @@ pub enum Setting {
     Deduplicate,
     /// `max_rejects`.
     MaxRejects,
+    /// The shapes of `output`.
+    Outputs,
+    /// One entry of `output`, by its shape.
+    Output(String),
 }
 
 /// Something that outputs depend on.
@@ -221,6 +225,7 @@ impl Setting {
             Self::Column(_) => Some("columns"),
             Self::Role(_) => Some("roles"),
             Self::Rule(_) => Some("rules"),
+            Self::Output(_) => Some("output"),
             _ => None,
         }
     }
@@ -245,7 +250,7 @@ impl Setting {
             Self::DataDir => "data_dir",
             Self::Command => "command",
             Self::CommandFiles => "files",
-            Self::Option(name) | Self::Column(name) | Self::Role(name) | Self::Rule(name) => name,
+            Self::Option(name) | Self::Column(name) | Self::Role(name) | Self::Rule(name) | Self::Output(name) => name,
             Self::Keep => "keep",
             Self::Ignore => "ignore",
             Self::Filter(_) => "filters",
@@ -261,6 +266,7 @@ impl Setting {
             Self::Normalise => "normalise",
             Self::Deduplicate => "deduplicate",
             Self::MaxRejects => "max_rejects",
+            Self::Outputs => "output",
         }
     }
 

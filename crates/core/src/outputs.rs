@@ -2,7 +2,7 @@
 //!
 //! Everything that knows a suffix or folder of outputs is here, so that another side is a change to this file only.
 
-use std::{borrow::Cow, path::Path};
+use std::{borrow::Cow, fmt, path::Path};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
@@ -11,6 +11,9 @@ use crate::id::FileHash;
 
 /// Folder of quarantine files, within the output folder.
 pub const QUARANTINE: &str = "quarantine";
+
+/// Name of the file in a target's folder that lists the samples which do not fit.
+pub const UNFIT: &str = "unfit.jsonl";
 
 /// Extension of all outputs.
 const EXTENSION: &str = ".jsonl";
@@ -45,6 +48,47 @@ pub enum OutputKind {
     Rows(Side),
     /// The rejected rows.
     Quarantine,
+    /// The rows of one side, or a part of them, in the folder of a [`Target`].
+    Shard(Side),
+    /// A file beside the rows in the folder of a [`Target`], such as a trainer's configuration.
+    Beside,
+}
+
+/// One of the outputs that a recipe asks for: what rows look like, and how they lie in files.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Target {
+    /// The name of the shape.
+    pub shape: String,
+    /// The file format.
+    pub container: Container,
+    /// The number of files of each side.
+    pub shards: u32,
+    /// How the files are laid out.
+    pub layout: Layout,
+    /// Whether each row has an `id`.
+    pub id: bool,
+}
+
+/// The format of an output's files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Container {
+    /// JSON Lines.
+    Jsonl,
+    /// JSON Lines, compressed with Zstandard.
+    JsonlZst,
+    /// Parquet.
+    Parquet,
+    /// An Arrow stream, as `datasets` keeps them.
+    Arrow,
+}
+
+/// How the files of an output are laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Layout {
+    /// A file for each side.
+    Files,
+    /// A folder that `load_dataset` opens, and that can be pushed to the Hub as it is.
+    Hub,
 }
 
 /// The outputs of a recipe, given by the stem of their names: `<phase>_<file stem>`.
@@ -66,7 +110,7 @@ pub struct FileMeta {
 }
 
 /// A written output with its name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct NamedFile {
     /// Name in the output folder, such as `quarantine/sft_general.jsonl`.
     pub name: String,
@@ -94,6 +138,66 @@ impl Side {
             Self::Validation => "_val",
             Self::Test => "_test",
         }
+    }
+}
+
+impl Container {
+    /// Every format by the word recipes use.
+    pub const ALL: &[(&str, Self)] =
+        &[("jsonl", Self::Jsonl), ("jsonl.zst", Self::JsonlZst), ("parquet", Self::Parquet), ("arrow", Self::Arrow)];
+
+    /// Returns the word recipes use, which is also the extension of its files.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Jsonl => "jsonl",
+            Self::JsonlZst => "jsonl.zst",
+            Self::Parquet => "parquet",
+            Self::Arrow => "arrow",
+        }
+    }
+}
+
+impl Layout {
+    /// Every layout by the word recipes use.
+    pub const ALL: &[(&str, Self)] = &[("files", Self::Files), ("hub", Self::Hub)];
+
+    /// Returns the word recipes use.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Files => "files",
+            Self::Hub => "hub",
+        }
+    }
+}
+
+impl Target {
+    /// The output of a recipe that asks for none.
+    pub fn native() -> Self {
+        Self { shape: "native".to_owned(), container: Container::Jsonl, shards: 1, layout: Layout::Files, id: false }
+    }
+
+    /// Returns the name of a file of rows in the target's folder.
+    pub fn file_name(&self, side: Side, shard: u32) -> String {
+        let (extension, shards) = (self.container.word(), self.shards);
+        match self.layout {
+            Layout::Files if shards == 1 => format!("{}.{extension}", &side.suffix()[1..]),
+            Layout::Files => format!("{}-{shard:05}-of-{shards:05}.{extension}", &side.suffix()[1..]),
+            Layout::Hub => format!("data/{}-{shard:05}-of-{shards:05}.{extension}", side.word()),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { shape, container, shards, layout, id } = self;
+        write!(f, "{shape} ({}", container.word())?;
+        if *shards > 1 {
+            write!(f, ", {shards} shards")?;
+        }
+        if *layout == Layout::Hub {
+            f.write_str(", hub")?;
+        }
+        f.write_str(if *id { ", id)" } else { ")" })
     }
 }
 
@@ -133,7 +237,7 @@ impl<T> BySide<T> {
 }
 
 impl OutputKind {
-    /// Returns all kinds of outputs, in the order in which files are named and listed.
+    /// Returns the kinds of outputs that stand in the output folder itself, in the order in which files are named and listed.
     pub fn all() -> impl Iterator<Item = Self> {
         Side::ALL.into_iter().map(Self::Rows).chain([Self::Quarantine])
     }
@@ -146,8 +250,17 @@ impl OutputKind {
     /// Returns the word that is printed.
     pub fn word(self) -> &'static str {
         match self {
-            Self::Rows(side) => side.word(),
+            Self::Rows(side) | Self::Shard(side) => side.word(),
             Self::Quarantine => QUARANTINE,
+            Self::Beside => "other",
+        }
+    }
+
+    /// Returns the side whose rows the output holds, if it holds rows for a trainer.
+    pub fn side(self) -> Option<Side> {
+        match self {
+            Self::Rows(side) | Self::Shard(side) => Some(side),
+            Self::Quarantine | Self::Beside => None,
         }
     }
 }
@@ -165,7 +278,7 @@ impl JsonSchema for OutputKind {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let words: Vec<&str> = Self::all().map(Self::word).collect();
+        let words: Vec<&str> = Self::all().chain([Self::Beside]).map(Self::word).collect();
         json_schema!({ "type": "string", "enum": words, "description": "Says what an output holds." })
     }
 }
@@ -178,6 +291,10 @@ impl OutputSet {
 
     /// Parses the name of an output in the output folder; `None` if no recipe writes files with such names.
     pub fn parse(name: &str) -> Option<(Self, OutputKind)> {
+        let mut folders = name.splitn(3, '/');
+        if let (Some(stem), Some(_), Some(rest)) = (folders.next(), folders.next(), folders.next()) {
+            return Some((Self::new(stem), shaped_kind(rest)));
+        }
         let bare = name.strip_suffix(EXTENSION)?;
         if let Some(stem) = bare.strip_prefix(QUARANTINE).and_then(|rest| rest.strip_prefix('/')) {
             return Some((Self::new(stem), OutputKind::Quarantine));
@@ -197,12 +314,19 @@ impl OutputSet {
         match kind {
             OutputKind::Rows(side) => format!("{stem}{}{EXTENSION}", side.suffix()),
             OutputKind::Quarantine => format!("{QUARANTINE}/{stem}{EXTENSION}"),
+            // Each target has its own files there.
+            OutputKind::Shard(_) | OutputKind::Beside => format!("{stem}/"),
         }
     }
 
-    /// Returns the names of all outputs in the output folder: the sides in order, then the quarantine file.
+    /// Returns the names of the outputs that stand in the output folder itself: the sides in order, then the quarantine file.
     pub fn names(&self) -> impl Iterator<Item = String> {
         OutputKind::all().map(|kind| self.name(kind))
+    }
+
+    /// Returns the folder of a target within the output folder.
+    pub fn folder(&self, target: &Target) -> String {
+        format!("{}/{}", self.stem, target.shape)
     }
 
     /// Returns the names of the files with rows for a trainer.
@@ -215,6 +339,28 @@ impl OutputSet {
         let is_it = |name: String| path.file_name() == Path::new(&name).file_name();
         self.names().any(is_it)
     }
+}
+
+/// Returns the `id` of a row whose sample's identity text has this hash. It never consists of digits alone, which some readers
+/// would take for a number.
+pub fn row_id(row_hash: u64) -> String {
+    format!("row-{row_hash:016x}")
+}
+
+/// Returns the hash that an `id` stands for.
+pub fn hash_of_id(id: &str) -> Option<u64> {
+    let digits = id.strip_prefix("row-").filter(|digits| digits.len() == 16)?;
+    u64::from_str_radix(digits, 16).ok().filter(|hash| row_id(*hash) == id)
+}
+
+/// Returns what a file in the folder of a target holds, by its name there.
+fn shaped_kind(name: &str) -> OutputKind {
+    let bare = name.strip_prefix("data/").unwrap_or(name);
+    let is_rows =
+        Container::ALL.iter().any(|(word, _)| bare.strip_suffix(word).is_some_and(|rest| rest.ends_with('.')));
+    let begins = |word: &str| bare.strip_prefix(word).is_some_and(|rest| rest.starts_with(['.', '-']));
+    let side = Side::ALL.into_iter().find(|side| begins(side.word()) || begins(&side.suffix()[1..]));
+    side.filter(|_| is_rows).map_or(OutputKind::Beside, OutputKind::Shard)
 }
 
 /// Returns whether a file in the output folder is a quarantine file.

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     key::{Deciding, Encode, Encoder, Visitor},
     leaf::{Leaf, Setting, Value},
+    outputs::Target,
     quality::{Bound, Filter},
 };
 
@@ -22,6 +23,10 @@ impl Recipe {
         visitor.setting(Setting::Strategy, &self.mix.strategy);
         visitor.setting(Setting::Total, &self.mix.total);
         visitor.setting(Setting::MaxRejects, &self.max_rejects);
+        if self.outputs != [Target::native()] {
+            let shapes: Vec<String> = self.outputs.iter().map(|target| target.shape.clone()).collect();
+            visitor.setting(Setting::Outputs, &shapes);
+        }
     }
 }
 
@@ -110,6 +115,7 @@ shown! {
     Overlap: |overlap| word(Overlap::ALL, *overlap).to_owned();
     SourceRole: |role| role_word(*role).to_owned();
     Deduplicate: Deduplicate::to_string;
+    Target: Target::to_string;
 }
 
 impl<T: Deciding> Deciding for Option<T> {
@@ -155,6 +161,12 @@ impl Encode for SourceRole {
 }
 
 impl Encode for Deduplicate {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.text(&self.to_string());
+    }
+}
+
+impl Encode for Target {
     fn encode(&self, encoder: &mut Encoder) {
         encoder.text(&self.to_string());
     }

@@ -25,7 +25,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use crate::{
     leaf::{Leaf, Setting},
-    outputs::{OutputKind, OutputSet, Side},
+    outputs::{BySide, OutputKind, OutputSet, Side},
     sample::SampleKind,
 };
 
@@ -133,6 +133,26 @@ impl Recipe {
     /// that file.
     pub fn outputs(&self, path: &str) -> OutputSet {
         OutputSet::new(format!("{}_{}", self.metadata.phase, file_stem(path)))
+    }
+
+    /// Returns the names that its files may have in the output folder, but for what stands beside the rows of a target.
+    pub fn output_names(&self, path: &str) -> Vec<String> {
+        let quarantine = self.outputs(path).name(OutputKind::Quarantine);
+        self.row_names(path, BySide::new(|_| true)).into_iter().chain([quarantine]).collect()
+    }
+
+    /// Returns the names that its files of rows have in the output folder.
+    pub fn row_names(&self, path: &str, sides: BySide<bool>) -> Vec<String> {
+        let outputs = self.outputs(path);
+        let native = self.writes_native().then(|| outputs.row_names(sides)).into_iter().flatten();
+        let mut names: Vec<String> = native.collect();
+        for target in self.targets() {
+            let folder = outputs.folder(target);
+            for side in Side::ALL.into_iter().filter(|side| *sides.get(*side)) {
+                names.extend((0..target.shards).map(|shard| format!("{folder}/{}", target.file_name(side, shard))));
+            }
+        }
+        names
     }
 }
 

@@ -140,6 +140,7 @@ codes! {
     TOO_MANY = "E0133", "too many problems to list";
     CONTRADICTION = "E0134", "two keys contradict each other";
     COLUMNS = "E0135", "invalid `columns`: not what such samples are made of, or not a column, path or template";
+    SHAPE = "E0136", "unknown shape of `output`, or one that has no rows for such samples or no such files";
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Options;
 use crate::{
     format::{Reading, RowFormat},
-    outputs::{BySide, Side},
+    outputs::{BySide, Side, Target},
     quality::Filter,
     sample::SampleKind,
 };
@@ -23,6 +23,20 @@ pub struct Recipe {
     pub mix: Mix,
     /// The number of rows that may be rejected before the build fails; `None` for any number.
     pub max_rejects: Option<MaxRejects>,
+    /// What rows are written as, at least one; no shape twice.
+    pub outputs: Vec<Target>,
+}
+
+impl Recipe {
+    /// Returns whether the native rows are written as they are by default.
+    pub fn writes_native(&self) -> bool {
+        self.outputs.contains(&Target::native())
+    }
+
+    /// Returns the outputs that have a folder of their own.
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.outputs.iter().filter(|target| **target != Target::native())
+    }
 }
 
 /// The `metadata` block.

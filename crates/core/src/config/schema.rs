@@ -13,9 +13,11 @@ use super::{
 };
 use crate::{
     format::DELIMITERS,
+    outputs::{Container, Layout},
     quality::{self, BoundSpec, Ends, Key, LanguageKeys, MIN_CERTAINTY, ScoreKind, Unknown},
     rules::{Mode, RULES},
     sample::{Role, SampleKind, Slot},
+    shape::SHAPES,
 };
 
 /// Name of the schema of recipes. The number changes if the schema would refuse a recipe that was valid before.
@@ -86,6 +88,7 @@ pub fn schema(vocabulary: &Vocabulary) -> Value {
                 ],
             })),
         ),
+        ("output", or_null(outputs())),
     ]);
     json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
@@ -535,6 +538,44 @@ fn mix() -> Value {
             ))),
             ("normalise", boolean("with `deduplicate`: texts that differ in case and white space alone are the same", false)),
         ]),
+    })
+}
+
+/// Describes what rows are written as: a shape, an entry, or a list of them.
+fn outputs() -> Value {
+    let shapes: Vec<&str> = SHAPES.iter().map(|shape| shape.name()).collect();
+    let word = |description: &str, words: &mut dyn Iterator<Item = &'static str>| {
+        or_null(json!({ "description": description, "enum": words.collect::<Vec<_>>() }))
+    };
+    let entry = json!({
+        "type": "object",
+        "required": ["shape"],
+        "additionalProperties": false,
+        "properties": object(&[
+            ("shape", json!({ "description": "what a row looks like: for which trainer", "enum": shapes })),
+            (
+                "container",
+                word("the file format; default: what suits the trainer best", &mut Container::ALL.iter().map(|(word, _)| *word)),
+            ),
+            ("shards", or_null(with_default(
+                json!({
+                    "description": "how many files each side has", "anyOf": [
+                        { "type": "integer", "minimum": 1, "maximum": 99_999 }, { "type": "string", "pattern": GROUPED },
+                    ],
+                }),
+                json!(1),
+            ))),
+            (
+                "layout",
+                word("`hub`: a folder that `load_dataset` opens", &mut Layout::ALL.iter().map(|(word, _)| *word)),
+            ),
+            ("id", boolean("whether each row has an `id`, which `datac trace --id` takes", false)),
+        ]),
+    });
+    let one = json!({ "enum": shapes });
+    json!({
+        "description": "what rows are written as: a shape such as `trl`, an entry, or a list of them; default: `native`",
+        "anyOf": [one, entry, { "type": "array", "minItems": 1, "items": { "anyOf": [one, entry] } }],
     })
 }
 

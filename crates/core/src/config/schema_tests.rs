@@ -60,7 +60,7 @@ fn bad_recipes_are_refused_by_the_schema_too() {
     // What no schema can express: sums, names that must differ, the order of two numbers, the meaning of `1.0`; and a
     // character that is refused for the sake of other parsers.
     // So is what a sample cannot do without, and what a template may say.
-    let beyond = [problem::RATIO_SUM, problem::DUPLICATE_NAME, problem::COLUMNS];
+    let beyond = [problem::RATIO_SUM, problem::DUPLICATE_NAME, problem::COLUMNS, problem::SHAPE];
     let names = ["length upside down", "rejects of one", "grouped seed of 65 bits", "line separator"];
     let validator = validator();
     let (mut refused, mut passed) = (BTreeSet::new(), Vec::new());
@@ -93,6 +93,7 @@ fn every_key_stands_in_the_schema_and_no_other() {
             "a dataset" => dataset,
             "`sample`" => &dataset["properties"]["sample"],
             "an entry of `exclude`" => &schema["properties"]["exclude"]["items"],
+            "an entry of `output`" => &schema["properties"]["output"]["anyOf"][1],
             place => match place.strip_prefix("a `").and_then(|rest| rest.strip_suffix("` filter")) {
                 Some(name) => filter(name),
                 None => &schema["properties"][place.trim_matches('`')],
@@ -178,6 +179,8 @@ fn whatever_is_changed_the_schema_refuses_nothing_sound_and_almost_everything_el
         problem::BOUNDS,
         // What a sample cannot do without.
         problem::COLUMNS,
+        // Which trainer has rows of a phase, and in which files.
+        problem::SHAPE,
         // `0_0` and the like, and `1.0`.
         problem::MAX_REJECTS,
     ];

@@ -2,10 +2,12 @@
 
 use super::{
     Shape, Unfit, WrittenRow,
+    facts::{Column, Facts, Features, Type},
     read::{self, Fields},
+    write::Object,
 };
 use crate::sample::{
-    Arguments, Body, Content, Json, Message, MessageExtras, Quoted, Sample, SampleKind, SampleView, ToolCall,
+    Arguments, Body, Content, Message, MessageExtras, Quoted, Sample, SampleKind, SampleView, ToolCall,
 };
 
 /// Writes `{"messages":[{"role":"…","content":"…"},…],"source":"…"}`, with all that a message has and the tools of the row.
@@ -25,7 +27,17 @@ impl Shape for Messages {
         &[SampleKind::Conversation]
     }
 
-    fn write(&self, sample: &SampleView<'_>, source: Quoted<'_>, out: &mut Vec<u8>) -> Result<(), Unfit> {
+    fn columns(&self, _: SampleKind, facts: &Facts) -> Vec<Column> {
+        let messages = facts.messages();
+        let own = [
+            (true, "messages", messages),
+            (facts.some.has(Features::TOOLS_KEY), "tools", Type::Json),
+            (facts.some.has(Features::ANSWER), "answer", Type::Text),
+        ];
+        facts.with_kept(own)
+    }
+
+    fn write(&self, sample: &SampleView<'_>, source: Quoted<'_>, _: &Facts, out: &mut Vec<u8>) -> Result<(), Unfit> {
         let Body::Conversation { messages } = &sample.body else { return Err(Unfit("anything but conversations")) };
         if sample.label.is_some() || sample.margin.is_some() {
             return Err(Unfit("a label or a margin"));
@@ -95,63 +107,4 @@ fn call(call: &ToolCall<'_, Quoted<'_>>, out: &mut Vec<u8>) {
     object.named("function", &function);
     other.iter().for_each(|(key, value)| object.other(key, value));
     object.end();
-}
-
-/// A JSON object that is being written.
-struct Object<'o> {
-    out: &'o mut Vec<u8>,
-    before: u8,
-}
-
-impl<'o> Object<'o> {
-    fn begin(out: &'o mut Vec<u8>) -> Self {
-        Self { out, before: b'{' }
-    }
-
-    fn end(self) {
-        if self.before == b'{' {
-            self.out.push(b'{');
-        }
-        self.out.push(b'}');
-    }
-
-    fn key(&mut self, key: &[u8]) {
-        self.out.push(std::mem::replace(&mut self.before, b','));
-        self.out.push(b'"');
-        self.out.extend_from_slice(key);
-        self.out.extend_from_slice(b"\":");
-    }
-
-    fn named(&mut self, key: &str, value: &[u8]) {
-        self.key(key.as_bytes());
-        self.out.extend_from_slice(value);
-    }
-
-    fn string(&mut self, key: &str, text: Option<Quoted<'_>>) {
-        text.iter().for_each(|text| self.named(key, text.with_quotes()));
-    }
-
-    fn json(&mut self, key: &str, json: Option<&Json<'_>>) {
-        json.iter().for_each(|json| self.named(key, json.as_str().as_bytes()));
-    }
-
-    fn boolean(&mut self, key: &str, value: Option<bool>) {
-        value.iter().for_each(|value| self.named(key, if *value { b"true" } else { b"false" }));
-    }
-
-    fn other(&mut self, key: &Quoted<'_>, value: &Json<'_>) {
-        self.key(key.inner());
-        self.out.extend_from_slice(value.as_str().as_bytes());
-    }
-
-    fn list<T>(&mut self, key: &str, items: &[T], write: impl Fn(&T, &mut Vec<u8>)) {
-        self.named(key, b"[");
-        for (at, item) in items.iter().enumerate() {
-            if at > 0 {
-                self.out.push(b',');
-            }
-            write(item, self.out);
-        }
-        self.out.push(b']');
-    }
 }

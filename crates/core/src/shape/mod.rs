@@ -3,17 +3,42 @@
 //! A shape is a pure function with a name and a version. To add one: a file here, a line in [`SHAPES`], and a fixture
 //! under `tests/fixtures/shapes/` with rows of every kind that it has. How rows lie in a file is none of its business.
 
+pub mod axolotl;
+mod chat;
+pub mod facts;
+pub mod llama_factory;
 pub mod messages;
 pub mod native;
+pub mod openai;
+pub mod openrlhf;
 mod read;
+pub mod swift;
+pub mod trl;
+pub mod verl;
+mod write;
+
+use facts::{Column, Facts};
 
 use crate::{
+    outputs::{Container, Side, Target},
     row::write_string,
     sample::{self, Quoted, Sample, SampleKind, SampleView, append},
 };
 
 /// Every shape.
-pub static SHAPES: &[&dyn Shape] = &[DEFAULT, &messages::Messages];
+pub static SHAPES: &[&dyn Shape] = &[
+    DEFAULT,
+    &messages::Messages,
+    &trl::TRL,
+    &trl::PROMPT_COMPLETION,
+    &trl::IMPLICIT_PROMPT,
+    &openai::OpenAi,
+    &axolotl::Axolotl,
+    &llama_factory::LlamaFactory,
+    &swift::Swift,
+    &openrlhf::OpenRlhf,
+    &verl::Verl,
+];
 
 /// The shape of all outputs.
 pub const DEFAULT: &dyn Shape = &native::Native;
@@ -29,10 +54,36 @@ pub trait Shape: Sync {
     /// The kinds of samples that it has rows for.
     fn kinds(&self) -> &'static [SampleKind];
 
-    /// Appends a sample of `source` as one JSON object on one line, without a line's end.
+    /// The file format where a recipe names none.
+    fn container(&self) -> Container {
+        Container::Jsonl
+    }
+
+    /// The file formats that the trainer reads.
+    fn containers(&self) -> Vec<Container> {
+        Container::ALL.iter().map(|(_, container)| *container).collect()
+    }
+
+    /// Whether names of files hold a part of their digest, because the trainer's own cache does not look at the bytes.
+    fn has_digest_in_name(&self) -> bool {
+        false
+    }
+
+    /// Returns what stands beside the rows, by name: how the trainer is told to read them.
+    fn beside(&self, _: &Written<'_>) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    /// The columns of the rows of samples of a kind, in order. A row without a value for a column has `null` there; native
+    /// rows leave it out.
+    fn columns(&self, kind: SampleKind, facts: &Facts) -> Vec<Column>;
+
+    /// Appends a sample of `source` as one JSON object on one line, without a line's end. `facts` are those of all samples
+    /// that stand together.
     ///
     /// A sample that the shape has no place for is not cut down: what was appended for it then is to be dropped.
-    fn write(&self, sample: &SampleView<'_>, source: Quoted<'_>, out: &mut Vec<u8>) -> Result<(), Unfit>;
+    fn write(&self, sample: &SampleView<'_>, source: Quoted<'_>, facts: &Facts, out: &mut Vec<u8>)
+    -> Result<(), Unfit>;
 
     /// Returns the part of a written row that is the sample's [identity text](sample::write_identity), if the row has such a
     /// part and is of this source: then rows that stay are copied from an output in place.
@@ -47,6 +98,23 @@ pub trait Shape: Sync {
 
     /// Reads a row that this shape wrote; `None` if it is none.
     fn read(&self, row: &str) -> Option<WrittenRow>;
+}
+
+/// The files of rows of an output, all of one recipe.
+#[derive(Clone, Copy, Debug)]
+pub struct Written<'a> {
+    /// What the recipe's outputs are called: `<phase>_<recipe>`.
+    pub stem: &'a str,
+    /// The kind of the samples.
+    pub kind: SampleKind,
+    /// What the samples have.
+    pub facts: &'a Facts,
+    /// What was asked for.
+    pub target: &'a Target,
+    /// The columns of the rows.
+    pub columns: &'a [Column],
+    /// The names of the files of each side, in the order of the rows.
+    pub files: &'a [(Side, Vec<String>)],
 }
 
 /// What a sample has that a shape has no place for.
@@ -68,11 +136,13 @@ pub fn by_name(name: &str) -> Option<&'static dyn Shape> {
     SHAPES.iter().copied().find(|shape| shape.name() == name)
 }
 
-/// Returns a sample as a row of `shape`.
+/// Returns a sample as a row of `shape`, as it is where it stands alone.
 pub fn row(shape: &dyn Shape, sample: &SampleView<'_>, source: &str) -> Result<Vec<u8>, Unfit> {
     let (mut name, mut row) = (Vec::new(), Vec::new());
     write_string(source, &mut name);
-    shape.write(sample, Quoted::new(&name).expect("a string was written"), &mut row)?;
+    let mut facts = Facts::default();
+    facts.add(sample);
+    shape.write(sample, Quoted::new(&name).expect("a string was written"), &facts, &mut row)?;
     Ok(row)
 }
 

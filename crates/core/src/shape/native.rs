@@ -4,10 +4,11 @@ use std::borrow::Cow;
 
 use super::{
     Shape, Unfit, WrittenRow,
+    facts::{Column, Facts, Features, Type},
     read::{self, Fields},
 };
 use crate::row::Value;
-use crate::sample::{Body, Message, Quoted, Sample, SampleKind, SampleView, write_identity};
+use crate::sample::{Body, Quoted, Sample, SampleKind, SampleView, write_identity};
 
 /// Writes `{"conversations":[…],"text":"…","source":"…"}` and its like, see `docs/rows.md`: a sample's [identity
 /// text](write_identity), which has everything that a sample has, and its source.
@@ -29,7 +30,30 @@ impl Shape for Native {
         &SampleKind::ALL
     }
 
-    fn write(&self, sample: &SampleView<'_>, source: Quoted<'_>, out: &mut Vec<u8>) -> Result<(), Unfit> {
+    fn columns(&self, kind: SampleKind, facts: &Facts) -> Vec<Column> {
+        let (messages, is) = (facts.messages(), |kinds: &[SampleKind]| kinds.contains(&kind));
+        let has = |features| facts.some.has(features);
+        facts.with_kept([
+            (
+                is(&[SampleKind::Conversation, SampleKind::Labelled, SampleKind::Prompt]),
+                "conversations",
+                messages.clone(),
+            ),
+            (is(&[SampleKind::Preference]), "chosen", messages.clone()),
+            (is(&[SampleKind::Preference]), "rejected", messages.clone()),
+            (has(Features::RANKED), "ranked", Type::Json),
+            (is(&[SampleKind::Stepwise]), "prompt", messages),
+            (is(&[SampleKind::Stepwise]), "completions", Type::Text.list()),
+            (is(&[SampleKind::Stepwise]), "labels", Type::Json.list()),
+            (!is(&[SampleKind::Preference, SampleKind::Prompt, SampleKind::Stepwise]), "text", Type::Text),
+            (has(Features::TOOLS_KEY), "tools", Type::Json),
+            (has(Features::ANSWER) && is(&[SampleKind::Prompt]), "answer", Type::Text),
+            (has(Features::LABEL), "label", Type::Bool),
+            (has(Features::MARGIN), "margin", Type::Json),
+        ])
+    }
+
+    fn write(&self, sample: &SampleView<'_>, source: Quoted<'_>, _: &Facts, out: &mut Vec<u8>) -> Result<(), Unfit> {
         write_identity(sample, out);
         out.extend_from_slice(SOURCE);
         out.extend_from_slice(source.with_quotes());
@@ -83,16 +107,7 @@ fn preference(fields: &mut Fields) -> Option<Body<'static>> {
     if let Some(others) = fields.take("ranked") {
         dialogues.extend(read::dialogues(&others)?);
     }
-    // An answer is left on all sides, even if it is the same.
-    let (first, others) = dialogues.split_first()?;
-    let shared = |other: &Vec<Message<'_>>| first.iter().zip(other).take_while(|(a, b)| a == b).count();
-    let shortest = dialogues.iter().map(Vec::len).min()?;
-    let shared = others.iter().map(shared).min()?.min(shortest.saturating_sub(1));
-    let prompt = first[..shared].to_vec();
-    Some(Body::Preference {
-        prompt,
-        ranked: dialogues.into_iter().map(|dialogue| dialogue[shared..].to_vec()).collect(),
-    })
+    read::preference(dialogues)
 }
 
 /// What stands before the name of the source.

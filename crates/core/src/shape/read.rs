@@ -21,6 +21,17 @@ impl Fields {
         Some(Self(fields.into_iter().map(|(name, value)| (name.into_owned(), owned(value))).collect()))
     }
 
+    /// Reads an object within a row.
+    pub(super) fn nested(value: &Value<'_>) -> Option<Self> {
+        let Value::Json(text) = value else { return None };
+        Self::of(text)
+    }
+
+    /// Takes a field that is `null`.
+    pub(super) fn take_null(&mut self, name: &str) {
+        self.take_if(name, |value| matches!(value, Value::Null));
+    }
+
     /// Whether there is a field that is fit.
     pub(super) fn has(&self, name: &str, is_fit: impl Fn(&Value<'_>) -> bool) -> bool {
         self.0.iter().any(|(field, value)| field == name && is_fit(value))
@@ -91,6 +102,27 @@ impl Fields {
         Some(WrittenRow { sample, source })
     }
 
+    /// The row of a sample whose shape has the same columns in all rows: tools are text, and what is `null` is not there, but for
+    /// the columns that are left.
+    pub(super) fn typed_row(mut self, body: Body<'static>) -> Option<WrittenRow> {
+        let source = self.string("source");
+        let mut sample = Sample::from(body);
+        sample.tools = match self.take("tools") {
+            Some(Value::String(tools)) => Some(Json::new(&tools)?),
+            Some(Value::Json(tools)) => Some(Json::new(&tools)?),
+            _ => None,
+        };
+        sample.answer = match self.take("answer") {
+            Some(Value::String(answer)) => Some(answer),
+            Some(Value::Null) | None => None,
+            Some(_) => return None,
+        };
+        sample.label = self.boolean("label");
+        sample.margin = self.take_json("margin", |value| matches!(value, Value::Number(_)))?;
+        sample.columns = self.rest()?;
+        Some(WrittenRow { sample, source })
+    }
+
     /// Takes a field that is fit; the outer `None` if it is no JSON.
     fn take_json(&mut self, name: &str, is_fit: impl Fn(&Value<'_>) -> bool) -> Option<Option<Json<'static>>> {
         match self.take_if(name, is_fit) {
@@ -112,6 +144,20 @@ pub(super) fn messages(value: &Value<'_>) -> Option<Vec<Message<'static>>> {
     objects(value)?.into_iter().map(message).collect()
 }
 
+/// Returns the preference that whole dialogues are, best first: what all of them begin with is the prompt.
+pub(super) fn preference(dialogues: Vec<Vec<Message<'static>>>) -> Option<Body<'static>> {
+    // An answer is left on all sides, even if it is the same.
+    let (first, others) = dialogues.split_first()?;
+    let shared = |other: &Vec<Message<'_>>| first.iter().zip(other).take_while(|(a, b)| a == b).count();
+    let shortest = dialogues.iter().map(Vec::len).min()?;
+    let shared = others.iter().map(shared).min()?.min(shortest.saturating_sub(1));
+    let prompt = first[..shared].to_vec();
+    Some(Body::Preference {
+        prompt,
+        ranked: dialogues.into_iter().map(|dialogue| dialogue[shared..].to_vec()).collect(),
+    })
+}
+
 /// Reads the steps of a solution from the list of their texts and that of their labels.
 pub(super) fn steps(completions: &Value<'_>, labels: &Value<'_>) -> Option<Vec<Step<'static>>> {
     let (Value::Json(completions), Value::Json(labels)) = (completions, labels) else { return None };
@@ -124,7 +170,19 @@ pub(super) fn steps(completions: &Value<'_>, labels: &Value<'_>) -> Option<Vec<S
     texts.into_iter().zip(labels).map(step).collect()
 }
 
-fn objects(value: &Value<'_>) -> Option<Vec<Fields>> {
+/// Reads a message.
+pub(super) fn one_message(value: &Value<'_>) -> Option<Message<'static>> {
+    message(Fields::nested(value)?)
+}
+
+/// Reads a solution in steps whose prompt is one question.
+pub(super) fn one_question(fields: &mut Fields) -> Option<Body<'static>> {
+    let prompt = vec![Message::new(Role::User, fields.string("prompt")?)];
+    Some(Body::Stepwise { prompt, steps: steps(&fields.take("completions")?, &fields.take("labels")?)? })
+}
+
+/// Reads a list of objects.
+pub(super) fn objects(value: &Value<'_>) -> Option<Vec<Fields>> {
     let Value::Json(list) = value else { return None };
     let items: Vec<&RawValue> = serde_json::from_str(list).ok()?;
     items.into_iter().map(|item| Fields::of(item.get())).collect()

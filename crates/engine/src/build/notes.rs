@@ -1,13 +1,15 @@
 //! What the author of a recipe should know about a build that went well: where it gives something else than was asked for.
 
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::graph::{RecipePlan, SelectedSource};
+use crate::graph::{RecipePlan, SelectedSource, ShapedOutcome};
 use datac_core::{
     config::{Dataset, Recipe, SplitMethod, Strategy, Take, Unit},
     mix::Realised,
-    outputs::{BySide, Side},
+    outputs::{BySide, Side, Target, UNFIT},
 };
 
 /// A statement about a build, once a recipe.
@@ -44,6 +46,8 @@ pub enum NoteKind {
     Copies,
     /// Prompts are on several sides.
     Mingled,
+    /// A shape has no place for some samples.
+    Unfit,
 }
 
 /// By how much the share of a source in one file may differ from the requested one before that is worth a note.
@@ -68,7 +72,24 @@ pub(crate) fn notes(name: &str, recipe: &Recipe, plan: &RecipePlan) -> Vec<Note>
     notes.extend(shares(recipe, plan));
     notes.extend(sizes(recipe, plan));
     notes.extend(copies(recipe, plan));
+    notes.extend(unfit(plan));
     notes
+}
+
+/// Returns a note for each target that some samples do not fit.
+fn unfit(plan: &RecipePlan) -> Vec<Note> {
+    let note_of = |(target, shaped): &(Target, Arc<ShapedOutcome>)| {
+        let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+        shaped.unfit.iter().for_each(|(_, what, count)| *counts.entry(what).or_default() += count);
+        let mut counts: Vec<(&str, u64)> = counts.into_iter().collect();
+        counts.sort_by_key(|(_, count)| Reverse(*count));
+        let reasons: Vec<String> =
+            counts.iter().take(LISTED).map(|(what, count)| format!("{what} ({})", grouped(*count))).collect();
+        let others = if counts.len() > LISTED { ", …" } else { "" };
+        let text = format!("`{}` has no place for {}{others}", target.shape, reasons.join(", "));
+        note(NoteKind::Unfit, text, Some(format!("`{}/{UNFIT}` lists the samples", plan.outputs.folder(target))))
+    };
+    plan.shaped.iter().filter(|(_, shaped)| !shaped.unfit.is_empty()).map(note_of).collect()
 }
 
 fn note(about: NoteKind, text: String, hint: impl Into<Option<String>>) -> Note {

@@ -84,7 +84,7 @@ fn held_up(observer: &Observer, waiting: WaitingRecipe, failed: &BTreeSet<String
 pub(crate) fn set_aside(site: &Site, session: &mut Session, wanted: impl Fn(&Assessed) -> bool) -> Vec<WaitingRecipe> {
     let all = &session.recipes;
     let outputs = |at: usize| {
-        let names = all[at].recipe.iter().map(|recipe| recipe.outputs(&all[at].text.path).names().collect::<Vec<_>>());
+        let names = all[at].recipe.iter().map(|recipe| recipe.output_names(&all[at].text.path));
         let last = all[at].last.iter().flat_map(|last| &last.outputs).map(|output| output.name.clone());
         let names: BTreeSet<String> = names.flatten().chain(last).collect();
         names.into_iter().map(move |name| (site.outputs.relative(&name), at))

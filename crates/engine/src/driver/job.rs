@@ -13,7 +13,7 @@ use super::{
     output::{self, Unplaced},
     queue::Reading,
     report::{Outbox, Report},
-    scan, select,
+    scan, select, shaped,
 };
 use crate::{
     event::JobKind,
@@ -24,16 +24,18 @@ use datac_core::{
     failure::{Failure, FailureKind},
     hash::Digest,
     id::ActionKey,
-    outputs::{OutputKind, OutputSet},
+    outputs::{OutputKind, OutputSet, Target},
 };
 
 /// Which files of a recipe are in place with the right bytes.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct InPlace {
     /// The files of all sides.
     pub(super) rows: bool,
     /// The quarantine file.
     pub(super) quarantine: bool,
+    /// The targets of which files are not.
+    pub(super) gone: Vec<Target>,
 }
 
 /// A unit of work for a thread of the pool.
@@ -125,7 +127,7 @@ impl Job {
                     recipes,
                 }
                 .begin(context);
-                let (result, files) = split(context.check().and_then(|()| restore(context, &plan, in_place)));
+                let (result, files) = split(context.check().and_then(|()| restore(context, &plan, &in_place)));
                 let end = move |placed: Result<(), ActionError>| {
                     let result = result.and(placed);
                     told.end(context, result.as_ref().ok().map(|()| (None, None)));
@@ -167,6 +169,10 @@ fn execute<'scope>(
             let (written, files) = output::output(context, outputs, sources, arranged)?;
             return Ok((Outcome::Output(written), files));
         }
+        Work::Shaped { outputs, target, kind, sources, arranged } => {
+            let (outcome, files) = shaped::shaped(context, outputs, target, *kind, sources, arranged)?;
+            return Ok((Outcome::Shaped(Arc::new(outcome)), files));
+        }
         Work::Quarantine { outputs, sources } => {
             let (outcome, files) = output::quarantine(context, outputs, sources)?;
             return Ok((Outcome::Quarantine(outcome), files));
@@ -177,11 +183,19 @@ fn execute<'scope>(
 }
 
 /// Writes the files of a plan that are not in place, using only the cache.
-fn restore(context: &Context, plan: &RecipePlan, in_place: InPlace) -> Result<((), Vec<Unplaced>), ActionError> {
+fn restore(context: &Context, plan: &RecipePlan, in_place: &InPlace) -> Result<((), Vec<Unplaced>), ActionError> {
     let mut files = Vec::new();
     if !in_place.rows {
         let (written, unplaced) = output::output(context, &plan.outputs, &plan.sources, &plan.arranged)?;
         if written != plan.files {
+            return Err(differs(&plan.outputs));
+        }
+        files.extend(unplaced);
+    }
+    for (target, wanted) in plan.shaped.iter().filter(|(target, _)| in_place.gone.contains(target)) {
+        let (kind, arranged) = (plan.kind, &plan.arranged);
+        let (written, unplaced) = shaped::shaped(context, &plan.outputs, target, kind, &plan.sources, arranged)?;
+        if written != **wanted {
             return Err(differs(&plan.outputs));
         }
         files.extend(unplaced);

@@ -8,7 +8,7 @@ use crate::{
     graph::{Outcome, Work},
     system::Stopwatch,
 };
-use datac_core::hash::Digest;
+use datac_core::{hash::Digest, outputs::FileMeta};
 
 /// Description of a job in events.
 pub(super) struct Told {
@@ -61,6 +61,10 @@ pub(super) fn size(work: &Work, outcome: &Outcome) -> Size {
             (Some(files().map(|file| file.rows).sum()), Some(files().map(|file| file.bytes).sum()))
         }
         (_, Outcome::Quarantine(file)) => (Some(file.rows), Some(file.bytes)),
+        (_, Outcome::Shaped(shaped)) => {
+            let sum = |of: fn(&FileMeta) -> u64| Some(shaped.files.iter().map(|file| of(&file.meta)).sum());
+            (sum(|meta| meta.rows), sum(|meta| meta.bytes))
+        }
         _ => (None, None),
     }
 }
@@ -70,6 +74,7 @@ pub(super) fn label(work: &Work) -> String {
     match work {
         Work::Scan(scan) => scan.file.path.clone(),
         Work::Output { outputs, .. } | Work::Quarantine { outputs, .. } => outputs.stem().to_owned(),
+        Work::Shaped { outputs, target, .. } => outputs.folder(target),
         Work::Select { chunks, .. } => {
             chunks.first().map(|chunk| chunk.chunk.file.origin.name().to_owned()).unwrap_or_default()
         }

@@ -21,6 +21,7 @@ mod queue;
 mod report;
 mod scan;
 mod select;
+mod shaped;
 mod sources;
 pub(crate) mod threads;
 mod work_queue;
@@ -303,15 +304,21 @@ impl<'a> Driver<'a> {
 
     /// Ends a recipe whose plan is known, or queues a job that first puts its files in place.
     fn settle(&mut self, number: usize, plan: RecipePlan) {
-        let mut in_place = InPlace { rows: true, quarantine: true };
+        let mut in_place = InPlace { rows: true, quarantine: true, gone: Vec::new() };
         for (kind, name, wanted) in plan.named() {
             let is_in_place = match kind {
                 OutputKind::Rows(_) => &mut in_place.rows,
                 OutputKind::Quarantine => &mut in_place.quarantine,
+                OutputKind::Shard(_) | OutputKind::Beside => continue,
             };
             *is_in_place &= self.is_in_place(&name, wanted);
         }
-        if in_place.rows && in_place.quarantine {
+        for (target, shaped) in &plan.shaped {
+            if !shaped.files.iter().all(|file| self.is_in_place(&file.name, Some(file.meta))) {
+                in_place.gone.push(target.clone());
+            }
+        }
+        if in_place.rows && in_place.quarantine && in_place.gone.is_empty() {
             self.end(number, Ok(plan));
         } else {
             let names = self.names([number].iter());

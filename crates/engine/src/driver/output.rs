@@ -29,7 +29,9 @@ impl From<OutputError> for ActionError {
             OutputError::Missing(miss) => Self::Missing(miss),
             OutputError::File(error) => error.into(),
             OutputError::Mismatch => Self::Failure(Failure::new(FailureKind::Cache, error.to_string())),
-            OutputError::Unfit(..) => Self::Failure(Failure::new(FailureKind::Action, error.to_string())),
+            OutputError::Unfit(..) | OutputError::Encode { .. } => {
+                Self::Failure(Failure::new(FailureKind::Action, error.to_string()))
+            }
         }
     }
 }
@@ -41,9 +43,9 @@ pub(super) struct Unplaced {
 }
 
 /// The candidates of an output: the selected samples of all sources.
-struct Candidates<'a> {
+pub(super) struct Candidates<'a> {
     /// The blobs of samples.
-    blocks: Vec<Block>,
+    pub(super) blocks: Vec<Block>,
     sources: &'a [SelectedSource],
     /// Number of each block's chunk within its source.
     chunks: Vec<usize>,
@@ -51,7 +53,7 @@ struct Candidates<'a> {
 }
 
 impl<'a> Candidates<'a> {
-    fn new(context: &Context, sources: &'a [SelectedSource]) -> Result<Self, ActionError> {
+    pub(super) fn new(context: &Context, sources: &'a [SelectedSource]) -> Result<Self, ActionError> {
         let (mut blocks, mut chunks, mut selections) = (Vec::new(), Vec::new(), Vec::with_capacity(sources.len()));
         for (number, source) in sources.iter().enumerate() {
             let selection = selection(context, &source.selected)?;
@@ -73,7 +75,7 @@ impl<'a> Candidates<'a> {
     }
 
     /// Returns the places of a block's candidates in its blob.
-    fn places(&self, context: &Context, block: usize) -> Result<Vec<writer::Slot>, ActionError> {
+    pub(super) fn places(&self, context: &Context, block: usize) -> Result<Vec<writer::Slot>, ActionError> {
         context.check()?;
         let (source, chunk) = (self.blocks[block].source as usize, self.chunks[block]);
         let index = context.indexes.of(&self.sources[source].chunks[chunk])?;
@@ -106,7 +108,7 @@ pub(super) fn output(
         if let Some(list) = list {
             let rows = arranged.realised.iter().map(|source| *source.rows.get(side)).sum();
             let path = context.outputs.dir.join(outputs.name(OutputKind::Rows(side)));
-            sides.push((side, Order { list: *list, rows }, path));
+            sides.push((side, Order::whole(*list, rows), path));
         }
     }
     system::create_dir(&context.outputs.dir)?;
@@ -126,13 +128,17 @@ pub(super) fn output(
     let files = rows.write(&orders, &begin, at_hand, &context.outputs.memory, &context.outputs.scratch)?;
     let (mut written, mut unplaced) = (BySide::default(), Vec::new());
     for ((side, order, _), file) in sides.iter().zip(&files) {
-        *written.get_mut(*side) = Some(finish(context, file, order.rows, &mut unplaced)?);
+        let file = file.finish()?;
+        if file.rows != order.rows {
+            return Err(OutputError::Mismatch.into());
+        }
+        *written.get_mut(*side) = Some(finish(context, file, &mut unplaced)?);
     }
     Ok((written, unplaced))
 }
 
 /// Returns what tells the observer how far an output of `of` rows is.
-fn progress(context: &Context, label: String, of: u64) -> writer::Told {
+pub(super) fn progress(context: &Context, label: String, of: u64) -> writer::Told {
     let (observer, so_far) = (context.control.observer.clone(), Mutex::new((0, 0)));
     Arc::new(move |more_rows, more_bytes| {
         let (rows, bytes) = {
@@ -153,7 +159,6 @@ pub(super) fn quarantine(
     let path = context.outputs.dir.join(outputs.name(OutputKind::Quarantine));
     system::create_dir(path.parent().expect("the quarantine file has a folder"))?;
     let mut file = OutputFile::new(&path)?;
-    let mut rows = 0;
     for source in sources {
         let selection = selection(context, &source.selected)?;
         for (chunk, looked_at) in source.chunks.iter().zip(&selection.rows_looked_at) {
@@ -166,12 +171,11 @@ pub(super) fn quarantine(
             for stored in stored.iter().filter(|stored| stored.row < *looked_at) {
                 let bytes = quarantine_line(&place, stored);
                 file.write(&bytes)?;
-                rows += 1;
             }
         }
     }
     let mut unplaced = Vec::new();
-    Ok((finish(context, &file, rows, &mut unplaced)?, unplaced))
+    Ok((finish(context, file.finish()?, &mut unplaced)?, unplaced))
 }
 
 /// Place of the chunk of a reject.
@@ -260,17 +264,15 @@ struct QuarantineRow<'a> {
     raw: &'a str,
 }
 
-/// Ends a file, and adds it to `unplaced` unless a file with the same bytes is in place.
-fn finish(
+/// Adds a file to `unplaced` unless a file with the same bytes is in place.
+pub(super) fn finish(
     context: &Context,
-    file: &OutputFile,
-    rows: u64,
+    written: Written,
     unplaced: &mut Vec<Unplaced>,
 ) -> Result<FileMeta, ActionError> {
-    let written = file.finish().ok_or(OutputError::Mismatch)?;
-    let outcome = FileMeta { digest: written.digest, bytes: written.bytes, rows };
+    let outcome = FileMeta { digest: written.digest, bytes: written.bytes, rows: written.rows };
     if digest_of(context, &written.destination, written.bytes)? != Some(written.digest) {
-        unplaced.push(Unplaced { written, rows });
+        unplaced.push(Unplaced { rows: written.rows, written });
     }
     Ok(outcome)
 }

@@ -189,7 +189,7 @@ fn weight(job: &Job) -> u64 {
     match job {
         Job::Action(action, _) => match &action.work {
             Work::Scan(scan) => scan.file.kind.unpacked(scan.file.size),
-            Work::Output { sources, .. } => rows(sources),
+            Work::Output { sources, .. } | Work::Shaped { sources, .. } => rows(sources),
             // Other jobs wait for these.
             Work::Select { .. } | Work::Arrange { .. } => u64::MAX,
             _ => 0,

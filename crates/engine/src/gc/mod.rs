@@ -321,6 +321,7 @@ fn is_of_use(
         Some(Outcome::Scan(scan)) => scan.chunks.iter().any(|chunk| is_named(chunk.digest.digest())),
         Some(Outcome::Output(files)) => files.values().flatten().any(|file| is_named(file.digest.digest())),
         Some(Outcome::Quarantine(file)) => is_named(file.digest.digest()),
+        Some(Outcome::Shaped(shaped)) => shaped.files.iter().any(|file| is_named(file.meta.digest.digest())),
         Some(outcome) => outcome.blobs().iter().all(is_kept),
     }
 }

@@ -11,7 +11,7 @@ use datac_core::{
     hash::Digest,
     id::{ActionKey, BlobId, ChunkId},
     mix::{Allotment, FilterCount, Grouped, Realised},
-    outputs::{BySide, FileMeta, OutputSet},
+    outputs::{BySide, FileMeta, NamedFile, OutputSet, Target},
     quality::{Filter, ScoreKind},
     row::Reason,
     rules::Broken,
@@ -219,6 +219,19 @@ pub enum Work {
         /// The arrangement.
         arranged: ArrangeOutcome,
     },
+    /// Writes the files of a target.
+    Shaped {
+        /// The files of the recipe.
+        outputs: OutputSet,
+        /// The target.
+        target: Target,
+        /// The kind of the samples.
+        kind: SampleKind,
+        /// The sources, in the recipe's order.
+        sources: Vec<SelectedSource>,
+        /// The arrangement.
+        arranged: ArrangeOutcome,
+    },
     /// Writes the rejects of a recipe.
     Quarantine {
         /// The files of the recipe.
@@ -275,6 +288,17 @@ pub enum Outcome {
     Output(BySide<Option<FileMeta>>),
     /// The quarantine file.
     Quarantine(FileMeta),
+    /// Outcome of [`Work::Shaped`].
+    Shaped(Arc<ShapedOutcome>),
+}
+
+/// The files of a target.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ShapedOutcome {
+    /// The files, by their names in the output folder: rows of the sides in order, then what stands beside them.
+    pub files: Vec<NamedFile>,
+    /// The samples that the shape has no place for: name of the source, what there is no place for, and how many.
+    pub unfit: Vec<(String, String, u64)>,
 }
 
 /// The chunks of a file, or the first of them.
@@ -388,7 +412,7 @@ impl Work {
             Self::Select { .. } => Stage::Select,
             Self::Group { .. } => Stage::Group,
             Self::Arrange { .. } => Stage::Arrange,
-            Self::Output { .. } => Stage::Output,
+            Self::Output { .. } | Self::Shaped { .. } => Stage::Output,
             Self::Quarantine { .. } => Stage::Quarantine,
         }
     }
@@ -404,7 +428,7 @@ impl Outcome {
             Self::Select(_) => Stage::Select,
             Self::Group(_) => Stage::Group,
             Self::Arrange(_) => Stage::Arrange,
-            Self::Output(_) => Stage::Output,
+            Self::Output(_) | Self::Shaped(_) => Stage::Output,
             Self::Quarantine(_) => Stage::Quarantine,
         }
     }
@@ -412,7 +436,7 @@ impl Outcome {
     /// Returns the blobs that the store must have for this outcome to be usable.
     pub fn blobs(&self) -> Vec<BlobId> {
         match self {
-            Self::Scan(_) | Self::Output(_) | Self::Quarantine(_) => Vec::new(),
+            Self::Scan(_) | Self::Output(_) | Self::Quarantine(_) | Self::Shaped(_) => Vec::new(),
             Self::Convert(outcome) => [outcome.rows, outcome.index].into_iter().chain(outcome.rejects).collect(),
             Self::Score(digest) => vec![*digest],
             Self::Select(outcome) => vec![outcome.selection],

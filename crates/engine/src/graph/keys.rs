@@ -13,10 +13,11 @@ use datac_core::{
     key::{Deciding, Encode, Encoder, KeyHasher, Keyed, Visitor},
     leaf::{Leaf, Setting, Value},
     mix::{Allotment, allot::ALLOT_VERSION, arrange::ARRANGE_VERSION, group::GROUP_VERSION, select::SELECT_VERSION},
+    outputs::{OutputSet, Target},
     quality::{Filter, SCORERS, SCORES_VERSION},
     rules::RULES_VERSION,
     sample::SAMPLES_VERSION,
-    shape,
+    shape::{self, SHAPES},
     stage::Stage,
 };
 use datac_decode::{CUTTER_VERSION, Decoder};
@@ -26,6 +27,9 @@ const QUARANTINE_WRITER_VERSION: u32 = 1;
 
 /// Version of the encoding of rejects, to be raised when the same rejects are stored differently.
 pub(crate) const REJECTS_VERSION: u32 = 1;
+
+/// Version of the files of targets, to be raised when the same rows lie otherwise in files, or other files stand beside them.
+const CONTAINER_VERSION: u32 = datac_encode::ENCODE_VERSION;
 
 /// Returns the version of every component.
 pub fn code_versions() -> CodeVersions {
@@ -45,8 +49,10 @@ pub fn code_versions() -> CodeVersions {
         (Component::Arrangement, ARRANGE_VERSION),
         (Component::RowWriter, shape::DEFAULT.version()),
         (Component::QuarantineWriter, QUARANTINE_WRITER_VERSION),
+        (Component::Container, CONTAINER_VERSION),
     ];
-    decoders.chain(converters).chain(scorers).chain(stages).collect()
+    let shapes = SHAPES.iter().map(|shape| (Component::Shape(shape.name().into()), shape.version()));
+    decoders.chain(converters).chain(scorers).chain(shapes).chain(stages).collect()
 }
 
 fn decoder_component(decoder: Decoder) -> Component {
@@ -96,6 +102,11 @@ pub(crate) struct Arrange<'a> {
 
 /// The output stage: writes the rows of both sides.
 pub(crate) struct Output;
+
+/// The output stage of a target: writes its folder.
+pub(crate) struct Shaped<'a> {
+    pub(crate) target: &'a Target,
+}
 
 /// The quarantine stage: writes the rejects of a recipe.
 pub(crate) struct Quarantine;
@@ -249,19 +260,41 @@ impl Keyed for Output {
     }
 
     fn feed(&self, (sources, arranged): &Self::Inputs<'_>, key: &mut KeyHasher<'_>) {
-        for (side, list) in arranged.lists.iter() {
-            if let Some(list) = list {
-                key.input(side.word(), list);
-            }
+        feed_rows(sources, arranged, key);
+    }
+}
+
+fn feed_rows(sources: &[SelectedSource], arranged: &ArrangeOutcome, key: &mut KeyHasher<'_>) {
+    for (side, list) in arranged.lists.iter() {
+        if let Some(list) = list {
+            key.input(side.word(), list);
         }
-        for source in *sources {
-            key.input("source", &source.name);
-            key.input("selection", &source.selected.selection);
-            for chunk in source.chunks.iter() {
-                key.input("rows", &chunk.converted.rows);
-                key.input("index", &chunk.converted.index);
-            }
+    }
+    for source in sources {
+        key.input("source", &source.name);
+        key.input("selection", &source.selected.selection);
+        for chunk in source.chunks.iter() {
+            key.input("rows", &chunk.converted.rows);
+            key.input("index", &chunk.converted.index);
         }
+    }
+}
+
+impl Keyed for Shaped<'_> {
+    const STAGE: Stage = Stage::Output;
+    type Inputs<'i> = (&'i OutputSet, &'i [SelectedSource], &'i ArrangeOutcome);
+
+    fn decide(&self, visitor: &mut dyn Visitor) {
+        let shape = self.target.shape.clone();
+        visitor.code(Component::Shape(shape.clone().into()));
+        visitor.code(Component::Container);
+        visitor.setting(Setting::Output(shape), self.target);
+    }
+
+    /// Feeds the stem too, which stands in the files beside the rows.
+    fn feed(&self, (outputs, sources, arranged): &Self::Inputs<'_>, key: &mut KeyHasher<'_>) {
+        key.input("stem", &outputs.stem().to_owned());
+        feed_rows(sources, arranged, key);
     }
 }
 
@@ -432,6 +465,8 @@ mod tests {
             Output.key(&(&sources, &arranged), &One),
             Group { grouping: &grouping }.key(&sources.as_slice(), &One),
             Quarantine.key(&sources.as_slice(), &One),
+            Shaped { target: &Target { shards: 2, ..Target::native() } }
+                .key(&(&OutputSet::new("sft_a"), &sources, &arranged), &One),
         ]
     }
 
@@ -494,6 +529,9 @@ mod tests {
         Group { grouping: &grouping }.decide(&mut leaves);
         Arrange { unit: Unit::Rows, validation: &validation }.decide(&mut leaves);
         Output.decide(&mut leaves);
+        for shape in SHAPES {
+            Shaped { target: &Target { shape: shape.name().to_owned(), ..Target::native() } }.decide(&mut leaves);
+        }
         Quarantine.decide(&mut leaves);
         let versions = code_versions();
         let table: std::collections::BTreeSet<Component> =

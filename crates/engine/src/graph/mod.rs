@@ -18,7 +18,8 @@ mod tests;
 
 pub use action::{
     Action, ArrangeOutcome, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, FileOrigin, Follower, GroupedSource,
-    Grouping, Measure, Outcome, ScanOutcome, ScanWork, ScannedChunk, SelectOutcome, SelectedSource, SourceFile, Work,
+    Grouping, Measure, Outcome, ScanOutcome, ScanWork, ScannedChunk, SelectOutcome, SelectedSource, ShapedOutcome,
+    SourceFile, Work,
 };
 pub(crate) use inputs::{Known, Lookup, OnExecute, Planner, RecipeFile};
 pub use inputs::{Snapshot, SnapshotKey};

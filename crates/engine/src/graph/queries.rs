@@ -3,7 +3,9 @@
 use std::{collections::HashSet, sync::Arc};
 
 use super::{
-    action::{Action, ArrangeOutcome, ConvertedChunk, Grouping, Outcome, SelectOutcome, SelectedSource, Work},
+    action::{
+        Action, ArrangeOutcome, ConvertedChunk, Grouping, Outcome, SelectOutcome, SelectedSource, ShapedOutcome, Work,
+    },
     grouping::grouped,
     inputs::{Known, PlannerDb, RecipeFile, VersionsIn, World},
     keys::{self, Arrange, Quarantine},
@@ -16,7 +18,7 @@ use datac_core::{
     id::ActionKey,
     key::Keyed,
     mix::{Allotment, allot},
-    outputs::{BySide, FileMeta, OutputKind, OutputSet},
+    outputs::{BySide, FileMeta, NamedFile, OutputKind, OutputSet, Side, Target},
     quality::ScoreKind,
     rules::{self, Mode},
     sample::SampleKind,
@@ -50,14 +52,18 @@ pub(super) use ready;
 pub struct RecipePlan {
     /// Names of its files.
     pub outputs: OutputSet,
+    /// The kind of its samples.
+    pub kind: SampleKind,
     /// Its sources after selection.
     pub sources: Arc<Vec<SelectedSource>>,
     /// How they are mixed, split and ordered.
     pub arranged: ArrangeOutcome,
     /// Number of units that each source was to give.
     pub allotment: Allotment,
-    /// The file of each side.
+    /// The file of each side, in the native shape; none if the recipe asks for other shapes alone.
     pub files: BySide<Option<FileMeta>>,
+    /// The files of each target.
+    pub shaped: Vec<(Target, Arc<ShapedOutcome>)>,
     /// The quarantine file, if any row was rejected.
     pub quarantine: Option<FileMeta>,
 }
@@ -67,7 +73,12 @@ impl RecipePlan {
     /// is to be no quarantine file.
     pub fn named(&self) -> impl Iterator<Item = (OutputKind, String, Option<FileMeta>)> {
         let is_its = |kind: &OutputKind| *kind == OutputKind::Quarantine || self.file(*kind).is_some();
-        OutputKind::all().filter(is_its).map(|kind| (kind, self.outputs.name(kind), self.file(kind)))
+        let own = OutputKind::all().filter(is_its).map(|kind| (kind, self.outputs.name(kind), self.file(kind)));
+        let shaped = self.shaped.iter().flat_map(|(_, shaped)| &shaped.files);
+        own.chain(shaped.map(|file| {
+            let kind = OutputKind::of(&file.name).unwrap_or(OutputKind::Beside);
+            (kind, file.name.clone(), Some(file.meta))
+        }))
     }
 
     /// Returns a file of the recipe; `None` for a side that it does not write, and for the quarantine file if no row was
@@ -76,12 +87,27 @@ impl RecipePlan {
         match kind {
             OutputKind::Rows(side) => *self.files.get(side),
             OutputKind::Quarantine => self.quarantine,
+            // There may be several.
+            OutputKind::Shard(_) | OutputKind::Beside => None,
         }
     }
 
     /// Returns the files of the recipe that are to be written.
     pub fn written(&self) -> impl Iterator<Item = FileMeta> {
-        OutputKind::all().filter_map(|kind| self.file(kind))
+        let shaped = self.shaped.iter().flat_map(|(_, shaped)| shaped.files.iter().map(|file| file.meta));
+        OutputKind::all().filter_map(|kind| self.file(kind)).chain(shaped)
+    }
+
+    /// Returns the number of rows on a side. Without native rows they are those of the first target, less what does not fit it.
+    pub fn rows(&self, side: Side) -> u64 {
+        match (self.files.get(side), self.shaped.first()) {
+            (Some(file), _) => file.rows,
+            (None, Some((_, shaped))) => {
+                let is_of = |file: &&NamedFile| OutputKind::of(&file.name) == Some(OutputKind::Shard(side));
+                shaped.files.iter().filter(is_of).map(|file| file.meta.rows).sum()
+            }
+            (None, None) => 0,
+        }
     }
 }
 
@@ -361,6 +387,57 @@ pub(super) fn output(db: &dyn PlannerDb, file: RecipeFile) -> Node<BySide<Option
     )
 }
 
+/// Returns the files of a target.
+#[salsa::tracked]
+pub(super) fn shaped(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Node<Arc<ShapedOutcome>> {
+    let arranged = ready!(arranged(db, file));
+    let (sources, _) = ready!(mixed(db, file));
+    let (Some(outputs), Some((kind, _, targets))) = (outputs(db, file), targets(db, file)) else { return invalid() };
+    let Some(target) = targets.get(number) else { return invalid() };
+    node(
+        db,
+        keys::Shaped { target }.key(&(outputs, sources.as_slice(), arranged), &VersionsIn(db)),
+        |outcome| if let Outcome::Shaped(outcome) = outcome { Some(outcome.clone()) } else { None },
+        || Work::Shaped {
+            outputs: outputs.clone(),
+            target: target.clone(),
+            kind: *kind,
+            sources: sources.to_vec(),
+            arranged: arranged.clone(),
+        },
+    )
+}
+
+/// Returns the files of each side, if native rows are asked for, and those of all targets.
+#[salsa::tracked]
+pub(super) fn written(db: &dyn PlannerDb, file: RecipeFile) -> Node<Written> {
+    let Some((_, is_native, targets)) = targets(db, file) else { return invalid() };
+    let native = if *is_native { output(db, file).clone() } else { Node::Ready(BySide::default()) };
+    let (mut needs, mut shapes, mut files) = (Vec::new(), Vec::new(), BySide::default());
+    match native {
+        Node::Ready(native) => files = native,
+        Node::Needs(actions) => needs.extend(actions),
+        Node::Failed(failure) => return Node::Failed(failure),
+    }
+    for (number, target) in targets.iter().enumerate() {
+        match shaped(db, file, number) {
+            Node::Ready(shaped) => shapes.push((target.clone(), shaped.clone())),
+            Node::Needs(actions) => needs.extend(actions.iter().cloned()),
+            Node::Failed(failure) => return Node::Failed(failure.clone()),
+        }
+    }
+    if needs.is_empty() { Node::Ready((files, shapes)) } else { Node::Needs(needs) }
+}
+
+type Written = (BySide<Option<FileMeta>>, Vec<(Target, Arc<ShapedOutcome>)>);
+
+/// Returns the kind of a recipe's samples, whether native rows are asked for, and the targets.
+#[salsa::tracked]
+pub(super) fn targets(db: &dyn PlannerDb, file: RecipeFile) -> Option<(SampleKind, bool, Vec<Target>)> {
+    let recipe = parse(db, file).as_ref().ok()?;
+    Some((recipe.metadata.kind, recipe.writes_native(), recipe.targets().cloned().collect()))
+}
+
 #[salsa::tracked]
 pub(super) fn quarantine(db: &dyn PlannerDb, file: RecipeFile) -> Node<Option<FileMeta>> {
     // Depends on selections, not on `mixed`: the quarantine file is needed most if the recipe is refused for its
@@ -391,19 +468,21 @@ pub(crate) fn rejects(db: &dyn PlannerDb, file: RecipeFile) -> Option<Rejects> {
 /// Returns the plan of a recipe.
 #[salsa::tracked]
 pub(crate) fn plan(db: &dyn PlannerDb, file: RecipeFile) -> Node<RecipePlan> {
-    let needs = match (output(db, file), quarantine(db, file)) {
+    let needs = match (written(db, file), quarantine(db, file)) {
         (Node::Failed(failure), Node::Needs(needs)) if failure.kind == FailureKind::Policy => needs.clone(),
         (Node::Failed(failure), _) | (_, Node::Failed(failure)) => return Node::Failed(failure.clone()),
-        (Node::Ready(files), Node::Ready(quarantine)) => {
+        (Node::Ready((files, shaped)), Node::Ready(quarantine)) => {
             let (sources, allotment) = ready!(mixed(db, file));
             let arranged = ready!(arranged(db, file));
-            let Some(outputs) = outputs(db, file) else { return invalid() };
+            let (Some(outputs), Some((kind, ..))) = (outputs(db, file), targets(db, file)) else { return invalid() };
             return Node::Ready(RecipePlan {
                 outputs: outputs.clone(),
+                kind: *kind,
                 sources: sources.clone(),
                 arranged: arranged.clone(),
                 allotment: allotment.clone(),
                 files: *files,
+                shaped: shaped.clone(),
                 quarantine: *quarantine,
             });
         }

@@ -3,7 +3,7 @@
 use super::{
     grouping::{grouped, is_needed},
     inputs::{PlannerDb, RecipeFile},
-    queries::{Node, arranged, counts_tokens, dataset, mixed, mixing, output, parse, selections},
+    queries::{Node, arranged, counts_tokens, dataset, mixed, mixing, parse, selections, written},
     selection::{chunks, converted, measures, scored, selected},
     sources::{conversion, files, scanned},
 };
@@ -75,7 +75,7 @@ pub(crate) fn stages(db: &dyn PlannerDb, file: RecipeFile) -> Vec<(Stage, u64, O
     let is_mixed = matches!(mixed(db, file), Node::Ready(_));
     let is_arranged = matches!(arranged(db, file), Node::Ready(_));
     let arrange = last(is_arranged, is_mixed);
-    let output = last(matches!(output(db, file), Node::Ready(_)), is_arranged);
+    let output = last(matches!(written(db, file), Node::Ready(_)), is_arranged);
     let roles = || parse(db, file).iter().flat_map(|recipe| &recipe.datasets).map(|dataset| dataset.role);
     let grouping = mixing(db, file).as_ref().map(|(.., grouping)| grouping);
     let is_compared = grouping.is_some_and(|grouping| is_needed(grouping, roles()));

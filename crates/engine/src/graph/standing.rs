@@ -7,7 +7,7 @@ use super::{
     action::Grouping,
     grouping::is_needed,
     inputs::{PlannerDb, RecipeFile, VersionsIn, World},
-    keys::{Arrange, Convert, Group, Hashed, Output, Quarantine, Scan, Score, Select, decide_storing},
+    keys::{Arrange, Convert, Group, Hashed, Output, Quarantine, Scan, Score, Select, Shaped, decide_storing},
     queries::parse,
     selection::measures,
     sources::{conversion, files, snapshot_key},
@@ -69,7 +69,10 @@ pub(crate) fn leaves(db: &dyn PlannerDb, file: RecipeFile) -> Leaves {
         Group { grouping: &grouping }.decide(&mut collector);
     }
     Arrange { unit: recipe.mix.unit, validation: &recipe.validation }.decide(&mut collector);
-    Output.decide(&mut collector);
+    if recipe.writes_native() {
+        Output.decide(&mut collector);
+    }
+    recipe.targets().for_each(|target| Shaped { target }.decide(&mut collector));
     Quarantine.decide(&mut collector);
     collector.finish()
 }

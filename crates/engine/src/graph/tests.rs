@@ -107,6 +107,7 @@ fn outcome(work: &Work, key: ActionKey) -> Outcome {
         }),
         Work::Output { .. } => Outcome::Output(BySide::new(|side| Some(file(side.word())))),
         Work::Quarantine { .. } => Outcome::Quarantine(file("quarantine")),
+        Work::Shaped { .. } => unreachable!("no recipe here asks for a shape"),
     }
 }
 
@@ -286,7 +287,9 @@ const OF_RECIPE: &[&str] = &[
     "plan",
     "quarantine",
     "selections",
+    "targets",
     "validation",
+    "written",
 ];
 const OF_ENTRY: &[&str] = &["conversion", "dataset", "files", "selected"];
 
@@ -347,7 +350,7 @@ fn spelling_is_parsed_and_goes_no_further() {
 }
 
 /// The queries that run after any change to a recipe's meaning, before it is known which part changed.
-const PARTS: &[&str] = &["mixing", "outputs", "parse", "validation"];
+const PARTS: &[&str] = &["mixing", "outputs", "parse", "targets", "validation"];
 
 #[test]
 fn a_note_changes_the_recipe_and_no_part_of_it() {
@@ -360,8 +363,12 @@ fn a_note_changes_the_recipe_and_no_part_of_it() {
 fn a_seed_arranges_its_own_recipe_anew() {
     let mut plans = Plans::built();
     plans.edit("two", "seed: 42", "seed: 43");
-    let expected: &[(&str, &[&str])] =
-        &[("two", PARTS), ("two.0", &["dataset"]), ("two.1", &["dataset"]), ("two", &["arranged", "output", "plan"])];
+    let expected: &[(&str, &[&str])] = &[
+        ("two", PARTS),
+        ("two.0", &["dataset"]),
+        ("two.1", &["dataset"]),
+        ("two", &["arranged", "output", "written", "plan"]),
+    ];
     assert_asked(&plans.ask(), expected, &[("arrange", 1), ("output", 1)]);
 }
 
@@ -373,7 +380,7 @@ fn a_threshold_selects_one_source_of_one_recipe_anew() {
         ("two", PARTS),
         ("two.0", OF_ENTRY),
         ("two.1", &["dataset"]),
-        ("two", &["selections", "mixed", "arranged", "output", "quarantine", "plan"]),
+        ("two", &["selections", "mixed", "arranged", "output", "written", "quarantine", "plan"]),
     ];
     assert_asked(&plans.ask(), expected, &[("select", 1), ("arrange", 1), ("output", 1), ("quarantine", 1)]);
 }
@@ -386,7 +393,7 @@ fn a_filter_more_scores_what_is_converted() {
         ("two", PARTS),
         ("two.0", OF_ENTRY),
         ("two.1", &["dataset"]),
-        ("two", &["scored", "selections", "mixed", "arranged", "output", "quarantine", "plan"]),
+        ("two", &["scored", "selections", "mixed", "arranged", "output", "written", "quarantine", "plan"]),
     ];
     let actions = [("score", 1), ("select", 1), ("arrange", 1), ("output", 1), ("quarantine", 1)];
     assert_asked(&plans.ask(), expected, &actions);
@@ -402,7 +409,7 @@ fn a_share_mixes_anew_what_was_selected() {
         ("two", &["counts_tokens", "selections"]),
         ("two.0", OF_ENTRY),
         ("two.1", OF_ENTRY),
-        ("two", &["mixed", "arranged", "output", "plan"]),
+        ("two", &["mixed", "arranged", "output", "written", "plan"]),
     ];
     assert_asked(&plans.ask(), expected, &[("arrange", 1), ("output", 1)]);
 }
@@ -412,7 +419,7 @@ fn a_changed_file_is_read_once_for_all_who_use_it_and_no_one_else() {
     let mut plans = Plans::built();
     let (_, input) = plans.snapshots.iter().next().unwrap();
     input.set_state(&mut plans.planner).to(Some(Ok(snapshot("alpha", 2))));
-    let downstream = ["selections", "mixed", "arranged", "output", "quarantine", "plan"];
+    let downstream = ["selections", "mixed", "arranged", "output", "written", "quarantine", "plan"];
     let expected: &[(&str, &[&str])] = &[
         ("one.0", &["files", "conversion", "selected"]),
         ("two.0", &["files", "conversion", "selected"]),
@@ -435,7 +442,7 @@ fn a_converter_that_makes_the_same_rows_stops_at_the_chunks() {
     code.set_version(&mut plans.planner).to(raised);
     // While chunks are missing, everything that depends on them is too. Once they are known they are unchanged, so
     // later steps are not even looked up.
-    let downstream = ["selections", "mixed", "arranged", "output", "quarantine", "plan"];
+    let downstream = ["selections", "mixed", "arranged", "output", "written", "quarantine", "plan"];
     let expected: &[(&str, &[&str])] = &[
         ("one.0", &["selected"]),
         ("two.0", &["selected"]),

@@ -89,12 +89,12 @@ pub(crate) fn summarise(plan: &RecipePlan, shares: &[f64]) -> Summary {
             repeats: realised.repeats,
         })
         .collect();
-    let rows = |side| plan.files.get(side).map_or(0, |file| file.rows);
+    let rows = |side| plan.rows(side);
     Summary {
         train_rows: rows(Side::Train),
         validation_rows: rows(Side::Validation),
         test_rows: rows(Side::Test),
-        bytes: plan.files.values().flatten().map(|file| file.bytes).sum(),
+        bytes: plan.named().filter(|(kind, ..)| kind.side().is_some()).filter_map(|(.., file)| Some(file?.bytes)).sum(),
         rejects: plan.quarantine.map_or(0, |file| file.rows),
         sources,
     }

@@ -29,7 +29,7 @@ pub(crate) fn recipe_of(site: &Site, target: &str, record: &Record) -> Result<Op
     // No build is recorded: look for the recipe that would write the output.
     for text in site.recipes.find_all()?.recipes {
         if let Ok(recipe) = site.recipes.load(&text.path, &text.text)
-            && recipe.outputs(&text.path).names().any(|output| is_own(&output))
+            && recipe.output_names(&text.path).iter().any(|output| is_own(output))
         {
             return Ok(Some(text.path));
         }

@@ -39,7 +39,8 @@ impl KnownRecipe {
     /// Returns the paths of the recipe's outputs, relative to the workspace.
     fn outputs(&self, outputs: &OutputFolder) -> Vec<PathBuf> {
         let Some(recipe) = &self.recipe else { return Vec::new() };
-        recipe.outputs(&self.path.to_string_lossy()).names().map(|name| outputs.relative(&name)).collect()
+        let names = recipe.output_names(&self.path.to_string_lossy());
+        names.iter().map(|name| outputs.relative(name)).collect()
     }
 }
 
@@ -162,7 +163,7 @@ impl Lookups<'_> {
         let mut meant = Vec::new();
         for known in self.known()? {
             let Some(recipe) = &known.recipe else { continue };
-            let names: Vec<String> = recipe.outputs(&known.path.to_string_lossy()).names().collect();
+            let names = recipe.output_names(&known.path.to_string_lossy());
             if names.iter().any(|name| fits(&site.outputs.relative(name), name)) {
                 meant.push(known.path.clone());
             }

@@ -32,7 +32,7 @@ use datac_core::{
     failure::Failure,
     id::{ActionKey, EnvironmentId},
     leaf::Leaves,
-    outputs::{FileMeta, OutputKind, Side},
+    outputs::{FileMeta, OutputSet},
     stale::{Recovery, StaleReason},
 };
 
@@ -446,7 +446,7 @@ impl Assessed {
     /// Returns the names of the recipe's outputs, as far as known without parsing the recipe.
     fn file_names(&self) -> Vec<String> {
         match (&self.recipe, &self.last) {
-            (Some(recipe), _) => recipe.outputs(&self.text.path).names().collect(),
+            (Some(recipe), _) => recipe.output_names(&self.text.path),
             (None, Some(last)) => last.outputs.iter().map(|output| output.name.clone()).collect(),
             (None, None) => Vec::new(),
         }
@@ -472,14 +472,13 @@ fn collisions(recipes: &mut [Assessed], elsewhere: &HashMap<&str, &FreshRecipe>)
         .collect();
     let mut problems = config::check_collisions(&parsed);
     let settled = recipes.iter().filter(|assessed| assessed.recipe.is_none() && assessed.status.state == State::Fresh);
-    let writers: HashMap<&str, &str> = settled
+    let writers: HashMap<String, &str> = settled
         .filter_map(|assessed| Some((assessed.text.path.as_str(), assessed.last.as_ref()?)))
         .chain(elsewhere.iter().map(|(path, last)| (*path, *last)))
-        .filter_map(|(path, last)| Some((last.outputs.first()?.name.as_str(), path)))
+        .filter_map(|(path, last)| Some((OutputSet::parse(&last.outputs.first()?.name)?.0.stem().to_owned(), path)))
         .collect();
     for (path, recipe, text) in &parsed {
-        let train = recipe.outputs(path).name(OutputKind::Rows(Side::Train));
-        if let Some(other) = writers.get(train.as_str()) {
+        if let Some(other) = writers.get(recipe.outputs(path).stem()) {
             problems.push(config::collision(path, recipe, text, other));
         }
     }

@@ -57,8 +57,8 @@ pub(crate) fn stray(outputs: &[OutputFile], quarantined: &HashSet<OsString>) -> 
     if quarantined.is_empty() {
         return None;
     }
-    let [train, .., last] = outputs else { return None };
-    let quarantine = OutputSet::parse(&train.name)?.0.name(OutputKind::Quarantine);
+    let quarantine = OutputSet::parse(&outputs.first()?.name)?.0.name(OutputKind::Quarantine);
     let is_there = quarantined.contains(Path::new(&quarantine).file_name()?);
-    (last.name != quarantine && is_there).then_some(quarantine)
+    let is_own = || outputs.iter().any(|output| output.name == quarantine);
+    (is_there && !is_own()).then_some(quarantine)
 }

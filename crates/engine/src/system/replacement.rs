@@ -48,6 +48,11 @@ impl Replacement {
         Ok(Self { temporary, destination: destination.to_owned() })
     }
 
+    /// Changes where the file is to go, within the same folder.
+    pub fn go_to(&mut self, destination: PathBuf) {
+        self.destination = destination;
+    }
+
     /// Reserves disk space for `bytes` bytes, so that a full disk is noticed before the first of them is written.
     ///
     /// The length of the file does not change. If the file system cannot reserve space, this does nothing.

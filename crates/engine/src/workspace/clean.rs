@@ -162,7 +162,7 @@ fn outputs_of(
     if selectors.is_empty() || !of_present.is_empty() {
         for text in find(site, &of_present)?.recipes {
             if let Ok(recipe) = site.recipes.load(&text.path, &text.text) {
-                names.extend(recipe.outputs(&text.path).names().map(|name| (name, false)));
+                names.extend(recipe.output_names(&text.path).into_iter().map(|name| (name, false)));
             }
             names.extend(present.get(&text.path).into_iter().flatten().map(|name| (name.clone(), true)));
         }
@@ -224,6 +224,7 @@ fn known(record: &Record) -> Result<HashSet<FileHash>, WorkspaceError> {
         match recorded_outcome(&action) {
             Some(Outcome::Output(files)) => known.extend(files.values().flatten().map(|file| file.digest)),
             Some(Outcome::Quarantine(file)) => drop(known.insert(file.digest)),
+            Some(Outcome::Shaped(shaped)) => known.extend(shaped.files.iter().map(|file| file.meta.digest)),
             _ => {}
         }
     }

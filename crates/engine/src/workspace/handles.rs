@@ -29,7 +29,7 @@ use crate::{
             why_run::{self, PastExplanation},
         },
         manifest::BuildManifest,
-        trace::{self, DroppedRow, DroppedRows, Journey, Origin, OutputRows},
+        trace::{self, DroppedRow, DroppedRows, Identified, Journey, Origin, OutputRows},
     },
     selector,
     site::{Found, Site, WorkspaceError},
@@ -289,6 +289,11 @@ impl<'w> Outputs<'w> {
     /// Traces a source row, counted from 0, through every recipe that has been built.
     pub fn trace_source(&self, source: &str, file: &str, row: u64) -> Result<Journey, WorkspaceError> {
         trace::trace_source(self.site, source, file, row)
+    }
+
+    /// Traces the `id` of a row to the source rows that it was made of, and those through every recipe that has been built.
+    pub fn trace_id(&self, id: &str) -> Result<Identified, WorkspaceError> {
+        trace::trace_id(self.site, id)
     }
 
     /// Compares the rows of a recipe's last two builds, or of its last build with `versus`, an earlier run or a file.

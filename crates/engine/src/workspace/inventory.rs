@@ -144,7 +144,7 @@ fn outputs_of(folder: &OutputFolder, status: &RecipeStatus, recipe: Option<&Reci
     // Outputs that the recipe would write, but that were not built.
     let rows = |recipe: &Recipe| {
         let sides = recipe.validation.sides(recipe.datasets.iter().map(|dataset| dataset.role));
-        recipe.outputs(&status.path).row_names(sides).collect::<Vec<_>>()
+        recipe.row_names(&status.path, sides)
     };
     for name in recipe.map(rows).into_iter().flatten() {
         if !status.files.iter().any(|file| file.name == name) {

@@ -16,9 +16,12 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-use super::rows::OutputError;
+use super::{
+    container::{Bytes, Sink, failed},
+    rows::OutputError,
+};
 use crate::system::{FileError, Replacement, Stat};
-use datac_core::{hash::Hasher, id::FileHash};
+use datac_core::{id::FileHash, outputs::Container, shape::facts::Column};
 
 /// Number of empty buffers that are kept for reuse.
 const KEPT: usize = 4;
@@ -39,28 +42,15 @@ pub type Told = Arc<dyn Fn(u64, u64) + Send + Sync>;
 struct State {
     /// Number of the segment to append next.
     next: usize,
+    /// Number of rows that were appended.
+    rows: u64,
     /// Segments that were delivered before their turn.
     early: BTreeMap<usize, Vec<u8>>,
-    /// The file and the hash of its bytes so far; `None` while a thread appends, and once the file is finished.
-    end: Option<End>,
+    /// Where segments are appended; `None` while a thread appends, and once the file is finished.
+    end: Option<Sink>,
     /// Whether a segment could not be encoded or appended, so that no later segment will be appended.
     is_broken: bool,
     buffers: Vec<Vec<u8>>,
-}
-
-/// The end of a file, where bytes are appended.
-struct End {
-    replacement: Replacement,
-    hasher: Hasher,
-    bytes: u64,
-}
-
-impl End {
-    fn append(&mut self, bytes: &[u8]) -> Result<(), FileError> {
-        self.hasher.update(bytes);
-        self.bytes += bytes.len() as u64;
-        self.replacement.write_all(bytes)
-    }
 }
 
 /// A file that has been written but is not in place yet.
@@ -72,13 +62,22 @@ pub struct Written {
     pub digest: FileHash,
     /// Size in bytes.
     pub bytes: u64,
+    /// Number of rows.
+    pub rows: u64,
 }
 
 impl OutputFile {
-    /// Begins a file for `destination`, whose folder must exist.
-    pub fn new(destination: &Path) -> Result<Self, FileError> {
-        let end = End { replacement: Replacement::new(destination)?, hasher: Hasher::default(), bytes: 0 };
-        let state = State { next: 0, early: BTreeMap::new(), end: Some(end), is_broken: false, buffers: Vec::new() };
+    /// Begins a file of lines for `destination`, whose folder must exist.
+    pub fn new(destination: &Path) -> Result<Self, OutputError> {
+        Self::of_container(destination, Container::Jsonl, &[])
+    }
+
+    /// Begins a file of a container, with these columns.
+    pub fn of_container(destination: &Path, container: Container, columns: &[Column]) -> Result<Self, OutputError> {
+        let replacement = Replacement::new(destination)?;
+        let end = Sink::new(replacement, container, columns).map_err(|error| failed(error, destination))?;
+        let state =
+            State { next: 0, rows: 0, early: BTreeMap::new(), end: Some(end), is_broken: false, buffers: Vec::new() };
         Ok(Self { destination: destination.to_owned(), state: Mutex::new(state), turn: Condvar::new(), told: None })
     }
 
@@ -97,11 +96,15 @@ impl OutputFile {
     /// Delivers a segment, which is appended when its turn comes. Segments are numbered from 0 and must be begun in
     /// order.
     pub(super) fn put(&self, number: usize, encoded: Result<Vec<u8>, OutputError>) -> Result<(), OutputError> {
-        if let (Some(told), Ok(bytes)) = (&self.told, &encoded) {
+        let appended = encoded.and_then(|bytes| {
             // A row is a line. To count them costs nothing beside encoding them.
-            told(memchr::memchr_iter(b'\n', bytes).count() as u64, bytes.len() as u64);
-        }
-        let appended = encoded.and_then(|bytes| Ok(self.append(number, bytes)?));
+            let rows = lines(&bytes);
+            if let Some(told) = &self.told {
+                told(rows, bytes.len() as u64);
+            }
+            self.state().rows += rows;
+            self.append(number, bytes)
+        });
         if appended.is_err() {
             self.abandon();
         }
@@ -114,7 +117,7 @@ impl OutputFile {
         self.turn.notify_all();
     }
 
-    fn append(&self, number: usize, bytes: Vec<u8>) -> Result<(), FileError> {
+    fn append(&self, number: usize, bytes: Vec<u8>) -> Result<(), OutputError> {
         let ahead = rayon::current_num_threads();
         let mut state = self.state();
         while number > state.next + ahead && !state.is_broken {
@@ -132,7 +135,7 @@ impl OutputFile {
             let appended = end.append(&bytes);
             state = self.state();
             state.end = Some(end);
-            appended?;
+            appended.map_err(|error| failed(error, &self.destination))?;
             state.next += 1;
             if state.buffers.len() < KEPT {
                 state.buffers.push(bytes);
@@ -143,24 +146,23 @@ impl OutputFile {
     }
 
     /// Appends bytes, for files that a single thread writes from beginning to end.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), FileError> {
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        state.end.as_mut().map_or(Ok(()), |end| end.append(bytes))
+        state.rows += lines(bytes);
+        let appended = state.end.as_mut().map_or(Ok(()), |end| end.append(bytes));
+        appended.map_err(|error| failed(error, &self.destination))
     }
 
-    /// Ends the file; `None` if a segment is missing.
-    pub fn finish(&self) -> Option<Written> {
+    /// Ends the file; fails if a segment is missing.
+    pub fn finish(&self) -> Result<Written, OutputError> {
         let mut state = self.state();
         if state.is_broken || !state.early.is_empty() {
-            return None;
+            return Err(OutputError::Mismatch);
         }
-        let End { replacement, hasher, bytes } = state.end.take()?;
-        Some(Written {
-            replacement,
-            destination: self.destination.clone(),
-            digest: FileHash::new(hasher.finish()),
-            bytes,
-        })
+        let sink = state.end.take().ok_or(OutputError::Mismatch)?;
+        let Bytes { replacement, hasher, count } = sink.finish().map_err(|error| failed(error, &self.destination))?;
+        let destination = self.destination.clone();
+        Ok(Written { replacement, destination, digest: FileHash::new(hasher.finish()), bytes: count, rows: state.rows })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -170,7 +172,17 @@ impl OutputFile {
     }
 }
 
+fn lines(bytes: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', bytes).count() as u64
+}
+
 impl Written {
+    /// Changes where the file is to go, within the same folder.
+    pub fn go_to(&mut self, destination: PathBuf) {
+        self.replacement.go_to(destination.clone());
+        self.destination = destination;
+    }
+
     /// Syncs the file to disk.
     pub fn sync(&self) -> Result<(), FileError> {
         self.replacement.sync()
@@ -228,6 +240,6 @@ mod tests {
                 assert_eq!(written.put(number, encoded).is_err(), number == 7);
             });
         });
-        assert!(file.finish().is_none());
+        assert!(file.finish().is_err());
     }
 }

@@ -6,6 +6,7 @@
 //! `file.rs` hashes the segments and appends them in order.
 
 mod budget;
+mod container;
 mod file;
 mod load;
 mod rows;
@@ -15,5 +16,7 @@ mod spill;
 pub use budget::Budget;
 pub use file::{OutputFile, Told, Written};
 pub use load::warm;
-pub use rows::{AtHand, Block, Encoder, Fails, Found, Order, OutputError, Rows, Slot, WantedRow};
+pub use rows::{
+    AtHand, Block, Encoder, Fails, Found, Order, OutputError, Rows, Slot, UnfitSample, WantedRow, check_version,
+};
 pub use share::share;

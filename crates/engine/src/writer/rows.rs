@@ -1,13 +1,16 @@
 //! Encodes samples, which are stored in source order, as rows in output order.
 
 use std::{
+    io::Write,
     ops::Range,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::{budget::Budget, file::OutputFile, load::load, share::share, spill::Spill};
 use crate::{
@@ -16,9 +19,10 @@ use crate::{
 };
 use datac_core::{
     id::BlobId,
+    outputs::row_id,
     row::write_string,
     sample::{self, Quoted, SAMPLES_VERSION},
-    shape::{Shape, Unfit},
+    shape::{Shape, Unfit, facts::Facts},
 };
 
 /// Size of the samples of a segment, in bytes. Their rows take about twice as much.
@@ -57,6 +61,23 @@ pub struct Order {
     pub list: BlobId,
     /// Number of rows.
     pub rows: u64,
+    /// Number of rows of the list that stand before them.
+    pub first: u64,
+    /// Number of rows of the list.
+    pub of: u64,
+}
+
+impl Order {
+    /// A whole list.
+    pub fn whole(list: BlobId, rows: u64) -> Self {
+        Self { list, rows, first: 0, of: rows }
+    }
+
+    /// One of `count` parts of about the same length.
+    pub fn part(self, number: u64, count: u64) -> Self {
+        let bound = |number: u64| (u128::from(self.rows) * u128::from(number) / u128::from(count)) as u64;
+        Self { first: self.first + bound(number), rows: bound(number + 1) - bound(number), ..self }
+    }
 }
 
 /// Everything that outputs are written from. Candidates are numbered block by block.
@@ -90,6 +111,14 @@ pub enum OutputError {
     /// The shape has no place for something that a sample has.
     #[error("write a sample of `{0}`: {1}")]
     Unfit(String, Unfit),
+    /// A row that a shape wrote is not of the shape's columns.
+    #[error("write `{}`: {reason}", path.display())]
+    Encode {
+        /// The file.
+        path: PathBuf,
+        /// The row, and what is wrong with it.
+        reason: String,
+    },
 }
 
 /// The errors that a caller's error type must convert from.
@@ -101,6 +130,21 @@ impl<E: From<OutputError> + From<FileError> + From<Miss>> Fails for E {}
 pub struct Encoder {
     shape: &'static dyn Shape,
     sources: Vec<Vec<u8>>,
+    facts: Facts,
+    has_ids: bool,
+    /// The samples that the shape has no place for; `None` if there can be none.
+    unfit: Option<Mutex<Vec<UnfitSample>>>,
+}
+
+/// A sample that the shape of an output has no place for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnfitSample {
+    /// Number of its source.
+    pub source: u32,
+    /// What the shape has no place for.
+    pub what: &'static str,
+    /// Hash of its identity text.
+    pub row_hash: u64,
 }
 
 impl Encoder {
@@ -111,7 +155,21 @@ impl Encoder {
             write_string(name, &mut quoted);
             quoted
         };
-        Self { shape, sources: sources.map(quoted).collect() }
+        let sources = sources.map(quoted).collect();
+        Self { shape, sources, facts: Facts::default(), has_ids: false, unfit: None }
+    }
+
+    /// Returns this encoder for samples with these facts, some of which may not fit; with an `id` in each row if `has_ids`.
+    pub fn of_target(self, facts: Facts, has_ids: bool) -> Self {
+        Self { facts, has_ids, unfit: Some(Mutex::default()), ..self }
+    }
+
+    /// Returns the samples that did not fit, in an order that does not depend on threads.
+    pub fn unfit(&self) -> Vec<UnfitSample> {
+        let mut unfit: Vec<UnfitSample> =
+            self.unfit.iter().flat_map(|all| all.lock().unwrap_or_else(PoisonError::into_inner).clone()).collect();
+        unfit.sort();
+        unfit
     }
 
     /// Returns the encoded name of a source.
@@ -122,12 +180,33 @@ impl Encoder {
     /// Appends a sample as a line.
     pub(super) fn append(&self, sample: &[u8], source: u32, out: &mut Vec<u8>) -> Result<(), OutputError> {
         let sample = sample::read(sample).map_err(|_| OutputError::Mismatch)?;
-        let source = self.source(source)?;
-        self.shape
-            .write(&sample, source, out)
-            .map_err(|unfit| OutputError::Unfit(source.unescape().unwrap_or_default().into_owned(), unfit))?;
-        out.push(b'\n');
-        Ok(())
+        let (number, source, start) = (source, self.source(source)?, out.len());
+        let row_hash = || {
+            let mut identity = Vec::new();
+            sample::write_identity(&sample, &mut identity);
+            xxh3_64(&identity)
+        };
+        if self.has_ids {
+            // The row's own brace is put in its place.
+            write!(out, "{{\"id\":\"{}\"", row_id(row_hash())).expect("memory can be written");
+        }
+        let row = out.len();
+        match (self.shape.write(&sample, source, &self.facts, out), &self.unfit) {
+            (Ok(()), _) => {
+                if self.has_ids {
+                    out[row] = b',';
+                }
+                out.push(b'\n');
+                Ok(())
+            }
+            (Err(Unfit(what)), Some(unfit)) => {
+                out.truncate(start);
+                let unfit_sample = UnfitSample { source: number, what, row_hash: row_hash() };
+                unfit.lock().unwrap_or_else(PoisonError::into_inner).push(unfit_sample);
+                Ok(())
+            }
+            (Err(unfit), None) => Err(OutputError::Unfit(source.unescape().unwrap_or_default().into_owned(), unfit)),
+        }
     }
 }
 
@@ -221,7 +300,7 @@ impl<E: Fails> Rows<'_, E> {
     pub fn write(
         &self,
         orders: &[Order],
-        begin: &dyn Fn(usize) -> Result<OutputFile, FileError>,
+        begin: &dyn Fn(usize) -> Result<OutputFile, OutputError>,
         at_hand: Option<Vec<Box<dyn AtHand>>>,
         budget: &Budget,
         scratch: &Path,
@@ -395,12 +474,14 @@ impl<E: Fails> Rows<'_, E> {
 
     /// Calls `take` with the candidate of each row of an order.
     pub(super) fn each(&self, order: &Order, mut take: impl FnMut(u32) -> Result<(), E>) -> Result<(), E> {
-        let mut rows = 0;
+        let (mut rows, wanted) = (0, order.first..order.first + order.rows);
         self.store.each_part(&order.list, |part| {
-            rows += part.len() as u64 / 4;
-            part.as_chunks().0.iter().try_for_each(|candidate| take(u32::from_le_bytes(*candidate)))
+            part.as_chunks().0.iter().try_for_each(|candidate| {
+                rows += 1;
+                if wanted.contains(&(rows - 1)) { take(u32::from_le_bytes(*candidate)) } else { Ok(()) }
+            })
         })?;
-        if rows == order.rows { Ok(()) } else { Err(OutputError::Mismatch.into()) }
+        if rows == order.of { Ok(()) } else { Err(OutputError::Mismatch.into()) }
     }
 }
 
@@ -452,7 +533,7 @@ impl Walk {
 }
 
 /// Returns a miss if a blob holds samples of another version, so that they are made again.
-pub(super) fn check_version(digest: &BlobId, blob: &[u8]) -> Result<(), Miss> {
+pub fn check_version(digest: &BlobId, blob: &[u8]) -> Result<(), Miss> {
     match blob.first() {
         Some(&SAMPLES_VERSION) => Ok(()),
         _ => Err(Miss { digest: *digest, reason: MissReason::Damaged("it has another version".into()) }),

@@ -4,6 +4,7 @@ mod columns;
 mod dataset;
 mod filter;
 mod held;
+mod output;
 mod read;
 mod recipe;
 pub(super) mod rules;
@@ -25,9 +26,10 @@ const BLOCKS: &[(&str, &[&str])] = &[
     ("`test`", TEST_KEYS),
     ("`mix`", MIX_KEYS),
     ("`sample`", SAMPLE_KEYS),
+    ("an entry of `output`", OUTPUT_KEYS),
 ];
 
-const RECIPE_KEYS: &[&str] = &["metadata", "datasets", "validation", "test", "exclude", "mix", "max_rejects"];
+const RECIPE_KEYS: &[&str] = &["metadata", "datasets", "validation", "test", "exclude", "mix", "max_rejects", "output"];
 const METADATA_KEYS: &[&str] = &["phase", "description", "total_tokens", "max_seq_length", "version"];
 const DATASET_KEYS: &[&str] = &[
     "name",
@@ -56,6 +58,7 @@ const VALIDATION_KEYS: &[&str] = &["ratio", "seed", "stratified", "method", "nor
 const TEST_KEYS: &[&str] = &["ratio", "split", "overlap"];
 const MIX_KEYS: &[&str] = &["strategy", "total", "unit", "deduplicate", "normalise"];
 const SAMPLE_KEYS: &[&str] = &["rows", "seed"];
+const OUTPUT_KEYS: &[&str] = &["shape", "container", "shards", "layout", "id"];
 
 /// Returns the keys of a source that is not mixed: those of a dataset but its share.
 fn unmixed_keys() -> impl Iterator<Item = &'static str> {

@@ -48,11 +48,19 @@ impl Checker<'_> {
             None => Some(Mix::default()),
         };
         let max_rejects = self.optional(&fields, "max_rejects", Self::max_rejects);
+        let outputs = self.outputs(&fields, metadata.as_ref().map(|m| m.kind));
         let (validation, unmixed) = held_out?;
         let mixed = entries?.into_iter().map(|entry| entry.dataset).collect::<Option<_>>()?;
         let datasets = unmixed.with(mixed);
         self.unique(&datasets, root);
-        Some(Recipe { metadata: metadata?, datasets, validation, mix: mix?, max_rejects: max_rejects? })
+        Some(Recipe {
+            metadata: metadata?,
+            datasets,
+            validation,
+            mix: mix?,
+            max_rejects: max_rejects?,
+            outputs: outputs?,
+        })
     }
 
     /// Reads an optional key: `Some(None)` if it is absent, `None` if its value is invalid.

@@ -7,6 +7,7 @@ use super::*;
 use crate::{
     key::Deciding as _,
     leaf,
+    outputs::{Container, Target},
     quality::{self, BoundSpec, ScoreKind},
 };
 
@@ -89,6 +90,27 @@ pub(in crate::config) fn bad() -> Vec<(&'static str, String, Vec<&'static str>)>
             &dataset("columns: {user: {tmpl: a}, assistant: b}"),
             &["6:15 E0111 needs `template`", "6:22 E0110 unknown key `tmpl`"],
         ),
+        // Outputs.
+        case("no shape", &root("output: tlr"), &["6:9 E0136 unknown shape `tlr`"]),
+        case("an output without a shape", &root("output: [{container: parquet}]"), &["6:11 E0111 needs `shape`"]),
+        case("no outputs", &root("output: []"), &["6:9 E0116 is an empty list"]),
+        case(
+            "a shape twice",
+            &root("output: [trl, {shape: trl, shards: 2}]"),
+            &["6:15 E0120 two outputs have the shape `trl`"],
+        ),
+        case(
+            "a shape of other samples",
+            &root("output: trl-implicit-prompt"),
+            &["6:9 E0136 has no rows for conversation samples"],
+        ),
+        case(
+            "no such files",
+            &root("output: {shape: verl, container: jsonl}"),
+            &["6:34 E0136 cannot be written as jsonl"],
+        ),
+        case("no container", &root("output: {shape: trl, container: csv}"), &["6:33 E0115 csv"]),
+        case("too many shards", &root("output: {shape: trl, shards: 100000}"), &["6:30 E0114 is more than 99999"]),
         // The file.
         case("empty", "", &["1:1 E0104 is empty"]),
         case("only a comment", "# soon\n", &["1:1 E0104 is empty"]),
@@ -455,6 +477,15 @@ pub(in crate::config) fn good() -> Vec<(&'static str, String, Claim)> {
                 && r.validation == Validation::default()
                 && r.mix == Mix::default()
                 && r.max_rejects.is_none()
+        }),
+        ("no output", root(""), |r| r.outputs == [Target::native()] && r.targets().count() == 0),
+        ("a shape", root("output: trl"), |r| {
+            let target = &r.outputs[0];
+            (target.shape.as_str(), target.container, target.shards) == ("trl", Container::Parquet, 1)
+                && !r.writes_native()
+        }),
+        ("outputs", root("output: [native, {shape: openai, shards: 1_0, layout: hub, id: true}]"), |r| {
+            r.writes_native() && r.targets().map(Target::to_string).eq(["openai (jsonl, 10 shards, hub, id)"])
         }),
         ("grouped digits", root("mix: {total: 10_000_000}"), |r| r.mix.total == Some(10_000_000)),
         ("grouped digits in quotes", root("mix: {total: '1_0'}"), |r| r.mix.total == Some(10)),

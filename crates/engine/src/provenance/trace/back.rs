@@ -169,12 +169,23 @@ pub(crate) fn trace(site: &Site, output: &str, line: u64) -> Result<Origin, Work
             reject_origin(&located, at, &sources)?
         }
         OutputKind::Rows(side) => row_origin(&located, side, built, &sources)?,
+        OutputKind::Shard(side) => {
+            let position = located.position(side, built)?;
+            let origin = row_origin(&located, side, position, &sources)?;
+            Origin { side: located.side, line: built, ..origin }
+        }
+        OutputKind::Beside => return Err(no_rows(&located.name)),
     };
     if let Some(Ok(row)) = row.map(|row| RawValue::from_string(String::from_utf8_lossy(&row).into_owned())) {
         origin.row = row;
     }
     origin.file.asked_line = (built != line).then_some(line);
     Ok(origin)
+}
+
+fn no_rows(name: &str) -> WorkspaceError {
+    let failure = Failure::plain(FailureKind::Config, format!("`{name}` holds no rows"));
+    failure.hint("name a file of rows that stands beside it").into()
 }
 
 /// Reads a line, counted from 1, of a file on disk.

@@ -1,6 +1,6 @@
 //! Traces a source row forward to every output it is in, or to what kept it out.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -12,7 +12,7 @@ use super::{
     source_row::{SampleOf, SourcePlace, SourceText, Sources},
 };
 use crate::{
-    cache::{Access, RunId},
+    cache::{Access, Build, Record, RunId},
     provenance::{history::read_manifest, manifest::MadeSource},
     site::{Site, WorkspaceError},
     system,
@@ -21,7 +21,7 @@ use datac_core::{
     failure::{Failure, FailureKind},
     leaf::Leaf,
     mix::{Selection, stops::Stops},
-    outputs::OutputKind,
+    outputs::{NamedFile, OutputKind, Side, hash_of_id},
 };
 
 /// What happened to a source row in all recipes.
@@ -134,14 +134,73 @@ pub struct Twin {
 /// its files, or the end of that path. Rows are counted from 0, as in quarantine files.
 pub(crate) fn trace_source(site: &Site, source: &str, file: &str, row: u64) -> Result<Journey, WorkspaceError> {
     let record = site.cache.record(Access::Read)?;
+    journey(site, &record, &latest(site, &record)?, source, file, row)
+}
+
+/// The source rows of which a row with this `id` was made.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Identified {
+    /// The `id` of rows of outputs.
+    pub id: String,
+    /// What happened to each source row whose sample has it: several, if they have the same content.
+    pub rows: Vec<Journey>,
+}
+
+/// The largest number of source rows that are told for one `id`.
+const MOST_ROWS: usize = 100;
+
+/// Traces an `id` of rows to the source rows, and those through every recipe that has been built.
+pub(crate) fn trace_id(site: &Site, id: &str) -> Result<Identified, WorkspaceError> {
+    let Some(hash) = hash_of_id(id) else {
+        let failure = Failure::plain(FailureKind::Config, format!("`{id}` is no `id` of a row"));
+        return Err(failure
+            .hint("an `id` is `row-` and 16 hexadecimal digits, as `output: {shape: …, id: true}` writes it")
+            .into());
+    };
+    let record = site.cache.record(Access::Read)?;
+    let lineages = latest(site, &record)?;
+    let mut places: Vec<(String, String, u64)> = Vec::new();
+    for lineage in &lineages {
+        for (source, made) in lineage.manifest.sources.iter().enumerate() {
+            for chunk in 0..made.chunks.len() {
+                let index = lineage.index(source, chunk)?;
+                for sample in (0..index.len()).filter(|sample| index.row_hash[*sample] == hash) {
+                    let place = SourcePlace::new(made, &made.chunks[chunk], index.row[sample]);
+                    let place = (made.origin.name().to_owned(), place.file, place.row);
+                    if !places.contains(&place) && places.len() < MOST_ROWS {
+                        places.push(place);
+                    }
+                }
+            }
+        }
+    }
+    if places.is_empty() {
+        let failure = Failure::plain(FailureKind::Config, format!("no sample of the latest builds has the id `{id}`"));
+        return Err(failure
+            .hint("an id stays the same as long as the content of the row does; build the recipe again")
+            .into());
+    }
+    let rows = places.iter().map(|(source, file, row)| journey(site, &record, &lineages, source, file, *row));
+    Ok(Identified { id: id.to_owned(), rows: rows.collect::<Result<_, _>>()? })
+}
+
+/// Returns the latest builds of all recipes that still exist.
+fn latest(site: &Site, record: &Arc<Record>) -> Result<Vec<Lineage>, WorkspaceError> {
     let builds = record.latest_builds()?;
-    let lineages: Vec<Lineage> = builds
-        .par_iter()
-        .filter(|(_, build)| system::exists(&site.root().join(&build.path)))
-        .map(|(run, build)| {
-            Ok(Lineage::new(read_manifest(&site.cache.store(&record), build)?, *run, site.cache.store(&record)))
-        })
-        .collect::<Result<_, WorkspaceError>>()?;
+    let read = |(run, build): &(RunId, Build)| {
+        Ok(Lineage::new(read_manifest(&site.cache.store(record), build)?, *run, site.cache.store(record)))
+    };
+    builds.par_iter().filter(|(_, build)| system::exists(&site.root().join(&build.path))).map(read).collect()
+}
+
+fn journey(
+    site: &Site,
+    record: &Arc<Record>,
+    lineages: &[Lineage],
+    source: &str,
+    file: &str,
+    row: u64,
+) -> Result<Journey, WorkspaceError> {
     let is_meant = |made: &MadeSource| made.origin.name() == source || made.name == source;
     let sources = || lineages.iter().flat_map(|lineage| lineage.manifest.sources.iter());
     if !sources().any(is_meant) {
@@ -155,14 +214,14 @@ pub(crate) fn trace_source(site: &Site, source: &str, file: &str, row: u64) -> R
         }
         .into());
     }
-    let file = file_of(&lineages, source, file)?;
+    let file = file_of(lineages, source, file)?;
     let mut journey =
         Journey { source: source.to_owned(), file: file.clone(), row, source_row: None, fates: Vec::new() };
-    for lineage in &lineages {
+    for lineage in lineages {
         for (number, made) in lineage.manifest.sources.iter().enumerate().filter(|(_, made)| is_meant(made)) {
             let Some((mut place, fates)) = fates(lineage, number, &file, row)? else { continue };
             if let Some((chunk, within)) = chunk_of(made, &file, row) {
-                let sources = Sources::new(site, &record, lineage);
+                let sources = Sources::new(site, record, lineage);
                 let text = sources.read(made, &made.chunks[chunk], within, &mut place);
                 journey.source_row.get_or_insert(text);
             }
@@ -280,9 +339,11 @@ fn fate(lineage: &Lineage, at: At) -> Result<Fate, WorkspaceError> {
     Ok(match lineage.number(at)? {
         Some(number) => {
             let lines = lineage.lines(number)?;
-            let lines: Vec<OutputLine> =
-                lines.into_iter().map(|(side, line)| output_line(lineage, OutputKind::Rows(side), line)).collect();
-            if lines.is_empty() {
+            let is_written = !lines.is_empty();
+            let lines: Vec<Vec<OutputLine>> =
+                lines.into_iter().map(|(side, line)| lines_of(lineage, side, line)).collect::<Result<_, _>>()?;
+            let lines = lines.concat();
+            if !is_written {
                 let gives = lineage.manifest.summary.sources.get(at.source).map_or(0, |source| source.rows);
                 Fate::NotChosen { kept: made.kept, gives }
             } else {
@@ -349,6 +410,33 @@ fn filtered(lineage: &Lineage, At { source, chunk, sample }: At) -> Result<Fate,
     });
     let scores = &loaded[chunk].1[stopped.filter];
     Ok(Fate::Filtered { by: passed(&made.filters[stopped.filter], scores, sample, &made.field), twin })
+}
+
+/// Returns the lines of files that a row of a side is on: in its native file, and in those of targets all of whose samples fit.
+fn lines_of(lineage: &Lineage, side: Side, line: u64) -> Result<Vec<OutputLine>, WorkspaceError> {
+    let rows = lineage.order(side)?.len() as u64;
+    let files = || lineage.manifest.files.iter();
+    let native = files().any(|file| OutputKind::of(&file.name) == Some(OutputKind::Rows(side)));
+    let mut lines: Vec<OutputLine> =
+        native.then(|| output_line(lineage, OutputKind::Rows(side), line)).into_iter().collect();
+    let mut folders: BTreeMap<String, Vec<&NamedFile>> = BTreeMap::new();
+    for file in files().filter(|file| OutputKind::of(&file.name) == Some(OutputKind::Shard(side))) {
+        folders.entry(file.name.splitn(3, '/').take(2).collect::<Vec<_>>().join("/")).or_default().push(file);
+    }
+    for shards in folders.into_values() {
+        if shards.iter().map(|file| file.meta.rows).sum::<u64>() != rows {
+            continue;
+        }
+        let mut left = line;
+        for file in shards {
+            if left <= file.meta.rows {
+                lines.push(OutputLine { output: file.name.clone(), line: left, side: OutputKind::Shard(side) });
+                break;
+            }
+            left -= file.meta.rows;
+        }
+    }
+    Ok(lines)
 }
 
 fn output_line(lineage: &Lineage, side: OutputKind, line: u64) -> OutputLine {

@@ -9,14 +9,15 @@ mod forward;
 mod lineage;
 mod locate;
 mod rows;
+mod shard;
 mod source_row;
 
 pub(crate) use back::trace;
 pub use back::{FileAsBuilt, Mixed, Origin, Passed, Rejected, Split};
 pub(crate) use dropped::dropped;
 pub use dropped::{DroppedRow, DroppedRows};
-pub(crate) use forward::trace_source;
-pub use forward::{Fate, FateOf, Journey, OutputLine, Twin};
+pub use forward::{Fate, FateOf, Identified, Journey, OutputLine, Twin};
+pub(crate) use forward::{trace_id, trace_source};
 pub(crate) use locate::{Located, locate, named_output};
 pub(crate) use rows::rows;
 pub use rows::{OutputRow, OutputRows};

@@ -74,6 +74,10 @@ pub(crate) fn rows(site: &Site, output: &str) -> Result<OutputRows, WorkspaceErr
             }
             (0..numbered.len() as u32).collect()
         }
+        OutputKind::Shard(_) | OutputKind::Beside => {
+            let failure = Failure::plain(FailureKind::Config, format!("`{name}` does not hold native rows"));
+            return Err(failure.hint("`datac trace` finds the origin of one of its rows").into());
+        }
         OutputKind::Rows(side) => {
             for (source, made) in lineage.manifest.sources.iter().enumerate() {
                 let selection = lineage.selection(source)?;

@@ -89,7 +89,7 @@ impl Fixture {
             .iter()
             .map(|list| {
                 let bytes: Vec<u8> = list.iter().flat_map(|row| row.to_le_bytes()).collect();
-                Order { list: self.store.put(&bytes).unwrap(), rows: list.len() as u64 }
+                Order::whole(self.store.put(&bytes).unwrap(), list.len() as u64)
             })
             .collect();
         let rows = Rows {

@@ -1,0 +1,99 @@
+//! Checks `output`: what rows are written as.
+
+use super::{
+    super::{
+        problem::{self, Fault},
+        tree::{Node, Value, quoted},
+    },
+    Checker, OUTPUT_KEYS,
+    read::Fields,
+    rules::suggest,
+};
+use crate::{
+    outputs::{Container, Layout, Target},
+    sample::SampleKind,
+    shape::{self, SHAPES, Shape},
+};
+
+/// The largest number of files of a side: their names have five digits.
+const MOST_SHARDS: u64 = 99_999;
+
+impl Checker<'_> {
+    /// Reads one output or a list of them; without any, rows are native.
+    pub(super) fn outputs(&mut self, fields: &Fields<'_, '_>, kind: Option<SampleKind>) -> Option<Vec<Target>> {
+        let Some(node) = fields.get("output") else { return Some(vec![Target::native()]) };
+        let items = match &node.value {
+            Value::List(items) if items.is_empty() => {
+                let fault = Fault::new(problem::EMPTY_VALUE, &node.span, "`output` is an empty list");
+                self.report(fault.label("empty").hint("name a shape, such as `trl`, or remove `output`"));
+                return None;
+            }
+            Value::List(items) => items.as_slice(),
+            _ => std::slice::from_ref(node),
+        };
+        let targets: Vec<Option<Target>> = items.iter().map(|item| self.target(item, kind)).collect();
+        let targets: Vec<Target> = targets.into_iter().collect::<Option<_>>()?;
+        for (number, target) in targets.iter().enumerate() {
+            if targets[..number].iter().any(|other| other.shape == target.shape) {
+                let message = format!("two outputs have the shape `{}`", target.shape);
+                let fault = Fault::new(problem::DUPLICATE_NAME, &items[number].span, message).label("the second one");
+                self.report(fault.hint("remove one: each shape has one folder"));
+                return None;
+            }
+        }
+        Some(targets)
+    }
+
+    fn target(&mut self, node: &Node<'_>, kind: Option<SampleKind>) -> Option<Target> {
+        if !matches!(node.value, Value::Map(_)) {
+            let shape = self.shape(node, kind)?;
+            return Some(Target { shape: shape.name().to_owned(), container: shape.container(), ..Target::native() });
+        }
+        let fields = self.fields(node, None, "an entry of `output`", OUTPUT_KEYS)?;
+        let shape = self.required(&fields, "shape", "add `shape: trl`, or another one; see `docs/trainers.md`");
+        let shape = shape.and_then(|node| self.shape(node, kind));
+        let container = self.optional(&fields, "container", |this, node, key| this.word(node, key, Container::ALL));
+        let shards = self.or_default(&fields, "shards", 1, |this, node, key| {
+            let shards = this.integer(node, key, 1)?;
+            if shards > MOST_SHARDS {
+                let message = format!("`shards: {shards}` is more than {MOST_SHARDS}");
+                this.report(Fault::new(problem::OUT_OF_RANGE, &node.span, message).label("too many"));
+                return None;
+            }
+            Some(shards)
+        });
+        let layout =
+            self.or_default(&fields, "layout", Layout::Files, |this, node, key| this.word(node, key, Layout::ALL));
+        let id = self.or_default(&fields, "id", false, Self::boolean);
+        let (shape, container, shards) = (shape?, container?, shards?);
+        let container = container.unwrap_or(shape.container());
+        if !shape.containers().contains(&container) {
+            let at = fields.get("container").unwrap_or(node);
+            let message = format!("`{}` rows cannot be written as {}", shape.name(), container.word());
+            let words: Vec<&str> = shape.containers().iter().map(|container| container.word()).collect();
+            let fault = Fault::new(problem::SHAPE, &at.span, message).label("its trainer does not read this");
+            self.report(fault.hint(format!("use {}", super::rules::list_of(&words))));
+            return None;
+        }
+        Some(Target { shape: shape.name().to_owned(), container, shards: shards as u32, layout: layout?, id: id? })
+    }
+
+    fn shape(&mut self, node: &Node<'_>, kind: Option<SampleKind>) -> Option<&'static dyn Shape> {
+        let name = self.name(node, "shape")?;
+        let known: Vec<&str> = SHAPES.iter().map(|shape| shape.name()).collect();
+        let Some(shape) = shape::by_name(name) else {
+            let message = format!("unknown shape {}", quoted(name));
+            self.report(Fault::new(problem::SHAPE, &node.span, message).label("unknown").hint(suggest(name, &known)));
+            return None;
+        };
+        if let Some(kind) = kind.filter(|kind| !shape.kinds().contains(kind)) {
+            let fit: Vec<&str> =
+                SHAPES.iter().filter(|shape| shape.kinds().contains(&kind)).map(|shape| shape.name()).collect();
+            let message = format!("`{name}` has no rows for {} samples", kind.name());
+            let fault = Fault::new(problem::SHAPE, &node.span, message).label("of another kind");
+            self.report(fault.hint(format!("for this phase there are {}", super::rules::list_of(&fit))));
+            return None;
+        }
+        Some(shape)
+    }
+}

@@ -1,0 +1,163 @@
+//! Rows for verl, written from what its data code was seen to read (verl 0.9.1).
+//!
+//! It reads Parquet with pandas, which gives columns of JSON back as text: so its rows have typed columns alone, and messages that
+//! are a role and a string.
+
+use super::{
+    Shape, Unfit, Written, WrittenRow,
+    facts::{Column, Facts, Type},
+    read::{self, Fields},
+    write::{Object, list},
+};
+use crate::{
+    outputs::{Container, Side},
+    sample::{Body, Content, Message, Quoted, Role, SampleKind, SampleView},
+};
+
+/// Writes `{"messages":[…]}` for SFT, and for RL
+/// `{"data_source":"…","prompt":[…],"ability":"…","reward_model":{"style":"rule","ground_truth":"…"},"extra_info":{"index":0}}`.
+///
+/// `data_source` and `ability` are the name of the source; `index` is a part of the hash of the row, since verl tells rows apart
+/// by it.
+#[derive(Debug)]
+pub struct Verl;
+
+const RESERVED: &[&str] = &[
+    "messages",
+    "tools",
+    "images",
+    "videos",
+    "enable_thinking",
+    "data_source",
+    "prompt",
+    "ability",
+    "reward_model",
+    "extra_info",
+    "raw_prompt",
+    "index",
+    "agent_name",
+];
+
+impl Shape for Verl {
+    fn name(&self) -> &'static str {
+        "verl"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn kinds(&self) -> &'static [SampleKind] {
+        &[SampleKind::Conversation, SampleKind::Prompt]
+    }
+
+    fn container(&self) -> Container {
+        Container::Parquet
+    }
+
+    fn containers(&self) -> Vec<Container> {
+        vec![Container::Parquet]
+    }
+
+    fn columns(&self, kind: SampleKind, facts: &Facts) -> Vec<Column> {
+        let (is_chat, messages) = (kind == SampleKind::Conversation, Type::plain_messages());
+        let reward = Type::Struct(vec![("style", Type::Text), ("ground_truth", Type::Text)]);
+        facts.with_kept([
+            (is_chat, "messages", messages.clone()),
+            (!is_chat, "data_source", Type::Text),
+            (!is_chat, "prompt", messages),
+            (!is_chat, "ability", Type::Text),
+            (!is_chat, "reward_model", reward),
+            (!is_chat, "extra_info", Type::Struct(vec![("index", Type::Integer)])),
+        ])
+    }
+
+    fn write(
+        &self,
+        sample: &SampleView<'_>,
+        source: Quoted<'_>,
+        facts: &Facts,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Unfit> {
+        if sample.label.is_some() || sample.margin.is_some() {
+            return Err(Unfit("a label or a margin"));
+        }
+        if sample.tools.as_ref().is_some_and(|tools| !matches!(tools.as_str(), "[]" | "null")) {
+            return Err(Unfit("tools"));
+        }
+        let mut row = Object::begin(out);
+        match &sample.body {
+            Body::Conversation { messages } => row.with("messages", |out| plain(messages, out))?,
+            Body::Prompt { messages } => {
+                let Some(answer) = sample.answer else { return Err(Unfit("a prompt without an answer")) };
+                row.string("data_source", Some(source));
+                row.with("prompt", |out| plain(messages, out))?;
+                row.string("ability", Some(source));
+                row.with("reward_model", |out| {
+                    let mut reward = Object::begin(out);
+                    reward.named("style", b"\"rule\"");
+                    reward.string("ground_truth", Some(answer));
+                    reward.end();
+                    Ok::<_, Unfit>(())
+                })?;
+                // A signed integer of 64 bits holds one bit less.
+                let index = row.hash() >> 1;
+                row.named("extra_info", format!("{{\"index\":{index}}}").as_bytes());
+            }
+            _ => return Err(Unfit("samples of this kind")),
+        }
+        row.kept(sample, source, facts, RESERVED)?;
+        row.end();
+        Ok(())
+    }
+
+    fn beside(&self, written: &Written<'_>) -> Vec<(&'static str, String)> {
+        let mut text = String::from("# Arguments of verl. Paths are those of this folder: put it before them.\n");
+        for (side, names) in written.files {
+            let list = names.join(",");
+            match side {
+                Side::Train => text.push_str(&format!("data.train_files=[{list}]\n")),
+                Side::Validation => text.push_str(&format!("data.val_files=[{list}]\n")),
+                Side::Test => {}
+            }
+        }
+        text.push_str(match written.kind {
+            SampleKind::Prompt => "data.prompt_key=prompt\ndata.reward_fn_key=data_source\n",
+            _ => "data.messages_key=messages\n",
+        });
+        vec![("verl.args", text)]
+    }
+
+    fn read(&self, row: &str) -> Option<WrittenRow> {
+        let mut fields = Fields::of(row)?;
+        if fields.has("messages", |_| true) {
+            let messages = read::messages(&fields.take("messages")?)?;
+            return fields.typed_row(Body::Conversation { messages });
+        }
+        let messages = read::messages(&fields.take("prompt")?)?;
+        let answer = Fields::nested(&fields.take("reward_model")?)?.text("ground_truth");
+        for own in ["data_source", "ability", "extra_info"] {
+            fields.take(own)?;
+        }
+        let mut row = fields.typed_row(Body::Prompt { messages })?;
+        row.sample.answer = answer;
+        Some(row)
+    }
+}
+
+/// Writes messages that are a role and a string.
+fn plain(messages: &[Message<'_, Quoted<'_>>], out: &mut Vec<u8>) -> Result<(), Unfit> {
+    list(messages, out, |message, out| {
+        let Message { role, content: Content::Text(text), extras: None } = message else {
+            return Err(Unfit("messages with more than a role and a text"));
+        };
+        if *role == Role::Developer {
+            return Err(Unfit("the role `developer`"));
+        }
+        let mut object = Object::begin(out);
+        object.named("role", &[b"\"", role.name().as_bytes(), b"\""].concat());
+        object.string("content", Some(*text));
+        object.end();
+        Ok(())
+    })
+}

@@ -1,0 +1,224 @@
+//! Writes the folder of a target: the rows of each side in a trainer's shape, and what stands beside them.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::{
+    context::Context,
+    error::ActionError,
+    output::{Candidates, Unplaced, finish, progress},
+};
+use crate::{
+    cache::Blobs,
+    graph::{ArrangeOutcome, SelectedSource, ShapedOutcome},
+    system,
+    writer::{Encoder, Order, OutputError, OutputFile, Rows, Slot, UnfitSample, share},
+};
+use datac_core::{
+    failure::{Failure, FailureKind},
+    outputs::{NamedFile, OutputSet, Side, Target, UNFIT, row_id},
+    row,
+    sample::{self, SampleKind},
+    shape::{
+        self, Written,
+        facts::{Column, Facts, Type},
+    },
+};
+
+/// Writes the files of a target. Files that are already in place with the same bytes are left alone.
+pub(super) fn shaped(
+    context: &Context,
+    outputs: &OutputSet,
+    target: &Target,
+    kind: SampleKind,
+    sources: &[SelectedSource],
+    arranged: &ArrangeOutcome,
+) -> Result<(ShapedOutcome, Vec<Unplaced>), ActionError> {
+    let shape = shape::by_name(&target.shape).expect("the recipe was checked");
+    let folder = outputs.folder(target);
+    let path = |name: &str| context.outputs.dir.join(&folder).join(name);
+    let candidates = Candidates::new(context, sources)?;
+    let facts = facts(context, &candidates)?;
+    let id = target.id.then(|| Column::new("id", Type::Text));
+    let columns: Vec<Column> = id.into_iter().chain(shape.columns(kind, &facts)).collect();
+    let mut shards: Vec<Shard> = Vec::new();
+    for (side, list) in arranged.lists.iter() {
+        let rows = arranged.realised.iter().map(|source| *source.rows.get(side)).sum();
+        // Loaders refuse a split without rows.
+        let Some(list) = list.filter(|_| rows > 0) else { continue };
+        let order = Order::whole(list, rows);
+        let part = |number: u32| {
+            let name = target.file_name(side, number);
+            Shard { side, order: order.part(number.into(), target.shards.into()), path: path(&name), name }
+        };
+        shards.extend((0..target.shards).map(part));
+    }
+    for shard in &shards {
+        system::create_dir(shard.path.parent().expect("a file of rows has a folder"))?;
+    }
+    let names = sources.iter().map(|source| source.name.as_str());
+    let encoder = Arc::new(Encoder::new(shape, names).of_target(facts.clone(), target.id));
+    let rows = Rows {
+        store: &context.store,
+        blocks: candidates.blocks.clone(),
+        encoder: encoder.clone(),
+        places: &|block| candidates.places(context, block),
+        interrupt: &context.control.interrupt,
+        check: &|| context.check(),
+    };
+    let told = progress(context, folder.clone(), shards.iter().map(|shard| shard.order.rows).sum());
+    let begin = |number: usize| {
+        let file = OutputFile::of_container(&shards[number].path, target.container, &columns)?;
+        Ok(file.telling(told.clone()))
+    };
+    let orders: Vec<Order> = shards.iter().map(|shard| shard.order).collect();
+    let files = rows.write(&orders, &begin, None, &context.outputs.memory, &context.outputs.scratch)?;
+    let unfit = encoder.unfit();
+    let mut made = Made { context, folder: &folder, files: Vec::new(), unplaced: Vec::new() };
+    let mut sides: Vec<(Side, Vec<String>)> = Vec::new();
+    for (shard, file) in shards.iter().zip(&files) {
+        let mut written = file.finish()?;
+        if written.rows == 0 && shard.side != Side::Train {
+            continue;
+        }
+        let mut name = shard.name.clone();
+        if shape.has_digest_in_name() {
+            name = with_digest(&name, &written.digest.to_string(), target);
+            written.go_to(path(&name));
+        }
+        match sides.iter_mut().find(|(side, _)| *side == shard.side) {
+            Some((_, names)) => names.push(name.clone()),
+            None => sides.push((shard.side, vec![name.clone()])),
+        }
+        made.add(&name, written)?;
+    }
+    if made.files.iter().all(|file| file.meta.rows == 0) {
+        return Err(ActionError::Failure(nothing_fits(target, &unfit)));
+    }
+    if !unfit.is_empty() {
+        let mut file = OutputFile::new(&path(UNFIT))?;
+        for sample in &unfit {
+            file.write(&unfit_line(sample, sources))?;
+        }
+        made.add(UNFIT, file.finish()?)?;
+    }
+    let written = Written { stem: outputs.stem(), kind, facts: &facts, target, columns: &columns, files: &sides };
+    for (name, text) in shape.beside(&written) {
+        let mut file = OutputFile::new(&path(name))?;
+        file.write(text.as_bytes())?;
+        made.add(name, file.finish()?)?;
+    }
+    let counted = counted(&unfit, sources);
+    Ok((ShapedOutcome { files: made.files, unfit: counted }, made.unplaced))
+}
+
+/// A file of rows to be written.
+struct Shard {
+    side: Side,
+    order: Order,
+    path: PathBuf,
+    name: String,
+}
+
+/// The files that have been written.
+struct Made<'a> {
+    context: &'a Context,
+    folder: &'a str,
+    files: Vec<NamedFile>,
+    unplaced: Vec<Unplaced>,
+}
+
+impl Made<'_> {
+    fn add(&mut self, name: &str, written: crate::writer::Written) -> Result<(), ActionError> {
+        let meta = finish(self.context, written, &mut self.unplaced)?;
+        self.files.push(NamedFile { name: format!("{}/{name}", self.folder), meta });
+        Ok(())
+    }
+}
+
+/// Returns what the candidates have, taken together: all samples that the sources of the recipe give, in whatever file.
+fn facts(context: &Context, candidates: &Candidates<'_>) -> Result<Facts, ActionError> {
+    let whole = Arc::new(Mutex::new(Ok(Facts::default())));
+    let mut places: Vec<Mutex<Vec<Slot>>> = Vec::with_capacity(candidates.blocks.len());
+    for block in 0..candidates.blocks.len() {
+        places.push(Mutex::new(candidates.places(context, block)?));
+    }
+    let (all, store, blocks) = (whole.clone(), context.store.clone(), candidates.blocks.clone());
+    share(places.len(), move |block| {
+        let places = std::mem::take(&mut *places[block].lock().unwrap_or_else(PoisonError::into_inner));
+        let found = facts_of(&store, &blocks[block].blob, &places);
+        let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&mut *all, found) {
+            (Ok(all), Ok(found)) => all.join(&found),
+            (Err(_), _) => {}
+            (all, Err(error)) => *all = Err(error),
+        }
+    });
+    context.check()?;
+    let mut whole = whole.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(std::mem::replace(&mut *whole, Ok(Facts::default()))?)
+}
+
+fn facts_of(store: &impl Blobs, blob: &datac_core::id::BlobId, places: &[Slot]) -> Result<Facts, OutputError> {
+    let mut facts = Facts::default();
+    if places.is_empty() {
+        return Ok(facts);
+    }
+    let bytes = store.get(blob)?;
+    crate::writer::check_version(blob, &bytes)?;
+    for place in places {
+        let stored = bytes.get(place.start as usize..place.end as usize).ok_or(OutputError::Mismatch)?;
+        facts.add(&sample::read(stored).map_err(|_| OutputError::Mismatch)?);
+    }
+    Ok(facts)
+}
+
+/// Returns the name of a file with the beginning of its digest before the extension.
+fn with_digest(name: &str, digest: &str, target: &Target) -> String {
+    let extension = target.container.word();
+    let bare = name.strip_suffix(extension).and_then(|bare| bare.strip_suffix('.')).unwrap_or(name);
+    format!("{bare}-{}.{extension}", &digest[..12.min(digest.len())])
+}
+
+fn nothing_fits(target: &Target, unfit: &[UnfitSample]) -> Failure {
+    let reasons = reasons(unfit.iter().map(|sample| (sample.what, 1)));
+    let message = format!("no sample can be written as `{}`: it has no place for {reasons}", target.shape);
+    Failure::plain(FailureKind::Policy, message)
+        .hint("choose another shape, or change the samples with `rules`, `roles` or `keep`")
+}
+
+/// Lists what there is no place for, with counts.
+fn reasons<'a>(unfit: impl Iterator<Item = (&'a str, u64)>) -> String {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    unfit.for_each(|(what, count)| *counts.entry(what).or_default() += count);
+    let shown: Vec<String> = counts.iter().map(|(what, count)| format!("{what} ({count})")).collect();
+    shown.join(", ")
+}
+
+fn counted(unfit: &[UnfitSample], sources: &[SelectedSource]) -> Vec<(String, String, u64)> {
+    let mut counts: BTreeMap<(u32, &str), u64> = BTreeMap::new();
+    unfit.iter().for_each(|sample| *counts.entry((sample.source, sample.what)).or_default() += 1);
+    let name = |source: u32| sources.get(source as usize).map(|source| source.name.clone()).unwrap_or_default();
+    counts.into_iter().map(|((source, what), count)| (name(source), what.to_owned(), count)).collect()
+}
+
+/// Returns a line of the file of samples that do not fit.
+fn unfit_line(sample: &UnfitSample, sources: &[SelectedSource]) -> Vec<u8> {
+    #[derive(serde::Serialize)]
+    struct Line<'a> {
+        /// The `id` that its row would have.
+        id: String,
+        /// The name of its source.
+        source: &'a str,
+        /// What the shape has no place for.
+        no_place_for: &'a str,
+    }
+    let source = sources.get(sample.source as usize).map_or("", |source| source.name.as_str());
+    let mut line = Vec::new();
+    row::write_json(&Line { id: row_id(sample.row_hash), source, no_place_for: sample.what }, &mut line);
+    line.push(b'\n');
+    line
+}

@@ -1,0 +1,85 @@
+//! Which native row a row of a target's file is: files of targets are parts of a side, without the samples that did not fit.
+
+use std::collections::HashSet;
+
+use super::locate::Located;
+use crate::{site::WorkspaceError, system};
+use datac_core::{
+    id::FileHash,
+    outputs::{Side, UNFIT, hash_of_id},
+};
+
+impl Located {
+    /// Returns the line that a row of this file has among all rows of its side, both from 1.
+    pub(super) fn position(&self, side: Side, line: u64) -> Result<u64, WorkspaceError> {
+        let lineage = &self.lineage;
+        let order = lineage.order(side)?;
+        let (shard, shards) = shard_of(&self.name);
+        let bound = |number: u64| order.len() as u64 * number / shards;
+        let unfit = self.unfit()?;
+        if unfit.is_empty() {
+            return Ok(bound(shard) + line);
+        }
+        let mut left = line;
+        for position in bound(shard)..bound(shard + 1) {
+            let at = lineage.at(order[position as usize])?;
+            let hash = lineage.index(at.source, at.chunk)?.row_hash[at.sample];
+            let source = &lineage.manifest.sources[at.source].name;
+            left -= u64::from(!unfit.contains(&(source.clone(), hash)));
+            if left == 0 {
+                return Ok(position + 1);
+            }
+        }
+        Err(lineage.lost("the file has fewer rows"))
+    }
+
+    /// Returns the samples that did not fit: the names of their sources, and the hashes of their identity texts.
+    fn unfit(&self) -> Result<HashSet<(String, u64)>, WorkspaceError> {
+        #[derive(serde::Deserialize)]
+        struct Line {
+            id: String,
+            source: String,
+        }
+        let lineage = &self.lineage;
+        let folder = self.name.splitn(3, '/').take(2).collect::<Vec<_>>().join("/");
+        let name = format!("{folder}/{UNFIT}");
+        let Some(file) = lineage.manifest.files.iter().find(|file| file.name == name) else {
+            return Ok(HashSet::new());
+        };
+        let up = self.name.split('/').count();
+        let root = (0..up).try_fold(self.path.as_path(), |path, _| path.parent());
+        let bytes = root.and_then(|root| system::read(&root.join(&name)).ok());
+        let Some(bytes) = bytes.filter(|bytes| FileHash::of(bytes) == file.meta.digest) else {
+            return Err(lineage.lost("`unfit.jsonl` is not as it was built"));
+        };
+        let line = |line: &[u8]| {
+            let Line { id, source } = serde_json::from_slice(line).ok()?;
+            Some((source, hash_of_id(&id)?))
+        };
+        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        lines.map(|text| line(text).ok_or_else(|| lineage.lost("`unfit.jsonl` cannot be read"))).collect()
+    }
+}
+
+/// Returns the number of a shard and the number of shards, by the name of a file.
+fn shard_of(name: &str) -> (u64, u64) {
+    let numbers = || {
+        let (before, after) = name.rsplit_once("-of-")?;
+        let shards = after.get(..5)?.parse().ok()?;
+        let shard = before.get(before.len().checked_sub(5)?..)?.parse().ok()?;
+        Some((shard, shards))
+    };
+    numbers().filter(|(shard, shards)| shard < shards).unwrap_or((0, 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_are_numbered_by_their_names() {
+        assert_eq!(shard_of("sft_a/trl/data/train-00002-of-00010.parquet"), (2, 10));
+        assert_eq!(shard_of("sft_a/trl/train.jsonl"), (0, 1));
+        assert_eq!(shard_of("sft_of-one/trl/train-0123456789ab.jsonl"), (0, 1));
+    }
+}

@@ -1,0 +1,81 @@
+//! How rows lie in a file: every container takes rows as JSON lines, whatever they hold.
+
+use std::io::{self, Write};
+
+use crate::system::{FileError, Replacement};
+use datac_core::{hash::Hasher, outputs::Container, shape::facts::Column};
+use datac_encode::{EncodeError, Format};
+
+/// Level of Zstandard in `jsonl.zst`.
+const LEVEL: i32 = 6;
+
+/// The file, its size, and the hash of its bytes.
+pub(super) struct Bytes {
+    pub(super) replacement: Replacement,
+    pub(super) hasher: Hasher,
+    pub(super) count: u64,
+}
+
+impl Write for Bytes {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.replacement.write_all(bytes).map_err(|error| error.source)?;
+        self.hasher.update(bytes);
+        self.count += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Where rows are appended.
+pub(super) enum Sink {
+    Lines(Box<Bytes>),
+    Compressed(Box<zstd::Encoder<'static, Bytes>>),
+    Columns(Box<datac_encode::Encoder<Bytes>>),
+}
+
+impl Sink {
+    /// Begins a file.
+    pub(super) fn new(replacement: Replacement, container: Container, columns: &[Column]) -> Result<Self, EncodeError> {
+        let bytes = Bytes { replacement, hasher: Hasher::default(), count: 0 };
+        let columnar = |format, bytes| datac_encode::Encoder::new(bytes, format, columns);
+        Ok(match container {
+            Container::Jsonl => Self::Lines(Box::new(bytes)),
+            Container::JsonlZst => {
+                let mut encoder = zstd::Encoder::new(bytes, LEVEL)?;
+                encoder.include_checksum(true)?;
+                Self::Compressed(Box::new(encoder))
+            }
+            Container::Parquet => Self::Columns(Box::new(columnar(Format::Parquet, bytes)?)),
+            Container::Arrow => Self::Columns(Box::new(columnar(Format::Arrow, bytes)?)),
+        })
+    }
+
+    /// Appends rows, one a line.
+    pub(super) fn append(&mut self, lines: &[u8]) -> Result<(), EncodeError> {
+        match self {
+            Self::Lines(bytes) => Ok(bytes.write_all(lines)?),
+            Self::Compressed(encoder) => Ok(encoder.write_all(lines)?),
+            Self::Columns(encoder) => encoder.append(lines),
+        }
+    }
+
+    /// Writes what is left.
+    pub(super) fn finish(self) -> Result<Bytes, EncodeError> {
+        match self {
+            Self::Lines(bytes) => Ok(*bytes),
+            Self::Compressed(encoder) => Ok(encoder.finish()?),
+            Self::Columns(encoder) => encoder.finish(),
+        }
+    }
+}
+
+/// Returns an error as one of the file at `path`, or as a row that does not fit its columns.
+pub(super) fn failed(error: EncodeError, path: &std::path::Path) -> super::OutputError {
+    match error {
+        EncodeError::Io(source) => FileError { verb: "write", path: path.to_owned(), source }.into(),
+        other => super::OutputError::Encode { path: path.to_owned(), reason: other.to_string() },
+    }
+}

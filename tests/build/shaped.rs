@@ -1,0 +1,142 @@
+//! Outputs in the shapes of trainers: what runs for them, what does not fit, and how their rows are found again.
+
+use std::{collections::BTreeSet, fmt::Write as _};
+
+use crate::space::{Space, count, ran};
+
+/// Dialogues, some with calls, some with a weight, which not every trainer has a place for.
+fn dialogues() -> String {
+    let mut rows = String::new();
+    for number in 0..300 {
+        let question = format!("{{\"role\":\"user\",\"content\":\"Question {number}?\"}}");
+        let answer = match number % 10 {
+            3 => format!(
+                "{{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{{\"id\":\"a\",\"type\":\"function\",\"function\":\
+                 {{\"name\":\"look\",\"arguments\":\"{{\\\"at\\\": {number}}}\"}}}}]}},{{\"role\":\"tool\",\"content\":\"x\",\
+                 \"tool_call_id\":\"a\"}},{{\"role\":\"assistant\",\"content\":\"Found {number}.\"}}"
+            ),
+            7 => format!("{{\"role\":\"assistant\",\"content\":\"No {number}.\",\"weight\":0}}"),
+            _ => format!("{{\"role\":\"assistant\",\"content\":\"Answer {number}.\"}}"),
+        };
+        writeln!(rows, "{{\"messages\":[{question},{answer}]}}").unwrap();
+    }
+    rows
+}
+
+fn with(output: &str) -> String {
+    format!(
+        "metadata: {{ phase: sft }}\ndatasets:\n  - {{ name: chat, source: data/a.jsonl }}\nvalidation: {{ ratio: 0.1, seed: 42 }}\n{output}\n"
+    )
+}
+
+#[test]
+fn a_shape_that_is_added_converts_nothing_and_one_that_goes_takes_its_files_along() {
+    let space = Space::new();
+    space.write("data/a.jsonl", dialogues());
+    space.write("config/a.yaml", with(""));
+    space.build();
+    let native = space.outputs();
+    for (output, outputs) in [
+        ("output: [native, trl]", 1),
+        ("output: [native, trl, {shape: axolotl, shards: 3, container: jsonl.zst, id: true}]", 1),
+        ("output: [native, trl, {shape: axolotl, shards: 2}]", 1),
+        ("output: [{shape: trl, layout: hub, shards: 2}, llama-factory]", 2),
+        ("output: {shape: native, container: parquet}", 1),
+        ("output: {shape: messages, container: arrow}", 1),
+        ("output: [native]", 0),
+    ] {
+        space.write("config/a.yaml", with(output));
+        let report = space.build();
+        assert_eq!(count(&report, "convert") + count(&report, "arrange"), 0, "{output}: {}", ran(&report));
+        assert_eq!(count(&report, "output"), outputs, "{output}: {}", ran(&report));
+        space.assert_settled();
+        space.assert_clean();
+    }
+    assert_eq!(space.outputs(), native, "native rows are the same with and without other shapes");
+}
+
+#[test]
+fn edits_of_the_source_reach_every_shape() {
+    let space = Space::new();
+    space.write("data/a.jsonl", dialogues());
+    space.write("config/a.yaml", with("output: [trl, {shape: openai, id: true}, {shape: swift, shards: 2}, openrlhf]"));
+    space.build();
+    for (from, to) in [("Answer 5.", "Another answer."), ("Question 8?", "Is it 8?"), ("\"weight\":0", "\"weight\":1")]
+    {
+        space.edit("data/a.jsonl", from, to);
+        space.build();
+        space.assert_settled();
+        space.assert_clean();
+    }
+    // A file that was removed or changed by hand comes back from the cache.
+    space.remove("dataset/sft_a/trl/train.parquet");
+    space.write("dataset/sft_a/swift/swift.args", "mine");
+    let report = space.build();
+    assert_eq!(report.actions.len(), 0, "{}", ran(&report));
+    space.assert_settled();
+    space.assert_clean();
+}
+
+#[test]
+fn what_does_not_fit_is_listed_and_counted_and_nothing_else_is_missing() {
+    let space = Space::new();
+    space.write("data/a.jsonl", dialogues());
+    space.write("config/a.yaml", with("output: [native, {shape: trl, container: jsonl, id: true}]"));
+    let report = space.build();
+    let note = &report.recipes[0].notes.iter().find(|note| note.text.contains("`trl`")).unwrap().text;
+    assert_eq!(note, "`trl` has no place for whether a message is trained on (30)");
+    let lines = |name: &str| space.text(&format!("dataset/{name}")).lines().map(str::to_owned).collect::<Vec<_>>();
+    let (train, val) = (lines("sft_a/trl/train.jsonl"), lines("sft_a/trl/val.jsonl"));
+    assert_eq!(train.len() + val.len(), 270);
+    let unfit = lines("sft_a/trl/unfit.jsonl");
+    assert_eq!(unfit.len(), 30);
+    let id = |line: &String| line[7..27].to_owned();
+    let ids: BTreeSet<String> = train.iter().chain(&val).chain(&unfit).map(id).collect();
+    assert_eq!(ids.len(), 300, "each sample is in a file or listed");
+    // The order is that of native rows, less what does not fit.
+    let question = |line: &String| line.split("Question ").nth(1).unwrap().split('?').next().unwrap().to_owned();
+    let fits = |line: &&String| !line.contains("\"weight\":0");
+    let native: Vec<String> = lines("sft_a_train.jsonl").iter().filter(fits).map(question).collect();
+    assert_eq!(train.iter().map(question).collect::<Vec<_>>(), native);
+    // Every line, and every id, is traced to the row that it was made of.
+    let workspace = space.workspace();
+    for line in [1, 2, 57, train.len()] {
+        let row = &train[line - 1];
+        let origin = workspace.outputs().trace("sft_a/trl/train.jsonl", line as u64).unwrap();
+        assert_eq!(origin.source.row.to_string(), question(row), "line {line}");
+        let identified = workspace.outputs().trace_id(&id(row)).unwrap();
+        assert_eq!(identified.rows.iter().map(|row| row.row.to_string()).collect::<Vec<_>>(), [question(row)]);
+    }
+    let error = workspace.outputs().trace_id("row-1").unwrap_err().to_string();
+    assert!(error.contains("is no `id` of a row"), "{error}");
+}
+
+#[test]
+fn a_recipe_none_of_whose_samples_fit_is_refused() {
+    let space = Space::new();
+    space.write("data/a.jsonl", dialogues().replace("\"role\":\"user\"", "\"role\":\"user\",\"mood\":\"calm\""));
+    space.write("config/a.yaml", with("output: openai"));
+    let output = space.datac(&["build"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(5), "{told}");
+    assert!(told.contains("no sample can be written as `openai`"), "{told}");
+    assert!(!space.path("dataset/sft_a/openai/train.jsonl").exists());
+}
+
+#[test]
+fn a_side_without_rows_has_no_file() {
+    let space = Space::new();
+    // One prompt is on one side, and on that of the training rows if both sides cannot have one.
+    let row = |answer: &str| {
+        format!(
+            "{{\"messages\":[{{\"role\":\"user\",\"content\":\"Why?\"}},{{\"role\":\"assistant\",\"content\":\"{answer}\"}}]}}\n"
+        )
+    };
+    space.write("data/a.jsonl", row("So.") + &row("Because."));
+    space.write("config/a.yaml", with("output: [native, trl]"));
+    space.build();
+    assert_eq!(space.text("dataset/sft_a_val.jsonl"), "");
+    assert!(space.path("dataset/sft_a/trl/train.parquet").exists());
+    assert!(!space.path("dataset/sft_a/trl/val.parquet").exists());
+    space.assert_settled();
+}
