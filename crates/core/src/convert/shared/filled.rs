@@ -68,9 +68,7 @@ impl<'a> Asked<'a> {
         let all = [&self.before[..], &self.question].concat();
         let repeated = if begins(rest, &all) {
             all.len()
-        } else if begins(rest, &self.question) {
-            self.question.len()
-        } else if self.bare.as_ref().is_some_and(|bare| begins(rest, bare)) {
+        } else if begins(rest, &self.question) || self.bare.as_ref().is_some_and(|bare| begins(rest, bare)) {
             self.question.len()
         } else {
             0
