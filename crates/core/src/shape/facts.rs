@@ -34,6 +34,12 @@ impl Features {
     pub const LABEL: Self = Self(1 << 9);
     /// Tools, even if there are none in the list.
     pub const TOOLS_KEY: Self = Self(1 << 11);
+    /// Messages with reasoning.
+    pub const REASONING: Self = Self(1 << 12);
+    /// Messages that are results of calls, with the id of the call.
+    pub const RESULTS: Self = Self(1 << 13);
+    /// Messages with the name of who speaks.
+    pub const NAMES: Self = Self(1 << 14);
     /// Messages that say whether they are trained on.
     pub const WEIGHTS: Self = Self(1 << 10);
 
@@ -217,6 +223,9 @@ impl Features {
     fn message(&mut self, message: &Message<'_, Quoted<'_>>) {
         self.add(Self::CALLS, message.extras.as_ref().is_some_and(|extras| extras.tool_calls.is_some()));
         let extras = message.extras.as_deref();
+        self.add(Self::REASONING, extras.is_some_and(|extras| extras.reasoning.is_some()));
+        self.add(Self::RESULTS, extras.is_some_and(|extras| extras.tool_call_id.is_some()));
+        self.add(Self::NAMES, extras.is_some_and(|extras| extras.name.is_some()));
         self.add(Self::WEIGHTS, extras.is_some_and(|extras| extras.weight.is_some() || extras.train.is_some()));
         self.add(Self::PARTS, matches!(message.content, Content::Parts(_)));
         self.add(Self::RICH, message.extras.is_some());

@@ -1,7 +1,7 @@
 //! Rows for LLaMA-Factory, written from what its data code was seen to read (LLaMA-Factory 0.9.5).
 //!
 //! It drops a dialogue that does not alternate between what is said to the model and what the model says, with a line in its
-//! log. Here such a dialogue does not fit. Reasoning and calls stand in the text of an answer, in the marks that it looks for.
+//! log: results of several calls among them. Here such a dialogue does not fit. Reasoning and calls stand in the text of an answer, in the marks that it looks for.
 
 use serde_json::value::RawValue;
 
@@ -29,9 +29,6 @@ const NAMES: &[(Role, &str)] =
 
 /// What it calls an answer that calls tools.
 const CALLS: &str = "function_call";
-
-/// What it puts between the results of several calls, which are one observation.
-const BETWEEN_RESULTS: &str = "\n</tool_response>\n<tool_response>\n";
 
 const RESERVED: &[&str] =
     &["conversations", "chosen", "rejected", "kto_tag", "tools", "text", "system", "images", "videos", "audios"];
@@ -180,65 +177,47 @@ enum Ends {
     Question,
 }
 
-/// Writes a dialogue, whose turns must alternate; results of several calls are one turn.
+/// Writes a dialogue, whose turns must alternate.
 fn dialogue(messages: &[Said<'_>], ends: Ends, out: &mut Vec<u8>) -> Result<(), Unfit> {
-    let mut turns: Vec<&[Said<'_>]> = Vec::new();
-    let mut rest = messages;
-    while let [first, ..] = rest {
-        let results = rest.iter().take_while(|message| message.role == Role::Tool).count();
-        let (turn, after) = rest.split_at(results.max(1));
-        if first.role == Role::System && !turns.is_empty() {
-            return Err(Unfit("a system message after the first message"));
-        }
-        turns.push(turn);
-        rest = after;
+    let is_system = |message: &Said<'_>| message.role == Role::System;
+    let spoken = &messages[messages.iter().take(1).filter(|first| is_system(first)).count()..];
+    if spoken.iter().any(is_system) {
+        return Err(Unfit("a system message after the first message"));
     }
-    let spoken = || turns.iter().filter(|turn| turn[0].role != Role::System);
-    let alternate = spoken().enumerate().all(|(at, turn)| (turn[0].role == Role::Assistant) == (at % 2 == 1));
+    let alternate = spoken.iter().enumerate().all(|(at, message)| (message.role == Role::Assistant) == (at % 2 == 1));
     if !alternate {
         return Err(Unfit("turns that do not alternate, which it drops"));
     }
-    if spoken().count() == 0 || (spoken().count() % 2 == 0) != (ends == Ends::Answer) {
-        return Err(Unfit(if ends == Ends::Answer {
-            "a dialogue that does not end with an answer"
-        } else {
-            "a prompt that ends with an answer"
-        }));
+    match (spoken.len().is_multiple_of(2), ends) {
+        _ if spoken.is_empty() => Err(Unfit("an empty dialogue")),
+        (false, Ends::Answer) => Err(Unfit("a dialogue that does not end with an answer")),
+        (true, Ends::Question) => Err(Unfit("a prompt that ends with an answer")),
+        _ => list(messages, out, turn),
     }
-    list(&turns, out, |turn, out| self::turn(turn, out))
 }
 
 /// Writes one side of a preference, which is one answer.
 fn side(messages: &[Said<'_>], out: &mut Vec<u8>) -> Result<(), Unfit> {
     match messages {
-        [one] if one.role == Role::Assistant => turn(messages, out),
+        [one] if one.role == Role::Assistant => turn(one, out),
         _ => Err(Unfit("sides of a preference that are more than one answer")),
     }
 }
 
-/// Writes a message, or the results of several calls.
-fn turn(messages: &[Said<'_>], out: &mut Vec<u8>) -> Result<(), Unfit> {
-    let [first, ..] = messages else { return Err(Unfit("an empty turn")) };
-    let Some((_, from)) = NAMES.iter().find(|(role, _)| *role == first.role) else {
+/// Writes a message.
+fn turn(message: &Said<'_>, out: &mut Vec<u8>) -> Result<(), Unfit> {
+    let Some((_, from)) = NAMES.iter().find(|(role, _)| *role == message.role) else {
         return Err(Unfit("the role `developer`"));
     };
-    let mut value = String::new();
-    for (number, message) in messages.iter().enumerate() {
-        if number > 0 {
-            value.push_str(BETWEEN_RESULTS);
-        }
-        value.push_str(&text_of(message)?);
-    }
-    if first.role == Role::User && value.contains("{{idx}}") {
+    let mut value = text_of(message)?;
+    if message.role == Role::User && value.contains("{{idx}}") {
         return Err(Unfit("`{{idx}}` in a question, which it replaces"));
     }
-    let extras = first.extras.as_deref();
+    let extras = message.extras.as_deref();
     let calls = extras.and_then(|extras| extras.tool_calls.as_deref()).unwrap_or_default();
     let reasoning = extras.and_then(|extras| extras.reasoning);
-    for message in messages {
-        if let Some(extras) = &message.extras {
-            held(message.role, extras)?;
-        }
+    if let Some(extras) = extras {
+        held(message.role, extras)?;
     }
     if let Some(reasoning) = reasoning {
         let reasoning = reasoning.unescape().unwrap_or_default();
@@ -320,9 +299,6 @@ fn said(mut turn: Fields) -> Option<Vec<Message<'static>>> {
         return Some(vec![Message { extras: Some(Box::new(extras)), ..message }]);
     }
     let (role, _) = NAMES.iter().find(|(_, name)| *name == from)?;
-    if *role == Role::Tool {
-        return Some(value.split(BETWEEN_RESULTS).map(|text| Message::new(Role::Tool, text.to_owned())).collect());
-    }
     let message = Message::new(*role, value);
     let has_extras = extras.reasoning.is_some();
     Some(vec![Message { extras: has_extras.then(|| Box::new(extras)), ..message }])

@@ -47,7 +47,10 @@ impl Shape for Messages {
         object.json("tools", sample.tools.as_ref());
         object.string("answer", sample.answer);
         for (name, value) in &sample.columns {
-            if matches!(name.inner(), b"messages" | b"tools" | b"answer" | b"source") {
+            let is_own = |own: &[u8]| name.inner() == own;
+            if [&b"messages"[..], b"tools", b"source"].into_iter().any(is_own)
+                || (sample.answer.is_some() && is_own(b"answer"))
+            {
                 return Err(Unfit("a column of the same name as its own"));
             }
             object.other(name, value);

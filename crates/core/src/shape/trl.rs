@@ -213,7 +213,9 @@ impl Shape for Trl {
             };
             row.json("margin", Some(margin));
         }
-        row.kept(sample, source, facts, RESERVED)?;
+        let answer = facts.some.has(Features::ANSWER).then_some("answer");
+        let own: Vec<&str> = RESERVED.iter().copied().chain(answer).collect();
+        row.kept(sample, source, facts, &own)?;
         row.end();
         Ok(())
     }

@@ -1,17 +1,18 @@
 //! Rows for verl, written from what its data code was seen to read (verl 0.9.1).
 //!
-//! It reads Parquet with pandas, which gives columns of JSON back as text: so its rows have typed columns alone, and messages that
-//! are a role and a string.
+//! It reads Parquet with pandas, which gives columns of JSON back as text: so its rows have typed columns alone. Messages have the
+//! keys that any message of the recipe has; what is `null` in one is not there for its template. Arguments of calls are JSON text.
 
 use super::{
     Shape, Unfit, Written, WrittenRow,
-    facts::{Column, Facts, Type},
+    chat::{ArgumentsAs, Chat, WeightAs},
+    facts::{Column, Facts, Features, Type},
     read::{self, Fields},
-    write::{Object, list},
+    write::Object,
 };
 use crate::{
     outputs::{Container, Side},
-    sample::{Body, Content, Message, Quoted, Role, SampleKind, SampleView},
+    sample::{Body, Quoted, Role, SampleKind, SampleView},
 };
 
 /// Writes `{"messages":[…]}` for SFT, and for RL
@@ -21,6 +22,19 @@ use crate::{
 /// by it.
 #[derive(Debug)]
 pub struct Verl;
+
+const CHAT: Chat = Chat {
+    roles: &[Role::System, Role::User, Role::Assistant, Role::Tool],
+    late_system: true,
+    arguments: ArgumentsAs::Text,
+    null_content: false,
+    parts: false,
+    reasoning: true,
+    tools: true,
+    weight: WeightAs::Never,
+    name: true,
+    other: false,
+};
 
 const RESERVED: &[&str] = &[
     "messages",
@@ -60,7 +74,7 @@ impl Shape for Verl {
     }
 
     fn columns(&self, kind: SampleKind, facts: &Facts) -> Vec<Column> {
-        let (is_chat, messages) = (kind == SampleKind::Conversation, Type::plain_messages());
+        let (is_chat, messages) = (kind == SampleKind::Conversation, messages(facts));
         let reward = Type::Struct(vec![("style", Type::Text), ("ground_truth", Type::Text)]);
         facts.with_kept([
             (is_chat, "messages", messages.clone()),
@@ -87,11 +101,11 @@ impl Shape for Verl {
         }
         let mut row = Object::begin(out);
         match &sample.body {
-            Body::Conversation { messages } => row.with("messages", |out| plain(messages, out))?,
+            Body::Conversation { messages } => row.with("messages", |out| CHAT.messages(messages, out))?,
             Body::Prompt { messages } => {
                 let Some(answer) = sample.answer else { return Err(Unfit("a prompt without an answer")) };
                 row.string("data_source", Some(source));
-                row.with("prompt", |out| plain(messages, out))?;
+                row.with("prompt", |out| CHAT.messages(messages, out))?;
                 row.string("ability", Some(source));
                 row.with("reward_model", |out| {
                     let mut reward = Object::begin(out);
@@ -145,19 +159,17 @@ impl Shape for Verl {
     }
 }
 
-/// Writes messages that are a role and a string.
-fn plain(messages: &[Message<'_, Quoted<'_>>], out: &mut Vec<u8>) -> Result<(), Unfit> {
-    list(messages, out, |message, out| {
-        let Message { role, content: Content::Text(text), extras: None } = message else {
-            return Err(Unfit("messages with more than a role and a text"));
-        };
-        if *role == Role::Developer {
-            return Err(Unfit("the role `developer`"));
-        }
-        let mut object = Object::begin(out);
-        object.named("role", &[b"\"", role.name().as_bytes(), b"\""].concat());
-        object.string("content", Some(*text));
-        object.end();
-        Ok(())
-    })
+/// The type of messages, with the keys that some of them have.
+fn messages(facts: &Facts) -> Type {
+    let function = Type::Struct(vec![("name", Type::Text), ("arguments", Type::Text)]);
+    let call = Type::Struct(vec![("id", Type::Text), ("type", Type::Text), ("function", function)]);
+    let keys = [
+        (true, "role", Type::Text),
+        (true, "content", Type::Text),
+        (facts.some.has(Features::REASONING), "reasoning_content", Type::Text),
+        (facts.some.has(Features::CALLS), "tool_calls", call.list()),
+        (facts.some.has(Features::RESULTS), "tool_call_id", Type::Text),
+        (facts.some.has(Features::NAMES), "name", Type::Text),
+    ];
+    Type::Struct(keys.into_iter().filter(|(is_there, ..)| *is_there).map(|(_, name, of)| (name, of)).collect()).list()
 }

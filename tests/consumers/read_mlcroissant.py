@@ -1,0 +1,52 @@
+"""Reads each `croissant.json` of the outputs with mlcroissant: digests, and the records of the record set `train`.
+
+    python read_mlcroissant.py OUTPUTS [CASES]
+
+Compared are the fields `messages` or `prompt` (with the sub-fields `role` and `content`), `text` and `answer`, as far
+as the document has them.
+"""
+
+import pathlib
+
+from common import Report, Skip, same
+
+import mlcroissant
+
+
+def turns_of(row):
+    return row.get("turns") or row.get("prompt") or []
+
+
+def plain(value):
+    return value.decode("utf-8") if isinstance(value, bytes) else value
+
+
+def records(output):
+    made = mlcroissant.Dataset(str(output.folder / "croissant.json"))
+    rows = [{key.removeprefix("train/"): value for key, value in row.items()} for row in made.records("train")]
+    if not rows:
+        raise AssertionError("no record")
+    keys = rows[0].keys()
+    dialogue = next((key for key in ("messages", "prompt") if isinstance(rows[0].get(key), list)), None)
+    got, expected = [], []
+    for row in rows:
+        said = [
+            (plain(turn[f"train/{dialogue}/role"]), plain(turn[f"train/{dialogue}/content"])) for turn in row[dialogue]
+        ] if dialogue else []
+        got.append(repr((said, *(plain(row[key]) for key in ("text", "answer") if key in keys))))
+    for row in output.rows:
+        said = [(turn["role"], turn["text"]) for turn in turns_of(row)] if dialogue else []
+        others = {"text": row.get("text"), "answer": row.get("reference")}
+        expected.append(repr((said, *(others[key] for key in ("text", "answer") if key in keys))))
+    if not dialogue and not {"text", "answer"} & set(keys):
+        raise Skip("the document describes none of the fields that are compared")
+    return same(got, expected)
+
+
+if __name__ == "__main__":
+    report = Report("mlcroissant")
+    shapes = sorted({path.parent.name for path in pathlib.Path(report.folder).glob("*/*/croissant.json")})
+    for _, output in report.outputs(*shapes):
+        if (output.folder / "croissant.json").exists():
+            report.run(f"{output.recipe}/{output.shape} records", records, output)
+    report.close()
