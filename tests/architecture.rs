@@ -63,7 +63,10 @@ const DOORS: &[(&[&str], &[&str])] = &[
     (&["hf_hub", "reqwest", "rustls", "tokio", "httpdate", "sha1", "sha2"], &["engine/source/hub/"]),
     (&["serde_yaml"], &["engine/source/card.rs", "engine/source/lock.rs"]),
     (&["saphyr_parser"], &["core/config/yaml.rs"]),
-    (&["zstd"], &["engine/cache/codec.rs", "engine/writer/container.rs", "decode/stream.rs", "decode/tests/hostile.rs"]),
+    (
+        &["zstd"],
+        &["engine/cache/codec.rs", "engine/writer/container.rs", "decode/stream.rs", "decode/tests/hostile.rs"],
+    ),
     (&["flate2", "lzma_rust2", "bzip2"], &["decode/stream.rs"]),
     (&["parquet", "arrow_array", "arrow_buffer", "arrow_schema", "arrow_ipc"], &["decode/", "encode/"]),
     (&["csv", "csv_core"], &["decode/"]),

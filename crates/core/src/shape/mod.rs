@@ -9,9 +9,12 @@ pub mod facts;
 pub mod llama_factory;
 pub mod messages;
 pub mod native;
+pub mod nemo_rl;
 pub mod openai;
 pub mod openrlhf;
+pub mod prime_rl;
 mod read;
+pub mod skyrl;
 pub mod swift;
 pub mod trl;
 pub mod verl;
@@ -38,6 +41,9 @@ pub static SHAPES: &[&dyn Shape] = &[
     &swift::Swift,
     &openrlhf::OpenRlhf,
     &verl::Verl,
+    &nemo_rl::NemoRl,
+    &prime_rl::PrimeRl,
+    &skyrl::SkyRl,
 ];
 
 /// The shape of all outputs.

@@ -1,0 +1,121 @@
+//! Rows for NeMo-RL, written from the source of its data code (read and not run: its package on PyPI is empty). What its
+//! configuration calls them changes from version to version, so nothing stands beside them.
+
+use super::{
+    Shape, Unfit, WrittenRow,
+    chat::{ArgumentsAs, Chat, WeightAs, wrapped_tools},
+    facts::{Column, Facts, Features, Type},
+    read::{self, Fields},
+    write::{Object, list},
+};
+use crate::{
+    outputs::Container,
+    sample::{Body, Quoted, Role, SampleKind, SampleView},
+};
+
+/// Writes `{"messages":[…],"tools":[…]}` for SFT, and preferences, also of more than two answers, as
+/// `{"context":[…],"completions":[{"rank":0,"completion":[…]},…]}`.
+#[derive(Debug)]
+pub struct NemoRl;
+
+const CHAT: Chat = Chat {
+    roles: &[Role::System, Role::User, Role::Assistant, Role::Tool],
+    late_system: true,
+    arguments: ArgumentsAs::Object,
+    null_content: false,
+    parts: false,
+    reasoning: true,
+    tools: true,
+    weight: WeightAs::Never,
+    name: true,
+    other: true,
+};
+
+impl Shape for NemoRl {
+    fn name(&self) -> &'static str {
+        "nemo-rl"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn kinds(&self) -> &'static [SampleKind] {
+        &[SampleKind::Conversation, SampleKind::Preference]
+    }
+
+    fn containers(&self) -> Vec<Container> {
+        vec![Container::Jsonl]
+    }
+
+    fn columns(&self, kind: SampleKind, facts: &Facts) -> Vec<Column> {
+        let is_chat = kind == SampleKind::Conversation;
+        facts.with_kept([
+            (is_chat, "messages", facts.messages()),
+            (!is_chat, "context", facts.messages()),
+            (!is_chat, "completions", Type::Json.list()),
+            (facts.some.has(Features::TOOLS), "tools", Type::Json.list()),
+        ])
+    }
+
+    fn write(
+        &self,
+        sample: &SampleView<'_>,
+        source: Quoted<'_>,
+        facts: &Facts,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Unfit> {
+        if sample.label.is_some() || sample.margin.is_some() {
+            return Err(Unfit("a label or a margin"));
+        }
+        let mut row = Object::begin(out);
+        match &sample.body {
+            Body::Conversation { messages } => {
+                // Anything else ends its run.
+                if messages.last().is_none_or(|last| last.role != Role::Assistant) {
+                    return Err(Unfit("a dialogue that does not end with an answer"));
+                }
+                row.with("messages", |out| CHAT.messages(messages, out))?;
+            }
+            Body::Preference { prompt, ranked } => {
+                row.with("context", |out| CHAT.messages(prompt, out))?;
+                row.with("completions", |out| {
+                    let mut rank = 0;
+                    list(ranked, out, |answer, out| {
+                        let mut completion = Object::begin(out);
+                        completion.named("rank", rank.to_string().as_bytes());
+                        completion.with("completion", |out| CHAT.continued(answer, out))?;
+                        completion.end();
+                        rank += 1;
+                        Ok(())
+                    })
+                })?;
+            }
+            _ => return Err(Unfit("samples of this kind")),
+        }
+        if facts.some.has(Features::TOOLS) {
+            let tools = wrapped_tools(sample.tools.as_ref())?;
+            row.or_null("tools", tools.as_ref().map(|tools| tools.as_bytes()));
+        }
+        row.kept(
+            sample,
+            source,
+            facts,
+            &["messages", "context", "completions", "tools", "message_loss_mask", "task_name"],
+        )?;
+        row.end();
+        Ok(())
+    }
+
+    fn read(&self, row: &str) -> Option<WrittenRow> {
+        let mut fields = Fields::of(row)?;
+        if fields.has("messages", |_| true) {
+            let messages = read::messages(&fields.take("messages")?)?;
+            return fields.typed_row(Body::Conversation { messages });
+        }
+        let prompt = read::messages(&fields.take("context")?)?;
+        let answer = |mut fields: Fields| read::messages(&fields.take("completion")?);
+        let ranked = read::objects(&fields.take("completions")?)?.into_iter().map(answer).collect::<Option<_>>()?;
+        fields.typed_row(Body::Preference { prompt, ranked })
+    }
+}
