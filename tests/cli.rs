@@ -66,6 +66,7 @@ documents! {
     hubs: "tests/cmd/hubs.md",
     errors: "tests/cmd/errors.md",
     shapes: "tests/cmd/shapes.md",
+    expect: "tests/cmd/expect.md",
     inspect_and_add: "tests/cmd/inspect.md",
     show: "tests/cmd/show.md",
     stats: "tests/cmd/stats.md",

@@ -7,7 +7,7 @@ use super::{
     screen::{FAINT, Screen},
 };
 use crate::{
-    config::problem_of,
+    config::problems_of,
     failure::{Failure, FailureKind},
     system,
     workspace::{Problem, Workspace, WorkspaceError, asks_for_state},
@@ -72,8 +72,9 @@ pub(super) fn failed(failure: &Failure, recipe: Option<&str>, workspace: &Worksp
     if let Some(entry) = failure.about.as_ref().and_then(|about| about.dataset.as_ref()) {
         // The text was read a moment ago; if it is gone, the place is the recipe as a whole.
         let text = system::read(&workspace.settings().root.join(&entry.recipe)).unwrap_or_default();
-        if let Some(problem) = problem_of(failure, &text) {
-            return draw(&[problem], &String::from_utf8_lossy(&text), screen);
+        let problems = problems_of(failure, &text);
+        if !problems.is_empty() {
+            return draw(&problems, &String::from_utf8_lossy(&text), screen);
         }
     }
     let message = match recipe {

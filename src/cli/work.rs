@@ -309,6 +309,7 @@ fn doing(kind: JobKind) -> &'static str {
         JobKind::Stage(Stage::Select) => "selecting",
         JobKind::Stage(Stage::Arrange) => "arranging",
         JobKind::Stage(Stage::Quarantine) => "quarantining",
+        JobKind::Stage(Stage::Tally) => "counting",
         JobKind::Stage(_) => "working on",
     }
 }

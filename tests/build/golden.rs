@@ -48,6 +48,7 @@ fn constant(component: &Component) -> String {
         Component::QuarantineWriter => "`QUARANTINE_WRITER_VERSION` in crates/engine/src/graph/keys.rs".to_owned(),
         Component::Shape(name) => format!("`version` of `{name}` in crates/core/src/shape/"),
         Component::Container => "`ENCODE_VERSION` in crates/encode/src/lib.rs".to_owned(),
+        Component::Tally => "`TALLY_VERSION` in crates/core/src/mix/tally.rs".to_owned(),
     }
 }
 
@@ -193,6 +194,44 @@ fn shaped() -> Vec<(&'static str, String)> {
     made
 }
 
+/// What is counted of samples of which each has the prompt of every seventh, and every third is used twice.
+fn tallied() -> String {
+    use datac::{
+        failure::FileError,
+        mix::{Candidate, Candidates, SortMemory, tally::tally},
+        system::ScratchFolder,
+    };
+    struct Numbers;
+    impl Candidates for Numbers {
+        type Error = FileError;
+        fn count(&self) -> u64 {
+            100
+        }
+        fn sizes(&self) -> Vec<u64> {
+            vec![100]
+        }
+        fn side(&self, _: usize) -> Option<Side> {
+            None
+        }
+        fn each(&self, take: &mut dyn FnMut(&Candidate) -> Result<(), FileError>) -> Result<(), FileError> {
+            (0..100_u32).try_for_each(|number| {
+                let (prompt_hash, folded_hash) = (u64::from(number % 7) << 40, u64::from(number % 5));
+                take(&Candidate { source: 0, number, row_hash: 0, prompt_hash, folded_hash, units: number })
+            })
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let scratch = ScratchFolder::at(folder.path());
+    let rows = |take: &mut dyn FnMut(Side, u32) -> Result<(), FileError>| {
+        (0..100).rev().try_for_each(|number| {
+            let side = if number % 10 == 9 { Side::Validation } else { Side::Train };
+            (0..=u32::from(number % 3 == 0)).try_for_each(|_| take(side, number))
+        })
+    };
+    let of = |normalise| tally(&Numbers, &rows, normalise, SortMemory { scratch: &scratch, bytes: 1 << 20 }).unwrap();
+    format!("{:?} {:?}", of(false), of(true))
+}
+
 fn goldens() -> Golden {
     let mut goldens = Golden::new();
     let mut add = |component: Component, text: &str| {
@@ -242,6 +281,7 @@ fn goldens() -> Golden {
             }
         }
     }
+    add(Component::Tally, &tallied());
     for (shape, text) in shaped() {
         add(Component::Shape(shape.into()), &text);
     }

@@ -13,6 +13,7 @@ mod cache;
 mod chained;
 mod choice;
 mod determinism;
+mod expected;
 mod faults;
 mod golden;
 mod harm;

@@ -43,6 +43,8 @@ pub enum Component {
     Shape(Cow<'static, str>),
     /// Writing rows to files, in the folder of a target.
     Container,
+    /// Counting what recipes expect of their rows.
+    Tally,
 }
 
 /// The versions of all components.
@@ -68,6 +70,7 @@ impl fmt::Display for Component {
             Self::QuarantineWriter => f.write_str("quarantine writer"),
             Self::Shape(name) => write!(f, "shape {name}"),
             Self::Container => f.write_str("container"),
+            Self::Tally => f.write_str("tally"),
         }
     }
 }

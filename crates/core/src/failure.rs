@@ -6,6 +6,8 @@ pub use source_fault::{AboutSource, InRecipe, SourceFault};
 
 use std::{fmt, io, path::PathBuf};
 
+use crate::leaf::Setting;
+
 /// Says why a recipe cannot be built, or a command cannot be carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Failure {
@@ -19,6 +21,8 @@ pub struct Failure {
     pub note: Option<String>,
     /// Which part of a source it is about, where it is about one.
     pub about: Option<Box<AboutSource>>,
+    /// The failures that this one sums up, each with its own place; none if there is but one.
+    pub parts: Vec<Failure>,
 }
 
 /// Sorts failures by what the caller can do about them.
@@ -32,7 +36,7 @@ pub enum FailureKind {
     Source,
     /// The lock does not allow it.
     Lock,
-    /// More rows were rejected than the recipe allows.
+    /// The recipe does not allow it: too many rows were rejected, or the result is not what it expects.
     Policy,
     /// The cache is damaged and rebuilding did not repair it.
     Cache,
@@ -55,7 +59,7 @@ impl Failure {
 
     /// Makes a failure that states a fact, such as "`a.yaml` already exists"; for requests that are invalid.
     pub fn plain(kind: FailureKind, statement: impl Into<String>) -> Self {
-        Self { kind, message: statement.into(), hint: None, note: None, about: None }
+        Self { kind, message: statement.into(), hint: None, note: None, about: None, parts: Vec::new() }
     }
 
     /// Returns this failure with a hint.
@@ -70,7 +74,7 @@ impl Failure {
 
     /// Returns this failure as one of a source: it has a code, and is shown at the key of the recipe that it is about.
     pub fn about(self, fault: SourceFault) -> Self {
-        Self { about: Some(Box::new(AboutSource { fault, word: None, dataset: None })), ..self }
+        Self { about: Some(Box::new(AboutSource { fault, word: None, key: None, dataset: None })), ..self }
     }
 
     /// Returns this failure with the word of the recipe that is wrong, such as one split of several.
@@ -81,6 +85,25 @@ impl Failure {
         self
     }
 
+    /// Returns this failure with the key of the recipe that it is about, where its fault leaves that open.
+    pub fn at_key(mut self, key: Setting) -> Self {
+        if let Some(about) = &mut self.about {
+            about.key = Some(key);
+        }
+        self
+    }
+
+    /// Returns the failure of several things at once, at least one, that are told one by one where they are shown in the
+    /// recipe.
+    pub fn of_all(mut parts: Vec<Self>) -> Option<Self> {
+        let first = parts.first()?.clone();
+        if parts.len() == 1 {
+            return parts.pop();
+        }
+        let messages: Vec<&str> = parts.iter().map(|part| part.message.as_str()).collect();
+        Some(Self { message: messages.join(", and "), parts, ..first })
+    }
+
     /// Returns this failure with the dataset entry that it is about, unless one is named already.
     ///
     /// What lists, reads or converts a source does not know which recipe asked; the plan does.
@@ -88,6 +111,7 @@ impl Failure {
         if let Some(about) = self.about.as_mut().filter(|about| about.dataset.is_none()) {
             about.dataset = Some(InRecipe { recipe: recipe.to_owned(), dataset: dataset.to_owned() });
         }
+        self.parts = self.parts.into_iter().map(|part| part.in_dataset(recipe, dataset)).collect();
         self
     }
 

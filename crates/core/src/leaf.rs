@@ -91,6 +91,10 @@ pub enum Setting {
     Outputs,
     /// One entry of `output`, by its shape.
     Output(String),
+    /// An entry of `expect`, by its key.
+    Expected(String),
+    /// An entry of `expect.shares`, by the name of the source.
+    ExpectedShare(String),
 }
 
 /// Something that outputs depend on.
@@ -213,7 +217,7 @@ macro_rules! words_for_people {
 words_for_people!(Leaf, Value);
 
 impl Setting {
-    /// Returns the block of the recipe or dataset that contains the key, if any.
+    /// Returns the block of the recipe or dataset that contains the key, if any, with dots between nested ones.
     pub fn block(&self) -> Option<&'static str> {
         match self {
             Self::Phase => Some("metadata"),
@@ -226,6 +230,8 @@ impl Setting {
             Self::Role(_) => Some("roles"),
             Self::Rule(_) => Some("rules"),
             Self::Output(_) => Some("output"),
+            Self::Expected(_) => Some("expect"),
+            Self::ExpectedShare(_) => Some("expect.shares"),
             _ => None,
         }
     }
@@ -250,7 +256,13 @@ impl Setting {
             Self::DataDir => "data_dir",
             Self::Command => "command",
             Self::CommandFiles => "files",
-            Self::Option(name) | Self::Column(name) | Self::Role(name) | Self::Rule(name) | Self::Output(name) => name,
+            Self::Option(name)
+            | Self::Column(name)
+            | Self::Role(name)
+            | Self::Rule(name)
+            | Self::Output(name)
+            | Self::Expected(name)
+            | Self::ExpectedShare(name) => name,
             Self::Keep => "keep",
             Self::Ignore => "ignore",
             Self::Filter(_) => "filters",

@@ -2,7 +2,11 @@
 //!
 //! Everything that knows a suffix or folder of outputs is here, so that another side is a change to this file only.
 
-use std::{borrow::Cow, fmt, path::Path};
+use std::{
+    borrow::Cow,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
@@ -11,6 +15,9 @@ use crate::id::FileHash;
 
 /// Folder of quarantine files, within the output folder.
 pub const QUARANTINE: &str = "quarantine";
+
+/// Folder of the files of results that are not as their recipes expect, within the output folder.
+pub const UNEXPECTED: &str = "unexpected";
 
 /// Name of the file in a target's folder that lists the samples which do not fit.
 pub const UNFIT: &str = "unfit.jsonl";
@@ -52,6 +59,16 @@ pub enum OutputKind {
     Shard(Side),
     /// A file beside the rows in the folder of a [`Target`], such as a trainer's configuration.
     Beside,
+}
+
+/// Where the files of a recipe are put.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Destination {
+    /// In the output folder.
+    #[default]
+    Place,
+    /// In the folder of results that are not as expected.
+    Unexpected,
 }
 
 /// One of the outputs that a recipe asks for: what rows look like, and how they lie in files.
@@ -198,6 +215,24 @@ impl fmt::Display for Target {
             f.write_str(", hub")?;
         }
         f.write_str(if *id { ", id)" } else { ")" })
+    }
+}
+
+impl Destination {
+    /// Returns the folder that files are put in, where `dir` is the output folder.
+    pub fn folder(self, dir: &Path) -> PathBuf {
+        match self {
+            Self::Place => dir.to_owned(),
+            Self::Unexpected => dir.join(UNEXPECTED),
+        }
+    }
+
+    /// Returns the name of a file in the output folder that is `name` where it is put.
+    pub fn name(self, name: &str) -> String {
+        match self {
+            Self::Place => name.to_owned(),
+            Self::Unexpected => format!("{UNEXPECTED}/{name}"),
+        }
     }
 }
 

@@ -131,6 +131,18 @@ impl<const N: usize> Sorted<N> {
         self.files.iter().try_for_each(|file| self.read(file)?.iter().try_for_each(&mut take))
     }
 
+    /// Returns every record, in order.
+    pub fn records(&self) -> impl Iterator<Item = Result<Record<N>, FileError>> + '_ {
+        let filed = self.files.iter().flat_map(|file| {
+            let (records, error) = match self.read(file) {
+                Ok(records) => (records, None),
+                Err(error) => (Vec::new(), Some(Err(error))),
+            };
+            records.into_iter().map(Ok).chain(error)
+        });
+        self.held.iter().copied().map(Ok).chain(filed)
+    }
+
     fn read(&self, file: &Mutex<Box<dyn ScratchFile>>) -> Result<Vec<Record<N>>, FileError> {
         let failed = |source| self.scratch.error("read", source);
         let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);

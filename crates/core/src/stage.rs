@@ -25,17 +25,20 @@ pub enum Stage {
     Output,
     /// Writes the rejects of a recipe.
     Quarantine,
+    /// Counts what a recipe expects of its rows. Last here, since records hold the numbers of stages.
+    Tally,
 }
 
 impl Stage {
     /// All stages, in the order in which data flows.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Scan,
         Self::Convert,
         Self::Score,
         Self::Select,
         Self::Group,
         Self::Arrange,
+        Self::Tally,
         Self::Output,
         Self::Quarantine,
     ];
@@ -51,6 +54,7 @@ impl Stage {
             Self::Arrange => "arrange",
             Self::Output => "output",
             Self::Quarantine => "quarantine",
+            Self::Tally => "tally",
         }
     }
 }

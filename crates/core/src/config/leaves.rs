@@ -3,8 +3,8 @@
 use std::{fmt, ops::Range};
 
 use super::{
-    Dataset, Deduplicate, MaxRejects, Overlap, Recipe, Sampling, SourceRole, SplitMethod, Strategy, Take, Unique, Unit,
-    Validation, check::rules::is_plain, format_word, problem::line_and_column, tree::Node, yaml,
+    Amount, Dataset, Deduplicate, Limits, Overlap, Recipe, Sampling, SourceRole, SplitMethod, Strategy, Take, Unique,
+    Unit, Validation, check::rules::is_plain, format_word, problem::line_and_column, tree::Node, yaml,
 };
 use crate::{
     key::{Deciding, Encode, Encoder, Visitor},
@@ -26,6 +26,9 @@ impl Recipe {
         if self.outputs != [Target::native()] {
             let shapes: Vec<String> = self.outputs.iter().map(|target| target.shape.clone()).collect();
             visitor.setting(Setting::Outputs, &shapes);
+        }
+        for expectation in &self.expect {
+            visitor.setting(expectation.of.setting(), &expectation.limits);
         }
     }
 }
@@ -107,7 +110,8 @@ shown! {
     f64: |value| number(*value);
     Vec<String>: |items| list(items);
     Filter: Filter::to_string;
-    MaxRejects: MaxRejects::to_string;
+    Amount: Amount::to_string;
+    Limits: Limits::to_string;
     Sampling: Sampling::to_string;
     SplitMethod: |method| word(SplitMethod::ALL, *method).to_owned();
     Strategy: |strategy| word(Strategy::ALL, *strategy).to_owned();
@@ -172,12 +176,18 @@ impl Encode for Target {
     }
 }
 
-impl Encode for MaxRejects {
+impl Encode for Amount {
     fn encode(&self, encoder: &mut Encoder) {
         match self {
             Self::Count(rows) => encoder.integer(*rows),
             Self::Share(share) => encoder.float(*share),
         }
+    }
+}
+
+impl Encode for Limits {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.text(&self.to_string());
     }
 }
 
@@ -220,7 +230,7 @@ impl fmt::Display for Deduplicate {
     }
 }
 
-impl fmt::Display for MaxRejects {
+impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Count(rows) => write!(f, "{rows} rows"),
@@ -300,7 +310,8 @@ pub(super) fn find<'n, 't>(root: &'n Node<'t>, leaf: &Leaf) -> Option<(usize, &'
         }
         _ => return None,
     };
-    let block = setting.block().map_or(Some(within), |block| Some(within.entry(block)?.1))?;
+    let blocks = setting.block().into_iter().flat_map(|block| block.split('.'));
+    let block = blocks.into_iter().try_fold(within, |node, block| Some(node.entry(block)?.1))?;
     let (key, node) = block.entry(setting.key())?;
     match setting.index() {
         Some(index) => node.items().get(index as usize).map(|item| (item.span.start, item)),

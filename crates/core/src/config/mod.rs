@@ -6,6 +6,7 @@
 
 mod check;
 mod edit;
+mod expect;
 mod leaves;
 mod of_failure;
 mod options;
@@ -35,14 +36,15 @@ use check::rules::{file_stem, stem_fault};
 use problem::Fault;
 
 pub use edit::add_dataset;
+pub use expect::{Expectation, Expected, Found, Limits, percent};
 pub use leaves::{decide_role, decide_selection, locate};
-pub use of_failure::problem_of;
+pub use of_failure::{problem_of, problems_of};
 pub use options::{Command, Keep, Options};
 pub use pages::{Example, Page, Part, pages};
 pub use problem::{CODES, Problem};
 pub use recipe::{
-    Dataset, Deduplicate, FORMATS, Location, MaxRejects, Metadata, Mix, Overlap, Recipe, Sampling, SourceRole,
-    SplitMethod, Strategy, Take, Unique, Unit, Validation, format_word,
+    Amount, Dataset, Deduplicate, FORMATS, Location, Metadata, Mix, Overlap, Recipe, Sampling, SourceRole, SplitMethod,
+    Strategy, Take, Unique, Unit, Validation, format_word,
 };
 pub use schema::{RECIPE_SCHEMA, schema};
 

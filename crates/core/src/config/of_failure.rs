@@ -31,6 +31,21 @@ pub fn problem_of(failure: &Failure, text: &[u8]) -> Option<Problem> {
     Some(Problem { note: failure.note.clone(), ..fault.locate(&dataset.recipe, text) })
 }
 
+/// Returns a failure as problems of the recipe that it names: one for each part, if it sums up several.
+pub fn problems_of(failure: &Failure, text: &[u8]) -> Vec<Problem> {
+    match failure.parts.as_slice() {
+        [] => problem_of(failure, text).into_iter().collect(),
+        parts => {
+            let mut problems: Vec<Problem> = parts.iter().filter_map(|part| problem_of(part, text)).collect();
+            // What helps with all of them is said once, below the last.
+            if let Some(last) = problems.last_mut() {
+                (last.hint, last.note) = (failure.hint.clone(), failure.note.clone());
+            }
+            problems
+        }
+    }
+}
+
 /// Returns the item of a list that equals `word`.
 fn item<'n, 't>(node: &'n Node<'t>, word: &str) -> Option<&'n Node<'t>> {
     node.items().iter().find(|item| matches!(&item.value, Value::Scalar(_, text) if text == word))

@@ -133,7 +133,7 @@ codes! {
     CONVERTER = "E0126", "unknown converter";
     CONVERTER_KIND = "E0127", "the converter makes another kind of sample than the phase needs";
     CONVERTER_OPTION = "E0128", "unknown converter option, or unknown value of one";
-    MAX_REJECTS = "E0129", "invalid `max_rejects`: neither a count nor a share";
+    MAX_REJECTS = "E0129", "invalid `max_rejects` or bound of `expect`: neither a count nor a share";
     REVISION = "E0130", "invalid revision: not a branch, tag or commit";
     FILE_NAME = "E0131", "unsafe output file name";
     COLLISION = "E0132", "two recipes write the same output";
@@ -141,6 +141,7 @@ codes! {
     CONTRADICTION = "E0134", "two keys contradict each other";
     COLUMNS = "E0135", "invalid `columns`: not what such samples are made of, or not a column, path or template";
     SHAPE = "E0136", "unknown shape of `output`, or one that has no rows for such samples or no such files";
+    EXPECT = "E0137", "`expect` has bounds that nothing can meet, or is about what the recipe does not have";
 }
 
 #[cfg(test)]

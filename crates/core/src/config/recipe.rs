@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Options;
+use super::{Expectation, Options};
 use crate::{
     format::{Reading, RowFormat},
     outputs::{BySide, Side, Target},
@@ -22,9 +22,11 @@ pub struct Recipe {
     /// The way sources are combined.
     pub mix: Mix,
     /// The number of rows that may be rejected before the build fails; `None` for any number.
-    pub max_rejects: Option<MaxRejects>,
+    pub max_rejects: Option<Amount>,
     /// What rows are written as, at least one; no shape twice.
     pub outputs: Vec<Target>,
+    /// What the result is expected to be like.
+    pub expect: Vec<Expectation>,
 }
 
 impl Recipe {
@@ -382,9 +384,14 @@ impl Unit {
         &[("rows", Self::Rows), ("characters", Self::Characters), ("tokens", Self::Tokens)];
 }
 
-/// The number of rows that may be rejected before the build fails.
+/// Returns the word that recipes use for a unit.
+pub fn unit_word(unit: Unit) -> &'static str {
+    Unit::ALL.iter().find(|(_, known)| *known == unit).map_or("rows", |(word, _)| word)
+}
+
+/// A number of rows, or a share of them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub enum MaxRejects {
+pub enum Amount {
     /// A number of rows (an integer in the recipe).
     Count(u64),
     /// A share of the rows read (a fraction below 1, or `1%`).

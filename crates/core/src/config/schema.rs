@@ -77,18 +77,13 @@ pub fn schema(vocabulary: &Vocabulary) -> Value {
         ("mix", or_null(mix())),
         (
             "max_rejects",
-            or_null(json!({
-                "description": "how many rows may be rejected before the build is refused: a count (`100`), or a share of the rows \
-                    read (`0.01`, `1%`); default: any number",
-                "anyOf": [
-                    { "type": "integer", "minimum": 0, "maximum": u64::MAX },
-                    { "type": "number", "minimum": 0, "exclusiveMaximum": 1 },
-                    { "type": "string", "pattern": PERCENT },
-                    { "type": "string", "pattern": GROUPED },
-                ],
-            })),
+            or_null(amount(
+                "how many rows may be rejected before the build is refused: a count (`100`), or a share of the rows read (`0.01`, `1%`); \
+                 default: any number",
+            )),
         ),
         ("output", or_null(outputs())),
+        ("expect", or_null(expect())),
     ]);
     json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
@@ -542,6 +537,60 @@ fn mix() -> Value {
 }
 
 /// Describes what rows are written as: a shape, an entry, or a list of them.
+/// Returns the schema of a count of rows, or a share of them.
+fn amount(description: &str) -> Value {
+    json!({
+        "description": description,
+        "anyOf": [
+            { "type": "integer", "minimum": 0, "maximum": u64::MAX },
+            { "type": "number", "minimum": 0, "exclusiveMaximum": 1 },
+            { "type": "string", "pattern": PERCENT },
+            { "type": "string", "pattern": GROUPED },
+        ],
+    })
+}
+
+fn expect() -> Value {
+    let share = || {
+        json!({ "description": "a share of the mixture", "anyOf": [
+            { "type": "number", "minimum": 0, "maximum": 1 }, { "type": "string", "pattern": PERCENT },
+        ] })
+    };
+    // A single value stands for both bounds.
+    let limits = |description: &str, bound: Value| {
+        let both = json!({
+            "type": "object", "minProperties": 1, "additionalProperties": false,
+            "properties": { "min": or_null(bound.clone()), "max": or_null(bound.clone()) },
+        });
+        let mut choices = bound["anyOf"].as_array().cloned().unwrap_or_default();
+        choices.push(both);
+        or_null(json!({ "description": description, "anyOf": choices }))
+    };
+    let count = || integer("a number", 0);
+    let some = || amount("a count, or a share");
+    json!({
+        "description": "what the result is to be like: a number, or `min` and `max`; otherwise the build of the recipe fails",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": object(&[
+            ("rows", limits("rows of all sides", count())),
+            ("train_rows", limits("rows of the train side", count())),
+            ("validation_rows", limits("rows of the validation side", count())),
+            ("test_rows", limits("rows of the test side", count())),
+            ("rejects", limits("rejected rows, or their share of the rows read", some())),
+            ("characters", limits("characters of all rows, as `unit: characters` counts them", count())),
+            (
+                "repeated_prompts",
+                limits("rows of the train side with the prompt of an earlier row, or their share of that side", some()),
+            ),
+            ("shares", or_null(json!({
+                "description": "shares of sources in the mixture, by their names", "type": "object",
+                "additionalProperties": limits("the share of this source", share()),
+            }))),
+        ]),
+    })
+}
+
 fn outputs() -> Value {
     let shapes: Vec<&str> = SHAPES.iter().map(|shape| shape.name()).collect();
     let word = |description: &str, words: &mut dyn Iterator<Item = &'static str>| {

@@ -60,8 +60,14 @@ fn bad_recipes_are_refused_by_the_schema_too() {
     // What no schema can express: sums, names that must differ, the order of two numbers, the meaning of `1.0`; and a
     // character that is refused for the sake of other parsers.
     // So is what a sample cannot do without, and what a template may say.
-    let beyond = [problem::RATIO_SUM, problem::DUPLICATE_NAME, problem::COLUMNS, problem::SHAPE];
-    let names = ["length upside down", "rejects of one", "grouped seed of 65 bits", "line separator"];
+    let beyond = [problem::RATIO_SUM, problem::DUPLICATE_NAME, problem::COLUMNS, problem::SHAPE, problem::EXPECT];
+    let names = [
+        "length upside down",
+        "rejects of one",
+        "rejects of one row or all",
+        "grouped seed of 65 bits",
+        "line separator",
+    ];
     let validator = validator();
     let (mut refused, mut passed) = (BTreeSet::new(), Vec::new());
     for (name, text, _) in bad() {
@@ -181,6 +187,8 @@ fn whatever_is_changed_the_schema_refuses_nothing_sound_and_almost_everything_el
         problem::COLUMNS,
         // Which trainer has rows of a phase, and in which files.
         problem::SHAPE,
+        // Which sources and sides a recipe has.
+        problem::EXPECT,
         // `0_0` and the like, and `1.0`.
         problem::MAX_REJECTS,
     ];

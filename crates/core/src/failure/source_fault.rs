@@ -1,11 +1,11 @@
-//! What can be wrong with a source of a recipe, and at which of its keys that is shown.
+//! What can be wrong with a source or the result of a recipe, and at which of its keys that is shown.
 
 use crate::leaf::{Leaf, Setting};
 
 /// Defines each fault once, with its code, its meaning and the words under the key that it is shown at.
 macro_rules! faults {
     ($($name:ident = $code:literal, $meaning:literal, $label:literal;)*) => {
-        /// A fault of a source. The codes are explained by `datac explain` and never reused.
+        /// A fault of a source, or of the result. The codes are explained by `datac explain` and never reused.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum SourceFault {
             $(#[doc = $meaning] $name,)*
@@ -52,6 +52,7 @@ faults! {
     Unreachable = "E0216", "the hub does not respond, or may not be contacted", "not reachable";
     NoColumn = "E0217", "no row of the source has a column that `columns` names", "no such column";
     Command = "E0218", "the command that converts rows failed", "failed";
+    Unexpected = "E0219", "the result is not what the recipe expects", "not met";
 }
 
 /// The part of a source that a failure is about.
@@ -61,6 +62,8 @@ pub struct AboutSource {
     pub fault: SourceFault,
     /// The word of the recipe that is wrong, where the key holds several.
     pub word: Option<String>,
+    /// The key of the recipe, where the fault leaves that open.
+    pub key: Option<Setting>,
     /// The dataset entry; `None` until the plan names it.
     pub dataset: Option<InRecipe>,
 }
@@ -89,6 +92,9 @@ impl AboutSource {
             SourceFault::NoColumn => self.word.clone().map(Setting::Column),
             SourceFault::NoField => Some(Setting::TextField),
             SourceFault::ManyRejects => return vec![Leaf::Recipe { setting: Setting::MaxRejects }],
+            SourceFault::Unexpected => {
+                return self.key.iter().map(|setting| Leaf::Recipe { setting: setting.clone() }).collect();
+            }
             _ => None,
         };
         let leaf = |setting| Leaf::Dataset { dataset: dataset.clone(), setting };

@@ -5,6 +5,7 @@ pub mod arrange;
 pub mod group;
 pub mod select;
 pub mod stops;
+pub mod tally;
 
 pub use allot::{Allotment, allot};
 pub use arrange::{Arrangement, Candidate, Candidates, Realised, SortMemory, arrange};

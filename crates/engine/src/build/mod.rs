@@ -7,7 +7,7 @@ pub(crate) mod order;
 mod output_stats;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     path::Path,
     sync::{Arc, Mutex},
 };
@@ -409,6 +409,10 @@ fn finish(
                 let outputs = outputs_in_place(&site.outputs, &plan, begun.map(|begun| begun.report))?;
                 newest = newest.max(youngest(&outputs));
                 remove_former(site, assessed.last.as_ref(), &outputs);
+                if session.strays.unexpected.contains(plan.outputs.stem()) {
+                    driver::unexpected::clear(site.outputs.dir(), &plan.outputs, &HashSet::new());
+                    driver::unexpected::clear_folder(site.outputs.dir());
+                }
                 report.failure = None;
                 report.notes = notes(&assessed.text.name, recipe, &plan);
                 let locals = locals(recipe, &session.snapshots);

@@ -5,7 +5,7 @@ use crate::{
     cache::{Blobs, Store},
     graph::SelectedSource,
 };
-use datac_core::failure::{Failure, FailureKind};
+use datac_core::failure::{Failure, FailureKind, SourceFault};
 
 /// Adds a note to a failure caused by too many rejects: location, reason and detail of the first reject.
 ///
@@ -13,6 +13,9 @@ use datac_core::failure::{Failure, FailureKind};
 pub(crate) fn with_first_reject(store: &Store, sources: &[SelectedSource], failure: Failure) -> Failure {
     let about = failure.about.as_ref().and_then(|about| about.dataset.as_ref());
     let (FailureKind::Policy, Some(entry)) = (failure.kind, about) else { return failure };
+    if failure.about.as_ref().is_some_and(|about| about.fault == SourceFault::Unexpected) {
+        return failure;
+    }
     let source = sources.iter().find(|source| source.name == entry.dataset);
     match source.and_then(|source| first_reject(store, source)) {
         Some(first) => failure.note(first),

@@ -13,7 +13,7 @@ use super::{
     output::{self, Unplaced},
     queue::Reading,
     report::{Outbox, Report},
-    scan, select, shaped,
+    scan, select, shaped, tally,
 };
 use crate::{
     event::JobKind,
@@ -24,12 +24,14 @@ use datac_core::{
     failure::{Failure, FailureKind},
     hash::Digest,
     id::ActionKey,
-    outputs::{OutputKind, OutputSet, Target},
+    outputs::{Destination, OutputKind, OutputSet, Target},
 };
 
-/// Which files of a recipe are in place with the right bytes.
+/// Which files of a recipe are where they belong with the right bytes.
 #[derive(Clone)]
 pub(super) struct InPlace {
+    /// Where they belong.
+    pub(super) destination: Destination,
     /// The files of all sides.
     pub(super) rows: bool,
     /// The quarantine file.
@@ -136,7 +138,8 @@ impl Job {
                 Ran { files, end: Box::new(end) }
             }
             Self::Show(number, Rejects { outputs, sources, file }) => {
-                let written = context.check().and_then(|()| output::quarantine(context, &outputs, &sources));
+                let written =
+                    context.check().and_then(|()| output::quarantine(context, &outputs, Destination::Place, &sources));
                 let is_same = |(written, files)| if written == file { Ok(((), files)) } else { Err(differs(&outputs)) };
                 let (result, files) = split(written.and_then(is_same));
                 Ran { files, end: Box::new(move |placed| Report::Restored(number, result.and(placed))) }
@@ -165,16 +168,19 @@ fn execute<'scope>(
         Work::Arrange { sources, allotment, unit, validation, sides } => {
             Outcome::Arrange(arrange::arrange(context, sources, allotment, *unit, validation, *sides)?)
         }
-        Work::Output { outputs, sources, arranged } => {
-            let (written, files) = output::output(context, outputs, sources, arranged)?;
+        Work::Tally { sources, arranged, normalise } => {
+            Outcome::Tally(tally::run(context, sources, arranged, *normalise)?)
+        }
+        Work::Output { outputs, destination, sources, arranged } => {
+            let (written, files) = output::output(context, outputs, *destination, sources, arranged)?;
             return Ok((Outcome::Output(written), files));
         }
-        Work::Shaped { outputs, target, kind, sources, arranged } => {
-            let (outcome, files) = shaped::shaped(context, outputs, target, *kind, sources, arranged)?;
+        Work::Shaped { outputs, destination, target, kind, sources, arranged } => {
+            let (outcome, files) = shaped::shaped(context, outputs, *destination, target, *kind, sources, arranged)?;
             return Ok((Outcome::Shaped(Arc::new(outcome)), files));
         }
-        Work::Quarantine { outputs, sources } => {
-            let (outcome, files) = output::quarantine(context, outputs, sources)?;
+        Work::Quarantine { outputs, destination, sources } => {
+            let (outcome, files) = output::quarantine(context, outputs, *destination, sources)?;
             return Ok((Outcome::Quarantine(outcome), files));
         }
         Work::Convert(..) | Work::Score(..) => unreachable!("single conversions run grouped by file"),
@@ -182,11 +188,11 @@ fn execute<'scope>(
     Ok((outcome, Vec::new()))
 }
 
-/// Writes the files of a plan that are not in place, using only the cache.
+/// Writes the files of a plan that are not where they belong, using only the cache.
 fn restore(context: &Context, plan: &RecipePlan, in_place: &InPlace) -> Result<((), Vec<Unplaced>), ActionError> {
-    let mut files = Vec::new();
+    let (mut files, to) = (Vec::new(), in_place.destination);
     if !in_place.rows {
-        let (written, unplaced) = output::output(context, &plan.outputs, &plan.sources, &plan.arranged)?;
+        let (written, unplaced) = output::output(context, &plan.outputs, to, &plan.sources, &plan.arranged)?;
         if written != plan.files {
             return Err(differs(&plan.outputs));
         }
@@ -194,7 +200,7 @@ fn restore(context: &Context, plan: &RecipePlan, in_place: &InPlace) -> Result<(
     }
     for (target, wanted) in plan.shaped.iter().filter(|(target, _)| in_place.gone.contains(target)) {
         let (kind, arranged) = (plan.kind, &plan.arranged);
-        let (written, unplaced) = shaped::shaped(context, &plan.outputs, target, kind, &plan.sources, arranged)?;
+        let (written, unplaced) = shaped::shaped(context, &plan.outputs, to, target, kind, &plan.sources, arranged)?;
         if written != **wanted {
             return Err(differs(&plan.outputs));
         }
@@ -203,13 +209,16 @@ fn restore(context: &Context, plan: &RecipePlan, in_place: &InPlace) -> Result<(
     if !in_place.quarantine {
         match plan.quarantine {
             Some(wanted) => {
-                let (written, unplaced) = output::quarantine(context, &plan.outputs, &plan.sources)?;
+                let (written, unplaced) = output::quarantine(context, &plan.outputs, to, &plan.sources)?;
                 if written != wanted {
                     return Err(differs(&plan.outputs));
                 }
                 files.extend(unplaced);
             }
-            None => system::remove(&context.outputs.dir.join(plan.outputs.name(OutputKind::Quarantine)))?,
+            None => {
+                let name = plan.outputs.name(OutputKind::Quarantine);
+                system::remove(&to.folder(&context.outputs.dir).join(name))?;
+            }
         }
     }
     Ok(((), files))

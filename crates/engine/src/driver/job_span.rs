@@ -78,7 +78,7 @@ pub(super) fn label(work: &Work) -> String {
         Work::Select { chunks, .. } => {
             chunks.first().map(|chunk| chunk.chunk.file.origin.name().to_owned()).unwrap_or_default()
         }
-        Work::Group { sources, .. } | Work::Arrange { sources, .. } => {
+        Work::Group { sources, .. } | Work::Arrange { sources, .. } | Work::Tally { sources, .. } => {
             sources.iter().map(|source| source.name.as_str()).collect::<Vec<_>>().join(", ")
         }
         Work::Convert(chunk, ..) | Work::Score(chunk, ..) => chunk.file.path.clone(),

@@ -23,7 +23,9 @@ mod scan;
 mod select;
 mod shaped;
 mod sources;
+mod tally;
 pub(crate) mod threads;
+pub(crate) mod unexpected;
 mod work_queue;
 
 use std::{
@@ -57,13 +59,16 @@ use chunk::ChunkOutcome;
 use crate::{
     cache::{Actions, stat_cache},
     event::Event,
-    graph::{Action, Known, Node, Outcome, Planner, RecipeFile, RecipePlan, Rejects, Work, plan, rejects, sources_of},
+    graph::{
+        Action, Known, Node, Outcome, Planner, RecipeFile, RecipePlan, Rejects, Work, plan, rejects, sources_of,
+        unexpected,
+    },
     system::{self, Stopwatch},
 };
 use datac_core::{
     failure::{Failure, FailureKind},
     id::ActionKey,
-    outputs::{FileMeta, OutputKind},
+    outputs::{Destination, FileMeta, NamedFile, OutputKind},
 };
 
 /// Number of times that an action may run again because its blobs were gone.
@@ -304,31 +309,46 @@ impl<'a> Driver<'a> {
 
     /// Ends a recipe whose plan is known, or queues a job that first puts its files in place.
     fn settle(&mut self, number: usize, plan: RecipePlan) {
-        let mut in_place = InPlace { rows: true, quarantine: true, gone: Vec::new() };
+        let Some(plan) = self.restore(number, plan, Destination::Place) else { return };
+        self.end(number, Ok(plan));
+    }
+
+    /// Returns the plan of a recipe if all of its files are where they belong; otherwise queues a job that puts them there.
+    fn restore(&mut self, number: usize, plan: RecipePlan, destination: Destination) -> Option<RecipePlan> {
+        let mut in_place = InPlace { destination, rows: true, quarantine: true, gone: Vec::new() };
         for (kind, name, wanted) in plan.named() {
             let is_in_place = match kind {
                 OutputKind::Rows(_) => &mut in_place.rows,
                 OutputKind::Quarantine => &mut in_place.quarantine,
                 OutputKind::Shard(_) | OutputKind::Beside => continue,
             };
-            *is_in_place &= self.is_in_place(&name, wanted);
+            *is_in_place &= self.is_in_place(&destination.name(&name), wanted);
         }
         for (target, shaped) in &plan.shaped {
-            if !shaped.files.iter().all(|file| self.is_in_place(&file.name, Some(file.meta))) {
+            let is_there = |file: &NamedFile| self.is_in_place(&destination.name(&file.name), Some(file.meta));
+            if !shaped.files.iter().all(is_there) {
                 in_place.gone.push(target.clone());
             }
         }
         if in_place.rows && in_place.quarantine && in_place.gone.is_empty() {
-            self.end(number, Ok(plan));
-        } else {
-            let names = self.names([number].iter());
-            self.queue.push(Job::Restore(number, Box::new(plan), in_place, names));
+            return Some(plan);
         }
+        let names = self.names([number].iter());
+        self.queue.push(Job::Restore(number, Box::new(plan), in_place, names));
+        None
     }
 
     /// Ends a recipe that cannot be built. If it is refused, its quarantine file is first put in place, for the user
-    /// to look at.
+    /// to look at; if its result is not what it expects, its files are first put where such files lie.
     fn refuse(&mut self, number: usize, failure: Failure) {
+        if let Some(plan) = unexpected(self.planner, self.recipes[number]) {
+            let Some(plan) = self.restore(number, plan, Destination::Unexpected) else { return };
+            let dir = &self.context.outputs.dir;
+            let keep = plan.named().filter(|(.., file)| file.is_some()).map(|(_, name, _)| name).collect();
+            unexpected::clear(dir, &plan.outputs, &keep);
+            let failure = unexpected::with_files(failure, dir, &self.context.sources.root, &plan);
+            return self.end(number, Err(failure));
+        }
         let rejects = rejects(self.planner, self.recipes[number]).filter(|_| failure.kind == FailureKind::Policy);
         let name = |rejects: &Rejects| rejects.outputs.name(OutputKind::Quarantine);
         match rejects.filter(|rejects| !self.is_in_place(&name(rejects), Some(rejects.file))) {

@@ -18,7 +18,7 @@ use datac_core::{
     failure::{Failure, FailureKind},
     id::FileHash,
     mix::Selection,
-    outputs::{BySide, FileMeta, OutputKind, OutputSet, Side},
+    outputs::{BySide, Destination, FileMeta, OutputKind, OutputSet, Side},
     row, shape,
 };
 use datac_decode::{Encoding, Place};
@@ -99,20 +99,24 @@ impl<'a> Candidates<'a> {
 pub(super) fn output(
     context: &Context,
     outputs: &OutputSet,
+    destination: Destination,
     sources: &[SelectedSource],
     arranged: &ArrangeOutcome,
 ) -> Result<(BySide<Option<FileMeta>>, Vec<Unplaced>), ActionError> {
     let candidates = Candidates::new(context, sources)?;
+    let dir = destination.folder(&context.outputs.dir);
     let mut sides: Vec<(Side, Order, PathBuf)> = Vec::new();
     for (side, list) in arranged.lists.iter() {
         if let Some(list) = list {
             let rows = arranged.realised.iter().map(|source| *source.rows.get(side)).sum();
-            let path = context.outputs.dir.join(outputs.name(OutputKind::Rows(side)));
+            let path = dir.join(outputs.name(OutputKind::Rows(side)));
             sides.push((side, Order::whole(*list, rows), path));
         }
     }
-    system::create_dir(&context.outputs.dir)?;
-    let at_hand = || sides.iter().map(|(.., path)| reuse_output(path, shape::DEFAULT)).collect();
+    system::create_dir(&dir)?;
+    // Wherever the files go, those in place have most of the rows.
+    let in_place = |side: &Side| context.outputs.dir.join(outputs.name(OutputKind::Rows(*side)));
+    let at_hand = || sides.iter().map(|(side, ..)| reuse_output(&in_place(side), shape::DEFAULT)).collect();
     let at_hand = candidates.are_mostly_old().then(at_hand).flatten();
     let rows = Rows {
         store: &context.store,
@@ -154,9 +158,10 @@ pub(super) fn progress(context: &Context, label: String, of: u64) -> writer::Tol
 pub(super) fn quarantine(
     context: &Context,
     outputs: &OutputSet,
+    destination: Destination,
     sources: &[SelectedSource],
 ) -> Result<(FileMeta, Vec<Unplaced>), ActionError> {
-    let path = context.outputs.dir.join(outputs.name(OutputKind::Quarantine));
+    let path = destination.folder(&context.outputs.dir).join(outputs.name(OutputKind::Quarantine));
     system::create_dir(path.parent().expect("the quarantine file has a folder"))?;
     let mut file = OutputFile::new(&path)?;
     for source in sources {

@@ -19,7 +19,7 @@ use crate::{
 };
 use datac_core::{
     failure::{Failure, FailureKind},
-    outputs::{NamedFile, OutputSet, Side, Target, UNFIT, row_id},
+    outputs::{Destination, NamedFile, OutputSet, Side, Target, UNFIT, row_id},
     row,
     sample::{self, SampleKind},
     shape::{
@@ -32,6 +32,7 @@ use datac_core::{
 pub(super) fn shaped(
     context: &Context,
     outputs: &OutputSet,
+    destination: Destination,
     target: &Target,
     kind: SampleKind,
     sources: &[SelectedSource],
@@ -39,7 +40,8 @@ pub(super) fn shaped(
 ) -> Result<(ShapedOutcome, Vec<Unplaced>), ActionError> {
     let shape = shape::by_name(&target.shape).expect("the recipe was checked");
     let folder = outputs.folder(target);
-    let path = |name: &str| context.outputs.dir.join(&folder).join(name);
+    let dir = destination.folder(&context.outputs.dir);
+    let path = |name: &str| dir.join(&folder).join(name);
     let candidates = Candidates::new(context, sources)?;
     let facts = facts(context, &candidates)?;
     let id = target.id.then(|| Column::new("id", Type::Text));

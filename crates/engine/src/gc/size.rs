@@ -166,7 +166,10 @@ pub(crate) fn names(actions: &[RecordedAction], record: &Record) -> Result<HashM
             Some(Outcome::Arrange(made)) => {
                 names.extend(made.lists.values().flatten().map(|list| (*list, CachePart::Orders)));
             }
-            Some(Outcome::Scan(_) | Outcome::Output(_) | Outcome::Quarantine(_) | Outcome::Shaped(_)) | None => {}
+            Some(
+                Outcome::Scan(_) | Outcome::Output(_) | Outcome::Quarantine(_) | Outcome::Shaped(_) | Outcome::Tally(_),
+            )
+            | None => {}
         }
     }
     names.extend(record.manifests()?.into_iter().map(|manifest| (manifest, CachePart::Manifests)));

@@ -11,7 +11,7 @@ use datac_core::{
     hash::Digest,
     id::{ActionKey, BlobId, ChunkId},
     mix::{Allotment, FilterCount, Grouped, Realised},
-    outputs::{BySide, FileMeta, NamedFile, OutputSet, Target},
+    outputs::{BySide, Destination, FileMeta, NamedFile, OutputSet, Target},
     quality::{Filter, ScoreKind},
     row::Reason,
     rules::Broken,
@@ -210,10 +210,21 @@ pub enum Work {
         /// The sides that are written.
         sides: BySide<bool>,
     },
+    /// Counts what a recipe expects of its rows.
+    Tally {
+        /// The sources, in the recipe's order.
+        sources: Vec<SelectedSource>,
+        /// The arrangement.
+        arranged: ArrangeOutcome,
+        /// Whether prompts that differ in case and white space alone are one prompt.
+        normalise: bool,
+    },
     /// Writes the rows of each side.
     Output {
         /// The files of the recipe.
         outputs: OutputSet,
+        /// Where they are put.
+        destination: Destination,
         /// The sources, in the recipe's order.
         sources: Vec<SelectedSource>,
         /// The arrangement.
@@ -223,6 +234,8 @@ pub enum Work {
     Shaped {
         /// The files of the recipe.
         outputs: OutputSet,
+        /// Where they are put.
+        destination: Destination,
         /// The target.
         target: Target,
         /// The kind of the samples.
@@ -236,6 +249,8 @@ pub enum Work {
     Quarantine {
         /// The files of the recipe.
         outputs: OutputSet,
+        /// Where they are put.
+        destination: Destination,
         /// The sources, in the recipe's order.
         sources: Vec<SelectedSource>,
     },
@@ -290,6 +305,17 @@ pub enum Outcome {
     Quarantine(FileMeta),
     /// Outcome of [`Work::Shaped`].
     Shaped(Arc<ShapedOutcome>),
+    /// Outcome of [`Work::Tally`].
+    Tally(TallyOutcome),
+}
+
+/// What a recipe expects of its rows, counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TallyOutcome {
+    /// Characters of the rows of all sides.
+    pub characters: u64,
+    /// Rows of the train side whose prompt an earlier row of that side has.
+    pub repeated_prompts: u64,
 }
 
 /// The files of a target.
@@ -412,6 +438,7 @@ impl Work {
             Self::Select { .. } => Stage::Select,
             Self::Group { .. } => Stage::Group,
             Self::Arrange { .. } => Stage::Arrange,
+            Self::Tally { .. } => Stage::Tally,
             Self::Output { .. } | Self::Shaped { .. } => Stage::Output,
             Self::Quarantine { .. } => Stage::Quarantine,
         }
@@ -428,6 +455,7 @@ impl Outcome {
             Self::Select(_) => Stage::Select,
             Self::Group(_) => Stage::Group,
             Self::Arrange(_) => Stage::Arrange,
+            Self::Tally(_) => Stage::Tally,
             Self::Output(_) | Self::Shaped(_) => Stage::Output,
             Self::Quarantine(_) => Stage::Quarantine,
         }
@@ -436,7 +464,7 @@ impl Outcome {
     /// Returns the blobs that the store must have for this outcome to be usable.
     pub fn blobs(&self) -> Vec<BlobId> {
         match self {
-            Self::Scan(_) | Self::Output(_) | Self::Quarantine(_) | Self::Shaped(_) => Vec::new(),
+            Self::Scan(_) | Self::Output(_) | Self::Quarantine(_) | Self::Shaped(_) | Self::Tally(_) => Vec::new(),
             Self::Convert(outcome) => [outcome.rows, outcome.index].into_iter().chain(outcome.rejects).collect(),
             Self::Score(digest) => vec![*digest],
             Self::Select(outcome) => vec![outcome.selection],

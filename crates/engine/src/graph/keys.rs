@@ -12,7 +12,10 @@ use datac_core::{
     id::ChunkId,
     key::{Deciding, Encode, Encoder, KeyHasher, Keyed, Visitor},
     leaf::{Leaf, Setting, Value},
-    mix::{Allotment, allot::ALLOT_VERSION, arrange::ARRANGE_VERSION, group::GROUP_VERSION, select::SELECT_VERSION},
+    mix::{
+        Allotment, allot::ALLOT_VERSION, arrange::ARRANGE_VERSION, group::GROUP_VERSION, select::SELECT_VERSION,
+        tally::TALLY_VERSION,
+    },
     outputs::{OutputSet, Target},
     quality::{Filter, SCORERS, SCORES_VERSION},
     rules::RULES_VERSION,
@@ -49,6 +52,7 @@ pub fn code_versions() -> CodeVersions {
         (Component::Arrangement, ARRANGE_VERSION),
         (Component::RowWriter, shape::DEFAULT.version()),
         (Component::QuarantineWriter, QUARANTINE_WRITER_VERSION),
+        (Component::Tally, TALLY_VERSION),
         (Component::Container, CONTAINER_VERSION),
     ];
     let shapes = SHAPES.iter().map(|shape| (Component::Shape(shape.name().into()), shape.version()));
@@ -98,6 +102,12 @@ pub(crate) struct Group<'a> {
 pub(crate) struct Arrange<'a> {
     pub(crate) unit: Unit,
     pub(crate) validation: &'a Validation,
+}
+
+/// The tally stage: counts what a recipe expects of its rows.
+pub(crate) struct Tally<'a> {
+    /// Whether prompts that differ in case and white space alone are one prompt.
+    pub(crate) normalise: &'a bool,
 }
 
 /// The output stage: writes the rows of both sides.
@@ -246,6 +256,32 @@ impl Keyed for Arrange<'_> {
             for chunk in source.chunks.iter() {
                 key.input("index", &chunk.converted.index);
                 key.input("tokens", &chunk.tokens);
+            }
+        }
+    }
+}
+
+impl Keyed for Tally<'_> {
+    const STAGE: Stage = Stage::Tally;
+    type Inputs<'i> = (&'i [SelectedSource], &'i ArrangeOutcome);
+
+    fn decide(&self, visitor: &mut dyn Visitor) {
+        visitor.code(Component::Tally);
+        if *self.normalise {
+            visitor.setting(Setting::Normalise, self.normalise);
+        }
+    }
+
+    fn feed(&self, (sources, arranged): &Self::Inputs<'_>, key: &mut KeyHasher<'_>) {
+        for (side, list) in arranged.lists.iter() {
+            if let Some(list) = list {
+                key.input(side.word(), list);
+            }
+        }
+        for source in *sources {
+            key.input("selection", &source.selected.selection);
+            for chunk in source.chunks.iter() {
+                key.input("index", &chunk.converted.index);
             }
         }
     }
@@ -462,6 +498,7 @@ mod tests {
             Score { measure: &measure, decoder: Decoder::Json }.key(&(&chunk, &converted), &One),
             select.key(&chunks.as_slice(), &One),
             Arrange { unit: Unit::Rows, validation: &validation }.key(&(&sources, &allotment), &One),
+            Tally { normalise: &false }.key(&(&sources, &arranged), &One),
             Output.key(&(&sources, &arranged), &One),
             Group { grouping: &grouping }.key(&sources.as_slice(), &One),
             Quarantine.key(&sources.as_slice(), &One),
@@ -528,6 +565,7 @@ mod tests {
         let grouping = Grouping { deduplicate: None, normalise: false };
         Group { grouping: &grouping }.decide(&mut leaves);
         Arrange { unit: Unit::Rows, validation: &validation }.decide(&mut leaves);
+        Tally { normalise: &false }.decide(&mut leaves);
         Output.decide(&mut leaves);
         for shape in SHAPES {
             Shaped { target: &Target { shape: shape.name().to_owned(), ..Target::native() } }.decide(&mut leaves);

@@ -5,6 +5,7 @@
 //! missing actions, sets their cells and asks again. `datac status` asks once and runs nothing.
 
 mod action;
+mod expected;
 mod grouping;
 mod inputs;
 pub(crate) mod keys;
@@ -19,8 +20,9 @@ mod tests;
 pub use action::{
     Action, ArrangeOutcome, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, FileOrigin, Follower, GroupedSource,
     Grouping, Measure, Outcome, ScanOutcome, ScanWork, ScannedChunk, SelectOutcome, SelectedSource, ShapedOutcome,
-    SourceFile, Work,
+    SourceFile, TallyOutcome, Work,
 };
+pub(crate) use expected::unexpected;
 pub(crate) use inputs::{Known, Lookup, OnExecute, Planner, RecipeFile};
 pub use inputs::{Snapshot, SnapshotKey};
 #[cfg(test)]

@@ -4,8 +4,10 @@ use std::{collections::HashSet, sync::Arc};
 
 use super::{
     action::{
-        Action, ArrangeOutcome, ConvertedChunk, Grouping, Outcome, SelectOutcome, SelectedSource, ShapedOutcome, Work,
+        Action, ArrangeOutcome, ConvertedChunk, Grouping, Outcome, SelectOutcome, SelectedSource, ShapedOutcome,
+        TallyOutcome, Work,
     },
+    expected::{destination, expectations, tallied, unmet},
     grouping::grouped,
     inputs::{Known, PlannerDb, RecipeFile, VersionsIn, World},
     keys::{self, Arrange, Quarantine},
@@ -13,12 +15,12 @@ use super::{
     sources::files,
 };
 use datac_core::{
-    config::{self, Dataset, MaxRejects, Mix, Problem, Recipe, SourceRole, Unit, Validation},
+    config::{self, Amount, Dataset, Mix, Problem, Recipe, SourceRole, Unit, Validation, percent},
     failure::{Failure, FailureKind, SourceFault},
     id::ActionKey,
     key::Keyed,
     mix::{Allotment, allot},
-    outputs::{BySide, FileMeta, NamedFile, OutputKind, OutputSet, Side, Target},
+    outputs::{BySide, Destination, FileMeta, NamedFile, OutputKind, OutputSet, Side, Target},
     quality::ScoreKind,
     rules::{self, Mode},
     sample::SampleKind,
@@ -60,6 +62,8 @@ pub struct RecipePlan {
     pub arranged: ArrangeOutcome,
     /// Number of units that each source was to give.
     pub allotment: Allotment,
+    /// What was counted because the recipe expects something of it.
+    pub tallied: Option<TallyOutcome>,
     /// The file of each side, in the native shape; none if the recipe asks for other shapes alone.
     pub files: BySide<Option<FileMeta>>,
     /// The files of each target.
@@ -144,7 +148,7 @@ pub(super) fn validation(db: &dyn PlannerDb, file: RecipeFile) -> Option<Validat
 }
 
 #[salsa::tracked]
-pub(super) fn mixing(db: &dyn PlannerDb, file: RecipeFile) -> Option<(Mix, Vec<f64>, Option<MaxRejects>, Grouping)> {
+pub(super) fn mixing(db: &dyn PlannerDb, file: RecipeFile) -> Option<(Mix, Vec<f64>, Option<Amount>, Grouping)> {
     let recipe = parse(db, file).as_ref().ok()?;
     let shares = recipe.datasets.iter().map(|dataset| dataset.mix_ratio).collect();
     let grouping = Grouping { deduplicate: recipe.mix.deduplicate, normalise: recipe.validation.normalise };
@@ -270,15 +274,15 @@ fn allotted(sources: &[SelectedSource], sizes: &[u64], shares: &[f64], mix: &Mix
 fn refusal(
     recipe: &str,
     sources: &[SelectedSource],
-    max_rejects: Option<MaxRejects>,
+    max_rejects: Option<Amount>,
     nothing_read: impl Fn(usize) -> String,
 ) -> Option<(usize, Failure)> {
     let total = |source: &SelectOutcome| source.rejects.iter().map(|(_, count)| count).sum::<u64>();
     let rejects: u64 = sources.iter().map(|source| total(&source.selected)).sum();
     let rows: u64 = sources.iter().map(|source| source.selected.rows_read).sum();
     let (too_many, allowed) = match max_rejects {
-        Some(MaxRejects::Count(max)) => (rejects > max, max.to_string()),
-        Some(MaxRejects::Share(max)) => (rejects as f64 > max * rows as f64, percent(max)),
+        Some(Amount::Count(max)) => (rejects > max, max.to_string()),
+        Some(Amount::Share(max)) => (rejects as f64 > max * rows as f64, percent(max)),
         None => (false, String::new()),
     };
     if too_many {
@@ -347,15 +351,6 @@ fn nothing_read(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> String {
     }
 }
 
-/// Formats a share as a percentage with the digits of the share; multiplying by 100 could add digits.
-fn percent(share: f64) -> String {
-    let written = format!("{share:e}");
-    let moved = written
-        .split_once('e')
-        .and_then(|(digits, exponent)| format!("{digits}e{}", exponent.parse::<i32>().ok()? + 2).parse::<f64>().ok());
-    format!("{}%", moved.unwrap_or(share * 100.0))
-}
-
 #[salsa::tracked]
 pub(super) fn arranged(db: &dyn PlannerDb, file: RecipeFile) -> Node<ArrangeOutcome> {
     let (sources, allotment) = ready!(mixed(db, file));
@@ -378,12 +373,19 @@ pub(super) fn arranged(db: &dyn PlannerDb, file: RecipeFile) -> Node<ArrangeOutc
 pub(super) fn output(db: &dyn PlannerDb, file: RecipeFile) -> Node<BySide<Option<FileMeta>>> {
     let arranged = ready!(arranged(db, file));
     let (sources, _) = ready!(mixed(db, file));
+    let at = destination(db, file);
+    let destination = *ready!(&at);
     let Some(outputs) = outputs(db, file) else { return invalid() };
     node(
         db,
         keys::Output.key(&(sources.as_slice(), arranged), &VersionsIn(db)),
         |outcome| if let Outcome::Output(files) = outcome { Some(*files) } else { None },
-        || Work::Output { outputs: outputs.clone(), sources: sources.to_vec(), arranged: arranged.clone() },
+        || Work::Output {
+            outputs: outputs.clone(),
+            destination,
+            sources: sources.to_vec(),
+            arranged: arranged.clone(),
+        },
     )
 }
 
@@ -392,6 +394,8 @@ pub(super) fn output(db: &dyn PlannerDb, file: RecipeFile) -> Node<BySide<Option
 pub(super) fn shaped(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Node<Arc<ShapedOutcome>> {
     let arranged = ready!(arranged(db, file));
     let (sources, _) = ready!(mixed(db, file));
+    let at = destination(db, file);
+    let destination = *ready!(&at);
     let (Some(outputs), Some((kind, _, targets))) = (outputs(db, file), targets(db, file)) else { return invalid() };
     let Some(target) = targets.get(number) else { return invalid() };
     node(
@@ -400,6 +404,7 @@ pub(super) fn shaped(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Nod
         |outcome| if let Outcome::Shaped(outcome) = outcome { Some(outcome.clone()) } else { None },
         || Work::Shaped {
             outputs: outputs.clone(),
+            destination,
             target: target.clone(),
             kind: *kind,
             sources: sources.to_vec(),
@@ -446,12 +451,18 @@ pub(super) fn quarantine(db: &dyn PlannerDb, file: RecipeFile) -> Node<Option<Fi
     if sources.iter().all(|source| source.selected.rejects.is_empty()) {
         return Node::Ready(None);
     }
+    // Without a result there is nothing to expect, and the file is shown.
+    let destination = match destination(db, file) {
+        Node::Ready(destination) => destination,
+        Node::Needs(actions) => return Node::Needs(actions),
+        Node::Failed(_) => Destination::Place,
+    };
     let Some(outputs) = outputs(db, file) else { return invalid() };
     node(
         db,
         Quarantine.key(&sources.as_slice(), &VersionsIn(db)),
         |outcome| if let Outcome::Quarantine(file) = outcome { Some(Some(*file)) } else { None },
-        || Work::Quarantine { outputs: outputs.clone(), sources: sources.to_vec() },
+        || Work::Quarantine { outputs: outputs.clone(), destination, sources: sources.to_vec() },
     )
 }
 
@@ -465,15 +476,26 @@ pub(crate) fn rejects(db: &dyn PlannerDb, file: RecipeFile) -> Option<Rejects> {
     }
 }
 
-/// Returns the plan of a recipe.
+/// Returns the plan of a recipe, if its result is what it expects.
 #[salsa::tracked]
 pub(crate) fn plan(db: &dyn PlannerDb, file: RecipeFile) -> Node<RecipePlan> {
+    match (made(db, file), unmet(db, file)) {
+        (Node::Ready(_), Node::Ready(Some(failure))) => Node::Failed(failure.clone()),
+        (made, _) => made.clone(),
+    }
+}
+
+/// Returns the plan of a recipe, whatever it expects.
+#[salsa::tracked]
+pub(super) fn made(db: &dyn PlannerDb, file: RecipeFile) -> Node<RecipePlan> {
     let needs = match (written(db, file), quarantine(db, file)) {
         (Node::Failed(failure), Node::Needs(needs)) if failure.kind == FailureKind::Policy => needs.clone(),
         (Node::Failed(failure), _) | (_, Node::Failed(failure)) => return Node::Failed(failure.clone()),
         (Node::Ready((files, shaped)), Node::Ready(quarantine)) => {
             let (sources, allotment) = ready!(mixed(db, file));
             let arranged = ready!(arranged(db, file));
+            let is_tallied = expectations(db, file).iter().any(|expectation| expectation.of.is_tallied());
+            let tallied = if is_tallied { Some(*ready!(tallied(db, file))) } else { None };
             let (Some(outputs), Some((kind, ..))) = (outputs(db, file), targets(db, file)) else { return invalid() };
             return Node::Ready(RecipePlan {
                 outputs: outputs.clone(),
@@ -481,6 +503,7 @@ pub(crate) fn plan(db: &dyn PlannerDb, file: RecipeFile) -> Node<RecipePlan> {
                 sources: sources.clone(),
                 arranged: arranged.clone(),
                 allotment: allotment.clone(),
+                tallied,
                 files: *files,
                 shaped: shaped.clone(),
                 quarantine: *quarantine,
@@ -495,16 +518,4 @@ pub(crate) fn plan(db: &dyn PlannerDb, file: RecipeFile) -> Node<RecipePlan> {
         (Node::Needs(needs), _) | (_, Node::Needs(needs)) => needs.clone(),
     };
     Node::Needs(needs)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shares_are_told_as_they_are_written() {
-        let shares = [0.07, 0.01, 0.333, 0.005, 0.29, 1.0, 0.0, 1e-9];
-        let told = ["7%", "1%", "33.3%", "0.5%", "29%", "100%", "0%", "0.0000001%"];
-        assert_eq!(shares.map(percent), told);
-    }
 }

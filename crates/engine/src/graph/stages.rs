@@ -1,6 +1,7 @@
 //! The progress of each stage of a recipe, which `why` reports.
 
 use super::{
+    expected::tallied,
     grouping::{grouped, is_needed},
     inputs::{PlannerDb, RecipeFile},
     queries::{Node, arranged, counts_tokens, dataset, mixed, mixing, parse, selections, written},
@@ -92,6 +93,10 @@ pub(crate) fn stages(db: &dyn PlannerDb, file: RecipeFile) -> Vec<(Stage, u64, O
         (Stage::Arrange, arrange.0, arrange.1),
         (Stage::Output, output.0, output.1),
     ];
+    if parse(db, file).as_ref().is_ok_and(|recipe| recipe.expect.iter().any(|one| one.of.is_tallied())) {
+        let tally = last(matches!(tallied(db, file), Node::Ready(_)), is_arranged);
+        stages.insert(5, (Stage::Tally, tally.0, tally.1));
+    }
     if is_compared {
         stages.insert(4, (Stage::Group, group.0, group.1));
     }

@@ -7,7 +7,7 @@ use super::{
     action::Grouping,
     grouping::is_needed,
     inputs::{PlannerDb, RecipeFile, VersionsIn, World},
-    keys::{Arrange, Convert, Group, Hashed, Output, Quarantine, Scan, Score, Select, Shaped, decide_storing},
+    keys::{Arrange, Convert, Group, Hashed, Output, Quarantine, Scan, Score, Select, Shaped, Tally, decide_storing},
     queries::parse,
     selection::measures,
     sources::{conversion, files, snapshot_key},
@@ -69,6 +69,9 @@ pub(crate) fn leaves(db: &dyn PlannerDb, file: RecipeFile) -> Leaves {
         Group { grouping: &grouping }.decide(&mut collector);
     }
     Arrange { unit: recipe.mix.unit, validation: &recipe.validation }.decide(&mut collector);
+    if recipe.expect.iter().any(|expectation| expectation.of.is_tallied()) {
+        Tally { normalise: &recipe.validation.normalise }.decide(&mut collector);
+    }
     if recipe.writes_native() {
         Output.decide(&mut collector);
     }

@@ -18,7 +18,8 @@ use datac_core::{
     convert,
     hash::Digest,
     id::{ActionKey, BlobId, ChunkId, FileHash},
-    outputs::{BySide, FileMeta},
+    mix::Realised,
+    outputs::{BySide, Destination, FileMeta},
     row::Reason,
     stage::Stage,
     survey::Survey,
@@ -95,16 +96,20 @@ fn outcome(work: &Work, key: ActionKey) -> Outcome {
         Work::Group { sources, .. } => {
             Outcome::Group(sources.iter().map(|_| unreachable!("no recipe here compares sources")).collect())
         }
-        Work::Arrange { .. } => Outcome::Arrange(ArrangeOutcome {
+        Work::Arrange { sources, .. } => Outcome::Arrange(ArrangeOutcome {
             lists: BySide {
                 train: Some(BlobId::new(digest(("train", key)))),
                 validation: Some(BlobId::new(digest(("validation", key)))),
                 test: None,
             },
-            realised: Vec::new(),
+            realised: sources
+                .iter()
+                .map(|_| Realised { rows: BySide { train: 80, validation: 10, test: 0 }, ..Realised::default() })
+                .collect(),
             mingled: None,
             across: 0,
         }),
+        Work::Tally { .. } => Outcome::Tally(TallyOutcome { characters: 9000, repeated_prompts: 3 }),
         Work::Output { .. } => Outcome::Output(BySide::new(|side| Some(file(side.word())))),
         Work::Quarantine { .. } => Outcome::Quarantine(file("quarantine")),
         Work::Shaped { .. } => unreachable!("no recipe here asks for a shape"),
@@ -279,6 +284,8 @@ fn assert_asked(asked: &Asked, queries: &[(&str, &[&str])], actions: &[(&'static
 const OF_RECIPE: &[&str] = &[
     "arranged",
     "counts_tokens",
+    "expectations",
+    "made",
     "mixed",
     "mixing",
     "output",
@@ -288,6 +295,7 @@ const OF_RECIPE: &[&str] = &[
     "quarantine",
     "selections",
     "targets",
+    "unmet",
     "validation",
     "written",
 ];
@@ -350,7 +358,7 @@ fn spelling_is_parsed_and_goes_no_further() {
 }
 
 /// The queries that run after any change to a recipe's meaning, before it is known which part changed.
-const PARTS: &[&str] = &["mixing", "outputs", "parse", "targets", "validation"];
+const PARTS: &[&str] = &["expectations", "mixing", "outputs", "parse", "targets", "validation"];
 
 #[test]
 fn a_note_changes_the_recipe_and_no_part_of_it() {
@@ -367,7 +375,7 @@ fn a_seed_arranges_its_own_recipe_anew() {
         ("two", PARTS),
         ("two.0", &["dataset"]),
         ("two.1", &["dataset"]),
-        ("two", &["arranged", "output", "written", "plan"]),
+        ("two", &["arranged", "output", "written", "made", "plan"]),
     ];
     assert_asked(&plans.ask(), expected, &[("arrange", 1), ("output", 1)]);
 }
@@ -380,7 +388,7 @@ fn a_threshold_selects_one_source_of_one_recipe_anew() {
         ("two", PARTS),
         ("two.0", OF_ENTRY),
         ("two.1", &["dataset"]),
-        ("two", &["selections", "mixed", "arranged", "output", "written", "quarantine", "plan"]),
+        ("two", &["selections", "mixed", "arranged", "output", "written", "quarantine", "made", "plan"]),
     ];
     assert_asked(&plans.ask(), expected, &[("select", 1), ("arrange", 1), ("output", 1), ("quarantine", 1)]);
 }
@@ -393,7 +401,7 @@ fn a_filter_more_scores_what_is_converted() {
         ("two", PARTS),
         ("two.0", OF_ENTRY),
         ("two.1", &["dataset"]),
-        ("two", &["scored", "selections", "mixed", "arranged", "output", "written", "quarantine", "plan"]),
+        ("two", &["scored", "selections", "mixed", "arranged", "output", "written", "quarantine", "made", "plan"]),
     ];
     let actions = [("score", 1), ("select", 1), ("arrange", 1), ("output", 1), ("quarantine", 1)];
     assert_asked(&plans.ask(), expected, &actions);
@@ -409,7 +417,7 @@ fn a_share_mixes_anew_what_was_selected() {
         ("two", &["counts_tokens", "selections"]),
         ("two.0", OF_ENTRY),
         ("two.1", OF_ENTRY),
-        ("two", &["mixed", "arranged", "output", "written", "plan"]),
+        ("two", &["mixed", "arranged", "output", "written", "made", "plan"]),
     ];
     assert_asked(&plans.ask(), expected, &[("arrange", 1), ("output", 1)]);
 }
@@ -419,7 +427,7 @@ fn a_changed_file_is_read_once_for_all_who_use_it_and_no_one_else() {
     let mut plans = Plans::built();
     let (_, input) = plans.snapshots.iter().next().unwrap();
     input.set_state(&mut plans.planner).to(Some(Ok(snapshot("alpha", 2))));
-    let downstream = ["selections", "mixed", "arranged", "output", "written", "quarantine", "plan"];
+    let downstream = ["selections", "mixed", "arranged", "output", "written", "quarantine", "made", "plan"];
     let expected: &[(&str, &[&str])] = &[
         ("one.0", &["files", "conversion", "selected"]),
         ("two.0", &["files", "conversion", "selected"]),
@@ -442,7 +450,7 @@ fn a_converter_that_makes_the_same_rows_stops_at_the_chunks() {
     code.set_version(&mut plans.planner).to(raised);
     // While chunks are missing, everything that depends on them is too. Once they are known they are unchanged, so
     // later steps are not even looked up.
-    let downstream = ["selections", "mixed", "arranged", "output", "written", "quarantine", "plan"];
+    let downstream = ["selections", "mixed", "arranged", "output", "written", "quarantine", "made", "plan"];
     let expected: &[(&str, &[&str])] = &[
         ("one.0", &["selected"]),
         ("two.0", &["selected"]),
@@ -479,4 +487,61 @@ fn a_limited_source_hides_no_file_of_another_that_is_yet_to_be_scanned() {
     let scan = actions.iter().find(of_beta).expect("beta is to be scanned").clone();
     plans.planner.learn(&scan.key, Known::Outcome(outcome(&scan.work, scan.key)));
     assert_eq!(stages(&plans.planner, two)[0], (Stage::Scan, 1, Some(1)), "alpha is missing, beta is there");
+}
+
+#[test]
+fn an_expectation_that_holds_runs_nothing_and_changes_no_plan() {
+    let mut plans = Plans::built();
+    let before = plans.plans();
+    let expected: &[(&str, &[&str])] = &[("two", PARTS), ("two.0", &["dataset"]), ("two.1", &["dataset"])];
+    let asked = |queries: &[&'static str]| {
+        let more = queries.to_vec();
+        move |plans: &mut Plans, actions: &[(&'static str, usize)]| {
+            let all: Vec<(&str, &[&str])> = expected.iter().copied().chain([("two", more.as_slice())]).collect();
+            assert_asked(&plans.ask(), &all, actions);
+        }
+    };
+    plans.edit("two", "validation:", "expect: { rows: { min: 180 } }\nvalidation:");
+    // Where the files belong is asked again, and is the same.
+    asked(&["unmet", "made"])(&mut plans, &[]);
+    plans.edit("two", "min: 180", "min: 100");
+    asked(&["unmet", "made"])(&mut plans, &[]);
+    assert!(plans.plans() == before);
+}
+
+#[test]
+fn a_result_that_is_not_expected_is_written_apart_and_nothing_is_made_again() {
+    let mut plans = Plans::new();
+    plans.edit("two", "validation:", "expect: { rows: { max: 100 }, repeated_prompts: 0 }\nvalidation:");
+    let two = plans.recipes["two"];
+    plans.recipes.retain(|name, _| *name == "two");
+    let mut destinations = Vec::new();
+    let failure = loop {
+        match plan(&plans.planner, two).clone() {
+            Node::Ready(_) => panic!("it is not expected"),
+            Node::Failed(failure) => break failure,
+            Node::Needs(actions) => {
+                for action in actions {
+                    if let Work::Output { destination, .. } | Work::Quarantine { destination, .. } = &action.work {
+                        destinations.push(*destination);
+                    }
+                    plans.planner.learn(&action.key, Known::Outcome(outcome(&action.work, action.key)));
+                }
+            }
+        }
+    };
+    assert_eq!(destinations, [Destination::Unexpected; 2]);
+    let told: Vec<&str> = failure.parts.iter().map(|part| part.message.as_str()).collect();
+    assert_eq!(
+        told,
+        [
+            "the result has 180 rows; `rows` expects at most 100",
+            "3 of 160 rows of the train side have the prompt of an earlier row; `repeated_prompts` expects exactly 0",
+        ]
+    );
+    assert!(unexpected(&plans.planner, two).is_some());
+    plans.edit("two", "max: 100", "max: 180");
+    plans.edit("two", "repeated_prompts: 0", "repeated_prompts: { max: 2% }");
+    assert_eq!(plans.ask().actions, BTreeMap::new());
+    assert!(unexpected(&plans.planner, two).is_none());
 }

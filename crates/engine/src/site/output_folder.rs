@@ -8,7 +8,7 @@ use std::{
 
 use super::relative;
 use crate::system;
-use datac_core::outputs::QUARANTINE;
+use datac_core::outputs::{QUARANTINE, UNEXPECTED};
 
 /// The folder that builds write to, which may not exist yet.
 pub(crate) struct OutputFolder {
@@ -45,7 +45,9 @@ impl OutputFolder {
     /// Removes half-written files that killed builds left. The caller must hold the build lock, so that no other
     /// process writes.
     pub(crate) fn sweep(&self) {
-        for folder in [self.path.clone(), self.path.join(QUARANTINE), self.root.clone()] {
+        let unexpected = self.path.join(UNEXPECTED);
+        let quarantines = [self.path.join(QUARANTINE), unexpected.join(QUARANTINE)];
+        for folder in quarantines.into_iter().chain([self.path.clone(), unexpected, self.root.clone()]) {
             for (name, _) in system::list(&folder).unwrap_or_default() {
                 if system::Replacement::is_left_over(&name) {
                     // A file that cannot be removed does no harm.

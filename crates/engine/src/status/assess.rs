@@ -6,7 +6,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    ffi::OsString,
     path::Path,
     sync::Arc,
 };
@@ -15,14 +14,16 @@ use rayon::prelude::*;
 
 use super::{
     Assessment, FileState, FileStatus, RecipeStatus, State,
-    first_look::{first_look, local_stats, stray},
+    first_look::{Strays, first_look, local_stats},
     pins::{PinSources, Pinning, Snapshots},
     plan_cache::PlanCache,
 };
 use crate::{
     cache::{BuiltDetail, FreshRecipe, OutputFile, Record, stat_cache},
     driver,
-    graph::{Node, Planner, RecipeFile, RecipePlan, environment, leaves, parse, plan, snapshot_key, sources_of},
+    graph::{
+        Node, Planner, RecipeFile, RecipePlan, environment, leaves, parse, plan, snapshot_key, sources_of, unexpected,
+    },
     site::{Found, OutputFolder, RecipeText, Site, WorkspaceError, name_of},
     source::lock::LockFile,
     system,
@@ -57,8 +58,8 @@ pub(crate) struct Session {
     pub(crate) recipes: Vec<Assessed>,
     pub(crate) orphans: Vec<RecipeStatus>,
     pub(crate) others: Vec<String>,
-    /// Names of the existing quarantine files.
-    pub(crate) quarantined: HashSet<OsString>,
+    /// What failed builds have left.
+    pub(crate) strays: Strays,
     pub(crate) snapshots: Snapshots,
     pub(crate) environment: EnvironmentId,
     pub(crate) lock: LockFile,
@@ -141,7 +142,10 @@ pub(crate) fn assess(
         recipes: Vec::with_capacity(texts.len()),
         orphans: Vec::new(),
         others,
-        quarantined: site.outputs.quarantined(),
+        strays: Strays {
+            quarantined: site.outputs.quarantined(),
+            unexpected: driver::unexpected::stems(site.outputs.dir()),
+        },
         snapshots: Snapshots::default(),
         environment: now,
         lock: LockFile::default(),
@@ -154,15 +158,14 @@ pub(crate) fn assess(
             (text, last)
         })
         .collect();
-    let quarantined = &session.quarantined;
+    let strays = &session.strays;
     let locals = local_stats(site.root(), texts.iter().filter_map(|(_, last)| last.as_ref()));
     session.recipes = texts
         .into_par_iter()
         .with_min_len(64)
         .map(|(text, last)| {
             let recorded = last.as_ref().filter(|_| looks.depth != Depth::Close);
-            let is_fresh =
-                recorded.is_some_and(|last| first_look(&site.outputs, &text, last, now, &locals, quarantined));
+            let is_fresh = recorded.is_some_and(|last| first_look(&site.outputs, &text, last, now, &locals, strays));
             let is_told = || looks.detail == Detail::State || matches!(session.record.detail(&text.path), Ok(Some(_)));
             let is_fresh = is_fresh && is_told();
             Assessed::new(text, last, is_fresh)
@@ -243,7 +246,7 @@ fn second_look(
 fn third_look(site: &Site, session: &mut Session) {
     let folder = &site.outputs;
     let (planner, snapshots, record) = (&session.planner, &session.snapshots, &session.record);
-    let quarantined = &session.quarantined;
+    let strays = &session.strays;
     for assessed in &mut session.recipes {
         if assessed.status.state == State::Fresh || assessed.status.state == State::Invalid {
             continue;
@@ -271,7 +274,7 @@ fn third_look(site: &Site, session: &mut Session) {
         }
         let edited = || status.files.iter().filter(|file| file.state == FileState::Edited);
         let missing = || status.files.iter().filter(|file| file.state == FileState::Missing);
-        let stray = assessed.last.as_ref().and_then(|last| stray(&last.outputs, quarantined));
+        let stray = assessed.last.as_ref().and_then(|last| strays.of(&last.outputs));
         let is_same = changes.is_empty() && edited().next().is_none() && missing().next().is_none();
         if assessed.last.is_some() && is_same && stray.is_none() {
             status.state = State::Fresh;
@@ -281,12 +284,19 @@ fn third_look(site: &Site, session: &mut Session) {
             Node::Failed(failure) => {
                 let sources = sources_of(planner, file).unwrap_or_default();
                 let failure = driver::with_first_reject(&site.cache.store(record), &sources, failure.clone());
+                let failure = match unexpected(planner, file) {
+                    Some(plan) => driver::unexpected::with_files(failure, folder.dir(), site.root(), &plan),
+                    None => failure,
+                };
                 status.state = State::Invalid;
-                status.reasons = vec![StaleReason::Impossible { message: told(&failure, &assessed.text.text) }];
+                let parts = if failure.parts.is_empty() { std::slice::from_ref(&failure) } else { &failure.parts };
+                let told = |part: &Failure| StaleReason::Impossible { message: told(part, &assessed.text.text) };
+                status.reasons = parts.iter().map(told).collect();
                 status.failure = Some(failure);
             }
             Node::Ready(plan) => {
-                let in_place = in_place(folder, record, plan);
+                let is_alone = !strays.unexpected.contains(plan.outputs.stem());
+                let in_place = is_alone && in_place(folder, record, plan);
                 if edited().next().is_some() && changes.is_empty() {
                     status.reasons = edited().map(edited_by_hand).collect();
                     status.state = State::Edited;

@@ -13,7 +13,7 @@ use crate::{
 };
 use datac_core::{
     id::EnvironmentId,
-    outputs::{OutputKind, OutputSet},
+    outputs::{OutputKind, OutputSet, UNEXPECTED},
 };
 
 /// Returns the stats of all local files that recipes depend on. Each file is stat'ed once, since many recipes share
@@ -38,7 +38,7 @@ pub(crate) fn first_look(
     last: &FreshRecipe,
     environment: EnvironmentId,
     locals: &HashMap<String, Option<Stat>>,
-    quarantined: &HashSet<OsString>,
+    strays: &Strays,
 ) -> bool {
     let same = |now: Option<Stat>, then: &Stat| !then.is_racy(last.built_ns) && now == Some(*then);
     text.digest == last.text
@@ -48,17 +48,32 @@ pub(crate) fn first_look(
             .locals
             .iter()
             .all(|(path, stat)| same(Some(locals.get(path.as_str()).copied().flatten().unwrap_or(Stat::ABSENT)), stat))
-        && stray(&last.outputs, quarantined).is_none()
+        && strays.of(&last.outputs).is_none()
 }
 
-/// Returns the name of an existing quarantine file that the last build did not write: a build that was refused has
-/// left it.
-pub(crate) fn stray(outputs: &[OutputFile], quarantined: &HashSet<OsString>) -> Option<String> {
-    if quarantined.is_empty() {
-        return None;
+/// The files in the output folder that builds may have left which failed.
+#[derive(Default)]
+pub(crate) struct Strays {
+    /// Names of the quarantine files.
+    pub(crate) quarantined: HashSet<OsString>,
+    /// Stems of the recipes that have files among the unexpected ones.
+    pub(crate) unexpected: HashSet<String>,
+}
+
+impl Strays {
+    /// Returns the name of what a failed build of a recipe has left, given the outputs of its last good one: a quarantine file
+    /// that is none of these, or files among the unexpected ones.
+    pub(crate) fn of(&self, outputs: &[OutputFile]) -> Option<String> {
+        if self.quarantined.is_empty() && self.unexpected.is_empty() {
+            return None;
+        }
+        let set = OutputSet::parse(&outputs.first()?.name)?.0;
+        if self.unexpected.contains(set.stem()) {
+            return Some(format!("{UNEXPECTED}/{}", set.stem()));
+        }
+        let quarantine = set.name(OutputKind::Quarantine);
+        let is_there = self.quarantined.contains(Path::new(&quarantine).file_name()?);
+        let is_own = || outputs.iter().any(|output| output.name == quarantine);
+        (is_there && !is_own()).then_some(quarantine)
     }
-    let quarantine = OutputSet::parse(&outputs.first()?.name)?.0.name(OutputKind::Quarantine);
-    let is_there = quarantined.contains(Path::new(&quarantine).file_name()?);
-    let is_own = || outputs.iter().any(|output| output.name == quarantine);
-    (is_there && !is_own()).then_some(quarantine)
 }

@@ -15,13 +15,17 @@ use serde::Serialize;
 
 use crate::{
     cache::{Access, CACHE_VERSION, CacheContents, LOCK, Record, stat_cache},
+    driver,
     gc::recorded_outcome,
     graph::Outcome,
     selector::find,
     site::{CacheFolder, IfHeld, Site, WorkspaceError, name_of},
     system::{self, EntryKind, FolderEntry},
 };
-use datac_core::{id::FileHash, outputs};
+use datac_core::{
+    id::FileHash,
+    outputs::{self, Destination, OutputSet},
+};
 
 /// Options of `clean`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,7 +92,12 @@ pub(super) fn clean(site: &Site, selectors: &[String], options: &CleanOptions) -
     let writes = !options.dry_run && site.cache.is_begun();
     let lock = if writes { Some(site.cache.acquire(IfHeld::Wait)?) } else { None };
     let record = site.cache.record(if writes { Access::Write } else { Access::Read })?;
-    let (names, gone) = outputs_of(site, selectors, &record)?;
+    let (mut names, gone) = outputs_of(site, selectors, &record)?;
+    let sets: HashSet<OutputSet> = names.keys().filter_map(|name| Some(OutputSet::parse(name)?.0)).collect();
+    for set in &sets {
+        let left = driver::unexpected::left(site.outputs.dir(), set);
+        names.extend(left.iter().map(|name| (Destination::Unexpected.name(name), false)));
+    }
     let known = known(&record)?;
     let mut cleaned = Cleaned { dry_run: options.dry_run, ..Cleaned::default() };
     for (name, was_built) in names {
@@ -119,6 +128,7 @@ pub(super) fn clean(site: &Site, selectors: &[String], options: &CleanOptions) -
         site.outputs.sweep();
         if !cleaned.removed.is_empty() {
             // Folders are only removed if they are empty.
+            driver::unexpected::clear_folder(site.outputs.dir());
             [site.outputs.file(outputs::QUARANTINE), site.outputs.dir().to_owned()].iter().for_each(|folder| {
                 system::remove_empty_dir(folder);
             });

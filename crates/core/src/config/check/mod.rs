@@ -2,6 +2,7 @@
 
 mod columns;
 mod dataset;
+mod expect;
 mod filter;
 mod held;
 mod output;
@@ -27,9 +28,11 @@ const BLOCKS: &[(&str, &[&str])] = &[
     ("`mix`", MIX_KEYS),
     ("`sample`", SAMPLE_KEYS),
     ("an entry of `output`", OUTPUT_KEYS),
+    ("`expect`", EXPECT_KEYS),
 ];
 
-const RECIPE_KEYS: &[&str] = &["metadata", "datasets", "validation", "test", "exclude", "mix", "max_rejects", "output"];
+const RECIPE_KEYS: &[&str] =
+    &["metadata", "datasets", "validation", "test", "exclude", "mix", "max_rejects", "output", "expect"];
 const METADATA_KEYS: &[&str] = &["phase", "description", "total_tokens", "max_seq_length", "version"];
 const DATASET_KEYS: &[&str] = &[
     "name",
@@ -59,6 +62,9 @@ const TEST_KEYS: &[&str] = &["ratio", "split", "overlap"];
 const MIX_KEYS: &[&str] = &["strategy", "total", "unit", "deduplicate", "normalise"];
 const SAMPLE_KEYS: &[&str] = &["rows", "seed"];
 const OUTPUT_KEYS: &[&str] = &["shape", "container", "shards", "layout", "id"];
+const EXPECT_KEYS: &[&str] =
+    &["rows", "train_rows", "validation_rows", "test_rows", "rejects", "characters", "repeated_prompts", "shares"];
+const LIMIT_KEYS: &[&str] = &["min", "max"];
 
 /// Returns the keys of a source that is not mixed: those of a dataset but its share.
 fn unmixed_keys() -> impl Iterator<Item = &'static str> {

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use super::{
     super::{
         problem::{self, Fault},
-        recipe::{Deduplicate, MaxRejects, Metadata, Mix, Recipe, Strategy, Unique, Unit},
+        recipe::{Amount, Deduplicate, Metadata, Mix, Recipe, Strategy, Unique, Unit},
         tree::{Node, Scalar, Value, quoted},
     },
     Checker, METADATA_KEYS, MIX_KEYS, RECIPE_KEYS,
     dataset::CheckedDataset,
     read::{Fields, spelled},
-    rules::{decimal, did_you_mean, is_plain, list_of},
+    rules::{decimal, did_you_mean, is_plain, list_of, percentage},
 };
 use crate::sample::SampleKind;
 
@@ -47,12 +47,14 @@ impl Checker<'_> {
             Some(node) => self.mix(node, root),
             None => Some(Mix::default()),
         };
-        let max_rejects = self.optional(&fields, "max_rejects", Self::max_rejects);
+        let max_rejects = self.optional(&fields, "max_rejects", Self::amount);
         let outputs = self.outputs(&fields, metadata.as_ref().map(|m| m.kind));
+        let expect = self.expectations(&fields, root);
         let (validation, unmixed) = held_out?;
         let mixed = entries?.into_iter().map(|entry| entry.dataset).collect::<Option<_>>()?;
         let datasets = unmixed.with(mixed);
         self.unique(&datasets, root);
+        self.expected_of(root, &datasets, &validation);
         Some(Recipe {
             metadata: metadata?,
             datasets,
@@ -60,6 +62,7 @@ impl Checker<'_> {
             mix: mix?,
             max_rejects: max_rejects?,
             outputs: outputs?,
+            expect: expect?,
         })
     }
 
@@ -232,10 +235,10 @@ impl Checker<'_> {
     }
 
     /// Reads a count, a fraction below 1, or a percentage.
-    fn max_rejects(&mut self, node: &Node<'_>, key: &str) -> Option<MaxRejects> {
+    pub(super) fn amount(&mut self, node: &Node<'_>, key: &str) -> Option<Amount> {
         match &node.value {
             Value::Scalar(Scalar::Float(value), _) if (0.0..1.0).contains(value) => {
-                return Some(MaxRejects::Share(value + 0.0));
+                return Some(Amount::Share(value + 0.0));
             }
             Value::Scalar(Scalar::Float(value), _) if *value == 1.0 => {
                 let message = format!("`{key}: {}` is ambiguous", decimal(*value));
@@ -243,23 +246,17 @@ impl Checker<'_> {
                 self.report(fault.hint("write `1` for one row, or `100%` for all rows"));
                 return None;
             }
-            Value::Scalar(Scalar::Text, text) if text.ends_with('%') => {
-                let written = text.trim_end_matches('%').trim();
-                let percent = written.parse::<f64>().ok();
-                if let Some(percent) = percent.filter(|percent| (0.0..=100.0).contains(percent)) {
-                    // `33.3%` is `0.333`, which 33.3 / 100 is not.
-                    let share = format!("{written}e-2").parse().unwrap_or(percent / 100.0);
-                    return Some(MaxRejects::Share(share + 0.0));
-                }
+            Value::Scalar(Scalar::Text, text) if percentage(text).is_some() => {
+                return percentage(text).map(Amount::Share);
             }
             Value::Scalar(Scalar::Int(value), _) if *value >= 0 => {
-                return self.integer(node, key, 0).map(MaxRejects::Count);
+                return self.integer(node, key, 0).map(Amount::Count);
             }
             Value::Scalar(Scalar::Float(value), _) if !value.is_finite() || (value.fract() == 0.0 && *value > 1.0) => {
-                return self.integer(node, key, 0).map(MaxRejects::Count);
+                return self.integer(node, key, 0).map(Amount::Count);
             }
             Value::Scalar(Scalar::Text, text) if text.contains('_') => {
-                return self.integer(node, key, 0).map(MaxRejects::Count);
+                return self.integer(node, key, 0).map(Amount::Count);
             }
             Value::Refused => return None,
             _ => {}

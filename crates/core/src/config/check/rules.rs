@@ -34,6 +34,14 @@ pub(super) fn suggest(word: &str, known: &[&str]) -> String {
     }
 }
 
+/// Returns the share that a percentage from 0 to 100 stands for; `None` if `text` is none.
+pub(super) fn percentage(text: &str) -> Option<f64> {
+    let written = text.ends_with('%').then(|| text.trim_end_matches('%').trim())?;
+    let percent = written.parse::<f64>().ok().filter(|percent| (0.0..=100.0).contains(percent))?;
+    // `33.3%` is `0.333`, which 33.3 / 100 is not.
+    Some(format!("{written}e-2").parse().unwrap_or(percent / 100.0) + 0.0)
+}
+
 /// Lists words in backticks, separated by commas.
 pub(super) fn list_of(words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();

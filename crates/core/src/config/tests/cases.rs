@@ -111,6 +111,29 @@ pub(in crate::config) fn bad() -> Vec<(&'static str, String, Vec<&'static str>)>
         ),
         case("no container", &root("output: {shape: trl, container: csv}"), &["6:33 E0115 csv"]),
         case("too many shards", &root("output: {shape: trl, shards: 100000}"), &["6:30 E0114 is more than 99999"]),
+        // What is expected.
+        case("no expectations", &root("expect: 7"), &["6:9 E0112 `expect` must be a mapping"]),
+        case("an unknown expectation", &root("expect: {row: 7}"), &["6:10 E0110 unknown key `row`"]),
+        case("an expectation without a bound", &root("expect: {rows: {}}"), &["6:16 E0137 has no bound"]),
+        case("an unknown bound", &root("expect: {rows: {least: 1}}"), &["6:17 E0110 unknown key `least`"]),
+        case("bounds upside down", &root("expect: {rows: {min: 2, max: 1}}"), &["6:16 E0137 a `min` above its `max`"]),
+        case("a share of rows", &root("expect: {rows: 10%}"), &["6:16 E0112 must be an integer"]),
+        case("rejects of one row or all", &root("expect: {rejects: {max: 1.0}}"), &["6:25 E0129 is ambiguous"]),
+        case("no amount of prompts", &root("expect: {repeated_prompts: few}"), &["6:28 E0129 a count or a share"]),
+        case("a share above one", &root("expect: {shares: {a: 1.5}}"), &["6:22 E0114 must be in [0, 1]"]),
+        case("shares of no one", &root("expect: {shares: 0.5}"), &["6:18 E0112 must be a mapping"]),
+        case("a share of an unknown source", &root("expect: {shares: {b: 0.5}}"), &["6:19 E0137 `b` is not among"]),
+        case(
+            "a share of an excluded source",
+            &root("exclude: [{name: e, source: x/z}]\nexpect: {shares: {e: 0.5}}"),
+            &["7:19 E0137 `e` is not among"],
+        ),
+        case("rows of no side", &root("expect: {test_rows: 5}"), &["6:10 E0137 has no test side"]),
+        case(
+            "rows of a side that is left out",
+            &root("validation: none\nexpect: {validation_rows: {min: 1}}"),
+            &["7:10 E0137 has no validation side"],
+        ),
         // The file.
         case("empty", "", &["1:1 E0104 is empty"]),
         case("only a comment", "# soon\n", &["1:1 E0104 is empty"]),
@@ -487,6 +510,30 @@ pub(in crate::config) fn good() -> Vec<(&'static str, String, Claim)> {
         ("outputs", root("output: [native, {shape: openai, shards: 1_0, layout: hub, id: true}]"), |r| {
             r.writes_native() && r.targets().map(Target::to_string).eq(["openai (jsonl, 10 shards, hub, id)"])
         }),
+        ("no expectations", root("expect: ~"), |r| r.expect.is_empty()),
+        ("no bounds", root("expect: {rows: ~, shares: ~}"), |r| r.expect.is_empty()),
+        (
+            "every expectation",
+            root(
+                "test: {ratio: 0.1}\nexpect:\n  rows: {min: 1000, max: 5_000}\n  train_rows: 7\n  validation_rows: {min: 1}\n  \
+                 test_rows: {max: 9, min: ~}\n  rejects: {max: 1%}\n  characters: {min: 100_000}\n  repeated_prompts: 0\n  \
+                 shares: {a: {min: 60%, max: 0.8}}",
+            ),
+            |r| {
+                let told: Vec<String> =
+                    r.expect.iter().map(|one| format!("{} {}", one.of.setting(), one.limits)).collect();
+                told == [
+                    "expect.rows 1000 to 5000",
+                    "expect.train_rows exactly 7",
+                    "expect.validation_rows at least 1",
+                    "expect.test_rows at most 9",
+                    "expect.rejects at most 1%",
+                    "expect.characters at least 100000",
+                    "expect.repeated_prompts exactly 0",
+                    "expect.shares.a 60% to 80%",
+                ]
+            },
+        ),
         ("grouped digits", root("mix: {total: 10_000_000}"), |r| r.mix.total == Some(10_000_000)),
         ("grouped digits in quotes", root("mix: {total: '1_0'}"), |r| r.mix.total == Some(10)),
         ("integral floats", root("mix: {total: 5.0}\nvalidation: {seed: 1e3}"), |r| {
@@ -549,12 +596,10 @@ pub(in crate::config) fn good() -> Vec<(&'static str, String, Claim)> {
             dataset(&("filters:".to_owned() + &quality::filters().map(least_filter).collect::<String>())),
             |r| r.datasets[0].filters.iter().map(|filter| filter.scorer).eq(quality::filters()),
         ),
-        ("rejects in percent", root("max_rejects: 1%"), |r| r.max_rejects == Some(MaxRejects::Share(0.01))),
-        ("rejects in parts of a percent", root("max_rejects: 33.3%"), |r| {
-            r.max_rejects == Some(MaxRejects::Share(0.333))
-        }),
-        ("rejects as share", root("max_rejects: 0.25"), |r| r.max_rejects == Some(MaxRejects::Share(0.25))),
-        ("rejects as count", root("max_rejects: 1_00"), |r| r.max_rejects == Some(MaxRejects::Count(100))),
+        ("rejects in percent", root("max_rejects: 1%"), |r| r.max_rejects == Some(Amount::Share(0.01))),
+        ("rejects in parts of a percent", root("max_rejects: 33.3%"), |r| r.max_rejects == Some(Amount::Share(0.333))),
+        ("rejects as share", root("max_rejects: 0.25"), |r| r.max_rejects == Some(Amount::Share(0.25))),
+        ("rejects as count", root("max_rejects: 1_00"), |r| r.max_rejects == Some(Amount::Count(100))),
         ("options of any type", dataset("options: {a: 1.0, b: true, c: x, d: 007, e: ~, f: \"null\"}"), |r| {
             let shown: Vec<_> = r.datasets[0].options.iter().map(|(key, value)| format!("{key}{value}")).collect();
             shown == ["a1.0", "btrue", "cx", "d007", "fnull"]

@@ -87,6 +87,7 @@ fn actions(plans: &[RecipePlan]) -> BTreeMap<Stage, u64> {
         (Stage::Select, distinct(sources().map(|source| source.selected.selection))),
         (Stage::Group, distinct(sources().filter_map(|source| Some((source.ungrouped?, source.selected.selection))))),
         (Stage::Arrange, distinct(plans.iter().map(|plan| plan.arranged.lists))),
+        (Stage::Tally, distinct(plans.iter().filter(|plan| plan.tallied.is_some()).map(|plan| plan.arranged.lists))),
         (Stage::Output, distinct(plans.iter().map(|plan| (plan.files, &plan.shaped)))),
         (Stage::Quarantine, distinct(plans.iter().filter_map(|plan| plan.quarantine).map(|file| file.digest))),
     ])
