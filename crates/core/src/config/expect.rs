@@ -133,7 +133,8 @@ impl Expectation {
             Expected::Rejects => format!("{part} of {} rejected", were(whole)),
             Expected::Characters => format!("the rows have {}", count(part, "character")),
             Expected::RepeatedPrompts => {
-                format!("{part} of {} of the train side have the prompt of an earlier row", count(whole, "row"))
+                let have = if part == 1 { "has" } else { "have" };
+                format!("{part} of {} of the train side {have} the prompt of an earlier row", count(whole, "row"))
             }
             Expected::Share(source) => {
                 let unit = unit_word(found.unit.unwrap_or(Unit::Rows));

@@ -7,7 +7,7 @@ use super::{
     tree::{Node, Value},
     yaml,
 };
-use crate::failure::Failure;
+use crate::failure::{Failure, SourceFault};
 
 /// Returns a failure as a problem of the recipe that it names, where `text` is the text of that recipe; `None` if it
 /// names none.
@@ -21,8 +21,12 @@ pub fn problem_of(failure: &Failure, text: &[u8]) -> Option<Problem> {
     let parsed = super::plain_text(text).ok().and_then(|(plain, mark)| Some((yaml::parse(plain).root?, mark)));
     if let Some((root, mark)) = parsed {
         for (rank, leaf) in about.keys().iter().enumerate() {
-            let Some((_, node)) = find(&root, leaf) else { continue };
-            let span = about.word.as_deref().and_then(|word| item(node, word)).unwrap_or(node).span.clone();
+            let Some((start, node)) = find(&root, leaf) else { continue };
+            let mut span = about.word.as_deref().and_then(|word| item(node, word)).unwrap_or(node).span.clone();
+            // The bounds of an expectation may be many lines, of which its key is the first.
+            if let (SourceFault::Unexpected, Value::Map(_), Some(key)) = (about.fault, &node.value, &about.key) {
+                span = start..start + key.key().len();
+            }
             fault.span = Some(span.start + mark..span.end + mark);
             fault.label = (rank == 0).then(|| about.fault.label().to_owned());
             break;
@@ -54,7 +58,7 @@ fn item<'n, 't>(node: &'n Node<'t>, word: &str) -> Option<&'n Node<'t>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::{FailureKind, SourceFault};
+    use crate::{failure::FailureKind, leaf::Setting};
 
     const TEXT: &str = "\u{feff}metadata: { phase: sft }\ndatasets:\n  - name: a\n    source: x/y\n    splits: [train, dev]\n  \
                         - { name: b, source: data/b.jsonl }\nmax_rejects: 2\n";
@@ -75,6 +79,30 @@ mod tests {
         assert_eq!(at(SourceFault::NoSplit, "b", Some("train")), (6, 24, None), "the recipe names no split");
         assert_eq!(at(SourceFault::ManyRejects, "a", None), (7, 14, Some("exceeded".into())));
         assert_eq!(at(SourceFault::NotFound, "gone", None), (1, 1, None), "the text has changed since");
+    }
+
+    #[test]
+    fn what_is_not_as_expected_is_shown_one_by_one() {
+        let text = "metadata: { phase: sft }\ndatasets: [{ name: a.b, source: x/y }]\nexpect:\n  rows: { min: 5 }\n  shares:\n    \
+                    a.b: 0.5\n";
+        let unmet = |message: &str, key: Setting| {
+            let failure = Failure::plain(FailureKind::Policy, message).about(SourceFault::Unexpected);
+            failure.at_key(key).in_dataset("config/r.yaml", "a.b")
+        };
+        let (rows, share) = (Setting::Expected("rows".to_owned()), Setting::ExpectedShare("a.b".to_owned()));
+        let one = Failure::of_all(vec![unmet("one", rows.clone())]).unwrap();
+        let both = Failure::of_all(vec![unmet("one", rows), unmet("two", share)]).unwrap().hint("help").note("note");
+        let shown = |failure: &Failure| -> Vec<_> {
+            let of = |problem: Problem| (problem.message, problem.line, problem.column, problem.span, problem.hint);
+            problems_of(failure, text.as_bytes()).into_iter().map(of).collect()
+        };
+        let at = |word: &str| text.find(word).map(|at| at..at + word.len());
+        assert_eq!(shown(&one), [("one".to_owned(), 4, 3, at("rows"), None)]);
+        let half = Some("help".to_owned());
+        let two = ("two".to_owned(), 6, 10, at("0.5"), half);
+        assert_eq!(shown(&both), [("one".to_owned(), 4, 3, at("rows"), None), two]);
+        assert_eq!(both.message, "one, and two");
+        assert_eq!(Failure::of_all(Vec::new()), None);
     }
 
     #[test]

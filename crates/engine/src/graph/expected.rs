@@ -5,7 +5,7 @@ use super::{
     inputs::{PlannerDb, RecipeFile, VersionsIn},
     keys::Tally,
     queries::{
-        Node, RecipePlan, arranged, dataset, in_entry, invalid, made, mixed, mixing, node, parse, ready, validation,
+        Node, RecipePlan, arranged, dataset, in_entry, invalid, made, mixed, mixing, node, ready, targets, validation,
     },
 };
 use datac_core::{
@@ -16,9 +16,8 @@ use datac_core::{
 };
 
 /// Returns what a recipe expects.
-#[salsa::tracked]
-pub(super) fn expectations(db: &dyn PlannerDb, file: RecipeFile) -> Vec<Expectation> {
-    parse(db, file).as_ref().map(|recipe| recipe.expect.clone()).unwrap_or_default()
+pub(super) fn expectations(db: &dyn PlannerDb, file: RecipeFile) -> &[Expectation] {
+    targets(db, file).as_ref().map_or(&[], |(.., expectations)| expectations)
 }
 
 /// Returns the numbers that take a look at each row that is written.
@@ -79,7 +78,7 @@ pub(super) fn destination(db: &dyn PlannerDb, file: RecipeFile) -> Node<Destinat
 /// Returns the plan of a recipe whose result is not what it expects, once all of its actions have an outcome.
 pub(crate) fn unexpected(db: &dyn PlannerDb, file: RecipeFile) -> Option<RecipePlan> {
     match (unmet(db, file), made(db, file)) {
-        (Node::Ready(Some(_)), Node::Ready(plan)) => Some(plan.clone()),
+        (Node::Ready(Some(_)), Node::Ready(plan)) => Some(plan),
         _ => None,
     }
 }

@@ -15,7 +15,7 @@ use super::{
     sources::files,
 };
 use datac_core::{
-    config::{self, Amount, Dataset, Mix, Problem, Recipe, SourceRole, Unit, Validation, percent},
+    config::{self, Amount, Dataset, Expectation, Mix, Problem, Recipe, SourceRole, Unit, Validation, percent},
     failure::{Failure, FailureKind, SourceFault},
     id::ActionKey,
     key::Keyed,
@@ -396,7 +396,7 @@ pub(super) fn shaped(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Nod
     let (sources, _) = ready!(mixed(db, file));
     let at = destination(db, file);
     let destination = *ready!(&at);
-    let (Some(outputs), Some((kind, _, targets))) = (outputs(db, file), targets(db, file)) else { return invalid() };
+    let (Some(outputs), Some((kind, _, targets, _))) = (outputs(db, file), targets(db, file)) else { return invalid() };
     let Some(target) = targets.get(number) else { return invalid() };
     node(
         db,
@@ -416,7 +416,7 @@ pub(super) fn shaped(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Nod
 /// Returns the files of each side, if native rows are asked for, and those of all targets.
 #[salsa::tracked]
 pub(super) fn written(db: &dyn PlannerDb, file: RecipeFile) -> Node<Written> {
-    let Some((_, is_native, targets)) = targets(db, file) else { return invalid() };
+    let Some((_, is_native, targets, _)) = targets(db, file) else { return invalid() };
     let native = if *is_native { output(db, file).clone() } else { Node::Ready(BySide::default()) };
     let (mut needs, mut shapes, mut files) = (Vec::new(), Vec::new(), BySide::default());
     match native {
@@ -436,12 +436,14 @@ pub(super) fn written(db: &dyn PlannerDb, file: RecipeFile) -> Node<Written> {
 
 type Written = (BySide<Option<FileMeta>>, Vec<(Target, Arc<ShapedOutcome>)>);
 
-/// Returns the kind of a recipe's samples, whether native rows are asked for, and the targets.
+/// Returns the kind of a recipe's samples, whether native rows are asked for, the targets, and what is expected.
 #[salsa::tracked]
-pub(super) fn targets(db: &dyn PlannerDb, file: RecipeFile) -> Option<(SampleKind, bool, Vec<Target>)> {
+pub(super) fn targets(db: &dyn PlannerDb, file: RecipeFile) -> Option<Asked> {
     let recipe = parse(db, file).as_ref().ok()?;
-    Some((recipe.metadata.kind, recipe.writes_native(), recipe.targets().cloned().collect()))
+    Some((recipe.metadata.kind, recipe.writes_native(), recipe.targets().cloned().collect(), recipe.expect.clone()))
 }
+
+type Asked = (SampleKind, bool, Vec<Target>, Vec<Expectation>);
 
 #[salsa::tracked]
 pub(super) fn quarantine(db: &dyn PlannerDb, file: RecipeFile) -> Node<Option<FileMeta>> {
@@ -481,12 +483,11 @@ pub(crate) fn rejects(db: &dyn PlannerDb, file: RecipeFile) -> Option<Rejects> {
 pub(crate) fn plan(db: &dyn PlannerDb, file: RecipeFile) -> Node<RecipePlan> {
     match (made(db, file), unmet(db, file)) {
         (Node::Ready(_), Node::Ready(Some(failure))) => Node::Failed(failure.clone()),
-        (made, _) => made.clone(),
+        (made, _) => made,
     }
 }
 
 /// Returns the plan of a recipe, whatever it expects.
-#[salsa::tracked]
 pub(super) fn made(db: &dyn PlannerDb, file: RecipeFile) -> Node<RecipePlan> {
     let needs = match (written(db, file), quarantine(db, file)) {
         (Node::Failed(failure), Node::Needs(needs)) if failure.kind == FailureKind::Policy => needs.clone(),

@@ -284,8 +284,6 @@ fn assert_asked(asked: &Asked, queries: &[(&str, &[&str])], actions: &[(&'static
 const OF_RECIPE: &[&str] = &[
     "arranged",
     "counts_tokens",
-    "expectations",
-    "made",
     "mixed",
     "mixing",
     "output",
@@ -358,7 +356,7 @@ fn spelling_is_parsed_and_goes_no_further() {
 }
 
 /// The queries that run after any change to a recipe's meaning, before it is known which part changed.
-const PARTS: &[&str] = &["expectations", "mixing", "outputs", "parse", "targets", "validation"];
+const PARTS: &[&str] = &["mixing", "outputs", "parse", "targets", "validation"];
 
 #[test]
 fn a_note_changes_the_recipe_and_no_part_of_it() {
@@ -375,7 +373,7 @@ fn a_seed_arranges_its_own_recipe_anew() {
         ("two", PARTS),
         ("two.0", &["dataset"]),
         ("two.1", &["dataset"]),
-        ("two", &["arranged", "output", "written", "made", "plan"]),
+        ("two", &["arranged", "output", "written", "plan"]),
     ];
     assert_asked(&plans.ask(), expected, &[("arrange", 1), ("output", 1)]);
 }
@@ -388,7 +386,7 @@ fn a_threshold_selects_one_source_of_one_recipe_anew() {
         ("two", PARTS),
         ("two.0", OF_ENTRY),
         ("two.1", &["dataset"]),
-        ("two", &["selections", "mixed", "arranged", "output", "written", "quarantine", "made", "plan"]),
+        ("two", &["selections", "mixed", "arranged", "output", "written", "quarantine", "plan"]),
     ];
     assert_asked(&plans.ask(), expected, &[("select", 1), ("arrange", 1), ("output", 1), ("quarantine", 1)]);
 }
@@ -401,7 +399,7 @@ fn a_filter_more_scores_what_is_converted() {
         ("two", PARTS),
         ("two.0", OF_ENTRY),
         ("two.1", &["dataset"]),
-        ("two", &["scored", "selections", "mixed", "arranged", "output", "written", "quarantine", "made", "plan"]),
+        ("two", &["scored", "selections", "mixed", "arranged", "output", "written", "quarantine", "plan"]),
     ];
     let actions = [("score", 1), ("select", 1), ("arrange", 1), ("output", 1), ("quarantine", 1)];
     assert_asked(&plans.ask(), expected, &actions);
@@ -417,7 +415,7 @@ fn a_share_mixes_anew_what_was_selected() {
         ("two", &["counts_tokens", "selections"]),
         ("two.0", OF_ENTRY),
         ("two.1", OF_ENTRY),
-        ("two", &["mixed", "arranged", "output", "written", "made", "plan"]),
+        ("two", &["mixed", "arranged", "output", "written", "plan"]),
     ];
     assert_asked(&plans.ask(), expected, &[("arrange", 1), ("output", 1)]);
 }
@@ -427,7 +425,7 @@ fn a_changed_file_is_read_once_for_all_who_use_it_and_no_one_else() {
     let mut plans = Plans::built();
     let (_, input) = plans.snapshots.iter().next().unwrap();
     input.set_state(&mut plans.planner).to(Some(Ok(snapshot("alpha", 2))));
-    let downstream = ["selections", "mixed", "arranged", "output", "written", "quarantine", "made", "plan"];
+    let downstream = ["selections", "mixed", "arranged", "output", "written", "quarantine", "plan"];
     let expected: &[(&str, &[&str])] = &[
         ("one.0", &["files", "conversion", "selected"]),
         ("two.0", &["files", "conversion", "selected"]),
@@ -450,7 +448,7 @@ fn a_converter_that_makes_the_same_rows_stops_at_the_chunks() {
     code.set_version(&mut plans.planner).to(raised);
     // While chunks are missing, everything that depends on them is too. Once they are known they are unchanged, so
     // later steps are not even looked up.
-    let downstream = ["selections", "mixed", "arranged", "output", "written", "quarantine", "made", "plan"];
+    let downstream = ["selections", "mixed", "arranged", "output", "written", "quarantine", "plan"];
     let expected: &[(&str, &[&str])] = &[
         ("one.0", &["selected"]),
         ("two.0", &["selected"]),
@@ -503,9 +501,9 @@ fn an_expectation_that_holds_runs_nothing_and_changes_no_plan() {
     };
     plans.edit("two", "validation:", "expect: { rows: { min: 180 } }\nvalidation:");
     // Where the files belong is asked again, and is the same.
-    asked(&["unmet", "made"])(&mut plans, &[]);
+    asked(&["unmet", "written", "plan"])(&mut plans, &[]);
     plans.edit("two", "min: 180", "min: 100");
-    asked(&["unmet", "made"])(&mut plans, &[]);
+    asked(&["unmet", "written", "plan"])(&mut plans, &[]);
     assert!(plans.plans() == before);
 }
 
