@@ -95,6 +95,11 @@ pub enum Setting {
     Expected(String),
     /// An entry of `expect.shares`, by the name of the source.
     ExpectedShare(String),
+    // What was added later stands here, because stored leaves number their settings.
+    /// `metadata.description`, which cards quote.
+    Description,
+    /// `license` of a dataset, or what its source states.
+    License,
 }
 
 /// Something that outputs depend on.
@@ -220,7 +225,7 @@ impl Setting {
     /// Returns the block of the recipe or dataset that contains the key, if any, with dots between nested ones.
     pub fn block(&self) -> Option<&'static str> {
         match self {
-            Self::Phase => Some("metadata"),
+            Self::Phase | Self::Description => Some("metadata"),
             Self::Ratio | Self::Seed | Self::Method | Self::Stratified | Self::Normalise => Some("validation"),
             Self::TestRatio => Some("test"),
             Self::Strategy | Self::Total | Self::Unit | Self::Deduplicate => Some("mix"),
@@ -240,6 +245,7 @@ impl Setting {
     pub fn key(&self) -> &str {
         match self {
             Self::Phase => "phase",
+            Self::Description => "description",
             Self::Datasets => "datasets",
             Self::Source => "source",
             Self::Format => "format",
@@ -252,6 +258,7 @@ impl Setting {
             Self::TextField => "text_field",
             Self::ConfigName => "config_name",
             Self::Revision => "revision",
+            Self::License => "license",
             Self::Converter => "converter",
             Self::DataDir => "data_dir",
             Self::Command => "command",
@@ -318,7 +325,9 @@ impl Leaf {
     fn rank(&self, datasets: &HashMap<&str, usize>) -> (u8, usize, Option<Setting>) {
         let number = |dataset: &str| datasets.get(dataset).copied().unwrap_or(usize::MAX);
         match self {
-            Self::Recipe { setting: setting @ (Setting::Phase | Setting::Datasets) } => (0, 0, Some(setting.clone())),
+            Self::Recipe { setting: setting @ (Setting::Phase | Setting::Description | Setting::Datasets) } => {
+                (0, 0, Some(setting.clone()))
+            }
             Self::Dataset { dataset, setting } => (1, number(dataset), Some(setting.clone())),
             Self::Recipe { setting } => (2, 0, Some(setting.clone())),
             Self::Hub { .. } | Self::Commit { .. } | Self::File { .. } | Self::Converter { .. } => (3, 0, None),

@@ -3,6 +3,7 @@
 //! Nothing here touches files, clocks, the network or the environment, so the same arguments give the same results on
 //! any machine. `datac-decode` reads sources, `datac-engine` plans, runs and caches, and `datac` is the command.
 
+pub mod card;
 pub mod code;
 pub mod config;
 pub mod convert;
@@ -13,6 +14,7 @@ pub mod id;
 pub mod json;
 pub mod key;
 pub mod leaf;
+pub mod license;
 pub mod mapping;
 pub mod mix;
 pub mod outputs;

@@ -117,7 +117,7 @@ shown! {
     Strategy: |strategy| word(Strategy::ALL, *strategy).to_owned();
     Unit: |unit| word(Unit::ALL, *unit).to_owned();
     Overlap: |overlap| word(Overlap::ALL, *overlap).to_owned();
-    SourceRole: |role| role_word(*role).to_owned();
+    SourceRole: |role| role.word().to_owned();
     Deduplicate: Deduplicate::to_string;
     Target: Target::to_string;
 }
@@ -160,7 +160,7 @@ impl Encode for Overlap {
 
 impl Encode for SourceRole {
     fn encode(&self, encoder: &mut Encoder) {
-        encoder.text(role_word(*self));
+        encoder.text(self.word());
     }
 }
 
@@ -249,15 +249,6 @@ fn list<S: AsRef<str>>(items: &[S]) -> String {
     let plain = |item: &str| item.split('/').all(is_plain);
     let shown = items.iter().map(AsRef::as_ref).map(|item| if plain(item) { item.into() } else { format!("{item:?}") });
     shown.collect::<Vec<_>>().join(", ")
-}
-
-/// Says what becomes of the rows of a source.
-fn role_word(role: SourceRole) -> &'static str {
-    match role {
-        SourceRole::Mixed => "mixed",
-        SourceRole::Held(side, _) => side.word(),
-        SourceRole::Excluded => "excluded",
-    }
 }
 
 fn word<T: Copy + PartialEq>(table: &[(&'static str, T)], value: T) -> &'static str {

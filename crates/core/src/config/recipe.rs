@@ -83,6 +83,8 @@ pub struct Dataset {
     pub text_field: Option<String>,
     /// The config of the Hub repository.
     pub config_name: Option<String>,
+    /// The licence of the rows as the recipe states it: identifiers, none if it does not.
+    pub license: Vec<String>,
     /// The folders to read, in this order; without any, all that the layout of the repository has.
     pub data_dir: Vec<String>,
     /// The name of the converter; `None` chooses one by repository, then by columns.
@@ -140,6 +142,15 @@ impl SourceRole {
         match self {
             Self::Held(side, _) => Some(side),
             Self::Mixed | Self::Excluded => None,
+        }
+    }
+
+    /// Says what becomes of the rows.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Mixed => "mixed",
+            Self::Held(side, _) => side.word(),
+            Self::Excluded => "excluded",
         }
     }
 }

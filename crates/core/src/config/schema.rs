@@ -254,6 +254,10 @@ fn dataset(vocabulary: &Vocabulary) -> Value {
             ("config_name", or_null(text("the Hub config; gsm8k's is `main`", NAME))),
             ("data_dir", or_null(names("a folder of the repository, or a list of them; default: all", &folder))),
             ("revision", or_null(revision)),
+            ("license", or_null(names(
+                "the licence of the rows for cards, such as `cc-by-4.0`, or a list; default: as the source states it",
+                &text("an identifier of the Hub, or a name", NAME),
+            ))),
             ("converter", json!({
                 "description": "what makes samples of rows: a name, or a program; default: by repository, then by the rows",
                 "anyOf": [

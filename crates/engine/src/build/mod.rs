@@ -25,7 +25,7 @@ use crate::{
     driver::{self, Context, Control, OutputSettings, RunReport, Sources},
     event::{Event, Observer},
     gc::{CacheBounds, Collected, collect_if_due},
-    graph::{OnExecute, RecipePlan, SnapshotKey, conversion_of, leaves, snapshot_keys},
+    graph::{OnExecute, RecipePlan, SnapshotKey, conversion_of, leaves, license, snapshot_keys},
     provenance::{
         history,
         manifest::{BuildManifest, Made},
@@ -422,7 +422,7 @@ fn finish(
                     report.chunks = chunks(&plan, ran);
                     report.written = written(&outputs, ran);
                     report.done = Done::of(&report.before, &report.written, begun.is_some_and(|begun| begun.is_forced));
-                    let conversions = 0..recipe.datasets.len();
+                    let (conversions, licenses) = (0..recipe.datasets.len(), 0..recipe.datasets.len());
                     let manifest = BuildManifest::new(&Made {
                         name: &assessed.text.name,
                         path: &assessed.text.path,
@@ -433,6 +433,7 @@ fn finish(
                         summary: &summary,
                         outputs: &outputs,
                         conversions: conversions.map(|i| conversion_of(&session.planner, file, i)).collect(),
+                        licenses: licenses.map(|i| license(&session.planner, file, i)).collect(),
                     });
                     let manifest = history::store(context, &manifest);
                     builds.push(history::build(&report.before, Some((manifest, &plan)), None));

@@ -175,8 +175,9 @@ fn execute<'scope>(
             let (written, files) = output::output(context, outputs, *destination, sources, arranged)?;
             return Ok((Outcome::Output(written), files));
         }
-        Work::Shaped { outputs, destination, target, kind, sources, arranged } => {
-            let (outcome, files) = shaped::shaped(context, outputs, *destination, target, *kind, sources, arranged)?;
+        Work::Shaped { outputs, destination, target, kind, sources, arranged, about } => {
+            let of = shaped::Of { outputs, destination: *destination, target, kind: *kind, sources, arranged, about };
+            let (outcome, files) = shaped::shaped(context, &of)?;
             return Ok((Outcome::Shaped(Arc::new(outcome)), files));
         }
         Work::Quarantine { outputs, destination, sources } => {
@@ -198,9 +199,11 @@ fn restore(context: &Context, plan: &RecipePlan, in_place: &InPlace) -> Result<(
         }
         files.extend(unplaced);
     }
+    let RecipePlan { outputs, kind, sources, arranged, about, .. } = plan;
     for (target, wanted) in plan.shaped.iter().filter(|(target, _)| in_place.gone.contains(target)) {
-        let (kind, arranged) = (plan.kind, &plan.arranged);
-        let (written, unplaced) = shaped::shaped(context, &plan.outputs, to, target, kind, &plan.sources, arranged)?;
+        let about = about.as_deref().expect("a plan with targets says what their cards say");
+        let of = shaped::Of { outputs, destination: to, target, kind: *kind, sources, arranged, about };
+        let (written, unplaced) = shaped::shaped(context, &of)?;
         if written != **wanted {
             return Err(differs(&plan.outputs));
         }

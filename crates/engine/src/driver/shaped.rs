@@ -18,6 +18,7 @@ use crate::{
     writer::{Encoder, Order, OutputError, OutputFile, Rows, Slot, UnfitSample, share},
 };
 use datac_core::{
+    card::{About, Card, CardFile},
     failure::{Failure, FailureKind},
     outputs::{Destination, NamedFile, OutputSet, Side, Target, UNFIT, row_id},
     row,
@@ -28,16 +29,20 @@ use datac_core::{
     },
 };
 
+/// What the files of a target are made of.
+pub(super) struct Of<'a> {
+    pub(super) outputs: &'a OutputSet,
+    pub(super) destination: Destination,
+    pub(super) target: &'a Target,
+    pub(super) kind: SampleKind,
+    pub(super) sources: &'a [SelectedSource],
+    pub(super) arranged: &'a ArrangeOutcome,
+    pub(super) about: &'a About,
+}
+
 /// Writes the files of a target. Files that are already in place with the same bytes are left alone.
-pub(super) fn shaped(
-    context: &Context,
-    outputs: &OutputSet,
-    destination: Destination,
-    target: &Target,
-    kind: SampleKind,
-    sources: &[SelectedSource],
-    arranged: &ArrangeOutcome,
-) -> Result<(ShapedOutcome, Vec<Unplaced>), ActionError> {
+pub(super) fn shaped(context: &Context, of: &Of<'_>) -> Result<(ShapedOutcome, Vec<Unplaced>), ActionError> {
+    let Of { outputs, destination, target, kind, sources, arranged, about } = *of;
     let shape = shape::by_name(&target.shape).expect("the recipe was checked");
     let folder = outputs.folder(target);
     let dir = destination.folder(&context.outputs.dir);
@@ -81,6 +86,7 @@ pub(super) fn shaped(
     let unfit = encoder.unfit();
     let mut made = Made { context, folder: &folder, files: Vec::new(), unplaced: Vec::new() };
     let mut sides: Vec<(Side, Vec<String>)> = Vec::new();
+    let mut card_files: Vec<CardFile> = Vec::new();
     for (shard, file) in shards.iter().zip(&files) {
         let mut written = file.finish()?;
         if written.rows == 0 && shard.side != Side::Train {
@@ -91,6 +97,13 @@ pub(super) fn shaped(
             name = with_digest(&name, &written.digest.to_string(), target);
             written.go_to(path(&name));
         }
+        card_files.push(CardFile {
+            name: name.clone(),
+            side: shard.side,
+            rows: written.rows,
+            bytes: written.bytes,
+            sha256: written.sha256.clone().unwrap_or_default(),
+        });
         match sides.iter_mut().find(|(side, _)| *side == shard.side) {
             Some((_, names)) => names.push(name.clone()),
             None => sides.push((shard.side, vec![name.clone()])),
@@ -108,12 +121,13 @@ pub(super) fn shaped(
         made.add(UNFIT, file.finish()?)?;
     }
     let written = Written { stem: outputs.stem(), kind, facts: &facts, target, columns: &columns, files: &sides };
-    for (name, text) in shape.beside(&written) {
+    let counted = counted(&unfit, sources);
+    let card = Card { about, stem: outputs.stem(), target, columns: &columns, files: &card_files, unfit: &counted };
+    for (name, text) in shape.beside(&written).into_iter().chain(card.files()) {
         let mut file = OutputFile::new(&path(name))?;
         file.write(text.as_bytes())?;
         made.add(name, file.finish()?)?;
     }
-    let counted = counted(&unfit, sources);
     Ok((ShapedOutcome { files: made.files, unfit: counted }, made.unplaced))
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::source::{FileDigest, RemoteFile};
 use datac_core::{
+    card::About,
     config::{Deduplicate, SourceRole, Take, Unique, Validation},
     convert::Options,
     hash::Digest,
@@ -244,6 +245,8 @@ pub enum Work {
         sources: Vec<SelectedSource>,
         /// The arrangement.
         arranged: ArrangeOutcome,
+        /// What the card says.
+        about: Arc<About>,
     },
     /// Writes the rejects of a recipe.
     Quarantine {

@@ -15,6 +15,7 @@ use datac_core::{
     failure::Failure,
     id::ActionKey,
     key::Versions,
+    license::License,
 };
 
 /// The snapshot that a dataset entry depends on.
@@ -43,6 +44,8 @@ pub struct Snapshot {
     pub origin: FileOrigin,
     /// The part of its card that says what it holds.
     pub card: Option<String>,
+    /// The licence that it states.
+    pub license: Option<License>,
     /// Its data files.
     pub files: Vec<RemoteFile>,
     /// The kind of each file, if `files` are exactly those that the dataset entry reads, in reading order; `None` if

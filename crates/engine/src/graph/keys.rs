@@ -6,12 +6,14 @@ use super::action::{
 };
 use crate::source::FileDigest;
 use datac_core::{
+    card::{About, CARD_VERSION},
     code::{CodeVersions, Component},
     config::{self, SourceRole, Take, Unit, Validation},
     convert,
     id::ChunkId,
     key::{Deciding, Encode, Encoder, KeyHasher, Keyed, Visitor},
     leaf::{Leaf, Setting, Value},
+    license::License,
     mix::{
         Allotment, allot::ALLOT_VERSION, arrange::ARRANGE_VERSION, group::GROUP_VERSION, select::SELECT_VERSION,
         tally::TALLY_VERSION,
@@ -32,7 +34,8 @@ const QUARANTINE_WRITER_VERSION: u32 = 1;
 pub(crate) const REJECTS_VERSION: u32 = 1;
 
 /// Version of the files of targets, to be raised when the same rows lie otherwise in files, or other files stand beside them.
-const CONTAINER_VERSION: u32 = datac_encode::ENCODE_VERSION;
+/// Either version raises it.
+const CONTAINER_VERSION: u32 = datac_encode::ENCODE_VERSION + CARD_VERSION;
 
 /// Returns the version of every component.
 pub fn code_versions() -> CodeVersions {
@@ -116,6 +119,16 @@ pub(crate) struct Output;
 /// The output stage of a target: writes its folder.
 pub(crate) struct Shaped<'a> {
     pub(crate) target: &'a Target,
+    pub(crate) noted: &'a Noted,
+}
+
+/// What the card of a target quotes of the recipe and the sources, and nothing else depends on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Noted {
+    /// The recipe's description.
+    pub(crate) description: Option<String>,
+    /// The licence of each source, with the source's name.
+    pub(crate) licenses: Vec<(String, Option<License>)>,
 }
 
 /// The quarantine stage: writes the rejects of a recipe.
@@ -318,18 +331,23 @@ fn feed_rows(sources: &[SelectedSource], arranged: &ArrangeOutcome, key: &mut Ke
 
 impl Keyed for Shaped<'_> {
     const STAGE: Stage = Stage::Output;
-    type Inputs<'i> = (&'i OutputSet, &'i [SelectedSource], &'i ArrangeOutcome);
+    type Inputs<'i> = (&'i OutputSet, &'i [SelectedSource], &'i ArrangeOutcome, &'i About);
 
     fn decide(&self, visitor: &mut dyn Visitor) {
         let shape = self.target.shape.clone();
         visitor.code(Component::Shape(shape.clone().into()));
         visitor.code(Component::Container);
         visitor.setting(Setting::Output(shape), self.target);
+        visitor.setting(Setting::Description, &self.noted.description);
+        for (dataset, license) in &self.noted.licenses {
+            visitor.source(Leaf::Dataset { dataset: dataset.clone(), setting: Setting::License }, license);
+        }
     }
 
-    /// Feeds the stem too, which stands in the files beside the rows.
-    fn feed(&self, (outputs, sources, arranged): &Self::Inputs<'_>, key: &mut KeyHasher<'_>) {
+    /// Feeds the stem and what the card says too, which stand in the files beside the rows.
+    fn feed(&self, (outputs, sources, arranged, about): &Self::Inputs<'_>, key: &mut KeyHasher<'_>) {
         key.input("stem", &outputs.stem().to_owned());
+        key.input("card", &about.encoded());
         feed_rows(sources, arranged, key);
     }
 }
@@ -393,9 +411,10 @@ mod tests {
     use super::*;
     use crate::graph::{ChunkRef, FileOrigin, SelectOutcome};
     use datac_core::format::Reading;
+    use datac_core::license::Stated;
     use datac_core::mapping::{Entry, Mapping, Origin, Path, Template};
     use datac_core::row::Reason;
-    use datac_core::sample::Slot;
+    use datac_core::sample::{SampleKind, Slot};
     use datac_core::{
         config::SplitMethod,
         id::{ActionKey, BlobId, FileHash},
@@ -492,6 +511,15 @@ mod tests {
         let lists = BySide { train: Some(blob("train")), validation: Some(blob("validation")), test: None };
         let arranged = ArrangeOutcome { lists, realised: Vec::new(), mingled: None, across: 0 };
         let grouping = Grouping { deduplicate: None, normalise: false };
+        let license = License::new(["mit".to_owned()], Stated::Card);
+        let noted = Noted { description: Some("d".to_owned()), licenses: vec![("x".to_owned(), license)] };
+        let about = About {
+            phase: "sft".to_owned(),
+            description: Some("d".to_owned()),
+            kind: SampleKind::Conversation,
+            unit: "rows",
+            sources: Vec::new(),
+        };
         vec![
             Scan { file: &file }.key(&(), &One),
             Convert { conversion: &conversion, decoder: Decoder::Json }.key(&&chunk, &One),
@@ -502,8 +530,8 @@ mod tests {
             Output.key(&(&sources, &arranged), &One),
             Group { grouping: &grouping }.key(&sources.as_slice(), &One),
             Quarantine.key(&sources.as_slice(), &One),
-            Shaped { target: &Target { shards: 2, ..Target::native() } }
-                .key(&(&OutputSet::new("sft_a"), &sources, &arranged), &One),
+            Shaped { target: &Target { shards: 2, ..Target::native() }, noted: &noted }
+                .key(&(&OutputSet::new("sft_a"), &sources, &arranged, &about), &One),
         ]
     }
 
@@ -568,7 +596,8 @@ mod tests {
         Tally { normalise: &false }.decide(&mut leaves);
         Output.decide(&mut leaves);
         for shape in SHAPES {
-            Shaped { target: &Target { shape: shape.name().to_owned(), ..Target::native() } }.decide(&mut leaves);
+            let target = Target { shape: shape.name().to_owned(), ..Target::native() };
+            Shaped { target: &target, noted: &Noted::default() }.decide(&mut leaves);
         }
         Quarantine.decide(&mut leaves);
         let versions = code_versions();

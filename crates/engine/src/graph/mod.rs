@@ -4,6 +4,7 @@
 //! returns the digests of its files, or the missing actions, or why the recipe cannot be built. The driver runs the
 //! missing actions, sets their cells and asks again. `datac status` asks once and runs nothing.
 
+mod about;
 mod action;
 mod expected;
 mod grouping;
@@ -30,6 +31,6 @@ use inputs::{SnapshotInput, World};
 pub use keys::code_versions;
 pub use queries::{Node, RecipePlan};
 pub(crate) use queries::{Rejects, parse, plan, rejects, sources_of};
-pub(crate) use sources::{choose, conversion_of, files_of, snapshot_key, snapshot_keys, text_of};
+pub(crate) use sources::{choose, conversion_of, files_of, license, snapshot_key, snapshot_keys, text_of};
 pub(crate) use stages::stages;
 pub(crate) use standing::{environment, leaves};

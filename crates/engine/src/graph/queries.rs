@@ -3,6 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use super::{
+    about::{about, noted},
     action::{
         Action, ArrangeOutcome, ConvertedChunk, Grouping, Outcome, SelectOutcome, SelectedSource, ShapedOutcome,
         TallyOutcome, Work,
@@ -15,6 +16,7 @@ use super::{
     sources::files,
 };
 use datac_core::{
+    card::About,
     config::{self, Amount, Dataset, Expectation, Mix, Problem, Recipe, SourceRole, Unit, Validation, percent},
     failure::{Failure, FailureKind, SourceFault},
     id::ActionKey,
@@ -68,6 +70,8 @@ pub struct RecipePlan {
     pub files: BySide<Option<FileMeta>>,
     /// The files of each target.
     pub shaped: Vec<(Target, Arc<ShapedOutcome>)>,
+    /// What the cards of the targets say; `None` without targets.
+    pub about: Option<Arc<About>>,
     /// The quarantine file, if any row was rejected.
     pub quarantine: Option<FileMeta>,
 }
@@ -397,10 +401,12 @@ pub(super) fn shaped(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Nod
     let at = destination(db, file);
     let destination = *ready!(&at);
     let (Some(outputs), Some((kind, _, targets, _))) = (outputs(db, file), targets(db, file)) else { return invalid() };
-    let Some(target) = targets.get(number) else { return invalid() };
+    let (Some(target), Some(noted)) = (targets.get(number), noted(db, file)) else { return invalid() };
+    let about = &about(db, file, &noted);
+    let about = ready!(about);
     node(
         db,
-        keys::Shaped { target }.key(&(outputs, sources.as_slice(), arranged), &VersionsIn(db)),
+        keys::Shaped { target, noted: &noted }.key(&(outputs, sources.as_slice(), arranged, &*about), &VersionsIn(db)),
         |outcome| if let Outcome::Shaped(outcome) = outcome { Some(outcome.clone()) } else { None },
         || Work::Shaped {
             outputs: outputs.clone(),
@@ -409,6 +415,7 @@ pub(super) fn shaped(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Nod
             kind: *kind,
             sources: sources.to_vec(),
             arranged: arranged.clone(),
+            about: about.clone(),
         },
     )
 }
@@ -498,6 +505,10 @@ pub(super) fn made(db: &dyn PlannerDb, file: RecipeFile) -> Node<RecipePlan> {
             let is_tallied = expectations(db, file).iter().any(|expectation| expectation.of.is_tallied());
             let tallied = if is_tallied { Some(*ready!(tallied(db, file))) } else { None };
             let (Some(outputs), Some((kind, ..))) = (outputs(db, file), targets(db, file)) else { return invalid() };
+            let about = match shaped.first().and_then(|_| noted(db, file)) {
+                Some(noted) => Some(ready!(&about(db, file, &noted)).clone()),
+                None => None,
+            };
             return Node::Ready(RecipePlan {
                 outputs: outputs.clone(),
                 kind: *kind,
@@ -507,6 +518,7 @@ pub(super) fn made(db: &dyn PlannerDb, file: RecipeFile) -> Node<RecipePlan> {
                 tallied,
                 files: *files,
                 shaped: shaped.clone(),
+                about,
                 quarantine: *quarantine,
             });
         }

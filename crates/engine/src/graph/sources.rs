@@ -19,6 +19,7 @@ use datac_core::{
     format::Reading,
     id::ActionKey,
     key::Keyed,
+    license::{License, Stated},
     mapping::Mapping,
     sample::{SampleKind, Slot},
     survey::{SURVEYED, Survey},
@@ -128,6 +129,17 @@ pub(super) fn files(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Resu
         Some(source_file(by_path.get(selected.path.as_str())?, selected.kind, &selected.reading))
     };
     Ok(selected.into_iter().filter_map(file).collect())
+}
+
+/// Returns the licence of a dataset entry: the recipe's word, or else what the source states.
+pub(crate) fn license(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Option<License> {
+    let (_, dataset) = dataset(db, file, number).as_ref()?;
+    if let Some(license) = License::new(dataset.license.iter().cloned(), Stated::Recipe) {
+        return Some(license);
+    }
+    let key = snapshot_key(dataset, World::get(db).here(db));
+    let snapshot = World::get(db).snapshots(db).get(&key)?.state(db).as_ref()?;
+    snapshot.as_ref().ok()?.license.clone()
 }
 
 /// Returns the key of the action that cuts a file.

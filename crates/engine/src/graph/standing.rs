@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{
+    about::noted,
     action::Grouping,
     grouping::is_needed,
     inputs::{PlannerDb, RecipeFile, VersionsIn, World},
@@ -75,7 +76,9 @@ pub(crate) fn leaves(db: &dyn PlannerDb, file: RecipeFile) -> Leaves {
     if recipe.writes_native() {
         Output.decide(&mut collector);
     }
-    recipe.targets().for_each(|target| Shaped { target }.decide(&mut collector));
+    if let Some(noted) = recipe.targets().next().and_then(|_| noted(db, file)) {
+        recipe.targets().for_each(|target| Shaped { target, noted: &noted }.decide(&mut collector));
+    }
     Quarantine.decide(&mut collector);
     collector.finish()
 }

@@ -259,6 +259,7 @@ fn snapshot(name: &str, version: u64) -> Arc<Snapshot> {
     Arc::new(Snapshot {
         origin: FileOrigin { name: path.as_str().into(), commit: None },
         card: None,
+        license: None,
         files: vec![RemoteFile {
             path,
             size: 100_000,

@@ -20,6 +20,7 @@ use datac_core::{
     format::Reading,
     id::{BlobId, ChunkId, FileHash},
     leaf::{Leaf, Leaves, Value},
+    license::License,
     mix::{Allotment, Grouped},
     outputs::{BySide, NamedFile},
     quality::Filter,
@@ -67,7 +68,7 @@ pub struct MadeSource {
     pub name: String,
     /// Repository or folder that the source comes from.
     pub origin: FileOrigin,
-    /// Licence stated in the source's card, if known.
+    /// Licence stated in the recipe, or else by the source, if known.
     pub license: Option<String>,
     /// Files that the chunks were read from.
     pub files: Vec<MadeFrom>,
@@ -164,12 +165,14 @@ pub(crate) struct Made<'a> {
     pub(crate) outputs: &'a [OutputFile],
     /// The conversion of each source.
     pub(crate) conversions: Vec<Option<Conversion>>,
+    /// The licence of each source.
+    pub(crate) licenses: Vec<Option<License>>,
 }
 
 impl BuildManifest {
     pub(crate) fn new(made: &Made<'_>) -> Self {
         let (recipe, plan) = (made.recipe, made.plan);
-        let sources = recipe.datasets.iter().zip(plan.sources.iter()).zip(&made.conversions);
+        let sources = recipe.datasets.iter().zip(plan.sources.iter()).zip(made.conversions.iter().zip(&made.licenses));
         Self {
             name: made.name.to_owned(),
             path: made.path.to_owned(),
@@ -179,8 +182,9 @@ impl BuildManifest {
             summary: made.summary.clone(),
             files: made.outputs.iter().map(|file| NamedFile { name: file.name.clone(), meta: file.meta }).collect(),
             sources: sources
-                .map(|((dataset, source), conversion)| {
-                    MadeSource::new(recipe.metadata.kind, dataset, source, conversion.as_ref(), made.leaves)
+                .map(|((dataset, source), (conversion, license))| MadeSource {
+                    license: license.as_ref().map(License::to_string),
+                    ..MadeSource::new(recipe.metadata.kind, dataset, source, conversion.as_ref(), made.leaves)
                 })
                 .collect(),
             mix: recipe.mix.clone(),

@@ -1,11 +1,14 @@
-//! The `configs:` block of a dataset card: YAML at the top of a repository's `README.md`.
+//! What a dataset card says of the files and of their licence: YAML at the top of a repository's `README.md`.
 //!
 //! `config/yaml.rs` reads recipes strictly: no aliases, no unknown keys, every problem with its location. A card is
 //! someone else's file and free in form, so serde reads it leniently here.
 
 use serde_yaml::Value;
 
-use datac_core::format::{DELIMITERS, Reading};
+use datac_core::{
+    format::{DELIMITERS, Reading},
+    license::{License, Stated},
+};
 
 /// A config as declared in a card.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +24,9 @@ pub(super) struct CardConfig {
     /// Split names with their patterns, in the card's order; `None` if file names decide the splits.
     pub(super) data_files: Option<Vec<(String, Vec<String>)>>,
 }
+
+/// Keys of the front matter that a lock keeps.
+const KEPT: &[&str] = &["license", "license_name", "license_link", "configs"];
 
 /// Maximum size of a card's front matter in bytes. Real cards with thousands of configs stay below it.
 const LIMIT: usize = 4 << 20;
@@ -45,8 +51,19 @@ pub(super) fn configs(readme: &str) -> Result<Vec<CardConfig>, String> {
     }
 }
 
-/// Returns the part of a card that describes the repository's files, itself a valid card, for the lock to keep;
-/// `None` if there is no such part.
+/// Returns the licence that a card states; `None` without `license:`, or if the front matter is invalid.
+pub fn license(readme: &str, stated: Stated) -> Option<License> {
+    let head = front_matter(readme).filter(|head| head.len() <= LIMIT)?;
+    let mut head: Value = serde_yaml::from_str(&head).ok()?;
+    head.apply_merge().ok();
+    let ids = head.get("license").filter(|ids| !ids.is_null()).and_then(paths)?;
+    let named = |key| head.get(key).and_then(text).filter(|text| !text.trim().is_empty());
+    let license = License::new(ids, stated)?;
+    Some(License { name: named("license_name"), link: named("license_link"), ..license })
+}
+
+/// Returns the part of a card that describes the repository's files and says their licence, itself a valid card, for the lock to
+/// keep; `None` if there is no such part.
 ///
 /// A card with invalid front matter is kept whole, so that the code that needs it reports the problem.
 pub fn essence(readme: &str) -> Option<String> {
@@ -54,8 +71,13 @@ pub fn essence(readme: &str) -> Option<String> {
     let kept = match serde_yaml::from_str::<Value>(&head) {
         Ok(mut value) => {
             value.apply_merge().ok();
-            let configs = value.get("configs").filter(|configs| !configs.is_null())?.clone();
-            let only = serde_yaml::Mapping::from_iter([(Value::from("configs"), configs)]);
+            let kept = KEPT
+                .iter()
+                .filter_map(|key| Some((Value::from(*key), value.get(key).filter(|value| !value.is_null())?.clone())));
+            let only = serde_yaml::Mapping::from_iter(kept);
+            if only.is_empty() {
+                return None;
+            }
             serde_yaml::to_string(&only).unwrap_or(head)
         }
         Err(_) => head,
@@ -327,6 +349,23 @@ mod tests {
         assert_eq!(configs(card).unwrap()[0].data_files, Some(vec![split("train", &["a.jsonl"])]));
         let kept = essence(card).unwrap();
         assert_eq!(configs(&kept).unwrap()[0].data_files, Some(vec![split("train", &["a.jsonl"])]));
+    }
+
+    #[test]
+    fn licences_are_read_and_kept() {
+        let of = |yaml: &str| license(&format!("---\n{yaml}\n---\n# Card\n"), Stated::Card);
+        let ids = |yaml: &str| of(yaml).map(|license| license.ids);
+        assert_eq!(ids("license: MIT"), Some(vec!["mit".to_owned()]));
+        assert_eq!(ids("license:\n- cc-by-4.0\n- gpl"), Some(vec!["cc-by-4.0".to_owned(), "gpl".to_owned()]));
+        for none in ["license:", "license: []", "license: ''", "license: {a: b}", "license: [", "a: b"] {
+            assert_eq!(of(none), None, "{none}");
+        }
+        let own = "license: other\nlicense_name: Own terms\nlicense_link: LICENSE";
+        let license = of(own).unwrap();
+        assert_eq!((license.name.as_deref(), license.link.as_deref()), (Some("Own terms"), Some("LICENSE")));
+        let kept = essence(&format!("---\n{own}\ntags: [x]\n---\n")).unwrap();
+        assert_eq!(kept, "---\nlicense: other\nlicense_name: Own terms\nlicense_link: LICENSE\n---\n");
+        assert_eq!(essence("---\ntags: [x]\n---\n"), None);
     }
 
     #[test]

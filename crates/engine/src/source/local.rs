@@ -9,14 +9,19 @@ use std::{
 use rayon::prelude::*;
 
 use super::{
-    Asked, Bytes, FileDigest, Listing, RemoteFile, Selection, Source, SourceError,
+    Asked, Bytes, FileDigest, Listing, RemoteFile, Selection, Source, SourceError, card,
     folder::{folders_below, walk},
     glob::{Glob, has_magic},
     kind::{Compression, FileKind, Name, RowFormat, basename, compression_of, judge, why_sealed},
     layout::{IGNORED, Want, closest, resolve},
 };
 use crate::system::{self, FileError, Stat};
-use datac_core::{config::format_word, failure::SourceFault, id::FileHash};
+use datac_core::{
+    config::format_word,
+    failure::SourceFault,
+    id::FileHash,
+    license::{License, Stated},
+};
 
 /// Function that returns the stat of a file and the digest of what it holds with that stat, possibly from a record of
 /// unchanged files.
@@ -55,6 +60,7 @@ impl Source for LocalFiles {
         // Stats of folders come before their files: a file that comes in between then shows at the next look.
         let mut stood_on = Vec::new();
         let mut found = Found::default();
+        let license = if *has_rows { license(&self.root, paths, &mut stood_on)? } else { None };
         for path in paths {
             if !has_rows {
                 // What is not there is for whoever asks to say.
@@ -87,13 +93,64 @@ impl Source for LocalFiles {
             kinds.push(kind);
         }
         let (id, selected, passed_over) = (asked.source.to_owned(), Some(kinds), found.passed_over);
-        Ok(Listing { id, commit: None, files, selected, stood_on, passed_over })
+        Ok(Listing { id, commit: None, files, selected, license, stood_on, passed_over })
     }
 
     fn open(&self, _: &str, _: Option<&str>, file: &RemoteFile) -> Result<Bytes, SourceError> {
         let path = self.root.join(&file.path);
         Ok(Bytes::File(system::open(&path)?, path))
     }
+}
+
+/// Files that may state the licence of the files beside them; a card goes first.
+const STATING: &[&str] = &["README.md", "LICENSE", "LICENSE.md", "LICENSE.txt"];
+
+/// Returns the licence of paths of the workspace, as a file in the folder of each says it; `None` if one has no such file, or if
+/// they say different things. The folder of the workspace itself is not looked at: what is there is about the project.
+fn license(root: &Path, paths: &[String], stood_on: &mut Vec<(String, Stat)>) -> Result<Option<License>, SourceError> {
+    let mut found: Vec<Option<License>> = Vec::new();
+    let mut folders: Vec<&str> = Vec::new();
+    for path in paths {
+        let fixed = fixed_part(path).trim_start_matches("./").trim_end_matches('/');
+        let is_folder = fixed.len() < path.trim_start_matches("./").trim_end_matches('/').len()
+            || system::is_dir(&root.join(fixed));
+        let folder = if is_folder { fixed } else { fixed.rsplit_once('/').map_or("", |(folder, _)| folder) };
+        if !matches!(folder, "" | ".") && !folders.contains(&folder) {
+            folders.push(folder);
+            found.push(license_in(root, folder, stood_on)?);
+        } else if matches!(folder, "" | ".") {
+            found.push(None);
+        }
+    }
+    let mut found = found.into_iter();
+    let first = found.next().flatten();
+    Ok(first.filter(|first| found.all(|other| other.is_some_and(|other| other.is_same(first)))))
+}
+
+fn license_in(root: &Path, folder: &str, stood_on: &mut Vec<(String, Stat)>) -> Result<Option<License>, SourceError> {
+    let mut found = None;
+    for name in STATING {
+        let path = format!("{folder}/{name}");
+        let place = root.join(&path);
+        // A file that is not there yet is looked for as well, so that it is noticed when it comes.
+        if !system::exists(&place) {
+            stood_on.push((path, Stat::ABSENT));
+            continue;
+        }
+        if system::is_dir(&place) {
+            continue;
+        }
+        stood_on.push((path.clone(), system::stat(&place)?));
+        if found.is_none() {
+            let text = system::read(&place)?;
+            let text = String::from_utf8_lossy(&text);
+            found = match *name {
+                "README.md" => card::license(&text, Stated::File(path)),
+                _ => Some(License::of_text(&text, &path)),
+            };
+        }
+    }
+    Ok(found)
 }
 
 /// Finds the files of a local source, in reading order, relative to the workspace `root`.

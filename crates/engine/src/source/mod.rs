@@ -28,7 +28,7 @@ use crate::{
     event::Observer,
     system::{FileError, Stat},
 };
-use datac_core::{failure::SourceFault, format::RowFormat, id::FileHash};
+use datac_core::{failure::SourceFault, format::RowFormat, id::FileHash, license::License};
 
 /// The digest of a file's bytes, in the algorithm that its hub provides.
 ///
@@ -109,6 +109,8 @@ pub struct Listing {
     /// The kind of each file, if the place itself selected what is read; `None`: that follows from the names of `files` and
     /// the card.
     pub selected: Option<Vec<FileKind>>,
+    /// The licence that files beside those of the source state, where the place looks for such files.
+    pub license: Option<License>,
     /// Files and folders on disk, relative to the workspace, with the stats that this listing holds for.
     pub stood_on: Vec<(String, Stat)>,
     /// Files beside those that are read, if the place itself selected them.

@@ -24,6 +24,7 @@ use datac_core::{
     config::{Location, Recipe},
     failure::{Failure, FailureKind, SourceFault},
     leaf::{Change, Leaf, Value},
+    license::Stated,
     stale::StaleReason,
 };
 
@@ -172,7 +173,7 @@ impl PinSources<'_> {
     fn found(&self, key: &SnapshotKey, pinning: Pinning, snapshots: &mut Snapshots) -> Result<Arc<Snapshot>, Failure> {
         let place = local_files(self.root, self.cache, self.record);
         let asked = Asked { source: &key.source, revision: key.revision.as_deref(), selection: key.selection.as_ref() };
-        let Listing { id, commit, files, selected, stood_on, passed_over } =
+        let Listing { id, commit, files, selected, license, stood_on, passed_over } =
             place.resolve(&asked).map_err(|error| failure_of(&error))?;
         snapshots.stood_on.insert(key.clone(), stood_on);
         // Whoever only looks has been told when it was built.
@@ -185,7 +186,7 @@ impl PinSources<'_> {
             (self.observer)(Event::Warning(words));
         }
         let origin = FileOrigin { name: id.into(), commit: commit.map(Into::into) };
-        Ok(Arc::new(Snapshot { origin, card: None, files, selected, passed_over }))
+        Ok(Arc::new(Snapshot { origin, card: None, license, files, selected, passed_over }))
     }
 }
 
@@ -202,6 +203,7 @@ fn snapshot_of(pin: &Pin) -> Snapshot {
     Snapshot {
         origin: FileOrigin { name: pin.repo.as_str().into(), commit: Some(pin.commit.as_str().into()) },
         card: pin.card.clone(),
+        license: pin.card.as_deref().and_then(|card| card::license(card, Stated::Card)),
         files: pin.files.clone(),
         selected: None,
         passed_over: Vec::new(),

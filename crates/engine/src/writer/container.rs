@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use sha2::{Digest, Sha256};
+
 use crate::system::{FileError, Replacement};
 use datac_core::{hash::Hasher, outputs::Container, shape::facts::Column};
 use datac_encode::{EncodeError, Format};
@@ -9,10 +11,22 @@ use datac_encode::{EncodeError, Format};
 /// Level of Zstandard in `jsonl.zst`.
 const LEVEL: i32 = 6;
 
+/// SHA-256, by which programs other than datac check files.
+#[derive(Default)]
+pub(super) struct PublicHash(Sha256);
+
+impl PublicHash {
+    /// Returns the hash in hexadecimal digits.
+    pub(super) fn finish(self) -> String {
+        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
 /// The file, its size, and the hash of its bytes.
 pub(super) struct Bytes {
     pub(super) replacement: Replacement,
     pub(super) hasher: Hasher,
+    pub(super) sha256: Option<PublicHash>,
     pub(super) count: u64,
 }
 
@@ -20,6 +34,9 @@ impl Write for Bytes {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.replacement.write_all(bytes).map_err(|error| error.source)?;
         self.hasher.update(bytes);
+        if let Some(sha256) = &mut self.sha256 {
+            sha256.0.update(bytes);
+        }
         self.count += bytes.len() as u64;
         Ok(bytes.len())
     }
@@ -38,8 +55,13 @@ pub(super) enum Sink {
 
 impl Sink {
     /// Begins a file.
-    pub(super) fn new(replacement: Replacement, container: Container, columns: &[Column]) -> Result<Self, EncodeError> {
-        let bytes = Bytes { replacement, hasher: Hasher::default(), count: 0 };
+    pub(super) fn new(
+        replacement: Replacement,
+        container: Container,
+        columns: &[Column],
+        sha256: Option<PublicHash>,
+    ) -> Result<Self, EncodeError> {
+        let bytes = Bytes { replacement, hasher: Hasher::default(), sha256, count: 0 };
         let columnar = |format, bytes| datac_encode::Encoder::new(bytes, format, columns);
         Ok(match container {
             Container::Jsonl => Self::Lines(Box::new(bytes)),

@@ -17,7 +17,7 @@ use std::{
 };
 
 use super::{
-    container::{Bytes, Sink, failed},
+    container::{Bytes, PublicHash, Sink, failed},
     rows::OutputError,
 };
 use crate::system::{FileError, Replacement, Stat};
@@ -60,6 +60,8 @@ pub struct Written {
     pub destination: PathBuf,
     /// BLAKE3 of its bytes.
     pub digest: FileHash,
+    /// SHA-256 of its bytes in hexadecimal digits, if that was wanted.
+    pub sha256: Option<String>,
     /// Size in bytes.
     pub bytes: u64,
     /// Number of rows.
@@ -69,13 +71,22 @@ pub struct Written {
 impl OutputFile {
     /// Begins a file of lines for `destination`, whose folder must exist.
     pub fn new(destination: &Path) -> Result<Self, OutputError> {
-        Self::of_container(destination, Container::Jsonl, &[])
+        Self::begin(destination, Container::Jsonl, &[], None)
     }
 
-    /// Begins a file of a container, with these columns.
+    /// Begins a file of a container, with these columns, whose SHA-256 is wanted too.
     pub fn of_container(destination: &Path, container: Container, columns: &[Column]) -> Result<Self, OutputError> {
+        Self::begin(destination, container, columns, Some(PublicHash::default()))
+    }
+
+    fn begin(
+        destination: &Path,
+        container: Container,
+        columns: &[Column],
+        sha256: Option<PublicHash>,
+    ) -> Result<Self, OutputError> {
         let replacement = Replacement::new(destination)?;
-        let end = Sink::new(replacement, container, columns).map_err(|error| failed(error, destination))?;
+        let end = Sink::new(replacement, container, columns, sha256).map_err(|error| failed(error, destination))?;
         let state =
             State { next: 0, rows: 0, early: BTreeMap::new(), end: Some(end), is_broken: false, buffers: Vec::new() };
         Ok(Self { destination: destination.to_owned(), state: Mutex::new(state), turn: Condvar::new(), told: None })
@@ -160,9 +171,12 @@ impl OutputFile {
             return Err(OutputError::Mismatch);
         }
         let sink = state.end.take().ok_or(OutputError::Mismatch)?;
-        let Bytes { replacement, hasher, count } = sink.finish().map_err(|error| failed(error, &self.destination))?;
+        let Bytes { replacement, hasher, sha256, count } =
+            sink.finish().map_err(|error| failed(error, &self.destination))?;
         let destination = self.destination.clone();
-        Ok(Written { replacement, destination, digest: FileHash::new(hasher.finish()), bytes: count, rows: state.rows })
+        let sha256 = sha256.map(PublicHash::finish);
+        let digest = FileHash::new(hasher.finish());
+        Ok(Written { replacement, destination, digest, sha256, bytes: count, rows: state.rows })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

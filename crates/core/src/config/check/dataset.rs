@@ -102,6 +102,9 @@ impl Checker<'_> {
         let take = self.take(fields);
         let text_field = self.optional(fields, "text_field", owned);
         let config_name = self.optional(fields, "config_name", owned);
+        let license = self.or_default(fields, "license", Vec::new(), |this, node, key| {
+            this.names(node, key, |_, _, text| Some(text.to_owned()))
+        });
         let data_dir =
             self.or_default(fields, "data_dir", Vec::new(), |this, node, key| this.names(node, key, Self::folder));
         let command = match fields.get("converter") {
@@ -145,6 +148,7 @@ impl Checker<'_> {
             take: take?,
             text_field: text_field?,
             config_name: config_name?,
+            license: license?,
             data_dir: data_dir?,
             converter: converter?.map(|word| word.name),
             options: Options {

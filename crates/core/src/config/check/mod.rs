@@ -48,6 +48,7 @@ const DATASET_KEYS: &[&str] = &[
     "config_name",
     "data_dir",
     "revision",
+    "license",
     "converter",
     "options",
     "columns",

@@ -25,7 +25,7 @@ pub struct SourcePlace {
     pub repo: String,
     /// The commit; empty for local files.
     pub commit: String,
-    /// Licence stated in the source's card, if known.
+    /// Licence stated in the recipe, or else by the source, if known.
     pub license: Option<String>,
     /// Path of the file.
     pub file: String,
