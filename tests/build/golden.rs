@@ -47,7 +47,9 @@ fn constant(component: &Component) -> String {
         Component::Rules => "`RULES_VERSION` in crates/core/src/rules/mod.rs".to_owned(),
         Component::QuarantineWriter => "`QUARANTINE_WRITER_VERSION` in crates/engine/src/graph/keys.rs".to_owned(),
         Component::Shape(name) => format!("`version` of `{name}` in crates/core/src/shape/"),
-        Component::Container => "`ENCODE_VERSION` in crates/encode/src/lib.rs".to_owned(),
+        Component::Container => {
+            "`ENCODE_VERSION` in crates/encode/src/lib.rs, or `CARD_VERSION` in crates/core/src/card/mod.rs".to_owned()
+        }
         Component::Tally => "`TALLY_VERSION` in crates/core/src/mix/tally.rs".to_owned(),
     }
 }

@@ -10,6 +10,7 @@
 
 mod amounts;
 mod cache;
+mod card;
 mod chained;
 mod choice;
 mod determinism;

@@ -6,6 +6,7 @@ Compared are the fields `messages` or `prompt` (with the sub-fields `role` and `
 as the document has them.
 """
 
+import json
 import pathlib
 
 from common import Report, Skip, same
@@ -21,6 +22,14 @@ def plain(value):
     return value.decode("utf-8") if isinstance(value, bytes) else value
 
 
+def turn_of(turn, dialogue):
+    """A message: of sub-fields, or a text of JSON."""
+    if isinstance(turn, bytes):
+        turn = json.loads(turn)
+        return turn["role"], turn.get("content")
+    return plain(turn[f"train/{dialogue}/role"]), plain(turn[f"train/{dialogue}/content"])
+
+
 def records(output):
     made = mlcroissant.Dataset(str(output.folder / "croissant.json"))
     rows = [{key.removeprefix("train/"): value for key, value in row.items()} for row in made.records("train")]
@@ -30,9 +39,7 @@ def records(output):
     dialogue = next((key for key in ("messages", "prompt") if isinstance(rows[0].get(key), list)), None)
     got, expected = [], []
     for row in rows:
-        said = [
-            (plain(turn[f"train/{dialogue}/role"]), plain(turn[f"train/{dialogue}/content"])) for turn in row[dialogue]
-        ] if dialogue else []
+        said = [turn_of(turn, dialogue) for turn in row[dialogue]] if dialogue else []
         got.append(repr((said, *(plain(row[key]) for key in ("text", "answer") if key in keys))))
     for row in output.rows:
         said = [(turn["role"], turn["text"]) for turn in turns_of(row)] if dialogue else []
