@@ -323,8 +323,15 @@ fn without_notes<'n, T>(mut files: Vec<T>, name: impl Fn(&T) -> Name<'n>) -> Vec
 }
 
 /// Files that describe a repository and never hold its rows.
-pub(super) const IGNORED: &[&str] =
-    &["README.md", "config.json", "dataset_info.json", "dataset_infos.json", "dummy_data.zip", "dataset_dict.json"];
+pub(super) const IGNORED: &[&str] = &[
+    "README.md",
+    "config.json",
+    "croissant.json",
+    "dataset_info.json",
+    "dataset_infos.json",
+    "dummy_data.zip",
+    "dataset_dict.json",
+];
 
 /// Returns the part of `path` below `folder`.
 fn below<'p>(path: &'p str, folder: &str) -> Option<&'p str> {

@@ -406,6 +406,8 @@ pub(in crate::config) fn bad() -> Vec<(&'static str, String, Vec<&'static str>)>
             &["5:13 E0123 `ln -s /data/y.csv y.csv`"],
         ),
         case("revision", &dataset("revision: 'main branch'"), &["6:15 E0130 white space"]),
+        case("a licence that is no name", &dataset("license: {id: mit}"), &["6:14 E0112"]),
+        case("no licence in a list", &dataset("license: []"), &["6:14 E0116"]),
         // Filters.
         case(
             "a bound by another name",
@@ -635,6 +637,7 @@ pub(in crate::config) fn good() -> Vec<(&'static str, String, Claim)> {
             (d.location.revision(), d.config_name.as_deref(), d.splits[0].as_str())
                 == (Some("0012345"), Some("1e3"), "2024")
         }),
+        ("licences", dataset("license: [CC BY-NC 4.0, mit]"), |r| r.datasets[0].license == ["CC BY-NC 4.0", "mit"]),
         ("sigils in text", root("# *!&").replace("sft", "sft\n  description: \"R&D: *all* of it!\""), |r| {
             r.metadata.description.as_deref() == Some("R&D: *all* of it!")
         }),
