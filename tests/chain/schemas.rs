@@ -24,6 +24,12 @@ const DOCUMENTS: &[(&str, &str)] = &[
     ("datac.diff/1", "datac diff sft/one --json"),
     ("datac.trace/1", "datac trace sft_one_train.jsonl:1 --json"),
     ("datac.journey/1", "datac trace --source data/one.jsonl data/one.jsonl:3 --json"),
+    (
+        "datac.identified/1",
+        "cp config/sft/one.yaml one.old; echo 'output: {shape: trl, container: jsonl, id: true}' >> config/sft/one.yaml; \
+         datac build --quiet; id=$(head -n 1 dataset/sft_one/trl/train.jsonl | cut -c 8-27); \
+         mv one.old config/sft/one.yaml; datac build --quiet; datac trace --id $id --json",
+    ),
     ("datac.stats/1", "datac stats --json"),
     ("datac.ls/1", "datac ls --json"),
     ("datac.ls/1", "datac ls sources --json"),

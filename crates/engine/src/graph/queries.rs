@@ -406,7 +406,7 @@ pub(super) fn shaped(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Nod
     let about = ready!(about);
     node(
         db,
-        keys::Shaped { target, noted: &noted }.key(&(outputs, sources.as_slice(), arranged, &*about), &VersionsIn(db)),
+        keys::Shaped { target, noted: &noted }.key(&(outputs, sources.as_slice(), arranged, about), &VersionsIn(db)),
         |outcome| if let Outcome::Shaped(outcome) = outcome { Some(outcome.clone()) } else { None },
         || Work::Shaped {
             outputs: outputs.clone(),

@@ -5,7 +5,7 @@
 //! links are not followed.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     path::{Path, PathBuf},
 };
 
@@ -93,7 +93,7 @@ pub(super) fn clean(site: &Site, selectors: &[String], options: &CleanOptions) -
     let lock = if writes { Some(site.cache.acquire(IfHeld::Wait)?) } else { None };
     let record = site.cache.record(if writes { Access::Write } else { Access::Read })?;
     let (mut names, gone) = outputs_of(site, selectors, &record)?;
-    let sets: HashSet<OutputSet> = names.keys().filter_map(|name| Some(OutputSet::parse(name)?.0)).collect();
+    let sets: BTreeSet<OutputSet> = names.keys().filter_map(|name| Some(OutputSet::parse(name)?.0)).collect();
     for set in &sets {
         let left = driver::unexpected::left(site.outputs.dir(), set);
         names.extend(left.iter().map(|name| (Destination::Unexpected.name(name), false)));
