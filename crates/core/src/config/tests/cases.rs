@@ -406,8 +406,8 @@ pub(in crate::config) fn bad() -> Vec<(&'static str, String, Vec<&'static str>)>
             &["5:13 E0123 `ln -s /data/y.csv y.csv`"],
         ),
         case("revision", &dataset("revision: 'main branch'"), &["6:15 E0130 white space"]),
-        case("a licence that is no name", &dataset("license: {id: mit}"), &["6:14 E0112"]),
-        case("no licence in a list", &dataset("license: []"), &["6:14 E0116"]),
+        case("a licence that is no name", &dataset("license: {id: mit}"), &["6:14 E0112 found a mapping"]),
+        case("no licence in a list", &dataset("license: []"), &["6:14 E0116 empty"]),
         // Filters.
         case(
             "a bound by another name",
