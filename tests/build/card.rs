@@ -117,7 +117,7 @@ fn python(environment: &str, script: &str, space: &Space) -> Option<String> {
         .map_or_else(|| std::env::temp_dir().join("datac-consumers"), std::path::PathBuf::from);
     let program = folder.join(environment).join("bin/python");
     if !program.exists() {
-        eprintln!("skipped: no {}; tests/consumers/setup.sh makes it", program.display());
+        println!("skipped: no {}; tests/consumers/setup.sh makes it", program.display());
         return None;
     }
     let output = Command::new(program)
