@@ -1,6 +1,6 @@
 //! Dataset cards: what stands in the folder of a target for people and for programs that look for data.
 //!
-//! `README.md` ([`readme`]) is what the Hub shows and what `load_dataset` reads; `croissant.json` ([`croissant`]) is metadata after
+//! `README.md` (`readme.rs`) is what the Hub shows and what `load_dataset` reads; `croissant.json` (`croissant.rs`) is metadata after
 //! the Croissant standard. Both say what a build is made of and nothing of when, where and by whom.
 
 mod croissant;
