@@ -11,33 +11,20 @@ cd "$folder"
 seen=$(venv/bin/python - 2>/dev/null <<'PY'
 import hashlib
 import json
-import mlcroissant
+import mlcroissant as mlc
 
 text = '{"answer":"007"}\n'
 open("rows.jsonl", "w").write(text)
-context = {
-    "@language": "en", "@vocab": "https://schema.org/", "sc": "https://schema.org/", "cr": "http://mlcommons.org/croissant/",
-    "dct": "http://purl.org/dc/terms/", "conformsTo": "dct:conformsTo", "column": "cr:column", "extract": "cr:extract",
-    "dataType": {"@id": "cr:dataType", "@type": "@vocab"}, "field": "cr:field", "recordSet": "cr:recordSet",
-    "source": "cr:source", "fileObject": "cr:fileObject", "sha256": "sc:sha256",
-}
-card = {
-    "@context": context, "@type": "sc:Dataset", "name": "answers", "description": "One answer.", "url": "answers",
-    "conformsTo": "http://mlcommons.org/croissant/1.1",
-    "distribution": [{
-        "@type": "cr:FileObject", "@id": "rows", "name": "rows", "contentUrl": "rows.jsonl",
-        "encodingFormat": "application/jsonlines", "sha256": hashlib.sha256(text.encode()).hexdigest(),
-    }],
-    "recordSet": [{
-        "@type": "cr:RecordSet", "@id": "answers", "name": "answers",
-        "field": [{
-            "@type": "cr:Field", "@id": "answers/answer", "name": "answer", "dataType": "sc:Text",
-            "source": {"fileObject": {"@id": "rows"}, "extract": {"column": "answer"}},
-        }],
-    }],
-}
-json.dump(card, open("croissant.json", "w"))
-for record in mlcroissant.Dataset(jsonld="croissant.json").records(record_set="answers"):
+file = mlc.FileObject(
+    id="rows", name="rows", content_url="rows.jsonl", encoding_formats=["application/jsonlines"],
+    sha256=hashlib.sha256(text.encode()).hexdigest(),
+)
+source = mlc.Source(file_object="rows", extract=mlc.Extract(column="answer"))
+field = mlc.Field(id="answers/answer", name="answer", data_types=[mlc.DataType.TEXT], source=source)
+answers = mlc.RecordSet(id="answers", name="answers", fields=[field])
+card = mlc.Metadata(name="answers", description="One answer.", distribution=[file], record_sets=[answers])
+json.dump(card.to_json(), open("croissant.json", "w"), default=str)
+for record in mlc.Dataset(jsonld="croissant.json").records(record_set="answers"):
     print(record)
 PY
 )
