@@ -5,7 +5,7 @@
 
 use super::{
     Shape, Unfit, Written, WrittenRow,
-    chat::{ArgumentsAs, Chat, Said, WeightAs, quoted, wrapped_tools},
+    chat::{Chat, Said, WeightAs, quoted, wrapped_tools},
     facts::{Column, Facts, Features, Type},
     read::{self, Fields},
     trl::stepwise,
@@ -22,18 +22,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Axolotl;
 
-const CHAT: Chat = Chat {
-    roles: &[Role::System, Role::User, Role::Assistant, Role::Tool],
-    late_system: true,
-    arguments: ArgumentsAs::Text,
-    null_content: false,
-    parts: false,
-    reasoning: true,
-    tools: true,
-    weight: WeightAs::Flag("train"),
-    name: true,
-    other: true,
-};
+const CHAT: Chat = Chat { weight: WeightAs::Flag("train"), ..Chat::USUAL };
 
 impl Shape for Axolotl {
     fn name(&self) -> &'static str {

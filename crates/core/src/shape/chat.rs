@@ -27,8 +27,6 @@ pub(super) struct Chat {
     pub(super) parts: bool,
     /// Whether it reads the reasoning of a message.
     pub(super) reasoning: bool,
-    /// Whether it reads tool calls and their results.
-    pub(super) tools: bool,
     /// The key that says whether a message is trained on.
     pub(super) weight: WeightAs,
     /// Whether it reads the name of who speaks.
@@ -58,6 +56,19 @@ pub(super) enum WeightAs {
 }
 
 impl Chat {
+    /// What most trainers read; a shape names what its own does otherwise.
+    pub(super) const USUAL: Self = Self {
+        roles: &[Role::System, Role::User, Role::Assistant, Role::Tool],
+        late_system: true,
+        arguments: ArgumentsAs::Text,
+        null_content: false,
+        parts: false,
+        reasoning: true,
+        weight: WeightAs::Never,
+        name: true,
+        other: true,
+    };
+
     /// Writes a dialogue from its beginning.
     pub(super) fn messages(&self, messages: &[Said<'_>], out: &mut Vec<u8>) -> Result<(), Unfit> {
         let mut is_first = true;
@@ -108,9 +119,6 @@ impl Chat {
         }
         object.string("reasoning_content", *reasoning);
         if let Some(calls) = tool_calls.as_deref().filter(|calls| !calls.is_empty()) {
-            if !self.tools {
-                return Err(Unfit("tool calls"));
-            }
             object.try_list("tool_calls", calls, |call, out| self.call(call, out))?;
         }
         object.string("tool_call_id", *tool_call_id);

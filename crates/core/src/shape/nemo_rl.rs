@@ -3,7 +3,7 @@
 
 use super::{
     Shape, Unfit, WrittenRow,
-    chat::{ArgumentsAs, Chat, WeightAs, wrapped_tools},
+    chat::{ArgumentsAs, Chat, wrapped_tools},
     facts::{Column, Facts, Features, Type},
     read::{self, Fields},
     write::{Object, list},
@@ -18,18 +18,7 @@ use crate::{
 #[derive(Debug)]
 pub struct NemoRl;
 
-const CHAT: Chat = Chat {
-    roles: &[Role::System, Role::User, Role::Assistant, Role::Tool],
-    late_system: true,
-    arguments: ArgumentsAs::Object,
-    null_content: false,
-    parts: false,
-    reasoning: true,
-    tools: true,
-    weight: WeightAs::Never,
-    name: true,
-    other: true,
-};
+const CHAT: Chat = Chat { arguments: ArgumentsAs::Object, ..Chat::USUAL };
 
 impl Shape for NemoRl {
     fn name(&self) -> &'static str {

@@ -4,7 +4,7 @@
 
 use super::{
     Shape, Unfit, WrittenRow,
-    chat::{ArgumentsAs, Chat, Said, WeightAs, wrapped_tools},
+    chat::{Chat, Said, WeightAs, wrapped_tools},
     facts::{Column, Facts, Features, Type},
     read::{self, Fields},
     write::Object,
@@ -21,15 +21,12 @@ pub struct OpenAi;
 
 const CHAT: Chat = Chat {
     roles: &[Role::System, Role::Developer, Role::User, Role::Assistant, Role::Tool],
-    late_system: true,
-    arguments: ArgumentsAs::Text,
     null_content: true,
     parts: true,
     reasoning: false,
-    tools: true,
     weight: WeightAs::Weight,
-    name: true,
     other: false,
+    ..Chat::USUAL
 };
 
 impl Shape for OpenAi {

@@ -4,7 +4,7 @@
 
 use super::{
     Shape, Unfit, Written, WrittenRow,
-    chat::{ArgumentsAs, Chat, WeightAs},
+    chat::{ArgumentsAs, Chat},
     facts::{Column, Facts, Features, Type},
     read::{self, Fields},
     write::Object,
@@ -19,18 +19,7 @@ use crate::{
 #[derive(Debug)]
 pub struct OpenRlhf;
 
-const CHAT: Chat = Chat {
-    roles: &[Role::System, Role::User, Role::Assistant, Role::Tool],
-    late_system: false,
-    arguments: ArgumentsAs::Object,
-    null_content: false,
-    parts: false,
-    reasoning: true,
-    tools: true,
-    weight: WeightAs::Never,
-    name: true,
-    other: true,
-};
+const CHAT: Chat = Chat { late_system: false, arguments: ArgumentsAs::Object, ..Chat::USUAL };
 
 const RESERVED: &[&str] =
     &["messages", "prompt", "chosen", "rejected", "margin", "label", "datasource", "input", "output", "images"];

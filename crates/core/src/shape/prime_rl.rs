@@ -2,14 +2,14 @@
 
 use super::{
     Shape, Unfit, WrittenRow,
-    chat::{ArgumentsAs, Chat, WeightAs, quoted, wrapped_tools},
+    chat::{Chat, quoted, wrapped_tools},
     facts::{Column, Facts, Features, Type},
     read::{self, Fields},
     write::Object,
 };
 use crate::{
     outputs::Container,
-    sample::{Body, Quoted, Role, SampleKind, SampleView},
+    sample::{Body, Quoted, SampleKind, SampleView},
 };
 
 /// Writes `{"messages":[…],"tools":"…"}`. Its environments for RL are programs that bring their own rows.
@@ -17,18 +17,7 @@ use crate::{
 pub struct PrimeRl;
 
 /// It parses arguments that are text, and takes nulls out of everything but them.
-const CHAT: Chat = Chat {
-    roles: &[Role::System, Role::User, Role::Assistant, Role::Tool],
-    late_system: true,
-    arguments: ArgumentsAs::Text,
-    null_content: false,
-    parts: false,
-    reasoning: true,
-    tools: true,
-    weight: WeightAs::Never,
-    name: true,
-    other: true,
-};
+const CHAT: Chat = Chat::USUAL;
 
 impl Shape for PrimeRl {
     fn name(&self) -> &'static str {

@@ -2,7 +2,7 @@
 
 use super::{
     Shape, Unfit, WrittenRow,
-    chat::{ArgumentsAs, Chat, WeightAs, quoted, wrapped_tools},
+    chat::{Chat, quoted, wrapped_tools},
     facts::{Column, Facts, Features, Type},
     read::{self, Fields},
     write::Object,
@@ -20,18 +20,7 @@ use crate::{
 pub struct SkyRl;
 
 /// It parses arguments that are text.
-const CHAT: Chat = Chat {
-    roles: &[Role::System, Role::User, Role::Assistant, Role::Tool],
-    late_system: true,
-    arguments: ArgumentsAs::Text,
-    null_content: false,
-    parts: false,
-    reasoning: true,
-    tools: true,
-    weight: WeightAs::Never,
-    name: true,
-    other: true,
-};
+const CHAT: Chat = Chat::USUAL;
 
 impl Shape for SkyRl {
     fn name(&self) -> &'static str {

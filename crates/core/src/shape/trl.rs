@@ -5,7 +5,7 @@
 
 use super::{
     Shape, Unfit, Written, WrittenRow,
-    chat::{ArgumentsAs, Chat, Said, WeightAs, last_answer, quoted, wrapped_tools},
+    chat::{ArgumentsAs, Chat, Said, last_answer, quoted, wrapped_tools},
     facts::{Column, Facts, Features, Type},
     read::{self, Fields},
     write::Object,
@@ -52,18 +52,7 @@ pub static IMPLICIT_PROMPT: Trl =
     Trl { name: "trl-implicit-prompt", form: Form::ImplicitPrompt, kinds: &[SampleKind::Preference] };
 
 /// Templates render arguments that are objects; a string would be encoded once more. They ignore weights.
-const CHAT: Chat = Chat {
-    roles: &[Role::System, Role::User, Role::Assistant, Role::Tool],
-    late_system: false,
-    arguments: ArgumentsAs::Object,
-    null_content: false,
-    parts: false,
-    reasoning: true,
-    tools: true,
-    weight: WeightAs::Never,
-    name: true,
-    other: true,
-};
+const CHAT: Chat = Chat { late_system: false, arguments: ArgumentsAs::Object, ..Chat::USUAL };
 
 /// Columns that one of TRL's trainers reads or overwrites.
 const RESERVED: &[&str] = &[

@@ -5,14 +5,14 @@
 
 use super::{
     Shape, Unfit, Written, WrittenRow,
-    chat::{ArgumentsAs, Chat, WeightAs},
+    chat::Chat,
     facts::{Column, Facts, Features, Type},
     read::{self, Fields},
     write::Object,
 };
 use crate::{
     outputs::{Container, Side},
-    sample::{Body, Quoted, Role, SampleKind, SampleView},
+    sample::{Body, Quoted, SampleKind, SampleView},
 };
 
 /// Writes `{"messages":[…]}` for SFT, and for RL
@@ -23,18 +23,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Verl;
 
-const CHAT: Chat = Chat {
-    roles: &[Role::System, Role::User, Role::Assistant, Role::Tool],
-    late_system: true,
-    arguments: ArgumentsAs::Text,
-    null_content: false,
-    parts: false,
-    reasoning: true,
-    tools: true,
-    weight: WeightAs::Never,
-    name: true,
-    other: false,
-};
+const CHAT: Chat = Chat { other: false, ..Chat::USUAL };
 
 const RESERVED: &[&str] = &[
     "messages",
