@@ -54,7 +54,9 @@ fn no_validation_leaves_no_file() {
     space.write("dataset/sft_one_test.jsonl", "mine\n");
     one(&space, "validation: none\n");
     space.write("dataset/sft_one_val.jsonl", "edited\n");
-    space.build();
+    let told = notes(&space.build(), "sft/one", NoteKind::Former);
+    let names = "`dataset/sft_one_test.jsonl`, `dataset/sft_one_val.jsonl`";
+    assert_eq!(told, [format!("not of this build, and not known to be of an earlier one: {names}")]);
     space.assert_settled();
     assert_eq!(space.text("dataset/sft_one_test.jsonl"), "mine\n");
     assert_eq!(space.text("dataset/sft_one_val.jsonl"), "edited\n");

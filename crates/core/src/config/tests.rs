@@ -286,7 +286,7 @@ fn outputs_of_two_recipes_may_not_collide() {
 }
 
 #[test]
-fn hostile_texts_end_soon() {
+fn hostile_texts_end() {
     let texts = [
         "[".repeat(1 << 19),
         "- ".repeat(1 << 19),
@@ -302,13 +302,11 @@ fn hostile_texts_end_soon() {
         "!".repeat(1 << 19),
         "x".repeat(MAX_BYTES),
     ];
-    #[expect(clippy::disallowed_methods, reason = "only how long a test takes depends on it")]
-    let watch = std::time::Instant::now();
+    // A check whose time grew with the square of a text, or faster, would not end within a test run.
     for text in texts {
         let problems = load_it(&text).unwrap_err();
         assert!(problems.len() <= MAX_PROBLEMS + 1);
     }
-    assert!(watch.elapsed().as_secs() < 20, "{:?}", watch.elapsed());
 }
 
 /// Applies one change to `text`, at a position chosen by `seed`.

@@ -2,6 +2,7 @@
 
 pub(crate) mod depfile;
 pub(crate) mod events;
+mod former;
 pub(crate) mod notes;
 pub(crate) mod order;
 mod output_stats;
@@ -408,13 +409,14 @@ fn finish(
                 let summary = summarise(&plan, &shares);
                 let outputs = outputs_in_place(&site.outputs, &plan, begun.map(|begun| begun.report))?;
                 newest = newest.max(youngest(&outputs));
-                remove_former(site, assessed.last.as_ref(), &outputs);
+                former::remove(site, assessed.last.as_ref(), &outputs);
                 if session.strays.unexpected.contains(plan.outputs.stem()) {
                     driver::unexpected::clear(site.outputs.dir(), &plan.outputs, &HashSet::new());
                     driver::unexpected::clear_folder(site.outputs.dir());
                 }
                 report.failure = None;
                 report.notes = notes(&assessed.text.name, recipe, &plan);
+                report.notes.extend(former::note(site, &plan.outputs, &outputs));
                 let locals = locals(recipe, &session.snapshots);
                 let file = assessed.file.expect("what was planned has an input to the planner");
                 let leaves = leaves(&session.planner, file).clone();
@@ -519,19 +521,6 @@ fn finish(
         collected: None,
         elapsed_ms: u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX),
     })
-}
-
-/// Removes the files of sides that a recipe wrote at its last build and no longer writes, unless they were edited since.
-///
-/// A file that is left by mistake is in no one's way, so what goes wrong here is no error.
-fn remove_former(site: &Site, last: Option<&FreshRecipe>, outputs: &[OutputFile]) {
-    for former in last.into_iter().flat_map(|last| &last.outputs) {
-        let is_gone = outputs.iter().all(|output| output.name != former.name);
-        let path = site.outputs.file(&former.name);
-        if is_gone && system::stat(&path).is_ok_and(|stat| stat == former.stat) {
-            system::remove(&path).ok();
-        }
-    }
 }
 
 /// A build that had actions to run.

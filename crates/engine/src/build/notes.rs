@@ -48,6 +48,8 @@ pub enum NoteKind {
     Mingled,
     /// A shape has no place for some samples.
     Unfit,
+    /// Files are there that have names of outputs and are none.
+    Former,
 }
 
 /// By how much the share of a source in one file may differ from the requested one before that is worth a note.

@@ -34,7 +34,7 @@ pub(crate) fn with_files(failure: Failure, dir: &Path, root: &Path, plan: &Recip
 /// A file that is left by mistake is in no one's way, so what goes wrong here is no error.
 pub(crate) fn clear(dir: &Path, outputs: &OutputSet, keep: &HashSet<String>) {
     let folder = Destination::Unexpected.folder(dir);
-    for name in left(dir, outputs).iter().filter(|name| !keep.contains(*name)) {
+    for name in files_of(&folder, outputs).iter().filter(|name| !keep.contains(*name)) {
         system::remove(&folder.join(name)).ok();
         let above = Path::new(name).ancestors().skip(1).filter(|above| above.starts_with(outputs.stem()));
         for above in above {
@@ -52,9 +52,8 @@ pub(crate) fn clear_folder(dir: &Path) {
     }
 }
 
-/// Returns the usual names of the files that a recipe has among the unexpected ones.
-pub(crate) fn left(dir: &Path, outputs: &OutputSet) -> Vec<String> {
-    let folder = Destination::Unexpected.folder(dir);
+/// Returns the names of the files of a recipe that are in an output folder.
+pub(crate) fn files_of(folder: &Path, outputs: &OutputSet) -> Vec<String> {
     let mut names: Vec<String> = outputs.names().filter(|name| system::exists(&folder.join(name))).collect();
     let mut folders = vec![outputs.stem().to_owned()];
     while let Some(within) = folders.pop() {

@@ -95,7 +95,7 @@ pub(super) fn clean(site: &Site, selectors: &[String], options: &CleanOptions) -
     let (mut names, gone) = outputs_of(site, selectors, &record)?;
     let sets: BTreeSet<OutputSet> = names.keys().filter_map(|name| Some(OutputSet::parse(name)?.0)).collect();
     for set in &sets {
-        let left = driver::unexpected::left(site.outputs.dir(), set);
+        let left = driver::unexpected::files_of(&Destination::Unexpected.folder(site.outputs.dir()), set);
         names.extend(left.iter().map(|name| (Destination::Unexpected.name(name), false)));
     }
     let known = known(&record)?;
@@ -124,6 +124,10 @@ pub(super) fn clean(site: &Site, selectors: &[String], options: &CleanOptions) -
     if !options.dry_run {
         for file in &cleaned.removed {
             system::remove(&site.outputs.file(&file.name))?;
+            // The folders of shapes; folders are only removed if they are empty.
+            for above in Path::new(&file.name).ancestors().skip(1).filter(|above| above.parent().is_some()) {
+                system::remove_empty_dir(&site.outputs.dir().join(above));
+            }
         }
         site.outputs.sweep();
         if !cleaned.removed.is_empty() {
