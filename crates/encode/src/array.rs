@@ -9,7 +9,7 @@ use arrow_array::{
 use arrow_buffer::{NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
+    de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
@@ -50,56 +50,22 @@ impl Builder {
         }
     }
 
-    /// Adds a value, or none.
-    fn push(&mut self, json: Option<&str>) -> Result<(), String> {
-        let json = json.filter(|json| *json != "null");
-        let wrong = |json: &str, wanted: &str| format!("{} is not {wanted}", shortened(json));
-        match (self, json) {
-            (Self::Text(builder), None) | (Self::Json(builder), None) => builder.append_null(),
-            (Self::Bool(builder), None) => builder.append_null(),
-            (Self::Integer(builder), None) => builder.append_null(),
-            (Self::Number(builder), None) => builder.append_null(),
-            (Self::List { ends, nulls, length, .. }, None) => {
+    /// Adds no value.
+    fn null(&mut self) {
+        match self {
+            Self::Text(builder) | Self::Json(builder) => builder.append_null(),
+            Self::Bool(builder) => builder.append_null(),
+            Self::Integer(builder) => builder.append_null(),
+            Self::Number(builder) => builder.append_null(),
+            Self::List { ends, nulls, length, .. } => {
                 ends.push(*length);
                 nulls.append_null();
             }
-            (Self::Struct { values, nulls, .. }, None) => {
-                values.iter_mut().try_for_each(|value| value.push(None))?;
+            Self::Struct { values, nulls, .. } => {
+                values.iter_mut().for_each(Self::null);
                 nulls.append_null();
-            }
-            (Self::Text(builder), Some(json)) => {
-                builder.append_value(text(json).ok_or_else(|| wrong(json, "a string"))?);
-            }
-            (Self::Json(builder), Some(json)) => builder.append_value(json),
-            (Self::Bool(builder), Some(json)) => {
-                builder.append_value(json.parse().map_err(|_| wrong(json, "a boolean"))?);
-            }
-            (Self::Integer(builder), Some(json)) => {
-                builder.append_value(json.parse().map_err(|_| wrong(json, "an integer"))?);
-            }
-            (Self::Number(builder), Some(json)) => {
-                builder.append_value(json.parse().map_err(|_| wrong(json, "a number"))?);
-            }
-            (Self::List { items, ends, nulls, length, .. }, Some(json)) => {
-                let all: Vec<&RawValue> = serde_json::from_str(json).map_err(|_| wrong(json, "a list"))?;
-                all.iter().try_for_each(|item| items.push(Some(item.get())))?;
-                *length = i32::try_from(all.len()).ok().and_then(|more| length.checked_add(more)).ok_or("too long")?;
-                ends.push(*length);
-                nulls.append_non_null();
-            }
-            (Self::Struct { keys, values, nulls }, Some(json)) => {
-                let entries = entries(json).map_err(|_| wrong(json, "an object"))?;
-                if let Some((name, _)) = entries.iter().find(|(name, _)| keys.iter().all(|(key, _)| key != name)) {
-                    return Err(format!("an object has the key `{name}` that others have not"));
-                }
-                for ((key, _), value) in keys.iter().zip(values) {
-                    let found = entries.iter().find(|(name, _)| name == key);
-                    value.push(found.map(|(_, value)| value.get()))?;
-                }
-                nulls.append_non_null();
             }
         }
-        Ok(())
     }
 
     /// Takes the values.
@@ -125,66 +91,124 @@ impl Builder {
 }
 
 /// Adds a row. A column that the row lacks is null; a key that is no column is an error.
-pub(crate) fn row(line: &[u8], names: &[String], builders: &mut [Builder]) -> Result<(), String> {
-    let line = std::str::from_utf8(line).map_err(|error| error.to_string())?;
-    let entries = entries(line).map_err(|error| error.to_string())?;
-    let (mut next, mut used) = (0, 0);
-    for (name, builder) in names.iter().zip(builders) {
-        // Most keys stand in the order of the columns.
-        let at = match entries.get(next) {
-            Some((key, _)) if key == name => Some(next),
-            _ => entries.iter().position(|(key, _)| key == name),
-        };
-        let value = at.map(|at| {
-            (next, used) = (at + 1, used + 1);
-            entries[at].1.get()
-        });
-        builder.push(value).map_err(|reason| format!("`{name}`: {reason}"))?;
-    }
-    match entries.iter().find(|(key, _)| !names.iter().any(|name| name == key)) {
-        Some((key, _)) if used < entries.len() => Err(format!("`{key}` is no column")),
-        None if used < entries.len() => Err("a key twice".to_owned()),
-        _ => Ok(()),
-    }
-}
+pub(crate) fn row(line: &[u8], names: &[String], columns: &mut [Builder]) -> Result<(), String> {
+    struct Row<'b>(&'b [String], &'b mut [Builder]);
 
-type Entries<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
+    impl<'de> Visitor<'de> for Row<'_> {
+        type Value = ();
 
-/// Returns the keys and values of an object, in order.
-fn entries(json: &str) -> serde_json::Result<Entries<'_>> {
-    struct Object<'a>(Entries<'a>);
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
 
-    impl<'a> Deserialize<'a> for Object<'a> {
-        fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-            struct Walk;
-
-            impl<'a> Visitor<'a> for Walk {
-                type Value = Entries<'a>;
-
-                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                    f.write_str("an object")
-                }
-
-                fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-                    let mut entries = Vec::new();
-                    while let Some((Text(name), value)) = map.next_entry()? {
-                        entries.push((name, value));
-                    }
-                    Ok(entries)
-                }
-            }
-            deserializer.deserialize_map(Walk).map(Self)
+        fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<(), M::Error> {
+            object(map, |at| self.0.get(at).map(String::as_str), self.1)
         }
     }
-    serde_json::from_str::<Object<'_>>(json).map(|object| object.0)
+    let line = std::str::from_utf8(line).map_err(|error| error.to_string())?;
+    let mut json = serde_json::Deserializer::from_str(line);
+    json.deserialize_map(Row(names, columns)).and_then(|()| json.end()).map_err(|error| error.to_string())
+}
+
+/// Adds an object whose keys are those that `name` gives by number, in any order; one that it lacks is null.
+fn object<'de, 'n, M: MapAccess<'de>>(
+    mut map: M,
+    name: impl Fn(usize) -> Option<&'n str>,
+    values: &mut [Builder],
+) -> Result<(), M::Error> {
+    let mut has = vec![false; values.len()];
+    let mut next = 0;
+    while let Some(Key(key)) = map.next_key()? {
+        // Most keys stand in the order of the columns.
+        let is_next = name(next).is_some_and(|name| name == key);
+        let at = if is_next { Some(next) } else { (0..values.len()).find(|at| name(*at) == Some(&*key)) };
+        let at = at.ok_or_else(|| M::Error::custom(format!("`{key}` is no column, and no key that all have")))?;
+        if std::mem::replace(&mut has[at], true) {
+            return Err(M::Error::custom(format!("`{key}` is there twice")));
+        }
+        map.next_value_seed(Push(&mut values[at]))?;
+        next = at + 1;
+    }
+    values.iter_mut().zip(has).filter(|(_, has)| !has).for_each(|(value, _)| value.null());
+    Ok(())
 }
 
 /// A string, borrowed where it has no escapes.
 #[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
-fn text(json: &str) -> Option<Cow<'_, str>> {
-    serde_json::from_str::<Text<'_>>(json).ok().map(|text| text.0)
+/// Adds the next value.
+struct Push<'b>(&'b mut Builder);
+
+impl<'de> DeserializeSeed<'de> for Push<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        // Numbers are parsed from their own text: how the reader would pass them on depends on its features.
+        let raw = match self.0 {
+            Builder::Text(_) | Builder::List { .. } | Builder::Struct { .. } => return json.deserialize_any(self),
+            Builder::Json(_) | Builder::Bool(_) | Builder::Integer(_) | Builder::Number(_) => {
+                <&RawValue>::deserialize(json)?.get()
+            }
+        };
+        if raw == "null" {
+            self.0.null();
+            return Ok(());
+        }
+        let wrong = |wanted: &str| D::Error::custom(format!("{} is not {wanted}", shortened(raw)));
+        match self.0 {
+            Builder::Bool(builder) => builder.append_value(raw.parse().map_err(|_| wrong("a boolean"))?),
+            Builder::Integer(builder) => builder.append_value(raw.parse().map_err(|_| wrong("an integer"))?),
+            Builder::Number(builder) => builder.append_value(raw.parse().map_err(|_| wrong("a number"))?),
+            Builder::Json(builder) | Builder::Text(builder) => builder.append_value(raw),
+            Builder::List { .. } | Builder::Struct { .. } => unreachable!("they are read part by part"),
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Visitor<'de> for Push<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Builder::List { .. } => "a list",
+            Builder::Struct { .. } => "an object",
+            _ => "a string",
+        })
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        self.0.null();
+        Ok(())
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        let Builder::Text(builder) = self.0 else { return Err(E::custom("a string in a column of another type")) };
+        builder.append_value(text);
+        Ok(())
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<(), S::Error> {
+        let Builder::List { items, ends, nulls, length, .. } = self.0 else {
+            return Err(S::Error::custom("a list in a column of another type"));
+        };
+        while seq.next_element_seed(Push(items))?.is_some() {
+            *length = length.checked_add(1).ok_or_else(|| S::Error::custom("a list is too long"))?;
+        }
+        ends.push(*length);
+        nulls.append_non_null();
+        Ok(())
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<(), M::Error> {
+        let Builder::Struct { keys, values, nulls } = self.0 else {
+            return Err(M::Error::custom("an object in a column of another type"));
+        };
+        object(map, |at| keys.get(at).map(|(name, _)| *name), values)?;
+        nulls.append_non_null();
+        Ok(())
+    }
 }
 
 fn shortened(json: &str) -> String {

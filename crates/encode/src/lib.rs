@@ -5,37 +5,26 @@
 //! objects, without the keys of other rows.
 
 mod array;
+mod group;
 mod schema;
 
-use std::{io::Write, sync::Arc};
-
-use arrow_array::RecordBatch;
-use arrow_ipc::writer::StreamWriter;
-use arrow_schema::{ArrowError, Schema};
-use parquet::{
-    arrow::ArrowWriter,
-    basic::{Compression, ZstdLevel},
-    errors::ParquetError,
-    file::properties::{CdcOptions, WriterProperties},
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    sync::Arc,
 };
 
-use array::Builder;
+use arrow_ipc::writer::StreamWriter;
+use arrow_schema::ArrowError;
+use parquet::{arrow::ArrowWriter, errors::ParquetError, file::writer::SerializedFileWriter};
+
 use datac_core::shape::facts::Column;
+use group::{Cutter, Part, Plan};
+
+pub use group::{Encoded, Group};
 
 /// Raised by hand when the same rows are written as other bytes, which a new version of `parquet` may do, too.
-pub const ENCODE_VERSION: u32 = 1;
-
-/// Rows of a batch, and bytes of their JSON, whichever comes first.
-const BATCH_ROWS: usize = 8192;
-const BATCH_BYTES: usize = 8 << 20;
-
-/// Rows of a row group: few enough that a reader can take one at a time.
-const GROUP_ROWS: usize = 100_000;
-
-/// Sizes of Parquet's pages, in bytes before compression. Smaller than the defaults (256 KiB to 1 MiB): one changed row then
-/// changes fewer bytes.
-const PAGE_MIN: usize = 32 << 10;
-const PAGE_MAX: usize = 128 << 10;
+pub const ENCODE_VERSION: u32 = 2;
 
 /// A columnar file format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,9 +39,9 @@ pub enum Format {
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
     /// A row is not what its shape says: a bug of the shape.
-    #[error("row {row} of a batch: {reason}")]
+    #[error("row {row} of a group: {reason}")]
     Row {
-        /// The row's number in its batch, from 0.
+        /// The row's number in its group, from 0.
         row: usize,
         /// What is wrong with it.
         reason: String,
@@ -87,59 +76,67 @@ impl From<ArrowError> for EncodeError {
 }
 
 /// A columnar file that is being written.
+///
+/// Rows are appended in order and cut into groups, which any threads [encode](Group::encode) and hand back in any order.
 pub struct Encoder<W: Write + Send> {
     file: File<W>,
-    schema: Arc<Schema>,
-    names: Vec<String>,
-    builders: Vec<Builder>,
-    rows: usize,
-    bytes: usize,
+    plan: Arc<Plan>,
+    cutter: Cutter,
+    /// Number of the group to write next.
+    next: usize,
+    /// Groups that were handed back before their turn.
+    early: BTreeMap<usize, Part>,
 }
 
 enum File<W: Write + Send> {
-    Parquet(Box<ArrowWriter<W>>),
+    Parquet(Box<SerializedFileWriter<W>>),
     Arrow(Box<StreamWriter<W>>),
 }
 
 impl<W: Write + Send> Encoder<W> {
     /// Begins a file of these columns.
     pub fn new(out: W, format: Format, columns: &[Column]) -> Result<Self, EncodeError> {
-        let schema = Arc::new(schema::schema(columns));
+        let plan = Arc::new(Plan::new(format, columns)?);
         let file = match format {
             Format::Parquet => {
-                let pages = CdcOptions { min_chunk_size: PAGE_MIN, max_chunk_size: PAGE_MAX, norm_level: 0 };
-                let properties = WriterProperties::builder()
-                    .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
-                    .set_max_row_group_row_count(Some(GROUP_ROWS))
-                    .set_content_defined_chunking(Some(pages))
-                    .set_created_by("datac".to_owned())
-                    .build();
-                File::Parquet(Box::new(ArrowWriter::try_new(out, schema.clone(), Some(properties))?))
+                let writer = ArrowWriter::try_new(out, plan.schema().clone(), Some(plan.properties().clone()))?;
+                File::Parquet(Box::new(writer.into_serialized_writer()?.0))
             }
-            Format::Arrow => File::Arrow(Box::new(StreamWriter::try_new(out, &schema)?)),
+            Format::Arrow => File::Arrow(Box::new(StreamWriter::try_new(out, plan.schema())?)),
         };
-        let builders = columns.iter().map(|column| Builder::new(&column.of)).collect();
-        let names = columns.iter().map(|column| column.name.clone().into_owned()).collect();
-        Ok(Self { file, schema, names, builders, rows: 0, bytes: 0 })
+        Ok(Self { file, plan, cutter: Cutter::default(), next: 0, early: BTreeMap::new() })
     }
 
-    /// Adds rows: JSON objects, one a line.
-    pub fn append(&mut self, lines: &[u8]) -> Result<(), EncodeError> {
-        for line in lines.split_inclusive(|byte| *byte == b'\n') {
-            array::row(line, &self.names, &mut self.builders)
-                .map_err(|reason| EncodeError::Row { row: self.rows, reason })?;
-            self.rows += 1;
-            self.bytes += line.len();
-            if self.rows >= BATCH_ROWS || self.bytes >= BATCH_BYTES {
-                self.flush()?;
+    /// Adds rows, JSON objects, one a line. Returns the groups that are complete; each must be encoded and
+    /// [added](Self::add).
+    pub fn append(&mut self, lines: &[u8]) -> Vec<Group> {
+        self.cutter.append(lines, &self.plan)
+    }
+
+    /// Writes a group, or keeps it until those before it are there.
+    pub fn add(&mut self, encoded: Encoded) -> Result<(), EncodeError> {
+        self.early.insert(encoded.number, encoded.part);
+        while let Some(part) = self.early.remove(&self.next) {
+            match (&mut self.file, part) {
+                (File::Parquet(writer), Part::Parquet(part)) => part.write(writer)?,
+                (File::Arrow(writer), Part::Arrow(batches)) => {
+                    batches.iter().try_for_each(|batch| writer.write(batch))?;
+                }
+                _ => unreachable!("a group is of its file's format"),
             }
+            self.next += 1;
         }
         Ok(())
     }
 
-    /// Ends the file and returns what it was written to.
+    /// Ends the file, all groups of which were added, and returns what it was written to.
     pub fn finish(mut self) -> Result<W, EncodeError> {
-        self.flush()?;
+        if let Some(rest) = self.cutter.rest(&self.plan) {
+            self.add(rest.encode()?)?;
+        }
+        if !self.early.is_empty() || self.next != self.cutter.groups() {
+            return Err(EncodeError::Io(io::Error::other("a group of rows was not written")));
+        }
         Ok(match self.file {
             File::Parquet(writer) => writer.into_inner()?,
             File::Arrow(mut writer) => {
@@ -147,20 +144,6 @@ impl<W: Write + Send> Encoder<W> {
                 writer.into_inner()?
             }
         })
-    }
-
-    fn flush(&mut self) -> Result<(), EncodeError> {
-        if self.rows == 0 {
-            return Ok(());
-        }
-        let arrays = self.builders.iter_mut().map(Builder::finish).collect();
-        let batch = RecordBatch::try_new(self.schema.clone(), arrays)?;
-        (self.rows, self.bytes) = (0, 0);
-        match &mut self.file {
-            File::Parquet(writer) => writer.write(&batch)?,
-            File::Arrow(writer) => writer.write(&batch)?,
-        }
-        Ok(())
     }
 }
 

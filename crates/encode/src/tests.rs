@@ -23,8 +23,16 @@ const ROWS: &str = r#"{"messages":[{"role":"user","content":"q"},{"role":"assist
 "#;
 
 fn written(format: Format, rows: &[u8]) -> Vec<u8> {
+    cut(format, &[rows])
+}
+
+/// Writes rows that come piece by piece; their groups are handed back two by two, the later one first.
+fn cut(format: Format, pieces: &[&[u8]]) -> Vec<u8> {
     let mut encoder = Encoder::new(Vec::new(), format, &columns()).unwrap();
-    encoder.append(rows).unwrap();
+    let groups: Vec<Group> = pieces.iter().flat_map(|piece| encoder.append(piece)).collect();
+    let mut encoded: Vec<Encoded> = groups.into_iter().map(|group| group.encode().unwrap()).collect();
+    encoded.chunks_mut(2).for_each(<[Encoded]>::reverse);
+    encoded.into_iter().for_each(|group| encoder.add(group).unwrap());
     encoder.finish().unwrap()
 }
 
@@ -53,30 +61,51 @@ fn values_come_back_as_they_were() {
 #[test]
 fn a_row_that_is_not_of_the_columns_is_refused() {
     for (row, reason) in [
-        (r#"{"messages":1}"#, "`messages`: `1` is not a list"),
-        (r#"{"n":"1"}"#, "`n`: `\"1\"` is not an integer"),
-        (r#"{"text":"a","m":1}"#, "`m` is no column"),
-        (r#"{"text":"a","text":"b"}"#, "a key twice"),
-        (
-            r#"{"prompt":[{"role":"user","content":"","name":"x"}]}"#,
-            "`prompt`: an object has the key `name` that others have not",
-        ),
+        (r#"{"messages":1}"#, "invalid type: integer `1`, expected a list"),
+        (r#"{"n":"1"}"#, "`\"1\"` is not an integer"),
+        (r#"{"text":"a","m":1}"#, "`m` is no column, and no key that all have"),
+        (r#"{"text":"a","text":"b"}"#, "`text` is there twice"),
+        (r#"{"prompt":[{"role":"user","content":"","name":"x"}]}"#, "`name` is no column, and no key that all have"),
     ] {
         let mut encoder = Encoder::new(Vec::new(), Format::Parquet, &columns()).unwrap();
-        let error = encoder.append(format!("{row}\n").as_bytes()).unwrap_err();
-        assert_eq!(error.to_string(), format!("row 0 of a batch: {reason}"));
+        assert!(encoder.append(format!("{row}\n").as_bytes()).is_empty());
+        let error = encoder.finish().unwrap_err().to_string();
+        assert!(error.starts_with(&format!("row 0 of a group: {reason} at line 1")), "{error}");
     }
+}
+
+/// Rows of several groups.
+fn many() -> Vec<String> {
+    let long = |number: usize| "words ".repeat(40 + number % 7);
+    (0..120_000).map(|number| format!("{{\"n\":{number},\"text\":\"{} {number}\"}}\n", long(number))).collect()
 }
 
 #[test]
 fn the_same_rows_are_the_same_bytes_however_they_are_cut() {
-    let rows = ROWS.repeat(10_000);
+    let rows = many();
+    let whole = rows.concat();
     for format in [Format::Parquet, Format::Arrow] {
-        let whole = written(format, rows.as_bytes());
-        let mut encoder = Encoder::new(Vec::new(), format, &columns()).unwrap();
-        for line in rows.as_bytes().split_inclusive(|byte| *byte == b'\n').collect::<Vec<_>>().chunks(777) {
-            encoder.append(&line.concat()).unwrap();
-        }
-        assert!(encoder.finish().unwrap() == whole, "{format:?}");
+        let pieces: Vec<String> = rows.chunks(777).map(<[String]>::concat).collect();
+        let pieces: Vec<&[u8]> = pieces.iter().map(String::as_bytes).collect();
+        assert!(cut(format, &pieces) == written(format, whole.as_bytes()), "{format:?}");
     }
+}
+
+#[test]
+fn a_row_more_changes_one_group() {
+    let mut rows = many();
+    let groups = |rows: &[String]| -> Vec<Bytes> {
+        let file = Bytes::from(written(Format::Parquet, rows.concat().as_bytes()));
+        let reader = SerializedFileReader::new(file.clone()).unwrap();
+        let whole = |group: &parquet::file::metadata::RowGroupMetaData| {
+            let (first, size) = (group.column(0).byte_range().0 as usize, group.compressed_size() as usize);
+            file.slice(first..first + size)
+        };
+        reader.metadata().row_groups().iter().map(whole).collect()
+    };
+    let before = groups(&rows);
+    rows.insert(20_000, "{\"text\":\"one more\"}\n".to_owned());
+    let after = groups(&rows);
+    assert!(before.len() > 2 && before.len() == after.len());
+    assert_eq!(before.iter().zip(&after).filter(|(before, after)| before != after).count(), 1);
 }

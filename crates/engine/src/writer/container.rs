@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::system::{FileError, Replacement};
 use datac_core::{hash::Hasher, outputs::Container, shape::facts::Column};
-use datac_encode::{EncodeError, Format};
+use datac_encode::{EncodeError, Encoded, Format, Group};
 
 /// Level of Zstandard in `jsonl.zst`.
 const LEVEL: i32 = 6;
@@ -75,12 +75,22 @@ impl Sink {
         })
     }
 
-    /// Appends rows, one a line.
-    pub(super) fn append(&mut self, lines: &[u8]) -> Result<(), EncodeError> {
+    /// Appends rows, one a line. Returns groups of rows that are to be [encoded](Group::encode), on any thread, and
+    /// [added](Self::add).
+    pub(super) fn append(&mut self, lines: &[u8]) -> Result<Vec<Group>, EncodeError> {
         match self {
-            Self::Lines(bytes) => Ok(bytes.write_all(lines)?),
-            Self::Compressed(encoder) => Ok(encoder.write_all(lines)?),
-            Self::Columns(encoder) => encoder.append(lines),
+            Self::Lines(bytes) => bytes.write_all(lines)?,
+            Self::Compressed(encoder) => encoder.write_all(lines)?,
+            Self::Columns(encoder) => return Ok(encoder.append(lines)),
+        }
+        Ok(Vec::new())
+    }
+
+    /// Adds a group of rows that [`append`](Self::append) returned.
+    pub(super) fn add(&mut self, encoded: Encoded) -> Result<(), EncodeError> {
+        match self {
+            Self::Columns(encoder) => encoder.add(encoded),
+            Self::Lines(_) | Self::Compressed(_) => unreachable!("lines are written as they come"),
         }
     }
 

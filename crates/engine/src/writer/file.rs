@@ -6,6 +6,9 @@
 //! thread B   encode 1 ── leave 1 ── encode 2 ── append 2 …
 //! ```
 //!
+//! Rows of columnar files are encoded in groups of many segments. Whichever thread completes a group encodes it while others go on
+//! appending, and the thread that appends then writes it in its turn.
+//!
 //! A thread whose segment is far ahead of the next one to append waits, so that segments do not pile up. Segments are
 //! begun in order, so the thread that has the next segment never waits, and the waiting threads go on once that
 //! segment is appended.
@@ -22,6 +25,7 @@ use super::{
 };
 use crate::system::{FileError, Replacement, Stat};
 use datac_core::{id::FileHash, outputs::Container, shape::facts::Column};
+use datac_encode::{Encoded, Group};
 
 /// Number of empty buffers that are kept for reuse.
 const KEPT: usize = 4;
@@ -46,6 +50,8 @@ struct State {
     rows: u64,
     /// Segments that were delivered before their turn.
     early: BTreeMap<usize, Vec<u8>>,
+    /// Groups of rows that were encoded and are to be added.
+    encoded: Vec<Encoded>,
     /// Where segments are appended; `None` while a thread appends, and once the file is finished.
     end: Option<Sink>,
     /// Whether a segment could not be encoded or appended, so that no later segment will be appended.
@@ -87,8 +93,15 @@ impl OutputFile {
     ) -> Result<Self, OutputError> {
         let replacement = Replacement::new(destination)?;
         let end = Sink::new(replacement, container, columns, sha256).map_err(|error| failed(error, destination))?;
-        let state =
-            State { next: 0, rows: 0, early: BTreeMap::new(), end: Some(end), is_broken: false, buffers: Vec::new() };
+        let state = State {
+            next: 0,
+            rows: 0,
+            early: BTreeMap::new(),
+            encoded: Vec::new(),
+            end: Some(end),
+            is_broken: false,
+            buffers: Vec::new(),
+        };
         Ok(Self { destination: destination.to_owned(), state: Mutex::new(state), turn: Condvar::new(), told: None })
     }
 
@@ -137,21 +150,31 @@ impl OutputFile {
         state.early.insert(number, bytes);
         // If the end is taken, another thread is appending, and will append this segment when its turn comes.
         while let Some(mut end) = state.end.take() {
-            let next = state.next;
-            let Some(bytes) = state.early.remove(&next) else {
+            let (next, encoded) = (state.next, std::mem::take(&mut state.encoded));
+            let segment = state.early.remove(&next);
+            if segment.is_none() && encoded.is_empty() {
                 state.end = Some(end);
                 break;
-            };
+            }
             drop(state);
-            let appended = end.append(&bytes);
+            let added = encoded.into_iter().try_for_each(|group| end.add(group));
+            let appended = added.and_then(|()| segment.as_ref().map_or(Ok(Vec::new()), |bytes| end.append(bytes)));
             state = self.state();
             state.end = Some(end);
-            appended.map_err(|error| failed(error, &self.destination))?;
-            state.next += 1;
-            if state.buffers.len() < KEPT {
-                state.buffers.push(bytes);
+            let groups = appended.map_err(|error| failed(error, &self.destination))?;
+            if let Some(bytes) = segment {
+                state.next += 1;
+                if state.buffers.len() < KEPT {
+                    state.buffers.push(bytes);
+                }
+                self.turn.notify_all();
             }
-            self.turn.notify_all();
+            if !groups.is_empty() {
+                drop(state);
+                let encoded: Result<Vec<Encoded>, _> = groups.into_iter().map(Group::encode).collect();
+                state = self.state();
+                state.encoded.extend(encoded.map_err(|error| failed(error, &self.destination))?);
+            }
         }
         Ok(())
     }
@@ -160,7 +183,9 @@ impl OutputFile {
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         state.rows += lines(bytes);
-        let appended = state.end.as_mut().map_or(Ok(()), |end| end.append(bytes));
+        let Some(end) = &mut state.end else { return Ok(()) };
+        let appended =
+            end.append(bytes).and_then(|groups| groups.into_iter().try_for_each(|group| end.add(group.encode()?)));
         appended.map_err(|error| failed(error, &self.destination))
     }
 
@@ -170,9 +195,10 @@ impl OutputFile {
         if state.is_broken || !state.early.is_empty() {
             return Err(OutputError::Mismatch);
         }
-        let sink = state.end.take().ok_or(OutputError::Mismatch)?;
+        let mut sink = state.end.take().ok_or(OutputError::Mismatch)?;
+        let added = std::mem::take(&mut state.encoded).into_iter().try_for_each(|group| sink.add(group));
         let Bytes { replacement, hasher, sha256, count } =
-            sink.finish().map_err(|error| failed(error, &self.destination))?;
+            added.and_then(|()| sink.finish()).map_err(|error| failed(error, &self.destination))?;
         let destination = self.destination.clone();
         let sha256 = sha256.map(PublicHash::finish);
         let digest = FileHash::new(hasher.finish());

@@ -1,0 +1,219 @@
+//! Groups of rows that lie together in a file: row groups of Parquet, batches of Arrow.
+//!
+//! Where a group ends is decided by the rows in it, not by their number: after a row is changed, added or taken away, the groups
+//! after it are those of before, byte for byte, and whoever stores files by content stores only one group anew.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::Schema;
+use bytes::Bytes;
+use parquet::{
+    arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions},
+    basic::{Compression, ZstdLevel},
+    column::writer::ColumnCloseResult,
+    file::{
+        metadata::ParquetMetaData,
+        properties::{CdcOptions, WriterProperties},
+        writer::SerializedFileWriter,
+    },
+};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::{
+    EncodeError, Format,
+    array::{self, Builder},
+    schema,
+};
+use datac_core::shape::facts::Column;
+
+/// Size of a group in bytes of JSON lines: at least, how much more there is on average, and at most, but for a longer row. A group
+/// is in memory as a whole while it is encoded.
+const GROUP_MIN: usize = 8 << 20;
+const GROUP_MORE: u64 = 1 << 20;
+const GROUP_MAX: usize = 16 << 20;
+
+/// Most rows of a batch.
+const BATCH_ROWS: usize = 8192;
+
+/// Sizes of Parquet's pages, in bytes before compression. Smaller than the defaults (256 KiB to 1 MiB): one changed row then
+/// changes fewer bytes.
+const PAGE_MIN: usize = 32 << 10;
+const PAGE_MAX: usize = 128 << 10;
+
+/// What the groups of a file are encoded by.
+pub(crate) struct Plan {
+    format: Format,
+    columns: Vec<Column>,
+    names: Vec<String>,
+    schema: Arc<Schema>,
+    properties: WriterProperties,
+}
+
+impl Plan {
+    pub(crate) fn new(format: Format, columns: &[Column]) -> Result<Self, EncodeError> {
+        let pages = CdcOptions { min_chunk_size: PAGE_MIN, max_chunk_size: PAGE_MAX, norm_level: 0 };
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
+            .set_max_row_group_row_count(None)
+            .set_content_defined_chunking(Some(pages))
+            .set_created_by("datac".to_owned())
+            .build();
+        let names = columns.iter().map(|column| column.name.clone().into_owned()).collect();
+        let schema = Arc::new(schema::schema(columns));
+        Ok(Self { format, columns: columns.to_vec(), names, schema, properties })
+    }
+
+    pub(crate) fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    pub(crate) fn properties(&self) -> &WriterProperties {
+        &self.properties
+    }
+
+    /// Returns the rows of a group as batches.
+    fn batches(&self, lines: &[u8]) -> Result<Vec<RecordBatch>, EncodeError> {
+        let mut builders: Vec<Builder> = self.columns.iter().map(|column| Builder::new(&column.of)).collect();
+        let (mut batches, mut rows, mut before) = (Vec::new(), 0, 0);
+        let mut close = |builders: &mut Vec<Builder>| -> Result<(), EncodeError> {
+            let arrays = builders.iter_mut().map(Builder::finish).collect();
+            batches.push(RecordBatch::try_new(self.schema.clone(), arrays)?);
+            Ok(())
+        };
+        let mut begin = 0;
+        for end in memchr::memchr_iter(b'\n', lines) {
+            let line = &lines[begin..=end];
+            begin = end + 1;
+            array::row(line, &self.names, &mut builders)
+                .map_err(|reason| EncodeError::Row { row: before + rows, reason })?;
+            rows += 1;
+            if rows == BATCH_ROWS {
+                close(&mut builders)?;
+                (rows, before) = (0, before + rows);
+            }
+        }
+        if rows > 0 {
+            close(&mut builders)?;
+        }
+        Ok(batches)
+    }
+}
+
+/// Cuts lines, each with its line feed, into groups.
+#[derive(Default)]
+pub(crate) struct Cutter {
+    lines: Vec<u8>,
+    /// Number of groups so far.
+    groups: usize,
+}
+
+impl Cutter {
+    pub(crate) fn append(&mut self, lines: &[u8], plan: &Arc<Plan>) -> Vec<Group> {
+        let mut complete = Vec::new();
+        let (mut taken, mut begin) = (0, 0);
+        for end in memchr::memchr_iter(b'\n', lines) {
+            let line = &lines[begin..=end];
+            begin = end + 1;
+            // A row ends its group with a probability that grows with its length.
+            let is_end = || xxh3_64(line) < (u64::MAX / GROUP_MORE).saturating_mul(line.len() as u64);
+            let size = self.lines.len() + begin - taken;
+            if size >= GROUP_MAX || (size >= GROUP_MIN && is_end()) {
+                self.lines.extend_from_slice(&lines[taken..begin]);
+                taken = begin;
+                complete.extend(self.rest(plan));
+            }
+        }
+        self.lines.extend_from_slice(&lines[taken..]);
+        complete
+    }
+
+    /// Takes the lines that are no complete group.
+    pub(crate) fn rest(&mut self, plan: &Arc<Plan>) -> Option<Group> {
+        if self.lines.is_empty() {
+            return None;
+        }
+        let (lines, number) = (std::mem::take(&mut self.lines), self.groups);
+        self.groups += 1;
+        Some(Group { number, lines, plan: plan.clone() })
+    }
+
+    pub(crate) fn groups(&self) -> usize {
+        self.groups
+    }
+}
+
+/// Rows that lie together in a file.
+#[must_use]
+pub struct Group {
+    number: usize,
+    lines: Vec<u8>,
+    plan: Arc<Plan>,
+}
+
+/// A group as it lies in its file.
+#[must_use]
+pub struct Encoded {
+    pub(crate) number: usize,
+    pub(crate) part: Part,
+}
+
+pub(crate) enum Part {
+    Parquet(Box<RowGroup>),
+    Arrow(Vec<RecordBatch>),
+}
+
+impl Group {
+    /// Encodes the rows.
+    pub fn encode(self) -> Result<Encoded, EncodeError> {
+        let Self { number, lines, plan } = self;
+        let batches = plan.batches(&lines)?;
+        drop(lines);
+        let part = match plan.format {
+            Format::Arrow => Part::Arrow(batches),
+            Format::Parquet => Part::Parquet(Box::new(RowGroup::new(&batches, &plan)?)),
+        };
+        Ok(Encoded { number, part })
+    }
+}
+
+/// A row group: a Parquet file of its own in memory, whose columns are copied into the file of all groups. `parquet` has no way to
+/// cut pages by content in a row group that is encoded beside others.
+pub(crate) struct RowGroup {
+    bytes: Bytes,
+    metadata: ParquetMetaData,
+}
+
+impl RowGroup {
+    fn new(batches: &[RecordBatch], plan: &Plan) -> Result<Self, EncodeError> {
+        let options = ArrowWriterOptions::new().with_properties(plan.properties.clone()).with_skip_arrow_metadata(true);
+        let mut writer = ArrowWriter::try_new_with_options(Vec::new(), plan.schema.clone(), options)?;
+        batches.iter().try_for_each(|batch| writer.write(batch))?;
+        let metadata = writer.finish()?;
+        Ok(Self { bytes: std::mem::take(writer.inner_mut()).into(), metadata })
+    }
+
+    /// Copies the columns into the file of all groups.
+    pub(crate) fn write<W: std::io::Write + Send>(
+        &self,
+        file: &mut SerializedFileWriter<W>,
+    ) -> Result<(), EncodeError> {
+        let pages = self.metadata.page_index();
+        for (group, of) in self.metadata.row_groups().iter().enumerate() {
+            let mut writer = file.next_row_group()?;
+            for (number, column) in of.columns().iter().enumerate() {
+                let closed = ColumnCloseResult {
+                    bytes_written: column.compressed_size() as u64,
+                    rows_written: of.num_rows() as u64,
+                    metadata: column.clone(),
+                    bloom_filter: None,
+                    column_index: pages.and_then(|pages| pages.column_index(group, number)).cloned(),
+                    offset_index: pages.and_then(|pages| pages.offset_index(group, number)).cloned(),
+                };
+                writer.append_column(&self.bytes, closed)?;
+            }
+            writer.close()?;
+        }
+        Ok(())
+    }
+}
