@@ -1,6 +1,6 @@
 //! Outputs in the shapes of trainers: what runs for them, what does not fit, and how their rows are found again.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::{collections::BTreeSet, fmt::Write as _, fs};
 
 use crate::space::{Space, count, ran};
 
@@ -59,7 +59,10 @@ fn a_shape_that_is_added_converts_nothing_and_one_that_goes_takes_its_files_alon
 fn edits_of_the_source_reach_every_shape() {
     let space = Space::new();
     space.write("data/a.jsonl", dialogues());
-    space.write("config/a.yaml", with("output: [trl, {shape: openai, id: true}, {shape: swift, shards: 2}, openrlhf]"));
+    space.write(
+        "config/a.yaml",
+        with("output: [trl, {shape: llama-factory, id: true}, {shape: swift, shards: 2}, openrlhf]"),
+    );
     space.build();
     for (from, to) in [("Answer 5.", "Another answer."), ("Question 8?", "Is it 8?"), ("\"weight\":0", "\"weight\":1")]
     {
@@ -139,4 +142,67 @@ fn a_side_without_rows_has_no_file() {
     assert!(space.path("dataset/sft_a/trl/train.parquet").exists());
     assert!(!space.path("dataset/sft_a/trl/val.parquet").exists());
     space.assert_settled();
+}
+
+#[test]
+fn rows_are_measured_and_shown_whatever_they_lie_in() {
+    let space = Space::new();
+    space.write("data/a.jsonl", dialogues());
+    for (output, file, rows) in [
+        ("{shape: trl, shards: 2}", "trl/train-00000-of-00002.parquet", 270),
+        ("{shape: messages, container: arrow}", "messages/train.arrow", 300),
+        ("{shape: axolotl, container: jsonl.zst}", "axolotl/train-", 300),
+        ("swift", "swift/train.parquet", 300),
+        ("llama-factory", "llama-factory/train.jsonl", 270),
+    ] {
+        space.write("config/a.yaml", with(&format!("output: {output}")));
+        space.build();
+        let told = |arguments: &[&str]| -> String {
+            let ended = space.datac(arguments);
+            assert!(ended.status.success(), "{output} {arguments:?}: {ended:?}");
+            String::from_utf8(ended.stdout).unwrap()
+        };
+        let stats: serde_json::Value = serde_json::from_str(&told(&["stats", "--json"])).unwrap();
+        let files = stats["recipes"][0]["files"].as_array().unwrap();
+        let sum = |key: &str| files.iter().map(|file| file["all"][key].as_u64().unwrap()).sum::<u64>();
+        assert_eq!(
+            (sum("rows"), files.iter().map(|file| file["unreadable"].as_u64().unwrap()).sum::<u64>()),
+            (rows, 0)
+        );
+        assert!(sum("turns") >= 2 * rows && sum("characters") > 10 * rows, "{stats}");
+        // The training rows of a recipe, and any file by its name.
+        let name = files.iter().find_map(|it| it["output"].as_str().filter(|name| name.contains(file))).unwrap();
+        for target in ["a", &format!("{name}:1"), &format!("dataset/{name}:1")] {
+            let row: serde_json::Value = serde_json::from_str(&told(&["show", target, "-n", "1", "--json"])).unwrap();
+            assert!(row.to_string().contains("Question "), "{target}: {row}");
+        }
+    }
+    // What changed between two files is told, from whatever they are read.
+    space.write("config/a.yaml", with("output: swift"));
+    space.build();
+    let then = fs::read(space.path("dataset/sft_a/swift/train.parquet")).unwrap();
+    space.write("then.parquet", then);
+    space.edit("data/a.jsonl", "Answer 5.", "Another answer.");
+    space.build();
+    let ended = space.datac(&["diff", "dataset/sft_a/swift/train.parquet", "--vs", "then.parquet"]);
+    let told = String::from_utf8(ended.stdout.clone()).unwrap();
+    assert!(ended.status.success() && told.contains("Another answer."), "{ended:?}");
+}
+
+#[test]
+fn what_lies_beside_the_files_of_a_shape_is_named() {
+    let space = Space::new();
+    space.write("data/a.jsonl", dialogues());
+    space.write("config/a.yaml", with("output: {shape: trl, shards: 2}"));
+    space.build();
+    // The record of the build is lost, and so is whose the files are.
+    space.remove("cache/v1/record.sqlite");
+    space.write("config/a.yaml", with("output: trl"));
+    space.write("dataset/sft_a/trl/.datac-killed.part", "half");
+    let report = space.build();
+    let of_former = |note: &&datac::workspace::Note| note.about == datac::workspace::NoteKind::Former;
+    let note = &report.recipes[0].notes.iter().find(of_former).unwrap().text;
+    assert!(note.contains("`dataset/sft_a/trl/train-00001-of-00002.parquet`"), "{note}");
+    assert!(space.path("dataset/sft_a/trl/train-00001-of-00002.parquet").exists());
+    assert!(!space.path("dataset/sft_a/trl/.datac-killed.part").exists());
 }

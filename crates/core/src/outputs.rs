@@ -172,6 +172,13 @@ impl Container {
             Self::Arrow => "arrow",
         }
     }
+
+    /// Returns the format of a file by its name, if it is one of these.
+    pub fn of(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_str()?;
+        let is_it = |word: &str| name.strip_suffix(word).is_some_and(|rest| rest.ends_with('.'));
+        Self::ALL.iter().find(|(word, _)| is_it(word)).map(|(_, container)| *container)
+    }
 }
 
 impl Layout {
@@ -193,9 +200,14 @@ impl Target {
         Self { shape: "native".to_owned(), container: Container::Jsonl, shards: 1, layout: Layout::Files, id: false }
     }
 
-    /// Returns the name of a file of rows in the target's folder.
-    pub fn file_name(&self, side: Side, shard: u32) -> String {
-        let (extension, shards) = (self.container.word(), self.shards);
+    /// Returns the number of files that the rows of a side are divided into. Loaders refuse files without rows.
+    pub fn shards_of(&self, rows: u64) -> u32 {
+        u32::try_from(rows.max(1)).map_or(self.shards, |rows| self.shards.min(rows))
+    }
+
+    /// Returns the name of a file of rows in the target's folder, one of `shards`.
+    pub fn file_name(&self, side: Side, shard: u32, shards: u32) -> String {
+        let extension = self.container.word();
         match self.layout {
             Layout::Files if shards == 1 => format!("{}.{extension}", &side.suffix()[1..]),
             Layout::Files => format!("{}-{shard:05}-of-{shards:05}.{extension}", &side.suffix()[1..]),
@@ -391,8 +403,7 @@ pub fn hash_of_id(id: &str) -> Option<u64> {
 /// Returns what a file in the folder of a target holds, by its name there.
 fn shaped_kind(name: &str) -> OutputKind {
     let bare = name.strip_prefix("data/").unwrap_or(name);
-    let is_rows =
-        Container::ALL.iter().any(|(word, _)| bare.strip_suffix(word).is_some_and(|rest| rest.ends_with('.')));
+    let is_rows = Container::of(Path::new(bare)).is_some();
     let begins = |word: &str| bare.strip_prefix(word).is_some_and(|rest| rest.starts_with(['.', '-']));
     let side = Side::ALL.into_iter().find(|side| begins(side.word()) || begins(&side.suffix()[1..]));
     side.filter(|_| is_rows).map_or(OutputKind::Beside, OutputKind::Shard)
@@ -405,7 +416,7 @@ pub fn is_quarantine(name: &str) -> bool {
 
 /// Returns whether a text that a user typed names an output rather than a recipe.
 pub fn looks_like_output(text: &str) -> bool {
-    text.ends_with(EXTENSION)
+    Container::of(Path::new(text)).is_some()
 }
 
 #[cfg(test)]

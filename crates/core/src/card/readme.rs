@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use super::{AboutSource, Card, CardFile};
 use crate::{
+    hash::Hasher,
+    id::FileHash,
     license::{License, Together},
     outputs::{Container, Layout, UNFIT},
     sample::SampleKind,
@@ -47,6 +49,9 @@ fn front_matter(card: &Card<'_>, license: Option<&License>, out: &mut String) {
     }
     line(out, "configs:");
     line(out, "- config_name: default");
+    // `datasets` (4.0 to 5.2) keys its cache of a folder with a card by the last part of the path and by what the card says, not
+    // by the bytes: without this, it would give the rows of another recipe, or those of the build before.
+    line(out, &format!("  description: files {}", digest(card)));
     line(out, "  data_files:");
     for (side, files) in card.sides() {
         line(out, &format!("  - split: {}", side.word()));
@@ -63,6 +68,15 @@ fn front_matter(card: &Card<'_>, license: Option<&License>, out: &mut String) {
     for Column { name, of } in card.columns {
         feature(name, of, "  ", out);
     }
+}
+
+/// Returns a hash of the bytes of all files of rows.
+fn digest(card: &Card<'_>) -> String {
+    let mut hasher = Hasher::default();
+    for CardFile { name, sha256, .. } in card.files {
+        hasher.update(format!("{name} {sha256}\n").as_bytes());
+    }
+    FileHash::new(hasher.finish()).to_string()[..16].to_owned()
 }
 
 /// Writes a feature as an item of a list, as `datasets` does.

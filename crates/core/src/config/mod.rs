@@ -151,7 +151,8 @@ impl Recipe {
         for target in self.targets() {
             let folder = outputs.folder(target);
             for side in Side::ALL.into_iter().filter(|side| *sides.get(*side)) {
-                names.extend((0..target.shards).map(|shard| format!("{folder}/{}", target.file_name(side, shard))));
+                let name = |shard| format!("{folder}/{}", target.file_name(side, shard, target.shards));
+                names.extend((0..target.shards).map(name));
             }
         }
         names

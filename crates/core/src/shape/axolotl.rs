@@ -37,9 +37,13 @@ impl Shape for Axolotl {
         &[SampleKind::Conversation, SampleKind::Preference, SampleKind::Stepwise, SampleKind::Text]
     }
 
+    fn container(&self) -> Container {
+        // `datasets` fixes the types of JSON lines by their first 10 MiB: keys that come later would end the run.
+        Container::Parquet
+    }
+
     fn containers(&self) -> Vec<Container> {
-        // Its version of `datasets` does not open JSON columns of Parquet files.
-        vec![Container::Jsonl, Container::JsonlZst]
+        vec![Container::Parquet, Container::Jsonl, Container::JsonlZst]
     }
 
     fn has_digest_in_name(&self) -> bool {
@@ -136,9 +140,11 @@ impl Shape for Axolotl {
             SampleKind::Text => "completion",
             _ => "chat_template",
         };
+        let format = if written.target.container == Container::Parquet { "parquet" } else { "json" };
         let entry = |names: &[String]| {
             let one = |name: &String| {
-                let mut lines = format!("  - path: {name}\n    ds_type: json\n    split: train\n    type: {kind}\n");
+                let mut lines =
+                    format!("  - path: {name}\n    ds_type: {format}\n    split: train\n    type: {kind}\n");
                 if kind.starts_with("chat_template") {
                     lines.push_str("    field_messages: messages\n");
                 }

@@ -31,6 +31,8 @@ pub(super) struct Chat {
     pub(super) weight: WeightAs,
     /// Whether it reads the name of who speaks.
     pub(super) name: bool,
+    /// Whether it reads the name of the tool in a result; if not, the shape sees to it that the call has that name.
+    pub(super) tool_name: bool,
     /// Whether it passes all other keys on to the chat template.
     pub(super) other: bool,
 }
@@ -66,6 +68,7 @@ impl Chat {
         reasoning: true,
         weight: WeightAs::Never,
         name: true,
+        tool_name: true,
         other: true,
     };
 
@@ -125,10 +128,13 @@ impl Chat {
         if name.is_some() && !self.name {
             return Err(Unfit("the name of who speaks"));
         }
-        object.string("name", *name);
+        object.string("name", name.filter(|_| self.tool_name || role != Role::Tool));
         self.weight(role, weight.as_ref(), *train, object)?;
         if !other.is_empty() && !self.other {
             return Err(Unfit("other keys of a message"));
+        }
+        if other.iter().any(|(_, value)| has_wide_number(value.as_str().as_bytes())) {
+            return Err(Unfit("numbers in keys of a message that no 64 bits hold"));
         }
         other.iter().for_each(|(key, value)| object.other(key, value));
         Ok(())
@@ -223,7 +229,7 @@ pub(super) fn arguments_object(arguments: Option<&Arguments<'_, Quoted<'_>>>) ->
 
 /// Whether JSON has a number that no integer of 64 bits and no float holds. One of them makes `datasets` 5.2 give the keys of
 /// all rows to each other.
-fn has_wide_number(json: &[u8]) -> bool {
+pub(super) fn has_wide_number(json: &[u8]) -> bool {
     numbers(json).any(|number| match number.split(['.', 'e', 'E']).next() {
         Some(whole) if whole == number => number.parse::<i64>().is_err() && number.parse::<u64>().is_err(),
         Some(whole) => {

@@ -39,7 +39,7 @@ impl Shape for LlamaFactory {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn kinds(&self) -> &'static [SampleKind] {
@@ -225,6 +225,10 @@ fn turn(message: &Said<'_>, out: &mut Vec<u8>) -> Result<(), Unfit> {
     }
     if !calls.is_empty() {
         let calls = calls_text(calls)?;
+        // It takes what stands between the first pair of marks for the calls.
+        if [&value, &calls].iter().any(|text| text.contains("<tool_call>") || text.contains("</tool_call>")) {
+            return Err(Unfit("`<tool_call>` in a text beside calls"));
+        }
         value = if value.is_empty() { calls } else { format!("{value}<tool_call>{calls}</tool_call>") };
     }
     let mut object = Object::begin(out);

@@ -75,6 +75,11 @@ pub trait Shape: Sync {
         false
     }
 
+    /// Whether its rows may have an `id`. A trainer that refuses columns that it does not know has none.
+    fn has_ids(&self) -> bool {
+        true
+    }
+
     /// Returns what stands beside the rows, by name: how the trainer is told to read them.
     fn beside(&self, _: &Written<'_>) -> Vec<(&'static str, String)> {
         Vec::new()

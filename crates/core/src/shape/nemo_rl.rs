@@ -13,8 +13,8 @@ use crate::{
     sample::{Body, Quoted, Role, SampleKind, SampleView},
 };
 
-/// Writes `{"messages":[…],"tools":[…]}` for SFT, and preferences, also of more than two answers, as
-/// `{"context":[…],"completions":[{"rank":0,"completion":[…]},…]}`.
+/// Writes `{"messages":[…],"tools":[…]}` for SFT, and preferences as
+/// `{"context":[…],"completions":[{"rank":0,"completion":[…]},{"rank":1,"completion":[…]}]}`.
 #[derive(Debug)]
 pub struct NemoRl;
 
@@ -26,7 +26,7 @@ impl Shape for NemoRl {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn kinds(&self) -> &'static [SampleKind] {
@@ -43,7 +43,7 @@ impl Shape for NemoRl {
             (is_chat, "messages", facts.messages()),
             (!is_chat, "context", facts.messages()),
             (!is_chat, "completions", Type::Json.list()),
-            (facts.some.has(Features::TOOLS), "tools", Type::Json.list()),
+            (is_chat && facts.some.has(Features::TOOLS), "tools", Type::Json.list()),
         ])
     }
 
@@ -67,6 +67,16 @@ impl Shape for NemoRl {
                 row.with("messages", |out| CHAT.messages(messages, out))?;
             }
             Body::Preference { prompt, ranked } => {
+                if ranked.len() != 2 {
+                    return Err(Unfit("more than two answers"));
+                }
+                if sample.tools.as_ref().is_some_and(|tools| !matches!(tools.as_str(), "[]" | "null")) {
+                    return Err(Unfit("tools of a preference, which it does not render"));
+                }
+                // Only the last message of a side counts in its loss.
+                if ranked.iter().any(|answer| answer.len() != 1) {
+                    return Err(Unfit("sides of a preference that are more than one answer"));
+                }
                 row.with("context", |out| CHAT.messages(prompt, out))?;
                 row.with("completions", |out| {
                     let mut rank = 0;
@@ -82,7 +92,7 @@ impl Shape for NemoRl {
             }
             _ => return Err(Unfit("samples of this kind")),
         }
-        if facts.some.has(Features::TOOLS) {
+        if sample.kind() == SampleKind::Conversation && facts.some.has(Features::TOOLS) {
             let tools = wrapped_tools(sample.tools.as_ref())?;
             row.or_null("tools", tools.as_ref().map(|tools| tools.as_bytes()));
         }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     outputs::Container,
-    sample::{Body, Quoted, Role, SampleKind, SampleView},
+    sample::{Body, Content, Json, Quoted, Role, SampleKind, SampleView, ToolCall},
 };
 
 /// Writes `{"messages":[…],"tools":[…]}`, `{"input":{"messages":[…]},"preferred_output":[…],"non_preferred_output":[…]}`, and for
@@ -24,6 +24,7 @@ const CHAT: Chat = Chat {
     null_content: true,
     parts: true,
     reasoning: false,
+    tool_name: false,
     weight: WeightAs::Weight,
     other: false,
     ..Chat::USUAL
@@ -35,11 +36,15 @@ impl Shape for OpenAi {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn kinds(&self) -> &'static [SampleKind] {
         &[SampleKind::Conversation, SampleKind::Preference, SampleKind::Prompt]
+    }
+
+    fn has_ids(&self) -> bool {
+        false
     }
 
     fn containers(&self) -> Vec<Container> {
@@ -81,11 +86,13 @@ impl Shape for OpenAi {
         let mut row = Object::begin(out);
         match &sample.body {
             Body::Conversation { messages } | Body::Prompt { messages } => {
+                check(messages)?;
                 row.with("messages", |out| CHAT.messages(messages, out))?;
                 tools.iter().for_each(|tools| row.named("tools", tools.as_bytes()));
             }
             Body::Preference { prompt, ranked } => {
                 let [chosen, rejected] = &ranked[..] else { return Err(Unfit("more than two answers")) };
+                check(prompt)?;
                 row.with("input", |out| {
                     let mut input = Object::begin(out);
                     input.with("messages", |out| CHAT.messages(prompt, out))?;
@@ -125,10 +132,56 @@ impl Shape for OpenAi {
     }
 }
 
+/// Checks what its reference requires of messages and others do not.
+fn check(messages: &[Said<'_>]) -> Result<(), Unfit> {
+    let mut calls: Vec<&ToolCall<'_, Quoted<'_>>> = Vec::new();
+    for message in messages {
+        if let Content::Parts(parts) = &message.content {
+            check_parts(message.role, parts)?;
+        }
+        let extras = message.extras.as_deref();
+        let own = extras.and_then(|extras| extras.tool_calls.as_deref()).unwrap_or_default();
+        if own.iter().any(|call| call.id.is_none()) {
+            return Err(Unfit("a call of a tool without `id`"));
+        }
+        calls.extend(own);
+        if message.role != Role::Tool {
+            continue;
+        }
+        let Some(id) = extras.and_then(|extras| extras.tool_call_id) else {
+            return Err(Unfit("a result of a tool without `tool_call_id`"));
+        };
+        let is_named = |name: Quoted<'_>| calls.iter().any(|call| call.id == Some(id) && call.name == name);
+        if extras.and_then(|extras| extras.name).is_some_and(|name| !is_named(name)) {
+            return Err(Unfit("a result of a tool that has another name than its call"));
+        }
+    }
+    Ok(())
+}
+
+/// Checks the types of parts, which depend on who speaks.
+fn check_parts(role: Role, parts: &Json<'_>) -> Result<(), Unfit> {
+    #[derive(serde::Deserialize)]
+    struct Part<'a> {
+        #[serde(rename = "type", borrow)]
+        kind: std::borrow::Cow<'a, str>,
+    }
+    let allowed: &[&str] = match role {
+        Role::User => &["text", "image_url", "input_audio", "file"],
+        Role::Assistant => &["text", "refusal"],
+        Role::System | Role::Developer | Role::Tool => &["text"],
+    };
+    let parts: Vec<Part<'_>> =
+        serde_json::from_str(parts.as_str()).map_err(|_| Unfit("parts of content without a type"))?;
+    let is_allowed = |part: &Part<'_>| allowed.contains(&&*part.kind);
+    if parts.iter().all(is_allowed) { Ok(()) } else { Err(Unfit("parts of content of a type that it does not know")) }
+}
+
 /// Writes one side of a preference: answers alone.
 fn answer(messages: &[Said<'_>], out: &mut Vec<u8>) -> Result<(), Unfit> {
     if messages.iter().any(|message| message.role != Role::Assistant) {
         return Err(Unfit("sides of a preference that are more than answers"));
     }
+    check(messages)?;
     CHAT.continued(messages, out)
 }

@@ -37,8 +37,13 @@ impl Shape for OpenRlhf {
         &[SampleKind::Conversation, SampleKind::Preference, SampleKind::Prompt]
     }
 
+    fn container(&self) -> Container {
+        // `datasets` fixes the types of JSON lines by their first 10 MiB: keys that come later would end the run.
+        Container::Parquet
+    }
+
     fn containers(&self) -> Vec<Container> {
-        vec![Container::Jsonl, Container::Parquet]
+        vec![Container::Parquet, Container::Jsonl]
     }
 
     fn columns(&self, kind: SampleKind, facts: &Facts) -> Vec<Column> {

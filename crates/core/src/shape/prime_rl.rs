@@ -16,6 +16,9 @@ use crate::{
 #[derive(Debug)]
 pub struct PrimeRl;
 
+/// Columns that it reads or adds.
+const RESERVED: &[&str] = &["messages", "tools", "tool_defs", "prompt", "completion", "__subset", "__split", "__index"];
+
 /// It parses arguments that are text, and takes nulls out of everything but them.
 const CHAT: Chat = Chat::USUAL;
 
@@ -57,7 +60,7 @@ impl Shape for PrimeRl {
             let tools = wrapped_tools(sample.tools.as_ref())?.map(|tools| quoted(&tools));
             row.or_null("tools", tools.as_deref());
         }
-        row.kept(sample, source, facts, &["messages", "tools", "prompt", "completion"])?;
+        row.kept(sample, source, facts, RESERVED)?;
         row.end();
         Ok(())
     }

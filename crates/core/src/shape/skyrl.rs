@@ -19,8 +19,10 @@ use crate::{
 #[derive(Debug)]
 pub struct SkyRl;
 
+const RESERVED: &[&str] = &["messages", "tools", "system", "data_source", "prompt", "env_class", "reward_spec"];
+
 /// It parses arguments that are text.
-const CHAT: Chat = Chat::USUAL;
+const CHAT: Chat = Chat { late_system: false, ..Chat::USUAL };
 
 impl Shape for SkyRl {
     fn name(&self) -> &'static str {
@@ -28,7 +30,7 @@ impl Shape for SkyRl {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn kinds(&self) -> &'static [SampleKind] {
@@ -37,6 +39,10 @@ impl Shape for SkyRl {
 
     fn container(&self) -> Container {
         Container::Parquet
+    }
+
+    fn containers(&self) -> Vec<Container> {
+        vec![Container::Parquet, Container::Jsonl]
     }
 
     fn columns(&self, kind: SampleKind, facts: &Facts) -> Vec<Column> {
@@ -93,7 +99,7 @@ impl Shape for SkyRl {
             }
             _ => return Err(Unfit("samples of this kind")),
         }
-        row.kept(sample, source, facts, &["messages", "tools", "data_source", "prompt", "env_class", "reward_spec"])?;
+        row.kept(sample, source, facts, RESERVED)?;
         row.end();
         Ok(())
     }

@@ -54,15 +54,20 @@ impl Shape for Swift {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn kinds(&self) -> &'static [SampleKind] {
         &[SampleKind::Conversation, SampleKind::Preference, SampleKind::Labelled, SampleKind::Prompt, SampleKind::Text]
     }
 
+    fn container(&self) -> Container {
+        // `datasets` fixes the types of JSON lines by their first 10 MiB: keys that come later would end the run.
+        Container::Parquet
+    }
+
     fn containers(&self) -> Vec<Container> {
-        vec![Container::Jsonl, Container::Parquet]
+        vec![Container::Parquet, Container::Jsonl]
     }
 
     fn columns(&self, kind: SampleKind, facts: &Facts) -> Vec<Column> {
@@ -177,6 +182,9 @@ fn dialogue(messages: &[Said<'_>], out: &mut Vec<u8>) -> Result<(), Unfit> {
     }
     if spoken.windows(2).any(|pair| pair[0] == pair[1] && pair[0] != Role::Tool) {
         return Err(Unfit("two turns of one role in a row, which it joins"));
+    }
+    if spoken.windows(2).any(|pair| pair == [Role::Tool, Role::User]) {
+        return Err(Unfit("a question after the result of a tool"));
     }
     out.push(b'[');
     for (number, message) in messages.iter().enumerate() {

@@ -83,6 +83,53 @@ fn nothing_is_cut_down() {
     assert_eq!(row_of(&messages::Messages, &prompt(), SOURCE), Err(Unfit("anything but conversations")));
 }
 
+#[test]
+fn what_a_trainer_would_misread_does_not_fit() {
+    let ask = r#"{"role":"user","content":"q"}"#;
+    let call = |id: &str| {
+        format!(
+            r#"{{"role":"assistant","content":"","tool_calls":[{{{id}"type":"function","function":{{"name":"f","arguments":"{{}}"}}}}]}}"#
+        )
+    };
+    let result = |keys: &str| format!(r#"{{"role":"tool","content":"r"{keys}}}"#);
+    let (named, nameless) = (call(r#""id":"c","#), call(""));
+    let dialogue =
+        |turns: &[&str]| format!(r#"{{"messages":[{},{{"role":"assistant","content":"a"}}]}}"#, turns.join(","));
+    let part = |kind: &str| format!(r#"{{"role":"user","content":[{{"type":"{kind}","text":"t"}}]}}"#);
+    for (shape, turns, fits) in [
+        ("openai", vec![ask.to_owned(), named.clone(), result(r#","tool_call_id":"c""#)], true),
+        ("openai", vec![ask.to_owned(), named.clone(), result(r#","tool_call_id":"c","name":"f""#)], true),
+        ("openai", vec![ask.to_owned(), named.clone(), result(r#","tool_call_id":"c","name":"g""#)], false),
+        ("openai", vec![ask.to_owned(), named.clone(), result("")], false),
+        ("openai", vec![ask.to_owned(), nameless, result(r#","tool_call_id":"c""#)], false),
+        ("openai", vec![part("text")], true),
+        ("openai", vec![part("image")], false),
+        ("verl", vec![ask.to_owned(), named.clone()], false),
+        ("swift", vec![ask.to_owned(), named.clone(), result(r#","tool_call_id":"c""#), ask.to_owned()], false),
+        (
+            "llama-factory",
+            vec![ask.to_owned(), named.replace(r#""content":"""#, r#""content":"<tool_call>""#), result("")],
+            false,
+        ),
+        ("llama-factory", vec![ask.to_owned(), named.clone(), result("")], true),
+        ("skyrl", vec![ask.to_owned(), r#"{"role":"system","content":"s"}"#.to_owned()], false),
+    ] {
+        let row = dialogue(&turns.iter().map(String::as_str).collect::<Vec<_>>());
+        let sample = messages::Messages.read(&row).unwrap_or_else(|| panic!("{row}")).sample;
+        assert_eq!(row_of(by_name(shape).unwrap(), &sample, SOURCE).is_ok(), fits, "{shape}: {row}");
+    }
+    let ranked = |answers: usize, turns: usize| {
+        let answer = |_| vec![Message::new(Role::Assistant, "a"); turns];
+        Sample::from(Body::Preference {
+            prompt: vec![Message::new(Role::User, "q")],
+            ranked: (0..answers).map(answer).collect(),
+        })
+    };
+    for (sample, fits) in [(ranked(2, 1), true), (ranked(3, 1), false), (ranked(2, 2), false)] {
+        assert_eq!(row_of(&nemo_rl::NemoRl, &sample, SOURCE).is_ok(), fits);
+    }
+}
+
 /// The shapes whose rows only have the columns that their sample needs.
 const SPARSE: &[&str] = &["native", "messages", "openai"];
 

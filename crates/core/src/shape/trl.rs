@@ -114,7 +114,10 @@ impl Shape for Trl {
             // Its trainer left TRL with version 1.16.
             SampleKind::Stepwise => return Vec::new(),
         };
-        let mut text = format!("# For `trl {command} --config trl.yaml`, started in this folder.\ndataset_name: .\n");
+        // `datasets` does not load `.`: it takes the last part of the path as the name.
+        let folder = &written.target.shape;
+        let mut text =
+            format!("# For `trl {command} --config trl.yaml`, started in this folder.\ndataset_name: ../{folder}\n");
         for (side, _) in written.files {
             match side {
                 Side::Train => text.push_str("dataset_train_split: train\n"),
@@ -261,6 +264,9 @@ impl Trl {
         let [chosen, rejected] = ranked else { return Err(Unfit("more than two answers")) };
         if prompt.is_empty() {
             return Err(Unfit("a preference without a prompt"));
+        }
+        if chosen.is_empty() || rejected.is_empty() {
+            return Err(Unfit("a preference without an answer"));
         }
         if self.form == Form::ImplicitPrompt {
             row.with("chosen", |out| CHAT.messages(&[prompt, chosen].concat(), out))?;

@@ -1,11 +1,11 @@
 //! Rows for verl, written from what its data code was seen to read (verl 0.9.1).
 //!
 //! It reads Parquet with pandas, which gives columns of JSON back as text: so its rows have typed columns alone. Messages have the
-//! keys that any message of the recipe has; what is `null` in one is not there for its template. Arguments of calls are JSON text.
+//! keys that any message of the recipe has; what is `null` in one is not there for its template.
 
 use super::{
     Shape, Unfit, Written, WrittenRow,
-    chat::Chat,
+    chat::{Chat, Said},
     facts::{Column, Facts, Features, Type},
     read::{self, Fields},
     write::Object,
@@ -47,7 +47,7 @@ impl Shape for Verl {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn kinds(&self) -> &'static [SampleKind] {
@@ -87,6 +87,11 @@ impl Shape for Verl {
         }
         if sample.tools.as_ref().is_some_and(|tools| !matches!(tools.as_str(), "[]" | "null")) {
             return Err(Unfit("tools"));
+        }
+        if let Body::Conversation { messages } | Body::Prompt { messages } = &sample.body
+            && messages.iter().any(has_calls)
+        {
+            return Err(Unfit("calls of tools, whose arguments templates would get as text"));
         }
         let mut row = Object::begin(out);
         match &sample.body {
@@ -148,15 +153,17 @@ impl Shape for Verl {
     }
 }
 
+fn has_calls(message: &Said<'_>) -> bool {
+    let calls = message.extras.as_ref().and_then(|extras| extras.tool_calls.as_deref());
+    calls.is_some_and(|calls| !calls.is_empty())
+}
+
 /// The type of messages, with the keys that some of them have.
 fn messages(facts: &Facts) -> Type {
-    let function = Type::Struct(vec![("name", Type::Text), ("arguments", Type::Text)]);
-    let call = Type::Struct(vec![("id", Type::Text), ("type", Type::Text), ("function", function)]);
     let keys = [
         (true, "role", Type::Text),
         (true, "content", Type::Text),
         (facts.some.has(Features::REASONING), "reasoning_content", Type::Text),
-        (facts.some.has(Features::CALLS), "tool_calls", call.list()),
         (facts.some.has(Features::RESULTS), "tool_call_id", Type::Text),
         (facts.some.has(Features::NAMES), "name", Type::Text),
     ];

@@ -1,6 +1,6 @@
 //! What shapes share to write their rows: JSON objects, key by key.
 
-use super::{Unfit, facts::Facts};
+use super::{Unfit, chat::has_wide_number, facts::Facts};
 use crate::sample::{Json, Quoted, SampleView};
 
 /// A JSON object that is being written.
@@ -127,6 +127,9 @@ impl Object<'_> {
                 return Err(Unfit("a column of a name that it reads itself"));
             }
             let value = sample.columns.iter().find(|(column, _)| column.inner() == name);
+            if value.is_some_and(|(_, value)| has_wide_number(value.as_str().as_bytes())) {
+                return Err(Unfit("numbers in columns that no 64 bits hold"));
+            }
             self.key(name);
             self.out.extend_from_slice(value.map_or(b"null", |(_, value)| value.as_str().as_bytes()));
         }

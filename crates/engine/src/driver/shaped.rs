@@ -56,12 +56,12 @@ pub(super) fn shaped(context: &Context, of: &Of<'_>) -> Result<(ShapedOutcome, V
         let rows = arranged.realised.iter().map(|source| *source.rows.get(side)).sum();
         // Loaders refuse a split without rows.
         let Some(list) = list.filter(|_| rows > 0) else { continue };
-        let order = Order::whole(list, rows);
+        let (order, count) = (Order::whole(list, rows), target.shards_of(rows));
         let part = |number: u32| {
-            let name = target.file_name(side, number);
-            Shard { side, order: order.part(number.into(), target.shards.into()), path: path(&name), name }
+            let name = target.file_name(side, number, count);
+            Shard { side, order: order.part(number.into(), count.into()), path: path(&name), name }
         };
-        shards.extend((0..target.shards).map(part));
+        shards.extend((0..count).map(part));
     }
     for shard in &shards {
         system::create_dir(shard.path.parent().expect("a file of rows has a folder"))?;
@@ -89,7 +89,8 @@ pub(super) fn shaped(context: &Context, of: &Of<'_>) -> Result<(ShapedOutcome, V
     let mut card_files: Vec<CardFile> = Vec::new();
     for (shard, file) in shards.iter().zip(&files) {
         let mut written = file.finish()?;
-        if written.rows == 0 && shard.side != Side::Train {
+        // None of its samples may fit.
+        if written.rows == 0 {
             continue;
         }
         let mut name = shard.name.clone();

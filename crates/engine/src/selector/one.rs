@@ -1,5 +1,7 @@
 //! Finds the one recipe that a name refers to.
 
+use std::path::Path;
+
 use super::find;
 use crate::{
     cache::{FreshRecipe, Record},
@@ -16,8 +18,9 @@ pub(crate) fn recipe_of(site: &Site, target: &str, record: &Record) -> Result<Op
     if !outputs::looks_like_output(target) {
         return Ok(None);
     }
-    let name = target.rsplit('/').next().unwrap_or(target);
-    let is_own = |output: &str| output.rsplit('/').next() == Some(name);
+    let is_bare = !target.contains('/');
+    let is_own =
+        |output: &str| Path::new(target).ends_with(output) || (is_bare && output.rsplit('/').next() == Some(target));
     let wrote_it = |(path, last): &(String, FreshRecipe)| {
         last.outputs.iter().any(|output| is_own(&output.name)) && system::exists(&site.root().join(path))
     };

@@ -9,6 +9,7 @@ mod error;
 mod hub;
 mod lock_store;
 mod output_folder;
+mod output_rows;
 mod recipe_folder;
 mod settings;
 
@@ -18,6 +19,7 @@ pub use error::WorkspaceError;
 pub(crate) use hub::HubAccess;
 pub(crate) use lock_store::{LockStore, short};
 pub(crate) use output_folder::OutputFolder;
+pub(crate) use output_rows::lines_of;
 pub use recipe_folder::{Found, RecipeText};
 pub(crate) use recipe_folder::{NamedPath, RecipeFolder, local_sources, name_of, relative, walk};
 pub use settings::Settings;

@@ -1,9 +1,6 @@
 //! Reads the rows of an output from its file: all of them, or those that meet conditions.
 
-use std::{
-    io::{BufRead, BufReader},
-    path::PathBuf,
-};
+use std::path::PathBuf;
 
 use serde_json::Value;
 
@@ -11,7 +8,7 @@ use crate::{
     cache::Access,
     provenance::trace::{Located, locate, named_output, split_place},
     selector::{find, one_recipe},
-    site::{Site, WorkspaceError},
+    site::{Site, WorkspaceError, lines_of},
     system::{self, FileError},
 };
 use datac_core::{
@@ -182,7 +179,7 @@ fn rows_of(
     mut each: impl FnMut(ShownRow) -> bool,
 ) -> Result<Shown, WorkspaceError> {
     let failed = |source| FileError { verb: "read", path: path.clone(), source };
-    let mut reader = BufReader::with_capacity(1 << 20, system::open(&path)?);
+    let mut reader = lines_of(&path)?;
     let limit = pick.rows.unwrap_or(if first.is_some() && pick.conditions.is_empty() { 1 } else { ROWS });
     let (mut line, mut shown, mut of) = (0, 0, 0);
     let mut build: Option<Option<Located>> = None;

@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, Read},
     path::Path,
 };
 
@@ -17,13 +17,13 @@ use crate::{
     cache::Access,
     provenance::summary::{SourceSummary, Summary},
     selector::find,
-    site::{Site, WorkspaceError},
+    site::{Site, WorkspaceError, lines_of},
     system::{self, FileError},
 };
 use datac_core::{
-    outputs,
+    outputs::OutputKind,
     sample::Body,
-    shape::{self, WrittenRow},
+    shape::{self, Shape, WrittenRow},
 };
 
 /// Statistics of the outputs of several recipes.
@@ -122,8 +122,9 @@ struct Measured {
     prompt: u64,
 }
 
-fn measure(line: &[u8]) -> Option<Measured> {
-    let WrittenRow { sample, source } = shape::read(std::str::from_utf8(line).ok()?)?;
+fn measure(line: &[u8], shape: Option<&dyn Shape>) -> Option<Measured> {
+    let line = std::str::from_utf8(line).ok()?;
+    let WrittenRow { sample, source } = shape.map_or_else(|| shape::read(line), |shape| shape.read(line))?;
     let text = sample.field_text(sample.kind().default_field()).unwrap_or_default();
     let turns = match &sample.body {
         Body::Conversation { messages } | Body::Prompt { messages } | Body::Labelled { messages } => messages.len(),
@@ -152,7 +153,8 @@ pub(crate) fn stats(site: &Site, selectors: &[String]) -> Result<Stats, Workspac
     for text in find(site, selectors)?.recipes {
         let mut stats = RecipeStats { name: text.name, path: text.path, files: Vec::new(), sources: Vec::new() };
         if let Some(last) = last.get(&stats.path) {
-            let rows = last.outputs.iter().filter(|output| !outputs::is_quarantine(&output.name));
+            let is_rows = |name: &str| OutputKind::of(name).is_some_and(|kind| kind.side().is_some());
+            let rows = last.outputs.iter().filter(|output| is_rows(&output.name));
             let names: Vec<&str> = rows.map(|output| output.name.as_str()).collect();
             let measured = names.into_par_iter().map(|name| file_stats(&site.outputs.file(name), name));
             stats.files = measured.filter_map(Result::transpose).collect::<Result<_, _>>()?;
@@ -167,19 +169,17 @@ pub(crate) fn stats(site: &Site, selectors: &[String]) -> Result<Stats, Workspac
 
 /// Returns the statistics of a file; `None` if it does not exist.
 fn file_stats(path: &Path, name: &str) -> Result<Option<FileStats>, WorkspaceError> {
-    let mut reader = match system::open(path) {
-        Ok(file) => BufReader::with_capacity(1 << 20, file),
+    let bytes = match system::stat(path) {
+        Ok(stat) => stat.size,
         Err(error) if error.is_missing() => return Ok(None),
         Err(error) => return Err(error.into()),
     };
+    let mut reader = lines_of(path)?;
+    // The rows of a shape are in a folder of its name.
+    let shape = name.split('/').nth(1).and_then(shape::by_name);
     let failed = |source| FileError { verb: "read", path: path.to_owned(), source };
-    let mut stats = FileStats {
-        output: name.to_owned(),
-        bytes: 0,
-        all: Numbers::default(),
-        sources: BTreeMap::new(),
-        unreadable: 0,
-    };
+    let mut stats =
+        FileStats { output: name.to_owned(), bytes, all: Numbers::default(), sources: BTreeMap::new(), unreadable: 0 };
     loop {
         // Read as many blocks as there are threads, each up to the end of a line.
         let mut blocks = Vec::new();
@@ -192,7 +192,6 @@ fn file_stats(path: &Path, name: &str) -> Result<Option<FileStats>, WorkspaceErr
             if block.last() != Some(&b'\n') {
                 reader.read_until(b'\n', &mut block).map_err(failed)?;
             }
-            stats.bytes += block.len() as u64;
             blocks.push(block);
         }
         if blocks.is_empty() {
@@ -200,7 +199,7 @@ fn file_stats(path: &Path, name: &str) -> Result<Option<FileStats>, WorkspaceErr
         }
         let lines = |block: Vec<u8>| {
             let lines = block.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
-            lines.map(measure).collect::<Vec<_>>()
+            lines.map(|line| measure(line, shape)).collect::<Vec<_>>()
         };
         let measured: Vec<Vec<Option<Measured>>> = blocks.into_par_iter().map(lines).collect();
         for row in measured.into_iter().flatten() {

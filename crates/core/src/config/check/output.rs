@@ -75,7 +75,15 @@ impl Checker<'_> {
             self.report(fault.hint(format!("use {}", super::rules::list_of(&words))));
             return None;
         }
-        Some(Target { shape: shape.name().to_owned(), container, shards: shards as u32, layout: layout?, id: id? })
+        let id = id?;
+        if id && !shape.has_ids() {
+            let at = fields.get("id").unwrap_or(node);
+            let message = format!("`{}` rows cannot have an `id`", shape.name());
+            let fault = Fault::new(problem::SHAPE, &at.span, message).label("refused where they are read");
+            self.report(fault.hint("remove it; the rows of another shape can have one"));
+            return None;
+        }
+        Some(Target { shape: shape.name().to_owned(), container, shards: shards as u32, layout: layout?, id })
     }
 
     fn shape(&mut self, node: &Node<'_>, kind: Option<SampleKind>) -> Option<&'static dyn Shape> {

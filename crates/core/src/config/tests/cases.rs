@@ -109,6 +109,11 @@ pub(in crate::config) fn bad() -> Vec<(&'static str, String, Vec<&'static str>)>
             &root("output: {shape: verl, container: jsonl}"),
             &["6:34 E0136 cannot be written as jsonl"],
         ),
+        case(
+            "ids that are refused",
+            &root("output: {shape: openai, id: true}"),
+            &["6:30 E0136 `openai` rows cannot have an `id`"],
+        ),
         case("no container", &root("output: {shape: trl, container: csv}"), &["6:33 E0115 csv"]),
         case("too many shards", &root("output: {shape: trl, shards: 100000}"), &["6:30 E0114 is more than 99999"]),
         // What is expected.

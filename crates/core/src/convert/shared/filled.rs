@@ -24,6 +24,8 @@ pub(in crate::convert) struct Filled<'a, 'n> {
     /// Whether a text is a text even where it spells a list of messages.
     is_plain: bool,
     cells: [Option<(&'n str, Value<'a>)>; Slot::ALL.len()],
+    /// The tools that stand beside a list of messages, in an object that holds both, as JSON.
+    tools: Option<String>,
 }
 
 pub(in crate::convert) use crate::mapping::borrowed;
@@ -100,7 +102,8 @@ fn begins(list: &[Message<'_>], with: &[Message<'_>]) -> bool {
 impl<'a, 'n> Filled<'a, 'n> {
     /// Nothing yet, of a row whose columns are known by their names.
     pub(in crate::convert) fn of(row: &'a RawRow<'a>, options: &'n Options) -> Self {
-        Self { row, options, is_given: false, is_plain: false, cells: [const { None }; Slot::ALL.len()] }
+        let cells = [const { None }; Slot::ALL.len()];
+        Self { row, options, is_given: false, is_plain: false, cells, tools: None }
     }
 
     /// Nothing yet, of a row of which a recipe or a command says what fills which slot.
@@ -363,7 +366,7 @@ impl<'a, 'n> Filled<'a, 'n> {
     }
 
     /// One side of a pair as a whole dialogue.
-    fn side(&self, name: &str, value: Value<'a>, asked: &Asked<'a>) -> Result<Vec<Message<'a>>, Reject> {
+    fn side(&mut self, name: &str, value: Value<'a>, asked: &Asked<'a>) -> Result<Vec<Message<'a>>, Reject> {
         match self.list(name, &value)? {
             Some(list) => asked.continued(list, name),
             None if !asked.question.is_empty() => {
@@ -379,8 +382,11 @@ impl<'a, 'n> Filled<'a, 'n> {
     }
 
     /// The messages of a list, of a single message, or of an object that holds such a list; `None` if the value is a text.
-    fn list(&self, name: &str, value: &Value<'a>) -> Result<Option<Vec<Message<'a>>>, Reject> {
+    fn list(&mut self, name: &str, value: &Value<'a>) -> Result<Option<Vec<Message<'a>>>, Reject> {
         let options = self.options;
+        if let (Value::Json(json), false) = (value, self.is_plain) {
+            self.beside_messages(name, json)?;
+        }
         match value {
             _ if self.is_plain && !matches!(value, Value::String(_)) => Err(value.not_text(name)),
             Value::Json(Cow::Borrowed(json)) => messages(name, json, options).map(Some),
@@ -394,6 +400,25 @@ impl<'a, 'n> Filled<'a, 'n> {
             Value::Printed { .. } => Err(value.not_text(name)),
             _ => Err(Reject::new(Reason::WrongType, format!("`{name}` is neither a string nor a list of messages"))),
         }
+    }
+
+    /// Takes what stands beside a list of messages in one object: tools, for which there is a place, and nothing else.
+    fn beside_messages(&mut self, name: &str, json: &str) -> Result<(), Reject> {
+        let members = if json.starts_with('{') { crate::json::members(json).unwrap_or_default() } else { Vec::new() };
+        if members.iter().all(|(key, _)| key != "messages") {
+            return Ok(());
+        }
+        for (key, value) in members.iter().filter(|(key, value)| key != "messages" && value.get() != "null") {
+            if !beside::TOOLS.contains(&&**key) {
+                let detail = format!("`{name}` has `{key}` beside its messages, for which there is no place");
+                return Err(Reject::new(Reason::Conflict, detail));
+            }
+            if self.tools.as_ref().is_some_and(|tools| tools != value.get()) {
+                return Err(Reject::new(Reason::Conflict, format!("the `{key}` of `{name}` are not those of the row")));
+            }
+            self.tools = Some(value.get().to_owned());
+        }
+        Ok(())
     }
 
     fn label(&mut self) -> Result<bool, Reject> {
@@ -434,6 +459,13 @@ impl<'a, 'n> Filled<'a, 'n> {
     fn beside(&mut self, sample: &mut Sample<'a>) -> Result<(), Reject> {
         if let Some((name, value)) = self.take(Slot::Tools) {
             sample.tools = beside::tools_of(name, &value)?;
+        }
+        if let Some(tools) = self.tools.take() {
+            let within = beside::tools_of("tools", &Value::Json(Cow::Owned(tools)))?.map(Json::into_owned);
+            if sample.tools.is_some() && sample.tools != within {
+                return Err(Reject::new(Reason::Conflict, "the row has tools twice, and they differ"));
+            }
+            sample.tools = within;
         }
         let is_prompt = sample.kind() == SampleKind::Prompt;
         for slot in [Slot::Answer, Slot::Images, Slot::Videos, Slot::Audios] {

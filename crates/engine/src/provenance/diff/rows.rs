@@ -9,12 +9,12 @@ use std::{
 use serde_json::value::RawValue;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{cache::Store, provenance::manifest::BuildManifest, system};
+use crate::{cache::Store, provenance::manifest::BuildManifest, site::lines_of, system};
 use datac_core::{
     failure::{Failure, FailureKind},
     id::BlobId,
     mix::Selection,
-    outputs,
+    outputs::{self, Container},
     sample::{self, SampleIndex},
     shape::{self, WrittenRow},
 };
@@ -134,8 +134,7 @@ impl RowSet {
     pub(crate) fn of_file(path: &Path) -> Result<Self, Failure> {
         let failed =
             |error: std::io::Error| Failure::new(FailureKind::Action, format!("read `{}`: {error}", path.display()));
-        let opened = system::open(path).map_err(|error| Failure::new(FailureKind::Config, error.to_string()))?;
-        let mut input = BufReader::new(opened);
+        let mut input = lines_of(path).map_err(|error| Failure::new(FailureKind::Config, error.to_string()))?;
         let (mut names, mut rows, mut starts): (Vec<String>, Vec<RowKey>, Vec<u64>) = Default::default();
         let (mut line, mut at, mut number) = (Vec::new(), 0, 0);
         loop {
@@ -150,8 +149,7 @@ impl RowSet {
                 let row = std::str::from_utf8(text).ok().and_then(shape::read);
                 let WrittenRow { sample, source } = row.ok_or_else(|| {
                     let message = format!("read `{}`: line {number} is not a row", path.display());
-                    Failure::new(FailureKind::Config, message)
-                        .hint("`datac diff` compares JSONL files as datac writes them")
+                    Failure::new(FailureKind::Config, message).hint("`datac diff` compares files as datac writes them")
                 })?;
                 let source = source.unwrap_or_default();
                 let source = names.iter().position(|name| *name == source).unwrap_or_else(|| {
@@ -197,12 +195,21 @@ impl RowSet {
 }
 
 fn read_line(path: &Path, start: u64) -> Result<Vec<u8>, Failure> {
-    use std::io::{Seek, SeekFrom};
+    use std::io::{Read, Seek, SeekFrom};
     let failed = |error: String| Failure::new(FailureKind::Action, error);
-    let mut file: File = system::open(path).map_err(|error| failed(error.to_string()))?;
     let mut line = Vec::new();
-    file.seek(SeekFrom::Start(start))
-        .and_then(|_| BufReader::new(file).read_until(b'\n', &mut line))
-        .map_err(|error| failed(format!("read `{}`: {error}", path.display())))?;
+    let mut read = || -> std::io::Result<()> {
+        if matches!(Container::of(path), None | Some(Container::Jsonl)) {
+            let mut file: File = system::open(path).map_err(|error| error.source)?;
+            file.seek(SeekFrom::Start(start))?;
+            BufReader::new(file).read_until(b'\n', &mut line)?;
+        } else {
+            let mut lines = lines_of(path).map_err(|error| error.source)?;
+            std::io::copy(&mut lines.by_ref().take(start), &mut std::io::sink())?;
+            lines.read_until(b'\n', &mut line)?;
+        }
+        Ok(())
+    };
+    read().map_err(|error| failed(format!("read `{}`: {error}", path.display())))?;
     Ok(line.trim_ascii().to_vec())
 }

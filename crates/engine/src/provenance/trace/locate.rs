@@ -74,7 +74,7 @@ pub(crate) fn named_output(site: &Site, record: &Record, target: &str) -> Result
         }
     };
     let is_meant = |path: &str, output: &OutputFile| match &recipe {
-        Some(recipe) => recipe == path && OutputKind::of(&output.name) == Some(OutputKind::Rows(Side::Train)),
+        Some(recipe) => recipe == path && OutputKind::of(&output.name).and_then(OutputKind::side) == Some(Side::Train),
         None => {
             let bare = !target.contains('/') && output.name.rsplit('/').next() == Some(target);
             bare || Path::new(target).ends_with(&output.name)
