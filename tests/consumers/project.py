@@ -1,26 +1,38 @@
 """Makes a datac workspace of cases.json, so that its outputs can be read back.
 
-    python3 tests/consumers/project.py FOLDER [jsonl|parquet]
+    python3 tests/consumers/project.py FOLDER [--container NAME] [--shards N] [--layout hub] [--id] [--cases FILE]
     datac -C FOLDER build
     tests/consumers/run.sh FOLDER/dataset
 
 Each group of cases becomes a file of rows as people publish them, and a recipe that asks for every shape that has rows of
-its kind. The second argument is the container of the shapes that have a choice.
+its kind. The container is that of the shapes that can be written so; the others keep their own.
 """
+import argparse
 import json
 import pathlib
-import sys
 
 SHAPES = {
-    "conversation": ["trl", "trl-prompt-completion", "openai", "axolotl", "llama-factory", "swift", "openrlhf", "verl"],
-    "preference": ["trl", "trl-implicit-prompt", "openai", "axolotl", "llama-factory", "swift", "openrlhf"],
-    "labelled": ["trl", "llama-factory", "swift"],
-    "prompt": ["trl", "openai", "swift", "openrlhf", "verl"],
-    "stepwise": ["trl", "axolotl"],
-    "text": ["trl", "axolotl", "llama-factory", "swift"],
+    "conversation": [
+        "native", "messages", "trl", "trl-prompt-completion", "openai", "axolotl", "llama-factory", "swift", "openrlhf", "verl",
+        "nemo-rl", "prime-rl", "skyrl",
+    ],
+    "preference": ["native", "trl", "trl-implicit-prompt", "openai", "axolotl", "llama-factory", "swift", "openrlhf", "nemo-rl"],
+    "labelled": ["native", "trl", "llama-factory", "swift"],
+    "prompt": ["native", "trl", "openai", "swift", "openrlhf", "verl", "skyrl"],
+    "stepwise": ["native", "trl", "axolotl"],
+    "text": ["native", "trl", "axolotl", "llama-factory", "swift"],
 }
-# Those that read one container alone.
-FIXED = {"openai": "jsonl", "axolotl": "jsonl", "verl": "parquet", "llama-factory": "jsonl", "swift": "jsonl"}
+# What a shape can be written as, its own first.
+ALL = ["parquet", "jsonl", "jsonl.zst", "arrow"]
+CONTAINERS = {
+    "openai": ["jsonl"],
+    "nemo-rl": ["jsonl"],
+    "verl": ["parquet"],
+    "axolotl": ["jsonl", "jsonl.zst"],
+    "llama-factory": ["jsonl", "parquet"],
+    "swift": ["jsonl", "parquet"],
+    "openrlhf": ["parquet", "jsonl"],
+}
 
 
 def message(turn):
@@ -41,45 +53,54 @@ def row(kind, case):
     messages = lambda turns: [message(turn) for turn in turns]
     if kind == "conversation":
         made = {"messages": messages(case["turns"])}
-        if "tools" in case:
-            made["tools"] = case["tools"]
-        return made
-    if kind == "preference":
+    elif kind == "preference":
         made = {"prompt": messages(case["prompt"]), "chosen": [message(case["chosen"])], "rejected": [message(case["rejected"])]}
-        return made | ({"margin": case["margin"]} if "margin" in case else {})
-    if kind == "labelled":
-        return {"prompt": messages(case["prompt"]), "completion": [message(case["answer"])], "label": case["label"]}
-    if kind == "prompt":
-        return {"prompt": messages(case["prompt"]), "answer": case["reference"]}
-    if kind == "stepwise":
+        made |= {"margin": case["margin"]} if "margin" in case else {}
+    elif kind == "labelled":
+        made = {"prompt": messages(case["prompt"]), "completion": [message(case["answer"])], "label": case["label"]}
+    elif kind == "prompt":
+        made = {"prompt": messages(case["prompt"]), "answer": case["reference"]}
+    elif kind == "stepwise":
         return {"prompt": case["question"], "completions": case["steps"], "labels": case["labels"]}
-    return {"text": case["text"]}
+    else:
+        return {"text": case["text"]}
+    return made | ({"tools": case["tools"]} if "tools" in case else {})
 
 
-def fits(case, shape):
-    """A recipe none of whose rows fit a shape is refused."""
-    return shape not in case.get("unfit", ()) and not (shape in ("openai", "axolotl", "llama-factory") and "margin" in case)
+def container_of(shape, wanted):
+    able = CONTAINERS.get(shape, ALL)
+    return wanted if wanted in able else able[0]
 
 
 def main():
-    folder, container = pathlib.Path(sys.argv[1]), (sys.argv[2:] or ["parquet"])[0]
-    cases = json.loads((pathlib.Path(__file__).parent / "cases.json").read_text("utf-8"))
+    options = argparse.ArgumentParser()
+    options.add_argument("folder", type=pathlib.Path)
+    options.add_argument("--container", default="parquet", choices=ALL)
+    options.add_argument("--shards", type=int, default=1)
+    options.add_argument("--layout", default="files", choices=["files", "hub"])
+    options.add_argument("--id", action="store_true")
+    options.add_argument("--cases", type=pathlib.Path, default=pathlib.Path(__file__).parent / "cases.json")
+    asked = options.parse_args()
+    cases = json.loads(asked.cases.read_text("utf-8"))
     for name in ["config", "data"]:
-        (folder / name).mkdir(parents=True, exist_ok=True)
+        (asked.folder / name).mkdir(parents=True, exist_ok=True)
+    more = f", shards: {asked.shards}, layout: {asked.layout}, id: {str(asked.id).lower()}"
     for group, told in cases.items():
         phase, stem = group.split("_", 1)
         lines = [json.dumps(row(told["kind"], case), ensure_ascii=False) for case in told["rows"]]
-        (folder / "data" / f"{group}.jsonl").write_text("".join(f"{line}\n" for line in lines), "utf-8")
+        (asked.folder / "data" / f"{group}.jsonl").write_text("".join(f"{line}\n" for line in lines), "utf-8")
         outputs = "".join(
-            f"  - {{ shape: {shape}, container: {FIXED.get(shape, container)} }}\n"
+            f"  - {{ shape: {shape}, container: {container_of(shape, asked.container)}{more} }}\n"
             for shape in SHAPES[told["kind"]]
-            if any(fits(case, shape) for case in told["rows"])
+            # A recipe none of whose rows fit a shape is refused.
+            if any(shape not in case.get("unfit", ()) for case in told["rows"])
         )
-        (folder / "config" / f"{stem}.yaml").write_text(
+        (asked.folder / "config" / f"{stem}.yaml").write_text(
             f"metadata: {{ phase: {phase} }}\ndatasets:\n  - {{ name: own, source: data/{group}.jsonl }}\n"
             f"validation: {{ ratio: 0 }}\noutput:\n{outputs}",
             "utf-8",
         )
 
 
-main()
+if __name__ == "__main__":
+    main()
