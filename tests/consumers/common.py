@@ -190,7 +190,7 @@ class Output:
         for container in CONTAINERS:
             found = sorted(
                 p for d in (self.folder, self.folder / "data") if d.is_dir() for p in d.iterdir()
-                if re.fullmatch(rf"{side}(-\d+-of-\d+)?{re.escape(container)}", p.name)
+                if re.fullmatch(rf"{side}(-\d+-of-\d+)?(-[0-9a-f]{{12}})?{re.escape(container)}", p.name)
             )
             if found:
                 return found, container

@@ -95,8 +95,9 @@ def main():
             # A recipe none of whose rows fit a shape is refused.
             if any(shape not in case.get("unfit", ()) for case in told["rows"])
         )
+        reader = ", converter: rlvr" if told["kind"] == "prompt" else ""
         (asked.folder / "config" / f"{stem}.yaml").write_text(
-            f"metadata: {{ phase: {phase} }}\ndatasets:\n  - {{ name: own, source: data/{group}.jsonl }}\n"
+            f"metadata: {{ phase: {phase} }}\ndatasets:\n  - {{ name: own, source: data/{group}.jsonl{reader} }}\n"
             f"validation: {{ ratio: 0 }}\noutput:\n{outputs}",
             "utf-8",
         )

@@ -53,6 +53,8 @@ def case(source, kind):
     if kind in ("labelled", "preference", "prompt"):
         made["prompt"] = [Object(role=turn["role"], text=turn["text"]) for turn in made["prompt"] if turn["role"] != "tool"]
         made.pop("tools", None)
+    if kind == "prompt" and not made["reference"].strip():
+        made["reference"] = "None."
     if kind == "labelled":
         made["answer"] = Object(role="assistant", text=made["answer"]["text"] or "Yes.")
     return made

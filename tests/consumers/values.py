@@ -12,6 +12,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 from project import ALL, CONTAINERS
 from rows import Digits, Object, exact, rows_of, spelled, unfit_of
@@ -65,11 +66,19 @@ def dialogue(number, value=None):
     return [Object(role="user", content=f"Row {number}."), Object(role="assistant", content="Yes." if value is None else value)]
 
 
+def is_rejected(value, name):
+    """Whether a row is rejected for its text: half of a character of two surrogates, which no UTF-8 holds, or a blank answer."""
+    if not isinstance(value, str) or isinstance(value, Digits):
+        return False
+    return any("\ud800" <= letter <= "\udfff" for letter in value) or (name == "contents" and not value.strip())
+
+
 def write(folder, name, rows, keep, outputs, phase="sft"):
     for one in ("config", "data"):
         (folder / one).mkdir(parents=True, exist_ok=True)
     (folder / "data" / f"{name}.jsonl").write_bytes("".join(line + "\n" for line in rows).encode("utf-8"))
-    kept = "" if keep is None else f", keep: [{json.dumps(keep, ensure_ascii=False)}]"
+    more = ", converter: rlvr" if phase == "rlaif" else ""
+    kept = more if keep is None else f", keep: [{json.dumps(keep, ensure_ascii=False)}]"
     (folder / "config" / f"{name}.yaml").write_text(
         f"metadata: {{ phase: {phase} }}\ndatasets:\n  - {{ name: own, source: data/{name}.jsonl{kept} }}\nvalidation: {{ ratio: 0 }}\noutput:\n"
         + "".join(f"  - {{ shape: {shape}, container: {container} }}\n" for shape, container in outputs), "utf-8",
@@ -87,7 +96,9 @@ def with_datasets(folder):
     import datasets
 
     datasets.disable_progress_bars()
-    return list(datasets.load_dataset(str(folder), split="train"))
+    # A cache of its own, since that of `datasets` takes folders of one name and equal columns for the same.
+    with tempfile.TemporaryDirectory() as cache:
+        return list(datasets.load_dataset(str(folder), split="train", cache_dir=cache))
 
 
 def like(value):
@@ -118,8 +129,9 @@ def main():
                 fail(where, f"cannot be read: {type(error).__name__}: {error}")
                 continue
             refused += len(unfit)
-            if len(rows) + len(unfit) != len(values):
-                fail(where, f"{len(rows)} rows and {len(unfit)} unfit of {len(values)}")
+            sound = sum(not is_rejected(value, name) for value in values)
+            if len(rows) + len(unfit) != sound:
+                fail(where, f"{len(rows)} rows and {len(unfit)} unfit of {sound}")
             for found in rows:
                 want = values[number_of(found)]
                 got = key(found)
