@@ -2,7 +2,7 @@
 
     python late.py DATAC FOLDER
 
-Of 60,000 dialogues one has a system message, reasoning, a call, its result, tools, a flag of training and a kept column; the order is
+Of 30,000 dialogues one has a system message, reasoning, a call, its result, tools, a flag of training and a kept column; the order is
 varied until it stands behind the first 10 MiB. Files are loaded by name, as the trainers' stanzas say, and as folders.
 """
 
@@ -14,7 +14,7 @@ import tempfile
 from round_trip import build
 from rows import Object, spelled
 
-ROWS, FIRST = 60_000, 10 << 20
+ROWS, FIRST = 30_000, 10 << 20
 SHAPES = ["trl", "axolotl", "llama-factory", "swift", "openrlhf", "messages", "prime-rl", "skyrl"]
 CALL = Object(id="c1", type="function", function=Object(name="now", arguments=Object(zone="UTC")))
 # Each of them is one row that is late, since some shapes have no place for some.

@@ -68,9 +68,9 @@ make axolotl 3.12 axolotl.utils.data.sft transformers==5.20.1 tokenizers==0.23.3
 # Its data code runs without its accelerator extras. NeMo-RL's, from a checkout, runs in the same environment.
 make skyrl 3.12 skyrl.train.sft_trainer,skyrl.train.dataset.dataset transformers==5.16.1 datasets==5.2.0 ray==2.57.0 peft==0.18.1 \
     torchdata loguru tqdm omegaconf hydra-core==1.3.4 jaxtyping tensordict func_timeout cloudpathlib fsspec s3fs gcsfs tensorboard \
-    wandb polars orjson pybase64 soundfile scipy $torch --no-deps skyrl==0.4.0 skyrl-gym==0.4.0
+    wandb polars orjson pybase64 soundfile scipy zstandard $torch --no-deps skyrl==0.4.0 skyrl-gym==0.4.0
 # What the data code of prime-rl, from a checkout, imports.
-make prime-rl 3.12 renderers.default,torchdata renderers==0.1.12 transformers==5.15.0 datasets==5.2.0 torchdata jaxtyping $torch
+make prime-rl 3.12 renderers.default,torchdata renderers==0.1.12 transformers==5.15.0 datasets==5.2.0 torchdata jaxtyping zstandard $torch
 make openai 3.11 openai,pydantic,jsonschema openai==3.57.0 pydantic jsonschema
 
 if [ ${#missing[@]} -gt 0 ]; then
