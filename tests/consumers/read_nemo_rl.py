@@ -28,7 +28,8 @@ def text(log, **how):
 
 def whole(text):
     """It trains on all that the template writes for an answer: its head too, and what follows its end."""
-    return text.replace("<|im_start|>assistant\n\u27e6", "\u27e6<|im_start|>assistant\n").replace("\u27e7\n", "\n\u27e7")
+    text = text.replace("<|im_start|>assistant\n\u27e6", "\u27e6<|im_start|>assistant\n").replace("\u27e7\n", "\n\u27e7")
+    return text.replace("\u27e7\u27e6", "")
 
 
 def conversations(output):

@@ -74,7 +74,7 @@ def main():
     for kind in SHAPES:
         cases[f"{PHASES[kind]}_strange_{kind}"] = {"kind": kind, "rows": [case(source, kind) for _ in range(asked.samples)]}
     path = folder / "cases.json"
-    path.write_text(spelled(exact(json.dumps(cases, default=str))), "utf-8")
+    path.write_text(spelled(cases), "utf-8")
     project = pathlib.Path(__file__).with_name("project.py")
     subprocess.run([sys.executable, project, folder, "--cases", path, "--container", asked.container, "--id"], check=True)
     code, said = build(asked.datac, folder)
@@ -89,7 +89,7 @@ def main():
         for one in told["rows"]:
             one["unfit"] = [shape for shape, refused in unfit.items() if names[number(one)] in refused]
         print(group, len(told["rows"]), {shape: len(refused) for shape, refused in unfit.items() if refused})
-    path.write_text(spelled(exact(json.dumps(cases, default=str))), "utf-8")
+    path.write_text(spelled(cases), "utf-8")
 
 
 def number(one):
