@@ -64,7 +64,7 @@ make openrlhf 3.11 openrlhf.datasets transformers==5.15.0 datasets==5.2.0 accele
 make axolotl 3.12 axolotl.utils.data.sft transformers==5.20.1 tokenizers==0.23.3 accelerate==1.15.0 datasets==5.0.1 \
     trl==1.14.1 peft==0.21.2 pydantic==2.13.5 typer==0.25.1 mistral-common==1.12.0 axolotl-contribs-lgpl==0.0.7 \
     axolotl-contribs-mit==0.0.6 addict fire PyYAML colorama python-dotenv posthog requests einops nvidia-ml-py kernels \
-    scipy sentencepiece wandb packaging schedulefree numba $torch --no-deps axolotl==0.21.0
+    scipy sentencepiece wandb packaging schedulefree numba zstandard $torch --no-deps axolotl==0.21.0
 # Its data code runs without its accelerator extras. NeMo-RL's, from a checkout, runs in the same environment.
 make skyrl 3.12 skyrl.train.sft_trainer,skyrl.train.dataset.dataset transformers==5.16.1 datasets==5.2.0 ray==2.57.0 peft==0.18.1 \
     torchdata loguru tqdm omegaconf hydra-core==1.3.4 jaxtyping tensordict func_timeout cloudpathlib fsspec s3fs gcsfs tensorboard \
