@@ -28,10 +28,11 @@ CONTAINERS = {
     "openai": ["jsonl"],
     "nemo-rl": ["jsonl"],
     "verl": ["parquet"],
-    "axolotl": ["jsonl", "jsonl.zst"],
+    "axolotl": ["parquet", "jsonl", "jsonl.zst"],
     "llama-factory": ["jsonl", "parquet"],
     "swift": ["jsonl", "parquet"],
     "openrlhf": ["parquet", "jsonl"],
+    "skyrl": ["parquet", "jsonl"],
 }
 
 
@@ -84,13 +85,18 @@ def main():
     cases = json.loads(asked.cases.read_text("utf-8"))
     for name in ["config", "data"]:
         (asked.folder / name).mkdir(parents=True, exist_ok=True)
-    more = f", shards: {asked.shards}, layout: {asked.layout}, id: {str(asked.id).lower()}"
+
+    def more(shape):
+        # The API of OpenAI refuses ids.
+        has_id = asked.id and shape != "openai"
+        return f", shards: {asked.shards}, layout: {asked.layout}, id: {str(has_id).lower()}"
+
     for group, told in cases.items():
         phase, stem = group.split("_", 1)
         lines = [json.dumps(row(told["kind"], case), ensure_ascii=False) for case in told["rows"]]
         (asked.folder / "data" / f"{group}.jsonl").write_text("".join(f"{line}\n" for line in lines), "utf-8")
         outputs = "".join(
-            f"  - {{ shape: {shape}, container: {container_of(shape, asked.container)}{more} }}\n"
+            f"  - {{ shape: {shape}, container: {container_of(shape, asked.container)}{more(shape)} }}\n"
             for shape in SHAPES[told["kind"]]
             # A recipe none of whose rows fit a shape is refused.
             if any(shape not in case.get("unfit", ()) for case in told["rows"])

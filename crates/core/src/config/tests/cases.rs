@@ -112,7 +112,7 @@ pub(in crate::config) fn bad() -> Vec<(&'static str, String, Vec<&'static str>)>
         case(
             "ids that are refused",
             &root("output: {shape: openai, id: true}"),
-            &["6:30 E0136 `openai` rows cannot have an `id`"],
+            &["6:29 E0136 `openai` rows cannot have an `id`"],
         ),
         case("no container", &root("output: {shape: trl, container: csv}"), &["6:33 E0115 csv"]),
         case("too many shards", &root("output: {shape: trl, shards: 100000}"), &["6:30 E0114 is more than 99999"]),
@@ -514,8 +514,8 @@ pub(in crate::config) fn good() -> Vec<(&'static str, String, Claim)> {
             (target.shape.as_str(), target.container, target.shards) == ("trl", Container::Parquet, 1)
                 && !r.writes_native()
         }),
-        ("outputs", root("output: [native, {shape: openai, shards: 1_0, layout: hub, id: true}]"), |r| {
-            r.writes_native() && r.targets().map(Target::to_string).eq(["openai (jsonl, 10 shards, hub, id)"])
+        ("outputs", root("output: [native, {shape: messages, shards: 1_0, layout: hub, id: true}]"), |r| {
+            r.writes_native() && r.targets().map(Target::to_string).eq(["messages (jsonl, 10 shards, hub, id)"])
         }),
         ("no expectations", root("expect: ~"), |r| r.expect.is_empty()),
         ("no bounds", root("expect: {rows: ~, shares: ~}"), |r| r.expect.is_empty()),
