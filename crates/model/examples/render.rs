@@ -1,10 +1,14 @@
 //! Renders conversations with chat templates, for comparison with transformers.
 //!
-//!     render TEMPLATES CONVERSATIONS > OUT
+//!     render TEMPLATES CONVERSATIONS MODEL > OUT
 //!
 //! TEMPLATES is a folder of `*.jinja`, CONVERSATIONS a JSON list of objects with `name`, `messages`, and optionally `tools`,
-//! `documents`, `add_generation_prompt`, `continue_final_message`, `kwargs`. One JSON line for each template and conversation,
-//! in the order of names: `text` with `generated` (ranges of characters), or `error` with its `kind`.
+//! `documents`, `add_generation_prompt`, `continue_final_message`, `kwargs`; MODEL is a folder with `tokenizer.json` and
+//! `tokenizer_config.json`.
+//!
+//! One JSON line for each template and conversation, in the order of names: `text` with `generated` (ranges of characters) and
+//! `ids`, or `error` with its `kind`. Of a conversation that ends, also `mask` (a digit for each id) with `runs` (text, reason,
+//! message), or `refused`.
 #![expect(clippy::disallowed_methods, reason = "an example reads what it is given")]
 
 use std::{
@@ -13,25 +17,33 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use datac_model::{ChatTemplate, Conversation, Ending, Json, RenderError, Settings, TemplateError};
+use datac_model::{
+    ChatTemplate, Conversation, Ending, Json, Masker, Model, RenderError, Rules, Settings, TemplateError, TemplateFiles,
+    Templates, Tokenizer, TokenizerFile,
+};
+
+type Line = serde_json::Map<String, serde_json::Value>;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let (Some(templates), Some(conversations)) = (arguments.next(), arguments.next()) else {
-        return Err("usage: render TEMPLATES CONVERSATIONS".into());
+    let (Some(templates), Some(conversations), Some(folder)) = (arguments.next(), arguments.next(), arguments.next()) else {
+        return Err("usage: render TEMPLATES CONVERSATIONS MODEL".into());
     };
+    let folder = Path::new(&folder);
+    let tokenizer = TokenizerFile::read(&std::fs::read_to_string(folder.join("tokenizer.json"))?)?;
+    let config = std::fs::read_to_string(folder.join("tokenizer_config.json"))?;
+    let tokens = Templates::read(TemplateFiles { tokenizer_config: Some(&config), ..TemplateFiles::default() })?;
     let cases = Json::parse(&std::fs::read_to_string(conversations)?)?;
     let cases: Vec<Case> = cases.items().unwrap_or_default().iter().map(Case::new).collect::<Result<_, _>>()?;
-    let settings = Settings::at(jiff::civil::date(2026, 11, 29).at(6, 7, 5, 0));
     let mut out = BufWriter::new(std::io::stdout().lock());
     for path in templates_in(Path::new(&templates))? {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let template = ChatTemplate::compile(&std::fs::read_to_string(&path)?, settings);
+        let source = std::fs::read_to_string(&path)?;
         for case in &cases {
-            let mut line = serde_json::Map::new();
+            let mut line = Line::new();
             line.insert("template".to_owned(), name.clone().into());
             line.insert("conversation".to_owned(), case.name.clone().into());
-            case.render(&template, &mut line);
+            case.render(&source, &tokens, &tokenizer, &mut line);
             serde_json::to_writer(&mut out, &line)?;
             out.write_all(b"\n")?;
         }
@@ -47,11 +59,24 @@ fn templates_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
+/// What looks like a control token in the source of a template.
+fn looks_special(source: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (open, close) in [("<|", "|>"), ("<\u{ff5c}", "\u{ff5c}>"), ("<", "_of_turn>"), ("<", "turn|>"), ("</", "s>")] {
+        let tokens = source.split(open).skip(1).filter_map(|rest| rest.split_once(close));
+        let tokens = tokens.filter(|(name, _)| name.len() < 30 && !name.contains(char::is_whitespace));
+        found.extend(tokens.map(|(name, _)| format!("{open}{name}{close}")));
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
 /// A conversation with all that is said about rendering it.
 struct Case {
     name: String,
     conversation: Conversation,
-    variables: Vec<(String, Json)>,
+    arguments: Vec<(String, Json)>,
     asks: bool,
     open: Option<String>,
 }
@@ -61,48 +86,68 @@ impl Case {
         let messages = case.get("messages").ok_or("a case has no messages")?;
         let mut conversation = Conversation::of(&messages, case.get("tools"))?;
         conversation.documents = case.get("documents");
-        let special = [("bos_token", "<s>"), ("eos_token", "</s>"), ("unk_token", "<unk>"), ("pad_token", "<pad>")];
-        let mut variables: Vec<_> = special.map(|(name, token)| (name.to_owned(), Json::from(token))).into();
-        variables.extend(case.get("kwargs").and_then(|kwargs| kwargs.pairs()).unwrap_or_default());
         let open = case.get("continue_final_message");
         Ok(Self {
             name: case.get("name").and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default(),
             conversation,
-            variables,
+            arguments: case.get("kwargs").and_then(|kwargs| kwargs.pairs()).unwrap_or_default(),
             asks: case.get("add_generation_prompt").and_then(|asks| asks.as_bool()).unwrap_or_default(),
             open: open.map(|field| field.as_str().unwrap_or("content").to_owned()),
         })
     }
 
-    fn render(
+    fn render(&self, source: &str, tokens: &Templates, tokenizer: &TokenizerFile, line: &mut Line) {
+        if let Err((kind, error)) = self.try_render(source, tokens, tokenizer, line) {
+            line.insert("kind".to_owned(), kind.into());
+            line.insert("error".to_owned(), error.into());
+        }
+    }
+
+    fn try_render(
         &self,
-        template: &Result<ChatTemplate, TemplateError>,
-        line: &mut serde_json::Map<String, serde_json::Value>,
-    ) {
+        source: &str,
+        tokens: &Templates,
+        tokenizer: &TokenizerFile,
+        line: &mut Line,
+    ) -> Result<(), (&'static str, String)> {
         let ending = match &self.open {
             Some(field) => Ending::Open(field),
             None if self.asks => Ending::GenerationPrompt,
             None => Ending::Closed,
         };
-        let failure = match template {
-            Err(error) => ("compile", error.to_string()),
-            Ok(template) => match template.render(&self.conversation, &self.variables, ending) {
-                Ok(rendered) => {
-                    let character = |byte: usize| rendered.text[..byte].chars().count();
-                    let generated =
-                        rendered.generated.iter().map(|range| [character(range.start), character(range.end)]);
-                    line.insert(
-                        "generated".to_owned(),
-                        generated.map(|range| range.to_vec()).collect::<Vec<_>>().into(),
-                    );
-                    line.insert("text".to_owned(), rendered.text.into());
-                    return;
+        let settings = Settings::at(jiff::civil::date(2026, 11, 29).at(6, 7, 5, 0));
+        let template = ChatTemplate::compile(source, settings).map_err(|error: TemplateError| ("compile", error.to_string()))?;
+        let variables = tokens.variables(self.arguments.iter().cloned());
+        let rendered = template.render(&self.conversation, &variables, ending).map_err(|error| match error {
+            RenderError::Raised(message) => ("raised", message),
+            error => ("failed", error.to_string()),
+        })?;
+        let ids = tokenizer.encode_placed(&rendered.text).map_err(|error| ("encode", error.to_string()))?.ids;
+        let character = |byte: usize| rendered.text[..byte].chars().count();
+        let generated = rendered.generated.iter().map(|range| vec![character(range.start), character(range.end)]);
+        line.insert("generated".to_owned(), generated.collect::<Vec<_>>().into());
+        line.insert("ids".to_owned(), ids.into());
+        if ending == Ending::Closed {
+            // Templates are of all models: what looks like a control token is one in its own model.
+            let mut special: Vec<String> = tokenizer.vocabulary().special().map(|token| token.text.clone()).collect();
+            special.extend(looks_special(source));
+            let model = Model::new(tokenizer, Masker::new(template, variables, special));
+            match model.encode(&self.conversation, &Rules::default()) {
+                Ok(encoded) => {
+                    let mask: String = encoded.mask().iter().map(|trained| char::from(b'0' + trained)).collect();
+                    line.insert("mask".to_owned(), mask.into());
+                    let text = &encoded.masked.text;
+                    let run = |run: &datac_model::Run| {
+                        serde_json::json!([text[run.bytes.clone()], run.reason.name(), run.message])
+                    };
+                    line.insert("runs".to_owned(), encoded.masked.runs.iter().map(run).collect());
                 }
-                Err(error @ RenderError::Raised(_)) => ("raised", error.to_string()),
-                Err(error) => ("failed", error.to_string()),
-            },
-        };
-        line.insert("kind".to_owned(), failure.0.into());
-        line.insert("error".to_owned(), failure.1.into());
+                Err(error) => {
+                    line.insert("refused".to_owned(), error.to_string().into());
+                }
+            }
+        }
+        line.insert("text".to_owned(), rendered.text.into());
+        Ok(())
     }
 }

@@ -1,9 +1,10 @@
 """Renders conversations with transformers: what `datac-model` is held to.
 
-    python reference.py TEMPLATES CONVERSATIONS OUT
+    python reference.py TEMPLATES CONVERSATIONS MODEL OUT
 
-Writes one JSON line for each template and conversation, in the order of names: `text` with `generated` (ranges of characters
-that `{% generation %}` blocks wrote), or `error` with its `kind`. The clock stands at 2026-11-29 06:07:05.
+Writes one JSON line for each template and conversation, in the order of names: `text` with its `ids`, or `error` with its
+`kind`; of templates with generation blocks also `generated` (ranges of characters), `marked` (the same, found by marks) and
+`mask` (a digit for each id). The clock stands at 2026-11-29 06:07:05.
 """
 
 import datetime
@@ -13,11 +14,8 @@ import pathlib
 import sys
 
 import jinja2
-from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 from transformers.utils import chat_template_utils
-
-SPECIAL = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
 
 
 class Clock(datetime.datetime):
@@ -54,10 +52,10 @@ def marked_spans(template, arguments):
     return spans if text == plain else None
 
 
-def main(templates, conversations, out):
+def main(templates, conversations, model, out):
     logging.disable(logging.WARNING)
     chat_template_utils.datetime = Clock
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE()), **SPECIAL)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(model)
     conversations = json.loads(pathlib.Path(conversations).read_text(encoding="utf-8"))
     with open(out, "w", encoding="utf-8") as lines:
         for path in sorted(pathlib.Path(templates).glob("*.jinja")):
@@ -80,15 +78,29 @@ def render(tokenizer, source, conversation):
     except Exception as error:
         kind = "raised" if type(error) is jinja2.TemplateError else type(error).__name__
         return {"error": str(error), "kind": kind}
+    line = {"text": text, "generated": [], "ids": tokenizer(text, add_special_tokens=False)["input_ids"]}
     if "endgeneration" not in source or "continue_final_message" in ending:
-        return {"text": text, "generated": []}
+        return line
     messages = [{k: v for k, v in message.items() if v is not None} for message in conversation["messages"]]
-    arguments = {"tools": None, "documents": None, "add_generation_prompt": False, **SPECIAL, **given, **ending, **kwargs}
+    arguments = {"tools": None, "documents": None, "add_generation_prompt": False, **tokenizer.special_tokens_map, **given, **ending, **kwargs}
     _, generated = chat_template_utils.render_jinja_template(
         [messages], chat_template=source, return_assistant_tokens_mask=True, **arguments
     )
     seen = chat_template_utils._alias_reasoning_fields(messages)
-    return {"text": text, "generated": generated[0], "marked": marked_spans(source, {"messages": seen, **arguments})}
+    line["generated"] = generated[0]
+    line["marked"] = marked_spans(source, {"messages": seen, **arguments})
+    if "add_generation_prompt" not in ending:
+        out = tokenizer.apply_chat_template(
+            conversation["messages"],
+            chat_template=source,
+            return_dict=True,
+            return_assistant_tokens_mask=True,
+            **given,
+            **kwargs,
+        )
+        assert out["input_ids"] == line["ids"]
+        line["mask"] = "".join(map(str, out["assistant_masks"]))
+    return line
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+//! Masks of small templates, and the fast way against the slow one.
