@@ -18,15 +18,16 @@ use std::{
 };
 
 use datac_model::{
-    ChatTemplate, Conversation, Ending, Json, Masker, Model, RenderError, Rules, Settings, TemplateError, TemplateFiles,
-    Templates, Tokenizer, TokenizerFile,
+    ChatTemplate, Conversation, Ending, Json, Masker, Model, RenderError, Rules, Settings, TemplateError,
+    TemplateFiles, Templates, Tokenizer, TokenizerFile,
 };
 
 type Line = serde_json::Map<String, serde_json::Value>;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let (Some(templates), Some(conversations), Some(folder)) = (arguments.next(), arguments.next(), arguments.next()) else {
+    let (Some(templates), Some(conversations), Some(folder)) = (arguments.next(), arguments.next(), arguments.next())
+    else {
         return Err("usage: render TEMPLATES CONVERSATIONS MODEL".into());
     };
     let folder = Path::new(&folder);
@@ -116,7 +117,8 @@ impl Case {
             None => Ending::Closed,
         };
         let settings = Settings::at(jiff::civil::date(2026, 11, 29).at(6, 7, 5, 0));
-        let template = ChatTemplate::compile(source, settings).map_err(|error: TemplateError| ("compile", error.to_string()))?;
+        let template =
+            ChatTemplate::compile(source, settings).map_err(|error: TemplateError| ("compile", error.to_string()))?;
         let variables = tokens.variables(self.arguments.iter().cloned());
         let rendered = template.render(&self.conversation, &variables, ending).map_err(|error| match error {
             RenderError::Raised(message) => ("raised", message),

@@ -31,6 +31,7 @@ pub use mask::{EndOfTurn, MaskError, Masked, Masker, Reason, Rules, Run, TrainOn
 pub use model::{Encoded, Model, ModelError, TokenRun};
 pub use sinks::{Shown, Sinks};
 pub use template::{
-    ChatTemplate, ChoiceError, DateTime, Ending, RenderError, Rendered, Settings, TemplateError, TemplateFiles, Templates,
+    ChatTemplate, ChoiceError, DateTime, Ending, RenderError, Rendered, Settings, TemplateError, TemplateFiles,
+    Templates,
 };
 pub use tokenizer::{AddedToken, EncodeError, Encoding, Tokenizer, TokenizerError, TokenizerFile, Vocabulary};

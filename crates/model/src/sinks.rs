@@ -55,7 +55,8 @@ impl Masker {
         let user = || Message::new("user", "[a question]");
         let answer = || Message::new("assistant", "[an answer]");
         let reasoned = || answer().with("reasoning_content", Json::from(word));
-        let object = |pairs: Vec<(&str, Json)>| Json::object(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)));
+        let object =
+            |pairs: Vec<(&str, Json)>| Json::object(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)));
         let tool = || {
             let parameters = object(vec![("type", Json::from("object")), ("properties", object(Vec::new()))]);
             let function = object(vec![
@@ -118,7 +119,10 @@ impl Masker {
         };
         let [word, other, _] = WORDS;
         let bare = before(vec![Message::new("user", word)], word)?;
-        let second = before(vec![Message::new("user", other), Message::new("assistant", "x"), Message::new("user", word)], word)?;
+        let second = before(
+            vec![Message::new("user", other), Message::new("assistant", "x"), Message::new("user", word)],
+            word,
+        )?;
         let between = second.split_once(other)?.1;
         // The header of the user's turn, as it stands in the middle, is no instruction.
         let mut header = 0;

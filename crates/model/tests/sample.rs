@@ -4,8 +4,8 @@
 mod sample;
 
 use datac_model::{
-    ChatTemplate, Conversation, Encoded, Masker, Message, Model, Reason, Rules, Settings, Shown, TemplateFiles, Templates,
-    Tokenizer, TokenizerFile, TrainOn,
+    ChatTemplate, Conversation, Encoded, Masker, Message, Model, Reason, Rules, Settings, Shown, TemplateFiles,
+    Templates, Tokenizer, TokenizerFile, TrainOn,
 };
 
 const FILE: &str = include_str!("../sample/tokenizer.json");
@@ -49,7 +49,11 @@ fn trained(encoded: &Encoded) -> Vec<(String, Reason)> {
 
 #[test]
 fn the_file_is_what_the_example_writes() {
-    assert_eq!(FILE, sample::tokenizer(), "cargo run -p datac-model --example sample > crates/model/sample/tokenizer.json");
+    assert_eq!(
+        FILE,
+        sample::tokenizer(),
+        "cargo run -p datac-model --example sample > crates/model/sample/tokenizer.json"
+    );
 }
 
 fn rivers() -> Conversation {

@@ -295,7 +295,8 @@ impl Masker {
                 continue;
             }
             let parts = self.turn(conversation, &places, message)?.parts;
-            let overlaps = |run: &Run| parts.iter().any(|(part, _)| part.start < run.bytes.end && run.bytes.start < part.end);
+            let overlaps =
+                |run: &Run| parts.iter().any(|(part, _)| part.start < run.bytes.end && run.bytes.start < part.end);
             if runs.iter().any(overlaps) {
                 return Err(MaskError::Uncertain { message, part: "marked text" });
             }

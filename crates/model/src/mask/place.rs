@@ -49,9 +49,10 @@ impl Field {
             }
             Self::Reasoning => {
                 let names = crate::conversation::REASONING;
-                names.iter().filter(|name| message.text(name).is_some()).fold(message.clone(), |message, name| {
-                    message.with(name, Json::from(text))
-                })
+                names
+                    .iter()
+                    .filter(|name| message.text(name).is_some())
+                    .fold(message.clone(), |message, name| message.with(name, Json::from(text)))
             }
             Self::Whole => {
                 let [first, second, third] = crate::conversation::REASONING;
@@ -131,13 +132,13 @@ impl<'a> Places<'a> {
         let messages = &self.conversation.messages;
         let placeholder = |message: usize| format!("[placeholder {message} of {}]", messages.len());
         let swap = |(index, message): (usize, &Message)| match message.text("content") {
-            Some(text) if !text.trim_matches(is_space).is_empty() => message.with("content", Json::from(placeholder(index))),
+            Some(text) if !text.trim_matches(is_space).is_empty() => {
+                message.with("content", Json::from(placeholder(index)))
+            }
             _ => message.clone(),
         };
-        let swapped = Conversation {
-            messages: messages.iter().enumerate().map(swap).collect(),
-            ..self.conversation.clone()
-        };
+        let swapped =
+            Conversation { messages: messages.iter().enumerate().map(swap).collect(), ..self.conversation.clone() };
         let swapped = self.masker.render(&swapped, Ending::Closed).ok()?.text;
         let mut places = vec![None; messages.len()];
         let (mut rest, mut at) = (swapped.as_str(), 0);
@@ -151,9 +152,8 @@ impl<'a> Places<'a> {
                     let trimmed = content.trim_matches(is_space);
                     let left = content.trim_start_matches(is_space);
                     let right = content.trim_end_matches(is_space);
-                    let fits = |content: &&str| {
-                        text.strip_prefix(*content).is_some_and(|rest| rest.starts_with(between))
-                    };
+                    let fits =
+                        |content: &&str| text.strip_prefix(*content).is_some_and(|rest| rest.starts_with(between));
                     let length = [content, trimmed, left, right].into_iter().find(fits)?.len();
                     places[index] = Some(at..at + length);
                     length

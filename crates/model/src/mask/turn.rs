@@ -24,7 +24,8 @@ impl EndOfTurn {
     /// Renders an answer, and returns the first control token behind it.
     pub(super) fn find(masker: &Masker) -> Option<Self> {
         const ANSWER: &str = "[an answer]";
-        let conversation = Conversation::new(vec![Message::new("user", "[a question]"), Message::new("assistant", ANSWER)]);
+        let conversation =
+            Conversation::new(vec![Message::new("user", "[a question]"), Message::new("assistant", ANSWER)]);
         let text = masker.render(&conversation, Ending::Closed).ok()?.text;
         let (_, behind) = text.rsplit_once(ANSWER)?;
         let (at, token) = masker.first_special(behind)?;
@@ -46,7 +47,12 @@ impl Masker {
     }
 
     /// Returns what a message writes.
-    pub(super) fn turn(&self, conversation: &Conversation, places: &Places<'_>, index: usize) -> Result<Turn, MaskError> {
+    pub(super) fn turn(
+        &self,
+        conversation: &Conversation,
+        places: &Places<'_>,
+        index: usize,
+    ) -> Result<Turn, MaskError> {
         let message = &conversation.messages[index];
         let content = places.find(index, Field::Content)?;
         let reasoning = places.find(index, Field::Reasoning)?;
@@ -162,16 +168,27 @@ impl Masker {
         let same = up_to.bytes().zip(places.text.bytes()).take_while(|(a, b)| a == b).count();
         // Up to a control token, the last one of which ends the turn: a text that differs inside of one is not understood.
         let written = places.text.get(start..start.max(floor_boundary(places.text, same.min(to))))?;
-        let ends = self.special_tokens.iter().filter(|token| !token.is_empty()).filter_map(|token| written.rfind(token));
+        let ends =
+            self.special_tokens.iter().filter(|token| !token.is_empty()).filter_map(|token| written.rfind(token));
         Some(start..start + ends.max()?)
     }
 
     /// Between which bytes a message must stand: behind the last content before it, and before the first one after it.
-    fn room(&self, conversation: &Conversation, places: &Places<'_>, index: usize) -> Result<(usize, usize), MaskError> {
+    fn room(
+        &self,
+        conversation: &Conversation,
+        places: &Places<'_>,
+        index: usize,
+    ) -> Result<(usize, usize), MaskError> {
         let find = |other: usize| places.find(other, Field::Content).ok().flatten();
         let before = (0..index).rev().find_map(find).map_or(0, |range| range.end);
-        let after = (index + 1..conversation.messages.len()).find_map(find).map_or(places.text.len(), |range| range.start);
-        if before <= after { Ok((before, after)) } else { Err(MaskError::Uncertain { message: index, part: "content" }) }
+        let after =
+            (index + 1..conversation.messages.len()).find_map(find).map_or(places.text.len(), |range| range.start);
+        if before <= after {
+            Ok((before, after))
+        } else {
+            Err(MaskError::Uncertain { message: index, part: "content" })
+        }
     }
 
     /// Returns where the token ends that ends a message whose own text ends at `at`; `None` if there is none.

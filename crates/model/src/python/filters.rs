@@ -9,14 +9,13 @@ use minijinja3::{
 use super::{
     json, methods,
     text::{is_space, to_str},
-    value::{Markup, is_none},
+    value::is_none,
 };
 
 /// Puts the filters and tests into an environment.
 pub(crate) fn install(environment: &mut Environment<'static>) {
     environment.add_filter("tojson", json::tojson);
     environment.add_filter("string", |value: Value| text_of(&value));
-    environment.add_filter("safe", |value: Value| text_of(&value).map(|text| Value::from_object(Markup(text))));
     environment.add_filter("trim", trim);
     environment.add_filter("indent", indent);
     generator(environment, "map", "__map", filters::map);

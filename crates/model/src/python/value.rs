@@ -36,8 +36,7 @@ impl Object for LongInteger {
     }
 }
 
-/// Text that the filter `safe` returned. In Jinja2 `+` escapes the other operand even where nothing else is escaped; here it
-/// fails, so that no template that does this is rendered otherwise.
+/// Text that the filter `safe` returned: it can be written, and nothing else.
 #[derive(Debug)]
 pub(crate) struct Markup(pub(crate) String);
 

@@ -137,6 +137,17 @@ pub(super) fn mark(text: &str) -> String {
     marked
 }
 
+/// Returns what of a text stands outside of marks; `None` if there are none, all of it if they do not pair.
+pub(super) fn beside(marked: &str) -> Option<String> {
+    if !marked.contains([OPEN, CLOSE]) {
+        return None;
+    }
+    let Some((text, spans)) = take_out(marked) else { return Some(marked.to_owned()) };
+    let starts = std::iter::once(0).chain(spans.iter().map(|span| span.end));
+    let ends = spans.iter().map(|span| span.start).chain(std::iter::once(text.len()));
+    Some(starts.zip(ends).map(|(start, end)| &text[start..end]).collect())
+}
+
 /// Takes the marks out of a text: returns the text, and the ranges in bytes that stood between outermost marks and are not
 /// empty. `None` if marks do not pair.
 pub(super) fn take_out(marked: &str) -> Option<(String, Vec<Range<usize>>)> {

@@ -11,13 +11,20 @@ use std::{borrow::Cow, error::Error as _, ops::Range};
 
 pub use choice::{ChoiceError, TemplateFiles, Templates};
 pub use jiff::civil::DateTime;
-use minijinja3::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, syntax::SyntaxConfig, value::Value};
+use minijinja3::{
+    AutoEscape, Environment, ErrorKind, OutputSpan, UndefinedBehavior, syntax::SyntaxConfig, value::Value,
+};
 use thiserror::Error;
 
 use crate::{
     Conversation, Json,
     conversation::REASONING,
-    python::{filters, methods, strftime::strftime, text, value::Nothing},
+    python::{
+        filters, methods,
+        strftime::strftime,
+        text,
+        value::{Markup, Nothing},
+    },
 };
 use marks::Marks;
 
@@ -59,6 +66,9 @@ pub struct ChatTemplate {
     environment: Environment<'static>,
     /// The same template, whose generation blocks put marks around what they write; only for [`Marks::Captured`].
     marking: Option<Environment<'static>>,
+    /// The same template, for which `safe` text is like any other, once without and once with marks around such text; only if
+    /// it uses that filter.
+    safe: Option<[Environment<'static>; 2]>,
     source: String,
     marks: Marks,
 }
@@ -139,12 +149,18 @@ impl ChatTemplate {
     pub fn compile(source: &str, settings: Settings) -> Result<Self, TemplateError> {
         // The lexer of Jinja2 takes every end of a line for a newline.
         let (source, marks) = marks::rewrite(&source.replace("\r\n", "\n").replace('\r', "\n"));
-        let environment = environment(settings, source.clone(), |text| text)?;
+        let set_up = |safe: Safe, generated| environment(settings, source.clone(), safe, generated);
+        let environment = set_up(Safe::Apart, |text| text)?;
         let marking = match marks {
             Marks::None | Marks::Direct => None,
-            Marks::Captured => Some(self::environment(settings, source.clone(), |text| marks::mark(&text))?),
+            Marks::Captured => Some(set_up(Safe::Apart, |text| marks::mark(&text))?),
         };
-        Ok(Self { environment, marking, source, marks })
+        let safe = if marking.is_none() && uses_safe(&source) {
+            Some([set_up(Safe::Plain, |text| text)?, set_up(Safe::Marked, |text| text)?])
+        } else {
+            None
+        };
+        Ok(Self { environment, marking, safe, source, marks })
     }
 
     /// Returns whether the template marks what the model generates.
@@ -191,17 +207,34 @@ impl ChatTemplate {
         ];
         let variables = variables.iter().map(|(name, value)| (name.as_str(), value.0.clone()));
         let context = Value::from_pairs(variables.chain(given));
-        let template = self.environment.get_template(NAME)?;
         if let Some(marking) = &self.marking {
             let marked = marking.get_template(NAME)?.render(context.clone())?;
             let (text, generated) = marks::take_out(&marked).ok_or(RenderError::MovingMarks)?;
             // Marks are characters, which a template could count, compare or cut: it must write the same without.
-            return if template.render(context)? == text {
+            return if self.environment.get_template(NAME)?.render(context)? == text {
                 Ok(Rendered { text, generated })
             } else {
                 Err(RenderError::MovingMarks)
             };
         }
+        let rendered = self.render_in(&self.environment, context.clone());
+        match (rendered, &self.safe) {
+            (Err(refused @ RenderError::Failed { .. }), Some([plain, marked])) => {
+                let plain = self.render_in(plain, context.clone())?;
+                let (marked, spans) = marked.get_template(NAME)?.render_with_spans(context)?;
+                // What was added to safe text is written with it.
+                let beside = |span: &OutputSpan| marks::beside(&marked[span.output_range()]);
+                let is_escaped = |text: String| text.contains(['&', '<', '>', '"', '\'']);
+                let is_same = !spans.iter().filter_map(beside).any(is_escaped);
+                let unmarked = marks::take_out(&marked).map(|(text, _)| text);
+                if is_same && unmarked.as_ref() == Some(&plain.text) { Ok(plain) } else { Err(refused) }
+            }
+            (rendered, _) => rendered,
+        }
+    }
+
+    fn render_in(&self, environment: &Environment<'static>, context: Value) -> Result<Rendered, RenderError> {
+        let template = environment.get_template(NAME)?;
         if self.marks == Marks::None {
             return Ok(Rendered { text: template.render(context)?, generated: Vec::new() });
         }
@@ -212,6 +245,27 @@ impl ChatTemplate {
     }
 }
 
+/// What the filter `safe` returns. In Jinja2 the operator `+` escapes what is added to such text, even where nothing else is
+/// escaped; minijinja does not. So a template is rendered only if nothing is added, or nothing that needs to be escaped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Safe {
+    /// Text that nothing can be added to.
+    Apart,
+    /// Text like any other.
+    Plain,
+    /// Text between marks.
+    Marked,
+}
+
+/// Whether a template uses the filter `safe`, and what it returns is neither filtered again nor asked for a method.
+fn uses_safe(source: &str) -> bool {
+    let mut uses =
+        source.split('|').skip(1).map(str::trim_start).filter_map(|rest| rest.strip_prefix("safe")).peekable();
+    let is_last = |rest: &str| !rest.trim_start_matches([' ', ')']).starts_with(['.', '[']);
+    let is_filtered = source.split('|').rev().skip(1).any(|piece| piece.trim() == "safe");
+    uses.peek().is_some() && !is_filtered && uses.all(is_last)
+}
+
 /// The name of the template in its environment.
 const NAME: &str = "chat";
 
@@ -219,6 +273,7 @@ const NAME: &str = "chat";
 fn environment(
     settings: Settings,
     source: String,
+    safe: Safe,
     generated: fn(String) -> String,
 ) -> Result<Environment<'static>, TemplateError> {
     let mut environment = Environment::new();
@@ -240,6 +295,14 @@ fn environment(
         }
     });
     filters::install(&mut environment);
+    environment.add_filter("safe", move |value: Value| -> Result<Value, minijinja3::Error> {
+        let text = text::to_str(&value).ok_or_else(|| failed("the value cannot be printed"))?;
+        Ok(match safe {
+            Safe::Apart => Value::from_object(Markup(text)),
+            Safe::Plain => Value::from(text),
+            Safe::Marked => Value::from(marks::mark(&text)),
+        })
+    });
     environment.add_filter(marks::FILTER, generated);
     environment.add_function("raise_exception", |message: Value| -> Result<Value, minijinja3::Error> {
         let message = text::to_str(&message).unwrap_or_default();

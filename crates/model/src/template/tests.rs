@@ -116,10 +116,20 @@ fn other_failures_say_where() {
 }
 
 #[test]
-fn safe_text_is_no_operand() {
+fn what_is_added_to_safe_text_is_not_escaped() {
     assert_eq!(text("{{ '<b>' | safe }}{{ 'a' ~ ('<' | safe) }}"), "<b>a<");
-    // In Jinja2 the other operand would be escaped.
+    assert_eq!(
+        text("{{ '<b>' | safe + 'b' }}{% set x = {'a': 1} | tojson | safe %}{{ x + ' c' }}"),
+        "<b>b{\"a\": 1} c"
+    );
+    // In Jinja2 the other operand would be escaped; what stands beside escapes nothing.
     assert!(matches!(render("{{ '<a>' | safe + '<b>' }}"), Err(RenderError::Failed { .. })));
+    assert!(matches!(render("{{ ('<a>' | safe).strip() + 'b' }}"), Err(RenderError::Failed { .. })));
+    assert_eq!(text("{{ '<a>' | safe + 'b' }}{{ '<' + '>' }}"), "<a>b<>");
+    assert!(matches!(
+        render("{% set x = '<a>' | safe + messages[1].content %}{{ x + '<b>' }}"),
+        Err(RenderError::Failed { .. })
+    ));
 }
 
 #[test]

@@ -5,7 +5,9 @@
 
 use std::ops::Range;
 
-use unicode_normalization::{UnicodeNormalization, char::canonical_combining_class, is_nfc, is_nfc_quick, IsNormalized};
+use unicode_normalization::{
+    IsNormalized, UnicodeNormalization, char::canonical_combining_class, is_nfc, is_nfc_quick,
+};
 
 use super::{
     EncodeError, Vocabulary,
@@ -92,7 +94,8 @@ fn follow_bytes(
 fn end_of_added(vocabulary: &Vocabulary, text: &str, id: u32, at: usize) -> Option<usize> {
     let token = vocabulary.added_token(id)?;
     let rest = text.get(at..)?;
-    let trimmed = if token.takes_left && !rest.starts_with(&token.text) { rest.trim_start_matches(is_space) } else { rest };
+    let trimmed =
+        if token.takes_left && !rest.starts_with(&token.text) { rest.trim_start_matches(is_space) } else { rest };
     let behind = trimmed.strip_prefix(token.text.as_str())?;
     let behind = if token.takes_right { behind.trim_start_matches(is_space) } else { behind };
     Some(text.len() - behind.len())
@@ -133,7 +136,13 @@ impl Composed {
             match index.checked_sub(1).map(|index| &self.changed[index]) {
                 None => at,
                 Some((new, old)) if at >= new.end => old.end + (at - new.end),
-                Some((_, old)) => if is_end { old.end } else { old.start },
+                Some((_, old)) => {
+                    if is_end {
+                        old.end
+                    } else {
+                        old.start
+                    }
+                }
             }
         };
         place(bytes.start, false)..place(bytes.end, true)
@@ -151,7 +160,16 @@ mod tests {
 
     #[test]
     fn parts_compose_to_the_whole() {
-        for text in ["", "abc", "e\u{301}a", "\u{1100}\u{1161}\u{11a8}x", "\u{344}", "a\u{5b0}\u{5b1}\u{301}b", "\u{301}e", "\u{212b}"] {
+        for text in [
+            "",
+            "abc",
+            "e\u{301}a",
+            "\u{1100}\u{1161}\u{11a8}x",
+            "\u{344}",
+            "a\u{5b0}\u{5b1}\u{301}b",
+            "\u{301}e",
+            "\u{212b}",
+        ] {
             assert_eq!(Composed::new(text).text, text.nfc().collect::<String>(), "{text:?}");
         }
     }
@@ -161,6 +179,9 @@ mod tests {
         // "xéy" composed; é is two bytes there and three before.
         let composed = Composed::new("xe\u{301}y");
         assert_eq!(composed.text, "xéy");
-        assert_eq!([0..1, 1..3, 1..2, 2..3, 3..4, 0..4].map(|place| composed.original(place)), [0..1, 1..4, 1..4, 1..4, 4..5, 0..5]);
+        assert_eq!(
+            [0..1, 1..3, 1..2, 2..3, 3..4, 0..4].map(|place| composed.original(place)),
+            [0..1, 1..4, 1..4, 1..4, 4..5, 0..5]
+        );
     }
 }

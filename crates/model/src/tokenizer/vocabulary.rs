@@ -261,10 +261,7 @@ mod tests {
             "added_tokens": [{"id": 3, "content": "<é>", "special": true}]}"#;
         let vocabulary = Vocabulary::read(file).expect("it is valid");
         let bytes: Vec<Option<&[u8]>> = (0..7).map(|id| vocabulary.bytes(id)).collect();
-        assert_eq!(
-            bytes,
-            [Some(&b" a"[..]), Some(b"\xc3"), None, Some("<é>".as_bytes()), None, Some(b"x"), None]
-        );
+        assert_eq!(bytes, [Some(&b" a"[..]), Some(b"\xc3"), None, Some("<é>".as_bytes()), None, Some(b"x"), None]);
         assert_eq!(vocabulary.special_in("a <é> b <é>").len(), 1);
         assert_eq!(vocabulary.size(), 6);
     }
