@@ -69,9 +69,17 @@ fn parts_text(message: &Message) -> Option<String> {
     texts.map(|texts| texts.concat()).filter(|text| !text.is_empty())
 }
 
-/// What stands for a text. No two share their first or last character, so that what a text shares with one of them at an edge,
-/// it does not share with the other.
-const PLACEHOLDERS: [&str; 2] = ["[placeholder one]", "zplaceholder twoz"];
+/// What stands for a text. No two share their first or their last character.
+const PLACEHOLDERS: [&str; 4] = ["[placeholder one]", "zplaceholder twoz", "Qplaceholder threeQ", "(placeholder four)"];
+
+/// Returns two placeholders that share neither the first nor the last character with a text: what surrounds the text then is
+/// all that renderings share.
+fn placeholders(text: &str) -> impl Iterator<Item = &'static str> {
+    let (first, last) = (text.chars().next(), text.chars().next_back());
+    let is_apart =
+        move |placeholder: &&str| placeholder.chars().next() != first && placeholder.chars().next_back() != last;
+    PLACEHOLDERS.into_iter().filter(is_apart).take(2)
+}
 
 /// The fields of a conversation in its text.
 pub(super) struct Places<'a> {
@@ -109,7 +117,8 @@ impl<'a> Places<'a> {
     /// Returns where the text changes if a field is swapped; `None` if it does not, or the swapped conversation is refused.
     pub(super) fn changed(&self, message: usize, field: Field) -> Option<Range<usize>> {
         let mut changed: Option<Range<usize>> = None;
-        for placeholder in PLACEHOLDERS {
+        let text = field.text(&self.conversation.messages[message]).unwrap_or_default();
+        for placeholder in placeholders(text.trim_matches(is_space)) {
             let swapped = field.swapped(&self.conversation.messages[message], placeholder);
             let conversation = self.conversation.with_message(message, swapped);
             let rendered = self.masker.render(&conversation, Ending::Closed).ok()?;

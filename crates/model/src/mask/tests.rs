@@ -1,1 +1,275 @@
 //! Masks of small templates, and the fast way against the slow one.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::Settings;
+
+fn masker(source: &str) -> Masker {
+    let settings = Settings::at(jiff::civil::date(2026, 1, 1).at(0, 0, 0, 0));
+    let template = ChatTemplate::compile(source, settings).expect("the source is valid");
+    let special = ["<|s|>", "<|e|>", "<|user|>", "<|assistant|>", "<|tool|>"].map(str::to_owned);
+    Masker::new(template, Vec::new(), special.into())
+}
+
+/// The runs as `text/reason/message`.
+fn runs(masker: &Masker, conversation: &Conversation, rules: &Rules) -> Result<Vec<String>, String> {
+    let masked = masker.mask(conversation, rules).map_err(|error| error.to_string())?;
+    let word = |run: &Run| {
+        let message = run.message.map_or("-".to_owned(), |message| message.to_string());
+        let weight = if run.weight == 1.0 { String::new() } else { format!("*{}", run.weight) };
+        format!("{}/{}/{message}{weight}", &masked.text[run.bytes.clone()], run.reason.name())
+    };
+    Ok(masked.runs.iter().map(word).collect())
+}
+
+fn parse(messages: &str) -> Conversation {
+    Conversation::parse(messages, None).expect("it is a conversation")
+}
+
+const CHATML: &str = "{% for m in messages %}<|s|>{{ m.role }}\n{{ m.content }}<|e|>\n{% endfor %}\
+    {% if add_generation_prompt %}<|s|>assistant\n{% endif %}";
+
+const TURNS: &str = r#"[{"role": "system", "content": "S"}, {"role": "user", "content": "same"}, {"role": "assistant", "content": "same"},
+    {"role": "user", "content": "U"}, {"role": "assistant", "content": "A"}, {"role": "tool", "content": "T"}, {"role": "assistant", "content": "B"}]"#;
+
+#[test]
+fn rules_choose_messages() {
+    let of = |train_on| {
+        runs(&masker(CHATML), &parse(TURNS), &Rules { train_on, ..Rules::default() }).expect("it has a mask")
+    };
+    let turn = |text: &str, index: usize| [format!("{text}/content/{index}"), format!("<|e|>/end_of_turn/{index}")];
+    assert_eq!(of(TrainOn::Assistant), [turn("same", 2), turn("A", 4), turn("B", 6)].concat());
+    assert_eq!(of(TrainOn::Last), turn("B", 6));
+    assert_eq!(of(TrainOn::Completion), [turn("A", 4), turn("B", 6)].concat());
+    let all = of(TrainOn::All);
+    assert_eq!(all.len(), 1);
+    assert!(all[0].ends_with("/all/-"));
+}
+
+#[test]
+fn messages_say_otherwise() {
+    let messages = r#"[{"role": "user", "content": "u", "train": true}, {"role": "assistant", "content": "a", "weight": 0},
+        {"role": "user", "content": "v"}, {"role": "assistant", "content": "b", "weight": 0.5}, {"role": "assistant", "content": "c", "training": false}]"#;
+    let rules = Rules { end_of_turn: false, ..Rules::default() };
+    assert_eq!(
+        runs(&masker(CHATML), &parse(messages), &rules).expect("it has a mask"),
+        ["u/content/0", "b/content/3*0.5"]
+    );
+    let all = Rules { train_on: TrainOn::All, ..rules };
+    assert_eq!(
+        runs(&masker("{% for m in messages %}{{ m.content }}.{% endfor %}"), &parse(messages), &all)
+            .expect("it has a mask"),
+        ["u./all/-", ".v./all/-", "b/all/3*0.5", "./all/-", "./all/-"]
+    );
+    let none = r#"[{"role": "user", "content": "u"}, {"role": "assistant", "content": "a", "train": false}]"#;
+    assert_eq!(runs(&masker(CHATML), &parse(none), &rules), Err("no message is trained on".to_owned()));
+    let bad = r#"[{"role": "assistant", "content": "a", "weight": -1}]"#;
+    let message = "message 0 has a weight that is not a number from 0 on";
+    assert_eq!(runs(&masker(CHATML), &parse(bad), &rules), Err(message.to_owned()));
+}
+
+const MARKED: &str = "{% for m in messages %}<|s|>{{ m.role }}\n{% if m.role == 'assistant' %}{% generation %}{{ m.content }}<|e|>\
+    {% endgeneration %}{% else %}{{ m.content }}<|e|>{% endif %}{% endfor %}";
+
+#[test]
+fn marks_belong_to_messages() {
+    let of = |train_on| {
+        runs(&masker(MARKED), &parse(TURNS), &Rules { train_on, ..Rules::default() }).expect("it has a mask")
+    };
+    assert_eq!(of(TrainOn::Assistant), ["same<|e|>/marked/-", "A<|e|>/marked/-", "B<|e|>/marked/-"]);
+    assert_eq!(of(TrainOn::Last), ["B<|e|>/marked/6"]);
+    let one = "{% generation %}{% for m in messages %}{{ m.content }},{% endfor %}{% endgeneration %}";
+    let last = Rules { train_on: TrainOn::Last, ..Rules::default() };
+    let uncertain = "it is not certain where the chat template writes the marked text of message 2";
+    assert_eq!(runs(&masker(one), &parse(TURNS), &last), Err(uncertain.to_owned()));
+}
+
+#[test]
+fn what_a_template_does_to_contents_is_followed() {
+    let of = |content: &str, expression: &str| {
+        let source = CHATML.replace("m.content", expression);
+        let conversation = Conversation::new(vec![Message::new("user", "u"), Message::new("assistant", content)]);
+        runs(&masker(&source), &conversation, &Rules::default())
+    };
+    let found = |text: &str| Ok(vec![format!("{text}/content/1"), "<|e|>/end_of_turn/1".to_owned()]);
+    assert_eq!(of(" a \n", "m.content"), found(" a \n"));
+    assert_eq!(of(" a \n", "m.content | trim"), found("a"));
+    assert_eq!(of("<t>x</t>a", "m.content.split('</t>')[-1]"), found("a"));
+    assert_eq!(
+        of(
+            "x</t>a",
+            "(m.content.split('</t>')[0] ~ '\\n</t>\\n' ~ m.content.split('</t>')[-1]) if '</t>' in m.content else m.content"
+        ),
+        found("x\n</t>\na")
+    );
+    assert_eq!(of("a", "'b'"), Err("the chat template drops the content of message 1".to_owned()));
+    assert_eq!(
+        of("abc", "m.content | upper"),
+        Err("it is not certain where the chat template writes the content of message 1".to_owned())
+    );
+    assert_eq!(of("  ", "m.content | trim"), Err("nothing of the text is trained on".to_owned()));
+}
+
+#[test]
+fn parts_are_contents() {
+    let source = CHATML.replace("{{ m.content }}", "{% if m.content is string %}{{ m.content }}{% else %}{% for p in m.content %}{{ p.text }}{% endfor %}{% endif %}");
+    let messages = r#"[{"role": "user", "content": "u"}, {"role": "assistant", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}]"#;
+    assert_eq!(
+        runs(&masker(&source), &parse(messages), &Rules::default()).expect("it has a mask"),
+        ["ab/content/1", "<|e|>/end_of_turn/1"]
+    );
+}
+
+const TOOLS: &str = "{% for m in messages %}<|{{ m.role }}|>{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}\
+    {{ m.content }}{% for c in m.tool_calls or [] %}<call>{{ c.function.name }}({{ c.function.arguments | tojson }}){% endfor %}\
+    {% if m.role == 'assistant' %}<|e|>{% endif %}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}";
+
+const CALLS: &str = r#"[{"role": "user", "content": "u"}, {"role": "assistant", "content": "I look.", "reasoning": "why", "tool_calls":
+    [{"function": {"name": "f", "arguments": {"x": 1.0}}}, {"function": {"name": "g", "arguments": {}}}]}, {"role": "tool", "content": "r"}, {"role": "assistant", "content": "b"}]"#;
+
+#[test]
+fn calls_and_reasoning_are_found() {
+    let rules = Rules::default();
+    let expected = [
+        "<think>why</think>/reasoning/1",
+        "I look./content/1",
+        "<call>f({\"x\": 1.0})<call>g({})/tool_call/1",
+        "<|e|>/end_of_turn/1",
+        "b/content/3",
+        "<|e|>/end_of_turn/3",
+    ];
+    assert_eq!(runs(&masker(TOOLS), &parse(CALLS), &rules).expect("it has a mask"), expected);
+    let without = Rules { reasoning: false, ..rules };
+    assert_eq!(runs(&masker(TOOLS), &parse(CALLS), &without).expect("it has a mask"), expected[1..]);
+    // A template that refuses results without calls.
+    let strict = format!(
+        "{{% if messages | length > 2 and messages[2].role == 'tool' and not messages[1].tool_calls %}}{{{{ raise_exception('no call') }}}}{{% endif %}}{TOOLS}"
+    );
+    assert_eq!(runs(&masker(&strict), &parse(CALLS), &rules).expect("it has a mask"), expected);
+    let dropped = "the chat template drops the tool calls of message 1";
+    assert_eq!(runs(&masker(CHATML), &parse(CALLS), &rules), Err(dropped.to_owned()));
+}
+
+#[test]
+fn turns_without_an_end_are_said() {
+    let source = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}";
+    let masker = masker(source);
+    assert_eq!(masker.end_of_turn(), None);
+    let masked = masker.mask(&parse(TURNS), &Rules::default()).expect("it has a mask");
+    assert_eq!(masked.unended, [2, 4, 6]);
+    // The last answer ends otherwise than those before.
+    let source = "{% for m in messages %}<|s|>{{ m.role }} {{ m.content }}{{ '<|tool|>' if loop.last else '<|e|>' }}{% endfor %}";
+    let runs = runs(&self::masker(source), &parse(TURNS), &Rules::default()).expect("it has a mask");
+    assert_eq!([&runs[1], &runs[5]], ["<|e|>/end_of_turn/2", "<|tool|>/end_of_turn/6"]);
+}
+
+/// Any text, often with what templates look for.
+fn odd_text() -> impl Strategy<Value = String> {
+    let word = prop_oneof![
+        "\\PC{0,4}",
+        prop::sample::select(vec![
+            "",
+            " ",
+            "\n",
+            "<think>",
+            "</think>",
+            "<|e|>",
+            "<|s|>",
+            "[placeholder one]",
+            "[placeholder 0 of 2]",
+            "e\u{301}",
+            "\u{10fffe}",
+            "\u{10ffff}",
+            "{{ x }}",
+            "a",
+        ])
+        .prop_map(str::to_owned),
+    ];
+    prop::collection::vec(word, 0..6).prop_map(|words| words.concat())
+}
+
+fn odd_message() -> impl Strategy<Value = Message> {
+    let role = prop::sample::select(vec!["system", "user", "assistant", "assistant", "tool", "", "developer"]);
+    let call = r#"[{"id": "1", "function": {"name": "f", "arguments": {"a": [1, null]}}}]"#;
+    let odd = prop::sample::select(vec![
+        "null",
+        "[]",
+        "{}",
+        "1e400",
+        "[{\"text\": \"x\"}]",
+        "true",
+        call,
+        "\"\"",
+        "[[[]]]",
+        "-0.0",
+    ]);
+    (role, odd_text(), prop::option::of(odd_text()), prop::option::of(odd.clone()), prop::option::of(odd)).prop_map(
+        |(role, content, reasoning, calls, instead)| {
+            let json = |text: &str| Json::parse(text).expect("it is JSON");
+            let mut message = Message::new(role, instead.map_or_else(|| Json::from(content), json));
+            if let Some(reasoning) = reasoning {
+                message = message.with("reasoning_content", Json::from(reasoning));
+            }
+            if let Some(calls) = calls {
+                message = message.with("tool_calls", json(calls));
+            }
+            message
+        },
+    )
+}
+
+fn odd_conversation() -> impl Strategy<Value = Conversation> {
+    prop::collection::vec(odd_message(), 0..6).prop_map(Conversation::new)
+}
+
+const TEMPLATES: [&str; 6] = [
+    CHATML,
+    MARKED,
+    TOOLS,
+    "{% for m in messages %}<|s|>{{ m.role }} {{ m.content | trim }}{{ ' <|e|>' if not loop.last }}{% endfor %}",
+    "{% set x = messages[-1].content %}{% for m in messages %}{{ m.content.split('</think>')[-1] }}<|e|>{{ x }}{% endfor %}",
+    "{% macro turn(m) %}[{% generation %}{{ m.content }}{% endgeneration %}]{% endmacro %}{% for m in messages %}{{ turn(m) }}{% endfor %}",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+    #[test]
+    fn masks_of_odd_conversations_are_in_order(
+        conversation in odd_conversation(),
+        template in prop::sample::select(TEMPLATES.to_vec()),
+        train_on in prop::sample::select(vec![TrainOn::Assistant, TrainOn::Last, TrainOn::Completion, TrainOn::All]),
+        reasoning in any::<bool>(),
+    ) {
+        let masker = masker(template);
+        if let Ok(masked) = masker.mask(&conversation, &Rules { train_on, reasoning, end_of_turn: true }) {
+            let mut at = 0;
+            for run in &masked.runs {
+                prop_assert!(at <= run.bytes.start && run.bytes.start < run.bytes.end);
+                prop_assert!(masked.text.get(run.bytes.clone()).is_some());
+                at = run.bytes.end;
+            }
+        }
+        let _ = masker.sinks();
+    }
+
+    #[test]
+    fn the_fast_way_finds_what_the_slow_way_finds(
+        texts in prop::collection::vec(odd_text(), 1..6),
+        template in prop::sample::select(TEMPLATES.to_vec()),
+    ) {
+        let masker = masker(template);
+        let role = |index: usize| if index.is_multiple_of(2) { "user" } else { "assistant" };
+        let messages = texts.into_iter().enumerate().map(|(index, text)| Message::new(role(index), text)).collect();
+        let conversation = Conversation::new(messages);
+        let Ok(rendered) = masker.render(&conversation, Ending::Closed) else { return Ok(()) };
+        let places = Places::new(&masker, &conversation, &rendered.text);
+        for message in 0..conversation.messages.len() {
+            // Where the fast way is sure, the slow way must be too, and find the same but for whitespace at the edges.
+            if let (Some(quick), Some(slow)) = (places.quick(message), places.changed(message, Field::Content)) {
+                prop_assert_eq!(rendered.text[quick].trim(), rendered.text[slow].trim());
+            }
+        }
+    }
+}

@@ -196,33 +196,30 @@ mod tests {
         let one = r#"{"chat_template": "one"}"#;
         let list =
             r#"{"chat_template": [{"name": "default", "template": "d"}, {"name": "tool_use", "template": "t"}]}"#;
-        let cases: &[(Option<&str>, Option<&str>, &[(&str, &str)], Option<&str>, bool, Result<&str, &str>)] = &[
-            (Some(one), None, &[], None, true, Ok("one")),
-            (Some(one), Some("file"), &[], None, false, Ok("file")),
-            (Some(one), Some("file"), &[("tool_use", "more")], None, false, Ok("file")),
-            (Some(one), Some("file"), &[("tool_use", "more")], None, true, Ok("more")),
-            (Some(list), None, &[], None, true, Ok("t")),
-            (Some(list), None, &[], None, false, Ok("d")),
-            (Some(list), None, &[], Some("tool_use"), false, Ok("t")),
+        // The configuration, the file, the additional files; the name, whether there are tools; the template.
+        type Files<'f> = (Option<&'f str>, Option<&'f str>, &'f [(&'f str, &'f str)]);
+        type Case<'f> = (Files<'f>, (Option<&'f str>, bool), Result<&'f str, &'f str>);
+        let cases: &[Case<'_>] = &[
+            ((Some(one), None, &[]), (None, true), Ok("one")),
+            ((Some(one), Some("file"), &[]), (None, false), Ok("file")),
+            ((Some(one), Some("file"), &[("tool_use", "more")]), (None, false), Ok("file")),
+            ((Some(one), Some("file"), &[("tool_use", "more")]), (None, true), Ok("more")),
+            ((Some(list), None, &[]), (None, true), Ok("t")),
+            ((Some(list), None, &[]), (None, false), Ok("d")),
+            ((Some(list), None, &[]), (Some("tool_use"), false), Ok("t")),
             (
-                Some(list),
-                None,
-                &[],
-                Some("rag"),
-                false,
+                (Some(list), None, &[]),
+                (Some("rag"), false),
                 Err("the model has no chat template `rag`; there are: default, tool_use"),
             ),
             (
-                Some(one),
-                None,
-                &[("a", "x"), ("b", "y")],
-                None,
-                false,
+                (Some(one), None, &[("a", "x"), ("b", "y")]),
+                (None, false),
                 Err("the model has several chat templates and no default; name one of: a, b"),
             ),
-            (None, None, &[], None, false, Err("the model has no chat template")),
+            ((None, None, &[]), (None, false), Err("the model has no chat template")),
         ];
-        for (config, file, additional, name, has_tools, expected) in cases {
+        for ((config, file, additional), (name, has_tools), expected) in cases {
             let templates = read(*config, *file, additional);
             let chosen = templates.choose(*name, *has_tools).map_err(|error| error.to_string());
             assert_eq!(

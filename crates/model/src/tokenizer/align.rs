@@ -81,13 +81,32 @@ fn follow_bytes(
         let bytes = vocabulary.bytes(*id).ok_or(EncodeError::Unknown(*id))?;
         let bytes = bytes.get(skipped..).unwrap_or_default();
         skipped = 0;
-        if !text.as_bytes()[at..].starts_with(bytes) {
-            return Err(EncodeError::Elsewhere { at });
-        }
-        places.push(at..at + bytes.len());
-        at += bytes.len();
+        let length =
+            matched(vocabulary.spelling, &text.as_bytes()[at..], bytes).ok_or(EncodeError::Elsewhere { at })?;
+        places.push(at..at + length);
+        at += length;
     }
     Ok(at)
+}
+
+/// Returns how many bytes of a text a token stands for with which the text begins.
+fn matched(spelling: Spelling, text: &[u8], token: &[u8]) -> Option<usize> {
+    if text.starts_with(token) {
+        return Some(token.len());
+    }
+    if spelling != Spelling::Words {
+        return None;
+    }
+    // What stands for a space in tokens may also stand in the text itself.
+    let mut rest = text;
+    for byte in token {
+        rest = match rest.strip_prefix(&[*byte]) {
+            Some(rest) => rest,
+            None if *byte == b' ' => rest.strip_prefix("\u{2581}".as_bytes())?,
+            None => return None,
+        };
+    }
+    Some(text.len() - rest.len())
 }
 
 /// Returns where an added token ends that begins at `at`, with the whitespace it takes along.
@@ -149,9 +168,10 @@ impl Composed {
     }
 }
 
-/// Whether a character begins a part that is composed by itself: it combines with nothing before it.
+/// Whether a character begins a part that is composed by itself: what it is made of combines with nothing before it.
 fn begins_part(c: char) -> bool {
-    canonical_combining_class(c) == 0 && is_nfc_quick(std::iter::once(c)) == IsNormalized::Yes
+    let first = std::iter::once(c).nfd().next().unwrap_or(c);
+    canonical_combining_class(first) == 0 && is_nfc_quick(std::iter::once(first)) == IsNormalized::Yes
 }
 
 #[cfg(test)]
