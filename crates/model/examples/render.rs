@@ -18,7 +18,7 @@ use std::{
 };
 
 use datac_model::{
-    ChatTemplate, Conversation, Ending, Json, Masker, Model, RenderError, Rules, Settings, TemplateError,
+    ChatTemplate, Conversation, Ending, Json, Masker, Model, RenderError, Rules, Run, Settings, TemplateError,
     TemplateFiles, Templates, Tokenizer, TokenizerFile,
 };
 
@@ -40,11 +40,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     for path in templates_in(Path::new(&templates))? {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let source = std::fs::read_to_string(&path)?;
+        let usual = model(&source, &tokens, &[], &tokenizer);
         for case in &cases {
             let mut line = Line::new();
             line.insert("template".to_owned(), name.clone().into());
             line.insert("conversation".to_owned(), case.name.clone().into());
-            case.render(&source, &tokens, &tokenizer, &mut line);
+            let other = (!case.arguments.is_empty()).then(|| model(&source, &tokens, &case.arguments, &tokenizer));
+            match other.as_ref().unwrap_or(&usual) {
+                Ok(model) => case.render(model, &mut line),
+                Err(error) => {
+                    line.insert("kind".to_owned(), "compile".into());
+                    line.insert("error".to_owned(), error.to_string().into());
+                }
+            }
             serde_json::to_writer(&mut out, &line)?;
             out.write_all(b"\n")?;
         }
@@ -97,51 +105,35 @@ impl Case {
         })
     }
 
-    fn render(&self, source: &str, tokens: &Templates, tokenizer: &TokenizerFile, line: &mut Line) {
-        if let Err((kind, error)) = self.try_render(source, tokens, tokenizer, line) {
+    fn render(&self, model: &Model<&TokenizerFile>, line: &mut Line) {
+        if let Err((kind, error)) = self.try_render(model, line) {
             line.insert("kind".to_owned(), kind.into());
             line.insert("error".to_owned(), error.into());
         }
     }
 
-    fn try_render(
-        &self,
-        source: &str,
-        tokens: &Templates,
-        tokenizer: &TokenizerFile,
-        line: &mut Line,
-    ) -> Result<(), (&'static str, String)> {
+    fn try_render(&self, model: &Model<&TokenizerFile>, line: &mut Line) -> Result<(), (&'static str, String)> {
         let ending = match &self.open {
             Some(field) => Ending::Open(field),
             None if self.asks => Ending::GenerationPrompt,
             None => Ending::Closed,
         };
-        let settings = Settings::at(jiff::civil::date(2026, 11, 29).at(6, 7, 5, 0));
-        let template =
-            ChatTemplate::compile(source, settings).map_err(|error: TemplateError| ("compile", error.to_string()))?;
-        let variables = tokens.variables(self.arguments.iter().cloned());
-        let rendered = template.render(&self.conversation, &variables, ending).map_err(|error| match error {
+        let rendered = model.masker().render(&self.conversation, ending).map_err(|error| match error {
             RenderError::Raised(message) => ("raised", message),
             error => ("failed", error.to_string()),
         })?;
-        let ids = tokenizer.encode_placed(&rendered.text).map_err(|error| ("encode", error.to_string()))?.ids;
+        let ids = model.tokenizer().encode_placed(&rendered.text).map_err(|error| ("encode", error.to_string()))?.ids;
         let character = |byte: usize| rendered.text[..byte].chars().count();
         let generated = rendered.generated.iter().map(|range| vec![character(range.start), character(range.end)]);
         line.insert("generated".to_owned(), generated.collect::<Vec<_>>().into());
         line.insert("ids".to_owned(), ids.into());
         if ending == Ending::Closed {
-            // Templates are of all models: what looks like a control token is one in its own model.
-            let mut special: Vec<String> = tokenizer.vocabulary().special().map(|token| token.text.clone()).collect();
-            special.extend(looks_special(source));
-            let model = Model::new(tokenizer, Masker::new(template, variables, special));
             match model.encode(&self.conversation, &Rules::default()) {
                 Ok(encoded) => {
                     let mask: String = encoded.mask().iter().map(|trained| char::from(b'0' + trained)).collect();
                     line.insert("mask".to_owned(), mask.into());
                     let text = &encoded.masked.text;
-                    let run = |run: &datac_model::Run| {
-                        serde_json::json!([text[run.bytes.clone()], run.reason.name(), run.message])
-                    };
+                    let run = |run: &Run| serde_json::json!([text[run.bytes.clone()], run.reason.name(), run.message]);
                     line.insert("runs".to_owned(), encoded.masked.runs.iter().map(run).collect());
                 }
                 Err(error) => {
@@ -152,4 +144,19 @@ impl Case {
         line.insert("text".to_owned(), rendered.text.into());
         Ok(())
     }
+}
+
+fn model<'t>(
+    source: &str,
+    tokens: &Templates,
+    arguments: &[(String, Json)],
+    tokenizer: &'t TokenizerFile,
+) -> Result<Model<&'t TokenizerFile>, TemplateError> {
+    let settings = Settings::at(jiff::civil::date(2026, 11, 29).at(6, 7, 5, 0));
+    let template = ChatTemplate::compile(source, settings)?;
+    // Templates are of all models: what looks like a control token is one in its own model.
+    let mut special: Vec<String> = tokenizer.vocabulary().special().map(|token| token.text.clone()).collect();
+    special.extend(looks_special(source));
+    let masker = Masker::new(template, tokens.variables(arguments.iter().cloned()), special);
+    Ok(Model::new(tokenizer, masker))
 }

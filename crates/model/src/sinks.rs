@@ -125,13 +125,8 @@ impl Masker {
         )?;
         let between = second.split_once(other)?.1;
         // The header of the user's turn, as it stands in the middle, is no instruction.
-        let mut header = 0;
-        for (length, _) in bare.char_indices() {
-            let tail = &bare[bare.len() - length..];
-            if bare.is_char_boundary(bare.len() - length) && between.ends_with(tail) {
-                header = length;
-            }
-        }
+        let shared = bare.chars().rev().zip(between.chars().rev()).take_while(|(a, b)| a == b);
+        let header: usize = shared.map(|(c, _)| c.len_utf8()).sum();
         let extra = &bare[..bare.len() - header];
         let extra = self.special_at_start(extra).map_or(extra, |token| &extra[token.len()..]);
         // Control tokens and names of roles are none either.

@@ -223,7 +223,8 @@ fn odd_conversation() -> impl Strategy<Value = Conversation> {
     prop::collection::vec(odd_message(), 0..6).prop_map(Conversation::new)
 }
 
-const TEMPLATES: [&str; 6] = [
+const TEMPLATES: [&str; 7] = [
+    "You are é, \u{ff5c} and so on.{% for m in messages %}<\u{ff5c}{{ m.role }}\u{ff5c}>{{ m.content }}\u{ff5d}{% endfor %}",
     CHATML,
     MARKED,
     TOOLS,
