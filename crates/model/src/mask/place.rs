@@ -114,6 +114,18 @@ impl<'a> Places<'a> {
         }
     }
 
+    /// Returns whether the content of a message, which the template does not write, is text alone; `None` if there is none, or
+    /// nothing but whitespace.
+    pub(super) fn unwritten(&self, message: usize) -> Option<bool> {
+        let message = &self.conversation.messages[message];
+        let content = message.get("content")?;
+        if content.as_str().is_some() || content.items().is_some_and(|parts| parts.is_empty()) {
+            let is_blank = content.as_str().unwrap_or_default().trim_matches(is_space).is_empty();
+            return (!is_blank).then_some(true);
+        }
+        Some(parts_text(message).is_some())
+    }
+
     /// Returns where the text changes if a field is swapped; `None` if it does not, or the swapped conversation is refused.
     pub(super) fn changed(&self, message: usize, field: Field) -> Option<Range<usize>> {
         let mut changed: Option<Range<usize>> = None;

@@ -121,6 +121,24 @@ fn parts_are_contents() {
     );
 }
 
+#[test]
+fn contents_that_are_no_text_are_refused() {
+    let of = |content: &str| {
+        let messages =
+            format!(r#"[{{"role": "user", "content": "u"}}, {{"role": "assistant", "content": {content}}}]"#);
+        runs(&masker(CHATML), &parse(&messages), &Rules::default()).expect_err("it is refused")
+    };
+    let uncertain = "it is not certain where the chat template writes the content of message 1";
+    assert_eq!(of(r#"[{"type": "image"}, {"type": "text", "text": "a"}]"#), uncertain);
+    assert_eq!(of("5"), uncertain);
+    assert_eq!(of("[]"), "nothing of the text is trained on");
+    let source = "{% for m in messages if m.content is string %}{{ m.content }}{% endfor %}";
+    let parts =
+        r#"[{"role": "user", "content": "u"}, {"role": "assistant", "content": [{"type": "text", "text": "a"}]}]"#;
+    let dropped = "the chat template drops the content of message 1";
+    assert_eq!(runs(&masker(source), &parse(parts), &Rules::default()), Err(dropped.to_owned()));
+}
+
 const TOOLS: &str = "{% for m in messages %}<|{{ m.role }}|>{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}\
     {{ m.content }}{% for c in m.tool_calls or [] %}<call>{{ c.function.name }}({{ c.function.arguments | tojson }}){% endfor %}\
     {% if m.role == 'assistant' %}<|e|>{% endif %}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}";

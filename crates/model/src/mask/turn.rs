@@ -56,10 +56,13 @@ impl Masker {
         let message = &conversation.messages[index];
         let content = places.find(index, Field::Content)?;
         let reasoning = places.find(index, Field::Reasoning)?;
-        // A message whose content is all that the template could write, and does not.
-        let has_content = message.text("content").is_some_and(|text| !text.trim_matches(is_space).is_empty());
-        if has_content && content.is_none() && !self.is_other(message) {
-            return Err(MaskError::Dropped { message: index, part: "content" });
+        // Templates may write what others say elsewhere, such as instructions; an answer must be found.
+        if content.is_none() && message.role() == "assistant" {
+            match places.unwritten(index) {
+                Some(true) => return Err(MaskError::Dropped { message: index, part: Field::Content.name() }),
+                Some(false) => return Err(MaskError::Uncertain { message: index, part: Field::Content.name() }),
+                None => {}
+            }
         }
         let mut parts = Vec::new();
         match (&reasoning, &content) {
@@ -85,11 +88,6 @@ impl Masker {
             self.add_calls(conversation, places, index, &mut parts)?;
         }
         Ok(Turn { parts })
-    }
-
-    /// Whether a message may be left out by a template that writes its parts elsewhere, such as instructions.
-    fn is_other(&self, message: &Message) -> bool {
-        message.role() != "assistant"
     }
 
     /// Where the model begins to write, if that is before `at`: behind the generation prompt, if that is how the text begins.
