@@ -204,6 +204,8 @@ impl ChatTemplate {
             ("tools", optional(&conversation.tools)),
             ("documents", optional(&conversation.documents)),
             ("add_generation_prompt", Value::from(ending == Ending::GenerationPrompt)),
+            // The blocks of the template; whatever else is asked of them is undefined.
+            ("self", Value::from_pairs(std::iter::empty::<(Value, Value)>())),
         ];
         let variables = variables.iter().map(|(name, value)| (name.as_str(), value.0.clone()));
         let context = Value::from_pairs(variables.chain(given));

@@ -74,6 +74,7 @@ fn jinja_is_set_up_as_transformers_sets_it_up() {
             "{{ none is iterable }}{{ {} is sequence }}{{ 'x' is sequence }}{{ missing is iterable }}",
             "FalseTrueTrueTrue",
         ),
+        ("[{{ self.a }}]", "[]"),
         ("{{ missing.a is defined }}", "False"),
     ];
     for (source, expected) in &pairs[..pairs.len() - 1] {
