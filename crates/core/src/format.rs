@@ -94,7 +94,8 @@ impl Decoder {
             Self::Lines => 1,
             // 2: arrays, objects over lines and objects around a list are told by the bytes, whatever the name says; texts in an
             // array are rows.
-            Self::Json => 2,
+            // 3: NaN, the infinities and halves of surrogate pairs cost only who reads them.
+            Self::Json => 3,
             // 2: the delimiter is found in the header, and names that are empty or occur again get a number.
             Self::Delimited => 2,
             // 2: bytes that are UTF-8 are texts, columns of JSON are values, and what JSON has no type for is no text.

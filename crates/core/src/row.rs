@@ -38,12 +38,26 @@ pub enum Value<'a> {
 /// The kind of a printed value that is bytes without being UTF-8.
 pub const BINARY: &str = "binary";
 
+/// The kind of a printed value that is NaN or an infinity.
+pub const NO_NUMBER: &str = "a float that is no number";
+
+/// The kind of a printed value that is a string with half of a surrogate pair.
+pub const LONE_SURROGATE: &str = "a string with half of a surrogate pair";
+
 impl Value<'_> {
     /// Returns why this value of the field `name`, which is neither a string nor missing, cannot be used as a text.
     pub fn not_text(&self, name: &str) -> Reject {
         match self {
             Self::Printed { kind, .. } if kind == BINARY => {
                 Reject::new(Reason::InvalidUtf8, format!("`{name}` holds bytes that are not UTF-8"))
+            }
+            Self::Printed { kind, .. } if kind == LONE_SURROGATE => {
+                let detail =
+                    format!("`{name}` holds half of a surrogate pair (`\\ud83d` alone), which is no character");
+                Reject::new(Reason::InvalidUtf8, detail)
+            }
+            Self::Printed { kind, text } if kind == NO_NUMBER => {
+                Reject::new(Reason::WrongType, format!("`{name}` is {text}, not a string"))
             }
             Self::Printed { kind, .. } => Reject::new(Reason::WrongType, format!("`{name}` is {kind}, not a string")),
             _ => Reject::new(Reason::WrongType, format!("`{name}` is not a string")),

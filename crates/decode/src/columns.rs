@@ -287,13 +287,13 @@ fn scalar<'a>(array: &'a ArrayRef, i: usize, meaning: &Meaning) -> Result<Scalar
         // Sixteen bytes are a UUID, which by chance is UTF-8 in one row and not in the next.
         DataType::FixedSizeBinary(length) if *length != 16 => array.as_fixed_size_binary().value(i),
         DataType::Float64 if !array.as_primitive::<types::Float64Type>().value(i).is_finite() => {
-            return printed("a float that is no number".into());
+            return printed(row::NO_NUMBER.into());
         }
         DataType::Float32 if !array.as_primitive::<types::Float32Type>().value(i).is_finite() => {
-            return printed("a float that is no number".into());
+            return printed(row::NO_NUMBER.into());
         }
         DataType::Float16 if !array.as_primitive::<types::Float16Type>().value(i).is_finite() => {
-            return printed("a float that is no number".into());
+            return printed(row::NO_NUMBER.into());
         }
         DataType::Null
         | DataType::Boolean

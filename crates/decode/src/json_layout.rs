@@ -2,6 +2,8 @@
 
 use serde_json::value::RawValue;
 
+use datac_core::json;
+
 use super::{DecodeError, chunk::MAX_ROW_BYTES, json_spans::ValueScanner};
 
 /// The layout of a JSON file.
@@ -34,6 +36,14 @@ pub(super) fn json_layout(
         Some(_) if lines => return Ok(Some(JsonLayout::Lines)),
         Some(_) => return Err(DecodeError::NotJson { seen: first_line(head) }),
     };
+    // An array is nothing else unless its file promises lines, and what goes on behind the first of them is no line.
+    if !is_object && !lines {
+        return Ok(Some(JsonLayout::Array));
+    }
+    let first_line = memchr::memchr(b'\n', head).map(|end| &head[..end]);
+    if !is_object && first_line.is_some_and(|line| ValueScanner::default().end_of_value(line).is_none()) {
+        return Ok(Some(JsonLayout::Array));
+    }
     let Some(end) = ValueScanner::default().end_of_value(head) else {
         if !at_end && head.len() <= MAX_ROW_BYTES {
             return Ok(None);
@@ -51,12 +61,12 @@ pub(super) fn json_layout(
     }
     if !is_object {
         // Lines that are arrays each are rows that no converter takes, one reject each.
-        return Ok(Some(if lines && next.is_some() { JsonLayout::Lines } else { JsonLayout::Array }));
+        return Ok(Some(if next.is_some() { JsonLayout::Lines } else { JsonLayout::Array }));
     }
     let over_lines = memchr::memchr(b'\n', &head[..end]).is_some();
     // A line of a file of lines is a row, and so is what an object over lines is cut to if it is not even JSON.
-    let is_row =
-        field.is_none() && (lines && !over_lines || serde_json::from_slice::<&RawValue>(&head[..end]).is_err());
+    let is_json = || std::str::from_utf8(&head[..end]).is_ok_and(json::is_value);
+    let is_row = field.is_none() && (lines && !over_lines || !is_json());
     Ok(Some(match next {
         _ if is_row && (next.is_none() || over_lines) => JsonLayout::Lines,
         None => match list_within(&head[..end], field)? {
@@ -233,6 +243,10 @@ mod tests {
             assert_eq!(of("[\n{\"a\":1}\n]\n", lines), "Array");
             assert_eq!(of("[\"a\"]", lines), "Array");
         }
+        assert_eq!(json_layout(b"[{\"a\":1},\n{\"a\"", false, true, None).ok(), Some(Some(JsonLayout::Array)));
+        assert_eq!(json_layout(b"[{\"a\":1},{\"a\"", false, false, None).ok(), Some(Some(JsonLayout::Array)));
+        assert_eq!(json_layout(b"[{\"a\":1},{\"a\"", false, true, None).ok(), Some(None));
+        assert_eq!(of("{\n \"a\": NaN\n}\n{\n", true), "Values");
         assert_eq!(of("[1]\n[2]\n", true), "Lines");
         assert_eq!(of("[1]\n[2]\n", false), "Array");
         assert_eq!(of("# comment\n{\"a\":1}\n", true), "Lines");

@@ -80,10 +80,10 @@ pub enum DecodeError {
         write: Option<&'static str>,
     },
     /// Text in another encoding than UTF-8.
-    #[error("decode the file: line {line} is not UTF-8 but looks like {name}")]
+    #[error("decode the file: line {line} is not UTF-8{}", name.map_or(", but text in another encoding".to_owned(), |name| format!(", but fits {name}")))]
     Encoding {
-        /// The name of the encoding, as iconv has it.
-        name: &'static str,
+        /// The name of the encoding, as iconv has it, if it can be told.
+        name: Option<&'static str>,
         /// The first line that is not UTF-8.
         line: u64,
     },
@@ -127,7 +127,13 @@ impl DecodeError {
             Self::LfsPointer => "run `git lfs pull` where the file comes from".to_owned(),
             Self::IsOther { write: Some(format), .. } => format!("write `format: {format}`"),
             Self::IsOther { write: None, .. } => "unpack it, or leave it out of the source".to_owned(),
-            Self::Encoding { name, .. } => format!("convert it: `iconv -f {name} -t UTF-8 {path} > {path}.utf8`"),
+            Self::Encoding { name: Some(name), .. } => {
+                format!("convert it: `iconv -f {name} -t UTF-8 {path} > {path}.utf8`")
+            }
+            Self::Encoding { name: None, .. } => format!(
+                "find out which, such as GB18030, SHIFT_JIS, BIG5 or WINDOWS-1251, and convert it: `iconv -f ENCODING -t UTF-8 \
+                 {path} > {path}.utf8`"
+            ),
             Self::SeveralLists { fields } => format!("say which holds the rows: `field: {}`", fields[0]),
             Self::NotJson { .. } => "write its `format`: csv, txt, parquet, …".to_owned(),
             _ => return None,

@@ -41,8 +41,8 @@ pub(super) fn check(head: &[u8], format: RowFormat) -> Result<(), DecodeError> {
         return Err(DecodeError::IsOther { what, format: format.name(), write });
     }
     match head {
-        [0xFF, 0xFE, ..] if !is_columns(format) => Err(DecodeError::Encoding { name: "UTF-16LE", line: 1 }),
-        [0xFE, 0xFF, ..] if !is_columns(format) => Err(DecodeError::Encoding { name: "UTF-16BE", line: 1 }),
+        [0xFF, 0xFE, ..] if !is_columns(format) => Err(DecodeError::Encoding { name: Some("UTF-16LE"), line: 1 }),
+        [0xFE, 0xFF, ..] if !is_columns(format) => Err(DecodeError::Encoding { name: Some("UTF-16BE"), line: 1 }),
         [b'P', b'K', 3, 4, ..] if !is_columns(format) => {
             Err(DecodeError::IsOther { what: "a zip archive", format: format.name(), write: None })
         }
@@ -58,45 +58,38 @@ fn is_text(head: &[u8]) -> bool {
     !head.is_empty() && head.iter().all(|byte| *byte >= b' ' || matches!(byte, b'\t' | b'\n' | b'\r'))
 }
 
-/// Refuses text that is not UTF-8 but looks like Windows-1252, as which Latin-1 is read everywhere: a quarter of its lines have
-/// letters of that encoding, and none has a character of UTF-8.
+/// Refuses text that is in another encoding than UTF-8: a quarter of its lines, and of lines beyond ASCII nearly all. Bytes that
+/// fit Windows-1252, as which Latin-1 is read everywhere, are told by the letters around them.
 ///
-/// A few such lines among others are rejected one by one.
+/// A few such lines among others, and bytes that are no text at all, are rejected one by one.
 pub(super) fn check_text(head: &[u8]) -> Result<(), DecodeError> {
-    if head.is_ascii() || std::str::from_utf8(head).is_ok() {
+    if head.is_ascii() || std::str::from_utf8(head).is_ok() || memchr::memchr2(0, 0xFF, head).is_some() {
         return Ok(());
     }
-    let (mut lines, mut odd, mut first) = (0_u64, 0_u64, None);
-    for (number, line) in head.split(|byte| *byte == b'\n').enumerate() {
-        let mut rest = line;
-        let mut is_odd = false;
-        while let Err(error) = std::str::from_utf8(rest) {
-            let at = error.valid_up_to();
-            if !rest[..at].is_ascii() {
-                return Ok(());
-            }
-            // What ends a line ends it too early; what ends the bytes at hand may go on.
-            let length = match error.error_len() {
-                Some(length) => length,
-                None if rest.as_ptr_range().end == head.as_ptr_range().end => break,
-                None => rest.len() - at,
-            };
-            let is_letter = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphabetic);
-            let beside = is_letter(at.checked_sub(1).and_then(|at| rest.get(at))) || is_letter(rest.get(at + 1));
-            is_odd |= beside && rest[at] >= 0x91;
-            rest = &rest[at + length..];
-        }
-        if !rest.is_ascii() && std::str::from_utf8(rest).is_ok() {
-            return Ok(());
-        }
-        if is_odd {
-            odd += 1;
-            first.get_or_insert(number as u64 + 1);
-        }
+    // What ends the bytes at hand may go on in the middle of a character.
+    let whole = &head[..memchr::memrchr(b'\n', head).map_or(head.len(), |end| end + 1)];
+    let (mut lines, mut utf8, mut others, mut first) = (0_u64, 0_u64, 0_u64, None);
+    let (mut letters, mut beyond) = (0, 0);
+    for (number, line) in (1..).zip(whole.split(|byte| *byte == b'\n')) {
         lines += u64::from(!line.trim_ascii().is_empty());
+        if line.is_ascii() {
+            continue;
+        }
+        if std::str::from_utf8(line).is_ok() {
+            utf8 += 1;
+            continue;
+        }
+        others += 1;
+        first.get_or_insert(number);
+        for word in line.split(|byte| byte.is_ascii() && !byte.is_ascii_alphabetic()).filter(|word| !word.is_ascii()) {
+            letters += word.iter().filter(|byte| byte.is_ascii()).count();
+            beyond += word.iter().filter(|byte| **byte >= 0x91).count();
+        }
     }
     match first {
-        Some(line) if odd * 4 >= lines => Err(DecodeError::Encoding { name: "WINDOWS-1252", line }),
+        Some(line) if others * 4 >= lines && others >= utf8 * 8 => {
+            Err(DecodeError::Encoding { name: (letters >= beyond && beyond > 0).then_some("WINDOWS-1252"), line })
+        }
         _ => Ok(()),
     }
 }
@@ -127,14 +120,22 @@ mod tests {
 
     #[test]
     fn encodings_are_told_apart() {
-        let name = |text: &[u8]| check_text(text).map_err(|error| error.to_string());
-        assert_eq!(name("id,text\n1,café\n".as_bytes()), Ok(()));
-        assert!(name(b"id,text\n1,caf\xe9\n").unwrap_err().contains("WINDOWS-1252"));
-        assert!(name(b"id,text\n1,caf\xe9\n").unwrap_err().contains("line 2"));
-        assert_eq!(name(b"{\"a\":\"\xff\xfe\"}\n"), Ok(()), "bytes of no text are a reject");
-        assert_eq!(name(b"\xc3\xa9\ncaf\xe9\n"), Ok(()), "some of it is UTF-8");
+        let name = |text: &[u8]| match check_text(text) {
+            Ok(()) => "UTF-8 or rejects".to_owned(),
+            Err(DecodeError::Encoding { name, line }) => format!("{} in line {line}", name.unwrap_or("another")),
+            Err(error) => error.to_string(),
+        };
+        let fine = "UTF-8 or rejects";
+        assert_eq!(name("id,text\n1,café\n".as_bytes()), fine);
+        assert_eq!(name(b"id,text\n1,caf\xe9\n"), "WINDOWS-1252 in line 2");
+        assert_eq!(name(b"{\"text\":\"Gr\xfc\xdfe f\xfcr alle\"}\n"), "WINDOWS-1252 in line 1");
+        assert_eq!(name(b"{\"text\":\"\xc4\xe3\xba\xc3\xca\xc0\xbd\xe7\"}\n"), "another in line 1", "GB18030");
+        assert_eq!(name(b"text\n\xcf\xf0\xe8\xe2\xe5\xf2\n"), "another in line 2", "Windows-1251");
+        assert_eq!(name(b"text\n\x93\xfa\x96{\x8c\xea\n"), "another in line 2", "Shift JIS");
+        assert_eq!(name(b"{\"a\":\"\xff\xfe\"}\n"), fine, "bytes of no text are a reject");
+        assert_eq!(name(b"\xc3\xa9\ncaf\xe9\n"), fine, "some of it is UTF-8");
         let few = [b"caf\xe9\n".to_vec(), b"plain\n".repeat(20)].concat();
-        assert_eq!(name(&few), Ok(()), "one line of many is a reject");
+        assert_eq!(name(&few), fine, "one line of many is a reject");
     }
 
     #[test]

@@ -86,8 +86,10 @@ impl TextCutter {
                     };
                 }
             }
-            if cutter.fill()? == 0 {
-                cutter.at_end = true;
+            // Twice as much each time: what was looked at is looked at again.
+            let wanted = 2 * cutter.buffer.len();
+            while !cutter.at_end && cutter.buffer.len() < wanted.max(1) {
+                cutter.fill()?;
             }
         };
         match layout {

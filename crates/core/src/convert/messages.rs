@@ -52,6 +52,9 @@ impl Converter for Messages {
             return Err(Reject::new(Reason::MissingField, "no `messages` or `conversations`"));
         };
         let (Value::Json(json) | Value::String(json)) = value else {
+            if let Value::Printed { .. } = value {
+                return Err(value.not_text(column));
+            }
             return Err(Reject::new(Reason::WrongType, format!("`{column}` is not a list of messages")));
         };
         let messages = chat::messages(json, column, options)?;

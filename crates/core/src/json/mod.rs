@@ -1,5 +1,6 @@
 //! Reads a JSON object as a row, keeping values exactly, and writes it back.
 
+mod loose;
 mod object;
 
 use std::{borrow::Cow, collections::HashSet, fmt};
@@ -7,13 +8,18 @@ use std::{borrow::Cow, collections::HashSet, fmt};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+pub use loose::is_value;
+
 use crate::row::{self, RawRow, Reason, Reject, Value};
 
 /// Parses a row, which must be a JSON object. Every value is kept as the source wrote it.
 pub fn row(text: &str) -> Result<RawRow<'_>, Reject> {
     let fields = match object::read(text) {
         Some(fields) => fields,
-        None => read(text).map_err(|error| Reject::new(Reason::InvalidJson, shorten(&error.to_string())))?,
+        None => match read(text) {
+            Ok(fields) => fields,
+            Err(error) => loose::read(text).ok_or_else(|| Reject::new(Reason::InvalidJson, words(&error)))?,
+        },
     };
     match repeated(&fields) {
         Some(name) => Err(Reject::new(Reason::DuplicateKey, format!("`{name}` occurs twice"))),
@@ -68,9 +74,13 @@ pub fn value(raw: &str) -> serde_json::Result<Value<'_>> {
     })
 }
 
-/// Shortens the position at the end of serde_json's messages: a row is one line, so only the column matters.
-fn shorten(message: &str) -> String {
-    message.replace(" at line 1 column ", " at character ")
+/// Puts an error of serde_json in words. A row is one line, so only the column matters of its place.
+pub fn words(error: &serde_json::Error) -> String {
+    let said = error.to_string().replace(" at line 1 column ", " at character ");
+    let surrogate = "half of a surrogate pair, which is no character,";
+    ["unexpected end of hex escape", "lone leading surrogate in hex escape"]
+        .into_iter()
+        .fold(said, |said, of_serde| said.replace(of_serde, surrogate))
 }
 
 /// Returns the JSON of a key's value in an object; `None` if the text is no object, or has no such key.
@@ -148,8 +158,8 @@ mod tests {
     fn broken_rows_are_rejects() {
         for (text, reason) in [
             ("{\"a\":1,\"a\":2}", Reason::DuplicateKey),
-            ("{\"a\":NaN}", Reason::InvalidJson),
-            ("{\"a\":\"\\ud800\"}", Reason::InvalidJson),
+            ("{\"a\":NaN,}", Reason::InvalidJson),
+            ("{\"\\ud800\":1}", Reason::InvalidJson),
             ("[1]", Reason::InvalidJson),
             ("{\"a\":1} x", Reason::InvalidJson),
             ("{\"a\":", Reason::InvalidJson),
@@ -157,5 +167,7 @@ mod tests {
         ] {
             assert_eq!(row(text).unwrap_err().reason, reason, "{text}");
         }
+        let surrogate = row("{\"\\ud800\":1}").unwrap_err().detail;
+        assert_eq!(surrogate, "half of a surrogate pair, which is no character, at character 9");
     }
 }

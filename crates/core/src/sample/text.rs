@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::row::{Value, write_string};
+use crate::row::{LONE_SURROGATE, Value, write_string};
 
 /// A JSON string as it is written, with its quotes and in [our own spelling](write_string): to write it is to copy it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,8 @@ impl<'a> Json<'a> {
             Value::Null => Cow::Borrowed("null"),
             Value::Bool(value) => Cow::Borrowed(if *value { "true" } else { "false" }),
             Value::Number(text) | Value::Json(text) => return Json::new(text),
+            // What is printed of it is its JSON, which such a string keeps.
+            Value::Printed { kind, text } if kind == LONE_SURROGATE => return Json::new(&format!("\"{text}\"")),
             Value::String(text) | Value::Printed { text, .. } => {
                 let mut quoted = Vec::with_capacity(text.len() + 2);
                 write_string(text, &mut quoted);

@@ -10,6 +10,8 @@ mod parts;
 pub(super) mod spelling;
 mod tool_calls;
 
+use crate::json;
+
 /// Whether a text has nothing but whitespace.
 pub(super) fn is_blank(text: &str) -> bool {
     text.trim_start().is_empty()
@@ -20,7 +22,7 @@ pub(super) fn not_json(text: &str, error: &serde_json::Error) -> String {
     if is_python(text) {
         return "it is a Python literal, not JSON; write it with `json.dumps`".to_owned();
     }
-    error.to_string().replace(" at line 1 column ", " at character ")
+    json::words(error)
 }
 
 /// Whether a text looks like the `repr` of a Python list or dict, which JSON takes for strings in single quotes.
