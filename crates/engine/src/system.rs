@@ -56,11 +56,13 @@ pub fn soon_past_grain(stamp_ns: i64) -> i64 {
 /// timestamp. The latter is tested in the folder `scratch`, if that is on the same file system. Returns the time to
 /// record with what is read from now on, at which the stat is not racy; see [`Stat::is_racy`].
 pub fn wait_past_grain(stamp_ns: i64, path: &Path, scratch: &Path) -> i64 {
-    let (now, past) = (now_ns(), soon_past_grain(stamp_ns));
-    if past > now && !stamps_each_change(path, scratch) {
+    let (now, past) = (now_ns(), past_grain(stamp_ns));
+    // The probe costs a dozen system calls, so it is for files that were just written: most of many were not.
+    let is_young = stamp_ns <= now && past > now;
+    if is_young && !stamps_each_change(path, scratch) {
         std::thread::sleep(Duration::from_nanos((past - now) as u64));
     }
-    past.max(now_ns())
+    if is_young { past.max(now_ns()) } else { now_ns() }
 }
 
 /// Result of a stat call. A file whose stat is equal and not racy has the same bytes; see [`Stat::is_racy`].
@@ -313,11 +315,36 @@ pub fn env_names(prefix: &str) -> Vec<String> {
     names
 }
 
-/// Runs a program with `input` on its standard input; returns its status and all that it printed.
+/// What came of a program.
+#[derive(Debug)]
+pub struct Piped {
+    /// Its status; `None` if it wrote more than it may, and was stopped.
+    pub status: Option<std::process::ExitStatus>,
+    /// What it wrote, up to the limit and a little more.
+    pub output: Vec<u8>,
+    /// The end of what it said on its standard error.
+    pub said: Vec<u8>,
+}
+
+/// How much a program may write before it is stopped.
+#[derive(Clone, Copy, Debug)]
+pub struct PipeLimit {
+    /// Lines.
+    pub lines: usize,
+    /// Bytes.
+    pub bytes: usize,
+}
+
+/// Runs a program with `input` on its standard input.
 ///
-/// The input is written while the output is read: neither has to fit into a pipe.
-pub fn pipe(command: &[String], folder: &Path, input: &[u8]) -> io::Result<std::process::Output> {
-    use std::{io::Write, process};
+/// The input is written while the output is read: neither has to fit into a pipe. No more than the limit is held in memory, and of
+/// the standard error its end.
+pub fn pipe(command: &[String], folder: &Path, input: &[u8], limit: PipeLimit) -> io::Result<Piped> {
+    use std::{
+        io::{Read, Write},
+        process,
+    };
+    const SAID: usize = 64 << 10;
     let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut child = process::Command::new(program)
         .args(arguments)
@@ -326,13 +353,49 @@ pub fn pipe(command: &[String], folder: &Path, input: &[u8]) -> io::Result<std::
         .stdout(process::Stdio::piped())
         .stderr(process::Stdio::piped())
         .spawn()?;
-    let mut stdin = child.stdin.take();
+    let (mut stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     std::thread::scope(|scope| {
         scope.spawn(move || {
             // A program that reads no further says itself why, and is found out by its lines.
             stdin.as_mut().map(|stdin| stdin.write_all(input))
         });
-        child.wait_with_output()
+        let said = scope.spawn(move || {
+            let (mut said, mut block) = (Vec::new(), vec![0; SAID]);
+            let Some(mut stderr) = stderr else { return said };
+            while let Ok(read @ 1..) = stderr.read(&mut block) {
+                said.extend_from_slice(&block[..read]);
+                if said.len() > 2 * SAID {
+                    said.drain(..said.len() - SAID);
+                }
+            }
+            said
+        });
+        let (mut output, mut lines, mut is_stopped) = (Vec::new(), 0, false);
+        let (mut stdout, mut block) = (stdout, vec![0; 256 << 10]);
+        while let Some(stdout) = &mut stdout {
+            let read = match stdout.read(&mut block) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    child.kill().ok();
+                    child.wait().ok();
+                    return Err(error);
+                }
+            };
+            lines += memchr::memchr_iter(b'\n', &block[..read]).count();
+            output.extend_from_slice(&block[..read]);
+            if lines > limit.lines || output.len() > limit.bytes {
+                is_stopped = true;
+                child.kill().ok();
+                break;
+            }
+        }
+        // Whatever the program left running may hold the pipes, and must not be waited for.
+        drop(stdout);
+        let status = child.wait()?;
+        let said = said.join().unwrap_or_default();
+        Ok(Piped { status: (!is_stopped).then_some(status), output, said })
     })
 }
 

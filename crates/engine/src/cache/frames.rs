@@ -107,7 +107,7 @@ impl Record {
         if let Some(frame) = self.unrecorded.state().frames.get(digest) {
             return Ok(Some(frame.clone()));
         }
-        let found: Option<Option<Vec<u8>>> = self.on(|connection| {
+        let found: Option<Option<Vec<u8>>> = self.read(|connection| {
             let mut select = connection.prepare_cached("SELECT frame FROM frames WHERE digest = ?1")?;
             select.query_row([digest.as_bytes()], |row| row.get(0)).optional()
         })?;
@@ -121,7 +121,7 @@ impl Record {
             let state = self.unrecorded.state();
             ids.iter().map(|id| state.frames.contains_key(id)).collect()
         };
-        let found = self.on(|connection| {
+        let found = self.read(|connection| {
             let mut select = connection.prepare_cached("SELECT 1 FROM frames WHERE digest = ?1")?;
             let has = |(id, waits): (&BlobId, &bool)| Ok(*waits || select.exists([id.as_bytes()])?);
             ids.iter().zip(&waits).map(has).collect::<rusqlite::Result<Vec<bool>>>()

@@ -8,7 +8,10 @@ use std::{
     collections::{HashMap, HashSet},
     fmt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
@@ -104,6 +107,49 @@ pub struct Record {
     hashed: Mutex<HashMap<String, Hashed>>,
     /// Digests of the pieces of files, by path; kept in memory only.
     pieces: Mutex<HashMap<String, PiecesOf>>,
+    /// Number of [`Together`] that are held.
+    together: AtomicUsize,
+    /// What the database holds of files, once many were asked for.
+    files: Mutex<FilesRead>,
+}
+
+/// What was read of the table of files.
+#[derive(Default)]
+struct FilesRead {
+    /// Number of files that were asked for one by one.
+    single: usize,
+    /// All of them, by path, as they are sealed.
+    all: Option<HashMap<String, Vec<u8>>>,
+}
+
+/// Number of files that are asked for one by one before all are read at once: each query locks the database and looks for its
+/// journal, which for 10,000 files takes a second.
+const SINGLE_FILES: usize = 64;
+
+/// Most files that are held in memory.
+const MOST_FILES: usize = 200_000;
+
+/// While it is held, reads share one lock on the database: taking one for each costs several times as much as the read itself. It
+/// must not be held for long, since other processes cannot write meanwhile.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Together<'a>(&'a Record);
+
+impl Drop for Together<'_> {
+    fn drop(&mut self) {
+        if self.0.together.fetch_sub(1, Ordering::AcqRel) == 1
+            && let Some(connection) = &self.0.connection
+        {
+            end_reads(&connection.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+}
+
+/// Ends the transaction that reads share, if there is one.
+fn end_reads(connection: &Connection) {
+    if !connection.is_autocommit() {
+        connection.execute_batch("COMMIT").ok();
+    }
 }
 
 impl fmt::Debug for Record {
@@ -164,7 +210,30 @@ impl Record {
             noted: Mutex::default(),
             hashed: Mutex::default(),
             pieces: Mutex::default(),
+            together: AtomicUsize::new(0),
+            files: Mutex::default(),
         })
+    }
+
+    /// Makes the reads that follow share a lock, until the result is dropped.
+    pub(crate) fn together(&self) -> Together<'_> {
+        self.together.fetch_add(1, Ordering::AcqRel);
+        Together(self)
+    }
+
+    /// Calls `run`, which only reads, as [`Record::on`] does.
+    pub(super) fn read<T>(&self, run: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<Option<T>, RecordError> {
+        if let Some(connection) = self.connection.as_ref().filter(|_| self.together.load(Ordering::Acquire) > 0) {
+            let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            if connection.is_autocommit() {
+                connection.execute_batch("BEGIN").ok();
+            }
+            // What fails is tried again alone, where damage is dealt with.
+            if let Ok(found) = run(&connection) {
+                return Ok(Some(found));
+            }
+        }
+        self.on(|connection| run(connection))
     }
 
     /// Calls `run` with the database; returns `None` if there is no database, or if a reader finds it damaged.
@@ -175,6 +244,7 @@ impl Record {
         let Some(connection) = &self.connection else { return Ok(None) };
         // A panic elsewhere while the lock was held leaves SQLite consistent: its transactions are atomic.
         let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+        end_reads(&connection);
         match run(&mut connection) {
             Err(error) if is_damage(&error) && self.access == Access::Read => Ok(None),
             Err(error) if is_damage(&error) => {
@@ -211,7 +281,7 @@ impl Record {
         if let Some((_, outcome)) = self.pending.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
             return Ok(Some(outcome.clone()));
         }
-        let found: Option<Option<Vec<u8>>> = self.on(|connection| {
+        let found: Option<Option<Vec<u8>>> = self.read(|connection| {
             let mut select = connection.prepare_cached("SELECT outcome FROM actions WHERE key = ?1")?;
             select.query_row([key.as_bytes()], |row| row.get(0)).optional()
         })?;
@@ -255,6 +325,7 @@ impl Record {
     pub(super) fn take_noted(&self) -> Noted {
         let pending = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
         let hashed = std::mem::take(&mut *self.hashed.lock().unwrap_or_else(PoisonError::into_inner));
+        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = FilesRead::default();
         let mut outcomes: Vec<_> =
             pending.into_iter().map(|(key, (stage, outcome))| (key, stage, seal(key.as_bytes(), &outcome))).collect();
         // Inserting in key order fills the B-tree from one side.
@@ -321,7 +392,16 @@ impl Record {
 
     /// Returns what the database holds for a file.
     fn hashed(&self, path: &str) -> Result<Option<Hashed>, RecordError> {
-        let found: Option<Option<Vec<u8>>> = self.on(|connection| {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.single += 1;
+        if files.single == SINGLE_FILES {
+            files.all = self.read(all_files)?.filter(|all| all.len() <= MOST_FILES);
+        }
+        if let Some(all) = &files.all {
+            return Ok(all.get(path).and_then(|sealed| self.unsealed(path.as_bytes(), sealed)));
+        }
+        drop(files);
+        let found: Option<Option<Vec<u8>>> = self.read(|connection| {
             let mut select = connection.prepare_cached("SELECT hashed FROM files WHERE path = ?1")?;
             select.query_row([path], |row| row.get(0)).optional()
         })?;
@@ -345,6 +425,12 @@ impl Record {
         let noted = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
         noted.get(path).filter(|(of, _)| of == digest).map(|(_, pieces)| pieces.clone())
     }
+}
+
+/// Reads the table of files, or one row more than is held of it.
+fn all_files(connection: &Connection) -> rusqlite::Result<HashMap<String, Vec<u8>>> {
+    let mut select = connection.prepare("SELECT path, hashed FROM files LIMIT ?1")?;
+    select.query_map([MOST_FILES as i64 + 1], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
 impl Actions for Record {

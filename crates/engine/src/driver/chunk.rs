@@ -94,8 +94,10 @@ pub(crate) struct Task<'a> {
 }
 
 /// Runs what is missing of the jobs of several chunks, which share the runs of commands, and hands what came of each to `each`.
+/// `file` is the path of the file that the chunks are of, for messages.
 pub(crate) fn run(
     context: &Context,
+    file: &str,
     tasks: &[Task<'_>],
     mut each: impl FnMut(usize, ChunkOutcomes),
 ) -> Result<(), ActionError> {
@@ -115,7 +117,7 @@ pub(crate) fn run(
     }
     for (command, places) in commands {
         let chunks: Vec<&Chunk> = places.iter().map(|(at, _)| tasks[*at].chunk).collect();
-        for ((at, number), lines) in places.into_iter().zip(Lines::of(context, command, &chunks)?) {
+        for ((at, number), lines) in places.into_iter().zip(Lines::of(context, command, file, &chunks)?) {
             written[at][number] = Some(lines);
         }
     }

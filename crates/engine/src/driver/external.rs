@@ -3,7 +3,7 @@
 use std::{ops::Range, sync::Arc};
 
 use super::{context::Context, error::ActionError};
-use crate::system;
+use crate::system::{self, PipeLimit, Piped};
 use datac_core::{
     config::Command,
     failure::{Failure, FailureKind, SourceFault},
@@ -22,7 +22,12 @@ pub(super) struct Lines {
 
 impl Lines {
     /// Gives a command the rows of several chunks that can be read, and returns its lines for each chunk.
-    pub(super) fn of(context: &Context, command: &Command, chunks: &[&Chunk]) -> Result<Vec<Self>, ActionError> {
+    pub(super) fn of(
+        context: &Context,
+        command: &Command,
+        file: &str,
+        chunks: &[&Chunk],
+    ) -> Result<Vec<Self>, ActionError> {
         let bytes: usize = chunks.iter().map(|chunk| chunk.bytes.len() + chunk.bytes.len() / 8).sum();
         let (mut input, mut rows) = (Vec::with_capacity(bytes), Vec::with_capacity(chunks.len()));
         for chunk in chunks {
@@ -37,7 +42,11 @@ impl Lines {
             rows.push(count);
         }
         let all: usize = rows.iter().sum();
-        let text: Arc<str> = if all == 0 { Arc::from("") } else { run(context, command, &input, all)?.into() };
+        let text: Arc<str> = if all == 0 {
+            Arc::from("")
+        } else {
+            run(context, command, &input, &Rows { file, chunks, count: all })?.into()
+        };
         let mut places = memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]).scan(0, |start, end| {
             let place = *start..end;
             *start = end + 1;
@@ -53,27 +62,82 @@ impl Lines {
     }
 }
 
-/// Runs a command on `rows` rows, and returns what it wrote: so many lines.
-fn run(context: &Context, command: &Command, input: &[u8], rows: usize) -> Result<String, ActionError> {
-    let name = command.command.join(" ");
+/// The rows that a command is given.
+struct Rows<'a> {
+    /// The file that they are in.
+    file: &'a str,
+    chunks: &'a [&'a Chunk],
+    /// Number of those that can be read.
+    count: usize,
+}
+
+impl Rows<'_> {
+    /// Names the place of the row with this number among those that can be read; the last if there are not so many.
+    fn place(&self, number: usize) -> String {
+        let (mut seen, mut last) = (0, None);
+        for chunk in self.chunks {
+            let has_lines = chunk.lines() > 0;
+            chunk.for_each_row(|row, span, parsed| {
+                if parsed.is_ok() && seen <= number {
+                    let line = has_lines.then(|| chunk.place.first_line + u64::from(span.line) + 1);
+                    last = Some((chunk.place.first_row + u64::from(row), line));
+                    seen += 1;
+                }
+            });
+        }
+        let (row, line) = last.unwrap_or_default();
+        let line = line.map_or_else(String::new, |line| format!(" (line {line})"));
+        format!("`{}` row {row}{line}", self.file)
+    }
+}
+
+/// Bytes that a command may write beside a multiple of what it is given.
+const OUTPUT: usize = 64 << 20;
+
+/// Runs a command on rows, and returns what it wrote: a line for each.
+fn run(context: &Context, command: &Command, input: &[u8], rows: &Rows<'_>) -> Result<String, ActionError> {
+    const TRY: &str = "try it: give it a row on its standard input";
+    const EACH: &str = "it has to write a line for each row: a sample, a list of samples, or `{\"reject\": \"why\"}`";
+    let (name, count) = (command.command.join(" "), rows.count);
     let failed = |why: String, hint: &str| {
         let failure = Failure::new(FailureKind::Action, format!("run `{name}`: {why}"));
         ActionError::Failure(failure.about(SourceFault::Command).hint(hint))
     };
-    let output = system::pipe(&command.command, &context.sources.root, input).map_err(|error| {
-        failed(error.to_string(), "the program is looked for as a shell does, and runs in the workspace")
-    })?;
-    let said = last_lines(&String::from_utf8_lossy(&output.stderr));
-    if !output.status.success() {
-        return Err(failed(format!("{}{said}", output.status), "try it: give it a row on its standard input"));
+    let limit = PipeLimit { lines: count, bytes: OUTPUT + 16 * input.len() };
+    let Piped { status, output, said } =
+        system::pipe(&command.command, &context.sources.root, input, limit).map_err(|error| {
+            failed(error.to_string(), "the program is looked for as a shell does, and runs in the workspace")
+        })?;
+    let said = last_lines(&String::from_utf8_lossy(&said));
+    let ends = memchr::memchr_iter(b'\n', &output).count();
+    match status {
+        None if ends > count => {
+            let why = format!("it was stopped: it wrote more than {count} lines for {count} rows{said}");
+            return Err(failed(why, EACH));
+        }
+        None => {
+            let mib = limit.bytes >> 20;
+            let why =
+                format!("it was stopped at {}: it wrote more than {mib} MiB for {count} rows{said}", rows.place(ends));
+            return Err(failed(why, EACH));
+        }
+        // What it wrote for the rows before tells how far it came.
+        Some(status) if !status.success() => {
+            return Err(failed(format!("{status} after {ends} of {count} rows, at {}{said}", rows.place(ends)), TRY));
+        }
+        Some(_) => {}
     }
-    let text = String::from_utf8(output.stdout)
-        .map_err(|_| failed("it wrote what is not UTF-8".to_owned(), "it has to write JSON, one value a line"))?;
-    let ends = memchr::memchr_iter(b'\n', text.as_bytes()).count();
+    let text = String::from_utf8(output).map_err(|error| {
+        let before = memchr::memchr_iter(b'\n', &error.as_bytes()[..error.utf8_error().valid_up_to()]).count();
+        let why = format!("it wrote what is not UTF-8 for {}", rows.place(before));
+        failed(why, "it has to write JSON, one value a line")
+    })?;
     let lines = ends + usize::from(!text.is_empty() && !text.ends_with('\n'));
-    if lines != rows {
-        let hint = "it has to write a line for each row: a sample, a list of samples, or `{\"reject\": \"why\"}`";
-        return Err(failed(format!("it wrote {lines} lines for {rows} rows{said}"), hint));
+    if lines != count {
+        return Err(failed(
+            format!("it wrote {lines} lines for the {count} rows from {} on{said}", rows.place(0)),
+            EACH,
+        ));
     }
     Ok(text)
 }

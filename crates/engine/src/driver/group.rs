@@ -15,7 +15,7 @@ use crate::{
 };
 use datac_core::{
     config::{Deduplicate, SourceRole, Unique, Unit},
-    mix::{Candidate, Candidates, SortMemory, group::leaving},
+    mix::{Candidate, Candidates, Selection, SortMemory, group::leaving},
     sample::{self, SampleIndex, folded_row_hash},
 };
 
@@ -84,6 +84,8 @@ struct FoldedRows<'a> {
     sources: &'a [SelectedSource],
     /// Source and chunk that come next.
     next: (usize, usize),
+    /// The selection of that source, once it was asked for.
+    selection: Option<Selection>,
     /// Hashes of the chunk before that, in reverse.
     hashes: Vec<u64>,
 }
@@ -91,7 +93,7 @@ struct FoldedRows<'a> {
 impl<'a> FoldedRows<'a> {
     fn new(context: &'a Context, sources: &'a [SelectedSource], grouping: &Grouping) -> Self {
         let sources = if grouping.reads_rows() { sources } else { &[] };
-        Self { context, sources, next: (0, 0), hashes: Vec::new() }
+        Self { context, sources, next: (0, 0), selection: None, hashes: Vec::new() }
     }
 
     fn next(&mut self) -> Result<u64, ActionError> {
@@ -102,9 +104,12 @@ impl<'a> FoldedRows<'a> {
             let (source, chunk) = self.next;
             // One past the last: there is no sample to be asked for.
             let Some(selected) = self.sources.get(source) else { return Ok(0) };
-            let selection = selection(self.context, &selected.selected)?;
+            let selection = match &mut self.selection {
+                Some(selection) => selection,
+                none => none.insert(selection(self.context, &selected.selected)?),
+            };
             if chunk >= selection.chunks() {
-                self.next = (source + 1, 0);
+                (self.next, self.selection) = ((source + 1, 0), None);
                 continue;
             }
             self.next = (source, chunk + 1);

@@ -240,7 +240,10 @@ impl<'a> Driver<'a> {
             if self.endings[number].is_some() || self.is_over() {
                 continue;
             }
-            match plan(self.planner, self.recipes[number]) {
+            let reads = self.context.record.together();
+            let planned = plan(self.planner, self.recipes[number]);
+            drop(reads);
+            match planned {
                 Node::Failed(failure) => {
                     let failure = failure.clone();
                     self.refuse(number, failure);
@@ -267,8 +270,7 @@ impl<'a> Driver<'a> {
         self.running.extend(missing.keys().copied());
         let (single, whole): (Vec<_>, Vec<_>) =
             missing.into_values().partition(|action| matches!(action.work, Work::Convert(..) | Work::Score(..)));
-        for group in scan::group(single.iter().map(|action| &**action)) {
-            let own: Vec<_> = single.iter().filter(|action| group.holds(action)).cloned().collect();
+        for (group, own) in scan::group(single) {
             let recipes = self.names(own.iter().flat_map(|action| &self.waiters[&action.key]));
             self.queue.push(Job::Again(Arc::new(group), own, recipes));
         }

@@ -2,7 +2,7 @@
 //! are in memory.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -183,11 +183,11 @@ fn pass<'scope>(
     let first = outcome.chunks.len();
     let mut rows_before = outcome.chunks.last().map_or(0, |chunk| chunk.place.first_row + u64::from(chunk.rows));
     let team = WorkQueue::new(env.scope, {
-        let (results, outbox) = (results.clone(), env.outbox.clone());
+        let (results, outbox, path) = (results.clone(), env.outbox.clone(), work.file.path.clone());
         move |batch: Vec<Item>| {
             let digests: Vec<ChunkId> = batch.iter().map(|item| item.chunk.digest()).collect();
             let tasks = tasks(&batch, &digests);
-            let done = chunk::run(context, &tasks, |at, done| {
+            let done = chunk::run(context, &path, &tasks, |at, done| {
                 outbox.send(done.outcomes);
                 let Item { number, chunk, jobs } = &batch[at];
                 results.done(*number, Done::new(chunk, digests[at], jobs.clone(), &done.conversions));
@@ -401,45 +401,37 @@ pub(crate) struct Again {
     chunks: Vec<(ChunkRef, Vec<Job>)>,
 }
 
-/// Groups single conversions and scorings by file, so that each file is read once.
-pub(crate) fn group<'a>(actions: impl Iterator<Item = &'a Action>) -> Vec<Again> {
+/// Groups single conversions and scorings by file, so that each file is read once; returns each group with its actions.
+pub(crate) fn group(actions: Vec<Arc<Action>>) -> Vec<(Again, Vec<Arc<Action>>)> {
     use crate::graph::Work;
-    let mut groups: Vec<Again> = Vec::new();
+    let mut groups: Vec<(Again, Vec<Arc<Action>>)> = Vec::new();
+    // A recipe of many files may lack an action of each.
+    let mut places: HashMap<Arc<SourceFile>, (usize, HashMap<u32, usize>)> = HashMap::new();
     for action in actions {
         let (chunk, conversion, measure) = match &action.work {
             Work::Convert(chunk, conversion, _) => (chunk, conversion, None),
             Work::Score(chunk, conversion, _, measure) => (chunk, conversion, Some(measure.clone())),
             _ => continue,
         };
-        let group = match groups.iter().position(|group| group.file == chunk.file) {
-            Some(at) => &mut groups[at],
-            None => {
-                groups.push(Again { file: chunk.file.clone(), chunks: Vec::new() });
-                let last = groups.len() - 1;
-                &mut groups[last]
-            }
-        };
-        let at = group.chunks.iter().position(|(known, _)| known.number == chunk.number).unwrap_or_else(|| {
+        let (number, chunks) = places.entry(chunk.file.clone()).or_insert_with(|| {
+            groups.push((Again { file: chunk.file.clone(), chunks: Vec::new() }, Vec::new()));
+            (groups.len() - 1, HashMap::new())
+        });
+        let (group, own) = &mut groups[*number];
+        let at = *chunks.entry(chunk.number).or_insert_with(|| {
             group.chunks.push((chunk.clone(), Vec::new()));
             group.chunks.len() - 1
         });
         add(&mut group.chunks[at].1, chunk.encoding.decoder(), conversion, measure.as_slice());
+        own.push(action);
     }
-    for group in &mut groups {
+    for (group, _) in &mut groups {
         group.chunks.sort_by_key(|(chunk, _)| chunk.number);
     }
     groups
 }
 
 impl Again {
-    /// Returns whether an action belongs to the group.
-    pub(crate) fn holds(&self, action: &Action) -> bool {
-        match &action.work {
-            crate::graph::Work::Convert(chunk, ..) | crate::graph::Work::Score(chunk, ..) => chunk.file == self.file,
-            _ => false,
-        }
-    }
-
     /// Returns a description of the group.
     pub(crate) fn label(&self) -> String {
         self.file.path.clone()
@@ -465,7 +457,10 @@ impl Again {
                     Err(decode_failure(&group.file, &DecodeError::Moved))
                 } else {
                     let tasks = tasks(&batch, &digests);
-                    context.check().and_then(|()| chunk::run(context, &tasks, |_, done| outbox.send(done.outcomes)))
+                    let path = &group.file.path;
+                    context
+                        .check()
+                        .and_then(|()| chunk::run(context, path, &tasks, |_, done| outbox.send(done.outcomes)))
                 };
                 if let Err(stop) = result {
                     results.stop(stop);

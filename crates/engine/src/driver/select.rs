@@ -30,9 +30,12 @@ pub(crate) fn select(
 ) -> Result<SelectOutcome, ActionError> {
     let scratch = ScratchFolder::at(&context.outputs.scratch);
     let mut selecting = Selecting::new(filters, take, SortMemory { scratch: &scratch, bytes: SORTED_BYTES });
+    let mut reads = None;
     for (number, chunk) in chunks.iter().enumerate() {
         context.check()?;
         if number % TOGETHER == 0 {
+            drop(reads.take());
+            reads = Some(context.record.together());
             let chunks = &chunks[number..chunks.len().min(number + TOGETHER)];
             context.indexes.warm(chunks.iter().map(|chunk| chunk.converted.index).collect());
             let columns = chunks.iter().flat_map(|chunk| chunk.scores.iter().chain(&chunk.tokens));
@@ -54,6 +57,7 @@ pub(crate) fn select(
         };
         selecting.add(&scores)?;
     }
+    drop(reads);
     let selection = selecting.finish()?;
     let bytes = postcard::to_stdvec(&selection).expect("a selection is plain data");
     Ok(SelectOutcome {

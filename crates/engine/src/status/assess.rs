@@ -280,7 +280,10 @@ fn third_look(site: &Site, session: &mut Session) {
             status.state = State::Fresh;
             continue;
         }
-        match plan(planner, file) {
+        let reads = record.together();
+        let planned = plan(planner, file);
+        drop(reads);
+        match planned {
             Node::Failed(failure) => {
                 let sources = sources_of(planner, file).unwrap_or_default();
                 let failure = driver::with_first_reject(&site.cache.store(record), &sources, failure.clone());
