@@ -106,6 +106,23 @@ fn json_is_read_in_whichever_layout_it_is() {
 }
 
 #[test]
+fn a_pattern_looks_no_deeper_than_it_leads() {
+    let space = Space::new();
+    space.write("top.jsonl", AB);
+    space.write("data/a/one.jsonl", AB);
+    space.write("data/a/b/deep.jsonl", AB);
+    // A walk would fail at this loop, and a folder that cannot matter is not looked at for changes either.
+    std::os::unix::fs::symlink(space.path("data"), space.path("data/a/b/loop")).unwrap();
+    one(&space, "top", "source: '*.jsonl'");
+    one(&space, "below", "source: 'data/*/*.jsonl'");
+    space.build();
+    assert_eq!(answers(&space, "top"), ["a", "b"]);
+    assert_eq!(answers(&space, "below"), ["a", "b"]);
+    one(&space, "deep", "source: 'data/**/*.jsonl'");
+    assert!(refusal(&space, "deep").contains("symbolic links form a loop"));
+}
+
+#[test]
 fn of_several_lists_one_is_named() {
     let space = Space::new();
     let rows = AB.trim_end().replace('\n', ",");
@@ -155,6 +172,7 @@ fn what_is_no_data_is_refused_by_name() {
         ("d.parquet", pointer.as_bytes(), "git lfs pull"),
         ("d.jsonl", &utf16, "UTF-16LE"),
         ("d.csv", b"instruction,output\ncaf\xe9,a\n", "iconv -f WINDOWS-1252"),
+        ("g.csv", b"instruction,output\n\xc4\xe3\xba\xc3,\xca\xc0\xbd\xe7\n", "iconv -f ENCODING"),
         ("d.jsonl", b"PAR1\x15\x04", "format: parquet"),
     ] {
         let space = Space::new();
@@ -198,4 +216,49 @@ fn lines_of_text_are_rows() {
     space.build();
     let text = space.text("dataset/pretrain_text_train.jsonl");
     assert_eq!(text.lines().count(), 2, "the empty line is a reject: {text}");
+}
+
+#[test]
+fn what_json_lacks_costs_only_who_reads_it() {
+    let space = Space::new();
+    let rows = "{\"instruction\":\"q1\",\"output\":\"a\",\"score\":NaN}\n\
+                {\"instruction\":\"q2\",\"output\":NaN}\n\
+                {\"instruction\":\"q3\",\"output\":\"b\",\"scores\":[-Infinity, 1.50],\"raw\":\"\\ud83d\"}\n\
+                {\"instruction\":\"q4\",\"output\":\"half \\ud83d\"}\n\
+                {\"instruction\":\"q5\",\"output\":\"c\",}\n";
+    space.write("data/d.jsonl", rows);
+    space.write("data/pretty.json", "{\n \"instruction\": \"q\",\n \"output\": \"a\", \"n\": NaN\n}\n{\n \"instruction\": \"q\",\n \"output\": \"b\"\n}\n");
+    one(&space, "dirt", "source: data/d.jsonl");
+    one(&space, "kept", "source: data/d.jsonl, keep: [score, scores]");
+    one(&space, "pretty", "source: data/pretty.json");
+    space.build();
+    assert_eq!(answers(&space, "dirt"), ["a", "b"]);
+    assert_eq!(answers(&space, "pretty"), ["a", "b"]);
+    let quarantine = space.text("dataset/quarantine/sft_dirt.jsonl");
+    for said in ["`output` is NaN, not a string", "`output` holds half of a surrogate pair", "trailing comma"] {
+        assert!(quarantine.contains(said), "{said}: {quarantine}");
+    }
+    let kept = space.text("dataset/sft_kept_train.jsonl");
+    assert!(kept.contains("\"score\":\"NaN\"") && kept.contains("1.50]"), "{kept}");
+}
+
+#[test]
+fn a_command_that_goes_wrong_is_stopped_and_the_row_is_named() {
+    for (name, command, said) in [
+        ("endless", "[sh, -c, 'while true; do echo {}; done']", "it wrote more than 2 lines for 2 rows"),
+        ("wide", "[sh, -c, 'tr -d \"\\n\" < /dev/zero']", "stopped at `data/d.jsonl` row 0 (line 1)"),
+        (
+            "second",
+            "[sh, -c, 'read a; echo {}; echo no such key >&2; exit 3']",
+            "after 1 of 2 rows, at `data/d.jsonl` row 1 (line 3): no such key",
+        ),
+        ("short", "[sh, -c, 'read a; echo {}']", "it wrote 1 lines for the 2 rows from `data/d.jsonl` row 0"),
+        ("bytes", "[sh, -c, 'echo {}; printf \"\\377\\n\"']", "not UTF-8 for `data/d.jsonl` row 1"),
+    ] {
+        let space = Space::new();
+        space.write("data/d.jsonl", "{\"a\":1}\n\n{\"a\":2}\n");
+        one(&space, name, &format!("source: data/d.jsonl, converter: {{ command: {command} }}"));
+        let failure = refusal(&space, name);
+        assert!(failure.contains(said), "{name}: {failure}");
+    }
 }

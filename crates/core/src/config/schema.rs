@@ -27,6 +27,8 @@ pub const RECIPE_SCHEMA: &str = "datac.recipe/1";
 const NAME: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
 const PROSE: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$";
 const PLAIN: &str = r"^[A-Za-z0-9._-]+$";
+/// A pattern for names of splits, whose letters are those of any script.
+const SPLIT: &str = r"^[\p{L}\p{N}._-]+$";
 /// Pattern for digits with underscores between them, which are an integer in YAML 1.1 and text in YAML 1.2.
 const GROUPED: &str = r"^[0-9][0-9_]*_[0-9_]*[0-9]$";
 const HUB_ID: &str =
@@ -243,7 +245,7 @@ fn dataset(vocabulary: &Vocabulary) -> Value {
             ("field", or_null(text("the field of a JSON object that holds the rows; default: its only list", NAME))),
             ("mix_ratio", or_null(ratio)),
             ("splits", or_null(with_default(
-                names("splits to read, concatenated in this order", &text("a split", PLAIN)), json!(["train"]),
+                names("splits to read, concatenated in this order", &text("a split", SPLIT)), json!(["train"]),
             ))),
             ("max_samples", or_null(integer("the first N rows that pass the filters, in source order; default: all", 1))),
             ("sample", sample()),
@@ -461,7 +463,7 @@ fn given(key: &str) -> Value {
 /// Describes a block that takes rows of the mixture or names a source of its own.
 fn held(description: &str, mut own: Vec<(&str, Value)>, vocabulary: &Vocabulary) -> Value {
     let overlap = Overlap::ALL.iter().map(|(word, _)| *word);
-    own.push(("split", or_null(names("other splits of each dataset", &text("a split", PLAIN)))));
+    own.push(("split", or_null(names("other splits of each dataset", &text("a split", SPLIT)))));
     own.push((
         "overlap",
         or_null(with_default(

@@ -3,6 +3,8 @@
 //! `config/yaml.rs` reads recipes strictly: no aliases, no unknown keys, every problem with its location. A card is
 //! someone else's file and free in form, so serde reads it leniently here.
 
+use std::borrow::Cow;
+
 use serde_yaml::Value;
 
 use datac_core::{
@@ -41,12 +43,21 @@ pub(super) fn configs(readme: &str) -> Result<Vec<CardConfig>, String> {
     if head.len() > LIMIT {
         return Err(format!("the front matter is longer than {} MiB", LIMIT >> 20));
     }
-    let mut head: Value = serde_yaml::from_str(&head).map_err(|error| error.to_string())?;
+    let mut head: Value = serde_yaml::from_str(&last_of_each(&head)).map_err(|error| error.to_string())?;
     // Where `<<` stands, YAML 1.1 takes the keys of another mapping over.
     head.apply_merge().map_err(|error| error.to_string())?;
     match head.get("configs") {
         None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Sequence(configs)) => configs.iter().map(config).collect(),
+        Some(Value::Sequence(configs)) => {
+            let mut found: Vec<CardConfig> = Vec::with_capacity(configs.len());
+            // As in `datasets`, the last of several configs of one name is meant.
+            for config in configs.iter().map(config) {
+                let config = config?;
+                found.retain(|known| known.name != config.name);
+                found.push(config);
+            }
+            Ok(found)
+        }
         Some(_) => Err("`configs` is not a list".to_owned()),
     }
 }
@@ -54,7 +65,7 @@ pub(super) fn configs(readme: &str) -> Result<Vec<CardConfig>, String> {
 /// Returns the licence that a card states; `None` without `license:`, or if the front matter is invalid.
 pub fn license(readme: &str, stated: Stated) -> Option<License> {
     let head = front_matter(readme).filter(|head| head.len() <= LIMIT)?;
-    let mut head: Value = serde_yaml::from_str(&head).ok()?;
+    let mut head: Value = serde_yaml::from_str(&last_of_each(&head)).ok()?;
     head.apply_merge().ok();
     let ids = head.get("license").filter(|ids| !ids.is_null()).and_then(paths)?;
     let named = |key| head.get(key).and_then(text).filter(|text| !text.trim().is_empty());
@@ -68,7 +79,7 @@ pub fn license(readme: &str, stated: Stated) -> Option<License> {
 /// A card with invalid front matter is kept whole, so that the code that needs it reports the problem.
 pub fn essence(readme: &str) -> Option<String> {
     let head = front_matter(readme)?;
-    let kept = match serde_yaml::from_str::<Value>(&head) {
+    let kept = match serde_yaml::from_str::<Value>(&last_of_each(&head)) {
         Ok(mut value) => {
             value.apply_merge().ok();
             let kept = KEPT
@@ -100,6 +111,31 @@ fn front_matter(readme: &str) -> Option<String> {
         head.push('\n');
     }
     None
+}
+
+/// Leaves out the entries of front matter whose key comes again: the readers of the Hub take the last of them, and the parser here
+/// takes none.
+fn last_of_each(head: &str) -> Cow<'_, str> {
+    let key = |line: &str| {
+        let (key, rest) = line.split_once(':')?;
+        let is_key = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+        (is_key && (rest.is_empty() || rest.starts_with([' ', '\t']))).then(|| key.to_owned())
+    };
+    let mut entries: Vec<(Option<String>, String)> = vec![(None, String::new())];
+    for line in head.split_inclusive('\n') {
+        match key(line.trim_end()) {
+            Some(key) => entries.push((Some(key), line.to_owned())),
+            None => entries.last_mut().expect("there is a first one").1.push_str(line),
+        }
+    }
+    let comes_again =
+        |at: usize| entries[at].0.is_some() && entries[at + 1..].iter().any(|(key, _)| *key == entries[at].0);
+    let again: Vec<bool> = (0..entries.len()).map(comes_again).collect();
+    if !again.contains(&true) {
+        return Cow::Borrowed(head);
+    }
+    let kept = entries.iter().zip(&again).filter(|(_, again)| !**again).map(|((_, text), _)| text.as_str());
+    Cow::Owned(kept.collect())
 }
 
 /// Keys of a config that say nothing about how its files are read.
@@ -340,6 +376,18 @@ mod tests {
         {
             let error = reading(&format!("  {yaml}")).unwrap_err();
             assert!(error.contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn of_what_is_said_twice_the_last_counts() {
+        let card = "---\nlicense: mit\nconfigs:\n- config_name: x\n  data_files: a.jsonl\nlicense: gpl-3.0\nconfigs:\n\
+                    - config_name: x\n  data_files: b.jsonl\n- config_name: x\n  data_files: c.jsonl\n---\n";
+        for card in [card.to_owned(), essence(card).unwrap()] {
+            let configs = configs(&card).unwrap();
+            assert_eq!(configs.len(), 1);
+            assert_eq!(configs[0].data_files, Some(vec![split("train", &["c.jsonl"])]));
+            assert_eq!(license(&card, Stated::Card).unwrap().ids, ["gpl-3.0"]);
         }
     }
 

@@ -146,8 +146,13 @@ pub(super) fn commit_of(files: &[RemoteFile]) -> String {
 
 /// Returns the files below a folder, sorted. Links are followed; `.git` and other hidden entries are skipped.
 pub fn walk(root: &Path) -> Result<Vec<String>, FileError> {
+    walk_to(root, usize::MAX)
+}
+
+/// Returns the files that [`walk`] returns, as far as their paths have no more than `depth` parts; looks no deeper.
+pub(super) fn walk_to(root: &Path, depth: usize) -> Result<Vec<String>, FileError> {
     let mut files = Vec::new();
-    for entry in entries(root) {
+    for entry in entries(root, depth) {
         let entry = entry?;
         if !entry.file_type().is_file() {
             continue;
@@ -164,17 +169,17 @@ pub fn walk(root: &Path) -> Result<Vec<String>, FileError> {
     Ok(files)
 }
 
-/// Returns the folders that [`walk`] reads, relative to `root`, beginning with `root` itself.
-pub(super) fn folders_below(root: &Path) -> Result<Vec<PathBuf>, FileError> {
+/// Returns the folders that [`walk_to`] reads, relative to `root`, beginning with `root` itself.
+pub(super) fn folders_below(root: &Path, depth: usize) -> Result<Vec<PathBuf>, FileError> {
     let is_folder = |entry: &Result<DirEntry, FileError>| entry.as_ref().map_or(true, |e| e.file_type().is_dir());
     let within = |entry: DirEntry| entry.path().strip_prefix(root).unwrap_or(entry.path()).to_owned();
-    entries(root).filter(is_folder).map(|entry| entry.map(within)).collect()
+    entries(root, depth.saturating_sub(1)).filter(is_folder).map(|entry| entry.map(within)).collect()
 }
 
-/// Iterates over the entries below a folder. Links are followed; hidden entries are skipped.
-fn entries(root: &Path) -> impl Iterator<Item = Result<DirEntry, FileError>> {
+/// Iterates over the entries below a folder, down to `depth`. Links are followed; hidden entries are skipped.
+fn entries(root: &Path, depth: usize) -> impl Iterator<Item = Result<DirEntry, FileError>> {
     let hidden = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b".");
-    let walk = WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter();
+    let walk = WalkDir::new(root).follow_links(true).max_depth(depth).sort_by_file_name().into_iter();
     walk.filter_entry(move |entry| entry.depth() == 0 || !hidden(entry.file_name())).map(move |entry| {
         entry.map_err(|error| FileError {
             verb: "list",

@@ -42,6 +42,18 @@ const NOTES: &[&str] = &[
 /// Compression formats and archives that are not supported.
 const SEALED: &[&str] = &["zip", "lz4", "7z", "rar", "tar", "tgz", "lzma", "br", "Z"];
 
+/// Endings of archives, which hold several files.
+const ARCHIVES: &[&str] = &["zip", "tar", "tgz", "tar.gz", "tar.zst", "tar.xz", "tar.bz2", "7z", "rar"];
+
+/// Returns whether a path names an archive, whose rows are not read.
+pub(crate) fn is_archive(path: &str) -> bool {
+    let base = basename(path).to_ascii_lowercase();
+    ARCHIVES.iter().any(|ending| base.strip_suffix(ending).is_some_and(|stem| stem.ends_with('.')))
+}
+
+/// JSON files that describe a program or the columns of rows, and hold no rows.
+const SETTINGS: &[&str] = &["package", "package-lock", "tsconfig", "jsconfig", "schema"];
+
 /// Classification of a file by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Name<'n> {
@@ -95,6 +107,7 @@ pub(super) fn judge(path: &str) -> Name<'_> {
         (Compression::None, Some(extension), _) if EXTENSIONS[extension].1 == RowFormat::Txt && is_note(stem) => {
             Name::Other
         }
+        (Compression::None, Some(_), _) if last == "json" && SETTINGS.contains(&stem) => Name::Other,
         (Compression::None, Some(extension), _) => {
             Name::Rows { kind: FileKind { format: EXTENSIONS[extension].1, compression }, extension }
         }

@@ -15,7 +15,7 @@ use super::{
     SourceError,
     card::{self, CardConfig},
     glob::{Glob, has_magic},
-    kind::{Name, basename, judge},
+    kind::{Name, basename, is_archive, judge},
     splits::{Scope, by_name},
 };
 use datac_core::{failure::SourceFault, format::Reading};
@@ -58,6 +58,11 @@ pub fn resolve(files: &[&str], readme: Option<&str>, want: &Want<'_>) -> Result<
         word,
         reason,
     })
+}
+
+/// Says why a repository of these files has no rows that can be read.
+pub(crate) fn why_no_rows(repo: &str, files: &[&str]) -> String {
+    Repo::new(repo, files).why_no_rows()
 }
 
 /// What a repository lacks of what a recipe requests.
@@ -262,6 +267,15 @@ impl<'a> Repo<'a> {
                     return Err(format!("{place} names `{pattern}`, which is not in the repository").into());
                 }
                 if !has_magic(pattern) && !self.all.iter().any(|path| below(path, base) == Some(pattern)) {
+                    let folder = pattern.trim_end_matches('/');
+                    let is_folder = self.all.iter().filter_map(|path| below(path, base));
+                    if is_folder.into_iter().any(|path| below(path, folder).is_some()) {
+                        let reason = format!(
+                            "{place} names `{pattern}`, which is a folder: a pattern such as `{folder}/**` would be its files; \
+                             `data_dir: {folder}` reads it"
+                        );
+                        return Err(reason.into());
+                    }
                     return Err(format!("{place} names `{pattern}`, which does not exist").into());
                 }
                 let glob = Glob::new(pattern);
@@ -305,11 +319,16 @@ impl<'a> Repo<'a> {
         let mut kinds: Vec<(&str, usize)> = kinds.into_iter().collect();
         kinds.sort_by_key(|(_, count)| Reverse(*count));
         kinds.truncate(6);
+        let archives = if self.all.iter().any(|path| is_archive(path)) {
+            "archives are not unpacked: unpack them into a folder of the workspace, and name that as `source`; "
+        } else {
+            ""
+        };
         let readable = "datac reads .jsonl, .json, .parquet, .arrow, .csv, .tsv and .txt; all but .parquet and .arrow may be compressed as .gz, .zst, .xz or .bz2";
         if kinds.is_empty() {
             return format!("it only contains a description; {readable}");
         }
-        format!("it only contains {}; {readable}", list(kinds.into_iter().map(|(kind, _)| kind)))
+        format!("it only contains {}; {archives}{readable}", list(kinds.into_iter().map(|(kind, _)| kind)))
     }
 }
 

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::{
     Asked, Bytes, FileDigest, Listing, RemoteFile, Selection, Source, SourceError, card,
-    folder::{folders_below, walk},
+    folder::{folders_below, walk, walk_to},
     glob::{Glob, has_magic},
     kind::{Compression, FileKind, Name, RowFormat, basename, compression_of, judge, why_sealed},
     layout::{IGNORED, Want, closest, resolve},
@@ -70,7 +70,7 @@ impl Source for LocalFiles {
                 }
                 continue;
             }
-            for folder in folders(&self.root, fixed_part(path))? {
+            for folder in folders_to(&self.root, fixed_part(path), depth_of(path))? {
                 stood_on.push((folder.to_string_lossy().into_owned(), system::stat(&self.root.join(&folder))?));
             }
             found.add(&self.root, path, *format, splits, data_dir)?;
@@ -222,7 +222,7 @@ impl Found {
         let within = pattern.strip_prefix(folder).unwrap_or(pattern).trim_start_matches('/');
         let glob = Glob::new(within);
         let place = root.join(folder);
-        let all = if system::is_dir(&place) { walk(&place)? } else { Vec::new() };
+        let all = if system::is_dir(&place) { walk_to(&place, depth_of(pattern))? } else { Vec::new() };
         let matched: Vec<&String> = all.iter().filter(|path| glob.matches(path)).collect();
         if matched.is_empty() {
             let reason = format!("no file matches `{pattern}`");
@@ -242,15 +242,25 @@ pub(crate) fn fixed_part(path: &str) -> &str {
     path[..magic].rfind('/').map_or("", |end| &path[..end])
 }
 
+/// Returns how deep below [`fixed_part`] a path can lead: `*.jsonl` must not look at all that lies in a workspace.
+fn depth_of(path: &str) -> usize {
+    let within = path.strip_prefix(fixed_part(path)).unwrap_or(path).trim_matches('/');
+    if within.is_empty() || within.contains("**") { usize::MAX } else { within.split('/').count() }
+}
+
 /// Returns the folders of a local source, itself among them, relative to the workspace; none if it is a file.
 ///
 /// Adding or removing a file changes only the stat of its folder.
 pub fn folders(root: &Path, source: &str) -> Result<Vec<PathBuf>, SourceError> {
+    folders_to(root, source, usize::MAX)
+}
+
+fn folders_to(root: &Path, source: &str, depth: usize) -> Result<Vec<PathBuf>, SourceError> {
     let place = root.join(source);
     if !system::is_dir(&place) {
         return Ok(Vec::new());
     }
-    Ok(folders_below(&place)?.into_iter().map(|folder| Path::new(source).join(folder)).collect())
+    Ok(folders_below(&place, depth)?.into_iter().map(|folder| Path::new(source).join(folder)).collect())
 }
 
 fn layout_fault(reason: String) -> SourceError {

@@ -20,7 +20,9 @@ pub mod lock;
 pub mod sample;
 mod splits;
 
+pub(crate) use kind::is_archive;
 pub use kind::{FileKind, format_of, is_data};
+pub(crate) use layout::why_no_rows;
 
 use std::{fmt, fs::File, path::PathBuf, str::FromStr, sync::Arc};
 

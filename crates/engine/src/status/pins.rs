@@ -15,8 +15,9 @@ use crate::{
     graph::{FileOrigin, Snapshot, SnapshotKey, snapshot_key, snapshot_keys},
     site::{CacheFolder, HubAccess, Site, WorkspaceError, local_files, short},
     source::{
-        Asked, Bytes, Listing, Source, SourceError, card, is_data,
+        Asked, Bytes, Listing, Source, SourceError, card, is_archive, is_data,
         lock::{LockFile, Pin},
+        why_no_rows,
     },
     system::{self, Stat},
 };
@@ -114,7 +115,12 @@ impl PinSources<'_> {
             let answers: Vec<_> = asked.par_iter().map(|(key, _)| resolve(&*hub, key)).collect();
             for ((key, why), answer) in asked.into_iter().zip(answers) {
                 let state = match answer {
-                    Ok(pin) => {
+                    Ok((pin, archives)) => {
+                        if !archives.is_empty() {
+                            let named = few(&archives);
+                            let words = format!("`{}`: archives are not unpacked, passed over: {named}", key.source);
+                            (self.observer)(Event::Warning(words));
+                        }
                         let before = why.change().and_then(|change| change.old.as_ref());
                         let before = before.map_or_else(String::new, |hub| format!(", before {hub}"));
                         let words = format!("{} at {} (hub {hub_name}{before})", key.source, short(&pin.commit));
@@ -178,15 +184,21 @@ impl PinSources<'_> {
         snapshots.stood_on.insert(key.clone(), stood_on);
         // Whoever only looks has been told when it was built.
         if matches!(pinning, Pinning::Resolve | Pinning::Locked) && !passed_over.is_empty() {
-            let most = &passed_over[..passed_over.len().min(MOST_NAMED)];
-            let more = passed_over.len() - most.len();
-            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
             let files = if files.len() == 1 { "1 file".to_owned() } else { format!("{} files", files.len()) };
-            let words = format!("`{}`: {files} read, passed over: {}{more}", key.source, most.join(", "));
+            let words = format!("`{}`: {files} read, passed over: {}", key.source, few(&passed_over));
             (self.observer)(Event::Warning(words));
         }
         let origin = FileOrigin { name: id.into(), commit: commit.map(Into::into) };
         Ok(Arc::new(Snapshot { origin, card: None, license, files, selected, passed_over }))
+    }
+}
+
+/// Names files, the first few of them.
+fn few(files: &[String]) -> String {
+    let most = &files[..files.len().min(MOST_NAMED)];
+    match files.len() - most.len() {
+        0 => most.join(", "),
+        more => format!("{} and {more} more", most.join(", ")),
     }
 }
 
@@ -210,8 +222,16 @@ fn snapshot_of(pin: &Pin) -> Snapshot {
     }
 }
 
-fn resolve(hub: &dyn Source, key: &SnapshotKey) -> Result<Pin, SourceError> {
+/// Pins a repository; also returns its archives, whose rows are not read.
+fn resolve(hub: &dyn Source, key: &SnapshotKey) -> Result<(Pin, Vec<String>), SourceError> {
     let listing = hub.resolve(&Asked::of(&key.source, key.revision.as_deref()))?;
+    // The lock keeps the names of row files alone, so what else there is can be said only now.
+    if !listing.files.iter().any(|file| is_data(&file.path)) {
+        let paths: Vec<&str> = listing.files.iter().map(|file| file.path.as_str()).collect();
+        let reason = why_no_rows(&key.source, &paths);
+        return Err(SourceError::Layout { fault: SourceFault::NoRows, word: None, reason });
+    }
+    let archives = listing.files.iter().map(|file| &file.path).filter(|path| is_archive(path)).cloned().collect();
     let readme = listing.files.iter().find(|file| file.path == "README.md");
     let card = match readme {
         Some(file) => {
@@ -220,7 +240,7 @@ fn resolve(hub: &dyn Source, key: &SnapshotKey) -> Result<Pin, SourceError> {
         }
         None => None,
     };
-    Ok(Pin {
+    let pin = Pin {
         source: key.source.clone(),
         revision: key.revision.clone(),
         repo: listing.id,
@@ -228,7 +248,8 @@ fn resolve(hub: &dyn Source, key: &SnapshotKey) -> Result<Pin, SourceError> {
         commit: listing.commit.unwrap_or_default(),
         card,
         files: listing.files.into_iter().filter(|file| is_data(&file.path)).collect(),
-    })
+    };
+    Ok((pin, archives))
 }
 
 fn read_all(bytes: Bytes) -> Result<Vec<u8>, SourceError> {

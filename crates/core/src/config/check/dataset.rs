@@ -284,7 +284,8 @@ impl Checker<'_> {
     }
 
     pub(super) fn split(&mut self, node: &Node<'_>, text: &str) -> Option<String> {
-        if is_plain(text) {
+        // As in `datasets`, letters are those of any script.
+        if !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "._-".contains(c)) {
             return Some(text.to_owned());
         }
         let hint = if text.contains('[') {
