@@ -262,3 +262,16 @@ fn a_command_that_goes_wrong_is_stopped_and_the_row_is_named() {
         assert!(failure.contains(said), "{name}: {failure}");
     }
 }
+
+#[test]
+fn inspect_reads_files_as_their_card_says() {
+    let mut space = Space::new();
+    space.hub = "hub".into();
+    space.write("hub/org/colons/a.csv", "instruction:output\nq1:a\nq2:b\n");
+    let card = "---\nconfigs:\n- config_name: default\n  data_files: a.csv\n  sep: ':'\n---\n";
+    space.write("hub/org/colons/README.md", card);
+    let output = space.datac(&["inspect", "org/colons"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("output") && !said.contains("instruction:output"), "{said}");
+}

@@ -331,7 +331,7 @@ impl Seen<'_> {
             let message = format!("read `{}`: {error}", file.path);
             WorkspaceError::from(Failure::new(FailureKind::Action, message))
         };
-        let mut cutter = decode::open(input, file.kind).map_err(failed)?;
+        let mut cutter = decode::open_as(input, file.kind, &file.reading).map_err(failed)?;
         let (mut columns, mut rows, mut examples) = (Vec::<InspectedColumn>::new(), 0, Vec::new());
         let is_whole = loop {
             let Some(chunk) = cutter.next_chunk().map_err(failed)? else { break true };
