@@ -108,3 +108,43 @@ fn what_a_full_disk_kept_from_being_written_is_there_and_is_written_later() {
     record.flush().unwrap();
     assert!(record.unrecorded_bytes() == 0 && is_whole(&open()));
 }
+
+#[test]
+fn reads_that_share_a_lock_see_writes_and_keep_no_one_out_afterwards() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = Record::open(folder.path(), Access::Write, quiet()).unwrap();
+    let other = Record::open(folder.path(), Access::Write, quiet()).unwrap();
+    let (one, two) = (ActionKey::of(b"one"), ActionKey::of(b"two"));
+    {
+        let _outer = record.together();
+        let _inner = record.together();
+        assert_eq!(record.outcome(&one).unwrap(), None);
+        // A write of the process itself ends the shared lock, and the next read begins another.
+        record.put(one, Stage::Convert, vec![1]);
+        record.flush().unwrap();
+        assert_eq!(record.outcome(&one).unwrap(), Some(vec![1]));
+        assert_eq!(other.outcome(&one).unwrap(), Some(vec![1]), "others can read meanwhile");
+    }
+    other.put(two, Stage::Convert, vec![2]);
+    other.flush().unwrap();
+    assert_eq!(record.outcome(&two).unwrap(), Some(vec![2]));
+}
+
+#[test]
+fn the_digests_of_many_files_are_those_of_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = Record::open(folder.path(), Access::Write, quiet()).unwrap();
+    let stat = Stat { size: 1, mtime_ns: 1_000_000_000, ctime_ns: 1_000_000_000, inode: 7 };
+    let (name, digest) = (|at: usize| format!("f{at}"), |at: usize| FileHash::of(&at.to_le_bytes()));
+    let many = 3 * SINGLE_FILES;
+    (0..many).for_each(|at| record.note_digest(&name(at), &stat, &digest(at), stat.mtime_ns * 2));
+    record.flush().unwrap();
+    for at in 0..many {
+        assert_eq!(record.digest_of(&name(at), &stat).unwrap(), Some(digest(at)));
+    }
+    assert_eq!(record.digest_of("none", &stat).unwrap(), None);
+    // What is written later is seen, though all were read before.
+    record.note_digest(&name(1), &stat, &digest(2), stat.mtime_ns * 2);
+    record.flush().unwrap();
+    assert_eq!(record.digest_of(&name(1), &stat).unwrap(), Some(digest(2)));
+}
