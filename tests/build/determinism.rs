@@ -427,7 +427,7 @@ impl Subject {
             {
                 // A file that may be the user's stays, and is named.
                 let is_named = self.noted.iter().any(|note| note.contains(&format!("`dataset/{name}`")));
-                if mine.get(&name) != clean.get(&name) && !(clean.get(&name).is_none() && is_named) {
+                if mine.get(&name) != clean.get(&name) && (clean.contains_key(&name) || !is_named) {
                     let size = |bytes: Option<&Vec<u8>>| bytes.map(Vec::len);
                     return Err(format!("{name} differs: {:?} {:?}", size(mine.get(&name)), size(clean.get(&name))));
                 }

@@ -184,7 +184,8 @@ fn rows_are_measured_and_shown_whatever_they_lie_in() {
     space.write("then.parquet", then);
     space.edit("data/a.jsonl", "Answer 5.", "Another answer.");
     space.build();
-    let ended = space.datac(&["diff", "dataset/sft_a/swift/train.parquet", "--vs", "then.parquet"]);
+    let path = |name: &str| space.path(name).display().to_string();
+    let ended = space.datac(&["diff", &path("dataset/sft_a/swift/train.parquet"), "--vs", &path("then.parquet")]);
     let told = String::from_utf8(ended.stdout.clone()).unwrap();
     assert!(ended.status.success() && told.contains("Another answer."), "{ended:?}");
 }

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Version of what is written here, to be raised when the same facts are told otherwise.
-pub const CARD_VERSION: u32 = 1;
+pub const CARD_VERSION: u32 = 2;
 
 /// Name of the card in the folder of a target.
 pub const README: &str = "README.md";
