@@ -207,3 +207,21 @@ fn what_lies_beside_the_files_of_a_shape_is_named() {
     assert!(space.path("dataset/sft_a/trl/train-00001-of-00002.parquet").exists());
     assert!(!space.path("dataset/sft_a/trl/.datac-killed.part").exists());
 }
+
+#[test]
+fn half_of_a_surrogate_pair_in_a_kept_column_does_not_fit() {
+    let space = Space::new();
+    let half = dialogues().replacen("{\"messages\"", "{\"note\":\"\\ud800\",\"messages\"", 1);
+    space.write("data/a.jsonl", half.replace("\"weight\":0", "\"weight\":1"));
+    for container in ["parquet", "arrow", "jsonl"] {
+        let output = format!("output: {{shape: messages, container: {container}}}");
+        space.write("config/a.yaml", with(&output).replace("a.jsonl }", "a.jsonl, keep: [note] }"));
+        let report = space.build();
+        let told: Vec<&str> = report.recipes[0].notes.iter().map(|note| note.text.as_str()).collect();
+        assert!(
+            told.contains(&"`messages` has no place for half of a surrogate pair, which is no text (1)"),
+            "{told:?}"
+        );
+        space.assert_settled();
+    }
+}

@@ -200,3 +200,19 @@ fn prompts_that_differ_in_case_alone_can_be_on_one_side() {
         space.assert_settled();
     }
 }
+
+#[test]
+fn a_file_that_another_recipe_writes_now_stays() {
+    let space = Space::new();
+    space.write("data/a.jsonl", rows(0..50, 10));
+    let of_sft = recipe(&[entry("a", "data/a.jsonl", 1.0, &[])], "");
+    space.write("config/a/x.yaml", &of_sft);
+    space.build();
+    // The other recipe writes the same bytes under the same name, and the first one other files.
+    space.write("config/b/x.yaml", of_sft);
+    let text = recipe(&[entry("a", "data/a.jsonl", 1.0, &["columns: { text: output }"])], "");
+    space.write("config/a/x.yaml", text.replace("phase: sft", "phase: pretrain"));
+    space.build();
+    assert!(space.path("dataset/sft_x_train.jsonl").exists() && space.path("dataset/pretrain_x_train.jsonl").exists());
+    space.assert_settled();
+}

@@ -439,7 +439,7 @@ def main():
     for kind, shapes in SHAPES.items():
         samples[kind] = [source.sample(kind) for _ in range(asked.samples)]
         (folder / "data" / f"{kind}.jsonl").write_text("".join(spelled(row(source, one)) + "\n" for one in samples[kind]), "utf-8")
-        outputs = [f"shape: {shape}, container: {container_of(shape, asked.container)}, id: true" for shape in shapes if shape != "native"]
+        outputs = [f"shape: {shape}, container: {container_of(shape, asked.container)}, id: {str(shape != 'openai').lower()}" for shape in shapes if shape != "native"]
         recipe(folder, kind, kind, f"data/{kind}.jsonl", [*outputs, "shape: native, container: jsonl, id: true"])
     code, said = build(asked.datac, folder)
     if code:

@@ -97,9 +97,11 @@ impl Decoder {
             // 3: NaN, the infinities and halves of surrogate pairs cost only who reads them.
             Self::Json => 3,
             // 2: the delimiter is found in the header, and names that are empty or occur again get a number.
-            Self::Delimited => 2,
+            // 3: details of rejects name NaN and halves of surrogate pairs.
+            Self::Delimited => 3,
             // 2: bytes that are UTF-8 are texts, columns of JSON are values, and what JSON has no type for is no text.
-            Self::Columns => 2,
+            // 3: details of rejects name NaN and halves of surrogate pairs.
+            Self::Columns => 3,
         }
     }
 }

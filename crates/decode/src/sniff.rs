@@ -63,10 +63,12 @@ fn is_text(head: &[u8]) -> bool {
 ///
 /// A few such lines among others, and bytes that are no text at all, are rejected one by one.
 pub(super) fn check_text(head: &[u8]) -> Result<(), DecodeError> {
-    if head.is_ascii() || std::str::from_utf8(head).is_ok() || memchr::memchr2(0, 0xFF, head).is_some() {
+    // The bytes at hand may end in the middle of a character.
+    let is_cut = |error: std::str::Utf8Error| error.error_len().is_none();
+    let is_utf8 = || std::str::from_utf8(head).map_or_else(is_cut, |_| true);
+    if head.is_ascii() || is_utf8() || memchr::memchr2(0, 0xFF, head).is_some() {
         return Ok(());
     }
-    // What ends the bytes at hand may go on in the middle of a character.
     let whole = &head[..memchr::memrchr(b'\n', head).map_or(head.len(), |end| end + 1)];
     let (mut lines, mut utf8, mut others, mut first) = (0_u64, 0_u64, 0_u64, None);
     let (mut letters, mut beyond) = (0, 0);
@@ -134,6 +136,8 @@ mod tests {
         assert_eq!(name(b"text\n\x93\xfa\x96{\x8c\xea\n"), "another in line 2", "Shift JIS");
         assert_eq!(name(b"{\"a\":\"\xff\xfe\"}\n"), fine, "bytes of no text are a reject");
         assert_eq!(name(b"\xc3\xa9\ncaf\xe9\n"), fine, "some of it is UTF-8");
+        let cut = "你".repeat(100).into_bytes();
+        assert_eq!(name(&cut[..200]), fine, "a character is cut where the bytes at hand end");
         let few = [b"caf\xe9\n".to_vec(), b"plain\n".repeat(20)].concat();
         assert_eq!(name(&few), fine, "one line of many is a reject");
     }

@@ -18,6 +18,7 @@ use std::{
     io::{self, Read},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -354,49 +355,61 @@ pub fn pipe(command: &[String], folder: &Path, input: &[u8], limit: PipeLimit) -
         .stderr(process::Stdio::piped())
         .spawn()?;
     let (mut stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            // A program that reads no further says itself why, and is found out by its lines.
-            stdin.as_mut().map(|stdin| stdin.write_all(input))
-        });
-        let said = scope.spawn(move || {
-            let (mut said, mut block) = (Vec::new(), vec![0; SAID]);
-            let Some(mut stderr) = stderr else { return said };
-            while let Ok(read @ 1..) = stderr.read(&mut block) {
+    // What a stopped program left running may hold the pipes for as long as it likes, so these threads cannot always be waited for.
+    let input = input.to_vec();
+    std::thread::spawn(move || {
+        // A program that reads no further says itself why, and is found out by its lines.
+        stdin.as_mut().map(|stdin| stdin.write_all(&input))
+    });
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let listening = {
+        let said = said.clone();
+        std::thread::spawn(move || {
+            let mut block = vec![0; SAID];
+            let Some(mut stderr) = stderr else { return };
+            loop {
+                let read = match stderr.read(&mut block) {
+                    Ok(read @ 1..) => read,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Ok(0) | Err(_) => return,
+                };
+                let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
                 said.extend_from_slice(&block[..read]);
                 if said.len() > 2 * SAID {
-                    said.drain(..said.len() - SAID);
+                    let from = said.len() - SAID;
+                    said.drain(..from);
                 }
             }
-            said
-        });
-        let (mut output, mut lines, mut is_stopped) = (Vec::new(), 0, false);
-        let (mut stdout, mut block) = (stdout, vec![0; 256 << 10]);
-        while let Some(stdout) = &mut stdout {
-            let read = match stdout.read(&mut block) {
-                Ok(0) => break,
-                Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => {
-                    child.kill().ok();
-                    child.wait().ok();
-                    return Err(error);
-                }
-            };
-            lines += memchr::memchr_iter(b'\n', &block[..read]).count();
-            output.extend_from_slice(&block[..read]);
-            if lines > limit.lines || output.len() > limit.bytes {
-                is_stopped = true;
+        })
+    };
+    let (mut output, mut lines, mut is_stopped) = (Vec::new(), 0, false);
+    let (mut stdout, mut block) = (stdout, vec![0; 256 << 10]);
+    while let Some(stdout) = &mut stdout {
+        let read = match stdout.read(&mut block) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => {
                 child.kill().ok();
-                break;
+                child.wait().ok();
+                return Err(error);
             }
+        };
+        lines += memchr::memchr_iter(b'\n', &block[..read]).count();
+        output.extend_from_slice(&block[..read]);
+        if lines > limit.lines || output.len() > limit.bytes {
+            is_stopped = true;
+            child.kill().ok();
+            break;
         }
-        // Whatever the program left running may hold the pipes, and must not be waited for.
-        drop(stdout);
-        let status = child.wait()?;
-        let said = said.join().unwrap_or_default();
-        Ok(Piped { status: (!is_stopped).then_some(status), output, said })
-    })
+    }
+    drop(stdout);
+    let status = child.wait()?;
+    if !is_stopped {
+        listening.join().ok();
+    }
+    let said = std::mem::take(&mut *said.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(Piped { status: (!is_stopped).then_some(status), output, said })
 }
 
 /// Exits the process at once: after a second interrupt, when the first takes too long.

@@ -25,7 +25,7 @@ impl Converter for Messages {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn kind(&self) -> SampleKind {

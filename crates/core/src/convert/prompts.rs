@@ -40,7 +40,7 @@ impl Converter for Prompts {
     }
 
     fn version(&self) -> u32 {
-        4
+        5
     }
 
     fn kind(&self) -> SampleKind {

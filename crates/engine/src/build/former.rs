@@ -6,7 +6,7 @@ use std::{collections::HashSet, path::Path};
 
 use super::notes::{Note, NoteKind};
 use crate::{
-    cache::{FreshRecipe, OutputFile},
+    cache::{BuiltDetail, FreshRecipe, OutputFile, Record, RecordError},
     driver::unexpected,
     site::Site,
     system,
@@ -16,14 +16,26 @@ use datac_core::outputs::OutputSet;
 /// Number of files that a note names.
 const NAMED: usize = 4;
 
-/// Removes the files that a recipe wrote at its last build and no longer writes, unless they were edited since.
+/// Returns the names of the files that recipes own: those that were just built, and others that are still there.
+pub(super) fn owned(
+    site: &Site,
+    record: &Record,
+    built: &[(String, FreshRecipe, BuiltDetail)],
+) -> Result<HashSet<String>, RecordError> {
+    let names = |recipe: &FreshRecipe| recipe.outputs.iter().map(|output| output.name.clone()).collect::<Vec<_>>();
+    let mut owned: HashSet<String> = built.iter().flat_map(|(_, fresh, _)| names(fresh)).collect();
+    let is_other = |path: &String| built.iter().all(|(own, ..)| own != path) && system::exists(&site.root().join(path));
+    owned.extend(record.recipes()?.iter().filter(|(path, _)| is_other(path)).flat_map(|(_, last)| names(last)));
+    Ok(owned)
+}
+
+/// Removes the files that a recipe wrote at its last build and that no recipe owns now, unless they were edited since.
 ///
 /// What cannot be removed is named by the note.
-pub(super) fn remove(site: &Site, last: Option<&FreshRecipe>, outputs: &[OutputFile]) {
-    for former in last.into_iter().flat_map(|last| &last.outputs) {
-        let is_gone = outputs.iter().all(|output| output.name != former.name);
+pub(super) fn remove(site: &Site, last: &[OutputFile], owned: &HashSet<String>) {
+    for former in last.iter().filter(|former| !owned.contains(&former.name)) {
         let path = site.outputs.file(&former.name);
-        if is_gone && system::stat(&path).is_ok_and(|stat| stat == former.stat) {
+        if system::stat(&path).is_ok_and(|stat| stat == former.stat) {
             system::remove(&path).ok();
         }
     }
@@ -32,14 +44,13 @@ pub(super) fn remove(site: &Site, last: Option<&FreshRecipe>, outputs: &[OutputF
 /// Returns a note of the files that have names of a recipe's outputs and are none of them: edited ones, and those of builds whose
 /// record is lost. They may be the user's, so they stay. What killed builds left half-written is removed; the caller must hold
 /// the build lock.
-pub(super) fn note(site: &Site, set: &OutputSet, outputs: &[OutputFile]) -> Option<Note> {
-    let written: HashSet<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
+pub(super) fn note(site: &Site, set: &OutputSet, owned: &HashSet<String>) -> Option<Note> {
     let mut others = Vec::new();
     for name in unexpected::files_of(site.outputs.dir(), set) {
         let file = Path::new(&name).file_name().unwrap_or_default().to_string_lossy();
         if system::Replacement::is_left_over(&file) {
             system::remove(&site.outputs.file(&name)).ok();
-        } else if !written.contains(name.as_str()) && !file.starts_with('.') {
+        } else if !owned.contains(&name) && !file.starts_with('.') {
             others.push(format!("`{}`", site.outputs.relative(&name).display()));
         }
     }

@@ -388,7 +388,9 @@ fn finish(
     detailed: bool,
     watch: Stopwatch,
 ) -> Result<BuildReport, WorkspaceError> {
-    let mut recipes = Vec::with_capacity(session.recipes.len());
+    let mut recipes: Vec<RecipeReport> = Vec::with_capacity(session.recipes.len());
+    // What recipes wrote before, by their number among the reports.
+    let mut formers = Vec::new();
     let mut built = Vec::new();
     let (mut builds, mut plans) = (Vec::new(), Vec::new());
     let mut newest = 0;
@@ -409,14 +411,14 @@ fn finish(
                 let summary = summarise(&plan, &shares);
                 let outputs = outputs_in_place(&site.outputs, &plan, begun.map(|begun| begun.report))?;
                 newest = newest.max(youngest(&outputs));
-                former::remove(site, assessed.last.as_ref(), &outputs);
                 if session.strays.unexpected.contains(plan.outputs.stem()) {
                     driver::unexpected::clear(site.outputs.dir(), &plan.outputs, &HashSet::new());
                     driver::unexpected::clear_folder(site.outputs.dir());
                 }
                 report.failure = None;
                 report.notes = notes(&assessed.text.name, recipe, &plan);
-                report.notes.extend(former::note(site, &plan.outputs, &outputs));
+                let last = assessed.last.as_ref().map(|last| last.outputs.clone()).unwrap_or_default();
+                formers.push((recipes.len(), last, plan.outputs.clone()));
                 let locals = locals(recipe, &session.snapshots);
                 let file = assessed.file.expect("what was planned has an input to the planner");
                 let leaves = leaves(&session.planner, file).clone();
@@ -483,6 +485,13 @@ fn finish(
             report.done = Done::Failed;
         }
         recipes.push(report);
+    }
+    if !formers.is_empty() {
+        let owned = former::owned(site, &session.record, &built)?;
+        for (at, last, set) in formers {
+            former::remove(site, &last, &owned);
+            recipes[at].notes.extend(former::note(site, &set, &owned));
+        }
     }
     // Outputs are synced before the record says that recipes are up to date. Folders are synced while the record is
     // written: after a power cut in between, a folder may still name the old file, which has another stat.

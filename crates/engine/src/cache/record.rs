@@ -223,14 +223,17 @@ impl Record {
 
     /// Calls `run`, which only reads, as [`Record::on`] does.
     pub(super) fn read<T>(&self, run: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<Option<T>, RecordError> {
-        if let Some(connection) = self.connection.as_ref().filter(|_| self.together.load(Ordering::Acquire) > 0) {
+        if let Some(connection) = &self.connection {
             let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-            if connection.is_autocommit() {
-                connection.execute_batch("BEGIN").ok();
-            }
-            // What fails is tried again alone, where damage is dealt with.
-            if let Ok(found) = run(&connection) {
-                return Ok(Some(found));
+            // Asked under the lock: whoever ends the last of the shared reads waits for it, and ends this transaction, too.
+            if self.together.load(Ordering::Acquire) > 0 {
+                if connection.is_autocommit() {
+                    connection.execute_batch("BEGIN").ok();
+                }
+                // What fails is tried again alone, where damage is dealt with.
+                if let Ok(found) = run(&connection) {
+                    return Ok(Some(found));
+                }
             }
         }
         self.on(|connection| run(connection))

@@ -2,7 +2,10 @@
 
 use std::{collections::HashSet, path::Path};
 
-use crate::{graph::RecipePlan, system};
+use crate::{
+    graph::RecipePlan,
+    system::{self, EntryKind},
+};
 use datac_core::{
     failure::Failure,
     outputs::{Destination, OutputKind, OutputSet, UNEXPECTED},
@@ -57,9 +60,14 @@ pub(crate) fn files_of(folder: &Path, outputs: &OutputSet) -> Vec<String> {
     let mut names: Vec<String> = outputs.names().filter(|name| system::exists(&folder.join(name))).collect();
     let mut folders = vec![outputs.stem().to_owned()];
     while let Some(within) = folders.pop() {
-        for (name, is_folder) in system::list(&folder.join(&within)).unwrap_or_default() {
-            let name = format!("{within}/{name}");
-            if is_folder { folders.push(name) } else { names.push(name) }
+        for entry in system::entries(&folder.join(&within)).unwrap_or_default() {
+            let name = format!("{within}/{}", entry.name);
+            match entry.kind {
+                // Programs keep what is theirs in hidden folders. Links are not followed: they may lead anywhere.
+                EntryKind::Folder if entry.name.starts_with('.') => {}
+                EntryKind::Folder => folders.push(name),
+                EntryKind::File | EntryKind::Link | EntryKind::Other => names.push(name),
+            }
         }
     }
     names

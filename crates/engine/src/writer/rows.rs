@@ -191,7 +191,11 @@ impl Encoder {
             write!(out, "{{\"id\":\"{}\"", row_id(row_hash())).expect("memory can be written");
         }
         let row = out.len();
-        match (self.shape.write(&sample, source, &self.facts, out), &self.unfit) {
+        let mut written = self.shape.write(&sample, source, &self.facts, out);
+        if self.unfit.is_some() && written.is_ok() && has_half_letter(&out[row..]) {
+            written = Err(Unfit("half of a surrogate pair, which is no text"));
+        }
+        match (written, &self.unfit) {
             (Ok(()), _) => {
                 if self.has_ids {
                     out[row] = b',';
@@ -208,6 +212,13 @@ impl Encoder {
             (Err(unfit), None) => Err(OutputError::Unfit(source.unescape().unwrap_or_default().into_owned(), unfit)),
         }
     }
+}
+
+/// Whether a JSON string in a row has half of a surrogate pair as an escape: readers refuse it, or take something else for it.
+fn has_half_letter(row: &[u8]) -> bool {
+    let is_half =
+        |at: usize| matches!(row.get(at + 2..at + 4), Some([b'd' | b'D', b'8'..=b'9' | b'a'..=b'f' | b'A'..=b'F']));
+    memchr::memmem::find_iter(row, b"\\u").any(is_half) && serde_json::from_slice::<serde_json::Value>(row).is_err()
 }
 
 /// Rows of an earlier output, in nearly the order in which they are wanted.

@@ -24,8 +24,8 @@ pub(in crate::convert) struct Filled<'a, 'n> {
     /// Whether a text is a text even where it spells a list of messages.
     is_plain: bool,
     cells: [Option<(&'n str, Value<'a>)>; Slot::ALL.len()],
-    /// The tools that stand beside a list of messages, in an object that holds both, as JSON.
-    tools: Option<String>,
+    /// The tools that stand beside a list of messages, in an object that holds both.
+    tools: Option<Json<'static>>,
 }
 
 pub(in crate::convert) use crate::mapping::borrowed;
@@ -413,10 +413,11 @@ impl<'a, 'n> Filled<'a, 'n> {
                 let detail = format!("`{name}` has `{key}` beside its messages, for which there is no place");
                 return Err(Reject::new(Reason::Conflict, detail));
             }
-            if self.tools.as_ref().is_some_and(|tools| tools != value.get()) {
+            let tools = beside::tools_of(key, &Value::Json(value.get().into()))?.map(Json::into_owned);
+            if self.tools.is_some() && self.tools != tools {
                 return Err(Reject::new(Reason::Conflict, format!("the `{key}` of `{name}` are not those of the row")));
             }
-            self.tools = Some(value.get().to_owned());
+            self.tools = tools;
         }
         Ok(())
     }
@@ -460,12 +461,11 @@ impl<'a, 'n> Filled<'a, 'n> {
         if let Some((name, value)) = self.take(Slot::Tools) {
             sample.tools = beside::tools_of(name, &value)?;
         }
-        if let Some(tools) = self.tools.take() {
-            let within = beside::tools_of("tools", &Value::Json(Cow::Owned(tools)))?.map(Json::into_owned);
-            if sample.tools.is_some() && sample.tools != within {
+        if let Some(within) = self.tools.take() {
+            if sample.tools.as_ref().is_some_and(|tools| *tools != within) {
                 return Err(Reject::new(Reason::Conflict, "the row has tools twice, and they differ"));
             }
-            sample.tools = within;
+            sample.tools = Some(within);
         }
         let is_prompt = sample.kind() == SampleKind::Prompt;
         for slot in [Slot::Answer, Slot::Images, Slot::Videos, Slot::Audios] {
