@@ -134,8 +134,11 @@ fn table(recipe: &RecipeStats, columns: Option<usize>) -> String {
     format!("{}\n{}", table.trim_fmt(), wrapped(&left_out, 2, 2, columns))
 }
 
-/// Returns the last word of a file's name: `train`, `val`.
+/// Returns the last word of a file's name, `train` or `val`; of a shape's file, its place in the recipe's folder.
 fn side(output: &str) -> &str {
+    if let Some((_, of_shape)) = output.split_once('/') {
+        return of_shape;
+    }
     output.trim_end_matches(".jsonl").rsplit('_').next().unwrap_or(output)
 }
 
