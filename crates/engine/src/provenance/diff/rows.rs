@@ -187,11 +187,21 @@ impl RowSet {
                 let source = &self.names[key.source as usize];
                 shape::row(shape::DEFAULT, &sample, source).map_err(|unfit| lost(unfit.to_string()))?
             }
-            Texts::File { path, starts } => read_line(path, starts[key.candidate as usize])?,
+            Texts::File { path, starts } => native(read_line(path, starts[key.candidate as usize])?),
         };
         let text = String::from_utf8(text).map_err(|error| lost(error.to_string()))?;
         RawValue::from_string(text).map_err(|error| lost(error.to_string()))
     }
+}
+
+/// Returns a row of any shape as a native one, whose fields are those that are compared.
+fn native(line: Vec<u8>) -> Vec<u8> {
+    let text = std::str::from_utf8(&line).ok().filter(|text| shape::DEFAULT.read(text).is_none());
+    let written = text.and_then(shape::read);
+    let row = written.and_then(|WrittenRow { sample, source }| {
+        shape::row_of(shape::DEFAULT, &sample, &source.unwrap_or_default()).ok()
+    });
+    row.map_or(line, String::into_bytes)
 }
 
 fn read_line(path: &Path, start: u64) -> Result<Vec<u8>, Failure> {
