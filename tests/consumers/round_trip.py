@@ -424,6 +424,15 @@ def build(datac, folder, *names):
     return made.returncode, made.stdout + made.stderr
 
 
+def name_results(made):
+    """Gives results of tools the names of their calls, which is all that OpenAI's rows say of them."""
+    for turns in (made.get(key) or [] for key in ("turns", "chosen", "rejected")):
+        names = {call["id"]: call["name"] for turn in turns for call in turn["calls"]}
+        for turn in turns:
+            if turn["role"] == "tool" and turn["name"] is None:
+                turn["name"] = names.get(turn["answers"])
+
+
 def main():
     options = argparse.ArgumentParser()
     options.add_argument("datac")
@@ -462,8 +471,11 @@ def main():
                 continue
             rows, unfit = rows_of(base / shape), unfit_of(base / shape)
             seen = set()
+            # Rows for OpenAI have no ids; all shapes have their rows in one order.
+            refused = {one["id"] for one in unfit}
+            in_order = iter([name for name in native if name not in refused])
             for found in rows:
-                name = found.pop("id")
+                name = found.pop("id", None) or next(in_order)
                 try:
                     if shape == "native":
                         made = told(shape, kind, found, None)
@@ -471,6 +483,8 @@ def main():
                     sample = by_mark[native[name]]
                     want = expected(sample, shape)
                     made = told(shape, kind, found, want)
+                    if shape == "openai":
+                        name_results(made)
                     seen.add(name)
                     if made != want:
                         keys = [key for key in want if made.get(key) != want[key]]
@@ -483,7 +497,6 @@ def main():
                         passed += 1
                 except Exception as error:
                     problem(where, f"{type(error).__name__}: {error} in {str(found)[:400]}")
-            refused = {one["id"] for one in unfit}
             if refused & seen:
                 problem(where, f"{len(refused & seen)} both in the file and unfit")
             if shape != "native" and set(native) - refused - seen:
@@ -506,7 +519,7 @@ def main():
             continue
         firsts = {found.pop("id"): found for found in rows_of(base / "native")}
         for shape in shapes:
-            if shape == "native" or not (base / shape).is_dir():
+            if shape in ("native", "openai") or not (base / shape).is_dir():
                 continue
             name, where = f"again_{kind}_{shape.replace('-', '_')}", f"{kind}/{shape}"
             [file] = [str(p.relative_to(folder)) for p in sorted((base / shape).iterdir()) if p.name.startswith("train")]

@@ -67,8 +67,9 @@ def dialogue(number, value=None):
 
 
 def is_rejected(value, name):
-    """Whether a row is rejected for its text: half of a character of two surrogates, which no UTF-8 holds, or a blank answer."""
-    if not isinstance(value, str) or isinstance(value, Digits):
+    """Whether a row is rejected for its text: in a message, half of a character of two surrogates, which no UTF-8 holds, or a blank
+    answer. In a kept column such a half is unfit."""
+    if not isinstance(value, str) or isinstance(value, Digits) or name == "half_letters":
         return False
     return any("\ud800" <= letter <= "\udfff" for letter in value) or (name == "contents" and not value.strip())
 
