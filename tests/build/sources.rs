@@ -264,6 +264,18 @@ fn a_command_that_goes_wrong_is_stopped_and_the_row_is_named() {
 }
 
 #[test]
+fn what_a_stopped_command_left_running_is_not_waited_for() {
+    let space = Space::new();
+    space.write("data/d.jsonl", "{\"a\":1}\n");
+    // It holds the pipes that it was given for as long as it lives.
+    let command = "[sh, -c, '(sleep 30; echo > slept) & while true; do echo {}; done']";
+    one(&space, "left", &format!("source: data/d.jsonl, converter: {{ command: {command} }}"));
+    let failure = refusal(&space, "left");
+    assert!(failure.contains("it wrote more than 1 lines for 1 rows"), "{failure}");
+    assert!(!space.path("slept").exists());
+}
+
+#[test]
 fn inspect_reads_files_as_their_card_says() {
     let mut space = Space::new();
     space.hub = "hub".into();

@@ -389,8 +389,7 @@ fn finish(
     watch: Stopwatch,
 ) -> Result<BuildReport, WorkspaceError> {
     let mut recipes: Vec<RecipeReport> = Vec::with_capacity(session.recipes.len());
-    // What recipes wrote before, by their number among the reports.
-    let mut formers = Vec::new();
+    let mut rebuilt = Vec::new();
     let mut built = Vec::new();
     let (mut builds, mut plans) = (Vec::new(), Vec::new());
     let mut newest = 0;
@@ -418,7 +417,7 @@ fn finish(
                 report.failure = None;
                 report.notes = notes(&assessed.text.name, recipe, &plan);
                 let last = assessed.last.as_ref().map(|last| last.outputs.clone()).unwrap_or_default();
-                formers.push((recipes.len(), last, plan.outputs.clone()));
+                rebuilt.push(former::Rebuilt { number: recipes.len(), last, set: plan.outputs.clone() });
                 let locals = locals(recipe, &session.snapshots);
                 let file = assessed.file.expect("what was planned has an input to the planner");
                 let leaves = leaves(&session.planner, file).clone();
@@ -486,12 +485,8 @@ fn finish(
         }
         recipes.push(report);
     }
-    if !formers.is_empty() {
-        let owned = former::owned(site, &session.record, &built)?;
-        for (at, last, set) in formers {
-            former::remove(site, &last, &owned);
-            recipes[at].notes.extend(former::note(site, &set, &owned));
-        }
+    for (number, note) in former::tidy(site, &session.record, &rebuilt, &built)? {
+        recipes[number].notes.push(note);
     }
     // Outputs are synced before the record says that recipes are up to date. Folders are synced while the record is
     // written: after a power cut in between, a folder may still name the old file, which has another stat.
