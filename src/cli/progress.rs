@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         mpsc::{self, RecvTimeoutError, Sender},
@@ -19,7 +20,7 @@ use super::{
 
 use crate::{
     event::{Event, Observer},
-    outputs::FileMeta,
+    outputs::{Container, FileMeta, UNFIT},
     system::Stopwatch,
 };
 
@@ -192,17 +193,55 @@ fn plain(text: &str) -> String {
     anstream::adapter::strip_str(text).to_string()
 }
 
-/// Formats the line about a recipe that was built: its rows by file, and their size.
+/// Formats the line about a recipe that was built: its rows by file, and the size of all. Where it was written in several shapes, the
+/// rows are those of one, as the others have no more.
 fn built(recipe: &str, files: &[(String, FileMeta)]) -> String {
-    let outputs: Vec<&FileMeta> =
-        files.iter().filter(|(path, _)| !path.contains("/quarantine/")).map(|(_, file)| file).collect();
-    let rows = match outputs[..] {
-        [one] => counted_rows(one.rows),
-        _ => {
-            let counts: Vec<String> = outputs.iter().map(|file| rows(file.rows)).collect();
-            format!("{} rows", counts.join(" + "))
+    let outputs: Vec<&(String, FileMeta)> = files.iter().filter(|(path, _)| !path.contains("/quarantine/")).collect();
+    let mut folders: BTreeMap<&Path, Vec<u64>> = BTreeMap::new();
+    for (path, file) in outputs.iter().map(|(path, file)| (Path::new(path), file)) {
+        // Cards, settings of trainers and lists of what does not fit have no rows for a trainer.
+        if Container::of(path).is_some() && !path.ends_with(UNFIT) {
+            folders.entry(path.parent().unwrap_or(path)).or_default().push(file.rows);
         }
+    }
+    let shapes = match folders.len() {
+        0 | 1 => String::new(),
+        several => format!(" in {several} shapes"),
     };
-    let size = bytes(outputs.iter().map(|file| file.bytes).sum());
-    format!("{VERB}       Built{VERB:#} {} {FAINT}({rows}, {size}){FAINT:#}", shown_file(recipe))
+    let most = folders.into_values().max_by_key(|files| files.iter().sum::<u64>()).unwrap_or_default();
+    let rows = match most[..] {
+        [one] => counted_rows(one),
+        _ => format!("{} rows", most.into_iter().map(rows).collect::<Vec<_>>().join(" + ")),
+    };
+    let size = bytes(outputs.iter().map(|(_, file)| file.bytes).sum());
+    format!("{VERB}       Built{VERB:#} {} {FAINT}({rows}{shapes}, {size}){FAINT:#}", shown_file(recipe))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::FileHash;
+
+    #[test]
+    fn rows_are_those_of_one_shape_and_nothing_else_has_any() {
+        let told = |files: &[(&str, u64)]| {
+            let meta = |rows: u64| FileMeta { rows, bytes: 1000, digest: FileHash::of(b"") };
+            let files: Vec<_> = files.iter().map(|(path, rows)| ((*path).to_owned(), meta(*rows))).collect();
+            plain(&built("config/a.yaml", &files))
+        };
+        let native = [("dataset/sft_a_train.jsonl", 9500), ("dataset/sft_a_val.jsonl", 500)];
+        assert_eq!(told(&native), "       Built config/a (9,500 + 500 rows, 2.0 kB)");
+        let quarantined = [native[0], ("dataset/quarantine/sft_a.jsonl", 3)];
+        assert_eq!(told(&quarantined), "       Built config/a (9,500 rows, 1.0 kB)");
+        let beside = [
+            ("dataset/sft_a/trl/README.md", 60),
+            ("dataset/sft_a/trl/train.parquet", 9400),
+            ("dataset/sft_a/trl/unfit.jsonl", 100),
+        ];
+        assert_eq!(told(&beside), "       Built config/a (9,400 rows, 3.0 kB)");
+        assert_eq!(
+            told(&[&native[..], &beside].concat()),
+            "       Built config/a (9,500 + 500 rows in 2 shapes, 5.0 kB)"
+        );
+    }
 }

@@ -160,8 +160,10 @@ impl<'de> DeserializeSeed<'de> for Push<'_> {
             Builder::Bool(builder) => builder.append_value(raw.parse().map_err(|_| wrong("a boolean"))?),
             Builder::Integer(builder) => builder.append_value(raw.parse().map_err(|_| wrong("an integer"))?),
             Builder::Number(builder) => builder.append_value(raw.parse().map_err(|_| wrong("a number"))?),
-            Builder::Json(builder) | Builder::Text(builder) => builder.append_value(raw),
-            Builder::List { .. } | Builder::Struct { .. } => unreachable!("they are read part by part"),
+            Builder::Json(builder) => builder.append_value(raw),
+            Builder::Text(_) | Builder::List { .. } | Builder::Struct { .. } => {
+                unreachable!("they are read as they come")
+            }
         }
         Ok(())
     }
