@@ -7,6 +7,7 @@ use textwrap::core::display_width;
 use super::{
     errors, exit,
     screen::{ERROR, FAINT, GOOD, HINT, Screen, WARN, counted_rows, rows},
+    trace::found,
 };
 use crate::workspace::{Condition, DroppedRow, Pick, ShownRow, Workspace};
 use clap::Args;
@@ -34,7 +35,7 @@ pub(super) struct Options {
     /// Show rejected rows of a recipe, all or those with this reason
     #[arg(long, value_name = "REASON", num_args = 0..=1, default_missing_value = "", conflicts_with = "dropped")]
     pub(super) rejected: Option<String>,
-    /// Show rows that a filter of a recipe drops, with their scores
+    /// Show rows that a filter of a recipe drops, with their scores: its type, or `column:NAME`
     #[arg(long, value_name = "FILTER", conflicts_with = "conditions")]
     pub(super) dropped: Option<String>,
     /// Print the rows exactly as in the file
@@ -46,7 +47,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
     if let Some(filter) = &options.dropped {
         return dropped(workspace, options, filter, screen);
     }
-    let pick = Pick { rows: options.rows, conditions: options.conditions.clone() };
+    let pick = Pick { rows: options.rows, conditions: options.conditions.clone(), tells_more: !options.json };
     let columns = screen.data_width();
     let mut is_first = true;
     let each = |row: ShownRow| {
@@ -117,10 +118,16 @@ fn shown_of(shown: u64, of: u64, what: &str, screen: &Screen) {
 
 /// Formats a dropped row: where it is and why it was dropped, then its parts.
 fn laid_out_dropped(row: &DroppedRow, columns: Option<usize>) -> String {
-    let parts = parts_of(row.row.get(), None, columns).map_or_else(String::new, |(_, parts)| parts);
+    let parts = parts_of(row.row.get(), None, None, columns).map_or_else(String::new, |(_, parts)| parts);
     let score = row.by.score.as_str().map_or_else(|| row.by.score.to_string(), str::to_owned);
     let why = match &row.twin {
         Some(twin) => format!("same {} as {}:{}", row.by.field, clean(&twin.file), twin.row),
+        None if row.by.filter == "column" && row.by.score.is_null() => {
+            format!("no value in column {} (requires {})", clean(&row.by.field), clean(&row.by.bound))
+        }
+        None if row.by.filter == "column" => {
+            format!("column {} is {} (requires {})", clean(&row.by.field), clean(&score), clean(&row.by.bound))
+        }
         None => format!("{} of {} is {score} (requires {})", row.by.filter, row.by.field, row.by.bound),
     };
     let place = format!("{}:{}", clean(&row.source.file), row.source.row);
@@ -129,14 +136,20 @@ fn laid_out_dropped(row: &DroppedRow, columns: Option<usize>) -> String {
 
 /// Formats a row for reading: a line with its number, then its parts.
 fn laid_out(row: &ShownRow, columns: Option<usize>) -> String {
-    match parts_of(&row.text, row.answer.as_deref(), columns) {
+    let findings = row.findings.as_ref().and_then(found);
+    match parts_of(&row.text, row.answer.as_deref(), findings.as_deref(), columns) {
         Some((what, parts)) => format!("line {} {FAINT}{what}{FAINT:#}\n{parts}", row.line),
         None => format!("line {} {ERROR}not a row{ERROR:#}\n{}\n", row.line, clean(&row.text)),
     }
 }
 
 /// Formats the parts of a row; returns what it is, and the parts. `None` if the text is no row.
-fn parts_of(row: &str, answer: Option<&str>, columns: Option<usize>) -> Option<(String, String)> {
+fn parts_of(
+    row: &str,
+    answer: Option<&str>,
+    findings: Option<&str>,
+    columns: Option<usize>,
+) -> Option<(String, String)> {
     let Ok(Value::Object(mut fields)) = serde_json::from_str::<Value>(row) else { return None };
     let text = |value: Option<Value>| value.as_ref().and_then(Value::as_str).map(str::to_owned);
     let source = text(fields.remove("source")).unwrap_or_default();
@@ -183,6 +196,9 @@ fn parts_of(row: &str, answer: Option<&str>, columns: Option<usize>) -> Option<(
     }
     for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
         page.part(name, FAINT, &value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    }
+    if let Some(findings) = findings {
+        page.part("rules", WARN, findings);
     }
     let what = if source.is_empty() { kind.to_owned() } else { format!("{kind} of {}", clean(&source)) };
     Some((what, page.out))
@@ -324,7 +340,7 @@ mod tests {
     use super::*;
 
     fn shown(text: &str, columns: Option<usize>) -> String {
-        let row = ShownRow { line: 7, text: text.to_owned(), answer: None };
+        let row = ShownRow { line: 7, text: text.to_owned(), answer: None, findings: None };
         anstream::adapter::strip_str(&laid_out(&row, columns)).to_string()
     }
 

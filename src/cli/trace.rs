@@ -1,5 +1,7 @@
 //! `datac trace`: follows an output row to its source, and a source row to the outputs.
 
+use std::collections::BTreeMap;
+
 use super::{
     document::{self, Content},
     errors, exit, schema,
@@ -8,8 +10,8 @@ use super::{
 use crate::{
     outputs::OutputKind,
     workspace::{
-        Fate, FateOf, FileState, Identified, Journey, Origin, OutputLine, Passed, SampleOf, SourcePlace, SourceText,
-        Workspace, split_place,
+        Fate, FateOf, FileState, Findings, Identified, Journey, Origin, OutputLine, Passed, SampleOf, SourcePlace,
+        SourceText, Workspace, split_place,
     },
 };
 use clap::Args;
@@ -119,6 +121,9 @@ fn origin_text(origin: &Origin, columns: Option<usize>) -> String {
     let options: Vec<String> = origin.options.iter().map(|(name, value)| format!(", {name} {value}")).collect();
     let converter = format!("{} {}{}", origin.converter, origin.converter_code, options.concat());
     out.push_str(&entry("converter", &converter, columns));
+    if let Some(findings) = origin.findings.as_ref().and_then(found) {
+        out.push_str(&entry("rules", &findings, columns));
+    }
     for (i, filter) in origin.filters.iter().enumerate() {
         out.push_str(&entry(if i == 0 { "filters" } else { "" }, &scored(filter), columns));
     }
@@ -146,6 +151,22 @@ fn origin_text(origin: &Origin, columns: Option<usize>) -> String {
     }
     out.push_str(&source_row(&origin.source_row, columns));
     out
+}
+
+/// Formats what the rules found in a row, with the words of a build; `None` if there is nothing.
+pub(super) fn found(findings: &Findings) -> Option<String> {
+    let found = match findings {
+        Findings::Known(found) if found.is_nothing() => return None,
+        Findings::Known(found) => found,
+        Findings::Unavailable(why) => return Some(format!("{FAINT}unknown: {why}{FAINT:#}")),
+    };
+    let places = |verb: &str, places: &BTreeMap<String, u32>| {
+        let rules: Vec<String> = places.iter().map(|(rule, places)| format!("{places} {rule}")).collect();
+        (!rules.is_empty()).then(|| format!("{verb} {}", rules.join(", ")))
+    };
+    let joined = (found.joined_turns > 0).then(|| format!("{} turns joined", found.joined_turns));
+    let all = [joined, places("repaired", &found.repaired), places("found", &found.warned)];
+    Some(all.into_iter().flatten().collect::<Vec<_>>().join(", "))
 }
 
 /// Formats repository, file and row.
@@ -180,6 +201,8 @@ fn scored(filter: &Passed) -> String {
     };
     match filter.filter.as_str() {
         "deduplication" => format!("deduplication of {}: {score}", filter.field),
+        "column" if filter.score.is_null() => format!("column {}: no value (requires {})", filter.field, filter.bound),
+        "column" => format!("column {}: {} (requires {})", filter.field, filter.score, filter.bound),
         name => format!("{name} of {}: {score} (requires {})", filter.field, filter.bound),
     }
 }
@@ -213,6 +236,9 @@ fn journey_text(journey: &Journey, columns: Option<usize>) -> String {
         let sample = fate.sample.map(|sample| format!(", sample {} of {}", sample.nth, sample.of));
         out.push_str(&format!("{}{}\n", fate.recipe, sample.unwrap_or_default()));
         out.push_str(&fate_text(fate, columns));
+        if let Some(findings) = fate.findings.as_ref().and_then(found) {
+            out.push_str(&entry("rules", &findings, columns));
+        }
     }
     out
 }

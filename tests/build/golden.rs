@@ -38,7 +38,7 @@ fn constant(component: &Component) -> String {
         Component::Samples => "`SAMPLES_VERSION` in crates/core/src/sample/mod.rs".to_owned(),
         Component::Rejects => "`REJECTS_VERSION` in crates/engine/src/graph/keys.rs".to_owned(),
         Component::Scorer(name) => format!("`VERSION` in crates/core/src/quality/{name}.rs"),
-        Component::Scores => "`SCORES_VERSION` in crates/core/src/quality/column.rs".to_owned(),
+        Component::Scores => "`SCORES_VERSION` in crates/core/src/quality/scores.rs".to_owned(),
         Component::Selection => "`SELECT_VERSION` in crates/core/src/mix/select.rs".to_owned(),
         Component::Grouping => "`GROUP_VERSION` in crates/core/src/mix/group.rs".to_owned(),
         Component::Allotment => "`ALLOT_VERSION` in crates/core/src/mix/allot.rs".to_owned(),
@@ -342,6 +342,7 @@ fn scores(column: &ScoreColumn) -> String {
         Scores::Fraction(scores) => format!("{:?}", scores.iter().map(|score| score.to_bits()).collect::<Vec<_>>()),
         Scores::Language(scores) => format!("{scores:?}"),
         Scores::Identity(scores) => format!("{scores:?}"),
+        Scores::Value(values) => format!("{:?}", values.texts()),
     }
 }
 

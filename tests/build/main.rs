@@ -16,6 +16,7 @@ mod choice;
 mod determinism;
 mod expected;
 mod faults;
+mod filtered;
 mod golden;
 mod harm;
 mod incremental;

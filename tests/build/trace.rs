@@ -12,7 +12,7 @@ use datac::{
     row::{RawRow, Reject},
     shape::{self, native::Native},
     source::{Asked, Bytes, Source, sample::SampleHub},
-    workspace::{Fate, FileState, SourceText, Workspace},
+    workspace::{Fate, FileState, Findings, Pick, Repairs, SourceText, Workspace},
 };
 
 use crate::space::{Space, changed, copy, entry, files, recipe, rows};
@@ -303,4 +303,112 @@ fn a_cache_that_is_gone_is_told_and_left_alone() {
     assert!(error.to_string().contains("trace the rows of"), "{error}");
     assert!(space.workspace().outputs().trace_source("a", "data/a.jsonl", 0).is_err());
     assert_eq!(changed(&before, &space.stats()), [] as [&std::path::Path; 0]);
+}
+
+/// Findings as text: `joined 1, repaired whitespace 2, warned alternate 1`.
+fn told(findings: &Findings) -> String {
+    let Findings::Known(Repairs { joined_turns, repaired, warned }) = findings else { return format!("{findings:?}") };
+    let rules = |verb, rules: &BTreeMap<String, u32>| {
+        rules.iter().map(|(rule, places)| format!("{verb} {rule} {places}")).collect::<Vec<_>>()
+    };
+    let joined = (*joined_turns > 0).then(|| format!("joined {joined_turns}"));
+    joined.into_iter().chain(rules("repaired", repaired)).chain(rules("warned", warned)).collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn what_the_rules_found_is_told_of_each_row() {
+    let space = Space::new();
+    let turn = |role: &str, text: &str| format!(r#"{{"role":"{role}","content":"{text}"}}"#);
+    let dialogue = |turns: &[String]| format!("{{\"messages\":[{}]}}\n", turns.join(","));
+    let dialogues = [
+        dialogue(&[turn("user", "clean"), turn("assistant", "a")]),
+        dialogue(&[turn("user", " blank"), turn("assistant", "a "), turn("user", "q"), turn("assistant", "b")]),
+        dialogue(&[turn("user", "two"), turn("user", "turns\\n"), turn("assistant", "a")]),
+    ];
+    let filler: String =
+        (0..40).map(|at| dialogue(&[turn("user", &format!("q{at}")), turn("assistant", "a")])).collect();
+    space.write("data/c.jsonl", dialogues.concat() + &filler);
+    let answer = |text: &str, rank: u32| format!(r#"{{"text":"{text}","rank":{rank}}}"#);
+    let ranked = [answer("one", 1), answer("two ", 2), answer("three", 3)].join(",");
+    space.write("data/r.jsonl", format!("{{\"prompt\":\"which\",\"answers\":[{ranked}]}}\n"));
+    let rules = "rules: { whitespace: repair, alternate: warn }";
+    let validation = "validation: { ratio: 0, seed: 1 }\n";
+    space.write("config/sft/c.yaml", recipe(&[entry("c", "data/c.jsonl", 1.0, &[rules])], validation));
+    let pairs = ["converter: rankings", "options: { pairs: all }", "rules: { whitespace: repair }"];
+    space.write(
+        "config/dpo/r.yaml",
+        recipe(&[entry("r", "data/r.jsonl", 1.0, &pairs)], validation).replace("phase: sft", "phase: dpo"),
+    );
+    let report = space.build();
+    let outputs = space.workspace();
+    let outputs = outputs.outputs();
+
+    let of_c = |row: u64| {
+        let fate = outputs.trace_source("c", "c.jsonl", row).unwrap().fates.remove(0);
+        let Fate::Written { lines } = &fate.fate else { panic!("{:?}", fate.fate) };
+        let back = outputs.trace(&lines[0].output, lines[0].line).unwrap();
+        assert_eq!(back.findings, fate.findings, "both ways say the same");
+        told(&fate.findings.unwrap())
+    };
+    assert_eq!(of_c(0), "");
+    assert_eq!(of_c(1), "repaired whitespace 2");
+    assert_eq!(of_c(2), "repaired whitespace 1, warned alternate 1");
+    // What is told of rows adds up to what the build counted.
+    let mut sum = BTreeMap::new();
+    let pick = Pick { rows: Some(1000), tells_more: true, ..Pick::default() };
+    let mut shown = Vec::new();
+    outputs
+        .show("sft/c", &pick, |row| {
+            let Some(Findings::Known(found)) = &row.findings else { panic!("{:?}", row.findings) };
+            found
+                .repaired
+                .iter()
+                .for_each(|(rule, places)| *sum.entry(rule.clone()).or_insert(0) += u64::from(*places));
+            shown.push((row.line, row.findings.clone()));
+            true
+        })
+        .unwrap();
+    let of =
+        |name: &str| report.recipes.iter().find(|recipe| recipe.before.name == name).unwrap().summary.clone().unwrap();
+    assert_eq!(sum, of("sft/c").sources[0].repaired);
+    for (line, findings) in shown {
+        assert_eq!(outputs.trace("sft_c_train.jsonl", line).unwrap().findings, findings);
+    }
+    // Of several samples of a row, each has its own.
+    let fates = outputs.trace_source("r", "r.jsonl", 0).unwrap().fates;
+    let fates: Vec<String> = fates.into_iter().map(|fate| told(&fate.findings.unwrap())).collect();
+    assert_eq!(fates, ["repaired whitespace 1", "", "repaired whitespace 1"]);
+
+    // A source that is gone is said, where there is something to say.
+    space.write("data/c.jsonl", &filler);
+    let gone = outputs.trace("sft_c_train.jsonl", 1).unwrap();
+    let Some(Findings::Unavailable(why)) = gone.findings else { panic!("{:?}", gone.findings) };
+    assert!(why.contains("the file has changed since"), "{why}");
+}
+
+#[test]
+fn turns_that_were_joined_are_told_of_each_row() {
+    let space = project();
+    let outputs = space.workspace();
+    let outputs = outputs.outputs();
+    let (mut joined, mut counted) = (0, 0);
+    for name in ["dpo_safety_train.jsonl", "dpo_safety_val.jsonl"] {
+        let mut lines = 0;
+        let pick = Pick { rows: Some(1000), tells_more: true, ..Pick::default() };
+        outputs
+            .show(name, &pick, |row| {
+                let Some(Findings::Known(found)) = row.findings else { panic!("{name}:{}", row.line) };
+                joined += u64::from(found.joined_turns);
+                lines += 1;
+                true
+            })
+            .unwrap();
+        assert!(lines > 0);
+    }
+    for recipe in &space.build_with(&datac::workspace::BuildOptions { detailed: true, ..Default::default() }).recipes {
+        if recipe.before.name == "dpo/safety" {
+            counted = recipe.summary.as_ref().unwrap().sources[0].joined_turns;
+        }
+    }
+    assert_eq!((joined, counted), (2, 2));
 }

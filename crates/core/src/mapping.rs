@@ -97,7 +97,7 @@ impl Entry {
     /// Returns a column that it needs and a source has not; a template may ask itself whether a column is there.
     pub fn lacks(&self, is_there: impl Fn(&str) -> bool) -> Option<&str> {
         match &self.from {
-            Origin::Path(path) => (!is_there(&path.text) && !is_there(&path.column)).then_some(&path.column),
+            Origin::Path(path) => (!path.is_in(is_there)).then_some(&path.column),
             Origin::Template(template) if template.text().contains("defined") => None,
             Origin::Template(template) => {
                 template.columns().iter().map(String::as_str).find(|column| !is_there(column))
@@ -166,7 +166,13 @@ impl Path {
         }
     }
 
-    fn value<'a>(&self, row: &'a RawRow<'_>) -> Result<Option<Value<'a>>, Reject> {
+    /// Returns whether a source whose rows have these columns may have the value.
+    pub fn is_in(&self, is_there: impl Fn(&str) -> bool) -> bool {
+        is_there(&self.text) || is_there(&self.column)
+    }
+
+    /// Returns the value for a row; `None` if the row has none.
+    pub fn value<'a>(&self, row: &'a RawRow<'_>) -> Result<Option<Value<'a>>, Reject> {
         if let Some(value) = row.get(&self.text) {
             return Ok(Some(borrowed(value)));
         }

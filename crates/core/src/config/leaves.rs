@@ -10,7 +10,7 @@ use crate::{
     key::{Deciding, Encode, Encoder, Visitor},
     leaf::{Leaf, Setting, Value},
     outputs::Target,
-    quality::{Bound, Filter},
+    quality::{Bound, Filter, Passing},
 };
 
 impl Recipe {
@@ -213,6 +213,13 @@ impl Encode for Filter {
                 filter(&[languages, min_certainty, &unknown.word().to_owned()])
             }
             Bound::Identity(method) => filter(&[method]),
+            Bound::Value { column, passing, missing } => {
+                let missing = missing.word().to_owned();
+                match passing {
+                    Passing::Numbers { min, max } => filter(&[column, min, max, &missing]),
+                    Passing::OneOf(values) => filter(&[column, values, &missing]),
+                }
+            }
         }
     }
 }

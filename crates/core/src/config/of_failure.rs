@@ -50,9 +50,13 @@ pub fn problems_of(failure: &Failure, text: &[u8]) -> Vec<Problem> {
     }
 }
 
-/// Returns the item of a list that equals `word`.
+/// Returns the item of a list, or the value of a key, that equals `word`.
 fn item<'n, 't>(node: &'n Node<'t>, word: &str) -> Option<&'n Node<'t>> {
-    node.items().iter().find(|item| matches!(&item.value, Value::Scalar(_, text) if text == word))
+    let is_it = |item: &&Node<'t>| matches!(&item.value, Value::Scalar(_, text) if text == word);
+    match &node.value {
+        Value::Map(entries) => entries.iter().map(|(_, node)| node).find(is_it),
+        _ => node.items().iter().find(is_it),
+    }
 }
 
 #[cfg(test)]

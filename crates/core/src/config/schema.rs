@@ -14,7 +14,7 @@ use super::{
 use crate::{
     format::DELIMITERS,
     outputs::{Container, Layout},
-    quality::{self, BoundSpec, Ends, Key, LanguageKeys, MIN_CERTAINTY, ScoreKind, Unknown},
+    quality::{self, BoundSpec, Ends, Key, LanguageKeys, MIN_CERTAINTY, ScoreKind, Unknown, ValueKeys},
     rules::{Mode, RULES},
     sample::{Role, SampleKind, Slot},
     shape::SHAPES,
@@ -377,6 +377,23 @@ fn filter(scorer: ScoreKind) -> Value {
         BoundSpec::Identity(key, methods) => {
             let methods = with_default(words(key.about, methods.iter().copied()), json!(methods[0]));
             keys.push((key.name, or_null(methods)));
+        }
+        BoundSpec::Value(ValueKeys { column, min, max, is, one_of, missing }) => {
+            let number = |about: &str| json!({ "description": about, "type": ["number", "null"] });
+            keys.push((column.name, text(column.about, COLUMN)));
+            required.push(column.name);
+            keys.extend([min, max].map(|key| (key.name, number(key.about))));
+            keys.push((is.name, or_null(text(is.about, NAME))));
+            keys.push((one_of.name, or_null(names(one_of.about, &text("a value", NAME)))));
+            let policies = words(missing.about, Unknown::ALL.iter().map(|(word, _)| *word));
+            keys.push((missing.name, or_null(with_default(policies, json!("drop")))));
+            let without =
+                |other: &[Key]| -> Value { other.iter().map(|key| json!({ "not": given(key.name) })).collect() };
+            any_of = Some(json!([
+                { "anyOf": [given(min.name), given(max.name)], "allOf": without(&[is, one_of]) },
+                { "allOf": [given(is.name), { "allOf": without(&[min, max, one_of]) }] },
+                { "allOf": [given(one_of.name), { "allOf": without(&[min, max, is]) }] },
+            ]));
         }
     }
     if !scorer.units().is_empty() {

@@ -63,6 +63,7 @@ fn bad_recipes_are_refused_by_the_schema_too() {
     let beyond = [problem::RATIO_SUM, problem::DUPLICATE_NAME, problem::COLUMNS, problem::SHAPE, problem::EXPECT];
     let names = [
         "length upside down",
+        "numbers that cross",
         "rejects of one",
         "rejects of one row or all",
         "grouped seed of 65 bits",

@@ -34,7 +34,7 @@ pub use choose::{ChooseError, choose};
 pub use external::{EXTERNAL, answers, external};
 pub use mapped::{MAPPED, mapped};
 pub use shared::spelling::Doubt;
-pub use whole::{Tally, convert};
+pub use whole::{Tally, broken, convert};
 
 use crate::{
     row::{RawRow, Reject},

@@ -137,6 +137,19 @@ pub fn convert<'a>(
     Ok(converted)
 }
 
+/// Returns the rules that each sample of a row breaks, and what is done about it; [`convert`] counts the same for many rows.
+pub fn broken(converter: &dyn Converter, row: &RawRow<'_>, options: &Options) -> Result<Vec<Vec<Broken>>, Reject> {
+    row.forget_uses();
+    let mut converted = converter.convert(row, options)?;
+    let samples = converted.samples.as_mut_slice().iter_mut();
+    let of = |sample| {
+        let mut broken = Vec::new();
+        rules::apply(sample, &options.rules, &mut broken)?;
+        Ok(broken)
+    };
+    samples.map(of).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -90,7 +90,7 @@ impl AboutSource {
                 Some(Setting::Converter)
             }
             SourceFault::NoColumn => self.word.clone().map(Setting::Column),
-            SourceFault::NoField => Some(Setting::TextField),
+            SourceFault::NoField => Some(self.key.clone().unwrap_or(Setting::TextField)),
             SourceFault::ManyRejects => return vec![Leaf::Recipe { setting: Setting::MaxRejects }],
             SourceFault::Unexpected => {
                 return self.key.iter().map(|setting| Leaf::Recipe { setting: setting.clone() }).collect();

@@ -38,13 +38,14 @@ pub struct ChunkScores<'a> {
 /// How many samples came to a filter and how many it let through.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct FilterCount {
-    /// The filter's `type`.
+    /// The filter's `type`; of one by the value of a column `column:` and the column.
     pub filter: String,
     /// Samples that came to it.
     pub rows_in: u64,
     /// Samples that passed it.
     pub rows_out: u64,
-    /// Number of those that came to it and that it could not judge, such as texts of no certain language.
+    /// Number of those that came to it and that it could not judge, such as texts of no certain language, or rows without the
+    /// column.
     pub unknown: u64,
 }
 
@@ -138,7 +139,7 @@ pub struct Selecting<'f> {
 impl<'f> Selecting<'f> {
     /// Begins to select samples that pass `filters`; `memory` is for the hashes of those that may be taken.
     pub fn new(filters: &'f [Filter], take: Take, memory: SortMemory<'_>) -> Self {
-        let count = |filter: &Filter| FilterCount { filter: filter.type_name().into(), ..Default::default() };
+        let count = |filter: &Filter| FilterCount { filter: filter.name().into(), ..Default::default() };
         Self {
             filters,
             max: take.first(),

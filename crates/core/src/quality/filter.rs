@@ -1,12 +1,12 @@
 //! Filters: the bounds that a scorer allows, the bounds of a recipe, and the comparison with scores.
 
-use std::{collections::HashSet, fmt};
+use std::{borrow::Cow, collections::HashSet, fmt};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     Language, ScoreKind,
-    column::{ColumnError, ScoreColumn, Scores},
+    scores::{ColumnError, ScoreColumn, Scores, Values},
 };
 
 /// The bounds that recipes may set on a scorer's scores, and their keys. The variant also gives the type of the
@@ -21,6 +21,8 @@ pub enum BoundSpec {
     Language(LanguageKeys),
     /// Scores are identities, of which only the first row passes; the key names the method of comparison.
     Identity(Key, &'static [&'static str]),
+    /// Scores are values of a column that the filter names; the keys say which pass.
+    Value(ValueKeys),
 }
 
 /// The keys for the lowest and the highest score that pass, both inclusive.
@@ -45,6 +47,23 @@ pub struct LanguageKeys {
     pub unknown: Key,
 }
 
+/// The keys of a filter by the value of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ValueKeys {
+    /// The key for the column.
+    pub column: Key,
+    /// The key for the lowest number that passes.
+    pub min: Key,
+    /// The key for the highest number that passes.
+    pub max: Key,
+    /// The key for the value that passes.
+    pub is: Key,
+    /// The key for the values that pass.
+    pub one_of: Key,
+    /// The key for what becomes of rows without such a value.
+    pub missing: Key,
+}
+
 /// A key of a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
@@ -58,9 +77,12 @@ impl BoundSpec {
     /// Returns the names of the keys, in the order of the documentation; none if recipes cannot filter by the score.
     pub fn keys(&self) -> impl Iterator<Item = &'static str> {
         let keys = match *self {
-            Self::Count(Ends { min, max }) | Self::Fraction(Ends { min, max }) => [min, max, None],
-            Self::Language(keys) => [keys.languages, keys.min_certainty, keys.unknown].map(Some),
-            Self::Identity(key, _) => [Some(key), None, None],
+            Self::Count(Ends { min, max }) | Self::Fraction(Ends { min, max }) => vec![min, max],
+            Self::Language(keys) => [keys.languages, keys.min_certainty, keys.unknown].map(Some).to_vec(),
+            Self::Identity(key, _) => vec![Some(key)],
+            Self::Value(ValueKeys { column, min, max, is, one_of, missing }) => {
+                [column, min, max, is, one_of, missing].map(Some).to_vec()
+            }
         };
         keys.into_iter().flatten().map(|key| key.name)
     }
@@ -103,6 +125,51 @@ pub enum Bound {
     },
     /// The first row with each identity, by this method of comparison.
     Identity(String),
+    /// These values of a column.
+    Value {
+        /// The column, or the path of a value inside it.
+        column: String,
+        /// The values that pass.
+        passing: Passing,
+        /// What becomes of rows without such a value: of numbers, where the column holds none.
+        missing: Unknown,
+    },
+}
+
+/// The values of a column that pass.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Passing {
+    /// Numbers within these limits.
+    Numbers {
+        /// Lowest number that passes.
+        min: Option<f64>,
+        /// Highest number that passes.
+        max: Option<f64>,
+    },
+    /// Texts, numbers and flags as recipes spell them.
+    OneOf(Vec<String>),
+}
+
+impl Passing {
+    /// Returns whether a value, as JSON, passes; `None`: it is not of the kind that is asked for.
+    fn passes(&self, json: &str) -> Option<bool> {
+        // Strings hold numbers and flags in CSV.
+        let text: Cow<'_, str> =
+            if json.starts_with('"') { serde_json::from_str::<String>(json).ok()?.into() } else { json.into() };
+        match self {
+            Self::Numbers { min, max } => Some(is_between(number(&text)?, *min, *max)),
+            Self::OneOf(values) => Some(values.iter().any(|value| match value.as_str() {
+                "true" | "false" => text.eq_ignore_ascii_case(value),
+                value if value == text => true,
+                // A number is the same whatever its spelling; a text is not.
+                value => json == text && number(value).is_some_and(|value| number(json) == Some(value)),
+            })),
+        }
+    }
+}
+
+fn number(text: &str) -> Option<f64> {
+    text.trim().parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 /// What becomes of texts whose language is unknown.
@@ -139,6 +206,24 @@ impl Filter {
         self.scorer.name()
     }
 
+    /// Returns the column whose values are compared, if those are.
+    pub fn column(&self) -> Option<&str> {
+        if let Bound::Value { column, .. } = &self.bound { Some(column) } else { None }
+    }
+
+    /// Returns the name of the filter in reports: its type, with the column if there may be several.
+    pub fn name(&self) -> Cow<'_, str> {
+        match self.column() {
+            Some(column) => format!("{}:{column}", self.type_name()).into(),
+            None => self.type_name().into(),
+        }
+    }
+
+    /// Returns whether a user who says `name` means the filter.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.type_name() == name || self.name() == name
+    }
+
     /// Combines the bound with scores, which must be those of this filter's scorer.
     pub fn compare<'a>(&'a self, column: &'a ScoreColumn) -> Result<Comparison<'a>, ColumnError> {
         match (&self.bound, column.scores()) {
@@ -148,13 +233,17 @@ impl Filter {
                 Ok(Comparison::Language(scores, languages, *min_certainty, *unknown))
             }
             (Bound::Identity(_), Scores::Identity(scores)) => Ok(Comparison::Identity(scores)),
+            (Bound::Value { passing, missing, .. }, Scores::Value(values)) => {
+                let passes = values.texts().iter().map(|json| passing.passes(json)).collect();
+                Ok(Comparison::Value(values, passes, *missing))
+            }
             (_, scores) => Err(ColumnError::Scale(scores.scale())),
         }
     }
 }
 
 /// The bound of a filter with the scores of a chunk.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Comparison<'a> {
     /// See [`Bound::Count`].
     Count(&'a [u32], Option<u64>, Option<u64>),
@@ -164,6 +253,8 @@ pub enum Comparison<'a> {
     Language(&'a [[u8; 3]], &'a [String], f64, Unknown),
     /// See [`Bound::Identity`].
     Identity(&'a [u128]),
+    /// See [`Bound::Value`]: the values, whether each different one passes, and what becomes of rows without one.
+    Value(&'a Values, Vec<Option<bool>>, Unknown),
 }
 
 impl Comparison<'_> {
@@ -179,15 +270,21 @@ impl Comparison<'_> {
                 }
             }
             Self::Identity(scores) => seen.insert(scores[sample]),
+            Self::Value(values, ref passes, missing) => {
+                let passes = values.place(sample).and_then(|place| passes[place]);
+                passes.unwrap_or(missing == Unknown::Keep)
+            }
         }
     }
 
-    /// Returns whether a sample is neither one that the filter asks for nor certainly another.
+    /// Returns whether a sample is neither one that the filter asks for nor certainly another, or has no value to be
+    /// compared.
     pub fn is_unknown(&self, sample: usize) -> bool {
         match *self {
             Self::Language(scores, languages, min_certainty, _) => {
                 kept(scores[sample], languages, min_certainty).is_none()
             }
+            Self::Value(values, ref passes, _) => values.place(sample).is_none_or(|place| passes[place].is_none()),
             _ => false,
         }
     }
@@ -218,7 +315,10 @@ fn is_between<T: PartialOrd>(score: T, min: Option<T>, max: Option<T>) -> bool {
 
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.type_name(), self.bound)
+        match self.column() {
+            Some(column) => write!(f, "{} {column} {}", self.type_name(), self.bound),
+            None => write!(f, "{} {}", self.type_name(), self.bound),
+        }
     }
 }
 
@@ -235,6 +335,14 @@ impl fmt::Display for Bound {
                 if *unknown != Unknown::default() { write!(f, " unknown {}", unknown.word()) } else { Ok(()) }
             }
             Self::Identity(method) => f.write_str(method),
+            Self::Value { passing, missing, .. } => {
+                match passing {
+                    Passing::Numbers { min, max } => ends(f, min.as_ref(), max.as_ref())?,
+                    Passing::OneOf(values) if values.len() == 1 => write!(f, "is {}", values[0])?,
+                    Passing::OneOf(values) => write!(f, "in {}", values.join(", "))?,
+                }
+                if *missing != Unknown::Drop { write!(f, " missing {}", missing.word()) } else { Ok(()) }
+            }
         }
     }
 }
@@ -273,6 +381,51 @@ mod tests {
     }
 
     #[test]
+    fn values_are_compared_as_what_they_are() {
+        let numbers = |min, max| Passing::Numbers { min, max };
+        let one_of = |values: &[&str]| Passing::OneOf(values.iter().map(|value| (*value).to_owned()).collect());
+        let (yes, no, other) = (Some(true), Some(false), None);
+        for (passing, json, passes) in [
+            (numbers(Some(4.0), None), "4", yes),
+            (numbers(Some(4.0), None), "3.999", no),
+            (numbers(Some(4.0), None), r#"" 4.5 ""#, yes),
+            (numbers(None, Some(-1.0)), "-1e0", yes),
+            (numbers(Some(0.0), Some(1.0)), "1.5", no),
+            (numbers(Some(4.0), None), r#""high""#, other),
+            (numbers(Some(4.0), None), r#""inf""#, other),
+            (numbers(Some(0.0), None), "true", other),
+            (one_of(&["en", "de"]), r#""de""#, yes),
+            (one_of(&["en", "de"]), r#""DE""#, no),
+            (one_of(&["true"]), "true", yes),
+            (one_of(&["true"]), r#""True""#, yes),
+            (one_of(&["false"]), "true", no),
+            (one_of(&["1"]), "1.0", yes),
+            (one_of(&["1"]), r#""1.0""#, no),
+            (one_of(&["007"]), r#""007""#, yes),
+            (one_of(&["7"]), r#""007""#, no),
+            (one_of(&["a\nb"]), r#""a\nb""#, yes),
+        ] {
+            assert_eq!(passing.passes(json), passes, "{passing:?} {json}");
+        }
+    }
+
+    #[test]
+    fn rows_without_the_column_are_dropped_or_kept_as_the_recipe_says() {
+        let mut column = ScoreColumn::new(super::super::by_name("column").unwrap());
+        ["5", "", r#""high""#, "3", ""].iter().for_each(|json| column.push(json));
+        let passing = Passing::Numbers { min: Some(4.0), max: None };
+        for (missing, expected) in
+            [(Unknown::Drop, [true, false, false, false, false]), (Unknown::Keep, [true, true, true, false, true])]
+        {
+            let filter = filter("column", Bound::Value { column: "score".into(), passing: passing.clone(), missing });
+            let comparison = filter.compare(&column).unwrap();
+            let passes = [0, 1, 2, 3, 4].map(|at| comparison.passes(at, &mut HashSet::new()));
+            assert_eq!(passes, expected, "{missing:?}");
+            assert_eq!([0, 1, 2, 3, 4].map(|at| comparison.is_unknown(at)), [false, true, true, false, true]);
+        }
+    }
+
+    #[test]
     fn scores_of_another_scale_are_an_error() {
         let column = ScoreColumn::of_counts(super::super::by_name("length").unwrap(), vec![1]);
         let quality = filter("quality", Bound::Fraction { min: Some(0.5), max: None });
@@ -294,10 +447,33 @@ mod tests {
                 },
             ),
             filter("deduplication", Bound::Identity("exact".into())),
+            filter(
+                "column",
+                Bound::Value {
+                    column: "meta.score".into(),
+                    passing: Passing::Numbers { min: Some(4.0), max: None },
+                    missing: Unknown::Keep,
+                },
+            ),
+            filter(
+                "column",
+                Bound::Value {
+                    column: "lang".into(),
+                    passing: Passing::OneOf(vec!["en".into(), "de".into()]),
+                    missing: Unknown::Drop,
+                },
+            ),
         ];
         let said = said.map(|filter| filter.to_string());
-        let expected =
-            ["length min 20 max 30", "length max 30", "quality min 1.0", "language en, de", "deduplication exact"];
+        let expected = [
+            "length min 20 max 30",
+            "length max 30",
+            "quality min 1.0",
+            "language en, de",
+            "deduplication exact",
+            "column meta.score min 4.0 missing keep",
+            "column lang in en, de",
+        ];
         assert_eq!(said, expected);
     }
 }

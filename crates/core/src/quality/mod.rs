@@ -17,6 +17,7 @@ mod length;
 #[expect(clippy::module_inception, reason = "the file carries the name of the filter, as its siblings do")]
 mod quality;
 mod repetition;
+mod scores;
 mod tokens;
 
 use std::{cmp::Ordering, fmt, hash, ops::Deref};
@@ -24,12 +25,14 @@ use std::{cmp::Ordering, fmt, hash, ops::Deref};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 pub use code_quality::code_quality;
-pub use column::{ColumnError, SCORES_VERSION, Scale, Score, ScoreColumn, Scores};
 pub use deduplication::exact;
-pub use filter::{Bound, BoundSpec, Comparison, Ends, Filter, Key, LanguageKeys, MIN_CERTAINTY, Unknown};
+pub use filter::{
+    Bound, BoundSpec, Comparison, Ends, Filter, Key, LanguageKeys, MIN_CERTAINTY, Passing, Unknown, ValueKeys,
+};
 pub use language::{Language, language};
 pub use length::length;
 pub use quality::quality;
+pub use scores::{ColumnError, SCORES_VERSION, Scale, Score, ScoreColumn, Scores, Values};
 pub use tokens::tokens;
 
 /// All scorers, in the order of the documentation.
@@ -40,6 +43,7 @@ pub static SCORERS: &[ScoreKind] = &[
     ScoreKind(&language::Detector),
     ScoreKind(&repetition::Repetition),
     ScoreKind(&deduplication::Deduplication),
+    ScoreKind(&column::Column),
     ScoreKind::TOKENS,
 ];
 
@@ -74,6 +78,11 @@ pub struct ScoreKind(&'static dyn Scorer);
 impl ScoreKind {
     /// The scorer for mixtures that count tokens.
     pub const TOKENS: Self = Self(&tokens::Tokens);
+
+    /// Returns whether the scores are values of columns, and not measures of a text.
+    pub fn is_value(self) -> bool {
+        matches!(self.bound(), BoundSpec::Value(_))
+    }
 
     /// Returns whether recipes may filter by these scores.
     pub fn is_filter(self) -> bool {

@@ -406,8 +406,7 @@ fn finish(
         };
         match (endings.remove(&number), &assessed.recipe) {
             (Some(Ok(plan)), Some(recipe)) => {
-                let shares: Vec<f64> = recipe.datasets.iter().map(|dataset| dataset.mix_ratio).collect();
-                let summary = summarise(&plan, &shares);
+                let summary = summarise(&plan, &recipe.datasets);
                 let outputs = outputs_in_place(&site.outputs, &plan, begun.map(|begun| begun.report))?;
                 newest = newest.max(youngest(&outputs));
                 if session.strays.unexpected.contains(plan.outputs.stem()) {

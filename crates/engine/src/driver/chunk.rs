@@ -14,8 +14,9 @@ use datac_core::{
     convert::{self, Converter, Tally},
     id::{ActionKey, ChunkId},
     key::Keyed,
+    mapping::{Path, borrowed},
     quality::ScoreColumn,
-    row::{RawRow, Reason, Reject, Value},
+    row::{BINARY, LONE_SURROGATE, NO_NUMBER, RawRow, Reason, Reject, Value},
     sample::{Converted, Sample, SampleIndex},
     stage::Stage,
 };
@@ -142,7 +143,7 @@ struct Wanted {
     known: Option<ConvertOutcome>,
     /// Keys and outcomes of the scores that are cached.
     scores: Vec<(ActionKey, Outcome)>,
-    /// The measures that are not cached, those of one field next to each other.
+    /// The measures that are not cached, those of one text next to each other.
     measures: Vec<Measure>,
 }
 
@@ -216,7 +217,7 @@ impl Wanted {
         let runs_again = job.conversion.options.command.is_some() && !measures.is_empty();
         let (known, scores, mut measures) =
             if runs_again { (None, Vec::new(), job.measures.clone()) } else { (known, scores, measures) };
-        measures.sort_by(|a, b| a.field.cmp(&b.field));
+        measures.sort_by(|a, b| text_of(a).cmp(&text_of(b)));
         let mut converters = convert::every();
         let converter = converters.find(|converter| converter.name() == job.conversion.converter);
         let converter = converter.expect("conversions name registered converters");
@@ -334,12 +335,14 @@ impl Part {
         for sample in samples() {
             // The text of a conversation is assembled once for all measures of that field.
             let mut columns = self.columns.as_mut_slice();
-            for of_field in wanted.measures.chunk_by(|a, b| a.field == b.field) {
+            for of_text in wanted.measures.chunk_by(|a, b| text_of(a) == text_of(b)) {
                 let own;
-                (own, columns) = columns.split_at_mut(of_field.len());
-                measured(sample, raw, &of_field[0].field, |text| {
-                    own.iter_mut().for_each(|column| column.push(text));
-                });
+                (own, columns) = columns.split_at_mut(of_text.len());
+                let score = |text: &str| own.iter_mut().for_each(|column| column.push(text));
+                match text_of(&of_text[0]) {
+                    (true, column) => compared(sample, raw, column, score),
+                    (false, field) => measured(sample, raw, field, score),
+                }
             }
         }
         Ok(())
@@ -401,6 +404,58 @@ impl Part {
         Ok(outcome)
     }
 }
+
+/// Returns what decides the text that is scored: whether it is the value of a column, and the field or column.
+fn text_of(measure: &Measure) -> (bool, &str) {
+    (measure.kind.is_value(), &measure.field)
+}
+
+/// Calls `take` with the value of a column as JSON: one that the sample keeps, a part of it, or else a column of the source row or
+/// a value inside one. Of a row without a value that can be compared the text is empty.
+fn compared(sample: &Sample<'_>, raw: &RawRow<'_>, column: &str, take: impl FnOnce(&str)) {
+    let string = |text: &str| {
+        if text.trim().is_empty() {
+            String::new()
+        } else {
+            serde_json::to_string(text).expect("a string is always JSON")
+        }
+    };
+    // A list or an object is no value that can be compared.
+    let scalar = |json: &str| match json.as_bytes().first() {
+        Some(b'[' | b'{') | None => String::new(),
+        Some(b'"') => serde_json::from_str::<String>(json).map_or_else(|_| String::new(), |text| string(&text)),
+        Some(_) if json == "null" => String::new(),
+        Some(_) => json.to_owned(),
+    };
+    let of_sample = match column {
+        "answer" => sample.answer.as_ref().map(|text| string(text)),
+        "label" => sample.label.map(|label| label.to_string()),
+        "margin" => sample.margin.as_ref().map(|json| scalar(json.as_str())),
+        _ => sample.columns.iter().find(|(name, _)| name == column).map(|(_, json)| scalar(json.as_str())),
+    };
+    if let Some(json) = of_sample {
+        return take(&json);
+    }
+    let path;
+    let value = match raw.peek(column) {
+        Some(value) => Some(borrowed(value)),
+        None if column.contains(['.', '[']) => {
+            path = Path::parse(column);
+            path.as_ref().ok().and_then(|path| path.value(raw).ok().flatten())
+        }
+        None => None,
+    };
+    match value {
+        Some(Value::Number(text)) => take(&text),
+        Some(Value::String(text)) => take(&string(&text)),
+        Some(Value::Bool(value)) => take(if value { "true" } else { "false" }),
+        Some(Value::Printed { kind, text }) if !NO_VALUES.contains(&&*kind) => take(&string(&text)),
+        Some(Value::Json(_) | Value::Printed { .. } | Value::Null) | None => take(""),
+    }
+}
+
+/// Kinds of printed values that are nothing to be compared.
+const NO_VALUES: [&str; 3] = [BINARY, NO_NUMBER, LONE_SURROGATE];
 
 /// Calls `take` with the text that a filter measures: a field of the sample, or else a column of the source row. If
 /// the row has no such column, the text is empty.

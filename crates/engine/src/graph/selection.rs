@@ -18,6 +18,8 @@ use datac_core::{
     failure::{Failure, FailureKind, SourceFault},
     id::BlobId,
     key::Keyed,
+    leaf::Setting,
+    mapping::Path,
     quality::ScoreKind,
     sample::SampleKind,
 };
@@ -73,7 +75,10 @@ pub(super) fn scored<'db>(db: &'db dyn PlannerDb, step: Step<'db>, measures: Vec
 /// Returns the measures of a dataset entry: one per filter, in order, and then tokens if the mixture counts them.
 pub(super) fn measures(kind: SampleKind, dataset: &Dataset, counts_tokens: bool) -> Vec<Measure> {
     let field = dataset.text_field.as_deref().unwrap_or(kind.default_field());
-    let of_filters = dataset.filters.iter().map(|filter| Measure { kind: filter.scorer, field: field.to_owned() });
+    let of_filters = dataset
+        .filters
+        .iter()
+        .map(|filter| Measure { kind: filter.scorer, field: filter.column().unwrap_or(field).to_owned() });
     let mut measures: Vec<Measure> = of_filters.collect();
     if counts_tokens {
         measures.push(Measure { kind: ScoreKind::TOKENS, field: kind.default_field().to_owned() });
@@ -153,7 +158,8 @@ pub(super) fn selected(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> N
         Ok(chunks) => chunks,
         Err(failure) => return Node::Failed(failure),
     };
-    if let Some(failure) = unknown_text_field(db, files, *kind, dataset) {
+    let unknown = || unknown_text_field(db, files, *kind, dataset).or_else(|| unknown_column(db, files, dataset));
+    if let Some(failure) = unknown() {
         return Node::Failed(failure);
     }
     let request =
@@ -227,6 +233,30 @@ fn unknown_text_field(
         kind.fields().join(", "),
         columns.join(", ")
     )))
+}
+
+/// Returns an error if a filter is by a column that rows of the source do not have, and that none is kept as.
+fn unknown_column(db: &dyn PlannerDb, files: &[Arc<SourceFile>], dataset: &Dataset) -> Option<Failure> {
+    // Of these parts of a sample nobody knows which rows have them; a command may write any column.
+    const PARTS: [&str; 3] = ["answer", "label", "margin"];
+    let columns = (0..).zip(&dataset.filters).filter(|_| dataset.options.command.is_none());
+    let mut columns = columns.filter_map(|(number, filter)| Some((number, filter.column()?))).peekable();
+    columns.peek()?;
+    let Ok(Some(scan)) = scanned(db, files.first()?) else { return None };
+    if scan.survey.columns.is_empty() {
+        return None;
+    }
+    let kept = &dataset.options.keep.columns;
+    let is_there = |name: &str| {
+        PARTS.contains(&name) || scan.survey.column(name).is_some() || kept.iter().any(|(_, new)| new == name)
+    };
+    let (number, column) = columns.find(|(_, column)| Path::parse(column).is_ok_and(|path| !path.is_in(is_there)))?;
+    let message = format!("`column: {column}` of a filter of `{}` does not exist", dataset.name);
+    let failure = Failure::plain(FailureKind::Config, message).about(SourceFault::NoField);
+    let failure = failure.at_key(Setting::Filter(number)).at_word(column);
+    let names = scan.survey.names();
+    let near = closest(column, names.iter().copied()).map_or_else(String::new, |near| format!("{near} "));
+    Some(failure.hint(format!("{near}columns of source rows: {}", names.join(", "))))
 }
 
 /// Returns how many samples to look at next if `kept` of `samples` passed and `max` are wanted: as many as the pass

@@ -6,7 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::graph::{RecipePlan, SelectedSource};
-use datac_core::{config::SourceRole, mix::FilterCount, outputs::Side, rules::Mode};
+use datac_core::{
+    config::{Dataset, SourceRole},
+    mapping::Path,
+    mix::FilterCount,
+    outputs::Side,
+    rules::Mode,
+};
 
 /// Summary of a recipe's outputs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -61,9 +67,9 @@ pub struct SourceSummary {
     pub repeats: u64,
 }
 
-/// Summarises a recipe all of whose actions have an outcome.
-pub(crate) fn summarise(plan: &RecipePlan, shares: &[f64]) -> Summary {
-    let whole: f64 = shares.iter().sum();
+/// Summarises a recipe of these datasets all of whose actions have an outcome.
+pub(crate) fn summarise(plan: &RecipePlan, datasets: &[Dataset]) -> Summary {
+    let whole: f64 = datasets.iter().map(|dataset| dataset.mix_ratio).sum();
     let is_mixed = |source: &SelectedSource| source.role == SourceRole::Mixed;
     let mixed = plan.sources.iter().zip(&plan.arranged.realised).filter(|(source, _)| is_mixed(source));
     let units: u64 = mixed.map(|(_, realised)| realised.all_units()).sum();
@@ -71,8 +77,8 @@ pub(crate) fn summarise(plan: &RecipePlan, shares: &[f64]) -> Summary {
         .sources
         .iter()
         .zip(&plan.arranged.realised)
-        .zip(shares)
-        .map(|((source, realised), share)| SourceSummary {
+        .zip(datasets)
+        .map(|((source, realised), dataset)| SourceSummary {
             name: source.name.clone(),
             mixed: is_mixed(source),
             rows_read: source.selected.rows_read,
@@ -82,8 +88,8 @@ pub(crate) fn summarise(plan: &RecipePlan, shares: &[f64]) -> Summary {
             joined_turns: source.chunks.iter().map(|chunk| u64::from(chunk.converted.joined_turns)).sum(),
             repaired: broken(source, Mode::Repair),
             warned: broken(source, Mode::Warn),
-            unused: unused(source),
-            asked: share / whole,
+            unused: unused(source, dataset),
+            asked: dataset.mix_ratio / whole,
             realised: if units == 0 || !is_mixed(source) { 0.0 } else { realised.all_units() as f64 / units as f64 },
             rows: realised.all_rows(),
             repeats: realised.repeats,
@@ -100,10 +106,14 @@ pub(crate) fn summarise(plan: &RecipePlan, shares: &[f64]) -> Summary {
     }
 }
 
-/// Adds up the columns of a source that were not used.
-fn unused(source: &SelectedSource) -> BTreeMap<String, u64> {
+/// Adds up the columns of a source that were not used: neither by its samples nor by a filter.
+fn unused(source: &SelectedSource, dataset: &Dataset) -> BTreeMap<String, u64> {
+    let filtered = dataset.filters.iter().filter_map(|filter| Path::parse(filter.column()?).ok());
+    let filtered: Vec<Path> = filtered.collect();
+    let is_unused = |column: &str| !filtered.iter().any(|path| path.is_in(|name| name == column));
     let mut unused = BTreeMap::new();
-    for (column, rows) in source.chunks.iter().flat_map(|chunk| &chunk.converted.unused) {
+    let all = source.chunks.iter().flat_map(|chunk| &chunk.converted.unused);
+    for (column, rows) in all.filter(|(column, _)| is_unused(column)) {
         *unused.entry(column.clone()).or_default() += u64::from(*rows);
     }
     unused

@@ -265,7 +265,8 @@ impl<'w> Outputs<'w> {
 
     /// Calls `each` with up to `limit` rows that a filter of a recipe drops, until `each` returns false.
     ///
-    /// `target` is a recipe or one of its outputs, `filter` the `type` of one of its filters.
+    /// `target` is a recipe or one of its outputs, `filter` the `type` of one of its filters, or
+    /// `column:` with the column.
     pub fn dropped(
         &self,
         target: &str,

@@ -56,8 +56,9 @@ pub use crate::{
         manifest::{BuildManifest, MadeChunk, MadeFrom, MadeSource, ManifestError},
         summary::{SourceSummary, Summary},
         trace::{
-            DroppedRow, DroppedRows, Fate, FateOf, FileAsBuilt, Identified, Journey, Mixed, Origin, OutputLine,
-            OutputRow, OutputRows, Passed, Rejected, SampleOf, SourcePlace, SourceText, Split, Twin, split_place,
+            DroppedRow, DroppedRows, Fate, FateOf, FileAsBuilt, Findings, Identified, Journey, Mixed, Origin,
+            OutputLine, OutputRow, OutputRows, Passed, Rejected, Repairs, SampleOf, SourcePlace, SourceText, Split,
+            Twin, split_place,
         },
     },
     selector::{Pattern, Selector, Term, asks_for_state},

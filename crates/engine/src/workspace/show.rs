@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     cache::Access,
-    provenance::trace::{Located, locate, named_output, split_place},
+    provenance::trace::{Finder, Findings, Located, Sources, locate, named_output, split_place},
     selector::{find, one_recipe},
     site::{Site, WorkspaceError, lines_of},
     system::{self, FileError},
@@ -76,6 +76,8 @@ pub struct Pick {
     pub rows: Option<u64>,
     /// Conditions that every row must meet.
     pub conditions: Vec<Condition>,
+    /// Whether to tell what is not in the file: the answer of each row, and what the rules found in it.
+    pub tells_more: bool,
 }
 
 /// A row to show.
@@ -87,6 +89,8 @@ pub struct ShownRow {
     pub text: String,
     /// The final answer stored beside the row, if there is one and the file is as it was built.
     pub answer: Option<String>,
+    /// What the rules found in the row, if the file is as it was built.
+    pub findings: Option<Findings>,
 }
 
 /// Result of showing rows.
@@ -131,8 +135,31 @@ pub(crate) fn show(
         return Err(no_line(format!("`{target}` has no line 0")).into());
     }
     let path = named_output(site, &record, target)?.path;
-    let located = || locate(site, &record, target).ok();
-    rows_of(path, (target, first), pick, Beyond::Stop, located, each)
+    let beside = || {
+        let located = locate(site, &record, target).ok()?;
+        let finder = Finder::new(Sources::new(site, &record, &located.lineage));
+        Some(Beside { located, finder })
+    };
+    rows_of(path, (target, first), pick, Beyond::Stop, beside, each)
+}
+
+/// What the cache and the sources hold beside the rows of an output.
+struct Beside<'s> {
+    located: Located,
+    finder: Finder<'s>,
+}
+
+impl Beside<'_> {
+    /// Adds to a row what is known of it.
+    fn add_to(&mut self, row: &mut ShownRow) -> Result<(), WorkspaceError> {
+        let lineage = &self.located.lineage;
+        let Some((at, index)) = self.located.sample(row.line)? else { return Ok(()) };
+        if matches!(self.located.kind(), SampleKind::Prompt | SampleKind::Conversation) {
+            row.answer = lineage.answer(at, &index)?;
+        }
+        row.findings = Some(self.finder.find(lineage, at, &index)?);
+        Ok(())
+    }
 }
 
 fn no_line(message: String) -> Failure {
@@ -170,19 +197,19 @@ pub(crate) fn show_rejected(
 }
 
 /// Calls `each` with the rows of a file that `pick` wants, from line `first` on; `target` is what was typed.
-fn rows_of(
+fn rows_of<'s>(
     path: PathBuf,
     (target, first): (&str, Option<u64>),
     pick: &Pick,
     beyond: Beyond,
-    located: impl Fn() -> Option<Located>,
+    beside: impl Fn() -> Option<Beside<'s>>,
     mut each: impl FnMut(ShownRow) -> bool,
 ) -> Result<Shown, WorkspaceError> {
     let failed = |source| FileError { verb: "read", path: path.clone(), source };
     let mut reader = lines_of(&path)?;
     let limit = pick.rows.unwrap_or(if first.is_some() && pick.conditions.is_empty() { 1 } else { ROWS });
     let (mut line, mut shown, mut of) = (0, 0, 0);
-    let mut build: Option<Option<Located>> = None;
+    let mut known: Option<Option<Beside<'s>>> = None;
     let mut bytes = Vec::new();
     while shown < limit || beyond == Beyond::Count {
         bytes.clear();
@@ -204,13 +231,15 @@ fn rows_of(
         if shown >= limit {
             continue;
         }
-        // Answers are stored in the cache. A row is shown even if its answer is unavailable.
-        let build = build.get_or_insert_with(|| {
-            located().filter(|located| matches!(located.kind(), SampleKind::Prompt | SampleKind::Conversation))
-        });
-        let answer = build.as_ref().and_then(|build| build.answer(line).ok().flatten());
+        let mut row = ShownRow { line, text: text.into_owned(), answer: None, findings: None };
+        if pick.tells_more
+            && let Some(beside) = known.get_or_insert_with(&beside)
+        {
+            // A row is shown even if what stands beside it is unavailable.
+            let _ = beside.add_to(&mut row);
+        }
         shown += 1;
-        if !each(ShownRow { line, text: text.into_owned(), answer }) {
+        if !each(row) {
             break;
         }
     }

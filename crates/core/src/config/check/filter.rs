@@ -11,7 +11,10 @@ use super::{
     read::Fields,
     rules::{language_meant, list_of},
 };
-use crate::quality::{self, Bound, BoundSpec, Ends, Filter, MIN_CERTAINTY, ScoreKind, Unknown, iso};
+use crate::{
+    mapping::Path,
+    quality::{self, Bound, BoundSpec, Ends, Filter, MIN_CERTAINTY, Passing, ScoreKind, Unknown, ValueKeys, iso},
+};
 
 impl Checker<'_> {
     pub(super) fn filters(&mut self, node: &Node<'_>) -> Option<Vec<Filter>> {
@@ -76,11 +79,63 @@ impl Checker<'_> {
                     self.or_default(&fields, key.name, methods[0], |this, node, key| this.word(node, key, &words))?;
                 Bound::Identity(method.to_owned())
             }
+            BoundSpec::Value(keys) => self.value(&fields, type_node, scorer, keys)?,
         };
         let units: Vec<(&str, ScoreKind)> =
             scorer.units().iter().filter_map(|(word, name)| Some((*word, quality::by_name(name)?))).collect();
         let scorer = self.or_default(&fields, "unit", scorer, |this, node, key| this.word(node, key, &units))?;
         Some(Filter { scorer, bound })
+    }
+
+    /// Checks a filter by the value of a column: numbers within limits, or one of some values.
+    fn value(
+        &mut self,
+        fields: &Fields<'_, '_>,
+        type_node: &Node<'_>,
+        scorer: ScoreKind,
+        keys: ValueKeys,
+    ) -> Option<Bound> {
+        let column = self.required(fields, keys.column.name, &format!("such as `{}: score`", keys.column.name));
+        let column = column.and_then(|node| {
+            let text = self.name(node, keys.column.name)?;
+            if let Err(why) = Path::parse(text) {
+                let message = format!("{} {why}", quoted(text));
+                let fault = Fault::new(problem::COLUMNS, &node.span, message).label("neither a column nor a path");
+                self.report(fault.hint("write a column, or a path such as `meta.scores[0]`"));
+                return None;
+            }
+            Some(text.to_owned())
+        });
+        let missing = self
+            .or_default(fields, keys.missing.name, Unknown::Drop, |this, node, key| this.word(node, key, Unknown::ALL));
+        let is = self.optional(fields, keys.is.name, |this, node, key| {
+            this.name(node, key).map(|text| vec![spelling(node, text)])
+        });
+        let one_of = self.optional(fields, keys.one_of.name, |this, node, key| {
+            this.names(node, key, |_, node, text| Some(spelling(node, text)))
+        });
+        let given = |key: quality::Key| fields.get(key.name);
+        let values = given(keys.is).or(given(keys.one_of));
+        let other = given(keys.min).or(given(keys.max)).or(given(keys.is).and(given(keys.one_of)));
+        if let (Some(_), Some(other)) = (values, other) {
+            let message = format!(
+                "`{}` or `{}`, `{}` and `{}` exclude each other",
+                keys.min.name, keys.max.name, keys.is.name, keys.one_of.name
+            );
+            self.report(Fault::new(problem::BOUNDS, &other.span, message).label("another bound").hint("leave out one"));
+            return None;
+        }
+        let passing = match is?.or(one_of?) {
+            Some(values) => Passing::OneOf(values),
+            None => {
+                let ends = Ends { min: Some(keys.min), max: Some(keys.max) };
+                let (min, max) = self.ends(fields, type_node, scorer, ends, "4", |this, node, key| {
+                    this.number_in(node, key, "a number", |_| true)
+                })?;
+                Passing::Numbers { min, max }
+            }
+        };
+        Some(Bound::Value { column: column?, passing, missing: missing? })
     }
 
     /// Checks the lowest and the highest score that pass: the only one that has a key, or at least one of two.
@@ -112,7 +167,11 @@ impl Checker<'_> {
             (None, None) => {
                 let message = format!("no minimum or maximum for the `{}` filter", scorer.name());
                 let fault = Fault::new(problem::BOUNDS, &type_node.span, message).label("no minimum or maximum");
-                self.report(fault.hint(format!("add `{}`, `{}` or both", low.name, high.name)));
+                let others = match scorer.bound() {
+                    BoundSpec::Value(keys) => format!(", or `{}` or `{}`", keys.is.name, keys.one_of.name),
+                    _ => String::new(),
+                };
+                self.report(fault.hint(format!("add `{}`, `{}` or both{others}", low.name, high.name)));
                 None
             }
             (Some(least), Some(greatest)) if least > greatest => {
@@ -137,5 +196,13 @@ impl Checker<'_> {
         let message = format!("{} is not a language code", quoted(text));
         self.report(Fault::new(problem::LANGUAGE, &node.span, message).label("unknown language").hint(hint));
         None
+    }
+}
+
+/// Returns a value as columns are compared with it: a flag in small letters, everything else as it is spelled.
+fn spelling(node: &Node<'_>, text: &str) -> String {
+    match node.value {
+        Value::Scalar(Scalar::Bool(flag), _) => flag.to_string(),
+        _ => text.to_owned(),
     }
 }

@@ -35,6 +35,7 @@ fn least_filter(scorer: ScoreKind) -> String {
         BoundSpec::Fraction(_) => "1",
         BoundSpec::Language(_) => "[en, no]",
         BoundSpec::Identity(..) => "~",
+        BoundSpec::Value(_) => "c, min: 1",
     };
     format!("\n- {{type: {}, {key}: {value}}}", scorer.name())
 }
@@ -424,6 +425,23 @@ pub(in crate::config) fn bad() -> Vec<(&'static str, String, Vec<&'static str>)>
             &filter("{type: length, max_length: 9, unit: words}"),
             &["7:45 E0115 one of `characters`, `tokens`"],
         ),
+        case("a column without bounds", &filter("type: column\ncolumn: c"), &["7:15 E0124 no minimum or maximum"]),
+        case(
+            "bounds of two kinds",
+            &filter("type: column\ncolumn: c\nmin: 1\nis: a"),
+            &["9:14 E0124 exclude each other"],
+        ),
+        case("no column", &filter("type: column\nmin: 1"), &["7:9 E0111 needs `column`"]),
+        case(
+            "a broken path of a filter",
+            &filter("type: column\ncolumn: 'a['\nmin: 1"),
+            &["8:17 E0135 has a `[` without a `]`"],
+        ),
+        case(
+            "numbers that cross",
+            &filter("type: column\ncolumn: c\nmin: 2\nmax: 1"),
+            &["9:14 E0124 is greater than"],
+        ),
         case("length without bounds", &filter("type: length"), &["7:15 E0124 no minimum or maximum"]),
         case(
             "length upside down",
@@ -517,6 +535,17 @@ pub(in crate::config) fn good() -> Vec<(&'static str, String, Claim)> {
         ("outputs", root("output: [native, {shape: messages, shards: 1_0, layout: hub, id: true}]"), |r| {
             r.writes_native() && r.targets().map(Target::to_string).eq(["messages (jsonl, 10 shards, hub, id)"])
         }),
+        (
+            "filters by columns",
+            dataset(
+                "filters:\n  - {type: column, column: score, min: 4, is: ~}\n  - {type: column, column: 'a[0].b', in: [en, 1, true]}\n  \
+                 - {type: column, column: ok, is: True, missing: keep}",
+            ),
+            |r| {
+                let told: Vec<String> = r.datasets[0].filters.iter().map(ToString::to_string).collect();
+                told == ["column score min 4.0", "column a[0].b in en, 1, true", "column ok is true missing keep"]
+            },
+        ),
         ("no expectations", root("expect: ~"), |r| r.expect.is_empty()),
         ("no bounds", root("expect: {rows: ~, shares: ~}"), |r| r.expect.is_empty()),
         (

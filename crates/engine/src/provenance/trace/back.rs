@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{
+    findings::{Finder, Findings},
     lineage::{At, Lineage, RejectAt},
     locate::{Located, locate},
     source_row::{SampleOf, SourcePlace, SourceText, Sources},
@@ -65,6 +66,8 @@ pub struct Origin {
     pub converter_code: String,
     /// Options of the converter.
     pub options: std::collections::BTreeMap<String, String>,
+    /// What the rules found in the row, and how many turns were joined; `None` for rejects.
+    pub findings: Option<Findings>,
     /// Score of the row for each filter; empty for rejects.
     pub filters: Vec<Passed>,
     /// Why the row is on its side of the split; `None` for rejects.
@@ -96,7 +99,7 @@ pub struct Passed {
     pub filter: String,
     /// The field that was measured.
     pub field: String,
-    /// The score: a number, or a language.
+    /// The score: a number, a language, or the value of a column.
     pub score: serde_json::Value,
     /// The bound, in the recipe's words.
     pub bound: String,
@@ -161,17 +164,17 @@ pub(crate) fn trace(site: &Site, output: &str, line: u64) -> Result<Origin, Work
         let message = format!("`{}` has no line {line}; the last line is {}", located.name, located.rows);
         return Err(Failure::plain(FailureKind::Config, message).hint("lines are counted from 1").into());
     }
-    let sources = Sources::new(site, &record, &located.lineage);
+    let mut finder = Finder::new(Sources::new(site, &record, &located.lineage));
     let mut origin = match located.side {
         OutputKind::Quarantine => {
             let rejects = located.lineage.quarantined()?;
             let at = rejects.get(built as usize - 1).ok_or_else(|| located.lineage.lost("a reject is missing"))?;
-            reject_origin(&located, at, &sources)?
+            reject_origin(&located, at, finder.sources())?
         }
-        OutputKind::Rows(side) => row_origin(&located, side, built, &sources)?,
+        OutputKind::Rows(side) => row_origin(&located, side, built, &mut finder)?,
         OutputKind::Shard(side) => {
             let position = located.position(side, built)?;
-            let origin = row_origin(&located, side, position, &sources)?;
+            let origin = row_origin(&located, side, position, &mut finder)?;
             Origin { side: located.side, line: built, ..origin }
         }
         OutputKind::Beside => return Err(no_rows(&located.name)),
@@ -272,7 +275,7 @@ fn is_row(lineage: &Lineage, at: At, index: &SampleIndex, row: &[u8]) -> Result<
     Ok((lineage.line(at, index)? == row).then_some(at))
 }
 
-fn row_origin(located: &Located, side: Side, line: u64, sources: &Sources<'_>) -> Result<Origin, WorkspaceError> {
+fn row_origin(located: &Located, side: Side, line: u64, finder: &mut Finder<'_>) -> Result<Origin, WorkspaceError> {
     let lineage = &located.lineage;
     let order = lineage.order(side)?;
     let number = *order.get(line as usize - 1).ok_or_else(|| lineage.lost("an order is too short"))?;
@@ -285,7 +288,7 @@ fn row_origin(located: &Located, side: Side, line: u64, sources: &Sources<'_>) -
     let hashes = if lineage.manifest.validation.normalise { &index.folded_hash } else { &index.prompt_hash };
     let prompt_hash = hashes[at.sample];
     let mut place = SourcePlace::new(source, chunk, index.row[at.sample]);
-    let source_row = sources.read(source, chunk, index.row[at.sample], &mut place);
+    let source_row = finder.sources().read(source, chunk, index.row[at.sample], &mut place);
     let row = String::from_utf8_lossy(&lineage.line(at, &index)?).into_owned();
     Ok(Origin {
         output: located.name.clone(),
@@ -301,6 +304,7 @@ fn row_origin(located: &Located, side: Side, line: u64, sources: &Sources<'_>) -
         converter: source.converter.clone(),
         converter_code: source.version.to_string(),
         options: source.options.of_converter.clone(),
+        findings: Some(finder.find(lineage, at, &index)?),
         filters: filters.map(|(filter, scores)| passed(filter, scores, at.sample, &source.field)).collect(),
         split: Some(split(lineage, side, source, prompt_hash)),
         mixture: Some(mixed(lineage, side, line, at, number, index.row_hash[at.sample])?),
@@ -351,6 +355,7 @@ fn reject_origin(located: &Located, at: &RejectAt, sources: &Sources<'_>) -> Res
         converter: source.converter.clone(),
         converter_code: source.version.to_string(),
         options: source.options.of_converter.clone(),
+        findings: None,
         filters: Vec::new(),
         split: None,
         mixture: None,
@@ -363,7 +368,7 @@ fn reject_origin(located: &Located, at: &RejectAt, sources: &Sources<'_>) -> Res
 pub(crate) fn passed(filter: &Filter, scores: &ScoreColumn, sample: usize, field: &str) -> Passed {
     Passed {
         filter: filter.type_name().to_owned(),
-        field: field.to_owned(),
+        field: filter.column().unwrap_or(field).to_owned(),
         score: scores.score(sample).into(),
         bound: filter.bound.to_string(),
     }

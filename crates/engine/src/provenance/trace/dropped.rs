@@ -26,7 +26,7 @@ use datac_core::{
         Selection,
         stops::{Stopped, Stops},
     },
-    quality::ScoreColumn,
+    quality::{Filter, ScoreColumn},
     sample::{self, SampleIndex},
     shape,
 };
@@ -59,7 +59,7 @@ pub struct DroppedRows {
 
 /// Calls `each` with up to `limit` rows that the filter dropped, until `each` returns false.
 ///
-/// `target` is a recipe or one of its outputs; `filter` is the `type` of one of its filters. The recipe is taken as it is
+/// `target` is a recipe or one of its outputs; `filter` is the `type` of one of its filters, or `column:` with the column. The recipe is taken as it is
 /// now, and must have been built, or refused, like that: the scores come from the cache.
 pub(crate) fn dropped(
     site: &Site,
@@ -80,11 +80,10 @@ pub(crate) fn dropped(
         return Err(WorkspaceError::Problems(problems));
     };
     let name = &assessed.text.name;
-    let types: Vec<&str> =
-        recipe.datasets.iter().flat_map(|dataset| &dataset.filters).map(|filter| filter.type_name()).collect();
-    if !types.contains(&filter) {
+    let filters = || recipe.datasets.iter().flat_map(|dataset| &dataset.filters);
+    if !filters().any(|own| own.is_called(filter)) {
         let failure = Failure::plain(FailureKind::Config, format!("`{name}` has no filter `{filter}`"));
-        let mut known = types;
+        let mut known: Vec<_> = filters().map(Filter::name).collect();
         known.sort_unstable();
         known.dedup();
         let hint =
@@ -99,7 +98,7 @@ pub(crate) fn dropped(
     let store = site.cache.store(&record);
     let (mut counts, mut goes_on) = (DroppedRows { dropped: 0, shown: 0 }, true);
     for (number, (dataset, source)) in recipe.datasets.iter().zip(sources.iter()).enumerate() {
-        if source.chunks.is_empty() || !dataset.filters.iter().any(|own| own.type_name() == filter) {
+        if source.chunks.is_empty() || !dataset.filters.iter().any(|own| own.is_called(filter)) {
             continue;
         }
         let conversion = conversion_of(&session.planner, file, number);
@@ -113,7 +112,7 @@ pub(crate) fn dropped(
             let samples = index.row.partition_point(|row| row < looked_at);
             let mut found: Vec<(usize, Stopped)> = Vec::new();
             let added = stops.add(&scores, samples, |sample, stopped| {
-                if made.filters[stopped.filter].type_name() == filter {
+                if made.filters[stopped.filter].is_called(filter) {
                     found.push((sample, stopped));
                 }
             });

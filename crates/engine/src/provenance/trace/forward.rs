@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{
     back::{Passed, Rejected, passed},
+    findings::{Finder, Findings},
     lineage::{At, Lineage},
     source_row::{SampleOf, SourcePlace, SourceText, Sources},
 };
@@ -54,6 +55,8 @@ pub struct FateOf {
     /// Which of the row's samples it is; `None` if the row yields one or none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<SampleOf>,
+    /// What the rules found in it, and how many turns were joined; `None` for a row without a sample.
+    pub findings: Option<Findings>,
     /// What happened to it.
     #[serde(flatten)]
     pub fate: Fate,
@@ -220,19 +223,23 @@ fn journey(
     for lineage in lineages {
         for (number, made) in lineage.manifest.sources.iter().enumerate().filter(|(_, made)| is_meant(made)) {
             let Some((mut place, fates)) = fates(lineage, number, &file, row)? else { continue };
+            let mut finder = Finder::new(Sources::new(site, record, lineage));
             if let Some((chunk, within)) = chunk_of(made, &file, row) {
-                let sources = Sources::new(site, record, lineage);
-                let text = sources.read(made, &made.chunks[chunk], within, &mut place);
+                let text = finder.sources().read(made, &made.chunks[chunk], within, &mut place);
                 journey.source_row.get_or_insert(text);
             }
-            journey.fates.extend(fates.into_iter().map(|(sample, fate)| FateOf {
-                recipe: lineage.manifest.name.clone(),
-                path: lineage.manifest.path.clone(),
-                run: lineage.run,
-                source: place.clone(),
-                sample,
-                fate,
-            }));
+            for FateAt { at, sample, fate } in fates {
+                let find = |at: At| finder.find(lineage, at, &lineage.index(at.source, at.chunk)?);
+                journey.fates.push(FateOf {
+                    recipe: lineage.manifest.name.clone(),
+                    path: lineage.manifest.path.clone(),
+                    run: lineage.run,
+                    source: place.clone(),
+                    sample,
+                    findings: at.map(find).transpose()?,
+                    fate,
+                });
+            }
         }
     }
     if journey.fates.is_empty() {
@@ -286,8 +293,23 @@ fn chunk_of(made: &MadeSource, file: &str, row: u64) -> Option<(usize, u32)> {
     made.chunks.iter().enumerate().find_map(|(at, chunk)| Some((at, holds(chunk)?)))
 }
 
+/// What happened to a sample, or to a row that has none.
+struct FateAt {
+    /// The sample.
+    at: Option<At>,
+    /// Which of the row's samples it is, if there are several.
+    sample: Option<SampleOf>,
+    fate: Fate,
+}
+
+impl FateAt {
+    fn of_row(fate: Fate) -> Vec<Self> {
+        vec![Self { at: None, sample: None, fate }]
+    }
+}
+
 /// Location of a row, and what happened to each of its samples, or to the row itself.
-type Fates = (SourcePlace, Vec<(Option<SampleOf>, Fate)>);
+type Fates = (SourcePlace, Vec<FateAt>);
 
 /// Returns what happened to a source row in one recipe; `None` if the recipe's source has no such row.
 fn fates(lineage: &Lineage, source: usize, file: &str, row: u64) -> Result<Option<Fates>, WorkspaceError> {
@@ -308,12 +330,12 @@ fn fates(lineage: &Lineage, source: usize, file: &str, row: u64) -> Result<Optio
         };
         // A row that is in no chunk can only exist if `max_samples` stopped the reading.
         let is_unread = is_its && lineage.selection(source)?.reached_max;
-        return Ok(is_unread.then_some((place, vec![(None, Fate::NotReached { max_samples })])));
+        return Ok(is_unread.then_some((place, FateAt::of_row(Fate::NotReached { max_samples }))));
     };
     let place = SourcePlace::new(made, &made.chunks[chunk], within);
     let selection = lineage.selection(source)?;
     if within >= selection.rows_looked_at[chunk] {
-        return Ok(Some((place, vec![(None, Fate::NotReached { max_samples })])));
+        return Ok(Some((place, FateAt::of_row(Fate::NotReached { max_samples }))));
     }
     if let Some(number) = made.chunks[chunk].rejected.iter().position(|(row, _)| *row == within) {
         let stored = lineage.rejects(source, chunk)?;
@@ -322,14 +344,17 @@ fn fates(lineage: &Lineage, source: usize, file: &str, row: u64) -> Result<Optio
         let is_it = |at: &&super::lineage::RejectAt| (at.source, at.chunk, at.number) == (source, chunk, number);
         let at = lineage.quarantined()?.iter().find(is_it).map_or(0, |at| at.line);
         let quarantine = output_line(lineage, OutputKind::Quarantine, at);
-        return Ok(Some((place, vec![(None, Fate::Rejected { reject, quarantine })])));
+        return Ok(Some((place, FateAt::of_row(Fate::Rejected { reject, quarantine }))));
     }
     let index = lineage.index(source, chunk)?;
     let samples = index.row.partition_point(|row| *row < within)..index.row.partition_point(|row| *row <= within);
     if samples.is_empty() {
-        return Ok(Some((place, vec![(None, Fate::NoSample)])));
+        return Ok(Some((place, FateAt::of_row(Fate::NoSample))));
     }
-    let fate = |sample| Ok((SampleOf::among(&index, sample), fate(lineage, At { source, chunk, sample })?));
+    let fate = |sample| {
+        let at = At { source, chunk, sample };
+        Ok(FateAt { at: Some(at), sample: SampleOf::among(&index, sample), fate: fate(lineage, at)? })
+    };
     Ok(Some((place, samples.map(fate).collect::<Result<_, WorkspaceError>>()?)))
 }
 

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::lineage::Lineage;
+use super::lineage::{At, Lineage};
 use crate::{
     cache::{Build, FreshRecipe, OutputFile, Record, RunId, stat_cache},
     provenance::history::read_manifest,
@@ -18,7 +18,7 @@ use datac_core::{
     failure::{Failure, FailureKind},
     id::FileHash,
     outputs::{self, OutputKind, Side},
-    sample::SampleKind,
+    sample::{SampleIndex, SampleKind},
 };
 
 /// A file of a build.
@@ -167,12 +167,12 @@ impl Located {
         self.lineage.manifest.kind
     }
 
-    /// Returns the answer stored beside the sample of a line, or `None` if the file has changed since the build.
-    pub(crate) fn answer(&self, line: u64) -> Result<Option<String>, WorkspaceError> {
+    /// Returns the sample of a line with its index, or `None` if the file has changed since the build.
+    pub(crate) fn sample(&self, line: u64) -> Result<Option<(At, SampleIndex)>, WorkspaceError> {
         let (FileState::Same, OutputKind::Rows(side)) = (self.state, self.side) else { return Ok(None) };
         let order = self.lineage.order(side)?;
         let Some(number) = line.checked_sub(1).and_then(|line| order.get(line as usize)) else { return Ok(None) };
         let at = self.lineage.at(*number)?;
-        self.lineage.answer(at, &self.lineage.index(at.source, at.chunk)?)
+        Ok(Some((at, self.lineage.index(at.source, at.chunk)?)))
     }
 }

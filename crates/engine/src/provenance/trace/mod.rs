@@ -5,6 +5,7 @@
 
 mod back;
 mod dropped;
+mod findings;
 mod forward;
 mod lineage;
 mod locate;
@@ -16,11 +17,14 @@ pub(crate) use back::trace;
 pub use back::{FileAsBuilt, Mixed, Origin, Passed, Rejected, Split};
 pub(crate) use dropped::dropped;
 pub use dropped::{DroppedRow, DroppedRows};
+pub(crate) use findings::Finder;
+pub use findings::{Findings, Repairs};
 pub use forward::{Fate, FateOf, Identified, Journey, OutputLine, Twin};
 pub(crate) use forward::{trace_id, trace_source};
 pub(crate) use locate::{Located, locate, named_output};
 pub(crate) use rows::rows;
 pub use rows::{OutputRow, OutputRows};
+pub(crate) use source_row::Sources;
 pub use source_row::{SampleOf, SourcePlace, SourceText};
 
 use crate::site::WorkspaceError;

@@ -1,6 +1,6 @@
 //! Reads the original row of a source again, if the source is available.
 
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -14,7 +14,7 @@ use crate::{
 };
 use datac_core::sample::SampleIndex;
 use datac_decode as decode;
-use datac_decode::{Encoding, Input};
+use datac_decode::{Chunk, Encoding, Input};
 
 /// Location of a source row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -87,12 +87,14 @@ pub(crate) struct Sources<'w> {
     record: &'w Arc<Record>,
     /// Name of the hub that the build downloaded its sources from.
     hub_name: Option<String>,
+    /// The chunk that was read last: a row is often asked about more than once.
+    last: RefCell<Option<Arc<Chunk>>>,
 }
 
 impl<'w> Sources<'w> {
     pub(crate) fn new(site: &'w Site, record: &'w Arc<Record>, lineage: &Lineage) -> Self {
         let run = |runs: Vec<(_, Run)>| runs.into_iter().find(|(id, _)| *id == lineage.run).map(|(_, run)| run.hub);
-        Self { site, record, hub_name: record.runs().ok().and_then(run) }
+        Self { site, record, hub_name: record.runs().ok().and_then(run), last: RefCell::new(None) }
     }
 
     /// Reads the row at a place, and adds line and offset to the place.
@@ -110,6 +112,21 @@ impl<'w> Sources<'w> {
         row: u32,
         place: &mut SourcePlace,
     ) -> Result<String, String> {
+        let read = self.chunk(source, chunk)?;
+        let span = *read.spans().get(row as usize).ok_or(CHANGED)?;
+        if read.encoding != Encoding::Columns {
+            place.line = Some(chunk.place.first_line + u64::from(span.line) + 1);
+            place.offset = Some(chunk.place.offset + span.start as u64);
+        }
+        Ok(read.raw(span).into_owned())
+    }
+
+    /// Reads a chunk, or says why it is unavailable.
+    pub(super) fn chunk(&self, source: &MadeSource, chunk: &MadeChunk) -> Result<Arc<Chunk>, String> {
+        let is_it = |read: &&Arc<Chunk>| read.place == chunk.place && read.digest() == chunk.digest;
+        if let Some(last) = self.last.borrow().as_ref().filter(is_it) {
+            return Ok(last.clone());
+        }
         let (file, from) = source
             .source_file(chunk.file)
             .zip(source.files.get(chunk.file as usize))
@@ -124,16 +141,13 @@ impl<'w> Sources<'w> {
         let mut found = None;
         decode::reread(input, file.kind, shape, &[(chunk.place, chunk.rows)], |_, read| {
             if read.digest() == chunk.digest {
-                found = read.spans().get(row as usize).map(|span| (*span, read.raw(*span).into_owned()));
+                found = Some(Arc::new(read));
             }
         })
         .map_err(|error| format!("failed to {error}"))?;
-        let (span, text) = found.ok_or("the file has changed since the build")?;
-        if from.encoding != Encoding::Columns {
-            place.line = Some(chunk.place.first_line + u64::from(span.line) + 1);
-            place.offset = Some(chunk.place.offset + span.start as u64);
-        }
-        Ok(text)
+        let found = found.ok_or(CHANGED)?;
+        *self.last.borrow_mut() = Some(found.clone());
+        Ok(found)
     }
 
     /// Opens the sample hub if the build read from it, otherwise the configured hub, with the network disabled.
@@ -145,3 +159,6 @@ impl<'w> Sources<'w> {
         hub.open(&self.site.cache, self.record).map_err(|error| error.to_string())
     }
 }
+
+/// Why a chunk is not found again.
+const CHANGED: &str = "the file has changed since the build";

@@ -1,0 +1,485 @@
+//! The scores of a chunk's samples, one column per scorer, and their encoding.
+
+use std::{collections::HashMap, fmt};
+
+use super::{Language, ScoreKind, filter::BoundSpec};
+
+/// Version of the encoding, to be raised when the same scores are stored differently. Columns of other versions are
+/// made again.
+pub const SCORES_VERSION: u8 = 3;
+
+/// Size of the header in bytes: format, scale, number of scores.
+const HEADER: usize = 1 + 1 + 8;
+
+/// Type of scores. The numbers are stored, and must never be reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Scale {
+    /// Whole numbers of four bytes each; `u32::MAX` means that many or more.
+    Count = 1,
+    /// Numbers from 0 to 1, of eight bytes each.
+    Fraction = 2,
+    /// Languages, of three bytes each; see [`Language::to_bytes`].
+    Language = 5,
+    /// Identities of texts, of sixteen bytes each.
+    Identity = 4,
+    /// Values of columns: numbers of four bytes each, then the texts that they number.
+    Value = 6,
+}
+
+impl Scale {
+    const ALL: [Self; 5] = [Self::Count, Self::Fraction, Self::Language, Self::Identity, Self::Value];
+
+    /// Returns the size of a stored score in bytes; of a value that of its number.
+    fn width(self) -> usize {
+        match self {
+            Self::Count | Self::Value => 4,
+            Self::Fraction => 8,
+            Self::Language => 3,
+            Self::Identity => 16,
+        }
+    }
+}
+
+impl fmt::Display for Scale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Count => "counts",
+            Self::Fraction => "fractions",
+            Self::Language => "languages",
+            Self::Identity => "identities",
+            Self::Value => "values",
+        })
+    }
+}
+
+impl From<BoundSpec> for Scale {
+    fn from(spec: BoundSpec) -> Self {
+        match spec {
+            BoundSpec::Count(_) => Self::Count,
+            BoundSpec::Fraction(_) => Self::Fraction,
+            BoundSpec::Language(_) => Self::Language,
+            BoundSpec::Identity(..) => Self::Identity,
+            BoundSpec::Value(_) => Self::Value,
+        }
+    }
+}
+
+/// The score of one text.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Score {
+    /// A whole number.
+    Count(u64),
+    /// A number from 0 to 1.
+    Fraction(f64),
+    /// A language, possibly unknown.
+    Language(Language),
+    /// The identity of a text. Equal texts have equal identities.
+    Identity(u128),
+    /// The value of a column as JSON, if there is one.
+    Value(Option<String>),
+}
+
+/// As a number, a language code or `unknown`, 32 hexadecimal digits, or the value of a column.
+impl From<Score> for serde_json::Value {
+    fn from(score: Score) -> Self {
+        match score {
+            Score::Count(score) => score.into(),
+            Score::Fraction(score) => score.into(),
+            Score::Language(language) => language.code().unwrap_or("unknown").into(),
+            Score::Identity(hash) => format!("{hash:032x}").into(),
+            Score::Value(None) => Self::Null,
+            Score::Value(Some(json)) => serde_json::from_str(&json).unwrap_or(Self::String(json)),
+        }
+    }
+}
+
+/// The scores of consecutive samples by one scorer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScoreColumn {
+    kind: ScoreKind,
+    scores: Scores,
+}
+
+/// The values of scores.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scores {
+    /// See [`Scale::Count`].
+    Count(Vec<u32>),
+    /// See [`Scale::Fraction`].
+    Fraction(Vec<f64>),
+    /// See [`Scale::Language`].
+    Language(Vec<[u8; 3]>),
+    /// See [`Scale::Identity`].
+    Identity(Vec<u128>),
+    /// See [`Scale::Value`].
+    Value(Values),
+}
+
+/// The values of a column, each different one once.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Values {
+    /// The different values as JSON, in the order in which they first occur.
+    texts: Vec<String>,
+    /// For each sample the number of its value in `texts`, from 1; 0: it has none.
+    numbers: Vec<u32>,
+    places: HashMap<String, u32>,
+}
+
+impl Values {
+    /// Returns the different values as JSON.
+    pub fn texts(&self) -> &[String] {
+        &self.texts
+    }
+
+    /// Returns where the value of a sample stands in [`Values::texts`], if it has one.
+    pub fn place(&self, sample: usize) -> Option<usize> {
+        (self.numbers[sample] as usize).checked_sub(1)
+    }
+
+    fn push(&mut self, json: &str) {
+        let number = match self.places.get(json) {
+            Some(number) => *number,
+            None if json.is_empty() => 0,
+            None => self.add(json.to_owned()),
+        };
+        self.numbers.push(number);
+    }
+
+    /// Adds a value that is not there, and returns its number.
+    fn add(&mut self, json: String) -> u32 {
+        self.texts.push(json.clone());
+        let number = self.texts.len() as u32;
+        self.places.insert(json, number);
+        number
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.numbers.iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
+        for text in &self.texts {
+            out.extend_from_slice(&(text.len() as u64).to_le_bytes());
+            out.extend_from_slice(text.as_bytes());
+        }
+    }
+
+    /// Reads `count` numbers and the texts behind them.
+    fn decode(count: usize, body: &[u8]) -> Result<Self, ColumnError> {
+        let (numbers, mut rest) = body.split_at(4 * count);
+        let mut values = Self { numbers: read(numbers, |bytes| Some(u32::from_le_bytes(bytes)))?, ..Self::default() };
+        let mut known = 0;
+        for (at, number) in values.numbers.iter().enumerate() {
+            // Values are numbered as they occur, so that equal columns have equal bytes.
+            if *number > known + 1 {
+                return Err(ColumnError::Value(at as u64));
+            }
+            known = known.max(*number);
+        }
+        for _ in 0..known {
+            let end = |expected: u64| ColumnError::Length { expected, found: body.len() as u64 };
+            let (length, after) = rest.split_first_chunk().ok_or_else(|| end(body.len() as u64 + 8))?;
+            let length = u64::from_le_bytes(*length);
+            let text = usize::try_from(length).ok().and_then(|length| after.split_at_checked(length));
+            let (text, after) = text.ok_or_else(|| end(length))?;
+            let text = std::str::from_utf8(text).map_err(|_| ColumnError::Value(values.texts.len() as u64))?;
+            if text.is_empty() || values.places.contains_key(text) {
+                return Err(ColumnError::Value(values.texts.len() as u64));
+            }
+            values.add(text.to_owned());
+            rest = after;
+        }
+        let found = body.len() as u64;
+        if rest.is_empty() {
+            Ok(values)
+        } else {
+            Err(ColumnError::Length { expected: found - rest.len() as u64, found })
+        }
+    }
+}
+
+impl Scores {
+    /// Returns the type of the scores.
+    pub fn scale(&self) -> Scale {
+        match self {
+            Self::Count(_) => Scale::Count,
+            Self::Fraction(_) => Scale::Fraction,
+            Self::Language(_) => Scale::Language,
+            Self::Identity(_) => Scale::Identity,
+            Self::Value(_) => Scale::Value,
+        }
+    }
+}
+
+/// Why stored scores cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ColumnError {
+    /// The bytes end too early, or continue after the last score.
+    #[error("read scores: {found} bytes instead of {expected}")]
+    Length {
+        /// Number of bytes that the header states.
+        expected: u64,
+        /// Number of bytes found.
+        found: u64,
+    },
+    /// The scores have a format that this program does not write.
+    #[error("read scores of format {0}, expected {SCORES_VERSION}")]
+    Format(u8),
+    /// The number of the scale is unknown.
+    #[error("read scores of unknown scale {0}")]
+    Number(u8),
+    /// The scores have another scale than the scorer's.
+    #[error("read scores: {0} are not what the scorer gives")]
+    Scale(Scale),
+    /// The score at this position is outside the range of its scale.
+    #[error("read scores: the one at {0} is out of range")]
+    Value(u64),
+}
+
+impl ScoreColumn {
+    /// Creates an empty column for scores by `kind`.
+    pub fn new(kind: ScoreKind) -> Self {
+        let scores = match Scale::from(kind.bound()) {
+            Scale::Count => Scores::Count(Vec::new()),
+            Scale::Fraction => Scores::Fraction(Vec::new()),
+            Scale::Language => Scores::Language(Vec::new()),
+            Scale::Identity => Scores::Identity(Vec::new()),
+            Scale::Value => Scores::Value(Values::default()),
+        };
+        Self { kind, scores }
+    }
+
+    /// Creates a column of these counts by `kind`, for tests.
+    #[cfg(test)]
+    pub fn of_counts(kind: ScoreKind, counts: Vec<u32>) -> Self {
+        Self { kind, scores: Scores::Count(counts) }
+    }
+
+    /// Creates a column of these identities by `kind`, for tests.
+    #[cfg(test)]
+    pub fn of_identities(kind: ScoreKind, identities: Vec<u128>) -> Self {
+        Self { kind, scores: Scores::Identity(identities) }
+    }
+
+    /// Returns the scorer.
+    pub fn kind(&self) -> ScoreKind {
+        self.kind
+    }
+
+    /// Returns the scores.
+    pub fn scores(&self) -> &Scores {
+        &self.scores
+    }
+
+    /// Returns the scores, consuming the column.
+    pub fn into_scores(self) -> Scores {
+        self.scores
+    }
+
+    /// Returns the number of scores.
+    pub fn len(&self) -> usize {
+        match &self.scores {
+            Scores::Count(scores) => scores.len(),
+            Scores::Fraction(scores) => scores.len(),
+            Scores::Language(scores) => scores.len(),
+            Scores::Identity(scores) => scores.len(),
+            Scores::Value(values) => values.numbers.len(),
+        }
+    }
+
+    /// Returns whether the column has no scores.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the score of a sample.
+    pub fn score(&self, sample: usize) -> Score {
+        match &self.scores {
+            Scores::Count(scores) => Score::Count(scores[sample].into()),
+            Scores::Fraction(scores) => Score::Fraction(scores[sample]),
+            Scores::Language(scores) => {
+                Score::Language(Language::from_bytes(scores[sample]).unwrap_or(Language::UNKNOWN))
+            }
+            Scores::Identity(scores) => Score::Identity(scores[sample]),
+            Scores::Value(values) => Score::Value(values.place(sample).map(|place| values.texts[place].clone())),
+        }
+    }
+
+    /// Scores a text and appends the score.
+    pub fn push(&mut self, text: &str) {
+        // Most values occur again and again.
+        if let Scores::Value(values) = &mut self.scores {
+            return values.push(text);
+        }
+        match (&mut self.scores, self.kind.score(text)) {
+            (Scores::Count(scores), Score::Count(score)) => scores.push(u32::try_from(score).unwrap_or(u32::MAX)),
+            (Scores::Fraction(scores), Score::Fraction(score)) => scores.push(score),
+            (Scores::Language(scores), Score::Language(language)) => scores.push(language.to_bytes()),
+            (Scores::Identity(scores), Score::Identity(identity)) => scores.push(identity),
+            // A test checks this for every scorer.
+            (scores, _) => unreachable!("`{}` says that its scores are {}", self.kind.name(), scores.scale()),
+        }
+    }
+
+    /// Encodes the column: format, scale, number of scores, scores; whole numbers are little-endian.
+    pub fn encode(&self) -> Vec<u8> {
+        let scale = self.scores.scale();
+        let mut out = Vec::with_capacity(HEADER + self.len() * scale.width());
+        out.push(SCORES_VERSION);
+        out.push(scale as u8);
+        out.extend_from_slice(&(self.len() as u64).to_le_bytes());
+        match &self.scores {
+            Scores::Count(scores) => scores.iter().for_each(|score| out.extend_from_slice(&score.to_le_bytes())),
+            Scores::Fraction(scores) => scores.iter().for_each(|score| out.extend_from_slice(&score.to_le_bytes())),
+            Scores::Language(scores) => scores.iter().for_each(|score| out.extend_from_slice(score)),
+            Scores::Identity(scores) => scores.iter().for_each(|score| out.extend_from_slice(&score.to_le_bytes())),
+            Scores::Value(values) => values.encode(&mut out),
+        }
+        out
+    }
+
+    /// Decodes a column that [`ScoreColumn::encode`] wrote for scores by `kind`.
+    pub fn decode(kind: ScoreKind, bytes: &[u8]) -> Result<Self, ColumnError> {
+        let found = bytes.len() as u64;
+        let Some((header, body)) = bytes.split_first_chunk::<HEADER>() else {
+            return Err(ColumnError::Length { expected: HEADER as u64, found });
+        };
+        let [format, number, count @ ..] = *header;
+        if format != SCORES_VERSION {
+            return Err(ColumnError::Format(format));
+        }
+        let scale = Scale::ALL.into_iter().find(|scale| *scale as u8 == number).ok_or(ColumnError::Number(number))?;
+        if scale != Scale::from(kind.bound()) {
+            return Err(ColumnError::Scale(scale));
+        }
+        let expected = u64::from_le_bytes(count).saturating_mul(scale.width() as u64).saturating_add(HEADER as u64);
+        if if scale == Scale::Value { expected > found } else { expected != found } {
+            return Err(ColumnError::Length { expected, found });
+        }
+        let scores = match scale {
+            Scale::Count => Scores::Count(read(body, |bytes| Some(u32::from_le_bytes(bytes)))?),
+            Scale::Fraction => Scores::Fraction(read(body, fraction)?),
+            Scale::Language => {
+                Scores::Language(read(body, |bytes| Language::from_bytes(bytes).map(Language::to_bytes))?)
+            }
+            Scale::Identity => Scores::Identity(read(body, |bytes| Some(u128::from_le_bytes(bytes)))?),
+            Scale::Value => Scores::Value(Values::decode(u64::from_le_bytes(count) as usize, body)?),
+        };
+        Ok(Self { kind, scores })
+    }
+}
+
+fn fraction(bytes: [u8; 8]) -> Option<f64> {
+    Some(f64::from_le_bytes(bytes)).filter(|score| (0.0..=1.0).contains(score))
+}
+
+/// Decodes the scores in `body`, whose length must be a multiple of `N`.
+fn read<const N: usize, S>(body: &[u8], score: impl Fn([u8; N]) -> Option<S>) -> Result<Vec<S>, ColumnError> {
+    let (pieces, _) = body.as_chunks::<N>();
+    let score = |(at, piece): (usize, &[u8; N])| score(*piece).ok_or(ColumnError::Value(at as u64));
+    pieces.iter().enumerate().map(score).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{
+        super::{SCORERS, by_name},
+        *,
+    };
+
+    const TEXTS: [&str; 4] = [
+        "",
+        "A sentence that says what it means.",
+        "def f():\n    return 1\n",
+        "Une phrase en français, tout simplement.",
+    ];
+
+    fn kind(name: &str) -> ScoreKind {
+        by_name(name).unwrap()
+    }
+
+    fn columns() -> Vec<ScoreColumn> {
+        let column = |&kind| {
+            let mut column = ScoreColumn::new(kind);
+            TEXTS.iter().for_each(|text| column.push(text));
+            column
+        };
+        SCORERS.iter().map(column).collect()
+    }
+
+    #[test]
+    fn scores_are_those_of_the_scorers() {
+        for column in columns() {
+            assert_eq!(column.len(), TEXTS.len());
+            assert!(!column.is_empty() && ScoreColumn::new(column.kind()).is_empty());
+            for (at, text) in TEXTS.iter().enumerate() {
+                assert_eq!(column.score(at), column.kind().score(text));
+            }
+        }
+    }
+
+    #[test]
+    fn columns_round_trip() {
+        for column in columns() {
+            let kind = column.kind();
+            assert_eq!(ScoreColumn::decode(kind, &column.encode()), Ok(column.clone()));
+            let empty = ScoreColumn::new(kind);
+            assert_eq!(ScoreColumn::decode(kind, &empty.encode()), Ok(empty));
+        }
+    }
+
+    #[test]
+    fn the_stored_form_is_fixed() {
+        let lengths = ScoreColumn::of_counts(kind("length"), vec![258]);
+        assert_eq!(lengths.encode(), [3, 1, 1, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0, 0]);
+        let mut values = ScoreColumn::new(kind("column"));
+        ["7", "", "7"].iter().for_each(|value| values.push(value));
+        let expected = b"\x03\x06\x03\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x01\0\0\0\x01\0\0\0\0\0\0\x007";
+        assert_eq!(values.encode(), expected);
+        let languages = ScoreColumn { kind: kind("language"), scores: Scores::Language(vec![*b"en\x07", [0; 3]]) };
+        assert_eq!(languages.encode(), *b"\x03\x05\x02\0\0\0\0\0\0\0en\x07\0\0\0");
+    }
+
+    #[test]
+    fn damage_is_an_error() {
+        for column in columns() {
+            let (kind, bytes) = (column.kind(), column.encode());
+            for end in 0..bytes.len() {
+                assert!(matches!(ScoreColumn::decode(kind, &bytes[..end]), Err(ColumnError::Length { .. })));
+            }
+            let longer = [&bytes[..], &[0]].concat();
+            assert!(matches!(ScoreColumn::decode(kind, &longer), Err(ColumnError::Length { .. })));
+        }
+        let quality = kind("quality");
+        let mut bytes = ScoreColumn { kind: quality, scores: Scores::Fraction(vec![0.5, 1.0]) }.encode();
+        assert_eq!(ScoreColumn::decode(kind("length"), &bytes), Err(ColumnError::Scale(Scale::Fraction)));
+        bytes[HEADER + 8..].copy_from_slice(&f64::NAN.to_le_bytes());
+        assert_eq!(ScoreColumn::decode(quality, &bytes), Err(ColumnError::Value(1)));
+        bytes[HEADER..HEADER + 8].copy_from_slice(&1.5_f64.to_le_bytes());
+        assert_eq!(ScoreColumn::decode(quality, &bytes), Err(ColumnError::Value(0)));
+        bytes[1] = 99;
+        assert_eq!(ScoreColumn::decode(quality, &bytes), Err(ColumnError::Number(99)));
+        bytes[0] = 1;
+        assert_eq!(ScoreColumn::decode(quality, &bytes), Err(ColumnError::Format(1)));
+        let huge = [&[SCORES_VERSION, Scale::Identity as u8][..], &u64::MAX.to_le_bytes()].concat();
+        let decoded = ScoreColumn::decode(kind("deduplication"), &huge);
+        assert!(matches!(decoded, Err(ColumnError::Length { expected: u64::MAX, .. })));
+        let upper = ScoreColumn { kind: kind("language"), scores: Scores::Language(vec![*b"EN\0"]) };
+        assert_eq!(ScoreColumn::decode(upper.kind, &upper.encode()), Err(ColumnError::Value(0)));
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_never_panics(mut bytes in prop::collection::vec(any::<u8>(), 0..64), format in prop::bool::ANY) {
+            if let (true, Some(first)) = (format, bytes.first_mut()) {
+                *first = SCORES_VERSION;
+            }
+            for kind in SCORERS {
+                if let Ok(column) = ScoreColumn::decode(*kind, &bytes) {
+                    prop_assert_eq!(column.encode(), bytes.clone());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What the rules found in a sample, and which turns were joined.
+//!
+//! A build counts that for each chunk and does not record it for each row: of a row that is asked about, the chunk is read and
+//! converted once more.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{
+    lineage::{At, Lineage},
+    source_row::Sources,
+};
+use crate::{provenance::manifest::MadeSource, site::WorkspaceError};
+use datac_core::{
+    code::Component,
+    convert::{self, Converter, Tally},
+    leaf::{Leaf, Value},
+    row::RawRow,
+    rules::{Mode, RULES_VERSION},
+    sample::SampleIndex,
+};
+use datac_decode::Chunk;
+
+/// What was done to a sample beyond taking it from its row, or why that is unknown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Findings {
+    /// What was done; nothing to most samples.
+    Known(Repairs),
+    /// Why it is unknown.
+    Unavailable(String),
+}
+
+/// What was done to a sample beyond taking it from its row.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Repairs {
+    /// Number of turns that were joined to the turn before, in all samples of the row.
+    pub joined_turns: u32,
+    /// Places where rules were broken and mended, by rule.
+    pub repaired: BTreeMap<String, u32>,
+    /// Places where rules were broken and nothing was done, by rule.
+    pub warned: BTreeMap<String, u32>,
+}
+
+impl Repairs {
+    /// Returns whether the sample is as its row has it.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// For each row of a chunk in which anything was found, that of each sample.
+type OfChunk = HashMap<u32, Vec<Repairs>>;
+
+/// Finds again what the rules found in the samples of one build.
+pub(crate) struct Finder<'w> {
+    sources: Sources<'w>,
+    /// What was found in the chunks that were read, by source and chunk.
+    known: HashMap<(usize, usize), Result<Arc<OfChunk>, String>>,
+}
+
+impl<'w> Finder<'w> {
+    pub(crate) fn new(sources: Sources<'w>) -> Self {
+        Self { sources, known: HashMap::new() }
+    }
+
+    /// Returns the reader of the source rows.
+    pub(super) fn sources(&self) -> &Sources<'w> {
+        &self.sources
+    }
+
+    /// Returns what was found in a sample.
+    pub(crate) fn find(&mut self, lineage: &Lineage, at: At, index: &SampleIndex) -> Result<Findings, WorkspaceError> {
+        let is_counted =
+            lineage.manifest.summary.sources.get(at.source).is_none_or(|source| {
+                source.joined_turns > 0 || !source.repaired.is_empty() || !source.warned.is_empty()
+            });
+        if !is_counted {
+            return Ok(Findings::Known(Repairs::default()));
+        }
+        let sources = &self.sources;
+        let known = self.known.entry((at.source, at.chunk)).or_insert_with(|| {
+            let made = &lineage.manifest.sources[at.source];
+            let converter = same_converter(lineage, made)?;
+            let chunk = sources.chunk(made, &made.chunks[at.chunk])?;
+            of_chunk(&chunk, converter, made, index).map(Arc::new)
+        });
+        let row = index.row[at.sample];
+        let first = index.row.partition_point(|other| *other < row);
+        Ok(match known {
+            Ok(found) => {
+                let of_row = found.get(&row).and_then(|samples| samples.get(at.sample - first));
+                Findings::Known(of_row.cloned().unwrap_or_default())
+            }
+            Err(why) => Findings::Unavailable(why.clone()),
+        })
+    }
+}
+
+/// Returns the converter of a source, if it and the rules are those of the build.
+fn same_converter(lineage: &Lineage, made: &MadeSource) -> Result<&'static dyn Converter, String> {
+    if made.options.command.is_some() {
+        return Err("a command made the row, and is not run again".to_owned());
+    }
+    let converter = convert::every().find(|converter| converter.name() == made.converter);
+    let converter = converter.filter(|converter| converter.version() == made.version);
+    let rules = lineage.manifest.leaves.get(&Leaf::Code(Component::Rules));
+    match converter {
+        Some(converter) if rules == Some(&Value::Version(RULES_VERSION)) => Ok(converter),
+        _ => Err(format!("another version of `{}` or of the rules made the row", made.converter)),
+    }
+}
+
+/// Converts a chunk again, and returns what was found in its samples, if these are those of the index.
+fn of_chunk(
+    chunk: &Chunk,
+    converter: &dyn Converter,
+    made: &MadeSource,
+    index: &SampleIndex,
+) -> Result<OfChunk, String> {
+    let (mut found, mut is_same) = (OfChunk::new(), true);
+    chunk.for_each_row(|row, _, parsed| {
+        let samples = index.row.partition_point(|other| *other < row)..index.row.partition_point(|other| *other <= row);
+        if let (Ok(raw), false) = (parsed, samples.is_empty()) {
+            match of_row(&raw, converter, made, &index.row_hash[samples]) {
+                Some(of_row) if of_row.iter().all(Repairs::is_nothing) => {}
+                Some(of_row) => drop(found.insert(row, of_row)),
+                None => is_same = false,
+            }
+        }
+    });
+    if is_same { Ok(found) } else { Err("the row is converted otherwise now".to_owned()) }
+}
+
+/// Returns what was found in each sample of a row; `None` if the samples have other hashes.
+fn of_row(raw: &RawRow<'_>, converter: &dyn Converter, made: &MadeSource, hashes: &[u64]) -> Option<Vec<Repairs>> {
+    let converted = convert::convert(converter, raw, &made.options, &mut Tally::default()).ok()?;
+    let (samples, joined_turns) = (converted.samples.as_slice(), converted.joined_turns);
+    if samples.len() != hashes.len() || samples.iter().zip(hashes).any(|(sample, hash)| sample.row_hash() != *hash) {
+        return None;
+    }
+    let of_sample = |broken: Vec<datac_core::rules::Broken>| {
+        let of = |mode| {
+            let places = broken.iter().filter(move |broken| broken.mode == mode);
+            places.map(|broken| (broken.rule.to_string(), broken.places)).collect()
+        };
+        Repairs { joined_turns, repaired: of(Mode::Repair), warned: of(Mode::Warn) }
+    };
+    Some(convert::broken(converter, raw, &made.options).ok()?.into_iter().map(of_sample).collect())
+}
