@@ -100,7 +100,7 @@ const DOORS: &[(&[&str], &[&str])] = &[
     (&["globset"], &["engine/selector/mod.rs"]),
     (&["notify_debouncer_full"], &["engine/workspace/watch/fs_events.rs"]),
     (&["jobserver"], &["engine/driver/threads.rs"]),
-    (&["rustix"], &["engine/system/probe.rs", "engine/system/replacement.rs"]),
+    (&["rustix"], &["engine/system/probe.rs", "engine/system/program.rs", "engine/system/replacement.rs"]),
     (
         &[
             "annotate_snippets",

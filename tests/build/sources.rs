@@ -1,6 +1,6 @@
 //! Where rows come from and what the bytes of files are: each kind of place and of file is read, or refused by name.
 
-use std::io::Write;
+use std::{io::Write, process::Command};
 
 use crate::space::{Space, of, row};
 
@@ -264,15 +264,20 @@ fn a_command_that_goes_wrong_is_stopped_and_the_row_is_named() {
 }
 
 #[test]
-fn what_a_stopped_command_left_running_is_not_waited_for() {
+fn what_a_stopped_command_started_is_stopped_with_it() {
     let space = Space::new();
     space.write("data/d.jsonl", "{\"a\":1}\n");
-    // It holds the pipes that it was given for as long as it lives.
-    let command = "[sh, -c, '(sleep 30; echo > slept) & while true; do echo {}; done']";
+    assert!(Command::new("mkfifo").arg(space.path("open")).status().unwrap().success());
+    // What the command starts holds its pipes, and the named one, for as long as it lives.
+    let command = "[sh, -c, 'exec 3> open; sleep 600 & while true; do echo {}; done']";
     one(&space, "left", &format!("source: data/d.jsonl, converter: {{ command: {command} }}"));
+    let (ended, has_ended) = std::sync::mpsc::channel();
+    let path = space.path("open");
+    std::thread::spawn(move || ended.send(std::fs::read(path).is_ok()));
     let failure = refusal(&space, "left");
     assert!(failure.contains("it wrote more than 1 lines for 1 rows"), "{failure}");
-    assert!(!space.path("slept").exists());
+    let is_closed = has_ended.recv_timeout(std::time::Duration::from_secs(60));
+    assert_eq!(is_closed, Ok(true), "what holds the pipe still runs");
 }
 
 #[test]

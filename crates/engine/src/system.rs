@@ -7,6 +7,7 @@
 mod entries;
 mod position;
 mod probe;
+mod program;
 mod replacement;
 mod scratch;
 
@@ -18,7 +19,6 @@ use std::{
     io::{self, Read},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -28,6 +28,7 @@ pub use datac_core::failure::FileError;
 pub use entries::{EntryKind, FolderEntry, entries, kind, remove_empty_dir};
 pub use position::ReadPosition;
 pub use probe::{Probe, Space, Stamps, allow_open_files, available_memory, cores, nearest, space, stamps_each_change};
+pub use program::{PipeLimit, Piped, pipe};
 pub use replacement::Replacement;
 pub use scratch::ScratchFolder;
 
@@ -316,104 +317,9 @@ pub fn env_names(prefix: &str) -> Vec<String> {
     names
 }
 
-/// What came of a program.
-#[derive(Debug)]
-pub struct Piped {
-    /// Its status; `None` if it wrote more than it may, and was stopped.
-    pub status: Option<std::process::ExitStatus>,
-    /// What it wrote, up to the limit and a little more.
-    pub output: Vec<u8>,
-    /// The end of what it said on its standard error.
-    pub said: Vec<u8>,
-}
-
-/// How much a program may write before it is stopped.
-#[derive(Clone, Copy, Debug)]
-pub struct PipeLimit {
-    /// Lines.
-    pub lines: usize,
-    /// Bytes.
-    pub bytes: usize,
-}
-
-/// Runs a program with `input` on its standard input.
-///
-/// The input is written while the output is read: neither has to fit into a pipe. No more than the limit is held in memory, and of
-/// the standard error its end.
-pub fn pipe(command: &[String], folder: &Path, input: &[u8], limit: PipeLimit) -> io::Result<Piped> {
-    use std::{
-        io::{Read, Write},
-        process,
-    };
-    const SAID: usize = 64 << 10;
-    let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut child = process::Command::new(program)
-        .args(arguments)
-        .current_dir(folder)
-        .stdin(process::Stdio::piped())
-        .stdout(process::Stdio::piped())
-        .stderr(process::Stdio::piped())
-        .spawn()?;
-    let (mut stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    // What a stopped program left running may hold the pipes for as long as it likes, so these threads cannot always be waited for.
-    let input = input.to_vec();
-    std::thread::spawn(move || {
-        // A program that reads no further says itself why, and is found out by its lines.
-        stdin.as_mut().map(|stdin| stdin.write_all(&input))
-    });
-    let said = Arc::new(Mutex::new(Vec::new()));
-    let listening = {
-        let said = said.clone();
-        std::thread::spawn(move || {
-            let mut block = vec![0; SAID];
-            let Some(mut stderr) = stderr else { return };
-            loop {
-                let read = match stderr.read(&mut block) {
-                    Ok(read @ 1..) => read,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                    Ok(0) | Err(_) => return,
-                };
-                let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
-                said.extend_from_slice(&block[..read]);
-                if said.len() > 2 * SAID {
-                    let from = said.len() - SAID;
-                    said.drain(..from);
-                }
-            }
-        })
-    };
-    let (mut output, mut lines, mut is_stopped) = (Vec::new(), 0, false);
-    let (mut stdout, mut block) = (stdout, vec![0; 256 << 10]);
-    while let Some(stdout) = &mut stdout {
-        let read = match stdout.read(&mut block) {
-            Ok(0) => break,
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => {
-                child.kill().ok();
-                child.wait().ok();
-                return Err(error);
-            }
-        };
-        lines += memchr::memchr_iter(b'\n', &block[..read]).count();
-        output.extend_from_slice(&block[..read]);
-        if lines > limit.lines || output.len() > limit.bytes {
-            is_stopped = true;
-            child.kill().ok();
-            break;
-        }
-    }
-    drop(stdout);
-    let status = child.wait()?;
-    if !is_stopped {
-        listening.join().ok();
-    }
-    let said = std::mem::take(&mut *said.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok(Piped { status: (!is_stopped).then_some(status), output, said })
-}
-
-/// Exits the process at once: after a second interrupt, when the first takes too long.
+/// Exits the process at once, and stops the programs that it runs: after a second interrupt, when the first takes too long.
 pub fn exit_now(code: u8) -> ! {
+    program::stop_all();
     #[expect(clippy::exit, reason = "the user asked twice")]
     std::process::exit(i32::from(code))
 }

@@ -45,7 +45,7 @@ impl Lines {
         let text: Arc<str> = if all == 0 {
             Arc::from("")
         } else {
-            run(context, command, &input, &Rows { file, chunks, count: all })?.into()
+            run(context, command, input, &Rows { file, chunks, count: all })?.into()
         };
         let mut places = memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]).scan(0, |start, end| {
             let place = *start..end;
@@ -95,7 +95,7 @@ impl Rows<'_> {
 const OUTPUT: usize = 64 << 20;
 
 /// Runs a command on rows, and returns what it wrote: a line for each.
-fn run(context: &Context, command: &Command, input: &[u8], rows: &Rows<'_>) -> Result<String, ActionError> {
+fn run(context: &Context, command: &Command, input: Vec<u8>, rows: &Rows<'_>) -> Result<String, ActionError> {
     const TRY: &str = "try it: give it a row on its standard input";
     const EACH: &str = "it has to write a line for each row: a sample, a list of samples, or `{\"reject\": \"why\"}`";
     let (name, count) = (command.command.join(" "), rows.count);
@@ -105,9 +105,10 @@ fn run(context: &Context, command: &Command, input: &[u8], rows: &Rows<'_>) -> R
     };
     let limit = PipeLimit { lines: count, bytes: OUTPUT + 16 * input.len() };
     let Piped { status, output, said } =
-        system::pipe(&command.command, &context.sources.root, input, limit).map_err(|error| {
-            failed(error.to_string(), "the program is looked for as a shell does, and runs in the workspace")
-        })?;
+        system::pipe(&command.command, &context.sources.root, input, limit, &context.control.interrupt).map_err(
+            |error| failed(error.to_string(), "the program is looked for as a shell does, and runs in the workspace"),
+        )?;
+    context.check()?;
     let said = last_lines(&String::from_utf8_lossy(&said));
     let ends = memchr::memchr_iter(b'\n', &output).count();
     match status {
