@@ -26,6 +26,8 @@ pub mod threads;
 pub mod transcript;
 pub mod turns;
 mod whole;
+#[cfg(test)]
+mod whole_tests;
 
 use std::sync::OnceLock;
 
