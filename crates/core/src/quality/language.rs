@@ -79,6 +79,16 @@ impl Language {
         scripts(&self.code) & scripts(code.as_bytes()) != 0
     }
 
+    /// Returns whether this language is so near to another one that the model takes many texts in one for the other.
+    pub fn is_near(&self, code: &str) -> bool {
+        const NEAR: [[&[u8; 2]; 2]; 5] =
+            [[b"af", b"nl"], [b"da", b"nb"], [b"cs", b"sk"], [b"hr", b"sl"], [b"id", b"jv"]];
+        let pair = |[a, b]: [&[u8; 2]; 2]| {
+            (*a == self.code && code.as_bytes() == b) || (*b == self.code && code.as_bytes() == a)
+        };
+        NEAR.into_iter().any(pair)
+    }
+
     /// Returns the code as two lower-case letters and the certainty in percent, or three zero bytes if unknown.
     pub fn to_bytes(self) -> [u8; 3] {
         [self.code[0], self.code[1], self.certainty]
@@ -166,6 +176,13 @@ mod tests {
         ] {
             assert_eq!(code(text).as_deref(), Some(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn near_languages_are_near_both_ways() {
+        let of = |code: &[u8; 2]| Language { code: *code, certainty: 50 };
+        assert!(of(b"af").is_near("nl") && of(b"nl").is_near("af") && of(b"nb").is_near("da"));
+        assert!(!of(b"nl").is_near("nl") && !of(b"nl").is_near("de") && !of(b"cs").is_near("nl"));
     }
 
     #[test]
