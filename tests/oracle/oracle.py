@@ -364,7 +364,7 @@ def held_keys(keys, ratio):
 def encoded(row):
     """A row as its line has it."""
     line = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
-    return line.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").encode()
+    return line.replace("\x85", "\\u0085").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").encode()
 
 
 def sample_key(row, seed):
@@ -396,10 +396,10 @@ def read_lines(path, wrong):
             wrong["line that is no row"].append(f"{row.args} {where}")
             continue
         escapes = re.findall(r"\\(?:u([0-9a-fA-F]{4})|.)", text)
-        if any(e and int(e, 16) > 0x7F and e not in ("2028", "2029") for e in escapes):
+        if any(e and int(e, 16) > 0x7F and e not in ("0085", "2028", "2029") for e in escapes):
             wrong["escaped non-ASCII"].append(where)
-        if re.search("[\u2028\u2029]", text):
-            wrong["bare U+2028 or U+2029"].append(where)
+        if re.search("[\x85\u2028\u2029]", text):
+            wrong["bare U+0085, U+2028 or U+2029"].append(where)
         out.append((line, row))
     return out
 

@@ -3,10 +3,9 @@
 use std::{
     borrow::Cow,
     cell::{Cell, RefCell},
-    sync::LazyLock,
+    ops::Range,
 };
 
-use memchr::memmem;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::ser::{Formatter, Serializer};
@@ -306,9 +305,9 @@ impl Reject {
     }
 }
 
-/// Appends `text` as a JSON string: UTF-8 kept as it is, U+2028 and U+2029 escaped.
+/// Appends `text` as a JSON string: UTF-8 kept as it is, U+0085, U+2028 and U+2029 escaped.
 ///
-/// JSON allows the two separators bare, but readers that split text into lines (Python's `str.splitlines`) then see
+/// JSON allows these separators bare, but readers that split text into lines (Python's `str.splitlines`) then see
 /// more lines than rows.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
     if separators(text).next().is_none() {
@@ -318,15 +317,14 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
     serde::Serializer::serialize_str(&mut serializer, text).expect("a Vec takes every write");
 }
 
-/// Where U+2028 and U+2029 stand, with their escapes.
-fn separators(text: &str) -> impl Iterator<Item = (usize, &'static [u8])> {
-    // Both are three bytes that begin E2 80, as curly quotes do; only the third byte tells. The finder is made once:
-    // making it costs more than looking through a short text.
-    static FINDER: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"\xE2\x80"));
+/// Where U+0085, U+2028 and U+2029 stand, with their escapes.
+fn separators(text: &str) -> impl Iterator<Item = (Range<usize>, &'static [u8])> {
     let bytes = text.as_bytes();
-    FINDER.find_iter(bytes).filter_map(|at| match bytes[at + 2] {
-        0xA8 => Some((at, &b"\\u2028"[..])),
-        0xA9 => Some((at, &b"\\u2029"[..])),
+    // Neither byte occurs within a character, but only as the first of two or three.
+    memchr::memchr2_iter(0xC2, 0xE2, bytes).filter_map(|at| match bytes[at..] {
+        [0xC2, 0x85, ..] => Some((at..at + 2, &b"\\u0085"[..])),
+        [0xE2, 0x80, 0xA8, ..] => Some((at..at + 3, &b"\\u2028"[..])),
+        [0xE2, 0x80, 0xA9, ..] => Some((at..at + 3, &b"\\u2029"[..])),
         _ => None,
     })
 }
@@ -337,7 +335,7 @@ pub fn write_json(value: &impl Serialize, out: &mut Vec<u8>) {
     value.serialize(&mut serializer).expect("a Vec takes every write, and plain data serialises");
 }
 
-/// serde_json's compact output with the two Unicode line separators escaped.
+/// serde_json's compact output with the line separators beyond ASCII escaped.
 struct LineSafe;
 
 impl Formatter for LineSafe {
@@ -347,10 +345,10 @@ impl Formatter for LineSafe {
         fragment: &str,
     ) -> std::io::Result<()> {
         let mut written = 0;
-        for (at, escape) in separators(fragment) {
-            writer.write_all(&fragment.as_bytes()[written..at])?;
+        for (place, escape) in separators(fragment) {
+            writer.write_all(&fragment.as_bytes()[written..place.start])?;
             writer.write_all(escape)?;
-            written = at + 3;
+            written = place.end;
         }
         writer.write_all(&fragment.as_bytes()[written..])
     }
@@ -380,7 +378,9 @@ mod tests {
         #[test]
         fn strings_are_written_as_serde_json_writes_them(text in "(\\PC|[\u{0}-\u{20}\"\\\\\u{7f}\u{2026}-\u{202a}]){0,200}") {
             let expected = serde_json::to_string(&text).unwrap();
-            prop_assert_eq!(json(&text), expected.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029"));
+            let lines = [('\u{85}', "\\u0085"), ('\u{2028}', "\\u2028"), ('\u{2029}', "\\u2029")];
+            let expected = lines.into_iter().fold(expected, |text, (c, escape)| text.replace(c, escape));
+            prop_assert_eq!(json(&text), expected);
         }
     }
 
@@ -439,5 +439,6 @@ mod tests {
     fn only_line_separators_and_json_specials_are_escaped() {
         assert_eq!(json("a\u{2028}b\u{2029}“é”\n\"\u{1}"), "\"a\\u2028b\\u2029“é”\\n\\\"\\u0001\"");
         assert_eq!(json("\u{2028}"), "\"\\u2028\"");
+        assert_eq!(json("é\u{85}\u{a0}\u{c5}\u{2030}\u{85}"), "\"é\\u0085\u{a0}\u{c5}\u{2030}\\u0085\"");
     }
 }

@@ -24,7 +24,7 @@ pub use text::{Json, Quoted};
 
 /// Raised when the same samples are stored otherwise. Blobs of samples and their indexes begin with it; those of another
 /// version are made again.
-pub const SAMPLES_VERSION: u8 = 3;
+pub const SAMPLES_VERSION: u8 = 4;
 
 /// Who speaks in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -169,7 +169,7 @@ proptest! {
     #[test]
     fn identity_is_one_line_of_json_and_differs_where_samples_do(a in sample(), b in sample()) {
         let (text, other) = (identity(&a), identity(&b));
-        let is_line = !text.contains(['\n', '\u{2028}', '\u{2029}']);
+        let is_line = !text.contains(['\n', '\u{85}', '\u{2028}', '\u{2029}']);
         prop_assert!(is_line);
         if !text.contains("\\ud800") {
             let closed = format!("{text}}}");
@@ -204,11 +204,11 @@ proptest! {
 fn the_bytes_of_a_sample_are_fixed() {
     let sample = Sample {
         answer: Some("4".into()),
-        ..Sample::conversation(vec![Message::new(Role::User, "2+2?"), Message::new(Role::Assistant, "\"4\"\n")])
+        ..Sample::conversation(vec![Message::new(Role::User, "2+2\u{85}"), Message::new(Role::Assistant, "\"4\"\n")])
     };
-    let expected = b"\x00\x02\x02\0\0\0\x01\x06\0\0\0\"2+2?\"\x02\x09\0\0\0\"\\\"4\\\"\\n\"\x03\0\0\0\"4\"";
+    let expected = b"\x00\x02\x02\0\0\0\x01\x0b\0\0\0\"2+2\\u0085\"\x02\x09\0\0\0\"\\\"4\\\"\\n\"\x03\0\0\0\"4\"";
     assert_eq!(stored(&sample), expected);
-    assert_eq!(SAMPLES_VERSION, 3, "a new version needs new bytes here");
+    assert_eq!(SAMPLES_VERSION, 4, "a new version needs new bytes here");
 }
 
 #[test]
@@ -279,6 +279,7 @@ fn json_keeps_its_spelling_but_for_blanks_and_escapes() {
         (r#""\u00e9 \ud83d\ude00 \/""#, "\"é 😀 /\""),
         ("\"\\ud800\u{2028}\"", "\"\\ud800\\u2028\""),
         ("\"\u{2028}\"", "\"\\u2028\""),
+        ("\"\\ud800\u{85}\"", "\"\\ud800\\u0085\""),
     ] {
         assert_eq!(Json::new(text).unwrap().as_str(), kept, "{text}");
     }

@@ -105,7 +105,8 @@ fn compact(json: &str) -> String {
                     Ok(text) => write_string(&text, &mut out),
                     // A lone surrogate is no text: such a string keeps its spelling.
                     Err(_) => {
-                        let kept = json[at..end].replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
+                        let kept = json[at..end].replace('\u{85}', "\\u0085");
+                        let kept = kept.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
                         out.extend_from_slice(kept.as_bytes());
                     }
                 }

@@ -28,7 +28,7 @@ use datac_core::{
 use datac_decode::{CUTTER_VERSION, Decoder};
 
 /// Version of the quarantine file's format, to be raised when the same rejects are written differently.
-const QUARANTINE_WRITER_VERSION: u32 = 1;
+const QUARANTINE_WRITER_VERSION: u32 = 2;
 
 /// Version of the encoding of rejects, to be raised when the same rejects are stored differently.
 pub(crate) const REJECTS_VERSION: u32 = 1;
