@@ -4,6 +4,7 @@ use super::{
     Converter, Options,
     shared::{
         beside::{SYSTEM, TOOLS},
+        checks::{TRUTH, keep_checks},
         spelling::{INPUT, Spellings},
     },
 };
@@ -14,7 +15,7 @@ use crate::{
 
 /// Makes a prompt of what a row asks: its `instruction`, else its `question`, else its `prompt`, each with its input.
 ///
-/// Answers are not looked at, so a row without one is as good as any. The text is the same as that of the row's
+/// Answers are not looked at, so a row without one is as good as any; what can only be the right one is kept. The text is the same as that of the row's
 /// conversation, and so both fall on the same side of a split. A prompt, and in its place `messages` or `conversations`, may
 /// be a list of messages that ends with the user's.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ const SPELLINGS: Spellings = Spellings {
         (Slot::Input, INPUT),
         (Slot::System, SYSTEM),
         (Slot::History, &["history"]),
+        (Slot::Answer, TRUTH),
         (Slot::Tools, TOOLS),
     ],
     needs: &[&[Slot::User], &[Slot::Messages], &[Slot::Input]],
@@ -40,7 +42,7 @@ impl Converter for Prompts {
     }
 
     fn version(&self) -> u32 {
-        5
+        6
     }
 
     fn kind(&self) -> SampleKind {
@@ -56,12 +58,14 @@ impl Converter for Prompts {
     }
 
     fn redundant(&self) -> &'static [&'static str] {
-        // Answers, and Alpaca's text with its answer; a ground truth is named.
+        // Answers, and Alpaca's text with its answer.
         &["output", "text"]
     }
 
     fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
-        Ok(SPELLINGS.fill(row, options)?.sample(self.kind())?.into())
+        let mut sample = SPELLINGS.fill(row, options)?.sample(self.kind())?;
+        keep_checks(&mut sample, row, TRUTH)?;
+        Ok(sample.into())
     }
 }
 
@@ -105,6 +109,22 @@ mod tests {
         );
         assert_eq!(list("[]"), Err(Reason::EmptyPrompt));
         assert_eq!(list("{}"), Err(Reason::WrongType));
+    }
+
+    #[test]
+    fn what_checks_an_answer_goes_with_the_question() {
+        let row = row(&[
+            ("question", text("q")),
+            ("answer", text("so\n#### 4")),
+            ("ground_truth", text("4")),
+            ("test_cases", Value::Json("[1]".into())),
+        ]);
+        let sample = Prompts.convert(&row, &Options::new()).unwrap();
+        let sample = sample.only();
+        let columns: Vec<(&str, &str)> =
+            sample.columns.iter().map(|(name, value)| (name.as_ref(), value.as_str())).collect();
+        assert_eq!((sample.answer.as_deref(), columns), (Some("4"), vec![("test_cases", "[1]")]));
+        assert!(row.unused().map(|(name, _)| name).eq(["answer"]), "it may be the model's own");
     }
 
     #[test]

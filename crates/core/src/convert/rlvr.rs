@@ -1,17 +1,15 @@
 //! Questions with what checks their answers, for reinforcement learning with verifiable rewards.
 
-use std::borrow::Cow;
-
 use super::{
     Converter, Doubt, Options,
     shared::{
         beside::{SYSTEM, TOOLS},
-        keep::keep,
+        checks::{CHECKS, keep_checks},
         spelling::{INPUT, Spellings},
     },
 };
 use crate::{
-    row::{RawRow, Reject, Value},
+    row::{RawRow, Reject},
     sample::{Converted, SampleKind, Slot},
     survey::Survey,
 };
@@ -47,13 +45,6 @@ const SPELLINGS: Spellings = Spellings {
     needs: &[&[Slot::Messages], &[Slot::User]],
 };
 
-/// What says how an answer is checked; one of these, or an answer, makes a row one of this format.
-const CHECKS: [&str; 8] =
-    ["reward_model", "test_cases", "tests", "verification_info", "test", "inputs", "outputs", "unit_tests"];
-
-/// What goes with it: where a row is from and what it asks for, as verl writes it.
-const BESIDE: [&str; 3] = ["data_source", "ability", "extra_info"];
-
 impl Converter for Rlvr {
     fn name(&self) -> &'static str {
         "rlvr"
@@ -85,21 +76,12 @@ impl Converter for Rlvr {
 
     fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
         let mut sample = SPELLINGS.fill(row, options)?.sample(self.kind())?;
-        // Of several spellings of an answer the first is the answer: a solution beside it is kept as it is.
-        let known = sample.columns.len();
-        let is_used: Vec<bool> = row.uses().map(|(_, _, is_used)| is_used).collect();
-        let goes_with = [SPELLINGS.spelled(Slot::Answer), &CHECKS, &BESIDE];
-        for ((name, value), is_used) in row.fields.iter().zip(is_used) {
-            let is_meant = goes_with.iter().any(|names| names.iter().any(|known| name.eq_ignore_ascii_case(known)));
-            if is_meant && !is_used && *value != Value::Null && keep(&mut sample, known, Cow::Borrowed(name), value)? {
-                row.get(name);
-            }
-        }
+        keep_checks(&mut sample, row, SPELLINGS.spelled(Slot::Answer))?;
         Ok(sample.into())
     }
 }
 
 fn has_check(columns: &[&str]) -> bool {
     let answers = SPELLINGS.spelled(Slot::Answer);
-    columns.iter().any(|column| answers.iter().chain(&CHECKS).any(|name| column.eq_ignore_ascii_case(name)))
+    columns.iter().any(|column| answers.iter().chain(CHECKS).any(|name| column.eq_ignore_ascii_case(name)))
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod beside;
 pub(super) mod chat;
+pub(super) mod checks;
 pub(super) mod filled;
 pub(super) mod instruction;
 pub(super) mod keep;
