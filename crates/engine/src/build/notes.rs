@@ -271,7 +271,12 @@ fn sizes(recipe: &Recipe, plan: &RecipePlan) -> Vec<Note> {
         }
         let got = percent(held_out as f64 / whole as f64);
         let (word, held_out, whole) = (side.word(), grouped(held_out), grouped(whole));
-        let text = format!("{word} has {held_out} of {whole} rows ({got}), requested {}", percent(asked));
+        let empty = if *rows.get(side) == 0 && recipe.writes_native() {
+            "; its file is empty, which `load_dataset` refuses"
+        } else {
+            ""
+        };
+        let text = format!("{word} has {held_out} of {whole} rows ({got}), requested {}{empty}", percent(asked));
         let hint = match split.method {
             SplitMethod::Hash => {
                 Some("`method: exact` in `validation` holds out the requested number of rows".to_owned())

@@ -82,8 +82,12 @@ impl Checker<'_> {
                 exact.or_else(|| others.iter().find_map(|(home, keys)| Some((did_you_mean(name, keys)?, home))))?;
             Some(format!("`{meant}` belongs to {home}"))
         };
-        let hint = did_you_mean(name, known)
-            .map(|word| format!("did you mean `{word}`?"))
+        // Lengths in tokens are lengths in another unit.
+        let in_tokens = [("min_tokens", "min_length"), ("max_tokens", "max_length")];
+        let in_tokens = in_tokens.iter().find(|(word, key)| *word == name && known.contains(key));
+        let hint = in_tokens
+            .map(|(_, key)| format!("write `{key}` with `unit: tokens`"))
+            .or_else(|| did_you_mean(name, known).map(|word| format!("did you mean `{word}`?")))
             .or_else(elsewhere)
             .unwrap_or_else(|| format!("known keys of {place}: {}", list_of(known)));
         self.report(
