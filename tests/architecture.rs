@@ -18,8 +18,8 @@ const CRATES: &[(&str, &str, &[&str])] = &[
         "crates/core/src",
         &[
             "hash", "id", "code", "stage", "leaf", "key", "license", "stale", "failure", "outputs", "format", "row",
-            "json", "survey", "sample", "mapping", "shape", "quality", "rules", "config", "convert", "sort", "mix",
-            "card",
+            "json", "survey", "sample", "encoded", "mapping", "shape", "quality", "rules", "config", "convert", "sort",
+            "mix", "card",
         ],
     ),
     // Decoders share their modules' words freely: it is one idea.
@@ -95,6 +95,7 @@ const DOORS: &[(&[&str], &[&str])] = &[
     (&["minijinja3"], &["model/python/", "model/json.rs", "model/template/mod.rs"]),
     (&["minijinja_contrib"], &["model/python/methods.rs"]),
     (&["tokenizers"], &["model/tokenizer/file.rs"]),
+    (&["datac_model"], &["engine/driver/models/", "engine/provenance/trace/seen.rs"]),
     (&["unicode_normalization"], &["model/tokenizer/align.rs"]),
     (&["bpe_openai"], &["core/quality/tokens.rs"]),
     (&["globset"], &["engine/selector/mod.rs"]),

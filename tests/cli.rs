@@ -45,6 +45,7 @@ documents! {
     rows: "docs/rows.md",
     sources: "docs/sources.md",
     trainers: "docs/trainers.md",
+    models: "docs/models.md",
     card: "docs/card.md",
     compared: "docs/compared.md",
     performance: "docs/performance.md",

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    add, build, cache, clean, completions, diff, doctor, explain, fetch, graph, init, inspect, lock, log, ls, man, new,
-    schema, show, stats, status, trace, validate, watch, why,
+    add, build, cache, check, clean, completions, diff, doctor, explain, fetch, graph, init, inspect, lock, log, ls,
+    man, new, render, schema, show, stats, status, trace, validate, watch, why,
 };
 use crate::system;
 
@@ -122,6 +122,8 @@ pub(super) enum Command {
     Trace(trace::Options),
     /// Pretty-print rows of an output
     Show(show::Options),
+    /// Show rows as the model sees them: text, tokens, and what is trained on
+    Render(render::Options),
     /// Show output statistics: rows, lengths, turns, repeated prompts, shares
     Stats(stats::Options),
     /// Inspect and clean up the cache
@@ -130,6 +132,8 @@ pub(super) enum Command {
     Clean(clean::Options),
     /// Check recipes without reading any data
     Validate(validate::Options),
+    /// Check what the models of recipes see, before a trainer is started
+    Check(check::Options),
     /// Explain a code, with examples
     Explain(explain::Options),
     /// Diagnose problems with cache, lock, token, hub, clock and disk
@@ -154,9 +158,11 @@ impl Command {
             Self::Graph(options) => options.selectors.iter_mut().collect(),
             Self::Stats(options) => options.selectors.iter_mut().collect(),
             Self::Validate(options) => options.selectors.iter_mut().collect(),
+            Self::Check(options) => options.selectors.iter_mut().collect(),
             Self::Ls(options) => options.words.iter_mut().collect(),
             Self::Why(options) => vec![&mut options.output],
             Self::Show(options) => vec![&mut options.output],
+            Self::Render(options) => vec![&mut options.output],
             Self::Inspect(options) => vec![&mut options.source],
             Self::Add(options) => std::iter::once(&mut options.source).chain(&mut options.to).collect(),
             _ => Vec::new(),

@@ -28,6 +28,12 @@ pub(super) fn text<T: Content>(content: &T) -> String {
     serde_json::to_string_pretty(&document).expect("what is printed is plain data") + "\n"
 }
 
+/// Returns the document as one line, with a line feed.
+pub(super) fn line<T: Content>(content: &T) -> String {
+    let document = Document { schema: T::SCHEMA, datac: env!("CARGO_PKG_VERSION"), content };
+    serde_json::to_string(&document).expect("what is printed is plain data") + "\n"
+}
+
 /// Prints `content` as one JSON document to stdout.
 pub(super) fn print<T: Content>(content: &T, screen: &Screen) {
     screen.data(&text(content));

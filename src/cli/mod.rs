@@ -6,6 +6,7 @@ mod add;
 mod args;
 mod build;
 mod cache;
+mod check;
 mod clean;
 mod completions;
 pub mod diagnostics;
@@ -30,6 +31,7 @@ mod profile;
 mod progress;
 #[cfg(test)]
 mod reference;
+mod render;
 mod schema;
 mod screen;
 mod show;
@@ -173,8 +175,10 @@ fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<M
         Command::Graph(options) => graph::run(&workspace, &options, &screen),
         Command::Trace(options) => trace::run(&workspace, &options, &screen),
         Command::Show(options) => show::run(&workspace, &options, &screen),
+        Command::Render(options) => render::run(&workspace, &options, &screen),
         Command::Stats(options) => stats::run(&workspace, &options, &screen),
         Command::Validate(options) => validate::run(&workspace, &options, &screen),
+        Command::Check(options) => check::run(&workspace, &options, &screen),
         Command::Explain(options) => explain::run(&options, &screen),
         Command::Doctor(options) => doctor::run(&workspace, &options, &screen),
         Command::Completions(options) => completions::run(&options, &screen),

@@ -4,8 +4,8 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{
-    add, build, cache, clean, diff, doctor, document, exit, explain, fetch, graph, init, inspect, lock, log, ls, new,
-    screen::Screen, stats, status, trace, validate, why,
+    add, build, cache, check, clean, diff, doctor, document, exit, explain, fetch, graph, init, inspect, lock, log, ls,
+    new, render, screen::Screen, stats, status, trace, validate, why,
 };
 use crate::workspace::{EVENTS_SCHEMA, LOCK_SCHEMA, RECIPE_SCHEMA, events_schema, lock_schema, recipe_schema};
 
@@ -63,10 +63,12 @@ fn all() -> Vec<Named> {
         add::SCHEMAS,
         build::SCHEMAS,
         cache::SCHEMAS,
+        check::SCHEMAS,
         clean::SCHEMAS,
         diff::SCHEMAS,
         doctor::SCHEMAS,
         explain::SCHEMAS,
+        render::SCHEMAS,
         fetch::SCHEMAS,
         graph::SCHEMAS,
         init::SCHEMAS,

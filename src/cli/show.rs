@@ -6,10 +6,11 @@ use textwrap::core::display_width;
 
 use super::{
     errors, exit,
+    render::rendered,
     screen::{ERROR, FAINT, GOOD, HINT, Screen, WARN, counted_rows, rows},
     trace::found,
 };
-use crate::workspace::{Condition, DroppedRow, Pick, ShownRow, Workspace};
+use crate::workspace::{Condition, DroppedRow, Pick, ShownRow, Workspace, split_place};
 use clap::Args;
 
 /// Options of `show`.
@@ -38,12 +39,19 @@ pub(super) struct Options {
     /// Show rows that a filter of a recipe drops, with their scores: its type, or `column:NAME`
     #[arg(long, value_name = "FILTER", conflicts_with = "conditions")]
     pub(super) dropped: Option<String>,
+    /// Show rows as the recipe's model sees them, as `datac render` does
+    #[arg(long, conflicts_with_all = ["conditions", "rejected", "dropped"])]
+    pub(super) tokens: bool,
     /// Print the rows exactly as in the file
     #[arg(long)]
     pub(super) json: bool,
 }
 
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
+    if options.tokens {
+        let rows = options.rows.unwrap_or(if split_place(&options.output).is_ok() { 1 } else { 3 });
+        return rendered(workspace, &options.output, rows, options.json, screen);
+    }
     if let Some(filter) = &options.dropped {
         return dropped(workspace, options, filter, screen);
     }

@@ -50,6 +50,7 @@ fn constant(component: &Component) -> String {
         Component::Container => {
             "`ENCODE_VERSION` in crates/encode/src/lib.rs, or `CARD_VERSION` in crates/core/src/card/mod.rs".to_owned()
         }
+        Component::Rendering => "`RENDERING_VERSION` in crates/engine/src/graph/keys.rs".to_owned(),
         Component::Tally => "`TALLY_VERSION` in crates/core/src/mix/tally.rs".to_owned(),
     }
 }
@@ -296,6 +297,13 @@ fn goldens() -> Golden {
             }
             continue;
         }
+        if name == "sft/encoded" {
+            for MadeChunk { encoded, rejects, .. } in manifest.sources.iter().flat_map(|source| &source.chunks) {
+                let encoded = encoded.expect("the recipe has a model");
+                add(Component::Rendering, &format!("{} {} {} {rejects:?}", encoded.ids, encoded.index, encoded.tokens));
+            }
+            continue;
+        }
         if manifest.sources.iter().any(|source| source.grouped.is_some()) {
             for source in &manifest.sources {
                 add(Component::Grouping, &format!("{name} {} {:?}", source.selection, source.grouped));
@@ -438,6 +446,12 @@ fn built() -> Vec<BuildManifest> {
     space.write("config/sft/compared.yaml", recipe(&entries, more));
     let more = "output: [{ shape: trl, shards: 2, id: true, layout: hub }, { shape: messages, container: arrow }, { shape: openrlhf, container: parquet }, { shape: axolotl, container: jsonl.zst }]\n";
     space.write("config/sft/shaped.yaml", recipe(&entries, more));
+    let calls = r#"{"messages":[{"role":"user","content":"Where?"},{"role":"assistant","content":"","reasoning_content":"Look.","tool_calls":[{"id":"a","type":"function","function":{"name":"look","arguments":"{\"at\": 1}"}}]},{"role":"tool","content":"here","tool_call_id":"a"},{"role":"assistant","content":"Here."}],"tools":[{"type":"function","function":{"name":"look","parameters":{}}}]}"#;
+    let plain = r#"{"messages":[{"role":"system","content":"Be kind."},{"role":"user","content":"Hi"},{"role":"assistant","content":"Hello.","weight":0.5}]}"#;
+    let refused = r#"{"messages":[{"role":"user","content":"<|end|>"},{"role":"assistant","content":"No."}]}"#;
+    space.write("data/chat.jsonl", format!("{calls}\n{plain}\n{refused}\n"));
+    let more = "model: { source: datac/sample, now: 2026-01-31 }\n";
+    space.write("config/sft/encoded.yaml", recipe(&[entry("chat", "data/chat.jsonl", 1.0, &[])], more));
     for (phase, source, extra) in [
         ("dpo", "Anthropic/hh-rlhf", "data_dir: harmless-base"),
         ("rlaif", "openai/gsm8k", "config_name: main, converter: prompts"),

@@ -22,6 +22,7 @@ mod harm;
 mod incremental;
 mod kept;
 mod ledger;
+mod models;
 mod shaped;
 mod sides;
 mod sources;

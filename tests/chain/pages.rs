@@ -9,8 +9,12 @@ fn run(info: &str, text: &str) -> (String, i32, String) {
     let place = Place::new();
     place.sh("rm -r config && datac init --quiet");
     let mut words = info.split(' ').skip(2);
-    // Behind the converter may stand more keys of the dataset entry.
+    // Behind the converter may stand more keys of the dataset entry, and `for` a model.
     let (phase, converter) = (words.next(), words.collect::<Vec<_>>().join(" "));
+    let (converter, model) = match converter.split_once(" for ") {
+        Some((converter, model)) => (converter.to_owned(), format!("model: {model}\n")),
+        None => (converter, String::new()),
+    };
     let Some(phase) = phase.filter(|_| !converter.is_empty()) else {
         let (printed, code) = place.try_sh(text);
         return (printed, code, String::new());
@@ -25,10 +29,11 @@ fn run(info: &str, text: &str) -> (String, i32, String) {
         "config/own.yaml",
         format!(
             "metadata: {{ phase: {phase} }}\ndatasets:\n  - {{ name: own, source: data/own.{extension}, format: {extension}, \
-             converter: {converter} }}\n"
+             converter: {converter} }}\n{model}"
         ),
     );
-    let (printed, code) = place.try_sh("datac build own");
+    let hub = if model.is_empty() { "" } else { " --hub sample" };
+    let (printed, code) = place.try_sh(&format!("datac build own{hub}"));
     let rejects = place.path(&format!("dataset/quarantine/{phase}_own.jsonl"));
     (printed, code, std::fs::read_to_string(rejects).unwrap_or_default())
 }

@@ -51,6 +51,13 @@ const DOCUMENTS: &[(&str, &str)] = &[
     ("datac.explain/1", "datac explain E0101 --json"),
     ("datac.new/1", "datac new a --kind sft --source org/name --json"),
     ("datac.init/1", "datac init --json"),
+    (
+        "datac.rendered/1",
+        "mkdir -p config/chat; echo '{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"},{\"role\":\"assistant\",\"content\":\"Yes\"}]}' \
+         > data/chat.jsonl; printf 'metadata: {phase: sft}\\ndatasets: [{name: c, source: data/chat.jsonl}]\\nmodel: datac/sample\\n' \
+         > config/chat.yaml; datac build --quiet chat --hub sample; datac render chat --json --hub sample",
+    ),
+    ("datac.check/1", "datac check --tokens chat --json --hub sample"),
     ("datac.doctor/1", "datac doctor --json --hub sample"),
     ("datac.doctor/1", "datac doctor --json --hub nowhere || true"),
 ];

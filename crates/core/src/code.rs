@@ -45,6 +45,8 @@ pub enum Component {
     Container,
     /// Counting what recipes expect of their rows.
     Tally,
+    /// Rendering, encoding and masking samples for a model.
+    Rendering,
 }
 
 /// The versions of all components.
@@ -71,6 +73,7 @@ impl fmt::Display for Component {
             Self::Shape(name) => write!(f, "shape {name}"),
             Self::Container => f.write_str("container"),
             Self::Tally => f.write_str("tally"),
+            Self::Rendering => f.write_str("rendering"),
         }
     }
 }

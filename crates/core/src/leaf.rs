@@ -100,6 +100,10 @@ pub enum Setting {
     Description,
     /// `license` of a dataset, or what its source states.
     License,
+    /// A key of `model`.
+    Model(String),
+    /// An entry of `model.arguments`, by its name.
+    ModelArgument(String),
 }
 
 /// Something that outputs depend on.
@@ -237,6 +241,8 @@ impl Setting {
             Self::Output(_) => Some("output"),
             Self::Expected(_) => Some("expect"),
             Self::ExpectedShare(_) => Some("expect.shares"),
+            Self::Model(_) => Some("model"),
+            Self::ModelArgument(_) => Some("model.arguments"),
             _ => None,
         }
     }
@@ -269,7 +275,9 @@ impl Setting {
             | Self::Rule(name)
             | Self::Output(name)
             | Self::Expected(name)
-            | Self::ExpectedShare(name) => name,
+            | Self::ExpectedShare(name)
+            | Self::Model(name)
+            | Self::ModelArgument(name) => name,
             Self::Keep => "keep",
             Self::Ignore => "ignore",
             Self::Filter(_) => "filters",

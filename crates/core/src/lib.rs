@@ -7,6 +7,7 @@ pub mod card;
 pub mod code;
 pub mod config;
 pub mod convert;
+pub mod encoded;
 pub mod failure;
 pub mod format;
 pub mod hash;

@@ -259,6 +259,14 @@ pub enum Reason {
     UnusedColumn,
     /// A rule of the recipe is broken.
     BrokenRule,
+    /// The model's chat template refuses the conversation, or drops a part of it.
+    NotRendered,
+    /// Nothing of the sample is trained on.
+    NothingTrained,
+    /// A text holds the text of a control token.
+    SpecialToken,
+    /// The tokenizer changes the text, so that it is not known where tokens stand.
+    NotEncoded,
 }
 
 impl Reason {
@@ -285,6 +293,10 @@ impl Reason {
             Self::Conflict => "conflict",
             Self::UnusedColumn => "unused_column",
             Self::BrokenRule => "broken_rule",
+            Self::NotRendered => "not_rendered",
+            Self::NothingTrained => "nothing_trained",
+            Self::SpecialToken => "special_token",
+            Self::NotEncoded => "not_encoded",
         }
     }
 }

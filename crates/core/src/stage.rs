@@ -25,16 +25,20 @@ pub enum Stage {
     Output,
     /// Writes the rejects of a recipe.
     Quarantine,
-    /// Counts what a recipe expects of its rows. Last here, since records hold the numbers of stages.
+    // What was added later stands here, because records number the stages.
+    /// Counts what a recipe expects of its rows.
     Tally,
+    /// Renders and encodes the samples of a chunk for a model.
+    Render,
 }
 
 impl Stage {
     /// All stages, in the order in which data flows.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Scan,
         Self::Convert,
         Self::Score,
+        Self::Render,
         Self::Select,
         Self::Group,
         Self::Arrange,
@@ -55,6 +59,7 @@ impl Stage {
             Self::Output => "output",
             Self::Quarantine => "quarantine",
             Self::Tally => "tally",
+            Self::Render => "render",
         }
     }
 }

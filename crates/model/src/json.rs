@@ -76,7 +76,7 @@ impl Json {
     }
 
     /// An object of these keys.
-    pub(crate) fn object(pairs: impl IntoIterator<Item = (String, Json)>) -> Self {
+    pub fn object(pairs: impl IntoIterator<Item = (String, Json)>) -> Self {
         Self(Value::from_pairs(pairs.into_iter().map(|(key, value)| (key, value.0))))
     }
 }

@@ -40,6 +40,20 @@ pub struct About {
     pub unit: &'static str,
     /// The sources, in the recipe's order.
     pub sources: Vec<AboutSource>,
+    /// The model that rows are rendered and encoded for, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<AboutModel>,
+}
+
+/// What a card says of a model.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AboutModel {
+    /// The repository, or the folder of the workspace.
+    pub from: String,
+    /// The commit; `None` for a folder of the workspace.
+    pub commit: Option<String>,
+    /// What the recipe says of it, such as `train_on: last`.
+    pub settings: Vec<String>,
 }
 
 /// What a card says of a source.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{AboutSource, Card, CardFile};
+use super::{AboutModel, AboutSource, Card, CardFile};
 use crate::{
     hash::Hasher,
     id::FileHash,
@@ -118,6 +118,14 @@ fn dtype(of: &Type) -> Option<&'static str> {
     })
 }
 
+/// Says for which model rows are: ids are worth nothing without it.
+fn model(model: &AboutModel, out: &mut String) {
+    let commit = model.commit.as_ref().map_or_else(String::new, |commit| format!(" at `{commit}`"));
+    let settings: String = model.settings.iter().map(|setting| format!(", `{setting}`")).collect();
+    line(out, "");
+    line(out, &format!("Rendered and encoded for the model `{}`{commit}{settings}.", model.from));
+}
+
 fn introduction(card: &Card<'_>, out: &mut String) {
     let (about, target) = (card.about, card.target);
     line(out, &format!("# {}", card.title()));
@@ -152,6 +160,7 @@ fn introduction(card: &Card<'_>, out: &mut String) {
             }
         ),
     );
+    about.model.iter().for_each(|of| model(of, out));
     line(out, "");
     line(out, "```python");
     line(out, "from datasets import load_dataset");

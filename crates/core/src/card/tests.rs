@@ -50,6 +50,7 @@ fn about() -> About {
         kind: SampleKind::Conversation,
         unit: "rows",
         sources: vec![source("maths", Some("mit")), local, held],
+        model: None,
     }
 }
 
@@ -96,6 +97,13 @@ fn cards_of_files_and_of_shards() {
     let [(_, readme), (_, croissant)] = card.files();
     insta::assert_snapshot!("files_readme", readme);
     insta::assert_snapshot!("files_croissant", croissant);
+    // Ids are worth nothing without the model that they are of.
+    let settings = vec!["enable_thinking: false".to_owned(), "max_tokens: 4096".to_owned()];
+    let model = AboutModel { from: "org/m".to_owned(), commit: Some("c0".to_owned()), settings };
+    let encoded = About { model: Some(model), ..one.clone() };
+    let [(_, readme), _] = Card { about: &encoded, ..card }.files();
+    let told = "Rendered and encoded for the model `org/m` at `c0`, `enable_thinking: false`, `max_tokens: 4096`.";
+    assert_eq!(readme.lines().filter(|line| *line == told).count(), 1);
 }
 
 #[test]

@@ -30,6 +30,8 @@ pub enum Expected {
     Rejects,
     /// Characters of the rows of all sides.
     Characters,
+    /// Tokens of the rows of all sides.
+    Tokens,
     /// Rows of the train side whose prompt an earlier row of that side has.
     RepeatedPrompts,
     /// The share of a source in the mixture, by its name.
@@ -56,6 +58,8 @@ pub struct Found<'a> {
     pub rejects: u64,
     /// Characters of the rows of all sides; 0 if nothing is expected of them.
     pub characters: u64,
+    /// Tokens of the rows of all sides; 0 if nothing is expected of them.
+    pub tokens: u64,
     /// Rows of the train side whose prompt an earlier row has; 0 if nothing is expected of them.
     pub repeated_prompts: u64,
     /// For each mixed source its name, and how much it gives in the unit of the mixture.
@@ -66,13 +70,14 @@ pub struct Found<'a> {
 
 impl Expected {
     /// What can be expected besides shares, in the order of the documentation.
-    pub const COUNTS: [Self; 7] = [
+    pub const COUNTS: [Self; 8] = [
         Self::Rows,
         Self::SideRows(Side::Train),
         Self::SideRows(Side::Validation),
         Self::SideRows(Side::Test),
         Self::Rejects,
         Self::Characters,
+        Self::Tokens,
         Self::RepeatedPrompts,
     ];
 
@@ -85,6 +90,7 @@ impl Expected {
             Self::SideRows(Side::Test) => "test_rows",
             Self::Rejects => "rejects",
             Self::Characters => "characters",
+            Self::Tokens => "tokens",
             Self::RepeatedPrompts => "repeated_prompts",
             Self::Share(source) => source,
         }
@@ -105,7 +111,7 @@ impl Expected {
 
     /// Returns whether the number takes a look at each row that is written.
     pub fn is_tallied(&self) -> bool {
-        matches!(self, Self::Characters | Self::RepeatedPrompts)
+        matches!(self, Self::Characters | Self::Tokens | Self::RepeatedPrompts)
     }
 }
 
@@ -132,6 +138,7 @@ impl Expectation {
             Expected::SideRows(side) => format!("the {} side has {}", side.word(), count(part, "row")),
             Expected::Rejects => format!("{part} of {} rejected", were(whole)),
             Expected::Characters => format!("the rows have {}", count(part, "character")),
+            Expected::Tokens => format!("the rows have {}", count(part, "token")),
             Expected::RepeatedPrompts => {
                 let have = if part == 1 { "has" } else { "have" };
                 format!("{part} of {} of the train side {have} the prompt of an earlier row", count(whole, "row"))
@@ -153,6 +160,7 @@ impl Expectation {
             Expected::SideRows(side) => (*found.rows.get(*side), rows()),
             Expected::Rejects => (found.rejects, found.rows_read),
             Expected::Characters => (found.characters, found.characters),
+            Expected::Tokens => (found.tokens, found.tokens),
             Expected::RepeatedPrompts => (found.repeated_prompts, found.rows.train),
             Expected::Share(source) => {
                 let own = found.mixed.iter().find(|(name, _)| name == source).map_or(0, |(_, units)| *units);
@@ -255,6 +263,7 @@ mod tests {
             rows_read: 105,
             rejects: 5,
             characters: 1234,
+            tokens: 321,
             repeated_prompts: 3,
             mixed: vec![("a", 70), ("b", 30)],
             unit: Some(Unit::Tokens),
@@ -272,6 +281,7 @@ mod tests {
                 "the test side has 9 rows; `test_rows` expects exactly 7",
                 "5 of 105 rows were rejected; `rejects` expects exactly 7",
                 "the rows have 1234 characters; `characters` expects exactly 7",
+                "the rows have 321 tokens; `tokens` expects exactly 7",
                 "3 of 90 rows of the train side have the prompt of an earlier row; `repeated_prompts` expects exactly 7",
             ]
         );

@@ -23,6 +23,10 @@ impl Recipe {
         visitor.setting(Setting::Strategy, &self.mix.strategy);
         visitor.setting(Setting::Total, &self.mix.total);
         visitor.setting(Setting::MaxRejects, &self.max_rejects);
+        if let Some(model) = &self.model {
+            model.decide_source(visitor);
+            visitor.setting(Setting::Model("max_tokens".to_owned()), &model.max_tokens);
+        }
         if self.outputs != [Target::native()] {
             let shapes: Vec<String> = self.outputs.iter().map(|target| target.shape.clone()).collect();
             visitor.setting(Setting::Outputs, &shapes);

@@ -142,6 +142,7 @@ codes! {
     COLUMNS = "E0135", "invalid `columns`: not what such samples are made of, or not a column, path or template";
     SHAPE = "E0136", "unknown shape of `output`, or one that has no rows for such samples or no such files";
     EXPECT = "E0137", "`expect` has bounds that nothing can meet, or is about what the recipe does not have";
+    MODEL = "E0138", "invalid `model`: no place, argument or date, or not for such samples";
 }
 
 #[cfg(test)]

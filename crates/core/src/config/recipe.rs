@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Expectation, Options};
+use super::{Expectation, Model, Options};
 use crate::{
     format::{Reading, RowFormat},
     outputs::{BySide, Side, Target},
@@ -23,6 +23,8 @@ pub struct Recipe {
     pub mix: Mix,
     /// The number of rows that may be rejected before the build fails; `None` for any number.
     pub max_rejects: Option<Amount>,
+    /// The model that rows are rendered and encoded for.
+    pub model: Option<Model>,
     /// What rows are written as, at least one; no shape twice.
     pub outputs: Vec<Target>,
     /// What the result is expected to be like.

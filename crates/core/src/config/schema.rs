@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Vocabulary,
-    check::{PHASES, language_codes},
+    check::{PHASES, SET_BY_DATAC, language_codes},
+    model::{SpecialTokens, TrainOn},
     recipe::{FORMATS, Overlap, SplitMethod, Strategy, Unique, Unit, format_word},
 };
 use crate::{
@@ -59,6 +60,18 @@ pub fn schema(vocabulary: &Vocabulary) -> Value {
             "required": ["mix_ratio"], "properties": { "mix_ratio": { "type": "number" } },
         } } } },
     }));
+    // Ids are those of a model.
+    let shapes: Vec<&str> = SHAPES.iter().filter(|shape| shape.is_of_tokens()).map(|shape| shape.name()).collect();
+    let is_of_tokens = json!({ "anyOf": [
+        { "enum": shapes },
+        { "type": "object", "required": ["shape"], "properties": { "shape": { "enum": shapes } } },
+    ] });
+    of_kinds.push(json!({
+        "if": { "required": ["output"], "properties": { "output": { "anyOf": [
+            is_of_tokens, { "type": "array", "contains": is_of_tokens },
+        ] } } },
+        "then": { "required": ["model"], "properties": { "model": { "not": { "type": "null" } } } },
+    }));
     let properties = object(&[
         ("metadata", metadata()),
         (
@@ -84,6 +97,7 @@ pub fn schema(vocabulary: &Vocabulary) -> Value {
                  default: any number",
             )),
         ),
+        ("model", or_null(model())),
         ("output", or_null(outputs())),
         ("expect", or_null(expect())),
     ]);
@@ -331,6 +345,47 @@ fn dataset(vocabulary: &Vocabulary) -> Value {
             })),
         ]),
         "allOf": rules,
+    })
+}
+
+fn model() -> Value {
+    let source =
+        || text("a repository of a model (`org/name`), or a folder of the workspace with its `tokenizer.json`", SOURCE);
+    let mut revision = with_default(text("branch, tag or commit; pinned in datac.lock", REVISION), json!("main"));
+    revision["minimum"] = json!(0);
+    let whole = json!({
+        "type": "object",
+        "required": ["source"],
+        "additionalProperties": false,
+        "properties": object(&[
+            ("source", source()),
+            ("revision", or_null(revision)),
+            ("template", or_null(text(
+                "one of the model's chat templates by its name, or a file of the workspace that ends with `.jinja`", NAME,
+            ))),
+            ("arguments", json!({
+                "description": "what the template is given, such as `enable_thinking: false`", "type": ["object", "null"],
+                "propertyNames": { "not": { "enum": SET_BY_DATAC } },
+            })),
+            ("now", or_null(text(
+                "the time that the template is told, where it asks for it: `2026-01-31`, or `2026-01-31T12:00:00`",
+                r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2})?$",
+            ))),
+            ("train_on", or_null(with_default(
+                words("which messages are trained on", TrainOn::ALL.iter().map(|(word, _)| *word)), json!("assistant"),
+            ))),
+            ("reasoning", boolean("whether reasoning is trained on", true)),
+            ("end_of_turn", boolean("whether the token that ends a turn is trained on", true)),
+            ("special_tokens", or_null(with_default(
+                words("what is done with texts that hold control tokens", SpecialTokens::ALL.iter().map(|(word, _)| *word)),
+                json!("reject"),
+            ))),
+            ("max_tokens", or_null(integer("the largest number of tokens of a sample; longer ones are left out", 1))),
+        ]),
+    });
+    json!({
+        "description": "the model that rows are rendered and encoded for",
+        "anyOf": [source(), whole],
     })
 }
 
@@ -602,6 +657,7 @@ fn expect() -> Value {
             ("test_rows", limits("rows of the test side", count())),
             ("rejects", limits("rejected rows, or their share of the rows read", some())),
             ("characters", limits("characters of all rows, as `unit: characters` counts them", count())),
+            ("tokens", limits("tokens of all rows, as `unit: tokens` counts them", count())),
             (
                 "repeated_prompts",
                 limits("rows of the train side with the prompt of an earlier row, or their share of that side", some()),

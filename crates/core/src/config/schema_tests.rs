@@ -100,6 +100,7 @@ fn every_key_stands_in_the_schema_and_no_other() {
             "a dataset" => dataset,
             "`sample`" => &dataset["properties"]["sample"],
             "an entry of `exclude`" => &schema["properties"]["exclude"]["items"],
+            "`model`" => &schema["properties"]["model"]["anyOf"][1],
             "an entry of `output`" => &schema["properties"]["output"]["anyOf"][1],
             place => match place.strip_prefix("a `").and_then(|rest| rest.strip_suffix("` filter")) {
                 Some(name) => filter(name),

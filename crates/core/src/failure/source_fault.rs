@@ -53,6 +53,7 @@ faults! {
     NoColumn = "E0217", "no row of the source has a column that `columns` names", "no such column";
     Command = "E0218", "the command that converts rows failed", "failed";
     Unexpected = "E0219", "the result is not what the recipe expects", "not met";
+    Model = "E0220", "the model cannot be used", "cannot be used";
 }
 
 /// The part of a source that a failure is about.
@@ -92,7 +93,7 @@ impl AboutSource {
             SourceFault::NoColumn => self.word.clone().map(Setting::Column),
             SourceFault::NoField => Some(self.key.clone().unwrap_or(Setting::TextField)),
             SourceFault::ManyRejects => return vec![Leaf::Recipe { setting: Setting::MaxRejects }],
-            SourceFault::Unexpected => {
+            SourceFault::Unexpected | SourceFault::Model => {
                 return self.key.iter().map(|setting| Leaf::Recipe { setting: setting.clone() }).collect();
             }
             _ => None,

@@ -29,6 +29,8 @@ pub struct ChunkScores<'a> {
     pub row_hash: &'a [u64],
     /// Rows that were rejected, by their place in the chunk, with the reason.
     pub rejects: &'a [(u32, Reason)],
+    /// Samples that the model refuses, in order; their rows are among the rejects.
+    pub refused: &'a [u32],
     /// For each filter, the scores of the samples.
     pub scores: &'a [ScoreColumn],
     /// For each sample its tokens, where the mixture counts them.
@@ -163,6 +165,9 @@ impl<'f> Selecting<'f> {
             if self.has_enough() {
                 break;
             }
+            if chunk.refused.binary_search(&(sample as u32)).is_ok() {
+                continue;
+            }
             let selection = &mut self.selection;
             let passes = comparisons.iter().enumerate().all(|(i, comparison)| {
                 selection.filters[i].rows_in += 1;
@@ -277,7 +282,8 @@ mod tests {
     fn chunk<'a>(rows: &'a [u32], rejects: &'a [(u32, Reason)], scores: &'a [ScoreColumn]) -> ChunkScores<'a> {
         let last = rows.iter().copied().chain(rejects.iter().map(|(row, _)| *row)).max();
         let count = last.map_or(0, |last| last + 1);
-        ChunkScores { count, rows, characters: &[1; 16], row_hash: &[5; 16], rejects, scores, tokens: Some(&[3; 16]) }
+        let (characters, row_hash, tokens) = (&[1; 16], &[5; 16], Some(&[3; 16][..]));
+        ChunkScores { count, rows, characters, row_hash, rejects, refused: &[], scores, tokens }
     }
 
     fn select(chunks: &[ChunkScores<'_>], filters: &[Filter], take: Take) -> Result<Selection, SelectError> {
@@ -365,6 +371,7 @@ mod tests {
                 characters: &ones,
                 row_hash,
                 rejects: &[],
+                refused: &[],
                 scores: &[],
                 tokens: None,
             })

@@ -320,6 +320,14 @@ impl ScoreColumn {
         }
     }
 
+    /// Adds a count that was found otherwise than by the scorer, whose scores are counts.
+    pub fn push_count(&mut self, count: u64) {
+        match &mut self.scores {
+            Scores::Count(scores) => scores.push(u32::try_from(count).unwrap_or(u32::MAX)),
+            scores => unreachable!("`{}` says that its scores are {}", self.kind.name(), scores.scale()),
+        }
+    }
+
     /// Encodes the column: format, scale, number of scores, scores; whole numbers are little-endian.
     pub fn encode(&self) -> Vec<u8> {
         let scale = self.scores.scale();

@@ -16,6 +16,7 @@ pub mod prime_rl;
 mod read;
 pub mod skyrl;
 pub mod swift;
+pub mod tokens;
 pub mod trl;
 pub mod verl;
 mod write;
@@ -23,6 +24,7 @@ mod write;
 use facts::{Column, Facts};
 
 use crate::{
+    encoded::EncodedSample,
     outputs::{Container, Side, Target},
     row::write_string,
     sample::{self, Quoted, Sample, SampleKind, SampleView, append},
@@ -44,6 +46,7 @@ pub static SHAPES: &[&dyn Shape] = &[
     &nemo_rl::NemoRl,
     &prime_rl::PrimeRl,
     &skyrl::SkyRl,
+    &tokens::Tokens,
 ];
 
 /// The shape of all outputs.
@@ -95,6 +98,16 @@ pub trait Shape: Sync {
     /// A sample that the shape has no place for is not cut down: what was appended for it then is to be dropped.
     fn write(&self, sample: &SampleView<'_>, source: Quoted<'_>, facts: &Facts, out: &mut Vec<u8>)
     -> Result<(), Unfit>;
+
+    /// Whether rows are made of token ids, so that the recipe needs a model. Then [`Shape::write_encoded`] writes them.
+    fn is_of_tokens(&self) -> bool {
+        false
+    }
+
+    /// Appends a sample as the recipe's model sees it, as [`Shape::write`] does one that is not encoded.
+    fn write_encoded(&self, _: &EncodedSample, _: &mut Vec<u8>) -> Result<(), Unfit> {
+        Err(Unfit("token ids"))
+    }
 
     /// Returns the part of a written row that is the sample's [identity text](sample::write_identity), if the row has such a
     /// part and is of this source: then rows that stay are copied from an output in place.

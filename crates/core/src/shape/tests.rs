@@ -12,7 +12,7 @@ const SOURCE: &str = "a \"b\"";
 
 #[test]
 fn every_shape_is_found_by_its_name_and_has_a_fixture_of_every_kind() {
-    for shape in SHAPES {
+    for shape in SHAPES.iter().filter(|shape| !shape.is_of_tokens()) {
         assert_eq!(by_name(shape.name()).map(Shape::name), Some(shape.name()), "names are unique");
         let path =
             format!("{}/tests/fixtures/shapes/{}.jsonl", concat!(env!("CARGO_MANIFEST_DIR"), "/../.."), shape.name());

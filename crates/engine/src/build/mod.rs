@@ -23,10 +23,10 @@ use self::{
 };
 use crate::{
     cache::{Access, BuiltDetail, FreshRecipe, OutputFile, Record, RunId, SCRATCH},
-    driver::{self, Context, Control, OutputSettings, RunReport, Sources},
+    driver::{self, Context, Control, Models, OutputSettings, RunReport, Sources},
     event::{Event, Observer},
     gc::{CacheBounds, Collected, collect_if_due},
-    graph::{OnExecute, RecipePlan, SnapshotKey, conversion_of, leaves, license, snapshot_keys},
+    graph::{OnExecute, RecipePlan, SnapshotKey, conversion_of, leaves, license, model_key, model_of, snapshot_keys},
     provenance::{
         history,
         manifest::{BuildManifest, Made},
@@ -343,6 +343,22 @@ fn all_fresh(
     Ok(None)
 }
 
+/// Returns the access to the source files of a session.
+pub(crate) fn sources(site: &Site, session: &Session) -> Result<Sources, WorkspaceError> {
+    // A build from local files alone needs no hub, and must not fail for want of one.
+    let hub = if session.snapshots.states.keys().any(SnapshotKey::is_pinned) {
+        Some(site.hub.open(&site.cache, &session.record)?)
+    } else {
+        None
+    };
+    Ok(Sources {
+        hub,
+        workspace: site.workspace(&session.record),
+        root: site.root().to_owned(),
+        local_stats: session.snapshots.stood_on.values().flatten().cloned().collect(),
+    })
+}
+
 fn action_context(
     site: &Site,
     session: &Session,
@@ -353,12 +369,6 @@ fn action_context(
     let scratch = site.cache.join(SCRATCH);
     system::create_private_dir(&scratch)?;
     let bytes = if options.memory == 0 { MEMORY_A_THREAD * threads.max(2) as u64 } else { options.memory };
-    // A build from local files alone needs no hub, and must not fail for want of one.
-    let hub = if session.snapshots.states.keys().any(SnapshotKey::is_pinned) {
-        Some(site.hub.open(&site.cache, &session.record)?)
-    } else {
-        None
-    };
     // The planner must see at once what an action has stored.
     let store = outcomes.store.clone();
     Ok(Context {
@@ -366,15 +376,11 @@ fn action_context(
         store,
         record: session.record.clone(),
         outcomes,
-        sources: Sources {
-            hub,
-            workspace: site.workspace(&session.record),
-            root: site.root().to_owned(),
-            local_stats: session.snapshots.stood_on.values().flatten().cloned().collect(),
-        },
+        sources: sources(site, session)?,
         outputs: OutputSettings { dir: site.outputs.dir().to_owned(), scratch, memory: Budget::new(bytes) },
         control: Control { observer: site.observer.clone(), interrupt: site.interrupt.clone() },
         parked: Mutex::default(),
+        models: Models::default(),
         versions: site.versions.clone(),
     })
 }
@@ -436,6 +442,7 @@ fn finish(
                         outputs: &outputs,
                         conversions: conversions.map(|i| conversion_of(&session.planner, file, i)).collect(),
                         licenses: licenses.map(|i| license(&session.planner, file, i)).collect(),
+                        model: model_of(&session.planner, file),
                     });
                     let manifest = history::store(context, &manifest);
                     builds.push(history::build(&report.before, Some((manifest, &plan)), None));
@@ -546,7 +553,9 @@ fn num_threads() -> usize {
 
 /// Returns the stats that a recipe's local files had when they were hashed, and those of their folders.
 fn locals(recipe: &Recipe, snapshots: &Snapshots) -> Vec<(String, system::Stat)> {
-    let keys = recipe.datasets.iter().flat_map(|dataset| snapshot_keys(dataset, &snapshots.here));
+    let of_datasets = recipe.datasets.iter().flat_map(|dataset| snapshot_keys(dataset, &snapshots.here));
+    let of_model = recipe.model.iter().flat_map(|model| model_key(model, &snapshots.here));
+    let keys = of_datasets.chain(of_model);
     keys.filter_map(|key| snapshots.stood_on.get(&key)).flatten().cloned().collect()
 }
 

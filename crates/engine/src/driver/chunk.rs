@@ -1,21 +1,24 @@
 //! Converts and scores one chunk, for all recipes that need it, in one pass over its rows.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::{context::Context, error::ActionError, external::Lines};
+use super::{context::Context, error::ActionError, external::Lines, models::ReadModel};
 use crate::{
     cache::Blobs,
     event::Event,
-    graph::{Conversion, ConvertOutcome, Measure, Outcome, keys},
+    graph::{Conversion, ConvertOutcome, EncodedChunk, Measure, Outcome, PinnedModel, RenderOutcome, keys},
     system::Stopwatch,
 };
 use datac_core::{
     config::Command,
     convert::{self, Converter, Tally},
+    encoded::EncodedSamples,
     id::{ActionKey, ChunkId},
     key::Keyed,
     mapping::{Path, borrowed},
-    quality::ScoreColumn,
+    quality::{ScoreColumn, ScoreKind},
     row::{BINARY, LONE_SURROGATE, NO_NUMBER, RawRow, Reason, Reject, Value},
     sample::{Converted, Sample, SampleIndex},
     stage::Stage,
@@ -29,6 +32,8 @@ pub(crate) struct Job {
     pub(crate) decoder: Decoder,
     pub(crate) conversion: Conversion,
     pub(crate) measures: Vec<Measure>,
+    /// The models that the samples are rendered and encoded for.
+    pub(crate) models: Vec<Arc<PinnedModel>>,
 }
 
 impl Job {
@@ -44,6 +49,15 @@ fn score_key(
     measure: &Measure,
 ) -> ActionKey {
     keys::Score { measure, decoder }.key(&converted, &context.versions)
+}
+
+fn render_key(
+    context: &Context,
+    decoder: Decoder,
+    converted: (&ChunkId, &ConvertOutcome),
+    model: &PinnedModel,
+) -> ActionKey {
+    keys::Render { model, decoder }.key(&converted, &context.versions)
 }
 
 /// A rejected row as stored in the cache. Places are relative to the chunk.
@@ -102,7 +116,8 @@ pub(crate) fn run(
     tasks: &[Task<'_>],
     mut each: impl FnMut(usize, ChunkOutcomes),
 ) -> Result<(), ActionError> {
-    let missing: Vec<Missing> = tasks.iter().map(|task| Missing::of(context, &task.digest, task.jobs)).collect();
+    let missing: Vec<Missing> =
+        tasks.iter().map(|task| Missing::of(context, &task.digest, task.jobs)).collect::<Result<_, _>>()?;
     let mut written: Vec<Vec<Option<Lines>>> =
         missing.iter().map(|missing| missing.wanted.iter().map(|_| None).collect()).collect();
     // The chunks that each command is to run on: chunk and number of what is wanted of it.
@@ -145,13 +160,18 @@ struct Wanted {
     scores: Vec<(ActionKey, Outcome)>,
     /// The measures that are not cached, those of one text next to each other.
     measures: Vec<Measure>,
+    /// Keys and outcomes of the renderings that are cached.
+    rendered: Vec<(ActionKey, Outcome)>,
+    /// The models for which there are none.
+    models: Vec<(Arc<PinnedModel>, Arc<ReadModel>)>,
 }
 
 impl Missing {
     /// Looks up what is cached of `jobs` on the chunk with this digest.
-    fn of(context: &Context, digest: &ChunkId, jobs: &[Job]) -> Self {
+    fn of(context: &Context, digest: &ChunkId, jobs: &[Job]) -> Result<Self, ActionError> {
         let begun = Stopwatch::start();
-        Self { wanted: jobs.iter().map(|job| Wanted::new(context, digest, job)).collect(), begun }
+        let wanted = jobs.iter().map(|job| Wanted::new(context, digest, job)).collect::<Result<_, _>>()?;
+        Ok(Self { wanted, begun })
     }
 
     /// Converts and scores the rows of the chunk, as far as that is not cached.
@@ -172,12 +192,18 @@ impl Missing {
                 }
                 // The command was given the rows that can be read.
                 let line = lines.as_mut().filter(|_| parsed.is_ok()).and_then(Iterator::next);
-                if let Err(reject) = part.push(wanted, row, &parsed, line, &mut scratch) {
-                    let mut raw = chunk.raw(span).into_owned();
+                let stored = |reject: Reject| {
+                    let mut raw = chunk.raw(span.clone()).into_owned();
                     if reject.reason == Reason::RowTooLong && parsed.is_err() {
                         raw.truncate(char_boundary(&raw, RAW_OF_OVERLONG));
                     }
-                    part.rejects.push(StoredReject { row, line: span.line, offset: span.start as u64, reject, raw });
+                    StoredReject { row, line: span.line, offset: span.start as u64, reject, raw }
+                };
+                match part.push(wanted, row, &parsed, line, &mut scratch) {
+                    Ok(()) => part.encoded.iter_mut().for_each(|encoded| {
+                        encoded.rejects.extend(encoded.refusal.take().map(&stored));
+                    }),
+                    Err(reject) => part.rejects.push(stored(reject)),
                 }
             }
         });
@@ -196,7 +222,7 @@ impl Missing {
 }
 
 impl Wanted {
-    fn new(context: &Context, digest: &ChunkId, job: &Job) -> Self {
+    fn new(context: &Context, digest: &ChunkId, job: &Job) -> Result<Self, ActionError> {
         let known = match context.lookup(&job.convert_key(context, digest)) {
             Some(Outcome::Convert(outcome)) => Some(outcome),
             _ => None,
@@ -213,19 +239,36 @@ impl Wanted {
                 None => measures.push(measure.clone()),
             }
         }
+        let render = |model: &Arc<PinnedModel>| {
+            let known = known.as_ref()?;
+            let key = render_key(context, job.decoder, (digest, known), model);
+            Some((key, context.lookup(&key)?))
+        };
+        let (mut rendered, mut models) = (Vec::new(), Vec::new());
+        for model in &job.models {
+            match render(model) {
+                Some(outcome) => rendered.push(outcome),
+                None => models.push(model.clone()),
+            }
+        }
         // A command may write something else when it runs again: what is scored must then be what is stored.
-        let runs_again = job.conversion.options.command.is_some() && !measures.is_empty();
+        let runs_again = job.conversion.options.command.is_some() && !(measures.is_empty() && models.is_empty());
         let (known, scores, mut measures) =
             if runs_again { (None, Vec::new(), job.measures.clone()) } else { (known, scores, measures) };
+        if runs_again {
+            (rendered, models) = (Vec::new(), job.models.clone());
+        }
         measures.sort_by(|a, b| text_of(a).cmp(&text_of(b)));
+        let read = |model: Arc<PinnedModel>| context.models.of(context, &model).map(|read| (model, read));
+        let models = models.into_iter().map(read).collect::<Result<_, _>>()?;
         let mut converters = convert::every();
         let converter = converters.find(|converter| converter.name() == job.conversion.converter);
         let converter = converter.expect("conversions name registered converters");
-        Self { job: job.clone(), converter, known, scores, measures }
+        Ok(Self { job: job.clone(), converter, known, scores, measures, rendered, models })
     }
 
     fn has_to_run(&self) -> bool {
-        self.known.is_none() || !self.measures.is_empty()
+        self.known.is_none() || !self.measures.is_empty() || !self.models.is_empty()
     }
 }
 
@@ -238,6 +281,32 @@ struct Part {
     tally: Tally,
     /// A score column for each measure.
     columns: Vec<ScoreColumn>,
+    /// What the samples are for each model.
+    encoded: Vec<Encoded>,
+}
+
+/// The samples of a chunk as a model sees them.
+#[derive(Default)]
+struct Encoded {
+    samples: EncodedSamples,
+    /// The rows that the model refuses.
+    rejects: Vec<StoredReject>,
+    /// Why it refuses the last row, until that is stored.
+    refusal: Option<Reject>,
+}
+
+impl Encoded {
+    /// Adds the samples of a row; all of them are refused if one is.
+    fn take<'s>(&mut self, model: &ReadModel, samples: impl Iterator<Item = &'s Sample<'s>> + Clone) {
+        let encoded: Result<Vec<_>, Reject> = samples.clone().map(|sample| model.encode(sample)).collect();
+        match encoded {
+            Ok(encoded) => encoded.iter().for_each(|(sample, notes)| self.samples.push(sample, *notes)),
+            Err(reject) => {
+                samples.for_each(|_| self.samples.refuse());
+                self.refusal = Some(reject);
+            }
+        }
+    }
 }
 
 impl Part {
@@ -250,6 +319,7 @@ impl Part {
             joined_turns: 0,
             tally: Tally::default(),
             columns: wanted.measures.iter().map(|measure| ScoreColumn::new(measure.kind)).collect(),
+            encoded: wanted.models.iter().map(|_| Encoded::default()).collect(),
         }
     }
 
@@ -345,6 +415,9 @@ impl Part {
                 }
             }
         }
+        for (encoded, (_, model)) in self.encoded.iter_mut().zip(&wanted.models) {
+            encoded.take(model, samples());
+        }
         Ok(())
     }
 
@@ -401,7 +474,44 @@ impl Part {
             outcomes.push(ChunkOutcome { key, outcome: Outcome::Score(scores), is_new: true });
             tell(Stage::Score, key.digest(), measure.kind.name(), bytes, outcome.samples);
         }
+        outcomes.extend(wanted.rendered.iter().cloned().map(|(key, outcome)| ChunkOutcome {
+            key,
+            outcome,
+            is_new: false,
+        }));
+        for ((model, _), encoded) in wanted.models.iter().zip(std::mem::take(&mut self.encoded)) {
+            let key = render_key(context, wanted.job.decoder, (digest, &outcome), model);
+            let rendered = encoded.store(context, &self.rejects)?;
+            tell(Stage::Render, key.digest(), "render", rendered.encoded.bytes, outcome.samples);
+            outcomes.push(ChunkOutcome { key, outcome: Outcome::Render(rendered), is_new: true });
+        }
         Ok(outcome)
+    }
+}
+
+impl Encoded {
+    /// Stores what came of the chunk; `rejects` are those of its conversion.
+    fn store(self, context: &Context, rejects: &[StoredReject]) -> Result<RenderOutcome, ActionError> {
+        let mut rejects: Vec<&StoredReject> = rejects.iter().chain(&self.rejects).collect();
+        rejects.sort_by_key(|stored| stored.row);
+        let mut tokens = ScoreColumn::new(ScoreKind::TOKENS);
+        self.samples.index.tokens.iter().for_each(|count| tokens.push_count(u64::from(*count)));
+        let stored = match rejects.is_empty() {
+            true => None,
+            false => Some(context.store.put(&postcard::to_stdvec(&rejects).expect("rejects are plain data"))?),
+        };
+        let bytes = self.samples.bytes.len() as u64;
+        let index = context.store.put(&self.samples.index.encode())?;
+        Ok(RenderOutcome {
+            encoded: EncodedChunk {
+                ids: context.store.put_recent(self.samples.bytes)?,
+                bytes,
+                index,
+                tokens: context.store.put(&tokens.encode())?,
+            },
+            rejects: stored,
+            rejected: rejects.iter().map(|stored| (stored.row, stored.reject.reason)).collect(),
+        })
     }
 }
 
@@ -486,8 +596,9 @@ mod tests {
         let options = convert::Options::from([("pairs".to_owned(), "all".to_owned())]);
         let conversion = Conversion { converter: "rankings", options, files: Vec::new() };
         let converter = convert::by_name("rankings").unwrap();
-        let job = Job { decoder: Decoder::Json, conversion, measures: Vec::new() };
-        let mut wanted = Wanted { job, converter, known: None, scores: Vec::new(), measures: Vec::new() };
+        let job = Job { decoder: Decoder::Json, conversion, measures: Vec::new(), models: Vec::new() };
+        let (scores, rendered, models) = (Vec::new(), Vec::new(), Vec::new());
+        let mut wanted = Wanted { job, converter, known: None, scores, measures: Vec::new(), rendered, models };
         let answers: Vec<String> = (0..50).map(|rank| format!(r#"{{"text":"a{rank}","rank":{rank}}}"#)).collect();
         let pushed = |wanted: &Wanted, part: &mut Part, number: u32, length: usize| {
             let row = format!(r#"{{"prompt":"{}","answers":[{}]}}"#, "p".repeat(length), answers.join(","));

@@ -9,7 +9,9 @@ use std::{
     },
 };
 
-use super::{error::ActionError, indexes::Indexes, outcomes::OutcomeCache, scan::Chunks, sources::Sources};
+use super::{
+    error::ActionError, indexes::Indexes, models::Models, outcomes::OutcomeCache, scan::Chunks, sources::Sources,
+};
 use crate::{
     cache::{Record, Store},
     event::{Event, Observer},
@@ -36,6 +38,8 @@ pub(crate) struct Context {
     pub(crate) outputs: OutputSettings,
     /// Observer and interrupt.
     pub(crate) control: Control,
+    /// The models that have been read.
+    pub(crate) models: Models,
     /// Files of which enough has been read for now, to continue with if more is needed.
     pub(crate) parked: Mutex<HashMap<ActionKey, (Chunks, ScanOutcome)>>,
 }

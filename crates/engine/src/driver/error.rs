@@ -10,7 +10,7 @@ use crate::{
 use datac_core::failure::{Failure, FailureKind, SourceFault};
 
 /// Why an action ended without an outcome.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum ActionError {
     /// A blob is missing or damaged, so the action that made it must run again.
     Missing(Miss),

@@ -168,8 +168,8 @@ fn execute<'scope>(
         Work::Arrange { sources, allotment, unit, validation, sides } => {
             Outcome::Arrange(arrange::arrange(context, sources, allotment, *unit, validation, *sides)?)
         }
-        Work::Tally { sources, arranged, normalise } => {
-            Outcome::Tally(tally::run(context, sources, arranged, *normalise)?)
+        Work::Tally { sources, arranged, normalise, tokens } => {
+            Outcome::Tally(tally::run(context, sources, arranged, *normalise, *tokens)?)
         }
         Work::Output { outputs, destination, sources, arranged } => {
             let (written, files) = output::output(context, outputs, *destination, sources, arranged)?;
@@ -184,7 +184,10 @@ fn execute<'scope>(
             let (outcome, files) = output::quarantine(context, outputs, *destination, sources)?;
             return Ok((Outcome::Quarantine(outcome), files));
         }
-        Work::Convert(..) | Work::Score(..) => unreachable!("single conversions run grouped by file"),
+        Work::ReadModel(model) => Outcome::ReadModel(context.models.of(context, model)?.outcome()),
+        Work::Convert(..) | Work::Score(..) | Work::Render(..) => {
+            unreachable!("single conversions run grouped by file")
+        }
     };
     Ok((outcome, Vec::new()))
 }

@@ -81,6 +81,7 @@ pub(super) fn label(work: &Work) -> String {
         Work::Group { sources, .. } | Work::Arrange { sources, .. } | Work::Tally { sources, .. } => {
             sources.iter().map(|source| source.name.as_str()).collect::<Vec<_>>().join(", ")
         }
-        Work::Convert(chunk, ..) | Work::Score(chunk, ..) => chunk.file.path.clone(),
+        Work::Convert(chunk, ..) | Work::Score(chunk, ..) | Work::Render(chunk, ..) => chunk.file.path.clone(),
+        Work::ReadModel(model) => model.origin.name().to_owned(),
     }
 }

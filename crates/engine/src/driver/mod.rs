@@ -15,6 +15,7 @@ mod group;
 mod indexes;
 mod job;
 mod job_span;
+mod models;
 mod outcomes;
 mod output;
 mod queue;
@@ -44,6 +45,7 @@ pub(crate) use error::{ActionError, FREE_SOME_SPACE, failure_of, file_failure};
 pub(crate) use first_reject::with_first_reject;
 pub(crate) use indexes::Indexes;
 use job::{InPlace, Job, JobEnv, PoolSlot, Ran};
+pub(crate) use models::{ModelSinks, Models, read_model};
 pub(crate) use outcomes::{OutcomeCache, lookup};
 pub(crate) use output::{QuarantinePlace, quarantine_line, quarantine_place};
 use queue::{Queue, Reading};
@@ -268,8 +270,9 @@ impl<'a> Driver<'a> {
         }
         missing.retain(|key, _| !self.running.contains(key));
         self.running.extend(missing.keys().copied());
-        let (single, whole): (Vec<_>, Vec<_>) =
-            missing.into_values().partition(|action| matches!(action.work, Work::Convert(..) | Work::Score(..)));
+        let (single, whole): (Vec<_>, Vec<_>) = missing
+            .into_values()
+            .partition(|action| matches!(action.work, Work::Convert(..) | Work::Score(..) | Work::Render(..)));
         for (group, own) in scan::group(single) {
             let recipes = self.names(own.iter().flat_map(|action| &self.waiters[&action.key]));
             self.queue.push(Job::Again(Arc::new(group), own, recipes));

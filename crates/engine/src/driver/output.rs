@@ -5,7 +5,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{chunk::StoredReject, context::Context, error::ActionError, select::selection};
+use super::{
+    chunk::StoredReject,
+    context::Context,
+    error::ActionError,
+    select::{encoded_index, selection},
+};
 use crate::{
     cache::{Blobs, stat_cache},
     edit::reuse_output,
@@ -50,15 +55,28 @@ pub(super) struct Candidates<'a> {
     /// Number of each block's chunk within its source.
     chunks: Vec<usize>,
     selections: Vec<Selection>,
+    form: Form,
+}
+
+/// What rows are written from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// From samples.
+    Samples,
+    /// From samples as the recipe's model sees them.
+    Encoded,
 }
 
 impl<'a> Candidates<'a> {
-    pub(super) fn new(context: &Context, sources: &'a [SelectedSource]) -> Result<Self, ActionError> {
+    pub(super) fn new(context: &Context, sources: &'a [SelectedSource], form: Form) -> Result<Self, ActionError> {
         let (mut blocks, mut chunks, mut selections) = (Vec::new(), Vec::new(), Vec::with_capacity(sources.len()));
         for (number, source) in sources.iter().enumerate() {
             let selection = selection(context, &source.selected)?;
             for (i, chunk) in source.chunks.iter().enumerate().take(selection.chunks()) {
-                let (blob, bytes) = (chunk.converted.rows, chunk.converted.bytes);
+                let (blob, bytes) = match (form, chunk.encoded) {
+                    (Form::Encoded, Some(encoded)) => (encoded.ids, encoded.bytes),
+                    _ => (chunk.converted.rows, chunk.converted.bytes),
+                };
                 let is_new = context.indexes.is_new(&chunk.converted.index);
                 blocks.push(Block {
                     blob,
@@ -71,16 +89,24 @@ impl<'a> Candidates<'a> {
             }
             selections.push(selection);
         }
-        Ok(Self { blocks, sources, chunks, selections })
+        Ok(Self { blocks, sources, chunks, selections, form })
     }
 
     /// Returns the places of a block's candidates in its blob.
     pub(super) fn places(&self, context: &Context, block: usize) -> Result<Vec<writer::Slot>, ActionError> {
         context.check()?;
         let (source, chunk) = (self.blocks[block].source as usize, self.chunks[block]);
-        let index = context.indexes.of(&self.sources[source].chunks[chunk])?;
+        let of = &self.sources[source].chunks[chunk];
+        let index = context.indexes.of(of)?;
+        let encoded = match (self.form, of.encoded) {
+            (Form::Encoded, Some(encoded)) => Some(encoded_index(context, &encoded.index, index.len())?),
+            _ => None,
+        };
         let place = |sample: u32| {
-            let range = index.range(sample as usize);
+            let range = match &encoded {
+                Some(encoded) => encoded.range(sample as usize),
+                None => index.range(sample as usize),
+            };
             let row_hash = index.row_hash[sample as usize];
             writer::Slot { start: range.start as u32, end: range.end as u32, row_hash }
         };
@@ -103,7 +129,7 @@ pub(super) fn output(
     sources: &[SelectedSource],
     arranged: &ArrangeOutcome,
 ) -> Result<(BySide<Option<FileMeta>>, Vec<Unplaced>), ActionError> {
-    let candidates = Candidates::new(context, sources)?;
+    let candidates = Candidates::new(context, sources, Form::Samples)?;
     let dir = destination.folder(&context.outputs.dir);
     let mut sides: Vec<(Side, Order, PathBuf)> = Vec::new();
     for (side, list) in arranged.lists.iter() {

@@ -191,7 +191,7 @@ fn weight(job: &Job) -> u64 {
             Work::Scan(scan) => scan.file.kind.unpacked(scan.file.size),
             Work::Output { sources, .. } | Work::Shaped { sources, .. } => rows(sources),
             // Other jobs wait for these.
-            Work::Select { .. } | Work::Arrange { .. } | Work::Tally { .. } => u64::MAX,
+            Work::ReadModel(_) | Work::Select { .. } | Work::Arrange { .. } | Work::Tally { .. } => u64::MAX,
             _ => 0,
         },
         Job::Restore(_, plan, ..) => rows(&plan.sources),

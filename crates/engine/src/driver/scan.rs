@@ -18,8 +18,8 @@ use crate::{
     edit::{Part, ReusedChunks, pieces_of, reuse_chunks},
     event::Event,
     graph::{
-        Action, ChunkRef, Conversion, ConvertOutcome, Follower, Measure, ScanOutcome, ScanWork, ScannedChunk,
-        SourceFile, choose, text_of,
+        Action, ChunkRef, Conversion, ConvertOutcome, Follower, Measure, PinnedModel, ScanOutcome, ScanWork,
+        ScannedChunk, SourceFile, choose, text_of,
     },
     system::{self, ReadPosition},
 };
@@ -378,20 +378,29 @@ fn jobs(decoder: Decoder, waiting: &[Waiting]) -> Vec<Job> {
     let mut jobs: Vec<Job> = Vec::new();
     for waiting in waiting.iter().filter(|waiting| waiting.wants_more()) {
         let Some(conversion) = &waiting.conversion else { continue };
-        add(&mut jobs, decoder, conversion, &waiting.follower.measures);
+        add(&mut jobs, decoder, conversion, &waiting.follower.measures, waiting.follower.model.as_ref());
     }
     jobs
 }
 
-fn add(jobs: &mut Vec<Job>, decoder: Decoder, conversion: &Conversion, measures: &[Measure]) {
+fn add(
+    jobs: &mut Vec<Job>,
+    decoder: Decoder,
+    conversion: &Conversion,
+    measures: &[Measure],
+    model: Option<&Arc<PinnedModel>>,
+) {
     let at = jobs.iter().position(|job| job.conversion == *conversion).unwrap_or_else(|| {
-        jobs.push(Job { decoder, conversion: conversion.clone(), measures: Vec::new() });
+        jobs.push(Job { decoder, conversion: conversion.clone(), measures: Vec::new(), models: Vec::new() });
         jobs.len() - 1
     });
     for measure in measures {
         if !jobs[at].measures.contains(measure) {
             jobs[at].measures.push(measure.clone());
         }
+    }
+    if let Some(model) = model.filter(|model| !jobs[at].models.contains(model)) {
+        jobs[at].models.push(model.clone());
     }
 }
 
@@ -408,9 +417,10 @@ pub(crate) fn group(actions: Vec<Arc<Action>>) -> Vec<(Again, Vec<Arc<Action>>)>
     // A recipe of many files may lack an action of each.
     let mut places: HashMap<Arc<SourceFile>, (usize, HashMap<u32, usize>)> = HashMap::new();
     for action in actions {
-        let (chunk, conversion, measure) = match &action.work {
-            Work::Convert(chunk, conversion, _) => (chunk, conversion, None),
-            Work::Score(chunk, conversion, _, measure) => (chunk, conversion, Some(measure.clone())),
+        let (chunk, conversion, measure, model) = match &action.work {
+            Work::Convert(chunk, conversion, _) => (chunk, conversion, None, None),
+            Work::Score(chunk, conversion, _, measure) => (chunk, conversion, Some(measure.clone()), None),
+            Work::Render(chunk, conversion, _, model) => (chunk, conversion, None, Some(model)),
             _ => continue,
         };
         let (number, chunks) = places.entry(chunk.file.clone()).or_insert_with(|| {
@@ -422,7 +432,7 @@ pub(crate) fn group(actions: Vec<Arc<Action>>) -> Vec<(Again, Vec<Arc<Action>>)>
             group.chunks.push((chunk.clone(), Vec::new()));
             group.chunks.len() - 1
         });
-        add(&mut group.chunks[at].1, chunk.encoding.decoder(), conversion, measure.as_slice());
+        add(&mut group.chunks[at].1, chunk.encoding.decoder(), conversion, measure.as_slice(), model);
         own.push(action);
     }
     for (group, _) in &mut groups {

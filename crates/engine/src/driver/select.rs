@@ -9,6 +9,7 @@ use crate::{
 };
 use datac_core::{
     config::Take,
+    encoded::{EncodedIndex, Notes},
     failure::{Failure, FailureKind},
     id::BlobId,
     mix::{SelectError, Selecting, Selection, SortMemory, select::ChunkScores},
@@ -46,12 +47,14 @@ pub(crate) fn select(
             .map(|(filter, digest)| column(context, filter.scorer, digest, index.len()))
             .collect::<Result<_, ActionError>>()?;
         let tokens = chunk.tokens.map(|digest| tokens(context, &digest, index.len())).transpose()?;
+        let refused = chunk.encoded.map(|encoded| refused(context, &encoded.index, index.len())).transpose()?;
         let scores = ChunkScores {
             count: chunk.chunk.rows,
             rows: &index.row,
             characters: &index.characters,
             row_hash: &index.row_hash,
             rejects: &chunk.converted.rejected,
+            refused: refused.as_deref().unwrap_or_default(),
             scores: &scores,
             tokens: tokens.as_deref(),
         };
@@ -69,6 +72,21 @@ pub(crate) fn select(
         filters: selection.filters.clone(),
         rejects: selection.rejects.clone(),
         reached_max: selection.reached_max,
+    })
+}
+
+/// Returns the samples of a chunk that the model refuses.
+fn refused(context: &Context, index: &BlobId, samples: usize) -> Result<Vec<u32>, ActionError> {
+    let index = encoded_index(context, index, samples)?;
+    let is_refused = |(sample, notes): (u32, &Notes)| notes.has(Notes::REFUSED).then_some(sample);
+    Ok((0..).zip(&index.notes).filter_map(is_refused).collect())
+}
+
+/// Returns the index of encoded samples, after checking that it has an entry for every sample.
+pub(crate) fn encoded_index(context: &Context, index: &BlobId, samples: usize) -> Result<EncodedIndex, ActionError> {
+    let index = EncodedIndex::decode(&context.store.get(index)?).filter(|index| index.len() == samples);
+    index.ok_or_else(|| {
+        ActionError::Failure(Failure::new(FailureKind::Cache, "match ids to samples: their numbers differ"))
     })
 }
 

@@ -9,7 +9,7 @@ use std::{
 use super::{
     context::Context,
     error::ActionError,
-    output::{Candidates, Unplaced, finish, progress},
+    output::{Candidates, Form, Unplaced, finish, progress},
 };
 use crate::{
     cache::Blobs,
@@ -22,7 +22,7 @@ use datac_core::{
     failure::{Failure, FailureKind},
     outputs::{Destination, NamedFile, OutputSet, Side, Target, UNFIT, row_id},
     row,
-    sample::{self, SampleKind},
+    sample::{self, SAMPLES_VERSION, SampleKind},
     shape::{
         self, Written,
         facts::{Column, Facts, Type},
@@ -47,8 +47,12 @@ pub(super) fn shaped(context: &Context, of: &Of<'_>) -> Result<(ShapedOutcome, V
     let folder = outputs.folder(target);
     let dir = destination.folder(&context.outputs.dir);
     let path = |name: &str| dir.join(&folder).join(name);
-    let candidates = Candidates::new(context, sources)?;
-    let facts = facts(context, &candidates)?;
+    let form = if shape.is_of_tokens() { Form::Encoded } else { Form::Samples };
+    let candidates = Candidates::new(context, sources, form)?;
+    let facts = match form {
+        Form::Samples => facts(context, &candidates)?,
+        Form::Encoded => Facts::default(),
+    };
     let id = target.id.then(|| Column::new("id", Type::Text));
     let columns: Vec<Column> = id.into_iter().chain(shape.columns(kind, &facts)).collect();
     let mut shards: Vec<Shard> = Vec::new();
@@ -185,7 +189,7 @@ fn facts_of(store: &impl Blobs, blob: &datac_core::id::BlobId, places: &[Slot]) 
         return Ok(facts);
     }
     let bytes = store.get(blob)?;
-    crate::writer::check_version(blob, &bytes)?;
+    crate::writer::check_version(blob, &bytes, SAMPLES_VERSION)?;
     for place in places {
         let stored = bytes.get(place.start as usize..place.end as usize).ok_or(OutputError::Mismatch)?;
         facts.add(&sample::read(stored).map_err(|_| OutputError::Mismatch)?);

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fs::File,
-    io,
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -11,7 +11,7 @@ use std::{
 use super::error::ActionError;
 use crate::{
     graph::{FileOrigin, SourceFile},
-    source::{Bytes, Source},
+    source::{Bytes, RemoteFile, Source},
     system::{self, FileError, Stat},
 };
 use datac_core::failure::{Failure, FailureKind};
@@ -37,12 +37,32 @@ impl Sources {
 
     /// Opens a source file whose bytes have been checked against its digest.
     pub(super) fn open(&self, file: &SourceFile) -> Result<(Input, FileGuard), ActionError> {
-        let FileOrigin { name, commit } = &file.origin;
+        self.open_file(&file.origin, &file.remote())
+    }
+
+    /// Returns the bytes of a file, which have been checked against its digest.
+    pub(super) fn read(&self, origin: &FileOrigin, file: &RemoteFile) -> Result<Vec<u8>, ActionError> {
+        let (input, guard) = self.open_file(origin, file)?;
+        let bytes = match input {
+            Input::Static(bytes) => bytes.to_vec(),
+            Input::File(mut opened) => {
+                let mut bytes = Vec::with_capacity(usize::try_from(file.size).unwrap_or_default());
+                let failed = |source| FileError { verb: "read", path: self.root.join(&file.path), source };
+                opened.read_to_end(&mut bytes).map_err(failed)?;
+                bytes
+            }
+        };
+        guard.check()?;
+        Ok(bytes)
+    }
+
+    fn open_file(&self, origin: &FileOrigin, file: &RemoteFile) -> Result<(Input, FileGuard), ActionError> {
+        let FileOrigin { name, commit } = origin;
         let source = match (commit, &self.hub) {
             (None, _) => &self.workspace,
             (Some(_), hub) => hub.as_ref().expect("a build with files of a hub opens the hub"),
         };
-        match source.open(name, commit.as_deref(), &file.remote())? {
+        match source.open(name, commit.as_deref(), file)? {
             Bytes::Static(bytes) => Ok((Input::Static(bytes), FileGuard { file: None })),
             Bytes::File(opened, path) => {
                 let stat = system::stat_file(&opened, &path)?;

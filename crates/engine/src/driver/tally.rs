@@ -20,6 +20,7 @@ pub(super) fn run(
     sources: &[SelectedSource],
     arranged: &ArrangeOutcome,
     normalise: bool,
+    counts_tokens: bool,
 ) -> Result<TallyOutcome, ActionError> {
     let scratch = ScratchFolder::at(&context.outputs.scratch);
     let memory = SortMemory { scratch: &scratch, bytes: SORTED_BYTES };
@@ -34,5 +35,12 @@ pub(super) fn run(
     };
     let selected = Selected { context, sources, unit: Unit::Characters };
     let found = tally(&selected, &rows, normalise, memory)?;
-    Ok(TallyOutcome { characters: found.units, repeated_prompts: found.repeated_prompts })
+    let tokens = match counts_tokens {
+        true => {
+            let memory = SortMemory { scratch: &scratch, bytes: SORTED_BYTES };
+            tally(&Selected { unit: Unit::Tokens, ..selected }, &rows, normalise, memory)?.units
+        }
+        false => 0,
+    };
+    Ok(TallyOutcome { characters: found.units, repeated_prompts: found.repeated_prompts, tokens })
 }

@@ -28,6 +28,8 @@ pub enum CachePart {
     Rejects,
     /// Scores of filters.
     Scores,
+    /// Samples as models see them: token ids with their masks.
+    Tokens,
     /// Selections: the rows that passed the filters.
     Selections,
     /// Ordered lists of rows.
@@ -88,6 +90,7 @@ impl CachePart {
             Self::Indexes => "indexes",
             Self::Rejects => "rejects",
             Self::Scores => "scores",
+            Self::Tokens => "tokens",
             Self::Selections => "selections",
             Self::Orders => "orders",
             Self::Manifests => "manifests",
@@ -105,6 +108,7 @@ impl CachePart {
             Self::Indexes => "the index of converted rows",
             Self::Rejects => "rejected rows",
             Self::Scores => "scores",
+            Self::Tokens => "samples as a model sees them",
             Self::Selections => "a selection",
             Self::Orders => "an order of rows",
             Self::Manifests => "the manifest of a build",
@@ -166,8 +170,17 @@ pub(crate) fn names(actions: &[RecordedAction], record: &Record) -> Result<HashM
             Some(Outcome::Arrange(made)) => {
                 names.extend(made.lists.values().flatten().map(|list| (*list, CachePart::Orders)));
             }
+            Some(Outcome::Render(made)) => {
+                names.extend(made.encoded.blobs().map(|blob| (blob, CachePart::Tokens)));
+                names.extend(made.rejects.map(|rejects| (rejects, CachePart::Rejects)));
+            }
             Some(
-                Outcome::Scan(_) | Outcome::Output(_) | Outcome::Quarantine(_) | Outcome::Shaped(_) | Outcome::Tally(_),
+                Outcome::Scan(_)
+                | Outcome::Output(_)
+                | Outcome::Quarantine(_)
+                | Outcome::Shaped(_)
+                | Outcome::Tally(_)
+                | Outcome::ReadModel(_),
             )
             | None => {}
         }

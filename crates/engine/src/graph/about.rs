@@ -1,17 +1,21 @@
 //! What the cards of a recipe's targets say before the files are written.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use super::{
-    action::SelectedSource,
+    action::{PinnedModel, SelectedSource},
     inputs::{PlannerDb, RecipeFile},
     keys::Noted,
+    model::model_of,
     queries::{Node, arranged, invalid, mixed, parse, ready},
     sources::license,
 };
 use datac_core::{
-    card::{About, AboutSource, unit_word},
-    config::Dataset,
+    card::{About, AboutModel, AboutSource, unit_word},
+    config::{
+        Dataset, Model,
+        model::{SpecialTokens, TrainOn},
+    },
     license::License,
     mix::{Grouped, Realised},
 };
@@ -39,7 +43,28 @@ pub(super) fn about(db: &dyn PlannerDb, file: RecipeFile, noted: &Noted) -> Node
         kind: recipe.metadata.kind,
         unit: unit_word(recipe.mix.unit),
         sources: sources.collect(),
+        model: model_of(db, file).map(|model| of_model(&model)),
     }))
+}
+
+fn of_model(pinned: &PinnedModel) -> AboutModel {
+    let Model { template, arguments, now, train_on, reasoning, end_of_turn, special_tokens, max_tokens, .. } =
+        &pinned.model;
+    let word = |key: &str, value: &dyn fmt::Display| format!("{key}: {value}");
+    let mut settings: Vec<String> = template.iter().map(|name| word("template", name)).collect();
+    settings.extend(arguments.iter().map(|(name, json)| word(name, json)));
+    settings.extend(now.iter().map(|now| word("now", now)));
+    if *train_on != TrainOn::default() {
+        settings.push(word("train_on", &train_on.word()));
+    }
+    settings.extend((!reasoning).then(|| word("reasoning", &false)));
+    settings.extend((!end_of_turn).then(|| word("end_of_turn", &false)));
+    if *special_tokens != SpecialTokens::default() {
+        settings.push(word("special_tokens", &special_tokens.word()));
+    }
+    settings.extend(max_tokens.iter().map(|max| word("max_tokens", max)));
+    let (from, commit) = (pinned.model.location.source().to_owned(), pinned.origin.commit().map(str::to_owned));
+    AboutModel { from, commit, settings }
 }
 
 fn of_source(dataset: &Dataset, source: &SelectedSource, realised: &Realised, license: Option<License>) -> AboutSource {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::source::{FileDigest, RemoteFile};
 use datac_core::{
     card::About,
-    config::{Deduplicate, SourceRole, Take, Unique, Validation},
+    config::{Deduplicate, Model, SourceRole, Take, Unique, Validation},
     convert::Options,
     hash::Digest,
     id::{ActionKey, BlobId, ChunkId},
@@ -97,6 +97,41 @@ pub struct Measure {
     pub field: String,
 }
 
+/// The pinned model of a recipe.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PinnedModel {
+    /// What the recipe says of it.
+    pub model: Model,
+    /// The repository, or the folder of the workspace.
+    pub origin: FileOrigin,
+    /// The files that decide how samples are rendered and encoded.
+    pub files: Vec<PinnedFile>,
+}
+
+/// A file of a model.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PinnedFile {
+    /// What it is for.
+    pub of: ModelFile,
+    /// Where it lies: a template of the workspace stands beside files of a hub.
+    pub origin: FileOrigin,
+    /// The file.
+    pub file: RemoteFile,
+}
+
+/// What a file of a model is for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ModelFile {
+    /// `tokenizer.json`.
+    Tokenizer,
+    /// `tokenizer_config.json`.
+    TokenizerConfig,
+    /// `chat_template.jinja`, or the template that the recipe names.
+    ChatTemplate,
+    /// One of `additional_chat_templates/`, by its name.
+    NamedTemplate(String),
+}
+
 /// A chunk of a pinned file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ChunkRef {
@@ -127,6 +162,28 @@ pub struct ConvertedChunk {
     pub scores: Vec<BlobId>,
     /// The token column, if the mixture counts tokens.
     pub tokens: Option<BlobId>,
+    /// The samples as the recipe's model sees them, if it has one.
+    pub encoded: Option<EncodedChunk>,
+}
+
+/// The samples of a chunk as a model sees them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct EncodedChunk {
+    /// The ids, see [`datac_core::encoded`].
+    pub ids: BlobId,
+    /// Size of their blob in bytes, uncompressed.
+    pub bytes: u64,
+    /// Their [`datac_core::encoded::EncodedIndex`].
+    pub index: BlobId,
+    /// The number of tokens of each, as a score column.
+    pub tokens: BlobId,
+}
+
+impl EncodedChunk {
+    /// Returns the blobs.
+    pub fn blobs(&self) -> [BlobId; 3] {
+        [self.ids, self.index, self.tokens]
+    }
 }
 
 /// A source of a recipe after selection.
@@ -182,6 +239,10 @@ pub enum Work {
     Convert(ChunkRef, Conversion, SampleKind),
     /// Scores the samples of a chunk.
     Score(ChunkRef, Conversion, SampleKind, Measure),
+    /// Reads the files of a model.
+    ReadModel(Arc<PinnedModel>),
+    /// Renders and encodes the samples of a chunk.
+    Render(ChunkRef, Conversion, SampleKind, Arc<PinnedModel>),
     /// Selects the samples of a source that pass its filters.
     Select {
         /// The chunks to select from.
@@ -219,6 +280,8 @@ pub enum Work {
         arranged: ArrangeOutcome,
         /// Whether prompts that differ in case and white space alone are one prompt.
         normalise: bool,
+        /// Whether tokens are counted.
+        tokens: bool,
     },
     /// Writes the rows of each side.
     Output {
@@ -283,6 +346,8 @@ pub struct Follower {
     pub kind: SampleKind,
     /// What to score.
     pub measures: Vec<Measure>,
+    /// What to render and encode the samples for.
+    pub model: Option<Arc<PinnedModel>>,
     /// Number of samples still needed from chunks that are not known yet; `None` if all are needed.
     pub samples: Option<u64>,
 }
@@ -310,6 +375,28 @@ pub enum Outcome {
     Shaped(Arc<ShapedOutcome>),
     /// Outcome of [`Work::Tally`].
     Tally(TallyOutcome),
+    /// Outcome of [`Work::ReadModel`].
+    ReadModel(ModelOutcome),
+    /// Outcome of [`Work::Render`].
+    Render(RenderOutcome),
+}
+
+/// What the files of a model hold.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ModelOutcome {
+    /// Number of ids that the tokenizer has.
+    pub vocabulary: u64,
+}
+
+/// Outcome of a rendering.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RenderOutcome {
+    /// The samples as the model sees them.
+    pub encoded: EncodedChunk,
+    /// The rejects of the chunk: those of its conversion, and the rows whose samples the model refuses.
+    pub rejects: Option<BlobId>,
+    /// The same by row and reason.
+    pub rejected: Vec<(u32, Reason)>,
 }
 
 /// What a recipe expects of its rows, counted.
@@ -319,6 +406,8 @@ pub struct TallyOutcome {
     pub characters: u64,
     /// Rows of the train side whose prompt an earlier row of that side has.
     pub repeated_prompts: u64,
+    /// Tokens of the rows of all sides; 0 if nothing is expected of them.
+    pub tokens: u64,
 }
 
 /// The files of a target.
@@ -438,6 +527,7 @@ impl Work {
             Self::Scan { .. } => Stage::Scan,
             Self::Convert { .. } => Stage::Convert,
             Self::Score { .. } => Stage::Score,
+            Self::ReadModel(_) | Self::Render(..) => Stage::Render,
             Self::Select { .. } => Stage::Select,
             Self::Group { .. } => Stage::Group,
             Self::Arrange { .. } => Stage::Arrange,
@@ -455,6 +545,7 @@ impl Outcome {
             Self::Scan(_) => Stage::Scan,
             Self::Convert(_) => Stage::Convert,
             Self::Score(_) => Stage::Score,
+            Self::ReadModel(_) | Self::Render(_) => Stage::Render,
             Self::Select(_) => Stage::Select,
             Self::Group(_) => Stage::Group,
             Self::Arrange(_) => Stage::Arrange,
@@ -467,7 +558,15 @@ impl Outcome {
     /// Returns the blobs that the store must have for this outcome to be usable.
     pub fn blobs(&self) -> Vec<BlobId> {
         match self {
-            Self::Scan(_) | Self::Output(_) | Self::Quarantine(_) | Self::Shaped(_) | Self::Tally(_) => Vec::new(),
+            Self::Scan(_)
+            | Self::Output(_)
+            | Self::Quarantine(_)
+            | Self::Shaped(_)
+            | Self::Tally(_)
+            | Self::ReadModel(_) => Vec::new(),
+            Self::Render(RenderOutcome { encoded, rejects, .. }) => {
+                encoded.blobs().into_iter().chain(*rejects).collect()
+            }
             Self::Convert(outcome) => [outcome.rows, outcome.index].into_iter().chain(outcome.rejects).collect(),
             Self::Score(digest) => vec![*digest],
             Self::Select(outcome) => vec![outcome.selection],

@@ -9,7 +9,7 @@ use super::{
     },
 };
 use datac_core::{
-    config::{Expectation, Found},
+    config::{Expectation, Expected, Found},
     failure::{Failure, FailureKind, SourceFault},
     key::Keyed,
     outputs::{BySide, Destination},
@@ -20,17 +20,28 @@ pub(super) fn expectations(db: &dyn PlannerDb, file: RecipeFile) -> &[Expectatio
     targets(db, file).as_ref().map_or(&[], |(.., expectations)| expectations)
 }
 
+/// Returns whether anything is expected of a number.
+pub(super) fn counts(expectations: &[Expectation], of: &Expected) -> bool {
+    expectations.iter().any(|expectation| expectation.of == *of)
+}
+
 /// Returns the numbers that take a look at each row that is written.
 #[salsa::tracked]
 pub(super) fn tallied(db: &dyn PlannerDb, file: RecipeFile) -> Node<TallyOutcome> {
     let (sources, _) = ready!(mixed(db, file));
     let arranged = ready!(arranged(db, file));
     let Some(validation) = validation(db, file) else { return invalid() };
+    let tokens = counts(expectations(db, file), &Expected::Tokens);
     node(
         db,
-        Tally { normalise: &validation.normalise }.key(&(sources.as_slice(), arranged), &VersionsIn(db)),
+        Tally { normalise: &validation.normalise, tokens }.key(&(sources.as_slice(), arranged), &VersionsIn(db)),
         |outcome| if let Outcome::Tally(outcome) = outcome { Some(*outcome) } else { None },
-        || Work::Tally { sources: sources.to_vec(), arranged: arranged.clone(), normalise: validation.normalise },
+        || Work::Tally {
+            sources: sources.to_vec(),
+            arranged: arranged.clone(),
+            normalise: validation.normalise,
+            tokens,
+        },
     )
 }
 
@@ -55,6 +66,7 @@ pub(super) fn unmet(db: &dyn PlannerDb, file: RecipeFile) -> Node<Option<Failure
         rows_read: sources.iter().map(|source| source.selected.rows_read).sum(),
         rejects: sources.iter().flat_map(|source| &source.selected.rejects).map(|(_, count)| count).sum(),
         characters: tallied.map_or(0, |tallied| tallied.characters),
+        tokens: tallied.map_or(0, |tallied| tallied.tokens),
         repeated_prompts: tallied.map_or(0, |tallied| tallied.repeated_prompts),
         mixed: mixed.map(|(_, (source, realised))| (source.name.as_str(), realised.all_units())).collect(),
         unit: Some(mix.unit),

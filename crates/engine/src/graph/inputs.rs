@@ -8,7 +8,7 @@ use std::{
 use salsa::Setter;
 
 use super::action::{FileOrigin, Outcome};
-use crate::source::{FileKind, RemoteFile, Selection};
+use crate::source::{FileKind, RemoteFile, Selection, is_model_repo};
 use datac_core::{
     code::{CodeVersions, Component},
     config::Vocabulary,
@@ -34,6 +34,11 @@ impl SnapshotKey {
     /// Returns whether `datac.lock` pins the snapshot.
     pub fn is_pinned(&self) -> bool {
         self.selection.is_none()
+    }
+
+    /// Returns whether the snapshot is one of a repository of a model.
+    pub fn is_model(&self) -> bool {
+        self.is_pinned() && is_model_repo(&self.source)
     }
 }
 

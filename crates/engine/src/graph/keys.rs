@@ -2,7 +2,8 @@
 //! of the environment follow.
 
 use super::action::{
-    ArrangeOutcome, Conversion, ConvertOutcome, ConvertedChunk, Grouping, Measure, SelectedSource, SourceFile,
+    ArrangeOutcome, Conversion, ConvertOutcome, ConvertedChunk, Grouping, Measure, ModelFile, PinnedFile, PinnedModel,
+    SelectedSource, SourceFile,
 };
 use crate::source::FileDigest;
 use datac_core::{
@@ -10,6 +11,7 @@ use datac_core::{
     code::{CodeVersions, Component},
     config::{self, SourceRole, Take, Unit, Validation},
     convert,
+    encoded::ENCODED_VERSION,
     id::ChunkId,
     key::{Deciding, Encode, Encoder, KeyHasher, Keyed, Visitor},
     leaf::{Leaf, Setting, Value},
@@ -22,13 +24,16 @@ use datac_core::{
     quality::{Filter, SCORERS, SCORES_VERSION},
     rules::RULES_VERSION,
     sample::SAMPLES_VERSION,
-    shape::{self, SHAPES},
+    shape::{self, SHAPES, Shape},
     stage::Stage,
 };
 use datac_decode::{CUTTER_VERSION, Decoder};
 
 /// Version of the quarantine file's format, to be raised when the same rejects are written differently.
 const QUARANTINE_WRITER_VERSION: u32 = 2;
+
+/// Version of rendering, encoding and masking, to be raised when the same samples have other ids, or other ones are refused.
+const RENDERING_VERSION: u32 = 1 + ENCODED_VERSION as u32;
 
 /// Version of the encoding of rejects, to be raised when the same rejects are stored differently.
 pub(crate) const REJECTS_VERSION: u32 = 1;
@@ -56,6 +61,7 @@ pub fn code_versions() -> CodeVersions {
         (Component::RowWriter, shape::DEFAULT.version()),
         (Component::QuarantineWriter, QUARANTINE_WRITER_VERSION),
         (Component::Tally, TALLY_VERSION),
+        (Component::Rendering, RENDERING_VERSION),
         (Component::Container, CONTAINER_VERSION),
     ];
     let shapes = SHAPES.iter().map(|shape| (Component::Shape(shape.name().into()), shape.version()));
@@ -90,6 +96,17 @@ pub(crate) struct Score<'a> {
     pub(crate) decoder: Decoder,
 }
 
+/// Reading the files of a model.
+pub(crate) struct ReadModel<'a> {
+    pub(crate) model: &'a PinnedModel,
+}
+
+/// The render stage: renders and encodes the samples of a chunk for a model.
+pub(crate) struct Render<'a> {
+    pub(crate) model: &'a PinnedModel,
+    pub(crate) decoder: Decoder,
+}
+
 /// The select stage: chooses the samples of a source.
 pub(crate) struct Select<'a> {
     pub(crate) filters: &'a [Filter],
@@ -111,6 +128,8 @@ pub(crate) struct Arrange<'a> {
 pub(crate) struct Tally<'a> {
     /// Whether prompts that differ in case and white space alone are one prompt.
     pub(crate) normalise: &'a bool,
+    /// Whether tokens are counted.
+    pub(crate) tokens: bool,
 }
 
 /// The output stage: writes the rows of both sides.
@@ -190,6 +209,60 @@ impl Keyed for Score<'_> {
     }
 }
 
+impl PinnedModel {
+    /// Names everything that decides how samples are rendered and encoded.
+    fn decide(&self, visitor: &mut dyn Visitor) {
+        visitor.code(Component::Rendering);
+        self.model.decide(visitor);
+        for PinnedFile { of, origin, file } in &self.files {
+            visitor.derived("file of", of);
+            let leaf = Leaf::File { source: origin.name().to_owned(), path: file.path.clone() };
+            visitor.source(leaf, &file.digest);
+        }
+    }
+}
+
+impl Encode for ModelFile {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.text(match self {
+            Self::Tokenizer => "tokenizer",
+            Self::TokenizerConfig => "tokenizer config",
+            Self::ChatTemplate => "chat template",
+            Self::NamedTemplate(name) => name,
+        });
+    }
+}
+
+impl Keyed for ReadModel<'_> {
+    const STAGE: Stage = Stage::Render;
+    type Inputs<'i> = ();
+
+    fn decide(&self, visitor: &mut dyn Visitor) {
+        self.model.decide(visitor);
+    }
+
+    fn feed(&self, (): &(), _: &mut KeyHasher<'_>) {}
+}
+
+impl Keyed for Render<'_> {
+    const STAGE: Stage = Stage::Render;
+    type Inputs<'i> = (&'i ChunkId, &'i ConvertOutcome);
+
+    fn decide(&self, visitor: &mut dyn Visitor) {
+        // Rows that the model refuses are stored as they are in the source.
+        decide_storing(self.decoder, visitor);
+        visitor.code(Component::Scores);
+        self.model.decide(visitor);
+    }
+
+    fn feed(&self, (chunk, converted): &Self::Inputs<'_>, key: &mut KeyHasher<'_>) {
+        key.input("chunk", *chunk);
+        key.input("index", &converted.index);
+        key.input("rows", &converted.rows);
+        key.input("rejects", &converted.rejects);
+    }
+}
+
 impl Keyed for Select<'_> {
     const STAGE: Stage = Stage::Select;
     type Inputs<'i> = &'i [ConvertedChunk];
@@ -207,6 +280,9 @@ impl Keyed for Select<'_> {
             key.input("rejected", &chunk.converted.rejected);
             key.input("scores", &chunk.scores);
             key.input("tokens", &chunk.tokens);
+            if let Some(encoded) = &chunk.encoded {
+                key.input("encoded", &encoded.index);
+            }
         }
     }
 }
@@ -283,6 +359,9 @@ impl Keyed for Tally<'_> {
         if *self.normalise {
             visitor.setting(Setting::Normalise, self.normalise);
         }
+        if self.tokens {
+            visitor.derived("count", &Unit::Tokens);
+        }
     }
 
     fn feed(&self, (sources, arranged): &Self::Inputs<'_>, key: &mut KeyHasher<'_>) {
@@ -295,6 +374,9 @@ impl Keyed for Tally<'_> {
             key.input("selection", &source.selected.selection);
             for chunk in source.chunks.iter() {
                 key.input("index", &chunk.converted.index);
+                if self.tokens {
+                    key.input("tokens", &chunk.tokens);
+                }
             }
         }
     }
@@ -349,6 +431,10 @@ impl Keyed for Shaped<'_> {
         key.input("stem", &outputs.stem().to_owned());
         key.input("card", &about.encoded());
         feed_rows(sources, arranged, key);
+        if shape::by_name(&self.target.shape).is_some_and(<dyn Shape>::is_of_tokens) {
+            let encoded = sources.iter().flat_map(|source| source.chunks.iter()).filter_map(|chunk| chunk.encoded);
+            encoded.for_each(|encoded| key.input("ids", &encoded.ids));
+        }
     }
 }
 
@@ -410,6 +496,7 @@ impl Deciding for Hashed<'_> {
 mod tests {
     use super::*;
     use crate::graph::{ChunkRef, FileOrigin, SelectOutcome};
+    use crate::source::RemoteFile;
     use datac_core::format::Reading;
     use datac_core::license::Stated;
     use datac_core::mapping::{Entry, Mapping, Origin, Path, Template};
@@ -431,6 +518,20 @@ mod tests {
     impl Versions for One {
         fn version(&self, _: &Component) -> u32 {
             1
+        }
+    }
+
+    fn model() -> PinnedModel {
+        let digest = FileDigest::Blake3(FileHash::of(b"tokenizer"));
+        let file = RemoteFile { path: "tokenizer.json".to_owned(), size: 7, digest };
+        let text = b"metadata: { phase: sft }\ndatasets: [{ name: a, source: org/a }]\nmodel: { source: org/m, now: 2026-01-31, \
+                     arguments: { a: 1 }, max_tokens: 9 }\n";
+        let origin = FileOrigin { name: "models/org/m".into(), commit: Some("c".into()) };
+        let recipe = config::load("config/a.yaml", text, &config::Vocabulary::default()).unwrap();
+        PinnedModel {
+            model: recipe.model.unwrap(),
+            origin: origin.clone(),
+            files: vec![PinnedFile { of: ModelFile::Tokenizer, origin, file }],
         }
     }
 
@@ -475,6 +576,7 @@ mod tests {
             converted: converted.clone(),
             scores: vec![blob("scores")],
             tokens: Some(blob("tokens")),
+            encoded: None,
         }];
         let filters = [
             ("length", Bound::Count { min: Some(1), max: None }),
@@ -510,6 +612,7 @@ mod tests {
         let allotment = Allotment { total: 3, counts: vec![3] };
         let lists = BySide { train: Some(blob("train")), validation: Some(blob("validation")), test: None };
         let arranged = ArrangeOutcome { lists, realised: Vec::new(), mingled: None, across: 0 };
+        let model = model();
         let grouping = Grouping { deduplicate: None, normalise: false };
         let license = License::new(["mit".to_owned()], Stated::Card);
         let noted = Noted { description: Some("d".to_owned()), licenses: vec![("x".to_owned(), license)] };
@@ -519,6 +622,7 @@ mod tests {
             kind: SampleKind::Conversation,
             unit: "rows",
             sources: Vec::new(),
+            model: None,
         };
         vec![
             Scan { file: &file }.key(&(), &One),
@@ -526,12 +630,14 @@ mod tests {
             Score { measure: &measure, decoder: Decoder::Json }.key(&(&chunk, &converted), &One),
             select.key(&chunks.as_slice(), &One),
             Arrange { unit: Unit::Rows, validation: &validation }.key(&(&sources, &allotment), &One),
-            Tally { normalise: &false }.key(&(&sources, &arranged), &One),
+            Tally { normalise: &false, tokens: false }.key(&(&sources, &arranged), &One),
             Output.key(&(&sources, &arranged), &One),
             Group { grouping: &grouping }.key(&sources.as_slice(), &One),
             Quarantine.key(&sources.as_slice(), &One),
             Shaped { target: &Target { shards: 2, ..Target::native() }, noted: &noted }
                 .key(&(&OutputSet::new("sft_a"), &sources, &arranged, &about), &One),
+            ReadModel { model: &model }.key(&(), &One),
+            Render { model: &model, decoder: Decoder::Json }.key(&(&chunk, &converted), &One),
         ]
     }
 
@@ -593,13 +699,14 @@ mod tests {
         let grouping = Grouping { deduplicate: None, normalise: false };
         Group { grouping: &grouping }.decide(&mut leaves);
         Arrange { unit: Unit::Rows, validation: &validation }.decide(&mut leaves);
-        Tally { normalise: &false }.decide(&mut leaves);
+        Tally { normalise: &false, tokens: false }.decide(&mut leaves);
         Output.decide(&mut leaves);
         for shape in SHAPES {
             let target = Target { shape: shape.name().to_owned(), ..Target::native() };
             Shaped { target: &target, noted: &Noted::default() }.decide(&mut leaves);
         }
         Quarantine.decide(&mut leaves);
+        ReadModel { model: &model() }.decide(&mut leaves);
         let versions = code_versions();
         let table: std::collections::BTreeSet<Component> =
             versions.iter().map(|(component, _)| component.clone()).collect();

@@ -10,6 +10,7 @@ mod expected;
 mod grouping;
 mod inputs;
 pub(crate) mod keys;
+mod model;
 mod queries;
 mod selection;
 mod sources;
@@ -19,9 +20,9 @@ mod standing;
 mod tests;
 
 pub use action::{
-    Action, ArrangeOutcome, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, FileOrigin, Follower, GroupedSource,
-    Grouping, Measure, Outcome, ScanOutcome, ScanWork, ScannedChunk, SelectOutcome, SelectedSource, ShapedOutcome,
-    SourceFile, TallyOutcome, Work,
+    Action, ArrangeOutcome, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, EncodedChunk, FileOrigin, Follower,
+    GroupedSource, Grouping, Measure, ModelFile, ModelOutcome, Outcome, PinnedFile, PinnedModel, RenderOutcome,
+    ScanOutcome, ScanWork, ScannedChunk, SelectOutcome, SelectedSource, ShapedOutcome, SourceFile, TallyOutcome, Work,
 };
 pub(crate) use expected::unexpected;
 pub(crate) use inputs::{Known, Lookup, OnExecute, Planner, RecipeFile};
@@ -29,6 +30,7 @@ pub use inputs::{Snapshot, SnapshotKey};
 #[cfg(test)]
 use inputs::{SnapshotInput, World};
 pub use keys::code_versions;
+pub(crate) use model::{model_file, model_files, model_key, model_of};
 pub use queries::{Node, RecipePlan};
 pub(crate) use queries::{Rejects, parse, plan, rejects, sources_of};
 pub(crate) use sources::{choose, conversion_of, files_of, license, snapshot_key, snapshot_keys, text_of};

@@ -8,16 +8,19 @@ use super::{
         Action, ArrangeOutcome, ConvertedChunk, Grouping, Outcome, SelectOutcome, SelectedSource, ShapedOutcome,
         TallyOutcome, Work,
     },
-    expected::{destination, expectations, tallied, unmet},
+    expected::{counts, destination, expectations, tallied, unmet},
     grouping::grouped,
     inputs::{Known, PlannerDb, RecipeFile, VersionsIn, World},
     keys::{self, Arrange, Quarantine},
+    model::pinned_model,
     selection::selected,
     sources::files,
 };
 use datac_core::{
     card::About,
-    config::{self, Amount, Dataset, Expectation, Mix, Problem, Recipe, SourceRole, Unit, Validation, percent},
+    config::{
+        self, Amount, Dataset, Expectation, Expected, Mix, Problem, Recipe, SourceRole, Unit, Validation, percent,
+    },
     failure::{Failure, FailureKind, SourceFault},
     id::ActionKey,
     key::Keyed,
@@ -161,7 +164,8 @@ pub(super) fn mixing(db: &dyn PlannerDb, file: RecipeFile) -> Option<(Mix, Vec<f
 
 #[salsa::tracked]
 pub(super) fn counts_tokens(db: &dyn PlannerDb, file: RecipeFile) -> bool {
-    mixing(db, file).as_ref().is_some_and(|(mix, ..)| mix.unit == Unit::Tokens)
+    let is_unit = mixing(db, file).as_ref().is_some_and(|(mix, ..)| mix.unit == Unit::Tokens);
+    is_unit || counts(expectations(db, file), &Expected::Tokens)
 }
 
 /// Returns the names of a recipe's files.
@@ -199,13 +203,14 @@ pub(super) fn node<T>(
 /// Returns the selections of all sources of a recipe.
 #[salsa::tracked]
 pub(super) fn selections(db: &dyn PlannerDb, file: RecipeFile) -> Node<Arc<Vec<SelectedSource>>> {
-    let Some((mix, shares, ..)) = mixing(db, file) else { return invalid() };
+    let Some((_, shares, ..)) = mixing(db, file) else { return invalid() };
     let measures_tokens = |number| {
         let filters = dataset(db, file, number).as_ref().map(|(_, dataset)| dataset.filters.as_slice());
         filters.unwrap_or_default().iter().any(|filter| filter.scorer == ScoreKind::TOKENS)
     };
-    let counts = mix.unit == Unit::Tokens || (0..shares.len()).any(measures_tokens);
-    if counts && !cfg!(feature = "tokens") {
+    let counts = *counts_tokens(db, file) || (0..shares.len()).any(measures_tokens);
+    let has_model = !matches!(pinned_model(db, file), Ok(None));
+    if counts && !has_model && !cfg!(feature = "tokens") {
         let failure = Failure::plain(
             FailureKind::Config,
             "`unit: tokens` needs the `tokens` feature, which this datac was built without",

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::{
     action::{
-        Action, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, Follower, Measure, Outcome, ScanWork,
-        SelectedSource, SourceFile, Work,
+        Action, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, Follower, Measure, Outcome, PinnedModel,
+        RenderOutcome, ScanWork, SelectedSource, SourceFile, Work,
     },
     inputs::{PlannerDb, RecipeFile, VersionsIn},
-    keys::{Convert, Score, Select},
+    keys::{Convert, Render, Score, Select},
+    model::model_for,
     queries::{Node, counts_tokens, dataset, invalid, node, ready},
     sources::{conversion, files, scan_key, scanned},
 };
@@ -70,6 +71,41 @@ pub(super) fn scored<'db>(db: &'db dyn PlannerDb, step: Step<'db>, measures: Vec
         }
     }
     if needs.is_empty() { Node::Ready(digests) } else { Node::Needs(needs) }
+}
+
+/// Returns the samples of a converted chunk as a model sees them.
+#[salsa::tracked]
+pub(super) fn rendered<'db>(db: &'db dyn PlannerDb, step: Step<'db>, model: Arc<PinnedModel>) -> Node<RenderOutcome> {
+    let converted = ready!(converted(db, step));
+    let (chunk, conversion) = (step.chunk(db), step.conversion(db));
+    node(
+        db,
+        Render { model: &model, decoder: chunk.encoding.decoder() }.key(&(&chunk.digest, converted), &VersionsIn(db)),
+        |outcome| if let Outcome::Render(outcome) = outcome { Some(outcome.clone()) } else { None },
+        || Work::Render(chunk.clone(), conversion.clone(), step.kind(db), model.clone()),
+    )
+}
+
+/// Returns a converted chunk with its scores, and with its samples as the model sees them, if there is one.
+fn chosen<'db>(db: &'db dyn PlannerDb, step: Step<'db>, request: &Request<'_>) -> Node<ConvertedChunk> {
+    let converted = ready!(converted(db, step)).clone();
+    let scores = scored(db, step, request.measured());
+    let rendered = request.model.map(|model| rendered(db, step, model.clone()));
+    let mut needs = Vec::new();
+    if let Node::Needs(actions) = scores {
+        needs.extend(actions.iter().cloned());
+    }
+    if let Some(Node::Needs(actions)) = rendered {
+        needs.extend(actions.iter().cloned());
+    }
+    match (scores, rendered) {
+        (Node::Failed(failure), _) | (_, Some(Node::Failed(failure))) => Node::Failed(failure.clone()),
+        (Node::Ready(scores), None) => Node::Ready(request.chunk(step.chunk(db), converted, scores, None)),
+        (Node::Ready(scores), Some(Node::Ready(rendered))) => {
+            Node::Ready(request.chunk(step.chunk(db), converted, scores, Some(rendered)))
+        }
+        _ => Node::Needs(needs),
+    }
 }
 
 /// Returns the measures of a dataset entry: one per filter, in order, and then tokens if the mixture counts them.
@@ -162,23 +198,20 @@ pub(super) fn selected(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> N
     if let Some(failure) = unknown() {
         return Node::Failed(failure);
     }
-    let request =
-        Request { kind: *kind, conversion, measures: measures(*kind, dataset, *counts_tokens(db, file)), dataset };
+    let model = ready!(model_for(db, file, number));
+    let model = model.as_ref();
+    let measures = measures(*kind, dataset, *counts_tokens(db, file));
+    let request = Request { kind: *kind, conversion, measures, model, dataset };
     let mut target = dataset.take.first();
     loop {
         let prefix = ready!(prefix(db, &chunks, &request, target));
         let mut chosen = Vec::with_capacity(prefix);
         let mut needs = Vec::new();
         for step in &chunks.steps[..prefix] {
-            let converted = ready!(converted(db, *step)).clone();
-            match scored(db, *step, request.measures.clone()) {
-                Node::Ready(scores) => {
-                    let (scores, tokens) = scores.split_at(dataset.filters.len());
-                    let (scores, tokens) = (scores.to_vec(), tokens.first().copied());
-                    chosen.push(ConvertedChunk { chunk: step.chunk(db).clone(), converted, scores, tokens });
-                }
-                Node::Needs(actions) => needs.extend(actions.iter().cloned()),
-                Node::Failed(failure) => return Node::Failed(failure.clone()),
+            match self::chosen(db, *step, &request) {
+                Node::Ready(chunk) => chosen.push(chunk),
+                Node::Needs(actions) => needs.extend(actions),
+                Node::Failed(failure) => return Node::Failed(failure),
             }
         }
         if !needs.is_empty() {
@@ -270,8 +303,44 @@ fn more(max: u64, samples: u64, kept: u64) -> u64 {
 struct Request<'a> {
     kind: SampleKind,
     conversion: Option<&'a Conversion>,
+    /// One per filter, in order, and then tokens if the mixture counts them.
     measures: Vec<Measure>,
+    model: Option<&'a Arc<PinnedModel>>,
     dataset: &'a Dataset,
+}
+
+impl Request<'_> {
+    /// Returns what is measured of texts: with a model, tokens are those of the model.
+    fn measured(&self) -> Vec<Measure> {
+        let is_measured = |measure: &&Measure| self.model.is_none() || measure.kind != ScoreKind::TOKENS;
+        self.measures.iter().filter(is_measured).cloned().collect()
+    }
+
+    /// Puts together what is known of a chunk; `scores` are those of what is measured, in order.
+    fn chunk(
+        &self,
+        chunk: &ChunkRef,
+        converted: ConvertOutcome,
+        scores: &[BlobId],
+        rendered: Option<&RenderOutcome>,
+    ) -> ConvertedChunk {
+        let mut measured = scores.iter().copied();
+        let column = |measure: &Measure| match rendered {
+            Some(rendered) if measure.kind == ScoreKind::TOKENS => Some(rendered.encoded.tokens),
+            _ => measured.next(),
+        };
+        let mut columns: Vec<BlobId> = self.measures.iter().filter_map(column).collect();
+        let tokens = columns.drain(self.dataset.filters.len()..).next();
+        let converted = match rendered {
+            // Rows whose samples the model refuses are rejects like those that made none.
+            Some(RenderOutcome { rejects, rejected, .. }) => {
+                ConvertOutcome { rejects: *rejects, rejected: rejected.clone(), ..converted }
+            }
+            None => converted,
+        };
+        let encoded = rendered.map(|rendered| rendered.encoded);
+        ConvertedChunk { chunk: chunk.clone(), converted, scores: columns, tokens, encoded }
+    }
 }
 
 /// Returns the number of leading chunks that hold `target` samples; all chunks if `target` is `None` or cannot be
@@ -302,7 +371,8 @@ fn prefix(db: &dyn PlannerDb, chunks: &Chunks<'_>, request: &Request<'_>, target
                 options: request.dataset.options.clone(),
                 text_field: request.dataset.text_field.clone(),
                 kind: request.kind,
-                measures: request.measures.clone(),
+                measures: request.measured(),
+                model: request.model.cloned(),
                 samples: target.map(|target| target - samples),
             };
             let scan = ScanWork { file: file.clone(), known: *known, followers: vec![follower] };

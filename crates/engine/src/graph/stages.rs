@@ -4,19 +4,21 @@ use super::{
     expected::tallied,
     grouping::{grouped, is_needed},
     inputs::{PlannerDb, RecipeFile},
+    model::model_for,
     queries::{Node, arranged, counts_tokens, dataset, mixed, mixing, parse, selections, written},
-    selection::{chunks, converted, measures, scored, selected},
+    selection::{chunks, converted, measures, rendered, scored, selected},
     sources::{conversion, files, scanned},
 };
 
-use datac_core::stage::Stage;
+use datac_core::{quality::ScoreKind, stage::Stage};
 
 /// Returns, for each stage of a recipe, how many of its actions have an outcome and how many are missing. `None`
 /// means that the number of missing actions depends on an earlier stage.
 pub(crate) fn stages(db: &dyn PlannerDb, file: RecipeFile) -> Vec<(Stage, u64, Option<u64>)> {
     let sources = parse(db, file).as_ref().map_or(0, |recipe| recipe.datasets.len());
     let mut scan = (0, 0);
-    let (mut convert, mut score) = ((0, Some(0)), (0, Some(0)));
+    let (mut convert, mut score, mut render) = ((0, Some(0)), (0, Some(0)), (0, Some(0)));
+    let has_model = parse(db, file).as_ref().is_ok_and(|recipe| recipe.model.is_some());
     let mut select = (0, Some(0));
     for number in 0..sources {
         let Some((kind, dataset)) = dataset(db, file, number) else { continue };
@@ -53,15 +55,25 @@ pub(crate) fn stages(db: &dyn PlannerDb, file: RecipeFile) -> Vec<(Stage, u64, O
                     samples += u64::from(step.chunk(db).rows);
                 }
             }
-            let measures = measures(*kind, dataset, *counts_tokens(db, file));
+            let mut measures = measures(*kind, dataset, *counts_tokens(db, file));
+            measures.retain(|measure| !has_model || measure.kind != ScoreKind::TOKENS);
             let wanted = measures.len() as u64;
             match scored(db, *step, measures) {
                 Node::Ready(digests) => score.0 += digests.len() as u64,
                 _ => score.1 = score.1.map(|missing| missing + wanted),
             }
+            let rendered = match model_for(db, file, number) {
+                Node::Ready(Some(model)) => matches!(rendered(db, *step, model), Node::Ready(_)),
+                Node::Ready(None) => continue,
+                Node::Needs(_) | Node::Failed(_) => false,
+            };
+            match rendered {
+                true => render.0 += 1,
+                false => render.1 = render.1.map(|missing| missing + 1),
+            }
         }
         if is_unknown {
-            (convert.1, score.1) = (None, None);
+            (convert.1, score.1, render.1) = (None, None, None);
         }
         match selected(db, file, number) {
             Node::Ready(_) => select.0 += 1,
@@ -93,12 +105,18 @@ pub(crate) fn stages(db: &dyn PlannerDb, file: RecipeFile) -> Vec<(Stage, u64, O
         (Stage::Arrange, arrange.0, arrange.1),
         (Stage::Output, output.0, output.1),
     ];
+    if has_model {
+        stages.insert(3, (Stage::Render, render.0, render.1));
+    }
+    let after = |stage: Stage, stages: &[(Stage, u64, Option<u64>)]| {
+        stages.iter().position(|(known, ..)| *known == stage).map_or(0, |at| at + 1)
+    };
     if parse(db, file).as_ref().is_ok_and(|recipe| recipe.expect.iter().any(|one| one.of.is_tallied())) {
         let tally = last(matches!(tallied(db, file), Node::Ready(_)), is_arranged);
-        stages.insert(5, (Stage::Tally, tally.0, tally.1));
+        stages.insert(after(Stage::Arrange, &stages), (Stage::Tally, tally.0, tally.1));
     }
     if is_compared {
-        stages.insert(4, (Stage::Group, group.0, group.1));
+        stages.insert(after(Stage::Select, &stages), (Stage::Group, group.0, group.1));
     }
     stages
 }

@@ -5,20 +5,26 @@ use std::collections::BTreeSet;
 
 use super::{
     about::noted,
-    action::Grouping,
+    action::{Grouping, Measure},
+    expected::counts,
     grouping::is_needed,
     inputs::{PlannerDb, RecipeFile, VersionsIn, World},
-    keys::{Arrange, Convert, Group, Hashed, Output, Quarantine, Scan, Score, Select, Shaped, Tally, decide_storing},
+    keys::{
+        Arrange, Convert, Group, Hashed, Output, Quarantine, ReadModel, Scan, Score, Select, Shaped, Tally,
+        decide_storing,
+    },
+    model::model_of,
     queries::parse,
     selection::measures,
     sources::{conversion, files, snapshot_key},
 };
 use datac_core::{
     code::{CodeVersions, Component},
-    config::{Unit, decide_role},
+    config::{Expected, Unit, decide_role},
     id::{EnvironmentId, FileHash},
     key::{Encoder, KEY_VERSION, Keyed, LeafCollector, Visitor},
     leaf::{Leaf, Leaves},
+    quality::ScoreKind,
 };
 use datac_decode::Decoder;
 
@@ -57,13 +63,20 @@ pub(crate) fn leaves(db: &dyn PlannerDb, file: RecipeFile) -> Leaves {
                         leaves.unknown(Leaf::Converter { dataset: dataset.name.clone() });
                     }
                 }
-                for measure in &measures(recipe.metadata.kind, dataset, recipe.mix.unit == Unit::Tokens) {
-                    Score { measure, decoder }.decide(leaves);
-                }
+                let is_scored = |measure: &&Measure| recipe.model.is_none() || measure.kind != ScoreKind::TOKENS;
+                let counts = recipe.mix.unit == Unit::Tokens || counts(&recipe.expect, &Expected::Tokens);
+                let measures = measures(recipe.metadata.kind, dataset, counts);
+                measures.iter().filter(is_scored).for_each(|measure| Score { measure, decoder }.decide(leaves));
             }
             decide_role(dataset.role, leaves);
             Select { filters: &dataset.filters, take: dataset.take }.decide(leaves);
         });
+    }
+    if let Some(model) = model_of(db, file) {
+        if let Some(commit) = model.origin.commit() {
+            collector.source(Leaf::Commit { repo: model.origin.name().to_owned() }, &Hashed(commit));
+        }
+        ReadModel { model: &model }.decide(&mut collector);
     }
     let grouping = Grouping { deduplicate: recipe.mix.deduplicate, normalise: recipe.validation.normalise };
     if is_needed(&grouping, recipe.datasets.iter().map(|dataset| dataset.role)) {
@@ -71,7 +84,8 @@ pub(crate) fn leaves(db: &dyn PlannerDb, file: RecipeFile) -> Leaves {
     }
     Arrange { unit: recipe.mix.unit, validation: &recipe.validation }.decide(&mut collector);
     if recipe.expect.iter().any(|expectation| expectation.of.is_tallied()) {
-        Tally { normalise: &recipe.validation.normalise }.decide(&mut collector);
+        Tally { normalise: &recipe.validation.normalise, tokens: counts(&recipe.expect, &Expected::Tokens) }
+            .decide(&mut collector);
     }
     if recipe.writes_native() {
         Output.decide(&mut collector);

@@ -109,9 +109,10 @@ fn outcome(work: &Work, key: ActionKey) -> Outcome {
             mingled: None,
             across: 0,
         }),
-        Work::Tally { .. } => Outcome::Tally(TallyOutcome { characters: 9000, repeated_prompts: 3 }),
+        Work::Tally { .. } => Outcome::Tally(TallyOutcome { characters: 9000, repeated_prompts: 3, tokens: 0 }),
         Work::Output { .. } => Outcome::Output(BySide::new(|side| Some(file(side.word())))),
         Work::Quarantine { .. } => Outcome::Quarantine(file("quarantine")),
+        Work::ReadModel(_) | Work::Render(..) => unreachable!("no recipe here has a model"),
         Work::Shaped { .. } => unreachable!("no recipe here asks for a shape"),
     }
 }
@@ -290,6 +291,7 @@ const OF_RECIPE: &[&str] = &[
     "output",
     "outputs",
     "parse",
+    "pinned_model",
     "plan",
     "quarantine",
     "selections",
@@ -357,7 +359,7 @@ fn spelling_is_parsed_and_goes_no_further() {
 }
 
 /// The queries that run after any change to a recipe's meaning, before it is known which part changed.
-const PARTS: &[&str] = &["mixing", "outputs", "parse", "targets", "validation"];
+const PARTS: &[&str] = &["mixing", "outputs", "parse", "pinned_model", "targets", "validation"];
 
 #[test]
 fn a_note_changes_the_recipe_and_no_part_of_it() {
@@ -502,9 +504,9 @@ fn an_expectation_that_holds_runs_nothing_and_changes_no_plan() {
     };
     plans.edit("two", "validation:", "expect: { rows: { min: 180 } }\nvalidation:");
     // Where the files belong is asked again, and is the same.
-    asked(&["unmet", "written", "plan"])(&mut plans, &[]);
+    asked(&["counts_tokens", "unmet", "written", "plan"])(&mut plans, &[]);
     plans.edit("two", "min: 180", "min: 100");
-    asked(&["unmet", "written", "plan"])(&mut plans, &[]);
+    asked(&["counts_tokens", "unmet", "written", "plan"])(&mut plans, &[]);
     assert!(plans.plans() == before);
 }
 

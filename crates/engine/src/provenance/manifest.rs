@@ -4,14 +4,17 @@
 //! even after the recipe has changed. Manifests are blobs in the cache; the ledger holds their digests. A manifest
 //! holds no time, so the same build always leaves the same manifest; the ledger records when it ran.
 
-use std::{collections::HashMap, str::FromStr};
+use std::{collections::HashMap, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
 use super::summary::Summary;
 use crate::{
     cache::OutputFile,
-    graph::{Conversion, FileOrigin, RecipePlan, SelectedSource, SourceFile},
+    graph::{
+        Conversion, EncodedChunk, FileOrigin, ModelFile, PinnedFile, PinnedModel, RecipePlan, SelectedSource,
+        SourceFile,
+    },
     source::FileDigest,
 };
 use datac_core::{
@@ -30,7 +33,7 @@ use datac_core::{
 use datac_decode::{Encoding, FileKind, Place};
 
 /// Raised when what is below is encoded otherwise: a manifest of another version is not read.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// Everything that the files of one recipe are made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,6 +62,37 @@ pub struct BuildManifest {
     pub validation: Validation,
     /// For each side that is written, the blob that lists its rows.
     pub lists: BySide<Option<BlobId>>,
+    /// The model that samples were encoded for, if the recipe has one.
+    pub model: Option<MadeModel>,
+}
+
+/// A model as it was read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MadeModel {
+    /// The model as the recipe names it.
+    pub name: String,
+    /// The repository or folder that it comes from.
+    pub origin: FileOrigin,
+    /// Path of its tokenizer.
+    pub path: String,
+    /// Size of the tokenizer in bytes.
+    pub bytes: u64,
+    /// Digest of the tokenizer, spelled as in lock files.
+    pub digest: String,
+}
+
+impl MadeModel {
+    fn new(model: &PinnedModel) -> Option<Self> {
+        let PinnedFile { origin, file: tokenizer, .. } =
+            model.files.iter().find(|file| file.of == ModelFile::Tokenizer)?;
+        Some(Self {
+            name: model.model.location.source().to_owned(),
+            origin: origin.clone(),
+            path: tokenizer.path.clone(),
+            bytes: tokenizer.size,
+            digest: tokenizer.digest.to_string(),
+        })
+    }
 }
 
 /// A source as it was read.
@@ -146,6 +180,8 @@ pub struct MadeChunk {
     pub scores: Vec<BlobId>,
     /// The token column, if the mixture counts tokens.
     pub tokens: Option<BlobId>,
+    /// The samples as the recipe's model sees them, if it has one.
+    pub encoded: Option<EncodedChunk>,
 }
 
 /// A manifest that cannot be read, with the reason.
@@ -167,6 +203,8 @@ pub(crate) struct Made<'a> {
     pub(crate) conversions: Vec<Option<Conversion>>,
     /// The licence of each source.
     pub(crate) licenses: Vec<Option<License>>,
+    /// The model.
+    pub(crate) model: Option<Arc<PinnedModel>>,
 }
 
 impl BuildManifest {
@@ -191,6 +229,7 @@ impl BuildManifest {
             allotment: plan.allotment.clone(),
             validation: recipe.validation.clone(),
             lists: plan.arranged.lists,
+            model: made.model.as_deref().and_then(MadeModel::new),
         }
     }
 
@@ -214,7 +253,8 @@ impl BuildManifest {
         let chunks = self.sources.iter().flat_map(|source| &source.chunks);
         let of_chunks = chunks.flat_map(|chunk| {
             let columns = chunk.scores.iter().copied().chain(chunk.rejects).chain(chunk.tokens);
-            [chunk.written, chunk.index].into_iter().chain(columns)
+            let encoded = chunk.encoded.iter().flat_map(EncodedChunk::blobs);
+            [chunk.written, chunk.index].into_iter().chain(columns).chain(encoded)
         });
         let selections = self.sources.iter().flat_map(|source| [source.selection].into_iter().chain(source.ungrouped));
         self.lists.values().flatten().copied().chain(selections).chain(of_chunks)
@@ -267,6 +307,7 @@ impl MadeSource {
                 rejected: converted.rejected.clone(),
                 scores: chunk.scores.clone(),
                 tokens: chunk.tokens,
+                encoded: chunk.encoded,
             });
         }
         let first = source.chunks.first().map(|chunk| &chunk.chunk.file);

@@ -10,7 +10,8 @@ use rayon::prelude::*;
 use walkdir::{DirEntry, WalkDir};
 
 use super::{
-    Asked, Bytes, Checked, FileDigest, HUB_WORDS, HubKind, Listing, Opening, RemoteFile, Source, SourceError, known,
+    Asked, Bytes, Checked, FileDigest, HUB_WORDS, HubKind, Listing, Opening, RemoteFile, Source, SourceError,
+    is_model_repo, known,
 };
 use crate::system::{self, FileError};
 use datac_core::{hash::Manifest, id::FileHash};
@@ -191,7 +192,8 @@ fn entries(root: &Path, depth: usize) -> impl Iterator<Item = Result<DirEntry, F
 
 /// Returns whether `repo` is `name` or `org/name`, without parts that are special in paths.
 fn is_repo_id(repo: &str) -> bool {
-    is_plain(repo) && repo.split('/').count() <= 2 && repo.split('/').all(|part| !part.starts_with('.'))
+    let most = if is_model_repo(repo) { 3 } else { 2 };
+    is_plain(repo) && repo.split('/').count() <= most && repo.split('/').all(|part| !part.starts_with('.'))
 }
 
 /// Returns whether a path is relative and does not lead out of its folder.

@@ -63,11 +63,7 @@ impl Source for LocalFiles {
         let license = if *has_rows { license(&self.root, paths, &mut stood_on)? } else { None };
         for path in paths {
             if !has_rows {
-                // What is not there is for whoever asks to say.
-                if system::exists(&self.root.join(path)) {
-                    let kind = FileKind { format: RowFormat::Txt, compression: Compression::None };
-                    found.files.push((path.into(), kind));
-                }
+                found.add_exactly(&self.root, path, &mut stood_on)?;
                 continue;
             }
             for folder in folders_to(&self.root, fixed_part(path), depth_of(path))? {
@@ -180,6 +176,33 @@ struct Found {
 }
 
 impl Found {
+    /// Adds the file at a path, or the files of a folder that match its last part. What is not there is for whoever asks to
+    /// say.
+    fn add_exactly(&mut self, root: &Path, path: &str, stood_on: &mut Vec<(String, Stat)>) -> Result<(), SourceError> {
+        let kind = FileKind { format: RowFormat::Txt, compression: Compression::None };
+        let is_there = system::exists(&root.join(path));
+        if is_there || !has_magic(path) {
+            match is_there {
+                true => self.files.push((path.into(), kind)),
+                // A file that comes later is noticed.
+                false => stood_on.push((path.to_owned(), Stat::ABSENT)),
+            }
+            return Ok(());
+        }
+        let folder = fixed_part(path);
+        let place = root.join(folder);
+        if !system::is_dir(&place) {
+            stood_on.push((folder.to_owned(), Stat::ABSENT));
+            return Ok(());
+        }
+        stood_on.push((folder.to_owned(), system::stat(&place)?));
+        let glob = Glob::new(path.strip_prefix(folder).unwrap_or(path).trim_start_matches('/'));
+        let all = walk_to(&place, depth_of(path))?;
+        let matching = all.iter().filter(|path| glob.matches(path)).map(|path| Path::new(folder).join(path));
+        self.files.extend(matching.map(|path| (path, kind)));
+        Ok(())
+    }
+
     /// Adds the files that a path stands for.
     fn add(
         &mut self,

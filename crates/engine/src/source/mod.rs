@@ -56,6 +56,14 @@ pub struct RemoteFile {
     pub digest: FileDigest,
 }
 
+/// What the ids of repositories of models begin with: `models/org/name`. Those of datasets have at most two parts.
+pub(crate) const MODELS: &str = "models/";
+
+/// Returns whether a repository is one of a model.
+pub(crate) fn is_model_repo(repo: &str) -> bool {
+    repo.strip_prefix(MODELS).is_some_and(|name| name.contains('/'))
+}
+
 /// What a recipe asks of a place.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {

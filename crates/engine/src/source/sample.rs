@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Asked, Bytes, Checked, FileDigest, HubKind, Listing, Opening, RemoteFile, Source, SourceError, folder, known,
+    Asked, Bytes, Checked, FileDigest, HubKind, Listing, Opening, RemoteFile, Source, SourceError, folder,
+    is_model_repo, known,
 };
 use datac_core::id::FileHash;
 
@@ -46,12 +47,34 @@ const FILES: &[Packed] = packed! {
     }
 };
 
+macro_rules! packed_model {
+    ($repo:literal { $($path:literal)* }) => {
+        &[$(($repo, $path, include_bytes!(concat!("../../../model/sample/", $path)))),*]
+    };
+}
+
+/// The files of a small model, sorted by path: a tokenizer of some hundred tokens and three chat templates.
+const MODEL: &[Packed] = packed_model! {
+    "models/datac/sample" {
+        "additional_chat_templates/plain.jinja"
+        "additional_chat_templates/tool_use.jinja"
+        "chat_template.jinja"
+        "tokenizer.json"
+        "tokenizer_config.json"
+    }
+};
+
+/// Returns the files of a repository.
+fn files_of(id: &str) -> impl Iterator<Item = &'static Packed> {
+    FILES.iter().chain(MODEL).filter(move |(of, ..)| *of == id)
+}
+
 /// The hub inside the binary.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SampleHub;
 
 impl SampleHub {
-    /// Returns the repositories of the sample hub.
+    /// Returns the datasets of the sample hub.
     pub fn repos() -> Vec<&'static str> {
         let mut repos: Vec<&str> = FILES.iter().map(|(repo, ..)| *repo).collect();
         repos.dedup();
@@ -59,7 +82,9 @@ impl SampleHub {
     }
 
     fn no_repo(repo: &str) -> SourceError {
-        let repos: Vec<String> = Self::repos().iter().map(|repo| format!("`{repo}`")).collect();
+        let models = || MODEL.iter().map(|(repo, ..)| *repo).take(1).collect();
+        let there = if is_model_repo(repo) { models() } else { Self::repos() };
+        let repos: Vec<String> = there.iter().map(|repo| format!("`{repo}`")).collect();
         SourceError::NoRepo { repo: repo.to_owned(), hub: format!("the sample hub, which has {}", repos.join(", ")) }
     }
 }
@@ -96,9 +121,7 @@ impl Source for SampleHub {
     fn resolve(&self, asked: &Asked<'_>) -> Result<Listing, SourceError> {
         let Asked { source: repo, revision, .. } = *asked;
         let id = known::canonical(repo);
-        let files: Vec<RemoteFile> = FILES
-            .iter()
-            .filter(|(of, ..)| *of == id)
+        let files: Vec<RemoteFile> = files_of(id)
             .map(|(_, path, bytes)| RemoteFile {
                 path: (*path).to_owned(),
                 size: bytes.len() as u64,
@@ -119,8 +142,7 @@ impl Source for SampleHub {
 
     fn open(&self, repo: &str, _: Option<&str>, file: &RemoteFile) -> Result<Bytes, SourceError> {
         let id = known::canonical(repo);
-        let of_repo = FILES.iter().filter(|(of, ..)| *of == id);
-        let mut of_repo = of_repo.peekable();
+        let mut of_repo = files_of(id).peekable();
         if of_repo.peek().is_none() {
             return Err(Self::no_repo(repo));
         }

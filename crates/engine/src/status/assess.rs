@@ -22,7 +22,8 @@ use crate::{
     cache::{BuiltDetail, FreshRecipe, OutputFile, Record, stat_cache},
     driver,
     graph::{
-        Node, Planner, RecipeFile, RecipePlan, environment, leaves, parse, plan, snapshot_key, sources_of, unexpected,
+        Node, Planner, RecipeFile, RecipePlan, environment, leaves, model_key, parse, plan, snapshot_key, sources_of,
+        unexpected,
     },
     site::{Found, OutputFolder, RecipeText, Site, WorkspaceError, name_of},
     source::lock::LockFile,
@@ -256,7 +257,9 @@ fn third_look(site: &Site, session: &mut Session) {
         let unpinned: Vec<StaleReason> = recipe
             .datasets
             .iter()
-            .filter_map(|dataset| snapshots.unpinned.get(&snapshot_key(dataset, &snapshots.here)).cloned())
+            .map(|dataset| snapshot_key(dataset, &snapshots.here))
+            .chain(recipe.model.iter().flat_map(|model| model_key(model, &snapshots.here)))
+            .filter_map(|key| snapshots.unpinned.get(&key).cloned())
             .collect();
         let changes: Vec<StaleReason> = match &assessed.last {
             Some(_) => {

@@ -12,10 +12,10 @@ use crate::{
     cache::Record,
     driver::failure_of,
     event::{Event, Observer},
-    graph::{FileOrigin, Snapshot, SnapshotKey, snapshot_key, snapshot_keys},
+    graph::{FileOrigin, Snapshot, SnapshotKey, model_file, model_key, snapshot_key, snapshot_keys},
     site::{CacheFolder, HubAccess, Site, WorkspaceError, local_files, short},
     source::{
-        Asked, Bytes, Listing, Source, SourceError, card, is_archive, is_data,
+        Asked, Bytes, Listing, RemoteFile, Source, SourceError, card, is_archive, is_data,
         lock::{LockFile, Pin},
         why_no_rows,
     },
@@ -97,7 +97,10 @@ impl PinSources<'_> {
                 snapshots.stood_on.insert(key, vec![(name.clone(), Stat::ABSENT)]);
             }
         }
-        let keys: Vec<SnapshotKey> = datasets().flat_map(|dataset| snapshot_keys(dataset, &snapshots.here)).collect();
+        let models = recipes.iter().filter_map(|recipe| recipe.model.as_ref());
+        let of_models = models.flat_map(|model| model_key(model, &snapshots.here));
+        let of_datasets = datasets().flat_map(|dataset| snapshot_keys(dataset, &snapshots.here));
+        let keys: Vec<SnapshotKey> = of_datasets.chain(of_models).collect();
         for key in keys {
             if snapshots.states.contains_key(&key) {
                 continue;
@@ -204,7 +207,9 @@ fn few(files: &[String]) -> String {
 
 /// Returns the sources of recipes that could be repositories and are files or folders of the workspace.
 pub(crate) fn here(root: &Path, recipes: &[Arc<Recipe>]) -> BTreeSet<String> {
-    let named = recipes.iter().flat_map(|recipe| &recipe.datasets).filter_map(|dataset| match &dataset.location {
+    let of_datasets = recipes.iter().flat_map(|recipe| &recipe.datasets).map(|dataset| &dataset.location);
+    let of_models = recipes.iter().filter_map(|recipe| Some(&recipe.model.as_ref()?.location));
+    let named = of_datasets.chain(of_models).filter_map(|location| match location {
         Location::Named { name, .. } => Some(name),
         _ => None,
     });
@@ -225,6 +230,10 @@ fn snapshot_of(pin: &Pin) -> Snapshot {
 /// Pins a repository; also returns its archives, whose rows are not read.
 fn resolve(hub: &dyn Source, key: &SnapshotKey) -> Result<(Pin, Vec<String>), SourceError> {
     let listing = hub.resolve(&Asked::of(&key.source, key.revision.as_deref()))?;
+    if key.is_model() {
+        let files = listing.files.into_iter().filter(|file| model_file(&file.path).is_some()).collect();
+        return Ok((pin_of(hub, key, listing.id, listing.commit, None, files), Vec::new()));
+    }
     // The lock keeps the names of row files alone, so what else there is can be said only now.
     if !listing.files.iter().any(|file| is_data(&file.path)) {
         let paths: Vec<&str> = listing.files.iter().map(|file| file.path.as_str()).collect();
@@ -240,16 +249,20 @@ fn resolve(hub: &dyn Source, key: &SnapshotKey) -> Result<(Pin, Vec<String>), So
         }
         None => None,
     };
-    let pin = Pin {
-        source: key.source.clone(),
-        revision: key.revision.clone(),
-        repo: listing.id,
-        hub: hub.name(),
-        commit: listing.commit.unwrap_or_default(),
-        card,
-        files: listing.files.into_iter().filter(|file| is_data(&file.path)).collect(),
-    };
-    Ok((pin, archives))
+    let files = listing.files.into_iter().filter(|file| is_data(&file.path)).collect();
+    Ok((pin_of(hub, key, listing.id, listing.commit, card, files), archives))
+}
+
+fn pin_of(
+    hub: &dyn Source,
+    key: &SnapshotKey,
+    repo: String,
+    commit: Option<String>,
+    card: Option<String>,
+    files: Vec<RemoteFile>,
+) -> Pin {
+    let (source, revision, commit) = (key.source.clone(), key.revision.clone(), commit.unwrap_or_default());
+    Pin { source, revision, repo, hub: hub.name(), commit, card, files }
 }
 
 fn read_all(bytes: Bytes) -> Result<Vec<u8>, SourceError> {

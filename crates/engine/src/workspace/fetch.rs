@@ -16,7 +16,7 @@ use crate::{
     cache::{Access, DOWNLOADS},
     driver::failure_of,
     gc::download_name,
-    graph::{SourceFile, files_of},
+    graph::{SourceFile, files_of, model_files},
     selector::{assess_selected, find},
     site::{IfHeld, Site, WorkspaceError},
     source::Source,
@@ -126,6 +126,18 @@ pub(super) fn fetch(site: &Site, selectors: &[String], locked: bool) -> Result<F
     for assessed in &session.recipes {
         fetched.problems.extend(assessed.status.problems.iter().cloned());
         let (Some(file), Some(recipe)) = (assessed.file, &assessed.recipe) else { continue };
+        match model_files(&session.planner, file) {
+            Ok(files) => {
+                wanted.extend(files.into_iter().map(|file| {
+                    ((file.origin.name().to_owned(), file.digest.to_string() + &file.path), Arc::new(file))
+                }))
+            }
+            Err(failure) if failed.insert((String::new(), failure.message.clone())) => {
+                let source = recipe.model.as_ref().map_or("", |model| model.location.source()).to_owned();
+                fetched.failures.push(FetchFailure { source, failure });
+            }
+            Err(_) => {}
+        }
         for (number, dataset) in recipe.datasets.iter().enumerate() {
             match files_of(&session.planner, file, number) {
                 Ok(files) => {

@@ -29,7 +29,7 @@ use crate::{
             why_run::{self, PastExplanation},
         },
         manifest::BuildManifest,
-        trace::{self, DroppedRow, DroppedRows, Identified, Journey, Origin, OutputRows},
+        trace::{self, DroppedRow, DroppedRows, Identified, Journey, Origin, OutputRows, SeenRow},
     },
     selector,
     site::{Found, Site, WorkspaceError},
@@ -275,6 +275,20 @@ impl<'w> Outputs<'w> {
         each: impl FnMut(DroppedRow) -> bool,
     ) -> Result<DroppedRows, WorkspaceError> {
         trace::dropped(self.site, target, filter, limit, each)
+    }
+
+    /// Calls `each` with up to `limit` rows of an output as the recipe's model sees them, from line `first` on (from 1), until
+    /// `each` returns false.
+    ///
+    /// `output` is an output by its path or name, or a recipe for its training file.
+    pub fn seen(
+        &self,
+        output: &str,
+        first: u64,
+        limit: u64,
+        each: impl FnMut(SeenRow) -> bool,
+    ) -> Result<(), WorkspaceError> {
+        trace::seen(self.site, output, first, limit, each)
     }
 
     /// Measures the outputs of the recipes that `selectors` match.

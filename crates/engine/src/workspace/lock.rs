@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     cache::Access,
-    graph::{SnapshotKey, snapshot_key},
+    graph::{SnapshotKey, model_key, snapshot_key},
     selector::find,
     site::{IfHeld, Site, WorkspaceError},
     source::lock::{LockFile, Pin},
@@ -82,8 +82,9 @@ pub(super) fn lock(
         Upgrade::Sources(sources) => !sources.iter().any(|source| *source == pin.source || *source == pin.repo),
     });
     let here = here(site.root(), &recipes);
-    let keys: BTreeSet<SnapshotKey> =
-        recipes.iter().flat_map(|recipe| &recipe.datasets).map(|dataset| snapshot_key(dataset, &here)).collect();
+    let of_datasets = recipes.iter().flat_map(|recipe| &recipe.datasets).map(|dataset| snapshot_key(dataset, &here));
+    let models = recipes.iter().filter_map(|recipe| recipe.model.as_ref());
+    let keys: BTreeSet<SnapshotKey> = of_datasets.chain(models.flat_map(|model| model_key(model, &here))).collect();
     let is_used = |pin: &Pin| {
         keys.contains(&SnapshotKey { source: pin.source.clone(), revision: pin.revision.clone(), selection: None })
     };

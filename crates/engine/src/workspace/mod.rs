@@ -1,6 +1,7 @@
 //! A workspace: the handle to its recipes, lock, cache and outputs, and the commands that work on them.
 
 mod add;
+mod check;
 mod clean;
 mod doctor;
 mod fetch;
@@ -25,6 +26,7 @@ pub use crate::build::depfile::{Dependencies, Depfile};
 pub use crate::build::events::{BuildEvent, EVENTS_SCHEMA, EventLine, EventOutput, RecipeEnd, events_schema};
 pub use crate::build::notes::{Note, NoteKind};
 pub use add::{Add, Added};
+pub use check::{FoundRow, Level, ModelCheck, ModelChecks, ModelFinding};
 pub use clean::{CleanOptions, Cleaned, CleanedCache, CleanedFile, KeptFile};
 pub use doctor::{Finding, Health};
 pub use fetch::{FetchFailure, Fetched, FetchedFile};
@@ -57,8 +59,8 @@ pub use crate::{
         summary::{SourceSummary, Summary},
         trace::{
             DroppedRow, DroppedRows, Fate, FateOf, FileAsBuilt, Findings, Identified, Journey, Mixed, Origin,
-            OutputLine, OutputRow, OutputRows, Passed, Rejected, Repairs, SampleOf, SourcePlace, SourceText, Split,
-            Twin, split_place,
+            OutputLine, OutputRow, OutputRows, Passed, Rejected, Repairs, SampleOf, SeenRow, SeenRun, SeenSequence,
+            SourcePlace, SourceText, Split, Twin, split_place,
         },
     },
     selector::{Pattern, Selector, Term, asks_for_state},
@@ -164,6 +166,12 @@ impl Workspace {
     /// With `locked`, a source that is not in the lock is a failure. Failures do not stop the other downloads.
     pub fn fetch(&self, selectors: &[String], locked: bool) -> Result<Fetched, WorkspaceError> {
         fetch::fetch(&self.site, selectors, locked)
+    }
+
+    /// Checks what the models of the selected recipes see: rows that are refused, turns that do not end, what templates drop.
+    /// The recipes must be up to date: nothing is rendered. Writes nothing.
+    pub fn check(&self, selectors: &[String]) -> Result<ModelChecks, WorkspaceError> {
+        check::check(&self.site, selectors)
     }
 
     /// Looks at a source that no recipe need name: its files, columns and rows, and what a recipe would make of the first

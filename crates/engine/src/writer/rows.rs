@@ -18,6 +18,7 @@ use crate::{
     system::FileError,
 };
 use datac_core::{
+    encoded::{ENCODED_VERSION, EncodedSample},
     id::BlobId,
     outputs::row_id,
     row::write_string,
@@ -179,6 +180,9 @@ impl Encoder {
 
     /// Appends a sample as a line.
     pub(super) fn append(&self, sample: &[u8], source: u32, out: &mut Vec<u8>) -> Result<(), OutputError> {
+        if self.shape.is_of_tokens() {
+            return self.append_encoded(sample, source, out);
+        }
         let sample = sample::read(sample).map_err(|_| OutputError::Mismatch)?;
         let (number, source, start) = (source, self.source(source)?, out.len());
         let row_hash = || {
@@ -211,6 +215,38 @@ impl Encoder {
             }
             (Err(unfit), None) => Err(OutputError::Unfit(source.unescape().unwrap_or_default().into_owned(), unfit)),
         }
+    }
+}
+
+impl Encoder {
+    /// Appends a sample that a model has encoded as a line.
+    fn append_encoded(&self, sample: &[u8], source: u32, out: &mut Vec<u8>) -> Result<(), OutputError> {
+        let sample = EncodedSample::read(sample).ok_or(OutputError::Mismatch)?;
+        let start = out.len();
+        if self.has_ids {
+            write!(out, "{{\"id\":\"{}\"", row_id(sample.row_hash)).expect("memory can be written");
+        }
+        let row = out.len();
+        match (self.shape.write_encoded(&sample, out), &self.unfit) {
+            (Ok(()), _) => {
+                if self.has_ids {
+                    out[row] = b',';
+                }
+                out.push(b'\n');
+            }
+            (Err(Unfit(what)), Some(unfit)) => {
+                out.truncate(start);
+                let unfit_sample = UnfitSample { source, what, row_hash: sample.row_hash };
+                unfit.lock().unwrap_or_else(PoisonError::into_inner).push(unfit_sample);
+            }
+            (Err(unfit), None) => return Err(OutputError::Unfit(self.shape.name().to_owned(), unfit)),
+        }
+        Ok(())
+    }
+
+    /// Returns the version of the blobs that samples are read from.
+    pub(super) fn format(&self) -> u8 {
+        if self.shape.is_of_tokens() { ENCODED_VERSION } else { SAMPLES_VERSION }
     }
 }
 
@@ -292,7 +328,7 @@ impl Samples {
         let block = &self.blocks[at.block as usize];
         let blob = self.blobs[at.block as usize].get_or_init(|| {
             let blob = self.store.get(&block.blob)?;
-            check_version(&block.blob, &blob).map(|()| blob)
+            check_version(&block.blob, &blob, self.encoder.format()).map(|()| blob)
         });
         let sample = blob.as_ref().map_err(Clone::clone)?.get(at.start as usize..at.end as usize);
         self.encoder.append(sample.ok_or(OutputError::Mismatch)?, block.source, out)
@@ -390,7 +426,7 @@ impl<E: Fails> Rows<'_, E> {
         let needed: Vec<usize> = (0..self.blocks.len()).filter(|block| self.blocks[*block].candidates > 0).collect();
         let loaded = load(self.store, needed.iter().map(|block| self.blocks[*block].blob).collect())?;
         for (block, blob) in needed.into_iter().zip(loaded) {
-            check_version(&self.blocks[block].blob, &blob)?;
+            check_version(&self.blocks[block].blob, &blob, self.encoder.format())?;
             samples.blobs[block].set(Ok(blob)).ok();
         }
         let places = plan.segments.iter().enumerate();
@@ -544,9 +580,9 @@ impl Walk {
 }
 
 /// Returns a miss if a blob holds samples of another version, so that they are made again.
-pub fn check_version(digest: &BlobId, blob: &[u8]) -> Result<(), Miss> {
+pub fn check_version(digest: &BlobId, blob: &[u8], version: u8) -> Result<(), Miss> {
     match blob.first() {
-        Some(&SAMPLES_VERSION) => Ok(()),
+        Some(found) if *found == version => Ok(()),
         _ => Err(Miss { digest: *digest, reason: MissReason::Damaged("it has another version".into()) }),
     }
 }

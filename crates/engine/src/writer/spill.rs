@@ -161,10 +161,11 @@ impl Spill {
     /// Deals the wanted samples of some blocks.
     fn deal<E: Fails>(&self, rows: &Rows<'_, E>, wave: Vec<WantedOf>) -> Result<(), E> {
         let (store, dealing, count) = (rows.store.clone(), self.dealing.clone(), wave.len());
+        let format = self.encoder.format();
         let deal = move |number: usize| {
             let WantedOf { blob: digest, source, samples } = &wave[number];
             let blob = store.get(digest)?;
-            check_version(digest, &blob)?;
+            check_version(digest, &blob, format)?;
             samples.iter().try_for_each(|Wanted { place, position }| {
                 let sample = blob.get(place.start as usize..place.end as usize).ok_or(OutputError::Mismatch)?;
                 dealing.deal(*position, *source, sample)

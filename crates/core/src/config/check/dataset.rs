@@ -312,7 +312,7 @@ impl Checker<'_> {
         }
     }
 
-    fn revision(&mut self, node: &Node<'_>, key: &str) -> Option<String> {
+    pub(super) fn revision(&mut self, node: &Node<'_>, key: &str) -> Option<String> {
         let text = self.name(node, key)?;
         match revision_fault(text) {
             None => Some(text.to_owned()),

@@ -5,6 +5,7 @@ mod dataset;
 mod expect;
 mod filter;
 mod held;
+mod model;
 mod output;
 mod read;
 mod recipe;
@@ -15,6 +16,7 @@ use std::borrow::Cow;
 use super::{Vocabulary, problem::Fault, recipe::Recipe, tree::Node};
 use crate::quality::{self, ScoreKind};
 
+pub(super) use model::SET_BY_DATAC;
 pub(super) use recipe::PHASES;
 pub(super) use rules::language_codes;
 
@@ -29,10 +31,11 @@ const BLOCKS: &[(&str, &[&str])] = &[
     ("`sample`", SAMPLE_KEYS),
     ("an entry of `output`", OUTPUT_KEYS),
     ("`expect`", EXPECT_KEYS),
+    ("`model`", MODEL_KEYS),
 ];
 
 const RECIPE_KEYS: &[&str] =
-    &["metadata", "datasets", "validation", "test", "exclude", "mix", "max_rejects", "output", "expect"];
+    &["metadata", "datasets", "validation", "test", "exclude", "mix", "max_rejects", "model", "output", "expect"];
 const METADATA_KEYS: &[&str] = &["phase", "description", "total_tokens", "max_seq_length", "version"];
 const DATASET_KEYS: &[&str] = &[
     "name",
@@ -63,8 +66,29 @@ const TEST_KEYS: &[&str] = &["ratio", "split", "overlap"];
 const MIX_KEYS: &[&str] = &["strategy", "total", "unit", "deduplicate", "normalise"];
 const SAMPLE_KEYS: &[&str] = &["rows", "seed"];
 const OUTPUT_KEYS: &[&str] = &["shape", "container", "shards", "layout", "id"];
-const EXPECT_KEYS: &[&str] =
-    &["rows", "train_rows", "validation_rows", "test_rows", "rejects", "characters", "repeated_prompts", "shares"];
+const EXPECT_KEYS: &[&str] = &[
+    "rows",
+    "train_rows",
+    "validation_rows",
+    "test_rows",
+    "rejects",
+    "characters",
+    "tokens",
+    "repeated_prompts",
+    "shares",
+];
+const MODEL_KEYS: &[&str] = &[
+    "source",
+    "revision",
+    "template",
+    "arguments",
+    "now",
+    "train_on",
+    "reasoning",
+    "end_of_turn",
+    "special_tokens",
+    "max_tokens",
+];
 const LIMIT_KEYS: &[&str] = &["min", "max"];
 
 /// Returns the keys of a source that is not mixed: those of a dataset but its share.

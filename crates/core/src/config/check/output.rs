@@ -44,6 +44,15 @@ impl Checker<'_> {
         Some(targets)
     }
 
+    /// Reports an output of token ids in a recipe without a model.
+    pub(super) fn needs_model(&mut self, fields: &Fields<'_, '_>, outputs: &[Target]) {
+        let is_of_tokens = |target: &&Target| shape::by_name(&target.shape).is_some_and(<dyn Shape>::is_of_tokens);
+        let (Some(target), Some(node)) = (outputs.iter().find(is_of_tokens), fields.get("output")) else { return };
+        let message = format!("rows of the shape `{}` are token ids, and the recipe has no `model`", target.shape);
+        let fault = Fault::new(problem::MODEL, &node.span, message).label("ids of which model?");
+        self.report(fault.hint("add `model: Qwen/Qwen3-8B`, or the folder of a tokenizer"));
+    }
+
     fn target(&mut self, node: &Node<'_>, kind: Option<SampleKind>) -> Option<Target> {
         if !matches!(node.value, Value::Map(_)) {
             let shape = self.shape(node, kind)?;

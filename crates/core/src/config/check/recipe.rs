@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     super::{
         problem::{self, Fault},
-        recipe::{Amount, Deduplicate, Metadata, Mix, Recipe, Strategy, Unique, Unit},
+        recipe::{Amount, Deduplicate, Metadata, Mix, Recipe, SourceRole, Strategy, Unique, Unit},
         tree::{Node, Scalar, Value, quoted},
     },
     Checker, METADATA_KEYS, MIX_KEYS, RECIPE_KEYS,
@@ -13,7 +13,10 @@ use super::{
     read::{Fields, spelled},
     rules::{decimal, did_you_mean, is_plain, list_of, percentage},
 };
-use crate::sample::SampleKind;
+use crate::{
+    quality::{Bound, Filter, ScoreKind},
+    sample::SampleKind,
+};
 
 /// The first words of phases, with the kind of sample of each.
 pub(in super::super) const PHASES: &[(&str, SampleKind)] = &[
@@ -49,10 +52,21 @@ impl Checker<'_> {
         };
         let max_rejects = self.optional(&fields, "max_rejects", Self::amount);
         let outputs = self.outputs(&fields, metadata.as_ref().map(|m| m.kind));
+        let model = self.model(&fields, root, metadata.as_ref().map(|m| m.kind));
         let expect = self.expectations(&fields, root);
+        if let (Some(None), Some(outputs)) = (&model, &outputs) {
+            self.needs_model(&fields, outputs);
+        }
         let (validation, unmixed) = held_out?;
         let mixed = entries?.into_iter().map(|entry| entry.dataset).collect::<Option<_>>()?;
-        let datasets = unmixed.with(mixed);
+        let mut datasets = unmixed.with(mixed);
+        let model = model?;
+        if let Some(max) = model.as_ref().and_then(|model| model.max_tokens) {
+            let bound = Bound::Count { min: None, max: Some(max) };
+            let filter = Filter { scorer: ScoreKind::TOKENS, bound };
+            let written = datasets.iter_mut().filter(|dataset| dataset.role != SourceRole::Excluded);
+            written.for_each(|dataset| dataset.filters.push(filter.clone()));
+        }
         self.unique(&datasets, root);
         self.expected_of(root, &datasets, &validation);
         Some(Recipe {
@@ -61,6 +75,7 @@ impl Checker<'_> {
             validation,
             mix: mix?,
             max_rejects: max_rejects?,
+            model,
             outputs: outputs?,
             expect: expect?,
         })

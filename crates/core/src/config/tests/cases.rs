@@ -117,6 +117,19 @@ pub(in crate::config) fn bad() -> Vec<(&'static str, String, Vec<&'static str>)>
         ),
         case("no container", &root("output: {shape: trl, container: csv}"), &["6:33 E0115 csv"]),
         case("too many shards", &root("output: {shape: trl, shards: 100000}"), &["6:30 E0114 is more than 99999"]),
+        // The model.
+        case("a model of no place", &root("model: ../m"), &["6:8 E0138 neither a repository nor a folder"]),
+        case("a model without a source", &root("model: {max_tokens: 9}"), &["6:1 E0111 `model` needs `source`"]),
+        case("a time that is none", &root("model: {source: a/b, now: today}"), &["6:27 E0138 must be a date"]),
+        case(
+            "an argument of datac's own",
+            &root("model: {source: a/b, arguments: {tools: []}}"),
+            &["6:34 E0138 is what datac renders"],
+        ),
+        case("arguments in a list", &root("model: {source: a/b, arguments: [1]}"), &["6:33 E0112 must be a mapping"]),
+        case("trained on by another word", &root("model: {source: a/b, train_on: user}"), &["6:32 E0115 `completion`"]),
+        case("no tokens", &root("model: {source: a/b, max_tokens: 0}"), &["6:34 E0114 at least 1"]),
+        case("ids of no model", &root("output: tokens"), &["6:9 E0138 the recipe has no `model`"]),
         // What is expected.
         case("no expectations", &root("expect: 7"), &["6:9 E0112 `expect` must be a mapping"]),
         case("an unknown expectation", &root("expect: {row: 7}"), &["6:10 E0110 unknown key `row`"]),

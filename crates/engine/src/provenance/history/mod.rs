@@ -78,12 +78,17 @@ fn actions(plans: &[RecipePlan]) -> BTreeMap<Stage, u64> {
     let sources = || plans.iter().flat_map(|plan| plan.sources.iter());
     let chunks = || sources().flat_map(|source| source.chunks.iter());
     let columns = |chunk: &'_ crate::graph::ConvertedChunk| {
-        chunk.scores.iter().copied().chain(chunk.tokens).map(|column| (chunk.chunk.digest, column)).collect::<Vec<_>>()
+        let columns = chunk.scores.iter().copied().chain(chunk.tokens);
+        let of_model = chunk.encoded.map(|encoded| encoded.tokens);
+        let scores = columns.filter(|column| Some(*column) != of_model);
+        scores.map(|column| (chunk.chunk.digest, column)).collect::<Vec<_>>()
     };
+    let rendered = |chunk: &'_ crate::graph::ConvertedChunk| Some((chunk.chunk.digest, chunk.encoded?.index));
     BTreeMap::from([
         (Stage::Scan, distinct(chunks().map(|chunk| (&chunk.chunk.file.digest, chunk.chunk.file.kind)))),
         (Stage::Convert, distinct(chunks().map(|chunk| (chunk.chunk.digest, chunk.converted.index)))),
         (Stage::Score, distinct(chunks().flat_map(columns))),
+        (Stage::Render, distinct(chunks().filter_map(rendered))),
         (Stage::Select, distinct(sources().map(|source| source.selected.selection))),
         (Stage::Group, distinct(sources().filter_map(|source| Some((source.ungrouped?, source.selected.selection))))),
         (Stage::Arrange, distinct(plans.iter().map(|plan| plan.arranged.lists))),

@@ -14,6 +14,7 @@ use crate::{
     site::WorkspaceError,
 };
 use datac_core::{
+    encoded::{EncodedIndex, EncodedSample},
     failure::{Failure, FailureKind},
     id::BlobId,
     mix::Selection,
@@ -180,6 +181,16 @@ impl Lineage {
         let blob = self.blob(&self.manifest.sources[at.source].chunks[at.chunk].written)?;
         let place = if at.sample < index.len() { index.range(at.sample) } else { 0..0 };
         take(sample::at(&blob, place).map_err(|error| self.lost(error))?)
+    }
+
+    /// Returns a sample as the recipe's model sees it; `None` if the recipe has no model.
+    pub(crate) fn encoded(&self, at: At) -> Lost<Option<EncodedSample>> {
+        let Some(encoded) = &self.manifest.sources[at.source].chunks[at.chunk].encoded else { return Ok(None) };
+        let index = EncodedIndex::decode(&self.blob(&encoded.index)?).filter(|index| at.sample < index.len());
+        let index = index.ok_or_else(|| self.lost("an index of ids does not match its chunk"))?;
+        let ids = self.blob(&encoded.ids)?;
+        let sample = ids.get(index.range(at.sample)).and_then(EncodedSample::read);
+        sample.map(Some).ok_or_else(|| self.lost("the ids of a sample cannot be read"))
     }
 
     /// Returns a row as written to its file, without the line feed.

@@ -10,6 +10,7 @@ mod forward;
 mod lineage;
 mod locate;
 mod rows;
+mod seen;
 mod shard;
 mod source_row;
 
@@ -24,6 +25,8 @@ pub(crate) use forward::{trace_id, trace_source};
 pub(crate) use locate::{Located, locate, named_output};
 pub(crate) use rows::rows;
 pub use rows::{OutputRow, OutputRows};
+pub(crate) use seen::seen;
+pub use seen::{SeenRow, SeenRun, SeenSequence};
 pub(crate) use source_row::Sources;
 pub use source_row::{SampleOf, SourcePlace, SourceText};
 

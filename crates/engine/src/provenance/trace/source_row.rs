@@ -8,11 +8,12 @@ use serde::Serialize;
 use super::lineage::Lineage;
 use crate::{
     cache::{Record, Run},
-    provenance::manifest::{MadeChunk, MadeSource},
+    provenance::manifest::{MadeChunk, MadeModel, MadeSource},
     site::Site,
-    source::{Bytes, Source, sample::SampleHub},
+    source::{Bytes, FileDigest, RemoteFile, Source, sample::SampleHub},
+    system,
 };
-use datac_core::sample::SampleIndex;
+use datac_core::{id::FileHash, sample::SampleIndex};
 use datac_decode as decode;
 use datac_decode::{Chunk, Encoding, Input};
 
@@ -148,6 +149,24 @@ impl<'w> Sources<'w> {
         let found = found.ok_or(CHANGED)?;
         *self.last.borrow_mut() = Some(found.clone());
         Ok(found)
+    }
+
+    /// Reads a file of the build's model again.
+    pub(crate) fn model_file(&self, model: &MadeModel) -> Result<Vec<u8>, String> {
+        let from = if model.origin.is_local() { self.site.workspace(self.record) } else { self.hub()? };
+        let digest = model.digest.parse()?;
+        let file = RemoteFile { path: model.path.clone(), size: model.bytes, digest };
+        let opened = from.open(model.origin.name(), model.origin.commit(), &file);
+        let bytes = match opened.map_err(|error| format!("failed to {error}"))? {
+            Bytes::Static(bytes) => bytes.to_vec(),
+            Bytes::File(_, path) => system::read(&path).map_err(|error| format!("failed to {error}"))?,
+        };
+        // A file of the workspace may have changed.
+        let is_same = match digest {
+            FileDigest::Blake3(digest) => FileHash::of(&bytes) == digest,
+            FileDigest::Sha256(_) | FileDigest::Git(_) => true,
+        };
+        if is_same { Ok(bytes) } else { Err(format!("`{}` has changed since the build", model.path)) }
     }
 
     /// Opens the sample hub if the build read from it, otherwise the configured hub, with the network disabled.

@@ -13,10 +13,10 @@ use std::{
 use reqwest::{Response, StatusCode, header};
 
 use super::{
-    DownloadEvent, HttpHub,
+    DATASETS, DownloadEvent, HttpHub,
     endpoint::authorization,
     errors::{About, Fault},
-    verify,
+    kind_and_name, verify,
 };
 use crate::{
     source::{RemoteFile, SourceError},
@@ -151,7 +151,10 @@ impl Download<'_> {
         if kept == self.file.size {
             return Ok(());
         }
-        let segments = ["datasets"].into_iter().chain(self.about.repo.split('/')).chain(["resolve", self.commit]);
+        let (kind, name) = kind_and_name(self.about.repo);
+        // Repositories of models have no such word before their names.
+        let kind = Some(kind).filter(|kind| *kind == DATASETS);
+        let segments = kind.into_iter().chain(name.split('/')).chain(["resolve", self.commit]);
         let url = self.about.endpoint.join(segments.chain(self.file.path.split('/')));
         let mut request = self.hub.client.get(url).headers(authorization(self.about.token));
         if kept > 0 {

@@ -35,7 +35,18 @@ pub use self::{
     token::{Token, default_endpoint, env_offline, find_token, find_token_and_place, has_bad_token},
     verify::holds,
 };
-use crate::source::{Asked, Bytes, Listing, RemoteFile, Source, SourceError};
+use crate::source::{Asked, Bytes, Listing, MODELS, RemoteFile, Source, SourceError, is_model_repo};
+
+/// The word of the Hub for repositories of datasets.
+const DATASETS: &str = "datasets";
+
+/// Returns the Hub's word for a kind of repository, and the repository's name without it.
+fn kind_and_name(repo: &str) -> (&'static str, &str) {
+    match repo.strip_prefix(MODELS) {
+        Some(name) if is_model_repo(repo) => ("models", name),
+        _ => (DATASETS, repo),
+    }
+}
 
 /// Receives download events. Called on the requesting thread, so it should return soon.
 pub type ProgressFn = Arc<dyn Fn(DownloadEvent) + Send + Sync>;
@@ -197,7 +208,8 @@ impl HttpHub {
     /// Returns the repository's own name, and the commit of a revision.
     fn find(&self, repo: &str, revision: &str) -> Result<(String, String), SourceError> {
         let about = About { revision: Some(revision), ..self.about(repo) };
-        let path = ["api", "datasets"].into_iter().chain(repo.split('/')).chain(["revision", revision]);
+        let (kind, name) = kind_and_name(repo);
+        let path = ["api", kind].into_iter().chain(name.split('/')).chain(["revision", revision]);
         let url = self.endpoint.join(path);
         let found = self.persist(&about, async || listing::info(&self.client, &about, url.clone()).await)?;
         let malformed = |reason: &str| match about.malformed(reason) {
@@ -214,7 +226,8 @@ impl HttpHub {
         if !listing::is_repo_id(&found.id, false) {
             return Err(malformed("what it names as the dataset is not `org/name`"));
         }
-        Ok((found.id, commit))
+        let id = if is_model_repo(repo) { format!("{MODELS}{}", found.id) } else { found.id };
+        Ok((id, commit))
     }
 
     /// Repeats a request until it succeeds or fails for good.
@@ -301,7 +314,8 @@ impl Source for HttpHub {
         if self.offline {
             return Err(SourceError::Offline { what: format!("the file list of `{repo}`") });
         }
-        if !listing::is_repo_id(repo, true) {
+        let (kind, name) = kind_and_name(repo);
+        if !listing::is_repo_id(name, kind == DATASETS) {
             return Err(SourceError::NoRepo { repo: repo.to_owned(), hub: self.name() });
         }
         if !is_revision(revision) {
@@ -310,7 +324,8 @@ impl Source for HttpHub {
         let (id, commit) = self.find(repo, revision)?;
         let about = About { revision: Some(&commit), ..self.about(&id) };
         let mut files = Files::default();
-        let mut url = self.endpoint.join(["api", "datasets"].into_iter().chain(id.split('/')).chain(["tree", &commit]));
+        let path = ["api", kind].into_iter().chain(kind_and_name(&id).1.split('/')).chain(["tree", &commit]);
+        let mut url = self.endpoint.join(path);
         url.set_query(Some("recursive=true&expand=false"));
         let mut next = Some(url);
         while let Some(url) = next {

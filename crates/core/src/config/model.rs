@@ -1,0 +1,118 @@
+//! The `model` block: for which model rows are rendered and encoded, and what of them is trained on.
+
+use serde::Serialize;
+
+use super::Location;
+use crate::{key::Visitor, leaf::Setting};
+
+/// A model as recipes name it: the files of its tokenizer and chat templates, and how samples go through them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Model {
+    /// The repository, or the folder of the workspace.
+    pub location: Location,
+    /// The name of one of the model's chat templates, or the path of a template in the workspace; `None` leaves the choice to
+    /// the rule of transformers.
+    pub template: Option<String>,
+    /// What the template is given beside the conversation, by name, as JSON; sorted by name.
+    pub arguments: Vec<(String, String)>,
+    /// The time that the template is told: `2026-01-31` or `2026-01-31T12:00:00`.
+    pub now: Option<String>,
+    /// Which messages are trained on.
+    pub train_on: TrainOn,
+    /// Whether reasoning is trained on.
+    pub reasoning: bool,
+    /// Whether the token that ends a turn is trained on.
+    pub end_of_turn: bool,
+    /// What is done with texts that hold control tokens.
+    pub special_tokens: SpecialTokens,
+    /// The largest number of tokens that a sample may have.
+    pub max_tokens: Option<u64>,
+}
+
+/// Which messages are trained on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+pub enum TrainOn {
+    /// All messages of the assistant.
+    #[default]
+    Assistant,
+    /// The last message of the assistant.
+    Last,
+    /// The messages of the assistant behind the last one of the user.
+    Completion,
+    /// The whole text.
+    All,
+}
+
+impl TrainOn {
+    /// Every word that recipes use.
+    pub const ALL: &[(&str, Self)] =
+        &[("assistant", Self::Assistant), ("last", Self::Last), ("completion", Self::Completion), ("all", Self::All)];
+
+    /// Returns the word that recipes use.
+    pub fn word(self) -> &'static str {
+        word(Self::ALL, self)
+    }
+}
+
+/// What is done with a text that holds the text of a control token, which the tokenizer would read as one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+pub enum SpecialTokens {
+    /// Its row is rejected.
+    #[default]
+    Reject,
+    /// It is encoded like any other, so the sample says what only the template should say.
+    Allow,
+}
+
+impl SpecialTokens {
+    /// Every word that recipes use.
+    pub const ALL: &[(&str, Self)] = &[("reject", Self::Reject), ("allow", Self::Allow)];
+
+    /// Returns the word that recipes use.
+    pub fn word(self) -> &'static str {
+        word(Self::ALL, self)
+    }
+}
+
+/// The end of names of template files.
+const TEMPLATE_FILE: &str = ".jinja";
+
+impl Model {
+    /// Returns the path of the template in the workspace, if `template` is one.
+    pub fn template_path(&self) -> Option<&str> {
+        self.template.as_deref().filter(|template| template.ends_with(TEMPLATE_FILE))
+    }
+
+    /// Returns the name of the template among those of the model, if `template` is one.
+    pub fn template_name(&self) -> Option<&str> {
+        self.template.as_deref().filter(|template| !template.ends_with(TEMPLATE_FILE))
+    }
+
+    /// Names the model itself: what stands for the files that decide.
+    pub fn decide_source(&self, visitor: &mut dyn Visitor) {
+        visitor.setting(of("source"), &self.location.source().to_owned());
+        visitor.setting(of("revision"), &self.location.revision().map(str::to_owned));
+    }
+
+    /// Names the values that decide ids and masks, besides the files of the model.
+    pub fn decide(&self, visitor: &mut dyn Visitor) {
+        let Self { template, arguments, now, train_on, reasoning, end_of_turn, special_tokens, .. } = self;
+        visitor.setting(of("template"), template);
+        for (name, value) in arguments {
+            visitor.setting(Setting::ModelArgument(name.clone()), value);
+        }
+        visitor.setting(of("now"), now);
+        visitor.setting(of("train_on"), &train_on.word().to_owned());
+        visitor.setting(of("reasoning"), reasoning);
+        visitor.setting(of("end_of_turn"), end_of_turn);
+        visitor.setting(of("special_tokens"), &special_tokens.word().to_owned());
+    }
+}
+
+fn of(key: &'static str) -> Setting {
+    Setting::Model(key.to_owned())
+}
+
+fn word<T: PartialEq>(words: &'static [(&'static str, T)], value: T) -> &'static str {
+    words.iter().find(|(_, known)| *known == value).map_or("", |(word, _)| word)
+}

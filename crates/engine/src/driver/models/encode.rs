@@ -1,0 +1,269 @@
+//! A sample as a model sees it.
+
+use datac_model::{
+    Conversation, Encoded, Ending, Json, MaskError, Message as Turn, Model, ModelError, Reason as Why, Rules,
+    Tokenizer, TokenizerFile, TrainOn,
+};
+use std::sync::Arc;
+
+use super::ReadModel;
+use datac_core::{
+    config::model::SpecialTokens,
+    encoded::{EncodedSample, Notes, Sequence, TrainedRun, WhyTrained},
+    row::{Reason, Reject},
+    sample::{self, Arguments, Body, Content, Message, Sample, ToolCall, write_identity},
+};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// What is rendered of a dialogue.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// All of it, by the rules of the recipe.
+    Dialogue,
+    /// All of it; the answer is trained on.
+    Answer,
+    /// What stands before an answer, and what begins it.
+    Prompt,
+}
+
+impl ReadModel {
+    /// Renders and encodes a sample, or says why it is no sample for this model.
+    pub(crate) fn encode(&self, sample: &Sample<'_>) -> Result<(EncodedSample, Notes), Reject> {
+        let mut notes = Notes::default();
+        let sequences = match &sample.body {
+            Body::Text { text } => vec![self.text(text, &mut notes)?],
+            Body::Conversation { messages } | Body::Labelled { messages } => {
+                vec![self.dialogue(sample, messages.iter(), Part::Dialogue, &mut notes)?]
+            }
+            Body::Preference { prompt, ranked } => {
+                let answer = |answer: &Vec<Message<'_>>| {
+                    self.dialogue(sample, prompt.iter().chain(answer), Part::Answer, &mut notes)
+                };
+                ranked.iter().map(answer).collect::<Result<_, _>>()?
+            }
+            Body::Prompt { messages } => vec![self.dialogue(sample, messages.iter(), Part::Prompt, &mut notes)?],
+            Body::Stepwise { .. } => unreachable!("recipes of stepwise samples have no model"),
+        };
+        let mut stored = Vec::new();
+        sample::append(sample, &mut stored);
+        let view = sample::read(&stored).expect("what was stored can be read");
+        let mut identity = Vec::new();
+        write_identity(&view, &mut identity);
+        Ok((EncodedSample { row_hash: xxh3_64(&identity), sequences }, notes))
+    }
+
+    /// A text, with the token that ends texts behind it; all of it is trained on.
+    fn text(&self, text: &str, notes: &mut Notes) -> Result<Sequence, Reject> {
+        self.special_in(text, "the text", notes)?;
+        let mut ids =
+            self.tokenizer.encode(text).map_err(|error| Reject::new(Reason::NotEncoded, error.to_string()))?;
+        if ids.is_empty() {
+            return Err(Reject::new(Reason::NothingTrained, "the text is empty"));
+        }
+        ids.extend(self.end_of_text);
+        let length = ids.len() as u32;
+        let run = TrainedRun { start: 0, length, why: WhyTrained::All, message: None, weight: 1.0 };
+        Ok(Sequence { ids, runs: vec![run] })
+    }
+
+    fn dialogue<'m, 's: 'm>(
+        &self,
+        sample: &Sample<'_>,
+        messages: impl Iterator<Item = &'m Message<'s>> + Clone,
+        part: Part,
+        notes: &mut Notes,
+    ) -> Result<Sequence, Reject> {
+        for (number, message) in messages.clone().enumerate() {
+            self.special_in_message(message, number, notes)?;
+        }
+        let tools = match &sample.tools {
+            // Templates that write an empty list of tools write it as if there were some.
+            Some(tools) => {
+                json(tools.as_str()).map(Some)?.filter(|tools| tools.items().is_none_or(|items| !items.is_empty()))
+            }
+            None => None,
+        };
+        let model = match (&self.with_tools, &tools) {
+            (Some(with_tools), Some(_)) => with_tools,
+            _ => &self.plain,
+        };
+        let model = model.as_ref().map_err(|why| Reject::new(Reason::NotRendered, why.clone()))?;
+        let conversation = |form: Form| -> Result<Conversation, Reject> {
+            let messages = messages.clone().map(|message| turn(message, form)).collect::<Result<_, _>>()?;
+            Ok(Conversation { tools: tools.clone(), ..Conversation::new(messages) })
+        };
+        let sequence = self.sequence(model, &conversation(Form::Object)?, part, notes);
+        let has_calls_as_text = messages.clone().any(has_arguments_as_text);
+        match sequence {
+            // Some templates take arguments only as the text that they were written as.
+            Err(refused) if has_calls_as_text && refused.reason == Reason::NotRendered => {
+                self.sequence(model, &conversation(Form::AsWritten)?, part, notes).map_err(|_| refused)
+            }
+            sequence => sequence,
+        }
+    }
+
+    fn sequence(
+        &self,
+        model: &Model<Arc<TokenizerFile>>,
+        conversation: &Conversation,
+        part: Part,
+        notes: &mut Notes,
+    ) -> Result<Sequence, Reject> {
+        if part == Part::Prompt {
+            let rendered = model.masker().render(conversation, Ending::GenerationPrompt);
+            let text = rendered.map_err(|error| Reject::new(Reason::NotRendered, error.to_string()))?.text;
+            let ids = self.tokenizer.encode(&text);
+            let ids = ids.map_err(|error| Reject::new(Reason::NotEncoded, error.to_string()))?;
+            return Ok(Sequence { ids, runs: Vec::new() });
+        }
+        let rules = match part {
+            Part::Answer => Rules { train_on: TrainOn::Completion, ..self.rules },
+            _ => self.rules,
+        };
+        let Encoded { masked, ids, runs, .. } = model.encode(conversation, &rules).map_err(|error| refusal(&error))?;
+        if !masked.unended.is_empty() {
+            *notes = notes.and(Notes::UNENDED);
+        }
+        let run = |run: &datac_model::TokenRun| TrainedRun {
+            start: run.tokens.start as u32,
+            length: run.tokens.len() as u32,
+            why: why(run.reason),
+            message: run.message.map(|message| message as u32),
+            weight: run.weight,
+        };
+        let runs: Vec<TrainedRun> = runs.iter().map(run).collect();
+        if runs.is_empty() {
+            return Err(Reject::new(Reason::NothingTrained, "no token of the text is trained on"));
+        }
+        Ok(Sequence { ids, runs })
+    }
+
+    fn special_in_message(&self, message: &Message<'_>, number: usize, notes: &mut Notes) -> Result<(), Reject> {
+        let place = || format!("message {} ({})", number + 1, message.role.name());
+        let mut look = |text: &str| self.special_in(text, &place(), notes);
+        match &message.content {
+            Content::Text(text) => look(text)?,
+            Content::Parts(parts) => look(parts.as_str())?,
+            Content::Null | Content::Absent => {}
+        }
+        let Some(extras) = &message.extras else { return Ok(()) };
+        if let Some(reasoning) = &extras.reasoning {
+            look(reasoning)?;
+        }
+        for call in extras.tool_calls.iter().flatten() {
+            match &call.arguments {
+                Some(Arguments::Text(text)) => look(text)?,
+                Some(Arguments::Json(json)) => look(json.as_str())?,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes, or refuses, the texts of control tokens in a text: the tokenizer would read them as such.
+    fn special_in(&self, text: &str, place: &str, notes: &mut Notes) -> Result<(), Reject> {
+        let found = self.tokenizer.vocabulary().special_in(text);
+        let Some(first) = found.first() else { return Ok(()) };
+        *notes = notes.and(Notes::SPECIAL_IN_TEXT);
+        match self.special_tokens {
+            SpecialTokens::Allow => Ok(()),
+            SpecialTokens::Reject => {
+                Err(Reject::new(Reason::SpecialToken, format!("{place} holds the control token `{}`", first.text)))
+            }
+        }
+    }
+}
+
+/// How arguments of calls that are written as texts are given to the template.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// As the object that the text holds, as servers of models give them: most templates write a text as JSON in JSON.
+    Object,
+    /// As they are.
+    AsWritten,
+}
+
+fn has_arguments_as_text(message: &Message<'_>) -> bool {
+    let calls = message.extras.iter().flat_map(|extras| extras.tool_calls.iter().flatten());
+    calls.into_iter().any(|call| matches!(call.arguments, Some(Arguments::Text(_))))
+}
+
+/// A message as templates see it: as in a row of the shape `messages`.
+fn turn(message: &Message<'_>, form: Form) -> Result<Turn, Reject> {
+    let mut fields = vec![("role".to_owned(), Json::from(message.role.name()))];
+    let mut add = |name: &str, value: Json| fields.push((name.to_owned(), value));
+    match &message.content {
+        Content::Text(text) => add("content", Json::from(&**text)),
+        Content::Parts(parts) => add("content", json(parts.as_str())?),
+        Content::Null | Content::Absent => {}
+    }
+    if let Some(extras) = &message.extras {
+        let texts =
+            [("reasoning_content", &extras.reasoning), ("tool_call_id", &extras.tool_call_id), ("name", &extras.name)];
+        for (name, text) in texts {
+            if let Some(text) = text {
+                add(name, Json::from(&**text));
+            }
+        }
+        if let Some(calls) = &extras.tool_calls {
+            let calls = calls.iter().map(|call| call_of(call, form)).collect::<Result<Vec<_>, _>>()?;
+            add("tool_calls", Json::from(calls));
+        }
+        if let Some(weight) = &extras.weight {
+            add("weight", json(weight.as_str())?);
+        }
+        if let Some(train) = extras.train {
+            add("train", Json::from(train));
+        }
+        for (name, value) in &extras.other {
+            add(name, json(value.as_str())?);
+        }
+    }
+    Ok(Turn::of(fields))
+}
+
+fn call_of(call: &ToolCall<'_>, form: Form) -> Result<Json, Reject> {
+    let arguments = match &call.arguments {
+        Some(Arguments::Json(arguments)) => Some(json(arguments.as_str())?),
+        Some(Arguments::Text(text)) => {
+            let object = Json::parse(text).ok().filter(|value| form == Form::Object && value.pairs().is_some());
+            Some(object.unwrap_or_else(|| Json::from(&**text)))
+        }
+        None => None,
+    };
+    let mut function = vec![("name".to_owned(), Json::from(&*call.name))];
+    function.extend(arguments.map(|arguments| ("arguments".to_owned(), arguments)));
+    let mut fields = Vec::new();
+    fields.extend(call.id.as_ref().map(|id| ("id".to_owned(), Json::from(&**id))));
+    fields.push(("type".to_owned(), Json::from(call.kind.as_deref().unwrap_or("function"))));
+    fields.push(("function".to_owned(), Json::object(function)));
+    for (name, value) in &call.other {
+        fields.push((name.to_string(), json(value.as_str())?));
+    }
+    Ok(Json::object(fields))
+}
+
+fn json(text: &str) -> Result<Json, Reject> {
+    Json::parse(text).map_err(|error| Reject::new(Reason::NotRendered, error.to_string()))
+}
+
+fn refusal(error: &ModelError) -> Reject {
+    let reason = match error {
+        ModelError::Mask(MaskError::NoMessage | MaskError::Nothing) => Reason::NothingTrained,
+        ModelError::Encode(_) => Reason::NotEncoded,
+        _ => Reason::NotRendered,
+    };
+    Reject::new(reason, error.to_string())
+}
+
+fn why(reason: Why) -> WhyTrained {
+    match reason {
+        Why::Marked => WhyTrained::Marked,
+        Why::Content => WhyTrained::Content,
+        Why::Reasoning => WhyTrained::Reasoning,
+        Why::ToolCall => WhyTrained::ToolCall,
+        Why::EndOfTurn => WhyTrained::EndOfTurn,
+        Why::All => WhyTrained::All,
+    }
+}

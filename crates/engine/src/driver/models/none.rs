@@ -1,0 +1,33 @@
+//! Stands for models in a datac that knows none: the plan refuses recipes that have one.
+
+use crate::{
+    driver::{error::ActionError, models::ModelSinks, sources::Sources},
+    graph::{ModelOutcome, PinnedModel},
+};
+use datac_core::{
+    encoded::{EncodedSample, Notes},
+    row::Reject,
+    sample::Sample,
+};
+
+/// No model.
+#[derive(Debug)]
+pub(crate) struct ReadModel;
+
+impl ReadModel {
+    pub(super) fn read(_: &Sources, _: &PinnedModel) -> Result<Self, ActionError> {
+        Ok(Self)
+    }
+
+    pub(crate) fn outcome(&self) -> ModelOutcome {
+        ModelOutcome { vocabulary: 0 }
+    }
+
+    pub(super) fn sinks(&self) -> ModelSinks {
+        ModelSinks::default()
+    }
+
+    pub(crate) fn encode(&self, _: &Sample<'_>) -> Result<(EncodedSample, Notes), Reject> {
+        unreachable!("the plan refuses recipes with a model")
+    }
+}

@@ -1,0 +1,266 @@
+//! Rows as a model sees them: what is rendered again after which edit, what a model refuses, and what is written.
+
+use std::{fmt::Write as _, fs};
+
+use arrow_array::{Array, ListArray, RecordBatch, cast::AsArray, types::Int64Type};
+use datac::workspace::BuildOptions;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use crate::space::{Space, count, ran};
+
+/// Dialogues of one or two turns, some of which the sample model refuses.
+fn dialogues(numbers: std::ops::Range<usize>) -> String {
+    let mut rows = String::new();
+    for number in numbers {
+        let user = |text: &str| format!("{{\"role\":\"user\",\"content\":\"{text}\"}}");
+        let assistant = |text: &str| format!("{{\"role\":\"assistant\",\"content\":\"{text}\"}}");
+        let messages = match number % 20 {
+            3 => [user("Ends <|end|> here."), assistant("No.")].join(","),
+            7 => format!("{{\"role\":\"developer\",\"content\":\"Be brief.\"}},{},{}", user("Hi"), assistant("Hello.")),
+            11 => {
+                let unweighted = format!("{{\"role\":\"assistant\",\"content\":\"Wrong {number}.\",\"weight\":0}}");
+                [user(&format!("Is it {number}?")), unweighted].join(",")
+            }
+            13 => [user("One?"), assistant("Two."), user(&format!("And {number}?")), assistant("Three.")].join(","),
+            _ => [user(&format!("What is {number}?")), assistant(&format!("A number: {number}."))].join(","),
+        };
+        writeln!(rows, "{{\"messages\":[{messages}]}}").unwrap();
+    }
+    rows
+}
+
+fn with(model: &str) -> String {
+    format!(
+        "metadata: {{ phase: sft }}\ndatasets:\n  - {{ name: chat, source: data/a.jsonl }}\nvalidation: {{ ratio: 0.1, seed: 42 }}\n{model}\n"
+    )
+}
+
+const MODEL: &str = "model: datac/sample\noutput: [native, {shape: tokens, id: true}]";
+
+fn space() -> Space {
+    let space = Space::new();
+    space.write("data/a.jsonl", dialogues(0..2000));
+    space.write("config/a.yaml", with(MODEL));
+    space
+}
+
+/// The rows of a file of ids: ids and labels.
+fn token_rows(space: &Space, file: &str) -> Vec<(Vec<i64>, Vec<i64>)> {
+    let reader = fs::File::open(space.path(file)).unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(reader).unwrap().build().unwrap();
+    let mut rows = Vec::new();
+    for batch in reader {
+        let batch: RecordBatch = batch.unwrap();
+        let column = |name: &str| -> ListArray { batch.column_by_name(name).unwrap().as_list::<i32>().clone() };
+        let (ids, mask, labels) = (column("input_ids"), column("attention_mask"), column("labels"));
+        let values = |list: &ListArray, row: usize| list.value(row).as_primitive::<Int64Type>().values().to_vec();
+        for row in 0..ids.len() {
+            let (ids, labels) = (values(&ids, row), values(&labels, row));
+            assert_eq!(values(&mask, row), vec![1; ids.len()]);
+            assert_eq!(ids.len(), labels.len());
+            assert!(ids.iter().zip(&labels).all(|(id, label)| *label == -100 || label == id));
+            rows.push((ids, labels));
+        }
+    }
+    rows
+}
+
+#[test]
+fn a_row_is_written_as_ids_with_labels_where_it_is_trained_on() {
+    let space = space();
+    let report = space.build();
+    assert!(count(&report, "render") > 1, "{}", ran(&report));
+    // Of 2,000 rows 100 hold a control token, 100 are of a role that the template refuses, of 100 nothing is trained on.
+    let mut reasons: Vec<(String, usize)> = Vec::new();
+    for line in space.text("dataset/quarantine/sft_a.jsonl").lines() {
+        let reject: serde_json::Value = serde_json::from_str(line).unwrap();
+        let why = format!("{}: {}", reject["reason"].as_str().unwrap(), reject["detail"].as_str().unwrap());
+        assert_eq!(reject["row"].as_u64().unwrap() + 1, reject["line"].as_u64().unwrap());
+        match reasons.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, count)) => *count += 1,
+            None => reasons.push((why, 1)),
+        }
+    }
+    let expected = [
+        ("special_token: message 1 (user) holds the control token `<|end|>`", 100),
+        ("not_rendered: the role developer is not supported", 100),
+        ("nothing_trained: no message is trained on", 100),
+    ];
+    assert_eq!(reasons, expected.map(|(why, count)| (why.to_owned(), count)));
+    // The rows of ids are the native rows, in their order.
+    let native: Vec<String> = space.text("dataset/sft_a_val.jsonl").lines().map(str::to_owned).collect();
+    let rows = token_rows(&space, "dataset/sft_a/tokens/val.parquet");
+    assert_eq!(native.len(), rows.len());
+    let mut seen = Vec::new();
+    let each = |row| {
+        seen.push(row);
+        true
+    };
+    space.workspace().outputs().seen("sft_a/tokens/val.parquet", 1, u64::MAX, each).unwrap();
+    assert_eq!(seen.len(), rows.len());
+    for ((native, (ids, labels)), seen) in native.iter().zip(&rows).zip(&seen) {
+        let [sequence] = &seen.sequences[..] else { panic!("one sequence") };
+        assert_eq!(sequence.ids.iter().map(|id| i64::from(*id)).collect::<Vec<_>>(), *ids);
+        let native: serde_json::Value = serde_json::from_str(native).unwrap();
+        let mut text = String::new();
+        let mut trained = String::new();
+        for message in native["conversations"].as_array().unwrap() {
+            let (role, content) = (message["role"].as_str().unwrap(), message["content"].as_str().unwrap());
+            let written = format!("{content}<|end|>\n");
+            text += &format!("<|turn|>{role}\n{written}");
+            trained += if role == "assistant" { &written } else { "" };
+        }
+        assert_eq!(sequence.text, text, "the text is what the template writes");
+        let of_labels = sequence.tokens.iter().zip(labels).filter(|(_, label)| **label != -100);
+        assert_eq!(of_labels.map(|(token, _)| token.as_str()).collect::<String>(), trained);
+    }
+}
+
+#[test]
+fn edits_render_what_they_touch_and_bytes_are_those_of_a_clean_build() {
+    let space = space();
+    // Rows of some length, so that there are several chunks.
+    let rows = dialogues(0..1000).replace("\"content\":\"What", &format!("\"content\":\"{} What", "word ".repeat(600)));
+    space.write("data/a.jsonl", rows);
+    let whole = count(&space.build(), "render");
+    assert!(whole >= 4, "several chunks and the model: {whole}");
+    for (from, to) in
+        [("What is 42?", "What is 42, then?"), ("Be brief.", "Be very brief."), ("\"weight\":0", "\"weight\":1")]
+    {
+        space.edit("data/a.jsonl", from, to);
+        let report = space.build();
+        assert_eq!(count(&report, "render"), 1, "one chunk: {}", ran(&report));
+        space.assert_settled();
+        space.assert_clean();
+    }
+    let text = space.text("data/a.jsonl");
+    space.write("data/a.jsonl", text + &dialogues(5000..5001));
+    assert_eq!(count(&space.build(), "render"), 1);
+    space.assert_clean();
+    // A bound renders nothing, nor does another split; another argument renders all.
+    for (from, to, renders) in [
+        ("model: datac/sample", "model: { source: datac/sample, max_tokens: 30 }", 0),
+        ("max_tokens: 30", "max_tokens: 40", 0),
+        ("seed: 42", "seed: 43", 0),
+        ("max_tokens: 40", "max_tokens: 40, train_on: last", whole),
+        ("train_on: last", "train_on: last, special_tokens: allow", whole),
+        ("train_on: last, special_tokens: allow", "arguments: {mood: kind}", whole),
+    ] {
+        space.edit("config/a.yaml", from, to);
+        let report = space.build();
+        assert_eq!(count(&report, "render"), renders, "{to}: {}", ran(&report));
+        assert_eq!(count(&report, "convert"), 0, "{to}: {}", ran(&report));
+        space.assert_settled();
+        space.assert_clean();
+    }
+}
+
+#[test]
+fn any_number_of_threads_writes_the_same_bytes() {
+    let outputs = [1, 2, 8].map(|jobs| {
+        let space = space();
+        space.build_with(&BuildOptions { jobs, ..BuildOptions::default() });
+        space.outputs()
+    });
+    assert!(outputs[0].len() > 5);
+    assert!(outputs[0] == outputs[1] && outputs[1] == outputs[2]);
+}
+
+#[test]
+fn tokens_of_the_model_are_what_filters_and_shares_count() {
+    let space = Space::new();
+    space.write("data/a.jsonl", dialogues(0..200));
+    space.write("data/b.jsonl", dialogues(1000..1400));
+    let mixed = "metadata: { phase: sft }\ndatasets:\n  - { name: a, source: data/a.jsonl, mix_ratio: 0.5 }\n  - { name: b, source: \
+                 data/b.jsonl, mix_ratio: 0.5 }\nmix: { unit: tokens, strategy: cut }\nmodel: datac/sample\noutput: [native, tokens]\n";
+    space.write("config/a.yaml", mixed);
+    let report = space.build();
+    let mut lengths = std::collections::BTreeMap::from([("a", 0), ("b", 0)]);
+    for side in ["train", "val"] {
+        let native = space.text(&format!("dataset/sft_a_{side}.jsonl"));
+        let rows = token_rows(&space, &format!("dataset/sft_a/tokens/{side}.parquet"));
+        assert_eq!(native.lines().count(), rows.len());
+        for (native, (ids, _)) in native.lines().zip(&rows) {
+            let source = if native.contains("\"source\":\"a\"") { "a" } else { "b" };
+            *lengths.get_mut(source).unwrap() += ids.len() as u64;
+        }
+    }
+    let of = |name: &str| lengths[name];
+    assert!(of("a").abs_diff(of("b")) < 60, "within a row or two: {lengths:?}");
+    let summary = report.recipes[0].summary.as_ref().unwrap();
+    let share = of("a") as f64 / (of("a") + of("b")) as f64;
+    assert!((summary.sources[0].realised - share).abs() < 1e-9, "the report counts the tokens that are written");
+}
+
+#[test]
+fn models_that_cannot_be_used_are_told_where_the_recipe_names_them() {
+    let space = Space::new();
+    space.write("data/a.jsonl", dialogues(0..20));
+    space.write("models/empty/readme.txt", "nothing");
+    space.write("models/broken/tokenizer.json", "{");
+    space.write("data/mine.jinja", "{% for m in messages %}{{ m.content }}{{ strftime_now('%Y') }}{% endfor %}");
+    for (model, problem, line) in [
+        ("model: { source: models/empty/ }", "`models/empty/` has no `tokenizer.json`", 5),
+        ("model: { source: models/broken/ }", "the model cannot be used: `tokenizer.json` is invalid", 5),
+        ("model: { source: datac/other }", "datac/other", 5),
+        ("model:\n  source: datac/sample\n  template: other", "the model has no chat template `other`", 7),
+        ("model:\n  source: datac/sample\n  template: data/other.jinja", "the template `data/other.jinja` does not exist", 7),
+        ("model:\n  source: datac/sample\n  template: data/mine.jinja", "its chat template writes the date", 6),
+    ] {
+        space.write("config/a.yaml", with(model));
+        let report = space.try_build(&BuildOptions::default()).unwrap();
+        let failure = report.recipes[0].failure.as_ref().unwrap_or_else(|| panic!("{model}"));
+        assert!(failure.message.contains(problem), "{model}: {failure}");
+        let text = space.text("config/a.yaml");
+        let found = datac::config::problem_of(failure, text.as_bytes()).unwrap_or_else(|| panic!("{model}: no place"));
+        assert_eq!((found.code, found.line), ("E0220", line), "{model}: {found}");
+    }
+    // What is mended builds, and a template that comes later is noticed.
+    space.write("config/a.yaml", with("model:\n  source: datac/sample\n  template: data/mine.jinja\n  now: 2026-01-31"));
+    space.build();
+    let before = space.text("dataset/sft_a_train.jsonl");
+    space.write("data/mine.jinja", "{% for m in messages %}[{{ m.content }}]{% endfor %}");
+    assert!(count(&space.build(), "render") > 0);
+    assert_eq!(space.text("dataset/sft_a_train.jsonl"), before, "native rows do not depend on the template");
+    space.assert_clean();
+}
+
+#[test]
+fn other_kinds_of_samples_are_counted_and_trained_on_by_their_nature() {
+    let space = Space::new();
+    let (pair, text) = (
+        r#"{"prompt":"Which?","chosen":"The longer one of both.","rejected":"None."}"#,
+        r#"{"text":"A river runs to the sea."}"#,
+    );
+    space.write("data/pairs.jsonl", [pair; 40].join("\n") + "\n");
+    space.write("data/texts.jsonl", [text; 40].join("\n") + "\n");
+    let recipe = |phase: &str, source: &str| {
+        format!("metadata: {{ phase: {phase} }}\ndatasets:\n  - {{ name: a, source: {source} }}\nmodel: datac/sample\n")
+    };
+    space.write("config/a.yaml", recipe("dpo", "data/pairs.jsonl"));
+    space.write("config/b.yaml", recipe("pretrain", "data/texts.jsonl"));
+    space.build();
+    let seen = |output: &str| {
+        let mut seen = Vec::new();
+        let each = |row| {
+            seen.push(row);
+            true
+        };
+        space.workspace().outputs().seen(output, 1, 1, each).unwrap();
+        seen.remove(0).sequences
+    };
+    let trained = |sequence: &datac::workspace::SeenSequence| -> String {
+        sequence
+            .trained
+            .iter()
+            .flat_map(|run| &sequence.tokens[run.start as usize..run.end as usize])
+            .cloned()
+            .collect()
+    };
+    let pair = seen("dpo_a_train.jsonl");
+    let answers: Vec<String> = pair.iter().map(trained).collect();
+    assert_eq!(answers, ["The longer one of both.<|end|>\n", "None.<|end|>\n"]);
+    assert!(pair.iter().all(|sequence| sequence.text.starts_with("<|turn|>user\nWhich?<|end|>\n<|turn|>assistant\n")));
+    let [text] = &seen("pretrain_b_train.jsonl")[..] else { panic!("one sequence") };
+    assert_eq!(trained(text), "A river runs to the sea.<|end|>");
+}
