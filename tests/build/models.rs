@@ -204,7 +204,11 @@ fn models_that_cannot_be_used_are_told_where_the_recipe_names_them() {
         ("model: { source: models/broken/ }", "the model cannot be used: `tokenizer.json` is invalid", 5),
         ("model: { source: datac/other }", "datac/other", 5),
         ("model:\n  source: datac/sample\n  template: other", "the model has no chat template `other`", 7),
-        ("model:\n  source: datac/sample\n  template: data/other.jinja", "the template `data/other.jinja` does not exist", 7),
+        (
+            "model:\n  source: datac/sample\n  template: data/other.jinja",
+            "the template `data/other.jinja` does not exist",
+            7,
+        ),
         ("model:\n  source: datac/sample\n  template: data/mine.jinja", "its chat template writes the date", 6),
     ] {
         space.write("config/a.yaml", with(model));
@@ -216,7 +220,8 @@ fn models_that_cannot_be_used_are_told_where_the_recipe_names_them() {
         assert_eq!((found.code, found.line), ("E0220", line), "{model}: {found}");
     }
     // What is mended builds, and a template that comes later is noticed.
-    space.write("config/a.yaml", with("model:\n  source: datac/sample\n  template: data/mine.jinja\n  now: 2026-01-31"));
+    space
+        .write("config/a.yaml", with("model:\n  source: datac/sample\n  template: data/mine.jinja\n  now: 2026-01-31"));
     space.build();
     let before = space.text("dataset/sft_a_train.jsonl");
     space.write("data/mine.jinja", "{% for m in messages %}[{{ m.content }}]{% endfor %}");
