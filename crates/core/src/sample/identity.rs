@@ -22,14 +22,14 @@ use std::borrow::Cow;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::{
-    Arguments, Body, Content, Json, Message, MessageExtras, Quoted, Role, SampleView, ToolCall, fold, parts_text, read,
+    Arguments, Body, Content, Json, Message, MessageExtras, Quoted, Role, SampleView, ToolCall, fold, parts_text,
 };
 use crate::row::write_string as escape;
 
-/// Returns the hash of the identity text of a sample as it is stored; `scratch` is room to be used again.
-pub(super) fn row_hash(stored: &[u8], scratch: &mut Vec<u8>) -> u64 {
+/// Returns the hash of the identity text of a sample; `scratch` is room to be used again.
+pub(super) fn row_hash(sample: &SampleView<'_>, scratch: &mut Vec<u8>) -> u64 {
     scratch.clear();
-    write_identity(&read(stored).expect("what was stored can be read"), scratch);
+    write_identity(sample, scratch);
     xxh3_64(scratch)
 }
 

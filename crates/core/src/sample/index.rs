@@ -2,9 +2,10 @@
 //! text.
 //!
 //! Format, all integers little-endian: version (1 byte), number of samples n (4 bytes), then the columns `row` (n × 4),
-//! `end` (n × 4), `characters` (n × 4), `row_hash` (n × 8), `prompt_hash` (n × 8), `folded_hash` (n × 8).
+//! `end` (n × 4), `characters` (n × 4), `row_hash` (n × 8), `prompt_hash` (n × 8), `folded_hash` (n × 8), and `makeups` in the
+//! encoding of postcard.
 
-use super::{SAMPLES_VERSION, Sample, append, begin, identity::row_hash};
+use super::{Makeups, SAMPLES_VERSION, Sample, append, begin, identity::row_hash, read};
 
 const FIXED_BYTES: usize = 4 + 4 + 4 + 8 + 8 + 8;
 
@@ -28,6 +29,8 @@ pub struct SampleIndex {
     pub prompt_hash: Vec<u64>,
     /// The [`Sample::folded_hash`], by which prompts are compared regardless of case and white space.
     pub folded_hash: Vec<u64>,
+    /// What each sample has: decides the columns of rows.
+    pub makeups: Makeups,
 }
 
 impl SampleIndex {
@@ -41,7 +44,9 @@ impl SampleIndex {
         self.row.push(row);
         self.end.push(blob.len() as u32);
         self.characters.push(sample.characters() as u32);
-        self.row_hash.push(row_hash(&blob[start..], scratch));
+        let stored = read(&blob[start..]).expect("what was stored can be read");
+        self.row_hash.push(row_hash(&stored, scratch));
+        self.makeups.push(&stored);
         self.prompt_hash.push(sample.prompt_hash());
         self.folded_hash.push(sample.folded_hash(scratch));
     }
@@ -53,6 +58,7 @@ impl SampleIndex {
         [&mut self.row_hash, &mut self.prompt_hash, &mut self.folded_hash]
             .into_iter()
             .for_each(|column| column.truncate(samples));
+        self.makeups.truncate(samples as u32);
     }
 
     /// The number of samples.
@@ -67,7 +73,7 @@ impl SampleIndex {
 
     /// About how many bytes of memory the index takes.
     pub fn bytes(&self) -> usize {
-        self.len() * FIXED_BYTES
+        self.len() * FIXED_BYTES + self.makeups.bytes()
     }
 
     /// Where a sample stands in its blob.
@@ -88,7 +94,7 @@ impl SampleIndex {
         for column in [&self.row_hash, &self.prompt_hash, &self.folded_hash] {
             column.iter().for_each(|value| out.extend_from_slice(&value.to_le_bytes()));
         }
-        out
+        postcard::to_extend(&self.makeups, out).expect("memory can be written")
     }
 
     /// Decodes an index.
@@ -97,9 +103,13 @@ impl SampleIndex {
         if version != SAMPLES_VERSION {
             return Err(IndexError("it has another version"));
         }
-        let (count, mut fixed) = bytes.split_first_chunk().ok_or(IndexError("it is cut off"))?;
+        let (count, bytes) = bytes.split_first_chunk().ok_or(IndexError("it is cut off"))?;
         let count = u32::from_le_bytes(*count) as usize;
-        if count.checked_mul(FIXED_BYTES) != Some(fixed.len()) {
+        let fixed = count.checked_mul(FIXED_BYTES).and_then(|length| bytes.split_at_checked(length));
+        let (mut fixed, makeups) = fixed.ok_or(IndexError("it is cut off"))?;
+        let (makeups, rest) = postcard::take_from_bytes::<Makeups>(makeups)
+            .map_err(|_| IndexError("what its samples have cannot be read"))?;
+        if !rest.is_empty() || !makeups.are_sound() || makeups.samples() as usize != count {
             return Err(IndexError("its length is wrong"));
         }
         let mut narrow = || {
@@ -117,6 +127,6 @@ impl SampleIndex {
         if end.first().is_some_and(|end| *end == 0) || end.windows(2).any(|pair| pair[0] > pair[1]) {
             return Err(IndexError("its samples overlap"));
         }
-        Ok(Self { row, end, characters, row_hash, prompt_hash, folded_hash })
+        Ok(Self { row, end, characters, row_hash, prompt_hash, folded_hash, makeups })
     }
 }

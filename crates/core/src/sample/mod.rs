@@ -7,6 +7,7 @@ mod codec;
 mod fold;
 mod identity;
 mod index;
+mod makeup;
 mod slot;
 mod text;
 
@@ -18,13 +19,14 @@ pub use codec::{BadSample, append, at, begin, read};
 pub use fold::fold;
 pub use identity::{folded_row_hash, write_identity};
 pub use index::{IndexError, SampleIndex};
+pub use makeup::{Features, Makeup, Makeups, Types};
 pub use slot::Slot;
 use text::parts_text;
 pub use text::{Json, Quoted};
 
 /// Raised when the same samples are stored otherwise. Blobs of samples and their indexes begin with it; those of another
 /// version are made again.
-pub const SAMPLES_VERSION: u8 = 4;
+pub const SAMPLES_VERSION: u8 = 5;
 
 /// Who speaks in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -429,7 +431,7 @@ impl Sample<'_> {
     pub fn row_hash(&self) -> u64 {
         let mut bytes = Vec::new();
         append(self, &mut bytes);
-        identity::row_hash(&bytes, &mut Vec::new())
+        identity::row_hash(&read(&bytes).expect("what was stored can be read"), &mut Vec::new())
     }
 
     /// Returns the hash that decides the side of the split: samples that ask the same share it.

@@ -319,5 +319,5 @@ fn index_reads_back_and_garbage_is_an_error() {
     for length in 0..bytes.len() {
         assert!(SampleIndex::decode(&bytes[..length]).is_err(), "cut at {length}");
     }
-    assert!(SampleIndex::decode(&[3, 255, 255, 255, 255]).is_err());
+    assert!(SampleIndex::decode(&[SAMPLES_VERSION, 255, 255, 255, 255]).is_err());
 }

@@ -6,14 +6,14 @@
 use super::{
     Shape, Unfit, Written, WrittenRow,
     chat::{Chat, Said, WeightAs, quoted, wrapped_tools},
-    facts::{Column, Facts, Features, Type},
+    facts::{Column, Facts, Type},
     read::{self, Fields},
     trl::stepwise,
     write::Object,
 };
 use crate::{
     outputs::{Container, Side},
-    sample::{Body, Quoted, Role, SampleKind, SampleView},
+    sample::{Body, Features, Quoted, Role, SampleKind, SampleView},
 };
 
 /// Writes `{"messages":[…],"tools":"…"}` for `chat_template`, `{"messages":[…],"chosen":{…},"rejected":{…}}` for

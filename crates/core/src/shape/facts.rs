@@ -5,96 +5,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use crate::sample::{Body, Content, Message, Quoted, SampleView};
-
-/// A set of things that a sample may have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Features(u16);
-
-impl Features {
-    /// Tools that the model may call.
-    pub const TOOLS: Self = Self(1);
-    /// A final answer or ground truth.
-    pub const ANSWER: Self = Self(1 << 1);
-    /// A margin between two answers.
-    pub const MARGIN: Self = Self(1 << 2);
-    /// Messages that call tools.
-    pub const CALLS: Self = Self(1 << 3);
-    /// Messages with anything but a role and a string as content.
-    pub const RICH: Self = Self(1 << 4);
-    /// Content in parts.
-    pub const PARTS: Self = Self(1 << 5);
-    /// Prompts of more than one message of the user.
-    pub const DIALOGUE: Self = Self(1 << 6);
-    /// A system message.
-    pub const SYSTEM: Self = Self(1 << 7);
-    /// More than two answers.
-    pub const RANKED: Self = Self(1 << 8);
-    /// A label.
-    pub const LABEL: Self = Self(1 << 9);
-    /// Tools, even if there are none in the list.
-    pub const TOOLS_KEY: Self = Self(1 << 11);
-    /// Messages with reasoning.
-    pub const REASONING: Self = Self(1 << 12);
-    /// Messages that are results of calls, with the id of the call.
-    pub const RESULTS: Self = Self(1 << 13);
-    /// Messages with the name of who speaks.
-    pub const NAMES: Self = Self(1 << 14);
-    /// Messages that say whether they are trained on.
-    pub const WEIGHTS: Self = Self(1 << 10);
-
-    /// Whether all of `other` is in the set.
-    pub fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    fn add(&mut self, other: Self, is_there: bool) {
-        if is_there {
-            self.0 |= other.0;
-        }
-    }
-}
-
-/// The JSON types of a column's values, as a set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Types(u8);
-
-impl Types {
-    const STRING: u8 = 1;
-    const BOOL: u8 = 2;
-    const INTEGER: u8 = 4;
-    const NUMBER: u8 = 8;
-    const OTHER: u8 = 16;
-
-    fn of(json: &str) -> Self {
-        Self(match json.as_bytes().first() {
-            Some(b'"') => Self::STRING,
-            Some(b't' | b'f') => Self::BOOL,
-            Some(b'n') => 0,
-            Some(b'{' | b'[') => Self::OTHER,
-            // An integer that no 64 bits hold is kept as JSON, as is a number that would be read as another one.
-            _ if json.parse::<i64>().is_ok() && json != "-0" => Self::INTEGER,
-            _ if is_exact(json) => Self::NUMBER,
-            _ => Self::OTHER,
-        })
-    }
-
-    /// The one type that holds all values exactly.
-    pub fn common(self) -> Type {
-        match self.0 {
-            0 | Self::STRING => Type::Text,
-            Self::BOOL => Type::Bool,
-            Self::INTEGER => Type::Integer,
-            Self::NUMBER => Type::Number,
-            _ => Type::Json,
-        }
-    }
-}
-
-/// Whether a number is written as its 64-bit float is: no digit is lost if it is stored as one.
-fn is_exact(number: &str) -> bool {
-    number.contains('.') && number.parse::<f64>().is_ok_and(|value| format!("{value:?}") == number)
-}
+use crate::sample::{Features, Makeup, Quoted, SampleView, Types};
 
 /// The type of a column of rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,6 +27,17 @@ pub enum Type {
 }
 
 impl Type {
+    /// The one type that holds all values of these types exactly.
+    fn of_all(types: Types) -> Self {
+        match types {
+            _ if types.are(Types::STRING) => Self::Text,
+            _ if types.are(Types::BOOL) => Self::Bool,
+            _ if types.are(Types::INTEGER) => Self::Integer,
+            _ if types.are(Types::NUMBER) => Self::Number,
+            _ => Self::Json,
+        }
+    }
+
     /// A list of values of this type.
     pub fn list(self) -> Self {
         Self::List(Box::new(self))
@@ -148,52 +70,26 @@ impl Column {
 pub struct Facts {
     /// What at least one sample has.
     pub some: Features,
-    /// Number of samples.
-    pub samples: u64,
     /// The columns that the recipe keeps: names as they are written in JSON, without quotes.
     pub(super) kept: BTreeMap<Vec<u8>, Types>,
 }
 
 impl Facts {
-    /// Adds a sample.
-    pub fn add(&mut self, sample: &SampleView<'_>) {
-        self.samples += 1;
-        let some = &mut self.some;
-        some.add(Features::TOOLS_KEY, sample.tools.is_some());
-        some.add(Features::TOOLS, sample.tools.as_ref().is_some_and(|tools| !matches!(tools.as_str(), "[]" | "null")));
-        some.add(Features::ANSWER, sample.answer.is_some());
-        some.add(Features::MARGIN, sample.margin.is_some());
-        some.add(Features::LABEL, sample.label.is_some());
-        let mut each = |messages: &[Message<'_, Quoted<'_>>]| messages.iter().for_each(|message| some.message(message));
-        match &sample.body {
-            Body::Conversation { messages } | Body::Labelled { messages } => each(messages),
-            Body::Prompt { messages } => {
-                each(messages);
-                some.add(Features::DIALOGUE, messages.len() > 1);
-            }
-            Body::Preference { prompt, ranked } => {
-                each(prompt);
-                ranked.iter().for_each(|answer| each(answer));
-                some.add(Features::RANKED, ranked.len() > 2);
-            }
-            Body::Stepwise { prompt, .. } => each(prompt),
-            Body::Text { .. } => {}
-        }
-        for (name, value) in &sample.columns {
-            let types = Types::of(value.as_str());
-            match self.kept.get_mut(name.inner()) {
-                Some(known) => known.0 |= types.0,
-                None => drop(self.kept.insert(name.inner().to_vec(), types)),
-            }
-        }
+    /// The facts of a sample that stands alone.
+    pub fn of(sample: &SampleView<'_>) -> Self {
+        let mut facts = Self::default();
+        facts.add(&Makeup::of(sample));
+        facts
     }
 
-    /// Adds the samples of another part of the output.
-    pub fn join(&mut self, other: &Self) {
-        self.samples += other.samples;
-        self.some.0 |= other.some.0;
-        for (name, types) in &other.kept {
-            self.kept.entry(name.clone()).or_default().0 |= types.0;
+    /// Adds what a sample has.
+    pub fn add(&mut self, makeup: &Makeup) {
+        self.some.join(makeup.features);
+        for (name, types) in &makeup.columns {
+            match self.kept.get_mut(name) {
+                Some(known) => known.join(*types),
+                None => drop(self.kept.insert(name.clone(), *types)),
+            }
         }
     }
 
@@ -215,21 +111,7 @@ impl Facts {
             let quoted = [b"\"", inner, b"\""].concat();
             Quoted::new(&quoted).and_then(|name| Some(name.unescape()?.into_owned())).unwrap_or_default()
         };
-        self.kept.iter().map(move |(inner, types)| Column::new(name(inner), types.common()))
-    }
-}
-
-impl Features {
-    fn message(&mut self, message: &Message<'_, Quoted<'_>>) {
-        self.add(Self::CALLS, message.extras.as_ref().is_some_and(|extras| extras.tool_calls.is_some()));
-        let extras = message.extras.as_deref();
-        self.add(Self::REASONING, extras.is_some_and(|extras| extras.reasoning.is_some()));
-        self.add(Self::RESULTS, extras.is_some_and(|extras| extras.tool_call_id.is_some()));
-        self.add(Self::NAMES, extras.is_some_and(|extras| extras.name.is_some()));
-        self.add(Self::WEIGHTS, extras.is_some_and(|extras| extras.weight.is_some() || extras.train.is_some()));
-        self.add(Self::PARTS, matches!(message.content, Content::Parts(_)));
-        self.add(Self::RICH, message.extras.is_some());
-        self.add(Self::SYSTEM, message.role == crate::sample::Role::System);
+        self.kept.iter().map(move |(inner, types)| Column::new(name(inner), Type::of_all(*types)))
     }
 }
 
@@ -239,7 +121,11 @@ mod tests {
 
     #[test]
     fn the_common_type_holds_every_value_exactly() {
-        let common = |values: &[&str]| Types(values.iter().fold(0, |all, value| all | Types::of(value).0)).common();
+        let common = |values: &[&str]| {
+            let mut all = Types::default();
+            values.iter().for_each(|value| all.join(Types::of(value)));
+            Type::of_all(all)
+        };
         for (values, of) in [
             (&["\"a\"", "null"][..], Type::Text),
             (&["null"], Type::Text),

@@ -8,14 +8,14 @@ use serde_json::value::RawValue;
 use super::{
     Shape, Unfit, Written, WrittenRow,
     chat::{Said, arguments_object, quoted, text_of},
-    facts::{Column, Facts, Features, Type},
+    facts::{Column, Facts, Type},
     read::{self, Fields},
     write::{Object, list},
 };
 use crate::{
     outputs::Container,
     row::Value,
-    sample::{Arguments, Body, Json, Message, MessageExtras, Quoted, Role, SampleKind, SampleView, ToolCall},
+    sample::{Arguments, Body, Features, Json, Message, MessageExtras, Quoted, Role, SampleKind, SampleView, ToolCall},
 };
 
 /// Writes `{"conversations":[{"from":"human","value":"…"},{"from":"gpt","value":"…"}],"tools":"…"}`; preferences have `chosen` and

@@ -2,12 +2,12 @@
 
 use super::{
     Shape, Unfit, WrittenRow,
-    facts::{Column, Facts, Features, Type},
+    facts::{Column, Facts, Type},
     read::{self, Fields},
     write::Object,
 };
 use crate::sample::{
-    Arguments, Body, Content, Message, MessageExtras, Quoted, Sample, SampleKind, SampleView, ToolCall,
+    Arguments, Body, Content, Features, Message, MessageExtras, Quoted, Sample, SampleKind, SampleView, ToolCall,
 };
 
 /// Writes `{"messages":[{"role":"…","content":"…"},…],"source":"…"}`, with all that a message has and the tools of the row.

@@ -164,9 +164,7 @@ pub fn by_name(name: &str) -> Option<&'static dyn Shape> {
 pub fn row(shape: &dyn Shape, sample: &SampleView<'_>, source: &str) -> Result<Vec<u8>, Unfit> {
     let (mut name, mut row) = (Vec::new(), Vec::new());
     write_string(source, &mut name);
-    let mut facts = Facts::default();
-    facts.add(sample);
-    shape.write(sample, Quoted::new(&name).expect("a string was written"), &facts, &mut row)?;
+    shape.write(sample, Quoted::new(&name).expect("a string was written"), &Facts::of(sample), &mut row)?;
     Ok(row)
 }
 

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use super::{
     Shape, Unfit, WrittenRow,
-    facts::{Column, Facts, Features, Type},
+    facts::{Column, Facts, Type},
     read::{self, Fields},
 };
 use crate::row::Value;
-use crate::sample::{Body, Quoted, Sample, SampleKind, SampleView, write_identity};
+use crate::sample::{Body, Features, Quoted, Sample, SampleKind, SampleView, write_identity};
 
 /// Writes `{"conversations":[…],"text":"…","source":"…"}` and its like, see `docs/rows.md`: a sample's [identity
 /// text](write_identity), which has everything that a sample has, and its source.

@@ -5,13 +5,13 @@
 use super::{
     Shape, Unfit, WrittenRow,
     chat::{Chat, Said, WeightAs, wrapped_tools},
-    facts::{Column, Facts, Features, Type},
+    facts::{Column, Facts, Type},
     read::{self, Fields},
     write::Object,
 };
 use crate::{
     outputs::Container,
-    sample::{Body, Content, Json, Quoted, Role, SampleKind, SampleView, ToolCall},
+    sample::{Body, Content, Features, Json, Quoted, Role, SampleKind, SampleView, ToolCall},
 };
 
 /// Writes `{"messages":[…],"tools":[…]}`, `{"input":{"messages":[…]},"preferred_output":[…],"non_preferred_output":[…]}`, and for

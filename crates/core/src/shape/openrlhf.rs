@@ -5,13 +5,13 @@
 use super::{
     Shape, Unfit, Written, WrittenRow,
     chat::{ArgumentsAs, Chat},
-    facts::{Column, Facts, Features, Type},
+    facts::{Column, Facts, Type},
     read::{self, Fields},
     write::Object,
 };
 use crate::{
     outputs::{Container, Side},
-    sample::{Body, Content, Message, Quoted, Role, SampleKind, SampleView},
+    sample::{Body, Content, Features, Message, Quoted, Role, SampleKind, SampleView},
 };
 
 /// Writes `{"messages":[…]}` for SFT, `{"prompt":[…],"chosen":[…],"rejected":[…]}` for DPO and reward models, and

@@ -3,13 +3,13 @@
 use super::{
     Shape, Unfit, WrittenRow,
     chat::{Chat, quoted, wrapped_tools},
-    facts::{Column, Facts, Features, Type},
+    facts::{Column, Facts, Type},
     read::{self, Fields},
     write::Object,
 };
 use crate::{
     outputs::Container,
-    sample::{Body, Quoted, SampleKind, SampleView},
+    sample::{Body, Features, Quoted, SampleKind, SampleView},
 };
 
 /// Writes `{"messages":[…],"tools":"…"}`. Its environments for RL are programs that bring their own rows.

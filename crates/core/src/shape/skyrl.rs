@@ -3,13 +3,13 @@
 use super::{
     Shape, Unfit, WrittenRow,
     chat::{Chat, quoted, wrapped_tools},
-    facts::{Column, Facts, Features, Type},
+    facts::{Column, Facts, Type},
     read::{self, Fields},
     write::Object,
 };
 use crate::{
     outputs::Container,
-    sample::{Body, Quoted, Role, SampleKind, SampleView},
+    sample::{Body, Features, Quoted, Role, SampleKind, SampleView},
 };
 
 /// Writes `{"messages":[…],"tools":"…"}` for SFT, and for RL

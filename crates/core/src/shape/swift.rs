@@ -7,14 +7,14 @@ use serde_json::value::RawValue;
 use super::{
     Shape, Unfit, Written, WrittenRow,
     chat::{Said, arguments_object, quoted, text_of, wrapped_tools},
-    facts::{Column, Facts, Features, Type},
+    facts::{Column, Facts, Type},
     read::{self, Fields},
     write::Object,
 };
 use crate::{
     outputs::{Container, Side},
     row::Value,
-    sample::{Arguments, Body, Json, Message, MessageExtras, Quoted, Role, SampleKind, SampleView, ToolCall},
+    sample::{Arguments, Body, Features, Json, Message, MessageExtras, Quoted, Role, SampleKind, SampleView, ToolCall},
 };
 
 /// Writes `{"messages":[…],"tools":"…"}`; preferences have the other dialogue as `rejected_messages`, labelled dialogues `label`,

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::sample::{
-    self, Body, Message, Role,
+    self, Body, Makeup, Message, Role, SampleIndex,
     tests::{plain, sample, stored},
 };
 
@@ -130,6 +130,26 @@ fn what_a_trainer_would_misread_does_not_fit() {
     }
 }
 
+proptest! {
+    #[test]
+    fn an_index_knows_what_any_of_its_samples_have(
+        samples in proptest::collection::vec((prop_oneof![plain(), sample()], any::<bool>()), 0..12),
+        kept in 0..12usize,
+    ) {
+        let (mut index, mut blob, mut scratch) = (SampleIndex::default(), Vec::new(), Vec::new());
+        samples.iter().for_each(|(sample, _)| index.push(0, sample, &mut blob, &mut scratch));
+        index.truncate(kept.min(samples.len()), &mut blob);
+        // Samples may be added after others were taken away.
+        samples.iter().skip(kept).for_each(|(sample, _)| index.push(0, sample, &mut blob, &mut scratch));
+        let index = SampleIndex::decode(&index.encode()).unwrap();
+        let wanted = || (0_u32..).zip(&samples).filter(|(_, (_, is_wanted))| *is_wanted);
+        let (mut found, mut all) = (Facts::default(), Facts::default());
+        index.makeups.of(wanted().map(|(number, _)| number)).for_each(|makeup| found.add(makeup));
+        wanted().for_each(|(_, (sample, _))| all.add(&Makeup::of(&sample::read(&stored(sample)).unwrap())));
+        prop_assert_eq!(found, all);
+    }
+}
+
 /// The shapes whose rows only have the columns that their sample needs.
 const SPARSE: &[&str] = &["native", "messages", "openai"];
 
@@ -143,7 +163,7 @@ proptest! {
         for (shape, kind) in SHAPES.iter().flat_map(|shape| shape.kinds().iter().map(move |kind| (shape, *kind))) {
             let own: Vec<&SampleView<'_>> = views.iter().filter(|view| view.kind() == kind).collect();
             let mut facts = Facts::default();
-            own.iter().for_each(|view| facts.add(view));
+            own.iter().for_each(|view| facts.add(&Makeup::of(view)));
             let columns: Vec<String> =
                 shape.columns(kind, &facts).into_iter().map(|column| column.name.into_owned()).collect();
             for view in own {

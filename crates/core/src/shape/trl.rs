@@ -6,12 +6,12 @@
 use super::{
     Shape, Unfit, Written, WrittenRow,
     chat::{ArgumentsAs, Chat, Said, last_answer, quoted, wrapped_tools},
-    facts::{Column, Facts, Features, Type},
+    facts::{Column, Facts, Type},
     read::{self, Fields},
     write::Object,
 };
 use crate::outputs::{Container, Side};
-use crate::sample::{Body, Content, Quoted, Role, SampleKind, SampleView, Step};
+use crate::sample::{Body, Content, Features, Quoted, Role, SampleKind, SampleView, Step};
 
 /// Rows of one of TRL's forms.
 #[derive(Debug)]

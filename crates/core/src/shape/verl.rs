@@ -6,13 +6,13 @@
 use super::{
     Shape, Unfit, Written, WrittenRow,
     chat::{Chat, Said},
-    facts::{Column, Facts, Features, Type},
+    facts::{Column, Facts, Type},
     read::{self, Fields},
     write::Object,
 };
 use crate::{
     outputs::{Container, Side},
-    sample::{Body, Quoted, SampleKind, SampleView},
+    sample::{Body, Features, Quoted, SampleKind, SampleView},
 };
 
 /// Writes `{"messages":[…]}` for SFT, and for RL

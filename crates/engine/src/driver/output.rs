@@ -24,7 +24,8 @@ use datac_core::{
     id::FileHash,
     mix::Selection,
     outputs::{BySide, Destination, FileMeta, OutputKind, OutputSet, Side},
-    row, shape,
+    row,
+    shape::{self, facts::Facts},
 };
 use datac_decode::{Encoding, Place};
 
@@ -111,6 +112,19 @@ impl<'a> Candidates<'a> {
             writer::Slot { start: range.start as u32, end: range.end as u32, row_hash }
         };
         Ok(self.selections[source].samples(chunk).map(place).collect())
+    }
+
+    /// Returns what the candidates have, taken together: all that the sources of the recipe give, in whatever file.
+    pub(super) fn facts(&self, context: &Context) -> Result<Facts, ActionError> {
+        let mut facts = Facts::default();
+        for (block, chunk) in self.blocks.iter().zip(&self.chunks) {
+            context.check()?;
+            let source = block.source as usize;
+            let index = context.indexes.of(&self.sources[source].chunks[*chunk])?;
+            let candidates = self.selections[source].samples(*chunk);
+            index.makeups.of(candidates).for_each(|makeup| facts.add(makeup));
+        }
+        Ok(facts)
     }
 
     /// Returns whether most of the candidates were made by earlier builds.

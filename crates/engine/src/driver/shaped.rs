@@ -1,10 +1,6 @@
 //! Writes the folder of a target: the rows of each side in a trainer's shape, and what stands beside them.
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use super::{
     context::Context,
@@ -12,17 +8,16 @@ use super::{
     output::{Candidates, Form, Unplaced, finish, progress},
 };
 use crate::{
-    cache::Blobs,
     graph::{ArrangeOutcome, SelectedSource, ShapedOutcome},
     system,
-    writer::{Encoder, Order, OutputError, OutputFile, Rows, Slot, UnfitSample, share},
+    writer::{Encoder, Order, OutputFile, Rows, UnfitSample},
 };
 use datac_core::{
     card::{About, Card, CardFile},
     failure::{Failure, FailureKind},
     outputs::{Destination, NamedFile, OutputSet, Side, Target, UNFIT, row_id},
     row,
-    sample::{self, SAMPLES_VERSION, SampleKind},
+    sample::SampleKind,
     shape::{
         self, Written,
         facts::{Column, Facts, Type},
@@ -50,7 +45,7 @@ pub(super) fn shaped(context: &Context, of: &Of<'_>) -> Result<(ShapedOutcome, V
     let form = if shape.is_of_tokens() { Form::Encoded } else { Form::Samples };
     let candidates = Candidates::new(context, sources, form)?;
     let facts = match form {
-        Form::Samples => facts(context, &candidates)?,
+        Form::Samples => candidates.facts(context)?,
         Form::Encoded => Facts::default(),
     };
     let id = target.id.then(|| Column::new("id", Type::Text));
@@ -158,43 +153,6 @@ impl Made<'_> {
         self.files.push(NamedFile { name: format!("{}/{name}", self.folder), meta });
         Ok(())
     }
-}
-
-/// Returns what the candidates have, taken together: all samples that the sources of the recipe give, in whatever file.
-fn facts(context: &Context, candidates: &Candidates<'_>) -> Result<Facts, ActionError> {
-    let whole = Arc::new(Mutex::new(Ok(Facts::default())));
-    let mut places: Vec<Mutex<Vec<Slot>>> = Vec::with_capacity(candidates.blocks.len());
-    for block in 0..candidates.blocks.len() {
-        places.push(Mutex::new(candidates.places(context, block)?));
-    }
-    let (all, store, blocks) = (whole.clone(), context.store.clone(), candidates.blocks.clone());
-    share(places.len(), move |block| {
-        let places = std::mem::take(&mut *places[block].lock().unwrap_or_else(PoisonError::into_inner));
-        let found = facts_of(&store, &blocks[block].blob, &places);
-        let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-        match (&mut *all, found) {
-            (Ok(all), Ok(found)) => all.join(&found),
-            (Err(_), _) => {}
-            (all, Err(error)) => *all = Err(error),
-        }
-    });
-    context.check()?;
-    let mut whole = whole.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(std::mem::replace(&mut *whole, Ok(Facts::default()))?)
-}
-
-fn facts_of(store: &impl Blobs, blob: &datac_core::id::BlobId, places: &[Slot]) -> Result<Facts, OutputError> {
-    let mut facts = Facts::default();
-    if places.is_empty() {
-        return Ok(facts);
-    }
-    let bytes = store.get(blob)?;
-    crate::writer::check_version(blob, &bytes, SAMPLES_VERSION)?;
-    for place in places {
-        let stored = bytes.get(place.start as usize..place.end as usize).ok_or(OutputError::Mismatch)?;
-        facts.add(&sample::read(stored).map_err(|_| OutputError::Mismatch)?);
-    }
-    Ok(facts)
 }
 
 /// Returns the name of a file with the beginning of its digest before the extension.
