@@ -43,6 +43,10 @@ pub(crate) fn file_failure(error: &FileError) -> Failure {
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists if error.verb == "create folder" => failure.hint(
             "a file is in the place of a folder: move it, or choose another folder (`--cache-dir`, `--output-dir`)",
         ),
+        // Of files that are read, only outputs are checked to be of a format.
+        ErrorKind::InvalidData if error.verb == "read" => {
+            failure.hint("the file is damaged: `datac build` writes it again")
+        }
         _ => failure,
     }
 }

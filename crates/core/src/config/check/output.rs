@@ -32,16 +32,17 @@ impl Checker<'_> {
             _ => std::slice::from_ref(node),
         };
         let targets: Vec<Option<Target>> = items.iter().map(|item| self.target(item, kind)).collect();
-        let targets: Vec<Target> = targets.into_iter().collect::<Option<_>>()?;
+        let mut is_twice = false;
         for (number, target) in targets.iter().enumerate() {
-            if targets[..number].iter().any(|other| other.shape == target.shape) {
-                let message = format!("two outputs have the shape `{}`", target.shape);
+            let is_same = |other: &&Target| Some(&other.shape) == target.as_ref().map(|target| &target.shape);
+            if let Some(other) = targets[..number].iter().flatten().find(is_same) {
+                is_twice = true;
+                let message = format!("two outputs have the shape `{}`", other.shape);
                 let fault = Fault::new(problem::DUPLICATE_NAME, &items[number].span, message).label("the second one");
                 self.report(fault.hint("remove one: each shape has one folder"));
-                return None;
             }
         }
-        Some(targets)
+        if is_twice { None } else { targets.into_iter().collect() }
     }
 
     /// Reports an output of token ids in a recipe without a model.
@@ -74,25 +75,46 @@ impl Checker<'_> {
         let layout =
             self.or_default(&fields, "layout", Layout::Files, |this, node, key| this.word(node, key, Layout::ALL));
         let id = self.or_default(&fields, "id", false, Self::boolean);
-        let (shape, container, shards) = (shape?, container?, shards?);
+        // What is wrong with one key is said whatever is wrong with another.
+        let fits = shape.map(|shape| {
+            let read = container.flatten().is_none_or(|container| self.is_read(shape, container, &fields, node));
+            let named = id != Some(true) || self.has_ids(shape, &fields, node);
+            read && named
+        });
+        let (shape, container, shards, layout, id) = (shape?, container?, shards?, layout?, id?);
         let container = container.unwrap_or(shape.container());
-        if !shape.containers().contains(&container) {
-            let at = fields.get("container").unwrap_or(node);
-            let message = format!("`{}` rows cannot be written as {}", shape.name(), container.word());
-            let words: Vec<&str> = shape.containers().iter().map(|container| container.word()).collect();
-            let fault = Fault::new(problem::SHAPE, &at.span, message).label("its trainer does not read this");
-            self.report(fault.hint(format!("use {}", super::rules::list_of(&words))));
-            return None;
+        (fits == Some(true)).then(|| Target {
+            shape: shape.name().to_owned(),
+            container,
+            shards: shards as u32,
+            layout,
+            id,
+        })
+    }
+
+    /// Checks that the trainer of a shape reads a container.
+    fn is_read(&mut self, shape: &dyn Shape, container: Container, fields: &Fields<'_, '_>, node: &Node<'_>) -> bool {
+        if shape.containers().contains(&container) {
+            return true;
         }
-        let id = id?;
-        if id && !shape.has_ids() {
-            let at = fields.get("id").unwrap_or(node);
-            let message = format!("`{}` rows cannot have an `id`", shape.name());
-            let fault = Fault::new(problem::SHAPE, &at.span, message).label("refused where they are read");
-            self.report(fault.hint("remove it; the rows of another shape can have one"));
-            return None;
+        let at = fields.get("container").unwrap_or(node);
+        let message = format!("`{}` rows cannot be written as {}", shape.name(), container.word());
+        let words: Vec<&str> = shape.containers().iter().map(|container| container.word()).collect();
+        let fault = Fault::new(problem::SHAPE, &at.span, message).label("its trainer does not read this");
+        self.report(fault.hint(format!("use {}", super::rules::list_of(&words))));
+        false
+    }
+
+    /// Checks that rows of a shape may have ids.
+    fn has_ids(&mut self, shape: &dyn Shape, fields: &Fields<'_, '_>, node: &Node<'_>) -> bool {
+        if shape.has_ids() {
+            return true;
         }
-        Some(Target { shape: shape.name().to_owned(), container, shards: shards as u32, layout: layout?, id })
+        let at = fields.get("id").unwrap_or(node);
+        let message = format!("`{}` rows cannot have an `id`", shape.name());
+        let fault = Fault::new(problem::SHAPE, &at.span, message).label("refused where they are read");
+        self.report(fault.hint("remove it; the rows of another shape can have one"));
+        false
     }
 
     fn shape(&mut self, node: &Node<'_>, kind: Option<SampleKind>) -> Option<&'static dyn Shape> {

@@ -111,6 +111,20 @@ pub(in crate::config) fn bad() -> Vec<(&'static str, String, Vec<&'static str>)>
             &["6:34 E0136 cannot be written as jsonl"],
         ),
         case(
+            "outputs with several faults",
+            &root(
+                "output: [trl, trl, {shape: openai, container: parquet, layout: hud, id: true}, {shape: verl, shards: 0, container: jsonl}]",
+            ),
+            &[
+                "6:15 E0120 two outputs have the shape `trl`",
+                "6:47 E0136 cannot be written as parquet",
+                "6:64 E0115 hud",
+                "6:73 E0136 cannot have an `id`",
+                "6:101 E0114 ",
+                "6:115 E0136 cannot be written as jsonl",
+            ],
+        ),
+        case(
             "ids that are refused",
             &root("output: {shape: openai, id: true}"),
             &["6:29 E0136 `openai` rows cannot have an `id`"],
