@@ -68,7 +68,7 @@ impl Converter for External {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn kind(&self) -> SampleKind {

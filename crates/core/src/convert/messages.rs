@@ -25,7 +25,7 @@ impl Converter for Messages {
     }
 
     fn version(&self) -> u32 {
-        4
+        5
     }
 
     fn kind(&self) -> SampleKind {

@@ -72,7 +72,7 @@ impl Converter for Preference {
     }
 
     fn version(&self) -> u32 {
-        5
+        6
     }
 
     fn kind(&self) -> SampleKind {

@@ -59,7 +59,7 @@ impl Converter for Rankings {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn kind(&self) -> SampleKind {

@@ -1,5 +1,7 @@
 //! Questions with what checks their answers, for reinforcement learning with verifiable rewards.
 
+use serde::Deserialize;
+
 use super::{
     Converter, Doubt, Options,
     shared::{
@@ -16,7 +18,8 @@ use crate::{
 
 /// Makes a prompt of a question or of messages, with the answer and all else that a reward needs beside it.
 ///
-/// An answer that is a string becomes the sample's; any other, and what says how it is checked, is kept as a column.
+/// An answer that is a string becomes the sample's, as does the one inside of a reward that is a rule and nothing else, as verl and
+/// SkyRL write it. Any other, and what says how it is checked, is kept as a column.
 #[derive(Debug)]
 pub struct Rlvr;
 
@@ -38,6 +41,7 @@ const SPELLINGS: Spellings = Spellings {
                 "gold",
                 "target",
                 "solution",
+                "label",
             ],
         ),
         (Slot::Tools, TOOLS),
@@ -45,13 +49,16 @@ const SPELLINGS: Spellings = Spellings {
     needs: &[&[Slot::Messages], &[Slot::User]],
 };
 
+/// The rewards that hold the answer.
+const REWARDS: [&str; 2] = ["reward_model", "reward_spec"];
+
 impl Converter for Rlvr {
     fn name(&self) -> &'static str {
         "rlvr"
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn kind(&self) -> SampleKind {
@@ -76,9 +83,30 @@ impl Converter for Rlvr {
 
     fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
         let mut sample = SPELLINGS.fill(row, options)?.sample(self.kind())?;
+        if sample.answer.is_none()
+            && let Some((name, answer)) = REWARDS.iter().find_map(|name| Some((*name, ruled(row, name)?)))
+        {
+            row.get(name);
+            sample.answer = Some(answer.into());
+        }
         keep_checks(&mut sample, row, SPELLINGS.spelled(Slot::Answer))?;
         Ok(sample.into())
     }
+}
+
+/// Returns the ground truth of a reward that is given by rule.
+fn ruled(row: &RawRow<'_>, column: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Reward {
+        #[serde(alias = "method")]
+        style: String,
+        ground_truth: String,
+    }
+    let (_, value) = row.fields.iter().find(|(name, _)| name == column)?;
+    let Value::Json(json) = value else { return None };
+    let reward: Reward = serde_json::from_str(json).ok()?;
+    (reward.style == "rule").then_some(reward.ground_truth)
 }
 
 fn has_check(columns: &[&str]) -> bool {

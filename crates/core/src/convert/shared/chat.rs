@@ -35,8 +35,29 @@ pub(in crate::convert) fn messages<'a>(
         Ok(written) => written,
         Err(error) => return Err(no_list(json, field, &error)),
     };
-    let message = |(at, written): (usize, Written<'a>)| written.message(&Place { field, at }, options);
-    written.into_iter().enumerate().map(message).collect()
+    let mut messages: Vec<Message<'a>> = Vec::with_capacity(written.len());
+    for (at, written) in written.into_iter().enumerate() {
+        let (message, is_call) = written.message(&Place { field, at }, options)?;
+        match messages.last_mut() {
+            Some(before) if is_call && goes_on(before, &message) => {
+                let calls = message.extras.and_then(|extras| extras.tool_calls).unwrap_or_default();
+                before.extras.get_or_insert_default().tool_calls.get_or_insert_default().extend(calls);
+            }
+            _ => messages.push(message),
+        }
+    }
+    Ok(messages)
+}
+
+/// Whether a turn that is nothing but calls belongs to the answer before it: what it says and what it calls are one turn of the
+/// model, and so are several calls.
+fn goes_on(before: &Message<'_>, call: &Message<'_>) -> bool {
+    let train = |message: &Message<'_>| message.extras.as_ref().and_then(|extras| extras.train);
+    let is_bare = call.extras.as_deref().is_some_and(|extras| {
+        let MessageExtras { reasoning, tool_calls: _, tool_call_id, name, weight, train: _, other } = extras;
+        reasoning.is_none() && tool_call_id.is_none() && name.is_none() && weight.is_none() && other.is_empty()
+    });
+    before.role == Role::Assistant && is_bare && call.content == Content::Absent && train(before) == train(call)
 }
 
 /// Whether a text is a list of messages, or is meant as one and has to be refused: a list of objects of which each says who
@@ -209,7 +230,8 @@ impl<'a> Written<'a> {
         }
     }
 
-    fn message(mut self, place: &Place<'_>, options: &Options) -> Result<Message<'a>, Reject> {
+    /// Returns the message, and whether it is a turn of calls.
+    fn message(mut self, place: &Place<'_>, options: &Options) -> Result<(Message<'a>, bool), Reject> {
         if let Some(name) = &self.repeated {
             let detail = format!("`{}[{}]` has the key `{}` twice", place.field, place.at, name.escape_debug());
             return Err(Reject::new(Reason::DuplicateKey, detail));
@@ -237,13 +259,15 @@ impl<'a> Written<'a> {
                     return Err(place.conflict([name_of(content), "tool_calls"]));
                 }
                 let said = said.ok_or_else(|| place.wrong(name_of(content), "is missing"))?;
-                extras.tool_calls = Some(tool_calls::of_turn(said, name_of(content), place)?);
-                Message { role: Role::Assistant, content: Content::Absent, extras: None }
+                let (text, calls) = tool_calls::of_turn(said, name_of(content), place)?;
+                extras.tool_calls = Some(calls);
+                let content = text.map_or(Content::Absent, |text| Content::Text(text.into()));
+                Message { role: Role::Assistant, content, extras: None }
             }
         };
         extras.other = self.others(place)?;
         let extras = (extras != MessageExtras::default()).then(|| Box::new(extras));
-        Ok(Message { extras, ..message })
+        Ok((Message { extras, ..message }, matches!(speaker, Speaker::Call)))
     }
 
     /// Returns the keys that say who speaks and what; those of the other spelling are keys like any other.

@@ -28,23 +28,36 @@ pub(super) fn list<'a>(raw: &'a RawValue, key: &str, place: &Place<'_>) -> Resul
             calls.map(|(at, item)| call(item.get(), &format!("{key}[{at}]"), place)).collect()
         }
         Some(b'{') => Ok(vec![call(raw.get(), key, place)?]),
-        Some(b'"') => of_turn(raw, key, place),
+        Some(b'"') => match of_turn(raw, key, place)? {
+            (None, calls) => Ok(calls),
+            (Some(_), _) => Err(place.wrong(key, "is no call: a text stands before it")),
+        },
         _ => Err(place.wrong(key, format_args!("is not a list of calls but {}", kind_of(raw.get())))),
     }
 }
 
-/// Reads a turn that is nothing but calls, nearly always a string that holds them as JSON.
-pub(super) fn of_turn<'a>(raw: &'a RawValue, key: &str, place: &Place<'_>) -> Result<Vec<ToolCall<'a>>, Reject> {
-    let Some(text) = string(raw) else { return list(raw, key, place) };
-    let inner: &RawValue = serde_json::from_str(&text)
-        .map_err(|error| place.wrong(key, format_args!("is no call: {}", not_json(&text, &error))))?;
+/// The marks around calls that follow a text, as LLaMA-Factory writes them.
+const MARKS: (&str, &str) = ("<tool_call>", "</tool_call>");
+
+/// Reads a turn of calls, nearly always a string that holds them as JSON. Returns the text before them, if there is one.
+pub(super) fn of_turn<'a>(
+    raw: &'a RawValue,
+    key: &str,
+    place: &Place<'_>,
+) -> Result<(Option<String>, Vec<ToolCall<'a>>), Reject> {
+    let Some(text) = string(raw) else { return Ok((None, list(raw, key, place)?)) };
+    let marked = text.strip_suffix(MARKS.1).and_then(|text| text.split_once(MARKS.0));
+    let (before, calls) = marked.map_or((None, &*text), |(before, calls)| (Some(before.to_owned()), calls));
+    let inner: &RawValue = serde_json::from_str(calls)
+        .map_err(|error| place.wrong(key, format_args!("is no call: {}", not_json(calls, &error))))?;
     match inner.get().as_bytes().first() {
         Some(b'[' | b'{') => {
             let calls = list(inner, key, place)?;
             if calls.is_empty() {
                 return Err(place.wrong(key, "calls nothing"));
             }
-            Ok(calls.into_iter().map(owned).collect())
+            let before = before.filter(|text| !text.is_empty());
+            Ok((before, calls.into_iter().map(owned).collect()))
         }
         _ => Err(place.wrong(key, format_args!("is no call but {}", kind_of(inner.get())))),
     }

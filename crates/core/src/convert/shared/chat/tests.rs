@@ -169,6 +169,38 @@ fn calls_are_read_in_every_spelling() {
 }
 
 #[test]
+fn calls_belong_to_the_answer_before_them() {
+    let call = |name: &str| format!(r#"{{"role":"tool_call","content":"{{\"name\":\"{name}\",\"arguments\":{{}}}}"}}"#);
+    let answer = r#"{"role":"assistant","content":"a"}"#;
+    let names = |message: &Message<'_>| {
+        let calls = message.extras.as_ref().and_then(|extras| extras.tool_calls.clone()).unwrap_or_default();
+        (message.text().to_owned(), calls.iter().map(|call| call.name.to_string()).collect::<Vec<_>>().concat())
+    };
+    for (turns, read) in [
+        (vec![answer.to_owned(), call("f"), call("g")], &[("a", "fg")][..]),
+        (vec![call("f"), call("g")], &[("", "fg")]),
+        (
+            vec![r#"{"role":"user","content":"q"}"#.to_owned(), call("f"), answer.to_owned()],
+            &[("q", ""), ("", "f"), ("a", "")],
+        ),
+        // A turn that is not trained on is another one.
+        (vec![answer.replace("}", r#","loss":false}"#), call("f")], &[("a", ""), ("", "f")]),
+        (
+            vec![
+                r#"{"from":"function_call","value":"a<tool_call>[{\"name\":\"f\",\"arguments\":{}}]</tool_call>"}"#
+                    .to_owned(),
+            ],
+            &[("a", "f")],
+        ),
+    ] {
+        let json = format!("[{}]", turns.join(","));
+        let found: Vec<(String, String)> = self::read(&json).unwrap().iter().map(names).collect();
+        let found: Vec<(&str, &str)> = found.iter().map(|(text, calls)| (text.as_str(), calls.as_str())).collect();
+        assert_eq!(found, read, "{json}");
+    }
+}
+
+#[test]
 fn parts_that_are_text_are_one_text() {
     let content = |parts: &str| {
         let json = format!(r#"[{{"role":"user","content":{parts}}}]"#);
