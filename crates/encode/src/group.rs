@@ -155,6 +155,8 @@ pub struct Group {
 #[must_use]
 pub struct Encoded {
     pub(crate) number: usize,
+    /// Size of its rows as lines.
+    pub(crate) bytes: u64,
     pub(crate) part: Part,
 }
 
@@ -164,8 +166,19 @@ pub(crate) enum Part {
 }
 
 impl Group {
+    /// Its number in the file.
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
+    /// Size of its rows in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.lines.len() as u64
+    }
+
     /// Encodes the rows.
     pub fn encode(self) -> Result<Encoded, EncodeError> {
+        let bytes = self.bytes();
         let Self { number, lines, plan } = self;
         let batches = plan.batches(&lines)?;
         drop(lines);
@@ -173,7 +186,7 @@ impl Group {
             Format::Arrow => Part::Arrow(batches),
             Format::Parquet => Part::Parquet(Box::new(RowGroup::new(&batches, &plan)?)),
         };
-        Ok(Encoded { number, part })
+        Ok(Encoded { number, bytes, part })
     }
 }
 

@@ -85,7 +85,7 @@ pub struct Encoder<W: Write + Send> {
     /// Number of the group to write next.
     next: usize,
     /// Groups that were handed back before their turn.
-    early: BTreeMap<usize, Part>,
+    early: BTreeMap<usize, Encoded>,
 }
 
 enum File<W: Write + Send> {
@@ -113,10 +113,22 @@ impl<W: Write + Send> Encoder<W> {
         self.cutter.append(lines, &self.plan)
     }
 
-    /// Writes a group, or keeps it until those before it are there.
-    pub fn add(&mut self, encoded: Encoded) -> Result<(), EncodeError> {
-        self.early.insert(encoded.number, encoded.part);
-        while let Some(part) = self.early.remove(&self.next) {
+    /// Returns the rows that are no complete group, once all rows were appended.
+    pub fn rest(&mut self) -> Option<Group> {
+        self.cutter.rest(&self.plan)
+    }
+
+    /// Number of the group to write next.
+    pub fn next_group(&self) -> usize {
+        self.next
+    }
+
+    /// Writes a group, or keeps it until those before it are there. Returns how many bytes the rows of the groups had that were
+    /// written.
+    pub fn add(&mut self, encoded: Encoded) -> Result<u64, EncodeError> {
+        self.early.insert(encoded.number, encoded);
+        let mut written = 0;
+        while let Some(Encoded { part, bytes, .. }) = self.early.remove(&self.next) {
             match (&mut self.file, part) {
                 (File::Parquet(writer), Part::Parquet(part)) => part.write(writer)?,
                 (File::Arrow(writer), Part::Arrow(batches)) => {
@@ -125,13 +137,14 @@ impl<W: Write + Send> Encoder<W> {
                 _ => unreachable!("a group is of its file's format"),
             }
             self.next += 1;
+            written += bytes;
         }
-        Ok(())
+        Ok(written)
     }
 
     /// Ends the file, all groups of which were added, and returns what it was written to.
     pub fn finish(mut self) -> Result<W, EncodeError> {
-        if let Some(rest) = self.cutter.rest(&self.plan) {
+        if let Some(rest) = self.rest() {
             self.add(rest.encode()?)?;
         }
         if !self.early.is_empty() || self.next != self.cutter.groups() {

@@ -86,8 +86,25 @@ impl Sink {
         Ok(Vec::new())
     }
 
-    /// Adds a group of rows that [`append`](Self::append) returned.
-    pub(super) fn add(&mut self, encoded: Encoded) -> Result<(), EncodeError> {
+    /// Returns the rows that are no complete group, once all rows were appended.
+    pub(super) fn rest(&mut self) -> Option<Group> {
+        match self {
+            Self::Columns(encoder) => encoder.rest(),
+            Self::Lines(_) | Self::Compressed(_) => None,
+        }
+    }
+
+    /// Number of the group to write next.
+    pub(super) fn next_group(&self) -> usize {
+        match self {
+            Self::Columns(encoder) => encoder.next_group(),
+            Self::Lines(_) | Self::Compressed(_) => 0,
+        }
+    }
+
+    /// Adds a group of rows that [`append`](Self::append) or [`rest`](Self::rest) returned. Returns how many bytes the rows of
+    /// the groups had that were written.
+    pub(super) fn add(&mut self, encoded: Encoded) -> Result<u64, EncodeError> {
         match self {
             Self::Columns(encoder) => encoder.add(encoded),
             Self::Lines(_) | Self::Compressed(_) => unreachable!("lines are written as they come"),

@@ -6,15 +6,16 @@
 //! thread B   encode 1 ── leave 1 ── encode 2 ── append 2 …
 //! ```
 //!
-//! Rows of columnar files are encoded in groups of many segments. Whichever thread completes a group encodes it while others go on
-//! appending, and the thread that appends then writes it in its turn.
+//! Rows of columnar files are encoded in groups of many segments. A group that is complete waits in a queue, from which any
+//! thread takes it and encodes it while others go on appending; the thread that appends then writes it in its turn.
 //!
 //! A thread whose segment is far ahead of the next one to append waits, so that segments do not pile up. Segments are
 //! begun in order, so the thread that has the next segment never waits, and the waiting threads go on once that
-//! segment is appended.
+//! segment is appended. Groups are bounded likewise: one is encoded if it is the next to be written, or if it and those that
+//! wait for their turn are small enough together.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
@@ -29,6 +30,9 @@ use datac_encode::{Encoded, Group};
 
 /// Number of empty buffers that are kept for reuse.
 const KEPT: usize = 4;
+
+/// Most bytes of rows in groups that are encoded ahead of the next one to be written, unless the file was given another limit.
+const AHEAD: u64 = 24 << 20;
 
 /// An output file that is being written beside its destination.
 pub struct OutputFile {
@@ -48,10 +52,19 @@ struct State {
     next: usize,
     /// Number of rows that were appended.
     rows: u64,
+    /// Number of segments of the file, if that is known.
+    segments: Option<usize>,
     /// Segments that were delivered before their turn.
     early: BTreeMap<usize, Vec<u8>>,
+    /// Groups of rows that no thread has begun to encode, in order.
+    groups: VecDeque<Group>,
     /// Groups of rows that were encoded and are to be added.
     encoded: Vec<Encoded>,
+    /// Bytes of the rows of groups that are being encoded or wait to be written, and the most that may be.
+    held: u64,
+    ahead: u64,
+    /// Number of the group to write next.
+    next_group: usize,
     /// Where segments are appended; `None` while a thread appends, and once the file is finished.
     end: Option<Sink>,
     /// Whether a segment could not be encoded or appended, so that no later segment will be appended.
@@ -96,8 +109,13 @@ impl OutputFile {
         let state = State {
             next: 0,
             rows: 0,
+            segments: None,
             early: BTreeMap::new(),
+            groups: VecDeque::new(),
             encoded: Vec::new(),
+            held: 0,
+            ahead: AHEAD,
+            next_group: 0,
             end: Some(end),
             is_broken: false,
             buffers: Vec::new(),
@@ -108,6 +126,17 @@ impl OutputFile {
     /// Returns this file with a function that is told of each segment.
     pub fn telling(self, told: Told) -> Self {
         Self { told: Some(told), ..self }
+    }
+
+    /// Returns this file with a limit for the bytes of rows that are encoded ahead of the next ones to be written.
+    pub(super) fn ahead(mut self, bytes: u64) -> Self {
+        self.state.get_mut().unwrap_or_else(PoisonError::into_inner).ahead = bytes;
+        self
+    }
+
+    /// Says how many segments will be delivered, so that the last rows are encoded with them and not when the file is finished.
+    pub(super) fn expect(&self, segments: usize) {
+        self.state().segments = Some(segments);
     }
 
     /// Returns an empty buffer for a segment.
@@ -148,35 +177,57 @@ impl OutputFile {
             state = self.turn.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.early.insert(number, bytes);
-        // If the end is taken, another thread is appending, and will append this segment when its turn comes.
-        while let Some(mut end) = state.end.take() {
-            let (next, encoded) = (state.next, std::mem::take(&mut state.encoded));
-            let segment = state.early.remove(&next);
-            if segment.is_none() && encoded.is_empty() {
-                state.end = Some(end);
-                break;
-            }
-            drop(state);
-            let added = encoded.into_iter().try_for_each(|group| end.add(group));
-            let appended = added.and_then(|()| segment.as_ref().map_or(Ok(Vec::new()), |bytes| end.append(bytes)));
-            state = self.state();
-            state.end = Some(end);
-            let groups = appended.map_err(|error| failed(error, &self.destination))?;
-            if let Some(bytes) = segment {
-                state.next += 1;
-                if state.buffers.len() < KEPT {
-                    state.buffers.push(bytes);
-                }
-                self.turn.notify_all();
-            }
-            if !groups.is_empty() {
+        loop {
+            // If the end is taken, another thread is appending, and will append this segment when its turn comes.
+            if state.has_turn()
+                && let Some(end) = state.end.take()
+            {
+                state = self.append_next(state, end)?;
+            } else if let Some(group) = state.next_to_encode() {
                 drop(state);
-                let encoded: Result<Vec<Encoded>, _> = groups.into_iter().map(Group::encode).collect();
+                let encoded = group.encode().map_err(|error| failed(error, &self.destination))?;
                 state = self.state();
-                state.encoded.extend(encoded.map_err(|error| failed(error, &self.destination))?);
+                state.encoded.push(encoded);
+            } else if state.groups.is_empty() || state.is_broken {
+                return Ok(());
+            } else {
+                // The group before is being encoded by another thread.
+                state = self.turn.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
         }
-        Ok(())
+    }
+
+    /// Writes the groups that were encoded, and appends the next segment if it is there.
+    fn append_next<'s>(
+        &'s self,
+        mut state: MutexGuard<'s, State>,
+        mut end: Sink,
+    ) -> Result<MutexGuard<'s, State>, OutputError> {
+        let (next, encoded) = (state.next, std::mem::take(&mut state.encoded));
+        let segment = state.early.remove(&next);
+        let is_last = segment.is_some() && state.segments == Some(next + 1);
+        drop(state);
+        let freed = encoded.into_iter().try_fold(0, |freed, group| Ok(freed + end.add(group)?));
+        let appended = freed.and_then(|freed| {
+            let mut groups = segment.as_ref().map_or(Ok(Vec::new()), |bytes| end.append(bytes))?;
+            groups.extend(if is_last { end.rest() } else { None });
+            Ok((freed, groups))
+        });
+        let next_group = end.next_group();
+        let mut state = self.state();
+        state.end = Some(end);
+        let (freed, groups) = appended.map_err(|error| failed(error, &self.destination))?;
+        state.held -= freed;
+        state.next_group = next_group;
+        state.groups.extend(groups);
+        if let Some(bytes) = segment {
+            state.next += 1;
+            if state.buffers.len() < KEPT {
+                state.buffers.push(bytes);
+            }
+        }
+        self.turn.notify_all();
+        Ok(state)
     }
 
     /// Appends bytes, for files that a single thread writes from beginning to end.
@@ -184,9 +235,9 @@ impl OutputFile {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         state.rows += lines(bytes);
         let Some(end) = &mut state.end else { return Ok(()) };
-        let appended =
-            end.append(bytes).and_then(|groups| groups.into_iter().try_for_each(|group| end.add(group.encode()?)));
-        appended.map_err(|error| failed(error, &self.destination))
+        let encode = |group: Group, end: &mut Sink| end.add(group.encode()?).map(drop);
+        let added = end.append(bytes).and_then(|groups| groups.into_iter().try_for_each(|group| encode(group, end)));
+        added.map_err(|error| failed(error, &self.destination))
     }
 
     /// Ends the file; fails if a segment is missing.
@@ -196,7 +247,9 @@ impl OutputFile {
             return Err(OutputError::Mismatch);
         }
         let mut sink = state.end.take().ok_or(OutputError::Mismatch)?;
-        let added = std::mem::take(&mut state.encoded).into_iter().try_for_each(|group| sink.add(group));
+        let encoded = std::mem::take(&mut state.encoded).into_iter().map(Ok);
+        let left = std::mem::take(&mut state.groups).into_iter().map(Group::encode);
+        let added = encoded.chain(left).try_for_each(|group| sink.add(group?).map(drop));
         let Bytes { replacement, hasher, sha256, count } =
             added.and_then(|()| sink.finish()).map_err(|error| failed(error, &self.destination))?;
         let destination = self.destination.clone();
@@ -209,6 +262,21 @@ impl OutputFile {
         // A panic leaves nothing half-done: segments are moved in and out as a whole, and the file of a failed action
         // is dropped.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Whether there is something to append.
+    fn has_turn(&self) -> bool {
+        !self.encoded.is_empty() || self.early.contains_key(&self.next)
+    }
+
+    /// Takes the next group to be encoded, if it may be now.
+    fn next_to_encode(&mut self) -> Option<Group> {
+        let may = |group: &Group| group.number() == self.next_group || self.held + group.bytes() <= self.ahead;
+        let group = if self.groups.front().is_some_and(may) { self.groups.pop_front() } else { None };
+        self.held += group.as_ref().map_or(0, Group::bytes);
+        group
     }
 }
 
@@ -241,6 +309,7 @@ mod tests {
 
     use super::*;
     use crate::writer::share;
+    use datac_core::shape::facts::Type;
 
     #[test]
     fn segments_are_appended_in_order_whoever_brings_them() {
@@ -266,6 +335,58 @@ mod tests {
                 assert!(crate::system::read(&path).unwrap() == wanted, "{threads} threads");
             }
         }
+    }
+
+    /// A row of the only column `text`, of about a megabyte.
+    fn long_row(number: usize) -> Vec<u8> {
+        format!("{{\"text\":\"{number} {}\"}}\n", "word ".repeat(200_000)).into_bytes()
+    }
+
+    fn parquet(path: &Path) -> OutputFile {
+        OutputFile::of_container(path, Container::Parquet, &[Column::new("text", Type::Text)]).unwrap()
+    }
+
+    #[test]
+    fn groups_are_written_in_order_and_few_ahead_of_their_turn() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("train.parquet");
+        let mut digests = Vec::new();
+        for (threads, ahead) in [(1, u64::MAX), (1, 0), (4, u64::MAX), (4, 0)] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let file = Arc::new(parquet(&path).ahead(ahead));
+            file.expect(30);
+            let written = file.clone();
+            pool.install(|| share(30, move |number| written.put(number, Ok(long_row(number))).unwrap()));
+            // The last rows are no longer waited for, and nothing is held.
+            let state = file.state();
+            assert_eq!((state.next_group > 1, state.groups.len(), state.held), (true, 0, 0), "{threads} {ahead}");
+            drop(state);
+            let written = file.finish().unwrap();
+            assert_eq!(written.rows, 30);
+            digests.push(written.digest);
+        }
+        assert!(digests.iter().all(|digest| *digest == digests[0]));
+    }
+
+    #[test]
+    fn a_group_waits_for_those_before_it_unless_they_are_small_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = parquet(&folder.path().join("train.parquet"));
+        let mut end = file.state().end.take().unwrap();
+        let mut groups: VecDeque<Group> = end.append(&(0..30).flat_map(long_row).collect::<Vec<u8>>()).unwrap().into();
+        groups.extend(end.rest());
+        let (count, first) = (groups.len(), groups[0].bytes());
+        assert!(count > 2);
+        let mut state = file.state();
+        (state.groups, state.ahead) = (groups, first);
+        let taken = state.next_to_encode().unwrap();
+        assert_eq!((taken.number(), state.held), (0, first));
+        assert!(state.next_to_encode().is_none(), "both together are too large");
+        state.held -= end.add(taken.encode().unwrap()).unwrap();
+        state.next_group = end.next_group();
+        assert_eq!((state.held, state.next_group), (0, 1));
+        state.ahead = u64::MAX;
+        assert_eq!(std::iter::from_fn(|| state.next_to_encode()).count(), count - 1);
     }
 
     #[test]

@@ -357,7 +357,8 @@ impl<E: Fails> Rows<'_, E> {
         let rows: u64 = orders.iter().map(|order| order.rows).sum();
         let bytes: u64 = of_use().map(|block| block.bytes).sum();
         let beside = A_CANDIDATE * candidates + A_ROW * rows;
-        let files = || (0..orders.len()).map(|output| begin(output).map(Arc::new)).collect::<Result<Vec<_>, _>>();
+        let file = |output| begin(output).map(|file| Arc::new(file.ahead(budget.whole() / 8)));
+        let files = || (0..orders.len()).map(file).collect::<Result<Vec<_>, _>>();
         // Limit on the blobs read for rows that are not at hand: those of this build, and few others.
         let few =
             bytes.min(of_use().filter(|block| block.is_new).map(|block| block.bytes).sum::<u64>() + budget.whole() / 8);
@@ -485,6 +486,9 @@ impl<E: Fails> Rows<'_, E> {
         places: Vec<(usize, usize)>,
         encode: impl Fn(usize, &mut Vec<u8>) -> Result<(), OutputError> + Send + Sync + 'static,
     ) -> Result<(), E> {
+        for of_output in places.chunk_by(|(a, _), (b, _)| a == b) {
+            files[of_output[0].0].expect(of_output.len());
+        }
         let (files, all, count) = (files.to_vec(), files.to_vec(), places.len());
         let work = move |number: usize| {
             let (output, at) = places[number];
