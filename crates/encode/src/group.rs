@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
-use arrow_schema::Schema;
+use arrow_array::{Array, ArrayRef, RecordBatch, cast::AsArray};
+use arrow_schema::{DataType, Schema};
 use bytes::Bytes;
 use parquet::{
     arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions},
@@ -14,9 +14,10 @@ use parquet::{
     column::writer::ColumnCloseResult,
     file::{
         metadata::ParquetMetaData,
-        properties::{CdcOptions, WriterProperties},
+        properties::{CdcOptions, EnabledStatistics, WriterProperties, WriterPropertiesBuilder},
         writer::SerializedFileWriter,
     },
+    schema::types::ColumnPath,
 };
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -36,6 +37,12 @@ const GROUP_MAX: usize = 16 << 20;
 /// Most rows of a batch.
 const BATCH_ROWS: usize = 8192;
 
+/// Level of Zstandard. Level 3 takes 1.8 times as long for files that are 0.9 times as large, and Snappy 0.7 times for 1.37.
+const LEVEL: i32 = 1;
+
+/// Mean length in bytes from which on the strings of a column are taken for texts.
+const LONG: usize = 64;
+
 /// Sizes of Parquet's pages, in bytes before compression. Smaller than the defaults (256 KiB to 1 MiB): one changed row then
 /// changes fewer bytes.
 const PAGE_MIN: usize = 32 << 10;
@@ -47,29 +54,17 @@ pub(crate) struct Plan {
     columns: Vec<Column>,
     names: Vec<String>,
     schema: Arc<Schema>,
-    properties: WriterProperties,
 }
 
 impl Plan {
-    pub(crate) fn new(format: Format, columns: &[Column]) -> Result<Self, EncodeError> {
-        let pages = CdcOptions { min_chunk_size: PAGE_MIN, max_chunk_size: PAGE_MAX, norm_level: 0 };
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
-            .set_max_row_group_row_count(None)
-            .set_content_defined_chunking(Some(pages))
-            .set_created_by("datac".to_owned())
-            .build();
+    pub(crate) fn new(format: Format, columns: &[Column]) -> Self {
         let names = columns.iter().map(|column| column.name.clone().into_owned()).collect();
         let schema = Arc::new(schema::schema(columns));
-        Ok(Self { format, columns: columns.to_vec(), names, schema, properties })
+        Self { format, columns: columns.to_vec(), names, schema }
     }
 
     pub(crate) fn schema(&self) -> &Arc<Schema> {
         &self.schema
-    }
-
-    pub(crate) fn properties(&self) -> &WriterProperties {
-        &self.properties
     }
 
     /// Returns the rows of a group as batches.
@@ -97,6 +92,45 @@ impl Plan {
             close(&mut builders)?;
         }
         Ok(batches)
+    }
+}
+
+/// Returns how Parquet is written. Columns of `texts` are neither put into a dictionary nor compared: no text of theirs is there
+/// twice, and nobody looks for the least of them.
+pub(crate) fn properties(texts: &[ColumnPath]) -> Result<WriterProperties, EncodeError> {
+    let pages = CdcOptions { min_chunk_size: PAGE_MIN, max_chunk_size: PAGE_MAX, norm_level: 0 };
+    let builder = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(LEVEL)?))
+        .set_max_row_group_row_count(None)
+        .set_content_defined_chunking(Some(pages))
+        .set_created_by("datac".to_owned());
+    let plain = |builder: WriterPropertiesBuilder, text: &ColumnPath| {
+        let builder = builder.set_column_dictionary_enabled(text.clone(), false);
+        builder.set_column_statistics_enabled(text.clone(), EnabledStatistics::None)
+    };
+    Ok(texts.iter().fold(builder, plain).build())
+}
+
+/// Adds the columns of strings in an array, at a path, that are long texts in these rows.
+fn texts(array: &ArrayRef, path: &[String], found: &mut Vec<ColumnPath>) {
+    match array.data_type() {
+        DataType::Utf8 => {
+            let strings = array.as_string::<i32>();
+            let bytes = strings.value_offsets().last().copied().unwrap_or_default() as usize;
+            if bytes > LONG * strings.len() {
+                found.push(ColumnPath::new(path.to_vec()));
+            }
+        }
+        DataType::List(item) => {
+            let inner = ["list".to_owned(), item.name().clone()];
+            texts(array.as_list::<i32>().values(), &[path, &inner].concat(), found);
+        }
+        DataType::Struct(fields) => {
+            for (field, column) in fields.iter().zip(array.as_struct().columns()) {
+                texts(column, &[path, &[field.name().clone()]].concat(), found);
+            }
+        }
+        _ => {}
     }
 }
 
@@ -199,7 +233,13 @@ pub(crate) struct RowGroup {
 
 impl RowGroup {
     fn new(batches: &[RecordBatch], plan: &Plan) -> Result<Self, EncodeError> {
-        let options = ArrowWriterOptions::new().with_properties(plan.properties.clone()).with_skip_arrow_metadata(true);
+        let mut long = Vec::new();
+        if let Some(batch) = batches.first() {
+            for (name, column) in plan.names.iter().zip(batch.columns()) {
+                texts(column, std::slice::from_ref(name), &mut long);
+            }
+        }
+        let options = ArrowWriterOptions::new().with_properties(properties(&long)?).with_skip_arrow_metadata(true);
         let mut writer = ArrowWriter::try_new_with_options(Vec::new(), plan.schema.clone(), options)?;
         batches.iter().try_for_each(|batch| writer.write(batch))?;
         let metadata = writer.finish()?;

@@ -24,7 +24,7 @@ use group::{Cutter, Part, Plan};
 pub use group::{Encoded, Group};
 
 /// Raised by hand when the same rows are written as other bytes, which a new version of `parquet` may do, too.
-pub const ENCODE_VERSION: u32 = 2;
+pub const ENCODE_VERSION: u32 = 3;
 
 /// A columnar file format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,10 +96,10 @@ enum File<W: Write + Send> {
 impl<W: Write + Send> Encoder<W> {
     /// Begins a file of these columns.
     pub fn new(out: W, format: Format, columns: &[Column]) -> Result<Self, EncodeError> {
-        let plan = Arc::new(Plan::new(format, columns)?);
+        let plan = Arc::new(Plan::new(format, columns));
         let file = match format {
             Format::Parquet => {
-                let writer = ArrowWriter::try_new(out, plan.schema().clone(), Some(plan.properties().clone()))?;
+                let writer = ArrowWriter::try_new(out, plan.schema().clone(), Some(group::properties(&[])?))?;
                 File::Parquet(Box::new(writer.into_serialized_writer()?.0))
             }
             Format::Arrow => File::Arrow(Box::new(StreamWriter::try_new(out, plan.schema())?)),

@@ -109,3 +109,21 @@ fn a_row_more_changes_one_group() {
     assert!(before.len() > 2 && before.len() == after.len());
     assert_eq!(before.iter().zip(&after).filter(|(before, after)| before != after).count(), 1);
 }
+
+#[test]
+fn long_texts_have_no_dictionary_and_short_ones_do() {
+    let row = |number: usize| {
+        let long = "words ".repeat(20 + number % 3);
+        format!("{{\"prompt\":[{{\"role\":\"user\",\"content\":\"{long}\"}}],\"text\":\"a\"}}\n")
+    };
+    let file = Bytes::from(written(Format::Parquet, (0..100).map(row).collect::<String>().as_bytes()));
+    let reader = SerializedFileReader::new(file).unwrap();
+    let column = |path: &str| {
+        let columns = reader.metadata().row_group(0).columns();
+        let found = columns.iter().find(|column| column.column_path().string() == path).unwrap();
+        (found.dictionary_page_offset().is_some(), found.statistics().is_some())
+    };
+    assert_eq!(column("prompt.list.item.role"), (true, true));
+    assert_eq!(column("prompt.list.item.content"), (false, false));
+    assert_eq!(column("text"), (true, true));
+}
