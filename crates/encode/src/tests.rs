@@ -32,7 +32,9 @@ fn cut(format: Format, pieces: &[&[u8]]) -> Vec<u8> {
     let groups: Vec<Group> = pieces.iter().flat_map(|piece| encoder.append(piece)).collect();
     let mut encoded: Vec<Encoded> = groups.into_iter().map(|group| group.encode().unwrap()).collect();
     encoded.chunks_mut(2).for_each(<[Encoded]>::reverse);
-    encoded.into_iter().for_each(|group| drop(encoder.add(group).unwrap()));
+    for group in encoded {
+        encoder.add(group).unwrap();
+    }
     encoder.finish().unwrap()
 }
 

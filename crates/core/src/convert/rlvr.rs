@@ -11,7 +11,7 @@ use super::{
     },
 };
 use crate::{
-    row::{RawRow, Reject},
+    row::{RawRow, Reject, Value},
     sample::{Converted, SampleKind, Slot},
     survey::Survey,
 };

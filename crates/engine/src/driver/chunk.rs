@@ -193,7 +193,7 @@ impl Missing {
                 // The command was given the rows that can be read.
                 let line = lines.as_mut().filter(|_| parsed.is_ok()).and_then(Iterator::next);
                 let stored = |reject: Reject| {
-                    let mut raw = chunk.raw(span.clone()).into_owned();
+                    let mut raw = chunk.raw(span).into_owned();
                     if reject.reason == Reason::RowTooLong && parsed.is_err() {
                         raw.truncate(char_boundary(&raw, RAW_OF_OVERLONG));
                     }

@@ -120,8 +120,8 @@ pub(in crate::config) fn bad() -> Vec<(&'static str, String, Vec<&'static str>)>
                 "6:47 E0136 cannot be written as parquet",
                 "6:64 E0115 hud",
                 "6:73 E0136 cannot have an `id`",
-                "6:101 E0114 ",
-                "6:115 E0136 cannot be written as jsonl",
+                "6:102 E0114 at least 1",
+                "6:116 E0136 cannot be written as jsonl",
             ],
         ),
         case(

@@ -13,8 +13,17 @@ pub(in crate::convert) const TRUTH: &[&str] =
     &["ground_truth", "final_answer", "expected_answer", "reference_answer", "gold"];
 
 /// What says how an answer is checked.
-pub(in crate::convert) const CHECKS: &[&str] =
-    &["reward_model", "reward_spec", "test_cases", "tests", "verification_info", "test", "inputs", "outputs", "unit_tests"];
+pub(in crate::convert) const CHECKS: &[&str] = &[
+    "reward_model",
+    "reward_spec",
+    "test_cases",
+    "tests",
+    "verification_info",
+    "test",
+    "inputs",
+    "outputs",
+    "unit_tests",
+];
 
 /// What goes with it: where a row is from and what it asks for, as verl writes it.
 const BESIDE: &[&str] = &["data_source", "ability", "extra_info"];
