@@ -48,8 +48,11 @@ impl Shape for Tokens {
             "# For `trl sft --config trl.yaml`, started in this folder. Without `max_length: null`, TRL cuts what is longer.\n\
              dataset_name: ../{folder}\nmax_length: null\n"
         );
-        let mut axolotl =
-            String::from("# Paths are those of this folder: put it before them, or start axolotl here.\n");
+        let mut axolotl = String::from(
+            "# Paths are those of this folder: put it before them, or start axolotl here. Set `sequence_len` to the recipe's `max_tokens`:\n\
+             # without the first line below, axolotl leaves out what is longer (512 by default) with no more than a line in its log.\n\
+             excess_length_strategy: raise\n",
+        );
         let format =
             if written.target.container == Container::Jsonl { "json" } else { written.target.container.word() };
         let entry = |name: &String| format!("  - path: {name}\n    ds_type: {format}\n    split: train\n    type:\n");
