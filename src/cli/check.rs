@@ -5,7 +5,7 @@ use super::{
     errors, exit, schema,
     screen::{FAINT, GOOD, HINT, Screen, WARN, wrapped},
 };
-use crate::workspace::{Level, ModelCheck, ModelChecks, ModelFinding, Workspace};
+use crate::workspace::{Level, ModelCheck, ModelChecks, ModelFinding, Unchecked, Workspace};
 use clap::Args;
 
 /// Options of `check`.
@@ -46,18 +46,22 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
     } else {
         let texts: Vec<String> = checks.recipes.iter().map(|check| laid_out(check, screen.data_width())).collect();
         screen.data(&texts.join("\n"));
-        if checks.recipes.is_empty() {
+        if checks.recipes.is_empty() && checks.unchecked.is_empty() {
             screen.say("no recipe has a `model`");
+        }
+        for Unchecked { recipe, why } in &checks.unchecked {
+            screen.say(&format!("{WARN}not checked{WARN:#} {recipe}: {why}"));
         }
     }
     match checks.worst() {
+        _ if !checks.unchecked.is_empty() => exit::FAILED,
         Level::Warning if options.strict => exit::FAILED,
         _ => exit::OK,
     }
 }
 
-/// Width of the column of names.
-const NAMES: usize = 24;
+/// Columns before what was found.
+const INDENT: usize = 11;
 
 fn laid_out(check: &ModelCheck, columns: Option<usize>) -> String {
     let share = match check.tokens {
@@ -81,12 +85,12 @@ fn finding_text(finding: &ModelFinding, columns: Option<usize>) -> String {
         Level::Warning => (WARN, "warning"),
     };
     let count = finding.count.filter(|count| *count > 0).map_or_else(String::new, |count| format!("{count} "));
-    let text = wrapped(&format!("{count}{}", finding.text), NAMES + 12, NAMES + 12, columns);
-    let mut out = format!("  {style}{word:<8}{style:#} {:<NAMES$} {text}\n", finding.name);
+    let text = wrapped(&format!("{}: {count}{}", finding.name, finding.text), INDENT, INDENT, columns);
+    let mut out = format!("  {style}{word:<8}{style:#} {text}\n");
     for row in &finding.rows {
         let detail = if row.detail.is_empty() { String::new() } else { format!(": {}", row.detail) };
-        let place = wrapped(&format!("{}:{}{detail}", row.file, row.row), NAMES + 14, NAMES + 14, columns);
-        out.push_str(&format!("  {:8} {:<NAMES$}   {FAINT}{place}{FAINT:#}\n", "", ""));
+        let place = wrapped(&format!("{}:{}{detail}", row.file, row.row), INDENT + 2, INDENT + 2, columns);
+        out.push_str(&format!("{:INDENT$}  {FAINT}{place}{FAINT:#}\n", ""));
     }
     out
 }

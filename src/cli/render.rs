@@ -7,7 +7,7 @@ use super::{
     errors, exit, schema,
     screen::{FAINT, GOOD, HINT, Screen, WARN},
 };
-use crate::workspace::{SeenRow, SeenRun, SeenSequence, Workspace, split_place};
+use crate::workspace::{SeenPart, SeenRow, SeenRun, SeenSequence, Workspace, split_place};
 use clap::Args;
 
 /// Options of `render`.
@@ -83,18 +83,10 @@ fn laid_out(row: &SeenRow) -> String {
 
 /// Formats the text, with what is trained on in the colour of its reason.
 fn text_of(sequence: &SeenSequence) -> String {
-    let mut parts: Vec<(Style, String)> = Vec::new();
-    let mut at = 0;
-    let text = |from: u32, to: u32| sequence.tokens[from as usize..to as usize].concat();
-    for run in &sequence.trained {
-        parts.push((FAINT, text(at, run.start)));
-        parts.push((style_of(run.why), text(run.start, run.end)));
-        at = run.end;
-    }
-    parts.push((FAINT, text(at, sequence.ids.len() as u32)));
     let mut out = String::from("  ");
-    for (style, part) in parts.iter().filter(|(_, part)| !part.is_empty()) {
-        for (number, line) in part.split('\n').enumerate() {
+    for SeenPart { text, why } in &sequence.parts {
+        let style = why.map_or(FAINT, style_of);
+        for (number, line) in text.split('\n').enumerate() {
             if number > 0 {
                 out.push_str("\n  ");
             }
@@ -152,6 +144,9 @@ mod tests {
             ids: vec![1, 2, 3, 4, 5],
             tokens: ["<u>", "hi\n", "<a>", "\u{1b}yes", "<end>"].map(str::to_owned).into(),
             trained: vec![run(3, 4, "content"), run(4, 5, "end_of_turn")],
+            parts: [("<u>hi\n<a>", None), ("\u{1b}yes", Some("content")), ("<end>", Some("end_of_turn"))]
+                .map(|(text, why)| SeenPart { text: text.to_owned(), why })
+                .into(),
         };
         let row = SeenRow { output: "a.jsonl".into(), line: 7, model: "m".into(), sequences: vec![sequence] };
         let shown = anstream::adapter::strip_str(&laid_out(&row)).to_string();

@@ -198,10 +198,12 @@ fn models_that_cannot_be_used_are_told_where_the_recipe_names_them() {
     space.write("data/a.jsonl", dialogues(0..20));
     space.write("models/empty/readme.txt", "nothing");
     space.write("models/broken/tokenizer.json", "{");
+    space.write("models/bare/tokenizer.json", include_str!("../../crates/model/sample/tokenizer.json"));
     space.write("data/mine.jinja", "{% for m in messages %}{{ m.content }}{{ strftime_now('%Y') }}{% endfor %}");
     for (model, problem, line) in [
         ("model: { source: models/empty/ }", "`models/empty/` has no `tokenizer.json`", 5),
         ("model: { source: models/broken/ }", "the model cannot be used: `tokenizer.json` is invalid", 5),
+        ("model: { source: models/bare/ }", "the model has no chat template", 5),
         ("model: { source: datac/other }", "datac/other", 5),
         ("model:\n  source: datac/sample\n  template: other", "the model has no chat template `other`", 7),
         (
@@ -228,6 +230,33 @@ fn models_that_cannot_be_used_are_told_where_the_recipe_names_them() {
     assert!(count(&space.build(), "render") > 0);
     assert_eq!(space.text("dataset/sft_a_train.jsonl"), before, "native rows do not depend on the template");
     space.assert_clean();
+}
+
+#[test]
+fn tools_and_calls_are_given_to_templates_as_trainers_have_them() {
+    let space = Space::new();
+    let call = |arguments: &str| {
+        format!(
+            r#"{{"messages":[{{"role":"user","content":"Where?"}},{{"role":"assistant","content":"","tool_calls":[{{"type":"function","function":{{"name":"look","arguments":{arguments}}}}}]}}],"tools":[{{"name":"look","parameters":{{}}}}]}}"#
+        )
+    };
+    // Arguments as an object, and as a text that holds one.
+    space.write("data/a.jsonl", format!("{}\n{}\n", call(r#"{"at":1}"#), call(r#""{\"at\":1}""#)));
+    space.write(
+        "config/a.yaml",
+        with("model: { source: datac/sample, now: 2026-01-31 }").replace("ratio: 0.1", "ratio: 0"),
+    );
+    space.build();
+    let mut texts = Vec::new();
+    let each = |row: datac::workspace::SeenRow| {
+        texts.push(row.sequences[0].text.clone());
+        true
+    };
+    space.workspace().outputs().seen("sft_a_train.jsonl", 1, 9, each).unwrap();
+    let [first, second] = &texts[..] else { panic!("{texts:?}") };
+    assert_eq!(first, second);
+    let tool = r#"{"type": "function", "function": {"name": "look", "parameters": {}}}"#;
+    assert!(first.contains(tool) && first.contains(r#"<|call|>look {"at": 1}<|end|>"#), "{first}");
 }
 
 #[test]

@@ -280,7 +280,7 @@ pub(super) fn text_of(message: &Said<'_>) -> Result<String, Unfit> {
 
 /// Returns tools as the list of objects that chat templates expect, `{"type":"function","function":{…}}` each, or `None` if there
 /// are none.
-pub(super) fn wrapped_tools(tools: Option<&Json<'_>>) -> Result<Option<String>, Unfit> {
+pub fn wrapped_tools(tools: Option<&Json<'_>>) -> Result<Option<String>, Unfit> {
     const NO_TOOLS: Unfit = Unfit("tools that are no list of objects");
     let Some(tools) = tools else { return Ok(None) };
     if tools.as_str() == "null" {

@@ -21,6 +21,7 @@ pub mod trl;
 pub mod verl;
 mod write;
 
+pub use chat::wrapped_tools;
 use facts::{Column, Facts};
 
 use crate::{

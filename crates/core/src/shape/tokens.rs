@@ -27,7 +27,7 @@ impl Shape for Tokens {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn kinds(&self) -> &'static [SampleKind] {

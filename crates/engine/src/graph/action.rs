@@ -386,6 +386,10 @@ pub enum Outcome {
 pub struct ModelOutcome {
     /// Number of ids that the tokenizer has.
     pub vocabulary: u64,
+    /// Why dialogues cannot be rendered, if they cannot.
+    pub no_template: Option<String>,
+    /// Whether a token ends texts.
+    pub ends_texts: bool,
 }
 
 /// Outcome of a rendering.

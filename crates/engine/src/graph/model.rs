@@ -14,6 +14,7 @@ use datac_core::{
     failure::{Failure, FailureKind, SourceFault},
     key::Keyed,
     leaf::Setting,
+    sample::SampleKind,
 };
 use datac_decode::{Compression, FileKind, Reading, RowFormat};
 
@@ -167,8 +168,32 @@ pub(super) fn model_for(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> 
         || Work::ReadModel(pinned.clone()),
     );
     match read {
-        Node::Ready(ModelOutcome { .. }) => Node::Ready(Some(pinned)),
+        Node::Ready(outcome) => {
+            let kind = dataset(db, file, number).as_ref().map(|(kind, _)| *kind);
+            match lacking(&outcome, kind) {
+                None => Node::Ready(Some(pinned)),
+                Some(failure) => Node::Failed(in_entry(db, file, 0, &failure)),
+            }
+        }
         Node::Needs(needs) => Node::Needs(needs),
         Node::Failed(failure) => Node::Failed(in_entry(db, file, 0, &failure)),
+    }
+}
+
+/// Returns what a model lacks for samples of a kind.
+fn lacking(model: &ModelOutcome, kind: Option<SampleKind>) -> Option<Failure> {
+    let failure = |why: &str, hint: &str| {
+        let failure = Failure::plain(FailureKind::Config, format!("the model cannot be used: {why}"));
+        failure.about(SourceFault::Model).at_key(Setting::Model("source".to_owned())).hint(hint)
+    };
+    match (&model.no_template, kind) {
+        (_, Some(SampleKind::Text)) if !model.ends_texts => {
+            let hint = "name its `eos_token` in `tokenizer_config.json`, as a token of `added_tokens`";
+            Some(failure("it has no token that ends a text", hint))
+        }
+        (Some(why), Some(kind)) if kind != SampleKind::Text => {
+            Some(failure(why, "name a template of the workspace, such as `template: templates/chat.jinja`"))
+        }
+        _ => None,
     }
 }

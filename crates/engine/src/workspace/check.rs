@@ -31,8 +31,19 @@ const NAMED: usize = 3;
 pub struct ModelChecks {
     /// The recipes that have a model.
     pub recipes: Vec<ModelCheck>,
-    /// Number of selected recipes without one.
+    /// The recipes that have a model and could not be checked.
+    pub unchecked: Vec<Unchecked>,
+    /// Number of selected recipes without a model.
     pub without_model: usize,
+}
+
+/// A recipe that could not be checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Unchecked {
+    /// Name of the recipe.
+    pub recipe: String,
+    /// Why.
+    pub why: String,
 }
 
 /// What the model of one recipe sees.
@@ -111,7 +122,7 @@ pub(super) fn check(site: &Site, selectors: &[String]) -> Result<ModelChecks, Wo
     if !problems.is_empty() {
         return Err(WorkspaceError::Problems(problems));
     }
-    let mut checks = ModelChecks { recipes: Vec::new(), without_model: 0 };
+    let mut checks = ModelChecks { recipes: Vec::new(), unchecked: Vec::new(), without_model: 0 };
     for assessed in &session.recipes {
         let (Some(file), Some(recipe)) = (assessed.file, &assessed.recipe) else { continue };
         let Some(model) = &recipe.model else {
@@ -119,12 +130,16 @@ pub(super) fn check(site: &Site, selectors: &[String]) -> Result<ModelChecks, Wo
             continue;
         };
         let name = &assessed.text.name;
+        let mut leave_out = |why: String| checks.unchecked.push(Unchecked { recipe: name.clone(), why });
         let plan = match plan(&session.planner, file) {
             Node::Ready(plan) => plan,
-            Node::Failed(failure) => return Err(failure.clone().into()),
+            Node::Failed(failure) => {
+                leave_out(failure.message.clone());
+                continue;
+            }
             Node::Needs(_) => {
-                let failure = Failure::plain(FailureKind::Config, format!("`{name}` is not up to date"));
-                return Err(failure.hint(format!("run `datac build {name}` first")).into());
+                leave_out(format!("it is not up to date; run `datac build {name}` first"));
+                continue;
             }
         };
         let pinned = model_of(&session.planner, file).expect("a plan of a recipe with a model has the model");

@@ -26,7 +26,7 @@ pub use crate::build::depfile::{Dependencies, Depfile};
 pub use crate::build::events::{BuildEvent, EVENTS_SCHEMA, EventLine, EventOutput, RecipeEnd, events_schema};
 pub use crate::build::notes::{Note, NoteKind};
 pub use add::{Add, Added};
-pub use check::{FoundRow, Level, ModelCheck, ModelChecks, ModelFinding};
+pub use check::{FoundRow, Level, ModelCheck, ModelChecks, ModelFinding, Unchecked};
 pub use clean::{CleanOptions, Cleaned, CleanedCache, CleanedFile, KeptFile};
 pub use doctor::{Finding, Health};
 pub use fetch::{FetchFailure, Fetched, FetchedFile};
@@ -59,8 +59,8 @@ pub use crate::{
         summary::{SourceSummary, Summary},
         trace::{
             DroppedRow, DroppedRows, Fate, FateOf, FileAsBuilt, Findings, Identified, Journey, Mixed, Origin,
-            OutputLine, OutputRow, OutputRows, Passed, Rejected, Repairs, SampleOf, SeenRow, SeenRun, SeenSequence,
-            SourcePlace, SourceText, Split, Twin, split_place,
+            OutputLine, OutputRow, OutputRows, Passed, Rejected, Repairs, SampleOf, SeenPart, SeenRow, SeenRun,
+            SeenSequence, SourcePlace, SourceText, Split, Twin, split_place,
         },
     },
     selector::{Pattern, Selector, Term, asks_for_state},

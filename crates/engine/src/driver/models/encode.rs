@@ -12,6 +12,7 @@ use datac_core::{
     encoded::{EncodedSample, Notes, Sequence, TrainedRun, WhyTrained},
     row::{Reason, Reject},
     sample::{self, Arguments, Body, Content, Message, Sample, ToolCall, write_identity},
+    shape::{Unfit, wrapped_tools},
 };
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -76,13 +77,10 @@ impl ReadModel {
         for (number, message) in messages.clone().enumerate() {
             self.special_in_message(message, number, notes)?;
         }
-        let tools = match &sample.tools {
-            // Templates that write an empty list of tools write it as if there were some.
-            Some(tools) => {
-                json(tools.as_str()).map(Some)?.filter(|tools| tools.items().is_none_or(|items| !items.is_empty()))
-            }
-            None => None,
-        };
+        // As rows of TRL have them: bare functions are wrapped, and an empty list, which templates write as if there were some,
+        // is none.
+        let unfit = |unfit: Unfit| Reject::new(Reason::NotRendered, format!("the row has {}", unfit.0));
+        let tools = wrapped_tools(sample.tools.as_ref()).map_err(unfit)?.map(|tools| json(&tools)).transpose()?;
         let model = match (&self.with_tools, &tools) {
             (Some(with_tools), Some(_)) => with_tools,
             _ => &self.plain,
@@ -248,13 +246,24 @@ fn json(text: &str) -> Result<Json, Reject> {
     Json::parse(text).map_err(|error| Reject::new(Reason::NotRendered, error.to_string()))
 }
 
+/// Says why a sample is refused; messages are counted from 1, as people do.
 fn refusal(error: &ModelError) -> Reject {
-    let reason = match error {
-        ModelError::Mask(MaskError::NoMessage | MaskError::Nothing) => Reason::NothingTrained,
-        ModelError::Encode(_) => Reason::NotEncoded,
-        _ => Reason::NotRendered,
+    let of = |message: &usize, part: &str| format!("{part} of message {}", message + 1);
+    let (reason, detail) = match error {
+        ModelError::Mask(MaskError::NoMessage | MaskError::Nothing) => (Reason::NothingTrained, error.to_string()),
+        ModelError::Mask(MaskError::Dropped { message, part }) => {
+            (Reason::NotRendered, format!("the chat template drops the {}", of(message, part)))
+        }
+        ModelError::Mask(MaskError::Uncertain { message, part }) => {
+            (Reason::NotRendered, format!("it is not certain where the chat template writes the {}", of(message, part)))
+        }
+        ModelError::Mask(MaskError::Weight { message }) => {
+            (Reason::NotRendered, format!("the {} is not a number from 0 on", of(message, "weight")))
+        }
+        ModelError::Encode(_) => (Reason::NotEncoded, error.to_string()),
+        _ => (Reason::NotRendered, error.to_string()),
     };
-    Reject::new(reason, error.to_string())
+    Reject::new(reason, detail)
 }
 
 fn why(reason: Why) -> WhyTrained {

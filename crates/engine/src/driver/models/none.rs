@@ -20,7 +20,7 @@ impl ReadModel {
     }
 
     pub(crate) fn outcome(&self) -> ModelOutcome {
-        ModelOutcome { vocabulary: 0 }
+        ModelOutcome { vocabulary: 0, no_template: None, ends_texts: false }
     }
 
     pub(super) fn sinks(&self) -> ModelSinks {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datac_model::{
     ChatTemplate, DateTime, Json, Masker, Model, Rules, Settings, Shown, TemplateFiles, Templates, Tokenizer,
-    TokenizerFile, TrainOn,
+    TokenizerError, TokenizerFile, TrainOn,
 };
 
 use crate::{
@@ -34,6 +34,9 @@ pub(crate) struct ReadModel {
     pub(super) end_of_text: Option<u32>,
 }
 
+/// Which tokenizers there are, for hints.
+const SUPPORTED: &str = "tokenizers of the kind BPE are supported, as of Qwen, Llama, Gemma, Mistral and most others";
+
 /// The time that templates see which do not ask for it.
 const NO_TIME: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
@@ -49,7 +52,10 @@ impl ReadModel {
             text.map(Some).map_err(|_| unusable("source", format!("`{}` is not UTF-8", file.path), None))
         };
         let file = text(&ModelFile::Tokenizer)?.unwrap_or_default();
-        let tokenizer = TokenizerFile::read(&file).map_err(|error| unusable("source", error.to_string(), None))?;
+        let tokenizer = TokenizerFile::read(&file).map_err(|error| match error {
+            TokenizerError::Unsupported(_) => unusable("source", error.to_string(), Some(SUPPORTED)),
+            _ => unusable("source", error.to_string(), None),
+        })?;
         let tokenizer = Arc::new(tokenizer);
         let (tokenizer_config, chat_template) = (text(&ModelFile::TokenizerConfig)?, text(&ModelFile::ChatTemplate)?);
         let mut named = Vec::new();
@@ -139,7 +145,11 @@ impl ReadModel {
 
     /// Returns what is recorded of the model.
     pub(crate) fn outcome(&self) -> ModelOutcome {
-        ModelOutcome { vocabulary: self.tokenizer.vocabulary().size() as u64 }
+        ModelOutcome {
+            vocabulary: self.tokenizer.vocabulary().size() as u64,
+            no_template: self.plain.as_ref().err().cloned(),
+            ends_texts: self.end_of_text.is_some(),
+        }
     }
 }
 
@@ -162,7 +172,8 @@ fn compile(
         None => NO_TIME,
     };
     let template = ChatTemplate::compile(source, Settings::at(now));
-    let template = template.map_err(|error| unusable("template", error.to_string(), None))?;
+    let key = if model.template.is_some() { "template" } else { "source" };
+    let template = template.map_err(|error| unusable(key, error.to_string(), None))?;
     let argument = |(name, json): &(String, String)| {
         let value = Json::parse(json).map_err(|error| unusable("arguments", error.to_string(), None))?;
         Ok((name.clone(), value))

@@ -26,7 +26,7 @@ pub(crate) use locate::{Located, locate, named_output};
 pub(crate) use rows::rows;
 pub use rows::{OutputRow, OutputRows};
 pub(crate) use seen::seen;
-pub use seen::{SeenRow, SeenRun, SeenSequence};
+pub use seen::{SeenPart, SeenRow, SeenRun, SeenSequence};
 pub(crate) use source_row::Sources;
 pub use source_row::{SampleOf, SourcePlace, SourceText};
 

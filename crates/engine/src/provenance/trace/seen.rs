@@ -42,6 +42,17 @@ pub struct SeenSequence {
     pub tokens: Vec<String>,
     /// Which ids are trained on: in order, apart. All others are not.
     pub trained: Vec<SeenRun>,
+    /// The text, cut where what is trained on begins and ends: a character may be of several tokens, and is whole here.
+    pub parts: Vec<SeenPart>,
+}
+
+/// A stretch of the text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct SeenPart {
+    /// The text.
+    pub text: String,
+    /// Why it is trained on; `None` if it is not.
+    pub why: Option<&'static str>,
 }
 
 /// Consecutive ids that are trained on for one reason.
@@ -128,7 +139,21 @@ fn seen_sequence(sequence: Sequence, vocabulary: &Vocabulary) -> SeenSequence {
         message: run.message,
         weight: run.weight,
     };
+    let joined = |ids: &[u32]| {
+        let text: Vec<u8> = ids.iter().flat_map(bytes).copied().collect();
+        String::from_utf8_lossy(&text).into_owned()
+    };
+    let (mut parts, mut at) = (Vec::new(), 0);
+    for run in &sequence.runs {
+        let (start, end) = (run.start as usize, (run.start + run.length) as usize);
+        parts.push(SeenPart { text: joined(&sequence.ids[at..start]), why: None });
+        parts.push(SeenPart { text: joined(&sequence.ids[start..end]), why: Some(run.why.name()) });
+        at = end;
+    }
+    parts.push(SeenPart { text: joined(&sequence.ids[at..]), why: None });
+    parts.retain(|part| !part.text.is_empty());
     SeenSequence {
+        parts,
         text: String::from_utf8_lossy(&text).into_owned(),
         tokens: sequence.ids.iter().map(|id| String::from_utf8_lossy(bytes(id)).into_owned()).collect(),
         trained: sequence.runs.iter().map(run).collect(),
