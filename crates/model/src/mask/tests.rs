@@ -182,6 +182,21 @@ fn turns_without_an_end_are_said() {
     assert_eq!([&runs[1], &runs[5]], ["<|e|>/end_of_turn/2", "<|tool|>/end_of_turn/6"]);
 }
 
+#[test]
+fn all_tokens_that_end_every_turn_are_found() {
+    let source = "{% for m in messages %}<|s|>{{ m.role }} {{ m.content }}{% if m.role == 'assistant' %}<|tool|>{% endif %}<|e|>{% endfor %}";
+    let masker = masker(source);
+    let end = masker.end_of_turn().expect("the template ends turns");
+    assert_eq!(end.tokens, ["<|tool|>", "<|e|>"]);
+    let found = runs(&masker, &parse(TURNS), &Rules::default()).expect("it has a mask");
+    assert_eq!([&found[1], &found[5]], ["<|tool|><|e|>/end_of_turn/2", "<|tool|><|e|>/end_of_turn/6"]);
+    // What ends the conversation only is no end of an earlier turn, and the next header is none.
+    let source =
+        "{% for m in messages %}<|s|>{{ m.role }} {{ m.content }}<|e|>{{ '<|tool|>' if loop.last }}{% endfor %}";
+    let found = runs(&self::masker(source), &parse(TURNS), &Rules::default()).expect("it has a mask");
+    assert_eq!([&found[1], &found[5]], ["<|e|>/end_of_turn/2", "<|e|><|tool|>/end_of_turn/6"]);
+}
+
 /// Any text, often with what templates look for.
 fn odd_text() -> impl Strategy<Value = String> {
     let word = prop_oneof![

@@ -8,10 +8,10 @@ use crate::{Conversation, Ending, Message, python::text::is_space};
 /// How a template ends an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndOfTurn {
-    /// What stands before the token; mostly empty.
+    /// What stands before the first token; mostly empty.
     pub before: String,
-    /// The control token.
-    pub token: String,
+    /// The control tokens; one in most templates. Those of Cohere's newer models end the response, then the turn.
+    pub tokens: Vec<String>,
 }
 
 /// What a message writes: parts in order and apart.
@@ -21,15 +21,21 @@ pub(super) struct Turn {
 }
 
 impl EndOfTurn {
-    /// Renders an answer, and returns the first control token behind it.
+    /// Renders an answer, and returns the first control token behind it, with those that follow at once.
     pub(super) fn find(masker: &Masker) -> Option<Self> {
         const ANSWER: &str = "[an answer]";
         let conversation =
             Conversation::new(vec![Message::new("user", "[a question]"), Message::new("assistant", ANSWER)]);
         let text = masker.render(&conversation, Ending::Closed).ok()?.text;
         let (_, behind) = text.rsplit_once(ANSWER)?;
-        let (at, token) = masker.first_special(behind)?;
-        Some(Self { before: behind[..at].to_owned(), token: token.to_owned() })
+        let (at, _) = masker.first_special(behind)?;
+        let mut rest = &behind[at..];
+        let mut tokens = Vec::new();
+        while let Some(token) = masker.special_at_start(rest) {
+            tokens.push(token.to_owned());
+            rest = &rest[token.len()..];
+        }
+        Some(Self { before: behind[..at].to_owned(), tokens })
     }
 }
 
@@ -189,10 +195,11 @@ impl Masker {
         }
     }
 
-    /// Returns where the token ends that ends a message whose own text ends at `at`; `None` if there is none.
+    /// Returns where the tokens end that end a message whose own text ends at `at`; `None` if there are none.
     ///
     /// The first control token that follows ends the turn if it is the one that ends every answer; or if nothing but whitespace
-    /// stands before it and a further control token, the one of the next header, stands between it and the next message.
+    /// stands before it and a further control token, the one of the next header, stands between it and the next message. What
+    /// follows it at once ends the turn too if it does so behind every answer.
     pub(super) fn end_after(
         &self,
         conversation: &Conversation,
@@ -205,13 +212,22 @@ impl Masker {
             .map_or(places.text.len(), |range| range.start);
         let behind = places.text.get(at..after)?;
         let (before, token) = self.first_special(behind)?;
-        let end = before + token.len();
-        let is_known = self.end.as_ref().is_some_and(|known| known.token == token);
+        let mut end = before + token.len();
+        let known = self.end.as_ref().map_or(&[][..], |known| &known.tokens);
+        let is_known = known.first().is_some_and(|known| known == token);
         let is_own = || {
             let is_last = index + 1 == conversation.messages.len();
             behind[..before].chars().all(is_space) && (is_last || self.first_special(&behind[end..]).is_some())
         };
-        (is_known || is_own()).then_some(at + end)
+        if !is_known && !is_own() {
+            return None;
+        }
+        for next in known.iter().skip(1) {
+            if self.special_at_start(&behind[end..]) == Some(next) {
+                end += next.len();
+            }
+        }
+        Some(at + end)
     }
 }
 

@@ -279,6 +279,8 @@ fn environment(
     generated: fn(String) -> String,
 ) -> Result<Environment<'static>, TemplateError> {
     let mut environment = Environment::new();
+    // What errors say must not depend on how this is built.
+    environment.set_debug(false);
     environment.set_syntax(
         SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(false).build()?,
     );

@@ -139,7 +139,7 @@ impl ReadModel {
             Shown::Refused(_) => Some("refused"),
         };
         let parts = parts.into_iter().filter_map(|(part, shown)| Some((part.to_owned(), word(&shown)?))).collect();
-        let end_of_turn = masker.end_of_turn().map(|end| end.token.clone());
+        let end_of_turn = masker.end_of_turn().map(|end| end.tokens.concat());
         ModelSinks { begins_with: sinks.begins_with, end_of_turn, default_system: sinks.default_system, parts }
     }
 
