@@ -278,9 +278,21 @@ impl Masker {
                     push(&mut runs, bytes.clone(), Reason::Marked, Some(message), wanted.weight);
                 }
             }
-            // A message that asks to be trained on, and has no block.
-            if !found && !turn.parts.is_empty() {
+            if found {
+                continue;
+            }
+            if !turn.parts.is_empty() {
+                // A message that asks to be trained on, and has no block.
                 return Err(MaskError::Uncertain { message, part: "marked text" });
+            }
+            // An empty answer has what ends it in its block, which stands between the contents before and behind.
+            let (from, to) = self.room(conversation, &places, message)?;
+            let mut blocks = generated.iter().filter(|block| from <= block.start && block.end <= to);
+            if let Some(bytes) = blocks.next() {
+                if blocks.next().is_some() {
+                    return Err(MaskError::Uncertain { message, part: "marked text" });
+                }
+                push(&mut runs, bytes.clone(), Reason::Marked, Some(message), wanted.weight);
             }
         }
         runs.sort_by_key(|run| run.bytes.start);

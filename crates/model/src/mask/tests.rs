@@ -183,6 +183,19 @@ fn turns_without_an_end_are_said() {
 }
 
 #[test]
+fn empty_answers_have_their_block() {
+    let messages = r#"[{"role": "user", "content": "u", "train": false}, {"role": "assistant", "content": ""},
+        {"role": "user", "content": "v"}, {"role": "assistant", "content": "b", "weight": 0}]"#;
+    let of = |messages: &str| runs(&masker(MARKED), &parse(messages), &Rules::default());
+    assert_eq!(of(messages).expect("it has a mask"), ["<|e|>/marked/1"]);
+    let two = messages.replace(r#"{"role": "user", "content": "v"}"#, r#"{"role": "assistant", "content": ""}"#);
+    assert_eq!(
+        of(&two),
+        Err("it is not certain where the chat template writes the marked text of message 1".to_owned())
+    );
+}
+
+#[test]
 fn all_tokens_that_end_every_turn_are_found() {
     let source = "{% for m in messages %}<|s|>{{ m.role }} {{ m.content }}{% if m.role == 'assistant' %}<|tool|>{% endif %}<|e|>{% endfor %}";
     let masker = masker(source);

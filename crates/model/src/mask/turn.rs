@@ -178,7 +178,7 @@ impl Masker {
     }
 
     /// Between which bytes a message must stand: behind the last content before it, and before the first one after it.
-    fn room(
+    pub(super) fn room(
         &self,
         conversation: &Conversation,
         places: &Places<'_>,
