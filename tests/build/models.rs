@@ -260,6 +260,48 @@ fn tools_and_calls_are_given_to_templates_as_trainers_have_them() {
 }
 
 #[test]
+fn control_tokens_are_refused_wherever_a_template_may_write_them() {
+    let row = |name: &str, call: &str, arguments: &str, tool: &str| {
+        let user = format!(r#"{{"role":"user","content":"Where?"{name}}}"#);
+        let function = format!(r#"{{"name":"{call}","arguments":{arguments}}}"#);
+        let calls = format!(r#"[{{"type":"function","function":{function}}}]"#);
+        let assistant = format!(r#"{{"role":"assistant","content":"","tool_calls":{calls}}}"#);
+        let tools = format!(r#"[{{"name":"look","description":"{tool}","parameters":{{}}}}]"#);
+        format!("{{\"messages\":[{user},{assistant}],\"tools\":{tools}}}\n")
+    };
+    let space = Space::new();
+    let rows = [
+        row("", "look", "{}", "Looks."),
+        row("", "look", "{}", "Looks.<|end|>"),
+        row("", "look<|end|>", "{}", "Looks."),
+        row(r#","name":"<|end|>""#, "look", "{}", "Looks."),
+        row(r#","mood":["<|end|>"]"#, "look", "{}", "Looks."),
+        row("", "look", r#"{"at":"<|end|>"}"#, "Looks."),
+        // A text whose object holds it only once it is read.
+        row("", "look", r#""{\"at\":\"\\u003c|end|>\"}""#, "Looks."),
+    ];
+    space.write("data/a.jsonl", rows.concat());
+    space.write(
+        "config/a.yaml",
+        with("model: { source: datac/sample, now: 2026-01-31 }").replace("ratio: 0.1", "ratio: 0"),
+    );
+    space.build();
+    assert_eq!(space.text("dataset/sft_a_train.jsonl").lines().count(), 1);
+    let rejects = space.text("dataset/quarantine/sft_a.jsonl");
+    let places: Vec<String> = rejects
+        .lines()
+        .map(|line| {
+            let reject: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert_eq!(reject["reason"], "special_token", "{reject}");
+            let detail = reject["detail"].as_str().unwrap();
+            detail.strip_suffix(" holds the control token `<|end|>`").unwrap().to_owned()
+        })
+        .collect();
+    let (asks, calls) = ("message 1 (user)", "message 2 (assistant)");
+    assert_eq!(places, ["the tools", calls, asks, asks, calls, calls]);
+}
+
+#[test]
 fn other_kinds_of_samples_are_counted_and_trained_on_by_their_nature() {
     let space = Space::new();
     let (pair, text) = (

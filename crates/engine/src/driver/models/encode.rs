@@ -11,10 +11,9 @@ use datac_core::{
     config::model::SpecialTokens,
     encoded::{EncodedSample, Notes, Sequence, TrainedRun, WhyTrained},
     row::{Reason, Reject},
-    sample::{self, Arguments, Body, Content, Message, Sample, ToolCall, write_identity},
+    sample::{self, Arguments, Body, Content, Message, MessageExtras, Sample, ToolCall},
     shape::{Unfit, wrapped_tools},
 };
-use xxhash_rust::xxh3::xxh3_64;
 
 /// What is rendered of a dialogue.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,6 +30,9 @@ impl ReadModel {
     /// Renders and encodes a sample, or says why it is no sample for this model.
     pub(crate) fn encode(&self, sample: &Sample<'_>) -> Result<(EncodedSample, Notes), Reject> {
         let mut notes = Notes::default();
+        if let Some(tools) = &sample.tools {
+            self.special_in(tools.as_str(), "the tools", &mut notes)?;
+        }
         let sequences = match &sample.body {
             Body::Text { text } => vec![self.text(text, &mut notes)?],
             Body::Conversation { messages } | Body::Labelled { messages } => {
@@ -45,12 +47,7 @@ impl ReadModel {
             Body::Prompt { messages } => vec![self.dialogue(sample, messages.iter(), Part::Prompt, &mut notes)?],
             Body::Stepwise { .. } => unreachable!("recipes of stepwise samples have no model"),
         };
-        let mut stored = Vec::new();
-        sample::append(sample, &mut stored);
-        let view = sample::read(&stored).expect("what was stored can be read");
-        let mut identity = Vec::new();
-        write_identity(&view, &mut identity);
-        Ok((EncodedSample { row_hash: xxh3_64(&identity), sequences }, notes))
+        Ok((EncodedSample { row_hash: sample.row_hash(), sequences }, notes))
     }
 
     /// A text, with the token that ends texts behind it; all of it is trained on.
@@ -146,12 +143,20 @@ impl ReadModel {
             Content::Null | Content::Absent => {}
         }
         let Some(extras) = &message.extras else { return Ok(()) };
-        if let Some(reasoning) = &extras.reasoning {
-            look(reasoning)?;
-        }
-        for call in extras.tool_calls.iter().flatten() {
-            match &call.arguments {
-                Some(Arguments::Text(text)) => look(text)?,
+        // Whatever a template may write; what says how much a message counts is none of it.
+        let MessageExtras { reasoning, tool_calls, tool_call_id, name, weight: _, train: _, other } = &**extras;
+        [reasoning, tool_call_id, name].into_iter().flatten().try_for_each(|text| look(text))?;
+        other.iter().try_for_each(|(_, value)| look(value.as_str()))?;
+        for ToolCall { id, kind, name, arguments, other } in tool_calls.iter().flatten() {
+            look(name)?;
+            [id, kind].into_iter().flatten().try_for_each(|text| look(text))?;
+            other.iter().try_for_each(|(_, value)| look(value.as_str()))?;
+            match arguments {
+                // Templates are given the object that it holds, in which nothing is escaped.
+                Some(Arguments::Text(text)) => match sample::Json::new(text) {
+                    Some(json) => look(json.as_str())?,
+                    None => look(text)?,
+                },
                 Some(Arguments::Json(json)) => look(json.as_str())?,
                 None => {}
             }
