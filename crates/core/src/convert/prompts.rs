@@ -15,9 +15,9 @@ use crate::{
 
 /// Makes a prompt of what a row asks: its `instruction`, else its `question`, else its `prompt`, each with its input.
 ///
-/// Answers are not looked at, so a row without one is as good as any; what can only be the right one is kept. The text is the same as that of the row's
-/// conversation, and so both fall on the same side of a split. A prompt, and in its place `messages` or `conversations`, may
-/// be a list of messages that ends with the user's.
+/// Answers are not looked at, so a row without one is as good as any; what can only be the right one is kept. The text is the
+/// same as that of the row's conversation, and so both fall on the same side of a split. A prompt, and in its place `messages` or
+/// `conversations`, may be a list of messages that ends with the user's.
 #[derive(Debug)]
 pub struct Prompts;
 

@@ -172,7 +172,7 @@ fn number(text: &str) -> Option<f64> {
     text.trim().parse().ok().filter(|number: &f64| number.is_finite())
 }
 
-/// What becomes of texts whose language is unknown.
+/// What becomes of samples that a filter cannot judge: of no certain language, or without a value to be compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unknown {
     /// They pass.

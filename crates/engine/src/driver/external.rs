@@ -11,9 +11,8 @@ use datac_core::{
 };
 use datac_decode::Chunk;
 
-/// The bytes of chunks that a command is given at once: starting an interpreter takes as long as converting a few MiB. Of 60 MiB
-/// that a Python script converts in 3.5 s of CPU, eight starts took 1.6 s where `python3` is a script itself; each thread that
-/// runs a command holds a few times as much memory.
+/// The bytes of chunks that a command is given at once: starting an interpreter takes as long as converting a few MiB. Each thread
+/// that runs a command holds a few times as much memory.
 pub(super) const BATCH: usize = 16 << 20;
 
 /// What a command wrote for the rows of a chunk: a line for each that can be read.

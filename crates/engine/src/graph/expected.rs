@@ -21,7 +21,7 @@ pub(super) fn expectations(db: &dyn PlannerDb, file: RecipeFile) -> &[Expectatio
 }
 
 /// Returns whether anything is expected of a number.
-pub(super) fn counts(expectations: &[Expectation], of: &Expected) -> bool {
+pub(super) fn is_expected(expectations: &[Expectation], of: &Expected) -> bool {
     expectations.iter().any(|expectation| expectation.of == *of)
 }
 
@@ -31,7 +31,7 @@ pub(super) fn tallied(db: &dyn PlannerDb, file: RecipeFile) -> Node<TallyOutcome
     let (sources, _) = ready!(mixed(db, file));
     let arranged = ready!(arranged(db, file));
     let Some(validation) = validation(db, file) else { return invalid() };
-    let tokens = counts(expectations(db, file), &Expected::Tokens);
+    let tokens = is_expected(expectations(db, file), &Expected::Tokens);
     node(
         db,
         Tally { normalise: &validation.normalise, tokens }.key(&(sources.as_slice(), arranged), &VersionsIn(db)),

@@ -69,9 +69,6 @@ pub(crate) fn model_key(model: &Model, here: &BTreeSet<String>) -> Vec<SnapshotK
 pub(super) fn pinned_model(db: &dyn PlannerDb, file: RecipeFile) -> Result<Option<Arc<PinnedModel>>, Failure> {
     let Some(model) = parse(db, file).as_ref().ok().and_then(|recipe| recipe.model.as_ref()) else { return Ok(None) };
     let about = |failure: Failure, key: &str| {
-        // Places that have repositories call all of them datasets.
-        let message = failure.message.replace(&format!("dataset `{MODELS}"), "model `");
-        let failure = Failure { message, ..failure };
         let failure = match failure.about {
             Some(_) => failure,
             None => failure.about(SourceFault::Model),

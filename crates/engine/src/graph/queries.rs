@@ -8,7 +8,7 @@ use super::{
         Action, ArrangeOutcome, ConvertedChunk, Grouping, Outcome, SelectOutcome, SelectedSource, ShapedOutcome,
         TallyOutcome, Work,
     },
-    expected::{counts, destination, expectations, tallied, unmet},
+    expected::{destination, expectations, is_expected, tallied, unmet},
     grouping::grouped,
     inputs::{Known, PlannerDb, RecipeFile, VersionsIn, World},
     keys::{self, Arrange, Quarantine},
@@ -165,7 +165,7 @@ pub(super) fn mixing(db: &dyn PlannerDb, file: RecipeFile) -> Option<(Mix, Vec<f
 #[salsa::tracked]
 pub(super) fn counts_tokens(db: &dyn PlannerDb, file: RecipeFile) -> bool {
     let is_unit = mixing(db, file).as_ref().is_some_and(|(mix, ..)| mix.unit == Unit::Tokens);
-    is_unit || counts(expectations(db, file), &Expected::Tokens)
+    is_unit || is_expected(expectations(db, file), &Expected::Tokens)
 }
 
 /// Returns the names of a recipe's files.

@@ -108,6 +108,11 @@ fn chosen<'db>(db: &'db dyn PlannerDb, step: Step<'db>, request: &Request<'_>) -
     }
 }
 
+/// Returns whether a measure is one of texts: with a model, tokens are those of the model.
+pub(super) fn is_scored(measure: &Measure, has_model: bool) -> bool {
+    !has_model || measure.kind != ScoreKind::TOKENS
+}
+
 /// Returns the measures of a dataset entry: one per filter, in order, and then tokens if the mixture counts them.
 pub(super) fn measures(kind: SampleKind, dataset: &Dataset, counts_tokens: bool) -> Vec<Measure> {
     let field = dataset.text_field.as_deref().unwrap_or(kind.default_field());
@@ -310,10 +315,9 @@ struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// Returns what is measured of texts: with a model, tokens are those of the model.
+    /// Returns what is measured of texts.
     fn measured(&self) -> Vec<Measure> {
-        let is_measured = |measure: &&Measure| self.model.is_none() || measure.kind != ScoreKind::TOKENS;
-        self.measures.iter().filter(is_measured).cloned().collect()
+        self.measures.iter().filter(|measure| is_scored(measure, self.model.is_some())).cloned().collect()
     }
 
     /// Puts together what is known of a chunk; `scores` are those of what is measured, in order.

@@ -6,11 +6,11 @@ use super::{
     inputs::{PlannerDb, RecipeFile},
     model::model_for,
     queries::{Node, arranged, counts_tokens, dataset, mixed, mixing, parse, selections, written},
-    selection::{chunks, converted, measures, rendered, scored, selected},
+    selection::{chunks, converted, is_scored, measures, rendered, scored, selected},
     sources::{conversion, files, scanned},
 };
 
-use datac_core::{quality::ScoreKind, stage::Stage};
+use datac_core::stage::Stage;
 
 /// Returns, for each stage of a recipe, how many of its actions have an outcome and how many are missing. `None`
 /// means that the number of missing actions depends on an earlier stage.
@@ -56,7 +56,7 @@ pub(crate) fn stages(db: &dyn PlannerDb, file: RecipeFile) -> Vec<(Stage, u64, O
                 }
             }
             let mut measures = measures(*kind, dataset, *counts_tokens(db, file));
-            measures.retain(|measure| !has_model || measure.kind != ScoreKind::TOKENS);
+            measures.retain(|measure| is_scored(measure, has_model));
             let wanted = measures.len() as u64;
             match scored(db, *step, measures) {
                 Node::Ready(digests) => score.0 += digests.len() as u64,
@@ -105,12 +105,12 @@ pub(crate) fn stages(db: &dyn PlannerDb, file: RecipeFile) -> Vec<(Stage, u64, O
         (Stage::Arrange, arrange.0, arrange.1),
         (Stage::Output, output.0, output.1),
     ];
-    if has_model {
-        stages.insert(3, (Stage::Render, render.0, render.1));
-    }
     let after = |stage: Stage, stages: &[(Stage, u64, Option<u64>)]| {
         stages.iter().position(|(known, ..)| *known == stage).map_or(0, |at| at + 1)
     };
+    if has_model {
+        stages.insert(after(Stage::Score, &stages), (Stage::Render, render.0, render.1));
+    }
     if parse(db, file).as_ref().is_ok_and(|recipe| recipe.expect.iter().any(|one| one.of.is_tallied())) {
         let tally = last(matches!(tallied(db, file), Node::Ready(_)), is_arranged);
         stages.insert(after(Stage::Arrange, &stages), (Stage::Tally, tally.0, tally.1));

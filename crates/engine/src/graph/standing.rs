@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use super::{
     about::noted,
-    action::{Grouping, Measure},
-    expected::counts,
+    action::Grouping,
+    expected::is_expected,
     grouping::is_needed,
     inputs::{PlannerDb, RecipeFile, VersionsIn, World},
     keys::{
@@ -14,17 +14,16 @@ use super::{
         decide_storing,
     },
     model::model_of,
-    queries::parse,
-    selection::measures,
+    queries::{counts_tokens, parse},
+    selection::{is_scored, measures},
     sources::{conversion, files, snapshot_key},
 };
 use datac_core::{
     code::{CodeVersions, Component},
-    config::{Expected, Unit, decide_role},
+    config::{Expected, decide_role},
     id::{EnvironmentId, FileHash},
     key::{Encoder, KEY_VERSION, Keyed, LeafCollector, Visitor},
     leaf::{Leaf, Leaves},
-    quality::ScoreKind,
 };
 use datac_decode::Decoder;
 
@@ -63,10 +62,9 @@ pub(crate) fn leaves(db: &dyn PlannerDb, file: RecipeFile) -> Leaves {
                         leaves.unknown(Leaf::Converter { dataset: dataset.name.clone() });
                     }
                 }
-                let is_scored = |measure: &&Measure| recipe.model.is_none() || measure.kind != ScoreKind::TOKENS;
-                let counts = recipe.mix.unit == Unit::Tokens || counts(&recipe.expect, &Expected::Tokens);
-                let measures = measures(recipe.metadata.kind, dataset, counts);
-                measures.iter().filter(is_scored).for_each(|measure| Score { measure, decoder }.decide(leaves));
+                let measures = measures(recipe.metadata.kind, dataset, *counts_tokens(db, file));
+                let scored = measures.iter().filter(|measure| is_scored(measure, recipe.model.is_some()));
+                scored.for_each(|measure| Score { measure, decoder }.decide(leaves));
             }
             decide_role(dataset.role, leaves);
             Select { filters: &dataset.filters, take: dataset.take }.decide(leaves);
@@ -84,7 +82,7 @@ pub(crate) fn leaves(db: &dyn PlannerDb, file: RecipeFile) -> Leaves {
     }
     Arrange { unit: recipe.mix.unit, validation: &recipe.validation }.decide(&mut collector);
     if recipe.expect.iter().any(|expectation| expectation.of.is_tallied()) {
-        Tally { normalise: &recipe.validation.normalise, tokens: counts(&recipe.expect, &Expected::Tokens) }
+        Tally { normalise: &recipe.validation.normalise, tokens: is_expected(&recipe.expect, &Expected::Tokens) }
             .decide(&mut collector);
     }
     if recipe.writes_native() {

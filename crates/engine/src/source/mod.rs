@@ -64,6 +64,14 @@ pub(crate) fn is_model_repo(repo: &str) -> bool {
     repo.strip_prefix(MODELS).is_some_and(|name| name.contains('/'))
 }
 
+/// Names a repository in messages: "dataset `org/name`", "model `org/name`".
+fn in_words(repo: &str) -> String {
+    match repo.strip_prefix(MODELS) {
+        Some(name) if is_model_repo(repo) => format!("model `{name}`"),
+        _ => format!("dataset `{repo}`"),
+    }
+}
+
 /// What a recipe asks of a place.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
@@ -219,7 +227,7 @@ pub(crate) const HUB_WORDS: &str = "`--hub` takes a URL, a folder laid out <org>
 #[non_exhaustive]
 pub enum SourceError {
     /// The repository does not exist, or the token does not give access to it.
-    #[error("find dataset `{repo}` on {hub}")]
+    #[error("find {} on {hub}", in_words(repo))]
     NoRepo {
         /// The repository.
         repo: String,
@@ -227,7 +235,7 @@ pub enum SourceError {
         hub: String,
     },
     /// The repository does not exist, or is private and there is no token.
-    #[error("find dataset `{repo}` on {hub}: not found, or private (set HF_TOKEN)")]
+    #[error("find {} on {hub}: not found, or private (set HF_TOKEN)", in_words(repo))]
     NoRepoOrPrivate {
         /// The repository.
         repo: String,

@@ -213,7 +213,11 @@ impl Counted {
                 let bytes = store.get(&rejects).map_err(|miss| lost(&miss.to_string()))?;
                 let stored: Vec<StoredReject> =
                     postcard::from_bytes(&bytes).map_err(|error| lost(&error.to_string()))?;
-                for stored in stored.iter().filter(|stored| REFUSALS.contains(&stored.reject.reason)) {
+                // Rows behind the last one that was needed are nobody's.
+                let looked_at = selection.rows_looked_at[number];
+                let is_refused =
+                    |stored: &&StoredReject| stored.row < looked_at && REFUSALS.contains(&stored.reject.reason);
+                for stored in stored.iter().filter(is_refused) {
                     let place = || place(&source.name, chunk, stored.row, stored.reject.detail.clone());
                     note(counted.refused.entry(stored.reject.reason).or_default(), place);
                 }

@@ -150,32 +150,14 @@ fn json_of(node: &Node<'_>) -> Option<serde_json::Value> {
     })
 }
 
-/// Returns whether a text is `2026-01-31`, or that with `T12:00:00` behind it, and there is such a day.
+/// Returns whether a text is `2026-01-31`, or that with `T12:00:00` behind it, and there is such a day and time.
 fn is_moment(text: &str) -> bool {
-    let (date, time) = text.split_once('T').map_or((text, None), |(date, time)| (date, Some(time)));
-    let numbers = |text: &str, separator: char, widths: [usize; 3]| -> Option<[u32; 3]> {
-        let parts: Vec<&str> = text.split(separator).collect();
-        let part = |(part, width): (&&str, usize)| {
-            (part.len() == width && part.bytes().all(|byte| byte.is_ascii_digit())).then(|| part.parse().ok())?
-        };
-        let numbers: Vec<u32> = parts.iter().zip(widths).map(part).collect::<Option<_>>()?;
-        (parts.len() == 3).then(|| [numbers[0], numbers[1], numbers[2]])
-    };
-    let is_date = numbers(date, '-', [4, 2, 2]).is_some_and(|[year, month, day]| {
-        let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-        let days = match month {
-            4 | 6 | 9 | 11 => 30,
-            2 if is_leap => 29,
-            2 => 28,
-            1..=12 => 31,
-            _ => 0,
-        };
-        (1..=9999).contains(&year) && (1..=days).contains(&day)
-    });
-    let is_time = |time: &str| {
-        numbers(time, ':', [2, 2, 2]).is_some_and(|[hour, minute, second]| hour < 24 && minute < 60 && second < 60)
-    };
-    is_date && time.is_none_or(is_time)
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || b"-T:".contains(&byte));
+    match text.len() {
+        10 => is_plain && text.parse::<jiff::civil::Date>().is_ok(),
+        19 => is_plain && text.parse::<jiff::civil::DateTime>().is_ok(),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -187,9 +169,17 @@ mod tests {
         for text in ["2026-01-31", "2024-02-29", "2000-02-29T23:59:59"] {
             assert!(is_moment(text), "{text}");
         }
-        for text in
-            ["2026-1-31", "2026-02-29", "1900-02-29", "2026-13-01", "2026-01-31T24:00:00", "now", "2026-01-31 12:00:00"]
-        {
+        for text in [
+            "2026-1-31",
+            "2026-02-29",
+            "2026-W05-6",
+            "2026-01-31T12:00",
+            "1900-02-29",
+            "2026-13-01",
+            "2026-01-31T24:00:00",
+            "now",
+            "2026-01-31 12:00:00",
+        ] {
             assert!(!is_moment(text), "{text}");
         }
     }

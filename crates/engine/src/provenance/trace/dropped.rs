@@ -59,8 +59,8 @@ pub struct DroppedRows {
 
 /// Calls `each` with up to `limit` rows that the filter dropped, until `each` returns false.
 ///
-/// `target` is a recipe or one of its outputs; `filter` is the `type` of one of its filters, or `column:` with the column. The recipe is taken as it is
-/// now, and must have been built, or refused, like that: the scores come from the cache.
+/// `target` is a recipe or one of its outputs; `filter` is the `type` of one of its filters, or `column:` with the column. The
+/// recipe is taken as it is now, and must have been built, or refused, like that: the scores come from the cache.
 pub(crate) fn dropped(
     site: &Site,
     target: &str,

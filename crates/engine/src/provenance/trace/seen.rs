@@ -131,7 +131,6 @@ impl Located {
 
 fn seen_sequence(sequence: Sequence, vocabulary: &Vocabulary) -> SeenSequence {
     let bytes = |id: &u32| vocabulary.bytes(*id);
-    let text: Vec<u8> = sequence.ids.iter().flat_map(bytes).copied().collect();
     let run = |run: &TrainedRun| SeenRun {
         start: run.start,
         end: run.start + run.length,
@@ -154,7 +153,7 @@ fn seen_sequence(sequence: Sequence, vocabulary: &Vocabulary) -> SeenSequence {
     parts.retain(|part| !part.text.is_empty());
     SeenSequence {
         parts,
-        text: String::from_utf8_lossy(&text).into_owned(),
+        text: joined(&sequence.ids),
         tokens: sequence.ids.iter().map(|id| String::from_utf8_lossy(bytes(id)).into_owned()).collect(),
         trained: sequence.runs.iter().map(run).collect(),
         ids: sequence.ids,

@@ -224,7 +224,7 @@ impl HttpHub {
             return Err(malformed("it names another commit than the one asked for"));
         }
         if !listing::is_repo_id(&found.id, false) {
-            return Err(malformed("what it names as the dataset is not `org/name`"));
+            return Err(malformed("what it names as the repository is not `org/name`"));
         }
         let id = if is_model_repo(repo) { format!("{MODELS}{}", found.id) } else { found.id };
         Ok((id, commit))
