@@ -302,6 +302,21 @@ fn control_tokens_are_refused_wherever_a_template_may_write_them() {
 }
 
 #[test]
+fn what_the_cache_has_lost_is_said_with_what_brings_it_back() {
+    let space = space();
+    space.build();
+    let check = || space.workspace().check(&["a".to_owned()]).unwrap();
+    assert_eq!((check().recipes.len(), check().unchecked.len()), (1, 0));
+    fs::remove_dir_all(space.path("cache/v1/cas")).unwrap();
+    // The files are in place, so a build makes nothing.
+    assert_eq!(count(&space.build(), "render"), 0);
+    let [unchecked] = &check().unchecked[..] else { panic!("{:?}", check()) };
+    assert!(unchecked.why.contains("`datac build --force config/a`"), "{unchecked:?}");
+    space.build_with(&BuildOptions { force: true, ..BuildOptions::default() });
+    assert_eq!((check().recipes.len(), check().unchecked.len()), (1, 0));
+}
+
+#[test]
 fn other_kinds_of_samples_are_counted_and_trained_on_by_their_nature() {
     let space = Space::new();
     let (pair, text) = (

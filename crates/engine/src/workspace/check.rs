@@ -13,7 +13,10 @@ use crate::{
     graph::{ConvertedChunk, Node, SelectedSource, model_of, plan},
     selector::assess_selected,
     site::{Site, WorkspaceError},
-    status::assess::{Depth, Looks},
+    status::{
+        State,
+        assess::{Depth, Looks},
+    },
 };
 use datac_core::{
     config::Problem,
@@ -137,6 +140,11 @@ pub(super) fn check(site: &Site, selectors: &[String]) -> Result<ModelChecks, Wo
                 leave_out(failure.message.clone());
                 continue;
             }
+            // Files in place may be up to date when the cache has lost what they were made from.
+            Node::Needs(_) if assessed.status.state == State::Fresh => {
+                leave_out(format!("the cache no longer holds its rows; run `datac build --force {name}` first"));
+                continue;
+            }
             Node::Needs(_) => {
                 leave_out(format!("it is not up to date; run `datac build {name}` first"));
                 continue;
@@ -178,7 +186,7 @@ impl Counted {
         let store = site.cache.store(record);
         let lost = |why: &str| {
             let failure = Failure::new(FailureKind::Cache, format!("read what the model sees: {why}"));
-            WorkspaceError::from(failure.hint("`datac build` makes it again"))
+            WorkspaceError::from(failure.hint("`datac build --force` recreates it"))
         };
         let mut counted = Self::default();
         for source in sources {
