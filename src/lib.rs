@@ -98,8 +98,8 @@
 pub mod cli;
 
 pub use datac_core::{
-    code, config, convert, failure, format, hash, id, json, key, leaf, mix, outputs, quality, row, rules, sample,
-    shape, sort, stage, stale,
+    code, config, convert, encoded, failure, format, hash, id, json, key, leaf, mix, outputs, pack, quality, row,
+    rules, sample, shape, sort, stage, stale,
 };
 pub use datac_decode as decode;
 pub use datac_engine::*;

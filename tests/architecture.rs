@@ -19,7 +19,7 @@ const CRATES: &[(&str, &str, &[&str])] = &[
         &[
             "hash", "id", "code", "stage", "leaf", "key", "license", "stale", "failure", "outputs", "format", "row",
             "json", "survey", "sample", "encoded", "mapping", "shape", "quality", "rules", "config", "convert", "sort",
-            "mix", "card",
+            "mix", "pack", "card",
         ],
     ),
     // Decoders share their modules' words freely: it is one idea.

@@ -51,6 +51,7 @@ fn constant(component: &Component) -> String {
             "`ENCODE_VERSION` in crates/encode/src/lib.rs, or `CARD_VERSION` in crates/core/src/card/mod.rs".to_owned()
         }
         Component::Rendering => "`RENDERING_VERSION` in crates/engine/src/graph/keys.rs".to_owned(),
+        Component::Packing => "`PACK_VERSION` in crates/core/src/pack.rs".to_owned(),
         Component::Tally => "`TALLY_VERSION` in crates/core/src/mix/tally.rs".to_owned(),
     }
 }
@@ -169,6 +170,7 @@ fn ruled() -> Vec<(&'static str, &'static str, String)> {
 /// What each shape makes of the samples of the native fixture, and what it puts beside them.
 fn shaped() -> Vec<(&'static str, String)> {
     use datac::{
+        encoded::{EncodedSample, Sequence, TrainedRun, WhyTrained},
         outputs::Target,
         shape::{self, SHAPES, Shape, Written, facts::Facts},
     };
@@ -191,6 +193,15 @@ fn shaped() -> Vec<(&'static str, String)> {
             let written =
                 Written { stem: "x", kind: *kind, facts: &facts, target: &target, columns: &columns, files: &files };
             writeln!(text, "{kind:?} {columns:?} {:?}", shape.beside(&written)).unwrap();
+        }
+        if shape.packed_columns().is_some() {
+            let sample = |length: u32| {
+                let run = TrainedRun { start: 0, length, why: WhyTrained::All, message: None, weight: 1.0 };
+                EncodedSample { row_hash: 0, sequences: vec![Sequence { ids: (0..length).collect(), runs: vec![run] }] }
+            };
+            let mut row = Vec::new();
+            shape.write_packed(&[sample(3), sample(2)], &mut row);
+            text.push_str(&String::from_utf8(row).unwrap());
         }
         made.push((shape.name(), text));
     }
@@ -235,6 +246,26 @@ fn tallied() -> String {
     format!("{:?} {:?}", of(false), of(true))
 }
 
+/// The rows of samples of many lengths, some of which have one prompt.
+fn packed() -> String {
+    use datac::pack::{Item, key, pack};
+    let mut items: Vec<Item> = (0..500_u32)
+        .map(|number| Item {
+            key: key((number % 450).into(), (number / 450).into()),
+            tokens: 1 + number * number % 97,
+            number,
+        })
+        .collect();
+    items.sort_by_key(|item| item.key);
+    let mut text = String::new();
+    pack(items.into_iter().map(Ok), 128, |row| {
+        writeln!(text, "{:?}", row.iter().map(|item| item.number).collect::<Vec<_>>()).unwrap();
+        Ok::<_, std::convert::Infallible>(())
+    })
+    .unwrap();
+    text
+}
+
 fn goldens() -> Golden {
     let mut goldens = Golden::new();
     let mut add = |component: Component, text: &str| {
@@ -242,6 +273,7 @@ fn goldens() -> Golden {
         golden.push_str(text);
         golden.push('\n');
     };
+    add(Component::Packing, &packed());
     for (rule, mode, text) in ruled() {
         add(Component::Rules, &format!("{rule} {mode} {text}"));
     }

@@ -23,6 +23,7 @@ mod incremental;
 mod kept;
 mod ledger;
 mod models;
+mod packed;
 mod shaped;
 mod sides;
 mod sources;

@@ -7,6 +7,7 @@ FOLDER is what `tokens.py` made. Runs in the environment `trl` (TRL's SFTTrainer
 """
 
 import importlib.util
+import itertools
 import json
 import os
 import pathlib
@@ -21,7 +22,7 @@ import pyarrow.ipc
 import pyarrow.parquet
 import yaml
 
-OUTPUTS = ["sft_own", "sft_own_training", "sft_own_arrow", "sft_own_jsonl", "pretrain_texts"]
+OUTPUTS = ["sft_own", "sft_own_packed", "sft_own_training", "sft_own_arrow", "sft_own_jsonl", "pretrain_texts"]
 Sequence = tuple[tuple[int, ...], tuple[int, ...]]
 
 
@@ -36,7 +37,27 @@ def rows_of(folder: pathlib.Path, side: str) -> list[Sequence]:
                 rows += pa.ipc.open_stream(opened).read_all().to_pylist()
         else:
             rows += [json.loads(line) for line in path.open("rb")]
+    if rows and "seq_lengths" in rows[0]:
+        return [sample for row in rows for sample in apart(row["input_ids"], row["labels"], row["seq_lengths"])]
     return [(tuple(row["input_ids"]), tuple(row["labels"])) for row in rows]
+
+
+def apart(ids: list[int], labels: list[int], lengths: list[int]) -> list[Sequence]:
+    """The samples of a packed row."""
+    ends = list(itertools.accumulate(lengths))
+    assert ends[-1] == len(ids) == len(labels)
+    return [(tuple(ids[end - length : end]), tuple(labels[end - length : end])) for end, length in zip(ends, lengths)]
+
+
+def unpacked(batch) -> list[Sequence]:
+    """The samples of a batch without padding: positions begin again at each, and attention is told where it ends."""
+    assert "attention_mask" not in batch and batch["input_ids"].shape[0] == 1, batch
+    positions = batch["position_ids"][0].tolist()
+    starts = [place for place, position in enumerate(positions) if position == 0] + [len(positions)]
+    assert batch["cu_seq_lens_q"].tolist() == starts, (starts, batch)
+    lengths = [end - start for start, end in zip(starts, starts[1:])]
+    assert positions == [place for length in lengths for place in range(length)]
+    return apart(batch["input_ids"][0].tolist(), batch["labels"][0].tolist(), lengths)
 
 
 def unpadded(batch) -> list[Sequence]:
@@ -78,10 +99,11 @@ def trl(folder: pathlib.Path) -> str:
         model=model.model_name_or_path, args=arguments, train_dataset=rows[script.dataset_train_split],
         eval_dataset=rows[script.dataset_test_split] if arguments.eval_strategy != "no" else None,
     )
-    got = [row for batch in made.get_train_dataloader() for row in unpadded(batch)]
+    samples = unpacked if arguments.padding_free else unpadded
+    got = [row for batch in made.get_train_dataloader() for row in samples(batch)]
     note = same(got, rows_of(folder, "train"), ordered=False)
     if arguments.eval_strategy != "no":
-        same([row for batch in made.get_eval_dataloader() for row in unpadded(batch)], rows_of(folder, "val"))
+        same([row for batch in made.get_eval_dataloader() for row in samples(batch)], rows_of(folder, "val"))
         note += ", and validation"
     return note
 
@@ -145,6 +167,8 @@ if __name__ == "__main__":
     failed = 0
     for output in OUTPUTS:
         for reader in readers:
+            if output == "sft_own_packed" and reader is not trl:
+                continue
             folder = (pathlib.Path(sys.argv[1]) / "dataset" / output / "tokens").resolve()
             try:
                 print(f"ok    {output} {reader.__name__}: {reader(folder)}", file=out, flush=True)

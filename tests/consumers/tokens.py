@@ -169,6 +169,8 @@ def make(folder: pathlib.Path, found: list[Model], rows: list[Row]) -> None:
         conversations = recipe.format(phase="sft", data="rows", container="parquet") + "  - { shape: messages, id: true }\n"
         (folder / "config" / f"{model.name}.yaml").write_text(conversations, "utf-8")
         if model.name == "own":
+            packed = recipe.format(phase="sft", data="rows", container="parquet").replace("id: true", "id: true, pack: 8192")
+            (folder / "config" / "own_packed.yaml").write_text(packed, "utf-8")
             for container in ("arrow", "jsonl"):
                 other = recipe.format(phase="sft", data="rows", container=container)
                 (folder / "config" / f"own_{container}.yaml").write_text(other, "utf-8")

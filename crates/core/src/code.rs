@@ -43,6 +43,8 @@ pub enum Component {
     Shape(Cow<'static, str>),
     /// Writing rows to files, in the folder of a target.
     Container,
+    /// Packing samples in rows.
+    Packing,
     /// Counting what recipes expect of their rows.
     Tally,
     /// Rendering, encoding and masking samples for a model.
@@ -72,6 +74,7 @@ impl fmt::Display for Component {
             Self::QuarantineWriter => f.write_str("quarantine writer"),
             Self::Shape(name) => write!(f, "shape {name}"),
             Self::Container => f.write_str("container"),
+            Self::Packing => f.write_str("packing"),
             Self::Tally => f.write_str("tally"),
             Self::Rendering => f.write_str("rendering"),
         }

@@ -19,6 +19,7 @@ pub mod license;
 pub mod mapping;
 pub mod mix;
 pub mod outputs;
+pub mod pack;
 pub mod quality;
 pub mod row;
 pub mod rules;

@@ -84,6 +84,8 @@ pub struct Target {
     pub layout: Layout,
     /// Whether each row has an `id`.
     pub id: bool,
+    /// The largest number of tokens of a row that several samples stand in; `None` if each sample has a row of its own.
+    pub pack: Option<u32>,
 }
 
 /// The format of an output's files.
@@ -197,7 +199,14 @@ impl Layout {
 impl Target {
     /// The output of a recipe that asks for none.
     pub fn native() -> Self {
-        Self { shape: "native".to_owned(), container: Container::Jsonl, shards: 1, layout: Layout::Files, id: false }
+        Self {
+            shape: "native".to_owned(),
+            container: Container::Jsonl,
+            shards: 1,
+            layout: Layout::Files,
+            id: false,
+            pack: None,
+        }
     }
 
     /// Returns the number of files that the rows of a side are divided into. Loaders refuse files without rows.
@@ -218,13 +227,16 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { shape, container, shards, layout, id } = self;
+        let Self { shape, container, shards, layout, id, pack } = self;
         write!(f, "{shape} ({}", container.word())?;
         if *shards > 1 {
             write!(f, ", {shards} shards")?;
         }
         if *layout == Layout::Hub {
             f.write_str(", hub")?;
+        }
+        if let Some(tokens) = pack {
+            write!(f, ", packed to {tokens} tokens")?;
         }
         f.write_str(if *id { ", id)" } else { ")" })
     }

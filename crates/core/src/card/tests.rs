@@ -76,8 +76,14 @@ fn columns() -> Vec<Column> {
 fn cards_of_files_and_of_shards() {
     let unfit = [("maths".to_owned(), "a weight".to_owned(), 4)];
     let about = about();
-    let target =
-        Target { shape: "trl".to_owned(), container: Container::Parquet, shards: 2, layout: Layout::Hub, id: true };
+    let target = Target {
+        shape: "trl".to_owned(),
+        container: Container::Parquet,
+        shards: 2,
+        layout: Layout::Hub,
+        id: true,
+        pack: None,
+    };
     let shards = [
         file("data/train-00000-of-00002.parquet", Side::Train, 90),
         file("data/train-00001-of-00002.parquet", Side::Train, 86),
@@ -90,8 +96,14 @@ fn cards_of_files_and_of_shards() {
     insta::assert_snapshot!("hub_croissant", croissant);
 
     let one = About { sources: vec![source("maths", Some("mit"))], description: None, ..about };
-    let target =
-        Target { shape: "openai".to_owned(), container: Container::Jsonl, shards: 1, layout: Layout::Files, id: false };
+    let target = Target {
+        shape: "openai".to_owned(),
+        container: Container::Jsonl,
+        shards: 1,
+        layout: Layout::Files,
+        id: false,
+        pack: None,
+    };
     let files = [file("train.jsonl", Side::Train, 90), file("val.jsonl", Side::Validation, 7)];
     let card = Card { about: &one, stem: "sft_mine", target: &target, columns: &columns(), files: &files, unfit: &[] };
     let [(_, readme), (_, croissant)] = card.files();

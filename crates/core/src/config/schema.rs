@@ -698,6 +698,12 @@ fn outputs() -> Value {
                 word("`hub`: a folder that `load_dataset` opens", &mut Layout::ALL.iter().map(|(word, _)| *word)),
             ),
             ("id", boolean("whether each row has an `id`, which `datac trace --id` takes", false)),
+            ("pack", or_null(json!({
+                "description": "packs several samples in a row of at most this many tokens; of the shape `tokens`",
+                "anyOf": [
+                    { "type": "integer", "minimum": 1, "maximum": 4_194_304 }, { "type": "string", "pattern": GROUPED },
+                ],
+            }))),
         ]),
     });
     let one = json!({ "enum": shapes });

@@ -110,6 +110,19 @@ pub trait Shape: Sync {
         Err(Unfit("token ids"))
     }
 
+    /// The columns of rows that several samples stand in; `None` if the trainer reads no such rows.
+    fn packed_columns(&self) -> Option<Vec<Column>> {
+        None
+    }
+
+    /// Whether [`Shape::write_packed`] has a place for a sample.
+    fn check_packed(&self, _: &EncodedSample) -> Result<(), Unfit> {
+        Err(Unfit("several samples in a row"))
+    }
+
+    /// Appends several samples, all of which there is a place for, as one row.
+    fn write_packed(&self, _: &[EncodedSample], _: &mut Vec<u8>) {}
+
     /// Returns the part of a written row that is the sample's [identity text](sample::write_identity), if the row has such a
     /// part and is of this source: then rows that stay are copied from an output in place.
     fn identity<'r>(&self, _row: &'r [u8], _source: Quoted<'_>) -> Option<&'r [u8]> {

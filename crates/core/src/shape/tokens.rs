@@ -5,7 +5,7 @@ use super::{
     facts::{Column, Facts, Type},
 };
 use crate::{
-    encoded::EncodedSample,
+    encoded::{EncodedSample, Sequence},
     outputs::{Container, Side},
     sample::{Quoted, SampleKind, SampleView},
 };
@@ -21,13 +21,16 @@ pub struct Tokens;
 /// What PyTorch's cross entropy leaves out: `ignore_index`.
 const NOT_TRAINED: &str = "-100";
 
+/// The columns of packed rows.
+const PACKED: [&str; 4] = ["input_ids", "labels", "position_ids", "seq_lengths"];
+
 impl Shape for Tokens {
     fn name(&self) -> &'static str {
         "tokens"
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn kinds(&self) -> &'static [SampleKind] {
@@ -43,35 +46,9 @@ impl Shape for Tokens {
     }
 
     fn beside(&self, written: &Written<'_>) -> Vec<(&'static str, String)> {
-        let folder = &written.target.shape;
-        let mut trl = format!(
-            "# For `trl sft --config trl.yaml`, started in this folder. Without `max_length: null`, TRL cuts what is longer.\n\
-             dataset_name: ../{folder}\nmax_length: null\n"
-        );
-        let mut axolotl = String::from(
-            "# Paths are those of this folder: put it before them, or start axolotl here. Set `sequence_len` to the recipe's `max_tokens`:\n\
-             # without the first line below, axolotl leaves out what is longer (512 by default) with no more than a line in its log.\n\
-             excess_length_strategy: raise\n",
-        );
-        let format =
-            if written.target.container == Container::Jsonl { "json" } else { written.target.container.word() };
-        let entry = |name: &String| format!("  - path: {name}\n    ds_type: {format}\n    split: train\n    type:\n");
-        for (side, names) in written.files {
-            let entries: String = names.iter().map(entry).collect();
-            match side {
-                Side::Train => {
-                    trl.push_str("dataset_train_split: train\n");
-                    axolotl.push_str(&format!("datasets:\n{entries}"));
-                }
-                Side::Validation => {
-                    trl.push_str("dataset_test_split: validation\neval_strategy: steps\n");
-                    axolotl.push_str(&format!("test_datasets:\n{entries}"));
-                }
-                Side::Test => {}
-            }
-        }
-        axolotl.push_str("# The rows are divided already.\nval_set_size: 0\n");
-        vec![("trl.yaml", trl), ("axolotl.yaml", axolotl)]
+        let trl = ("trl.yaml", trl(written));
+        // axolotl 0.21 packs rows itself, and does not know of rows that hold several samples.
+        if written.target.pack.is_some() { vec![trl] } else { vec![trl, ("axolotl.yaml", axolotl(written))] }
     }
 
     fn columns(&self, _: SampleKind, _: &Facts) -> Vec<Column> {
@@ -83,30 +60,49 @@ impl Shape for Tokens {
     }
 
     fn write_encoded(&self, sample: &EncodedSample, out: &mut Vec<u8>) -> Result<(), Unfit> {
-        let [sequence] = &sample.sequences[..] else { return Err(Unfit("several sequences")) };
-        // Labels say whether, not how much.
-        if sequence.runs.iter().any(|run| run.weight != 1.0) {
-            return Err(Unfit("a weight other than 0 and 1"));
-        }
-        let mut buffer = itoa::Buffer::new();
-        out.extend_from_slice(b"{\"input_ids\":[");
-        for id in &sequence.ids {
-            out.extend_from_slice(buffer.format(*id).as_bytes());
-            out.push(b',');
-        }
-        end_list(out);
-        out.extend_from_slice(b",\"attention_mask\":[");
-        sequence.ids.iter().for_each(|_| out.extend_from_slice(b"1,"));
-        end_list(out);
-        out.extend_from_slice(b",\"labels\":[");
-        for (id, is_trained) in sequence.ids.iter().zip(sequence.mask()) {
-            let label = if is_trained { buffer.format(*id) } else { NOT_TRAINED };
-            out.extend_from_slice(label.as_bytes());
-            out.push(b',');
-        }
-        end_list(out);
+        let sequence = sequence(sample)?;
+        out.push(b'{');
+        column("input_ids", sequence.ids.iter(), out);
+        out.push(b',');
+        column("attention_mask", sequence.ids.iter().map(|_| &1), out);
+        out.push(b',');
+        let label = |(id, is_trained): (&u32, bool)| is_trained.then_some(*id);
+        labels(sequence.ids.iter().zip(sequence.mask()).map(label), out);
         out.push(b'}');
         Ok(())
+    }
+
+    fn packed_columns(&self) -> Option<Vec<Column>> {
+        Some(PACKED.map(|name| Column::new(name, Type::Integer.list())).into())
+    }
+
+    fn check_packed(&self, sample: &EncodedSample) -> Result<(), Unfit> {
+        sequence(sample).map(drop)
+    }
+
+    /// Writes `{"input_ids":[…],"labels":[…],"position_ids":[0,1,…,0,1,…],"seq_lengths":[…]}`.
+    ///
+    /// The first label of each sample is -100: the token before it, which would predict it, is of another sample. There is no
+    /// `attention_mask`: with one of ones, FlashAttention as transformers 5.23 calls it lets the samples see each other.
+    fn write_packed(&self, samples: &[EncodedSample], out: &mut Vec<u8>) {
+        let sequences: Vec<&Sequence> = samples.iter().filter_map(|sample| sequence(sample).ok()).collect();
+        let ids = || sequences.iter().flat_map(|sequence| &sequence.ids);
+        let lengths: Vec<u32> = sequences.iter().map(|sequence| sequence.ids.len() as u32).collect();
+        out.push(b'{');
+        column("input_ids", ids(), out);
+        out.push(b',');
+        let label = |(at, (id, is_trained)): (usize, (&u32, bool))| (is_trained && at > 0).then_some(*id);
+        let of = |sequence: &&Sequence| {
+            let labels = sequence.ids.iter().zip(sequence.mask()).enumerate().map(label);
+            labels.collect::<Vec<_>>()
+        };
+        labels(sequences.iter().flat_map(of), out);
+        out.push(b',');
+        let positions: Vec<u32> = lengths.iter().flat_map(|length| 0..*length).collect();
+        column("position_ids", positions.iter(), out);
+        out.push(b',');
+        column("seq_lengths", lengths.iter(), out);
+        out.push(b'}');
     }
 
     fn read(&self, _: &str) -> Option<WrittenRow> {
@@ -114,8 +110,85 @@ impl Shape for Tokens {
     }
 }
 
+fn trl(written: &Written<'_>) -> String {
+    let folder = &written.target.shape;
+    let mut text = format!(
+        "# For `trl sft --config trl.yaml`, started in this folder. Without `max_length: null`, TRL cuts what is longer.\n\
+         dataset_name: ../{folder}\nmax_length: null\n"
+    );
+    if written.target.pack.is_some() {
+        text.push_str(
+            "# Rows hold several samples already. With `padding_free`, TRL begins to count positions again at each of them; it\n\
+             # needs an attention that knows of that, such as FlashAttention.\n\
+             padding_free: true\nattn_implementation: flash_attention_2\n",
+        );
+    }
+    for (side, _) in written.files {
+        text.push_str(match side {
+            Side::Train => "dataset_train_split: train\n",
+            Side::Validation => "dataset_test_split: validation\neval_strategy: steps\n",
+            Side::Test => "",
+        });
+    }
+    text
+}
+
+fn axolotl(written: &Written<'_>) -> String {
+    let mut text = String::from(
+        "# Paths are those of this folder: put it before them, or start axolotl here. Set `sequence_len` to the recipe's `max_tokens`:\n\
+         # without the first line below, axolotl leaves out what is longer (512 by default) with no more than a line in its log.\n\
+         excess_length_strategy: raise\n",
+    );
+    let format = if written.target.container == Container::Jsonl { "json" } else { written.target.container.word() };
+    let entry = |name: &String| format!("  - path: {name}\n    ds_type: {format}\n    split: train\n    type:\n");
+    for (side, names) in written.files {
+        let entries: String = names.iter().map(entry).collect();
+        match side {
+            Side::Train => text.push_str(&format!("datasets:\n{entries}")),
+            Side::Validation => text.push_str(&format!("test_datasets:\n{entries}")),
+            Side::Test => {}
+        }
+    }
+    text.push_str("# The rows are divided already.\nval_set_size: 0\n");
+    text
+}
+
+/// Returns the only sequence of a sample, if labels can say what of it is trained on: they say whether, not how much.
+fn sequence(sample: &EncodedSample) -> Result<&Sequence, Unfit> {
+    let [sequence] = &sample.sequences[..] else { return Err(Unfit("several sequences")) };
+    match sequence.runs.iter().all(|run| run.weight == 1.0) {
+        true => Ok(sequence),
+        false => Err(Unfit("a weight other than 0 and 1")),
+    }
+}
+
+fn column<'n>(name: &str, numbers: impl Iterator<Item = &'n u32>, out: &mut Vec<u8>) {
+    let mut buffer = itoa::Buffer::new();
+    begin(name, out);
+    for number in numbers {
+        out.extend_from_slice(buffer.format(*number).as_bytes());
+        out.push(b',');
+    }
+    end(out);
+}
+
+fn labels(labels: impl Iterator<Item = Option<u32>>, out: &mut Vec<u8>) {
+    let mut buffer = itoa::Buffer::new();
+    begin("labels", out);
+    for label in labels {
+        let label = label.map_or(NOT_TRAINED, |id| buffer.format(id));
+        out.extend_from_slice(label.as_bytes());
+        out.push(b',');
+    }
+    end(out);
+}
+
+fn begin(name: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!("\"{name}\":[").as_bytes());
+}
+
 /// Ends a list of numbers with commas behind them.
-fn end_list(out: &mut Vec<u8>) {
+fn end(out: &mut Vec<u8>) {
     if out.last() == Some(&b',') {
         out.pop();
     }
@@ -125,9 +198,9 @@ fn end_list(out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encoded::{Sequence, TrainedRun, WhyTrained};
+    use crate::encoded::{TrainedRun, WhyTrained};
 
-    fn row(ids: Vec<u32>, runs: &[(u32, u32, f64)]) -> Result<String, Unfit> {
+    fn sample(ids: Vec<u32>, runs: &[(u32, u32, f64)]) -> EncodedSample {
         let run = |(start, length, weight): &(u32, u32, f64)| TrainedRun {
             start: *start,
             length: *length,
@@ -135,9 +208,12 @@ mod tests {
             message: None,
             weight: *weight,
         };
-        let sequence = Sequence { ids, runs: runs.iter().map(run).collect() };
+        EncodedSample { row_hash: 0, sequences: vec![Sequence { ids, runs: runs.iter().map(run).collect() }] }
+    }
+
+    fn row(ids: Vec<u32>, runs: &[(u32, u32, f64)]) -> Result<String, Unfit> {
         let mut out = Vec::new();
-        Tokens.write_encoded(&EncodedSample { row_hash: 0, sequences: vec![sequence] }, &mut out)?;
+        Tokens.write_encoded(&sample(ids, runs), &mut out)?;
         Ok(String::from_utf8(out).unwrap())
     }
 
@@ -146,5 +222,15 @@ mod tests {
         let expected = r#"{"input_ids":[5,6,7,8],"attention_mask":[1,1,1,1],"labels":[-100,6,7,-100]}"#;
         assert_eq!(row(vec![5, 6, 7, 8], &[(1, 2, 1.0)]).as_deref(), Ok(expected));
         assert_eq!(row(vec![5], &[(0, 1, 0.5)]), Err(Unfit("a weight other than 0 and 1")));
+    }
+    #[test]
+    fn packed_samples_do_not_predict_each_other() {
+        let (first, second) = (sample(vec![5, 6, 7], &[(1, 2, 1.0)]), sample(vec![8, 9], &[(0, 2, 1.0)]));
+        let mut out = Vec::new();
+        Tokens.write_packed(&[first, second], &mut out);
+        let expected =
+            r#"{"input_ids":[5,6,7,8,9],"labels":[-100,6,7,-100,9],"position_ids":[0,1,2,0,1],"seq_lengths":[3,2]}"#;
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+        assert!(Tokens.check_packed(&sample(vec![5], &[(0, 1, 0.5)])).is_err());
     }
 }

@@ -18,6 +18,7 @@ mod job_span;
 mod models;
 mod outcomes;
 mod output;
+mod packing;
 mod queue;
 mod report;
 mod scan;

@@ -59,6 +59,13 @@ pub(super) struct Candidates<'a> {
     form: Form,
 }
 
+/// What packing needs of a sample.
+pub(super) struct SampleSize {
+    pub(super) prompt_hash: u64,
+    pub(super) row_hash: u64,
+    pub(super) tokens: u32,
+}
+
 /// What rows are written from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -114,6 +121,22 @@ impl<'a> Candidates<'a> {
         Ok(self.selections[source].samples(chunk).map(place).collect())
     }
 
+    /// Returns what packing needs of a block's candidates, which a model has encoded.
+    pub(super) fn sizes(&self, context: &Context, block: usize) -> Result<Vec<SampleSize>, ActionError> {
+        context.check()?;
+        let (source, chunk) = (self.blocks[block].source as usize, self.chunks[block]);
+        let of = &self.sources[source].chunks[chunk];
+        let index = context.indexes.of(of)?;
+        let Some(encoded) = of.encoded else { return Err(OutputError::Mismatch.into()) };
+        let encoded = encoded_index(context, &encoded.index, index.len())?;
+        let size = |sample: usize| SampleSize {
+            prompt_hash: index.prompt_hash[sample],
+            row_hash: index.row_hash[sample],
+            tokens: encoded.tokens[sample],
+        };
+        Ok(self.selections[source].samples(chunk).map(|sample| size(sample as usize)).collect())
+    }
+
     /// Returns what the candidates have, taken together: all that the sources of the recipe give, in whatever file.
     pub(super) fn facts(&self, context: &Context) -> Result<Facts, ActionError> {
         let mut facts = Facts::default();
@@ -166,14 +189,14 @@ pub(super) fn output(
         interrupt: &context.control.interrupt,
         check: &|| context.check(),
     };
-    let told = progress(context, outputs.stem().to_owned(), sides.iter().map(|(_, order, _)| order.rows).sum());
+    let told = progress(context, outputs.stem().to_owned(), sides.iter().map(|(_, order, _)| order.rows()).sum());
     let begin = |output: usize| Ok(OutputFile::new(&sides[output].2)?.telling(told.clone()));
-    let orders: Vec<Order> = sides.iter().map(|(_, order, _)| *order).collect();
+    let orders: Vec<Order> = sides.iter().map(|(_, order, _)| order.clone()).collect();
     let files = rows.write(&orders, &begin, at_hand, &context.outputs.memory, &context.outputs.scratch)?;
     let (mut written, mut unplaced) = (BySide::default(), Vec::new());
     for ((side, order, _), file) in sides.iter().zip(&files) {
         let file = file.finish()?;
-        if file.rows != order.rows {
+        if file.rows != order.rows() {
             return Err(OutputError::Mismatch.into());
         }
         *written.get_mut(*side) = Some(finish(context, file, &mut unplaced)?);

@@ -6,6 +6,7 @@ use super::{
     context::Context,
     error::ActionError,
     output::{Candidates, Form, Unplaced, finish, progress},
+    packing::pack,
 };
 use crate::{
     graph::{ArrangeOutcome, SelectedSource, ShapedOutcome},
@@ -15,11 +16,11 @@ use crate::{
 use datac_core::{
     card::{About, Card, CardFile},
     failure::{Failure, FailureKind},
-    outputs::{Destination, NamedFile, OutputSet, Side, Target, UNFIT, row_id},
+    outputs::{BySide, Destination, NamedFile, OutputSet, Side, Target, UNFIT, row_id},
     row,
     sample::SampleKind,
     shape::{
-        self, Written,
+        self, Shape, Written,
         facts::{Column, Facts, Type},
     },
 };
@@ -48,14 +49,26 @@ pub(super) fn shaped(context: &Context, of: &Of<'_>) -> Result<(ShapedOutcome, V
         Form::Samples => candidates.facts(context)?,
         Form::Encoded => Facts::default(),
     };
-    let id = target.id.then(|| Column::new("id", Type::Text));
-    let columns: Vec<Column> = id.into_iter().chain(shape.columns(kind, &facts)).collect();
-    let mut shards: Vec<Shard> = Vec::new();
+    let columns = columns(shape, target, kind, &facts);
+    let (mut shards, mut packed, mut overlong): (Vec<Shard>, BySide<_>, _) =
+        (Vec::new(), BySide::default(), Vec::new());
     for (side, list) in arranged.lists.iter() {
-        let rows = arranged.realised.iter().map(|source| *source.rows.get(side)).sum();
+        let samples = arranged.realised.iter().map(|source| *source.rows.get(side)).sum();
         // Loaders refuse a split without rows.
-        let Some(list) = list.filter(|_| rows > 0) else { continue };
-        let (order, count) = (Order::whole(list, rows), target.shards_of(rows));
+        let Some(list) = list.filter(|_| samples > 0) else { continue };
+        let order = match target.pack {
+            None => Order::whole(list, samples),
+            Some(room) => {
+                let of_side = pack(context, &candidates, &list, samples, room)?;
+                *packed.get_mut(side) = Some(of_side.rows);
+                overlong.extend(of_side.overlong);
+                of_side.order
+            }
+        };
+        if order.rows() == 0 {
+            continue;
+        }
+        let count = target.shards_of(order.rows());
         let part = |number: u32| {
             let name = target.file_name(side, number, count);
             Shard { side, order: order.part(number.into(), count.into()), path: path(&name), name }
@@ -75,14 +88,16 @@ pub(super) fn shaped(context: &Context, of: &Of<'_>) -> Result<(ShapedOutcome, V
         interrupt: &context.control.interrupt,
         check: &|| context.check(),
     };
-    let told = progress(context, folder.clone(), shards.iter().map(|shard| shard.order.rows).sum());
+    let told = progress(context, folder.clone(), shards.iter().map(|shard| shard.order.rows()).sum());
     let begin = |number: usize| {
         let file = OutputFile::of_container(&shards[number].path, target.container, &columns)?;
         Ok(file.telling(told.clone()))
     };
-    let orders: Vec<Order> = shards.iter().map(|shard| shard.order).collect();
+    let orders: Vec<Order> = shards.iter().map(|shard| shard.order.clone()).collect();
     let files = rows.write(&orders, &begin, None, &context.outputs.memory, &context.outputs.scratch)?;
-    let unfit = encoder.unfit();
+    let mut unfit = encoder.unfit();
+    unfit.extend(overlong);
+    unfit.sort();
     let mut made = Made { context, folder: &folder, files: Vec::new(), unplaced: Vec::new() };
     let mut sides: Vec<(Side, Vec<String>)> = Vec::new();
     let mut card_files: Vec<CardFile> = Vec::new();
@@ -128,7 +143,16 @@ pub(super) fn shaped(context: &Context, of: &Of<'_>) -> Result<(ShapedOutcome, V
         file.write(text.as_bytes())?;
         made.add(name, file.finish()?)?;
     }
-    Ok((ShapedOutcome { files: made.files, unfit: counted }, made.unplaced))
+    Ok((ShapedOutcome { files: made.files, unfit: counted, packed }, made.unplaced))
+}
+
+/// Returns the columns of the rows of a target.
+fn columns(shape: &dyn Shape, target: &Target, kind: SampleKind, facts: &Facts) -> Vec<Column> {
+    let (id, columns) = match target.pack {
+        None => (Column::new("id", Type::Text), shape.columns(kind, facts)),
+        Some(_) => (Column::new("ids", Type::Text.list()), shape.packed_columns().expect("the recipe was checked")),
+    };
+    target.id.then_some(id).into_iter().chain(columns).collect()
 }
 
 /// A file of rows to be written.

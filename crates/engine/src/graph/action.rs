@@ -421,6 +421,24 @@ pub struct ShapedOutcome {
     pub files: Vec<NamedFile>,
     /// The samples that the shape has no place for: name of the source, what there is no place for, and how many.
     pub unfit: Vec<(String, String, u64)>,
+    /// For each side, the rows that samples are packed in, if they are.
+    pub packed: BySide<Option<PackedRows>>,
+}
+
+/// The samples of a side in rows, as blobs of numbers of 4 bytes in little-endian order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PackedRows {
+    /// The numbers of the samples among all kept ones, row by row.
+    pub samples: BlobId,
+    /// For each row, how many samples stand before its end.
+    pub ends: BlobId,
+}
+
+impl PackedRows {
+    /// Returns the blobs.
+    pub fn blobs(&self) -> [BlobId; 2] {
+        [self.samples, self.ends]
+    }
 }
 
 /// The chunks of a file, or the first of them.
@@ -562,17 +580,13 @@ impl Outcome {
     /// Returns the blobs that the store must have for this outcome to be usable.
     pub fn blobs(&self) -> Vec<BlobId> {
         match self {
-            Self::Scan(_)
-            | Self::Output(_)
-            | Self::Quarantine(_)
-            | Self::Shaped(_)
-            | Self::Tally(_)
-            | Self::ReadModel(_) => Vec::new(),
+            Self::Scan(_) | Self::Output(_) | Self::Quarantine(_) | Self::Tally(_) | Self::ReadModel(_) => Vec::new(),
             Self::Render(RenderOutcome { encoded, rejects, .. }) => {
                 encoded.blobs().into_iter().chain(*rejects).collect()
             }
             Self::Convert(outcome) => [outcome.rows, outcome.index].into_iter().chain(outcome.rejects).collect(),
             Self::Score(digest) => vec![*digest],
+            Self::Shaped(outcome) => outcome.packed.values().flatten().flat_map(PackedRows::blobs).collect(),
             Self::Select(outcome) => vec![outcome.selection],
             Self::Group(sources) => sources.iter().map(|source| source.selection).collect(),
             Self::Arrange(outcome) => outcome.lists.values().flatten().copied().collect(),

@@ -21,6 +21,7 @@ use datac_core::{
         tally::TALLY_VERSION,
     },
     outputs::{OutputSet, Target},
+    pack::PACK_VERSION,
     quality::{Filter, SCORERS, SCORES_VERSION},
     rules::RULES_VERSION,
     sample::SAMPLES_VERSION,
@@ -38,9 +39,9 @@ const RENDERING_VERSION: u32 = 3 + ENCODED_VERSION as u32;
 /// Version of the encoding of rejects, to be raised when the same rejects are stored differently.
 pub(crate) const REJECTS_VERSION: u32 = 1;
 
-/// Version of the files of targets, to be raised when the same rows lie otherwise in files, or other files stand beside them.
-/// Either version raises it.
-const CONTAINER_VERSION: u32 = datac_encode::ENCODE_VERSION + CARD_VERSION;
+/// Version of the files of targets, to be raised when the same rows lie otherwise in files, other files stand beside them, or
+/// what is recorded of them has another form. Either version raises it.
+const CONTAINER_VERSION: u32 = 1 + datac_encode::ENCODE_VERSION + CARD_VERSION;
 
 /// Returns the version of every component.
 pub fn code_versions() -> CodeVersions {
@@ -60,6 +61,7 @@ pub fn code_versions() -> CodeVersions {
         (Component::Arrangement, ARRANGE_VERSION),
         (Component::RowWriter, shape::DEFAULT.version()),
         (Component::QuarantineWriter, QUARANTINE_WRITER_VERSION),
+        (Component::Packing, PACK_VERSION),
         (Component::Tally, TALLY_VERSION),
         (Component::Rendering, RENDERING_VERSION),
         (Component::Container, CONTAINER_VERSION),
@@ -419,6 +421,9 @@ impl Keyed for Shaped<'_> {
         let shape = self.target.shape.clone();
         visitor.code(Component::Shape(shape.clone().into()));
         visitor.code(Component::Container);
+        if self.target.pack.is_some() {
+            visitor.code(Component::Packing);
+        }
         visitor.setting(Setting::Output(shape), self.target);
         visitor.setting(Setting::Description, &self.noted.description);
         for (dataset, license) in &self.noted.licenses {
@@ -702,7 +707,8 @@ mod tests {
         Tally { normalise: &false, tokens: false }.decide(&mut leaves);
         Output.decide(&mut leaves);
         for shape in SHAPES {
-            let target = Target { shape: shape.name().to_owned(), ..Target::native() };
+            let pack = shape.packed_columns().map(|_| 4096);
+            let target = Target { shape: shape.name().to_owned(), pack, ..Target::native() };
             Shaped { target: &target, noted: &Noted::default() }.decide(&mut leaves);
         }
         Quarantine.decide(&mut leaves);

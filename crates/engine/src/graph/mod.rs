@@ -21,8 +21,9 @@ mod tests;
 
 pub use action::{
     Action, ArrangeOutcome, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, EncodedChunk, FileOrigin, Follower,
-    GroupedSource, Grouping, Measure, ModelFile, ModelOutcome, Outcome, PinnedFile, PinnedModel, RenderOutcome,
-    ScanOutcome, ScanWork, ScannedChunk, SelectOutcome, SelectedSource, ShapedOutcome, SourceFile, TallyOutcome, Work,
+    GroupedSource, Grouping, Measure, ModelFile, ModelOutcome, Outcome, PackedRows, PinnedFile, PinnedModel,
+    RenderOutcome, ScanOutcome, ScanWork, ScannedChunk, SelectOutcome, SelectedSource, ShapedOutcome, SourceFile,
+    TallyOutcome, Work,
 };
 pub(crate) use expected::unexpected;
 pub(crate) use inputs::{Known, Lookup, OnExecute, Planner, RecipeFile};

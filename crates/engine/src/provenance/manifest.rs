@@ -12,8 +12,8 @@ use super::summary::Summary;
 use crate::{
     cache::OutputFile,
     graph::{
-        Conversion, EncodedChunk, FileOrigin, ModelFile, PinnedFile, PinnedModel, RecipePlan, SelectedSource,
-        SourceFile,
+        Conversion, EncodedChunk, FileOrigin, ModelFile, PackedRows, PinnedFile, PinnedModel, RecipePlan,
+        SelectedSource, SourceFile,
     },
     source::FileDigest,
 };
@@ -33,7 +33,7 @@ use datac_core::{
 use datac_decode::{Encoding, FileKind, Place};
 
 /// Raised when what is below is encoded otherwise: a manifest of another version is not read.
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
 
 /// Everything that the files of one recipe are made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,6 +62,8 @@ pub struct BuildManifest {
     pub validation: Validation,
     /// For each side that is written, the blob that lists its rows.
     pub lists: BySide<Option<BlobId>>,
+    /// The rows that targets pack samples in: the name of a target's folder, and the rows of each side.
+    pub packed: Vec<(String, BySide<Option<PackedRows>>)>,
     /// The model that samples were encoded for, if the recipe has one.
     pub model: Option<MadeModel>,
 }
@@ -229,6 +231,7 @@ impl BuildManifest {
             allotment: plan.allotment.clone(),
             validation: recipe.validation.clone(),
             lists: plan.arranged.lists,
+            packed: packed(plan),
             model: made.model.as_deref().and_then(MadeModel::new),
         }
     }
@@ -257,8 +260,15 @@ impl BuildManifest {
             [chunk.written, chunk.index].into_iter().chain(columns).chain(encoded)
         });
         let selections = self.sources.iter().flat_map(|source| [source.selection].into_iter().chain(source.ungrouped));
-        self.lists.values().flatten().copied().chain(selections).chain(of_chunks)
+        let packed = self.packed.iter().flat_map(|(_, sides)| sides.values()).flatten().flat_map(PackedRows::blobs);
+        self.lists.values().flatten().copied().chain(packed).chain(selections).chain(of_chunks)
     }
+}
+
+/// Returns the rows that the targets of a plan pack samples in, by the folder of the target.
+fn packed(plan: &RecipePlan) -> Vec<(String, BySide<Option<PackedRows>>)> {
+    let shaped = plan.shaped.iter().filter(|(target, _)| target.pack.is_some());
+    shaped.map(|(target, shaped)| (plan.outputs.folder(target), shaped.packed)).collect()
 }
 
 /// Returns the version of the converter that converted a dataset.

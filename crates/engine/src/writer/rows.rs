@@ -1,7 +1,6 @@
 //! Encodes samples, which are stored in source order, as rows in output order.
 
 use std::{
-    io::Write,
     ops::Range,
     path::{Path, PathBuf},
     sync::{
@@ -10,21 +9,12 @@ use std::{
     },
 };
 
-use xxhash_rust::xxh3::xxh3_64;
-
-use super::{budget::Budget, file::OutputFile, load::load, share::share, spill::Spill};
+use super::{budget::Budget, encoder::Encoder, file::OutputFile, load::load, order::Order, share::share, spill::Spill};
 use crate::{
     cache::{Blobs, Miss, MissReason, Store},
     system::FileError,
 };
-use datac_core::{
-    encoded::{ENCODED_VERSION, EncodedSample},
-    id::BlobId,
-    outputs::row_id,
-    row::write_string,
-    sample::{self, Quoted, SAMPLES_VERSION},
-    shape::{Shape, Unfit, facts::Facts},
-};
+use datac_core::{id::BlobId, sample::Quoted, shape::Unfit};
 
 /// Size of the samples of a segment, in bytes. Their rows take about twice as much.
 const SEGMENT: u64 = 512 << 10;
@@ -53,32 +43,6 @@ pub struct Slot {
     pub end: u32,
     /// Hash of the sample's identity text.
     pub row_hash: u64,
-}
-
-/// The order of an output: a blob of candidate numbers, each of 4 bytes in little-endian order.
-#[derive(Clone, Copy, Debug)]
-pub struct Order {
-    /// The blob.
-    pub list: BlobId,
-    /// Number of rows.
-    pub rows: u64,
-    /// Number of rows of the list that stand before them.
-    pub first: u64,
-    /// Number of rows of the list.
-    pub of: u64,
-}
-
-impl Order {
-    /// A whole list.
-    pub fn whole(list: BlobId, rows: u64) -> Self {
-        Self { list, rows, first: 0, of: rows }
-    }
-
-    /// One of `count` parts of about the same length.
-    pub fn part(self, number: u64, count: u64) -> Self {
-        let bound = |number: u64| (u128::from(self.rows) * u128::from(number) / u128::from(count)) as u64;
-        Self { first: self.first + bound(number), rows: bound(number + 1) - bound(number), ..self }
-    }
 }
 
 /// Everything that outputs are written from. Candidates are numbered block by block.
@@ -126,136 +90,6 @@ pub enum OutputError {
 pub trait Fails: From<OutputError> + From<FileError> + From<Miss> {}
 
 impl<E: From<OutputError> + From<FileError> + From<Miss>> Fails for E {}
-
-/// Encodes samples as rows: a shape, and the encoded names of the sources.
-pub struct Encoder {
-    shape: &'static dyn Shape,
-    sources: Vec<Vec<u8>>,
-    facts: Facts,
-    has_ids: bool,
-    /// The samples that the shape has no place for; `None` if there can be none.
-    unfit: Option<Mutex<Vec<UnfitSample>>>,
-}
-
-/// A sample that the shape of an output has no place for.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct UnfitSample {
-    /// Number of its source.
-    pub source: u32,
-    /// What the shape has no place for.
-    pub what: &'static str,
-    /// Hash of its identity text.
-    pub row_hash: u64,
-}
-
-impl Encoder {
-    /// Creates an encoder for samples of `sources`, which blocks refer to by number.
-    pub fn new<'s>(shape: &'static dyn Shape, sources: impl Iterator<Item = &'s str>) -> Self {
-        let quoted = |name: &str| {
-            let mut quoted = Vec::new();
-            write_string(name, &mut quoted);
-            quoted
-        };
-        let sources = sources.map(quoted).collect();
-        Self { shape, sources, facts: Facts::default(), has_ids: false, unfit: None }
-    }
-
-    /// Returns this encoder for samples with these facts, some of which may not fit; with an `id` in each row if `has_ids`.
-    pub fn of_target(self, facts: Facts, has_ids: bool) -> Self {
-        Self { facts, has_ids, unfit: Some(Mutex::default()), ..self }
-    }
-
-    /// Returns the samples that did not fit, in an order that does not depend on threads.
-    pub fn unfit(&self) -> Vec<UnfitSample> {
-        let mut unfit: Vec<UnfitSample> =
-            self.unfit.iter().flat_map(|all| all.lock().unwrap_or_else(PoisonError::into_inner).clone()).collect();
-        unfit.sort();
-        unfit
-    }
-
-    /// Returns the encoded name of a source.
-    fn source(&self, source: u32) -> Result<Quoted<'_>, OutputError> {
-        self.sources.get(source as usize).and_then(|source| Quoted::new(source)).ok_or(OutputError::Mismatch)
-    }
-
-    /// Appends a sample as a line.
-    pub(super) fn append(&self, sample: &[u8], source: u32, out: &mut Vec<u8>) -> Result<(), OutputError> {
-        if self.shape.is_of_tokens() {
-            return self.append_encoded(sample, source, out);
-        }
-        let sample = sample::read(sample).map_err(|_| OutputError::Mismatch)?;
-        let (number, source, start) = (source, self.source(source)?, out.len());
-        let row_hash = || {
-            let mut identity = Vec::new();
-            sample::write_identity(&sample, &mut identity);
-            xxh3_64(&identity)
-        };
-        if self.has_ids {
-            // The row's own brace is put in its place.
-            write!(out, "{{\"id\":\"{}\"", row_id(row_hash())).expect("memory can be written");
-        }
-        let row = out.len();
-        let mut written = self.shape.write(&sample, source, &self.facts, out);
-        if self.unfit.is_some() && written.is_ok() && has_half_letter(&out[row..]) {
-            written = Err(Unfit("half of a surrogate pair, which is no text"));
-        }
-        match (written, &self.unfit) {
-            (Ok(()), _) => {
-                if self.has_ids {
-                    out[row] = b',';
-                }
-                out.push(b'\n');
-                Ok(())
-            }
-            (Err(Unfit(what)), Some(unfit)) => {
-                out.truncate(start);
-                let unfit_sample = UnfitSample { source: number, what, row_hash: row_hash() };
-                unfit.lock().unwrap_or_else(PoisonError::into_inner).push(unfit_sample);
-                Ok(())
-            }
-            (Err(unfit), None) => Err(OutputError::Unfit(source.unescape().unwrap_or_default().into_owned(), unfit)),
-        }
-    }
-}
-
-impl Encoder {
-    /// Appends a sample that a model has encoded as a line.
-    fn append_encoded(&self, sample: &[u8], source: u32, out: &mut Vec<u8>) -> Result<(), OutputError> {
-        let sample = EncodedSample::read(sample).ok_or(OutputError::Mismatch)?;
-        let start = out.len();
-        if self.has_ids {
-            write!(out, "{{\"id\":\"{}\"", row_id(sample.row_hash)).expect("memory can be written");
-        }
-        let row = out.len();
-        match (self.shape.write_encoded(&sample, out), &self.unfit) {
-            (Ok(()), _) => {
-                if self.has_ids {
-                    out[row] = b',';
-                }
-                out.push(b'\n');
-            }
-            (Err(Unfit(what)), Some(unfit)) => {
-                out.truncate(start);
-                let unfit_sample = UnfitSample { source, what, row_hash: sample.row_hash };
-                unfit.lock().unwrap_or_else(PoisonError::into_inner).push(unfit_sample);
-            }
-            (Err(unfit), None) => return Err(OutputError::Unfit(self.shape.name().to_owned(), unfit)),
-        }
-        Ok(())
-    }
-
-    /// Returns the version of the blobs that samples are read from.
-    pub(super) fn format(&self) -> u8 {
-        if self.shape.is_of_tokens() { ENCODED_VERSION } else { SAMPLES_VERSION }
-    }
-}
-
-/// Whether a JSON string in a row has half of a surrogate pair as an escape: readers refuse it, or take something else for it.
-fn has_half_letter(row: &[u8]) -> bool {
-    let is_half =
-        |at: usize| matches!(row.get(at + 2..at + 4), Some([b'd' | b'D', b'8'..=b'9' | b'a'..=b'f' | b'A'..=b'F']));
-    memchr::memmem::find_iter(row, b"\\u").any(is_half) && serde_json::from_slice::<serde_json::Value>(row).is_err()
-}
 
 /// Rows of an earlier output, in nearly the order in which they are wanted.
 pub trait AtHand: Send {
@@ -306,9 +140,9 @@ struct Plan {
     samples: Vec<SampleAt>,
     /// Hash of each candidate's identity text; empty if no rows are reused.
     hashes: Vec<u64>,
-    /// Candidates of each output's rows, in order.
+    /// The candidates of each output, in order.
     lists: Vec<Vec<u32>>,
-    /// Output and rows of each segment, ordered by output.
+    /// Output and candidates of each segment, ordered by output.
     segments: Vec<(usize, Range<usize>)>,
     /// Number of the first segment of each output.
     firsts: Vec<usize>,
@@ -323,15 +157,21 @@ struct Samples {
 }
 
 impl Samples {
-    /// Appends a sample as a line.
-    fn append(&self, at: SampleAt, out: &mut Vec<u8>) -> Result<(), OutputError> {
+    /// Returns a sample with the number of its source.
+    fn at(&self, at: SampleAt) -> Result<(&[u8], u32), OutputError> {
         let block = &self.blocks[at.block as usize];
         let blob = self.blobs[at.block as usize].get_or_init(|| {
             let blob = self.store.get(&block.blob)?;
             check_version(&block.blob, &blob, self.encoder.format()).map(|()| blob)
         });
         let sample = blob.as_ref().map_err(Clone::clone)?.get(at.start as usize..at.end as usize);
-        self.encoder.append(sample.ok_or(OutputError::Mismatch)?, block.source, out)
+        Ok((sample.ok_or(OutputError::Mismatch)?, block.source))
+    }
+
+    /// Appends a sample as a line.
+    fn append(&self, at: SampleAt, out: &mut Vec<u8>) -> Result<(), OutputError> {
+        let (sample, source) = self.at(at)?;
+        self.encoder.append(sample, source, out)
     }
 
     fn is_loaded(&self, block: u32) -> bool {
@@ -342,7 +182,7 @@ impl Samples {
 impl<E: Fails> Rows<'_, E> {
     /// Writes several outputs into files that `begin` creates.
     ///
-    /// Rows come from earlier outputs (`at_hand`, one per output) if that is useful; otherwise from samples in memory
+    /// Rows come from earlier outputs (`at_hand`, one per output, for rows of one sample each) if that is useful; otherwise from samples in memory
     /// if the budget allows it; otherwise from samples sorted in a temporary file.
     pub fn write(
         &self,
@@ -354,9 +194,9 @@ impl<E: Fails> Rows<'_, E> {
     ) -> Result<Vec<Arc<OutputFile>>, E> {
         let of_use = || self.blocks.iter().filter(|block| block.candidates > 0);
         let candidates: u64 = of_use().map(|block| u64::from(block.candidates)).sum();
-        let rows: u64 = orders.iter().map(|order| order.rows).sum();
+        let samples: u64 = orders.iter().map(|order| order.samples).sum();
         let bytes: u64 = of_use().map(|block| block.bytes).sum();
-        let beside = A_CANDIDATE * candidates + A_ROW * rows;
+        let beside = A_CANDIDATE * candidates + A_ROW * samples;
         let file = |output| begin(output).map(|file| Arc::new(file.ahead(budget.whole() / 8)));
         let files = || (0..orders.len()).map(file).collect::<Result<Vec<_>, _>>();
         // Limit on the blobs read for rows that are not at hand: those of this build, and few others.
@@ -372,7 +212,7 @@ impl<E: Fails> Rows<'_, E> {
         }
         let files = files()?;
         if let Some(_lease) = budget.take(bytes + beside) {
-            self.write_from_memory(self.plan(orders, false)?, &files)?;
+            self.write_from_memory(self.plan(orders, false)?, orders.to_vec(), &files)?;
             return Ok(files);
         }
         // Samples that are put in order at a time should fit in the processor's cache, so buckets are a small part of
@@ -398,12 +238,12 @@ impl<E: Fails> Rows<'_, E> {
         let (mut lists, mut segments, mut firsts) = (Vec::new(), Vec::new(), Vec::new());
         for (output, order) in orders.iter().enumerate() {
             firsts.push(segments.len());
-            let (mut list, mut begin, mut bytes) = (Vec::with_capacity(order.rows as usize), 0, 0);
+            let (mut list, mut begin, mut bytes) = (Vec::with_capacity(order.samples as usize), 0, 0);
             self.each(order, |candidate| {
                 let sample: &SampleAt = samples.get(candidate as usize).ok_or(OutputError::Mismatch)?;
                 list.push(candidate);
                 bytes += u64::from(sample.end.saturating_sub(sample.start));
-                if bytes >= SEGMENT {
+                if bytes >= SEGMENT && order.ends_row(list.len() as u64 - 1) {
                     segments.push((output, begin..list.len()));
                     (begin, bytes) = (list.len(), 0);
                 }
@@ -422,7 +262,7 @@ impl<E: Fails> Rows<'_, E> {
         Samples { blobs, blocks: self.blocks.clone(), store: self.store.clone(), encoder: self.encoder.clone() }
     }
 
-    fn write_from_memory(&self, plan: Plan, files: &[Arc<OutputFile>]) -> Result<(), E> {
+    fn write_from_memory(&self, plan: Plan, orders: Vec<Order>, files: &[Arc<OutputFile>]) -> Result<(), E> {
         let samples = self.samples();
         let needed: Vec<usize> = (0..self.blocks.len()).filter(|block| self.blocks[*block].candidates > 0).collect();
         let loaded = load(self.store, needed.iter().map(|block| self.blocks[*block].blob).collect())?;
@@ -434,8 +274,9 @@ impl<E: Fails> Rows<'_, E> {
         let places = places.map(|(number, (output, _))| (*output, number - plan.firsts[*output])).collect();
         self.put_segments(files, places, move |number, out| {
             let (output, rows) = &plan.segments[number];
-            let list = &plan.lists[*output][rows.clone()];
-            list.iter().try_for_each(|candidate| samples.append(plan.samples[*candidate as usize], out))
+            let list = plan.lists[*output][rows.clone()].iter();
+            let wanted = list.map(|candidate| samples.at(plan.samples[*candidate as usize]));
+            samples.encoder.append_rows(wanted, &orders[*output], rows.start as u64, out)
         })
     }
 
@@ -525,7 +366,7 @@ impl<E: Fails> Rows<'_, E> {
 
     /// Calls `take` with the candidate of each row of an order.
     pub(super) fn each(&self, order: &Order, mut take: impl FnMut(u32) -> Result<(), E>) -> Result<(), E> {
-        let (mut rows, wanted) = (0, order.first..order.first + order.rows);
+        let (mut rows, wanted) = (0, order.first..order.first + order.samples);
         self.store.each_part(&order.list, |part| {
             part.as_chunks().0.iter().try_for_each(|candidate| {
                 rows += 1;

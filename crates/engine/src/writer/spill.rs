@@ -13,8 +13,10 @@ use std::{
 };
 
 use super::{
+    encoder::Encoder,
     file::OutputFile,
-    rows::{Block, Encoder, Fails, Order, OutputError, Rows, Slot, check_version},
+    order::Order,
+    rows::{Block, Fails, OutputError, Rows, Slot, check_version},
 };
 use crate::{
     cache::Blobs,
@@ -49,6 +51,7 @@ pub(super) struct Spill {
     dealing: Arc<Dealing>,
     /// Number of the first bucket of each output.
     firsts: Vec<usize>,
+    orders: Vec<Order>,
 }
 
 /// The buckets, and the file that they are parts of.
@@ -66,6 +69,8 @@ struct Dealing {
 struct Bucket {
     output: usize,
     positions: Range<u32>,
+    /// The position of the first sample of the output.
+    base: u32,
     dealt: Mutex<Dealt>,
 }
 
@@ -101,28 +106,30 @@ impl Spill {
         bytes: u64,
         scratch: &Path,
     ) -> Result<Self, OutputError> {
-        let whole: u64 = orders.iter().map(|order| order.rows).sum();
+        let whole: u64 = orders.iter().map(|order| order.samples).sum();
         if whole > u64::from(u32::MAX) {
             return Err(OutputError::Mismatch);
         }
         let (mut buckets, mut firsts, mut first) = (Vec::new(), Vec::new(), 0);
         for (output, order) in orders.iter().enumerate() {
             firsts.push(buckets.len());
-            let most = (MOST * order.rows).div_ceil(whole.max(1));
-            let count = (order.rows * mean).div_ceil(bytes).clamp(1, most.max(1)).min(order.rows);
-            let bound = |number: u64| (first + order.rows * number / count) as u32;
+            let most = (MOST * order.samples).div_ceil(whole.max(1));
+            let count = (order.samples * mean).div_ceil(bytes).clamp(1, most.max(1)).min(order.samples);
+            // The samples of a row are in one bucket.
+            let bound = |number: u64| (first + order.next_row(order.samples * number / count)) as u32;
             buckets.extend((0..count).map(|number| Bucket {
                 output,
                 positions: bound(number)..bound(number + 1),
+                base: first as u32,
                 dealt: Mutex::default(),
             }));
-            first += order.rows;
+            first += order.samples;
         }
         let file = tempfile::tempfile_in(scratch).map_err(|source| failed("write", scratch, source))?;
         let buffer = (BUFFERS / buckets.len().max(1)).min(BUFFER);
         let dealing = Dealing { buckets, buffer, scratch: scratch.to_owned(), file, end: Mutex::new(0) };
         let (dealing, scratch) = (Arc::new(dealing), scratch.to_owned());
-        Ok(Self { files: files.to_vec(), encoder, scratch, dealing, firsts })
+        Ok(Self { files: files.to_vec(), encoder, scratch, dealing, firsts, orders: orders.to_vec() })
     }
 
     /// Deals all samples into buckets, reading each block once, and then encodes each bucket in order.
@@ -152,10 +159,13 @@ impl Spill {
         self.deal(rows, wave)?;
         // All samples are dealt, so the recent blobs are no longer needed, and the buckets need the memory.
         rows.store.let_go();
-        let Self { files, encoder, dealing, firsts, .. } = self;
+        let Self { files, encoder, dealing, firsts, orders, .. } = self;
         let places = dealing.buckets.iter().enumerate();
         let places = places.map(|(number, bucket)| (bucket.output, number - firsts[bucket.output])).collect();
-        rows.put_segments(&files, places, move |number, out| dealing.encode(number, &encoder, out))
+        rows.put_segments(&files, places, move |number, out| {
+            let order = &orders[dealing.buckets[number].output];
+            dealing.encode(number, &encoder, order, out)
+        })
     }
 
     /// Deals the wanted samples of some blocks.
@@ -234,7 +244,7 @@ impl Dealing {
     }
 
     /// Appends the rows of a bucket in order. Any thread may call this, once per bucket.
-    fn encode(&self, number: usize, encoder: &Encoder, out: &mut Vec<u8>) -> Result<(), OutputError> {
+    fn encode(&self, number: usize, encoder: &Encoder, order: &Order, out: &mut Vec<u8>) -> Result<(), OutputError> {
         let bucket = &self.buckets[number];
         let Dealt { parts, buffer } = std::mem::take(&mut *bucket.dealt.lock().unwrap_or_else(PoisonError::into_inner));
         let written: u64 = parts.iter().map(|part| part.end - part.start).sum();
@@ -248,10 +258,9 @@ impl Dealing {
         }
         bytes.extend_from_slice(&buffer);
         drop(buffer);
-        for (source, sample) in in_order(&bytes, bucket.positions.clone()).ok_or(OutputError::Mismatch)? {
-            encoder.append(sample, source, out)?;
-        }
-        Ok(())
+        let samples = in_order(&bytes, bucket.positions.clone()).ok_or(OutputError::Mismatch)?;
+        let samples = samples.into_iter().map(|(source, sample)| Ok((sample, source)));
+        encoder.append_rows(samples, order, u64::from(bucket.positions.start - bucket.base), out)
     }
 }
 

@@ -18,6 +18,9 @@ use crate::{
 /// The largest number of files of a side: their names have five digits.
 const MOST_SHARDS: u64 = 99_999;
 
+/// The largest number of tokens of a row that samples are packed in.
+const MOST_PACKED: u64 = 1 << 22;
+
 impl Checker<'_> {
     /// Reads one output or a list of them; without any, rows are native.
     pub(super) fn outputs(&mut self, fields: &Fields<'_, '_>, kind: Option<SampleKind>) -> Option<Vec<Target>> {
@@ -75,13 +78,23 @@ impl Checker<'_> {
         let layout =
             self.or_default(&fields, "layout", Layout::Files, |this, node, key| this.word(node, key, Layout::ALL));
         let id = self.or_default(&fields, "id", false, Self::boolean);
+        let pack = self.optional(&fields, "pack", |this, node, key| {
+            let tokens = this.integer(node, key, 1)?;
+            if tokens > MOST_PACKED {
+                let message = format!("`pack: {tokens}` is more than {MOST_PACKED} tokens");
+                this.report(Fault::new(problem::OUT_OF_RANGE, &node.span, message).label("too many"));
+                return None;
+            }
+            Some(tokens as u32)
+        });
         // What is wrong with one key is said whatever is wrong with another.
         let fits = shape.map(|shape| {
             let read = container.flatten().is_none_or(|container| self.is_read(shape, container, &fields, node));
             let named = id != Some(true) || self.has_ids(shape, &fields, node);
-            read && named
+            let packed = !matches!(pack, Some(Some(_))) || self.can_pack(shape, &fields, node);
+            read && named && packed
         });
-        let (shape, container, shards, layout, id) = (shape?, container?, shards?, layout?, id?);
+        let (shape, container, shards, layout, id, pack) = (shape?, container?, shards?, layout?, id?, pack?);
         let container = container.unwrap_or(shape.container());
         (fits == Some(true)).then(|| Target {
             shape: shape.name().to_owned(),
@@ -89,6 +102,7 @@ impl Checker<'_> {
             shards: shards as u32,
             layout,
             id,
+            pack,
         })
     }
 
@@ -114,6 +128,22 @@ impl Checker<'_> {
         let message = format!("`{}` rows cannot have an `id`", shape.name());
         let fault = Fault::new(problem::SHAPE, &at.span, message).label("refused where they are read");
         self.report(fault.hint("remove it; the rows of another shape can have one"));
+        false
+    }
+
+    /// Checks that several samples can stand in a row of a shape.
+    fn can_pack(&mut self, shape: &dyn Shape, fields: &Fields<'_, '_>, node: &Node<'_>) -> bool {
+        if shape.packed_columns().is_some() {
+            return true;
+        }
+        let at = fields.get("pack").unwrap_or(node);
+        let message = format!("`{}` rows cannot be packed", shape.name());
+        let fault = Fault::new(problem::SHAPE, &at.span, message).label("only token ids can");
+        let packed = SHAPES.iter().filter(|shape| shape.packed_columns().is_some()).map(|shape| shape.name());
+        let names: Vec<&str> = packed.collect();
+        self.report(
+            fault.hint(format!("remove it and let the trainer pack, or use {}", super::rules::list_of(&names))),
+        );
         false
     }
 

@@ -28,7 +28,7 @@ use datac_core::{
     config::SplitMethod,
     failure::{Failure, FailureKind},
     mix::arrange::{order_key, split_rank, split_threshold},
-    outputs::{OutputKind, Side},
+    outputs::{OutputKind, Side, row_id},
     quality::{Filter, ScoreColumn},
     row::Reason,
     sample::SampleIndex,
@@ -146,6 +146,9 @@ pub struct Rejected {
     pub detail: String,
 }
 
+/// How many samples of a packed row are named.
+const SHOWN_IDS: usize = 12;
+
 /// Traces a line of an output back to its source row, and explains why the row is there.
 ///
 /// The result describes the file as it was built. If the file was edited by hand since, the line is found by its
@@ -173,7 +176,10 @@ pub(crate) fn trace(site: &Site, output: &str, line: u64) -> Result<Origin, Work
         }
         OutputKind::Rows(side) => row_origin(&located, side, built, &mut finder)?,
         OutputKind::Shard(side) => {
-            let position = located.position(side, built)?;
+            let position = match located.packed(side, built)? {
+                Some(samples) => one_of(&located, side, line, &samples)?,
+                None => located.position(side, built)?,
+            };
             let origin = row_origin(&located, side, position, &mut finder)?;
             Origin { side: located.side, line: built, ..origin }
         }
@@ -184,6 +190,26 @@ pub(crate) fn trace(site: &Site, output: &str, line: u64) -> Result<Origin, Work
     }
     origin.file.asked_line = (built != line).then_some(line);
     Ok(origin)
+}
+
+/// Returns the native line of the only sample of a packed row.
+fn one_of(located: &Located, side: Side, line: u64, samples: &[u32]) -> Result<u64, WorkspaceError> {
+    let lineage = &located.lineage;
+    if let [number] = samples {
+        let found = lineage.lines(*number)?.into_iter().find(|(of, _)| *of == side);
+        return found.map(|(_, line)| line).ok_or_else(|| lineage.lost("a packed sample is on no line"));
+    }
+    let mut ids = Vec::new();
+    for number in samples.iter().take(SHOWN_IDS) {
+        let at = lineage.at(*number)?;
+        ids.push(row_id(lineage.index(at.source, at.chunk)?.row_hash[at.sample]));
+    }
+    if samples.len() > SHOWN_IDS {
+        ids.push("…".to_owned());
+    }
+    let message = format!("line {line} of `{}` is packed of {} samples", located.name, samples.len());
+    let hint = format!("trace one of them with `datac trace --id`: {}", ids.join(", "));
+    Err(Failure::plain(FailureKind::Config, message).hint(hint).into())
 }
 
 fn no_rows(name: &str) -> WorkspaceError {

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     cache::{Access, Build, Record, RunId},
+    graph::PackedRows,
     provenance::{history::read_manifest, manifest::MadeSource},
     site::{Site, WorkspaceError},
     system,
@@ -437,7 +438,8 @@ fn filtered(lineage: &Lineage, At { source, chunk, sample }: At) -> Result<Fate,
     Ok(Fate::Filtered { by: passed(&made.filters[stopped.filter], scores, sample, &made.field), twin })
 }
 
-/// Returns the lines of files that a row of a side is on: in its native file, and in those of targets all of whose samples fit.
+/// Returns the lines of files that a row of a side is on: in its native file, and in those of targets all of whose samples fit
+/// in rows of their own.
 fn lines_of(lineage: &Lineage, side: Side, line: u64) -> Result<Vec<OutputLine>, WorkspaceError> {
     let rows = lineage.order(side)?.len() as u64;
     let files = || lineage.manifest.files.iter();
@@ -448,7 +450,13 @@ fn lines_of(lineage: &Lineage, side: Side, line: u64) -> Result<Vec<OutputLine>,
     for file in files().filter(|file| OutputKind::of(&file.name) == Some(OutputKind::Shard(side))) {
         folders.entry(file.name.splitn(3, '/').take(2).collect::<Vec<_>>().join("/")).or_default().push(file);
     }
-    for shards in folders.into_values() {
+    for (folder, shards) in folders {
+        if let Some((_, packed)) = lineage.manifest.packed.iter().find(|(packed, _)| *packed == folder) {
+            lines.extend(
+                packed.get(side).map(|rows| packed_line(lineage, &rows, side, line, &shards)).transpose()?.flatten(),
+            );
+            continue;
+        }
         if shards.iter().map(|file| file.meta.rows).sum::<u64>() != rows {
             continue;
         }
@@ -462,6 +470,36 @@ fn lines_of(lineage: &Lineage, side: Side, line: u64) -> Result<Vec<OutputLine>,
         }
     }
     Ok(lines)
+}
+
+/// Returns the line of a packed file that a row of a side is on; `None` if that cannot be told, as some samples have no place.
+fn packed_line(
+    lineage: &Lineage,
+    rows: &PackedRows,
+    side: Side,
+    line: u64,
+    shards: &[&NamedFile],
+) -> Result<Option<OutputLine>, WorkspaceError> {
+    let (samples, ends) = lineage.packed(rows)?;
+    if shards.iter().map(|file| file.meta.rows).sum::<u64>() != ends.len() as u64 {
+        return Ok(None);
+    }
+    let order = lineage.order(side)?;
+    let Some((number, before)) = order.get(line as usize - 1).zip(order.get(..line as usize - 1)) else {
+        return Ok(None);
+    };
+    // A sample that is used several times stands in several rows.
+    let uses = before.iter().filter(|other| *other == number).count();
+    let mut places = (0_u32..).zip(&samples).filter(|(_, other)| *other == number).map(|(place, _)| place);
+    let Some(place) = places.nth(uses) else { return Ok(None) };
+    let mut row = ends.partition_point(|end| *end <= place) as u64;
+    for file in shards {
+        if row < file.meta.rows {
+            return Ok(Some(OutputLine { output: file.name.clone(), line: row + 1, side: OutputKind::Shard(side) }));
+        }
+        row -= file.meta.rows;
+    }
+    Ok(None)
 }
 
 fn output_line(lineage: &Lineage, side: OutputKind, line: u64) -> OutputLine {

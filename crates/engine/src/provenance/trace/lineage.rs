@@ -10,6 +10,7 @@ use std::{
 use crate::{
     cache::{Miss, RunId, Store},
     driver,
+    graph::PackedRows,
     provenance::manifest::BuildManifest,
     site::WorkspaceError,
 };
@@ -86,6 +87,19 @@ impl Lineage {
         let bytes = self.blob(digest)?;
         let order = bytes.as_chunks().0.iter().map(|row| u32::from_le_bytes(*row)).collect();
         Ok(slot.get_or_init(|| order))
+    }
+
+    /// Returns the rows of a side that a target packs: all samples, as numbers of kept samples, and for each row how many
+    /// stand before its end.
+    pub(crate) fn packed(&self, rows: &PackedRows) -> Lost<(Vec<u32>, Vec<u32>)> {
+        let numbers = |blob: &BlobId| -> Lost<Vec<u32>> {
+            Ok(self.blob(blob)?.as_chunks().0.iter().map(|number| u32::from_le_bytes(*number)).collect())
+        };
+        let (samples, ends) = (numbers(&rows.samples)?, numbers(&rows.ends)?);
+        if !ends.is_sorted() || ends.last().copied().unwrap_or(0) as usize != samples.len() {
+            return Err(self.lost("the rows of samples do not match each other"));
+        }
+        Ok((samples, ends))
     }
 
     /// Returns which samples of a source were selected.

@@ -27,7 +27,7 @@ pub struct SeenRow {
     pub line: u64,
     /// The model.
     pub model: String,
-    /// The sequences: one, or for a preference one for each answer, the preferred one first.
+    /// The sequences: one, or for a preference one for each answer, the preferred one first; of a packed row all, in order.
     pub sequences: Vec<SeenSequence>,
 }
 
@@ -112,11 +112,17 @@ pub(crate) fn seen(
 }
 
 impl Located {
-    /// Returns what the model sees of the sample of a line.
+    /// Returns what the model sees of the samples of a line: one, but for packed rows.
     fn sequences(&self, line: u64) -> Result<Vec<Sequence>, WorkspaceError> {
         let (side, position) = match self.side {
             OutputKind::Rows(side) => (side, line),
-            OutputKind::Shard(side) => (side, self.position(side, line)?),
+            OutputKind::Shard(side) => match self.packed(side, line)? {
+                Some(samples) => {
+                    let all: Result<Vec<_>, _> = samples.iter().map(|number| self.sequences_of(*number)).collect();
+                    return Ok(all?.into_iter().flatten().collect());
+                }
+                None => (side, self.position(side, line)?),
+            },
             OutputKind::Quarantine | OutputKind::Beside => {
                 let failure = Failure::plain(FailureKind::Config, format!("`{}` holds no samples", self.name));
                 return Err(failure.hint("name a file of rows").into());
@@ -124,7 +130,11 @@ impl Located {
         };
         let order = self.lineage.order(side)?;
         let number = order.get(position as usize - 1).ok_or_else(|| self.lineage.lost("an order is too short"))?;
-        let encoded = self.lineage.encoded(self.lineage.at(*number)?)?;
+        self.sequences_of(*number)
+    }
+
+    fn sequences_of(&self, number: u32) -> Result<Vec<Sequence>, WorkspaceError> {
+        let encoded = self.lineage.encoded(self.lineage.at(number)?)?;
         Ok(encoded.ok_or_else(|| self.lineage.lost("a chunk has no ids"))?.sequences)
     }
 }

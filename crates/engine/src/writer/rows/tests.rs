@@ -3,8 +3,9 @@ use proptest::prelude::{Strategy, any};
 use super::*;
 use crate::system;
 use datac_core::{
-    sample::{Body, Message, Role, Sample, SampleIndex},
-    shape::{self, messages::Messages, native::Native},
+    encoded::{EncodedSample, EncodedSamples, Notes, Sequence, TrainedRun, WhyTrained},
+    sample::{self, Body, Message, Role, SAMPLES_VERSION, Sample, SampleIndex},
+    shape::{self, Shape, facts::Facts, messages::Messages, native::Native, tokens::Tokens},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -146,6 +147,74 @@ fn memory_and_buckets_write_the_same_bytes() {
         assert!(wanted[0].len() as u64 > 4 * SEGMENT);
         for memory in [u64::MAX, 64 << 20, 1 << 20, 0] {
             assert!(fixture.write(&lists, memory).unwrap() == wanted, "{memory} bytes");
+        }
+    });
+}
+
+#[test]
+fn packed_rows_are_whole_wherever_their_samples_come_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = Fixture::new();
+    let (mut blocks, mut places, mut samples) = (Vec::new(), Vec::new(), Vec::new());
+    for block in 0..30_u32 {
+        let (mut encoded, mut own) = (EncodedSamples::default(), Vec::new());
+        for number in 0..100 {
+            let length = 1 + (block * 100 + number) * 7919 % 900;
+            // Some samples have a weight, for which there is no place.
+            let weight = if length % 50 == 0 { 0.5 } else { 1.0 };
+            let run = TrainedRun { start: 0, length, why: WhyTrained::All, message: None, weight };
+            let sequence = Sequence { ids: (0..length).map(|id| id + number).collect(), runs: vec![run] };
+            let sample = EncodedSample { row_hash: u64::from(block * 100 + number), sequences: vec![sequence] };
+            encoded.push(&sample, Notes::default());
+            let range = encoded.index.range(number as usize);
+            own.push(Slot { start: range.start as u32, end: range.end as u32, row_hash: sample.row_hash });
+            samples.push(sample);
+        }
+        let (blob, bytes) = (fixture.store.put(&encoded.bytes).unwrap(), encoded.bytes.len() as u64);
+        blocks.push(Block { blob, bytes, source: block % 2, candidates: 100, is_new: true });
+        places.push(own);
+    }
+    // Rows of one to seven samples, in two files.
+    let list: Vec<u32> = (0..4000_u32).map(|at| at.wrapping_mul(2_654_435_761) % 3000).collect();
+    let mut ends = vec![0];
+    while *ends.last().unwrap() < 4000 {
+        ends.push((ends.last().unwrap() + 1 + ends.len() as u32 % 7).min(4000));
+    }
+    ends.remove(0);
+    let bytes: Vec<u8> = list.iter().flat_map(|number| number.to_le_bytes()).collect();
+    let whole = Order::packed(fixture.store.put(&bytes).unwrap(), Arc::new(ends.clone()));
+    let orders = [whole.part(0, 2), whole.part(1, 2)];
+    let mut wanted = Vec::new();
+    for (start, end) in [0].into_iter().chain(ends.iter().copied()).zip(&ends) {
+        let row = list[start as usize..*end as usize].iter().map(|number| samples[*number as usize].clone());
+        let row: Vec<EncodedSample> = row.filter(|sample| Tokens.check_packed(sample).is_ok()).collect();
+        if !row.is_empty() {
+            Tokens.write_packed(&row, &mut wanted);
+            wanted.push(b'\n');
+        }
+    }
+    assert!(wanted.len() as u64 > 4 * SEGMENT);
+    on_pools(|| {
+        for memory in [u64::MAX, 0] {
+            let encoder = Arc::new(Encoder::new(&Tokens, SOURCES.into_iter()).of_target(Facts::default(), false));
+            let rows = Rows {
+                store: &fixture.store,
+                blocks: blocks.clone(),
+                encoder: encoder.clone(),
+                places: &|block| Ok::<_, Problem>(places[block].clone()),
+                interrupt: &fixture.interrupt,
+                check: &|| Ok(()),
+            };
+            let begin = |output: usize| OutputFile::new(&folder.path().join(format!("{output}.jsonl")));
+            let files = rows.write(&orders, &begin, None, &Budget::new(memory), folder.path()).unwrap();
+            let mut written = Vec::new();
+            for (number, file) in files.iter().enumerate() {
+                file.finish().unwrap().put_in_place().unwrap();
+                written.extend(system::read(&folder.path().join(format!("{number}.jsonl"))).unwrap());
+            }
+            assert!(written == wanted, "{memory} bytes");
+            let unfit = list.iter().filter(|number| Tokens.check_packed(&samples[**number as usize]).is_err()).count();
+            assert_eq!(encoder.unfit().len(), unfit);
         }
     });
 }
