@@ -344,6 +344,9 @@ fn passed_and_rejected(recipes: &[(&RecipeReport, &Summary)], workspace: &Worksp
             if source.joined_turns > 0 {
                 parts.push(format!("{}\u{a0}turns\u{a0}joined", rows(source.joined_turns)));
             }
+            if source.shortened > 0 {
+                parts.push(format!("{}\u{a0}shortened", rows(source.shortened)));
+            }
             parts.extend(broken("repaired", &source.repaired));
             parts.extend(broken("found", &source.warned));
             parts.extend(unused(source));

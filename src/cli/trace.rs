@@ -121,6 +121,9 @@ fn origin_text(origin: &Origin, columns: Option<usize>) -> String {
     let options: Vec<String> = origin.options.iter().map(|(name, value)| format!(", {name} {value}")).collect();
     let converter = format!("{} {}{}", origin.converter, origin.converter_code, options.concat());
     out.push_str(&entry("converter", &converter, columns));
+    if let Some(shortened) = &origin.shortened {
+        out.push_str(&entry("shortened", shortened, columns));
+    }
     if let Some(findings) = origin.findings.as_ref().and_then(found) {
         out.push_str(&entry("rules", &findings, columns));
     }

@@ -23,6 +23,7 @@ mod incremental;
 mod kept;
 mod ledger;
 mod models;
+mod overlong;
 mod packed;
 mod shaped;
 mod sides;

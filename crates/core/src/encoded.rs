@@ -135,6 +135,8 @@ impl Notes {
     pub const SPECIAL_IN_TEXT: Self = Self(2);
     /// A turn that is trained on has no token that ends it.
     pub const UNENDED: Self = Self(4);
+    /// Parts of the sample were left out, so that it is not too long.
+    pub const SHORTENED: Self = Self(8);
 
     /// Returns both.
     #[must_use]

@@ -1,6 +1,6 @@
 //! The `model` block: for which model rows are rendered and encoded, and what of them is trained on.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Location;
 use crate::{key::Visitor, leaf::Setting};
@@ -27,6 +27,8 @@ pub struct Model {
     pub special_tokens: SpecialTokens,
     /// The largest number of tokens that a sample may have.
     pub max_tokens: Option<u64>,
+    /// What is done with samples that have more.
+    pub overlong: Overlong,
 }
 
 /// Which messages are trained on.
@@ -74,6 +76,45 @@ impl SpecialTokens {
     }
 }
 
+/// What is done with samples that have more tokens than they may.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Overlong {
+    /// They are left out.
+    #[default]
+    Reject,
+    /// As many of the oldest turns of a dialogue are left out as it takes; instructions stay.
+    DropTurns,
+    /// The end of a text is cut off.
+    TruncateEnd,
+    /// The beginning of a text is cut off.
+    TruncateStart,
+}
+
+impl Overlong {
+    /// Every word that recipes use.
+    pub const ALL: &[(&str, Self)] = &[
+        ("reject", Self::Reject),
+        ("drop_turns", Self::DropTurns),
+        ("truncate_end", Self::TruncateEnd),
+        ("truncate_start", Self::TruncateStart),
+    ];
+
+    /// Returns the word that recipes use.
+    pub fn word(self) -> &'static str {
+        word(Self::ALL, self)
+    }
+
+    /// Returns what is left out of samples, in words; `None` if they are not made shorter.
+    pub fn left_out(self) -> Option<&'static str> {
+        match self {
+            Self::Reject => None,
+            Self::DropTurns => Some("the oldest turns"),
+            Self::TruncateEnd => Some("the end"),
+            Self::TruncateStart => Some("the beginning"),
+        }
+    }
+}
+
 /// The end of names of template files.
 const TEMPLATE_FILE: &str = ".jinja";
 
@@ -96,7 +137,18 @@ impl Model {
 
     /// Names the values that decide ids and masks, besides the files of the model.
     pub fn decide(&self, visitor: &mut dyn Visitor) {
-        let Self { template, arguments, now, train_on, reasoning, end_of_turn, special_tokens, .. } = self;
+        let Self {
+            template,
+            arguments,
+            now,
+            train_on,
+            reasoning,
+            end_of_turn,
+            special_tokens,
+            max_tokens,
+            overlong,
+            ..
+        } = self;
         visitor.setting(of("template"), template);
         for (name, value) in arguments {
             visitor.setting(Setting::ModelArgument(name.clone()), value);
@@ -106,6 +158,11 @@ impl Model {
         visitor.setting(of("reasoning"), reasoning);
         visitor.setting(of("end_of_turn"), end_of_turn);
         visitor.setting(of("special_tokens"), &special_tokens.word().to_owned());
+        // What is left out has no part in what is rendered.
+        if *overlong != Overlong::Reject {
+            visitor.setting(of("overlong"), &overlong.word().to_owned());
+            visitor.setting(of("max_tokens"), max_tokens);
+        }
     }
 }
 

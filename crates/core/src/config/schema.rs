@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Vocabulary,
     check::{PHASES, SET_BY_DATAC, language_codes},
-    model::{SpecialTokens, TrainOn},
+    model::{Overlong, SpecialTokens, TrainOn},
     recipe::{FORMATS, Overlap, SplitMethod, Strategy, Unique, Unit, format_word},
 };
 use crate::{
@@ -71,6 +71,17 @@ pub fn schema(vocabulary: &Vocabulary) -> Value {
             is_of_tokens, { "type": "array", "contains": is_of_tokens },
         ] } } },
         "then": { "required": ["model"], "properties": { "model": { "not": { "type": "null" } } } },
+    }));
+    // Texts are cut, and dialogues are not.
+    let texts: Vec<&str> = PHASES.iter().filter(|(_, of)| *of == SampleKind::Text).map(|(word, _)| *word).collect();
+    let (of_texts, of_dialogues) = (json!(["truncate_end", "truncate_start"]), json!(["drop_turns"]));
+    of_kinds.push(json!({
+        "if": { "required": ["metadata"], "properties": { "metadata": {
+            "type": "object", "required": ["phase"],
+            "properties": { "phase": { "type": "string", "pattern": format!("^({})", texts.join("|")) } },
+        } } },
+        "then": { "properties": { "model": { "properties": { "overlong": { "not": { "enum": of_dialogues } } } } } },
+        "else": { "properties": { "model": { "properties": { "overlong": { "not": { "enum": of_texts } } } } } },
     }));
     let properties = object(&[
         ("metadata", metadata()),
@@ -380,8 +391,17 @@ fn model() -> Value {
                 words("what is done with texts that hold control tokens", SpecialTokens::ALL.iter().map(|(word, _)| *word)),
                 json!("reject"),
             ))),
-            ("max_tokens", or_null(integer("the largest number of tokens of a sample; longer ones are left out", 1))),
+            ("max_tokens", or_null(integer("the largest number of tokens of a sample; see `overlong`", 1))),
+            ("overlong", or_null(with_default(
+                words(
+                    "what is done with samples of more than `max_tokens`: left out, or shortened",
+                    Overlong::ALL.iter().map(|(word, _)| *word),
+                ),
+                json!("reject"),
+            ))),
         ]),
+        "if": { "required": ["overlong"], "properties": { "overlong": { "type": "string", "not": { "enum": ["reject"] } } } },
+        "then": { "required": ["max_tokens"], "properties": { "max_tokens": { "not": { "type": "null" } } } },
     });
     json!({
         "description": "the model that rows are rendered and encoded for",

@@ -8,6 +8,7 @@ mod fold;
 mod identity;
 mod index;
 mod makeup;
+mod shorten;
 mod slot;
 mod text;
 

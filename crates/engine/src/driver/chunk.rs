@@ -8,7 +8,9 @@ use super::{context::Context, error::ActionError, external::Lines, models::ReadM
 use crate::{
     cache::Blobs,
     event::Event,
-    graph::{Conversion, ConvertOutcome, EncodedChunk, Measure, Outcome, PinnedModel, RenderOutcome, keys},
+    graph::{
+        Conversion, ConvertOutcome, EncodedChunk, Measure, Outcome, PinnedModel, RenderOutcome, ShortenedChunk, keys,
+    },
     system::Stopwatch,
 };
 use datac_core::{
@@ -293,18 +295,43 @@ struct Encoded {
     rejects: Vec<StoredReject>,
     /// Why it refuses the last row, until that is stored.
     refusal: Option<Reject>,
+    /// The samples as they are once they are short enough, if any are made shorter.
+    shortened: Option<Shortened>,
+}
+
+/// The samples of a chunk, some of them made shorter.
+#[derive(Default)]
+struct Shortened {
+    rows: Vec<u8>,
+    index: SampleIndex,
+    count: u32,
 }
 
 impl Encoded {
-    /// Adds the samples of a row; all of them are refused if one is.
-    fn take<'s>(&mut self, model: &ReadModel, samples: impl Iterator<Item = &'s Sample<'s>> + Clone) {
-        let encoded: Result<Vec<_>, Reject> = samples.clone().map(|sample| model.encode(sample)).collect();
-        match encoded {
-            Ok(encoded) => encoded.iter().for_each(|(sample, notes)| self.samples.push(sample, *notes)),
-            Err(reject) => {
-                samples.for_each(|_| self.samples.refuse());
-                self.refusal = Some(reject);
-            }
+    fn new(model: &ReadModel) -> Self {
+        Self { shortened: model.shortens().then(Shortened::default), ..Self::default() }
+    }
+
+    /// Adds the samples of a row; all of them are refused if one is. `scratch` is a buffer for reuse.
+    fn take<'s>(
+        &mut self,
+        model: &ReadModel,
+        row: u32,
+        samples: impl Iterator<Item = &'s Sample<'s>> + Clone,
+        scratch: &mut Vec<u8>,
+    ) {
+        let fitted: Result<Vec<_>, Reject> = samples.clone().map(|sample| model.fit(sample)).collect();
+        let fitted = fitted.unwrap_or_else(|reject| {
+            samples.clone().for_each(|_| self.samples.refuse());
+            self.refusal = Some(reject);
+            Vec::new()
+        });
+        fitted.iter().for_each(|(encoded, notes, _)| self.samples.push(encoded, *notes));
+        let Some(shortened) = &mut self.shortened else { return };
+        let shorter = fitted.iter().map(|(_, _, shorter)| shorter.as_ref()).chain(std::iter::repeat(None));
+        for (sample, shorter) in samples.zip(shorter) {
+            shortened.index.push(row, shorter.unwrap_or(sample), &mut shortened.rows, scratch);
+            shortened.count += u32::from(shorter.is_some());
         }
     }
 }
@@ -319,7 +346,7 @@ impl Part {
             joined_turns: 0,
             tally: Tally::default(),
             columns: wanted.measures.iter().map(|measure| ScoreColumn::new(measure.kind)).collect(),
-            encoded: wanted.models.iter().map(|_| Encoded::default()).collect(),
+            encoded: wanted.models.iter().map(|(_, model)| Encoded::new(model)).collect(),
         }
     }
 
@@ -416,7 +443,7 @@ impl Part {
             }
         }
         for (encoded, (_, model)) in self.encoded.iter_mut().zip(&wanted.models) {
-            encoded.take(model, samples());
+            encoded.take(model, row, samples(), scratch);
         }
         Ok(())
     }
@@ -502,7 +529,10 @@ impl Encoded {
         };
         let bytes = self.samples.bytes.len() as u64;
         let index = context.store.put(&self.samples.index.encode())?;
+        let shortened = self.shortened.filter(|shortened| shortened.count > 0);
+        let shortened = shortened.map(|shortened| shortened.store(context)).transpose()?;
         Ok(RenderOutcome {
+            shortened,
             encoded: EncodedChunk {
                 ids: context.store.put_recent(self.samples.bytes)?,
                 bytes,
@@ -512,6 +542,14 @@ impl Encoded {
             rejects: stored,
             rejected: rejects.iter().map(|stored| (stored.row, stored.reject.reason)).collect(),
         })
+    }
+}
+
+impl Shortened {
+    fn store(self, context: &Context) -> Result<ShortenedChunk, ActionError> {
+        let (bytes, index) = (self.rows.len() as u64, context.store.put(&self.index.encode())?);
+        context.indexes.keep_new(index, self.index.into());
+        Ok(ShortenedChunk { rows: context.store.put_recent(self.rows)?, bytes, index, count: self.count })
     }
 }
 

@@ -15,6 +15,8 @@ mod encode;
 mod none;
 #[cfg(feature = "model")]
 mod read;
+#[cfg(feature = "model")]
+mod shorten;
 
 #[cfg(not(feature = "model"))]
 pub(crate) use none::ReadModel;

@@ -14,7 +14,7 @@ use datac_core::{
     card::{About, AboutModel, AboutSource, unit_word},
     config::{
         Dataset, Model,
-        model::{SpecialTokens, TrainOn},
+        model::{Overlong, SpecialTokens, TrainOn},
     },
     license::License,
     mix::{Grouped, Realised},
@@ -48,8 +48,9 @@ pub(super) fn about(db: &dyn PlannerDb, file: RecipeFile, noted: &Noted) -> Node
 }
 
 fn of_model(pinned: &PinnedModel) -> AboutModel {
-    let Model { template, arguments, now, train_on, reasoning, end_of_turn, special_tokens, max_tokens, .. } =
-        &pinned.model;
+    let Model {
+        template, arguments, now, train_on, reasoning, end_of_turn, special_tokens, max_tokens, overlong, ..
+    } = &pinned.model;
     let word = |key: &str, value: &dyn fmt::Display| format!("{key}: {value}");
     let mut settings: Vec<String> = template.iter().map(|name| word("template", name)).collect();
     settings.extend(arguments.iter().map(|(name, json)| word(name, json)));
@@ -63,6 +64,9 @@ fn of_model(pinned: &PinnedModel) -> AboutModel {
         settings.push(word("special_tokens", &special_tokens.word()));
     }
     settings.extend(max_tokens.iter().map(|max| word("max_tokens", max)));
+    if *overlong != Overlong::default() {
+        settings.push(word("overlong", &overlong.word()));
+    }
     let (from, commit) = (pinned.model.location.source().to_owned(), pinned.origin.commit().map(str::to_owned));
     AboutModel { from, commit, settings }
 }

@@ -164,6 +164,8 @@ pub struct ConvertedChunk {
     pub tokens: Option<BlobId>,
     /// The samples as the recipe's model sees them, if it has one.
     pub encoded: Option<EncodedChunk>,
+    /// How many of the samples were made shorter for it.
+    pub shortened: u32,
 }
 
 /// The samples of a chunk as a model sees them.
@@ -401,6 +403,21 @@ pub struct RenderOutcome {
     pub rejects: Option<BlobId>,
     /// The same by row and reason.
     pub rejected: Vec<(u32, Reason)>,
+    /// The samples of the chunk, if some had to be made shorter.
+    pub shortened: Option<ShortenedChunk>,
+}
+
+/// The samples of a chunk, some of them made shorter for a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ShortenedChunk {
+    /// The samples.
+    pub rows: BlobId,
+    /// Size of their blob in bytes, uncompressed.
+    pub bytes: u64,
+    /// Their [`datac_core::sample::SampleIndex`].
+    pub index: BlobId,
+    /// How many of them are shorter.
+    pub count: u32,
 }
 
 /// What a recipe expects of its rows, counted.
@@ -581,8 +598,9 @@ impl Outcome {
     pub fn blobs(&self) -> Vec<BlobId> {
         match self {
             Self::Scan(_) | Self::Output(_) | Self::Quarantine(_) | Self::Tally(_) | Self::ReadModel(_) => Vec::new(),
-            Self::Render(RenderOutcome { encoded, rejects, .. }) => {
-                encoded.blobs().into_iter().chain(*rejects).collect()
+            Self::Render(RenderOutcome { encoded, rejects, shortened, .. }) => {
+                let shortened = shortened.iter().flat_map(|shortened| [shortened.rows, shortened.index]);
+                encoded.blobs().into_iter().chain(*rejects).chain(shortened).collect()
             }
             Self::Convert(outcome) => [outcome.rows, outcome.index].into_iter().chain(outcome.rejects).collect(),
             Self::Score(digest) => vec![*digest],

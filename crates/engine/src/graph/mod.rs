@@ -22,8 +22,8 @@ mod tests;
 pub use action::{
     Action, ArrangeOutcome, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, EncodedChunk, FileOrigin, Follower,
     GroupedSource, Grouping, Measure, ModelFile, ModelOutcome, Outcome, PackedRows, PinnedFile, PinnedModel,
-    RenderOutcome, ScanOutcome, ScanWork, ScannedChunk, SelectOutcome, SelectedSource, ShapedOutcome, SourceFile,
-    TallyOutcome, Work,
+    RenderOutcome, ScanOutcome, ScanWork, ScannedChunk, SelectOutcome, SelectedSource, ShapedOutcome, ShortenedChunk,
+    SourceFile, TallyOutcome, Work,
 };
 pub(crate) use expected::unexpected;
 pub(crate) use inputs::{Known, Lookup, OnExecute, Planner, RecipeFile};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     action::{
         Action, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, Follower, Measure, Outcome, PinnedModel,
-        RenderOutcome, ScanWork, SelectedSource, SourceFile, Work,
+        RenderOutcome, ScanWork, SelectedSource, ShortenedChunk, SourceFile, Work,
     },
     inputs::{PlannerDb, RecipeFile, VersionsIn},
     keys::{Convert, Render, Score, Select},
@@ -342,8 +342,15 @@ impl Request<'_> {
             }
             None => converted,
         };
+        let shortened = rendered.and_then(|rendered| rendered.shortened);
+        // All that comes later, whatever its shape, is made of the shorter samples.
+        let converted = match shortened {
+            Some(ShortenedChunk { rows, bytes, index, .. }) => ConvertOutcome { rows, bytes, index, ..converted },
+            None => converted,
+        };
+        let shortened = shortened.map_or(0, |shortened| shortened.count);
         let encoded = rendered.map(|rendered| rendered.encoded);
-        ConvertedChunk { chunk: chunk.clone(), converted, scores: columns, tokens, encoded }
+        ConvertedChunk { chunk: chunk.clone(), converted, scores: columns, tokens, encoded, shortened }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     source::FileDigest,
 };
 use datac_core::{
-    config::{Dataset, Mix, Recipe, Take, Validation},
+    config::{Dataset, Mix, Recipe, Take, Validation, model::Overlong},
     convert::Options,
     format::Reading,
     id::{BlobId, ChunkId, FileHash},
@@ -81,6 +81,8 @@ pub struct MadeModel {
     pub bytes: u64,
     /// Digest of the tokenizer, spelled as in lock files.
     pub digest: String,
+    /// What was done with samples of more than this number of tokens, if they were made shorter.
+    pub shortened: Option<(Overlong, u64)>,
 }
 
 impl MadeModel {
@@ -93,6 +95,7 @@ impl MadeModel {
             path: tokenizer.path.clone(),
             bytes: tokenizer.size,
             digest: tokenizer.digest.to_string(),
+            shortened: model.model.max_tokens.map(|max| (model.model.overlong, max)),
         })
     }
 }

@@ -48,6 +48,9 @@ pub struct SourceSummary {
     pub rejects: BTreeMap<String, u64>,
     /// Number of turns that were joined to the turn before.
     pub joined_turns: u64,
+    /// How many samples were made shorter, as `overlong` says.
+    #[serde(default)]
+    pub shortened: u64,
     /// Places where rules were broken and mended, by rule.
     #[serde(default)]
     pub repaired: BTreeMap<String, u64>,
@@ -86,6 +89,7 @@ pub(crate) fn summarise(plan: &RecipePlan, datasets: &[Dataset]) -> Summary {
             filters: source.selected.filters.iter().cloned().chain(compared(source)).collect(),
             rejects: source.selected.rejects.iter().map(|(reason, count)| (reason.code().to_owned(), *count)).collect(),
             joined_turns: source.chunks.iter().map(|chunk| u64::from(chunk.converted.joined_turns)).sum(),
+            shortened: source.chunks.iter().map(|chunk| u64::from(chunk.shortened)).sum(),
             repaired: broken(source, Mode::Repair),
             warned: broken(source, Mode::Warn),
             unused: unused(source, dataset),

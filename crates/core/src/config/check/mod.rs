@@ -88,6 +88,7 @@ const MODEL_KEYS: &[&str] = &[
     "end_of_turn",
     "special_tokens",
     "max_tokens",
+    "overlong",
 ];
 const LIMIT_KEYS: &[&str] = &["min", "max"];
 

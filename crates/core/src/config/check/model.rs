@@ -3,7 +3,7 @@
 use super::{
     super::{
         Location,
-        model::{Model, SpecialTokens, TrainOn},
+        model::{Model, Overlong, SpecialTokens, TrainOn},
         problem::{self, Fault},
         tree::{Node, Scalar, Value, quoted},
     },
@@ -42,6 +42,7 @@ impl Checker<'_> {
                 end_of_turn: true,
                 special_tokens: SpecialTokens::default(),
                 max_tokens: None,
+                overlong: Overlong::default(),
             }));
         }
         let fields = self.fields(node, key, "`model`", MODEL_KEYS)?;
@@ -59,6 +60,7 @@ impl Checker<'_> {
             this.word(node, key, SpecialTokens::ALL)
         });
         let max_tokens = self.optional(&fields, "max_tokens", |this, node, key| this.integer(node, key, 1));
+        let overlong = self.overlong(&fields, kind, max_tokens);
         Some(Some(Model {
             location: location?,
             template: template?,
@@ -69,7 +71,39 @@ impl Checker<'_> {
             end_of_turn: end_of_turn?,
             special_tokens: special_tokens?,
             max_tokens: max_tokens?,
+            overlong: overlong?,
         }))
+    }
+
+    /// Reads what is done with samples that have more than `max` tokens.
+    fn overlong(
+        &mut self,
+        fields: &Fields<'_, '_>,
+        kind: Option<SampleKind>,
+        max: Option<Option<u64>>,
+    ) -> Option<Overlong> {
+        let overlong = self.or_default(fields, "overlong", Overlong::default(), |this, node, key| {
+            this.word(node, key, Overlong::ALL)
+        })?;
+        let is_of_texts = matches!(overlong, Overlong::TruncateEnd | Overlong::TruncateStart);
+        let (label, message, hint) = match (overlong, kind, max) {
+            (Overlong::Reject, ..) => return Some(overlong),
+            (_, _, Some(None)) => {
+                ("longer than what?", "`overlong` needs `max_tokens`".to_owned(), "add `max_tokens: 4096`")
+            }
+            (_, Some(SampleKind::Text), _) if !is_of_texts => {
+                let message = format!("`overlong: {}` is for dialogues", overlong.word());
+                ("texts have no turns", message, "write `truncate_end` or `truncate_start`")
+            }
+            (_, Some(kind), _) if is_of_texts && kind != SampleKind::Text => {
+                let message = format!("`overlong: {}` is for texts", overlong.word());
+                ("would cut an answer", message, "write `drop_turns`, or remove it: longer samples are left out")
+            }
+            _ => return Some(overlong),
+        };
+        let at = fields.get("overlong").map(|node| node.span.clone())?;
+        self.report(Fault::new(problem::MODEL, &at, message).label(label).hint(hint));
+        None
     }
 
     /// Reads where a model lies: a repository, or a folder of the workspace.

@@ -143,6 +143,16 @@ pub(in crate::config) fn bad() -> Vec<(&'static str, String, Vec<&'static str>)>
         case("arguments in a list", &root("model: {source: a/b, arguments: [1]}"), &["6:33 E0112 must be a mapping"]),
         case("trained on by another word", &root("model: {source: a/b, train_on: user}"), &["6:32 E0115 `completion`"]),
         case("no tokens", &root("model: {source: a/b, max_tokens: 0}"), &["6:34 E0114 at least 1"]),
+        case(
+            "shortened to no length",
+            &root("model: {source: a/b, overlong: drop_turns}"),
+            &["6:32 E0138 `overlong` needs `max_tokens`"],
+        ),
+        case(
+            "dialogues cut like texts",
+            &root("model: {source: a/b, max_tokens: 9, overlong: truncate_end}"),
+            &["6:47 E0138 is for texts"],
+        ),
         case("ids of no model", &root("output: tokens"), &["6:9 E0138 the recipe has no `model`"]),
         // What is expected.
         case("no expectations", &root("expect: 7"), &["6:9 E0112 `expect` must be a mapping"]),

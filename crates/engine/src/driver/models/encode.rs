@@ -28,7 +28,7 @@ enum Part {
 
 impl ReadModel {
     /// Renders and encodes a sample, or says why it is no sample for this model.
-    pub(crate) fn encode(&self, sample: &Sample<'_>) -> Result<(EncodedSample, Notes), Reject> {
+    pub(super) fn encode(&self, sample: &Sample<'_>) -> Result<(EncodedSample, Notes), Reject> {
         let mut notes = Notes::default();
         if let Some(tools) = &sample.tools {
             self.special_in(tools.as_str(), "the tools", &mut notes)?;

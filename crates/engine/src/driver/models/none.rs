@@ -23,11 +23,15 @@ impl ReadModel {
         ModelOutcome { vocabulary: 0, no_template: None, ends_texts: false }
     }
 
+    pub(crate) fn shortens(&self) -> bool {
+        false
+    }
+
     pub(super) fn sinks(&self) -> ModelSinks {
         ModelSinks::default()
     }
 
-    pub(crate) fn encode(&self, _: &Sample<'_>) -> Result<(EncodedSample, Notes), Reject> {
+    pub(crate) fn fit<'s>(&self, _: &Sample<'s>) -> Result<(EncodedSample, Notes, Option<Sample<'s>>), Reject> {
         unreachable!("the plan refuses recipes with a model")
     }
 }

@@ -14,7 +14,7 @@ use crate::{
 use datac_core::{
     config::{
         self,
-        model::{SpecialTokens, TrainOn as Asked},
+        model::{Overlong, SpecialTokens, TrainOn as Asked},
     },
     failure::{Failure, FailureKind, SourceFault},
     leaf::Setting,
@@ -32,6 +32,9 @@ pub(crate) struct ReadModel {
     pub(super) special_tokens: SpecialTokens,
     /// The id of the token that ends a text.
     pub(super) end_of_text: Option<u32>,
+    /// The largest number of tokens of a sample, and what is done with those that have more.
+    pub(super) max_tokens: Option<u64>,
+    pub(super) overlong: Overlong,
 }
 
 /// Which tokenizers there are, for hints.
@@ -108,8 +111,15 @@ impl ReadModel {
             },
             special_tokens: model.special_tokens,
             end_of_text: end,
+            max_tokens: model.max_tokens,
+            overlong: model.overlong,
             tokenizer,
         })
+    }
+
+    /// Whether samples may be made shorter.
+    pub(crate) fn shortens(&self) -> bool {
+        self.overlong != Overlong::Reject
     }
 
     /// Asks the template what it does by itself, and to parts that many templates drop.

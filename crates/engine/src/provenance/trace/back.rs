@@ -66,6 +66,9 @@ pub struct Origin {
     pub converter_code: String,
     /// Options of the converter.
     pub options: std::collections::BTreeMap<String, String>,
+    /// What was left out of the sample so that it is not too long for the model, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shortened: Option<String>,
     /// What the rules found in the row, and how many turns were joined; `None` for rejects.
     pub findings: Option<Findings>,
     /// Score of the row for each filter; empty for rejects.
@@ -330,6 +333,7 @@ fn row_origin(located: &Located, side: Side, line: u64, finder: &mut Finder<'_>)
         converter: source.converter.clone(),
         converter_code: source.version.to_string(),
         options: source.options.of_converter.clone(),
+        shortened: lineage.shortened(at)?,
         findings: Some(finder.find(lineage, at, &index)?),
         filters: filters.map(|(filter, scores)| passed(filter, scores, at.sample, &source.field)).collect(),
         split: Some(split(lineage, side, source, prompt_hash)),
@@ -381,6 +385,7 @@ fn reject_origin(located: &Located, at: &RejectAt, sources: &Sources<'_>) -> Res
         converter: source.converter.clone(),
         converter_code: source.version.to_string(),
         options: source.options.of_converter.clone(),
+        shortened: None,
         findings: None,
         filters: Vec::new(),
         split: None,

@@ -15,7 +15,7 @@ use crate::{
     site::WorkspaceError,
 };
 use datac_core::{
-    encoded::{EncodedIndex, EncodedSample},
+    encoded::{EncodedIndex, EncodedSample, Notes},
     failure::{Failure, FailureKind},
     id::BlobId,
     mix::Selection,
@@ -205,6 +205,19 @@ impl Lineage {
         let ids = self.blob(&encoded.ids)?;
         let sample = ids.get(index.range(at.sample)).and_then(EncodedSample::read);
         sample.map(Some).ok_or_else(|| self.lost("the ids of a sample cannot be read"))
+    }
+
+    /// Returns what was left out of a sample so that it is not too long for the recipe's model, in words.
+    pub(crate) fn shortened(&self, at: At) -> Lost<Option<String>> {
+        let of_model = self.manifest.model.as_ref().and_then(|model| model.shortened);
+        let Some((left_out, max)) = of_model.and_then(|(overlong, max)| Some((overlong.left_out()?, max))) else {
+            return Ok(None);
+        };
+        let Some(encoded) = &self.manifest.sources[at.source].chunks[at.chunk].encoded else { return Ok(None) };
+        let index = EncodedIndex::decode(&self.blob(&encoded.index)?);
+        let notes = index.and_then(|index| index.notes.get(at.sample).copied());
+        let notes = notes.ok_or_else(|| self.lost("an index of ids does not match its chunk"))?;
+        Ok(notes.has(Notes::SHORTENED).then(|| format!("{left_out} left out, so that it has at most {max} tokens")))
     }
 
     /// Returns a row as written to its file, without the line feed.
