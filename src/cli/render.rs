@@ -62,6 +62,7 @@ fn laid_out(row: &SeenRow) -> String {
     let mut out = String::new();
     for (number, sequence) in row.sequences.iter().enumerate() {
         let which = match (number, row.sequences.len()) {
+            _ if sequence.id.is_some() => sequence.id.iter().map(|id| format!(", {id}")).collect(),
             (_, 1) => String::new(),
             (0, _) => ", chosen".to_owned(),
             (1, 2) => ", rejected".to_owned(),
@@ -140,6 +141,7 @@ mod tests {
     fn what_is_trained_on_is_listed_with_its_reason() {
         let run = |start, end, why| SeenRun { start, end, why, message: Some(1), weight: 1.0 };
         let sequence = SeenSequence {
+            id: None,
             text: "<u>hi\n<a>\u{1b}yes<end>".to_owned(),
             ids: vec![1, 2, 3, 4, 5],
             tokens: ["<u>", "hi\n", "<a>", "\u{1b}yes", "<end>"].map(str::to_owned).into(),

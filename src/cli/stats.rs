@@ -7,7 +7,7 @@ use super::{
     errors, exit, schema,
     screen::{FAINT, Screen, WARN, bytes, rows, wrapped},
 };
-use crate::workspace::{FileStats, Numbers, RecipeStats, Stats, Workspace};
+use crate::workspace::{Lengths, Numbers, RecipeStats, SideTokens, Stats, Workspace};
 use clap::Args;
 
 /// Options of `stats`.
@@ -61,11 +61,21 @@ fn recipe_text(recipe: &RecipeStats, columns: Option<usize>) -> String {
         out.push('\n');
     }
     for file in &recipe.files {
-        out.push_str(&lengths(file, columns));
+        let what = format!("{} length (characters, log2 bins)", side(&file.output));
+        out.push_str(&lengths(&what, &file.all.lengths, columns));
         if file.unreadable > 0 {
             let text = format!("{WARN}{} lines of {} are not rows{WARN:#}", rows(file.unreadable), file.output);
             out.push_str(&format!("  {}\n", wrapped(&text, 2, 4, columns)));
         }
+    }
+    if let Some(why) = &recipe.tokens_unknown {
+        let text = format!("{WARN}tokens unknown{WARN:#}: {why}");
+        out.push_str(&format!("  {}\n", wrapped(&text, 2, 4, columns)));
+    }
+    for SideTokens { side, all, .. } in &recipe.tokens {
+        let share = 100.0 * all.trained as f64 / all.tokens.max(1) as f64;
+        let text = format!("{} tokens: {}, {share:.1}% trained on", side.word(), rows(all.tokens));
+        out.push_str(&lengths(&format!("{text}; length (log2 bins)"), &all.lengths, columns));
     }
     for source in &recipe.sources {
         let mut parts = Vec::new();
@@ -104,12 +114,15 @@ fn table(recipe: &RecipeStats, columns: Option<usize>) -> String {
     }
     table.set_header(head);
     let mut line = |name: String, numbers: &Numbers, size: String| {
+        // Rows of ids hold no text.
+        let is_text = numbers.rows == 0 || !numbers.lengths.lengths.is_empty();
+        let of_text = |count: u64| if is_text { rows(count) } else { String::new() };
         let mut cells = vec![name, rows(numbers.rows)];
         if !is_narrowest {
-            cells.extend([rows(numbers.characters), rows(numbers.repeated_prompts)]);
+            cells.extend([of_text(numbers.characters), of_text(numbers.repeated_prompts)]);
         }
         if !is_narrow {
-            cells.extend([rows(numbers.words), rows(numbers.turns), size]);
+            cells.extend([of_text(numbers.words), of_text(numbers.turns), size]);
         }
         table.add_row(cells.into_iter().map(Cell::new).collect::<Vec<_>>());
     };
@@ -143,9 +156,8 @@ fn side(output: &str) -> &str {
 }
 
 /// Draws a histogram of row lengths with one column per power of two.
-fn lengths(file: &FileStats, columns: Option<usize>) -> String {
+fn lengths(what: &str, numbers: &Lengths, columns: Option<usize>) -> String {
     const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let numbers = &file.all;
     let Some(first) = numbers.lengths.iter().position(|count| *count > 0) else { return String::new() };
     let most = numbers.lengths.iter().copied().max().unwrap_or(1).max(1);
     let height = |count: &u64| match count {
@@ -155,8 +167,7 @@ fn lengths(file: &FileStats, columns: Option<usize>) -> String {
     let plot: String = numbers.lengths[first..].iter().map(height).collect();
     let shortest = if first == 0 { 0 } else { 1_u64 << (first - 1) };
     let text = format!(
-        "{} length (characters, log2 bins)  {} {plot} {}  {FAINT}median {}{FAINT:#}",
-        side(&file.output),
+        "{what}  {} {plot} {}  {FAINT}median {}{FAINT:#}",
         rows(shortest),
         rows(numbers.longest),
         rows(numbers.median)
@@ -170,16 +181,10 @@ mod tests {
 
     #[test]
     fn lengths_are_drawn_from_the_first_to_the_last() {
-        let mut all = Numbers::default();
-        (all.lengths, all.longest, all.median, all.rows) = (vec![0, 0, 1, 0, 8, 4], 30, 9, 13);
-        let file = FileStats {
-            output: "sft_a_val.jsonl".into(),
-            bytes: 0,
-            all,
-            sources: std::collections::BTreeMap::new(),
-            unreadable: 0,
-        };
-        let text = anstream::adapter::strip_str(&lengths(&file, None)).to_string();
-        assert_eq!(text, "  val length (characters, log2 bins)  2 ▁ █▄ 30  median 9\n");
+        let mut all = Lengths::default();
+        (all.lengths, all.longest, all.median) = (vec![0, 0, 1, 0, 8, 4], 30, 9);
+        let text = anstream::adapter::strip_str(&lengths("val length", &all, None)).to_string();
+        assert_eq!(text, "  val length  2 ▁ █▄ 30  median 9\n");
+        assert_eq!(side("sft_a_val.jsonl"), "val");
     }
 }

@@ -332,7 +332,8 @@ fn goldens() -> Golden {
         if name == "sft/encoded" {
             for MadeChunk { encoded, rejects, .. } in manifest.sources.iter().flat_map(|source| &source.chunks) {
                 let encoded = encoded.expect("the recipe has a model");
-                add(Component::Rendering, &format!("{} {} {} {rejects:?}", encoded.ids, encoded.index, encoded.tokens));
+                let blobs = encoded.blobs().map(|blob| blob.to_string()).join(" ");
+                add(Component::Rendering, &format!("{blobs} {rejects:?}"));
             }
             continue;
         }

@@ -193,6 +193,50 @@ fn tokens_of_the_model_are_what_filters_and_shares_count() {
 }
 
 #[test]
+fn tokens_that_are_trained_on_are_counted_and_filtered_by() {
+    let space = space();
+    space.write("config/a.yaml", with("model: datac/sample\noutput: [native, tokens]"));
+    space.build();
+    let trained = |labels: &[i64]| labels.iter().filter(|label| **label != -100).count();
+    let rows = token_rows(&space, "dataset/sft_a/tokens/train.parquet");
+    let stats = space.workspace().outputs().stats(&["a".to_owned()]).unwrap();
+    let [train, validation] = &stats.recipes[0].tokens[..] else { panic!("{stats:?}") };
+    let sum = |count: &dyn Fn(&(Vec<i64>, Vec<i64>)) -> usize| rows.iter().map(count).sum::<usize>() as u64;
+    assert_eq!(train.all.samples, rows.len() as u64);
+    assert_eq!(train.all.tokens, sum(&|(ids, _)| ids.len()));
+    assert_eq!(train.all.trained, sum(&|(_, labels)| trained(labels)));
+    assert_eq!(train.all.lengths.longest, rows.iter().map(|(ids, _)| ids.len()).max().unwrap() as u64);
+    assert_eq!(train.sources["chat"], train.all);
+    assert!(validation.all.samples > 0);
+    // A filter of them reads what is known.
+    let bound = rows.iter().map(|(_, labels)| trained(labels)).sum::<usize>() / rows.len() + 1;
+    let filter = format!("filters: [{{ type: length, unit: trained_tokens, min_length: {bound} }}]");
+    space.edit("config/a.yaml", "source: data/a.jsonl }", &format!("source: data/a.jsonl, {filter} }}"));
+    let report = space.build();
+    assert_eq!(
+        (count(&report, "render"), count(&report, "convert"), count(&report, "score")),
+        (0, 0, 0),
+        "{}",
+        ran(&report)
+    );
+    let left = token_rows(&space, "dataset/sft_a/tokens/train.parquet");
+    let passes = rows.iter().filter(|(_, labels)| trained(labels) >= bound).count();
+    assert!(left.iter().all(|(_, labels)| trained(labels) >= bound) && passes > 0 && passes < rows.len());
+    let told = space.datac(&["trace", "dataset/sft_a_train.jsonl:1"]);
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.contains("trained_tokens"), "{told}");
+    space.assert_clean();
+    // The note for the trainer is the limit of a model that has none.
+    let longest = rows.iter().map(|(ids, _)| ids.len()).max().unwrap();
+    space.edit("config/a.yaml", &format!(", {filter}"), "");
+    space.edit("config/a.yaml", "phase: sft", &format!("phase: sft, max_seq_length: {}", longest - 1));
+    space.build();
+    let shorter = token_rows(&space, "dataset/sft_a/tokens/train.parquet");
+    assert!(!shorter.is_empty() && shorter.iter().all(|(ids, _)| ids.len() < longest));
+    space.assert_clean();
+}
+
+#[test]
 fn models_that_cannot_be_used_are_told_where_the_recipe_names_them() {
     let space = Space::new();
     space.write("data/a.jsonl", dialogues(0..20));

@@ -26,7 +26,7 @@ pub const UNFIT: &str = "unfit.jsonl";
 const EXTENSION: &str = ".jsonl";
 
 /// A side of the split.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
     /// The training rows.

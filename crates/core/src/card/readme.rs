@@ -143,11 +143,15 @@ fn introduction(card: &Card<'_>, out: &mut String) {
         SampleKind::Labelled => "answers that are labelled good or bad",
         SampleKind::Stepwise => "solutions whose steps are labelled",
     };
+    let in_rows = match target.pack {
+        Some(tokens) => format!(", several in each row of at most {} tokens,", tokens),
+        None => String::new(),
+    };
     let of = if sources == 1 { "1 source".to_owned() } else { format!("{sources} sources") };
     line(
         out,
         &format!(
-            "{} rows of {what} (phase `{}`) from {of}, in the shape `{}` as {}. Made by datac from a recipe and a lock: the same recipe \
+            "{} rows of {what}{in_rows} (phase `{}`) from {of}, in the shape `{}` as {}. Made by datac from a recipe and a lock: the same recipe \
              and the same lock give the same bytes.",
             card.rows(),
             about.phase,

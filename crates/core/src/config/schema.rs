@@ -83,6 +83,24 @@ pub fn schema(vocabulary: &Vocabulary) -> Value {
         "then": { "properties": { "model": { "properties": { "overlong": { "not": { "enum": of_dialogues } } } } } },
         "else": { "properties": { "model": { "properties": { "overlong": { "not": { "enum": of_texts } } } } } },
     }));
+    // What is too long has a length.
+    let shortens = json!({ "required": ["overlong"], "properties": { "overlong": { "type": "string", "not": { "enum": ["reject"] } } } });
+    let is_number = json!({ "not": { "type": "null" } });
+    of_kinds.push(json!({
+        "if": { "required": ["model"], "properties": { "model": { "type": "object", "allOf": [shortens] } } },
+        "then": { "anyOf": [
+            { "properties": { "model": { "required": ["max_tokens"], "properties": { "max_tokens": is_number } } } },
+            { "properties": { "metadata": { "required": ["max_seq_length"], "properties": { "max_seq_length": is_number } } } },
+        ] },
+    }));
+    // What is trained on is so by a model.
+    let of_model = json!({ "properties": { "filters": { "type": "array", "contains": {
+        "type": "object", "required": ["unit"], "properties": { "unit": { "enum": ["trained_tokens"] } },
+    } } }, "required": ["filters"] });
+    of_kinds.push(json!({
+        "if": { "properties": { "datasets": { "type": "array", "contains": of_model } } },
+        "then": { "required": ["model"], "properties": { "model": { "not": { "type": "null" } } } },
+    }));
     let properties = object(&[
         ("metadata", metadata()),
         (
@@ -192,7 +210,7 @@ fn metadata() -> Value {
                 "anyOf": [{ "enum": phases }, { "pattern": begins }],
             })),
             ("description", or_null(text("a note", PROSE))),
-            ("total_tokens", or_null(integer("a note for the trainer", 0))),
+            ("total_tokens", or_null(integer("the `max_tokens` of a `model` that names none; without a model, a note for the trainer", 0))),
             ("max_seq_length", or_null(integer("a note for the trainer", 0))),
             ("version", or_null(text("a note", NAME))),
         ]),
@@ -400,8 +418,6 @@ fn model() -> Value {
                 json!("reject"),
             ))),
         ]),
-        "if": { "required": ["overlong"], "properties": { "overlong": { "type": "string", "not": { "enum": ["reject"] } } } },
-        "then": { "required": ["max_tokens"], "properties": { "max_tokens": { "not": { "type": "null" } } } },
     });
     json!({
         "description": "the model that rows are rendered and encoded for",

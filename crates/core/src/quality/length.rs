@@ -26,7 +26,7 @@ impl Scorer for Length {
     }
 
     fn units(&self) -> &'static [(&'static str, &'static str)] {
-        &[("characters", "length"), ("tokens", "tokens")]
+        &[("characters", "length"), ("tokens", "tokens"), ("trained_tokens", "trained_tokens")]
     }
 
     fn score(&self, text: &str) -> Score {

@@ -19,6 +19,7 @@ mod quality;
 mod repetition;
 mod scores;
 mod tokens;
+mod trained_tokens;
 
 use std::{cmp::Ordering, fmt, hash, ops::Deref};
 
@@ -45,6 +46,7 @@ pub static SCORERS: &[ScoreKind] = &[
     ScoreKind(&deduplication::Deduplication),
     ScoreKind(&column::Column),
     ScoreKind::TOKENS,
+    ScoreKind::TRAINED_TOKENS,
 ];
 
 /// Scores texts, and defines the bounds that recipes may set on the scores.
@@ -78,6 +80,19 @@ pub struct ScoreKind(&'static dyn Scorer);
 impl ScoreKind {
     /// The scorer for mixtures that count tokens.
     pub const TOKENS: Self = Self(&tokens::Tokens);
+
+    /// The scorer for the tokens that are trained on.
+    pub const TRAINED_TOKENS: Self = Self(&trained_tokens::TrainedTokens);
+
+    /// Returns whether there are no such scores without a model.
+    pub fn needs_model(self) -> bool {
+        self == Self::TRAINED_TOKENS
+    }
+
+    /// Returns whether a model makes these scores, in a recipe that has one.
+    pub fn is_of_model(self) -> bool {
+        self == Self::TOKENS || self.needs_model()
+    }
 
     /// Returns whether the scores are values of columns, and not measures of a text.
     pub fn is_value(self) -> bool {
@@ -175,7 +190,8 @@ mod tests {
             assert_eq!(keys.len(), kind.bound().keys().count(), "{kind:?} names a key twice");
             assert!(!keys.contains("type"), "{kind:?}");
         }
-        assert!(filters().count() + 1 == SCORERS.len() && !ScoreKind::TOKENS.is_filter());
+        let others: Vec<&str> = SCORERS.iter().filter(|kind| !kind.is_filter()).map(|kind| kind.name()).collect();
+        assert_eq!(others, ["tokens", "trained_tokens"]);
     }
 
     #[test]
@@ -196,7 +212,9 @@ mod tests {
     #[test]
     fn every_scorer_has_a_fixture_and_scores_as_it_says() {
         let folder = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("tests/fixtures/scores");
-        for kind in SCORERS.iter().filter(|kind| cfg!(feature = "tokens") || **kind != ScoreKind::TOKENS) {
+        let has_scores =
+            |kind: &&ScoreKind| !kind.needs_model() && (cfg!(feature = "tokens") || **kind != ScoreKind::TOKENS);
+        for kind in SCORERS.iter().filter(has_scores) {
             let path = folder.join(format!("{}.jsonl", kind.name()));
             #[expect(clippy::disallowed_methods, reason = "a test reads its fixture")]
             let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", kind.name()));

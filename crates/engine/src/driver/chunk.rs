@@ -521,8 +521,14 @@ impl Encoded {
     fn store(self, context: &Context, rejects: &[StoredReject]) -> Result<RenderOutcome, ActionError> {
         let mut rejects: Vec<&StoredReject> = rejects.iter().chain(&self.rejects).collect();
         rejects.sort_by_key(|stored| stored.row);
-        let mut tokens = ScoreColumn::new(ScoreKind::TOKENS);
-        self.samples.index.tokens.iter().for_each(|count| tokens.push_count(u64::from(*count)));
+        let column = |kind: ScoreKind, counts: &[u32]| {
+            let mut column = ScoreColumn::new(kind);
+            counts.iter().for_each(|count| column.push_count(u64::from(*count)));
+            context.store.put(&column.encode())
+        };
+        let counts = &self.samples.index;
+        let tokens = column(ScoreKind::TOKENS, &counts.tokens)?;
+        let trained = column(ScoreKind::TRAINED_TOKENS, &counts.trained)?;
         let stored = match rejects.is_empty() {
             true => None,
             false => Some(context.store.put(&postcard::to_stdvec(&rejects).expect("rejects are plain data"))?),
@@ -533,12 +539,7 @@ impl Encoded {
         let shortened = shortened.map(|shortened| shortened.store(context)).transpose()?;
         Ok(RenderOutcome {
             shortened,
-            encoded: EncodedChunk {
-                ids: context.store.put_recent(self.samples.bytes)?,
-                bytes,
-                index,
-                tokens: context.store.put(&tokens.encode())?,
-            },
+            encoded: EncodedChunk { ids: context.store.put_recent(self.samples.bytes)?, bytes, index, tokens, trained },
             rejects: stored,
             rejected: rejects.iter().map(|stored| (stored.row, stored.reject.reason)).collect(),
         })

@@ -179,12 +179,14 @@ pub struct EncodedChunk {
     pub index: BlobId,
     /// The number of tokens of each, as a score column.
     pub tokens: BlobId,
+    /// The number of those that are trained on, as a score column.
+    pub trained: BlobId,
 }
 
 impl EncodedChunk {
     /// Returns the blobs.
-    pub fn blobs(&self) -> [BlobId; 3] {
-        [self.ids, self.index, self.tokens]
+    pub fn blobs(&self) -> [BlobId; 4] {
+        [self.ids, self.index, self.tokens, self.trained]
     }
 }
 

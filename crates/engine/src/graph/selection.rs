@@ -110,7 +110,7 @@ fn chosen<'db>(db: &'db dyn PlannerDb, step: Step<'db>, request: &Request<'_>) -
 
 /// Returns whether a measure is one of texts: with a model, tokens are those of the model.
 pub(super) fn is_scored(measure: &Measure, has_model: bool) -> bool {
-    !has_model || measure.kind != ScoreKind::TOKENS
+    !has_model || !measure.kind.is_of_model()
 }
 
 /// Returns the measures of a dataset entry: one per filter, in order, and then tokens if the mixture counts them.
@@ -331,6 +331,7 @@ impl Request<'_> {
         let mut measured = scores.iter().copied();
         let column = |measure: &Measure| match rendered {
             Some(rendered) if measure.kind == ScoreKind::TOKENS => Some(rendered.encoded.tokens),
+            Some(rendered) if measure.kind == ScoreKind::TRAINED_TOKENS => Some(rendered.encoded.trained),
             _ => measured.next(),
         };
         let mut columns: Vec<BlobId> = self.measures.iter().filter_map(column).collect();

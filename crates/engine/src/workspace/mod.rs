@@ -18,6 +18,7 @@ mod stats;
 mod template;
 #[cfg(test)]
 mod tests;
+mod token_stats;
 mod validate;
 mod watch;
 mod why;
@@ -37,8 +38,9 @@ pub use inventory::{Inventory, ListedOutput, ListedRecipe, ListedSource};
 pub use lock::{LockChange, LockReport, Upgrade};
 pub use recipe_graph::{Edge, Node, NodeKind, RecipeGraph};
 pub use show::{Condition, Pick, Shown, ShownRow};
-pub use stats::{FileStats, Numbers, RecipeStats, Stats};
+pub use stats::{FileStats, Lengths, Numbers, RecipeStats, Stats};
 pub use template::NewRecipe;
+pub use token_stats::{SideTokens, TokenNumbers};
 pub use validate::{Checked, CheckedRecipe, STDIN};
 pub use watch::{Round, WatchOptions};
 pub use why::{Explanation, Step};

@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::token_stats::{SideTokens, token_stats};
 use crate::{
     cache::Access,
     provenance::summary::{SourceSummary, Summary},
@@ -42,6 +43,12 @@ pub struct RecipeStats {
     pub path: String,
     /// The files; none if the recipe was not built.
     pub files: Vec<FileStats>,
+    /// Statistics of the tokens of each side for the recipe's model, at the last build; none without a model.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tokens: Vec<SideTokens>,
+    /// Why there are no statistics of tokens, if the cache has lost what they are made of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_unknown: Option<String>,
     /// Summary of each source at the last build: shares asked for and realised, filters, rejects by reason.
     pub sources: Vec<SourceSummary>,
 }
@@ -74,16 +81,45 @@ pub struct Numbers {
     pub turns: u64,
     /// Number of rows whose prompt occurred in an earlier row.
     pub repeated_prompts: u64,
-    /// Median number of characters per row.
-    pub median: u64,
-    /// Number of characters of the longest row.
-    pub longest: u64,
-    /// Numbers of rows with 0 characters, 1, 2 to 3, 4 to 7, 8 to 15, and so on.
-    pub lengths: Vec<u64>,
+    /// Characters of a row.
+    #[serde(flatten)]
+    pub lengths: Lengths,
     #[serde(skip)]
     prompts: HashSet<u64>,
+}
+
+/// How long rows are.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct Lengths {
+    /// The median length.
+    pub median: u64,
+    /// The length of the longest row.
+    pub longest: u64,
+    /// Numbers of rows with a length of 0, 1, 2 to 3, 4 to 7, 8 to 15, and so on.
+    pub lengths: Vec<u64>,
     #[serde(skip)]
     each: Vec<u32>,
+}
+
+impl Lengths {
+    pub(super) fn add(&mut self, length: u32) {
+        self.longest = self.longest.max(u64::from(length));
+        let bucket = (u32::BITS - length.leading_zeros()) as usize;
+        if self.lengths.len() <= bucket {
+            self.lengths.resize(bucket + 1, 0);
+        }
+        self.lengths[bucket] += 1;
+        self.each.push(length);
+    }
+
+    /// Computes the median, and frees the memory needed for it.
+    pub(super) fn close(&mut self) {
+        let middle = self.each.len() / 2;
+        if !self.each.is_empty() {
+            self.median = u64::from(*self.each.select_nth_unstable(middle).1);
+        }
+        self.each = Vec::new();
+    }
 }
 
 impl Numbers {
@@ -93,22 +129,13 @@ impl Numbers {
         self.words += u64::from(row.words);
         self.turns += u64::from(row.turns);
         self.repeated_prompts += u64::from(!self.prompts.insert(row.prompt));
-        self.longest = self.longest.max(u64::from(row.characters));
-        let bucket = (u32::BITS - row.characters.leading_zeros()) as usize;
-        if self.lengths.len() <= bucket {
-            self.lengths.resize(bucket + 1, 0);
-        }
-        self.lengths[bucket] += 1;
-        self.each.push(row.characters);
+        self.lengths.add(row.characters);
     }
 
     /// Computes the median, and frees the memory needed for it.
     fn close(mut self) -> Self {
-        let middle = self.each.len() / 2;
-        if !self.each.is_empty() {
-            self.median = u64::from(*self.each.select_nth_unstable(middle).1);
-        }
-        (self.each, self.prompts) = (Vec::new(), HashSet::new());
+        self.lengths.close();
+        self.prompts = HashSet::new();
         self
     }
 }
@@ -151,7 +178,8 @@ pub(crate) fn stats(site: &Site, selectors: &[String]) -> Result<Stats, Workspac
     let last = record.recipes()?;
     let mut recipes = Vec::new();
     for text in find(site, selectors)?.recipes {
-        let mut stats = RecipeStats { name: text.name, path: text.path, files: Vec::new(), sources: Vec::new() };
+        let (files, tokens, sources) = (Vec::new(), Vec::new(), Vec::new());
+        let mut stats = RecipeStats { name: text.name, path: text.path, files, tokens, tokens_unknown: None, sources };
         if let Some(last) = last.get(&stats.path) {
             let is_rows = |name: &str| OutputKind::of(name).is_some_and(|kind| kind.side().is_some());
             let rows = last.outputs.iter().filter(|output| is_rows(&output.name));
@@ -160,6 +188,10 @@ pub(crate) fn stats(site: &Site, selectors: &[String]) -> Result<Stats, Workspac
             stats.files = measured.filter_map(Result::transpose).collect::<Result<_, _>>()?;
             let detail = record.detail(&stats.path)?;
             let summary = detail.and_then(|detail| postcard::from_bytes::<Summary>(&detail.summary).ok());
+            match token_stats(site, &record, &stats.path) {
+                Ok(tokens) => stats.tokens = tokens,
+                Err(error) => stats.tokens_unknown = Some(error.to_string()),
+            }
             stats.sources = summary.map(|summary| summary.sources).unwrap_or_default();
         }
         recipes.push(stats);
@@ -177,6 +209,8 @@ fn file_stats(path: &Path, name: &str) -> Result<Option<FileStats>, WorkspaceErr
     let mut reader = lines_of(path)?;
     // The rows of a shape are in a folder of its name.
     let shape = name.split('/').nth(1).and_then(shape::by_name);
+    // Rows of ids are counted; what the samples in them are is known from the build.
+    let is_of_tokens = shape.is_some_and(<dyn Shape>::is_of_tokens);
     let failed = |source| FileError { verb: "read", path: path.to_owned(), source };
     let mut stats =
         FileStats { output: name.to_owned(), bytes, all: Numbers::default(), sources: BTreeMap::new(), unreadable: 0 };
@@ -204,7 +238,7 @@ fn file_stats(path: &Path, name: &str) -> Result<Option<FileStats>, WorkspaceErr
         let measured: Vec<Vec<Option<Measured>>> = blocks.into_par_iter().map(lines).collect();
         for row in measured.into_iter().flatten() {
             let Some(row) = row else {
-                stats.unreadable += 1;
+                *(if is_of_tokens { &mut stats.all.rows } else { &mut stats.unreadable }) += 1;
                 continue;
             };
             stats.all.add(&row);
@@ -238,8 +272,9 @@ mod tests {
         let stats = file_stats(&path, "a.jsonl").unwrap().unwrap();
         let all = &stats.all;
         assert_eq!((all.rows, all.characters, all.words, all.turns), (4, 5 + 1 + 6 + 19, 3 + 1 + 2 + 3, 5));
-        assert_eq!((all.repeated_prompts, all.longest, all.median, stats.unreadable), (1, 19, 6, 2));
-        assert_eq!(all.lengths, [0, 1, 0, 2, 0, 1], "1, then 5 and 6, then 19 characters");
+        let lengths = &all.lengths;
+        assert_eq!((all.repeated_prompts, lengths.longest, lengths.median, stats.unreadable), (1, 19, 6, 2));
+        assert_eq!(lengths.lengths, [0, 1, 0, 2, 0, 1], "1, then 5 and 6, then 19 characters");
         assert_eq!(stats.sources["s"].rows, 3);
         assert_eq!((stats.sources["p"].repeated_prompts, stats.bytes), (0, text.len() as u64));
         assert!(file_stats(&folder.path().join("none"), "none").unwrap().is_none());

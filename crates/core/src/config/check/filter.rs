@@ -83,7 +83,16 @@ impl Checker<'_> {
         };
         let units: Vec<(&str, ScoreKind)> =
             scorer.units().iter().filter_map(|(word, name)| Some((*word, quality::by_name(name)?))).collect();
-        let scorer = self.or_default(&fields, "unit", scorer, |this, node, key| this.word(node, key, &units))?;
+        let scorer = self.or_default(&fields, "unit", scorer, |this, node, key| {
+            let scorer = this.word(node, key, &units)?;
+            if scorer.needs_model() && !this.has_model {
+                let message = "`unit: trained_tokens` counts what a model is trained on, and the recipe has no `model`";
+                let fault = Fault::new(problem::MODEL, &node.span, message).label("of which model?");
+                this.report(fault.hint("add `model: Qwen/Qwen3-8B`, or the folder of a tokenizer"));
+                return None;
+            }
+            Some(scorer)
+        })?;
         Some(Filter { scorer, bound })
     }
 

@@ -134,7 +134,7 @@ fn filter_keys(scorer: ScoreKind) -> Vec<&'static str> {
 ///
 /// There may be neither, if the parser has already reported a fault in the tree.
 pub(super) fn check(root: &Node<'_>, vocabulary: &Vocabulary) -> (Option<Recipe>, Vec<Fault>) {
-    let mut checker = Checker { vocabulary, faults: Vec::new() };
+    let mut checker = Checker { vocabulary, faults: Vec::new(), has_model: false };
     let recipe = checker.recipe(root);
     (recipe.filter(|_| checker.faults.is_empty()), checker.faults)
 }
@@ -143,4 +143,6 @@ pub(super) fn check(root: &Node<'_>, vocabulary: &Vocabulary) -> (Option<Recipe>
 struct Checker<'v> {
     vocabulary: &'v Vocabulary,
     faults: Vec<Fault>,
+    /// Whether the recipe has a `model`, whatever is wrong with it.
+    has_model: bool,
 }

@@ -14,12 +14,13 @@ use super::{
 use crate::sample::SampleKind;
 
 impl Checker<'_> {
-    /// Reads the model; `Some(None)` without one.
+    /// Reads the model; `Some(None)` without one. `default_max` is the largest number of tokens where the model names none.
     pub(super) fn model(
         &mut self,
         fields: &Fields<'_, '_>,
         root: &Node<'_>,
         kind: Option<SampleKind>,
+        default_max: Option<u64>,
     ) -> Option<Option<Model>> {
         let Some(node) = fields.get("model") else { return Some(None) };
         let key = root.entry("model").map(|(key, _)| key);
@@ -41,7 +42,7 @@ impl Checker<'_> {
                 reasoning: true,
                 end_of_turn: true,
                 special_tokens: SpecialTokens::default(),
-                max_tokens: None,
+                max_tokens: default_max,
                 overlong: Overlong::default(),
             }));
         }
@@ -60,6 +61,7 @@ impl Checker<'_> {
             this.word(node, key, SpecialTokens::ALL)
         });
         let max_tokens = self.optional(&fields, "max_tokens", |this, node, key| this.integer(node, key, 1));
+        let max_tokens = max_tokens.map(|max| max.or(default_max));
         let overlong = self.overlong(&fields, kind, max_tokens);
         Some(Some(Model {
             location: location?,

@@ -41,6 +41,7 @@ impl Checker<'_> {
             return None;
         }
         let fields = self.fields(root, None, "the recipe", RECIPE_KEYS)?;
+        self.has_model = fields.get("model").is_some();
         let metadata = self.required(&fields, "metadata", "add `metadata: { phase: sft }`");
         let metadata = metadata.and_then(|node| self.metadata(node, root));
         let datasets = self.required(&fields, "datasets", "add `datasets:` with `- name: …` and `source: …` under it");
@@ -52,7 +53,8 @@ impl Checker<'_> {
         };
         let max_rejects = self.optional(&fields, "max_rejects", Self::amount);
         let outputs = self.outputs(&fields, metadata.as_ref().map(|m| m.kind));
-        let model = self.model(&fields, root, metadata.as_ref().map(|m| m.kind));
+        let default_max = metadata.as_ref().and_then(|metadata| metadata.max_seq_length).filter(|max| *max > 0);
+        let model = self.model(&fields, root, metadata.as_ref().map(|m| m.kind), default_max);
         let expect = self.expectations(&fields, root);
         if let (Some(None), Some(outputs)) = (&model, &outputs) {
             self.needs_model(&fields, outputs);

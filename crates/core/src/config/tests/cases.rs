@@ -153,6 +153,11 @@ pub(in crate::config) fn bad() -> Vec<(&'static str, String, Vec<&'static str>)>
             &root("model: {source: a/b, max_tokens: 9, overlong: truncate_end}"),
             &["6:47 E0138 is for texts"],
         ),
+        case(
+            "trained on by no model",
+            &filter("{type: length, min_length: 1, unit: trained_tokens}"),
+            &["7:45 E0138 the recipe has no `model`"],
+        ),
         case("ids of no model", &root("output: tokens"), &["6:9 E0138 the recipe has no `model`"]),
         // What is expected.
         case("no expectations", &root("expect: 7"), &["6:9 E0112 `expect` must be a mapping"]),

@@ -8,11 +8,11 @@ use std::{
 };
 
 use crate::{
-    cache::{Miss, RunId, Store},
+    cache::{Miss, Record, RunId, Store},
     driver,
     graph::PackedRows,
-    provenance::manifest::BuildManifest,
-    site::WorkspaceError,
+    provenance::{history::read_manifest, manifest::BuildManifest},
+    site::{Site, WorkspaceError},
 };
 use datac_core::{
     encoded::{EncodedIndex, EncodedSample, Notes},
@@ -63,6 +63,13 @@ impl Lineage {
     pub(crate) fn new(manifest: BuildManifest, run: RunId, store: Store) -> Self {
         let selections = manifest.sources.iter().map(|_| OnceLock::new()).collect();
         Self { manifest, run, store, orders: BySide::new(|_| OnceLock::new()), selections }
+    }
+
+    /// Returns the last build of a recipe; `None` if there was none.
+    pub(crate) fn latest(site: &Site, record: &Arc<Record>, path: &str) -> Lost<Option<Self>> {
+        let Some((run, build)) = record.latest_build(path)? else { return Ok(None) };
+        let store = site.cache.store(record);
+        Ok(Some(Self::new(read_manifest(&store, &build)?, run, store)))
     }
 
     /// Returns the error for a blob that is missing or does not match.
@@ -195,6 +202,13 @@ impl Lineage {
         let blob = self.blob(&self.manifest.sources[at.source].chunks[at.chunk].written)?;
         let place = if at.sample < index.len() { index.range(at.sample) } else { 0..0 };
         take(sample::at(&blob, place).map_err(|error| self.lost(error))?)
+    }
+
+    /// Returns the index of the ids of a chunk.
+    pub(crate) fn encoded_index(&self, source: usize, chunk: usize) -> Lost<EncodedIndex> {
+        let encoded = self.manifest.sources[source].chunks[chunk].encoded;
+        let encoded = encoded.ok_or_else(|| self.lost("a chunk has no ids"))?;
+        EncodedIndex::decode(&self.blob(&encoded.index)?).ok_or_else(|| self.lost("an index of ids cannot be read"))
     }
 
     /// Returns a sample as the recipe's model sees it; `None` if the recipe has no model.

@@ -13,9 +13,9 @@ use crate::{
     status::FileState,
 };
 use datac_core::{
-    encoded::{Sequence, TrainedRun},
+    encoded::{EncodedSample, Sequence, TrainedRun},
     failure::{Failure, FailureKind},
-    outputs::OutputKind,
+    outputs::{OutputKind, row_id},
 };
 
 /// A row as a model sees it.
@@ -34,6 +34,9 @@ pub struct SeenRow {
 /// A dialogue or a text as a model sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct SeenSequence {
+    /// The `id` of the sample, if several share the row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// The text that the ids stand for. What is no UTF-8 is written as `\u{fffd}`.
     pub text: String,
     /// The ids.
@@ -102,7 +105,8 @@ pub(crate) fn seen(
     }
     for line in first..=located.rows.min((first - 1).saturating_add(limit)) {
         let sequences = located.sequences(line)?;
-        let sequences = sequences.into_iter().map(|sequence| seen_sequence(sequence, &vocabulary)).collect();
+        let seen = |(id, sequence)| SeenSequence { id, ..seen_sequence(sequence, &vocabulary) };
+        let sequences = sequences.into_iter().map(seen).collect();
         let row = SeenRow { output: located.name.clone(), line, model: model.name.clone(), sequences };
         if !each(row) {
             break;
@@ -112,14 +116,18 @@ pub(crate) fn seen(
 }
 
 impl Located {
-    /// Returns what the model sees of the samples of a line: one, but for packed rows.
-    fn sequences(&self, line: u64) -> Result<Vec<Sequence>, WorkspaceError> {
+    /// Returns what the model sees of the sample of a line, or of the samples of a packed row with the `id` of each.
+    fn sequences(&self, line: u64) -> Result<Vec<(Option<String>, Sequence)>, WorkspaceError> {
         let (side, position) = match self.side {
             OutputKind::Rows(side) => (side, line),
             OutputKind::Shard(side) => match self.packed(side, line)? {
                 Some(samples) => {
-                    let all: Result<Vec<_>, _> = samples.iter().map(|number| self.sequences_of(*number)).collect();
-                    return Ok(all?.into_iter().flatten().collect());
+                    let mut all = Vec::new();
+                    for number in samples {
+                        let EncodedSample { row_hash, sequences } = self.encoded(number)?;
+                        all.extend(sequences.into_iter().map(|sequence| (Some(row_id(row_hash)), sequence)));
+                    }
+                    return Ok(all);
                 }
                 None => (side, self.position(side, line)?),
             },
@@ -130,12 +138,12 @@ impl Located {
         };
         let order = self.lineage.order(side)?;
         let number = order.get(position as usize - 1).ok_or_else(|| self.lineage.lost("an order is too short"))?;
-        self.sequences_of(*number)
+        Ok(self.encoded(*number)?.sequences.into_iter().map(|sequence| (None, sequence)).collect())
     }
 
-    fn sequences_of(&self, number: u32) -> Result<Vec<Sequence>, WorkspaceError> {
+    fn encoded(&self, number: u32) -> Result<EncodedSample, WorkspaceError> {
         let encoded = self.lineage.encoded(self.lineage.at(number)?)?;
-        Ok(encoded.ok_or_else(|| self.lineage.lost("a chunk has no ids"))?.sequences)
+        encoded.ok_or_else(|| self.lineage.lost("a chunk has no ids"))
     }
 }
 
@@ -162,6 +170,7 @@ fn seen_sequence(sequence: Sequence, vocabulary: &Vocabulary) -> SeenSequence {
     parts.push(SeenPart { text: joined(&sequence.ids[at..]), why: None });
     parts.retain(|part| !part.text.is_empty());
     SeenSequence {
+        id: None,
         parts,
         text: joined(&sequence.ids),
         tokens: sequence.ids.iter().map(|id| String::from_utf8_lossy(bytes(id)).into_owned()).collect(),
