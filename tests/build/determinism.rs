@@ -175,6 +175,7 @@ enum Event {
     Unit(usize, &'static str),
     Total(usize, Option<u64>),
     MaxRejects(usize, Option<u64>),
+    Model(usize),
     Toggle(usize),
     DropOutputs(u64),
     EditOutput(u64),
@@ -207,6 +208,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (recipe.clone(), prop::sample::select(vec!["rows", "characters"])).prop_map(|(r, x)| Event::Unit(r, x)),
         1 => (recipe.clone(), prop::option::of(1_u64..300)).prop_map(|(r, x)| Event::Total(r, x)),
         1 => (recipe.clone(), prop::option::of(0_u64..3)).prop_map(|(r, x)| Event::MaxRejects(r, x)),
+        2 => (0..MODELS.len()).prop_map(Event::Model),
         1 => recipe.prop_map(Event::Toggle),
         2 => any::<u64>().prop_map(Event::DropOutputs),
         1 => any::<u64>().prop_map(Event::EditOutput),
@@ -231,7 +233,18 @@ struct Knobs {
     unit: &'static str,
     total: Option<u64>,
     max_rejects: Option<u64>,
+    /// The model and the outputs.
+    model: &'static str,
 }
+
+/// What the first recipe may say of a model, and of rows that are made for it.
+const MODELS: [&str; 5] = [
+    "",
+    "model: datac/sample\noutput: [native, { shape: tokens, container: jsonl, pack: 128, id: true }, skyrl-tokens]\n",
+    "model: { source: datac/sample, max_tokens: 60 }\noutput: [native, { shape: tokens, container: jsonl, pack: 64, shards: 2 }]\n",
+    "model: { source: datac/sample, train_on: all }\noutput: [native, { shape: tokens, container: jsonl }]\n",
+    "model: { source: datac/sample, train_on: all }\noutput: [native, { shape: tokens, container: jsonl, pack: 70 }]\n",
+];
 
 /// A workspace of two sources and three recipes, under change.
 struct Subject {
@@ -264,6 +277,7 @@ impl Subject {
             unit: "rows",
             total: None,
             max_rejects: None,
+            model: MODELS[0],
         };
         let subject = Self {
             space,
@@ -311,6 +325,7 @@ impl Subject {
         knobs.total.iter().for_each(|total| more.push_str(&format!(", total: {total}")));
         more.push_str(" }\n");
         knobs.max_rejects.iter().for_each(|limit| more.push_str(&format!("max_rejects: {limit}\n")));
+        more.push_str(knobs.model);
         self.space.write(&Self::path(number), recipe(&entries, &more));
     }
 
@@ -370,6 +385,7 @@ impl Subject {
             Event::Unit(number, unit) => self.turn(number, |knobs| knobs.unit = unit),
             Event::Total(number, total) => self.turn(number, |knobs| knobs.total = total),
             Event::MaxRejects(number, limit) => self.turn(number, |knobs| knobs.max_rejects = limit),
+            Event::Model(model) => self.turn(0, |knobs| knobs.model = MODELS[model]),
             Event::Toggle(number) => self.turn(number, |knobs| knobs.is_there ^= true),
             Event::DropOutputs(dice) => {
                 pick(dice, &files(&self.space.path("dataset")), |path| fs::remove_file(path).unwrap())
@@ -423,8 +439,9 @@ impl Subject {
                 }
                 continue;
             }
-            for name in [format!("{stem}_train.jsonl"), format!("{stem}_val.jsonl"), format!("quarantine/{stem}.jsonl")]
-            {
+            let own = ["_train.jsonl", "_val.jsonl"].map(|end| format!("{stem}{end}"));
+            let shaped = mine.keys().chain(clean.keys()).filter(|name| name.starts_with(&format!("{stem}/"))).cloned();
+            for name in own.into_iter().chain([format!("quarantine/{stem}.jsonl")]).chain(shaped) {
                 // A file that may be the user's stays, and is named.
                 let is_named = self.noted.iter().any(|note| note.contains(&format!("`dataset/{name}`")));
                 if mine.get(&name) != clean.get(&name) && (clean.contains_key(&name) || !is_named) {

@@ -2,8 +2,8 @@
 
     python read_tokens.py FOLDER
 
-FOLDER is what `tokens.py` made. Runs in the environment `trl` (TRL's SFTTrainer, and the Trainer of transformers) and in
-`axolotl`. Each token and each label of each batch is held against the Parquet, Arrow or JSON lines file itself.
+FOLDER is what `tokens.py` made. Runs in the environment `trl` (TRL's SFTTrainer, and the Trainer of transformers), in `axolotl`
+and in `skyrl`. Each token and each label of each batch is held against the Parquet, Arrow or JSON lines file itself.
 """
 
 import importlib.util
@@ -159,15 +159,35 @@ def axolotl(folder: pathlib.Path) -> str:
     return note
 
 
+def skyrl(folder: pathlib.Path) -> str:
+    from skyrl.train.dataset.pretokenized import load_from_pretokenized
+
+    folder = folder.parent / "skyrl-tokens"
+    told = yaml.safe_load((folder / "skyrl.yaml").read_text("utf-8"))
+    note = ""
+    for side, key in (("train", "pretokenized_dataset_paths"), ("val", "eval_pretokenized_dataset_paths")):
+        got = []
+        for name in told[key]:
+            for row in load_from_pretokenized(str(folder / name)):
+                ids, window = row["input_ids"], row["loss_mask"]
+                assert len(window) == row["num_actions"] and row["attention_mask"] == [1] * len(ids), row
+                mask = [0] * (len(ids) - len(window)) + window
+                got.append((tuple(ids), tuple(one if is_trained else -100 for one, is_trained in zip(ids, mask))))
+        note += ("" if side == "train" else ", validation ") + same(got, rows_of(folder.parent / "tokens", side))
+    return note
+
+
 if __name__ == "__main__":
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     CAUSAL = save_model(SCRATCH + "/causal")
-    readers = [axolotl] if importlib.util.find_spec("axolotl") else [trl, transformers]
+    readers = [axolotl] if importlib.util.find_spec("axolotl") else [skyrl] if importlib.util.find_spec("skyrl") else [trl, transformers]
     failed = 0
     for output in OUTPUTS:
         for reader in readers:
             if output == "sft_own_packed" and reader is not trl:
+                continue
+            if reader is skyrl and output not in ("sft_own", "sft_own_training"):
                 continue
             folder = (pathlib.Path(sys.argv[1]) / "dataset" / output / "tokens").resolve()
             try:

@@ -166,7 +166,8 @@ def make(folder: pathlib.Path, found: list[Model], rows: list[Row]) -> None:
             f"validation: {{{{ ratio: 0.05 }}}}\nmodel: {{{{ source: models/{model.name}, now: {NOW} }}}}\noutput:\n  - native\n"
             "  - {{ shape: tokens, container: {container}, id: true }}\n"
         )
-        conversations = recipe.format(phase="sft", data="rows", container="parquet") + "  - { shape: messages, id: true }\n"
+        conversations = recipe.format(phase="sft", data="rows", container="parquet")
+        conversations += "  - { shape: messages, id: true }\n  - skyrl-tokens\n"
         (folder / "config" / f"{model.name}.yaml").write_text(conversations, "utf-8")
         if model.name == "own":
             packed = recipe.format(phase="sft", data="rows", container="parquet").replace("id: true", "id: true, pack: 8192")

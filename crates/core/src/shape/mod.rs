@@ -6,6 +6,7 @@
 pub mod axolotl;
 mod chat;
 pub mod facts;
+mod ids;
 pub mod llama_factory;
 pub mod messages;
 pub mod native;
@@ -15,6 +16,7 @@ pub mod openrlhf;
 pub mod prime_rl;
 mod read;
 pub mod skyrl;
+pub mod skyrl_tokens;
 pub mod swift;
 pub mod tokens;
 pub mod trl;
@@ -48,6 +50,7 @@ pub static SHAPES: &[&dyn Shape] = &[
     &prime_rl::PrimeRl,
     &skyrl::SkyRl,
     &tokens::Tokens,
+    &skyrl_tokens::SkyRlTokens,
 ];
 
 /// The shape of all outputs.

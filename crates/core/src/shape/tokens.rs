@@ -3,6 +3,7 @@
 use super::{
     Shape, Unfit, Written, WrittenRow,
     facts::{Column, Facts, Type},
+    ids::{column, labels, sequence},
 };
 use crate::{
     encoded::{EncodedSample, Sequence},
@@ -17,9 +18,6 @@ use crate::{
 /// sources of rows, have no place in them; ask for `id: true` to find a row again.
 #[derive(Debug)]
 pub struct Tokens;
-
-/// What PyTorch's cross entropy leaves out: `ignore_index`.
-const NOT_TRAINED: &str = "-100";
 
 /// The columns of packed rows.
 const PACKED: [&str; 4] = ["input_ids", "labels", "position_ids", "seq_lengths"];
@@ -151,48 +149,6 @@ fn axolotl(written: &Written<'_>) -> String {
     }
     text.push_str("# The rows are divided already.\nval_set_size: 0\n");
     text
-}
-
-/// Returns the only sequence of a sample, if labels can say what of it is trained on: they say whether, not how much.
-fn sequence(sample: &EncodedSample) -> Result<&Sequence, Unfit> {
-    let [sequence] = &sample.sequences[..] else { return Err(Unfit("several sequences")) };
-    match sequence.runs.iter().all(|run| run.weight == 1.0) {
-        true => Ok(sequence),
-        false => Err(Unfit("a weight other than 0 and 1")),
-    }
-}
-
-fn column<'n>(name: &str, numbers: impl Iterator<Item = &'n u32>, out: &mut Vec<u8>) {
-    let mut buffer = itoa::Buffer::new();
-    begin(name, out);
-    for number in numbers {
-        out.extend_from_slice(buffer.format(*number).as_bytes());
-        out.push(b',');
-    }
-    end(out);
-}
-
-fn labels(labels: impl Iterator<Item = Option<u32>>, out: &mut Vec<u8>) {
-    let mut buffer = itoa::Buffer::new();
-    begin("labels", out);
-    for label in labels {
-        let label = label.map_or(NOT_TRAINED, |id| buffer.format(id));
-        out.extend_from_slice(label.as_bytes());
-        out.push(b',');
-    }
-    end(out);
-}
-
-fn begin(name: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(format!("\"{name}\":[").as_bytes());
-}
-
-/// Ends a list of numbers with commas behind them.
-fn end(out: &mut Vec<u8>) {
-    if out.last() == Some(&b',') {
-        out.pop();
-    }
-    out.push(b']');
 }
 
 #[cfg(test)]

@@ -1,0 +1,51 @@
+//! Columns of token ids, labels and masks, as JSON lists.
+
+use super::Unfit;
+use crate::encoded::{EncodedSample, Sequence};
+
+/// What PyTorch's cross entropy leaves out: `ignore_index`.
+const NOT_TRAINED: &str = "-100";
+
+/// Returns the only sequence of a sample, if labels or a mask can say what of it is trained on: they say whether, not how much.
+pub(super) fn sequence(sample: &EncodedSample) -> Result<&Sequence, Unfit> {
+    let [sequence] = &sample.sequences[..] else { return Err(Unfit("several sequences")) };
+    match sequence.runs.iter().all(|run| run.weight == 1.0) {
+        true => Ok(sequence),
+        false => Err(Unfit("a weight other than 0 and 1")),
+    }
+}
+
+/// Appends a list of numbers under a name.
+pub(super) fn column<'n>(name: &str, numbers: impl Iterator<Item = &'n u32>, out: &mut Vec<u8>) {
+    let mut buffer = itoa::Buffer::new();
+    begin(name, out);
+    for number in numbers {
+        out.extend_from_slice(buffer.format(*number).as_bytes());
+        out.push(b',');
+    }
+    end(out);
+}
+
+/// Appends labels: the id, or -100 for what is not trained on.
+pub(super) fn labels(labels: impl Iterator<Item = Option<u32>>, out: &mut Vec<u8>) {
+    let mut buffer = itoa::Buffer::new();
+    begin("labels", out);
+    for label in labels {
+        let label = label.map_or(NOT_TRAINED, |id| buffer.format(id));
+        out.extend_from_slice(label.as_bytes());
+        out.push(b',');
+    }
+    end(out);
+}
+
+fn begin(name: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!("\"{name}\":[").as_bytes());
+}
+
+/// Ends a list of numbers with commas behind them.
+fn end(out: &mut Vec<u8>) {
+    if out.last() == Some(&b',') {
+        out.pop();
+    }
+    out.push(b']');
+}

@@ -1,0 +1,108 @@
+//! Token ids with a loss mask, as SkyRL reads them.
+
+use super::{
+    Shape, Unfit, Written, WrittenRow,
+    facts::{Column, Facts, Type},
+    ids::{column, sequence},
+};
+use crate::{
+    encoded::EncodedSample,
+    outputs::{Container, Side},
+    sample::{Quoted, SampleKind, SampleView},
+};
+
+/// Writes `{"input_ids":[…],"loss_mask":[0,…,1,…]}`: rows of SkyRL's `pretokenized_dataset_paths`.
+///
+/// The first token is never trained on, as none stands before it: SkyRL counts its window of loss from the first 1 of the mask.
+#[derive(Debug)]
+pub struct SkyRlTokens;
+
+impl Shape for SkyRlTokens {
+    fn name(&self) -> &'static str {
+        "skyrl-tokens"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn kinds(&self) -> &'static [SampleKind] {
+        &[SampleKind::Conversation, SampleKind::Text]
+    }
+
+    fn is_of_tokens(&self) -> bool {
+        true
+    }
+
+    fn container(&self) -> Container {
+        Container::Parquet
+    }
+
+    fn containers(&self) -> Vec<Container> {
+        vec![Container::Jsonl, Container::Parquet, Container::Arrow]
+    }
+
+    fn beside(&self, written: &Written<'_>) -> Vec<(&'static str, String)> {
+        let mut text = String::from(
+            "# Keys of SkyRL's SFT configuration. Paths are those of this folder: put it before them. Files are named, since SkyRL takes every\n\
+             # `.json` of a folder for rows. With `max_length`, SkyRL cuts what is longer, and leaves out rows without a trained token then.\n",
+        );
+        for (side, names) in written.files {
+            let key = match side {
+                Side::Train => "pretokenized_dataset_paths",
+                Side::Validation => "eval_pretokenized_dataset_paths",
+                Side::Test => continue,
+            };
+            text.push_str(&format!("{key}:\n"));
+            names.iter().for_each(|name| text.push_str(&format!("  - {name}\n")));
+        }
+        vec![("skyrl.yaml", text)]
+    }
+
+    fn columns(&self, _: SampleKind, _: &Facts) -> Vec<Column> {
+        ["input_ids", "loss_mask"].map(|name| Column::new(name, Type::Integer.list())).into()
+    }
+
+    fn write(&self, _: &SampleView<'_>, _: Quoted<'_>, _: &Facts, _: &mut Vec<u8>) -> Result<(), Unfit> {
+        Err(Unfit("a sample that no model has encoded"))
+    }
+
+    fn write_encoded(&self, sample: &EncodedSample, out: &mut Vec<u8>) -> Result<(), Unfit> {
+        let sequence = sequence(sample)?;
+        let mut mask: Vec<u32> = sequence.mask().into_iter().map(u32::from).collect();
+        mask.iter_mut().take(1).for_each(|first| *first = 0);
+        if !mask.contains(&1) {
+            return Err(Unfit("a first token that alone is trained on"));
+        }
+        out.push(b'{');
+        column("input_ids", sequence.ids.iter(), out);
+        out.push(b',');
+        column("loss_mask", mask.iter(), out);
+        out.push(b'}');
+        Ok(())
+    }
+
+    fn read(&self, _: &str) -> Option<WrittenRow> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encoded::{Sequence, TrainedRun, WhyTrained};
+
+    #[test]
+    fn masks_say_what_is_trained_on_but_for_the_first_token() {
+        let written = |start, length| {
+            let run = TrainedRun { start, length, why: WhyTrained::All, message: None, weight: 1.0 };
+            let sequence = Sequence { ids: vec![5, 6, 7], runs: vec![run] };
+            let mut out = Vec::new();
+            SkyRlTokens.write_encoded(&EncodedSample { row_hash: 0, sequences: vec![sequence] }, &mut out)?;
+            Ok(String::from_utf8(out).unwrap())
+        };
+        assert_eq!(written(0, 2).as_deref(), Ok(r#"{"input_ids":[5,6,7],"loss_mask":[0,1,0]}"#));
+        assert_eq!(written(2, 1).as_deref(), Ok(r#"{"input_ids":[5,6,7],"loss_mask":[0,0,1]}"#));
+        assert_eq!(written(0, 1), Err(Unfit("a first token that alone is trained on")));
+    }
+}
