@@ -29,7 +29,7 @@ pub use conversation::{Conversation, ConversationError, Message};
 pub use json::{Json, JsonError};
 pub use mask::{EndOfTurn, MaskError, Masked, Masker, Reason, Rules, Run, TrainOn};
 pub use model::{Encoded, Model, ModelError, TokenRun};
-pub use sinks::{Shown, Sinks};
+pub use sinks::{Rewritten, Shown, Sinks};
 pub use template::{
     ChatTemplate, ChoiceError, DateTime, Ending, RenderError, Rendered, Settings, TemplateError, TemplateFiles,
     Templates,

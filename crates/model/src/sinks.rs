@@ -43,13 +43,28 @@ pub struct Sinks {
     /// What is written before a conversation that has no message of the system, beyond what is written before one that has:
     /// an instruction that nobody gave.
     pub default_system: Option<String>,
+    /// The parts of a turn that it writes otherwise, or no longer, once the conversation goes on.
+    pub rewritten: Vec<Rewritten>,
+    /// Whether what asks for an answer stands before an answer in a whole conversation too.
+    pub begins_alike: bool,
+}
+
+/// A part of a turn that may be written otherwise later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rewritten {
+    /// A question and its answer.
+    Answer,
+    /// An answer with reasoning.
+    Reasoning,
+    /// A call of a tool with its result, and the answer.
+    Call,
 }
 
 /// Words that stand in no template.
 const WORDS: [&str; 3] = ["qzvwx", "jkqzv", "wqxjz"];
 
 impl Masker {
-    /// Asks the template what it does with parts that many templates drop. Renders about a dozen times.
+    /// Asks the template what it does with parts that many templates drop. Renders about two dozen times.
     pub fn sinks(&self) -> Sinks {
         let [word, other, third] = WORDS;
         let user = || Message::new("user", "[a question]");
@@ -94,6 +109,49 @@ impl Masker {
             parts: self.shown(&plain(vec![Message::new("user", Json::from(vec![part()])), answer()]), word),
             begins_with: self.begins_with(&plain(vec![user(), answer()])),
             default_system: self.default_system(),
+            rewritten: {
+                let end = || Message::new("assistant", WORDS[2]);
+                let reasoned = vec![user(), end().with("reasoning_content", Json::from(word))];
+                let called = Conversation {
+                    tools: Some(tool()),
+                    ..plain(vec![user(), call(object(vec![("city", Json::from(word))])), result(), end()])
+                };
+                let turns = [
+                    (Rewritten::Answer, plain(vec![user(), end()])),
+                    (Rewritten::Reasoning, plain(reasoned)),
+                    (Rewritten::Call, called),
+                ];
+                let is_rewritten = |conversation: &Conversation| self.rewrites(conversation, &[user(), answer()]);
+                turns.iter().filter(|(_, turn)| is_rewritten(turn)).map(|(turn, _)| *turn).collect()
+            },
+            begins_alike: self.begins_alike(&[user()], Message::new("assistant", word)),
+        }
+    }
+
+    /// Returns whether the text of a conversation, up to the last of its words that stand nowhere else, is another one once more
+    /// messages follow.
+    fn rewrites(&self, conversation: &Conversation, more: &[Message]) -> bool {
+        let longer = Conversation {
+            messages: conversation.messages.iter().chain(more).cloned().collect(),
+            ..conversation.clone()
+        };
+        let text = |conversation: &Conversation| self.render(conversation, Ending::Closed).ok().map(|made| made.text);
+        let (Some(alone), Some(longer)) = (text(conversation), text(&longer)) else { return false };
+        let Some(end) = alone.rfind(WORDS[2]).map(|at| at + WORDS[2].len()) else { return false };
+        !longer.starts_with(&alone[..end])
+    }
+
+    /// Returns whether the text that asks for an answer begins the text of the whole; the answer is a word.
+    fn begins_alike(&self, messages: &[Message], answer: Message) -> bool {
+        let whole = Conversation::new(messages.iter().cloned().chain([answer]).collect());
+        let asked = self.render(&Conversation::new(messages.to_vec()), Ending::GenerationPrompt);
+        match (asked, self.render(&whole, Ending::Closed)) {
+            (Ok(asked), Ok(whole)) => match whole.text.split_once(WORDS[0]) {
+                // What the model is to write itself may stand between.
+                Some((before, _)) => before.starts_with(&asked.text),
+                None => true,
+            },
+            _ => true,
         }
     }
 

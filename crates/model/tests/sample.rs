@@ -4,8 +4,8 @@
 mod sample;
 
 use datac_model::{
-    ChatTemplate, Conversation, Encoded, Masker, Message, Model, Reason, Rules, Settings, Shown, TemplateFiles,
-    Templates, Tokenizer, TokenizerFile, TrainOn,
+    ChatTemplate, Conversation, DateTime, Encoded, Masker, Message, Model, Reason, Rewritten, Rules, Settings, Shown,
+    TemplateFiles, Templates, Tokenizer, TokenizerFile, TrainOn,
 };
 
 const FILE: &str = include_str!("../sample/tokenizer.json");
@@ -132,6 +132,27 @@ fn sinks_are_said() {
     assert_eq!([&tools.calls, &tools.calls_as_text, &tools.tool_results, &tools.reasoning], [&Shown::Shown; 4]);
     assert_eq!([&tools.earlier_reasoning, &tools.parts], [&Shown::Dropped, &Shown::Printed]);
     assert_eq!(tools.developer, Shown::Shown);
+    assert_eq!((&plain.rewritten, plain.begins_alike), (&vec![], true));
+    assert_eq!((&tools.rewritten, tools.begins_alike), (&vec![Rewritten::Reasoning], true));
+}
+
+#[test]
+fn what_is_written_otherwise_later_is_said() {
+    let sinks = |source: &str| {
+        let template =
+            ChatTemplate::compile(source, Settings::at(DateTime::constant(2026, 1, 31, 0, 0, 0, 0))).unwrap();
+        Masker::new(template, Vec::new(), Vec::new()).sinks()
+    };
+    // Only the last turn has a marker; answers begin with a word that the prompt of the model does not have.
+    let found = sinks(
+        "{% for m in messages %}{{ '>' if loop.index > messages | length - 2 }}{{ m.role }}:{{ m.content }};{% endfor %}{% if add_generation_prompt %}assistant>{% endif %}",
+    );
+    assert_eq!(found.rewritten, [Rewritten::Answer, Rewritten::Reasoning, Rewritten::Call]);
+    assert!(!found.begins_alike);
+    let found = sinks(
+        "{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}",
+    );
+    assert!(found.rewritten.is_empty() && found.begins_alike);
 }
 
 #[test]

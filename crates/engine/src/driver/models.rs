@@ -52,6 +52,10 @@ pub(crate) struct ModelSinks {
     pub(crate) end_of_turn: Option<String>,
     /// The instruction that it writes where a conversation has none.
     pub(crate) default_system: Option<String>,
+    /// The parts of a turn that it writes otherwise, or no longer, once the conversation goes on.
+    pub(crate) rewritten: Vec<&'static str>,
+    /// Whether an answer that is to be generated begins otherwise than in a whole conversation.
+    pub(crate) begins_otherwise: bool,
     /// Parts of conversations that it does not write as they are, each with what it does: `dropped`, `printed`, `refused`.
     pub(crate) parts: Vec<(String, &'static str)>,
 }

@@ -175,6 +175,7 @@ struct Counted {
     longest: u32,
     unended: (u64, Vec<FoundRow>),
     special: (u64, Vec<FoundRow>),
+    shortened: (u64, Vec<FoundRow>),
     refused: BTreeMap<Reason, (u64, Vec<FoundRow>)>,
 }
 
@@ -214,6 +215,9 @@ impl Counted {
                     }
                     if index.notes[sample].has(Notes::SPECIAL_IN_TEXT) {
                         note(&mut counted.special, place);
+                    }
+                    if index.notes[sample].has(Notes::SHORTENED) {
+                        note(&mut counted.shortened, place);
                     }
                 }
                 let refused = chunk.converted.rejected.iter().any(|(_, reason)| REFUSALS.contains(reason));
@@ -276,6 +280,10 @@ impl Counted {
                 "with a turn that is trained on and that no token ends: the model does not learn to stop".to_owned(),
             ),
         ];
+        if self.shortened.0 > 0 {
+            let bad = "made shorter, as `overlong` asks".to_owned();
+            all.push(ModelFinding { level: Level::Note, ..found("shortened", &self.shortened, "", bad) });
+        }
         if self.special.0 > 0 {
             let bad = "with a control token in a text, which is encoded as one (`special_tokens: allow`)";
             all.push(found("special_tokens_allowed", &self.special, "", bad.to_owned()));
@@ -314,6 +322,22 @@ fn of_template(sinks: &ModelSinks) -> Vec<ModelFinding> {
     } else {
         let text = "the chat template writes no control token behind an answer".to_owned();
         all.push(finding("end_of_turn", Level::Warning, text));
+    }
+    if sinks.rewritten.is_empty() {
+        let text = "the chat template writes a turn alike whether or not others follow".to_owned();
+        all.push(finding("prefix_stable", Level::Ok, text));
+    } else {
+        let text = format!(
+            "the chat template writes earlier turns otherwise once others follow, so rows of several turns show what a model never sees \
+             when it answers: {}",
+            sinks.rewritten.join(", ")
+        );
+        all.push(finding("prefix_stable", Level::Warning, text));
+    }
+    if sinks.begins_otherwise {
+        let text =
+            "the chat template begins an answer that is to be generated otherwise than answers in rows".to_owned();
+        all.push(finding("generation_prompt", Level::Warning, text));
     }
     if let Some(system) = &sinks.default_system {
         let shown: String = system.trim().chars().take(80).collect();

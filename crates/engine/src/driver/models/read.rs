@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use datac_model::{
-    ChatTemplate, DateTime, Json, Masker, Model, Rules, Settings, Shown, TemplateFiles, Templates, Tokenizer,
-    TokenizerError, TokenizerFile, TrainOn,
+    ChatTemplate, DateTime, Json, Masker, Model, Rewritten, Rules, Settings, Shown, TemplateFiles, Templates,
+    Tokenizer, TokenizerError, TokenizerFile, TrainOn,
 };
 
 use crate::{
@@ -150,7 +150,19 @@ impl ReadModel {
         };
         let parts = parts.into_iter().filter_map(|(part, shown)| Some((part.to_owned(), word(&shown)?))).collect();
         let end_of_turn = masker.end_of_turn().map(|end| end.tokens.concat());
-        ModelSinks { begins_with: sinks.begins_with, end_of_turn, default_system: sinks.default_system, parts }
+        let word = |part: &Rewritten| match part {
+            Rewritten::Answer => "answers",
+            Rewritten::Reasoning => "reasoning",
+            Rewritten::Call => "calls of tools",
+        };
+        ModelSinks {
+            begins_with: sinks.begins_with,
+            end_of_turn,
+            default_system: sinks.default_system,
+            rewritten: sinks.rewritten.iter().map(word).collect(),
+            begins_otherwise: !sinks.begins_alike,
+            parts,
+        }
     }
 
     /// Returns what is recorded of the model.
