@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     system,
-    workspace::{DiffRow, DiffSide, RowPair, RowsDiff, SourceRows, Workspace},
+    workspace::{DiffRow, DiffSide, RowPair, RowsDiff, SourceRows, TokenPair, Workspace},
 };
 use clap::Args;
 
@@ -73,7 +73,8 @@ fn text(diff: &RowsDiff, columns: Option<usize>) -> String {
     let total = |of: fn(&SourceRows) -> u64| diff.sources.iter().map(of).sum::<u64>();
     let differ =
         [total(|rows| rows.added), total(|rows| rows.removed), total(|rows| rows.changed), total(|rows| rows.moved)];
-    if differ == [0; 4] {
+    let encoded = total(|rows| rows.encoded);
+    if differ == [0; 4] && encoded == 0 {
         out.push_str("no differences\n");
         return out;
     }
@@ -87,9 +88,10 @@ fn text(diff: &RowsDiff, columns: Option<usize>) -> String {
     diff.changed.iter().for_each(|pair| out.push_str(&changed(pair, width)));
     section(&mut out, "moved", differ[3], diff.moved.len());
     diff.moved.iter().for_each(|pair| out.push_str(&moved(pair, width)));
-    if differ.iter().sum::<u64>()
-        > (diff.added.len() + diff.removed.len() + diff.changed.len() + diff.moved.len()) as u64
-    {
+    section(&mut out, "other tokens", encoded, diff.encoded.len());
+    diff.encoded.iter().for_each(|pair| out.push_str(&encoded_otherwise(pair, width)));
+    let listed = [diff.added.len(), diff.removed.len(), diff.changed.len(), diff.moved.len(), diff.encoded.len()];
+    if differ.iter().sum::<u64>() + encoded > listed.iter().sum::<usize>() as u64 {
         out.push_str(&format!("\n{HINT}next:{HINT:#} `-n 20` shows more rows\n"));
     }
     out
@@ -114,15 +116,21 @@ fn table(sources: &[SourceRows]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
-    let heads = ["source", "added", "removed", "changed", "moved", "same"];
+    // Most recipes have no model.
+    let has_encoded = sources.iter().any(|source| source.encoded > 0);
+    let encoded = has_encoded.then_some("other tokens");
+    let heads = ["source", "added", "removed", "changed", "moved"].into_iter().chain(encoded).chain(["same"]);
+    let heads: Vec<&str> = heads.collect();
     table.set_header(heads.iter().enumerate().map(|(at, head)| match at {
         0 => Cell::new(head),
         _ => right((*head).to_owned()),
     }));
     for source in sources {
-        let counts = [source.added, source.removed, source.changed, source.moved, source.same];
+        let encoded = has_encoded.then_some(source.encoded);
+        let counts = [source.added, source.removed, source.changed, source.moved].into_iter().chain(encoded);
+        let counts: Vec<u64> = counts.chain([source.same]).collect();
         let name = if source.name.is_empty() { "(none)" } else { source.name.as_str() };
-        table.add_row(std::iter::once(Cell::new(name)).chain(counts.map(|count| right(rows(count)))));
+        table.add_row(std::iter::once(Cell::new(name)).chain(counts.into_iter().map(|count| right(rows(count)))));
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -175,6 +183,22 @@ fn moved(pair: &RowPair, width: usize) -> String {
     let mut out = format!("  {sign} {FAINT}{}{FAINT:#}\n", place(&pair.new));
     // The prompt identifies the row.
     if let Some((name, text)) = parts(&pair.new).first() {
+        out.push_str(&block("    ", name, text, width));
+    }
+    out
+}
+
+/// Formats a row of which the model sees something else.
+fn encoded_otherwise(pair: &TokenPair, width: usize) -> String {
+    let count = |before: u32, now: u32| match before == now {
+        true => rows(now.into()),
+        false => format!("{} -> {}", rows(before.into()), rows(now.into())),
+    };
+    let (tokens, trained) = (count(pair.tokens_before, pair.tokens), count(pair.trained_before, pair.trained));
+    let counts = format!("{WARN}{tokens} tokens, {trained} trained on{WARN:#}");
+    let mut out = format!("  {WARN}~{WARN:#} {FAINT}{}{FAINT:#} {counts}\n", place(&pair.row));
+    // The prompt identifies the row.
+    if let Some((name, text)) = parts(&pair.row).first() {
         out.push_str(&block("    ", name, text, width));
     }
     out

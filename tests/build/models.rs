@@ -399,3 +399,27 @@ fn other_kinds_of_samples_are_counted_and_trained_on_by_their_nature() {
     let [text] = &seen("pretrain_b_train.jsonl")[..] else { panic!("one sequence") };
     assert_eq!(trained(text), "A river runs to the sea.<|end|>");
 }
+
+#[test]
+fn a_diff_tells_rows_that_the_model_sees_otherwise() {
+    let space = space();
+    space.build();
+    let rows = space.text("dataset/sft_a_train.jsonl");
+    space.edit("config/a.yaml", "model: datac/sample", "model: { source: datac/sample, train_on: all }");
+    space.build();
+    let told = space.datac(&["diff", "a", "--json"]);
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+    let source = &told["sources"][0];
+    // Rows that no answer was trained on come in; of all others the user's turns are trained on too.
+    let all = rows.lines().count() + space.text("dataset/sft_a_val.jsonl").lines().count();
+    assert!(source["added"].as_u64().unwrap() > 0, "{source}");
+    assert_eq!((source["changed"].as_u64(), source["removed"].as_u64()), (Some(0), Some(0)), "{source}");
+    let seen = source["encoded"].as_u64().unwrap() + source["same"].as_u64().unwrap();
+    assert!(seen <= all as u64 && source["encoded"].as_u64().unwrap() > 1000, "{source} of {all}");
+    let pair = &told["encoded"][0];
+    assert_eq!(pair["tokens"], pair["tokens_before"]);
+    assert!(pair["trained"].as_u64() > pair["trained_before"].as_u64(), "{pair}");
+    let told = space.datac(&["diff", "a"]);
+    let text = String::from_utf8(told.stdout).unwrap();
+    assert!(text.contains("other tokens") && text.contains(" trained on"), "{text}");
+}

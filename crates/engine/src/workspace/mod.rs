@@ -52,7 +52,7 @@ pub use crate::{
     driver::{Make, makes_nothing},
     gc::{CacheBounds, CachePart, CacheSize, Collected, Damaged, PartSize, Removed, Verified},
     provenance::{
-        diff::{DiffRow, DiffSide, RowPair, RowsDiff, SourceRows},
+        diff::{DiffRow, DiffSide, RowPair, RowsDiff, SourceRows, TokenPair},
         history::{
             log::{FileDiff, RecipeDiff, RunDiff, RunEntry, RunFile, RunRecipe, rfc3339},
             why_run::{CacheMiss, MissKind, PastBuild, PastExplanation, PastReason},

@@ -7,6 +7,8 @@ use super::{RowKey, RowSet};
 pub(crate) struct Compared {
     /// Number of unchanged rows for each source of the new set.
     pub(crate) same: Vec<u64>,
+    /// Rows with the same content of which the model sees something else.
+    pub(crate) encoded: Vec<(u32, u32)>,
     /// Rows that went from one side of the split to the other.
     pub(crate) moved: Vec<(u32, u32)>,
     /// Rows whose content changed.
@@ -50,8 +52,12 @@ pub(crate) fn compare(old: &RowSet, new: &RowSet) -> Compared {
         pairs
     };
     let mut compared = Compared { same: vec![0; new.names.len()], ..Compared::default() };
-    for (_, at) in pair(&|rows, key| Some((key.hash, name(rows, key) << 2 | key.side as u64))) {
-        compared.same[new.rows[at as usize].source as usize] += 1;
+    for (before, at) in pair(&|rows, key| Some((key.hash, name(rows, key) << 2 | key.side as u64))) {
+        let (old, new) = (&old.rows[before as usize], &new.rows[at as usize]);
+        match (old.encoded, new.encoded) {
+            (Some(one), Some(other)) if one != other => compared.encoded.push((before, at)),
+            _ => compared.same[new.source as usize] += 1,
+        }
     }
     compared.moved = pair(&|rows, key| Some((key.hash, name(rows, key))));
     // The prompt is better evidence than the position: an inserted row shifts the position of every row below it.
@@ -76,6 +82,7 @@ mod tests {
             side: *side,
             line: line as u32 + 1,
             candidate: 0,
+            encoded: None,
         };
         RowSet::for_test(names, rows.iter().enumerate().map(key).collect())
     }
@@ -107,6 +114,7 @@ mod tests {
         );
         let compared = compare(&old, &new);
         let wanted = Compared {
+            encoded: vec![],
             same: vec![1, 1],
             moved: vec![(2, 1)],
             changed: vec![(3, 2), (4, 3)],
@@ -115,6 +123,13 @@ mod tests {
         };
         assert_eq!(compared, wanted);
         let nothing = compare(&new, &new);
+        let mut seen = set(&["a"], &[(1, 10, 1, 0, Train), (2, 20, 2, 0, Train)]);
+        let key = |hash| Some(crate::provenance::diff::rows::EncodedKey { hash, tokens: 3, trained: 1 });
+        seen.rows.iter_mut().for_each(|row| row.encoded = key(7));
+        let before = RowSet::for_test(&["a"], seen.rows.clone());
+        seen.rows[1].encoded = key(8);
+        let compared = compare(&before, &seen);
+        assert_eq!((compared.encoded, compared.same), (vec![(1, 1)], vec![1]), "another template, say");
         assert_eq!((nothing.same, nothing.added.len(), nothing.removed.len()), (vec![1, 5], 0, 0));
     }
 }

@@ -49,6 +49,8 @@ pub struct RowsDiff {
     pub removed: Vec<DiffRow>,
     /// The first rows whose content changed.
     pub changed: Vec<RowPair>,
+    /// The first rows with the same content of which the recipe's model sees other tokens, or is trained on others.
+    pub encoded: Vec<TokenPair>,
     /// The first rows that moved from one side of the split to the other.
     pub moved: Vec<RowPair>,
 }
@@ -82,6 +84,8 @@ pub struct SourceRows {
     pub changed: u64,
     /// Rows that moved from one side of the split to the other.
     pub moved: u64,
+    /// Rows with the same content of which the recipe's model sees other tokens, or is trained on others.
+    pub encoded: u64,
     /// Rows that are unchanged and on the same side of the split.
     pub same: u64,
 }
@@ -107,6 +111,21 @@ pub struct RowPair {
     pub old: DiffRow,
     /// The row now.
     pub new: DiffRow,
+}
+
+/// A row whose content is the same, as the model of the recipe saw it and sees it.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct TokenPair {
+    /// Number of its tokens before.
+    pub tokens_before: u32,
+    /// Number of those that were trained on.
+    pub trained_before: u32,
+    /// Number of its tokens now.
+    pub tokens: u32,
+    /// Number of those that are trained on.
+    pub trained: u32,
+    /// The row now.
+    pub row: DiffRow,
 }
 
 /// Compares the rows of a recipe's last build with those of an earlier build, or two files on disk.
@@ -208,8 +227,15 @@ fn shown(
         let pair = |(before, after): &(u32, u32)| Ok(RowPair { old: row(old, *before)?, new: row(new, *after)? });
         all.iter().take(limit).map(pair).collect()
     };
+    let token_pair = |(before, after): &(u32, u32)| {
+        let encoded =
+            |rows: &RowSet, at: u32| rows.rows[at as usize].encoded.map_or((0, 0), |key| (key.tokens, key.trained));
+        let ((tokens_before, trained_before), (tokens, trained)) = (encoded(old, *before), encoded(new, *after));
+        Ok::<_, WorkspaceError>(TokenPair { tokens_before, trained_before, tokens, trained, row: row(new, *after)? })
+    };
     Ok(RowsDiff {
         recipe,
+        encoded: compared.encoded.iter().take(limit).map(token_pair).collect::<Result<_, _>>()?,
         sources: by_source(&compared, old, new),
         added: some(new, &compared.added)?,
         removed: some(old, &compared.removed)?,
@@ -235,6 +261,7 @@ fn by_source(compared: &Compared, old: &RowSet, new: &RowSet) -> Vec<SourceRows>
     compared.removed.iter().for_each(|at| sources[place(old, *at)].removed += 1);
     compared.changed.iter().for_each(|(_, at)| sources[place(new, *at)].changed += 1);
     compared.moved.iter().for_each(|(_, at)| sources[place(new, *at)].moved += 1);
+    compared.encoded.iter().for_each(|(_, at)| sources[place(new, *at)].encoded += 1);
     for (source, same) in compared.same.iter().enumerate() {
         sources[source].same += same;
     }

@@ -11,6 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{cache::Store, provenance::manifest::BuildManifest, site::lines_of, system};
 use datac_core::{
+    encoded::EncodedIndex,
     failure::{Failure, FailureKind},
     id::BlobId,
     mix::Selection,
@@ -66,6 +67,19 @@ pub(crate) struct RowKey {
     pub(crate) line: u32,
     /// Index into [`Texts`].
     pub(crate) candidate: u32,
+    /// What the recipe's model sees of the row; `None` without a model, and for files.
+    pub(crate) encoded: Option<EncodedKey>,
+}
+
+/// What is held of the tokens of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EncodedKey {
+    /// Hash of the ids and of what of them is trained on.
+    pub(crate) hash: u64,
+    /// Number of tokens.
+    pub(crate) tokens: u32,
+    /// Number of those that are trained on.
+    pub(crate) trained: u32,
 }
 
 /// The rows of a build or a file in file order, training rows first.
@@ -94,6 +108,13 @@ impl RowSet {
             for (i, chunk) in source.chunks.iter().enumerate().take(selection.chunks()) {
                 let index = SampleIndex::decode(&get(&chunk.index)?).map_err(|error| error.to_string())?;
                 let file = source.files.get(chunk.file as usize).map_or("", |file| file.path.as_str());
+                let encoded = match &chunk.encoded {
+                    Some(encoded) => {
+                        let index = EncodedIndex::decode(&get(&encoded.index)?).ok_or("an index of ids is damaged")?;
+                        Some((index, get(&encoded.ids)?))
+                    }
+                    None => None,
+                };
                 let place = xxh3_64(format!("{}\0{file}\0", source.origin.name()).as_bytes());
                 for sample in selection.samples(i) {
                     let at = sample as usize;
@@ -111,6 +132,12 @@ impl RowSet {
                         side: Side::Unknown,
                         line: 0,
                         candidate: candidates.len() as u32,
+                        encoded: match &encoded {
+                            Some((index, ids)) => {
+                                Some(encoded_key(index, ids, at).ok_or("ids do not match their chunk")?)
+                            }
+                            None => None,
+                        },
                     });
                     places.push((chunks.len() as u32, sample));
                 }
@@ -157,7 +184,8 @@ impl RowSet {
                     names.len() - 1
                 }) as u32;
                 let (hash, prompt, candidate) = (sample.row_hash(), sample.prompt_hash(), starts.len() as u32);
-                let key = RowKey { hash, prompt, origin: None, source, side: Side::Unknown, line: number, candidate };
+                let (side, origin, encoded) = (Side::Unknown, None, None);
+                let key = RowKey { hash, prompt, origin, source, side, line: number, candidate, encoded };
                 rows.push(key);
                 starts.push(at);
             }
@@ -192,6 +220,11 @@ impl RowSet {
         let text = String::from_utf8(text).map_err(|error| lost(error.to_string()))?;
         RawValue::from_string(text).map_err(|error| lost(error.to_string()))
     }
+}
+
+fn encoded_key(index: &EncodedIndex, ids: &[u8], sample: usize) -> Option<EncodedKey> {
+    let (tokens, trained) = (*index.tokens.get(sample)?, *index.trained.get(sample)?);
+    Some(EncodedKey { hash: xxh3_64(ids.get(index.range(sample))?), tokens, trained })
 }
 
 /// Returns a row of any shape as a native one, whose fields are those that are compared.
