@@ -249,6 +249,7 @@ fn models_that_cannot_be_used_are_told_where_the_recipe_names_them() {
         ("model: { source: models/broken/ }", "the model cannot be used: `tokenizer.json` is invalid", 5),
         ("model: { source: models/bare/ }", "the model has no chat template", 5),
         ("model: { source: datac/other }", "datac/other", 5),
+        ("model: models/mine", "failed to find model `models/mine`", 5),
         ("model:\n  source: datac/sample\n  template: other", "the model has no chat template `other`", 7),
         (
             "model:\n  source: datac/sample\n  template: data/other.jinja",

@@ -270,6 +270,11 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Returns whether the recipe's model refuses the row, and not its conversion.
+    pub fn is_of_model(self) -> bool {
+        matches!(self, Self::NotRendered | Self::NothingTrained | Self::SpecialToken | Self::NotEncoded)
+    }
+
     /// The code as it is written to files.
     pub fn code(self) -> &'static str {
         match self {

@@ -312,6 +312,12 @@ pub(super) fn find<'n, 't>(root: &'n Node<'t>, leaf: &Leaf) -> Option<(usize, &'
         }
         _ => return None,
     };
+    // `model: org/name` is short for a block that names nothing else.
+    if let (Setting::Model(_), Some((key, node))) = (setting, within.entry("model"))
+        && !matches!(node.value, super::tree::Value::Map(_))
+    {
+        return Some((key.span.start, node));
+    }
     let blocks = setting.block().into_iter().flat_map(|block| block.split('.'));
     let block = blocks.into_iter().try_fold(within, |node, block| Some(node.entry(block)?.1))?;
     let (key, node) = block.entry(setting.key())?;

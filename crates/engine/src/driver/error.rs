@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use crate::{
     cache::{Miss, MissReason},
-    source::{HUB_WORDS, SourceError},
+    source::{HUB_WORDS, SourceError, is_model_repo},
     system::FileError,
 };
 use datac_core::failure::{Failure, FailureKind, SourceFault};
@@ -91,8 +91,11 @@ pub(crate) fn failure_of(error: &SourceError) -> Failure {
         _ => failure,
     };
     match error {
-        SourceError::NoRepo { .. } | SourceError::NoRepoOrPrivate { .. } => {
-            failure.hint("check the name; for a private dataset set HF_TOKEN")
+        SourceError::NoRepo { repo, .. } | SourceError::NoRepoOrPrivate { repo, .. } => {
+            failure.hint(match is_model_repo(repo) {
+                true => "check the name; a folder of the workspace must exist, or end with `/`; for a private model set HF_TOKEN",
+                false => "check the name; for a private dataset set HF_TOKEN",
+            })
         }
         SourceError::Gated { repo } => {
             failure.hint(format!("request access on the page of `{repo}`, and set HF_TOKEN to a token with access"))

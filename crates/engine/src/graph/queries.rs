@@ -323,6 +323,11 @@ fn refusal(
     let failure = Failure::plain(FailureKind::Policy, message).about(SourceFault::NothingLeft);
     let hint = match (total(outcome) == outcome.rows_read, outcome.filters.first()) {
         (false, Some(filter)) => format!("`datac show {recipe} --dropped {}` shows them", filter.filter),
+        _ if outcome.rejects.iter().all(|(reason, _)| reason.is_of_model()) => {
+            format!(
+                "does the `model` suit it? `datac show {recipe} --rejected` shows the rows, and why it refuses them"
+            )
+        }
         _ => format!("does the `converter` suit it? `datac show {recipe} --rejected` shows the rows"),
     };
     Some((number, failure.hint(hint)))

@@ -179,9 +179,6 @@ struct Counted {
     refused: BTreeMap<Reason, (u64, Vec<FoundRow>)>,
 }
 
-/// The reasons why models refuse rows.
-const REFUSALS: [Reason; 4] = [Reason::NotRendered, Reason::NothingTrained, Reason::SpecialToken, Reason::NotEncoded];
-
 impl Counted {
     fn of(site: &Site, record: &Arc<Record>, sources: &[SelectedSource]) -> Result<Self, WorkspaceError> {
         let store = site.cache.store(record);
@@ -220,15 +217,14 @@ impl Counted {
                         note(&mut counted.shortened, place);
                     }
                 }
-                let refused = chunk.converted.rejected.iter().any(|(_, reason)| REFUSALS.contains(reason));
+                let refused = chunk.converted.rejected.iter().any(|(_, reason)| reason.is_of_model());
                 let Some(rejects) = chunk.converted.rejects.filter(|_| refused) else { continue };
                 let bytes = store.get(&rejects).map_err(|miss| lost(&miss.to_string()))?;
                 let stored: Vec<StoredReject> =
                     postcard::from_bytes(&bytes).map_err(|error| lost(&error.to_string()))?;
                 // Rows behind the last one that was needed are nobody's.
                 let looked_at = selection.rows_looked_at[number];
-                let is_refused =
-                    |stored: &&StoredReject| stored.row < looked_at && REFUSALS.contains(&stored.reject.reason);
+                let is_refused = |stored: &&StoredReject| stored.row < looked_at && stored.reject.reason.is_of_model();
                 for stored in stored.iter().filter(is_refused) {
                     let place = || place(&source.name, chunk, stored.row, stored.reject.detail.clone());
                     note(counted.refused.entry(stored.reject.reason).or_default(), place);
