@@ -557,7 +557,7 @@ def main():
         for one in what[:3]:
             print(f"      {one[:1200]}")
     print(f"round trip: {passed} passed, {failed} failed; {same} rows the same after a second build, {sum(map(len, lossy.values()))} not")
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if failed or lossy else 0)
 
 
 if __name__ == "__main__":

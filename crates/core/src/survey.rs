@@ -2,6 +2,8 @@
 //!
 //! A converter is chosen by it. One row is not asked: it may be a header of some exporter, or lack what all others have.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::row::{RawRow, Value};
@@ -69,6 +71,8 @@ impl Types {
     pub const TRANSCRIPT: Self = Self(1024);
     /// An object with `replies`.
     pub const TREE: Self = Self(2048);
+    /// A list of one message, which is the assistant's.
+    pub const ANSWER_ALONE: Self = Self(4096);
 
     const NAMED: [(Self, &'static str); 8] = [
         (Self::BOOLEAN, "boolean"),
@@ -124,6 +128,7 @@ impl Types {
             }
             Value::Json(json) => match json[1..].trim_start().as_bytes().first() {
                 Some(b'"') => Self::STRINGS,
+                Some(b'{') if is_answer_alone(json) => Self::OBJECTS.or(Self::ANSWER_ALONE),
                 Some(b'{') => Self::OBJECTS,
                 _ => Self::LIST,
             },
@@ -252,6 +257,16 @@ impl Survey {
     }
 }
 
+/// Whether a list is one message of the assistant.
+fn is_answer_alone(list: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Said<'a> {
+        #[serde(borrow)]
+        role: Cow<'a, str>,
+    }
+    serde_json::from_str::<[Said<'_>; 1]>(list).is_ok_and(|[said]| said.role == "assistant")
+}
+
 impl Column {
     fn new(name: String) -> Self {
         Self { name, filled: 0, types: Types::default() }
@@ -299,9 +314,12 @@ mod tests {
             (r#""\n\nHuman: a""#, Types::TRANSCRIPT),
             (r#"{"text":"q","replies":[]}"#, Types::TREE),
             (r#"{"text":"q"}"#, Types::OBJECT),
+            (r#"[{"role":"assistant","content":"a"}]"#, Types::ANSWER_ALONE),
+            (r#"[{"role":"assistant","content":"a"},{"role":"user","content":"q"}]"#, Types::OBJECTS),
+            (r#"[{"role":"user","content":"q"}]"#, Types::OBJECTS),
         ] {
             let found = Types::of(&json::value(value).unwrap());
-            let marks = [Types::MESSAGES, Types::FINAL_ANSWER, Types::TRANSCRIPT, Types::TREE];
+            let marks = [Types::MESSAGES, Types::FINAL_ANSWER, Types::TRANSCRIPT, Types::TREE, Types::ANSWER_ALONE];
             assert!(found.has(types), "{value}");
             assert!(marks.into_iter().all(|mark| mark == types || !found.has(mark)), "{value}: {found:?}");
         }

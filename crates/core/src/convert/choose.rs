@@ -290,6 +290,7 @@ mod tests {
     use crate::{
         json,
         sample::SampleKind::{Conversation, Labelled, Preference, Prompt, Stepwise, Text},
+        shape::SHAPES,
     };
 
     fn survey(rows: &[&str]) -> Survey {
@@ -338,6 +339,7 @@ mod tests {
             (Preference, r#"{"messages":[{}],"rejected_response":"b"}"#, "preference"),
             (Preference, r#"{"instruction":"q","completions":[{"response":"a","overall_score":1}]}"#, "rankings"),
             (Preference, r#"{"prompt":"q","answers":[{"answer":"a","rank":1}]}"#, "rankings"),
+            (Preference, r#"{"context":[{}],"completions":[{"rank":0,"completion":[{}]}]}"#, "rankings"),
             (Labelled, r#"{"prompt":"q","completion":"a","label":false}"#, "labelled"),
             (Stepwise, r#"{"prompt":"q","completions":["a"],"labels":[true]}"#, "stepwise"),
             (Prompt, r#"{"prompt":"q"}"#, "prompts"),
@@ -346,8 +348,24 @@ mod tests {
             (Prompt, r#"{"messages":[{}],"ground_truth":"4"}"#, "rlvr"),
             (Prompt, r#"{"prompt":[{}],"reward_model":{"ground_truth":"4"}}"#, "rlvr"),
             (Text, r#"{"text":"t"}"#, "text"),
+            (Text, r#"{"messages":[{"role":"assistant","content":"t"}]}"#, "text"),
         ] {
             assert_eq!(chosen("a/b", kind, &[row]), Ok(name), "{row}");
+        }
+    }
+
+    #[test]
+    fn what_shapes_write_is_read_again() {
+        for shape in SHAPES.iter().filter(|shape| !shape.is_of_tokens()) {
+            let path = format!("{}/../../tests/fixtures/shapes/{}.jsonl", env!("CARGO_MANIFEST_DIR"), shape.name());
+            #[expect(clippy::disallowed_methods, reason = "a test reads its fixture")]
+            let fixture = String::from_utf8(std::fs::read(path).unwrap()).unwrap();
+            for row in fixture.lines() {
+                let kind = shape.read(row).unwrap().sample.kind();
+                if let Err(error) = chosen("", kind, &[row]) {
+                    panic!("{}: {error}: {row}", shape.name());
+                }
+            }
         }
     }
 

@@ -1,7 +1,5 @@
 //! Several answers to one prompt, ranked or scored.
 
-use std::borrow::Cow;
-
 use serde_json::value::RawValue;
 
 use super::{
@@ -20,7 +18,7 @@ use crate::{
 };
 
 /// Makes pairs of a prompt's answers, which stand in a list of objects with a rank or a score, or in a list of texts beside a
-/// list of scores.
+/// list of scores. An answer is a text or, as NeMo-RL has it, a list of messages.
 ///
 /// Answers that are worth the same or say the same make no pair, and empty ones are left out.
 #[derive(Debug)]
@@ -37,6 +35,10 @@ const PROMPT: Spellings = Spellings {
     ],
     needs: &[&[Slot::User], &[Slot::Messages]],
 };
+
+/// NeMo-RL's prompt. Elsewhere a context is what a question is about.
+const CONTEXT: Spellings =
+    Spellings { names: &[(Slot::Messages, &["context"]), (Slot::Tools, TOOLS)], needs: &[&[Slot::Messages]] };
 
 /// Lists of answers.
 const ANSWERS: [&str; 3] = ["completions", "answers", "responses"];
@@ -59,7 +61,7 @@ impl Converter for Rankings {
     }
 
     fn version(&self) -> u32 {
-        4
+        5
     }
 
     fn kind(&self) -> SampleKind {
@@ -67,7 +69,12 @@ impl Converter for Rankings {
     }
 
     fn wants(&self) -> Vec<Vec<&'static str>> {
-        vec![vec!["prompt", "completions"], vec!["prompt", "answers"], vec!["prompt", "responses", "scores"]]
+        vec![
+            vec!["prompt", "completions"],
+            vec!["prompt", "answers"],
+            vec!["prompt", "responses", "scores"],
+            vec!["context", "completions"],
+        ]
     }
 
     fn reads(&self, survey: &Survey) -> u32 {
@@ -77,7 +84,9 @@ impl Converter for Rankings {
             let is_ranked = |name: &&&str| {
                 columns.contains(name) && (is(name, Types::OBJECTS) || has_scores && is(name, Types::STRINGS))
             };
-            PROMPT.fit(columns) && ANSWERS.iter().any(|name| is_ranked(&name))
+            let has_prompt =
+                PROMPT.fit(columns) || CONTEXT.fit(columns) && is("context", Types::OBJECTS.or(Types::MESSAGES));
+            has_prompt && ANSWERS.iter().any(|name| is_ranked(&name))
         })
     }
 
@@ -98,13 +107,16 @@ impl Converter for Rankings {
                 .collect(),
             _ => answers.len().checked_sub(1).map(|worst| (0, worst)).into_iter().collect(),
         };
+        let columns: Vec<&str> =
+            row.fields.iter().filter(|(_, value)| !value.is_nothing()).map(|(name, _)| &**name).collect();
+        let prompt = if CONTEXT.fit(&columns) && !PROMPT.fit(&columns) { &CONTEXT } else { &PROMPT };
         let mut samples: Vec<Sample<'a>> = Vec::with_capacity(pairs.len());
         for (better, worse) in pairs {
             let (better, worse) = (&answers[better], &answers[worse]);
-            if better.worth > worse.worth && better.text != worse.text {
-                let mut filled = PROMPT.fill(row, options)?;
-                filled.fill(Slot::Chosen, name, Value::String(better.text.clone()));
-                filled.fill(Slot::Rejected, name, Value::String(worse.text.clone()));
+            if better.worth > worse.worth && better.said != worse.said {
+                let mut filled = prompt.fill(row, options)?;
+                filled.fill(Slot::Chosen, name, better.said.clone());
+                filled.fill(Slot::Rejected, name, worse.said.clone());
                 samples.push(filled.sample(self.kind())?);
             }
         }
@@ -118,7 +130,8 @@ impl Converter for Rankings {
 
 /// An answer and what it is worth, the more the better.
 struct Answer<'a> {
-    text: Cow<'a, str>,
+    /// A text, or a list of messages.
+    said: Value<'a>,
     worth: f64,
 }
 
@@ -146,7 +159,7 @@ fn answers<'a>(row: &'a RawRow<'_>, name: &str) -> Result<(Vec<Answer<'a>>, Vec<
             let text = serde_json::from_str::<String>(text.get())
                 .map_err(|_| wrong(format!("`{name}[{at}]` is not a string")))?;
             let worth = number(score.get()).ok_or_else(|| wrong(format!("`{of}[{at}]` is not a number")))?;
-            answers.push(Answer { text: text.into(), worth });
+            answers.push(Answer { said: Value::String(text.into()), worth });
         }
     } else {
         let mut found = Vec::with_capacity(items.len());
@@ -166,7 +179,7 @@ fn answers<'a>(row: &'a RawRow<'_>, name: &str) -> Result<(Vec<Answer<'a>>, Vec<
             wrong(format!("the answers in `{name}` have no number in common: `rank`, `overall_score`, `score`, `rating` or `reward`"))
         })?;
         for (at, (fields, worth)) in found.iter().zip(worths).enumerate() {
-            let Some((used, Value::String(text))) = value(fields, &TEXTS) else {
+            let Some((used, said @ (Value::String(_) | Value::Json(_)))) = value(fields, &TEXTS) else {
                 return Err(wrong(format!(
                     "`{name}[{at}]` has no text in `response`, `answer`, `text`, `completion`, `content` or `output`"
                 )));
@@ -178,10 +191,10 @@ fn answers<'a>(row: &'a RawRow<'_>, name: &str) -> Result<(Vec<Answer<'a>>, Vec<
                     unused.push(key);
                 }
             }
-            answers.push(Answer { text: text.clone(), worth });
+            answers.push(Answer { said: said.clone(), worth });
         }
     }
-    answers.retain(|answer: &Answer<'_>| !is_blank(&answer.text));
+    answers.retain(|answer: &Answer<'_>| !matches!(&answer.said, Value::String(text) if is_blank(text)));
     Ok((answers, unused))
 }
 
@@ -232,6 +245,27 @@ mod tests {
         {
             assert!(made.contains(part), "{part}: {made}");
         }
+    }
+
+    #[test]
+    fn answers_may_be_lists_of_messages() {
+        let row = |more: &str| {
+            format!(
+                r#"{{"context":[{{"role":"system","content":"S"}},{{"role":"user","content":"q"}}],"completions":[{{"rank":1,"completion":[{{"role":"assistant","content":"worst"{more}}}]}},{{"rank":0,"completion":[{{"role":"assistant","content":"best"}}]}}]}}"#
+            )
+        };
+        let made = self::made(&row(r#","reasoning_content":"r""#)).unwrap();
+        for part in [r#""content":"S""#, r#""content":"q""#, r#""reasoning_content":"r""#] {
+            assert!(made.contains(part), "{part}: {made}");
+        }
+        assert!(made.find("best") < made.find("worst"), "{made}");
+        let text = r#"{"context":"q","completions":[{"rank":0,"completion":"a"},{"rank":1,"completion":"b"}]}"#;
+        assert_eq!(self::made(text).unwrap_err(), "wrong_type: `context` is not a list of messages");
+        let beside = text.replace(r#"{"context":"q""#, r#"{"context":"text","question":"q""#);
+        assert!(
+            self::made(&beside).unwrap().contains(r#""content":"q\ntext""#),
+            "a context is what a question is about"
+        );
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Questions with what checks their answers, for reinforcement learning with verifiable rewards.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 
 use super::{
@@ -58,7 +60,7 @@ impl Converter for Rlvr {
     }
 
     fn version(&self) -> u32 {
-        4
+        5
     }
 
     fn kind(&self) -> SampleKind {
@@ -83,14 +85,24 @@ impl Converter for Rlvr {
 
     fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
         let mut sample = SPELLINGS.fill(row, options)?.sample(self.kind())?;
+        let of_reward = || REWARDS.iter().find_map(|name| Some((*name, Cow::Owned(ruled(row, name)?))));
         if sample.answer.is_none()
-            && let Some((name, answer)) = REWARDS.iter().find_map(|name| Some((*name, ruled(row, name)?)))
+            && let Some((name, answer)) = of_reward().or_else(|| blank(row))
         {
             row.get(name);
-            sample.answer = Some(answer.into());
+            sample.answer = Some(answer);
         }
         keep_checks(&mut sample, row, SPELLINGS.spelled(Slot::Answer))?;
         Ok(sample.into())
+    }
+}
+
+/// Returns the answer of a row that has one alone, and one of white space: shapes write those, too.
+fn blank<'a>(row: &'a RawRow<'_>) -> Option<(&'a str, Cow<'a, str>)> {
+    let of = |name: &&str| row.spelled(name, |value| *value != Value::Null);
+    match SPELLINGS.spelled(Slot::Answer).iter().filter_map(of).collect::<Vec<_>>()[..] {
+        [(name, Value::String(text))] => Some((name, Cow::Borrowed(text))),
+        _ => None,
     }
 }
 

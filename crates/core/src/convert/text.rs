@@ -2,13 +2,19 @@
 
 use std::borrow::Cow;
 
-use super::{Converter, Options, shared::is_blank};
+use super::{
+    Converter, Options,
+    shared::{chat, is_blank},
+};
 use crate::{
-    row::{RawRow, Reason, Reject},
-    sample::{Body, Converted, Sample, SampleKind},
+    row::{RawRow, Reason, Reject, Value},
+    sample::{Body, Content, Converted, Message, Role, Sample, SampleKind},
+    survey::{Survey, Types},
 };
 
 /// Makes a text of the column `text`, as it stands.
+///
+/// Without one, `messages` may hold a single message of the assistant, which is how ms-swift writes a text.
 #[derive(Debug)]
 pub struct Text;
 
@@ -18,7 +24,7 @@ impl Converter for Text {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn kind(&self) -> SampleKind {
@@ -26,22 +32,42 @@ impl Converter for Text {
     }
 
     fn wants(&self) -> Vec<Vec<&'static str>> {
-        vec![vec!["text"]]
+        vec![vec!["text"], vec!["messages"]]
     }
 
-    fn convert<'a>(&self, row: &'a RawRow<'_>, _: &Options) -> Result<Converted<'a>, Reject> {
-        let text = row.text("text")?;
-        if is_blank(text) {
-            return Err(Reject::new(Reason::EmptyOutput, "`text` is empty"));
+    /// Rows with a text, or with a message that is one.
+    fn reads(&self, survey: &Survey) -> u32 {
+        let is_text = survey.column("messages").is_some_and(|column| column.types.has(Types::ANSWER_ALONE));
+        survey.count(|columns| columns.contains(&"text") || is_text && columns.contains(&"messages"))
+    }
+
+    fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
+        let has_text = row.peek("text").is_some_and(|text| *text != Value::Null);
+        let (column, text) = match row.peek("messages") {
+            Some(Value::Json(_)) if !has_text => ("messages", answer_alone(row, options)?),
+            _ => ("text", Cow::Borrowed(row.text("text")?)),
+        };
+        if is_blank(&text) {
+            return Err(Reject::new(Reason::EmptyOutput, format!("`{column}` is empty")));
         }
-        Ok(Sample::from(Body::Text { text: Cow::Borrowed(text) }).into())
+        Ok(Sample::from(Body::Text { text }).into())
+    }
+}
+
+/// Returns the text of a list that is one message of the assistant and nothing else.
+fn answer_alone<'a>(row: &'a RawRow<'_>, options: &Options) -> Result<Cow<'a, str>, Reject> {
+    let refused = || Reject::new(Reason::WrongType, "`messages` is no text: that is one message of the assistant");
+    let Some(Value::Json(json)) = row.get("messages") else { return Err(refused()) };
+    match <[Message<'a>; 1]>::try_from(chat::messages(json, "messages", options)?) {
+        Ok([Message { role: Role::Assistant, content: Content::Text(text), extras: None }]) => Ok(text),
+        _ => Err(refused()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::Value;
+    use crate::json;
 
     #[test]
     fn text_stays_as_it_is() {
@@ -54,5 +80,27 @@ mod tests {
         assert_eq!(convert(Value::String(" \n".into())), Err(Reason::EmptyOutput));
         assert_eq!(convert(Value::Null), Err(Reason::MissingField));
         assert_eq!(convert(Value::Bool(true)), Err(Reason::WrongType));
+    }
+
+    #[test]
+    fn one_message_of_the_assistant_is_a_text() {
+        let convert = |row: &str| {
+            let row = json::row(row).unwrap();
+            let converted = Text.convert(&row, &Options::new());
+            converted.map(|c| c.only().field_text("text").unwrap().into_owned()).map_err(|reject| reject.reason)
+        };
+        let said = r#"{"role":"assistant","content":" a "}"#;
+        assert_eq!(convert(&format!(r#"{{"messages":[{said}]}}"#)), Ok(" a ".to_owned()));
+        assert_eq!(convert(&format!(r#"{{"text":null,"messages":[{said}]}}"#)), Ok(" a ".to_owned()));
+        assert_eq!(convert(&format!(r#"{{"text":"t","messages":[{said}]}}"#)), Ok("t".to_owned()));
+        for row in [
+            format!(r#"{{"messages":[{said},{said}]}}"#),
+            r#"{"messages":[{"role":"user","content":"a"}]}"#.to_owned(),
+            r#"{"messages":[{"role":"assistant","content":"a","reasoning_content":"r"}]}"#.to_owned(),
+        ] {
+            assert_eq!(convert(&row), Err(Reason::WrongType), "{row}");
+        }
+        assert_eq!(convert(r#"{"messages":[{"role":"assistant","content":" "}]}"#), Err(Reason::EmptyOutput));
+        assert_eq!(convert(r#"{"messages":null}"#), Err(Reason::MissingField));
     }
 }
