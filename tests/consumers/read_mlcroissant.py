@@ -39,6 +39,8 @@ def records(output):
         raise Skip("the document describes no records")
     if output.files()[1] == ".jsonl" and all(row.get("reference", "-").isdigit() for row in output.rows):
         raise Skip("texts of digits alone become numbers")
+    if output.files()[1] == ".jsonl" and output.shape == "messages" and any(row["id"] == "integer-over-64-bits" for row in output.rows):
+        raise Skip("pandas reads no file with such an integer")
     rows = [{key.removeprefix("train/"): value for key, value in row.items()} for row in made.records("train")]
     if not rows:
         raise AssertionError("no record")

@@ -5,6 +5,7 @@
 The trainer's own cache of tokenized rows, whose key is the name of the folder, is off.
 """
 
+import datetime
 import types
 
 from common import Report, datasets_number, marked, plain, rendered, same, tokenizer, tool_schemas
@@ -41,12 +42,15 @@ def last_answers(output):
 def prompts(output):
     files, container = output.files()
     made = PromptDataset([str(f) for f in files], words, 1 << 14, num_workers=1)
-    got = []
+    got, note = [], ""
     for row in made.collate_fn([made[i] for i in range(len(made))]):
+        truth = row["env_extras"]["reward_spec"]["ground_truth"]
+        if isinstance(truth, datetime.datetime):
+            truth, note = truth.date().isoformat(), ", whose ground truth the loader turned into timestamps"
         ids = words.apply_chat_template(row["prompt"], add_generation_prompt=True, tokenize=True, return_dict=False)
-        got.append(f"{row['env_class']} {row['env_extras']['reward_spec']['ground_truth']!r} {plain(words, ids)}")
+        got.append(f"{row['env_class']} {truth!r} {plain(words, ids)}")
     expected = [f"own {row['reference']!r} " + rendered(row["prompt"], (), "none", opened=True) for row in output.rows]
-    return same(got, expected, lambda value: datasets_number(value, container))
+    return same(got, expected, lambda value: datasets_number(value, container)) + note
 
 
 CHECKS = {"conversation": [conversations, last_answers], "prompt": [prompts]}
