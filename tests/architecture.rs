@@ -8,6 +8,7 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 /// The crates, each with the folder of its source and its modules in the order of the data flow: a module may name only those
@@ -315,6 +316,26 @@ fn every_dependency_has_one_door() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Returns every package that is compiled for this system, with its features; `edges` are the kinds of dependencies.
+fn packages(edges: &str) -> BTreeSet<String> {
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--locked", "--prefix", "none", "--format", "{p} {f}", "--edges", edges])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo can be started");
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8(tree.stdout).expect("cargo prints UTF-8");
+    tree.lines().map(|line| line.trim_end_matches(" (*)").to_owned()).collect()
+}
+
+#[test]
+fn run_and_test_share_one_compilation_of_every_dependency() {
+    // A feature that only a dependency of tests asks for compiles the package again, and all that depend on it.
+    let (run, test) = (packages("normal,build"), packages("normal,build,dev"));
+    let twice: Vec<&str> = run.difference(&test).map(String::as_str).collect();
+    assert!(twice.is_empty(), "tests compile these with other features:\n{}", twice.join("\n"));
 }
 
 #[test]
