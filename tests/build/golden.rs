@@ -289,6 +289,11 @@ fn goldens() -> Golden {
             add(Component::Decoder(decoder.name().into()), &format!("{name}\n{}", read(chunk)));
         }
     }
+    for (name, bytes, kind) in archives() {
+        let bytes: &'static [u8] = Box::leak(bytes.into_boxed_slice());
+        let members = decode::members(Input::Static(bytes), kind).unwrap();
+        add(Component::Decoder("archive".into()), &format!("{name}\n{members:?}"));
+    }
     for kind in SCORERS {
         let scorer = Component::Scorer(kind.name().into());
         // Without the feature there are no tokens.
@@ -431,6 +436,17 @@ fn files() -> Vec<(&'static str, Vec<u8>, FileKind)> {
         ),
         ("gsm8k.parquet", sample("openai/gsm8k/main/test-00000-of-00001.parquet"), kind(RowFormat::Parquet)),
     ]
+}
+
+/// An archive of each kind.
+fn archives() -> Vec<(&'static str, Vec<u8>, FileKind)> {
+    let kind = |format| FileKind { format, compression: Compression::None };
+    let zip = crate::zip::zip(&[("./a.jsonl", b"{}", 0), ("b\\c.jsonl", b"{}", 8), ("d/", b"", 0)]);
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(2);
+    tar.append_data(&mut header, "d/".repeat(80) + "a.jsonl", &b"{}"[..]).unwrap();
+    vec![("a.zip", zip, kind(RowFormat::Zip)), ("a.tar", tar.into_inner().unwrap(), kind(RowFormat::Tar))]
 }
 
 fn chunks(bytes: &[u8], kind: FileKind) -> Vec<decode::Chunk> {

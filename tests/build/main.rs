@@ -9,6 +9,7 @@
 )]
 
 mod amounts;
+mod archives;
 mod cache;
 mod card;
 mod chained;
@@ -31,3 +32,5 @@ mod sources;
 mod space;
 mod split;
 mod trace;
+#[path = "../common/zip.rs"]
+mod zip;

@@ -5,7 +5,7 @@ use std::{io::Write, process::Command};
 use crate::space::{Space, of, row};
 
 /// A recipe of one source, described by the rest of its dataset entry.
-fn one(space: &Space, name: &str, source: &str) {
+pub(crate) fn one(space: &Space, name: &str, source: &str) {
     let text = format!(
         "metadata: {{ phase: sft }}\ndatasets:\n  - {{ name: rows, {source} }}\nvalidation: {{ ratio: 0, seed: 1 }}\n"
     );
@@ -13,7 +13,7 @@ fn one(space: &Space, name: &str, source: &str) {
 }
 
 /// The answers that a recipe's training rows have, sorted.
-fn answers(space: &Space, name: &str) -> Vec<String> {
+pub(crate) fn answers(space: &Space, name: &str) -> Vec<String> {
     let text = space.text(&format!("dataset/sft_{name}_train.jsonl"));
     let answer = |line: &str| {
         let row: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -25,14 +25,14 @@ fn answers(space: &Space, name: &str) -> Vec<String> {
 }
 
 /// What keeps a recipe from being built, with its hint.
-fn refusal(space: &Space, name: &str) -> String {
+pub(crate) fn refusal(space: &Space, name: &str) -> String {
     let report = space.try_build(&datac::workspace::BuildOptions::default()).unwrap();
     let recipe = of(&report, &format!("sft/{name}"));
     let failure = recipe.failure.as_ref().unwrap_or_else(|| panic!("{name} was built"));
     format!("{failure}: {}", failure.hint.clone().unwrap_or_default())
 }
 
-const AB: &str = "{\"instruction\":\"q1\",\"output\":\"a\"}\n{\"instruction\":\"q2\",\"output\":\"b\"}\n";
+pub(crate) const AB: &str = "{\"instruction\":\"q1\",\"output\":\"a\"}\n{\"instruction\":\"q2\",\"output\":\"b\"}\n";
 
 #[test]
 fn a_path_that_exists_is_that_path() {

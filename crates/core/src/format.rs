@@ -33,6 +33,10 @@ pub enum RowFormat {
     Tsv,
     /// Text, one row per line.
     Txt,
+    /// A zip archive, whose files have the rows.
+    Zip,
+    /// A tar archive, whose files have the rows.
+    Tar,
 }
 
 /// A compression of files.
@@ -62,11 +66,13 @@ pub enum Decoder {
     Columns,
     /// Reads lines of text.
     Lines,
+    /// Finds the files of archives.
+    Archive,
 }
 
 impl Decoder {
     /// All decoders.
-    pub const ALL: &[Self] = &[Self::Json, Self::Delimited, Self::Columns, Self::Lines];
+    pub const ALL: &[Self] = &[Self::Json, Self::Delimited, Self::Columns, Self::Lines, Self::Archive];
 
     /// Returns the decoder for a format.
     pub fn of(format: RowFormat) -> Self {
@@ -75,6 +81,7 @@ impl Decoder {
             RowFormat::Csv | RowFormat::Tsv => Self::Delimited,
             RowFormat::Parquet | RowFormat::Arrow => Self::Columns,
             RowFormat::Txt => Self::Lines,
+            RowFormat::Zip | RowFormat::Tar => Self::Archive,
         }
     }
 
@@ -85,13 +92,14 @@ impl Decoder {
             Self::Delimited => "delimited",
             Self::Columns => "columns",
             Self::Lines => "lines",
+            Self::Archive => "archive",
         }
     }
 
     /// Returns the version, which must be raised when the same bytes are read as other rows.
     pub fn version(self) -> u32 {
         match self {
-            Self::Lines => 1,
+            Self::Lines | Self::Archive => 1,
             // 2: arrays, objects over lines and objects around a list are told by the bytes, whatever the name says; texts in an
             // array are rows.
             // 3: NaN, the infinities and halves of surrogate pairs cost only who reads them.
@@ -117,7 +125,14 @@ impl RowFormat {
             Self::Csv => "csv",
             Self::Tsv => "tsv",
             Self::Txt => "txt",
+            Self::Zip => "zip",
+            Self::Tar => "tar",
         }
+    }
+
+    /// Returns whether files of this format hold other files, and have no rows of their own.
+    pub fn is_archive(self) -> bool {
+        matches!(self, Self::Zip | Self::Tar)
     }
 }
 

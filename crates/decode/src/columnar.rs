@@ -51,6 +51,8 @@ impl Batches {
             let reader = match input {
                 Input::File(file) => build(file, skip),
                 Input::Static(bytes) => build(bytes::Bytes::from_static(bytes), skip),
+                Input::Part(part) => build(part, skip),
+                Input::Forward(_) => return Err(format(FORWARD)),
             };
             let (reader, meanings) = reader.map_err(format)?;
             Ok(Self { reader, meanings })
@@ -74,6 +76,8 @@ impl Batches {
             let reader = match input {
                 Input::File(file) => build(BufReader::new(file)),
                 Input::Static(bytes) => build(Cursor::new(bytes)),
+                Input::Part(part) => build(BufReader::new(part)),
+                Input::Forward(_) => return Err(format(FORWARD)),
             };
             let reader = reader.map_err(format)?;
             let mut is_json = |field: &Field| field.metadata().get(EXTENSION).is_some_and(|name| name == "arrow.json");
@@ -97,6 +101,9 @@ impl Batches {
         contain(|| self.reader.next().transpose().map_err(format))
     }
 }
+
+/// Why bytes that are unpacked while they are read cannot be columns; whoever opens them copies them to a file first.
+const FORWARD: &str = "columns need random access";
 
 type Reader = Box<dyn RecordBatchReader + Send>;
 

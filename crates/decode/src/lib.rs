@@ -3,6 +3,7 @@
 //! [`open`] cuts a file into chunks in one pass, and [`cut_lines_from`] does so from a given place on. [`reread`]
 //! reads single chunks again when the rest is cached.
 
+mod archive;
 mod chunk;
 mod column_cutter;
 mod columnar;
@@ -26,6 +27,7 @@ use std::{
     sync::Arc,
 };
 
+pub use archive::{Forward, Member, Packing, Part, members, unpack};
 pub use chunk::{Chunk, ChunkHasher, Encoding, MAX_ROW_BYTES, Place, Span};
 use column_cutter::ColumnCutter;
 use columnar::Batches;
@@ -36,13 +38,17 @@ use room::Room;
 use stream::Stream;
 pub use text_cutter::TextCutter;
 
-/// The bytes of a file, which allow random access.
+/// The bytes of a file.
 #[derive(Debug)]
 pub enum Input {
     /// A file on disk.
     File(File),
     /// Bytes inside the binary.
     Static(&'static [u8]),
+    /// A file that lies in an archive as it is.
+    Part(Part),
+    /// A file that is unpacked of an archive while it is read. The only ones that do not allow random access.
+    Forward(Forward),
 }
 
 /// Why a file cannot be read any further, and where. A bad row is not an error but a [`datac_core::row::Reject`].
@@ -111,6 +117,9 @@ pub enum DecodeError {
         /// Offset of what follows, in bytes.
         offset: u64,
     },
+    /// An archive whose files cannot be told, or not be read.
+    #[error("list its files: {0}")]
+    Archive(String),
     /// A chunk is no longer at its place.
     #[error("find a chunk again: the file has changed since it was read")]
     Moved,
@@ -135,6 +144,7 @@ impl DecodeError {
                  {path} > {path}.utf8`"
             ),
             Self::SeveralLists { fields } => format!("say which holds the rows: `field: {}`", fields[0]),
+            Self::Archive(_) => "pack it again, or copy it again if it was cut off".to_owned(),
             Self::NotJson { .. } => "write its `format`: csv, txt, parquet, …".to_owned(),
             _ => return None,
         })
@@ -146,6 +156,8 @@ impl Input {
     fn head(&self) -> Result<Vec<u8>, DecodeError> {
         match self {
             Self::Static(bytes) => Ok(bytes[..bytes.len().min(sniff::LOOKED_AT)].to_vec()),
+            Self::Part(part) => part.head().map_err(|error| DecodeError::Read { offset: 0, reason: error.to_string() }),
+            Self::Forward(bytes) => Ok(bytes.head().to_vec()),
             Self::File(file) => {
                 use std::os::unix::fs::FileExt;
                 let mut head = vec![0; sniff::LOOKED_AT];
@@ -177,7 +189,7 @@ pub fn open_as(input: Input, kind: FileKind, reading: &Reading) -> Result<Cutter
         sniff::check(&input.head()?, format)?;
         return Ok(Cutter::Columns(Box::new(ColumnCutter::new(batches(input, kind, 0)?, 0)?)));
     }
-    let bytes = Stream::open(input, kind.compression)?.into_read();
+    let bytes = Stream::open(input.checked()?, kind.compression)?.into_read();
     Ok(Cutter::Text(Box::new(cut(bytes, format, reading)?)))
 }
 
@@ -195,6 +207,16 @@ fn cut(bytes: Box<dyn Read + Send>, format: RowFormat, reading: &Reading) -> Res
         RowFormat::Txt => TextCutter::text(bytes),
         format => TextCutter::json(bytes, format != RowFormat::Json, reading.field.as_deref()),
     }
+}
+
+/// Returns whether a file is compressed as a whole, whatever its name says.
+pub fn is_compressed(input: &Input, kind: FileKind) -> Result<bool, DecodeError> {
+    Stream::is_compressed(input, kind.compression)
+}
+
+/// Returns what a file decompresses to.
+pub fn decompress(input: Input, compression: Compression) -> Result<Box<dyn Read + Send>, DecodeError> {
+    Ok(Stream::open(input, compression)?.into_read())
 }
 
 /// Returns whether the rows of a JSON file are on a line each of the file itself, not of what it decompresses to; `bytes` are

@@ -7,7 +7,7 @@ use std::{
 
 use flate2::bufread::GzDecoder;
 
-use super::{Compression, DecodeError, Input, sniff};
+use super::{Compression, DecodeError, Input, Part, sniff};
 
 const BUFFER: usize = 256 << 10;
 
@@ -17,6 +17,8 @@ pub(super) enum Stream {
     File(File),
     /// Allows random access.
     Static(Cursor<&'static [u8]>),
+    /// Allows random access.
+    Part(Part),
     /// Can only be read forwards.
     Decompressed(Box<dyn Read + Send>),
 }
@@ -24,14 +26,27 @@ pub(super) enum Stream {
 impl Stream {
     /// Opens a file at its beginning. Compressed bytes are decompressed whatever the file's name says.
     pub(super) fn open(input: Input, named: Compression) -> Result<Self, DecodeError> {
-        let compression = sniff::compression_of(&input.head()?).unwrap_or(named);
+        let compression = Self::compression(&input, named)?;
         let raw: Box<dyn Read + Send> = match (compression, input) {
             (Compression::None, Input::File(file)) => return Ok(Self::File(file)),
             (Compression::None, Input::Static(bytes)) => return Ok(Self::Static(Cursor::new(bytes))),
+            (Compression::None, Input::Part(part)) => return Ok(Self::Part(part)),
+            (Compression::None, Input::Forward(bytes)) => return Ok(Self::Decompressed(bytes.into_read())),
             (_, Input::File(file)) => Box::new(file),
+            (_, Input::Part(part)) => Box::new(part),
+            (_, Input::Forward(bytes)) => bytes.into_read(),
             (_, Input::Static(bytes)) => Box::new(bytes),
         };
         Self::decompress(raw, compression)
+    }
+
+    /// Returns whether a file is compressed, whatever its name says.
+    pub(super) fn is_compressed(input: &Input, named: Compression) -> Result<bool, DecodeError> {
+        Ok(Self::compression(input, named)? != Compression::None)
+    }
+
+    fn compression(input: &Input, named: Compression) -> Result<Compression, DecodeError> {
+        Ok(sniff::compression_of(&input.head()?).unwrap_or(named))
     }
 
     /// Decompresses the bytes of `raw`.
@@ -66,6 +81,7 @@ impl Stream {
         match self {
             Self::File(file) => file,
             Self::Static(cursor) => cursor,
+            Self::Part(part) => part,
             Self::Decompressed(reader) => reader,
         }
     }
@@ -75,6 +91,7 @@ impl Stream {
         match self {
             Self::File(file) => Box::new(file),
             Self::Static(cursor) => Box::new(cursor),
+            Self::Part(part) => Box::new(part),
             Self::Decompressed(reader) => reader,
         }
     }
@@ -85,9 +102,15 @@ impl Stream {
         match self {
             Self::File(file) => file.seek(distance).map(drop),
             Self::Static(cursor) => cursor.seek(distance).map(drop),
+            Self::Part(part) => part.seek(distance).map(drop),
             Self::Decompressed(reader) => io::copy(&mut reader.take(bytes), &mut io::sink()).map(drop),
         }
     }
+}
+
+/// Returns what bytes of Deflate without a header of their own unpack to.
+pub(super) fn inflate(raw: Box<dyn Read + Send>) -> Box<dyn Read + Send> {
+    Box::new(flate2::bufread::DeflateDecoder::new(BufReader::with_capacity(BUFFER, raw)))
 }
 
 /// Counts the bytes that are read, so that errors can give the position.

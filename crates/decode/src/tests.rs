@@ -102,7 +102,7 @@ fn newlines(bytes: &[u8]) -> u64 {
 }
 
 /// Compresses `plain` as `parts` gzip members or Zstandard frames.
-fn pack(compression: Compression, plain: &[u8], parts: usize) -> Vec<u8> {
+pub(crate) fn pack(compression: Compression, plain: &[u8], parts: usize) -> Vec<u8> {
     let parts = plain.chunks((plain.len() / parts).max(1)).chain(plain.is_empty().then_some(plain));
     match compression {
         Compression::None => plain.to_vec(),

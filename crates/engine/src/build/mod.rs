@@ -356,6 +356,7 @@ pub(crate) fn sources(site: &Site, session: &Session) -> Result<Sources, Workspa
         workspace: site.workspace(&session.record),
         root: site.root().to_owned(),
         local_stats: session.snapshots.stood_on.values().flatten().cloned().collect(),
+        tars: driver::OpenTars::new(site.cache.join(SCRATCH)),
     })
 }
 

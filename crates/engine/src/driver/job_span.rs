@@ -73,6 +73,7 @@ pub(super) fn size(work: &Work, outcome: &Outcome) -> Size {
 pub(super) fn label(work: &Work) -> String {
     match work {
         Work::Scan(scan) => scan.file.path.clone(),
+        Work::List(archive) => archive.path.clone(),
         Work::Output { outputs, .. } | Work::Quarantine { outputs, .. } => outputs.stem().to_owned(),
         Work::Shaped { outputs, target, .. } => outputs.folder(target),
         Work::Select { chunks, .. } => {

@@ -28,6 +28,7 @@ mod sources;
 mod tally;
 pub(crate) mod threads;
 pub(crate) mod unexpected;
+mod unpack;
 mod work_queue;
 
 use std::{
@@ -54,6 +55,7 @@ pub(crate) use report::{Ending, RunReport};
 use report::{Outbox, Report};
 pub(crate) use sources::Sources;
 pub use threads::{Make, makes_nothing};
+pub(crate) use unpack::{OpenTars, input_of};
 
 use rayon::Scope;
 

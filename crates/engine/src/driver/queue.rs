@@ -166,7 +166,7 @@ impl Queue {
 /// Returns whether a job reads a source file.
 fn reads(job: &Job) -> bool {
     match job {
-        Job::Action(action, _) => matches!(action.work, Work::Scan(_)),
+        Job::Action(action, _) => matches!(action.work, Work::Scan(_) | Work::List(_)),
         Job::Again(..) => true,
         Job::Restore(..) | Job::Show(..) => false,
     }
@@ -191,7 +191,9 @@ fn weight(job: &Job) -> u64 {
             Work::Scan(scan) => scan.file.kind.unpacked(scan.file.size),
             Work::Output { sources, .. } | Work::Shaped { sources, .. } => rows(sources),
             // Other jobs wait for these.
-            Work::ReadModel(_) | Work::Select { .. } | Work::Arrange { .. } | Work::Tally { .. } => u64::MAX,
+            Work::List(_) | Work::ReadModel(_) | Work::Select { .. } | Work::Arrange { .. } | Work::Tally { .. } => {
+                u64::MAX
+            }
             _ => 0,
         },
         Job::Restore(_, plan, ..) => rows(&plan.sources),

@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     chunk::{self, Job, Task},
+    context::Context,
     error::ActionError,
     external::BATCH,
     job::JobEnv,
@@ -29,7 +30,7 @@ use datac_core::{
     survey::Survey,
 };
 use datac_decode as decode;
-use datac_decode::{Chunk, Cutter, DecodeError, Decoder, Encoding, Input};
+use datac_decode::{Chunk, Cutter, DecodeError, Decoder, Encoding, Input, Member};
 
 /// The state of a follower during a scan.
 struct Waiting {
@@ -99,7 +100,7 @@ pub(super) fn scan<'scope>(
     let (input, guard) = context.sources.open(&work.file)?;
     let position = match &input {
         Input::File(file) => system::ReadPosition::of(file),
-        Input::Static(_) => None,
+        Input::Static(_) | Input::Part(_) | Input::Forward(_) => None,
     };
     let path = context.sources.local(&work.file);
     let (mut chunks, mut outcome) = match parked {
@@ -109,7 +110,7 @@ pub(super) fn scan<'scope>(
                 Input::File(file) => {
                     reuse_chunks(&context.record, &context.versions, |key| context.lookup(key), &path, work, file)
                 }
-                Input::Static(_) => None,
+                Input::Static(_) | Input::Part(_) | Input::Forward(_) => None,
             };
             match reused {
                 Some(reused) => (Chunks::Reused(Box::new(reused)), nothing()),
@@ -132,13 +133,26 @@ pub(super) fn scan<'scope>(
     Ok(outcome)
 }
 
+/// Finds the files of an archive.
+pub(super) fn list(context: &Context, archive: &SourceFile) -> Result<Vec<Member>, ActionError> {
+    let (input, guard) = context.sources.open(archive)?;
+    let members =
+        decode::members(input, archive.kind).map_err(|error| ActionError::Failure(decode_failure(archive, &error)))?;
+    guard.check()?;
+    Ok(members)
+}
+
 fn begin(file: &SourceFile, input: decode::Input, known: u32) -> Result<(Chunks, ScanOutcome), ActionError> {
-    let mut cutter = decode::open_as(input, file.kind, &file.reading).map_err(|error| decode_failure(file, &error))?;
+    let mut cutter = decode::open_as(input, file.kind, &file.reading)
+        .map_err(|error| ActionError::Failure(decode_failure(file, &error)))?;
     let mut outcome = nothing();
     // Another process read the first part of the file. It is cut again to find where to continue, but its chunks need
     // no more work.
     for _ in 0..known {
-        let Some(chunk) = cutter.next_chunk().map_err(|error| decode_failure(file, &error))? else { break };
+        let Some(chunk) = cutter.next_chunk().map_err(|error| ActionError::Failure(decode_failure(file, &error)))?
+        else {
+            break;
+        };
         note_shape(&mut outcome, &chunk);
         if !outcome.survey.is_full() {
             chunk.survey(&mut outcome.survey);
@@ -178,7 +192,7 @@ fn pass<'scope>(
     position: Option<&ReadPosition>,
 ) -> Result<(), ActionError> {
     let context = env.context;
-    let failed = |error| decode_failure(&work.file, &error);
+    let failed = |error| ActionError::Failure(decode_failure(&work.file, &error));
     let results = Arc::new(Results::default());
     let first = outcome.chunks.len();
     let mut rows_before = outcome.chunks.last().map_or(0, |chunk| chunk.place.first_row + u64::from(chunk.rows));
@@ -464,7 +478,7 @@ impl Again {
                 let digests: Vec<ChunkId> = batch.iter().map(|item| item.chunk.digest()).collect();
                 let has_moved = |(item, digest): (&Item, &ChunkId)| *digest != group.chunks[item.number].0.digest;
                 let result = if batch.iter().zip(&digests).any(has_moved) {
-                    Err(decode_failure(&group.file, &DecodeError::Moved))
+                    Err(ActionError::Failure(decode_failure(&group.file, &DecodeError::Moved)))
                 } else {
                     let tasks = tasks(&batch, &digests);
                     let path = &group.file.path;
@@ -485,25 +499,27 @@ impl Again {
         batch.give(&team);
         drop(reading);
         team.finish();
-        read.map_err(|error| decode_failure(&self.file, &error))?;
+        read.map_err(|error| ActionError::Failure(decode_failure(&self.file, &error)))?;
         guard.check()?;
         results.take().map(drop)
     }
 }
 
-fn decode_failure(file: &SourceFile, error: &DecodeError) -> ActionError {
+/// Says of a file why it cannot be read, and what to do.
+pub(super) fn decode_failure(file: &SourceFile, error: &DecodeError) -> Failure {
     let place = match file.origin.repo() {
         None => file.path.clone(),
         Some(repo) => format!("{} of {repo}", file.path),
     };
     let (kind, fault) = match error {
         DecodeError::LfsPointer => (FailureKind::Source, SourceFault::Unreadable),
+        DecodeError::Archive(_) => (FailureKind::Action, SourceFault::Unreadable),
         error if error.hint(&file.path).is_some() => (FailureKind::Config, SourceFault::Format),
         _ => (FailureKind::Action, SourceFault::Unreadable),
     };
     let failure = Failure::new(kind, format!("read `{place}`: {error}")).about(fault);
-    ActionError::Failure(match error.hint(&file.path) {
+    match error.hint(&file.path) {
         Some(hint) => failure.hint(hint),
         None => failure,
-    })
+    }
 }

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use super::error::ActionError;
+use super::{error::ActionError, unpack::OpenTars};
 use crate::{
     graph::{FileOrigin, SourceFile},
     source::{Bytes, RemoteFile, Source},
@@ -27,6 +27,8 @@ pub(crate) struct Sources {
     pub(crate) root: PathBuf,
     /// The stats of local files when they were hashed, by path.
     pub(crate) local_stats: HashMap<String, Stat>,
+    /// Archives that were decompressed to read files of them.
+    pub(crate) tars: OpenTars,
 }
 
 impl Sources {
@@ -37,18 +39,18 @@ impl Sources {
 
     /// Opens a source file whose bytes have been checked against its digest.
     pub(super) fn open(&self, file: &SourceFile) -> Result<(Input, FileGuard), ActionError> {
-        self.open_file(&file.origin, &file.remote())
+        let (bytes, guard) = self.open_file(&file.origin, &file.remote())?;
+        Ok((self.tars.input_of(file, bytes).map_err(ActionError::Failure)?, guard))
     }
 
     /// Returns the bytes of a file, which have been checked against its digest.
     pub(super) fn read(&self, origin: &FileOrigin, file: &RemoteFile) -> Result<Vec<u8>, ActionError> {
-        let (input, guard) = self.open_file(origin, file)?;
-        let bytes = match input {
-            Input::Static(bytes) => bytes.to_vec(),
-            Input::File(mut opened) => {
+        let (opened, guard) = self.open_file(origin, file)?;
+        let bytes = match opened {
+            Bytes::Static(bytes) => bytes.to_vec(),
+            Bytes::File(mut opened, path) => {
                 let mut bytes = Vec::with_capacity(usize::try_from(file.size).unwrap_or_default());
-                let failed = |source| FileError { verb: "read", path: self.root.join(&file.path), source };
-                opened.read_to_end(&mut bytes).map_err(failed)?;
+                opened.read_to_end(&mut bytes).map_err(|source| FileError { verb: "read", path, source })?;
                 bytes
             }
         };
@@ -56,24 +58,23 @@ impl Sources {
         Ok(bytes)
     }
 
-    fn open_file(&self, origin: &FileOrigin, file: &RemoteFile) -> Result<(Input, FileGuard), ActionError> {
+    fn open_file(&self, origin: &FileOrigin, file: &RemoteFile) -> Result<(Bytes, FileGuard), ActionError> {
         let FileOrigin { name, commit } = origin;
         let source = match (commit, &self.hub) {
             (None, _) => &self.workspace,
             (Some(_), hub) => hub.as_ref().expect("a build with files of a hub opens the hub"),
         };
         match source.open(name, commit.as_deref(), file)? {
-            Bytes::Static(bytes) => Ok((Input::Static(bytes), FileGuard { file: None })),
+            Bytes::Static(bytes) => Ok((Bytes::Static(bytes), FileGuard { file: None })),
             Bytes::File(opened, path) => {
                 let stat = system::stat_file(&opened, &path)?;
-                let guard = FileGuard {
-                    file: Some((opened.try_clone().map_err(|error| clone_error(&path, error))?, path, stat)),
-                };
+                let cloned = opened.try_clone().map_err(|error| clone_error(&path, error))?;
+                let guard = FileGuard { file: Some((cloned, path.clone(), stat)) };
                 // Only with an unchanged stat is a local file the one that was hashed.
                 if commit.is_none() && self.local_stats.get(&file.path) != Some(&stat) {
                     return Err(guard.changed());
                 }
-                Ok((Input::File(opened), guard))
+                Ok((Bytes::File(opened, path), guard))
             }
         }
     }

@@ -109,7 +109,7 @@ pub(crate) fn reuse_chunks(
 ) -> Option<ReusedChunks> {
     let source = &*work.file;
     let are_all_wanted = work.known == 0 && work.followers.iter().all(|follower| follower.samples.is_none());
-    if !source.origin.is_local() || !are_all_wanted {
+    if !source.origin.is_local() || source.inside.is_some() || !are_all_wanted {
         return None;
     }
     let (stat, digest) = record.former_digest(&path.to_string_lossy())?;

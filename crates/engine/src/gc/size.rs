@@ -176,6 +176,7 @@ pub(crate) fn names(actions: &[RecordedAction], record: &Record) -> Result<HashM
             }
             Some(
                 Outcome::Scan(_)
+                | Outcome::List(_)
                 | Outcome::Output(_)
                 | Outcome::Quarantine(_)
                 | Outcome::Shaped(_)

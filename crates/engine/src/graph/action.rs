@@ -20,7 +20,7 @@ use datac_core::{
     stage::Stage,
     survey::Survey,
 };
-use datac_decode::{Encoding, FileKind, Place, Reading};
+use datac_decode::{Encoding, FileKind, Member, Place, Reading};
 
 /// Where a source comes from: a hub or the workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -46,6 +46,21 @@ pub struct SourceFile {
     pub kind: FileKind,
     /// How its rows are read where its bytes do not say it.
     pub reading: Reading,
+    /// The archive that it lies in; then `path` is that of the archive and its own, `digest` that of the archive.
+    pub inside: Option<Arc<Inside>>,
+}
+
+/// The archive that a file lies in, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Inside {
+    /// Path of the archive in the repository or in the workspace.
+    pub archive: String,
+    /// Size of the archive in bytes.
+    pub size: u64,
+    /// Format and compression of the archive.
+    pub kind: FileKind,
+    /// The file in it.
+    pub member: Member,
 }
 
 impl FileOrigin {
@@ -71,9 +86,20 @@ impl FileOrigin {
 }
 
 impl SourceFile {
-    /// Returns the file as its repository lists it.
+    /// Returns the file as its repository lists it: the archive, if it lies in one.
     pub fn remote(&self) -> RemoteFile {
-        RemoteFile { path: self.path.clone(), size: self.size, digest: self.digest }
+        let (path, size) = match &self.inside {
+            Some(inside) => (&inside.archive, inside.size),
+            None => (&self.path, self.size),
+        };
+        RemoteFile { path: path.clone(), size, digest: self.digest }
+    }
+
+    /// Returns a member of this file, which is an archive.
+    pub(crate) fn member(&self, member: &Member, kind: FileKind) -> Self {
+        let inside = Inside { archive: self.path.clone(), size: self.size, kind: self.kind, member: member.clone() };
+        let path = format!("{}/{}", self.path, member.path);
+        Self { path, size: member.size, kind, inside: Some(Arc::new(inside)), ..self.clone() }
     }
 }
 
@@ -239,6 +265,8 @@ pub struct Action {
 pub enum Work {
     /// Cuts a file into chunks, and converts and scores them while their bytes are in memory.
     Scan(ScanWork),
+    /// Finds the files of an archive.
+    List(Arc<SourceFile>),
     /// Converts the rows of a chunk to samples.
     Convert(ChunkRef, Conversion, SampleKind),
     /// Scores the samples of a chunk.
@@ -383,6 +411,8 @@ pub enum Outcome {
     ReadModel(ModelOutcome),
     /// Outcome of [`Work::Render`].
     Render(RenderOutcome),
+    /// Outcome of [`Work::List`].
+    List(Arc<Vec<Member>>),
 }
 
 /// What the files of a model hold.
@@ -565,7 +595,7 @@ impl Work {
     /// Returns the stage that the work belongs to.
     pub fn stage(&self) -> Stage {
         match self {
-            Self::Scan { .. } => Stage::Scan,
+            Self::Scan { .. } | Self::List(_) => Stage::Scan,
             Self::Convert { .. } => Stage::Convert,
             Self::Score { .. } => Stage::Score,
             Self::ReadModel(_) | Self::Render(..) => Stage::Render,
@@ -583,7 +613,7 @@ impl Outcome {
     /// Returns the stage whose actions yield this outcome.
     pub fn stage(&self) -> Stage {
         match self {
-            Self::Scan(_) => Stage::Scan,
+            Self::Scan(_) | Self::List(_) => Stage::Scan,
             Self::Convert(_) => Stage::Convert,
             Self::Score(_) => Stage::Score,
             Self::ReadModel(_) | Self::Render(_) => Stage::Render,
@@ -599,7 +629,12 @@ impl Outcome {
     /// Returns the blobs that the store must have for this outcome to be usable.
     pub fn blobs(&self) -> Vec<BlobId> {
         match self {
-            Self::Scan(_) | Self::Output(_) | Self::Quarantine(_) | Self::Tally(_) | Self::ReadModel(_) => Vec::new(),
+            Self::Scan(_)
+            | Self::List(_)
+            | Self::Output(_)
+            | Self::Quarantine(_)
+            | Self::Tally(_)
+            | Self::ReadModel(_) => Vec::new(),
             Self::Render(RenderOutcome { encoded, rejects, shortened, .. }) => {
                 let shortened = shortened.iter().flat_map(|shortened| [shortened.rows, shortened.index]);
                 encoded.blobs().into_iter().chain(*rejects).chain(shortened).collect()

@@ -70,7 +70,7 @@ pub fn code_versions() -> CodeVersions {
     decoders.chain(converters).chain(scorers).chain(shapes).chain(stages).collect()
 }
 
-fn decoder_component(decoder: Decoder) -> Component {
+pub(crate) fn decoder_component(decoder: Decoder) -> Component {
     Component::Decoder(decoder.name().into())
 }
 
@@ -160,11 +160,18 @@ impl Keyed for Scan<'_> {
     type Inputs<'i> = ();
 
     fn decide(&self, visitor: &mut dyn Visitor) {
-        let SourceFile { origin, path, digest, kind, reading, .. } = self.file;
+        let SourceFile { origin, path, digest, kind, reading, inside, .. } = self.file;
         visitor.code(Component::Cutter);
         visitor.code(decoder_component(Decoder::of(kind.format)));
+        // What people can change is the archive, so that is the leaf.
+        let path = inside.as_ref().map_or(path, |inside| &inside.archive);
         visitor.source(Leaf::File { source: origin.name().to_owned(), path: path.clone() }, digest);
         visitor.derived("format", kind);
+        if let Some(inside) = inside {
+            visitor.code(decoder_component(Decoder::Archive));
+            visitor.derived("archive", &inside.kind);
+            visitor.derived("member", &inside.member);
+        }
         if !reading.is_plain() {
             visitor.derived("reading", reading);
         }
@@ -515,7 +522,7 @@ mod tests {
         quality::{self, Bound, Unknown},
     };
     use datac_decode::{Compression, Encoding, RowFormat};
-    use datac_decode::{FileKind, Place};
+    use datac_decode::{FileKind, Member, Packing, Place};
 
     /// Versions that never change, so that these keys only change if their encoding does.
     struct One;
@@ -550,7 +557,12 @@ mod tests {
             digest: FileDigest::Blake3(FileHash::of(b"file")),
             kind: FileKind { format: RowFormat::Jsonl, compression: Compression::Gzip },
             reading: Reading::default(),
+            inside: None,
         };
+        let archive = FileKind { format: RowFormat::Zip, compression: Compression::None };
+        let packing = Packing::Deflate;
+        let member = Member { path: "b.jsonl".to_owned(), size: 9, offset: 1, length: 5, packing, crc: Some(3) };
+        let member = SourceFile { kind: archive, ..file.clone() }.member(&member, file.kind);
         let options = convert::Options::from([("calculator".to_owned(), "strip".to_owned())]);
         let conversion = Conversion { converter: "gsm8k", options, files: Vec::new() };
         let scorer = |name| quality::by_name(name).unwrap();
@@ -644,6 +656,7 @@ mod tests {
                 .key(&(&OutputSet::new("sft_a"), &sources, &arranged, &about), &One),
             ReadModel { model: &model }.key(&(), &One),
             Render { model: &model, decoder: Decoder::Json }.key(&(&chunk, &converted), &One),
+            Scan { file: &member }.key(&(), &One),
         ]
     }
 
@@ -686,10 +699,11 @@ mod tests {
             let kind = FileKind { format, compression: Compression::None };
             let origin = FileOrigin { name: "d".into(), commit: None };
             let digest = FileDigest::Blake3(FileHash::of(b""));
-            let file = SourceFile { origin, path: String::new(), size: 0, digest, kind, reading: Reading::default() };
+            let (path, size, reading, inside) = (String::new(), 0, Reading::default(), None);
+            let file = SourceFile { origin, path, size, digest, kind, reading, inside };
             Scan { file: &file }.key(&(), &named);
         };
-        [RowFormat::Jsonl, RowFormat::Csv, RowFormat::Arrow, RowFormat::Txt].into_iter().for_each(scan);
+        [RowFormat::Jsonl, RowFormat::Csv, RowFormat::Arrow, RowFormat::Txt, RowFormat::Zip].into_iter().for_each(scan);
         for converter in convert::every() {
             let conversion =
                 Conversion { converter: converter.name(), options: convert::Options::new(), files: Vec::new() };

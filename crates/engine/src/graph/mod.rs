@@ -21,7 +21,7 @@ mod tests;
 
 pub use action::{
     Action, ArrangeOutcome, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, EncodedChunk, FileOrigin, Follower,
-    GroupedSource, Grouping, Measure, ModelFile, ModelOutcome, Outcome, PackedRows, PinnedFile, PinnedModel,
+    GroupedSource, Grouping, Inside, Measure, ModelFile, ModelOutcome, Outcome, PackedRows, PinnedFile, PinnedModel,
     RenderOutcome, ScanOutcome, ScanWork, ScannedChunk, SelectOutcome, SelectedSource, ShapedOutcome, ShortenedChunk,
     SourceFile, TallyOutcome, Work,
 };

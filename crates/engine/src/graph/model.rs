@@ -132,6 +132,7 @@ pub(crate) fn model_files(db: &dyn PlannerDb, file: RecipeFile) -> Result<Vec<So
     let Some(model) = pinned_model(db, file).clone()? else { return Ok(Vec::new()) };
     let kind = FileKind { format: RowFormat::Txt, compression: Compression::None };
     let source_file = |PinnedFile { origin, file, .. }: &PinnedFile| SourceFile {
+        inside: None,
         origin: origin.clone(),
         path: file.path.clone(),
         size: file.size,

@@ -376,7 +376,11 @@ fn prefix(db: &dyn PlannerDb, chunks: &Chunks<'_>, request: &Request<'_>, target
     }
     if target.is_none_or(|target| samples < target) {
         // With `max_samples`, only after this file is read is it known whether the next one is needed.
-        let wanted = if request.dataset.take.first().is_none() { chunks.unknown.len() } else { 1 };
+        let mut wanted = if request.dataset.take.first().is_none() { chunks.unknown.len() } else { 1 };
+        // An archive may hold anything. If the first has no rows, the others are not even downloaded.
+        if chunks.steps.is_empty() && chunks.unknown.iter().all(|(file, _)| file.kind.format.is_archive()) {
+            wanted = 1;
+        }
         for (file, known) in chunks.unknown.iter().take(wanted) {
             let follower = Follower {
                 conversion: request.conversion.cloned(),
@@ -387,8 +391,11 @@ fn prefix(db: &dyn PlannerDb, chunks: &Chunks<'_>, request: &Request<'_>, target
                 model: request.model.cloned(),
                 samples: target.map(|target| target - samples),
             };
-            let scan = ScanWork { file: file.clone(), known: *known, followers: vec![follower] };
-            needs.push(Arc::new(Action { key: scan_key(db, file), work: Work::Scan(scan) }));
+            let work = match file.kind.format.is_archive() {
+                true => Work::List(file.clone()),
+                false => Work::Scan(ScanWork { file: file.clone(), known: *known, followers: vec![follower] }),
+            };
+            needs.push(Arc::new(Action { key: scan_key(db, file), work }));
         }
     }
     if needs.is_empty() { Node::Ready(chunks.steps.len()) } else { Node::Needs(needs) }

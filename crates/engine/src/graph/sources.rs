@@ -11,12 +11,16 @@ use super::{
     keys::Scan,
     queries::{dataset, in_entry, known},
 };
-use crate::source::{FileDigest, RemoteFile, Selection, SourceError, layout};
+use crate::source::{
+    FileDigest, RemoteFile, Selection, SourceError,
+    layout::{self, Origin},
+    members, splits,
+};
 use datac_core::{
     config::{Dataset, Location, did_you_mean},
     convert::{self, ChooseError, Converter},
     failure::{Failure, FailureKind, SourceFault},
-    format::Reading,
+    format::{FileKind, Reading, RowFormat},
     id::ActionKey,
     key::Keyed,
     license::{License, Stated},
@@ -24,6 +28,7 @@ use datac_core::{
     sample::{SampleKind, Slot},
     survey::{SURVEYED, Survey},
 };
+use datac_decode::Member;
 
 /// Returns the key of the snapshot that a dataset entry depends on.
 ///
@@ -99,6 +104,7 @@ pub(super) fn files(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Resu
     let Snapshot { origin, card, files, selected, .. } = &**snapshot.as_ref().map_err(Clone::clone)?;
     let source_file = |file: &RemoteFile, kind, reading: &Reading| {
         Arc::new(SourceFile {
+            inside: None,
             origin: origin.clone(),
             path: file.path.clone(),
             size: file.size,
@@ -108,7 +114,11 @@ pub(super) fn files(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Resu
         })
     };
     if let Some(kinds) = selected {
-        return Ok(files.iter().zip(kinds).map(|(file, kind)| source_file(file, *kind, &Reading::default())).collect());
+        let file = |(file, kind): (&RemoteFile, &FileKind)| Listed {
+            file: source_file(file, *kind, &Reading::default()),
+            splits: if splits::is_said(&file.path) { Vec::new() } else { dataset.splits.clone() },
+        };
+        return expand(db, files.iter().zip(kinds).map(file).collect(), dataset.format);
     }
     let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
     let want = layout::Want {
@@ -118,17 +128,77 @@ pub(super) fn files(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Resu
         splits: &dataset.splits,
         default_config: crate::source::known::default_config(&origin.name),
     };
-    let selected = layout::resolve(&paths, card.as_deref(), &want).map_err(|error| match error {
+    let selected = layout::resolve(&paths, card.as_deref(), &want).map_err(refusal)?;
+    let by_path: BTreeMap<&str, &RemoteFile> = files.iter().map(|file| (file.path.as_str(), file)).collect();
+    let file = |selected: layout::Selected| {
+        Some(Listed {
+            file: source_file(by_path.get(selected.path.as_str())?, selected.kind, &selected.reading),
+            splits: if selected.origin == Origin::Said { Vec::new() } else { vec![selected.split] },
+        })
+    };
+    expand(db, selected.into_iter().filter_map(file).collect(), dataset.format)
+}
+
+fn refusal(error: SourceError) -> Failure {
+    match error {
         SourceError::Layout { fault, word, reason } => {
             word.into_iter().fold(Failure::plain(FailureKind::Config, reason).about(fault), Failure::at_word)
         }
         error => Failure::new(FailureKind::Config, error),
-    })?;
-    let by_path: BTreeMap<&str, &RemoteFile> = files.iter().map(|file| (file.path.as_str(), file)).collect();
-    let file = |selected: layout::Selected| {
-        Some(source_file(by_path.get(selected.path.as_str())?, selected.kind, &selected.reading))
-    };
-    Ok(selected.into_iter().filter_map(file).collect())
+    }
+}
+
+/// A file as its place lists it.
+struct Listed {
+    file: Arc<SourceFile>,
+    /// The splits whose files are wanted, if it is an archive and nothing says of which split it is as a whole.
+    splits: Vec<String>,
+}
+
+/// Replaces archives by those of their files that are read. An archive whose files are not known yet stays.
+fn expand(db: &dyn PlannerDb, listed: Vec<Listed>, format: Option<RowFormat>) -> Result<Vec<Arc<SourceFile>>, Failure> {
+    let mut files = Vec::with_capacity(listed.len());
+    // Not every archive need have files of each split, but one must.
+    let mut lacking: BTreeMap<String, Failure> = BTreeMap::new();
+    let mut found: BTreeSet<String> = BTreeSet::new();
+    for Listed { file, splits } in listed {
+        if !file.kind.format.is_archive() {
+            files.push(file);
+            continue;
+        }
+        let Some(members) = listing(db, &file)? else {
+            // Nothing can be said of splits before all archives are known.
+            found.extend(splits);
+            files.push(file);
+            continue;
+        };
+        let wanted = if splits.is_empty() { vec![None] } else { splits.into_iter().map(Some).collect() };
+        for split in wanted {
+            match (members::select(&file.path, &members, format, split.as_deref()), split) {
+                (Ok(selected), split) => {
+                    files.extend(selected.into_iter().map(|(member, kind)| Arc::new(file.member(member, kind))));
+                    found.extend(split);
+                }
+                (Err(error @ SourceError::Layout { fault: SourceFault::NoSplit, .. }), Some(split)) => {
+                    lacking.entry(split).or_insert_with(|| refusal(error));
+                }
+                (Err(error), _) => return Err(refusal(error)),
+            }
+        }
+    }
+    match lacking.into_iter().find(|(split, _)| !found.contains(split)) {
+        Some((_, failure)) => Err(failure),
+        None => Ok(files),
+    }
+}
+
+/// Returns the files of an archive; `None` if they are not known yet.
+fn listing(db: &dyn PlannerDb, archive: &SourceFile) -> Result<Option<Arc<Vec<Member>>>, Failure> {
+    match known(db, &scan_key(db, archive)) {
+        Known::Outcome(Outcome::List(members)) => Ok(Some(members.clone())),
+        Known::Failure(failure) => Err(failure.clone()),
+        _ => Ok(None),
+    }
 }
 
 /// Returns the licence of a dataset entry: the recipe's word, or else what the source states.

@@ -11,7 +11,7 @@ use super::{
     inputs::{PlannerDb, RecipeFile, VersionsIn, World},
     keys::{
         Arrange, Convert, Group, Hashed, Output, Quarantine, ReadModel, Scan, Score, Select, Shaped, Tally,
-        decide_storing,
+        decide_storing, decoder_component,
     },
     model::model_of,
     queries::{counts_tokens, parse},
@@ -35,6 +35,7 @@ pub(crate) fn leaves(db: &dyn PlannerDb, file: RecipeFile) -> Leaves {
     let mut collector = LeafCollector::new(&versions);
     let Ok(recipe) = parse(db, file) else { return collector.finish() };
     recipe.decide(&mut collector);
+    let mut are_all_listed = true;
     for (number, dataset) in recipe.datasets.iter().enumerate() {
         collector.within(&dataset.name, |leaves| {
             dataset.decide(leaves);
@@ -50,6 +51,7 @@ pub(crate) fn leaves(db: &dyn PlannerDb, file: RecipeFile) -> Leaves {
             }
             let files = files(db, file, number).as_deref().unwrap_or_default();
             files.iter().for_each(|file| Scan { file }.decide(leaves));
+            are_all_listed &= !files.iter().any(|file| file.kind.format.is_archive());
             let formats = files.iter().map(|file| Decoder::of(file.kind.format));
             let decoders: BTreeSet<Decoder> = formats.collect();
             for decoder in decoders {
@@ -92,6 +94,10 @@ pub(crate) fn leaves(db: &dyn PlannerDb, file: RecipeFile) -> Leaves {
         recipe.targets().for_each(|target| Shaped { target, noted: &noted }.decide(&mut collector));
     }
     Quarantine.decide(&mut collector);
+    // What reads the files of an archive is not known before these are. What is known otherwise stays.
+    if !are_all_listed {
+        Decoder::ALL.iter().for_each(|decoder| collector.unknown(Leaf::Code(decoder_component(*decoder))));
+    }
     collector.finish()
 }
 

@@ -47,6 +47,7 @@ fn digest(of: impl std::fmt::Debug) -> Digest {
 fn outcome(work: &Work, key: ActionKey) -> Outcome {
     let file = |name: &str| FileMeta { digest: FileHash::new(digest((name, key))), bytes: 1000, rows: 10 };
     match work {
+        Work::List(_) => Outcome::List(Arc::default()),
         Work::Scan(scan) => Outcome::Scan(Arc::new(ScanOutcome {
             encoding: Encoding::JsonLines,
             header: Vec::new(),

@@ -12,7 +12,7 @@ use super::summary::Summary;
 use crate::{
     cache::OutputFile,
     graph::{
-        Conversion, EncodedChunk, FileOrigin, ModelFile, PackedRows, PinnedFile, PinnedModel, RecipePlan,
+        Conversion, EncodedChunk, FileOrigin, Inside, ModelFile, PackedRows, PinnedFile, PinnedModel, RecipePlan,
         SelectedSource, SourceFile,
     },
     source::FileDigest,
@@ -154,6 +154,8 @@ pub struct MadeFrom {
     pub encoding: Encoding,
     /// What reading its rows takes besides their bytes.
     pub header: Vec<u8>,
+    /// The archive that it lies in.
+    pub inside: Option<Inside>,
 }
 
 /// A chunk of a source.
@@ -303,6 +305,7 @@ impl MadeSource {
                     kind: made.file.kind,
                     encoding: made.encoding,
                     header: made.header.to_vec(),
+                    inside: made.file.inside.as_deref().cloned(),
                 });
                 files.len() as u32 - 1
             });
@@ -356,6 +359,7 @@ impl MadeSource {
             kind: file.kind,
             // What is read again has its encoding and header on record.
             reading: Reading::default(),
+            inside: file.inside.clone().map(Arc::new),
         })
     }
 }

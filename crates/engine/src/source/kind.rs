@@ -7,6 +7,7 @@ pub(super) fn loader(format: RowFormat) -> &'static str {
     match format {
         RowFormat::Jsonl | RowFormat::Json => "json",
         RowFormat::Csv | RowFormat::Tsv => "csv",
+        RowFormat::Zip | RowFormat::Tar => "archive",
         other => other.name(),
     }
 }
@@ -23,6 +24,12 @@ pub(super) const EXTENSIONS: &[(&str, RowFormat)] = &[
     ("gpq", RowFormat::Parquet),
     ("geoparquet", RowFormat::Parquet),
     ("txt", RowFormat::Txt),
+    ("zip", RowFormat::Zip),
+    ("tar", RowFormat::Tar),
+    ("tgz", RowFormat::Tar),
+    ("tbz2", RowFormat::Tar),
+    ("txz", RowFormat::Tar),
+    ("tzst", RowFormat::Tar),
 ];
 
 /// Text files that describe a repository or a program, and hold no rows.
@@ -40,15 +47,20 @@ const NOTES: &[&str] = &[
 ];
 
 /// Compression formats and archives that are not supported.
-const SEALED: &[&str] = &["zip", "lz4", "7z", "rar", "tar", "tgz", "lzma", "br", "Z"];
+const SEALED: &[&str] = &["lz4", "7z", "rar", "lzma", "br", "Z"];
 
-/// Endings of archives, which hold several files.
-const ARCHIVES: &[&str] = &["zip", "tar", "tgz", "tar.gz", "tar.zst", "tar.xz", "tar.bz2", "7z", "rar"];
+/// Endings of archives that are not supported.
+const CLOSED: &[&str] = &["7z", "rar"];
 
-/// Returns whether a path names an archive, whose rows are not read.
+/// Returns whether a path names an archive, readable or not.
 pub(crate) fn is_archive(path: &str) -> bool {
-    let base = basename(path).to_ascii_lowercase();
-    ARCHIVES.iter().any(|ending| base.strip_suffix(ending).is_some_and(|stem| stem.ends_with('.')))
+    judge(path).format().is_some_and(RowFormat::is_archive) || is_closed(path)
+}
+
+/// Returns whether a path names an archive of a kind that is not read.
+pub(super) fn is_closed(path: &str) -> bool {
+    let last = basename(path).rsplit_once('.').map_or("", |(_, last)| last);
+    CLOSED.iter().any(|ending| ending.eq_ignore_ascii_case(last))
 }
 
 /// JSON files that describe a program or the columns of rows, and hold no rows.
@@ -79,6 +91,7 @@ impl Name<'_> {
 pub(super) fn why_sealed(wrapping: &str, format: RowFormat) -> String {
     let advice = match format {
         RowFormat::Parquet | RowFormat::Arrow => "columnar files must not be compressed again",
+        RowFormat::Zip => "zip archives must not be compressed again",
         _ => "datac reads .gz, .zst, .xz and .bz2; unpack it",
     };
     format!("is compressed as .{wrapping}: {advice}")
@@ -88,10 +101,10 @@ pub(super) fn why_sealed(wrapping: &str, format: RowFormat) -> String {
 pub(super) fn compression_of(path: &str) -> Compression {
     let Some((_, last)) = path.rsplit_once('.') else { return Compression::None };
     match last.to_ascii_lowercase().as_str() {
-        "gz" | "gzip" => Compression::Gzip,
-        "zst" | "zstd" => Compression::Zstd,
-        "xz" => Compression::Xz,
-        "bz2" => Compression::Bzip2,
+        "gz" | "gzip" | "tgz" => Compression::Gzip,
+        "zst" | "zstd" | "tzst" => Compression::Zstd,
+        "xz" | "txz" => Compression::Xz,
+        "bz2" | "tbz2" => Compression::Bzip2,
         _ => Compression::None,
     }
 }
@@ -108,7 +121,8 @@ pub(super) fn judge(path: &str) -> Name<'_> {
             Name::Other
         }
         (Compression::None, Some(_), _) if last == "json" && SETTINGS.contains(&stem) => Name::Other,
-        (Compression::None, Some(extension), _) => {
+        // Compressed tar files have an extension of their own.
+        (_, Some(extension), _) => {
             Name::Rows { kind: FileKind { format: EXTENSIONS[extension].1, compression }, extension }
         }
         (Compression::None, None, Some(extension)) if SEALED.contains(&last) => {
@@ -117,7 +131,7 @@ pub(super) fn judge(path: &str) -> Name<'_> {
         (Compression::None, ..) => Name::Other,
         (_, _, Some(extension)) => match EXTENSIONS[extension].1 {
             // Columnar files need random access, which is impossible if they are compressed as a whole.
-            RowFormat::Parquet | RowFormat::Arrow => Name::Sealed { wrapping: last, extension },
+            RowFormat::Parquet | RowFormat::Arrow | RowFormat::Zip => Name::Sealed { wrapping: last, extension },
             format => Name::Rows { kind: FileKind { format, compression }, extension },
         },
         _ => Name::Other,
@@ -143,7 +157,8 @@ pub fn format_of(path: &str) -> Option<RowFormat> {
     match judge(path) {
         // Recipes have one word for both kinds of delimited values.
         Name::Rows { kind: FileKind { format: RowFormat::Tsv, .. }, .. } => Some(RowFormat::Csv),
-        Name::Rows { kind, .. } => Some(kind.format),
+        // The names in an archive give it.
+        Name::Rows { kind, .. } => Some(kind.format).filter(|format| !format.is_archive()),
         Name::Sealed { .. } | Name::Other => None,
     }
 }

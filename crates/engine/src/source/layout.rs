@@ -10,13 +10,16 @@ use std::{
     collections::{BTreeMap, HashSet},
 };
 
-pub use super::kind::{Compression, FileKind, RowFormat};
 use super::{
     SourceError,
     card::{self, CardConfig},
     glob::{Glob, has_magic},
-    kind::{Name, basename, is_archive, judge},
+    kind::{Name, basename, is_closed, judge},
     splits::{Scope, by_name},
+};
+pub use super::{
+    kind::{Compression, FileKind, RowFormat},
+    splits::Origin,
 };
 use datac_core::{failure::SourceFault, format::Reading};
 
@@ -46,6 +49,8 @@ pub struct Selected {
     pub kind: FileKind,
     /// How the card says that its rows are read.
     pub reading: Reading,
+    /// What says that the file is of that split.
+    pub origin: Origin,
 }
 
 /// Finds the files of a repository that a recipe selects, in reading order.
@@ -59,6 +64,44 @@ pub fn resolve(files: &[&str], readme: Option<&str>, want: &Want<'_>) -> Result<
         reason,
     })
 }
+
+/// Which files of an archive are wanted.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Files<'s> {
+    /// All with rows.
+    All,
+    /// Those of a split, by the names within.
+    OfSplit(&'s str),
+}
+
+/// Finds the files with rows of an archive with files at `paths`, in reading order, as those of a folder.
+pub(super) fn files_of<'p>(
+    archive: &'p str,
+    paths: &[&'p str],
+    wanted: Files<'_>,
+) -> Result<Vec<(&'p str, FileKind)>, SourceError> {
+    let found = || {
+        let repo = Repo::new(archive, paths);
+        let inside = repo.inside("");
+        let place = format!("`{archive}`");
+        if inside.is_empty() {
+            return Err(repo.why_no_rows().into());
+        }
+        let (splits, origin) = by_name(&inside);
+        let (splits, split) = match wanted {
+            Files::OfSplit(split) => (splits, split),
+            Files::All => {
+                let all = inside.iter().map(|(path, _, name)| (*path, *name)).collect();
+                (vec![(ALL.to_owned(), all)], ALL)
+            }
+        };
+        Scope { place, splits, origin, reading: Reading::default() }.files_of(split)
+    };
+    found().map_err(|Lacking { fault, word, reason }| SourceError::Layout { fault, word, reason })
+}
+
+/// The one split of an archive that is wanted as a whole.
+const ALL: &str = "train";
 
 /// Says why a repository of these files has no rows that can be read.
 pub(crate) fn why_no_rows(repo: &str, files: &[&str]) -> String {
@@ -116,6 +159,7 @@ fn resolve_words(files: &[&str], readme: Option<&str>, want: &Want<'_>) -> Resul
                         path: path.to_owned(),
                         kind,
                         reading: scope.reading.clone(),
+                        origin: scope.origin,
                     });
                 }
             }
@@ -235,17 +279,20 @@ impl<'a> Repo<'a> {
             });
             return Err(lacking(format!("no folder `{path}` in `{}`; {hint}", self.name)));
         }
-        let inside: Vec<(&str, &str, Name<'_>)> = self
-            .rows
-            .iter()
-            .filter_map(|(path_of, name)| Some((*path_of, below(path_of, &path)?, *name)))
-            .filter(|(_, within, _)| visible(within, "") && !IGNORED.contains(&basename(within)))
-            .collect();
-        let inside = without_notes(inside, |(_, _, name)| *name);
+        let inside = self.inside(&path);
         if inside.is_empty() {
             return Err(format!("no rows in {place}: {}", self.what_there_is(&path)).into());
         }
-        Ok(Scope { place, splits: by_name(&inside), reading: Reading::default() })
+        let (splits, origin) = by_name(&inside);
+        Ok(Scope { place, splits, origin, reading: Reading::default() })
+    }
+
+    /// Returns the files with rows below a folder: path, path within the folder, and kind.
+    fn inside(&self, folder: &str) -> Vec<(&'a str, &'a str, Name<'a>)> {
+        let within = |(path, name): &(&'a str, Name<'a>)| Some((*path, below(path, folder)?, *name));
+        let inside = self.rows.iter().filter_map(within);
+        let inside = inside.filter(|(_, within, _)| visible(within, "") && !IGNORED.contains(&basename(within)));
+        without_notes(inside.collect(), |(_, _, name)| *name)
     }
 
     /// Returns the splits of a config as the card declares them.
@@ -290,7 +337,7 @@ impl<'a> Repo<'a> {
             }
             found.push((split.clone(), without_notes(matched, |(_, name)| *name)));
         }
-        Ok(Scope { place, splits: found, reading: config.reading()? })
+        Ok(Scope { place, splits: found, origin: Origin::Said, reading: config.reading()? })
     }
 
     fn why_no_rows(&self) -> String {
@@ -319,12 +366,12 @@ impl<'a> Repo<'a> {
         let mut kinds: Vec<(&str, usize)> = kinds.into_iter().collect();
         kinds.sort_by_key(|(_, count)| Reverse(*count));
         kinds.truncate(6);
-        let archives = if self.all.iter().any(|path| is_archive(path)) {
-            "archives are not unpacked: unpack them into a folder of the workspace, and name that as `source`; "
+        let archives = if self.all.iter().any(|path| is_closed(path)) {
+            "archives of this kind are not unpacked: unpack them into a folder of the workspace, and name that as `source`; "
         } else {
             ""
         };
-        let readable = "datac reads .jsonl, .json, .parquet, .arrow, .csv, .tsv and .txt; all but .parquet and .arrow may be compressed as .gz, .zst, .xz or .bz2";
+        let readable = "datac reads .jsonl, .json, .parquet, .arrow, .csv, .tsv and .txt, alone or in .zip or .tar archives; all but .parquet and .arrow may be compressed as .gz, .zst, .xz or .bz2";
         if kinds.is_empty() {
             return format!("it only contains a description; {readable}");
         }
@@ -335,7 +382,8 @@ impl<'a> Repo<'a> {
 /// Leaves text files out where there are others with rows: they are notes about these.
 fn without_notes<'n, T>(mut files: Vec<T>, name: impl Fn(&T) -> Name<'n>) -> Vec<T> {
     let is_text = |file: &T| name(file).format() == Some(RowFormat::Txt);
-    if !files.iter().all(is_text) {
+    let is_archive = |file: &T| name(file).format().is_some_and(RowFormat::is_archive);
+    if !files.iter().all(|file| is_text(file) || is_archive(file)) {
         files.retain(|file| !is_text(file));
     }
     files

@@ -314,7 +314,8 @@ fn file(
         Name::Sealed { wrapping, .. } => {
             return Err(layout_fault(format!("`{source}` {}", why_sealed(wrapping, formats[0]))));
         }
-        Name::Rows { kind, .. } if formats.contains(&kind.format) => kind,
+        // The format is that of the files within.
+        Name::Rows { kind, .. } if formats.contains(&kind.format) || kind.format.is_archive() => kind,
         Name::Rows { kind, .. } if !is_alike(kind.format, formats[0]) => {
             let reason = format!(
                 "`{source}` looks like {}, but the recipe says `format: {}`",
@@ -360,7 +361,8 @@ fn folder(
 ) -> Result<Vec<(PathBuf, FileKind)>, SourceError> {
     let formats = rows_of(format.as_ref());
     let files = walk(place)?;
-    let is_wanted = |path: &&str| judge(path).format().is_some_and(|format| formats.contains(&format));
+    let is_wanted =
+        |path: &&str| judge(path).format().is_some_and(|format| formats.contains(&format) || format.is_archive());
     let mut wanted: Vec<&str> = files.iter().map(String::as_str).filter(is_wanted).collect();
     // What tools leave behind is read only where there is nothing else, or where the recipe names its folder.
     let is_stray = |path: &&str| {
@@ -406,7 +408,7 @@ const STRAY_FILES: &[&str] =
     &["log", "logs", "metrics", "trainer_log", "trainer_state", "training_log", "eval_results"];
 
 /// Returns whether a file of a folder is a copy or a record of a training run by its name, not one of its rows.
-fn is_stray(within: &str) -> bool {
+pub(super) fn is_stray(within: &str) -> bool {
     let is = |names: &[&str], name: &str| names.iter().any(|known| known.eq_ignore_ascii_case(name));
     let mut parts = within.split('/');
     let base = parts.next_back().unwrap_or_default();
@@ -415,7 +417,7 @@ fn is_stray(within: &str) -> bool {
 }
 
 /// Returns the row formats that file names of a recipe's format may suggest; the first is the default.
-fn rows_of(format: Option<&RowFormat>) -> &[RowFormat] {
+pub(super) fn rows_of(format: Option<&RowFormat>) -> &[RowFormat] {
     match format {
         None => ANY,
         Some(RowFormat::Csv) => &[RowFormat::Csv, RowFormat::Tsv],

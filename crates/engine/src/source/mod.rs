@@ -17,8 +17,9 @@ pub mod known;
 pub mod layout;
 pub mod local;
 pub mod lock;
+pub mod members;
 pub mod sample;
-mod splits;
+pub(crate) mod splits;
 
 pub(crate) use kind::is_archive;
 pub use kind::{FileKind, format_of, is_data};

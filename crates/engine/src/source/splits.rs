@@ -6,7 +6,7 @@ use datac_core::format::Reading;
 
 use super::{
     glob::Glob,
-    kind::{EXTENSIONS, FileKind, Name, basename, why_sealed},
+    kind::{EXTENSIONS, FileKind, Name, RowFormat, basename, judge, why_sealed},
     layout::{Lacking, list},
 };
 use datac_core::failure::SourceFault;
@@ -14,12 +14,23 @@ use datac_core::failure::SourceFault;
 /// Splits with their files in reading order.
 pub(super) type Splits<'a> = Vec<(String, Vec<(&'a str, Name<'a>)>)>;
 
+/// What says of which split a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The card, or a name.
+    Said,
+    /// Nothing: the only split is `train`, but of an archive the names within may say more.
+    Unsaid,
+}
+
 /// The splits of one folder or config.
 pub(super) struct Scope<'a> {
     /// Description of the folder or config, for messages.
     pub(super) place: String,
     /// Splits of the folder or config.
     pub(super) splits: Splits<'a>,
+    /// What says of which split a file is.
+    pub(super) origin: Origin,
     /// How the card says that rows are read.
     pub(super) reading: Reading,
 }
@@ -28,7 +39,8 @@ impl<'a> Scope<'a> {
     /// Returns the readable files of a split, or why there are none.
     pub(super) fn files_of(&self, split: &str) -> Result<Vec<(&'a str, FileKind)>, Lacking> {
         let place = &self.place;
-        let Some((_, files)) = self.splits.iter().find(|(name, _)| name == split) else {
+        let is_open = self.origin == Origin::Unsaid && self.splits.iter().all(|(_, files)| are_archives(files));
+        let Some((_, files)) = self.splits.iter().find(|(name, _)| is_open || name == split) else {
             let names = list(self.splits.iter().map(|(name, _)| name.as_str()));
             let reason = format!("no split `{split}` in {place}; available: {names}");
             return Err(Lacking::new(SourceFault::NoSplit, split, reason));
@@ -53,10 +65,17 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// Returns the loader of the commonest extension.
+fn are_archives(files: &[(&str, Name<'_>)]) -> bool {
+    files.iter().all(|(_, name)| name.format().is_some_and(RowFormat::is_archive))
+}
+
+/// Returns the loader of the commonest extension; that of archives only if there is nothing else, because what they hold is not
+/// known before they are downloaded, and most hold media.
 fn loader_of(files: &[(&str, Name<'_>)]) -> Option<&'static str> {
     let mut counts = [0_usize; EXTENSIONS.len()];
-    for (_, name) in files {
+    let only_archives = are_archives(files);
+    for (_, name) in files.iter().filter(|(_, name)| only_archives || !name.format().is_some_and(RowFormat::is_archive))
+    {
         if let Name::Rows { extension, .. } | Name::Sealed { extension, .. } = name {
             counts[*extension] += 1;
         }
@@ -73,10 +92,10 @@ const KEYWORDS: &[(&str, &[&str])] = &[
 ];
 
 /// Returns the splits of a folder's files, given as path, path within the folder, and kind.
-pub(super) fn by_name<'a>(files: &[(&'a str, &'a str, Name<'a>)]) -> Splits<'a> {
+pub(super) fn by_name<'a>(files: &[(&'a str, &'a str, Name<'a>)]) -> (Splits<'a>, Origin) {
     let sharded = by_shards(files);
     if !sharded.is_empty() {
-        return sharded;
+        return (sharded, Origin::Said);
     }
     for rank in [folder_rank, file_rank] {
         let mut splits = Splits::new();
@@ -90,10 +109,16 @@ pub(super) fn by_name<'a>(files: &[(&'a str, &'a str, Name<'a>)]) -> Splits<'a> 
             }
         }
         if !splits.is_empty() {
-            return splits;
+            return (splits, Origin::Said);
         }
     }
-    vec![("train".to_owned(), files.iter().map(|(path, _, name)| (*path, *name)).collect())]
+    let all = files.iter().map(|(path, _, name)| (*path, *name)).collect();
+    (vec![("train".to_owned(), all)], Origin::Unsaid)
+}
+
+/// Returns whether the name of a file, or one of its folders, says of which split it is.
+pub(crate) fn is_said(path: &str) -> bool {
+    by_name(&[(path, path, judge(path))]).1 == Origin::Said
 }
 
 /// Groups files named `data/{split}-00000-of-00001*.*` by split: train, validation, test, then by name.

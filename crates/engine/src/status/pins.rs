@@ -121,7 +121,7 @@ impl PinSources<'_> {
                     Ok((pin, archives)) => {
                         if !archives.is_empty() {
                             let named = few(&archives);
-                            let words = format!("`{}`: archives are not unpacked, passed over: {named}", key.source);
+                            let words = format!("`{}`: archives are not read beside rows: {named}", key.source);
                             (self.observer)(Event::Warning(words));
                         }
                         let before = why.change().and_then(|change| change.old.as_ref());
@@ -227,7 +227,7 @@ fn snapshot_of(pin: &Pin) -> Snapshot {
     }
 }
 
-/// Pins a repository; also returns its archives, whose rows are not read.
+/// Pins a repository; also returns its archives, if they are beside rows.
 fn resolve(hub: &dyn Source, key: &SnapshotKey) -> Result<(Pin, Vec<String>), SourceError> {
     let listing = hub.resolve(&Asked::of(&key.source, key.revision.as_deref()))?;
     if key.is_model() {
@@ -240,7 +240,9 @@ fn resolve(hub: &dyn Source, key: &SnapshotKey) -> Result<(Pin, Vec<String>), So
         let reason = why_no_rows(&key.source, &paths);
         return Err(SourceError::Layout { fault: SourceFault::NoRows, word: None, reason });
     }
-    let archives = listing.files.iter().map(|file| &file.path).filter(|path| is_archive(path)).cloned().collect();
+    let paths = || listing.files.iter().map(|file| file.path.as_str());
+    let has_others = paths().any(|path| is_data(path) && !is_archive(path));
+    let archives = paths().filter(|path| has_others && is_archive(path)).map(str::to_owned).collect();
     let readme = listing.files.iter().find(|file| file.path == "README.md");
     let card = match readme {
         Some(file) => {

@@ -1,6 +1,7 @@
 //! Temporary files for data that does not fit in memory.
 
 use std::{
+    fs::File,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -18,12 +19,16 @@ impl ScratchFolder {
     pub fn at(path: &Path) -> Arc<dyn Scratch> {
         Arc::new(Self(path.to_owned()))
     }
+
+    /// Creates a nameless file.
+    pub fn create(&self) -> Result<File, FileError> {
+        tempfile::tempfile_in(&self.0).map_err(|error| self.error("write", error))
+    }
 }
 
 impl Scratch for ScratchFolder {
     fn file(&self) -> Result<Box<dyn ScratchFile>, FileError> {
-        let file = tempfile::tempfile_in(&self.0).map_err(|error| self.error("write", error))?;
-        Ok(Box::new(file))
+        Ok(Box::new(self.create()?))
     }
 
     fn error(&self, verb: &'static str, source: io::Error) -> FileError {

@@ -141,8 +141,10 @@ pub(super) fn fetch(site: &Site, selectors: &[String], locked: bool) -> Result<F
         for (number, dataset) in recipe.datasets.iter().enumerate() {
             match files_of(&session.planner, file, number) {
                 Ok(files) => {
+                    // Every file of an archive leads to the archive.
                     wanted.extend(files.iter().filter(|file| !file.origin.is_local()).map(|file| {
-                        ((file.origin.name().to_owned(), file.digest.to_string() + &file.path), file.clone())
+                        let path = file.remote().path;
+                        ((file.origin.name().to_owned(), file.digest.to_string() + &path), file.clone())
                     }))
                 }
                 // Many recipes may name the same source, so the failure is reported once.
@@ -176,8 +178,8 @@ fn fetch_all(site: &Site, hub: &dyn Source, wanted: &[Arc<SourceFile>]) -> (Vec<
             match result {
                 Ok(is_new) => ended.0.push(FetchedFile {
                     repo: file.origin.name().to_owned(),
-                    path: file.path.clone(),
-                    bytes: file.size,
+                    path: file.remote().path,
+                    bytes: file.remote().size,
                     is_new,
                 }),
                 Err(failure) => {

@@ -11,11 +11,12 @@ use serde::Serialize;
 use super::template::scalar;
 use crate::{
     build::{BuildOptions, BuildReport, RecipeReport, order},
-    cache::Access,
+    cache::{Access, SCRATCH},
+    driver::{failure_of, input_of},
     graph::{FileOrigin, RecipeFile, SourceFile, conversion_of, files_of, snapshot_key},
     selector::assess_selected,
     site::{Site, WorkspaceError},
-    source::{Bytes, folder, format_of},
+    source::{folder, format_of},
     status::assess::{Depth, Looks, Session},
     system,
 };
@@ -26,7 +27,7 @@ use datac_core::{
     outputs::OutputKind,
     row::Value,
 };
-use datac_decode::{self as decode, Input};
+use datac_decode as decode;
 
 /// What to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -312,7 +313,7 @@ impl Seen<'_> {
             }
             _ => Vec::new(),
         };
-        all.into_iter().filter(|path| files.iter().all(|file| file.path != *path)).collect()
+        all.into_iter().filter(|path| files.iter().all(|file| file.remote().path != *path)).collect()
     }
 
     /// Returns the columns of the first rows of a file, how many rows those are, whether they are all, and examples.
@@ -323,10 +324,8 @@ impl Seen<'_> {
             false => self.scratch.hub.open(&self.scratch.cache, record)?,
         };
         let opened = place.open(file.origin.name(), file.origin.commit(), &file.remote());
-        let input = match opened.map_err(|error| crate::driver::failure_of(&error))? {
-            Bytes::Static(bytes) => Input::Static(bytes),
-            Bytes::File(file, _) => Input::File(file),
-        };
+        let opened = opened.map_err(|error| failure_of(&error))?;
+        let input = input_of(file, opened, &self.scratch.cache.join(SCRATCH))?;
         let failed = |error: decode::DecodeError| {
             let message = format!("read `{}`: {error}", file.path);
             WorkspaceError::from(Failure::new(FailureKind::Action, message))

@@ -85,7 +85,10 @@ fn actions(plans: &[RecipePlan]) -> BTreeMap<Stage, u64> {
     };
     let rendered = |chunk: &'_ crate::graph::ConvertedChunk| Some((chunk.chunk.digest, chunk.encoded?.index));
     BTreeMap::from([
-        (Stage::Scan, distinct(chunks().map(|chunk| (&chunk.chunk.file.digest, chunk.chunk.file.kind)))),
+        (
+            Stage::Scan,
+            distinct(chunks().map(|chunk| &*chunk.chunk.file).map(|file| (&file.digest, file.kind, &file.inside))),
+        ),
         (Stage::Convert, distinct(chunks().map(|chunk| (chunk.chunk.digest, chunk.converted.index)))),
         (Stage::Score, distinct(chunks().flat_map(columns))),
         (Stage::Render, distinct(chunks().filter_map(rendered))),

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::lineage::Lineage;
 use crate::{
-    cache::{Record, Run},
+    cache::{Record, Run, SCRATCH},
+    driver::input_of,
     provenance::manifest::{MadeChunk, MadeModel, MadeSource},
     site::Site,
     source::{Bytes, FileDigest, RemoteFile, Source, sample::SampleHub},
@@ -15,7 +16,7 @@ use crate::{
 };
 use datac_core::{id::FileHash, sample::SampleIndex};
 use datac_decode as decode;
-use datac_decode::{Chunk, Encoding, Input};
+use datac_decode::{Chunk, Encoding};
 
 /// Location of a source row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -134,10 +135,8 @@ impl<'w> Sources<'w> {
             .ok_or("the build did not record the file")?;
         let from_place = if file.origin.is_local() { self.site.workspace(self.record) } else { self.hub()? };
         let opened = from_place.open(file.origin.name(), file.origin.commit(), &file.remote());
-        let input = match opened.map_err(|error| format!("failed to {error}"))? {
-            Bytes::Static(bytes) => Input::Static(bytes),
-            Bytes::File(file, _) => Input::File(file),
-        };
+        let opened = opened.map_err(|error| format!("failed to {error}"))?;
+        let input = input_of(&file, opened, &self.site.cache.join(SCRATCH)).map_err(|failure| failure.message)?;
         let shape = (from.encoding, from.header.as_slice().into());
         let mut found = None;
         decode::reread(input, file.kind, shape, &[(chunk.place, chunk.rows)], |_, read| {

@@ -272,7 +272,7 @@ fn repositories_without_rows_say_what_they_have() {
     );
     assert_eq!(reason(&[]), "`x/y` has no files");
     assert!(reason(&["README.md"]).contains("only contains a description"));
-    assert!(reason(&["rows.zip"]).contains("only contains .zip"));
+    assert!(reason(&["rows.7z"]).contains("only contains .7z; archives of this kind are not unpacked"));
     let inside = ask(&["a/b.png", "c.csv"], Ask { folders: &["a"], ..Ask::default() });
     assert!(inside.unwrap_err().starts_with("no rows in folder `a` of `x/y`: it only contains .png"));
 }
@@ -280,8 +280,8 @@ fn repositories_without_rows_say_what_they_have() {
 #[test]
 fn unread_wrappings_are_named() {
     assert_eq!(
-        plain(&["train.jsonl.zip"], &[]),
-        Err("`train.jsonl.zip` in `x/y` is compressed as .zip: datac reads .gz, .zst, .xz and .bz2; unpack it".into())
+        plain(&["rows.zip.gz"], &[]),
+        Err("`rows.zip.gz` in `x/y` is compressed as .gz: zip archives must not be compressed again".into())
     );
     assert_eq!(
         plain(&["a.parquet.gz"], &[]),
@@ -292,6 +292,43 @@ fn unread_wrappings_are_named() {
     assert_eq!(plain(&["a.txt", "b.txt"], &[]), Ok(vec!["train a.txt txt".into(), "train b.txt txt".into()]));
     assert_eq!(plain(&["a.txt", "b.txt", "c.jsonl"], &[]), Ok(vec!["train c.jsonl jsonl".into()]), "notes");
     assert_eq!(plain(&["requirements.txt", "A.JSONL"], &[]), Ok(vec!["train A.JSONL jsonl".into()]));
+}
+
+#[test]
+fn archives_are_read_where_nothing_else_has_rows() {
+    let zip = |split: &str, path: &str| Ok(vec![format!("{split} {path} zip")]);
+    assert_eq!(plain(&["train.jsonl.zip"], &[]), zip("train", "train.jsonl.zip"));
+    assert_eq!(plain(&["data.tgz"], &[]), Ok(vec!["train data.tgz tar.gz".into()]));
+    assert_eq!(plain(&["data.tar.ZST"], &[]), Ok(vec!["train data.tar.ZST tar.zst".into()]));
+    assert_eq!(plain(&["images.zip", "train.jsonl"], &[]), Ok(vec!["train train.jsonl jsonl".into()]));
+    assert_eq!(plain(&["images.zip", "rows.jsonl"], &[]), Ok(vec!["train rows.jsonl jsonl".into()]));
+    assert_eq!(plain(&["a.zip", "lines.txt"], &[]), Ok(vec!["train lines.txt txt".into()]));
+    assert_eq!(plain(&["train.zip", "test.jsonl"], &["train"]), zip("train", "train.zip"));
+    assert_eq!(plain(&["data.zip"], &["test"]), zip("test", "data.zip"), "the names within may say so");
+    assert!(plain(&["train.zip"], &["test"]).unwrap_err().contains("no split `test`"));
+}
+
+#[test]
+fn files_of_archives_are_those_of_folders() {
+    let within = |paths: &[&str], wanted| {
+        let found = files_of("a.zip", paths, wanted).map_err(|error| error.to_string());
+        found.map(|files| files.iter().map(|(path, kind)| format!("{path} {kind}")).collect::<Vec<_>>())
+    };
+    let all =
+        ["x/train.jsonl", "x/test.jsonl", "__MACOSX/x/train.jsonl", "x/.hidden.jsonl", "x/README.md", "b.jsonl.gz"];
+    let lines = |lines: &[&str]| Ok(lines.iter().map(|line| (*line).to_owned()).collect());
+    assert_eq!(within(&all, Files::OfSplit("test")), lines(&["x/test.jsonl jsonl"]));
+    let expected = ["b.jsonl.gz jsonl.gz", "x/test.jsonl jsonl", "x/train.jsonl jsonl"];
+    assert_eq!(within(&all, Files::All), lines(&expected));
+    assert_eq!(
+        within(&["a.jsonl", "b.csv", "c.jsonl"], Files::OfSplit("train")),
+        lines(&["a.jsonl jsonl", "c.jsonl jsonl"])
+    );
+    assert!(
+        within(&["a.png", "b.wav"], Files::All)
+            .unwrap_err()
+            .contains("no rows in `a.zip`: it only contains .png, .wav")
+    );
 }
 
 fn card(configs: &str) -> String {
