@@ -26,6 +26,7 @@ mod ledger;
 mod models;
 mod overlong;
 mod packed;
+mod read_back;
 mod shaped;
 mod sides;
 mod sources;
