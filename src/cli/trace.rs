@@ -239,6 +239,9 @@ fn journey_text(journey: &Journey, columns: Option<usize>) -> String {
         let sample = fate.sample.map(|sample| format!(", sample {} of {}", sample.nth, sample.of));
         out.push_str(&format!("{}{}\n", fate.recipe, sample.unwrap_or_default()));
         out.push_str(&fate_text(fate, columns));
+        if let Some(shortened) = &fate.shortened {
+            out.push_str(&entry("shortened", shortened, columns));
+        }
         if let Some(findings) = fate.findings.as_ref().and_then(found) {
             out.push_str(&entry("rules", &findings, columns));
         }

@@ -95,7 +95,7 @@ fn as_many_of_the_oldest_turns_as_it_takes_are_left_out_in_every_shape() {
     assert_eq!(source.shortened, shortened, "the report counts them");
     assert!(shortened > 100, "{shortened}");
 
-    // A shortened row says so, and others do not.
+    // A shortened row says so, and others do not; what the rules found in rows is told of all.
     let shown = |line: usize| {
         let told = space.datac(&["trace", &format!("dataset/sft_a_train.jsonl:{line}")]);
         String::from_utf8(told.stdout).unwrap()
@@ -109,6 +109,18 @@ fn as_many_of_the_oldest_turns_as_it_takes_are_left_out_in_every_shape() {
     let told = shown(short + 1);
     assert!(told.contains("the oldest turns left out, so that it has at most 60 tokens"), "{told}");
     assert!(!shown(other + 1).contains("left out"));
+    let id = messages[short]["id"].as_str().unwrap();
+    let by_id = String::from_utf8(space.datac(&["trace", "--id", id]).stdout).unwrap();
+    assert!(by_id.contains("the oldest turns left out"), "{by_id}");
+    space.edit("config/a.yaml", "source: data/a.jsonl }", "source: data/a.jsonl, rules: { whitespace: warn } }");
+    space.edit("data/a.jsonl", "Number 3.", "Number 3. ");
+    space.build();
+    let rows_now = rows(&space, "dataset/sft_a_train.jsonl");
+    let broken = rows_now.iter().position(|row| contents(row, "conversations")[0] == "Number 3. ").unwrap();
+    assert!(shown(broken + 1).contains("found 1 whitespace"), "{}", shown(broken + 1));
+    space.edit("data/a.jsonl", "Number 3. ", "Number 3.");
+    space.edit("config/a.yaml", ", rules: { whitespace: warn }", "");
+    space.build();
 
     // Another bound renders again, and what is built is what a clean build makes.
     space.assert_settled();
@@ -127,6 +139,38 @@ fn as_many_of_the_oldest_turns_as_it_takes_are_left_out_in_every_shape() {
     let fit = lengths.values().filter(|tokens| **tokens <= 80).count();
     assert_eq!(rows(&space, "dataset/sft_a_train.jsonl").len(), fit);
     space.assert_clean();
+}
+
+#[test]
+fn what_is_held_out_or_excluded_stays_out_however_short_it_becomes() {
+    let recipe = |more: &str, model: &str| {
+        format!(
+            "metadata: {{ phase: sft }}\ndatasets:\n  - {{ name: a, source: data/a.jsonl }}\n{more}\nmodel: {{ source: datac/sample{model} }}\n"
+        )
+    };
+    let held = dialogues().lines().take(120).map(|line| format!("{line}\n")).collect::<String>();
+    // The same dialogues, with an answer of another length at the end.
+    let longer = held.replace("\"}]}", " And a good deal more of it.\"}]}");
+    for (more, file) in [
+        ("exclude: [{ name: bench, source: data/held.jsonl }]\nvalidation: { ratio: 0 }", &held),
+        ("validation: { source: data/held.jsonl }", &longer),
+    ] {
+        let [without, with] = ["", ", max_tokens: 90, overlong: drop_turns"].map(|model| {
+            let space = Space::new();
+            space.write("data/a.jsonl", dialogues());
+            space.write("data/held.jsonl", file);
+            space.write("config/a.yaml", recipe(more, model));
+            space.build();
+            let native = rows(&space, "dataset/sft_a_train.jsonl");
+            native
+                .iter()
+                .map(|row| contents(row, "conversations")[0].clone())
+                .collect::<std::collections::BTreeSet<_>>()
+        });
+        assert!(without.len() <= 280 && !without.contains("Number 5."), "{more}: {}", without.len());
+        assert!(with.is_subset(&without), "{more}: {:?}", with.difference(&without).collect::<Vec<_>>());
+        assert!(with.len() + 1 >= without.len(), "{more}: one answer is too long by itself");
+    }
 }
 
 #[test]

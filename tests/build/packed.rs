@@ -176,6 +176,42 @@ fn the_samples_of_a_packed_row_are_found() {
 }
 
 #[test]
+fn samples_without_a_place_take_no_room() {
+    let weighted = |every: usize| {
+        let space = space(PACKED);
+        let mut number = 0;
+        let row = |line: &str| {
+            number += 1;
+            let weight =
+                if number % every == 0 { "\"weight\":0.5,\"role\":\"assistant\"" } else { "\"role\":\"assistant\"" };
+            format!("{}\n", line.replace("\"role\":\"assistant\"", weight))
+        };
+        let lines: String = dialogues(800).lines().map(row).collect();
+        space.write("data/a.jsonl", lines);
+        space.edit("config/a.yaml", "mix: { total: 1300, strategy: repeat }\n", "");
+        space.build();
+        space
+    };
+    let (none, half) = (weighted(10_000), weighted(2));
+    let file = "dataset/sft_a/tokens/train.jsonl";
+    let filled = |space: &Space| {
+        let rows = rows(space, file);
+        rows.iter().map(|row| numbers(row, "input_ids").len()).sum::<usize>() as f64 / (256 * rows.len()) as f64
+    };
+    assert!(filled(&half) > filled(&none) - 0.05, "{} {}", filled(&half), filled(&none));
+    let told = rows(&half, "dataset/sft_a/tokens/unfit.jsonl");
+    assert_eq!(told.iter().filter(|line| line["no_place_for"] == "a weight other than 0 and 1").count(), 399);
+    let seen = half.workspace();
+    let mut all = 0;
+    let each = |row: datac::workspace::SeenRow| {
+        all += row.sequences.len();
+        true
+    };
+    seen.outputs().seen("sft_a/tokens/train.jsonl", 1, u64::MAX, each).unwrap();
+    assert_eq!(all, rows(&half, file).iter().map(|row| texts(row, "ids").len()).sum::<usize>());
+}
+
+#[test]
 fn what_cannot_be_packed_is_told() {
     let space = space("[{ shape: trl, pack: 256 }, { shape: tokens, pack: 0 }]");
     let report = space.try_build(&BuildOptions::default()).unwrap();
@@ -184,5 +220,5 @@ fn what_cannot_be_packed_is_told() {
     space.write("config/a.yaml", recipe("{ shape: tokens, pack: 8 }"));
     let report = space.try_build(&BuildOptions::default()).unwrap();
     let failure = report.recipes[0].failure.as_ref().unwrap().to_string();
-    assert!(failure.contains("more tokens than a packed row has"), "{failure}");
+    assert!(failure.contains("every sample has more tokens than a packed row of `tokens`"), "{failure}");
 }

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 /// Raised when the same ids are stored otherwise. Blobs and indexes begin with it; those of another version are made again.
 pub const ENCODED_VERSION: u8 = 1;
 
+/// What labels and masks have no place for: they say whether a token is trained on, not how much it counts.
+pub const WEIGHTED: &str = "a weight other than 0 and 1";
+
 /// A dialogue or a text as ids.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sequence {
@@ -137,6 +140,8 @@ impl Notes {
     pub const UNENDED: Self = Self(4);
     /// Parts of the sample were left out, so that it is not too long.
     pub const SHORTENED: Self = Self(8);
+    /// Some of what is trained on counts more or less than the rest.
+    pub const WEIGHTED: Self = Self(16);
 
     /// Returns both.
     #[must_use]
@@ -173,7 +178,8 @@ impl EncodedSamples {
         self.index.ends.push(self.bytes.len() as u32);
         self.index.tokens.push(sample.tokens() as u32);
         self.index.trained.push(sample.trained() as u32);
-        self.index.notes.push(notes);
+        let is_weighted = sample.sequences.iter().flat_map(|sequence| &sequence.runs).any(|run| run.weight != 1.0);
+        self.index.notes.push(if is_weighted { notes.and(Notes::WEIGHTED) } else { notes });
     }
 
     /// Adds a sample that was refused.

@@ -144,7 +144,7 @@ fn introduction(card: &Card<'_>, out: &mut String) {
         SampleKind::Stepwise => "solutions whose steps are labelled",
     };
     let in_rows = match target.pack {
-        Some(tokens) => format!(", several in each row of at most {} tokens,", tokens),
+        Some(tokens) => format!(", several in each row of at most {tokens} tokens"),
         None => String::new(),
     };
     let of = if sources == 1 { "1 source".to_owned() } else { format!("{sources} sources") };

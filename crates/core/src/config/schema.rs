@@ -210,8 +210,8 @@ fn metadata() -> Value {
                 "anyOf": [{ "enum": phases }, { "pattern": begins }],
             })),
             ("description", or_null(text("a note", PROSE))),
-            ("total_tokens", or_null(integer("the `max_tokens` of a `model` that names none; without a model, a note for the trainer", 0))),
-            ("max_seq_length", or_null(integer("a note for the trainer", 0))),
+            ("total_tokens", or_null(integer("a note for the trainer", 0))),
+            ("max_seq_length", or_null(integer("the `max_tokens` of a `model` that names none; without a model, a note for the trainer", 0))),
             ("version", or_null(text("a note", NAME))),
         ]),
     })

@@ -51,6 +51,12 @@ impl SampleIndex {
         self.folded_hash.push(sample.folded_hash(scratch));
     }
 
+    /// Says that the prompt of the last sample is that of `sample`, of which only a part was added.
+    pub fn set_prompt(&mut self, sample: &Sample<'_>, scratch: &mut Vec<u8>) {
+        let (Some(prompt), Some(folded)) = (self.prompt_hash.last_mut(), self.folded_hash.last_mut()) else { return };
+        (*prompt, *folded) = (sample.prompt_hash(), sample.folded_hash(scratch));
+    }
+
     /// Removes the samples behind the first `samples`, and their bytes from the blob.
     pub fn truncate(&mut self, samples: usize, blob: &mut Vec<u8>) {
         blob.truncate(samples.checked_sub(1).map_or(1, |last| self.end[last] as usize));

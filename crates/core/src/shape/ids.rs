@@ -1,7 +1,7 @@
 //! Columns of token ids, labels and masks, as JSON lists.
 
 use super::Unfit;
-use crate::encoded::{EncodedSample, Sequence};
+use crate::encoded::{EncodedSample, Sequence, WEIGHTED};
 
 /// What PyTorch's cross entropy leaves out: `ignore_index`.
 const NOT_TRAINED: &str = "-100";
@@ -11,7 +11,7 @@ pub(super) fn sequence(sample: &EncodedSample) -> Result<&Sequence, Unfit> {
     let [sequence] = &sample.sequences[..] else { return Err(Unfit("several sequences")) };
     match sequence.runs.iter().all(|run| run.weight == 1.0) {
         true => Ok(sequence),
-        false => Err(Unfit("a weight other than 0 and 1")),
+        false => Err(Unfit(WEIGHTED)),
     }
 }
 

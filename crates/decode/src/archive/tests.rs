@@ -97,7 +97,7 @@ fn rows_of_a_member_are_found_again() {
 
 #[test]
 fn columns_lie_in_archives_as_they_are() {
-    let parquet = std::fs::read("../../assets/sample/openai/gsm8k/main/test-00000-of-00001.parquet").unwrap();
+    let parquet = include_bytes!("../../../../assets/sample/openai/gsm8k/main/test-00000-of-00001.parquet").to_vec();
     let rows = |input: Input| {
         let kind = FileKind { format: RowFormat::Parquet, compression: Compression::None };
         let mut cutter = open_as(input, kind, &Reading::default())?;

@@ -331,7 +331,11 @@ impl Encoded {
         let shorter = fitted.iter().map(|(_, _, shorter)| shorter.as_ref()).chain(std::iter::repeat(None));
         for (sample, shorter) in samples.zip(shorter) {
             shortened.index.push(row, shorter.unwrap_or(sample), &mut shortened.rows, scratch);
-            shortened.count += u32::from(shorter.is_some());
+            if shorter.is_some() {
+                // Sides and exclusions go by the whole prompt: otherwise a dialogue that is held out would be let in by its end.
+                shortened.index.set_prompt(sample, scratch);
+                shortened.count += 1;
+            }
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     writer::{self, Block, Encoder, Order, OutputError, OutputFile, Rows, Written},
 };
 use datac_core::{
+    encoded::Notes,
     failure::{Failure, FailureKind},
     id::FileHash,
     mix::Selection,
@@ -64,6 +65,7 @@ pub(super) struct SampleSize {
     pub(super) prompt_hash: u64,
     pub(super) row_hash: u64,
     pub(super) tokens: u32,
+    pub(super) notes: Notes,
 }
 
 /// What rows are written from.
@@ -133,6 +135,7 @@ impl<'a> Candidates<'a> {
             prompt_hash: index.prompt_hash[sample],
             row_hash: index.row_hash[sample],
             tokens: encoded.tokens[sample],
+            notes: encoded.notes[sample],
         };
         Ok(self.selections[source].samples(chunk).map(|sample| size(sample as usize)).collect())
     }

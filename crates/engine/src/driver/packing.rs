@@ -10,6 +10,7 @@ use crate::{
     writer::{Order, UnfitSample},
 };
 use datac_core::{
+    encoded::{Notes, WEIGHTED},
     id::BlobId,
     pack::{self, Item, OVERLONG},
     sort::{Sorter, halves, whole},
@@ -28,8 +29,8 @@ const HALVES: u64 = 1 << 32;
 pub(super) struct PackedSide {
     pub(super) order: Order,
     pub(super) rows: PackedRows,
-    /// The samples that have more tokens than a row.
-    pub(super) overlong: Vec<UnfitSample>,
+    /// The samples that have no place in a row.
+    pub(super) unfit: Vec<UnfitSample>,
 }
 
 /// Packs the samples of a side, given by the blob that lists them, in rows of at most `room` tokens.
@@ -50,14 +51,19 @@ pub(super) fn pack(
     })?;
     // Samples with one prompt stand together, in the order of their hashes.
     let mut of_prompts = Sorter::<6>::new(&scratch, SORTED_BYTES, HALVES);
-    let (mut overlong, mut number, mut kept) = (Vec::new(), 0, 0_u64);
+    let (mut unfit, mut number, mut kept) = (Vec::new(), 0, 0_u64);
     for block in 0..candidates.blocks.len() {
         for sample in candidates.sizes(context, block)? {
             let uses = uses[number as usize];
-            if sample.tokens > room {
+            let what = match sample {
+                _ if sample.tokens > room => Some(OVERLONG),
+                _ if sample.notes.has(Notes::WEIGHTED) => Some(WEIGHTED),
+                _ => None,
+            };
+            if let Some(what) = what {
                 let source = candidates.blocks[block].source;
-                let unfit = UnfitSample { source, what: OVERLONG, row_hash: sample.row_hash };
-                overlong.extend(std::iter::repeat_n(unfit, uses as usize));
+                let sample = UnfitSample { source, what, row_hash: sample.row_hash };
+                unfit.extend(std::iter::repeat_n(sample, uses as usize));
             } else {
                 let ([a, b], [c, d]) = (halves(sample.prompt_hash), halves(sample.row_hash));
                 (0..uses).try_for_each(|_| of_prompts.push([a, b, c, d, number, sample.tokens]))?;
@@ -66,7 +72,7 @@ pub(super) fn pack(
             number += 1;
         }
     }
-    debug_assert_eq!(kept + overlong.len() as u64, samples, "the list names the candidates");
+    debug_assert_eq!(kept + unfit.len() as u64, samples, "the list names the candidates");
     let mut items = Sorter::<4>::new(&scratch, SORTED_BYTES, HALVES);
     let (mut last, mut before) = (None, 0);
     of_prompts.finish()?.each(|[a, b, _, _, number, tokens]| {
@@ -98,5 +104,5 @@ pub(super) fn pack(
     })?;
     let bytes: Vec<u8> = ends.iter().flat_map(|end| end.to_le_bytes()).collect();
     let rows = PackedRows { samples, ends: context.store.put(&bytes)? };
-    Ok(PackedSide { order: Order::packed(samples, Arc::new(ends)), rows, overlong })
+    Ok(PackedSide { order: Order::packed(samples, Arc::new(ends)), rows, unfit })
 }

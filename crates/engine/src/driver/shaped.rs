@@ -17,6 +17,7 @@ use datac_core::{
     card::{About, Card, CardFile},
     failure::{Failure, FailureKind},
     outputs::{BySide, Destination, NamedFile, OutputSet, Side, Target, UNFIT, row_id},
+    pack::OVERLONG,
     row,
     sample::SampleKind,
     shape::{
@@ -50,7 +51,7 @@ pub(super) fn shaped(context: &Context, of: &Of<'_>) -> Result<(ShapedOutcome, V
         Form::Encoded => Facts::default(),
     };
     let columns = columns(shape, target, kind, &facts);
-    let (mut shards, mut packed, mut overlong): (Vec<Shard>, BySide<_>, _) =
+    let (mut shards, mut packed, mut unpacked): (Vec<Shard>, BySide<_>, _) =
         (Vec::new(), BySide::default(), Vec::new());
     for (side, list) in arranged.lists.iter() {
         let samples = arranged.realised.iter().map(|source| *source.rows.get(side)).sum();
@@ -61,7 +62,7 @@ pub(super) fn shaped(context: &Context, of: &Of<'_>) -> Result<(ShapedOutcome, V
             Some(room) => {
                 let of_side = pack(context, &candidates, &list, samples, room)?;
                 *packed.get_mut(side) = Some(of_side.rows);
-                overlong.extend(of_side.overlong);
+                unpacked.extend(of_side.unfit);
                 of_side.order
             }
         };
@@ -96,7 +97,7 @@ pub(super) fn shaped(context: &Context, of: &Of<'_>) -> Result<(ShapedOutcome, V
     let orders: Vec<Order> = shards.iter().map(|shard| shard.order.clone()).collect();
     let files = rows.write(&orders, &begin, None, &context.outputs.memory, &context.outputs.scratch)?;
     let mut unfit = encoder.unfit();
-    unfit.extend(overlong);
+    unfit.extend(unpacked);
     unfit.sort();
     let mut made = Made { context, folder: &folder, files: Vec::new(), unplaced: Vec::new() };
     let mut sides: Vec<(Side, Vec<String>)> = Vec::new();
@@ -187,6 +188,14 @@ fn with_digest(name: &str, digest: &str, target: &Target) -> String {
 }
 
 fn nothing_fits(target: &Target, unfit: &[UnfitSample]) -> Failure {
+    if unfit.is_empty() {
+        let failure = Failure::plain(FailureKind::Policy, format!("there are no rows to write as `{}`", target.shape));
+        return failure.hint("raise `mix.total`, or remove a limit of the sources");
+    }
+    if unfit.iter().all(|sample| sample.what == OVERLONG) {
+        let message = format!("every sample has more tokens than a packed row of `{}`", target.shape);
+        return Failure::plain(FailureKind::Policy, message).hint("raise `pack`");
+    }
     let reasons = reasons(unfit.iter().map(|sample| (sample.what, 1)));
     let message = format!("no sample can be written as `{}`: it has no place for {reasons}", target.shape);
     Failure::plain(FailureKind::Policy, message)

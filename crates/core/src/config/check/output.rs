@@ -138,7 +138,7 @@ impl Checker<'_> {
         }
         let at = fields.get("pack").unwrap_or(node);
         let message = format!("`{}` rows cannot be packed", shape.name());
-        let fault = Fault::new(problem::SHAPE, &at.span, message).label("only token ids can");
+        let fault = Fault::new(problem::SHAPE, &at.span, message).label("cannot be packed");
         let packed = SHAPES.iter().filter(|shape| shape.packed_columns().is_some()).map(|shape| shape.name());
         let names: Vec<&str> = packed.collect();
         self.report(

@@ -56,6 +56,9 @@ impl ReadModel {
             let ids = if from_start { &ids[ids.len() - kept..] } else { &ids[..kept] };
             let bytes: usize = ids.iter().map(|id| self.tokenizer.vocabulary().bytes(*id).map_or(0, <[u8]>::len)).sum();
             let part = if from_start { end_of(text, bytes) } else { beginning_of(text, bytes) };
+            if part.trim().is_empty() {
+                return None;
+            }
             let shorter = Sample { body: Body::Text { text: part.to_owned().into() }, ..sample.clone() };
             match self.short_enough(&shorter, max) {
                 Some((encoded, notes)) => return Some((shorter, encoded, notes)),

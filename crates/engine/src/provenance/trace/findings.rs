@@ -88,7 +88,9 @@ impl<'w> Finder<'w> {
             let made = &lineage.manifest.sources[at.source];
             let converter = same_converter(lineage, made)?;
             let chunk = sources.chunk(made, &made.chunks[at.chunk])?;
-            of_chunk(&chunk, converter, made, index).map(Arc::new)
+            // Samples that were made shorter for the model have other hashes than what the converter makes.
+            let shortened = lineage.shortened_samples(at).map_err(|error| error.to_string())?;
+            of_chunk(&chunk, converter, made, index, &shortened).map(Arc::new)
         });
         let row = index.row[at.sample];
         let first = index.row.partition_point(|other| *other < row);
@@ -122,12 +124,14 @@ fn of_chunk(
     converter: &dyn Converter,
     made: &MadeSource,
     index: &SampleIndex,
+    shortened: &[bool],
 ) -> Result<OfChunk, String> {
     let (mut found, mut is_same) = (OfChunk::new(), true);
     chunk.for_each_row(|row, _, parsed| {
         let samples = index.row.partition_point(|other| *other < row)..index.row.partition_point(|other| *other <= row);
         if let (Ok(raw), false) = (parsed, samples.is_empty()) {
-            match of_row(&raw, converter, made, &index.row_hash[samples]) {
+            let shortened = shortened.get(samples.clone()).unwrap_or_default();
+            match of_row(&raw, converter, made, &index.row_hash[samples], shortened) {
                 Some(of_row) if of_row.iter().all(Repairs::is_nothing) => {}
                 Some(of_row) => drop(found.insert(row, of_row)),
                 None => is_same = false,
@@ -138,10 +142,19 @@ fn of_chunk(
 }
 
 /// Returns what was found in each sample of a row; `None` if the samples have other hashes.
-fn of_row(raw: &RawRow<'_>, converter: &dyn Converter, made: &MadeSource, hashes: &[u64]) -> Option<Vec<Repairs>> {
+fn of_row(
+    raw: &RawRow<'_>,
+    converter: &dyn Converter,
+    made: &MadeSource,
+    hashes: &[u64],
+    shortened: &[bool],
+) -> Option<Vec<Repairs>> {
     let converted = convert::convert(converter, raw, &made.options, &mut Tally::default()).ok()?;
     let (samples, joined_turns) = (converted.samples.as_slice(), converted.joined_turns);
-    if samples.len() != hashes.len() || samples.iter().zip(hashes).any(|(sample, hash)| sample.row_hash() != *hash) {
+    let is_other = |(number, (sample, hash)): (usize, (&datac_core::sample::Sample<'_>, &u64))| {
+        sample.row_hash() != *hash && shortened.get(number) != Some(&true)
+    };
+    if samples.len() != hashes.len() || samples.iter().zip(hashes).enumerate().any(is_other) {
         return None;
     }
     let of_sample = |broken: Vec<datac_core::rules::Broken>| {

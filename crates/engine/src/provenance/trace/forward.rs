@@ -56,6 +56,9 @@ pub struct FateOf {
     /// Which of the row's samples it is; `None` if the row yields one or none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<SampleOf>,
+    /// What was left out of it so that it is not too long for the model, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shortened: Option<String>,
     /// What the rules found in it, and how many turns were joined; `None` for a row without a sample.
     pub findings: Option<Findings>,
     /// What happened to it.
@@ -237,6 +240,7 @@ fn journey(
                     run: lineage.run,
                     source: place.clone(),
                     sample,
+                    shortened: at.map(|at| lineage.shortened(at)).transpose()?.flatten(),
                     findings: at.map(find).transpose()?,
                     fate,
                 });

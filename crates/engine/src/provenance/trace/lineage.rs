@@ -221,6 +221,16 @@ impl Lineage {
         sample.map(Some).ok_or_else(|| self.lost("the ids of a sample cannot be read"))
     }
 
+    /// Returns for each sample of a chunk whether parts of it were left out; nothing if none was.
+    pub(crate) fn shortened_samples(&self, at: At) -> Lost<Vec<bool>> {
+        let shortens = self.manifest.model.as_ref().and_then(|model| model.shortened).is_some();
+        if !shortens || self.manifest.sources[at.source].chunks[at.chunk].encoded.is_none() {
+            return Ok(Vec::new());
+        }
+        let notes = self.encoded_index(at.source, at.chunk)?.notes;
+        Ok(notes.into_iter().map(|notes| notes.has(Notes::SHORTENED)).collect())
+    }
+
     /// Returns what was left out of a sample so that it is not too long for the recipe's model, in words.
     pub(crate) fn shortened(&self, at: At) -> Lost<Option<String>> {
         let of_model = self.manifest.model.as_ref().and_then(|model| model.shortened);

@@ -7,7 +7,6 @@ use crate::{site::WorkspaceError, system};
 use datac_core::{
     id::FileHash,
     outputs::{Side, UNFIT, hash_of_id},
-    pack,
 };
 
 impl Located {
@@ -20,33 +19,11 @@ impl Located {
         let (samples, ends) = lineage.packed(&rows)?;
         let (shard, shards) = shard_of(&self.name);
         let first = (ends.len() as u64 * shard / shards) as usize;
-        let starts = [0].into_iter().chain(ends.iter().copied());
-        let mut rows = starts.zip(&ends).skip(first).map(|(start, end)| &samples[start as usize..*end as usize]);
-        // Samples with too many tokens have no row; with others, a row is the poorer, and none is left of some.
-        let unfit = self.unfit(|what| what != pack::OVERLONG)?;
-        let fits = |number: &u32| {
-            let at = lineage.at(*number)?;
-            let hash = lineage.index(at.source, at.chunk)?.row_hash[at.sample];
-            Ok::<_, WorkspaceError>(!unfit.contains(&(lineage.manifest.sources[at.source].name.clone(), hash)))
-        };
-        let fewer = || lineage.lost("the file has fewer rows");
-        if unfit.is_empty() {
-            return rows.nth(line as usize - 1).map(|row| Some(row.to_vec())).ok_or_else(fewer);
-        }
-        let mut left = line;
-        for row in rows {
-            let mut fitting = Vec::new();
-            for number in row {
-                if fits(number)? {
-                    fitting.push(*number);
-                }
-            }
-            left -= u64::from(!fitting.is_empty());
-            if left == 0 {
-                return Ok(Some(fitting));
-            }
-        }
-        Err(fewer())
+        // What has no place in a row was left out before rows were packed.
+        let row = first + line as usize - 1;
+        let start = row.checked_sub(1).map_or(Some(0), |before| ends.get(before).copied());
+        let found = start.zip(ends.get(row)).and_then(|(start, end)| samples.get(start as usize..*end as usize));
+        found.map(|row| Some(row.to_vec())).ok_or_else(|| lineage.lost("the file has fewer rows"))
     }
 
     /// Returns the line that a row of this file has among all rows of its side, both from 1.
@@ -55,7 +32,7 @@ impl Located {
         let order = lineage.order(side)?;
         let (shard, shards) = shard_of(&self.name);
         let bound = |number: u64| order.len() as u64 * number / shards;
-        let unfit = self.unfit(|_| true)?;
+        let unfit = self.unfit()?;
         if unfit.is_empty() {
             return Ok(bound(shard) + line);
         }
@@ -72,14 +49,12 @@ impl Located {
         Err(lineage.lost("the file has fewer rows"))
     }
 
-    /// Returns the samples that did not fit, for what is `wanted`: the names of their sources, and the hashes of their identity
-    /// texts.
-    fn unfit(&self, wanted: impl Fn(&str) -> bool) -> Result<HashSet<(String, u64)>, WorkspaceError> {
+    /// Returns the samples that did not fit: the names of their sources, and the hashes of their identity texts.
+    fn unfit(&self) -> Result<HashSet<(String, u64)>, WorkspaceError> {
         #[derive(serde::Deserialize)]
         struct Line {
             id: String,
             source: String,
-            no_place_for: String,
         }
         let lineage = &self.lineage;
         let folder = self.name.splitn(3, '/').take(2).collect::<Vec<_>>().join("/");
@@ -94,16 +69,11 @@ impl Located {
             return Err(lineage.lost("`unfit.jsonl` is not as it was built"));
         };
         let line = |line: &[u8]| {
-            let Line { id, source, no_place_for } = serde_json::from_slice(line).ok()?;
-            Some(((source, hash_of_id(&id)?), wanted(&no_place_for)))
+            let Line { id, source } = serde_json::from_slice(line).ok()?;
+            Some((source, hash_of_id(&id)?))
         };
         let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        let mut unfit = HashSet::new();
-        for text in lines {
-            let (sample, is_wanted) = line(text).ok_or_else(|| lineage.lost("`unfit.jsonl` cannot be read"))?;
-            unfit.extend(is_wanted.then_some(sample));
-        }
-        Ok(unfit)
+        lines.map(|text| line(text).ok_or_else(|| lineage.lost("`unfit.jsonl` cannot be read"))).collect()
     }
 }
 
