@@ -44,7 +44,7 @@ pub struct RecipeStats {
     /// The files; none if the recipe was not built.
     pub files: Vec<FileStats>,
     /// Statistics of the tokens of each side for the recipe's model, at the last build; none without a model.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tokens: Vec<SideTokens>,
     /// Why there are no statistics of tokens, if the cache has lost what they are made of.
     #[serde(skip_serializing_if = "Option::is_none")]
