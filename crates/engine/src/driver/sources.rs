@@ -44,6 +44,7 @@ impl Sources {
     }
 
     /// Returns the bytes of a file, which have been checked against its digest.
+    #[cfg_attr(not(feature = "model"), expect(dead_code, reason = "only the files of models are read whole"))]
     pub(super) fn read(&self, origin: &FileOrigin, file: &RemoteFile) -> Result<Vec<u8>, ActionError> {
         let (opened, guard) = self.open_file(origin, file)?;
         let bytes = match opened {
