@@ -14,7 +14,7 @@
 //!
 //! The nodes are those of a binary tree over the hashes. A node takes what its two branches left, fills as many rows as can
 //! be filled well, and leaves the rest to the node above. What counts as well gets easier with the tokens below a node, and a
-//! node with [`REACH`] rows' worth of tokens below it leaves nothing. So a sequence has a say only in the rows that are made
+//! node with `REACH` rows' worth of tokens below it leaves nothing. So a sequence has a say only in the rows that are made
 //! on its way up, a handful, and every other row stays as it is: in what it holds, and in its place among the rows.
 
 use std::cmp::Reverse;
