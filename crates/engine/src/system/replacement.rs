@@ -3,6 +3,8 @@
 use std::{
     fs::File,
     io::{self, Write},
+    num::NonZeroU64,
+    ops::Range,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
@@ -75,6 +77,12 @@ impl Replacement {
         self.temporary.as_file().write_all_at(bytes, offset).map_err(at("write", &self.destination))
     }
 
+    /// Has the disk begin to take bytes that have been written, so that syncing the file takes less time. Elsewhere than on Linux
+    /// this does nothing.
+    pub fn write_out(&self, bytes: Range<u64>) {
+        write_out(self.temporary.as_file(), bytes);
+    }
+
     /// Reads bytes that have been written.
     pub fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> Result<(), FileError> {
         self.temporary.as_file().read_exact_at(bytes, offset).map_err(at("read", self.temporary.path()))
@@ -118,6 +126,17 @@ impl Replacement {
     }
 }
 
+/// Tells Linux that bytes of a file are not needed in memory. It begins to write those that the disk does not have, and keeps
+/// them until it has.
+fn write_out(file: &File, bytes: Range<u64>) {
+    #[cfg(target_os = "linux")]
+    if let Some(length) = bytes.end.checked_sub(bytes.start).and_then(NonZeroU64::new) {
+        rustix::fs::fadvise(file, bytes.start, Some(length), rustix::fs::Advice::DontNeed).ok();
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file, bytes);
+}
+
 /// Reserves disk space for a file without changing its length.
 fn reserve(file: &File, bytes: u64) -> io::Result<()> {
     #[cfg(target_os = "linux")]
@@ -137,6 +156,17 @@ fn reserve(file: &File, bytes: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_that_are_written_out_stay() {
+        let (file, bytes) = (tempfile::tempfile().unwrap(), vec![7; 3 << 20]);
+        file.write_all_at(&bytes, 0).unwrap();
+        write_out(&file, 0..2 << 20);
+        write_out(&file, 5..5);
+        let mut read = vec![0; bytes.len()];
+        file.read_exact_at(&mut read, 0).unwrap();
+        assert!(read == bytes);
+    }
 
     #[test]
     fn reserved_space_is_no_part_of_the_file_and_too_much_is_an_error() {
