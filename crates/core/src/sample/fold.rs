@@ -24,6 +24,16 @@ pub fn fold(text: &str, out: &mut Vec<u8>) {
             out.extend_from_slice(&lower);
             rest = &rest[BLOCK..];
         }
+        // What is left of most texts is plain, too; zeros fill the block up.
+        if rest.len() < BLOCK {
+            let mut block = [0; BLOCK];
+            block[..rest.len()].copy_from_slice(rest.as_bytes());
+            if is_plain(&block, ends_blank(out)) {
+                block.make_ascii_lowercase();
+                out.extend_from_slice(&block[..rest.len()]);
+                break;
+            }
+        }
         let next = rest.char_indices().find(|(at, _)| *at >= BLOCK).map_or(rest.len(), |(at, _)| at);
         for character in rest[..next].chars() {
             if character.is_whitespace() {
