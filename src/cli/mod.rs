@@ -45,6 +45,7 @@ mod why;
 mod work;
 
 use std::{
+    mem::ManuallyDrop,
     panic::{self, AssertUnwindSafe},
     process::ExitCode,
     sync::{
@@ -53,7 +54,7 @@ use std::{
     },
 };
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use self::{
     args::{Arguments, Command, Global},
@@ -70,7 +71,12 @@ use crate::{
 
 /// Runs the command that the process was called with.
 pub fn run() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    // To take the definitions of all commands apart again would take a tenth of a build without changes.
+    let mut command = ManuallyDrop::new(Arguments::command());
+    let parsed = command.try_get_matches_from_mut(std::env::args_os()).and_then(|mut matches| {
+        Arguments::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+    });
+    let arguments = match parsed {
         Ok(arguments) => arguments,
         Err(error) => {
             let is_fault = error.use_stderr();
