@@ -5,8 +5,8 @@ use std::env;
 
 /// Links the command at a fixed address, on Linux with glibc.
 ///
-/// In a position-independent program, 104,000 pointers are relocated at each start: 1.1 ms, and two fifths of the CPU of a build
-/// without changes. Libraries, stack and heap are placed at random as before.
+/// In a position-independent program, 104,000 pointers are relocated at each start: most of a millisecond, when a build without
+/// changes takes three (`docs/performance.md`). Libraries, stack and heap are placed at random as before.
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let target = |what: &str| env::var(format!("CARGO_CFG_TARGET_{what}")).unwrap_or_default();
