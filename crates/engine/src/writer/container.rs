@@ -22,8 +22,8 @@ impl PublicHash {
     }
 }
 
-/// Number of bytes of which the disk is told together. Without this, the disk gets all of a file when it is synced, and an edit of
-/// one row takes twice as long.
+/// Number of bytes of which the disk is told together. Without this, the disk gets all of a file when it is synced, and that is
+/// waited for.
 const WRITTEN_OUT: u64 = 2 << 20;
 
 /// The file, its size, and the hash of its bytes.
