@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, fmt::Write as _, fs};
 
-use crate::space::{Space, count, ran};
+use datac::workspace::BuildOptions;
+
+use crate::space::{Space, assert_same, count, ran};
 
 /// Dialogues, some with calls, some with a weight, which not every trainer has a place for.
 fn dialogues() -> String {
@@ -124,6 +126,29 @@ fn a_recipe_none_of_whose_samples_fit_is_refused() {
     assert_eq!(output.status.code(), Some(5), "{told}");
     assert!(told.contains("no sample can be written as `openai`"), "{told}");
     assert!(!space.path("dataset/sft_a/openai/train.jsonl").exists());
+}
+
+#[test]
+fn a_recipe_one_of_whose_outputs_fails_leaves_them_all_as_they_were() {
+    let space = Space::new();
+    space.write("data/a.jsonl", dialogues());
+    space.write("config/a.yaml", with("output: [native, {shape: trl, shards: 3}, openai]"));
+    space.build();
+    let before = space.outputs();
+    let mood = |text: String| text.replace("\"role\":\"user\"", "\"role\":\"user\",\"mood\":\"calm\"");
+    space.write("data/a.jsonl", mood(dialogues()).replace("Question 7?", "Question 7000?"));
+    for options in [BuildOptions::default(), BuildOptions { force: true, ..BuildOptions::default() }] {
+        let report = space.try_build(&options).unwrap();
+        let failure = report.recipes[0].failure.clone().expect("no sample fits");
+        assert!(failure.message.contains("no sample can be written as `openai`"), "{}", failure.message);
+        assert_same(&space.outputs(), &before);
+        assert!(!space.state("config/a").contains("edited"), "{}", space.state("config/a"));
+    }
+    let text = mood(dialogues()).replacen(",\"mood\":\"calm\"", "", 1);
+    space.write("data/a.jsonl", text);
+    space.build();
+    space.assert_clean();
+    space.assert_settled();
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub use entries::{EntryKind, FolderEntry, entries, kind, remove_empty_dir};
 pub use position::ReadPosition;
 pub use probe::{Probe, Space, Stamps, allow_open_files, available_memory, cores, nearest, space, stamps_each_change};
 pub use program::{PipeLimit, Piped, pipe};
-pub use replacement::Replacement;
+pub use replacement::{Replacement, Synced};
 pub use scratch::ScratchFolder;
 
 fn at<'p>(verb: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> FileError + 'p {
@@ -243,8 +243,7 @@ pub fn names(path: &Path) -> HashSet<OsString> {
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<Stat, FileError> {
     let mut replacement = Replacement::new(path)?;
     replacement.write_all(bytes)?;
-    replacement.sync()?;
-    let stat = replacement.put_in_place()?;
+    let stat = replacement.synced()?.put_in_place()?;
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or(Ok(()), sync_dir)?;
     Ok(stat)
 }

@@ -10,7 +10,7 @@ use super::{
     error::ActionError,
     group,
     job_span::{Told, label, size},
-    output::{self, Unplaced},
+    output::{self, Held, Unplaced},
     queue::Reading,
     report::{Outbox, Report},
     scan, select, shaped, tally,
@@ -64,10 +64,18 @@ pub(super) struct JobEnv<'e, 'scope> {
 
 /// A job that no longer needs the pool.
 pub(super) struct Ran<'c> {
-    /// Files that have been written but are not in place.
+    /// Files that have been written but are not synced.
     pub(super) files: Vec<Unplaced>,
-    /// Makes the report, given whether the files could be put in place.
-    pub(super) end: Box<dyn FnOnce(Result<(), ActionError>) -> Report + Send + 'c>,
+    /// Makes the report, given the synced files.
+    pub(super) end: Box<dyn FnOnce(Result<Vec<Held>, ActionError>) -> Report + Send + 'c>,
+}
+
+/// What is left to do on the disk.
+pub(super) enum ToDisk<'c> {
+    /// The files of a job are to be synced.
+    Sync(Ran<'c>),
+    /// The files of a recipe, given by its number, are to be put in place.
+    Place(usize, Vec<Held>),
 }
 
 /// A thread of the pool that a job occupies. Dropping the slot frees the thread for the next job.
@@ -104,9 +112,9 @@ impl Job {
                 let told = Told { kind, key: action.key.digest(), label: label(&action.work), recipes }.begin(context);
                 let run = context.check().and_then(|()| execute(env, &action, reading));
                 let (outcome, files) = split(run);
-                let end = move |placed: Result<(), ActionError>| {
-                    let result = outcome.and_then(|outcome| placed.map(|()| outcome));
-                    told.end(context, result.as_ref().ok().map(|outcome| size(&action.work, outcome)));
+                let end = move |synced: Result<Vec<Held>, ActionError>| {
+                    let result = outcome.and_then(|outcome| Ok((outcome, synced?)));
+                    told.end(context, result.as_ref().ok().map(|(outcome, _)| size(&action.work, outcome)));
                     Report::Action(action, result)
                 };
                 Ran { files, end: Box::new(end) }
@@ -130,9 +138,9 @@ impl Job {
                 }
                 .begin(context);
                 let (result, files) = split(context.check().and_then(|()| restore(context, &plan, &in_place)));
-                let end = move |placed: Result<(), ActionError>| {
-                    let result = result.and(placed);
-                    told.end(context, result.as_ref().ok().map(|()| (None, None)));
+                let end = move |synced: Result<Vec<Held>, ActionError>| {
+                    let result = result.and(synced);
+                    told.end(context, result.as_ref().ok().map(|_| (None, None)));
                     Report::Restored(number, result)
                 };
                 Ran { files, end: Box::new(end) }
@@ -142,7 +150,7 @@ impl Job {
                     context.check().and_then(|()| output::quarantine(context, &outputs, Destination::Place, &sources));
                 let is_same = |(written, files)| if written == file { Ok(((), files)) } else { Err(differs(&outputs)) };
                 let (result, files) = split(written.and_then(is_same));
-                Ran { files, end: Box::new(move |placed| Report::Restored(number, result.and(placed))) }
+                Ran { files, end: Box::new(move |synced| Report::Restored(number, result.and(synced))) }
             }
         }
     }

@@ -33,6 +33,7 @@ mod work_queue;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    path::Path,
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
@@ -46,9 +47,10 @@ pub(crate) use context::{Context, Control, OutputSettings};
 pub(crate) use error::{ActionError, FREE_SOME_SPACE, failure_of, file_failure};
 pub(crate) use first_reject::with_first_reject;
 pub(crate) use indexes::Indexes;
-use job::{InPlace, Job, JobEnv, PoolSlot, Ran};
+use job::{InPlace, Job, JobEnv, PoolSlot, Ran, ToDisk};
 pub(crate) use models::{ModelSinks, Models, read_model};
 pub(crate) use outcomes::{OutcomeCache, lookup};
+use output::Held;
 pub(crate) use output::{QuarantinePlace, quarantine_line, quarantine_place};
 use queue::{Queue, Reading};
 pub(crate) use report::{Ending, RunReport};
@@ -65,22 +67,21 @@ use crate::{
     cache::{Actions, stat_cache},
     event::Event,
     graph::{
-        Action, Known, Node, Outcome, Planner, RecipeFile, RecipePlan, Rejects, Work, plan, rejects, sources_of,
-        unexpected,
+        Action, Known, Node, Outcome, Planner, RecipeFile, RecipePlan, Work, plan, rejects, sources_of, unexpected,
     },
     system::{self, Stopwatch},
 };
 use datac_core::{
     failure::{Failure, FailureKind},
-    id::ActionKey,
-    outputs::{Destination, FileMeta, NamedFile, OutputKind},
+    id::{ActionKey, FileHash},
+    outputs::{Destination, FileMeta, OutputKind},
 };
 
 /// Number of times that an action may run again because its blobs were gone.
 const MAX_REPEATS: u32 = 3;
 
-/// Number of threads that put files in place. They wait for the disk, which handles several waiting files together.
-const PLACING_THREADS: usize = 8;
+/// Number of threads that sync files and put them in place. They wait for the disk, which handles several waiting files together.
+const DISK_THREADS: usize = 8;
 
 /// Interval at which finished work is written to the record.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
@@ -104,6 +105,7 @@ pub(crate) fn run(
     fail_fast: bool,
 ) -> RunReport {
     let (reports, inbox) = mpsc::channel();
+    let (to_disk, disk) = mpsc::channel::<ToDisk<'_>>();
     let mut driver = Driver {
         planner,
         recipes,
@@ -117,29 +119,41 @@ pub(crate) fn run(
         fail_fast,
         flushed: Stopwatch::start(),
         can_flush: true,
+        owners: HashMap::new(),
+        held: HashMap::new(),
+        to_disk,
         report: RunReport::default(),
     };
     thread::scope(|threads| {
-        let (to_place, placing) = mpsc::channel::<Ran<'_>>();
-        let placing = Arc::new(Mutex::new(placing));
-        for _ in 0..PLACING_THREADS.min(recipes.len()) {
-            let (placing, placed) = (placing.clone(), reports.clone());
+        let disk = Arc::new(Mutex::new(disk));
+        for _ in 0..DISK_THREADS.min(recipes.len()) {
+            let (disk, reports) = (disk.clone(), reports.clone());
             threads.spawn(move || {
-                let next = || placing.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                while let Ok(Ran { files, end }) = next() {
-                    let seat = PoolSlot::new(placed.clone());
-                    let mut in_place = Vec::with_capacity(files.len());
-                    let result = output::put_in_place(files, context, &mut in_place);
+                let next = || disk.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                while let Ok(todo) = next() {
+                    let seat = PoolSlot::new(reports.clone());
+                    let report = match todo {
+                        ToDisk::Sync(Ran { files, end }) => {
+                            let synced = output::sync(files);
+                            reports.send(Report::Synced).ok();
+                            end(synced)
+                        }
+                        ToDisk::Place(number, files) => {
+                            let mut in_place = Vec::with_capacity(files.len());
+                            let result = output::put_in_place(files, context, &mut in_place);
+                            Report::Placed(number, in_place, result)
+                        }
+                    };
                     // This thread is not part of the pool, so the slot must not report that one is free; it only
                     // reports panics.
                     std::mem::forget(seat);
-                    placed.send(Report::Placed(in_place)).ok();
-                    placed.send(end(result)).ok();
+                    reports.send(report).ok();
                 }
             });
         }
-        pool.in_place_scope(|scope| driver.drive(scope, &inbox, &reports, &to_place));
-        drop(to_place);
+        pool.in_place_scope(|scope| driver.drive(scope, &inbox, &reports));
+        // The threads end when there is nobody left to send them anything.
+        driver.to_disk = mpsc::channel().0;
     });
     match context.outcomes.hollow() {
         0 => {}
@@ -174,18 +188,19 @@ struct Driver<'a> {
     flushed: Stopwatch,
     /// Whether the last write succeeded.
     can_flush: bool,
+    /// The recipes whose files running actions have written.
+    owners: HashMap<ActionKey, usize>,
+    /// The files of recipes that wait for the other files of their recipe: a recipe that fails leaves all of its files as they
+    /// were.
+    held: HashMap<usize, Vec<Held>>,
+    to_disk: Sender<ToDisk<'a>>,
     report: RunReport,
 }
 
 impl<'a> Driver<'a> {
     /// Starts jobs and receives reports until there is nothing left to do.
-    fn drive<'scope>(
-        &mut self,
-        scope: &Scope<'scope>,
-        inbox: &Receiver<Report>,
-        reports: &Sender<Report>,
-        to_place: &Sender<Ran<'a>>,
-    ) where
+    fn drive<'scope>(&mut self, scope: &Scope<'scope>, inbox: &Receiver<Report>, reports: &Sender<Report>)
+    where
         'a: 'scope,
     {
         let context = self.context;
@@ -196,7 +211,7 @@ impl<'a> Driver<'a> {
             }
             while let Some((job, reads)) = self.queue.next() {
                 let mut reading = reads.then(|| Reading::new(reports.clone()));
-                let (seat, reports, to_place) = (PoolSlot::new(reports.clone()), reports.clone(), to_place.clone());
+                let (seat, reports, to_disk) = (PoolSlot::new(reports.clone()), reports.clone(), self.to_disk.clone());
                 let key = job.key();
                 scope.spawn(move |scope| {
                     let outbox = Outbox::new(reports.clone());
@@ -204,10 +219,10 @@ impl<'a> Driver<'a> {
                     drop(seat);
                     // A closed channel means that the driver has ended and needs no report.
                     match ran.files.is_empty() {
-                        true => drop(reports.send((ran.end)(Ok(())))),
+                        true => drop(reports.send((ran.end)(Ok(Vec::new())))),
                         false => {
                             reports.send(Report::Written(key)).ok();
-                            to_place.send(ran).ok();
+                            to_disk.send(ToDisk::Sync(ran)).ok();
                         }
                     }
                     // Dropped after the report: if the job still holds the token, the driver first queues the
@@ -312,6 +327,7 @@ impl<'a> Driver<'a> {
             failure: ending.as_ref().err().map(ToString::to_string),
             files: ending.as_ref().map(files).unwrap_or_default(),
         });
+        self.held.remove(&number);
         self.endings[number] = Some(ending);
     }
 
@@ -321,29 +337,62 @@ impl<'a> Driver<'a> {
         self.end(number, Ok(plan));
     }
 
-    /// Returns the plan of a recipe if all of its files are where they belong; otherwise queues a job that puts them there.
+    /// Returns the plan of a recipe if all of its files are where they belong. Otherwise has them put there if all those that are
+    /// not have been written, or queues a job that writes them.
     fn restore(&mut self, number: usize, plan: RecipePlan, destination: Destination) -> Option<RecipePlan> {
         let mut in_place = InPlace { destination, rows: true, quarantine: true, gone: Vec::new() };
+        let there = self.is_there(number);
+        let is_there = |name: &str, wanted| there(&destination.name(name), wanted);
         for (kind, name, wanted) in plan.named() {
             let is_in_place = match kind {
                 OutputKind::Rows(_) => &mut in_place.rows,
                 OutputKind::Quarantine => &mut in_place.quarantine,
                 OutputKind::Shard(_) | OutputKind::Beside => continue,
             };
-            *is_in_place &= self.is_in_place(&destination.name(&name), wanted);
+            *is_in_place &= is_there(&name, wanted);
         }
         for (target, shaped) in &plan.shaped {
-            let is_there = |file: &NamedFile| self.is_in_place(&destination.name(&file.name), Some(file.meta));
-            if !shaped.files.iter().all(is_there) {
+            if !shaped.files.iter().all(|file| is_there(&file.name, Some(file.meta))) {
                 in_place.gone.push(target.clone());
             }
         }
+        drop(there);
         if in_place.rows && in_place.quarantine && in_place.gone.is_empty() {
-            return Some(plan);
+            let wanted = plan.named().filter_map(|(_, name, file)| Some((destination.name(&name), file?)));
+            let wanted: Vec<_> = wanted.collect();
+            return (!self.place(number, &wanted)).then_some(plan);
         }
         let names = self.names([number].iter());
         self.queue.push(Job::Restore(number, Box::new(plan), in_place, names));
         None
+    }
+
+    /// Returns what says whether a file of a recipe is in place or has been written and waits to be put there; or, if it is to be
+    /// `None`, whether there is no such file.
+    fn is_there(&self, number: usize) -> impl Fn(&str, Option<FileMeta>) -> bool {
+        let held = self.held.get(&number).into_iter().flatten();
+        let held: HashSet<(&Path, FileHash)> = held.map(|file| (file.path(), file.digest())).collect();
+        move |name, wanted| {
+            let is_held = |wanted: FileMeta| held.contains(&(&*self.context.outputs.dir.join(name), wanted.digest));
+            wanted.is_some_and(is_held) || self.is_in_place(name, wanted)
+        }
+    }
+
+    /// Has those files of a recipe put in place, all together, that have been written and are wanted; drops the others. Returns
+    /// whether there are any.
+    fn place(&mut self, number: usize, wanted: &[(String, FileMeta)]) -> bool {
+        let Some(held) = self.held.remove(&number) else { return false };
+        let mut held: HashMap<_, _> =
+            held.into_iter().map(|file| ((file.path().to_owned(), file.digest()), file)).collect();
+        let take = |(name, file): &(String, FileMeta)| held.remove(&(self.context.outputs.dir.join(name), file.digest));
+        let files: Vec<Held> = wanted.iter().filter_map(take).collect();
+        if files.is_empty() {
+            return false;
+        }
+        self.queue.place();
+        // A closed channel means that a thread has panicked, which is reported.
+        self.to_disk.send(ToDisk::Place(number, files)).ok();
+        true
     }
 
     /// Ends a recipe that cannot be built. If it is refused, its quarantine file is first put in place, for the user
@@ -358,9 +407,13 @@ impl<'a> Driver<'a> {
             return self.end(number, Err(failure));
         }
         let rejects = rejects(self.planner, self.recipes[number]).filter(|_| failure.kind == FailureKind::Policy);
-        let name = |rejects: &Rejects| rejects.outputs.name(OutputKind::Quarantine);
-        match rejects.filter(|rejects| !self.is_in_place(&name(rejects), Some(rejects.file))) {
+        let wanted = rejects.as_ref().map(|rejects| (rejects.outputs.name(OutputKind::Quarantine), rejects.file));
+        let is_there = self.is_there(number);
+        let is_written = wanted.as_ref().is_none_or(|(name, file)| is_there(name, Some(*file)));
+        drop(is_there);
+        match rejects.filter(|_| !is_written) {
             Some(rejects) => self.queue.push(Job::Show(number, rejects)),
+            None if self.place(number, wanted.as_slice()) => {}
             None => {
                 let sources = sources_of(self.planner, self.recipes[number]).unwrap_or_default();
                 let failure = with_first_reject(&self.context.store, &sources, failure);
@@ -378,24 +431,34 @@ impl<'a> Driver<'a> {
                 }
                 return self.flush_after(FLUSH_EVERY);
             }
-            Report::Placed(files) => {
+            Report::Synced => return self.queue.synced(),
+            Report::Placed(number, files, result) => {
+                self.queue.placed();
                 for file in files {
                     // The digest was computed while writing; noting it saves the next run from reading the file.
                     let path = file.path.to_string_lossy();
                     self.context.record.note_digest(&path, &file.stat, &file.digest, file.placed_ns);
                     self.report.add_placed(file);
                 }
-                return self.queue.placed();
+                self.ended_or_again(number, result, &mut again);
             }
             Report::Read => return self.queue.read(),
             Report::Left | Report::Panicked => return self.queue.left(),
             Report::Written(key) => {
                 self.queue.written();
-                // Everything else that its recipes need can go on while the disk is waited for.
-                key.iter().for_each(|key| self.release(key, &mut again));
+                if let Some(key) = key {
+                    // Files are those of one recipe.
+                    let owner = self.waiters.get(&key).and_then(|waiters| waiters.first());
+                    owner.map(|owner| self.owners.insert(key, *owner));
+                    // Everything else that its recipes need can go on while the disk is waited for.
+                    self.release(&key, &mut again);
+                }
             }
-            Report::Action(action, Ok(outcome)) => {
+            Report::Action(action, Ok((outcome, files))) => {
                 self.queue.reported();
+                if let Some(owner) = self.owners.remove(&action.key) {
+                    self.held.entry(owner).or_default().extend(files);
+                }
                 self.note(action.key, outcome);
                 self.done(&action.key, &mut again);
             }
@@ -415,20 +478,27 @@ impl<'a> Driver<'a> {
             }
             Report::Restored(number, restored) => {
                 self.queue.reported();
-                match restored {
-                    Ok(()) => drop(again.insert(number)),
-                    Err(ActionError::Missing(miss)) => {
-                        self.forget(&miss);
-                        again.insert(number);
-                    }
-                    Err(ActionError::Failure(failure)) => self.end(number, Err(failure)),
-                    Err(ActionError::Interrupted) => {}
-                }
+                let held = |files| self.held.entry(number).or_default().extend(files);
+                let result = restored.map(held);
+                self.ended_or_again(number, result, &mut again);
             }
         }
         // A killed build only loses what was finished since the last flush.
         self.flush_after(FLUSH_EVERY);
         self.ask(again.into_iter().collect());
+    }
+
+    /// Ends a recipe for which files could not be written or put in place; otherwise adds it to `again`.
+    fn ended_or_again(&mut self, number: usize, result: Result<(), ActionError>, again: &mut BTreeSet<usize>) {
+        match result {
+            Ok(()) => drop(again.insert(number)),
+            Err(ActionError::Missing(miss)) => {
+                self.forget(&miss);
+                again.insert(number);
+            }
+            Err(ActionError::Failure(failure)) => self.end(number, Err(failure)),
+            Err(ActionError::Interrupted) => {}
+        }
     }
 
     /// Records the outcome of an action that ran, and tells the planner.

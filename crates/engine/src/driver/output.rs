@@ -16,7 +16,7 @@ use crate::{
     edit::reuse_output,
     event::Event,
     graph::{ArrangeOutcome, ChunkRef, SelectedSource},
-    system::{self, Stat},
+    system::{self, Stat, Synced},
     writer::{self, Block, Encoder, Order, OutputError, OutputFile, Rows, Written},
 };
 use datac_core::{
@@ -359,17 +359,41 @@ pub(super) struct Placed {
     pub(super) digest: FileHash,
 }
 
-/// Puts files in place once all of them are synced, so that the files of a recipe change together as nearly as
-/// possible. Each file is added to `placed`, even if a later one fails.
-pub(super) fn put_in_place(
-    files: Vec<Unplaced>,
-    context: &Context,
-    placed: &mut Vec<Placed>,
-) -> Result<(), ActionError> {
-    files.iter().try_for_each(|file| file.written.sync())?;
-    for Unplaced { written, rows } in files {
+/// A file that the disk has, beside its destination. It waits there for the other files of its recipe; if it is dropped, it leaves
+/// nothing behind.
+pub(super) struct Held {
+    synced: Synced,
+    path: PathBuf,
+    digest: FileHash,
+    bytes: u64,
+    rows: u64,
+}
+
+impl Held {
+    /// Returns where the file is to go.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the BLAKE3 of its bytes.
+    pub(super) fn digest(&self) -> FileHash {
+        self.digest
+    }
+}
+
+/// Syncs files to the disk.
+pub(super) fn sync(files: Vec<Unplaced>) -> Result<Vec<Held>, ActionError> {
+    let hold = |Unplaced { written, rows }: Unplaced| {
         let (path, digest, bytes) = (written.destination.clone(), written.digest, written.bytes);
-        let stat = written.put_in_place()?;
+        Ok(Held { synced: written.synced()?, path, digest, bytes, rows })
+    };
+    files.into_iter().map(hold).collect()
+}
+
+/// Puts the files of a recipe in place. Each is added to `placed`, even if a later one fails.
+pub(super) fn put_in_place(files: Vec<Held>, context: &Context, placed: &mut Vec<Placed>) -> Result<(), ActionError> {
+    for Held { synced, path, digest, bytes, rows } in files {
+        let stat = synced.put_in_place()?;
         let placed_ns = system::now_ns();
         context.tell(Event::Wrote { path: path.to_string_lossy().into_owned(), rows, bytes });
         let name = path.strip_prefix(&context.outputs.dir).unwrap_or(&path).to_string_lossy().into_owned();

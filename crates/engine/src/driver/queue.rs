@@ -28,7 +28,7 @@ pub(super) struct Queue {
     running: usize,
     /// Number of running jobs that still read a file.
     reading: usize,
-    /// Number of unreported jobs that only wait for the disk.
+    /// Number of unreported jobs that only wait for the disk; also of recipes whose files are being put in place.
     placing: usize,
     threads: usize,
     /// Recipes that have begun to read.
@@ -147,9 +147,21 @@ impl Queue {
         self.placing += 1;
     }
 
-    /// Counts a job whose files are in place.
+    /// Counts a job whose files the disk has.
+    pub(super) fn synced(&mut self) {
+        self.placing -= 1;
+    }
+
+    /// Counts a recipe whose files are to be put in place.
+    pub(super) fn place(&mut self) {
+        self.placing += 1;
+        self.unreported += 1;
+    }
+
+    /// Counts a recipe whose files have been put in place.
     pub(super) fn placed(&mut self) {
         self.placing -= 1;
+        self.unreported -= 1;
     }
 
     /// Returns whether nothing is queued and all started jobs only wait for the disk.

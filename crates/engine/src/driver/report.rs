@@ -7,7 +7,11 @@ use std::{
     thread,
 };
 
-use super::{chunk::ChunkOutcome, error::ActionError, output::Placed};
+use super::{
+    chunk::ChunkOutcome,
+    error::ActionError,
+    output::{Held, Placed},
+};
 use crate::{
     graph::{Action, Outcome, RecipePlan},
     system::{self, FileError, Stat},
@@ -22,20 +26,22 @@ use datac_core::{
 pub(super) enum Report {
     /// Chunks were converted or scored while their file is read.
     Chunks(Vec<ChunkOutcome>),
-    /// An action ended.
-    Action(Arc<Action>, Result<Outcome, ActionError>),
+    /// An action ended, with the files that it wrote.
+    Action(Arc<Action>, Result<(Outcome, Vec<Held>), ActionError>),
     /// Conversions and scorings of known chunks of one file ended. Their outcomes were sent as [`Report::Chunks`].
     Again(Vec<Arc<Action>>, Result<(), ActionError>),
-    /// The files of a recipe were put in place from the cache.
-    Restored(usize, Result<(), ActionError>),
+    /// The files of a recipe that were not where they belong were written from the cache.
+    Restored(usize, Result<Vec<Held>, ActionError>),
     /// A job has read its file and goes on with what it has read.
     Read,
     /// A job no longer occupies a thread of the pool.
     Left,
     /// The files of a job are written and wait for the disk. Holds the key if the job is an action.
     Written(Option<ActionKey>),
-    /// Files were put in place.
-    Placed(Vec<Placed>),
+    /// The disk has the files of a job.
+    Synced,
+    /// Files of a recipe were put in place: those given, and all of them unless there is an error.
+    Placed(usize, Vec<Placed>, Result<(), ActionError>),
     /// A job panicked and will not report.
     Panicked,
 }

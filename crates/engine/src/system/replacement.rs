@@ -9,10 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{FileError, Stat, at, stat_file, sync_dir};
+use super::{FileError, Stat, at, stat, stat_file, sync_dir};
 
-/// A file that is being written beside its destination. If it is dropped before [`Replacement::put_in_place`], it
-/// leaves nothing behind.
+/// A file that is being written beside its destination. If it is dropped before it is put in place, it leaves nothing
+/// behind.
 #[derive(Debug)]
 pub struct Replacement {
     temporary: tempfile::NamedTempFile,
@@ -112,17 +112,27 @@ impl Replacement {
         Ok(true)
     }
 
-    /// Syncs the file to disk.
-    pub fn sync(&self) -> Result<(), FileError> {
-        self.temporary.as_file().sync_all().map_err(at("sync", &self.destination))
+    /// Syncs the file to disk, and closes it.
+    pub fn synced(self) -> Result<Synced, FileError> {
+        let Self { temporary, destination } = self;
+        temporary.as_file().sync_all().map_err(at("sync", &destination))?;
+        Ok(Synced { path: temporary.into_temp_path(), destination })
     }
+}
 
+/// A file beside its destination that the disk has. If it is dropped before it is put in place, it leaves nothing behind.
+#[derive(Debug)]
+pub struct Synced {
+    path: tempfile::TempPath,
+    destination: PathBuf,
+}
+
+impl Synced {
     /// Renames the file to its destination and returns its stat. The rename only survives a power cut once the folder
     /// is synced.
     pub fn put_in_place(self) -> Result<Stat, FileError> {
-        let file =
-            self.temporary.persist(&self.destination).map_err(|error| at("write", &self.destination)(error.error))?;
-        stat_file(&file, &self.destination)
+        self.path.persist(&self.destination).map_err(|error| at("write", &self.destination)(error.error))?;
+        stat(&self.destination)
     }
 }
 

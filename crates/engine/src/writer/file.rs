@@ -24,7 +24,7 @@ use super::{
     container::{Bytes, PublicHash, Sink, failed},
     rows::OutputError,
 };
-use crate::system::{FileError, Replacement, Stat};
+use crate::system::{FileError, Replacement, Synced};
 use datac_core::{id::FileHash, outputs::Container, shape::facts::Column};
 use datac_encode::{Encoded, Group};
 
@@ -291,15 +291,9 @@ impl Written {
         self.destination = destination;
     }
 
-    /// Syncs the file to disk.
-    pub fn sync(&self) -> Result<(), FileError> {
-        self.replacement.sync()
-    }
-
-    /// Renames the file to its destination and returns its stat. The rename only survives a power cut once the folder
-    /// is synced.
-    pub fn put_in_place(self) -> Result<Stat, FileError> {
-        self.replacement.put_in_place()
+    /// Syncs the file to disk, and closes it.
+    pub fn synced(self) -> Result<Synced, FileError> {
+        self.replacement.synced()
     }
 }
 
@@ -331,7 +325,7 @@ mod tests {
                 });
                 let written = file.finish().unwrap();
                 assert_eq!((written.bytes, written.digest), (wanted.len() as u64, FileHash::of(&wanted)));
-                written.put_in_place().unwrap();
+                written.synced().unwrap().put_in_place().unwrap();
                 assert!(crate::system::read(&path).unwrap() == wanted, "{threads} threads");
             }
         }

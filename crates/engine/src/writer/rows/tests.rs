@@ -115,7 +115,7 @@ impl Fixture {
         let written = files.iter().zip(&paths).map(|(file, path)| {
             let written = file.finish().expect("all segments are there");
             let (digest, bytes) = (written.digest, written.bytes);
-            written.put_in_place().unwrap();
+            written.synced().unwrap().put_in_place().unwrap();
             let read = system::read(path).unwrap();
             assert_eq!((datac_core::id::FileHash::of(&read), read.len() as u64), (digest, bytes));
             read
@@ -209,7 +209,7 @@ fn packed_rows_are_whole_wherever_their_samples_come_from() {
             let files = rows.write(&orders, &begin, None, &Budget::new(memory), folder.path()).unwrap();
             let mut written = Vec::new();
             for (number, file) in files.iter().enumerate() {
-                file.finish().unwrap().put_in_place().unwrap();
+                file.finish().unwrap().synced().unwrap().put_in_place().unwrap();
                 written.extend(system::read(&folder.path().join(format!("{number}.jsonl"))).unwrap());
             }
             assert!(written == wanted, "{memory} bytes");
