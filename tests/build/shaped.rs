@@ -234,6 +234,22 @@ fn what_lies_beside_the_files_of_a_shape_is_named() {
 }
 
 #[test]
+fn a_shape_that_is_no_longer_asked_for_leaves_nothing_but_what_is_of_the_user() {
+    let space = Space::new();
+    space.write("data/a.jsonl", dialogues());
+    space.write("config/a.yaml", with("output: [native, {shape: trl, layout: hub}, swift]"));
+    space.build();
+    space.write("dataset/sft_a/swift/notes.txt", "of the user");
+    space.write("config/a.yaml", with(""));
+    space.build();
+    assert!(!space.path("dataset/sft_a/trl").exists());
+    assert_eq!(space.text("dataset/sft_a/swift/notes.txt"), "of the user");
+    space.remove("dataset/sft_a/swift/notes.txt");
+    let left: Vec<_> = space.outputs().into_keys().collect();
+    assert_eq!(left, ["sft_a_train.jsonl", "sft_a_val.jsonl"]);
+}
+
+#[test]
 fn half_of_a_surrogate_pair_in_a_kept_column_does_not_fit() {
     let space = Space::new();
     let half = dialogues().replacen("{\"messages\"", "{\"note\":\"\\ud800\",\"messages\"", 1);

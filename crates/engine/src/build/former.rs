@@ -48,9 +48,10 @@ pub(super) fn tidy(
     let own: HashSet<&str> = built.iter().map(|(path, ..)| path.as_str()).collect();
     let is_other = |path: &str| !own.contains(path) && system::exists(&site.root().join(path));
     owned.extend(record.recipes()?.iter().filter(|(path, _)| is_other(path)).flat_map(|(_, last)| names(last)));
-    for former in rebuilt.iter().flat_map(|recipe| &recipe.last).filter(|former| !owned.contains(&former.name)) {
-        let path = site.outputs.file(&former.name);
-        if system::stat(&path).is_ok_and(|stat| stat == former.stat) && system::remove(&path).is_ok() {
+    let former = rebuilt.iter().flat_map(|recipe| recipe.last.iter().map(|former| (&recipe.set, former)));
+    for (set, former) in former.filter(|(_, former)| !owned.contains(&former.name)) {
+        let is_untouched = system::stat(&site.outputs.file(&former.name)).is_ok_and(|stat| stat == former.stat);
+        if is_untouched && unexpected::remove(site.outputs.dir(), set, &former.name) {
             there.iter_mut().for_each(|names| names.retain(|name| *name != former.name));
         }
     }

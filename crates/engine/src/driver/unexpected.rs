@@ -38,12 +38,19 @@ pub(crate) fn with_files(failure: Failure, dir: &Path, root: &Path, plan: &Recip
 pub(crate) fn clear(dir: &Path, outputs: &OutputSet, keep: &HashSet<String>) {
     let folder = Destination::Unexpected.folder(dir);
     for name in files_of(&folder, outputs).iter().filter(|name| !keep.contains(*name)) {
-        system::remove(&folder.join(name)).ok();
-        let above = Path::new(name).ancestors().skip(1).filter(|above| above.starts_with(outputs.stem()));
-        for above in above {
-            system::remove_empty_dir(&folder.join(above));
-        }
+        remove(&folder, outputs, name);
     }
+}
+
+/// Removes a file of a recipe from an output folder, with the recipe's own folders that are empty then. Returns whether the file
+/// is gone.
+pub(crate) fn remove(folder: &Path, outputs: &OutputSet, name: &str) -> bool {
+    let is_gone = system::remove(&folder.join(name)).is_ok();
+    let above = Path::new(name).ancestors().skip(1).filter(|above| above.starts_with(outputs.stem()));
+    for above in above {
+        system::remove_empty_dir(&folder.join(above));
+    }
+    is_gone
 }
 
 /// Removes the folder of unexpected files where nothing is left in it. No job may be running.
