@@ -239,7 +239,24 @@ fn what_json_lacks_costs_only_who_reads_it() {
         assert!(quarantine.contains(said), "{said}: {quarantine}");
     }
     let kept = space.text("dataset/sft_kept_train.jsonl");
-    assert!(kept.contains("\"score\":\"NaN\"") && kept.contains("1.50]"), "{kept}");
+    assert!(kept.contains("\"score\":\"NaN\"") && kept.contains("\"scores\":[\"-Infinity\",1.50]"), "{kept}");
+    // What a model sees has no such value; an object of the source is what it is.
+    let message = |more: &str| {
+        format!("{{\"messages\":[{{\"role\":\"user\",\"content\":\"q\",\"at\":{{\"$date\":NaN}}}},{more}]}}\n")
+    };
+    let call = |number: &str| {
+        message(&format!(
+            "{{\"role\":\"assistant\",\"tool_calls\":[{{\"id\":\"c\",\"function\":{{\"name\":\"f\",\"arguments\":{{\"x\":{number}}}}}}}]}}"
+        ))
+    };
+    let rows = [message("{\"role\":\"assistant\",\"content\":\"a\"}"), call("1"), call("NaN")].concat();
+    space.write("data/m.jsonl", rows);
+    one(&space, "calls", "source: data/m.jsonl");
+    space.build();
+    let calls = space.text("dataset/sft_calls_train.jsonl");
+    assert_eq!(calls.matches("\"at\":{\"$date\":\"NaN\"}").count(), 2, "{calls}");
+    let quarantine = space.text("dataset/quarantine/sft_calls.jsonl");
+    assert!(quarantine.contains("`messages[1].tool_calls[0]` holds a float that is no number"), "{quarantine}");
 }
 
 #[test]

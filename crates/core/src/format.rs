@@ -103,13 +103,15 @@ impl Decoder {
             // 2: arrays, objects over lines and objects around a list are told by the bytes, whatever the name says; texts in an
             // array are rows.
             // 3: NaN, the infinities and halves of surrogate pairs cost only who reads them.
-            Self::Json => 3,
+            // 4: inside of lists and objects, too, they are kept as their text.
+            Self::Json => 4,
             // 2: the delimiter is found in the header, and names that are empty or occur again get a number.
             // 3: details of rejects name NaN and halves of surrogate pairs.
             Self::Delimited => 3,
             // 2: bytes that are UTF-8 are texts, columns of JSON are values, and what JSON has no type for is no text.
             // 3: details of rejects name NaN and halves of surrogate pairs.
-            Self::Columns => 3,
+            // 4: what JSON has no type for is kept as its text inside of lists and objects, too.
+            Self::Columns => 4,
         }
     }
 }

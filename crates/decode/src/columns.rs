@@ -365,8 +365,8 @@ fn type_name(data_type: &DataType) -> String {
     }
 }
 
-/// Writes a value as JSON. Floats are written shortest; a map is an object, whatever its keys. What JSON has no type for is an
-/// object of one key, `$` and the type, so that nothing takes it for a text. Beyond the limit for rows it may stop midway.
+/// Writes a value as JSON, as [`json::write_printed`] does what JSON has no type for. Floats are written shortest; a map is an
+/// object, whatever its keys. Beyond the limit for rows it may stop midway.
 fn write_json(array: &ArrayRef, i: usize, meaning: &Meaning, out: &mut Vec<u8>) -> Result<(), ArrowError> {
     // Arrays of the null type have no nulls that they know of.
     if array.is_null(i) || *array.data_type() == DataType::Null {
@@ -379,12 +379,7 @@ fn write_json(array: &ArrayRef, i: usize, meaning: &Meaning, out: &mut Vec<u8>) 
             return Ok(());
         }
         Scalar::Printed(kind, text) => {
-            let kind = kind.rsplit("of type ").next().unwrap_or_default();
-            out.push(b'{');
-            row::write_string(&format!("${kind}"), out);
-            out.push(b':');
-            row::write_string(&text, out);
-            out.push(b'}');
+            json::write_printed(&kind, &text, out);
             return Ok(());
         }
         Scalar::Json => {}

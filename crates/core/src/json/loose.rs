@@ -9,8 +9,8 @@ use std::{borrow::Cow, ops::Range};
 use serde::Deserializer as _;
 use serde_json::{Deserializer, value::RawValue};
 
-use super::{Field, Fields, value};
-use crate::row::{LONE_SURROGATE, NO_NUMBER, Value, write_string};
+use super::{Field, Fields, printed::write_printed, value};
+use crate::row::{LONE_SURROGATE, NO_NUMBER, Value};
 
 /// The words for floats that are no numbers.
 const NO_NUMBERS: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
@@ -59,11 +59,7 @@ fn loose_value<'a>(text: &'a str, span: Range<usize>, places: &[Range<usize>]) -
     let (mut json, mut at) = (Vec::with_capacity(raw.len() + 64), span.start);
     for place in places.iter().filter(|place| !text[place.start..].starts_with('\\')) {
         json.extend_from_slice(&text.as_bytes()[at..place.start]);
-        json.push(b'{');
-        write_string(&format!("${NO_NUMBER}"), &mut json);
-        json.push(b':');
-        write_string(&text[place.clone()], &mut json);
-        json.push(b'}');
+        write_printed(NO_NUMBER, &text[place.clone()], &mut json);
         at = place.end;
     }
     json.extend_from_slice(&text.as_bytes()[at..span.end]);
@@ -140,7 +136,7 @@ mod tests {
         assert_eq!(read[0].1, "String(\"NaN, \\\"x\")");
         assert_eq!(read[1].1, format!("Printed {{ kind: {NO_NUMBER:?}, text: \"NaN\" }}"));
         assert_eq!(read[2].1, format!("Printed {{ kind: {NO_NUMBER:?}, text: \"-Infinity\" }}"));
-        let nested = format!(r#"[1, {{"${NO_NUMBER}":"NaN"}} , {{"${NO_NUMBER}":"Infinity"}}]"#);
+        let nested = format!(r#"[1, {{"\u0000{NO_NUMBER}":"NaN"}} , {{"\u0000{NO_NUMBER}":"Infinity"}}]"#);
         assert_eq!(read[3].1, format!("Json({nested:?})"));
         assert_eq!(read[4].1, "Number(\"1.50\")");
     }

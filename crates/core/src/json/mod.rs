@@ -2,6 +2,7 @@
 
 mod loose;
 mod object;
+mod printed;
 
 use std::{borrow::Cow, collections::HashSet, fmt};
 
@@ -9,6 +10,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 pub use loose::is_value;
+pub use printed::{no_type, plain, write_printed};
 
 use crate::row::{self, RawRow, Reason, Reject, Value};
 
@@ -66,12 +68,20 @@ pub fn value(raw: &str) -> serde_json::Result<Value<'_>> {
                 Value::String(Cow::Owned(serde_json::from_str(raw)?))
             }
         }
-        Some(b'{' | b'[') => Value::Json(Cow::Borrowed(raw)),
+        Some(b'{' | b'[') => composite(raw),
         Some(b't') => Value::Bool(true),
         Some(b'f') => Value::Bool(false),
         Some(b'n') => Value::Null,
         _ => Value::Number(Cow::Borrowed(raw)),
     })
+}
+
+/// Returns the value of a list or an object.
+fn composite(raw: &str) -> Value<'_> {
+    match printed::read_printed(raw) {
+        Some((kind, text)) => Value::Printed { kind: kind.into(), text: text.into() },
+        None => Value::Json(Cow::Borrowed(raw)),
+    }
 }
 
 /// Puts an error of serde_json in words. A row is one line, so only the column matters of its place.
@@ -115,7 +125,7 @@ impl<'de> Visitor<'de> for Fields {
 #[derive(serde::Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// Writes a row as one JSON object.
+/// Writes a row as one JSON object; what JSON has no type for is a text.
 pub fn write_row(row: &RawRow<'_>) -> String {
     let mut out = vec![b'{'];
     for (i, (name, value)) in row.fields.iter().enumerate() {
@@ -127,7 +137,8 @@ pub fn write_row(row: &RawRow<'_>) -> String {
         match value {
             Value::Null => out.extend_from_slice(b"null"),
             Value::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
-            Value::Number(text) | Value::Json(text) => out.extend_from_slice(text.as_bytes()),
+            Value::Number(text) => out.extend_from_slice(text.as_bytes()),
+            Value::Json(text) => out.extend_from_slice(plain(text).as_bytes()),
             Value::String(text) | Value::Printed { text, .. } => row::write_string(text, &mut out),
         }
     }

@@ -71,8 +71,7 @@ impl<'a> Reader<'a> {
                 let rest = &self.text[self.at..];
                 let raw: &RawValue = serde_json::Deserializer::from_str(rest).into_iter().next()?.ok()?;
                 self.at += raw.get().len();
-                let text = Cow::Borrowed(raw.get());
-                if matches!(first, b'{' | b'[') { Value::Json(text) } else { Value::Number(text) }
+                if matches!(first, b'{' | b'[') { super::composite(raw.get()) } else { Value::Number(raw.get().into()) }
             }
         })
     }

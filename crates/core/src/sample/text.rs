@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::row::{LONE_SURROGATE, Value, write_string};
+use crate::{
+    json,
+    row::{LONE_SURROGATE, Value, write_string},
+};
 
 /// A JSON string as it is written, with its quotes and in [our own spelling](write_string): to write it is to copy it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,10 +44,10 @@ impl<'b> Quoted<'b> {
 pub struct Json<'a>(Cow<'a, str>);
 
 impl<'a> Json<'a> {
-    /// Takes a value as a source has it; `None` if it is no JSON.
+    /// Takes a value as a source has it; `None` if it is no JSON. What JSON has no type for is kept as its text.
     pub fn new(text: &str) -> Option<Json<'static>> {
         let checked: &serde_json::value::RawValue = serde_json::from_str(text).ok()?;
-        Some(Json(Cow::Owned(compact(checked.get()))))
+        Some(Json(Cow::Owned(compact(&json::plain(checked.get())))))
     }
 
     /// Takes a value of a source row; `None` if it is no JSON.

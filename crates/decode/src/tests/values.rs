@@ -201,15 +201,15 @@ fn columns() -> Vec<(&'static str, ArrayRef, Vec<Value<'static>>)> {
         (
             "fixed_list",
             Arc::new(fixed.finish()),
-            vec![json("[0.1,1.0]"), json("[{\"$a float that is no number\":\"NaN\"},-0.0]")],
+            vec![json("[0.1,1.0]"), json("[{\"\\u0000a float that is no number\":\"NaN\"},-0.0]")],
         ),
         ("map", Arc::new(map.finish()), vec![json("{\"k\":1,\"k\":null}"), json("{}")]),
         (
             "struct",
             Arc::new(people),
             vec![
-                json("{\"role\":\"user\",\"at\":{\"$date32\":\"1970-01-01\"}}"),
-                json("{\"role\":null,\"at\":{\"$date32\":\"2024-01-01\"}}"),
+                json("{\"role\":\"user\",\"at\":{\"\\u0000a value of type date32\":\"1970-01-01\"}}"),
+                json("{\"role\":null,\"at\":{\"\\u0000a value of type date32\":\"2024-01-01\"}}"),
             ],
         ),
         ("no_fields", Arc::new(empty), vec![json("{}"), json("{}")]),

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::{is_blank, keep::keep, not_json};
 use crate::{
+    json as json_text,
     row::{RawRow, Reason, Reject, Value},
     sample::{Content, Json, Message, Role, Sample},
 };
@@ -94,6 +95,9 @@ pub(in crate::convert) fn tools_of(column: &str, value: &Value<'_>) -> Result<Op
     };
     if !text.starts_with('[') {
         return Err(wrong("is not a list of tools".to_owned()));
+    }
+    if let Some(what) = json_text::no_type(text) {
+        return Err(wrong(what));
     }
     match serde_json::from_str::<serde::de::IgnoredAny>(text) {
         Err(error) => Err(wrong(format!("is not a list of tools: {}", not_json(text, &error)))),

@@ -40,6 +40,12 @@ pub(in crate::convert) fn keep_checks<'a>(
     for ((name, value), is_used) in row.fields.iter().zip(is_used) {
         let mut names = [answers, CHECKS, BESIDE].into_iter().flatten();
         let is_meant = names.any(|known| name.eq_ignore_ascii_case(known));
+        // A right answer that JSON has no type for is none; what else checks it is kept as a text.
+        if let Value::Printed { .. } = value
+            && answers.iter().any(|known| name.eq_ignore_ascii_case(known))
+        {
+            return Err(value.not_text(name));
+        }
         if is_meant && !is_used && *value != Value::Null && keep(sample, known, Cow::Borrowed(name), value)? {
             row.get(name);
         }

@@ -39,6 +39,9 @@ pub(super) fn content<'a>(raw: &'a RawValue, key: &str, place: &Place<'_>) -> Re
     if is_text {
         return Ok(Content::Text(text.into()));
     }
+    if let Some(what) = json::no_type(raw.get()) {
+        return Err(place.wrong(key, what));
+    }
     Json::new(raw.get()).map(Content::Parts).ok_or_else(|| place.wrong(key, "is not JSON"))
 }
 

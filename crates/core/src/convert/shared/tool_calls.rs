@@ -120,7 +120,16 @@ fn text<'a>(value: Value<'a>, field: &str, key: &str, place: &Place<'_>) -> Resu
     }
 }
 
+/// Returns a value of a call, all of which is read: nothing in it may be what JSON has no type for.
 fn exact(value: &Value<'_>, key: &str, place: &Place<'_>) -> Result<Json<'static>, Reject> {
+    let wrong = match value {
+        Value::Printed { kind, .. } => Some(format!("holds {kind}, which JSON has no type for")),
+        Value::Json(json) => json::no_type(json),
+        _ => None,
+    };
+    if let Some(wrong) = wrong {
+        return Err(place.wrong(key, wrong));
+    }
     Json::of(value).ok_or_else(|| place.wrong(key, "is not JSON"))
 }
 
