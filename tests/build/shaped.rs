@@ -152,6 +152,29 @@ fn a_recipe_one_of_whose_outputs_fails_leaves_them_all_as_they_were() {
 }
 
 #[test]
+fn a_column_that_a_trainer_reads_itself_costs_only_the_rows_that_have_it() {
+    let space = Space::new();
+    space.write(
+        "data/a.jsonl",
+        dialogues().replace("\"weight\":0", "\"weight\":1").replacen(
+            "{\"messages\"",
+            "{\"images\":[\"x.png\"],\"messages\"",
+            1,
+        ),
+    );
+    for shape in ["trl", "llama-factory", "swift", "openrlhf"] {
+        space.write("config/a.yaml", with(&format!("output: {{shape: {shape}, container: jsonl}}")));
+        let report = space.build();
+        let note = report.recipes[0].notes.iter().find(|note| note.text.starts_with(&format!("`{shape}`")));
+        let note = &note.unwrap_or_else(|| panic!("{shape}: {:?}", report.recipes[0].notes)).text;
+        assert!(note.contains("columns of images, videos or sounds (1)"), "{note}");
+        let train = space.text(&format!("dataset/sft_a/{shape}/train.jsonl"));
+        assert!(train.lines().count() > 200 && !train.contains("x.png"), "{shape}");
+        assert!(!train.contains("\"images\""), "{shape}");
+    }
+}
+
+#[test]
 fn a_side_without_rows_has_no_file() {
     let space = Space::new();
     // One prompt is on one side, and on that of the training rows if both sides cannot have one.

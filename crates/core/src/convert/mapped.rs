@@ -41,7 +41,7 @@ impl Converter for Mapped {
     }
 
     fn version(&self) -> u32 {
-        4
+        5
     }
 
     fn kind(&self) -> SampleKind {

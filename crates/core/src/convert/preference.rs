@@ -72,7 +72,7 @@ impl Converter for Preference {
     }
 
     fn version(&self) -> u32 {
-        6
+        7
     }
 
     fn kind(&self) -> SampleKind {
@@ -174,6 +174,15 @@ mod tests {
         };
         let (chosen, rejected) = (Value::Json(whole("a").into()), Value::Json(whole("b").into()));
         assert_eq!(sides(text("q"), chosen, rejected).unwrap(), ["S:s|U:q|A:a".to_owned(), "S:s|U:q|A:b".to_owned()]);
+    }
+
+    #[test]
+    fn a_repeated_prompt_may_have_other_blanks_around_it() {
+        const BLANK: &str = r#"[{"role":"user","content":"q "},{"role":"assistant","content":"a"}]"#;
+        const BLANK_BAD: &str = r#"[{"role":"user","content":"q "},{"role":"assistant","content":"b"}]"#;
+        let dialogues = ["U:q |A:a".to_owned(), "U:q |A:b".to_owned()];
+        assert_eq!(sides(text("\nq"), list(BLANK), list(BLANK_BAD)).unwrap(), dialogues);
+        assert_eq!(sides(text("q"), list(WHOLE), list(BLANK_BAD)), Err(Reason::PromptsDiffer));
     }
 
     #[test]

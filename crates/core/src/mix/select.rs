@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Raised when the same scores select other samples.
-pub const SELECT_VERSION: u32 = 5;
+pub const SELECT_VERSION: u32 = 6;
 
 /// One chunk as selection sees it.
 pub struct ChunkScores<'a> {

@@ -24,6 +24,22 @@ pub struct Axolotl;
 
 const CHAT: Chat = Chat { weight: WeightAs::Flag("train"), ..Chat::USUAL };
 
+/// Columns that it reads or makes itself.
+const RESERVED: &[&str] = &[
+    "messages",
+    "chosen",
+    "rejected",
+    "tools",
+    "system",
+    "prompt",
+    "completions",
+    "labels",
+    "text",
+    "input_ids",
+    "attention_mask",
+    "position_ids",
+];
+
 impl Shape for Axolotl {
     fn name(&self) -> &'static str {
         "axolotl"
@@ -52,16 +68,19 @@ impl Shape for Axolotl {
 
     fn columns(&self, kind: SampleKind, facts: &Facts) -> Vec<Column> {
         let (messages, is) = (facts.messages(), |kinds: &[SampleKind]| kinds.contains(&kind));
-        facts.with_kept([
-            (is(&[SampleKind::Conversation, SampleKind::Preference]), "messages", messages),
-            (is(&[SampleKind::Preference]), "chosen", Type::Json),
-            (is(&[SampleKind::Preference]), "rejected", Type::Json),
-            (is(&[SampleKind::Stepwise]), "prompt", Type::Text),
-            (is(&[SampleKind::Stepwise]), "completions", Type::Text.list()),
-            (is(&[SampleKind::Stepwise]), "labels", Type::Bool.list()),
-            (is(&[SampleKind::Text]), "text", Type::Text),
-            (facts.some.has(Features::TOOLS), "tools", Type::Text),
-        ])
+        facts.with_kept(
+            RESERVED,
+            [
+                (is(&[SampleKind::Conversation, SampleKind::Preference]), "messages", messages),
+                (is(&[SampleKind::Preference]), "chosen", Type::Json),
+                (is(&[SampleKind::Preference]), "rejected", Type::Json),
+                (is(&[SampleKind::Stepwise]), "prompt", Type::Text),
+                (is(&[SampleKind::Stepwise]), "completions", Type::Text.list()),
+                (is(&[SampleKind::Stepwise]), "labels", Type::Bool.list()),
+                (is(&[SampleKind::Text]), "text", Type::Text),
+                (facts.some.has(Features::TOOLS), "tools", Type::Text),
+            ],
+        )
     }
 
     fn write(
@@ -91,25 +110,7 @@ impl Shape for Axolotl {
             let tools = wrapped_tools(sample.tools.as_ref())?.map(|tools| quoted(&tools));
             row.or_null("tools", tools.as_deref());
         }
-        row.kept(
-            sample,
-            source,
-            facts,
-            &[
-                "messages",
-                "chosen",
-                "rejected",
-                "tools",
-                "system",
-                "prompt",
-                "completions",
-                "labels",
-                "text",
-                "input_ids",
-                "attention_mask",
-                "position_ids",
-            ],
-        )?;
+        row.kept(sample, source, facts, RESERVED)?;
         row.end();
         Ok(())
     }

@@ -12,6 +12,25 @@ use crate::sample::{Arguments, Content, Json, Message, MessageExtras, Quoted, Ro
 /// A stored message.
 pub(super) type Said<'b> = Message<'b, Quoted<'b>>;
 
+/// Checks that results of tools stand in the order of their calls: where ids are not read, nothing else tells them apart.
+pub(super) fn results_in_order(messages: &[Said<'_>]) -> Result<(), Unfit> {
+    let (mut calls, mut results): (&[ToolCall<'_, Quoted<'_>>], usize) = (&[], 0);
+    for message in messages {
+        let extras = message.extras.as_deref();
+        if message.role == Role::Tool {
+            let id = extras.and_then(|extras| extras.tool_call_id);
+            let called = id.and_then(|id| calls.iter().position(|call| call.id == Some(id)));
+            if called.is_some_and(|called| called != results) {
+                return Err(Unfit("results of tools in another order than their calls"));
+            }
+            results += 1;
+        } else if let Some(called) = extras.and_then(|extras| extras.tool_calls.as_deref()) {
+            (calls, results) = (called, 0);
+        }
+    }
+    Ok(())
+}
+
 /// How a trainer reads messages. What it does not read is [`Unfit`], never left out.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Chat {

@@ -99,10 +99,16 @@ impl Facts {
         if is_plain { Type::plain_messages() } else { Type::Json.list() }
     }
 
-    /// The columns of a row: those of `own` that are there, those that the recipe keeps, and the source.
-    pub(super) fn with_kept<const N: usize>(&self, own: [(bool, &'static str, Type); N]) -> Vec<Column> {
+    /// The columns of a row: those of `own` that are there, those that the recipe keeps, and the source. What is kept under a
+    /// name that the trainer reads itself has no place in its rows.
+    pub(super) fn with_kept<const N: usize>(
+        &self,
+        reserved: &[&str],
+        own: [(bool, &'static str, Type); N],
+    ) -> Vec<Column> {
         let own = own.into_iter().filter(|(is_there, ..)| *is_there).map(|(_, name, of)| Column::new(name, of));
-        own.chain(self.kept_columns()).chain([Column::new("source", Type::Text)]).collect()
+        let kept = self.kept_columns().filter(|column| !reserved.contains(&&*column.name));
+        own.chain(kept).chain([Column::new("source", Type::Text)]).collect()
     }
 
     /// The columns that the recipe keeps, by name.

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Shape, Unfit, Written, WrittenRow,
-    chat::{Said, arguments_object, quoted, text_of},
+    chat::{Said, arguments_object, quoted, results_in_order, text_of},
     facts::{Column, Facts, Type},
     read::{self, Fields},
     write::{Object, list},
@@ -39,7 +39,7 @@ impl Shape for LlamaFactory {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn kinds(&self) -> &'static [SampleKind] {
@@ -53,14 +53,17 @@ impl Shape for LlamaFactory {
     fn columns(&self, kind: SampleKind, facts: &Facts) -> Vec<Column> {
         let turn = Type::Struct(vec![("from", Type::Text), ("value", Type::Text)]);
         let is = |one: SampleKind| kind == one;
-        facts.with_kept([
-            (!is(SampleKind::Text), "conversations", turn.clone().list()),
-            (is(SampleKind::Preference), "chosen", turn.clone()),
-            (is(SampleKind::Preference), "rejected", turn),
-            (is(SampleKind::Labelled), "kto_tag", Type::Bool),
-            (facts.some.has(Features::TOOLS) && !is(SampleKind::Text), "tools", Type::Text),
-            (is(SampleKind::Text), "text", Type::Text),
-        ])
+        facts.with_kept(
+            RESERVED,
+            [
+                (!is(SampleKind::Text), "conversations", turn.clone().list()),
+                (is(SampleKind::Preference), "chosen", turn.clone()),
+                (is(SampleKind::Preference), "rejected", turn),
+                (is(SampleKind::Labelled), "kto_tag", Type::Bool),
+                (facts.some.has(Features::TOOLS) && !is(SampleKind::Text), "tools", Type::Text),
+                (is(SampleKind::Text), "text", Type::Text),
+            ],
+        )
     }
 
     fn write(
@@ -192,7 +195,10 @@ fn dialogue(messages: &[Said<'_>], ends: Ends, out: &mut Vec<u8>) -> Result<(), 
         _ if spoken.is_empty() => Err(Unfit("an empty dialogue")),
         (false, Ends::Answer) => Err(Unfit("a dialogue that does not end with an answer")),
         (true, Ends::Question) => Err(Unfit("a prompt that ends with an answer")),
-        _ => list(messages, out, turn),
+        _ => {
+            results_in_order(messages)?;
+            list(messages, out, turn)
+        }
     }
 }
 

@@ -34,7 +34,7 @@ impl Shape for Messages {
             (facts.some.has(Features::TOOLS_KEY), "tools", Type::Json),
             (facts.some.has(Features::ANSWER), "answer", Type::Text),
         ];
-        facts.with_kept(own)
+        facts.with_kept(&[], own)
     }
 
     fn write(&self, sample: &SampleView<'_>, source: Quoted<'_>, _: &Facts, out: &mut Vec<u8>) -> Result<(), Unfit> {

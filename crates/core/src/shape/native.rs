@@ -33,24 +33,27 @@ impl Shape for Native {
     fn columns(&self, kind: SampleKind, facts: &Facts) -> Vec<Column> {
         let (messages, is) = (facts.messages(), |kinds: &[SampleKind]| kinds.contains(&kind));
         let has = |features| facts.some.has(features);
-        facts.with_kept([
-            (
-                is(&[SampleKind::Conversation, SampleKind::Labelled, SampleKind::Prompt]),
-                "conversations",
-                messages.clone(),
-            ),
-            (is(&[SampleKind::Preference]), "chosen", messages.clone()),
-            (is(&[SampleKind::Preference]), "rejected", messages.clone()),
-            (has(Features::RANKED), "ranked", Type::Json),
-            (is(&[SampleKind::Stepwise]), "prompt", messages),
-            (is(&[SampleKind::Stepwise]), "completions", Type::Text.list()),
-            (is(&[SampleKind::Stepwise]), "labels", Type::Json.list()),
-            (!is(&[SampleKind::Preference, SampleKind::Prompt, SampleKind::Stepwise]), "text", Type::Text),
-            (has(Features::TOOLS_KEY), "tools", Type::Json),
-            (has(Features::ANSWER) && is(&[SampleKind::Prompt]), "answer", Type::Text),
-            (has(Features::LABEL), "label", Type::Bool),
-            (has(Features::MARGIN), "margin", Type::Json),
-        ])
+        facts.with_kept(
+            &[],
+            [
+                (
+                    is(&[SampleKind::Conversation, SampleKind::Labelled, SampleKind::Prompt]),
+                    "conversations",
+                    messages.clone(),
+                ),
+                (is(&[SampleKind::Preference]), "chosen", messages.clone()),
+                (is(&[SampleKind::Preference]), "rejected", messages.clone()),
+                (has(Features::RANKED), "ranked", Type::Json),
+                (is(&[SampleKind::Stepwise]), "prompt", messages),
+                (is(&[SampleKind::Stepwise]), "completions", Type::Text.list()),
+                (is(&[SampleKind::Stepwise]), "labels", Type::Json.list()),
+                (!is(&[SampleKind::Preference, SampleKind::Prompt, SampleKind::Stepwise]), "text", Type::Text),
+                (has(Features::TOOLS_KEY), "tools", Type::Json),
+                (has(Features::ANSWER) && is(&[SampleKind::Prompt]), "answer", Type::Text),
+                (has(Features::LABEL), "label", Type::Bool),
+                (has(Features::MARGIN), "margin", Type::Json),
+            ],
+        )
     }
 
     fn write(&self, sample: &SampleView<'_>, source: Quoted<'_>, _: &Facts, out: &mut Vec<u8>) -> Result<(), Unfit> {

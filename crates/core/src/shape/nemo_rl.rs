@@ -20,6 +20,9 @@ pub struct NemoRl;
 
 const CHAT: Chat = Chat { arguments: ArgumentsAs::Object, ..Chat::USUAL };
 
+/// Columns that it reads or makes itself.
+const RESERVED: &[&str] = &["messages", "context", "completions", "tools", "message_loss_mask", "task_name"];
+
 impl Shape for NemoRl {
     fn name(&self) -> &'static str {
         "nemo-rl"
@@ -39,12 +42,15 @@ impl Shape for NemoRl {
 
     fn columns(&self, kind: SampleKind, facts: &Facts) -> Vec<Column> {
         let is_chat = kind == SampleKind::Conversation;
-        facts.with_kept([
-            (is_chat, "messages", facts.messages()),
-            (!is_chat, "context", facts.messages()),
-            (!is_chat, "completions", Type::Json.list()),
-            (is_chat && facts.some.has(Features::TOOLS), "tools", Type::Json.list()),
-        ])
+        facts.with_kept(
+            RESERVED,
+            [
+                (is_chat, "messages", facts.messages()),
+                (!is_chat, "context", facts.messages()),
+                (!is_chat, "completions", Type::Json.list()),
+                (is_chat && facts.some.has(Features::TOOLS), "tools", Type::Json.list()),
+            ],
+        )
     }
 
     fn write(
@@ -96,12 +102,7 @@ impl Shape for NemoRl {
             let tools = wrapped_tools(sample.tools.as_ref())?;
             row.or_null("tools", tools.as_ref().map(|tools| tools.as_bytes()));
         }
-        row.kept(
-            sample,
-            source,
-            facts,
-            &["messages", "context", "completions", "tools", "message_loss_mask", "task_name"],
-        )?;
+        row.kept(sample, source, facts, RESERVED)?;
         row.end();
         Ok(())
     }

@@ -30,6 +30,9 @@ const CHAT: Chat = Chat {
     ..Chat::USUAL
 };
 
+/// What the rows of prompts have themselves, and what graders call an answer and a row.
+const RESERVED: &[&str] = &["messages", "tools", "answer", "sample", "item"];
+
 impl Shape for OpenAi {
     fn name(&self) -> &'static str {
         "openai"
@@ -59,11 +62,14 @@ impl Shape for OpenAi {
                     .map(|(name, of)| Column::new(name, of))
                     .to_vec()
             }
-            SampleKind::Prompt => facts.with_kept([
-                (true, "messages", facts.messages()),
-                (has(Features::TOOLS), "tools", Type::Json),
-                (has(Features::ANSWER), "answer", Type::Text),
-            ]),
+            SampleKind::Prompt => facts.with_kept(
+                RESERVED,
+                [
+                    (true, "messages", facts.messages()),
+                    (has(Features::TOOLS), "tools", Type::Json),
+                    (has(Features::ANSWER), "answer", Type::Text),
+                ],
+            ),
             _ => vec![Column::new("messages", facts.messages()), Column::new("tools", Type::Json)],
         }
     }
@@ -107,7 +113,7 @@ impl Shape for OpenAi {
         }
         if is_graded {
             row.string("answer", sample.answer);
-            row.kept(sample, source, facts, &["messages", "tools", "answer", "sample", "item"])?;
+            row.kept(sample, source, facts, RESERVED)?;
         }
         row.end();
         Ok(())

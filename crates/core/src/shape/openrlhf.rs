@@ -49,15 +49,18 @@ impl Shape for OpenRlhf {
     fn columns(&self, kind: SampleKind, facts: &Facts) -> Vec<Column> {
         let (messages, has) = (facts.messages(), |features| facts.some.has(features));
         let is = |one: SampleKind| kind == one;
-        facts.with_kept([
-            (is(SampleKind::Conversation), "messages", messages.clone()),
-            (!is(SampleKind::Conversation), "prompt", messages.clone()),
-            (is(SampleKind::Preference), "chosen", messages.clone()),
-            (is(SampleKind::Preference), "rejected", messages),
-            (is(SampleKind::Preference) && has(Features::MARGIN), "margin", Type::Number),
-            (is(SampleKind::Prompt) && has(Features::ANSWER), "label", Type::Text),
-            (is(SampleKind::Prompt), "datasource", Type::Text),
-        ])
+        facts.with_kept(
+            RESERVED,
+            [
+                (is(SampleKind::Conversation), "messages", messages.clone()),
+                (!is(SampleKind::Conversation), "prompt", messages.clone()),
+                (is(SampleKind::Preference), "chosen", messages.clone()),
+                (is(SampleKind::Preference), "rejected", messages),
+                (is(SampleKind::Preference) && has(Features::MARGIN), "margin", Type::Number),
+                (is(SampleKind::Prompt) && has(Features::ANSWER), "label", Type::Text),
+                (is(SampleKind::Prompt), "datasource", Type::Text),
+            ],
+        )
     }
 
     fn write(

@@ -40,7 +40,10 @@ impl Shape for PrimeRl {
     }
 
     fn columns(&self, _: SampleKind, facts: &Facts) -> Vec<Column> {
-        facts.with_kept([(true, "messages", facts.messages()), (facts.some.has(Features::TOOLS), "tools", Type::Text)])
+        facts.with_kept(
+            RESERVED,
+            [(true, "messages", facts.messages()), (facts.some.has(Features::TOOLS), "tools", Type::Text)],
+        )
     }
 
     fn write(

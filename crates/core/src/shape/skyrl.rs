@@ -48,14 +48,17 @@ impl Shape for SkyRl {
     fn columns(&self, kind: SampleKind, facts: &Facts) -> Vec<Column> {
         let (is_chat, has) = (kind == SampleKind::Conversation, |features| facts.some.has(features));
         let reward = Type::Struct(vec![("method", Type::Text), ("ground_truth", Type::Text)]);
-        facts.with_kept([
-            (is_chat, "messages", facts.messages()),
-            (is_chat && has(Features::TOOLS), "tools", Type::Text),
-            (!is_chat, "data_source", Type::Text),
-            (!is_chat, "prompt", facts.messages()),
-            (!is_chat, "env_class", Type::Text),
-            (!is_chat, "reward_spec", reward),
-        ])
+        facts.with_kept(
+            RESERVED,
+            [
+                (is_chat, "messages", facts.messages()),
+                (is_chat && has(Features::TOOLS), "tools", Type::Text),
+                (!is_chat, "data_source", Type::Text),
+                (!is_chat, "prompt", facts.messages()),
+                (!is_chat, "env_class", Type::Text),
+                (!is_chat, "reward_spec", reward),
+            ],
+        )
     }
 
     fn write(

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Shape, Unfit, Written, WrittenRow,
-    chat::{Said, arguments_object, quoted, text_of, wrapped_tools},
+    chat::{Said, arguments_object, quoted, results_in_order, text_of, wrapped_tools},
     facts::{Column, Facts, Type},
     read::{self, Fields},
     write::Object,
@@ -54,7 +54,7 @@ impl Shape for Swift {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn kinds(&self) -> &'static [SampleKind] {
@@ -73,14 +73,17 @@ impl Shape for Swift {
     fn columns(&self, kind: SampleKind, facts: &Facts) -> Vec<Column> {
         let (messages, has) = (Type::Json.list(), |features| facts.some.has(features));
         let is = |one: SampleKind| kind == one;
-        facts.with_kept([
-            (true, "messages", messages.clone()),
-            (is(SampleKind::Preference), "rejected_messages", messages),
-            (has(Features::TOOLS), "tools", Type::Text),
-            (is(SampleKind::Labelled), "label", Type::Bool),
-            (is(SampleKind::Preference) && has(Features::MARGIN), "margin", Type::Number),
-            (is(SampleKind::Prompt) && has(Features::ANSWER), "solution", Type::Text),
-        ])
+        facts.with_kept(
+            RESERVED,
+            [
+                (true, "messages", messages.clone()),
+                (is(SampleKind::Preference), "rejected_messages", messages),
+                (has(Features::TOOLS), "tools", Type::Text),
+                (is(SampleKind::Labelled), "label", Type::Bool),
+                (is(SampleKind::Preference) && has(Features::MARGIN), "margin", Type::Number),
+                (is(SampleKind::Prompt) && has(Features::ANSWER), "solution", Type::Text),
+            ],
+        )
     }
 
     fn write(
@@ -186,6 +189,7 @@ fn dialogue(messages: &[Said<'_>], out: &mut Vec<u8>) -> Result<(), Unfit> {
     if spoken.windows(2).any(|pair| pair == [Role::Tool, Role::User]) {
         return Err(Unfit("a question after the result of a tool"));
     }
+    results_in_order(messages)?;
     out.push(b'[');
     for (number, message) in messages.iter().enumerate() {
         if number > 0 {

@@ -93,6 +93,9 @@ fn what_a_trainer_would_misread_does_not_fit() {
     };
     let result = |keys: &str| format!(r#"{{"role":"tool","content":"r"{keys}}}"#);
     let (named, nameless) = (call(r#""id":"c","#), call(""));
+    let both = named
+        .replace("]}", &format!(",{}]}}", r#"{"id":"d","type":"function","function":{"name":"f","arguments":"{}"}}"#));
+    let results = |ids: [&str; 2]| ids.map(|id| result(&format!(r#","tool_call_id":"{id}""#)));
     let dialogue =
         |turns: &[&str]| format!(r#"{{"messages":[{},{{"role":"assistant","content":"a"}}]}}"#, turns.join(","));
     let part = |kind: &str| format!(r#"{{"role":"user","content":[{{"type":"{kind}","text":"t"}}]}}"#);
@@ -112,6 +115,10 @@ fn what_a_trainer_would_misread_does_not_fit() {
             false,
         ),
         ("llama-factory", vec![ask.to_owned(), named.clone(), result("")], true),
+        ("llama-factory", vec![ask.to_owned(), both.clone(), result(r#","tool_call_id":"c""#)], true),
+        ("llama-factory", vec![ask.to_owned(), both.clone(), result(r#","tool_call_id":"d""#)], false),
+        ("swift", [&[ask.to_owned(), both.clone()], &results(["c", "d"])[..]].concat(), true),
+        ("swift", [&[ask.to_owned(), both], &results(["d", "c"])[..]].concat(), false),
         ("skyrl", vec![ask.to_owned(), r#"{"role":"system","content":"s"}"#.to_owned()], false),
     ] {
         let row = dialogue(&turns.iter().map(String::as_str).collect::<Vec<_>>());

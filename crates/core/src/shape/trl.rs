@@ -92,6 +92,12 @@ const RESERVED: &[&str] = &[
     "environment",
 ];
 
+/// Returns the names that no kept column may have.
+fn reserved(facts: &Facts) -> Vec<&'static str> {
+    let answer = facts.some.has(Features::ANSWER).then_some("answer");
+    RESERVED.iter().copied().chain(answer).collect()
+}
+
 impl Shape for Trl {
     fn name(&self) -> &'static str {
         self.name
@@ -137,21 +143,24 @@ impl Shape for Trl {
         let (messages, has) = (facts.messages(), |features| facts.some.has(features));
         let is = |kinds: &[SampleKind]| kinds.contains(&kind);
         let is_split = self.form == Form::PromptCompletion;
-        facts.with_kept([
-            (is(&[SampleKind::Conversation]) && !is_split, "messages", messages.clone()),
-            (self.has_prompt(kind), "prompt", messages.clone()),
-            (is(&[SampleKind::Labelled]) || is_split, "completion", messages.clone()),
-            (is(&[SampleKind::Preference]), "chosen", messages.clone()),
-            (is(&[SampleKind::Preference]), "rejected", messages),
-            (is(&[SampleKind::Stepwise]), "prompt", Type::Text),
-            (is(&[SampleKind::Stepwise]), "completions", Type::Text.list()),
-            (is(&[SampleKind::Stepwise]), "labels", Type::Bool.list()),
-            (is(&[SampleKind::Text]), "text", Type::Text),
-            (is(&[SampleKind::Labelled]), "label", Type::Bool),
-            (has(Features::TOOLS), "tools", Type::Text),
-            (has(Features::ANSWER), "answer", Type::Text),
-            (has(Features::MARGIN), "margin", Type::Number),
-        ])
+        facts.with_kept(
+            &reserved(facts),
+            [
+                (is(&[SampleKind::Conversation]) && !is_split, "messages", messages.clone()),
+                (self.has_prompt(kind), "prompt", messages.clone()),
+                (is(&[SampleKind::Labelled]) || is_split, "completion", messages.clone()),
+                (is(&[SampleKind::Preference]), "chosen", messages.clone()),
+                (is(&[SampleKind::Preference]), "rejected", messages),
+                (is(&[SampleKind::Stepwise]), "prompt", Type::Text),
+                (is(&[SampleKind::Stepwise]), "completions", Type::Text.list()),
+                (is(&[SampleKind::Stepwise]), "labels", Type::Bool.list()),
+                (is(&[SampleKind::Text]), "text", Type::Text),
+                (is(&[SampleKind::Labelled]), "label", Type::Bool),
+                (has(Features::TOOLS), "tools", Type::Text),
+                (has(Features::ANSWER), "answer", Type::Text),
+                (has(Features::MARGIN), "margin", Type::Number),
+            ],
+        )
     }
 
     fn write(
@@ -205,9 +214,7 @@ impl Shape for Trl {
             };
             row.json("margin", Some(margin));
         }
-        let answer = facts.some.has(Features::ANSWER).then_some("answer");
-        let own: Vec<&str> = RESERVED.iter().copied().chain(answer).collect();
-        row.kept(sample, source, facts, &own)?;
+        row.kept(sample, source, facts, &reserved(facts))?;
         row.end();
         Ok(())
     }

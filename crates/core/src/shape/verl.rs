@@ -65,14 +65,17 @@ impl Shape for Verl {
     fn columns(&self, kind: SampleKind, facts: &Facts) -> Vec<Column> {
         let (is_chat, messages) = (kind == SampleKind::Conversation, messages(facts));
         let reward = Type::Struct(vec![("style", Type::Text), ("ground_truth", Type::Text)]);
-        facts.with_kept([
-            (is_chat, "messages", messages.clone()),
-            (!is_chat, "data_source", Type::Text),
-            (!is_chat, "prompt", messages),
-            (!is_chat, "ability", Type::Text),
-            (!is_chat, "reward_model", reward),
-            (!is_chat, "extra_info", Type::Struct(vec![("index", Type::Integer)])),
-        ])
+        facts.with_kept(
+            RESERVED,
+            [
+                (is_chat, "messages", messages.clone()),
+                (!is_chat, "data_source", Type::Text),
+                (!is_chat, "prompt", messages),
+                (!is_chat, "ability", Type::Text),
+                (!is_chat, "reward_model", reward),
+                (!is_chat, "extra_info", Type::Struct(vec![("index", Type::Integer)])),
+            ],
+        )
     }
 
     fn write(

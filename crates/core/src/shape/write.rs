@@ -107,6 +107,9 @@ pub(super) fn list<T, E>(
     Ok(())
 }
 
+/// Columns that hold media, in any trainer.
+const MEDIA: [&str; 6] = ["image", "images", "video", "videos", "audio", "audios"];
+
 impl Object<'_> {
     /// Writes a value, or `null`.
     pub(super) fn or_null(&mut self, key: &str, value: Option<&[u8]>) {
@@ -123,10 +126,16 @@ impl Object<'_> {
         own: &[&str],
     ) -> Result<(), Unfit> {
         for name in facts.kept.keys() {
-            if name == b"source" || own.iter().any(|own| own.as_bytes() == name) {
-                return Err(Unfit("a column of a name that it reads itself"));
-            }
             let value = sample.columns.iter().find(|(column, _)| column.inner() == name);
+            if name == b"source" || own.iter().any(|own| own.as_bytes() == name) {
+                match value {
+                    Some(_) if MEDIA.iter().any(|media| media.as_bytes() == name) => {
+                        return Err(Unfit("columns of images, videos or sounds"));
+                    }
+                    Some(_) => return Err(Unfit("a column of a name that it reads itself")),
+                    None => continue,
+                }
+            }
             if value.is_some_and(|(_, value)| has_wide_number(value.as_str().as_bytes())) {
                 return Err(Unfit("numbers in columns that no 64 bits hold"));
             }

@@ -3,7 +3,7 @@
 use super::beside;
 use crate::{
     row::{Reason, Reject},
-    sample::Message,
+    sample::{Content, Message},
 };
 
 /// What is asked: all that stands before the answer.
@@ -55,6 +55,10 @@ impl<'a> Asked<'a> {
         let mut all = all;
         let from = all.len() - repeated;
         for (own, said) in all[from..].iter_mut().zip(rest) {
+            // With the blanks that the dialogue has around them; what follows a question on a new line stays.
+            if is_same(own, said) {
+                own.content.clone_from(&said.content);
+            }
             match (&own.extras, &said.extras) {
                 (None, Some(_)) => own.extras.clone_from(&said.extras),
                 (Some(own), Some(said)) if own != said => {
@@ -69,8 +73,16 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Whether a list begins with these messages, whatever else each of them has.
+/// Whether a list begins with these messages.
 fn begins(list: &[Message<'_>], with: &[Message<'_>]) -> bool {
-    let is_same = |(a, b): (&Message<'_>, &Message<'_>)| (a.role, &a.content) == (b.role, &b.content);
-    list.len() >= with.len() && list.iter().zip(with).all(is_same)
+    list.len() >= with.len() && list.iter().zip(with).all(|(a, b)| is_same(a, b))
+}
+
+/// Whether messages are of one role and say the same, whatever blanks are around their words, and whatever else each of them has.
+fn is_same(a: &Message<'_>, b: &Message<'_>) -> bool {
+    let says_the_same = match (&a.content, &b.content) {
+        (Content::Text(a), Content::Text(b)) => a.trim() == b.trim(),
+        (a, b) => a == b,
+    };
+    a.role == b.role && says_the_same
 }
