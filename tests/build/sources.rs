@@ -281,6 +281,47 @@ fn a_command_that_goes_wrong_is_stopped_and_the_row_is_named() {
 }
 
 #[test]
+fn a_command_that_fails_fails_its_own_recipes_alone() {
+    let space = Space::new();
+    let rows: String =
+        (0..3000).map(|n| format!("{{\"instruction\":\"q{n} {}\",\"output\":\"a{n}\"}}\n", "x".repeat(400))).collect();
+    space.write("data/d.jsonl", &rows);
+    space.write("data/copy.jsonl", &rows);
+    let bad = "converter: { command: ['false'] }";
+    one(&space, "bad", &format!("source: data/d.jsonl, {bad}"));
+    one(&space, "good", "source: data/d.jsonl");
+    one(&space, "copy", "source: data/copy.jsonl");
+    one(&space, "few", "source: data/d.jsonl, max_samples: 10");
+    let failed = |report: &datac::workspace::BuildReport| -> Vec<String> {
+        report
+            .recipes
+            .iter()
+            .filter(|recipe| recipe.failure.is_some())
+            .map(|recipe| recipe.before.name.clone())
+            .collect()
+    };
+    let report = space.try_build(&datac::workspace::BuildOptions::default()).unwrap();
+    assert_eq!(failed(&report), ["sft/bad"]);
+    assert_eq!((answers(&space, "good").len(), answers(&space, "copy").len()), (3000, 3000));
+    assert_eq!(answers(&space, "few").len(), 10);
+    // Chunks that are known are read again for a new recipe, and again only that one fails.
+    one(&space, "worse", &format!("source: data/d.jsonl, filters: [{{ type: length, min: 1 }}], {bad}"));
+    one(&space, "other", "source: data/d.jsonl, filters: [{ type: length, min: 1 }]");
+    let report = space.try_build(&datac::workspace::BuildOptions::default()).unwrap();
+    assert_eq!(failed(&report), ["sft/bad", "sft/worse"]);
+    assert_eq!(answers(&space, "other").len(), 3000);
+    // Once the command works, only what was left is made.
+    one(
+        &space,
+        "bad",
+        "source: data/d.jsonl, converter: { command: [sed, 's/instruction/user/; s/output/assistant/'] }",
+    );
+    let report = space.try_build(&datac::workspace::BuildOptions::default()).unwrap();
+    assert_eq!(failed(&report), ["sft/worse"]);
+    assert_eq!(answers(&space, "bad").len(), 3000);
+}
+
+#[test]
 fn what_a_stopped_command_started_is_stopped_with_it() {
     let space = Space::new();
     space.write("data/d.jsonl", "{\"a\":1}\n");

@@ -17,6 +17,7 @@ use datac_core::{
     config::Command,
     convert::{self, Converter, Tally},
     encoded::EncodedSamples,
+    failure::Failure,
     id::{ActionKey, ChunkId},
     key::Keyed,
     mapping::{Path, borrowed},
@@ -89,16 +90,16 @@ fn char_boundary(text: &str, at: usize) -> usize {
 /// The results of a chunk.
 #[derive(Default)]
 pub(crate) struct ChunkOutcomes {
-    /// Outcome of each conversion, in the order of the jobs.
-    pub(crate) conversions: Vec<ConvertOutcome>,
+    /// Number of samples that each job made of the chunk, in the order of the jobs; `None` if its command failed.
+    pub(crate) samples: Vec<Option<u32>>,
     /// Outcomes of all actions, for the driver to record.
     pub(crate) outcomes: Vec<ChunkOutcome>,
 }
 
-/// Outcome of a conversion or scoring.
+/// Outcome of a conversion or scoring, or why there is none.
 pub(crate) struct ChunkOutcome {
     pub(crate) key: ActionKey,
-    pub(crate) outcome: Outcome,
+    pub(crate) result: Result<Outcome, Failure>,
     /// Whether the action ran; if not, its outcome was cached.
     pub(crate) is_new: bool,
 }
@@ -110,8 +111,13 @@ pub(crate) struct Task<'a> {
     pub(crate) jobs: &'a [Job],
 }
 
+/// What a command wrote for a chunk, or why it wrote nothing.
+type Written = Result<Lines, Failure>;
+
 /// Runs what is missing of the jobs of several chunks, which share the runs of commands, and hands what came of each to `each`.
 /// `file` is the path of the file that the chunks are of, for messages.
+///
+/// A command that fails is the failure of its own conversion: recipes that read the same rows another way go on.
 pub(crate) fn run(
     context: &Context,
     file: &str,
@@ -120,7 +126,7 @@ pub(crate) fn run(
 ) -> Result<(), ActionError> {
     let missing: Vec<Missing> =
         tasks.iter().map(|task| Missing::of(context, &task.digest, task.jobs)).collect::<Result<_, _>>()?;
-    let mut written: Vec<Vec<Option<Lines>>> =
+    let mut written: Vec<Vec<Option<Written>>> =
         missing.iter().map(|missing| missing.wanted.iter().map(|_| None).collect()).collect();
     // The chunks that each command is to run on: chunk and number of what is wanted of it.
     let mut commands: Vec<(&Command, Vec<(usize, usize)>)> = Vec::new();
@@ -135,13 +141,18 @@ pub(crate) fn run(
     }
     for (command, places) in commands {
         let chunks: Vec<&Chunk> = places.iter().map(|(at, _)| tasks[*at].chunk).collect();
-        for ((at, number), lines) in places.into_iter().zip(Lines::of(context, command, file, &chunks)?) {
+        let lines: Vec<Written> = match Lines::of(context, command, file, &chunks) {
+            Ok(lines) => lines.into_iter().map(Ok).collect(),
+            Err(ActionError::Failure(failure)) => chunks.iter().map(|_| Err(failure.clone())).collect(),
+            Err(stop) => return Err(stop),
+        };
+        for ((at, number), lines) in places.into_iter().zip(lines) {
             written[at][number] = Some(lines);
         }
     }
     for (at, ((task, missing), written)) in tasks.iter().zip(&missing).zip(&written).enumerate() {
         let parts = missing.convert(task.chunk, written);
-        each(at, missing.finish(context, &task.digest, parts)?);
+        each(at, missing.finish(context, &task.digest, parts, written)?);
     }
     Ok(())
 }
@@ -166,6 +177,8 @@ struct Wanted {
     rendered: Vec<(ActionKey, Outcome)>,
     /// The models for which there are none.
     models: Vec<(Arc<PinnedModel>, Arc<ReadModel>)>,
+    /// Keys of the actions that fail if the command of the conversion does.
+    at_stake: Vec<ActionKey>,
 }
 
 impl Missing {
@@ -177,19 +190,22 @@ impl Missing {
     }
 
     /// Converts and scores the rows of the chunk, as far as that is not cached.
-    fn convert(&self, chunk: &Chunk, written: &[Option<Lines>]) -> Vec<Part> {
+    fn convert(&self, chunk: &Chunk, written: &[Option<Written>]) -> Vec<Part> {
         // Samples rarely need more capacity than this. Unused capacity costs nothing, whereas growing would copy the
         // samples.
         let bytes = chunk.bytes.len() + chunk.bytes.len() / 2;
         let mut parts: Vec<Part> = self.wanted.iter().map(|wanted| Part::new(wanted, bytes)).collect();
-        if !self.wanted.iter().any(Wanted::has_to_run) {
+        let runs =
+            |(wanted, written): (&Wanted, &Option<Written>)| wanted.has_to_run() && !matches!(written, Some(Err(_)));
+        let runs: Vec<bool> = self.wanted.iter().zip(written).map(runs).collect();
+        if !runs.contains(&true) {
             return parts;
         }
-        let mut written: Vec<_> = written.iter().map(|lines| lines.as_ref().map(Lines::iter)).collect();
+        let mut written: Vec<_> = written.iter().map(|written| Some(written.as_ref()?.as_ref().ok()?.iter())).collect();
         let mut scratch = Vec::new();
         chunk.for_each_row(|row, span, parsed| {
-            for ((wanted, part), lines) in self.wanted.iter().zip(&mut parts).zip(&mut written) {
-                if !wanted.has_to_run() {
+            for (((wanted, part), lines), runs) in self.wanted.iter().zip(&mut parts).zip(&mut written).zip(&runs) {
+                if !runs {
                     continue;
                 }
                 // The command was given the rows that can be read.
@@ -213,11 +229,23 @@ impl Missing {
     }
 
     /// Stores the results of all rows.
-    fn finish(&self, context: &Context, digest: &ChunkId, parts: Vec<Part>) -> Result<ChunkOutcomes, ActionError> {
+    fn finish(
+        &self,
+        context: &Context,
+        digest: &ChunkId,
+        parts: Vec<Part>,
+        written: &[Option<Written>],
+    ) -> Result<ChunkOutcomes, ActionError> {
         let mut done = ChunkOutcomes::default();
-        for (wanted, part) in self.wanted.iter().zip(parts) {
+        for ((wanted, part), written) in self.wanted.iter().zip(parts).zip(written) {
+            if let Some(Err(failure)) = written {
+                let failed = |key: &ActionKey| ChunkOutcome { key: *key, result: Err(failure.clone()), is_new: true };
+                done.outcomes.extend(wanted.at_stake.iter().map(failed));
+                done.samples.push(None);
+                continue;
+            }
             let converted = part.finish(context, digest, wanted, self.begun, &mut done.outcomes)?;
-            done.conversions.push(converted);
+            done.samples.push(Some(converted.samples));
         }
         Ok(done)
     }
@@ -225,7 +253,8 @@ impl Missing {
 
 impl Wanted {
     fn new(context: &Context, digest: &ChunkId, job: &Job) -> Result<Self, ActionError> {
-        let known = match context.lookup(&job.convert_key(context, digest)) {
+        let key = job.convert_key(context, digest);
+        let known = match context.lookup(&key) {
             Some(Outcome::Convert(outcome)) => Some(outcome),
             _ => None,
         };
@@ -253,6 +282,15 @@ impl Wanted {
                 None => models.push(model.clone()),
             }
         }
+        // If the conversion is cached, it is run again for the sake of these alone.
+        let at_stake = match &known {
+            None => vec![key],
+            Some(known) => {
+                let score = |measure| score_key(context, job.decoder, (digest, known), measure);
+                let render = |model: &Arc<PinnedModel>| render_key(context, job.decoder, (digest, known), model);
+                measures.iter().map(score).chain(models.iter().map(render)).collect()
+            }
+        };
         // A command may write something else when it runs again: what is scored must then be what is stored.
         let runs_again = job.conversion.options.command.is_some() && !(measures.is_empty() && models.is_empty());
         let (known, scores, mut measures) =
@@ -266,7 +304,7 @@ impl Wanted {
         let mut converters = convert::every();
         let converter = converters.find(|converter| converter.name() == job.conversion.converter);
         let converter = converter.expect("conversions name registered converters");
-        Ok(Self { job: job.clone(), converter, known, scores, measures, rendered, models })
+        Ok(Self { job: job.clone(), converter, known, scores, measures, rendered, models, at_stake })
     }
 
     fn has_to_run(&self) -> bool {
@@ -494,27 +532,27 @@ impl Part {
                 outcome
             }
         };
-        outcomes.push(ChunkOutcome { key, outcome: Outcome::Convert(outcome.clone()), is_new });
+        outcomes.push(ChunkOutcome { key, result: Ok(Outcome::Convert(outcome.clone())), is_new });
         let known = wanted.scores.iter().cloned();
-        outcomes.extend(known.map(|(key, outcome)| ChunkOutcome { key, outcome, is_new: false }));
+        outcomes.extend(known.map(|(key, outcome)| ChunkOutcome { key, result: Ok(outcome), is_new: false }));
         for (measure, column) in wanted.measures.iter().zip(&self.columns) {
             let key = score_key(context, wanted.job.decoder, (digest, &outcome), measure);
             let encoded = column.encode();
             let bytes = encoded.len() as u64;
             let scores = context.store.put(&encoded)?;
-            outcomes.push(ChunkOutcome { key, outcome: Outcome::Score(scores), is_new: true });
+            outcomes.push(ChunkOutcome { key, result: Ok(Outcome::Score(scores)), is_new: true });
             tell(Stage::Score, key.digest(), measure.kind.name(), bytes, outcome.samples);
         }
         outcomes.extend(wanted.rendered.iter().cloned().map(|(key, outcome)| ChunkOutcome {
             key,
-            outcome,
+            result: Ok(outcome),
             is_new: false,
         }));
         for ((model, _), encoded) in wanted.models.iter().zip(std::mem::take(&mut self.encoded)) {
             let key = render_key(context, wanted.job.decoder, (digest, &outcome), model);
             let rendered = encoded.store(context, &self.rejects)?;
             tell(Stage::Render, key.digest(), "render", rendered.encoded.bytes, outcome.samples);
-            outcomes.push(ChunkOutcome { key, outcome: Outcome::Render(rendered), is_new: true });
+            outcomes.push(ChunkOutcome { key, result: Ok(Outcome::Render(rendered)), is_new: true });
         }
         Ok(outcome)
     }
@@ -640,8 +678,9 @@ mod tests {
         let conversion = Conversion { converter: "rankings", options, files: Vec::new() };
         let converter = convert::by_name("rankings").unwrap();
         let job = Job { decoder: Decoder::Json, conversion, measures: Vec::new(), models: Vec::new() };
-        let (scores, rendered, models) = (Vec::new(), Vec::new(), Vec::new());
-        let mut wanted = Wanted { job, converter, known: None, scores, measures: Vec::new(), rendered, models };
+        let (scores, rendered, models, at_stake) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut wanted =
+            Wanted { job, converter, known: None, scores, measures: Vec::new(), rendered, models, at_stake };
         let answers: Vec<String> = (0..50).map(|rank| format!(r#"{{"text":"a{rank}","rank":{rank}}}"#)).collect();
         let pushed = |wanted: &Wanted, part: &mut Part, number: u32, length: usize| {
             let row = format!(r#"{{"prompt":"{}","answers":[{}]}}"#, "p".repeat(length), answers.join(","));

@@ -510,8 +510,12 @@ impl<'a> Driver<'a> {
         self.planner.learn(&key, Known::Outcome(outcome));
     }
 
-    /// Takes in the outcome of converting or scoring a chunk.
-    fn learn(&mut self, ChunkOutcome { key, outcome, is_new }: ChunkOutcome) {
+    /// Takes in the outcome of converting or scoring a chunk, or that it failed.
+    fn learn(&mut self, ChunkOutcome { key, result, is_new }: ChunkOutcome) {
+        let outcome = match result {
+            Ok(outcome) => outcome,
+            Err(failure) => return self.planner.learn(&key, Known::Failure(failure)),
+        };
         // Two files that are read at the same time may contain the same chunk.
         if is_new && !self.context.record.was_noted(&key) {
             if let Outcome::Convert(converted) = &outcome {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    chunk::{self, Job, Task},
+    chunk::{self, ChunkOutcomes, Job, Task},
     context::Context,
     error::ActionError,
     external::BATCH,
@@ -19,8 +19,8 @@ use crate::{
     edit::{Part, ReusedChunks, pieces_of, reuse_chunks},
     event::Event,
     graph::{
-        Action, ChunkRef, Conversion, ConvertOutcome, Follower, Measure, PinnedModel, ScanOutcome, ScanWork,
-        ScannedChunk, SourceFile, choose, text_of,
+        Action, ChunkRef, Conversion, Follower, Measure, PinnedModel, ScanOutcome, ScanWork, ScannedChunk, SourceFile,
+        choose, text_of,
     },
     system::{self, ReadPosition},
 };
@@ -38,18 +38,25 @@ struct Waiting {
     conversion: Option<Conversion>,
     /// Number of rows that were cut for the follower; once a chunk is converted, its samples count instead.
     rows: u64,
+    /// Whether its conversion has failed. The recipe of another follower may convert the same rows another way.
+    has_failed: bool,
 }
 
 impl Waiting {
     fn all(work: &ScanWork) -> Vec<Self> {
-        let waiting =
-            |follower: &Follower| Self { follower: follower.clone(), conversion: follower.conversion.clone(), rows: 0 };
+        let waiting = |follower: &Follower| Self {
+            follower: follower.clone(),
+            conversion: follower.conversion.clone(),
+            rows: 0,
+            has_failed: false,
+        };
         work.followers.iter().map(waiting).collect()
     }
 
     fn wants_more(&self) -> bool {
         // Without a converter, only the columns have to be found.
-        self.conversion.is_some() && self.follower.samples.is_none_or(|samples| self.rows < samples)
+        let needs_rows = self.follower.samples.is_none_or(|samples| self.rows < samples);
+        self.conversion.is_some() && needs_rows && !self.has_failed
     }
 
     /// Returns whether, at the end of this file, the follower needs samples from the next file.
@@ -198,13 +205,15 @@ fn pass<'scope>(
     let mut rows_before = outcome.chunks.last().map_or(0, |chunk| chunk.place.first_row + u64::from(chunk.rows));
     let team = WorkQueue::new(env.scope, {
         let (results, outbox, path) = (results.clone(), env.outbox.clone(), work.file.path.clone());
-        move |batch: Vec<Item>| {
+        move |mut batch: Vec<Item>| {
+            results.leave_out_failed(&mut batch);
             let digests: Vec<ChunkId> = batch.iter().map(|item| item.chunk.digest()).collect();
             let tasks = tasks(&batch, &digests);
             let done = chunk::run(context, &path, &tasks, |at, done| {
-                outbox.send(done.outcomes);
                 let Item { number, chunk, jobs } = &batch[at];
-                results.done(*number, Done::new(chunk, digests[at], jobs.clone(), &done.conversions));
+                results.note_failed(jobs, &done.samples);
+                outbox.send(done.outcomes);
+                results.done(*number, Done::new(chunk, digests[at], jobs.clone(), &done.samples));
             });
             if let Err(stop) = done {
                 results.stop(stop);
@@ -218,6 +227,7 @@ fn pass<'scope>(
     let mut read = || -> Result<(), ActionError> {
         let mut cut_any = false;
         loop {
+            results.end_failed(waiting);
             let is_wanted = !cut_any || !outcome.survey.is_full() || waiting.iter().any(Waiting::wants_more);
             if results.is_stopped() || !is_wanted {
                 return Ok(());
@@ -273,6 +283,7 @@ fn pass<'scope>(
     }
     team.finish();
     read?;
+    results.end_failed(waiting);
     for (_, done) in results.take()? {
         for waiting in waiting.iter_mut() {
             let own = done.jobs.iter().position(|job| Some(&job.conversion) == waiting.conversion.as_ref());
@@ -331,6 +342,8 @@ struct Results {
     done: Mutex<Vec<(usize, Done)>>,
     /// The error that stops the pass.
     stop: Mutex<Option<ActionError>>,
+    /// The conversions whose command failed. It is not run on further chunks.
+    failed: Mutex<Vec<Conversion>>,
 }
 
 impl Results {
@@ -344,6 +357,28 @@ impl Results {
 
     fn is_stopped(&self) -> bool {
         self.stop.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Takes note of the jobs of a chunk that made no samples because their command failed.
+    fn note_failed(&self, jobs: &[Job], samples: &[Option<u32>]) {
+        let failed = jobs.iter().zip(samples).filter(|(_, samples)| samples.is_none());
+        let failed = failed.map(|(job, _)| job.conversion.clone());
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).extend(failed);
+    }
+
+    /// Removes the jobs whose conversion has failed on other chunks.
+    fn leave_out_failed(&self, batch: &mut [Item]) {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        batch.iter_mut().for_each(|item| item.jobs.retain(|job| !failed.contains(&job.conversion)));
+    }
+
+    /// Has the followers whose conversion has failed wait for nothing more.
+    fn end_failed(&self, waiting: &mut [Waiting]) {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_failed = |conversion: &Conversion| failed.contains(conversion);
+        for waiting in waiting.iter_mut().filter(|waiting| waiting.conversion.as_ref().is_some_and(is_failed)) {
+            waiting.has_failed = true;
+        }
     }
 
     /// Returns the results of all chunks in order, or the error that stopped the pass.
@@ -366,8 +401,8 @@ struct Done {
 }
 
 impl Done {
-    fn new(chunk: &Chunk, digest: ChunkId, jobs: Vec<Job>, outcomes: &[ConvertOutcome]) -> Self {
-        let samples = outcomes.iter().map(|outcome| outcome.samples).collect();
+    fn new(chunk: &Chunk, digest: ChunkId, jobs: Vec<Job>, samples: &[Option<u32>]) -> Self {
+        let samples = samples.iter().map(|samples| samples.unwrap_or_default()).collect();
         Self { scanned: ScannedChunk { digest, rows: chunk.rows, place: chunk.place }, jobs, samples }
     }
 }
@@ -474,7 +509,8 @@ impl Again {
         let results = Arc::new(Results::default());
         let team = WorkQueue::new(env.scope, {
             let (group, results, outbox) = (self.clone(), results.clone(), env.outbox.clone());
-            move |batch: Vec<Item>| {
+            move |mut batch: Vec<Item>| {
+                results.leave_out_failed(&mut batch);
                 let digests: Vec<ChunkId> = batch.iter().map(|item| item.chunk.digest()).collect();
                 let has_moved = |(item, digest): (&Item, &ChunkId)| *digest != group.chunks[item.number].0.digest;
                 let result = if batch.iter().zip(&digests).any(has_moved) {
@@ -482,9 +518,11 @@ impl Again {
                 } else {
                     let tasks = tasks(&batch, &digests);
                     let path = &group.file.path;
-                    context
-                        .check()
-                        .and_then(|()| chunk::run(context, path, &tasks, |_, done| outbox.send(done.outcomes)))
+                    let done = |at: usize, done: ChunkOutcomes| {
+                        results.note_failed(&batch[at].jobs, &done.samples);
+                        outbox.send(done.outcomes);
+                    };
+                    context.check().and_then(|()| chunk::run(context, path, &tasks, done))
                 };
                 if let Err(stop) = result {
                     results.stop(stop);
