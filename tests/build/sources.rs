@@ -322,6 +322,33 @@ fn a_command_that_fails_fails_its_own_recipes_alone() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_is_named_as_each_recipe_calls_it() {
+    let space = Space::new();
+    space.write("data/a.jsonl", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n");
+    space.write("data/b.jsonl", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n");
+    let utf16: Vec<u8> =
+        [0xFF, 0xFE].into_iter().chain("{\"a\":\"b\"}\n".encode_utf16().flat_map(u16::to_le_bytes)).collect();
+    space.write("data/c.jsonl", &utf16);
+    space.write("data/d.jsonl", &utf16);
+    space.write("data/e.jsonl", AB);
+    space.write("data/f.jsonl", AB);
+    for name in ["a", "b", "c", "d"] {
+        one(&space, name, &format!("source: data/{name}.jsonl"));
+    }
+    for name in ["e", "f"] {
+        one(&space, name, &format!("source: data/{name}.jsonl, converter: {{ command: ['false'] }}"));
+    }
+    let report = space.try_build(&datac::workspace::BuildOptions::default()).unwrap();
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        let failure = of(&report, &format!("sft/{name}")).failure.clone().unwrap();
+        let said = format!("{failure}: {}", failure.hint.unwrap_or_default());
+        let files: Vec<&str> = said.match_indices(".jsonl").map(|(at, _)| &said[at - 6..at + 6]).collect();
+        let own = format!("data/{name}.jsonl");
+        assert!(!files.is_empty() && files.iter().all(|file| *file == own), "{name}: {said}");
+    }
+}
+
+#[test]
 fn what_a_stopped_command_started_is_stopped_with_it() {
     let space = Space::new();
     space.write("data/d.jsonl", "{\"a\":1}\n");

@@ -8,6 +8,9 @@ use std::{fmt, io, path::PathBuf};
 
 use crate::leaf::Setting;
 
+/// Stands for the path of a file in the words of a failure, until [`Failure::in_file`] puts it there.
+pub const THE_FILE: &str = "\u{0}file\u{0}";
+
 /// Says why a recipe cannot be built, or a command cannot be carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Failure {
@@ -112,6 +115,15 @@ impl Failure {
             about.dataset = Some(InRecipe { recipe: recipe.to_owned(), dataset: dataset.to_owned() });
         }
         self.parts = self.parts.into_iter().map(|part| part.in_dataset(recipe, dataset)).collect();
+        self
+    }
+
+    /// Returns this failure with the file that it is about in place of [`THE_FILE`]: its name in the message, its path in the hint.
+    ///
+    /// Files with the same bytes share what is made of them, and so they share its failure; the plan knows which of them is meant.
+    pub fn in_file(mut self, name: &str, path: &str) -> Self {
+        self.message = self.message.replace(THE_FILE, name);
+        self.hint = self.hint.map(|hint| hint.replace(THE_FILE, path));
         self
     }
 

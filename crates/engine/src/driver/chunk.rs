@@ -115,12 +115,10 @@ pub(crate) struct Task<'a> {
 type Written = Result<Lines, Failure>;
 
 /// Runs what is missing of the jobs of several chunks, which share the runs of commands, and hands what came of each to `each`.
-/// `file` is the path of the file that the chunks are of, for messages.
 ///
 /// A command that fails is the failure of its own conversion: recipes that read the same rows another way go on.
 pub(crate) fn run(
     context: &Context,
-    file: &str,
     tasks: &[Task<'_>],
     mut each: impl FnMut(usize, ChunkOutcomes),
 ) -> Result<(), ActionError> {
@@ -141,7 +139,7 @@ pub(crate) fn run(
     }
     for (command, places) in commands {
         let chunks: Vec<&Chunk> = places.iter().map(|(at, _)| tasks[*at].chunk).collect();
-        let lines: Vec<Written> = match Lines::of(context, command, file, &chunks) {
+        let lines: Vec<Written> = match Lines::of(context, command, &chunks) {
             Ok(lines) => lines.into_iter().map(Ok).collect(),
             Err(ActionError::Failure(failure)) => chunks.iter().map(|_| Err(failure.clone())).collect(),
             Err(stop) => return Err(stop),

@@ -6,7 +6,7 @@ use super::{context::Context, error::ActionError};
 use crate::system::{self, PipeLimit, Piped};
 use datac_core::{
     config::Command,
-    failure::{Failure, FailureKind, SourceFault},
+    failure::{Failure, FailureKind, SourceFault, THE_FILE},
     json,
 };
 use datac_decode::Chunk;
@@ -23,12 +23,7 @@ pub(super) struct Lines {
 
 impl Lines {
     /// Gives a command the rows of several chunks that can be read, and returns its lines for each chunk.
-    pub(super) fn of(
-        context: &Context,
-        command: &Command,
-        file: &str,
-        chunks: &[&Chunk],
-    ) -> Result<Vec<Self>, ActionError> {
+    pub(super) fn of(context: &Context, command: &Command, chunks: &[&Chunk]) -> Result<Vec<Self>, ActionError> {
         let bytes: usize = chunks.iter().map(|chunk| chunk.bytes.len() + chunk.bytes.len() / 8).sum();
         let (mut input, mut rows) = (Vec::with_capacity(bytes), Vec::with_capacity(chunks.len()));
         for chunk in chunks {
@@ -45,7 +40,7 @@ impl Lines {
         let all: usize = rows.iter().sum();
         let text = match all {
             0 => String::new(),
-            all => run(context, command, input, &Rows { file, chunks, count: all })?,
+            all => run(context, command, input, &Rows { chunks, count: all })?,
         };
         let text = Arc::new(text);
         let mut places = memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]).scan(0, |start, end| {
@@ -65,8 +60,6 @@ impl Lines {
 
 /// The rows that a command is given.
 struct Rows<'a> {
-    /// The file that they are in.
-    file: &'a str,
     chunks: &'a [&'a Chunk],
     /// Number of those that can be read.
     count: usize,
@@ -88,7 +81,7 @@ impl Rows<'_> {
         }
         let (row, line) = last.unwrap_or_default();
         let line = line.map_or_else(String::new, |line| format!(" (line {line})"));
-        format!("`{}` row {row}{line}", self.file)
+        format!("`{THE_FILE}` row {row}{line}")
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
     system::{self, ReadPosition},
 };
 use datac_core::{
-    failure::{Failure, FailureKind, SourceFault},
+    failure::{Failure, FailureKind, SourceFault, THE_FILE},
     id::{ActionKey, ChunkId},
     survey::Survey,
 };
@@ -143,23 +143,18 @@ pub(super) fn scan<'scope>(
 /// Finds the files of an archive.
 pub(super) fn list(context: &Context, archive: &SourceFile) -> Result<Vec<Member>, ActionError> {
     let (input, guard) = context.sources.open(archive)?;
-    let members =
-        decode::members(input, archive.kind).map_err(|error| ActionError::Failure(decode_failure(archive, &error)))?;
+    let members = decode::members(input, archive.kind).map_err(unreadable)?;
     guard.check()?;
     Ok(members)
 }
 
 fn begin(file: &SourceFile, input: decode::Input, known: u32) -> Result<(Chunks, ScanOutcome), ActionError> {
-    let mut cutter = decode::open_as(input, file.kind, &file.reading)
-        .map_err(|error| ActionError::Failure(decode_failure(file, &error)))?;
+    let mut cutter = decode::open_as(input, file.kind, &file.reading).map_err(unreadable)?;
     let mut outcome = nothing();
     // Another process read the first part of the file. It is cut again to find where to continue, but its chunks need
     // no more work.
     for _ in 0..known {
-        let Some(chunk) = cutter.next_chunk().map_err(|error| ActionError::Failure(decode_failure(file, &error)))?
-        else {
-            break;
-        };
+        let Some(chunk) = cutter.next_chunk().map_err(unreadable)? else { break };
         note_shape(&mut outcome, &chunk);
         if !outcome.survey.is_full() {
             chunk.survey(&mut outcome.survey);
@@ -199,17 +194,16 @@ fn pass<'scope>(
     position: Option<&ReadPosition>,
 ) -> Result<(), ActionError> {
     let context = env.context;
-    let failed = |error| ActionError::Failure(decode_failure(&work.file, &error));
     let results = Arc::new(Results::default());
     let first = outcome.chunks.len();
     let mut rows_before = outcome.chunks.last().map_or(0, |chunk| chunk.place.first_row + u64::from(chunk.rows));
     let team = WorkQueue::new(env.scope, {
-        let (results, outbox, path) = (results.clone(), env.outbox.clone(), work.file.path.clone());
+        let (results, outbox) = (results.clone(), env.outbox.clone());
         move |mut batch: Vec<Item>| {
             results.leave_out_failed(&mut batch);
             let digests: Vec<ChunkId> = batch.iter().map(|item| item.chunk.digest()).collect();
             let tasks = tasks(&batch, &digests);
-            let done = chunk::run(context, &path, &tasks, |at, done| {
+            let done = chunk::run(context, &tasks, |at, done| {
                 let Item { number, chunk, jobs } = &batch[at];
                 results.note_failed(jobs, &done.samples);
                 outbox.send(done.outcomes);
@@ -233,11 +227,11 @@ fn pass<'scope>(
                 return Ok(());
             }
             context.check()?;
-            match chunks.next().map_err(failed)? {
+            match chunks.next().map_err(unreadable)? {
                 Some(part) => {
                     cut_any = true;
                     if !outcome.survey.is_full() {
-                        chunks.survey(&part, &mut outcome.survey).map_err(failed)?;
+                        chunks.survey(&part, &mut outcome.survey).map_err(unreadable)?;
                     }
                     held.push_back(part);
                 }
@@ -514,15 +508,14 @@ impl Again {
                 let digests: Vec<ChunkId> = batch.iter().map(|item| item.chunk.digest()).collect();
                 let has_moved = |(item, digest): (&Item, &ChunkId)| *digest != group.chunks[item.number].0.digest;
                 let result = if batch.iter().zip(&digests).any(has_moved) {
-                    Err(ActionError::Failure(decode_failure(&group.file, &DecodeError::Moved)))
+                    Err(unreadable(DecodeError::Moved))
                 } else {
                     let tasks = tasks(&batch, &digests);
-                    let path = &group.file.path;
                     let done = |at: usize, done: ChunkOutcomes| {
                         results.note_failed(&batch[at].jobs, &done.samples);
                         outbox.send(done.outcomes);
                     };
-                    context.check().and_then(|()| chunk::run(context, path, &tasks, done))
+                    context.check().and_then(|()| chunk::run(context, &tasks, done))
                 };
                 if let Err(stop) = result {
                     results.stop(stop);
@@ -537,26 +530,27 @@ impl Again {
         batch.give(&team);
         drop(reading);
         team.finish();
-        read.map_err(|error| ActionError::Failure(decode_failure(&self.file, &error)))?;
+        read.map_err(unreadable)?;
         guard.check()?;
         results.take().map(drop)
     }
 }
 
-/// Says of a file why it cannot be read, and what to do.
-pub(super) fn decode_failure(file: &SourceFile, error: &DecodeError) -> Failure {
-    let place = match file.origin.repo() {
-        None => file.path.clone(),
-        Some(repo) => format!("{} of {repo}", file.path),
-    };
+fn unreadable(error: DecodeError) -> ActionError {
+    ActionError::Failure(decode_failure(&error))
+}
+
+/// Says why a file cannot be read, and what to do. Which file it is, whoever asks says: see [`SourceFile::told`].
+pub(super) fn decode_failure(error: &DecodeError) -> Failure {
+    let hint = error.hint(THE_FILE);
     let (kind, fault) = match error {
         DecodeError::LfsPointer => (FailureKind::Source, SourceFault::Unreadable),
         DecodeError::Archive(_) => (FailureKind::Action, SourceFault::Unreadable),
-        error if error.hint(&file.path).is_some() => (FailureKind::Config, SourceFault::Format),
+        _ if hint.is_some() => (FailureKind::Config, SourceFault::Format),
         _ => (FailureKind::Action, SourceFault::Unreadable),
     };
-    let failure = Failure::new(kind, format!("read `{place}`: {error}")).about(fault);
-    match error.hint(&file.path) {
+    let failure = Failure::new(kind, format!("read `{THE_FILE}`: {error}")).about(fault);
+    match hint {
         Some(hint) => failure.hint(hint),
         None => failure,
     }

@@ -23,7 +23,7 @@ use datac_decode::{self as decode, Compression, DecodeError, Decoder, FileKind, 
 pub(crate) fn input_of(file: &SourceFile, opened: Bytes, scratch: &Path) -> Result<Input, Failure> {
     let opened = input(opened);
     let Some(inside) = &file.inside else { return Ok(opened) };
-    unpack(file, inside.kind, inside, opened, scratch)
+    unpack(file, inside.kind, inside, opened, scratch).map_err(|failure| file.told(&failure))
 }
 
 fn input(opened: Bytes) -> Input {
@@ -34,10 +34,10 @@ fn input(opened: Bytes) -> Input {
 }
 
 fn unpack(file: &SourceFile, kind: FileKind, inside: &Inside, opened: Input, scratch: &Path) -> Result<Input, Failure> {
-    let failed = |error| decode_failure(file, &error);
+    let failed = |error| decode_failure(&error);
     match decode::unpack(opened, kind, &inside.member).map_err(failed)? {
         Input::Forward(bytes) if Decoder::of(file.kind.format) == Decoder::Columns => {
-            spool(file, bytes.into_read(), scratch).map(Input::File)
+            spool(bytes.into_read(), scratch).map(Input::File)
         }
         input => Ok(input),
     }
@@ -61,7 +61,7 @@ impl OpenTars {
     pub(super) fn input_of(&self, file: &SourceFile, opened: Bytes) -> Result<Input, Failure> {
         let opened = input(opened);
         let Some(inside) = &file.inside else { return Ok(opened) };
-        let failed = |error| decode_failure(file, &error);
+        let failed = |error| decode_failure(&error);
         if inside.kind.format != RowFormat::Tar || !decode::is_compressed(&opened, inside.kind).map_err(failed)? {
             return unpack(file, inside.kind, inside, opened, &self.scratch);
         }
@@ -70,7 +70,7 @@ impl OpenTars {
         let mut tar = tar.lock().unwrap_or_else(PoisonError::into_inner);
         if tar.is_none() {
             let bytes = decode::decompress(opened, inside.kind.compression).map_err(failed)?;
-            *tar = Some(spool(file, bytes, &self.scratch)?);
+            *tar = Some(spool(bytes, &self.scratch)?);
         }
         let tar = tar.as_ref().expect("it was made above").try_clone();
         let failed = |source| file_failure(&FileError { verb: "read", path: self.scratch.clone(), source });
@@ -81,7 +81,7 @@ impl OpenTars {
 }
 
 /// Copies bytes to a nameless file.
-fn spool(file: &SourceFile, mut bytes: Box<dyn Read + Send>, scratch: &Path) -> Result<File, Failure> {
+fn spool(mut bytes: Box<dyn Read + Send>, scratch: &Path) -> Result<File, Failure> {
     let failed = |verb, source| file_failure(&FileError { verb, path: scratch.to_owned(), source });
     let create = || system::create_private_dir(scratch).and_then(|()| ScratchFolder(scratch.to_owned()).create());
     let mut to = create().map_err(|error| file_failure(&error))?;
@@ -91,7 +91,7 @@ fn spool(file: &SourceFile, mut bytes: Box<dyn Read + Send>, scratch: &Path) -> 
             Ok(0) => return Ok(to),
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(decode_failure(file, &DecodeError::Read { offset, reason: error.to_string() })),
+            Err(error) => return Err(decode_failure(&DecodeError::Read { offset, reason: error.to_string() })),
         };
         offset += read as u64;
         to.write_all(&block[..read]).map_err(|source| failed("write", source))?;

@@ -9,6 +9,7 @@ use datac_core::{
     card::About,
     config::{Deduplicate, Model, SourceRole, Take, Unique, Validation},
     convert::Options,
+    failure::Failure,
     hash::Digest,
     id::{ActionKey, BlobId, ChunkId},
     mix::{Allotment, FilterCount, Grouped, Realised},
@@ -93,6 +94,13 @@ impl SourceFile {
             None => (&self.path, self.size),
         };
         RemoteFile { path: path.clone(), size, digest: self.digest }
+    }
+
+    /// Returns the failure of what files with these bytes share, told of this file.
+    pub(crate) fn told(&self, failure: &Failure) -> Failure {
+        let path = &self.path;
+        let name = self.origin.repo().map_or_else(|| path.clone(), |repo| format!("{path} of {repo}"));
+        failure.clone().in_file(&name, path)
     }
 
     /// Returns a member of this file, which is an archive.

@@ -42,12 +42,21 @@ pub(super) struct Step<'db> {
 #[salsa::tracked]
 pub(super) fn converted<'db>(db: &'db dyn PlannerDb, step: Step<'db>) -> Node<ConvertOutcome> {
     let (chunk, conversion) = (step.chunk(db), step.conversion(db));
-    node(
+    let converted = node(
         db,
         Convert { conversion, decoder: chunk.encoding.decoder() }.key(&&chunk.digest, &VersionsIn(db)),
         |outcome| if let Outcome::Convert(outcome) = outcome { Some(outcome.clone()) } else { None },
         || Work::Convert(chunk.clone(), conversion.clone(), step.kind(db)),
-    )
+    );
+    of_file(converted, chunk)
+}
+
+/// Returns a node of a step, whose failure is told of the file that the step reads.
+fn of_file<T>(node: Node<T>, chunk: &ChunkRef) -> Node<T> {
+    match node {
+        Node::Failed(failure) => Node::Failed(chunk.file.told(&failure)),
+        node => node,
+    }
 }
 
 /// Returns the score columns of a converted chunk, in the order of `measures`.
@@ -64,7 +73,7 @@ pub(super) fn scored<'db>(db: &'db dyn PlannerDb, step: Step<'db>, measures: Vec
             |outcome| if let Outcome::Score(digest) = outcome { Some(*digest) } else { None },
             || Work::Score(chunk.clone(), conversion.clone(), step.kind(db), measure.clone()),
         );
-        match score {
+        match of_file(score, chunk) {
             Node::Ready(digest) => digests.push(digest),
             Node::Needs(actions) => needs.extend(actions),
             Node::Failed(failure) => return Node::Failed(failure),
@@ -78,12 +87,13 @@ pub(super) fn scored<'db>(db: &'db dyn PlannerDb, step: Step<'db>, measures: Vec
 pub(super) fn rendered<'db>(db: &'db dyn PlannerDb, step: Step<'db>, model: Arc<PinnedModel>) -> Node<RenderOutcome> {
     let converted = ready!(converted(db, step));
     let (chunk, conversion) = (step.chunk(db), step.conversion(db));
-    node(
+    let rendered = node(
         db,
         Render { model: &model, decoder: chunk.encoding.decoder() }.key(&(&chunk.digest, converted), &VersionsIn(db)),
         |outcome| if let Outcome::Render(outcome) = outcome { Some(outcome.clone()) } else { None },
         || Work::Render(chunk.clone(), conversion.clone(), step.kind(db), model.clone()),
-    )
+    );
+    of_file(rendered, chunk)
 }
 
 /// Returns a converted chunk with its scores, and with its samples as the model sees them, if there is one.

@@ -196,7 +196,7 @@ fn expand(db: &dyn PlannerDb, listed: Vec<Listed>, format: Option<RowFormat>) ->
 fn listing(db: &dyn PlannerDb, archive: &SourceFile) -> Result<Option<Arc<Vec<Member>>>, Failure> {
     match known(db, &scan_key(db, archive)) {
         Known::Outcome(Outcome::List(members)) => Ok(Some(members.clone())),
-        Known::Failure(failure) => Err(failure.clone()),
+        Known::Failure(failure) => Err(archive.told(failure)),
         _ => Ok(None),
     }
 }
@@ -224,7 +224,7 @@ pub(super) fn scanned<'db>(
 ) -> Result<Option<&'db Arc<ScanOutcome>>, Failure> {
     match known(db, &scan_key(db, file)) {
         Known::Outcome(Outcome::Scan(outcome)) => Ok(Some(outcome)),
-        Known::Failure(failure) => Err(failure.clone()),
+        Known::Failure(failure) => Err(file.told(failure)),
         _ => Ok(None),
     }
 }
