@@ -74,6 +74,46 @@ fn archives_have_the_rows_that_a_folder_of_their_files_has() {
 }
 
 #[test]
+fn what_is_passed_over_in_an_archive_is_named() {
+    let space = Space::new();
+    let files: [(&str, &[u8]); 5] = [
+        ("a/1.jsonl", b"{\"instruction\":\"q1\",\"output\":\"a\"}\n"),
+        ("a/2.jsonl", b"{\"instruction\":\"q2\",\"output\":\"b\"}\n"),
+        ("b/p.csv", b"instruction,output\nq3,c\n"),
+        ("README.md", b"# rows"),
+        ("__MACOSX/a/1.jsonl", b"junk"),
+    ];
+    for (name, bytes) in files {
+        space.write(&format!("data/mix/{name}"), bytes);
+    }
+    space.write("data/mix.tar.gz", gzip(&tar(&files)));
+    space.write("data/mix.zip", zip(&files.map(|(name, bytes)| (name, bytes, 8))));
+    one(&space, "zip", "source: data/mix.zip");
+    one(&space, "again", "source: data/mix.zip, max_samples: 1");
+    one(&space, "tar", "source: data/mix.tar.gz");
+    let said = |words: &[&str]| {
+        let output = space.command(words).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    let built = said(&["build"]);
+    for archive in ["data/mix.zip", "data/mix.tar.gz"] {
+        let words = format!("`{archive}`: 2 files read, passed over: {archive}/b/p.csv\n");
+        assert_eq!(built.matches(&words).count(), 1, "{built}");
+        let seen = said(&["inspect", archive]);
+        assert!(seen.contains(&format!("not read: {archive}/b/p.csv\n")), "{seen}");
+    }
+    // The format chooses another file, and those before are passed over.
+    one(&space, "csv", "source: data/mix.zip, format: csv");
+    let built = said(&["build"]);
+    assert!(
+        built.contains("`data/mix.zip`: 1 file read, passed over: data/mix.zip/a/1.jsonl, data/mix.zip/a/2.jsonl\n"),
+        "{built}"
+    );
+    assert_eq!(answers(&space, "csv"), ["c"]);
+}
+
+#[test]
 fn places_name_the_archive_and_the_file() {
     for (archive, bytes) in [
         ("d.zip", zip(&[("deep/a.jsonl", b"{\"instruction\":\"q1\",\"output\":\"a\"}\nnot json\n", 8)])),

@@ -8,7 +8,7 @@ pub(crate) mod order;
 mod output_stats;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     path::Path,
     sync::{Arc, Mutex},
 };
@@ -26,7 +26,10 @@ use crate::{
     driver::{self, Context, Control, Models, OutputSettings, RunReport, Sources},
     event::{Event, Observer},
     gc::{CacheBounds, Collected, collect_if_due},
-    graph::{OnExecute, RecipePlan, SnapshotKey, conversion_of, leaves, license, model_key, model_of, snapshot_keys},
+    graph::{
+        OnExecute, RecipePlan, SnapshotKey, conversion_of, leaves, license, model_key, model_of, partly_read,
+        snapshot_keys,
+    },
     provenance::{
         history,
         manifest::{BuildManifest, Made},
@@ -37,7 +40,7 @@ use crate::{
     status::{
         RecipeStatus, State,
         assess::{Assessed, Depth, Detail, Looks, Orphans, Session},
-        pins::{Pinning, Snapshots},
+        pins::{Pinning, Snapshots, passed_over_of},
         plan_cache::PlanCache,
     },
     system::{self, Stopwatch},
@@ -260,6 +263,7 @@ pub(crate) fn build_first(
             .map_err(|error| Failure::new(FailureKind::Action, format!("start {threads} threads: {error}")))?;
         let made = action_context(site, &session, outcomes, options, threads)?;
         let mut report = driver::run(&mut session.planner, &files, &made, crew.pool(), options.fail_fast);
+        tell_passed_over(&site.observer, &session, &numbers);
         endings = numbers.iter().copied().zip(std::mem::take(&mut report.endings)).collect();
         ran = Some((made, report));
     }
@@ -314,6 +318,18 @@ fn tell_planned(observer: &Observer, status: &RecipeStatus) {
         state: status.state.word(),
         reasons: status.reasons.clone(),
     });
+}
+
+/// Says which files of archives the recipes with these numbers do not read, each archive once. Those of folders are known, and
+/// told, before anything is read.
+fn tell_passed_over(observer: &Observer, session: &Session, numbers: &[usize]) {
+    let built = numbers.iter().map(|number| &session.recipes[*number]);
+    let built = built.filter_map(|assessed| Some((assessed.file?, assessed.recipe.as_ref()?.datasets.len())));
+    let archives = built
+        .flat_map(|(file, datasets)| (0..datasets).flat_map(move |number| partly_read(&session.planner, file, number)));
+    let words: BTreeSet<String> =
+        archives.map(|archive| passed_over_of(&archive.archive, archive.read, &archive.passed_over)).collect();
+    words.into_iter().for_each(|words| observer(Event::Warning(words)));
 }
 
 /// Returns the report of a build if no recipe has anything to do.

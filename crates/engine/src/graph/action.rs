@@ -96,6 +96,13 @@ impl SourceFile {
         RemoteFile { path: path.clone(), size, digest: self.digest }
     }
 
+    /// Returns the archive that this file lies in.
+    pub(crate) fn archive(&self) -> Option<Self> {
+        let inside = self.inside.as_ref()?;
+        let (path, size, kind) = (inside.archive.clone(), inside.size, inside.kind);
+        Some(Self { path, size, kind, inside: None, ..self.clone() })
+    }
+
     /// Returns the failure of what files with these bytes share, told of this file.
     pub(crate) fn told(&self, failure: &Failure) -> Failure {
         let path = &self.path;

@@ -201,6 +201,34 @@ fn listing(db: &dyn PlannerDb, archive: &SourceFile) -> Result<Option<Arc<Vec<Me
     }
 }
 
+/// An archive of which a dataset entry does not read all files.
+pub(crate) struct PartlyRead {
+    /// Its path.
+    pub(crate) archive: String,
+    /// Number of its files that are read.
+    pub(crate) read: usize,
+    /// The paths of those that are not, the path of the archive before them.
+    pub(crate) passed_over: Vec<String>,
+}
+
+/// Returns the archives of a dataset entry of which it does not read all files.
+pub(crate) fn partly_read(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Vec<PartlyRead> {
+    let Ok(files) = files(db, file, number) else { return Vec::new() };
+    let mut archives: BTreeMap<String, (SourceFile, BTreeSet<&str>)> = BTreeMap::new();
+    for file in files {
+        let (Some(archive), Some(inside)) = (file.archive(), &file.inside) else { continue };
+        let (_, read) = archives.entry(archive.path.clone()).or_insert_with(|| (archive, BTreeSet::new()));
+        read.insert(&inside.member.path);
+    }
+    let partly = |(archive, read): (SourceFile, BTreeSet<&str>)| {
+        let members = listing(db, &archive).ok()??;
+        let passed_over = members::passed_over(&members, |member| read.contains(member.path.as_str()));
+        let passed_over: Vec<String> = passed_over.iter().map(|path| format!("{}/{path}", archive.path)).collect();
+        (!passed_over.is_empty()).then_some(PartlyRead { archive: archive.path, read: read.len(), passed_over })
+    };
+    archives.into_values().filter_map(partly).collect()
+}
+
 /// Returns the licence of a dataset entry: the recipe's word, or else what the source states.
 pub(crate) fn license(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Option<License> {
     let (_, dataset) = dataset(db, file, number).as_ref()?;

@@ -302,7 +302,10 @@ fn file(
     data_dir: &[String],
 ) -> Result<Vec<(PathBuf, FileKind)>, SourceError> {
     if !system::exists(place) {
-        let reason = format!("`{source}` does not exist{}", hint(place, source));
+        let reason = match archive_around(place, source) {
+            Some(archive) => format!("`{source}` does not exist: `{archive}` is an archive, and is named as a whole"),
+            None => format!("`{source}` does not exist{}", hint(place, source)),
+        };
         return Err(layout_fault_of(SourceFault::NotFound, reason));
     }
     if !data_dir.is_empty() {
@@ -381,7 +384,7 @@ fn folder(
 }
 
 /// Returns whether a file describes a folder by its name and never holds rows.
-fn is_description(path: &str) -> bool {
+pub(super) fn is_description(path: &str) -> bool {
     let base = basename(path);
     base.ends_with(".md") || IGNORED.contains(&base)
 }
@@ -441,6 +444,17 @@ fn is_alike(named: RowFormat, said: RowFormat) -> bool {
     // A `.txt` may hold anything that is text.
     matches!((named, said), (RowFormat::Json, RowFormat::Jsonl) | (RowFormat::Jsonl, RowFormat::Json))
         || named == RowFormat::Txt && !matches!(said, RowFormat::Parquet | RowFormat::Arrow)
+}
+
+/// Returns the path of the archive that a path leads into, if it leads into one.
+fn archive_around<'s>(place: &Path, source: &'s str) -> Option<&'s str> {
+    let mut above = place.ancestors().skip(1);
+    let outer = std::iter::successors(source.rsplit_once('/'), |(outer, _)| outer.rsplit_once('/'));
+    let mut outer = outer.map(|(outer, _)| outer);
+    outer.find(|outer| {
+        let is_file = above.next().is_some_and(|place| system::exists(place) && !system::is_dir(place));
+        is_file && judge(outer).format().is_some_and(RowFormat::is_archive)
+    })
 }
 
 /// Suggests a name similar to a missing one, from the same folder.
@@ -540,6 +554,12 @@ mod tests {
         let missing = |source| ask(root.path(), source, Some(RowFormat::Jsonl), &["train"], &[]).unwrap_err();
         assert_eq!(missing("data/row.jsonl"), "`data/row.jsonl` does not exist: did you mean `rows.jsonl`?");
         assert_eq!(missing("other/rows.jsonl"), "`other/rows.jsonl` does not exist");
+        let root = workspace(&["data/rows.zip"]);
+        let missing = |source| ask(root.path(), source, None, &["train"], &[]).unwrap_err();
+        assert_eq!(
+            missing("data/rows.zip/d/train.jsonl"),
+            "`data/rows.zip/d/train.jsonl` does not exist: `data/rows.zip` is an archive, and is named as a whole"
+        );
         let narrowed = ask(root.path(), "data/rows.jsonl", Some(RowFormat::Jsonl), &["train"], &["x"]).unwrap_err();
         assert!(narrowed.contains("is a file"), "{narrowed}");
     }

@@ -6,10 +6,17 @@ use super::{
     SourceError,
     kind::{FileKind, RowFormat, judge},
     layout::{Files, files_of},
-    local::{is_stray, rows_of},
+    local::{is_description, is_stray, rows_of},
 };
 use datac_core::failure::SourceFault;
 use datac_decode::Member;
+
+/// Returns the files of an archive that are not read and could be meant: neither hidden ones nor descriptions.
+pub fn passed_over<'m>(members: &'m [Member], is_read: impl Fn(&Member) -> bool) -> Vec<&'m str> {
+    let is_hidden = |path: &str| path.split('/').any(|part| part.starts_with('.') || part.starts_with("__"));
+    let paths = members.iter().filter(|member| !is_read(member)).map(|member| member.path.as_str());
+    paths.filter(|path| !is_hidden(path) && !is_description(path)).collect()
+}
 
 /// Finds the files of an archive that are read, in reading order.
 ///

@@ -187,13 +187,17 @@ impl PinSources<'_> {
         snapshots.stood_on.insert(key.clone(), stood_on);
         // Whoever only looks has been told when it was built.
         if matches!(pinning, Pinning::Resolve | Pinning::Locked) && !passed_over.is_empty() {
-            let files = if files.len() == 1 { "1 file".to_owned() } else { format!("{} files", files.len()) };
-            let words = format!("`{}`: {files} read, passed over: {}", key.source, few(&passed_over));
-            (self.observer)(Event::Warning(words));
+            (self.observer)(Event::Warning(passed_over_of(&key.source, files.len(), &passed_over)));
         }
         let origin = FileOrigin { name: id.into(), commit: commit.map(Into::into) };
         Ok(Arc::new(Snapshot { origin, card: None, license, files, selected, passed_over }))
     }
+}
+
+/// Says how many files of a folder or an archive are read, and which are not.
+pub(crate) fn passed_over_of(source: &str, read: usize, passed_over: &[String]) -> String {
+    let read = if read == 1 { "1 file".to_owned() } else { format!("{read} files") };
+    format!("`{source}`: {read} read, passed over: {}", few(passed_over))
 }
 
 /// Names files, the first few of them.

@@ -13,7 +13,7 @@ use crate::{
     build::{BuildOptions, BuildReport, RecipeReport, order},
     cache::{Access, SCRATCH},
     driver::{failure_of, input_of},
-    graph::{FileOrigin, RecipeFile, SourceFile, conversion_of, files_of, snapshot_key},
+    graph::{FileOrigin, RecipeFile, SourceFile, conversion_of, files_of, partly_read, snapshot_key},
     selector::assess_selected,
     site::{Site, WorkspaceError},
     source::{folder, format_of},
@@ -285,7 +285,7 @@ impl Seen<'_> {
             place: if is_local { "workspace".to_owned() } else { self.scratch.hub.name() },
             repo: origin.as_ref().map_or_else(|| entry.source.clone(), |origin| origin.name().to_owned()),
             commit: origin.as_ref().and_then(|origin| origin.commit().map(str::to_owned)),
-            passed_over: self.passed_over(recipe, files),
+            passed_over: self.passed_over(recipe, file, files),
             files: files
                 .iter()
                 .map(|file| InspectedFile { path: file.path.clone(), bytes: file.size, format: file.kind.to_string() })
@@ -300,7 +300,7 @@ impl Seen<'_> {
     }
 
     /// Returns the files of the source that a recipe does not read.
-    fn passed_over(&self, recipe: &Recipe, files: &[Arc<SourceFile>]) -> Vec<String> {
+    fn passed_over(&self, recipe: &Recipe, file: RecipeFile, files: &[Arc<SourceFile>]) -> Vec<String> {
         let source = recipe.datasets[0].location.source();
         let place = self.scratch.root().join(source);
         let key = snapshot_key(&recipe.datasets[0], &self.session.snapshots.here);
@@ -313,7 +313,9 @@ impl Seen<'_> {
             }
             _ => Vec::new(),
         };
-        all.into_iter().filter(|path| files.iter().all(|file| file.remote().path != *path)).collect()
+        let beside = all.into_iter().filter(|path| files.iter().all(|file| file.remote().path != *path));
+        let inside = partly_read(&self.session.planner, file, 0).into_iter().flat_map(|archive| archive.passed_over);
+        beside.chain(inside).collect()
     }
 
     /// Returns the columns of the first rows of a file, how many rows those are, whether they are all, and examples.
