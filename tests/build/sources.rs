@@ -260,6 +260,30 @@ fn what_json_lacks_costs_only_who_reads_it() {
 }
 
 #[test]
+fn a_first_row_that_is_too_long_hides_no_others() {
+    let space = Space::new();
+    let long = "long, [{ ".repeat(17 << 17);
+    let row = |answer: &str| format!("{{\"instruction\":\"q\",\"output\":\"{answer}\"}}");
+    space.write("data/a.jsonl", format!("{}\n{}\n{}\n", row(&long), row("a"), row("b")));
+    space.write("data/b.json", format!("[{},\n{}\n,{}]", row(&long), row("a"), row("b")));
+    space.write("data/c.csv", format!("instruction,output\nq,\"{long}\"\nq,a\nq,b\n"));
+    for (name, file, raw) in [
+        ("a", "a.jsonl", "{\"instruction\":\"q\",\"output\":\"long, [{ long"),
+        ("b", "b.json", "{\"instruction\":\"q\",\"output\":\"long, [{ long"),
+        ("c", "c.csv", "q,\"long, [{ long"),
+    ] {
+        one(&space, name, &format!("source: data/{file}"));
+        space.build();
+        assert_eq!(answers(&space, name), ["a", "b"], "{file}");
+        let rejected: serde_json::Value =
+            serde_json::from_str(space.text(&format!("dataset/quarantine/sft_{name}.jsonl")).trim()).unwrap();
+        assert_eq!(rejected["reason"].as_str(), Some("row_too_long"));
+        let kept = rejected["raw"].as_str().unwrap();
+        assert!(kept.starts_with(raw), "{file}: {kept}");
+    }
+}
+
+#[test]
 fn a_command_that_goes_wrong_is_stopped_and_the_row_is_named() {
     for (name, command, said) in [
         ("endless", "[sh, -c, 'while true; do echo {}; done']", "it wrote more than 2 lines for 2 rows"),

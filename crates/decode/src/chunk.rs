@@ -27,6 +27,9 @@ use datac_core::{
 /// Maximum size of a row in bytes. A longer row is rejected without being held in memory.
 pub const MAX_ROW_BYTES: usize = 16 << 20;
 
+/// Number of bytes that an over-long row counts as in a survey.
+const OVERLONG_COUNTS: usize = 1 << 20;
+
 /// Encoding of a chunk's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Encoding {
@@ -148,6 +151,10 @@ impl Chunk {
 
     /// Returns the rows in order. Blank lines are not rows.
     pub fn spans(&self) -> Vec<Span> {
+        // Its beginning may have what separates rows.
+        if self.place.overlong {
+            return vec![Span { start: 0, end: self.bytes.len(), line: 0 }];
+        }
         match self.encoding {
             Encoding::JsonLines => json_spans::line_spans(&self.bytes),
             Encoding::JsonArray => json_spans::element_spans(&self.bytes),
@@ -190,7 +197,9 @@ impl Chunk {
                 survey.add(&row);
             }
         }
-        survey.bytes += self.bytes.len() as u64;
+        // An over-long row says nothing of the columns. If some stand first, the rows behind them are looked at, but as chunks
+        // wait for the survey, not behind any number of them.
+        survey.bytes += if self.place.overlong { OVERLONG_COUNTS } else { self.bytes.len() } as u64;
     }
 
     /// Returns the names of the columns, if all rows have the same.

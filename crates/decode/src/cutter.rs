@@ -10,7 +10,7 @@ use super::{DecodeError, chunk::Chunk, column_cutter::ColumnCutter, text_cutter:
 
 /// Version of the cutter, which is part of the key of every scan. To be raised when the same file is cut elsewhere,
 /// or when what a scan surveys of rows (`survey.rs` of the core) changes.
-pub const CUTTER_VERSION: u32 = 4;
+pub const CUTTER_VERSION: u32 = 5;
 
 /// Average size of a chunk in bytes. Small enough that an edit costs little and two threads can share a 4 MB source;
 /// large enough that zstd compresses well and a 10 GB source has no more than 20,000 chunks.

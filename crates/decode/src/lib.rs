@@ -263,7 +263,6 @@ pub fn reread(
             return Err(DecodeError::Moved);
         }
         if place.overlong {
-            text_cutter::mask(&mut bytes);
             stream.skip(place.length - keep).map_err(failed)?;
         }
         at = place.offset + place.length;

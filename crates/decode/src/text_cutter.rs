@@ -384,8 +384,7 @@ impl TextCutter {
     /// Returns an over-long row as a chunk, holding no more bytes than the limit. `end` is the end of the row, if it
     /// is in the buffer.
     fn give_overlong(&mut self, mut end: Option<usize>) -> Result<Chunk, DecodeError> {
-        let mut bytes = self.buffer[..=MAX_ROW_BYTES].to_vec();
-        mask(&mut bytes);
+        let bytes = self.buffer[..=MAX_ROW_BYTES].to_vec();
         let start = self.place;
         while end.is_none() {
             self.discard(self.buffer.len());
@@ -453,15 +452,5 @@ impl TextCutter {
         self.encoding = Encoding::JsonLines;
         self.closed = false;
         Ok(chunk)
-    }
-}
-
-/// Replaces the separators and brackets in the beginning of an over-long row, so that it is one row in every
-/// encoding.
-pub(super) fn mask(bytes: &mut [u8]) {
-    for byte in bytes.iter_mut() {
-        if byte.is_ascii_whitespace() || matches!(*byte, b',' | b'[' | b']' | b'{' | b'}' | b'"') {
-            *byte = b'_';
-        }
     }
 }
