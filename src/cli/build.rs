@@ -374,24 +374,36 @@ fn passed_and_rejected(recipes: &[(&RecipeReport, &Summary)], workspace: &Worksp
 /// The most recipes of which a note on one subject is printed in full.
 const NOTED: usize = 3;
 
-/// Prints where recipes give something else than was asked for, subject by subject; each hint once.
+/// Prints where recipes give something else than was asked for, subject by subject; each hint once, and what is said of several
+/// recipes in the same words once.
 fn notes(recipes: &[(&RecipeReport, &Summary)], screen: &Screen) {
-    let mut subjects: BTreeMap<NoteKind, Vec<(&str, &Note)>> = BTreeMap::new();
+    let mut subjects: BTreeMap<NoteKind, Vec<(Vec<&str>, &Note)>> = BTreeMap::new();
     for (recipe, _) in recipes {
         for note in &recipe.notes {
-            subjects.entry(note.about).or_default().push((&recipe.before.name, note));
+            let notes = subjects.entry(note.about).or_default();
+            let name = recipe.before.name.as_str();
+            match notes.iter_mut().find(|(_, known)| known.text == note.text) {
+                Some((names, _)) => names.push(name),
+                None => notes.push((vec![name], note)),
+            }
         }
     }
-    for notes in subjects.values() {
-        let shown = if notes.len() > NOTED + 1 { NOTED } else { notes.len() };
+    for (about, notes) in subjects {
+        // Each target leaves out samples for reasons of its own.
+        let shown = if about != NoteKind::Unfit && notes.len() > NOTED + 1 { NOTED } else { notes.len() };
         let hint = notes.iter().find_map(|(_, note)| note.hint.as_ref());
         let mut hint = hint.map(|hint| format!(" {FAINT}({hint}){FAINT:#}"));
-        for (recipe, note) in &notes[..shown] {
+        for (recipes, note) in &notes[..shown] {
             let hint = hint.take().unwrap_or_default();
-            screen.say_wrapped(&format!("{WARN}note{WARN:#} {recipe}: {}{hint}", note.text), 2);
+            screen.say_wrapped(&format!("{WARN}note{WARN:#} {}: {}{hint}", recipes.join(", "), note.text), 2);
         }
         if shown < notes.len() {
-            let rest: Vec<&str> = notes[shown..].iter().map(|(recipe, _)| *recipe).collect();
+            let mut rest: Vec<&str> = Vec::new();
+            for name in notes[shown..].iter().flat_map(|(names, _)| names) {
+                if !rest.contains(name) {
+                    rest.push(name);
+                }
+            }
             screen.say_wrapped(&format!("{FAINT}and alike: {} (see `--json`){FAINT:#}", rest.join(", ")), 2);
         }
     }

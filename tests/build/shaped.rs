@@ -117,6 +117,30 @@ fn what_does_not_fit_is_listed_and_counted_and_nothing_else_is_missing() {
 }
 
 #[test]
+fn what_does_not_fit_is_told_of_each_shape() {
+    let recipe = with("output: [trl, swift, llama-factory, openai, axolotl, nemo-rl]");
+    let rows = dialogues().replacen("\"role\":\"user\"", "\"role\":\"user\",\"mood\":\"calm\"", 1);
+    let space = Space::new();
+    space.write("data/a.jsonl", &rows);
+    space.write("config/a.yaml", &recipe);
+    space.write("config/b.yaml", &recipe);
+    let report = space.build();
+    let unfit = |note: &&datac::workspace::Note| note.text.contains("has no place for");
+    let texts: Vec<&String> = report.recipes[0].notes.iter().filter(unfit).map(|note| &note.text).collect();
+    assert!(texts.len() > 4, "{texts:?}");
+    let again = Space::new();
+    again.write("data/a.jsonl", &rows);
+    again.write("config/a.yaml", &recipe);
+    again.write("config/b.yaml", &recipe);
+    let output = again.datac(&["build"]);
+    let told = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    for text in texts {
+        assert_eq!(told.matches(&format!("note a, b: {text}")).count(), 1, "{text}: {told}");
+    }
+    assert!(!told.contains("and alike"), "{told}");
+}
+
+#[test]
 fn a_recipe_none_of_whose_samples_fit_is_refused() {
     let space = Space::new();
     space.write("data/a.jsonl", dialogues().replace("\"role\":\"user\"", "\"role\":\"user\",\"mood\":\"calm\""));
