@@ -334,6 +334,16 @@ fn goldens() -> Golden {
             }
             continue;
         }
+        if name == "pretrain/ids" {
+            for file in &manifest.files {
+                // Files of bare ids are of one shape each.
+                if let Some(shape @ "megatron") = file.name.split('/').nth(1) {
+                    let golden = format!("{} {} {}", file.name, file.meta.digest, file.meta.rows);
+                    add(Component::Shape(shape.to_owned().into()), &golden);
+                }
+            }
+            continue;
+        }
         if name == "sft/encoded" {
             for MadeChunk { encoded, rejects, .. } in manifest.sources.iter().flat_map(|source| &source.chunks) {
                 let encoded = encoded.expect("the recipe has a model");
@@ -501,6 +511,13 @@ fn built() -> Vec<BuildManifest> {
     space.write("data/chat.jsonl", format!("{calls}\n{plain}\n{refused}\n"));
     let more = "model: { source: datac/sample, now: 2026-01-31 }\n";
     space.write("config/sft/encoded.yaml", recipe(&[entry("chat", "data/chat.jsonl", 1.0, &[])], more));
+    space.write(
+        "data/texts.jsonl",
+        "{\"text\":\"One text.\"}\n{\"text\":\"Two\"}\n{\"text\":\"And a third one, longer.\"}\n",
+    );
+    let more = "model: datac/sample\noutput: [megatron]\n";
+    let ids = recipe(&[entry("texts", "data/texts.jsonl", 1.0, &[])], more).replace("phase: sft", "phase: pretrain");
+    space.write("config/pretrain/ids.yaml", ids);
     for (phase, source, extra) in [
         ("dpo", "Anthropic/hh-rlhf", "data_dir: harmless-base"),
         ("rlaif", "openai/gsm8k", "config_name: main, converter: prompts"),

@@ -10,6 +10,7 @@
 
 mod amounts;
 mod archives;
+mod bare_ids;
 mod cache;
 mod card;
 mod chained;

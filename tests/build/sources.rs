@@ -365,7 +365,7 @@ fn a_file_that_cannot_be_read_is_named_as_each_recipe_calls_it() {
     let report = space.try_build(&datac::workspace::BuildOptions::default()).unwrap();
     for name in ["a", "b", "c", "d", "e", "f"] {
         let failure = of(&report, &format!("sft/{name}")).failure.clone().unwrap();
-        let said = format!("{failure}: {}", failure.hint.unwrap_or_default());
+        let said = format!("{failure}: {}", failure.hint.as_deref().unwrap_or_default());
         let files: Vec<&str> = said.match_indices(".jsonl").map(|(at, _)| &said[at - 6..at + 6]).collect();
         let own = format!("data/{name}.jsonl");
         assert!(!files.is_empty() && files.iter().all(|file| *file == own), "{name}: {said}");

@@ -99,6 +99,17 @@ pub enum Container {
     Parquet,
     /// An Arrow stream, as `datasets` keeps them.
     Arrow,
+    /// An indexed dataset of Megatron-LM: token ids one after another, and in a file beside them where each sample ends.
+    Bin,
+}
+
+/// The type of the numbers in a file of token ids. The lowest byte of a number comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdType {
+    /// Numbers of two bytes.
+    U16,
+    /// Numbers of four bytes, with a sign.
+    I32,
 }
 
 /// How the files of an output are laid out.
@@ -162,8 +173,13 @@ impl Side {
 
 impl Container {
     /// Every format by the word recipes use.
-    pub const ALL: &[(&str, Self)] =
-        &[("jsonl", Self::Jsonl), ("jsonl.zst", Self::JsonlZst), ("parquet", Self::Parquet), ("arrow", Self::Arrow)];
+    pub const ALL: &[(&str, Self)] = &[
+        ("jsonl", Self::Jsonl),
+        ("jsonl.zst", Self::JsonlZst),
+        ("parquet", Self::Parquet),
+        ("arrow", Self::Arrow),
+        ("bin", Self::Bin),
+    ];
 
     /// Returns the word recipes use, which is also the extension of its files.
     pub fn word(self) -> &'static str {
@@ -172,6 +188,30 @@ impl Container {
             Self::JsonlZst => "jsonl.zst",
             Self::Parquet => "parquet",
             Self::Arrow => "arrow",
+            Self::Bin => "bin",
+        }
+    }
+
+    /// Whether a file holds bare token ids: no columns, and nothing that `load_dataset` opens.
+    pub fn is_of_ids(self) -> bool {
+        self == Self::Bin
+    }
+
+    /// Returns the type of the numbers in a file of bare token ids, for a model with so many of them.
+    pub fn id_type(self, vocabulary: u64) -> Option<IdType> {
+        match self {
+            // As `DType.optimal_dtype` of Megatron-LM chooses.
+            Self::Bin => Some(if vocabulary < 65_500 { IdType::U16 } else { IdType::I32 }),
+            Self::Jsonl | Self::JsonlZst | Self::Parquet | Self::Arrow => None,
+        }
+    }
+
+    /// Returns the names of the files that belong to a file of rows, by its name.
+    pub fn parts(self, name: &str) -> Vec<String> {
+        let bare = name.strip_suffix(self.word()).unwrap_or(name);
+        match self {
+            Self::Bin => vec![format!("{bare}idx")],
+            Self::Jsonl | Self::JsonlZst | Self::Parquet | Self::Arrow => Vec::new(),
         }
     }
 
@@ -180,6 +220,24 @@ impl Container {
         let name = path.file_name()?.to_str()?;
         let is_it = |word: &str| name.strip_suffix(word).is_some_and(|rest| rest.ends_with('.'));
         Self::ALL.iter().find(|(word, _)| is_it(word)).map(|(_, container)| *container)
+    }
+}
+
+impl IdType {
+    /// Returns the name that NumPy has for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::U16 => "uint16",
+            Self::I32 => "int32",
+        }
+    }
+
+    /// Returns the number of bytes of an id.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::U16 => 2,
+            Self::I32 => 4,
+        }
     }
 }
 

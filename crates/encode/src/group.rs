@@ -24,6 +24,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::{
     EncodeError, Format,
     array::{self, Builder},
+    ids::Ids,
     schema,
 };
 use datac_core::shape::facts::Column;
@@ -197,6 +198,7 @@ pub struct Encoded {
 pub(crate) enum Part {
     Parquet(Box<RowGroup>),
     Arrow(Vec<RecordBatch>),
+    Ids(Ids),
 }
 
 impl Group {
@@ -214,11 +216,14 @@ impl Group {
     pub fn encode(self) -> Result<Encoded, EncodeError> {
         let bytes = self.bytes();
         let Self { number, lines, plan } = self;
-        let batches = plan.batches(&lines)?;
-        drop(lines);
         let part = match plan.format {
-            Format::Arrow => Part::Arrow(batches),
-            Format::Parquet => Part::Parquet(Box::new(RowGroup::new(&batches, &plan)?)),
+            Format::Arrow => Part::Arrow(plan.batches(&lines)?),
+            Format::Parquet => {
+                let batches = plan.batches(&lines)?;
+                drop(lines);
+                Part::Parquet(Box::new(RowGroup::new(&batches, &plan)?))
+            }
+            Format::Indexed(of) => Part::Ids(Ids::read(&lines, of)?),
         };
         Ok(Encoded { number, bytes, part })
     }

@@ -1,11 +1,13 @@
-//! Rows as JSON lines to columnar files: Parquet, with pages cut by content, and Arrow streams.
+//! Rows as JSON lines to columnar files: Parquet, with pages cut by content, and Arrow streams; and to files of bare token ids.
 //!
-//! A file has the [columns](Column) of its shape. Values that have no one type, such as the arguments of tool calls, are JSON text,
+//! A columnar file has the [columns](Column) of its shape. Values that have no one type, such as the arguments of tool calls, are JSON text,
 //! and the file says so (Parquet's logical type JSON, Arrow's extension `arrow.json`): `datasets` 4.8 and later give them back as
 //! objects, without the keys of other rows.
 
 mod array;
 mod group;
+mod ids;
+mod indexed;
 mod schema;
 
 use std::{
@@ -18,21 +20,24 @@ use arrow_ipc::writer::StreamWriter;
 use arrow_schema::ArrowError;
 use parquet::{arrow::ArrowWriter, errors::ParquetError, file::writer::SerializedFileWriter};
 
-use datac_core::shape::facts::Column;
+use datac_core::{outputs::IdType, shape::facts::Column};
 use group::{Cutter, Part, Plan};
+use indexed::Indexed;
 
 pub use group::{Encoded, Group};
 
 /// Raised by hand when the same rows are written as other bytes, which a new version of `parquet` may do, too.
 pub const ENCODE_VERSION: u32 = 3;
 
-/// A columnar file format.
+/// A file format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Parquet, compressed with Zstandard.
     Parquet,
     /// An Arrow IPC stream, uncompressed, as `datasets` memory-maps it.
     Arrow,
+    /// An indexed dataset of Megatron-LM, with ids of a type.
+    Indexed(IdType),
 }
 
 /// Rows that cannot be written.
@@ -52,6 +57,13 @@ pub enum EncodeError {
     /// The columns could not be put together.
     #[error("encode rows: {0}")]
     Columns(String),
+}
+
+impl EncodeError {
+    /// The error of a caller that does not give the files that a format has.
+    fn wrong_files() -> Self {
+        Self::Columns("the files of a format are not those that it has".to_owned())
+    }
 }
 
 impl From<ParquetError> for EncodeError {
@@ -75,7 +87,7 @@ impl From<ArrowError> for EncodeError {
     }
 }
 
-/// A columnar file that is being written.
+/// A file that is being written.
 ///
 /// Rows are appended in order and cut into groups, which any threads [encode](Group::encode) and hand back in any order.
 pub struct Encoder<W: Write + Send> {
@@ -91,11 +103,12 @@ pub struct Encoder<W: Write + Send> {
 enum File<W: Write + Send> {
     Parquet(Box<SerializedFileWriter<W>>),
     Arrow(Box<StreamWriter<W>>),
+    Indexed(Indexed<W>),
 }
 
 impl<W: Write + Send> Encoder<W> {
-    /// Begins a file of these columns.
-    pub fn new(out: W, format: Format, columns: &[Column]) -> Result<Self, EncodeError> {
+    /// Begins a file of these columns, with the files that belong to it.
+    pub fn new(out: W, beside: Vec<W>, format: Format, columns: &[Column]) -> Result<Self, EncodeError> {
         let plan = Arc::new(Plan::new(format, columns));
         let file = match format {
             Format::Parquet => {
@@ -103,6 +116,10 @@ impl<W: Write + Send> Encoder<W> {
                 File::Parquet(Box::new(writer.into_serialized_writer()?.0))
             }
             Format::Arrow => File::Arrow(Box::new(StreamWriter::try_new(out, plan.schema())?)),
+            Format::Indexed(of) => {
+                let [index] = <[W; 1]>::try_from(beside).map_err(|_| EncodeError::wrong_files())?;
+                File::Indexed(Indexed::new(out, index, of))
+            }
         };
         Ok(Self { file, plan, cutter: Cutter::default(), next: 0, early: BTreeMap::new() })
     }
@@ -134,6 +151,7 @@ impl<W: Write + Send> Encoder<W> {
                 (File::Arrow(writer), Part::Arrow(batches)) => {
                     batches.iter().try_for_each(|batch| writer.write(batch))?;
                 }
+                (File::Indexed(dataset), Part::Ids(ids)) => dataset.add(&ids)?,
                 _ => unreachable!("a group is of its file's format"),
             }
             self.next += 1;
@@ -142,8 +160,8 @@ impl<W: Write + Send> Encoder<W> {
         Ok(written)
     }
 
-    /// Ends the file, all groups of which were added, and returns what it was written to.
-    pub fn finish(mut self) -> Result<W, EncodeError> {
+    /// Ends the file, all groups of which were added, and returns what it and the files that belong to it were written to.
+    pub fn finish(mut self) -> Result<(W, Vec<W>), EncodeError> {
         if let Some(rest) = self.rest() {
             self.add(rest.encode()?)?;
         }
@@ -151,10 +169,14 @@ impl<W: Write + Send> Encoder<W> {
             return Err(EncodeError::Io(io::Error::other("a group of rows was not written")));
         }
         Ok(match self.file {
-            File::Parquet(writer) => writer.into_inner()?,
+            File::Parquet(writer) => (writer.into_inner()?, Vec::new()),
             File::Arrow(mut writer) => {
                 writer.finish()?;
-                writer.into_inner()?
+                (writer.into_inner()?, Vec::new())
+            }
+            File::Indexed(dataset) => {
+                let (ids, index) = dataset.finish()?;
+                (ids, vec![index])
             }
         })
     }

@@ -28,14 +28,14 @@ fn written(format: Format, rows: &[u8]) -> Vec<u8> {
 
 /// Writes rows that come piece by piece; their groups are handed back two by two, the later one first.
 fn cut(format: Format, pieces: &[&[u8]]) -> Vec<u8> {
-    let mut encoder = Encoder::new(Vec::new(), format, &columns()).unwrap();
+    let mut encoder = Encoder::new(Vec::new(), Vec::new(), format, &columns()).unwrap();
     let groups: Vec<Group> = pieces.iter().flat_map(|piece| encoder.append(piece)).collect();
     let mut encoded: Vec<Encoded> = groups.into_iter().map(|group| group.encode().unwrap()).collect();
     encoded.chunks_mut(2).for_each(<[Encoded]>::reverse);
     for group in encoded {
         encoder.add(group).unwrap();
     }
-    encoder.finish().unwrap()
+    encoder.finish().unwrap().0
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_row_that_is_not_of_the_columns_is_refused() {
         (r#"{"text":"a","text":"b"}"#, "`text` is there twice"),
         (r#"{"prompt":[{"role":"user","content":"","name":"x"}]}"#, "`name` is no column, and no key that all have"),
     ] {
-        let mut encoder = Encoder::new(Vec::new(), Format::Parquet, &columns()).unwrap();
+        let mut encoder = Encoder::new(Vec::new(), Vec::new(), Format::Parquet, &columns()).unwrap();
         assert!(encoder.append(format!("{row}\n").as_bytes()).is_empty());
         let error = encoder.finish().unwrap_err().to_string();
         assert!(error.starts_with(&format!("row 0 of a group: {reason} at line 1")), "{error}");

@@ -60,6 +60,7 @@ fn encoding(container: Container) -> &'static str {
         Container::JsonlZst => "application/zstd",
         Container::Parquet => "application/x-parquet",
         Container::Arrow => "application/vnd.apache.arrow.stream",
+        Container::Bin => "application/octet-stream",
     }
 }
 
@@ -76,6 +77,9 @@ fn description(card: &Card<'_>) -> String {
             parts.push("The rows are compressed JSON Lines, so no record set describes them.".to_owned())
         }
         Container::Arrow => parts.push("The rows are Arrow streams, so no record set describes them.".to_owned()),
+        Container::Bin => {
+            parts.push("The rows are bare token ids, so no record set describes them.".to_owned());
+        }
         container => {
             let without: Vec<&str> = card
                 .columns

@@ -54,6 +54,8 @@ pub struct AboutModel {
     pub commit: Option<String>,
     /// What the recipe says of it, such as `train_on: last`.
     pub settings: Vec<String>,
+    /// Number of ids that its tokenizer has, which decides how wide ids are in files of bare ids.
+    pub vocabulary: u64,
 }
 
 /// What a card says of a source.

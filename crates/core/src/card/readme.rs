@@ -47,6 +47,10 @@ fn front_matter(card: &Card<'_>, license: Option<&License>, out: &mut String) {
             line(out, &format!("license_link: {}", scalar(link)));
         }
     }
+    if card.target.container.is_of_ids() {
+        // Nothing here is for `datasets`.
+        return;
+    }
     line(out, "configs:");
     line(out, "- config_name: default");
     // `datasets` (4.0 to 5.2) keys its cache of a folder with a card by the last part of the path and by what the card says, not
@@ -161,15 +165,14 @@ fn introduction(card: &Card<'_>, out: &mut String) {
                 Container::JsonlZst => "JSON Lines compressed with Zstandard",
                 Container::Parquet => "Parquet",
                 Container::Arrow => "Arrow streams",
+                Container::Bin => "indexed datasets of Megatron-LM",
             }
         ),
     );
     about.model.iter().for_each(|of| model(of, out));
     line(out, "");
     line(out, "```python");
-    line(out, "from datasets import load_dataset");
-    line(out, "");
-    line(out, "dataset = load_dataset(\"path/to/this/folder\")");
+    example(card, out);
     line(out, "```");
     line(out, "");
     if target.container == Container::JsonlZst {
@@ -179,6 +182,24 @@ fn introduction(card: &Card<'_>, out: &mut String) {
     if target.layout == Layout::Hub {
         line(out, "The folder can be uploaded to the Hub as it is.");
         line(out, "");
+    }
+}
+
+/// Writes how a program opens the rows.
+fn example(card: &Card<'_>, out: &mut String) {
+    let first = card.files.first().map_or("", |file| file.name.as_str());
+    match card.target.container {
+        Container::Jsonl | Container::JsonlZst | Container::Parquet | Container::Arrow => {
+            line(out, "from datasets import load_dataset");
+            line(out, "");
+            line(out, "dataset = load_dataset(\"path/to/this/folder\")");
+        }
+        Container::Bin => {
+            let prefix = first.strip_suffix(".bin").unwrap_or(first);
+            line(out, "from megatron.core.datasets.indexed_dataset import IndexedDataset");
+            line(out, "");
+            line(out, &format!("dataset = IndexedDataset(\"path/to/this/folder/{prefix}\")"));
+        }
     }
 }
 

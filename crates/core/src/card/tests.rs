@@ -111,7 +111,7 @@ fn cards_of_files_and_of_shards() {
     insta::assert_snapshot!("files_croissant", croissant);
     // Ids are worth nothing without the model that they are of.
     let settings = vec!["enable_thinking: false".to_owned(), "max_tokens: 4096".to_owned()];
-    let model = AboutModel { from: "org/m".to_owned(), commit: Some("c0".to_owned()), settings };
+    let model = AboutModel { from: "org/m".to_owned(), commit: Some("c0".to_owned()), settings, vocabulary: 151_669 };
     let encoded = About { model: Some(model), ..one.clone() };
     let [(_, readme), _] = Card { about: &encoded, ..card }.files();
     let told = "Rendered and encoded for the model `org/m` at `c0`, `enable_thinking: false`, `max_tokens: 4096`.";

@@ -6,6 +6,9 @@ use crate::encoded::{EncodedSample, Sequence, WEIGHTED};
 /// What PyTorch's cross entropy leaves out: `ignore_index`.
 const NOT_TRAINED: &str = "-100";
 
+/// What a shape without a mask has no place for: its trainer would train on them.
+pub const UNTRAINED: Unfit = Unfit("tokens that are not trained on");
+
 /// Returns the only sequence of a sample, if labels or a mask can say what of it is trained on: they say whether, not how much.
 pub(super) fn sequence(sample: &EncodedSample) -> Result<&Sequence, Unfit> {
     let [sequence] = &sample.sequences[..] else { return Err(Unfit("several sequences")) };

@@ -8,6 +8,7 @@ mod chat;
 pub mod facts;
 mod ids;
 pub mod llama_factory;
+pub mod megatron;
 pub mod messages;
 pub mod native;
 pub mod nemo_rl;
@@ -25,6 +26,7 @@ mod write;
 
 pub use chat::wrapped_tools;
 use facts::{Column, Facts};
+pub use ids::UNTRAINED;
 
 use crate::{
     encoded::EncodedSample,
@@ -51,6 +53,7 @@ pub static SHAPES: &[&dyn Shape] = &[
     &skyrl::SkyRl,
     &tokens::Tokens,
     &skyrl_tokens::SkyRlTokens,
+    &megatron::Megatron,
 ];
 
 /// The shape of all outputs.
@@ -74,7 +77,7 @@ pub trait Shape: Sync {
 
     /// The file formats that the trainer reads.
     fn containers(&self) -> Vec<Container> {
-        Container::ALL.iter().map(|(_, container)| *container).collect()
+        Container::ALL.iter().map(|(_, container)| *container).filter(|container| !container.is_of_ids()).collect()
     }
 
     /// Whether names of files hold a part of their digest, because the trainer's own cache does not look at the bytes.

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     graph::{ArrangeOutcome, SelectedSource, ShapedOutcome},
     system,
-    writer::{Encoder, Order, OutputFile, Rows, UnfitSample},
+    writer::{Encoder, Layout, Order, OutputFile, Rows, UnfitSample, Written as WrittenFile},
 };
 use datac_core::{
     card::{About, Card, CardFile},
@@ -21,7 +21,7 @@ use datac_core::{
     row,
     sample::SampleKind,
     shape::{
-        self, Shape, Written,
+        self, Shape, UNTRAINED, Unfit, Written,
         facts::{Column, Facts, Type},
     },
 };
@@ -89,9 +89,12 @@ pub(super) fn shaped(context: &Context, of: &Of<'_>) -> Result<(ShapedOutcome, V
         interrupt: &context.control.interrupt,
         check: &|| context.check(),
     };
+    let vocabulary = about.model.as_ref().map_or(u64::MAX, |model| model.vocabulary);
+    let ids = target.container.id_type(vocabulary);
+    let layout = Layout { container: target.container, columns: &columns, ids };
     let told = progress(context, folder.clone(), shards.iter().map(|shard| shard.order.rows()).sum());
     let begin = |number: usize| {
-        let file = OutputFile::of_container(&shards[number].path, target.container, &columns)?;
+        let file = OutputFile::of_rows(&shards[number].path, layout)?;
         Ok(file.telling(told.clone()))
     };
     let orders: Vec<Order> = shards.iter().map(|shard| shard.order.clone()).collect();
@@ -110,21 +113,21 @@ pub(super) fn shaped(context: &Context, of: &Of<'_>) -> Result<(ShapedOutcome, V
         }
         let mut name = shard.name.clone();
         if shape.has_digest_in_name() {
-            name = with_digest(&name, &written.digest.to_string(), target);
+            name = with_digest(&name, &written.digest_with_parts().to_string(), target);
             written.go_to(path(&name));
         }
-        card_files.push(CardFile {
-            name: name.clone(),
-            side: shard.side,
-            rows: written.rows,
-            bytes: written.bytes,
-            sha256: written.sha256.clone().unwrap_or_default(),
-        });
+        let parts = std::mem::take(&mut written.parts);
+        card_files.push(card_file(&name, shard.side, &written));
         match sides.iter_mut().find(|(side, _)| *side == shard.side) {
             Some((_, names)) => names.push(name.clone()),
             None => sides.push((shard.side, vec![name.clone()])),
         }
         made.add(&name, written)?;
+        for (mut part, name) in parts.into_iter().zip(target.container.parts(&name)) {
+            part.go_to(path(&name));
+            card_files.push(card_file(&name, shard.side, &part));
+            made.add(&name, part)?;
+        }
     }
     if made.files.iter().all(|file| file.meta.rows == 0) {
         return Err(ActionError::Failure(nothing_fits(target, &unfit)));
@@ -173,11 +176,16 @@ struct Made<'a> {
 }
 
 impl Made<'_> {
-    fn add(&mut self, name: &str, written: crate::writer::Written) -> Result<(), ActionError> {
+    fn add(&mut self, name: &str, written: WrittenFile) -> Result<(), ActionError> {
         let meta = finish(self.context, written, &mut self.unplaced)?;
         self.files.push(NamedFile { name: format!("{}/{name}", self.folder), meta });
         Ok(())
     }
+}
+
+fn card_file(name: &str, side: Side, written: &WrittenFile) -> CardFile {
+    let sha256 = written.sha256.clone().unwrap_or_default();
+    CardFile { name: name.to_owned(), side, rows: written.rows, bytes: written.bytes, sha256 }
 }
 
 /// Returns the name of a file with the beginning of its digest before the extension.
@@ -195,6 +203,15 @@ fn nothing_fits(target: &Target, unfit: &[UnfitSample]) -> Failure {
     if unfit.iter().all(|sample| sample.what == OVERLONG) {
         let message = format!("every sample has more tokens than a packed row of `{}`", target.shape);
         return Failure::plain(FailureKind::Policy, message).hint("raise `pack`");
+    }
+    if unfit.iter().all(|sample| Unfit(sample.what) == UNTRAINED) {
+        let message = format!(
+            "no sample can be written as `{}`: it has no loss mask, and every sample has {}",
+            target.shape, UNTRAINED.0
+        );
+        let hint =
+            "choose a shape with a mask, such as `tokens`, or train on all of each text: `train_on: all` under `model`";
+        return Failure::plain(FailureKind::Policy, message).hint(hint);
     }
     let reasons = reasons(unfit.iter().map(|sample| (sample.what, 1)));
     let message = format!("no sample can be written as `{}`: it has no place for {reasons}", target.shape);

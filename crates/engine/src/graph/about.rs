@@ -6,7 +6,7 @@ use super::{
     action::{PinnedModel, SelectedSource},
     inputs::{PlannerDb, RecipeFile},
     keys::Noted,
-    model::model_of,
+    model::{model_of, read_model},
     queries::{Node, arranged, invalid, mixed, parse, ready},
     sources::license,
 };
@@ -37,17 +37,21 @@ pub(super) fn about(db: &dyn PlannerDb, file: RecipeFile, noted: &Noted) -> Node
     let realised = arranged.realised.iter().copied();
     let each = recipe.datasets.iter().zip(sources.iter()).zip(realised).zip(licenses);
     let sources = each.map(|(((dataset, source), realised), license)| of_source(dataset, source, &realised, license));
+    let model = match model_of(db, file) {
+        Some(model) => Some(of_model(&model, ready!(read_model(db, &model)).vocabulary)),
+        None => None,
+    };
     Node::Ready(Arc::new(About {
         phase: recipe.metadata.phase.clone(),
         description: noted.description.clone(),
         kind: recipe.metadata.kind,
         unit: unit_word(recipe.mix.unit),
         sources: sources.collect(),
-        model: model_of(db, file).map(|model| of_model(&model)),
+        model,
     }))
 }
 
-fn of_model(pinned: &PinnedModel) -> AboutModel {
+fn of_model(pinned: &PinnedModel, vocabulary: u64) -> AboutModel {
     let Model {
         template, arguments, now, train_on, reasoning, end_of_turn, special_tokens, max_tokens, overlong, ..
     } = &pinned.model;
@@ -68,7 +72,7 @@ fn of_model(pinned: &PinnedModel) -> AboutModel {
         settings.push(word("overlong", &overlong.word()));
     }
     let (from, commit) = (pinned.model.location.source().to_owned(), pinned.origin.commit().map(str::to_owned));
-    AboutModel { from, commit, settings }
+    AboutModel { from, commit, settings, vocabulary }
 }
 
 fn of_source(dataset: &Dataset, source: &SelectedSource, realised: &Realised, license: Option<License>) -> AboutSource {

@@ -159,13 +159,7 @@ pub(super) fn model_for(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> 
     if dataset(db, file, number).as_ref().is_some_and(|(_, dataset)| dataset.role == SourceRole::Excluded) {
         return Node::Ready(None);
     }
-    let read = node(
-        db,
-        ReadModel { model: &pinned }.key(&(), &VersionsIn(db)),
-        |outcome| if let Outcome::ReadModel(outcome) = outcome { Some(outcome.clone()) } else { None },
-        || Work::ReadModel(pinned.clone()),
-    );
-    match read {
+    match read_model(db, &pinned) {
         Node::Ready(outcome) => {
             let kind = dataset(db, file, number).as_ref().map(|(kind, _)| *kind);
             match lacking(&outcome, kind) {
@@ -176,6 +170,16 @@ pub(super) fn model_for(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> 
         Node::Needs(needs) => Node::Needs(needs),
         Node::Failed(failure) => Node::Failed(in_entry(db, file, 0, &failure)),
     }
+}
+
+/// Returns what is known of a model once its files have been read.
+pub(super) fn read_model(db: &dyn PlannerDb, pinned: &Arc<PinnedModel>) -> Node<ModelOutcome> {
+    node(
+        db,
+        ReadModel { model: pinned }.key(&(), &VersionsIn(db)),
+        |outcome| if let Outcome::ReadModel(outcome) = outcome { Some(outcome.clone()) } else { None },
+        || Work::ReadModel(pinned.clone()),
+    )
 }
 
 /// Returns what a model lacks for samples of a kind.

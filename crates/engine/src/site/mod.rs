@@ -7,6 +7,7 @@ mod cache_folder;
 mod discover;
 mod error;
 mod hub;
+mod id_rows;
 mod lock_store;
 mod output_folder;
 mod output_rows;

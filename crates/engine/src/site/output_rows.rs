@@ -11,10 +11,11 @@ use datac_core::{
 };
 use datac_decode::{Cutter, Input};
 
+use super::id_rows::id_lines;
 use crate::system::{self, FileError};
 
 /// Size of the buffer that files are read through, in bytes.
-const BUFFER: usize = 1 << 20;
+pub(super) const BUFFER: usize = 1 << 20;
 
 /// Opens an output, whose name says what its rows lie in, and returns its rows as lines of JSON.
 pub(crate) fn lines_of(path: &Path) -> Result<Box<dyn BufRead + Send>, FileError> {
@@ -23,6 +24,7 @@ pub(crate) fn lines_of(path: &Path) -> Result<Box<dyn BufRead + Send>, FileError
         Some(Container::Parquet) => FileKind { format: RowFormat::Parquet, compression: Compression::None },
         Some(Container::Arrow) => FileKind { format: RowFormat::Arrow, compression: Compression::None },
         Some(Container::JsonlZst) => FileKind { format: RowFormat::Jsonl, compression: Compression::Zstd },
+        Some(container @ Container::Bin) => return id_lines(path, container),
         Some(Container::Jsonl) | None => return Ok(Box::new(BufReader::with_capacity(BUFFER, file))),
     };
     let cutter = datac_decode::open(Input::File(file), kind).map_err(|error| {

@@ -5,7 +5,11 @@ use std::io::{self, Write};
 use sha2::{Digest, Sha256};
 
 use crate::system::{FileError, Replacement};
-use datac_core::{hash::Hasher, outputs::Container, shape::facts::Column};
+use datac_core::{
+    hash::Hasher,
+    outputs::{Container, IdType},
+    shape::facts::Column,
+};
 use datac_encode::{EncodeError, Encoded, Format, Group};
 
 /// Level of Zstandard in `jsonl.zst`.
@@ -26,12 +30,30 @@ impl PublicHash {
 /// waited for.
 const WRITTEN_OUT: u64 = 2 << 20;
 
+/// What decides how rows lie in a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout<'a> {
+    /// The file format.
+    pub container: Container,
+    /// The columns of the rows.
+    pub columns: &'a [Column],
+    /// The type of ids, in files of bare ids.
+    pub ids: Option<IdType>,
+}
+
 /// The file, its size, and the hash of its bytes.
 pub(super) struct Bytes {
     pub(super) replacement: Replacement,
     pub(super) hasher: Hasher,
     pub(super) sha256: Option<PublicHash>,
     pub(super) count: u64,
+}
+
+impl Bytes {
+    /// Begins a file.
+    pub(super) fn new(replacement: Replacement, sha256: Option<PublicHash>) -> Self {
+        Self { replacement, hasher: Hasher::default(), sha256, count: 0 }
+    }
 }
 
 impl Write for Bytes {
@@ -59,28 +81,26 @@ impl Write for Bytes {
 pub(super) enum Sink {
     Lines(Box<Bytes>),
     Compressed(Box<zstd::Encoder<'static, Bytes>>),
-    Columns(Box<datac_encode::Encoder<Bytes>>),
+    Groups(Box<datac_encode::Encoder<Bytes>>),
 }
 
 impl Sink {
-    /// Begins a file.
-    pub(super) fn new(
-        replacement: Replacement,
-        container: Container,
-        columns: &[Column],
-        sha256: Option<PublicHash>,
-    ) -> Result<Self, EncodeError> {
-        let bytes = Bytes { replacement, hasher: Hasher::default(), sha256, count: 0 };
-        let columnar = |format, bytes| datac_encode::Encoder::new(bytes, format, columns);
-        Ok(match container {
+    /// Begins a file, with the [files that belong to it](Container::parts).
+    pub(super) fn new(bytes: Bytes, parts: Vec<Bytes>, layout: Layout<'_>) -> Result<Self, EncodeError> {
+        let encoded = |format, bytes| datac_encode::Encoder::new(bytes, parts, format, layout.columns);
+        Ok(match layout.container {
             Container::Jsonl => Self::Lines(Box::new(bytes)),
             Container::JsonlZst => {
                 let mut encoder = zstd::Encoder::new(bytes, LEVEL)?;
                 encoder.include_checksum(true)?;
                 Self::Compressed(Box::new(encoder))
             }
-            Container::Parquet => Self::Columns(Box::new(columnar(Format::Parquet, bytes)?)),
-            Container::Arrow => Self::Columns(Box::new(columnar(Format::Arrow, bytes)?)),
+            Container::Parquet => Self::Groups(Box::new(encoded(Format::Parquet, bytes)?)),
+            Container::Arrow => Self::Groups(Box::new(encoded(Format::Arrow, bytes)?)),
+            Container::Bin => {
+                let ids = layout.ids.ok_or_else(|| EncodeError::Columns("the type of ids is unknown".to_owned()))?;
+                Self::Groups(Box::new(encoded(Format::Indexed(ids), bytes)?))
+            }
         })
     }
 
@@ -90,7 +110,7 @@ impl Sink {
         match self {
             Self::Lines(bytes) => bytes.write_all(lines)?,
             Self::Compressed(encoder) => encoder.write_all(lines)?,
-            Self::Columns(encoder) => return Ok(encoder.append(lines)),
+            Self::Groups(encoder) => return Ok(encoder.append(lines)),
         }
         Ok(Vec::new())
     }
@@ -98,7 +118,7 @@ impl Sink {
     /// Returns the rows that are no complete group, once all rows were appended.
     pub(super) fn rest(&mut self) -> Option<Group> {
         match self {
-            Self::Columns(encoder) => encoder.rest(),
+            Self::Groups(encoder) => encoder.rest(),
             Self::Lines(_) | Self::Compressed(_) => None,
         }
     }
@@ -106,7 +126,7 @@ impl Sink {
     /// Number of the group to write next.
     pub(super) fn next_group(&self) -> usize {
         match self {
-            Self::Columns(encoder) => encoder.next_group(),
+            Self::Groups(encoder) => encoder.next_group(),
             Self::Lines(_) | Self::Compressed(_) => 0,
         }
     }
@@ -115,17 +135,17 @@ impl Sink {
     /// the groups had that were written.
     pub(super) fn add(&mut self, encoded: Encoded) -> Result<u64, EncodeError> {
         match self {
-            Self::Columns(encoder) => encoder.add(encoded),
+            Self::Groups(encoder) => encoder.add(encoded),
             Self::Lines(_) | Self::Compressed(_) => unreachable!("lines are written as they come"),
         }
     }
 
-    /// Writes what is left.
-    pub(super) fn finish(self) -> Result<Bytes, EncodeError> {
+    /// Writes what is left; returns the file, and those that belong to it.
+    pub(super) fn finish(self) -> Result<(Bytes, Vec<Bytes>), EncodeError> {
         match self {
-            Self::Lines(bytes) => Ok(*bytes),
-            Self::Compressed(encoder) => Ok(encoder.finish()?),
-            Self::Columns(encoder) => encoder.finish(),
+            Self::Lines(bytes) => Ok((*bytes, Vec::new())),
+            Self::Compressed(encoder) => Ok((encoder.finish()?, Vec::new())),
+            Self::Groups(encoder) => encoder.finish(),
         }
     }
 }

@@ -6,7 +6,7 @@
 //! thread B   encode 1 ── leave 1 ── encode 2 ── append 2 …
 //! ```
 //!
-//! Rows of columnar files are encoded in groups of many segments. A group that is complete waits in a queue, from which any
+//! Rows of columnar files, and of files of bare token ids, are encoded in groups of many segments. A group that is complete waits in a queue, from which any
 //! thread takes it and encodes it while others go on appending; the thread that appends then writes it in its turn.
 //!
 //! A thread whose segment is far ahead of the next one to append waits, so that segments do not pile up. Segments are
@@ -21,11 +21,11 @@ use std::{
 };
 
 use super::{
-    container::{Bytes, PublicHash, Sink, failed},
+    container::{Bytes, Layout, PublicHash, Sink, failed},
     rows::OutputError,
 };
 use crate::system::{FileError, Replacement, Synced};
-use datac_core::{id::FileHash, outputs::Container, shape::facts::Column};
+use datac_core::{id::FileHash, outputs::Container};
 use datac_encode::{Encoded, Group};
 
 /// Number of empty buffers that are kept for reuse.
@@ -37,6 +37,7 @@ const AHEAD: u64 = 24 << 20;
 /// An output file that is being written beside its destination.
 pub struct OutputFile {
     destination: PathBuf,
+    container: Container,
     state: Mutex<State>,
     /// Notified when a segment has been appended, and when no more will be.
     turn: Condvar,
@@ -85,27 +86,30 @@ pub struct Written {
     pub bytes: u64,
     /// Number of rows.
     pub rows: u64,
+    /// The [files that belong to it](Container::parts), which have no rows of their own.
+    pub parts: Vec<Written>,
 }
 
 impl OutputFile {
     /// Begins a file of lines for `destination`, whose folder must exist.
     pub fn new(destination: &Path) -> Result<Self, OutputError> {
-        Self::begin(destination, Container::Jsonl, &[], None)
+        let lines = Layout { container: Container::Jsonl, columns: &[], ids: None };
+        Self::begin(destination, lines, Option::default)
     }
 
-    /// Begins a file of a container, with these columns, whose SHA-256 is wanted too.
-    pub fn of_container(destination: &Path, container: Container, columns: &[Column]) -> Result<Self, OutputError> {
-        Self::begin(destination, container, columns, Some(PublicHash::default()))
+    /// Begins a file of rows, and those that belong to it. The SHA-256 of each is wanted too.
+    pub fn of_rows(destination: &Path, layout: Layout<'_>) -> Result<Self, OutputError> {
+        Self::begin(destination, layout, || Some(PublicHash::default()))
     }
 
     fn begin(
         destination: &Path,
-        container: Container,
-        columns: &[Column],
-        sha256: Option<PublicHash>,
+        layout: Layout<'_>,
+        sha256: impl Fn() -> Option<PublicHash>,
     ) -> Result<Self, OutputError> {
-        let replacement = Replacement::new(destination)?;
-        let end = Sink::new(replacement, container, columns, sha256).map_err(|error| failed(error, destination))?;
+        let begun = |path: &Path| Ok::<_, FileError>(Bytes::new(Replacement::new(path)?, sha256()));
+        let parts = parts(destination, layout.container).iter().map(|part| begun(part)).collect::<Result<_, _>>()?;
+        let end = Sink::new(begun(destination)?, parts, layout).map_err(|error| failed(error, destination))?;
         let state = State {
             next: 0,
             rows: 0,
@@ -120,7 +124,13 @@ impl OutputFile {
             is_broken: false,
             buffers: Vec::new(),
         };
-        Ok(Self { destination: destination.to_owned(), state: Mutex::new(state), turn: Condvar::new(), told: None })
+        Ok(Self {
+            destination: destination.to_owned(),
+            container: layout.container,
+            state: Mutex::new(state),
+            turn: Condvar::new(),
+            told: None,
+        })
     }
 
     /// Returns this file with a function that is told of each segment.
@@ -250,12 +260,10 @@ impl OutputFile {
         let encoded = std::mem::take(&mut state.encoded).into_iter().map(Ok);
         let left = std::mem::take(&mut state.groups).into_iter().map(Group::encode);
         let added = encoded.chain(left).try_for_each(|group| sink.add(group?).map(drop));
-        let Bytes { replacement, hasher, sha256, count } =
-            added.and_then(|()| sink.finish()).map_err(|error| failed(error, &self.destination))?;
-        let destination = self.destination.clone();
-        let sha256 = sha256.map(PublicHash::finish);
-        let digest = FileHash::new(hasher.finish());
-        Ok(Written { replacement, destination, digest, sha256, bytes: count, rows: state.rows })
+        let (bytes, beside) = added.and_then(|()| sink.finish()).map_err(|error| failed(error, &self.destination))?;
+        let paths = parts(&self.destination, self.container);
+        let parts = paths.into_iter().zip(beside).map(|(path, bytes)| written(path, bytes, 0)).collect();
+        Ok(Written { parts, ..written(self.destination.clone(), bytes, state.rows) })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -280,6 +288,18 @@ impl State {
     }
 }
 
+/// Returns the paths of the files that belong to a file of a container.
+fn parts(path: &Path, container: Container) -> Vec<PathBuf> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    container.parts(&name).into_iter().map(|part| path.with_file_name(part)).collect()
+}
+
+fn written(destination: PathBuf, bytes: Bytes, rows: u64) -> Written {
+    let Bytes { replacement, hasher, sha256, count } = bytes;
+    let (digest, sha256) = (FileHash::new(hasher.finish()), sha256.map(PublicHash::finish));
+    Written { replacement, destination, digest, sha256, bytes: count, rows, parts: Vec::new() }
+}
+
 fn lines(bytes: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', bytes).count() as u64
 }
@@ -289,6 +309,15 @@ impl Written {
     pub fn go_to(&mut self, destination: PathBuf) {
         self.replacement.go_to(destination.clone());
         self.destination = destination;
+    }
+
+    /// Returns a digest of the bytes of the file and of those that belong to it.
+    pub fn digest_with_parts(&self) -> FileHash {
+        if self.parts.is_empty() {
+            return self.digest;
+        }
+        let digests = [self].into_iter().chain(&self.parts).map(|file| file.digest.to_string());
+        FileHash::of(digests.collect::<String>().as_bytes())
     }
 
     /// Syncs the file to disk, and closes it.
@@ -303,7 +332,7 @@ mod tests {
 
     use super::*;
     use crate::writer::share;
-    use datac_core::shape::facts::Type;
+    use datac_core::shape::facts::{Column, Type};
 
     #[test]
     fn segments_are_appended_in_order_whoever_brings_them() {
@@ -337,7 +366,8 @@ mod tests {
     }
 
     fn parquet(path: &Path) -> OutputFile {
-        OutputFile::of_container(path, Container::Parquet, &[Column::new("text", Type::Text)]).unwrap()
+        let columns = [Column::new("text", Type::Text)];
+        OutputFile::of_rows(path, Layout { container: Container::Parquet, columns: &columns, ids: None }).unwrap()
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod share;
 mod spill;
 
 pub use budget::Budget;
+pub use container::Layout;
 pub use encoder::{Encoder, UnfitSample};
 pub use file::{OutputFile, Told, Written};
 pub use load::warm;

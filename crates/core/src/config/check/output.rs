@@ -90,9 +90,10 @@ impl Checker<'_> {
         // What is wrong with one key is said whatever is wrong with another.
         let fits = shape.map(|shape| {
             let read = container.flatten().is_none_or(|container| self.is_read(shape, container, &fields, node));
+            let laid_out = layout != Some(Layout::Hub) || self.has_hub_layout(shape, &fields, node);
             let named = id != Some(true) || self.has_ids(shape, &fields, node);
             let packed = !matches!(pack, Some(Some(_))) || self.can_pack(shape, &fields, node);
-            read && named && packed
+            read && laid_out && named && packed
         });
         let (shape, container, shards, layout, id, pack) = (shape?, container?, shards?, layout?, id?, pack?);
         let container = container.unwrap_or(shape.container());
@@ -116,6 +117,18 @@ impl Checker<'_> {
         let words: Vec<&str> = shape.containers().iter().map(|container| container.word()).collect();
         let fault = Fault::new(problem::SHAPE, &at.span, message).label("its trainer does not read this");
         self.report(fault.hint(format!("use {}", super::rules::list_of(&words))));
+        false
+    }
+
+    /// Checks that the rows of a shape can lie as `load_dataset` opens them.
+    fn has_hub_layout(&mut self, shape: &dyn Shape, fields: &Fields<'_, '_>, node: &Node<'_>) -> bool {
+        if !shape.container().is_of_ids() {
+            return true;
+        }
+        let at = fields.get("layout").unwrap_or(node);
+        let message = format!("`{}` rows are bare token ids, which `load_dataset` does not open", shape.name());
+        let fault = Fault::new(problem::SHAPE, &at.span, message).label("not for these files");
+        self.report(fault.hint("remove it"));
         false
     }
 

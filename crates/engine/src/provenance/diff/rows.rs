@@ -17,7 +17,7 @@ use datac_core::{
     mix::Selection,
     outputs::{self, Container},
     sample::{self, SampleIndex},
-    shape::{self, WrittenRow},
+    shape::{self, Shape, WrittenRow},
 };
 
 /// Side of the split that a row is on.
@@ -161,6 +161,16 @@ impl RowSet {
     pub(crate) fn of_file(path: &Path) -> Result<Self, Failure> {
         let failed =
             |error: std::io::Error| Failure::new(FailureKind::Action, format!("read `{}`: {error}", path.display()));
+        if path
+            .parent()
+            .and_then(Path::file_name)
+            .and_then(|name| shape::by_name(name.to_str()?))
+            .is_some_and(<dyn Shape>::is_of_tokens)
+        {
+            let message = format!("`{}` holds token ids, and files of ids are not compared", path.display());
+            let hint = "`datac diff RECIPE` compares builds, with what the model sees of each row";
+            return Err(Failure::plain(FailureKind::Config, message).hint(hint));
+        }
         let mut input = lines_of(path).map_err(|error| Failure::new(FailureKind::Config, error.to_string()))?;
         let (mut names, mut rows, mut starts): (Vec<String>, Vec<RowKey>, Vec<u64>) = Default::default();
         let (mut line, mut at, mut number) = (Vec::new(), 0, 0);

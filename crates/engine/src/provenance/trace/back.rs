@@ -1,9 +1,6 @@
 //! Traces a line of an output back to the source row it was made from.
 
-use std::{
-    io::{BufRead, BufReader},
-    path::Path,
-};
+use std::{io::BufRead, path::Path};
 
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -20,9 +17,9 @@ use crate::{
     cache::{Access, RunId},
     driver::{QuarantinePlace, quarantine_line},
     provenance::manifest::MadeSource,
-    site::{Site, WorkspaceError},
+    site::{Site, WorkspaceError, lines_of},
     status::FileState,
-    system::{self, FileError},
+    system::FileError,
 };
 use datac_core::{
     config::SplitMethod,
@@ -223,7 +220,7 @@ fn no_rows(name: &str) -> WorkspaceError {
 /// Reads a line, counted from 1, of a file on disk.
 fn read_line(located: &Located, line: u64) -> Result<Vec<u8>, WorkspaceError> {
     let failed = |path: &Path, source| FileError { verb: "read", path: path.to_owned(), source };
-    let mut reader = BufReader::with_capacity(1 << 20, system::open(&located.path)?);
+    let mut reader = lines_of(&located.path)?;
     let (mut bytes, mut count) = (Vec::new(), 0);
     loop {
         bytes.clear();
