@@ -17,6 +17,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import numpy
 import pyarrow.parquet
+import torch
 from megatron.core.datasets.blended_megatron_dataset_builder import BlendedMegatronDatasetBuilder
 from megatron.core.datasets.gpt_dataset import GPTDataset, GPTDatasetConfig
 from megatron.core.datasets.indexed_dataset import DType, IndexedDataset
@@ -143,6 +144,8 @@ def check(folder: pathlib.Path, name: str, vocabulary: int) -> None:
 
 def main() -> None:
     datac, folder = sys.argv[1], pathlib.Path(sys.argv[2])
+    # A group of one process, as the builder of datasets asks for one.
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
     make(folder)
     # The sample model has some hundred tokens, so its ids are of two bytes.
     vocabulary = 1000
