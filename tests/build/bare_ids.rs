@@ -149,9 +149,75 @@ fn indexed_datasets_are_built_once_and_mended() {
 }
 
 #[test]
+fn arrays_are_built_once_and_mended() {
+    holds_through_edits(&space("olmo"), "dataset/pretrain_a/olmo", ".csv.gz");
+}
+
+#[test]
+fn arrays_have_ids_masks_and_bounds() {
+    let space = Space::new();
+    space.write("data/a.jsonl", dialogues());
+    space.write(
+        "config/a.yaml",
+        "metadata: { phase: sft }\ndatasets:\n  - { name: chat, source: data/a.jsonl }\nmodel: datac/sample\noutput: [{ shape: tokens, \
+         container: jsonl, id: true }, { shape: olmo, id: true, shards: 2 }]\n",
+    );
+    space.build();
+    let folder = "dataset/sft_a/olmo";
+    for side in ["train", "val"] {
+        let arrays = named(&space, folder, side, ".npy");
+        assert_eq!(arrays.len(), 2, "{arrays:?}");
+        let (mut read, mut names) = (Vec::new(), Vec::new());
+        for name in &arrays {
+            let (ids, mask) =
+                (space.read(&format!("{folder}/{name}")), space.read(&format!("{folder}/labels_mask_{name}")));
+            // The sample model has more than 256 ids, and fewer than 65,536.
+            assert_eq!(ids.len(), 2 * mask.len());
+            let packed = space.read(&format!("{folder}/{}", name.replace(".npy", ".csv.gz")));
+            let mut text = String::new();
+            std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&packed[..]), &mut text).unwrap();
+            let mut last = 0;
+            for line in text.lines() {
+                let [begin, end, id] = line.split(',').collect::<Vec<_>>()[..] else { panic!("{line}") };
+                let (begin, end): (usize, usize) = (begin.parse().unwrap(), end.parse().unwrap());
+                assert_eq!(begin, last);
+                last = end;
+                let own: Vec<u32> = (begin..end).map(|at| number(&ids, 2 * at, 2) as u32).collect();
+                read.push((own, mask[begin..end].to_vec()));
+                names.push(id.to_owned());
+            }
+            assert_eq!(last, mask.len());
+        }
+        let wanted: Vec<(Vec<u32>, Vec<u8>)> = wanted(&space, "sft_a", side)
+            .into_iter()
+            .map(|(ids, labels)| (ids, (0..labels.len()).map(|at| u8::from(at > 0 && labels[at] != -100)).collect()))
+            .collect();
+        assert!(!wanted.is_empty() && read == wanted, "{read:?} instead of {wanted:?}");
+        let of_rows = space.text(&format!("dataset/sft_a/tokens/{side}.jsonl"));
+        let ids: Vec<String> = of_rows.lines().map(|line| line.split('"').nth(3).unwrap().to_owned()).collect();
+        assert_eq!(names, ids);
+        let told = space.text(&format!("{folder}/olmo.yaml"));
+        assert!(
+            arrays
+                .iter()
+                .all(|name| told.contains(&format!("- {name}\n")) && told.contains(&format!("- labels_mask_{name}\n"))),
+            "{told}"
+        );
+    }
+    // A row is shown as it stands in all three files.
+    let name = &named(&space, folder, "train", ".npy")[0];
+    let shown = space.datac(&["show", &format!("{folder}/{name}:3"), "--json"]);
+    let shown = String::from_utf8_lossy(&shown.stdout).replace(' ', "");
+    let (ids, labels) = &wanted(&space, "sft_a", "train")[2];
+    assert!(shown.contains(&serde_json::to_string(ids).unwrap()) && shown.contains("label_mask"), "{shown}");
+    assert!(labels.contains(&-100) && shown.contains("row-"), "{shown}");
+    space.assert_clean();
+}
+
+#[test]
 fn threads_and_little_memory_change_no_byte() {
     let made = |jobs: usize, memory: u64| {
-        let space = space("{ shape: megatron, shards: 2 }");
+        let space = space("{ shape: megatron, shards: 2 }, { shape: olmo, id: true }");
         space.build_with(&BuildOptions { jobs, memory, ..BuildOptions::default() });
         let read = |path: &Path| (path.file_name().unwrap().to_owned(), std::fs::read(path).unwrap());
         files(&space.path("dataset/pretrain_a/megatron")).iter().map(|path| read(path)).collect::<Vec<_>>()

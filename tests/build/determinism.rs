@@ -244,7 +244,7 @@ const MODELS: [&str; 6] = [
     "model: { source: datac/sample, max_tokens: 60 }\noutput: [native, { shape: tokens, container: jsonl, pack: 64, shards: 2 }]\n",
     "model: { source: datac/sample, train_on: all }\noutput: [native, { shape: tokens, container: jsonl }]\n",
     "model: { source: datac/sample, train_on: all }\noutput: [native, { shape: tokens, container: jsonl, pack: 70 }]\n",
-    "model: { source: datac/sample, train_on: all }\noutput: [native, { shape: megatron, shards: 2 }]\n",
+    "model: { source: datac/sample, train_on: all }\noutput: [native, { shape: megatron, shards: 2 }, { shape: olmo, id: true }]\n",
 ];
 
 /// A workspace of two sources and three recipes, under change.

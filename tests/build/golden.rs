@@ -190,8 +190,15 @@ fn shaped() -> Vec<(&'static str, String)> {
             let columns = shape.columns(*kind, &facts);
             let files =
                 [(Side::Train, vec!["train.jsonl".to_owned()]), (Side::Validation, vec!["val.jsonl".to_owned()])];
-            let written =
-                Written { stem: "x", kind: *kind, facts: &facts, target: &target, columns: &columns, files: &files };
+            let written = Written {
+                stem: "x",
+                kind: *kind,
+                facts: &facts,
+                target: &target,
+                columns: &columns,
+                ids: None,
+                files: &files,
+            };
             writeln!(text, "{kind:?} {columns:?} {:?}", shape.beside(&written)).unwrap();
         }
         if shape.packed_columns().is_some() {
@@ -337,7 +344,7 @@ fn goldens() -> Golden {
         if name == "pretrain/ids" {
             for file in &manifest.files {
                 // Files of bare ids are of one shape each.
-                if let Some(shape @ "megatron") = file.name.split('/').nth(1) {
+                if let Some(shape @ ("megatron" | "olmo")) = file.name.split('/').nth(1) {
                     let golden = format!("{} {} {}", file.name, file.meta.digest, file.meta.rows);
                     add(Component::Shape(shape.to_owned().into()), &golden);
                 }
@@ -515,7 +522,7 @@ fn built() -> Vec<BuildManifest> {
         "data/texts.jsonl",
         "{\"text\":\"One text.\"}\n{\"text\":\"Two\"}\n{\"text\":\"And a third one, longer.\"}\n",
     );
-    let more = "model: datac/sample\noutput: [megatron]\n";
+    let more = "model: datac/sample\noutput: [megatron, olmo]\n";
     let ids = recipe(&[entry("texts", "data/texts.jsonl", 1.0, &[])], more).replace("phase: sft", "phase: pretrain");
     space.write("config/pretrain/ids.yaml", ids);
     for (phase, source, extra) in [

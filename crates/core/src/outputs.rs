@@ -22,6 +22,9 @@ pub const UNEXPECTED: &str = "unexpected";
 /// Name of the file in a target's folder that lists the samples which do not fit.
 pub const UNFIT: &str = "unfit.jsonl";
 
+/// How the name of a file begins that says which ids of another file are trained on.
+const LABELS_MASK: &str = "labels_mask_";
+
 /// Extension of all outputs.
 const EXTENSION: &str = ".jsonl";
 
@@ -101,13 +104,19 @@ pub enum Container {
     Arrow,
     /// An indexed dataset of Megatron-LM: token ids one after another, and in a file beside them where each sample ends.
     Bin,
+    /// Arrays of OLMo-core: token ids one after another, and in files beside them which are trained on and where each sample ends.
+    Npy,
 }
 
 /// The type of the numbers in a file of token ids. The lowest byte of a number comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdType {
+    /// Numbers of one byte.
+    U8,
     /// Numbers of two bytes.
     U16,
+    /// Numbers of four bytes.
+    U32,
     /// Numbers of four bytes, with a sign.
     I32,
 }
@@ -179,6 +188,7 @@ impl Container {
         ("parquet", Self::Parquet),
         ("arrow", Self::Arrow),
         ("bin", Self::Bin),
+        ("npy", Self::Npy),
     ];
 
     /// Returns the word recipes use, which is also the extension of its files.
@@ -189,12 +199,13 @@ impl Container {
             Self::Parquet => "parquet",
             Self::Arrow => "arrow",
             Self::Bin => "bin",
+            Self::Npy => "npy",
         }
     }
 
     /// Whether a file holds bare token ids: no columns, and nothing that `load_dataset` opens.
     pub fn is_of_ids(self) -> bool {
-        self == Self::Bin
+        matches!(self, Self::Bin | Self::Npy)
     }
 
     /// Returns the type of the numbers in a file of bare token ids, for a model with so many of them.
@@ -202,6 +213,12 @@ impl Container {
         match self {
             // As `DType.optimal_dtype` of Megatron-LM chooses.
             Self::Bin => Some(if vocabulary < 65_500 { IdType::U16 } else { IdType::I32 }),
+            // As `NumpyDatasetConfig.get_dtype` of OLMo-core chooses.
+            Self::Npy => Some(match vocabulary {
+                ..=256 => IdType::U8,
+                ..=65_536 => IdType::U16,
+                _ => IdType::U32,
+            }),
             Self::Jsonl | Self::JsonlZst | Self::Parquet | Self::Arrow => None,
         }
     }
@@ -211,13 +228,17 @@ impl Container {
         let bare = name.strip_suffix(self.word()).unwrap_or(name);
         match self {
             Self::Bin => vec![format!("{bare}idx")],
+            Self::Npy => vec![format!("{LABELS_MASK}{name}"), format!("{bare}csv.gz")],
             Self::Jsonl | Self::JsonlZst | Self::Parquet | Self::Arrow => Vec::new(),
         }
     }
 
-    /// Returns the format of a file by its name, if it is one of these.
+    /// Returns the format of a file of rows by its name, if it is one of these.
     pub fn of(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
+        if name.starts_with(LABELS_MASK) {
+            return None;
+        }
         let is_it = |word: &str| name.strip_suffix(word).is_some_and(|rest| rest.ends_with('.'));
         Self::ALL.iter().find(|(word, _)| is_it(word)).map(|(_, container)| *container)
     }
@@ -227,7 +248,9 @@ impl IdType {
     /// Returns the name that NumPy has for it.
     pub fn name(self) -> &'static str {
         match self {
+            Self::U8 => "uint8",
             Self::U16 => "uint16",
+            Self::U32 => "uint32",
             Self::I32 => "int32",
         }
     }
@@ -235,8 +258,9 @@ impl IdType {
     /// Returns the number of bytes of an id.
     pub fn bytes(self) -> usize {
         match self {
+            Self::U8 => 1,
             Self::U16 => 2,
-            Self::I32 => 4,
+            Self::U32 | Self::I32 => 4,
         }
     }
 }

@@ -223,7 +223,7 @@ impl Group {
                 drop(lines);
                 Part::Parquet(Box::new(RowGroup::new(&batches, &plan)?))
             }
-            Format::Indexed(of) => Part::Ids(Ids::read(&lines, of)?),
+            Format::Indexed(of) | Format::Npy(of) => Part::Ids(Ids::read(&lines, of)?),
         };
         Ok(Encoded { number, bytes, part })
     }

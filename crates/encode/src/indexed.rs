@@ -58,10 +58,10 @@ impl<W: Write> Indexed<W> {
     }
 }
 
-/// Returns the code of `DType` for a type.
+/// Returns the code of `DType` for a type that Megatron-LM chooses.
 fn code(of: IdType) -> u8 {
     match of {
-        IdType::I32 => 4,
         IdType::U16 => 8,
+        IdType::U8 | IdType::U32 | IdType::I32 => 4,
     }
 }

@@ -8,6 +8,7 @@ mod array;
 mod group;
 mod ids;
 mod indexed;
+mod npy;
 mod schema;
 
 use std::{
@@ -23,6 +24,7 @@ use parquet::{arrow::ArrowWriter, errors::ParquetError, file::writer::Serialized
 use datac_core::{outputs::IdType, shape::facts::Column};
 use group::{Cutter, Part, Plan};
 use indexed::Indexed;
+use npy::Npy;
 
 pub use group::{Encoded, Group};
 
@@ -38,6 +40,8 @@ pub enum Format {
     Arrow,
     /// An indexed dataset of Megatron-LM, with ids of a type.
     Indexed(IdType),
+    /// Arrays of OLMo-core, with ids of a type.
+    Npy(IdType),
 }
 
 /// Rows that cannot be written.
@@ -104,6 +108,7 @@ enum File<W: Write + Send> {
     Parquet(Box<SerializedFileWriter<W>>),
     Arrow(Box<StreamWriter<W>>),
     Indexed(Indexed<W>),
+    Npy(Npy<W>),
 }
 
 impl<W: Write + Send> Encoder<W> {
@@ -119,6 +124,10 @@ impl<W: Write + Send> Encoder<W> {
             Format::Indexed(of) => {
                 let [index] = <[W; 1]>::try_from(beside).map_err(|_| EncodeError::wrong_files())?;
                 File::Indexed(Indexed::new(out, index, of))
+            }
+            Format::Npy(_) => {
+                let [mask, documents] = <[W; 2]>::try_from(beside).map_err(|_| EncodeError::wrong_files())?;
+                File::Npy(Npy::new(out, mask, documents))
             }
         };
         Ok(Self { file, plan, cutter: Cutter::default(), next: 0, early: BTreeMap::new() })
@@ -152,6 +161,7 @@ impl<W: Write + Send> Encoder<W> {
                     batches.iter().try_for_each(|batch| writer.write(batch))?;
                 }
                 (File::Indexed(dataset), Part::Ids(ids)) => dataset.add(&ids)?,
+                (File::Npy(arrays), Part::Ids(ids)) => arrays.add(&ids)?,
                 _ => unreachable!("a group is of its file's format"),
             }
             self.next += 1;
@@ -177,6 +187,10 @@ impl<W: Write + Send> Encoder<W> {
             File::Indexed(dataset) => {
                 let (ids, index) = dataset.finish()?;
                 (ids, vec![index])
+            }
+            File::Npy(arrays) => {
+                let (ids, beside) = arrays.finish()?;
+                (ids, beside.into())
             }
         })
     }

@@ -60,7 +60,7 @@ fn encoding(container: Container) -> &'static str {
         Container::JsonlZst => "application/zstd",
         Container::Parquet => "application/x-parquet",
         Container::Arrow => "application/vnd.apache.arrow.stream",
-        Container::Bin => "application/octet-stream",
+        Container::Bin | Container::Npy => "application/octet-stream",
     }
 }
 
@@ -77,7 +77,7 @@ fn description(card: &Card<'_>) -> String {
             parts.push("The rows are compressed JSON Lines, so no record set describes them.".to_owned())
         }
         Container::Arrow => parts.push("The rows are Arrow streams, so no record set describes them.".to_owned()),
-        Container::Bin => {
+        Container::Bin | Container::Npy => {
             parts.push("The rows are bare token ids, so no record set describes them.".to_owned());
         }
         container => {

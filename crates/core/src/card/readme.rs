@@ -7,7 +7,7 @@ use crate::{
     hash::Hasher,
     id::FileHash,
     license::{License, Together},
-    outputs::{Container, Layout, UNFIT},
+    outputs::{Container, IdType, Layout, UNFIT},
     sample::SampleKind,
     shape::facts::{Column, Type},
 };
@@ -166,6 +166,7 @@ fn introduction(card: &Card<'_>, out: &mut String) {
                 Container::Parquet => "Parquet",
                 Container::Arrow => "Arrow streams",
                 Container::Bin => "indexed datasets of Megatron-LM",
+                Container::Npy => "arrays of OLMo-core",
             }
         ),
     );
@@ -199,6 +200,13 @@ fn example(card: &Card<'_>, out: &mut String) {
             line(out, "from megatron.core.datasets.indexed_dataset import IndexedDataset");
             line(out, "");
             line(out, &format!("dataset = IndexedDataset(\"path/to/this/folder/{prefix}\")"));
+        }
+        Container::Npy => {
+            let vocabulary = card.about.model.as_ref().map_or(u64::MAX, |model| model.vocabulary);
+            let of = card.target.container.id_type(vocabulary).map_or("uint32", IdType::name);
+            line(out, "import numpy");
+            line(out, "");
+            line(out, &format!("ids = numpy.memmap(\"path/to/this/folder/{first}\", dtype=\"{of}\", mode=\"r\")"));
         }
     }
 }

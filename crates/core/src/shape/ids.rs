@@ -9,6 +9,16 @@ const NOT_TRAINED: &str = "-100";
 /// What a shape without a mask has no place for: its trainer would train on them.
 pub const UNTRAINED: Unfit = Unfit("tokens that are not trained on");
 
+/// What a mask that never has the first token leaves nothing of.
+pub(super) const FIRST_ALONE: Unfit = Unfit("a first token that alone is trained on");
+
+/// Returns for each id 1 if it is trained on, otherwise 0; always 0 for the first, as none stands before it.
+pub(super) fn mask(sequence: &Sequence) -> Result<Vec<u32>, Unfit> {
+    let mut mask: Vec<u32> = sequence.mask().into_iter().map(u32::from).collect();
+    mask.iter_mut().take(1).for_each(|first| *first = 0);
+    if mask.contains(&1) { Ok(mask) } else { Err(FIRST_ALONE) }
+}
+
 /// Returns the only sequence of a sample, if labels or a mask can say what of it is trained on: they say whether, not how much.
 pub(super) fn sequence(sample: &EncodedSample) -> Result<&Sequence, Unfit> {
     let [sequence] = &sample.sequences[..] else { return Err(Unfit("several sequences")) };

@@ -12,6 +12,7 @@ pub mod megatron;
 pub mod messages;
 pub mod native;
 pub mod nemo_rl;
+pub mod olmo;
 pub mod openai;
 pub mod openrlhf;
 pub mod prime_rl;
@@ -30,7 +31,7 @@ pub use ids::UNTRAINED;
 
 use crate::{
     encoded::EncodedSample,
-    outputs::{Container, Side, Target},
+    outputs::{Container, IdType, Side, Target},
     row::write_string,
     sample::{self, Quoted, Sample, SampleKind, SampleView, append},
 };
@@ -54,6 +55,7 @@ pub static SHAPES: &[&dyn Shape] = &[
     &tokens::Tokens,
     &skyrl_tokens::SkyRlTokens,
     &megatron::Megatron,
+    &olmo::Olmo,
 ];
 
 /// The shape of all outputs.
@@ -157,6 +159,8 @@ pub struct Written<'a> {
     pub target: &'a Target,
     /// The columns of the rows.
     pub columns: &'a [Column],
+    /// The type of the ids, in files of bare ids.
+    pub ids: Option<IdType>,
     /// The names of the files of each side, in the order of the rows.
     pub files: &'a [(Side, Vec<String>)],
 }

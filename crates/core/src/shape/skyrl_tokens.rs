@@ -3,7 +3,7 @@
 use super::{
     Shape, Unfit, Written, WrittenRow,
     facts::{Column, Facts, Type},
-    ids::{column, sequence},
+    ids::{column, mask, sequence},
 };
 use crate::{
     encoded::EncodedSample,
@@ -69,11 +69,7 @@ impl Shape for SkyRlTokens {
 
     fn write_encoded(&self, sample: &EncodedSample, out: &mut Vec<u8>) -> Result<(), Unfit> {
         let sequence = sequence(sample)?;
-        let mut mask: Vec<u32> = sequence.mask().into_iter().map(u32::from).collect();
-        mask.iter_mut().take(1).for_each(|first| *first = 0);
-        if !mask.contains(&1) {
-            return Err(Unfit("a first token that alone is trained on"));
-        }
+        let mask = mask(sequence)?;
         out.push(b'{');
         column("input_ids", sequence.ids.iter(), out);
         out.push(b',');

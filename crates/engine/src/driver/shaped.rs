@@ -139,7 +139,7 @@ pub(super) fn shaped(context: &Context, of: &Of<'_>) -> Result<(ShapedOutcome, V
         }
         made.add(UNFIT, file.finish()?)?;
     }
-    let written = Written { stem: outputs.stem(), kind, facts: &facts, target, columns: &columns, files: &sides };
+    let written = Written { stem: outputs.stem(), kind, facts: &facts, target, columns: &columns, ids, files: &sides };
     let counted = counted(&unfit, sources);
     let card = Card { about, stem: outputs.stem(), target, columns: &columns, files: &card_files, unfit: &counted };
     for (name, text) in shape.beside(&written).into_iter().chain(card.files()) {

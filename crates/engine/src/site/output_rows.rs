@@ -24,7 +24,7 @@ pub(crate) fn lines_of(path: &Path) -> Result<Box<dyn BufRead + Send>, FileError
         Some(Container::Parquet) => FileKind { format: RowFormat::Parquet, compression: Compression::None },
         Some(Container::Arrow) => FileKind { format: RowFormat::Arrow, compression: Compression::None },
         Some(Container::JsonlZst) => FileKind { format: RowFormat::Jsonl, compression: Compression::Zstd },
-        Some(container @ Container::Bin) => return id_lines(path, container),
+        Some(container @ (Container::Bin | Container::Npy)) => return id_lines(path, container),
         Some(Container::Jsonl) | None => return Ok(Box::new(BufReader::with_capacity(BUFFER, file))),
     };
     let cutter = datac_decode::open(Input::File(file), kind).map_err(|error| {

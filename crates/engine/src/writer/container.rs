@@ -97,9 +97,10 @@ impl Sink {
             }
             Container::Parquet => Self::Groups(Box::new(encoded(Format::Parquet, bytes)?)),
             Container::Arrow => Self::Groups(Box::new(encoded(Format::Arrow, bytes)?)),
-            Container::Bin => {
+            Container::Bin | Container::Npy => {
                 let ids = layout.ids.ok_or_else(|| EncodeError::Columns("the type of ids is unknown".to_owned()))?;
-                Self::Groups(Box::new(encoded(Format::Indexed(ids), bytes)?))
+                let format = if layout.container == Container::Bin { Format::Indexed(ids) } else { Format::Npy(ids) };
+                Self::Groups(Box::new(encoded(format, bytes)?))
             }
         })
     }
