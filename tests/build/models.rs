@@ -156,6 +156,20 @@ fn edits_render_what_they_touch_and_bytes_are_those_of_a_clean_build() {
 }
 
 #[test]
+fn ids_are_written_beside_what_is_excluded() {
+    let space = space();
+    let excluded = "exclude: [{ name: held, source: data/held.jsonl }]\n";
+    space.write("data/held.jsonl", dialogues(0..500));
+    space.write("config/a.yaml", with(&format!("{excluded}{MODEL}")));
+    space.build();
+    let native = space.text("dataset/sft_a_train.jsonl").lines().count();
+    assert!(native > 1000 && native < 1500, "{native}");
+    assert_eq!(token_rows(&space, "dataset/sft_a/tokens/train.parquet").len(), native);
+    space.assert_settled();
+    space.assert_clean();
+}
+
+#[test]
 fn any_number_of_threads_writes_the_same_bytes() {
     let outputs = [1, 2, 8].map(|jobs| {
         let space = space();

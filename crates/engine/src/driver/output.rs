@@ -85,7 +85,9 @@ impl<'a> Candidates<'a> {
             for (i, chunk) in source.chunks.iter().enumerate().take(selection.chunks()) {
                 let (blob, bytes) = match (form, chunk.encoded) {
                     (Form::Encoded, Some(encoded)) => (encoded.ids, encoded.bytes),
-                    _ => (chunk.converted.rows, chunk.converted.bytes),
+                    // What is excluded is not encoded: its samples count, and none of them is written.
+                    (Form::Encoded, None) => (chunk.converted.rows, 0),
+                    (Form::Samples, _) => (chunk.converted.rows, chunk.converted.bytes),
                 };
                 let is_new = context.indexes.is_new(&chunk.converted.index);
                 blocks.push(Block {

@@ -24,7 +24,7 @@ const SEGMENT: u64 = 512 << 10;
 pub struct Block {
     /// Digest of the blob.
     pub blob: BlobId,
-    /// Size in bytes, uncompressed.
+    /// Size in bytes, uncompressed; 0 if nothing of it is written.
     pub bytes: u64,
     /// Number of the source that the samples come from.
     pub source: u32,
@@ -280,7 +280,8 @@ impl<E: Fails> Rows<'_, E> {
 
     fn write_from_memory(&self, plan: Plan, orders: Vec<Order>, files: &[Arc<OutputFile>]) -> Result<(), E> {
         let samples = self.samples();
-        let needed: Vec<usize> = (0..self.blocks.len()).filter(|block| self.blocks[*block].candidates > 0).collect();
+        let is_needed = |block: &usize| self.blocks[*block].candidates > 0 && self.blocks[*block].bytes > 0;
+        let needed: Vec<usize> = (0..self.blocks.len()).filter(is_needed).collect();
         let loaded = load(self.store, needed.iter().map(|block| self.blocks[*block].blob).collect())?;
         for (block, blob) in needed.into_iter().zip(loaded) {
             check_version(&self.blocks[block].blob, &blob, self.encoder.format())?;
