@@ -171,7 +171,8 @@ impl Candidates for Million {
         let hash = |i: u32, salt: u64| (u64::from(i) + salt).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         (0..1_000_000).try_for_each(|number| {
             let (row_hash, prompt_hash) = (hash(number, 1), hash(number / 2, 7));
-            take(&Candidate { source: 0, number, row_hash, prompt_hash, folded_hash: prompt_hash, units: 1 })
+            let (folded_hash, units, continues) = (prompt_hash, 1, false);
+            take(&Candidate { source: 0, number, row_hash, prompt_hash, folded_hash, units, continues })
         })
     }
 }

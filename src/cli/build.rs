@@ -347,6 +347,9 @@ fn passed_and_rejected(recipes: &[(&RecipeReport, &Summary)], workspace: &Worksp
             if source.shortened > 0 {
                 parts.push(format!("{}\u{a0}shortened", rows(source.shortened)));
             }
+            if source.split > 0 {
+                parts.push(format!("{}\u{a0}split", rows(source.split)));
+            }
             parts.extend(broken("repaired", &source.repaired));
             parts.extend(broken("found", &source.warned));
             parts.extend(unused(source));

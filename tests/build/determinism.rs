@@ -243,6 +243,7 @@ const MODELS: [&str; 6] = [
     "model: datac/sample\noutput: [native, { shape: tokens, container: jsonl, pack: 128, id: true }, skyrl-tokens]\n",
     "model: { source: datac/sample, max_tokens: 60 }\noutput: [native, { shape: tokens, container: jsonl, pack: 64, shards: 2 }]\n",
     "model: { source: datac/sample, train_on: all }\noutput: [native, { shape: tokens, container: jsonl }]\n",
+    "model: { source: datac/sample, max_tokens: 60, overlong: drop_turns }\noutput: [native, { shape: tokens, container: jsonl }]\n",
     "model: { source: datac/sample, train_on: all }\noutput: [native, { shape: tokens, container: jsonl, pack: 70 }]\n",
     "model: { source: datac/sample, train_on: all }\noutput: [native, { shape: megatron, shards: 2 }, { shape: olmo, id: true }]\n",
 ];

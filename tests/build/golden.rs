@@ -237,7 +237,8 @@ fn tallied() -> String {
         fn each(&self, take: &mut dyn FnMut(&Candidate) -> Result<(), FileError>) -> Result<(), FileError> {
             (0..100_u32).try_for_each(|number| {
                 let (prompt_hash, folded_hash) = (u64::from(number % 7) << 40, u64::from(number % 5));
-                take(&Candidate { source: 0, number, row_hash: 0, prompt_hash, folded_hash, units: number })
+                let (units, continues) = (number, false);
+                take(&Candidate { source: 0, number, row_hash: 0, prompt_hash, folded_hash, units, continues })
             })
         }
     }

@@ -1,10 +1,12 @@
 //! Samples with more tokens than they may have, made shorter.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::space::{Space, count, ran};
+use datac::workspace::Fate;
+
+use crate::space::{Dice, Space, count, ran};
 
 const MAX: usize = 60;
 
@@ -162,10 +164,7 @@ fn what_is_held_out_or_excluded_stays_out_however_short_it_becomes() {
             space.write("config/a.yaml", recipe(more, model));
             space.build();
             let native = rows(&space, "dataset/sft_a_train.jsonl");
-            native
-                .iter()
-                .map(|row| contents(row, "conversations")[0].clone())
-                .collect::<std::collections::BTreeSet<_>>()
+            native.iter().map(|row| contents(row, "conversations")[0].clone()).collect::<BTreeSet<_>>()
         });
         assert!(without.len() <= 280 && !without.contains("Number 5."), "{more}: {}", without.len());
         assert!(with.is_subset(&without), "{more}: {:?}", with.difference(&without).collect::<Vec<_>>());
@@ -226,4 +225,181 @@ fn prompts_of_preferences_lose_their_oldest_turns() {
     assert_eq!(report.recipes[0].summary.as_ref().unwrap().sources[0].shortened, 1);
     let row = space.text("dataset/dpo_a_train.jsonl");
     assert!(row.contains("And then?") && !row.contains("First?"), "{row}");
+}
+
+/// The token that ends texts of the sample model.
+const END: u64 = 418;
+
+/// Texts of many forms and lengths: with paragraphs and lines, without a space, of blanks, of characters of several bytes.
+fn text(dice: &mut Dice) -> String {
+    const PIECES: [&str; 9] = [" word", " Words, that", ".\n\n", "\n", "é€😀", "日本語", "\r\n \r\n", "    ", "x1"];
+    let (length, few) = (1 + dice.below(150), 1 + dice.below(PIECES.len()));
+    let from = dice.below(PIECES.len());
+    let piece = |dice: &mut Dice| PIECES[(from + dice.below(few)) % PIECES.len()];
+    format!("{}.", (0..length).map(|_| piece(dice)).collect::<String>())
+}
+
+fn split_recipe(more: &str, keys: &str) -> String {
+    format!(
+        "metadata: {{ phase: pretrain }}\ndatasets:\n  - {{ name: a, source: data/a.jsonl{keys} }}\n{more}\nmodel: {{ source: datac/sample, \
+         max_tokens: {MAX}, overlong: split }}\noutput: [native, {{ shape: tokens, container: jsonl, id: true }}]\n"
+    )
+}
+
+/// The rows of both sides: the side, the text and the ids.
+fn parts_of(space: &Space) -> BTreeMap<(&'static str, u64), (String, Vec<u64>)> {
+    let mut parts = BTreeMap::new();
+    for side in ["train", "val"] {
+        let native = rows(space, &format!("dataset/pretrain_a_{side}.jsonl"));
+        let ids = rows(space, &format!("dataset/pretrain_a/tokens/{side}.jsonl"));
+        assert_eq!(native.len(), ids.len());
+        for (line, (native, ids)) in (1..).zip(native.iter().zip(&ids)) {
+            let numbers = ids["input_ids"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap()).collect();
+            assert_eq!(ids["input_ids"], ids["labels"], "all of a text is trained on");
+            parts.insert((side, line), (native["text"].as_str().unwrap().to_owned(), numbers));
+        }
+    }
+    parts
+}
+
+#[test]
+fn texts_that_are_split_lose_nothing_and_stay_on_one_side() {
+    let mut dice = Dice(7);
+    let texts: Vec<String> = (0..120).map(|_| text(&mut dice)).collect();
+    let space = Space::new();
+    let line = |text: &String| serde_json::json!({ "text": text }).to_string() + "\n";
+    space.write("data/a.jsonl", texts.iter().map(line).collect::<String>());
+    let filters = ", filters: [{ type: deduplication }]";
+    space.write("config/a.yaml", split_recipe("validation: { ratio: 0.3 }", filters));
+    let report = space.build();
+    let parts = parts_of(&space);
+    let workspace = space.workspace();
+    let (mut split, mut pieces, mut seen) = (0, 0, BTreeSet::new());
+    for (row, text) in texts.iter().enumerate() {
+        let journey = workspace.outputs().trace_source("a", "a.jsonl", row as u64).unwrap();
+        let (mut whole, mut sides) = (String::new(), BTreeSet::new());
+        let count = journey.fates.len();
+        for (number, fate) in journey.fates.into_iter().enumerate() {
+            let Fate::Written { lines } = fate.fate else {
+                assert!(texts[..row].contains(text), "{text:?} is a duplicate");
+                whole.clone_from(text);
+                continue;
+            };
+            let side = if lines[0].output.contains("val") { "val" } else { "train" };
+            sides.insert(side);
+            let (part, ids) = &parts[&(side, lines[0].line)];
+            assert!(seen.insert((side, lines[0].line)), "a line is of one part");
+            whole += part;
+            assert!(!part.is_empty() && ids.len() <= MAX, "{part:?} has {} tokens", ids.len());
+            let is_last = number + 1 == count;
+            assert_eq!(ids.iter().filter(|id| **id == END).count(), usize::from(is_last), "{part:?}");
+            assert_eq!(ids.last() == Some(&END), is_last, "the text ends with its last part alone");
+            let told = fate.shortened.unwrap_or_default();
+            assert_eq!(told.starts_with(&format!("part {} of {count} ", number + 1)), count > 1, "{told}");
+            assert!(is_last || ids.len() > MAX / 2, "{part:?} has only {} tokens", ids.len());
+        }
+        assert_eq!(&whole, text);
+        assert!(sides.len() <= 1, "{text:?} is on {sides:?}");
+        split += u64::from(count > 1);
+        pieces += count;
+    }
+    assert_eq!(seen.len(), parts.len(), "every row is a part of a text");
+    assert!(split > 30 && pieces > 200, "{split} of {pieces}");
+    let summary = report.recipes[0].summary.as_ref().unwrap();
+    assert_eq!((summary.sources[0].split, summary.sources[0].shortened), (split, 0));
+    let stats = workspace.outputs().stats(&["a".to_owned()]).unwrap();
+    let tokens: u64 = stats.recipes[0].tokens.iter().map(|side| side.all.tokens).sum();
+    assert_eq!(tokens, parts.values().map(|(_, ids)| ids.len() as u64).sum::<u64>());
+    // A part is found by its id, and back from its line.
+    let ids = rows(&space, "dataset/pretrain_a/tokens/train.jsonl");
+    let found = workspace.outputs().trace_id(ids[0]["id"].as_str().unwrap()).unwrap();
+    assert!(!found.rows.is_empty());
+    let origin = workspace.outputs().trace("pretrain_a_train.jsonl", 1).unwrap();
+    assert!(texts[origin.source.row as usize].contains(&parts[&("train", 1)].0));
+    space.assert_settled();
+    space.assert_clean();
+}
+
+#[test]
+fn duplicates_and_repeated_prompts_are_those_of_whole_texts() {
+    let long = |name: &str| format!("{name}: {}", "the same words again. ".repeat(40));
+    let texts = [long("a"), long("b"), long("a"), "short".to_owned(), long("b")];
+    let line = |text: &String| serde_json::json!({ "text": text }).to_string() + "\n";
+    let space = Space::new();
+    space.write("data/a.jsonl", texts.iter().map(line).collect::<String>());
+    let sides = "validation: { ratio: 0 }";
+    let lines = |more: &str, keys: &str| {
+        space.write("config/a.yaml", split_recipe(&format!("{sides}\n{more}"), keys));
+        let report = space.build();
+        space.assert_clean();
+        let summary = report.recipes[0].summary.clone().unwrap();
+        let left: u64 = summary.sources[0].filters.iter().map(|filter| filter.rows_in - filter.rows_out).sum();
+        (summary.train_rows, left)
+    };
+    let (all, _) = lines("", "");
+    let once = (all - 1) / 2 + 1;
+    // Without the second of each text all its parts are gone, and no other.
+    assert_eq!(lines("mix: { deduplicate: prompt }", ""), (once, all - once));
+    assert_eq!(lines("", ", filters: [{ type: deduplication }]"), (once, all - once));
+    // Parts are rows; the middle of these texts is the same.
+    assert!(lines("mix: { deduplicate: row }", "").0 < once);
+    lines("expect: { repeated_prompts: { max: 2 } }", "");
+    space.write("config/a.yaml", split_recipe(&format!("{sides}\nexpect: {{ repeated_prompts: {{ max: 1 }} }}"), ""));
+    let report = space.try_build(&datac::workspace::BuildOptions::default()).unwrap();
+    let failure = report.recipes[0].failure.as_ref().expect("two texts are repeated");
+    assert!(failure.to_string().contains('2'), "{failure}");
+}
+
+#[test]
+fn edits_of_texts_that_are_split_give_the_bytes_of_a_clean_build() {
+    const RECIPES: [(&str, &str); 5] = [
+        ("validation: { ratio: 0.3 }", ""),
+        ("validation: { ratio: 0.2, method: exact }\nmix: { unit: tokens }", ", filters: [{ type: deduplication }]"),
+        (
+            "mix: { deduplicate: prompt, normalise: true }",
+            ", filters: [{ type: length, unit: tokens, min_length: 20 }]",
+        ),
+        ("mix: { deduplicate: row }\ntest: { ratio: 0.1 }", ", max_samples: 70"),
+        ("exclude: [{ name: held, source: data/held.jsonl }]", ", filters: [{ type: length, max_length: 900 }]"),
+    ];
+    let mut dice = Dice(11);
+    let space = Space::new();
+    // Many small chunks take as long as a few large ones, so there is one; what lies in others is the same as in other tests.
+    let mut texts: Vec<String> = (0..60).map(|_| text(&mut dice)).collect();
+    let line = |text: &String| serde_json::json!({ "text": text }).to_string() + "\n";
+    for step in 0..15 {
+        let at = dice.below(texts.len());
+        match dice.below(4) {
+            0 => texts[at] = text(&mut dice),
+            1 => texts.push(texts[at].clone()),
+            2 => drop(texts.remove(at)),
+            _ => texts.insert(at, text(&mut dice)),
+        }
+        space.write("data/a.jsonl", texts.iter().map(line).collect::<String>());
+        space.write("data/held.jsonl", texts.iter().take(5).map(line).collect::<String>());
+        let (more, keys) = RECIPES[step % RECIPES.len()];
+        space.write("config/a.yaml", split_recipe(more, keys));
+        space.build();
+        space.assert_settled();
+        space.assert_clean();
+    }
+    // No part of what is excluded is there, unless another text has it.
+    let (held, others) = texts.split_at(5);
+    for side in ["train", "val"] {
+        for row in rows(&space, &format!("dataset/pretrain_a_{side}.jsonl")) {
+            let part = row["text"].as_str().unwrap();
+            assert!(others.iter().any(|text| !held.contains(text) && text.contains(part)), "{part}");
+        }
+    }
+}
+
+#[test]
+fn texts_that_cannot_be_cut_so_finely_are_left_out() {
+    let space = Space::new();
+    space.write("data/a.jsonl", "{\"text\":\"😀😀😀\"}\n{\"text\":\"a\"}\n");
+    let recipe = split_recipe("validation: { ratio: 0 }", "").replace(&format!("max_tokens: {MAX}"), "max_tokens: 2");
+    space.write("config/a.yaml", recipe);
+    let report = space.build();
+    let summary = report.recipes[0].summary.as_ref().unwrap();
+    assert_eq!((summary.train_rows, summary.sources[0].split), (1, 0));
 }

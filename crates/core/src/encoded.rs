@@ -142,6 +142,8 @@ impl Notes {
     pub const SHORTENED: Self = Self(8);
     /// Some of what is trained on counts more or less than the rest.
     pub const WEIGHTED: Self = Self(16);
+    /// The sample is a part of a text that is too long.
+    pub const PART: Self = Self(32);
 
     /// Returns both.
     #[must_use]

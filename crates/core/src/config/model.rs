@@ -88,6 +88,8 @@ pub enum Overlong {
     TruncateEnd,
     /// The beginning of a text is cut off.
     TruncateStart,
+    /// A text is cut into several.
+    Split,
 }
 
 impl Overlong {
@@ -97,6 +99,7 @@ impl Overlong {
         ("drop_turns", Self::DropTurns),
         ("truncate_end", Self::TruncateEnd),
         ("truncate_start", Self::TruncateStart),
+        ("split", Self::Split),
     ];
 
     /// Returns the word that recipes use.
@@ -104,10 +107,10 @@ impl Overlong {
         word(Self::ALL, self)
     }
 
-    /// Returns what is left out of samples, in words; `None` if they are not made shorter.
+    /// Returns what is left out of samples, in words; `None` if nothing is.
     pub fn left_out(self) -> Option<&'static str> {
         match self {
-            Self::Reject => None,
+            Self::Reject | Self::Split => None,
             Self::DropTurns => Some("the oldest turns"),
             Self::TruncateEnd => Some("the end"),
             Self::TruncateStart => Some("the beginning"),

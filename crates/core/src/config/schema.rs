@@ -74,7 +74,7 @@ pub fn schema(vocabulary: &Vocabulary) -> Value {
     }));
     // Texts are cut, and dialogues are not.
     let texts: Vec<&str> = PHASES.iter().filter(|(_, of)| *of == SampleKind::Text).map(|(word, _)| *word).collect();
-    let (of_texts, of_dialogues) = (json!(["truncate_end", "truncate_start"]), json!(["drop_turns"]));
+    let (of_texts, of_dialogues) = (json!(["truncate_end", "truncate_start", "split"]), json!(["drop_turns"]));
     of_kinds.push(json!({
         "if": { "required": ["metadata"], "properties": { "metadata": {
             "type": "object", "required": ["phase"],
@@ -412,7 +412,7 @@ fn model() -> Value {
             ("max_tokens", or_null(integer("the largest number of tokens of a sample; see `overlong`", 1))),
             ("overlong", or_null(with_default(
                 words(
-                    "what is done with samples of more than `max_tokens`: left out, or shortened",
+                    "what is done with samples of more than `max_tokens`: left out, shortened, or split",
                     Overlong::ALL.iter().map(|(word, _)| *word),
                 ),
                 json!("reject"),

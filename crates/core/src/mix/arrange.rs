@@ -50,6 +50,8 @@ pub struct Candidate {
     pub folded_hash: u64,
     /// What the sample counts towards its source's allotment: 1, or its characters or tokens.
     pub units: u32,
+    /// Whether it is a part of the text that the sample before it is a part of.
+    pub continues: bool,
 }
 
 /// The selected samples of all sources, which can be read any number of times.

@@ -47,9 +47,9 @@ impl Leaving {
     }
 }
 
-/// Calls a function with each sample of all sources, in the order of their numbers; the second hash of the pair is the one
-/// by which duplicates are told.
-pub type EachMember<'e, E> = &'e dyn Fn(&mut dyn FnMut(&Candidate, u64) -> Result<(), E>) -> Result<(), E>;
+/// Calls a function with each sample of all sources, in the order of their numbers, and the hash by which duplicates are told;
+/// without one, a sample is a duplicate if the sample before it is one.
+pub type EachMember<'e, E> = &'e dyn Fn(&mut dyn FnMut(&Candidate, Option<u64>) -> Result<(), E>) -> Result<(), E>;
 
 /// Finds the samples that leave, of `count` samples of sources with these roles. A candidate's `prompt_hash` is what
 /// prompts are compared by; duplicates are looked for if `deduplicate`.
@@ -72,8 +72,10 @@ pub fn leaving<E: From<FileError>>(
     }
     if deduplicate {
         let mut rows = Sorter::new(memory.scratch, memory.bytes, 1 << 32);
+        let mut some_follow = false;
         each(&mut |member, same| {
-            if roles[member.source] == SourceRole::Mixed && !leaving.has(member.number) {
+            some_follow |= same.is_none();
+            if let (SourceRole::Mixed, Some(same), false) = (roles[member.source], same, leaving.has(member.number)) {
                 let [high, low] = halves(same);
                 rows.push([high, low, member.number, member.source as u32])?;
             }
@@ -88,6 +90,16 @@ pub fn leaving<E: From<FileError>>(
             before = Some([high, low]);
             Ok::<_, E>(())
         })?;
+        if some_follow {
+            each(&mut |member, same| {
+                let follows = same.is_none() && member.number > 0 && leaving.has(member.number - 1);
+                if follows && !leaving.has(member.number) {
+                    leaving.add(member.number);
+                    leaving.grouped[member.source].duplicates += 1;
+                }
+                Ok(())
+            })?;
+        }
     }
     Ok(leaving)
 }
@@ -149,11 +161,23 @@ mod tests {
     use super::*;
     use crate::sort::InMemory;
 
+    /// The row of samples that leave with those before them.
+    const FOLLOWS: u64 = u64::MAX;
+
     /// Finds what leaves of samples given as source, prompt and row; in the order of sources.
     fn found(samples: &[(usize, u64, u64)], roles: &[SourceRole], deduplicate: bool, bytes: usize) -> Leaving {
-        let each = |take: &mut dyn FnMut(&Candidate, u64) -> Result<(), FileError>| {
+        let each = |take: &mut dyn FnMut(&Candidate, Option<u64>) -> Result<(), FileError>| {
             (0..).zip(samples).try_for_each(|(number, &(source, prompt_hash, row_hash))| {
-                take(&Candidate { source, number, row_hash, prompt_hash, folded_hash: 0, units: 1 }, row_hash)
+                let candidate = Candidate {
+                    source,
+                    number,
+                    row_hash,
+                    prompt_hash,
+                    folded_hash: 0,
+                    units: 1,
+                    continues: row_hash == FOLLOWS,
+                };
+                take(&candidate, (row_hash != FOLLOWS).then_some(row_hash))
             })
         };
         let memory = SortMemory { scratch: &InMemory::scratch(), bytes };
@@ -166,6 +190,14 @@ mod tests {
         let leaving = found(&samples, &[SourceRole::Mixed; 2], true, 1 << 10);
         assert_eq!([0, 1, 2, 3, 4].map(|number| leaving.has(number)), [false, false, true, true, false]);
         assert_eq!((leaving.grouped[0].duplicates, leaving.grouped[1].duplicates), (1, 1));
+    }
+
+    #[test]
+    fn parts_of_a_text_leave_with_it() {
+        let samples = [(0, 1, 1), (0, 1, FOLLOWS), (0, 2, 2), (1, 1, 1), (1, 1, FOLLOWS), (1, 1, FOLLOWS), (1, 3, 3)];
+        let leaving = found(&samples, &[SourceRole::Mixed; 2], true, 1 << 10);
+        let left: Vec<u32> = (0..7).filter(|number| leaving.has(*number)).collect();
+        assert_eq!((left, leaving.grouped[1].duplicates), (vec![3, 4, 5], 3));
     }
 
     #[test]

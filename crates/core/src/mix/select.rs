@@ -33,6 +33,8 @@ pub struct ChunkScores<'a> {
     pub refused: &'a [u32],
     /// For each filter, the scores of the samples.
     pub scores: &'a [ScoreColumn],
+    /// For each sample the number of its text, where texts stand in parts.
+    pub wholes: Option<&'a [u32]>,
     /// For each sample its tokens, where the mixture counts them.
     pub tokens: Option<&'a [u32]>,
 }
@@ -161,6 +163,8 @@ impl<'f> Selecting<'f> {
         let comparisons = comparisons(chunk, self.filters)?;
         let (mut runs, mut end) = (Vec::new(), 0);
         let mut looked_at = if self.has_enough() { 0 } else { chunk.count };
+        // For each filter, what it decided of the text that the sample is a part of.
+        let mut decided = vec![None; self.filters.len()];
         for sample in 0..chunk.rows.len() {
             if self.has_enough() {
                 break;
@@ -169,9 +173,15 @@ impl<'f> Selecting<'f> {
                 continue;
             }
             let selection = &mut self.selection;
+            if chunk.wholes.is_some_and(|wholes| sample > 0 && wholes[sample] != wholes[sample - 1]) {
+                decided.fill(None);
+            }
             let passes = comparisons.iter().enumerate().all(|(i, comparison)| {
                 selection.filters[i].rows_in += 1;
-                let passes = comparison.passes(sample, &mut self.seen[i]);
+                let passes = match chunk.wholes {
+                    None => comparison.passes(sample, &mut self.seen[i]),
+                    Some(_) => comparison.passes_in_parts(sample, &mut self.seen[i], &mut decided[i]),
+                };
                 selection.filters[i].rows_out += u64::from(passes);
                 selection.filters[i].unknown += u64::from(comparison.is_unknown(sample));
                 passes
@@ -283,7 +293,7 @@ mod tests {
         let last = rows.iter().copied().chain(rejects.iter().map(|(row, _)| *row)).max();
         let count = last.map_or(0, |last| last + 1);
         let (characters, row_hash, tokens) = (&[1; 16], &[5; 16], Some(&[3; 16][..]));
-        ChunkScores { count, rows, characters, row_hash, rejects, refused: &[], scores, tokens }
+        ChunkScores { count, rows, characters, row_hash, rejects, refused: &[], scores, wholes: None, tokens }
     }
 
     fn select(chunks: &[ChunkScores<'_>], filters: &[Filter], take: Take) -> Result<Selection, SelectError> {
@@ -344,6 +354,29 @@ mod tests {
     }
 
     #[test]
+    fn a_text_in_parts_is_no_duplicate_of_itself() {
+        let (length, deduplication) = (by_name("length").unwrap(), by_name("deduplication").unwrap());
+        let filters = [
+            Filter { scorer: length, bound: Bound::Count { min: Some(3), max: None } },
+            Filter { scorer: deduplication, bound: Bound::Identity("exact".into()) },
+        ];
+        // Four texts, of which the second and the last are the same, in one, three, one and two parts.
+        let wholes = [0, 1, 1, 1, 2, 3, 3];
+        let spread = |column: ScoreColumn| column.of_parts(Some(&wholes)).unwrap();
+        let identities = spread(ScoreColumn::of_identities(deduplication, vec![1, 2, 3, 2]));
+        // The first part of the second text is too short.
+        let lengths = ScoreColumn::of_counts(length, vec![9, 1, 9, 9, 9, 9, 9]);
+        let scores = [lengths, identities];
+        let chunk = ChunkScores { wholes: Some(&wholes), ..chunk(&[0, 1, 1, 1, 2, 3, 3], &[], &scores) };
+        let selection = select(&[chunk], &filters, Take::All).unwrap();
+        assert_eq!(kept(&selection), [vec![0, 2, 3, 4]]);
+        let counts: Vec<_> = selection.filters.iter().map(|count| (count.rows_in, count.rows_out)).collect();
+        assert_eq!(counts, [(7, 6), (6, 4)]);
+        let few = ScoreColumn::of_identities(deduplication, vec![1, 2, 3]);
+        assert!(few.of_parts(Some(&wholes)).is_none());
+    }
+
+    #[test]
     fn rejects_behind_the_last_row_needed_do_not_count_wherever_chunks_end() {
         let reject = Reason::EmptyOutput;
         let looked_at = |chunks: &[ChunkScores<'_>]| {
@@ -373,6 +406,7 @@ mod tests {
                 rejects: &[],
                 refused: &[],
                 scores: &[],
+                wholes: None,
                 tokens: None,
             })
             .collect();

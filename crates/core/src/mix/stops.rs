@@ -31,10 +31,11 @@ impl<'f> Stops<'f> {
     }
 
     /// Calls `each` with the samples of the next chunk that a filter drops, among the first `samples`; `scores` are those
-    /// of the filters.
+    /// of the filters, `wholes` the numbers of the samples' texts where texts stand in parts.
     pub fn add(
         &mut self,
         scores: &[ScoreColumn],
+        wholes: Option<&[u32]>,
         samples: usize,
         mut each: impl FnMut(usize, Stopped),
     ) -> Result<(), ColumnError> {
@@ -44,15 +45,19 @@ impl<'f> Stops<'f> {
             .zip(scores)
             .map(|(filter, scores)| filter.compare(scores))
             .collect::<Result<Vec<_>, _>>()?;
+        let mut decided = vec![None; comparisons.len()];
         for sample in 0..samples {
+            if wholes.is_none_or(|wholes| sample > 0 && wholes[sample] != wholes[sample - 1]) {
+                decided.fill(None);
+            }
             for (filter, comparison) in comparisons.iter().enumerate() {
                 let hash = comparison.identity(sample);
-                if !comparison.passes(sample, &mut self.seen[filter]) {
+                if !comparison.passes_in_parts(sample, &mut self.seen[filter], &mut decided[filter]) {
                     let twin = hash.and_then(|hash| self.first[filter].get(&hash).copied());
                     each(sample, Stopped { filter, twin });
                     break;
                 }
-                hash.map(|hash| self.first[filter].insert(hash, (self.chunk, sample)));
+                hash.map(|hash| self.first[filter].entry(hash).or_insert((self.chunk, sample)));
             }
         }
         self.chunk += 1;
@@ -79,7 +84,7 @@ mod tests {
                 ScoreColumn::of_identities(deduplication, hashes.to_vec()),
             ];
             let mut dropped = Vec::new();
-            stops.add(&scores, lengths.len(), |sample, stopped| dropped.push((sample, stopped))).unwrap();
+            stops.add(&scores, None, lengths.len(), |sample, stopped| dropped.push((sample, stopped))).unwrap();
             dropped
         };
         let by_length = |sample| (sample, Stopped { filter: 0, twin: None });

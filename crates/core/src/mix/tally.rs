@@ -27,24 +27,24 @@ pub fn tally<C: Candidates>(
 ) -> Result<Tally, C::Error> {
     // Rows are in the order of the output, samples in that of their sources.
     let mut used: Sorter<2> = Sorter::new(memory.scratch, memory.bytes / 2, candidates.count());
-    let mut train_rows = 0;
-    rows(&mut |side, sample| {
-        train_rows += u64::from(side == Side::Train);
-        Ok(used.push([sample, side as u32])?)
-    })?;
+    rows(&mut |side, sample| Ok(used.push([sample, side as u32])?))?;
     let used = used.finish()?;
     let mut used = used.records();
     let mut next = used.next().transpose()?;
     // Evenly distributed, as hashes are.
     let mut prompts: Sorter<2> = Sorter::new(memory.scratch, memory.bytes / 2, 1 << 32);
-    let mut units = 0;
+    // Parts of one text are no repeats of it.
+    let (mut units, mut train_rows) = (0, 0);
     candidates.each(&mut |candidate| {
         let mut is_trained_on = false;
         while let Some([sample, side]) = next
             && sample == candidate.number
         {
             units += u64::from(candidate.units);
-            is_trained_on |= side == Side::Train as u32;
+            if side == Side::Train as u32 && !candidate.continues {
+                is_trained_on = true;
+                train_rows += 1;
+            }
             next = used.next().transpose()?;
         }
         if is_trained_on {
@@ -127,6 +127,7 @@ mod tests {
                 prompt_hash: prompt.wrapping_mul(0x9e37_79b9_7f4a_7c15),
                 folded_hash: (prompt / 2).wrapping_mul(0x9e37_79b9_7f4a_7c15),
                 units: number as u32 + 1,
+                continues: number > 0 && *prompt > 16,
             };
             let all = All(prompts.iter().enumerate().map(candidate).collect());
             let rows: Vec<(Side, u32)> =
@@ -139,8 +140,8 @@ mod tests {
             let (mut seen, mut repeated) = (HashSet::new(), 0);
             for (_, sample) in rows.iter().filter(|(side, _)| *side == Side::Train) {
                 let candidate = &all.0[*sample as usize];
-                repeated +=
-                    u64::from(!seen.insert(if normalise { candidate.folded_hash } else { candidate.prompt_hash }));
+                let prompt = if normalise { candidate.folded_hash } else { candidate.prompt_hash };
+                repeated += u64::from(!candidate.continues && !seen.insert(prompt));
             }
             let units = rows.iter().map(|(_, sample)| u64::from(*sample) + 1).sum();
             prop_assert_eq!(found, Tally { units, repeated_prompts: repeated });

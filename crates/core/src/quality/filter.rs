@@ -289,6 +289,13 @@ impl Comparison<'_> {
         }
     }
 
+    /// Returns whether a sample passes that is a part of a text, given what was decided of a part of the text before: a text is
+    /// no duplicate of itself.
+    pub fn passes_in_parts(&self, sample: usize, seen: &mut HashSet<u128>, decided: &mut Option<bool>) -> bool {
+        let known = decided.filter(|_| self.identity(sample).is_some());
+        *decided.insert(known.unwrap_or_else(|| self.passes(sample, seen)))
+    }
+
     /// Returns whether a sample is neither one that the filter asks for nor certainly another, or has no value to be
     /// compared.
     pub fn is_unknown(&self, sample: usize) -> bool {

@@ -291,6 +291,30 @@ impl ScoreColumn {
         self.len() == 0
     }
 
+    /// Returns the column of samples that are parts of the texts that were scored, given for each of them the number of its
+    /// text; see [`SampleIndex::wholes`](crate::sample::SampleIndex::wholes). Tokens are counted of each part, so their columns
+    /// stay as they are. `None` if there are not as many scores as texts.
+    pub fn of_parts(self, wholes: Option<&[u32]>) -> Option<Self> {
+        let Some(wholes) = wholes.filter(|_| ![ScoreKind::TOKENS, ScoreKind::TRAINED_TOKENS].contains(&self.kind))
+        else {
+            return Some(self);
+        };
+        fn each<T: Copy>(scores: &[T], wholes: &[u32]) -> Vec<T> {
+            wholes.iter().map(|whole| scores[*whole as usize]).collect()
+        }
+        if self.len() != wholes.last().map_or(0, |last| *last as usize + 1) {
+            return None;
+        }
+        let scores = match self.scores {
+            Scores::Count(scores) => Scores::Count(each(&scores, wholes)),
+            Scores::Fraction(scores) => Scores::Fraction(each(&scores, wholes)),
+            Scores::Language(scores) => Scores::Language(each(&scores, wholes)),
+            Scores::Identity(scores) => Scores::Identity(each(&scores, wholes)),
+            Scores::Value(values) => Scores::Value(Values { numbers: each(&values.numbers, wholes), ..values }),
+        };
+        Some(Self { kind: self.kind, scores })
+    }
+
     /// Returns the score of a sample.
     pub fn score(&self, sample: usize) -> Score {
         match &self.scores {

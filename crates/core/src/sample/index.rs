@@ -5,7 +5,7 @@
 //! `end` (n × 4), `characters` (n × 4), `row_hash` (n × 8), `prompt_hash` (n × 8), `folded_hash` (n × 8), and `makeups` in the
 //! encoding of postcard.
 
-use super::{Makeups, SAMPLES_VERSION, Sample, append, begin, identity::row_hash, read};
+use super::{Features, Makeups, SAMPLES_VERSION, Sample, append, begin, identity::row_hash, read};
 
 const FIXED_BYTES: usize = 4 + 4 + 4 + 8 + 8 + 8;
 
@@ -55,6 +55,22 @@ impl SampleIndex {
     pub fn set_prompt(&mut self, sample: &Sample<'_>, scratch: &mut Vec<u8>) {
         let (Some(prompt), Some(folded)) = (self.prompt_hash.last_mut(), self.folded_hash.last_mut()) else { return };
         (*prompt, *folded) = (sample.prompt_hash(), sample.folded_hash(scratch));
+    }
+
+    /// Adds a sample whose text goes on with that of the last one.
+    pub fn push_continued(&mut self, row: u32, sample: &Sample<'_>, blob: &mut Vec<u8>, scratch: &mut Vec<u8>) {
+        self.push(row, sample, blob, scratch);
+        self.makeups.add_to_last(Features::CONTINUES);
+    }
+
+    /// Returns for each sample the number of the text that it is, or is a part of; `None` if no text stands in parts.
+    pub fn wholes(&self) -> Option<Vec<u32>> {
+        let mut wholes = 0_u32;
+        let whole = |continues: bool| {
+            wholes += u32::from(!continues);
+            wholes.saturating_sub(1)
+        };
+        Some(self.makeups.with(Features::CONTINUES)?.map(whole).collect())
     }
 
     /// Removes the samples behind the first `samples`, and their bytes from the blob.

@@ -39,6 +39,8 @@ impl Features {
     pub const NAMES: Self = Self(1 << 14);
     /// Messages that say whether they are trained on.
     pub const WEIGHTS: Self = Self(1 << 10);
+    /// The text goes on with that of the sample before: both are parts of one text.
+    pub const CONTINUES: Self = Self(1 << 15);
 
     /// Whether all of `other` is in the set.
     pub fn has(self, other: Self) -> bool {
@@ -188,13 +190,48 @@ impl Makeups {
             *end += 1;
             return;
         }
-        let makeup = Makeup::of(sample);
+        let number = self.number_of(Makeup::of(sample));
+        self.stretches.push((self.samples() + 1, number));
+    }
+
+    fn number_of(&mut self, makeup: Makeup) -> u32 {
         let known = self.distinct.iter().rev().take(LOOKED_AT).position(|known| *known == makeup);
         let number = known.map_or(self.distinct.len(), |back| self.distinct.len() - 1 - back);
         if known.is_none() {
             self.distinct.push(makeup);
         }
-        self.stretches.push((self.samples() + 1, number as u32));
+        number as u32
+    }
+
+    /// Adds features to what the last sample has.
+    pub(super) fn add_to_last(&mut self, features: Features) {
+        let Some((end, number)) = self.stretches.pop() else { return };
+        if self.samples() + 1 < end {
+            self.stretches.push((end - 1, number));
+        }
+        let mut makeup = self.distinct[number as usize].clone();
+        makeup.features.join(features);
+        let number = self.number_of(makeup);
+        match self.stretches.last_mut() {
+            Some((before, known)) if *known == number => *before = end,
+            _ => self.stretches.push((end, number)),
+        }
+    }
+
+    /// Returns for each sample whether it has all of these features; `None` if none has them.
+    pub(super) fn with(&self, features: Features) -> Option<impl Iterator<Item = bool>> {
+        let have: Vec<bool> = self.distinct.iter().map(|makeup| makeup.features.has(features)).collect();
+        if !have.contains(&true) {
+            return None;
+        }
+        let starts = std::iter::once(0).chain(self.stretches.iter().map(|(end, _)| *end));
+        let each = starts.zip(&self.stretches);
+        Some(each.flat_map(move |(start, (end, number))| {
+            (start..*end).map({
+                let has = have[*number as usize];
+                move |_| has
+            })
+        }))
     }
 
     /// Number of samples.

@@ -97,7 +97,11 @@ impl Candidates for Selected<'_> {
                     (Unit::Tokens, None) => return Err(uncounted()),
                     _ => Vec::new(),
                 };
+                let wholes = index.wholes();
+                let whole = |sample: usize| wholes.as_ref().map(|wholes| wholes[sample]);
+                let mut before = None;
                 for sample in selection.samples(i).map(|sample| sample as usize) {
+                    let own = whole(sample);
                     take(&Candidate {
                         source,
                         number,
@@ -109,6 +113,7 @@ impl Candidates for Selected<'_> {
                             Unit::Characters => index.characters[sample],
                             Unit::Tokens => tokens[sample],
                         },
+                        continues: own.is_some() && std::mem::replace(&mut before, own) == own,
                     })?;
                     number += 1;
                 }

@@ -4,7 +4,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{context::Context, error::ActionError, external::Lines, models::ReadModel};
+use super::{
+    context::Context,
+    error::ActionError,
+    external::Lines,
+    models::{Fitted, ReadModel},
+};
 use crate::{
     cache::Blobs,
     event::Event,
@@ -331,16 +336,18 @@ struct Encoded {
     rejects: Vec<StoredReject>,
     /// Why it refuses the last row, until that is stored.
     refusal: Option<Reject>,
-    /// The samples as they are once they are short enough, if any are made shorter.
+    /// The samples as they are once they are short enough, if any are made shorter or split.
     shortened: Option<Shortened>,
 }
 
-/// The samples of a chunk, some of them made shorter.
+/// The samples of a chunk, some of them made shorter, or split.
 #[derive(Default)]
 struct Shortened {
     rows: Vec<u8>,
     index: SampleIndex,
+    /// How many are shorter, and how many were split.
     count: u32,
+    split: u32,
 }
 
 impl Encoded {
@@ -357,23 +364,68 @@ impl Encoded {
         scratch: &mut Vec<u8>,
     ) {
         let fitted: Result<Vec<_>, Reject> = samples.clone().map(|sample| model.fit(sample)).collect();
-        let fitted = fitted.unwrap_or_else(|reject| {
-            samples.clone().for_each(|_| self.samples.refuse());
-            self.refusal = Some(reject);
-            Vec::new()
+        let fitted = fitted.and_then(|fitted| {
+            if let Some(shortened) = &mut self.shortened {
+                shortened.take(row, samples.clone().zip(&fitted), scratch)?;
+            }
+            Ok(fitted)
         });
-        fitted.iter().for_each(|(encoded, notes, _)| self.samples.push(encoded, *notes));
-        let Some(shortened) = &mut self.shortened else { return };
-        let shorter = fitted.iter().map(|(_, _, shorter)| shorter.as_ref()).chain(std::iter::repeat(None));
-        for (sample, shorter) in samples.zip(shorter) {
-            shortened.index.push(row, shorter.unwrap_or(sample), &mut shortened.rows, scratch);
-            if shorter.is_some() {
-                // Sides and exclusions go by the whole prompt: otherwise a dialogue that is held out would be let in by its end.
-                shortened.index.set_prompt(sample, scratch);
-                shortened.count += 1;
+        match fitted {
+            Ok(fitted) => fitted.iter().flatten().for_each(|part| self.samples.push(&part.encoded, part.notes)),
+            Err(reject) => {
+                for sample in samples {
+                    self.samples.refuse();
+                    if let Some(Shortened { rows, index, .. }) = &mut self.shortened {
+                        index.push(row, sample, rows, scratch);
+                    }
+                }
+                self.refusal = Some(reject);
             }
         }
     }
+}
+
+impl Shortened {
+    /// Adds the samples of a row, each with what fits the model. Parts that take too much room, since each has the columns that
+    /// are kept of the row, are no samples: their row is a reject.
+    fn take<'s: 'f, 'f>(
+        &mut self,
+        row: u32,
+        samples: impl Iterator<Item = (&'s Sample<'s>, &'f Vec<Fitted<'s>>)>,
+        scratch: &mut Vec<u8>,
+    ) -> Result<(), Reject> {
+        let (before, start) = (self.index.len(), self.rows.len());
+        let (mut count, mut split) = (0, 0);
+        for (sample, parts) in samples {
+            split += u32::from(parts.len() > 1);
+            count += u32::from(parts.len() == 1 && parts[0].sample.is_some());
+            for (number, part) in parts.iter().enumerate() {
+                let own = part.sample.as_ref().unwrap_or(sample);
+                match number {
+                    0 => self.index.push(row, own, &mut self.rows, scratch),
+                    _ => self.index.push_continued(row, own, &mut self.rows, scratch),
+                }
+                if part.sample.is_some() {
+                    // Sides and exclusions go by the whole prompt: otherwise what is held out would be let in by a part of it.
+                    self.index.set_prompt(sample, scratch);
+                }
+                let most = if self.rows.len() > MOST_OF_CHUNK { MOST_OF_CHUNK } else { MOST_OF_ROW };
+                if parts.len() > 1 && (self.rows.len() > MOST_OF_CHUNK || self.rows.len() - start > MOST_OF_ROW) {
+                    self.index.truncate(before, &mut self.rows);
+                    return Err(too_long(most));
+                }
+            }
+        }
+        self.count += count;
+        self.split += split;
+        Ok(())
+    }
+}
+
+/// The reject of a row whose samples take more than `most` bytes.
+fn too_long(most: usize) -> Reject {
+    let most = most >> 20;
+    Reject::new(Reason::RowTooLong, format!("the samples of the row, or of those around it, take more than {most} MiB"))
 }
 
 impl Part {
@@ -442,13 +494,6 @@ impl Part {
         converted: &[Converted<'_>],
         scratch: &mut Vec<u8>,
     ) -> Result<(), Reject> {
-        let too_long = |most: usize| {
-            let most = most >> 20;
-            Reject::new(
-                Reason::RowTooLong,
-                format!("the samples of the row, or of those around it, take more than {most} MiB"),
-            )
-        };
         let samples = || converted.iter().flat_map(|converted| converted.samples.as_slice());
         match &wanted.known {
             // What was found then is found again.
@@ -575,7 +620,7 @@ impl Encoded {
         };
         let bytes = self.samples.bytes.len() as u64;
         let index = context.store.put(&self.samples.index.encode())?;
-        let shortened = self.shortened.filter(|shortened| shortened.count > 0);
+        let shortened = self.shortened.filter(|shortened| shortened.count + shortened.split > 0);
         let shortened = shortened.map(|shortened| shortened.store(context)).transpose()?;
         Ok(RenderOutcome {
             shortened,
@@ -589,8 +634,9 @@ impl Encoded {
 impl Shortened {
     fn store(self, context: &Context) -> Result<ShortenedChunk, ActionError> {
         let (bytes, index) = (self.rows.len() as u64, context.store.put(&self.index.encode())?);
+        let (samples, count, split) = (self.index.len() as u32, self.count, self.split);
         context.indexes.keep_new(index, self.index.into());
-        Ok(ShortenedChunk { rows: context.store.put_recent(self.rows)?, bytes, index, count: self.count })
+        Ok(ShortenedChunk { rows: context.store.put_recent(self.rows)?, bytes, index, samples, count, split })
     }
 }
 

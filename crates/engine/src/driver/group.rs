@@ -32,15 +32,17 @@ pub(crate) fn group(
     let scratch = ScratchFolder::at(&context.outputs.scratch);
     let memory = SortMemory { scratch: &scratch, bytes: SORTED_BYTES };
     let selected = Selected { context, sources, unit: Unit::Rows };
-    let each = |take: &mut dyn FnMut(&Candidate, u64) -> Result<(), ActionError>| {
+    let each = |take: &mut dyn FnMut(&Candidate, Option<u64>) -> Result<(), ActionError>| {
         let mut folded_rows = FoldedRows::new(context, sources, grouping);
         selected.each(&mut |candidate| {
             let same = match grouping.deduplicate {
-                None => 0,
-                Some(Deduplicate { by: Unique::Prompt, normalise: false }) => candidate.prompt_hash,
-                Some(Deduplicate { by: Unique::Prompt, normalise: true }) => candidate.folded_hash,
-                Some(Deduplicate { by: Unique::Row, normalise: false }) => candidate.row_hash,
-                Some(Deduplicate { by: Unique::Row, normalise: true }) => folded_rows.next()?,
+                None => None,
+                // The prompt of a text is all of it, so its parts stay or leave together.
+                Some(Deduplicate { by: Unique::Prompt, .. }) if candidate.continues => None,
+                Some(Deduplicate { by: Unique::Prompt, normalise: false }) => Some(candidate.prompt_hash),
+                Some(Deduplicate { by: Unique::Prompt, normalise: true }) => Some(candidate.folded_hash),
+                Some(Deduplicate { by: Unique::Row, normalise: false }) => Some(candidate.row_hash),
+                Some(Deduplicate { by: Unique::Row, normalise: true }) => Some(folded_rows.next()?),
             };
             let prompt_hash = if grouping.normalise { candidate.folded_hash } else { candidate.prompt_hash };
             take(&Candidate { prompt_hash, ..*candidate }, same)

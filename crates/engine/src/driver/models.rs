@@ -7,7 +7,11 @@ use std::{
 
 use super::{context::Context, error::ActionError, sources::Sources};
 use crate::graph::PinnedModel;
-use datac_core::failure::{Failure, FailureKind};
+use datac_core::{
+    encoded::{EncodedSample, Notes},
+    failure::{Failure, FailureKind},
+    sample::Sample,
+};
 
 #[cfg(feature = "model")]
 mod encode;
@@ -22,6 +26,15 @@ mod shorten;
 pub(crate) use none::ReadModel;
 #[cfg(feature = "model")]
 pub(crate) use read::ReadModel;
+
+/// A sample as it fits a model: all of it, what is left of it, or a part.
+#[derive(Debug)]
+pub(crate) struct Fitted<'s> {
+    pub(crate) encoded: EncodedSample,
+    pub(crate) notes: Notes,
+    /// The sample, if it is not all that it was.
+    pub(crate) sample: Option<Sample<'s>>,
+}
 
 /// A place for a model, filled by the first thread that needs it.
 type Place = Arc<OnceLock<Result<Arc<ReadModel>, ActionError>>>;

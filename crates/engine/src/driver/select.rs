@@ -43,8 +43,9 @@ pub(crate) fn select(
             warm(&context.store, columns.copied().collect());
         }
         let index = context.indexes.of(chunk)?;
+        let wholes = index.wholes();
         let scores: Vec<ScoreColumn> = (filters.iter().zip(&chunk.scores))
-            .map(|(filter, digest)| column(context, filter.scorer, digest, index.len()))
+            .map(|(filter, digest)| column(context, filter.scorer, digest, index.len(), wholes.as_deref()))
             .collect::<Result<_, ActionError>>()?;
         let tokens = chunk.tokens.map(|digest| tokens(context, &digest, index.len())).transpose()?;
         let refused = chunk.encoded.map(|encoded| refused(context, &encoded.index, index.len())).transpose()?;
@@ -56,6 +57,7 @@ pub(crate) fn select(
             rejects: &chunk.converted.rejected,
             refused: refused.as_deref().unwrap_or_default(),
             scores: &scores,
+            wholes: wholes.as_deref(),
             tokens: tokens.as_deref(),
         };
         selecting.add(&scores)?;
@@ -90,19 +92,25 @@ pub(crate) fn encoded_index(context: &Context, index: &BlobId, samples: usize) -
     })
 }
 
-/// Returns a score column, after checking that it has a score for every sample.
-fn column(context: &Context, scorer: ScoreKind, digest: &BlobId, samples: usize) -> Result<ScoreColumn, ActionError> {
+/// Returns a score column, after checking that it has a score for every sample; `wholes` are the numbers of the samples' texts
+/// where texts stand in parts.
+fn column(
+    context: &Context,
+    scorer: ScoreKind,
+    digest: &BlobId,
+    samples: usize,
+    wholes: Option<&[u32]>,
+) -> Result<ScoreColumn, ActionError> {
     let column = ScoreColumn::decode(scorer, &context.store.get(digest)?).map_err(unusable)?;
-    if column.len() == samples {
-        Ok(column)
-    } else {
-        Err(ActionError::Failure(Failure::new(FailureKind::Cache, "match scores to samples: their numbers differ")))
-    }
+    let column = column.of_parts(wholes).filter(|column| column.len() == samples);
+    column.ok_or_else(|| {
+        ActionError::Failure(Failure::new(FailureKind::Cache, "match scores to samples: their numbers differ"))
+    })
 }
 
 /// Returns a column of token counts.
 pub(crate) fn tokens(context: &Context, digest: &BlobId, samples: usize) -> Result<Vec<u32>, ActionError> {
-    match column(context, ScoreKind::TOKENS, digest, samples)?.into_scores() {
+    match column(context, ScoreKind::TOKENS, digest, samples, None)?.into_scores() {
         Scores::Count(tokens) => Ok(tokens),
         scores => Err(unusable(ColumnError::Scale(scores.scale()))),
     }

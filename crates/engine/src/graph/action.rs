@@ -207,6 +207,8 @@ pub struct ConvertedChunk {
     pub encoded: Option<EncodedChunk>,
     /// How many of the samples were made shorter for it.
     pub shortened: u32,
+    /// How many texts were split for it.
+    pub split: u32,
 }
 
 /// The samples of a chunk as a model sees them.
@@ -450,11 +452,11 @@ pub struct RenderOutcome {
     pub rejects: Option<BlobId>,
     /// The same by row and reason.
     pub rejected: Vec<(u32, Reason)>,
-    /// The samples of the chunk, if some had to be made shorter.
+    /// The samples of the chunk, if some had to be made shorter or split.
     pub shortened: Option<ShortenedChunk>,
 }
 
-/// The samples of a chunk, some of them made shorter for a model.
+/// The samples of a chunk, some of them made shorter or split for a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ShortenedChunk {
     /// The samples.
@@ -463,8 +465,12 @@ pub struct ShortenedChunk {
     pub bytes: u64,
     /// Their [`datac_core::sample::SampleIndex`].
     pub index: BlobId,
+    /// How many they are.
+    pub samples: u32,
     /// How many of them are shorter.
     pub count: u32,
+    /// How many texts they have the parts of.
+    pub split: u32,
 }
 
 /// What a recipe expects of its rows, counted.

@@ -595,6 +595,7 @@ mod tests {
             tokens: Some(blob("tokens")),
             encoded: None,
             shortened: 0,
+            split: 0,
         }];
         let filters = [
             ("length", Bound::Count { min: Some(1), max: None }),

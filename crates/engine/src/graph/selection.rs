@@ -356,12 +356,14 @@ impl Request<'_> {
         let shortened = rendered.and_then(|rendered| rendered.shortened);
         // All that comes later, whatever its shape, is made of the shorter samples.
         let converted = match shortened {
-            Some(ShortenedChunk { rows, bytes, index, .. }) => ConvertOutcome { rows, bytes, index, ..converted },
+            Some(ShortenedChunk { rows, bytes, index, samples, .. }) => {
+                ConvertOutcome { rows, bytes, index, samples, ..converted }
+            }
             None => converted,
         };
-        let shortened = shortened.map_or(0, |shortened| shortened.count);
+        let (shortened, split) = shortened.map_or((0, 0), |shortened| (shortened.count, shortened.split));
         let encoded = rendered.map(|rendered| rendered.encoded);
-        ConvertedChunk { chunk: chunk.clone(), converted, scores: columns, tokens, encoded, shortened }
+        ConvertedChunk { chunk: chunk.clone(), converted, scores: columns, tokens, encoded, shortened, split }
     }
 }
 

@@ -51,6 +51,9 @@ pub struct SourceSummary {
     /// How many samples were made shorter, as `overlong` says.
     #[serde(default)]
     pub shortened: u64,
+    /// How many texts were split, as `overlong` says.
+    #[serde(default)]
+    pub split: u64,
     /// Places where rules were broken and mended, by rule.
     #[serde(default)]
     pub repaired: BTreeMap<String, u64>,
@@ -90,6 +93,7 @@ pub(crate) fn summarise(plan: &RecipePlan, datasets: &[Dataset]) -> Summary {
             rejects: source.selected.rejects.iter().map(|(reason, count)| (reason.code().to_owned(), *count)).collect(),
             joined_turns: source.chunks.iter().map(|chunk| u64::from(chunk.converted.joined_turns)).sum(),
             shortened: source.chunks.iter().map(|chunk| u64::from(chunk.shortened)).sum(),
+            split: source.chunks.iter().map(|chunk| u64::from(chunk.split)).sum(),
             repaired: broken(source, Mode::Repair),
             warned: broken(source, Mode::Warn),
             unused: unused(source, dataset),

@@ -176,6 +176,7 @@ struct Counted {
     unended: (u64, Vec<FoundRow>),
     special: (u64, Vec<FoundRow>),
     shortened: (u64, Vec<FoundRow>),
+    parts: (u64, Vec<FoundRow>),
     refused: BTreeMap<Reason, (u64, Vec<FoundRow>)>,
 }
 
@@ -215,6 +216,9 @@ impl Counted {
                     }
                     if index.notes[sample].has(Notes::SHORTENED) {
                         note(&mut counted.shortened, place);
+                    }
+                    if index.notes[sample].has(Notes::PART) {
+                        note(&mut counted.parts, place);
                     }
                 }
                 let refused = chunk.converted.rejected.iter().any(|(_, reason)| reason.is_of_model());
@@ -279,6 +283,10 @@ impl Counted {
         if self.shortened.0 > 0 {
             let bad = "made shorter, as `overlong` asks".to_owned();
             all.push(ModelFinding { level: Level::Note, ..found("shortened", &self.shortened, "", bad) });
+        }
+        if self.parts.0 > 0 {
+            let bad = "parts of texts that are split, as `overlong` asks".to_owned();
+            all.push(ModelFinding { level: Level::Note, ..found("split", &self.parts, "", bad) });
         }
         if self.special.0 > 0 {
             let bad = "with a control token in a text, which is encoded as one (`special_tokens: allow`)";

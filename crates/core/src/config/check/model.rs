@@ -87,7 +87,7 @@ impl Checker<'_> {
         let overlong = self.or_default(fields, "overlong", Overlong::default(), |this, node, key| {
             this.word(node, key, Overlong::ALL)
         })?;
-        let is_of_texts = matches!(overlong, Overlong::TruncateEnd | Overlong::TruncateStart);
+        let is_of_texts = matches!(overlong, Overlong::TruncateEnd | Overlong::TruncateStart | Overlong::Split);
         let (label, message, hint) = match (overlong, kind, max) {
             (Overlong::Reject, ..) => return Some(overlong),
             (_, _, Some(None)) => {
@@ -95,7 +95,7 @@ impl Checker<'_> {
             }
             (_, Some(SampleKind::Text), _) if !is_of_texts => {
                 let message = format!("`overlong: {}` is for dialogues", overlong.word());
-                ("texts have no turns", message, "write `truncate_end` or `truncate_start`")
+                ("texts have no turns", message, "write `split`, `truncate_end` or `truncate_start`")
             }
             (_, Some(kind), _) if is_of_texts && kind != SampleKind::Text => {
                 let message = format!("`overlong: {}` is for texts", overlong.word());

@@ -154,6 +154,11 @@ pub(in crate::config) fn bad() -> Vec<(&'static str, String, Vec<&'static str>)>
             &["6:47 E0138 is for texts"],
         ),
         case(
+            "dialogues split like texts",
+            &root("model: {source: a/b, max_tokens: 9, overlong: split}"),
+            &["6:47 E0138 is for texts"],
+        ),
+        case(
             "trained on by no model",
             &filter("{type: length, min_length: 1, unit: trained_tokens}"),
             &["7:45 E0138 the recipe has no `model`"],

@@ -69,6 +69,7 @@ impl Candidates for Held {
                 // Two prompts in a row differ in case alone.
                 folded_hash: self.prompt_hash[number as usize] / 2,
                 units: self.units(number) as u32,
+                continues: false,
             })
         })
     }

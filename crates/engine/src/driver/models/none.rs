@@ -1,14 +1,14 @@
 //! Stands for models in a datac that knows none: the plan refuses recipes that have one.
 
 use crate::{
-    driver::{error::ActionError, models::ModelSinks, sources::Sources},
+    driver::{
+        error::ActionError,
+        models::{Fitted, ModelSinks},
+        sources::Sources,
+    },
     graph::{ModelOutcome, PinnedModel},
 };
-use datac_core::{
-    encoded::{EncodedSample, Notes},
-    row::Reject,
-    sample::Sample,
-};
+use datac_core::{row::Reject, sample::Sample};
 
 /// No model.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl ReadModel {
         ModelSinks::default()
     }
 
-    pub(crate) fn fit<'s>(&self, _: &Sample<'s>) -> Result<(EncodedSample, Notes, Option<Sample<'s>>), Reject> {
+    pub(crate) fn fit<'s>(&self, _: &Sample<'s>) -> Result<Vec<Fitted<'s>>, Reject> {
         unreachable!("the plan refuses recipes with a model")
     }
 }

@@ -309,7 +309,7 @@ fn row_origin(located: &Located, side: Side, line: u64, finder: &mut Finder<'_>)
     let index = lineage.index(at.source, at.chunk)?;
     let source = &lineage.manifest.sources[at.source];
     let chunk = &source.chunks[at.chunk];
-    let scores = lineage.scores(at.source, at.chunk)?;
+    let scores = lineage.scores(at.source, at.chunk, &index)?;
     let filters = source.filters.iter().zip(&scores);
     let hashes = if lineage.manifest.validation.normalise { &index.folded_hash } else { &index.prompt_hash };
     let prompt_hash = hashes[at.sample];
@@ -330,7 +330,7 @@ fn row_origin(located: &Located, side: Side, line: u64, finder: &mut Finder<'_>)
         converter: source.converter.clone(),
         converter_code: source.version.to_string(),
         options: source.options.of_converter.clone(),
-        shortened: lineage.shortened(at)?,
+        shortened: lineage.shortened(at, &index)?,
         findings: Some(finder.find(lineage, at, &index)?),
         filters: filters.map(|(filter, scores)| passed(filter, scores, at.sample, &source.field)).collect(),
         split: Some(split(lineage, side, source, prompt_hash)),

@@ -107,11 +107,13 @@ pub(crate) fn dropped(
         let selection = reader.selection()?;
         let (mut stops, mut rows): (_, Vec<Arc<SampleIndex>>) = (Stops::new(&made.filters), Vec::new());
         for (chunk, looked_at) in selection.rows_looked_at.iter().enumerate() {
-            let (index, scores) = (Arc::new(reader.index(chunk)?), reader.scores(chunk)?);
+            let index = Arc::new(reader.index(chunk)?);
+            let wholes = index.wholes();
+            let scores = reader.scores(chunk, wholes.as_deref())?;
             rows.push(index.clone());
             let samples = index.row.partition_point(|row| row < looked_at);
             let mut found: Vec<(usize, Stopped)> = Vec::new();
-            let added = stops.add(&scores, samples, |sample, stopped| {
+            let added = stops.add(&scores, wholes.as_deref(), samples, |sample, stopped| {
                 if made.filters[stopped.filter].is_called(filter) {
                     found.push((sample, stopped));
                 }
@@ -165,11 +167,12 @@ impl Reader<'_> {
         SampleIndex::decode(&self.blob(&self.made.chunks[chunk].index)?).map_err(|error| self.lost(error))
     }
 
-    fn scores(&self, chunk: usize) -> Result<Vec<ScoreColumn>, WorkspaceError> {
-        let columns = self.made.filters.iter().zip(&self.made.chunks[chunk].scores);
-        columns
-            .map(|(filter, id)| ScoreColumn::decode(filter.scorer, &self.blob(id)?).map_err(|error| self.lost(error)))
-            .collect()
+    fn scores(&self, chunk: usize, wholes: Option<&[u32]>) -> Result<Vec<ScoreColumn>, WorkspaceError> {
+        let column = |(filter, id): (&Filter, &BlobId)| {
+            let column = ScoreColumn::decode(filter.scorer, &self.blob(id)?).map_err(|error| self.lost(error))?;
+            column.of_parts(wholes).ok_or_else(|| self.lost("scores do not match samples"))
+        };
+        self.made.filters.iter().zip(&self.made.chunks[chunk].scores).map(column).collect()
     }
 
     fn row(&self, chunk: usize, index: &SampleIndex, sample: usize) -> Result<Box<RawValue>, WorkspaceError> {

@@ -127,11 +127,16 @@ fn of_chunk(
     shortened: &[bool],
 ) -> Result<OfChunk, String> {
     let (mut found, mut is_same) = (OfChunk::new(), true);
+    let wholes = index.wholes();
     chunk.for_each_row(|row, _, parsed| {
         let samples = index.row.partition_point(|other| *other < row)..index.row.partition_point(|other| *other <= row);
         if let (Ok(raw), false) = (parsed, samples.is_empty()) {
-            let shortened = shortened.get(samples.clone()).unwrap_or_default();
-            match of_row(&raw, converter, made, &index.row_hash[samples], shortened) {
+            let of_row = OfRow {
+                hashes: &index.row_hash[samples.clone()],
+                shortened: shortened.get(samples.clone()).unwrap_or_default(),
+                wholes: wholes.as_ref().map(|wholes| &wholes[samples.clone()]),
+            };
+            match of_row.found(&raw, converter, made) {
                 Some(of_row) if of_row.iter().all(Repairs::is_nothing) => {}
                 Some(of_row) => drop(found.insert(row, of_row)),
                 None => is_same = false,
@@ -141,28 +146,39 @@ fn of_chunk(
     if is_same { Ok(found) } else { Err("the row is converted otherwise now".to_owned()) }
 }
 
-/// Returns what was found in each sample of a row; `None` if the samples have other hashes.
-fn of_row(
-    raw: &RawRow<'_>,
-    converter: &dyn Converter,
-    made: &MadeSource,
-    hashes: &[u64],
-    shortened: &[bool],
-) -> Option<Vec<Repairs>> {
-    let converted = convert::convert(converter, raw, &made.options, &mut Tally::default()).ok()?;
-    let (samples, joined_turns) = (converted.samples.as_slice(), converted.joined_turns);
-    let is_other = |(number, (sample, hash)): (usize, (&datac_core::sample::Sample<'_>, &u64))| {
-        sample.row_hash() != *hash && shortened.get(number) != Some(&true)
-    };
-    if samples.len() != hashes.len() || samples.iter().zip(hashes).enumerate().any(is_other) {
-        return None;
-    }
-    let of_sample = |broken: Vec<datac_core::rules::Broken>| {
-        let of = |mode| {
-            let places = broken.iter().filter(move |broken| broken.mode == mode);
-            places.map(|broken| (broken.rule.to_string(), broken.places)).collect()
+/// What is known of the samples of a row.
+struct OfRow<'i> {
+    hashes: &'i [u64],
+    /// Which of them are not all of what the converter made.
+    shortened: &'i [bool],
+    /// Which text each of them is a part of, where texts stand in parts.
+    wholes: Option<&'i [u32]>,
+}
+
+impl OfRow<'_> {
+    /// Returns what was found in each sample of the row; `None` if the samples have other hashes.
+    fn found(&self, raw: &RawRow<'_>, converter: &dyn Converter, made: &MadeSource) -> Option<Vec<Repairs>> {
+        let converted = convert::convert(converter, raw, &made.options, &mut Tally::default()).ok()?;
+        let (made_again, joined_turns) = (converted.samples.as_slice(), converted.joined_turns);
+        // For each sample the number of that of which it was made.
+        let whole = |sample: usize| self.wholes.map_or(sample, |wholes| (wholes[sample] - wholes[0]) as usize);
+        let samples = 0..self.hashes.len();
+        let is_same = |sample: usize| {
+            let hash = made_again.get(whole(sample)).map(datac_core::sample::Sample::row_hash);
+            hash == Some(self.hashes[sample]) || (hash.is_some() && self.shortened.get(sample) == Some(&true))
         };
-        Repairs { joined_turns, repaired: of(Mode::Repair), warned: of(Mode::Warn) }
-    };
-    Some(convert::broken(converter, raw, &made.options).ok()?.into_iter().map(of_sample).collect())
+        if samples.clone().last().map(whole) != made_again.len().checked_sub(1) || !samples.clone().all(is_same) {
+            return None;
+        }
+        let of_sample = |broken: Vec<datac_core::rules::Broken>| {
+            let of = |mode| {
+                let places = broken.iter().filter(move |broken| broken.mode == mode);
+                places.map(|broken| (broken.rule.to_string(), broken.places)).collect()
+            };
+            Repairs { joined_turns, repaired: of(Mode::Repair), warned: of(Mode::Warn) }
+        };
+        let found: Vec<Repairs> =
+            convert::broken(converter, raw, &made.options).ok()?.into_iter().map(of_sample).collect();
+        samples.map(|sample| found.get(whole(sample)).cloned()).collect()
+    }
 }

@@ -56,7 +56,7 @@ pub struct FateOf {
     /// Which of the row's samples it is; `None` if the row yields one or none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<SampleOf>,
-    /// What was left out of it so that it is not too long for the model, in words.
+    /// What was left out of it so that it is not too long for the model, or which part of its text it is, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shortened: Option<String>,
     /// What the rules found in it, and how many turns were joined; `None` for a row without a sample.
@@ -234,13 +234,14 @@ fn journey(
             }
             for FateAt { at, sample, fate } in fates {
                 let find = |at: At| finder.find(lineage, at, &lineage.index(at.source, at.chunk)?);
+                let shortened = |at: At| lineage.shortened(at, &lineage.index(at.source, at.chunk)?);
                 journey.fates.push(FateOf {
                     recipe: lineage.manifest.name.clone(),
                     path: lineage.manifest.path.clone(),
                     run: lineage.run,
                     source: place.clone(),
                     sample,
-                    shortened: at.map(|at| lineage.shortened(at)).transpose()?.flatten(),
+                    shortened: at.map(shortened).transpose()?.flatten(),
                     findings: at.map(find).transpose()?,
                     fate,
                 });
@@ -416,12 +417,16 @@ fn is_behind_last(at: At, selection: &Selection) -> bool {
 
 fn filtered(lineage: &Lineage, At { source, chunk, sample }: At) -> Result<Fate, WorkspaceError> {
     let made = &lineage.manifest.sources[source];
-    let read = |chunk| Ok((lineage.index(source, chunk)?, lineage.scores(source, chunk)?));
+    let read = |chunk| {
+        let index = lineage.index(source, chunk)?;
+        let scores = lineage.scores(source, chunk, &index)?;
+        Ok((index, scores))
+    };
     let loaded: Vec<_> = (0..=chunk).into_par_iter().map(read).collect::<Result<_, WorkspaceError>>()?;
     let (mut stops, mut stopped) = (Stops::new(&made.filters), None);
     for (number, (index, scores)) in loaded.iter().enumerate() {
         let samples = if number == chunk { sample + 1 } else { index.len() };
-        let added = stops.add(scores, samples, |at, by| {
+        let added = stops.add(scores, index.wholes().as_deref(), samples, |at, by| {
             if (number, at) == (chunk, sample) {
                 stopped = Some(by);
             }

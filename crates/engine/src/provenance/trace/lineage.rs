@@ -139,17 +139,14 @@ impl Lineage {
         Ok(index)
     }
 
-    /// Returns the scores of a chunk: one column for each filter.
-    pub(crate) fn scores(&self, source: usize, chunk: usize) -> Lost<Vec<ScoreColumn>> {
+    /// Returns the scores of a chunk, whose index is given: one column for each filter.
+    pub(crate) fn scores(&self, source: usize, chunk: usize, index: &SampleIndex) -> Lost<Vec<ScoreColumn>> {
         let of_source = &self.manifest.sources[source];
-        let made = &of_source.chunks[chunk];
+        let (made, wholes) = (&of_source.chunks[chunk], index.wholes());
         let column = |(filter, digest): (&Filter, &BlobId)| {
             let column = ScoreColumn::decode(filter.scorer, &self.blob(digest)?).map_err(|error| self.lost(error))?;
-            if column.len() == made.samples as usize {
-                Ok(column)
-            } else {
-                Err(self.lost("scores do not match samples"))
-            }
+            let column = column.of_parts(wholes.as_deref()).filter(|column| column.len() == made.samples as usize);
+            column.ok_or_else(|| self.lost("scores do not match samples"))
         };
         of_source.filters.iter().zip(&made.scores).map(column).collect()
     }
@@ -221,27 +218,36 @@ impl Lineage {
         sample.map(Some).ok_or_else(|| self.lost("the ids of a sample cannot be read"))
     }
 
-    /// Returns for each sample of a chunk whether parts of it were left out; nothing if none was.
+    /// Returns for each sample of a chunk whether it is not all of what its row has; nothing if all are.
     pub(crate) fn shortened_samples(&self, at: At) -> Lost<Vec<bool>> {
         let shortens = self.manifest.model.as_ref().and_then(|model| model.shortened).is_some();
         if !shortens || self.manifest.sources[at.source].chunks[at.chunk].encoded.is_none() {
             return Ok(Vec::new());
         }
         let notes = self.encoded_index(at.source, at.chunk)?.notes;
-        Ok(notes.into_iter().map(|notes| notes.has(Notes::SHORTENED)).collect())
+        let is_less = |notes: Notes| notes.has(Notes::SHORTENED) || notes.has(Notes::PART);
+        Ok(notes.into_iter().map(is_less).collect())
     }
 
-    /// Returns what was left out of a sample so that it is not too long for the recipe's model, in words.
-    pub(crate) fn shortened(&self, at: At) -> Lost<Option<String>> {
-        let of_model = self.manifest.model.as_ref().and_then(|model| model.shortened);
-        let Some((left_out, max)) = of_model.and_then(|(overlong, max)| Some((overlong.left_out()?, max))) else {
+    /// Returns what was left out of a sample so that it is not too long for the recipe's model, or which part of its text it is, in
+    /// words. `index` is that of its chunk.
+    pub(crate) fn shortened(&self, at: At, index: &SampleIndex) -> Lost<Option<String>> {
+        let Some((overlong, max)) = self.manifest.model.as_ref().and_then(|model| model.shortened) else {
             return Ok(None);
         };
         let Some(encoded) = &self.manifest.sources[at.source].chunks[at.chunk].encoded else { return Ok(None) };
-        let index = EncodedIndex::decode(&self.blob(&encoded.index)?);
-        let notes = index.and_then(|index| index.notes.get(at.sample).copied());
+        let encoded = EncodedIndex::decode(&self.blob(&encoded.index)?);
+        let notes = encoded.and_then(|encoded| encoded.notes.get(at.sample).copied());
         let notes = notes.ok_or_else(|| self.lost("an index of ids does not match its chunk"))?;
-        Ok(notes.has(Notes::SHORTENED).then(|| format!("{left_out} left out, so that it has at most {max} tokens")))
+        if let (true, Some(wholes)) = (notes.has(Notes::PART), index.wholes()) {
+            let text = wholes[at.sample];
+            let first = wholes.partition_point(|whole| *whole < text);
+            let parts = wholes.partition_point(|whole| *whole <= text) - first;
+            let part = at.sample - first + 1;
+            return Ok(Some(format!("part {part} of {parts} of its text, each of which has at most {max} tokens")));
+        }
+        let left_out = overlong.left_out().filter(|_| notes.has(Notes::SHORTENED));
+        Ok(left_out.map(|left_out| format!("{left_out} left out, so that it has at most {max} tokens")))
     }
 
     /// Returns a row as written to its file, without the line feed.
