@@ -170,6 +170,30 @@ fn ids_are_written_beside_what_is_excluded() {
 }
 
 #[test]
+fn a_tokenizer_without_a_chat_template_encodes_and_counts_texts() {
+    let space = Space::new();
+    let texts = |name: &str, words: usize| {
+        let text = |number: usize| format!("{{\"text\":\"{name} {number}.{}\"}}\n", " word".repeat(words + number % 7));
+        (0..200).map(text).collect::<String>()
+    };
+    space.write("data/a.jsonl", texts("Long", 30));
+    space.write("data/b.jsonl", texts("Short", 3));
+    space.write("data/bare/tokenizer.json", include_str!("../../crates/model/sample/tokenizer.json"));
+    space.write("data/bare/tokenizer_config.json", "{\"eos_token\": \"<|end|>\"}");
+    let recipe = "metadata: { phase: pretrain }\ndatasets:\n  - { name: a, source: data/a.jsonl, mix_ratio: 0.5 }\n  - { name: b, source: \
+                  data/b.jsonl, mix_ratio: 0.5 }\nmix: { unit: tokens, strategy: cut }\nvalidation: { ratio: 0 }\nmodel: data/bare/\n\
+                  output: [native, tokens]\n";
+    space.write("config/a.yaml", recipe);
+    let report = space.build();
+    let summary = report.recipes[0].summary.as_ref().unwrap();
+    assert!((summary.sources[0].realised - 0.5).abs() < 0.05, "{}", summary.sources[0].realised);
+    assert!(summary.sources[0].rows * 3 < summary.sources[1].rows, "{summary:?}");
+    let ids = token_rows(&space, "dataset/pretrain_a/tokens/train.parquet");
+    assert!(!ids.is_empty() && ids.iter().all(|(ids, _)| ids.last() == Some(&418)));
+    space.assert_clean();
+}
+
+#[test]
 fn any_number_of_threads_writes_the_same_bytes() {
     let outputs = [1, 2, 8].map(|jobs| {
         let space = space();
