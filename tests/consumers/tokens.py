@@ -206,8 +206,7 @@ def by_hand(row: Row) -> tuple[str, list[list[int]]]:
         for call in turn.get("tool_calls") or []:
             text += f"<tool_call>{call['function']['name']}<args>{dumped(call['function']['arguments'])}</args></tool_call>"
         text += END
-        # An empty answer has no place that could be found, and its end is not trained on.
-        spans += [[start, len(text)]] if is_trained(turn) and len(text) > start + len(END) else []
+        spans += [[start, len(text)]] if is_trained(turn) else []
         text += "\n"
     return text, spans
 

@@ -331,7 +331,9 @@ impl Masker {
         for wanted in wanted {
             let message = wanted.message;
             let turn = self.turn(conversation, &places, message)?;
-            let Some(end) = turn.parts.iter().map(|(bytes, _)| bytes.end).max() else { continue };
+            // An answer that says nothing is ended, too: the model learns to stop where nothing is to be said.
+            let end = turn.parts.iter().map(|(bytes, _)| bytes.end).max().or_else(|| places.vacant(message));
+            let Some(end) = end else { continue };
             for (bytes, reason) in turn.parts {
                 if reason != Reason::Reasoning || rules.reasoning {
                     push(&mut runs, bytes, reason, Some(message), wanted.weight);

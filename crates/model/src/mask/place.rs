@@ -143,6 +143,18 @@ impl<'a> Places<'a> {
         changed.filter(|range| range.start < range.end)
     }
 
+    /// Returns where the content of a message would stand that is blank and not written; `None` if the text changes elsewhere,
+    /// too, once the message says something.
+    pub(super) fn vacant(&self, message: usize) -> Option<usize> {
+        self.conversation.messages[message].get("content")?.as_str()?;
+        let placeholder = PLACEHOLDERS.into_iter().find(|placeholder| !self.text.contains(placeholder))?;
+        let swapped = self.conversation.messages[message].with("content", Json::from(placeholder));
+        let conversation = self.conversation.with_message(message, swapped);
+        let rendered = self.masker.render(&conversation, Ending::Closed).ok()?.text;
+        let (before, behind) = rendered.split_once(placeholder)?;
+        (self.text.strip_prefix(before)? == behind).then_some(before.len())
+    }
+
     /// Returns where a content stands by the fast way.
     pub(super) fn quick(&self, message: usize) -> Option<Range<usize>> {
         self.contents.get_or_init(|| self.take_apart()).as_ref()?.get(message)?.clone()

@@ -108,7 +108,7 @@ fn what_a_template_does_to_contents_is_followed() {
         of("abc", "m.content | upper"),
         Err("it is not certain where the chat template writes the content of message 1".to_owned())
     );
-    assert_eq!(of("  ", "m.content | trim"), Err("nothing of the text is trained on".to_owned()));
+    assert_eq!(of("  ", "m.content | trim"), Ok(vec!["<|e|>/end_of_turn/1".to_owned()]));
 }
 
 #[test]
@@ -196,6 +196,25 @@ fn empty_answers_have_their_block() {
 }
 
 #[test]
+fn empty_answers_are_ended() {
+    let messages = r#"[{"role": "user", "content": "u"}, {"role": "assistant", "content": ""}, {"role": "user", "content": "v"},
+        {"role": "assistant", "content": " \n"}, {"role": "user", "content": "w"}, {"role": "assistant", "content": "b"}]"#;
+    let rules = Rules::default();
+    let of = |source: &str, rules: &Rules| runs(&masker(source), &parse(messages), rules).expect("it has a mask");
+    let ends = [1, 3].map(|message| format!("<|e|>/end_of_turn/{message}"));
+    let last = ["b/content/5", "<|e|>/end_of_turn/5"].map(str::to_owned);
+    assert_eq!(of(&CHATML.replace("m.content", "m.content | trim"), &rules), [&ends[..], &last].concat());
+    let found = of(CHATML, &rules);
+    assert_eq!(found, [&ends[..1], &[" \n/content/3".to_owned()], &ends[1..], &last].concat());
+    assert_eq!(of(CHATML, &Rules { end_of_turn: false, ..rules }), [" \n/content/3", "b/content/5"]);
+    // A template that writes no turn for an answer that says nothing has none to end, nor has one that writes something instead.
+    let without = format!("{{% set messages = messages | selectattr('content') | list %}}{CHATML}");
+    assert_eq!(of(&without, &rules), found[1..]);
+    let instead = CHATML.replace("m.content", "m.content or '(nothing)'");
+    assert_eq!(of(&instead, &rules), found[1..]);
+}
+
+#[test]
 fn all_tokens_that_end_every_turn_are_found() {
     let source = "{% for m in messages %}<|s|>{{ m.role }} {{ m.content }}{% if m.role == 'assistant' %}<|tool|>{% endif %}<|e|>{% endfor %}";
     let masker = masker(source);
@@ -208,6 +227,19 @@ fn all_tokens_that_end_every_turn_are_found() {
         "{% for m in messages %}<|s|>{{ m.role }} {{ m.content }}<|e|>{{ '<|tool|>' if loop.last }}{% endfor %}";
     let found = runs(&self::masker(source), &parse(TURNS), &Rules::default()).expect("it has a mask");
     assert_eq!([&found[1], &found[5]], ["<|e|>/end_of_turn/2", "<|e|><|tool|>/end_of_turn/6"]);
+}
+
+#[test]
+fn turns_end_before_messages_that_are_moved() {
+    let of = |role: &str| {
+        format!(
+            "{{% for m in messages if m.role {role} 'system' %}}<|s|>{{{{ m.role }}}} {{{{ m.content }}}}<|e|>{{% endfor %}}"
+        )
+    };
+    let messages = r#"[{"role": "user", "content": "u"}, {"role": "assistant", "content": "a"}, {"role": "system", "content": "S"},
+        {"role": "user", "content": "v"}, {"role": "assistant", "content": "b"}]"#;
+    let found = runs(&masker(&(of("==") + &of("!="))), &parse(messages), &Rules::default()).expect("it has a mask");
+    assert_eq!(found, ["a/content/1", "<|e|>/end_of_turn/1", "b/content/4", "<|e|>/end_of_turn/4"]);
 }
 
 /// Any text, often with what templates look for.

@@ -207,9 +207,12 @@ impl Masker {
         index: usize,
         at: usize,
     ) -> Option<usize> {
-        let after = (index + 1..conversation.messages.len())
-            .find_map(|other| places.find(other, Field::Content).ok().flatten())
-            .map_or(places.text.len(), |range| range.start);
+        // Some templates write later messages, such as those of the system, before all others.
+        let start_behind = |other| {
+            let range = places.find(other, Field::Content).ok().flatten();
+            range.map(|range| range.start).filter(|start| *start >= at)
+        };
+        let after = (index + 1..conversation.messages.len()).find_map(start_behind).unwrap_or(places.text.len());
         let behind = places.text.get(at..after)?;
         let (before, token) = self.first_special(behind)?;
         let mut end = before + token.len();
