@@ -313,3 +313,30 @@ fn half_of_a_surrogate_pair_in_a_kept_column_does_not_fit() {
         space.assert_settled();
     }
 }
+
+#[test]
+fn a_row_has_one_id_and_keeps_that_of_its_source_by_another_name() {
+    let space = Space::new();
+    space.write("data/a.jsonl", "{\"id\":\"x1\",\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":\"a\"}]}\n");
+    let recipe = |entry: &str| {
+        format!(
+            "metadata: {{ phase: sft }}\ndatasets:\n  - {{ name: chat, source: data/a.jsonl, {entry} }}\nvalidation: none\n\
+             output: {{ shape: messages, container: jsonl, id: true }}\n"
+        )
+    };
+    let written = || space.text("dataset/sft_a/messages/train.jsonl");
+    for (entry, own) in [("keep: all", true), ("keep: { id: source_id }", true), ("keep: [all], ignore: [id]", false)] {
+        space.write("config/a.yaml", recipe(entry));
+        space.build();
+        let row = written();
+        assert_eq!((row.matches("\"id\":").count(), row.contains("\"source_id\":\"x1\"")), (1, own), "{entry}: {row}");
+        assert!(row.starts_with("{\"id\":\"row-"), "{entry}: {row}");
+        space.assert_settled();
+    }
+    // The columns of a command are known only when it has run.
+    space.write("convert.sh", "while read -r line; do echo '{\"user\":\"q\",\"assistant\":\"a\",\"id\":7}'; done");
+    space.write("config/a.yaml", recipe("converter: { command: [sh, convert.sh], files: [convert.sh] }"));
+    let report = space.try_build(&BuildOptions::default()).unwrap();
+    let failure = report.recipes[0].failure.as_ref().unwrap();
+    assert!(failure.message.contains("a column `id` beside the `id` of the row"), "{failure:?}");
+}

@@ -31,6 +31,12 @@ pub struct Options {
     pub rules: BTreeMap<String, Mode>,
 }
 
+/// What datac calls the id that it gives a row.
+pub(super) const ID: &str = "id";
+
+/// What a source's own `id` is called beside it, if all columns are kept.
+pub(super) const SOURCE_ID: &str = "source_id";
+
 /// The columns of the source that samples keep.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Keep {
@@ -41,6 +47,11 @@ pub struct Keep {
 }
 
 impl Keep {
+    /// Whether `all` keeps a column under another name that the recipe does not give: there need be none.
+    pub fn is_implied(&self, column: &str) -> bool {
+        self.all && self.columns.get(column).is_some_and(|new| column == ID && new == SOURCE_ID)
+    }
+
     /// Whether nothing is kept.
     pub fn is_none(&self) -> bool {
         !self.all && self.columns.is_empty()

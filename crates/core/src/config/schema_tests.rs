@@ -68,6 +68,8 @@ fn bad_recipes_are_refused_by_the_schema_too() {
         "rejects of one row or all",
         "grouped seed of 65 bits",
         "line separator",
+        "two ids",
+        "two ids by another name",
     ];
     let validator = validator();
     let (mut refused, mut passed) = (BTreeSet::new(), Vec::new());

@@ -82,6 +82,11 @@ impl Facts {
         facts
     }
 
+    /// Returns whether a sample has a column of this name, which needs no escapes in JSON.
+    pub fn has_column(&self, name: &str) -> bool {
+        self.kept.contains_key(name.as_bytes())
+    }
+
     /// Adds what a sample has.
     pub fn add(&mut self, makeup: &Makeup) {
         self.some.join(makeup.features);

@@ -84,7 +84,11 @@ impl Encoder {
             write!(out, "{{\"id\":\"{}\"", row_id(row_hash())).expect("memory can be written");
         }
         let row = out.len();
-        let mut written = self.shape.write(&sample, source, &self.facts, out);
+        let mut written = match self.has_ids && self.facts.has_column("id") {
+            // A command may have written it; recipes cannot keep one.
+            true => Err(Unfit("a column `id` beside the `id` of the row")),
+            false => self.shape.write(&sample, source, &self.facts, out),
+        };
         if self.unfit.is_some() && written.is_ok() && has_half_letter(&out[row..]) {
             written = Err(Unfit("half of a surrogate pair, which is no text"));
         }

@@ -14,7 +14,10 @@ use super::{
     rules::{decimal, hub_id_of_url, is_hub_id, is_plain, relative_path, revision_fault, suggest},
 };
 use crate::{
-    config::{Command, Keep, Options},
+    config::{
+        Command, Keep, Options,
+        options::{ID, SOURCE_ID},
+    },
     format::{DELIMITERS, Reading},
     mapping::Mapping,
     rules::{Mode, RULES},
@@ -123,7 +126,7 @@ impl Checker<'_> {
         let columns = self
             .or_default(fields, "columns", Mapping::default(), |this, node, _| this.columns(node, kind, has_converter));
         let roles = self.or_default(fields, "roles", BTreeMap::new(), |this, node, _| this.roles(node));
-        let keep = self.or_default(fields, "keep", Keep::default(), |this, node, _| this.keep(node, kind));
+        let mut keep = self.or_default(fields, "keep", Keep::default(), |this, node, _| this.keep(node, kind));
         let rules = self.or_default(fields, "rules", BTreeMap::new(), |this, node, _| this.dialogue_rules(node));
         let ignore = self.or_default(fields, "ignore", Vec::new(), |this, node, key| {
             this.names(node, key, |_, _, text| Some(text.to_owned()))
@@ -133,6 +136,13 @@ impl Checker<'_> {
         {
             let message = format!("column {} is kept and ignored", quoted(both));
             self.report(Fault::new(problem::CONTRADICTION, &node.span, message).hint("remove it from one of the two"));
+        }
+        if let Some(keep) = keep.as_mut().filter(|keep| keep.all && self.has_ids)
+            && !keep.columns.values().any(|new| new == SOURCE_ID)
+            && !ignore.iter().flatten().any(|column| column == ID)
+        {
+            // `all` keeps the source's own ids, too, beside those that datac gives rows.
+            keep.columns.entry(ID.to_owned()).or_insert_with(|| SOURCE_ID.to_owned());
         }
         let filters = self.or_default(fields, "filters", Vec::new(), |this, node, _| this.filters(node));
 
@@ -443,12 +453,16 @@ impl Checker<'_> {
         node: &Node<'_>,
         kind: Option<SampleKind>,
     ) -> bool {
-        let fault = if kind.is_some_and(|kind| kind.keys().contains(&new)) {
-            let hint = format!(
-                "give the column another name: `keep: {{{old}: {}}}`",
-                if old == "source" { "origin" } else { "source_text" }
-            );
-            Fault::new(problem::CONTRADICTION, &node.span, format!("rows have a `{new}` of their own")).hint(hint)
+        let fault = if kind.is_some_and(|kind| kind.keys().contains(&new)) || new == ID && self.has_ids {
+            let other = match new {
+                "source" => "origin",
+                ID => SOURCE_ID,
+                _ => "source_text",
+            };
+            let why = if new == ID { ", by `id: true` in `output`" } else { "" };
+            let message = format!("rows have {} `{new}` of their own{why}", if new == ID { "an" } else { "a" });
+            let hint = format!("give the column another name: `keep: {{{old}: {other}}}`");
+            Fault::new(problem::CONTRADICTION, &node.span, message).hint(hint)
         } else if keep.columns.contains_key(old) || keep.columns.values().any(|known| known == new) {
             Fault::new(problem::DUPLICATE_NAME, &node.span, format!("`keep` names {} twice", quoted(new)))
                 .label("already named")

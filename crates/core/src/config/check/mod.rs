@@ -134,7 +134,7 @@ fn filter_keys(scorer: ScoreKind) -> Vec<&'static str> {
 ///
 /// There may be neither, if the parser has already reported a fault in the tree.
 pub(super) fn check(root: &Node<'_>, vocabulary: &Vocabulary) -> (Option<Recipe>, Vec<Fault>) {
-    let mut checker = Checker { vocabulary, faults: Vec::new(), has_model: false };
+    let mut checker = Checker { vocabulary, faults: Vec::new(), has_model: false, has_ids: false };
     let recipe = checker.recipe(root);
     (recipe.filter(|_| checker.faults.is_empty()), checker.faults)
 }
@@ -145,4 +145,6 @@ struct Checker<'v> {
     faults: Vec<Fault>,
     /// Whether the recipe has a `model`, whatever is wrong with it.
     has_model: bool,
+    /// Whether rows of an output have columns of the source, and an `id` that datac gives them.
+    has_ids: bool,
 }

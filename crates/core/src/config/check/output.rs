@@ -21,6 +21,12 @@ const MOST_SHARDS: u64 = 99_999;
 /// The largest number of tokens of a row that samples are packed in.
 const MOST_PACKED: u64 = 1 << 22;
 
+/// Returns whether rows of an output have an `id` and columns of the source, which rows of token ids have not.
+pub(super) fn have_ids_beside_columns(outputs: &[Target]) -> bool {
+    let has_columns = |target: &Target| shape::by_name(&target.shape).is_some_and(|shape| !shape.is_of_tokens());
+    outputs.iter().any(|target| target.id && has_columns(target))
+}
+
 impl Checker<'_> {
     /// Reads one output or a list of them; without any, rows are native.
     pub(super) fn outputs(&mut self, fields: &Fields<'_, '_>, kind: Option<SampleKind>) -> Option<Vec<Target>> {

@@ -10,6 +10,7 @@ use super::{
     },
     Checker, METADATA_KEYS, MIX_KEYS, RECIPE_KEYS,
     dataset::CheckedDataset,
+    output,
     read::{Fields, spelled},
     rules::{decimal, did_you_mean, is_plain, list_of, percentage},
 };
@@ -44,6 +45,9 @@ impl Checker<'_> {
         self.has_model = fields.get("model").is_some();
         let metadata = self.required(&fields, "metadata", "add `metadata: { phase: sft }`");
         let metadata = metadata.and_then(|node| self.metadata(node, root));
+        // What rows are written as decides which columns sources can keep.
+        let outputs = self.outputs(&fields, metadata.as_ref().map(|m| m.kind));
+        self.has_ids = outputs.as_deref().is_some_and(output::have_ids_beside_columns);
         let datasets = self.required(&fields, "datasets", "add `datasets:` with `- name: …` and `source: …` under it");
         let entries = datasets.and_then(|node| self.datasets(node, metadata.as_ref().map(|m| m.kind)));
         let held_out = self.held_out(&fields, root, metadata.as_ref().map(|m| m.kind));
@@ -52,7 +56,6 @@ impl Checker<'_> {
             None => Some(Mix::default()),
         };
         let max_rejects = self.optional(&fields, "max_rejects", Self::amount);
-        let outputs = self.outputs(&fields, metadata.as_ref().map(|m| m.kind));
         let default_max = metadata.as_ref().and_then(|metadata| metadata.max_seq_length).filter(|max| *max > 0);
         let model = self.model(&fields, root, metadata.as_ref().map(|m| m.kind), default_max);
         let expect = self.expectations(&fields, root);

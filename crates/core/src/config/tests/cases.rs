@@ -335,6 +335,16 @@ pub(in crate::config) fn bad() -> Vec<(&'static str, String, Vec<&'static str>)>
             &dataset("max_samples: 5\nsample: { rows: 5 }"),
             &["7:13 E0134 keep one"],
         ),
+        case(
+            "two ids",
+            &dataset("keep: [id]\n").replace("\n    \n", "\noutput: {shape: trl, id: true}\n"),
+            &["6:12 E0134 `keep: {id: source_id}`"],
+        ),
+        case(
+            "two ids by another name",
+            &dataset("keep: {n: id}\n").replace("\n    \n", "\noutput: [native, {shape: trl, id: true}]\n"),
+            &["6:15 E0134 `keep: {n: source_id}`"],
+        ),
         case("a sample by its number", &dataset("sample: 5"), &["6:13 E0112 begin with `rows: …`"]),
         case("a sample without a number", &dataset("sample: { seed: 5 }"), &["6:15 E0111 needs `rows`"]),
         case("an empty sample", &dataset("sample: { rows: 0 }"), &["6:21 E0114 at least 1"]),
