@@ -1,5 +1,7 @@
 //! Which converter reads a source: the first hundred good rows decide, wherever they are.
 
+use datac::workspace::{Add, Inspect};
+
 use crate::space::{Space, entry, ran, recipe, row, rows};
 
 /// A recipe over one source, all of whose rows are for training.
@@ -79,4 +81,82 @@ fn a_command_gets_many_chunks_at_once_and_its_lines_go_to_their_rows() {
     run.build();
     assert_eq!(count(&run, "dataset/quarantine/sft_one.jsonl"), 1);
     assert_eq!(run.text("dataset/sft_one_train.jsonl"), chosen.text("dataset/sft_one_train.jsonl"));
+}
+
+/// Rows, and the phase that suits them.
+const SUITED: [(&str, &[&str], &str); 7] = [
+    ("an empty answer", &[r#"{"instruction":"q1","output":"a1"}"#, r#"{"instruction":"q2","output":""}"#], "sft"),
+    (
+        "an identical pair",
+        &[r#"{"prompt":"q1","chosen":"a","rejected":"b"}"#, r#"{"prompt":"q2","chosen":"a","rejected":"a"}"#],
+        "dpo",
+    ),
+    (
+        "a pair beside a dialogue",
+        &[
+            r#"{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}],"prompt":"q","chosen":"a","rejected":"b"}"#,
+            r#"{"messages":[{"role":"user","content":"r"},{"role":"assistant","content":"a"}],"prompt":"r","chosen":"a","rejected":"a"}"#,
+        ],
+        "dpo",
+    ),
+    (
+        "an empty completion",
+        &[
+            r#"{"prompt":"q1","completion":"a","label":true}"#,
+            r#"{"prompt":"q2","completion":"b","label":false}"#,
+            r#"{"prompt":"q3","completion":"","label":false}"#,
+        ],
+        "kto",
+    ),
+    (
+        "an answer and a text",
+        &[r#"{"instruction":"q1","output":"a1","text":"t"}"#, r#"{"instruction":"q2","output":"","text":"t"}"#],
+        "sft",
+    ),
+    ("prompts alone", &[r#"{"prompt":"q1"}"#, r#"{"prompt":"q2"}"#], "rlaif"),
+    ("text alone", &[r#"{"text":"t1"}"#], "pretrain"),
+];
+
+#[test]
+fn rows_that_have_answers_are_for_training_on_them() {
+    for (what, rows, phase) in SUITED {
+        let space = Space::new();
+        space.write(
+            "config/other.yaml",
+            "metadata: { phase: sft }\ndatasets: [{ name: a, source: tatsu-lab/alpaca }]\n",
+        );
+        space.write("data/d.jsonl", rows.join("\n"));
+        let found = space.workspace().inspect(&Inspect::of("data/d.jsonl")).unwrap();
+        assert_eq!(found.kinds[0].phase, phase, "{what}");
+        let add = Add { source: Inspect::of("data/d.jsonl"), to: None, name: None, ratio: None };
+        assert_eq!(space.workspace().add(&add).unwrap().kind.phase, phase, "{what}");
+    }
+}
+
+#[test]
+fn whoever_adds_rows_most_of_which_lack_an_answer_has_to_say_what_they_are_for() {
+    let space = Space::new();
+    space.write("config/other.yaml", "metadata: { phase: sft }\ndatasets: [{ name: a, source: tatsu-lab/alpaca }]\n");
+    let open = |number: usize| format!("{{\"messages\":[{{\"role\":\"user\",\"content\":\"q{number}\"}}]}}\n");
+    let answered = r#"{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}]}"#;
+    space.write("data/d.jsonl", (0..4).map(open).collect::<String>() + answered);
+    let mut add = Add { source: Inspect::of("data/d.jsonl"), to: None, name: None, ratio: None };
+    let told = space.workspace().add(&add).unwrap_err().to_string();
+    assert!(told.contains("1 of 5 rows as `sft`, and 4 of 5 rows as `rlaif`"), "{told}");
+    assert!(!space.path("config/data/posttrain").exists(), "nothing is written");
+    add.source.phase = Some("rlaif".to_owned());
+    assert_eq!(space.workspace().add(&add).unwrap().kind.samples, 4);
+}
+
+#[test]
+fn an_answer_that_a_recipe_for_prompts_leaves_out_is_named() {
+    let space = Space::new();
+    space.write("data/d.jsonl", "{\"instruction\":\"q\",\"output\":\"a\",\"text\":\"q a\"}\n");
+    space.write(
+        "config/p.yaml",
+        "metadata: { phase: rlaif }\ndatasets: [{ name: d, source: data/d.jsonl }]\nvalidation: none\n",
+    );
+    let report = space.build();
+    let unused = &report.recipes[0].summary.as_ref().unwrap().sources[0].unused;
+    assert_eq!(unused.iter().collect::<Vec<_>>(), [(&"output".to_owned(), &1)]);
 }

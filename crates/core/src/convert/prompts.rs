@@ -58,8 +58,8 @@ impl Converter for Prompts {
     }
 
     fn redundant(&self) -> &'static [&'static str] {
-        // Answers, and Alpaca's text with its answer.
-        &["output", "text"]
+        // Alpaca's text says the same as its other columns. An answer that is left out is named.
+        &["text"]
     }
 
     fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {

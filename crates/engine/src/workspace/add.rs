@@ -87,7 +87,7 @@ pub(super) fn add(site: &Site, add: &Add) -> Result<Added, WorkspaceError> {
 
 /// Makes a recipe of a source.
 fn create(site: &Site, add: &Add, entry: Entry) -> Result<Added, WorkspaceError> {
-    let kind = usable(inspect(site, &add.source)?.kinds)?;
+    let kind = meant(inspect(site, &add.source)?.kinds)?;
     let format = entry.format.as_ref().and_then(|word| FORMATS.iter().find(|(known, _)| known == word));
     let new = NewRecipe {
         name: add.name.clone().unwrap_or_else(|| entry.name.clone()),
@@ -110,6 +110,29 @@ fn usable(kinds: Vec<InspectedKind>) -> Result<InspectedKind, WorkspaceError> {
             Err(kind.and_then(|kind| kind.hint).into_iter().fold(failure, Failure::hint).into())
         }
     }
+}
+
+/// Returns the kind of sample that rows are meant for, if that is clear: where most rows lack what the best kind needs, and
+/// another kind could use more of them, whoever asks has to say it.
+fn meant(kinds: Vec<InspectedKind>) -> Result<InspectedKind, WorkspaceError> {
+    let others = kinds.iter().skip(1);
+    if let Some(best) = kinds.first().filter(|best| best.samples > 0 && 2 * best.samples < best.rows)
+        && let Some(other) = others.filter(|other| other.samples > best.samples).max_by_key(|other| other.samples)
+    {
+        let used = |kind: &InspectedKind| format!("{} of {} rows as `{}`", kind.samples, kind.rows, kind.phase);
+        let message =
+            format!("it is not clear what the rows are for: {} could be used, and {}", used(best), used(other));
+        let why = best.rejects.first().map(|reject| format!(" ({}, first {})", reject.reason, reject.first));
+        let hint = format!(
+            "say it with `--phase {}` or `--phase {}`; `{}` leaves most rows out{}",
+            best.phase,
+            other.phase,
+            best.phase,
+            why.unwrap_or_default()
+        );
+        return Err(Failure::plain(FailureKind::Config, message).hint(hint).into());
+    }
+    usable(kinds)
 }
 
 /// Returns a name that no other dataset has.

@@ -123,6 +123,28 @@ pub struct InspectedKind {
     pub rejects: Vec<InspectedReject>,
 }
 
+impl InspectedKind {
+    /// Returns whether the samples have all that the rows say, and at least half of the rows can be used.
+    pub(super) fn is_sure(&self) -> bool {
+        self.samples > 0 && !self.leaves_answers_out() && 2 * self.samples >= self.rows
+    }
+
+    /// Returns whether the samples are without the answers and labels that rows may have.
+    fn leaves_answers_out(&self) -> bool {
+        WITHOUT_ANSWERS.contains(&self.phase.as_str())
+    }
+
+    /// Returns what kinds of sample are sorted by, the best first.
+    ///
+    /// How many rows can be used does not decide alone: an empty answer, or two that are the same, make a row unusable for
+    /// training on answers, and leave it a prompt like any other.
+    fn order(&self) -> impl Ord + use<> {
+        let place = PHASES.iter().position(|phase| *phase == self.phase);
+        let lacking = if self.is_sure() { 0 } else { 1000 - share(self.samples, self.rows).min(1000) };
+        (self.samples == 0, self.leaves_answers_out(), !self.is_sure(), lacking, place)
+    }
+}
+
 /// A reason for which rows are rejected.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct InspectedReject {
@@ -134,9 +156,11 @@ pub struct InspectedReject {
     pub first: String,
 }
 
-/// The phases that are tried, one for each kind of sample. Of kinds that make as many samples, the first is best: what
-/// needs most columns comes first.
+/// The phases that are tried, one for each kind of sample. What needs most columns comes first.
 const PHASES: &[&str] = &["dpo", "kto", "prm", "sft", "rlaif", "pretrain"];
+
+/// The phases whose samples leave answers and labels out. Such samples can be made of almost any row.
+const WITHOUT_ANSWERS: &[&str] = &["rlaif", "pretrain"];
 
 /// Rows of the first file that are looked at for columns.
 const LOOKED_AT: u64 = 1000;
@@ -276,9 +300,7 @@ impl Seen<'_> {
             let assessed = self.session.recipes.iter().find(|assessed| assessed.text.path == recipe.before.path);
             kinds.push(self.kind(recipe, assessed.and_then(|assessed| assessed.file)));
         }
-        // A stable sort: of equals, the order of the phases decides.
-        kinds.sort_by_key(|kind| PHASES.iter().position(|phase| *phase == kind.phase));
-        kinds.sort_by_key(|kind| std::cmp::Reverse((kind.samples > 0, share(kind.samples, kind.rows))));
+        kinds.sort_by_key(InspectedKind::order);
         let best = kinds.first().filter(|kind| kind.samples > 0);
         Ok(Inspection {
             source: asked.source.clone(),
