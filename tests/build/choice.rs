@@ -1,6 +1,6 @@
 //! Which converter reads a source: the first hundred good rows decide, wherever they are.
 
-use datac::workspace::{Add, Inspect};
+use datac::workspace::{Add, Inspect, NoteKind};
 
 use crate::space::{Space, entry, ran, recipe, row, rows};
 
@@ -159,4 +159,44 @@ fn an_answer_that_a_recipe_for_prompts_leaves_out_is_named() {
     let report = space.build();
     let unused = &report.recipes[0].summary.as_ref().unwrap().sources[0].unused;
     assert_eq!(unused.iter().collect::<Vec<_>>(), [(&"output".to_owned(), &1)]);
+}
+
+#[test]
+fn a_column_that_is_kept_or_ignored_and_not_there_is_named() {
+    let row = "{\"instruction\":\"q\",\"output\":\"a\",\"category\":\"c\",\"nested\":{\"x\":1}}\n";
+    for (more, told) in [
+        ("keep: [catgory]", "no row of `a` has the column `catgory`, which `keep` names (did you mean `category`?)"),
+        (
+            "ignore: [catgory]",
+            "no row of `a` has the column `catgory`, which `ignore` names (did you mean `category`?)",
+        ),
+        (
+            "keep: [nested.x]",
+            "no row of `a` has the column `nested.x`, which `keep` names (`keep` keeps whole columns; `columns` reaches into them)",
+        ),
+        (
+            "keep: [nope]",
+            "no row of `a` has the column `nope`, which `keep` names (the columns are `instruction`, `output`, `category`, `nested`)",
+        ),
+        ("keep: [category]", ""),
+        ("keep: all", ""),
+        ("ignore: [nested.x]", ""),
+    ] {
+        let space = space("data/a.jsonl", &[more]);
+        space.write("data/a.jsonl", row);
+        let report = space.build();
+        let notes = report.recipes[0].notes.iter().filter(|note| note.about == NoteKind::Columns);
+        let notes: Vec<String> =
+            notes.map(|note| format!("{} ({})", note.text, note.hint.as_deref().unwrap_or_default())).collect();
+        assert_eq!(notes.join("; "), told, "{more}");
+    }
+    // A column may begin to be there further down.
+    let space = space("data/a.jsonl", &["keep: [late]"]);
+    let late = row.replace("category", "late");
+    space.write("data/a.jsonl", row.repeat(100) + &late);
+    let report = space.build();
+    let notes: Vec<&str> =
+        report.recipes[0].notes.iter().map(|note| &*note.text).filter(|text| text.contains("late")).collect();
+    assert_eq!(notes, ["none of the first 100 rows of `a` has the column `late`, which `keep` names"]);
+    assert!(space.text("dataset/sft_one_train.jsonl").contains("\"late\":\"c\""));
 }

@@ -147,6 +147,11 @@ impl Survey {
         self.rows >= SURVEYED || self.bytes >= MOST_BYTES
     }
 
+    /// Whether as many columns were met as are looked at: there may be others.
+    pub fn has_most_columns(&self) -> bool {
+        self.columns.len() >= MOST_COLUMNS
+    }
+
     /// Looks at a row, unless there were enough.
     pub fn add(&mut self, row: &RawRow<'_>) {
         if self.is_full() {

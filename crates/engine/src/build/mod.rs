@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::{
-    notes::{Note, notes},
+    notes::{Note, notes, unknown_columns},
     order::{WaitingRecipe, set_aside},
     output_stats::{note_digests, outputs_in_place, restat, youngest, youngest_proven},
 };
@@ -28,7 +28,7 @@ use crate::{
     gc::{CacheBounds, Collected, collect_if_due},
     graph::{
         OnExecute, RecipePlan, SnapshotKey, conversion_of, leaves, license, model_key, model_of, partly_read,
-        snapshot_keys,
+        snapshot_keys, survey_of,
     },
     provenance::{
         history,
@@ -438,6 +438,10 @@ fn finish(
                 }
                 report.failure = None;
                 report.notes = notes(&assessed.text.name, recipe, &plan);
+                if let Some(file) = assessed.file {
+                    let surveys = (0..recipe.datasets.len()).map(|number| survey_of(&session.planner, file, number));
+                    report.notes.extend(unknown_columns(recipe, surveys));
+                }
                 let last = assessed.last.as_ref().map(|last| last.outputs.clone()).unwrap_or_default();
                 rebuilt.push(former::Rebuilt { number: recipes.len(), last, set: plan.outputs.clone() });
                 let locals = locals(recipe, &session.snapshots);

@@ -7,9 +7,10 @@ use serde::Serialize;
 
 use crate::graph::{RecipePlan, SelectedSource, ShapedOutcome};
 use datac_core::{
-    config::{Dataset, Recipe, SplitMethod, Strategy, Take, Unit},
+    config::{Dataset, Recipe, SplitMethod, Strategy, Take, Unit, did_you_mean},
     mix::Realised,
     outputs::{BySide, Side, Target, UNFIT},
+    survey::{SURVEYED, Survey},
 };
 
 /// A statement about a build, once a recipe.
@@ -50,6 +51,8 @@ pub enum NoteKind {
     Unfit,
     /// Files are there that have names of outputs and are none.
     Former,
+    /// `keep` or `ignore` names a column that rows do not have.
+    Columns,
 }
 
 /// By how much the share of a source in one file may differ from the requested one before that is worth a note.
@@ -75,6 +78,48 @@ pub(crate) fn notes(name: &str, recipe: &Recipe, plan: &RecipePlan) -> Vec<Note>
     notes.extend(sizes(recipe, plan));
     notes.extend(copies(recipe, plan));
     notes.extend(unfit(plan));
+    notes
+}
+
+/// Returns a note for each name in `keep` and `ignore` that is no column of the first rows of its source.
+///
+/// It is no error: further down there may be rows that have the column.
+pub(crate) fn unknown_columns(recipe: &Recipe, surveys: impl Iterator<Item = Option<Survey>>) -> Vec<Note> {
+    let mut notes = Vec::new();
+    for (dataset, survey) in recipe.datasets.iter().zip(surveys) {
+        // The rows that a command writes are others than those that were looked at.
+        let is_looked_at = |survey: &Survey| survey.rows > 0 && !survey.has_most_columns();
+        let Some(survey) = survey.filter(|survey| is_looked_at(survey) && dataset.options.command.is_none()) else {
+            continue;
+        };
+        let known = survey.names();
+        // A part of a column can be ignored, and is not looked for.
+        let within = |column: &str| {
+            known.iter().any(|name| column.strip_prefix(name).is_some_and(|rest| rest.starts_with(['.', '['])))
+        };
+        let kept = dataset.options.keep.columns.keys().map(|column| ("keep", column));
+        let ignored = dataset.options.ignore.iter().filter(|column| !within(column)).map(|column| ("ignore", column));
+        for (key, column) in kept.chain(ignored).filter(|(_, column)| survey.column(column).is_none()) {
+            if key == "keep" && dataset.options.keep.is_implied(column) {
+                continue;
+            }
+            let rows = match survey.rows < SURVEYED {
+                true => "no row".to_owned(),
+                false => format!("none of the first {} rows", grouped(survey.rows.into())),
+            };
+            let text =
+                format!("{rows} of `{}` has the column `{}`, which `{key}` names", dataset.name, column.escape_debug());
+            let hint = match did_you_mean(column, &known) {
+                _ if within(column) => "`keep` keeps whole columns; `columns` reaches into them".to_owned(),
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!(
+                    "the columns are {}",
+                    listed(&known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>())
+                ),
+            };
+            notes.push(note(NoteKind::Columns, text, hint));
+        }
+    }
     notes
 }
 

@@ -34,6 +34,8 @@ pub use keys::code_versions;
 pub(crate) use model::{model_file, model_files, model_key, model_of};
 pub use queries::{Node, RecipePlan};
 pub(crate) use queries::{Rejects, parse, plan, rejects, sources_of};
-pub(crate) use sources::{choose, conversion_of, files_of, license, partly_read, snapshot_key, snapshot_keys, text_of};
+pub(crate) use sources::{
+    choose, conversion_of, files_of, license, partly_read, snapshot_key, snapshot_keys, survey_of, text_of,
+};
 pub(crate) use stages::stages;
 pub(crate) use standing::{environment, leaves};

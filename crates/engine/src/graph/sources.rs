@@ -307,6 +307,11 @@ fn survey(db: &dyn PlannerDb, files: &[Arc<SourceFile>]) -> Result<Option<Survey
     Ok(has_rows.then_some(survey))
 }
 
+/// Returns what the first good rows of a dataset entry look like, if they have been read.
+pub(crate) fn survey_of(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Option<Survey> {
+    survey(db, files(db, file, number).as_ref().ok()?).ok()?
+}
+
 /// Returns the conversion of a dataset entry, if it is known.
 pub(crate) fn conversion_of(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Option<Conversion> {
     conversion(db, file, number).as_ref().ok()?.clone()
