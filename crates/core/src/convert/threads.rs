@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::{
     Converter, OptionSpec, Options,
@@ -32,7 +33,7 @@ impl Converter for Threads {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn kind(&self) -> SampleKind {
@@ -60,8 +61,7 @@ impl Converter for Threads {
         let Some(Value::Json(json) | Value::String(json)) = row.get("prompt") else {
             return Err(Reject::new(Reason::MissingField, "no `prompt` that is a tree of messages"));
         };
-        let tree: Node<'a> = serde_json::from_str(json)
-            .map_err(|error| Reject::new(Reason::WrongType, format!("`prompt` is not a tree of messages: {error}")))?;
+        let tree = Node::read(json, 1)?;
         let follow = if options.get(PATHS.name).is_some_and(|value| value == "all") { usize::MAX } else { 1 };
         let (mut paths, mut path) = (Vec::new(), Vec::new());
         if tree.is_deleted() {
@@ -83,9 +83,21 @@ impl Converter for Threads {
     }
 }
 
+/// The most messages that one path may have. Each takes stack, and reads all that is below it again.
+const DEEPEST: usize = 1000;
+
 /// A message and its replies. Who wrote it, when, and what people thought of it is not read.
-#[derive(Deserialize)]
 struct Node<'a> {
+    text: Cow<'a, str>,
+    role: Cow<'a, str>,
+    rank: Option<f64>,
+    deleted: Option<bool>,
+    replies: Vec<Node<'a>>,
+}
+
+/// A message as it is written. A parser that goes into its replies by itself gives up after some sixty of them.
+#[derive(Deserialize)]
+struct Written<'a> {
     #[serde(borrow)]
     text: Cow<'a, str>,
     #[serde(borrow)]
@@ -93,10 +105,22 @@ struct Node<'a> {
     rank: Option<f64>,
     deleted: Option<bool>,
     #[serde(borrow)]
-    replies: Option<Vec<Node<'a>>>,
+    replies: Option<Vec<&'a RawValue>>,
 }
 
-impl Node<'_> {
+impl<'a> Node<'a> {
+    /// Reads a message that stands `depth` messages deep, with all below it.
+    fn read(json: &'a str, depth: usize) -> Result<Self, Reject> {
+        let wrong = |why: &str| Reject::new(Reason::WrongType, format!("`prompt` is not a tree of messages: {why}"));
+        if depth > DEEPEST {
+            return Err(wrong(&format!("more than {DEEPEST} messages follow one another")));
+        }
+        let written: Written<'a> = serde_json::from_str(json).map_err(|error| wrong(&error.to_string()))?;
+        let Written { text, role, rank, deleted, replies } = written;
+        let replies = replies.unwrap_or_default().into_iter().map(|reply| Self::read(reply.get(), depth + 1));
+        Ok(Self { text, role, rank, deleted, replies: replies.collect::<Result<_, _>>()? })
+    }
+
     fn role(&self, options: &Options) -> Result<Role, Reject> {
         chat::role(&self.role, options).ok_or_else(|| chat::unknown_role("prompt….role", &self.role))
     }
@@ -107,7 +131,7 @@ impl Node<'_> {
 
     /// The replies that are there, the best first; those without a rank last, in their order.
     fn best_first(&self) -> Vec<&Self> {
-        let mut replies: Vec<&Self> = self.replies.iter().flatten().filter(|reply| !reply.is_deleted()).collect();
+        let mut replies: Vec<&Self> = self.replies.iter().filter(|reply| !reply.is_deleted()).collect();
         replies.sort_by(|a, b| a.rank.unwrap_or(f64::MAX).total_cmp(&b.rank.unwrap_or(f64::MAX)));
         replies
     }
@@ -146,6 +170,19 @@ mod tests {
         let roles = roles.iter().map(|(word, role)| ((*word).to_owned(), *role)).collect();
         let converted = Threads.convert(&row, &Options { roles, ..Options::new() }).map_err(|reject| reject.reason)?;
         Ok(converted.only().field_text("text").unwrap().into_owned())
+    }
+
+    #[test]
+    fn trees_of_hundreds_of_messages_are_read_and_deeper_ones_are_refused() {
+        let deep = |messages: usize| {
+            let role = |at: usize| ["prompter", "assistant"][at % 2];
+            let begin: String =
+                (0..messages).map(|at| format!(r#"{{"text":"{at}","role":"{}","replies":["#, role(at))).collect();
+            begin + &"]}".repeat(messages)
+        };
+        let told = made(&deep(DEEPEST), &[]).unwrap();
+        assert_eq!((told.lines().count(), told.lines().last()), (DEEPEST + 1, Some("999")));
+        assert_eq!(made(&deep(DEEPEST + 1), &[]), Err(Reason::WrongType));
     }
 
     #[test]
