@@ -1,8 +1,9 @@
 //! Finds the file that a user named, and the build that wrote it.
 
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use super::lineage::{At, Lineage};
@@ -37,6 +38,8 @@ pub(crate) struct Located {
     pub(crate) state: FileState,
     /// Whether a later build of its recipe wrote something else.
     pub(crate) is_older: bool,
+    /// The samples that its target has no place for, once they are asked for.
+    pub(super) unfit: OnceLock<HashSet<u32>>,
 }
 
 /// An output file that a user named.
@@ -158,7 +161,8 @@ fn opened(
     let latest = record.latest_build(&build.path)?;
     let is_older = latest.is_some_and(|(_, latest)| latest.manifest != build.manifest);
     let lineage = Lineage::new(manifest, run, site.cache.store(record));
-    Ok(Located { lineage, name: file.name, path, side, rows: file.meta.rows, state, is_older })
+    let unfit = OnceLock::new();
+    Ok(Located { lineage, name: file.name, path, side, rows: file.meta.rows, state, is_older, unfit })
 }
 
 impl Located {

@@ -38,10 +38,7 @@ impl Located {
         }
         let mut left = line;
         for position in bound(shard)..bound(shard + 1) {
-            let at = lineage.at(order[position as usize])?;
-            let hash = lineage.index(at.source, at.chunk)?.row_hash[at.sample];
-            let source = &lineage.manifest.sources[at.source].name;
-            left -= u64::from(!unfit.contains(&(source.clone(), hash)));
+            left -= u64::from(!unfit.contains(&order[position as usize]));
             if left == 0 {
                 return Ok(position + 1);
             }
@@ -49,8 +46,37 @@ impl Located {
         Err(lineage.lost("the file has fewer rows"))
     }
 
-    /// Returns the samples that did not fit: the names of their sources, and the hashes of their identity texts.
-    fn unfit(&self) -> Result<HashSet<(String, u64)>, WorkspaceError> {
+    /// Returns the numbers of the kept samples that did not fit. They are looked for once, in all indexes: the rows of a file
+    /// are in no order of chunks.
+    fn unfit(&self) -> Result<&HashSet<u32>, WorkspaceError> {
+        if let Some(unfit) = self.unfit.get() {
+            return Ok(unfit);
+        }
+        let (lineage, listed) = (&self.lineage, self.listed_unfit()?);
+        let mut unfit = HashSet::new();
+        for (source, made) in lineage.manifest.sources.iter().enumerate() {
+            let of_source = listed.iter().filter(|(name, _)| *name == made.name);
+            let hashes: HashSet<u64> = of_source.map(|(_, hash)| *hash).collect();
+            if hashes.is_empty() {
+                continue;
+            }
+            let (selection, mut numbers) = (lineage.selection(source)?, lineage.numbers(source));
+            for chunk in 0..selection.chunks() {
+                let index = lineage.index(source, chunk)?;
+                for (sample, number) in selection.samples(chunk).zip(&mut numbers) {
+                    let hash = index.row_hash.get(sample as usize);
+                    let hash = hash.ok_or_else(|| lineage.lost("a selection does not match its chunks"))?;
+                    if hashes.contains(hash) {
+                        unfit.insert(number as u32);
+                    }
+                }
+            }
+        }
+        Ok(self.unfit.get_or_init(|| unfit))
+    }
+
+    /// Returns what `unfit.jsonl` lists: the names of sources, and the hashes of the identity texts of samples.
+    fn listed_unfit(&self) -> Result<HashSet<(String, u64)>, WorkspaceError> {
         #[derive(serde::Deserialize)]
         struct Line {
             id: String,
