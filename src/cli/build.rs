@@ -86,6 +86,7 @@ pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<BuildReport>()];
 pub(super) fn run(
     workspace: &Workspace,
     options: &Options,
+    command: Vec<String>,
     make: Option<Arc<Make>>,
     screen: &Screen,
     progress: &Progress,
@@ -95,7 +96,7 @@ pub(super) fn run(
         screen.error("`--json` and `--events -` would both print to stdout", Some("write one of them to a file"));
         return exit::USAGE;
     }
-    let (code, report) = built_or_seen(workspace, options, make, screen, progress, listener);
+    let (code, report) = built_or_seen(workspace, options, command, make, screen, progress, listener);
     let told = listener.finish(report.as_ref(), code);
     match told {
         Ok(()) => code,
@@ -109,6 +110,7 @@ pub(super) fn run(
 fn built_or_seen(
     workspace: &Workspace,
     options: &Options,
+    command: Vec<String>,
     make: Option<Arc<Make>>,
     screen: &Screen,
     progress: &Progress,
@@ -135,7 +137,7 @@ fn built_or_seen(
         no_wait: options.no_wait,
         fail_fast: options.fail_fast,
         detailed: options.json,
-        command: system::arguments(),
+        command,
         bounds,
         ..BuildOptions::default()
     };

@@ -45,6 +45,8 @@ mod why;
 mod work;
 
 use std::{
+    ffi::OsString,
+    io::{self, Write},
     mem::ManuallyDrop,
     panic::{self, AssertUnwindSafe},
     process::ExitCode,
@@ -71,9 +73,25 @@ use crate::{
 
 /// Runs the command that the process was called with.
 pub fn run() -> ExitCode {
+    ExitCode::from(run_with(std::env::args_os().collect()))
+}
+
+/// Runs a command: `words` are its name and its arguments. Returns the exit code.
+///
+/// This is for a process that exists for the command alone, such as the script of the Python package: signals are handled by the
+/// command from here on.
+pub fn run_with(words: Vec<OsString>) -> u8 {
+    let code = parsed(words);
+    // A library that a process has loaded is not told of the end of that.
+    io::stdout().flush().ok();
+    code
+}
+
+fn parsed(words: Vec<OsString>) -> u8 {
+    let line: Vec<String> = words.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     // The definitions of all commands are thousands of allocations. The process ends soon enough without freeing each of them.
     let mut command = ManuallyDrop::new(Arguments::command());
-    let parsed = command.try_get_matches_from_mut(std::env::args_os()).and_then(|mut matches| {
+    let parsed = command.try_get_matches_from_mut(words).and_then(|mut matches| {
         Arguments::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
     });
     let arguments = match parsed {
@@ -82,13 +100,13 @@ pub fn run() -> ExitCode {
             let is_fault = error.use_stderr();
             // A closed pipe is not an error.
             error.print().ok();
-            return ExitCode::from(if is_fault { exit::USAGE } else { exit::OK });
+            return if is_fault { exit::USAGE } else { exit::OK };
         }
     };
     if let Err(problem) = args::check_environment() {
         let screen = Screen::new(arguments.global.color, arguments.global.quiet);
         screen.error(&problem.0, Some(&problem.1));
-        return ExitCode::from(exit::USAGE);
+        return exit::USAGE;
     }
     // This must be done before any file is opened.
     let make = Make::inherited();
@@ -97,11 +115,11 @@ pub fn run() -> ExitCode {
     install_interrupt(&interrupt);
     let screen = Screen::new(arguments.global.color, arguments.global.quiet);
     // Files on disk are consistent even after a panic: they are put in place atomically, and reads check every byte.
-    let ended = panic::catch_unwind(AssertUnwindSafe(|| dispatch(arguments, interrupt, make)));
-    ExitCode::from(ended.unwrap_or_else(|_| {
+    let ended = panic::catch_unwind(AssertUnwindSafe(|| dispatch(arguments, line, interrupt, make)));
+    ended.unwrap_or_else(|_| {
         screen.error("this is a bug in datac", Some("please report it with the lines above and your recipe"));
         exit::BUG
-    }))
+    })
 }
 
 /// Installs the signal handler: the first signal asks the build to stop, the second exits at once.
@@ -116,7 +134,8 @@ fn install_interrupt(interrupt: &Arc<AtomicBool>) {
     installed.ok();
 }
 
-fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<Make>>) -> u8 {
+/// Runs a command; `line` are the words after its name, for the record.
+fn dispatch(arguments: Arguments, line: Vec<String>, interrupt: Arc<AtomicBool>, make: Option<Arc<Make>>) -> u8 {
     let Arguments { mut global, mut command } = arguments;
     let screen = Screen::new(global.color, global.quiet);
     if let Some(folder) = &global.directory
@@ -167,11 +186,11 @@ fn dispatch(arguments: Arguments, interrupt: Arc<AtomicBool>, make: Option<Arc<M
         Command::New(options) => new::run(&workspace, &options, &screen),
         Command::Inspect(options) => inspect::run(&workspace, &options, &screen),
         Command::Add(options) => add::run(&workspace, &options, &screen),
-        Command::Build(options) => build::run(&workspace, &options, make, &screen, &progress, &listener),
+        Command::Build(options) => build::run(&workspace, &options, line, make, &screen, &progress, &listener),
         Command::Cache(options) => cache::run(&workspace, &options, &screen, &progress),
         Command::Clean(options) => clean::run(&workspace, &options, &screen),
         Command::Fetch(options) => fetch::run(&workspace, &options, &screen, &progress),
-        Command::Watch(options) => watch::run(&workspace, &options, &screen, &progress),
+        Command::Watch(options) => watch::run(&workspace, &options, line, &screen, &progress),
         Command::Status(options) => status::run(&workspace, &options, &screen),
         Command::Why(options) => why::run(&workspace, &options, &screen),
         Command::Lock(options) => lock::run(&workspace, &options, &screen),

@@ -9,10 +9,7 @@ use super::{
     progress::Progress,
     screen::{FAINT, GOOD, Screen, VERB, duration},
 };
-use crate::{
-    system,
-    workspace::{BuildOptions, BuildReport, Round, WatchOptions, Workspace, asks_for_state},
-};
+use crate::workspace::{BuildOptions, BuildReport, Round, WatchOptions, Workspace, asks_for_state};
 
 /// Options of `watch`.
 #[derive(Args, Debug)]
@@ -41,7 +38,13 @@ pub(super) struct Options {
     pub(super) keep: cache::Keep,
 }
 
-pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen, progress: &Progress) -> u8 {
+pub(super) fn run(
+    workspace: &Workspace,
+    options: &Options,
+    command: Vec<String>,
+    screen: &Screen,
+    progress: &Progress,
+) -> u8 {
     let bounds = match options.keep.bounds() {
         Ok(bounds) => bounds,
         Err((message, hint)) => {
@@ -55,7 +58,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen, pro
         build: BuildOptions {
             jobs: options.jobs.map_or(0, usize::from),
             locked: options.locked,
-            command: system::arguments(),
+            command,
             bounds,
             ..BuildOptions::default()
         },
