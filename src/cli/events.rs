@@ -1,9 +1,8 @@
 //! `--events` and `--profile`: machine-readable events of a run.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::BTreeMap,
     io::{self, Write},
-    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -13,10 +12,9 @@ use super::{
     profile::{Profile, Span},
 };
 use crate::{
-    event::{Event, JobKind, Observer},
-    outputs::{FileMeta, OutputSet},
+    event::{Event, Observer},
     system::{self, FileError, Stopwatch},
-    workspace::{BuildEvent, BuildReport, EVENTS_SCHEMA, EventLine, EventOutput, RecipeEnd, RecipeStatus, rfc3339},
+    workspace::{BuildEvent, BuildEvents, BuildReport, EVENTS_SCHEMA, EventLine, RecipeEnd, RecipeStatus, rfc3339},
 };
 
 /// Writes `--events` and `--profile`; empty unless they were requested.
@@ -35,14 +33,8 @@ struct State {
     /// Writer of event lines; `None` after the reader has closed its end.
     lines: Option<Box<dyn Write + Send>>,
     profile: Option<Profile>,
-    /// Stems of recipes whose files are being restored.
-    restoring: BTreeSet<String>,
-    /// Paths of files that were written.
-    written: HashSet<String>,
-    /// Downloaded files with their sizes, because the end of a download is reported twice.
-    downloaded: HashSet<(String, u64)>,
-    /// Recipes that have finished.
-    ended: HashSet<String>,
+    /// What was told of the build.
+    told: BuildEvents,
 }
 
 impl Listener {
@@ -97,7 +89,7 @@ impl Listener {
         for recipe in report.iter().flat_map(|report| &report.recipes) {
             let problems = recipe.before.problems.iter().map(ToString::to_string);
             let failure = recipe.failure.iter().map(ToString::to_string).chain(problems).next();
-            let is_ended = log.state().ended.contains(&recipe.before.path);
+            let is_ended = log.state().told.has_ended(&recipe.before.path);
             let end = match (&failure, is_ended) {
                 (Some(_), _) => RecipeEnd::Failed,
                 (None, true) => RecipeEnd::Built,
@@ -134,79 +126,19 @@ impl Log {
     }
 
     fn see(&self, event: &Event) {
-        let told = match event {
-            Event::Planned { recipe, state, reasons } => BuildEvent::RecipePlanned {
-                recipe: recipe.clone(),
-                state,
-                reasons: reasons.iter().map(ToString::to_string).collect(),
-            },
-            Event::Waiting { holder } => BuildEvent::Waiting { holder: holder.clone() },
-            Event::Warning(text) => BuildEvent::Warning { text: text.clone() },
-            Event::Locked(text) => BuildEvent::Pinned { text: text.clone() },
-            Event::Download { path, done, total }
-                if done == total && self.state().downloaded.insert((path.clone(), *total)) =>
-            {
-                BuildEvent::Downloaded { path: path.clone(), bytes: *total }
-            }
-            Event::Started { kind, key, label, recipes } => {
-                if *kind == JobKind::Restore {
-                    self.state().restoring.insert(label.clone());
-                }
-                let (kind, key, label, recipes) = (kind.word(), key.to_string(), label.clone(), recipes.to_vec());
-                BuildEvent::ActionStarted { kind, key, label, recipes }
-            }
-            Event::Finished { kind, key, label, recipes, took, rows, bytes, is_done } => {
+        match event {
+            Event::Finished { kind, label, recipes, took, rows, bytes, .. } => {
                 let (rows, bytes) = (*rows, *bytes);
                 self.span(Span { kind: kind.word(), label, recipes, took: *took, rows, bytes });
-                let (kind, key, label, recipes) = (kind.word(), key.to_string(), label.clone(), recipes.to_vec());
-                BuildEvent::ActionFinished { kind, key, label, recipes, ms: ms(*took), rows, bytes, done: *is_done }
             }
-            Event::Chunk { stage, key, label, took, rows, bytes } => {
+            Event::Chunk { stage, label, took, rows, bytes, .. } => {
                 let (rows, bytes) = (Some(*rows), Some(*bytes));
                 self.span(Span { kind: stage.word(), label, recipes: &[], took: *took, rows, bytes });
-                BuildEvent::ActionFinished {
-                    kind: stage.word(),
-                    key: key.to_string(),
-                    label: (*label).to_owned(),
-                    recipes: Vec::new(),
-                    ms: ms(*took),
-                    rows,
-                    bytes,
-                    done: true,
-                }
             }
-            Event::Wrote { path, rows, bytes } => {
-                let (rows, bytes) = (*rows, *bytes);
-                let mut state = self.state();
-                state.written.insert(path.clone());
-                let path = from_here(path);
-                match state.restoring.iter().any(|stem| is_of(&path, stem)) {
-                    true => BuildEvent::OutputRestored { path, rows, bytes },
-                    false => BuildEvent::OutputWritten { path, rows, bytes },
-                }
-            }
-            Event::Ended { recipe, failure, files } => return self.ended(recipe, failure.as_deref(), files),
-            _ => return,
-        };
-        self.tell(told);
-    }
-
-    fn ended(&self, recipe: &str, failure: Option<&str>, files: &[(String, FileMeta)]) {
-        let unchanged: Vec<_> = {
-            let mut state = self.state();
-            state.ended.insert(recipe.to_owned());
-            files.iter().filter(|(path, _)| !state.written.contains(path)).collect()
-        };
-        for (path, file) in unchanged {
-            self.tell(BuildEvent::OutputUnchanged { path: from_here(path), rows: file.rows, bytes: file.bytes });
+            _ => {}
         }
-        let output = |(path, file): &(String, FileMeta)| EventOutput { path: from_here(path), meta: *file };
-        self.tell(BuildEvent::RecipeFinished {
-            recipe: recipe.to_owned(),
-            state: if failure.is_some() { RecipeEnd::Failed } else { RecipeEnd::Built },
-            outputs: files.iter().map(output).collect(),
-            failure: failure.map(str::to_owned),
-        });
+        let told = self.state().told.tell(event);
+        told.into_iter().for_each(|event| self.tell(event));
     }
 
     fn span(&self, span: Span<'_>) {
@@ -215,16 +147,6 @@ impl Log {
             profile.add(&span, until);
         }
     }
-}
-
-/// Removes the `./` from a path if the workspace is the current folder.
-fn from_here(path: &str) -> String {
-    path.strip_prefix("./").unwrap_or(path).to_owned()
-}
-
-/// Returns whether a file belongs to the recipe with this stem.
-fn is_of(path: &str, stem: &str) -> bool {
-    OutputSet::new(stem).has(Path::new(path))
 }
 
 /// Converts a duration to milliseconds, rounded to microseconds.

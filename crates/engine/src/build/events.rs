@@ -3,12 +3,20 @@
 //! The format is additive: later versions may add events and fields, but do not change the name or meaning of
 //! existing ones. Readers should skip what they do not know.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    path::Path,
+    time::Duration,
+};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use datac_core::{outputs::FileMeta, stage::Stage};
+use crate::event::{Event, JobKind};
+use datac_core::{
+    outputs::{FileMeta, OutputSet},
+    stage::Stage,
+};
 
 /// The `schema` of every line. The number changes only when a reader of the old format would be misled.
 pub const EVENTS_SCHEMA: &str = "datac.events/1";
@@ -188,6 +196,115 @@ pub struct EventOutput {
     /// Digest, size and number of rows.
     #[serde(flatten)]
     pub meta: FileMeta,
+}
+
+/// Puts what an observer is told during a build into the events that other programs are told.
+///
+/// `run_started` and `run_finished` are not among them: whoever starts the build knows when it begins and ends.
+#[derive(Debug, Default)]
+pub struct BuildEvents {
+    /// Stems of recipes whose files are being restored.
+    restoring: BTreeSet<String>,
+    /// Paths of files that were written.
+    written: HashSet<String>,
+    /// Downloaded files with their sizes, because the end of a download is reported twice.
+    downloaded: HashSet<(String, u64)>,
+    /// Recipes that have finished.
+    ended: HashSet<String>,
+}
+
+impl BuildEvents {
+    /// Returns whether the recipe at `path` has finished.
+    pub fn has_ended(&self, path: &str) -> bool {
+        self.ended.contains(path)
+    }
+
+    /// Returns what is told of an event, in order; nothing of mere progress.
+    pub fn tell(&mut self, event: &Event) -> Vec<BuildEvent> {
+        vec![match event {
+            Event::Planned { recipe, state, reasons } => BuildEvent::RecipePlanned {
+                recipe: recipe.clone(),
+                state,
+                reasons: reasons.iter().map(ToString::to_string).collect(),
+            },
+            Event::Waiting { holder } => BuildEvent::Waiting { holder: holder.clone() },
+            Event::Warning(text) => BuildEvent::Warning { text: text.clone() },
+            Event::Locked(text) => BuildEvent::Pinned { text: text.clone() },
+            Event::Download { path, done, total }
+                if done == total && self.downloaded.insert((path.clone(), *total)) =>
+            {
+                BuildEvent::Downloaded { path: path.clone(), bytes: *total }
+            }
+            Event::Started { kind, key, label, recipes } => {
+                if *kind == JobKind::Restore {
+                    self.restoring.insert(label.clone());
+                }
+                let (kind, key, label, recipes) = (kind.word(), key.to_string(), label.clone(), recipes.to_vec());
+                BuildEvent::ActionStarted { kind, key, label, recipes }
+            }
+            Event::Finished { kind, key, label, recipes, took, rows, bytes, is_done } => BuildEvent::ActionFinished {
+                kind: kind.word(),
+                key: key.to_string(),
+                label: label.clone(),
+                recipes: recipes.to_vec(),
+                ms: ms(*took),
+                rows: *rows,
+                bytes: *bytes,
+                done: *is_done,
+            },
+            Event::Chunk { stage, key, label, took, rows, bytes } => BuildEvent::ActionFinished {
+                kind: stage.word(),
+                key: key.to_string(),
+                label: (*label).to_owned(),
+                recipes: Vec::new(),
+                ms: ms(*took),
+                rows: Some(*rows),
+                bytes: Some(*bytes),
+                done: true,
+            },
+            Event::Wrote { path, rows, bytes } => {
+                let (rows, bytes) = (*rows, *bytes);
+                self.written.insert(path.clone());
+                let path = from_here(path);
+                match self.restoring.iter().any(|stem| is_of(&path, stem)) {
+                    true => BuildEvent::OutputRestored { path, rows, bytes },
+                    false => BuildEvent::OutputWritten { path, rows, bytes },
+                }
+            }
+            Event::Ended { recipe, failure, files } => return self.ended(recipe, failure.as_deref(), files),
+            _ => return Vec::new(),
+        }]
+    }
+
+    fn ended(&mut self, recipe: &str, failure: Option<&str>, files: &[(String, FileMeta)]) -> Vec<BuildEvent> {
+        self.ended.insert(recipe.to_owned());
+        let unchanged = files.iter().filter(|(path, _)| !self.written.contains(path)).map(|(path, file)| {
+            BuildEvent::OutputUnchanged { path: from_here(path), rows: file.rows, bytes: file.bytes }
+        });
+        let output = |(path, file): &(String, FileMeta)| EventOutput { path: from_here(path), meta: *file };
+        let finished = BuildEvent::RecipeFinished {
+            recipe: recipe.to_owned(),
+            state: if failure.is_some() { RecipeEnd::Failed } else { RecipeEnd::Built },
+            outputs: files.iter().map(output).collect(),
+            failure: failure.map(str::to_owned),
+        };
+        unchanged.chain([finished]).collect()
+    }
+}
+
+/// Removes the `./` from a path if the workspace is the current folder.
+fn from_here(path: &str) -> String {
+    path.strip_prefix("./").unwrap_or(path).to_owned()
+}
+
+/// Returns whether a file belongs to the recipe with this stem.
+fn is_of(path: &str, stem: &str) -> bool {
+    OutputSet::new(stem).has(Path::new(path))
+}
+
+/// Converts a duration to milliseconds, rounded to microseconds.
+fn ms(took: Duration) -> f64 {
+    took.as_micros() as f64 / 1000.0
 }
 
 /// Returns the JSON Schema of a line.

@@ -24,7 +24,9 @@ mod watch;
 mod why;
 
 pub use crate::build::depfile::{Dependencies, Depfile};
-pub use crate::build::events::{BuildEvent, EVENTS_SCHEMA, EventLine, EventOutput, RecipeEnd, events_schema};
+pub use crate::build::events::{
+    BuildEvent, BuildEvents, EVENTS_SCHEMA, EventLine, EventOutput, RecipeEnd, events_schema,
+};
 pub use crate::build::notes::{Note, NoteKind};
 pub use add::{Add, Added};
 pub use check::{FoundRow, Level, ModelCheck, ModelChecks, ModelFinding, Unchecked};
