@@ -11,6 +11,7 @@ use super::{
     inventory::{self, Inventory},
     show::{self, Pick, Shown, ShownRow},
     stats::{self, Stats},
+    table::{self, OutputTable},
     template::{self, NewRecipe},
     validate::{self, Checked},
 };
@@ -34,7 +35,7 @@ use crate::{
     selector,
     site::{Found, Site, WorkspaceError},
 };
-use datac_core::id::FileHash;
+use datac_core::{id::FileHash, shape::facts::Column};
 
 /// The recipes of a workspace.
 #[derive(Clone, Copy)]
@@ -240,6 +241,20 @@ impl<'w> Outputs<'w> {
     /// `output` is an output by its path or name, or a recipe for its training file.
     pub fn rows(&self, output: &str) -> Result<OutputRows, WorkspaceError> {
         trace::rows(self.site, output)
+    }
+
+    /// Finds an output, for programs that read its file. The file must be as it was built.
+    ///
+    /// `output` is an output by its path or name, or a recipe for its training file.
+    pub fn table(&self, output: &str) -> Result<OutputTable, WorkspaceError> {
+        table::table(self.site, output)
+    }
+
+    /// Returns the columns of the rows of an output: those that any sample of the recipe needs, on whatever side.
+    ///
+    /// `output` as for [`table`](Self::table). The cache must hold what the output was made of.
+    pub fn columns(&self, output: &str) -> Result<Vec<Column>, WorkspaceError> {
+        table::columns(self.site, output)
     }
 
     /// Calls `each` with the rows of an output, beginning at the line that `target` names or at the first, until

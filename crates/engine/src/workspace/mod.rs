@@ -15,6 +15,7 @@ mod recipe_graph;
 mod several;
 mod show;
 mod stats;
+mod table;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,7 @@ pub use lock::{LockChange, LockReport, Upgrade};
 pub use recipe_graph::{Edge, Node, NodeKind, RecipeGraph};
 pub use show::{Condition, Pick, Shown, ShownRow};
 pub use stats::{FileStats, Lengths, Numbers, RecipeStats, Stats};
+pub use table::OutputTable;
 pub use template::NewRecipe;
 pub use token_stats::{SideTokens, TokenNumbers};
 pub use validate::{Checked, CheckedRecipe, STDIN};
