@@ -1,6 +1,6 @@
 //! What the compiler does not hold: the order of modules within a crate, the one door of each dependency, and that the core is pure.
 //!
-//! Crates are the walls: `datac-core` and `datac-model` know no file, `datac-decode` and `datac-encode` no cache, `datac-engine` no terminal. Within a crate code is
+//! Crates are the walls: `datac-core` and `datac-model` know no file, `datac-decode` and `datac-encode` no cache, `datac-engine` no terminal, and `datac-python` stands behind all of them. Within a crate code is
 //! read as text: comments, strings and test modules are taken off, then every path that begins with `crate::` is a dependency of
 //! the file's module on another.
 #![expect(clippy::disallowed_methods, reason = "a test reads the project's files")]
@@ -54,6 +54,7 @@ const CRATES: &[(&str, &str, &[&str])] = &[
         ],
     ),
     ("command", "src", &["cli", "main"]),
+    ("python", "crates/python/src", &["errors", "threads", "index", "arrow", "table", "build", "workspace"]),
 ];
 
 /// Modules that may not name some of those before them, with the reason.
@@ -83,6 +84,7 @@ const DOORS: &[(&[&str], &[&str])] = &[
     (&["lzma_rust2", "bzip2"], &["decode/stream.rs"]),
     (&["tar"], &["decode/archive/tar_headers.rs"]),
     (&["parquet", "arrow_array", "arrow_buffer", "arrow_schema", "arrow_ipc"], &["decode/", "encode/"]),
+    (&["pyo3"], &["python/"]),
     (&["csv", "csv_core"], &["decode/"]),
     (
         &["rusqlite"],

@@ -1,0 +1,166 @@
+//! One file of an output, for Python.
+
+use std::{
+    io::{BufRead, Read},
+    path::PathBuf,
+    sync::{Mutex, OnceLock, PoisonError},
+};
+
+use pyo3::{
+    prelude::*,
+    types::{PyBytes, PyList},
+};
+
+use crate::{
+    arrow::Streams as ArrowStreams,
+    errors::{Fault, caught},
+    index::Index,
+    threads::on_threads,
+};
+use datac::{Settings, Workspace, workspace::OutputTable};
+
+/// About how many bytes of rows are handed over at a time.
+const BLOCK: u64 = 256 << 10;
+
+/// A file of rows. `datac.Output` is the class for people.
+#[pyclass(frozen)]
+pub(crate) struct Table {
+    of: OutputTable,
+    settings: Settings,
+    index: OnceLock<Index>,
+}
+
+impl Table {
+    pub(crate) fn new(of: OutputTable, settings: Settings) -> Self {
+        Self { of, settings, index: OnceLock::new() }
+    }
+
+    /// Returns the workspace, if the file still has the bytes that the output was made for.
+    fn unchanged(&self) -> Result<Workspace, Fault> {
+        let workspace = Workspace::open(self.settings.clone());
+        if workspace.outputs().table(&self.of.name)?.digest != self.of.digest {
+            return Err(Fault::action(format!("read `{}`: it was built again since it was opened", self.of.name)));
+        }
+        Ok(workspace)
+    }
+
+    fn run<T: Send>(&self, py: Python<'_>, work: impl FnOnce() -> Result<T, Fault> + Send) -> PyResult<T> {
+        py.detach(|| caught(|| on_threads(work))).map_err(|fault| fault.exception(py, &self.settings))
+    }
+}
+
+#[pymethods]
+impl Table {
+    #[getter]
+    fn name(&self) -> &str {
+        &self.of.name
+    }
+
+    #[getter]
+    fn path(&self) -> PathBuf {
+        self.of.path.clone()
+    }
+
+    #[getter]
+    fn container(&self) -> &'static str {
+        self.of.container.word()
+    }
+
+    #[getter]
+    fn digest(&self) -> String {
+        self.of.digest.to_string()
+    }
+
+    /// Number of rows.
+    fn __len__(&self) -> usize {
+        self.of.rows as usize
+    }
+
+    /// Returns the rows `start..end`, which must be there, as lines of JSON.
+    fn rows(&self, py: Python<'_>, start: usize, end: usize) -> PyResult<String> {
+        self.run(py, || {
+            let index = match self.index.get() {
+                Some(index) => index,
+                // Two threads may both look for the rows; they find the same.
+                None => {
+                    self.unchanged()?;
+                    let index = Index::new(&self.of)?;
+                    self.index.get_or_init(|| index)
+                }
+            };
+            if start > end || end > self.of.rows as usize {
+                return Err(Fault::action(format!("read row {end} of {}", self.of.rows)));
+            }
+            index.rows(start..end)
+        })
+    }
+
+    /// Returns all rows, in order, block by block.
+    fn lines(&self, py: Python<'_>) -> PyResult<Lines> {
+        let lines = self.run(py, || {
+            self.unchanged()?;
+            Ok(self.of.lines()?)
+        })?;
+        Ok(Lines { lines: Mutex::new(lines), path: self.of.path.clone(), settings: self.settings.clone() })
+    }
+
+    /// Returns all rows as Arrow streams, each of some rows, with the same schema.
+    fn streams(&self, py: Python<'_>) -> PyResult<Streams> {
+        let streams = self.run(py, || ArrowStreams::new(&self.of, &self.unchanged()?))?;
+        Ok(Streams { streams: Mutex::new(streams), settings: self.settings.clone() })
+    }
+}
+
+/// The rows of a file as Arrow streams: an iterator of lists of streams.
+#[pyclass(frozen)]
+pub(crate) struct Streams {
+    streams: Mutex<ArrowStreams>,
+    settings: Settings,
+}
+
+#[pymethods]
+impl Streams {
+    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
+        let next = || self.streams.lock().unwrap_or_else(PoisonError::into_inner).next_streams();
+        let made = py.detach(|| caught(|| on_threads(next))).map_err(|fault| fault.exception(py, &self.settings))?;
+        if made.is_empty() {
+            return Ok(None);
+        }
+        PyList::new(py, made.iter().map(|stream| PyBytes::new(py, stream))).map(Some)
+    }
+}
+
+/// The rows of a file, in blocks: an iterator of lists of lines of JSON.
+#[pyclass(frozen)]
+pub(crate) struct Lines {
+    lines: Mutex<Box<dyn BufRead + Send>>,
+    path: PathBuf,
+    settings: Settings,
+}
+
+#[pymethods]
+impl Lines {
+    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
+        let read = || -> Result<String, Fault> {
+            let failed =
+                |error: &dyn std::fmt::Display| Fault::action(format!("read `{}`: {error}", self.path.display()));
+            let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut block = Vec::new();
+            lines.by_ref().take(BLOCK).read_to_end(&mut block).map_err(|error| failed(&error))?;
+            if block.last().is_some_and(|last| *last != b'\n') {
+                lines.read_until(b'\n', &mut block).map_err(|error| failed(&error))?;
+            }
+            String::from_utf8(block).map_err(|error| failed(&error))
+        };
+        let block = py.detach(|| caught(read)).map_err(|fault| fault.exception(py, &self.settings))?;
+        if block.is_empty() { Ok(None) } else { PyList::new(py, block.lines()).map(Some) }
+    }
+}

@@ -1,0 +1,272 @@
+//! The workspace: settings, and the operations of the library's handle.
+
+use std::path::PathBuf;
+
+use pyo3::prelude::*;
+use schemars::{JsonSchema, schema_for};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    build,
+    errors::{Fault, Raised, Told, caught},
+    table::Table,
+    threads::on_threads,
+};
+use datac::{
+    BuildOptions, Failure, FailureKind, Settings,
+    cli::exit,
+    outputs::OutputKind,
+    system,
+    workspace::{
+        self, BuildReport, DroppedRow, Explanation, Identified, Journey, Origin, RecipeReport, RecipeStatus, RowsDiff,
+        Stats, discover,
+    },
+};
+
+/// A folder with recipes. `datac.Workspace` is the class for people.
+#[pyclass(frozen)]
+pub(crate) struct Workspace {
+    settings: Settings,
+}
+
+/// Returns the schemas of the documents that the methods return, by name.
+pub(crate) fn schemas() -> Value {
+    fn of<T: JsonSchema>() -> Value {
+        schema_for!(T).to_value()
+    }
+    json!({
+        "Problem": of::<Told>(),
+        "Failure": of::<Raised>(),
+        "RecipeStatus": of::<RecipeStatus>(),
+        "BuildReport": of::<BuildReport>(),
+        "Explanation": of::<Explanation>(),
+        "Origin": of::<Origin>(),
+        "Journey": of::<Journey>(),
+        "Identified": of::<Identified>(),
+        "DroppedRow": of::<DroppedRow>(),
+        "Stats": of::<Stats>(),
+        "RowsDiff": of::<RowsDiff>(),
+    })
+}
+
+impl Workspace {
+    /// Does something with the library's handle, without the interpreter's lock.
+    fn run<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&workspace::Workspace) -> Result<T, Fault> + Send,
+    ) -> PyResult<T> {
+        let done = py.detach(|| {
+            let opened = workspace::Workspace::open(self.settings.clone());
+            caught(|| on_threads(|| work(&opened)))
+        });
+        done.map_err(|fault| fault.exception(py, &self.settings))
+    }
+
+    fn document<T: Serialize + Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&workspace::Workspace) -> Result<T, Fault> + Send,
+    ) -> PyResult<String> {
+        Ok(text(&self.run(py, work)?))
+    }
+
+    fn status_document(&self, status: &RecipeStatus) -> Map<String, Value> {
+        let Ok(Value::Object(mut document)) = serde_json::to_value(status) else {
+            unreachable!("a status is an object")
+        };
+        let problems: Vec<Told> = status.problems.iter().map(Told::from).collect();
+        let failure = status.failure.as_ref().map(|failure| Raised::of_failure(failure, &self.settings));
+        document.insert("problems".to_owned(), json!(problems));
+        document.insert("failure".to_owned(), json!(failure));
+        document
+    }
+
+    fn report_document(&self, report: &BuildReport) -> Value {
+        let recipe = |recipe: &RecipeReport| {
+            let Ok(Value::Object(mut document)) = serde_json::to_value(recipe) else {
+                unreachable!("a report is an object")
+            };
+            document.extend(self.status_document(&recipe.before));
+            let failure = recipe.failure.as_ref().map(|failure| Raised::of_failure(failure, &self.settings));
+            document.insert("failure".to_owned(), json!(failure));
+            document
+        };
+        let mut document = json!(report);
+        document["recipes"] = json!(report.recipes.iter().map(recipe).collect::<Vec<_>>());
+        let invalid: Vec<_> = report.recipes.iter().flat_map(|recipe| recipe.before.problems.clone()).collect();
+        let worst = report.failure().map(|kind| {
+            let failures = report.recipes.iter().filter_map(|recipe| recipe.failure.as_ref());
+            match failures.into_iter().find(|failure| failure.kind == kind) {
+                Some(failure) => Raised::of_failure(failure, &self.settings),
+                None => Raised::of_problems(&invalid),
+            }
+        });
+        document["error"] = json!(worst);
+        document
+    }
+
+    fn no_recipes(&self, selectors: &[String]) -> Raised {
+        let root = self.settings.root.display();
+        let message = match selectors {
+            [] => format!("no recipes below `config/` of `{root}`"),
+            named => format!("no recipes match `{}` below `config/` of `{root}`", named.join("`, `")),
+        };
+        let hint = Some("a recipe is a YAML file with `metadata` and `datasets`; `datac init` creates some".to_owned());
+        Raised { exit: exit::USAGE, code: None, message, hint, note: None, problems: Vec::new() }
+    }
+}
+
+fn text(document: &impl Serialize) -> String {
+    serde_json::to_string(document).expect("documents are plain data")
+}
+
+#[pymethods]
+impl Workspace {
+    #[new]
+    #[pyo3(signature = (path, *, hub=None, offline=false, cache=None, output=None))]
+    fn new(
+        py: Python<'_>,
+        path: Option<PathBuf>,
+        hub: Option<String>,
+        offline: bool,
+        cache: Option<PathBuf>,
+        output: Option<PathBuf>,
+    ) -> PyResult<Self> {
+        let raised = |fault: Fault| fault.exception(py, &Settings::new("."));
+        let here = system::current_dir().map_err(|error| raised(error.into()))?;
+        let root = match path {
+            Some(path) => here.join(path),
+            None => discover(&here, &[]).map_err(|failure| raised(failure.into()))?.root,
+        };
+        if !system::is_dir(&root) {
+            let message = format!("the workspace folder `{}` does not exist", root.display());
+            return Err(raised(Failure::plain(FailureKind::Config, message).into()));
+        }
+        // A process may change its current folder; what was typed is meant from here.
+        let hub = hub.map(|hub| {
+            if system::is_dir(&here.join(&hub)) { here.join(&hub).to_string_lossy().into_owned() } else { hub }
+        });
+        let settings = Settings { hub, offline, cache_dir: cache, output_dir: output, ..Settings::new(root) };
+        Ok(Self { settings })
+    }
+
+    #[getter]
+    fn root(&self) -> PathBuf {
+        self.settings.root.clone()
+    }
+
+    #[getter]
+    fn output_dir(&self) -> PathBuf {
+        workspace::Workspace::open(self.settings.clone()).outputs().dir().to_owned()
+    }
+
+    /// Returns the states of recipes: a list.
+    fn status(&self, py: Python<'_>, selectors: Vec<String>) -> PyResult<String> {
+        let assessment = self.run(py, |workspace| Ok(workspace.status(&selectors)?))?;
+        let documents: Vec<_> = assessment.recipes.iter().map(|status| self.status_document(status)).collect();
+        Ok(text(&documents))
+    }
+
+    /// Returns the path and the name of the recipes that selectors match: a list of pairs.
+    fn find(&self, py: Python<'_>, selectors: Vec<String>) -> PyResult<Vec<(String, String)>> {
+        let found = self.run(py, |workspace| Ok(workspace.recipes().find(&selectors)?))?;
+        Ok(found.recipes.into_iter().map(|recipe| (recipe.path, recipe.name)).collect())
+    }
+
+    /// Returns the problems of recipes: a list.
+    fn validate(&self, py: Python<'_>, selectors: Vec<String>) -> PyResult<String> {
+        let checked = self.run(py, |workspace| Ok(workspace.recipes().validate(&selectors, None)?))?;
+        if checked.recipes.is_empty() {
+            return Err(self.no_recipes(&selectors).exception(py));
+        }
+        Ok(text(&checked.problems().map(Told::from).collect::<Vec<_>>()))
+    }
+
+    /// Builds recipes. The report has the worst failure as `error`.
+    #[pyo3(signature = (selectors, *, locked, force, jobs, wait, fail_fast, on_event))]
+    #[expect(clippy::too_many_arguments, reason = "they are the options of the command")]
+    fn build(
+        &self,
+        py: Python<'_>,
+        selectors: Vec<String>,
+        locked: bool,
+        force: bool,
+        jobs: usize,
+        wait: bool,
+        fail_fast: bool,
+        on_event: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<String> {
+        let command = [vec!["python: build".to_owned()], selectors.clone()].concat();
+        let no_wait = !wait;
+        let options = BuildOptions { jobs, locked, force, no_wait, fail_fast, command, ..BuildOptions::default() };
+        let report = build::build(py, &self.settings, selectors.clone(), options, on_event.as_ref())?;
+        if report.recipes.is_empty() {
+            return Err(self.no_recipes(&selectors).exception(py));
+        }
+        Ok(text(&self.report_document(&report)))
+    }
+
+    /// Explains the state of a recipe.
+    fn why(&self, py: Python<'_>, target: &str) -> PyResult<String> {
+        self.document(py, |workspace| Ok(workspace.why(target)?))
+    }
+
+    /// Returns the origin of a line of an output, from 1.
+    fn origin(&self, py: Python<'_>, output: &str, line: u64) -> PyResult<String> {
+        self.document(py, |workspace| Ok(workspace.outputs().trace(output, line)?))
+    }
+
+    /// Returns what became of a source row, from 0.
+    fn trace(&self, py: Python<'_>, source: &str, file: &str, row: u64) -> PyResult<String> {
+        self.document(py, |workspace| Ok(workspace.outputs().trace_source(source, file, row)?))
+    }
+
+    /// Returns what became of the source rows of the row with this `id`.
+    fn trace_id(&self, py: Python<'_>, id: &str) -> PyResult<String> {
+        self.document(py, |workspace| Ok(workspace.outputs().trace_id(id)?))
+    }
+
+    /// Returns how many rows a filter drops, and the first of them as documents.
+    fn dropped(&self, py: Python<'_>, target: &str, filter: &str, limit: u64) -> PyResult<(u64, Vec<String>)> {
+        let mut rows = Vec::new();
+        let counted = self.run(py, |workspace| {
+            let keep = |row: DroppedRow| {
+                rows.push(text(&row));
+                true
+            };
+            Ok(workspace.outputs().dropped(target, filter, limit, keep)?)
+        })?;
+        Ok((counted.dropped, rows))
+    }
+
+    /// Measures the outputs of recipes.
+    fn stats(&self, py: Python<'_>, selectors: Vec<String>) -> PyResult<String> {
+        self.document(py, |workspace| Ok(workspace.outputs().stats(&selectors)?))
+    }
+
+    /// Compares the rows of a recipe with those of an earlier build.
+    fn diff(&self, py: Python<'_>, target: &str, versus: Option<&str>, limit: usize) -> PyResult<String> {
+        self.document(py, |workspace| Ok(workspace.outputs().diff(target, versus, limit)?))
+    }
+
+    /// Opens an output as a table.
+    fn table(&self, py: Python<'_>, output: &str) -> PyResult<Table> {
+        let table = self.run(py, |workspace| Ok(workspace.outputs().table(output)?))?;
+        Ok(Table::new(table, self.settings.clone()))
+    }
+}
+
+/// Returns what the file with this name in the output folder holds: the shape and the side, such as `("native", "train")`;
+/// `None` if it holds no rows.
+#[pyfunction]
+pub(crate) fn kind_of(name: &str) -> Option<(String, &'static str)> {
+    let shape = || name.split('/').nth(1).unwrap_or_default().to_owned();
+    match OutputKind::of(name)? {
+        OutputKind::Rows(side) => Some(("native".to_owned(), side.word())),
+        OutputKind::Shard(side) => Some((shape(), side.word())),
+        OutputKind::Quarantine => Some(("native".to_owned(), "rejects")),
+        OutputKind::Beside => None,
+    }
+}

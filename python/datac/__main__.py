@@ -1,0 +1,14 @@
+"""The command: `datac`, and `python -m datac`."""
+
+import sys
+
+from ._datac import main as _main
+
+
+def main() -> None:
+    """Runs the command with the arguments of the process, and ends the process with its exit code."""
+    sys.exit(_main(["datac", *sys.argv[1:]]))
+
+
+if __name__ == "__main__":
+    main()

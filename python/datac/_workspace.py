@@ -1,0 +1,339 @@
+"""Workspaces and their recipes."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ._datac import Workspace as _Handle
+from ._datac import kind_of
+from ._errors import ConfigError, of_failure
+from ._output import Output
+
+if TYPE_CHECKING:
+    from ._records import (
+        BuildReport,
+        DroppedRow,
+        Explanation,
+        Identified,
+        Journey,
+        Problem,
+        RecipeStats,
+        RecipeStatus,
+        RowsDiff,
+    )
+
+Event = dict[str, Any]
+"""An event of a build, as `datac build --events` writes it: `event` says which, such as `action_finished`."""
+
+
+def _is_set(variable: str) -> bool:
+    text = os.environ.get(variable, "").lower()
+    if text in ("", "0", "n", "no", "f", "false", "off"):
+        return False
+    if text in ("1", "y", "yes", "t", "true", "on"):
+        return True
+    raise ConfigError(f"`{variable}` is neither true nor false: `{text}`")
+
+
+class Workspace:
+    """A folder with recipes below `config/`, its cache, its outputs and `datac.lock`.
+
+    Opening one reads and writes nothing. What is not given comes from the environment, as for the command: `DATAC_DIRECTORY`,
+    `DATAC_HUB`, `DATAC_CACHE_DIR`, `DATAC_OUTPUT_DIR`, `DATAC_OFFLINE`.
+
+    - `path`: the folder; by default the current one, or the nearest above with recipes.
+    - `hub`: where datasets come from: a URL, a folder laid out `<org>/<name>/…`, or `sample`.
+    - `cache`, `output`: the folders of the cache and of the outputs, relative to the workspace; `cache` and `dataset` by default.
+    - `offline`: whether the network is not to be used.
+
+    Methods may be called from several threads. Builds of one workspace wait for each other, across processes, too.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        hub: str | os.PathLike[str] | None = None,
+        cache: str | os.PathLike[str] | None = None,
+        output: str | os.PathLike[str] | None = None,
+        offline: bool | None = None,
+    ) -> None:
+        def given(value: str | os.PathLike[str] | None, variable: str) -> str | None:
+            return os.environ.get(variable) or None if value is None else os.fspath(value)
+
+        self._settings: dict[str, Any] = {
+            "hub": given(hub, "DATAC_HUB"),
+            "cache": given(cache, "DATAC_CACHE_DIR"),
+            "output": given(output, "DATAC_OUTPUT_DIR"),
+            "offline": _is_set("DATAC_OFFLINE") if offline is None else offline,
+        }
+        self._handle = _Handle(given(path, "DATAC_DIRECTORY"), **self._settings)
+
+    @property
+    def path(self) -> Path:
+        """The folder, as an absolute path."""
+        return self._handle.root
+
+    def status(self, *selectors: str) -> list[RecipeStatus]:
+        """Returns the states of the recipes that selectors match, by default of all; runs nothing and writes nothing.
+
+        Selectors are those of the command: names, globs, paths, outputs, `source:ID`, `state:WORD`.
+        """
+        from ._records import RecipeStatus
+
+        return [RecipeStatus(status) for status in json.loads(self._handle.status(list(selectors)))]
+
+    def build(
+        self,
+        *selectors: str,
+        locked: bool | None = None,
+        force: bool = False,
+        jobs: int = 0,
+        wait: bool = True,
+        fail_fast: bool = False,
+        check: bool = True,
+        on_event: Callable[[Event], object] | None = None,
+    ) -> BuildReport:
+        """Builds the recipes that selectors match and that are out of date, by default all.
+
+        - `locked`: fail rather than change `datac.lock`; by default as `DATAC_LOCKED` says.
+        - `force`: rebuild everything, whatever the cache holds.
+        - `jobs`: number of threads; 0 for one per core.
+        - `wait`: whether to wait for another process that builds here, or to raise `LockedError`.
+        - `fail_fast`: start no more work once a recipe has failed.
+        - `check`: whether a recipe that cannot be built raises; its exception has the `report`. If not, look at the report.
+        - `on_event`: called with each event, in order, on this thread.
+
+        The interpreter is free meanwhile. Ctrl-C, or an exception in `on_event`, asks the build to stop, and is raised as soon as it
+        has; finished steps are kept, and the next build continues from them.
+
+        Raises `RecipeError` for invalid recipes, `SourceError`, `LockError`, `PolicyError`, `CacheError` or `DatacError` for
+        what went wrong, and `ConfigError` if no recipe matches.
+        """
+        from ._records import BuildReport
+
+        tell = None if on_event is None else lambda event: on_event(json.loads(event))
+        locked = _is_set("DATAC_LOCKED") if locked is None else locked
+        document = json.loads(
+            self._handle.build(
+                list(selectors),
+                locked=locked,
+                force=force,
+                jobs=jobs or int(os.environ.get("DATAC_JOBS") or 0),
+                wait=wait,
+                fail_fast=fail_fast,
+                on_event=tell,
+            )
+        )
+        report = BuildReport(document)
+        if check and document["error"] is not None:
+            error = of_failure(document["error"])
+            error.report = report
+            raise error
+        return report
+
+    def validate(self, *selectors: str) -> list[Problem]:
+        """Checks recipes by their text alone and returns their problems, each with path, line and column."""
+        from ._records import Problem
+
+        return [Problem(problem) for problem in json.loads(self._handle.validate(list(selectors)))]
+
+    def why(self, target: str) -> Explanation:
+        """Explains the state of a recipe, given by name, by path or by one of its outputs."""
+        from ._records import Explanation
+
+        return Explanation(json.loads(self._handle.why(target)))
+
+    def trace(self, source: str, file: str, row: int) -> Journey:
+        """Follows a source row, from 0, through every recipe that has been built: where it is, or what kept it out.
+
+        `source` is the repository or the local path as recipes name it, `file` the path of a file in it.
+        """
+        from ._records import Journey
+
+        return Journey(json.loads(self._handle.trace(source, file, row)))
+
+    def trace_id(self, id: str) -> Identified:
+        """Finds the source rows that the row with this `id` was made of, and follows those."""
+        from ._records import Identified
+
+        return Identified(json.loads(self._handle.trace_id(id)))
+
+    def __getitem__(self, name: str) -> Recipe:
+        """Returns a recipe by its name or path.
+
+        Raises `ConfigError` unless exactly one recipe matches.
+        """
+        found = self._handle.find([name])
+        if len(found) != 1:
+            raise ConfigError(f"`{name}` matches {len(found)} recipes: {', '.join(one for _, one in found)}")
+        return Recipe(self, *found[0])
+
+    def __iter__(self) -> Iterator[Recipe]:
+        return (Recipe(self, path, name) for path, name in self._handle.find([]))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_opened, (str(self.path), self._settings))
+
+    def __repr__(self) -> str:
+        hub = self._settings["hub"]
+        return f"<datac.Workspace {self.path}{'' if hub is None else f', hub {hub}'}>"
+
+
+def _opened(path: str, settings: dict[str, Any]) -> Workspace:
+    return Workspace(path, **settings)
+
+
+class Sides:
+    """The rows of a recipe in one shape, side by side. A side that the recipe does not write raises `ConfigError`."""
+
+    def __init__(self, recipe: Recipe, shape: str, names: dict[str, list[str]]) -> None:
+        self._recipe, self._names = recipe, names
+        self.shape = shape
+        """The shape, such as `native` or `trl`."""
+
+    @property
+    def train(self) -> Output:
+        """The rows for training."""
+        return self._side("train")
+
+    @property
+    def validation(self) -> Output:
+        """The rows held out for validation."""
+        return self._side("validation")
+
+    @property
+    def test(self) -> Output:
+        """The rows held out for tests."""
+        return self._side("test")
+
+    def _side(self, side: str) -> Output:
+        if side not in self._names:
+            raise ConfigError(f"`{self._recipe.name}` has no {side} rows: {', '.join(self._names) or 'nothing was built'}")
+        return Output(self._recipe, self.shape, side, self._names[side])
+
+    def __iter__(self) -> Iterator[Output]:
+        return (self._side(side) for side in self._names)
+
+    def __repr__(self) -> str:
+        return f"<datac.Sides {self._recipe.name}, {self.shape}: {', '.join(self._names)}>"
+
+
+class Recipe:
+    """A recipe of a workspace. Its outputs are those of its last build, whatever its state is: see `state`."""
+
+    def __init__(self, workspace: Workspace, path: str, name: str) -> None:
+        self.workspace = workspace
+        """The workspace."""
+        self.path = path
+        """The path of the recipe, relative to the workspace."""
+        self.name = name
+        """The name, such as `sft/general`."""
+
+    @property
+    def status(self) -> RecipeStatus:
+        """The state with reasons, problems and files. Runs nothing, writes nothing."""
+        return self.workspace.status(self.path)[0]
+
+    @property
+    def state(self) -> str:
+        """`fresh`, `stale`, `new`, `cached`, `edited` or `invalid`."""
+        return self.status.state
+
+    def build(self, **options: Any) -> BuildReport:
+        """Builds the recipe if it is out of date; options as for `Workspace.build`."""
+        return self.workspace.build(self.path, **options)
+
+    @property
+    def outputs(self) -> dict[str, Sides]:
+        """The rows of the last build by shape, such as `native` and `trl`."""
+        found: dict[str, dict[str, list[str]]] = {}
+        for file in self.status.files:
+            shape, side = kind_of(file.name) or ("", "rejects")
+            if side != "rejects":
+                found.setdefault(shape, {}).setdefault(side, []).append(file.name)
+        return {shape: Sides(self, shape, sides) for shape, sides in found.items()}
+
+    @property
+    def _only(self) -> Sides:
+        outputs = self.outputs
+        if "native" in outputs:
+            return outputs["native"]
+        if len(outputs) == 1:
+            return next(iter(outputs.values()))
+        if not outputs:
+            error = ConfigError(f"`{self.name}` has not been built yet")
+            error.hint = f"build it: `ws.build({self.name!r})`"
+            raise error
+        raise ConfigError(f"`{self.name}` has outputs of several shapes: choose one of `outputs`: {', '.join(outputs)}")
+
+    @property
+    def train(self) -> Output:
+        """The rows for training, in the native shape or the only one. Raises `ConfigError` if the recipe was not built."""
+        return self._only.train
+
+    @property
+    def validation(self) -> Output:
+        """The rows held out for validation, as for `train`."""
+        return self._only.validation
+
+    @property
+    def test(self) -> Output:
+        """The rows held out for tests, as for `train`."""
+        return self._only.test
+
+    @property
+    def rejects(self) -> Output:
+        """The rows that could not be used, each with its place, the reason and the raw row; no rows if there are none."""
+        names = [file.name for file in self.status.files if (kind_of(file.name) or ("", ""))[1] == "rejects"]
+        return Output(self, "native", "rejects", names)
+
+    def dropped(self, filter: str, limit: int = 100) -> Dropped:
+        """Returns the first `limit` rows that a filter drops, each with its score and the bound.
+
+        `filter` is the `type` of one of the recipe's filters, or `column:` with the column.
+        """
+        from ._records import DroppedRow
+
+        count, rows = self.workspace._handle.dropped(self.path, filter, limit)
+        return Dropped((DroppedRow(json.loads(row)) for row in rows), count)
+
+    @property
+    def stats(self) -> RecipeStats:
+        """The statistics of the outputs, and of each source: shares, filters, rejects by reason. Reads all rows."""
+        from ._records import Stats
+
+        return Stats(json.loads(self.workspace._handle.stats([self.path]))).recipes[0]
+
+    def diff(self, run: int | str | None = None, limit: int = 20) -> RowsDiff:
+        """Compares the rows of the last build with those of an earlier run, or of the last build that wrote others.
+
+        Counts are complete; at most `limit` rows of each kind are in the result.
+        """
+        from ._records import RowsDiff
+
+        versus = None if run is None else str(run)
+        return RowsDiff(json.loads(self.workspace._handle.diff(self.path, versus, limit)))
+
+    def why(self) -> Explanation:
+        """Explains the state: what changed, what would run, and what is reused."""
+        return self.workspace.why(self.path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Recipe, (self.workspace, self.path, self.name))
+
+    def __repr__(self) -> str:
+        return f"<datac.Recipe {self.name}>"
+
+
+class Dropped(list["DroppedRow"]):
+    """The first rows that a filter drops."""
+
+    def __init__(self, rows: Iterator[DroppedRow], count: int) -> None:
+        super().__init__(rows)
+        self.count = count
+        """How many rows the filter drops in all."""
