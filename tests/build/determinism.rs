@@ -238,7 +238,7 @@ struct Knobs {
 }
 
 /// What the first recipe may say of a model, and of rows that are made for it.
-const MODELS: [&str; 6] = [
+const MODELS: [&str; 7] = [
     "",
     "model: datac/sample\noutput: [native, { shape: tokens, container: jsonl, pack: 128, id: true }, skyrl-tokens]\n",
     "model: { source: datac/sample, max_tokens: 60 }\noutput: [native, { shape: tokens, container: jsonl, pack: 64, shards: 2 }]\n",
