@@ -86,7 +86,9 @@ fn every_document_is_run() {
             if folder.is_empty() { name } else { format!("{folder}/{name}") }
         })
     });
-    let missing: Vec<String> = listed.filter(|path| path.ends_with(".md") && !RUN.contains(&path.as_str())).collect();
+    // Python's own tests run what is of Python (`python/tests/test_docs.py`).
+    let is_run = |path: &String| RUN.contains(&path.as_str()) || path == "docs/python.md";
+    let missing: Vec<String> = listed.filter(|path| path.ends_with(".md") && !is_run(path)).collect();
     assert!(missing.is_empty(), "add to `documents!`: {missing:?}");
 }
 

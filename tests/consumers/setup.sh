@@ -72,7 +72,7 @@ make skyrl 3.12 skyrl.train.sft_trainer,skyrl.train.dataset.dataset transformers
 # What the data code of prime-rl, from a checkout, imports.
 make prime-rl 3.12 renderers.default,torchdata renderers==0.1.12 transformers==5.15.0 datasets==5.2.0 torchdata jaxtyping zstandard $torch
 make megatron 3.11 megatron.core.datasets.gpt_dataset,megatron.core.datasets.helpers megatron-core==0.16.1 pyarrow==26.0.1 $torch
-make olmo 3.11 olmo_core.data ai2-olmo-core==3.0.0 pyarrow==26.0.1 torch==2.13.0
+make olmo 3.11 olmo_core.data,yaml ai2-olmo-core==3.0.0 pyarrow==26.0.1 PyYAML torch==2.13.0
 make openai 3.11 openai,pydantic,jsonschema openai==3.57.0 pydantic jsonschema
 
 if [ ${#missing[@]} -gt 0 ]; then

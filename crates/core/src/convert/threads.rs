@@ -84,7 +84,7 @@ impl Converter for Threads {
 }
 
 /// The most messages that one path may have. Each takes stack, and reads all that is below it again.
-const DEEPEST: usize = 1000;
+const DEEPEST: usize = 250;
 
 /// A message and its replies. Who wrote it, when, and what people thought of it is not read.
 struct Node<'a> {
@@ -181,7 +181,7 @@ mod tests {
             begin + &"]}".repeat(messages)
         };
         let told = made(&deep(DEEPEST), &[]).unwrap();
-        assert_eq!((told.lines().count(), told.lines().last()), (DEEPEST + 1, Some("999")));
+        assert_eq!((told.lines().count(), told.lines().last()), (DEEPEST + 1, Some("249")));
         assert_eq!(made(&deep(DEEPEST + 1), &[]), Err(Reason::WrongType));
     }
 

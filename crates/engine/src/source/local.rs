@@ -554,13 +554,13 @@ mod tests {
         let missing = |source| ask(root.path(), source, Some(RowFormat::Jsonl), &["train"], &[]).unwrap_err();
         assert_eq!(missing("data/row.jsonl"), "`data/row.jsonl` does not exist: did you mean `rows.jsonl`?");
         assert_eq!(missing("other/rows.jsonl"), "`other/rows.jsonl` does not exist");
+        let narrowed = ask(root.path(), "data/rows.jsonl", Some(RowFormat::Jsonl), &["train"], &["x"]).unwrap_err();
+        assert!(narrowed.contains("is a file"), "{narrowed}");
         let root = workspace(&["data/rows.zip"]);
         let missing = |source| ask(root.path(), source, None, &["train"], &[]).unwrap_err();
         assert_eq!(
             missing("data/rows.zip/d/train.jsonl"),
             "`data/rows.zip/d/train.jsonl` does not exist: `data/rows.zip` is an archive, and is named as a whole"
         );
-        let narrowed = ask(root.path(), "data/rows.jsonl", Some(RowFormat::Jsonl), &["train"], &["x"]).unwrap_err();
-        assert!(narrowed.contains("is a file"), "{narrowed}");
     }
 }

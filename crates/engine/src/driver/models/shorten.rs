@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(cut(text, 1, 30), halves("One.\n\n", "Two words.\nThree more words"));
         assert_eq!(cut(text, 8, 30), halves("One.\n\nTwo words.\n", "Three more words"));
         assert_eq!(cut(text, 19, 32), halves("One.\n\nTwo words.\nThree more", " words"));
-        assert_eq!(cut(text, 19, 22), halves("One.\n\nTwo words.\nThre", "e more words"));
+        assert_eq!(cut(text, 19, 21), halves("One.\n\nTwo words.\nThre", "e more words"));
         assert_eq!(cut("a\r\n \r\nb c", 1, 8), halves("a\r\n \r\n", "b c"));
         assert_eq!(cut("a\n\n\nb", 1, 4), halves("a\n\n\n", "b"));
         assert_eq!(cut("a   b", 1, 5), halves("a  ", " b"));
