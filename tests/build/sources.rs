@@ -329,8 +329,8 @@ fn a_command_that_fails_fails_its_own_recipes_alone() {
     assert_eq!((answers(&space, "good").len(), answers(&space, "copy").len()), (3000, 3000));
     assert_eq!(answers(&space, "few").len(), 10);
     // Chunks that are known are read again for a new recipe, and again only that one fails.
-    one(&space, "worse", &format!("source: data/d.jsonl, filters: [{{ type: length, min: 1 }}], {bad}"));
-    one(&space, "other", "source: data/d.jsonl, filters: [{ type: length, min: 1 }]");
+    one(&space, "worse", &format!("source: data/d.jsonl, filters: [{{ type: length, min_length: 1 }}], {bad}"));
+    one(&space, "other", "source: data/d.jsonl, filters: [{ type: length, min_length: 1 }]");
     let report = space.try_build(&datac::workspace::BuildOptions::default()).unwrap();
     assert_eq!(failed(&report), ["sft/bad", "sft/worse"]);
     assert_eq!(answers(&space, "other").len(), 3000);
