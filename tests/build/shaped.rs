@@ -135,7 +135,7 @@ fn what_does_not_fit_is_told_of_each_shape() {
     let output = again.datac(&["build"]);
     let told = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     for text in texts {
-        assert_eq!(told.matches(&format!("note a, b: {text}")).count(), 1, "{text}: {told}");
+        assert_eq!(told.matches(&format!("note config/a, config/b: {text}")).count(), 1, "{text}: {told}");
     }
     assert!(!told.contains("and alike"), "{told}");
 }
