@@ -316,6 +316,73 @@ fn models_that_cannot_be_used_are_told_where_the_recipe_names_them() {
 }
 
 #[test]
+fn what_a_template_does_to_a_row_is_told() {
+    let space = Space::new();
+    let row = |question: &str, more: &str| {
+        format!(
+            "{{\"messages\":[{{\"role\":\"user\",\"content\":{question}}},{{\"role\":\"assistant\",\"content\":\"Four.\"{more}}}]}}\n"
+        )
+    };
+    let reasoned = ",\"reasoning_content\":\"Two and two.\"";
+    let parts = "[{\"type\":\"text\",\"text\":\"What is it?\"},{\"type\":\"image\",\"image\":\"a.png\"}]";
+    space.write(
+        "data/a.jsonl",
+        [row("\"2 + 2?\"", reasoned), row("\"1 + 3?\"", reasoned), row("\"4?\"", ""), row(parts, "")].concat(),
+    );
+    space.write("config/a.yaml", with("model: datac/sample").replace("ratio: 0.1", "ratio: 0"));
+    let report = space.build();
+    let notes = |report: &datac::workspace::BuildReport| -> Vec<String> {
+        report.recipes[0].notes.iter().map(|note| note.text.clone()).collect()
+    };
+    assert_eq!(notes(&report), ["the chat template of `datac/sample` leaves out reasoning of 2 samples"]);
+    let rejected: serde_json::Value =
+        serde_json::from_str(space.text("dataset/quarantine/sft_a.jsonl").trim()).unwrap();
+    assert_eq!(
+        (rejected["reason"].as_str(), rejected["detail"].as_str()),
+        (
+            Some("not_rendered"),
+            Some("the chat template writes the parts of message 1 as Python prints a list, not what they hold")
+        )
+    );
+    // A template that writes both.
+    space.write(
+        "data/whole.jinja",
+        "{% for m in messages %}<|turn|>{{ m.role }}\n{% if m.reasoning_content %}<|think|>{{ m.reasoning_content }}<|/think|>{% endif %}{% if \
+         m.content is string %}{{ m.content }}{% else %}{% for part in m.content %}{{ part.text or part.image }}{% endfor %}{% endif \
+         %}<|end|>\n{% endfor %}",
+    );
+    space.edit("config/a.yaml", "model: datac/sample", "model: { source: datac/sample, template: data/whole.jinja }");
+    let report = space.build();
+    assert_eq!((notes(&report), count(&report, "convert")), (Vec::new(), 0));
+    assert!(!space.path("dataset/quarantine/sft_a.jsonl").exists());
+    assert_eq!(space.text("dataset/sft_a_train.jsonl").lines().count(), 4);
+    space.assert_clean();
+}
+
+#[test]
+fn a_template_for_tools_that_cannot_be_used_fails_the_recipes_with_tools() {
+    let space = Space::new();
+    let plain =
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"Where?\"},{\"role\":\"assistant\",\"content\":\"Here.\"}]";
+    let tools = ",\"tools\":[{\"name\":\"look\",\"parameters\":{}}]";
+    space.write("data/a.jsonl", format!("{plain}{tools}}}\n{plain}}}\n"));
+    space.write("data/b.jsonl", format!("{plain}}}\n{plain},\"tools\":[]}}\n"));
+    let recipe = with("model: datac/sample").replace("ratio: 0.1", "ratio: 0");
+    space.write("config/a.yaml", &recipe);
+    space.write("config/b.yaml", recipe.replace("a.jsonl", "b.jsonl"));
+    space.write("config/plain.yaml", with("").replace("ratio: 0.1", "ratio: 0"));
+    let report = space.try_build(&BuildOptions::default()).unwrap();
+    let failure = |number: usize| report.recipes[number].failure.as_ref();
+    assert!(failure(0).is_some_and(|failure| failure.message.contains("its chat template writes the date")));
+    let problem = datac::config::problem_of(failure(0).unwrap(), space.text("config/a.yaml").as_bytes()).unwrap();
+    assert_eq!(problem.code, "E0220");
+    assert!(failure(1).is_none() && failure(2).is_none());
+    space.edit("config/a.yaml", "model: datac/sample", "model: { source: datac/sample, now: 2026-01-31 }");
+    space.build();
+    assert_eq!(space.text("dataset/sft_a_train.jsonl").lines().count(), 2);
+}
+
+#[test]
 fn tools_and_calls_are_given_to_templates_as_trainers_have_them() {
     let space = Space::new();
     let call = |arguments: &str| {

@@ -49,6 +49,8 @@ pub enum NoteKind {
     Mingled,
     /// A shape has no place for some samples.
     Unfit,
+    /// The model's chat template leaves out parts of samples.
+    Template,
     /// Files are there that have names of outputs and are none.
     Former,
     /// `keep` or `ignore` names a column that rows do not have.
@@ -78,6 +80,7 @@ pub(crate) fn notes(name: &str, recipe: &Recipe, plan: &RecipePlan) -> Vec<Note>
     notes.extend(sizes(recipe, plan));
     notes.extend(copies(recipe, plan));
     notes.extend(unfit(plan));
+    notes.extend(without_reasoning(recipe, plan));
     notes
 }
 
@@ -121,6 +124,25 @@ pub(crate) fn unknown_columns(recipe: &Recipe, surveys: impl Iterator<Item = Opt
         }
     }
     notes
+}
+
+/// Returns a note on samples whose reasoning the model does not see. Many templates drop that of earlier answers by design, so it
+/// is no reason to reject them.
+fn without_reasoning(recipe: &Recipe, plan: &RecipePlan) -> Option<Note> {
+    let model = recipe.model.as_ref()?;
+    let count: u64 = plan
+        .sources
+        .iter()
+        .flat_map(|source| source.chunks.iter())
+        .map(|chunk| u64::from(chunk.without_reasoning))
+        .sum();
+    let text = format!(
+        "the chat template of `{}` leaves out reasoning of {} samples",
+        model.location.source(),
+        grouped(count)
+    );
+    let hint = "`datac check --tokens` says what it drops, and `template` of `model` names another".to_owned();
+    (count > 0).then(|| note(NoteKind::Template, text, hint))
 }
 
 /// Returns a note for each target that some samples do not fit.

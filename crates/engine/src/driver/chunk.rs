@@ -338,6 +338,10 @@ struct Encoded {
     refusal: Option<Reject>,
     /// The samples as they are once they are short enough, if any are made shorter or split.
     shortened: Option<Shortened>,
+    /// Number of samples with reasoning of which the template writes nothing.
+    without_reasoning: u32,
+    /// Why the model cannot be used for one of the samples.
+    failure: Option<Failure>,
 }
 
 /// The samples of a chunk, some of them made shorter, or split.
@@ -363,6 +367,9 @@ impl Encoded {
         samples: impl Iterator<Item = &'s Sample<'s>> + Clone,
         scratch: &mut Vec<u8>,
     ) {
+        if self.failure.is_none() {
+            self.failure = samples.clone().find_map(|sample| model.unusable_for(sample)).cloned();
+        }
         let fitted: Result<Vec<_>, Reject> = samples.clone().map(|sample| model.fit(sample)).collect();
         let fitted = fitted.and_then(|fitted| {
             if let Some(shortened) = &mut self.shortened {
@@ -371,7 +378,11 @@ impl Encoded {
             Ok(fitted)
         });
         match fitted {
-            Ok(fitted) => fitted.iter().flatten().for_each(|part| self.samples.push(&part.encoded, part.notes)),
+            Ok(fitted) => {
+                let parts = || fitted.iter().flatten();
+                self.without_reasoning += parts().filter(|part| part.lacks_reasoning).count() as u32;
+                parts().for_each(|part| self.samples.push(&part.encoded, part.notes));
+            }
             Err(reject) => {
                 for sample in samples {
                     self.samples.refuse();
@@ -591,8 +602,12 @@ impl Part {
             result: Ok(outcome),
             is_new: false,
         }));
-        for ((model, _), encoded) in wanted.models.iter().zip(std::mem::take(&mut self.encoded)) {
+        for ((model, _), mut encoded) in wanted.models.iter().zip(std::mem::take(&mut self.encoded)) {
             let key = render_key(context, wanted.job.decoder, (digest, &outcome), model);
+            if let Some(failure) = encoded.failure.take() {
+                outcomes.push(ChunkOutcome { key, result: Err(failure), is_new: true });
+                continue;
+            }
             let rendered = encoded.store(context, &self.rejects)?;
             tell(Stage::Render, key.digest(), "render", rendered.encoded.bytes, outcome.samples);
             outcomes.push(ChunkOutcome { key, result: Ok(Outcome::Render(rendered)), is_new: true });
@@ -627,6 +642,7 @@ impl Encoded {
             encoded: EncodedChunk { ids: context.store.put_recent(self.samples.bytes)?, bytes, index, tokens, trained },
             rejects: stored,
             rejected: rejects.iter().map(|stored| (stored.row, stored.reject.reason)).collect(),
+            without_reasoning: self.without_reasoning,
         })
     }
 }

@@ -34,6 +34,8 @@ pub(crate) struct Fitted<'s> {
     pub(crate) notes: Notes,
     /// The sample, if it is not all that it was.
     pub(crate) sample: Option<Sample<'s>>,
+    /// Whether the template writes nothing of the reasoning of a message.
+    pub(crate) lacks_reasoning: bool,
 }
 
 /// A place for a model, filled by the first thread that needs it.

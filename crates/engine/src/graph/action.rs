@@ -209,6 +209,8 @@ pub struct ConvertedChunk {
     pub shortened: u32,
     /// How many texts were split for it.
     pub split: u32,
+    /// How many of the samples have reasoning of which its template writes nothing.
+    pub without_reasoning: u32,
 }
 
 /// The samples of a chunk as a model sees them.
@@ -454,6 +456,8 @@ pub struct RenderOutcome {
     pub rejected: Vec<(u32, Reason)>,
     /// The samples of the chunk, if some had to be made shorter or split.
     pub shortened: Option<ShortenedChunk>,
+    /// How many samples have reasoning of which the template writes nothing.
+    pub without_reasoning: u32,
 }
 
 /// The samples of a chunk, some of them made shorter or split for a model.

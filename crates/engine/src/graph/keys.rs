@@ -33,7 +33,8 @@ use datac_decode::{CUTTER_VERSION, Decoder};
 /// Version of the quarantine file's format, to be raised when the same rejects are written differently.
 const QUARANTINE_WRITER_VERSION: u32 = 2;
 
-/// Version of rendering, encoding and masking, to be raised when the same samples have other ids, or other ones are refused.
+/// Version of rendering, encoding and masking, to be raised when the same samples have other ids, or other ones are refused or
+/// counted.
 const RENDERING_VERSION: u32 = 5 + ENCODED_VERSION as u32;
 
 /// Version of the encoding of rejects, to be raised when the same rejects are stored differently.
@@ -596,6 +597,7 @@ mod tests {
             encoded: None,
             shortened: 0,
             split: 0,
+            without_reasoning: 0,
         }];
         let filters = [
             ("length", Bound::Count { min: Some(1), max: None }),

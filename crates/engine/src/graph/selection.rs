@@ -363,7 +363,9 @@ impl Request<'_> {
         };
         let (shortened, split) = shortened.map_or((0, 0), |shortened| (shortened.count, shortened.split));
         let encoded = rendered.map(|rendered| rendered.encoded);
-        ConvertedChunk { chunk: chunk.clone(), converted, scores: columns, tokens, encoded, shortened, split }
+        let without_reasoning = rendered.map_or(0, |rendered| rendered.without_reasoning);
+        let chunk = chunk.clone();
+        ConvertedChunk { chunk, converted, scores: columns, tokens, encoded, shortened, split, without_reasoning }
     }
 }
 

@@ -26,28 +26,36 @@ enum Part {
     Prompt,
 }
 
+/// What was found of a sample while it was rendered.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) notes: Notes,
+    /// Whether the template writes nothing of the reasoning of a message.
+    pub(super) lacks_reasoning: bool,
+}
+
 impl ReadModel {
     /// Renders and encodes a sample, or says why it is no sample for this model.
-    pub(super) fn encode(&self, sample: &Sample<'_>) -> Result<(EncodedSample, Notes), Reject> {
-        let mut notes = Notes::default();
+    pub(super) fn encode(&self, sample: &Sample<'_>) -> Result<(EncodedSample, Found), Reject> {
+        let mut found = Found::default();
         if let Some(tools) = &sample.tools {
-            self.special_in(tools.as_str(), "the tools", &mut notes)?;
+            self.special_in(tools.as_str(), "the tools", &mut found.notes)?;
         }
         let sequences = match &sample.body {
-            Body::Text { text } => vec![self.text(text, &mut notes)?],
+            Body::Text { text } => vec![self.text(text, &mut found.notes)?],
             Body::Conversation { messages } | Body::Labelled { messages } => {
-                vec![self.dialogue(sample, messages.iter(), Part::Dialogue, &mut notes)?]
+                vec![self.dialogue(sample, messages.iter(), Part::Dialogue, &mut found)?]
             }
             Body::Preference { prompt, ranked } => {
                 let answer = |answer: &Vec<Message<'_>>| {
-                    self.dialogue(sample, prompt.iter().chain(answer), Part::Answer, &mut notes)
+                    self.dialogue(sample, prompt.iter().chain(answer), Part::Answer, &mut found)
                 };
                 ranked.iter().map(answer).collect::<Result<_, _>>()?
             }
-            Body::Prompt { messages } => vec![self.dialogue(sample, messages.iter(), Part::Prompt, &mut notes)?],
+            Body::Prompt { messages } => vec![self.dialogue(sample, messages.iter(), Part::Prompt, &mut found)?],
             Body::Stepwise { .. } => unreachable!("recipes of stepwise samples have no model"),
         };
-        Ok((EncodedSample { row_hash: sample.row_hash(), sequences }, notes))
+        Ok((EncodedSample { row_hash: sample.row_hash(), sequences }, found))
     }
 
     /// A text, with the token that ends texts behind it; all of it is trained on.
@@ -69,48 +77,59 @@ impl ReadModel {
         sample: &Sample<'_>,
         messages: impl Iterator<Item = &'m Message<'s>> + Clone,
         part: Part,
-        notes: &mut Notes,
+        found: &mut Found,
     ) -> Result<Sequence, Reject> {
         for (number, message) in messages.clone().enumerate() {
-            self.special_in_message(message, number, notes)?;
+            self.special_in_message(message, number, &mut found.notes)?;
         }
         // As rows of TRL have them: bare functions are wrapped, and an empty list, which templates write as if there were some,
         // is none.
         let unfit = |unfit: Unfit| Reject::new(Reason::NotRendered, format!("the row has {}", unfit.0));
         let tools = wrapped_tools(sample.tools.as_ref()).map_err(unfit)?.map(|tools| json(&tools)).transpose()?;
         let model = match (&self.with_tools, &tools) {
-            (Some(with_tools), Some(_)) => with_tools,
-            _ => &self.plain,
+            (Some(with_tools), Some(_)) => with_tools.as_ref().map_err(|failure| &failure.message),
+            _ => self.plain.as_ref(),
         };
-        let model = model.as_ref().map_err(|why| Reject::new(Reason::NotRendered, why.clone()))?;
+        let model = model.map_err(|why| Reject::new(Reason::NotRendered, why.clone()))?;
         let conversation = |form: Form| -> Result<Conversation, Reject> {
             let messages = messages.clone().map(|message| turn(message, form)).collect::<Result<_, _>>()?;
             Ok(Conversation { tools: tools.clone(), ..Conversation::new(messages) })
         };
-        let sequence = self.sequence(model, &conversation(Form::Object)?, part, notes);
+        let sequence = self.sequence(model, &conversation(Form::Object)?, part, &mut found.notes);
         let has_calls_as_text = messages.clone().any(has_arguments_as_text);
-        match sequence {
+        let (sequence, text) = match sequence {
             // Some templates take arguments only as the text that they were written as.
             Err(refused) if has_calls_as_text && refused.reason == Reason::NotRendered => {
-                self.sequence(model, &conversation(Form::AsWritten)?, part, notes).map_err(|_| refused)
+                let as_written = conversation(Form::AsWritten)?;
+                self.sequence(model, &as_written, part, &mut found.notes).map_err(|_| refused)?
             }
-            sequence => sequence,
+            sequence => sequence?,
+        };
+        if let Some(number) = messages.clone().position(|message| is_printed(message, &text)) {
+            let detail = format!(
+                "the chat template writes the parts of message {} as Python prints a list, not what they hold",
+                number + 1
+            );
+            return Err(Reject::new(Reason::NotRendered, detail));
         }
+        found.lacks_reasoning |= messages.clone().any(|message| lacks_reasoning(message, &text));
+        Ok(sequence)
     }
 
+    /// Returns a conversation as ids, and the text that they are of.
     fn sequence(
         &self,
         model: &Model<Arc<TokenizerFile>>,
         conversation: &Conversation,
         part: Part,
         notes: &mut Notes,
-    ) -> Result<Sequence, Reject> {
+    ) -> Result<(Sequence, String), Reject> {
         if part == Part::Prompt {
             let rendered = model.masker().render(conversation, Ending::GenerationPrompt);
             let text = rendered.map_err(|error| Reject::new(Reason::NotRendered, error.to_string()))?.text;
             let ids = self.tokenizer.encode(&text);
             let ids = ids.map_err(|error| Reject::new(Reason::NotEncoded, error.to_string()))?;
-            return Ok(Sequence { ids, runs: Vec::new() });
+            return Ok((Sequence { ids, runs: Vec::new() }, text));
         }
         let rules = match part {
             Part::Answer => Rules { train_on: TrainOn::Completion, ..self.rules },
@@ -131,7 +150,7 @@ impl ReadModel {
         if runs.is_empty() {
             return Err(Reject::new(Reason::NothingTrained, "no token of the text is trained on"));
         }
-        Ok(Sequence { ids, runs })
+        Ok((Sequence { ids, runs }, masked.text))
     }
 
     fn special_in_message(&self, message: &Message<'_>, number: usize, notes: &mut Notes) -> Result<(), Reject> {
@@ -176,6 +195,23 @@ impl ReadModel {
             }
         }
     }
+}
+
+/// Whether a text has the parts of a message as Python prints them: templates that know no parts write the list.
+fn is_printed(message: &Message<'_>, text: &str) -> bool {
+    let Content::Parts(parts) = &message.content else { return false };
+    let parts = Json::parse(parts.as_str()).ok().and_then(|parts| parts.items()).unwrap_or_default();
+    parts.iter().any(|part| {
+        let kind = part.pairs().and_then(|pairs| pairs.into_iter().next());
+        let begins = kind.and_then(|(key, value)| Some(format!("{{'{key}': '{}'", value.as_str()?)));
+        begins.is_some_and(|begins| text.contains(&begins))
+    })
+}
+
+/// Whether a text has nothing of the reasoning of a message.
+fn lacks_reasoning(message: &Message<'_>, text: &str) -> bool {
+    let reasoning = message.extras.as_ref().and_then(|extras| extras.reasoning.as_ref());
+    reasoning.is_some_and(|reasoning| !text.contains(reasoning.trim()))
 }
 
 /// How arguments of calls that are written as texts are given to the template.

@@ -8,7 +8,7 @@ use crate::{
     },
     graph::{ModelOutcome, PinnedModel},
 };
-use datac_core::{row::Reject, sample::Sample};
+use datac_core::{failure::Failure, row::Reject, sample::Sample};
 
 /// No model.
 #[derive(Debug)]
@@ -29,6 +29,10 @@ impl ReadModel {
 
     pub(super) fn sinks(&self) -> ModelSinks {
         ModelSinks::default()
+    }
+
+    pub(crate) fn unusable_for(&self, _: &Sample<'_>) -> Option<&Failure> {
+        None
     }
 
     pub(crate) fn fit<'s>(&self, _: &Sample<'s>) -> Result<Vec<Fitted<'s>>, Reject> {

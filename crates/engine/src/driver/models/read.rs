@@ -18,6 +18,8 @@ use datac_core::{
     },
     failure::{Failure, FailureKind, SourceFault},
     leaf::Setting,
+    sample::Sample,
+    shape::wrapped_tools,
 };
 
 /// A model whose files have been read.
@@ -27,7 +29,7 @@ pub(crate) struct ReadModel {
     /// The template for dialogues, or why there is none.
     pub(super) plain: Result<Model<Arc<TokenizerFile>>, String>,
     /// The template for dialogues with tools, if it is another one, or why it cannot be used: most recipes have no such rows.
-    pub(super) with_tools: Option<Result<Model<Arc<TokenizerFile>>, String>>,
+    pub(super) with_tools: Option<Result<Model<Arc<TokenizerFile>>, Failure>>,
     pub(super) rules: Rules,
     pub(super) special_tokens: SpecialTokens,
     /// The id of the token that ends a text.
@@ -85,7 +87,7 @@ impl ReadModel {
         let with_tools = match is_other.map(|source| compile(source)) {
             None => None,
             Some(Ok(model)) => Some(Ok(model)),
-            Some(Err(ActionError::Failure(failure))) => Some(Err(in_words(&failure))),
+            Some(Err(ActionError::Failure(failure))) => Some(Err(failure)),
             Some(Err(other)) => return Err(other),
         };
         let plain = match plain {
@@ -115,6 +117,12 @@ impl ReadModel {
             overlong: model.overlong,
             tokenizer,
         })
+    }
+
+    /// Returns why the model cannot be used for a sample: it has a template of its own for tools, which cannot be used.
+    pub(crate) fn unusable_for(&self, sample: &Sample<'_>) -> Option<&Failure> {
+        let Some(Err(failure)) = &self.with_tools else { return None };
+        matches!(wrapped_tools(sample.tools.as_ref()), Ok(Some(_))).then_some(failure)
     }
 
     /// Whether samples may be made shorter.
@@ -203,11 +211,6 @@ fn compile(
     let arguments = model.arguments.iter().map(argument).collect::<Result<Vec<_>, ActionError>>()?;
     let special = tokenizer.vocabulary().special().map(|token| token.text.clone()).collect();
     Ok(Model::new(tokenizer.clone(), Masker::new(template, templates.variables(arguments), special)))
-}
-
-/// A failure on one line, with what to do about it.
-fn in_words(failure: &Failure) -> String {
-    failure.hint.iter().fold(failure.message.clone(), |message, hint| format!("{message}; {hint}"))
 }
 
 /// The failure of a model that cannot be used, at a key of `model`.

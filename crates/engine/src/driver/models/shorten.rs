@@ -2,7 +2,7 @@
 
 use datac_model::Tokenizer;
 
-use super::{Fitted, ReadModel};
+use super::{Fitted, ReadModel, encode::Found};
 use datac_core::{
     config::model::Overlong,
     encoded::{EncodedSample, Notes},
@@ -14,8 +14,8 @@ impl ReadModel {
     /// Renders and encodes a sample. If it has more tokens than it may and the recipe has it shortened, the shorter sample is
     /// returned too, or its parts in order; one that cannot be made short enough is encoded as it is, and left out for its length.
     pub(crate) fn fit<'s>(&self, sample: &Sample<'s>) -> Result<Vec<Fitted<'s>>, Reject> {
-        let (encoded, notes) = self.encode(sample)?;
-        let whole = |encoded| vec![Fitted { encoded, notes, sample: None }];
+        let (encoded, Found { notes, lacks_reasoning }) = self.encode(sample)?;
+        let whole = |encoded| vec![Fitted { encoded, notes, sample: None, lacks_reasoning }];
         let Some(max) = self.max_tokens.filter(|max| encoded.tokens() as u64 > *max) else {
             return Ok(whole(encoded));
         };
@@ -26,15 +26,15 @@ impl ReadModel {
             Overlong::Split => return Ok(self.split(sample, &encoded, max).unwrap_or_else(|| whole(encoded))),
         };
         Ok(match shorter {
-            Some((sample, encoded, notes)) => {
-                vec![Fitted { encoded, notes: notes.and(Notes::SHORTENED), sample: Some(sample) }]
+            Some((sample, encoded, Found { notes, lacks_reasoning })) => {
+                vec![Fitted { encoded, notes: notes.and(Notes::SHORTENED), sample: Some(sample), lacks_reasoning }]
             }
             None => whole(encoded),
         })
     }
 
     /// Leaves out as few of the oldest turns as it takes.
-    fn with_fewer_turns<'s>(&self, sample: &Sample<'s>, max: u64) -> Option<(Sample<'s>, EncodedSample, Notes)> {
+    fn with_fewer_turns<'s>(&self, sample: &Sample<'s>, max: u64) -> Option<(Sample<'s>, EncodedSample, Found)> {
         // Without more turns a dialogue is shorter, so the number of turns is found by halving; a template may see that
         // otherwise, so what is found is looked at.
         let (mut too_few, mut enough, mut found) = (0, sample.turns_to_drop() + 1, None);
@@ -42,7 +42,7 @@ impl ReadModel {
             let turns = usize::midpoint(too_few, enough);
             let shorter = sample.without_oldest(turns);
             match self.short_enough(&shorter, max) {
-                Some((encoded, notes)) => (enough, found) = (turns, Some((shorter, encoded, notes))),
+                Some((encoded, of_it)) => (enough, found) = (turns, Some((shorter, encoded, of_it))),
                 None => too_few = turns,
             }
         }
@@ -55,7 +55,7 @@ impl ReadModel {
         sample: &Sample<'s>,
         whole: &EncodedSample,
         max: u64,
-    ) -> Option<(Sample<'s>, EncodedSample, Notes)> {
+    ) -> Option<(Sample<'s>, EncodedSample, Found)> {
         let Body::Text { text } = &sample.body else { return None };
         let ids = self.without_end(whole);
         let from_start = self.overlong == Overlong::TruncateStart;
@@ -70,7 +70,7 @@ impl ReadModel {
             }
             let shorter = Sample { body: Body::Text { text: part.to_owned().into() }, ..sample.clone() };
             match self.short_enough(&shorter, max) {
-                Some((encoded, notes)) => return Some((shorter, encoded, notes)),
+                Some((encoded, of_it)) => return Some((shorter, encoded, of_it)),
                 None => kept -= 1,
             }
         }
@@ -135,14 +135,14 @@ impl ReadModel {
     /// on.
     fn part<'s>(&self, sample: &Sample<'s>, text: &str, is_last: bool) -> Option<Fitted<'s>> {
         let sample = Sample { body: Body::Text { text: text.to_owned().into() }, ..sample.clone() };
-        let (mut encoded, notes) = self.encode(&sample).ok()?;
+        let (mut encoded, Found { notes, lacks_reasoning }) = self.encode(&sample).ok()?;
         if !is_last && self.end_of_text.is_some() {
             for sequence in &mut encoded.sequences {
                 sequence.ids.pop();
                 sequence.runs.iter_mut().for_each(|run| run.length -= 1);
             }
         }
-        Some(Fitted { encoded, notes: notes.and(Notes::PART), sample: Some(sample) })
+        Some(Fitted { encoded, notes: notes.and(Notes::PART), sample: Some(sample), lacks_reasoning })
     }
 
     /// Returns the ids of a text without the one that ends it.
@@ -156,7 +156,7 @@ impl ReadModel {
         self.tokenizer.vocabulary().bytes(id).map_or(0, <[u8]>::len)
     }
 
-    fn short_enough(&self, sample: &Sample<'_>, max: u64) -> Option<(EncodedSample, Notes)> {
+    fn short_enough(&self, sample: &Sample<'_>, max: u64) -> Option<(EncodedSample, Found)> {
         self.encode(sample).ok().filter(|(encoded, _)| encoded.tokens() as u64 <= max)
     }
 }
