@@ -4,7 +4,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::{
     document::{self, Content},
-    errors, exit, schema,
+    errors, exit, init, schema,
     screen::{ERROR, FAINT, GOOD, HINT, Screen, WARN, bytes, counted_rows, rows, wrapped},
 };
 use crate::workspace::{Inspect, InspectedColumn, InspectedKind, Inspection, Workspace};
@@ -65,7 +65,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
     } else {
         screen.data(&text(&found, screen.data_width()));
         if found.entry.is_some() {
-            let next = format!("datac add {} puts the entry into a recipe", found.source);
+            let next = format!("datac add {} puts the entry into a recipe", init::word(&found.source));
             screen.say_wrapped(&format!("{HINT}next:{HINT:#} {next}"), 6);
         }
     }

@@ -216,3 +216,17 @@ fn a_file_that_another_recipe_writes_now_stays() {
     assert!(space.path("dataset/sft_x_train.jsonl").exists() && space.path("dataset/pretrain_x_train.jsonl").exists());
     space.assert_settled();
 }
+
+#[test]
+fn shares_that_cannot_be_met_are_told_without_a_hint_where_nothing_is_split() {
+    let space = Space::new();
+    space.write("data/a.jsonl", rows(0..50, 10));
+    space.write("data/b.jsonl", rows(100..150, 10));
+    let sources = [entry("a", "data/a.jsonl", 0.5, &[]), entry("b", "data/b.jsonl", 0.5, &[])];
+    for (split, is_hinted) in [("validation: none\n", false), ("validation: { ratio: 0.4 }\n", true)] {
+        space.write("config/sft/one.yaml", recipe(&sources, &format!("mix: {{ total: 5 }}\n{split}")));
+        let report = space.build();
+        let note = of(&report, "sft/one").notes.iter().find(|note| note.about == NoteKind::Shares).unwrap();
+        assert_eq!(note.hint.is_some(), is_hinted, "{split}: {note:?}");
+    }
+}

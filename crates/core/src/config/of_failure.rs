@@ -7,7 +7,10 @@ use super::{
     tree::{Node, Value},
     yaml,
 };
-use crate::failure::{Failure, SourceFault};
+use crate::{
+    failure::{Failure, SourceFault},
+    leaf::Setting,
+};
 
 /// Returns a failure as a problem of the recipe that it names, where `text` is the text of that recipe; `None` if it
 /// names none.
@@ -28,7 +31,9 @@ pub fn problem_of(failure: &Failure, text: &[u8]) -> Option<Problem> {
                 span = start..start + key.key().len();
             }
             fault.span = Some(span.start + mark..span.end + mark);
-            fault.label = (rank == 0).then(|| about.fault.label().to_owned());
+            // A rule that must not be broken is no limit that is exceeded.
+            let has_label = rank == 0 && !matches!(about.key, Some(Setting::Rule(_)));
+            fault.label = has_label.then(|| about.fault.label().to_owned());
             break;
         }
     }
@@ -62,7 +67,7 @@ fn item<'n, 't>(node: &'n Node<'t>, word: &str) -> Option<&'n Node<'t>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{failure::FailureKind, leaf::Setting};
+    use crate::failure::FailureKind;
 
     const TEXT: &str = "\u{feff}metadata: { phase: sft }\ndatasets:\n  - name: a\n    source: x/y\n    splits: [train, dev]\n  \
                         - { name: b, source: data/b.jsonl }\nmax_rejects: 2\n";
@@ -73,6 +78,17 @@ mod tests {
         let problem = problem_of(&failure, TEXT.as_bytes()).unwrap();
         assert_eq!((problem.code, problem.path.as_str()), (fault.code(), "config/r.yaml"));
         (problem.line, problem.column, problem.label)
+    }
+
+    #[test]
+    fn a_rule_that_must_not_be_broken_is_shown_where_the_recipe_says_so() {
+        let entry = "  - { name: a, source: data/a.jsonl, rules: { no_user: fail } }";
+        let text = format!("metadata: {{ phase: sft }}\ndatasets:\n{entry}\n");
+        let failure = Failure::plain(FailureKind::Policy, "broken").about(SourceFault::ManyRejects);
+        let failure = failure.at_key(Setting::Rule("no_user".to_owned())).in_dataset("config/r.yaml", "a");
+        let problem = problem_of(&failure, text.as_bytes()).unwrap();
+        let column = entry.find("fail").unwrap() + 1;
+        assert_eq!((problem.line, problem.column, problem.label), (3, column, None));
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub enum ChooseError {
         kind: SampleKind,
         /// The columns of the source.
         columns: Vec<String>,
+        /// A column that should be a list of messages by its name, and holds something else.
+        odd: Option<&'static str>,
         /// The converter that comes nearest, and the columns that it lacks.
         nearest: Option<Box<(&'static str, Vec<&'static str>)>>,
         /// The columns that could fill the slots which a sample needs, as far as there are so many.
@@ -102,8 +104,17 @@ impl ChooseError {
                 format!("write {}", each.join(" or "))
             }
             Self::Doubtful { doubt, .. } => format!("say which it is: {}", mapping(&doubt.fills)),
-            Self::NoneFits { kind, nearest, mapping: fills, others, .. } => {
+            Self::NoneFits { kind, columns, odd, nearest, mapping: fills, others, .. } => {
                 let mut hints = Vec::new();
+                if columns.first().is_some_and(|name| name.starts_with("sep=")) {
+                    return "the first line, `sep=…`, tells Excel what is between fields, and is taken for the header: remove it"
+                        .to_owned();
+                }
+                if let Some(column) = odd {
+                    hints.push(format!(
+                        "`{column}` is not a list of messages, which are objects with `role` and `content`, or `from` and `value`"
+                    ));
+                }
                 if let Some((name, lacks)) = nearest.as_deref() {
                     hints.push(format!("`{name}` comes nearest, and lacks {}", list(lacks)));
                 }
@@ -202,6 +213,7 @@ pub fn choose(
             repo,
             kind,
             columns,
+            odd: odd(survey).filter(|_| kind != SampleKind::Text),
             nearest: nearest(&of_kind, survey).map(Box::new),
             mapping: likely(kind, survey),
             others: others(kind, survey),
@@ -279,7 +291,18 @@ fn others(kind: SampleKind, survey: &Survey) -> Vec<SampleKind> {
     let alike: Vec<Survey> = survey.alike().collect();
     let makes =
         |of: &SampleKind| super::all().any(|converter| converter.kind() == *of && rows_read(converter, &alike) > 0);
-    SampleKind::ALL.into_iter().filter(|of| *of != kind && makes(of)).collect()
+    // Prompts are told by the names of columns alone, and of such values none could be made.
+    let is_none = |of: &SampleKind| *of == SampleKind::Prompt && odd(survey).is_some();
+    SampleKind::ALL.into_iter().filter(|of| *of != kind && !is_none(of) && makes(of)).collect()
+}
+
+/// Returns a column that should be a list of messages by its name, and is none in any row.
+fn odd(survey: &Survey) -> Option<&'static str> {
+    let is_odd = |name: &&str| {
+        let column = survey.column(name).filter(|column| column.filled > 0);
+        column.is_some_and(|column| !column.types.has(Types::OBJECTS.or(Types::STRING)))
+    };
+    ["messages", "conversations"].into_iter().find(is_odd)
 }
 
 #[cfg(test)]
@@ -301,6 +324,17 @@ mod tests {
 
     fn chosen(repo: &str, kind: SampleKind, rows: &[&str]) -> Result<&'static str, ChooseError> {
         choose(None, repo, kind, &survey(rows)).map(Converter::name)
+    }
+
+    #[test]
+    fn hints_say_what_helps() {
+        let hint = |kind, row: &str| chosen("", kind, &[row]).unwrap_err().hint();
+        for conversations in [r#"[["q","a"]]"#, r#"{"role":["user"],"content":["q"]}"#] {
+            let told = hint(Conversation, &format!(r#"{{"conversations":{conversations}}}"#));
+            assert!(told.starts_with("`conversations` is not a list of messages") && !told.contains("phase"), "{told}");
+        }
+        let told = hint(Conversation, r#"{"sep=":"user","Unnamed: 1":"assistant"}"#);
+        assert!(told.contains("Excel") && !told.contains("columns:"), "{told}");
     }
 
     #[test]

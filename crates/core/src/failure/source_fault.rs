@@ -92,7 +92,10 @@ impl AboutSource {
             }
             SourceFault::NoColumn => self.word.clone().map(Setting::Column),
             SourceFault::NoField => Some(self.key.clone().unwrap_or(Setting::TextField)),
-            SourceFault::ManyRejects => return vec![Leaf::Recipe { setting: Setting::MaxRejects }],
+            SourceFault::ManyRejects => match &self.key {
+                Some(rule @ Setting::Rule(_)) => Some(rule.clone()),
+                _ => return vec![Leaf::Recipe { setting: Setting::MaxRejects }],
+            },
             SourceFault::Unexpected | SourceFault::Model => {
                 return self.key.iter().map(|setting| Leaf::Recipe { setting: setting.clone() }).collect();
             }

@@ -40,6 +40,7 @@ impl Template {
         columns.sort_unstable();
         let is_function = |name: &String| environment.globals().any(|(global, _)| global == name);
         let (functions, columns) = columns.into_iter().partition(is_function);
+        unknown_name(text)?;
         Ok(Self { text: text.into(), columns, functions })
     }
 
@@ -98,6 +99,20 @@ fn environment(text: &str) -> Result<Environment<'static>, String> {
     });
     environment.add_template_owned(NAME, text.to_owned()).map_err(|error| words(&error))?;
     Ok(environment)
+}
+
+/// Returns an error if a template uses a filter, a test or a function that there is none of, as far as it is seen without a row:
+/// what stands where only some rows come to is told of those.
+fn unknown_name(text: &str) -> Result<(), String> {
+    let mut environment = environment(text)?;
+    environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+    environment.set_formatter(|_, _, _| Ok(()));
+    let rendered = environment.get_template(NAME).and_then(|template| template.render(()));
+    use minijinja::ErrorKind::{UnknownFilter, UnknownTest};
+    match rendered {
+        Err(error) if matches!(error.kind(), UnknownFilter | UnknownTest) => Err(words(&error)),
+        _ => Ok(()),
+    }
 }
 
 /// What an error says on one line, without the name of the template.
@@ -184,6 +199,23 @@ mod tests {
             "Which?\nA. a\nB. <b>\n"
         );
         assert_eq!(rendered("{{ n }} {{ x }} {{ o.k }} {{ q | trim | upper }}", row).unwrap(), "7 1.0 v WHICH?");
+    }
+
+    #[test]
+    fn filters_and_tests_that_there_are_none_of_are_found_without_a_row() {
+        for (template, told) in [
+            ("{{ q | tojson }}", "tojson"),
+            ("{{ q | trim | uper }}", "uper"),
+            ("{% if q is odd_one %}{{ q }}{% endif %}", "odd_one"),
+        ] {
+            let why = Template::parse(template).unwrap_err();
+            assert!(why.contains(told), "{template}: {why}");
+        }
+        for template in
+            ["{{ q.a.b | join(', ') }}", "{{ q + 1 }}", "{{ q() }}", "{% for k in q | items %}{{ k }}{% endfor %}"]
+        {
+            assert!(Template::parse(template).is_ok(), "{template}: rows may well have what it needs");
+        }
     }
 
     #[test]

@@ -312,7 +312,9 @@ fn shares(recipe: &Recipe, plan: &RecipePlan) -> Option<Note> {
     };
     let off: Vec<String> = Side::ALL.into_iter().filter_map(off).collect();
     let asked: Vec<String> = mixed.iter().map(|(dataset, _)| percent(dataset.mix_ratio / whole)).collect();
-    let hint = (recipe.validation.method == SplitMethod::Hash)
+    // Without a split, whatever makes a difference is no matter of the method.
+    let is_split = recipe.validation.ratio > 0.0 || recipe.validation.test_ratio > 0.0;
+    let hint = (is_split && recipe.validation.method == SplitMethod::Hash)
         .then(|| "`method: exact` in `validation` divides each source in the same ratio".to_owned());
     let text = || format!("{}; requested {}", off.join(", "), listed(&asked));
     (!off.is_empty()).then(|| note(NoteKind::Shares, text(), hint))

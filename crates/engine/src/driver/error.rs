@@ -94,7 +94,7 @@ pub(crate) fn failure_of(error: &SourceError) -> Failure {
         SourceError::NoRepo { repo, .. } | SourceError::NoRepoOrPrivate { repo, .. } => {
             failure.hint(match is_model_repo(repo) {
                 true => "check the name; a folder of the workspace must exist, or end with `/`; for a private model set HF_TOKEN",
-                false => "check the name; for a private dataset set HF_TOKEN",
+                false => "check the name; a file or folder of the workspace has to exist; for a private dataset set HF_TOKEN",
             })
         }
         SourceError::Gated { repo } => {

@@ -24,6 +24,7 @@ use datac_core::{
     failure::{Failure, FailureKind, SourceFault},
     id::ActionKey,
     key::Keyed,
+    leaf::Setting,
     mix::{Allotment, allot},
     outputs::{BySide, Destination, FileMeta, NamedFile, OutputKind, OutputSet, Side, Target},
     quality::ScoreKind,
@@ -341,12 +342,14 @@ fn forbidden(sources: &[SelectedSource]) -> Option<(usize, Failure)> {
         let broken = chunk.converted.broken.iter().find(|broken| broken.mode == Mode::Fail)?;
         let reason = rules::by_name(&broken.rule).map(|rule| rule.reason);
         let first = chunk.converted.rejected.iter().find(|(_, found)| Some(*found) == reason);
-        let row = chunk.chunk.place.first_row + first.map_or(0, |(row, _)| u64::from(*row)) + 1;
+        // Rows count from 0, as in the quarantine file and wherever else one is named.
+        let row = chunk.chunk.place.first_row + first.map_or(0, |(row, _)| u64::from(*row));
         let message = format!(
             "row {row} of `{}` breaks the rule `{}` of `{}`, which must not be broken",
             chunk.chunk.file.path, broken.rule, source.name
         );
         let failure = Failure::plain(FailureKind::Policy, message).about(SourceFault::ManyRejects);
+        let failure = failure.at_key(Setting::Rule(broken.rule.to_string()));
         return Some((number, failure.hint(format!("mend the row, or write `rules: {{{}: reject}}`", broken.rule))));
     }
     None

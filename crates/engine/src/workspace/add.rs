@@ -102,7 +102,10 @@ fn create(site: &Site, add: &Add, entry: Entry) -> Result<Added, WorkspaceError>
 
 /// Returns the best kind of sample that rows can be made into, or why there is none.
 fn usable(kinds: Vec<InspectedKind>) -> Result<InspectedKind, WorkspaceError> {
-    match kinds.into_iter().next() {
+    let is_any = kinds.first().is_some_and(|kind| kind.samples > 0);
+    // Where nothing can be used, what a question and its answer would need is most often what is asked.
+    let told = kinds.iter().position(|kind| !is_any && kind.phase == "sft").unwrap_or(0);
+    match kinds.into_iter().nth(told) {
         Some(kind) if kind.samples > 0 => Ok(kind),
         kind => {
             let why = kind.as_ref().map_or_else(|| "no converter fits".to_owned(), |kind| kind.why.clone());

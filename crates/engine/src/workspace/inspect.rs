@@ -23,7 +23,7 @@ use crate::{
 use datac_core::{
     config::{self, Location, Recipe, RowFormat},
     convert,
-    failure::{Failure, FailureKind},
+    failure::{Failure, FailureKind, SourceFault},
     outputs::OutputKind,
     row::Value,
 };
@@ -288,7 +288,12 @@ impl Seen<'_> {
         let assessed = self.session.recipes.first().ok_or_else(unread)?;
         let (file, recipe) = assessed.file.zip(assessed.recipe.as_ref()).ok_or_else(unread)?;
         // It was asked for by name, not by a recipe.
-        let files = files_of(&self.session.planner, file, 0).map_err(Failure::of_no_recipe)?;
+        let files = files_of(&self.session.planner, file, 0).map_err(|failure| {
+            // What is not there cannot be pinned, whatever is run.
+            let is_unpinned = failure.about.as_ref().is_some_and(|about| about.fault == SourceFault::NotPinned);
+            let of_build = report.recipes.iter().find_map(|recipe| recipe.failure.clone()).filter(|_| is_unpinned);
+            of_build.unwrap_or(failure).of_no_recipe()
+        })?;
         let origin = files.first().map(|file| file.origin.clone());
         let is_local = origin.as_ref().is_none_or(FileOrigin::is_local);
         let (columns, rows, is_whole, examples) = match files.first() {
