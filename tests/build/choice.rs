@@ -142,7 +142,7 @@ fn whoever_adds_rows_most_of_which_lack_an_answer_has_to_say_what_they_are_for()
     space.write("data/d.jsonl", (0..4).map(open).collect::<String>() + answered);
     let mut add = Add { source: Inspect::of("data/d.jsonl"), to: None, name: None, ratio: None };
     let told = space.workspace().add(&add).unwrap_err().to_string();
-    assert!(told.contains("1 of 5 rows as `sft`, and 4 of 5 rows as `rlaif`"), "{told}");
+    assert!(told.contains("1 of 5 could be used as `sft`, and 4 as `rlaif`"), "{told}");
     assert!(!space.path("config/data/posttrain").exists(), "nothing is written");
     add.source.phase = Some("rlaif".to_owned());
     assert_eq!(space.workspace().add(&add).unwrap().kind.samples, 4);

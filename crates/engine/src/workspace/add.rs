@@ -122,9 +122,10 @@ fn meant(kinds: Vec<InspectedKind>) -> Result<InspectedKind, WorkspaceError> {
     if let Some(best) = kinds.first().filter(|best| best.samples > 0 && 2 * best.samples < best.rows)
         && let Some(other) = others.filter(|other| other.samples > best.samples).max_by_key(|other| other.samples)
     {
-        let used = |kind: &InspectedKind| format!("{} of {} rows as `{}`", kind.samples, kind.rows, kind.phase);
-        let message =
-            format!("it is not clear what the rows are for: {} could be used, and {}", used(best), used(other));
+        let message = format!(
+            "it is not clear what the rows are for: {} of {} could be used as `{}`, and {} as `{}`",
+            best.samples, best.rows, best.phase, other.samples, other.phase
+        );
         let why = best.rejects.first().map(|reject| format!(" ({}, first {})", reject.reason, reject.first));
         let hint = format!(
             "say it with `--phase {}` or `--phase {}`; `{}` leaves most rows out{}",
