@@ -401,3 +401,17 @@ fn inspect_reads_files_as_their_card_says() {
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     assert!(said.contains("output") && !said.contains("instruction:output"), "{said}");
 }
+
+#[test]
+fn numbered_files_of_which_some_are_missing_are_warned_of() {
+    let space = Space::new();
+    for number in [0, 2] {
+        space.write(&format!("data/s/train-{number:05}-of-00003.jsonl"), row(number, 10) + "\n");
+    }
+    let told = "`data/s`: by the names of its files, some are missing: data/s/train-00001-of-00003";
+    for (source, warnings) in [("data/s/", &[told][..]), ("data/s/train-00000-of-00003.jsonl", &[])] {
+        one(&space, "one", &format!("source: {source}"));
+        space.build();
+        assert_eq!(space.warnings(), warnings, "{source}");
+    }
+}

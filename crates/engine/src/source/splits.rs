@@ -1,6 +1,9 @@
 //! Splits by the names of files and folders, as Hugging Face `datasets` finds them if a card declares none.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use datac_core::format::Reading;
 
@@ -137,6 +140,27 @@ fn by_shards<'a>(files: &[(&'a str, &'a str, Name<'a>)]) -> Splits<'a> {
     splits.into_iter().map(|((_, split), files)| (split.to_owned(), files)).collect()
 }
 
+/// Returns the names, without what follows their numbers, of files that are missing among those whose names number them, such as
+/// `train-00001-of-00003`.
+pub(crate) fn missing_shards<'p>(paths: impl Iterator<Item = &'p str>) -> Vec<String> {
+    let mut series: BTreeMap<(&str, u32), BTreeSet<u32>> = BTreeMap::new();
+    for path in paths {
+        let numbered = path.rsplit_once("-of-").and_then(|(before, after)| {
+            let (name, number) = before.rsplit_once('-')?;
+            let is_number = |text: &str| text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+            let count = after.get(..5).filter(|count| is_number(count))?;
+            is_number(number).then_some((name, number.parse().ok()?, count.parse().ok()?))
+        });
+        let Some((name, number, count)) = numbered else { continue };
+        series.entry((name, count)).or_default().insert(number);
+    }
+    let missing = series.into_iter().flat_map(|((name, count), there)| {
+        let absent = (0..count).filter(move |number| !there.contains(number));
+        absent.map(move |number| format!("{name}-{number:05}-of-{count:05}"))
+    });
+    missing.collect()
+}
+
 /// Returns the index of the first folder-name pattern that matches a path.
 fn folder_rank(within: &str, words: &[&str]) -> Option<usize> {
     let (folders, _) = within.rsplit_once('/')?;
@@ -170,4 +194,27 @@ fn stands_in(text: &str, word: &str, starts: bool, ends: bool) -> bool {
         (if starts { before.is_none() } else { before.is_some_and(separator) })
             && (if ends { after.is_none() } else { after.is_some_and(separator) })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_are_missing_are_found() {
+        let missing = |paths: &[&str]| missing_shards(paths.iter().copied()).join(" ");
+        assert_eq!(
+            missing(&["d/train-00000-of-00003.parquet", "d/train-00002-of-00003.parquet"]),
+            "d/train-00001-of-00003"
+        );
+        assert_eq!(
+            missing(&["a-00000-of-00002-0a1b.parquet", "a-00001-of-00002-ffff.parquet", "b-00000-of-00001.jsonl.gz"]),
+            ""
+        );
+        assert_eq!(
+            missing(&["a-00001-of-00002.parquet", "b-00000-of-00002.parquet"]),
+            "a-00000-of-00002 b-00001-of-00002"
+        );
+        assert_eq!(missing(&["a-1-of-3.jsonl", "out-of-order.jsonl", "a-00000-of-3.jsonl", "é-of-é.jsonl"]), "");
+    }
 }

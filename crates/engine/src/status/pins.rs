@@ -17,6 +17,7 @@ use crate::{
     source::{
         Asked, Bytes, Listing, RemoteFile, Source, SourceError, card, is_archive, is_data,
         lock::{LockFile, Pin},
+        splits::missing_shards,
         why_no_rows,
     },
     system::{self, Stat},
@@ -124,6 +125,7 @@ impl PinSources<'_> {
                             let words = format!("`{}`: archives are not read beside rows: {named}", key.source);
                             (self.observer)(Event::Warning(words));
                         }
+                        self.warn_of_shards(&key.source, pin.files.iter());
                         let before = why.change().and_then(|change| change.old.as_ref());
                         let before = before.map_or_else(String::new, |hub| format!(", before {hub}"));
                         let words = format!("{} at {} (hub {hub_name}{before})", key.source, short(&pin.commit));
@@ -189,8 +191,25 @@ impl PinSources<'_> {
         if matches!(pinning, Pinning::Resolve | Pinning::Locked) && !passed_over.is_empty() {
             (self.observer)(Event::Warning(passed_over_of(&key.source, files.len(), &passed_over)));
         }
+        if matches!(pinning, Pinning::Resolve | Pinning::Locked) {
+            // A file that the recipe names is meant, whatever it is called.
+            let is_named =
+                |path: &str| key.selection.iter().any(|selection| selection.paths.iter().any(|named| named == path));
+            self.warn_of_shards(&key.source, files.iter().filter(|file| !is_named(&file.path)));
+        }
         let origin = FileOrigin { name: id.into(), commit: commit.map(Into::into) };
         Ok(Arc::new(Snapshot { origin, card: None, license, files, selected, passed_over }))
+    }
+}
+
+impl PinSources<'_> {
+    /// Warns of a source whose numbered files are not all there: a download may have been interrupted.
+    fn warn_of_shards<'f>(&self, source: &str, files: impl Iterator<Item = &'f RemoteFile>) {
+        let missing = missing_shards(files.map(|file| file.path.as_str()));
+        if !missing.is_empty() {
+            let words = format!("`{source}`: by the names of its files, some are missing: {}", few(&missing));
+            (self.observer)(Event::Warning(words));
+        }
     }
 }
 
