@@ -27,7 +27,7 @@ fn space(more: &str) -> Space {
 /// Dialogues, half of which have a message that is not trained on.
 fn dialogues() -> String {
     let dialogue = |number: usize| {
-        let own = if number % 2 == 0 { "" } else { ",\"train\":false" };
+        let own = if number.is_multiple_of(2) { "" } else { ",\"train\":false" };
         format!(
             "{{\"messages\":[{{\"role\":\"user\",\"content\":\"What is {number}?\"}},{{\"role\":\"assistant\",\"content\":\"It is \
              {number}.\"{own}}},{{\"role\":\"user\",\"content\":\"Yes?\"}},{{\"role\":\"assistant\",\"content\":\"Yes.\"}}]}}\n"

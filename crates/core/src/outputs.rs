@@ -215,9 +215,9 @@ impl Container {
             Self::Bin => Some(if vocabulary < 65_500 { IdType::U16 } else { IdType::I32 }),
             // As `NumpyDatasetConfig.get_dtype` of OLMo-core chooses.
             Self::Npy => Some(match vocabulary {
-                ..=256 => IdType::U8,
-                ..=65_536 => IdType::U16,
-                _ => IdType::U32,
+                0..=256 => IdType::U8,
+                257..=65_536 => IdType::U16,
+                65_537.. => IdType::U32,
             }),
             Self::Jsonl | Self::JsonlZst | Self::Parquet | Self::Arrow => None,
         }

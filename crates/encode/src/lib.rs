@@ -108,7 +108,7 @@ enum File<W: Write + Send> {
     Parquet(Box<SerializedFileWriter<W>>),
     Arrow(Box<StreamWriter<W>>),
     Indexed(Indexed<W>),
-    Npy(Npy<W>),
+    Npy(Box<Npy<W>>),
 }
 
 impl<W: Write + Send> Encoder<W> {
@@ -127,7 +127,7 @@ impl<W: Write + Send> Encoder<W> {
             }
             Format::Npy(_) => {
                 let [mask, documents] = <[W; 2]>::try_from(beside).map_err(|_| EncodeError::wrong_files())?;
-                File::Npy(Npy::new(out, mask, documents))
+                File::Npy(Box::new(Npy::new(out, mask, documents)))
             }
         };
         Ok(Self { file, plan, cutter: Cutter::default(), next: 0, early: BTreeMap::new() })

@@ -47,9 +47,11 @@ impl Leaving {
     }
 }
 
-/// Calls a function with each sample of all sources, in the order of their numbers, and the hash by which duplicates are told;
-/// without one, a sample is a duplicate if the sample before it is one.
-pub type EachMember<'e, E> = &'e dyn Fn(&mut dyn FnMut(&Candidate, Option<u64>) -> Result<(), E>) -> Result<(), E>;
+/// Takes a sample, and the hash by which duplicates are told; without one, a sample is a duplicate if the sample before it is one.
+pub type TakeMember<'t, E> = dyn FnMut(&Candidate, Option<u64>) -> Result<(), E> + 't;
+
+/// Calls a function with each sample of all sources, in the order of their numbers.
+pub type EachMember<'e, E> = &'e dyn Fn(&mut TakeMember<'_, E>) -> Result<(), E>;
 
 /// Finds the samples that leave, of `count` samples of sources with these roles. A candidate's `prompt_hash` is what
 /// prompts are compared by; duplicates are looked for if `deduplicate`.
@@ -166,7 +168,7 @@ mod tests {
 
     /// Finds what leaves of samples given as source, prompt and row; in the order of sources.
     fn found(samples: &[(usize, u64, u64)], roles: &[SourceRole], deduplicate: bool, bytes: usize) -> Leaving {
-        let each = |take: &mut dyn FnMut(&Candidate, Option<u64>) -> Result<(), FileError>| {
+        let each = |take: &mut TakeMember<'_, FileError>| {
             (0..).zip(samples).try_for_each(|(number, &(source, prompt_hash, row_hash))| {
                 let candidate = Candidate {
                     source,

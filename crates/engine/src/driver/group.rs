@@ -15,7 +15,10 @@ use crate::{
 };
 use datac_core::{
     config::{Deduplicate, SourceRole, Unique, Unit},
-    mix::{Candidate, Candidates, Selection, SortMemory, group::leaving},
+    mix::{
+        Candidate, Candidates, Selection, SortMemory,
+        group::{TakeMember, leaving},
+    },
     sample::{self, SampleIndex, folded_row_hash},
 };
 
@@ -32,7 +35,7 @@ pub(crate) fn group(
     let scratch = ScratchFolder::at(&context.outputs.scratch);
     let memory = SortMemory { scratch: &scratch, bytes: SORTED_BYTES };
     let selected = Selected { context, sources, unit: Unit::Rows };
-    let each = |take: &mut dyn FnMut(&Candidate, Option<u64>) -> Result<(), ActionError>| {
+    let each = |take: &mut TakeMember<'_, ActionError>| {
         let mut folded_rows = FoldedRows::new(context, sources, grouping);
         selected.each(&mut |candidate| {
             let same = match grouping.deduplicate {

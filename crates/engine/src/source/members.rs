@@ -12,7 +12,7 @@ use datac_core::failure::SourceFault;
 use datac_decode::Member;
 
 /// Returns the files of an archive that are not read and could be meant: neither hidden ones nor descriptions.
-pub fn passed_over<'m>(members: &'m [Member], is_read: impl Fn(&Member) -> bool) -> Vec<&'m str> {
+pub fn passed_over(members: &[Member], is_read: impl Fn(&Member) -> bool) -> Vec<&str> {
     let is_hidden = |path: &str| path.split('/').any(|part| part.starts_with('.') || part.starts_with("__"));
     let paths = members.iter().filter(|member| !is_read(member)).map(|member| member.path.as_str());
     paths.filter(|path| !is_hidden(path) && !is_description(path)).collect()
