@@ -95,8 +95,8 @@ def check(folder: pathlib.Path, name: str, work: pathlib.Path) -> None:
             assert got == ([*ids] + [0] * rest, [*mask] + [False] * rest), (number, got, ids, mask)
             assert trained(instance) == labels_of([*ids] + [0] * rest, [*mask] + [False] * rest)
 
-        # Whole documents in each instance.
-        packed = NumpyPackedFSLDatasetConfig(sequence_length=2 * longest, generate_doc_lengths=True, **common, **group).build()
+        # Whole documents in each instance, whose length it wants to be a power of two.
+        packed = NumpyPackedFSLDatasetConfig(sequence_length=2 << longest.bit_length(), generate_doc_lengths=True, **common, **group).build()
         packed.prepare()
         found, instances = [], len(packed)
         for number in range(instances):
