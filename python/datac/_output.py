@@ -192,7 +192,7 @@ def _arrow(table: _Table) -> pyarrow.Table:
     if table.container == "arrow":
         return ipc.open_stream(pyarrow.memory_map(str(table.path))).read_all()
     if table.container == "parquet":
-        return parquet.read_table(table.path, partitioning=None)
+        return parquet.ParquetFile(table.path).read()
     streams = (stream for streams in table.streams() for stream in streams)
     return pyarrow.concat_tables([ipc.open_stream(stream).read_all() for stream in streams])
 

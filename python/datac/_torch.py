@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from ._output import Output, Row
 
 
-class Rows(Dataset):  # type: ignore[type-arg, misc]
+class Rows(Dataset[Row]):  # type: ignore[misc]
     """The rows of an output, by number."""
 
     def __init__(self, output: Output) -> None:

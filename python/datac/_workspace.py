@@ -299,8 +299,8 @@ class Recipe:
         """
         from ._records import DroppedRow
 
-        count, rows = self.workspace._handle.dropped(self.path, filter, limit)
-        return Dropped((DroppedRow(json.loads(row)) for row in rows), count)
+        total, rows = self.workspace._handle.dropped(self.path, filter, limit)
+        return Dropped((DroppedRow(json.loads(row)) for row in rows), total)
 
     @property
     def stats(self) -> RecipeStats:
@@ -333,7 +333,7 @@ class Recipe:
 class Dropped(list["DroppedRow"]):
     """The first rows that a filter drops."""
 
-    def __init__(self, rows: Iterator[DroppedRow], count: int) -> None:
+    def __init__(self, rows: Iterator[DroppedRow], total: int) -> None:
         super().__init__(rows)
-        self.count = count
+        self.total = total
         """How many rows the filter drops in all."""

@@ -51,7 +51,7 @@ def test_rejected_and_dropped_rows_are_seen(built):
     assert [reject["reason"] for reject in rejects] == ["empty_output"] * 2
     assert rejects.origin(0).reject.reason == "empty_output"
     dropped = general.dropped("length", limit=3)
-    assert (dropped.count, len(dropped)) == (12, 3)
+    assert (dropped.total, len(dropped)) == (12, 3)
     assert all(row.by.filter == "length" and row.by.score < 20 for row in dropped)
     with pytest.raises(datac.ConfigError, match="no filter"):
         general.dropped("language")
@@ -99,8 +99,9 @@ def test_an_output_is_of_one_build(own):
             reads(unread)
 
 
-FORMS = ["jsonl", "jsonl.zst", "parquet", "arrow"]
-OUTPUTS = "output:\n" + "".join(f"  - {{ shape: {shape}, container: {form}, shards: 3 }}\n" for shape, form in zip(["trl", "messages", "openai", "axolotl"], FORMS))
+# Four shapes that have a column `messages`, each in a container of its own.
+SHAPES = {"openai": "jsonl", "axolotl": "jsonl.zst", "swift": "parquet", "trl": "arrow"}
+OUTPUTS = "output:\n" + "".join(f"  - {{ shape: {shape}, container: {form}, shards: 3 }}\n" for shape, form in SHAPES.items())
 
 
 @pytest.fixture
@@ -111,21 +112,39 @@ def shaped(own):
 
 
 def test_rows_are_the_same_in_every_container_and_shard(shaped):
-    assert set(shaped.outputs) == {"trl", "messages", "openai", "axolotl"}
+    assert set(shaped.outputs) == set(SHAPES)
     with pytest.raises(datac.ConfigError, match="choose one"):
         shaped.train
     wanted = None
-    for shape, form in zip(["trl", "messages", "openai", "axolotl"], FORMS):
+    for shape, form in SHAPES.items():
         train = shaped.outputs[shape].train
         assert (train.container, len(train.paths)) == (form, 3)
         with pytest.raises(datac.ConfigError, match="3 files"):
             train.path
         rows = list(train)
-        assert rows == train[:] == [train[at] for at in range(len(train))]
+        assert len(rows) > 150 and rows == train[:] == [train[at] for at in range(len(train))]
         asked = [row["messages"][0]["content"] for row in rows]
         assert asked == (wanted := wanted or asked)
-        place = len(rows) // 2
-        assert train.origin(place).source.row == int(asked[place].split()[2].split("?")[0])
+        for place in (0, len(rows) // 2, len(rows) - 1):
+            assert train.origin(place).source.row == int(asked[place].split()[2].split("?")[0])
+
+
+def decoded(value, of):
+    """A value of an Arrow table with what is JSON text in it parsed."""
+    import pyarrow
+
+    if value is None:
+        return None
+    if isinstance(of, pyarrow.BaseExtensionType):
+        assert of.extension_name == "arrow.json"
+        return json.loads(value)
+    if pyarrow.types.is_struct(of):
+        return {field.name: decoded(value[field.name], field.type) for field in of}
+    return [decoded(item, of.value_type) for item in value] if pyarrow.types.is_list(of) else value
+
+
+def rows_of(table):
+    return [{field.name: decoded(row[field.name], field.type) for field in table.schema} for row in table.to_pylist()]
 
 
 def plain(value):
@@ -143,7 +162,7 @@ def test_arrow_has_the_same_rows(built, shaped):
         table = pyarrow.table(output)
         table.validate(full=True)
         assert table.num_rows == len(output)
-        assert plain(table.to_pylist()) == plain(list(output))
+        assert plain(rows_of(table)) == plain(list(output))
         assert table.equals(output.to_arrow())
     with pytest.raises(datac.ConfigError):
         pyarrow.table(built["sft/general"].rejects)
@@ -159,8 +178,7 @@ def test_columns_of_rare_rows_are_there_from_the_first_row(own):
     train = ws["sft/own"].train
     table = pyarrow.table(train)
     assert table.num_rows == len(train)
-    read = [[json.loads(message) for message in row["conversations"]] for row in table.to_pylist()]
-    assert read == [row["conversations"] for row in train]
+    assert [plain(row["conversations"]) for row in rows_of(table)] == [plain(row["conversations"]) for row in train]
 
 
 def test_a_dataset_has_the_rows_and_a_fingerprint_of_the_bytes(built, shaped):
@@ -169,9 +187,9 @@ def test_a_dataset_has_the_rows_and_a_fingerprint_of_the_bytes(built, shaped):
     dataset = train.dataset()
     assert dataset.to_list() == list(train) and str(dataset.split) == "train"
     assert dataset._fingerprint == train.digest == built["sft/general"].train.dataset()._fingerprint
-    mapped = shaped.outputs["axolotl"].train.dataset()
-    assert plain(mapped.to_list()) == plain(list(shaped.outputs["axolotl"].train))
-    assert [file["filename"] for file in mapped.cache_files] == [str(path) for path in shaped.outputs["axolotl"].train.paths]
+    mapped = shaped.outputs["trl"].train.dataset()
+    assert plain(mapped.to_list()) == plain(list(shaped.outputs["trl"].train))
+    assert [file["filename"] for file in mapped.cache_files] == [str(path) for path in shaped.outputs["trl"].train.paths]
     assert isinstance(dataset.filter(lambda row: len(row["text"]) > 100), datasets.Dataset)
 
 

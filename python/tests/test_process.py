@@ -39,7 +39,7 @@ def test_the_command_is_in_the_same_wheel(ws):
 
 
 def test_output_through_a_pipe_is_whole(built):
-    shown = run(sys.executable, "-m", "datac", "-C", built.path, "schema")
+    shown = run(sys.executable, "-m", "datac", "-C", built.path, "schema", "recipe")
     assert shown.returncode == 0 and shown.stdout.endswith("}\n")
 
 

@@ -47,9 +47,9 @@ impl Streams {
 }
 
 fn stream(lines: &[u8], columns: &[Column]) -> Result<Vec<u8>, EncodeError> {
-    let mut encoder = Encoder::new(Vec::with_capacity(lines.len()), Format::Arrow, columns)?;
+    let mut encoder = Encoder::new(Vec::with_capacity(lines.len()), Vec::new(), Format::Arrow, columns)?;
     for group in encoder.append(lines) {
         encoder.add(group.encode()?)?;
     }
-    encoder.finish()
+    Ok(encoder.finish()?.0)
 }
