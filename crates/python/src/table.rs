@@ -78,21 +78,22 @@ impl Table {
 
     /// Returns the rows `start..end`, which must be there, as lines of JSON.
     fn rows(&self, py: Python<'_>, start: usize, end: usize) -> PyResult<String> {
-        self.run(py, || {
-            let index = match self.index.get() {
-                Some(index) => index,
-                // Two threads may both look for the rows; they find the same.
-                None => {
-                    self.unchanged()?;
-                    let index = Index::new(&self.of)?;
-                    self.index.get_or_init(|| index)
-                }
-            };
+        if self.index.get().is_none() {
+            // Two threads may both look for the rows; they find the same.
+            let found = self.run(py, || {
+                self.unchanged()?;
+                Index::new(&self.of)
+            })?;
+            self.index.set(found).ok();
+        }
+        let rows = || {
+            let index = self.index.get().expect("it was just set");
             if start > end || end > self.of.rows as usize {
                 return Err(Fault::action(format!("read row {end} of {}", self.of.rows)));
             }
             index.rows(start..end)
-        })
+        };
+        py.detach(|| caught(rows)).map_err(|fault| fault.exception(py, &self.settings))
     }
 
     /// Returns all rows, in order, block by block.
