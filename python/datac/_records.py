@@ -199,7 +199,7 @@ class FateOf(Record):
     sample: SampleOf | None
     """Which of the row's samples it is; `None` if the row yields one or none."""
     shortened: str | None
-    """What was left out of it so that it is not too long for the model, in words."""
+    """What was left out of it so that it is not too long for the model, or which part of its text it is, in words."""
     source: SourcePlace
     """Location of the row."""
 
@@ -708,6 +708,8 @@ class SourceSummary(Record):
     """Number of its rows that were read."""
     shortened: int | None
     """How many samples were made shorter, as `overlong` says."""
+    split: int | None
+    """How many texts were split, as `overlong` says."""
     unused: dict[str, int] | None
     """Columns that were not used, with the number of rows in which they hold something."""
     warned: dict[str, int] | None
