@@ -4,6 +4,8 @@ from os import PathLike
 from pathlib import Path
 from typing import final
 
+__all__ = ["Lines", "Streams", "Table", "VERSION", "Workspace", "kind_of", "main", "schemas"]
+
 VERSION: str
 
 def main(words: Sequence[str]) -> int: ...
