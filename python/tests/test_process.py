@@ -32,7 +32,7 @@ def test_the_command_is_in_the_same_wheel(ws):
     assert done.returncode == 0 and "1 built" in done.stderr
     # What the command built is up to date for the library, and the other way round.
     assert ws["sft/general"].state == "fresh" and ws.build("sft/general").actions == {}
-    listed = run(script, "-C", ws.path, "log")
+    listed = run(script, "-C", ws.path, "log", "1")
     assert "build sft/general --hub sample" in listed.stdout
     ws.build("rlaif/ppo")
     assert run(script, "-C", ws.path, "build", "rlaif/ppo", "--check", "--hub", "sample").returncode == 0
