@@ -1,14 +1,13 @@
 //! Token ids as Megatron-LM's indexed datasets have them.
 
 use super::{
-    Shape, Unfit, Written, WrittenRow,
-    facts::{Column, Facts, Type},
+    Unfit, Written,
     ids::{UNTRAINED, column, sequence},
+    of_tokens::TokenShape,
 };
 use crate::{
     encoded::EncodedSample,
     outputs::{Container, Side},
-    sample::{Quoted, SampleKind, SampleView},
 };
 
 /// Writes `{"input_ids":[…]}`, a document for each sample.
@@ -18,41 +17,16 @@ use crate::{
 #[derive(Debug)]
 pub struct Megatron;
 
-impl Shape for Megatron {
-    fn name(&self) -> &'static str {
-        "megatron"
-    }
+impl TokenShape for Megatron {
+    const NAME: &'static str = "megatron";
+    const VERSION: u32 = 1;
+    const CONTAINER: Container = Container::Bin;
+    const COLUMNS: &'static [&'static str] = &["input_ids"];
+    // Megatron-LM keeps what it computed of a dataset under the dataset's path, and does not look whether it has changed.
+    const HAS_DIGEST_IN_NAME: bool = true;
+    const HAS_IDS: bool = false;
 
-    fn version(&self) -> u32 {
-        1
-    }
-
-    fn kinds(&self) -> &'static [SampleKind] {
-        &[SampleKind::Conversation, SampleKind::Text]
-    }
-
-    fn is_of_tokens(&self) -> bool {
-        true
-    }
-
-    fn container(&self) -> Container {
-        Container::Bin
-    }
-
-    fn containers(&self) -> Vec<Container> {
-        vec![Container::Bin]
-    }
-
-    fn has_digest_in_name(&self) -> bool {
-        // Megatron-LM keeps what it computed of a dataset under the dataset's path, and does not look whether it has changed.
-        true
-    }
-
-    fn has_ids(&self) -> bool {
-        false
-    }
-
-    fn beside(&self, written: &Written<'_>) -> Vec<(&'static str, String)> {
+    fn files_beside(written: &Written<'_>) -> Vec<(&'static str, String)> {
         let mut text = String::from(
             "# Arguments of Megatron-LM's `pretrain_gpt.py`, which take datasets by their names without `.bin`. Paths are those of this\n\
              # folder: put it before them, or start there. The first token of a document is predicted from the one before, of another\n\
@@ -71,15 +45,7 @@ impl Shape for Megatron {
         vec![("megatron.args", text)]
     }
 
-    fn columns(&self, _: SampleKind, _: &Facts) -> Vec<Column> {
-        vec![Column::new("input_ids", Type::Integer.list())]
-    }
-
-    fn write(&self, _: &SampleView<'_>, _: Quoted<'_>, _: &Facts, _: &mut Vec<u8>) -> Result<(), Unfit> {
-        Err(Unfit("a sample that no model has encoded"))
-    }
-
-    fn write_encoded(&self, sample: &EncodedSample, out: &mut Vec<u8>) -> Result<(), Unfit> {
+    fn write_one(sample: &EncodedSample, out: &mut Vec<u8>) -> Result<(), Unfit> {
         let sequence = sequence(sample)?;
         if !sequence.mask().iter().skip(1).all(|is_trained| *is_trained) {
             return Err(UNTRAINED);
@@ -89,16 +55,15 @@ impl Shape for Megatron {
         out.push(b'}');
         Ok(())
     }
-
-    fn read(&self, _: &str) -> Option<WrittenRow> {
-        None
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encoded::{Sequence, TrainedRun, WhyTrained};
+    use crate::{
+        encoded::{Sequence, TrainedRun, WhyTrained},
+        shape::Shape,
+    };
 
     #[test]
     fn only_what_is_trained_on_as_a_whole_fits() {

@@ -12,6 +12,7 @@ pub mod megatron;
 pub mod messages;
 pub mod native;
 pub mod nemo_rl;
+mod of_tokens;
 pub mod olmo;
 pub mod openai;
 pub mod openrlhf;

@@ -1,15 +1,11 @@
 //! Token ids with label masks as OLMo-core's memory-mapped arrays have them.
 
 use super::{
-    Shape, Unfit, Written, WrittenRow,
-    facts::{Column, Facts, Type},
+    Unfit, Written,
     ids::{column, mask, sequence},
+    of_tokens::TokenShape,
 };
-use crate::{
-    encoded::EncodedSample,
-    outputs::Container,
-    sample::{Quoted, SampleKind, SampleView},
-};
+use crate::{encoded::EncodedSample, outputs::Container};
 
 /// Writes `{"input_ids":[…],"label_mask":[0,…,1,…]}`, a document for each sample.
 ///
@@ -18,37 +14,15 @@ use crate::{
 #[derive(Debug)]
 pub struct Olmo;
 
-impl Shape for Olmo {
-    fn name(&self) -> &'static str {
-        "olmo"
-    }
+impl TokenShape for Olmo {
+    const NAME: &'static str = "olmo";
+    const VERSION: u32 = 1;
+    const CONTAINER: Container = Container::Npy;
+    const COLUMNS: &'static [&'static str] = &["input_ids", "label_mask"];
+    // OLMo-core keeps where the documents of a file begin by its path and size, and does not look at the bytes.
+    const HAS_DIGEST_IN_NAME: bool = true;
 
-    fn version(&self) -> u32 {
-        1
-    }
-
-    fn kinds(&self) -> &'static [SampleKind] {
-        &[SampleKind::Conversation, SampleKind::Text]
-    }
-
-    fn is_of_tokens(&self) -> bool {
-        true
-    }
-
-    fn container(&self) -> Container {
-        Container::Npy
-    }
-
-    fn containers(&self) -> Vec<Container> {
-        vec![Container::Npy]
-    }
-
-    fn has_digest_in_name(&self) -> bool {
-        // OLMo-core keeps where the documents of a file begin by its path and size, and does not look at the bytes.
-        true
-    }
-
-    fn beside(&self, written: &Written<'_>) -> Vec<(&'static str, String)> {
+    fn files_beside(written: &Written<'_>) -> Vec<(&'static str, String)> {
         let mut text = String::from(
             "# Arguments of OLMo-core's `NumpyPackedFSLDatasetConfig` for each side. Paths are those of this folder: put it before them. With\n\
              # `use_array_if_local: false` it takes the bounds of documents from the `.csv.gz` beside each file; from the token that ends\n\
@@ -69,15 +43,7 @@ impl Shape for Olmo {
         vec![("olmo.yaml", text)]
     }
 
-    fn columns(&self, _: SampleKind, _: &Facts) -> Vec<Column> {
-        ["input_ids", "label_mask"].map(|name| Column::new(name, Type::Integer.list())).into()
-    }
-
-    fn write(&self, _: &SampleView<'_>, _: Quoted<'_>, _: &Facts, _: &mut Vec<u8>) -> Result<(), Unfit> {
-        Err(Unfit("a sample that no model has encoded"))
-    }
-
-    fn write_encoded(&self, sample: &EncodedSample, out: &mut Vec<u8>) -> Result<(), Unfit> {
+    fn write_one(sample: &EncodedSample, out: &mut Vec<u8>) -> Result<(), Unfit> {
         let sequence = sequence(sample)?;
         let mask = mask(sequence)?;
         out.push(b'{');
@@ -87,10 +53,6 @@ impl Shape for Olmo {
         out.push(b'}');
         Ok(())
     }
-
-    fn read(&self, _: &str) -> Option<WrittenRow> {
-        None
-    }
 }
 
 #[cfg(test)]
@@ -98,7 +60,7 @@ mod tests {
     use super::*;
     use crate::{
         encoded::{Sequence, TrainedRun, WhyTrained},
-        shape::ids::FIRST_ALONE,
+        shape::{Shape, ids::FIRST_ALONE},
     };
 
     #[test]

@@ -1,14 +1,13 @@
 //! Token ids with a loss mask, as SkyRL reads them.
 
 use super::{
-    Shape, Unfit, Written, WrittenRow,
-    facts::{Column, Facts, Type},
+    Unfit, Written,
     ids::{column, mask, sequence},
+    of_tokens::TokenShape,
 };
 use crate::{
     encoded::EncodedSample,
     outputs::{Container, Side},
-    sample::{Quoted, SampleKind, SampleView},
 };
 
 /// Writes `{"input_ids":[…],"loss_mask":[0,…,1,…]}`: rows of SkyRL's `pretokenized_dataset_paths`.
@@ -17,32 +16,14 @@ use crate::{
 #[derive(Debug)]
 pub struct SkyRlTokens;
 
-impl Shape for SkyRlTokens {
-    fn name(&self) -> &'static str {
-        "skyrl-tokens"
-    }
+impl TokenShape for SkyRlTokens {
+    const NAME: &'static str = "skyrl-tokens";
+    const VERSION: u32 = 1;
+    const CONTAINER: Container = Container::Parquet;
+    const CONTAINERS: &'static [Container] = &[Container::Jsonl, Container::Parquet, Container::Arrow];
+    const COLUMNS: &'static [&'static str] = &["input_ids", "loss_mask"];
 
-    fn version(&self) -> u32 {
-        1
-    }
-
-    fn kinds(&self) -> &'static [SampleKind] {
-        &[SampleKind::Conversation, SampleKind::Text]
-    }
-
-    fn is_of_tokens(&self) -> bool {
-        true
-    }
-
-    fn container(&self) -> Container {
-        Container::Parquet
-    }
-
-    fn containers(&self) -> Vec<Container> {
-        vec![Container::Jsonl, Container::Parquet, Container::Arrow]
-    }
-
-    fn beside(&self, written: &Written<'_>) -> Vec<(&'static str, String)> {
+    fn files_beside(written: &Written<'_>) -> Vec<(&'static str, String)> {
         let mut text = String::from(
             "# Keys of SkyRL's SFT configuration. Paths are those of this folder: put it before them. Files are named, since SkyRL takes every\n\
              # `.json` of a folder for rows. With `max_length`, SkyRL cuts what is longer, and leaves out rows without a trained token then.\n",
@@ -59,15 +40,7 @@ impl Shape for SkyRlTokens {
         vec![("skyrl.yaml", text)]
     }
 
-    fn columns(&self, _: SampleKind, _: &Facts) -> Vec<Column> {
-        ["input_ids", "loss_mask"].map(|name| Column::new(name, Type::Integer.list())).into()
-    }
-
-    fn write(&self, _: &SampleView<'_>, _: Quoted<'_>, _: &Facts, _: &mut Vec<u8>) -> Result<(), Unfit> {
-        Err(Unfit("a sample that no model has encoded"))
-    }
-
-    fn write_encoded(&self, sample: &EncodedSample, out: &mut Vec<u8>) -> Result<(), Unfit> {
+    fn write_one(sample: &EncodedSample, out: &mut Vec<u8>) -> Result<(), Unfit> {
         let sequence = sequence(sample)?;
         let mask = mask(sequence)?;
         out.push(b'{');
@@ -77,16 +50,15 @@ impl Shape for SkyRlTokens {
         out.push(b'}');
         Ok(())
     }
-
-    fn read(&self, _: &str) -> Option<WrittenRow> {
-        None
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encoded::{Sequence, TrainedRun, WhyTrained};
+    use crate::{
+        encoded::{Sequence, TrainedRun, WhyTrained},
+        shape::Shape,
+    };
 
     #[test]
     fn masks_say_what_is_trained_on_but_for_the_first_token() {

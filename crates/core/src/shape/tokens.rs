@@ -1,14 +1,13 @@
 //! Token ids with labels, for trainers that are given nothing to render.
 
 use super::{
-    Shape, Unfit, Written, WrittenRow,
-    facts::{Column, Facts, Type},
+    Unfit, Written,
     ids::{column, labels, sequence},
+    of_tokens::TokenShape,
 };
 use crate::{
     encoded::{EncodedSample, Sequence},
     outputs::{Container, Side},
-    sample::{Quoted, SampleKind, SampleView},
 };
 
 /// Writes `{"input_ids":[…],"attention_mask":[1,…],"labels":[-100,…]}`: ids of the recipe's model, and the same as labels
@@ -19,45 +18,22 @@ use crate::{
 #[derive(Debug)]
 pub struct Tokens;
 
-/// The columns of packed rows.
-const PACKED: [&str; 4] = ["input_ids", "labels", "position_ids", "seq_lengths"];
+impl TokenShape for Tokens {
+    const NAME: &'static str = "tokens";
+    const VERSION: u32 = 3;
+    const CONTAINER: Container = Container::Parquet;
+    const CONTAINERS: &'static [Container] =
+        &[Container::Jsonl, Container::JsonlZst, Container::Parquet, Container::Arrow];
+    const COLUMNS: &'static [&'static str] = &["input_ids", "attention_mask", "labels"];
+    const PACKED: &'static [&'static str] = &["input_ids", "labels", "position_ids", "seq_lengths"];
 
-impl Shape for Tokens {
-    fn name(&self) -> &'static str {
-        "tokens"
-    }
-
-    fn version(&self) -> u32 {
-        3
-    }
-
-    fn kinds(&self) -> &'static [SampleKind] {
-        &[SampleKind::Conversation, SampleKind::Text]
-    }
-
-    fn is_of_tokens(&self) -> bool {
-        true
-    }
-
-    fn container(&self) -> Container {
-        Container::Parquet
-    }
-
-    fn beside(&self, written: &Written<'_>) -> Vec<(&'static str, String)> {
+    fn files_beside(written: &Written<'_>) -> Vec<(&'static str, String)> {
         let trl = ("trl.yaml", trl(written));
         // axolotl 0.21 packs rows itself, and does not know of rows that hold several samples.
         if written.target.pack.is_some() { vec![trl] } else { vec![trl, ("axolotl.yaml", axolotl(written))] }
     }
 
-    fn columns(&self, _: SampleKind, _: &Facts) -> Vec<Column> {
-        ["input_ids", "attention_mask", "labels"].map(|name| Column::new(name, Type::Integer.list())).into()
-    }
-
-    fn write(&self, _: &SampleView<'_>, _: Quoted<'_>, _: &Facts, _: &mut Vec<u8>) -> Result<(), Unfit> {
-        Err(Unfit("a sample that no model has encoded"))
-    }
-
-    fn write_encoded(&self, sample: &EncodedSample, out: &mut Vec<u8>) -> Result<(), Unfit> {
+    fn write_one(sample: &EncodedSample, out: &mut Vec<u8>) -> Result<(), Unfit> {
         let sequence = sequence(sample)?;
         out.push(b'{');
         column("input_ids", sequence.ids.iter(), out);
@@ -70,11 +46,7 @@ impl Shape for Tokens {
         Ok(())
     }
 
-    fn packed_columns(&self) -> Option<Vec<Column>> {
-        Some(PACKED.map(|name| Column::new(name, Type::Integer.list())).into())
-    }
-
-    fn check_packed(&self, sample: &EncodedSample) -> Result<(), Unfit> {
+    fn check_one_of_several(sample: &EncodedSample) -> Result<(), Unfit> {
         sequence(sample).map(drop)
     }
 
@@ -82,7 +54,7 @@ impl Shape for Tokens {
     ///
     /// The first label of each sample is -100: the token before it, which would predict it, is of another sample. There is no
     /// `attention_mask`: with one of ones, FlashAttention as transformers 5.23 calls it lets the samples see each other.
-    fn write_packed(&self, samples: &[EncodedSample], out: &mut Vec<u8>) {
+    fn write_several(samples: &[EncodedSample], out: &mut Vec<u8>) {
         let sequences: Vec<&Sequence> = samples.iter().filter_map(|sample| sequence(sample).ok()).collect();
         let ids = || sequences.iter().flat_map(|sequence| &sequence.ids);
         let lengths: Vec<u32> = sequences.iter().map(|sequence| sequence.ids.len() as u32).collect();
@@ -101,10 +73,6 @@ impl Shape for Tokens {
         out.push(b',');
         column("seq_lengths", lengths.iter(), out);
         out.push(b'}');
-    }
-
-    fn read(&self, _: &str) -> Option<WrittenRow> {
-        None
     }
 }
 
@@ -154,7 +122,10 @@ fn axolotl(written: &Written<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encoded::{TrainedRun, WhyTrained};
+    use crate::{
+        encoded::{TrainedRun, WhyTrained},
+        shape::Shape,
+    };
 
     fn sample(ids: Vec<u32>, runs: &[(u32, u32, f64)]) -> EncodedSample {
         let run = |(start, length, weight): &(u32, u32, f64)| TrainedRun {
