@@ -2,7 +2,11 @@
 
 use std::{fmt::Write as _, fs};
 
-use arrow_array::{Array, ListArray, RecordBatch, cast::AsArray, types::Int64Type};
+use arrow_array::{
+    Array, ListArray, RecordBatch,
+    cast::AsArray,
+    types::{Int8Type, Int32Type},
+};
 use datac::workspace::BuildOptions;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -53,10 +57,12 @@ fn token_rows(space: &Space, file: &str) -> Vec<(Vec<i64>, Vec<i64>)> {
         let batch: RecordBatch = batch.unwrap();
         let column = |name: &str| -> ListArray { batch.column_by_name(name).unwrap().as_list::<i32>().clone() };
         let (ids, mask, labels) = (column("input_ids"), column("attention_mask"), column("labels"));
-        let values = |list: &ListArray, row: usize| list.value(row).as_primitive::<Int64Type>().values().to_vec();
+        let values = |list: &ListArray, row: usize| -> Vec<i64> {
+            list.value(row).as_primitive::<Int32Type>().values().iter().map(|value| i64::from(*value)).collect()
+        };
         for row in 0..ids.len() {
             let (ids, labels) = (values(&ids, row), values(&labels, row));
-            assert_eq!(values(&mask, row), vec![1; ids.len()]);
+            assert_eq!(mask.value(row).as_primitive::<Int8Type>().values(), &vec![1; ids.len()][..]);
             assert_eq!(ids.len(), labels.len());
             assert!(ids.iter().zip(&labels).all(|(id, label)| *label == -100 || label == id));
             rows.push((ids, labels));

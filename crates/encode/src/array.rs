@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, sync::Arc};
 
 use arrow_array::{
     ArrayRef, ListArray, StructArray,
-    builder::{BooleanBuilder, Float64Builder, Int64Builder, StringBuilder},
+    builder::{BooleanBuilder, Float64Builder, Int8Builder, Int32Builder, Int64Builder, StringBuilder},
 };
 use arrow_buffer::{NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use serde::{
@@ -22,6 +22,8 @@ pub(crate) enum Builder {
     Json(StringBuilder),
     Bool(BooleanBuilder),
     Integer(Int64Builder),
+    Int32(Int32Builder),
+    Int8(Int8Builder),
     Number(Float64Builder),
     List { of: Type, items: Box<Builder>, ends: Vec<i32>, nulls: NullBufferBuilder, length: i32 },
     Struct { keys: Vec<(&'static str, Type)>, values: Vec<Builder>, nulls: NullBufferBuilder },
@@ -34,6 +36,8 @@ impl Builder {
             Type::Json => Self::Json(StringBuilder::new()),
             Type::Bool => Self::Bool(BooleanBuilder::new()),
             Type::Integer => Self::Integer(Int64Builder::new()),
+            Type::Int32 => Self::Int32(Int32Builder::new()),
+            Type::Int8 => Self::Int8(Int8Builder::new()),
             Type::Number => Self::Number(Float64Builder::new()),
             Type::List(item) => Self::List {
                 of: (**item).clone(),
@@ -56,6 +60,8 @@ impl Builder {
             Self::Text(builder) | Self::Json(builder) => builder.append_null(),
             Self::Bool(builder) => builder.append_null(),
             Self::Integer(builder) => builder.append_null(),
+            Self::Int32(builder) => builder.append_null(),
+            Self::Int8(builder) => builder.append_null(),
             Self::Number(builder) => builder.append_null(),
             Self::List { ends, nulls, length, .. } => {
                 ends.push(*length);
@@ -74,6 +80,8 @@ impl Builder {
             Self::Text(builder) | Self::Json(builder) => Arc::new(builder.finish()),
             Self::Bool(builder) => Arc::new(builder.finish()),
             Self::Integer(builder) => Arc::new(builder.finish()),
+            Self::Int32(builder) => Arc::new(builder.finish()),
+            Self::Int8(builder) => Arc::new(builder.finish()),
             Self::Number(builder) => Arc::new(builder.finish()),
             Self::List { of, items, ends, nulls, length } => {
                 let offsets = OffsetBuffer::new(ScalarBuffer::from(std::mem::replace(ends, vec![0])));
@@ -147,9 +155,12 @@ impl<'de> DeserializeSeed<'de> for Push<'_> {
         // Numbers are parsed from their own text: how the reader would pass them on depends on its features.
         let raw = match self.0 {
             Builder::Text(_) | Builder::List { .. } | Builder::Struct { .. } => return json.deserialize_any(self),
-            Builder::Json(_) | Builder::Bool(_) | Builder::Integer(_) | Builder::Number(_) => {
-                <&RawValue>::deserialize(json)?.get()
-            }
+            Builder::Json(_)
+            | Builder::Bool(_)
+            | Builder::Integer(_)
+            | Builder::Int32(_)
+            | Builder::Int8(_)
+            | Builder::Number(_) => <&RawValue>::deserialize(json)?.get(),
         };
         if raw == "null" {
             self.0.null();
@@ -159,6 +170,8 @@ impl<'de> DeserializeSeed<'de> for Push<'_> {
         match self.0 {
             Builder::Bool(builder) => builder.append_value(raw.parse().map_err(|_| wrong("a boolean"))?),
             Builder::Integer(builder) => builder.append_value(raw.parse().map_err(|_| wrong("an integer"))?),
+            Builder::Int32(builder) => builder.append_value(raw.parse().map_err(|_| wrong("an integer of 32 bits"))?),
+            Builder::Int8(builder) => builder.append_value(raw.parse().map_err(|_| wrong("an integer of 8 bits"))?),
             Builder::Number(builder) => builder.append_value(raw.parse().map_err(|_| wrong("a number"))?),
             Builder::Json(builder) => builder.append_value(raw),
             Builder::Text(_) | Builder::List { .. } | Builder::Struct { .. } => {

@@ -25,7 +25,7 @@ use crate::{
     EncodeError, Format,
     array::{self, Builder},
     ids::Ids,
-    schema,
+    numbers, schema,
 };
 use datac_core::shape::facts::Column;
 
@@ -54,6 +54,8 @@ pub(crate) struct Plan {
     format: Format,
     columns: Vec<Column>,
     names: Vec<String>,
+    /// Whether rows are read as [`numbers`].
+    is_of_numbers: bool,
     schema: Arc<Schema>,
 }
 
@@ -61,7 +63,7 @@ impl Plan {
     pub(crate) fn new(format: Format, columns: &[Column]) -> Self {
         let names = columns.iter().map(|column| column.name.clone().into_owned()).collect();
         let schema = Arc::new(schema::schema(columns));
-        Self { format, columns: columns.to_vec(), names, schema }
+        Self { format, columns: columns.to_vec(), names, is_of_numbers: numbers::are_of(columns), schema }
     }
 
     pub(crate) fn schema(&self) -> &Arc<Schema> {
@@ -81,8 +83,11 @@ impl Plan {
         for end in memchr::memchr_iter(b'\n', lines) {
             let line = &lines[begin..=end];
             begin = end + 1;
-            array::row(line, &self.names, &mut builders)
-                .map_err(|reason| EncodeError::Row { row: before + rows, reason })?;
+            let read = match self.is_of_numbers {
+                true => numbers::row(line, &self.columns, &mut builders),
+                false => array::row(line, &self.names, &mut builders),
+            };
+            read.map_err(|reason| EncodeError::Row { row: before + rows, reason })?;
             rows += 1;
             if rows == BATCH_ROWS {
                 close(&mut builders)?;

@@ -9,6 +9,7 @@ mod group;
 mod ids;
 mod indexed;
 mod npy;
+mod numbers;
 mod schema;
 
 use std::{

@@ -173,7 +173,7 @@ fn simple(of: &Type) -> Option<&'static str> {
     match of {
         Type::Text => Some("sc:Text"),
         Type::Bool => Some("sc:Boolean"),
-        Type::Integer => Some("sc:Integer"),
+        Type::Integer | Type::Int32 | Type::Int8 => Some("sc:Integer"),
         Type::Number => Some("sc:Float"),
         Type::Json | Type::List(_) | Type::Struct(_) => None,
     }

@@ -117,6 +117,8 @@ fn dtype(of: &Type) -> Option<&'static str> {
         Type::Json => "json",
         Type::Bool => "bool",
         Type::Integer => "int64",
+        Type::Int32 => "int32",
+        Type::Int8 => "int8",
         Type::Number => "float64",
         Type::List(_) | Type::Struct(_) => return None,
     })

@@ -16,6 +16,10 @@ pub enum Type {
     Bool,
     /// An integer of 64 bits.
     Integer,
+    /// An integer of 32 bits.
+    Int32,
+    /// An integer of 8 bits.
+    Int8,
     /// A float of 64 bits.
     Number,
     /// Any JSON value, kept as text where a file has typed columns.

@@ -39,6 +39,13 @@ pub(super) fn column<'n>(name: &str, numbers: impl Iterator<Item = &'n u32>, out
     end(out);
 }
 
+/// Appends a list of ones under a name.
+pub(super) fn ones(name: &str, count: usize, out: &mut Vec<u8>) {
+    begin(name, out);
+    out.extend_from_slice(&b"1,".repeat(count));
+    end(out);
+}
+
 /// Appends labels: the id, or -100 for what is not trained on.
 pub(super) fn labels(labels: impl Iterator<Item = Option<u32>>, out: &mut Vec<u8>) {
     let mut buffer = itoa::Buffer::new();

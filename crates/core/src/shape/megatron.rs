@@ -2,8 +2,9 @@
 
 use super::{
     Unfit, Written,
+    facts::Type,
     ids::{UNTRAINED, column, sequence},
-    of_tokens::TokenShape,
+    of_tokens::{IDS, TokenShape},
 };
 use crate::{
     encoded::EncodedSample,
@@ -19,9 +20,9 @@ pub struct Megatron;
 
 impl TokenShape for Megatron {
     const NAME: &'static str = "megatron";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const CONTAINER: Container = Container::Bin;
-    const COLUMNS: &'static [&'static str] = &["input_ids"];
+    const COLUMNS: &'static [(&'static str, Type)] = &[("input_ids", IDS)];
     // Megatron-LM keeps what it computed of a dataset under the dataset's path, and does not look whether it has changed.
     const HAS_DIGEST_IN_NAME: bool = true;
     const HAS_IDS: bool = false;

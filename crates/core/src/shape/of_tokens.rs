@@ -24,11 +24,11 @@ pub trait TokenShape: Sync {
     /// See [`Shape::containers`].
     const CONTAINERS: &'static [Container] = &[Self::CONTAINER];
 
-    /// The names of the columns of its rows, each of which is a list of integers.
-    const COLUMNS: &'static [&'static str];
+    /// The columns of its rows: their names, and the integers that each is a list of.
+    const COLUMNS: &'static [(&'static str, Type)];
 
-    /// The names of the columns of packed rows; none if the trainer reads no such rows.
-    const PACKED: &'static [&'static str] = &[];
+    /// The columns of packed rows; none if the trainer reads no such rows.
+    const PACKED: &'static [(&'static str, Type)] = &[];
 
     /// See [`Shape::has_digest_in_name`].
     const HAS_DIGEST_IN_NAME: bool = false;
@@ -51,8 +51,14 @@ pub trait TokenShape: Sync {
     fn write_several(_: &[EncodedSample], _: &mut Vec<u8>) {}
 }
 
-fn lists(names: &[&'static str]) -> Vec<Column> {
-    names.iter().map(|name| Column::new(*name, Type::Integer.list())).collect()
+/// Ids and labels. `datasets` stores `input_ids` so itself, which are int64 elsewhere: twice the bytes.
+pub(super) const IDS: Type = Type::Int32;
+
+/// Zeros and ones, as `datasets` stores an `attention_mask`.
+pub(super) const MASK: Type = Type::Int8;
+
+fn lists(columns: &[(&'static str, Type)]) -> Vec<Column> {
+    columns.iter().map(|(name, of)| Column::new(*name, of.clone().list())).collect()
 }
 
 impl<T: TokenShape> Shape for T {

@@ -2,8 +2,9 @@
 
 use super::{
     Unfit, Written,
+    facts::Type,
     ids::{column, mask, sequence},
-    of_tokens::TokenShape,
+    of_tokens::{IDS, MASK, TokenShape},
 };
 use crate::{encoded::EncodedSample, outputs::Container};
 
@@ -16,9 +17,9 @@ pub struct Olmo;
 
 impl TokenShape for Olmo {
     const NAME: &'static str = "olmo";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const CONTAINER: Container = Container::Npy;
-    const COLUMNS: &'static [&'static str] = &["input_ids", "label_mask"];
+    const COLUMNS: &'static [(&'static str, Type)] = &[("input_ids", IDS), ("label_mask", MASK)];
     // OLMo-core keeps where the documents of a file begin by its path and size, and does not look at the bytes.
     const HAS_DIGEST_IN_NAME: bool = true;
 

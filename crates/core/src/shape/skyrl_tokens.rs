@@ -2,8 +2,9 @@
 
 use super::{
     Unfit, Written,
+    facts::Type,
     ids::{column, mask, sequence},
-    of_tokens::TokenShape,
+    of_tokens::{IDS, MASK, TokenShape},
 };
 use crate::{
     encoded::EncodedSample,
@@ -18,10 +19,10 @@ pub struct SkyRlTokens;
 
 impl TokenShape for SkyRlTokens {
     const NAME: &'static str = "skyrl-tokens";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const CONTAINER: Container = Container::Parquet;
     const CONTAINERS: &'static [Container] = &[Container::Jsonl, Container::Parquet, Container::Arrow];
-    const COLUMNS: &'static [&'static str] = &["input_ids", "loss_mask"];
+    const COLUMNS: &'static [(&'static str, Type)] = &[("input_ids", IDS), ("loss_mask", MASK)];
 
     fn files_beside(written: &Written<'_>) -> Vec<(&'static str, String)> {
         let mut text = String::from(

@@ -2,8 +2,9 @@
 
 use super::{
     Unfit, Written,
-    ids::{column, labels, sequence},
-    of_tokens::TokenShape,
+    facts::Type,
+    ids::{column, labels, ones, sequence},
+    of_tokens::{IDS, MASK, TokenShape},
 };
 use crate::{
     encoded::{EncodedSample, Sequence},
@@ -20,12 +21,13 @@ pub struct Tokens;
 
 impl TokenShape for Tokens {
     const NAME: &'static str = "tokens";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const CONTAINER: Container = Container::Parquet;
     const CONTAINERS: &'static [Container] =
         &[Container::Jsonl, Container::JsonlZst, Container::Parquet, Container::Arrow];
-    const COLUMNS: &'static [&'static str] = &["input_ids", "attention_mask", "labels"];
-    const PACKED: &'static [&'static str] = &["input_ids", "labels", "position_ids", "seq_lengths"];
+    const COLUMNS: &'static [(&'static str, Type)] = &[("input_ids", IDS), ("attention_mask", MASK), ("labels", IDS)];
+    const PACKED: &'static [(&'static str, Type)] =
+        &[("input_ids", IDS), ("labels", IDS), ("position_ids", IDS), ("seq_lengths", IDS)];
 
     fn files_beside(written: &Written<'_>) -> Vec<(&'static str, String)> {
         let trl = ("trl.yaml", trl(written));
@@ -38,7 +40,7 @@ impl TokenShape for Tokens {
         out.push(b'{');
         column("input_ids", sequence.ids.iter(), out);
         out.push(b',');
-        column("attention_mask", sequence.ids.iter().map(|_| &1), out);
+        ones("attention_mask", sequence.ids.len(), out);
         out.push(b',');
         let label = |(id, is_trained): (&u32, bool)| is_trained.then_some(*id);
         labels(sequence.ids.iter().zip(sequence.mask()).map(label), out);
