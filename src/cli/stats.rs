@@ -7,7 +7,7 @@ use super::{
     errors, exit, schema,
     screen::{FAINT, Screen, WARN, bytes, rows, wrapped},
 };
-use crate::workspace::{Lengths, Numbers, RecipeStats, SideTokens, Stats, Workspace};
+use crate::workspace::{Lengths, Numbers, RecipeStats, RoleNumbers, SideTokens, Stats, Workspace};
 use clap::Args;
 
 /// Options of `stats`.
@@ -76,6 +76,9 @@ fn recipe_text(recipe: &RecipeStats, columns: Option<usize>) -> String {
         let share = 100.0 * all.trained as f64 / all.tokens.max(1) as f64;
         let text = format!("{} tokens: {}, {share:.1}% trained on", side.word(), rows(all.tokens));
         out.push_str(&lengths(&format!("{text}; length (log2 bins)"), &all.lengths, columns));
+        if let Some(roles) = &all.roles {
+            out.push_str(&format!("  {}\n", wrapped(&by_role(side.word(), roles), 2, 4, columns)));
+        }
     }
     for source in &recipe.sources {
         let mut parts = Vec::new();
@@ -97,6 +100,20 @@ fn recipe_text(recipe: &RecipeStats, columns: Option<usize>) -> String {
         }
     }
     out
+}
+
+/// Says what the tokens of a side stand for.
+fn by_role(side: &str, roles: &RoleNumbers) -> String {
+    let RoleNumbers { system, user, assistant, tool, template, unknown_samples } = *roles;
+    let all = (system + user + assistant + tool + template).max(1);
+    let named = [("system", system), ("user", user), ("assistant", assistant), ("tool", tool), ("template", template)];
+    let share = |(name, tokens): (&str, u64)| format!("{name}\u{a0}{:.1}%", 100.0 * tokens as f64 / all as f64);
+    let shares: Vec<String> = named.into_iter().filter(|(_, tokens)| *tokens > 0).map(share).collect();
+    let mut text = format!("{side} tokens by role: {}", shares.join(", "));
+    if unknown_samples > 0 {
+        text.push_str(&format!("; not known of {} samples", rows(unknown_samples)));
+    }
+    text
 }
 
 /// Lays out one line per file, and one per source if there are several.

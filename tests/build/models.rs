@@ -1,6 +1,6 @@
 //! Rows as a model sees them: what is rendered again after which edit, what a model refuses, and what is written.
 
-use std::{fmt::Write as _, fs};
+use std::{collections::BTreeMap, fmt::Write as _, fs, ops::Range};
 
 use arrow_array::{
     Array, ListArray, RecordBatch,
@@ -13,7 +13,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use crate::space::{Space, count, ran};
 
 /// Dialogues of one or two turns, some of which the sample model refuses.
-fn dialogues(numbers: std::ops::Range<usize>) -> String {
+fn dialogues(numbers: Range<usize>) -> String {
     let mut rows = String::new();
     for number in numbers {
         let user = |text: &str| format!("{{\"role\":\"user\",\"content\":\"{text}\"}}");
@@ -236,6 +236,34 @@ fn tokens_of_the_model_are_what_filters_and_shares_count() {
     assert!((summary.sources[0].realised - share).abs() < 1e-9, "the report counts the tokens that are written");
 }
 
+/// Counts the tokens that hold a part of what each role says, by the messages of the native rows and how the sample's template
+/// writes them.
+fn tokens_by_role(space: &Space, side: &str) -> BTreeMap<String, u64> {
+    let native = space.text(&format!("dataset/sft_a_{side}.jsonl"));
+    let (mut native, mut counted) = (native.lines(), BTreeMap::new());
+    let each = |row: datac::workspace::SeenRow| {
+        let messages: serde_json::Value = serde_json::from_str(native.next().unwrap()).unwrap();
+        let [sequence] = &row.sequences[..] else { panic!("one sequence") };
+        let mut tokens: Vec<Range<usize>> = Vec::new();
+        for token in &sequence.tokens {
+            let start = tokens.last().map_or(0, |before| before.end);
+            tokens.push(start..start + token.len());
+        }
+        let mut begin = 0;
+        for message in messages["conversations"].as_array().unwrap() {
+            let (role, content) = (message["role"].as_str().unwrap(), message["content"].as_str().unwrap());
+            begin += format!("<|turn|>{role}\n").len();
+            let end = begin + content.len();
+            let overlaps = tokens.iter().filter(|token| token.start < end && begin < token.end).count() as u64;
+            *counted.entry(role.to_owned()).or_default() += overlaps;
+            begin = end + "<|end|>\n".len();
+        }
+        true
+    };
+    space.workspace().outputs().seen(&format!("sft_a/tokens/{side}.parquet"), 1, u64::MAX, each).unwrap();
+    counted
+}
+
 #[test]
 fn tokens_that_are_trained_on_are_counted_and_filtered_by() {
     let space = space();
@@ -252,6 +280,12 @@ fn tokens_that_are_trained_on_are_counted_and_filtered_by() {
     assert_eq!(train.all.lengths.longest, rows.iter().map(|(ids, _)| ids.len()).max().unwrap() as u64);
     assert_eq!(train.sources["chat"], train.all);
     assert!(validation.all.samples > 0);
+    let roles = train.all.roles.as_ref().expect("dialogues have roles");
+    let counted = tokens_by_role(&space, "train");
+    let of = |role: &str| counted.get(role).copied().unwrap_or_default();
+    assert_eq!((roles.user, roles.assistant, roles.system, roles.tool), (of("user"), of("assistant"), 0, 0));
+    assert_eq!(roles.template, train.all.tokens - of("user") - of("assistant"));
+    assert!(of("user") > 0 && of("assistant") > 0 && roles.unknown_samples == 0, "{roles:?}");
     // A filter of them reads what is known.
     let bound = rows.iter().map(|(_, labels)| trained(labels)).sum::<usize>() / rows.len() + 1;
     let filter = format!("filters: [{{ type: length, unit: trained_tokens, min_length: {bound} }}]");

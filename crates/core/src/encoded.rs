@@ -5,8 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::sample::Role;
+
 /// Raised when the same ids are stored otherwise. Blobs and indexes begin with it; those of another version are made again.
-pub const ENCODED_VERSION: u8 = 1;
+pub const ENCODED_VERSION: u8 = 2;
 
 /// What labels and masks have no place for: they say whether a token is trained on, not how much it counts.
 pub const WEIGHTED: &str = "a weight other than 0 and 1";
@@ -125,6 +127,35 @@ pub struct EncodedIndex {
     pub trained: Vec<u32>,
     /// For each sample, what is to be known about it.
     pub notes: Vec<Notes>,
+    /// For each sample, what the ids of its longest sequence stand for.
+    pub roles: Vec<RoleTokens>,
+}
+
+/// How many ids stand for the contents of messages, by who says them. All others are what the template writes: names of roles, ends
+/// of turns, tools, calls, reasoning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleTokens {
+    /// Those of the system and the developer.
+    pub system: u32,
+    /// Those of the user.
+    pub user: u32,
+    /// Those of the assistant.
+    pub assistant: u32,
+    /// Those of results of tools.
+    pub tool: u32,
+}
+
+impl RoleTokens {
+    /// Adds the ids of a content.
+    pub fn add(&mut self, role: Role, ids: u32) {
+        let count = match role {
+            Role::System | Role::Developer => &mut self.system,
+            Role::User => &mut self.user,
+            Role::Assistant => &mut self.assistant,
+            Role::Tool => &mut self.tool,
+        };
+        *count += ids;
+    }
 }
 
 /// What is to be known about an encoded sample. Several may hold.
@@ -144,6 +175,8 @@ impl Notes {
     pub const WEIGHTED: Self = Self(16);
     /// The sample is a part of a text that is too long.
     pub const PART: Self = Self(32);
+    /// It is not known which ids stand for what is said by whom.
+    pub const UNPLACED: Self = Self(64);
 
     /// Returns both.
     #[must_use]
@@ -174,7 +207,7 @@ impl Default for EncodedSamples {
 
 impl EncodedSamples {
     /// Adds a sample.
-    pub fn push(&mut self, sample: &EncodedSample, notes: Notes) {
+    pub fn push(&mut self, sample: &EncodedSample, notes: Notes, roles: RoleTokens) {
         let bytes = std::mem::take(&mut self.bytes);
         self.bytes = postcard::to_extend(sample, bytes).expect("ids are plain data");
         self.index.ends.push(self.bytes.len() as u32);
@@ -182,6 +215,7 @@ impl EncodedSamples {
         self.index.trained.push(sample.trained() as u32);
         let is_weighted = sample.sequences.iter().flat_map(|sequence| &sequence.runs).any(|run| run.weight != 1.0);
         self.index.notes.push(if is_weighted { notes.and(Notes::WEIGHTED) } else { notes });
+        self.index.roles.push(roles);
     }
 
     /// Adds a sample that was refused.
@@ -190,6 +224,7 @@ impl EncodedSamples {
         self.index.tokens.push(0);
         self.index.trained.push(0);
         self.index.notes.push(Notes::REFUSED);
+        self.index.roles.push(RoleTokens::default());
     }
 }
 
@@ -220,7 +255,8 @@ impl EncodedIndex {
         let (&ENCODED_VERSION, rest) = bytes.split_first()? else { return None };
         let index: Self = postcard::from_bytes(rest).ok()?;
         let length = index.ends.len();
-        let is_whole = [index.tokens.len(), index.trained.len(), index.notes.len()].iter().all(|own| *own == length);
+        let columns = [index.tokens.len(), index.trained.len(), index.notes.len(), index.roles.len()];
+        let is_whole = columns.iter().all(|own| *own == length);
         (is_whole && index.ends.is_sorted()).then_some(index)
     }
 }
@@ -236,12 +272,14 @@ mod tests {
         let first = EncodedSample { row_hash: u64::MAX, sequences: vec![sequence.clone()] };
         let last = EncodedSample { row_hash: 3, sequences: vec![Sequence::default(), sequence] };
         let mut samples = EncodedSamples::default();
-        samples.push(&first, Notes::default());
+        let roles = RoleTokens { user: 2, tool: 1, ..RoleTokens::default() };
+        samples.push(&first, Notes::default(), roles);
         samples.refuse();
-        samples.push(&last, Notes::UNENDED.and(Notes::SPECIAL_IN_TEXT));
+        samples.push(&last, Notes::UNENDED.and(Notes::SPECIAL_IN_TEXT), RoleTokens::default());
         let index = EncodedIndex::decode(&samples.index.encode()).unwrap();
         assert_eq!(index, samples.index);
         assert_eq!((&index.tokens[..], &index.trained[..]), (&[4, 0, 4][..], &[2, 0, 2][..]));
+        assert_eq!(index.roles[0], roles);
         assert!(index.notes[1].has(Notes::REFUSED) && !index.notes[2].has(Notes::REFUSED));
         assert_eq!(EncodedSample::read(&samples.bytes[index.range(0)]), Some(first.clone()));
         assert!(index.range(1).is_empty());
@@ -252,7 +290,7 @@ mod tests {
     #[test]
     fn damaged_indexes_are_none() {
         let mut samples = EncodedSamples::default();
-        samples.push(&EncodedSample::default(), Notes::default());
+        samples.push(&EncodedSample::default(), Notes::default(), RoleTokens::default());
         let stored = samples.index.encode();
         assert!(EncodedIndex::decode(&[]).is_none() && EncodedIndex::decode(&stored[..3]).is_none());
         let mut other = stored;

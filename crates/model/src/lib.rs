@@ -27,7 +27,7 @@ mod tokenizer;
 
 pub use conversation::{Conversation, ConversationError, Message};
 pub use json::{Json, JsonError};
-pub use mask::{EndOfTurn, MaskError, Masked, Masker, Reason, Rules, Run, TrainOn};
+pub use mask::{Contents, EndOfTurn, MaskError, Masked, Masker, Reason, Rules, Run, TrainOn};
 pub use model::{Encoded, Model, ModelError, TokenRun};
 pub use sinks::{Rewritten, Shown, Sinks};
 pub use template::{

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use thiserror::Error;
 
-use crate::{Conversation, EncodeError, MaskError, Masked, Masker, Reason, Rules, Run, Tokenizer};
+use crate::{Conversation, EncodeError, Ending, MaskError, Masked, Masker, Reason, Rules, Run, Tokenizer};
 
 /// A model's tokenizer and template.
 ///
@@ -26,6 +26,8 @@ pub struct Encoded {
     pub bytes: Vec<Range<usize>>,
     /// Which ids are trained on: in order, apart, at least one. All others are not.
     pub runs: Vec<TokenRun>,
+    /// For each message how many ids stand for its content, or a part of it; `None` if it is not certain where contents stand.
+    pub contents: Option<Vec<u32>>,
 }
 
 /// Consecutive ids that are trained on for one reason.
@@ -106,6 +108,21 @@ where
             }
             runs.push(TokenRun { tokens, reason: *reason, message: *message, weight: *weight });
         }
-        Ok(Encoded { masked, ids: encoding.ids, bytes: encoding.bytes, runs })
+        let contents = masked.contents.as_ref().map(|contents| encoding.counts(contents));
+        Ok(Encoded { masked, ids: encoding.ids, bytes: encoding.bytes, runs, contents })
+    }
+
+    /// Renders a conversation with what begins the next answer, and encodes it. Returns the text, its ids, and what of them stands
+    /// for each message as in [`Encoded::contents`].
+    pub fn encode_prompt(
+        &self,
+        conversation: &Conversation,
+    ) -> Result<(String, Vec<u32>, Option<Vec<u32>>), ModelError> {
+        let ending = Ending::GenerationPrompt;
+        let text = self.masker.render(conversation, ending).map_err(MaskError::from)?.text;
+        let encoding = self.tokenizer.encode_placed(&text)?;
+        let contents = self.masker.contents(conversation, &text, ending);
+        let contents = contents.map(|contents| encoding.counts(&contents));
+        Ok((text, encoding.ids, contents))
     }
 }

@@ -381,7 +381,7 @@ impl Encoded {
             Ok(fitted) => {
                 let parts = || fitted.iter().flatten();
                 self.without_reasoning += parts().filter(|part| part.lacks_reasoning).count() as u32;
-                parts().for_each(|part| self.samples.push(&part.encoded, part.notes));
+                parts().for_each(|part| self.samples.push(&part.encoded, part.notes, part.roles));
             }
             Err(reject) => {
                 for sample in samples {

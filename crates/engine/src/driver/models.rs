@@ -8,7 +8,7 @@ use std::{
 use super::{context::Context, error::ActionError, sources::Sources};
 use crate::graph::PinnedModel;
 use datac_core::{
-    encoded::{EncodedSample, Notes},
+    encoded::{EncodedSample, Notes, RoleTokens},
     failure::{Failure, FailureKind},
     sample::Sample,
 };
@@ -32,6 +32,7 @@ pub(crate) use read::ReadModel;
 pub(crate) struct Fitted<'s> {
     pub(crate) encoded: EncodedSample,
     pub(crate) notes: Notes,
+    pub(crate) roles: RoleTokens,
     /// The sample, if it is not all that it was.
     pub(crate) sample: Option<Sample<'s>>,
     /// Whether the template writes nothing of the reasoning of a message.

@@ -44,7 +44,7 @@ pub use show::{Condition, Pick, Shown, ShownRow};
 pub use stats::{FileStats, Lengths, Numbers, RecipeStats, Stats};
 pub use table::OutputTable;
 pub use template::NewRecipe;
-pub use token_stats::{SideTokens, TokenNumbers};
+pub use token_stats::{RoleNumbers, SideTokens, TokenNumbers};
 pub use validate::{Checked, CheckedRecipe, STDIN};
 pub use watch::{Round, WatchOptions};
 pub use why::{Explanation, Step};

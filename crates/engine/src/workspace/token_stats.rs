@@ -13,7 +13,10 @@ use crate::{
     provenance::trace::Lineage,
     site::{Site, WorkspaceError},
 };
-use datac_core::{encoded::EncodedIndex, outputs::Side};
+use datac_core::{
+    encoded::{EncodedIndex, Notes, RoleTokens},
+    outputs::Side,
+};
 
 /// Statistics of the tokens of one side.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -35,13 +38,51 @@ pub struct TokenNumbers {
     pub tokens: u64,
     /// Number of tokens that are trained on; of a preference, those of all answers.
     pub trained: u64,
+    /// What the tokens stand for; none of running text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles: Option<RoleNumbers>,
     /// Tokens of a sample.
     #[serde(flatten)]
     pub lengths: Lengths,
 }
 
+/// What tokens stand for: the contents of messages by who says them, or what the template writes around them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct RoleNumbers {
+    /// Tokens of messages of the system and the developer.
+    pub system: u64,
+    /// Tokens of messages of the user.
+    pub user: u64,
+    /// Tokens of answers, without reasoning and calls of tools.
+    pub assistant: u64,
+    /// Tokens of results of tools.
+    pub tool: u64,
+    /// All others: names of roles, ends of turns, tools, calls, reasoning.
+    pub template: u64,
+    /// Number of samples that are not counted here, since it is not known where their contents stand.
+    pub unknown_samples: u64,
+}
+
+impl RoleNumbers {
+    fn add(&mut self, tokens: u32, roles: &RoleTokens, notes: Notes) {
+        if notes.has(Notes::UNPLACED) {
+            self.unknown_samples += 1;
+            return;
+        }
+        let RoleTokens { system, user, assistant, tool } = *roles;
+        let [system, user, assistant, tool] = [system, user, assistant, tool].map(u64::from);
+        self.system += system;
+        self.user += user;
+        self.assistant += assistant;
+        self.tool += tool;
+        self.template += u64::from(tokens).saturating_sub(system + user + assistant + tool);
+    }
+}
+
 impl TokenNumbers {
-    fn add(&mut self, tokens: u32, trained: u32) {
+    fn add(&mut self, index: &EncodedIndex, sample: usize) {
+        let (tokens, trained) = (index.tokens[sample], index.trained[sample]);
+        self.roles.get_or_insert_default().add(tokens, &index.roles[sample], index.notes[sample]);
         self.samples += 1;
         self.tokens += u64::from(tokens);
         self.trained += u64::from(trained);
@@ -50,6 +91,10 @@ impl TokenNumbers {
 
     fn close(mut self) -> Self {
         self.lengths.close();
+        // Running text has no roles.
+        let has_roles =
+            |roles: &RoleNumbers| roles.system + roles.user + roles.assistant + roles.tool + roles.unknown_samples > 0;
+        self.roles = self.roles.filter(has_roles);
         self
     }
 }
@@ -84,13 +129,13 @@ pub(super) fn token_stats(
             for chunk in 0..selection.chunks() {
                 let index: EncodedIndex = lineage.encoded_index(number, chunk)?;
                 for sample in selection.samples(chunk) {
-                    let tokens = index.tokens.get(sample as usize).zip(index.trained.get(sample as usize));
-                    let Some(((tokens, trained), uses)) = tokens.zip(uses.next()) else {
+                    let sample = sample as usize;
+                    let Some(uses) = uses.next().filter(|_| sample < index.len()) else {
                         return Err(lineage.lost("a selection does not match its chunks"));
                     };
                     for _ in 0..uses {
-                        all.add(*tokens, *trained);
-                        own.add(*tokens, *trained);
+                        all.add(&index, sample);
+                        own.add(&index, sample);
                     }
                 }
             }

@@ -105,7 +105,12 @@ pub struct Masked {
     /// The messages that are trained on without a token that ends them, since the template writes none there. Not known, and
     /// empty, if the template marks what is generated.
     pub unended: Vec<usize>,
+    /// Where the content of each message stands, see [`Masker::contents`].
+    pub contents: Option<Contents>,
 }
+
+/// For each message where its content stands in the text, in bytes; `None` for one that is blank.
+pub type Contents = Vec<Option<Range<usize>>>;
 
 /// Why a conversation has no mask.
 #[derive(Debug, Error)]
@@ -199,6 +204,12 @@ impl Masker {
         self.template.render(conversation, &self.variables, ending)
     }
 
+    /// Returns where the contents of messages stand in the text that the conversation was rendered to; `None` if that is not
+    /// certain, or a content is a list of parts.
+    pub fn contents(&self, conversation: &Conversation, text: &str, ending: Ending<'_>) -> Option<Contents> {
+        Places::new(self, conversation, text).take_apart(ending).filter(|_| are_texts(conversation))
+    }
+
     /// Renders a conversation and finds what of it is trained on.
     pub fn mask(&self, conversation: &Conversation, rules: &Rules) -> Result<Masked, MaskError> {
         let (wanted, says_otherwise) = wanted(conversation, rules.train_on)?;
@@ -206,15 +217,26 @@ impl Masker {
             return Err(MaskError::NoMessage);
         }
         let rendered = self.render(conversation, Ending::Closed)?;
-        let masked = if rules.train_on == TrainOn::All {
+        let mut masked = if rules.train_on == TrainOn::All {
             self.mask_all(conversation, rendered, &wanted, says_otherwise)?
-        } else if self.template.marks_generation() {
+        } else if !self.looks_at_places(rules) {
             let is_all = rules.train_on == TrainOn::Assistant && !says_otherwise;
             self.mask_marked(conversation, rendered, &wanted, is_all)?
         } else {
             self.mask_places(conversation, rendered, &wanted, rules)?
         };
-        if masked.runs.is_empty() { Err(MaskError::Nothing) } else { Ok(masked) }
+        if masked.runs.is_empty() {
+            return Err(MaskError::Nothing);
+        }
+        if masked.contents.is_none() && !self.looks_at_places(rules) {
+            masked.contents = self.contents(conversation, &masked.text, Ending::Closed);
+        }
+        Ok(masked)
+    }
+
+    /// Whether masks are made of places, by which those of the contents are known.
+    fn looks_at_places(&self, rules: &Rules) -> bool {
+        rules.train_on != TrainOn::All && !self.template.marks_generation()
     }
 
     /// The whole text, without the messages that are not wanted.
@@ -247,7 +269,7 @@ impl Masker {
             }
         }
         push(&mut runs, start..text.len(), Reason::All, None, 1.0);
-        Ok(Masked { text, runs, unended: Vec::new() })
+        Ok(Masked { text, runs, ..Masked::default() })
     }
 
     /// What stands in generation blocks.
@@ -264,7 +286,7 @@ impl Masker {
             for bytes in generated {
                 push(&mut runs, bytes, Reason::Marked, None, 1.0);
             }
-            return Ok(Masked { text, runs, unended: Vec::new() });
+            return Ok(Masked { text, runs, ..Masked::default() });
         }
         // Which message a block belongs to is where its content stands; a block without any is nobody's.
         let places = Places::new(self, conversation, &text);
@@ -313,7 +335,7 @@ impl Masker {
                 return Err(MaskError::Uncertain { message, part: "marked text" });
             }
         }
-        Ok(Masked { text, runs, unended: Vec::new() })
+        Ok(Masked { text, runs, ..Masked::default() })
     }
 
     /// What placeholders find.
@@ -352,8 +374,14 @@ impl Masker {
             let message = pair[1].message.unwrap_or_default();
             return Err(MaskError::Uncertain { message, part: "content" });
         }
-        Ok(Masked { text, runs, unended })
+        let contents = places.contents().filter(|_| are_texts(conversation));
+        Ok(Masked { text, runs, unended, contents })
     }
+}
+
+/// Whether no content is a list of parts.
+fn are_texts(conversation: &Conversation) -> bool {
+    conversation.messages.iter().all(|message| message.get("content").is_none_or(|content| content.items().is_none()))
 }
 
 /// Adds a run that is not empty and counts.

@@ -6,7 +6,7 @@
 
 use std::{cell::OnceCell, ops::Range};
 
-use super::{MaskError, Masker};
+use super::{Contents, MaskError, Masker};
 use crate::{Conversation, Ending, Json, Message, python::text::is_space};
 
 /// A field of a message that templates write.
@@ -87,7 +87,7 @@ pub(super) struct Places<'a> {
     conversation: &'a Conversation,
     pub(super) text: &'a str,
     /// Where each content stands that is text, by the fast way; asked for once.
-    contents: OnceCell<Option<Vec<Option<Range<usize>>>>>,
+    contents: OnceCell<Option<Contents>>,
 }
 
 impl<'a> Places<'a> {
@@ -157,11 +157,16 @@ impl<'a> Places<'a> {
 
     /// Returns where a content stands by the fast way.
     pub(super) fn quick(&self, message: usize) -> Option<Range<usize>> {
-        self.contents.get_or_init(|| self.take_apart()).as_ref()?.get(message)?.clone()
+        self.contents.get_or_init(|| self.take_apart(Ending::Closed)).as_ref()?.get(message)?.clone()
+    }
+
+    /// Returns where each content stands by the fast way.
+    pub(super) fn contents(&self) -> Option<Contents> {
+        self.contents.get_or_init(|| self.take_apart(Ending::Closed)).clone()
     }
 
     /// Swaps all contents that are text at once, and takes the text apart between them. `None` if it does not fit exactly.
-    fn take_apart(&self) -> Option<Vec<Option<Range<usize>>>> {
+    pub(super) fn take_apart(&self, ending: Ending<'_>) -> Option<Contents> {
         let messages = &self.conversation.messages;
         let placeholder = |message: usize| format!("[placeholder {message} of {}]", messages.len());
         let swap = |(index, message): (usize, &Message)| match message.text("content") {
@@ -172,7 +177,7 @@ impl<'a> Places<'a> {
         };
         let swapped =
             Conversation { messages: messages.iter().enumerate().map(swap).collect(), ..self.conversation.clone() };
-        let swapped = self.masker.render(&swapped, Ending::Closed).ok()?.text;
+        let swapped = self.masker.render(&swapped, ending).ok()?.text;
         let mut places = vec![None; messages.len()];
         let (mut rest, mut at) = (swapped.as_str(), 0);
         let mut before: Option<(usize, &str)> = None;

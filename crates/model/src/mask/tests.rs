@@ -352,3 +352,34 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn contents_stand_where_they_are_written() {
+    let marked = "{% for m in messages %}<|s|>{{ m.role }}\n{% if m.role == 'assistant' %}{% generation %}{{ m.content | trim }}<|e|>\
+        {% endgeneration %}{% else %}{{ m.content }}<|e|>{% endif %}\n{% endfor %}";
+    let messages = r#"[{"role": "user", "content": "same"}, {"role": "assistant", "content": " same "},
+        {"role": "user", "content": "  "}, {"role": "assistant", "content": "é"}]"#;
+    for (source, train_on, answer) in [
+        (CHATML, TrainOn::Assistant, " same "),
+        (CHATML, TrainOn::All, " same "),
+        (marked, TrainOn::Assistant, "same"),
+        (marked, TrainOn::Last, "same"),
+    ] {
+        let masked = masker(source).mask(&parse(messages), &Rules { train_on, ..Rules::default() }).unwrap();
+        let contents = masked.contents.expect("it is certain");
+        let texts: Vec<Option<&str>> =
+            contents.iter().map(|bytes| bytes.clone().map(|bytes| &masked.text[bytes])).collect();
+        assert_eq!(texts, [Some("same"), Some(answer), None, Some("é")]);
+    }
+    // What a template writes twice, or turns upside down, is not certain; nor are parts.
+    let twice = "{% for m in messages %}{{ m.content }}{{ m.content }}{% endfor %}";
+    let parts =
+        r#"[{"role": "user", "content": [{"type": "text", "text": "a"}]}, {"role": "assistant", "content": "b"}]"#;
+    let upper = "{% for m in messages %}{{ m.content | upper }}{% endfor %}";
+    for (source, messages) in [(twice, messages), (upper, messages), (CHATML, parts)] {
+        let conversation = parse(messages);
+        let masker = masker(source);
+        let text = masker.render(&conversation, Ending::Closed).unwrap().text;
+        assert_eq!(masker.contents(&conversation, &text, Ending::Closed), None, "{source}");
+    }
+}

@@ -61,6 +61,11 @@ impl Encoding {
         let end = self.bytes.partition_point(|token| token.start < bytes.end);
         start..end.max(start)
     }
+
+    /// Returns how many ids overlap each of these ranges of bytes.
+    pub(crate) fn counts(&self, places: &[Option<Range<usize>>]) -> Vec<u32> {
+        places.iter().map(|bytes| bytes.as_ref().map_or(0, |bytes| self.tokens(bytes).len() as u32)).collect()
+    }
 }
 
 /// Why a text has no ids, or they no places.

@@ -1,15 +1,15 @@
 //! A sample as a model sees it.
 
 use datac_model::{
-    Conversation, Encoded, Ending, Json, MaskError, Message as Turn, Model, ModelError, Reason as Why, Rules,
-    Tokenizer, TokenizerFile, TrainOn,
+    Conversation, Encoded, Json, MaskError, Message as Turn, Model, ModelError, Reason as Why, Rules, Tokenizer,
+    TokenizerFile, TrainOn,
 };
 use std::sync::Arc;
 
 use super::ReadModel;
 use datac_core::{
     config::model::SpecialTokens,
-    encoded::{EncodedSample, Notes, Sequence, TrainedRun, WhyTrained},
+    encoded::{EncodedSample, Notes, RoleTokens, Sequence, TrainedRun, WhyTrained},
     row::{Reason, Reject},
     sample::{self, Arguments, Body, Content, Message, MessageExtras, Sample, ToolCall},
     shape::{Unfit, wrapped_tools},
@@ -26,10 +26,23 @@ enum Part {
     Prompt,
 }
 
+/// A dialogue as a model sees it.
+struct Rendered {
+    sequence: Sequence,
+    /// The text that the ids are of.
+    text: String,
+    /// For each message how many ids stand for its content, if that is known.
+    contents: Option<Vec<u32>>,
+}
+
 /// What was found of a sample while it was rendered.
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) notes: Notes,
+    /// Of the longest sequence.
+    pub(super) roles: RoleTokens,
+    /// The length of that sequence.
+    longest: usize,
     /// Whether the template writes nothing of the reasoning of a message.
     pub(super) lacks_reasoning: bool,
 }
@@ -97,7 +110,7 @@ impl ReadModel {
         };
         let sequence = self.sequence(model, &conversation(Form::Object)?, part, &mut found.notes);
         let has_calls_as_text = messages.clone().any(has_arguments_as_text);
-        let (sequence, text) = match sequence {
+        let Rendered { sequence, text, contents } = match sequence {
             // Some templates take arguments only as the text that they were written as.
             Err(refused) if has_calls_as_text && refused.reason == Reason::NotRendered => {
                 let as_written = conversation(Form::AsWritten)?;
@@ -113,29 +126,36 @@ impl ReadModel {
             return Err(Reject::new(Reason::NotRendered, detail));
         }
         found.lacks_reasoning |= messages.clone().any(|message| lacks_reasoning(message, &text));
+        match contents {
+            // Of answers of one length the first, as in `EncodedSample::tokens`.
+            Some(contents) if sequence.ids.len() > found.longest => {
+                (found.longest, found.roles) = (sequence.ids.len(), RoleTokens::default());
+                messages.zip(contents).for_each(|(message, ids)| found.roles.add(message.role, ids));
+            }
+            Some(_) => {}
+            None => found.notes = found.notes.and(Notes::UNPLACED),
+        }
         Ok(sequence)
     }
 
-    /// Returns a conversation as ids, and the text that they are of.
+    /// Returns a conversation as ids.
     fn sequence(
         &self,
         model: &Model<Arc<TokenizerFile>>,
         conversation: &Conversation,
         part: Part,
         notes: &mut Notes,
-    ) -> Result<(Sequence, String), Reject> {
+    ) -> Result<Rendered, Reject> {
         if part == Part::Prompt {
-            let rendered = model.masker().render(conversation, Ending::GenerationPrompt);
-            let text = rendered.map_err(|error| Reject::new(Reason::NotRendered, error.to_string()))?.text;
-            let ids = self.tokenizer.encode(&text);
-            let ids = ids.map_err(|error| Reject::new(Reason::NotEncoded, error.to_string()))?;
-            return Ok((Sequence { ids, runs: Vec::new() }, text));
+            let (text, ids, contents) = model.encode_prompt(conversation).map_err(|error| refusal(&error))?;
+            return Ok(Rendered { sequence: Sequence { ids, runs: Vec::new() }, text, contents });
         }
         let rules = match part {
             Part::Answer => Rules { train_on: TrainOn::Completion, ..self.rules },
             _ => self.rules,
         };
-        let Encoded { masked, ids, runs, .. } = model.encode(conversation, &rules).map_err(|error| refusal(&error))?;
+        let Encoded { masked, ids, runs, contents, .. } =
+            model.encode(conversation, &rules).map_err(|error| refusal(&error))?;
         if !masked.unended.is_empty() {
             *notes = notes.and(Notes::UNENDED);
         }
@@ -150,7 +170,7 @@ impl ReadModel {
         if runs.is_empty() {
             return Err(Reject::new(Reason::NothingTrained, "no token of the text is trained on"));
         }
-        Ok((Sequence { ids, runs }, masked.text))
+        Ok(Rendered { sequence: Sequence { ids, runs }, text: masked.text, contents })
     }
 
     fn special_in_message(&self, message: &Message<'_>, number: usize, notes: &mut Notes) -> Result<(), Reject> {

@@ -14,8 +14,8 @@ impl ReadModel {
     /// Renders and encodes a sample. If it has more tokens than it may and the recipe has it shortened, the shorter sample is
     /// returned too, or its parts in order; one that cannot be made short enough is encoded as it is, and left out for its length.
     pub(crate) fn fit<'s>(&self, sample: &Sample<'s>) -> Result<Vec<Fitted<'s>>, Reject> {
-        let (encoded, Found { notes, lacks_reasoning }) = self.encode(sample)?;
-        let whole = |encoded| vec![Fitted { encoded, notes, sample: None, lacks_reasoning }];
+        let (encoded, Found { notes, roles, lacks_reasoning, .. }) = self.encode(sample)?;
+        let whole = |encoded| vec![Fitted { encoded, notes, roles, sample: None, lacks_reasoning }];
         let Some(max) = self.max_tokens.filter(|max| encoded.tokens() as u64 > *max) else {
             return Ok(whole(encoded));
         };
@@ -26,8 +26,14 @@ impl ReadModel {
             Overlong::Split => return Ok(self.split(sample, &encoded, max).unwrap_or_else(|| whole(encoded))),
         };
         Ok(match shorter {
-            Some((sample, encoded, Found { notes, lacks_reasoning })) => {
-                vec![Fitted { encoded, notes: notes.and(Notes::SHORTENED), sample: Some(sample), lacks_reasoning }]
+            Some((sample, encoded, Found { notes, roles, lacks_reasoning, .. })) => {
+                vec![Fitted {
+                    encoded,
+                    notes: notes.and(Notes::SHORTENED),
+                    roles,
+                    sample: Some(sample),
+                    lacks_reasoning,
+                }]
             }
             None => whole(encoded),
         })
@@ -135,14 +141,14 @@ impl ReadModel {
     /// on.
     fn part<'s>(&self, sample: &Sample<'s>, text: &str, is_last: bool) -> Option<Fitted<'s>> {
         let sample = Sample { body: Body::Text { text: text.to_owned().into() }, ..sample.clone() };
-        let (mut encoded, Found { notes, lacks_reasoning }) = self.encode(&sample).ok()?;
+        let (mut encoded, Found { notes, roles, lacks_reasoning, .. }) = self.encode(&sample).ok()?;
         if !is_last && self.end_of_text.is_some() {
             for sequence in &mut encoded.sequences {
                 sequence.ids.pop();
                 sequence.runs.iter_mut().for_each(|run| run.length -= 1);
             }
         }
-        Some(Fitted { encoded, notes: notes.and(Notes::PART), sample: Some(sample), lacks_reasoning })
+        Some(Fitted { encoded, notes: notes.and(Notes::PART), roles, sample: Some(sample), lacks_reasoning })
     }
 
     /// Returns the ids of a text without the one that ends it.

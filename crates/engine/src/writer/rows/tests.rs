@@ -3,7 +3,7 @@ use proptest::prelude::{Strategy, any};
 use super::*;
 use crate::system;
 use datac_core::{
-    encoded::{EncodedSample, EncodedSamples, Notes, Sequence, TrainedRun, WhyTrained},
+    encoded::{EncodedSample, EncodedSamples, Notes, RoleTokens, Sequence, TrainedRun, WhyTrained},
     sample::{self, Body, Message, Role, SAMPLES_VERSION, Sample, SampleIndex},
     shape::{self, Shape, facts::Facts, messages::Messages, native::Native, tokens::Tokens},
 };
@@ -165,7 +165,7 @@ fn packed_rows_are_whole_wherever_their_samples_come_from() {
             let run = TrainedRun { start: 0, length, why: WhyTrained::All, message: None, weight };
             let sequence = Sequence { ids: (0..length).map(|id| id + number).collect(), runs: vec![run] };
             let sample = EncodedSample { row_hash: u64::from(block * 100 + number), sequences: vec![sequence] };
-            encoded.push(&sample, Notes::default());
+            encoded.push(&sample, Notes::default(), RoleTokens::default());
             let range = encoded.index.range(number as usize);
             own.push(Slot { start: range.start as u32, end: range.end as u32, row_hash: sample.row_hash });
             samples.push(sample);
