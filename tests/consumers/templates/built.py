@@ -44,7 +44,7 @@ PLACE = "\ue001\ue002\ue003"
 # What stands before and behind an answer, by families of templates.
 DELIMITERS = [
     (r"<\|im_start\|>assistant\n", "<|im_end|>"),
-    (r"<\|start_header_id\|>assistant<\|end_header_id\|>\n\n", "<|eot_id|>"),
+    (r"<\|start_header_id\|>assistant<\|end_header_id\|>\n\n", "<|eot_id|>", "<|eom_id|>"),
     (r"<\|header_start\|>assistant<\|header_end\|>\n\n", "<|eot|>"),
     (r"<start_of_turn>model\n", "<end_of_turn>"),
     (r"<\|turn>model\n", "<turn|>"),
@@ -280,10 +280,11 @@ def text_of(turn: Row) -> str | None:
 
 def by_hand(text: str, answers: int) -> list[Span] | None:
     """What stands between the header and the end of each answer; `None` if the text is of no known kind."""
-    for head, end in DELIMITERS:
-        found = [m.end() for m in re.finditer(head, text)]
-        if len(found) == answers and all(text.find(end, start) >= 0 for start in found):
-            return [(start, text.find(end, start) + len(end)) for start in found]
+    for head, *ends in DELIMITERS:
+        end = re.compile("|".join(map(re.escape, ends)))
+        found = [(m.end(), end.search(text, m.end())) for m in re.finditer(head, text)]
+        if len(found) == answers and all(last for _, last in found):
+            return [(start, last.end()) for start, last in found]
     return None
 
 
@@ -414,6 +415,8 @@ def refused(reference: Reference, row: Row, reason: str, detail: str) -> str:
         turns, tools, theirs = rendered(reference, row)
     except Exception as error:
         return "both refuse" if reason == "not_rendered" else f"DIFFERENT: {reason} {detail}: {error}"
+    if detail.startswith("the chat template writes the parts of") and "[{'type': '" in theirs:
+        return "contents in parts, which the template writes as Python prints them"
     if reference.is_marked:
         spans = reference.marked(turns, tools)[1]
         if reason == "nothing_trained" and (not spans or not any(is_trained(t) for t in turns if t["role"] == "assistant")):
@@ -425,6 +428,9 @@ def refused(reference: Reference, row: Row, reason: str, detail: str) -> str:
         return f"{re.sub(r'[0-9]+', 'N', detail)} ({why})" if reason in ("not_rendered", "nothing_trained") else f"DIFFERENT: {detail}"
     if reason == "nothing_trained" and not spans:
         return "nothing trained: nothing is written of the answers"
+    names = {call["function"]["name"] for turn in turns for call in turn.get("tool_calls") or []}
+    if "drops the names of the tool calls" in detail and not all(any(n in theirs[a:b] for a, b in spans) for n in names):
+        return "calls, whose names the template does not write"
     return f"DIFFERENT: {reason} {detail}, though {marks(reference, *labelled(reference, theirs, spans))} is trained on"
 
 

@@ -136,7 +136,7 @@ pub enum MaskError {
     Dropped {
         /// The place of the message, from 0.
         message: usize,
-        /// The part: `content`, `tool calls`.
+        /// The part: `content`, `tool calls`, `names of the tool calls`.
         part: &'static str,
     },
     /// It is not certain where a part of a message stands in the text.

@@ -170,6 +170,42 @@ fn calls_and_reasoning_are_found() {
 }
 
 #[test]
+fn calls_end_where_their_turn_ends() {
+    // The result says which call it is of, so without the calls it is written otherwise, too.
+    let template = "{% set ns = namespace(calls=0) %}{% for m in messages %}<|s|>{{ m.role }}\n{% if m.tool_calls %}{% for c in m.tool_calls %}\
+        [{{ ns.calls }} {{ c.function.name }}]{% set ns.calls = ns.calls + 1 %}{% endfor %}{% else %}{{ m.content }}{% endif %}\
+        {% if m.role == 'tool' %} of {{ ns.calls }}{% endif %}<|e|>\n{% endfor %}\
+        {% if add_generation_prompt %}<|s|>assistant\n{% endif %}";
+    let before = "{% for m in messages %}<|s|>{{ m.role }}\n{% if m.role == 'tool' %}of {{ messages[loop.index0 - 1].tool_calls | length }}: {% endif %}\
+        {{ m.content or '' }}{% for c in m.tool_calls or [] %}({{ c.function.name }}){% endfor %}<|e|>\n{% endfor %}\
+        {% if add_generation_prompt %}<|s|>assistant\n{% endif %}";
+    let messages = r#"[{"role": "user", "content": "u"},
+        {"role": "assistant", "tool_calls": [{"type": "function", "function": {"name": "now", "arguments": {}}}]},
+        {"role": "tool", "content": "noon"}, {"role": "assistant", "content": "It is noon."}]"#;
+    let end = |index: usize| format!("<|e|>/end_of_turn/{index}");
+    let answer = || ["It is noon./content/3".to_owned(), end(3)];
+    for (source, call) in [(template, "[0 now]"), (before, "(now)")] {
+        let found = runs(&masker(source), &parse(messages), &Rules::default()).unwrap();
+        assert_eq!(found[..2], [format!("{call}/tool_call/1"), end(1)], "{source}");
+        assert_eq!(found[2..], answer());
+    }
+}
+
+#[test]
+fn calls_have_their_names() {
+    let template = "{% for m in messages %}<|s|>{{ m.role }}\n{{ m.content or '' }}{% for c in m.tool_calls or [] %}[{{ c.id }}]{% endfor %}<|e|>\n\
+        {% endfor %}{% if add_generation_prompt %}<|s|>assistant\n{% endif %}";
+    let of = |id: &str| {
+        let call = format!(r#"{{"id": "{id}", "type": "function", "function": {{"name": "now", "arguments": {{}}}}}}"#);
+        let messages =
+            format!(r#"[{{"role": "user", "content": "u"}}, {{"role": "assistant", "tool_calls": [{call}]}}]"#);
+        runs(&masker(template), &parse(&messages), &Rules::default())
+    };
+    assert_eq!(of("functions.now:0").unwrap()[0], "[functions.now:0]/tool_call/1");
+    assert_eq!(of("call_1").unwrap_err(), "the chat template drops the names of the tool calls of message 1");
+}
+
+#[test]
 fn turns_without_an_end_are_said() {
     let source = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}";
     let masker = masker(source);

@@ -135,21 +135,35 @@ impl Masker {
             // Templates that look back at calls refuse the conversation without them, or write their results otherwise.
             None => self.calls_between_prefixes(conversation, places, index, begin, to).ok_or_else(uncertain)?,
         };
-        let mut rest = &places.text[region.clone()];
-        for (place, name) in names.iter().enumerate() {
-            let (before, behind) = rest.split_once(name.as_str()).ok_or_else(uncertain)?;
-            if place == 0 && begin.is_none() {
+        // The names stand there, in order.
+        let (mut first, mut last) = (None, region.start);
+        for name in &names {
+            // Kimi K2 writes the id of a call alone, which has to hold the name.
+            let unnamed = || MaskError::Dropped { message: index, part: "names of the tool calls" };
+            let at = last + places.text[last..region.end].find(name.as_str()).ok_or_else(unnamed)?;
+            first.get_or_insert(at);
+            last = at + name.len();
+        }
+        // What ends a turn is no part of calls: if the text changes behind it, a later message is written otherwise, such as the id of
+        // a result that counts the calls before it.
+        let end_of_turn = self.end.as_ref().and_then(|end| end.tokens.last());
+        let ends = |text: &str| end_of_turn.and_then(|end| text.find(end.as_str()));
+        let end = ends(&places.text[last..region.end]).map_or(region.end, |end| last + end);
+        let start = match (begin, first) {
+            (Some(begin), _) => begin,
+            (None, None) => return Ok(()),
+            (None, Some(first)) => {
+                if ends(&places.text[region.start..first]).is_some() {
+                    return Err(uncertain());
+                }
                 // What every answer begins with is not written by the model, and what follows the prompt is.
-                let first = region.start + before.len();
-                let start = self.start_before(conversation, places.text, index, first);
-                let start = if start == first { region.start } else { start };
-                parts.push((start..region.end, Reason::ToolCall));
+                match self.start_before(conversation, places.text, index, first) {
+                    start if start == first => region.start,
+                    start => start,
+                }
             }
-            rest = behind;
-        }
-        if let Some(begin) = begin {
-            parts.push((begin..region.end, Reason::ToolCall));
-        }
+        };
+        parts.push((start..end, Reason::ToolCall));
         Ok(())
     }
 
