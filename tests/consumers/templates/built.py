@@ -246,6 +246,15 @@ class Reference:
             start = self.begin(turns, tools, text, at, name)
             if start == name:
                 start = next((n for n, (a, b) in enumerate(zip(text, other)) if a != b), end)
+        names = [call["function"]["name"] for call in turns[at]["tool_calls"]]
+        first = last = max(start, text.find(names[0], start))
+        for name in names[1:]:
+            last = max(last, text.find(name, last + 1))
+        if self.end and self.end[-1] in text[first:last]:
+            raise Unknown("calls, which are written as turns of their own")
+        # Where the model stops; DeepSeek R1's templates go on with an empty answer behind it.
+        stop = text.find(self.end[-1], last, end) if self.end else -1
+        end = stop if stop >= 0 else end
         if not start < end <= behind:
             raise Unknown("calls, which do not stand behind the content")
         return start, end

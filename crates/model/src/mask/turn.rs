@@ -135,33 +135,33 @@ impl Masker {
             // Templates that look back at calls refuse the conversation without them, or write their results otherwise.
             None => self.calls_between_prefixes(conversation, places, index, begin, to).ok_or_else(uncertain)?,
         };
+        let end_of_turn = self.end.as_ref().and_then(|end| end.tokens.last());
+        let ends = |text: &str| end_of_turn.and_then(|end| text.find(end.as_str()));
         // The names stand there, in order.
         let (mut first, mut last) = (None, region.start);
         for name in &names {
-            // Kimi K2 writes the id of a call alone, which has to hold the name.
-            let unnamed = || MaskError::Dropped { message: index, part: "names of the tool calls" };
-            let at = last + places.text[last..region.end].find(name.as_str()).ok_or_else(unnamed)?;
-            first.get_or_insert(at);
-            last = at + name.len();
+            let Some(at) = places.text[last..region.end].find(name.as_str()) else {
+                // Kimi K2 writes the id of a call alone, which has to hold the name.
+                let turn = &places.text[from..];
+                let turn = &turn[..ends(turn).unwrap_or(turn.len())];
+                let dropped = MaskError::Dropped { message: index, part: "names of the tool calls" };
+                return Err(if first.is_some() || turn.contains(name.as_str()) { uncertain() } else { dropped });
+            };
+            first.get_or_insert(last + at);
+            last += at + name.len();
         }
         // What ends a turn is no part of calls: if the text changes behind it, a later message is written otherwise, such as the id of
         // a result that counts the calls before it.
-        let end_of_turn = self.end.as_ref().and_then(|end| end.tokens.last());
-        let ends = |text: &str| end_of_turn.and_then(|end| text.find(end.as_str()));
         let end = ends(&places.text[last..region.end]).map_or(region.end, |end| last + end);
         let start = match (begin, first) {
             (Some(begin), _) => begin,
             (None, None) => return Ok(()),
-            (None, Some(first)) => {
-                if ends(&places.text[region.start..first]).is_some() {
-                    return Err(uncertain());
-                }
-                // What every answer begins with is not written by the model, and what follows the prompt is.
-                match self.start_before(conversation, places.text, index, first) {
-                    start if start == first => region.start,
-                    start => start,
-                }
-            }
+            // What every answer begins with is not written by the model, and what follows the prompt is.
+            (None, Some(first)) => match self.start_before(conversation, places.text, index, first) {
+                start if start != first => start,
+                _ if ends(&places.text[region.start..first]).is_some() => return Err(uncertain()),
+                _ => region.start,
+            },
         };
         parts.push((start..end, Reason::ToolCall));
         Ok(())
