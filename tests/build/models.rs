@@ -396,6 +396,16 @@ fn what_a_template_does_to_a_row_is_told() {
     assert_eq!((notes(&report), count(&report, "convert")), (Vec::new(), 0));
     assert!(!space.path("dataset/quarantine/sft_a.jsonl").exists());
     assert_eq!(space.text("dataset/sft_a_train.jsonl").lines().count(), 4);
+    // One that writes the texts alone: the answer would be about a picture that nobody sees.
+    let texts = space.text("data/whole.jinja").replace("part.text or part.image", "part.text");
+    space.write("data/whole.jinja", texts);
+    space.build();
+    let rejected = space.text("dataset/quarantine/sft_a.jsonl");
+    assert!(
+        rejected.contains("the chat template writes nothing of the picture, video or sound in message 1"),
+        "{rejected}"
+    );
+    assert_eq!(rejected.lines().count(), 1);
     space.assert_clean();
 }
 

@@ -47,6 +47,13 @@ impl Message {
         self.get("tool_calls").and_then(Json::items).is_some_and(|calls| !calls.is_empty())
     }
 
+    /// The message without the parts of its content that are no text, such as pictures; `None` if it has none.
+    pub(crate) fn without_media(&self) -> Option<Self> {
+        let parts = self.get("content")?.items()?;
+        let texts: Vec<Json> = parts.iter().filter(|part| part.get("text").is_some()).cloned().collect();
+        (texts.len() < parts.len()).then(|| self.with("content", Json::from(texts)))
+    }
+
     /// The message with another value under a key that it has, or with the key at its end.
     pub(crate) fn with(&self, key: &str, value: Json) -> Self {
         let mut fields = self.fields.clone();

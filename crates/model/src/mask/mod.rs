@@ -210,6 +210,17 @@ impl Masker {
         Places::new(self, conversation, text).take_apart(ending).filter(|_| are_texts(conversation))
     }
 
+    /// Returns the first message with pictures, videos or sounds of which nothing stands in the text that the conversation was
+    /// rendered to.
+    pub fn unwritten_media(&self, conversation: &Conversation, text: &str, ending: Ending<'_>) -> Option<usize> {
+        let is_unwritten = |index: &usize| {
+            let without = conversation.messages[*index].without_media();
+            let without = without.map(|message| conversation.with_message(*index, message));
+            without.is_some_and(|without| self.render(&without, ending).is_ok_and(|rendered| rendered.text == text))
+        };
+        (0..conversation.messages.len()).find(is_unwritten)
+    }
+
     /// Renders a conversation and finds what of it is trained on.
     pub fn mask(&self, conversation: &Conversation, rules: &Rules) -> Result<Masked, MaskError> {
         let (wanted, says_otherwise) = wanted(conversation, rules.train_on)?;

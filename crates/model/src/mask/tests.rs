@@ -206,6 +206,23 @@ fn calls_have_their_names() {
 }
 
 #[test]
+fn media_that_are_not_written_are_found() {
+    let texts = "{% for m in messages %}<|s|>{% if m.content is string %}{{ m.content }}{% else %}{% for p in m.content %}{{ p.text or '' }}\
+        {% endfor %}{% endif %}<|e|>{% endfor %}";
+    let all = texts.replace("{{ p.text or '' }}", "{{ p.text or '<image>' }}");
+    let conversation = parse(
+        r#"[{"role": "user", "content": [{"type": "text", "text": "a"}]},
+        {"role": "user", "content": [{"type": "image", "image": "a.png"}, {"type": "text", "text": "b"}]},
+        {"role": "assistant", "content": "c"}]"#,
+    );
+    for (source, unwritten) in [(texts, Some(1)), (all.as_str(), None)] {
+        let masker = masker(source);
+        let text = masker.render(&conversation, Ending::Closed).unwrap().text;
+        assert_eq!(masker.unwritten_media(&conversation, &text, Ending::Closed), unwritten);
+    }
+}
+
+#[test]
 fn turns_without_an_end_are_said() {
     let source = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}";
     let masker = masker(source);

@@ -1,8 +1,8 @@
 //! A sample as a model sees it.
 
 use datac_model::{
-    Conversation, Encoded, Json, MaskError, Message as Turn, Model, ModelError, Reason as Why, Rules, Tokenizer,
-    TokenizerFile, TrainOn,
+    Conversation, Encoded, Ending, Json, MaskError, Message as Turn, Model, ModelError, Reason as Why, Rules,
+    Tokenizer, TokenizerFile, TrainOn,
 };
 use std::sync::Arc;
 
@@ -33,6 +33,8 @@ struct Rendered {
     text: String,
     /// For each message how many ids stand for its content, if that is known.
     contents: Option<Vec<u32>>,
+    /// The first message with pictures, videos or sounds of which the template writes nothing.
+    unseen: Option<usize>,
 }
 
 /// What was found of a sample while it was rendered.
@@ -110,7 +112,7 @@ impl ReadModel {
         };
         let sequence = self.sequence(model, &conversation(Form::Object)?, part, &mut found.notes);
         let has_calls_as_text = messages.clone().any(has_arguments_as_text);
-        let Rendered { sequence, text, contents } = match sequence {
+        let Rendered { sequence, text, contents, unseen } = match sequence {
             // Some templates take arguments only as the text that they were written as.
             Err(refused) if has_calls_as_text && refused.reason == Reason::NotRendered => {
                 let as_written = conversation(Form::AsWritten)?;
@@ -118,6 +120,11 @@ impl ReadModel {
             }
             sequence => sequence?,
         };
+        if let Some(number) = unseen {
+            let number = number + 1;
+            let detail = format!("the chat template writes nothing of the picture, video or sound in message {number}");
+            return Err(Reject::new(Reason::NotRendered, detail));
+        }
         if let Some(number) = messages.clone().position(|message| is_printed(message, &text)) {
             let detail = format!(
                 "the chat template writes the parts of message {} as Python prints a list, not what they hold",
@@ -148,7 +155,8 @@ impl ReadModel {
     ) -> Result<Rendered, Reject> {
         if part == Part::Prompt {
             let (text, ids, contents) = model.encode_prompt(conversation).map_err(|error| refusal(&error))?;
-            return Ok(Rendered { sequence: Sequence { ids, runs: Vec::new() }, text, contents });
+            let unseen = model.masker().unwritten_media(conversation, &text, Ending::GenerationPrompt);
+            return Ok(Rendered { sequence: Sequence { ids, runs: Vec::new() }, text, contents, unseen });
         }
         let rules = match part {
             Part::Answer => Rules { train_on: TrainOn::Completion, ..self.rules },
@@ -170,7 +178,8 @@ impl ReadModel {
         if runs.is_empty() {
             return Err(Reject::new(Reason::NothingTrained, "no token of the text is trained on"));
         }
-        Ok(Rendered { sequence: Sequence { ids, runs }, text: masked.text, contents })
+        let unseen = model.masker().unwritten_media(conversation, &masked.text, Ending::Closed);
+        Ok(Rendered { sequence: Sequence { ids, runs }, text: masked.text, contents, unseen })
     }
 
     fn special_in_message(&self, message: &Message<'_>, number: usize, notes: &mut Notes) -> Result<(), Reject> {
