@@ -305,6 +305,18 @@ fn a_command_that_goes_wrong_is_stopped_and_the_row_is_named() {
 }
 
 #[test]
+fn rows_of_which_a_command_makes_nothing_are_counted() {
+    let space = Space::new();
+    let rows: String = (0..20).map(|n| format!("{{\"user\":\"{n}?\",\"assistant\":\"{n}.\"}}\n")).collect();
+    space.write("data/a.jsonl", rows);
+    one(&space, "a", "source: data/a.jsonl, converter: { command: [sed, 's/.*1[0-9][?].*/[]/'] }");
+    let report = space.build();
+    let notes: Vec<&str> = report.recipes[0].notes.iter().map(|note| note.text.as_str()).collect();
+    assert_eq!(notes, ["no sample is made of 10 of 20 rows of `rows`"]);
+    assert!(!space.path("dataset/quarantine/sft_a.jsonl").exists(), "they are no rejects");
+}
+
+#[test]
 fn a_command_that_fails_fails_its_own_recipes_alone() {
     let space = Space::new();
     let rows: String =

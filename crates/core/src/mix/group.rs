@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Version of the grouping, to be raised when other samples of the same sources leave.
-pub const GROUP_VERSION: u32 = 1;
+pub const GROUP_VERSION: u32 = 2;
 
 /// Number of a source's samples that left, by the reason; and of those that stayed though their prompts are elsewhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

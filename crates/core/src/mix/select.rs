@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Raised when the same scores select other samples.
-pub const SELECT_VERSION: u32 = 6;
+pub const SELECT_VERSION: u32 = 7;
 
 /// One chunk as selection sees it.
 pub struct ChunkScores<'a> {
@@ -71,6 +71,8 @@ pub struct Selection {
     pub filters: Vec<FilterCount>,
     /// Rows looked at that were rejected, by reason.
     pub rejects: Vec<(Reason, u64)>,
+    /// Rows looked at of which the converter made no sample, without a reason.
+    pub rows_without_samples: u64,
     /// For each chunk, how many of its rows were looked at.
     pub rows_looked_at: Vec<u32>,
     /// Whether `max_samples` was reached, so that rows further on make no difference.
@@ -209,6 +211,7 @@ impl<'f> Selecting<'f> {
             }
         }
         self.selection.rows_read += u64::from(looked_at);
+        self.selection.rows_without_samples += u64::from(looked_at) - rows_accounted_for(chunk, looked_at);
         runs.shrink_to_fit();
         self.selection.runs.push(runs);
         self.selection.rows_looked_at.push(looked_at);
@@ -224,6 +227,14 @@ impl<'f> Selecting<'f> {
             _ => Ok(selection),
         }
     }
+}
+
+/// Returns how many of the first rows of a chunk have samples, or a reason to have none.
+fn rows_accounted_for(chunk: &ChunkScores<'_>, rows: u32) -> u64 {
+    let with_samples = chunk.rows.chunk_by(|a, b| a == b).filter(|of_row| of_row[0] < rows).count();
+    // A row whose samples the model refuses has both.
+    let is_bare = |(row, _): &&(u32, Reason)| *row < rows && chunk.rows.binary_search(row).is_err();
+    (with_samples + chunk.rejects.iter().filter(is_bare).count()) as u64
 }
 
 /// Notes sample `sample` of a chunk in its `runs`, which end before sample `end`.
@@ -330,6 +341,11 @@ mod tests {
         let all = select(&chunks, &filters, Take::All).unwrap();
         assert_eq!(kept(&all), [vec![1, 2], vec![2, 3]]);
         assert_eq!((all.rows_read, all.rejects.clone(), all.reached_max), (9, vec![(Reason::EmptyOutput, 2)], false));
+        assert_eq!(all.rows_without_samples, 0);
+        // Of a row a converter may make nothing, which is no reject.
+        let rejects = [(3, Reason::EmptyOutput), (4, Reason::NotRendered)];
+        let barren = ChunkScores { count: 8, refused: &[2], ..chunk(&[0, 0, 4], &rejects, &[]) };
+        assert_eq!(select(&[barren], &[], Take::All).unwrap().rows_without_samples, 5);
         let counts: Vec<_> = all.filters.iter().map(|count| (count.rows_in, count.rows_out)).collect();
         assert_eq!(counts, [(7, 5), (5, 4)]);
 

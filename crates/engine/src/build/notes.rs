@@ -49,6 +49,8 @@ pub enum NoteKind {
     Mingled,
     /// A shape has no place for some samples.
     Unfit,
+    /// A converter makes no sample of some rows.
+    Empty,
     /// The model's chat template leaves out parts of samples.
     Template,
     /// Files are there that have names of outputs and are none.
@@ -72,6 +74,7 @@ const LISTED: usize = 4;
 /// Returns what is to be said about a recipe that was built.
 pub(crate) fn notes(name: &str, recipe: &Recipe, plan: &RecipePlan) -> Vec<Note> {
     let mut notes = first_rows(recipe, plan);
+    notes.extend(without_samples(recipe, plan));
     notes.extend(filters(name, recipe, plan));
     notes.extend(total(recipe, plan));
     notes.extend(left_out(recipe, plan));
@@ -124,6 +127,21 @@ pub(crate) fn unknown_columns(recipe: &Recipe, surveys: impl Iterator<Item = Opt
         }
     }
     notes
+}
+
+/// Returns a note for each source some of whose rows make no sample, and are no rejects.
+fn without_samples(recipe: &Recipe, plan: &RecipePlan) -> Vec<Note> {
+    let note_of = |(dataset, source): (&Dataset, &SelectedSource)| {
+        let (count, read) = (source.selected.rows_without_samples, source.selected.rows_read);
+        let text = format!("no sample is made of {} of {} rows of `{}`", grouped(count), grouped(read), dataset.name);
+        let hint = dataset
+            .options
+            .command
+            .is_some()
+            .then(|| "a command that answers `{\"reject\": \"why\"}` says why".to_owned());
+        (count > 0).then(|| Note { about: NoteKind::Empty, text, hint })
+    };
+    recipe.datasets.iter().zip(plan.sources.iter()).filter_map(note_of).collect()
 }
 
 /// Returns a note on samples whose reasoning the model does not see. Many templates drop that of earlier answers by design, so it

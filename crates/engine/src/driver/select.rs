@@ -71,6 +71,7 @@ pub(crate) fn select(
         characters: selection.characters,
         tokens: selection.tokens,
         rows_read: selection.rows_read,
+        rows_without_samples: selection.rows_without_samples,
         filters: selection.filters.clone(),
         rejects: selection.rejects.clone(),
         reached_max: selection.reached_max,

@@ -580,6 +580,8 @@ pub struct SelectOutcome {
     pub tokens: u64,
     /// Number of rows that were looked at.
     pub rows_read: u64,
+    /// See [`Selection::rows_without_samples`](datac_core::mix::Selection::rows_without_samples).
+    pub rows_without_samples: u64,
     /// Number of rows before and after each filter.
     pub filters: Vec<FilterCount>,
     /// Number of rejects by reason.

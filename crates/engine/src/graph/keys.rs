@@ -616,6 +616,7 @@ mod tests {
             characters: 30,
             tokens: 0,
             rows_read: 4,
+            rows_without_samples: 0,
             filters: Vec::new(),
             rejects: Vec::new(),
             reached_max: false,

@@ -86,6 +86,7 @@ fn outcome(work: &Work, key: ActionKey) -> Outcome {
             characters: 9000,
             tokens: 0,
             rows_read: 100,
+            rows_without_samples: 0,
             filters: Vec::new(),
             rejects: chunks
                 .iter()

@@ -40,6 +40,9 @@ pub struct SourceSummary {
     pub mixed: bool,
     /// Number of its rows that were read.
     pub rows_read: u64,
+    /// Number of those of which the converter made no sample, without a reason.
+    #[serde(default)]
+    pub rows_without_samples: u64,
     /// Number of samples that were kept.
     pub kept: u64,
     /// Number of rows before and after each filter, in order, then before and after comparing sources with each other.
@@ -88,6 +91,7 @@ pub(crate) fn summarise(plan: &RecipePlan, datasets: &[Dataset]) -> Summary {
             name: source.name.clone(),
             mixed: is_mixed(source),
             rows_read: source.selected.rows_read,
+            rows_without_samples: source.selected.rows_without_samples,
             kept: source.selected.kept,
             filters: source.selected.filters.iter().cloned().chain(compared(source)).collect(),
             rejects: source.selected.rejects.iter().map(|(reason, count)| (reason.code().to_owned(), *count)).collect(),

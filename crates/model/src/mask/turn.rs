@@ -142,7 +142,7 @@ impl Masker {
         for name in &names {
             let Some(at) = places.text[last..region.end].find(name.as_str()) else {
                 // Kimi K2 writes the id of a call alone, which has to hold the name.
-                let turn = &places.text[from..];
+                let turn = &places.text[region.start..];
                 let turn = &turn[..ends(turn).unwrap_or(turn.len())];
                 let dropped = MaskError::Dropped { message: index, part: "names of the tool calls" };
                 return Err(if first.is_some() || turn.contains(name.as_str()) { uncertain() } else { dropped });
