@@ -75,6 +75,7 @@ const DOORS: &[(&[&str], &[&str])] = &[
     (&["sha2"], &["engine/source/hub/", "engine/writer/container.rs"]),
     (&["serde_yaml"], &["engine/source/card.rs", "engine/source/lock.rs"]),
     (&["saphyr_parser"], &["core/config/yaml.rs"]),
+    (&["toml_parser"], &["core/config/toml.rs"]),
     (
         &["zstd"],
         &["engine/cache/codec.rs", "engine/writer/container.rs", "decode/stream.rs", "decode/tests/hostile.rs"],

@@ -57,6 +57,7 @@ documents! {
     first_use: "docs/first-use.md",
     troubleshooting: "docs/troubleshooting.md",
     selectors: "docs/selectors.md",
+    settings: "docs/settings.md",
     watch: "docs/watch.md",
     build: "tests/cmd/build.md",
     cache: "tests/cmd/cache.md",
@@ -197,6 +198,16 @@ fn every_key_is_documented() {
     assert!(keys.len() > 25, "the keys are found in the source");
     for key in keys {
         assert!(text.contains(&format!("| `{key}` |")), "`docs/recipes.md` has no row for `{key}`");
+    }
+}
+
+#[test]
+fn every_setting_is_documented() {
+    let text = read("docs/settings.md");
+    for setting in config::SETTINGS {
+        let (name, default, about) = (setting.name(), setting.default, setting.explain);
+        let row = format!("| `{name}` | `{}` | `{}` | {default} | {about} |", setting.variable, setting.option);
+        assert!(text.lines().any(|line| line == row), "`docs/settings.md` has no row `{row}`");
     }
 }
 

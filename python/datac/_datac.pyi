@@ -19,7 +19,7 @@ class Workspace:
         path: str | PathLike[str] | None,
         *,
         hub: str | None = None,
-        offline: bool = False,
+        offline: bool | None = None,
         cache: str | PathLike[str] | None = None,
         output: str | PathLike[str] | None = None,
     ) -> Workspace: ...
@@ -27,6 +27,7 @@ class Workspace:
     def root(self) -> Path: ...
     @property
     def output_dir(self) -> Path: ...
+    def effective(self) -> str: ...
     def status(self, selectors: Sequence[str]) -> str: ...
     def find(self, selectors: Sequence[str]) -> list[tuple[str, str]]: ...
     def validate(self, selectors: Sequence[str]) -> str: ...
@@ -34,7 +35,7 @@ class Workspace:
         self,
         selectors: Sequence[str],
         *,
-        locked: bool,
+        locked: bool | None,
         force: bool,
         jobs: int,
         wait: bool,

@@ -46,7 +46,7 @@ class DatacError(Exception):
 
 
 class ConfigError(DatacError):
-    """A request is invalid, or a recipe asks for what its source does not have."""
+    """A request or `datac.toml` is invalid, or a recipe asks for what its source does not have."""
 
     exit_code = 2
 
@@ -103,6 +103,6 @@ def of_failure(failure: dict[str, Any]) -> DatacError:
     """Returns the exception for a failure."""
     kinds = {kind.exit_code: kind for kind in _CLASSES}
     kind: type[DatacError] = kinds.get(failure["exit"], DatacError)
-    if kind is ConfigError and failure["problems"]:
+    if kind is ConfigError and any(problem["path"] != "datac.toml" for problem in failure["problems"]):
         kind = RecipeError
     return kind(failure["message"], failure)

@@ -117,6 +117,28 @@ class DroppedRow(Record):
     """For deduplication, the earlier row that has the same text."""
 
 
+class EffectiveSetting(Record):
+    """A setting that holds in a workspace."""
+
+    origin: str | None
+    """"""
+    line: int | None
+    """The line of the key, from 1."""
+    about: str
+    """What it decides."""
+    key: str
+    """Its key in `datac.toml`, such as `cache.max_size`."""
+    option: str
+    """The option of the command line that overrides both."""
+    text: str
+    """The value in words."""
+    value: Any
+    """Its value: text, a boolean, or a number of threads, bytes or seconds; `null` if the default is found out when it is
+    needed."""
+    variable: str
+    """The environment variable that overrides `datac.toml`."""
+
+
 class Entry(Record):
     """A leaf and its value."""
 

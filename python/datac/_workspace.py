@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ._records import (
         BuildReport,
         DroppedRow,
+        EffectiveSetting,
         Explanation,
         Identified,
         Journey,
@@ -30,20 +31,12 @@ Event = dict[str, Any]
 """An event of a build, as `datac build --events` writes it: `event` says which, such as `action_finished`."""
 
 
-def _is_set(variable: str) -> bool:
-    text = os.environ.get(variable, "").lower()
-    if text in ("", "0", "n", "no", "f", "false", "off"):
-        return False
-    if text in ("1", "y", "yes", "t", "true", "on"):
-        return True
-    raise ConfigError(f"`{variable}` is neither true nor false: `{text}`")
-
-
 class Workspace:
     """A folder with recipes below `config/`, its cache, its outputs and `datac.lock`.
 
-    Opening one reads and writes nothing. What is not given comes from the environment, as for the command: `DATAC_DIRECTORY`,
-    `DATAC_HUB`, `DATAC_CACHE_DIR`, `DATAC_OUTPUT_DIR`, `DATAC_OFFLINE`.
+    Opening one reads its `datac.toml`, if it has one, and writes nothing. What is not given comes from the environment, as for the
+    command (`DATAC_DIRECTORY`, `DATAC_HUB`, `DATAC_CACHE_DIR`, `DATAC_OUTPUT_DIR`, `DATAC_OFFLINE` and so on), or else from
+    `datac.toml`. Raises `ConfigError` for what is invalid there, with line and column of each of the `problems`.
 
     - `path`: the folder; by default the current one, or the nearest above with recipes.
     - `hub`: where datasets come from: a URL, a folder laid out `<org>/<name>/…`, or `sample`.
@@ -62,21 +55,29 @@ class Workspace:
         output: str | os.PathLike[str] | None = None,
         offline: bool | None = None,
     ) -> None:
-        def given(value: str | os.PathLike[str] | None, variable: str) -> str | None:
-            return os.environ.get(variable) or None if value is None else os.fspath(value)
+        def named(value: str | os.PathLike[str] | None) -> str | None:
+            return None if value is None else os.fspath(value)
 
-        self._settings: dict[str, Any] = {
-            "hub": given(hub, "DATAC_HUB"),
-            "cache": given(cache, "DATAC_CACHE_DIR"),
-            "output": given(output, "DATAC_OUTPUT_DIR"),
-            "offline": _is_set("DATAC_OFFLINE") if offline is None else offline,
-        }
-        self._handle = _Handle(given(path, "DATAC_DIRECTORY"), **self._settings)
+        path = os.environ.get("DATAC_DIRECTORY") or None if path is None else path
+        self._handle = _Handle(named(path), hub=named(hub), cache=named(cache), output=named(output), offline=offline)
 
     @property
     def path(self) -> Path:
         """The folder, as an absolute path."""
         return self._handle.root
+
+    @property
+    def settings(self) -> list[EffectiveSetting]:
+        """The settings that hold here, each with what decided it (`origin`), as `datac config` shows them."""
+        from ._records import EffectiveSetting
+
+        return [EffectiveSetting(setting) for setting in json.loads(self._handle.effective())]
+
+    def _set(self) -> dict[str, Any]:
+        """Returns the arguments that open a workspace with the same settings."""
+        keys = {"hub": "hub", "offline": "offline", "cache.dir": "cache", "outputs.dir": "output"}
+        chosen = [setting for setting in self.settings if setting.key in keys and setting.origin != "default"]
+        return {keys[setting.key]: setting.value for setting in chosen}
 
     def status(self, *selectors: str) -> list[RecipeStatus]:
         """Returns the states of the recipes that selectors match, by default of all; runs nothing and writes nothing.
@@ -100,9 +101,9 @@ class Workspace:
     ) -> BuildReport:
         """Builds the recipes that selectors match and that are out of date, by default all.
 
-        - `locked`: fail rather than change `datac.lock`; by default as `DATAC_LOCKED` says.
+        - `locked`: fail rather than change `datac.lock`; by default as the settings say.
         - `force`: rebuild everything, whatever the cache holds.
-        - `jobs`: number of threads; 0 for one per core.
+        - `jobs`: number of threads; by default as the settings say, or else one per core.
         - `wait`: whether to wait for another process that builds here, or to raise `LockedError`.
         - `fail_fast`: start no more work once a recipe has failed.
         - `check`: whether a recipe that cannot be built raises; its exception has the `report`. If not, look at the report.
@@ -117,13 +118,12 @@ class Workspace:
         from ._records import BuildReport
 
         tell = None if on_event is None else lambda event: on_event(json.loads(event))
-        locked = _is_set("DATAC_LOCKED") if locked is None else locked
         document = json.loads(
             self._handle.build(
                 list(selectors),
                 locked=locked,
                 force=force,
-                jobs=jobs or int(os.environ.get("DATAC_JOBS") or 0),
+                jobs=jobs,
                 wait=wait,
                 fail_fast=fail_fast,
                 on_event=tell,
@@ -177,10 +177,10 @@ class Workspace:
         return (Recipe(self, path, name) for path, name in self._handle.find([]))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_opened, (str(self.path), self._settings))
+        return (_opened, (str(self.path), self._set()))
 
     def __repr__(self) -> str:
-        hub = self._settings["hub"]
+        hub = self._set().get("hub")
         return f"<datac.Workspace {self.path}{'' if hub is None else f', hub {hub}'}>"
 
 

@@ -34,6 +34,30 @@ def test_settings_come_from_the_environment_too(ws, monkeypatch):
         datac.Workspace()
 
 
+def test_settings_come_from_the_file_of_the_workspace(ws, monkeypatch):
+    (ws.path / "datac.toml").write_text('hub = "sample"\n[outputs]\ndir = "rows"\n[cache]\nmax_size = "2GB"\n')
+    workspace = datac.Workspace(ws.path)
+    found = {setting.key: setting for setting in workspace.settings}
+    assert [(found[key].value, found[key].origin, found[key].line) for key in ("hub", "outputs.dir", "cache.max_size")] == [
+        ("sample", "file", 1),
+        ("rows", "file", 3),
+        (2_000_000_000, "file", 5),
+    ]
+    assert found["cache.dir"].origin == "default"
+    workspace.build("rlaif/ppo")
+    assert workspace["rlaif/ppo"].train.path == ws.path / "rows/rlaif_ppo_train.jsonl"
+    again = pickle.loads(pickle.dumps(workspace))
+    assert again["rlaif/ppo"].train.path == ws.path / "rows/rlaif_ppo_train.jsonl"
+    monkeypatch.setenv("DATAC_OUTPUT_DIR", "elsewhere")
+    assert {setting.key: setting.text for setting in datac.Workspace(ws.path).settings}["outputs.dir"] == "elsewhere"
+    assert {setting.key: setting.text for setting in datac.Workspace(ws.path, output="o").settings}["outputs.dir"] == "o"
+    (ws.path / "datac.toml").write_text("[cache]\nmax_sise = 1\n")
+    with pytest.raises(datac.ConfigError, match="max_sise") as raised:
+        datac.Workspace(ws.path)
+    assert type(raised.value) is datac.ConfigError
+    assert [(problem.path, problem.line, problem.code) for problem in raised.value.problems] == [("datac.toml", 2, "E0110")]
+
+
 def test_recipes_are_found_by_name(built):
     assert len(list(built)) == 8
     assert built["sft/general"].path == "config/data/posttrain/sft/general.yaml"

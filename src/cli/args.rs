@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    add, build, cache, check, clean, completions, diff, doctor, explain, fetch, graph, init, inspect, lock, log, ls,
-    man, new, render, schema, show, stats, status, trace, validate, watch, why,
+    add, build, cache, check, clean, completions, config, diff, doctor, explain, fetch, graph, init, inspect,
+    lock, log, ls, man, new, render, schema, show, stats, status, trace, validate, watch, why,
 };
-use crate::system;
+use crate::{system, workspace::Configuration};
 
 /// A build tool for LLM training data: recipes in, train and validation JSONL out, and only what changed is rebuilt
 #[derive(Debug, Parser)]
@@ -19,7 +19,8 @@ use crate::system;
     after_help = "\
 Environment:
   DATAC_HUB, DATAC_OFFLINE, DATAC_DIRECTORY, DATAC_CACHE_DIR, DATAC_OUTPUT_DIR,
-  DATAC_COLOR, DATAC_JOBS, DATAC_LOCKED   defaults for the options of that name
+  DATAC_COLOR, DATAC_JOBS, DATAC_LOCKED   defaults for the options of that name,
+                                          which override datac.toml
   DATAC_CACHE_GC, _MAX_SIZE, _MAX_AGE     see `datac cache gc --help`
   HF_TOKEN, HF_ENDPOINT, HF_HOME          as in the Hub's own tools
 
@@ -54,22 +55,16 @@ pub(super) struct Global {
     )]
     pub(super) directory: Option<PathBuf>,
     /// Where datasets come from: a URL, a folder laid out <org>/<name>/…, or `sample`
-    #[arg(long, global = true, value_name = "HUB", env = "DATAC_HUB", hide_env = true)]
+    #[arg(long, global = true, value_name = "HUB")]
     pub(super) hub: Option<String>,
     /// Never use the network
-    #[arg(
-        long,
-        global = true,
-        env = "DATAC_OFFLINE",
-        hide_env = true,
-        value_parser = clap::builder::BoolishValueParser::new()
-    )]
+    #[arg(long, global = true)]
     pub(super) offline: bool,
     /// The cache [default: cache, in the workspace]
-    #[arg(long, global = true, value_name = "DIR", env = "DATAC_CACHE_DIR", hide_env = true)]
+    #[arg(long, global = true, value_name = "DIR")]
     pub(super) cache_dir: Option<PathBuf>,
     /// Where outputs go [default: dataset, in the workspace]
-    #[arg(long, global = true, value_name = "DIR", env = "DATAC_OUTPUT_DIR", hide_env = true)]
+    #[arg(long, global = true, value_name = "DIR")]
     pub(super) output_dir: Option<PathBuf>,
     /// When to use colour
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", env = "DATAC_COLOR", hide_env = true)]
@@ -134,6 +129,8 @@ pub(super) enum Command {
     Validate(validate::Options),
     /// Check what the models of recipes see, before a trainer is started
     Check(check::Options),
+    /// Show the settings that hold here, and what decides each
+    Config(config::Options),
     /// Explain a code, with examples
     Explain(explain::Options),
     /// Diagnose problems with cache, lock, token, hub, clock and disk
@@ -142,7 +139,7 @@ pub(super) enum Command {
     Completions(completions::Options),
     /// Print the man page, or write all of them
     Man(man::Options),
-    /// Print JSON Schemas of JSON output, recipes and datac.lock
+    /// Print JSON Schemas of JSON output, recipes, datac.toml and datac.lock
     Schema(schema::Options),
 }
 
@@ -167,6 +164,31 @@ impl Command {
             Self::Add(options) => std::iter::once(&mut options.source).chain(&mut options.to).collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// Takes options that were not given from the settings.
+    pub(super) fn fill_in(&mut self, configuration: &Configuration) {
+        let jobs = configuration.jobs().and_then(|jobs| u16::try_from(jobs).ok());
+        match self {
+            Self::Build(options) => {
+                options.jobs = options.jobs.or(jobs);
+                options.locked |= configuration.locked();
+                options.keep.fill_in(configuration);
+            }
+            Self::Watch(options) => {
+                options.jobs = options.jobs.or(jobs);
+                options.locked |= configuration.locked();
+                options.keep.fill_in(configuration);
+            }
+            Self::Fetch(options) => options.locked |= configuration.locked(),
+            Self::Cache(options) => options.fill_in(configuration),
+            _ => {}
+        }
+    }
+
+    /// Returns whether the command works in a workspace, whose settings it then needs.
+    pub(super) fn has_workspace(&self) -> bool {
+        !matches!(self, Self::Init(_) | Self::Explain(_) | Self::Completions(_) | Self::Man(_) | Self::Schema(_))
     }
 
     /// Returns whether the command writes to the workspace.

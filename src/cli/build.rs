@@ -48,10 +48,10 @@ pub(super) struct Options {
     #[arg(long)]
     pub(super) force: bool,
     /// Threads [default: one per core; under make -j, one per job slot]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "DATAC_JOBS", hide_env = true)]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) jobs: Option<u16>,
     /// Fail rather than change datac.lock
-    #[arg(long, env = "DATAC_LOCKED", hide_env = true, value_parser = clap::builder::BoolishValueParser::new())]
+    #[arg(long)]
     pub(super) locked: bool,
     /// Fail rather than wait for another datac
     #[arg(long)]
@@ -122,13 +122,6 @@ fn built_or_seen(
     if let Some(make) = &make {
         make.confine();
     }
-    let bounds = match options.keep.bounds() {
-        Ok(bounds) => bounds,
-        Err((message, hint)) => {
-            screen.error(&message, Some(&hint));
-            return (exit::USAGE, None);
-        }
-    };
     let how = BuildOptions {
         jobs: options.jobs.map_or(0, usize::from),
         make,
@@ -138,7 +131,7 @@ fn built_or_seen(
         fail_fast: options.fail_fast,
         detailed: options.json,
         command,
-        bounds,
+        bounds: options.keep.bounds(),
         ..BuildOptions::default()
     };
     let started = system::now_ns();

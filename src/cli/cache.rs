@@ -13,8 +13,9 @@ use super::{
     screen::{FAINT, GOOD, HINT, Screen, VERB, WARN, bytes, duration, rows, wrapped},
 };
 use crate::{
+    config::{self, size},
     system,
-    workspace::{CacheBounds, CachePart, CacheSize, Collected, Damaged, Removed, Verified, Workspace},
+    workspace::{CacheBounds, CachePart, CacheSize, Collected, Configuration, Damaged, Removed, Verified, Workspace},
 };
 
 /// Options of `cache`.
@@ -58,8 +59,8 @@ struct SizeOptions {
 Entries that recipes below config/ use and downloads that datac.lock pins are
 always kept. `datac build` also evicts after it has built something, once a day
 or when the cache may have exceeded its size; `--no-gc` or DATAC_CACHE_GC=off
-turns this off. DATAC_CACHE_MAX_SIZE and DATAC_CACHE_MAX_AGE set the defaults of
-the options for both commands.
+turns this off. DATAC_CACHE_MAX_SIZE and DATAC_CACHE_MAX_AGE, or `[cache]` in
+datac.toml, set the defaults of the options for both commands.
 
 Examples:
   datac cache gc                        30 days and 10 GB
@@ -99,10 +100,10 @@ struct VerifyOptions {
 #[derive(Args, Clone, Debug)]
 struct Bounds {
     /// Evict the least recently used above this size: 10GB, 500MB, 2GiB [default: 10GB]
-    #[arg(long, value_name = "SIZE", env = "DATAC_CACHE_MAX_SIZE", hide_env = true, value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
     max_size: Option<u64>,
     /// Keep unused entries this long: 30d, 12h, 2w, 0 [default: 30d]
-    #[arg(long, value_name = "AGE", env = "DATAC_CACHE_MAX_AGE", hide_env = true, value_parser = age)]
+    #[arg(long, value_name = "AGE", value_parser = age)]
     max_age: Option<Duration>,
 }
 
@@ -112,28 +113,38 @@ pub(super) struct Keep {
     /// Skip cache cleanup
     #[arg(long)]
     no_gc: bool,
+    /// The bounds that the settings choose; `None` for a cache that may grow.
+    #[arg(skip)]
+    set: Option<CacheBounds>,
 }
 
 impl Keep {
-    /// Returns the bounds to keep the cache within, from the environment; `None` to let the cache grow. The error
-    /// says what is wrong with the environment, with a hint.
-    pub(super) fn bounds(&self) -> Result<Option<CacheBounds>, (String, String)> {
-        let max_size = variable("DATAC_CACHE_MAX_SIZE", size)?;
-        let max_age = variable("DATAC_CACHE_MAX_AGE", age)?;
-        let is_on = variable("DATAC_CACHE_GC", switch)?.unwrap_or(true);
-        Ok((is_on && !self.no_gc).then(|| bounds(max_size, max_age)))
+    /// Returns the bounds to keep the cache within; `None` to let the cache grow.
+    pub(super) fn bounds(&self) -> Option<CacheBounds> {
+        self.set.filter(|_| !self.no_gc)
+    }
+
+    /// Takes the bounds that the settings choose.
+    pub(super) fn fill_in(&mut self, configuration: &Configuration) {
+        let none = Bounds { max_size: None, max_age: None };
+        self.set = configuration.cleans_cache().then(|| none.or(configuration));
     }
 }
 
-/// Reads and parses an environment variable, if it is set.
-fn variable<T>(name: &str, read: fn(&str) -> Result<T, String>) -> Result<Option<T>, (String, String)> {
-    let Some(text) = system::env(name) else { return Ok(None) };
-    read(&text).map(Some).map_err(|hint| (format!("invalid value `{text}` of the environment variable `{name}`"), hint))
+impl Bounds {
+    /// Returns the bounds: those that were given, else those that are set, else the defaults.
+    fn or(&self, configuration: &Configuration) -> CacheBounds {
+        let default = CacheBounds::default();
+        CacheBounds {
+            max_bytes: self.max_size.or(configuration.cache_max_bytes()).unwrap_or(default.max_bytes),
+            max_age: self.max_age.or(configuration.cache_max_age()).unwrap_or(default.max_age),
+        }
+    }
 }
 
-fn bounds(max_size: Option<u64>, max_age: Option<Duration>) -> CacheBounds {
-    let default = CacheBounds::default();
-    CacheBounds { max_bytes: max_size.unwrap_or(default.max_bytes), max_age: max_age.unwrap_or(default.max_age) }
+/// Reads an age from the command line.
+fn age(text: &str) -> Result<Duration, String> {
+    config::age(text).map(Duration::from_secs)
 }
 
 impl Content for CacheSize {
@@ -153,6 +164,14 @@ pub(super) const SCHEMAS: &[schema::Named] =
     &[schema::of::<CacheSize>(), schema::of::<Collected>(), schema::of::<Verified>()];
 
 impl Options {
+    /// Takes bounds that were not given from the settings.
+    pub(super) fn fill_in(&mut self, configuration: &Configuration) {
+        if let CacheCommand::Gc(options) = &mut self.command {
+            let CacheBounds { max_bytes, max_age } = options.bounds.or(configuration);
+            options.bounds = Bounds { max_size: Some(max_bytes), max_age: Some(max_age) };
+        }
+    }
+
     /// Returns whether the command takes long and a person waits for it.
     pub(super) fn is_watched(&self) -> bool {
         matches!(&self.command, CacheCommand::Verify(options) if !options.json)
@@ -171,7 +190,10 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen, pro
             Err(error) => errors::report(&error, workspace, screen),
         },
         CacheCommand::Gc(options) => {
-            let bounds = bounds(options.bounds.max_size, options.bounds.max_age);
+            let bounds = CacheBounds {
+                max_bytes: options.bounds.max_size.unwrap_or(CacheBounds::default().max_bytes),
+                max_age: options.bounds.max_age.unwrap_or(CacheBounds::default().max_age),
+            };
             match workspace.cache().collect(&bounds, options.dry_run) {
                 Ok(collected) if options.json => printed(document::text(&collected), screen),
                 Ok(collected) => {
@@ -324,74 +346,4 @@ pub(super) fn in_short(collected: &Collected) -> String {
 fn counted(removed: Removed, word: &str) -> String {
     let plural = if removed.count == 1 { "" } else { "s" };
     format!("{} {word}{plural}, {}", rows(removed.count), bytes(removed.bytes))
-}
-
-/// Parses a size: `10GB`, `500 MB`, `2GiB`, `4096`.
-fn size(text: &str) -> Result<u64, String> {
-    const UNITS: &[(&str, u64)] = &[
-        ("", 1),
-        ("b", 1),
-        ("k", 1000),
-        ("kb", 1000),
-        ("m", 1_000_000),
-        ("mb", 1_000_000),
-        ("g", 1_000_000_000),
-        ("gb", 1_000_000_000),
-        ("t", 1_000_000_000_000),
-        ("tb", 1_000_000_000_000),
-        ("kib", 1 << 10),
-        ("mib", 1 << 20),
-        ("gib", 1 << 30),
-        ("tib", 1 << 40),
-    ];
-    scaled(text, UNITS).ok_or_else(|| "write a size as 10GB, 500MB or 2GiB".to_owned())
-}
-
-/// Parses an age: `30d`, `12h`, `2w`, `0`.
-fn age(text: &str) -> Result<Duration, String> {
-    const UNITS: &[(&str, u64)] = &[("s", 1), ("m", 60), ("h", 3600), ("d", 24 * 3600), ("w", 7 * 24 * 3600)];
-    let seconds = if text.trim() == "0" { Some(0) } else { scaled(text, UNITS) };
-    seconds.map(Duration::from_secs).ok_or_else(|| "write an age as 30d, 12h, 2w or 0".to_owned())
-}
-
-/// Parses a switch: on or off.
-fn switch(text: &str) -> Result<bool, String> {
-    match text.trim().to_ascii_lowercase().as_str() {
-        "on" | "true" | "yes" | "y" | "t" | "1" => Ok(true),
-        "off" | "false" | "no" | "n" | "f" | "0" => Ok(false),
-        _ => Err("use `on` or `off`".to_owned()),
-    }
-}
-
-/// Parses a number with a unit, and returns it in the base unit.
-fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let unit = unit.trim().to_ascii_lowercase();
-    let scale = units.iter().find(|(name, _)| *name == unit)?.1;
-    if let Ok(whole) = number.parse::<u64>() {
-        return whole.checked_mul(scale);
-    }
-    let value = number.parse::<f64>().ok()? * scale as f64;
-    (value.is_finite() && value < u64::MAX as f64).then_some(value as u64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_and_ages_are_read_as_they_are_written() {
-        let sizes = ["0", "4096", "10GB", "1.5 MB", "2GiB", "3k"].map(|text| size(text).unwrap());
-        assert_eq!(sizes, [0, 4096, 10_000_000_000, 1_500_000, 2 << 30, 3000]);
-        let ages = ["0", "30d", "12h", "2w", "90m", "1.5h"].map(|text| age(text).unwrap().as_secs());
-        assert_eq!(ages, [0, 30 * 86_400, 12 * 3600, 14 * 86_400, 5400, 5400]);
-        for bad in ["", "x", "-1", "10 QB", "1e3", "99999999999TB", "1.2.3GB"] {
-            assert!(size(bad).is_err(), "{bad}");
-        }
-        for bad in ["", "30", "1y", "-1d", "d"] {
-            assert!(age(bad).is_err(), "{bad}");
-        }
-    }
 }

@@ -105,7 +105,7 @@ fn listed(pages: &[Page], columns: usize) -> String {
     let (recipes, sources): (Vec<&Page>, Vec<&Page>) =
         problems.into_iter().partition(|page| page.code.starts_with("E01"));
     let groups = [
-        ("Errors in recipes", recipes),
+        ("Errors in recipes and datac.toml", recipes),
         ("Errors of sources", sources),
         ("Rejected rows", rejects),
         ("Exit codes", exits),

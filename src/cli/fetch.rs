@@ -23,8 +23,8 @@ pub(super) struct Options {
     #[arg(value_name = "SELECTOR")]
     pub(super) selectors: Vec<String>,
     /// Fail rather than change datac.lock
-    #[arg(long, env = "DATAC_LOCKED", hide_env = true, value_parser = clap::builder::BoolishValueParser::new())]
-    locked: bool,
+    #[arg(long)]
+    pub(super) locked: bool,
     /// Print one JSON document to stdout
     #[arg(long)]
     json: bool,

@@ -9,6 +9,7 @@ mod cache;
 mod check;
 mod clean;
 mod completions;
+mod config;
 pub mod diagnostics;
 mod diff;
 mod doctor;
@@ -49,6 +50,7 @@ use std::{
     io::{self, Write},
     mem::ManuallyDrop,
     panic::{self, AssertUnwindSafe},
+    path::PathBuf,
     process::ExitCode,
     sync::{
         Arc,
@@ -68,7 +70,7 @@ use crate::{
     event::Observer,
     failure::Failure,
     system,
-    workspace::{Make, Settings, Workspace, discover},
+    workspace::{Configuration, Given, Make, SettingKey, SettingValue, Settings, Workspace, WorkspaceError, discover},
 };
 
 /// Runs the command that the process was called with.
@@ -180,7 +182,13 @@ fn dispatch(arguments: Arguments, line: Vec<String>, interrupt: Arc<AtomicBool>,
             return exit::USAGE;
         }
     };
-    let workspace = open(&global, interrupt, listener.before(progress.observer()));
+    let configuration = match configured(&global, &command, &place) {
+        Ok(configuration) => configuration,
+        Err(error) => return errors::report(&error, &Workspace::open(Settings::new(root_of(&global))), &screen),
+    };
+    command.fill_in(&configuration);
+    let settings = configuration.settings(root_of(&global));
+    let workspace = open(settings, interrupt, listener.before(progress.observer()));
     match command {
         Command::Init(options) => init::run(&workspace, &options, &screen),
         Command::New(options) => new::run(&workspace, &options, &screen),
@@ -204,6 +212,7 @@ fn dispatch(arguments: Arguments, line: Vec<String>, interrupt: Arc<AtomicBool>,
         Command::Stats(options) => stats::run(&workspace, &options, &screen),
         Command::Validate(options) => validate::run(&workspace, &options, &screen),
         Command::Check(options) => check::run(&workspace, &options, &screen),
+        Command::Config(options) => config::run(&configuration, &options, &screen),
         Command::Explain(options) => explain::run(&options, &screen),
         Command::Doctor(options) => doctor::run(&workspace, &options, &screen),
         Command::Completions(options) => completions::run(&options, &screen),
@@ -217,6 +226,8 @@ fn dispatch(arguments: Arguments, line: Vec<String>, interrupt: Arc<AtomicBool>,
 struct Place {
     /// Whether the workspace is another folder than the current one.
     is_elsewhere: bool,
+    /// The folder that folders are typed from, if not from the workspace.
+    typed_in: Option<PathBuf>,
 }
 
 /// Finds the workspace of a command that names none, and makes the paths it was given relative to that.
@@ -230,26 +241,34 @@ fn here(global: &mut Global, command: &mut Command) -> Result<Place, Failure> {
     }
     let is_elsewhere = found.is_elsewhere();
     if is_elsewhere {
-        // Options are typed from here, too.
-        for folder in [&mut global.cache_dir, &mut global.output_dir].into_iter().flatten() {
-            *folder = here.join(&folder);
-        }
-        if let Some(hub) = global.hub.as_mut().filter(|hub| system::is_dir(&here.join(hub.as_str()))) {
-            *hub = here.join(hub.as_str()).to_string_lossy().into_owned();
-        }
         global.directory = Some(found.root);
     }
-    Ok(Place { is_elsewhere })
+    Ok(Place { is_elsewhere, typed_in: is_elsewhere.then_some(here) })
 }
 
-fn open(global: &Global, interrupt: Arc<AtomicBool>, observer: Observer) -> Workspace {
-    Workspace::open(Settings {
-        cache_dir: global.cache_dir.clone(),
-        output_dir: global.output_dir.clone(),
-        hub: global.hub.clone(),
-        offline: global.offline,
-        interrupt,
-        observer,
-        ..Settings::new(global.directory.clone().unwrap_or_else(|| ".".into()))
-    })
+/// Returns the settings that hold: options go before the environment, and that before `datac.toml`.
+fn configured(global: &Global, command: &Command, place: &Place) -> Result<Configuration, WorkspaceError> {
+    let text = |path: &PathBuf| SettingValue::Text(path.to_string_lossy().into_owned());
+    let given = [
+        (SettingKey::Hub, global.hub.clone().map(SettingValue::Text)),
+        (SettingKey::Offline, global.offline.then_some(SettingValue::Switch(true))),
+        (SettingKey::CacheDir, global.cache_dir.as_ref().map(text)),
+        (SettingKey::OutputsDir, global.output_dir.as_ref().map(text)),
+    ];
+    let values = given.into_iter().filter_map(|(setting, value)| Some((setting, value?))).collect();
+    if !command.has_workspace() {
+        return Ok(Configuration::default());
+    }
+    Configuration::read(
+        &root_of(global),
+        Given { values, from: place.typed_in.clone(), hub_from: place.typed_in.clone() },
+    )
+}
+
+fn root_of(global: &Global) -> PathBuf {
+    global.directory.clone().unwrap_or_else(|| ".".into())
+}
+
+fn open(settings: Settings, interrupt: Arc<AtomicBool>, observer: Observer) -> Workspace {
+    Workspace::open(Settings { interrupt, observer, ..settings })
 }

@@ -4,10 +4,13 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{
-    add, build, cache, check, clean, diff, doctor, document, exit, explain, fetch, graph, init, inspect, lock, log, ls,
-    new, render, screen::Screen, stats, status, trace, validate, why,
+    add, build, cache, check, clean, config, diff, doctor, document, exit, explain, fetch, graph, init, inspect,
+    lock, log, ls, new, render, screen::Screen, stats, status, trace, validate, why,
 };
-use crate::workspace::{EVENTS_SCHEMA, LOCK_SCHEMA, RECIPE_SCHEMA, events_schema, lock_schema, recipe_schema};
+use crate::workspace::{
+    EVENTS_SCHEMA, LOCK_SCHEMA, RECIPE_SCHEMA, SETTINGS_SCHEMA, events_schema, lock_schema, recipe_schema,
+    settings_schema,
+};
 
 /// Options of `schema`.
 #[derive(Args, Debug)]
@@ -16,6 +19,7 @@ Examples:
   datac schema                 list the names
   datac schema status          what `datac status --json` prints
   datac schema recipe          a recipe, for editors; `lock`: datac.lock
+  datac schema settings        datac.toml
   datac schema events          a line of `datac build --events`")]
 pub(super) struct Options {
     /// Name of the schema
@@ -58,13 +62,18 @@ pub(super) type Named = (&'static str, fn() -> Value);
 fn all() -> Vec<Named> {
     let mut all = vec![(EVENTS_SCHEMA, events_schema as fn() -> Value)];
     // Schemas of input files.
-    all.extend([(RECIPE_SCHEMA, recipe_schema as fn() -> Value), (LOCK_SCHEMA, lock_schema)]);
+    all.extend([
+        (RECIPE_SCHEMA, recipe_schema as fn() -> Value),
+        (LOCK_SCHEMA, lock_schema),
+        (SETTINGS_SCHEMA, settings_schema),
+    ]);
     let commands = [
         add::SCHEMAS,
         build::SCHEMAS,
         cache::SCHEMAS,
         check::SCHEMAS,
         clean::SCHEMAS,
+        config::SCHEMAS,
         diff::SCHEMAS,
         doctor::SCHEMAS,
         explain::SCHEMAS,

@@ -29,10 +29,10 @@ pub(super) struct Options {
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "1", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(super) poll: Option<u64>,
     /// Threads [default: one per core]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "DATAC_JOBS", hide_env = true)]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) jobs: Option<u16>,
     /// Fail rather than change datac.lock
-    #[arg(long, env = "DATAC_LOCKED", hide_env = true, value_parser = clap::builder::BoolishValueParser::new())]
+    #[arg(long)]
     pub(super) locked: bool,
     #[command(flatten)]
     pub(super) keep: cache::Keep,
@@ -45,13 +45,6 @@ pub(super) fn run(
     screen: &Screen,
     progress: &Progress,
 ) -> u8 {
-    let bounds = match options.keep.bounds() {
-        Ok(bounds) => bounds,
-        Err((message, hint)) => {
-            screen.error(&message, Some(&hint));
-            return exit::USAGE;
-        }
-    };
     let watch = WatchOptions {
         delay: Duration::from_millis(options.delay),
         poll: options.poll.map(Duration::from_secs),
@@ -59,7 +52,7 @@ pub(super) fn run(
             jobs: options.jobs.map_or(0, usize::from),
             locked: options.locked,
             command,
-            bounds,
+            bounds: options.keep.bounds(),
             ..BuildOptions::default()
         },
     };

@@ -30,6 +30,10 @@ const DOCUMENTS: &[(&str, &str)] = &[
          datac build --quiet; id=$(head -n 1 dataset/sft_one/trl/train.jsonl | cut -c 8-27); \
          mv one.old config/sft/one.yaml; datac build --quiet; datac trace --id $id --json",
     ),
+    (
+        "datac.config/1",
+        "printf 'offline = true\\n[cache]\\nmax_age = 0\\n' > datac.toml; datac config --json; rm datac.toml",
+    ),
     ("datac.stats/1", "datac stats --json"),
     ("datac.ls/1", "datac ls --json"),
     ("datac.ls/1", "datac ls sources --json"),
@@ -63,7 +67,7 @@ const DOCUMENTS: &[(&str, &str)] = &[
 ];
 
 /// Schemas of what is no document: held to what they describe where that is tested.
-const ELSEWHERE: &[&str] = &["datac.events/1", "datac.lock/1", "datac.recipe/1"];
+const ELSEWHERE: &[&str] = &["datac.events/1", "datac.lock/1", "datac.recipe/1", "datac.settings/1"];
 
 #[test]
 fn every_document_is_as_its_schema_says() {

@@ -19,8 +19,8 @@ use datac::{
     outputs::OutputKind,
     system,
     workspace::{
-        self, BuildReport, DroppedRow, Explanation, Identified, Journey, Origin, RecipeReport, RecipeStatus, RowsDiff,
-        Stats, discover,
+        self, BuildReport, CacheBounds, Configuration, DroppedRow, EffectiveSetting, Explanation, Given,
+        Identified, Journey, Origin, RecipeReport, RecipeStatus, RowsDiff, SettingKey, SettingValue, Stats, discover,
     },
 };
 
@@ -28,6 +28,7 @@ use datac::{
 #[pyclass(frozen)]
 pub(crate) struct Workspace {
     settings: Settings,
+    configuration: Configuration,
 }
 
 /// Returns the schemas of the documents that the methods return, by name.
@@ -45,6 +46,7 @@ pub(crate) fn schemas() -> Value {
         "Journey": of::<Journey>(),
         "Identified": of::<Identified>(),
         "DroppedRow": of::<DroppedRow>(),
+        "EffectiveSetting": of::<EffectiveSetting>(),
         "Stats": of::<Stats>(),
         "RowsDiff": of::<RowsDiff>(),
     })
@@ -125,12 +127,12 @@ fn text(document: &impl Serialize) -> String {
 #[pymethods]
 impl Workspace {
     #[new]
-    #[pyo3(signature = (path, *, hub=None, offline=false, cache=None, output=None))]
+    #[pyo3(signature = (path, *, hub=None, offline=None, cache=None, output=None))]
     fn new(
         py: Python<'_>,
         path: Option<PathBuf>,
         hub: Option<String>,
-        offline: bool,
+        offline: Option<bool>,
         cache: Option<PathBuf>,
         output: Option<PathBuf>,
     ) -> PyResult<Self> {
@@ -144,12 +146,23 @@ impl Workspace {
             let message = format!("the workspace folder `{}` does not exist", root.display());
             return Err(raised(Failure::plain(FailureKind::Config, message).into()));
         }
-        // A process may change its current folder; what was typed is meant from here.
-        let hub = hub.map(|hub| {
-            if system::is_dir(&here.join(&hub)) { here.join(&hub).to_string_lossy().into_owned() } else { hub }
-        });
-        let settings = Settings { hub, offline, cache_dir: cache, output_dir: output, ..Settings::new(root) };
-        Ok(Self { settings })
+        let folder = |path: PathBuf| SettingValue::Text(path.to_string_lossy().into_owned());
+        let given = [
+            (SettingKey::Hub, hub.map(SettingValue::Text)),
+            (SettingKey::Offline, offline.map(SettingValue::Switch)),
+            (SettingKey::CacheDir, cache.map(folder)),
+            (SettingKey::OutputsDir, output.map(folder)),
+        ];
+        let values = given.into_iter().filter_map(|(setting, value)| Some((setting, value?))).collect();
+        // A process may change its current folder; a hub that was typed is meant from here.
+        let given = Given { values, from: None, hub_from: Some(here) };
+        let configuration = Configuration::read(&root, given).map_err(|error| raised(error.into()))?;
+        Ok(Self { settings: configuration.settings(root), configuration })
+    }
+
+    /// Returns the settings that hold, each with what decided it: a list.
+    fn effective(&self) -> String {
+        text(&self.configuration.effective())
     }
 
     #[getter]
@@ -191,7 +204,7 @@ impl Workspace {
         &self,
         py: Python<'_>,
         selectors: Vec<String>,
-        locked: bool,
+        locked: Option<bool>,
         force: bool,
         jobs: usize,
         wait: bool,
@@ -200,7 +213,16 @@ impl Workspace {
     ) -> PyResult<String> {
         let command = [vec!["python: build".to_owned()], selectors.clone()].concat();
         let no_wait = !wait;
-        let options = BuildOptions { jobs, locked, force, no_wait, fail_fast, command, ..BuildOptions::default() };
+        let configured = &self.configuration;
+        let default = CacheBounds::default();
+        let bounds = configured.cleans_cache().then(|| CacheBounds {
+            max_bytes: configured.cache_max_bytes().unwrap_or(default.max_bytes),
+            max_age: configured.cache_max_age().unwrap_or(default.max_age),
+        });
+        let jobs = if jobs == 0 { configured.jobs().unwrap_or(0) } else { jobs };
+        let locked = locked.unwrap_or(configured.locked());
+        let options =
+            BuildOptions { jobs, locked, force, no_wait, fail_fast, command, bounds, ..BuildOptions::default() };
         let report = build::build(py, &self.settings, selectors.clone(), options, on_event.as_ref())?;
         if report.recipes.is_empty() {
             return Err(self.no_recipes(&selectors).exception(py));

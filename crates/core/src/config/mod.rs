@@ -1,4 +1,4 @@
-//! Reads a [`Recipe`] from YAML, or reports every fault in it with its location.
+//! Reads a [`Recipe`] from YAML, or reports every fault in it with its location; and the settings of a workspace from TOML.
 //!
 //! [`load`] is pure: it turns a text into a recipe or [`Problem`]s. `yaml` parses the text into a tree with
 //! positions, and one walk (`check`) turns the tree into a recipe, so all faults of a file are reported together,
@@ -15,6 +15,8 @@ mod pages;
 mod problem;
 pub mod recipe;
 mod schema;
+mod settings;
+mod toml;
 mod tree;
 mod yaml;
 
@@ -49,6 +51,10 @@ pub use recipe::{
     Strategy, Take, Unique, Unit, Validation, format_word,
 };
 pub use schema::{RECIPE_SCHEMA, schema};
+pub use settings::{
+    Described, FoundSetting, MAX_JOBS, SETTINGS, SETTINGS_FILE, SETTINGS_SCHEMA, SettingKey, SettingKind, SettingValue,
+    age, load_settings, settings_schema, size, switch,
+};
 
 pub use crate::format::RowFormat;
 
@@ -195,7 +201,7 @@ fn read(text: &[u8], vocabulary: &Vocabulary) -> Result<Recipe, Vec<Fault>> {
 /// Returns the text without its byte order mark, and the size of that mark in bytes.
 fn plain_text(text: &[u8]) -> Result<(&str, usize), Fault> {
     if text.len() > MAX_BYTES {
-        let message = format!("the file has {} bytes; recipes may have up to {MAX_BYTES}", text.len());
+        let message = format!("the file has {} bytes; it may have up to {MAX_BYTES}", text.len());
         return Err(
             Fault::of_file(problem::TOO_LARGE, message).hint("is this a recipe? data goes into a file of its own")
         );

@@ -78,13 +78,18 @@ fn words(text: &'static str) -> impl Iterator<Item = Part> {
 mod tests {
     use super::*;
     use crate::{
-        config::{CODES, load, tests::vocabulary},
+        config::{CODES, SETTINGS_FILE, load, load_settings, tests::vocabulary},
         failure::SourceFault,
     };
 
     fn codes_of(text: &str) -> Vec<&'static str> {
         load("config/example.yaml", text.as_bytes(), &vocabulary())
             .map_or_else(|problems| problems.iter().map(|problem| problem.code).collect(), |_| Vec::new())
+    }
+
+    fn codes_of_settings(text: &str) -> Vec<&'static str> {
+        let problems = load_settings(SETTINGS_FILE, text.as_bytes()).err().unwrap_or_default();
+        problems.iter().map(|problem| problem.code).collect()
     }
 
     #[test]
@@ -141,6 +146,8 @@ mod tests {
                         codes_of(example.text)
                     ),
                     "yaml recipe" => assert_eq!(codes_of(example.text), [""; 0], "{}", page.code),
+                    "toml wrong" => assert!(codes_of_settings(example.text).contains(&page.code), "{}", page.code),
+                    "toml right" => assert_eq!(codes_of_settings(example.text), [""; 0], "{}", page.code),
                     _ => continue,
                 }
                 seen += 1;

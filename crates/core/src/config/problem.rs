@@ -1,13 +1,13 @@
-//! Problems of a recipe: what is wrong, where, and what to do about it.
+//! Problems of a recipe or of `datac.toml`: what is wrong, where, and what to do about it.
 
 use std::{fmt, ops::Range};
 
-/// A problem in a recipe. All problems of a file are reported together.
+/// A problem in a recipe or in `datac.toml`. All problems of a file are reported together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Stable code from [`CODES`].
     pub code: &'static str,
-    /// Path of the recipe.
+    /// Path of the file.
     pub path: String,
     /// Statement of what is wrong.
     pub message: String,
@@ -143,6 +143,8 @@ codes! {
     SHAPE = "E0136", "unknown shape of `output`, or one that has no rows for such samples or no such files";
     EXPECT = "E0137", "`expect` has bounds that nothing can meet, or is about what the recipe does not have";
     MODEL = "E0138", "invalid `model`: no place, argument or date, or not for such samples";
+    NOT_TOML = "E0139", "`datac.toml` is not TOML";
+    QUANTITY = "E0140", "a setting is not a size or an age";
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ fn value_of(node: &tree::Node<'_>) -> Option<Value> {
             },
             // JSON has no infinite numbers.
             tree::Scalar::Float(value) => serde_json::Number::from_f64(*value)?.into(),
-            tree::Scalar::Text => json!(text),
+            tree::Scalar::Date | tree::Scalar::Text => json!(text),
         },
         tree::Value::List(items) => items.iter().map(value_of).collect::<Option<Vec<_>>>()?.into(),
         tree::Value::Map(entries) => {

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, ops::Range};
 
-/// A YAML node.
+/// A node of a YAML or TOML document.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Node<'t> {
     /// Span in the text, in bytes.
@@ -24,7 +24,7 @@ pub(super) enum Value<'t> {
     Refused,
 }
 
-/// Value of a scalar under YAML's core schema.
+/// Value of a scalar under YAML's core schema, or in TOML.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Scalar {
     /// `null`, `~` or nothing.
@@ -35,6 +35,8 @@ pub(super) enum Scalar {
     Int(i128),
     /// Any other number, including infinity and NaN.
     Float(f64),
+    /// A date or a time, which TOML has and YAML's core schema has not.
+    Date,
     /// Everything else.
     Text,
 }
@@ -76,6 +78,7 @@ impl<'t> Node<'t> {
             Value::Scalar(Scalar::Null, _) => "nothing".into(),
             Value::Scalar(Scalar::Bool(value), _) => format!("the boolean `{value}`"),
             Value::Scalar(Scalar::Int(_) | Scalar::Float(_), text) => format!("the number `{text}`"),
+            Value::Scalar(Scalar::Date, text) => format!("the date `{text}`"),
             Value::Scalar(Scalar::Text, text) => format!("the text {}", quoted(text)),
             Value::List(_) => "a list".into(),
             Value::Map(_) => "a mapping".into(),

@@ -17,6 +17,7 @@ use crate::{
     system,
 };
 use datac_core::{
+    config::SETTINGS_FILE,
     failure::{Failure, FailureKind},
     outputs,
 };
@@ -26,7 +27,7 @@ use datac_core::{
 pub struct Dependencies {
     /// The training and validation files of the recipes.
     pub outputs: Vec<PathBuf>,
-    /// Recipes, folders of recipes, `datac.lock`, local source files and their folders; sorted.
+    /// Recipes, folders of recipes, `datac.lock`, `datac.toml`, local source files and their folders; sorted.
     pub inputs: Vec<PathBuf>,
 }
 
@@ -51,7 +52,7 @@ pub(crate) fn dependencies(
     }
     // A YAML file that is not a recipe may become one.
     inputs.extend(report.others.iter().map(PathBuf::from));
-    inputs.push(PathBuf::from("datac.lock"));
+    inputs.extend(["datac.lock", SETTINGS_FILE].map(PathBuf::from));
     let mut inputs: Vec<PathBuf> = inputs.iter().map(|path| from_here(&site.root().join(path))).collect();
     // make and ninja always count a missing file as changed.
     inputs.retain(|path| system::exists(path));

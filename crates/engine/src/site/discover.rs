@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use super::recipe_folder::{looks_like_recipe, walk};
 use crate::system;
 use datac_core::{
-    config::MAX_BYTES,
+    config::{MAX_BYTES, SETTINGS_FILE},
     failure::{Failure, FailureKind},
 };
 
@@ -31,8 +31,8 @@ const LOOKED_AT: usize = 64;
 /// Finds the workspace for a command that is called in the folder `here`; `words` may name recipes by path.
 ///
 /// A recipe outside `here` that is named by path decides: its workspace is the folder above its `config/`. Otherwise `here`
-/// is the workspace if it has `config/` or `datac.lock`; else the nearest folder above that has `datac.lock`, or recipes
-/// below `config/`; else `here` again.
+/// is the workspace if it has `config/`, `datac.toml` or `datac.lock`; else the nearest folder above that has `datac.toml`,
+/// `datac.lock`, or recipes below `config/`; else `here` again.
 pub fn discover(here: &Path, words: &[String]) -> Result<Discovered, Failure> {
     let mut named: Vec<PathBuf> = words.iter().filter_map(|word| workspace_of(here, word)).collect();
     named.dedup();
@@ -76,7 +76,12 @@ fn within(here: &Path, root: &Path, word: &str) -> String {
 
 /// Returns whether a folder has what every workspace has.
 fn has_any(folder: &Path) -> bool {
-    system::is_dir(&folder.join("config")) || system::exists(&folder.join("datac.lock"))
+    system::is_dir(&folder.join("config")) || is_marked(folder)
+}
+
+/// Returns whether a folder has a file of datac's.
+fn is_marked(folder: &Path) -> bool {
+    [SETTINGS_FILE, "datac.lock"].iter().any(|name| system::exists(&folder.join(name)))
 }
 
 /// Returns whether a folder is a workspace beyond doubt: many programs have a `config/` of their own.
@@ -84,7 +89,7 @@ fn is_workspace(folder: &Path) -> bool {
     let is_recipe = |path: &PathBuf| {
         system::read_up_to(&folder.join(path), MAX_BYTES as u64).is_ok_and(|text| looks_like_recipe(&text))
     };
-    system::exists(&folder.join("datac.lock"))
+    is_marked(folder)
         || system::is_dir(&folder.join("config"))
             && walk(folder, Path::new("config")).is_ok_and(|paths| paths.iter().take(LOOKED_AT).any(is_recipe))
 }
@@ -132,6 +137,9 @@ mod tests {
         assert_eq!(found(&one.join("config/sft"), &["a.yaml"]), (one.clone(), vec!["config/sft/a.yaml".into()]));
         assert_eq!(found(&top.join("none"), &["x"]).0, Path::new("."), "nothing is found, so nothing is changed");
         assert_eq!(found(&top.join("other/sub"), &[]).0, Path::new("."), "a config of another program is no workspace");
+        system::create_dir(&top.join("set/deep")).unwrap();
+        system::replace(&top.join("set/datac.toml"), b"").unwrap();
+        assert_eq!(found(&top.join("set/deep"), &[]).0, top.join("set"));
         let path = one.join("config/sft/a.yaml").to_string_lossy().into_owned();
         assert_eq!(found(&top.join("none"), &[&path]), (one.clone(), vec!["config/sft/a.yaml".into()]));
         assert_eq!(found(&top.join("two"), &["../one/config/sft/a.yaml"]).0, one);

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{CacheFolder, WorkspaceError};
+use super::{CacheFolder, Settings, WorkspaceError};
 use crate::{
     cache::{DOWNLOADS, Record, stat_cache},
     event::Observer,
@@ -23,16 +23,30 @@ pub(crate) struct HubAccess {
     root: PathBuf,
     /// Whether the settings forbid the network.
     pub(crate) offline: bool,
+    /// Whether the access token may be sent to it.
+    is_trusted: bool,
     observer: Observer,
 }
 
+/// Address of the public hub.
+const PUBLIC: &str = "https://huggingface.co";
+
 impl HubAccess {
-    /// Chooses the hub that `given` names, or the public hub for `None`. Folders are relative to `root`.
-    pub(crate) fn new(given: Option<String>, root: &Path, offline: bool, observer: Observer) -> Self {
+    /// Chooses the hub that the settings name, or the public hub. Folders are relative to the workspace.
+    pub(crate) fn new(settings: &Settings, observer: Observer) -> Self {
+        let given = &settings.hub;
         let is_meant = |kind: &&&dyn HubKind| given.as_ref().map_or(kind.is_remote(), |given| kind.is_meant(given));
         let kind = *HUBS.iter().find(is_meant).expect("the last kind of hub takes every word");
-        let given = given.unwrap_or_else(default_endpoint);
-        Self { given, kind, root: root.to_owned(), offline, observer }
+        let given = given.clone().unwrap_or_else(default_endpoint);
+        let is_known =
+            || [default_endpoint().as_str(), PUBLIC].map(|known| kind.name(known)).contains(&kind.name(&given));
+        let is_trusted = !settings.is_hub_from_file || is_known();
+        Self { given, kind, root: settings.root.clone(), offline: settings.offline, is_trusted, observer }
+    }
+
+    /// Returns whether the access token may be sent to the hub.
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.is_trusted
     }
 
     /// Returns the same hub, with the network disabled.
@@ -73,6 +87,7 @@ impl HubAccess {
             root: self.root.clone(),
             store: cache.join(DOWNLOADS),
             offline: self.offline,
+            sends_token: self.is_trusted,
             digest: Arc::new(digest),
             observer: self.observer.clone(),
         }
@@ -80,5 +95,23 @@ impl HubAccess {
 }
 
 fn default_endpoint() -> String {
-    system::env("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned())
+    system::env("HF_ENDPOINT").unwrap_or_else(|| PUBLIC.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_for_hubs_that_a_person_names() {
+        let is_trusted = |hub: Option<&str>, is_hub_from_file| {
+            let settings = Settings { hub: hub.map(str::to_owned), is_hub_from_file, ..Settings::new("/w") };
+            HubAccess::new(&settings, Arc::new(|_| {})).is_trusted()
+        };
+        assert!(is_trusted(None, false));
+        assert!(is_trusted(Some("https://hub.example.org"), false));
+        assert!(!is_trusted(Some("https://hub.example.org"), true));
+        assert!(!is_trusted(Some("https://huggingface.co.example.org"), true));
+        assert!(is_trusted(Some("https://huggingface.co/"), true));
+    }
 }

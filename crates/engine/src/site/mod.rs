@@ -4,6 +4,7 @@
 //! whole [`Site`].
 
 mod cache_folder;
+mod configuration;
 mod discover;
 mod error;
 mod hub;
@@ -15,6 +16,7 @@ mod recipe_folder;
 mod settings;
 
 pub(crate) use cache_folder::{CacheFolder, IfHeld};
+pub use configuration::{Configuration, EffectiveSetting, Given, SettingOrigin};
 pub use discover::{Discovered, discover};
 pub use error::WorkspaceError;
 pub(crate) use hub::HubAccess;
@@ -70,7 +72,7 @@ impl Site {
             lock: LockStore::new(root.join("datac.lock")),
             cache: CacheFolder::new(cache, observer.clone()),
             outputs: OutputFolder::new(root.clone(), within(&settings.output_dir, "dataset")),
-            hub: HubAccess::new(settings.hub.clone(), root, settings.offline, observer.clone()),
+            hub: HubAccess::new(settings, observer.clone()),
             observer,
             interrupt: settings.interrupt.clone(),
             versions: settings.versions.clone(),

@@ -8,7 +8,7 @@ use std::{
 use crate::{event::Observer, graph::code_versions};
 use datac_core::code::CodeVersions;
 
-/// Locations of a workspace, and access options.
+/// Locations of a workspace, and access options: one field each, since programs of others name those they set.
 #[derive(Clone)]
 pub struct Settings {
     /// The folder of the workspace.
@@ -19,6 +19,9 @@ pub struct Settings {
     pub output_dir: Option<PathBuf>,
     /// A URL, a folder or `sample`; by default the public Hub.
     pub hub: Option<String>,
+    /// Whether `datac.toml` alone names the hub: it may come from elsewhere with the workspace, so the token of whoever builds is not
+    /// sent to a host that it names.
+    pub is_hub_from_file: bool,
     /// Whether the network is disabled.
     pub offline: bool,
     /// Set when the user interrupts datac.
@@ -38,6 +41,7 @@ impl Settings {
             cache_dir: None,
             output_dir: None,
             hub: None,
+            is_hub_from_file: false,
             offline: false,
             interrupt: Arc::default(),
             observer: Arc::new(|_| {}),

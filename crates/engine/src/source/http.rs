@@ -27,7 +27,7 @@ impl HubKind for HttpKind {
         let observer = with.observer.clone();
         let config = HubConfig {
             endpoint: given.to_owned(),
-            token: hub::find_token(),
+            token: hub::find_token().filter(|_| with.sends_token),
             offline: with.offline || hub::env_offline(),
             store: with.store.clone(),
             progress: Arc::new(move |event| observer(event_of(event))),
@@ -51,7 +51,7 @@ impl HubKind for HttpKind {
         let patience = std::time::Duration::from_secs(10);
         let opened = HttpHub::new(HubConfig {
             endpoint: given.to_owned(),
-            token: hub::find_token(),
+            token: hub::find_token().filter(|_| with.sends_token),
             offline: false,
             store: with.store.clone(),
             progress: Arc::new(|_| {}),

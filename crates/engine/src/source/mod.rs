@@ -191,6 +191,8 @@ pub struct Opening {
     pub store: PathBuf,
     /// Whether the network may not be used.
     pub offline: bool,
+    /// Whether the access token may be sent to the hub.
+    pub sends_token: bool,
     /// Hashes files on disk.
     pub digest: Arc<folder::DigestFile>,
     /// Told of downloads.

@@ -72,7 +72,7 @@ pub(super) fn doctor(site: &Site) -> Vec<Finding> {
         clock,
         check_output(root, &site.outputs),
         check_disk(&site.cache, &site.outputs),
-        check_token(),
+        check_token(&site.hub),
         check_hub(&site.hub, &site.cache),
         check_machine(),
     ]
@@ -355,19 +355,23 @@ fn gigabytes(bytes: u64) -> String {
 }
 
 #[cfg(feature = "hub")]
-fn check_token() -> Finding {
+fn check_token(configured: &HubAccess) -> Finding {
     use crate::source::hub;
     let name = "token";
     match hub::find_token_and_place() {
         _ if hub::has_bad_token() => Finding::new(name, Health::Warn, "HF_TOKEN is not a valid token")
             .hint("set it to a valid token, or unset it"),
+        Some((_, place)) if configured.is_remote() && !configured.is_trusted() => {
+            let text = format!("found in {place}; not sent to {}, which `datac.toml` alone names", configured.name());
+            Finding::new(name, Health::Warn, text).hint("`--hub` or DATAC_HUB sends it there, if you trust that host")
+        }
         Some((_, place)) => Finding::new(name, Health::Ok, format!("found in {place}")),
         None => Finding::new(name, Health::Ok, "none; private and gated datasets need HF_TOKEN"),
     }
 }
 
 #[cfg(not(feature = "hub"))]
-fn check_token() -> Finding {
+fn check_token(_: &HubAccess) -> Finding {
     Finding::new("token", Health::Skip, "this datac was built without the `hub` feature")
 }
 

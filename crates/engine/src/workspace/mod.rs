@@ -70,12 +70,18 @@ pub use crate::{
         },
     },
     selector::{Pattern, Selector, Term, asks_for_state},
-    site::{Discovered, Found, RecipeText, Settings, WorkspaceError, discover},
+    site::{
+        Configuration, Discovered, EffectiveSetting, Found, Given, RecipeText, SettingOrigin, Settings, WorkspaceError,
+        discover,
+    },
     source::lock::{LOCK_SCHEMA, schema as lock_schema},
     status::{Assessment, FileState, FileStatus, RecipeStatus, State, plan_cache::PlanCache},
 };
 pub use datac_core::{
-    config::{FORMATS, MAX_BYTES, Page, Part, Problem, RECIPE_SCHEMA, pages},
+    config::{
+        FORMATS, MAX_BYTES, Page, Part, Problem, RECIPE_SCHEMA, SETTINGS_FILE, SETTINGS_SCHEMA, SettingKey,
+        SettingValue, pages, settings_schema,
+    },
     id::FileHash,
 };
 

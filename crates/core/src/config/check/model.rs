@@ -175,7 +175,7 @@ fn json_of(node: &Node<'_>) -> Option<serde_json::Value> {
             Some(value) => value.into(),
             None => text.as_ref().into(),
         },
-        Value::Scalar(Scalar::Text, text) => text.as_ref().into(),
+        Value::Scalar(Scalar::Date | Scalar::Text, text) => text.as_ref().into(),
         Value::List(items) => items.iter().map(json_of).collect::<Option<Vec<_>>>()?.into(),
         Value::Map(entries) => {
             let pair =

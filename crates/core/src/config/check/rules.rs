@@ -43,7 +43,7 @@ pub(super) fn percentage(text: &str) -> Option<f64> {
 }
 
 /// Lists words in backticks, separated by commas.
-pub(super) fn list_of(words: &[&str]) -> String {
+pub(in super::super) fn list_of(words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     quoted.join(", ")
 }
