@@ -74,6 +74,7 @@ documents! {
     show: "tests/cmd/show.md",
     stats: "tests/cmd/stats.md",
     trace: "tests/cmd/trace.md",
+    blame: "tests/cmd/blame.md",
     validate: "tests/cmd/validate.md",
     explain: "tests/cmd/explain.md",
 }

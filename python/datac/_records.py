@@ -7,6 +7,33 @@ from typing import Any
 from ._record import Record
 
 
+class Blame(Record):
+    """The rows that a model was trained on in a step."""
+
+    _records = {"rows": "BlamedRow"}
+    rows: list[BlamedRow]
+    """The rows, in the order of the logs; one that was trained on several times stands there once."""
+    step: int
+    """The step."""
+
+
+class BlamedRow(Record):
+    """A row that a model was trained on."""
+
+    _records = {"made_of": "MadeOf"}
+    id: str
+    """The `id` of the row."""
+    line: int
+    """Line in that log, from 1."""
+    log: str
+    """Path of the log that names it first."""
+    made_of: list[MadeOf]
+    """The source rows that it was made of, by recipe; none if no build of the history has it, several of a recipe if source
+    rows have the same content."""
+    times: int
+    """How often it was trained on in the step."""
+
+
 class BuildReport(Record):
     """Result of a build."""
 
@@ -307,6 +334,28 @@ class Journey(Record):
     """The source as it was asked for."""
     source_row: Any | None
     """The row as the first recipe read it."""
+
+
+class MadeOf(Record):
+    """A source row that a row was made of."""
+
+    _records = {"sample": "SampleOf", "source": "SourcePlace"}
+    converter: str
+    """Name of the converter."""
+    converter_code: str
+    """Version of the converter."""
+    is_latest: bool
+    """Whether that was its last build; an earlier one is named only if the row is in no last build."""
+    path: str
+    """Path of the recipe."""
+    recipe: str
+    """Name of the recipe."""
+    run: int
+    """The run that built it."""
+    sample: SampleOf | None
+    """Which of the samples of its source row it is; `None` if the row yields only one."""
+    source: SourcePlace
+    """Location of the source row."""
 
 
 class Mixed(Record):

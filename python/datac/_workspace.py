@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from ._output import Output
 
 if TYPE_CHECKING:
     from ._records import (
+        Blame,
         BuildReport,
         DroppedRow,
         EffectiveSetting,
@@ -162,6 +163,17 @@ class Workspace:
         from ._records import Identified
 
         return Identified(json.loads(self._handle.trace_id(id)))
+
+    def blame(self, log: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], step: int) -> Blame:
+        """Names the rows that a model was trained on in an optimizer step, from 1: source file and line, converter, recipe, commit.
+
+        `log` is what `datac.trl.RowIds` writes, or the logs of several ranks. A row that no build of the history has is made of
+        nothing (`made_of`). Raises `ConfigError` if the logs have no such step, or a line that is malformed.
+        """
+        from ._records import Blame
+
+        logs = [log] if isinstance(log, (str, os.PathLike)) else list(log)
+        return Blame(json.loads(self._handle.blame([os.fspath(one) for one in logs], step)))
 
     def __getitem__(self, name: str) -> Recipe:
         """Returns a recipe by its name or path.

@@ -1,5 +1,6 @@
 """Status, builds, errors, events, recipes."""
 
+import json
 import pickle
 
 import pytest
@@ -56,6 +57,25 @@ def test_settings_come_from_the_file_of_the_workspace(ws, monkeypatch):
         datac.Workspace(ws.path)
     assert type(raised.value) is datac.ConfigError
     assert [(problem.path, problem.line, problem.code) for problem in raised.value.problems] == [("datac.toml", 2, "E0110")]
+
+
+def test_rows_of_a_step_are_named(own):
+    ws = own([{"instruction": f"{n}?", "input": "", "output": f"Number {n}."} for n in range(9)], "output: { shape: messages, id: true }\n")
+    ws.build()
+    rows = ws["sft/own"].train[:2]
+    lines = [{"step": 1, "ids": [row["id"]]} for row in rows] + [{"step": 2, "ids": ["row-00000000000000aa"]}]
+    log = ws.path / "rows.jsonl"
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    blamed = ws.blame(log, 1)
+    assert [row.id for row in blamed.rows] == [row["id"] for row in rows]
+    source = (ws.path / "data/rows.jsonl").read_text().splitlines()
+    for row, blame in zip(rows, blamed.rows):
+        [made] = blame.made_of
+        assert (made.recipe, made.converter, made.is_latest) == ("sft/own", "alpaca", True)
+        assert json.loads(source[made.source.line - 1])["output"] == row["messages"][-1]["content"]
+    assert [row.made_of for row in ws.blame([log], 2).rows] == [[]]
+    with pytest.raises(datac.ConfigError, match="no rows of step 3"):
+        ws.blame(str(log), 3)
 
 
 def test_recipes_are_found_by_name(built):

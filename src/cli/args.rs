@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    add, build, cache, check, clean, completions, config, diff, doctor, explain, fetch, graph, init, inspect,
+    add, blame, build, cache, check, clean, completions, config, diff, doctor, explain, fetch, graph, init, inspect,
     lock, log, ls, man, new, render, schema, show, stats, status, trace, validate, watch, why,
 };
 use crate::{system, workspace::Configuration};
@@ -115,6 +115,8 @@ pub(super) enum Command {
     Graph(graph::Options),
     /// Trace an output row to its source, or a source row to the outputs
     Trace(trace::Options),
+    /// Name the rows that a model was trained on in a step
+    Blame(blame::Options),
     /// Pretty-print rows of an output
     Show(show::Options),
     /// Show rows as the model sees them: text, tokens, and what is trained on

@@ -4,6 +4,7 @@
 
 mod add;
 mod args;
+mod blame;
 mod build;
 mod cache;
 mod check;
@@ -206,6 +207,7 @@ fn dispatch(arguments: Arguments, line: Vec<String>, interrupt: Arc<AtomicBool>,
         Command::Diff(options) => diff::run(&workspace, &options, &screen),
         Command::Ls(options) => ls::run(&workspace, &options, &screen),
         Command::Graph(options) => graph::run(&workspace, &options, &screen),
+        Command::Blame(options) => blame::run(&workspace, &options, &screen),
         Command::Trace(options) => trace::run(&workspace, &options, &screen),
         Command::Show(options) => show::run(&workspace, &options, &screen),
         Command::Render(options) => render::run(&workspace, &options, &screen),

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{
-    add, build, cache, check, clean, config, diff, doctor, document, exit, explain, fetch, graph, init, inspect,
+    add, blame, build, cache, check, clean, config, diff, doctor, document, exit, explain, fetch, graph, init, inspect,
     lock, log, ls, new, render, screen::Screen, stats, status, trace, validate, why,
 };
 use crate::workspace::{
@@ -69,6 +69,7 @@ fn all() -> Vec<Named> {
     ]);
     let commands = [
         add::SCHEMAS,
+        blame::SCHEMAS,
         build::SCHEMAS,
         cache::SCHEMAS,
         check::SCHEMAS,

@@ -31,6 +31,13 @@ const DOCUMENTS: &[(&str, &str)] = &[
          mv one.old config/sft/one.yaml; datac build --quiet; datac trace --id $id --json",
     ),
     (
+        "datac.blame/1",
+        "cp config/sft/one.yaml one.old; echo 'output: [native, {shape: messages, id: true}]' >> config/sft/one.yaml; datac build --quiet; \
+         id=$(head -n 1 dataset/sft_one/messages/train.jsonl | cut -c 8-27); mv one.old config/sft/one.yaml; datac build --quiet; \
+         echo '{\"step\": 1, \"ids\": [\"'$id'\", \"row-00000000000000aa\"]}' > rows.jsonl; \
+         datac blame rows.jsonl --step 1 --json 2>/dev/null || true",
+    ),
+    (
         "datac.config/1",
         "printf 'offline = true\\n[cache]\\nmax_age = 0\\n' > datac.toml; datac config --json; rm datac.toml",
     ),

@@ -19,7 +19,7 @@ use datac::{
     outputs::OutputKind,
     system,
     workspace::{
-        self, BuildReport, CacheBounds, Configuration, DroppedRow, EffectiveSetting, Explanation, Given,
+        self, Blame, BuildReport, CacheBounds, Configuration, DroppedRow, EffectiveSetting, Explanation, Given,
         Identified, Journey, Origin, RecipeReport, RecipeStatus, RowsDiff, SettingKey, SettingValue, Stats, discover,
     },
 };
@@ -46,6 +46,7 @@ pub(crate) fn schemas() -> Value {
         "Journey": of::<Journey>(),
         "Identified": of::<Identified>(),
         "DroppedRow": of::<DroppedRow>(),
+        "Blame": of::<Blame>(),
         "EffectiveSetting": of::<EffectiveSetting>(),
         "Stats": of::<Stats>(),
         "RowsDiff": of::<RowsDiff>(),
@@ -248,6 +249,11 @@ impl Workspace {
     /// Returns what became of the source rows of the row with this `id`.
     fn trace_id(&self, py: Python<'_>, id: &str) -> PyResult<String> {
         self.document(py, |workspace| Ok(workspace.outputs().trace_id(id)?))
+    }
+
+    /// Returns the rows of a step of logs of training.
+    fn blame(&self, py: Python<'_>, logs: Vec<PathBuf>, step: u64) -> PyResult<String> {
+        self.document(py, |workspace| Ok(workspace.outputs().blame(&logs, step)?))
     }
 
     /// Returns how many rows a filter drops, and the first of them as documents.

@@ -23,6 +23,7 @@ use crate::{
     cache::{Access, Build, Record, Run, RunId},
     gc::{self, CacheBounds, CacheSize, Collected, Verified},
     provenance::{
+        blame::{self, Blame},
         diff::{self, RowsDiff},
         history::{
             log::{self, RunDiff, RunEntry},
@@ -324,6 +325,11 @@ impl<'w> Outputs<'w> {
     /// Traces the `id` of a row to the source rows that it was made of, and those through every recipe that has been built.
     pub fn trace_id(&self, id: &str) -> Result<Identified, WorkspaceError> {
         trace::trace_id(self.site, id)
+    }
+
+    /// Names the rows that a model was trained on in a step, by the `id`s in logs of training: JSON lines with `step` and `ids`.
+    pub fn blame(&self, logs: &[PathBuf], step: u64) -> Result<Blame, WorkspaceError> {
+        blame::blame(self.site, logs, step)
     }
 
     /// Compares the rows of a recipe's last two builds, or of its last build with `versus`, an earlier run or a file.

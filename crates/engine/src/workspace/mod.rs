@@ -56,6 +56,7 @@ pub use crate::{
     driver::{Make, makes_nothing},
     gc::{CacheBounds, CachePart, CacheSize, Collected, Damaged, PartSize, Removed, Verified},
     provenance::{
+        blame::{Blame, BlamedRow, MadeOf},
         diff::{DiffRow, DiffSide, RowPair, RowsDiff, SourceRows, TokenPair},
         history::{
             log::{FileDiff, RecipeDiff, RunDiff, RunEntry, RunFile, RunRecipe, rfc3339},

@@ -22,7 +22,7 @@ pub(crate) use findings::Finder;
 pub use findings::{Findings, Repairs};
 pub use forward::{Fate, FateOf, Identified, Journey, OutputLine, Twin};
 pub(crate) use forward::{trace_id, trace_source};
-pub(crate) use lineage::Lineage;
+pub(crate) use lineage::{At, Lineage};
 pub(crate) use locate::{Located, locate, named_output};
 pub(crate) use rows::rows;
 pub use rows::{OutputRow, OutputRows};

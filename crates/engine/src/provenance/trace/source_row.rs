@@ -1,6 +1,10 @@
 //! Reads the original row of a source again, if the source is available.
 
-use std::{cell::RefCell, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -50,7 +54,7 @@ pub struct SampleOf {
 
 impl SampleOf {
     /// Returns the number of a sample among those of its row, or `None` if its row yields only one.
-    pub(super) fn among(index: &SampleIndex, sample: usize) -> Option<Self> {
+    pub(crate) fn among(index: &SampleIndex, sample: usize) -> Option<Self> {
         let is_same = |row: &&u32| **row == index.row[sample];
         let before = index.row[..sample].iter().rev().take_while(is_same).count() as u32;
         let of = before + index.row[sample..].iter().take_while(is_same).count() as u32;
@@ -82,6 +86,9 @@ pub enum SourceText {
     /// Why the source could not be read.
     Unavailable(String),
 }
+
+/// A row of a build: numbers of its source, of its chunk there, and of the row in the chunk.
+pub(crate) type RowAt = (usize, usize, u32);
 
 /// Reads source rows of one build again.
 pub(crate) struct Sources<'w> {
@@ -123,28 +130,70 @@ impl<'w> Sources<'w> {
         Ok(read.raw(span).into_owned())
     }
 
+    /// Returns the line, from 1, and the byte offset of rows, which are given by source, chunk and number in the chunk. Each file is read
+    /// once. Rows of columnar files, and of files that are unavailable, are left out.
+    pub(crate) fn lines(&self, lineage: &Lineage, rows: &[RowAt]) -> HashMap<RowAt, (u64, u64)> {
+        let mut by_file: BTreeMap<(usize, u32), BTreeMap<usize, BTreeSet<u32>>> = BTreeMap::new();
+        for (source, chunk, row) in rows {
+            let file = lineage.manifest.sources[*source].chunks[*chunk].file;
+            by_file.entry((*source, file)).or_default().entry(*chunk).or_default().insert(*row);
+        }
+        let mut found = HashMap::new();
+        for ((number, file), wanted) in by_file {
+            let source = &lineage.manifest.sources[number];
+            if source.files.get(file as usize).is_none_or(|from| from.encoding == Encoding::Columns) {
+                continue;
+            }
+            let chunks: Vec<usize> = wanted.keys().copied().collect();
+            let made: Vec<&MadeChunk> = chunks.iter().map(|chunk| &source.chunks[*chunk]).collect();
+            let read = self.reread(source, file, &made, |nth, chunk| {
+                let place = chunk.place;
+                let spans = chunk.spans();
+                for row in &wanted[&chunks[nth]] {
+                    if let Some(span) = spans.get(*row as usize) {
+                        let line = place.first_line + u64::from(span.line) + 1;
+                        found.insert((number, chunks[nth], *row), (line, place.offset + span.start as u64));
+                    }
+                }
+            });
+            // What is unavailable has no lines; its place in the file is known all the same.
+            read.ok();
+        }
+        found
+    }
+
+    /// Reads chunks of a file again, in their order, and calls `each` with the number of each one that is as it was.
+    fn reread(
+        &self,
+        source: &MadeSource,
+        file: u32,
+        chunks: &[&MadeChunk],
+        mut each: impl FnMut(usize, Chunk),
+    ) -> Result<(), String> {
+        let (file, from) =
+            source.source_file(file).zip(source.files.get(file as usize)).ok_or("the build did not record the file")?;
+        let from_place = if file.origin.is_local() { self.site.workspace(self.record) } else { self.hub()? };
+        let opened = from_place.open(file.origin.name(), file.origin.commit(), &file.remote());
+        let opened = opened.map_err(|error| format!("failed to {error}"))?;
+        let input = input_of(&file, opened, &self.site.cache.join(SCRATCH)).map_err(|failure| failure.message)?;
+        let shape = (from.encoding, from.header.as_slice().into());
+        let places: Vec<_> = chunks.iter().map(|chunk| (chunk.place, chunk.rows)).collect();
+        decode::reread(input, file.kind, shape, &places, |nth, read| {
+            if read.digest() == chunks[nth].digest {
+                each(nth, read);
+            }
+        })
+        .map_err(|error| format!("failed to {error}"))
+    }
+
     /// Reads a chunk, or says why it is unavailable.
     pub(super) fn chunk(&self, source: &MadeSource, chunk: &MadeChunk) -> Result<Arc<Chunk>, String> {
         let is_it = |read: &&Arc<Chunk>| read.place == chunk.place && read.digest() == chunk.digest;
         if let Some(last) = self.last.borrow().as_ref().filter(is_it) {
             return Ok(last.clone());
         }
-        let (file, from) = source
-            .source_file(chunk.file)
-            .zip(source.files.get(chunk.file as usize))
-            .ok_or("the build did not record the file")?;
-        let from_place = if file.origin.is_local() { self.site.workspace(self.record) } else { self.hub()? };
-        let opened = from_place.open(file.origin.name(), file.origin.commit(), &file.remote());
-        let opened = opened.map_err(|error| format!("failed to {error}"))?;
-        let input = input_of(&file, opened, &self.site.cache.join(SCRATCH)).map_err(|failure| failure.message)?;
-        let shape = (from.encoding, from.header.as_slice().into());
         let mut found = None;
-        decode::reread(input, file.kind, shape, &[(chunk.place, chunk.rows)], |_, read| {
-            if read.digest() == chunk.digest {
-                found = Some(Arc::new(read));
-            }
-        })
-        .map_err(|error| format!("failed to {error}"))?;
+        self.reread(source, chunk.file, &[chunk], |_, read| found = Some(Arc::new(read)))?;
         let found = found.ok_or(CHANGED)?;
         *self.last.borrow_mut() = Some(found.clone());
         Ok(found)
