@@ -18,6 +18,7 @@ from ._errors import (
     RecipeError,
     SourceError,
 )
+from ._functions import Reject, converter
 from ._output import Output
 from ._workspace import Dropped, Recipe, Sides, Workspace
 
@@ -33,8 +34,10 @@ __all__ = [
     "PolicyError",
     "Recipe",
     "RecipeError",
+    "Reject",
     "Sides",
     "SourceError",
     "Workspace",
     "__version__",
+    "converter",
 ]

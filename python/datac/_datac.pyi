@@ -22,6 +22,7 @@ class Workspace:
         offline: bool | None = None,
         cache: str | PathLike[str] | None = None,
         output: str | PathLike[str] | None = None,
+        python: str | PathLike[str] | None = None,
     ) -> Workspace: ...
     @property
     def root(self) -> Path: ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,7 @@ class Workspace:
     - `hub`: where datasets come from: a URL, a folder laid out `<org>/<name>/…`, or `sample`.
     - `cache`, `output`: the folders of the cache and of the outputs, relative to the workspace; `cache` and `dataset` by default.
     - `offline`: whether the network is not to be used.
+    - `python`: the interpreter that calls converters; by default `DATAC_PYTHON`, or the one that runs this.
 
     Methods may be called from several threads. Builds of one workspace wait for each other, across processes, too.
     """
@@ -55,12 +57,16 @@ class Workspace:
         cache: str | os.PathLike[str] | None = None,
         output: str | os.PathLike[str] | None = None,
         offline: bool | None = None,
+        python: str | os.PathLike[str] | None = None,
     ) -> None:
         def named(value: str | os.PathLike[str] | None) -> str | None:
             return None if value is None else os.fspath(value)
 
         path = os.environ.get("DATAC_DIRECTORY") or None if path is None else path
-        self._handle = _Handle(named(path), hub=named(hub), cache=named(cache), output=named(output), offline=offline)
+        self._python = named(python) or os.environ.get("DATAC_PYTHON") or sys.executable or None
+        self._handle = _Handle(
+            named(path), hub=named(hub), cache=named(cache), output=named(output), offline=offline, python=self._python
+        )
 
     @property
     def path(self) -> Path:
@@ -78,7 +84,7 @@ class Workspace:
         """Returns the arguments that open a workspace with the same settings."""
         keys = {"hub": "hub", "offline": "offline", "cache.dir": "cache", "outputs.dir": "output"}
         chosen = [setting for setting in self.settings if setting.key in keys and setting.origin != "default"]
-        return {keys[setting.key]: setting.value for setting in chosen}
+        return {keys[setting.key]: setting.value for setting in chosen} | {"python": self._python}
 
     def status(self, *selectors: str) -> list[RecipeStatus]:
         """Returns the states of the recipes that selectors match, by default of all; runs nothing and writes nothing.

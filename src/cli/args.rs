@@ -22,6 +22,7 @@ Environment:
   DATAC_COLOR, DATAC_JOBS, DATAC_LOCKED   defaults for the options of that name,
                                           which override datac.toml
   DATAC_CACHE_GC, _MAX_SIZE, _MAX_AGE     see `datac cache gc --help`
+  DATAC_PYTHON                            the Python that runs converters
   HF_TOKEN, HF_ENDPOINT, HF_HOME          as in the Hub's own tools
 
 Exit codes:
@@ -221,6 +222,7 @@ const VARIABLES: &[&str] = &[
     "DATAC_LOCKED",
     "DATAC_OFFLINE",
     "DATAC_OUTPUT_DIR",
+    "DATAC_PYTHON",
     // Only tests read this: the folder of real rows.
     "DATAC_SHARED",
 ];

@@ -272,5 +272,6 @@ fn root_of(global: &Global) -> PathBuf {
 }
 
 fn open(settings: Settings, interrupt: Arc<AtomicBool>, observer: Observer) -> Workspace {
-    Workspace::open(Settings { interrupt, observer, ..settings })
+    let python = system::env("DATAC_PYTHON").filter(|path| !path.is_empty()).map(Into::into);
+    Workspace::open(Settings { python, interrupt, observer, ..settings })
 }

@@ -27,6 +27,7 @@ mod ledger;
 mod models;
 mod overlong;
 mod packed;
+mod python;
 mod read_back;
 mod shaped;
 mod sides;

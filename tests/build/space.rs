@@ -46,7 +46,7 @@ impl Space {
     pub(crate) fn twin(&self) -> Self {
         let mut twin = Self::new();
         twin.hub.clone_from(&self.hub);
-        for place in ["config", "data", "hub", "datac.lock"] {
+        for place in ["config", "data", "hub", "py", "datac.lock"] {
             copy(&self.path(place), &twin.path(place));
         }
         twin

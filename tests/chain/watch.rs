@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use super::place::{Place, recipe, rows};
+use super::{
+    pages::has_python,
+    place::{Place, recipe, rows},
+};
 
 /// A watch that runs, and what it has printed so far.
 struct Watched<'p> {
@@ -252,6 +255,32 @@ fn chains_are_followed_and_files_can_be_polled() {
     assert!(!place.path("dataset/sft_two_train.jsonl").exists(), "no one asked for it");
     let (code, printed) = watched.end("-INT");
     assert_eq!(code, Some(130), "{printed}");
+}
+
+#[test]
+fn modules_of_converters_are_watched_with_what_they_import() {
+    if !has_python() {
+        println!("skipped: no python3");
+        return;
+    }
+    let place = Place::new();
+    place.write(
+        "py/chat.py",
+        "import datac, words\n@datac.converter(kind='sft')\n\
+         def to_sample(row): return {'user': row['instruction'], 'assistant': words.ANSWER}\n",
+    );
+    place.write("py/words.py", "ANSWER = 'one answer'\n");
+    place.edit("config/sft/one.yaml", "format: jsonl", "format: jsonl, converter: { python: 'py/chat.py:to_sample' }");
+    let watched = Watched::start(&place, &["sft/one"]);
+    let rows = || count(&place, "dataset/sft_one_train.jsonl", "\"content\":\"one answer\"");
+    assert!(rows() > 30, "{}", watched.printed());
+    watched.after(
+        |place| place.write("py/words.py", "ANSWER = 'other answer'\n"),
+        "Changed py/words.py\n       Built sft/one in",
+    );
+    assert_eq!(rows(), 0);
+    watched.after(|place| place.edit("py/chat.py", "words.ANSWER", "'one answer'"), "Built sft/one in");
+    assert!(rows() > 30);
 }
 
 #[test]

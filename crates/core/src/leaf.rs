@@ -104,6 +104,8 @@ pub enum Setting {
     Model(String),
     /// An entry of `model.arguments`, by its name.
     ModelArgument(String),
+    /// `converter.python` of a dataset.
+    Python,
 }
 
 /// Something that outputs depend on.
@@ -146,6 +148,13 @@ pub enum Leaf {
     },
     /// The version of another component.
     Code(Component),
+    /// A file that decides what a function in Python does.
+    Function {
+        /// The function, as the recipe names it: `converters/chat.py:to_sample`.
+        function: String,
+        /// Path of the file.
+        path: String,
+    },
 }
 
 /// The value of a leaf.
@@ -234,7 +243,7 @@ impl Setting {
             Self::TestRatio => Some("test"),
             Self::Strategy | Self::Total | Self::Unit | Self::Deduplicate => Some("mix"),
             Self::Option(_) => Some("options"),
-            Self::Command | Self::CommandFiles => Some("converter"),
+            Self::Command | Self::CommandFiles | Self::Python => Some("converter"),
             Self::Column(_) => Some("columns"),
             Self::Role(_) => Some("roles"),
             Self::Rule(_) => Some("rules"),
@@ -269,6 +278,7 @@ impl Setting {
             Self::DataDir => "data_dir",
             Self::Command => "command",
             Self::CommandFiles => "files",
+            Self::Python => "python",
             Self::Option(name)
             | Self::Column(name)
             | Self::Role(name)
@@ -323,7 +333,7 @@ impl Leaf {
             Self::Recipe { .. } | Self::Dataset { .. } => "setting",
             Self::Hub { .. } => "hub",
             Self::Commit { .. } => "commit",
-            Self::File { .. } => "file",
+            Self::File { .. } | Self::Function { .. } => "file",
             Self::Converter { .. } | Self::Code(_) => "code",
         }
     }
@@ -338,7 +348,8 @@ impl Leaf {
             }
             Self::Dataset { dataset, setting } => (1, number(dataset), Some(setting.clone())),
             Self::Recipe { setting } => (2, 0, Some(setting.clone())),
-            Self::Hub { .. } | Self::Commit { .. } | Self::File { .. } | Self::Converter { .. } => (3, 0, None),
+            Self::Hub { .. } | Self::Commit { .. } | Self::File { .. } | Self::Function { .. } => (3, 0, None),
+            Self::Converter { .. } => (3, 0, None),
             Self::Code(Component::Scorer(_)) => (3, 0, None),
             Self::Code(_) => (4, 0, None),
         }
@@ -353,6 +364,7 @@ impl fmt::Display for Leaf {
             Self::Hub { source } => write!(f, "hub of {source}"),
             Self::Commit { repo } => write!(f, "commit of {repo}"),
             Self::File { source, path } => write!(f, "file {path} of {source}"),
+            Self::Function { function, path } => write!(f, "file {path} of converter {function}"),
             Self::Converter { dataset } => write!(f, "converter of {dataset}"),
             Self::Code(component) => component.fmt(f),
         }

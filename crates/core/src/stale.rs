@@ -114,6 +114,18 @@ impl fmt::Display for Change {
             },
             (Leaf::Converter { .. }, None, Some(new)) => write!(f, "converter {new}"),
             (Leaf::Converter { .. }, Some(old), None) => write!(f, "converter {old} no longer used"),
+            (Leaf::Function { function, path }, Some(_), Some(_)) => match is_module(function, path) {
+                true => write!(f, "converter {function}: source changed"),
+                false => write!(f, "converter {function}: {path} changed"),
+            },
+            (Leaf::Function { function, path }, None, Some(_)) => match is_module(function, path) {
+                true => write!(f, "converter {function} added"),
+                false => write!(f, "converter {function}: depends on {path} now"),
+            },
+            (Leaf::Function { function, path }, Some(_), None) => match is_module(function, path) {
+                true => write!(f, "converter {function} no longer used"),
+                false => write!(f, "converter {function}: no longer depends on {path}"),
+            },
             (Leaf::Code(_), None, Some(new)) => write!(f, "{leaf} {new}"),
             (Leaf::Code(_), Some(old), None) => write!(f, "{leaf} {old} no longer used"),
             (_, Some(old), Some(new)) => write!(f, "{leaf} {} -> {}", old.short(), new.short()),
@@ -122,6 +134,11 @@ impl fmt::Display for Change {
             (_, None, None) => leaf.fmt(f),
         }
     }
+}
+
+/// Returns whether a file is the module of a function.
+fn is_module(function: &str, path: &str) -> bool {
+    function.rsplit_once(':').is_some_and(|(module, _)| module == path)
 }
 
 /// As words and the change in readable formats, as derived in binary ones.
@@ -169,6 +186,8 @@ mod tests {
         let scorer = || Leaf::Code(Component::Scorer("length".into()));
         let commit = Leaf::Commit { repo: "tatsu-lab/alpaca".to_owned() };
         let hash = |hash: &str| Some(Value::Hash(hash.to_owned()));
+        let of_function =
+            |path: &str| Leaf::Function { function: "py/chat.py:to_sample".to_owned(), path: path.to_owned() };
         let reasons = [
             (changed(ratio(), text("1.0"), text("0.7")), "mix_ratio of alpaca 1.0 -> 0.7"),
             (changed(ratio(), None, text("0.7")), "mix_ratio of alpaca added: 0.7"),
@@ -180,6 +199,18 @@ mod tests {
             (changed(scorer(), Some(Value::Version(1)), Some(Value::Version(2))), "scorer length 1 -> 2"),
             (changed(scorer(), None, Some(Value::Version(1))), "scorer length 1"),
             (changed(scorer(), Some(Value::Version(1)), None), "scorer length 1 no longer used"),
+            (
+                changed(of_function("py/chat.py"), hash("a"), hash("b")),
+                "converter py/chat.py:to_sample: source changed",
+            ),
+            (
+                changed(of_function("py/words.txt"), hash("a"), hash("b")),
+                "converter py/chat.py:to_sample: py/words.txt changed",
+            ),
+            (
+                changed(of_function("py/words.txt"), None, hash("b")),
+                "converter py/chat.py:to_sample: depends on py/words.txt now",
+            ),
             (
                 changed(commit, hash("0123456789abcdef0123456789abcdef01234567"), hash("blake3:aaaaaaaaaaaaaaaa")),
                 "commit of tatsu-lab/alpaca 0123456789 -> aaaaaaaaaa",

@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "this module is the door the other modules must use")]
 
 mod entries;
+mod peer;
 mod position;
 mod probe;
 mod program;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 pub use datac_core::failure::FileError;
 pub use entries::{EntryKind, FolderEntry, entries, kind, remove_empty_dir};
+pub use peer::{Gone, Peer, PeerOptions, Progress};
 pub use position::ReadPosition;
 pub use probe::{Probe, Space, Stamps, allow_open_files, available_memory, cores, nearest, space, stamps_each_change};
 pub use program::{PipeLimit, Piped, pipe};

@@ -128,7 +128,7 @@ fn text(document: &impl Serialize) -> String {
 #[pymethods]
 impl Workspace {
     #[new]
-    #[pyo3(signature = (path, *, hub=None, offline=None, cache=None, output=None))]
+    #[pyo3(signature = (path, *, hub=None, offline=None, cache=None, output=None, python=None))]
     fn new(
         py: Python<'_>,
         path: Option<PathBuf>,
@@ -136,6 +136,7 @@ impl Workspace {
         offline: Option<bool>,
         cache: Option<PathBuf>,
         output: Option<PathBuf>,
+        python: Option<PathBuf>,
     ) -> PyResult<Self> {
         let raised = |fault: Fault| fault.exception(py, &Settings::new("."));
         let here = system::current_dir().map_err(|error| raised(error.into()))?;
@@ -158,7 +159,8 @@ impl Workspace {
         // A process may change its current folder; a hub that was typed is meant from here.
         let given = Given { values, from: None, hub_from: Some(here) };
         let configuration = Configuration::read(&root, given).map_err(|error| raised(error.into()))?;
-        Ok(Self { settings: configuration.settings(root), configuration })
+        let settings = Settings { python, ..configuration.settings(root) };
+        Ok(Self { settings, configuration })
     }
 
     /// Returns the settings that hold, each with what decided it: a list.

@@ -19,8 +19,8 @@ pub struct Options {
     pub of_converter: BTreeMap<String, String>,
     /// The columns that fill the slots of samples, where the recipe names them itself.
     pub columns: Mapping,
-    /// The program that converts rows, where there is one.
-    pub command: Option<Command>,
+    /// The program of the user's that converts rows, where there is one.
+    pub program: Option<Program>,
     /// The roles of words that converters do not know by themselves.
     pub roles: BTreeMap<String, Role>,
     /// The columns that samples keep.
@@ -80,13 +80,57 @@ fn json(name: &str) -> String {
     serde_json::to_string(name).expect("a string is always JSON")
 }
 
-/// A program that converts rows.
+/// A program of the user's that converts rows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Program {
+    /// A command.
+    Command(Command),
+    /// A function in Python.
+    Python(Function),
+}
+
+/// A command that converts rows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Command {
     /// The program and its arguments.
     pub command: Vec<String>,
     /// The files that decide what it does, relative to the workspace.
     pub files: Vec<String>,
+}
+
+/// A function in Python that is called on rows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Function {
+    /// The file of its module, relative to the workspace.
+    pub module: String,
+    /// Its name in the module.
+    pub name: String,
+    /// The files that decide what it does, besides its module and what that imports from the workspace.
+    pub files: Vec<String>,
+    /// The seconds that it may take for one row.
+    pub timeout: u64,
+}
+
+impl Function {
+    /// The seconds that a function may take for one row where the recipe does not say.
+    pub const TIMEOUT: u64 = 600;
+}
+
+/// Spells the function as a recipe does: `converters/chat.py:to_sample`.
+impl fmt::Display for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.module, self.name)
+    }
+}
+
+impl Program {
+    /// Returns the files that decide what it does, as the recipe names them; wildcards may stand for several.
+    pub fn files(&self) -> &[String] {
+        match self {
+            Self::Command(command) => &command.files,
+            Self::Python(function) => &function.files,
+        }
+    }
 }
 
 impl Options {
@@ -103,9 +147,16 @@ impl Options {
         for entry in &self.columns.entries {
             visitor.setting(Setting::Column(entry.word.clone()), &entry.from);
         }
-        if let Some(command) = &self.command {
-            visitor.setting(Setting::Command, &command.command);
-            visitor.setting(Setting::CommandFiles, &command.files);
+        match &self.program {
+            Some(Program::Command(command)) => {
+                visitor.setting(Setting::Command, &command.command);
+                visitor.setting(Setting::CommandFiles, &command.files);
+            }
+            Some(Program::Python(function)) => {
+                visitor.setting(Setting::Python, &function.to_string());
+                visitor.setting(Setting::CommandFiles, &Some(&function.files).filter(|files| !files.is_empty()));
+            }
+            None => {}
         }
         for (word, role) in &self.roles {
             visitor.setting(Setting::Role(word.clone()), &role.name().to_owned());

@@ -145,6 +145,7 @@ codes! {
     MODEL = "E0138", "invalid `model`: no place, argument or date, or not for such samples";
     NOT_TOML = "E0139", "`datac.toml` is not TOML";
     QUANTITY = "E0140", "a setting is not a size or an age";
+    FUNCTION = "E0141", "invalid `python`: not a function in a file of the workspace";
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Vocabulary,
+    Function, Vocabulary,
     check::{PHASES, SET_BY_DATAC, language_codes},
     model::{Overlong, SpecialTokens, TrainOn},
     recipe::{FORMATS, Overlap, SplitMethod, Strategy, Unique, Unit, format_word},
@@ -37,6 +37,9 @@ const HUB_ID: &str =
 /// A pattern for a column, or a path into its values.
 const COLUMN: &str =
     r"^(?=.*\S)[^.\[\u0000-\u001f\u007f-\u009f]+(\.[^.\[\u0000-\u001f\u007f-\u009f]+|\[\s*[+-]?[0-9]+\s*\])*$";
+/// A pattern for a function in a Python file of the workspace.
+const FUNCTION: &str =
+    r"^(?!/|~|[A-Za-z]:)(?!.*://)(?!(.*/)?\.\./)[^\\\u0000-\u001f\u007f-\u009f]+\.py:[\p{L}_][\p{L}\p{N}_]*$";
 /// A pattern for Hub ids and paths: no absolute paths and no URLs.
 const SOURCE: &str = r"^(?!/|~|[A-Za-z]:|\.\./)(?!.*://)[^\\\u0000-\u001f\u007f-\u009f]*[^\s\\\u0000-\u001f\u007f-\u009f][^\\\u0000-\u001f\u007f-\u009f]*$";
 /// A pattern for what a source without `format` must have to be a path: folders, wildcards, or an extension of rows.
@@ -304,7 +307,7 @@ fn dataset(vocabulary: &Vocabulary) -> Value {
                 &text("an identifier of the Hub, or a name", NAME),
             ))),
             ("converter", json!({
-                "description": "what makes samples of rows: a name, or a program; default: by repository, then by the rows",
+                "description": "what makes samples of rows: a name, a program, or a function in Python; default: by repository, then by the rows",
                 "anyOf": [
                     { "enum": converters.collect::<Vec<_>>() },
                     {
@@ -316,6 +319,23 @@ fn dataset(vocabulary: &Vocabulary) -> Value {
                                 "items": { "type": ["string", "number", "boolean"] },
                             },
                             "files": or_null(names("the files that decide what it does", &text("a file of the workspace", PATH))),
+                        },
+                    },
+                    {
+                        "description": "a function in Python that makes a sample, a list of samples or a reject of each row",
+                        "type": "object", "required": ["python"], "additionalProperties": false,
+                        "properties": {
+                            "python": {
+                                "description": "the file of its module in the workspace, and its name: `converters/chat.py:to_sample`",
+                                "type": "string", "pattern": FUNCTION,
+                            },
+                            "files": or_null(names(
+                                "the files that decide what it does, besides the module and what that imports from the workspace",
+                                &text("a file of the workspace, or several by wildcards", PATH),
+                            )),
+                            "timeout": or_null(with_default(
+                                integer("the seconds that it may take for one row", 1), json!(Function::TIMEOUT),
+                            )),
                         },
                     },
                     { "type": "null" },

@@ -1,7 +1,7 @@
-//! Samples of what a program of the user's makes of rows.
+//! Samples of what a program of the user's makes of rows, be it a command or a function in Python.
 //!
-//! The program reads rows as JSON, one a line, and writes a line for each: an object that is a sample, a list of such objects,
-//! or `{"reject": "why"}`. Running it is not the core's business; what it writes is read here.
+//! It is given rows as JSON, and writes a line for each: an object that is a sample, a list of such objects, or
+//! `{"reject": "why"}`. Running it is not the core's business; what it writes is read here.
 
 use std::borrow::Cow;
 
@@ -16,6 +16,7 @@ use super::{
     },
 };
 use crate::{
+    config::Program,
     json,
     row::{RawRow, Reason, Reject, Value},
     sample::{Converted, SampleKind, Slot},
@@ -25,26 +26,47 @@ use crate::{
 ///
 /// A row of an output is such an object, too.
 #[derive(Debug)]
-pub struct External(SampleKind);
+pub struct External {
+    kind: SampleKind,
+    by: By,
+}
 
-/// One for each kind of sample; recipes give a command instead of a name.
-pub static EXTERNAL: [External; 6] = [
-    External(SampleKind::Conversation),
-    External(SampleKind::Preference),
-    External(SampleKind::Labelled),
-    External(SampleKind::Stepwise),
-    External(SampleKind::Prompt),
-    External(SampleKind::Text),
+/// What writes the objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Command,
+    Python,
+}
+
+/// Two for each kind of sample; recipes give a command or a function instead of a name.
+pub static EXTERNAL: [External; 12] = [
+    External { kind: SampleKind::Conversation, by: By::Command },
+    External { kind: SampleKind::Preference, by: By::Command },
+    External { kind: SampleKind::Labelled, by: By::Command },
+    External { kind: SampleKind::Stepwise, by: By::Command },
+    External { kind: SampleKind::Prompt, by: By::Command },
+    External { kind: SampleKind::Text, by: By::Command },
+    External { kind: SampleKind::Conversation, by: By::Python },
+    External { kind: SampleKind::Preference, by: By::Python },
+    External { kind: SampleKind::Labelled, by: By::Python },
+    External { kind: SampleKind::Stepwise, by: By::Python },
+    External { kind: SampleKind::Prompt, by: By::Python },
+    External { kind: SampleKind::Text, by: By::Python },
 ];
 
-/// Returns the one that makes samples of `kind`.
-pub fn external(kind: SampleKind) -> &'static dyn Converter {
-    EXTERNAL.iter().find(|external| external.0 == kind).expect("there is one for each kind")
+/// Returns the one that makes samples of `kind` of what a program writes.
+pub fn external(kind: SampleKind, program: &Program) -> &'static dyn Converter {
+    let by = match program {
+        Program::Command(_) => By::Command,
+        Program::Python(_) => By::Python,
+    };
+    let of = EXTERNAL.iter().find(|external| external.kind == kind && external.by == by);
+    of.expect("there is one for each kind and each sort of program")
 }
 
 /// Reads a line of a program: the objects that it makes of one row.
 pub fn answers(line: &str) -> Result<Vec<RawRow<'_>>, Reject> {
-    let wrong = |why: &str| Reject::new(Reason::Refused, format!("the command wrote no sample: {why}"));
+    let wrong = |why: &str| Reject::new(Reason::Refused, format!("the program wrote no sample: {why}"));
     match line.trim_start().as_bytes().first() {
         Some(b'{') => Ok(vec![json::row(line).map_err(|reject| wrong(&reject.detail))?]),
         Some(b'[') => {
@@ -57,26 +79,35 @@ pub fn answers(line: &str) -> Result<Vec<RawRow<'_>>, Reject> {
 
 impl Converter for External {
     fn name(&self) -> &'static str {
-        match self.0 {
-            SampleKind::Conversation => "command (conversation)",
-            SampleKind::Preference => "command (preference)",
-            SampleKind::Labelled => "command (labelled)",
-            SampleKind::Stepwise => "command (stepwise)",
-            SampleKind::Prompt => "command (prompt)",
-            SampleKind::Text => "command (text)",
+        match (self.by, self.kind) {
+            (By::Command, SampleKind::Conversation) => "command (conversation)",
+            (By::Command, SampleKind::Preference) => "command (preference)",
+            (By::Command, SampleKind::Labelled) => "command (labelled)",
+            (By::Command, SampleKind::Stepwise) => "command (stepwise)",
+            (By::Command, SampleKind::Prompt) => "command (prompt)",
+            (By::Command, SampleKind::Text) => "command (text)",
+            (By::Python, SampleKind::Conversation) => "python (conversation)",
+            (By::Python, SampleKind::Preference) => "python (preference)",
+            (By::Python, SampleKind::Labelled) => "python (labelled)",
+            (By::Python, SampleKind::Stepwise) => "python (stepwise)",
+            (By::Python, SampleKind::Prompt) => "python (prompt)",
+            (By::Python, SampleKind::Text) => "python (text)",
         }
     }
 
     fn version(&self) -> u32 {
-        4
+        match self.by {
+            By::Command => 5,
+            By::Python => 1,
+        }
     }
 
     fn kind(&self) -> SampleKind {
-        self.0
+        self.kind
     }
 
     fn options(&self) -> &'static [OptionSpec] {
-        match self.0 {
+        match self.kind {
             SampleKind::Preference => &[Diverge::OPTION],
             _ => &[],
         }
@@ -92,7 +123,7 @@ impl Converter for External {
         let mut others = Vec::new();
         for (at, (name, value)) in row.fields.iter().enumerate() {
             let slot = if name == "conversations" { Some(Slot::Messages) } else { Slot::by_name(name) };
-            let Some(slot) = slot.filter(|slot| Slot::of(self.0).contains(slot)) else {
+            let Some(slot) = slot.filter(|slot| Slot::of(self.kind).contains(slot)) else {
                 others.push((at, name, value));
                 continue;
             };
@@ -100,13 +131,13 @@ impl Converter for External {
             match filled.filled(slot) {
                 Some((first, other)) if *value != Value::Null && value != other => {
                     let detail =
-                        format!("the command wrote both `{first}` and `{name}`, which are the same, and differ");
+                        format!("the program wrote both `{first}` and `{name}`, which are the same, and differ");
                     return Err(Reject::new(Reason::Conflict, detail));
                 }
                 _ => filled.fill(slot, name, borrowed(value)),
             }
         }
-        let mut sample = filled.sample(self.0)?;
+        let mut sample = filled.sample(self.kind)?;
         // A row of an output has its source, and the contents of its messages as one text.
         let is_row = row.has("conversations") || row.has("messages") || row.has("chosen") && row.has("source");
         let known = sample.columns.len();
@@ -125,16 +156,21 @@ impl Converter for External {
 mod tests {
     use super::*;
     use crate::{
+        config::Command,
         convert::{Tally, convert},
         shape,
     };
+
+    fn command() -> Program {
+        Program::Command(Command { command: vec!["true".to_owned()], files: Vec::new() })
+    }
 
     fn made(kind: SampleKind, line: &str) -> Result<Vec<String>, String> {
         let told = |reject: Reject| format!("{}: {}", reject.reason.code(), reject.detail);
         let rows = answers(line).map_err(told)?;
         let mut made = Vec::new();
         for row in &rows {
-            let converted = external(kind).convert(row, &Options::new()).map_err(told)?;
+            let converted = external(kind, &command()).convert(row, &Options::new()).map_err(told)?;
             made.extend(converted.samples.as_slice().iter().map(|s| shape::row_of(shape::DEFAULT, s, "s").unwrap()));
         }
         Ok(made)
@@ -159,8 +195,8 @@ mod tests {
     fn what_is_no_sample_is_a_reject_with_the_words_of_the_program() {
         for (line, told) in [
             (r#"{"reject":"too old"}"#, "refused: too old"),
-            ("Traceback", "refused: the command wrote no sample: a line is neither an object nor a list"),
-            ("{\"a\":", "refused: the command wrote no sample: EOF while parsing a value"),
+            ("Traceback", "refused: the program wrote no sample: a line is neither an object nor a list"),
+            ("{\"a\":", "refused: the program wrote no sample: EOF while parsing a value"),
             (r#"{"user":"q"}"#, "missing_field: nothing for `assistant`"),
         ] {
             let reject = made(SampleKind::Conversation, line).unwrap_err();
@@ -173,7 +209,7 @@ mod tests {
         let told = |line: &str| {
             let row = json::row(line).unwrap();
             let (options, mut tally) = (Options::new(), Tally::default());
-            let converted = convert(external(SampleKind::Conversation), &row, &options, &mut tally);
+            let converted = convert(external(SampleKind::Conversation, &command()), &row, &options, &mut tally);
             let converted = match converted {
                 Ok(converted) => converted,
                 Err(reject) => return format!("{}: {}", reject.reason.code(), reject.detail),
@@ -193,6 +229,6 @@ mod tests {
             assert_eq!(told(line), expected, "{line}");
         }
         let both = told(r#"{"user":"q","prompt":"p","assistant":"a"}"#);
-        assert!(both.starts_with("conflict: the command wrote both `user` and `prompt`"), "{both}");
+        assert!(both.starts_with("conflict: the program wrote both `user` and `prompt`"), "{both}");
     }
 }

@@ -140,7 +140,7 @@ pub fn by_name(name: &str) -> Option<&'static dyn Converter> {
     all().find(|converter| converter.name() == name)
 }
 
-/// Returns every converter that there is: those that recipes can name, those of `columns`, and those of commands.
+/// Returns every converter that there is: those that recipes can name, those of `columns`, and those of programs.
 pub fn every() -> impl Iterator<Item = &'static dyn Converter> {
     let mapped = MAPPED.iter().map(|mapped| mapped as &dyn Converter);
     all().chain(mapped).chain(EXTERNAL.iter().map(|external| external as &dyn Converter))

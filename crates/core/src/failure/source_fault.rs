@@ -54,6 +54,8 @@ faults! {
     Command = "E0218", "the command that converts rows failed", "failed";
     Unexpected = "E0219", "the result is not what the recipe expects", "not met";
     Model = "E0220", "the model cannot be used", "cannot be used";
+    Python = "E0221", "a function in Python cannot be called, or failed", "failed";
+    Unsteady = "E0222", "a function in Python returns other results for the same row", "not deterministic";
 }
 
 /// The part of a source that a failure is about.
@@ -87,9 +89,11 @@ impl AboutSource {
             SourceFault::NoConfig => Some(Setting::ConfigName),
             SourceFault::NoFolder => Some(Setting::DataDir),
             SourceFault::Format => Some(Setting::Format),
-            SourceFault::NoConverter | SourceFault::SeveralConverters | SourceFault::Command => {
-                Some(Setting::Converter)
-            }
+            SourceFault::NoConverter
+            | SourceFault::SeveralConverters
+            | SourceFault::Command
+            | SourceFault::Python
+            | SourceFault::Unsteady => Some(Setting::Converter),
             SourceFault::NoColumn => self.word.clone().map(Setting::Column),
             SourceFault::NoField => Some(self.key.clone().unwrap_or(Setting::TextField)),
             SourceFault::ManyRejects => match &self.key {

@@ -398,6 +398,7 @@ fn action_context(
         control: Control { observer: site.observer.clone(), interrupt: site.interrupt.clone() },
         parked: Mutex::default(),
         models: Models::default(),
+        functions: driver::Functions::new(site.python.clone()),
         versions: site.versions.clone(),
     })
 }

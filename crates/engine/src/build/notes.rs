@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::graph::{RecipePlan, SelectedSource, ShapedOutcome};
 use datac_core::{
-    config::{Dataset, Recipe, SplitMethod, Strategy, Take, Unit, did_you_mean},
+    config::{Dataset, Program, Recipe, SplitMethod, Strategy, Take, Unit, did_you_mean},
     mix::Realised,
     outputs::{BySide, Side, Target, UNFIT},
     survey::{SURVEYED, Survey},
@@ -93,9 +93,9 @@ pub(crate) fn notes(name: &str, recipe: &Recipe, plan: &RecipePlan) -> Vec<Note>
 pub(crate) fn unknown_columns(recipe: &Recipe, surveys: impl Iterator<Item = Option<Survey>>) -> Vec<Note> {
     let mut notes = Vec::new();
     for (dataset, survey) in recipe.datasets.iter().zip(surveys) {
-        // The rows that a command writes are others than those that were looked at.
+        // The rows that a program writes are others than those that were looked at.
         let is_looked_at = |survey: &Survey| survey.rows > 0 && !survey.has_most_columns();
-        let Some(survey) = survey.filter(|survey| is_looked_at(survey) && dataset.options.command.is_none()) else {
+        let Some(survey) = survey.filter(|survey| is_looked_at(survey) && dataset.options.program.is_none()) else {
             continue;
         };
         let known = survey.names();
@@ -134,11 +134,10 @@ fn without_samples(recipe: &Recipe, plan: &RecipePlan) -> Vec<Note> {
     let note_of = |(dataset, source): (&Dataset, &SelectedSource)| {
         let (count, read) = (source.selected.rows_without_samples, source.selected.rows_read);
         let text = format!("no sample is made of {} of {} rows of `{}`", grouped(count), grouped(read), dataset.name);
-        let hint = dataset
-            .options
-            .command
-            .is_some()
-            .then(|| "a command that answers `{\"reject\": \"why\"}` says why".to_owned());
+        let hint = dataset.options.program.as_ref().map(|program| match program {
+            Program::Command(_) => "a command that answers `{\"reject\": \"why\"}` says why".to_owned(),
+            Program::Python(_) => "a function that raises `datac.Reject` says why".to_owned(),
+        });
         (count > 0).then(|| Note { about: NoteKind::Empty, text, hint })
     };
     recipe.datasets.iter().zip(plan.sources.iter()).filter_map(note_of).collect()

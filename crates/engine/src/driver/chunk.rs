@@ -19,7 +19,7 @@ use crate::{
     system::Stopwatch,
 };
 use datac_core::{
-    config::Command,
+    config::{Command, Program},
     convert::{self, Converter, Tally},
     encoded::EncodedSamples,
     failure::Failure,
@@ -95,7 +95,7 @@ fn char_boundary(text: &str, at: usize) -> usize {
 /// The results of a chunk.
 #[derive(Default)]
 pub(crate) struct ChunkOutcomes {
-    /// Number of samples that each job made of the chunk, in the order of the jobs; `None` if its command failed.
+    /// Number of samples that each job made of the chunk, in the order of the jobs; `None` if its program failed.
     pub(crate) samples: Vec<Option<u32>>,
     /// Outcomes of all actions, for the driver to record.
     pub(crate) outcomes: Vec<ChunkOutcome>,
@@ -116,12 +116,12 @@ pub(crate) struct Task<'a> {
     pub(crate) jobs: &'a [Job],
 }
 
-/// What a command wrote for a chunk, or why it wrote nothing.
+/// What a program wrote for a chunk, or why it wrote nothing.
 type Written = Result<Lines, Failure>;
 
 /// Runs what is missing of the jobs of several chunks, which share the runs of commands, and hands what came of each to `each`.
 ///
-/// A command that fails is the failure of its own conversion: recipes that read the same rows another way go on.
+/// A program that fails is the failure of its own conversion: recipes that read the same rows another way go on.
 pub(crate) fn run(
     context: &Context,
     tasks: &[Task<'_>],
@@ -135,10 +135,22 @@ pub(crate) fn run(
     let mut commands: Vec<(&Command, Vec<(usize, usize)>)> = Vec::new();
     for (at, missing) in missing.iter().enumerate() {
         for (number, wanted) in missing.wanted.iter().enumerate().filter(|(_, wanted)| wanted.has_to_run()) {
-            let Some(command) = &wanted.job.conversion.options.command else { continue };
-            match commands.iter_mut().find(|(known, _)| *known == command) {
-                Some((_, places)) => places.push((at, number)),
-                None => commands.push((command, vec![(at, number)])),
+            let conversion = &wanted.job.conversion;
+            match &conversion.options.program {
+                None => {}
+                Some(Program::Command(command)) => match commands.iter_mut().find(|(known, _)| *known == command) {
+                    Some((_, places)) => places.push((at, number)),
+                    None => commands.push((command, vec![(at, number)])),
+                },
+                Some(Program::Python(function)) => {
+                    let (kind, chunk) = (wanted.converter.kind(), tasks[at].chunk);
+                    let lines = context.functions.lines(context, (function, conversion), kind, chunk);
+                    written[at][number] = Some(match lines {
+                        Ok(lines) => Ok(lines),
+                        Err(ActionError::Failure(failure)) => Err(failure),
+                        Err(stop) => return Err(stop),
+                    });
+                }
             }
         }
     }
@@ -180,7 +192,7 @@ struct Wanted {
     rendered: Vec<(ActionKey, Outcome)>,
     /// The models for which there are none.
     models: Vec<(Arc<PinnedModel>, Arc<ReadModel>)>,
-    /// Keys of the actions that fail if the command of the conversion does.
+    /// Keys of the actions that fail if the program of the conversion does.
     at_stake: Vec<ActionKey>,
 }
 
@@ -211,7 +223,7 @@ impl Missing {
                 if !runs {
                     continue;
                 }
-                // The command was given the rows that can be read.
+                // The program was given the rows that can be read.
                 let line = lines.as_mut().filter(|_| parsed.is_ok()).and_then(Iterator::next);
                 let stored = |reject: Reject| {
                     let mut raw = chunk.raw(span).into_owned();
@@ -294,8 +306,8 @@ impl Wanted {
                 measures.iter().map(score).chain(models.iter().map(render)).collect()
             }
         };
-        // A command may write something else when it runs again: what is scored must then be what is stored.
-        let runs_again = job.conversion.options.command.is_some() && !(measures.is_empty() && models.is_empty());
+        // A program may write something else when it runs again: what is scored must then be what is stored.
+        let runs_again = job.conversion.options.program.is_some() && !(measures.is_empty() && models.is_empty());
         let (known, scores, mut measures) =
             if runs_again { (None, Vec::new(), job.measures.clone()) } else { (known, scores, measures) };
         if runs_again {
@@ -472,7 +484,7 @@ impl Part {
             }
             return taken;
         };
-        // The command was given all of the row.
+        // The program was given all of the row.
         raw.use_all();
         let answers = convert::answers(line)?;
         let mut made = Vec::with_capacity(answers.len());

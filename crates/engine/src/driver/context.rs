@@ -10,7 +10,8 @@ use std::{
 };
 
 use super::{
-    error::ActionError, indexes::Indexes, models::Models, outcomes::OutcomeCache, scan::Chunks, sources::Sources,
+    error::ActionError, indexes::Indexes, models::Models, outcomes::OutcomeCache, python::Functions, scan::Chunks,
+    sources::Sources,
 };
 use crate::{
     cache::{Record, Store},
@@ -38,6 +39,8 @@ pub(crate) struct Context {
     pub(crate) outputs: OutputSettings,
     /// Observer and interrupt.
     pub(crate) control: Control,
+    /// The processes that call functions in Python.
+    pub(crate) functions: Functions,
     /// The models that have been read.
     pub(crate) models: Models,
     /// Files of which enough has been read for now, to continue with if more is needed.

@@ -15,7 +15,7 @@ use datac_decode::Chunk;
 /// that runs a command holds a few times as much memory.
 pub(super) const BATCH: usize = 16 << 20;
 
-/// What a command wrote for the rows of a chunk: a line for each that can be read.
+/// What a program wrote for the rows of a chunk: a line for each that can be read.
 pub(super) struct Lines {
     text: Arc<String>,
     places: Vec<Range<usize>>,
@@ -42,14 +42,18 @@ impl Lines {
             0 => String::new(),
             all => run(context, command, input, &Rows { chunks, count: all })?,
         };
+        Ok(Self::new(text, &rows))
+    }
+
+    /// Gives each of several chunks its lines of a text; `rows` are their numbers.
+    pub(super) fn new(text: String, rows: &[usize]) -> Vec<Self> {
         let text = Arc::new(text);
         let mut places = memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]).scan(0, |start, end| {
             let place = *start..end;
             *start = end + 1;
             Some(place)
         });
-        let of = |count| Self { text: text.clone(), places: places.by_ref().take(count).collect() };
-        Ok(rows.into_iter().map(of).collect())
+        rows.iter().map(|count| Self { text: text.clone(), places: places.by_ref().take(*count).collect() }).collect()
     }
 
     /// Returns the lines, in the order of the rows.
@@ -66,23 +70,27 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// Names the place of the row with this number among those that can be read; the last if there are not so many.
     fn place(&self, number: usize) -> String {
-        let (mut seen, mut last) = (0, None);
-        for chunk in self.chunks {
-            let has_lines = chunk.lines() > 0;
-            chunk.for_each_row(|row, span, parsed| {
-                if parsed.is_ok() && seen <= number {
-                    let line = has_lines.then(|| chunk.place.first_line + u64::from(span.line) + 1);
-                    last = Some((chunk.place.first_row + u64::from(row), line));
-                    seen += 1;
-                }
-            });
-        }
-        let (row, line) = last.unwrap_or_default();
-        let line = line.map_or_else(String::new, |line| format!(" (line {line})"));
-        format!("`{THE_FILE}` row {row}{line}")
+        place_of(self.chunks, number)
     }
+}
+
+/// Names the place of the row with this number among those of chunks that can be read; the last if there are not so many.
+pub(super) fn place_of(chunks: &[&Chunk], number: usize) -> String {
+    let (mut seen, mut last) = (0, None);
+    for chunk in chunks {
+        let has_lines = chunk.lines() > 0;
+        chunk.for_each_row(|row, span, parsed| {
+            if parsed.is_ok() && seen <= number {
+                let line = has_lines.then(|| chunk.place.first_line + u64::from(span.line) + 1);
+                last = Some((chunk.place.first_row + u64::from(row), line));
+                seen += 1;
+            }
+        });
+    }
+    let (row, line) = last.unwrap_or_default();
+    let line = line.map_or_else(String::new, |line| format!(" (line {line})"));
+    format!("`{THE_FILE}` row {row}{line}")
 }
 
 /// Bytes that a command may write beside a multiple of what it is given.
@@ -138,7 +146,7 @@ fn run(context: &Context, command: &Command, input: Vec<u8>, rows: &Rows<'_>) ->
 }
 
 /// The last lines of what a program said, behind a colon.
-fn last_lines(said: &str) -> String {
+pub(super) fn last_lines(said: &str) -> String {
     const SHOWN: usize = 5;
     let lines: Vec<&str> = said.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     match lines.len() {

@@ -25,6 +25,7 @@ use crate::{
     system::{self, ReadPosition},
 };
 use datac_core::{
+    config::Program,
     failure::{Failure, FailureKind, SourceFault, THE_FILE},
     id::{ActionKey, ChunkId},
     survey::Survey,
@@ -315,7 +316,8 @@ impl Batch {
     /// Adds a chunk, and gives the batch out if it is large enough.
     fn add(&mut self, item: Item, team: &WorkQueue<'_, '_, Vec<Item>>) {
         self.bytes += item.chunk.bytes.len();
-        let has_command = item.jobs.iter().any(|job| job.conversion.options.command.is_some());
+        let is_command = |job: &Job| matches!(job.conversion.options.program, Some(Program::Command(_)));
+        let has_command = item.jobs.iter().any(is_command);
         self.items.push(item);
         if !has_command || self.bytes >= BATCH {
             self.give(team);

@@ -125,7 +125,7 @@ pub struct Conversion {
     pub converter: &'static str,
     /// Options of the converter.
     pub options: Options,
-    /// Digests of the files that decide what a command does, by path.
+    /// Digests of the files that decide what a program does, by path.
     pub files: Vec<(String, FileDigest)>,
 }
 

@@ -9,7 +9,7 @@ use crate::source::FileDigest;
 use datac_core::{
     card::{About, CARD_VERSION},
     code::{CodeVersions, Component},
-    config::{self, SourceRole, Take, Unit, Validation},
+    config::{self, Program, SourceRole, Take, Unit, Validation},
     convert,
     encoded::ENCODED_VERSION,
     id::ChunkId,
@@ -191,7 +191,15 @@ impl Keyed for Convert<'_> {
         visitor.code(Component::Rules);
         self.conversion.options.decide(visitor);
         for (path, digest) in &self.conversion.files {
-            visitor.source(Leaf::File { source: path.clone(), path: path.clone() }, digest);
+            match &self.conversion.options.program {
+                Some(Program::Python(function)) => {
+                    // A function may look for files by what stands in a row.
+                    visitor.derived("path", path);
+                    let (function, path) = (function.to_string(), path.clone());
+                    visitor.source(Leaf::Function { function, path }, digest);
+                }
+                _ => visitor.source(Leaf::File { source: path.clone(), path: path.clone() }, digest),
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use super::{
     keys::ReadModel,
     queries::{Node, dataset, in_entry, node, parse},
 };
-use crate::source::{MODELS, RemoteFile, Selection};
+use crate::source::{MODELS, Purpose, RemoteFile, Selection};
 use datac_core::{
     config::{Location, Model, SourceRole},
     failure::{Failure, FailureKind, SourceFault},
@@ -53,12 +53,12 @@ pub(crate) fn model_key(model: &Model, here: &BTreeSet<String>) -> Vec<SnapshotK
             let folder = folder.trim_end_matches('/');
             let names = [TOKENIZER, TOKENIZER_CONFIG, CHAT_TEMPLATE, "additional_chat_templates/*.jinja"];
             let paths = names.map(|name| format!("{folder}/{name}")).into();
-            let selection = Selection { paths, has_rows: false, ..Selection::default() };
+            let selection = Selection { paths, purpose: Purpose::Files, ..Selection::default() };
             SnapshotKey { source: folder.to_owned(), revision: None, selection: Some(selection) }
         }
     };
     let of_template = model.template_path().map(|path| {
-        let selection = Selection { paths: vec![path.to_owned()], has_rows: false, ..Selection::default() };
+        let selection = Selection { paths: vec![path.to_owned()], purpose: Purpose::Files, ..Selection::default() };
         SnapshotKey { source: path.to_owned(), revision: None, selection: Some(selection) }
     });
     [of_model].into_iter().chain(of_template).collect()

@@ -285,9 +285,9 @@ fn unknown_text_field(
 
 /// Returns an error if a filter is by a column that rows of the source do not have, and that none is kept as.
 fn unknown_column(db: &dyn PlannerDb, files: &[Arc<SourceFile>], dataset: &Dataset) -> Option<Failure> {
-    // Of these parts of a sample nobody knows which rows have them; a command may write any column.
+    // Of these parts of a sample nobody knows which rows have them; a program may write any column.
     const PARTS: [&str; 3] = ["answer", "label", "margin"];
-    let columns = (0..).zip(&dataset.filters).filter(|_| dataset.options.command.is_none());
+    let columns = (0..).zip(&dataset.filters).filter(|_| dataset.options.program.is_none());
     let mut columns = columns.filter_map(|(number, filter)| Some((number, filter.column()?))).peekable();
     columns.peek()?;
     let Ok(Some(scan)) = scanned(db, files.first()?) else { return None };

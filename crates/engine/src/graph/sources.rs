@@ -12,12 +12,12 @@ use super::{
     queries::{dataset, in_entry, known},
 };
 use crate::source::{
-    FileDigest, RemoteFile, Selection, SourceError,
+    FileDigest, Purpose, RemoteFile, Selection, SourceError,
     layout::{self, Origin},
     members, splits,
 };
 use datac_core::{
-    config::{Dataset, Location, did_you_mean},
+    config::{Dataset, Location, Program, did_you_mean},
     convert::{self, ChooseError, Converter},
     failure::{Failure, FailureKind, SourceFault},
     format::{FileKind, Reading, RowFormat},
@@ -40,7 +40,7 @@ pub(crate) fn snapshot_key(dataset: &Dataset, here: &BTreeSet<String>) -> Snapsh
         data_dir: dataset.data_dir.clone(),
         paths: dataset.location.paths().to_vec(),
         config_name: dataset.config_name.clone(),
-        has_rows: true,
+        purpose: Purpose::Rows,
     };
     let is_local = match &dataset.location {
         Location::Hub { .. } => false,
@@ -54,38 +54,52 @@ pub(crate) fn snapshot_key(dataset: &Dataset, here: &BTreeSet<String>) -> Snapsh
     }
 }
 
-/// Returns the keys of all snapshots that a dataset entry depends on: its rows, and the files of its command.
+/// Returns the keys of all snapshots that a dataset entry depends on: its rows, and the files of its program.
 pub(crate) fn snapshot_keys(dataset: &Dataset, here: &BTreeSet<String>) -> Vec<SnapshotKey> {
-    let files = dataset.options.command.iter().flat_map(|command| &command.files);
-    [snapshot_key(dataset, here)].into_iter().chain(files.map(|path| command_file(path))).collect()
+    let files = dataset.options.program.iter().flat_map(program_files);
+    [snapshot_key(dataset, here)].into_iter().chain(files.map(|(_, key)| key)).collect()
 }
 
-/// Returns the key of a file of a command, which is one file whatever its name says.
-fn command_file(path: &str) -> SnapshotKey {
-    let paths = vec![path.to_owned()];
-    let selection = Selection { paths, has_rows: false, ..Selection::default() };
-    SnapshotKey { source: path.to_owned(), revision: None, selection: Some(selection) }
-}
-
-/// Returns the digests of the files of a command.
-fn command_files(db: &dyn PlannerDb, dataset: &Dataset) -> Result<Vec<(String, FileDigest)>, Failure> {
-    let paths = dataset.options.command.iter().flat_map(|command| &command.files);
-    let digest = |path: &String| {
-        let input = World::get(db).snapshots(db).get(&command_file(path));
-        let missing = || {
-            Failure::plain(FailureKind::Config, format!("the file `{path}` of the command does not exist"))
-                .about(SourceFault::Command)
-        };
-        match input.and_then(|input| input.state(db).as_ref()) {
-            Some(Ok(snapshot)) => match &snapshot.files[..] {
-                [file] => Ok((path.clone(), file.digest)),
-                _ => Err(missing()),
-            },
-            Some(Err(failure)) => Err(failure.clone()),
-            None => Err(missing()),
-        }
+/// Returns what decides what a program does: paths of the workspace, each with the key of the files that it stands for.
+fn program_files(program: &Program) -> Vec<(&str, SnapshotKey)> {
+    let module = match program {
+        Program::Command(_) => None,
+        Program::Python(function) => Some((function.module.as_str(), Purpose::Module)),
     };
-    paths.map(digest).collect()
+    let files = program.files().iter().map(|path| match program {
+        // A file in Python imports others, too.
+        Program::Python(_) if path.ends_with(".py") => (path.as_str(), Purpose::Module),
+        _ => (path.as_str(), Purpose::Files),
+    });
+    let key = |(path, purpose): (&str, Purpose)| {
+        let selection = Selection { paths: vec![path.to_owned()], purpose, ..Selection::default() };
+        SnapshotKey { source: path.to_owned(), revision: None, selection: Some(selection) }
+    };
+    module.into_iter().chain(files).map(|(path, purpose)| (path, key((path, purpose)))).collect()
+}
+
+/// Returns the digests of the files that decide what the program of a dataset entry does, by path.
+fn digests_of_program(db: &dyn PlannerDb, dataset: &Dataset) -> Result<Vec<(String, FileDigest)>, Failure> {
+    let Some(program) = &dataset.options.program else { return Ok(Vec::new()) };
+    let mut digests = BTreeMap::new();
+    for (path, key) in program_files(program) {
+        let missing = || {
+            let (fault, of) = match program {
+                Program::Command(_) => (SourceFault::Command, "the command".to_owned()),
+                Program::Python(function) => (SourceFault::Python, format!("`{function}`")),
+            };
+            Failure::plain(FailureKind::Config, format!("the file `{path}` of {of} does not exist")).about(fault)
+        };
+        let input = World::get(db).snapshots(db).get(&key);
+        match input.and_then(|input| input.state(db).as_ref()) {
+            Some(Ok(snapshot)) if !snapshot.files.is_empty() => {
+                digests.extend(snapshot.files.iter().map(|file| (file.path.clone(), file.digest)));
+            }
+            Some(Err(failure)) => return Err(failure.clone()),
+            _ => return Err(missing()),
+        }
+    }
+    Ok(digests.into_iter().collect())
 }
 
 /// Returns the files of a dataset entry, in reading order.
@@ -271,7 +285,7 @@ pub(super) fn conversion(db: &dyn PlannerDb, file: RecipeFile, number: usize) ->
         options.columns = columns;
     }
     let chosen = choose(dataset.converter.as_deref(), repo, *kind, survey.as_ref(), &options)?;
-    let files = command_files(db, dataset)?;
+    let files = digests_of_program(db, dataset)?;
     Ok(chosen.map(|converter| Conversion { converter: converter.name(), options, files }))
 }
 
@@ -341,8 +355,8 @@ pub(crate) fn choose(
         }
         (Err(error), _) => Err(refused(SourceFault::NoConverter, error.to_string(), error.hint())),
     };
-    let converter = if options.command.is_some() {
-        convert::external(kind)
+    let converter = if let Some(program) = &options.program {
+        convert::external(kind, program)
     } else if options.columns.is_empty() {
         let Some(converter) = chosen()? else { return Ok(None) };
         converter

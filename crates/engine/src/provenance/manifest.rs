@@ -18,7 +18,7 @@ use crate::{
     source::FileDigest,
 };
 use datac_core::{
-    config::{Dataset, Mix, Recipe, Take, Validation, model::Overlong},
+    config::{Dataset, Mix, Program, Recipe, Take, Validation, model::Overlong},
     convert::Options,
     format::Reading,
     id::{BlobId, ChunkId, FileHash},
@@ -33,7 +33,7 @@ use datac_core::{
 use datac_decode::{Encoding, FileKind, Place};
 
 /// Raised when what is below is encoded otherwise: a manifest of another version is not read.
-const VERSION: u32 = 6;
+const VERSION: u32 = 7;
 
 /// Everything that the files of one recipe are made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -285,6 +285,14 @@ fn version_of(leaves: &Leaves, dataset: &str) -> u32 {
 }
 
 impl MadeSource {
+    /// Returns the name of what converted the rows: of a converter, or of a function in Python.
+    pub(crate) fn converted_by(&self) -> String {
+        match &self.options.program {
+            Some(Program::Python(function)) => function.to_string(),
+            _ => self.converter.clone(),
+        }
+    }
+
     pub(crate) fn new(
         kind: SampleKind,
         dataset: &Dataset,

@@ -51,6 +51,8 @@ pub(crate) struct Site {
     pub(crate) cache: CacheFolder,
     pub(crate) outputs: OutputFolder,
     pub(crate) hub: HubAccess,
+    /// The interpreter for functions in Python, if one was chosen.
+    pub(crate) python: Option<PathBuf>,
     /// Receives all events.
     pub(crate) observer: Observer,
     /// Set when the user interrupts datac.
@@ -73,6 +75,7 @@ impl Site {
             cache: CacheFolder::new(cache, observer.clone()),
             outputs: OutputFolder::new(root.clone(), within(&settings.output_dir, "dataset")),
             hub: HubAccess::new(settings, observer.clone()),
+            python: settings.python.clone(),
             observer,
             interrupt: settings.interrupt.clone(),
             versions: settings.versions.clone(),
@@ -100,6 +103,7 @@ impl Site {
             cache: CacheFolder::new(cache, silent.clone()),
             outputs: OutputFolder::new(self.root().to_owned(), folder.join("dataset")),
             hub: self.hub.clone(),
+            python: self.python.clone(),
             observer: silent,
             interrupt: self.interrupt.clone(),
             versions: self.versions.clone(),

@@ -22,6 +22,8 @@ pub struct Settings {
     /// Whether `datac.toml` alone names the hub: it may come from elsewhere with the workspace, so the token of whoever builds is not
     /// sent to a host that it names.
     pub is_hub_from_file: bool,
+    /// The interpreter for functions in Python; by default that of the active virtual environment, or `python3`.
+    pub python: Option<PathBuf>,
     /// Whether the network is disabled.
     pub offline: bool,
     /// Set when the user interrupts datac.
@@ -42,6 +44,7 @@ impl Settings {
             output_dir: None,
             hub: None,
             is_hub_from_file: false,
+            python: None,
             offline: false,
             interrupt: Arc::default(),
             observer: Arc::new(|_| {}),

@@ -9,11 +9,12 @@ use std::{
 use rayon::prelude::*;
 
 use super::{
-    Asked, Bytes, FileDigest, Listing, RemoteFile, Selection, Source, SourceError, card,
+    Asked, Bytes, FileDigest, Listing, Purpose, RemoteFile, Selection, Source, SourceError, card,
     folder::{folders_below, walk, walk_to},
     glob::{Glob, has_magic},
     kind::{Compression, FileKind, Name, RowFormat, basename, compression_of, judge, why_sealed},
     layout::{IGNORED, Want, closest, resolve},
+    python_imports::{Imports, imports_of},
 };
 use crate::system::{self, FileError, Stat};
 use datac_core::{
@@ -48,7 +49,7 @@ impl Source for LocalFiles {
     /// Lists what the selection wants of a file or folder, and hashes what has changed of that.
     fn resolve(&self, asked: &Asked<'_>) -> Result<Listing, SourceError> {
         let everything = Selection { paths: vec![asked.source.to_owned()], ..Selection::default() };
-        let Selection { format, splits, data_dir, paths, config_name, has_rows } =
+        let Selection { format, splits, data_dir, paths, config_name, purpose } =
             asked.selection.unwrap_or(&everything);
         // A repository of that name could have them.
         for (key, is_given) in [("revision", asked.revision.is_some()), ("config_name", config_name.is_some())] {
@@ -60,9 +61,9 @@ impl Source for LocalFiles {
         // Stats of folders come before their files: a file that comes in between then shows at the next look.
         let mut stood_on = Vec::new();
         let mut found = Found::default();
-        let license = if *has_rows { license(&self.root, paths, &mut stood_on)? } else { None };
+        let license = if *purpose == Purpose::Rows { license(&self.root, paths, &mut stood_on)? } else { None };
         for path in paths {
-            if !has_rows {
+            if *purpose != Purpose::Rows {
                 found.add_exactly(&self.root, path, &mut stood_on)?;
                 continue;
             }
@@ -70,6 +71,9 @@ impl Source for LocalFiles {
                 stood_on.push((folder.to_string_lossy().into_owned(), system::stat(&self.root.join(&folder))?));
             }
             found.add(&self.root, path, *format, splits, data_dir)?;
+        }
+        if *purpose == Purpose::Module {
+            found.add_imports(&self.root, &mut stood_on)?;
         }
         // A file that several paths stand for is read once.
         let mut known = HashSet::new();
@@ -200,6 +204,19 @@ impl Found {
         let all = walk_to(&place, depth_of(path))?;
         let matching = all.iter().filter(|path| glob.matches(path)).map(|path| Path::new(folder).join(path));
         self.files.extend(matching.map(|path| (path, kind)));
+        Ok(())
+    }
+
+    /// Adds the files of the workspace that the modules found so far import, and those that they import. What is looked for and
+    /// is not there is noticed when it comes.
+    fn add_imports(&mut self, root: &Path, stood_on: &mut Vec<(String, Stat)>) -> Result<(), SourceError> {
+        let kind = FileKind { format: RowFormat::Txt, compression: Compression::None };
+        let modules: Vec<PathBuf> = self.files.iter().map(|(path, _)| path.clone()).collect();
+        for module in modules {
+            let Imports { files, absent } = imports_of(root, &module)?;
+            self.files.extend(files.into_iter().map(|path| (path, kind)));
+            stood_on.extend(absent.into_iter().map(|path| (path.to_string_lossy().into_owned(), Stat::ABSENT)));
+        }
         Ok(())
     }
 

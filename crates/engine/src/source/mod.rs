@@ -18,6 +18,7 @@ pub mod layout;
 pub mod local;
 pub mod lock;
 pub mod members;
+mod python_imports;
 pub mod sample;
 pub(crate) mod splits;
 
@@ -104,14 +105,25 @@ pub struct Selection {
     pub paths: Vec<String>,
     /// The config asked for, which only repositories have.
     pub config_name: Option<String>,
-    /// Whether the files hold rows; `false` for the files of a command, whose names say nothing.
-    pub has_rows: bool,
+    /// What the files are for.
+    pub purpose: Purpose,
+}
+
+/// What files of the workspace are for, which decides what their names say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Purpose {
+    /// They hold rows.
+    Rows,
+    /// They decide what a command or a model does; their names say nothing.
+    Files,
+    /// They are modules in Python; what these import from the workspace is wanted, too.
+    Module,
 }
 
 impl Default for Selection {
     fn default() -> Self {
         let (splits, data_dir, paths) = (Vec::new(), Vec::new(), Vec::new());
-        Self { format: None, splits, data_dir, paths, config_name: None, has_rows: true }
+        Self { format: None, splits, data_dir, paths, config_name: None, purpose: Purpose::Rows }
     }
 }
 

@@ -50,20 +50,20 @@ pub(super) fn stop_all() {
 }
 
 /// A program that runs, and the group of processes that it leads.
-struct Running {
-    child: Child,
-    group: Pid,
+pub(super) struct Running {
+    pub(super) child: Child,
+    pub(super) group: Pid,
 }
 
 impl Running {
-    fn start(command: &mut Command) -> io::Result<Self> {
+    pub(super) fn start(command: &mut Command) -> io::Result<Self> {
         let child = command.process_group(0).spawn()?;
         let group = Pid::from_child(&child);
         running().push(group);
         Ok(Self { child, group })
     }
 
-    fn stop(&self) {
+    pub(super) fn stop(&self) {
         kill_process_group(self.group, Signal::KILL).ok();
     }
 }
@@ -106,7 +106,7 @@ pub fn pipe(
     let (ended, has_ended) = mpsc::channel();
     let watching = {
         let (group, interrupt) = (running.group, interrupt.clone());
-        std::thread::spawn(move || watch(group, &interrupt, &has_ended))
+        std::thread::spawn(move || watch(group, &interrupt, &has_ended, || false))
     };
     let read = stdout.map_or_else(|| Ok((Vec::new(), false)), |stdout| read_up_to(stdout, limit, || running.stop()));
     if read.is_err() {
@@ -144,7 +144,7 @@ fn read_up_to(mut stdout: impl Read, limit: PipeLimit, stop: impl Fn()) -> io::R
 }
 
 /// Reads what a program says, and keeps the end of it.
-fn keep_end(mut stderr: impl Read, said: &Mutex<Vec<u8>>) {
+pub(super) fn keep_end(mut stderr: impl Read, said: &Mutex<Vec<u8>>) {
     const SAID: usize = 64 << 10;
     let mut block = vec![0; SAID];
     loop {
@@ -162,13 +162,24 @@ fn keep_end(mut stderr: impl Read, said: &Mutex<Vec<u8>>) {
     }
 }
 
-/// Ends a group of processes when the user interrupts: asks it to end, and stops it two seconds later. Returns when the program
-/// has ended, which is when the other end of `has_ended` is gone.
-fn watch(group: Pid, interrupt: &AtomicBool, has_ended: &mpsc::Receiver<()>) {
-    const LOOK: Duration = Duration::from_millis(100);
+/// How often a program is looked at that runs.
+pub(super) const LOOK: Duration = Duration::from_millis(100);
+
+/// Ends a group of processes when the user interrupts: asks it to end, and stops it two seconds later. Stops it at once when
+/// `is_overdue` says so, which is asked at each look. Returns when the program has ended, which is when the other end of `has_ended`
+/// is gone.
+pub(super) fn watch(
+    group: Pid,
+    interrupt: &AtomicBool,
+    has_ended: &mpsc::Receiver<()>,
+    mut is_overdue: impl FnMut() -> bool,
+) {
     const PATIENCE: u32 = 20;
     let mut looks = 0;
     while let Err(RecvTimeoutError::Timeout) = has_ended.recv_timeout(LOOK) {
+        if is_overdue() {
+            kill_process_group(group, Signal::KILL).ok();
+        }
         if interrupt.load(Ordering::Relaxed) {
             match looks {
                 0 => drop(kill_process_group(group, Signal::TERM)),

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     config::{
-        Command, Keep, Options,
+        Command, Function, Keep, Options, Program,
         options::{ID, SOURCE_ID},
     },
     format::{DELIMITERS, Reading},
@@ -110,12 +110,12 @@ impl Checker<'_> {
         });
         let data_dir =
             self.or_default(fields, "data_dir", Vec::new(), |this, node, key| this.names(node, key, Self::folder));
-        let command = match fields.get("converter") {
-            Some(node) if matches!(node.value, Value::Map(_)) => self.command(node).map(Some),
+        let program = match fields.get("converter") {
+            Some(node) if matches!(node.value, Value::Map(_)) => self.program(node).map(Some),
             _ => Some(None),
         };
-        let is_command = !matches!(command, Some(None));
-        let converter = match is_command {
+        let is_program = !matches!(program, Some(None));
+        let converter = match is_program {
             true => Some(None),
             false => self.optional(fields, "converter", |this, node, _| this.converter(node, kind)),
         };
@@ -164,7 +164,7 @@ impl Checker<'_> {
             options: Options {
                 of_converter: of_converter?,
                 columns: columns?,
-                command: command?,
+                program: program?,
                 roles: roles?,
                 keep: keep?,
                 ignore: ignore?.into_iter().collect(),
@@ -366,9 +366,41 @@ impl Checker<'_> {
     }
 
     /// Reads a program that converts rows.
+    fn program(&mut self, node: &Node<'_>) -> Option<Program> {
+        if node.entry("python").is_none() {
+            return self.command(node).map(Program::Command);
+        }
+        let fields = self.fields(node, None, "`converter`", &["python", "files", "timeout"])?;
+        let function = self.required(&fields, "python", "add `python: converters/chat.py:to_sample`")?;
+        let (module, name) = self.function(function)?;
+        let files = self.or_default(&fields, "files", Vec::new(), |this, node, key| this.names(node, key, Self::file));
+        let timeout =
+            self.or_default(&fields, "timeout", Function::TIMEOUT, |this, node, key| this.integer(node, key, 1));
+        Some(Program::Python(Function { module, name, files: files?, timeout: timeout? }))
+    }
+
+    /// Reads the file and the name of a function in Python.
+    fn function(&mut self, node: &Node<'_>) -> Option<(String, String)> {
+        let text = self.name(node, "python")?;
+        let is_name = |name: &str| {
+            name.chars().all(|char| char.is_alphanumeric() || char == '_')
+                && name.starts_with(|char: char| char.is_alphabetic() || char == '_')
+        };
+        let found = text.rsplit_once(':').filter(|(module, name)| module.ends_with(".py") && is_name(name));
+        let Some((module, name)) = found else {
+            let message = format!("{} does not name a function in a Python file of the workspace", quoted(text));
+            let hint = "write the file and the function: `python: converters/chat.py:to_sample`";
+            self.report(Fault::new(problem::FUNCTION, &node.span, message).label("not a function").hint(hint));
+            return None;
+        };
+        Some((self.file(node, module)?, name.to_owned()))
+    }
+
+    /// Reads a command that converts rows.
     fn command(&mut self, node: &Node<'_>) -> Option<Command> {
         let fields = self.fields(node, None, "`converter`", &["command", "files"])?;
-        let command = self.required(&fields, "command", "add `command: [python3, convert.py]`")?;
+        let hint = "add `command: [python3, convert.py]`, or `python: convert.py:to_sample`";
+        let command = self.required(&fields, "command", hint)?;
         let Value::List(items) = &command.value else {
             let hint = "write a list, `command: [python3, convert.py]`: no shell reads it".to_owned();
             self.wrong_type(command, "command", "a list", Some(hint));

@@ -62,6 +62,24 @@ pub(in crate::config) fn bad() -> Vec<(&'static str, String, Vec<&'static str>)>
         case("an empty command", &dataset("converter: {command: []}"), &["6:26 E0116 is an empty list"]),
         case("no command", &dataset("converter: {files: [a.py]}"), &["6:17 E0111 needs `command`"]),
         case("a file outside", &dataset("converter: {command: [a], files: [../a.py]}"), &["6:39 E0122 contains `..`"]),
+        case(
+            "a function without its file",
+            &dataset("converter: {python: converters.chat}"),
+            &["6:25 E0141 does not name a function"],
+        ),
+        case(
+            "a function that is none",
+            &dataset("converter: {python: 'a.py:f()'}"),
+            &["6:25 E0141 does not name a function"],
+        ),
+        case("a function outside", &dataset("converter: {python: '../a.py:f'}"), &["6:25 E0122 contains `..`"]),
+        case("no function", &dataset("converter: {python: ~}"), &["6:17 E0111 needs `python`"]),
+        case("no time", &dataset("converter: {python: 'a.py:f', timeout: 0}"), &["6:44 E0114 at least 1"]),
+        case(
+            "a function and a command",
+            &dataset("converter: {python: 'a.py:f', command: [a]}"),
+            &["6:35 E0110 unknown key"],
+        ),
         case("a list of columns", &dataset("columns: [a, b]"), &["6:14 E0112 must be a mapping"]),
         case(
             "columns and a converter",
@@ -701,9 +719,19 @@ pub(in crate::config) fn good() -> Vec<(&'static str, String, Claim)> {
             shown == [("user", text("a.b")), ("assistant", text("c[-1].d")), ("system", system)]
         }),
         ("a command", dataset("converter: {command: [python3, convert.py, 7], files: convert.py}"), |r| {
-            let command = r.datasets[0].options.command.as_ref().unwrap();
+            let Some(Program::Command(command)) = &r.datasets[0].options.program else { return false };
             command.command == ["python3", "convert.py", "7"] && command.files == ["convert.py"]
         }),
+        ("a function", dataset("converter: {python: 'py/a b.py:to_sample', files: [w.txt, 'i/*.png']}"), |r| {
+            let Some(Program::Python(function)) = &r.datasets[0].options.program else { return false };
+            let timeout = Function::TIMEOUT;
+            function.to_string() == "py/a b.py:to_sample" && function.files.len() == 2 && function.timeout == timeout
+        }),
+        (
+            "a function with its time",
+            dataset("converter: {python: 'a.py:f', timeout: 5}"),
+            |r| matches!(&r.datasets[0].options.program, Some(Program::Python(function)) if function.timeout == 5),
+        ),
         ("no columns", dataset("columns: ~\nconverter: gsm8k"), |r| r.datasets[0].options.columns.is_empty()),
         ("known option", dataset("converter: gsm8k\noptions: {calculator: strip}"), |r| {
             r.datasets[0].converter.as_deref() == Some("gsm8k")

@@ -1,7 +1,7 @@
 //! A sample of what fills its slots: the one way from columns of any name to a sample of each kind.
 //!
 //! What fills a slot counts as used when it is taken: a column for which a sample has no place stays unused, and is kept, refused
-//! or named like any other (`whole.rs`). What a recipe or a command gave for a slot has to be taken, or the row is refused.
+//! or named like any other (`whole.rs`). What a recipe or a program gave for a slot has to be taken, or the row is refused.
 
 mod asked;
 
@@ -21,7 +21,7 @@ use crate::{
 pub(in crate::convert) struct Filled<'a, 'n> {
     row: &'a RawRow<'a>,
     options: &'n Options,
-    /// Whether a recipe or a command says what fills which slot.
+    /// Whether a recipe or a program says what fills which slot.
     is_given: bool,
     /// Whether a text is a text even where it spells a list of messages.
     is_plain: bool,
@@ -40,7 +40,7 @@ impl<'a, 'n> Filled<'a, 'n> {
         Self { row, options, is_given: false, is_plain: false, cells, tools: None }
     }
 
-    /// Nothing yet, of a row of which a recipe or a command says what fills which slot.
+    /// Nothing yet, of a row of which a recipe or a program says what fills which slot.
     pub(in crate::convert) fn given(row: &'a RawRow<'a>, options: &'n Options) -> Self {
         Self { is_given: true, ..Self::of(row, options) }
     }

@@ -18,6 +18,7 @@ use super::{
 use crate::{provenance::manifest::MadeSource, site::WorkspaceError};
 use datac_core::{
     code::Component,
+    config::Program,
     convert::{self, Converter, Tally},
     leaf::{Leaf, Value},
     row::RawRow,
@@ -106,8 +107,12 @@ impl<'w> Finder<'w> {
 
 /// Returns the converter of a source, if it and the rules are those of the build.
 fn same_converter(lineage: &Lineage, made: &MadeSource) -> Result<&'static dyn Converter, String> {
-    if made.options.command.is_some() {
-        return Err("a command made the row, and is not run again".to_owned());
+    match &made.options.program {
+        Some(Program::Command(_)) => return Err("a command made the row, and is not run again".to_owned()),
+        Some(Program::Python(function)) => {
+            return Err(format!("`{function}` made the row, and is not called again"));
+        }
+        None => {}
     }
     let converter = convert::every().find(|converter| converter.name() == made.converter);
     let converter = converter.filter(|converter| converter.version() == made.version);

@@ -8,15 +8,17 @@ use std::{
 use walkdir::WalkDir;
 
 use crate::{
-    cache::Access,
+    cache::{Access, FreshRecipe},
     site::{Site, local_sources, relative},
+    source::local::fixed_part,
     system::{self, Stat},
 };
+use datac_core::config::Program;
 
 /// Stats of files at one time, by path relative to the workspace; `None` for files that do not exist.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct WatchedFiles {
-    /// Recipes, `datac.lock` and local sources.
+    /// Recipes, `datac.lock`, local sources, and the files of programs that convert rows.
     pub(super) inputs: BTreeMap<PathBuf, Option<Stat>>,
     /// Files that recipes write.
     pub(super) outputs: BTreeMap<PathBuf, Option<Stat>>,
@@ -81,8 +83,12 @@ impl Looker {
         let recorded = site.cache.record(Access::Read).and_then(|record| Ok(record.recipes()?));
         let mut last = recorded.unwrap_or_default();
         for path in &recipes {
-            let outputs = last.remove(&*path.to_string_lossy()).map(|last| last.outputs).unwrap_or_default();
+            let Some(FreshRecipe { outputs, locals, .. }) = last.remove(&*path.to_string_lossy()) else { continue };
             self.outputs.extend(outputs.iter().map(|output| site.outputs.relative(&output.name)));
+            // The modules that a function imports are known once it has been built.
+            for (path, _) in locals.into_iter().filter(|(path, _)| !system::is_dir(&root.join(path))) {
+                self.see_source(root, &relative(root, Path::new(&path)), &mut snapshot);
+            }
         }
         for path in &self.outputs {
             snapshot.outputs.insert(path.clone(), system::stat(&root.join(path)).ok());
@@ -109,7 +115,14 @@ impl Looker {
         }
         let parsed = site.recipes.parse(path).ok().flatten();
         let recipe = parsed.and_then(Result::ok);
-        let sources: Vec<String> = recipe.iter().flat_map(local_sources).map(str::to_owned).collect();
+        let programs = recipe.iter().flat_map(|recipe| &recipe.datasets).filter_map(|dataset| {
+            let program = dataset.options.program.as_ref()?;
+            let module = if let Program::Python(function) = program { Some(&function.module) } else { None };
+            Some(module.into_iter().chain(program.files()).map(|path| fixed_part(path)))
+        });
+        // Not all of the workspace for the sake of `*.txt`.
+        let programs = programs.flatten().filter(|path| !path.is_empty());
+        let sources: Vec<String> = recipe.iter().flat_map(local_sources).chain(programs).map(str::to_owned).collect();
         self.sources.insert(path.to_owned(), (stat, sources.clone()));
         sources
     }
