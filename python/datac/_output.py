@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow
     import torch.utils.data
 
-    from ._records import FileStats, Origin
+    from ._records import FileStats, Origin, RowsDiff
     from ._workspace import Recipe
 
 Row = dict[str, Any]
@@ -170,6 +170,13 @@ class Output(Sequence[Row]):
             if first <= at < first + len(table):
                 return Origin(json.loads(self.recipe.workspace._handle.origin(str(table.path), at - first + 1)))
         raise IndexError(f"row {row} of {len(self)}")
+
+    def diff(self, run: int | str | None = None, limit: int = 20) -> RowsDiff:
+        """Compares the rows of the recipe, on all of its sides, with those of an earlier run, as `Recipe.diff` does.
+
+        A row that changed sides is among those that were moved, not among those that were added or removed.
+        """
+        return self.recipe.diff(run, limit)
 
     @property
     def stats(self) -> list[FileStats]:

@@ -168,6 +168,7 @@ def test_states_are_explained(ws):
     changed = ws["sft/general"].diff()
     assert changed.new.rows == changed.old.rows == 268 and changed.sources[0].moved > 0
     assert changed.moved[0].old.split != changed.moved[0].new.split
+    assert ws["sft/general"].train.diff() == changed
 
 
 def test_everything_can_be_pickled(built):
