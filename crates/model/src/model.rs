@@ -24,7 +24,7 @@ pub struct Encoded {
     pub ids: Vec<u32>,
     /// For each id the bytes of the text it stands for.
     pub bytes: Vec<Range<usize>>,
-    /// Which ids are trained on: in order, apart, at least one. All others are not.
+    /// Which ids are trained on: in order and apart; of a dialogue at least one. All others are not.
     pub runs: Vec<TokenRun>,
     /// For each message how many ids stand for its content, or a part of it; `None` if it is not certain where contents stand.
     pub contents: Option<Vec<u32>>,
@@ -112,17 +112,14 @@ where
         Ok(Encoded { masked, ids: encoding.ids, bytes: encoding.bytes, runs, contents })
     }
 
-    /// Renders a conversation with what begins the next answer, and encodes it. Returns the text, its ids, and what of them stands
-    /// for each message as in [`Encoded::contents`].
-    pub fn encode_prompt(
-        &self,
-        conversation: &Conversation,
-    ) -> Result<(String, Vec<u32>, Option<Vec<u32>>), ModelError> {
+    /// Renders a conversation with what begins the next answer, and encodes it. Nothing of it is trained on.
+    pub fn encode_prompt(&self, conversation: &Conversation) -> Result<Encoded, ModelError> {
         let ending = Ending::GenerationPrompt;
         let text = self.masker.render(conversation, ending).map_err(MaskError::from)?.text;
         let encoding = self.tokenizer.encode_placed(&text)?;
-        let contents = self.masker.contents(conversation, &text, ending);
-        let contents = contents.map(|contents| encoding.counts(&contents));
-        Ok((text, encoding.ids, contents))
+        let places = self.masker.contents(conversation, &text, ending);
+        let contents = places.as_ref().map(|places| encoding.counts(places));
+        let masked = Masked { text, contents: places, ..Masked::default() };
+        Ok(Encoded { masked, ids: encoding.ids, bytes: encoding.bytes, runs: Vec::new(), contents })
     }
 }

@@ -138,7 +138,7 @@ fn without_samples(recipe: &Recipe, plan: &RecipePlan) -> Vec<Note> {
             Program::Command(_) => "a command that answers `{\"reject\": \"why\"}` says why".to_owned(),
             Program::Python(_) => "a function that raises `datac.Reject` says why".to_owned(),
         });
-        (count > 0).then(|| Note { about: NoteKind::Empty, text, hint })
+        (count > 0).then_some(Note { about: NoteKind::Empty, text, hint })
     };
     recipe.datasets.iter().zip(plan.sources.iter()).filter_map(note_of).collect()
 }

@@ -154,9 +154,10 @@ impl ReadModel {
         notes: &mut Notes,
     ) -> Result<Rendered, Reject> {
         if part == Part::Prompt {
-            let (text, ids, contents) = model.encode_prompt(conversation).map_err(|error| refusal(&error))?;
-            let unseen = model.masker().unwritten_media(conversation, &text, Ending::GenerationPrompt);
-            return Ok(Rendered { sequence: Sequence { ids, runs: Vec::new() }, text, contents, unseen });
+            let Encoded { masked, ids, contents, .. } =
+                model.encode_prompt(conversation).map_err(|error| refusal(&error))?;
+            let unseen = model.masker().unwritten_media(conversation, &masked.text, Ending::GenerationPrompt);
+            return Ok(Rendered { sequence: Sequence { ids, runs: Vec::new() }, text: masked.text, contents, unseen });
         }
         let rules = match part {
             Part::Answer => Rules { train_on: TrainOn::Completion, ..self.rules },
