@@ -39,6 +39,7 @@ const CRATES: &[(&str, &str, &[&str])] = &[
             "event",
             "source",
             "cache",
+            "remote",
             "writer",
             "graph",
             "edit",
@@ -59,7 +60,7 @@ const CRATES: &[(&str, &str, &[&str])] = &[
 
 /// Modules that may not name some of those before them, with the reason.
 const APART: &[(&str, &[&str], &str)] =
-    &[("engine/graph", &["system", "cache", "writer"], "the plan touches neither files nor the cache")];
+    &[("engine/graph", &["system", "cache", "remote", "writer"], "the plan touches neither files nor the cache")];
 
 /// Crates that touch nothing but what they are given.
 const PURE: &[&str] = &["core/", "model/"];
@@ -72,6 +73,7 @@ const IMPURE: &[&str] =
 const DOORS: &[(&[&str], &[&str])] = &[
     (&["salsa"], &["engine/graph/"]),
     (&["hf_hub", "reqwest", "rustls", "tokio", "httpdate", "sha1"], &["engine/source/hub/"]),
+    (&["ring"], &["engine/remote/keys.rs"]),
     (&["sha2"], &["engine/source/hub/", "engine/writer/container.rs"]),
     (&["serde_yaml"], &["engine/source/card.rs", "engine/source/lock.rs"]),
     (&["saphyr_parser"], &["core/config/yaml.rs"]),

@@ -51,6 +51,7 @@ documents! {
     performance: "docs/performance.md",
     inspect: "docs/inspect.md",
     caching: "docs/caching.md",
+    remote_cache: "docs/remote-cache.md",
     make_ninja_ci: "docs/make-ninja-ci.md",
     history: "docs/history.md",
     commands: "docs/commands.md",

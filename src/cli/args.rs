@@ -1,6 +1,6 @@
 //! The command line: commands and global options.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -21,6 +21,8 @@ Environment:
   DATAC_HUB, DATAC_OFFLINE, DATAC_DIRECTORY, DATAC_CACHE_DIR, DATAC_OUTPUT_DIR,
   DATAC_COLOR, DATAC_JOBS, DATAC_LOCKED   defaults for the options of that name,
                                           which override datac.toml
+  DATAC_REMOTE                            a shared cache: see `datac build --help`
+  DATAC_CACHE_KEY                         see `datac cache key --help`
   DATAC_CACHE_GC, _MAX_SIZE, _MAX_AGE     see `datac cache gc --help`
   DATAC_PYTHON                            the Python that runs converters
   HF_TOKEN, HF_ENDPOINT, HF_HOME          as in the Hub's own tools
@@ -189,9 +191,31 @@ impl Command {
         }
     }
 
+    /// Makes the shared cache that was typed in `folder` relative to that.
+    pub(super) fn remote_below(&mut self, folder: &Path) {
+        match self {
+            Self::Build(options) => options.remote.below(folder),
+            Self::Watch(options) => options.remote.below(folder),
+            Self::Status(options) => options.remote.below(folder),
+            Self::Cache(options) => options.remote_mut().into_iter().for_each(|remote| remote.below(folder)),
+            _ => {}
+        }
+    }
+
     /// Returns whether the command works in a workspace, whose settings it then needs.
     pub(super) fn has_workspace(&self) -> bool {
         !matches!(self, Self::Init(_) | Self::Explain(_) | Self::Completions(_) | Self::Man(_) | Self::Schema(_))
+    }
+
+    /// Returns the shared cache that the command is to use.
+    pub(super) fn remote(&mut self) -> Option<String> {
+        match self {
+            Self::Build(options) => options.remote.given.clone(),
+            Self::Watch(options) => options.remote.given.clone(),
+            Self::Status(options) => options.remote.given.clone(),
+            Self::Cache(options) => options.remote_mut()?.named(),
+            _ => None,
+        }
     }
 
     /// Returns whether the command writes to the workspace.
@@ -213,6 +237,7 @@ impl Command {
 const VARIABLES: &[&str] = &[
     "DATAC_CACHE_DIR",
     "DATAC_CACHE_GC",
+    "DATAC_CACHE_KEY",
     "DATAC_CACHE_MAX_AGE",
     "DATAC_CACHE_MAX_SIZE",
     "DATAC_COLOR",
@@ -223,6 +248,7 @@ const VARIABLES: &[&str] = &[
     "DATAC_OFFLINE",
     "DATAC_OUTPUT_DIR",
     "DATAC_PYTHON",
+    "DATAC_REMOTE",
     // Only tests read this: the folder of real rows.
     "DATAC_SHARED",
 ];

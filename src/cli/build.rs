@@ -13,7 +13,7 @@ use super::{
     progress::{Progress, Seen, Wrote},
     schema,
     screen::{ERROR, FAINT, GOOD, HINT, Screen, VERB, WARN, bytes, counted_rows, duration, rows},
-    status,
+    shared, status,
 };
 use crate::{
     failure::FailureKind,
@@ -62,12 +62,15 @@ pub(super) struct Options {
     /// Start no more work once a recipe has failed
     #[arg(long)]
     pub(super) fail_fast: bool,
-    /// Also list the files that are written
+    /// Also list the files that are written, and requests to the shared cache
     #[arg(short, long)]
     pub(super) verbose: bool,
     /// Print one JSON document to stdout
     #[arg(long)]
     pub(super) json: bool,
+    /// The shared cache.
+    #[command(flatten)]
+    pub(super) remote: shared::Remote,
     /// Cache cleanup after the build.
     #[command(flatten)]
     pub(super) keep: cache::Keep,
@@ -146,7 +149,7 @@ fn built_or_seen(
         failures(&report, workspace, screen);
     } else {
         let wrote = if options.verbose { wrote } else { Wrote::new() };
-        print(&report, wrote, workspace, screen);
+        print(&report, wrote, options.verbose, workspace, screen);
         if pinned && workspace.settings().is_on_sample() {
             let text = "note: built from the bundled sample data; drop `--hub\u{a0}sample` to use the real datasets";
             screen.say_wrapped(&format!("{FAINT}{text}{FAINT:#}"), 6);
@@ -173,7 +176,7 @@ fn look(workspace: &Workspace, options: &Options, screen: &Screen, listener: &Li
         errors::problems(&recipe.problems, workspace, screen);
     }
     if options.json {
-        status::print_json(&assessment, screen);
+        status::print_json(&assessment, None, screen);
     }
     if assessment.recipes.is_empty() {
         return errors::no_recipes(&options.selectors, workspace, screen);
@@ -191,7 +194,7 @@ fn look(workspace: &Workspace, options: &Options, screen: &Screen, listener: &Li
     }
 }
 
-fn print(report: &BuildReport, wrote: Wrote, workspace: &Workspace, screen: &Screen) {
+fn print(report: &BuildReport, wrote: Wrote, verbose: bool, workspace: &Workspace, screen: &Screen) {
     for other in &report.others {
         screen.say_wrapped(&format!("{FAINT}note: {other} is not a recipe (no `metadata`, no `datasets`){FAINT:#}"), 6);
     }
@@ -217,6 +220,9 @@ fn print(report: &BuildReport, wrote: Wrote, workspace: &Workspace, screen: &Scr
     failures(report, workspace, screen);
     if let Some(collected) = &report.collected {
         screen.say_wrapped(&cache::in_short(collected), 13);
+    }
+    if let Some(shared) = report.shared.as_ref().filter(|_| verbose) {
+        screen.say_wrapped(&shared::in_full(shared), 2);
     }
     closing(report, screen);
     if report.recipes.iter().any(is_without_source) {
@@ -471,7 +477,8 @@ fn closing(report: &BuildReport, screen: &Screen) {
 
 /// Formats how many actions of each stage ran, in parentheses after a space; empty if none ran.
 pub(super) fn ran(report: &BuildReport) -> String {
-    let ran: Vec<String> = report.actions.iter().map(|(stage, count)| format!("{count}\u{a0}{stage}")).collect();
+    let mut ran: Vec<String> = report.actions.iter().map(|(stage, count)| format!("{count}\u{a0}{stage}")).collect();
+    ran.extend(report.shared.as_ref().and_then(shared::taken));
     if ran.is_empty() { String::new() } else { format!(" {FAINT}({}){FAINT:#}", ran.join(", ")) }
 }
 

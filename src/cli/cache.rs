@@ -6,14 +6,17 @@ use clap::{Args, Subcommand};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::{
+    cache_key,
     document::{self, Content},
     errors, exit,
     progress::Progress,
     schema,
     screen::{FAINT, GOOD, HINT, Screen, VERB, WARN, bytes, duration, rows, wrapped},
+    shared,
 };
 use crate::{
     config::{self, size},
+    remote::{SharedCollected, SharedSize, SharedVerified},
     system,
     workspace::{CacheBounds, CachePart, CacheSize, Collected, Configuration, Damaged, Removed, Verified, Workspace},
 };
@@ -43,11 +46,15 @@ enum CacheCommand {
     Gc(GcOptions),
     /// Check every byte of the cache and remove damaged entries
     Verify(VerifyOptions),
+    /// Make and trust keys for a shared cache
+    Key(cache_key::Options),
 }
 
 /// Options of `cache size`.
 #[derive(Args, Debug)]
 struct SizeOptions {
+    #[command(flatten)]
+    remote: shared::Instead,
     /// Print one JSON document to stdout
     #[arg(long)]
     json: bool,
@@ -69,6 +76,8 @@ Examples:
 struct GcOptions {
     #[command(flatten)]
     bounds: Bounds,
+    #[command(flatten)]
+    remote: shared::Instead,
     /// Show what would be removed, without removing it
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -91,6 +100,8 @@ Examples:
   datac cache verify
   datac cache verify --json | jq '.damaged[].used_by'")]
 struct VerifyOptions {
+    #[command(flatten)]
+    remote: shared::Instead,
     /// Print one JSON document to stdout
     #[arg(long)]
     json: bool,
@@ -160,8 +171,27 @@ impl Content for Verified {
 }
 
 /// Schemas of the JSON documents that this command prints.
-pub(super) const SCHEMAS: &[schema::Named] =
-    &[schema::of::<CacheSize>(), schema::of::<Collected>(), schema::of::<Verified>()];
+pub(super) const SCHEMAS: &[schema::Named] = &[
+    schema::of::<CacheSize>(),
+    schema::of::<Collected>(),
+    schema::of::<Verified>(),
+    schema::of::<SharedSize>(),
+    schema::of::<SharedCollected>(),
+    schema::of::<SharedVerified>(),
+    cache_key::SCHEMA,
+];
+
+impl Content for SharedSize {
+    const SCHEMA: &'static str = "datac.cache.shared.size/1";
+}
+
+impl Content for SharedCollected {
+    const SCHEMA: &'static str = "datac.cache.shared.gc/1";
+}
+
+impl Content for SharedVerified {
+    const SCHEMA: &'static str = "datac.cache.shared.verify/1";
+}
 
 impl Options {
     /// Takes bounds that were not given from the settings.
@@ -169,6 +199,16 @@ impl Options {
         if let CacheCommand::Gc(options) = &mut self.command {
             let CacheBounds { max_bytes, max_age } = options.bounds.or(configuration);
             options.bounds = Bounds { max_size: Some(max_bytes), max_age: Some(max_age) };
+        }
+    }
+
+    /// Returns the option that names the shared cache, of operations that have it.
+    pub(super) fn remote_mut(&mut self) -> Option<&mut shared::Instead> {
+        match &mut self.command {
+            CacheCommand::Size(options) => Some(&mut options.remote),
+            CacheCommand::Gc(options) => Some(&mut options.remote),
+            CacheCommand::Verify(options) => Some(&mut options.remote),
+            CacheCommand::Dir | CacheCommand::Key(_) => None,
         }
     }
 
@@ -184,6 +224,36 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen, pro
             screen.data(&format!("{}\n", workspace.cache().dir().display()));
             exit::OK
         }
+        CacheCommand::Size(options) if options.remote.is_meant() => match workspace.cache().shared_size() {
+            Ok(size) if options.json => printed(document::text(&size), screen),
+            Ok(size) => printed(shared::size(&size), screen),
+            Err(error) => errors::report(&error, workspace, screen),
+        },
+        CacheCommand::Gc(options) if options.remote.is_meant() => {
+            let max_age = options.bounds.max_age.unwrap_or(CacheBounds::default().max_age);
+            match workspace.cache().shared_collect(max_age, options.dry_run) {
+                Ok(collected) if options.json => printed(document::text(&collected), screen),
+                Ok(collected) => {
+                    screen.say_wrapped(&shared::collected(&collected), 2);
+                    exit::OK
+                }
+                Err(error) => errors::report(&error, workspace, screen),
+            }
+        }
+        CacheCommand::Verify(options) if options.remote.is_meant() => match workspace.cache().shared_verify() {
+            Ok(verified) => {
+                match options.json {
+                    true => document::print(&verified, screen),
+                    false => screen.say_wrapped(&shared::verified(&verified), 2),
+                }
+                match (verified.damaged.is_empty(), &verified.kept) {
+                    (true, _) => exit::OK,
+                    (false, None) => exit::FAILED,
+                    (false, Some(_)) => exit::CACHE,
+                }
+            }
+            Err(error) => errors::report(&error, workspace, screen),
+        },
         CacheCommand::Size(options) => match workspace.cache().size() {
             Ok(size) if options.json => printed(document::text(&size), screen),
             Ok(size) => printed(size_text(&size, screen.data_width()), screen),
@@ -203,6 +273,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen, pro
                 Err(error) => errors::report(&error, workspace, screen),
             }
         }
+        CacheCommand::Key(options) => cache_key::run(workspace, options, screen),
         CacheCommand::Verify(options) => {
             let verified = workspace.cache().verify();
             progress.finish();

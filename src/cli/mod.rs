@@ -7,6 +7,7 @@ mod args;
 mod blame;
 mod build;
 mod cache;
+mod cache_key;
 mod check;
 mod clean;
 mod completions;
@@ -36,6 +37,7 @@ mod reference;
 mod render;
 mod schema;
 mod screen;
+mod shared;
 mod show;
 mod stats;
 mod status;
@@ -188,7 +190,7 @@ fn dispatch(arguments: Arguments, line: Vec<String>, interrupt: Arc<AtomicBool>,
         Err(error) => return errors::report(&error, &Workspace::open(Settings::new(root_of(&global))), &screen),
     };
     command.fill_in(&configuration);
-    let settings = configuration.settings(root_of(&global));
+    let settings = Settings { remote: command.remote(), ..configuration.settings(root_of(&global)) };
     let workspace = open(settings, interrupt, listener.before(progress.observer()));
     match command {
         Command::Init(options) => init::run(&workspace, &options, &screen),
@@ -243,6 +245,7 @@ fn here(global: &mut Global, command: &mut Command) -> Result<Place, Failure> {
     }
     let is_elsewhere = found.is_elsewhere();
     if is_elsewhere {
+        command.remote_below(&here);
         global.directory = Some(found.root);
     }
     Ok(Place { is_elsewhere, typed_in: is_elsewhere.then_some(here) })

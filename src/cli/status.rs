@@ -9,11 +9,12 @@ use super::{
     document::{self, Content},
     errors, exit, schema,
     screen::{ERROR, FAINT, GOOD, HINT, Screen, WARN, wrapped},
+    shared,
 };
 use crate::{
     leaf::{Change, Leaf},
     stale::StaleReason,
-    workspace::{Assessment, RecipeStatus, State, Workspace},
+    workspace::{Assessment, Forecast, RecipeStatus, State, Workspace},
 };
 use clap::Args;
 
@@ -23,7 +24,8 @@ use clap::Args;
 Examples:
   datac status                 what is out of date, and why
   datac status -v sft          all recipes that match `sft`
-  datac status --exit-code     exit 1 if anything is out of date")]
+  datac status --exit-code     exit 1 if anything is out of date
+  datac status --remote-check  what a build would take from DATAC_REMOTE")]
 pub(super) struct Options {
     /// Recipes: names, globs, files, folders, outputs, source:ID, converter:NAME, state:WORD; `+x` adds what x
     /// depends on, `x+` what depends on x [default: all below config/]
@@ -38,21 +40,35 @@ pub(super) struct Options {
     /// Exit 1 if anything is out of date, 2 if a recipe is invalid
     #[arg(long)]
     pub(super) exit_code: bool,
+    /// Also ask the shared cache what a build would take from it
+    #[arg(long)]
+    pub(super) remote_check: bool,
+    /// The shared cache.
+    #[command(flatten)]
+    pub(super) remote: shared::Remote,
 }
 
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> u8 {
-    let assessment = match workspace.status(&options.selectors) {
-        Ok(assessment) => assessment,
+    let assessed = if options.remote_check {
+        workspace.forecast(&options.selectors).map(|(assessment, forecast)| (assessment, Some(forecast)))
+    } else {
+        workspace.status(&options.selectors).map(|assessment| (assessment, None))
+    };
+    let (assessment, forecast) = match assessed {
+        Ok(assessed) => assessed,
         Err(error) => return errors::report(&error, workspace, screen),
     };
     if options.json {
-        print_json(&assessment, screen);
+        print_json(&assessment, forecast.as_ref(), screen);
     }
     if assessment.recipes.is_empty() {
         return errors::no_recipes(&options.selectors, workspace, screen);
     }
     if !options.json {
         print(&assessment, options.verbose, screen);
+        if let Some(forecast) = &forecast {
+            screen.say_wrapped(&shared::forecast(forecast), 2);
+        }
     }
     let worst = assessment.recipes.iter().map(|recipe| match recipe.state {
         State::Invalid => recipe.failure.as_ref().map_or(exit::USAGE, |failure| exit::of(failure.kind)),
@@ -71,6 +87,9 @@ struct Standing<'a> {
     others: &'a [String],
     /// Number of recipes in each state.
     summary: BTreeMap<&'static str, usize>,
+    /// What a build would take from the shared cache, if that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shared: Option<&'a Forecast>,
 }
 
 /// One recipe of the document.
@@ -89,14 +108,14 @@ impl Content for Standing<'_> {
 /// Schemas of the JSON documents that this command prints.
 pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Standing<'_>>()];
 
-pub(super) fn print_json(assessment: &Assessment, screen: &Screen) {
+pub(super) fn print_json(assessment: &Assessment, shared: Option<&Forecast>, screen: &Screen) {
     let mut summary = BTreeMap::new();
     for recipe in &assessment.recipes {
         *summary.entry(recipe.state.word()).or_default() += 1;
     }
     let target = |status| Target { status, problems: problems(status) };
     let recipes = assessment.recipes.iter().map(target).collect();
-    document::print(&Standing { recipes, others: &assessment.others, summary }, screen);
+    document::print(&Standing { recipes, others: &assessment.others, summary, shared }, screen);
 }
 
 fn problems(status: &RecipeStatus) -> Vec<String> {

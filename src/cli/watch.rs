@@ -8,6 +8,7 @@ use super::{
     build, cache, errors, exit,
     progress::Progress,
     screen::{FAINT, GOOD, Screen, VERB, duration},
+    shared,
 };
 use crate::workspace::{BuildOptions, BuildReport, Round, WatchOptions, Workspace, asks_for_state};
 
@@ -34,6 +35,9 @@ pub(super) struct Options {
     /// Fail rather than change datac.lock
     #[arg(long)]
     pub(super) locked: bool,
+    /// The shared cache.
+    #[command(flatten)]
+    pub(super) remote: shared::Remote,
     #[command(flatten)]
     pub(super) keep: cache::Keep,
 }

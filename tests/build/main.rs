@@ -29,6 +29,7 @@ mod overlong;
 mod packed;
 mod python;
 mod read_back;
+mod remote;
 mod shaped;
 mod sides;
 mod sources;

@@ -12,6 +12,7 @@ use std::{
 use datac::{
     code::Component,
     event::{Event, JobKind},
+    remote::keys::Signing,
     stage::Stage,
     system,
     workspace::{Assessment, BuildOptions, BuildReport, RecipeReport, Settings, State, Workspace, WorkspaceError},
@@ -32,6 +33,10 @@ pub(crate) type Stats = BTreeMap<PathBuf, (u64, i64, i64, i64, i64)>;
 pub(crate) struct Space {
     folder: tempfile::TempDir,
     pub(crate) hub: String,
+    /// The shared cache, if there is one.
+    pub(crate) remote: Option<String>,
+    /// What results in it are signed with.
+    pub(crate) signing: Signing,
     events: Arc<Mutex<Vec<Event>>>,
 }
 
@@ -39,7 +44,7 @@ impl Space {
     /// An empty workspace with the sample hub.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { folder, hub: "sample".into(), events: Arc::default() }
+        Self { folder, hub: "sample".into(), remote: None, signing: Signing::Nothing, events: Arc::default() }
     }
 
     /// Another workspace with the same recipes, sources, lock and hub folder, and neither cache nor outputs.
@@ -100,6 +105,8 @@ impl Space {
         let events = self.events.clone();
         Settings {
             hub: Some(self.hub.clone()),
+            remote: self.remote.clone(),
+            signing: self.signing.clone(),
             observer: Arc::new(move |event| events.lock().unwrap().push(event)),
             ..Settings::new(self.root())
         }

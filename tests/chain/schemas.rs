@@ -56,6 +56,19 @@ const DOCUMENTS: &[(&str, &str)] = &[
          datac cache verify --json || true",
     ),
     ("datac.cache.gc/2", "datac cache gc --dry-run --json"),
+    (
+        "datac.cache.keys/1",
+        "export XDG_CONFIG_HOME=$PWD/own; datac cache key new --name a > a.key 2>/dev/null; \
+         datac cache key trust $(cat a.key) 2>/dev/null; datac cache key list --json",
+    ),
+    (
+        "datac.build/1",
+        "mkdir team; rm -r dataset; XDG_CONFIG_HOME=$PWD/own datac build --remote team --json 2>/dev/null",
+    ),
+    ("datac.status/1", "datac status --remote team --remote-check --json 2>/dev/null"),
+    ("datac.cache.shared.size/1", "datac cache size --remote team --json"),
+    ("datac.cache.shared.gc/1", "datac cache gc --remote team --dry-run --json"),
+    ("datac.cache.shared.verify/1", "datac cache verify --remote team --json"),
     ("datac.clean/1", "datac build --quiet; echo x >> dataset/sft_one_val.jsonl; datac clean --cache --json"),
     ("datac.validate/1", "datac validate --json"),
     ("datac.validate/1", "echo 'metadata: {}' | datac validate - --json 2>/dev/null || true"),

@@ -10,6 +10,7 @@ pub mod event;
 mod gc;
 pub mod graph;
 mod provenance;
+pub mod remote;
 mod selector;
 mod site;
 pub mod source;

@@ -274,6 +274,32 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
     replacement.commit_new()
 }
 
+/// Writes a file that only its owner can read, and creates its folder likewise, if there is no such file. Returns whether it was
+/// written; an existing file is never touched.
+pub fn write_private_new(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        create_private_dir(folder)?;
+    }
+    let mut file = match File::options().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+        Err(error) => return Err(at("write", path)(error)),
+    };
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if let Err(error) = written {
+        // Half a file would stand in the way of the next attempt.
+        remove(path).ok();
+        return Err(at("write", path)(error));
+    }
+    Ok(true)
+}
+
+/// Returns the permissions of a file.
+pub fn mode(path: &Path) -> Result<u32, FileError> {
+    fs::metadata(path).map(|meta| meta.mode()).map_err(at("stat", path))
+}
+
 /// Reads standard input: at most `limit` bytes, plus one if there are more.
 pub fn read_stdin(limit: u64) -> Result<Vec<u8>, FileError> {
     let mut bytes = Vec::new();

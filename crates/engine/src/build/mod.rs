@@ -6,6 +6,7 @@ mod former;
 pub(crate) mod notes;
 pub(crate) mod order;
 mod output_stats;
+pub(crate) mod shared;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -20,6 +21,7 @@ use self::{
     notes::{Note, notes, unknown_columns},
     order::{WaitingRecipe, set_aside},
     output_stats::{note_digests, outputs_in_place, restat, youngest, youngest_proven},
+    shared::{Scopes, Shared},
 };
 use crate::{
     cache::{Access, BuiltDetail, FreshRecipe, OutputFile, Record, RunId, SCRATCH},
@@ -35,6 +37,7 @@ use crate::{
         manifest::{BuildManifest, Made},
         summary::{Summary, summarise},
     },
+    remote::SharedReport,
     selector::{assess_selected, find},
     site::{IfHeld, Site, WorkspaceError},
     status::{
@@ -97,6 +100,9 @@ pub struct BuildReport {
     /// What was removed from the cache because no current recipe reaches it, if anything was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub collected: Option<Collected>,
+    /// What was done with the shared cache; `None` if there is none, or if there was nothing to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared: Option<SharedReport>,
     /// Elapsed time in milliseconds.
     pub elapsed_ms: u64,
 }
@@ -254,7 +260,9 @@ pub(crate) fn build_first(
     let files: Vec<_> = numbers.iter().filter_map(|number| session.recipes[*number].file).collect();
     let mut ran = None;
     let mut endings = BTreeMap::new();
+    let (mut shared, mut scopes) = (None, Scopes::new());
     if !files.is_empty() {
+        shared = Shared::open(site)?;
         let threads = if options.jobs == 0 { num_threads() } else { options.jobs };
         if options.make.as_ref().is_some_and(|make| make.is_withheld()) {
             (site.observer)(Event::Warning(WITHHELD.to_owned()));
@@ -262,7 +270,13 @@ pub(crate) fn build_first(
         let crew = driver::threads::Crew::start(threads, options.make.as_ref())
             .map_err(|error| Failure::new(FailureKind::Action, format!("start {threads} threads: {error}")))?;
         let made = action_context(site, &session, outcomes, options, threads)?;
-        let mut report = driver::run(&mut session.planner, &files, &made, crew.pool(), options.fail_fast);
+        // Whoever wants everything built again wants nothing that others have built.
+        let reader = shared.as_ref().filter(|_| !options.force).map(|shared| shared.reader(Some(made.store.clone())));
+        let mut report = driver::run(&mut session.planner, &files, &made, crew.pool(), options.fail_fast, reader);
+        if let Some(shared) = &shared {
+            let built = files.iter().zip(&report.endings).filter(|(_, ending)| ending.is_ok()).map(|(file, _)| *file);
+            scopes = shared.scopes(&session.planner, built);
+        }
         tell_passed_over(&site.observer, &session, &numbers);
         endings = numbers.iter().copied().zip(std::mem::take(&mut report.endings)).collect();
         ran = Some((made, report));
@@ -277,6 +291,10 @@ pub(crate) fn build_first(
     let finished = finish(site, session, endings, begun, options.detailed, watch);
     // What actions made is normally written together with the final record; after an error it is written here.
     let mut report = finished.inspect_err(|_| drop(record.flush()))?;
+    // The outputs are in place and the record is written: this delays nothing but the end of the command.
+    if let (Some(shared), Some((context, ran))) = (&shared, &mut ran) {
+        report.shared = Some(shared.finish(site, context, &record, &scopes, ran));
+    }
     if let (Some(bounds), Some((context, _)), Some(_)) = (&options.bounds, &ran, report.run)
         && context.check().is_ok()
     {
@@ -551,6 +569,7 @@ fn finish(
         actions,
         others,
         collected: None,
+        shared: None,
         elapsed_ms: u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX),
     })
 }

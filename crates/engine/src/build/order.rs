@@ -47,6 +47,13 @@ pub(crate) fn build(site: &Site, selectors: &[String], options: &BuildOptions) -
             }
             report.run = next.run.or(report.run);
             report.collected = next.collected.or(report.collected);
+            report.shared = match (report.shared.take(), next.shared) {
+                (Some(mut before), Some(next)) => {
+                    before.add(next);
+                    Some(before)
+                }
+                (before, next) => before.or(next),
+            };
             report.elapsed_ms += next.elapsed_ms;
             waiting = later;
         } else {

@@ -41,6 +41,8 @@ pub struct Held {
 
 /// The file that a process locks while it builds.
 pub const LOCK: &str = "build.lock";
+/// The file that holds what was published to shared caches.
+pub const SHARED: &str = "shared.bin";
 /// The folder for files that hold what does not fit in memory, and for outputs that were replaced.
 pub const SCRATCH: &str = "tmp";
 /// The folder of downloaded files.
@@ -75,8 +77,8 @@ impl CacheContents {
                 (EntryKind::Folder, BLOBS) => found.take_blobs(&path)?,
                 (EntryKind::Folder, DOWNLOADS) => found.take_downloads(&path)?,
                 (EntryKind::Folder, SCRATCH) => found.take_scratch(&path)?,
-                // The lock and the schedule are too small to count.
-                (EntryKind::File, LOCK | SCHEDULE) => {}
+                // These are too small to count.
+                (EntryKind::File, LOCK | SCHEDULE | SHARED) => {}
                 (EntryKind::File, DAMAGED) => found.temporary.push((path, Held::of(&entry))),
                 (EntryKind::File, name) if name.strip_prefix(RECORD).is_some_and(is_journal) => {
                     found.record = found.record.and(Held::of(&entry));

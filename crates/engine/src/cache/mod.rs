@@ -13,12 +13,12 @@ mod store;
 mod traits;
 mod upkeep;
 
-pub use contents::{CacheContents, DOWNLOADS, Held, LOCK, SCRATCH};
+pub use contents::{CacheContents, DOWNLOADS, Held, LOCK, SCRATCH, SHARED};
 pub use gc_schedule::GcSchedule;
 pub use ledger::{Build, KEPT_RUNS, Noted, Run, RunId, RunOutcome};
 pub use recent::Recent;
 pub use record::{Access, BuiltDetail, FreshRecipe, OutputFile, Record, RecordError, Warn};
-pub use store::{Miss, MissReason, Store};
+pub use store::{Miss, MissReason, Store, is_frame_of};
 pub use traits::{Actions, Blobs};
 pub use upkeep::{Gone, RecordedAction};
 

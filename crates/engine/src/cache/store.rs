@@ -229,6 +229,34 @@ impl Store {
         Ok(bytes)
     }
 
+    /// Returns the compressed frame of a blob, with every byte checked, as another store may keep it; `None` if the blob is
+    /// missing or damaged.
+    pub fn frame(&self, digest: &BlobId) -> Option<Vec<u8>> {
+        let frame = match system::read(&self.path(digest)) {
+            Ok(frame) => frame,
+            Err(_) => self.record.frame(digest).ok()??.to_vec(),
+        };
+        is_frame_of(digest, &frame).then_some(frame)
+    }
+
+    /// Stores the frame of a blob that comes from elsewhere, if its bytes are those of the blob. Returns whether they are.
+    pub fn put_frame(&self, digest: &BlobId, frame: &[u8]) -> Result<bool, FileError> {
+        if !is_frame_of(digest, frame) {
+            return Ok(false);
+        }
+        let path = self.path(digest);
+        if frame.len() <= SMALL {
+            self.record.note_frame(*digest, frame);
+        } else if !system::exists(&path) {
+            self.write(&path, frame)?;
+        }
+        self.written.fetch_add(frame.len() as u64, Ordering::Relaxed);
+        if self.record.unrecorded_bytes() > MOST_WAITING {
+            self.record.flush().map_err(|error| record_failed("write", error))?;
+        }
+        Ok(true)
+    }
+
     /// Reads a blob and checks every byte. Leaves a damaged blob in place, for callers that may not write.
     pub fn peek(&self, digest: &BlobId) -> Result<Arc<Vec<u8>>, Miss> {
         self.read(digest).map_err(|(miss, _)| miss)
@@ -306,6 +334,11 @@ impl Blobs for Store {
 fn record_failed(verb: &'static str, error: RecordError) -> FileError {
     let kind = if error.is_full { ErrorKind::StorageFull } else { ErrorKind::Other };
     FileError { verb, path: error.path, source: std::io::Error::new(kind, error.reason) }
+}
+
+/// Returns whether a compressed frame holds the bytes of a blob.
+pub fn is_frame_of(digest: &BlobId, frame: &[u8]) -> bool {
+    codec::decompress(frame).is_ok_and(|bytes| BlobId::of(&bytes) == *digest)
 }
 
 /// Returns the path of a blob below `blobs`, whether or not the file exists. Small blobs have no file.

@@ -25,6 +25,7 @@ mod report;
 mod scan;
 mod select;
 mod shaped;
+mod shared;
 mod sources;
 mod tally;
 pub(crate) mod threads;
@@ -64,13 +65,16 @@ pub(crate) use unpack::{OpenTars, input_of};
 use rayon::Scope;
 
 use chunk::ChunkOutcome;
+use shared::{Seek, Sought};
 
 use crate::{
     cache::{Actions, stat_cache},
     event::Event,
     graph::{
-        Action, Known, Node, Outcome, Planner, RecipeFile, RecipePlan, Work, plan, rejects, sources_of, unexpected,
+        Action, Known, Node, Outcome, Planner, RecipeFile, RecipePlan, Work, plan, rejects, scope, sources_of,
+        unexpected,
     },
+    remote::Reader,
     system::{self, Stopwatch},
 };
 use datac_core::{
@@ -99,14 +103,18 @@ const FLUSH_SOON: Duration = Duration::from_millis(200);
 ///
 /// The driver runs on the caller's thread, not in the pool, and waits for reports while the pool works. Files are put
 /// in place on further threads, which mostly wait for the disk.
+///
+/// What the local cache lacks is looked up with `shared`, on one more thread, before it runs.
 pub(crate) fn run(
     planner: &mut Planner,
     recipes: &[RecipeFile],
     context: &Context,
     pool: &rayon::ThreadPool,
     fail_fast: bool,
+    shared: Option<Reader>,
 ) -> RunReport {
     let (reports, inbox) = mpsc::channel();
+    let (to_shared, asked) = mpsc::channel::<Seek>();
     let (to_disk, disk) = mpsc::channel::<ToDisk<'_>>();
     let mut driver = Driver {
         planner,
@@ -124,9 +132,21 @@ pub(crate) fn run(
         owners: HashMap::new(),
         held: HashMap::new(),
         to_disk,
+        to_shared: shared.is_some().then_some(to_shared),
+        sought: HashSet::new(),
         report: RunReport::default(),
     };
     thread::scope(|threads| {
+        let seeker = shared.map(|reader| {
+            let reports = reports.clone();
+            threads.spawn(move || {
+                let seat = PoolSlot::new(reports.clone());
+                let read = shared::serve(reader, &asked, context, &reports);
+                // As below: the slot only reports panics.
+                std::mem::forget(seat);
+                read
+            })
+        });
         let disk = Arc::new(Mutex::new(disk));
         for _ in 0..DISK_THREADS.min(recipes.len()) {
             let (disk, reports) = (disk.clone(), reports.clone());
@@ -156,6 +176,9 @@ pub(crate) fn run(
         pool.in_place_scope(|scope| driver.drive(scope, &inbox, &reports));
         // The threads end when there is nobody left to send them anything.
         driver.to_disk = mpsc::channel().0;
+        driver.to_shared = None;
+        let read = seeker.map(|seeker| seeker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        driver.report.read = read;
     });
     match context.outcomes.hollow() {
         0 => {}
@@ -196,6 +219,10 @@ struct Driver<'a> {
     /// were.
     held: HashMap<usize, Vec<Held>>,
     to_disk: Sender<ToDisk<'a>>,
+    /// Looks up actions in the shared cache; `None` if there is none.
+    to_shared: Option<Sender<Seek>>,
+    /// Actions that have been looked up there.
+    sought: HashSet<ActionKey>,
     report: RunReport,
 }
 
@@ -290,8 +317,48 @@ impl<'a> Driver<'a> {
         }
         missing.retain(|key, _| !self.running.contains(key));
         self.running.extend(missing.keys().copied());
-        let (single, whole): (Vec<_>, Vec<_>) = missing
-            .into_values()
+        let missing = self.seek(missing.into_values().collect());
+        self.start(missing);
+    }
+
+    /// Has those of the actions looked up in the shared cache that have not been; returns the others.
+    fn seek(&mut self, missing: Vec<Arc<Action>>) -> Vec<Arc<Action>> {
+        let Some(to_shared) = &self.to_shared else { return missing };
+        let (new, known): (Vec<_>, Vec<_>) = missing.into_iter().partition(|action| !self.sought.contains(&action.key));
+        let mut seek = Seek { actions: Vec::new(), also: Vec::new() };
+        let mut left = known;
+        for action in new {
+            self.sought.insert(action.key);
+            let waiters = self.waiters.get(&action.key).into_iter().flatten();
+            let mut of_recipes = waiters.filter_map(|number| *scope::of_recipe(self.planner, self.recipes[*number]));
+            match scope::of_action(&action, &self.context.versions) {
+                Some((own, next)) => {
+                    seek.also.extend(next.into_iter().chain(of_recipes));
+                    seek.actions.push((action, own));
+                }
+                None => match of_recipes.next() {
+                    Some(own) => {
+                        seek.also.extend(of_recipes);
+                        seek.actions.push((action, own));
+                    }
+                    None => left.push(action),
+                },
+            }
+        }
+        if !seek.actions.is_empty() {
+            seek.also.sort_unstable();
+            seek.also.dedup();
+            self.queue.seek();
+            // A closed channel means that a thread has panicked, which is reported.
+            to_shared.send(seek).ok();
+        }
+        left
+    }
+
+    /// Queues actions.
+    fn start(&mut self, actions: Vec<Arc<Action>>) {
+        let (single, whole): (Vec<_>, Vec<_>) = actions
+            .into_iter()
             .partition(|action| matches!(action.work, Work::Convert(..) | Work::Score(..) | Work::Render(..)));
         for (group, own) in scan::group(single) {
             let recipes = self.names(own.iter().flat_map(|action| &self.waiters[&action.key]));
@@ -478,6 +545,21 @@ impl<'a> Driver<'a> {
                 self.queue.reported();
                 self.stopped(&actions, stop, &mut again);
             }
+            Report::Sought { found, missing, is_last } => {
+                if is_last {
+                    self.queue.reported();
+                }
+                for Sought { action, outcome, bytes } in found {
+                    let (key, stage) = (action.key, outcome.stage());
+                    self.report.count_shared(stage);
+                    self.context.record.put(key, stage, bytes);
+                    self.planner.learn(&key, Known::Outcome(outcome));
+                    self.done(&key, &mut again);
+                }
+                if !self.is_over() {
+                    self.start(missing);
+                }
+            }
             Report::Restored(number, restored) => {
                 self.queue.reported();
                 let held = |files| self.held.entry(number).or_default().extend(files);
@@ -600,6 +682,10 @@ impl<'a> Driver<'a> {
         for key in keys {
             let repeats = self.repeats.entry(key).or_default();
             *repeats += 1;
+            // What was lost here may still be in the shared cache.
+            if *repeats == 1 {
+                self.sought.remove(&key);
+            }
             let known = if *repeats > MAX_REPEATS {
                 let message = format!(
                     "keep artifact {}: it was rebuilt {repeats} times and is missing again",

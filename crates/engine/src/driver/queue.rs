@@ -142,6 +142,11 @@ impl Queue {
         self.readers.clear();
     }
 
+    /// Counts actions that are looked up together in the shared cache.
+    pub(super) fn seek(&mut self) {
+        self.unreported += 1;
+    }
+
     /// Counts a job whose files are written and wait for the disk.
     pub(super) fn written(&mut self) {
         self.placing += 1;

@@ -11,9 +11,11 @@ use super::{
     chunk::ChunkOutcome,
     error::ActionError,
     output::{Held, Placed},
+    shared::Sought,
 };
 use crate::{
     graph::{Action, Outcome, RecipePlan},
+    remote::Read,
     system::{self, FileError, Stat},
 };
 use datac_core::{
@@ -42,6 +44,9 @@ pub(super) enum Report {
     Synced,
     /// Files of a recipe were put in place: those given, and all of them unless there is an error.
     Placed(usize, Vec<Placed>, Result<(), ActionError>),
+    /// Actions were looked up in the shared cache: those that need not run, and those that must. `is_last` if that is all that
+    /// was asked for together.
+    Sought { found: Vec<Sought>, missing: Vec<Arc<Action>>, is_last: bool },
     /// A job panicked and will not report.
     Panicked,
 }
@@ -75,6 +80,10 @@ pub(crate) struct RunReport {
     pub(crate) endings: Vec<Ending>,
     /// Number of actions that ran, by stage.
     pub(crate) actions: BTreeMap<Stage, u64>,
+    /// Number of actions that did not run because a shared cache had their outcome, by stage.
+    pub(crate) shared: BTreeMap<Stage, u64>,
+    /// What was read of the shared cache, if there is one.
+    pub(crate) read: Option<Read>,
     /// Indexes of the chunks that were converted.
     converted: HashSet<BlobId>,
     /// Stat and digest of the files that were put in place, by name in the output folder.
@@ -87,6 +96,11 @@ impl RunReport {
     /// Counts an action that ran.
     pub(super) fn count(&mut self, stage: Stage) {
         *self.actions.entry(stage).or_default() += 1;
+    }
+
+    /// Counts an action whose outcome a shared cache had.
+    pub(super) fn count_shared(&mut self, stage: Stage) {
+        *self.shared.entry(stage).or_default() += 1;
     }
 
     /// Adds a chunk that was converted, by its index.

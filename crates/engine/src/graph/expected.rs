@@ -1,7 +1,7 @@
 //! Holds results to what recipes expect of them, before their files are put in place.
 
 use super::{
-    action::{Outcome, TallyOutcome, Work},
+    action::{ArrangeOutcome, Outcome, SelectedSource, TallyOutcome, Work},
     inputs::{PlannerDb, RecipeFile, VersionsIn},
     keys::Tally,
     queries::{
@@ -9,8 +9,9 @@ use super::{
     },
 };
 use datac_core::{
-    config::{Expectation, Expected, Found},
+    config::{Expectation, Expected, Found, Validation},
     failure::{Failure, FailureKind, SourceFault},
+    id::ActionKey,
     key::Keyed,
     outputs::{BySide, Destination},
 };
@@ -25,6 +26,18 @@ pub(super) fn is_expected(expectations: &[Expectation], of: &Expected) -> bool {
     expectations.iter().any(|expectation| expectation.of == *of)
 }
 
+/// Returns the key of what counts the numbers that take a look at each row.
+pub(super) fn tally_key(
+    db: &dyn PlannerDb,
+    file: RecipeFile,
+    sources: &[SelectedSource],
+    arranged: &ArrangeOutcome,
+    validation: &Validation,
+) -> ActionKey {
+    let tokens = is_expected(expectations(db, file), &Expected::Tokens);
+    Tally { normalise: &validation.normalise, tokens }.key(&(sources, arranged), &VersionsIn(db))
+}
+
 /// Returns the numbers that take a look at each row that is written.
 #[salsa::tracked]
 pub(super) fn tallied(db: &dyn PlannerDb, file: RecipeFile) -> Node<TallyOutcome> {
@@ -34,7 +47,7 @@ pub(super) fn tallied(db: &dyn PlannerDb, file: RecipeFile) -> Node<TallyOutcome
     let tokens = is_expected(expectations(db, file), &Expected::Tokens);
     node(
         db,
-        Tally { normalise: &validation.normalise, tokens }.key(&(sources.as_slice(), arranged), &VersionsIn(db)),
+        tally_key(db, file, sources, arranged, validation),
         |outcome| if let Outcome::Tally(outcome) = outcome { Some(*outcome) } else { None },
         || Work::Tally {
             sources: sources.to_vec(),

@@ -11,6 +11,7 @@ use super::{
 use datac_core::{
     config::{Overlap, SourceRole},
     failure::{Failure, FailureKind},
+    id::ActionKey,
     key::Keyed,
     outputs::Side,
 };
@@ -20,18 +21,22 @@ pub(super) fn is_needed(grouping: &Grouping, mut roles: impl Iterator<Item = Sou
     grouping.deduplicate.is_some() || roles.any(|role| role != SourceRole::Mixed)
 }
 
+/// Returns the key of the comparison of all sources of a recipe; `None` if they need not be compared.
+pub(super) fn group_key(db: &dyn PlannerDb, sources: &[SelectedSource], grouping: &Grouping) -> Option<ActionKey> {
+    let is_needed = is_needed(grouping, sources.iter().map(|source| source.role));
+    is_needed.then(|| Group { grouping }.key(&sources, &VersionsIn(db)))
+}
+
 /// Returns the sources of a recipe, less the samples that leave because of samples of other sources.
 pub(super) fn grouped(
     db: &dyn PlannerDb,
     sources: &Arc<Vec<SelectedSource>>,
     grouping: &Grouping,
 ) -> Node<Arc<Vec<SelectedSource>>> {
-    if !is_needed(grouping, sources.iter().map(|source| source.role)) {
-        return Node::Ready(sources.clone());
-    }
+    let Some(key) = group_key(db, sources, grouping) else { return Node::Ready(sources.clone()) };
     let found = ready!(node(
         db,
-        Group { grouping }.key(&sources.as_slice(), &VersionsIn(db)),
+        key,
         |outcome| if let Outcome::Group(found) = outcome { Some(found.clone()) } else { None },
         || Work::Group { sources: sources.to_vec(), grouping: grouping.clone() },
     ));

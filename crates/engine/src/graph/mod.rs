@@ -12,6 +12,7 @@ mod inputs;
 pub(crate) mod keys;
 mod model;
 mod queries;
+pub(crate) mod scope;
 mod selection;
 mod sources;
 mod stages;

@@ -8,8 +8,8 @@ use super::{
         Action, ArrangeOutcome, ConvertedChunk, Grouping, Outcome, SelectOutcome, SelectedSource, ShapedOutcome,
         TallyOutcome, Work,
     },
-    expected::{destination, expectations, is_expected, tallied, unmet},
-    grouping::grouped,
+    expected::{destination, expectations, is_expected, tallied, tally_key, unmet},
+    grouping::{group_key, grouped},
     inputs::{Known, PlannerDb, RecipeFile, VersionsIn, World},
     keys::{self, Arrange, Quarantine},
     model::pinned_model,
@@ -368,13 +368,23 @@ fn nothing_read(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> String {
     }
 }
 
+fn arrange_key(
+    db: &dyn PlannerDb,
+    sources: &[SelectedSource],
+    allotment: &Allotment,
+    mix: &Mix,
+    validation: &Validation,
+) -> ActionKey {
+    Arrange { unit: mix.unit, validation }.key(&(sources, allotment), &VersionsIn(db))
+}
+
 #[salsa::tracked]
 pub(super) fn arranged(db: &dyn PlannerDb, file: RecipeFile) -> Node<ArrangeOutcome> {
     let (sources, allotment) = ready!(mixed(db, file));
     let (Some(validation), Some((mix, ..))) = (validation(db, file), mixing(db, file)) else { return invalid() };
     node(
         db,
-        Arrange { unit: mix.unit, validation }.key(&(sources.as_slice(), allotment), &VersionsIn(db)),
+        arrange_key(db, sources, allotment, mix, validation),
         |outcome| if let Outcome::Arrange(outcome) = outcome { Some(outcome.clone()) } else { None },
         || Work::Arrange {
             sources: sources.to_vec(),
@@ -486,6 +496,41 @@ pub(super) fn quarantine(db: &dyn PlannerDb, file: RecipeFile) -> Node<Option<Fi
         |outcome| if let Outcome::Quarantine(file) = outcome { Some(Some(*file)) } else { None },
         || Work::Quarantine { outputs: outputs.clone(), destination, sources: sources.to_vec() },
     )
+}
+
+/// Returns the keys of the actions that a recipe looks up behind its selections, as far as they are known.
+pub(super) fn recipe_keys(db: &dyn PlannerDb, file: RecipeFile) -> Vec<ActionKey> {
+    let versions = &VersionsIn(db);
+    let mut keys = Vec::new();
+    let (Node::Ready(selected), Some((mix, _, _, grouping))) = (selections(db, file), mixing(db, file)) else {
+        return keys;
+    };
+    keys.extend(group_key(db, selected, grouping));
+    if selected.iter().any(|source| !source.selected.rejects.is_empty()) {
+        keys.push(Quarantine.key(&selected.as_slice(), versions));
+    }
+    let (Node::Ready((sources, allotment)), Some(validation)) = (mixed(db, file), validation(db, file)) else {
+        return keys;
+    };
+    keys.push(arrange_key(db, sources, allotment, mix, validation));
+    let (Node::Ready(arranged), Some((_, is_native, targets, _))) = (arranged(db, file), targets(db, file)) else {
+        return keys;
+    };
+    if expectations(db, file).iter().any(|expectation| expectation.of.is_tallied()) {
+        keys.push(tally_key(db, file, sources, arranged, validation));
+    }
+    if *is_native {
+        keys.push(keys::Output.key(&(sources.as_slice(), arranged), versions));
+    }
+    if let (false, Some(outputs), Some(noted)) = (targets.is_empty(), outputs(db, file), noted(db, file))
+        && let Node::Ready(about) = about(db, file, &noted)
+    {
+        let key = |target| {
+            keys::Shaped { target, noted: &noted }.key(&(outputs, sources.as_slice(), arranged, &*about), versions)
+        };
+        keys.extend(targets.iter().map(key));
+    }
+    keys
 }
 
 /// Returns the rejects of a recipe, if their file is known.

@@ -17,7 +17,7 @@ use crate::source::layout::closest;
 use datac_core::{
     config::Dataset,
     failure::{Failure, FailureKind, SourceFault},
-    id::BlobId,
+    id::{ActionKey, BlobId},
     key::Keyed,
     leaf::Setting,
     mapping::Path,
@@ -196,6 +196,58 @@ pub(super) fn chunks<'db>(
 /// previous selection, so that the same chunks are selected from whatever else has been read of the source.
 #[salsa::tracked]
 pub(super) fn selected(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Node<SelectedSource> {
+    select_with(db, file, number, &mut |_, _, _| {}, &mut |_| {})
+}
+
+/// What a dataset entry looks up.
+pub(super) enum Looked<'a> {
+    /// What is made of a chunk.
+    Chunk(&'a ChunkRef, Vec<ActionKey>),
+    /// A selection.
+    Select(ActionKey),
+}
+
+/// Calls `look` with everything that a dataset entry looks up once its files are cut into chunks.
+pub(super) fn looked_up(db: &dyn PlannerDb, file: RecipeFile, number: usize, look: &mut dyn FnMut(Looked<'_>)) {
+    let look = std::cell::RefCell::new(look);
+    let mut seen = 0;
+    select_with(
+        db,
+        file,
+        number,
+        &mut |at, step, request| {
+            // A longer prefix begins with the chunks of the shorter one.
+            if at >= seen {
+                seen = at + 1;
+                (look.borrow_mut())(Looked::Chunk(step.chunk(db), keys_of(db, step, request)));
+            }
+        },
+        &mut |key| (look.borrow_mut())(Looked::Select(key)),
+    );
+}
+
+/// Returns the keys of what is made of a chunk.
+fn keys_of<'db>(db: &'db dyn PlannerDb, step: Step<'db>, request: &Request<'_>) -> Vec<ActionKey> {
+    let (chunk, versions) = (step.chunk(db), &VersionsIn(db));
+    let decoder = chunk.encoding.decoder();
+    let mut keys = vec![Convert { conversion: step.conversion(db), decoder }.key(&&chunk.digest, versions)];
+    if let Node::Ready(converted) = converted(db, step) {
+        let inputs = (&chunk.digest, converted);
+        keys.extend(request.measured().iter().map(|measure| Score { measure, decoder }.key(&inputs, versions)));
+        keys.extend(request.model.map(|model| Render { model, decoder }.key(&inputs, versions)));
+    }
+    keys
+}
+
+/// Selects the samples of a dataset entry. Calls `see_chunk` with every chunk that they are selected from and its number, and
+/// `see_selection` with the key of every selection.
+fn select_with<'db>(
+    db: &'db dyn PlannerDb,
+    file: RecipeFile,
+    number: usize,
+    see_chunk: &mut dyn FnMut(usize, Step<'db>, &Request<'_>),
+    see_selection: &mut dyn FnMut(ActionKey),
+) -> Node<SelectedSource> {
     let Some((kind, dataset)) = dataset(db, file, number) else { return invalid() };
     let files = match files(db, file, number) {
         Ok(files) => files,
@@ -222,7 +274,8 @@ pub(super) fn selected(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> N
         let prefix = ready!(prefix(db, &chunks, &request, target));
         let mut chosen = Vec::with_capacity(prefix);
         let mut needs = Vec::new();
-        for step in &chunks.steps[..prefix] {
+        for (at, step) in chunks.steps[..prefix].iter().enumerate() {
+            see_chunk(at, *step, &request);
             match self::chosen(db, *step, &request) {
                 Node::Ready(chunk) => chosen.push(chunk),
                 Node::Needs(actions) => needs.extend(actions),
@@ -234,9 +287,11 @@ pub(super) fn selected(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> N
         }
         let samples: u64 = chosen.iter().map(|chunk| u64::from(chunk.converted.samples)).sum();
         let chosen = Arc::new(chosen);
+        let key = Select { filters: &dataset.filters, take: dataset.take }.key(&chosen.as_slice(), &VersionsIn(db));
+        see_selection(key);
         let selected = ready!(node(
             db,
-            Select { filters: &dataset.filters, take: dataset.take }.key(&chosen.as_slice(), &VersionsIn(db)),
+            key,
             |outcome| if let Outcome::Select(outcome) = outcome { Some(outcome.clone()) } else { None },
             || Work::Select { chunks: chosen.clone(), filters: dataset.filters.clone(), take: dataset.take },
         ));

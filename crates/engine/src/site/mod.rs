@@ -35,6 +35,7 @@ use std::{
 use crate::{
     cache::{CACHE_VERSION, DOWNLOADS, Record, stat_cache},
     event::{Event, Observer},
+    remote::RemoteAccess,
     source::{Source, local::LocalFiles},
     system::{self, FileError},
 };
@@ -53,6 +54,7 @@ pub(crate) struct Site {
     pub(crate) hub: HubAccess,
     /// The interpreter for functions in Python, if one was chosen.
     pub(crate) python: Option<PathBuf>,
+    pub(crate) remote: RemoteAccess,
     /// Receives all events.
     pub(crate) observer: Observer,
     /// Set when the user interrupts datac.
@@ -76,6 +78,7 @@ impl Site {
             outputs: OutputFolder::new(root.clone(), within(&settings.output_dir, "dataset")),
             hub: HubAccess::new(settings, observer.clone()),
             python: settings.python.clone(),
+            remote: RemoteAccess::new(settings.remote.clone(), root, settings.offline, settings.signing.clone()),
             observer,
             interrupt: settings.interrupt.clone(),
             versions: settings.versions.clone(),
@@ -104,6 +107,8 @@ impl Site {
             outputs: OutputFolder::new(self.root().to_owned(), folder.join("dataset")),
             hub: self.hub.clone(),
             python: self.python.clone(),
+            // A look at a source makes nothing that others would need.
+            remote: RemoteAccess::none(self.root()),
             observer: silent,
             interrupt: self.interrupt.clone(),
             versions: self.versions.clone(),

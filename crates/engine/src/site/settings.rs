@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use crate::{event::Observer, graph::code_versions};
+use crate::{event::Observer, graph::code_versions, remote::keys::Signing};
 use datac_core::code::CodeVersions;
 
 /// Locations of a workspace, and access options: one field each, since programs of others name those they set.
@@ -24,6 +24,10 @@ pub struct Settings {
     pub is_hub_from_file: bool,
     /// The interpreter for functions in Python; by default that of the active virtual environment, or `python3`.
     pub python: Option<PathBuf>,
+    /// The shared cache: a folder or an address; none by default.
+    pub remote: Option<String>,
+    /// What results that are added to the shared cache are signed with.
+    pub signing: Signing,
     /// Whether the network is disabled.
     pub offline: bool,
     /// Set when the user interrupts datac.
@@ -45,6 +49,8 @@ impl Settings {
             hub: None,
             is_hub_from_file: false,
             python: None,
+            remote: None,
+            signing: Signing::default(),
             offline: false,
             interrupt: Arc::default(),
             observer: Arc::new(|_| {}),

@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use super::{
@@ -19,6 +20,7 @@ use crate::{
     build::{
         BuildReport,
         depfile::{self, Dependencies},
+        shared::Shared,
     },
     cache::{Access, Build, Record, Run, RunId},
     gc::{self, CacheBounds, CacheSize, Collected, Verified},
@@ -33,6 +35,7 @@ use crate::{
         manifest::BuildManifest,
         trace::{self, DroppedRow, DroppedRows, Identified, Journey, Origin, OutputRows, SeenRow},
     },
+    remote::{SharedCollected, SharedSize, SharedVerified},
     selector,
     site::{Found, Site, WorkspaceError},
 };
@@ -144,6 +147,21 @@ impl<'w> Cache<'w> {
     /// Checks every byte of the cache, and removes damaged entries.
     pub fn verify(&self) -> Result<Verified, WorkspaceError> {
         gc::verify(self.site)
+    }
+
+    /// Measures the shared cache.
+    pub fn shared_size(&self) -> Result<SharedSize, WorkspaceError> {
+        Shared::named(self.site)?.size()
+    }
+
+    /// Removes from the shared cache what was published longer than `max_age` ago, and what nothing names.
+    pub fn shared_collect(&self, max_age: Duration, dry_run: bool) -> Result<SharedCollected, WorkspaceError> {
+        Shared::named(self.site)?.collect(max_age, dry_run)
+    }
+
+    /// Checks every byte of the shared cache, and removes damaged objects.
+    pub fn shared_verify(&self) -> Result<SharedVerified, WorkspaceError> {
+        Shared::named(self.site)?.verify(self.site)
     }
 }
 

@@ -5,6 +5,7 @@ mod check;
 mod clean;
 mod doctor;
 mod fetch;
+mod forecast;
 mod handles;
 mod init;
 mod inspect;
@@ -34,6 +35,7 @@ pub use check::{FoundRow, Level, ModelCheck, ModelChecks, ModelFinding, Unchecke
 pub use clean::{CleanOptions, Cleaned, CleanedCache, CleanedFile, KeptFile};
 pub use doctor::{Finding, Health};
 pub use fetch::{FetchFailure, Fetched, FetchedFile};
+pub use forecast::Forecast;
 pub use handles::{Cache, History, Outputs, Recipes};
 pub use init::{InitFile, Placed, SCHEMA_PATH, WORKFLOW, recipe_schema};
 pub use inspect::{Inspect, InspectedColumn, InspectedFile, InspectedKind, InspectedReject, Inspection};
@@ -140,6 +142,12 @@ impl Workspace {
         let record = self.site.cache.record(Access::Read)?;
         let session = assess_selected(&self.site, record, selectors, Looks::default())?;
         Ok(session.into_assessment())
+    }
+
+    /// Returns the states of the recipes that `selectors` match, and what a build of them would take from the shared cache. Asks the
+    /// shared cache; runs no actions and writes nothing.
+    pub fn forecast(&self, selectors: &[String]) -> Result<(Assessment, Forecast), WorkspaceError> {
+        forecast::forecast(&self.site, selectors)
     }
 
     /// Explains the state of a recipe, given by path, by name or by one of its outputs.

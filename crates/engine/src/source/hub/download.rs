@@ -203,7 +203,7 @@ impl Download<'_> {
 }
 
 /// Distinguishes a slow server from one that only sends enough to keep the connection open.
-struct Pace {
+pub(super) struct Pace {
     window: Duration,
     least: u64,
     since: Stopwatch,
@@ -211,12 +211,12 @@ struct Pace {
 }
 
 impl Pace {
-    fn new(window: Duration, bytes_per_second: u64) -> Self {
+    pub(super) fn new(window: Duration, bytes_per_second: u64) -> Self {
         let least = window.as_secs().max(1).saturating_mul(bytes_per_second);
         Self { window, least, since: Stopwatch::start(), received: 0 }
     }
 
-    fn is_too_slow(&mut self, count: u64) -> bool {
+    pub(super) fn is_too_slow(&mut self, count: u64) -> bool {
         self.received += count;
         if self.since.elapsed() < self.window {
             return false;

@@ -11,6 +11,7 @@ mod endpoint;
 mod errors;
 mod greet;
 mod listing;
+mod objects;
 mod token;
 mod verify;
 
@@ -32,6 +33,7 @@ use self::{
 };
 pub use self::{
     greet::Greeting,
+    objects::{AskedObject, ObjectServer, ReadObject},
     token::{Token, default_endpoint, env_offline, find_token, find_token_and_place, has_bad_token},
     verify::holds,
 };

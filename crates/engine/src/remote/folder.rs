@@ -1,0 +1,190 @@
+//! A shared cache in a folder: a disk that several machines mount, or the root of a web server.
+
+use std::{
+    fs::{File, TryLockError},
+    io::{ErrorKind, Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{
+    LARGEST, RemoteError, RemoteKind,
+    objects::{Counters, EachRead, Fault, Go, How, Listed, Objects, Put, Wanted},
+};
+use crate::system::{self, EntryKind, FileError, Replacement, Stopwatch};
+
+/// A shared cache that a path or a `file://` address names.
+pub(super) struct FolderRemote;
+
+impl RemoteKind for FolderRemote {
+    fn is_meant(&self, given: &str) -> bool {
+        given.starts_with("file://") || !given.contains("://")
+    }
+
+    fn is_network(&self) -> bool {
+        false
+    }
+
+    fn open(&self, given: &str, root: &Path, counters: Arc<Counters>) -> Result<Arc<dyn Objects>, RemoteError> {
+        let path = given.strip_prefix("file://").unwrap_or(given);
+        if path.is_empty() || (given.starts_with("file://") && !path.starts_with('/')) {
+            let reason = "write it as /folder or file:///folder".to_owned();
+            return Err(RemoteError { given: given.to_owned(), reason });
+        }
+        Ok(Arc::new(Folder { root: root.join(path), counters }))
+    }
+}
+
+/// Name of the file that is locked while an object beside it is changed.
+const LOCK: &str = "lock";
+
+/// Time for which another machine is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Objects that are files below a folder.
+pub(crate) struct Folder {
+    root: PathBuf,
+    counters: Arc<Counters>,
+}
+
+impl Folder {
+    /// Fails if there is no such folder: it may be a disk that is not mounted, beside which nothing is to be written.
+    fn check(&self) -> Result<(), Fault> {
+        let missing = || Fault(format!("the folder `{}` does not exist", self.root.display()));
+        if system::is_dir(&self.root) { Ok(()) } else { Err(missing()) }
+    }
+
+    fn read_one(&self, wanted: &Wanted) -> Result<Option<Vec<u8>>, FileError> {
+        let path = self.root.join(&wanted.name);
+        let mut file = match system::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.is_missing() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let failed = |source| FileError { verb: "read", path: path.clone(), source };
+        let length = match &wanted.range {
+            Some(range) => {
+                file.seek(SeekFrom::Start(range.start)).map_err(failed)?;
+                range.end.saturating_sub(range.start)
+            }
+            None => LARGEST,
+        };
+        let mut bytes = Vec::new();
+        file.take(length.min(LARGEST) + u64::from(wanted.range.is_none())).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.len() as u64 > LARGEST {
+            return Err(failed(std::io::Error::other("the file is larger than any that datac writes")));
+        }
+        Ok(Some(bytes))
+    }
+
+    fn write_one(&self, Put { name, bytes, how }: &Put) -> Result<(), FileError> {
+        let path = self.root.join(name);
+        if *how == How::IfAbsent && system::exists(&path) {
+            return Ok(());
+        }
+        let begin = || Replacement::new(&path);
+        let mut file = match begin() {
+            Err(error) if error.is_missing() => {
+                system::create_dir(path.parent().expect("an object is in a folder"))?;
+                begin()?
+            }
+            begun => begun?,
+        };
+        file.write_all(bytes)?;
+        // Not synced: what a power cut tears is noticed by whoever reads it, and replaced by whoever publishes it again.
+        file.commit_unsynced()
+    }
+
+    /// Locks the folder of an object against others that change what is in it, until the result is dropped. Where files cannot be
+    /// locked, or another machine holds the lock for long, work goes on without it: what is lost then is found to be missing.
+    fn lock(&self, name: &str) -> Option<File> {
+        let path = self.root.join(name).parent()?.join(LOCK);
+        system::create_dir(path.parent()?).ok()?;
+        let file = system::open_or_create(&path).ok()?;
+        let begun = Stopwatch::start();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Some(file),
+                Err(TryLockError::Error(_)) => return None,
+                Err(TryLockError::WouldBlock) if begun.elapsed() > PATIENCE => return None,
+                Err(TryLockError::WouldBlock) => std::thread::sleep(PATIENCE / 1000),
+            }
+        }
+    }
+
+    fn list_below(&self, folder: &str, each: &mut dyn FnMut(Listed)) -> Result<(), FileError> {
+        self.counters.list();
+        for entry in system::entries(&self.root.join(folder))? {
+            let name = if folder.is_empty() { entry.name } else { format!("{folder}/{}", entry.name) };
+            match entry.kind {
+                EntryKind::Folder => self.list_below(&name, each)?,
+                EntryKind::File if entry_is_lock(&name) => {}
+                EntryKind::File => each(Listed { name, bytes: entry.bytes, changed_ns: entry.mtime_ns }),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Objects for Folder {
+    fn is_writable(&self) -> bool {
+        true
+    }
+
+    fn read(&self, wanted: &[Wanted], each: &mut EachRead<'_>) {
+        let checked = self.check();
+        for (number, one) in wanted.iter().enumerate() {
+            self.counters.read();
+            let read = checked.clone().and_then(|()| self.read_one(one).map_err(fault));
+            if let Ok(Some(bytes)) = &read {
+                self.counters.received(bytes.len());
+            }
+            if each(number, read) == Go::Stop {
+                return;
+            }
+        }
+    }
+
+    fn write(&self, objects: Vec<Put>) -> Result<(), Fault> {
+        self.check()?;
+        for object in &objects {
+            self.counters.write(object.bytes.len());
+            self.write_one(object).map_err(fault)?;
+        }
+        Ok(())
+    }
+
+    fn update(&self, name: &str, edit: &mut dyn FnMut(Option<Vec<u8>>) -> Vec<u8>) -> Result<(), Fault> {
+        self.check()?;
+        let _lock = self.lock(name);
+        self.counters.read();
+        let old = self.read_one(&Wanted { name: name.to_owned(), range: None }).map_err(fault)?;
+        let put = Put { name: name.to_owned(), bytes: edit(old), how: How::Replace };
+        self.counters.write(put.bytes.len());
+        self.write_one(&put).map_err(fault)
+    }
+
+    fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed)) -> Result<(), Fault> {
+        self.check()?;
+        self.list_below(prefix, each).map_err(fault)
+    }
+
+    fn remove(&self, names: &[String]) -> Result<(), Fault> {
+        for name in names {
+            self.counters.remove();
+            system::remove(&self.root.join(name)).map_err(fault)?;
+        }
+        Ok(())
+    }
+}
+
+fn entry_is_lock(name: &str) -> bool {
+    name.rsplit('/').next() == Some(LOCK)
+}
+
+fn fault(error: FileError) -> Fault {
+    let full = if error.source.kind() == ErrorKind::StorageFull { " (its disk is full)" } else { "" };
+    Fault(format!("failed to {error}{full}"))
+}
