@@ -207,15 +207,16 @@ impl Command {
         !matches!(self, Self::Init(_) | Self::Explain(_) | Self::Completions(_) | Self::Man(_) | Self::Schema(_))
     }
 
-    /// Returns the shared cache that the command is to use.
-    pub(super) fn remote(&mut self) -> Option<String> {
-        match self {
+    /// Returns the shared cache that the command is to use, of those that have one; `set` is that of the settings.
+    pub(super) fn remote(&mut self, set: Option<&str>) -> Option<String> {
+        let given = match self {
             Self::Build(options) => options.remote.given.clone(),
             Self::Watch(options) => options.remote.given.clone(),
             Self::Status(options) => options.remote.given.clone(),
-            Self::Cache(options) => options.remote_mut()?.named(),
-            _ => None,
-        }
+            Self::Cache(options) => options.remote_mut()?.named()?,
+            _ => return None,
+        };
+        given.or_else(|| set.map(str::to_owned))
     }
 
     /// Returns whether the command writes to the workspace.

@@ -190,7 +190,8 @@ fn dispatch(arguments: Arguments, line: Vec<String>, interrupt: Arc<AtomicBool>,
         Err(error) => return errors::report(&error, &Workspace::open(Settings::new(root_of(&global))), &screen),
     };
     command.fill_in(&configuration);
-    let settings = Settings { remote: command.remote(), ..configuration.settings(root_of(&global)) };
+    let settings = configuration.settings(root_of(&global));
+    let settings = Settings { remote: command.remote(settings.remote.as_deref()), ..settings };
     let workspace = open(settings, interrupt, listener.before(progress.observer()));
     match command {
         Command::Init(options) => init::run(&workspace, &options, &screen),

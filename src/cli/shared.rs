@@ -7,7 +7,6 @@ use clap::Args;
 use super::screen::{FAINT, GOOD, WARN, bytes, rows};
 use crate::{
     remote::{SharedCollected, SharedPart, SharedReport, SharedSize, SharedVerified},
-    system,
     workspace::Forecast,
 };
 
@@ -31,7 +30,7 @@ impl Remote {
 /// The option that has a command look at the shared cache instead of the local one.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Instead {
-    /// The shared cache instead of the local one [without URL: DATAC_REMOTE]
+    /// The shared cache instead of the local one [without URL: that of the settings]
     #[arg(id = "remote", long = "remote", value_name = "URL", num_args = 0..=1, default_missing_value = "")]
     given: Option<String>,
 }
@@ -49,11 +48,9 @@ impl Instead {
         }
     }
 
-    /// Returns the shared cache.
-    pub(super) fn named(&self) -> Option<String> {
-        self.given
-            .as_ref()
-            .and_then(|given| if given.is_empty() { system::env("DATAC_REMOTE") } else { Some(given.clone()) })
+    /// Returns the shared cache, if one is meant: none is that of the settings.
+    pub(super) fn named(&self) -> Option<Option<String>> {
+        self.given.as_ref().map(|given| Some(given.clone()).filter(|given| !given.is_empty()))
     }
 }
 

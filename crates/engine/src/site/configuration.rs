@@ -97,6 +97,9 @@ impl Configuration {
             if matches!(origin, SettingOrigin::File { .. }) {
                 continue;
             }
+            if *setting == SettingKey::CacheRemote && text.contains("://") {
+                continue;
+            }
             // What is typed is meant from where it is typed, and what the file says from where the file is.
             let from = if *setting == SettingKey::Hub { &given.hub_from } else { &given.from };
             let Some(folder) = from.as_ref().map(|from| from.join(&*text)) else { continue };
@@ -137,6 +140,7 @@ impl Configuration {
             hub: self.text(SettingKey::Hub).map(str::to_owned),
             is_hub_from_file: is_in_file(SettingKey::Hub),
             offline: self.switch(SettingKey::Offline).unwrap_or(false),
+            remote: self.text(SettingKey::CacheRemote).map(str::to_owned),
             ..Settings::new(root)
         }
     }
@@ -200,7 +204,7 @@ impl Configuration {
 
 /// Returns whether the default of a setting is a value, not a description of one.
 fn is_plain(described: &Described) -> bool {
-    described.setting != SettingKey::Hub
+    !matches!(described.setting, SettingKey::Hub | SettingKey::CacheRemote)
 }
 
 /// Returns a value as people write it.

@@ -32,6 +32,8 @@ pub enum SettingKey {
     CacheMaxSize,
     /// How long unused entries of the cache are kept.
     CacheMaxAge,
+    /// The cache that is shared with others.
+    CacheRemote,
     /// The output folder.
     OutputsDir,
 }
@@ -119,6 +121,8 @@ settings! {
         "Above this size, the least recently used entries of the cache are evicted: 10GB, 500MB, 2GiB.";
     CacheMaxAge: Some("cache"), "max_age", "DATAC_CACHE_MAX_AGE", "--max-age", Age, "30d",
         "Unused entries of the cache are kept this long: 30d, 12h, 2w, 0.";
+    CacheRemote: Some("cache"), "remote", "DATAC_REMOTE", "--remote", Text, "none",
+        "A cache that is shared with others: a folder, relative to the workspace, or an address.";
     OutputsDir: Some("outputs"), "dir", "DATAC_OUTPUT_DIR", "--output-dir", Text, "dataset",
         "The folder of the outputs, relative to the workspace.";
 }
