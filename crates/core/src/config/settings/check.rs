@@ -259,7 +259,7 @@ mod tests {
             ("[build]\nhub = 'x'", "2:1: unknown key `hub` in `[build]` [E0110]; `hub` stands above all tables"),
             (
                 "[cache]\nzzz = 1",
-                "2:1: unknown key `zzz` in `[cache]` [E0110]; known keys of `[cache]`: `dir`, `gc`, `max_size`, `max_age`",
+                "2:1: unknown key `zzz` in `[cache]` [E0110]; known keys of `[cache]`: `dir`, `gc`, `max_size`, `max_age`, `remote`",
             ),
             ("[caches]", "1:2: unknown key `caches` in `datac.toml` [E0110]; did you mean `cache`?"),
             ("cache = 'x'", "1:9: `cache` must be a table, found the text `x` [E0112]; write `[cache]` above its keys"),
