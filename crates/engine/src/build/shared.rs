@@ -45,9 +45,8 @@ impl Shared {
                 .hint("`--remote` takes a folder, `file:///folder`, or the `https://` address of one that is served")
         })?;
         let Some(remote) = opened else { return Ok(None) };
-        let named = Trusted::read(site.root()).map_err(|error| {
-            Failure::plain(FailureKind::Config, error.to_string()).hint("`datac cache key list` shows the keys")
-        })?;
+        let named = Trusted::read(site.root())
+            .map_err(|error| Failure::plain(FailureKind::Config, error.to_string()).hint("mend or remove the line"))?;
         let mut trusted: HashSet<PublicKey> = named.keys().iter().map(|(_, key)| *key).collect();
         let found = site.remote.signing.key();
         let mut read_only = match &found {

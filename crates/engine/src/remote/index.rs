@@ -98,7 +98,7 @@ pub(crate) fn merge(old: Vec<Entry>, new: &[Entry]) -> Vec<Entry> {
     if kept.len() > MOST {
         kept.sort_by_key(|entry| std::cmp::Reverse(entry.day));
         kept.truncate(MOST);
-        kept.sort_by(|a, b| (a.scope, a.pack, a.offset).cmp(&(b.scope, b.pack, b.offset)));
+        kept.sort_by_key(|entry| (entry.scope, entry.pack, entry.offset));
     }
     kept
 }

@@ -209,7 +209,8 @@ pub(crate) fn collect(remote: &Remote, max_age: Duration, dry_run: bool) -> Resu
     }
     let gone: u64 = removed.iter().map(|name| objects[name].bytes).sum();
     collected.after_bytes = before_bytes - gone;
-    if !dry_run && !(removed.is_empty() && old.is_empty()) {
+    let has_any = !removed.is_empty() || !old.is_empty();
+    if has_any && !dry_run {
         // First nothing names what is to go; then nobody believes to have published it; then it goes.
         for number in old.iter().map(|entry| index::bucket(&entry.scope)).collect::<BTreeSet<u8>>() {
             remote.objects.update(&index::name(number), &mut |bytes| {
