@@ -37,7 +37,7 @@ class BlamedRow(Record):
 class BuildReport(Record):
     """Result of a build."""
 
-    _records = {"collected": "Collected", "recipes": "RecipeReport", "error": "Failure"}
+    _records = {"collected": "Collected", "recipes": "RecipeReport", "shared": "SharedReport", "error": "Failure"}
     actions: dict[str, int]
     """Number of actions that ran, by stage."""
     collected: Collected | None
@@ -50,6 +50,8 @@ class BuildReport(Record):
     """The recipes, by path."""
     run: int | None
     """Number of the run in the ledger; `None` if there was nothing to do."""
+    shared: SharedReport | None
+    """What was done with the shared cache; `None` if there is none, or if there was nothing to do."""
     error: Failure | None
     """The worst that went wrong, if anything did."""
 
@@ -611,6 +613,19 @@ class RecipeStatus(Record):
     """What else keeps the recipe from being built, or kept it from that."""
 
 
+class Refused(Record):
+    """What a shared cache gave that was not used. None of it has reached the local cache."""
+
+    artifacts: int
+    """Artifacts whose bytes are not those of their name, and those that the results named and that were not there."""
+    misplaced: int
+    """Results that are signed, but for something else than what was asked for."""
+    unsigned: int
+    """Results without a valid signature: unsigned, altered, cut off."""
+    untrusted: int
+    """Results signed with a key that this workspace does not trust."""
+
+
 class Rejected(Record):
     """Why a row was rejected."""
 
@@ -638,6 +653,40 @@ class Repairs(Record):
     """Places where rules were broken and mended, by rule."""
     warned: dict[str, int]
     """Places where rules were broken and nothing was done, by rule."""
+
+
+class Requests(Record):
+    """Requests to a shared cache."""
+
+    lists: int
+    """Number of requests that list objects."""
+    reads: int
+    """Number of requests that read an object or a part of one."""
+    received_bytes: int
+    """Bytes of objects that were received."""
+    removals: int
+    """Number of requests that remove objects."""
+    sent_bytes: int
+    """Bytes of objects that were sent."""
+    writes: int
+    """Number of requests that write an object."""
+
+
+class RoleNumbers(Record):
+    """What tokens stand for: the contents of messages by who says them, or what the template writes around them."""
+
+    assistant: int
+    """Tokens of answers, without reasoning and calls of tools."""
+    system: int
+    """Tokens of messages of the system and the developer."""
+    template: int
+    """All others: names of roles, ends of turns, tools, calls, reasoning."""
+    tool: int
+    """Tokens of results of tools."""
+    unknown_samples: int
+    """Number of samples that are not counted here, since it is not known where their contents stand."""
+    user: int
+    """Tokens of messages of the user."""
 
 
 class RowPair(Record):
@@ -694,6 +743,30 @@ class SampleOf(Record):
     """Number of the sample, from 1."""
     of: int
     """Number of samples that the row yields."""
+
+
+class SharedReport(Record):
+    """What a build did with a shared cache."""
+
+    _records = {"refused": "Refused", "requests": "Requests"}
+    artifacts: int
+    """Number of large artifacts that were fetched. Small ones come with the results."""
+    given_up: str | None
+    """Why it was not used any further, if that is so."""
+    published_artifacts: int
+    """Number of large artifacts that were added to it."""
+    published_results: int
+    """Number of results that were added to it."""
+    read_only: str | None
+    """Why nothing is added to it; `None` if this build adds what it makes."""
+    refused: Refused
+    """What it gave that was not used."""
+    remote: str
+    """The shared cache, as `--remote` names it."""
+    requests: Requests
+    """Requests, each attempt counted."""
+    results: dict[str, int]
+    """Number of results that were taken from it, by stage: actions that did not have to run."""
 
 
 class SideTokens(Record):
@@ -777,6 +850,8 @@ class SourceSummary(Record):
     """Number of rows on all sides."""
     rows_read: int
     """Number of its rows that were read."""
+    rows_without_samples: int | None
+    """Number of those of which the converter made no sample, without a reason."""
     shortened: int | None
     """How many samples were made shorter, as `overlong` says."""
     split: int | None
@@ -845,12 +920,15 @@ class Summary(Record):
 class TokenNumbers(Record):
     """Statistics of the tokens of samples, each counted as often as it is used."""
 
+    _records = {"roles": "RoleNumbers"}
     lengths: list[int]
     """Numbers of rows with a length of 0, 1, 2 to 3, 4 to 7, 8 to 15, and so on."""
     longest: int
     """The length of the longest row."""
     median: int
     """The median length."""
+    roles: RoleNumbers | None
+    """What the tokens stand for; none of running text."""
     samples: int
     """Number of samples."""
     tokens: int
