@@ -45,6 +45,7 @@ impl HubAccess {
     }
 
     /// Returns whether the access token may be sent to the hub.
+    #[cfg(feature = "hub")]
     pub(crate) fn is_trusted(&self) -> bool {
         self.is_trusted
     }
