@@ -24,6 +24,10 @@ ADDED = {
 }
 
 
+# Why a row was rejected is written as a code, whatever the derived schema says. Why a recipe is stale is a record of the same name.
+CODES = {("Rejected", "reason")}
+
+
 def target(schema: dict, defs: dict) -> str | None:
     """Returns the class that a schema refers to, if it is one of objects."""
     name = schema.get("$ref", "").rpartition("/")[2]
@@ -41,9 +45,6 @@ def properties(schema: dict) -> dict:
 
 def hint(schema: dict, defs: dict) -> tuple[str, str | None, bool]:
     """Returns the type of a value, its class if it is made of records, and whether it is a dictionary of them."""
-    # It is written as its code, whatever its derived schema says.
-    if schema.get("$ref", "").endswith("/Reason"):
-        return ("str", None, False)
     if "$ref" in schema:
         name = target(schema, defs)
         return (name, name, False) if name else hint(defs[schema["$ref"].rpartition("/")[2]], defs)
@@ -81,7 +82,7 @@ def written(name: str, schema: dict, defs: dict) -> str:
     for key, value in properties(schema).items():
         if key in added:
             continue
-        kind, made, is_map = hint(value, defs)
+        kind, made, is_map = ("str", None, False) if (name, key) in CODES else hint(value, defs)
         if made:
             (maps if is_map else records)[key] = made
         if key not in required and "None" not in kind and kind != "Any":

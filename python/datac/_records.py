@@ -543,7 +543,7 @@ class Reason(Record):
 class RecipeReport(Record):
     """Result for one recipe."""
 
-    _records = {"files": "FileStatus", "notes": "Note", "summary": "Summary", "problems": "Problem", "failure": "Failure"}
+    _records = {"files": "FileStatus", "notes": "Note", "reasons": "Reason", "summary": "Summary", "problems": "Problem", "failure": "Failure"}
     chunks: list[Any]
     """Number of chunks that were converted, and number of all chunks."""
     done: str
@@ -558,7 +558,7 @@ class RecipeReport(Record):
     """Where the outputs differ from what the recipe asks for; empty if the recipe was up to date."""
     path: str
     """Path of the recipe relative to the workspace."""
-    reasons: list[str]
+    reasons: list[Reason]
     """Reasons for the state."""
     state: str
     """State of the recipe."""
@@ -594,7 +594,7 @@ class RecipeStats(Record):
 class RecipeStatus(Record):
     """The state of one recipe, with reasons."""
 
-    _records = {"files": "FileStatus", "problems": "Problem", "failure": "Failure"}
+    _records = {"files": "FileStatus", "reasons": "Reason", "problems": "Problem", "failure": "Failure"}
     files: list[FileStatus]
     """The files at the last build."""
     missing: dict[str, int]
@@ -603,7 +603,7 @@ class RecipeStatus(Record):
     """Name of the recipe, such as `sft/general`."""
     path: str
     """Path of the recipe relative to the workspace."""
-    reasons: list[str]
+    reasons: list[Reason]
     """Reasons for the state."""
     state: str
     """State of the recipe."""
