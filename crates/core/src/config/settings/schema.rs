@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Described, MAX_JOBS, SETTINGS, SettingKind};
+use super::{super::schema::patterns::NAME, Described, MAX_JOBS, SETTINGS, SettingKind};
 
 /// Name of the schema of `datac.toml`. The number changes if the schema would refuse a file that was valid before.
 pub const SETTINGS_SCHEMA: &str = "datac.settings/1";
@@ -43,7 +43,7 @@ pub fn settings_schema() -> Value {
 fn schema_of(described: &Described) -> Value {
     let mut schema = match described.kind {
         SettingKind::Text => {
-            json!({ "type": "string", "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$" })
+            json!({ "type": "string", "pattern": NAME })
         }
         SettingKind::Switch => json!({ "type": "boolean" }),
         SettingKind::Threads => json!({ "type": "integer", "minimum": 1, "maximum": MAX_JOBS }),
