@@ -314,6 +314,11 @@ fn rows_of_which_a_command_makes_nothing_are_counted() {
     let notes: Vec<&str> = report.recipes[0].notes.iter().map(|note| note.text.as_str()).collect();
     assert_eq!(notes, ["no sample is made of 10 of 20 rows of `rows`"]);
     assert!(!space.path("dataset/quarantine/sft_a.jsonl").exists(), "they are no rejects");
+    // Where nothing is made of any row, the error says so.
+    one(&space, "a", "source: data/a.jsonl, converter: { command: [sed, 's/.*/[]/'] }");
+    let failure = refusal(&space, "a");
+    assert!(failure.contains("no rows of `rows` are left, of 20 read (20 without a sample)"), "{failure}");
+    assert!(failure.contains("no row makes a sample"), "{failure}");
 }
 
 #[test]

@@ -314,6 +314,9 @@ fn refusal(
     }
     let mut why: Vec<String> =
         outcome.rejects.iter().map(|(reason, count)| format!("{count} {}", reason.code())).collect();
+    if outcome.rows_without_samples > 0 {
+        why.push(format!("{} without a sample", outcome.rows_without_samples));
+    }
     why.extend(
         outcome
             .filters
@@ -324,7 +327,10 @@ fn refusal(
     let failure = Failure::plain(FailureKind::Policy, message).about(SourceFault::NothingLeft);
     let hint = match (total(outcome) == outcome.rows_read, outcome.filters.first()) {
         (false, Some(filter)) => format!("`datac show {recipe} --dropped {}` shows them", filter.filter),
-        _ if outcome.rejects.iter().all(|(reason, _)| reason.is_of_model()) => {
+        _ if outcome.rows_without_samples == outcome.rows_read => {
+            "no row makes a sample: does the `converter` suit it?".to_owned()
+        }
+        _ if !outcome.rejects.is_empty() && outcome.rejects.iter().all(|(reason, _)| reason.is_of_model()) => {
             format!(
                 "does the `model` suit it? `datac show {recipe} --rejected` shows the rows, and why it refuses them"
             )
