@@ -69,7 +69,7 @@ impl Shared {
     pub(crate) fn named(site: &Site) -> Result<Self, WorkspaceError> {
         let none = || {
             Failure::plain(FailureKind::Config, "no shared cache is named, or the network is disabled")
-                .hint("name it with `--remote URL` or DATAC_REMOTE")
+                .hint("name it with `--remote URL`, DATAC_REMOTE, or `remote` below `[cache]` in datac.toml")
         };
         Ok(Self::open(site)?.ok_or_else(none)?)
     }

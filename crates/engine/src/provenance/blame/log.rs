@@ -92,7 +92,14 @@ impl OfLog<'_> {
     fn read(&mut self, observer: &Observer) -> Result<(), WorkspaceError> {
         let path = self.path;
         let failed = |source| FileError { verb: "read", path: path.to_owned(), source };
-        let mut reader = std::io::BufReader::new(system::open(path)?);
+        let opened = system::open(path).map_err(|error| match error.is_missing() {
+            true => WorkspaceError::from(Failure::plain(
+                FailureKind::Config,
+                format!("the log `{}` does not exist", path.display()),
+            )),
+            false => error.into(),
+        });
+        let mut reader = std::io::BufReader::new(opened?);
         let (mut text, mut line) = (Vec::new(), 0);
         loop {
             text.clear();
