@@ -445,7 +445,7 @@ impl Subject {
             let shaped = mine.keys().chain(clean.keys()).filter(|name| name.starts_with(&format!("{stem}/"))).cloned();
             for name in own.into_iter().chain([format!("quarantine/{stem}.jsonl")]).chain(shaped) {
                 // A file that may be the user's stays, and is named.
-                let is_named = self.noted.iter().any(|note| note.contains(&format!("`dataset/{name}`")));
+                let is_named = self.noted.iter().any(|note| names(note, &format!("dataset/{name}")));
                 if mine.get(&name) != clean.get(&name) && (clean.contains_key(&name) || !is_named) {
                     let size = |bytes: Option<&Vec<u8>>| bytes.map(Vec::len);
                     return Err(format!("{name} differs: {:?} {:?}", size(mine.get(&name)), size(clean.get(&name))));
@@ -466,6 +466,13 @@ fn notes_of_former(built: &Result<BuildReport, WorkspaceError>) -> Vec<String> {
     let recipes = built.iter().flat_map(|report| &report.recipes);
     let notes = recipes.flat_map(|recipe| &recipe.notes).filter(|note| note.about == NoteKind::Former);
     notes.map(|note| note.text.clone()).collect()
+}
+
+/// Whether a note names a file: one of the few that it lists in order, or of the `more` behind them.
+fn names(note: &str, file: &str) -> bool {
+    let listed: Vec<&str> = note.split('`').skip(1).step_by(2).collect();
+    let is_behind = listed.last().is_some_and(|last| *last < file);
+    listed.contains(&file) || (note.ends_with(" more") && is_behind)
 }
 
 /// Every recipe and what kept it from being built.
@@ -495,4 +502,15 @@ fn after_any_history_outputs_are_those_of_a_clean_build() {
             Ok(())
         })
         .unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn files_of_a_lost_record_are_named_however_many_they_are() {
+    let mut subject = Subject::new();
+    subject.happen(Event::Model(1));
+    subject.check().unwrap();
+    subject.happen(Event::DropRecord);
+    subject.happen(Event::Model(3));
+    subject.check().unwrap();
+    assert!(subject.noted.iter().any(|note| note.ends_with(" more")), "{:?}", subject.noted);
 }
