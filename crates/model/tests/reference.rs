@@ -1,6 +1,6 @@
 //! Ids against release 0.23 of tokenizers, which is what Python has.
 
-use datac_model::{Tokenizer, TokenizerFile};
+use datac_model::{EncodeError, Tokenizer, TokenizerFile};
 use proptest::prelude::*;
 use tokenizers_reference as reference;
 use unicode_normalization::is_nfc;
@@ -72,6 +72,8 @@ proptest! {
                         prop_assert_eq!(encoding.bytes.len(), expected.len());
                         prop_assert_eq!(encoding.bytes.last().map_or(0, |bytes| bytes.end), text.len());
                     }
+                    // By other tables of Unicode the text would be in another order.
+                    Err(EncodeError::Newer { .. }) => {}
                     // Where tokens stand is refused, never wrong: a character behind a control token that composes with it.
                     Err(_) => prop_assert_eq!(ours.encode(&text).expect("it can be encoded"), expected),
                 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use tokenizers::pipeline::{EncodeOptions, Override, PipelineToken, PipelineTokenizer};
 
-use super::{EncodeError, Tokenizer, TokenizerError, Vocabulary};
+use super::{EncodeError, Tokenizer, TokenizerError, Vocabulary, newer, vocabulary::NormalForm};
 
 /// The tokenizer of a `tokenizer.json`.
 ///
@@ -37,6 +37,11 @@ impl TokenizerFile {
 
 impl Tokenizer for TokenizerFile {
     fn encode_into(&self, text: &str, ids: &mut Vec<u32>) -> Result<(), EncodeError> {
+        if self.vocabulary.normal_form == NormalForm::Nfc
+            && let Some((at, character)) = newer::first_in(text)
+        {
+            return Err(EncodeError::Newer { character, at });
+        }
         let mut tokens: Vec<PipelineToken> = Vec::with_capacity(text.len() / 3);
         let failed = |error: &dyn fmt::Display| EncodeError::Failed(error.to_string());
         self.pipeline.encode_into(text, &self.options, &mut tokens).map_err(|error| failed(&error))?;

@@ -2,6 +2,7 @@
 
 mod align;
 mod file;
+mod newer;
 mod vocabulary;
 
 use std::ops::Range;
@@ -78,6 +79,14 @@ pub enum EncodeError {
     /// An id has no token.
     #[error("the tokenizer gave the id {0}, which has no token")]
     Unknown(u32),
+    /// Python's tokenizers bring the text into another normal form.
+    #[error("`{}` at byte {at} is newer than Unicode 9, by which Python's tokenizers bring a text into its normal form NFC", .character.escape_unicode())]
+    Newer {
+        /// The first such character.
+        character: char,
+        /// Where it stands.
+        at: usize,
+    },
     /// The tokens are not the text.
     #[error("the tokens differ from the text at byte {at}: the tokenizer changes it")]
     Elsewhere {
