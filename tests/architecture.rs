@@ -105,7 +105,7 @@ const DOORS: &[(&[&str], &[&str])] = &[
     (&["minijinja_contrib"], &["model/python/methods.rs"]),
     (&["tokenizers"], &["model/tokenizer/file.rs"]),
     (&["datac_model"], &["engine/driver/models/", "engine/provenance/trace/seen.rs"]),
-    (&["unicode_normalization"], &["model/tokenizer/align.rs"]),
+    (&["unicode_normalization"], &["model/tokenizer/align.rs", "model/tokenizer/newer.rs"]),
     (&["bpe_openai"], &["core/quality/tokens.rs"]),
     (&["globset"], &["engine/selector/mod.rs"]),
     (&["notify_debouncer_full"], &["engine/workspace/watch/fs_events.rs"]),
