@@ -16,6 +16,7 @@ mod make;
 mod ninja;
 mod pages;
 mod place;
+mod read_only;
 mod schemas;
 mod selectors;
 mod start;
