@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     path::Path,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         mpsc::{self, RecvTimeoutError, Sender},
     },
     thread::{self, JoinHandle},
@@ -63,7 +63,7 @@ type Ticker = (Sender<()>, JoinHandle<()>);
 #[derive(Clone)]
 pub(super) struct Progress {
     shown: Arc<Shown>,
-    ticker: Arc<Mutex<Option<Ticker>>>,
+    ticker: Arc<OnceLock<Mutex<Option<Ticker>>>>,
 }
 
 struct Shown {
@@ -85,20 +85,34 @@ impl Progress {
         });
         let shown =
             Shown { screen, show, bar, begun: Stopwatch::start(), work: Mutex::default(), seen: Mutex::default() };
-        let shown = Arc::new(shown);
-        let ticker = matches!(show, Show::All(_)).then(|| tick(&shown)).flatten();
-        Self { shown, ticker: Arc::new(Mutex::new(ticker)) }
+        let progress = Self { shown: Arc::new(shown), ticker: Arc::default() };
+        if progress.shown.bar.is_some() {
+            progress.start();
+        }
+        progress
+    }
+
+    /// Starts the thread that draws, once, if anything is to be drawn.
+    fn start(&self) {
+        let is_wanted = matches!(self.shown.show, Show::All(_)) && !self.shown.screen.is_quiet();
+        self.ticker.get_or_init(|| Mutex::new(is_wanted.then(|| tick(&self.shown)).flatten()));
     }
 
     /// Returns the observer for a workspace.
     pub(super) fn observer(&self) -> Observer {
-        let shown = self.shown.clone();
-        Arc::new(move |event| shown.show(event))
+        let progress = self.clone();
+        Arc::new(move |event| {
+            // Without a terminal there is nothing to say before: a build that has nothing to do is over sooner than a thread is
+            // made and joined.
+            progress.start();
+            progress.shown.show(event);
+        })
     }
 
     /// Removes the moving lines, and returns the facts collected.
     pub(super) fn finish(&self) -> Seen {
-        if let Some((stop, ticker)) = self.ticker.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let ticker = self.ticker.get().map(|ticker| ticker.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some((stop, ticker)) = ticker.flatten() {
             drop(stop);
             ticker.join().ok();
         }

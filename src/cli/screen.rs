@@ -38,6 +38,11 @@ impl Screen {
         std::io::stderr().is_terminal() && !self.quiet
     }
 
+    /// Returns whether only errors and what was asked for are printed.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Returns the width for formatted text: that of the terminal, or 100 if there is none.
     pub(super) fn width(&self) -> usize {
         self.terminal_width(&console::Term::stderr()).unwrap_or(100)

@@ -160,8 +160,8 @@ pub fn read_up_to(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     }
     // Thousands of recipes are read in a row: the buffer is shared, files are not stat'ed for their size, and the
     // result is allocated at its exact size.
+    let mut file = open(path)?.take(limit + 1);
     BUFFER.with_borrow_mut(|buffer| {
-        let mut file = open(path)?.take(limit + 1);
         let mut filled = 0;
         loop {
             match file.read(&mut buffer[filled..]) {

@@ -141,7 +141,7 @@ impl RecipeFolder {
                 false => paths.push(place),
             }
         }
-        paths.sort();
+        sort(&mut paths);
         paths.dedup();
         Ok(paths)
     }
@@ -226,8 +226,17 @@ pub(crate) fn walk(root: &Path, folder: &Path) -> Result<Vec<PathBuf>, Workspace
             }
         }
     }
-    paths.sort();
+    sort(&mut paths);
     Ok(paths)
+}
+
+/// Sorts paths as [`Path`] compares them, part by part: comparing thousands of them so would take longer than reading them.
+fn sort(paths: &mut [PathBuf]) {
+    let key = |path: &PathBuf| -> Vec<u8> {
+        let bytes = path.as_os_str().as_encoded_bytes().iter();
+        bytes.map(|byte| if *byte == b'/' { 0 } else { *byte }).collect()
+    };
+    paths.sort_by_cached_key(key);
 }
 
 fn is_hidden(entry: &walkdir::DirEntry) -> bool {
