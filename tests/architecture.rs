@@ -19,8 +19,8 @@ const CRATES: &[(&str, &str, &[&str])] = &[
         "crates/core/src",
         &[
             "hash", "id", "code", "stage", "leaf", "key", "license", "stale", "failure", "outputs", "format", "row",
-            "json", "survey", "sample", "encoded", "mapping", "shape", "quality", "rules", "config", "convert", "sort",
-            "mix", "pack", "card",
+            "json", "survey", "sample", "encoded", "mapping", "shape", "function", "quality", "rules", "config",
+            "convert", "sort", "mix", "pack", "card",
         ],
     ),
     // Decoders share their modules' words freely: it is one idea.

@@ -18,7 +18,7 @@ from ._errors import (
     RecipeError,
     SourceError,
 )
-from ._functions import Reject, converter
+from ._functions import Reject, converter, filter, scorer
 from ._output import Output
 from ._workspace import Dropped, Recipe, Sides, Workspace
 
@@ -40,4 +40,6 @@ __all__ = [
     "Workspace",
     "__version__",
     "converter",
+    "filter",
+    "scorer",
 ]

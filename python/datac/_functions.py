@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
-__all__ = ["Reject", "converter"]
+__all__ = ["Reject", "converter", "filter", "scorer"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -40,6 +40,41 @@ def converter(*misplaced: Any, kind: str | None = None, version: int = 1) -> Cal
     if kind not in _KINDS:
         raise ValueError(f"unknown kind {kind!r}: it is one of {', '.join(_KINDS)}")
     return _declared("converter", version, kind=kind)
+
+
+@overload
+def scorer(function: _Function, /) -> _Function: ...
+@overload
+def scorer(*, version: int = 1) -> Callable[[_Function], _Function]: ...
+def scorer(function: Any = None, /, *, version: int = 1) -> Any:
+    """Declares a function as a scorer, for `filters: [{ python: "scorers/tone.py:politeness", min: 0.2 }]` in a recipe.
+
+    The function takes a sample, a dictionary as `native` rows are, without `source`, and returns a number, a boolean (1 or 0), or `None`
+    where there is no score. An exception is no score, either: the recipe's `missing` says what becomes of such samples. The score must
+    depend on nothing but the sample and the files that the recipe names.
+
+    `version` is to be raised where scores change for a reason that is not in the files of the workspace, such as a new version of a
+    package. It is part of the module's text, and so of the cache key.
+    """
+    return _judge("scorer", function, version)
+
+
+@overload
+def filter(function: _Function, /) -> _Function: ...
+@overload
+def filter(*, version: int = 1) -> Callable[[_Function], _Function]: ...
+def filter(function: Any = None, /, *, version: int = 1) -> Any:
+    """Declares a function as a filter, for `filters: [{ python: "scorers/tone.py:is_polite" }]` in a recipe.
+
+    The function is as one that `scorer` declares, but returns whether the sample is kept: `True`, `False`, or `None` where it cannot
+    tell.
+    """
+    return _judge("filter", function, version)
+
+
+def _judge(role: str, function: Any, version: int) -> Any:
+    declare: Callable[[Any], Any] = _declared(role, version)
+    return declare if function is None else declare(function)
 
 
 def _declared(role: str, version: int, **more: Any) -> Callable[[_Function], _Function]:

@@ -301,15 +301,19 @@ class FileStatus(Record):
 class FilterCount(Record):
     """How many samples came to a filter and how many it let through."""
 
+    failed: int
+    """Number of those of which the function failed."""
+    failure: str | None
+    """Why it failed of the first."""
     filter: str
-    """The filter's `type`; of one by the value of a column `column:` and the column."""
+    """The filter's `type`; of one by the value of a column `column:` and the column; of a function in Python its name."""
     rows_in: int
     """Samples that came to it."""
     rows_out: int
     """Samples that passed it."""
     unknown: int
-    """Number of those that came to it and that it could not judge, such as texts of no certain language, or rows without the
-    column."""
+    """Number of those that came to it and that it could not judge, such as texts of no certain language, rows without the
+    column, or samples that a function gave no score."""
 
 
 class Identified(Record):
@@ -472,11 +476,11 @@ class Passed(Record):
     bound: str
     """The bound, in the recipe's words."""
     field: str
-    """The field that was measured."""
+    """The field that was measured; the column whose value was compared, or the function that judged the sample."""
     filter: str
     """The `type` of the filter."""
     score: Any
-    """The score: a number, a language, or the value of a column."""
+    """The score: a number, a language, the value of a column, or what a function said; why it failed, if it did."""
 
 
 class PastBuild(Record):

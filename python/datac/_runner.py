@@ -1,11 +1,13 @@
-"""Calls a function of the workspace on rows: a program that a build starts for each of its threads, and keeps.
+"""Calls a function of the workspace on rows or samples: a program that a build starts for each of its threads, and keeps.
 
 The command carries this file, so it needs nothing but the standard library. Requests come on the standard input and are answered on
 the standard output, each a length of 8 bytes, little-endian, and so many bytes; what the function prints goes to the standard error.
 
 The first request is a JSON object that names the function; the answer says what it is. Each other request is the number of its rows,
 the length of each in bytes, as numbers of 4 bytes, and a JSON array of the rows. Its answer is a line with a JSON object, and a line of
-JSON for each row: a sample, a list of samples, or `{"reject": "why"}`. An object with `failed` says why there are no further lines.
+JSON for each row. A converter's is a sample, a list of samples, or `{"reject": "why"}`; a scorer's is a number or `null`, a filter's
+is `true`, `false` or `null`, and that of both is `{"failed": "why"}` where there is no score. An object with `failed` in the first line
+says why there are no further lines.
 """
 
 from __future__ import annotations
@@ -217,10 +219,19 @@ def function_of(place: Place, path: str, name: str, role: str) -> tuple[Callable
     if function is None:
         raise Failed(f"`{path}` has no `{name}`; {there}")
     if name not in known:
-        raise Failed(f"`{name}` of `{path}` is not a {role}; {there}", hint=f"write `@datac.{role}(…)` above it")
-    if known[name]["role"] != role:
-        raise Failed(f"`{name}` of `{path}` is a {known[name]['role']}, not a {role}; {there}")
+        arguments = "(…)" if role == "converter" else ""
+        raise Failed(f"`{name}` of `{path}` is not a {role}; {there}", hint=f"write `@datac.{role}{arguments}` above it")
+    other = known[name]["role"]
+    if other != role:
+        raise Failed(f"`{name}` of `{path}` is a {other}, not a {role}; {there}", hint=OTHER_ROLE.get((other, role)))
     return function, known[name]
+
+
+OTHER_ROLE = {
+    ("scorer", "filter"): "add `min` or `max` beside `python:`, or declare the function with `@datac.filter`",
+    ("filter", "scorer"): "remove `min` and `max` beside `python:`, or declare the function with `@datac.scorer`",
+}
+"""What to do where a function is of the first role and is to be of the second."""
 
 
 def said(place: Place, error: BaseException) -> str:
@@ -299,6 +310,83 @@ def converted(
             yield reject(wrong or said(place, error))
         except BaseException as error:
             raise Failed(said(place, error), seen(place, error)) from None
+
+
+def judged(
+    place: Place,
+    function: Callable[[Any], Any],
+    refused: type[Exception],
+    samples: list[Any],
+    progress: memoryview,
+    spelled: Callable[[Any], str],
+) -> Iterator[str]:
+    """Yields a line for each sample."""
+    for number, sample in enumerate(samples):
+        progress[1] = number + 1
+        if type(sample) is Unreadable:
+            yield no_score(sample.words)
+            continue
+        try:
+            made = function(sample)
+        except refused as why:
+            yield no_score(str(why) or "rejected")
+        except ENVIRONMENT as error:
+            hint = "an exception of this kind says nothing about the sample; if it does, catch it and return `None`"
+            raise Failed(said(place, error), seen(place, error), hint) from None
+        except Exception as error:
+            yield no_score(said(place, error))
+        except BaseException as error:
+            raise Failed(said(place, error), seen(place, error)) from None
+        else:
+            yield spelled(made)
+
+
+def score_of(made: Any) -> str:
+    """Returns the line for what a scorer returned. A value that is no number is no accident of one sample, but a bug."""
+    if made is None:
+        return "null"
+    value = plain(made)
+    try:
+        score = None if isinstance(value, (str, bytes, bytearray)) else float(value)
+    except OverflowError:
+        return no_score("the function returned a number that is too large for a float")
+    except (TypeError, ValueError):
+        score = None
+    if score is None:
+        raise Failed(f"it returned {a(made)}; a scorer returns a number, `True`, `False` or `None`")
+    if score - score != 0:
+        return no_score(f"the function returned {score}")
+    return repr(score)
+
+
+def verdict_of(made: Any) -> str:
+    """Returns the line for what a filter returned."""
+    if made is None:
+        return "null"
+    value = plain(made)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    hint = OTHER_ROLE["scorer", "filter"] if isinstance(value, (int, float)) else None
+    raise Failed(f"it returned {a(made)}; a filter returns `True`, `False` or `None`", hint=hint)
+
+
+def plain(made: Any) -> Any:
+    """Returns the value that a scalar of NumPy, or a tensor of one element, holds."""
+    if isinstance(made, (bool, int, float)) or not callable(getattr(made, "item", None)):
+        return made
+    try:
+        return made.item()
+    except Exception:
+        return made
+
+
+SPELLED = {"scorer": score_of, "filter": verdict_of}
+"""What spells the result of each role that judges samples."""
+
+
+def no_score(words: str) -> str:
+    # Words may hold half of a surrogate pair, which no text can.
+    return ENCODER.encode({"failed": words.encode(errors="backslashreplace").decode()})
 
 
 def sample_of(made: Any) -> Any:
@@ -421,12 +509,19 @@ def serve() -> None:
     progress[1] = IDLE
     channel.answer({"of": of, "read": place.news()})
     refused = sys.modules["datac"].Reject
+    spelled = SPELLED.get(asked["role"])
+
+    def lines_of(rows: list[Any]) -> Iterator[str]:
+        if spelled is None:
+            return converted(place, function, refused, rows, progress)
+        return judged(place, function, refused, rows, progress, spelled)
+
     while (request := channel.request()) is not None:
         progress[0] += 1
         lines: list[str] = []
         told: dict[str, Any] = {}
         try:
-            for line in converted(place, function, refused, rows_of(request), progress):
+            for line in lines_of(rows_of(request)):
                 lines.append(line)
         except Failed as why:
             told = {"failed": str(why), "seen": why.seen, "hint": why.hint, "row": len(lines)}

@@ -8,7 +8,7 @@ use super::{
     errors, exit,
     render::rendered,
     screen::{ERROR, FAINT, GOOD, HINT, Screen, WARN, counted_rows, rows},
-    trace::found,
+    trace::{found, said},
 };
 use crate::workspace::{Condition, DroppedRow, Pick, ShownRow, Workspace, split_place};
 use clap::Args;
@@ -36,7 +36,7 @@ pub(super) struct Options {
     /// Show rejected rows of a recipe, all or those with this reason
     #[arg(long, value_name = "REASON", num_args = 0..=1, default_missing_value = "", conflicts_with = "dropped")]
     pub(super) rejected: Option<String>,
-    /// Show rows that a filter of a recipe drops, with their scores: its type, or `column:NAME`
+    /// Show rows that a filter of a recipe drops, with their scores: its type, `column:NAME`, or its function
     #[arg(long, value_name = "FILTER", conflicts_with = "conditions")]
     pub(super) dropped: Option<String>,
     /// Show rows as the recipe's model sees them, as `datac render` does
@@ -135,6 +135,9 @@ fn laid_out_dropped(row: &DroppedRow, columns: Option<usize>) -> String {
         }
         None if row.by.filter == "column" => {
             format!("column {} is {} (requires {})", clean(&row.by.field), clean(&score), clean(&row.by.bound))
+        }
+        None if row.by.filter == "python" => {
+            format!("{}: {} (requires {})", clean(&row.by.field), clean(&said(&row.by.score)), row.by.bound)
         }
         None => format!("{} of {} is {score} (requires {})", row.by.filter, row.by.field, row.by.bound),
     };

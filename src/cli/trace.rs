@@ -206,7 +206,17 @@ fn scored(filter: &Passed) -> String {
         "deduplication" => format!("deduplication of {}: {score}", filter.field),
         "column" if filter.score.is_null() => format!("column {}: no value (requires {})", filter.field, filter.bound),
         "column" => format!("column {}: {} (requires {})", filter.field, filter.score, filter.bound),
+        "python" => format!("{}: {} (requires {})", filter.field, said(&filter.score), filter.bound),
         name => format!("{name} of {}: {score} (requires {})", filter.field, filter.bound),
+    }
+}
+
+/// Formats what a function said of a sample.
+pub(super) fn said(score: &serde_json::Value) -> String {
+    match score {
+        serde_json::Value::Null => "no score".to_owned(),
+        serde_json::Value::String(why) => format!("no score: {why}"),
+        score => score.to_string(),
     }
 }
 

@@ -407,6 +407,7 @@ fn scores(column: &ScoreColumn) -> String {
         Scores::Language(scores) => format!("{scores:?}"),
         Scores::Identity(scores) => format!("{scores:?}"),
         Scores::Value(values) => format!("{:?}", values.texts()),
+        Scores::Number(_) => format!("{:?}", (0..column.len()).map(|at| column.score(at)).collect::<Vec<_>>()),
     }
 }
 

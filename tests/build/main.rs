@@ -22,6 +22,7 @@ mod filtered;
 mod golden;
 mod harm;
 mod incremental;
+mod judged;
 mod kept;
 mod ledger;
 mod models;

@@ -301,7 +301,7 @@ fn functions_that_are_not_there_are_told_from_those_that_are() {
         ("@datac.converter", "the kind is missing: write `@datac.converter(kind=\"sft\")`"),
         ("@datac.converter(kind='chat')", "unknown kind 'chat': it is one of sft"),
         ("@datac.converter(kind='sft', version=0)", "the version must be a whole number from 1 on"),
-        ("@datac.scorer()", "module 'datac' has no attribute 'scorer'"),
+        ("@datac.judge()", "module 'datac' has no attribute 'judge'"),
     ] {
         space.write("py/chat.py", format!("import datac\n{decorator}\ndef to_sample(row): return []\n"));
         one(&space, "own", &format!("source: data/d.jsonl, {CONVERTER}"));

@@ -148,9 +148,16 @@ pub enum Leaf {
     },
     /// The version of another component.
     Code(Component),
-    /// A file that decides what a function in Python does.
+    /// A file that decides what a function in Python makes of rows.
     Function {
         /// The function, as the recipe names it: `converters/chat.py:to_sample`.
+        function: String,
+        /// Path of the file.
+        path: String,
+    },
+    /// A file that decides what a function in Python says of samples.
+    FilterFunction {
+        /// The function, as the recipe names it: `scorers/tone.py:politeness`.
         function: String,
         /// Path of the file.
         path: String,
@@ -333,7 +340,7 @@ impl Leaf {
             Self::Recipe { .. } | Self::Dataset { .. } => "setting",
             Self::Hub { .. } => "hub",
             Self::Commit { .. } => "commit",
-            Self::File { .. } | Self::Function { .. } => "file",
+            Self::File { .. } | Self::Function { .. } | Self::FilterFunction { .. } => "file",
             Self::Converter { .. } | Self::Code(_) => "code",
         }
     }
@@ -348,7 +355,8 @@ impl Leaf {
             }
             Self::Dataset { dataset, setting } => (1, number(dataset), Some(setting.clone())),
             Self::Recipe { setting } => (2, 0, Some(setting.clone())),
-            Self::Hub { .. } | Self::Commit { .. } | Self::File { .. } | Self::Function { .. } => (3, 0, None),
+            Self::Hub { .. } | Self::Commit { .. } | Self::File { .. } => (3, 0, None),
+            Self::Function { .. } | Self::FilterFunction { .. } => (3, 0, None),
             Self::Converter { .. } => (3, 0, None),
             Self::Code(Component::Scorer(_)) => (3, 0, None),
             Self::Code(_) => (4, 0, None),
@@ -365,6 +373,7 @@ impl fmt::Display for Leaf {
             Self::Commit { repo } => write!(f, "commit of {repo}"),
             Self::File { source, path } => write!(f, "file {path} of {source}"),
             Self::Function { function, path } => write!(f, "file {path} of converter {function}"),
+            Self::FilterFunction { function, path } => write!(f, "file {path} of filter {function}"),
             Self::Converter { dataset } => write!(f, "converter of {dataset}"),
             Self::Code(component) => component.fmt(f),
         }

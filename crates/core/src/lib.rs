@@ -10,6 +10,7 @@ pub mod convert;
 pub mod encoded;
 pub mod failure;
 pub mod format;
+pub mod function;
 pub mod hash;
 pub mod id;
 pub mod json;

@@ -114,18 +114,8 @@ impl fmt::Display for Change {
             },
             (Leaf::Converter { .. }, None, Some(new)) => write!(f, "converter {new}"),
             (Leaf::Converter { .. }, Some(old), None) => write!(f, "converter {old} no longer used"),
-            (Leaf::Function { function, path }, Some(_), Some(_)) => match is_module(function, path) {
-                true => write!(f, "converter {function}: source changed"),
-                false => write!(f, "converter {function}: {path} changed"),
-            },
-            (Leaf::Function { function, path }, None, Some(_)) => match is_module(function, path) {
-                true => write!(f, "converter {function} added"),
-                false => write!(f, "converter {function}: depends on {path} now"),
-            },
-            (Leaf::Function { function, path }, Some(_), None) => match is_module(function, path) {
-                true => write!(f, "converter {function} no longer used"),
-                false => write!(f, "converter {function}: no longer depends on {path}"),
-            },
+            (Leaf::Function { function, path }, ..) => changed_file(f, "converter", (function, path), (old, new)),
+            (Leaf::FilterFunction { function, path }, ..) => changed_file(f, "filter", (function, path), (old, new)),
             (Leaf::Code(_), None, Some(new)) => write!(f, "{leaf} {new}"),
             (Leaf::Code(_), Some(old), None) => write!(f, "{leaf} {old} no longer used"),
             (_, Some(old), Some(new)) => write!(f, "{leaf} {} -> {}", old.short(), new.short()),
@@ -136,9 +126,22 @@ impl fmt::Display for Change {
     }
 }
 
-/// Returns whether a file is the module of a function.
-fn is_module(function: &str, path: &str) -> bool {
-    function.rsplit_once(':').is_some_and(|(module, _)| module == path)
+/// Says what became of a file that decides what a function does; of its module, as the source of the function.
+fn changed_file(
+    f: &mut fmt::Formatter<'_>,
+    of: &str,
+    (function, path): (&str, &str),
+    (old, new): (&Option<Value>, &Option<Value>),
+) -> fmt::Result {
+    let is_module = function.rsplit_once(':').is_some_and(|(module, _)| module == path);
+    match (is_module, old, new) {
+        (true, None, _) => write!(f, "{of} {function} added"),
+        (true, Some(_), Some(_)) => write!(f, "{of} {function}: source changed"),
+        (true, Some(_), None) => write!(f, "{of} {function} no longer used"),
+        (false, None, _) => write!(f, "{of} {function}: depends on {path} now"),
+        (false, Some(_), Some(_)) => write!(f, "{of} {function}: {path} changed"),
+        (false, Some(_), None) => write!(f, "{of} {function}: no longer depends on {path}"),
+    }
 }
 
 /// As words and the change in readable formats, as derived in binary ones.
@@ -210,6 +213,14 @@ mod tests {
             (
                 changed(of_function("py/words.txt"), None, hash("b")),
                 "converter py/chat.py:to_sample: depends on py/words.txt now",
+            ),
+            (
+                changed(
+                    Leaf::FilterFunction { function: "py/tone.py:tone".to_owned(), path: "py/tone.py".to_owned() },
+                    hash("a"),
+                    hash("b"),
+                ),
+                "filter py/tone.py:tone: source changed",
             ),
             (
                 changed(commit, hash("0123456789abcdef0123456789abcdef01234567"), hash("blake3:aaaaaaaaaaaaaaaa")),

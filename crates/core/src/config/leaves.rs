@@ -224,6 +224,9 @@ impl Encode for Filter {
                     Passing::OneOf(values) => filter(&[column, values, &missing]),
                 }
             }
+            Bound::Function { function, min, max, missing } => {
+                filter(&[&function.to_string(), min, max, &missing.word().to_owned()])
+            }
         }
     }
 }

@@ -43,7 +43,7 @@ pub use expect::{Expectation, Expected, Found, Limits, percent};
 pub use leaves::{decide_role, decide_selection, locate};
 pub use model::Model;
 pub use of_failure::{problem_of, problems_of};
-pub use options::{Command, Function, Keep, Options, Program};
+pub use options::{Command, Keep, Options, Program};
 pub use pages::{Example, Page, Part, pages};
 pub use problem::{CODES, Problem};
 pub use recipe::{
@@ -56,7 +56,7 @@ pub use settings::{
     age, load_settings, settings_schema, size, switch,
 };
 
-pub use crate::format::RowFormat;
+pub use crate::{format::RowFormat, function::Function};
 
 /// Maximum size of a recipe in bytes.
 pub const MAX_BYTES: usize = 1 << 20;

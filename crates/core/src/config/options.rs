@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{key::Visitor, leaf::Setting, mapping::Mapping, rules::Mode, sample::Role};
+use crate::{function::Function, key::Visitor, leaf::Setting, mapping::Mapping, rules::Mode, sample::Role};
 
 /// How the rows of a dataset entry become samples: all that the entry says beside the converter's name.
 ///
@@ -96,31 +96,6 @@ pub struct Command {
     pub command: Vec<String>,
     /// The files that decide what it does, relative to the workspace.
     pub files: Vec<String>,
-}
-
-/// A function in Python that is called on rows.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Function {
-    /// The file of its module, relative to the workspace.
-    pub module: String,
-    /// Its name in the module.
-    pub name: String,
-    /// The files that decide what it does, besides its module and what that imports from the workspace.
-    pub files: Vec<String>,
-    /// The seconds that it may take for one row.
-    pub timeout: u64,
-}
-
-impl Function {
-    /// The seconds that a function may take for one row where the recipe does not say.
-    pub const TIMEOUT: u64 = 600;
-}
-
-/// Spells the function as a recipe does: `converters/chat.py:to_sample`.
-impl fmt::Display for Function {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.module, self.name)
-    }
 }
 
 impl Program {

@@ -64,6 +64,7 @@ fn bad_recipes_are_refused_by_the_schema_too() {
     let names = [
         "length upside down",
         "numbers that cross",
+        "scores that cross",
         "rejects of one",
         "rejects of one row or all",
         "grouped seed of 65 bits",

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Raised when the same scores select other samples.
-pub const SELECT_VERSION: u32 = 7;
+pub const SELECT_VERSION: u32 = 8;
 
 /// One chunk as selection sees it.
 pub struct ChunkScores<'a> {
@@ -42,15 +42,19 @@ pub struct ChunkScores<'a> {
 /// How many samples came to a filter and how many it let through.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct FilterCount {
-    /// The filter's `type`; of one by the value of a column `column:` and the column.
+    /// The filter's `type`; of one by the value of a column `column:` and the column; of a function in Python its name.
     pub filter: String,
     /// Samples that came to it.
     pub rows_in: u64,
     /// Samples that passed it.
     pub rows_out: u64,
-    /// Number of those that came to it and that it could not judge, such as texts of no certain language, or rows without the
-    /// column.
+    /// Number of those that came to it and that it could not judge, such as texts of no certain language, rows without the
+    /// column, or samples that a function gave no score.
     pub unknown: u64,
+    /// Number of those of which the function failed.
+    pub failed: u64,
+    /// Why it failed of the first.
+    pub failure: Option<String>,
 }
 
 /// What was selected of a source.
@@ -186,6 +190,10 @@ impl<'f> Selecting<'f> {
                 };
                 selection.filters[i].rows_out += u64::from(passes);
                 selection.filters[i].unknown += u64::from(comparison.is_unknown(sample));
+                if let Some(why) = comparison.failure(sample) {
+                    selection.filters[i].failed += 1;
+                    selection.filters[i].failure.get_or_insert_with(|| why.to_owned());
+                }
                 passes
             });
             if passes {

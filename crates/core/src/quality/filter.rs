@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Language, ScoreKind,
-    scores::{ColumnError, ScoreColumn, Scores, Values},
+    scores::{ColumnError, Numbers, Score, ScoreColumn, Scores, Values},
 };
+use crate::function::{Function, Judge};
 
 /// The bounds that recipes may set on a scorer's scores, and their keys. The variant also gives the type of the
 /// scores.
@@ -23,6 +24,8 @@ pub enum BoundSpec {
     Identity(Key, &'static [&'static str]),
     /// Scores are values of a column that the filter names; the keys say which pass.
     Value(ValueKeys),
+    /// Scores are what a function says that the filter names; the keys say which pass.
+    Function(FunctionKeys),
 }
 
 /// The keys for the lowest and the highest score that pass, both inclusive.
@@ -64,6 +67,23 @@ pub struct ValueKeys {
     pub missing: Key,
 }
 
+/// The keys of a filter by a function in Python.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FunctionKeys {
+    /// The key for the function, which says by itself that the filter is of this type.
+    pub python: Key,
+    /// The key for the lowest score that passes.
+    pub min: Key,
+    /// The key for the highest score that passes.
+    pub max: Key,
+    /// The key for what becomes of samples without a score.
+    pub missing: Key,
+    /// The key for the files that decide what the function does.
+    pub files: Key,
+    /// The key for the seconds that it may take for a sample.
+    pub timeout: Key,
+}
+
 /// A key of a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
@@ -82,6 +102,9 @@ impl BoundSpec {
             Self::Identity(key, _) => vec![Some(key)],
             Self::Value(ValueKeys { column, min, max, is, one_of, missing }) => {
                 [column, min, max, is, one_of, missing].map(Some).to_vec()
+            }
+            Self::Function(FunctionKeys { python, min, max, missing, files, timeout }) => {
+                [python, min, max, missing, files, timeout].map(Some).to_vec()
             }
         };
         keys.into_iter().flatten().map(|key| key.name)
@@ -134,6 +157,17 @@ pub enum Bound {
         /// What becomes of rows without such a value: of numbers, where the column holds none.
         missing: Unknown,
     },
+    /// What a function in Python says; without limits, that a sample is kept.
+    Function {
+        /// The function.
+        function: Function,
+        /// Lowest score that passes.
+        min: Option<f64>,
+        /// Highest score that passes.
+        max: Option<f64>,
+        /// What becomes of samples without a score.
+        missing: Unknown,
+    },
 }
 
 /// The values of a column that pass.
@@ -180,7 +214,7 @@ fn number(text: &str) -> Option<f64> {
     text.trim().parse().ok().filter(|number: &f64| number.is_finite())
 }
 
-/// What becomes of samples that a filter cannot judge: of no certain language, or without a value to be compared.
+/// What becomes of samples that a filter cannot judge: of no certain language, or without a value or a score to be compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unknown {
     /// They pass.
@@ -223,17 +257,33 @@ impl Filter {
         if let Bound::Value { column, .. } = &self.bound { Some(column) } else { None }
     }
 
-    /// Returns the name of the filter in reports: its type, with the column if there may be several.
+    /// Returns the function that scores samples, if one does, and what it says of them.
+    pub fn function(&self) -> Option<(&Function, Judge)> {
+        let Bound::Function { function, min, max, .. } = &self.bound else { return None };
+        Some((function, if min.or(*max).is_some() { Judge::Scorer } else { Judge::Filter }))
+    }
+
+    /// Returns the name of the filter in reports: its type, with the column if there may be several; or its function.
     pub fn name(&self) -> Cow<'_, str> {
-        match self.column() {
-            Some(column) => format!("{}:{column}", self.type_name()).into(),
-            None => self.type_name().into(),
+        match (self.column(), self.function()) {
+            (Some(column), _) => format!("{}:{column}", self.type_name()).into(),
+            (None, Some((function, _))) => function.to_string().into(),
+            (None, None) => self.type_name().into(),
         }
     }
 
     /// Returns whether a user who says `name` means the filter.
     pub fn is_called(&self, name: &str) -> bool {
-        self.type_name() == name || self.name() == name
+        let is_function = || self.function().is_some_and(|(function, _)| function.name == name);
+        self.type_name() == name || self.name() == name || is_function()
+    }
+
+    /// Returns a score of this filter as people read it: a number, a language, a value, or whether a function keeps the sample.
+    pub fn shown(&self, score: Score) -> serde_json::Value {
+        match (score, self.function()) {
+            (Score::Number(Some(number)), Some((_, Judge::Filter))) => (number != 0.0).into(),
+            (score, _) => score.into(),
+        }
     }
 
     /// Combines the bound with scores, which must be those of this filter's scorer.
@@ -248,6 +298,11 @@ impl Filter {
             (Bound::Value { passing, missing, .. }, Scores::Value(values)) => {
                 let passes = values.texts().iter().map(|json| passing.passes(json)).collect();
                 Ok(Comparison::Value(values, passes, *missing))
+            }
+            (Bound::Function { min, max, missing, .. }, Scores::Number(numbers)) => {
+                // Without limits a function says 1 for `True` and 0 for `False`.
+                let min = if min.or(*max).is_none() { Some(1.0) } else { *min };
+                Ok(Comparison::Number(numbers, min, *max, *missing))
             }
             (_, scores) => Err(ColumnError::Scale(scores.scale())),
         }
@@ -267,6 +322,8 @@ pub enum Comparison<'a> {
     Identity(&'a [u128]),
     /// See [`Bound::Value`]: the values, whether each different one passes, and what becomes of rows without one.
     Value(&'a Values, Vec<Option<bool>>, Unknown),
+    /// See [`Bound::Function`]: the scores, the limits, and what becomes of samples without a score.
+    Number(&'a Numbers, Option<f64>, Option<f64>, Unknown),
 }
 
 impl Comparison<'_> {
@@ -286,6 +343,10 @@ impl Comparison<'_> {
                 let passes = values.place(sample).and_then(|place| passes[place]);
                 passes.unwrap_or(missing == Unknown::Keep)
             }
+            Self::Number(numbers, min, max, missing) => match numbers.get(sample) {
+                Some(score) => is_between(score, min, max),
+                None => missing == Unknown::Keep,
+            },
         }
     }
 
@@ -296,7 +357,7 @@ impl Comparison<'_> {
         *decided.insert(known.unwrap_or_else(|| self.passes(sample, seen)))
     }
 
-    /// Returns whether a sample is neither one that the filter asks for nor certainly another, or has no value to be
+    /// Returns whether a sample is neither one that the filter asks for nor certainly another, or has no value or score to be
     /// compared.
     pub fn is_unknown(&self, sample: usize) -> bool {
         match *self {
@@ -304,7 +365,16 @@ impl Comparison<'_> {
                 kept(scores[sample], languages, min_certainty).is_none()
             }
             Self::Value(values, ref passes, _) => values.place(sample).is_none_or(|place| passes[place].is_none()),
+            Self::Number(numbers, ..) => numbers.get(sample).is_none(),
             _ => false,
+        }
+    }
+
+    /// Returns why a sample has no score, if a function failed to give one.
+    pub fn failure(&self, sample: usize) -> Option<&str> {
+        match *self {
+            Self::Number(numbers, ..) => numbers.failure(sample),
+            _ => None,
         }
     }
 
@@ -338,9 +408,10 @@ fn is_between<T: PartialOrd>(score: T, min: Option<T>, max: Option<T>) -> bool {
 
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.column() {
-            Some(column) => write!(f, "{} {column} {}", self.type_name(), self.bound),
-            None => write!(f, "{} {}", self.type_name(), self.bound),
+        match (self.column(), self.function()) {
+            (Some(column), _) => write!(f, "{} {column} {}", self.type_name(), self.bound),
+            (None, Some((function, _))) => write!(f, "{} {function} {}", self.type_name(), self.bound),
+            (None, None) => write!(f, "{} {}", self.type_name(), self.bound),
         }
     }
 }
@@ -363,6 +434,13 @@ impl fmt::Display for Bound {
                     Passing::Numbers { min, max } => ends(f, min.as_ref(), max.as_ref())?,
                     Passing::OneOf(values) if values.len() == 1 => write!(f, "is {}", values[0])?,
                     Passing::OneOf(values) => write!(f, "in {}", values.join(", "))?,
+                }
+                if *missing != Unknown::Drop { write!(f, " missing {}", missing.word()) } else { Ok(()) }
+            }
+            Self::Function { min, max, missing, .. } => {
+                match (min, max) {
+                    (None, None) => f.write_str("is true")?,
+                    (min, max) => ends(f, min.as_ref(), max.as_ref())?,
                 }
                 if *missing != Unknown::Drop { write!(f, " missing {}", missing.word()) } else { Ok(()) }
             }
@@ -459,6 +537,41 @@ mod tests {
             assert_eq!(passes, expected, "{missing:?}");
             assert_eq!([0, 1, 2, 3, 4].map(|at| comparison.is_unknown(at)), [false, true, true, false, true]);
         }
+    }
+
+    fn by_function(min: Option<f64>, missing: Unknown) -> Filter {
+        let function = Function { module: "py/tone.py".into(), name: "tone".into(), files: Vec::new(), timeout: 1 };
+        filter("python", Bound::Function { function, min, max: None, missing })
+    }
+
+    #[test]
+    fn what_a_function_says_is_compared_with_limits_or_is_the_verdict() {
+        let mut column = ScoreColumn::new(ScoreKind::PYTHON);
+        for score in [Some(1.0), Some(0.0), Some(0.25), None] {
+            column.push_number(score);
+        }
+        column.push_failure("KeyError: 'x'".to_owned());
+        let passing = |filter: &Filter| {
+            let comparison = filter.compare(&column).unwrap();
+            assert_eq!([0, 1, 2, 3, 4].map(|at| comparison.is_unknown(at)), [false, false, false, true, true]);
+            assert_eq!([3, 4].map(|at| comparison.failure(at)), [None, Some("KeyError: 'x'")]);
+            (0..5).filter(|at| comparison.passes(*at, &mut HashSet::new())).collect::<Vec<usize>>()
+        };
+        let (scorer, judge) = (by_function(Some(0.25), Unknown::Drop), by_function(None, Unknown::Keep));
+        assert_eq!(passing(&scorer), [0, 2]);
+        assert_eq!(passing(&judge), [0, 3, 4]);
+        assert_eq!([&scorer, &judge].map(|filter| filter.function().unwrap().1), [Judge::Scorer, Judge::Filter]);
+        assert_eq!(
+            [0, 3, 4].map(|at| scorer.shown(column.score(at)).to_string()),
+            ["1.0", "null", "\"KeyError: 'x'\""]
+        );
+        assert_eq!([0, 1].map(|at| judge.shown(column.score(at)).to_string()), ["true", "false"]);
+        for name in ["python", "tone", "py/tone.py:tone"] {
+            assert!(scorer.is_called(name), "{name}");
+        }
+        assert_eq!(scorer.name(), "py/tone.py:tone");
+        let said = [scorer.to_string(), judge.to_string()];
+        assert_eq!(said, ["python py/tone.py:tone min 0.25", "python py/tone.py:tone is true missing keep"]);
     }
 
     #[test]

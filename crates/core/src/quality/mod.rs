@@ -14,6 +14,7 @@ mod filter;
 pub mod iso;
 mod language;
 mod length;
+mod python;
 #[expect(clippy::module_inception, reason = "the file carries the name of the filter, as its siblings do")]
 mod quality;
 mod repetition;
@@ -28,12 +29,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 pub use code_quality::code_quality;
 pub use deduplication::exact;
 pub use filter::{
-    Bound, BoundSpec, Comparison, Ends, Filter, Key, LanguageKeys, MIN_CERTAINTY, Passing, Unknown, ValueKeys,
+    Bound, BoundSpec, Comparison, Ends, Filter, FunctionKeys, Key, LanguageKeys, MIN_CERTAINTY, Passing, Unknown,
+    ValueKeys,
 };
 pub use language::{Language, language};
 pub use length::length;
 pub use quality::quality;
-pub use scores::{ColumnError, SCORES_VERSION, Scale, Score, ScoreColumn, Scores, Values};
+pub use scores::{ColumnError, Numbers, SCORES_VERSION, Scale, Score, ScoreColumn, Scores, Values};
 pub use tokens::tokens;
 
 /// All scorers, in the order of the documentation.
@@ -45,6 +47,7 @@ pub static SCORERS: &[ScoreKind] = &[
     ScoreKind(&repetition::Repetition),
     ScoreKind(&deduplication::Deduplication),
     ScoreKind(&column::Column),
+    ScoreKind::PYTHON,
     ScoreKind::TOKENS,
     ScoreKind::TRAINED_TOKENS,
 ];
@@ -78,6 +81,9 @@ pub trait Scorer: Sync {
 pub struct ScoreKind(&'static dyn Scorer);
 
 impl ScoreKind {
+    /// The scorer for functions in Python.
+    pub const PYTHON: Self = Self(&python::Python);
+
     /// The scorer for mixtures that count tokens.
     pub const TOKENS: Self = Self(&tokens::Tokens);
 
@@ -212,8 +218,10 @@ mod tests {
     #[test]
     fn every_scorer_has_a_fixture_and_scores_as_it_says() {
         let folder = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("tests/fixtures/scores");
+        // What a model or a function says of a text is nowhere here.
+        let is_own = |kind: ScoreKind| !kind.needs_model() && kind != ScoreKind::PYTHON;
         let has_scores =
-            |kind: &&ScoreKind| !kind.needs_model() && (cfg!(feature = "tokens") || **kind != ScoreKind::TOKENS);
+            |kind: &&ScoreKind| is_own(**kind) && (cfg!(feature = "tokens") || **kind != ScoreKind::TOKENS);
         for kind in SCORERS.iter().filter(has_scores) {
             let path = folder.join(format!("{}.jsonl", kind.name()));
             #[expect(clippy::disallowed_methods, reason = "a test reads its fixture")]

@@ -25,19 +25,27 @@ pub enum Scale {
     Identity = 4,
     /// Values of columns: numbers of four bytes each, then the texts that they number.
     Value = 6,
+    /// Numbers that functions gave, of eight bytes each, NaN where there is none; then, for those samples of which the function
+    /// failed, their number and why.
+    Number = 7,
 }
 
 impl Scale {
-    const ALL: [Self; 5] = [Self::Count, Self::Fraction, Self::Language, Self::Identity, Self::Value];
+    const ALL: [Self; 6] = [Self::Count, Self::Fraction, Self::Language, Self::Identity, Self::Value, Self::Number];
 
     /// Returns the size of a stored score in bytes; of a value that of its number.
     fn width(self) -> usize {
         match self {
             Self::Count | Self::Value => 4,
-            Self::Fraction => 8,
+            Self::Fraction | Self::Number => 8,
             Self::Language => 3,
             Self::Identity => 16,
         }
+    }
+
+    /// Returns whether texts may stand behind the scores.
+    fn has_texts(self) -> bool {
+        matches!(self, Self::Value | Self::Number)
     }
 }
 
@@ -49,6 +57,7 @@ impl fmt::Display for Scale {
             Self::Language => "languages",
             Self::Identity => "identities",
             Self::Value => "values",
+            Self::Number => "numbers",
         })
     }
 }
@@ -61,6 +70,7 @@ impl From<BoundSpec> for Scale {
             BoundSpec::Language(_) => Self::Language,
             BoundSpec::Identity(..) => Self::Identity,
             BoundSpec::Value(_) => Self::Value,
+            BoundSpec::Function(_) => Self::Number,
         }
     }
 }
@@ -78,9 +88,13 @@ pub enum Score {
     Identity(u128),
     /// The value of a column as JSON, if there is one.
     Value(Option<String>),
+    /// The number that a function gave, if it gave one.
+    Number(Option<f64>),
+    /// Why a function gave none.
+    Failed(String),
 }
 
-/// As a number, a language code or `unknown`, 32 hexadecimal digits, or the value of a column.
+/// As a number, a language code or `unknown`, 32 hexadecimal digits, the value of a column, or why there is no score.
 impl From<Score> for serde_json::Value {
     fn from(score: Score) -> Self {
         match score {
@@ -88,7 +102,9 @@ impl From<Score> for serde_json::Value {
             Score::Fraction(score) => score.into(),
             Score::Language(language) => language.code().unwrap_or("unknown").into(),
             Score::Identity(hash) => format!("{hash:032x}").into(),
-            Score::Value(None) => Self::Null,
+            Score::Value(None) | Score::Number(None) => Self::Null,
+            Score::Number(Some(score)) => score.into(),
+            Score::Failed(why) => why.into(),
             Score::Value(Some(json)) => serde_json::from_str(&json).unwrap_or(Self::String(json)),
         }
     }
@@ -114,6 +130,8 @@ pub enum Scores {
     Identity(Vec<u128>),
     /// See [`Scale::Value`].
     Value(Values),
+    /// See [`Scale::Number`].
+    Number(Numbers),
 }
 
 /// The values of a column, each different one once.
@@ -196,6 +214,77 @@ impl Values {
     }
 }
 
+/// What a function said of samples.
+#[derive(Clone, Debug, Default)]
+pub struct Numbers {
+    /// The scores, NaN where there is none.
+    numbers: Vec<f64>,
+    /// Why there is none, by sample, in order.
+    failures: Vec<(u32, String)>,
+}
+
+/// Samples without a score are alike.
+impl PartialEq for Numbers {
+    fn eq(&self, other: &Self) -> bool {
+        let bits = |numbers: &[f64]| numbers.iter().map(|number| number.to_bits()).collect::<Vec<_>>();
+        bits(&self.numbers) == bits(&other.numbers) && self.failures == other.failures
+    }
+}
+
+impl Numbers {
+    /// Returns the score of a sample, if it has one.
+    pub fn get(&self, sample: usize) -> Option<f64> {
+        Some(self.numbers[sample]).filter(|number| !number.is_nan())
+    }
+
+    /// Returns why a sample has no score, if the function failed.
+    pub fn failure(&self, sample: usize) -> Option<&str> {
+        let at = self.failures.binary_search_by_key(&(sample as u64), |(failed, _)| u64::from(*failed)).ok()?;
+        Some(&self.failures[at].1)
+    }
+
+    fn push(&mut self, score: Option<f64>) {
+        self.numbers.push(score.unwrap_or(f64::NAN));
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.numbers.iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
+        out.extend_from_slice(&(self.failures.len() as u64).to_le_bytes());
+        for (sample, why) in &self.failures {
+            out.extend_from_slice(&sample.to_le_bytes());
+            out.extend_from_slice(&(why.len() as u64).to_le_bytes());
+            out.extend_from_slice(why.as_bytes());
+        }
+    }
+
+    /// Reads `count` numbers and the failures behind them.
+    fn decode(count: usize, body: &[u8]) -> Result<Self, ColumnError> {
+        let (numbers, rest) = body.split_at(8 * count);
+        let number = |bytes| {
+            let number = f64::from_le_bytes(bytes);
+            // Equal columns have equal bytes, and functions give no infinite numbers.
+            (number.is_finite() || number.to_bits() == f64::NAN.to_bits()).then_some(number)
+        };
+        let mut found = Self { numbers: read(numbers, number)?, failures: Vec::new() };
+        let end = |expected: u64| ColumnError::Length { expected, found: body.len() as u64 };
+        let at_least = |rest: &[u8], more: u64| end((body.len() - rest.len()) as u64 + more);
+        let (failures, mut rest) = rest.split_first_chunk().ok_or_else(|| at_least(rest, 8))?;
+        for _ in 0..u64::from_le_bytes(*failures) {
+            let (sample, after) = rest.split_first_chunk().ok_or_else(|| at_least(rest, 12))?;
+            let (length, after) = after.split_first_chunk().ok_or_else(|| at_least(rest, 12))?;
+            let (sample, length) = (u32::from_le_bytes(*sample), u64::from_le_bytes(*length));
+            let text = usize::try_from(length).ok().and_then(|length| after.split_at_checked(length));
+            let (text, after) = text.ok_or_else(|| end(length))?;
+            let is_next = found.failures.last().is_none_or(|(last, _)| *last < sample);
+            let lacks_score = found.numbers.get(sample as usize).is_some_and(|number| number.is_nan());
+            let text = std::str::from_utf8(text).ok().filter(|_| is_next && lacks_score);
+            found.failures.push((sample, text.ok_or(ColumnError::Value(u64::from(sample)))?.to_owned()));
+            rest = after;
+        }
+        if rest.is_empty() { Ok(found) } else { Err(end((body.len() - rest.len()) as u64)) }
+    }
+}
+
 impl Scores {
     /// Returns the type of the scores.
     pub fn scale(&self) -> Scale {
@@ -205,6 +294,7 @@ impl Scores {
             Self::Language(_) => Scale::Language,
             Self::Identity(_) => Scale::Identity,
             Self::Value(_) => Scale::Value,
+            Self::Number(_) => Scale::Number,
         }
     }
 }
@@ -244,6 +334,7 @@ impl ScoreColumn {
             Scale::Language => Scores::Language(Vec::new()),
             Scale::Identity => Scores::Identity(Vec::new()),
             Scale::Value => Scores::Value(Values::default()),
+            Scale::Number => Scores::Number(Numbers::default()),
         };
         Self { kind, scores }
     }
@@ -283,6 +374,7 @@ impl ScoreColumn {
             Scores::Language(scores) => scores.len(),
             Scores::Identity(scores) => scores.len(),
             Scores::Value(values) => values.numbers.len(),
+            Scores::Number(numbers) => numbers.numbers.len(),
         }
     }
 
@@ -311,6 +403,11 @@ impl ScoreColumn {
             Scores::Language(scores) => Scores::Language(each(&scores, wholes)),
             Scores::Identity(scores) => Scores::Identity(each(&scores, wholes)),
             Scores::Value(values) => Scores::Value(Values { numbers: each(&values.numbers, wholes), ..values }),
+            Scores::Number(numbers) => {
+                let why = |(part, whole): (u32, &u32)| Some((part, numbers.failure(*whole as usize)?.to_owned()));
+                let failures = (0..).zip(wholes).filter_map(why).collect();
+                Scores::Number(Numbers { numbers: each(&numbers.numbers, wholes), failures })
+            }
         };
         Some(Self { kind: self.kind, scores })
     }
@@ -325,6 +422,10 @@ impl ScoreColumn {
             }
             Scores::Identity(scores) => Score::Identity(scores[sample]),
             Scores::Value(values) => Score::Value(values.place(sample).map(|place| values.texts[place].clone())),
+            Scores::Number(numbers) => match numbers.failure(sample) {
+                Some(why) => Score::Failed(why.to_owned()),
+                None => Score::Number(numbers.get(sample)),
+            },
         }
     }
 
@@ -339,6 +440,7 @@ impl ScoreColumn {
             (Scores::Fraction(scores), Score::Fraction(score)) => scores.push(score),
             (Scores::Language(scores), Score::Language(language)) => scores.push(language.to_bytes()),
             (Scores::Identity(scores), Score::Identity(identity)) => scores.push(identity),
+            (Scores::Number(numbers), Score::Number(score)) => numbers.push(score),
             // A test checks this for every scorer.
             (scores, _) => unreachable!("`{}` says that its scores are {}", self.kind.name(), scores.scale()),
         }
@@ -350,6 +452,22 @@ impl ScoreColumn {
             Scores::Count(scores) => scores.push(u32::try_from(count).unwrap_or(u32::MAX)),
             scores => unreachable!("`{}` says that its scores are {}", self.kind.name(), scores.scale()),
         }
+    }
+
+    /// Adds the score that a function gave, if it gave one: a finite number.
+    pub fn push_number(&mut self, score: Option<f64>) {
+        match &mut self.scores {
+            Scores::Number(numbers) => numbers.push(score),
+            scores => unreachable!("`{}` says that its scores are {}", self.kind.name(), scores.scale()),
+        }
+    }
+
+    /// Adds that a function failed to give a score, and why.
+    pub fn push_failure(&mut self, why: String) {
+        if let Scores::Number(numbers) = &mut self.scores {
+            numbers.failures.push((numbers.numbers.len() as u32, why));
+        }
+        self.push_number(None);
     }
 
     /// Encodes the column: format, scale, number of scores, scores; whole numbers are little-endian.
@@ -365,6 +483,7 @@ impl ScoreColumn {
             Scores::Language(scores) => scores.iter().for_each(|score| out.extend_from_slice(score)),
             Scores::Identity(scores) => scores.iter().for_each(|score| out.extend_from_slice(&score.to_le_bytes())),
             Scores::Value(values) => values.encode(&mut out),
+            Scores::Number(numbers) => numbers.encode(&mut out),
         }
         out
     }
@@ -384,7 +503,7 @@ impl ScoreColumn {
             return Err(ColumnError::Scale(scale));
         }
         let expected = u64::from_le_bytes(count).saturating_mul(scale.width() as u64).saturating_add(HEADER as u64);
-        if if scale == Scale::Value { expected > found } else { expected != found } {
+        if if scale.has_texts() { expected > found } else { expected != found } {
             return Err(ColumnError::Length { expected, found });
         }
         let scores = match scale {
@@ -395,6 +514,7 @@ impl ScoreColumn {
             }
             Scale::Identity => Scores::Identity(read(body, |bytes| Some(u128::from_le_bytes(bytes)))?),
             Scale::Value => Scores::Value(Values::decode(u64::from_le_bytes(count) as usize, body)?),
+            Scale::Number => Scores::Number(Numbers::decode(u64::from_le_bytes(count) as usize, body)?),
         };
         Ok(Self { kind, scores })
     }
@@ -437,7 +557,10 @@ mod tests {
             TEXTS.iter().for_each(|text| column.push(text));
             column
         };
-        SCORERS.iter().map(column).collect()
+        let mut of_function = ScoreColumn::new(ScoreKind::PYTHON);
+        [Some(0.5), None, Some(-2.0)].into_iter().for_each(|score| of_function.push_number(score));
+        of_function.push_failure("KeyError: 'x'".to_owned());
+        SCORERS.iter().map(column).chain([of_function]).collect()
     }
 
     #[test]
@@ -445,7 +568,7 @@ mod tests {
         for column in columns() {
             assert_eq!(column.len(), TEXTS.len());
             assert!(!column.is_empty() && ScoreColumn::new(column.kind()).is_empty());
-            for (at, text) in TEXTS.iter().enumerate() {
+            for (at, text) in TEXTS.iter().enumerate().filter(|_| column.kind() != ScoreKind::PYTHON) {
                 assert_eq!(column.score(at), column.kind().score(text));
             }
         }
@@ -471,6 +594,17 @@ mod tests {
         assert_eq!(values.encode(), expected);
         let languages = ScoreColumn { kind: kind("language"), scores: Scores::Language(vec![*b"en\x07", [0; 3]]) };
         assert_eq!(languages.encode(), *b"\x03\x05\x02\0\0\0\0\0\0\0en\x07\0\0\0");
+        let mut numbers = ScoreColumn::new(ScoreKind::PYTHON);
+        numbers.push_number(Some(0.5));
+        numbers.push_failure("x".to_owned());
+        let expected = b"\x03\x07\x02\0\0\0\0\0\0\0\0\0\0\0\0\0\xe0\x3f\0\0\0\0\0\0\xf8\x7f\
+            \x01\0\0\0\0\0\0\0\x01\0\0\0\x01\0\0\0\0\0\0\0x";
+        assert_eq!(numbers.encode(), expected);
+        // A text in two parts, behind one of one part.
+        let parts = numbers.clone().of_parts(Some(&[0, 1, 1])).unwrap();
+        let failed = Score::Failed("x".to_owned());
+        assert_eq!([0, 1, 2].map(|at| parts.score(at)), [Score::Number(Some(0.5)), failed.clone(), failed]);
+        assert_eq!(ScoreColumn::decode(ScoreKind::PYTHON, &parts.encode()), Ok(parts));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use datac_core::{
     config::{Dataset, Program, Recipe, SplitMethod, Strategy, Take, Unit, did_you_mean},
     mix::Realised,
     outputs::{BySide, Side, Target, UNFIT},
+    quality::{Bound, Unknown},
     survey::{SURVEYED, Survey},
 };
 
@@ -57,6 +58,8 @@ pub enum NoteKind {
     Former,
     /// `keep` or `ignore` names a column that rows do not have.
     Columns,
+    /// A function in Python failed for some samples.
+    Function,
 }
 
 /// By how much the share of a source in one file may differ from the requested one before that is worth a note.
@@ -75,6 +78,7 @@ const LISTED: usize = 4;
 pub(crate) fn notes(name: &str, recipe: &Recipe, plan: &RecipePlan) -> Vec<Note> {
     let mut notes = first_rows(recipe, plan);
     notes.extend(without_samples(recipe, plan));
+    notes.extend(failed(name, recipe, plan));
     notes.extend(filters(name, recipe, plan));
     notes.extend(total(recipe, plan));
     notes.extend(left_out(recipe, plan));
@@ -199,6 +203,28 @@ fn first_rows(recipe: &Recipe, plan: &RecipePlan) -> Vec<Note> {
         };
         let hint = format!("`sample: {{ rows: {max} }}` instead of `max_samples` takes random rows");
         notes.push(note(NoteKind::FirstRows, text, hint));
+    }
+    notes
+}
+
+/// Returns a note for each filter whose function failed for some samples.
+fn failed(name: &str, recipe: &Recipe, plan: &RecipePlan) -> Vec<Note> {
+    let mut notes = Vec::new();
+    for (dataset, source) in recipe.datasets.iter().zip(plan.sources.iter()) {
+        for (filter, count) in dataset.filters.iter().zip(&source.selected.filters) {
+            let (Some(why), Bound::Function { missing, .. }) = (&count.failure, &filter.bound) else { continue };
+            let (failed, all) = (grouped(count.failed), grouped(count.rows_in));
+            let text =
+                format!("`{}` failed for {failed} of {all} rows of `{}`, first: {why}", count.filter, dataset.name);
+            let hint = match missing {
+                Unknown::Drop => format!(
+                    "they are left out: `datac show {name} --dropped {}` shows them; `missing: keep` keeps them",
+                    count.filter
+                ),
+                Unknown::Keep => "they are kept; `missing: drop` leaves them out".to_owned(),
+            };
+            notes.push(note(NoteKind::Function, text, hint));
+        }
     }
     notes
 }

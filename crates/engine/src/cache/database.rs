@@ -9,7 +9,7 @@ use super::{frames, ledger, record::Warn, upkeep};
 use crate::system::{self, FileError};
 
 /// Version of the tables and of the encoding of their values. A database of another version is emptied.
-const SCHEMA_VERSION: i64 = 14;
+const SCHEMA_VERSION: i64 = 15;
 
 /// Opens a record for reading; `None` if it is empty or of another version.
 pub(super) fn read(path: &Path) -> rusqlite::Result<Option<Connection>> {

@@ -14,7 +14,8 @@ use crate::{
     cache::Blobs,
     event::Event,
     graph::{
-        Conversion, ConvertOutcome, EncodedChunk, Measure, Outcome, PinnedModel, RenderOutcome, ShortenedChunk, keys,
+        Conversion, ConvertOutcome, EncodedChunk, Measure, Measured, Outcome, PinnedModel, RenderOutcome, Scoring,
+        ShortenedChunk, keys,
     },
     system::Stopwatch,
 };
@@ -97,6 +98,8 @@ fn char_boundary(text: &str, at: usize) -> usize {
 pub(crate) struct ChunkOutcomes {
     /// Number of samples that each job made of the chunk, in the order of the jobs; `None` if its program failed.
     pub(crate) samples: Vec<Option<u32>>,
+    /// The functions that failed to score samples.
+    pub(crate) failed: Vec<Arc<Scoring>>,
     /// Outcomes of all actions, for the driver to record.
     pub(crate) outcomes: Vec<ChunkOutcome>,
 }
@@ -118,6 +121,9 @@ pub(crate) struct Task<'a> {
 
 /// What a program wrote for a chunk, or why it wrote nothing.
 type Written = Result<Lines, Failure>;
+
+/// What a function said of the samples of a chunk, or why it said nothing.
+type Said = Result<ScoreColumn, Failure>;
 
 /// Runs what is missing of the jobs of several chunks, which share the runs of commands, and hands what came of each to `each`.
 ///
@@ -167,7 +173,8 @@ pub(crate) fn run(
     }
     for (at, ((task, missing), written)) in tasks.iter().zip(&missing).zip(&written).enumerate() {
         let parts = missing.convert(task.chunk, written);
-        each(at, missing.finish(context, &task.digest, parts, written)?);
+        let said = missing.call(context, task.chunk, &parts, written)?;
+        each(at, missing.finish(context, &task.digest, (parts, said), written)?);
     }
     Ok(())
 }
@@ -186,8 +193,10 @@ struct Wanted {
     known: Option<ConvertOutcome>,
     /// Keys and outcomes of the scores that are cached.
     scores: Vec<(ActionKey, Outcome)>,
-    /// The measures that are not cached, those of one text next to each other.
+    /// The measures of texts that are not cached, those of one text next to each other.
     measures: Vec<Measure>,
+    /// The measures by functions that are not cached. They are made of samples, whether these are new or cached.
+    called: Vec<(Measure, Arc<Scoring>)>,
     /// Keys and outcomes of the renderings that are cached.
     rendered: Vec<(ActionKey, Outcome)>,
     /// The models for which there are none.
@@ -243,23 +252,60 @@ impl Missing {
         parts
     }
 
+    /// Has functions score the samples of the chunk, as far as that is not cached.
+    ///
+    /// A function that fails is the failure of its own scores: the samples, and what else is measured of them, stay.
+    fn call(
+        &self,
+        context: &Context,
+        chunk: &Chunk,
+        parts: &[Part],
+        written: &[Option<Written>],
+    ) -> Result<Vec<Vec<Said>>, ActionError> {
+        let mut all = Vec::with_capacity(self.wanted.len());
+        for ((wanted, part), written) in self.wanted.iter().zip(parts).zip(written) {
+            let mut said = Vec::with_capacity(wanted.called.len());
+            if !wanted.called.is_empty() && !matches!(written, Some(Err(_))) {
+                let cached = match &wanted.known {
+                    Some(known) => Some((context.store.get(&known.rows)?, context.indexes.get(&known.index)?)),
+                    None => None,
+                };
+                let samples = match &cached {
+                    Some((rows, index)) => (rows.as_slice(), &**index),
+                    None => (part.rows.as_slice(), &part.index),
+                };
+                for (_, scoring) in &wanted.called {
+                    said.push(match context.functions.scores(context, scoring, chunk, samples) {
+                        Ok(column) => Ok(column),
+                        Err(ActionError::Failure(failure)) => Err(failure),
+                        Err(stop) => return Err(stop),
+                    });
+                }
+            }
+            all.push(said);
+        }
+        Ok(all)
+    }
+
     /// Stores the results of all rows.
     fn finish(
         &self,
         context: &Context,
         digest: &ChunkId,
-        parts: Vec<Part>,
+        (parts, said): (Vec<Part>, Vec<Vec<Said>>),
         written: &[Option<Written>],
     ) -> Result<ChunkOutcomes, ActionError> {
         let mut done = ChunkOutcomes::default();
-        for ((wanted, part), written) in self.wanted.iter().zip(parts).zip(written) {
+        for (((wanted, part), said), written) in self.wanted.iter().zip(parts).zip(said).zip(written) {
             if let Some(Err(failure)) = written {
                 let failed = |key: &ActionKey| ChunkOutcome { key: *key, result: Err(failure.clone()), is_new: true };
                 done.outcomes.extend(wanted.at_stake.iter().map(failed));
                 done.samples.push(None);
                 continue;
             }
-            let converted = part.finish(context, digest, wanted, self.begun, &mut done.outcomes)?;
+            let failed = wanted.called.iter().zip(&said).filter(|(_, said)| said.is_err());
+            done.failed.extend(failed.map(|((_, scoring), _)| scoring.clone()));
+            let converted = part.finish(context, digest, wanted, self.begun, said, &mut done.outcomes)?;
             done.samples.push(Some(converted.samples));
         }
         Ok(done)
@@ -297,6 +343,14 @@ impl Wanted {
                 None => models.push(model.clone()),
             }
         }
+        let mut called = Vec::new();
+        measures.retain(|measure| match measure.scoring() {
+            Some(scoring) => {
+                called.push((measure.clone(), scoring.clone()));
+                false
+            }
+            None => true,
+        });
         // If the conversion is cached, it is run again for the sake of these alone.
         let at_stake = match &known {
             None => vec![key],
@@ -308,10 +362,13 @@ impl Wanted {
         };
         // A program may write something else when it runs again: what is scored must then be what is stored.
         let runs_again = job.conversion.options.program.is_some() && !(measures.is_empty() && models.is_empty());
-        let (known, scores, mut measures) =
-            if runs_again { (None, Vec::new(), job.measures.clone()) } else { (known, scores, measures) };
+        let known = known.filter(|_| !runs_again);
         if runs_again {
             (rendered, models) = (Vec::new(), job.models.clone());
+            (scores, measures) = (Vec::new(), job.measures.clone());
+            called =
+                measures.iter().filter_map(|measure| Some((measure.clone(), measure.scoring()?.clone()))).collect();
+            measures.retain(|measure| measure.scoring().is_none());
         }
         measures.sort_by(|a, b| text_of(a).cmp(&text_of(b)));
         let read = |model: Arc<PinnedModel>| context.models.of(context, &model).map(|read| (model, read));
@@ -319,7 +376,7 @@ impl Wanted {
         let mut converters = convert::every();
         let converter = converters.find(|converter| converter.name() == job.conversion.converter);
         let converter = converter.expect("conversions name registered converters");
-        Ok(Self { job: job.clone(), converter, known, scores, measures, rendered, models, at_stake })
+        Ok(Self { job: job.clone(), converter, known, scores, measures, called, rendered, models, at_stake })
     }
 
     fn has_to_run(&self) -> bool {
@@ -562,6 +619,7 @@ impl Part {
         digest: &ChunkId,
         wanted: &Wanted,
         begun: Stopwatch,
+        said: Vec<Said>,
         outcomes: &mut Vec<ChunkOutcome>,
     ) -> Result<ConvertOutcome, ActionError> {
         let key = wanted.job.convert_key(context, digest);
@@ -601,8 +659,17 @@ impl Part {
         outcomes.push(ChunkOutcome { key, result: Ok(Outcome::Convert(outcome.clone())), is_new });
         let known = wanted.scores.iter().cloned();
         outcomes.extend(known.map(|(key, outcome)| ChunkOutcome { key, result: Ok(outcome), is_new: false }));
-        for (measure, column) in wanted.measures.iter().zip(&self.columns) {
+        let columns = std::mem::take(&mut self.columns).into_iter().map(Ok);
+        let measured = wanted.measures.iter().zip(columns);
+        for (measure, column) in measured.chain(wanted.called.iter().map(|(measure, _)| measure).zip(said)) {
             let key = score_key(context, wanted.job.decoder, (digest, &outcome), measure);
+            let column = match column {
+                Ok(column) => column,
+                Err(failure) => {
+                    outcomes.push(ChunkOutcome { key, result: Err(failure), is_new: true });
+                    continue;
+                }
+            };
             let encoded = column.encode();
             let bytes = encoded.len() as u64;
             let scores = context.store.put(&encoded)?;
@@ -670,7 +737,11 @@ impl Shortened {
 
 /// Returns what decides the text that is scored: whether it is the value of a column, and the field or column.
 fn text_of(measure: &Measure) -> (bool, &str) {
-    (measure.kind.is_value(), &measure.field)
+    let field = match &measure.of {
+        Measured::Field(field) => field,
+        Measured::Sample(_) => unreachable!("functions are given samples, and no text"),
+    };
+    (measure.kind.is_value(), field)
 }
 
 /// Calls `take` with the value of a column as JSON: one that the sample keeps, a part of it, or else a column of the source row or
@@ -751,8 +822,17 @@ mod tests {
         let converter = convert::by_name("rankings").unwrap();
         let job = Job { decoder: Decoder::Json, conversion, measures: Vec::new(), models: Vec::new() };
         let (scores, rendered, models, at_stake) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut wanted =
-            Wanted { job, converter, known: None, scores, measures: Vec::new(), rendered, models, at_stake };
+        let mut wanted = Wanted {
+            job,
+            converter,
+            known: None,
+            scores,
+            measures: Vec::new(),
+            called: Vec::new(),
+            rendered,
+            models,
+            at_stake,
+        };
         let answers: Vec<String> = (0..50).map(|rank| format!(r#"{{"text":"a{rank}","rank":{rank}}}"#)).collect();
         let pushed = |wanted: &Wanted, part: &mut Part, number: u32, length: usize| {
             let row = format!(r#"{{"prompt":"{}","answers":[{}]}}"#, "p".repeat(length), answers.join(","));

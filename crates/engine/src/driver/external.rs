@@ -89,6 +89,23 @@ pub(super) fn place_of(chunks: &[&Chunk], number: usize) -> String {
         });
     }
     let (row, line) = last.unwrap_or_default();
+    placed(row, line)
+}
+
+/// Names the place of a row of a chunk.
+pub(super) fn place_of_row(chunk: &Chunk, number: u32) -> String {
+    let mut place = None;
+    chunk.for_each_row(|row, span, _| {
+        if row == number {
+            let line = chunk.place.first_line + u64::from(span.line) + 1;
+            place = Some((chunk.place.first_row + u64::from(row), (chunk.lines() > 0).then_some(line)));
+        }
+    });
+    let (row, line) = place.unwrap_or_default();
+    placed(row, line)
+}
+
+fn placed(row: u64, line: Option<u64>) -> String {
     let line = line.map_or_else(String::new, |line| format!(" (line {line})"));
     format!("`{THE_FILE}` row {row}{line}")
 }

@@ -19,8 +19,8 @@ use crate::{
     edit::{Part, ReusedChunks, pieces_of, reuse_chunks},
     event::Event,
     graph::{
-        Action, ChunkRef, Conversion, Follower, Measure, PinnedModel, ScanOutcome, ScanWork, ScannedChunk, SourceFile,
-        choose, text_of,
+        Action, ChunkRef, Conversion, Follower, Measure, PinnedModel, ScanOutcome, ScanWork, ScannedChunk, Scoring,
+        SourceFile, choose, text_of,
     },
     system::{self, ReadPosition},
 };
@@ -206,7 +206,7 @@ fn pass<'scope>(
             let tasks = tasks(&batch, &digests);
             let done = chunk::run(context, &tasks, |at, done| {
                 let Item { number, chunk, jobs } = &batch[at];
-                results.note_failed(jobs, &done.samples);
+                results.note_failed(jobs, &done);
                 outbox.send(done.outcomes);
                 results.done(*number, Done::new(chunk, digests[at], jobs.clone(), &done.samples));
             });
@@ -340,6 +340,8 @@ struct Results {
     stop: Mutex<Option<ActionError>>,
     /// The conversions whose command failed. It is not run on further chunks.
     failed: Mutex<Vec<Conversion>>,
+    /// The functions that failed to score samples. They are called on no further chunks.
+    failed_scoring: Mutex<Vec<Arc<Scoring>>>,
 }
 
 impl Results {
@@ -355,17 +357,23 @@ impl Results {
         self.stop.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// Takes note of the jobs of a chunk that made no samples because their command failed.
-    fn note_failed(&self, jobs: &[Job], samples: &[Option<u32>]) {
-        let failed = jobs.iter().zip(samples).filter(|(_, samples)| samples.is_none());
+    /// Takes note of the jobs of a chunk that made no samples because their command failed, and of functions that failed.
+    fn note_failed(&self, jobs: &[Job], done: &ChunkOutcomes) {
+        let failed = jobs.iter().zip(&done.samples).filter(|(_, samples)| samples.is_none());
         let failed = failed.map(|(job, _)| job.conversion.clone());
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).extend(failed);
+        let failed = done.failed.iter().cloned();
+        self.failed_scoring.lock().unwrap_or_else(PoisonError::into_inner).extend(failed);
     }
 
-    /// Removes the jobs whose conversion has failed on other chunks.
+    /// Removes the jobs whose conversion has failed on other chunks, and the measures whose function has.
     fn leave_out_failed(&self, batch: &mut [Item]) {
         let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         batch.iter_mut().for_each(|item| item.jobs.retain(|job| !failed.contains(&job.conversion)));
+        let failed = self.failed_scoring.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_sound = |measure: &Measure| measure.scoring().is_none_or(|scoring| !failed.contains(scoring));
+        let jobs = batch.iter_mut().flat_map(|item| &mut item.jobs);
+        jobs.for_each(|job| job.measures.retain(is_sound));
     }
 
     /// Has the followers whose conversion has failed wait for nothing more.
@@ -514,7 +522,7 @@ impl Again {
                 } else {
                     let tasks = tasks(&batch, &digests);
                     let done = |at: usize, done: ChunkOutcomes| {
-                        results.note_failed(&batch[at].jobs, &done.samples);
+                        results.note_failed(&batch[at].jobs, &done);
                         outbox.send(done.outcomes);
                     };
                     context.check().and_then(|()| chunk::run(context, &tasks, done))

@@ -10,6 +10,7 @@ use datac_core::{
     config::{Deduplicate, Model, SourceRole, Take, Unique, Validation},
     convert::Options,
     failure::Failure,
+    function::{Function, Judge},
     hash::Digest,
     id::{ActionKey, BlobId, ChunkId},
     mix::{Allotment, FilterCount, Grouped, Realised},
@@ -129,13 +130,40 @@ pub struct Conversion {
     pub files: Vec<(String, FileDigest)>,
 }
 
-/// A scorer and the field that it measures.
+/// A scorer and what it measures.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Measure {
     /// The scorer.
     pub kind: ScoreKind,
-    /// The field: of the sample if samples have such a field, otherwise of the source row.
-    pub field: String,
+    /// What it is given.
+    pub of: Measured,
+}
+
+/// What a scorer is given.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Measured {
+    /// The text of a field: of the sample if samples have such a field, otherwise of the source row.
+    Field(String),
+    /// The whole sample, which this function in Python scores.
+    Sample(Arc<Scoring>),
+}
+
+/// A function in Python that scores samples.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Scoring {
+    /// The function.
+    pub function: Function,
+    /// What it says of them.
+    pub judge: Judge,
+    /// Digests of the files that decide what it does, by path.
+    pub files: Vec<(String, FileDigest)>,
+}
+
+impl Measure {
+    /// Returns the function that scores, if one does.
+    pub fn scoring(&self) -> Option<&Arc<Scoring>> {
+        if let Measured::Sample(scoring) = &self.of { Some(scoring) } else { None }
+    }
 }
 
 /// The pinned model of a recipe.

@@ -2,8 +2,8 @@
 //! of the environment follow.
 
 use super::action::{
-    ArrangeOutcome, Conversion, ConvertOutcome, ConvertedChunk, Grouping, Measure, ModelFile, PinnedFile, PinnedModel,
-    SelectedSource, SourceFile,
+    ArrangeOutcome, Conversion, ConvertOutcome, ConvertedChunk, Grouping, Measure, Measured, ModelFile, PinnedFile,
+    PinnedModel, SelectedSource, SourceFile,
 };
 use crate::source::FileDigest;
 use datac_core::{
@@ -213,11 +213,29 @@ impl Keyed for Score<'_> {
     type Inputs<'i> = (&'i ChunkId, &'i ConvertOutcome);
 
     fn decide(&self, visitor: &mut dyn Visitor) {
-        // The field may be one that only source rows have; reading it takes the decoder.
-        visitor.code(decoder_component(self.decoder));
-        visitor.code(Component::Scorer(self.measure.kind.name().into()));
-        visitor.code(Component::Scores);
-        visitor.derived("field", &self.measure.field);
+        let scorer = Component::Scorer(self.measure.kind.name().into());
+        match &self.measure.of {
+            Measured::Field(field) => {
+                // The field may be one that only source rows have; reading it takes the decoder.
+                visitor.code(decoder_component(self.decoder));
+                visitor.code(scorer);
+                visitor.code(Component::Scores);
+                visitor.derived("field", field);
+            }
+            Measured::Sample(scoring) => {
+                visitor.code(scorer);
+                visitor.code(Component::Scores);
+                let function = scoring.function.to_string();
+                visitor.derived("function", &function);
+                visitor.derived("judge", &scoring.judge.word().to_owned());
+                for (path, digest) in &scoring.files {
+                    // A function may look for files by what stands in a sample.
+                    visitor.derived("path", path);
+                    let (function, path) = (function.clone(), path.clone());
+                    visitor.source(Leaf::FilterFunction { function, path }, digest);
+                }
+            }
+        }
     }
 
     fn feed(&self, (chunk, converted): &Self::Inputs<'_>, key: &mut KeyHasher<'_>) {
@@ -516,7 +534,7 @@ impl Deciding for Hashed<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{ChunkRef, FileOrigin, SelectOutcome};
+    use crate::graph::{ChunkRef, FileOrigin, Scoring, SelectOutcome};
     use crate::source::RemoteFile;
     use datac_core::format::Reading;
     use datac_core::license::Stated;
@@ -525,10 +543,11 @@ mod tests {
     use datac_core::sample::{SampleKind, Slot};
     use datac_core::{
         config::SplitMethod,
+        function::{Function, Judge},
         id::{ActionKey, BlobId, FileHash},
         key::Versions,
         outputs::BySide,
-        quality::{self, Bound, Unknown},
+        quality::{self, Bound, ScoreKind, Unknown},
     };
     use datac_decode::{Compression, Encoding, RowFormat};
     use datac_decode::{FileKind, Member, Packing, Place};
@@ -556,6 +575,21 @@ mod tests {
         }
     }
 
+    fn converted() -> ConvertOutcome {
+        let blob = |name: &str| BlobId::of(name.as_bytes());
+        ConvertOutcome {
+            rows: blob("rows"),
+            index: blob("index"),
+            rejects: Some(blob("rejects")),
+            samples: 3,
+            bytes: 100,
+            rejected: vec![(1, Reason::InvalidJson)],
+            joined_turns: 0,
+            unused: Vec::new(),
+            broken: Vec::new(),
+        }
+    }
+
     /// The key of each stage, of a chunk of so many rows.
     fn keys(rows: u32) -> Vec<ActionKey> {
         let blob = |name: &str| BlobId::of(name.as_bytes());
@@ -575,19 +609,9 @@ mod tests {
         let options = convert::Options::from([("calculator".to_owned(), "strip".to_owned())]);
         let conversion = Conversion { converter: "gsm8k", options, files: Vec::new() };
         let scorer = |name| quality::by_name(name).unwrap();
-        let measure = Measure { kind: scorer("length"), field: "text".to_owned() };
+        let measure = Measure { kind: scorer("length"), of: Measured::Field("text".to_owned()) };
         let chunk = ChunkId::of(b"chunk");
-        let converted = ConvertOutcome {
-            rows: blob("rows"),
-            index: blob("index"),
-            rejects: Some(blob("rejects")),
-            samples: 3,
-            bytes: 100,
-            rejected: vec![(1, Reason::InvalidJson)],
-            joined_turns: 0,
-            unused: Vec::new(),
-            broken: Vec::new(),
-        };
+        let converted = converted();
         let place = Place { first_row: 1, first_line: 2, offset: 3, length: 4, overlong: true };
         let chunks = vec![ConvertedChunk {
             chunk: ChunkRef {
@@ -698,6 +722,30 @@ mod tests {
     }
 
     #[test]
+    fn a_score_of_a_function_depends_on_all_that_decides_it_and_not_on_its_limits() {
+        let key = |name: &str, judge: Judge, timeout: u64, files: &[(&str, &[u8])]| {
+            let function = Function { module: "py/a.py".into(), name: name.into(), files: Vec::new(), timeout };
+            let digest = |bytes: &[u8]| FileDigest::Blake3(FileHash::of(bytes));
+            let files = files.iter().map(|(path, bytes)| ((*path).to_owned(), digest(bytes))).collect();
+            let of = Measured::Sample(Scoring { function, judge, files }.into());
+            let measure = Measure { kind: ScoreKind::PYTHON, of };
+            Score { measure: &measure, decoder: Decoder::Json }.key(&(&ChunkId::of(b"chunk"), &converted()), &One)
+        };
+        let module: &[(&str, &[u8])] = &[("py/a.py", b"1")];
+        let plain = key("f", Judge::Scorer, 1, module);
+        assert_eq!(plain, key("f", Judge::Scorer, 2, module), "the time that it may take decides no score");
+        for other in [
+            key("g", Judge::Scorer, 1, module),
+            key("f", Judge::Filter, 1, module),
+            key("f", Judge::Scorer, 1, &[("py/a.py", b"2")]),
+            key("f", Judge::Scorer, 1, &[("py/b.py", b"1")]),
+            key("f", Judge::Scorer, 1, &[("py/a.py", b"1"), ("py/b.py", b"1")]),
+        ] {
+            assert_ne!(plain, other);
+        }
+    }
+
+    #[test]
     fn every_component_decides_something_and_has_a_version() {
         struct Named(std::sync::Mutex<std::collections::BTreeSet<Component>>);
         impl Versions for Named {
@@ -723,7 +771,7 @@ mod tests {
         }
         let mut leaves = datac_core::key::LeafCollector::new(&named);
         for kind in SCORERS {
-            let measure = Measure { kind: *kind, field: String::new() };
+            let measure = Measure { kind: *kind, of: Measured::Field(String::new()) };
             Score { measure: &measure, decoder: Decoder::Json }.decide(&mut leaves);
         }
         Select { filters: &[], take: Take::All }.decide(&mut leaves);

@@ -324,7 +324,11 @@ fn refusal(
             .map(|filter| format!("`{}` kept {} of {} rows", filter.filter, filter.rows_out, filter.rows_in)),
     );
     let message = format!("no rows of `{name}` are left, of {} read ({})", outcome.rows_read, why.join(", "));
-    let failure = Failure::plain(FailureKind::Policy, message).about(SourceFault::NothingLeft);
+    let mut failure = Failure::plain(FailureKind::Policy, message).about(SourceFault::NothingLeft);
+    // A function that fails for every sample mostly has a bug.
+    if let Some((filter, why)) = outcome.filters.iter().find_map(|count| Some((count, count.failure.as_ref()?))) {
+        failure = failure.note(format!("`{}` failed for {} samples, first: {why}", filter.filter, filter.failed));
+    }
     let hint = match (total(outcome) == outcome.rows_read, outcome.filters.first()) {
         (false, Some(filter)) => format!("`datac show {recipe} --dropped {}` shows them", filter.filter),
         _ if outcome.rows_without_samples == outcome.rows_read => {

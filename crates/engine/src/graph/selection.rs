@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use super::{
     action::{
-        Action, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, Follower, Measure, Outcome, PinnedModel,
-        RenderOutcome, ScanWork, SelectedSource, ShortenedChunk, SourceFile, Work,
+        Action, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, Follower, Measure, Measured, Outcome,
+        PinnedModel, RenderOutcome, ScanWork, Scoring, SelectedSource, ShortenedChunk, SourceFile, Work,
     },
     inputs::{PlannerDb, RecipeFile, VersionsIn},
     keys::{Convert, Render, Score, Select},
     model::model_for,
     queries::{Node, counts_tokens, dataset, invalid, node, ready},
-    sources::{conversion, files, scan_key, scanned},
+    sources::{conversion, digests_of_function, files, scan_key, scanned},
 };
 use crate::source::layout::closest;
 use datac_core::{
@@ -21,7 +21,7 @@ use datac_core::{
     key::Keyed,
     leaf::Setting,
     mapping::Path,
-    quality::ScoreKind,
+    quality::{Filter, ScoreKind},
     sample::SampleKind,
 };
 use datac_decode::Compression;
@@ -109,7 +109,8 @@ fn chosen<'db>(db: &'db dyn PlannerDb, step: Step<'db>, request: &Request<'_>) -
         needs.extend(actions.iter().cloned());
     }
     match (scores, rendered) {
-        (Node::Failed(failure), _) | (_, Some(Node::Failed(failure))) => Node::Failed(failure.clone()),
+        (Node::Failed(failure), _) => Node::Failed(request.of_filter(failure)),
+        (_, Some(Node::Failed(failure))) => Node::Failed(failure.clone()),
         (Node::Ready(scores), None) => Node::Ready(request.chunk(step.chunk(db), converted, scores, None)),
         (Node::Ready(scores), Some(Node::Ready(rendered))) => {
             Node::Ready(request.chunk(step.chunk(db), converted, scores, Some(rendered)))
@@ -123,18 +124,27 @@ pub(super) fn is_scored(measure: &Measure, has_model: bool) -> bool {
     !has_model || !measure.kind.is_of_model()
 }
 
-/// Returns the measures of a dataset entry: one per filter, in order, and then tokens if the mixture counts them.
-pub(super) fn measures(kind: SampleKind, dataset: &Dataset, counts_tokens: bool) -> Vec<Measure> {
+/// Returns the measures of a dataset entry: one per filter, in order, and then tokens if the mixture counts them. It is an error
+/// if a file of a function is missing.
+pub(super) fn measures(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Result<Vec<Measure>, Failure> {
+    let Some((kind, dataset)) = dataset(db, file, number) else { return Ok(Vec::new()) };
     let field = dataset.text_field.as_deref().unwrap_or(kind.default_field());
-    let of_filters = dataset
-        .filters
-        .iter()
-        .map(|filter| Measure { kind: filter.scorer, field: filter.column().unwrap_or(field).to_owned() });
-    let mut measures: Vec<Measure> = of_filters.collect();
-    if counts_tokens {
-        measures.push(Measure { kind: ScoreKind::TOKENS, field: kind.default_field().to_owned() });
+    let measure = |(number, filter): (u32, &Filter)| {
+        let of = match filter.function() {
+            Some((function, judge)) => {
+                let files = digests_of_function(db, function)
+                    .map_err(|failure| failure.at_key(Setting::Filter(number)).at_word(function.to_string()))?;
+                Measured::Sample(Scoring { function: function.clone(), judge, files }.into())
+            }
+            None => Measured::Field(filter.column().unwrap_or(field).to_owned()),
+        };
+        Ok(Measure { kind: filter.scorer, of })
+    };
+    let mut measures = (0..).zip(&dataset.filters).map(measure).collect::<Result<Vec<_>, Failure>>()?;
+    if *counts_tokens(db, file) {
+        measures.push(Measure { kind: ScoreKind::TOKENS, of: Measured::Field(kind.default_field().to_owned()) });
     }
-    measures
+    Ok(measures)
 }
 
 /// The known chunks of a dataset entry, and the files that may have more.
@@ -267,7 +277,10 @@ fn select_with<'db>(
     }
     let model = ready!(model_for(db, file, number));
     let model = model.as_ref();
-    let measures = measures(*kind, dataset, *counts_tokens(db, file));
+    let measures = match measures(db, file, number) {
+        Ok(measures) => measures,
+        Err(failure) => return Node::Failed(failure),
+    };
     let request = Request { kind: *kind, conversion, measures, model, dataset };
     let mut target = dataset.take.first();
     loop {
@@ -383,6 +396,16 @@ impl Request<'_> {
     /// Returns what is measured of texts.
     fn measured(&self) -> Vec<Measure> {
         self.measures.iter().filter(|measure| is_scored(measure, self.model.is_some())).cloned().collect()
+    }
+
+    /// Returns the failure of a function as one of the filter that names it.
+    fn of_filter(&self, failure: &Failure) -> Failure {
+        let word = failure.about.as_ref().and_then(|about| about.word.as_deref());
+        let is_its = |filter: &Filter| filter.function().is_some_and(|(of, _)| Some(&*of.to_string()) == word);
+        match (0..).zip(&self.dataset.filters).find(|(_, filter)| is_its(filter)) {
+            Some((number, _)) => failure.clone().at_key(Setting::Filter(number)),
+            None => failure.clone(),
+        }
     }
 
     /// Puts together what is known of a chunk; `scores` are those of what is measured, in order.

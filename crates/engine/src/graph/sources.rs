@@ -17,7 +17,7 @@ use crate::source::{
     members, splits,
 };
 use datac_core::{
-    config::{Dataset, Location, Program, did_you_mean},
+    config::{Dataset, Function, Location, Program, did_you_mean},
     convert::{self, ChooseError, Converter},
     failure::{Failure, FailureKind, SourceFault},
     format::{FileKind, Reading, RowFormat},
@@ -54,42 +54,66 @@ pub(crate) fn snapshot_key(dataset: &Dataset, here: &BTreeSet<String>) -> Snapsh
     }
 }
 
-/// Returns the keys of all snapshots that a dataset entry depends on: its rows, and the files of its program.
+/// Returns the keys of all snapshots that a dataset entry depends on: its rows, and the files of its program and its filters.
 pub(crate) fn snapshot_keys(dataset: &Dataset, here: &BTreeSet<String>) -> Vec<SnapshotKey> {
-    let files = dataset.options.program.iter().flat_map(program_files);
+    let of_program = dataset.options.program.iter().flat_map(program_files);
+    let functions = dataset.filters.iter().filter_map(|filter| Some(filter.function()?.0));
+    let files = of_program.chain(functions.flat_map(function_files));
     [snapshot_key(dataset, here)].into_iter().chain(files.map(|(_, key)| key)).collect()
 }
 
 /// Returns what decides what a program does: paths of the workspace, each with the key of the files that it stands for.
 fn program_files(program: &Program) -> Vec<(&str, SnapshotKey)> {
-    let module = match program {
-        Program::Command(_) => None,
-        Program::Python(function) => Some((function.module.as_str(), Purpose::Module)),
-    };
-    let files = program.files().iter().map(|path| match program {
+    match program {
+        Program::Command(command) => command.files.iter().map(|path| files_at(path, Purpose::Files)).collect(),
+        Program::Python(function) => function_files(function),
+    }
+}
+
+/// Returns what decides what a function does, as [`program_files`] does.
+fn function_files(function: &Function) -> Vec<(&str, SnapshotKey)> {
+    let files = function.files.iter().map(|path| {
         // A file in Python imports others, too.
-        Program::Python(_) if path.ends_with(".py") => (path.as_str(), Purpose::Module),
-        _ => (path.as_str(), Purpose::Files),
+        files_at(path, if path.ends_with(".py") { Purpose::Module } else { Purpose::Files })
     });
-    let key = |(path, purpose): (&str, Purpose)| {
-        let selection = Selection { paths: vec![path.to_owned()], purpose, ..Selection::default() };
-        SnapshotKey { source: path.to_owned(), revision: None, selection: Some(selection) }
-    };
-    module.into_iter().chain(files).map(|(path, purpose)| (path, key((path, purpose)))).collect()
+    [files_at(&function.module, Purpose::Module)].into_iter().chain(files).collect()
+}
+
+fn files_at(path: &str, purpose: Purpose) -> (&str, SnapshotKey) {
+    let selection = Selection { paths: vec![path.to_owned()], purpose, ..Selection::default() };
+    (path, SnapshotKey { source: path.to_owned(), revision: None, selection: Some(selection) })
 }
 
 /// Returns the digests of the files that decide what the program of a dataset entry does, by path.
 fn digests_of_program(db: &dyn PlannerDb, dataset: &Dataset) -> Result<Vec<(String, FileDigest)>, Failure> {
-    let Some(program) = &dataset.options.program else { return Ok(Vec::new()) };
+    match &dataset.options.program {
+        None => Ok(Vec::new()),
+        Some(program @ Program::Command(_)) => {
+            digests_of(db, program_files(program), SourceFault::Command, "the command")
+        }
+        Some(Program::Python(function)) => digests_of_function(db, function),
+    }
+}
+
+/// Returns the digests of the files that decide what a function does, by path.
+pub(super) fn digests_of_function(
+    db: &dyn PlannerDb,
+    function: &Function,
+) -> Result<Vec<(String, FileDigest)>, Failure> {
+    digests_of(db, function_files(function), SourceFault::Python, &format!("`{function}`"))
+}
+
+/// Returns the digests of files by path; `of` names what needs them.
+fn digests_of(
+    db: &dyn PlannerDb,
+    files: Vec<(&str, SnapshotKey)>,
+    fault: SourceFault,
+    of: &str,
+) -> Result<Vec<(String, FileDigest)>, Failure> {
     let mut digests = BTreeMap::new();
-    for (path, key) in program_files(program) {
-        let missing = || {
-            let (fault, of) = match program {
-                Program::Command(_) => (SourceFault::Command, "the command".to_owned()),
-                Program::Python(function) => (SourceFault::Python, format!("`{function}`")),
-            };
-            Failure::plain(FailureKind::Config, format!("the file `{path}` of {of} does not exist")).about(fault)
-        };
+    for (path, key) in files {
+        let missing =
+            || Failure::plain(FailureKind::Config, format!("the file `{path}` of {of} does not exist")).about(fault);
         let input = World::get(db).snapshots(db).get(&key);
         match input.and_then(|input| input.state(db).as_ref()) {
             Some(Ok(snapshot)) if !snapshot.files.is_empty() => {

@@ -5,7 +5,7 @@ use super::{
     grouping::{grouped, is_needed},
     inputs::{PlannerDb, RecipeFile},
     model::model_for,
-    queries::{Node, arranged, counts_tokens, dataset, mixed, mixing, parse, selections, written},
+    queries::{Node, arranged, dataset, mixed, mixing, parse, selections, written},
     selection::{chunks, converted, is_scored, measures, rendered, scored, selected},
     sources::{conversion, files, scanned},
 };
@@ -55,7 +55,7 @@ pub(crate) fn stages(db: &dyn PlannerDb, file: RecipeFile) -> Vec<(Stage, u64, O
                     samples += u64::from(step.chunk(db).rows);
                 }
             }
-            let mut measures = measures(*kind, dataset, *counts_tokens(db, file));
+            let mut measures = measures(db, file, number).unwrap_or_default();
             measures.retain(|measure| is_scored(measure, has_model));
             let wanted = measures.len() as u64;
             match scored(db, *step, measures) {

@@ -14,7 +14,7 @@ use super::{
         decide_storing, decoder_component,
     },
     model::model_of,
-    queries::{counts_tokens, parse},
+    queries::parse,
     selection::{is_scored, measures},
     sources::{conversion, files, snapshot_key},
 };
@@ -64,7 +64,8 @@ pub(crate) fn leaves(db: &dyn PlannerDb, file: RecipeFile) -> Leaves {
                         leaves.unknown(Leaf::Converter { dataset: dataset.name.clone() });
                     }
                 }
-                let measures = measures(recipe.metadata.kind, dataset, *counts_tokens(db, file));
+                // A function whose module is gone has no files.
+                let measures = measures(db, file, number).unwrap_or_default();
                 let scored = measures.iter().filter(|measure| is_scored(measure, recipe.model.is_some()));
                 scored.for_each(|measure| Score { measure, decoder }.decide(leaves));
             }

@@ -153,7 +153,12 @@ fn compared(source: &SelectedSource) -> Vec<FilterCount> {
     let mut rows_in = source.selected.kept + left.iter().map(|(_, rows)| rows).sum::<u64>();
     let mut counts = Vec::new();
     for (filter, rows) in left.into_iter().filter(|(_, rows)| *rows > 0) {
-        counts.push(FilterCount { filter: filter.to_owned(), rows_in, rows_out: rows_in - rows, unknown: 0 });
+        counts.push(FilterCount {
+            filter: filter.to_owned(),
+            rows_in,
+            rows_out: rows_in - rows,
+            ..FilterCount::default()
+        });
         rows_in -= rows;
     }
     counts

@@ -56,6 +56,9 @@ fn looks_like_path(text: &str) -> bool {
         || (is_file && relative_path(text).is_ok())
 }
 
+/// An example of a function that converts rows.
+const FUNCTION: &str = "converters/chat.py:to_sample";
+
 /// Parts of names behind a dot that files of rows have.
 const FILES: &[&str] = &["jsonl", "json", "ndjson", "parquet", "arrow", "csv", "tsv", "txt"];
 
@@ -371,16 +374,22 @@ impl Checker<'_> {
             return self.command(node).map(Program::Command);
         }
         let fields = self.fields(node, None, "`converter`", &["python", "files", "timeout"])?;
-        let function = self.required(&fields, "python", "add `python: converters/chat.py:to_sample`")?;
-        let (module, name) = self.function(function)?;
-        let files = self.or_default(&fields, "files", Vec::new(), |this, node, key| this.names(node, key, Self::file));
+        let function = self.required(&fields, "python", &format!("add `python: {FUNCTION}`"))?;
+        self.function(function, &fields, FUNCTION).map(Program::Python)
+    }
+
+    /// Reads a function in Python from the node that names it, and the keys beside it; `example` names another one.
+    pub(super) fn function(&mut self, node: &Node<'_>, fields: &Fields<'_, '_>, example: &str) -> Option<Function> {
+        let named = self.function_name(node, example);
+        let files = self.or_default(fields, "files", Vec::new(), |this, node, key| this.names(node, key, Self::file));
         let timeout =
-            self.or_default(&fields, "timeout", Function::TIMEOUT, |this, node, key| this.integer(node, key, 1));
-        Some(Program::Python(Function { module, name, files: files?, timeout: timeout? }))
+            self.or_default(fields, "timeout", Function::TIMEOUT, |this, node, key| this.integer(node, key, 1));
+        let (module, name) = named?;
+        Some(Function { module, name, files: files?, timeout: timeout? })
     }
 
     /// Reads the file and the name of a function in Python.
-    fn function(&mut self, node: &Node<'_>) -> Option<(String, String)> {
+    fn function_name(&mut self, node: &Node<'_>, example: &str) -> Option<(String, String)> {
         let text = self.name(node, "python")?;
         let is_name = |name: &str| {
             name.chars().all(|char| char.is_alphanumeric() || char == '_')
@@ -389,7 +398,7 @@ impl Checker<'_> {
         let found = text.rsplit_once(':').filter(|(module, name)| module.ends_with(".py") && is_name(name));
         let Some((module, name)) = found else {
             let message = format!("{} does not name a function in a Python file of the workspace", quoted(text));
-            let hint = "write the file and the function: `python: converters/chat.py:to_sample`";
+            let hint = format!("write the file and the function: `python: {example}`");
             self.report(Fault::new(problem::FUNCTION, &node.span, message).label("not a function").hint(hint));
             return None;
         };

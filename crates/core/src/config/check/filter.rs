@@ -13,13 +13,15 @@ use super::{
 };
 use crate::{
     mapping::Path,
-    quality::{self, Bound, BoundSpec, Ends, Filter, MIN_CERTAINTY, Passing, ScoreKind, Unknown, ValueKeys, iso},
+    quality::{
+        self, Bound, BoundSpec, Ends, Filter, FunctionKeys, MIN_CERTAINTY, Passing, ScoreKind, Unknown, ValueKeys, iso,
+    },
 };
 
 impl Checker<'_> {
     pub(super) fn filters(&mut self, node: &Node<'_>) -> Option<Vec<Filter>> {
         let Value::List(items) = &node.value else {
-            let hint = "begin each filter with `- type: …`".to_owned();
+            let hint = "begin each filter with `- type: …`, or `- python: …`".to_owned();
             self.wrong_type(node, "filters", "a list", Some(hint));
             return None;
         };
@@ -36,7 +38,14 @@ impl Checker<'_> {
             self.wrong_type(node, "filters", "a list of mappings", Some(format!("write `{{ type: {text} }}`")));
             return None;
         }
-        let Some((_, type_node)) = node.entry("type").filter(|(_, node)| !node.is_null()) else {
+        let given = |key| node.entry(key).map(|(_, node)| node).filter(|node| !node.is_null());
+        // A function says by itself what the filter does.
+        let by_function = || quality::filters().find_map(|scorer| Some((scorer, given(key_of_function(scorer)?)?)));
+        let (scorer, type_node) = if let Some(type_node) = given("type") {
+            (self.word(type_node, "type", &types)?, type_node)
+        } else if let Some(found) = by_function() {
+            found
+        } else {
             // Without a type, no key is known to be wrong.
             let all: Vec<&str> = match &node.value {
                 Value::Map(entries) => entries.iter().map(|(key, _)| key.name.as_ref()).collect(),
@@ -47,7 +56,6 @@ impl Checker<'_> {
             self.required(&fields, "type", &format!("one of {}", list_of(&names)));
             return None;
         };
-        let scorer = self.word(type_node, "type", &types)?;
         let fields = self.fields(node, None, filter_place(scorer), &filter_keys(scorer))?;
         let bound = match scorer.bound() {
             BoundSpec::Count(ends) => {
@@ -80,6 +88,7 @@ impl Checker<'_> {
                 Bound::Identity(method.to_owned())
             }
             BoundSpec::Value(keys) => self.value(&fields, type_node, scorer, keys)?,
+            BoundSpec::Function(keys) => self.by_function(&fields, type_node, keys)?,
         };
         let units: Vec<(&str, ScoreKind)> =
             scorer.units().iter().filter_map(|(word, name)| Some((*word, quality::by_name(name)?))).collect();
@@ -147,6 +156,41 @@ impl Checker<'_> {
         Some(Bound::Value { column: column?, passing, missing: missing? })
     }
 
+    /// Checks a filter by a function in Python, with or without limits.
+    fn by_function(&mut self, fields: &Fields<'_, '_>, type_node: &Node<'_>, keys: FunctionKeys) -> Option<Bound> {
+        let function = self.required(fields, keys.python.name, &format!("such as `{}: {SCORER}`", keys.python.name));
+        let function = function.and_then(|node| self.function(node, fields, SCORER));
+        let missing = self
+            .or_default(fields, keys.missing.name, Unknown::Drop, |this, node, key| this.word(node, key, Unknown::ALL));
+        let number = |this: &mut Self, node: &Node<'_>, key: &str| this.number_in(node, key, "a number", |_| true);
+        let min = self.optional(fields, keys.min.name, number);
+        let max = self.optional(fields, keys.max.name, number);
+        let (min, max) = (min?, max?);
+        if self.cross(fields, type_node, (keys.min, min), (keys.max, max)) {
+            return None;
+        }
+        Some(Bound::Function { function: function?, min, max, missing: missing? })
+    }
+
+    /// Reports limits that no score can meet; `true` if there are such.
+    fn cross<T: Copy + Display + PartialOrd>(
+        &mut self,
+        fields: &Fields<'_, '_>,
+        type_node: &Node<'_>,
+        (low, min): (quality::Key, Option<T>),
+        (high, max): (quality::Key, Option<T>),
+    ) -> bool {
+        let (Some(least), Some(greatest)) = (min, max) else { return false };
+        if least <= greatest {
+            return false;
+        }
+        let message = format!("`{}` ({least}) is greater than `{}` ({greatest})", low.name, high.name);
+        let span = fields.get(low.name).map_or(&type_node.span, |node| &node.span);
+        let fault = Fault::new(problem::BOUNDS, span, message).label("no score can pass");
+        self.report(fault.hint("swap the two"));
+        true
+    }
+
     /// Checks the lowest and the highest score that pass: the only one that has a key, or at least one of two.
     fn ends<T: Copy + Display + PartialOrd>(
         &mut self,
@@ -183,13 +227,7 @@ impl Checker<'_> {
                 self.report(fault.hint(format!("add `{}`, `{}` or both{others}", low.name, high.name)));
                 None
             }
-            (Some(least), Some(greatest)) if least > greatest => {
-                let message = format!("`{}` ({least}) is greater than `{}` ({greatest})", low.name, high.name);
-                let span = fields.get(low.name).map_or(&type_node.span, |node| &node.span);
-                let fault = Fault::new(problem::BOUNDS, span, message).label("no score can pass");
-                self.report(fault.hint("swap the two"));
-                None
-            }
+            _ if self.cross(fields, type_node, (low, min), (high, max)) => None,
             _ => Some((min, max)),
         }
     }
@@ -206,6 +244,14 @@ impl Checker<'_> {
         self.report(Fault::new(problem::LANGUAGE, &node.span, message).label("unknown language").hint(hint));
         None
     }
+}
+
+/// An example of a function that scores samples.
+const SCORER: &str = "scorers/tone.py:politeness";
+
+/// Returns the key for the function, if a function scores the samples.
+fn key_of_function(scorer: ScoreKind) -> Option<&'static str> {
+    if let BoundSpec::Function(keys) = scorer.bound() { Some(keys.python.name) } else { None }
 }
 
 /// Returns a value as columns are compared with it: a flag in small letters, everything else as it is spelled.

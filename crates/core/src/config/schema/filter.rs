@@ -3,11 +3,13 @@
 use serde_json::{Value, json};
 
 use super::{
-    super::check::language_codes,
+    super::{Function, check::language_codes},
     parts::{given, integer, names, object, or_null, text, with_default, words},
-    patterns::{COLUMN, NAME},
+    patterns::{COLUMN, FUNCTION, NAME, PATH},
 };
-use crate::quality::{self, BoundSpec, Ends, Key, LanguageKeys, MIN_CERTAINTY, ScoreKind, Unknown, ValueKeys};
+use crate::quality::{
+    self, BoundSpec, Ends, FunctionKeys, Key, LanguageKeys, MIN_CERTAINTY, ScoreKind, Unknown, ValueKeys,
+};
 
 pub(super) fn filters() -> Vec<Value> {
     quality::filters().map(filter).collect()
@@ -34,6 +36,20 @@ pub(super) fn filter(scorer: ScoreKind) -> Value {
             ));
             let policies = words(unknown.about, Unknown::ALL.iter().map(|(word, _)| *word));
             keys.push((unknown.name, or_null(with_default(policies, json!("keep")))));
+        }
+        BoundSpec::Function(FunctionKeys { python, min, max, missing, files, timeout }) => {
+            // The function says what the filter does.
+            keys[0].1 = json!({ "enum": [scorer.name(), null] });
+            required = vec![python.name];
+            keys.push((python.name, json!({ "description": python.about, "type": "string", "pattern": FUNCTION })));
+            keys.extend(
+                [min, max].map(|key| (key.name, json!({ "description": key.about, "type": ["number", "null"] }))),
+            );
+            let policies = words(missing.about, Unknown::ALL.iter().map(|(word, _)| *word));
+            keys.push((missing.name, or_null(with_default(policies, json!("drop")))));
+            let file = text("a file of the workspace, or several by wildcards", PATH);
+            keys.push((files.name, or_null(names(files.about, &file))));
+            keys.push((timeout.name, or_null(with_default(integer(timeout.about, 1), json!(Function::TIMEOUT)))));
         }
         BoundSpec::Identity(key, methods) => {
             let methods = with_default(words(key.about, methods.iter().copied()), json!(methods[0]));

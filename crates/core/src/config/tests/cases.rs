@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::*;
 use crate::{
+    function::Judge,
     key::Deciding as _,
     leaf,
     outputs::{Container, Target},
@@ -36,6 +37,7 @@ fn least_filter(scorer: ScoreKind) -> String {
         BoundSpec::Language(_) => "[en, no]",
         BoundSpec::Identity(..) => "~",
         BoundSpec::Value(_) => "c, min: 1",
+        BoundSpec::Function(_) => "'a.py:f'",
     };
     format!("\n- {{type: {}, {key}: {value}}}", scorer.name())
 }
@@ -79,6 +81,20 @@ pub(in crate::config) fn bad() -> Vec<(&'static str, String, Vec<&'static str>)>
             "a function and a command",
             &dataset("converter: {python: 'a.py:f', command: [a]}"),
             &["6:35 E0110 unknown key"],
+        ),
+        case("a scorer that is none", &filter("{python: a.py}"), &["7:18 E0141 does not name a function"]),
+        case("a scorer outside", &filter("{python: '../a.py:f', min: 1}"), &["7:18 E0122 contains `..`"]),
+        case("a scorer without a function", &filter("{type: python, min: 1}"), &["7:10 E0111 needs `python`"]),
+        case(
+            "scores that cross",
+            &filter("{python: 'a.py:f', min: 2, max: 1.5}"),
+            &["7:33 E0124 `min` (2) is greater than `max` (1.5)"],
+        ),
+        case("a bound that is no number", &filter("{python: 'a.py:f', min: high}"), &["7:33 E0112 must be a number"]),
+        case(
+            "a scorer of another type",
+            &filter("{type: length, python: 'a.py:f', min_length: 1}"),
+            &["7:24 E0110 unknown key `python`"],
         ),
         case("a list of columns", &dataset("columns: [a, b]"), &["6:14 E0112 must be a mapping"]),
         case(
@@ -697,6 +713,20 @@ pub(in crate::config) fn good() -> Vec<(&'static str, String, Claim)> {
         ("length in tokens", filter("{type: length, max_length: 9, unit: tokens}"), |r| {
             r.datasets[0].filters[0].scorer == quality::ScoreKind::TOKENS
         }),
+        (
+            "functions that judge",
+            dataset(
+                "filters:\n  - {python: 'p/a.py:f', min: 0.2, missing: keep, files: [w.txt], timeout: 5}\n  - {python: 'a.py:g', \
+                 type: ~}",
+            ),
+            |r| {
+                let filters = &r.datasets[0].filters;
+                let (scorer, judge) = (filters[0].function().unwrap(), filters[1].function().unwrap());
+                (scorer.0.timeout, scorer.0.files.len(), scorer.1) == (5, 1, Judge::Scorer)
+                    && (judge.0.timeout, judge.1) == (Function::TIMEOUT, Judge::Filter)
+                    && filters[0].to_string() == "python p/a.py:f min 0.2 missing keep"
+            },
+        ),
         ("no filters", dataset("filters: []"), |r| r.datasets[0].filters.is_empty()),
         (
             "a filter of each type",

@@ -1,4 +1,4 @@
-//! Functions in Python, called on the rows of chunks in processes that are kept for the whole build: one for each thread, and one
+//! Functions in Python, called on the rows and samples of chunks in processes that are kept for the whole build: one for each thread, and one
 //! that repeats some of the calls.
 //!
 //! A cache must not hold what another call would not return. So of each chunk some rows, chosen by their hashes, are given to a
@@ -16,18 +16,25 @@ use std::{
     },
 };
 
+use serde::Deserialize;
+
 use super::{
     context::Context,
     error::ActionError,
-    external::{Lines, place_of},
+    external::{Lines, place_of, place_of_row},
 };
-use crate::{graph::Conversion, source::FileDigest};
+use crate::{
+    graph::{Conversion, Scoring},
+    source::FileDigest,
+};
 use datac_core::{
     config::Function,
     failure::{Failure, FailureKind, SourceFault},
+    function::Judge,
     hash::Digest,
     json,
-    sample::SampleKind,
+    quality::{ScoreColumn, ScoreKind},
+    sample::{self, SampleIndex, SampleKind, write_identity},
 };
 use datac_decode::Chunk;
 use worker::{HashSeed, Rows, Stop, Worker};
@@ -39,8 +46,44 @@ const REPEATED: u64 = 64;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Call {
     function: Function,
-    kind: SampleKind,
+    role: CallRole,
     files: Arc<[(String, FileDigest)]>,
+}
+
+/// What a function is called for, which its decorator has to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum CallRole {
+    /// It makes samples of this kind.
+    Converter(SampleKind),
+    /// It says something of samples.
+    Judge(Judge),
+}
+
+impl CallRole {
+    /// Returns the name of the decorator.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Converter(_) => "converter",
+            Self::Judge(judge) => judge.word(),
+        }
+    }
+
+    /// Returns what has to be made again when a file of the function changes.
+    fn makes(self) -> &'static str {
+        match self {
+            Self::Converter(_) => "samples have",
+            Self::Judge(Judge::Scorer) => "scores have",
+            Self::Judge(Judge::Filter) => "its verdicts have",
+        }
+    }
+
+    /// Returns what the function is given.
+    fn given(self) -> &'static str {
+        match self {
+            Self::Converter(_) => "row",
+            Self::Judge(_) => "sample",
+        }
+    }
 }
 
 /// The processes of a build that call functions.
@@ -75,7 +118,8 @@ impl Functions {
         kind: SampleKind,
         chunk: &Chunk,
     ) -> Result<Lines, ActionError> {
-        let call = Call { function: function.clone(), kind, files: conversion.files.as_slice().into() };
+        let role = CallRole::Converter(kind);
+        let call = Call { function: function.clone(), role, files: conversion.files.as_slice().into() };
         let mut rows = Rows::default();
         chunk.for_each_row(|_, _, parsed| {
             if let Ok(row) = parsed {
@@ -85,21 +129,82 @@ impl Functions {
         if rows.places.is_empty() {
             return Ok(Lines::new(String::new(), &[0]).remove(0));
         }
+        let lines = self.called(context, &call, &rows, |row| place_of(&[chunk], row))?;
+        let count = rows.places.len();
+        Ok(Lines::new(lines, &[count]).remove(0))
+    }
+
+    /// Calls a function on the samples of a chunk, whose bytes are `samples`, and returns what it says of them.
+    pub(super) fn scores(
+        &self,
+        context: &Context,
+        scoring: &Scoring,
+        chunk: &Chunk,
+        (samples, index): (&[u8], &SampleIndex),
+    ) -> Result<ScoreColumn, ActionError> {
+        let Scoring { function, judge, files } = scoring;
+        let role = CallRole::Judge(*judge);
+        let call = Call { function: function.clone(), role, files: files.as_slice().into() };
+        let (mut rows, mut scratch) = (Rows::default(), Vec::new());
+        for number in 0..index.len() {
+            let sample = sample::at(samples, index.range(number));
+            let sample = sample.map_err(|error| ActionError::Failure(Failure::new(FailureKind::Cache, error)))?;
+            scratch.clear();
+            write_identity(&sample, &mut scratch);
+            scratch.push(b'}');
+            rows.push(&scratch);
+        }
+        let mut column = ScoreColumn::new(ScoreKind::PYTHON);
+        if rows.places.is_empty() {
+            return Ok(column);
+        }
+        let lines = self.called(context, &call, &rows, |sample| place_of_row(chunk, index.row[sample]))?;
+        for line in lines.split('\n') {
+            let (flag, number) = (line.parse::<bool>(), line.parse::<f64>());
+            match (flag, number) {
+                (Ok(flag), _) => column.push_number(Some(f64::from(u8::from(flag)))),
+                (_, Ok(number)) if number.is_finite() => column.push_number(Some(number)),
+                _ if line == "null" => column.push_number(None),
+                _ => match serde_json::from_str(line) {
+                    Ok(NoScore { failed }) => column.push_failure(failed),
+                    Err(error) => {
+                        let why = format!("the worker answered no score: {error}");
+                        return Err(ActionError::Failure(worker::failed(function, why)));
+                    }
+                },
+            }
+        }
+        Ok(column)
+    }
+
+    /// Calls a function on rows, and returns its lines; `place` names the place of a row by its number.
+    fn called(
+        &self,
+        context: &Context,
+        call: &Call,
+        rows: &Rows,
+        place: impl Fn(usize) -> String,
+    ) -> Result<String, ActionError> {
         context.check()?;
         let of_call = {
             let mut of_calls = self.of_calls.lock().unwrap_or_else(PoisonError::into_inner);
             of_calls.entry(call.clone()).or_default().clone()
         };
-        let lines = of_call.lines(context, &call, &rows).map_err(|stop| match stop {
+        of_call.lines(context, call, rows).map_err(|stop| match stop {
             Stop::Action(error) => error,
             Stop::Failed(failure, row) => {
-                let row = row.map_or_else(String::new, |row| format!("; at {}", place_of(&[chunk], row)));
+                let row = row.map_or_else(String::new, |row| format!("; at {}", place(row)));
                 ActionError::Failure(Failure { message: format!("{}{row}", failure.message), ..*failure })
             }
-        })?;
-        let count = rows.places.len();
-        Ok(Lines::new(lines, &[count]).remove(0))
+        })
     }
+}
+
+/// What stands for the score of a sample of which a function failed, as `_runner.py` writes it.
+#[derive(Deserialize)]
+struct NoScore {
+    /// Why it failed.
+    failed: String,
 }
 
 impl OfCall {
@@ -141,7 +246,7 @@ impl OfCall {
         let lines: Vec<&str> = lines.split('\n').collect();
         for (number, other) in chosen.iter().zip(repeated.split('\n')) {
             if lines[*number] != other {
-                return Err(Stop::Failed(Box::new(unsteady(&call.function, lines[*number], other)), Some(*number)));
+                return Err(Stop::Failed(Box::new(unsteady(call, lines[*number], other)), Some(*number)));
             }
         }
         Ok(())
@@ -162,12 +267,15 @@ fn chosen(rows: &Rows) -> Vec<usize> {
     }
 }
 
-/// The failure of a function that returned two results for one row.
-fn unsteady(function: &Function, first: &str, second: &str) -> Failure {
+/// The failure of a function that returned two results for one row or sample.
+fn unsteady(call: &Call, first: &str, second: &str) -> Failure {
     let (first, second) = difference(first, second);
-    let why = format!("call `{function}`: it returned two results for the same row: `{first}`, then `{second}`");
-    let hint = "let it depend on nothing but the row and its files: no clock, no random numbers without a seed from the row, no order \
-                of a set, nothing that it remembers of other rows";
+    let (function, row) = (&call.function, call.role.given());
+    let why = format!("call `{function}`: it returned two results for the same {row}: `{first}`, then `{second}`");
+    let hint = format!(
+        "let it depend on nothing but the {row} and its files: no clock, no random numbers without a seed from the {row}, no \
+         order of a set, nothing that it remembers of other {row}s"
+    );
     Failure::new(FailureKind::Action, why).about(SourceFault::Unsteady).at_word(function.to_string()).hint(hint)
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     super::{context::Context, error::ActionError, external::last_lines},
-    Call,
+    Call, CallRole,
     interpreter::interpreter,
 };
 use crate::system::{self, Gone, Peer, PeerOptions, Progress};
@@ -143,7 +143,7 @@ impl Worker {
         let request = json!({
             "module": function.module,
             "function": function.name,
-            "role": "converter",
+            "role": call.role.word(),
             "definitions": DEFINITIONS,
             "progress": peer.progress_path().to_string_lossy(),
         });
@@ -169,13 +169,14 @@ impl Worker {
         Ok((this, lines))
     }
 
-    /// Checks that the function is of the kind that the recipe needs.
+    /// Checks that a converter is of the kind that the recipe needs.
     fn check(&self, told: &Told) -> Result<(), Stop> {
+        let CallRole::Converter(kind) = self.call.role else { return Ok(()) };
         let word = told.of.as_ref().and_then(|of| of.kind.as_deref()).unwrap_or_default();
-        if kind_of(word) == Some(self.call.kind) {
+        if kind_of(word) == Some(kind) {
             return Ok(());
         }
-        let why = format!("it makes samples for `{word}`, but the phase needs {} samples", self.call.kind.name());
+        let why = format!("it makes samples for `{word}`, but the phase needs {} samples", kind.name());
         let hint = "give the decorator the `kind` of the recipe's phase";
         Err(Stop::Failed(Box::new(failed(&self.call.function, why).hint(hint)), None))
     }
@@ -187,7 +188,8 @@ impl Worker {
         let answer = match self.peer.answer(limit) {
             None => return Err(self.gone(context, rows)),
             Some(Err(length)) => {
-                let why = format!("it returned {} MiB for {rows} rows; {} is the most", length >> 20, limit >> 20);
+                let (length, limit, given) = (length >> 20, limit >> 20, self.call.role.given());
+                let why = format!("it returned {length} MiB for {rows} {given}s; {limit} is the most");
                 return Err(stop(why));
             }
             Some(Ok(answer)) => {
@@ -216,13 +218,13 @@ impl Worker {
     /// Says why a process is gone.
     fn gone(self, context: &Context, rows: usize) -> Stop {
         let (function, timeout) = (self.call.function.clone(), self.call.function.timeout);
-        let is_ready = self.is_ready;
+        let (is_ready, given) = (self.is_ready, self.call.role.given());
         let Gone { status, said, progress: Progress { item, .. }, is_overdue } = self.peer.gone();
         if let Err(stop) = context.check() {
             return Stop::Action(stop);
         }
         let row = (is_ready && item > 0).then(|| item as usize - 1).filter(|row| *row < rows);
-        let doing = if is_ready { "for one row" } else { "to be imported" };
+        let doing = if is_ready { format!("for one {given}") } else { "to be imported".to_owned() };
         let said = last_lines(&String::from_utf8_lossy(&said));
         let failure = match status {
             _ if is_overdue => {
@@ -244,7 +246,8 @@ impl Call {
             if !self.files.iter().any(|(known, _)| known == path) {
                 let why = format!("it reads `{path}`, which the recipe does not name");
                 let hint = format!(
-                    "add it beside `python:`, as in `files: [{path}]`: samples have to be made again when it changes"
+                    "add it beside `python:`, as in `files: [{path}]`: {} to be made again when it changes",
+                    self.role.makes()
                 );
                 return Err(failed(function, why).hint(hint));
             }

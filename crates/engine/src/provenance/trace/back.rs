@@ -97,9 +97,9 @@ pub struct FileAsBuilt {
 pub struct Passed {
     /// The `type` of the filter.
     pub filter: String,
-    /// The field that was measured.
+    /// The field that was measured; the column whose value was compared, or the function that judged the sample.
     pub field: String,
-    /// The score: a number, a language, or the value of a column.
+    /// The score: a number, a language, the value of a column, or what a function said; why it failed, if it did.
     pub score: serde_json::Value,
     /// The bound, in the recipe's words.
     pub bound: String,
@@ -396,8 +396,12 @@ fn reject_origin(located: &Located, at: &RejectAt, sources: &Sources<'_>) -> Res
 pub(crate) fn passed(filter: &Filter, scores: &ScoreColumn, sample: usize, field: &str) -> Passed {
     Passed {
         filter: filter.type_name().to_owned(),
-        field: filter.column().unwrap_or(field).to_owned(),
-        score: scores.score(sample).into(),
+        field: match (filter.column(), filter.function()) {
+            (Some(column), _) => column.to_owned(),
+            (None, Some((function, _))) => function.to_string(),
+            (None, None) => field.to_owned(),
+        },
+        score: filter.shown(scores.score(sample)),
         bound: filter.bound.to_string(),
     }
 }

@@ -120,8 +120,11 @@ impl Looker {
             let module = if let Program::Python(function) = program { Some(&function.module) } else { None };
             Some(module.into_iter().chain(program.files()).map(|path| fixed_part(path)))
         });
+        let filters = recipe.iter().flat_map(|recipe| &recipe.datasets).flat_map(|dataset| &dataset.filters);
+        let functions = filters.filter_map(|filter| Some(filter.function()?.0));
+        let of_functions = functions.flat_map(|of| of.files.iter().chain([&of.module])).map(|path| fixed_part(path));
         // Not all of the workspace for the sake of `*.txt`.
-        let programs = programs.flatten().filter(|path| !path.is_empty());
+        let programs = programs.flatten().chain(of_functions).filter(|path| !path.is_empty());
         let sources: Vec<String> = recipe.iter().flat_map(local_sources).chain(programs).map(str::to_owned).collect();
         self.sources.insert(path.to_owned(), (stat, sources.clone()));
         sources
