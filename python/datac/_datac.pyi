@@ -4,12 +4,13 @@ from os import PathLike
 from pathlib import Path
 from typing import final
 
-__all__ = ["Lines", "Streams", "Table", "VERSION", "Workspace", "kind_of", "main", "schemas"]
+__all__ = ["Lines", "Streams", "Table", "VERSION", "Workspace", "arrow_stream", "kind_of", "main", "schemas"]
 
 VERSION: str
 
 def main(words: Sequence[str]) -> int: ...
 def schemas() -> str: ...
+def arrow_stream(tables: Sequence[Table]) -> object: ...
 def kind_of(name: str) -> tuple[str, str] | None: ...
 
 @final

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from ._datac import Table as _Table
+from ._datac import arrow_stream as _arrow_stream
 from ._errors import ConfigError, DatacError
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ class Output(Sequence[Row]):
     """The rows of one side of a recipe, in the order in which they were written, as its last build left them.
 
     An output is a sequence of dictionaries. It reads what is asked for and keeps no rows: `len` comes from the record of the build,
-    an index or a slice reads those rows, iteration reads block by block. With `pyarrow`, whatever takes the Arrow PyCapsule
-    interface takes an output, such as `polars.DataFrame(output)`.
+    an index or a slice reads those rows, iteration reads block by block. Whatever takes the Arrow PyCapsule interface takes an output,
+    such as `polars.DataFrame(output)`.
 
     An output can be pickled: it is found again by name, and must then have the same bytes.
     """
@@ -114,8 +115,12 @@ class Output(Sequence[Row]):
         return self._tables
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """Returns the rows as an `ArrowArrayStream` in a capsule, for libraries that read that; needs `pyarrow`."""
-        return self.to_arrow().__arrow_c_stream__(requested_schema)
+        """Returns the rows as an `ArrowArrayStream` in a capsule, for libraries that read that.
+
+        It is made without `pyarrow`, and holds no more than the rows that are being read. Of `requested_schema` nothing is followed: the
+        types are those of `to_arrow`.
+        """
+        return _arrow_stream(self._some_tables())
 
     def to_arrow(self) -> pyarrow.Table:
         """Returns the rows as a `pyarrow.Table`; needs `pyarrow`.
@@ -128,7 +133,7 @@ class Output(Sequence[Row]):
         return pyarrow.concat_tables([_arrow(table) for table in self._some_tables()])
 
     def to_polars(self) -> polars.DataFrame:
-        """Returns the rows as a `polars.DataFrame` in memory; needs `polars` and `pyarrow`."""
+        """Returns the rows as a `polars.DataFrame` in memory; needs `polars`."""
         import polars
 
         return polars.DataFrame(self)

@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import subprocess
+import sys
 
 import pytest
 from conftest import alpaca
@@ -168,6 +170,22 @@ def test_arrow_has_the_same_rows(built, shaped):
         pyarrow.table(built["sft/general"].rejects)
 
 
+def test_a_stream_is_read_once_and_released(own):
+    pyarrow = pytest.importorskip("pyarrow")
+    ws = own(alpaca(60))
+    ws.build()
+    train = ws["sft/own"].train
+    reader = pyarrow.RecordBatchReader.from_stream(train)
+    assert [field.name for field in reader.schema] == ["conversations", "text", "source"]
+    assert sum(batch.num_rows for batch in reader) == len(train)
+    # One that nobody reads, and one that is read in part.
+    train.__arrow_c_stream__()
+    pyarrow.RecordBatchReader.from_stream(train).read_next_batch()
+    train.path.write_text("{}\n")
+    with pytest.raises(datac.DatacError, match="edited by hand"):
+        train.__arrow_c_stream__()
+
+
 def test_columns_of_rare_rows_are_there_from_the_first_row(own):
     pyarrow = pytest.importorskip("pyarrow")
     calls = [{"type": "function", "function": {"name": "add", "arguments": {"a": 1}}}]
@@ -194,9 +212,34 @@ def test_a_dataset_has_the_rows_and_a_fingerprint_of_the_bytes(built, shaped):
 
 
 def test_polars_has_the_rows(built):
-    pytest.importorskip("polars")
+    polars = pytest.importorskip("polars")
     train = built["sft/general"].train
-    assert train.to_polars().to_dicts() == list(train)
+    assert train.to_polars().to_dicts() == list(train) == polars.DataFrame(train).to_dicts()
+
+
+# In a process of its own: what another test has imported stays.
+ALONE = """
+import sys
+sys.modules["pyarrow"] = None
+import datac, polars
+ws = datac.Workspace(sys.argv[1])
+for output in [ws["sft/own"].outputs[shape].train for shape in sys.argv[2:]]:
+    rows = polars.DataFrame(output)
+    assert rows.height == len(output) > 150, rows
+    assert rows["messages"].to_list() == [row["messages"] for row in output]
+"""
+
+
+def test_polars_needs_no_pyarrow(shaped):
+    pytest.importorskip("polars")
+    subprocess.run([sys.executable, "-c", ALONE, shaped.workspace.path, *SHAPES], check=True)
+
+
+def test_duckdb_has_the_rows(built):
+    duckdb = pytest.importorskip("duckdb")
+    train = built["sft/general"].train
+    [counted] = duckdb.sql("select count(*), min(source) from train").fetchall()
+    assert counted == (len(train), min(row["source"] for row in train))
 
 
 def test_torch_has_the_rows(built):

@@ -149,10 +149,18 @@ impl Fault {
         Failure::new(FailureKind::Action, operation).into()
     }
 
+    /// Returns the message alone, for who cannot be given an exception.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Error(error) => error.to_string(),
+            Self::Bug(text) => format!("this is a bug in datac: {text}"),
+        }
+    }
+
     pub(crate) fn exception(&self, py: Python<'_>, settings: &Settings) -> PyErr {
         match self {
             Self::Error(error) => Raised::of_error(error, settings),
-            Self::Bug(text) => Raised::plain(exit::BUG, format!("this is a bug in datac: {text}")),
+            Self::Bug(_) => Raised::plain(exit::BUG, self.text()),
         }
         .exception(py)
     }

@@ -21,7 +21,7 @@ mod _datac {
 
     #[pymodule_export]
     use super::{
-        table::{Lines, Streams, Table},
+        table::{Lines, Streams, Table, arrow_stream},
         workspace::{Workspace, kind_of},
     };
 

@@ -8,11 +8,11 @@ use std::{
 
 use pyo3::{
     prelude::*,
-    types::{PyBytes, PyList},
+    types::{PyBytes, PyCapsule, PyList},
 };
 
 use crate::{
-    arrow::Streams as ArrowStreams,
+    arrow::{Batches, Streams as ArrowStreams},
     errors::{Fault, caught},
     index::Index,
     threads::on_threads,
@@ -110,6 +110,20 @@ impl Table {
         let streams = self.run(py, || ArrowStreams::new(&self.of, &self.unchanged()?))?;
         Ok(Streams { streams: Mutex::new(streams), settings: self.settings.clone() })
     }
+}
+
+/// Returns the rows of some files, at least one, in order, as an `ArrowArrayStream` in a capsule: the Arrow PyCapsule interface.
+#[pyfunction]
+pub(crate) fn arrow_stream(py: Python<'_>, tables: Vec<Py<Table>>) -> PyResult<Bound<'_, PyCapsule>> {
+    let Some(first) = tables.first() else {
+        return Err(pyo3::exceptions::PyValueError::new_err("there is no file"));
+    };
+    let batches = first.get().run(py, || {
+        let workspaces: Result<Vec<Workspace>, Fault> = tables.iter().map(|table| table.get().unchanged()).collect();
+        let workspace = workspaces?.swap_remove(0);
+        Batches::new(tables.iter().map(|table| table.get().of.clone()).collect(), workspace)
+    })?;
+    PyCapsule::new_with_value(py, batches.into_stream(), c"arrow_array_stream")
 }
 
 /// The rows of a file as Arrow streams: an iterator of lists of streams.
