@@ -13,7 +13,7 @@ use crate::{
 /// The option that names the shared cache.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Remote {
-    /// A cache that is shared with others: a folder, file:///folder, or http(s)://address, which is only read
+    /// A cache that is shared with others: a folder, s3://bucket/folder (also gs://, az://), or https://address, which is only read
     #[arg(id = "remote", long = "remote", value_name = "URL", env = "DATAC_REMOTE", hide_env = true)]
     pub(super) given: Option<String>,
 }

@@ -1,5 +1,7 @@
 //! A shared cache: what one machine has built, others need not; what it gives wrongly costs work and never a byte.
 
+#[cfg(feature = "bucket")]
+mod bucket;
 mod faults;
 #[cfg(feature = "hub")]
 mod served;

@@ -41,8 +41,11 @@ impl Shared {
     /// Opens the shared cache of the workspace without a request; `None` if there is none.
     pub(crate) fn open(site: &Site) -> Result<Option<Self>, WorkspaceError> {
         let opened = site.remote.open().map_err(|error| {
-            Failure::plain(FailureKind::Config, error.to_string())
-                .hint("`--remote` takes a folder, `file:///folder`, or the `https://` address of one that is served")
+            let failure = Failure::plain(FailureKind::Config, error.to_string());
+            match error.hint {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            }
         })?;
         let Some(remote) = opened else { return Ok(None) };
         let named = Trusted::read(site.root())

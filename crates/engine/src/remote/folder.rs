@@ -29,8 +29,7 @@ impl RemoteKind for FolderRemote {
     fn open(&self, given: &str, root: &Path, counters: Arc<Counters>) -> Result<Arc<dyn Objects>, RemoteError> {
         let path = given.strip_prefix("file://").unwrap_or(given);
         if path.is_empty() || (given.starts_with("file://") && !path.starts_with('/')) {
-            let reason = "write it as /folder or file:///folder".to_owned();
-            return Err(RemoteError { given: given.to_owned(), reason });
+            return Err(RemoteError::new(given, "write it as /folder or file:///folder"));
         }
         Ok(Arc::new(Folder { root: root.join(path), counters }))
     }

@@ -35,8 +35,7 @@ impl RemoteKind for HttpRemote {
     }
 
     fn open(&self, given: &str, _: &Path, counters: Arc<Counters>) -> Result<Arc<dyn Objects>, RemoteError> {
-        let server = ObjectServer::new(given, LIMITS);
-        let server = server.map_err(|reason| RemoteError { given: without_userinfo(given), reason })?;
+        let server = ObjectServer::new(given, LIMITS).map_err(|reason| RemoteError::new(given, reason))?;
         Ok(Arc::new(Http { server, counters }))
     }
 }
@@ -83,12 +82,6 @@ impl Objects for Http {
 
 fn cannot(what: &str) -> Fault {
     Fault(format!("objects behind a web server cannot be {what}"))
-}
-
-/// Returns an address without its credentials, for messages.
-fn without_userinfo(given: &str) -> String {
-    let Some((scheme, rest)) = given.split_once("://") else { return given.to_owned() };
-    format!("{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, rest)| rest))
 }
 
 #[cfg(test)]

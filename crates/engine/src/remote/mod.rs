@@ -16,6 +16,7 @@
 //! builds one recipe therefore reads what belongs to it and not an index of everything, and whoever builds ten thousand
 //! reads 256 objects of the index and the packs, not ten thousand objects.
 
+mod bucket;
 pub(crate) mod folder;
 #[cfg(feature = "hub")]
 mod http;
@@ -79,6 +80,7 @@ pub(crate) trait RemoteKind: Sync {
 const KINDS: &[&dyn RemoteKind] = &[
     #[cfg(feature = "hub")]
     &http::HttpRemote,
+    &bucket::BucketRemote,
     &folder::FolderRemote,
 ];
 
@@ -86,8 +88,29 @@ const KINDS: &[&dyn RemoteKind] = &[
 #[derive(Debug, thiserror::Error)]
 #[error("`{given}` is not a shared cache: {reason}")]
 pub(crate) struct RemoteError {
-    pub(crate) given: String,
-    pub(crate) reason: String,
+    /// The name, without credentials.
+    given: String,
+    reason: String,
+    /// What names shared caches have, if the name is what is wrong.
+    pub(crate) hint: Option<&'static str>,
+}
+
+impl RemoteError {
+    /// Creates the error for a name that is wrong in itself.
+    fn new(given: &str, reason: impl Into<String>) -> Self {
+        const HINT: &str =
+            "`--remote` takes a folder, `file:///folder`, `https://address`, or a bucket such as `s3://bucket/folder`";
+        let given = match given.split_once("://") {
+            Some((scheme, rest)) => format!("{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, rest)| rest)),
+            None => given.to_owned(),
+        };
+        Self { given, reason: reason.into(), hint: Some(HINT) }
+    }
+
+    /// Creates the error for a name that cannot be used here, whatever it is.
+    fn unusable(given: &str, reason: impl Into<String>) -> Self {
+        Self { hint: None, ..Self::new(given, reason) }
+    }
 }
 
 /// The shared cache that the settings choose, not yet opened.
@@ -125,8 +148,8 @@ impl RemoteAccess {
         let Some(given) = &self.given else { return Ok(None) };
         let given = given.trim();
         let Some(kind) = KINDS.iter().find(|kind| kind.is_meant(given)) else {
-            let reason = "it is neither a folder nor an address that this datac knows; see docs/remote-cache.md".into();
-            return Err(RemoteError { given: given.to_owned(), reason });
+            let reason = "it is neither a folder nor an address that this datac knows; see docs/remote-cache.md";
+            return Err(RemoteError::new(given, reason));
         };
         if self.offline && kind.is_network() {
             return Ok(None);

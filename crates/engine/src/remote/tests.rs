@@ -98,7 +98,12 @@ impl Team {
         let counters = Arc::<Counters>::default();
         let (objects, writes_left) = (Mutex::default(), AtomicUsize::new(usize::MAX));
         let memory = Arc::new(Memory { objects, counters: counters.clone(), writes_left });
-        let remote = Arc::new(Remote { name: "memory".to_owned(), objects: memory.clone(), counters });
+        Self::of(memory.clone(), memory, counters)
+    }
+
+    /// A team whose shared cache is not in `memory`.
+    fn of(objects: Arc<dyn Objects>, memory: Arc<Memory>, counters: Arc<Counters>) -> Self {
+        let remote = Arc::new(Remote { name: "memory".to_owned(), objects, counters });
         let folder = tempfile::tempdir().unwrap();
         let store = Store::alone(folder.path());
         Self { memory, remote, key: PrivateKey::generate("team").unwrap(), store, folder }
@@ -151,17 +156,28 @@ impl Team {
     }
 
     fn edit_index(&self, scope: &Digest, edit: impl FnOnce(&mut Vec<Entry>)) {
-        let mut objects = self.memory.objects.lock().unwrap();
-        let bytes = objects.get_mut(&index::name(index::bucket(scope))).unwrap();
-        let mut entries = index::decode(bytes);
+        let name = index::name(index::bucket(scope));
+        let mut entries = index::decode(&self.object(&name));
         edit(&mut entries);
-        *bytes = index::encode(&entries);
+        self.set(name, index::encode(&entries));
     }
 
     fn entry(&self, scope: &Digest) -> Entry {
-        let objects = self.memory.objects.lock().unwrap();
-        let entries = index::decode(&objects[&index::name(index::bucket(scope))]);
+        let entries = index::decode(&self.object(&index::name(index::bucket(scope))));
         entries.into_iter().find(|entry| entry.scope == *scope).unwrap()
+    }
+
+    fn object(&self, name: &str) -> Vec<u8> {
+        let mut found = None;
+        self.remote.objects.read(&[Wanted { name: name.to_owned(), range: None }], &mut |_, read| {
+            found = read.unwrap();
+            Go::On
+        });
+        found.unwrap()
+    }
+
+    fn set(&self, name: String, bytes: Vec<u8>) {
+        self.remote.objects.write(vec![Put { name, bytes, how: How::Replace }]).unwrap();
     }
 }
 
@@ -193,7 +209,11 @@ fn what_is_published_is_found() {
 
 #[test]
 fn a_signed_result_is_not_taken_for_another_one() {
-    let team = Team::new();
+    a_replayed_result_is_refused(&Team::new());
+}
+
+/// Fails unless a team's shared cache refuses a result that is signed, in the place of another one, and counts it.
+fn a_replayed_result_is_refused(team: &Team) {
     team.publish(&["a", "b"], &|| false).unwrap();
     // Whoever may write leads those who look for `b` to the signed part of `a`.
     let of_a = team.entry(&scope("a"));
@@ -240,7 +260,7 @@ fn parts_that_others_have_signed_or_changed_are_refused() {
         team.publish(&["a"], &|| false).unwrap();
         let pack = Digest::of(&part);
         let length = part.len() as u32;
-        team.memory.objects.lock().unwrap().insert(index::pack_name(&pack), part);
+        team.set(index::pack_name(&pack), part);
         team.edit_index(&scope("a"), |entries| {
             entries.iter_mut().for_each(|entry| (entry.pack, entry.offset, entry.length) = (pack, 0, length));
         });
@@ -328,4 +348,24 @@ fn a_damaged_large_blob_is_refused_and_replaced_by_the_next_writer() {
     let gather = |_: &ActionKey| Some(Gathered { outcome: b"a".to_vec(), blobs: blobs.clone() });
     writer.publish(&BTreeMap::from([(scope("a"), vec![key("a")])]), &gather).unwrap();
     assert!(team.finds("a"));
+}
+
+/// A bucket in the test process.
+#[cfg(feature = "bucket")]
+#[path = "../../../../tests/support/bucket.rs"]
+mod server;
+
+#[test]
+#[cfg(feature = "bucket")]
+fn what_is_published_in_a_bucket_is_found_and_a_replayed_result_refused() {
+    let server = server::BucketServer::start();
+    let variables = server.variables();
+    let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let counters = Arc::<Counters>::default();
+    let objects = super::bucket::open_with("s3://team/cache", &variables, counters.clone());
+    let team = Team::of(objects, Team::new().memory, counters);
+    team.publish(&["c"], &|| false).unwrap();
+    assert!(team.finds("c") && !team.finds("d"));
+    a_replayed_result_is_refused(&team);
+    assert!(server.objects().keys().all(|name| name.starts_with("cache/datac-cache-1/")));
 }

@@ -8,6 +8,9 @@
 #[cfg(feature = "hub")]
 pub mod hub;
 
+#[cfg(feature = "bucket")]
+pub(crate) mod bucket;
+
 pub mod card;
 pub mod folder;
 mod glob;

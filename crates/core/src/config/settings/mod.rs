@@ -122,7 +122,7 @@ settings! {
     CacheMaxAge: Some("cache"), "max_age", "DATAC_CACHE_MAX_AGE", "--max-age", Age, "30d",
         "Unused entries of the cache are kept this long: 30d, 12h, 2w, 0.";
     CacheRemote: Some("cache"), "remote", "DATAC_REMOTE", "--remote", Text, "none",
-        "A cache that is shared with others: a folder, relative to the workspace, or an address.";
+        "A cache that is shared with others: a folder, relative to the workspace, a bucket, or an address.";
     OutputsDir: Some("outputs"), "dir", "DATAC_OUTPUT_DIR", "--output-dir", Text, "dataset",
         "The folder of the outputs, relative to the workspace.";
 }

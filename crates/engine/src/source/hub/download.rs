@@ -203,7 +203,7 @@ impl Download<'_> {
 }
 
 /// Distinguishes a slow server from one that only sends enough to keep the connection open.
-pub(super) struct Pace {
+pub(in crate::source) struct Pace {
     window: Duration,
     least: u64,
     since: Stopwatch,
@@ -211,12 +211,12 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new(window: Duration, bytes_per_second: u64) -> Self {
+    pub(in crate::source) fn new(window: Duration, bytes_per_second: u64) -> Self {
         let least = window.as_secs().max(1).saturating_mul(bytes_per_second);
         Self { window, least, since: Stopwatch::start(), received: 0 }
     }
 
-    pub(super) fn is_too_slow(&mut self, count: u64) -> bool {
+    pub(in crate::source) fn is_too_slow(&mut self, count: u64) -> bool {
         self.received += count;
         if self.since.elapsed() < self.window {
             return false;

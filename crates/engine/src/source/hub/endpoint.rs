@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use reqwest::{Client, Url, header, redirect};
+use reqwest::{Client, ClientBuilder, Url, header, redirect};
 
 use super::{Limits, Token};
 use crate::source::SourceError;
@@ -60,32 +60,32 @@ impl Endpoint {
     ///
     /// reqwest itself drops `Authorization` when a redirect changes scheme, host or port.
     pub(super) fn client(&self, limits: &Limits) -> Result<Client, reqwest::Error> {
-        // The runtime only runs during requests, so it does not notice when a server closes an idle connection. A
-        // connection that was idle longer than servers keep them is therefore not reused.
-        const REUSE: Duration = Duration::from_secs(3);
-        let mut headers = header::HeaderMap::new();
-        // A compressed body would be counted and resumed in bytes other than the file's.
-        headers.insert(header::ACCEPT_ENCODING, header::HeaderValue::from_static("identity"));
-        let mut builder = Client::builder()
-            .user_agent(concat!("datac/", env!("CARGO_PKG_VERSION")))
-            .default_headers(headers)
-            .https_only(self.url.scheme() == "https")
-            .redirect(redirect::Policy::custom(follow))
-            .connect_timeout(limits.connect)
-            .read_timeout(limits.idle)
-            .pool_idle_timeout(REUSE)
-            .referer(false)
-            .no_gzip()
-            .no_brotli()
-            .no_zstd()
-            .no_deflate();
-        if is_loopback(&self.url) {
-            builder = builder.no_proxy();
-        }
-        // reqwest uses the cryptography installed in the process; an error means that there is one already.
-        rustls::crypto::ring::default_provider().install_default().ok();
-        builder.build()
+        let builder = client(limits, is_loopback(&self.url)).https_only(self.url.scheme() == "https");
+        builder.redirect(redirect::Policy::custom(follow)).read_timeout(limits.idle).build()
     }
+}
+
+/// Begins a client without compression, whose connections are bounded. `is_local`: it is for this machine, without proxies.
+pub(in crate::source) fn client(limits: &Limits, is_local: bool) -> ClientBuilder {
+    // The runtime only runs during requests, so it does not notice when a server closes an idle connection. A
+    // connection that was idle longer than servers keep them is therefore not reused.
+    const REUSE: Duration = Duration::from_secs(3);
+    let mut headers = header::HeaderMap::new();
+    // A compressed body would be counted and resumed in bytes other than the file's.
+    headers.insert(header::ACCEPT_ENCODING, header::HeaderValue::from_static("identity"));
+    // reqwest uses the cryptography installed in the process; an error means that there is one already.
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let builder = Client::builder()
+        .user_agent(concat!("datac/", env!("CARGO_PKG_VERSION")))
+        .default_headers(headers)
+        .connect_timeout(limits.connect)
+        .pool_idle_timeout(REUSE)
+        .referer(false)
+        .no_gzip()
+        .no_brotli()
+        .no_zstd()
+        .no_deflate();
+    if is_local { builder.no_proxy() } else { builder }
 }
 
 /// Returns the headers of a request to the Hub.
@@ -116,7 +116,7 @@ fn may_redirect(from: &Url, to: &Url) -> bool {
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(in crate::source) fn is_loopback(url: &Url) -> bool {
     let Some(host) = url.host_str() else { return false };
     let host = host.trim_start_matches('[').trim_end_matches(']');
     match host.parse::<IpAddr>() {

@@ -203,7 +203,7 @@ pub(super) async fn read_body(mut response: Response, limit: usize) -> Result<Ve
 
 /// Returns the wait that the server asks for, given in seconds or as a date, which is compared with the server's own
 /// clock.
-pub(super) fn retry_after(headers: &header::HeaderMap, now_ns: i64) -> Option<Duration> {
+pub(in crate::source) fn retry_after(headers: &header::HeaderMap, now_ns: i64) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
     let asked = text(header::RETRY_AFTER)?;
     if let Ok(seconds) = asked.parse() {
@@ -218,7 +218,7 @@ pub(super) fn retry_after(headers: &header::HeaderMap, now_ns: i64) -> Option<Du
 
 /// Returns the innermost cause, which is the informative one. reqwest's outer causes repeat the URL, and URLs of the
 /// storage server contain a signature.
-pub(super) fn root(error: &dyn Error) -> String {
+pub(in crate::source) fn root(error: &dyn Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;

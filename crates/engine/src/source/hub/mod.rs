@@ -4,7 +4,7 @@
 //! Its client is not used, since it depends on Xet and stores error pages as files. The token is sent to the
 //! configured address only, listings are checked name by name (`listing`), failed requests are classified (`errors`)
 //! and repeated, and a file is only admitted to the store if its digest is the listed one (`download`, `verify`). No
-//! other module names hf-hub, reqwest or tokio.
+//! other module names hf-hub; `bucket` alone names reqwest and tokio, too.
 
 mod download;
 mod endpoint;
@@ -30,6 +30,12 @@ use self::{
     endpoint::Endpoint,
     errors::{About, Fault},
     listing::{Files, Page},
+};
+#[cfg(feature = "bucket")]
+pub(in crate::source) use self::{
+    download::Pace,
+    endpoint::{client, is_loopback},
+    errors::{retry_after, root},
 };
 pub use self::{
     greet::Greeting,
@@ -356,20 +362,20 @@ impl Source for HttpHub {
 
 /// The waits between attempts.
 #[derive(Debug)]
-struct Pauses {
+pub(in crate::source) struct Pauses {
     limits: Limits,
-    failures: u32,
+    pub(in crate::source) failures: u32,
 }
 
 impl Limits {
-    fn pauses(&self) -> Pauses {
+    pub(in crate::source) fn pauses(&self) -> Pauses {
         Pauses { limits: *self, failures: 0 }
     }
 }
 
 impl Pauses {
     /// Returns the wait after another failure; `None` if that was the last attempt.
-    fn next(&mut self, asked: Option<Duration>) -> Option<Duration> {
+    pub(in crate::source) fn next(&mut self, asked: Option<Duration>) -> Option<Duration> {
         self.failures += 1;
         if self.failures >= self.limits.attempts {
             return None;

@@ -1,0 +1,277 @@
+//! Buckets of S3, Google Cloud Storage and Azure Blob Storage, by the crate `object_store`.
+//!
+//! The crate knows how each service signs requests, finds credentials and lists objects. How requests are sent is ours
+//! (`transport.rs`): by the client that the Hub has, with its rules for addresses, its timeouts and its retries. Only this folder
+//! names the crate.
+
+mod address;
+mod error;
+mod transport;
+
+use std::{ops::Range, sync::Arc, time::Duration};
+
+use futures_util::StreamExt;
+use object_store::{GetOptions, GetRange, ObjectStore, PutMode, PutPayload, UpdateVersion, path::Path};
+use tokio::{
+    runtime::{self, Runtime},
+    task::JoinSet,
+};
+
+use self::transport::Connector;
+pub(crate) use self::{
+    address::{BucketAddress, Service, Variables},
+    error::BucketError,
+};
+use super::hub::{AskedObject, Limits};
+use crate::system;
+
+/// Number of requests at once.
+const AT_ONCE: usize = 32;
+
+/// Size of the pieces in which a body is sent, in bytes: whether a connection has stalled is seen by their number.
+const PIECE: usize = 64 << 10;
+
+/// Number of times that an object is read and changed before whoever changes it all the time is left alone.
+const MOST_ROUNDS: u32 = 24;
+
+/// A request to a bucket, for whoever counts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BucketRequest {
+    /// Reads an object or a part of one.
+    Read,
+    /// Writes an object of so many bytes.
+    Write(usize),
+    /// Lists objects.
+    List,
+    /// Removes objects.
+    Remove,
+}
+
+/// Receives every attempt of a request, from the thread that waits for it.
+pub(crate) type CountRequest = Arc<dyn Fn(BucketRequest) + Send + Sync>;
+
+/// An object in a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BucketObject {
+    /// Name below the address.
+    pub(crate) name: String,
+    /// Size in bytes.
+    pub(crate) size: u64,
+    /// Time of the last change, in nanoseconds since 1970.
+    pub(crate) changed_ns: i64,
+}
+
+/// A bucket, or a folder in one.
+pub(crate) struct Bucket {
+    address: BucketAddress,
+    store: Arc<dyn ObjectStore>,
+    /// `None` only while it is dropped.
+    runtime: Option<Runtime>,
+}
+
+impl Drop for Bucket {
+    fn drop(&mut self) {
+        // Otherwise a lookup of a host's name would be waited for, for as long as the system's resolver tries.
+        self.runtime.take().into_iter().for_each(Runtime::shutdown_background);
+    }
+}
+
+impl Bucket {
+    /// Opens a bucket without a request. Objects of more than `most` bytes are not read. The error says in words what is wrong
+    /// with the address or with the environment.
+    pub(crate) fn open(
+        address: BucketAddress,
+        variables: &Variables,
+        limits: Limits,
+        most: u64,
+        count: CountRequest,
+    ) -> Result<Self, String> {
+        let connector = Connector::new(address.service, variables, limits, most, count)?;
+        let store = address.connect(variables, connector)?;
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+        Ok(Self { address, store, runtime: Some(runtime) })
+    }
+
+    /// Reads objects, several at a time, and calls `each` with the number of each and what came of it, until that returns false.
+    pub(crate) fn get(
+        &self,
+        asked: &[AskedObject],
+        each: &mut dyn FnMut(usize, Result<Option<Vec<u8>>, BucketError>) -> bool,
+    ) {
+        let task = |AskedObject { path, range }: &AskedObject| {
+            let (store, path, range) = (self.store.clone(), self.path(path), range.clone());
+            async move { Ok(read(&*store, &path?, range).await?.map(|(bytes, _)| bytes)) }
+        };
+        self.side_by_side(asked.iter().map(task), each);
+    }
+
+    /// Writes objects, several at a time, each only if there is none of that name, or in place of what is there. Returns the
+    /// first error; other objects may have been written.
+    pub(crate) fn put(&self, objects: Vec<(String, Vec<u8>)>, only_if_absent: bool) -> Result<(), BucketError> {
+        let task = |(name, bytes): (String, Vec<u8>)| {
+            let (store, path, payload) = (self.store.clone(), self.path(&name), in_pieces(bytes));
+            async move {
+                let path = path?;
+                if only_if_absent {
+                    match write(&*store, &path, payload.clone(), PutMode::Create).await {
+                        // It is there, or another writer is about to write the same bytes.
+                        Err(BucketError::Conflict) => return Ok(()),
+                        // The name says what the bytes are, so writing them again changes nothing.
+                        Err(BucketError::Unsupported) => {}
+                        written => return written,
+                    }
+                }
+                write(&*store, &path, payload, PutMode::Overwrite).await
+            }
+        };
+        let mut first = Ok(());
+        self.side_by_side(objects.into_iter().map(task), &mut |_, written| {
+            first = written;
+            first.is_ok()
+        });
+        first
+    }
+
+    /// Replaces an object by what `edit` makes of it; `None` if there is none. If another writer was faster, `edit` is asked
+    /// again. Returns what was read last, in bytes.
+    ///
+    /// A service that cannot compare before it writes is written to all the same: what is lost then is found to be missing.
+    pub(crate) fn update(
+        &self,
+        name: &str,
+        edit: &mut dyn FnMut(Option<Vec<u8>>) -> Vec<u8>,
+    ) -> Result<usize, BucketError> {
+        let path = self.path(name)?;
+        self.runtime().block_on(async {
+            for round in 0..MOST_ROUNDS {
+                let (old, mode) = match read(&*self.store, &path, None).await? {
+                    Some((bytes, version)) => (Some(bytes), PutMode::Update(version)),
+                    None => (None, PutMode::Create),
+                };
+                let received = old.as_ref().map_or(0, Vec::len);
+                let payload = in_pieces(edit(old));
+                let written = match write(&*self.store, &path, payload.clone(), mode).await {
+                    Err(BucketError::Unsupported) => write(&*self.store, &path, payload, PutMode::Overwrite).await,
+                    written => written,
+                };
+                match written {
+                    Err(BucketError::Conflict) => tokio::time::sleep(pause(round)).await,
+                    written => return written.map(|()| received),
+                }
+            }
+            Err(BucketError::Other(format!("others change `{name}` all the time (tried {MOST_ROUNDS} times)")))
+        })
+    }
+
+    /// Calls `each` with every object below a folder.
+    pub(crate) fn list(&self, folder: &str, each: &mut dyn FnMut(BucketObject)) -> Result<(), BucketError> {
+        let (path, above) = (self.path(folder)?, self.path("")?);
+        self.runtime().block_on(async {
+            let mut objects = self.store.list(Some(&path));
+            while let Some(object) = objects.next().await {
+                let object = object.map_err(BucketError::of)?;
+                let name = object.location.as_ref();
+                let below = if above.is_root() { Some(name) } else { name.strip_prefix(above.as_ref()) };
+                let Some(name) = below.map(|name| name.trim_start_matches('/').to_owned()) else { continue };
+                let changed_ns = object.last_modified.timestamp_nanos_opt().unwrap_or(0);
+                each(BucketObject { name, size: object.size, changed_ns });
+            }
+            Ok(())
+        })
+    }
+
+    /// Removes objects; it is no error if some do not exist.
+    pub(crate) fn remove(&self, names: &[String]) -> Result<(), BucketError> {
+        let paths: Vec<Path> = names.iter().map(|name| self.path(name)).collect::<Result<_, _>>()?;
+        self.runtime().block_on(async {
+            let paths = futures_util::stream::iter(paths.into_iter().map(Ok)).boxed();
+            let mut removed = self.store.delete_stream(paths);
+            let mut first = Ok(());
+            while let Some(one) = removed.next().await {
+                match one.map_err(BucketError::of) {
+                    Err(error) if error != BucketError::Absent && first.is_ok() => first = Err(error),
+                    _ => {}
+                }
+            }
+            first
+        })
+    }
+
+    fn path(&self, name: &str) -> Result<Path, BucketError> {
+        let whole = [self.address.folder.as_str(), name].into_iter().filter(|part| !part.is_empty());
+        let whole = whole.collect::<Vec<_>>().join("/");
+        Path::parse(&whole).map_err(|error| BucketError::Other(format!("`{whole}` is no name of an object: {error}")))
+    }
+
+    fn runtime(&self) -> &Runtime {
+        self.runtime.as_ref().expect("a bucket has its runtime until it is dropped")
+    }
+
+    /// Runs tasks, several at a time, and calls `each` with the number of each and its result, until that returns false.
+    fn side_by_side<T: Send + 'static>(
+        &self,
+        tasks: impl Iterator<Item = impl Future<Output = T> + Send + 'static>,
+        each: &mut dyn FnMut(usize, T) -> bool,
+    ) {
+        self.runtime().block_on(async {
+            let (mut running, mut tasks) = (JoinSet::new(), tasks.enumerate());
+            loop {
+                while running.len() < AT_ONCE
+                    && let Some((number, task)) = tasks.next()
+                {
+                    running.spawn(async move { (number, task.await) });
+                }
+                let Some(ended) = running.join_next().await else { return };
+                let (number, result) = ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+                if !each(number, result) {
+                    // Dropping the rest closes their connections.
+                    return;
+                }
+            }
+        });
+    }
+}
+
+/// Reads an object or a part of one, with the version that it has; `None` if there is no such object.
+async fn read(
+    store: &dyn ObjectStore,
+    path: &Path,
+    range: Option<Range<u64>>,
+) -> Result<Option<(Vec<u8>, UpdateVersion)>, BucketError> {
+    let no_version = UpdateVersion { e_tag: None, version: None };
+    if range.as_ref().is_some_and(|range| range.is_empty()) {
+        return Ok(Some((Vec::new(), no_version)));
+    }
+    let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
+    let found = match store.get_opts(path, options).await.map_err(BucketError::of) {
+        Err(BucketError::Absent) => return Ok(None),
+        Err(BucketError::EndsBefore) => return Ok(Some((Vec::new(), no_version))),
+        found => found?,
+    };
+    let version = UpdateVersion { e_tag: found.meta.e_tag.clone(), version: found.meta.version.clone() };
+    let bytes = found.bytes().await.map_err(BucketError::of)?;
+    Ok(Some((bytes.into(), version)))
+}
+
+async fn write(store: &dyn ObjectStore, path: &Path, payload: PutPayload, mode: PutMode) -> Result<(), BucketError> {
+    store.put_opts(path, payload, mode.into()).await.map(|_| ()).map_err(BucketError::of)
+}
+
+fn in_pieces(bytes: Vec<u8>) -> PutPayload {
+    let whole = PutPayload::from(bytes);
+    whole
+        .iter()
+        .flat_map(|bytes| (0..bytes.len()).step_by(PIECE).map(|at| bytes.slice(at..bytes.len().min(at + PIECE))))
+        .collect()
+}
+
+/// Returns the wait before an object is read again that another writer has changed. Writers that wait equally long would meet
+/// again, so each waits a time of its own.
+fn pause(round: u32) -> Duration {
+    const SHORTEST: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 20 });
+    let own = (system::now_ns() as u64 ^ u64::from(std::process::id())).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 54;
+    SHORTEST.saturating_mul(1 << round.min(5)).mul_f64(0.5 + own as f64 / 1024.0)
+}
+
+#[cfg(test)]
+mod tests;
