@@ -10,7 +10,7 @@ set -uo pipefail
 
 folder=${1:-${TMPDIR:-/tmp}/datac-consumers}
 shift || true
-wanted=" ${*:-trl llama-factory openrlhf swift verl axolotl skyrl prime-rl megatron olmo openai mlcroissant} "
+wanted=" ${*:-trl llama-factory openrlhf swift verl axolotl skyrl prime-rl megatron olmo openai mlcroissant moto} "
 torch=torch==2.15.0
 missing=()
 export UV_PYTHON_DOWNLOADS=never
@@ -73,6 +73,8 @@ make skyrl 3.12 skyrl.train.sft_trainer,skyrl.train.dataset.dataset transformers
 make prime-rl 3.12 renderers.default,torchdata renderers==0.1.12 transformers==5.15.0 datasets==5.2.0 torchdata jaxtyping zstandard $torch
 make megatron 3.11 megatron.core.datasets.gpt_dataset,megatron.core.datasets.helpers megatron-core==0.16.1 pyarrow==26.0.1 $torch
 make olmo 3.11 olmo_core.data,yaml ai2-olmo-core==3.0.0 pyarrow==26.0.1 PyYAML torch==2.13.0
+# A server of S3, no trainer.
+make moto 3.11 moto.server,boto3 'moto[server]==5.2.5' boto3==1.44.8
 make openai 3.11 openai,pydantic,jsonschema openai==3.57.0 pydantic jsonschema
 
 if [ ${#missing[@]} -gt 0 ]; then
