@@ -219,6 +219,11 @@ pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
     fs::rename(from, to).map_err(at("rename to", to))
 }
 
+/// Syncs a file, so that its bytes survive a power cut.
+pub fn sync_file(path: &Path) -> Result<(), FileError> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(at("sync", path))
+}
+
 /// Syncs a folder, so that the names in it survive a power cut.
 pub fn sync_dir(path: &Path) -> Result<(), FileError> {
     File::open(path).and_then(|folder| folder.sync_all()).map_err(at("sync", path))

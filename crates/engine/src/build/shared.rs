@@ -48,9 +48,7 @@ impl Shared {
             }
         })?;
         let Some(remote) = opened else { return Ok(None) };
-        let named = Trusted::read(site.root())
-            .map_err(|error| Failure::plain(FailureKind::Config, error.to_string()).hint("mend or remove the line"))?;
-        let mut trusted: HashSet<PublicKey> = named.keys().iter().map(|(_, key)| *key).collect();
+        let mut trusted: HashSet<PublicKey> = trusted(site)?.keys().iter().map(|(_, key)| *key).collect();
         let found = site.remote.signing.key();
         let mut read_only = match &found {
             Ok(Some(_)) => None,
@@ -75,6 +73,38 @@ impl Shared {
                 .hint("name it with `--remote URL`, DATAC_REMOTE, or `remote` below `[cache]` in datac.toml")
         };
         Ok(Self::open(site)?.ok_or_else(none)?)
+    }
+
+    /// Returns the place itself.
+    pub(crate) fn remote(&self) -> &Arc<Remote> {
+        &self.remote
+    }
+
+    /// Returns whether what a key has signed is used.
+    pub(crate) fn trusts(&self, key: &PublicKey) -> bool {
+        self.trusted.contains(key)
+    }
+
+    /// Returns the name and the public part of the user's key, if there is one.
+    pub(crate) fn own(&self) -> Option<(String, PublicKey)> {
+        self.key.as_ref().map(|key| (key.name().to_owned(), key.public()))
+    }
+
+    /// Returns the key that releases are signed with. Fails if there is none, or if nothing can be added.
+    pub(crate) fn signer(&self) -> Result<&PrivateKey, WorkspaceError> {
+        match (&self.read_only, &self.key) {
+            (None, Some(key)) => Ok(key),
+            (why, _) => {
+                let why = why.as_deref().unwrap_or("there is no key");
+                let text = format!("nothing can be added to the shared cache `{}`: {why}", self.remote.name);
+                Err(Failure::plain(FailureKind::Config, text).into())
+            }
+        }
+    }
+
+    /// Returns whether the workspace names a key, so that others trust it.
+    pub(crate) fn is_named(&self, site: &Site, key: &PublicKey) -> Result<bool, WorkspaceError> {
+        Ok(trusted(site)?.keys().iter().any(|(_, known)| known == key))
     }
 
     /// Returns the number of requests so far.
@@ -167,6 +197,12 @@ impl Shared {
         report.requests = self.remote.counters.requests();
         report
     }
+}
+
+/// Returns the keys that the workspace names.
+pub(crate) fn trusted(site: &Site) -> Result<Trusted, WorkspaceError> {
+    let read = Trusted::read(site.root());
+    Ok(read.map_err(|error| Failure::plain(FailureKind::Config, error.to_string()).hint("mend or remove the line"))?)
 }
 
 /// Returns the outcome of an action with its blobs.

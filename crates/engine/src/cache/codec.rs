@@ -62,10 +62,20 @@ pub(super) fn compress<T>(bytes: &[u8], take: impl FnOnce(&[u8]) -> T) -> std::i
     })
 }
 
+/// Compresses bytes that are kept for long, with zstd's own default.
+pub(super) fn compress_to_keep(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    zstd::bulk::compress(bytes, zstd::DEFAULT_COMPRESSION_LEVEL)
+}
+
 /// Decompresses a blob; the error says how the frame is damaged.
 pub(super) fn decompress(frame: &[u8]) -> Result<Vec<u8>, String> {
+    decompress_up_to(frame, MAX_BYTES)
+}
+
+/// Decompresses a blob of at most `most` bytes; the error says how the frame is damaged.
+pub(super) fn decompress_up_to(frame: &[u8], most: u64) -> Result<Vec<u8>, String> {
     let size = match zstd::zstd_safe::get_frame_content_size(frame) {
-        Ok(Some(size)) if size <= MAX_BYTES => size as usize,
+        Ok(Some(size)) if size <= most.min(MAX_BYTES) => size as usize,
         Ok(_) => return Err("the frame has no usable size".into()),
         Err(_) => return Err("not a zstd frame".into()),
     };

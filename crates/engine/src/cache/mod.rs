@@ -18,7 +18,7 @@ pub use gc_schedule::GcSchedule;
 pub use ledger::{Build, KEPT_RUNS, Noted, Run, RunId, RunOutcome};
 pub use recent::Recent;
 pub use record::{Access, BuiltDetail, FreshRecipe, OutputFile, Record, RecordError, Warn};
-pub use store::{Miss, MissReason, Store, is_frame_of};
+pub use store::{Miss, MissReason, Store, bytes_of, frame_to_keep, is_frame_of};
 pub use traits::{Actions, Blobs};
 pub use upkeep::{Gone, RecordedAction};
 

@@ -341,6 +341,16 @@ pub fn is_frame_of(digest: &BlobId, frame: &[u8]) -> bool {
     codec::decompress(frame).is_ok_and(|bytes| BlobId::of(&bytes) == *digest)
 }
 
+/// Returns the bytes of a blob from its compressed frame; `None` if the frame has other bytes, or more than `most`.
+pub fn bytes_of(digest: &BlobId, frame: &[u8], most: u64) -> Option<Vec<u8>> {
+    codec::decompress_up_to(frame, most).ok().filter(|bytes| BlobId::of(bytes) == *digest)
+}
+
+/// Returns a compressed frame of bytes that are kept for long: smaller than those of the cache, and made more slowly.
+pub fn frame_to_keep(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    codec::compress_to_keep(bytes)
+}
+
 /// Returns the path of a blob below `blobs`, whether or not the file exists. Small blobs have no file.
 pub(super) fn path(blobs: &Path, digest: &BlobId) -> PathBuf {
     let name = digest.to_string();

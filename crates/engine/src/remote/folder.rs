@@ -1,12 +1,15 @@
 //! A shared cache in a folder: a disk that several machines mount, or the root of a web server.
 
 use std::{
+    collections::BTreeSet,
     fs::{File, TryLockError},
     io::{ErrorKind, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
+
+use rayon::prelude::*;
 
 use super::{
     LARGEST, RemoteError, RemoteKind,
@@ -82,14 +85,7 @@ impl Folder {
         if *how == How::IfAbsent && system::exists(&path) {
             return Ok(());
         }
-        let begin = || Replacement::new(&path);
-        let mut file = match begin() {
-            Err(error) if error.is_missing() => {
-                system::create_dir(path.parent().expect("an object is in a folder"))?;
-                begin()?
-            }
-            begun => begun?,
-        };
+        let mut file = begin(&path)?;
         file.write_all(bytes)?;
         // Not synced: what a power cut tears is noticed by whoever reads it, and replaced by whoever publishes it again.
         file.commit_unsynced()
@@ -110,6 +106,13 @@ impl Folder {
                 Err(TryLockError::WouldBlock) => std::thread::sleep(PATIENCE / 1000),
             }
         }
+    }
+
+    /// Syncs the folders that objects are in, up to the root, any of which may be new.
+    fn settle_folders(&self, names: &[String]) -> Result<(), Fault> {
+        let above = |name: &String| Path::new(name).ancestors().skip(1).map(Path::to_owned).collect::<Vec<_>>();
+        let folders: BTreeSet<PathBuf> = names.iter().flat_map(above).collect();
+        folders.iter().try_for_each(|folder| system::sync_dir(&self.root.join(folder)).map_err(fault))
     }
 
     fn list_below(&self, folder: &str, each: &mut dyn FnMut(Listed)) -> Result<(), FileError> {
@@ -165,6 +168,21 @@ impl Objects for Folder {
         self.write_one(&put).map_err(fault)
     }
 
+    fn create(&self, name: &str, bytes: Vec<u8>) -> Result<bool, Fault> {
+        self.check()?;
+        self.counters.write(bytes.len());
+        let mut file = begin(&self.root.join(name)).map_err(fault)?;
+        file.write_all(&bytes).map_err(fault)?;
+        let is_new = file.commit_new().map_err(fault)?;
+        self.settle_folders(&[name.to_owned()])?;
+        Ok(is_new)
+    }
+
+    fn settle(&self, names: &[String]) -> Result<(), Fault> {
+        names.par_iter().try_for_each(|name| system::sync_file(&self.root.join(name)).map_err(fault))?;
+        self.settle_folders(names)
+    }
+
     fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed)) -> Result<(), Fault> {
         self.check()?;
         self.list_below(prefix, each).map_err(fault)
@@ -176,6 +194,17 @@ impl Objects for Folder {
             system::remove(&self.root.join(name)).map_err(fault)?;
         }
         Ok(())
+    }
+}
+
+/// Begins to write an object, and makes its folder.
+fn begin(path: &Path) -> Result<Replacement, FileError> {
+    match Replacement::new(path) {
+        Err(error) if error.is_missing() => {
+            system::create_dir(path.parent().expect("an object is in a folder"))?;
+            Replacement::new(path)
+        }
+        begun => begun,
     }
 }
 

@@ -12,6 +12,8 @@
 //!   blob/<2>/<BLAKE3>   a large blob, compressed
 //! ```
 //!
+//! What lies beside that folder, `release/` describes.
+//!
 //! A *scope* is what is looked up together: a source file, the chunks of a file converted in one way, a model, a recipe. Whoever
 //! builds one recipe therefore reads what belongs to it and not an index of everything, and whoever builds ten thousand
 //! reads 256 objects of the index and the packs, not ten thousand objects.
@@ -26,6 +28,7 @@ mod objects;
 mod part;
 mod published;
 mod reader;
+pub(crate) mod release;
 mod report;
 mod trust;
 pub(crate) mod upkeep;
@@ -34,6 +37,7 @@ mod writer;
 pub(crate) use objects::{Fault, Objects};
 pub(crate) use published::Published;
 pub(crate) use reader::{Read, Reader};
+pub use release::{Release, ReleaseError, ReleaseName, ReleasedFile, ReleasedRecipe, Stored};
 pub use report::{Refused, Requests, SharedReport};
 pub use trust::{KEYS_FILE, TrustError, Trusted};
 pub use upkeep::{SharedCollected, SharedPart, SharedSize, SharedVerified};

@@ -72,6 +72,23 @@ pub(crate) trait Objects: Send + Sync {
     /// Replaces an object by what `edit` makes of it; `None` if there is none. Nobody else changes the object meanwhile.
     fn update(&self, name: &str, edit: &mut dyn FnMut(Option<Vec<u8>>) -> Vec<u8>) -> Result<(), Fault>;
 
+    /// Writes an object unless there is one of that name, which then stays as it is. Returns whether it was written. An object that
+    /// was survives a power cut.
+    fn create(&self, name: &str, bytes: Vec<u8>) -> Result<bool, Fault> {
+        let mut is_new = false;
+        self.update(name, &mut |old| {
+            is_new = old.is_none();
+            old.unwrap_or_else(|| bytes.clone())
+        })?;
+        Ok(is_new)
+    }
+
+    /// Returns once objects that were written survive a power cut. Most stores answer a write no sooner.
+    fn settle(&self, names: &[String]) -> Result<(), Fault> {
+        let _ = names;
+        Ok(())
+    }
+
     /// Calls `each` with every object whose name begins with the folder `prefix`.
     fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed)) -> Result<(), Fault>;
 

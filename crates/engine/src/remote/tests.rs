@@ -23,10 +23,20 @@ use datac_core::{
 };
 
 /// Objects in memory. After `writes_left` writes, every write fails.
-struct Memory {
-    objects: Mutex<BTreeMap<String, Vec<u8>>>,
+pub(super) struct Memory {
+    pub(super) objects: Mutex<BTreeMap<String, Vec<u8>>>,
     counters: Arc<Counters>,
-    writes_left: AtomicUsize,
+    pub(super) writes_left: AtomicUsize,
+}
+
+impl Memory {
+    /// Returns a shared cache in memory, and what it holds.
+    pub(super) fn remote() -> (Arc<Remote>, Arc<Self>) {
+        let counters = Arc::<Counters>::default();
+        let (objects, writes_left) = (Mutex::default(), AtomicUsize::new(usize::MAX));
+        let memory = Arc::new(Self { objects, counters: counters.clone(), writes_left });
+        (Arc::new(Remote { name: "memory".to_owned(), objects: memory.clone(), counters }), memory)
+    }
 }
 
 impl Objects for Memory {
@@ -95,10 +105,8 @@ struct Team {
 
 impl Team {
     fn new() -> Self {
-        let counters = Arc::<Counters>::default();
-        let (objects, writes_left) = (Mutex::default(), AtomicUsize::new(usize::MAX));
-        let memory = Arc::new(Memory { objects, counters: counters.clone(), writes_left });
-        Self::of(memory.clone(), memory, counters)
+        let (remote, memory) = Memory::remote();
+        Self::of(memory.clone(), memory, remote.counters.clone())
     }
 
     /// A team whose shared cache is not in `memory`.

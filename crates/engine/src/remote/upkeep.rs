@@ -16,6 +16,7 @@ use super::{
     objects::{Fault, Go, How, Listed, Put, Wanted},
     part::{Body, Doubt},
     reader::blob_name,
+    release::{self, ReleaseError, ReleaseName},
     report::{Refused, Requests},
     today,
     writer::{new_generation, state_name},
@@ -40,6 +41,8 @@ pub struct SharedSize {
     pub artifacts: SharedPart,
     /// The index.
     pub index: SharedPart,
+    /// Releases: their documents and pieces, which are never removed.
+    pub releases: SharedPart,
     /// Anything else.
     pub others: SharedPart,
     /// Requests.
@@ -87,12 +90,18 @@ pub struct SharedVerified {
     pub packs: u64,
     /// Number of large artifacts that were read.
     pub artifacts: u64,
+    /// Number of documents of releases that were read.
+    pub releases: u64,
+    /// Number of pieces of releases that were read.
+    pub pieces: u64,
     /// Total size in bytes.
     pub bytes: u64,
     /// What is not as it should be. Results of keys that this workspace does not trust are counted, and are no damage.
     pub refused: Refused,
     /// Names of damaged objects.
     pub damaged: Vec<String>,
+    /// Releases whose documents are damaged. These stay, since a name must not stand for anything else.
+    pub damaged_releases: Vec<String>,
     /// Whether damaged objects were removed; if not, why.
     pub kept: Option<String>,
     /// Requests.
@@ -106,10 +115,10 @@ impl SharedPart {
     }
 }
 
-/// Lists the objects of a shared cache, by name.
-fn objects(remote: &Remote) -> Result<BTreeMap<String, Listed>, Fault> {
+/// Lists the objects of a shared cache in one of its folders, by name.
+fn objects(remote: &Remote, folder: &str) -> Result<BTreeMap<String, Listed>, Fault> {
     let mut found = BTreeMap::new();
-    remote.objects.list(FORMAT, &mut |object| drop(found.insert(object.name.clone(), object)))?;
+    remote.objects.list(folder, &mut |object| drop(found.insert(object.name.clone(), object)))?;
     Ok(found)
 }
 
@@ -124,7 +133,8 @@ fn is_left_over(name: &str) -> bool {
 /// Measures a shared cache.
 pub(crate) fn size(remote: &Remote) -> Result<SharedSize, Fault> {
     let mut size = SharedSize { remote: remote.name.clone(), ..SharedSize::default() };
-    for (name, object) in &objects(remote)? {
+    objects(remote, release::FOLDER)?.values().for_each(|object| size.releases.add(object));
+    for (name, object) in &objects(remote, FORMAT)? {
         let part = match folder(name) {
             _ if is_left_over(name) => &mut size.others,
             "pack" => &mut size.packs,
@@ -169,10 +179,12 @@ fn entries(remote: &Remote) -> Result<Vec<Entry>, Fault> {
 }
 
 /// Removes what was published longer than `max_age` ago, and what nothing names. A dry run removes nothing.
+///
+/// Releases lie in another folder, which is not looked at: nothing in it is ever removed.
 pub(crate) fn collect(remote: &Remote, max_age: Duration, dry_run: bool) -> Result<SharedCollected, Fault> {
     let days = u32::try_from(max_age.as_secs() / (24 * 3600)).unwrap_or(u32::MAX);
     let is_old = |entry: &Entry| today().saturating_sub(entry.day) >= days.max(1) || max_age.is_zero();
-    let objects = objects(remote)?;
+    let objects = objects(remote, FORMAT)?;
     let (old, kept): (Vec<Entry>, Vec<Entry>) = entries(remote)?.into_iter().partition(is_old);
     let packs: BTreeSet<String> = kept.iter().map(|entry| index::pack_name(&entry.pack)).collect();
     let mut blobs: HashSet<String> = HashSet::new();
@@ -234,7 +246,7 @@ pub(crate) fn verify(
     is_interrupted: &dyn Fn() -> bool,
 ) -> Result<SharedVerified, Fault> {
     let mut verified = SharedVerified { remote: remote.name.clone(), ..SharedVerified::default() };
-    let objects = objects(remote)?;
+    let objects = objects(remote, FORMAT)?;
     let of = |kind: &str| -> Vec<String> {
         objects.keys().filter(|name| folder(name) == kind && !is_left_over(name)).cloned().collect()
     };
@@ -243,7 +255,8 @@ pub(crate) fn verify(
         places.entry(index::pack_name(&entry.pack)).or_default().push(entry);
     }
     let mut damaged = BTreeSet::new();
-    let SharedVerified { refused, packs, artifacts, bytes: total, .. } = &mut verified;
+    let SharedVerified { refused, packs, artifacts, releases, pieces, bytes: total, damaged_releases, .. } =
+        &mut verified;
     each_object(remote, &of("pack"), |name, bytes| {
         let bytes = bytes.unwrap_or_default();
         *packs += 1;
@@ -273,6 +286,34 @@ pub(crate) fn verify(
             if !id.is_some_and(|id| cache::is_frame_of(&id, &bytes)) {
                 damaged.insert(name.to_owned());
                 refused.artifacts += 1;
+            }
+        })?;
+    }
+    if !is_interrupted() {
+        let names: Vec<String> = self::objects(remote, release::FOLDER)?.into_keys().collect();
+        each_object(remote, &names, |name, bytes| {
+            let bytes = bytes.unwrap_or_default();
+            *total += bytes.len() as u64;
+            match (release::is_piece(name, &bytes), ReleaseName::of_object(name)) {
+                (Some(is_sound), _) => {
+                    *pieces += 1;
+                    if !is_sound && !is_left_over(name) {
+                        damaged.insert(name.to_owned());
+                        refused.artifacts += 1;
+                    }
+                }
+                (None, Some(release)) => {
+                    *releases += 1;
+                    match release::decode(&bytes, &release, |key| trusted.contains(key)) {
+                        Ok(_) => {}
+                        Err(ReleaseError::Untrusted { .. } | ReleaseError::Unknown(_)) => refused.untrusted += 1,
+                        Err(_) => {
+                            refused.unsigned += 1;
+                            damaged_releases.push(release.to_string());
+                        }
+                    }
+                }
+                (None, None) => {}
             }
         })?;
     }

@@ -12,6 +12,7 @@ mod inspect;
 mod inventory;
 mod lock;
 mod recipe_graph;
+mod release;
 #[cfg(test)]
 mod several;
 mod show;
@@ -42,6 +43,7 @@ pub use inspect::{Inspect, InspectedColumn, InspectedFile, InspectedKind, Inspec
 pub use inventory::{Inventory, ListedOutput, ListedRecipe, ListedSource};
 pub use lock::{LockChange, LockReport, Upgrade};
 pub use recipe_graph::{Edge, Node, NodeKind, RecipeGraph};
+pub use release::{ListedRelease, Placement, PullOptions, Pulled, PulledFile, ReleaseList, Released};
 pub use show::{Condition, Pick, Shown, ShownRow};
 pub use stats::{FileStats, Lengths, Numbers, RecipeStats, Stats};
 pub use table::OutputTable;
@@ -187,6 +189,24 @@ impl Workspace {
     /// With `locked`, a source that is not in the lock is a failure. Failures do not stop the other downloads.
     pub fn fetch(&self, selectors: &[String], locked: bool) -> Result<Fetched, WorkspaceError> {
         fetch::fetch(&self.site, selectors, locked)
+    }
+
+    /// Puts the outputs of the selected recipes, all of which must be up to date, under a name (`NAME@VERSION`) in the shared cache,
+    /// from which [`pull`](Self::pull) gets them back. A name stands for the same bytes for ever.
+    pub fn release(&self, name: &str, selectors: &[String]) -> Result<Released, WorkspaceError> {
+        release::release(&self.site, name, selectors)
+    }
+
+    /// Lists the releases in the shared cache: all of them, those of a name, or the one that `NAME@VERSION` names.
+    pub fn releases(&self, wanted: Option<&str>) -> Result<ReleaseList, WorkspaceError> {
+        release::list(&self.site, wanted)
+    }
+
+    /// Puts the files of a release (`NAME@VERSION`) in place, each whole, with every byte checked.
+    ///
+    /// Files that are there with the same bytes stay as they are. If any has other bytes, nothing is written, unless that is forced.
+    pub fn pull(&self, name: &str, options: &PullOptions) -> Result<Pulled, WorkspaceError> {
+        release::pull(&self.site, name, options)
     }
 
     /// Checks what the models of the selected recipes see: rows that are refused, turns that do not end, what templates drop.

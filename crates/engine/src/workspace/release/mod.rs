@@ -1,0 +1,77 @@
+//! Releases of a workspace: outputs that are put under a name in the shared cache, listed, and pulled.
+
+mod list;
+mod make;
+mod pull;
+
+pub use list::{ListedRelease, ReleaseList};
+pub use make::Released;
+pub use pull::{Placement, PullOptions, Pulled, PulledFile};
+
+pub(super) use list::list;
+pub(super) use make::release;
+pub(super) use pull::pull;
+
+use std::collections::BTreeMap;
+
+use crate::{
+    build::shared,
+    driver,
+    remote::{Release, ReleaseError, ReleasedRecipe, keys::PublicKey},
+    site::{Site, WorkspaceError},
+};
+use datac_core::{
+    failure::{Failure, FailureKind},
+    outputs::{OutputKind, OutputSet},
+};
+
+/// Returns the failure of a command that has to do with the shared cache `remote`. `operation` completes "failed to …".
+fn failure_of(error: &ReleaseError, remote: &str, operation: &str) -> Failure {
+    let plain = |kind| Failure::plain(kind, error.to_string());
+    match error {
+        ReleaseError::BadName(_) => plain(FailureKind::Config).hint(
+            "write NAME@VERSION, as in `posttrain@2026-12-01`: up to 64 letters, digits, `-`, `_` and `.` each, of which the \
+             first is a letter or a digit",
+        ),
+        ReleaseError::Unsigned(_) | ReleaseError::Misplaced { .. } | ReleaseError::BadPath { .. } => {
+            plain(FailureKind::Lock).hint("somebody has changed the shared cache: restore the document from a copy of it")
+        }
+        ReleaseError::Untrusted { key, .. } => plain(FailureKind::Lock)
+            .hint(format!("if you know whose key it is: `datac cache key trust NAME {key}`")),
+        ReleaseError::Unknown(_) => plain(FailureKind::Lock).hint("use the version of datac that made it, or a newer one"),
+        ReleaseError::Piece { .. } | ReleaseError::Mixed => {
+            Failure::new(FailureKind::Source, format!("{operation}: {error}"))
+                .hint("releasing the same again, where its recipes are built, puts back what is missing or damaged")
+        }
+        ReleaseError::Fault(_) => {
+            Failure::new(FailureKind::Source, format!("use the shared cache `{remote}`: {error}"))
+        }
+        ReleaseError::File(error) => driver::file_failure(error),
+        ReleaseError::Interrupted => Failure::plain(FailureKind::Interrupted, "interrupted"),
+    }
+}
+
+/// Returns the names of the keys that the workspace trusts, and of the user's own.
+fn names_of_keys(site: &Site, own: Option<(String, PublicKey)>) -> Result<BTreeMap<PublicKey, String>, WorkspaceError> {
+    let trusted = shared::trusted(site)?;
+    let named = trusted.keys().iter().map(|(name, key)| (name.clone(), *key));
+    Ok(own.into_iter().chain(named).map(|(name, key)| (key, name)).collect())
+}
+
+/// Returns the number of rows of a release: of each recipe those on all sides, once, in however many formats they are written.
+fn rows_of(release: &Release) -> u64 {
+    release.recipes.iter().map(rows_of_recipe).sum()
+}
+
+fn rows_of_recipe(recipe: &ReleasedRecipe) -> u64 {
+    let mut targets: BTreeMap<Option<&str>, u64> = BTreeMap::new();
+    for file in &recipe.files {
+        let kind = OutputSet::parse(&file.path).map(|(_, kind)| kind);
+        if let Some(OutputKind::Rows(_) | OutputKind::Shard(_)) = kind {
+            // The folder of a target is the second one of a path.
+            let target = file.path.split('/').nth(1).filter(|_| matches!(kind, Some(OutputKind::Shard(_))));
+            *targets.entry(target).or_default() += file.rows;
+        }
+    }
+    targets.into_values().max().unwrap_or(0)
+}
