@@ -52,6 +52,7 @@ documents! {
     inspect: "docs/inspect.md",
     caching: "docs/caching.md",
     remote_cache: "docs/remote-cache.md",
+    releases: "docs/releases.md",
     make_ninja_ci: "docs/make-ninja-ci.md",
     history: "docs/history.md",
     commands: "docs/commands.md",

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
     add, blame, build, cache, check, clean, completions, config, diff, doctor, explain, fetch, graph, init, inspect,
-    lock, log, ls, man, new, render, schema, show, stats, status, trace, validate, watch, why,
+    lock, log, ls, man, new, pull, release, releases, render, schema, show, stats, status, trace, validate, watch, why,
 };
 use crate::{system, workspace::Configuration};
 
@@ -32,7 +32,7 @@ Exit codes:
     1  failed, or --check: out of date    6  cache damaged beyond repair
     2  usage error, or invalid recipe     9  locked by another datac (--no-wait)
     3  source unavailable                70  a bug in datac
-    4  forbidden by datac.lock          130  interrupted
+    4  forbidden by a lock or release   130  interrupted
 
 To try datac without network: datac build --hub sample"
 )]
@@ -126,6 +126,12 @@ pub(super) enum Command {
     Render(render::Options),
     /// Show output statistics: rows, lengths, turns, repeated prompts, shares
     Stats(stats::Options),
+    /// Put outputs under a name in the shared cache, for good
+    Release(release::Options),
+    /// List the releases in the shared cache
+    Releases(releases::Options),
+    /// Get the files of a release
+    Pull(pull::Options),
     /// Inspect and clean up the cache
     Cache(cache::Options),
     /// Remove the outputs that datac wrote
@@ -161,6 +167,7 @@ impl Command {
             Self::Stats(options) => options.selectors.iter_mut().collect(),
             Self::Validate(options) => options.selectors.iter_mut().collect(),
             Self::Check(options) => options.selectors.iter_mut().collect(),
+            Self::Release(options) => options.selectors.iter_mut().collect(),
             Self::Ls(options) => options.words.iter_mut().collect(),
             Self::Why(options) => vec![&mut options.output],
             Self::Show(options) => vec![&mut options.output],
@@ -197,6 +204,9 @@ impl Command {
             Self::Build(options) => options.remote.below(folder),
             Self::Watch(options) => options.remote.below(folder),
             Self::Status(options) => options.remote.below(folder),
+            Self::Release(options) => options.remote.below(folder),
+            Self::Releases(options) => options.remote.below(folder),
+            Self::Pull(options) => options.below(folder),
             Self::Cache(options) => options.remote_mut().into_iter().for_each(|remote| remote.below(folder)),
             _ => {}
         }
@@ -213,6 +223,9 @@ impl Command {
             Self::Build(options) => options.remote.given.clone(),
             Self::Watch(options) => options.remote.given.clone(),
             Self::Status(options) => options.remote.given.clone(),
+            Self::Release(options) => options.remote.given.clone(),
+            Self::Releases(options) => options.remote.given.clone(),
+            Self::Pull(options) => options.remote.given.clone(),
             Self::Cache(options) => options.remote_mut()?.named()?,
             _ => return None,
         };
@@ -229,6 +242,7 @@ impl Command {
                 | Self::Watch(_)
                 | Self::Lock(_)
                 | Self::Fetch(_)
+                | Self::Pull(_)
                 | Self::Clean(_)
         )
     }

@@ -247,6 +247,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen, pro
                     false => screen.say_wrapped(&shared::verified(&verified), 2),
                 }
                 match (verified.damaged.is_empty(), &verified.kept) {
+                    _ if !verified.damaged_releases.is_empty() => exit::CACHE,
                     (true, _) => exit::OK,
                     (false, None) => exit::FAILED,
                     (false, Some(_)) => exit::CACHE,

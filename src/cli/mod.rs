@@ -32,8 +32,11 @@ mod man;
 mod new;
 mod profile;
 mod progress;
+mod pull;
 #[cfg(test)]
 mod reference;
+mod release;
+mod releases;
 mod render;
 mod schema;
 mod screen;
@@ -171,6 +174,8 @@ fn dispatch(arguments: Arguments, line: Vec<String>, interrupt: Arc<AtomicBool>,
         Command::Build(_) | Command::Watch(_) => Show::Beside,
         Command::Cache(options) if options.is_watched() => Show::All("Checking"),
         Command::Fetch(options) if options.is_watched() => Show::All("Fetching"),
+        Command::Release(options) if options.is_watched() => Show::All("Releasing"),
+        Command::Pull(options) if options.is_watched() => Show::All("Pulling"),
         _ => Show::Warnings,
     };
     let progress = Progress::new(screen.clone(), show);
@@ -211,6 +216,9 @@ fn dispatch(arguments: Arguments, line: Vec<String>, interrupt: Arc<AtomicBool>,
         Command::Ls(options) => ls::run(&workspace, &options, &screen),
         Command::Graph(options) => graph::run(&workspace, &options, &screen),
         Command::Blame(options) => blame::run(&workspace, &options, &screen),
+        Command::Release(options) => release::run(&workspace, &options, &screen, &progress),
+        Command::Releases(options) => releases::run(&workspace, &options, &screen),
+        Command::Pull(options) => pull::run(&workspace, &options, &screen, &progress),
         Command::Trace(options) => trace::run(&workspace, &options, &screen),
         Command::Show(options) => show::run(&workspace, &options, &screen),
         Command::Render(options) => render::run(&workspace, &options, &screen),

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{
     add, blame, build, cache, check, clean, config, diff, doctor, document, exit, explain, fetch, graph, init, inspect,
-    lock, log, ls, new, render, screen::Screen, stats, status, trace, validate, why,
+    lock, log, ls, new, pull, release, releases, render, screen::Screen, stats, status, trace, validate, why,
 };
 use crate::workspace::{
     EVENTS_SCHEMA, LOCK_SCHEMA, RECIPE_SCHEMA, SETTINGS_SCHEMA, events_schema, lock_schema, recipe_schema,
@@ -86,6 +86,9 @@ fn all() -> Vec<Named> {
         log::SCHEMAS,
         ls::SCHEMAS,
         new::SCHEMAS,
+        pull::SCHEMAS,
+        release::SCHEMAS,
+        releases::SCHEMAS,
         render::SCHEMAS,
         stats::SCHEMAS,
         status::SCHEMAS,

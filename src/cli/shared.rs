@@ -103,13 +103,14 @@ pub(super) fn forecast(found: &Forecast) -> String {
 /// Returns the sizes of what is in a shared cache, a line each.
 pub(super) fn size(size: &SharedSize) -> String {
     let line = |name: &str, part: SharedPart| format!("{name:<10}{:>9}  {:>9}\n", rows(part.count), bytes(part.bytes));
-    let all = [size.packs, size.artifacts, size.index, size.others];
+    let all = [size.packs, size.artifacts, size.index, size.releases, size.others];
     let total =
         SharedPart { count: all.iter().map(|part| part.count).sum(), bytes: all.iter().map(|part| part.bytes).sum() };
     let mut text = format!("{:<10}{:>9}  {:>9}\n", "", "count", "size");
     text.push_str(&line("packs", size.packs));
     text.push_str(&line("artifacts", size.artifacts));
     text.push_str(&line("index", size.index));
+    text.push_str(&line("releases", size.releases));
     text.push_str(&line("others", size.others));
     text + &line("all", total)
 }
@@ -130,12 +131,12 @@ pub(super) fn collected(collected: &SharedCollected) -> String {
 
 /// Returns what was found in a shared cache, in words.
 pub(super) fn verified(verified: &SharedVerified) -> String {
-    let read = format!(
-        "{} and {}, {}",
-        counted(verified.packs, "pack"),
-        counted(verified.artifacts, "artifact"),
-        bytes(verified.bytes)
-    );
+    let mut read = format!("{} and {}", counted(verified.packs, "pack"), counted(verified.artifacts, "artifact"));
+    if verified.releases + verified.pieces > 0 {
+        let (releases, pieces) = (counted(verified.releases, "release"), counted(verified.pieces, "piece"));
+        read.push_str(&format!(", {releases} of {pieces}"));
+    }
+    read.push_str(&format!(", {}", bytes(verified.bytes)));
     let mut text = match verified.damaged.len() as u64 {
         0 => format!("the shared cache is {GOOD}intact{GOOD:#}: {read}"),
         count => match &verified.kept {
@@ -146,9 +147,14 @@ pub(super) fn verified(verified: &SharedVerified) -> String {
     if let Some(refused) = verified.refused.in_words() {
         text.push_str(&format!("; builds would ignore {refused}"));
     }
+    if !verified.damaged_releases.is_empty() {
+        let names = verified.damaged_releases.join(", ");
+        text.push_str(&format!("; the documents of these releases are {WARN}damaged{WARN:#} and stay: {names}"));
+    }
     text
 }
 
-fn counted(count: u64, word: &str) -> String {
+/// Returns a number with its noun, in the plural if need be.
+pub(super) fn counted(count: u64, word: &str) -> String {
     format!("{} {word}{}", rows(count), if count == 1 { "" } else { "s" })
 }

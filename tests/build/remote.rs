@@ -3,6 +3,7 @@
 #[cfg(feature = "bucket")]
 mod bucket;
 mod faults;
+mod releases;
 #[cfg(feature = "hub")]
 mod served;
 

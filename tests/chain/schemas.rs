@@ -69,6 +69,12 @@ const DOCUMENTS: &[(&str, &str)] = &[
     ("datac.cache.shared.size/1", "datac cache size --remote team --json"),
     ("datac.cache.shared.gc/1", "datac cache gc --remote team --dry-run --json"),
     ("datac.cache.shared.verify/1", "datac cache verify --remote team --json"),
+    (
+        "datac.release/1",
+        "datac build --quiet; XDG_CONFIG_HOME=$PWD/own datac release a@1 --remote team --json 2>/dev/null",
+    ),
+    ("datac.releases/1", "datac releases --remote team --json"),
+    ("datac.pull/1", "rm dataset/sft_one_val.jsonl; datac pull a@1 --remote team --json 2>/dev/null"),
     ("datac.clean/1", "datac build --quiet; echo x >> dataset/sft_one_val.jsonl; datac clean --cache --json"),
     ("datac.validate/1", "datac validate --json"),
     ("datac.validate/1", "echo 'metadata: {}' | datac validate - --json 2>/dev/null || true"),

@@ -13,8 +13,10 @@ use std::{
     time::Duration,
 };
 
+use datac::workspace::PullOptions;
+
 use super::{Team, shared, space};
-use crate::space::{Dice, assert_same, ran};
+use crate::space::{Dice, Space, assert_same, ran};
 
 /// A web server for a folder. Of a hundred answers, `faulty` are wrong in some way.
 struct Server {
@@ -168,4 +170,50 @@ fn a_dead_server_costs_a_warning() {
     assert_same(&first.outputs(), &second.outputs());
     assert!(shared(&report).given_up.as_ref().is_some_and(|why| why.contains("cannot connect")), "{report:?}");
     assert_eq!(second.warnings().len(), 1);
+}
+
+#[test]
+fn a_release_is_pulled_from_a_server_whatever_that_does() {
+    let (team, mut first) = (Team::new(), space());
+    team.join(&mut first);
+    first.build();
+    first.workspace().release("a@1", &[]).unwrap();
+    let outputs = first.outputs();
+    let (mut refused, mut pulled) = (0, 0);
+    for seed in 0..24 {
+        let server = Server::start(team.root(), seed, [0, 10, 30, 100][seed as usize % 4]);
+        let mut second = team.machine(&Space::new());
+        second.remote = Some(server.address.clone());
+        match second.workspace().pull("a@1", &PullOptions::default()) {
+            Ok(_) => {
+                assert_same(&outputs, &second.outputs());
+                pulled += 1;
+            }
+            Err(error) => {
+                assert_ne!(seed % 4, 0, "{error}");
+                refused += 1;
+            }
+        }
+        for (name, bytes) in second.outputs() {
+            assert!(outputs.get(&name) == Some(&bytes), "`{name}` is whole, or not there");
+        }
+        // What is missing comes with the next one that works.
+        let server = Server::start(team.root(), seed, 0);
+        second.remote = Some(server.address.clone());
+        second.workspace().pull("a@1", &PullOptions::default()).unwrap();
+        assert_same(&outputs, &second.outputs());
+    }
+    assert!(refused > 0 && pulled > 6, "{refused} refused, {pulled} pulled");
+
+    let server = Server::start(team.root(), 1, 0);
+    let mut second = team.machine(&first);
+    second.remote = Some(server.address.clone());
+    second.signing = first.signing.clone();
+    second.build();
+    let error = second.workspace().release("a@2", &[]).unwrap_err().to_string();
+    assert!(error.contains("it is behind a web server"), "{error}");
+    let error = second.workspace().releases(None).unwrap_err().to_string();
+    assert!(error.contains("cannot be listed"), "{error}");
+    let listed = second.workspace().releases(Some("a@1")).unwrap();
+    assert_eq!(listed.releases[0].files, Some(outputs.len() as u64));
 }
