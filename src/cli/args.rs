@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::{
     add, blame, build, cache, check, clean, completions, config, diff, doctor, explain, fetch, graph, init, inspect,
     lock, log, ls, man, new, pull, release, releases, render, schema, show, stats, status, trace, validate, watch, why,
+    worker,
 };
 use crate::{system, workspace::Configuration};
 
@@ -98,6 +99,8 @@ pub(super) enum Command {
     Add(add::Options),
     /// Build out-of-date recipes
     Build(build::Options),
+    /// Do one machine's part of a build that many machines share
+    Worker(worker::Options),
     /// Rebuild on every save
     Watch(watch::Options),
     /// Show what is out of date and why (read-only)
@@ -160,6 +163,7 @@ impl Command {
         match self {
             Self::Build(options) => options.selectors.iter_mut().collect(),
             Self::Watch(options) => options.selectors.iter_mut().collect(),
+            Self::Worker(options) => options.selectors.iter_mut().collect(),
             Self::Status(options) => options.selectors.iter_mut().collect(),
             Self::Lock(options) => options.selectors.iter_mut().collect(),
             Self::Fetch(options) => options.selectors.iter_mut().collect(),
@@ -192,6 +196,7 @@ impl Command {
                 options.locked |= configuration.locked();
                 options.keep.fill_in(configuration);
             }
+            Self::Worker(options) => options.jobs = options.jobs.or(jobs),
             Self::Fetch(options) => options.locked |= configuration.locked(),
             Self::Cache(options) => options.fill_in(configuration),
             _ => {}
@@ -203,6 +208,7 @@ impl Command {
         match self {
             Self::Build(options) => options.remote.below(folder),
             Self::Watch(options) => options.remote.below(folder),
+            Self::Worker(options) => options.remote.below(folder),
             Self::Status(options) => options.remote.below(folder),
             Self::Release(options) => options.remote.below(folder),
             Self::Releases(options) => options.remote.below(folder),
@@ -222,6 +228,7 @@ impl Command {
         let given = match self {
             Self::Build(options) => options.remote.given.clone(),
             Self::Watch(options) => options.remote.given.clone(),
+            Self::Worker(options) => options.remote.given.clone(),
             Self::Status(options) => options.remote.given.clone(),
             Self::Release(options) => options.remote.given.clone(),
             Self::Releases(options) => options.remote.given.clone(),
@@ -240,6 +247,7 @@ impl Command {
                 | Self::Add(_)
                 | Self::Build(_)
                 | Self::Watch(_)
+                | Self::Worker(_)
                 | Self::Lock(_)
                 | Self::Fetch(_)
                 | Self::Pull(_)

@@ -50,6 +50,7 @@ mod validate;
 mod watch;
 mod why;
 mod work;
+mod worker;
 
 use std::{
     ffi::OsString,
@@ -171,6 +172,7 @@ fn dispatch(arguments: Arguments, line: Vec<String>, interrupt: Arc<AtomicBool>,
     }
     let show = match &command {
         Command::Build(options) if !options.json => Show::All("Building"),
+        Command::Worker(options) if options.is_watched() => Show::All("Working"),
         Command::Build(_) | Command::Watch(_) => Show::Beside,
         Command::Cache(options) if options.is_watched() => Show::All("Checking"),
         Command::Fetch(options) if options.is_watched() => Show::All("Fetching"),
@@ -208,6 +210,7 @@ fn dispatch(arguments: Arguments, line: Vec<String>, interrupt: Arc<AtomicBool>,
         Command::Clean(options) => clean::run(&workspace, &options, &screen),
         Command::Fetch(options) => fetch::run(&workspace, &options, &screen, &progress),
         Command::Watch(options) => watch::run(&workspace, &options, line, &screen, &progress),
+        Command::Worker(options) => worker::run(&workspace, &options, &screen, &progress),
         Command::Status(options) => status::run(&workspace, &options, &screen),
         Command::Why(options) => why::run(&workspace, &options, &screen),
         Command::Lock(options) => lock::run(&workspace, &options, &screen),

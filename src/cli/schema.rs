@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{
     add, blame, build, cache, check, clean, config, diff, doctor, document, exit, explain, fetch, graph, init, inspect,
-    lock, log, ls, new, pull, release, releases, render, screen::Screen, stats, status, trace, validate, why,
+    lock, log, ls, new, pull, release, releases, render, screen::Screen, stats, status, trace, validate, why, worker,
 };
 use crate::workspace::{
     EVENTS_SCHEMA, LOCK_SCHEMA, RECIPE_SCHEMA, SETTINGS_SCHEMA, events_schema, lock_schema, recipe_schema,
@@ -95,6 +95,7 @@ fn all() -> Vec<Named> {
         trace::SCHEMAS,
         validate::SCHEMAS,
         why::SCHEMAS,
+        worker::SCHEMAS,
     ];
     all.extend(commands.into_iter().flatten());
     all.sort_unstable_by_key(|(name, _)| *name);

@@ -198,7 +198,7 @@ impl Work {
         Amount { done: sum(|file| file.amount.done), total: sum(|file| file.amount.total) }
     }
 
-    /// Returns how much of everything is done: half of it reading, half of it recipes.
+    /// Returns how much of everything is done: half of it reading, half of it recipes, if there are any.
     fn share(&self) -> f64 {
         if let Some((amount, _)) = &self.checked {
             return amount.share();
@@ -206,7 +206,12 @@ impl Work {
         let written: f64 = self.outputs.values().map(|output| output.rows as f64 / output.of.max(1) as f64).sum();
         let recipes = (self.ended as f64 + written) / self.recipes.max(1) as f64;
         let read = self.read();
-        let share = if read.total == 0 { recipes } else { (recipes + read.share()) / 2.0 };
+        let share = match (self.recipes, read.total) {
+            (_, 0) => recipes,
+            // A worker comes to the end of no recipe.
+            (0, _) => read.share(),
+            _ => (recipes + read.share()) / 2.0,
+        };
         share.clamp(0.0, 1.0)
     }
 

@@ -6,6 +6,7 @@ mod faults;
 mod releases;
 #[cfg(feature = "hub")]
 mod served;
+mod workers;
 
 use std::{fs, path::Path, sync::Arc};
 

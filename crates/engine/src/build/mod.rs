@@ -7,6 +7,7 @@ pub(crate) mod notes;
 pub(crate) mod order;
 mod output_stats;
 pub(crate) mod shared;
+pub(crate) mod worker;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -29,7 +30,7 @@ use crate::{
     event::{Event, Observer},
     gc::{CacheBounds, Collected, collect_if_due},
     graph::{
-        OnExecute, RecipePlan, SnapshotKey, conversion_of, leaves, license, model_key, model_of, partly_read,
+        OnExecute, RecipePlan, SnapshotKey, conversion_of, leaves, license, model_key, model_of, partly_read, scope,
         snapshot_keys, survey_of,
     },
     provenance::{
@@ -43,7 +44,7 @@ use crate::{
     status::{
         RecipeStatus, State,
         assess::{Assessed, Depth, Detail, Looks, Orphans, Session},
-        pins::{Pinning, Snapshots, passed_over_of},
+        pins::{Hashing, Pinning, Snapshots, passed_over_of},
         plan_cache::PlanCache,
     },
     system::{self, Stopwatch},
@@ -239,6 +240,7 @@ pub(crate) fn build_first(
     let looked_up = outcomes.clone();
     let looks = Looks {
         pinning: if options.locked { Pinning::Locked } else { Pinning::Resolve },
+        hashing: Hashing::All,
         depth: if options.force { Depth::Close } else { Depth::AsNeeded },
         detail: detail(options),
         orphans: Orphans::Ignored,
@@ -263,19 +265,19 @@ pub(crate) fn build_first(
     let (mut shared, mut scopes) = (None, Scopes::new());
     if !files.is_empty() {
         shared = Shared::open(site)?;
-        let threads = if options.jobs == 0 { num_threads() } else { options.jobs };
+        let threads = threads(options.jobs);
         if options.make.as_ref().is_some_and(|make| make.is_withheld()) {
             (site.observer)(Event::Warning(WITHHELD.to_owned()));
         }
-        let crew = driver::threads::Crew::start(threads, options.make.as_ref())
-            .map_err(|error| Failure::new(FailureKind::Action, format!("start {threads} threads: {error}")))?;
-        let made = action_context(site, &session, outcomes, options, threads)?;
+        let crew = crew(threads, options.make.as_ref())?;
+        let made = action_context(site, &session, outcomes, options.memory, threads)?;
         // Whoever wants everything built again wants nothing that others have built.
         let reader = shared.as_ref().filter(|_| !options.force).map(|shared| shared.reader(Some(made.store.clone())));
-        let mut report = driver::run(&mut session.planner, &files, &made, crew.pool(), options.fail_fast, reader);
+        let planner = &mut session.planner;
+        let mut report = driver::run(driver::Outputs, planner, &files, &made, crew.pool(), options.fail_fast, reader);
         if let Some(shared) = &shared {
             let built = files.iter().zip(&report.endings).filter(|(_, ending)| ending.is_ok()).map(|(file, _)| *file);
-            scopes = shared.scopes(&session.planner, built);
+            scopes = shared.scopes(built.flat_map(|file| scope::reached(&session.planner, file)));
         }
         tell_passed_over(&site.observer, &session, &numbers);
         endings = numbers.iter().copied().zip(std::mem::take(&mut report.endings)).collect();
@@ -293,7 +295,7 @@ pub(crate) fn build_first(
     let mut report = finished.inspect_err(|_| drop(record.flush()))?;
     // The outputs are in place and the record is written: this delays nothing but the end of the command.
     if let (Some(shared), Some((context, ran))) = (&shared, &mut ran) {
-        report.shared = Some(shared.finish(site, context, &record, &scopes, ran));
+        report.shared = Some(shared.finish(site, context, &record, &scopes, ran.read.take(), &ran.shared));
     }
     if let (Some(bounds), Some((context, _)), Some(_)) = (&options.bounds, &ran, report.run)
         && context.check().is_ok()
@@ -398,12 +400,12 @@ fn action_context(
     site: &Site,
     session: &Session,
     outcomes: Arc<driver::OutcomeCache>,
-    options: &BuildOptions,
+    memory: u64,
     threads: usize,
 ) -> Result<Context, WorkspaceError> {
     let scratch = site.cache.join(SCRATCH);
     system::create_private_dir(&scratch)?;
-    let bytes = if options.memory == 0 { MEMORY_A_THREAD * threads.max(2) as u64 } else { options.memory };
+    let bytes = if memory == 0 { MEMORY_A_THREAD * threads.max(2) as u64 } else { memory };
     // The planner must see at once what an action has stored.
     let store = outcomes.store.clone();
     Ok(Context {
@@ -588,8 +590,14 @@ fn query_names(tell: Arc<dyn Fn(String) + Send + Sync>) -> OnExecute {
     Box::new(move |key| tell(format!("{key:?}")))
 }
 
-fn num_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+/// Returns the number of threads that `jobs` asks for; 0 is one per core.
+fn threads(jobs: usize) -> usize {
+    if jobs == 0 { std::thread::available_parallelism().map_or(1, std::num::NonZero::get) } else { jobs }
+}
+
+fn crew(threads: usize, make: Option<&Arc<driver::Make>>) -> Result<driver::threads::Crew, Failure> {
+    driver::threads::Crew::start(threads, make)
+        .map_err(|error| Failure::new(FailureKind::Action, format!("start {threads} threads: {error}")))
 }
 
 /// Returns the stats that a recipe's local files had when they were hashed, and those of their folders.

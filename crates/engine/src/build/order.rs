@@ -12,13 +12,16 @@ use super::{BuildOptions, BuildReport, Done, RecipeReport, build_first};
 use crate::{
     event::{Event, Observer},
     selector::Writers,
-    site::{Site, WorkspaceError, local_sources, relative},
+    site::{Site, WorkspaceError, local_sources, local_sources_of, relative},
     status::{
         RecipeStatus,
         assess::{Assessed, Session},
     },
 };
-use datac_core::failure::{Failure, FailureKind};
+use datac_core::{
+    config::Dataset,
+    failure::{Failure, FailureKind},
+};
 
 /// A recipe that waits for others.
 pub(crate) struct WaitingRecipe {
@@ -84,6 +87,24 @@ fn held_up(observer: &Observer, waiting: WaitingRecipe, failed: &BTreeSet<String
         written: Vec::new(),
         chunks: (0, 0),
     }
+}
+
+/// Returns the dataset entries of a session that read what other recipes of it write, by the numbers of the recipe and the entry,
+/// whether that has been written or not.
+pub(crate) fn chained(site: &Site, session: &Session) -> BTreeSet<(usize, usize)> {
+    let all = || session.recipes.iter().zip(0..).filter_map(|(one, at)| Some((at, one, one.recipe.as_ref()?)));
+    let outputs = all().flat_map(|(at, one, recipe)| {
+        let names = recipe.output_names(&one.text.path).into_iter();
+        names.map(move |name| (site.outputs.relative(&name), at))
+    });
+    let writers = Writers::new(outputs);
+    let entries = all().flat_map(|(at, _, recipe)| {
+        recipe.datasets.iter().zip(0..).map(move |(dataset, number)| (at, number, dataset))
+    });
+    let reads = |at: usize, dataset: &Dataset| {
+        local_sources_of(dataset).any(|source| writers.of(site.root(), source).into_iter().any(|writer| writer != at))
+    };
+    entries.filter(|(at, _, dataset)| reads(*at, dataset)).map(|(at, number, _)| (at, number)).collect()
 }
 
 /// Removes from a session the recipes that read files which other recipes of the session, those for which `wanted`

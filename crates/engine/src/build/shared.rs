@@ -8,9 +8,9 @@ use std::{
 
 use crate::{
     cache::{Record, Store},
-    driver::{Context, RunReport},
+    driver::Context,
     event::Event,
-    graph::{Outcome, Planner, RecipeFile, scope},
+    graph::Outcome,
     remote::{
         Fault, Gathered, Published, Read, Reader, Remote, Requests, SharedCollected, SharedReport, SharedSize,
         SharedVerified, Trusted, Writer,
@@ -23,6 +23,7 @@ use datac_core::{
     failure::{Failure, FailureKind},
     hash::Digest,
     id::ActionKey,
+    stage::Stage,
 };
 
 /// The shared cache of a build.
@@ -137,33 +138,51 @@ impl Shared {
         Reader::new(self.remote.clone(), self.trusted.clone(), store)
     }
 
-    /// Returns what the recipes that were built look up, if it is to be added to the shared cache.
-    pub(super) fn scopes(&self, planner: &Planner, built: impl Iterator<Item = RecipeFile>) -> Scopes {
+    /// Returns why nothing can be added to the shared cache, if that is so.
+    pub(super) fn read_only(&self) -> Option<&str> {
+        self.read_only.as_deref()
+    }
+
+    /// Returns whether the workspace itself says that the key is trusted, so that whoever has the same files uses what is added.
+    pub(super) fn is_trusted_by_all(&self, site: &Site) -> bool {
+        let Ok(named) = Trusted::read(site.root()) else { return false };
+        self.key.as_ref().is_some_and(|key| named.keys().iter().any(|(_, named)| *named == key.public()))
+    }
+
+    /// Fails if the shared cache cannot be read now.
+    pub(super) fn reach(&self) -> Result<(), WorkspaceError> {
+        self.remote.reach().map_err(|fault| self.unusable(&fault))
+    }
+
+    /// Puts together what recipes look up, if it is to be added to the shared cache.
+    pub(super) fn scopes(&self, looked_up: impl Iterator<Item = (Digest, Vec<ActionKey>)>) -> Scopes {
         let mut scopes = Scopes::new();
         if self.read_only.is_some() {
             return scopes;
         }
         let mut seen: HashSet<(Digest, ActionKey)> = HashSet::new();
-        for (scope, keys) in built.flat_map(|file| scope::reached(planner, file)) {
+        for (scope, keys) in looked_up {
             let known = scopes.entry(scope).or_default();
             known.extend(keys.into_iter().filter(|key| seen.insert((scope, *key))));
         }
         scopes
     }
 
-    /// Adds what is in `scopes` to the shared cache, and returns what the build did with it.
+    /// Adds what is in `scopes` to the shared cache, and returns what was done with it: `read` is what was read, `taken` the number of
+    /// results by stage that were used.
     pub(super) fn finish(
         &self,
         site: &Site,
         context: &Context,
         record: &Arc<Record>,
         scopes: &Scopes,
-        ran: &mut RunReport,
+        read: Option<Read>,
+        taken: &BTreeMap<Stage, u64>,
     ) -> SharedReport {
-        let Read { known, refused, artifacts, given_up } = ran.read.take().unwrap_or_default();
+        let Read { known, refused, artifacts, given_up } = read.unwrap_or_default();
         let mut report = SharedReport {
             remote: self.remote.name.clone(),
-            results: ran.shared.clone(),
+            results: taken.clone(),
             artifacts,
             refused,
             read_only: self.read_only.clone(),

@@ -11,6 +11,7 @@ mod context;
 mod error;
 mod external;
 mod first_reject;
+mod goal;
 mod group;
 mod indexes;
 mod job;
@@ -48,6 +49,7 @@ pub(crate) use chunk::StoredReject;
 pub(crate) use context::{Context, Control, OutputSettings};
 pub(crate) use error::{ActionError, FREE_SOME_SPACE, failure_of, file_failure};
 pub(crate) use first_reject::with_first_reject;
+pub(crate) use goal::{Goal, Outputs, Shares};
 pub(crate) use indexes::Indexes;
 use job::{InPlace, Job, JobEnv, PoolSlot, Ran, ToDisk};
 pub(crate) use models::{ModelSinks, Models, read_model};
@@ -70,10 +72,7 @@ use shared::{Seek, Sought};
 use crate::{
     cache::{Actions, stat_cache},
     event::Event,
-    graph::{
-        Action, Known, Node, Outcome, Planner, RecipeFile, RecipePlan, Work, plan, rejects, scope, sources_of,
-        unexpected,
-    },
+    graph::{Action, Known, Outcome, Planner, RecipeFile, RecipePlan, Work, rejects, scope, sources_of, unexpected},
     remote::Reader,
     system::{self, Stopwatch},
 };
@@ -99,24 +98,26 @@ const FLUSH_BYTES: usize = 1 << 20;
 /// whether it is due.
 const FLUSH_SOON: Duration = Duration::from_millis(200);
 
-/// Builds `recipes`. The report has a result for each: its plan, with all files in place, or a failure.
+/// Runs what `goal` needs of `recipes`. The report has a result for each: what the goal comes to, or a failure.
 ///
 /// The driver runs on the caller's thread, not in the pool, and waits for reports while the pool works. Files are put
 /// in place on further threads, which mostly wait for the disk.
 ///
 /// What the local cache lacks is looked up with `shared`, on one more thread, before it runs.
-pub(crate) fn run(
+pub(crate) fn run<G: Goal>(
+    goal: G,
     planner: &mut Planner,
     recipes: &[RecipeFile],
     context: &Context,
     pool: &rayon::ThreadPool,
     fail_fast: bool,
     shared: Option<Reader>,
-) -> RunReport {
+) -> RunReport<G::End> {
     let (reports, inbox) = mpsc::channel();
     let (to_shared, asked) = mpsc::channel::<Seek>();
     let (to_disk, disk) = mpsc::channel::<ToDisk<'_>>();
     let mut driver = Driver {
+        goal,
         planner,
         recipes,
         context,
@@ -195,11 +196,13 @@ pub(crate) fn run(
     report
 }
 
-struct Driver<'a> {
+/// The state of a run.
+pub(crate) struct Driver<'a, G: Goal> {
+    goal: G,
     planner: &'a mut Planner,
     recipes: &'a [RecipeFile],
     context: &'a Context,
-    endings: Vec<Option<Ending>>,
+    endings: Vec<Option<Result<G::End, Failure>>>,
     /// For each recipe, the number of keys that it waits for.
     waiting: Vec<usize>,
     /// For each key, the recipes that wait for it.
@@ -223,10 +226,10 @@ struct Driver<'a> {
     to_shared: Option<Sender<Seek>>,
     /// Actions that have been looked up there.
     sought: HashSet<ActionKey>,
-    report: RunReport,
+    report: RunReport<G::End>,
 }
 
-impl<'a> Driver<'a> {
+impl<'a, G: Goal> Driver<'a, G> {
     /// Starts jobs and receives reports until there is nothing left to do.
     fn drive<'scope>(&mut self, scope: &Scope<'scope>, inbox: &Receiver<Report>, reports: &Sender<Report>)
     where
@@ -289,30 +292,14 @@ impl<'a> Driver<'a> {
             if self.endings[number].is_some() || self.is_over() {
                 continue;
             }
-            let reads = self.context.record.together();
-            let planned = plan(self.planner, self.recipes[number]);
-            drop(reads);
-            match planned {
-                Node::Failed(failure) => {
-                    let failure = failure.clone();
-                    self.refuse(number, failure);
+            for action in G::ask(self, number) {
+                let waiters = self.waiters.entry(action.key).or_default();
+                // Recipes are asked one by one, so a recipe that already waits for the key is the last in the list.
+                if waiters.last() != Some(&number) {
+                    waiters.push(number);
+                    self.waiting[number] += 1;
                 }
-                Node::Ready(plan) => {
-                    let plan = plan.clone();
-                    self.settle(number, plan);
-                }
-                Node::Needs(actions) => {
-                    for action in actions {
-                        let waiters = self.waiters.entry(action.key).or_default();
-                        // Recipes are asked one by one, so a recipe that already waits for the key is the last in the
-                        // list.
-                        if waiters.last() != Some(&number) {
-                            waiters.push(number);
-                            self.waiting[number] += 1;
-                        }
-                        merge(&mut missing, action);
-                    }
-                }
+                merge(&mut missing, &action);
             }
         }
         missing.retain(|key, _| !self.running.contains(key));
@@ -386,109 +373,18 @@ impl<'a> Driver<'a> {
     }
 
     /// Records the result of a recipe, and sends its event.
-    fn end(&mut self, number: usize, ending: Ending) {
-        let files = |plan: &RecipePlan| {
-            let path = |name: String| self.context.outputs.dir.join(name).to_string_lossy().into_owned();
-            plan.named().filter_map(|(_, name, file)| Some((path(name), file?))).collect()
-        };
-        self.context.tell(Event::Ended {
-            recipe: self.recipes[number].path(self.planner).to_owned(),
-            failure: ending.as_ref().err().map(ToString::to_string),
-            files: ending.as_ref().map(files).unwrap_or_default(),
-        });
+    fn end(&mut self, number: usize, ending: Result<G::End, Failure>) {
+        let path = |(name, file)| (self.context.outputs.dir.join::<String>(name).to_string_lossy().into_owned(), file);
+        let files = ending.as_ref().map_or(Some(Vec::new()), G::files);
+        if let Some(files) = files {
+            self.context.tell(Event::Ended {
+                recipe: self.recipes[number].path(self.planner).to_owned(),
+                failure: ending.as_ref().err().map(ToString::to_string),
+                files: files.into_iter().map(path).collect(),
+            });
+        }
         self.held.remove(&number);
         self.endings[number] = Some(ending);
-    }
-
-    /// Ends a recipe whose plan is known, or queues a job that first puts its files in place.
-    fn settle(&mut self, number: usize, plan: RecipePlan) {
-        let Some(plan) = self.restore(number, plan, Destination::Place) else { return };
-        self.end(number, Ok(plan));
-    }
-
-    /// Returns the plan of a recipe if all of its files are where they belong. Otherwise has them put there if all those that are
-    /// not have been written, or queues a job that writes them.
-    fn restore(&mut self, number: usize, plan: RecipePlan, destination: Destination) -> Option<RecipePlan> {
-        let mut in_place = InPlace { destination, rows: true, quarantine: true, gone: Vec::new() };
-        let there = self.is_there(number);
-        let is_there = |name: &str, wanted| there(&destination.name(name), wanted);
-        for (kind, name, wanted) in plan.named() {
-            let is_in_place = match kind {
-                OutputKind::Rows(_) => &mut in_place.rows,
-                OutputKind::Quarantine => &mut in_place.quarantine,
-                OutputKind::Shard(_) | OutputKind::Beside => continue,
-            };
-            *is_in_place &= is_there(&name, wanted);
-        }
-        for (target, shaped) in &plan.shaped {
-            if !shaped.files.iter().all(|file| is_there(&file.name, Some(file.meta))) {
-                in_place.gone.push(target.clone());
-            }
-        }
-        drop(there);
-        if in_place.rows && in_place.quarantine && in_place.gone.is_empty() {
-            let wanted = plan.named().filter_map(|(_, name, file)| Some((destination.name(&name), file?)));
-            let wanted: Vec<_> = wanted.collect();
-            return (!self.place(number, &wanted)).then_some(plan);
-        }
-        let names = self.names([number].iter());
-        self.queue.push(Job::Restore(number, Box::new(plan), in_place, names));
-        None
-    }
-
-    /// Returns what says whether a file of a recipe is in place or has been written and waits to be put there; or, if it is to be
-    /// `None`, whether there is no such file.
-    fn is_there(&self, number: usize) -> impl Fn(&str, Option<FileMeta>) -> bool {
-        let held = self.held.get(&number).into_iter().flatten();
-        let held: HashSet<(&Path, FileHash)> = held.map(|file| (file.path(), file.digest())).collect();
-        move |name, wanted| {
-            let is_held = |wanted: FileMeta| held.contains(&(&*self.context.outputs.dir.join(name), wanted.digest));
-            wanted.is_some_and(is_held) || self.is_in_place(name, wanted)
-        }
-    }
-
-    /// Has those files of a recipe put in place, all together, that have been written and are wanted; drops the others. Returns
-    /// whether there are any.
-    fn place(&mut self, number: usize, wanted: &[(String, FileMeta)]) -> bool {
-        let Some(held) = self.held.remove(&number) else { return false };
-        let mut held: HashMap<_, _> =
-            held.into_iter().map(|file| ((file.path().to_owned(), file.digest()), file)).collect();
-        let take = |(name, file): &(String, FileMeta)| held.remove(&(self.context.outputs.dir.join(name), file.digest));
-        let files: Vec<Held> = wanted.iter().filter_map(take).collect();
-        if files.is_empty() {
-            return false;
-        }
-        self.queue.place();
-        // A closed channel means that a thread has panicked, which is reported.
-        self.to_disk.send(ToDisk::Place(number, files)).ok();
-        true
-    }
-
-    /// Ends a recipe that cannot be built. If it is refused, its quarantine file is first put in place, for the user
-    /// to look at; if its result is not what it expects, its files are first put where such files lie.
-    fn refuse(&mut self, number: usize, failure: Failure) {
-        if let Some(plan) = unexpected(self.planner, self.recipes[number]) {
-            let Some(plan) = self.restore(number, plan, Destination::Unexpected) else { return };
-            let dir = &self.context.outputs.dir;
-            let keep = plan.named().filter(|(.., file)| file.is_some()).map(|(_, name, _)| name).collect();
-            unexpected::clear(dir, &plan.outputs, &keep);
-            let failure = unexpected::with_files(failure, dir, &self.context.sources.root, &plan);
-            return self.end(number, Err(failure));
-        }
-        let rejects = rejects(self.planner, self.recipes[number]).filter(|_| failure.kind == FailureKind::Policy);
-        let wanted = rejects.as_ref().map(|rejects| (rejects.outputs.name(OutputKind::Quarantine), rejects.file));
-        let is_there = self.is_there(number);
-        let is_written = wanted.as_ref().is_none_or(|(name, file)| is_there(name, Some(*file)));
-        drop(is_there);
-        match rejects.filter(|_| !is_written) {
-            Some(rejects) => self.queue.push(Job::Show(number, rejects)),
-            None if self.place(number, wanted.as_slice()) => {}
-            None => {
-                let sources = sources_of(self.planner, self.recipes[number]).unwrap_or_default();
-                let failure = with_first_reject(&self.context.store, &sources, failure);
-                self.end(number, Err(failure));
-            }
-        }
     }
 
     fn receive(&mut self, report: Report) {
@@ -611,22 +507,6 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Returns whether the output folder has the file with the right bytes, or, if `wanted` is `None`, has no such
-    /// file.
-    fn is_in_place(&self, name: &str, wanted: Option<FileMeta>) -> bool {
-        let path = self.context.outputs.dir.join(name);
-        match (wanted, system::stat(&path)) {
-            (None, found) => found.is_err(),
-            // The stat cache would not trust a file as new as one that this build has put in place.
-            (Some(wanted), Ok(stat)) if self.report.placed(name) == Some((stat, wanted.digest)) => true,
-            (Some(wanted), Ok(stat)) => {
-                stat.size == wanted.bytes
-                    && stat_cache::digest(&self.context.record, &path).is_ok_and(|digest| digest == wanted.digest)
-            }
-            (Some(_), Err(_)) => false,
-        }
-    }
-
     /// Writes finished work to the record, unless that was done within `pause` and little has been added since.
     fn flush_after(&mut self, pause: Duration) {
         let much_waits = self.can_flush && self.context.record.unrecorded_bytes() > FLUSH_BYTES;
@@ -699,6 +579,115 @@ impl<'a> Driver<'a> {
             // If the record cannot forget the entry, the missing blob still makes it a miss.
             self.context.record.forget(&key).ok();
             self.planner.learn(&key, known);
+        }
+    }
+}
+
+impl Driver<'_, Outputs> {
+    /// Ends a recipe whose plan is known, or queues a job that first puts its files in place.
+    fn settle(&mut self, number: usize, plan: RecipePlan) {
+        let Some(plan) = self.restore(number, plan, Destination::Place) else { return };
+        self.end(number, Ok(plan));
+    }
+
+    /// Returns the plan of a recipe if all of its files are where they belong. Otherwise has them put there if all those that are
+    /// not have been written, or queues a job that writes them.
+    fn restore(&mut self, number: usize, plan: RecipePlan, destination: Destination) -> Option<RecipePlan> {
+        let mut in_place = InPlace { destination, rows: true, quarantine: true, gone: Vec::new() };
+        let there = self.is_there(number);
+        let is_there = |name: &str, wanted| there(&destination.name(name), wanted);
+        for (kind, name, wanted) in plan.named() {
+            let is_in_place = match kind {
+                OutputKind::Rows(_) => &mut in_place.rows,
+                OutputKind::Quarantine => &mut in_place.quarantine,
+                OutputKind::Shard(_) | OutputKind::Beside => continue,
+            };
+            *is_in_place &= is_there(&name, wanted);
+        }
+        for (target, shaped) in &plan.shaped {
+            if !shaped.files.iter().all(|file| is_there(&file.name, Some(file.meta))) {
+                in_place.gone.push(target.clone());
+            }
+        }
+        drop(there);
+        if in_place.rows && in_place.quarantine && in_place.gone.is_empty() {
+            let wanted = plan.named().filter_map(|(_, name, file)| Some((destination.name(&name), file?)));
+            let wanted: Vec<_> = wanted.collect();
+            return (!self.place(number, &wanted)).then_some(plan);
+        }
+        let names = self.names([number].iter());
+        self.queue.push(Job::Restore(number, Box::new(plan), in_place, names));
+        None
+    }
+
+    /// Returns what says whether a file of a recipe is in place or has been written and waits to be put there; or, if it is to be
+    /// `None`, whether there is no such file.
+    fn is_there(&self, number: usize) -> impl Fn(&str, Option<FileMeta>) -> bool {
+        let held = self.held.get(&number).into_iter().flatten();
+        let held: HashSet<(&Path, FileHash)> = held.map(|file| (file.path(), file.digest())).collect();
+        move |name, wanted| {
+            let is_held = |wanted: FileMeta| held.contains(&(&*self.context.outputs.dir.join(name), wanted.digest));
+            wanted.is_some_and(is_held) || self.is_in_place(name, wanted)
+        }
+    }
+
+    /// Has those files of a recipe put in place, all together, that have been written and are wanted; drops the others. Returns
+    /// whether there are any.
+    fn place(&mut self, number: usize, wanted: &[(String, FileMeta)]) -> bool {
+        let Some(held) = self.held.remove(&number) else { return false };
+        let mut held: HashMap<_, _> =
+            held.into_iter().map(|file| ((file.path().to_owned(), file.digest()), file)).collect();
+        let take = |(name, file): &(String, FileMeta)| held.remove(&(self.context.outputs.dir.join(name), file.digest));
+        let files: Vec<Held> = wanted.iter().filter_map(take).collect();
+        if files.is_empty() {
+            return false;
+        }
+        self.queue.place();
+        // A closed channel means that a thread has panicked, which is reported.
+        self.to_disk.send(ToDisk::Place(number, files)).ok();
+        true
+    }
+
+    /// Ends a recipe that cannot be built. If it is refused, its quarantine file is first put in place, for the user
+    /// to look at; if its result is not what it expects, its files are first put where such files lie.
+    fn refuse(&mut self, number: usize, failure: Failure) {
+        if let Some(plan) = unexpected(self.planner, self.recipes[number]) {
+            let Some(plan) = self.restore(number, plan, Destination::Unexpected) else { return };
+            let dir = &self.context.outputs.dir;
+            let keep = plan.named().filter(|(.., file)| file.is_some()).map(|(_, name, _)| name).collect();
+            unexpected::clear(dir, &plan.outputs, &keep);
+            let failure = unexpected::with_files(failure, dir, &self.context.sources.root, &plan);
+            return self.end(number, Err(failure));
+        }
+        let rejects = rejects(self.planner, self.recipes[number]).filter(|_| failure.kind == FailureKind::Policy);
+        let wanted = rejects.as_ref().map(|rejects| (rejects.outputs.name(OutputKind::Quarantine), rejects.file));
+        let is_there = self.is_there(number);
+        let is_written = wanted.as_ref().is_none_or(|(name, file)| is_there(name, Some(*file)));
+        drop(is_there);
+        match rejects.filter(|_| !is_written) {
+            Some(rejects) => self.queue.push(Job::Show(number, rejects)),
+            None if self.place(number, wanted.as_slice()) => {}
+            None => {
+                let sources = sources_of(self.planner, self.recipes[number]).unwrap_or_default();
+                let failure = with_first_reject(&self.context.store, &sources, failure);
+                self.end(number, Err(failure));
+            }
+        }
+    }
+
+    /// Returns whether the output folder has the file with the right bytes, or, if `wanted` is `None`, has no such
+    /// file.
+    fn is_in_place(&self, name: &str, wanted: Option<FileMeta>) -> bool {
+        let path = self.context.outputs.dir.join(name);
+        match (wanted, system::stat(&path)) {
+            (None, found) => found.is_err(),
+            // The stat cache would not trust a file as new as one that this build has put in place.
+            (Some(wanted), Ok(stat)) if self.report.placed(name) == Some((stat, wanted.digest)) => true,
+            (Some(wanted), Ok(stat)) => {
+                stat.size == wanted.bytes
+                    && stat_cache::digest(&self.context.record, &path).is_ok_and(|digest| digest == wanted.digest)
+            }
+            (Some(_), Err(_)) => false,
         }
     }
 }

@@ -73,11 +73,10 @@ impl Outbox {
 /// Result for one recipe.
 pub(crate) type Ending = Result<RecipePlan, Failure>;
 
-/// Result of a run of the driver.
-#[derive(Default)]
-pub(crate) struct RunReport {
+/// Result of a run of the driver, which comes to an `End` for each recipe.
+pub(crate) struct RunReport<End = RecipePlan> {
     /// Result for each recipe, in the order in which they were given.
-    pub(crate) endings: Vec<Ending>,
+    pub(crate) endings: Vec<Result<End, Failure>>,
     /// Number of actions that ran, by stage.
     pub(crate) actions: BTreeMap<Stage, u64>,
     /// Number of actions that did not run because a shared cache had their outcome, by stage.
@@ -92,7 +91,21 @@ pub(crate) struct RunReport {
     folders: BTreeSet<PathBuf>,
 }
 
-impl RunReport {
+impl<End> Default for RunReport<End> {
+    fn default() -> Self {
+        Self {
+            endings: Vec::new(),
+            actions: BTreeMap::new(),
+            shared: BTreeMap::new(),
+            read: None,
+            converted: HashSet::new(),
+            placed: HashMap::new(),
+            folders: BTreeSet::new(),
+        }
+    }
+}
+
+impl<End> RunReport<End> {
     /// Counts an action that ran.
     pub(super) fn count(&mut self, stage: Stage) {
         *self.actions.entry(stage).or_default() += 1;
@@ -123,7 +136,9 @@ impl RunReport {
     pub(crate) fn placed(&self, name: &str) -> Option<(Stat, FileHash)> {
         self.placed.get(name).copied()
     }
+}
 
+impl RunReport {
     /// Starts to sync the folders of the files that were put in place. The names of the files survive a power cut
     /// once the returned function has returned.
     pub(crate) fn sync_folders(&self) -> impl FnOnce() -> Result<(), FileError> + use<> {

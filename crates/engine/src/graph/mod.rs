@@ -14,6 +14,7 @@ mod model;
 mod queries;
 pub(crate) mod scope;
 mod selection;
+pub(crate) mod slice;
 mod sources;
 mod stages;
 mod standing;
@@ -35,6 +36,7 @@ pub use keys::code_versions;
 pub(crate) use model::{model_file, model_files, model_key, model_of};
 pub use queries::{Node, RecipePlan};
 pub(crate) use queries::{Rejects, parse, plan, rejects, sources_of};
+pub use slice::Slice;
 pub(crate) use sources::{
     choose, conversion_of, files_of, license, partly_read, snapshot_key, snapshot_keys, survey_of, text_of,
 };

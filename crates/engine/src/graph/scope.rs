@@ -5,11 +5,12 @@
 
 use super::{
     action::{Action, ChunkRef, Conversion, SourceFile, Work},
-    inputs::{PlannerDb, RecipeFile, Snapshot, VersionsIn, World},
+    inputs::{Known, PlannerDb, RecipeFile, Snapshot, VersionsIn, World},
     keys,
     model::{model_key, model_of},
-    queries::{Node, parse, plan, recipe_keys},
+    queries::{Node, known, parse, plan, recipe_keys},
     selection::{Looked, looked_up},
+    slice::{Made, Share, made},
     sources::{conversion_of, files, scan_key, snapshot_keys},
 };
 use datac_core::{
@@ -110,6 +111,42 @@ pub(crate) fn of_action(action: &Action, versions: &CodeVersions) -> Option<(Dig
         | Work::Shaped { .. }
         | Work::Quarantine { .. } => None,
     }
+}
+
+/// Returns everything that a worker has made of the files of its slice for a recipe, by scope: no more than what has an outcome, so
+/// that the rest is not taken to be there.
+pub(crate) fn worked(db: &dyn PlannerDb, file: RecipeFile, share: &Share) -> Vec<(Digest, Vec<ActionKey>)> {
+    let Ok(recipe) = parse(db, file) else { return Vec::new() };
+    let versions = VersionsIn(db);
+    let mut found: Vec<(Digest, Vec<ActionKey>)> = Vec::new();
+    for number in 0..recipe.datasets.len() {
+        let conversion = conversion_of(db, file, number);
+        let mut last: Option<(ActionKey, Digest)> = None;
+        made(db, file, number, share, &mut |made| match (made, &conversion) {
+            (Made::Scan(scan), _) => found.push((of_file(&scan), vec![scan])),
+            (Made::Chunk(chunk, keys), Some(conversion)) => {
+                let scan = scan_key(db, &chunk.file);
+                let scope = match last.filter(|(known, _)| *known == scan) {
+                    Some((_, scope)) => scope,
+                    None => of_chunks(&scan, conversion, chunk.encoding.decoder(), &versions),
+                };
+                match found.last_mut().filter(|(known, _)| *known == scope) {
+                    Some((_, known)) => known.extend(keys),
+                    None => found.push((scope, keys)),
+                }
+                last = Some((scan, scope));
+            }
+            // What has been converted has a conversion.
+            (Made::Chunk(..), None) => {}
+        });
+    }
+    if let Some(model) = model_of(db, file).filter(|_| !found.is_empty()) {
+        let key = keys::ReadModel { model: &model }.key(&(), &versions);
+        if matches!(known(db, &key), Known::Outcome(_)) {
+            found.push((of_model(&key), vec![key]));
+        }
+    }
+    found
 }
 
 /// Returns every action that a recipe looks up, by scope, once its plan is known; nothing before.

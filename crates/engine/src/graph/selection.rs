@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     action::{
         Action, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, Follower, Measure, Measured, Outcome,
-        PinnedModel, RenderOutcome, ScanWork, Scoring, SelectedSource, ShortenedChunk, SourceFile, Work,
+        PinnedModel, RenderOutcome, ScanOutcome, ScanWork, Scoring, SelectedSource, ShortenedChunk, SourceFile, Work,
     },
     inputs::{PlannerDb, RecipeFile, VersionsIn},
     keys::{Convert, Render, Score, Select},
@@ -97,7 +97,7 @@ pub(super) fn rendered<'db>(db: &'db dyn PlannerDb, step: Step<'db>, model: Arc<
 }
 
 /// Returns a converted chunk with its scores, and with its samples as the model sees them, if there is one.
-fn chosen<'db>(db: &'db dyn PlannerDb, step: Step<'db>, request: &Request<'_>) -> Node<ConvertedChunk> {
+pub(super) fn chosen<'db>(db: &'db dyn PlannerDb, step: Step<'db>, request: &Request<'_>) -> Node<ConvertedChunk> {
     let converted = ready!(converted(db, step)).clone();
     let scores = scored(db, step, request.measured());
     let rendered = request.model.map(|model| rendered(db, step, model.clone()));
@@ -178,25 +178,36 @@ pub(super) fn chunks<'db>(
         let scan = scanned(db, file)?;
         // Chunks after an unknown one are left out, because their order is not known yet.
         if let (Some(scan), Some(conversion), true) = (scan, conversion, chunks.unknown.is_empty()) {
-            let header: Arc<[u8]> = scan.header.as_slice().into();
-            for (number, chunk) in scan.chunks.iter().enumerate() {
-                let chunk = ChunkRef {
-                    file: file.clone(),
-                    number: number as u32,
-                    digest: chunk.digest,
-                    rows: chunk.rows,
-                    place: chunk.place,
-                    encoding: scan.encoding,
-                    header: header.clone(),
-                };
-                chunks.steps.push(Step::new(db, chunk, conversion.clone(), kind));
-            }
+            chunks.steps.extend(steps(db, file, scan, conversion, kind));
         }
         if scan.is_none_or(|scan| !scan.complete) {
             chunks.unknown.push((file.clone(), scan.map_or(0, |scan| scan.chunks.len() as u32)));
         }
     }
     Ok(chunks)
+}
+
+/// Returns the known chunks of a file, each with the conversion to apply to it.
+pub(super) fn steps<'db>(
+    db: &'db dyn PlannerDb,
+    file: &Arc<SourceFile>,
+    scan: &ScanOutcome,
+    conversion: &Conversion,
+    kind: SampleKind,
+) -> impl Iterator<Item = Step<'db>> {
+    let header: Arc<[u8]> = scan.header.as_slice().into();
+    scan.chunks.iter().zip(0..).map(move |(chunk, number)| {
+        let chunk = ChunkRef {
+            file: file.clone(),
+            number,
+            digest: chunk.digest,
+            rows: chunk.rows,
+            place: chunk.place,
+            encoding: scan.encoding,
+            header: header.clone(),
+        };
+        Step::new(db, chunk, conversion.clone(), kind)
+    })
 }
 
 /// Returns the selected samples of a dataset entry.
@@ -237,7 +248,7 @@ pub(super) fn looked_up(db: &dyn PlannerDb, file: RecipeFile, number: usize, loo
 }
 
 /// Returns the keys of what is made of a chunk.
-fn keys_of<'db>(db: &'db dyn PlannerDb, step: Step<'db>, request: &Request<'_>) -> Vec<ActionKey> {
+pub(super) fn keys_of<'db>(db: &'db dyn PlannerDb, step: Step<'db>, request: &Request<'_>) -> Vec<ActionKey> {
     let (chunk, versions) = (step.chunk(db), &VersionsIn(db));
     let decoder = chunk.encoding.decoder();
     let mut keys = vec![Convert { conversion: step.conversion(db), decoder }.key(&&chunk.digest, versions)];
@@ -271,8 +282,7 @@ fn select_with<'db>(
         Ok(chunks) => chunks,
         Err(failure) => return Node::Failed(failure),
     };
-    let unknown = || unknown_text_field(db, files, *kind, dataset).or_else(|| unknown_column(db, files, dataset));
-    if let Some(failure) = unknown() {
+    if let Some(failure) = unknown_names(db, files, *kind, dataset) {
         return Node::Failed(failure);
     }
     let model = ready!(model_for(db, file, number));
@@ -325,6 +335,16 @@ fn select_with<'db>(
             }
         }
     }
+}
+
+/// Returns an error if a dataset entry names a field or a column that its rows do not have, as far as rows have been read.
+pub(super) fn unknown_names(
+    db: &dyn PlannerDb,
+    files: &[Arc<SourceFile>],
+    kind: SampleKind,
+    dataset: &Dataset,
+) -> Option<Failure> {
+    unknown_text_field(db, files, kind, dataset).or_else(|| unknown_column(db, files, dataset))
 }
 
 /// Returns an error if `text_field` names a field that neither samples nor source rows have.
@@ -383,13 +403,14 @@ fn more(max: u64, samples: u64, kept: u64) -> u64 {
     samples + missing + missing / 16 + 1
 }
 
-struct Request<'a> {
-    kind: SampleKind,
-    conversion: Option<&'a Conversion>,
+/// What a dataset entry wants made of each chunk.
+pub(super) struct Request<'a> {
+    pub(super) kind: SampleKind,
+    pub(super) conversion: Option<&'a Conversion>,
     /// One per filter, in order, and then tokens if the mixture counts them.
-    measures: Vec<Measure>,
-    model: Option<&'a Arc<PinnedModel>>,
-    dataset: &'a Dataset,
+    pub(super) measures: Vec<Measure>,
+    pub(super) model: Option<&'a Arc<PinnedModel>>,
+    pub(super) dataset: &'a Dataset,
 }
 
 impl Request<'_> {
@@ -406,6 +427,31 @@ impl Request<'_> {
             Some((number, _)) => failure.clone().at_key(Setting::Filter(number)),
             None => failure.clone(),
         }
+    }
+
+    /// Returns the action that reads a file, of which `known` chunks are known. `samples` are those still needed of it; `None`
+    /// for all.
+    pub(super) fn read(
+        &self,
+        db: &dyn PlannerDb,
+        file: &Arc<SourceFile>,
+        known: u32,
+        samples: Option<u64>,
+    ) -> Arc<Action> {
+        let follower = || Follower {
+            conversion: self.conversion.cloned(),
+            options: self.dataset.options.clone(),
+            text_field: self.dataset.text_field.clone(),
+            kind: self.kind,
+            measures: self.measured(),
+            model: self.model.cloned(),
+            samples,
+        };
+        let work = match file.kind.format.is_archive() {
+            true => Work::List(file.clone()),
+            false => Work::Scan(ScanWork { file: file.clone(), known, followers: vec![follower()] }),
+        };
+        Arc::new(Action { key: scan_key(db, file), work })
     }
 
     /// Puts together what is known of a chunk; `scores` are those of what is measured, in order.
@@ -474,20 +520,7 @@ fn prefix(db: &dyn PlannerDb, chunks: &Chunks<'_>, request: &Request<'_>, target
             wanted = 1;
         }
         for (file, known) in chunks.unknown.iter().take(wanted) {
-            let follower = Follower {
-                conversion: request.conversion.cloned(),
-                options: request.dataset.options.clone(),
-                text_field: request.dataset.text_field.clone(),
-                kind: request.kind,
-                measures: request.measured(),
-                model: request.model.cloned(),
-                samples: target.map(|target| target - samples),
-            };
-            let work = match file.kind.format.is_archive() {
-                true => Work::List(file.clone()),
-                false => Work::Scan(ScanWork { file: file.clone(), known: *known, followers: vec![follower] }),
-            };
-            needs.push(Arc::new(Action { key: scan_key(db, file), work }));
+            needs.push(request.read(db, file, *known, target.map(|target| target - samples)));
         }
     }
     if needs.is_empty() { Node::Ready(chunks.steps.len()) } else { Node::Needs(needs) }

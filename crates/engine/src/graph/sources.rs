@@ -129,6 +129,21 @@ fn digests_of(
 /// Returns the files of a dataset entry, in reading order.
 #[salsa::tracked]
 pub(super) fn files(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Result<Vec<Arc<SourceFile>>, Failure> {
+    let format = dataset(db, file, number).as_ref().and_then(|(_, dataset)| dataset.format);
+    expand(db, listed(db, file, number)?, format)
+}
+
+/// Returns the files of a dataset entry as their places list them, in reading order: archives stay whole. They are known
+/// before anything has been read.
+pub(crate) fn listed_files(
+    db: &dyn PlannerDb,
+    file: RecipeFile,
+    number: usize,
+) -> Result<Vec<Arc<SourceFile>>, Failure> {
+    Ok(listed(db, file, number)?.into_iter().map(|listed| listed.file).collect())
+}
+
+fn listed(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Result<Vec<Listed>, Failure> {
     let Some((_, dataset)) = dataset(db, file, number) else {
         return Err(Failure::new(FailureKind::Config, "read the recipe"));
     };
@@ -156,7 +171,7 @@ pub(super) fn files(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Resu
             file: source_file(file, *kind, &Reading::default()),
             splits: if splits::is_said(&file.path) { Vec::new() } else { dataset.splits.clone() },
         };
-        return expand(db, files.iter().zip(kinds).map(file).collect(), dataset.format);
+        return Ok(files.iter().zip(kinds).map(file).collect());
     }
     let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
     let want = layout::Want {
@@ -174,7 +189,7 @@ pub(super) fn files(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Resu
             splits: if selected.origin == Origin::Said { Vec::new() } else { vec![selected.split] },
         })
     };
-    expand(db, selected.into_iter().filter_map(file).collect(), dataset.format)
+    Ok(selected.into_iter().filter_map(file).collect())
 }
 
 fn refusal(error: SourceError) -> Failure {
@@ -326,8 +341,16 @@ pub(crate) fn text_of(
         .then(|| Mapping::column(Slot::Text, field))
 }
 
-/// Returns what the first good rows of files look like; `None` while too few of them have been read.
-fn survey(db: &dyn PlannerDb, files: &[Arc<SourceFile>]) -> Result<Option<Survey>, Failure> {
+/// What is known of the first good rows of files.
+pub(super) enum Surveyed {
+    /// What they look like; `None` if there is no row.
+    Known(Option<Survey>),
+    /// Too few have been read: this file is next.
+    Lacks(Arc<SourceFile>),
+}
+
+/// Returns what is known of the first good rows of files.
+pub(super) fn surveyed(db: &dyn PlannerDb, files: &[Arc<SourceFile>]) -> Result<Surveyed, Failure> {
     let mut survey = Survey::default();
     let mut has_rows = false;
     for file in files {
@@ -336,13 +359,21 @@ fn survey(db: &dyn PlannerDb, files: &[Arc<SourceFile>]) -> Result<Option<Survey
                 has_rows |= !scan.chunks.is_empty();
                 survey.merge(&scan.survey);
             }
-            _ => return Ok(None),
+            _ => return Ok(Surveyed::Lacks(file.clone())),
         }
         if survey.is_full() {
             break;
         }
     }
-    Ok(has_rows.then_some(survey))
+    Ok(Surveyed::Known(has_rows.then_some(survey)))
+}
+
+/// Returns what the first good rows of files look like; `None` while too few of them have been read.
+fn survey(db: &dyn PlannerDb, files: &[Arc<SourceFile>]) -> Result<Option<Survey>, Failure> {
+    match surveyed(db, files)? {
+        Surveyed::Known(survey) => Ok(survey),
+        Surveyed::Lacks(_) => Ok(None),
+    }
 }
 
 /// Returns what the first good rows of a dataset entry look like, if they have been read.

@@ -135,6 +135,13 @@ pub(crate) struct Remote {
     pub(crate) counters: Arc<Counters>,
 }
 
+impl Remote {
+    /// Fails if the shared cache cannot be read now.
+    pub(crate) fn reach(&self) -> Result<(), Fault> {
+        writer::read_one(self, &writer::state_name()).map(drop)
+    }
+}
+
 impl RemoteAccess {
     /// Chooses the shared cache that `given` names; none for `None`. Folders are relative to `root`.
     pub(crate) fn new(given: Option<String>, root: &Path, offline: bool, signing: Signing) -> Self {

@@ -304,7 +304,7 @@ pub(super) fn new_generation() -> String {
     format!("{:x}-{}\n", crate::system::now_ns(), std::process::id())
 }
 
-fn read_one(remote: &Remote, name: &str) -> Result<Option<String>, Fault> {
+pub(super) fn read_one(remote: &Remote, name: &str) -> Result<Option<String>, Fault> {
     let mut found = Ok(None);
     remote.objects.read(&[Wanted { name: name.to_owned(), range: None }], &mut |_, read| {
         found = read;

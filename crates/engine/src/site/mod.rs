@@ -24,7 +24,7 @@ pub(crate) use lock_store::{LockStore, short};
 pub(crate) use output_folder::OutputFolder;
 pub(crate) use output_rows::lines_of;
 pub use recipe_folder::{Found, RecipeText};
-pub(crate) use recipe_folder::{NamedPath, RecipeFolder, local_sources, name_of, relative, walk};
+pub(crate) use recipe_folder::{NamedPath, RecipeFolder, local_sources, local_sources_of, name_of, relative, walk};
 pub use settings::Settings;
 
 use std::{
@@ -43,6 +43,7 @@ use datac_core::{
     code::CodeVersions,
     config::{ConverterWord, Vocabulary},
     convert,
+    id::FileHash,
 };
 
 /// The parts of a workspace.
@@ -128,7 +129,7 @@ impl Site {
 
     /// Returns the files of the workspace as a place that rows come from; their digests are kept in `record`.
     pub(crate) fn workspace(&self, record: &Arc<Record>) -> Arc<dyn Source> {
-        local_files(self.root(), &self.cache, record)
+        local_files(self.root(), &self.cache, record, |_| true)
     }
 
     /// Returns the workspace's folder.
@@ -137,11 +138,20 @@ impl Site {
     }
 }
 
-/// Returns the files of the workspace at `root` as a place that rows come from.
-pub(crate) fn local_files(root: &Path, cache: &Path, record: &Arc<Record>) -> Arc<dyn Source> {
+/// Returns the files of the workspace at `root` as a place that rows come from. A file that is not `hashed`, by its whole path,
+/// gets a digest of its name and stat, which is that of no bytes.
+pub(crate) fn local_files(
+    root: &Path,
+    cache: &Path,
+    record: &Arc<Record>,
+    hashed: impl Fn(&Path) -> bool + Send + Sync + 'static,
+) -> Arc<dyn Source> {
     let (record, cache) = (record.clone(), cache.to_owned());
     let hash = move |path: &Path| {
         let stat = system::stat(path)?;
+        if !hashed(path) {
+            return Ok((stat, FileHash::of(format!("not hashed: {} {stat:?}", path.display()).as_bytes())));
+        }
         // A write within the tick of its stamp leaves the stat as it is. Past that tick, whatever is hashed is what this
         // stat stands for.
         let begun_ns = system::wait_past_grain(stat.stamp_ns(), path, &cache);

@@ -16,7 +16,7 @@ use crate::{
     system::{self, FileError},
 };
 use datac_core::{
-    config::{self, MAX_BYTES, Problem, Recipe, Vocabulary},
+    config::{self, Dataset, MAX_BYTES, Problem, Recipe, Vocabulary},
     failure::{Failure, FailureKind},
     id::FileHash,
     outputs,
@@ -269,5 +269,10 @@ pub(super) fn looks_like_recipe(text: &[u8]) -> bool {
 
 /// Returns the local files and folders that a recipe reads, as the recipe names them.
 pub(crate) fn local_sources(recipe: &Recipe) -> impl Iterator<Item = &str> {
-    recipe.datasets.iter().flat_map(|dataset| dataset.location.paths()).map(|path| fixed_part(path))
+    recipe.datasets.iter().flat_map(local_sources_of)
+}
+
+/// Returns the paths of the workspace that a dataset entry names as its source, without wildcards.
+pub(crate) fn local_sources_of(dataset: &Dataset) -> impl Iterator<Item = &str> {
+    dataset.location.paths().iter().map(|path| fixed_part(path))
 }

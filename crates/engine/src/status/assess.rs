@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use super::{
     Assessment, FileState, FileStatus, RecipeStatus, State,
     first_look::{Strays, first_look, local_stats},
-    pins::{PinSources, Pinning, Snapshots},
+    pins::{Hashing, PinSources, Pinning, Snapshots},
     plan_cache::PlanCache,
 };
 use crate::{
@@ -78,6 +78,8 @@ pub(crate) enum Depth {
     FirstLook,
     /// Every recipe is parsed and planned, even if the first look finds it fresh.
     Close,
+    /// Every recipe is parsed and its sources are pinned. No state is determined.
+    Pinned,
 }
 
 /// What is needed of a fresh recipe.
@@ -104,6 +106,7 @@ pub(crate) enum Orphans {
 #[derive(Default)]
 pub(crate) struct Looks {
     pub(crate) pinning: Pinning,
+    pub(crate) hashing: Hashing,
     pub(crate) depth: Depth,
     pub(crate) detail: Detail,
     pub(crate) orphans: Orphans,
@@ -165,7 +168,7 @@ pub(crate) fn assess(
         .into_par_iter()
         .with_min_len(64)
         .map(|(text, last)| {
-            let recorded = last.as_ref().filter(|_| looks.depth != Depth::Close);
+            let recorded = last.as_ref().filter(|_| !matches!(looks.depth, Depth::Close | Depth::Pinned));
             let is_fresh = recorded.is_some_and(|last| first_look(&site.outputs, &text, last, now, &locals, strays));
             let is_told = || looks.detail == Detail::State || matches!(session.record.detail(&text.path), Ok(Some(_)));
             let is_fresh = is_fresh && is_told();
@@ -175,7 +178,10 @@ pub(crate) fn assess(
     if looks.depth == Depth::FirstLook && session.recipes.iter().any(|assessed| assessed.status.state != State::Fresh) {
         return Ok(session);
     }
-    second_look(site, &mut session, looks.pinning, &last)?;
+    second_look(site, &mut session, looks.pinning, looks.hashing, &last)?;
+    if looks.depth == Depth::Pinned {
+        return Ok(session);
+    }
     let record = &session.record;
     session.recipes.par_iter_mut().with_min_len(64).for_each(|assessed| {
         if let Some(last) = &assessed.last {
@@ -195,6 +201,7 @@ fn second_look(
     site: &Site,
     session: &mut Session,
     pinning: Pinning,
+    hashing: Hashing,
     elsewhere: &HashMap<String, FreshRecipe>,
 ) -> Result<(), WorkspaceError> {
     session.planner.begin(site.recipes.vocabulary(), &site.versions);
@@ -229,7 +236,8 @@ fn second_look(
         .collect();
     (session.lock, _) = site.lock.read()?;
     let before = session.lock.clone();
-    session.snapshots = PinSources::of(site, &session.record).pin(&recipes, pinning, &mut session.lock)?;
+    let sources = PinSources { hashing, ..PinSources::of(site, &session.record) };
+    session.snapshots = sources.pin(&recipes, pinning, &mut session.lock)?;
     if session.lock != before && pinning == Pinning::Resolve {
         let lock = site.lock.write(&session.lock)?;
         session.environment = environment(&lock, &site.hub.name(), &site.versions);

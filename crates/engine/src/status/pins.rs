@@ -1,8 +1,8 @@
 //! Pins sources to snapshots: from the lock, or else from the hub, if that may be asked; local files from disk.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
+    collections::{BTreeMap, BTreeSet, HashSet},
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -15,7 +15,7 @@ use crate::{
     graph::{FileOrigin, Snapshot, SnapshotKey, model_file, model_key, snapshot_key, snapshot_keys},
     site::{CacheFolder, HubAccess, Site, WorkspaceError, local_files, short},
     source::{
-        Asked, Bytes, Listing, RemoteFile, Source, SourceError, card, is_archive, is_data,
+        Asked, Bytes, Listing, Purpose, RemoteFile, Source, SourceError, card, is_archive, is_data,
         lock::{LockFile, Pin},
         splits::missing_shards,
         why_no_rows,
@@ -47,6 +47,17 @@ pub(crate) enum Pinning {
     Locked,
 }
 
+/// Which files of the workspace with rows are hashed when they are pinned.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Hashing {
+    /// All of them.
+    #[default]
+    All,
+    /// These, by their whole paths. Every other one gets a digest that no file has, so that whatever is recorded of it is
+    /// never taken for something else.
+    Only(Arc<HashSet<PathBuf>>),
+}
+
 /// Snapshots of sources.
 #[derive(Default)]
 pub(crate) struct Snapshots {
@@ -67,12 +78,14 @@ pub(crate) struct PinSources<'a> {
     pub(crate) record: &'a Arc<Record>,
     pub(crate) hub: &'a HubAccess,
     pub(crate) observer: &'a Observer,
+    pub(crate) hashing: Hashing,
 }
 
 impl<'a> PinSources<'a> {
     /// Returns what is needed to pin the sources of a workspace.
     pub(crate) fn of(site: &'a Site, record: &'a Arc<Record>) -> Self {
-        Self { root: site.root(), cache: &site.cache, record, hub: &site.hub, observer: &site.observer }
+        let hashing = Hashing::All;
+        Self { root: site.root(), cache: &site.cache, record, hub: &site.hub, observer: &site.observer, hashing }
     }
 }
 
@@ -182,7 +195,14 @@ impl PinSources<'_> {
 
     /// Returns the snapshot of a source that is looked at in each build.
     fn found(&self, key: &SnapshotKey, pinning: Pinning, snapshots: &mut Snapshots) -> Result<Arc<Snapshot>, Failure> {
-        let place = local_files(self.root, self.cache, self.record);
+        let has_rows = key.selection.as_ref().is_some_and(|selection| selection.purpose == Purpose::Rows);
+        let place = match &self.hashing {
+            Hashing::Only(wanted) if has_rows => {
+                let wanted = wanted.clone();
+                local_files(self.root, self.cache, self.record, move |path| wanted.contains(path))
+            }
+            Hashing::All | Hashing::Only(_) => local_files(self.root, self.cache, self.record, |_| true),
+        };
         let asked = Asked { source: &key.source, revision: key.revision.as_deref(), selection: key.selection.as_ref() };
         let Listing { id, commit, files, selected, license, stood_on, passed_over } =
             place.resolve(&asked).map_err(|error| failure_of(&error))?;

@@ -31,6 +31,8 @@ pub use crate::build::events::{
     BuildEvent, BuildEvents, EVENTS_SCHEMA, EventLine, EventOutput, RecipeEnd, events_schema,
 };
 pub use crate::build::notes::{Note, NoteKind};
+pub use crate::build::worker::{LeftSource, SliceFile, WorkOptions, WorkReport};
+pub use crate::graph::Slice;
 pub use add::{Add, Added};
 pub use check::{FoundRow, Level, ModelCheck, ModelChecks, ModelFinding, Unchecked};
 pub use clean::{CleanOptions, Cleaned, CleanedCache, CleanedFile, KeptFile};
@@ -53,7 +55,6 @@ pub use validate::{Checked, CheckedRecipe, STDIN};
 pub use watch::{Round, WatchOptions};
 pub use why::{Explanation, Step};
 
-use crate::{build::order, cache::Access, selector::assess_selected, site::Site, status::assess::Looks};
 pub use crate::{
     build::{BuildOptions, BuildReport, Done, RecipeReport},
     cache::{Build, Run, RunId, RunOutcome},
@@ -81,6 +82,13 @@ pub use crate::{
     },
     source::lock::{LOCK_SCHEMA, schema as lock_schema},
     status::{Assessment, FileState, FileStatus, RecipeStatus, State, plan_cache::PlanCache},
+};
+use crate::{
+    build::{order, worker},
+    cache::Access,
+    selector::assess_selected,
+    site::Site,
+    status::assess::Looks,
 };
 pub use datac_core::{
     config::{
@@ -163,6 +171,12 @@ impl Workspace {
     /// recipe.
     pub fn build(&self, selectors: &[String], options: &BuildOptions) -> Result<BuildReport, WorkspaceError> {
         order::build(&self.site, selectors, options)
+    }
+
+    /// Works on a slice of the source files that the recipes which `selectors` match read, and adds what was made of them to the
+    /// shared cache, from where a build takes it. What of it is there already is not made again.
+    pub fn work(&self, selectors: &[String], options: &WorkOptions) -> Result<WorkReport, WorkspaceError> {
+        worker::work(&self.site, selectors, options)
     }
 
     /// Builds the recipes that `selectors` match, and builds again whenever one of their files, their sources, their
