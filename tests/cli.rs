@@ -123,7 +123,7 @@ fn vocabulary() -> Vocabulary {
             .map(|option| (option.name.to_owned(), option.values.iter().map(|value| (*value).to_owned()).collect()))
             .collect(),
     };
-    Vocabulary { converters: CONVERTERS.iter().map(word).collect() }
+    Vocabulary { converters: CONVERTERS.iter().map(word).collect(), ..Vocabulary::default() }
 }
 
 /// The blocks of a document that begin with the line ` ```info `.

@@ -157,15 +157,15 @@ class EffectiveSetting(Record):
     """What it decides."""
     key: str
     """Its key in `datac.toml`, such as `cache.max_size`."""
-    option: str
-    """The option of the command line that overrides both."""
+    option: str | None
+    """The option of the command line that overrides both; none for what recipes override."""
     text: str
     """The value in words."""
     value: Any
     """Its value: text, a boolean, or a number of threads, bytes or seconds; `null` if the default is found out when it is
     needed."""
-    variable: str
-    """The environment variable that overrides `datac.toml`."""
+    variable: str | None
+    """The environment variable that overrides `datac.toml`; none for what recipes override."""
 
 
 class Entry(Record):
@@ -183,6 +183,8 @@ class Explanation(Record):
     _records = {"misses": "CacheMiss", "past": "PastBuild", "status": "RecipeStatus", "steps": "Step", "unchanged": "Entry"}
     built_ns: int | None
     """Time of the last build, in nanoseconds since 1970."""
+    default_places: list[list[Any] | None]
+    """Location of each changed value in `datac.toml`, where its `[defaults]` give it."""
     misses: list[CacheMiss]
     """Why missing actions are not in the cache, by stage."""
     past: PastBuild | None

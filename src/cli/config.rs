@@ -92,8 +92,8 @@ fn listed(settings: &[EffectiveSetting]) -> String {
 
 fn decided_by(setting: &EffectiveSetting, origin: &SettingOrigin) -> String {
     match origin {
-        SettingOrigin::Option => setting.option.clone(),
-        SettingOrigin::Environment => setting.variable.clone(),
+        SettingOrigin::Option => setting.option.clone().unwrap_or_default(),
+        SettingOrigin::Environment => setting.variable.clone().unwrap_or_default(),
         SettingOrigin::File { line } => format!("{SETTINGS_FILE}:{line}"),
         SettingOrigin::Default => "default".to_owned(),
     }

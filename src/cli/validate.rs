@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     system,
-    workspace::{Checked, MAX_BYTES, Problem, STDIN, Workspace},
+    workspace::{Checked, MAX_BYTES, Problem, SETTINGS_FILE, STDIN, Workspace},
 };
 
 /// Options of `validate`.
@@ -99,7 +99,7 @@ pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen) -> 
         return errors::no_recipes(&paths, workspace, screen);
     }
     if !options.json {
-        print(&checked, screen);
+        print(&checked, workspace, screen);
     }
     if checked.problems().next().is_none() { exit::OK } else { exit::USAGE }
 }
@@ -122,11 +122,15 @@ fn verdict<'c>(checked: &'c Checked) -> Verdict<'c> {
     Verdict { sound, recipes, problems: checked.problems().map(told).collect(), others: &checked.others }
 }
 
-fn print(checked: &Checked, screen: &Screen) {
+fn print(checked: &Checked, workspace: &Workspace, screen: &Screen) {
     let mut told = Vec::new();
     for recipe in &checked.recipes {
         let text = String::from_utf8_lossy(&recipe.text.text);
-        errors::draw(&recipe.problems, &text, screen);
+        // What only a default is to blame for stands in another file.
+        let (of_defaults, own): (Vec<Problem>, Vec<Problem>) =
+            recipe.problems.iter().cloned().partition(|problem| problem.path == SETTINGS_FILE);
+        errors::draw(&own, &text, screen);
+        errors::problems(&of_defaults, workspace, screen);
         told.extend(&recipe.problems);
     }
     errors::point_to_pages(told.iter().map(|problem| problem.code), screen);

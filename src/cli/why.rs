@@ -9,7 +9,7 @@ use super::{
 use crate::{
     leaf::Entry,
     system,
-    workspace::{Explanation, PastBuild, PastExplanation, PastReason, State, Workspace},
+    workspace::{Explanation, PastBuild, PastExplanation, PastReason, SETTINGS_FILE, State, Workspace},
 };
 use clap::Args;
 
@@ -117,10 +117,12 @@ fn text(explanation: &Explanation, verbose: bool, columns: Option<usize>) -> Str
     // Problems have been printed with their lines.
     if status.problems.is_empty() && !status.reasons.is_empty() {
         out.push_str("\nbecause\n");
-        for (reason, place) in status::reasons(status).iter().zip(&explanation.places) {
+        let places = explanation.places.iter().zip(&explanation.default_places);
+        for (reason, (place, default)) in status::reasons(status).iter().zip(places) {
             out.push_str(&format!("  {}\n", wrapped(reason, 2, 2, columns)));
-            if let Some((line, column)) = place {
-                out.push_str(&format!("    {FAINT}at {}:{line}:{column}{FAINT:#}\n", status.path));
+            let in_recipe = place.map(|place| (status.path.as_str(), place));
+            if let Some((path, (line, column))) = in_recipe.or(default.map(|place| (SETTINGS_FILE, place))) {
+                out.push_str(&format!("    {FAINT}at {path}:{line}:{column}{FAINT:#}\n"));
             }
         }
     }

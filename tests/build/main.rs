@@ -15,6 +15,7 @@ mod cache;
 mod card;
 mod chained;
 mod choice;
+mod defaults;
 mod determinism;
 mod expected;
 mod faults;

@@ -5,6 +5,7 @@
 //! each with its line and column.
 
 mod check;
+mod defaults;
 mod edit;
 mod expect;
 mod leaves;
@@ -38,6 +39,7 @@ pub use check::rules::did_you_mean;
 use check::rules::{file_stem, stem_fault};
 use problem::Fault;
 
+pub use defaults::Defaults;
 pub use edit::add_dataset;
 pub use expect::{Expectation, Expected, Found, Limits, percent};
 pub use leaves::{decide_role, decide_selection, locate};
@@ -64,11 +66,13 @@ pub const MAX_BYTES: usize = 1 << 20;
 /// Maximum number of problems listed for one file; one more says how many were left out.
 pub const MAX_PROBLEMS: usize = 100;
 
-/// The names that other modules define and recipes may use.
+/// The names that other modules define and recipes may use, and what recipes need not say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Vocabulary {
     /// The registered converters.
     pub converters: Vec<ConverterWord>,
+    /// What holds for recipes that do not say otherwise.
+    pub defaults: Defaults,
 }
 
 /// A converter, as far as recipes are concerned.
@@ -110,7 +114,11 @@ pub fn load(path: &str, text: &[u8], vocabulary: &Vocabulary) -> Result<Recipe, 
         faults.truncate(MAX_PROBLEMS);
         faults.push(Fault::of_file(problem::TOO_MANY, format!("and {more} more problems")));
     }
-    Err(faults.into_iter().map(|fault| fault.locate(path, text)).collect())
+    let located = |mut fault: Fault| match vocabulary.defaults.text_of(&mut fault) {
+        Some(defaults) => fault.locate(SETTINGS_FILE, defaults.as_bytes()),
+        None => fault.locate(path, text),
+    };
+    Err(faults.into_iter().map(located).collect())
 }
 
 /// Returns a problem for each recipe that would write the outputs of an earlier one. Items are path, recipe and text.
@@ -179,10 +187,11 @@ pub fn file_name_fault(part: &str) -> Option<Cow<'static, str>> {
 
 fn read(text: &[u8], vocabulary: &Vocabulary) -> Result<Recipe, Vec<Fault>> {
     let (text, mark) = plain_text(text).map_err(|fault| vec![fault])?;
-    let parsed = yaml::parse(text);
+    let mut parsed = yaml::parse(text);
     let mut faults = parsed.faults;
     let mut recipe = None;
-    if let Some(root) = &parsed.root {
+    if let Some(root) = &mut parsed.root {
+        vocabulary.defaults.put_into(root);
         let (valid, found) = check::check(root, vocabulary);
         recipe = valid;
         faults.extend(found);
@@ -191,7 +200,9 @@ fn read(text: &[u8], vocabulary: &Vocabulary) -> Result<Recipe, Vec<Fault>> {
         Some(recipe) if faults.is_empty() => Ok(recipe),
         _ => {
             for span in faults.iter_mut().filter_map(|fault| fault.span.as_mut()) {
-                *span = span.start + mark..span.end + mark;
+                if !Defaults::have(span) {
+                    *span = span.start + mark..span.end + mark;
+                }
             }
             Err(faults)
         }

@@ -32,6 +32,7 @@ pub(super) fn vocabulary() -> Vocabulary {
             word("hh_rlhf", SampleKind::Preference, &[]),
             word("prompts", SampleKind::Prompt, &[("column", &[])]),
         ],
+        ..Vocabulary::default()
     }
 }
 

@@ -207,9 +207,13 @@ impl Planner {
         }
     }
 
-    /// Sets the inputs that exist once, unless they are already set.
+    /// Sets the inputs that exist once, unless they are already set. What recipes may say, and need not, is that of now.
     pub(crate) fn begin(&mut self, vocabulary: &Arc<Vocabulary>, versions: &CodeVersions) {
-        if World::try_get(self).is_none() {
+        if let Some(world) = World::try_get(self) {
+            if world.vocabulary(self) != vocabulary {
+                world.set_vocabulary(self).to(vocabulary.clone());
+            }
+        } else {
             let code = versions.iter().map(|(component, version)| (component.clone(), Code::new(self, version)));
             let code = code.collect();
             World::new(self, vocabulary.clone(), code, BTreeMap::new(), BTreeSet::new());

@@ -66,6 +66,9 @@ pub(crate) fn of_recipe(db: &dyn PlannerDb, file: RecipeFile) -> Option<Digest> 
     Some(scope("recipe", |encoder| {
         encoder.name("path").text(file.path(db));
         encoder.name("text").digest(Digest::of(file.text(db)));
+        if let Some(defaults) = world.vocabulary(db).defaults.canonical() {
+            encoder.name("defaults").text(&defaults);
+        }
         encoder.name("snapshots").list(snapshots.len());
         for snapshot in snapshots {
             encoder.text(snapshot.origin.name());

@@ -20,7 +20,7 @@ use super::{
 };
 use datac_core::{
     code::{CodeVersions, Component},
-    config::{Expected, decide_role},
+    config::{Defaults, Expected, decide_role},
     id::{EnvironmentId, FileHash},
     key::{Encoder, KEY_VERSION, Keyed, LeafCollector, Visitor},
     leaf::{Leaf, Leaves},
@@ -103,8 +103,11 @@ pub(crate) fn leaves(db: &dyn PlannerDb, file: RecipeFile) -> Leaves {
 }
 
 /// Returns one digest of everything outside a recipe's own text and files that its outputs may depend on.
-pub(crate) fn environment(lock: &FileHash, hub: &str, versions: &CodeVersions) -> EnvironmentId {
+pub(crate) fn environment(lock: &FileHash, hub: &str, defaults: &Defaults, versions: &CodeVersions) -> EnvironmentId {
     let mut encoder = Encoder::default();
+    if let Some(defaults) = defaults.canonical() {
+        encoder.name("defaults").text(&defaults);
+    }
     encoder.name("keys").integer(KEY_VERSION.into());
     encoder.name("lock").digest(lock.digest());
     encoder.name("hub").text(hub);

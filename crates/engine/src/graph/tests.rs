@@ -163,7 +163,7 @@ impl Plans {
             options: Vec::new(),
         });
         let mut planner = planner;
-        planner.begin(&Arc::new(Vocabulary { converters: words.collect() }), &code_versions());
+        planner.begin(&Arc::new(Vocabulary { converters: words.collect(), ..Vocabulary::default() }), &code_versions());
         let (recipes, snapshots, entries) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let mut plans = Self { planner, recipes, snapshots, ran, keys, entries };
         let alpha = format!("converter: alpaca, {FILTERS}");

@@ -12,7 +12,10 @@ use serde::Serialize;
 use super::{Settings, WorkspaceError};
 use crate::system;
 use datac_core::{
-    config::{Described, MAX_BYTES, SETTINGS, SETTINGS_FILE, SettingKey, SettingKind, SettingValue, load_settings},
+    config::{
+        Defaults, Described, FoundSetting, MAX_BYTES, SETTINGS, SETTINGS_FILE, SettingKey, SettingKind, SettingValue,
+        load_settings,
+    },
     failure::{Failure, FailureKind},
 };
 
@@ -48,6 +51,7 @@ pub struct Given {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Configuration {
     chosen: BTreeMap<SettingKey, (SettingValue, SettingOrigin)>,
+    defaults: Defaults,
 }
 
 /// A setting that holds in a workspace.
@@ -62,10 +66,10 @@ pub struct EffectiveSetting {
     /// What decided it.
     #[serde(flatten)]
     pub origin: SettingOrigin,
-    /// The environment variable that overrides `datac.toml`.
-    pub variable: String,
-    /// The option of the command line that overrides both.
-    pub option: String,
+    /// The environment variable that overrides `datac.toml`; none for what recipes override.
+    pub variable: Option<String>,
+    /// The option of the command line that overrides both; none for what recipes override.
+    pub option: Option<String>,
     /// What it decides.
     pub about: String,
 }
@@ -83,7 +87,8 @@ impl Configuration {
     /// ```
     pub fn read(root: &Path, given: Given) -> Result<Self, WorkspaceError> {
         let mut chosen = BTreeMap::new();
-        for found in in_file(root)? {
+        let (in_file, defaults) = in_file(root)?;
+        for found in in_file {
             chosen.insert(found.setting, (found.value, SettingOrigin::File { line: found.line }));
         }
         for described in SETTINGS {
@@ -107,7 +112,7 @@ impl Configuration {
                 *text = folder.to_string_lossy().into_owned();
             }
         }
-        Ok(Self { chosen })
+        Ok(Self { chosen, defaults })
     }
 
     fn text(&self, setting: SettingKey) -> Option<&str> {
@@ -141,6 +146,7 @@ impl Configuration {
             is_hub_from_file: is_in_file(SettingKey::Hub),
             offline: self.switch(SettingKey::Offline).unwrap_or(false),
             remote: self.text(SettingKey::CacheRemote).map(str::to_owned),
+            defaults: self.defaults.clone(),
             ..Settings::new(root)
         }
     }
@@ -170,9 +176,18 @@ impl Configuration {
         self.number(SettingKey::CacheMaxAge).map(Duration::from_secs)
     }
 
-    /// Returns all settings, in the order of `datac.toml`.
+    /// Returns all settings, in the order of the documentation, and the defaults of recipes that there are.
     pub fn effective(&self) -> Vec<EffectiveSetting> {
-        SETTINGS.iter().map(|described| self.effective_one(described)).collect()
+        let of_recipes = self.defaults.listed().into_iter().map(|(key, text, line)| EffectiveSetting {
+            key,
+            value: Some(text.clone().into()),
+            text,
+            origin: SettingOrigin::File { line },
+            variable: None,
+            option: None,
+            about: "What holds for recipes that do not say otherwise.".to_owned(),
+        });
+        SETTINGS.iter().map(|described| self.effective_one(described)).chain(of_recipes).collect()
     }
 
     fn effective_one(&self, described: &Described) -> EffectiveSetting {
@@ -195,8 +210,8 @@ impl Configuration {
             value,
             text,
             origin,
-            variable: described.variable.to_owned(),
-            option: described.option.to_owned(),
+            variable: Some(described.variable.to_owned()),
+            option: Some(described.option.to_owned()),
             about: described.explain.to_owned(),
         }
     }
@@ -234,10 +249,13 @@ fn in_words(kind: SettingKind, value: &SettingValue) -> String {
     }
 }
 
-fn in_file(root: &Path) -> Result<Vec<datac_core::config::FoundSetting>, WorkspaceError> {
+fn in_file(root: &Path) -> Result<(Vec<FoundSetting>, Defaults), WorkspaceError> {
     match system::read_up_to(&root.join(SETTINGS_FILE), MAX_BYTES as u64) {
-        Ok(text) => load_settings(SETTINGS_FILE, &text).map_err(WorkspaceError::Problems),
-        Err(error) if error.is_missing() => Ok(Vec::new()),
+        Ok(text) => {
+            let found = load_settings(SETTINGS_FILE, &text).map_err(WorkspaceError::Problems)?;
+            Ok((found, Defaults::of(&text)))
+        }
+        Err(error) if error.is_missing() => Ok((Vec::new(), Defaults::default())),
         Err(error) => Err(error.into()),
     }
 }

@@ -68,12 +68,13 @@ impl Site {
     /// Creates handles to the parts that `settings` choose. Reads and writes nothing.
     pub(crate) fn new(settings: &Settings) -> Self {
         let root = &settings.root;
+        let words = Vocabulary { defaults: settings.defaults.clone(), ..vocabulary() };
         let within =
             |chosen: &Option<PathBuf>, default: &str| root.join(chosen.as_deref().unwrap_or(Path::new(default)));
         let observer = settings.observer.clone();
         let cache = within(&settings.cache_dir, "cache").join(CACHE_VERSION);
         Self {
-            recipes: RecipeFolder::new(root.clone(), Arc::new(vocabulary()), observer.clone()),
+            recipes: RecipeFolder::new(root.clone(), Arc::new(words), observer.clone()),
             lock: LockStore::new(root.join("datac.lock")),
             cache: CacheFolder::new(cache, observer.clone()),
             outputs: OutputFolder::new(root.clone(), within(&settings.output_dir, "dataset")),
@@ -102,7 +103,7 @@ impl Site {
         }
         let cache = folder.join("cache").join(CACHE_VERSION);
         Ok(Self {
-            recipes: RecipeFolder::new(self.root().to_owned(), Arc::new(vocabulary()), silent.clone()),
+            recipes: RecipeFolder::new(self.root().to_owned(), self.recipes.vocabulary().clone(), silent.clone()),
             lock: LockStore::new(lock),
             cache: CacheFolder::new(cache, silent.clone()),
             outputs: OutputFolder::new(self.root().to_owned(), folder.join("dataset")),
@@ -160,7 +161,7 @@ pub(crate) fn local_files(
     Arc::new(LocalFiles::new(root.to_owned(), Arc::new(hash)))
 }
 
-/// Returns the words that recipes may use: converters with their options.
+/// Returns the words that recipes may use: converters with their options. No workspace has defaults here.
 pub(crate) fn vocabulary() -> Vocabulary {
     let converters = convert::all().map(|converter| ConverterWord {
         name: converter.name().to_owned(),
@@ -171,5 +172,5 @@ pub(crate) fn vocabulary() -> Vocabulary {
             .map(|option| (option.name.to_owned(), option.values.iter().map(|value| (*value).to_owned()).collect()))
             .collect(),
     });
-    Vocabulary { converters: converters.collect() }
+    Vocabulary { converters: converters.collect(), ..Vocabulary::default() }
 }

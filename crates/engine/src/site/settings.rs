@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{event::Observer, graph::code_versions, remote::keys::Signing};
-use datac_core::code::CodeVersions;
+use datac_core::{code::CodeVersions, config::Defaults};
 
 /// Locations of a workspace, and access options: one field each, since programs of others name those they set.
 #[derive(Clone)]
@@ -30,6 +30,8 @@ pub struct Settings {
     pub signing: Signing,
     /// Whether the network is disabled.
     pub offline: bool,
+    /// What holds for recipes that do not say otherwise.
+    pub defaults: Defaults,
     /// Set when the user interrupts datac.
     pub interrupt: Arc<AtomicBool>,
     /// Receives all events.
@@ -52,6 +54,7 @@ impl Settings {
             remote: None,
             signing: Signing::default(),
             offline: false,
+            defaults: Defaults::default(),
             interrupt: Arc::default(),
             observer: Arc::new(|_| {}),
             versions: code_versions(),

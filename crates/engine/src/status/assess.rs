@@ -128,7 +128,8 @@ pub(crate) fn assess(
     // Both are independent, and slow with thousands of recipes.
     let (found, last) = rayon::join(found, || record.recipes());
     let (Found { recipes: texts, others }, mut last) = (found?, last?);
-    let now = environment(&site.lock.digest()?, &site.hub.name(), &site.versions);
+    let defaults = &site.recipes.vocabulary().defaults;
+    let now = environment(&site.lock.digest()?, &site.hub.name(), defaults, &site.versions);
     let store = site.cache.store(&record);
     let lookup = looks.lookup.unwrap_or_else(|| {
         let record = record.clone();
@@ -240,7 +241,8 @@ fn second_look(
     session.snapshots = sources.pin(&recipes, pinning, &mut session.lock)?;
     if session.lock != before && pinning == Pinning::Resolve {
         let lock = site.lock.write(&session.lock)?;
-        session.environment = environment(&lock, &site.hub.name(), &site.versions);
+        let defaults = &site.recipes.vocabulary().defaults;
+        session.environment = environment(&lock, &site.hub.name(), defaults, &site.versions);
     }
     session.planner.pin(session.snapshots.states.iter(), &session.snapshots.here);
     for assessed in &mut session.recipes {

@@ -44,6 +44,8 @@ pub struct Explanation {
     pub status: RecipeStatus,
     /// Location of each changed value in the recipe: line and column, from 1.
     pub places: Vec<Option<(usize, usize)>>,
+    /// Location of each changed value in `datac.toml`, where its `[defaults]` give it.
+    pub default_places: Vec<Option<(usize, usize)>>,
     /// Values that did not change.
     pub unchanged: Vec<Entry>,
     /// The stages, in order.
@@ -72,7 +74,13 @@ pub(crate) fn why(site: &Site, target: &str) -> Result<Explanation, WorkspaceErr
         return Err(failure.hint(format!("choose one: {}", names.join(", "))).into());
     }
     let assessed = session.recipes.remove(0);
-    let places = assessed.status.reasons.iter().map(|reason| place(reason, &assessed)).collect();
+    let places: Vec<_> = assessed.status.reasons.iter().map(|reason| place(reason, &assessed)).collect();
+    let defaults = &site.recipes.vocabulary().defaults;
+    let of_defaults = |(reason, place): (&StaleReason, &Option<_>)| match place {
+        Some(_) => None,
+        None => defaults.locate(&reason.change()?.name),
+    };
+    let default_places = assessed.status.reasons.iter().zip(&places).map(of_defaults).collect();
     let unchanged = match &assessed.last {
         Some(_) => assessed.leaves.same_as(&assessed.detail.leaves),
         None => Vec::new(),
@@ -90,6 +98,7 @@ pub(crate) fn why(site: &Site, target: &str) -> Result<Explanation, WorkspaceErr
         misses,
         past,
         places,
+        default_places,
         unchanged,
         steps,
         built_ns: assessed.last.as_ref().map(|last| last.built_ns),

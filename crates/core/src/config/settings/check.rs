@@ -3,7 +3,7 @@
 use super::{
     super::{
         check::rules::{did_you_mean, list_of},
-        plain_text,
+        defaults, plain_text,
         problem::{self, Fault, Problem, line_and_column},
         toml,
         tree::{Key, Node, Scalar, Value, quoted},
@@ -83,6 +83,10 @@ impl Reader {
     fn root(&mut self, root: &Node<'_>) {
         let Value::Map(entries) = &root.value else { return };
         for (key, node) in entries {
+            if key.name == defaults::TABLE {
+                defaults::check(node, &mut self.faults);
+                continue;
+            }
             match tables().into_iter().find(|table| key.name == *table) {
                 Some(table) => self.table(table, node),
                 None => self.entry(None, key, node),
@@ -120,6 +124,7 @@ impl Reader {
         let mut known: Vec<&str> = settings_of(table).map(|described| described.key).collect();
         if table.is_none() {
             known.extend(tables());
+            known.push(defaults::TABLE);
         }
         let elsewhere = || {
             let others = || SETTINGS.iter().filter(|described| described.table != table);

@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{super::schema::patterns::NAME, Described, MAX_JOBS, SETTINGS, SettingKind};
+use super::{
+    super::{defaults, schema::patterns::NAME},
+    Described, MAX_JOBS, SETTINGS, SettingKind,
+};
 
 /// Name of the schema of `datac.toml`. The number changes if the schema would refuse a file that was valid before.
 pub const SETTINGS_SCHEMA: &str = "datac.settings/1";
@@ -30,6 +33,7 @@ pub fn settings_schema() -> Value {
         };
         keys.insert(described.key.to_owned(), schema_of(described));
     }
+    properties.insert(defaults::TABLE.to_owned(), defaults::schema());
     json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "datac.toml",
@@ -71,6 +75,8 @@ mod tests {
             json!({ "cache": { "dir": "a", "gc": true, "max_size": "10GB", "max_age": "30d" }, "outputs": { "dir": "b" } }),
             json!({ "cache": { "max_size": 4096, "max_age": 0 } }),
             json!({ "cache": { "max_size": "2GiB", "max_age": "0" } }),
+            json!({ "defaults": { "max_rejects": "1%", "validation": { "seed": 7 }, "rules": { "no_user": "fail" } } }),
+            json!({ "defaults": { "output": ["trl"], "mix": { "deduplicate": "row" } } }),
             json!({}),
             json!({ "hub": "" }),
             json!({ "hub": 1 }),
@@ -84,10 +90,14 @@ mod tests {
             json!({ "cache": { "max_age": 30 } }),
             json!({ "cache": { "max_age": "30" } }),
             json!({ "cache": { "hub": "x" } }),
+            json!({ "defaults": { "seed": 7 } }),
+            json!({ "defaults": { "validation": { "seed": "x" } } }),
+            json!({ "defaults": { "validation": { "split": "test" } } }),
+            json!({ "defaults": { "rules": { "no_user": "repair" } } }),
         ];
         for (number, value) in settings.iter().enumerate() {
             let is_sound = load_settings("datac.toml", toml_of(value).as_bytes()).is_ok();
-            assert_eq!(is_sound, number < 5, "{value}");
+            assert_eq!(is_sound, number < 7, "{value}");
             assert_eq!(validator.is_valid(value), is_sound, "{value}");
         }
     }
