@@ -72,9 +72,9 @@ const IMPURE: &[&str] =
 /// Dependencies with the only files or folders that may name them, each below its crate.
 const DOORS: &[(&[&str], &[&str])] = &[
     (&["salsa"], &["engine/graph/"]),
-    (&["hf_hub", "rustls", "httpdate", "sha1"], &["engine/source/hub/"]),
-    (&["reqwest", "tokio"], &["engine/source/hub/", "engine/source/bucket/"]),
-    (&["object_store", "futures_util", "http_body"], &["engine/source/bucket/"]),
+    (&["hf_hub", "rustls", "base64", "httpdate", "sha1"], &["engine/source/hub/"]),
+    (&["reqwest", "tokio", "http_body"], &["engine/source/hub/", "engine/source/bucket/"]),
+    (&["object_store", "futures_util"], &["engine/source/bucket/"]),
     (&["ring"], &["engine/remote/keys.rs"]),
     (&["sha2"], &["engine/source/hub/", "engine/writer/container.rs"]),
     (&["serde_yaml"], &["engine/source/card.rs", "engine/source/lock.rs"]),

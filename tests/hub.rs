@@ -4,6 +4,8 @@
 
 #[path = "hub/fetch.rs"]
 mod fetch;
+#[path = "hub/push.rs"]
+mod push;
 mod support;
 
 use std::{

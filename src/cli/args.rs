@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
     add, blame, build, cache, check, clean, completions, config, diff, doctor, explain, fetch, graph, init, inspect,
-    lock, log, ls, man, new, pull, release, releases, render, schema, show, stats, status, trace, validate, watch, why,
-    worker,
+    lock, log, ls, man, new, pull, push, release, releases, render, schema, show, stats, status, trace, validate,
+    watch, why, worker,
 };
 use crate::{system, workspace::Configuration};
 
@@ -135,6 +135,8 @@ pub(super) enum Command {
     Releases(releases::Options),
     /// Get the files of a release
     Pull(pull::Options),
+    /// Write outputs with their card to a dataset repository of the Hub
+    Push(push::Options),
     /// Inspect and clean up the cache
     Cache(cache::Options),
     /// Remove the outputs that datac wrote
@@ -172,6 +174,7 @@ impl Command {
             Self::Validate(options) => options.selectors.iter_mut().collect(),
             Self::Check(options) => options.selectors.iter_mut().collect(),
             Self::Release(options) => options.selectors.iter_mut().collect(),
+            Self::Push(options) => options.selectors.iter_mut().collect(),
             Self::Ls(options) => options.words.iter_mut().collect(),
             Self::Why(options) => vec![&mut options.output],
             Self::Show(options) => vec![&mut options.output],

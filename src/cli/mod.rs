@@ -33,6 +33,7 @@ mod new;
 mod profile;
 mod progress;
 mod pull;
+mod push;
 #[cfg(test)]
 mod reference;
 mod release;
@@ -178,6 +179,7 @@ fn dispatch(arguments: Arguments, line: Vec<String>, interrupt: Arc<AtomicBool>,
         Command::Fetch(options) if options.is_watched() => Show::All("Fetching"),
         Command::Release(options) if options.is_watched() => Show::All("Releasing"),
         Command::Pull(options) if options.is_watched() => Show::All("Pulling"),
+        Command::Push(options) if options.is_watched() => Show::All("Pushing"),
         _ => Show::Warnings,
     };
     let progress = Progress::new(screen.clone(), show);
@@ -222,6 +224,7 @@ fn dispatch(arguments: Arguments, line: Vec<String>, interrupt: Arc<AtomicBool>,
         Command::Release(options) => release::run(&workspace, &options, &screen, &progress),
         Command::Releases(options) => releases::run(&workspace, &options, &screen),
         Command::Pull(options) => pull::run(&workspace, &options, &screen, &progress),
+        Command::Push(options) => push::run(&workspace, &options, &screen, &progress),
         Command::Trace(options) => trace::run(&workspace, &options, &screen),
         Command::Show(options) => show::run(&workspace, &options, &screen),
         Command::Render(options) => render::run(&workspace, &options, &screen),

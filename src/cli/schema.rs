@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::{
     add, blame, build, cache, check, clean, config, diff, doctor, document, exit, explain, fetch, graph, init, inspect,
-    lock, log, ls, new, pull, release, releases, render, screen::Screen, stats, status, trace, validate, why, worker,
+    lock, log, ls, new, pull, push, release, releases, render, screen::Screen, stats, status, trace, validate, why,
+    worker,
 };
 use crate::workspace::{
     EVENTS_SCHEMA, LOCK_SCHEMA, RECIPE_SCHEMA, SETTINGS_SCHEMA, events_schema, lock_schema, recipe_schema,
@@ -87,6 +88,7 @@ fn all() -> Vec<Named> {
         ls::SCHEMAS,
         new::SCHEMAS,
         pull::SCHEMAS,
+        push::SCHEMAS,
         release::SCHEMAS,
         releases::SCHEMAS,
         render::SCHEMAS,

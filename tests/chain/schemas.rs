@@ -93,7 +93,7 @@ const DOCUMENTS: &[(&str, &str)] = &[
 ];
 
 /// Schemas of what is no document: held to what they describe where that is tested.
-const ELSEWHERE: &[&str] = &["datac.events/1", "datac.lock/1", "datac.recipe/1", "datac.settings/1"];
+const ELSEWHERE: &[&str] = &["datac.events/1", "datac.lock/1", "datac.push/1", "datac.recipe/1", "datac.settings/1"];
 
 #[test]
 fn every_document_is_as_its_schema_says() {

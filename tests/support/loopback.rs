@@ -152,7 +152,7 @@ pub enum Fault {
 /// One request as it came in.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// `GET` or `HEAD`.
+    /// `GET`, `HEAD`, `POST` or `PUT`.
     pub method: String,
     /// Path and query.
     pub path: String,
@@ -160,6 +160,8 @@ pub struct Request {
     pub authorization: Option<String>,
     /// The `Range` header.
     pub range: Option<String>,
+    /// The body.
+    pub body: Vec<u8>,
     /// Whether it came to the storage port.
     pub to_storage: bool,
 }
@@ -188,6 +190,10 @@ struct State {
     faults: Vec<Planned>,
     log: Vec<Request>,
     page: usize,
+    /// The size of the parts that files are sent in; 0: as a whole.
+    part: usize,
+    /// The parts that were sent, by the name of the file.
+    parts: HashMap<String, BTreeMap<usize, Vec<u8>>>,
 }
 
 /// A running Hub; it goes down when it is dropped.
@@ -275,6 +281,19 @@ impl Loopback {
     /// Sets how many entries a page of a file list has.
     pub fn page_size(&self, entries: usize) {
         self.shared.state().page = entries;
+    }
+
+    /// Has files sent in parts of so many bytes; 0: as a whole.
+    pub fn part_size(&self, bytes: usize) {
+        self.shared.state().part = bytes;
+    }
+
+    /// The files of a repository as `main` has them, and its commit.
+    pub fn files(&self, id: &str) -> (BTreeMap<String, Vec<u8>>, String) {
+        let state = self.shared.state();
+        let commit = state.main[id].clone();
+        let repo = &state.commits[&(id.to_owned(), commit.clone())];
+        (repo.files.iter().map(|(path, content)| (path.clone(), content.bytes.clone())).collect(), commit)
     }
 
     /// Answers the next `times` requests whose [`Request::line`] contains `pattern` wrongly.
@@ -374,6 +393,7 @@ fn serve(shared: &Shared, stream: &TcpStream, to_storage: bool) -> std::io::Resu
             }
             Some(Fault::Body(body)) => Answer::new(200, body.as_str()),
             Some(Fault::Redirect(to)) => Answer::new(302, "Found").with("Location", to.as_str()),
+            _ if to_storage && request.method != "GET" && request.method != "HEAD" => stored_answer(shared, &request),
             _ if to_storage => storage_answer(shared, &request),
             _ => hub_answer(shared, &request),
         };
@@ -398,7 +418,7 @@ fn serve(shared: &Shared, stream: &TcpStream, to_storage: bool) -> std::io::Resu
         }
         out.write_all(format!("{head}X-Request-Id: loopback\r\n\r\n").as_bytes())?;
         match fault {
-            _ if !is_get => {}
+            _ if request.method == "HEAD" => {}
             Some(Fault::Short) => return out.write_all(&answer.body[..answer.body.len() / 2]),
             Some(Fault::Drip) => {
                 for byte in answer.body.chunks(1) {
@@ -421,13 +441,19 @@ fn read_request(reader: &mut impl BufRead, to_storage: bool) -> std::io::Result<
     }
     let mut words = line.split_ascii_whitespace().map(str::to_owned);
     let (Some(method), Some(path)) = (words.next(), words.next()) else { return Ok(None) };
-    let mut request = Request { method, path, authorization: None, range: None, to_storage };
+    let mut request = Request { method, path, authorization: None, range: None, body: Vec::new(), to_storage };
+    let mut length = 0;
     loop {
         let mut line = String::new();
         reader.read_line(&mut line)?;
-        let Some((name, value)) = line.trim_end().split_once(':') else { return Ok(Some(request)) };
+        let Some((name, value)) = line.trim_end().split_once(':') else {
+            request.body = vec![0; length];
+            reader.read_exact(&mut request.body)?;
+            return Ok(Some(request));
+        };
         let value = Some(value.trim().to_owned());
         match name.to_ascii_lowercase().as_str() {
+            "content-length" => length = value.and_then(|value| value.parse().ok()).unwrap_or(0),
             "authorization" => request.authorization = value,
             "range" => request.range = value,
             _ => {}
@@ -458,7 +484,7 @@ fn storage_answer(shared: &Shared, request: &Request) -> Answer {
 }
 
 fn hub_answer(shared: &Shared, request: &Request) -> Answer {
-    let state = shared.state();
+    let mut state = shared.state();
     let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
     let segments: Vec<String> = path.split('/').skip(1).map(decoded).collect();
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
@@ -475,9 +501,12 @@ fn hub_answer(shared: &Shared, request: &Request) -> Answer {
         ["datasets", rest @ ..] => (false, rest),
         _ => return Answer::error(404, None, "Not Found"),
     };
-    let is_verb = |word: &&str| matches!(*word, "revision" | "tree" | "resolve" | "xet-read-token");
+    let is_verb = |word: &&str| {
+        matches!(*word, "revision" | "tree" | "resolve" | "xet-read-token" | "preupload" | "commit" | "info")
+    };
     let at = rest.iter().position(is_verb).unwrap_or(rest.len());
     let (id, rest) = (rest[..at].join("/"), &rest[at..]);
+    let id = id.strip_suffix(".git").unwrap_or(&id).to_owned();
     if let Some(new) = state.renames.get(&id) {
         let to = request.path.replacen(&format!("/{id}"), &format!("/{new}"), 1);
         return Answer::new(307, format!("Temporary Redirect. Redirecting to {to}")).with("Location", to);
@@ -495,7 +524,19 @@ fn hub_answer(shared: &Shared, request: &Request) -> Answer {
             None => Answer::error(401, Some("RepoNotFound"), "Invalid username or password."),
         };
     };
-    let revision = rest.get(1).copied().unwrap_or("main");
+    let revision = rest.get(1).copied().filter(|_| rest[0] != "info").unwrap_or("main");
+    if request.method == "POST" {
+        if token.is_none() {
+            return Answer::error(401, None, "Invalid username or password.");
+        }
+        let (main, storage) = (main.clone(), shared.storage);
+        return match (is_api, rest) {
+            (true, ["preupload", "main"]) => preupload(&request.body),
+            (false, ["info", "lfs", "objects", "batch"]) => batch(&state, &request.body, storage),
+            (true, ["commit", "main"]) => commit_answer(&mut state, &id, &main, &request.body),
+            _ => Answer::error(404, None, "Not Found"),
+        };
+    }
     let commit = if revision == "main" { main.clone() } else { revision.to_owned() };
     let Some(repo) = visible(&commit) else {
         return Answer::error(404, Some("RevisionNotFound"), &format!("Invalid rev id: {revision}"));
@@ -506,6 +547,125 @@ fn hub_answer(shared: &Shared, request: &Request) -> Answer {
         (false, ["resolve", _, file @ ..]) => resolve(repo, &commit, &file.join("/"), token, shared.storage),
         _ => Answer::error(404, None, "Not Found"),
     }
+}
+
+/// What goes to the storage: Parquet, as `.gitattributes` of new repositories says, and what is large.
+fn preupload(body: &[u8]) -> Answer {
+    let asked: serde_json::Value = serde_json::from_slice(body).expect("a question is JSON");
+    let files = asked["files"].as_array().expect("a list of files").iter().map(|file| {
+        let path = file["path"].as_str().expect("a path");
+        assert!(file["sample"].is_string(), "{file}");
+        let is_lfs = path.ends_with(".parquet") || file["size"].as_u64().expect("a size") > 10 << 20;
+        serde_json::json!({
+            "path": path, "uploadMode": if is_lfs { "lfs" } else { "regular" }, "shouldIgnore": path.starts_with("ignored"),
+        })
+    });
+    Answer::new(200, serde_json::json!({ "files": files.collect::<Vec<_>>() }).to_string())
+}
+
+/// Where the storage wants files that it lacks.
+fn batch(state: &State, body: &[u8], storage: SocketAddr) -> Answer {
+    let asked: serde_json::Value = serde_json::from_slice(body).expect("a question is JSON");
+    assert_eq!((&asked["operation"], &asked["hash_algo"]), (&"upload".into(), &"sha256".into()), "{asked}");
+    let objects = asked["objects"].as_array().expect("a list of objects").iter().map(|object| {
+        let (oid, size) = (object["oid"].as_str().expect("a digest"), object["size"].as_u64().expect("a size"));
+        if state.blobs.contains_key(oid) {
+            return serde_json::json!({ "oid": oid, "size": size });
+        }
+        let verify = serde_json::json!({ "href": format!("http://{storage}/verify/{oid}"), "header": {} });
+        let upload = match state.part {
+            0 => serde_json::json!({ "href": format!("http://{storage}/whole/{oid}"), "header": { "x-asked": "yes" } }),
+            part => {
+                let count = size.div_ceil(part as u64);
+                let mut header = serde_json::json!({ "chunk_size": part.to_string() });
+                for number in 1..=count {
+                    header[format!("{number:05}")] = format!("http://{storage}/part/{number}/{oid}").into();
+                }
+                serde_json::json!({ "href": format!("http://{storage}/complete/{oid}"), "header": header })
+            }
+        };
+        serde_json::json!({ "oid": oid, "size": size, "actions": { "upload": upload, "verify": verify } })
+    });
+    let transfer = if state.part == 0 { "basic" } else { "multipart" };
+    Answer::new(200, serde_json::json!({ "transfer": transfer, "objects": objects.collect::<Vec<_>>() }).to_string())
+}
+
+/// Makes a commit of its lines, if it follows what `main` is.
+fn commit_answer(state: &mut State, id: &str, main: &str, body: &[u8]) -> Answer {
+    let text = std::str::from_utf8(body).expect("lines are text");
+    let mut repo = state.commits[&(id.to_owned(), main.to_owned())].clone();
+    for line in text.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect("a line is JSON");
+        let value = &line["value"];
+        let path = value["path"].as_str().unwrap_or_default().to_owned();
+        match line["key"].as_str().expect("a line has a key") {
+            "header" if value["parentCommit"] != main => {
+                return Answer::error(412, None, "A commit has happened since. Please refresh and try again.");
+            }
+            "header" => assert!(value["summary"].is_string(), "{line}"),
+            "file" => {
+                assert_eq!(value["encoding"], "base64");
+                let bytes = base64(value["content"].as_str().expect("a text"));
+                repo.files.insert(path, Content { bytes, is_lfs: false });
+            }
+            "lfsFile" => {
+                let Some(bytes) = value["oid"].as_str().and_then(|oid| state.blobs.get(oid)) else {
+                    return Answer::error(400, None, "LFS pointer pointed to a file that does not exist");
+                };
+                assert_eq!((&value["algo"], value["size"].as_u64()), (&"sha256".into(), Some(bytes.len() as u64)));
+                repo.files.insert(path, Content { bytes: bytes.clone(), is_lfs: true });
+            }
+            other => panic!("a line of an unknown kind: {other}"),
+        }
+    }
+    let commit = repo.commit();
+    state.main.insert(id.to_owned(), commit.clone());
+    state.commits.insert((id.to_owned(), commit.clone()), repo);
+    Answer::new(200, serde_json::json!({ "success": true, "commitOid": commit, "commitUrl": "" }).to_string())
+}
+
+/// Takes files, parts of files, and what ends them.
+fn stored_answer(shared: &Shared, request: &Request) -> Answer {
+    assert!(request.authorization.is_none(), "the storage is not shown the token");
+    let mut state = shared.state();
+    let words: Vec<&str> = request.path.split('/').skip(1).collect();
+    let sha256 = |bytes: &[u8]| hex(&Sha256::digest(bytes));
+    match (request.method.as_str(), &words[..]) {
+        ("PUT", ["whole", oid]) if sha256(&request.body) == *oid => {
+            state.blobs.insert((*oid).to_owned(), request.body.clone());
+            Answer::new(200, "")
+        }
+        ("PUT", ["part", number, oid]) => {
+            let number = number.parse().expect("a number");
+            state.parts.entry((*oid).to_owned()).or_default().insert(number, request.body.clone());
+            Answer::new(200, "").with("ETag", format!("\"{number}\""))
+        }
+        ("POST", ["complete", oid]) => {
+            let told: serde_json::Value = serde_json::from_slice(&request.body).expect("JSON");
+            let parts = state.parts.remove(*oid).unwrap_or_default();
+            let tags = |number: &usize| serde_json::json!({ "partNumber": number, "etag": format!("\"{number}\"") });
+            assert_eq!(told["parts"], serde_json::Value::Array(parts.keys().map(tags).collect()));
+            let bytes = parts.into_values().flatten().collect::<Vec<u8>>();
+            if sha256(&bytes) != *oid {
+                return Answer::new(400, "InvalidDigest");
+            }
+            state.blobs.insert((*oid).to_owned(), bytes);
+            Answer::new(200, "{}")
+        }
+        ("POST", ["verify", oid]) if state.blobs.contains_key(*oid) => Answer::new(200, "{}"),
+        _ => Answer::new(400, "<Error>BadDigest</Error>"),
+    }
+}
+
+fn base64(text: &str) -> Vec<u8> {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let value = |c: u8| DIGITS.iter().position(|digit| *digit == c).expect("base64") as u32;
+    let mut bytes = Vec::new();
+    for four in text.trim_end_matches('=').as_bytes().chunks(4) {
+        let bits = four.iter().fold(0, |bits, c| bits << 6 | value(*c)) << (6 * (4 - four.len()));
+        bytes.extend_from_slice(&bits.to_be_bytes()[1..four.len()]);
+    }
+    bytes
 }
 
 fn info(repo: &Repo, commit: &str) -> Answer {

@@ -66,6 +66,7 @@ pub(crate) fn failure_of(error: &SourceError) -> Failure {
         SourceError::Changed { .. } => FailureKind::Lock,
         SourceError::Layout { .. } | SourceError::BadHub { .. } => FailureKind::Config,
         SourceError::File(_) => FailureKind::Action,
+        SourceError::Interrupted => FailureKind::Interrupted,
         _ => FailureKind::Source,
     };
     let failure = match error {
@@ -101,6 +102,9 @@ pub(crate) fn failure_of(error: &SourceError) -> Failure {
             failure.hint(format!("request access on the page of `{repo}`, and set HF_TOKEN to a token with access"))
         }
         SourceError::BadToken { .. } => failure.hint("set HF_TOKEN to a valid token, or unset it for public datasets"),
+        SourceError::NoToken { .. } => failure.hint("set HF_TOKEN to a token that may write; one is not sent to a hub that only datac.toml names"),
+        SourceError::Refused { .. } => failure.hint("nothing has changed there; the token must have the right to write to it"),
+        SourceError::Conflict { .. } => failure.hint("nothing of this was written; do the same again"),
         SourceError::Unavailable { .. } => failure.hint("try again, or use `--offline` with downloaded files"),
         SourceError::File(error) if error.source.kind() == ErrorKind::PermissionDenied => {
             failure.hint("check the permissions of the file")

@@ -251,13 +251,7 @@ fn work_on(
         Node::Failed(failure) => return Err(failure),
     };
     let measures = measures(db, file, number)?;
-    let request = Request {
-        kind: *kind,
-        conversion: conversion.as_ref(),
-        measures,
-        model: model.as_ref(),
-        dataset,
-    };
+    let request = Request { kind: *kind, conversion: conversion.as_ref(), measures, model: model.as_ref(), dataset };
     // The rows that decide the conversion may be in a file of another slice. As little of it is read as tells.
     if is_chosen_by_rows(*kind, dataset, conversion.is_some())
         && let Surveyed::Lacks(next) = surveyed(db, files)?
@@ -347,13 +341,7 @@ pub(super) fn made(db: &dyn PlannerDb, file: RecipeFile, number: usize, share: &
         _ => None,
     };
     let Ok(measures) = measures(db, file, number) else { return };
-    let request = Request {
-        kind: *kind,
-        conversion: Some(conversion),
-        measures,
-        model: model.as_ref(),
-        dataset,
-    };
+    let request = Request { kind: *kind, conversion: Some(conversion), measures, model: model.as_ref(), dataset };
     for source in files.iter().filter(|file| share.has(file)) {
         let Ok(Some(scan)) = scanned(db, source) else { continue };
         for step in steps(db, source, scan, conversion, *kind) {

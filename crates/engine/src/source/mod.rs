@@ -173,6 +173,55 @@ pub trait Source: Send + Sync {
     /// What a hub hands out has been checked against `file.digest`. A file of the workspace can change at any time: whoever reads
     /// it compares its stat with the listing's.
     fn open(&self, id: &str, commit: Option<&str>, file: &RemoteFile) -> Result<Bytes, SourceError>;
+
+    /// Writes files to a repository, in one commit. Most places only give.
+    fn push(&self, asked: &Pushing<'_>) -> Result<PushedCommit, SourceError> {
+        let (repo, hub) = (asked.repo.to_owned(), self.name());
+        Err(SourceError::Refused { repo, hub, reason: "nothing can be pushed to this kind of hub".to_owned() })
+    }
+}
+
+/// Files that are to be written to a repository of datasets.
+#[derive(Clone, Copy)]
+pub struct Pushing<'a> {
+    /// The repository: `org/name`.
+    pub repo: &'a str,
+    /// The branch.
+    pub revision: &'a str,
+    /// What the commit is called.
+    pub summary: &'a str,
+    /// The files.
+    pub files: &'a [PushFile],
+    /// Whether to say what would be sent, and send nothing.
+    pub dry_run: bool,
+    /// Returns whether to stop; once the commit is asked for, it is too late.
+    pub is_interrupted: &'a (dyn Fn() -> bool + Sync),
+}
+
+/// A file to write to a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PushFile {
+    /// Path in the repository.
+    pub path: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// The file on this machine.
+    pub local: PathBuf,
+}
+
+/// What was written to a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PushedCommit {
+    /// The repository's own name.
+    pub repo: String,
+    /// The commit; if there was nothing to write, the one that is there.
+    pub commit: String,
+    /// Whether the commit was made now.
+    pub is_new: bool,
+    /// Paths of the files that were not there, or had other bytes.
+    pub sent: Vec<String>,
+    /// Number of bytes of files that were sent.
+    pub uploaded_bytes: u64,
 }
 
 /// A kind of hub.
@@ -285,6 +334,33 @@ pub enum SourceError {
     /// The token was rejected.
     #[error("read `{repo}`: the token was rejected")]
     BadToken {
+        /// The repository.
+        repo: String,
+    },
+    /// Writing needs a token, and there is none.
+    #[error("write to `{repo}` on {hub}: there is no token")]
+    NoToken {
+        /// The repository.
+        repo: String,
+        /// The hub's name.
+        hub: String,
+    },
+    /// The hub does not take what is to be written.
+    #[error("write to `{repo}` on {hub}: {reason}")]
+    Refused {
+        /// The repository.
+        repo: String,
+        /// The hub's name.
+        hub: String,
+        /// Description of the error.
+        reason: String,
+    },
+    /// The user interrupted datac.
+    #[error("write to a repository: interrupted")]
+    Interrupted,
+    /// Somebody else has written to the repository in the meantime.
+    #[error("write to `{repo}`: it has another commit meanwhile")]
+    Conflict {
         /// The repository.
         repo: String,
     },

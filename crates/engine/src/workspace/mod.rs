@@ -11,6 +11,7 @@ mod init;
 mod inspect;
 mod inventory;
 mod lock;
+mod push;
 mod recipe_graph;
 mod release;
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub use init::{InitFile, Placed, SCHEMA_PATH, WORKFLOW, recipe_schema};
 pub use inspect::{Inspect, InspectedColumn, InspectedFile, InspectedKind, InspectedReject, Inspection};
 pub use inventory::{Inventory, ListedOutput, ListedRecipe, ListedSource};
 pub use lock::{LockChange, LockReport, Upgrade};
+pub use push::{PushOptions, Pushed, PushedFile};
 pub use recipe_graph::{Edge, Node, NodeKind, RecipeGraph};
 pub use release::{ListedRelease, Placement, PullOptions, Pulled, PulledFile, ReleaseList, Released};
 pub use show::{Condition, Pick, Shown, ShownRow};
@@ -221,6 +223,12 @@ impl Workspace {
     /// Files that are there with the same bytes stay as they are. If any has other bytes, nothing is written, unless that is forced.
     pub fn pull(&self, name: &str, options: &PullOptions) -> Result<Pulled, WorkspaceError> {
         release::pull(&self.site, name, options)
+    }
+
+    /// Writes the files of one target, whose recipe must be up to date, to a dataset repository of the hub (`hf://ORG/NAME`), in one
+    /// commit. Files that are there are not sent.
+    pub fn push(&self, to: &str, selectors: &[String], options: &PushOptions) -> Result<Pushed, WorkspaceError> {
+        push::push(&self.site, to, selectors, options)
     }
 
     /// Checks what the models of the selected recipes see: rows that are refused, turns that do not end, what templates drop.

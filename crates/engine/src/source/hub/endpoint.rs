@@ -48,6 +48,11 @@ impl Endpoint {
         self.url.origin() == url.origin()
     }
 
+    /// Returns whether files may be sent to a URL that the hub names: over https, or on this machine if the hub is there.
+    pub(super) fn may_lead_to(&self, url: &Url) -> bool {
+        may_redirect(&self.url, url)
+    }
+
     /// Returns the URL of a path below the address, with every segment percent-encoded.
     pub(super) fn join<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Url {
         let mut url = self.url.clone();

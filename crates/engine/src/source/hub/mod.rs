@@ -12,6 +12,7 @@ mod errors;
 mod greet;
 mod listing;
 mod objects;
+mod push;
 mod token;
 mod verify;
 
@@ -43,7 +44,9 @@ pub use self::{
     token::{Token, default_endpoint, env_offline, find_token, find_token_and_place, has_bad_token},
     verify::holds,
 };
-use crate::source::{Asked, Bytes, Listing, MODELS, RemoteFile, Source, SourceError, is_model_repo};
+use crate::source::{
+    Asked, Bytes, Listing, MODELS, PushedCommit, Pushing, RemoteFile, Source, SourceError, is_model_repo,
+};
 
 /// The word of the Hub for repositories of datasets.
 const DATASETS: &str = "datasets";
@@ -357,6 +360,10 @@ impl Source for HttpHub {
         }
         let (bytes, path) = Download { hub: self, about, commit, file }.admit()?;
         Ok(Bytes::File(bytes, path))
+    }
+
+    fn push(&self, asked: &Pushing<'_>) -> Result<PushedCommit, SourceError> {
+        self.commit(asked)
     }
 }
 

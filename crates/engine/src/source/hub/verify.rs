@@ -67,6 +67,18 @@ pub fn holds(path: &Path, digest: &str) -> Result<bool, FileError> {
     Ok(found == digest)
 }
 
+/// Returns the digest of a file, of the kind that `like` is.
+pub(super) fn digest_of(path: &Path, like: FileDigest) -> Result<FileDigest, FileError> {
+    let mut bytes = system::open(path)?;
+    let size = system::stat_file(&bytes, path)?.size;
+    hash(&mut bytes, size, like).map(|(_, digest)| digest).map_err(|source| reading(path, source))
+}
+
+/// Returns the SHA-256 of bytes.
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
 /// Returns the path of a stored file's record.
 pub(super) fn record_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

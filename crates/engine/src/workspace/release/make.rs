@@ -5,7 +5,7 @@ use std::{io::Read as _, sync::atomic::Ordering};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{failure_of, rows_of};
+use super::{failure_of, fresh, rows_of};
 use crate::{
     build::shared::Shared,
     cache::{Access, OutputFile},
@@ -20,10 +20,7 @@ use crate::{
     selector::assess_selected,
     site::{Site, WorkspaceError},
     source::lock::LockFile,
-    status::{
-        State,
-        assess::{Assessed, Depth, Looks, Session},
-    },
+    status::assess::{Assessed, Depth, Looks, Session},
     system::{self, FileError},
 };
 use datac_core::failure::{Failure, FailureKind};
@@ -70,7 +67,7 @@ pub(in crate::workspace) fn release(site: &Site, name: &str, selectors: &[String
     let record = site.cache.record(Access::Read)?;
     let looks = Looks { depth: Depth::Close, ..Looks::default() };
     let session = assess_selected(site, record, selectors, looks)?;
-    let recipes = fresh(&session, selectors)?;
+    let recipes = fresh(&session, selectors, "released")?;
 
     // A name that is taken by something that nobody could pull is not to be noticed after hours.
     let is_trusted = |key: &PublicKey| shared.trusts(key);
@@ -146,38 +143,6 @@ fn taken(name: &ReleaseName, created: &str, differences: &[String]) -> Failure {
     let day = created.get(..10).unwrap_or(created);
     let text = format!("`{name}` was released on {day} with another content: {}", shown.join("; "));
     Failure::plain(FailureKind::Lock, text).hint("a release never changes: choose another version")
-}
-
-/// Returns the assessed recipes with their outputs; fails unless all are up to date.
-fn fresh<'s>(
-    session: &'s Session,
-    selectors: &[String],
-) -> Result<Vec<(&'s Assessed, &'s [OutputFile])>, WorkspaceError> {
-    if session.recipes.is_empty() {
-        let named = if selectors.is_empty() { "config/".to_owned() } else { selectors.join("`, `") };
-        let none = Failure::plain(FailureKind::Config, format!("no recipes below `{named}`: nothing to release"));
-        return Err(none.hint("`datac ls` lists the recipes").into());
-    }
-    let problems: Vec<_> = session.recipes.iter().flat_map(|assessed| assessed.status.problems.clone()).collect();
-    if !problems.is_empty() {
-        return Err(WorkspaceError::Problems(problems));
-    }
-    let is_fresh = |assessed: &&Assessed| assessed.status.state == State::Fresh && assessed.last.is_some();
-    let (good, bad): (Vec<&Assessed>, Vec<&Assessed>) = session.recipes.iter().partition(is_fresh);
-    if bad.is_empty() {
-        return Ok(good.iter().filter_map(|own| Some((*own, own.last.as_ref()?.outputs.as_slice()))).collect());
-    }
-    const SHOWN: usize = 5;
-    let named = |assessed: &&Assessed| format!("`{}` is {}", assessed.status.name, assessed.status.state.word());
-    let mut words: Vec<String> = bad.iter().take(SHOWN).map(|assessed| named(&assessed)).collect();
-    let mut build: Vec<&str> = bad.iter().take(SHOWN).map(|assessed| assessed.status.name.as_str()).collect();
-    if bad.len() > SHOWN {
-        words.push(format!("and {} more are not up to date", bad.len() - SHOWN));
-        build = selectors.iter().map(String::as_str).collect();
-    }
-    let failure =
-        Failure::plain(FailureKind::Action, format!("only what is up to date can be released: {}", words.join(", ")));
-    Err(failure.hint(format!("`{}` first", [&["datac build"], &build[..]].concat().join(" "))).into())
 }
 
 /// A recipe that is being released.

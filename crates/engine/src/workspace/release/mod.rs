@@ -16,9 +16,14 @@ use std::collections::BTreeMap;
 
 use crate::{
     build::shared,
+    cache::OutputFile,
     driver,
     remote::{Release, ReleaseError, ReleasedRecipe, keys::PublicKey},
     site::{Site, WorkspaceError},
+    status::{
+        State,
+        assess::{Assessed, Session},
+    },
 };
 use datac_core::{
     failure::{Failure, FailureKind},
@@ -74,4 +79,37 @@ fn rows_of_recipe(recipe: &ReleasedRecipe) -> u64 {
         }
     }
     targets.into_values().max().unwrap_or(0)
+}
+
+/// Returns the assessed recipes with their outputs; fails unless all are up to date. `verb` is what is to be done: `released`.
+pub(super) fn fresh<'s>(
+    session: &'s Session,
+    selectors: &[String],
+    verb: &str,
+) -> Result<Vec<(&'s Assessed, &'s [OutputFile])>, WorkspaceError> {
+    if session.recipes.is_empty() {
+        let named = if selectors.is_empty() { "config/".to_owned() } else { selectors.join("`, `") };
+        let none = Failure::plain(FailureKind::Config, format!("no recipes below `{named}`: nothing can be {verb}"));
+        return Err(none.hint("`datac ls` lists the recipes").into());
+    }
+    let problems: Vec<_> = session.recipes.iter().flat_map(|assessed| assessed.status.problems.clone()).collect();
+    if !problems.is_empty() {
+        return Err(WorkspaceError::Problems(problems));
+    }
+    let is_fresh = |assessed: &&Assessed| assessed.status.state == State::Fresh && assessed.last.is_some();
+    let (good, bad): (Vec<&Assessed>, Vec<&Assessed>) = session.recipes.iter().partition(is_fresh);
+    if bad.is_empty() {
+        return Ok(good.iter().filter_map(|own| Some((*own, own.last.as_ref()?.outputs.as_slice()))).collect());
+    }
+    const SHOWN: usize = 5;
+    let named = |assessed: &&Assessed| format!("`{}` is {}", assessed.status.name, assessed.status.state.word());
+    let mut words: Vec<String> = bad.iter().take(SHOWN).map(|assessed| named(&assessed)).collect();
+    let mut build: Vec<&str> = bad.iter().take(SHOWN).map(|assessed| assessed.status.name.as_str()).collect();
+    if bad.len() > SHOWN {
+        words.push(format!("and {} more are not up to date", bad.len() - SHOWN));
+        build = selectors.iter().map(String::as_str).collect();
+    }
+    let failure =
+        Failure::plain(FailureKind::Action, format!("only what is up to date can be {verb}: {}", words.join(", ")));
+    Err(failure.hint(format!("`{}` first", [&["datac build"], &build[..]].concat().join(" "))).into())
 }
