@@ -5,7 +5,10 @@ use std::{
     fs::{File, TryLockError},
     io::{ErrorKind, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -34,20 +37,28 @@ impl RemoteKind for FolderRemote {
         if path.is_empty() || (given.starts_with("file://") && !path.starts_with('/')) {
             return Err(RemoteError::new(given, "write it as /folder or file:///folder"));
         }
-        Ok(Arc::new(Folder { root: root.join(path), counters }))
+        Ok(Arc::new(Folder { root: root.join(path), counters, is_stuck: AtomicBool::new(false) }))
     }
 }
 
 /// Name of the file that is locked while an object beside it is changed.
 const LOCK: &str = "lock";
 
-/// Time for which another machine is waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time for which other machines are waited for. Many may end at the same moment, and each holds the lock for milliseconds.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Time for which they are waited for once that was in vain: whoever holds the lock seems to be gone.
+const LITTLE_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Time between two looks at a lock that is held.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Objects that are files below a folder.
 pub(crate) struct Folder {
     root: PathBuf,
     counters: Arc<Counters>,
+    /// Whether a lock was waited for in vain.
+    is_stuck: AtomicBool,
 }
 
 impl Folder {
@@ -98,12 +109,16 @@ impl Folder {
         system::create_dir(path.parent()?).ok()?;
         let file = system::open_or_create(&path).ok()?;
         let begun = Stopwatch::start();
+        let patience = if self.is_stuck.load(Ordering::Relaxed) { LITTLE_PATIENCE } else { PATIENCE };
         loop {
             match file.try_lock() {
                 Ok(()) => return Some(file),
                 Err(TryLockError::Error(_)) => return None,
-                Err(TryLockError::WouldBlock) if begun.elapsed() > PATIENCE => return None,
-                Err(TryLockError::WouldBlock) => std::thread::sleep(PATIENCE / 1000),
+                Err(TryLockError::WouldBlock) if begun.elapsed() > patience => {
+                    self.is_stuck.store(true, Ordering::Relaxed);
+                    return None;
+                }
+                Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
             }
         }
     }
