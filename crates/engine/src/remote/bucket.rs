@@ -63,7 +63,7 @@ mod open {
     };
 
     /// Time without a byte in either direction after which an attempt has failed.
-    const PATIENCE: Duration = if cfg!(test) { Duration::from_millis(200) } else { Duration::from_secs(10) };
+    const PATIENCE: Duration = Duration::from_secs(10);
 
     /// Objects in a bucket.
     pub(super) struct Stored {
@@ -118,8 +118,15 @@ mod open {
         }
 
         fn update(&self, name: &str, edit: &mut dyn FnMut(Option<Vec<u8>>) -> Vec<u8>) -> Result<(), Fault> {
-            let received = self.bucket.update(name, edit).map_err(fault)?;
-            self.counters.received(received);
+            self.update_all(&[name.to_owned()], &mut |_, old| edit(old))
+        }
+
+        fn update_all(
+            &self,
+            names: &[String],
+            edit: &mut dyn FnMut(usize, Option<Vec<u8>>) -> Vec<u8>,
+        ) -> Result<(), Fault> {
+            self.counters.received(self.bucket.update(names, edit).map_err(fault)?);
             Ok(())
         }
 

@@ -72,6 +72,15 @@ pub(crate) trait Objects: Send + Sync {
     /// Replaces an object by what `edit` makes of it; `None` if there is none. Nobody else changes the object meanwhile.
     fn update(&self, name: &str, edit: &mut dyn FnMut(Option<Vec<u8>>) -> Vec<u8>) -> Result<(), Fault>;
 
+    /// Replaces objects as [`Objects::update`] does each, by their numbers; several at a time where each takes long.
+    fn update_all(
+        &self,
+        names: &[String],
+        edit: &mut dyn FnMut(usize, Option<Vec<u8>>) -> Vec<u8>,
+    ) -> Result<(), Fault> {
+        names.iter().enumerate().try_for_each(|(number, name)| self.update(name, &mut |old| edit(number, old)))
+    }
+
     /// Writes an object unless there is one of that name, which then stays as it is. Returns whether it was written. An object that
     /// was survives a power cut.
     fn create(&self, name: &str, bytes: Vec<u8>) -> Result<bool, Fault> {

@@ -358,15 +358,10 @@ fn a_damaged_large_blob_is_refused_and_replaced_by_the_next_writer() {
     assert!(team.finds("a"));
 }
 
-/// A bucket in the test process.
-#[cfg(feature = "bucket")]
-#[path = "../../../../tests/support/bucket.rs"]
-mod server;
-
 #[test]
 #[cfg(feature = "bucket")]
 fn what_is_published_in_a_bucket_is_found_and_a_replayed_result_refused() {
-    let server = server::BucketServer::start();
+    let server = crate::source::bucket::server::BucketServer::start();
     let variables = server.variables();
     let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let counters = Arc::<Counters>::default();

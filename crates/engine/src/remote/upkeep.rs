@@ -224,13 +224,13 @@ pub(crate) fn collect(remote: &Remote, max_age: Duration, dry_run: bool) -> Resu
     let has_any = !removed.is_empty() || !old.is_empty();
     if has_any && !dry_run {
         // First nothing names what is to go; then nobody believes to have published it; then it goes.
-        for number in old.iter().map(|entry| index::bucket(&entry.scope)).collect::<BTreeSet<u8>>() {
-            remote.objects.update(&index::name(number), &mut |bytes| {
-                let mut entries = bytes.map(|bytes| index::decode(&bytes)).unwrap_or_default();
-                entries.retain(|entry| !is_old(entry));
-                index::encode(&entries)
-            })?;
-        }
+        let numbers: BTreeSet<u8> = old.iter().map(|entry| index::bucket(&entry.scope)).collect();
+        let names: Vec<String> = numbers.into_iter().map(index::name).collect();
+        remote.objects.update_all(&names, &mut |_, bytes| {
+            let mut entries = bytes.map(|bytes| index::decode(&bytes)).unwrap_or_default();
+            entries.retain(|entry| !is_old(entry));
+            index::encode(&entries)
+        })?;
         let state = Put { name: state_name(), bytes: new_generation().into_bytes(), how: How::Replace };
         remote.objects.write(vec![state])?;
         remote.objects.remove(&removed)?;

@@ -282,15 +282,14 @@ impl<'w> Writer<'w> {
         for entry in std::mem::take(&mut self.entries) {
             new.entry(index::bucket(&entry.scope)).or_default().push(entry);
         }
-        for (number, entries) in &new {
-            self.remote.objects.update(&index::name(*number), &mut |old| {
-                let mut old = old.map(|bytes| index::decode(&bytes)).unwrap_or_default();
-                // What was refused is named no more.
-                old.retain(|entry| !self.known.broken.contains(&index::pack_name(&entry.pack)));
-                index::encode(&index::merge(old, entries))
-            })?;
-        }
-        Ok(())
+        let (names, new): (Vec<String>, Vec<Vec<Entry>>) =
+            new.into_iter().map(|(number, entries)| (index::name(number), entries)).unzip();
+        self.remote.objects.update_all(&names, &mut |number, old| {
+            let mut old = old.map(|bytes| index::decode(&bytes)).unwrap_or_default();
+            // What was refused is named no more.
+            old.retain(|entry| !self.known.broken.contains(&index::pack_name(&entry.pack)));
+            index::encode(&index::merge(old, &new[number]))
+        })
     }
 }
 

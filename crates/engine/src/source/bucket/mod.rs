@@ -132,34 +132,39 @@ impl Bucket {
         first
     }
 
-    /// Replaces an object by what `edit` makes of it; `None` if there is none. If another writer was faster, `edit` is asked
-    /// again. Returns what was read last, in bytes.
+    /// Replaces objects by what `edit` makes of them, by their numbers, several at a time; `None` if there is none. If another
+    /// writer was faster, `edit` is asked again. Returns the number of bytes that were read.
     ///
     /// A service that cannot compare before it writes is written to all the same: what is lost then is found to be missing.
     pub(crate) fn update(
         &self,
-        name: &str,
-        edit: &mut dyn FnMut(Option<Vec<u8>>) -> Vec<u8>,
+        names: &[String],
+        edit: &mut dyn FnMut(usize, Option<Vec<u8>>) -> Vec<u8>,
     ) -> Result<usize, BucketError> {
-        let path = self.path(name)?;
+        let paths: Vec<Path> = names.iter().map(|name| self.path(name)).collect::<Result<_, _>>()?;
         self.runtime().block_on(async {
-            for round in 0..MOST_ROUNDS {
-                let (old, mode) = match read(&*self.store, &path, None).await? {
-                    Some((bytes, version)) => (Some(bytes), PutMode::Update(version)),
-                    None => (None, PutMode::Create),
-                };
-                let received = old.as_ref().map_or(0, Vec::len);
-                let payload = in_pieces(edit(old));
-                let written = match write(&*self.store, &path, payload.clone(), mode).await {
-                    Err(BucketError::Unsupported) => write(&*self.store, &path, payload, PutMode::Overwrite).await,
-                    written => written,
-                };
-                match written {
-                    Err(BucketError::Conflict) => tokio::time::sleep(pause(round)).await,
-                    written => return written.map(|()| received),
+            let look = |number: usize, round: u32| look(self.store.clone(), paths[number].clone(), number, round);
+            let (mut running, mut begun, mut received) = (JoinSet::new(), 0, 0);
+            loop {
+                while running.len() < AT_ONCE && begun < paths.len() {
+                    running.spawn(look(begun, 0));
+                    begun += 1;
+                }
+                let Some(ended) = running.join_next().await else { return Ok(received) };
+                match ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))? {
+                    Step::Read { number, round, old, mode } => {
+                        received += old.as_ref().map_or(0, Vec::len);
+                        let payload = in_pieces(edit(number, old));
+                        running.spawn(replace(self.store.clone(), paths[number].clone(), number, round, payload, mode));
+                    }
+                    Step::Late { number, round } if round == MOST_ROUNDS => {
+                        let reason = format!("others change `{}` all the time (tried {round} times)", names[number]);
+                        return Err(BucketError::Other(reason));
+                    }
+                    Step::Late { number, round } => drop(running.spawn(look(number, round))),
+                    Step::Done => {}
                 }
             }
-            Err(BucketError::Other(format!("others change `{name}` all the time (tried {MOST_ROUNDS} times)")))
         })
     }
 
@@ -253,6 +258,44 @@ async fn read(
     Ok(Some((bytes.into(), version)))
 }
 
+/// What has come of one request for an object that is updated. Rounds count the attempts that another writer has frustrated.
+enum Step {
+    /// It was read, and is to be written so.
+    Read { number: usize, round: u32, old: Option<Vec<u8>>, mode: PutMode },
+    /// Another writer was faster.
+    Late { number: usize, round: u32 },
+    /// It was written.
+    Done,
+}
+
+async fn look(store: Arc<dyn ObjectStore>, path: Path, number: usize, round: u32) -> Result<Step, BucketError> {
+    if round > 0 {
+        tokio::time::sleep(pause(round)).await;
+    }
+    Ok(match read(&*store, &path, None).await? {
+        Some((bytes, version)) => Step::Read { number, round, old: Some(bytes), mode: PutMode::Update(version) },
+        None => Step::Read { number, round, old: None, mode: PutMode::Create },
+    })
+}
+
+async fn replace(
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    number: usize,
+    round: u32,
+    payload: PutPayload,
+    mode: PutMode,
+) -> Result<Step, BucketError> {
+    let written = match write(&*store, &path, payload.clone(), mode).await {
+        Err(BucketError::Unsupported) => write(&*store, &path, payload, PutMode::Overwrite).await,
+        written => written,
+    };
+    match written {
+        Err(BucketError::Conflict) => Ok(Step::Late { number, round: round + 1 }),
+        written => written.map(|()| Step::Done),
+    }
+}
+
 async fn write(store: &dyn ObjectStore, path: &Path, payload: PutPayload, mode: PutMode) -> Result<(), BucketError> {
     store.put_opts(path, payload, mode.into()).await.map(|_| ()).map_err(BucketError::of)
 }
@@ -273,5 +316,9 @@ fn pause(round: u32) -> Duration {
     SHORTEST.saturating_mul(1 << round.min(5)).mul_f64(0.5 + own as f64 / 1024.0)
 }
 
+/// A bucket in the test process.
+#[cfg(test)]
+#[path = "../../../../../tests/support/bucket.rs"]
+pub(crate) mod server;
 #[cfg(test)]
 mod tests;

@@ -6,19 +6,17 @@ use std::{
     time::Duration,
 };
 
-use super::{Bucket, BucketAddress, BucketError, BucketRequest, Variables};
+use super::{
+    Bucket, BucketAddress, BucketError, BucketRequest, Variables,
+    server::{self, BucketServer},
+};
 use crate::source::hub::{AskedObject, Limits};
 
-#[path = "../../../../../tests/support/bucket.rs"]
-mod server;
-
-use server::BucketServer;
-
-/// Limits with which a test does not wait long.
+/// Limits with which a test does not wait long between attempts.
 const LIMITS: Limits = Limits {
     connect: Duration::from_secs(5),
-    idle: Duration::from_millis(300),
-    answer: Duration::from_millis(300),
+    idle: Duration::from_secs(20),
+    answer: Duration::from_secs(20),
     slowest: 1,
     attempts: 3,
     base_delay: Duration::from_millis(1),
@@ -28,11 +26,15 @@ const LIMITS: Limits = Limits {
 type Counted = Arc<Mutex<Vec<BucketRequest>>>;
 
 fn open_with(address: &str, variables: &[(&str, &str)]) -> Result<(Bucket, Counted), String> {
+    open_within(LIMITS, address, variables)
+}
+
+fn open_within(limits: Limits, address: &str, variables: &[(&str, &str)]) -> Result<(Bucket, Counted), String> {
     let counted = Counted::default();
     let count = counted.clone();
     let count = Arc::new(move |request| count.lock().unwrap().push(request));
     let address = BucketAddress::parse(address)?;
-    Ok((Bucket::open(address, &Variables::of(variables), LIMITS, 1 << 20, count)?, counted))
+    Ok((Bucket::open(address, &Variables::of(variables), limits, 1 << 20, count)?, counted))
 }
 
 fn open(server: &BucketServer, address: &str) -> (Bucket, Counted) {
@@ -60,6 +62,10 @@ fn get(bucket: &Bucket, asked: &[(&str, Option<std::ops::Range<u64>>)]) -> Vec<R
 
 fn get_one(bucket: &Bucket, name: &str) -> Read {
     get(bucket, &[(name, None)]).remove(0)
+}
+
+fn update(bucket: &Bucket, name: &str, edit: &mut dyn FnMut(Option<Vec<u8>>) -> Vec<u8>) -> Result<(), BucketError> {
+    bucket.update(&[name.to_owned()], &mut |_, old| edit(old)).map(|_| ())
 }
 
 fn put(bucket: &Bucket, name: &str, bytes: &[u8], only_if_absent: bool) -> Result<(), BucketError> {
@@ -150,8 +156,7 @@ fn changes_of_many_writers_add_up() {
                     let (bucket, _) = &services(server)[number];
                     for change in 0..CHANGES {
                         let line = format!("{writer}.{change}\n");
-                        bucket
-                            .update("index", &mut |old| [old.unwrap_or_default(), line.clone().into()].concat())
+                        update(bucket, "index", &mut |old| [old.unwrap_or_default(), line.clone().into()].concat())
                             .unwrap();
                     }
                 });
@@ -166,12 +171,28 @@ fn changes_of_many_writers_add_up() {
 }
 
 #[test]
+fn many_objects_are_changed_at_once() {
+    let server = BucketServer::start();
+    let (bucket, counted) = open(&server, "s3://team");
+    let names: Vec<String> = (0..100).map(|number| format!("index/{number}")).collect();
+    for round in 1..3 {
+        let edit = |number: usize, old: Option<Vec<u8>>| [old.unwrap_or_default(), vec![number as u8]].concat();
+        assert_eq!(bucket.update(&names, &mut { edit }), Ok((round - 1) * 100));
+    }
+    assert!(names.iter().enumerate().all(|(number, name)| server.objects()[name] == [number as u8; 2]));
+    assert_eq!(counted.lock().unwrap().len(), 400);
+    server.plan("PUT /team/index/7", 403, "<Code>AccessDenied</Code>", 1);
+    let refused = bucket.update(&names, &mut |_, old| old.unwrap());
+    assert_eq!(refused, Err(BucketError::Denied("AccessDenied".to_owned())));
+}
+
+#[test]
 fn whoever_is_always_too_slow_gives_up() {
     let server = BucketServer::start();
     server.set("index", "0");
     let (bucket, _) = open(&server, "s3://team");
     let mut rounds = 0;
-    let error = bucket.update("index", &mut |old| {
+    let error = update(&bucket, "index", &mut |old| {
         rounds += 1;
         // Another one writes meanwhile.
         server.set("index", format!("{rounds}"));
@@ -187,14 +208,14 @@ fn a_service_without_conditions_is_written_to() {
     server.is_simple();
     let (bucket, _) = open(&server, "s3://team");
     put(&bucket, "x", b"1", true).unwrap();
-    bucket.update("x", &mut |old| [old.unwrap(), b"2".to_vec()].concat()).unwrap();
+    update(&bucket, "x", &mut |old| [old.unwrap(), b"2".to_vec()].concat()).unwrap();
     assert_eq!(get_one(&bucket, "x"), Ok(Some(b"12".to_vec())));
     let variables = server.variables();
     let mut variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
     variables.push(("AWS_CONDITIONAL_PUT", "disabled"));
     let (bucket, _) = open_with("s3://team", &variables).unwrap();
     put(&bucket, "y", b"1", true).unwrap();
-    bucket.update("y", &mut |old| [old.unwrap(), b"3".to_vec()].concat()).unwrap();
+    update(&bucket, "y", &mut |old| [old.unwrap(), b"3".to_vec()].concat()).unwrap();
     assert_eq!(get_one(&bucket, "y"), Ok(Some(b"13".to_vec())));
 }
 
@@ -302,7 +323,8 @@ fn a_bucket_that_never_answers_is_given_up() {
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
     let variables =
         [("AWS_ENDPOINT_URL", endpoint.as_str()), ("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")];
-    let (bucket, counted) = open_with("s3://team", &variables).unwrap();
+    let limits = Limits { idle: Duration::from_millis(300), ..LIMITS };
+    let (bucket, counted) = open_within(limits, "s3://team", &variables).unwrap();
     let error = BucketError::Other("no answer in time (tried 3 times)".to_owned());
     assert_eq!(get_one(&bucket, "x"), Err(error.clone()));
     // A body larger than what the system takes in: the connection stalls while it is sent.
