@@ -1,7 +1,15 @@
 //! A shared cache in a bucket, by the command as people call it: a server in the test process, which also drops, delays, garbles,
 //! forgets and refuses.
 
-use std::process::Output;
+use std::{
+    collections::BTreeMap,
+    process::Output,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
 
 use datac::{
     remote::{Trusted, keys::PrivateKey},
@@ -164,34 +172,55 @@ fn poisoned_objects_are_refused_counted_and_replaced() {
 
 #[test]
 fn whatever_a_bucket_does_the_bytes_are_right() {
-    let runs = system::env("PROPTEST_CASES").and_then(|cases| cases.parse().ok()).unwrap_or(8);
+    let runs: u64 = system::env("PROPTEST_CASES").and_then(|cases| cases.parse().ok()).unwrap_or(8);
     let first = space();
     first.build();
-    let (mut refused, mut kinds) = (0, std::collections::BTreeMap::new());
-    for seed in 0..runs {
-        let team = Team::new();
-        // One machine publishes while the bucket does wrong, another reads so, a third one once it does right again.
-        team.server.go_wrong([5, 20, 50, 100][seed as usize % 4], seed);
-        let machines = [true, false].map(|signs| {
-            let machine = team.machine(&first);
-            let built = team.build(&machine, signs);
-            (machine, built)
-        });
-        team.server.go_wrong(0, 0);
-        let last = team.machine(&first);
-        let built = team.build(&last, false);
-        for (machine, built) in machines.into_iter().chain([(last, built)]) {
-            assert_same(&first.outputs(), &machine.outputs());
-            refused += built.refused();
-            let warnings = &built.warnings;
-            assert!(warnings.len() <= 2 && warnings.iter().all(|text| text.contains("shared cache")), "{warnings:?}");
+    let (next, seen) = (AtomicU64::new(0), Mutex::new((0, BTreeMap::new())));
+    // Much of the time is waits between attempts.
+    thread::scope(|threads| {
+        for _ in 0..4 {
+            threads.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::SeqCst);
+                    if seed >= runs {
+                        return;
+                    }
+                    let (refused, given) = one_machine_after_the_other(&first, seed);
+                    let mut seen = seen.lock().unwrap();
+                    seen.0 += refused;
+                    given.into_iter().for_each(|(kind, count)| *seen.1.entry(kind).or_insert(0) += count);
+                }
+            });
         }
-        for (kind, count) in team.server.given() {
-            *kinds.entry(kind).or_insert(0) += count;
-        }
-    }
-    println!("{runs} runs: {refused} refused; answers of the bucket: {kinds:?}");
+    });
+    let (refused, given) = seen.into_inner().unwrap();
+    println!("{runs} runs: {refused} refused; wrong answers of the bucket: {given:?}");
     assert!(refused > 0, "some of it was wrong");
+}
+
+/// One machine publishes while the bucket does wrong, another one reads so, a third one once it does right again. All must have
+/// the same bytes. Returns how much was refused, and the wrong answers.
+fn one_machine_after_the_other(first: &Space, seed: u64) -> (u64, BTreeMap<&'static str, u64>) {
+    let team = Team::new();
+    team.server.go_wrong([5, 20, 50, 100][seed as usize % 4], seed);
+    let mut refused = 0;
+    for (signs, is_sound) in [(true, false), (false, false), (false, true)] {
+        if is_sound {
+            team.server.go_wrong(0, 0);
+        }
+        let machine = team.machine(first);
+        let Built { report, warnings } = &team.build(&machine, signs);
+        assert_same(&first.outputs(), &machine.outputs());
+        assert!(
+            warnings.len() <= 2 && warnings.iter().all(|text| text.contains("shared cache")),
+            "{seed}: {warnings:?}"
+        );
+        refused += ["artifacts", "unsigned", "untrusted", "misplaced"]
+            .iter()
+            .filter_map(|kind| report["shared"]["refused"][kind].as_u64())
+            .sum::<u64>();
+    }
+    (refused, team.server.given())
 }
 
 #[test]
@@ -211,7 +240,7 @@ fn machines_that_publish_at_once_lose_nothing_of_each_other() {
             space
         })
         .collect();
-    std::thread::scope(|threads| {
+    thread::scope(|threads| {
         for space in &spaces {
             threads.spawn(|| team.build(space, true));
         }
