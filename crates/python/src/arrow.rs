@@ -119,10 +119,20 @@ impl Batches {
             }
             if self.ready.is_empty() {
                 let Some(table) = self.tables.pop_front() else { return Ok(None) };
+                // Rows of two builds are no rows of an output.
+                check_unchanged(&table, &self.workspace)?;
                 self.open = Reader::new(&table, &self.workspace)?;
             }
         }
     }
+}
+
+/// Fails if a file has other bytes than when its output was opened.
+pub(crate) fn check_unchanged(table: &OutputTable, workspace: &Workspace) -> Result<(), Fault> {
+    if workspace.outputs().table(&table.name)?.digest != table.digest {
+        return Err(Fault::action(format!("read `{}`: it was built again since it was opened", table.name)));
+    }
+    Ok(())
 }
 
 impl Reader {

@@ -12,7 +12,7 @@ use pyo3::{
 };
 
 use crate::{
-    arrow::{Batches, Streams as ArrowStreams},
+    arrow::{Batches, Streams as ArrowStreams, check_unchanged},
     errors::{Fault, caught},
     index::Index,
     threads::on_threads,
@@ -38,9 +38,7 @@ impl Table {
     /// Returns the workspace, if the file still has the bytes that the output was made for.
     fn unchanged(&self) -> Result<Workspace, Fault> {
         let workspace = Workspace::open(self.settings.clone());
-        if workspace.outputs().table(&self.of.name)?.digest != self.of.digest {
-            return Err(Fault::action(format!("read `{}`: it was built again since it was opened", self.of.name)));
-        }
+        check_unchanged(&self.of, &workspace)?;
         Ok(workspace)
     }
 
