@@ -288,7 +288,7 @@ fn write_canonical(node: &Node<'_>, out: &mut String) {
     match &node.value {
         Value::Scalar(Scalar::Int(number), _) => write!(out, "{number}"),
         Value::Scalar(Scalar::Float(number), _) => write!(out, "{number:?}"),
-        Value::Scalar(_, text) => write!(out, "{:?}", text),
+        Value::Scalar(_, text) => write!(out, "{text:?}"),
         Value::List(items) => {
             out.push('[');
             items.iter().for_each(|item| {
