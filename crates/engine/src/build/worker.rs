@@ -251,7 +251,7 @@ fn pin(site: &Site, session: &mut Session, read: &[Arc<SourceFile>]) -> Result<(
     let valid = session.recipes.iter().filter(|assessed| assessed.status.problems.is_empty());
     let recipes: Vec<_> = valid.filter_map(|assessed| assessed.recipe.clone()).collect();
     let sources = PinSources { hashing, ..PinSources::of(site, &session.record) };
-    session.snapshots = sources.pin(&recipes, Pinning::Locked, &mut session.lock)?;
+    session.snapshots = sources.pin(&recipes, Pinning::Fixed, &mut session.lock)?;
     session.planner.pin(session.snapshots.states.iter(), &session.snapshots.here);
     Ok(())
 }

@@ -43,8 +43,10 @@ pub(crate) enum Pinning {
     Pinned,
     /// The lock, or else the hub.
     Resolve,
-    /// The lock; a missing pin is an error.
+    /// The lock; a missing pin is an error, since `--locked` was given.
     Locked,
+    /// The lock; a missing pin is an error, since workers never change it.
+    Fixed,
 }
 
 /// Which files of the workspace with rows are hashed when they are pinned.
@@ -181,8 +183,9 @@ impl PinSources<'_> {
                 snapshots.unpinned.insert(key.clone(), why);
                 None
             }
-            (Some(why), Pinning::Locked) => {
-                Some(Err(Failure::plain(FailureKind::Lock, format!("`--locked` was given, but {why}"))
+            (Some(why), Pinning::Locked | Pinning::Fixed) => {
+                let given = if pinning == Pinning::Locked { "`--locked` was given" } else { "a worker adds no pins" };
+                Some(Err(Failure::plain(FailureKind::Lock, format!("{given}, but {why}"))
                     .about(SourceFault::NotPinned)
                     .hint("run `datac lock` and commit datac.lock")))
             }
@@ -208,10 +211,10 @@ impl PinSources<'_> {
             place.resolve(&asked).map_err(|error| failure_of(&error))?;
         snapshots.stood_on.insert(key.clone(), stood_on);
         // Whoever only looks has been told when it was built.
-        if matches!(pinning, Pinning::Resolve | Pinning::Locked) && !passed_over.is_empty() {
+        if matches!(pinning, Pinning::Resolve | Pinning::Locked | Pinning::Fixed) && !passed_over.is_empty() {
             (self.observer)(Event::Warning(passed_over_of(&key.source, files.len(), &passed_over)));
         }
-        if matches!(pinning, Pinning::Resolve | Pinning::Locked) {
+        if matches!(pinning, Pinning::Resolve | Pinning::Locked | Pinning::Fixed) {
             // A file that the recipe names is meant, whatever it is called.
             let is_named =
                 |path: &str| key.selection.iter().any(|selection| selection.paths.iter().any(|named| named == path));
