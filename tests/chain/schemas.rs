@@ -65,6 +65,11 @@ const DOCUMENTS: &[(&str, &str)] = &[
         "datac.build/1",
         "mkdir team; rm -r dataset; XDG_CONFIG_HOME=$PWD/own datac build --remote team --json 2>/dev/null",
     ),
+    (
+        "datac.worker/1",
+        "XDG_CONFIG_HOME=$PWD/own datac worker --slice 0/2 --remote team --cache-dir theirs --json 2>/dev/null",
+    ),
+    ("datac.worker/1", "rm -r theirs; datac worker --slice 1/2 --dry-run --json"),
     ("datac.status/1", "datac status --remote team --remote-check --json 2>/dev/null"),
     ("datac.cache.shared.size/1", "datac cache size --remote team --json"),
     ("datac.cache.shared.gc/1", "datac cache gc --remote team --dry-run --json"),
