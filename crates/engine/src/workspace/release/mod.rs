@@ -103,7 +103,7 @@ pub(super) fn fresh<'s>(
     }
     const SHOWN: usize = 5;
     let named = |assessed: &&Assessed| format!("`{}` is {}", assessed.status.name, assessed.status.state.word());
-    let mut words: Vec<String> = bad.iter().take(SHOWN).map(|assessed| named(&assessed)).collect();
+    let mut words: Vec<String> = bad.iter().take(SHOWN).map(named).collect();
     let mut build: Vec<&str> = bad.iter().take(SHOWN).map(|assessed| assessed.status.name.as_str()).collect();
     if bad.len() > SHOWN {
         words.push(format!("and {} more are not up to date", bad.len() - SHOWN));
