@@ -88,7 +88,6 @@ const DOORS: &[(&[&str], &[&str])] = &[
     (&["flate2"], &["decode/stream.rs", "decode/archive/part.rs", "encode/npy.rs", "engine/site/id_rows.rs"]),
     (&["lzma_rust2", "bzip2"], &["decode/stream.rs"]),
     (&["tar"], &["decode/archive/tar_headers.rs"]),
-    (&["fastcdc"], &["engine/remote/release/pieces.rs"]),
     (
         &["parquet", "arrow_array", "arrow_buffer", "arrow_schema", "arrow_ipc"],
         &["decode/", "encode/", "python/arrow.rs"],
