@@ -99,7 +99,7 @@ fn default_endpoint() -> String {
     system::env("HF_ENDPOINT").unwrap_or_else(|| PUBLIC.to_owned())
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "hub"))]
 mod tests {
     use super::*;
 
