@@ -143,12 +143,6 @@ impl Shared {
         self.read_only.as_deref()
     }
 
-    /// Returns whether the workspace itself says that the key is trusted, so that whoever has the same files uses what is added.
-    pub(super) fn is_trusted_by_all(&self, site: &Site) -> bool {
-        let Ok(named) = Trusted::read(site.root()) else { return false };
-        self.key.as_ref().is_some_and(|key| named.keys().iter().any(|(_, named)| *named == key.public()))
-    }
-
     /// Fails if the shared cache cannot be read now.
     pub(super) fn reach(&self) -> Result<(), WorkspaceError> {
         self.remote.reach().map_err(|fault| self.unusable(&fault))

@@ -236,7 +236,9 @@ fn opened(site: &Site) -> Result<Shared, WorkspaceError> {
         return Err(failure.hint(hint).into());
     }
     shared.reach()?;
-    if !shared.is_trusted_by_all(site) {
+    if let Some((_, key)) = shared.own()
+        && !shared.is_named(site, &key)?
+    {
         let words = "datac.keys does not have the key of this worker: builds with another key will not use what it makes; \
                      see `datac cache key trust`";
         (site.observer)(Event::Warning(words.to_owned()));

@@ -42,24 +42,13 @@ mod open {
 
     use crate::{
         remote::{
-            LARGEST, RemoteError,
+            LARGEST, RemoteError, limits,
             objects::{Counters, EachRead, Fault, Go, How, Listed, Objects, Put, Wanted},
         },
         source::{
             bucket::{Bucket, BucketAddress, BucketError, BucketRequest, Service, Variables},
-            hub::{AskedObject, Limits},
+            hub::AskedObject,
         },
-    };
-
-    /// Limits for a cache: doing the work takes less time than waiting long.
-    const LIMITS: Limits = Limits {
-        connect: Duration::from_secs(5),
-        idle: PATIENCE,
-        answer: PATIENCE,
-        slowest: 16 << 10,
-        attempts: 4,
-        base_delay: Duration::from_millis(200),
-        max_wait: Duration::from_secs(10),
     };
 
     /// Time without a byte in either direction after which an attempt has failed.
@@ -87,7 +76,7 @@ mod open {
                 BucketRequest::List => counted.list(),
                 BucketRequest::Remove => counted.remove(),
             };
-            let bucket = Bucket::open(address, &variables, LIMITS, LARGEST, Arc::new(count));
+            let bucket = Bucket::open(address, &variables, limits(PATIENCE), LARGEST, Arc::new(count));
             let bucket = bucket.map_err(|reason| RemoteError::unusable(given, reason))?;
             Ok(Self { bucket, counters })
         }

@@ -3,24 +3,13 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use super::{
-    LARGEST, RemoteError, RemoteKind,
+    LARGEST, RemoteError, RemoteKind, limits,
     objects::{Counters, EachRead, Fault, Go, Listed, Objects, Put, Wanted},
 };
-use crate::source::hub::{AskedObject, Limits, ObjectServer};
+use crate::source::hub::{AskedObject, ObjectServer};
 
 /// A shared cache that an `http://` or `https://` address names.
 pub(super) struct HttpRemote;
-
-/// Limits for a cache: doing the work takes less time than waiting long.
-const LIMITS: Limits = Limits {
-    connect: Duration::from_secs(5),
-    idle: PATIENCE,
-    answer: PATIENCE,
-    slowest: 16 << 10,
-    attempts: 4,
-    base_delay: Duration::from_millis(200),
-    max_wait: Duration::from_secs(10),
-};
 
 /// Time without a byte after which an attempt has failed.
 const PATIENCE: Duration = if cfg!(test) { Duration::from_millis(200) } else { Duration::from_secs(10) };
@@ -35,7 +24,7 @@ impl RemoteKind for HttpRemote {
     }
 
     fn open(&self, given: &str, _: &Path, counters: Arc<Counters>) -> Result<Arc<dyn Objects>, RemoteError> {
-        let server = ObjectServer::new(given, LIMITS).map_err(|reason| RemoteError::new(given, reason))?;
+        let server = ObjectServer::new(given, limits(PATIENCE)).map_err(|reason| RemoteError::new(given, reason))?;
         Ok(Arc::new(Http { server, counters }))
     }
 }

@@ -43,12 +43,16 @@ pub use trust::{KEYS_FILE, TrustError, Trusted};
 pub use upkeep::{SharedCollected, SharedPart, SharedSize, SharedVerified};
 pub(crate) use writer::{Gathered, Writer};
 
+#[cfg(feature = "hub")]
+use std::time::Duration;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use self::{keys::Signing, objects::Counters};
+#[cfg(feature = "hub")]
+use crate::source::hub::Limits;
 use crate::system;
 
 /// The folder of this format within a shared cache. Another format has another folder, so that formats never read each other's
@@ -168,6 +172,21 @@ impl RemoteAccess {
         let counters = Arc::<Counters>::default();
         let objects = kind.open(given, &self.root, counters.clone())?;
         Ok(Some(Remote { name: given.trim_end_matches('/').to_owned(), objects, counters }))
+    }
+}
+
+/// Limits for requests to a shared cache: doing the work takes less time than waiting long. `patience` is the time without a byte after
+/// which an attempt has failed.
+#[cfg(feature = "hub")]
+const fn limits(patience: Duration) -> Limits {
+    Limits {
+        connect: Duration::from_secs(5),
+        idle: patience,
+        answer: patience,
+        slowest: 16 << 10,
+        attempts: 4,
+        base_delay: Duration::from_millis(200),
+        max_wait: Duration::from_secs(10),
     }
 }
 

@@ -117,7 +117,7 @@ fn fault_of(path: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::remote::release::{ReleasedFile, ReleasedRecipe, Stored};
+    use crate::remote::release::{ReleasedFile, Stored, tests::release_of};
     use datac_core::id::FileHash;
 
     fn stored(bytes: &[u8]) -> Stored {
@@ -126,20 +126,7 @@ mod tests {
 
     fn release(paths: &[&str]) -> Release {
         let file = |path: &&str| ReleasedFile { path: (*path).to_owned(), rows: 1, stored: stored(b"row\n") };
-        Release {
-            name: "a".into(),
-            version: "v1".into(),
-            created: "2026-12-01T00:00:00.000Z".into(),
-            datac: "0.1.0".into(),
-            recipes: vec![ReleasedRecipe {
-                name: "sft/a".into(),
-                path: "config/sft/a.yaml".into(),
-                text: "metadata: { phase: sft }\n".into(),
-                lock: stored(b"lock"),
-                manifest: stored(b"manifest"),
-                files: paths.iter().map(file).collect(),
-            }],
-        }
+        release_of(paths.iter().map(file).collect())
     }
 
     fn name() -> ReleaseName {

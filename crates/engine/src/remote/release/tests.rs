@@ -37,7 +37,12 @@ fn get(remote: &Remote, stored: &Stored) -> Result<Vec<u8>, ReleaseError> {
 }
 
 fn release(stored: Stored) -> Release {
-    let file = ReleasedFile { path: "sft_a_train.jsonl".into(), rows: 3, stored };
+    release_of(vec![ReleasedFile { path: "sft_a_train.jsonl".into(), rows: 3, stored }])
+}
+
+/// The release `a@v1` of a recipe that has written these files.
+pub(super) fn release_of(files: Vec<ReleasedFile>) -> Release {
+    let stored = files[0].stored;
     Release {
         name: "a".into(),
         version: "v1".into(),
@@ -46,10 +51,10 @@ fn release(stored: Stored) -> Release {
         recipes: vec![ReleasedRecipe {
             name: "sft/a".into(),
             path: "config/sft/a.yaml".into(),
-            text: "metadata: {}\n".into(),
+            text: "metadata: { phase: sft }\n".into(),
             lock: stored,
             manifest: stored,
-            files: vec![file],
+            files,
         }],
     }
 }
