@@ -334,7 +334,8 @@ impl HttpHub {
     /// Stores files, but those that the storage has. Returns the number of bytes that were sent.
     fn store(&self, about: &About<'_>, asked: &Pushing<'_>, files: &[New<'_>]) -> Result<u64, SourceError> {
         let mut uploaded = 0;
-        let Some((name, owner)) = about.repo.rsplit_once('/').map(|(owner, name)| (name, owner)) else { return Ok(0) };
+        let whole = about.repo.rsplit_once('/');
+        let (owner, name) = whole.ok_or_else(|| malformed(about, "it names a repository without an owner"))?;
         let name = format!("{name}.git");
         let url = self.endpoint.join([DATASETS, owner, &name, "info", "lfs", "objects", "batch"]);
         for some in files.chunks(AT_ONCE) {
