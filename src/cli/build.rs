@@ -1,6 +1,11 @@
 //! `datac build`: builds recipes and prints a report.
 
-use std::{cmp::Reverse, collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashSet},
+    path::Path,
+    sync::Arc,
+};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
@@ -377,18 +382,21 @@ fn passed_and_rejected(recipes: &[(&RecipeReport, &Summary)], workspace: &Worksp
 
 /// The most recipes of which a note on one subject is printed in full.
 const NOTED: usize = 3;
+/// The most recipes that are named in one line.
+const NAMED: usize = 8;
 
 /// Prints where recipes give something else than was asked for, subject by subject; each hint once, and what is said of several
 /// recipes in the same words once.
 fn notes(recipes: &[(&RecipeReport, &Summary)], screen: &Screen) {
     let mut subjects: BTreeMap<NoteKind, Vec<(Vec<&str>, &Note)>> = BTreeMap::new();
+    let mut places: BTreeMap<(NoteKind, &str), usize> = BTreeMap::new();
     for (recipe, _) in recipes {
         for note in &recipe.notes {
             let notes = subjects.entry(note.about).or_default();
-            let name = recipe.before.name.as_str();
-            match notes.iter_mut().find(|(_, known)| known.text == note.text) {
-                Some((names, _)) => names.push(name),
-                None => notes.push((vec![name], note)),
+            let place = *places.entry((note.about, note.text.as_str())).or_insert(notes.len());
+            match notes.get_mut(place) {
+                Some((names, _)) => names.push(recipe.before.name.as_str()),
+                None => notes.push((vec![recipe.before.name.as_str()], note)),
             }
         }
     }
@@ -399,17 +407,22 @@ fn notes(recipes: &[(&RecipeReport, &Summary)], screen: &Screen) {
         let mut hint = hint.map(|hint| format!(" {FAINT}({hint}){FAINT:#}"));
         for (recipes, note) in &notes[..shown] {
             let hint = hint.take().unwrap_or_default();
-            screen.say_wrapped(&format!("{WARN}note{WARN:#} {}: {}{hint}", recipes.join(", "), note.text), 2);
+            screen.say_wrapped(&format!("{WARN}note{WARN:#} {}: {}{hint}", first_of(recipes), note.text), 2);
         }
         if shown < notes.len() {
-            let mut rest: Vec<&str> = Vec::new();
-            for name in notes[shown..].iter().flat_map(|(names, _)| names) {
-                if !rest.contains(name) {
-                    rest.push(name);
-                }
-            }
-            screen.say_wrapped(&format!("{FAINT}and alike: {} (see `--json`){FAINT:#}", rest.join(", ")), 2);
+            let mut seen = HashSet::new();
+            let rest = notes[shown..].iter().flat_map(|(names, _)| names).copied();
+            let rest: Vec<&str> = rest.filter(|name| seen.insert(*name)).collect();
+            screen.say_wrapped(&format!("{FAINT}and alike: {} (see `--json`){FAINT:#}", first_of(&rest)), 2);
         }
+    }
+}
+
+/// Names recipes, the first few of many.
+fn first_of(recipes: &[&str]) -> String {
+    match recipes.len() - recipes.len().min(NAMED) {
+        0 => recipes.join(", "),
+        more => format!("{} and {more} more", recipes[..NAMED].join(", ")),
     }
 }
 

@@ -185,3 +185,18 @@ fn lengths_are_counted_in_tokens() {
     assert_eq!(kept("{ type: length, max_length: 5, unit: tokens }", &texts).0, texts[..1]);
     assert_eq!(kept("{ type: length, max_length: 30, unit: characters }", &texts).0, texts);
 }
+
+#[test]
+fn a_note_on_many_recipes_names_the_first() {
+    let space = Space::new();
+    space.write("data/a.jsonl", rows(0..300, 20));
+    for number in 10..40 {
+        let text = recipe(&[entry("a", "data/a.jsonl", 1.0, &["max_samples: 60"])], "");
+        space.write(&format!("config/sft/r{number}.yaml"), text);
+    }
+    let output = space.datac(&["build"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    let note = told.lines().find(|line| line.starts_with("note")).unwrap();
+    let named = "sft/r10, sft/r11, sft/r12, sft/r13, sft/r14, sft/r15, sft/r16, sft/r17 and 22 more";
+    assert_eq!(note.split(" (").next().unwrap(), format!("note {named}: `a` gives the first 60 of its 300 rows"));
+}
