@@ -106,6 +106,8 @@ pub(super) fn run(
     }
     let (code, report) = built_or_seen(workspace, options, command, make, screen, progress, listener);
     let told = listener.finish(report.as_ref(), code);
+    // The process ends here. Freeing what is known of thousands of recipes takes 3 % of a build with nothing to do.
+    std::mem::forget(report);
     match told {
         Ok(()) => code,
         Err(error) => {

@@ -29,7 +29,11 @@ impl OutputFolder {
 
     /// Returns the path of the output `name`, for opening the file.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.path.join(name)
+        // A build with nothing to do asks for each output: `join` would allocate twice.
+        let mut path = PathBuf::with_capacity(self.path.as_os_str().len() + 1 + name.len());
+        path.push(&self.path);
+        path.push(name);
+        path
     }
 
     /// Returns the path of the output `name`, relative to the workspace if it is inside.

@@ -101,9 +101,28 @@ fn named<'c>(columns: &[&'c str], name: &str) -> Option<&'c str> {
     columns.iter().copied().find(|column| column.eq_ignore_ascii_case(name))
 }
 
-/// Returns the column of a row that has this name, whatever its case, and of whose value `is_there` holds.
-fn of<'a>(row: &'a RawRow<'_>, name: &str, is_there: impl Fn(&Value<'_>) -> bool) -> Option<&'a str> {
-    row.spelled(name, |value| is_there(value)).map(|(column, _)| column)
+/// A row, and the lengths of its columns' names: forty names are asked for, and hardly one is as long as any column's.
+struct Named<'a> {
+    row: &'a RawRow<'a>,
+    lengths: u64,
+}
+
+impl<'a> Named<'a> {
+    fn new(row: &'a RawRow<'a>) -> Self {
+        Self { row, lengths: row.fields.iter().fold(0, |lengths, (name, _)| lengths | Self::length(name)) }
+    }
+
+    /// The column that has this name, whatever its case, and of whose value `is_there` holds.
+    fn of(&self, name: &str, is_there: impl Fn(&Value<'_>) -> bool) -> Option<&'a str> {
+        if self.lengths & Self::length(name) == 0 {
+            return None;
+        }
+        self.row.spelled(name, |value| is_there(value)).map(|(column, _)| column)
+    }
+
+    fn length(name: &str) -> u64 {
+        1 << (name.len() % 64)
+    }
 }
 
 /// Whether a value has something for a slot: a text may well be `[]`, a list of messages not.
@@ -167,10 +186,12 @@ impl Spellings {
         options: &'n Options,
     ) -> Result<Filled<'a, 'n>, Reject> {
         // A column that has something comes before one that is empty, which a reject names if there is no other.
-        let mut assigned = self.assigned(|slot, name| of(row, name, |value| holds(slot, value)));
+        let columns = Named::new(row);
+        let mut assigned = self.assigned(|slot, name| columns.of(name, |value| holds(slot, value)));
         if self.needed(&assigned).is_none() {
             assigned = self.assigned(|slot, name| {
-                of(row, name, |value| holds(slot, value)).or_else(|| of(row, name, |value| *value != Value::Null))
+                let holding = columns.of(name, |value| holds(slot, value));
+                holding.or_else(|| columns.of(name, |value| *value != Value::Null))
             });
         }
         let Some(needed) = self.needed(&assigned) else { return Err(self.lacking(row, &assigned)) };
@@ -192,7 +213,7 @@ impl Spellings {
         if filled.filled(Slot::User).is_none() {
             // An empty question is one that rejects can name.
             let empty = |value: &Value<'_>| *value != Value::Null && !holds(Slot::User, value);
-            let column = self.spelled(Slot::User).iter().find_map(|name| of(row, name, empty));
+            let column = self.spelled(Slot::User).iter().find_map(|name| columns.of(name, empty));
             if let Some((column, value)) = column.and_then(|column| Some((column, row.peek(column)?))) {
                 filled.fill(Slot::User, column, borrowed(value));
             }
@@ -226,7 +247,7 @@ impl Spellings {
             _ => self.needs.iter().filter_map(|set| self.spelled(*set.first()?).first().copied()).collect(),
         };
         // A column that is there and `null` is the one that is meant.
-        let null = names.iter().find(|name| of(row, name, |_| true).is_some());
+        let null = names.iter().find(|name| row.spelled(name, |_| true).is_some());
         let quoted: Vec<String> = names.iter().take(3).map(|name| format!("`{name}`")).collect();
         let detail = match (null, &quoted[..]) {
             (Some(name), _) => format!("no `{name}`"),
