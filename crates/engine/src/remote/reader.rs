@@ -9,6 +9,8 @@ use std::{
     sync::Arc,
 };
 
+use rayon::prelude::*;
+
 use super::{
     FORMAT, Remote,
     index::{self, Entry},
@@ -25,6 +27,8 @@ use datac_core::{
 
 /// Number of unwanted bytes between two parts of a pack that are read along rather than asking twice.
 const GAP: u64 = 64 << 10;
+/// Number of bytes of blobs that are checked and stored together.
+const TOGETHER: usize = 4 << 20;
 
 /// A reader of a shared cache, for one build.
 pub(crate) struct Reader {
@@ -288,36 +292,57 @@ impl Reader {
         let mut got = HashSet::new();
         let Some(store) = self.store.clone().filter(|_| self.given_up.is_none()) else { return got };
         let wanted: Vec<Wanted> = ids.iter().map(|id| Wanted { name: blob_name(id), range: None }).collect();
-        let (remote, mut fault) = (self.remote.clone(), None);
+        let remote = self.remote.clone();
+        let (mut frames, mut bytes, mut fault) = (Vec::new(), 0, None);
         remote.objects.read(&wanted, &mut |number, read| {
-            let id = ids[number];
-            let stored = match read {
-                Ok(Some(frame)) => store.put_frame(&id, &frame),
-                Ok(None) => Ok(false),
-                Err(error) => {
-                    fault = Some(error);
-                    return Go::Stop;
+            match read {
+                Ok(Some(frame)) => {
+                    bytes += frame.len();
+                    frames.push((ids[number], frame));
+                    if bytes >= TOGETHER {
+                        bytes = 0;
+                        fault = self.take_frames(&store, std::mem::take(&mut frames), &mut got).err();
+                    }
                 }
-            };
+                Ok(None) => self.refuse(&ids[number]),
+                Err(error) => fault = Some(error),
+            }
+            if fault.is_some() { Go::Stop } else { Go::On }
+        });
+        let rest = self.take_frames(&store, frames, &mut got);
+        let fault = fault.or(rest.err());
+        self.give_up(fault);
+        got
+    }
+
+    /// Checks frames and puts them into the store, several at a time: that takes longer than reading them from a disk.
+    fn take_frames(
+        &mut self,
+        store: &Store,
+        frames: Vec<(BlobId, Vec<u8>)>,
+        got: &mut HashSet<BlobId>,
+    ) -> Result<(), Fault> {
+        let put = |(id, frame): (BlobId, Vec<u8>)| (id, store.put_frame(&id, &frame));
+        let stored: Vec<_> = frames.into_par_iter().map(put).collect();
+        let mut fault = None;
+        for (id, stored) in stored {
             match stored {
                 Ok(true) => {
                     got.insert(id);
                     self.artifacts += 1;
                     self.known.blobs.insert(id);
                 }
-                Ok(false) => {
-                    self.refused.artifacts += 1;
-                    self.known.broken.insert(blob_name(&id));
-                }
-                Err(error) => {
-                    fault = Some(Fault(format!("failed to {error}")));
-                    return Go::Stop;
-                }
+                Ok(false) => self.refuse(&id),
+                Err(error) => fault = Some(Fault(format!("failed to {error}"))),
             }
-            Go::On
-        });
-        self.give_up(fault);
-        got
+        }
+        fault.map_or(Ok(()), Err)
+    }
+
+    /// Notes that a blob is not there, or is another one.
+    fn refuse(&mut self, id: &BlobId) {
+        self.refused.artifacts += 1;
+        self.known.broken.insert(blob_name(id));
     }
 
     fn give_up(&mut self, fault: Option<Fault>) {
