@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._record import Record
+from ._record import OfRecipes, Record
 '''
 # What the schema of a type leaves to whoever prints it.
 PROBLEMS = {"problems": ("list[Problem]", "Problem", "Errors in the recipe itself, each with line and column.")}
@@ -20,12 +20,21 @@ FAILURE = {"failure": ("Failure | None", "Failure", "What else keeps the recipe 
 ADDED = {
     "RecipeStatus": {**PROBLEMS, **FAILURE},
     "RecipeReport": {**PROBLEMS, **FAILURE},
+    "WorkReport": {
+        "failures": ("list[Failure]", "Failure", "Files and sources that could not be worked on."),
+        "problems": ("list[Problem]", "Problem", "Errors in recipes, each with line and column."),
+        "error": ("Failure | None", "Failure", "The worst that went wrong, if anything did."),
+    },
     "BuildReport": {"error": ("Failure | None", "Failure", "The worst that went wrong, if anything did.")},
 }
 
 
 # Why a row was rejected is written as a code, whatever the derived schema says. Why a recipe is stale is a record of the same name.
 CODES = {("Rejected", "reason")}
+
+
+# Documents that are shown in another way than by their attributes.
+BASES = {"BuildReport": "OfRecipes"}
 
 
 def target(schema: dict, defs: dict) -> str | None:
@@ -77,7 +86,7 @@ def text(words: str, indent: str) -> list[str]:
 
 def written(name: str, schema: dict, defs: dict) -> str:
     required, added = set(schema.get("required", [])), ADDED.get(name, {})
-    lines = ["", "", f"class {name}(Record):", *text(schema.get("description", name), "    "), ""]
+    lines = ["", "", f"class {name}({BASES.get(name, 'Record')}):", *text(schema.get("description", name), "    "), ""]
     records, maps, body = {}, {}, []
     for key, value in properties(schema).items():
         if key in added:

@@ -20,7 +20,7 @@ from ._errors import (
 )
 from ._functions import Reject, converter, filter, scorer
 from ._output import Output
-from ._workspace import Dropped, Recipe, Sides, Workspace
+from ._workspace import Dropped, Recipe, Sides, Statuses, Workspace
 
 __all__ = [
     "BugError",
@@ -37,6 +37,7 @@ __all__ = [
     "Reject",
     "Sides",
     "SourceError",
+    "Statuses",
     "Workspace",
     "__version__",
     "converter",

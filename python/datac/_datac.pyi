@@ -8,6 +8,8 @@ __all__ = ["Lines", "Streams", "Table", "VERSION", "Workspace", "arrow_stream", 
 
 VERSION: str
 
+_Progress = tuple[Callable[[list[str]], object], int]
+
 def main(words: Sequence[str]) -> int: ...
 def schemas() -> str: ...
 def arrow_stream(tables: Sequence[Table]) -> object: ...
@@ -23,6 +25,7 @@ class Workspace:
         offline: bool | None = None,
         cache: str | PathLike[str] | None = None,
         output: str | PathLike[str] | None = None,
+        remote: str | None = None,
         python: str | PathLike[str] | None = None,
     ) -> Workspace: ...
     @property
@@ -43,6 +46,40 @@ class Workspace:
         wait: bool,
         fail_fast: bool,
         on_event: Callable[[str], object] | None,
+        on_progress: _Progress | None,
+    ) -> str: ...
+    def worker(
+        self,
+        slice: str,
+        selectors: Sequence[str],
+        *,
+        jobs: int,
+        wait: bool,
+        dry_run: bool,
+        on_event: Callable[[str], object] | None,
+        on_progress: _Progress | None,
+    ) -> str: ...
+    def release(self, name: str, selectors: Sequence[str], on_progress: _Progress | None) -> str: ...
+    def releases(self, name: str | None) -> str: ...
+    def pull(
+        self,
+        name: str,
+        *,
+        to: str | PathLike[str] | None,
+        force: bool,
+        dry_run: bool,
+        on_progress: _Progress | None,
+    ) -> str: ...
+    def push(
+        self,
+        to: str,
+        selectors: Sequence[str],
+        *,
+        target: str | None,
+        revision: str | None,
+        message: str | None,
+        dry_run: bool,
+        on_progress: _Progress | None,
     ) -> str: ...
     def why(self, target: str) -> str: ...
     def origin(self, output: str, line: int) -> str: ...

@@ -15,6 +15,7 @@ from ._errors import ConfigError, DatacError
 
 if TYPE_CHECKING:
     import datasets
+    import pandas
     import polars
     import pyarrow
     import torch.utils.data
@@ -86,7 +87,11 @@ class Output(Sequence[Row]):
     def __getitem__(self, at: int) -> Row: ...
     @overload
     def __getitem__(self, at: slice) -> list[Row]: ...
-    def __getitem__(self, at: int | slice) -> Row | list[Row]:
+    @overload
+    def __getitem__(self, at: str) -> list[Any]: ...
+    def __getitem__(self, at: int | slice | str) -> Row | list[Row] | list[Any]:
+        if isinstance(at, str):
+            return self._column(at)
         if isinstance(at, slice):
             rows = range(*at.indices(len(self)))
             if rows.step == 1:
@@ -97,6 +102,16 @@ class Output(Sequence[Row]):
         if not 0 <= row < len(self):
             raise IndexError(f"row {at} of {len(self)}")
         return self._rows(row, row + 1)[0]
+
+    def _column(self, name: str) -> list[Any]:
+        """Returns the values of a column, `None` for rows without it."""
+        values, known = [], set[str]()
+        for row in self:
+            known.update(row)
+            values.append(row.get(name))
+        if name not in known:
+            raise KeyError(f"no row of {self!r} has `{name}`; columns: {', '.join(sorted(known))}")
+        return values
 
     def _rows(self, start: int, end: int) -> list[Row]:
         rows: list[Row] = []
@@ -131,6 +146,10 @@ class Output(Sequence[Row]):
         import pyarrow
 
         return pyarrow.concat_tables([_arrow(table) for table in self._some_tables()])
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Returns the rows as a `pandas.DataFrame` in memory; needs `pandas` and `pyarrow`."""
+        return self.to_arrow().to_pandas()
 
     def to_polars(self) -> polars.DataFrame:
         """Returns the rows as a `polars.DataFrame` in memory; needs `polars`."""
@@ -195,6 +214,13 @@ class Output(Sequence[Row]):
     def __repr__(self) -> str:
         shape = "" if self.shape == "native" else f", {self.shape}"
         return f"<datac.Output {self.recipe.name}{shape}, {self.side}: {len(self):,} rows>"
+
+    def _repr_html_(self) -> str:
+        from ._html import table
+
+        rows = self[:5]
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        return table(names, ([row.get(name) for name in names] for row in rows), repr(self)[1:-1])
 
 
 def _arrow(table: _Table) -> pyarrow.Table:

@@ -58,6 +58,35 @@ class Record:
         return f"{type(self).__name__}({shown})"
 
 
+class OfRecipes(Record):
+    """A document about recipes, shown as one line, or in a notebook as a table."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def recipes(self) -> list[Any]: ...
+
+    def _counts(self) -> str:
+        counts: dict[str, int] = {}
+        for recipe in self.recipes:
+            counts[recipe.done] = counts.get(recipe.done, 0) + 1
+        return ", ".join(f"{count} {done}" for done, count in counts.items()) or "no recipes"
+
+    def __repr__(self) -> str:
+        return f"<datac.{type(self).__name__}: {self._counts()}>"
+
+    def _repr_html_(self) -> str:
+        from ._html import table
+
+        def row(recipe: Any) -> list[Any]:
+            summary = recipe.summary
+            counts = [None] * 3 if summary is None else [summary.train_rows, summary.validation_rows, summary.rejects]
+            why = recipe.failure.message if recipe.failure else "; ".join(problem.message for problem in recipe.problems)
+            return [recipe.name, recipe.done, *counts, why]
+
+        return table(["recipe", "", "train", "validation", "rejects", ""], map(row, self.recipes), self._counts())
+
+
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

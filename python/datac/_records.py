@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._record import Record
+from ._record import OfRecipes, Record
 
 
 class Blame(Record):
@@ -34,7 +34,7 @@ class BlamedRow(Record):
     """How often it was trained on in the step."""
 
 
-class BuildReport(Record):
+class BuildReport(OfRecipes):
     """Result of a build."""
 
     _records = {"collected": "Collected", "recipes": "RecipeReport", "shared": "SharedReport", "error": "Failure"}
@@ -304,9 +304,10 @@ class FilterCount(Record):
     """How many samples came to a filter and how many it let through."""
 
     failed: int
-    """Number of those of which the function failed."""
+    """Rows that the function refuses: those of which it raised an exception. They are rejects, not among the samples that
+    came."""
     failure: str | None
-    """Why it failed of the first."""
+    """Why it refuses the first."""
     filter: str
     """The filter's `type`; of one by the value of a column `column:` and the column; of a function in Python its name."""
     rows_in: int
@@ -342,6 +343,35 @@ class Journey(Record):
     """The source as it was asked for."""
     source_row: Any | None
     """The row as the first recipe read it."""
+
+
+class LeftSource(Record):
+    """A source that another recipe writes."""
+
+    dataset: str
+    """Name of the dataset entry."""
+    recipe: str
+    """Path of the recipe that reads it."""
+
+
+class ListedRelease(Record):
+    """A release in a list."""
+
+    _records = {"content": "Release"}
+    bytes: int | None
+    """Size of the files in bytes."""
+    content: Release | None
+    """What its document says."""
+    files: int | None
+    """Number of files."""
+    key: str | None
+    """Name of the key that signed it, in `datac.keys` or that of the user; `null` if the release is not used."""
+    refused: str | None
+    """Why it is not used: its document is damaged, or signed with an unknown key."""
+    release: str
+    """Name and version of the release."""
+    rows: int | None
+    """Number of rows, in however many formats they are written."""
 
 
 class MadeOf(Record):
@@ -536,6 +566,78 @@ class Problem(Record):
     """Path of the recipe."""
 
 
+class Pulled(Record):
+    """What was pulled."""
+
+    _records = {"files": "PulledFile", "requests": "Requests"}
+    created: str
+    """Time at which the release was made: RFC 3339, UTC."""
+    dry_run: bool
+    """Whether this was a dry run, which writes nothing."""
+    files: list[PulledFile]
+    """The files, by recipe and path."""
+    key: str | None
+    """Name of the key that signed it."""
+    release: str
+    """Name and version of the release."""
+    remote: str
+    """The shared cache."""
+    requests: Requests
+    """Requests, each attempt counted."""
+
+
+class PulledFile(Record):
+    """A file of a release that was pulled."""
+
+    blake3: str
+    """BLAKE3 of its bytes."""
+    bytes: int
+    """Size in bytes."""
+    path: str
+    """Where it is."""
+    placement: str
+    """What was done."""
+    rows: int
+    """Number of rows."""
+
+
+class Pushed(Record):
+    """What was pushed."""
+
+    _records = {"files": "PushedFile"}
+    commit: str
+    """The commit; if there was nothing to push, the one that is there."""
+    dry_run: bool
+    """Whether this was a dry run, which sends nothing."""
+    files: list[PushedFile]
+    """Its files."""
+    hub: str
+    """The hub."""
+    is_new: bool
+    """Whether the commit was made now."""
+    repo: str
+    """The repository, as the hub names it."""
+    revision: str
+    """The branch."""
+    target: str
+    """The folder of the target, in the output folder."""
+    uploaded_bytes: int
+    """Number of bytes of files that were sent."""
+
+
+class PushedFile(Record):
+    """A file that was pushed."""
+
+    bytes: int
+    """Size in bytes."""
+    is_new: bool
+    """Whether it was not there, or had other bytes."""
+    path: str
+    """Path in the repository."""
+    rows: int
+    """Number of rows."""
+
+
 class Reason(Record):
     """A reason, as serialized to JSON."""
 
@@ -639,6 +741,98 @@ class Rejected(Record):
     """Details, such as the field or the value at fault."""
     reason: str
     """The reason."""
+
+
+class Release(Record):
+    """The outputs of recipes under a name, as its document has them. Fields may be added; a reader ignores those that it
+    does not know."""
+
+    _records = {"recipes": "ReleasedRecipe"}
+    created: str
+    """Time of the release: RFC 3339, UTC."""
+    datac: str
+    """The version of datac that made it."""
+    name: str
+    """Name of the release."""
+    recipes: list[ReleasedRecipe]
+    """The recipes, by path."""
+    version: str
+    """Version of the release."""
+
+
+class ReleaseList(Record):
+    """The releases in a shared cache."""
+
+    _records = {"releases": "ListedRelease"}
+    releases: list[ListedRelease]
+    """The releases, by name and version."""
+    remote: str
+    """The shared cache."""
+
+
+class Released(Record):
+    """A release that was made, or that was there with the same content."""
+
+    _records = {"requests": "Requests"}
+    added_pieces: int
+    """Number of pieces that were added to the shared cache."""
+    bytes: int
+    """Size of the files in bytes."""
+    created: str
+    """Time at which it was made: RFC 3339, UTC."""
+    files: int
+    """Number of files."""
+    is_key_shared: bool
+    """Whether `datac.keys` names that key, so that others can pull the release."""
+    is_new: bool
+    """Whether it was made now; otherwise it was there, with the same content."""
+    key: str
+    """The key that signed it."""
+    recipes: list[str]
+    """Names of the recipes, by path."""
+    release: str
+    """Name and version of the release."""
+    remote: str
+    """The shared cache."""
+    requests: Requests
+    """Requests, each attempt counted."""
+    rows: int
+    """Number of rows, in however many formats they are written."""
+    shared_pieces: int
+    """Number of pieces that were there."""
+
+
+class ReleasedFile(Record):
+    """An output file of a release."""
+
+    blake3: str
+    """BLAKE3 of the bytes."""
+    bytes: int
+    """Number of bytes."""
+    path: str
+    """Path within the output folder."""
+    pieces: str | None
+    """The list of the pieces that the bytes were cut into; none if they are one piece, which has their digest."""
+    rows: int
+    """Number of rows."""
+
+
+class ReleasedRecipe(Record):
+    """A recipe of a release."""
+
+    _records = {"files": "ReleasedFile", "lock": "Stored", "manifest": "Stored"}
+    files: list[ReleasedFile]
+    """Its output files, by path."""
+    lock: Stored
+    """The pins of its sources: the text of a `datac.lock` that has no others."""
+    manifest: Stored
+    """The manifest of its build, by which rows are traced."""
+    name: str
+    """Name of the recipe, such as `sft/general`."""
+    path: str
+    """Path of the recipe relative to its workspace."""
+    text: str
+    """Text of the recipe."""
 
 
 class Removed(Record):
@@ -788,6 +982,17 @@ class SideTokens(Record):
     """Statistics by source."""
 
 
+class SliceFile(Record):
+    """A file of a slice."""
+
+    bytes: int
+    """Size in bytes."""
+    path: str
+    """Path in the repository or the workspace."""
+    source: str
+    """Name of its source: the repository, or the local path as a recipe gives it."""
+
+
 class SourcePlace(Record):
     """Location of a source row."""
 
@@ -905,6 +1110,17 @@ class Step(Record):
     end, or not at all."""
 
 
+class Stored(Record):
+    """Bytes that are stored in pieces."""
+
+    blake3: str
+    """BLAKE3 of the bytes."""
+    bytes: int
+    """Number of bytes."""
+    pieces: str | None
+    """The list of the pieces that the bytes were cut into; none if they are one piece, which has their digest."""
+
+
 class Summary(Record):
     """Summary of a recipe's outputs."""
 
@@ -966,3 +1182,31 @@ class Twin(Record):
     """Path of its file."""
     row: int
     """Number of the row in that file, from 0."""
+
+
+class WorkReport(Record):
+    """What a worker did."""
+
+    _records = {"files": "SliceFile", "left": "LeftSource", "shared": "SharedReport", "failures": "Failure", "problems": "Problem", "error": "Failure"}
+    actions: dict[str, int]
+    """Number of actions that ran, by stage."""
+    elapsed_ms: int
+    """Elapsed time in milliseconds."""
+    files: list[SliceFile]
+    """The files of the slice, the largest first."""
+    left: list[LeftSource]
+    """Sources that are left to the build, since other recipes write them."""
+    of_files: int
+    """Number of files of all slices together."""
+    recipes: int
+    """Number of selected recipes."""
+    shared: SharedReport | None
+    """What was taken from the shared cache and added to it; `None` if nothing was to be done."""
+    slice: str
+    """The slice, such as `0/4`."""
+    failures: list[Failure]
+    """Files and sources that could not be worked on."""
+    problems: list[Problem]
+    """Errors in recipes, each with line and column."""
+    error: Failure | None
+    """The worst that went wrong, if anything did."""

@@ -13,8 +13,11 @@ from ._datac import Workspace as _Handle
 from ._datac import kind_of
 from ._errors import ConfigError, of_failure
 from ._output import Output
+from ._progress import shown
 
 if TYPE_CHECKING:
+    import datasets
+
     from ._records import (
         Blame,
         BuildReport,
@@ -23,10 +26,15 @@ if TYPE_CHECKING:
         Explanation,
         Identified,
         Journey,
+        ListedRelease,
         Problem,
+        Pulled,
+        Pushed,
         RecipeStats,
         RecipeStatus,
+        Released,
         RowsDiff,
+        WorkReport,
     )
 
 Event = dict[str, Any]
@@ -37,12 +45,13 @@ class Workspace:
     """A folder with recipes below `config/`, its cache, its outputs and `datac.lock`.
 
     Opening one reads its `datac.toml`, if it has one, and writes nothing. What is not given comes from the environment, as for the
-    command (`DATAC_DIRECTORY`, `DATAC_HUB`, `DATAC_CACHE_DIR`, `DATAC_OUTPUT_DIR`, `DATAC_OFFLINE` and so on), or else from
-    `datac.toml`. Raises `ConfigError` for what is invalid there, with line and column of each of the `problems`.
+    command (`DATAC_DIRECTORY`, `DATAC_HUB`, `DATAC_CACHE_DIR`, `DATAC_OUTPUT_DIR`, `DATAC_REMOTE`, `DATAC_OFFLINE` and so on), or else
+    from `datac.toml`. Raises `ConfigError` for what is invalid there, with line and column of each of the `problems`.
 
     - `path`: the folder; by default the current one, or the nearest above with recipes.
     - `hub`: where datasets come from: a URL, a folder laid out `<org>/<name>/…`, or `sample`.
     - `cache`, `output`: the folders of the cache and of the outputs, relative to the workspace; `cache` and `dataset` by default.
+    - `remote`: a cache that is shared with others: a folder, `s3://bucket/folder` (also `gs://`, `az://`), or a URL, which is only read.
     - `offline`: whether the network is not to be used.
     - `python`: the interpreter that calls converters; by default `DATAC_PYTHON`, or the one that runs this.
 
@@ -56,6 +65,7 @@ class Workspace:
         hub: str | os.PathLike[str] | None = None,
         cache: str | os.PathLike[str] | None = None,
         output: str | os.PathLike[str] | None = None,
+        remote: str | os.PathLike[str] | None = None,
         offline: bool | None = None,
         python: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -65,7 +75,13 @@ class Workspace:
         path = os.environ.get("DATAC_DIRECTORY") or None if path is None else path
         self._python = named(python) or os.environ.get("DATAC_PYTHON") or sys.executable or None
         self._handle = _Handle(
-            named(path), hub=named(hub), cache=named(cache), output=named(output), offline=offline, python=self._python
+            named(path),
+            hub=named(hub),
+            cache=named(cache),
+            output=named(output),
+            remote=named(remote),
+            offline=offline,
+            python=self._python,
         )
 
     @property
@@ -82,18 +98,24 @@ class Workspace:
 
     def _set(self) -> dict[str, Any]:
         """Returns the arguments that open a workspace with the same settings."""
-        keys = {"hub": "hub", "offline": "offline", "cache.dir": "cache", "outputs.dir": "output"}
+        keys = {
+            "hub": "hub",
+            "offline": "offline",
+            "cache.dir": "cache",
+            "cache.remote": "remote",
+            "outputs.dir": "output",
+        }
         chosen = [setting for setting in self.settings if setting.key in keys and setting.origin != "default"]
         return {keys[setting.key]: setting.value for setting in chosen} | {"python": self._python}
 
-    def status(self, *selectors: str) -> list[RecipeStatus]:
+    def status(self, *selectors: str) -> Statuses:
         """Returns the states of the recipes that selectors match, by default of all; runs nothing and writes nothing.
 
         Selectors are those of the command: names, globs, paths, outputs, `source:ID`, `state:WORD`.
         """
         from ._records import RecipeStatus
 
-        return [RecipeStatus(status) for status in json.loads(self._handle.status(list(selectors)))]
+        return Statuses(RecipeStatus(status) for status in json.loads(self._handle.status(list(selectors))))
 
     def build(
         self,
@@ -105,6 +127,7 @@ class Workspace:
         fail_fast: bool = False,
         check: bool = True,
         on_event: Callable[[Event], object] | None = None,
+        progress: bool | None = None,
     ) -> BuildReport:
         """Builds the recipes that selectors match and that are out of date, by default all.
 
@@ -114,7 +137,8 @@ class Workspace:
         - `wait`: whether to wait for another process that builds here, or to raise `LockedError`.
         - `fail_fast`: start no more work once a recipe has failed.
         - `check`: whether a recipe that cannot be built raises; its exception has the `report`. If not, look at the report.
-        - `on_event`: called with each event, in order, on this thread.
+        - `on_event`: called with each event, in order, on this thread. Without it, warnings go to the logger `datac`.
+        - `progress`: whether a build that takes longer than half a second shows how far it is; by default in notebooks and terminals.
 
         The interpreter is free meanwhile. Ctrl-C, or an exception in `on_event`, asks the build to stop, and is raised as soon as it
         has; finished steps are kept, and the next build continues from them.
@@ -124,24 +148,145 @@ class Workspace:
         """
         from ._records import BuildReport
 
-        tell = None if on_event is None else lambda event: on_event(json.loads(event))
-        document = json.loads(
-            self._handle.build(
+        with shown(progress) as on_progress:
+            document = self._handle.build(
                 list(selectors),
                 locked=locked,
                 force=force,
                 jobs=jobs,
                 wait=wait,
                 fail_fast=fail_fast,
-                on_event=tell,
+                on_event=_told(on_event),
+                on_progress=on_progress,
             )
-        )
-        report = BuildReport(document)
-        if check and document["error"] is not None:
-            error = of_failure(document["error"])
+        report = BuildReport(json.loads(document))
+        if check and report.error is not None:
+            error = of_failure(report.error.to_dict())
             error.report = report
             raise error
         return report
+
+    def worker(
+        self,
+        slice: str | tuple[int, int],
+        *selectors: str,
+        jobs: int = 0,
+        wait: bool = True,
+        dry_run: bool = False,
+        check: bool = True,
+        on_event: Callable[[Event], object] | None = None,
+        progress: bool | None = None,
+    ) -> WorkReport:
+        """Does one machine's part of a build that many share, as `datac worker` does: makes what the source files of a slice come to, and
+        adds it to the shared cache (`remote`), from where a build takes it.
+
+        - `slice`: which of how many slices, from 0: `"0/4"` or `(0, 4)` is the first of four.
+        - `dry_run`: only say which files the slice has; needs no shared cache.
+        - `check`: whether a file that cannot be worked on raises. If not, look at the report.
+        - `jobs`, `wait`, `on_event`, `progress`: as for `build`.
+
+        Raises `ConfigError` without a shared cache or a key, and otherwise as `build` does.
+        """
+        from ._records import WorkReport
+
+        with shown(progress) as on_progress:
+            document = self._handle.worker(
+                slice if isinstance(slice, str) else "/".join(map(str, slice)),
+                list(selectors),
+                jobs=jobs,
+                wait=wait,
+                dry_run=dry_run,
+                on_event=_told(on_event),
+                on_progress=on_progress,
+            )
+        report = WorkReport(json.loads(document))
+        if check and report.error is not None:
+            raise of_failure(report.error.to_dict())
+        return report
+
+    def release(self, name: str, *selectors: str, progress: bool | None = None) -> Released:
+        """Puts the outputs of recipes, by default of all, under a name in the shared cache (`remote`), for good.
+
+        `name` is `NAME@VERSION`. It stands for the same bytes for ever: releasing the same again changes nothing (`is_new` is false).
+
+        Raises `DatacError` if a recipe is not up to date, `ConfigError` for an invalid name, without a shared cache, or without a key
+        (`datac cache key new` makes one), `SourceError` if the shared cache cannot be used, and `LockError` if the name stands for other
+        bytes.
+        """
+        from ._records import Released
+
+        with shown(progress) as on_progress:
+            return Released(json.loads(self._handle.release(name, list(selectors), on_progress)))
+
+    def releases(self, name: str | None = None) -> list[ListedRelease]:
+        """Returns the releases in the shared cache (`remote`): all, those of a name, or the one that `NAME@VERSION` names, each with its
+        `content`.
+
+        One that is damaged, or signed with a key that is not trusted, has the reason as `refused`. Raises `ConfigError` without a
+        shared cache.
+        """
+        from ._records import ReleaseList
+
+        return ReleaseList(json.loads(self._handle.releases(name))).releases
+
+    def pull(
+        self,
+        name: str,
+        to: str | os.PathLike[str] | None = None,
+        *,
+        force: bool = False,
+        dry_run: bool = False,
+        progress: bool | None = None,
+    ) -> Pulled:
+        """Puts the files of a release (`NAME@VERSION`) in place, each whole, with every byte checked; needs no recipe.
+
+        - `to`: the folder, relative to the current one; by default that of the outputs.
+        - `force`: replace files that have other bytes.
+        - `dry_run`: only say what would be written.
+
+        Raises `DatacError` if a file with other bytes is in the way, `SourceError` if there is no such release or a piece of it is damaged,
+        `ConfigError` without a shared cache, and `LockError` if it is not signed with a key that the workspace trusts. Nothing is then
+        half written.
+        """
+        from ._records import Pulled
+
+        folder = None if to is None else os.path.abspath(to)
+        with shown(progress) as on_progress:
+            return Pulled(json.loads(self._handle.pull(name, to=folder, force=force, dry_run=dry_run, on_progress=on_progress)))
+
+    def push(
+        self,
+        to: str,
+        *selectors: str,
+        target: str | None = None,
+        revision: str | None = None,
+        message: str | None = None,
+        dry_run: bool = False,
+        progress: bool | None = None,
+    ) -> Pushed:
+        """Writes the files of one target, with its card, to a dataset repository of the hub (`hf://ORG/NAME`), in one commit.
+
+        - `target`: the folder of the target, if the recipes have several; by default the one with `layout: hub`.
+        - `revision`: the branch, which must exist; by default `main`.
+        - `message`: what the commit is called.
+        - `dry_run`: only say what would be sent.
+
+        Raises `DatacError` if the recipe is not up to date, `ConfigError` if it is not one target or not a repository, and `SourceError`
+        if the hub cannot be reached, or refuses.
+        """
+        from ._records import Pushed
+
+        with shown(progress) as on_progress:
+            document = self._handle.push(
+                to,
+                list(selectors),
+                target=target,
+                revision=revision,
+                message=message,
+                dry_run=dry_run,
+                on_progress=on_progress,
+            )
+        return Pushed(json.loads(document))
 
     def validate(self, *selectors: str) -> list[Problem]:
         """Checks recipes by their text alone and returns their problems, each with path, line and column."""
@@ -191,8 +336,24 @@ class Workspace:
             raise ConfigError(f"`{name}` matches {len(found)} recipes: {', '.join(one for _, one in found)}")
         return Recipe(self, *found[0])
 
+    def __contains__(self, name: object) -> bool:
+        """Returns whether `ws[name]` is a recipe."""
+        try:
+            return isinstance(name, str) and len(self._handle.find([name])) == 1
+        except ConfigError:
+            return False
+
     def __iter__(self) -> Iterator[Recipe]:
         return (Recipe(self, path, name) for path, name in self._handle.find([]))
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return [name for _, name in self._handle.find([])]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Workspace) and (self.path, self._set()) == (other.path, other._set())
+
+    def __hash__(self) -> int:
+        return hash(self.path)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_opened, (str(self.path), self._set()))
@@ -202,8 +363,36 @@ class Workspace:
         return f"<datac.Workspace {self.path}{'' if hub is None else f', hub {hub}'}>"
 
 
+def _told(on_event: Callable[[Event], object] | None) -> Callable[[str], object] | None:
+    return None if on_event is None else lambda event: on_event(json.loads(event))
+
+
 def _opened(path: str, settings: dict[str, Any]) -> Workspace:
     return Workspace(path, **settings)
+
+
+class Statuses(list["RecipeStatus"]):
+    """The states of recipes, each with its reasons. Shown as lines, or in a notebook as a table."""
+
+    def _lines(self) -> list[tuple[str, str, str]]:
+        def why(status: RecipeStatus) -> str:
+            if status.problems:
+                return f"{status.problems[0].path}:{status.problems[0].line}: {status.problems[0].message}"
+            if status.failure is not None:
+                return status.failure.message
+            return "; ".join(reason.text for reason in status.reasons)
+
+        return [(status.state, status.name, why(status)) for status in self]
+
+    def __repr__(self) -> str:
+        lines = self._lines()
+        width = max((len(name) for _, name, _ in lines), default=0)
+        return "\n".join(f"{state:<8} {name:<{width}}  {why}".rstrip() for state, name, why in lines) or "[]"
+
+    def _repr_html_(self) -> str:
+        from ._html import table
+
+        return table(["state", "recipe", "why"], self._lines())
 
 
 class Sides:
@@ -236,6 +425,12 @@ class Sides:
 
     def __iter__(self) -> Iterator[Output]:
         return (self._side(side) for side in self._names)
+
+    def dataset(self) -> datasets.DatasetDict:
+        """Returns the rows of all sides, each as `Output.dataset` does; needs `datasets`."""
+        import datasets
+
+        return datasets.DatasetDict({output.side: output.dataset() for output in self})
 
     def __repr__(self) -> str:
         return f"<datac.Sides {self._recipe.name}, {self.shape}: {', '.join(self._names)}>"
@@ -340,6 +535,16 @@ class Recipe:
     def why(self) -> Explanation:
         """Explains the state: what changed, what would run, and what is reused."""
         return self.workspace.why(self.path)
+
+    def dataset(self) -> datasets.DatasetDict:
+        """Returns the rows of all sides, in the native shape or the only one, as `Output.dataset` does; needs `datasets`."""
+        return self._only.dataset()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Recipe) and (self.workspace, self.path) == (other.workspace, other.path)
+
+    def __hash__(self) -> int:
+        return hash((self.workspace, self.path))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Recipe, (self.workspace, self.path, self.name))

@@ -12,13 +12,15 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
-def no_settings(monkeypatch):
+def no_settings(monkeypatch, tmp_path):
     """Settings of whoever runs the tests are not those of the tests."""
     import os
 
     for name in list(os.environ):
         if name.startswith("DATAC_"):
             monkeypatch.delenv(name)
+    # Nor is the key that they sign with.
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no-config"))
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ mod completions;
 mod config;
 pub mod diagnostics;
 mod diff;
+mod display;
 mod doctor;
 mod document;
 mod errors;
@@ -68,6 +69,7 @@ use std::{
 
 use clap::{CommandFactory, FromArgMatches};
 
+pub use self::display::Display;
 use self::{
     args::{Arguments, Command, Global},
     events::Listener,

@@ -4,11 +4,11 @@
 //! text or as Arrow streams. Work runs without the interpreter's lock, on threads of its own.
 
 mod arrow;
-mod build;
 mod errors;
 mod index;
 mod table;
 mod threads;
+mod watched;
 mod workspace;
 
 use std::ffi::OsString;

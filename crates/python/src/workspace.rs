@@ -8,10 +8,10 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    build,
     errors::{Fault, Raised, Told, caught},
     table::Table,
     threads::on_threads,
+    watched::{Listener, watched},
 };
 use datac::{
     BuildOptions, Failure, FailureKind, Settings,
@@ -20,7 +20,8 @@ use datac::{
     system,
     workspace::{
         self, Blame, BuildReport, CacheBounds, Configuration, DroppedRow, EffectiveSetting, Explanation, Given,
-        Identified, Journey, Origin, RecipeReport, RecipeStatus, RowsDiff, SettingKey, SettingValue, Stats, discover,
+        Identified, Journey, Origin, PullOptions, Pulled, PushOptions, Pushed, RecipeReport, RecipeStatus, ReleaseList,
+        Released, RowsDiff, SettingKey, SettingValue, Slice, Stats, WorkOptions, WorkReport, discover,
     },
 };
 
@@ -50,6 +51,11 @@ pub(crate) fn schemas() -> Value {
         "EffectiveSetting": of::<EffectiveSetting>(),
         "Stats": of::<Stats>(),
         "RowsDiff": of::<RowsDiff>(),
+        "Released": of::<Released>(),
+        "ReleaseList": of::<ReleaseList>(),
+        "Pulled": of::<Pulled>(),
+        "Pushed": of::<Pushed>(),
+        "WorkReport": of::<WorkReport>(),
     })
 }
 
@@ -110,6 +116,20 @@ impl Workspace {
         document
     }
 
+    fn work_document(&self, report: &WorkReport) -> Value {
+        let failures: Vec<Raised> =
+            report.failures.iter().map(|failure| Raised::of_failure(failure, &self.settings)).collect();
+        let worst = report.failure().map(|kind| match report.failures.iter().find(|failure| failure.kind == kind) {
+            Some(failure) => Raised::of_failure(failure, &self.settings),
+            None => Raised::of_problems(&report.problems),
+        });
+        let mut document = json!(report);
+        document["failures"] = json!(failures);
+        document["problems"] = json!(report.problems.iter().map(Told::from).collect::<Vec<_>>());
+        document["error"] = json!(worst);
+        document
+    }
+
     fn no_recipes(&self, selectors: &[String]) -> Raised {
         let root = self.settings.root.display();
         let message = match selectors {
@@ -128,7 +148,8 @@ fn text(document: &impl Serialize) -> String {
 #[pymethods]
 impl Workspace {
     #[new]
-    #[pyo3(signature = (path, *, hub=None, offline=None, cache=None, output=None, python=None))]
+    #[pyo3(signature = (path, *, hub=None, offline=None, cache=None, output=None, remote=None, python=None))]
+    #[expect(clippy::too_many_arguments, reason = "they are the settings of the command")]
     fn new(
         py: Python<'_>,
         path: Option<PathBuf>,
@@ -136,6 +157,7 @@ impl Workspace {
         offline: Option<bool>,
         cache: Option<PathBuf>,
         output: Option<PathBuf>,
+        remote: Option<String>,
         python: Option<PathBuf>,
     ) -> PyResult<Self> {
         let raised = |fault: Fault| fault.exception(py, &Settings::new("."));
@@ -149,7 +171,13 @@ impl Workspace {
             return Err(raised(Failure::plain(FailureKind::Config, message).into()));
         }
         let folder = |path: PathBuf| SettingValue::Text(path.to_string_lossy().into_owned());
+        // Like a hub, a shared cache that was typed is meant from here.
+        let typed = |remote: String| match remote.contains("://") {
+            true => SettingValue::Text(remote),
+            false => folder(here.join(remote)),
+        };
         let given = [
+            (SettingKey::CacheRemote, remote.map(typed)),
             (SettingKey::Hub, hub.map(SettingValue::Text)),
             (SettingKey::Offline, offline.map(SettingValue::Switch)),
             (SettingKey::CacheDir, cache.map(folder)),
@@ -201,7 +229,7 @@ impl Workspace {
     }
 
     /// Builds recipes. The report has the worst failure as `error`.
-    #[pyo3(signature = (selectors, *, locked, force, jobs, wait, fail_fast, on_event))]
+    #[pyo3(signature = (selectors, *, locked, force, jobs, wait, fail_fast, on_event, on_progress))]
     #[expect(clippy::too_many_arguments, reason = "they are the options of the command")]
     fn build(
         &self,
@@ -213,6 +241,7 @@ impl Workspace {
         wait: bool,
         fail_fast: bool,
         on_event: Option<Bound<'_, PyAny>>,
+        on_progress: Option<(Bound<'_, PyAny>, usize)>,
     ) -> PyResult<String> {
         let command = [vec!["python: build".to_owned()], selectors.clone()].concat();
         let no_wait = !wait;
@@ -226,11 +255,100 @@ impl Workspace {
         let locked = locked.unwrap_or(configured.locked());
         let options =
             BuildOptions { jobs, locked, force, no_wait, fail_fast, command, bounds, ..BuildOptions::default() };
-        let report = build::build(py, &self.settings, selectors.clone(), options, on_event.as_ref())?;
+        let (asked, on_progress) = (selectors.clone(), on_progress.as_ref().map(|(call, width)| (call, *width)));
+        let listener = Listener { verb: "Building", on_event: on_event.as_ref(), on_progress };
+        let report = watched(py, &self.settings, &listener, move |workspace| Ok(workspace.build(&asked, &options)?))?;
         if report.recipes.is_empty() {
             return Err(self.no_recipes(&selectors).exception(py));
         }
         Ok(text(&self.report_document(&report)))
+    }
+
+    /// Does one worker's part of a build, and says what it did.
+    #[pyo3(signature = (slice, selectors, *, jobs, wait, dry_run, on_event, on_progress))]
+    #[expect(clippy::too_many_arguments, reason = "they are the options of the command")]
+    fn worker(
+        &self,
+        py: Python<'_>,
+        slice: &str,
+        selectors: Vec<String>,
+        jobs: usize,
+        wait: bool,
+        dry_run: bool,
+        on_event: Option<Bound<'_, PyAny>>,
+        on_progress: Option<(Bound<'_, PyAny>, usize)>,
+    ) -> PyResult<String> {
+        let slice: Slice = slice.parse().map_err(|why| {
+            let message = format!("invalid slice `{slice}`: {why}");
+            Fault::from(Failure::plain(FailureKind::Config, message)).exception(py, &self.settings)
+        })?;
+        let jobs = if jobs == 0 { self.configuration.jobs().unwrap_or(0) } else { jobs };
+        let options = WorkOptions { slice, jobs, no_wait: !wait, dry_run };
+        let (asked, on_progress) = (selectors.clone(), on_progress.as_ref().map(|(call, width)| (call, *width)));
+        let listener = Listener { verb: "Working", on_event: on_event.as_ref(), on_progress };
+        let report = watched(py, &self.settings, &listener, move |workspace| Ok(workspace.work(&asked, &options)?))?;
+        if report.recipes == 0 {
+            return Err(self.no_recipes(&selectors).exception(py));
+        }
+        Ok(text(&self.work_document(&report)))
+    }
+
+    /// Puts outputs under a name in the shared cache.
+    fn release(
+        &self,
+        py: Python<'_>,
+        name: String,
+        selectors: Vec<String>,
+        on_progress: Option<(Bound<'_, PyAny>, usize)>,
+    ) -> PyResult<String> {
+        let on_progress = on_progress.as_ref().map(|(call, width)| (call, *width));
+        let listener = Listener { verb: "Releasing", on_event: None, on_progress };
+        let work = move |workspace: &workspace::Workspace| Ok(workspace.release(&name, &selectors)?);
+        Ok(text(&watched(py, &self.settings, &listener, work)?))
+    }
+
+    /// Lists the releases in the shared cache.
+    fn releases(&self, py: Python<'_>, name: Option<&str>) -> PyResult<String> {
+        self.document(py, |workspace| Ok(workspace.releases(name)?))
+    }
+
+    /// Puts the files of a release in place.
+    #[pyo3(signature = (name, *, to, force, dry_run, on_progress))]
+    fn pull(
+        &self,
+        py: Python<'_>,
+        name: String,
+        to: Option<PathBuf>,
+        force: bool,
+        dry_run: bool,
+        on_progress: Option<(Bound<'_, PyAny>, usize)>,
+    ) -> PyResult<String> {
+        let on_progress = on_progress.as_ref().map(|(call, width)| (call, *width));
+        let listener = Listener { verb: "Pulling", on_event: None, on_progress };
+        let options = PullOptions { to, force, dry_run };
+        let work = move |workspace: &workspace::Workspace| Ok(workspace.pull(&name, &options)?);
+        Ok(text(&watched(py, &self.settings, &listener, work)?))
+    }
+
+    /// Writes the files of a target to a dataset repository of the hub.
+    #[pyo3(signature = (to, selectors, *, target, revision, message, dry_run, on_progress))]
+    #[expect(clippy::too_many_arguments, reason = "they are the options of the command")]
+    fn push(
+        &self,
+        py: Python<'_>,
+        to: String,
+        selectors: Vec<String>,
+        target: Option<String>,
+        revision: Option<String>,
+        message: Option<String>,
+        dry_run: bool,
+        on_progress: Option<(Bound<'_, PyAny>, usize)>,
+    ) -> PyResult<String> {
+        let on_progress = on_progress.as_ref().map(|(call, width)| (call, *width));
+        let listener = Listener { verb: "Pushing", on_event: None, on_progress };
+        let options = PushOptions { revision, message, target, dry_run };
+        let work = move |workspace: &workspace::Workspace| Ok(workspace.push(&to, &selectors, &options)?);
+        Ok(text(&watched(py, &self.settings, &listener, work)?))
     }
 
     /// Explains the state of a recipe.
