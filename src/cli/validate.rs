@@ -1,5 +1,7 @@
 //! `datac validate`: checks recipes by their text alone.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -7,11 +9,11 @@ use serde::Serialize;
 use super::{
     document::{self, Content},
     errors, exit, schema,
-    screen::{ERROR, GOOD, Screen},
+    screen::{ERROR, FAINT, GOOD, Screen},
 };
 use crate::{
     system,
-    workspace::{Checked, MAX_BYTES, Problem, SETTINGS_FILE, STDIN, Workspace},
+    workspace::{Checked, MAX_BYTES, Problem, SETTINGS_FILE, STDIN, Taken, Workspace},
 };
 
 /// Options of `validate`.
@@ -52,6 +54,8 @@ struct Judged<'a> {
     path: &'a str,
     /// Whether the recipe is valid.
     sound: bool,
+    /// The defaults of `datac.toml` that hold for it.
+    defaults: &'a [Taken],
 }
 
 /// One problem of a recipe.
@@ -108,7 +112,12 @@ fn verdict<'c>(checked: &'c Checked) -> Verdict<'c> {
     let recipes: Vec<Judged<'_>> = checked
         .recipes
         .iter()
-        .map(|recipe| Judged { name: &recipe.text.name, path: &recipe.text.path, sound: recipe.problems.is_empty() })
+        .map(|recipe| Judged {
+            name: &recipe.text.name,
+            path: &recipe.text.path,
+            sound: recipe.problems.is_empty(),
+            defaults: &recipe.defaults,
+        })
         .collect();
     let told = |problem: &'c Problem| Told {
         file: &problem.path,
@@ -143,5 +152,31 @@ fn print(checked: &Checked, workspace: &Workspace, screen: &Screen) {
     } else {
         let errors = if told.len() == 1 { "1 error".to_owned() } else { format!("{} errors", told.len()) };
         screen.data(&format!("{ERROR}{errors}{ERROR:#} in {broken} of {}\n", recipes(all)));
+    }
+    print_defaults(checked, screen);
+}
+
+/// Prints which values are not the recipes' own, each with its place and with who takes it.
+fn print_defaults(checked: &Checked, screen: &Screen) {
+    let mut takers: BTreeMap<usize, Vec<(&Taken, &str)>> = BTreeMap::new();
+    for recipe in &checked.recipes {
+        for taken in &recipe.defaults {
+            takers.entry(taken.line).or_default().push((taken, &recipe.text.name));
+        }
+    }
+    let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
+    for (taken, name) in takers.into_values().flatten() {
+        let line = format!("{} = {} {FAINT}({SETTINGS_FILE}:{}){FAINT:#}", taken.key, taken.value, taken.line);
+        match lines.iter_mut().find(|(known, _)| *known == line) {
+            Some((_, names)) => names.push(name),
+            None => lines.push((line, vec![name])),
+        }
+    }
+    for (line, names) in lines {
+        let by = match names[..] {
+            [one] => one.to_owned(),
+            _ => format!("{} of {} recipes", names.len(), checked.recipes.len()),
+        };
+        screen.data(&format!("default: {line} {FAINT}for{FAINT:#} {by}\n"));
     }
 }

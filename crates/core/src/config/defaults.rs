@@ -3,8 +3,10 @@
 //! The keys are those of recipes. Before a recipe is checked, they are put into its tree wherever it has no such key: so they are
 //! checked, decide outputs and are leaves exactly as if they stood in the recipe.
 
-use std::{fmt::Write as _, ops::Range};
+use std::{collections::HashSet, fmt::Write as _, ops::Range};
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 
 use super::{
@@ -18,6 +20,7 @@ use super::{
     problem::{self, Fault, line_and_column},
     toml,
     tree::{Key, Node, Scalar, Value, quoted},
+    yaml,
 };
 use crate::{
     leaf::{Leaf, Setting},
@@ -79,7 +82,20 @@ impl Defaults {
         if let Some(table) = table(self.plain()) {
             list(&table, TABLE, self.plain(), &mut found);
         }
-        found
+        found.into_iter().map(|Listed { key, value, line, .. }| (key, value, line)).collect()
+    }
+
+    /// Returns those of the defaults that hold for a recipe, since its text does not say otherwise: as [`Defaults::listed`], without the
+    /// name of the table.
+    pub fn taken_by(&self, recipe: &[u8]) -> Vec<Taken> {
+        let (Some(table), Ok((text, _))) = (table(self.plain()), plain_text(recipe)) else { return Vec::new() };
+        let Some(mut root) = yaml::parse(text).root else { return Vec::new() };
+        self.put_into(&mut root);
+        let (mut taken, mut found) = (HashSet::new(), Vec::new());
+        keys_of_defaults(&root, &mut taken);
+        list(&table, "", self.plain(), &mut found);
+        found.retain(|one| taken.contains(&one.start));
+        found.into_iter().map(|Listed { key, value, line, .. }| Taken { key, value, line }).collect()
     }
 
     /// Returns the line and column of the key in `datac.toml` that a leaf was read from; `None` if there is no default of it.
@@ -114,6 +130,26 @@ impl Defaults {
         *span = at(span.start)..at(span.end);
         Some(&self.text)
     }
+}
+
+/// A default that holds for a recipe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Taken {
+    /// The key of the recipe, such as `validation.seed`; of `rules`, that of each dataset that does not say otherwise.
+    pub key: String,
+    /// The value, as `datac.toml` spells it.
+    pub value: String,
+    /// The line of the key in `datac.toml`, from 1.
+    pub line: usize,
+}
+
+/// A value of the table.
+struct Listed {
+    key: String,
+    value: String,
+    line: usize,
+    /// Where the key begins.
+    start: usize,
 }
 
 /// Returns the table in a text of `datac.toml`, if it has one.
@@ -313,11 +349,25 @@ fn write_canonical(node: &Node<'_>, out: &mut String) {
     .expect("a string takes any text");
 }
 
+/// Notes where the keys of defaults begin that were put into the tree of a recipe.
+fn keys_of_defaults(node: &Node<'_>, found: &mut HashSet<usize>) {
+    match &node.value {
+        Value::List(items) => items.iter().for_each(|item| keys_of_defaults(item, found)),
+        Value::Map(entries) => {
+            for (key, node) in entries {
+                found.extend(Defaults::have(&key.span).then(|| key.span.start - BEYOND));
+                keys_of_defaults(node, found);
+            }
+        }
+        _ => {}
+    }
+}
+
 /// Lists the values of a table by the names of their keys, those of lists as they are spelled.
-fn list(node: &Node<'_>, name: &str, text: &str, found: &mut Vec<(String, String, usize)>) {
+fn list(node: &Node<'_>, name: &str, text: &str, found: &mut Vec<Listed>) {
     let Value::Map(entries) = &node.value else { return };
     for (key, node) in entries {
-        let name = format!("{name}.{}", key.name);
+        let name = if name.is_empty() { key.name.to_string() } else { format!("{name}.{}", key.name) };
         let is_block = BLOCKS.iter().any(|(block, _)| key.name == *block) || key.name == OF_DATASETS;
         match &node.value {
             Value::Map(_) if is_block => list(node, &name, text, found),
@@ -328,7 +378,8 @@ fn list(node: &Node<'_>, name: &str, text: &str, found: &mut Vec<(String, String
                         text.get(node.span.clone()).unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
                     }
                 };
-                found.push((name, shown, line_and_column(text.as_bytes(), key.span.start).0));
+                let (line, _) = line_and_column(text.as_bytes(), key.span.start);
+                found.push(Listed { key: name, value: shown, line, start: key.span.start });
             }
         }
     }
@@ -382,6 +433,36 @@ mod tests {
             assert_eq!(loaded(all, &given).unwrap(), plain, "{given}");
         }
         assert_eq!(loaded("hub = 'sample'\n", RECIPE).unwrap(), loaded("", RECIPE).unwrap());
+    }
+
+    #[test]
+    fn a_recipe_takes_the_defaults_that_it_does_not_override() {
+        let defaults = with(
+            "[defaults]\nmax_rejects = '1%'\noutput = [ 'trl',\n 'native' ]\n\
+            [defaults.validation]\nseed = 7\nratio = 0.2\n[defaults.rules]\ntrailing_user = 'repair'\n",
+        )
+        .defaults;
+        let taken = |recipe: &str| -> Vec<String> {
+            let taken = defaults.taken_by(recipe.as_bytes());
+            taken.into_iter().map(|Taken { key, value, line }| format!("{key}={value}:{line}")).collect()
+        };
+        let all = [
+            "max_rejects=1%:2",
+            "output=[ 'trl', 'native' ]:3",
+            "validation.seed=7:6",
+            "validation.ratio=0.2:7",
+            "rules.trailing_user=repair:9",
+        ];
+        assert_eq!(taken(RECIPE), all);
+        let own = "metadata: { phase: sft }\ndatasets:\n  - { name: a, source: x/y, rules: { trailing_user: warn } }\n\
+            max_rejects: 5\nvalidation: { seed: 1 }\n";
+        assert_eq!(taken(own), [all[1], all[3]]);
+        // One of two datasets takes it.
+        let two =
+            "datasets:\n  - { source: x/y, rules: { trailing_user: warn } }\n  - { source: x/z }\nvalidation: none\n";
+        assert_eq!(taken(two), [all[0], all[1], all[4]]);
+        assert_eq!(taken("[1, 2]"), [""; 0]);
+        assert_eq!(taken("a: ["), [""; 0]);
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub use check::rules::did_you_mean;
 use check::rules::{file_stem, stem_fault};
 use problem::Fault;
 
-pub use defaults::Defaults;
+pub use defaults::{Defaults, Taken};
 pub use edit::add_dataset;
 pub use expect::{Expectation, Expected, Found, Limits, percent};
 pub use leaves::{decide_role, decide_selection, locate};

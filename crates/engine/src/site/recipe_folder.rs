@@ -16,7 +16,7 @@ use crate::{
     system::{self, FileError},
 };
 use datac_core::{
-    config::{self, Dataset, MAX_BYTES, Problem, Recipe, Vocabulary},
+    config::{self, Dataset, MAX_BYTES, Problem, Recipe, Taken, Vocabulary},
     failure::{Failure, FailureKind},
     id::FileHash,
     outputs,
@@ -90,6 +90,11 @@ impl RecipeFolder {
     /// Parses and checks a recipe on its own.
     pub(crate) fn load(&self, path: &str, text: &[u8]) -> Result<Recipe, Vec<Problem>> {
         config::load(path, text, &self.vocabulary)
+    }
+
+    /// Returns the defaults of `datac.toml` that hold for a recipe.
+    pub(crate) fn defaults_of(&self, text: &[u8]) -> Vec<Taken> {
+        self.vocabulary.defaults.taken_by(text)
     }
 
     /// Reads and parses the YAML file at `path`; `None` if it is not a recipe and does not look like one.

@@ -95,7 +95,7 @@ use crate::{
 pub use datac_core::{
     config::{
         FORMATS, MAX_BYTES, Page, Part, Problem, RECIPE_SCHEMA, SETTINGS_FILE, SETTINGS_SCHEMA, SettingKey,
-        SettingValue, pages, settings_schema,
+        SettingValue, Taken, pages, settings_schema,
     },
     id::FileHash,
 };

@@ -7,7 +7,7 @@ use crate::{
     site::{Found, RecipeFolder, RecipeText, Site, WorkspaceError},
 };
 use datac_core::{
-    config::{self, Problem, Recipe},
+    config::{self, Problem, Recipe, Taken},
     id::FileHash,
 };
 
@@ -18,6 +18,8 @@ pub struct CheckedRecipe {
     pub text: RecipeText,
     /// Problems of the recipe, in the order of its text.
     pub problems: Vec<Problem>,
+    /// The defaults of `datac.toml` that hold for it.
+    pub defaults: Vec<Taken>,
 }
 
 /// Result of checking recipes.
@@ -53,7 +55,8 @@ pub(super) fn validate(site: &Site, selectors: &[String], stdin: Option<Vec<u8>>
             }
             Err(problems) => problems,
         };
-        recipes.push(CheckedRecipe { text, problems });
+        let defaults = site.recipes.defaults_of(&text.text);
+        recipes.push(CheckedRecipe { text, problems, defaults });
     }
     // Other recipes are not reported, but the selected ones must not write their outputs.
     let others = if selectors.is_empty() { Vec::new() } else { site.recipes.find_all()?.recipes };
