@@ -17,7 +17,8 @@ _KINDS = ("sft", "dpo", "reward", "kto", "prm", "rlaif", "pretrain", "midtrain")
 
 
 class Reject(Exception):
-    """Rejects the row that a converter is given: `raise datac.Reject("fewer than 3 votes")`.
+    """Rejects the row that a converter is given, or that the sample of a scorer or a filter was made of:
+    `raise datac.Reject("fewer than 3 votes")`.
 
     The row is written to the quarantine file of the recipe as `refused`, with these words.
     """
@@ -50,8 +51,9 @@ def scorer(function: Any = None, /, *, version: int = 1) -> Any:
     """Declares a function as a scorer, for `filters: [{ python: "scorers/tone.py:politeness", min: 0.2 }]` in a recipe.
 
     The function takes a sample, a dictionary as `native` rows are, without `source`, and returns a number, a boolean (1 or 0), or `None`
-    where there is no score. An exception is no score, either: the recipe's `missing` says what becomes of such samples. The score must
-    depend on nothing but the sample and the files that the recipe names.
+    where there is no score: the recipe's `missing` says what becomes of such samples. An exception rejects the row that the sample was made
+    of, with its text and line as the reason; `Reject` gives other words. The score must depend on nothing but the sample and the files that
+    the recipe names.
 
     `version` is to be raised where scores change for a reason that is not in the files of the workspace, such as a new version of a
     package. It is part of the module's text, and so of the cache key.

@@ -6,8 +6,8 @@ the standard output, each a length of 8 bytes, little-endian, and so many bytes;
 The first request is a JSON object that names the function; the answer says what it is. Each other request is the number of its rows,
 the length of each in bytes, as numbers of 4 bytes, and a JSON array of the rows. Its answer is a line with a JSON object, and a line of
 JSON for each row. A converter's is a sample, a list of samples, or `{"reject": "why"}`; a scorer's is a number or `null`, a filter's
-is `true`, `false` or `null`, and that of both is `{"failed": "why"}` where there is no score. An object with `failed` in the first line
-says why there are no further lines.
+is `true`, `false` or `null`, and that of both is `{"failed": "why"}` for a number that is none, and `{"reject": "why"}` where the function
+refuses the sample. An object with `failed` in the first line says why there are no further lines.
 """
 
 from __future__ import annotations
@@ -324,17 +324,17 @@ def judged(
     for number, sample in enumerate(samples):
         progress[1] = number + 1
         if type(sample) is Unreadable:
-            yield no_score(sample.words)
+            yield refusal(sample.words)
             continue
         try:
             made = function(sample)
         except refused as why:
-            yield no_score(str(why) or "rejected")
+            yield refusal(str(why) or "rejected")
         except ENVIRONMENT as error:
-            hint = "an exception of this kind says nothing about the sample; if it does, catch it and return `None`"
+            hint = "an exception of this kind says nothing about the sample; if it does, catch it and raise `datac.Reject`"
             raise Failed(said(place, error), seen(place, error), hint) from None
         except Exception as error:
-            yield no_score(said(place, error))
+            yield refusal(said(place, error))
         except BaseException as error:
             raise Failed(said(place, error), seen(place, error)) from None
         else:
@@ -385,8 +385,12 @@ SPELLED = {"scorer": score_of, "filter": verdict_of}
 
 
 def no_score(words: str) -> str:
+    return ENCODER.encode({"failed": words})
+
+
+def refusal(words: str) -> str:
     # Words may hold half of a surrogate pair, which no text can.
-    return ENCODER.encode({"failed": words.encode(errors="backslashreplace").decode()})
+    return ENCODER.encode({"reject": words.encode(errors="backslashreplace").decode()})
 
 
 def sample_of(made: Any) -> Any:

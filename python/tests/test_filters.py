@@ -111,3 +111,25 @@ def test_what_is_no_score_fails_the_build(space):
     assert "it returned a str; a scorer returns a number" in error.message and "row 0 (line 1)" in error.message
     [problem] = error.problems
     assert (problem.path, problem.line) == ("config/sft/own.yaml", 3)
+
+
+def test_an_exception_rejects_the_row_with_its_text(space):
+    text = (
+        "@datac.filter\ndef judge(sample):\n"
+        "    number = int(sample['text'].split()[-1])\n"
+        "    if number == 7: raise datac.Reject('not seven')\n"
+        "    return 1 / (number - 3) != 1\n"
+    )
+    ws = space(text, "{ python: 'py/tone.py:judge' }")
+    summary = ws.build().recipes[0].summary
+    assert kept(ws) == [number for number in range(40) if number not in (3, 4, 7)]
+    assert (summary.rejects, summary.sources[0].filters[0].failed) == (2, 2)
+    told = [(reject["row"], reject["reason"], reject["detail"]) for reject in ws["sft/own"].rejects]
+    assert told == [
+        (3, "refused", "py/tone.py:judge: ZeroDivisionError: division by zero (py/tone.py:6)"),
+        (7, "refused", "py/tone.py:judge: not seven"),
+    ]
+    place = ws["sft/own"].rejects.origin(1).source
+    [fate] = ws.trace(place.repo, place.file, place.row).fates
+    assert (place.row, fate.fate, fate.reject.reason) == (7, "rejected", "refused")
+    assert ws["sft/own"].dropped("judge").total == 1

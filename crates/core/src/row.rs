@@ -251,7 +251,7 @@ pub enum Reason {
     NoFirstHumanTurn,
     /// A message is of a role that nobody knows.
     UnknownRole,
-    /// The program that converts rows refuses it.
+    /// The program that converts rows refuses it, or a function that filters samples.
     Refused,
     /// The row says two things of which only one can be.
     Conflict,

@@ -9,7 +9,7 @@ use super::arrange::{Purpose, SortMemory, key};
 use crate::{
     config::{Sampling, Take},
     failure::FileError,
-    quality::{ColumnError, Comparison, Filter, ScoreColumn},
+    quality::{ColumnError, Comparison, Filter, RefusedRow, ScoreColumn},
     row::Reason,
     sort::{Sorter, halves},
 };
@@ -51,9 +51,9 @@ pub struct FilterCount {
     /// Number of those that came to it and that it could not judge, such as texts of no certain language, rows without the
     /// column, or samples that a function gave no score.
     pub unknown: u64,
-    /// Number of those of which the function failed.
+    /// Rows that the function refuses: those of which it raised an exception. They are rejects, not among the samples that came.
     pub failed: u64,
-    /// Why it failed of the first.
+    /// Why it refuses the first.
     pub failure: Option<String>,
 }
 
@@ -81,6 +81,21 @@ pub struct Selection {
     pub rows_looked_at: Vec<u32>,
     /// Whether `max_samples` was reached, so that rows further on make no difference.
     pub reached_max: bool,
+    /// The rows looked at that functions of filters refuse, by chunk; they are among the rejects. They are stored as such, and not with
+    /// the selection.
+    #[serde(skip)]
+    pub refused: Vec<(usize, Vec<RowRefused>)>,
+}
+
+/// A row that the function of a filter refuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowRefused {
+    /// Its place in the chunk.
+    pub row: u32,
+    /// Why, in words.
+    pub why: String,
+    /// Where it stands.
+    pub place: RefusedRow,
 }
 
 impl Selection {
@@ -167,6 +182,8 @@ impl<'f> Selecting<'f> {
     /// Selects from the next chunk. Scores of another scale than a filter's are an error.
     pub fn add(&mut self, chunk: &ChunkScores<'_>) -> Result<(), SelectError> {
         let comparisons = comparisons(chunk, self.filters)?;
+        let refusals = refusals(chunk, &comparisons);
+        let mut refused: Vec<RowRefused> = Vec::new();
         let (mut runs, mut end) = (Vec::new(), 0);
         let mut looked_at = if self.has_enough() { 0 } else { chunk.count };
         // For each filter, what it decided of the text that the sample is a part of.
@@ -179,6 +196,18 @@ impl<'f> Selecting<'f> {
                 continue;
             }
             let selection = &mut self.selection;
+            if let Some((filter, first)) = refusals.get(&chunk.rows[sample]) {
+                // All samples of a row are refused if one is.
+                if refused.last().is_none_or(|last| last.row != chunk.rows[sample]) {
+                    let (why, place) = comparisons[*filter].refusal(*first).expect("it refuses this one");
+                    selection.filters[*filter].failed += 1;
+                    selection.filters[*filter].failure.get_or_insert_with(|| why.to_owned());
+                    *self.rejects.entry(Reason::Refused).or_default() += 1;
+                    let why = format!("{}: {why}", self.filters[*filter].name());
+                    refused.push(RowRefused { row: chunk.rows[sample], why, place: place.clone() });
+                }
+                continue;
+            }
             if chunk.wholes.is_some_and(|wholes| sample > 0 && wholes[sample] != wholes[sample - 1]) {
                 decided.fill(None);
             }
@@ -190,10 +219,6 @@ impl<'f> Selecting<'f> {
                 };
                 selection.filters[i].rows_out += u64::from(passes);
                 selection.filters[i].unknown += u64::from(comparison.is_unknown(sample));
-                if let Some(why) = comparison.failure(sample) {
-                    selection.filters[i].failed += 1;
-                    selection.filters[i].failure.get_or_insert_with(|| why.to_owned());
-                }
                 passes
             });
             if passes {
@@ -221,6 +246,9 @@ impl<'f> Selecting<'f> {
         self.selection.rows_read += u64::from(looked_at);
         self.selection.rows_without_samples += u64::from(looked_at) - rows_accounted_for(chunk, looked_at);
         runs.shrink_to_fit();
+        if !refused.is_empty() {
+            self.selection.refused.push((self.selection.runs.len(), refused));
+        }
         self.selection.runs.push(runs);
         self.selection.rows_looked_at.push(looked_at);
         Ok(())
@@ -237,10 +265,35 @@ impl<'f> Selecting<'f> {
     }
 }
 
+/// Returns the rows of a chunk that functions refuse, each with the first filter and the first sample for which one does. A function is
+/// not heard of samples that a bound before it drops; whether a text is a duplicate makes no difference.
+fn refusals(chunk: &ChunkScores<'_>, comparisons: &[Comparison<'_>]) -> BTreeMap<u32, (usize, usize)> {
+    let mut found = BTreeMap::new();
+    if !comparisons.iter().any(Comparison::refuses) {
+        return found;
+    }
+    let nothing_seen = &mut HashSet::new();
+    for sample in 0..chunk.rows.len() {
+        if chunk.refused.binary_search(&(sample as u32)).is_ok() {
+            continue;
+        }
+        for (filter, comparison) in comparisons.iter().enumerate() {
+            if comparison.refusal(sample).is_some() {
+                found.entry(chunk.rows[sample]).or_insert((filter, sample));
+                break;
+            }
+            if comparison.identity(sample).is_none() && !comparison.passes(sample, nothing_seen) {
+                break;
+            }
+        }
+    }
+    found
+}
+
 /// Returns how many of the first rows of a chunk have samples, or a reason to have none.
 fn rows_accounted_for(chunk: &ChunkScores<'_>, rows: u32) -> u64 {
     let with_samples = chunk.rows.chunk_by(|a, b| a == b).filter(|of_row| of_row[0] < rows).count();
-    // A row whose samples the model refuses has both.
+    // A row whose samples are refused has both.
     let is_bare = |(row, _): &&(u32, Reason)| *row < rows && chunk.rows.binary_search(row).is_err();
     (with_samples + chunk.rejects.iter().filter(is_bare).count()) as u64
 }

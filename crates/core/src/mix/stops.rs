@@ -31,12 +31,14 @@ impl<'f> Stops<'f> {
     }
 
     /// Calls `each` with the samples of the next chunk that a filter drops, among the first `samples`; `scores` are those
-    /// of the filters, `wholes` the numbers of the samples' texts where texts stand in parts.
+    /// of the filters, `wholes` the numbers of the samples' texts where texts stand in parts. Samples that are refused come to no
+    /// filter.
     pub fn add(
         &mut self,
         scores: &[ScoreColumn],
         wholes: Option<&[u32]>,
         samples: usize,
+        is_refused: impl Fn(usize) -> bool,
         mut each: impl FnMut(usize, Stopped),
     ) -> Result<(), ColumnError> {
         let comparisons = self
@@ -49,6 +51,9 @@ impl<'f> Stops<'f> {
         for sample in 0..samples {
             if wholes.is_none_or(|wholes| sample > 0 && wholes[sample] != wholes[sample - 1]) {
                 decided.fill(None);
+            }
+            if is_refused(sample) {
+                continue;
             }
             for (filter, comparison) in comparisons.iter().enumerate() {
                 let hash = comparison.identity(sample);
@@ -84,7 +89,8 @@ mod tests {
                 ScoreColumn::of_identities(deduplication, hashes.to_vec()),
             ];
             let mut dropped = Vec::new();
-            stops.add(&scores, None, lengths.len(), |sample, stopped| dropped.push((sample, stopped))).unwrap();
+            let is_refused = |sample| hashes[sample] == 0;
+            stops.add(&scores, None, lengths.len(), is_refused, |sample, by| dropped.push((sample, by))).unwrap();
             dropped
         };
         let by_length = |sample| (sample, Stopped { filter: 0, twin: None });
@@ -92,5 +98,8 @@ mod tests {
         // A text whose first occurrence was too long is no duplicate; one that passed in an earlier chunk is.
         let twin = (1, Stopped { filter: 1, twin: Some((0, 1)) });
         assert_eq!(dropped(&[6, 4, 4, 4], &[9, 2, 4, 9]), [by_length(0), twin]);
+        // What is refused is neither dropped nor has it been seen.
+        assert_eq!(dropped(&[9, 4, 4], &[0, 0, 77]), []);
+        assert_eq!(dropped(&[2, 4], &[0, 77]), [(1, Stopped { filter: 1, twin: Some((2, 2)) })]);
     }
 }

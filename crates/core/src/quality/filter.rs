@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Language, ScoreKind,
-    scores::{ColumnError, Numbers, Score, ScoreColumn, Scores, Values},
+    scores::{ColumnError, Numbers, RefusedRow, Score, ScoreColumn, Scores, Values},
 };
 use crate::function::{Function, Judge};
 
@@ -370,12 +370,20 @@ impl Comparison<'_> {
         }
     }
 
-    /// Returns why a sample has no score, if a function failed to give one.
-    pub fn failure(&self, sample: usize) -> Option<&str> {
+    /// Returns why a function refuses the row that a sample was made of, and the row, if it does.
+    pub fn refusal(&self, sample: usize) -> Option<(&str, &RefusedRow)> {
         match *self {
-            Self::Number(numbers, ..) => numbers.failure(sample),
+            Self::Number(numbers, ..) => {
+                let failure = numbers.failure(sample)?;
+                Some((failure.why.as_str(), failure.refused.as_ref()?))
+            }
             _ => None,
         }
+    }
+
+    /// Returns whether there is any such row.
+    pub fn refuses(&self) -> bool {
+        matches!(*self, Self::Number(numbers, ..) if numbers.refuses())
     }
 
     /// Returns the identity of a sample, if the filter compares samples.
@@ -462,6 +470,7 @@ fn ends<T: fmt::Debug>(f: &mut fmt::Formatter<'_>, min: Option<T>, max: Option<T
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quality::NoScore;
 
     fn filter(name: &str, bound: Bound) -> Filter {
         Filter { scorer: super::super::by_name(name).unwrap(), bound }
@@ -550,11 +559,13 @@ mod tests {
         for score in [Some(1.0), Some(0.0), Some(0.25), None] {
             column.push_number(score);
         }
-        column.push_failure("KeyError: 'x'".to_owned());
+        let row = RefusedRow { line: 1, offset: 9, raw: "{}".to_owned() };
+        column.push_failure(NoScore { why: "KeyError: 'x'".to_owned(), refused: Some(row.clone()) });
         let passing = |filter: &Filter| {
             let comparison = filter.compare(&column).unwrap();
             assert_eq!([0, 1, 2, 3, 4].map(|at| comparison.is_unknown(at)), [false, false, false, true, true]);
-            assert_eq!([3, 4].map(|at| comparison.failure(at)), [None, Some("KeyError: 'x'")]);
+            assert!(comparison.refuses());
+            assert_eq!([3, 4].map(|at| comparison.refusal(at)), [None, Some(("KeyError: 'x'", &row))]);
             (0..5).filter(|at| comparison.passes(*at, &mut HashSet::new())).collect::<Vec<usize>>()
         };
         let (scorer, judge) = (by_function(Some(0.25), Unknown::Drop), by_function(None, Unknown::Keep));

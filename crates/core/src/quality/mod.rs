@@ -35,7 +35,9 @@ pub use filter::{
 pub use language::{Language, language};
 pub use length::length;
 pub use quality::quality;
-pub use scores::{ColumnError, Numbers, SCORES_VERSION, Scale, Score, ScoreColumn, Scores, Values};
+pub use scores::{
+    ColumnError, NoScore, Numbers, RefusedRow, SCORES_VERSION, Scale, Score, ScoreColumn, Scores, Values,
+};
 pub use tokens::tokens;
 
 /// All scorers, in the order of the documentation.

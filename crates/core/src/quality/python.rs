@@ -13,7 +13,7 @@ impl Scorer for Python {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn explain(&self) -> &'static str {

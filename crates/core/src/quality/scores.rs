@@ -26,8 +26,8 @@ pub enum Scale {
     /// Values of columns: numbers of four bytes each, then the texts that they number.
     Value = 6,
     /// Numbers that functions gave, of eight bytes each, NaN where there is none; then, for those samples of which the function
-    /// failed, their number and why.
-    Number = 7,
+    /// failed, their number and why, and of rows that it refuses where they stand.
+    Number = 8,
 }
 
 impl Scale {
@@ -220,7 +220,27 @@ pub struct Numbers {
     /// The scores, NaN where there is none.
     numbers: Vec<f64>,
     /// Why there is none, by sample, in order.
-    failures: Vec<(u32, String)>,
+    failures: Vec<(u32, NoScore)>,
+}
+
+/// Why a function gave a sample no score.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoScore {
+    /// In words.
+    pub why: String,
+    /// The row that the sample was made of, if the function refuses it; otherwise the filter says what becomes of the sample.
+    pub refused: Option<RefusedRow>,
+}
+
+/// A row that a function refuses, as it stands in its chunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedRow {
+    /// Lines before it.
+    pub line: u32,
+    /// Bytes before it.
+    pub offset: u64,
+    /// The row as it is in the source.
+    pub raw: String,
 }
 
 /// Samples without a score are alike.
@@ -238,9 +258,14 @@ impl Numbers {
     }
 
     /// Returns why a sample has no score, if the function failed.
-    pub fn failure(&self, sample: usize) -> Option<&str> {
+    pub fn failure(&self, sample: usize) -> Option<&NoScore> {
         let at = self.failures.binary_search_by_key(&(sample as u64), |(failed, _)| u64::from(*failed)).ok()?;
         Some(&self.failures[at].1)
+    }
+
+    /// Returns whether the function refuses the row of any sample.
+    pub fn refuses(&self) -> bool {
+        self.failures.iter().any(|(_, failure)| failure.refused.is_some())
     }
 
     fn push(&mut self, score: Option<f64>) {
@@ -250,10 +275,19 @@ impl Numbers {
     fn encode(&self, out: &mut Vec<u8>) {
         self.numbers.iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
         out.extend_from_slice(&(self.failures.len() as u64).to_le_bytes());
-        for (sample, why) in &self.failures {
+        let text = |text: &str, out: &mut Vec<u8>| {
+            out.extend_from_slice(&(text.len() as u64).to_le_bytes());
+            out.extend_from_slice(text.as_bytes());
+        };
+        for (sample, NoScore { why, refused }) in &self.failures {
             out.extend_from_slice(&sample.to_le_bytes());
-            out.extend_from_slice(&(why.len() as u64).to_le_bytes());
-            out.extend_from_slice(why.as_bytes());
+            out.push(u8::from(refused.is_some()));
+            text(why, out);
+            if let Some(RefusedRow { line, offset, raw }) = refused {
+                out.extend_from_slice(&line.to_le_bytes());
+                out.extend_from_slice(&offset.to_le_bytes());
+                text(raw, out);
+            }
         }
     }
 
@@ -266,22 +300,70 @@ impl Numbers {
             (number.is_finite() || number.to_bits() == f64::NAN.to_bits()).then_some(number)
         };
         let mut found = Self { numbers: read(numbers, number)?, failures: Vec::new() };
-        let end = |expected: u64| ColumnError::Length { expected, found: body.len() as u64 };
-        let at_least = |rest: &[u8], more: u64| end((body.len() - rest.len()) as u64 + more);
-        let (failures, mut rest) = rest.split_first_chunk().ok_or_else(|| at_least(rest, 8))?;
-        for _ in 0..u64::from_le_bytes(*failures) {
-            let (sample, after) = rest.split_first_chunk().ok_or_else(|| at_least(rest, 12))?;
-            let (length, after) = after.split_first_chunk().ok_or_else(|| at_least(rest, 12))?;
-            let (sample, length) = (u32::from_le_bytes(*sample), u64::from_le_bytes(*length));
-            let text = usize::try_from(length).ok().and_then(|length| after.split_at_checked(length));
-            let (text, after) = text.ok_or_else(|| end(length))?;
+        let length = body.len() as u64;
+        let mut rest = Rest { bytes: rest, of: length };
+        for _ in 0..rest.number()? {
+            let sample = rest.short()?;
+            let out_of_range = ColumnError::Value(u64::from(sample));
             let is_next = found.failures.last().is_none_or(|(last, _)| *last < sample);
             let lacks_score = found.numbers.get(sample as usize).is_some_and(|number| number.is_nan());
-            let text = std::str::from_utf8(text).ok().filter(|_| is_next && lacks_score);
-            found.failures.push((sample, text.ok_or(ColumnError::Value(u64::from(sample)))?.to_owned()));
-            rest = after;
+            if !is_next || !lacks_score {
+                return Err(out_of_range);
+            }
+            let [flag] = rest.take()?;
+            let why = rest.text()?.ok_or(out_of_range)?;
+            let refused = match flag {
+                0 => None,
+                1 => {
+                    let (line, offset) = (rest.short()?, rest.number()?);
+                    Some(RefusedRow { line, offset, raw: rest.text()?.ok_or(out_of_range)? })
+                }
+                _ => return Err(out_of_range),
+            };
+            found.failures.push((sample, NoScore { why, refused }));
         }
-        if rest.is_empty() { Ok(found) } else { Err(end((body.len() - rest.len()) as u64)) }
+        match rest.bytes {
+            [] => Ok(found),
+            left => Err(ColumnError::Length { expected: length - left.len() as u64, found: length }),
+        }
+    }
+}
+
+/// What is left of the bytes of a column.
+struct Rest<'b> {
+    bytes: &'b [u8],
+    /// Number of bytes of which it is the rest.
+    of: u64,
+}
+
+impl Rest<'_> {
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], ColumnError> {
+        let (taken, rest) = self.bytes.split_first_chunk().ok_or_else(|| self.too_short(N as u64))?;
+        self.bytes = rest;
+        Ok(*taken)
+    }
+
+    fn short(&mut self) -> Result<u32, ColumnError> {
+        self.take().map(u32::from_le_bytes)
+    }
+
+    fn number(&mut self) -> Result<u64, ColumnError> {
+        self.take().map(u64::from_le_bytes)
+    }
+
+    /// Returns a text behind its length; `None` if it is not UTF-8.
+    fn text(&mut self) -> Result<Option<String>, ColumnError> {
+        let length = self.number()?;
+        let split = usize::try_from(length).ok().and_then(|length| self.bytes.split_at_checked(length));
+        let (text, rest) = split.ok_or_else(|| self.too_short(length))?;
+        self.bytes = rest;
+        Ok(std::str::from_utf8(text).ok().map(str::to_owned))
+    }
+
+    /// Returns the error of bytes that end although `more` are to come.
+    fn too_short(&self, more: u64) -> ColumnError {
+        let read = self.of - self.bytes.len() as u64;
+        ColumnError::Length { expected: read.saturating_add(more), found: self.of }
     }
 }
 
@@ -404,7 +486,7 @@ impl ScoreColumn {
             Scores::Identity(scores) => Scores::Identity(each(&scores, wholes)),
             Scores::Value(values) => Scores::Value(Values { numbers: each(&values.numbers, wholes), ..values }),
             Scores::Number(numbers) => {
-                let why = |(part, whole): (u32, &u32)| Some((part, numbers.failure(*whole as usize)?.to_owned()));
+                let why = |(part, whole): (u32, &u32)| Some((part, numbers.failure(*whole as usize)?.clone()));
                 let failures = (0..).zip(wholes).filter_map(why).collect();
                 Scores::Number(Numbers { numbers: each(&numbers.numbers, wholes), failures })
             }
@@ -423,7 +505,7 @@ impl ScoreColumn {
             Scores::Identity(scores) => Score::Identity(scores[sample]),
             Scores::Value(values) => Score::Value(values.place(sample).map(|place| values.texts[place].clone())),
             Scores::Number(numbers) => match numbers.failure(sample) {
-                Some(why) => Score::Failed(why.to_owned()),
+                Some(failure) => Score::Failed(failure.why.clone()),
                 None => Score::Number(numbers.get(sample)),
             },
         }
@@ -463,9 +545,9 @@ impl ScoreColumn {
     }
 
     /// Adds that a function failed to give a score, and why.
-    pub fn push_failure(&mut self, why: String) {
+    pub fn push_failure(&mut self, failure: NoScore) {
         if let Scores::Number(numbers) = &mut self.scores {
-            numbers.failures.push((numbers.numbers.len() as u32, why));
+            numbers.failures.push((numbers.numbers.len() as u32, failure));
         }
         self.push_number(None);
     }
@@ -559,7 +641,8 @@ mod tests {
         };
         let mut of_function = ScoreColumn::new(ScoreKind::PYTHON);
         [Some(0.5), None, Some(-2.0)].into_iter().for_each(|score| of_function.push_number(score));
-        of_function.push_failure("KeyError: 'x'".to_owned());
+        let row = RefusedRow { line: 1, offset: 9, raw: "{}".to_owned() };
+        of_function.push_failure(NoScore { why: "KeyError: 'x'".to_owned(), refused: Some(row) });
         SCORERS.iter().map(column).chain([of_function]).collect()
     }
 
@@ -596,14 +679,17 @@ mod tests {
         assert_eq!(languages.encode(), *b"\x03\x05\x02\0\0\0\0\0\0\0en\x07\0\0\0");
         let mut numbers = ScoreColumn::new(ScoreKind::PYTHON);
         numbers.push_number(Some(0.5));
-        numbers.push_failure("x".to_owned());
-        let expected = b"\x03\x07\x02\0\0\0\0\0\0\0\0\0\0\0\0\0\xe0\x3f\0\0\0\0\0\0\xf8\x7f\
-            \x01\0\0\0\0\0\0\0\x01\0\0\0\x01\0\0\0\0\0\0\0x";
+        let row = RefusedRow { line: 2, offset: 5, raw: "{}".to_owned() };
+        numbers.push_failure(NoScore { why: "x".to_owned(), refused: Some(row) });
+        numbers.push_failure(NoScore { why: "y".to_owned(), refused: None });
+        let expected = b"\x03\x08\x03\0\0\0\0\0\0\0\0\0\0\0\0\0\xe0\x3f\0\0\0\0\0\0\xf8\x7f\0\0\0\0\0\0\xf8\x7f\
+            \x02\0\0\0\0\0\0\0\x01\0\0\0\x01\x01\0\0\0\0\0\0\0x\x02\0\0\0\x05\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0{}\
+            \x02\0\0\0\0\x01\0\0\0\0\0\0\0y";
         assert_eq!(numbers.encode(), expected);
-        // A text in two parts, behind one of one part.
-        let parts = numbers.clone().of_parts(Some(&[0, 1, 1])).unwrap();
-        let failed = Score::Failed("x".to_owned());
-        assert_eq!([0, 1, 2].map(|at| parts.score(at)), [Score::Number(Some(0.5)), failed.clone(), failed]);
+        // A text in two parts, between two of one part.
+        let parts = numbers.clone().of_parts(Some(&[0, 1, 1, 2])).unwrap();
+        let [x, y] = ["x", "y"].map(|why| Score::Failed(why.to_owned()));
+        assert_eq!([0, 1, 2, 3].map(|at| parts.score(at)), [Score::Number(Some(0.5)), x.clone(), x, y]);
         assert_eq!(ScoreColumn::decode(ScoreKind::PYTHON, &parts.encode()), Ok(parts));
     }
 

@@ -10,7 +10,6 @@ use datac_core::{
     config::{Dataset, Program, Recipe, SplitMethod, Strategy, Take, Unit, did_you_mean},
     mix::Realised,
     outputs::{BySide, Side, Target, UNFIT},
-    quality::{Bound, Unknown},
     survey::{SURVEYED, Survey},
 };
 
@@ -207,22 +206,16 @@ fn first_rows(recipe: &Recipe, plan: &RecipePlan) -> Vec<Note> {
     notes
 }
 
-/// Returns a note for each filter whose function failed for some samples.
+/// Returns a note for each filter whose function refuses rows.
 fn failed(name: &str, recipe: &Recipe, plan: &RecipePlan) -> Vec<Note> {
     let mut notes = Vec::new();
     for (dataset, source) in recipe.datasets.iter().zip(plan.sources.iter()) {
-        for (filter, count) in dataset.filters.iter().zip(&source.selected.filters) {
-            let (Some(why), Bound::Function { missing, .. }) = (&count.failure, &filter.bound) else { continue };
-            let (failed, all) = (grouped(count.failed), grouped(count.rows_in));
-            let text =
-                format!("`{}` failed for {failed} of {all} rows of `{}`, first: {why}", count.filter, dataset.name);
-            let hint = match missing {
-                Unknown::Drop => format!(
-                    "they are left out: `datac show {name} --dropped {}` shows them; `missing: keep` keeps them",
-                    count.filter
-                ),
-                Unknown::Keep => "they are kept; `missing: drop` leaves them out".to_owned(),
-            };
+        for count in &source.selected.filters {
+            let Some(why) = &count.failure else { continue };
+            let rows = if count.failed == 1 { "1 row".to_owned() } else { format!("{} rows", grouped(count.failed)) };
+            let text = format!("`{}` refuses {rows} of `{}`, first: {why}", count.filter, dataset.name);
+            let hint =
+                format!("they are rejects: `datac show {name} --rejected` shows them; `max_rejects` limits them");
             notes.push(note(NoteKind::Function, text, hint));
         }
     }

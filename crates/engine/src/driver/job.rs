@@ -172,7 +172,7 @@ fn execute<'scope>(
     let outcome = match &action.work {
         Work::Scan(work) => Outcome::Scan(Arc::new(scan::scan(env, &action.key, work, reading)?)),
         Work::List(archive) => Outcome::List(Arc::new(scan::list(context, archive)?)),
-        Work::Select { chunks, filters, take } => Outcome::Select(select::select(context, chunks, filters, *take)?),
+        Work::Select { chunks, filters, take } => select::select(context, chunks, filters, *take)?,
         Work::Group { sources, grouping } => Outcome::Group(group::group(context, sources, grouping)?),
         Work::Arrange { sources, allotment, unit, validation, sides } => {
             Outcome::Arrange(arrange::arrange(context, sources, allotment, *unit, validation, *sides)?)

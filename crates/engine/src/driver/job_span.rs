@@ -51,7 +51,7 @@ pub(super) fn size(work: &Work, outcome: &Outcome) -> Size {
         (Work::Scan(work), Outcome::Scan(scan)) => {
             (Some(scan.chunks.iter().map(|chunk| u64::from(chunk.rows)).sum()), Some(work.file.size))
         }
-        (_, Outcome::Select(selected)) => (Some(selected.kept), None),
+        (_, Outcome::Select(selected) | Outcome::Refusing(selected, _)) => (Some(selected.kept), None),
         (_, Outcome::Group(sources)) => (Some(sources.iter().map(|source| source.kept).sum()), None),
         (_, Outcome::Arrange(arranged)) => {
             (Some(arranged.realised.iter().map(|realised| realised.all_rows()).sum()), None)

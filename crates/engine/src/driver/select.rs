@@ -1,9 +1,9 @@
 //! Runs a selection: reads indexes and score columns, and stores which samples are kept. Reads no text.
 
-use super::{context::Context, error::ActionError};
+use super::{chunk::StoredReject, context::Context, error::ActionError};
 use crate::{
     cache::Blobs,
-    graph::{ConvertedChunk, SelectOutcome},
+    graph::{ConvertedChunk, Outcome, RefusedChunk, SelectOutcome},
     system::ScratchFolder,
     writer::warm,
 };
@@ -12,8 +12,12 @@ use datac_core::{
     encoded::{EncodedIndex, Notes},
     failure::{Failure, FailureKind},
     id::BlobId,
-    mix::{SelectError, Selecting, Selection, SortMemory, select::ChunkScores},
-    quality::{ColumnError, Filter, ScoreColumn, ScoreKind, Scores},
+    mix::{
+        SelectError, Selecting, Selection, SortMemory,
+        select::{ChunkScores, RowRefused},
+    },
+    quality::{ColumnError, Filter, RefusedRow, ScoreColumn, ScoreKind, Scores},
+    row::{Reason, Reject},
 };
 
 /// Number of chunks whose indexes and columns are loaded together, on all threads.
@@ -28,7 +32,7 @@ pub(crate) fn select(
     chunks: &[ConvertedChunk],
     filters: &[Filter],
     take: Take,
-) -> Result<SelectOutcome, ActionError> {
+) -> Result<Outcome, ActionError> {
     let scratch = ScratchFolder::at(&context.outputs.scratch);
     let mut selecting = Selecting::new(filters, take, SortMemory { scratch: &scratch, bytes: SORTED_BYTES });
     let mut reads = None;
@@ -65,7 +69,7 @@ pub(crate) fn select(
     drop(reads);
     let selection = selecting.finish()?;
     let bytes = postcard::to_stdvec(&selection).expect("a selection is plain data");
-    Ok(SelectOutcome {
+    let outcome = SelectOutcome {
         selection: context.store.put(&bytes)?,
         kept: selection.kept,
         characters: selection.characters,
@@ -75,7 +79,36 @@ pub(crate) fn select(
         filters: selection.filters.clone(),
         rejects: selection.rejects.clone(),
         reached_max: selection.reached_max,
-    })
+    };
+    if selection.refused.is_empty() {
+        return Ok(Outcome::Select(outcome));
+    }
+    let refused = selection.refused.into_iter().map(|(number, rows)| {
+        let (rejects, rejected) = with_refused(context, &chunks[number], rows)?;
+        Ok(RefusedChunk { chunk: number as u32, rejects, rejected })
+    });
+    Ok(Outcome::Refusing(outcome, refused.collect::<Result<_, ActionError>>()?))
+}
+
+/// Stores the rejects of a chunk with the rows that functions refuse.
+fn with_refused(
+    context: &Context,
+    chunk: &ConvertedChunk,
+    rows: Vec<RowRefused>,
+) -> Result<(BlobId, Vec<(u32, Reason)>), ActionError> {
+    let mut rejects: Vec<StoredReject> = match chunk.converted.rejects {
+        None => Vec::new(),
+        Some(rejects) => postcard::from_bytes(&context.store.get(&rejects)?).map_err(|error| {
+            ActionError::Failure(Failure::new(FailureKind::Cache, format!("read rejects: {error}")))
+        })?,
+    };
+    rejects.extend(rows.into_iter().map(|RowRefused { row, why, place: RefusedRow { line, offset, raw } }| {
+        StoredReject { row, line, offset, reject: Reject::new(Reason::Refused, why), raw }
+    }));
+    rejects.sort_by_key(|stored| stored.row);
+    let bytes = postcard::to_stdvec(&rejects).expect("rejects are plain data");
+    let rejected = rejects.iter().map(|stored| (stored.row, stored.reject.reason)).collect();
+    Ok((context.store.put(&bytes)?, rejected))
 }
 
 /// Returns the samples of a chunk that the model refuses.

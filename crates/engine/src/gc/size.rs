@@ -164,6 +164,10 @@ pub(crate) fn names(actions: &[RecordedAction], record: &Record) -> Result<HashM
             }
             Some(Outcome::Score(column)) => drop(names.insert(column, CachePart::Scores)),
             Some(Outcome::Select(made)) => drop(names.insert(made.selection, CachePart::Selections)),
+            Some(Outcome::Refusing(made, refused)) => {
+                names.insert(made.selection, CachePart::Selections);
+                names.extend(refused.iter().map(|chunk| (chunk.rejects, CachePart::Rejects)));
+            }
             Some(Outcome::Group(sources)) => {
                 names.extend(sources.iter().map(|source| (source.selection, CachePart::Selections)));
             }

@@ -460,6 +460,36 @@ pub enum Outcome {
     Render(RenderOutcome),
     /// Outcome of [`Work::List`].
     List(Arc<Vec<Member>>),
+    /// Outcome of [`Work::Select`] where functions of filters refuse rows: these, too.
+    Refusing(SelectOutcome, Vec<RefusedChunk>),
+}
+
+/// A chunk of which functions of filters refuse rows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RefusedChunk {
+    /// Number of the chunk among those that samples were selected from.
+    pub chunk: u32,
+    /// All rejects of the chunk: those that it had before, and the rows that functions refuse.
+    pub rejects: BlobId,
+    /// The same by row and reason.
+    pub rejected: Vec<(u32, Reason)>,
+}
+
+impl RefusedChunk {
+    /// Puts the rejects in the place of those that the chunks had before.
+    pub(crate) fn put_into(refused: &[Self], chunks: Arc<Vec<ConvertedChunk>>) -> Arc<Vec<ConvertedChunk>> {
+        if refused.is_empty() {
+            return chunks;
+        }
+        let mut chunks = chunks.as_ref().clone();
+        for Self { chunk, rejects, rejected } in refused {
+            if let Some(chunk) = chunks.get_mut(*chunk as usize) {
+                chunk.converted.rejects = Some(*rejects);
+                chunk.converted.rejected.clone_from(rejected);
+            }
+        }
+        Arc::new(chunks)
+    }
 }
 
 /// What the files of a model hold.
@@ -672,7 +702,7 @@ impl Outcome {
             Self::Convert(_) => Stage::Convert,
             Self::Score(_) => Stage::Score,
             Self::ReadModel(_) | Self::Render(_) => Stage::Render,
-            Self::Select(_) => Stage::Select,
+            Self::Select(_) | Self::Refusing(..) => Stage::Select,
             Self::Group(_) => Stage::Group,
             Self::Arrange(_) => Stage::Arrange,
             Self::Tally(_) => Stage::Tally,
@@ -698,6 +728,9 @@ impl Outcome {
             Self::Score(digest) => vec![*digest],
             Self::Shaped(outcome) => outcome.packed.values().flatten().flat_map(PackedRows::blobs).collect(),
             Self::Select(outcome) => vec![outcome.selection],
+            Self::Refusing(outcome, refused) => {
+                refused.iter().map(|chunk| chunk.rejects).chain([outcome.selection]).collect()
+            }
             Self::Group(sources) => sources.iter().map(|source| source.selection).collect(),
             Self::Arrange(outcome) => outcome.lists.values().flatten().copied().collect(),
         }

@@ -24,8 +24,8 @@ mod tests;
 pub use action::{
     Action, ArrangeOutcome, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, EncodedChunk, FileOrigin, Follower,
     GroupedSource, Grouping, Inside, Measure, Measured, ModelFile, ModelOutcome, Outcome, PackedRows, PinnedFile,
-    PinnedModel, RenderOutcome, ScanOutcome, ScanWork, ScannedChunk, Scoring, SelectOutcome, SelectedSource,
-    ShapedOutcome, ShortenedChunk, SourceFile, TallyOutcome, Work,
+    PinnedModel, RefusedChunk, RenderOutcome, ScanOutcome, ScanWork, ScannedChunk, Scoring, SelectOutcome,
+    SelectedSource, ShapedOutcome, ShortenedChunk, SourceFile, TallyOutcome, Work,
 };
 pub(crate) use expected::unexpected;
 pub(crate) use inputs::{Known, Lookup, OnExecute, Planner, RecipeFile};

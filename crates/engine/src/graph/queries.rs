@@ -327,10 +327,13 @@ fn refusal(
     let mut failure = Failure::plain(FailureKind::Policy, message).about(SourceFault::NothingLeft);
     // A function that fails for every sample mostly has a bug.
     if let Some((filter, why)) = outcome.filters.iter().find_map(|count| Some((count, count.failure.as_ref()?))) {
-        failure = failure.note(format!("`{}` failed for {} samples, first: {why}", filter.filter, filter.failed));
+        failure = failure.note(format!("`{}` refuses {} rows, first: {why}", filter.filter, filter.failed));
     }
     let hint = match (total(outcome) == outcome.rows_read, outcome.filters.first()) {
         (false, Some(filter)) => format!("`datac show {recipe} --dropped {}` shows them", filter.filter),
+        _ if outcome.filters.iter().any(|filter| filter.failed > 0) => {
+            format!("`datac show {recipe} --rejected` shows the rows, each with the reason")
+        }
         _ if outcome.rows_without_samples == outcome.rows_read => {
             "no row makes a sample: does the `converter` suit it?".to_owned()
         }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::{
     action::{
         Action, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, Follower, Measure, Measured, Outcome,
-        PinnedModel, RenderOutcome, ScanOutcome, ScanWork, Scoring, SelectedSource, ShortenedChunk, SourceFile, Work,
+        PinnedModel, RefusedChunk, RenderOutcome, ScanOutcome, ScanWork, Scoring, SelectedSource, ShortenedChunk,
+        SourceFile, Work,
     },
     inputs::{PlannerDb, RecipeFile, VersionsIn},
     keys::{Convert, Render, Score, Select},
@@ -312,10 +313,14 @@ fn select_with<'db>(
         let chosen = Arc::new(chosen);
         let key = Select { filters: &dataset.filters, take: dataset.take }.key(&chosen.as_slice(), &VersionsIn(db));
         see_selection(key);
-        let selected = ready!(node(
+        let (selected, refused) = ready!(node(
             db,
             key,
-            |outcome| if let Outcome::Select(outcome) = outcome { Some(outcome.clone()) } else { None },
+            |outcome| match outcome {
+                Outcome::Select(outcome) => Some((outcome.clone(), Vec::new())),
+                Outcome::Refusing(outcome, refused) => Some((outcome.clone(), refused.clone())),
+                _ => None,
+            },
             || Work::Select { chunks: chosen.clone(), filters: dataset.filters.clone(), take: dataset.take },
         ));
         let is_all = chunks.unknown.is_empty() && prefix == chunks.steps.len();
@@ -326,7 +331,8 @@ fn select_with<'db>(
                 return Node::Ready(SelectedSource {
                     name: dataset.row_source().to_owned(),
                     role: dataset.role,
-                    chunks: chosen,
+                    // Rows that functions of filters refuse are rejects like those that made no sample.
+                    chunks: RefusedChunk::put_into(&refused, chosen),
                     rows: chunks.are_whole(db).then_some(rows),
                     selected,
                     grouped: None,

@@ -191,6 +191,13 @@ pub struct MadeChunk {
     pub encoded: Option<EncodedChunk>,
 }
 
+impl MadeChunk {
+    /// Returns whether a row of the chunk was rejected.
+    pub fn rejects(&self, row: u32) -> bool {
+        self.rejected.binary_search_by_key(&row, |(rejected, _)| *rejected).is_ok()
+    }
+}
+
 /// A manifest that cannot be read, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("read a build manifest: {0}")]

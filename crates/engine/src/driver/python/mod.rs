@@ -33,7 +33,7 @@ use datac_core::{
     function::Judge,
     hash::Digest,
     json,
-    quality::{ScoreColumn, ScoreKind},
+    quality::{NoScore, RefusedRow, ScoreColumn, ScoreKind},
     sample::{self, SampleIndex, SampleKind, write_identity},
 };
 use datac_decode::Chunk;
@@ -154,19 +154,29 @@ impl Functions {
             scratch.push(b'}');
             rows.push(&scratch);
         }
-        let mut column = ScoreColumn::new(ScoreKind::PYTHON);
+        let (mut column, mut rows_of_chunk) = (ScoreColumn::new(ScoreKind::PYTHON), None);
         if rows.places.is_empty() {
             return Ok(column);
         }
         let lines = self.called(context, &call, &rows, |sample| place_of_row(chunk, index.row[sample]))?;
-        for line in lines.split('\n') {
+        for (line, row) in lines.split('\n').zip(&index.row) {
             let (flag, number) = (line.parse::<bool>(), line.parse::<f64>());
             match (flag, number) {
                 (Ok(flag), _) => column.push_number(Some(f64::from(u8::from(flag)))),
                 (_, Ok(number)) if number.is_finite() => column.push_number(Some(number)),
                 _ if line == "null" => column.push_number(None),
                 _ => match serde_json::from_str(line) {
-                    Ok(NoScore { failed }) => column.push_failure(failed),
+                    Ok(Unscored::Failed { failed }) => column.push_failure(NoScore { why: failed, refused: None }),
+                    Ok(Unscored::Reject { reject }) => {
+                        // They are read once more where there is a reject, which is rare.
+                        let rows = rows_of_chunk.get_or_insert_with(|| chunk.spans());
+                        let refused = rows.get(*row as usize).map(|span| RefusedRow {
+                            line: span.line,
+                            offset: span.start as u64,
+                            raw: chunk.raw(*span).into_owned(),
+                        });
+                        column.push_failure(NoScore { why: reject, refused });
+                    }
                     Err(error) => {
                         let why = format!("the worker answered no score: {error}");
                         return Err(ActionError::Failure(worker::failed(function, why)));
@@ -200,11 +210,20 @@ impl Functions {
     }
 }
 
-/// What stands for the score of a sample of which a function failed, as `_runner.py` writes it.
+/// What stands for the score of a sample that has none, as `_runner.py` writes it.
 #[derive(Deserialize)]
-struct NoScore {
-    /// Why it failed.
-    failed: String,
+#[serde(untagged)]
+enum Unscored {
+    /// The function gave a number that is none.
+    Failed {
+        /// In words.
+        failed: String,
+    },
+    /// The function refuses the row that the sample was made of.
+    Reject {
+        /// Why.
+        reject: String,
+    },
 }
 
 impl OfCall {

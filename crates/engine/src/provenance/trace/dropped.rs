@@ -113,7 +113,8 @@ pub(crate) fn dropped(
             rows.push(index.clone());
             let samples = index.row.partition_point(|row| row < looked_at);
             let mut found: Vec<(usize, Stopped)> = Vec::new();
-            let added = stops.add(&scores, wholes.as_deref(), samples, |sample, stopped| {
+            let is_refused = |sample: usize| made.chunks[chunk].rejects(index.row[sample]);
+            let added = stops.add(&scores, wholes.as_deref(), samples, is_refused, |sample, stopped| {
                 if made.filters[stopped.filter].is_called(filter) {
                     found.push((sample, stopped));
                 }

@@ -426,7 +426,8 @@ fn filtered(lineage: &Lineage, At { source, chunk, sample }: At) -> Result<Fate,
     let (mut stops, mut stopped) = (Stops::new(&made.filters), None);
     for (number, (index, scores)) in loaded.iter().enumerate() {
         let samples = if number == chunk { sample + 1 } else { index.len() };
-        let added = stops.add(scores, index.wholes().as_deref(), samples, |at, by| {
+        let is_refused = |sample: usize| made.chunks[number].rejects(index.row[sample]);
+        let added = stops.add(scores, index.wholes().as_deref(), samples, is_refused, |at, by| {
             if (number, at) == (chunk, sample) {
                 stopped = Some(by);
             }
