@@ -145,7 +145,8 @@ class Output(Sequence[Row]):
         """
         import pyarrow
 
-        return pyarrow.concat_tables([_arrow(table) for table in self._some_tables()])
+        tables = [_arrow(table) for table in self._some_tables()]
+        return tables[0] if len(tables) == 1 else pyarrow.concat_tables(tables)
 
     def to_pandas(self) -> pandas.DataFrame:
         """Returns the rows as a `pandas.DataFrame` in memory; needs `pandas` and `pyarrow`."""
@@ -225,11 +226,14 @@ class Output(Sequence[Row]):
 
 def _arrow(table: _Table) -> pyarrow.Table:
     import pyarrow
-    from pyarrow import ipc, parquet
+    from pyarrow import ipc
 
     if table.container == "arrow":
         return ipc.open_stream(pyarrow.memory_map(str(table.path))).read_all()
     if table.container == "parquet":
+        # Loading it takes longer than mapping a file.
+        from pyarrow import parquet
+
         return parquet.ParquetFile(table.path).read()
     streams = (stream for streams in table.streams() for stream in streams)
     return pyarrow.concat_tables([ipc.open_stream(stream).read_all() for stream in streams])
