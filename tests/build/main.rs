@@ -28,6 +28,7 @@ mod kept;
 mod ledger;
 mod models;
 mod overlong;
+mod own_models;
 mod packed;
 mod python;
 mod read_back;

@@ -13,7 +13,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use crate::space::{Space, count, ran};
 
 /// Dialogues of one or two turns, some of which the sample model refuses.
-fn dialogues(numbers: Range<usize>) -> String {
+pub(crate) fn dialogues(numbers: Range<usize>) -> String {
     let mut rows = String::new();
     for number in numbers {
         let user = |text: &str| format!("{{\"role\":\"user\",\"content\":\"{text}\"}}");
@@ -33,7 +33,7 @@ fn dialogues(numbers: Range<usize>) -> String {
     rows
 }
 
-fn with(model: &str) -> String {
+pub(crate) fn with(model: &str) -> String {
     format!(
         "metadata: {{ phase: sft }}\ndatasets:\n  - {{ name: chat, source: data/a.jsonl }}\nvalidation: {{ ratio: 0.1, seed: 42 }}\n{model}\n"
     )
@@ -41,7 +41,7 @@ fn with(model: &str) -> String {
 
 const MODEL: &str = "model: datac/sample\noutput: [native, {shape: tokens, id: true}]";
 
-fn space() -> Space {
+pub(crate) fn space() -> Space {
     let space = Space::new();
     space.write("data/a.jsonl", dialogues(0..2000));
     space.write("config/a.yaml", with(MODEL));
@@ -49,7 +49,7 @@ fn space() -> Space {
 }
 
 /// The rows of a file of ids: ids and labels.
-fn token_rows(space: &Space, file: &str) -> Vec<(Vec<i64>, Vec<i64>)> {
+pub(crate) fn token_rows(space: &Space, file: &str) -> Vec<(Vec<i64>, Vec<i64>)> {
     let reader = fs::File::open(space.path(file)).unwrap();
     let reader = ParquetRecordBatchReaderBuilder::try_new(reader).unwrap().build().unwrap();
     let mut rows = Vec::new();

@@ -96,6 +96,14 @@ impl Failure {
         self
     }
 
+    /// Returns this failure of a recipe's model as one of the model of an output, by the name of the output's folder.
+    pub fn of_output(mut self, folder: &str) -> Self {
+        if let Some(about) = &mut self.about {
+            about.key = about.key.take().map(|key| key.of_output(folder));
+        }
+        self
+    }
+
     /// Returns the failure of several things at once, at least one, that are told one by one where they are shown in the
     /// recipe.
     pub fn of_all(mut parts: Vec<Self>) -> Option<Self> {

@@ -106,6 +106,10 @@ pub enum Setting {
     ModelArgument(String),
     /// `converter.python` of a dataset.
     Python,
+    /// A key of the `model` of an output, by the name of its folder.
+    OutputModel(String, String),
+    /// An entry of `arguments` of the `model` of an output, by the name of its folder.
+    OutputModelArgument(String, String),
 }
 
 /// Something that outputs depend on.
@@ -259,6 +263,8 @@ impl Setting {
             Self::ExpectedShare(_) => Some("expect.shares"),
             Self::Model(_) => Some("model"),
             Self::ModelArgument(_) => Some("model.arguments"),
+            // Which output it is stands between, see `Display`.
+            Self::OutputModel(..) | Self::OutputModelArgument(..) => Some("output"),
             _ => None,
         }
     }
@@ -294,7 +300,9 @@ impl Setting {
             | Self::Expected(name)
             | Self::ExpectedShare(name)
             | Self::Model(name)
-            | Self::ModelArgument(name) => name,
+            | Self::ModelArgument(name)
+            | Self::OutputModel(_, name)
+            | Self::OutputModelArgument(_, name) => name,
             Self::Keep => "keep",
             Self::Ignore => "ignore",
             Self::Filter(_) => "filters",
@@ -314,6 +322,15 @@ impl Setting {
         }
     }
 
+    /// Returns a setting of a recipe's `model` as one of the `model` of an output, by the name of its folder; others as they are.
+    pub fn of_output(self, folder: &str) -> Self {
+        match self {
+            Self::Model(key) => Self::OutputModel(folder.to_owned(), key),
+            Self::ModelArgument(name) => Self::OutputModelArgument(folder.to_owned(), name),
+            other => other,
+        }
+    }
+
     /// Returns the index in the list, if the setting is an entry of a list.
     pub fn index(&self) -> Option<u32> {
         match self {
@@ -327,6 +344,11 @@ impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(block) = self.block() {
             write!(f, "{block}.")?;
+        }
+        match self {
+            Self::OutputModel(folder, _) => write!(f, "{folder}.model.")?,
+            Self::OutputModelArgument(folder, _) => write!(f, "{folder}.model.arguments.")?,
+            _ => {}
         }
         f.write_str(self.key())?;
         self.index().map_or(Ok(()), |index| write!(f, "[{index}]"))

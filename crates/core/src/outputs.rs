@@ -25,6 +25,9 @@ pub const UNFIT: &str = "unfit.jsonl";
 /// How the name of a file begins that says which ids of another file are trained on.
 const LABELS_MASK: &str = "labels_mask_";
 
+/// What stands between the shape and the name in the name of a target's folder. No shape has it in its name.
+const NAMED: char = '.';
+
 /// Extension of all outputs.
 const EXTENSION: &str = ".jsonl";
 
@@ -79,6 +82,8 @@ pub enum Destination {
 pub struct Target {
     /// The name of the shape.
     pub shape: String,
+    /// What tells it from other outputs of its shape.
+    pub name: Option<String>,
     /// The file format.
     pub container: Container,
     /// The number of files of each side.
@@ -283,12 +288,26 @@ impl Target {
     pub fn native() -> Self {
         Self {
             shape: "native".to_owned(),
+            name: None,
             container: Container::Jsonl,
             shards: 1,
             layout: Layout::Files,
             id: false,
             pack: None,
         }
+    }
+
+    /// Returns the name of its folder: that of the shape, with its own name behind it if it has one.
+    pub fn folder(&self) -> Cow<'_, str> {
+        match &self.name {
+            None => Cow::Borrowed(&self.shape),
+            Some(name) => format!("{}{NAMED}{name}", self.shape).into(),
+        }
+    }
+
+    /// Returns the name of the shape of the rows in a folder.
+    pub fn shape_of(folder: &str) -> &str {
+        folder.split_once(NAMED).map_or(folder, |(shape, _)| shape)
     }
 
     /// Returns the number of files that the rows of a side are divided into. Loaders refuse files without rows.
@@ -309,8 +328,8 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { shape, container, shards, layout, id, pack } = self;
-        write!(f, "{shape} ({}", container.word())?;
+        let Self { shape: _, name: _, container, shards, layout, id, pack } = self;
+        write!(f, "{} ({}", self.folder(), container.word())?;
         if *shards > 1 {
             write!(f, ", {shards} shards")?;
         }
@@ -467,7 +486,7 @@ impl OutputSet {
 
     /// Returns the folder of a target within the output folder.
     pub fn folder(&self, target: &Target) -> String {
-        format!("{}/{}", self.stem, target.shape)
+        format!("{}/{}", self.stem, target.folder())
     }
 
     /// Returns the names of the files with rows for a trainer.

@@ -36,7 +36,7 @@ pub(super) fn croissant(card: &Card<'_>) -> String {
     let mut document = json!({
         "@context": context(),
         "@type": "sc:Dataset",
-        "name": format!("{}_{}", card.stem, card.target.shape),
+        "name": format!("{}_{}", card.stem, card.target.folder()),
         "description": description(card),
         "conformsTo": "http://mlcommons.org/croissant/1.1",
         "distribution": distribution,

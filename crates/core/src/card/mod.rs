@@ -163,7 +163,7 @@ impl Card<'_> {
     }
 
     fn title(&self) -> String {
-        format!("{} ({})", self.stem, self.target.shape)
+        format!("{} ({})", self.stem, self.target.folder())
     }
 }
 

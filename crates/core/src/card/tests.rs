@@ -77,6 +77,7 @@ fn cards_of_files_and_of_shards() {
     let unfit = [("maths".to_owned(), "a weight".to_owned(), 4)];
     let about = about();
     let target = Target {
+        name: None,
         shape: "trl".to_owned(),
         container: Container::Parquet,
         shards: 2,
@@ -97,6 +98,7 @@ fn cards_of_files_and_of_shards() {
 
     let one = About { sources: vec![source("maths", Some("mit"))], description: None, ..about };
     let target = Target {
+        name: None,
         shape: "openai".to_owned(),
         container: Container::Jsonl,
         shards: 1,

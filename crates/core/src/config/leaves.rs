@@ -4,7 +4,13 @@ use std::{fmt, ops::Range};
 
 use super::{
     Amount, Dataset, Deduplicate, Limits, Overlap, Recipe, Sampling, SourceRole, SplitMethod, Strategy, Take, Unique,
-    Unit, Validation, check::rules::is_plain, format_word, problem::line_and_column, tree::Node, yaml,
+    Unit, Validation,
+    check::rules::is_plain,
+    format_word,
+    model::OfOutput,
+    problem::line_and_column,
+    tree::{self, Node},
+    yaml,
 };
 use crate::{
     key::{Deciding, Encode, Encoder, Visitor},
@@ -24,12 +30,14 @@ impl Recipe {
         visitor.setting(Setting::Total, &self.mix.total);
         visitor.setting(Setting::MaxRejects, &self.max_rejects);
         if let Some(model) = &self.model {
-            model.decide_source(visitor);
-            visitor.setting(Setting::Model("max_tokens".to_owned()), &model.max_tokens);
+            model.decide_limit(visitor);
+        }
+        for (folder, model) in &self.models {
+            model.decide_limit(&mut OfOutput { folder, visitor });
         }
         if self.outputs != [Target::native()] {
-            let shapes: Vec<String> = self.outputs.iter().map(|target| target.shape.clone()).collect();
-            visitor.setting(Setting::Outputs, &shapes);
+            let folders: Vec<String> = self.outputs.iter().map(|target| target.folder().into_owned()).collect();
+            visitor.setting(Setting::Outputs, &folders);
         }
         for expectation in &self.expect {
             visitor.setting(expectation.of.setting(), &expectation.limits);
@@ -315,6 +323,18 @@ pub(super) fn find<'n, 't>(root: &'n Node<'t>, leaf: &Leaf) -> Option<(usize, &'
         }
         _ => return None,
     };
+    let of_entry;
+    let (setting, within) = match setting {
+        Setting::OutputModel(folder, key) => {
+            of_entry = Setting::Model(key.clone());
+            (&of_entry, entry_of_output(root, folder)?)
+        }
+        Setting::OutputModelArgument(folder, name) => {
+            of_entry = Setting::ModelArgument(name.clone());
+            (&of_entry, entry_of_output(root, folder)?)
+        }
+        _ => (setting, within),
+    };
     // `model: org/name` is short for a block that names nothing else.
     if let (Setting::Model(_), Some((key, node))) = (setting, within.entry("model"))
         && !matches!(node.value, super::tree::Value::Map(_))
@@ -328,6 +348,21 @@ pub(super) fn find<'n, 't>(root: &'n Node<'t>, leaf: &Leaf) -> Option<(usize, &'
         Some(index) => node.items().get(index as usize).map(|item| (item.span.start, item)),
         None => Some((key.span.start, node)),
     }
+}
+
+/// Returns the entry of `output` whose files are in a folder of this name.
+fn entry_of_output<'n, 't>(root: &'n Node<'t>, folder: &str) -> Option<&'n Node<'t>> {
+    let (_, node) = root.entry("output")?;
+    let entries =
+        if let tree::Value::List(items) = &node.value { items.as_slice() } else { std::slice::from_ref(node) };
+    let word = |entry: &Node<'t>, key: &str| match entry.entry(key).map(|(_, node)| &node.value) {
+        Some(tree::Value::Scalar(_, text)) => Some(text.to_string()),
+        _ => None,
+    };
+    entries.iter().find(|entry| {
+        let (shape, name) = (word(entry, "shape"), word(entry, "name"));
+        shape.is_some_and(|shape| *Target { shape, name, ..Target::native() }.folder() == *folder)
+    })
 }
 
 /// The blocks that may name a source of their own, which is called like the block unless it has a `name`.

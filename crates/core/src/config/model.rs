@@ -3,7 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::Location;
-use crate::{key::Visitor, leaf::Setting};
+use crate::{
+    code::Component,
+    key::{Deciding, Encode, Visitor},
+    leaf::{Leaf, Setting},
+};
 
 /// A model as recipes name it: the files of its tokenizer and chat templates, and how samples go through them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -132,10 +136,11 @@ impl Model {
         self.template.as_deref().filter(|template| !template.ends_with(TEMPLATE_FILE))
     }
 
-    /// Names the model itself: what stands for the files that decide.
-    pub fn decide_source(&self, visitor: &mut dyn Visitor) {
+    /// Names the model itself, which stands for the files that decide, and what it may leave out.
+    pub(super) fn decide_limit(&self, visitor: &mut dyn Visitor) {
         visitor.setting(of("source"), &self.location.source().to_owned());
         visitor.setting(of("revision"), &self.location.revision().map(str::to_owned));
+        visitor.setting(of("max_tokens"), &self.max_tokens);
     }
 
     /// Names the values that decide ids and masks, besides the files of the model.
@@ -166,6 +171,32 @@ impl Model {
             visitor.setting(of("overlong"), &overlong.word().to_owned());
             visitor.setting(of("max_tokens"), max_tokens);
         }
+    }
+}
+
+/// Names what is decided by the model of an output as that of the output.
+pub struct OfOutput<'v> {
+    /// The name of the output's folder.
+    pub folder: &'v str,
+    /// Receives it.
+    pub visitor: &'v mut dyn Visitor,
+}
+
+impl Visitor for OfOutput<'_> {
+    fn code(&mut self, component: Component) {
+        self.visitor.code(component);
+    }
+
+    fn setting(&mut self, setting: Setting, value: &dyn Deciding) {
+        self.visitor.setting(setting.of_output(self.folder), value);
+    }
+
+    fn source(&mut self, leaf: Leaf, value: &dyn Deciding) {
+        self.visitor.source(leaf, value);
+    }
+
+    fn derived(&mut self, name: &'static str, value: &dyn Encode) {
+        self.visitor.derived(name, value);
     }
 }
 

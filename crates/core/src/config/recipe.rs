@@ -1,5 +1,7 @@
 //! The types of a validated recipe. Every [`Recipe`] can be built.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Expectation, Model, Options};
@@ -25,8 +27,10 @@ pub struct Recipe {
     pub max_rejects: Option<Amount>,
     /// The model that rows are rendered and encoded for.
     pub model: Option<Model>,
-    /// What rows are written as, at least one; no shape twice.
+    /// What rows are written as, at least one; no two with the same folder.
     pub outputs: Vec<Target>,
+    /// The models of outputs that are not those of the recipe's, by the name of the output's folder.
+    pub models: BTreeMap<String, Model>,
     /// What the result is expected to be like.
     pub expect: Vec<Expectation>,
 }
@@ -35,6 +39,11 @@ impl Recipe {
     /// Returns whether the native rows are written as they are by default.
     pub fn writes_native(&self) -> bool {
         self.outputs.contains(&Target::native())
+    }
+
+    /// Returns all models: the recipe's own, and those of outputs.
+    pub fn all_models(&self) -> impl Iterator<Item = &Model> {
+        self.model.iter().chain(self.models.values())
     }
 
     /// Returns the outputs that have a folder of their own.

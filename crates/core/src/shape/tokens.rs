@@ -79,7 +79,7 @@ impl TokenShape for Tokens {
 }
 
 fn trl(written: &Written<'_>) -> String {
-    let folder = &written.target.shape;
+    let folder = written.target.folder();
     let mut text = format!(
         "# For `trl sft --config trl.yaml`, started in this folder. Without `max_length: null`, TRL cuts what is longer.\n\
          dataset_name: ../{folder}\nmax_length: null\n"

@@ -121,7 +121,7 @@ impl Shape for Trl {
             SampleKind::Stepwise => return Vec::new(),
         };
         // `datasets` does not load `.`: it takes the last part of the path as the name.
-        let folder = &written.target.shape;
+        let folder = written.target.folder();
         let mut text =
             format!("# For `trl {command} --config trl.yaml`, started in this folder.\ndataset_name: ../{folder}\n");
         for (side, _) in written.files {

@@ -603,7 +603,7 @@ fn crew(threads: usize, make: Option<&Arc<driver::Make>>) -> Result<driver::thre
 /// Returns the stats that a recipe's local files had when they were hashed, and those of their folders.
 fn locals(recipe: &Recipe, snapshots: &Snapshots) -> Vec<(String, system::Stat)> {
     let of_datasets = recipe.datasets.iter().flat_map(|dataset| snapshot_keys(dataset, &snapshots.here));
-    let of_model = recipe.model.iter().flat_map(|model| model_key(model, &snapshots.here));
+    let of_model = recipe.all_models().flat_map(|model| model_key(model, &snapshots.here));
     let keys = of_datasets.chain(of_model);
     keys.filter_map(|key| snapshots.stood_on.get(&key)).flatten().cloned().collect()
 }

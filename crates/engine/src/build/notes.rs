@@ -175,7 +175,7 @@ fn unfit(plan: &RecipePlan) -> Vec<Note> {
         let reasons: Vec<String> =
             counts.iter().take(LISTED).map(|(what, count)| format!("{what} ({})", grouped(*count))).collect();
         let others = if counts.len() > LISTED { ", …" } else { "" };
-        let text = format!("`{}` has no place for {}{others}", target.shape, reasons.join(", "));
+        let text = format!("`{}` has no place for {}{others}", target.folder(), reasons.join(", "));
         note(NoteKind::Unfit, text, Some(format!("`{}/{UNFIT}` lists the samples", plan.outputs.folder(target))))
     };
     plan.shaped.iter().filter(|(_, shaped)| !shaped.unfit.is_empty()).map(note_of).collect()

@@ -12,6 +12,7 @@ use super::{
     job_span::{Told, label, size},
     output::{self, Held, Unplaced},
     queue::Reading,
+    render,
     report::{Outbox, Report},
     scan, select, shaped, tally,
 };
@@ -184,8 +185,9 @@ fn execute<'scope>(
             let (written, files) = output::output(context, outputs, *destination, sources, arranged)?;
             return Ok((Outcome::Output(written), files));
         }
-        Work::Shaped { outputs, destination, target, kind, sources, arranged, about } => {
-            let of = shaped::Of { outputs, destination: *destination, target, kind: *kind, sources, arranged, about };
+        Work::Shaped { outputs, destination, target, kind, sources, arranged, about, max_tokens } => {
+            let (destination, kind, max_tokens) = (*destination, *kind, *max_tokens);
+            let of = shaped::Of { outputs, destination, target, kind, sources, arranged, about, max_tokens };
             let (outcome, files) = shaped::shaped(context, &of)?;
             return Ok((Outcome::Shaped(Arc::new(outcome)), files));
         }
@@ -194,6 +196,7 @@ fn execute<'scope>(
             return Ok((Outcome::Quarantine(outcome), files));
         }
         Work::ReadModel(model) => Outcome::ReadModel(context.models.of(context, model)?.outcome()),
+        Work::RenderStored(samples, _, model) => Outcome::RenderStored(render::render(context, samples, model)?),
         Work::Convert(..) | Work::Score(..) | Work::Render(..) => {
             unreachable!("single conversions run grouped by file")
         }
@@ -211,10 +214,16 @@ fn restore(context: &Context, plan: &RecipePlan, in_place: &InPlace) -> Result<(
         }
         files.extend(unplaced);
     }
-    let RecipePlan { outputs, kind, sources, arranged, about, .. } = plan;
-    for (target, wanted) in plan.shaped.iter().filter(|(target, _)| in_place.gone.contains(target)) {
-        let about = about.as_deref().expect("a plan with targets says what their cards say");
-        let of = shaped::Of { outputs, destination: to, target, kind: *kind, sources, arranged, about };
+    let RecipePlan { outputs, kind, arranged, .. } = plan;
+    for ((target, wanted), own) in plan.shaped.iter().zip(&plan.own) {
+        if !in_place.gone.contains(target) {
+            continue;
+        }
+        let about = own.as_ref().map(|own| &own.about).or(plan.about.as_ref());
+        let about = about.expect("a plan with targets says what their cards say");
+        let sources = own.as_ref().map_or(&plan.sources, |own| &own.sources);
+        let max_tokens = own.as_ref().and_then(|own| own.pinned.model.max_tokens);
+        let of = shaped::Of { outputs, destination: to, target, kind: *kind, sources, arranged, about, max_tokens };
         let (written, unplaced) = shaped::shaped(context, &of)?;
         if written != **wanted {
             return Err(differs(&plan.outputs));

@@ -83,6 +83,7 @@ pub(super) fn label(work: &Work) -> String {
             sources.iter().map(|source| source.name.as_str()).collect::<Vec<_>>().join(", ")
         }
         Work::Convert(chunk, ..) | Work::Score(chunk, ..) | Work::Render(chunk, ..) => chunk.file.path.clone(),
+        Work::RenderStored(_, path, _) => path.clone(),
         Work::ReadModel(model) => model.origin.name().to_owned(),
     }
 }

@@ -23,6 +23,7 @@ mod packing;
 mod placing;
 mod python;
 mod queue;
+mod render;
 mod report;
 mod scan;
 mod select;
@@ -33,6 +34,7 @@ mod tally;
 pub(crate) mod threads;
 pub(crate) mod unexpected;
 mod unpack;
+mod unseen;
 mod work_queue;
 
 use std::{

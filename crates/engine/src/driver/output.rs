@@ -15,7 +15,7 @@ use crate::{
     cache::{Blobs, stat_cache},
     edit::reuse_output,
     event::Event,
-    graph::{ArrangeOutcome, ChunkRef, SelectedSource},
+    graph::{ArrangeOutcome, ChunkRef, ConvertedChunk, SelectedSource},
     system::{self, Stat, Synced},
     writer::{self, Block, Encoder, Order, OutputError, OutputFile, Rows, Written},
 };
@@ -140,6 +140,16 @@ impl<'a> Candidates<'a> {
             notes: encoded.notes[sample],
         };
         Ok(self.selections[source].samples(chunk).map(|sample| size(sample as usize)).collect())
+    }
+
+    /// Returns the chunk of a block.
+    pub(super) fn chunk(&self, block: usize) -> &'a ConvertedChunk {
+        &self.sources[self.blocks[block].source as usize].chunks[self.chunks[block]]
+    }
+
+    /// Returns the numbers that a block's candidates have in its chunk.
+    pub(super) fn samples(&self, block: usize) -> impl Iterator<Item = u32> + '_ {
+        self.selections[self.blocks[block].source as usize].samples(self.chunks[block])
     }
 
     /// Returns what the candidates have, taken together: all that the sources of the recipe give, in whatever file.

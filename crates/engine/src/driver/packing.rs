@@ -62,7 +62,7 @@ pub(super) fn pack(
             };
             if let Some(what) = what {
                 let source = candidates.blocks[block].source;
-                let sample = UnfitSample { source, what, row_hash: sample.row_hash };
+                let sample = UnfitSample { source, what, detail: None, row_hash: sample.row_hash };
                 unfit.extend(std::iter::repeat_n(sample, uses as usize));
             } else {
                 let ([a, b], [c, d]) = (halves(sample.prompt_hash), halves(sample.row_hash));

@@ -7,6 +7,7 @@ use super::{
     error::ActionError,
     output::{Candidates, Form, Unplaced, finish, progress},
     packing::pack,
+    unseen::Unseen,
 };
 use crate::{
     graph::{ArrangeOutcome, SelectedSource, ShapedOutcome},
@@ -35,11 +36,13 @@ pub(super) struct Of<'a> {
     pub(super) sources: &'a [SelectedSource],
     pub(super) arranged: &'a ArrangeOutcome,
     pub(super) about: &'a About,
+    /// The largest number of tokens of a sample, where the target has a model of its own that says one.
+    pub(super) max_tokens: Option<u64>,
 }
 
 /// Writes the files of a target. Files that are already in place with the same bytes are left alone.
 pub(super) fn shaped(context: &Context, of: &Of<'_>) -> Result<(ShapedOutcome, Vec<Unplaced>), ActionError> {
-    let Of { outputs, destination, target, kind, sources, arranged, about } = *of;
+    let Of { outputs, destination, target, kind, sources, arranged, about, max_tokens } = *of;
     let shape = shape::by_name(&target.shape).expect("the recipe was checked");
     let folder = outputs.folder(target);
     let dir = destination.folder(&context.outputs.dir);
@@ -51,12 +54,20 @@ pub(super) fn shaped(context: &Context, of: &Of<'_>) -> Result<(ShapedOutcome, V
         Form::Encoded => Facts::default(),
     };
     let columns = columns(shape, target, kind, &facts);
+    let unseen = Unseen::of(context, &candidates, max_tokens)?;
     let (mut shards, mut packed, mut unpacked): (Vec<Shard>, BySide<_>, _) =
         (Vec::new(), BySide::default(), Vec::new());
     for (side, list) in arranged.lists.iter() {
         let samples = arranged.realised.iter().map(|source| *source.rows.get(side)).sum();
         // Loaders refuse a split without rows.
         let Some(list) = list.filter(|_| samples > 0) else { continue };
+        let (list, samples) = match unseen.is_empty() {
+            true => (list, samples),
+            false => unseen.fitting(context, &list, &mut unpacked)?,
+        };
+        if samples == 0 {
+            continue;
+        }
         let order = match target.pack {
             None => Order::whole(list, samples),
             Some(room) => {
@@ -244,10 +255,14 @@ fn unfit_line(sample: &UnfitSample, sources: &[SelectedSource]) -> Vec<u8> {
         source: &'a str,
         /// What the shape has no place for.
         no_place_for: &'a str,
+        /// What exactly, in the words of a chat template that refuses it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        detail: Option<&'a str>,
     }
     let source = sources.get(sample.source as usize).map_or("", |source| source.name.as_str());
     let mut line = Vec::new();
-    row::write_json(&Line { id: row_id(sample.row_hash), source, no_place_for: sample.what }, &mut line);
+    let (id, detail) = (row_id(sample.row_hash), sample.detail.as_deref());
+    row::write_json(&Line { id, source, no_place_for: sample.what, detail }, &mut line);
     line.push(b'\n');
     line
 }

@@ -174,6 +174,10 @@ pub(crate) fn names(actions: &[RecordedAction], record: &Record) -> Result<HashM
             Some(Outcome::Arrange(made)) => {
                 names.extend(made.lists.values().flatten().map(|list| (*list, CachePart::Orders)));
             }
+            Some(Outcome::RenderStored(made)) => {
+                names.extend(made.encoded.blobs().map(|blob| (blob, CachePart::Tokens)));
+                names.extend(made.refused.map(|refused| (refused, CachePart::Rejects)));
+            }
             Some(Outcome::Render(made)) => {
                 names.extend(made.encoded.blobs().map(|blob| (blob, CachePart::Tokens)));
                 names.extend(made.rejects.map(|rejects| (rejects, CachePart::Rejects)));

@@ -51,7 +51,7 @@ pub(super) fn about(db: &dyn PlannerDb, file: RecipeFile, noted: &Noted) -> Node
     }))
 }
 
-fn of_model(pinned: &PinnedModel, vocabulary: u64) -> AboutModel {
+pub(super) fn of_model(pinned: &PinnedModel, vocabulary: u64) -> AboutModel {
     let Model {
         template, arguments, now, train_on, reasoning, end_of_turn, special_tokens, max_tokens, overlong, ..
     } = &pinned.model;

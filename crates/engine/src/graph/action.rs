@@ -16,7 +16,7 @@ use datac_core::{
     mix::{Allotment, FilterCount, Grouped, Realised},
     outputs::{BySide, Destination, FileMeta, NamedFile, OutputSet, Target},
     quality::{Filter, ScoreKind},
-    row::Reason,
+    row::{Reason, Reject},
     rules::Broken,
     sample::SampleKind,
     stage::Stage,
@@ -239,6 +239,17 @@ pub struct ConvertedChunk {
     pub split: u32,
     /// How many of the samples have reasoning of which its template writes nothing.
     pub without_reasoning: u32,
+    /// The samples that it refuses, if it is the model of an output: then they are no rejects.
+    pub refused: Option<BlobId>,
+}
+
+/// The samples of a chunk as they are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StoredSamples {
+    /// The samples.
+    pub rows: BlobId,
+    /// Their [`datac_core::sample::SampleIndex`].
+    pub index: BlobId,
 }
 
 /// The samples of a chunk as a model sees them.
@@ -322,6 +333,8 @@ pub enum Work {
     ReadModel(Arc<PinnedModel>),
     /// Renders and encodes the samples of a chunk.
     Render(ChunkRef, Conversion, SampleKind, Arc<PinnedModel>),
+    /// Renders and encodes stored samples, of a file with this name.
+    RenderStored(StoredSamples, String, Arc<PinnedModel>),
     /// Selects the samples of a source that pass its filters.
     Select {
         /// The chunks to select from.
@@ -389,6 +402,8 @@ pub enum Work {
         arranged: ArrangeOutcome,
         /// What the card says.
         about: Arc<About>,
+        /// The largest number of tokens of a sample, where the target has a model of its own that says one.
+        max_tokens: Option<u64>,
     },
     /// Writes the rejects of a recipe.
     Quarantine {
@@ -462,6 +477,8 @@ pub enum Outcome {
     List(Arc<Vec<Member>>),
     /// Outcome of [`Work::Select`] where functions of filters refuse rows: these, too.
     Refusing(SelectOutcome, Vec<RefusedChunk>),
+    /// Outcome of [`Work::RenderStored`].
+    RenderStored(StoredOutcome),
 }
 
 /// A chunk of which functions of filters refuse rows.
@@ -491,6 +508,18 @@ impl RefusedChunk {
         Arc::new(chunks)
     }
 }
+
+/// Stored samples as a model sees them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct StoredOutcome {
+    /// The samples as the model sees them.
+    pub encoded: EncodedChunk,
+    /// The samples that it refuses, see [`RefusedSamples`]; `None` if it refuses none.
+    pub refused: Option<BlobId>,
+}
+
+/// The samples of a chunk that a model refuses, by their numbers, in order, each with the reason.
+pub type RefusedSamples = Vec<(u32, Reject)>;
 
 /// What the files of a model hold.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -683,7 +712,7 @@ impl Work {
             Self::Scan { .. } | Self::List(_) => Stage::Scan,
             Self::Convert { .. } => Stage::Convert,
             Self::Score { .. } => Stage::Score,
-            Self::ReadModel(_) | Self::Render(..) => Stage::Render,
+            Self::ReadModel(_) | Self::Render(..) | Self::RenderStored(..) => Stage::Render,
             Self::Select { .. } => Stage::Select,
             Self::Group { .. } => Stage::Group,
             Self::Arrange { .. } => Stage::Arrange,
@@ -701,7 +730,7 @@ impl Outcome {
             Self::Scan(_) | Self::List(_) => Stage::Scan,
             Self::Convert(_) => Stage::Convert,
             Self::Score(_) => Stage::Score,
-            Self::ReadModel(_) | Self::Render(_) => Stage::Render,
+            Self::ReadModel(_) | Self::Render(_) | Self::RenderStored(_) => Stage::Render,
             Self::Select(_) | Self::Refusing(..) => Stage::Select,
             Self::Group(_) => Stage::Group,
             Self::Arrange(_) => Stage::Arrange,
@@ -724,6 +753,7 @@ impl Outcome {
                 let shortened = shortened.iter().flat_map(|shortened| [shortened.rows, shortened.index]);
                 encoded.blobs().into_iter().chain(*rejects).chain(shortened).collect()
             }
+            Self::RenderStored(outcome) => outcome.encoded.blobs().into_iter().chain(outcome.refused).collect(),
             Self::Convert(outcome) => [outcome.rows, outcome.index].into_iter().chain(outcome.rejects).collect(),
             Self::Score(digest) => vec![*digest],
             Self::Shaped(outcome) => outcome.packed.values().flatten().flat_map(PackedRows::blobs).collect(),

@@ -3,7 +3,7 @@
 
 use super::action::{
     ArrangeOutcome, Conversion, ConvertOutcome, ConvertedChunk, Grouping, Measure, Measured, ModelFile, PinnedFile,
-    PinnedModel, SelectedSource, SourceFile,
+    PinnedModel, SelectedSource, SourceFile, StoredSamples,
 };
 use crate::source::FileDigest;
 use datac_core::{
@@ -108,6 +108,11 @@ pub(crate) struct ReadModel<'a> {
 pub(crate) struct Render<'a> {
     pub(crate) model: &'a PinnedModel,
     pub(crate) decoder: Decoder,
+}
+
+/// Rendering and encoding samples that are stored, for the model of an output.
+pub(crate) struct RenderStored<'a> {
+    pub(crate) model: &'a PinnedModel,
 }
 
 /// The select stage: chooses the samples of a source.
@@ -299,6 +304,21 @@ impl Keyed for Render<'_> {
     }
 }
 
+impl Keyed for RenderStored<'_> {
+    const STAGE: Stage = Stage::Render;
+    type Inputs<'i> = StoredSamples;
+
+    fn decide(&self, visitor: &mut dyn Visitor) {
+        visitor.code(Component::Scores);
+        self.model.decide(visitor);
+    }
+
+    fn feed(&self, stored: &StoredSamples, key: &mut KeyHasher<'_>) {
+        key.input("samples", &stored.rows);
+        key.input("index", &stored.index);
+    }
+}
+
 impl Keyed for Select<'_> {
     const STAGE: Stage = Stage::Select;
     type Inputs<'i> = &'i [ConvertedChunk];
@@ -449,16 +469,15 @@ fn feed_rows(sources: &[SelectedSource], arranged: &ArrangeOutcome, key: &mut Ke
 
 impl Keyed for Shaped<'_> {
     const STAGE: Stage = Stage::Output;
-    type Inputs<'i> = (&'i OutputSet, &'i [SelectedSource], &'i ArrangeOutcome, &'i About);
+    type Inputs<'i> = (&'i OutputSet, &'i [SelectedSource], &'i ArrangeOutcome, &'i About, Option<u64>);
 
     fn decide(&self, visitor: &mut dyn Visitor) {
-        let shape = self.target.shape.clone();
-        visitor.code(Component::Shape(shape.clone().into()));
+        visitor.code(Component::Shape(self.target.shape.clone().into()));
         visitor.code(Component::Container);
         if self.target.pack.is_some() {
             visitor.code(Component::Packing);
         }
-        visitor.setting(Setting::Output(shape), self.target);
+        visitor.setting(Setting::Output(self.target.folder().into_owned()), self.target);
         visitor.setting(Setting::Description, &self.noted.description);
         for (dataset, license) in &self.noted.licenses {
             visitor.source(Leaf::Dataset { dataset: dataset.clone(), setting: Setting::License }, license);
@@ -466,13 +485,19 @@ impl Keyed for Shaped<'_> {
     }
 
     /// Feeds the stem and what the card says too, which stand in the files beside the rows.
-    fn feed(&self, (outputs, sources, arranged, about): &Self::Inputs<'_>, key: &mut KeyHasher<'_>) {
+    fn feed(&self, (outputs, sources, arranged, about, max_tokens): &Self::Inputs<'_>, key: &mut KeyHasher<'_>) {
         key.input("stem", &outputs.stem().to_owned());
         key.input("card", &about.encoded());
         feed_rows(sources, arranged, key);
         if shape::by_name(&self.target.shape).is_some_and(<dyn Shape>::is_of_tokens) {
             let encoded = sources.iter().flat_map(|source| source.chunks.iter()).filter_map(|chunk| chunk.encoded);
             encoded.for_each(|encoded| key.input("ids", &encoded.ids));
+            // Why samples have no ids stands in a file beside the rows.
+            let refused = sources.iter().flat_map(|source| source.chunks.iter()).filter_map(|chunk| chunk.refused);
+            refused.for_each(|refused| key.input("refused", &refused));
+        }
+        if let Some(max) = max_tokens {
+            key.input("max_tokens", max);
         }
     }
 }
@@ -630,6 +655,7 @@ mod tests {
             shortened: 0,
             split: 0,
             without_reasoning: 0,
+            refused: None,
         }];
         let filters = [
             ("length", Bound::Count { min: Some(1), max: None }),
@@ -689,10 +715,11 @@ mod tests {
             Group { grouping: &grouping }.key(&sources.as_slice(), &One),
             Quarantine.key(&sources.as_slice(), &One),
             Shaped { target: &Target { shards: 2, ..Target::native() }, noted: &noted }
-                .key(&(&OutputSet::new("sft_a"), &sources, &arranged, &about), &One),
+                .key(&(&OutputSet::new("sft_a"), &sources, &arranged, &about, None), &One),
             ReadModel { model: &model }.key(&(), &One),
             Render { model: &model, decoder: Decoder::Json }.key(&(&chunk, &converted), &One),
             Scan { file: &member }.key(&(), &One),
+            RenderStored { model: &model }.key(&StoredSamples { rows: converted.rows, index: converted.index }, &One),
         ]
     }
 

@@ -11,6 +11,7 @@ mod grouping;
 mod inputs;
 pub(crate) mod keys;
 mod model;
+mod own_model;
 mod queries;
 pub(crate) mod scope;
 mod selection;
@@ -24,8 +25,9 @@ mod tests;
 pub use action::{
     Action, ArrangeOutcome, ChunkRef, Conversion, ConvertOutcome, ConvertedChunk, EncodedChunk, FileOrigin, Follower,
     GroupedSource, Grouping, Inside, Measure, Measured, ModelFile, ModelOutcome, Outcome, PackedRows, PinnedFile,
-    PinnedModel, RefusedChunk, RenderOutcome, ScanOutcome, ScanWork, ScannedChunk, Scoring, SelectOutcome,
-    SelectedSource, ShapedOutcome, ShortenedChunk, SourceFile, TallyOutcome, Work,
+    PinnedModel, RefusedChunk, RefusedSamples, RenderOutcome, ScanOutcome, ScanWork, ScannedChunk, Scoring,
+    SelectOutcome, SelectedSource, ShapedOutcome, ShortenedChunk, SourceFile, StoredOutcome, StoredSamples,
+    TallyOutcome, Work,
 };
 pub(crate) use expected::unexpected;
 pub(crate) use inputs::{Known, Lookup, OnExecute, Planner, RecipeFile};
@@ -34,6 +36,7 @@ pub use inputs::{Snapshot, SnapshotKey};
 use inputs::{SnapshotInput, World};
 pub use keys::code_versions;
 pub(crate) use model::{model_file, model_files, model_key, model_of};
+pub use own_model::OwnModel;
 pub use queries::{Node, RecipePlan};
 pub(crate) use queries::{Rejects, parse, plan, rejects, sources_of};
 pub use slice::Slice;

@@ -68,6 +68,22 @@ pub(crate) fn model_key(model: &Model, here: &BTreeSet<String>) -> Vec<SnapshotK
 #[salsa::tracked]
 pub(super) fn pinned_model(db: &dyn PlannerDb, file: RecipeFile) -> Result<Option<Arc<PinnedModel>>, Failure> {
     let Some(model) = parse(db, file).as_ref().ok().and_then(|recipe| recipe.model.as_ref()) else { return Ok(None) };
+    pinned(db, file, model).map(Some)
+}
+
+/// Returns the model that an output has of its own as it is pinned, by the name of the output's folder; `None` if it has none.
+#[salsa::tracked]
+pub(super) fn pinned_model_of_output(
+    db: &dyn PlannerDb,
+    file: RecipeFile,
+    folder: String,
+) -> Result<Option<Arc<PinnedModel>>, Failure> {
+    let Ok(recipe) = parse(db, file) else { return Ok(None) };
+    let Some(model) = recipe.models.get(&folder) else { return Ok(None) };
+    pinned(db, file, model).map(Some).map_err(|failure| failure.of_output(&folder))
+}
+
+fn pinned(db: &dyn PlannerDb, file: RecipeFile, model: &Model) -> Result<Arc<PinnedModel>, Failure> {
     let about = |failure: Failure, key: &str| {
         let failure = match failure.about {
             Some(_) => failure,
@@ -119,7 +135,7 @@ pub(super) fn pinned_model(db: &dyn PlannerDb, file: RecipeFile) -> Result<Optio
         files.push(pinned(ModelFile::ChatTemplate, origin, template));
     }
     files.sort_by(|a, b| a.of.cmp(&b.of));
-    Ok(Some(Arc::new(PinnedModel { model: model.clone(), origin: own.origin.clone(), files })))
+    Ok(Arc::new(PinnedModel { model: model.clone(), origin: own.origin.clone(), files }))
 }
 
 /// Makes a fault of a source one of the model.
@@ -127,9 +143,12 @@ fn of_model(about: datac_core::failure::AboutSource) -> datac_core::failure::Abo
     datac_core::failure::AboutSource { fault: SourceFault::Model, word: None, ..about }
 }
 
-/// Returns the files of a recipe's model that a hub has.
+/// Returns the files of a recipe's models that a hub has.
 pub(crate) fn model_files(db: &dyn PlannerDb, file: RecipeFile) -> Result<Vec<SourceFile>, Failure> {
-    let Some(model) = pinned_model(db, file).clone()? else { return Ok(Vec::new()) };
+    let mut models: Vec<Arc<PinnedModel>> = pinned_model(db, file).clone()?.into_iter().collect();
+    for folder in parse(db, file).iter().flat_map(|recipe| recipe.models.keys()) {
+        models.extend(pinned_model_of_output(db, file, folder.clone()).clone()?);
+    }
     let kind = FileKind { format: RowFormat::Txt, compression: Compression::None };
     let source_file = |PinnedFile { origin, file, .. }: &PinnedFile| SourceFile {
         inside: None,
@@ -140,12 +159,23 @@ pub(crate) fn model_files(db: &dyn PlannerDb, file: RecipeFile) -> Result<Vec<So
         kind,
         reading: Reading::default(),
     };
-    Ok(model.files.iter().filter(|file| !file.origin.is_local()).map(source_file).collect())
+    let files = models.iter().flat_map(|model| &model.files);
+    Ok(files.filter(|file| !file.origin.is_local()).map(source_file).collect())
 }
 
 /// Returns the model of a recipe as it is pinned, if it has one that is.
 pub(crate) fn model_of(db: &dyn PlannerDb, file: RecipeFile) -> Option<Arc<PinnedModel>> {
     pinned_model(db, file).as_ref().ok()?.clone()
+}
+
+/// Returns the models that outputs of a recipe have of their own, by the names of the outputs' folders, as far as they are pinned.
+pub(crate) fn models_of_outputs(db: &dyn PlannerDb, file: RecipeFile) -> Vec<(String, Arc<PinnedModel>)> {
+    let folders = parse(db, file).iter().flat_map(|recipe| recipe.models.keys()).cloned().collect::<Vec<_>>();
+    let pinned = |folder: String| {
+        let model = pinned_model_of_output(db, file, folder.clone()).as_ref().ok()?.clone()?;
+        Some((folder, model))
+    };
+    folders.into_iter().filter_map(pinned).collect()
 }
 
 /// Returns the model that a dataset entry is encoded for, once its files have been read and found usable; `None` if there is
@@ -183,7 +213,7 @@ pub(super) fn read_model(db: &dyn PlannerDb, pinned: &Arc<PinnedModel>) -> Node<
 }
 
 /// Returns what a model lacks for samples of a kind.
-fn lacking(model: &ModelOutcome, kind: Option<SampleKind>) -> Option<Failure> {
+pub(super) fn lacking(model: &ModelOutcome, kind: Option<SampleKind>) -> Option<Failure> {
     let failure = |why: &str, hint: &str| {
         let failure = Failure::plain(FailureKind::Config, format!("the model cannot be used: {why}"));
         failure.about(SourceFault::Model).at_key(Setting::Model("source".to_owned())).hint(hint)

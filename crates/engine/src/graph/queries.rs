@@ -13,6 +13,7 @@ use super::{
     inputs::{Known, PlannerDb, RecipeFile, VersionsIn, World},
     keys::{self, Arrange, Quarantine},
     model::pinned_model,
+    own_model::{OwnModel, keys_of_outputs, own_model, seen},
     selection::selected,
     sources::files,
 };
@@ -74,6 +75,8 @@ pub struct RecipePlan {
     pub files: BySide<Option<FileMeta>>,
     /// The files of each target.
     pub shaped: Vec<(Target, Arc<ShapedOutcome>)>,
+    /// What each target with a model of its own is made of, in the order of the targets; `None` for others.
+    pub own: Vec<Option<Arc<OwnModel>>>,
     /// What the cards of the targets say; `None` without targets.
     pub about: Option<Arc<About>>,
     /// The quarantine file, if any row was rejected.
@@ -432,17 +435,31 @@ pub(super) fn output(db: &dyn PlannerDb, file: RecipeFile) -> Node<BySide<Option
 /// Returns the files of a target.
 #[salsa::tracked]
 pub(super) fn shaped(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Node<Arc<ShapedOutcome>> {
-    let arranged = ready!(arranged(db, file));
+    let (Some(outputs), Some((kind, _, targets, _))) = (outputs(db, file), targets(db, file)) else { return invalid() };
+    let (Some(target), Some(noted)) = (targets.get(number), noted(db, file)) else { return invalid() };
+    // What its own model sees is asked for while samples are still being arranged.
+    let arranged = match (arranged(db, file), seen(db, file, target.folder().into_owned())) {
+        (Node::Failed(failure), _) | (_, Node::Failed(failure)) => return Node::Failed(failure.clone()),
+        (Node::Ready(arranged), _) => arranged,
+        (Node::Needs(needs), Node::Needs(more)) => return Node::Needs(needs.iter().chain(more).cloned().collect()),
+        (Node::Needs(needs), _) => return Node::Needs(needs.clone()),
+    };
     let (sources, _) = ready!(mixed(db, file));
     let at = destination(db, file);
     let destination = *ready!(&at);
-    let (Some(outputs), Some((kind, _, targets, _))) = (outputs(db, file), targets(db, file)) else { return invalid() };
-    let (Some(target), Some(noted)) = (targets.get(number), noted(db, file)) else { return invalid() };
-    let about = &about(db, file, &noted);
-    let about = ready!(about);
+    let own = own_model(db, file, target, &noted);
+    let own = ready!(&own).as_deref();
+    let about = about(db, file, &noted);
+    let about = match own {
+        Some(own) => &own.about,
+        None => ready!(&about),
+    };
+    let sources = own.map_or(sources, |own| &own.sources);
+    let max_tokens = own.and_then(|own| own.pinned.model.max_tokens);
     node(
         db,
-        keys::Shaped { target, noted: &noted }.key(&(outputs, sources.as_slice(), arranged, about), &VersionsIn(db)),
+        keys::Shaped { target, noted: &noted }
+            .key(&(outputs, sources.as_slice(), arranged, about, max_tokens), &VersionsIn(db)),
         |outcome| if let Outcome::Shaped(outcome) = outcome { Some(outcome.clone()) } else { None },
         || Work::Shaped {
             outputs: outputs.clone(),
@@ -452,6 +469,7 @@ pub(super) fn shaped(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Nod
             sources: sources.to_vec(),
             arranged: arranged.clone(),
             about: about.clone(),
+            max_tokens,
         },
     )
 }
@@ -519,6 +537,7 @@ pub(super) fn recipe_keys(db: &dyn PlannerDb, file: RecipeFile) -> Vec<ActionKey
         return keys;
     };
     keys.extend(group_key(db, selected, grouping));
+    keys.extend(keys_of_outputs(db, file));
     if selected.iter().any(|source| !source.selected.rejects.is_empty()) {
         keys.push(Quarantine.key(&selected.as_slice(), versions));
     }
@@ -539,9 +558,16 @@ pub(super) fn recipe_keys(db: &dyn PlannerDb, file: RecipeFile) -> Vec<ActionKey
         && let Node::Ready(about) = about(db, file, &noted)
     {
         let key = |target| {
-            keys::Shaped { target, noted: &noted }.key(&(outputs, sources.as_slice(), arranged, &*about), versions)
+            let own = match own_model(db, file, target, &noted) {
+                Node::Ready(own) => own,
+                _ => return None,
+            };
+            let (sources, about) = own.as_deref().map_or((sources, &about), |own| (&own.sources, &own.about));
+            let max_tokens = own.as_deref().and_then(|own| own.pinned.model.max_tokens);
+            let inputs = (outputs, sources.as_slice(), arranged, &**about, max_tokens);
+            Some(keys::Shaped { target, noted: &noted }.key(&inputs, versions))
         };
-        keys.extend(targets.iter().map(key));
+        keys.extend(targets.iter().filter_map(key));
     }
     keys
 }
@@ -576,10 +602,13 @@ pub(super) fn made(db: &dyn PlannerDb, file: RecipeFile) -> Node<RecipePlan> {
             let is_tallied = expectations(db, file).iter().any(|expectation| expectation.of.is_tallied());
             let tallied = if is_tallied { Some(*ready!(tallied(db, file))) } else { None };
             let (Some(outputs), Some((kind, ..))) = (outputs(db, file), targets(db, file)) else { return invalid() };
-            let about = match shaped.first().and_then(|_| noted(db, file)) {
-                Some(noted) => Some(ready!(&about(db, file, &noted)).clone()),
-                None => None,
-            };
+            let (mut own, mut told) = (Vec::with_capacity(shaped.len()), None);
+            if let Some(noted) = shaped.first().and_then(|_| noted(db, file)) {
+                told = Some(ready!(&about(db, file, &noted)).clone());
+                for (target, _) in shaped {
+                    own.push(ready!(&own_model(db, file, target, &noted)).clone());
+                }
+            }
             return Node::Ready(RecipePlan {
                 outputs: outputs.clone(),
                 kind: *kind,
@@ -589,7 +618,8 @@ pub(super) fn made(db: &dyn PlannerDb, file: RecipeFile) -> Node<RecipePlan> {
                 tallied,
                 files: *files,
                 shaped: shaped.clone(),
-                about,
+                own,
+                about: told,
                 quarantine: *quarantine,
             });
         }

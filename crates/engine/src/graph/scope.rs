@@ -7,7 +7,7 @@ use super::{
     action::{Action, ChunkRef, Conversion, SourceFile, Work},
     inputs::{Known, PlannerDb, RecipeFile, Snapshot, VersionsIn, World},
     keys,
-    model::{model_key, model_of},
+    model::{model_key, model_of, models_of_outputs},
     queries::{Node, known, parse, plan, recipe_keys},
     selection::{Looked, looked_up},
     slice::{Made, Share, made},
@@ -59,7 +59,7 @@ pub(crate) fn of_recipe(db: &dyn PlannerDb, file: RecipeFile) -> Option<Digest> 
     let recipe = parse(db, file).as_ref().ok()?;
     let (world, here) = (World::get(db), World::get(db).here(db));
     let mut keys: Vec<_> = recipe.datasets.iter().flat_map(|dataset| snapshot_keys(dataset, here)).collect();
-    keys.extend(recipe.model.iter().flat_map(|model| model_key(model, here)));
+    keys.extend(recipe.all_models().flat_map(|model| model_key(model, here)));
     let snapshots: Option<Vec<&Snapshot>> =
         keys.iter().map(|key| Some(&**world.snapshots(db).get(key)?.state(db).as_ref()?.as_ref().ok()?)).collect();
     let snapshots = snapshots?;
@@ -110,6 +110,7 @@ pub(crate) fn of_action(action: &Action, versions: &CodeVersions) -> Option<(Dig
         | Work::Group { .. }
         | Work::Arrange { .. }
         | Work::Tally { .. }
+        | Work::RenderStored(..)
         | Work::Output { .. }
         | Work::Shaped { .. }
         | Work::Quarantine { .. } => None,
@@ -182,7 +183,8 @@ pub(crate) fn reached(db: &dyn PlannerDb, file: RecipeFile) -> Vec<(Digest, Vec<
             Looked::Select(key) => own.push(key),
         });
     }
-    if let Some(model) = model_of(db, file) {
+    let of_outputs = models_of_outputs(db, file).into_iter().map(|(_, model)| model);
+    for model in model_of(db, file).into_iter().chain(of_outputs) {
         let key = keys::ReadModel { model: &model }.key(&(), &versions);
         found.push((of_model(&key), vec![key]));
     }

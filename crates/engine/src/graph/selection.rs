@@ -495,7 +495,18 @@ impl Request<'_> {
         let encoded = rendered.map(|rendered| rendered.encoded);
         let without_reasoning = rendered.map_or(0, |rendered| rendered.without_reasoning);
         let chunk = chunk.clone();
-        ConvertedChunk { chunk, converted, scores: columns, tokens, encoded, shortened, split, without_reasoning }
+        let refused = None;
+        ConvertedChunk {
+            chunk,
+            converted,
+            scores: columns,
+            tokens,
+            encoded,
+            shortened,
+            split,
+            without_reasoning,
+            refused,
+        }
     }
 }
 

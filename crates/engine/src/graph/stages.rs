@@ -5,12 +5,13 @@ use super::{
     grouping::{grouped, is_needed},
     inputs::{PlannerDb, RecipeFile},
     model::model_for,
+    own_model::seen,
     queries::{Node, arranged, dataset, mixed, mixing, parse, selections, written},
     selection::{chunks, converted, is_scored, measures, rendered, scored, selected},
     sources::{conversion, files, scanned},
 };
 
-use datac_core::stage::Stage;
+use datac_core::{config::SourceRole, stage::Stage};
 
 /// Returns, for each stage of a recipe, how many of its actions have an outcome and how many are missing. `None`
 /// means that the number of missing actions depends on an earlier stage.
@@ -19,6 +20,7 @@ pub(crate) fn stages(db: &dyn PlannerDb, file: RecipeFile) -> Vec<(Stage, u64, O
     let mut scan = (0, 0);
     let (mut convert, mut score, mut render) = ((0, Some(0)), (0, Some(0)), (0, Some(0)));
     let has_model = parse(db, file).as_ref().is_ok_and(|recipe| recipe.model.is_some());
+    let renders = parse(db, file).as_ref().is_ok_and(|recipe| recipe.all_models().next().is_some());
     let mut select = (0, Some(0));
     for number in 0..sources {
         let Some((kind, dataset)) = dataset(db, file, number) else { continue };
@@ -80,6 +82,23 @@ pub(crate) fn stages(db: &dyn PlannerDb, file: RecipeFile) -> Vec<(Stage, u64, O
             _ => select.1 = None,
         }
     }
+    for folder in parse(db, file).iter().flat_map(|recipe| recipe.models.keys()) {
+        let chunks = match selections(db, file) {
+            Node::Ready(sources) => {
+                let encoded = sources.iter().filter(|source| source.role != SourceRole::Excluded);
+                Some(encoded.map(|source| source.chunks.len() as u64).sum::<u64>())
+            }
+            _ => None,
+        };
+        match (seen(db, file, folder.clone()), chunks) {
+            (Node::Ready(_), Some(chunks)) => render.0 += chunks,
+            (Node::Needs(needs), Some(chunks)) => {
+                let missing = (needs.len() as u64).min(chunks);
+                render = (render.0 + chunks - missing, render.1.map(|known| known + missing));
+            }
+            _ => render.1 = None,
+        }
+    }
     let last = |is_known: bool, before_is_known: bool| match (is_known, before_is_known) {
         (true, _) => (1, Some(0)),
         (false, true) => (0, Some(1)),
@@ -108,7 +127,7 @@ pub(crate) fn stages(db: &dyn PlannerDb, file: RecipeFile) -> Vec<(Stage, u64, O
     let after = |stage: Stage, stages: &[(Stage, u64, Option<u64>)]| {
         stages.iter().position(|(known, ..)| *known == stage).map_or(0, |at| at + 1)
     };
-    if has_model {
+    if renders {
         stages.insert(after(Stage::Score, &stages), (Stage::Render, render.0, render.1));
     }
     if parse(db, file).as_ref().is_ok_and(|recipe| recipe.expect.iter().any(|one| one.of.is_tallied())) {

@@ -10,17 +10,17 @@ use super::{
     grouping::is_needed,
     inputs::{PlannerDb, RecipeFile, VersionsIn, World},
     keys::{
-        Arrange, Convert, Group, Hashed, Output, Quarantine, ReadModel, Scan, Score, Select, Shaped, Tally,
-        decide_storing, decoder_component,
+        Arrange, Convert, Group, Hashed, Output, Quarantine, ReadModel, RenderStored, Scan, Score, Select, Shaped,
+        Tally, decide_storing, decoder_component,
     },
-    model::model_of,
+    model::{model_of, models_of_outputs},
     queries::parse,
     selection::{is_scored, measures},
     sources::{conversion, files, snapshot_key},
 };
 use datac_core::{
     code::{CodeVersions, Component},
-    config::{Defaults, Expected, decide_role},
+    config::{Defaults, Expected, decide_role, model::OfOutput},
     id::{EnvironmentId, FileHash},
     key::{Encoder, KEY_VERSION, Keyed, LeafCollector, Visitor},
     leaf::{Leaf, Leaves},
@@ -73,11 +73,20 @@ pub(crate) fn leaves(db: &dyn PlannerDb, file: RecipeFile) -> Leaves {
             Select { filters: &dataset.filters, take: dataset.take }.decide(leaves);
         });
     }
-    if let Some(model) = model_of(db, file) {
+    let own = model_of(db, file).into_iter().map(|model| (None, model));
+    let of_outputs = models_of_outputs(db, file).into_iter().map(|(folder, model)| (Some(folder), model));
+    for (folder, model) in own.chain(of_outputs) {
         if let Some(commit) = model.origin.commit() {
             collector.source(Leaf::Commit { repo: model.origin.name().to_owned() }, &Hashed(commit));
         }
-        ReadModel { model: &model }.decide(&mut collector);
+        match &folder {
+            None => ReadModel { model: &model }.decide(&mut collector),
+            Some(folder) => {
+                let mut visitor = OfOutput { folder, visitor: &mut collector };
+                ReadModel { model: &model }.decide(&mut visitor);
+                RenderStored { model: &model }.decide(&mut visitor);
+            }
+        }
     }
     let grouping = Grouping { deduplicate: recipe.mix.deduplicate, normalise: recipe.validation.normalise };
     if is_needed(&grouping, recipe.datasets.iter().map(|dataset| dataset.role)) {

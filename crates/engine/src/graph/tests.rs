@@ -114,7 +114,7 @@ fn outcome(work: &Work, key: ActionKey) -> Outcome {
         Work::Tally { .. } => Outcome::Tally(TallyOutcome { characters: 9000, repeated_prompts: 3, tokens: 0 }),
         Work::Output { .. } => Outcome::Output(BySide::new(|side| Some(file(side.word())))),
         Work::Quarantine { .. } => Outcome::Quarantine(file("quarantine")),
-        Work::ReadModel(_) | Work::Render(..) => unreachable!("no recipe here has a model"),
+        Work::ReadModel(_) | Work::Render(..) | Work::RenderStored(..) => unreachable!("no recipe here has a model"),
         Work::Shaped { .. } => unreachable!("no recipe here asks for a shape"),
     }
 }

@@ -12,8 +12,8 @@ use super::summary::Summary;
 use crate::{
     cache::OutputFile,
     graph::{
-        Conversion, EncodedChunk, FileOrigin, Inside, ModelFile, PackedRows, PinnedFile, PinnedModel, RecipePlan,
-        SelectedSource, SourceFile,
+        Conversion, EncodedChunk, FileOrigin, Inside, ModelFile, OwnModel, PackedRows, PinnedFile, PinnedModel,
+        RecipePlan, SelectedSource, ShapedOutcome, SourceFile,
     },
     source::FileDigest,
 };
@@ -25,7 +25,7 @@ use datac_core::{
     leaf::{Leaf, Leaves, Value},
     license::License,
     mix::{Allotment, Grouped},
-    outputs::{BySide, NamedFile},
+    outputs::{BySide, NamedFile, Target},
     quality::Filter,
     row::Reason,
     sample::SampleKind,
@@ -33,7 +33,7 @@ use datac_core::{
 use datac_decode::{Encoding, FileKind, Place};
 
 /// Raised when what is below is encoded otherwise: a manifest of another version is not read.
-const VERSION: u32 = 8;
+const VERSION: u32 = 9;
 
 /// Everything that the files of one recipe are made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,6 +66,19 @@ pub struct BuildManifest {
     pub packed: Vec<(String, BySide<Option<PackedRows>>)>,
     /// The model that samples were encoded for, if the recipe has one.
     pub model: Option<MadeModel>,
+    /// What targets with a model of their own were made of.
+    pub own: Vec<MadeOwn>,
+}
+
+/// What a target with a model of its own was made of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MadeOwn {
+    /// The folder of the target in the output folder.
+    pub folder: String,
+    /// The model.
+    pub model: MadeModel,
+    /// The samples as the model sees them: for each source, for each of its chunks; `None` if they are not written.
+    pub encoded: Vec<Vec<Option<EncodedChunk>>>,
 }
 
 /// A model as it was read.
@@ -245,7 +258,13 @@ impl BuildManifest {
             lists: plan.arranged.lists,
             packed: packed(plan),
             model: made.model.as_deref().and_then(MadeModel::new),
+            own: own(plan),
         }
+    }
+
+    /// Returns what a file was made of, by its name in the output folder, if it is of a target with a model of its own.
+    pub(crate) fn own_of(&self, file: &str) -> Option<&MadeOwn> {
+        self.own.iter().find(|own| file.strip_prefix(&own.folder).is_some_and(|rest| rest.starts_with('/')))
     }
 
     /// Encodes the manifest as a blob.
@@ -273,8 +292,23 @@ impl BuildManifest {
         });
         let selections = self.sources.iter().flat_map(|source| [source.selection].into_iter().chain(source.ungrouped));
         let packed = self.packed.iter().flat_map(|(_, sides)| sides.values()).flatten().flat_map(PackedRows::blobs);
-        self.lists.values().flatten().copied().chain(packed).chain(selections).chain(of_chunks)
+        let own = self.own.iter().flat_map(|own| own.encoded.iter().flatten().flatten()).flat_map(EncodedChunk::blobs);
+        self.lists.values().flatten().copied().chain(packed).chain(selections).chain(of_chunks).chain(own)
     }
+}
+
+/// Returns what the targets of a plan with a model of their own are made of.
+fn own(plan: &RecipePlan) -> Vec<MadeOwn> {
+    let of = |((target, _), own): (&(Target, Arc<ShapedOutcome>), &Option<Arc<OwnModel>>)| {
+        let own = own.as_ref()?;
+        let encoded = |source: &SelectedSource| source.chunks.iter().map(|chunk| chunk.encoded).collect();
+        Some(MadeOwn {
+            folder: plan.outputs.folder(target),
+            model: MadeModel::new(&own.pinned)?,
+            encoded: own.sources.iter().map(encoded).collect(),
+        })
+    };
+    plan.shaped.iter().zip(&plan.own).filter_map(of).collect()
 }
 
 /// Returns the rows that the targets of a plan pack samples in, by the folder of the target.

@@ -268,7 +268,7 @@ fn third_look(site: &Site, session: &mut Session) {
             .datasets
             .iter()
             .map(|dataset| snapshot_key(dataset, &snapshots.here))
-            .chain(recipe.model.iter().flat_map(|model| model_key(model, &snapshots.here)))
+            .chain(recipe.all_models().flat_map(|model| model_key(model, &snapshots.here)))
             .filter_map(|key| snapshots.unpinned.get(&key).cloned())
             .collect();
         let changes: Vec<StaleReason> = match &assessed.last {

@@ -113,7 +113,7 @@ impl PinSources<'_> {
                 snapshots.stood_on.insert(key, vec![(name.clone(), Stat::ABSENT)]);
             }
         }
-        let models = recipes.iter().filter_map(|recipe| recipe.model.as_ref());
+        let models = recipes.iter().flat_map(|recipe| recipe.all_models());
         let of_models = models.flat_map(|model| model_key(model, &snapshots.here));
         let of_datasets = datasets().flat_map(|dataset| snapshot_keys(dataset, &snapshots.here));
         let keys: Vec<SnapshotKey> = of_datasets.chain(of_models).collect();
@@ -254,7 +254,7 @@ fn few(files: &[String]) -> String {
 /// Returns the sources of recipes that could be repositories and are files or folders of the workspace.
 pub(crate) fn here(root: &Path, recipes: &[Arc<Recipe>]) -> BTreeSet<String> {
     let of_datasets = recipes.iter().flat_map(|recipe| &recipe.datasets).map(|dataset| &dataset.location);
-    let of_models = recipes.iter().filter_map(|recipe| Some(&recipe.model.as_ref()?.location));
+    let of_models = recipes.iter().flat_map(|recipe| recipe.all_models()).map(|model| &model.location);
     let named = of_datasets.chain(of_models).filter_map(|location| match location {
         Location::Named { name, .. } => Some(name),
         _ => None,

@@ -133,7 +133,7 @@ pub(super) fn fetch(site: &Site, selectors: &[String], locked: bool) -> Result<F
                 }))
             }
             Err(failure) if failed.insert((String::new(), failure.message.clone())) => {
-                let source = recipe.model.as_ref().map_or("", |model| model.location.source()).to_owned();
+                let source = recipe.all_models().next().map_or("", |model| model.location.source()).to_owned();
                 fetched.failures.push(FetchFailure { source, failure });
             }
             Err(_) => {}

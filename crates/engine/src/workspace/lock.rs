@@ -83,7 +83,7 @@ pub(super) fn lock(
     });
     let here = here(site.root(), &recipes);
     let of_datasets = recipes.iter().flat_map(|recipe| &recipe.datasets).map(|dataset| snapshot_key(dataset, &here));
-    let models = recipes.iter().filter_map(|recipe| recipe.model.as_ref());
+    let models = recipes.iter().flat_map(|recipe| recipe.all_models());
     let keys: BTreeSet<SnapshotKey> = of_datasets.chain(models.flat_map(|model| model_key(model, &here))).collect();
     let is_used = |pin: &Pin| {
         keys.contains(&SnapshotKey { source: pin.source.clone(), revision: pin.revision.clone(), selection: None })

@@ -22,7 +22,7 @@ use crate::{
     system::{self, FileError},
 };
 use datac_core::{
-    outputs::OutputKind,
+    outputs::{OutputKind, Target},
     sample::Body,
     shape::{self, Shape, WrittenRow},
 };
@@ -208,7 +208,7 @@ fn file_stats(path: &Path, name: &str) -> Result<Option<FileStats>, WorkspaceErr
     };
     let mut reader = lines_of(path)?;
     // The rows of a shape are in a folder of its name.
-    let shape = name.split('/').nth(1).and_then(shape::by_name);
+    let shape = name.split('/').nth(1).map(Target::shape_of).and_then(shape::by_name);
     // Rows of ids are counted; what the samples in them are is known from the build.
     let is_of_tokens = shape.is_some_and(<dyn Shape>::is_of_tokens);
     let failed = |source| FileError { verb: "read", path: path.to_owned(), source };

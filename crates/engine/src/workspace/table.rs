@@ -15,7 +15,7 @@ use crate::{
 use datac_core::{
     failure::{Failure, FailureKind},
     id::FileHash,
-    outputs::{Container, OutputKind},
+    outputs::{Container, OutputKind, Target},
     shape::{
         self,
         facts::{Column, Facts, Type},
@@ -82,7 +82,7 @@ pub(super) fn columns(site: &Site, output: &str) -> Result<Vec<Column>, Workspac
     let (lineage, kind) = (&located.lineage, located.kind());
     let shape = match located.side {
         OutputKind::Rows(_) => return Ok(shape::DEFAULT.columns(kind, &facts(lineage)?)),
-        OutputKind::Shard(_) => located.name.split('/').nth(1).and_then(shape::by_name),
+        OutputKind::Shard(_) => located.name.split('/').nth(1).map(Target::shape_of).and_then(shape::by_name),
         OutputKind::Quarantine | OutputKind::Beside => None,
     };
     let Some(shape) = shape else {

@@ -33,6 +33,8 @@ pub struct UnfitSample {
     pub source: u32,
     /// What the shape has no place for.
     pub what: &'static str,
+    /// What exactly, in the words of whoever refuses it.
+    pub detail: Option<String>,
     /// Hash of its identity text.
     pub row_hash: u64,
 }
@@ -102,7 +104,7 @@ impl Encoder {
             }
             (Err(Unfit(what)), Some(unfit)) => {
                 out.truncate(start);
-                let unfit_sample = UnfitSample { source: number, what, row_hash: row_hash() };
+                let unfit_sample = UnfitSample { source: number, what, detail: None, row_hash: row_hash() };
                 unfit.lock().unwrap_or_else(PoisonError::into_inner).push(unfit_sample);
                 Ok(())
             }
@@ -134,7 +136,7 @@ impl Encoder {
         let Some(unfit) = &self.unfit else {
             return Err(OutputError::Unfit(self.shape.name().to_owned(), Unfit(what)));
         };
-        let unfit_sample = UnfitSample { source, what, row_hash: sample.row_hash };
+        let unfit_sample = UnfitSample { source, what, detail: None, row_hash: sample.row_hash };
         unfit.lock().unwrap_or_else(PoisonError::into_inner).push(unfit_sample);
         Ok(())
     }

@@ -65,7 +65,7 @@ const VALIDATION_KEYS: &[&str] = &["ratio", "seed", "stratified", "method", "nor
 const TEST_KEYS: &[&str] = &["ratio", "split", "overlap"];
 const MIX_KEYS: &[&str] = &["strategy", "total", "unit", "deduplicate", "normalise"];
 const SAMPLE_KEYS: &[&str] = &["rows", "seed"];
-const OUTPUT_KEYS: &[&str] = &["shape", "container", "shards", "layout", "id", "pack"];
+const OUTPUT_KEYS: &[&str] = &["shape", "name", "model", "container", "shards", "layout", "id", "pack"];
 const EXPECT_KEYS: &[&str] = &[
     "rows",
     "train_rows",

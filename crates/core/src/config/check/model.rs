@@ -5,7 +5,7 @@ use super::{
         Location,
         model::{Model, Overlong, SpecialTokens, TrainOn},
         problem::{self, Fault},
-        tree::{Node, Scalar, Value, quoted},
+        tree::{Key, Node, Scalar, Value, quoted},
     },
     Checker, MODEL_KEYS,
     read::Fields,
@@ -22,8 +22,39 @@ impl Checker<'_> {
         kind: Option<SampleKind>,
         default_max: Option<u64>,
     ) -> Option<Option<Model>> {
+        match fields.get("model") {
+            None => Some(None),
+            Some(node) => self.model_of(node, root.entry("model").map(|(key, _)| key), kind, default_max).map(Some),
+        }
+    }
+
+    /// Reads the model of an output, which makes no rows of its own; `Some(None)` without one.
+    pub(super) fn model_of_output(
+        &mut self,
+        fields: &Fields<'_, '_>,
+        entry: &Node<'_>,
+        kind: Option<SampleKind>,
+        default_max: Option<u64>,
+    ) -> Option<Option<Model>> {
         let Some(node) = fields.get("model") else { return Some(None) };
-        let key = root.entry("model").map(|(key, _)| key);
+        let model = self.model_of(node, entry.entry("model").map(|(key, _)| key), kind, default_max)?;
+        if model.overlong == Overlong::Reject {
+            return Some(Some(model));
+        }
+        let at = node.entry("overlong").map_or(&node.span, |(_, node)| &node.span);
+        let message = "the model of an output makes no sample shorter: all outputs of a recipe have the same samples";
+        let fault = Fault::new(problem::MODEL, at, message).label("not for one output");
+        self.report(fault.hint("write it under the `model` of the recipe, or remove it: longer samples are left out"));
+        None
+    }
+
+    fn model_of(
+        &mut self,
+        node: &Node<'_>,
+        key: Option<&Key<'_>>,
+        kind: Option<SampleKind>,
+        default_max: Option<u64>,
+    ) -> Option<Model> {
         if let (Some(SampleKind::Stepwise), Some(key)) = (kind, key) {
             let message = "`model` has no meaning for this phase: a reward model of steps has no chat template";
             self.report(
@@ -33,7 +64,7 @@ impl Checker<'_> {
         }
         if !matches!(node.value, Value::Map(_)) {
             let location = self.model_source(node, None)?;
-            return Some(Some(Model {
+            return Some(Model {
                 location,
                 template: None,
                 arguments: Vec::new(),
@@ -44,7 +75,7 @@ impl Checker<'_> {
                 special_tokens: SpecialTokens::default(),
                 max_tokens: default_max,
                 overlong: Overlong::default(),
-            }));
+            });
         }
         let fields = self.fields(node, key, "`model`", MODEL_KEYS)?;
         let revision = self.optional(&fields, "revision", Self::revision);
@@ -63,7 +94,7 @@ impl Checker<'_> {
         let max_tokens = self.optional(&fields, "max_tokens", |this, node, key| this.integer(node, key, 1));
         let max_tokens = max_tokens.map(|max| max.or(default_max));
         let overlong = self.overlong(&fields, kind, max_tokens);
-        Some(Some(Model {
+        Some(Model {
             location: location?,
             template: template?,
             arguments: arguments?,
@@ -74,7 +105,7 @@ impl Checker<'_> {
             special_tokens: special_tokens?,
             max_tokens: max_tokens?,
             overlong: overlong?,
-        }))
+        })
     }
 
     /// Reads what is done with samples that have more than `max` tokens.
@@ -178,8 +209,7 @@ fn json_of(node: &Node<'_>) -> Option<serde_json::Value> {
         Value::Scalar(Scalar::Date | Scalar::Text, text) => text.as_ref().into(),
         Value::List(items) => items.iter().map(json_of).collect::<Option<Vec<_>>>()?.into(),
         Value::Map(entries) => {
-            let pair =
-                |(key, node): &(super::super::tree::Key<'_>, Node<'_>)| Some((key.name.to_string(), json_of(node)?));
+            let pair = |(key, node): &(Key<'_>, Node<'_>)| Some((key.name.to_string(), json_of(node)?));
             serde_json::Value::Object(entries.iter().map(pair).collect::<Option<_>>()?)
         }
         Value::Refused => return None,

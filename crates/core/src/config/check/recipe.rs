@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     super::{
+        model::Model,
         problem::{self, Fault},
         recipe::{Amount, Deduplicate, Metadata, Mix, Recipe, SourceRole, Strategy, Unique, Unit},
         tree::{Node, Scalar, Value, quoted},
@@ -15,6 +16,7 @@ use super::{
     rules::{decimal, did_you_mean, is_plain, list_of, percentage},
 };
 use crate::{
+    outputs::Target,
     quality::{Bound, Filter, ScoreKind},
     sample::SampleKind,
 };
@@ -45,8 +47,9 @@ impl Checker<'_> {
         self.has_model = fields.get("model").is_some();
         let metadata = self.required(&fields, "metadata", "add `metadata: { phase: sft }`");
         let metadata = metadata.and_then(|node| self.metadata(node, root));
+        let default_max = metadata.as_ref().and_then(|metadata| metadata.max_seq_length).filter(|max| *max > 0);
         // What rows are written as decides which columns sources can keep.
-        let outputs = self.outputs(&fields, metadata.as_ref().map(|m| m.kind));
+        let outputs = self.outputs(&fields, metadata.as_ref().map(|m| m.kind), default_max);
         self.has_ids = outputs.as_deref().is_some_and(output::have_ids_beside_columns);
         let datasets = self.required(&fields, "datasets", "add `datasets:` with `- name: …` and `source: …` under it");
         let entries = datasets.and_then(|node| self.datasets(node, metadata.as_ref().map(|m| m.kind)));
@@ -56,7 +59,6 @@ impl Checker<'_> {
             None => Some(Mix::default()),
         };
         let max_rejects = self.optional(&fields, "max_rejects", Self::amount);
-        let default_max = metadata.as_ref().and_then(|metadata| metadata.max_seq_length).filter(|max| *max > 0);
         let model = self.model(&fields, root, metadata.as_ref().map(|m| m.kind), default_max);
         let expect = self.expectations(&fields, root);
         if let (Some(None), Some(outputs)) = (&model, &outputs) {
@@ -74,6 +76,12 @@ impl Checker<'_> {
         }
         self.unique(&datasets, root);
         self.expected_of(root, &datasets, &validation);
+        let mut models = BTreeMap::new();
+        let mut own = |(target, model): (Target, Option<Model>)| {
+            models.extend(model.map(|model| (target.folder().into_owned(), model)));
+            target
+        };
+        let outputs = outputs?.into_iter().map(&mut own).collect();
         Some(Recipe {
             metadata: metadata?,
             datasets,
@@ -81,7 +89,8 @@ impl Checker<'_> {
             mix: mix?,
             max_rejects: max_rejects?,
             model,
-            outputs: outputs?,
+            outputs,
+            models,
             expect: expect?,
         })
     }

@@ -50,7 +50,10 @@ pub fn schema(vocabulary: &Vocabulary) -> Value {
     let shapes: Vec<&str> = SHAPES.iter().filter(|shape| shape.is_of_tokens()).map(|shape| shape.name()).collect();
     let is_of_tokens = json!({ "anyOf": [
         { "enum": shapes },
-        { "type": "object", "required": ["shape"], "properties": { "shape": { "enum": shapes } } },
+        {
+            "type": "object", "required": ["shape"],
+            "properties": { "shape": { "enum": shapes }, "model": { "type": "null" } },
+        },
     ] });
     of_kinds.push(json!({
         "if": { "required": ["output"], "properties": { "output": { "anyOf": [

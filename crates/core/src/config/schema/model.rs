@@ -11,7 +11,20 @@ use super::{
     patterns::{NAME, REVISION, SOURCE},
 };
 
+/// Describes the model of a recipe.
 pub(super) fn model() -> Value {
+    with_overlong(
+        &Overlong::ALL.iter().map(|(word, _)| *word).collect::<Vec<_>>(),
+        "the model that rows are rendered and encoded for",
+    )
+}
+
+/// Describes the model of an output, which makes no rows of its own.
+pub(super) fn model_of_output() -> Value {
+    with_overlong(&[Overlong::Reject.word()], "the model of this output alone: its own `model` instead of the recipe's")
+}
+
+fn with_overlong(overlong: &[&'static str], description: &str) -> Value {
     let source =
         || text("a repository of a model (`org/name`), or a folder of the workspace with its `tokenizer.json`", SOURCE);
     let mut revision = with_default(text("branch, tag or commit; pinned in datac.lock", REVISION), json!("main"));
@@ -47,14 +60,14 @@ pub(super) fn model() -> Value {
             ("overlong", or_null(with_default(
                 words(
                     "what is done with samples of more than `max_tokens`: left out, shortened, or split",
-                    Overlong::ALL.iter().map(|(word, _)| *word),
+                    overlong.iter().copied(),
                 ),
                 json!("reject"),
             ))),
         ]),
     });
     json!({
-        "description": "the model that rows are rendered and encoded for",
+        "description": description,
         "anyOf": [source(), whole],
     })
 }

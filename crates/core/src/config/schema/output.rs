@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{
-    parts::{amount, boolean, integer, object, or_null, with_default},
-    patterns::{GROUPED, PERCENT},
+    model::model_of_output,
+    parts::{amount, boolean, integer, object, or_null, text, with_default},
+    patterns::{GROUPED, OUTPUT, PERCENT},
 };
 use crate::{
     outputs::{Container, Layout},
@@ -14,6 +15,7 @@ use crate::{
 /// Describes what rows are written as: a shape, an entry, or a list of them.
 pub(super) fn outputs() -> Value {
     let shapes: Vec<&str> = SHAPES.iter().map(|shape| shape.name()).collect();
+    let of_tokens: Vec<&str> = SHAPES.iter().filter(|shape| shape.is_of_tokens()).map(|shape| shape.name()).collect();
     let word = |description: &str, words: &mut dyn Iterator<Item = &'static str>| {
         or_null(json!({ "description": description, "enum": words.collect::<Vec<_>>() }))
     };
@@ -23,6 +25,8 @@ pub(super) fn outputs() -> Value {
         "additionalProperties": false,
         "properties": object(&[
             ("shape", json!({ "description": "what a row looks like: for which trainer", "enum": shapes })),
+            ("name", or_null(text("what tells it from other outputs of its shape; part of the name of its folder", OUTPUT))),
+            ("model", or_null(model_of_output())),
             (
                 "container",
                 word("the file format; default: what suits the trainer best", &mut Container::ALL.iter().map(|(word, _)| *word)),
@@ -47,6 +51,11 @@ pub(super) fn outputs() -> Value {
                 ],
             }))),
         ]),
+        // Only ids are those of a model.
+        "anyOf": [
+            { "properties": { "shape": { "enum": of_tokens } } },
+            { "properties": { "model": { "type": "null" } } },
+        ],
     });
     let one = json!({ "enum": shapes });
     json!({

@@ -5,6 +5,8 @@ pub(in crate::config) const NAME: &str =
     r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
 pub(in crate::config) const PROSE: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$";
 pub(in crate::config) const PLAIN: &str = r"^[A-Za-z0-9._-]+$";
+/// A pattern for names of outputs.
+pub(in crate::config) const OUTPUT: &str = r"^[A-Za-z0-9._-]{1,64}$";
 /// A pattern for names of splits, whose letters are those of any script.
 pub(in crate::config) const SPLIT: &str = r"^[\p{L}\p{N}._-]+$";
 /// Pattern for digits with underscores between them, which are an integer in YAML 1.1 and text in YAML 1.2.

@@ -197,6 +197,31 @@ pub(in crate::config) fn bad() -> Vec<(&'static str, String, Vec<&'static str>)>
             &filter("{type: length, min_length: 1, unit: trained_tokens}"),
             &["7:45 E0138 the recipe has no `model`"],
         ),
+        case(
+            "a model for rows that are no ids",
+            &root("output: [native, {shape: trl, model: a/b}]"),
+            &["6:31 E0138 no token ids"],
+        ),
+        case(
+            "a model of an output that shortens",
+            &root("model: a/b\noutput: {shape: tokens, model: {source: c/d, max_tokens: 9, overlong: drop_turns}}"),
+            &["7:71 E0138 makes no sample shorter"],
+        ),
+        case(
+            "two outputs of one name",
+            &root("model: a/b\noutput: [tokens, {shape: tokens, name: x}, {shape: tokens, name: X}]"),
+            &["7:44 E0120 two outputs have the name `X`"],
+        ),
+        case(
+            "an output of a strange name",
+            &root("output: {shape: trl, name: a/b}"),
+            &["6:28 E0131 cannot be part of"],
+        ),
+        case(
+            "ids of an output without a model",
+            &root("output: [{shape: tokens, model: a/b}, {shape: tokens, name: x}]"),
+            &["6:9 E0138 the recipe has no `model`"],
+        ),
         case("ids of no model", &root("output: tokens"), &["6:9 E0138 the recipe has no `model`"]),
         // What is expected.
         case("no expectations", &root("expect: 7"), &["6:9 E0112 `expect` must be a mapping"]),
@@ -619,6 +644,16 @@ pub(in crate::config) fn good() -> Vec<(&'static str, String, Claim)> {
             (target.shape.as_str(), target.container, target.shards) == ("trl", Container::Parquet, 1)
                 && !r.writes_native()
         }),
+        (
+            "outputs with models",
+            root("output: [{shape: tokens, model: a/b}, {shape: tokens, name: 2, model: {source: c/d}}]"),
+            |r| {
+                let folders: Vec<String> = r.targets().map(|target| target.folder().into_owned()).collect();
+                folders == ["tokens", "tokens.2"]
+                    && r.models["tokens.2"].location.source() == "c/d"
+                    && r.model.is_none()
+            },
+        ),
         ("outputs", root("output: [native, {shape: messages, shards: 1_0, layout: hub, id: true}]"), |r| {
             r.writes_native() && r.targets().map(Target::to_string).eq(["messages (jsonl, 10 shards, hub, id)"])
         }),

@@ -15,7 +15,7 @@ use datac_core::{
     failure::{Failure, FailureKind},
     id::BlobId,
     mix::Selection,
-    outputs::{self, Container},
+    outputs::{self, Container, Target},
     sample::{self, SampleIndex},
     shape::{self, Shape, WrittenRow},
 };
@@ -164,7 +164,7 @@ impl RowSet {
         if path
             .parent()
             .and_then(Path::file_name)
-            .and_then(|name| shape::by_name(name.to_str()?))
+            .and_then(|name| shape::by_name(Target::shape_of(name.to_str()?)))
             .is_some_and(<dyn Shape>::is_of_tokens)
         {
             let message = format!("`{}` holds token ids, and files of ids are not compared", path.display());

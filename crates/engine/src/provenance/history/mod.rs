@@ -84,6 +84,12 @@ fn actions(plans: &[RecipePlan]) -> BTreeMap<Stage, u64> {
         scores.map(|column| (chunk.chunk.digest, column)).collect::<Vec<_>>()
     };
     let rendered = |chunk: &'_ crate::graph::ConvertedChunk| Some((chunk.chunk.digest, chunk.encoded?.index));
+    let rendered_stored = |plan: &'_ RecipePlan| {
+        let chunks =
+            plan.own.iter().flatten().flat_map(|own| own.sources.iter()).flat_map(|source| source.chunks.iter());
+        let rendered = chunks.filter_map(|chunk| Some((chunk.converted.index, chunk.encoded?.index)));
+        rendered.collect::<Vec<_>>()
+    };
     BTreeMap::from([
         (
             Stage::Scan,
@@ -91,7 +97,7 @@ fn actions(plans: &[RecipePlan]) -> BTreeMap<Stage, u64> {
         ),
         (Stage::Convert, distinct(chunks().map(|chunk| (chunk.chunk.digest, chunk.converted.index)))),
         (Stage::Score, distinct(chunks().flat_map(columns))),
-        (Stage::Render, distinct(chunks().filter_map(rendered))),
+        (Stage::Render, distinct(chunks().filter_map(rendered)) + distinct(plans.iter().flat_map(rendered_stored))),
         (Stage::Select, distinct(sources().map(|source| source.selected.selection))),
         (Stage::Group, distinct(sources().filter_map(|source| Some((source.ungrouped?, source.selected.selection))))),
         (Stage::Arrange, distinct(plans.iter().map(|plan| plan.arranged.lists))),

@@ -208,9 +208,14 @@ impl Lineage {
         EncodedIndex::decode(&self.blob(&encoded.index)?).ok_or_else(|| self.lost("an index of ids cannot be read"))
     }
 
-    /// Returns a sample as the recipe's model sees it; `None` if the recipe has no model.
-    pub(crate) fn encoded(&self, at: At) -> Lost<Option<EncodedSample>> {
-        let Some(encoded) = &self.manifest.sources[at.source].chunks[at.chunk].encoded else { return Ok(None) };
+    /// Returns a sample as the model sees it for which `file` was written: that of its target, or else that of the recipe. `None` if
+    /// there is none.
+    pub(crate) fn encoded(&self, at: At, file: &str) -> Lost<Option<EncodedSample>> {
+        let encoded = match self.manifest.own_of(file) {
+            Some(own) => own.encoded.get(at.source).and_then(|chunks| *chunks.get(at.chunk)?),
+            None => self.manifest.sources[at.source].chunks[at.chunk].encoded,
+        };
+        let Some(encoded) = &encoded else { return Ok(None) };
         let index = EncodedIndex::decode(&self.blob(&encoded.index)?).filter(|index| at.sample < index.len());
         let index = index.ok_or_else(|| self.lost("an index of ids does not match its chunk"))?;
         let ids = self.blob(&encoded.ids)?;

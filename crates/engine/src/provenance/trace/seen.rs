@@ -84,7 +84,8 @@ pub(crate) fn seen(
     let record = site.cache.record(Access::Read)?;
     let located = locate(site, &record, output)?;
     let manifest = &located.lineage.manifest;
-    let Some(model) = &manifest.model else {
+    let own = manifest.own_of(&located.name).map(|own| &own.model);
+    let Some(model) = own.or(manifest.model.as_ref()) else {
         let failure = Failure::plain(FailureKind::Config, format!("`{}` has no model", manifest.path));
         return Err(failure.hint("add `model: Qwen/Qwen3-8B`, or the folder of a tokenizer, and build it").into());
     };
@@ -142,7 +143,7 @@ impl Located {
     }
 
     fn encoded(&self, number: u32) -> Result<EncodedSample, WorkspaceError> {
-        let encoded = self.lineage.encoded(self.lineage.at(number)?)?;
+        let encoded = self.lineage.encoded(self.lineage.at(number)?, &self.name)?;
         encoded.ok_or_else(|| self.lineage.lost("a chunk has no ids"))
     }
 }

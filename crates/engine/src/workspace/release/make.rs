@@ -197,7 +197,7 @@ impl Own<'_> {
         let here = &self.session.snapshots.here;
         let Some(recipe) = &self.assessed.recipe else { return String::new() };
         let keys = recipe.datasets.iter().map(|dataset| snapshot_key(dataset, here));
-        let keys = keys.chain(recipe.model.iter().flat_map(|model| model_key(model, here)));
+        let keys = keys.chain(recipe.all_models().flat_map(|model| model_key(model, here)));
         let mut lock = LockFile::default();
         for key in keys.filter(|key| key.is_pinned()) {
             if let Some(pin) = self.session.lock.find(&key.source, key.revision.as_deref()) {
