@@ -13,16 +13,20 @@
 //! ```
 //!
 //! The nodes are those of a binary tree over the hashes. A node takes what its two branches left, fills as many rows as can
-//! be filled well, and leaves the rest to the node above. What counts as well gets easier with the tokens below a node, and a
-//! node with `REACH` rows' worth of tokens below it leaves nothing. So a sequence has a say only in the rows that are made
-//! on its way up, a handful, and every other row stays as it is: in what it holds, and in its place among the rows.
+//! be filled well, and leaves the rest to the node above. What counts as well gets easier with the tokens below a node. A
+//! node leaves nothing if its rows can take all that is left with little room to spare, and none with `REACH` rows' worth of
+//! tokens below it does. So a sequence has a say only in the rows that are made on its way up, a handful, and every other row
+//! stays as it is: in what it holds, and in its place among the rows.
+//!
+//! A row is not filled as well as it can be, but with the longest sequences with which it can be filled well enough: what fills it
+//! best is another set whenever a length changes by one token.
 
 use std::cmp::Reverse;
 
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Version of the packing, to be raised when the same sequences are packed otherwise.
-pub const PACK_VERSION: u32 = 1;
+pub const PACK_VERSION: u32 = 2;
 
 /// What there is no place for in a packed row: a sample with more tokens than the row may have.
 pub const OVERLONG: &str = "more tokens than a packed row has";
@@ -33,6 +37,11 @@ const REACH: u64 = 128;
 /// The part of a row that may stay empty, as a divisor: of the row, and of the tokens below the node that fills it.
 const EMPTY_OF_ROW: u64 = 100;
 const EMPTY_OF_ALL: u64 = 250;
+
+/// A node with at least so many rows' worth of tokens below it leaves nothing if all rows below it, filled with what is left, are
+/// empty by no more than this part (as a divisor) of the tokens in them.
+const CLOSES: u64 = 8;
+const EMPTY_WHERE_CLOSED: u64 = 67;
 
 /// A sequence to be packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +99,8 @@ pub fn pack<E>(
             }
             path.last_mut().expect("an item came before").fork = fork;
         }
-        let node = packer.settle(Node { pool: vec![item], below: item.tokens.into(), fork: u32::MAX })?;
+        let node =
+            packer.settle(Node { pool: vec![item], below: item.tokens.into(), fork: u32::MAX, ..Node::default() })?;
         path.push(node);
     }
     while let Some(right) = path.pop() {
@@ -110,6 +120,8 @@ struct Node {
     pool: Vec<Item>,
     /// Number of all tokens below.
     below: u64,
+    /// How many more tokens the rows below have room for.
+    empty: u64,
     /// Number of leading bits that its last item has in common with the item after it.
     fork: u32,
 }
@@ -127,7 +139,8 @@ impl<T> Packer<'_, T> {
     {
         let mut pool = left.pool;
         pool.extend(right.pool);
-        self.settle(Node { pool, below: left.below + right.below, fork: right.fork })
+        let (below, empty) = (left.below + right.below, left.empty + right.empty);
+        self.settle(Node { pool, below, empty, fork: right.fork })
     }
 
     /// Fills the rows that can be filled well.
@@ -144,19 +157,44 @@ impl<T> Packer<'_, T> {
         let enough = room - may_be_empty;
         let mut tokens: u64 = node.pool.iter().map(|item| u64::from(item.tokens)).sum();
         while tokens >= enough {
-            let (row, rest) = self.fill.best(std::mem::take(&mut node.pool));
-            let filled: u64 = row.iter().map(|item| u64::from(item.tokens)).sum();
-            if filled < enough {
-                // In the order of their keys again.
-                node.pool = row;
-                node.pool.extend(rest);
-                node.pool.sort_unstable_by_key(Item::place);
+            let (row, rest) = self.fill.longest(std::mem::take(&mut node.pool), enough as u32);
+            node.pool = rest;
+            if row.is_empty() {
                 break;
             }
+            let filled: u64 = row.iter().map(|item| u64::from(item.tokens)).sum();
             (self.take)(&row)?;
-            (node.pool, tokens) = (rest, tokens - filled);
+            tokens -= filled;
+            node.empty += room - filled;
+        }
+        if node.below >= CLOSES * room && !node.pool.is_empty() {
+            self.close(&mut node, tokens)?;
         }
         Ok(node)
+    }
+
+    /// Fills rows with all that a node has left, which is so many tokens, if little stays empty.
+    fn close<E>(&mut self, node: &mut Node, tokens: u64) -> Result<(), E>
+    where
+        T: FnMut(&[Item]) -> Result<(), E>,
+    {
+        let room = u64::from(self.room);
+        let fewest = tokens.div_ceil(room).max(1);
+        let empty = node.empty + fewest * room - tokens;
+        if empty * EMPTY_WHERE_CLOSED > node.below {
+            return Ok(());
+        }
+        let (mut rows, mut rest) = (Vec::new(), node.pool.clone());
+        while !rest.is_empty() && (rows.len() as u64) < fewest {
+            let (row, others) = self.fill.best(rest);
+            rows.push(row);
+            rest = others;
+        }
+        if rest.is_empty() {
+            rows.iter().try_for_each(|row| (self.take)(row))?;
+            (node.pool, node.empty) = (Vec::new(), empty);
+        }
+        Ok(())
     }
 
     /// Fills rows until no item is left.
@@ -178,7 +216,7 @@ struct Fill {
     room: u32,
     /// The sums that can be reached, as bits.
     sums: Vec<u64>,
-    /// For each sum that can be reached, which of the items reached it first.
+    /// For each sum that can be reached, which of the items reached it first. Of others it says nothing.
     by: Vec<u32>,
 }
 
@@ -214,6 +252,37 @@ impl Fill {
         row.sort_unstable_by_key(Item::place);
         rest.sort_unstable_by_key(Item::place);
         (row, rest)
+    }
+
+    /// Divides items into those that fill a row up to `enough` tokens or more, none if none do, and the others; both in the order
+    /// of their keys. From the longest item on, each is chosen with which those behind it can still fill the row.
+    fn longest(&mut self, mut items: Vec<Item>, enough: u32) -> (Vec<Item>, Vec<Item>) {
+        items.sort_unstable_by_key(|item| (Reverse(item.tokens), item.place()));
+        self.sums.fill(0);
+        self.set(0);
+        self.by[0] = items.len() as u32;
+        // Sums of the last items first: `by` is then the last item from which on a sum can be reached.
+        for (number, item) in items.iter().enumerate().rev() {
+            self.add(item.tokens, number as u32);
+        }
+        let (mut row, mut rest, mut sum) = (Vec::new(), Vec::new(), 0);
+        for (number, item) in (1..).zip(items) {
+            let with = sum + item.tokens;
+            if with <= self.room && self.reach(number, enough.saturating_sub(with)..=self.room - with) {
+                sum = with;
+                row.push(item);
+            } else {
+                rest.push(item);
+            }
+        }
+        row.sort_unstable_by_key(Item::place);
+        rest.sort_unstable_by_key(Item::place);
+        (row, rest)
+    }
+
+    /// Returns whether the items from a number on reach one of these sums.
+    fn reach(&self, from: u32, mut sums: std::ops::RangeInclusive<u32>) -> bool {
+        sums.any(|sum| self.sums[sum as usize / 64] >> (sum % 64) & 1 == 1 && self.by[sum as usize] >= from)
     }
 
     fn set(&mut self, sum: u32) {

@@ -20,7 +20,8 @@ fn packed(items: &[Item], room: u32) -> Vec<Vec<Item>> {
 fn by_definition(items: &[Item], room: u32) -> Vec<Vec<Item>> {
     fn node(items: &[Item], bit: u32, packer: &mut Packer<'_, impl FnMut(&[Item]) -> Result<(), Infallible>>) -> Node {
         if let ([_], _) | (_, 64) = (items, bit) {
-            let mut nodes = items.iter().map(|item| Node { pool: vec![*item], below: item.tokens.into(), fork: 0 });
+            let mut nodes =
+                items.iter().map(|item| Node { pool: vec![*item], below: item.tokens.into(), ..Node::default() });
             let mut all = nodes.next().map_or(Node::default(), |node| packer.settle(node).unwrap());
             for node in nodes {
                 let node = packer.settle(node).unwrap();
@@ -121,6 +122,28 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn rows_have_the_longest_items_that_fill_them(
+        tokens in prop::collection::vec(1_u32..60, 1..9),
+        room in 59_u32..130,
+        spare in 0_u32..20,
+    ) {
+        let item = |(number, tokens): (usize, &u32)| Item { key: number as u64, tokens: *tokens, number: number as u32 };
+        let mut items: Vec<Item> = tokens.iter().enumerate().map(item).collect();
+        let enough = room - spare;
+        let (row, rest) = Fill::new(room).longest(items.clone(), enough);
+        prop_assert_eq!(row.len() + rest.len(), items.len());
+        // Of all sets that fill the row, the first where the longest items are the highest bits.
+        items.sort_unstable_by_key(|item| (Reverse(item.tokens), item.place()));
+        let bit = |at: usize| 1_u32 << (items.len() - 1 - at);
+        let sum = |chosen: u32| (0..items.len()).filter(|at| chosen & bit(*at) > 0).map(|at| items[at].tokens).sum::<u32>();
+        let best = (1..1 << items.len()).filter(|chosen| (enough.max(1)..=room).contains(&sum(*chosen))).max();
+        let chosen = (0..items.len()).filter(|at| row.contains(&items[*at])).map(bit).sum::<u32>();
+        prop_assert_eq!(chosen, best.unwrap_or(0));
+    }
+}
+
 /// What an edit changes, and what is left empty: `(mean number of rows that are new, largest, rows above best fit in percent)`.
 fn measured(mean: f64, room: u32, count: usize) -> (f64, usize, f64) {
     let items = conversations(count, mean, room, 7);
@@ -148,7 +171,7 @@ fn contents(row: &[Item]) -> Vec<(u64, u32)> {
 fn an_edit_changes_a_handful_of_rows_and_little_stays_empty() {
     for (mean, room, count) in [(300.0, 8192, 20_000), (500.0, 4096, 10_000), (500.0, 2048, 5_000)] {
         let measured @ (mean, largest, empty) = measured(mean, room, count);
-        assert!(mean < 6.0 && largest <= 10 && empty < 1.0, "{measured:?} for rows of {room}");
+        assert!(mean < 5.0 && largest <= 8 && empty < 1.5, "{measured:?} for rows of {room}");
     }
 }
 
